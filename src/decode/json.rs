@@ -1,0 +1,194 @@
+//! JSON Lines and JSON messages.
+//!
+//! Values are taken as raw JSON text, so that an amount is read from its digits and never passes through a float.
+
+use std::{borrow::Cow, fmt};
+
+use bytes::Bytes;
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::row::{Cell, Fault, RowBuilder};
+use crate::{
+    event::{Column, FieldKind, schema::FIELDS},
+    stream::{RECORD_BYTES_MAX, Reason},
+};
+
+/// Decodes the lines of a block. Empty lines are no records.
+pub fn lines(bytes: &Bytes, first_record: u64, rows: &mut RowBuilder<'_>) {
+    let mut parser = Parser::default();
+    let whole = simdutf8::basic::from_utf8(bytes).ok();
+    let mut start = 0;
+    let mut record = first_record;
+    while start < bytes.len() {
+        let end = memchr::memchr(b'\n', &bytes[start..]).map_or(bytes.len(), |at| start + at);
+        record += 1;
+        // A block that is UTF-8 as a whole is checked once, any other line by line.
+        match whole.map_or_else(|| utf8(&bytes[start..end]), |text| Ok(&text[start..end])) {
+            Ok(line) => parser.record(line, record, start, rows),
+            Err(fault) => rows.reject(fault, record, start, end),
+        }
+        start = end + 1;
+    }
+}
+
+/// Decodes messages, one JSON object each.
+pub fn messages(data: &Bytes, ends: &[(u32, u64)], rows: &mut RowBuilder<'_>) {
+    let mut parser = Parser::default();
+    let mut start = 0;
+    for &(end, offset) in ends {
+        let end = end as usize;
+        match utf8(&data[start..end]) {
+            Ok(text) if text.trim().is_empty() => {
+                rows.reject((Reason::InvalidJson, String::from("an empty message")), offset, start, end);
+            }
+            Ok(text) => parser.record(text, offset, start, rows),
+            Err(fault) => rows.reject(fault, offset, start, end),
+        }
+        start = end;
+    }
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str, Fault> {
+    simdutf8::compat::from_utf8(bytes)
+        .map_err(|e| (Reason::NotUtf8, format!("not UTF-8 at byte {} of the record", e.valid_up_to())))
+}
+
+/// Reads objects into cells. It remembers the order of fields, which seldom changes from record to record.
+#[derive(Default)]
+struct Parser<'a> {
+    cells: Vec<Cell<'a>>,
+    order: Vec<u8>,
+}
+
+impl<'a> Parser<'a> {
+    fn record(&mut self, text: &'a str, record: u64, start: usize, rows: &mut RowBuilder<'_>) {
+        let end = start + text.len();
+        let trimmed = text.strip_prefix('\u{feff}').unwrap_or(text).trim();
+        if trimmed.is_empty() {
+            return;
+        }
+        if text.len() > RECORD_BYTES_MAX {
+            let detail = format!("{} bytes, {RECORD_BYTES_MAX} are allowed", text.len());
+            return rows.reject((Reason::TooLarge, detail), record, start, start + RECORD_BYTES_MAX);
+        }
+        self.cells.clear();
+        self.cells.resize(Column::COUNT, Cell::Absent);
+        let mut deserializer = serde_json::Deserializer::from_str(trimmed);
+        let object = Object { cells: &mut self.cells, order: &mut self.order, rows };
+        match deserializer.deserialize_map(object).and_then(|()| deserializer.end()) {
+            Ok(()) => rows.row(&self.cells, record, start, end),
+            Err(e) => rows.reject((Reason::InvalidJson, describe(&e)), record, start, end),
+        }
+    }
+}
+
+/// serde_json counts columns within the record; its line is always 1 and says nothing.
+fn describe(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let what = text.split(" at line ").next().unwrap_or(&text);
+    if error.column() > 0 { format!("{what} at column {}", error.column()) } else { what.to_owned() }
+}
+
+struct Object<'p, 'a, 'r, 'c> {
+    cells: &'p mut Vec<Cell<'a>>,
+    order: &'p mut Vec<u8>,
+    rows: &'r mut RowBuilder<'c>,
+}
+
+impl<'de> Visitor<'de> for Object<'_, 'de, '_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
+        let mut seen = 0u64;
+        let mut position = 0;
+        loop {
+            let guess = self.order.get(position).copied();
+            match map.next_key_seed(Key { guess })? {
+                None => return Ok(()),
+                Some(Name::Unknown(name)) => {
+                    self.rows.unknown_field(&name);
+                    map.next_value::<IgnoredAny>()?;
+                }
+                Some(Name::Known(column)) => {
+                    if seen & (1 << column) != 0 {
+                        let name = FIELDS[usize::from(column)].name;
+                        return Err(M::Error::custom(format_args!("the field {name:?} stands there twice")));
+                    }
+                    seen |= 1 << column;
+                    if guess != Some(column) {
+                        self.order.truncate(position);
+                        self.order.push(column);
+                    }
+                    position += 1;
+                    let raw: &'de RawValue = map.next_value()?;
+                    self.cells[usize::from(column)] = cell(raw.get(), FIELDS[usize::from(column)].kind);
+                }
+            }
+        }
+    }
+}
+
+enum Name {
+    Known(u8),
+    Unknown(String),
+}
+
+/// A field's name, compared first with the one that is likely to come.
+struct Key {
+    guess: Option<u8>,
+}
+
+impl<'de> DeserializeSeed<'de> for Key {
+    type Value = Name;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Name, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Key {
+    type Value = Name;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a field name")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Name, E> {
+        let known = match self.guess {
+            Some(column) if FIELDS[usize::from(column)].name == name => Some(column),
+            _ => FIELDS.iter().position(|f| f.name == name).and_then(|at| u8::try_from(at).ok()),
+        };
+        Ok(known.map_or_else(|| Name::Unknown(name.to_owned()), Name::Known))
+    }
+}
+
+/// A raw JSON value, which serde_json has found to be valid, as a cell.
+fn cell(raw: &str, kind: FieldKind) -> Cell<'_> {
+    match raw.as_bytes().first() {
+        Some(b'"') => string(raw).map_or(Cell::Other("a string with a broken escape"), |text| match text {
+            Cow::Borrowed(text) => Cell::text(text),
+            Cow::Owned(text) if text.is_empty() => Cell::Absent,
+            Cow::Owned(text) => Cell::Owned(text),
+        }),
+        Some(b'-' | b'0'..=b'9') => Cell::Number(raw),
+        Some(b'n') => Cell::Absent,
+        Some(b'[') if kind == FieldKind::Tags => {
+            serde_json::from_str(raw).map_or(Cell::Other("a list that is not of strings"), Cell::List)
+        }
+        Some(b'[') => Cell::Other("a list"),
+        Some(b'{') => Cell::Other("an object"),
+        _ => Cell::Other("true or false"),
+    }
+}
+
+fn string(raw: &str) -> Option<Cow<'_, str>> {
+    if memchr::memchr(b'\\', raw.as_bytes()).is_none() {
+        return Some(Cow::Borrowed(&raw[1..raw.len() - 1]));
+    }
+    serde_json::from_str(raw).ok().map(Cow::Owned)
+}

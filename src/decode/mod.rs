@@ -1,0 +1,128 @@
+//! Raw records into one Arrow batch of checked events. A record that breaks the schema becomes a [`Reject`];
+//! it never fails its batch, and nothing is dropped.
+
+mod columns;
+mod csv;
+mod json;
+mod row;
+mod table;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use arrow::{datatypes::SchemaRef, record_batch::RecordBatch};
+use bytes::Bytes;
+
+use crate::{
+    event::{EventType, event_schema, time::Calendar},
+    stream::{Block, Payload, Reason, Reject},
+};
+use row::RowBuilder;
+
+/// What decoding depends on besides the bytes.
+#[derive(Debug, Clone)]
+pub struct Decoder {
+    calendar: Arc<Calendar>,
+    schema: SchemaRef,
+}
+
+/// A batch of checked events, in stream order.
+#[derive(Debug)]
+pub struct Decoded {
+    /// The events, in [`event_schema`].
+    pub events: RecordBatch,
+    /// The type of each.
+    pub types: Vec<EventType>,
+    /// A hash of each `event_id`.
+    pub ids: Vec<u64>,
+    /// A hash of each event's whole content: equal for the same record again, whatever its format.
+    pub contents: Vec<u64>,
+    /// Where each came from.
+    pub origins: Origins,
+    /// Records that cannot be read.
+    pub rejects: Vec<Reject>,
+    /// Fields that the data dictionary does not know, with how often they came.
+    pub unknown_fields: BTreeMap<String, u64>,
+}
+
+/// Where the rows of a batch came from.
+#[derive(Debug, Default)]
+pub struct Origins {
+    blocks: Vec<OriginBlock>,
+    rows: Vec<OriginRow>,
+}
+
+#[derive(Debug)]
+struct OriginBlock {
+    source: Arc<str>,
+    partition: Arc<str>,
+    /// The raw bytes, or the table that the rows were columns of.
+    raw: Raw,
+}
+
+#[derive(Debug, Clone)]
+enum Raw {
+    Bytes(Bytes),
+    Table(RecordBatch),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct OriginRow {
+    block: u32,
+    start: u32,
+    end: u32,
+    record: u64,
+}
+
+impl Origins {
+    /// The block of the batch that a row came in.
+    #[must_use]
+    pub fn block(&self, row: usize) -> usize {
+        self.rows[row].block as usize
+    }
+
+    /// The row as a reject, with its bytes.
+    #[must_use]
+    pub fn reject(&self, row: usize, reason: Reason, detail: String) -> Reject {
+        let OriginRow { block, start, end, record } = self.rows[row];
+        let origin = &self.blocks[block as usize];
+        let raw = match &origin.raw {
+            Raw::Bytes(bytes) => bytes.slice(start as usize..end as usize),
+            Raw::Table(batch) => table::raw_row(batch, start as usize),
+        };
+        let (source, partition) = (origin.source.clone(), origin.partition.clone());
+        Reject { reason, detail, source, partition, record, raw }
+    }
+}
+
+impl Decoder {
+    /// A decoder that reads bare dates in, and labels times with, the zone of `calendar`.
+    #[must_use]
+    pub fn new(calendar: Arc<Calendar>) -> Self {
+        let schema = event_schema(&calendar.zone_name);
+        Self { calendar, schema }
+    }
+
+    /// The schema of every batch it makes.
+    #[must_use]
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Decodes the blocks of a batch. Events later than `time_max` (microseconds) are rejected.
+    #[must_use]
+    pub fn decode(&self, blocks: &[Block], time_max: Option<i64>) -> Decoded {
+        let rows = blocks.iter().map(Block::records_estimate).sum();
+        let mut builder = RowBuilder::new(&self.calendar, self.schema.clone(), time_max, rows);
+        for block in blocks {
+            builder.start_block(block);
+            match &block.payload {
+                Payload::JsonLines(bytes) => json::lines(bytes, block.first_record, &mut builder),
+                Payload::Messages { data, ends } => json::messages(data, ends, &mut builder),
+                Payload::Csv { header, rows } => csv::rows(header, rows, block.first_record, &mut builder),
+                Payload::Table(table) => table::rows(table, block.first_record, &mut builder),
+                Payload::Rejected(rejects) => builder.rejects.extend(rejects.iter().cloned()),
+            }
+        }
+        builder.finish()
+    }
+}

@@ -1,0 +1,379 @@
+//! Checking one record against the data dictionary and appending it to the columns.
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use arrow::{array::RecordBatchOptions, buffer::Buffer, datatypes::SchemaRef, record_batch::RecordBatch};
+use bytes::Bytes;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+
+use super::{Decoded, OriginBlock, OriginRow, Origins, Raw, columns::Columns};
+use crate::{
+    event::{
+        BudgetAction, Column, EventType, FieldKind,
+        money::{check_amount, parse_amount},
+        schema::{EVENT_ID_CHARS, FIELDS, required_by_action},
+        time::{Calendar, check_micros, from_millis},
+    },
+    stream::{Block, Payload, Reason, Reject},
+};
+
+/// A value as a record has it, before it is checked.
+#[derive(Debug, Clone, Default)]
+pub enum Cell<'a> {
+    /// Missing, null or empty.
+    #[default]
+    Absent,
+    /// Text inside the block.
+    Text(&'a str),
+    /// Text that is not in the block as it stands (it was escaped there).
+    Owned(String),
+    /// A JSON number, as written.
+    Number(&'a str),
+    /// Cents that are exact already (a decimal column).
+    Cents(i128),
+    /// Microseconds that are exact already (a timestamp column).
+    Micros(i64),
+    /// A list of strings.
+    List(Vec<Cow<'a, str>>),
+    /// Anything else, by its name.
+    Other(&'static str),
+}
+
+impl<'a> Cell<'a> {
+    /// Text of the block; an empty text is a missing value in every format.
+    pub fn text(text: &'a str) -> Self {
+        if text.is_empty() { Self::Absent } else { Self::Text(text) }
+    }
+}
+
+/// Why a record is rejected.
+pub type Fault = (Reason, String);
+
+/// The longest piece of a bad value that a message repeats.
+const SHOWN_CHARS: usize = 60;
+/// Unknown field names remembered a batch; more are not told apart.
+const UNKNOWN_FIELDS_MAX: usize = 256;
+
+/// Appends checked records to columns.
+pub struct RowBuilder<'c> {
+    calendar: &'c Calendar,
+    schema: SchemaRef,
+    time_max: Option<i64>,
+    columns: Columns,
+    types: Vec<EventType>,
+    ids: Vec<u64>,
+    contents: Vec<u64>,
+    origins: Origins,
+    pub rejects: Vec<Reject>,
+    unknown_fields: BTreeMap<String, u64>,
+    /// The current block's address, length and buffer number.
+    block: (usize, usize, u32),
+    /// Unescaped text of this batch; it becomes the buffer numbered `side_buffer`.
+    side: Vec<u8>,
+    side_buffer: u32,
+}
+
+impl<'c> RowBuilder<'c> {
+    pub fn new(calendar: &'c Calendar, schema: SchemaRef, time_max: Option<i64>, rows: usize) -> Self {
+        let mut columns = Columns::new(FIELDS, rows);
+        // The side buffer's place is held from the start and filled at the end.
+        let side_buffer = columns.add_buffer(Buffer::from(&[] as &[u8]));
+        Self {
+            calendar,
+            schema,
+            time_max,
+            columns,
+            types: Vec::with_capacity(rows),
+            ids: Vec::with_capacity(rows),
+            contents: Vec::with_capacity(rows),
+            origins: Origins::default(),
+            rejects: Vec::new(),
+            unknown_fields: BTreeMap::new(),
+            block: (0, 0, side_buffer),
+            side: Vec::new(),
+            side_buffer,
+        }
+    }
+
+    /// The records that follow come from this block.
+    pub fn start_block(&mut self, block: &Block) {
+        let raw = match &block.payload {
+            Payload::JsonLines(bytes)
+            | Payload::Csv { rows: bytes, .. }
+            | Payload::Messages { data: bytes, .. } => Raw::Bytes(bytes.clone()),
+            Payload::Table(table) => Raw::Table(table.clone()),
+            Payload::Rejected(_) => Raw::Bytes(Bytes::new()),
+        };
+        if let Raw::Bytes(bytes) = &raw {
+            let (address, length) = (bytes.as_ptr() as usize, bytes.len());
+            self.block = (address, length, self.columns.add_buffer(Buffer::from(bytes.clone())));
+        } else {
+            self.block = (0, 0, self.side_buffer);
+        }
+        let (source, partition) = (block.source.clone(), block.partition.clone());
+        self.origins.blocks.push(OriginBlock { source, partition, raw });
+    }
+
+    /// Counts a field that the data dictionary does not know.
+    pub fn unknown_field(&mut self, name: &str) {
+        if let Some(count) = self.unknown_fields.get_mut(name) {
+            *count += 1;
+        } else if self.unknown_fields.len() < UNKNOWN_FIELDS_MAX {
+            self.unknown_fields.insert(name.chars().take(SHOWN_CHARS).collect(), 1);
+        }
+    }
+
+    /// Checks a record and appends it, or puts it among the rejects. `start..end` is its place in the block.
+    pub fn row(&mut self, cells: &[Cell<'_>], record: u64, start: usize, end: usize) {
+        let row = self.types.len();
+        match self.append(cells, row) {
+            Ok((event_type, id, content)) => {
+                self.types.push(event_type);
+                self.ids.push(id);
+                self.contents.push(content);
+                self.origins.rows.push(self.origin(record, start, end));
+            }
+            Err(fault) => {
+                self.columns.truncate(row);
+                self.reject(fault, record, start, end);
+            }
+        }
+    }
+
+    /// Puts a record among the rejects.
+    pub fn reject(&mut self, (reason, detail): Fault, record: u64, start: usize, end: usize) {
+        let origin = self.origin(record, start, end);
+        self.origins.rows.push(origin);
+        let reject = self.origins.reject(self.origins.rows.len() - 1, reason, detail);
+        self.origins.rows.pop();
+        self.rejects.push(reject);
+    }
+
+    fn origin(&self, record: u64, start: usize, end: usize) -> OriginRow {
+        let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        let block = place(self.origins.blocks.len() - 1);
+        OriginRow { block, start: place(start), end: place(end), record }
+    }
+
+    fn append(&mut self, cells: &[Cell<'_>], row: usize) -> Result<(EventType, u64, u64), Fault> {
+        let event_type = match text_of(&cells[Column::Type.index()]) {
+            Some(name) => EventType::parse(name).ok_or_else(|| unknown_value(Column::Type.index(), name))?,
+            None => return Err(self.absent_or_wrong(Column::Type.index(), &cells[Column::Type.index()])),
+        };
+        let bit = event_type.bit();
+        let mut content = 0u64;
+        for (column, (cell, field)) in cells.iter().zip(FIELDS).enumerate() {
+            if field.on & bit == 0 {
+                continue;
+            }
+            match cell {
+                Cell::Absent if field.required & bit != 0 => return Err(missing(column)),
+                Cell::Absent if column == Column::Currency.index() => {
+                    content = content.wrapping_add(self.text(column, row, "CNY"));
+                }
+                Cell::Absent => {}
+                _ => content = content.wrapping_add(self.value(column, row, cell)?),
+            }
+        }
+        if event_type == EventType::Budget {
+            check_action(cells)?;
+        }
+        let id = text_of(&cells[Column::EventId.index()]).unwrap_or_default();
+        Ok((event_type, xxh3_64(id.as_bytes()), content))
+    }
+
+    /// Appends one value and returns its share of the content hash.
+    fn value(&mut self, column: usize, row: usize, cell: &Cell<'_>) -> Result<u64, Fault> {
+        let hash = |bytes: &[u8]| xxh3_64_with_seed(bytes, column as u64 + 1);
+        match FIELDS[column].kind {
+            FieldKind::Text => {
+                let text = text_of(cell).ok_or_else(|| self.absent_or_wrong(column, cell))?;
+                if column == Column::EventId.index() && text.len() > EVENT_ID_CHARS {
+                    check_event_id(text)?;
+                }
+                Ok(self.text(column, row, text))
+            }
+            FieldKind::Choice(words) => {
+                let text = text_of(cell).ok_or_else(|| self.absent_or_wrong(column, cell))?;
+                if !words.contains(&text) {
+                    return Err(unknown_value(column, text));
+                }
+                Ok(self.text(column, row, text))
+            }
+            FieldKind::Money => {
+                let cents = amount(column, cell)?;
+                self.columns.money(column, row, cents);
+                Ok(hash(&cents.to_le_bytes()))
+            }
+            FieldKind::Time => {
+                let micros = self.instant(column, cell)?;
+                self.columns.time(column, row, micros);
+                Ok(hash(&micros.to_le_bytes()))
+            }
+            FieldKind::Year => {
+                let year = year(column, cell)?;
+                self.columns.year(column, row, year);
+                Ok(hash(&year.to_le_bytes()))
+            }
+            FieldKind::Tags => {
+                let Cell::List(tags) = cell else {
+                    return Err(wrong_type(column, cell, "a list of strings"));
+                };
+                self.columns.tags(column, row, tags.iter().map(AsRef::as_ref));
+                Ok(tags.iter().fold(1, |h, tag| xxh3_64_with_seed(tag.as_bytes(), h)))
+            }
+        }
+    }
+
+    fn text(&mut self, column: usize, row: usize, text: &str) -> u64 {
+        let (address, length, buffer) = self.block;
+        let offset = (text.as_ptr() as usize).wrapping_sub(address);
+        let inside = offset < length && text.len() <= length - offset;
+        let (buffer, offset) = if inside || text.len() <= 12 {
+            (buffer, if inside { offset } else { 0 })
+        } else {
+            self.side.extend_from_slice(text.as_bytes());
+            (self.side_buffer, self.side.len() - text.len())
+        };
+        self.columns.text(column, row, text, buffer, u32::try_from(offset).unwrap_or(u32::MAX));
+        xxh3_64_with_seed(text.as_bytes(), column as u64 + 1)
+    }
+
+    fn instant(&self, column: usize, cell: &Cell<'_>) -> Result<i64, Fault> {
+        let name = FIELDS[column].name;
+        let bad = |shown: &str, why: &dyn std::fmt::Display| {
+            (Reason::BadTime, format!("{name} {:?}: {why}", shorten(shown)))
+        };
+        let micros = match cell {
+            Cell::Text(text)
+                if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) && text.len() > 10 =>
+            {
+                // Formats without types (CSV) write milliseconds as text.
+                text.parse()
+                    .map_err(|e| bad(text, &e))
+                    .and_then(|n| from_millis(n).map_err(|e| bad(text, &e)))?
+            }
+            Cell::Text(text) => self.calendar.parse(text).map_err(|e| bad(text, &e))?,
+            Cell::Owned(text) => self.calendar.parse(text).map_err(|e| bad(text, &e))?,
+            Cell::Number(number) => number
+                .parse()
+                .map_err(|_| bad(number, &"a number must be whole milliseconds since the epoch"))
+                .and_then(|n| from_millis(n).map_err(|e| bad(number, &e)))?,
+            Cell::Micros(micros) => check_micros(*micros).map_err(|e| bad(&micros.to_string(), &e))?,
+            _ => return Err(self.absent_or_wrong(column, cell)),
+        };
+        match self.time_max {
+            Some(limit) if micros > limit && column == Column::OccurredAt.index() => Err((
+                Reason::FutureTime,
+                format!("{name} {} is too far ahead of the clock", self.calendar.format(micros)),
+            )),
+            _ => Ok(micros),
+        }
+    }
+
+    fn absent_or_wrong(&self, column: usize, cell: &Cell<'_>) -> Fault {
+        match cell {
+            Cell::Absent => missing(column),
+            _ => wrong_type(column, cell, "a string"),
+        }
+    }
+
+    pub fn finish(mut self) -> Decoded {
+        let rows = self.types.len();
+        self.columns.set_buffer(self.side_buffer, Buffer::from(self.side));
+        let arrays = self.columns.finish(rows, self.schema.fields().iter().map(|f| f.data_type()));
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let events = RecordBatch::try_new_with_options(self.schema, arrays, &options)
+            .expect("the builders follow the schema");
+        Decoded {
+            events,
+            types: self.types,
+            ids: self.ids,
+            contents: self.contents,
+            origins: self.origins,
+            rejects: self.rejects,
+            unknown_fields: self.unknown_fields,
+        }
+    }
+}
+
+fn text_of<'a>(cell: &'a Cell<'_>) -> Option<&'a str> {
+    match cell {
+        Cell::Text(text) => Some(text),
+        Cell::Owned(text) => Some(text),
+        _ => None,
+    }
+}
+
+fn amount(column: usize, cell: &Cell<'_>) -> Result<i128, Fault> {
+    let (result, shown) = match cell {
+        Cell::Text(text) | Cell::Number(text) => (parse_amount(text), Cow::Borrowed(*text)),
+        Cell::Owned(text) => (parse_amount(text), Cow::Borrowed(text.as_str())),
+        Cell::Cents(cents) => (check_amount(*cents), Cow::Owned(crate::event::money::format_cents(*cents))),
+        _ => return Err(wrong_type(column, cell, "a decimal as a string or a number")),
+    };
+    result.map_err(|e| (Reason::BadAmount, format!("{} {:?}: {e}", FIELDS[column].name, shorten(&shown))))
+}
+
+fn year(column: usize, cell: &Cell<'_>) -> Result<i32, Fault> {
+    let text = match cell {
+        Cell::Text(text) | Cell::Number(text) => text,
+        Cell::Owned(text) => text.as_str(),
+        _ => return Err(wrong_type(column, cell, "a year of four digits")),
+    };
+    let digits = text.len() == 4 && text.bytes().all(|b| b.is_ascii_digit());
+    text.parse().ok().filter(|year| digits && (1900..3000).contains(year)).ok_or_else(|| {
+        let name = FIELDS[column].name;
+        (Reason::BadTime, format!("{name} {:?}: not a year of four digits", shorten(text)))
+    })
+}
+
+fn check_event_id(id: &str) -> Result<(), Fault> {
+    let length = id.chars().count();
+    if length <= EVENT_ID_CHARS {
+        return Ok(());
+    }
+    Err((Reason::BadEventId, format!("event_id has {length} characters, {EVENT_ID_CHARS} are allowed")))
+}
+
+/// A budget action may need more fields than every budget event does.
+fn check_action(cells: &[Cell<'_>]) -> Result<(), Fault> {
+    let action = text_of(&cells[Column::Action.index()]).and_then(BudgetAction::parse);
+    let needed = action.map_or(&[][..], required_by_action);
+    match needed.iter().find(|column| matches!(cells[column.index()], Cell::Absent)) {
+        Some(column) => Err(missing(column.index())),
+        None => Ok(()),
+    }
+}
+
+fn missing(column: usize) -> Fault {
+    (Reason::MissingField, format!("{} is missing", FIELDS[column].name))
+}
+
+fn unknown_value(column: usize, value: &str) -> Fault {
+    let field = &FIELDS[column];
+    let FieldKind::Choice(words) = field.kind else { return missing(column) };
+    let text = format!("{} {:?} is not one of {}", field.name, shorten(value), words.join(", "));
+    (Reason::UnknownValue, text)
+}
+
+fn wrong_type(column: usize, cell: &Cell<'_>, wanted: &str) -> Fault {
+    let found = match cell {
+        Cell::Absent => "nothing",
+        Cell::Text(_) | Cell::Owned(_) => "text",
+        Cell::Number(_) => "a number",
+        Cell::Cents(_) => "a decimal",
+        Cell::Micros(_) => "a timestamp",
+        Cell::List(_) => "a list",
+        Cell::Other(name) => name,
+    };
+    (Reason::WrongType, format!("{} is {found}, but must be {wanted}", FIELDS[column].name))
+}
+
+/// The start of a value, for messages.
+fn shorten(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(SHOWN_CHARS) {
+        Some((at, _)) => Cow::Owned(format!("{}…", &text[..at])),
+        None => Cow::Borrowed(text),
+    }
+}

@@ -1,0 +1,115 @@
+//! What an event is: its type and, for a budget event, its action.
+
+/// The `type` of an event (SPEC §2). The discriminant is a bit number, so that sets of types are bit masks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum EventType {
+    /// 支付申请: reserves money before any moves.
+    Application,
+    /// 支付: money has moved.
+    Payment,
+    /// 申请退回: gives up what an application still reserves.
+    Withdrawal,
+    /// 退款: money came back.
+    Refund,
+    /// 更正: a payment is charged to another budget line.
+    Correction,
+    /// A budget action (预算指标 and 用款计划).
+    Budget,
+}
+
+impl EventType {
+    /// Every type, in the order of their discriminants.
+    pub const ALL: [Self; 6] =
+        [Self::Application, Self::Payment, Self::Withdrawal, Self::Refund, Self::Correction, Self::Budget];
+
+    /// The word used on the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Application => "application",
+            Self::Payment => "payment",
+            Self::Withdrawal => "withdrawal",
+            Self::Refund => "refund",
+            Self::Correction => "correction",
+            Self::Budget => "budget",
+        }
+    }
+
+    /// The type named on the wire.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|t| t.name() == name)
+    }
+
+    /// The bit of this type in a set of types.
+    #[must_use]
+    pub const fn bit(self) -> u8 {
+        1 << self as u8
+    }
+}
+
+/// The `action` of a budget event (SPEC §2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum BudgetAction {
+    /// 批复
+    Approve,
+    /// 追加
+    Supplement,
+    /// 追减
+    Reduce,
+    /// 调剂
+    Transfer,
+    /// 冻结
+    Freeze,
+    /// 解冻
+    Unfreeze,
+    /// 结转
+    CarryOver,
+    /// 收回
+    Reclaim,
+    /// 用款计划下达
+    Plan,
+    /// 计划收回
+    PlanReduce,
+}
+
+impl BudgetAction {
+    /// Every action, in the order of SPEC §2.
+    pub const ALL: [Self; 10] = [
+        Self::Approve,
+        Self::Supplement,
+        Self::Reduce,
+        Self::Transfer,
+        Self::Freeze,
+        Self::Unfreeze,
+        Self::CarryOver,
+        Self::Reclaim,
+        Self::Plan,
+        Self::PlanReduce,
+    ];
+
+    /// The word used on the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Approve => "approve",
+            Self::Supplement => "supplement",
+            Self::Reduce => "reduce",
+            Self::Transfer => "transfer",
+            Self::Freeze => "freeze",
+            Self::Unfreeze => "unfreeze",
+            Self::CarryOver => "carry_over",
+            Self::Reclaim => "reclaim",
+            Self::Plan => "plan",
+            Self::PlanReduce => "plan_reduce",
+        }
+    }
+
+    /// The action named on the wire.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|a| a.name() == name)
+    }
+}

@@ -1,0 +1,9 @@
+//! The data dictionary: one Arrow schema for every kind of event (SPEC §2), and exact money and time.
+
+pub mod kind;
+pub mod money;
+pub mod schema;
+pub mod time;
+
+pub use kind::{BudgetAction, EventType};
+pub use schema::{Column, FieldKind, event_schema};

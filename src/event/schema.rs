@@ -1,0 +1,231 @@
+//! The data dictionary of SPEC §2 as one table and one Arrow schema.
+//!
+//! Every event has the same columns; a column that its type does not have is NULL. One schema keeps a mixed
+//! batch columnar from decoding to the journal.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+
+use super::kind::EventType;
+
+/// Digits of an `amount`: `Decimal128(18, 2)`, below 10 000 000 000 000 000.00.
+pub const AMOUNT_PRECISION: u8 = 18;
+/// Digits after the point of every sum of money.
+pub const MONEY_SCALE: i8 = 2;
+/// The longest `event_id`, in characters.
+pub const EVENT_ID_CHARS: usize = 64;
+
+/// How the value of a column is written and checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FieldKind {
+    /// A string: `Utf8View`.
+    Text,
+    /// A string out of a closed set: `Utf8View`.
+    Choice(&'static [&'static str]),
+    /// Exact money greater than zero: `Decimal128(18, 2)`.
+    Money,
+    /// An instant: `Timestamp(Microsecond, zone)`.
+    Time,
+    /// A year of four digits: `Int32`.
+    Year,
+    /// A list of strings: `List<Utf8>`.
+    Tags,
+}
+
+/// One column of the data dictionary.
+#[derive(Debug)]
+pub struct FieldSpec {
+    /// The name on the wire and in rules.
+    pub name: &'static str,
+    /// How it is written.
+    pub kind: FieldKind,
+    /// The event types that have it, as [`EventType::bit`]s.
+    pub on: u8,
+    /// The event types that must have it.
+    pub required: u8,
+}
+
+const APPLICATION: u8 = EventType::Application.bit();
+const PAYMENT: u8 = EventType::Payment.bit();
+const WITHDRAWAL: u8 = EventType::Withdrawal.bit();
+const REFUND: u8 = EventType::Refund.bit();
+const CORRECTION: u8 = EventType::Correction.bit();
+const BUDGET: u8 = EventType::Budget.bit();
+const ALL: u8 = 0b11_1111;
+/// Applications are written as payments are.
+const PAY: u8 = APPLICATION | PAYMENT;
+const FOLLOW_UP: u8 = WITHDRAWAL | REFUND | CORRECTION;
+
+const TYPES: &[&str] = &["application", "payment", "withdrawal", "refund", "correction", "budget"];
+const ACTIONS: &[&str] = &[
+    "approve",
+    "supplement",
+    "reduce",
+    "transfer",
+    "freeze",
+    "unfreeze",
+    "carry_over",
+    "reclaim",
+    "plan",
+    "plan_reduce",
+];
+
+/// Builds [`Column`] and [`FIELDS`] from one list, so that they cannot disagree.
+macro_rules! dictionary {
+    ($($variant:ident $name:literal $kind:expr, $on:expr, $required:expr;)*) => {
+        /// A column of the event schema, by position.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u8)]
+        #[allow(missing_docs)] // SPEC §2 is their documentation.
+        pub enum Column { $($variant),* }
+
+        /// The data dictionary, in column order.
+        pub static FIELDS: &[FieldSpec] = &[
+            $(FieldSpec { name: $name, kind: $kind, on: $on, required: $required }),*
+        ];
+    };
+}
+
+use FieldKind::{Choice, Money, Tags, Text, Time, Year};
+
+dictionary! {
+    EventId "event_id" Text, ALL, ALL;
+    Type "type" Choice(TYPES), ALL, ALL;
+    OccurredAt "occurred_at" Time, ALL, ALL;
+    RecordedAt "recorded_at" Time, ALL, 0;
+    BudgetLineId "budget_line_id" Text, ALL, ALL;
+    ToBudgetLineId "to_budget_line_id" Text, CORRECTION | BUDGET, CORRECTION;
+    Action "action" Choice(ACTIONS), BUDGET, BUDGET;
+    Amount "amount" Money, ALL & !WITHDRAWAL, ALL & !WITHDRAWAL;
+    FiscalYear "fiscal_year" Year, PAY | BUDGET, PAY;
+    RegionCode "region_code" Text, PAY | BUDGET, PAY;
+    UnitCode "unit_code" Text, PAY | BUDGET, PAY;
+    UnitName "unit_name" Text, PAY | BUDGET, 0;
+    FunctionCode "function_code" Text, PAY | BUDGET, PAY;
+    EconomicCode "economic_code" Text, PAY | BUDGET, PAY;
+    ProjectCode "project_code" Text, PAY | BUDGET, 0;
+    FundType "fund_type" Text, PAY | BUDGET, 0;
+    PaymentMode "payment_mode" Choice(&["direct", "authorized"]), PAY, PAY;
+    Settlement "settlement" Choice(&["transfer", "cash", "card", "cheque"]), PAY, PAY;
+    PayerAccount "payer_account" Text, PAY, 0;
+    PayeeName "payee_name" Text, PAY, PAY;
+    PayeeAccount "payee_account" Text, PAY, PAY;
+    PayeeType "payee_type" Choice(&["entity", "person", "self"]), PAY, PAY;
+    ActualPayeeName "actual_payee_name" Text, PAY, 0;
+    ActualPayeeAccount "actual_payee_account" Text, PAY, 0;
+    Currency "currency" Text, PAY, 0;
+    Purpose "purpose" Text, PAY, 0;
+    ContractNo "contract_no" Text, PAY, 0;
+    InvoiceNo "invoice_no" Text, PAY, 0;
+    ProcurementNo "procurement_no" Text, PAY, 0;
+    BondCode "bond_code" Text, PAY, 0;
+    BeneficiaryId "beneficiary_id" Text, PAY, 0;
+    ApplicationId "application_id" Text, PAY, 0;
+    OriginalEventId "original_event_id" Text, FOLLOW_UP, FOLLOW_UP;
+    Reason "reason" Text, REFUND | CORRECTION, 0;
+    TagList "tags" Tags, PAY, 0;
+}
+
+/// The attributes of a budget line, given at `approve`, or by the payment that opens the line.
+pub const LINE_ATTRIBUTES: [Column; 8] = [
+    Column::FiscalYear,
+    Column::RegionCode,
+    Column::UnitCode,
+    Column::UnitName,
+    Column::FunctionCode,
+    Column::EconomicCode,
+    Column::ProjectCode,
+    Column::FundType,
+];
+
+impl Column {
+    /// The number of columns.
+    pub const COUNT: usize = Column::TagList as usize + 1;
+
+    /// The position in the event schema.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// What the data dictionary says about this column.
+    #[must_use]
+    pub fn spec(self) -> &'static FieldSpec {
+        &FIELDS[self.index()]
+    }
+}
+
+/// The field of this name, with its position.
+#[must_use]
+pub fn field(name: &str) -> Option<(usize, &'static FieldSpec)> {
+    FIELDS.iter().enumerate().find(|(_, f)| f.name == name)
+}
+
+/// The fields that a budget action must have beyond those of every budget event.
+#[must_use]
+pub fn required_by_action(action: super::BudgetAction) -> &'static [Column] {
+    use super::BudgetAction::{Approve, Transfer};
+    match action {
+        Approve => &[
+            Column::FiscalYear,
+            Column::RegionCode,
+            Column::UnitCode,
+            Column::FunctionCode,
+            Column::EconomicCode,
+        ],
+        Transfer => &[Column::ToBudgetLineId],
+        _ => &[],
+    }
+}
+
+/// The Arrow type of instants in `zone`, an IANA name. The value is UTC; the zone tells calendar functions
+/// (`date_part`, `date_trunc`) which local time to use.
+#[must_use]
+pub fn time_type(zone: &str) -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, Some(Arc::from(zone)))
+}
+
+/// The Arrow type of a field in `zone`.
+#[must_use]
+pub fn arrow_type(kind: FieldKind, zone: &str) -> DataType {
+    match kind {
+        Text | Choice(_) => DataType::Utf8View,
+        Money => DataType::Decimal128(AMOUNT_PRECISION, MONEY_SCALE),
+        Time => time_type(zone),
+        Year => DataType::Int32,
+        Tags => DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true))),
+    }
+}
+
+/// The Arrow schema of every event batch, with times in `zone`.
+#[must_use]
+pub fn event_schema(zone: &str) -> SchemaRef {
+    Arc::new(Schema::new(
+        FIELDS
+            .iter()
+            .map(|f| Field::new(f.name, arrow_type(f.kind, zone), f.required != ALL))
+            .collect::<Vec<_>>(),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::BudgetAction;
+
+    #[test]
+    fn choices_name_what_the_enums_name() {
+        assert_eq!(TYPES, EventType::ALL.map(EventType::name));
+        assert_eq!(ACTIONS, BudgetAction::ALL.map(BudgetAction::name));
+    }
+
+    #[test]
+    fn names_are_unique_and_required_fields_are_allowed() {
+        for (i, f) in FIELDS.iter().enumerate() {
+            assert_eq!(field(f.name).map(|(at, _)| at), Some(i), "{}", f.name);
+            assert_eq!(f.required & !f.on, 0, "{} is required where it does not exist", f.name);
+        }
+        assert_eq!(FIELDS.len(), Column::COUNT);
+    }
+}

@@ -1,0 +1,264 @@
+//! Instants as whole microseconds since the epoch, and the local calendar they are read in.
+
+use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
+
+/// The calendar of a treasury: its time zone and the first day of its fiscal year.
+#[derive(Debug, Clone)]
+pub struct Calendar {
+    /// The IANA name, as it stands in Arrow types.
+    pub zone_name: String,
+    zone: TimeZone,
+    fiscal_month: i8,
+    fiscal_day: i8,
+}
+
+/// Why a text is not an instant.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct TimeError(pub String);
+
+/// Instants outside these years are taken for mistakes (seconds or nanoseconds given as milliseconds, say).
+const YEARS: std::ops::RangeInclusive<i16> = 1900..=2999;
+
+impl Calendar {
+    /// A calendar in an IANA zone whose fiscal year starts on `month`-`day`.
+    ///
+    /// # Errors
+    /// If the zone is not in the time zone database, or the day does not exist in every year.
+    pub fn new(zone_name: &str, month: i8, day: i8) -> Result<Self, TimeError> {
+        let zone = TimeZone::get(zone_name).map_err(|_| {
+            TimeError(format!("unknown time zone {zone_name:?}: use an IANA name such as Asia/Shanghai"))
+        })?;
+        Date::new(2001, month, day).map_err(|_| {
+            TimeError(format!("{month:02}-{day:02} is not a day of every year: use MM-DD such as 01-01"))
+        })?;
+        Ok(Self { zone_name: zone_name.to_owned(), zone, fiscal_month: month, fiscal_day: day })
+    }
+
+    /// The time zone.
+    #[must_use]
+    pub fn zone(&self) -> &TimeZone {
+        &self.zone
+    }
+
+    /// Microseconds of an RFC 3339 instant, or of the start of a bare local date.
+    /// Digits beyond the microsecond are cut off.
+    ///
+    /// # Errors
+    /// If the text is neither, has no offset, or lies outside the years 1900 to 2999.
+    pub fn parse(&self, text: &str) -> Result<i64, TimeError> {
+        if let Some(micros) = plain_rfc3339(text.as_bytes()) {
+            return Ok(micros);
+        }
+        if text.len() == 10
+            && let Ok(date) = text.parse::<Date>()
+        {
+            return self.start_of_day(date);
+        }
+        let shape = text.as_bytes();
+        if shape.len() < 20 || !matches!(shape[10], b'T' | b't' | b' ') || text.contains('[') {
+            return Err(TimeError(String::from(
+                "not RFC 3339 with an offset, milliseconds since the epoch, or a date",
+            )));
+        }
+        let instant: Timestamp = text.parse().map_err(|e: jiff::Error| TimeError(e.to_string()))?;
+        checked(instant)
+    }
+
+    /// Microseconds of the start of a local day.
+    ///
+    /// # Errors
+    /// Outside the years 1900 to 2999.
+    pub fn start_of_day(&self, date: Date) -> Result<i64, TimeError> {
+        let zoned = date.to_zoned_datetime(self.zone.clone()).map_err(|e| TimeError(e.to_string()))?;
+        checked(zoned.timestamp())
+    }
+
+    /// The local date and time of an instant.
+    #[must_use]
+    pub fn local(&self, micros: i64) -> jiff::civil::DateTime {
+        let instant = Timestamp::from_microsecond(micros).unwrap_or(Timestamp::UNIX_EPOCH);
+        self.zone.to_datetime(instant)
+    }
+
+    /// Start and end (exclusive) of a fiscal year, in microseconds.
+    #[must_use]
+    pub fn fiscal_year(&self, year: i32) -> Option<(i64, i64)> {
+        let start = |year: i32| {
+            let date = Date::new(i16::try_from(year).ok()?, self.fiscal_month, self.fiscal_day).ok()?;
+            self.start_of_day(date).ok()
+        };
+        Some((start(year)?, start(year + 1)?))
+    }
+
+    /// RFC 3339 in local time with offset, for people and findings.
+    #[must_use]
+    pub fn format(&self, micros: i64) -> String {
+        let Ok(instant) = Timestamp::from_microsecond(micros) else { return micros.to_string() };
+        let offset = self.zone.to_offset(instant);
+        instant.display_with_offset(offset).to_string()
+    }
+}
+
+fn checked(instant: Timestamp) -> Result<i64, TimeError> {
+    let micros = instant.as_microsecond();
+    check_micros(micros)
+}
+
+/// An instant inside the accepted years.
+///
+/// # Errors
+/// Outside the years 1900 to 2999.
+pub fn check_micros(micros: i64) -> Result<i64, TimeError> {
+    let year = Timestamp::from_microsecond(micros).map(|t| TimeZone::UTC.to_datetime(t).year());
+    match year {
+        Ok(year) if YEARS.contains(&year) => Ok(micros),
+        _ => Err(TimeError(String::from("outside the years 1900 to 2999"))),
+    }
+}
+
+/// Microseconds of milliseconds since the epoch.
+///
+/// # Errors
+/// Outside the years 1900 to 2999.
+pub fn from_millis(millis: i64) -> Result<i64, TimeError> {
+    check_micros(millis.saturating_mul(1000))
+}
+
+/// `YYYY-MM-DDThh:mm:ss[.f…](Z|±hh:mm)`, at most six fraction digits: the shape nearly every feed uses, read
+/// without the general parser. Anything unusual (leap seconds, other separators) returns `None`.
+fn plain_rfc3339(text: &[u8]) -> Option<i64> {
+    let two = |at: usize| -> Option<i64> {
+        let (a, b) = (text.get(at)?.wrapping_sub(b'0'), text.get(at + 1)?.wrapping_sub(b'0'));
+        (a < 10 && b < 10).then(|| i64::from(a) * 10 + i64::from(b))
+    };
+    let is = |at: usize, byte: u8| text.get(at) == Some(&byte);
+    if text.len() < 20 || !(is(4, b'-') && is(7, b'-') && is(10, b'T') && is(13, b':') && is(16, b':')) {
+        return None;
+    }
+    let (year, month, day) = (two(0)? * 100 + two(2)?, two(5)?, two(8)?);
+    let (hour, minute, second) = (two(11)?, two(14)?, two(17)?);
+    if !(1900..3000).contains(&year) || hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let (fraction, at) = fraction(text, 19)?;
+    let offset = match text.get(at)? {
+        b'Z' if text.len() == at + 1 => 0,
+        sign @ (b'+' | b'-') if text.len() == at + 6 && is(at + 3, b':') => {
+            let (hours, minutes) = (two(at + 1)?, two(at + 4)?);
+            if hours > 23 || minutes > 59 {
+                return None;
+            }
+            (hours * 60 + minutes) * if *sign == b'-' { -60 } else { 60 }
+        }
+        _ => return None,
+    };
+    let days = days_from_civil(year, month, day)?;
+    Some((days * 86_400 + hour * 3600 + minute * 60 + second - offset) * 1_000_000 + fraction)
+}
+
+/// Microseconds of a fraction that may start at `at`, and the position after it.
+fn fraction(text: &[u8], at: usize) -> Option<(i64, usize)> {
+    if text.get(at) != Some(&b'.') {
+        return Some((0, at));
+    }
+    let digits = text[at + 1..].iter().take_while(|b| b.is_ascii_digit()).count();
+    if digits == 0 || digits > 6 {
+        return None;
+    }
+    let value = text[at + 1..=at + digits].iter().fold(0, |n, b| n * 10 + i64::from(b - b'0'));
+    Some((value * 10i64.pow(6 - u32::try_from(digits).ok()?), at + 1 + digits))
+}
+
+/// Days since the epoch of a proleptic Gregorian date (H. Hinnant, "chrono-compatible low-level date algorithms").
+fn days_from_civil(year: i64, month: i64, day: i64) -> Option<i64> {
+    const LENGTHS: [i64; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let length = *LENGTHS.get(usize::try_from(month - 1).ok()?)? + i64::from(leap && month == 2);
+    if day < 1 || day > length {
+        return None;
+    }
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year / 400;
+    let year_of_era = year - era * 400;
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    Some(era * 146_097 + day_of_era - 719_468)
+}
+
+/// Microseconds of a duration, saturating.
+#[must_use]
+pub fn micros(duration: SignedDuration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn shanghai() -> Calendar {
+        Calendar::new("Asia/Shanghai", 1, 1).unwrap()
+    }
+
+    #[test]
+    fn reads_what_the_contract_names() {
+        let calendar = shanghai();
+        let expected = 1_767_225_600_000_000 - 8 * 3_600_000_000;
+        for text in [
+            "2026-01-01",
+            "2026-01-01T00:00:00+08:00",
+            "2025-12-31T16:00:00Z",
+            "2025-12-31T16:00:00.000000Z",
+            "2025-12-31 16:00:00Z",
+            "2025-12-31T11:00:00.000-05:00",
+        ] {
+            assert_eq!(calendar.parse(text), Ok(expected), "{text}");
+        }
+        assert_eq!(calendar.parse("2026-01-01T00:00:00.1234569+08:00"), Ok(expected + 123_456));
+    }
+
+    #[test]
+    fn refuses_the_rest() {
+        for text in [
+            "",
+            "2026-01-01T00:00:00",
+            "2026-02-30",
+            "2026-02-30T00:00:00Z",
+            "2026-13-01T00:00:00Z",
+            "2026-01-01T25:00:00Z",
+            "20260101",
+            "yesterday",
+            "0001-01-01T00:00:00Z",
+            "2026-01-01T00:00:00+08:00[Asia/Shanghai]",
+            "1767225600",
+        ] {
+            assert!(shanghai().parse(text).is_err(), "{text}");
+        }
+        assert!(from_millis(1_767_225_600_000_000).is_err());
+        assert!(from_millis(i64::MIN).is_err());
+    }
+
+    #[test]
+    fn fiscal_years_follow_the_configured_start() {
+        let april = Calendar::new("Europe/London", 4, 6).unwrap();
+        let (start, end) = april.fiscal_year(2026).unwrap();
+        assert_eq!(april.format(start), "2026-04-06T00:00:00+01:00");
+        assert_eq!(april.format(end), "2027-04-06T00:00:00+01:00");
+        assert!(Calendar::new("Asia/Peking", 1, 1).is_err());
+        assert!(Calendar::new("UTC", 2, 29).is_err());
+    }
+
+    proptest! {
+        /// The oracle is jiff's general parser.
+        #[test]
+        fn the_fast_path_agrees_with_jiff(seconds in -2_208_988_800i64..32_503_680_000, micros in 0i64..1_000_000, offset in -86_340i32..86_340) {
+            let instant = Timestamp::from_microsecond(seconds * 1_000_000 + micros).unwrap();
+            let offset = jiff::tz::Offset::from_seconds(offset / 60 * 60).unwrap();
+            let text = instant.display_with_offset(offset).to_string();
+            if let Some(fast) = plain_rfc3339(text.as_bytes()) {
+                prop_assert_eq!(fast, text.parse::<Timestamp>().unwrap().as_microsecond());
+            }
+        }
+    }
+}

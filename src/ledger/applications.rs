@@ -1,0 +1,74 @@
+//! Applications that reserve money until they are paid or withdrawn (SPEC §2).
+//!
+//! Events can arrive out of order, and the balances must not depend on it: a payment or withdrawal that
+//! arrives before its application leaves a mark, and the application then reserves nothing. An application
+//! that was settled after it arrived is forgotten: its `event_id` cannot be accepted a second time.
+
+use hashbrown::{HashMap, HashSet};
+
+use super::LineNumber;
+
+/// The state of an application that is not over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Application {
+    /// Money is reserved on a line.
+    Open {
+        /// The line.
+        line: LineNumber,
+        /// Cents.
+        amount: i128,
+    },
+    /// Settled or withdrawn, and not arrived yet.
+    SettledEarly,
+}
+
+#[derive(Debug, Default)]
+pub struct Applications {
+    states: HashMap<Box<str>, Application>,
+    changed: HashSet<Box<str>>,
+    open: usize,
+}
+
+impl Applications {
+    pub fn open(&self) -> usize {
+        self.open
+    }
+
+    /// An application arrives. Returns the cents it reserves: none if it is settled already.
+    pub fn arrive(&mut self, id: &str, line: LineNumber, amount: i128) -> i128 {
+        self.changed.insert(id.into());
+        if self.states.remove(id).is_some() {
+            return 0;
+        }
+        self.restore(id, Application::Open { line, amount });
+        amount
+    }
+
+    /// An application is paid or withdrawn. Returns what it still reserved, and where.
+    pub fn settle(&mut self, id: &str) -> Option<(LineNumber, i128)> {
+        self.changed.insert(id.into());
+        match self.states.remove(id) {
+            Some(Application::Open { line, amount }) => {
+                self.open -= 1;
+                Some((line, amount))
+            }
+            Some(Application::SettledEarly) | None => {
+                self.restore(id, Application::SettledEarly);
+                None
+            }
+        }
+    }
+
+    pub fn restore(&mut self, id: &str, application: Application) {
+        if matches!(application, Application::Open { .. }) {
+            self.open += 1;
+        }
+        self.states.insert(id.into(), application);
+    }
+
+    /// What changed since the last call: the new state, or `None` for an application that is over.
+    pub fn take_changes(&mut self) -> Vec<(Box<str>, Option<Application>)> {
+        let changed = std::mem::take(&mut self.changed);
+        changed.into_iter().map(|id| (self.states.get(&id).copied(), id)).map(|(s, id)| (id, s)).collect()
+    }
+}

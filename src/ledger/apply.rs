@@ -1,0 +1,190 @@
+//! Applying events to budget lines, one after another.
+
+use arrow::{
+    array::{Array, AsArray, StringViewArray},
+    datatypes::{Decimal128Type, Int32Type, TimestampMicrosecondType},
+    record_batch::RecordBatch,
+};
+
+use super::{Attributes, Balances, Ledger, LineNumber};
+use crate::event::{BudgetAction, Column, EventType, schema::LINE_ATTRIBUTES};
+
+/// What the ledger says right after each event about the line in its `budget_line_id`.
+#[derive(Debug, Default)]
+pub struct AfterEvent {
+    /// The version of the line's attributes, in the ledger's store.
+    pub attributes: Vec<u32>,
+    /// Cents.
+    pub total: Vec<i128>,
+    /// Cents.
+    pub executed: Vec<i128>,
+    /// Cents.
+    pub frozen: Vec<i128>,
+    /// Cents.
+    pub reserved: Vec<i128>,
+    /// Cents.
+    pub planned: Vec<i128>,
+}
+
+impl AfterEvent {
+    fn with_capacity(rows: usize) -> Self {
+        let cents = || Vec::with_capacity(rows);
+        Self {
+            attributes: Vec::with_capacity(rows),
+            total: cents(),
+            executed: cents(),
+            frozen: cents(),
+            reserved: cents(),
+            planned: cents(),
+        }
+    }
+
+    fn push(&mut self, attributes: u32, balances: &Balances) {
+        self.attributes.push(attributes);
+        self.total.push(balances.total);
+        self.executed.push(balances.executed);
+        self.frozen.push(balances.frozen);
+        self.reserved.push(balances.reserved);
+        self.planned.push(balances.planned);
+    }
+}
+
+/// The columns that balances depend on.
+struct Events<'b> {
+    batch: &'b RecordBatch,
+    line: &'b StringViewArray,
+    amount: &'b [i128],
+    at: &'b [i64],
+}
+
+impl<'b> Events<'b> {
+    fn new(batch: &'b RecordBatch) -> Self {
+        let column = |c: Column| batch.column(c.index());
+        Self {
+            batch,
+            line: column(Column::BudgetLineId).as_string_view(),
+            amount: column(Column::Amount).as_primitive::<Decimal128Type>().values(),
+            at: column(Column::OccurredAt).as_primitive::<TimestampMicrosecondType>().values(),
+        }
+    }
+
+    fn text(&self, column: Column, row: usize) -> Option<&'b str> {
+        let array = self.batch.column(column.index()).as_string_view();
+        array.is_valid(row).then(|| array.value(row))
+    }
+
+    fn attributes(&self, row: usize, approved: bool) -> Attributes {
+        let years = self.batch.column(Column::FiscalYear.index()).as_primitive::<Int32Type>();
+        let texts = std::array::from_fn(|at| self.text(LINE_ATTRIBUTES[at + 1], row));
+        Attributes::new(approved, years.is_valid(row).then(|| years.value(row)), texts)
+    }
+}
+
+impl Ledger {
+    /// Applies a batch of accepted events in order. `types` are the types of its rows.
+    ///
+    /// Whatever a checked event says is applied: the money has moved, and nothing is refused for lack of funds.
+    pub fn apply(&mut self, batch: &RecordBatch, types: &[EventType]) -> AfterEvent {
+        let events = Events::new(batch);
+        let mut after = AfterEvent::with_capacity(types.len());
+        for (row, event_type) in types.iter().enumerate() {
+            let number = self.apply_event(&events, row, *event_type);
+            let line = self.touch(number);
+            line.last_event_at = events.at[row];
+            after.push(line.attributes, &line.balances);
+        }
+        after
+    }
+
+    fn apply_event(&mut self, events: &Events<'_>, row: usize, event_type: EventType) -> LineNumber {
+        let number = self.number(events.line.value(row));
+        let amount = events.amount[row];
+        match event_type {
+            EventType::Payment => {
+                self.open_with(number, events, row);
+                self.touch(number).balances.executed += amount;
+                if let Some(application) = events.text(Column::ApplicationId, row) {
+                    self.release(application);
+                }
+            }
+            EventType::Application => {
+                self.open_with(number, events, row);
+                let id = events.text(Column::EventId, row).unwrap_or_default();
+                let reserved = self.applications.arrive(id, number, amount);
+                self.touch(number).balances.reserved += reserved;
+            }
+            EventType::Withdrawal => {
+                self.release(events.text(Column::OriginalEventId, row).unwrap_or_default());
+            }
+            EventType::Refund => self.touch(number).balances.executed -= amount,
+            EventType::Correction => {
+                let to = self.number(events.text(Column::ToBudgetLineId, row).unwrap_or_default());
+                self.correct(number, -amount);
+                self.correct(to, amount);
+            }
+            EventType::Budget => self.act(events, row, number, amount),
+        }
+        number
+    }
+
+    fn act(&mut self, events: &Events<'_>, row: usize, number: LineNumber, amount: i128) {
+        use BudgetAction::{
+            Approve, CarryOver, Freeze, Plan, PlanReduce, Reclaim, Reduce, Supplement, Transfer, Unfreeze,
+        };
+        let action = events.text(Column::Action, row).and_then(BudgetAction::parse);
+        let balances = &mut self.touch(number).balances;
+        match action {
+            Some(Approve) => {
+                balances.total += amount;
+                self.set_attributes(number, events.attributes(row, true));
+            }
+            Some(Supplement | CarryOver) => balances.total += amount,
+            Some(Reduce | Reclaim) => balances.total -= amount,
+            Some(Freeze) => balances.frozen += amount,
+            Some(Unfreeze) => balances.frozen -= amount,
+            Some(Plan) => balances.planned += amount,
+            Some(PlanReduce) => balances.planned -= amount,
+            Some(Transfer) => {
+                let to = self.number(events.text(Column::ToBudgetLineId, row).unwrap_or_default());
+                self.transfer(number, -amount);
+                self.transfer(to, amount);
+            }
+            // Decoding lets only known actions through.
+            None => debug_assert!(false, "a budget event without an action"),
+        }
+    }
+
+    fn correct(&mut self, number: LineNumber, cents: i128) {
+        let balances = &mut self.touch(number).balances;
+        balances.executed += cents;
+        balances.corrected += cents;
+    }
+
+    fn transfer(&mut self, number: LineNumber, cents: i128) {
+        let balances = &mut self.touch(number).balances;
+        balances.total += cents;
+        balances.transferred += cents;
+    }
+
+    fn release(&mut self, application: &str) {
+        if let Some((line, amount)) = self.applications.settle(application) {
+            self.touch(line).balances.reserved -= amount;
+        }
+    }
+
+    /// A line that nobody approved takes its attributes from the first payment or application on it.
+    fn open_with(&mut self, number: LineNumber, events: &Events<'_>, row: usize) {
+        let attributes = &self.attributes[self.lines[number as usize].attributes as usize];
+        if *attributes == Attributes::default() {
+            self.set_attributes(number, events.attributes(row, false));
+        }
+    }
+
+    fn set_attributes(&mut self, number: LineNumber, attributes: Attributes) {
+        let present = &self.attributes[self.lines[number as usize].attributes as usize];
+        if *present != attributes {
+            let version = self.add_attributes(attributes);
+            self.touch(number).attributes = version;
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! `budget.*`: the balances and attributes of a line as columns beside the event's. Each is computed only when a
+//! rule names it.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{
+        ArrayRef, AsArray, BooleanArray, Decimal128Array, Int32Array, PrimitiveArray, StringViewBuilder,
+    },
+    datatypes::{DataType, TimestampMicrosecondType},
+    record_batch::RecordBatch,
+};
+
+use super::{AfterEvent, Attributes, line::RATIO_SCALE, ratio};
+use crate::event::{Column, schema::FIELDS, time::Calendar};
+
+/// `Decimal128(28, 2)`: see [`super::Balances`] for why no sum leaves it.
+pub const BALANCE_TYPE: DataType = DataType::Decimal128(28, 2);
+/// `Decimal128(38, 18)`.
+#[allow(clippy::cast_possible_wrap)]
+pub const RATIO_TYPE: DataType = DataType::Decimal128(38, RATIO_SCALE as i8);
+
+/// A column of `budget.*`.
+#[derive(Debug, Clone, Copy)]
+pub enum BudgetColumn {
+    /// A sum in cents.
+    Sum(fn(&AfterEvent, usize) -> i128),
+    /// A ratio.
+    Ratio(fn(&AfterEvent, usize) -> Option<i128>),
+    /// The elapsed share of the line's fiscal year.
+    YearElapsed,
+    /// Whether the line was approved.
+    Approved,
+    /// The line's fiscal year.
+    FiscalYear,
+    /// A text attribute.
+    Text(Column),
+}
+
+/// Every column of `budget.*` by name, in the order of SPEC §2.
+pub static BUDGET_COLUMNS: &[(&str, BudgetColumn)] = &[
+    ("total", BudgetColumn::Sum(|a, row| a.total[row])),
+    ("executed", BudgetColumn::Sum(|a, row| a.executed[row])),
+    ("frozen", BudgetColumn::Sum(|a, row| a.frozen[row])),
+    ("reserved", BudgetColumn::Sum(|a, row| a.reserved[row])),
+    (
+        "available",
+        BudgetColumn::Sum(|a, row| a.total[row] - a.frozen[row] - a.reserved[row] - a.executed[row]),
+    ),
+    ("planned", BudgetColumn::Sum(|a, row| a.planned[row])),
+    ("plan_available", BudgetColumn::Sum(|a, row| a.planned[row] - a.reserved[row] - a.executed[row])),
+    ("executed_ratio", BudgetColumn::Ratio(|a, row| ratio(a.executed[row], a.total[row]))),
+    (
+        "overspend_ratio",
+        BudgetColumn::Ratio(|a, row| ratio((a.executed[row] - a.total[row]).max(0), a.total[row])),
+    ),
+    ("year_elapsed", BudgetColumn::YearElapsed),
+    ("approved", BudgetColumn::Approved),
+    ("fiscal_year", BudgetColumn::FiscalYear),
+    ("region_code", BudgetColumn::Text(Column::RegionCode)),
+    ("unit_code", BudgetColumn::Text(Column::UnitCode)),
+    ("unit_name", BudgetColumn::Text(Column::UnitName)),
+    ("function_code", BudgetColumn::Text(Column::FunctionCode)),
+    ("economic_code", BudgetColumn::Text(Column::EconomicCode)),
+    ("project_code", BudgetColumn::Text(Column::ProjectCode)),
+    ("fund_type", BudgetColumn::Text(Column::FundType)),
+];
+
+impl BudgetColumn {
+    /// The Arrow type.
+    #[must_use]
+    pub fn data_type(self) -> DataType {
+        match self {
+            Self::Sum(_) => BALANCE_TYPE,
+            Self::Ratio(_) | Self::YearElapsed => RATIO_TYPE,
+            Self::Approved => DataType::Boolean,
+            Self::FiscalYear => DataType::Int32,
+            Self::Text(column) => {
+                debug_assert!(FIELDS[column.index()].name == column.spec().name);
+                DataType::Utf8View
+            }
+        }
+    }
+
+    /// The column for the events of a batch.
+    #[must_use]
+    pub fn compute(
+        self,
+        after: &AfterEvent,
+        attributes: &boxcar::Vec<Attributes>,
+        events: &RecordBatch,
+        calendar: &Calendar,
+    ) -> ArrayRef {
+        let rows = after.attributes.len();
+        let line = |row: usize| &attributes[after.attributes[row] as usize];
+        let array: ArrayRef = match self {
+            Self::Sum(sum) => {
+                Arc::new(Decimal128Array::from_iter_values((0..rows).map(|row| sum(after, row))))
+            }
+            Self::Ratio(ratio) => {
+                Arc::new((0..rows).map(|row| ratio(after, row)).collect::<Decimal128Array>())
+            }
+            Self::YearElapsed => {
+                let at: &PrimitiveArray<TimestampMicrosecondType> =
+                    events.column(Column::OccurredAt.index()).as_primitive();
+                let mut year = ElapsedYear::new(calendar);
+                let elapsed = (0..rows).map(|row| year.elapsed(line(row).fiscal_year?, at.value(row)));
+                Arc::new(elapsed.collect::<Decimal128Array>())
+            }
+            Self::Approved => {
+                Arc::new((0..rows).map(|row| Some(line(row).approved)).collect::<BooleanArray>())
+            }
+            Self::FiscalYear => Arc::new((0..rows).map(|row| line(row).fiscal_year).collect::<Int32Array>()),
+            Self::Text(column) => {
+                let mut builder = StringViewBuilder::with_capacity(rows);
+                (0..rows).for_each(|row| builder.append_option(line(row).text(column)));
+                Arc::new(builder.finish())
+            }
+        };
+        match (self.data_type(), array.as_primitive_opt::<arrow::datatypes::Decimal128Type>()) {
+            (data_type, Some(decimals)) => Arc::new(decimals.clone().with_data_type(data_type)),
+            _ => array,
+        }
+    }
+}
+
+/// The elapsed share of fiscal years; most events are of the same year as the one before.
+pub struct ElapsedYear<'c> {
+    calendar: &'c Calendar,
+    cached: Option<(i32, i64, i64)>,
+}
+
+impl<'c> ElapsedYear<'c> {
+    /// Without a year yet.
+    #[must_use]
+    pub fn new(calendar: &'c Calendar) -> Self {
+        Self { calendar, cached: None }
+    }
+
+    /// The share of `year` that is over at `micros`, 0 to 1, at [`RATIO_SCALE`].
+    pub fn elapsed(&mut self, year: i32, micros: i64) -> Option<i128> {
+        let (start, end) = match self.cached {
+            Some((cached, start, end)) if cached == year => (start, end),
+            _ => {
+                let (start, end) = self.calendar.fiscal_year(year)?;
+                self.cached = Some((year, start, end));
+                (start, end)
+            }
+        };
+        ratio(i128::from(micros.clamp(start, end) - start), i128::from(end - start))
+    }
+}

@@ -1,0 +1,158 @@
+//! 指标账: every budget line and its balances, exact to the cent (SPEC §2). Applying an event is pure arithmetic:
+//! no clock, no I/O, no refusal. What the ledger says after each event is kept as [`AfterEvent`] for the rules.
+
+mod applications;
+mod apply;
+mod attributes;
+pub mod columns;
+mod line;
+
+use std::{hash::BuildHasher, sync::Arc};
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+pub use apply::AfterEvent;
+pub use attributes::Attributes;
+pub use line::{Balances, Line, ratio, ratio_text};
+
+use applications::{Application, Applications};
+
+/// The number of a budget line, in the order in which lines were opened.
+pub type LineNumber = u32;
+
+/// All budget lines.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    lines: Vec<Line>,
+    index: HashTable<LineNumber>,
+    hasher: DefaultHashBuilder,
+    /// Every version of every line's attributes. It only grows, so that evaluation can read it while the
+    /// ledger goes on.
+    attributes: Arc<boxcar::Vec<Attributes>>,
+    applications: Applications,
+    /// Lines changed since the last checkpoint.
+    changed: Vec<LineNumber>,
+}
+
+/// What changed since the last checkpoint, complete enough to rebuild the ledger from all checkpoints.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// The new state of each changed line, with its attributes.
+    pub lines: Vec<(Line, Attributes)>,
+    /// Applications that were opened or changed, by their `event_id`; `None` for one that is over.
+    pub applications: Vec<(Box<str>, Option<SavedApplication>)>,
+}
+
+/// An application as a checkpoint has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SavedApplication {
+    /// The line and the cents it reserves; `None` for one that was settled before it arrived.
+    pub reserves: Option<(Box<str>, i128)>,
+}
+
+impl Ledger {
+    /// The number of lines.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Whether there is no line yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// All lines with their attributes, in the order in which they were opened.
+    pub fn lines(&self) -> impl Iterator<Item = (&Line, &Attributes)> {
+        self.lines.iter().map(|line| (line, &self.attributes[line.attributes as usize]))
+    }
+
+    /// A line by its `budget_line_id`.
+    #[must_use]
+    pub fn line(&self, id: &str) -> Option<(&Line, &Attributes)> {
+        let number = *self.index.find(self.hash(id), |n| &*self.lines[*n as usize].id == id)?;
+        let line = &self.lines[number as usize];
+        Some((line, &self.attributes[line.attributes as usize]))
+    }
+
+    /// The store of attributes that [`AfterEvent`] refers to.
+    #[must_use]
+    pub fn attributes(&self) -> Arc<boxcar::Vec<Attributes>> {
+        Arc::clone(&self.attributes)
+    }
+
+    /// Applications that still reserve money.
+    #[must_use]
+    pub fn open_applications(&self) -> usize {
+        self.applications.open()
+    }
+
+    /// Takes what changed since the last call.
+    pub fn take_changes(&mut self) -> Changes {
+        let changed = std::mem::take(&mut self.changed);
+        let lines = changed
+            .into_iter()
+            .map(|number| {
+                let line = &mut self.lines[number as usize];
+                line.changed = false;
+                (line.clone(), self.attributes[line.attributes as usize].clone())
+            })
+            .collect();
+        let applications = self.applications.take_changes();
+        let saved = |application| match application {
+            Application::SettledEarly => SavedApplication { reserves: None },
+            Application::Open { line, amount } => {
+                SavedApplication { reserves: Some((self.lines[line as usize].id.clone(), amount)) }
+            }
+        };
+        Changes { lines, applications: applications.into_iter().map(|(id, a)| (id, a.map(saved))).collect() }
+    }
+
+    /// Puts back a line as a checkpoint has it.
+    pub fn restore_line(&mut self, line: Line, attributes: Attributes) {
+        let number = self.number(&line.id.clone());
+        let attributes = self.add_attributes(attributes);
+        self.lines[number as usize] = Line { attributes, changed: false, ..line };
+    }
+
+    /// Puts back an application as a checkpoint has it.
+    pub fn restore_application(&mut self, id: &str, saved: &SavedApplication) {
+        let application = match &saved.reserves {
+            None => Application::SettledEarly,
+            Some((line, amount)) => Application::Open { line: self.number(line), amount: *amount },
+        };
+        self.applications.restore(id, application);
+    }
+
+    fn hash(&self, id: &str) -> u64 {
+        self.hasher.hash_one(id)
+    }
+
+    /// The number of a line, which is opened if it is not there.
+    fn number(&mut self, id: &str) -> LineNumber {
+        let hash = self.hash(id);
+        if let Some(number) = self.index.find(hash, |n| &*self.lines[*n as usize].id == id) {
+            return *number;
+        }
+        let number = LineNumber::try_from(self.lines.len()).expect("fewer than 2^32 budget lines");
+        let attributes = self.add_attributes(Attributes::default());
+        self.lines.push(Line::new(id, attributes));
+        let (hasher, lines) = (&self.hasher, &self.lines);
+        self.index.insert_unique(hash, number, |n| hasher.hash_one(&*lines[*n as usize].id));
+        number
+    }
+
+    fn add_attributes(&self, attributes: Attributes) -> u32 {
+        u32::try_from(self.attributes.push(attributes)).expect("fewer than 2^32 versions of attributes")
+    }
+
+    fn touch(&mut self, number: LineNumber) -> &mut Line {
+        let line = &mut self.lines[number as usize];
+        if !line.changed {
+            line.changed = true;
+            self.changed.push(number);
+        }
+        line
+    }
+}

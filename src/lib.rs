@@ -1,0 +1,14 @@
+//! fiscwatch: treasury execution monitoring. The modules stand in the order of the flow.
+#![deny(unsafe_code)]
+
+pub mod diagnostic;
+pub mod event;
+pub mod lists;
+pub mod stream;
+pub mod yaml;
+
+pub mod decode;
+pub mod ledger;
+
+pub mod evaluate;
+pub mod rule;

@@ -1,0 +1,184 @@
+//! Rules from files and folders into one set, all or nothing.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{
+    Mode, Param,
+    compile::{CompiledRule, Compiler},
+    parse,
+};
+use crate::{
+    diagnostic::{Diagnostic, suggest},
+    event::time::Calendar,
+    ledger::columns::BUDGET_COLUMNS,
+    yaml::Document,
+};
+
+/// The rules that are evaluated together.
+#[derive(Debug, Default)]
+pub struct RuleSet {
+    /// The rules, by file and then in the order in which they stand there.
+    pub rules: Vec<CompiledRule>,
+    /// The columns of `budget.*` that any of them reads, by position in [`BUDGET_COLUMNS`].
+    pub budget_columns: Vec<usize>,
+}
+
+/// What the configuration changes about a rule without editing it.
+#[derive(Debug, Clone, Default)]
+pub struct Override {
+    /// Another mode.
+    pub mode: Option<Mode>,
+    /// Other constants.
+    pub params: BTreeMap<String, Param>,
+}
+
+/// One file, for `check`.
+#[derive(Debug)]
+pub struct LoadedFile {
+    /// The file.
+    pub path: PathBuf,
+    /// The rules found in it.
+    pub rules: usize,
+}
+
+/// What loading found.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// The set; only complete if there are no problems.
+    pub set: RuleSet,
+    /// The files read.
+    pub files: Vec<LoadedFile>,
+    /// Everything that is wrong, in every file.
+    pub problems: Vec<Diagnostic>,
+}
+
+/// Loads the rules of files, and of all `*.yaml` files in folders except those under a folder `tests`.
+#[must_use]
+pub fn load(
+    paths: &[PathBuf],
+    compiler: &Compiler,
+    calendar: &Calendar,
+    overrides: &BTreeMap<String, Override>,
+) -> Loaded {
+    let mut loaded = Loaded::default();
+    let mut files = BTreeSet::new();
+    for path in paths {
+        if let Err(e) = collect(path, &mut files, true) {
+            let hint =
+                String::from("check the path and the permissions, or name another folder with --rules");
+            loaded.problems.push(Diagnostic::of_file(&path.display().to_string(), e.to_string(), Some(hint)));
+        }
+    }
+    let mut places: BTreeMap<String, String> = BTreeMap::new();
+    for path in files {
+        load_file(&path, compiler, calendar, overrides, &mut places, &mut loaded);
+    }
+    for id in overrides.keys().filter(|id| !places.contains_key(*id)) {
+        let hint = suggest(id, places.keys().map(String::as_str));
+        let message = format!("rules.overrides names the rule {id:?}, which does not exist");
+        loaded.problems.push(Diagnostic::of_file("the configuration", message, Some(hint)));
+    }
+    loaded.set.budget_columns = budget_columns(&loaded.set.rules, compiler);
+    loaded
+}
+
+fn collect(path: &Path, files: &mut BTreeSet<PathBuf>, named: bool) -> std::io::Result<()> {
+    if path.is_dir() {
+        for entry in std::fs::read_dir(path)? {
+            let entry = entry?.path();
+            if !(entry.is_dir() && entry.file_name().is_some_and(|name| name == "tests")) {
+                collect(&entry, files, false)?;
+            }
+        }
+    } else if named || path.extension().is_some_and(|e| e == "yaml" || e == "yml") {
+        std::fs::metadata(path)?;
+        files.insert(path.to_owned());
+    }
+    Ok(())
+}
+
+fn load_file(
+    path: &Path,
+    compiler: &Compiler,
+    calendar: &Calendar,
+    overrides: &BTreeMap<String, Override>,
+    places: &mut BTreeMap<String, String>,
+    loaded: &mut Loaded,
+) {
+    let file = path.display().to_string();
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(e) => return loaded.problems.push(Diagnostic::of_file(&file, e.to_string(), None)),
+    };
+    let (mut document, root) = Document::parse(&file, &text);
+    let d = &mut document;
+    let rules = root.map(|root| parse::rules(d, &root, calendar)).unwrap_or_default();
+    loaded.files.push(LoadedFile { path: path.to_owned(), rules: rules.len() });
+    for mut rule in rules {
+        if let Some(place) = places.get(&rule.id) {
+            let hint = String::from("every rule needs an id of its own");
+            d.problem(rule.span, format!("the id {:?} is taken: see {place}", rule.id), Some(hint));
+        }
+        places.insert(rule.id.clone(), format!("{file}:{}", rule.span.start.line()));
+        if let Some(changes) = overrides.get(&rule.id) {
+            apply(d, &mut rule, changes);
+        }
+        if let Some(compiled) = compiler.compile(d, rule) {
+            loaded.set.rules.push(compiled);
+        }
+    }
+    document.problems.sort();
+    loaded.problems.append(&mut document.problems);
+}
+
+fn apply(d: &mut Document<'_>, rule: &mut super::Rule, changes: &Override) {
+    rule.mode = changes.mode.unwrap_or(rule.mode);
+    for (name, value) in &changes.params {
+        match rule.params.iter_mut().find(|(param, _)| param == name) {
+            Some((_, param)) => *param = value.clone(),
+            None => {
+                let hint = suggest(name, rule.params.iter().map(|(param, _)| param.as_str()));
+                let message =
+                    format!("the configuration sets {name:?}, which is no constant of {:?}", rule.id);
+                d.problem(rule.span, message, Some(hint));
+            }
+        }
+    }
+}
+
+fn budget_columns(rules: &[CompiledRule], compiler: &Compiler) -> Vec<usize> {
+    let events = compiler.columns().fields().len() - BUDGET_COLUMNS.len();
+    let conditions = rules.iter().flat_map(|r| {
+        let exceptions = r.exceptions.iter().map(|e| &e.when);
+        r.filter.iter().chain([&r.when]).chain(exceptions).flat_map(|c| c.inputs.iter())
+    });
+    let shown = rules.iter().flat_map(|r| r.key.iter().chain(&r.values));
+    let used: BTreeSet<_> = conditions.chain(shown).filter_map(|at| at.checked_sub(events)).collect();
+    used.into_iter().collect()
+}
+
+impl RuleSet {
+    /// Rules written in a text, for tests and examples.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub fn from_text(
+        text: &str,
+        compiler: &Compiler,
+        calendar: &Calendar,
+    ) -> Result<Arc<Self>, Vec<Diagnostic>> {
+        let (mut document, root) = Document::parse("rules", text);
+        let rules = root.map(|root| parse::rules(&mut document, &root, calendar)).unwrap_or_default();
+        let rules: Vec<_> =
+            rules.into_iter().filter_map(|rule| compiler.compile(&mut document, rule)).collect();
+        if !document.problems.is_empty() {
+            return Err(document.problems);
+        }
+        let budget_columns = budget_columns(&rules, compiler);
+        Ok(Arc::new(Self { rules, budget_columns }))
+    }
+}

@@ -1,0 +1,194 @@
+//! 监控规则: rules as people write them (SPEC §3), parsed and checked.
+
+pub mod compile;
+mod expression;
+pub mod load;
+mod parse;
+pub mod template;
+
+use saphyr_parser::Span;
+use serde::Serialize;
+
+use crate::yaml::Placed;
+
+pub use load::{LoadedFile, RuleSet, load};
+
+/// 级别: how bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// 红
+    Critical,
+    /// 橙
+    High,
+    /// 黄
+    Medium,
+    /// 低, 蓝
+    Low,
+}
+
+/// 处置: what is done about a finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Handling {
+    /// 拦截
+    Block,
+    /// 预警须说明
+    Explain,
+    /// 预警
+    Warn,
+    /// 提醒
+    Remind,
+    /// 记录: in the digest only
+    Record,
+}
+
+/// Whether a rule runs, and whether anybody hears of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Findings are recorded and notified.
+    Live,
+    /// Findings are recorded; nobody is notified.
+    Shadow,
+    /// Checked, but not evaluated.
+    Disabled,
+}
+
+/// How ripe a rule is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// May change without notice.
+    Experimental,
+    /// Settled.
+    Stable,
+    /// To be replaced.
+    Deprecated,
+}
+
+macro_rules! words {
+    ($type:ty, $($word:literal => $value:expr),+) => {
+        impl $type {
+            /// The words of the rule language.
+            pub const WORDS: &'static [(&'static str, Self)] = &[$(($word, $value)),+];
+
+            /// The word of the rule language.
+            #[must_use]
+            pub fn word(self) -> &'static str {
+                Self::WORDS.iter().find(|(_, value)| *value == self).map_or("", |(word, _)| word)
+            }
+        }
+    };
+}
+
+words!(Severity, "critical" => Self::Critical, "high" => Self::High, "medium" => Self::Medium, "low" => Self::Low);
+words!(Handling, "block" => Self::Block, "explain" => Self::Explain, "warn" => Self::Warn, "remind" => Self::Remind,
+    "record" => Self::Record);
+words!(Mode, "live" => Self::Live, "shadow" => Self::Shadow, "disabled" => Self::Disabled);
+words!(Status, "experimental" => Self::Experimental, "stable" => Self::Stable, "deprecated" => Self::Deprecated);
+
+/// A language of what users see.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Language {
+    /// 中文
+    #[default]
+    Zh,
+    /// English
+    En,
+}
+
+/// A text for users in one or two languages.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Text {
+    /// 中文
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zh: Option<String>,
+    /// English
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub en: Option<String>,
+}
+
+impl Text {
+    /// The text in `language`, else in the other.
+    #[must_use]
+    pub fn get(&self, language: Language) -> &str {
+        let (first, second) = match language {
+            Language::Zh => (&self.zh, &self.en),
+            Language::En => (&self.en, &self.zh),
+        };
+        first.as_deref().or(second.as_deref()).unwrap_or_default()
+    }
+}
+
+/// 白名单: findings that are known to be in order.
+#[derive(Debug, Clone)]
+pub struct Exception {
+    /// Its name, for counts.
+    pub name: String,
+    /// The condition.
+    pub when: Placed,
+    /// Why it is in order.
+    pub reason: String,
+    /// The document that says so.
+    pub basis: Option<String>,
+    /// The instant from which it no longer holds, in microseconds of event time.
+    pub until: Option<i64>,
+}
+
+/// A constant of a rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Param {
+    /// A whole number or an exact decimal, as written.
+    Number(String),
+    /// A text.
+    Text(String),
+    /// true or false.
+    Bool(bool),
+    /// Several, for `in ($name)`.
+    List(Vec<Param>),
+}
+
+/// A rule as its file says, before its expressions are compiled.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    /// kebab-case, unique.
+    pub id: String,
+    /// The name for people.
+    pub title: Text,
+    /// What it looks for and how to tune it.
+    pub description: Text,
+    /// How bad a finding is.
+    pub severity: Severity,
+    /// What is done about a finding.
+    pub handling: Handling,
+    /// Whether it runs.
+    pub mode: Mode,
+    /// How ripe it is.
+    pub status: Status,
+    /// Free words for routing.
+    pub tags: Vec<String>,
+    /// Who answers for it.
+    pub owner: Option<String>,
+    /// The regulation or the reason.
+    pub basis: Option<String>,
+    /// Known ones, and how to tune.
+    pub false_positives: Vec<String>,
+    /// 白名单
+    pub exceptions: Vec<Exception>,
+    /// Named constants.
+    pub params: Vec<(String, Param)>,
+    /// The columns that identify the alert.
+    pub key: Vec<Placed>,
+    /// The template of the notification line, by language.
+    pub summary: Vec<(Language, Placed)>,
+    /// The event types it is evaluated for, as [`crate::event::EventType::bit`]s.
+    pub trigger: u8,
+    /// The filter before the condition.
+    pub filter: Option<Placed>,
+    /// The condition.
+    pub when: Placed,
+    /// Where the rule stands.
+    pub span: Span,
+}

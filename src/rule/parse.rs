@@ -1,0 +1,260 @@
+//! A rule file's YAML into [`Rule`]s. All problems of a file are found, not the first.
+
+use saphyr::{ScalarStyle, YamlData};
+
+use crate::{
+    diagnostic::suggest,
+    event::{EventType, time::Calendar},
+    rule::{Exception, Handling, Language, Mode, Param, Rule, Severity, Status, Text},
+    yaml::{Document, Node, Placed, Record},
+};
+
+const FIELDS: &[&str] = &[
+    "id",
+    "title",
+    "description",
+    "severity",
+    "handling",
+    "mode",
+    "status",
+    "tags",
+    "owner",
+    "basis",
+    "false_positives",
+    "exceptions",
+    "params",
+    "key",
+    "summary",
+    "trigger",
+    "where",
+    "when",
+    "over",
+    "measure",
+    "of",
+    "window",
+    "anomaly",
+    "every",
+    "cron",
+    "sql",
+];
+/// Fields of the language that this version does not evaluate yet.
+const LATER: &[&str] = &["over", "measure", "of", "window", "anomaly", "every", "cron", "sql"];
+const TRIGGERS: &[&str] = &["payment", "application", "withdrawal", "refund", "correction", "budget"];
+
+/// The rules of a document; those with problems are left out, and the problems noted.
+pub fn rules<'t>(document: &mut Document<'t>, root: &Node<'t>, calendar: &Calendar) -> Vec<Rule> {
+    let file = document.record(root, "a rule file", &["rules"]);
+    let Some(list) = file.get("rules") else {
+        let hint = String::from("a rule file has one field `rules:` with a list of rules");
+        document.problem(root.span, "there are no rules in this file", Some(hint));
+        return Vec::new();
+    };
+    document.sequence(list, "rules").iter().filter_map(|node| rule(document, node, calendar)).collect()
+}
+
+fn rule<'t>(document: &mut Document<'t>, node: &Node<'t>, calendar: &Calendar) -> Option<Rule> {
+    let before = document.problems.len();
+    let record = document.record(node, "a rule", FIELDS);
+    let d = document;
+    for name in LATER.iter().filter(|name| record.get(name).is_some()) {
+        let hint = "this version evaluates rules with `where` and `when` on each event";
+        d.problem(
+            record.place(name),
+            format!("`{name}` is not supported by this version"),
+            Some(hint.into()),
+        );
+    }
+    let rule = Rule {
+        id: required(d, &record, "id").map(|id| check_id(d, id)).unwrap_or_default(),
+        title: record.get("title").map(|n| text(d, n, "title")).unwrap_or_default(),
+        description: record.get("description").map(|n| text(d, n, "description")).unwrap_or_default(),
+        severity: required_node(d, &record, "severity")
+            .and_then(|n| d.choice(n, "severity", Severity::WORDS))
+            .unwrap_or(Severity::Low),
+        handling: choice(d, &record, "handling", Handling::WORDS).unwrap_or(Handling::Warn),
+        mode: choice(d, &record, "mode", Mode::WORDS).unwrap_or(Mode::Live),
+        status: choice(d, &record, "status", Status::WORDS).unwrap_or(Status::Experimental),
+        tags: list(d, &record, "tags").into_iter().map(|p| p.text).collect(),
+        owner: optional(d, &record, "owner").map(|p| p.text),
+        basis: optional(d, &record, "basis").map(|p| p.text),
+        false_positives: list(d, &record, "false_positives").into_iter().map(|p| p.text).collect(),
+        exceptions: exceptions(d, &record, calendar),
+        params: params(d, &record),
+        key: required_node(d, &record, "key").map(|n| d.scalars(n, "key")).unwrap_or_default(),
+        summary: record.get("summary").map(|n| summary(d, n)).unwrap_or_default(),
+        trigger: required_node(d, &record, "trigger").map_or(0, |n| trigger(d, n)),
+        filter: optional(d, &record, "where"),
+        when: required(d, &record, "when").unwrap_or(Placed { text: String::new(), span: record.span }),
+        span: record.span,
+    };
+    (d.problems.len() == before).then_some(rule)
+}
+
+fn required_node<'n, 't>(d: &mut Document<'t>, record: &Record<'n, 't>, name: &str) -> Option<&'n Node<'t>> {
+    let node = record.get(name);
+    if node.is_none() {
+        d.problem(record.span, format!("the rule has no `{name}`"), Some(format!("add `{name}:`")));
+    }
+    node
+}
+
+fn required<'t>(d: &mut Document<'t>, record: &Record<'_, 't>, name: &str) -> Option<Placed> {
+    required_node(d, record, name).and_then(|node| d.scalar(node, name))
+}
+
+fn optional<'t>(d: &mut Document<'t>, record: &Record<'_, 't>, name: &str) -> Option<Placed> {
+    record.get(name).and_then(|node| d.scalar(node, name))
+}
+
+fn list<'t>(d: &mut Document<'t>, record: &Record<'_, 't>, name: &str) -> Vec<Placed> {
+    record.get(name).map(|node| d.scalars(node, name)).unwrap_or_default()
+}
+
+fn choice<'t, T: Copy>(
+    d: &mut Document<'t>,
+    record: &Record<'_, 't>,
+    name: &str,
+    words: &[(&str, T)],
+) -> Option<T> {
+    record.get(name).and_then(|node| d.choice(node, name, words))
+}
+
+fn check_id(d: &mut Document<'_>, id: Placed) -> String {
+    let words = id.text.split('-');
+    let word = |w: &str| !w.is_empty() && w.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    if !words.clone().all(word) {
+        let hint = String::from("use small letters, digits and single hyphens, such as no-budget");
+        d.problem(id.span, format!("the id {:?} is not kebab-case", id.text), Some(hint));
+    }
+    id.text
+}
+
+fn text<'t>(d: &mut Document<'t>, node: &Node<'t>, what: &str) -> Text {
+    match &node.data {
+        YamlData::Mapping(_) => {
+            let record = d.record(node, what, &["zh", "en"]);
+            let mut language = |name| optional(d, &record, name).map(|p| p.text);
+            Text { zh: language("zh"), en: language("en") }
+        }
+        _ => {
+            let text = d.scalar(node, what).map(|p| p.text);
+            Text { zh: text.clone(), en: text }
+        }
+    }
+}
+
+fn summary<'t>(d: &mut Document<'t>, node: &Node<'t>) -> Vec<(Language, Placed)> {
+    if !matches!(node.data, YamlData::Mapping(_)) {
+        let placed = d.scalar(node, "summary");
+        return placed.into_iter().flat_map(|p| [(Language::Zh, p.clone()), (Language::En, p)]).collect();
+    }
+    let record = d.record(node, "summary", &["zh", "en"]);
+    [(Language::Zh, "zh"), (Language::En, "en")]
+        .into_iter()
+        .filter_map(|(language, name)| Some((language, optional(d, &record, name)?)))
+        .collect()
+}
+
+fn trigger<'t>(d: &mut Document<'t>, node: &Node<'t>) -> u8 {
+    let mut bits = 0;
+    for word in d.scalars(node, "trigger") {
+        match (EventType::parse(&word.text), word.text.as_str()) {
+            (Some(event_type), _) => bits |= event_type.bit(),
+            (None, "window" | "schedule") => {
+                let hint =
+                    String::from("this version evaluates rules on events: use `trigger: payment`, say");
+                d.problem(
+                    word.span,
+                    format!("`trigger: {}` is not supported by this version", word.text),
+                    Some(hint),
+                );
+            }
+            (None, other) => {
+                let hint = suggest(other, TRIGGERS.iter().copied());
+                d.problem(word.span, format!("unknown trigger {other:?}"), Some(hint));
+            }
+        }
+    }
+    bits
+}
+
+fn exceptions<'t>(d: &mut Document<'t>, record: &Record<'_, 't>, calendar: &Calendar) -> Vec<Exception> {
+    let Some(node) = record.get("exceptions") else { return Vec::new() };
+    let mut exceptions = Vec::new();
+    for item in d.sequence(node, "exceptions") {
+        let record = d.record(item, "an exception", &["name", "when", "reason", "basis", "until"]);
+        let (name, when) = (required(d, &record, "name"), required(d, &record, "when"));
+        let reason = required(d, &record, "reason");
+        let until = optional(d, &record, "until").and_then(|until| {
+            let parsed = calendar.parse(&until.text);
+            if let Err(e) = &parsed {
+                let hint =
+                    String::from("write a date such as 2026-12-31; the exception ends when that day begins");
+                d.problem(until.span, format!("until {:?}: {e}", until.text), Some(hint));
+            }
+            parsed.ok()
+        });
+        let basis = optional(d, &record, "basis").map(|p| p.text);
+        if let (Some(name), Some(when), Some(reason)) = (name, when, reason) {
+            exceptions.push(Exception { name: name.text, when, reason: reason.text, basis, until });
+        }
+    }
+    exceptions
+}
+
+fn params<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Vec<(String, Param)> {
+    let Some(node) = record.get("params") else { return Vec::new() };
+    let entries = d.mapping(node, "params");
+    entries
+        .into_iter()
+        .filter_map(|(name, value)| {
+            let param = param(value);
+            if param.is_none() {
+                d.problem(
+                    value.span,
+                    format!("the value of `{}` is neither a value nor a list", name.text),
+                    None,
+                );
+            }
+            Some((name.text, param?))
+        })
+        .collect()
+}
+
+/// A constant with its digits as they are written.
+fn param(node: &Node<'_>) -> Option<Param> {
+    match &node.data {
+        YamlData::Representation(text, ScalarStyle::Plain, _) => Some(plain_param(text)),
+        YamlData::Representation(text, _, _) => Some(Param::Text(text.to_string())),
+        YamlData::Sequence(items) => items.iter().map(param).collect::<Option<_>>().map(Param::List),
+        _ => None,
+    }
+}
+
+/// An unquoted constant.
+fn plain_param(text: &str) -> Param {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
+    let number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    match text {
+        "true" => Param::Bool(true),
+        "false" => Param::Bool(false),
+        _ if number(whole) && number(fraction) => Param::Number(text.to_owned()),
+        _ => Param::Text(text.to_owned()),
+    }
+}
+
+impl Param {
+    /// A constant given in the configuration instead of the rule's own.
+    #[must_use]
+    pub fn from_json(value: &serde_json::Value) -> Option<Self> {
+        use serde_json::Value;
+        match value {
+            Value::Bool(value) => Some(Self::Bool(*value)),
+            Value::Number(number) => Some(plain_param(&number.to_string())),
+            Value::String(text) => Some(Self::Text(text.clone())),
+            Value::Array(items) => items.iter().map(Self::from_json).collect::<Option<_>>().map(Self::List),
+            Value::Null | Value::Object(_) => None,
+        }
+    }
+}

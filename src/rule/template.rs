@@ -1,0 +1,97 @@
+//! The notification line: a template over the columns of a finding.
+
+use std::collections::BTreeSet;
+
+use minijinja::{Environment, Error, UndefinedBehavior, Value, value::Serde};
+
+/// A compiled `summary`.
+#[derive(Debug, Clone)]
+pub struct Template {
+    environment: Environment<'static>,
+}
+
+const NAME: &str = "summary";
+
+impl Template {
+    /// Compiles a template.
+    ///
+    /// # Errors
+    /// If its syntax is wrong.
+    pub fn new(text: &str) -> Result<Self, String> {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Lenient);
+        environment.add_filter("money", money);
+        environment.add_filter("percent", percent);
+        environment.add_template_owned(NAME, text.to_owned()).map_err(|e| describe(&e))?;
+        Ok(Self { environment })
+    }
+
+    /// The columns it names; `budget.total` as one name.
+    #[must_use]
+    pub fn columns(&self) -> BTreeSet<String> {
+        let template = self.environment.get_template(NAME);
+        template.map(|t| t.undeclared_variables(true).into_iter().collect()).unwrap_or_default()
+    }
+
+    /// The line for these values. A template that fails at run time must not swallow a finding, so its error
+    /// becomes the line.
+    #[must_use]
+    pub fn render(&self, values: &serde_json::Value) -> String {
+        let template = self.environment.get_template(NAME);
+        let line = template.and_then(|t| t.render(Value::from(Serde(values))));
+        line.unwrap_or_else(|e| format!("(summary: {})", describe(&e))).trim().to_owned()
+    }
+}
+
+fn describe(error: &Error) -> String {
+    error.detail().map_or_else(|| error.kind().to_string(), |detail| format!("{}: {detail}", error.kind()))
+}
+
+/// `1234567.50` as `1,234,567.50`.
+fn money(value: &Value) -> String {
+    let text = value.to_string();
+    let (sign, digits) = text.strip_prefix('-').map_or(("", text.as_str()), |rest| ("-", rest));
+    let (whole, fraction) = digits.split_once('.').map_or((digits, None), |(w, f)| (w, Some(f)));
+    if whole.is_empty() || !whole.bytes().all(|b| b.is_ascii_digit()) {
+        return text;
+    }
+    let first = whole.len() % 3;
+    let groups = whole.as_bytes()[first..].chunks(3).map(|c| std::str::from_utf8(c).unwrap_or_default());
+    let parts: Vec<_> = Some(&whole[..first]).filter(|f| !f.is_empty()).into_iter().chain(groups).collect();
+    let fraction = fraction.map_or(String::new(), |f| format!(".{f}"));
+    format!("{sign}{}{fraction}", parts.join(","))
+}
+
+/// `0.1234` as `12.34%`.
+fn percent(value: &Value) -> String {
+    let text = value.to_string();
+    let ratio: Option<rust_decimal::Decimal> = text.parse().ok();
+    ratio.map_or(text, |r| format!("{}%", (r * rust_decimal::Decimal::ONE_HUNDRED).round_dp(2).normalize()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn renders_columns_and_filters() {
+        let text =
+            "{{ unit_name }} {{ amount|money }} 元,超 {{ budget.overspend_ratio|percent }}{{ nothing }}";
+        let template = Template::new(text).unwrap();
+        let values =
+            json!({"unit_name": "教育局", "amount": "1234567.50", "budget": {"overspend_ratio": "0.1234"}});
+        assert_eq!(template.render(&values), "教育局 1,234,567.50 元,超 12.34%");
+        let columns: Vec<_> = template.columns().into_iter().collect();
+        assert_eq!(columns, ["amount", "budget.overspend_ratio", "nothing", "unit_name"]);
+        assert!(Template::new("{{ a").is_err());
+        assert_eq!(money(&Value::from("-1000")), "-1,000");
+        assert_eq!(money(&Value::from("17.25")), "17.25");
+    }
+
+    #[test]
+    fn a_failing_template_does_not_swallow() {
+        let template = Template::new("{{ amount + 1 }}").unwrap();
+        assert!(template.render(&json!({"amount": "x"})).starts_with("(summary: "));
+    }
+}

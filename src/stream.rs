@@ -1,0 +1,177 @@
+//! What travels from a source to the engine: blocks of raw records, each with the span of positions it covers.
+
+use std::sync::Arc;
+
+use arrow::record_batch::RecordBatch;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+
+/// The longest record that is read; a longer one goes to quarantine.
+pub const RECORD_BYTES_MAX: usize = 1 << 20;
+
+/// How far a partition of a source has been read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// Everything before this is read: a byte offset (file), a row (Parquet) or a message offset (Kafka).
+    pub offset: u64,
+    /// Records before the offset, so that messages can name a line.
+    pub records: u64,
+    /// What the source needs besides to find its place again, opaque to everyone else.
+    pub token: String,
+}
+
+/// A stretch of one partition: everything in `(from, to]`. Spans of a partition follow one another without
+/// gap or overlap; the store refuses anything else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Span {
+    /// The name of the source in the configuration.
+    pub source: Arc<str>,
+    /// The file, or topic and partition.
+    pub partition: Arc<str>,
+    /// The offset where the stretch starts.
+    pub from: u64,
+    /// The position after it.
+    pub to: Position,
+}
+
+/// The records of a block, still as the source wrote them.
+#[derive(Debug, Clone)]
+pub enum Payload {
+    /// JSON Lines, cut at a line end. A last line without its end is whole.
+    JsonLines(Bytes),
+    /// Rows of a CSV file, cut at a row end, without the header.
+    Csv {
+        /// The names of the columns.
+        header: Arc<[String]>,
+        /// The rows.
+        rows: Bytes,
+    },
+    /// Messages of a broker: the bytes of each, one after another.
+    Messages {
+        /// All messages.
+        data: Bytes,
+        /// The end of each within `data`, and its offset in the partition.
+        ends: Vec<(u32, u64)>,
+    },
+    /// Rows that are columns already (Parquet).
+    Table(RecordBatch),
+    /// Nothing readable: the source itself met records it must reject (too long, or a file that breaks off).
+    Rejected(Vec<Reject>),
+}
+
+/// A piece of a source's stream.
+#[derive(Debug)]
+pub struct Block {
+    /// What it covers; `None` for a stream without positions (HTTP, standard input).
+    pub span: Option<Span>,
+    /// The source's name, for counts and messages.
+    pub source: Arc<str>,
+    /// The file, or topic and partition, for messages.
+    pub partition: Arc<str>,
+    /// Records of the partition before this block.
+    pub first_record: u64,
+    /// The records.
+    pub payload: Payload,
+    /// Told when the block is committed.
+    pub receipt: Option<oneshot::Sender<Receipt>>,
+}
+
+/// What became of a block's records, told after the commit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Receipt {
+    /// New events, now in the journal.
+    pub accepted: u64,
+    /// Events that were there already.
+    pub duplicates: u64,
+    /// Records now in quarantine.
+    pub rejected: u64,
+}
+
+impl Block {
+    /// About how many records it holds, for cutting batches.
+    #[must_use]
+    pub fn records_estimate(&self) -> usize {
+        match &self.payload {
+            Payload::JsonLines(bytes) | Payload::Csv { rows: bytes, .. } => {
+                memchr::memchr_iter(b'\n', bytes).count().max(1)
+            }
+            Payload::Messages { ends, .. } => ends.len(),
+            Payload::Table(batch) => batch.num_rows(),
+            Payload::Rejected(rejects) => rejects.len(),
+        }
+    }
+}
+
+/// Why a record is in quarantine (SPEC §2). The code is stable: scripts and metrics use it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Reason {
+    /// Not a JSON object, or a field twice.
+    InvalidJson,
+    /// Not a row of the CSV file.
+    InvalidCsv,
+    /// Not UTF-8.
+    NotUtf8,
+    /// Over 1 MiB.
+    TooLarge,
+    /// A field that the type must have is missing, null or empty.
+    MissingField,
+    /// A value of another JSON type than the field's, such as a code as a number.
+    WrongType,
+    /// A word outside the field's closed set.
+    UnknownValue,
+    /// An `event_id` of more than 64 characters.
+    BadEventId,
+    /// An amount that is no number, not above zero, over-precise or out of range.
+    BadAmount,
+    /// A time or year that cannot be read.
+    BadTime,
+    /// A time too far ahead of the clock.
+    FutureTime,
+    /// The `event_id` is known, with other content.
+    Conflict,
+    /// The file breaks off or cannot be decompressed; the records before are kept.
+    Truncated,
+    /// The file is not what its name says.
+    Unreadable,
+}
+
+impl Reason {
+    /// The stable code.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::InvalidJson => "invalid_json",
+            Self::InvalidCsv => "invalid_csv",
+            Self::NotUtf8 => "not_utf8",
+            Self::TooLarge => "too_large",
+            Self::MissingField => "missing_field",
+            Self::WrongType => "wrong_type",
+            Self::UnknownValue => "unknown_value",
+            Self::BadEventId => "bad_event_id",
+            Self::BadAmount => "bad_amount",
+            Self::BadTime => "bad_time",
+            Self::FutureTime => "future_time",
+            Self::Conflict => "conflict",
+            Self::Truncated => "truncated",
+            Self::Unreadable => "unreadable",
+        }
+    }
+}
+
+/// A record on its way into quarantine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reject {
+    /// Why.
+    pub reason: Reason,
+    /// Why, in words, with the field and the value.
+    pub detail: String,
+    /// The source's name.
+    pub source: Arc<str>,
+    /// The file, or topic and partition.
+    pub partition: Arc<str>,
+    /// The line, row or offset in the partition; lines and rows count from 1.
+    pub record: u64,
+    /// The record as it came; of an over-long one its first mebibyte.
+    pub raw: Bytes,
+}
