@@ -12,3 +12,8 @@ pub mod ledger;
 
 pub mod evaluate;
 pub mod rule;
+
+pub mod store;
+
+pub mod engine;
+pub mod source;

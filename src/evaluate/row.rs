@@ -8,7 +8,7 @@ use arrow::{
     },
     buffer::BooleanBuffer,
     compute::{filter_record_batch, prep_null_mask_filter},
-    datatypes::SchemaRef,
+    datatypes::{SchemaRef, TimestampMicrosecondType},
     record_batch::RecordBatch,
 };
 use datafusion::{common::Result, logical_expr::ColumnarValue};
@@ -39,6 +39,8 @@ pub struct Evaluator {
 pub struct Evaluation {
     /// Findings in the order of the events, those of one event in the order of the rules.
     pub findings: Vec<Finding>,
+    /// The event time of each finding, in microseconds.
+    pub found_at: Vec<i64>,
     /// For each rule of the set, what happened.
     pub counts: Vec<RuleCounts>,
 }
@@ -120,6 +122,8 @@ impl Evaluator {
             evaluation.counts.push(counts);
         }
         hits.sort_unstable();
+        let times = wide.columns[Column::OccurredAt.index()].as_primitive::<TimestampMicrosecondType>();
+        evaluation.found_at = hits.iter().map(|(row, _)| times.value(*row)).collect();
         evaluation.findings = hits
             .into_iter()
             .map(|(row, rule)| Finding::new(&self.rules.rules[rule], &wide, row, &self.calendar))
@@ -172,7 +176,7 @@ fn judge(rule: &CompiledRule, wide: &Wide, mask: &BooleanBuffer, counts: &mut Ru
         return Vec::new();
     }
     let times = &wide.columns[Column::OccurredAt.index()];
-    let times = times.as_primitive::<arrow::datatypes::TimestampMicrosecondType>();
+    let times = times.as_primitive::<TimestampMicrosecondType>();
     let mut excepted = BooleanBuffer::new_unset(wide.rows);
     for exception in &rule.exceptions {
         let current = BooleanBuffer::collect_bool(wide.rows, |row| {

@@ -1,0 +1,1 @@
+//! Kafka topics (the only place that knows rdkafka).
