@@ -1,6 +1,8 @@
 //! fiscwatch: treasury execution monitoring. The modules stand in the order of the flow.
 #![deny(unsafe_code)]
 
+pub mod clock;
+pub mod config;
 pub mod diagnostic;
 pub mod event;
 pub mod lists;
@@ -17,3 +19,9 @@ pub mod store;
 
 pub mod engine;
 pub mod source;
+
+pub mod app;
+pub mod http;
+pub mod telemetry;
+
+pub mod cli;

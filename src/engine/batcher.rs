@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use tokio::{sync::mpsc, time::Instant};
+use tokio_util::sync::CancellationToken;
 
 use crate::stream::Block;
 
@@ -16,16 +17,27 @@ pub struct BatchLimits {
     pub wait: Duration,
 }
 
-/// Reads blocks and sends batches, until the blocks end.
-pub async fn batches(mut blocks: mpsc::Receiver<Block>, out: mpsc::Sender<Vec<Block>>, limits: BatchLimits) {
+/// Reads blocks and sends batches, until the blocks end. At `closing` it takes what is waiting and no more, even if
+/// a source that cannot be interrupted still holds a sender.
+pub async fn batches(
+    mut blocks: mpsc::Receiver<Block>,
+    out: mpsc::Sender<Vec<Block>>,
+    limits: BatchLimits,
+    closing: CancellationToken,
+) {
     let mut next: Option<Block> = None;
     loop {
-        let Some(first) = (match next.take() {
+        let first = match next.take() {
             Some(block) => Some(block),
-            None => blocks.recv().await,
-        }) else {
-            return;
+            None => tokio::select! {
+                block = blocks.recv() => block,
+                () = closing.cancelled(), if !blocks.is_closed() => {
+                    blocks.close();
+                    continue;
+                }
+            },
         };
+        let Some(first) = first else { return };
         let deadline = Instant::now() + limits.wait;
         let mut rows = first.records_estimate();
         let mut batch = vec![first];

@@ -13,6 +13,7 @@ use crate::{
     decode::{Decoded, Decoder},
     evaluate::{Evaluation, Evaluator, row::Batch},
     event::{Column, EventType},
+    rule::RuleSet,
     store::{JournalBlock, StoreError},
     stream::{Block, Receipt, Reject, Span},
 };
@@ -34,8 +35,8 @@ pub struct Committable {
     pub last_at: Option<i64>,
     /// Findings with their event times, and what happened to each rule.
     pub evaluation: Evaluation,
-    /// Event times of the findings, in microseconds.
-    pub found_at: Vec<i64>,
+    /// The rules that the batch was judged by.
+    pub rules: Arc<RuleSet>,
     /// Records for the quarantine.
     pub rejects: Vec<Reject>,
     /// Quarantined records that were read again.
@@ -249,7 +250,7 @@ fn evaluate(
         accepted: accepted.collect(),
         paid: payments.map(|(_, cents)| *cents).sum(),
         last_at: arrow::compute::max(times),
-        found_at: evaluation.found_at.clone(),
+        rules: Arc::clone(evaluator.rules()),
         bytes: blocks.iter().map(Block::bytes).sum(),
         replayed: blocks.iter().flat_map(|b| b.replays.iter().copied()).collect(),
         spans: blocks.iter().filter_map(|b| b.span.clone()).collect(),

@@ -45,6 +45,13 @@ pub struct Evaluation {
     pub counts: Vec<RuleCounts>,
 }
 
+impl Evaluation {
+    /// Takes the findings with their event times.
+    pub fn take_findings(&mut self) -> Vec<(i64, Finding)> {
+        std::mem::take(&mut self.found_at).into_iter().zip(std::mem::take(&mut self.findings)).collect()
+    }
+}
+
 /// What happened to one rule.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RuleCounts {

@@ -6,6 +6,7 @@ mod apply;
 mod attributes;
 pub mod columns;
 mod line;
+pub mod report;
 
 use std::{hash::BuildHasher, sync::Arc};
 

@@ -79,6 +79,12 @@ pub struct Chunks {
     kind: Kind,
 }
 
+/// How a stream comes to an end.
+struct Growth {
+    grows: bool,
+    live: bool,
+}
+
 enum Kind {
     Lines(Lines),
     Table(Box<ParquetRecordBatchReader>),
@@ -95,6 +101,8 @@ struct Lines {
     ended: bool,
     /// Whether the stream may grow, so that a record without a line end is not whole yet.
     grows: bool,
+    /// A pipe: what is there is handed out without waiting for more.
+    live: bool,
     /// Inside a record that is too long, whose rest is skipped.
     skipping: bool,
     /// Why the stream broke off, told after the records before the break.
@@ -118,26 +126,39 @@ impl Chunks {
             Encoding::Parquet => Self::table(path, file, rows, at.0),
             _ => {
                 let reader = format.reader(file).map_err(|error| fail(path, error))?;
-                Self::text(path, reader, format, rows, at, grows)
+                Self::text(path, reader, format, rows, at, Growth { grows, live: false })
             }
         }
     }
 
-    /// Reads text from a stream, such as standard input.
+    /// Reads text from a pipe, such as standard input.
     ///
     /// # Errors
     /// If a CSV header cannot be read.
-    pub fn text(
+    pub fn pipe(
+        path: &Path,
+        reader: Box<dyn Read + Send>,
+        format: Format,
+        rows: usize,
+    ) -> Result<Self, ReadError> {
+        Self::text(path, reader, format, rows, (0, 0), Growth { grows: false, live: true })
+    }
+
+    /// Reads text from a stream.
+    ///
+    /// # Errors
+    /// If a CSV header cannot be read.
+    fn text(
         path: &Path,
         reader: Box<dyn Read + Send>,
         format: Format,
         rows: usize,
         (offset, record): (u64, u64),
-        grows: bool,
+        Growth { grows, live }: Growth,
     ) -> Result<Self, ReadError> {
         let buffer = Bytes::new();
         let mut lines =
-            Lines { reader, header: None, buffer, ended: false, grows, skipping: false, broken: None };
+            Lines { reader, header: None, buffer, ended: false, grows, live, skipping: false, broken: None };
         let mut at = 0;
         if format.encoding == Encoding::Csv {
             at = lines.read_header(path)?;
@@ -294,10 +315,17 @@ impl Lines {
         let mut buffer = Vec::with_capacity(self.buffer.len() + room);
         buffer.extend_from_slice(&self.buffer);
         let before = buffer.len();
-        let result = (&mut self.reader).take(READ_BYTES as u64).read_to_end(&mut buffer);
+        let (result, whole) = if self.live {
+            buffer.resize(before + GROWTH_BYTES, 0);
+            let result = self.reader.read(&mut buffer[before..]);
+            buffer.truncate(before + *result.as_ref().unwrap_or(&0));
+            (result, 1)
+        } else {
+            ((&mut self.reader).take(READ_BYTES as u64).read_to_end(&mut buffer), READ_BYTES)
+        };
         let read = buffer.len() - before;
         self.buffer = Bytes::from(buffer);
-        self.ended = result.is_ok() && read < READ_BYTES;
+        self.ended = result.is_ok() && read < whole;
         match result {
             Err(error) if read == 0 => return Err(error),
             Err(error) => self.broken = Some(error),

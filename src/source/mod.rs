@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::stream::{Block, Position};
 
-pub use chunks::{Chunk, Chunks, ReadError};
+pub use chunks::{Chunk, Chunks, ReadError, open};
 pub use format::{Compression, Encoding, Format};
 
 /// What a source gets to work with.
@@ -48,6 +48,12 @@ pub enum SourceError {
         path: PathBuf,
         /// Why.
         error: std::io::Error,
+    },
+    /// The source's task broke; this is a bug.
+    #[error("internal error: {message}")]
+    Broken {
+        /// What happened.
+        message: String,
     },
     /// The broker or its settings.
     #[error("source {source_name}: Kafka: {message}")]

@@ -16,7 +16,7 @@ use rusqlite::{Connection, OpenFlags};
 pub use commit::Commit;
 pub use journal::{JournalBlock, decode_block};
 pub use lock::StateLock;
-pub use query::{FindingFilter, Reader, RejectFilter, StateInfo, StoredReject};
+pub use query::{FindingFilter, Reader, RejectFilter, StateInfo, StoredReject, store_bytes};
 pub use recover::Recovered;
 
 /// The schema this version writes.
