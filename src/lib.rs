@@ -25,3 +25,5 @@ pub mod http;
 pub mod telemetry;
 
 pub mod cli;
+
+pub mod simulate;

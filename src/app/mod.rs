@@ -194,7 +194,8 @@ pub async fn replay(
     records: Vec<StoredReject>,
     clock: Arc<dyn Clock>,
 ) -> anyhow::Result<Receipt> {
-    let config = Config { accept_events: true, ..config };
+    let mut config = config;
+    config.accept_events = true;
     let daemon = Daemon::start(&config, rules, &RunOptions::default(), &clock)?;
     let mut total = Receipt::default();
     for part in records.chunks(config.batch_rows) {

@@ -62,14 +62,14 @@ impl Output for StoreOutput {
             timer.observe_duration();
         }
         self.shared.commits.fetch_add(1, Ordering::Relaxed);
-        for finding in commit.findings.iter().map(|(_, f)| f) {
+        for (_, finding) in std::mem::take(&mut commit.findings) {
             tracing::info!(
                 rule = finding.rule_id,
                 severity = finding.severity,
                 event = finding.event_id,
-                "{}",
-                finding.summary
+                "finding"
             );
+            let _ = self.shared.findings.send(Arc::new(finding));
         }
         for batch in batches {
             count(&self.shared, &batch);

@@ -9,19 +9,21 @@ use std::{
     },
 };
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::RunOptions;
 use crate::{
     clock::Clock,
     config::Config,
-    evaluate::{Evaluator, row::RuleCounts},
+    evaluate::{Evaluator, Finding, row::RuleCounts},
     event::time::Calendar,
     ledger::Ledger,
     stream::{Block, Payload, Receipt},
     telemetry::Metrics,
 };
 
+/// Findings that a screen may be behind.
+const FINDINGS_SHOWN: usize = 256;
 /// Unknown field names that are told apart in the log.
 const FIELD_NAMES_MAX: usize = 256;
 
@@ -58,6 +60,8 @@ pub struct Shared {
     pub rule_counts: Mutex<BTreeMap<String, RuleCounts>>,
     /// Records since the start: accepted, duplicates, rejected.
     pub totals: Mutex<Receipt>,
+    /// Findings as they are committed, for screens; who is too slow misses some here, never in the store.
+    pub findings: broadcast::Sender<Arc<Finding>>,
     ingest: Mutex<Option<mpsc::Sender<Block>>>,
     ready: AtomicBool,
     requests: AtomicU64,
@@ -92,6 +96,7 @@ impl Shared {
             last_event_at: AtomicI64::new(0),
             rule_counts: Mutex::default(),
             totals: Mutex::default(),
+            findings: broadcast::channel(FINDINGS_SHOWN).0,
             ingest: Mutex::new(config.accept_events.then(|| ingest.clone()).filter(|_| !options.once)),
             ready: AtomicBool::new(false),
             requests: AtomicU64::new(0),

@@ -69,8 +69,8 @@ pub fn backtest(args: &BacktestArgs) -> anyhow::Result<ExitCode> {
     config.batch_rows = args.batch_rows.unwrap_or(config.batch_rows).clamp(1, 1 << 20);
     let rules = load_rules(&config).map_err(problems)?;
     for path in args.events.iter().filter(|path| **path != Path::new("-")) {
-        // A missing file is told before hours of work on those before it.
-        crate::source::open(path)?;
+        // A file that is missing or no Parquet is told before hours of work on those before it.
+        Chunks::open(path, Format::of(path, None), 1, (0, 0), false)?;
     }
     let report = Report::new(args, &config)?;
     let ledger = Arc::new(RwLock::new(Ledger::default()));

@@ -146,14 +146,17 @@ impl Config {
 fn syntax(file: &str, error: &serde_saphyr::Error) -> Diagnostic {
     let place = error.location();
     let text = error.to_string();
-    let message = text.lines().next().unwrap_or(&text).to_owned();
-    let words: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-    let hint = match words.split_first() {
-        Some((wrong, known)) if message.contains("unknown field") || message.contains("unknown variant") => {
-            nearest(wrong, known.iter().copied()).map(|near| format!("did you mean {near:?}?"))
-        }
-        _ => None,
+    let first = text.lines().next().unwrap_or(&text);
+    // The place is told once, in front.
+    let message = match first.strip_prefix("error: line ").and_then(|rest| rest.split_once(": ")) {
+        Some((_, message)) => message.to_owned(),
+        None => first.trim_start_matches("error: ").to_owned(),
     };
+    let wrong = message.split('`').nth(1).unwrap_or_default();
+    let known = message.split_once("expected ").map_or("", |(_, known)| known.trim_start_matches("one of "));
+    let known = known.split([',', ' ']).map(|word| word.trim_matches('`')).filter(|word| !word.is_empty());
+    let hint =
+        nearest(wrong, known).filter(|_| !wrong.is_empty()).map(|near| format!("did you mean {near:?}?"));
     let (line, column) = place.map_or((0, 0), |l| {
         (usize::try_from(l.line()).unwrap_or(0), usize::try_from(l.column()).unwrap_or(0))
     });
