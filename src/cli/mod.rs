@@ -4,6 +4,7 @@ mod backtest;
 mod budget;
 mod check;
 mod demo;
+mod findings;
 mod generate;
 mod rejects;
 mod run;
@@ -47,6 +48,9 @@ enum Command {
     /// Balances of budget lines
     #[command(subcommand)]
     Budget(budget::BudgetCommand),
+    /// What the rules found
+    #[command(subcommand)]
+    Findings(findings::FindingsCommand),
     /// Records in quarantine
     #[command(subcommand)]
     Rejects(rejects::RejectsCommand),
@@ -96,6 +100,7 @@ pub fn main() -> ExitCode {
         Command::Backtest(args) => backtest::backtest(&args),
         Command::Generate(args) => generate::generate(&args),
         Command::Budget(command) => budget::budget(&command),
+        Command::Findings(command) => findings::findings(&command),
         Command::Rejects(command) => rejects::rejects(&command),
         Command::State(command) => state::state(&command),
     };

@@ -114,6 +114,30 @@ impl Reader {
         Ok(Self { dir: dir.to_owned(), connection: open_reader(dir)? })
     }
 
+    /// Gives the bodies of all findings to `take`, in the order they were found, until it fails.
+    ///
+    /// # Errors
+    /// The outer one if the database cannot be read, the inner one is that of `take`.
+    pub fn export_findings<E>(
+        &self,
+        filter: &FindingFilter,
+        mut take: impl FnMut(&str) -> Result<(), E>,
+    ) -> Result<Result<(), E>, StoreError> {
+        let fail = |error| explain(&self.dir, error);
+        let mut sql = Query::new("SELECT body FROM findings");
+        sql.equal("rule_id", filter.rule.as_ref());
+        sql.equal("severity", filter.severity.as_ref());
+        let mut statement = self.connection.prepare(&format!("{} ORDER BY seq", sql.sql)).map_err(fail)?;
+        let mut rows = statement.query(params_from_iter(sql.values)).map_err(fail)?;
+        while let Some(row) = rows.next().map_err(fail)? {
+            let body: String = row.get(0).map_err(fail)?;
+            if let Err(stopped) = take(&body) {
+                return Ok(Err(stopped));
+            }
+        }
+        Ok(Ok(()))
+    }
+
     /// Findings with their numbers, the newest first.
     ///
     /// # Errors

@@ -1,7 +1,6 @@
 //! What several modules need: random events, the binary, and small helpers.
 
 use std::{
-    collections::BTreeMap,
     fmt::Write as _,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
@@ -214,12 +213,12 @@ impl Bench {
 
     /// Findings (in the order found) and ledger of the state.
     pub fn state(&self) -> (Vec<String>, Vec<String>) {
-        let database = rusqlite::Connection::open(self.path().join("state/fiscwatch.db")).unwrap();
-        let mut statement = database.prepare("SELECT body FROM findings ORDER BY seq").unwrap();
-        let findings = statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        let (code, findings, err) = run(self.path(), &["findings", "export", "--config", "fiscwatch.yaml"]);
+        assert_eq!(code, Some(0), "{err}");
         let (code, ledger, err) = run(self.path(), &["budget", "export", "--config", "fiscwatch.yaml"]);
         assert_eq!(code, Some(0), "{err}");
-        (findings, ledger.lines().map(str::to_owned).collect())
+        let owned = |text: String| text.lines().map(str::to_owned).collect();
+        (owned(findings), owned(ledger))
     }
 }
 
@@ -311,12 +310,6 @@ pub fn wait_until(mut happened: impl FnMut() -> bool) {
         assert!(started.elapsed() < Duration::from_secs(60), "waited in vain");
         std::thread::sleep(Duration::from_millis(20));
     }
-}
-
-/// The objects of JSON Lines by one of their fields.
-pub fn by_field(lines: &[String], field: &str) -> BTreeMap<String, Value> {
-    let parse = |line: &String| serde_json::from_str::<Value>(line).unwrap();
-    lines.iter().map(parse).map(|v| (v[field].as_str().unwrap().to_owned(), v)).collect()
 }
 
 pub fn write(dir: &Path, name: &str, text: &str) -> PathBuf {
