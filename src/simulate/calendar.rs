@@ -64,6 +64,7 @@ const MAKE_UP_DAYS: &[(Date, &str)] = &[
 ];
 
 /// One simulated day.
+#[allow(clippy::struct_excessive_bools, reason = "four independent facts about a day")]
 pub(super) struct Day {
     pub date: Date,
     pub offset: Offset,

@@ -6,6 +6,8 @@ use super::treasury::Treasury;
 /// Three-public lines may run this far ahead of the calendar, and never beyond the share of their total below.
 const THREE_PUBLIC_LEAD: f64 = 0.08;
 const THREE_PUBLIC_SHARE: f64 = 0.75;
+/// The share of their total that they are expected to use.
+const THREE_PUBLIC_USE: f64 = 0.5;
 /// Share of payments that are wages and subsidies, on paydays and otherwise.
 const PAYROLL_ON_PAYDAY: f64 = 0.7;
 const PAYROLL_OTHERWISE: f64 = 0.12;
@@ -51,6 +53,12 @@ impl Account {
         self.total - self.frozen - self.held - self.spent
     }
 
+    /// The share that is spent or held of what should be spent in the year.
+    pub(super) fn used(&self) -> f64 {
+        let share = if self.three_public { THREE_PUBLIC_USE } else { 1.0 };
+        (self.held + self.spent) as f64 / (self.total.max(1) as f64 * share)
+    }
+
     /// What may still be spent when `elapsed` of the year has passed.
     pub(super) fn room(&self, elapsed: f64) -> i64 {
         if self.frozen > 0 {
@@ -68,10 +76,9 @@ impl Account {
     /// What the plan should release in `month`, counted from 1; `first` when nothing was released before.
     pub(super) fn due_plan(&self, month: i8, first: bool) -> i64 {
         let share = match self.release {
-            Release::AtOnce => return 0,
             Release::Monthly => f64::from(month) / 12.0,
             Release::Quarterly if first || month % 3 == 1 => f64::from((month - 1) / 3 + 1) / 4.0,
-            Release::Quarterly => return 0,
+            Release::Quarterly | Release::AtOnce => return 0,
         };
         let goal = if share >= 1.0 { self.total } else { ((share + PLAN_LEAD) * self.total as f64) as i64 };
         (goal.min(self.total) - self.planned) / CHANGE_STEP * CHANGE_STEP
@@ -193,9 +200,9 @@ fn payments_in(treasury: &Treasury, year: i16) -> (f64, f64) {
 /// A budget that the expected spending fits into, with the margin a small number of payments needs.
 fn budget_for(expected: f64, typical: f64, three_public: bool) -> i64 {
     let yuan = if three_public {
-        expected * typical / 0.6 + 14.0 * typical
+        expected * typical / THREE_PUBLIC_USE + 14.0 * typical
     } else {
-        typical * (1.06 * expected + 0.6 * expected.sqrt() + 1.0)
+        typical * (1.03 * expected + 0.15 * expected.sqrt() + 0.3)
     };
     ((yuan * 100.0) as i64 / BUDGET_STEP + 1) * BUDGET_STEP
 }

@@ -292,7 +292,7 @@ fn quota(treasury: &Treasury, payments: u64) -> Vec<u64> {
     let mut quota: Vec<u64> = Vec::with_capacity(days.len());
     for day in days {
         done += day.volume;
-        quota.push((payments as f64 * (done / all)) as u64);
+        quota.push(((payments as f64 * (done / all)) as u64).min(payments));
     }
     let last_workday = days.iter().rposition(|day| day.working).unwrap_or(0);
     quota.iter_mut().skip(last_workday).for_each(|count| *count = payments);

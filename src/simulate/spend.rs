@@ -17,8 +17,6 @@ const NEW_PAYEE_LIMIT: i64 = 50_000_000;
 /// Cash is for small sums, in cents.
 const CASH_LIMIT: i64 = 300_000;
 const CARD_LIMIT: i64 = 3_000_000;
-/// Suppliers that a unit keeps going back to, in each trade.
-const FAVOURITES: u32 = 6;
 
 impl Simulation<'_> {
     /// Decides a payment and holds its amount. When no line has room, one is supplemented at `at`.
@@ -39,12 +37,15 @@ impl Simulation<'_> {
     ) -> Voucher {
         let found = self.fitting_payment(false, wanted);
         let (line, amount) = found.unwrap_or_else(|| self.supplemented_payment(at, wanted));
-        self.draw_up(line, amount.min(limit))
+        self.draw_up(line, if amount > limit { limit / 2 + amount % (limit / 2) } else { amount })
     }
 
     fn usual_payment(&mut self, payroll: bool) -> Option<(u32, i64)> {
         (0..TRIES).find_map(|_| {
-            let line = self.book.draw(payroll, &mut self.dice);
+            // Of two lines the one further behind is spent first, as units do.
+            let lines = [self.book.draw(payroll, &mut self.dice), self.book.draw(payroll, &mut self.dice)];
+            let used = lines.map(|line| self.book.accounts[line as usize].used());
+            let line = if used[0] <= used[1] { lines[0] } else { lines[1] };
             let amount = self.price(line);
             (self.room(line) >= amount).then_some((line, amount))
         })
@@ -155,7 +156,7 @@ impl Simulation<'_> {
     /// Mostly one of the unit's favourites, else one from the whole trade, the popular ones more often.
     fn any_supplier(&mut self, unit: u32, trade: Trade) -> Payee {
         if self.dice.chance(0.65) {
-            let favourite = self.dice.zipf(FAVOURITES);
+            let favourite = self.dice.zipf(self.treasury.favourites);
             return self.favourite(unit, trade, favourite);
         }
         Payee::Supplier(trade, self.dice.zipf(self.treasury.pool))

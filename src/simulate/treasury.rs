@@ -11,8 +11,9 @@ use super::payees::LARGEST_POOL;
 use super::simulation::Simulation;
 use super::units::{self, Kind, Money, Region, Unit};
 
-/// Payments a year that a line has on average, which sets how many lines a unit gets.
-const PAYMENTS_PER_LINE: u64 = 8;
+/// Payments that a line has on average, which sets how many lines a unit gets, within limits.
+const PAYMENTS_PER_LINE: f64 = 14.0;
+const LINES_PER_UNIT: (f64, f64) = (6.0, 31.0);
 
 /// What to simulate.
 #[derive(Debug, Clone)]
@@ -60,6 +61,8 @@ pub struct Treasury {
     pub(super) calendar: Calendar,
     /// Suppliers that do business in each trade.
     pub(super) pool: u32,
+    /// Suppliers of a trade that a unit keeps going back to.
+    pub(super) favourites: u32,
 }
 
 impl Treasury {
@@ -69,10 +72,10 @@ impl Treasury {
         let count = plan.units.max(1);
         let regions = units::regions(count);
         let units = units::units(count, plan.seed, &regions);
-        let per_unit = (plan.payments / u64::from(count) / PAYMENTS_PER_LINE).clamp(6, 30) as usize;
-        let lines = lines(&units, per_unit, plan.seed);
+        let lines = lines(&units, plan);
         let pool = (plan.payments / 250).clamp(40, u64::from(LARGEST_POOL)) as u32;
-        Self { plan: plan.clone(), regions, units, lines, calendar: Calendar::new(plan), pool }
+        let favourites = (plan.payments / u64::from(count) / 60).clamp(6, 400) as u32;
+        Self { plan: plan.clone(), regions, units, lines, calendar: Calendar::new(plan), pool, favourites }
     }
 
     /// The events in order of time. Memory holds the balances of the lines and what is still to happen, such as
@@ -100,12 +103,14 @@ impl Treasury {
     }
 }
 
-fn lines(units: &[Unit], per_unit: usize, seed: u64) -> Vec<Line> {
-    let mut dice = Dice::new(seed, 0x11E5);
-    let mut lines = Vec::with_capacity(units.len() * per_unit);
+fn lines(units: &[Unit], plan: &Plan) -> Vec<Line> {
+    let mut dice = Dice::new(plan.seed, 0x11E5);
+    let scale = plan.payments as f64 / units.iter().map(|unit| unit.size).sum::<f64>() / PAYMENTS_PER_LINE;
+    let mut lines = Vec::new();
     for (index, unit) in units.iter().enumerate() {
+        let count = (unit.size * scale).clamp(LINES_PER_UNIT.0, LINES_PER_UNIT.1) as usize;
         let kit = Kind::of(unit.kind).lines();
-        for (number, (code, money)) in kit.into_iter().take(per_unit).enumerate() {
+        for (number, (code, money)) in kit.into_iter().take(count).enumerate() {
             let class = Class::index_of(code);
             let weight = (unit.size * CLASSES[class as usize].weight * dice.between(0.6, 1.4)) as f32;
             lines.push(Line { unit: index as u32, number: number as u16 + 1, class, money, weight });

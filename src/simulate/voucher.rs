@@ -202,8 +202,13 @@ impl Treasury {
             return;
         }
         event.invoice_no = Some(format!("{:02}{:018}", year % 100, mix(salt, 4) % 10u64.pow(18)));
-        let recurring = matches!(class.recipient, Recipient::Regular(_));
-        if voucher.flaw == Flaw::NoPapers || recurring {
+        if voucher.flaw == Flaw::NoPapers {
+            return;
+        }
+        if matches!(class.recipient, Recipient::Regular(_)) {
+            // One framework agreement covers all bills of the year.
+            let serial = self.line_hash(voucher.line) % 1_000_000;
+            event.procurement_no = Some(format!("ZFCG{year}-{}-{serial:06}", &unit.code[..6]));
             return;
         }
         if amount >= 5_000_000 || (class.is_capital() && amount >= 1_000_000) {
