@@ -21,7 +21,7 @@ use crate::{
     app::{load_rules, parallel},
     config::Config,
     decode::Decoder,
-    engine::{BatchLimits, Committable, Dedup, Engine, EngineError, Output, Sequencer, batches},
+    engine::{BatchLimits, Committable, Dedup, Engine, EngineError, Output, Sequencer, Stages, batches},
     evaluate::{Evaluator, Finding, row::RuleCounts},
     event::{
         EventType,
@@ -148,6 +148,7 @@ struct Report {
     shown_rejects: Vec<String>,
     paid: i128,
     bytes: u64,
+    stages: Stages,
     started: Instant,
     progress: ProgressBar,
 }
@@ -196,6 +197,7 @@ impl Report {
             shown_rejects: Vec::new(),
             paid: 0,
             bytes: 0,
+            stages: Stages::default(),
             started: Instant::now(),
             progress,
         })
@@ -212,6 +214,7 @@ impl Report {
         self.duplicates += batch.duplicates;
         self.paid += batch.paid;
         self.bytes += batch.bytes;
+        self.stages.add(batch.stages);
         for reject in &batch.rejects {
             *self.rejects.entry(reject.reason.code()).or_default() += 1;
             if self.shown_rejects.len() < REJECTS_SHOWN {
@@ -320,6 +323,8 @@ impl Report {
             format_cents(self.paid),
             self.duplicates
         );
+        let Stages { decode, sequence, evaluate } = self.stages;
+        eprintln!("processor time: decode {decode:.2?}, ledger {sequence:.2?}, rules {evaluate:.2?}");
     }
 }
 

@@ -64,6 +64,15 @@ pub struct Stages {
     pub evaluate: Duration,
 }
 
+impl Stages {
+    /// Adds another batch's.
+    pub fn add(&mut self, other: Self) {
+        self.decode += other.decode;
+        self.sequence += other.sequence;
+        self.evaluate += other.evaluate;
+    }
+}
+
 /// Why the loop ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {

@@ -4,7 +4,7 @@ use std::{
     fs::File,
     io::{ErrorKind, Read},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use bytes::Bytes;
@@ -79,6 +79,47 @@ pub struct Chunks {
     kind: Kind,
 }
 
+/// Read buffers used again: fresh memory for every one would cost as much as reading.
+#[derive(Debug, Clone, Default)]
+struct Pool(Arc<Mutex<Vec<Vec<u8>>>>);
+
+/// Buffers kept at most; those in flight are bounded by the channels.
+const POOL_MAX: usize = 16;
+
+impl Pool {
+    fn take(&self) -> Vec<u8> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        kept.unwrap_or_else(|| Vec::with_capacity(READ_BYTES + RECORD_BYTES_MAX))
+    }
+
+    fn lend(&self, buffer: Vec<u8>) -> Bytes {
+        Bytes::from_owner(Lent { buffer, pool: self.clone() })
+    }
+}
+
+/// A buffer on its way through the loop.
+struct Lent {
+    buffer: Vec<u8>,
+    pool: Pool,
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.buffer
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let mut kept = self.pool.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() < POOL_MAX {
+            let mut buffer = std::mem::take(&mut self.buffer);
+            buffer.clear();
+            kept.push(buffer);
+        }
+    }
+}
+
 /// How a stream comes to an end.
 struct Growth {
     grows: bool,
@@ -105,6 +146,8 @@ struct Lines {
     live: bool,
     /// Inside a record that is too long, whose rest is skipped.
     skipping: bool,
+    /// Buffers that come back when nobody looks at their records any more.
+    pool: Pool,
     /// Why the stream broke off, told after the records before the break.
     broken: Option<std::io::Error>,
 }
@@ -157,8 +200,17 @@ impl Chunks {
         Growth { grows, live }: Growth,
     ) -> Result<Self, ReadError> {
         let buffer = Bytes::new();
-        let mut lines =
-            Lines { reader, header: None, buffer, ended: false, grows, live, skipping: false, broken: None };
+        let mut lines = Lines {
+            reader,
+            header: None,
+            buffer,
+            ended: false,
+            grows,
+            live,
+            skipping: false,
+            pool: Pool::default(),
+            broken: None,
+        };
         let mut at = 0;
         if format.encoding == Encoding::Csv {
             at = lines.read_header(path)?;
@@ -284,11 +336,28 @@ impl Lines {
 
     /// The end of the last whole record among the first `rows`, and their number.
     fn whole_records(&self, rows: usize) -> Option<(usize, u64)> {
+        let found = if self.header.is_some() { self.whole_rows(rows) } else { self.whole_lines(rows) };
+        match found {
+            None if self.ended && !self.grows && !self.buffer.is_empty() => Some((self.buffer.len(), 1)),
+            found => found,
+        }
+    }
+
+    fn whole_lines(&self, rows: usize) -> Option<(usize, u64)> {
+        let last = memchr::memrchr(b'\n', &self.buffer)?;
+        let lines = memchr::memchr_iter(b'\n', &self.buffer).count();
+        if lines <= rows {
+            return Some((last + 1, lines as u64));
+        }
+        memchr::memchr_iter(b'\n', &self.buffer).nth(rows - 1).map(|at| (at + 1, rows as u64))
+    }
+
+    /// Rows of CSV: a line end inside quotes ends no row.
+    fn whole_rows(&self, rows: usize) -> Option<(usize, u64)> {
         let mut found = None;
         let mut quoted = false;
         let mut count = 0;
-        let csv = self.header.is_some();
-        for at in memchr::memchr2_iter(b'\n', if csv { b'"' } else { b'\n' }, &self.buffer) {
+        for at in memchr::memchr2_iter(b'\n', b'"', &self.buffer) {
             if self.buffer[at] == b'"' {
                 quoted = !quoted;
             } else if !quoted {
@@ -299,10 +368,7 @@ impl Lines {
                 }
             }
         }
-        match found {
-            None if self.ended && !self.grows && !self.buffer.is_empty() => Some((self.buffer.len(), 1)),
-            found => found,
-        }
+        found
     }
 
     /// Reads more. `false` at the end of the stream.
@@ -311,8 +377,9 @@ impl Lines {
             return Err(error);
         }
         // At the end of a growing file there is seldom much more.
-        let room = if self.ended { GROWTH_BYTES } else { READ_BYTES };
-        let mut buffer = Vec::with_capacity(self.buffer.len() + room);
+        let small = self.ended || self.live;
+        let mut buffer =
+            if small { Vec::with_capacity(self.buffer.len() + GROWTH_BYTES) } else { self.pool.take() };
         buffer.extend_from_slice(&self.buffer);
         let before = buffer.len();
         let (result, whole) = if self.live {
@@ -324,7 +391,7 @@ impl Lines {
             ((&mut self.reader).take(READ_BYTES as u64).read_to_end(&mut buffer), READ_BYTES)
         };
         let read = buffer.len() - before;
-        self.buffer = Bytes::from(buffer);
+        self.buffer = if small { Bytes::from(buffer) } else { self.pool.lend(buffer) };
         self.ended = result.is_ok() && read < whole;
         match result {
             Err(error) if read == 0 => return Err(error),
