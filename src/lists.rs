@@ -133,6 +133,11 @@ impl List {
         self.by_key.contains_key(key)
     }
 
+    /// All keys, in no order.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.by_key.keys().map(String::as_str)
+    }
+
     /// The position and kind of a column.
     #[must_use]
     pub fn column(&self, name: &str) -> Option<(usize, ColumnKind)> {

@@ -2,10 +2,12 @@
 //! new lists.
 
 use std::{
+    collections::BTreeMap,
     hash::{Hash, Hasher},
-    sync::Arc,
+    sync::{Arc, LazyLock},
 };
 
+use aho_corasick::AhoCorasick;
 use arrow::{
     array::{ArrayRef, AsArray, BooleanArray, Decimal128Array, Int32Array, StringViewArray},
     datatypes::{DataType, Field, FieldRef, TimestampMicrosecondType},
@@ -27,21 +29,29 @@ use crate::{
 /// The list that [`is_workday`](functions) reads: `date` (its key) and `kind`, `holiday` or `workday`.
 pub const HOLIDAYS: &str = "holidays";
 
-/// `in_list('name', value)`, `lookup('name', key, 'column')`, `is_workday(time)`, `local_hour(time)`.
+/// `in_list('name', value)`, `contains_any('name', text)`, `lookup('name', key, 'column')`, `is_workday(time)`, `local_hour(time)`.
 #[must_use]
 pub fn functions(calendar: &Arc<Calendar>, lists: &Lists) -> Vec<ScalarUDF> {
     let lists = Arc::new(lists.clone());
     let time = time_type(&calendar.zone_name);
     let (hours, days) = (Arc::clone(calendar), Arc::clone(calendar));
     let (members, holidays) = (Arc::clone(&lists), lists.get(HOLIDAYS).cloned());
+    let words = words(&lists);
     let text = DataType::Utf8View;
     vec![
         create_udf(
             "in_list",
-            vec![text.clone(), text],
+            vec![text.clone(), text.clone()],
             DataType::Boolean,
             Volatility::Immutable,
             Arc::new(move |args: &[ColumnarValue]| in_list(&members, args)),
+        ),
+        create_udf(
+            "contains_any",
+            vec![text.clone(), text],
+            DataType::Boolean,
+            Volatility::Immutable,
+            Arc::new(move |args: &[ColumnarValue]| contains_any(&words, args)),
         ),
         create_udf(
             "local_hour",
@@ -99,6 +109,30 @@ fn in_list(lists: &Lists, args: &[ColumnarValue]) -> Result<ColumnarValue> {
     let list = list(lists, &args[0])?;
     let values = args[1].to_array(1)?;
     let found: BooleanArray = values.as_string_view().iter().map(|v| v.map(|v| list.contains(v))).collect();
+    Ok(shaped(Arc::new(found), &args[1]))
+}
+
+type Words = BTreeMap<String, LazyLock<Option<AhoCorasick>, Box<dyn FnOnce() -> Option<AhoCorasick> + Send>>>;
+
+/// The keys of each list as one pattern, made when a rule first asks for it: most lists hold no words.
+fn words(lists: &Arc<Lists>) -> Words {
+    let pattern = |name: &str| {
+        let list = lists.get(name).cloned();
+        let make = move || AhoCorasick::new(list?.keys().filter(|key| !key.is_empty())).ok();
+        (name.to_owned(), LazyLock::new(Box::new(make) as Box<dyn FnOnce() -> _ + Send>))
+    };
+    lists.names().map(pattern).collect()
+}
+
+fn contains_any(words: &Words, args: &[ColumnarValue]) -> Result<ColumnarValue> {
+    let ColumnarValue::Scalar(name) = &args[0] else { return exec_err!("the list's name must be constant") };
+    let name = name.try_as_str().flatten().unwrap_or_default();
+    let Some(pattern) = words.get(name).and_then(|pattern| pattern.as_ref()) else {
+        return exec_err!("there is no list {name:?}, or it is too long for contains_any");
+    };
+    let texts = args[1].to_array(1)?;
+    let found: BooleanArray =
+        texts.as_string_view().iter().map(|text| text.map(|text| pattern.is_match(text))).collect();
     Ok(shaped(Arc::new(found), &args[1]))
 }
 

@@ -4,9 +4,10 @@ use std::{collections::BTreeSet, ops::ControlFlow, sync::Arc};
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::{
-    common::{DFSchema, config::Dialect, tree_node::TreeNode},
+    common::{DFSchema, Result, config::Dialect, tree_node::TreeNode},
     execution::SessionState,
-    logical_expr::{Expr, Volatility},
+    logical_expr::{Expr, Volatility, simplify::SimplifyContext},
+    optimizer::simplify_expressions::ExprSimplifier,
     physical_expr::PhysicalExpr,
     sql::sqlparser::ast::{
         self, Expr as Sql, Ident, Value, VisitMut, VisitorMut, visit_expressions, visit_expressions_mut,
@@ -119,7 +120,7 @@ impl Resolver<'_, '_> {
     fn function(&mut self, function: &ast::Function) {
         let [ast::ObjectNamePart::Identifier(name)] = &function.name.0[..] else { return };
         let called = name.value.to_lowercase();
-        if !matches!(called.as_str(), "in_list" | "lookup") {
+        if !matches!(called.as_str(), "in_list" | "contains_any" | "lookup") {
             return;
         }
         let ast::FunctionArguments::List(arguments) = &function.args else { return };
@@ -303,7 +304,7 @@ impl Resolved {
         state: &SessionState,
         schema: &SchemaRef,
         wanted: &DataType,
-    ) -> Result<Arc<dyn PhysicalExpr>, (String, Option<String>)> {
+    ) -> std::result::Result<Arc<dyn PhysicalExpr>, (String, Option<String>)> {
         let fail = |e: &dyn std::fmt::Display| (first_line(&e.to_string()).to_owned(), None);
         let df_schema = DFSchema::try_from(Arc::clone(schema)).map_err(|e| fail(&e))?;
         let logical = state.create_logical_expr(&self.sql.to_string(), &df_schema).map_err(|e| fail(&e))?;
@@ -311,6 +312,7 @@ impl Resolved {
             let hint = "findings must not depend on when they are computed: use occurred_at or recorded_at";
             return Err((format!("the function '{name}' is not deterministic"), Some(hint.to_owned())));
         }
+        let logical = simplify(logical, state, &df_schema).map_err(|e| fail(&e))?;
         let physical = state.create_physical_expr(logical, &df_schema).map_err(|e| fail(&e))?;
         let found = physical.data_type(schema).map_err(|e| fail(&e))?;
         if found == *wanted || found == DataType::Null {
@@ -319,6 +321,17 @@ impl Resolved {
         let hint = "a condition compares something, such as `amount > 10000`";
         Err((format!("the condition is of type {found}, not true or false"), Some(hint.to_owned())))
     }
+}
+
+/// Folds constants and puts the general form in place of what exists only as its short form: DataFusion cannot
+/// evaluate `coalesce`, say, before this.
+fn simplify(expr: Expr, state: &SessionState, schema: &DFSchema) -> Result<Expr> {
+    let context = SimplifyContext::builder()
+        .with_schema(Arc::new(schema.clone()))
+        .with_config_options(Arc::clone(state.config_options()))
+        .build();
+    let simplifier = ExprSimplifier::new(context);
+    simplifier.simplify(simplifier.coerce(expr, schema)?)
 }
 
 fn unstable_function(expr: &Expr) -> Option<String> {
@@ -377,4 +390,43 @@ pub fn project(columns: &Schema, names: &BTreeSet<String>) -> SchemaRef {
     let fields: Vec<Field> =
         columns.fields().iter().filter(|f| names.contains(f.name())).map(|f| f.as_ref().clone()).collect();
     Arc::new(Schema::new(fields))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        event::time::Calendar,
+        rule::{Language, RuleSet, compile::Compiler},
+    };
+    use arrow::{array::new_null_array, record_batch::RecordBatch};
+
+    /// What DataFusion can only evaluate after simplifying must not fail on every event.
+    #[test]
+    fn every_function_can_be_evaluated() {
+        let calendar = Arc::new(Calendar::new("Asia/Shanghai", 1, 1).unwrap());
+        let compiler = Compiler::new(&calendar, Lists::default(), Language::En);
+        for when in [
+            "coalesce(purpose, 'none') = 'none'",
+            "nvl(amount, 5) = 5",
+            "nvl2(purpose, 'given', 'missing') = 'missing'",
+            "nullif(purpose, '') is null",
+            "abs(amount - 5) is null",
+            "date_part('month', occurred_at) is null",
+            "0.1 + 0.2 = 0.3",
+        ] {
+            let rule = format!(
+                "rules: [{{id: a, severity: low, trigger: payment, key: [unit_code], when: \"{when}\"}}]"
+            );
+            let rules = RuleSet::from_text(&rule, &compiler, &calendar).unwrap();
+            let condition = &rules.rules[0].when;
+            let columns =
+                condition.schema.fields().iter().map(|f| new_null_array(f.data_type(), 1)).collect();
+            let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(1));
+            let schema = Arc::clone(&condition.schema);
+            let row = RecordBatch::try_new_with_options(schema, columns, &options).unwrap();
+            let result = condition.expr.evaluate(&row).unwrap().into_array(1).unwrap();
+            assert!(arrow::array::AsArray::as_boolean(&result).value(0), "{when}");
+        }
+    }
 }

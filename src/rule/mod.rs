@@ -5,6 +5,7 @@ mod expression;
 pub mod load;
 mod parse;
 pub mod template;
+pub mod unit_test;
 
 use saphyr_parser::Span;
 use serde::Serialize;

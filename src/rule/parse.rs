@@ -78,7 +78,13 @@ fn rule<'t>(document: &mut Document<'t>, node: &Node<'t>, calendar: &Calendar) -
         basis: optional(d, &record, "basis").map(|p| p.text),
         false_positives: list(d, &record, "false_positives").into_iter().map(|p| p.text).collect(),
         exceptions: exceptions(d, &record, calendar),
-        params: params(d, &record),
+        params: record
+            .get("params")
+            .map(|n| params(d, n))
+            .unwrap_or_default()
+            .into_iter()
+            .map(|(n, v)| (n.text, v))
+            .collect(),
         key: required_node(d, &record, "key").map(|n| d.scalars(n, "key")).unwrap_or_default(),
         summary: record.get("summary").map(|n| summary(d, n)).unwrap_or_default(),
         trigger: required_node(d, &record, "trigger").map_or(0, |n| trigger(d, n)),
@@ -200,8 +206,8 @@ fn exceptions<'t>(d: &mut Document<'t>, record: &Record<'_, 't>, calendar: &Cale
     exceptions
 }
 
-fn params<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Vec<(String, Param)> {
-    let Some(node) = record.get("params") else { return Vec::new() };
+/// Constants by name.
+pub fn params<'t>(d: &mut Document<'t>, node: &Node<'t>) -> Vec<(Placed, Param)> {
     let entries = d.mapping(node, "params");
     entries
         .into_iter()
@@ -214,7 +220,7 @@ fn params<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Vec<(String, Par
                     None,
                 );
             }
-            Some((name.text, param?))
+            Some((name, param?))
         })
         .collect()
 }

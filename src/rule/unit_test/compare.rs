@@ -1,0 +1,256 @@
+//! What a test expects against what came, as a text that says what to look at.
+
+use std::fmt::Write;
+
+use arrow::datatypes::DataType;
+use rust_decimal::Decimal;
+use serde_json::{Map, Value};
+
+use super::{
+    play::Outcome,
+    read::{Case, Expected, Wanted},
+};
+use crate::{
+    diagnostic::suggest,
+    evaluate::Finding,
+    event::money::format_cents,
+    ledger::{Line, ratio_text},
+};
+
+/// Checks an outcome.
+///
+/// # Errors
+/// Everything that is not as expected, in lines.
+pub fn check(case: &Case, outcome: &Outcome) -> Result<(), String> {
+    let mut text = String::new();
+    if let Some(expected) = &case.expect {
+        findings(expected, outcome, &mut text);
+    }
+    for (id, wanted) in &case.balances {
+        let Some((line, _)) = outcome.ledger.line(&id.text) else {
+            let hint = suggest(&id.text, outcome.ledger.lines().map(|(line, _)| &*line.id));
+            let _ = writeln!(text, "there is no budget line {:?}: {hint}", id.text);
+            continue;
+        };
+        for (name, wanted) in wanted {
+            let found = balance(line, &name.text).map_or(Value::Null, Value::String);
+            if !same_number(wanted, &found) {
+                let (wanted, found) = (shown(wanted), written(&found));
+                let _ = writeln!(text, "{} of {}: expected {wanted}, found {found}", name.text, id.text);
+            }
+        }
+    }
+    if text.is_empty() { Ok(()) } else { Err(text) }
+}
+
+fn balance(line: &Line, name: &str) -> Option<String> {
+    let balances = &line.balances;
+    let cents = match name {
+        "total" => balances.total,
+        "executed" => balances.executed,
+        "frozen" => balances.frozen,
+        "reserved" => balances.reserved,
+        "available" => balances.available(),
+        "planned" => balances.planned,
+        "plan_available" => balances.plan_available(),
+        "executed_ratio" => return balances.executed_ratio().map(ratio_text),
+        _ => return balances.overspend_ratio().map(ratio_text),
+    };
+    Some(format_cents(cents))
+}
+
+fn findings(expected: &[Expected], outcome: &Outcome, text: &mut String) {
+    let found = &outcome.findings;
+    let aligned =
+        align(expected.len(), found.len(), |e, f| differences(&expected[e], &found[f], outcome).is_empty());
+    let mut missing: Vec<_> = (0..expected.len()).filter(|e| aligned.iter().all(|(a, _)| a != e)).collect();
+    let mut surplus: Vec<_> = (0..found.len()).filter(|f| aligned.iter().all(|(_, a)| a != f)).collect();
+    missing.retain(|&e| {
+        let expected = &expected[e];
+        let alike = |f: &usize| expected.is_about(&found[*f]);
+        let differing = |f: &usize| differences(expected, &found[*f], outcome);
+        let nearest = surplus.iter().copied().filter(alike).min_by_key(|f| differing(f).len());
+        let Some(f) = nearest else { return true };
+        surplus.retain(|other| *other != f);
+        let differing = differing(&f);
+        if differing.is_empty() {
+            let _ = writeln!(text, "in another place than expected:\n  {}", describe(&found[f]));
+        } else {
+            let _ = writeln!(
+                text,
+                "differs: {} on {} (line {})",
+                found[f].rule_id, found[f].event_id, expected.line
+            );
+            differing.iter().for_each(|difference| {
+                let _ = writeln!(text, "  {difference}");
+            });
+        }
+        false
+    });
+    if !missing.is_empty() {
+        let _ = writeln!(text, "expected and not found:");
+        missing.iter().for_each(|&e| {
+            let _ = writeln!(text, "  {} (line {})", expected[e].describe(), expected[e].line);
+        });
+    }
+    if !surplus.is_empty() {
+        let _ = writeln!(text, "found and not expected:");
+        surplus.iter().for_each(|&f| {
+            let _ = writeln!(text, "  {}", describe(&found[f]));
+        });
+    }
+}
+
+/// The longest run of pairs that match and stand in the same order on both sides.
+fn align(left: usize, right: usize, matches: impl Fn(usize, usize) -> bool) -> Vec<(usize, usize)> {
+    let width = right + 1;
+    let mut longest = vec![0; (left + 1) * width];
+    for l in (0..left).rev() {
+        for r in (0..right).rev() {
+            longest[l * width + r] = if matches(l, r) {
+                longest[(l + 1) * width + r + 1] + 1
+            } else {
+                longest[(l + 1) * width + r].max(longest[l * width + r + 1])
+            };
+        }
+    }
+    let (mut l, mut r, mut pairs) = (0, 0, Vec::new());
+    while l < left && r < right {
+        if matches(l, r) {
+            pairs.push((l, r));
+            (l, r) = (l + 1, r + 1);
+        } else if longest[(l + 1) * width + r] >= longest[l * width + r + 1] {
+            l += 1;
+        } else {
+            r += 1;
+        }
+    }
+    pairs
+}
+
+impl Expected {
+    /// Whether a finding is of the rule and the event that are named.
+    fn is_about(&self, finding: &Finding) -> bool {
+        self.rule.as_ref().is_none_or(|rule| rule.text == finding.rule_id)
+            && self.event.as_ref().is_none_or(|event| *event == finding.event_id)
+    }
+
+    fn describe(&self) -> String {
+        let rule = self.rule.as_ref().map_or("any rule", |rule| &rule.text);
+        let event = self.event.as_ref().map_or(String::new(), |event| format!(" on {event}"));
+        format!("{rule}{event}{}", pairs(self.key.iter().map(|(name, value)| (name, shown(value)))))
+    }
+}
+
+fn describe(finding: &Finding) -> String {
+    let key = pairs(finding.key.iter().map(|(name, value)| (name, written(value))));
+    format!("{} on {}{key}: {}", finding.rule_id, finding.event_id, finding.summary)
+}
+
+fn pairs<'n>(pairs: impl Iterator<Item = (&'n String, String)>) -> String {
+    let all: Vec<_> = pairs.map(|(name, value)| format!("{name}: {value}")).collect();
+    if all.is_empty() { String::new() } else { format!(" {{{}}}", all.join(", ")) }
+}
+
+/// What a finding has otherwise than expected.
+fn differences(expected: &Expected, finding: &Finding, outcome: &Outcome) -> Vec<String> {
+    let mut differences = Vec::new();
+    let mut differ = |name: &str, wanted: &str, found: &str| {
+        differences.push(format!("{name}: expected {wanted}, found {found}"));
+    };
+    if let Some(rule) = expected.rule.as_ref().filter(|rule| rule.text != finding.rule_id) {
+        differ("rule", &rule.text, &finding.rule_id);
+    }
+    if let Some(event) = expected.event.as_ref().filter(|event| **event != finding.event_id) {
+        differ("event", event, &finding.event_id);
+    }
+    for (name, wanted) in &expected.others {
+        let found = match *name {
+            "severity" => &finding.severity,
+            "handling" => &finding.handling,
+            "mode" => &finding.mode,
+            "at" => &finding.at,
+            _ => &finding.summary,
+        };
+        let instant = |text: &str| outcome.calendar.parse(text).ok();
+        let same_time = *name == "at" && instant(wanted).is_some() && instant(wanted) == instant(found);
+        if wanted != found && !same_time {
+            differ(name, wanted, found);
+        }
+    }
+    for (part, wanted, found) in
+        [("key", &expected.key, &finding.key), ("values", &expected.values, &finding.values)]
+    {
+        for (name, wanted) in wanted {
+            if let Some(found) = column_difference(name, wanted, found, outcome) {
+                differ(&format!("{part}.{name}"), &shown(wanted), &found);
+            }
+        }
+    }
+    differences
+}
+
+/// What a finding shows in a column, if that is not what is wanted.
+fn column_difference(
+    name: &str,
+    wanted: &Wanted,
+    found: &Map<String, Value>,
+    outcome: &Outcome,
+) -> Option<String> {
+    let Some(value) = found.get(name) else {
+        let names: Vec<_> = found.keys().map(String::as_str).collect();
+        return Some(format!("no such column (there are {})", names.join(", ")));
+    };
+    let text = match wanted {
+        Wanted::Text(text) => Some(text.as_str()),
+        _ => None,
+    };
+    let data_type = outcome.columns.field_with_name(name).map(|field| field.data_type().clone());
+    let same = match data_type {
+        // `100` and `100.00` are the same money, but `001` and `1` are not the same code.
+        Ok(DataType::Decimal128(..)) => same_number(wanted, value),
+        Ok(DataType::Timestamp(..)) => {
+            let instant = |text: Option<&str>| outcome.calendar.parse(text?).ok();
+            instant(text) == instant(value.as_str()) && (instant(text).is_some() || *wanted == Wanted::Null)
+        }
+        _ => same_text(wanted, value),
+    };
+    (!same).then(|| written(value))
+}
+
+fn same_number(wanted: &Wanted, found: &Value) -> bool {
+    let number = |text: &str| text.parse::<Decimal>().ok();
+    match (wanted, found) {
+        (Wanted::Text(wanted), Value::String(found)) => {
+            number(wanted).is_some() && number(wanted) == number(found)
+        }
+        _ => same_text(wanted, found),
+    }
+}
+
+fn same_text(wanted: &Wanted, found: &Value) -> bool {
+    match (wanted, found) {
+        (Wanted::Null, found) => found.is_null(),
+        (Wanted::List(wanted), Value::Array(found)) => {
+            wanted.iter().eq(found.iter().filter_map(Value::as_str))
+        }
+        (Wanted::Text(wanted), found) => !found.is_null() && *wanted == written(found),
+        (Wanted::List(_), _) => false,
+    }
+}
+
+fn shown(wanted: &Wanted) -> String {
+    match wanted {
+        Wanted::Null => String::from("null"),
+        Wanted::Text(text) => text.clone(),
+        Wanted::List(items) => format!("[{}]", items.join(", ")),
+    }
+}
+
+fn written(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => format!("[{}]", items.iter().map(written).collect::<Vec<_>>().join(", ")),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,206 @@
+//! Tests of rules as data (`fiscwatch test`): events, and the findings that are expected of them. A test file is
+//! read, its rules are loaded as `run` loads them, and its events go through the same decoding, ledger and
+//! evaluation. Nothing here writes, and no clock is read.
+
+mod compare;
+mod play;
+mod read;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{
+    Mode, RuleSet,
+    compile::Compiler,
+    load::{Override, load},
+};
+use crate::{
+    diagnostic::{Diagnostic, suggest},
+    yaml::Document,
+};
+use read::{Case, Suite};
+
+/// What became of the tests of some files.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Every test, by file and then in the order in which they stand there.
+    pub tests: Vec<TestResult>,
+    /// What is wrong with the test files, and with the rules and lists they name. Tests of such files do not run.
+    pub problems: Vec<Diagnostic>,
+}
+
+/// What became of one test.
+#[derive(Debug)]
+pub struct TestResult {
+    /// The test file.
+    pub file: String,
+    /// The line of the test.
+    pub line: usize,
+    /// Its name.
+    pub name: String,
+    /// What is not as expected, in several lines; `None` if everything is.
+    pub failure: Option<String>,
+    /// The rules that are expected to find something.
+    pub finds: BTreeSet<String>,
+    /// The rules named by `only` that are expected to find nothing.
+    pub spares: BTreeSet<String>,
+}
+
+impl Report {
+    /// Whether every file could be read and every test passed.
+    #[must_use]
+    pub fn passed(&self) -> bool {
+        self.problems.is_empty() && self.failed() == 0
+    }
+
+    /// The number of tests that failed.
+    #[must_use]
+    pub fn failed(&self) -> usize {
+        self.tests.iter().filter(|test| test.failure.is_some()).count()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for problem in &self.problems {
+            writeln!(f, "{problem}")?;
+        }
+        for test in &self.tests {
+            if let Some(failure) = &test.failure {
+                writeln!(f, "FAILED {}:{} {}", test.file, test.line, test.name)?;
+                failure.lines().try_for_each(|line| writeln!(f, "    {line}"))?;
+            }
+        }
+        let failed = self.failed();
+        write!(f, "{} passed, {failed} failed", self.tests.len() - failed)?;
+        match self.problems.len() {
+            0 => Ok(()),
+            1 => write!(f, ", 1 problem in the files"),
+            n => write!(f, ", {n} problems in the files"),
+        }
+    }
+}
+
+/// Runs the tests of files, and of all `*.yaml` files in folders.
+#[must_use]
+pub fn run(files: &[PathBuf]) -> Report {
+    let mut report = Report::default();
+    let mut found = BTreeSet::new();
+    for path in files {
+        if let Err(e) = collect(path, &mut found) {
+            let hint = String::from("check the path; without one, the tests are rules/tests/*.yaml");
+            report.problems.push(Diagnostic::of_file(&path.display().to_string(), e.to_string(), Some(hint)));
+        }
+    }
+    for path in found {
+        run_file(&path, &mut report);
+    }
+    report
+}
+
+fn collect(path: &Path, files: &mut BTreeSet<PathBuf>) -> std::io::Result<()> {
+    if !path.is_dir() {
+        files.insert(path.to_owned());
+        return Ok(());
+    }
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?.path();
+        if entry.extension().is_some_and(|e| e == "yaml" || e == "yml") {
+            files.insert(entry);
+        }
+    }
+    Ok(())
+}
+
+fn run_file(path: &Path, report: &mut Report) {
+    let file = path.display().to_string();
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(e) => return report.problems.push(Diagnostic::of_file(&file, e.to_string(), None)),
+    };
+    let (mut document, root) = Document::parse(&file, &text);
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let suite = root.and_then(|root| read::suite(&mut document, &root, folder));
+    if let Some(suite) = suite.filter(|_| document.problems.is_empty()) {
+        run_suite(&suite, &file, &mut document, report);
+    }
+    document.problems.sort();
+    report.problems.append(&mut document.problems);
+}
+
+fn run_suite(suite: &Suite, file: &str, d: &mut Document<'_>, report: &mut Report) {
+    let compiler = Compiler::new(&suite.calendar, suite.lists.clone(), suite.language);
+    let Some(rules) = load_rules(suite, &compiler, &BTreeMap::new(), d) else { return };
+    suite.cases.iter().for_each(|case| check_names(case, &rules, d));
+    if !d.problems.is_empty() {
+        return;
+    }
+    for case in &suite.cases {
+        // Constants are part of a compiled rule; most tests have none of their own.
+        let rules = match case.params.is_empty() {
+            true => Some(Arc::clone(&rules)),
+            false => load_rules(suite, &compiler, &overrides(case), d),
+        };
+        let Some(rules) = rules else { continue };
+        let failure =
+            play::play(suite, case, &rules).and_then(|outcome| compare::check(case, &outcome)).err();
+        let finds: BTreeSet<_> = case.expected_rules().map(str::to_owned).collect();
+        let spares = case.only.iter().map(|p| p.text.clone()).filter(|id| !finds.contains(id)).collect();
+        let (file, name) = (file.to_owned(), case.name.text.clone());
+        let line = case.name.span.start.line();
+        report.tests.push(TestResult { file, line, name, failure, finds, spares });
+    }
+}
+
+/// The suite's rules. A disabled rule is loaded as live: what is tested is what it says, not whether it is in use.
+fn load_rules(
+    suite: &Suite,
+    compiler: &Compiler,
+    overrides: &BTreeMap<String, Override>,
+    d: &mut Document<'_>,
+) -> Option<Arc<RuleSet>> {
+    let mut loaded = load(&suite.rules, compiler, &suite.calendar, overrides);
+    if !loaded.problems.is_empty() {
+        d.problems.append(&mut loaded.problems);
+        return None;
+    }
+    for compiled in loaded.set.rules.iter_mut().filter(|compiled| compiled.rule.mode == Mode::Disabled) {
+        Arc::make_mut(&mut compiled.rule).mode = Mode::Live;
+    }
+    Some(Arc::new(loaded.set))
+}
+
+fn overrides(case: &Case) -> BTreeMap<String, Override> {
+    let changed = case.params.iter().map(|(rule, params)| {
+        let params = params.iter().map(|(name, value)| (name.text.clone(), value.clone())).collect();
+        (rule.text.clone(), Override { mode: None, params })
+    });
+    changed.collect()
+}
+
+/// The rules and constants that a test names must exist.
+fn check_names(case: &Case, rules: &RuleSet, d: &mut Document<'_>) {
+    let ids = || rules.rules.iter().map(|compiled| compiled.rule.id.as_str());
+    let named = case.only.iter().chain(case.params.iter().map(|(rule, _)| rule));
+    let expected = case.expect.iter().flatten().filter_map(|expected| expected.rule.as_ref());
+    for id in named.chain(expected).filter(|id| ids().all(|known| known != id.text)) {
+        d.problem(id.span, format!("there is no rule {:?}", id.text), Some(suggest(&id.text, ids())));
+    }
+    for (id, params) in &case.params {
+        let Some(compiled) = rules.rules.iter().find(|compiled| compiled.rule.id == id.text) else {
+            continue;
+        };
+        let known = || compiled.rule.params.iter().map(|(name, _)| name.as_str());
+        for (name, _) in params.iter().filter(|(name, _)| known().all(|known| known != name.text)) {
+            let message = format!("the rule {:?} has no constant {:?}", id.text, name.text);
+            d.problem(name.span, message, Some(suggest(&name.text, known())));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,344 @@
+//! A test file's YAML into a [`Suite`]. Field names are those of SPEC §2, and a misspelt one is an error here.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use saphyr::YamlData;
+use saphyr_parser::Span;
+use serde_json::{Map, Value};
+
+use crate::{
+    diagnostic::suggest,
+    event::{
+        EventType,
+        schema::{FIELDS, FieldKind, FieldSpec, field},
+        time::Calendar,
+    },
+    lists::{ColumnKind, List, Lists},
+    rule::{Language, Param, parse},
+    yaml::{Document, Node, Placed, Record, is_null},
+};
+
+/// A test file.
+pub struct Suite {
+    pub rules: Vec<PathBuf>,
+    pub lists: Lists,
+    pub calendar: Arc<Calendar>,
+    pub language: Language,
+    pub cases: Vec<Case>,
+}
+
+/// One test.
+pub struct Case {
+    pub name: Placed,
+    pub events: Vec<Event>,
+    pub params: Vec<(Placed, Vec<(Placed, Param)>)>,
+    /// `None` if findings are not compared.
+    pub expect: Option<Vec<Expected>>,
+    pub only: Vec<Placed>,
+    pub balances: Vec<(Placed, Vec<(Placed, Wanted)>)>,
+}
+
+/// An event as it is written, with defaults.
+pub struct Event {
+    pub id: String,
+    pub line: usize,
+    pub record: Map<String, Value>,
+}
+
+/// A finding that is expected; what is missing is not compared.
+pub struct Expected {
+    pub line: usize,
+    pub rule: Option<Placed>,
+    pub event: Option<String>,
+    /// Other fields of the finding by name.
+    pub others: Vec<(&'static str, String)>,
+    pub key: Vec<(String, Wanted)>,
+    pub values: Vec<(String, Wanted)>,
+}
+
+/// A value that is expected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    Null,
+    Text(String),
+    List(Vec<String>),
+}
+
+impl Case {
+    /// The rules of the findings that are expected.
+    pub fn expected_rules(&self) -> impl Iterator<Item = &str> {
+        self.expect.iter().flatten().filter_map(|expected| expected.rule.as_ref()).map(|rule| &*rule.text)
+    }
+}
+
+const SUITE: &[&str] = &["rules", "lists", "time_zone", "language", "defaults", "tests"];
+const CASE: &[&str] = &["name", "events", "params", "expect", "only", "balances"];
+const EXPECTED: &[&str] =
+    &["rule", "event", "severity", "handling", "mode", "at", "summary", "key", "values"];
+const OTHERS: [&str; 5] = ["severity", "handling", "mode", "at", "summary"];
+/// The names of a line's balances.
+pub const BALANCES: &[&str] = &[
+    "total",
+    "executed",
+    "frozen",
+    "reserved",
+    "available",
+    "planned",
+    "plan_available",
+    "executed_ratio",
+    "overspend_ratio",
+];
+
+/// Reads a test file in `folder`; its paths are relative to that.
+pub fn suite<'t>(d: &mut Document<'t>, root: &Node<'t>, folder: &Path) -> Option<Suite> {
+    let record = d.record(root, "a test file", SUITE);
+    let rules = paths(d, &record, folder);
+    let lists = record.get("lists").map(|node| lists(d, node, folder)).unwrap_or_default();
+    let calendar = calendar(d, &record);
+    let languages = [("zh", Language::Zh), ("en", Language::En)];
+    let language = record.get("language").and_then(|node| d.choice(node, "language", &languages));
+    let defaults = record.get("defaults").map(|node| defaults(d, node)).unwrap_or_default();
+    let Some(tests) = record.get("tests") else {
+        let hint = String::from("add `tests:` with a list of tests");
+        d.problem(record.span, "there are no tests in this file", Some(hint));
+        return None;
+    };
+    let cases = d.sequence(tests, "tests").iter().filter_map(|node| case(d, node, &defaults)).collect();
+    let calendar = Arc::new(calendar?);
+    Some(Suite { rules, lists, calendar, language: language.unwrap_or_default(), cases })
+}
+
+fn paths<'t>(d: &mut Document<'t>, record: &Record<'_, 't>, folder: &Path) -> Vec<PathBuf> {
+    let Some(node) = record.get("rules") else {
+        let hint = String::from("add `rules:` with files or folders, relative to this file");
+        d.problem(record.span, "the file does not say which rules it tests", Some(hint));
+        return Vec::new();
+    };
+    d.scalars(node, "rules").into_iter().map(|path| folder.join(path.text)).collect()
+}
+
+fn calendar<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Option<Calendar> {
+    let node = record.get("time_zone");
+    let zone = node.and_then(|node| d.scalar(node, "time_zone"));
+    let name = zone.as_ref().map_or("Asia/Shanghai", |zone| &zone.text);
+    let calendar = Calendar::new(name, 1, 1);
+    if let Err(e) = &calendar {
+        d.problem(zone.map_or(record.span, |zone| zone.span), e.to_string(), None);
+    }
+    calendar.ok()
+}
+
+fn lists<'t>(d: &mut Document<'t>, node: &Node<'t>, folder: &Path) -> Lists {
+    let mut lists = Lists::default();
+    for (name, node) in d.mapping(node, "lists") {
+        let list = match &node.data {
+            YamlData::Sequence(rows) => inline_list(d, rows, name.span),
+            _ => list_file(d, node, folder),
+        };
+        if let Some(list) = list {
+            lists.insert(&name.text, list);
+        }
+    }
+    lists
+}
+
+/// A path, or what the configuration says of a list: `{path, key, columns}`.
+fn list_file<'t>(d: &mut Document<'t>, node: &Node<'t>, folder: &Path) -> Option<List> {
+    let kinds = [("text", ColumnKind::Text), ("money", ColumnKind::Money), ("decimal", ColumnKind::Decimal)];
+    let mut columns = BTreeMap::new();
+    let (mut path, mut key) = (Some(node), None);
+    if let YamlData::Mapping(_) = &node.data {
+        let record = d.record(node, "a list", &["path", "key", "columns"]);
+        path = record.get("path");
+        key = record.get("key").and_then(|node| d.scalar(node, "key"));
+        let named = record.get("columns").map(|node| d.mapping(node, "columns")).unwrap_or_default();
+        for (name, node) in named {
+            columns.extend(d.choice(node, "the kind of a column", &kinds).map(|kind| (name.text, kind)));
+        }
+    }
+    let Some(path) = path else {
+        d.problem(node.span, "the list has no `path`", Some(String::from("add `path:`")));
+        return None;
+    };
+    let path = d.scalar(path, "a list's path")?;
+    let key = key.as_ref().map(|key| key.text.as_str());
+    let list = List::read(&folder.join(&path.text), key, &columns);
+    if let Err(e) = &list {
+        d.problem(path.span, e.to_string(), None);
+    }
+    list.ok()
+}
+
+/// Rows as mappings; the first field of the first row is the key, and its fields are the columns.
+fn inline_list<'t>(d: &mut Document<'t>, rows: &[Node<'t>], place: Span) -> Option<List> {
+    let Some(first) = rows.first() else {
+        let hint = String::from("write `[{name: -}]` for a list that nothing is in");
+        d.problem(place, "an inline list needs a row, which names its columns", Some(hint));
+        return None;
+    };
+    let columns: Vec<_> = d.mapping(first, "a row").into_iter().map(|(name, _)| name.text).collect();
+    let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+    let mut values = Vec::new();
+    for row in rows {
+        let record = d.record(row, "a row of this list", &columns);
+        let value = |name: &&str| record.get(name).and_then(|node| d.scalar(node, name));
+        values
+            .push(columns.iter().map(value).map(|p| p.map_or(String::new(), |p| p.text)).collect::<Vec<_>>());
+    }
+    let values: Vec<Vec<&str>> = values.iter().map(|row| row.iter().map(String::as_str).collect()).collect();
+    let values: Vec<&[&str]> = values.iter().map(Vec::as_slice).collect();
+    Some(List::of(&columns, &values))
+}
+
+/// Defaults of every event, and those of events of one type. An event takes only what its type has.
+#[derive(Default)]
+struct Defaults {
+    common: Map<String, Value>,
+    by_type: BTreeMap<&'static str, Map<String, Value>>,
+}
+
+fn defaults<'t>(d: &mut Document<'t>, node: &Node<'t>) -> Defaults {
+    let mut defaults = Defaults::default();
+    for (name, node) in d.mapping(node, "defaults") {
+        if let Some(event_type) = EventType::parse(&name.text) {
+            let entries = d.mapping(node, "the defaults of a type");
+            let known = |f: &FieldSpec| f.on & event_type.bit() != 0;
+            let fields = fields(d, entries, &format!("{} has", article(event_type.name())), known);
+            defaults.by_type.insert(event_type.name(), fields);
+        } else {
+            defaults.common.append(&mut fields(d, vec![(name, node)], "events have", |_| true));
+        }
+    }
+    defaults
+}
+
+fn article(name: &str) -> String {
+    format!("{} {name}", if name.starts_with('a') { "an" } else { "a" })
+}
+
+/// The fields of an event. Text is taken as it is written, so that codes need no quotes.
+fn fields<'t>(
+    d: &mut Document<'t>,
+    entries: Vec<(Placed, &Node<'t>)>,
+    who: &str,
+    known: impl Fn(&FieldSpec) -> bool,
+) -> Map<String, Value> {
+    let mut map = Map::new();
+    for (name, node) in entries {
+        let Some((_, spec)) = field(&name.text).filter(|(_, spec)| known(spec)) else {
+            let names = FIELDS.iter().filter(|spec| known(spec)).map(|spec| spec.name);
+            d.problem(name.span, format!("{who} no field {:?}", name.text), Some(suggest(&name.text, names)));
+            continue;
+        };
+        let value = match spec.kind {
+            _ if is_null(node) => Value::Null,
+            FieldKind::Tags => d.scalars(node, spec.name).into_iter().map(|p| p.text).collect(),
+            _ => d.scalar(node, spec.name).map(|p| p.text).into(),
+        };
+        map.insert(name.text, value);
+    }
+    map
+}
+
+fn case<'t>(d: &mut Document<'t>, node: &Node<'t>, defaults: &Defaults) -> Option<Case> {
+    let record = d.record(node, "a test", CASE);
+    let Some(name) = record.get("name").and_then(|node| d.scalar(node, "name")) else {
+        d.problem(record.span, "the test has no name", Some(String::from("add `name:`")));
+        return None;
+    };
+    let events = record.get("events").map(|node| events(d, node, defaults)).unwrap_or_default();
+    if record.get("expect").is_none() && record.get("balances").is_none() {
+        let hint = String::from("write `expect: []` if there must be no finding");
+        d.problem(name.span, "the test expects nothing", Some(hint));
+    }
+    let expect = record.get("expect").map(|node| {
+        let items = d.sequence(node, "expect");
+        items.iter().map(|item| expected(d, item)).collect()
+    });
+    let only = record.get("only").map(|node| d.scalars(node, "only")).unwrap_or_default();
+    let params = record.get("params").map(|node| params(d, node)).unwrap_or_default();
+    let balances = record.get("balances").map(|node| balances(d, node)).unwrap_or_default();
+    Some(Case { name, events, params, expect, only, balances })
+}
+
+fn events<'t>(d: &mut Document<'t>, node: &Node<'t>, defaults: &Defaults) -> Vec<Event> {
+    let mut ids = BTreeSet::new();
+    let nodes = d.sequence(node, "events");
+    let mut events = Vec::new();
+    for (number, node) in (1..).zip(nodes) {
+        let entries = d.mapping(node, "an event");
+        let given = entries.iter().find(|(name, _)| name.text == "type");
+        let given = given.and_then(|(_, node)| d.scalar(node, "type"));
+        let default = defaults.common.get("type").and_then(Value::as_str).unwrap_or("payment");
+        let type_name = given.as_ref().map_or(default, |placed| &placed.text);
+        let Some(event_type) = EventType::parse(type_name) else {
+            let hint = suggest(type_name, EventType::ALL.map(EventType::name));
+            d.problem(node.span, format!("unknown event type {type_name:?}"), Some(hint));
+            continue;
+        };
+        let has = |spec: &FieldSpec| spec.on & event_type.bit() != 0;
+        let own = fields(d, entries, &format!("{} has", article(type_name)), has);
+        let mut record = Map::new();
+        record.insert(String::from("type"), type_name.into());
+        record.insert(String::from("event_id"), format!("e{number}").into());
+        let typed = defaults.by_type.get(event_type.name());
+        for (name, value) in defaults.common.iter().chain(typed.into_iter().flatten()).chain(&own) {
+            if field(name).is_some_and(|(_, spec)| has(spec)) && (name != "type" || own.contains_key("type"))
+            {
+                record.insert(name.clone(), value.clone());
+            }
+        }
+        // A null takes a default away.
+        record.retain(|_, value| !value.is_null());
+        let id = record.get("event_id").and_then(Value::as_str).unwrap_or_default().to_owned();
+        if !ids.insert(id.clone()) {
+            let hint = String::from("events without an event_id are e1, e2, … by their place in the test");
+            d.problem(node.span, format!("the event_id {id:?} is taken"), Some(hint));
+        }
+        events.push(Event { id, line: node.span.start.line(), record });
+    }
+    events
+}
+
+fn params<'t>(d: &mut Document<'t>, node: &Node<'t>) -> Vec<(Placed, Vec<(Placed, Param)>)> {
+    let rules = d.mapping(node, "params");
+    rules.into_iter().map(|(rule, node)| (rule, parse::params(d, node))).collect()
+}
+
+fn balances<'t>(d: &mut Document<'t>, node: &Node<'t>) -> Vec<(Placed, Vec<(Placed, Wanted)>)> {
+    let mut lines = Vec::new();
+    for (line, node) in d.mapping(node, "balances") {
+        d.record(node, "the balances of a line", BALANCES);
+        let entries = d.mapping(node, "the balances of a line");
+        let wanted = entries.into_iter().map(|(name, node)| (name, wanted(d, node))).collect();
+        lines.push((line, wanted));
+    }
+    lines
+}
+
+fn expected<'t>(d: &mut Document<'t>, node: &Node<'t>) -> Expected {
+    let record = d.record(node, "an expected finding", EXPECTED);
+    let mut text = |name: &str| record.get(name).and_then(|node| d.scalar(node, name));
+    let (rule, event) = (text("rule"), text("event").map(|p| p.text));
+    let others = OTHERS.into_iter().filter_map(|name| Some((name, text(name)?.text))).collect();
+    let mut columns = |name: &str| -> Vec<(String, Wanted)> {
+        let entries = record.get(name).map(|node| d.mapping(node, name)).unwrap_or_default();
+        entries.into_iter().map(|(name, node)| (name.text, wanted(d, node))).collect()
+    };
+    let (key, values) = (columns("key"), columns("values"));
+    Expected { line: node.span.start.line(), rule, event, others, key, values }
+}
+
+fn wanted<'t>(d: &mut Document<'t>, node: &Node<'t>) -> Wanted {
+    match &node.data {
+        _ if is_null(node) => Wanted::Null,
+        YamlData::Sequence(_) => {
+            Wanted::List(d.scalars(node, "a value").into_iter().map(|p| p.text).collect())
+        }
+        _ => d.scalar(node, "a value").map_or(Wanted::Null, |p| Wanted::Text(p.text)),
+    }
+}

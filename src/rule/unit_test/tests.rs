@@ -1,0 +1,172 @@
+use super::*;
+
+const RULES: &str = "
+rules:
+  - id: large
+    title: { zh: 大额, en: Large }
+    severity: high
+    trigger: payment
+    params: { limit: 1000 }
+    when: amount > $limit
+    key: [payee_name]
+    summary: '{{ payee_name }} {{ amount|money }}'
+  - id: listed
+    title: { zh: 名单, en: Listed }
+    severity: critical
+    mode: disabled
+    trigger: payment
+    when: in_list('blacklist', payee_name)
+    key: [payee_name]
+    summary: { zh: '{{ payee_name }} 在名单内', en: '{{ payee_name }} is listed' }
+";
+
+const HEAD: &str = "
+rules: [../rules.yaml]
+lists: { blacklist: [{ name: 乙公司, reason: x }] }
+defaults:
+  occurred_at: 2026-03-02T10:00:00+08:00
+  budget_line_id: L1
+  fiscal_year: 2026
+  region_code: 330100000
+  unit_code: 001
+  function_code: 2050201
+  economic_code: 30201
+  payment_mode: direct
+  settlement: transfer
+  payee_name: 甲公司
+  payee_account: 6222
+  payee_type: entity
+  budget: { action: approve }
+tests:
+";
+
+/// Runs a test file with these tests beside [`RULES`]; the report without the folder's name.
+fn report(tests: &str) -> (Report, String) {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("tests")).unwrap();
+    std::fs::write(dir.path().join("rules.yaml"), RULES).unwrap();
+    std::fs::write(dir.path().join("tests/t.yaml"), format!("{HEAD}{tests}")).unwrap();
+    let report = run(&[dir.path().join("tests")]);
+    let text = report.to_string().replace(&format!("{}/", dir.path().display()), "");
+    (report, text)
+}
+
+#[test]
+fn a_test_passes() {
+    let (report, text) = report(
+        "
+  - name: everything that can be named
+    events:
+      - { type: budget, amount: 5000 }
+      - { amount: 1000 }
+      - { amount: 1000.01, tags: [直达] }
+      - { amount: 1, payee_name: 乙公司, event_id: x }
+    expect:
+      - rule: large
+        event: e3
+        severity: high
+        handling: warn
+        mode: live
+        at: 2026-03-02T02:00:00Z
+        summary: 甲公司 1,000.01
+        key: { payee_name: 甲公司 }
+        values: { amount: 1000.010 }
+      - { rule: listed, event: x, summary: 乙公司 在名单内 }
+    balances: { L1: { total: 5000, executed: '2001.01', available: 2998.99, overspend_ratio: 0 } }
+  - name: another limit
+    params: { large: { limit: 1 } }
+    only: [large, listed]
+    events: [{ amount: 2 }]
+    expect: [{ rule: large }]
+",
+    );
+    assert!(report.passed(), "{text}");
+    assert_eq!(text, "2 passed, 0 failed");
+    assert!(report.tests[1].finds.contains("large") && report.tests[1].spares.contains("listed"));
+}
+
+#[test]
+fn a_failure_says_what_differs() {
+    let (report, text) = report(
+        "
+  - name: not as expected
+    events:
+      - { amount: 5000 }
+      - { amount: 6000 }
+      - { amount: 7000 }
+      - { amount: 1, payee_name: 乙公司 }
+    expect:
+      - { rule: listed, event: e4 }
+      - { rule: large, event: e1, values: { amount: 4999, unit_code: '001' }, severity: low }
+      - { rule: listed, event: e1, key: { payee_name: 甲公司 } }
+      - { rule: large, event: e2 }
+    balances: { L1: { total: 1 }, L2: { total: 1 } }
+  - name: refused
+    events: [{ amount: 1.005 }, { amount: 5, budget_line_id: ~ }]
+    expect: []
+",
+    );
+    assert_eq!(report.failed(), 2);
+    insta::assert_snapshot!(text, @r#"
+    FAILED tests/t.yaml:20 not as expected
+        in another place than expected:
+          listed on e4 {payee_name: 乙公司}: 乙公司 在名单内
+        differs: large on e1 (line 28)
+          severity: expected low, found high
+          values.amount: expected 4999, found 5000.00
+          values.unit_code: expected 001, found no such column (there are amount, payee_name)
+        expected and not found:
+          listed on e1 {payee_name: 甲公司} (line 29)
+        found and not expected:
+          large on e3 {payee_name: 甲公司}: 甲公司 7,000.00
+        total of L1: expected 1, found 0.00
+        there is no budget line "L2": did you mean "L1"?
+    FAILED tests/t.yaml:32 refused
+        the event e1 (line 33) is refused: bad_amount: amount "1.005": more than 2 decimals
+        the event e2 (line 33) is refused: missing_field: budget_line_id is missing
+    0 passed, 2 failed
+    "#);
+}
+
+#[test]
+fn mistakes_have_a_place_and_a_hint() {
+    let (_, text) = report(
+        "
+  - name: misspelt
+    only: [larg]
+    events: [{ amuont: 5 }, { type: refund, original_event_id: e1, payee_name: x, amount: 1 }, { amount: 5, event_id: e1 }]
+    expects: []
+",
+    );
+    insta::assert_snapshot!(text, @r#"
+    tests/t.yaml:20:11: the test expects nothing
+        hint: write `expect: []` if there must be no finding
+    tests/t.yaml:22:16: a payment has no field "amuont"
+        hint: did you mean "amount"?
+    tests/t.yaml:22:68: a refund has no field "payee_name"
+        hint: known are: event_id, type, occurred_at, recorded_at, budget_line_id, amount, original_event_id, reason
+    tests/t.yaml:22:96: the event_id "e1" is taken
+        hint: events without an event_id are e1, e2, … by their place in the test
+    tests/t.yaml:23:5: unknown field "expects" in a test
+        hint: did you mean "expect"?
+    0 passed, 0 failed, 5 problems in the files
+    "#);
+    let (_, text) = self::report(
+        "
+  - name: no such rule
+    only: [larg]
+    params: { large: { limits: 1 } }
+    events: [{ amount: 5 }]
+    expect: []
+",
+    );
+    insta::assert_snapshot!(text, @r#"
+    tests/t.yaml:21:12: there is no rule "larg"
+        hint: did you mean "large"?
+    tests/t.yaml:22:24: the rule "large" has no constant "limits"
+        hint: did you mean "limit"?
+    0 passed, 0 failed, 2 problems in the files
+    "#);
+    let missing = run(&[PathBuf::from("no/such/file.yaml")]);
+    assert!(!missing.passed());
+}
