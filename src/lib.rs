@@ -1,15 +1,21 @@
 //! fiscwatch: treasury execution monitoring. The modules stand in the order of the flow.
 #![deny(unsafe_code)]
 
+// Foundations.
 pub mod clock;
 pub mod config;
 pub mod diagnostic;
 pub mod event;
 pub mod lists;
 pub mod stream;
+pub mod telemetry;
 pub mod yaml;
 
+// The way of the data.
+pub mod source;
+
 pub mod decode;
+
 pub mod ledger;
 
 pub mod evaluate;
@@ -17,13 +23,12 @@ pub mod rule;
 
 pub mod store;
 
+// What joins and starts it.
 pub mod engine;
-pub mod source;
 
 pub mod app;
 pub mod http;
-pub mod telemetry;
 
 pub mod cli;
-
+pub mod shipped;
 pub mod simulate;

@@ -48,7 +48,7 @@ impl Output for StoreOutput {
             commit.append(Commit {
                 spans: std::mem::take(&mut batch.spans),
                 journal: batch.journal.take().into_iter().collect(),
-                findings: batch.evaluation.take_findings(),
+                findings: batch.evaluation.take_findings().map(|(at, _, finding)| (at, finding)).collect(),
                 rejects: std::mem::take(&mut batch.rejects),
                 replayed: std::mem::take(&mut batch.replayed),
                 duplicates: batch.duplicates,

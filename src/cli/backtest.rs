@@ -23,11 +23,7 @@ use crate::{
     decode::Decoder,
     engine::{BatchLimits, Committable, Dedup, Engine, EngineError, Output, Sequencer, Stages, batches},
     evaluate::{Evaluator, Finding, row::RuleCounts},
-    event::{
-        EventType,
-        money::{format_cents, parse_amount},
-        time::Calendar,
-    },
+    event::{EventType, money::format_cents, time::Calendar},
     ledger::{Ledger, report::line_object},
     source::{Chunks, Format, file::file_block},
     stream::Block,
@@ -159,7 +155,6 @@ struct RuleReport {
     findings: u64,
     keys: BTreeSet<String>,
     keys_capped: bool,
-    events: u64,
     cents: i128,
 }
 
@@ -233,14 +228,13 @@ impl Report {
         }
         let (from, to) = (self.from, self.to);
         let wanted = |at: i64| from.is_none_or(|from| at >= from) && to.is_none_or(|to| at < to);
-        let found = batch.evaluation.take_findings();
-        for finding in found.into_iter().filter(|(at, _)| wanted(*at)).map(|(_, finding)| finding) {
+        for (_, cents, finding) in batch.evaluation.take_findings().filter(|(at, ..)| wanted(*at)) {
             if let Some(out) = &mut self.findings {
                 let line = serde_json::to_string(&finding).map_err(|e| EngineError::Output(e.to_string()))?;
                 writeln!(out, "{line}")
                     .map_err(|e| EngineError::Output(format!("cannot write the findings: {e}")))?;
             }
-            self.count(&finding);
+            self.count(&finding, cents);
         }
         let events: u64 = self.by_type.values().sum();
         self.progress.set_position(self.bytes);
@@ -248,19 +242,17 @@ impl Report {
         Ok(())
     }
 
-    fn count(&mut self, finding: &Finding) {
+    fn count(&mut self, finding: &Finding, cents: i128) {
         let Some((_, report)) = self.rules.iter_mut().find(|(rule, _)| rule.id == finding.rule_id) else {
             return;
         };
         report.findings += 1;
-        report.events += 1;
         if report.keys.len() < KEYS_MAX {
             report.keys.insert(serde_json::Value::Object(finding.key.clone()).to_string());
         } else {
             report.keys_capped = true;
         }
-        let amount = finding.values.get("amount").and_then(|v| v.as_str());
-        report.cents += amount.and_then(|a| parse_amount(a).ok()).unwrap_or(0);
+        report.cents += cents;
     }
 
     fn finish(&mut self) -> anyhow::Result<()> {

@@ -4,6 +4,8 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
 
+use crate::rule::unit_test;
+
 #[derive(Debug, Args)]
 pub struct TestArgs {
     /// Test files or folders
@@ -12,6 +14,7 @@ pub struct TestArgs {
 }
 
 pub fn test(args: &TestArgs) -> anyhow::Result<ExitCode> {
-    let _ = &args.files;
-    Ok(ExitCode::SUCCESS)
+    let report = unit_test::run(&args.files);
+    println!("{report}");
+    Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }

@@ -8,7 +8,7 @@ use arrow::{
     },
     buffer::BooleanBuffer,
     compute::{filter_record_batch, prep_null_mask_filter},
-    datatypes::{SchemaRef, TimestampMicrosecondType},
+    datatypes::{Decimal128Type, SchemaRef, TimestampMicrosecondType},
     record_batch::RecordBatch,
 };
 use datafusion::{common::Result, logical_expr::ColumnarValue};
@@ -39,16 +39,17 @@ pub struct Evaluator {
 pub struct Evaluation {
     /// Findings in the order of the events, those of one event in the order of the rules.
     pub findings: Vec<Finding>,
-    /// The event time of each finding, in microseconds.
-    pub found_at: Vec<i64>,
+    /// The event time of each finding, in microseconds, and the event's amount in cents.
+    pub found: Vec<(i64, i128)>,
     /// For each rule of the set, what happened.
     pub counts: Vec<RuleCounts>,
 }
 
 impl Evaluation {
-    /// Takes the findings with their event times.
-    pub fn take_findings(&mut self) -> Vec<(i64, Finding)> {
-        std::mem::take(&mut self.found_at).into_iter().zip(std::mem::take(&mut self.findings)).collect()
+    /// Takes the findings, each with its event's time and amount.
+    pub fn take_findings(&mut self) -> impl Iterator<Item = (i64, i128, Finding)> + use<> {
+        let found = std::mem::take(&mut self.found).into_iter();
+        found.zip(std::mem::take(&mut self.findings)).map(|((at, cents), finding)| (at, cents, finding))
     }
 }
 
@@ -130,7 +131,8 @@ impl Evaluator {
         }
         hits.sort_unstable();
         let times = wide.columns[Column::OccurredAt.index()].as_primitive::<TimestampMicrosecondType>();
-        evaluation.found_at = hits.iter().map(|(row, _)| times.value(*row)).collect();
+        let amounts = wide.columns[Column::Amount.index()].as_primitive::<Decimal128Type>();
+        evaluation.found = hits.iter().map(|(row, _)| (times.value(*row), amounts.value(*row))).collect();
         evaluation.findings = hits
             .into_iter()
             .map(|(row, rule)| Finding::new(&self.rules.rules[rule], &wide, row, &self.calendar))
