@@ -36,7 +36,8 @@ fn fixture() -> Fixture {
     let zone = config.calendar.zone().clone();
     let start = jiff::civil::date(2025, 1, 1);
     let plan = Plan { payments: 150_000, units: 300, seed: 1, start, days: 90, anomalies: true, zone };
-    let lines = Treasury::new(&plan).events().map(|s| serde_json::to_string(&s.event).expect("an event"));
+    let treasury = Treasury::new(&plan);
+    let lines = treasury.events().map(|s| serde_json::to_string(&s.event).expect("an event"));
     let lines: Vec<_> = lines.collect();
     let batches = lines.chunks(BATCH).map(|part| part.join("\n")).collect();
     Fixture { decoder: Decoder::new(config.calendar.clone()), config, batches }
@@ -71,7 +72,7 @@ fn stages(c: &mut Criterion) {
     group.sample_size(10).throughput(Throughput::Elements(events as u64));
     group.bench_function("decode", |b| b.iter(|| black_box(decode())));
     group.bench_function("sequence", |b| {
-        b.iter_batched(decode, |d| black_box(sequence(d)), BatchSize::LargeInput)
+        b.iter_batched(decode, |d| black_box(sequence(d)), BatchSize::LargeInput);
     });
 
     let sequenced = sequence(decode());

@@ -67,7 +67,7 @@ pub async fn run_source(source: Source, outlet: Outlet, positions: Positions) ->
         Source::File(file) => file.run(&outlet, &positions),
         Source::Directory(directory) => directory.run(&outlet, &positions),
         Source::Stdin(format) => stdin(format, &outlet),
-        Source::Kafka(kafka) => tokio::runtime::Handle::current().block_on(kafka.run(&outlet, &positions)),
+        Source::Kafka(kafka) => kafka.run(&outlet, &positions),
     };
     tokio::task::spawn_blocking(blocking)
         .await

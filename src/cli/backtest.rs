@@ -42,7 +42,7 @@ pub struct BacktestArgs {
     /// Write the findings here, as JSON Lines
     #[arg(long)]
     findings: Option<PathBuf>,
-    /// Write the balances of every budget line here, as JSON Lines sorted by budget_line_id
+    /// Write the balances of every budget line here, as JSON Lines sorted by `budget_line_id`
     #[arg(long)]
     ledger: Option<PathBuf>,
     /// Report findings from this time on (a date, or RFC 3339)

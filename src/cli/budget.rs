@@ -18,7 +18,7 @@ use crate::{
 pub enum BudgetCommand {
     /// One budget line with all its balances
     Show {
-        /// The budget_line_id
+        /// The `budget_line_id`
         id: String,
         #[command(flatten)]
         common: Common,
@@ -34,7 +34,7 @@ pub enum BudgetCommand {
         #[command(flatten)]
         common: Common,
     },
-    /// All lines as JSON Lines, sorted by budget_line_id
+    /// All lines as JSON Lines, sorted by `budget_line_id`
     Export {
         /// The file to write; standard output if it is not given
         #[arg(long)]

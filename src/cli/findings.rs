@@ -71,7 +71,7 @@ pub fn findings(command: &FindingsCommand) -> anyhow::Result<ExitCode> {
             }
         }
         FindingsCommand::Export { .. } => {
-            reader.export_findings(&filter.filter(), |body| writeln!(out, "{body}"))??
+            reader.export_findings(&filter.filter(), |body| writeln!(out, "{body}"))??;
         }
     }
     out.flush()?;

@@ -83,6 +83,7 @@ impl ConfigArg {
 }
 
 /// Several problems as one error.
+#[allow(clippy::needless_pass_by_value)] // It is what map_err hands over.
 fn problems(problems: Vec<Diagnostic>) -> anyhow::Error {
     let text: Vec<_> = problems.iter().map(ToString::to_string).collect();
     anyhow::anyhow!("{}", text.join("\n"))

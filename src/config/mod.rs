@@ -262,7 +262,10 @@ impl Resolver<'_> {
                 let path = Path::new("stdin.jsonl");
                 Source::Stdin(Format::of(path, s.format))
             }));
-            kinds.extend(spec.kafka.map(Source::Kafka));
+            kinds.extend(spec.kafka.map(|kafka| {
+                self.value(&format!("source {name:?}"), kafka.check());
+                Source::Kafka(kafka)
+            }));
             if kinds.len() == 1 {
                 sources.extend(kinds.pop().map(|kind| (name, kind)));
             } else {

@@ -158,7 +158,7 @@ impl<'c> RowBuilder<'c> {
     fn append(&mut self, cells: &[Cell<'_>], row: usize) -> Result<(EventType, u64, u64), Fault> {
         let event_type = match text_of(&cells[Column::Type.index()]) {
             Some(name) => EventType::parse(name).ok_or_else(|| unknown_value(Column::Type.index(), name))?,
-            None => return Err(self.absent_or_wrong(Column::Type.index(), &cells[Column::Type.index()])),
+            None => return Err(absent_or_wrong(Column::Type.index(), &cells[Column::Type.index()])),
         };
         let bit = event_type.bit();
         let mut content = 0u64;
@@ -187,14 +187,14 @@ impl<'c> RowBuilder<'c> {
         let hash = |bytes: &[u8]| xxh3_64_with_seed(bytes, column as u64 + 1);
         match FIELDS[column].kind {
             FieldKind::Text => {
-                let text = text_of(cell).ok_or_else(|| self.absent_or_wrong(column, cell))?;
+                let text = text_of(cell).ok_or_else(|| absent_or_wrong(column, cell))?;
                 if column == Column::EventId.index() && text.len() > EVENT_ID_CHARS {
                     check_event_id(text)?;
                 }
                 Ok(self.text(column, row, text))
             }
             FieldKind::Choice(words) => {
-                let text = text_of(cell).ok_or_else(|| self.absent_or_wrong(column, cell))?;
+                let text = text_of(cell).ok_or_else(|| absent_or_wrong(column, cell))?;
                 if !words.contains(&text) {
                     return Err(unknown_value(column, text));
                 }
@@ -260,7 +260,7 @@ impl<'c> RowBuilder<'c> {
                 .map_err(|_| bad(number, &"a number must be whole milliseconds since the epoch"))
                 .and_then(|n| from_millis(n).map_err(|e| bad(number, &e)))?,
             Cell::Micros(micros) => check_micros(*micros).map_err(|e| bad(&micros.to_string(), &e))?,
-            _ => return Err(self.absent_or_wrong(column, cell)),
+            _ => return Err(absent_or_wrong(column, cell)),
         };
         match self.time_max {
             Some(limit) if micros > limit && column == Column::OccurredAt.index() => Err((
@@ -268,13 +268,6 @@ impl<'c> RowBuilder<'c> {
                 format!("{name} {} is too far ahead of the clock", self.calendar.format(micros)),
             )),
             _ => Ok(micros),
-        }
-    }
-
-    fn absent_or_wrong(&self, column: usize, cell: &Cell<'_>) -> Fault {
-        match cell {
-            Cell::Absent => missing(column),
-            _ => wrong_type(column, cell, "a string"),
         }
     }
 
@@ -294,6 +287,13 @@ impl<'c> RowBuilder<'c> {
             rejects: self.rejects,
             unknown_fields: self.unknown_fields,
         }
+    }
+}
+
+fn absent_or_wrong(column: usize, cell: &Cell<'_>) -> Fault {
+    match cell {
+        Cell::Absent => missing(column),
+        _ => wrong_type(column, cell, "a string"),
     }
 }
 

@@ -79,8 +79,12 @@ impl Reader {
 
     fn array(&self) -> &ArrayRef {
         match self {
-            Self::Text(a) | Self::Decimal(a, _) | Self::Micros(a) | Self::Integer(a, _) => a,
-            Self::List(a) | Self::Other(a) => a,
+            Self::Text(a)
+            | Self::Decimal(a, _)
+            | Self::Micros(a)
+            | Self::Integer(a, _)
+            | Self::List(a)
+            | Self::Other(a) => a,
         }
     }
 

@@ -1,4 +1,4 @@
-//! The functions of SPEC §3.4 that DataFusion does not have. All are immutable: a reload makes new ones with the
+//! The functions of SPEC §3.4 that `DataFusion` does not have. All are immutable: a reload makes new ones with the
 //! new lists.
 
 use std::{
@@ -136,7 +136,7 @@ fn contains_any(words: &Words, args: &[ColumnarValue]) -> Result<ColumnarValue> 
     Ok(shaped(Arc::new(found), &args[1]))
 }
 
-/// A scalar stays a scalar, so that DataFusion can fold it.
+/// A scalar stays a scalar, so that `DataFusion` can fold it.
 fn shaped(result: ArrayRef, like: &ColumnarValue) -> ColumnarValue {
     match like {
         ColumnarValue::Scalar(_) => ScalarValue::try_from_array(&result, 0)

@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn ratios_are_exact_at_thresholds() {
         let tenth = RATIO_ONE / 10;
-        let line = |executed, total| Balances { executed, total, ..Balances::default() };
+        let line = |executed, total| Balances { total, executed, ..Balances::default() };
         assert_eq!(line(110, 100).overspend_ratio(), Some(tenth));
         assert_eq!(line(90, 100).overspend_ratio(), Some(0));
         // One cent above 10 % of ten trillion yuan is above.

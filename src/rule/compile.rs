@@ -1,4 +1,4 @@
-//! Checked rules into DataFusion physical expressions, once.
+//! Checked rules into `DataFusion` physical expressions, once.
 
 use std::{collections::BTreeSet, sync::Arc};
 

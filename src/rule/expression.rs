@@ -1,4 +1,4 @@
-//! One SQL expression of a rule: names resolved, constants put in, planned once by DataFusion.
+//! One SQL expression of a rule: names resolved, constants put in, planned once by `DataFusion`.
 
 use std::{collections::BTreeSet, ops::ControlFlow, sync::Arc};
 
@@ -323,7 +323,7 @@ impl Resolved {
     }
 }
 
-/// Folds constants and puts the general form in place of what exists only as its short form: DataFusion cannot
+/// Folds constants and puts the general form in place of what exists only as its short form: `DataFusion` cannot
 /// evaluate `coalesce`, say, before this.
 fn simplify(expr: Expr, state: &SessionState, schema: &DFSchema) -> Result<Expr> {
     let context = SimplifyContext::builder()
@@ -347,7 +347,7 @@ fn unstable_function(expr: &Expr) -> Option<String> {
     found
 }
 
-/// DataFusion's message without its prefix and without what follows the first line.
+/// `DataFusion`'s message without its prefix and without what follows the first line.
 fn first_line(message: &str) -> &str {
     let line = message.lines().next().unwrap_or(message);
     let prefixes =
@@ -401,7 +401,7 @@ mod tests {
     };
     use arrow::{array::new_null_array, record_batch::RecordBatch};
 
-    /// What DataFusion can only evaluate after simplifying must not fail on every event.
+    /// What `DataFusion` can only evaluate after simplifying must not fail on every event.
     #[test]
     fn every_function_can_be_evaluated() {
         let calendar = Arc::new(Calendar::new("Asia/Shanghai", 1, 1).unwrap());

@@ -132,6 +132,7 @@ enum Kind {
 }
 
 /// Text records, one a line (or, in CSV, a row).
+#[allow(clippy::struct_excessive_bools)] // Each is a fact of its own about the stream.
 struct Lines {
     reader: Box<dyn Read + Send>,
     /// The columns of a CSV file.

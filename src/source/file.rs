@@ -90,7 +90,7 @@ impl FileSource {
         let mut generation = self.resume(outlet, positions);
         let mut at = self.place(&generation);
         loop {
-            if follow && !self.wait_for(&at, outlet) {
+            if follow && !Self::wait_for(&at, outlet) {
                 return Ok(());
             }
             let last = at == self.path;
@@ -163,7 +163,7 @@ impl FileSource {
     }
 
     /// Waits until the file is there. `false` if asked to stop.
-    fn wait_for(&self, path: &Path, outlet: &Outlet) -> bool {
+    fn wait_for(path: &Path, outlet: &Outlet) -> bool {
         let mut told = false;
         while !path.is_file() {
             if !std::mem::replace(&mut told, true) {

@@ -94,7 +94,7 @@ pub enum StoreError {
     Database {
         /// The directory.
         path: PathBuf,
-        /// SQLite's error.
+        /// `SQLite`'s error.
         error: rusqlite::Error,
     },
 }
@@ -172,7 +172,7 @@ fn check_version(dir: &Path, connection: &Connection) -> Result<(), StoreError> 
     Ok(())
 }
 
-/// SQLite's error in words that say what to do.
+/// `SQLite`'s error in words that say what to do.
 fn explain(dir: &Path, error: rusqlite::Error) -> StoreError {
     use rusqlite::ErrorCode::{DatabaseCorrupt, DiskFull, NotADatabase};
     let path = dir.to_owned();

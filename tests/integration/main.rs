@@ -1,4 +1,4 @@
-//! All integration tests in one binary: each binary would link DataFusion again.
+//! All integration tests in one binary: each binary would link `DataFusion` again.
 
 mod support;
 
@@ -7,5 +7,6 @@ mod cli;
 mod crash;
 mod decode;
 mod http;
+mod kafka;
 mod ledger;
 mod sources;

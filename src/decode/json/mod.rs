@@ -115,7 +115,7 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// Cells and unknown fields of a record, by serde_json.
+/// Cells and unknown fields of a record, by `serde_json`.
 fn general<'a>(text: &'a str, order: &mut Order) -> Result<(Vec<Cell<'a>>, Vec<String>), String> {
     let mut cells = vec![Cell::Absent; Column::COUNT];
     let mut unknown = Vec::new();
@@ -125,7 +125,7 @@ fn general<'a>(text: &'a str, order: &mut Order) -> Result<(Vec<Cell<'a>>, Vec<S
     read.map(|()| (cells, unknown)).map_err(|e| describe(&e))
 }
 
-/// serde_json counts columns within the record; its line is always 1 and says nothing.
+/// `serde_json` counts columns within the record; its line is always 1 and says nothing.
 fn describe(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let what = text.split(" at line ").next().unwrap_or(&text);
@@ -208,7 +208,7 @@ impl Visitor<'_> for Key {
     }
 }
 
-/// A raw JSON value, which serde_json has found to be valid, as a cell.
+/// A raw JSON value, which `serde_json` has found to be valid, as a cell.
 fn cell(raw: &str, kind: FieldKind) -> Cell<'_> {
     match raw.as_bytes().first() {
         Some(b'"') => string(raw).map_or(Cell::Other("a string with a broken escape"), |text| match text {

@@ -1,5 +1,5 @@
 //! The way nearly every record is written, read without the general parser: a flat object of known fields, strings
-//! without escapes, plain numbers. Whatever is not like that returns `None` and goes to serde_json, which alone decides
+//! without escapes, plain numbers. Whatever is not like that returns `None` and goes to `serde_json`, which alone decides
 //! what is JSON and what is wrong with it; a property test holds the two together.
 
 use std::borrow::Cow;

@@ -1,0 +1,118 @@
+//! The settings of a Kafka source. Whatever librdkafka knows is passed through, except what would break the
+//! promise that positions are committed with the data.
+
+use std::{collections::BTreeMap, fmt, path::PathBuf};
+
+use rdkafka::ClientConfig;
+use serde::{Deserialize, Serialize};
+
+/// Kafka topics to read.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KafkaSource {
+    /// `host:port` of some brokers.
+    pub brokers: Vec<String>,
+    /// The topics.
+    pub topics: Vec<String>,
+    /// The consumer group, for the broker's access rules; its offsets are not used.
+    #[serde(default = "group")]
+    pub group: String,
+    /// Where a partition without a stored position begins.
+    #[serde(default)]
+    pub start: Start,
+    /// librdkafka's settings: TLS, SASL and the like.
+    #[serde(default)]
+    pub properties: BTreeMap<String, String>,
+    /// A file with the SASL password.
+    #[serde(default)]
+    pub password_file: Option<PathBuf>,
+    /// A file with the password of the TLS key.
+    #[serde(default)]
+    pub key_password_file: Option<PathBuf>,
+}
+
+/// Where a partition without a stored position begins.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Start {
+    /// At the first message there is.
+    #[default]
+    Earliest,
+    /// At the next message that comes.
+    Latest,
+}
+
+fn group() -> String {
+    String::from("fiscwatch")
+}
+
+/// Settings that are ours, with what to do instead.
+const RESERVED: &[(&str, &str)] = &[
+    ("bootstrap.servers", "use `brokers`"),
+    ("metadata.broker.list", "use `brokers`"),
+    ("group.id", "use `group`"),
+    ("enable.auto.commit", "positions are committed with the data"),
+    ("enable.auto.offset.store", "positions are committed with the data"),
+    ("auto.offset.reset", "use `start`; a position that is gone is reported, not skipped"),
+];
+
+/// What librdkafka may hold of messages that we did not take yet, in kilobytes, unless the settings say otherwise.
+const QUEUED_KBYTES: &str = "65536";
+
+impl KafkaSource {
+    /// Whether the settings can be used, as far as it can be told without a broker.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn check(&self) -> Result<(), String> {
+        self.client_config().map(|_| ())
+    }
+
+    /// librdkafka's configuration.
+    pub(super) fn client_config(&self) -> Result<ClientConfig, String> {
+        for (name, instead) in RESERVED {
+            if self.properties.contains_key(*name) {
+                return Err(format!("the property {name} cannot be set: {instead}"));
+            }
+        }
+        if self.brokers.is_empty() || self.topics.is_empty() {
+            return Err(String::from("name at least one broker and one topic"));
+        }
+        let mut config = ClientConfig::new();
+        config.set("queued.max.messages.kbytes", QUEUED_KBYTES);
+        for (name, value) in &self.properties {
+            config.set(name, value);
+        }
+        config
+            .set("bootstrap.servers", self.brokers.join(","))
+            .set("group.id", &self.group)
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("auto.offset.reset", "error");
+        let secrets = [("sasl.password", &self.password_file), ("ssl.key.password", &self.key_password_file)];
+        for (name, file) in secrets {
+            if let Some(path) = file {
+                let secret = std::fs::read_to_string(path).map_err(|e| {
+                    format!("the secret for {name} cannot be read from {}: {e}", path.display())
+                })?;
+                config.set(name, secret.trim_end_matches(['\n', '\r']));
+            }
+        }
+        Ok(config)
+    }
+}
+
+/// Without the values of the properties: a password may be among them.
+impl fmt::Debug for KafkaSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaSource")
+            .field("brokers", &self.brokers)
+            .field("topics", &self.topics)
+            .field("group", &self.group)
+            .field("start", &self.start)
+            .field("properties", &self.properties.keys().collect::<Vec<_>>())
+            .field("password_file", &self.password_file)
+            .field("key_password_file", &self.key_password_file)
+            .finish()
+    }
+}
