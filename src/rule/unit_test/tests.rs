@@ -1,4 +1,9 @@
 use super::*;
+use crate::{
+    event::time::Calendar,
+    lists::{List, Lists},
+    rule::Language,
+};
 
 const RULES: &str = "
 rules:
@@ -169,4 +174,60 @@ fn mistakes_have_a_place_and_a_hint() {
     "#);
     let missing = run(&[PathBuf::from("no/such/file.yaml")]);
     assert!(!missing.passed());
+}
+
+fn shipped(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// The shipped rules with the shipped lists.
+fn shipped_rules() -> RuleSet {
+    let mut lists = Lists::default();
+    for entry in std::fs::read_dir(shipped("config/lists")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        lists.insert(&name, List::read(&path, None, &BTreeMap::new()).unwrap());
+    }
+    let calendar = Arc::new(Calendar::new("Asia/Shanghai", 1, 1).unwrap());
+    let compiler = Compiler::new(&calendar, lists, Language::En);
+    let loaded = load(&[shipped("rules")], &compiler, &calendar, &BTreeMap::new());
+    let problems: Vec<_> = loaded.problems.iter().map(ToString::to_string).collect();
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+    loaded.set
+}
+
+#[test]
+fn the_shipped_rules_pass_their_tests_and_each_is_tested_both_ways() {
+    let report = run(&[shipped("rules/tests")]);
+    assert!(report.passed(), "{report}");
+    for rule in shipped_rules().rules {
+        let id = &rule.rule.id;
+        assert!(report.tests.iter().any(|test| test.finds.contains(id)), "no test expects {id} to find");
+        assert!(report.tests.iter().any(|test| test.spares.contains(id)), "no test expects {id} not to find");
+    }
+}
+
+#[test]
+fn the_shipped_rules_say_everything_in_both_languages() {
+    let catalogue = std::fs::read_to_string(shipped("rules/README.md")).unwrap();
+    for rule in shipped_rules().rules {
+        let rule = rule.rule;
+        for text in [&rule.title, &rule.description] {
+            assert!(text.zh.is_some() && text.en.is_some() && text.zh != text.en, "{}", rule.id);
+        }
+        assert_eq!(rule.summary.len(), 2, "{}", rule.id);
+        assert!(
+            rule.basis.is_some() && !rule.false_positives.is_empty() && !rule.tags.is_empty(),
+            "{}",
+            rule.id
+        );
+        let row = format!(
+            "| `{}` | {} | {} | {} |",
+            rule.id,
+            rule.title.get(Language::Zh),
+            rule.severity.word(),
+            rule.handling.word()
+        );
+        assert!(catalogue.contains(&row), "rules/README.md lacks: {row}");
+    }
 }
