@@ -180,8 +180,8 @@ fn shipped(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// The shipped rules with the shipped lists.
-fn shipped_rules() -> RuleSet {
+/// A compiler with the shipped lists.
+fn shipped_lists() -> (Compiler, Arc<Calendar>) {
     let mut lists = Lists::default();
     for entry in std::fs::read_dir(shipped("config/lists")).unwrap() {
         let path = entry.unwrap().path();
@@ -189,7 +189,11 @@ fn shipped_rules() -> RuleSet {
         lists.insert(&name, List::read(&path, None, &BTreeMap::new()).unwrap());
     }
     let calendar = Arc::new(Calendar::new("Asia/Shanghai", 1, 1).unwrap());
-    let compiler = Compiler::new(&calendar, lists, Language::En);
+    (Compiler::new(&calendar, lists, Language::En), calendar)
+}
+
+fn shipped_rules() -> RuleSet {
+    let (compiler, calendar) = shipped_lists();
     let loaded = load(&[shipped("rules")], &compiler, &calendar, &BTreeMap::new());
     let problems: Vec<_> = loaded.problems.iter().map(ToString::to_string).collect();
     assert!(problems.is_empty(), "{}", problems.join("\n"));
@@ -221,13 +225,38 @@ fn the_shipped_rules_say_everything_in_both_languages() {
             "{}",
             rule.id
         );
-        let row = format!(
-            "| `{}` | {} | {} | {} |",
-            rule.id,
-            rule.title.get(Language::Zh),
-            rule.severity.word(),
-            rule.handling.word()
-        );
-        assert!(catalogue.contains(&row), "rules/README.md lacks: {row}");
+        let (title, severity) = (rule.title.get(Language::Zh), rule.severity.word());
+        let start = format!("| `{}` | {title} | {severity} | {} |", rule.id, rule.handling.word());
+        let row = catalogue.lines().find(|line| line.starts_with(&start));
+        let row = row.unwrap_or_else(|| panic!("rules/README.md lacks: {start}"));
+        for (name, _) in &rule.params {
+            assert!(row.contains(&format!("`{name}`")), "rules/README.md lacks {name} of {}", rule.id);
+        }
+    }
+}
+
+/// The parts of a text between "```language" and "```".
+fn blocks<'t>(text: &'t str, language: &str) -> Vec<&'t str> {
+    let parts = text.split("```").skip(1).step_by(2);
+    parts.filter_map(|block| block.strip_prefix(language)).collect()
+}
+
+#[test]
+fn the_examples_of_the_documentation_are_valid() {
+    let text = std::fs::read_to_string(shipped("docs/rules.md")).unwrap();
+    let (compiler, calendar) = shipped_lists();
+    let lines = blocks(&text, "sql").into_iter().flat_map(str::lines).filter(|line| !line.is_empty());
+    let conditions = lines.map(|line| {
+        let when = line.split(" -- ").next().unwrap_or_default().trim();
+        format!(
+            "rules:\n  - {{id: a, severity: low, trigger: payment, key: [unit_code], when: \"{when}\"}}\n"
+        )
+    });
+    let examples: Vec<_> = blocks(&text, "yaml").into_iter().map(str::to_owned).chain(conditions).collect();
+    assert!(examples.len() > 10, "{}", examples.len());
+    for example in examples {
+        if let Err(problems) = RuleSet::from_text(&example, &compiler, &calendar) {
+            panic!("{example}\n{}", problems[0]);
+        }
     }
 }
