@@ -1,14 +1,34 @@
 //! fiscwatch: treasury execution monitoring. The modules stand in the order of the flow.
 #![deny(unsafe_code)]
 
+// Foundations.
+pub mod clock;
+pub mod config;
 pub mod diagnostic;
 pub mod event;
 pub mod lists;
 pub mod stream;
+pub mod telemetry;
 pub mod yaml;
 
+// The way of the data.
+pub mod source;
+
 pub mod decode;
+
 pub mod ledger;
 
 pub mod evaluate;
 pub mod rule;
+
+pub mod store;
+
+// What joins and starts it.
+pub mod engine;
+
+pub mod app;
+pub mod http;
+
+pub mod cli;
+pub mod shipped;
+pub mod simulate;

@@ -73,6 +73,8 @@ pub struct Block {
     pub first_record: u64,
     /// The records.
     pub payload: Payload,
+    /// Quarantined records that this block reads again, by their numbers in the store.
+    pub replays: Vec<i64>,
     /// Told when the block is committed.
     pub receipt: Option<oneshot::Sender<Receipt>>,
 }
@@ -89,6 +91,19 @@ pub struct Receipt {
 }
 
 impl Block {
+    /// Raw bytes.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let bytes = match &self.payload {
+            Payload::JsonLines(bytes)
+            | Payload::Csv { rows: bytes, .. }
+            | Payload::Messages { data: bytes, .. } => bytes.len(),
+            Payload::Table(batch) => batch.get_array_memory_size(),
+            Payload::Rejected(rejects) => rejects.iter().map(|r| r.raw.len()).sum(),
+        };
+        bytes as u64
+    }
+
     /// About how many records it holds, for cutting batches.
     #[must_use]
     pub fn records_estimate(&self) -> usize {

@@ -92,7 +92,8 @@ fn finding_id(rule: &str, key: &Map<String, Value>, subject: &str) -> String {
 fn nested(values: &Map<String, Value>) -> Value {
     let mut root = Map::new();
     let mut budget = Map::new();
-    for (name, value) in values {
+    // A missing value is no word on the notification line.
+    for (name, value) in values.iter().filter(|(_, value)| !value.is_null()) {
         match name.strip_prefix("budget.") {
             Some(name) => budget.insert(name.to_owned(), value.clone()),
             None => root.insert(name.clone(), value.clone()),

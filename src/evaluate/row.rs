@@ -8,7 +8,7 @@ use arrow::{
     },
     buffer::BooleanBuffer,
     compute::{filter_record_batch, prep_null_mask_filter},
-    datatypes::SchemaRef,
+    datatypes::{Decimal128Type, SchemaRef, TimestampMicrosecondType},
     record_batch::RecordBatch,
 };
 use datafusion::{common::Result, logical_expr::ColumnarValue};
@@ -39,8 +39,18 @@ pub struct Evaluator {
 pub struct Evaluation {
     /// Findings in the order of the events, those of one event in the order of the rules.
     pub findings: Vec<Finding>,
+    /// The event time of each finding, in microseconds, and the event's amount in cents.
+    pub found: Vec<(i64, i128)>,
     /// For each rule of the set, what happened.
     pub counts: Vec<RuleCounts>,
+}
+
+impl Evaluation {
+    /// Takes the findings, each with its event's time and amount.
+    pub fn take_findings(&mut self) -> impl Iterator<Item = (i64, i128, Finding)> + use<> {
+        let found = std::mem::take(&mut self.found).into_iter();
+        found.zip(std::mem::take(&mut self.findings)).map(|((at, cents), finding)| (at, cents, finding))
+    }
 }
 
 /// What happened to one rule.
@@ -120,6 +130,9 @@ impl Evaluator {
             evaluation.counts.push(counts);
         }
         hits.sort_unstable();
+        let times = wide.columns[Column::OccurredAt.index()].as_primitive::<TimestampMicrosecondType>();
+        let amounts = wide.columns[Column::Amount.index()].as_primitive::<Decimal128Type>();
+        evaluation.found = hits.iter().map(|(row, _)| (times.value(*row), amounts.value(*row))).collect();
         evaluation.findings = hits
             .into_iter()
             .map(|(row, rule)| Finding::new(&self.rules.rules[rule], &wide, row, &self.calendar))
@@ -172,7 +185,7 @@ fn judge(rule: &CompiledRule, wide: &Wide, mask: &BooleanBuffer, counts: &mut Ru
         return Vec::new();
     }
     let times = &wide.columns[Column::OccurredAt.index()];
-    let times = times.as_primitive::<arrow::datatypes::TimestampMicrosecondType>();
+    let times = times.as_primitive::<TimestampMicrosecondType>();
     let mut excepted = BooleanBuffer::new_unset(wide.rows);
     for exception in &rule.exceptions {
         let current = BooleanBuffer::collect_bool(wide.rows, |row| {

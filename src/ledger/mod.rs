@@ -6,6 +6,7 @@ mod apply;
 mod attributes;
 pub mod columns;
 mod line;
+pub mod report;
 
 use std::{hash::BuildHasher, sync::Arc};
 
@@ -37,8 +38,8 @@ pub struct Ledger {
 /// What changed since the last checkpoint, complete enough to rebuild the ledger from all checkpoints.
 #[derive(Debug, Default)]
 pub struct Changes {
-    /// The new state of each changed line, with its attributes.
-    pub lines: Vec<(Line, Attributes)>,
+    /// The new state of each changed line, with its number and attributes.
+    pub lines: Vec<(LineNumber, Line, Attributes)>,
     /// Applications that were opened or changed, by their `event_id`; `None` for one that is over.
     pub applications: Vec<(Box<str>, Option<SavedApplication>)>,
 }
@@ -96,7 +97,7 @@ impl Ledger {
             .map(|number| {
                 let line = &mut self.lines[number as usize];
                 line.changed = false;
-                (line.clone(), self.attributes[line.attributes as usize].clone())
+                (number, line.clone(), self.attributes[line.attributes as usize].clone())
             })
             .collect();
         let applications = self.applications.take_changes();

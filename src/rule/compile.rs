@@ -111,6 +111,10 @@ impl Compiler {
     /// Compiles a rule; what is wrong with it goes to the document.
     pub fn compile(&self, d: &mut Document<'_>, rule: Rule) -> Option<CompiledRule> {
         let before = d.problems.len();
+        if rule.trigger == 0 || rule.when.text.is_empty() {
+            // Parsing has said so, and nothing more can be said about its columns.
+            return None;
+        }
         let (columns, elsewhere) = self.columns_for(rule.trigger);
         let scope =
             Scope { columns: &columns, elsewhere: &elsewhere, params: &rule.params, lists: &self.lists };

@@ -66,7 +66,8 @@ pub fn resolve(
         Ok(sql) => sql,
         Err(e) => {
             let word = token_at(&placed.text, &e.to_string());
-            let message = format!("not a valid expression: {}", first_line(&e.to_string()));
+            let text = e.to_string();
+            let message = format!("not a valid expression: {}", parser_message(&text));
             d.problem_at(placed.span, (&word.0, word.1), message, None);
             return None;
         }
@@ -381,6 +382,13 @@ fn first_line(message: &str) -> &str {
     let prefixes =
         ["SQL error: ", "Error during planning: ", "Schema error: ", "This feature is not implemented: "];
     prefixes.iter().fold(line, |line, prefix| line.trim_start_matches(prefix))
+}
+
+/// What the parser says, without its wrapping and without the place in the expression, which is told by the file's.
+fn parser_message(message: &str) -> &str {
+    let inner =
+        first_line(message).trim_start_matches("ParserError(\"").trim_start_matches("TokenizerError(\"");
+    inner.split(" at Line: ").next().unwrap_or(inner).trim_end_matches("\")")
 }
 
 /// The first word in single quotes of a message.

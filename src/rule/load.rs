@@ -132,6 +132,8 @@ fn load_file(
         }
     }
     document.problems.sort();
+    // A summary for both languages is one text, and its problem one problem.
+    document.problems.dedup();
     loaded.problems.append(&mut document.problems);
 }
 

@@ -41,7 +41,7 @@ const FIELDS: &[&str] = &[
 const LATER: &[&str] = &["over", "measure", "of", "window", "anomaly", "every", "cron", "sql"];
 const TRIGGERS: &[&str] = &["payment", "application", "withdrawal", "refund", "correction", "budget"];
 
-/// The rules of a document; those with problems are left out, and the problems noted.
+/// The rules of a document, those with problems too, so that all of their problems are found; they are noted.
 pub fn rules<'t>(document: &mut Document<'t>, root: &Node<'t>, calendar: &Calendar) -> Vec<Rule> {
     let file = document.record(root, "a rule file", &["rules"]);
     let Some(list) = file.get("rules") else {
@@ -49,11 +49,10 @@ pub fn rules<'t>(document: &mut Document<'t>, root: &Node<'t>, calendar: &Calend
         document.problem(root.span, "there are no rules in this file", Some(hint));
         return Vec::new();
     };
-    document.sequence(list, "rules").iter().filter_map(|node| rule(document, node, calendar)).collect()
+    document.sequence(list, "rules").iter().map(|node| rule(document, node, calendar)).collect()
 }
 
-fn rule<'t>(document: &mut Document<'t>, node: &Node<'t>, calendar: &Calendar) -> Option<Rule> {
-    let before = document.problems.len();
+fn rule<'t>(document: &mut Document<'t>, node: &Node<'t>, calendar: &Calendar) -> Rule {
     let record = document.record(node, "a rule", FIELDS);
     let d = document;
     for name in LATER.iter().filter(|name| record.get(name).is_some()) {
@@ -64,7 +63,7 @@ fn rule<'t>(document: &mut Document<'t>, node: &Node<'t>, calendar: &Calendar) -
             Some(hint.into()),
         );
     }
-    let rule = Rule {
+    Rule {
         id: required(d, &record, "id").map(|id| check_id(d, id)).unwrap_or_default(),
         title: record.get("title").map(|n| text(d, n, "title")).unwrap_or_default(),
         description: record.get("description").map(|n| text(d, n, "description")).unwrap_or_default(),
@@ -92,8 +91,7 @@ fn rule<'t>(document: &mut Document<'t>, node: &Node<'t>, calendar: &Calendar) -
         filter: optional(d, &record, "where"),
         when: required(d, &record, "when").unwrap_or(Placed { text: String::new(), span: record.span }),
         span: record.span,
-    };
-    (d.problems.len() == before).then_some(rule)
+    }
 }
 
 fn required_node<'n, 't>(d: &mut Document<'t>, record: &Record<'n, 't>, name: &str) -> Option<&'n Node<'t>> {

@@ -67,6 +67,7 @@ fn block(case: &Case) -> Block {
         partition: Arc::from(case.name.text.as_str()),
         first_record: 0,
         payload: Payload::JsonLines(Bytes::from(lines)),
+        replays: Vec::new(),
         receipt: None,
     }
 }

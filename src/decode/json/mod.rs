@@ -2,6 +2,8 @@
 //!
 //! Values are taken as raw JSON text, so that an amount is read from its digits and never passes through a float.
 
+mod plain;
+
 use std::{borrow::Cow, fmt};
 
 use bytes::Bytes;
@@ -54,17 +56,44 @@ fn utf8(bytes: &[u8]) -> Result<&str, Fault> {
         .map_err(|e| (Reason::NotUtf8, format!("not UTF-8 at byte {} of the record", e.valid_up_to())))
 }
 
-/// Reads objects into cells. It remembers the order of fields, which seldom changes from record to record.
-#[derive(Default)]
+/// The order of fields, which seldom changes from record to record.
+#[derive(Debug, Default)]
+pub struct Order(Vec<u8>);
+
+impl Order {
+    /// The column that stood at this position in the record before.
+    fn guess(&self, position: usize) -> Option<u8> {
+        self.0.get(position).copied()
+    }
+
+    /// Another column stands there now.
+    fn learn(&mut self, position: usize, column: u8) {
+        self.0.truncate(position);
+        self.0.push(column);
+    }
+}
+
+/// The column of this name.
+fn column(name: &str) -> Option<u8> {
+    FIELDS.iter().position(|f| f.name == name).and_then(|at| u8::try_from(at).ok())
+}
+
+/// Reads objects into cells.
 struct Parser<'a> {
     cells: Vec<Cell<'a>>,
-    order: Vec<u8>,
+    order: Order,
+}
+
+impl Default for Parser<'_> {
+    fn default() -> Self {
+        Self { cells: vec![Cell::Absent; Column::COUNT], order: Order::default() }
+    }
 }
 
 impl<'a> Parser<'a> {
     fn record(&mut self, text: &'a str, record: u64, start: usize, rows: &mut RowBuilder<'_>) {
         let end = start + text.len();
-        let trimmed = text.strip_prefix('\u{feff}').unwrap_or(text).trim();
+        let trimmed = text.strip_prefix('\u{feff}').unwrap_or(text).trim_ascii();
         if trimmed.is_empty() {
             return;
         }
@@ -72,15 +101,28 @@ impl<'a> Parser<'a> {
             let detail = format!("{} bytes, {RECORD_BYTES_MAX} are allowed", text.len());
             return rows.reject((Reason::TooLarge, detail), record, start, start + RECORD_BYTES_MAX);
         }
-        self.cells.clear();
-        self.cells.resize(Column::COUNT, Cell::Absent);
-        let mut deserializer = serde_json::Deserializer::from_str(trimmed);
-        let object = Object { cells: &mut self.cells, order: &mut self.order, rows };
-        match deserializer.deserialize_map(object).and_then(|()| deserializer.end()) {
-            Ok(()) => rows.row(&self.cells, record, start, end),
-            Err(e) => rows.reject((Reason::InvalidJson, describe(&e)), record, start, end),
+        self.cells.fill(Cell::Absent);
+        if plain::read(trimmed, &mut self.cells, &mut self.order).is_some() {
+            return rows.row(&self.cells, record, start, end);
+        }
+        match general(trimmed, &mut self.order) {
+            Ok((cells, unknown)) => {
+                unknown.iter().for_each(|name| rows.unknown_field(name));
+                rows.row(&cells, record, start, end);
+            }
+            Err(detail) => rows.reject((Reason::InvalidJson, detail), record, start, end),
         }
     }
+}
+
+/// Cells and unknown fields of a record, by serde_json.
+fn general<'a>(text: &'a str, order: &mut Order) -> Result<(Vec<Cell<'a>>, Vec<String>), String> {
+    let mut cells = vec![Cell::Absent; Column::COUNT];
+    let mut unknown = Vec::new();
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let object = Object { cells: &mut cells, order, unknown: &mut unknown };
+    let read = deserializer.deserialize_map(object).and_then(|()| deserializer.end());
+    read.map(|()| (cells, unknown)).map_err(|e| describe(&e))
 }
 
 /// serde_json counts columns within the record; its line is always 1 and says nothing.
@@ -90,13 +132,13 @@ fn describe(error: &serde_json::Error) -> String {
     if error.column() > 0 { format!("{what} at column {}", error.column()) } else { what.to_owned() }
 }
 
-struct Object<'p, 'a, 'r, 'c> {
-    cells: &'p mut Vec<Cell<'a>>,
-    order: &'p mut Vec<u8>,
-    rows: &'r mut RowBuilder<'c>,
+struct Object<'p, 'a> {
+    cells: &'p mut [Cell<'a>],
+    order: &'p mut Order,
+    unknown: &'p mut Vec<String>,
 }
 
-impl<'de> Visitor<'de> for Object<'_, 'de, '_, '_> {
+impl<'de> Visitor<'de> for Object<'_, 'de> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -107,11 +149,11 @@ impl<'de> Visitor<'de> for Object<'_, 'de, '_, '_> {
         let mut seen = 0u64;
         let mut position = 0;
         loop {
-            let guess = self.order.get(position).copied();
+            let guess = self.order.guess(position);
             match map.next_key_seed(Key { guess })? {
                 None => return Ok(()),
                 Some(Name::Unknown(name)) => {
-                    self.rows.unknown_field(&name);
+                    self.unknown.push(name);
                     map.next_value::<IgnoredAny>()?;
                 }
                 Some(Name::Known(column)) => {
@@ -121,8 +163,7 @@ impl<'de> Visitor<'de> for Object<'_, 'de, '_, '_> {
                     }
                     seen |= 1 << column;
                     if guess != Some(column) {
-                        self.order.truncate(position);
-                        self.order.push(column);
+                        self.order.learn(position, column);
                     }
                     position += 1;
                     let raw: &'de RawValue = map.next_value()?;
@@ -161,7 +202,7 @@ impl Visitor<'_> for Key {
     fn visit_str<E>(self, name: &str) -> Result<Name, E> {
         let known = match self.guess {
             Some(column) if FIELDS[usize::from(column)].name == name => Some(column),
-            _ => FIELDS.iter().position(|f| f.name == name).and_then(|at| u8::try_from(at).ok()),
+            _ => column(name),
         };
         Ok(known.map_or_else(|| Name::Unknown(name.to_owned()), Name::Known))
     }

@@ -1,0 +1,87 @@
+//! Starting the sources and waiting for them.
+
+use std::{collections::BTreeMap, io, path::Path, sync::Arc};
+
+use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::{Config, Source},
+    source::{Chunks, Format, Outlet, Positions, SourceError, file::file_block},
+    stream::{Block, Position},
+};
+
+/// The running sources.
+#[derive(Default)]
+pub struct SourceTasks {
+    tasks: FuturesUnordered<BoxFuture<'static, (String, Result<(), SourceError>)>>,
+}
+
+impl SourceTasks {
+    /// Whether no source runs.
+    pub fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
+    /// The next source that ends; `None` when all have ended.
+    pub async fn join_next(&mut self) -> Option<(String, Result<(), SourceError>)> {
+        self.tasks.next().await
+    }
+}
+
+/// Starts all sources at their positions.
+pub fn spawn(
+    config: &Config,
+    positions: &BTreeMap<(String, String), Position>,
+    blocks: &mpsc::Sender<Block>,
+    stop: &CancellationToken,
+) -> SourceTasks {
+    let tasks = SourceTasks::default();
+    for (name, source) in &config.sources {
+        let outlet = Outlet {
+            name: Arc::from(name.as_str()),
+            blocks: blocks.clone(),
+            stop: stop.clone(),
+            rows: config.batch_rows,
+        };
+        let own = positions.iter().filter(|((source, _), _)| source == name);
+        let own: Positions =
+            own.map(|((_, partition), position)| (partition.clone(), position.clone())).collect();
+        let (name, source) = (name.clone(), source.clone());
+        let task = tokio::spawn(run_source(source, outlet, own));
+        tasks.tasks.push(Box::pin(async move {
+            let result = task.await.unwrap_or_else(|e| Err(SourceError::Broken { message: e.to_string() }));
+            (name, result)
+        }));
+    }
+    tasks
+}
+
+/// Runs a source to its end.
+///
+/// # Errors
+/// If it cannot go on.
+pub async fn run_source(source: Source, outlet: Outlet, positions: Positions) -> Result<(), SourceError> {
+    let blocking = move || match source {
+        Source::File(file) => file.run(&outlet, &positions),
+        Source::Directory(directory) => directory.run(&outlet, &positions),
+        Source::Stdin(format) => stdin(format, &outlet),
+        Source::Kafka(kafka) => tokio::runtime::Handle::current().block_on(kafka.run(&outlet, &positions)),
+    };
+    tokio::task::spawn_blocking(blocking)
+        .await
+        .unwrap_or_else(|e| Err(SourceError::Broken { message: e.to_string() }))
+}
+
+/// Standard input has no positions: what was not committed is lost with the pipe, and that is the writer's to repeat.
+fn stdin(format: Format, outlet: &Outlet) -> Result<(), SourceError> {
+    let path = Path::new("stdin");
+    let mut chunks = Chunks::pipe(path, Box::new(io::stdin()), format, outlet.rows)?;
+    while let Some(chunk) = chunks.next_chunk()? {
+        if !outlet.send_blocking(file_block(&outlet.name, path, chunk.first_record, chunk.payload, None)) {
+            break;
+        }
+    }
+    Ok(())
+}

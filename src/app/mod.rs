@@ -1,0 +1,271 @@
+//! Wiring: the only place that spawns. `run` is the daemon.
+
+mod ingest;
+mod output;
+mod reload;
+mod shared;
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, RwLock},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use tokio::{net::TcpListener, sync::mpsc};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    clock::Clock,
+    config::Config,
+    decode::Decoder,
+    diagnostic::Diagnostic,
+    engine::{BatchLimits, Dedup, Engine, EngineError, Sequencer, batches},
+    evaluate::Evaluator,
+    http,
+    rule::{self, RuleSet, compile::Compiler},
+    store::{Store, StoredReject},
+    stream::{Block, Payload, Position, Receipt},
+    telemetry::Metrics,
+};
+
+pub use ingest::run_source;
+pub use output::{StoreOutput, ledger_gauges};
+pub use reload::reload;
+pub use shared::Shared;
+
+/// Blocks that wait for the batcher, over all sources.
+const BLOCKS_WAITING: usize = 16;
+/// How long a drain may take before the process gives up; what is not committed is read again.
+const DRAIN_MAX: Duration = Duration::from_secs(30);
+/// How long sources may take to end.
+const SOURCES_STOP: Duration = Duration::from_secs(5);
+/// How long open HTTP requests may take at the end.
+const SERVER_STOP: Duration = Duration::from_secs(2);
+
+/// How the daemon runs.
+#[derive(Debug, Clone, Default)]
+pub struct RunOptions {
+    /// The configuration file, for reloads.
+    pub config_path: PathBuf,
+    /// End when all sources have ended.
+    pub once: bool,
+}
+
+/// Loads the rules and lists of a configuration.
+///
+/// # Errors
+/// Everything that is wrong with them.
+pub fn load_rules(config: &Config) -> Result<Arc<RuleSet>, Vec<Diagnostic>> {
+    let lists = config.read_lists()?;
+    let compiler = Compiler::new(&config.calendar, lists, config.language);
+    let loaded = rule::load(&config.rule_paths, &compiler, &config.calendar, &config.overrides);
+    if loaded.problems.is_empty() { Ok(Arc::new(loaded.set)) } else { Err(loaded.problems) }
+}
+
+/// A daemon whose loop runs.
+pub struct Daemon {
+    /// What the HTTP server and the loop share.
+    pub shared: Arc<Shared>,
+    /// Where sources put their blocks.
+    pub blocks: mpsc::Sender<Block>,
+    /// Asks everything to stop.
+    pub stop: CancellationToken,
+    /// How far the sources were read before.
+    pub positions: BTreeMap<(String, String), Position>,
+    closing: CancellationToken,
+    engine: EngineTask,
+}
+
+impl Daemon {
+    /// Opens the state, recovers it, and starts the loop.
+    ///
+    /// # Errors
+    /// If the state cannot be opened.
+    pub fn start(
+        config: &Config,
+        rules: Arc<RuleSet>,
+        options: &RunOptions,
+        clock: &Arc<dyn Clock>,
+    ) -> anyhow::Result<Self> {
+        let metrics = Arc::new(Metrics::new()?);
+        let started = Instant::now();
+        let decoder = Arc::new(Decoder::new(Arc::clone(&config.calendar)));
+        let store = Store::open(&config.state_dir)?;
+        let recovered = store.recover(decoder.schema())?;
+        let mut dedup = Dedup::default();
+        for (id, content) in &recovered.ids {
+            dedup.see(*id, *content);
+        }
+        let seconds = started.elapsed().as_secs_f64();
+        metrics.recovery_duration.set(seconds);
+        metrics.journal_events.set(dedup.len().try_into().unwrap_or(i64::MAX));
+        let (lines, replayed) = (recovered.ledger.len(), recovered.replayed);
+        tracing::info!(events = dedup.len(), lines, replayed, seconds, "state recovered");
+
+        let ledger = Arc::new(RwLock::new(recovered.ledger));
+        let evaluator = Arc::new(Evaluator::new(rules, Arc::clone(&config.calendar)));
+        let evaluator = Arc::new(RwLock::new(evaluator));
+        let (blocks, waiting) = mpsc::channel(BLOCKS_WAITING);
+        let shared = Arc::new(Shared::new(config, options, &metrics, &ledger, &evaluator, &blocks, clock));
+        let (batches_in, batches_out) = mpsc::channel(parallel());
+        let limits = BatchLimits { rows: config.batch_rows, wait: config.batch_wait };
+        let closing = CancellationToken::new();
+        tokio::spawn(batches(waiting, batches_in, limits, closing.clone()));
+        let engine = Engine {
+            decoder,
+            sequencer: Sequencer::new(ledger, dedup, Some(config.checkpoint_events)),
+            evaluator,
+            journal: true,
+            time_max: time_limit(config, clock),
+            parallel: parallel(),
+        };
+        let mut output = StoreOutput::new(store, Arc::clone(&shared));
+        let engine = tokio::spawn(async move { engine.run(batches_out, &mut output).await });
+        let (stop, positions) = (CancellationToken::new(), recovered.positions);
+        Ok(Self { shared, blocks, stop, positions, closing, engine })
+    }
+
+    /// Takes no more events, commits what came, and ends.
+    ///
+    /// # Errors
+    /// If a commit fails or takes too long.
+    pub async fn drain(self) -> anyhow::Result<()> {
+        self.shared.set_ready(false);
+        self.stop.cancel();
+        self.shared.close_ingest();
+        drop(self.blocks);
+        self.closing.cancel();
+        let drained = tokio::time::timeout(DRAIN_MAX, self.engine).await;
+        let result = drained
+            .context("draining took too long; what was not committed is read again at the next start")?;
+        Ok(result??)
+    }
+}
+
+/// Events later than this are rejected.
+fn time_limit(config: &Config, clock: &Arc<dyn Clock>) -> Arc<dyn Fn() -> Option<i64> + Send + Sync> {
+    let max_future = i64::try_from(config.max_future.as_micros()).unwrap_or(i64::MAX);
+    let clock = Arc::clone(clock);
+    Arc::new(move || Some(clock.now().saturating_add(max_future)))
+}
+
+/// Opens the port, with an error that says what to do.
+///
+/// # Errors
+/// If it is taken or not allowed.
+pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address}: another program has the port, perhaps another fiscwatch. Stop it, or set http.listen to another one")
+    })
+}
+
+/// Runs the daemon until it is asked to stop.
+///
+/// # Errors
+/// If it cannot start, or a commit fails.
+pub async fn run(
+    config: Config,
+    rules: Arc<RuleSet>,
+    options: RunOptions,
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<()> {
+    let signals = reload::Signals::new()?;
+    let listener = listen(config.listen).await?;
+    let daemon = Daemon::start(&config, rules, &options, &clock)?;
+    let server = tokio::spawn(http::serve(listener, Arc::clone(&daemon.shared), daemon.stop.clone()));
+    let sources = ingest::spawn(&config, &daemon.positions, &daemon.blocks, &daemon.stop);
+    daemon.shared.set_ready(true);
+    tracing::info!(listen = %config.listen, sources = config.sources.len(), "ready");
+    let result = watch(daemon, sources, signals, options.once).await;
+    let _ = tokio::time::timeout(SERVER_STOP, server).await;
+    result
+}
+
+/// Reads quarantined records again, in one batch that also marks them as replayed.
+///
+/// # Errors
+/// If a daemon has the state, or the commit fails.
+pub async fn replay(
+    config: Config,
+    rules: Arc<RuleSet>,
+    records: Vec<StoredReject>,
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<Receipt> {
+    let mut config = config;
+    config.accept_events = true;
+    let daemon = Daemon::start(&config, rules, &RunOptions::default(), &clock)?;
+    let mut total = Receipt::default();
+    for part in records.chunks(config.batch_rows) {
+        let mut data = Vec::new();
+        let mut ends = Vec::new();
+        for record in part {
+            data.extend_from_slice(&record.raw);
+            ends.push((u32::try_from(data.len()).unwrap_or(u32::MAX), record.seq.unsigned_abs()));
+        }
+        let payload = Payload::Messages { data: data.into(), ends };
+        let seqs = part.iter().map(|record| record.seq).collect();
+        let receipt = daemon.shared.submit(payload, seqs).await.context("the commit failed")?;
+        total.accepted += receipt.accepted;
+        total.duplicates += receipt.duplicates;
+        total.rejected += receipt.rejected;
+    }
+    daemon.drain().await?;
+    Ok(total)
+}
+
+/// How many batches are in work at a time.
+#[must_use]
+pub fn parallel() -> usize {
+    std::thread::available_parallelism().map_or(4, std::num::NonZero::get)
+}
+
+type EngineTask = tokio::task::JoinHandle<Result<(), EngineError>>;
+
+/// Waits for the end, whichever comes first: a signal, a failing engine or source, or (once) the sources' end.
+async fn watch(
+    mut daemon: Daemon,
+    mut sources: ingest::SourceTasks,
+    mut signals: reload::Signals,
+    once: bool,
+) -> anyhow::Result<()> {
+    let mut failed = None;
+    let mut sources_left = !sources.is_empty();
+    while !once || sources_left {
+        tokio::select! {
+            result = &mut daemon.engine => {
+                daemon.stop.cancel();
+                result??;
+                bail!("the loop ended by itself; please report this");
+            }
+            ended = sources.join_next(), if sources_left => match ended {
+                None => sources_left = false,
+                Some((name, Ok(()))) => tracing::info!(source = name, "the source has ended"),
+                Some((name, Err(e))) => {
+                    failed = Some(anyhow::Error::from(e).context(format!("source {name:?}")));
+                    break;
+                }
+            },
+            signal = signals.next() => match signal {
+                reload::Signal::Reload => {
+                    if let Err(problems) = reload::reload(&daemon.shared) {
+                        problems.iter().for_each(|p| tracing::error!("reload refused, the old rules stay: {p}"));
+                    }
+                }
+                reload::Signal::Stop => {
+                    tracing::info!("stopping: the sources end, what was read is committed");
+                    break;
+                }
+            },
+        }
+    }
+    daemon.stop.cancel();
+    let ended = async { while sources.join_next().await.is_some() {} };
+    // A read of standard input cannot be interrupted; it is left behind.
+    let _ = tokio::time::timeout(SOURCES_STOP, ended).await;
+    daemon.drain().await?;
+    tracing::info!("stopped");
+    failed.map_or(Ok(()), Err)
+}

@@ -1,0 +1,189 @@
+//! The last stage of the daemon: one transaction for what is ready, then counts and receipts.
+
+use std::sync::{Arc, PoisonError, atomic::Ordering};
+
+use super::Shared;
+use crate::{
+    engine::{Committable, EngineError, Output},
+    ledger::Ledger,
+    store::{Commit, Store, StoreError},
+    telemetry::Metrics,
+};
+
+/// Writes to the store.
+pub struct StoreOutput {
+    /// Away while a commit is under way.
+    store: Option<Store>,
+    shared: Arc<Shared>,
+}
+
+impl StoreOutput {
+    /// An output to this store.
+    #[must_use]
+    pub fn new(store: Store, shared: Arc<Shared>) -> Self {
+        Self { store: Some(store), shared }
+    }
+
+    async fn store(&mut self, commit: Commit) -> Result<Commit, EngineError> {
+        let Some(mut store) = self.store.take() else {
+            return Err(EngineError::Internal(String::from("a commit after a failed one")));
+        };
+        // fsync blocks, so it has a thread of its own; the store comes back with the result.
+        let task = tokio::task::spawn_blocking(move || {
+            let result: Result<(), StoreError> = store.commit(&commit);
+            (store, commit, result)
+        });
+        let (store, commit, result) = task.await.map_err(|e| EngineError::Internal(e.to_string()))?;
+        result?;
+        self.store = Some(store);
+        Ok(commit)
+    }
+}
+
+impl Output for StoreOutput {
+    async fn commit(&mut self, mut batches: Vec<Committable>) -> Result<(), EngineError> {
+        let now = self.shared.clock.now();
+        let mut commit = Commit { now, ..Commit::default() };
+        for batch in &mut batches {
+            commit.append(Commit {
+                spans: std::mem::take(&mut batch.spans),
+                journal: batch.journal.take().into_iter().collect(),
+                findings: batch.evaluation.take_findings().map(|(at, _, finding)| (at, finding)).collect(),
+                rejects: std::mem::take(&mut batch.rejects),
+                replayed: std::mem::take(&mut batch.replayed),
+                duplicates: batch.duplicates,
+                checkpoint: batch.checkpoint.take(),
+                now,
+            });
+        }
+        if !commit.is_empty() {
+            let timer = self.shared.metrics.commit_duration.start_timer();
+            commit = self.store(commit).await?;
+            timer.observe_duration();
+        }
+        self.shared.commits.fetch_add(1, Ordering::Relaxed);
+        for (_, finding) in std::mem::take(&mut commit.findings) {
+            tracing::info!(
+                rule = finding.rule_id,
+                severity = finding.severity,
+                event = finding.event_id,
+                "finding"
+            );
+            let _ = self.shared.findings.send(Arc::new(finding));
+        }
+        for batch in batches {
+            count(&self.shared, &batch);
+            for (_, waiting, receipt) in batch.receipts {
+                if let Some(waiting) = waiting {
+                    let _ = waiting.send(receipt);
+                }
+            }
+        }
+        for reject in &commit.rejects {
+            let source = self.shared.metrics.source_label(&reject.source);
+            let reason = reject.reason.code();
+            self.shared.metrics.quarantined.with_label_values(&[source, reason]).inc();
+            tracing::debug!(source, partition = %reject.partition, record = reject.record, reason, "{}", reject.detail);
+        }
+        gauges(&self.shared);
+        Ok(())
+    }
+}
+
+/// Counts what a committed batch brought.
+fn count(shared: &Shared, batch: &Committable) {
+    let m = &shared.metrics;
+    for (source, event_type, n) in &batch.accepted {
+        m.events.with_label_values(&[m.source_label(source), event_type.name(), "accepted"]).inc_by(*n);
+        m.journal_events.add((*n).cast_signed());
+    }
+    let mut totals = shared.totals.lock().unwrap_or_else(PoisonError::into_inner);
+    for (source, _, receipt) in &batch.receipts {
+        totals.accepted += receipt.accepted;
+        totals.duplicates += receipt.duplicates;
+        totals.rejected += receipt.rejected;
+        let source = m.source_label(source);
+        for (result, n) in [("duplicate", receipt.duplicates), ("rejected", receipt.rejected)] {
+            if n > 0 {
+                m.events.with_label_values(&[source, "unknown", result]).inc_by(n);
+            }
+        }
+        if let Some(at) = batch.last_at {
+            #[allow(clippy::cast_precision_loss)]
+            m.event_lag.with_label_values(&[source]).set((shared.clock.now() - at) as f64 / 1e6);
+        }
+    }
+    drop(totals);
+    m.duplicates.inc_by(batch.duplicates);
+    if let Some(at) = batch.last_at {
+        shared.last_event_at.fetch_max(at, Ordering::Relaxed);
+    }
+    for (name, n) in &batch.unknown_fields {
+        m.unknown_fields.inc_by(*n);
+        shared.unknown_field(name);
+    }
+    let stages = [
+        ("decode", batch.stages.decode),
+        ("ledger", batch.stages.sequence),
+        ("evaluate", batch.stages.evaluate),
+    ];
+    for (stage, time) in stages {
+        m.batch_duration.with_label_values(&[stage]).observe(time.as_secs_f64());
+    }
+    count_rules(shared, m, batch);
+}
+
+fn count_rules(shared: &Shared, m: &Metrics, batch: &Committable) {
+    let mut by_rule = shared.rule_counts.lock().unwrap_or_else(PoisonError::into_inner);
+    for (rule, counts) in batch.rules.rules.iter().zip(&batch.evaluation.counts) {
+        let id = rule.rule.id.as_str();
+        #[allow(clippy::cast_precision_loss)]
+        m.rule_evaluation.with_label_values(&[id]).inc_by(counts.nanos as f64 / 1e9);
+        let labels = [id, rule.rule.severity.word(), rule.rule.mode.word()];
+        m.rule_findings.with_label_values(&labels).inc_by(counts.findings);
+        m.rule_excepted.with_label_values(&[id]).inc_by(counts.excepted);
+        m.rule_errors.with_label_values(&[id]).inc_by(counts.errors);
+        by_rule.entry(id.to_owned()).or_default().add(counts);
+    }
+}
+
+/// Gauges that are cheap enough for every commit.
+fn gauges(shared: &Shared) {
+    let bytes = crate::store::store_bytes(&shared.state_dir);
+    shared.metrics.store_bytes.set(bytes.try_into().unwrap_or(i64::MAX));
+    let lines = shared.ledger.read().unwrap_or_else(PoisonError::into_inner).len();
+    shared.metrics.budget_lines.set(lines.try_into().unwrap_or(i64::MAX));
+}
+
+/// Gauges over the whole ledger, computed when Prometheus asks.
+pub fn ledger_gauges(ledger: &Ledger, metrics: &Metrics, top_units: usize) {
+    use std::collections::BTreeMap;
+    let mut sums = [0i128; 6];
+    let mut units: BTreeMap<&str, (i128, i128)> = BTreeMap::new();
+    for (line, attributes) in ledger.lines() {
+        let b = &line.balances;
+        for (sum, part) in
+            sums.iter_mut().zip([b.total, b.executed, b.frozen, b.reserved, b.available(), b.planned])
+        {
+            *sum += part;
+        }
+        let unit = attributes.text(crate::event::Column::UnitCode).unwrap_or("unknown");
+        let entry = units.entry(unit).or_default();
+        entry.0 += b.executed;
+        entry.1 += b.total;
+    }
+    // Gauges are floats by nature; the exact figures are in the ledger.
+    #[allow(clippy::cast_precision_loss)]
+    let yuan = |cents: i128| cents as f64 / 100.0;
+    for (kind, cents) in
+        ["total", "executed", "frozen", "reserved", "available", "planned"].into_iter().zip(sums)
+    {
+        metrics.budget_amount.with_label_values(&[kind]).set(yuan(cents));
+    }
+    let mut units: Vec<_> = units.into_iter().filter(|(_, (_, total))| *total != 0).collect();
+    units.sort_by_key(|(_, (executed, _))| std::cmp::Reverse(*executed));
+    metrics.budget_executed_ratio.reset();
+    for (unit, (executed, total)) in units.into_iter().take(top_units) {
+        metrics.budget_executed_ratio.with_label_values(&[unit]).set(yuan(executed) / yuan(total));
+    }
+}

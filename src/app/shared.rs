@@ -1,0 +1,149 @@
+//! What the HTTP server, the signals and the last stage share.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+    },
+};
+
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use super::RunOptions;
+use crate::{
+    clock::Clock,
+    config::Config,
+    evaluate::{Evaluator, Finding, row::RuleCounts},
+    event::time::Calendar,
+    ledger::Ledger,
+    stream::{Block, Payload, Receipt},
+    telemetry::Metrics,
+};
+
+/// Findings that a screen may be behind.
+const FINDINGS_SHOWN: usize = 256;
+/// Unknown field names that are told apart in the log.
+const FIELD_NAMES_MAX: usize = 256;
+
+/// The daemon's shared state.
+#[derive(Debug)]
+pub struct Shared {
+    /// The metrics.
+    pub metrics: Arc<Metrics>,
+    /// The balances.
+    pub ledger: Arc<RwLock<Ledger>>,
+    /// The rules in force.
+    pub evaluator: Arc<RwLock<Arc<Evaluator>>>,
+    /// The time zone and fiscal year.
+    pub calendar: Arc<Calendar>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The state directory, for readers.
+    pub state_dir: PathBuf,
+    /// The configuration file; empty if there is none.
+    pub config_path: PathBuf,
+    /// Whether events come in over HTTP.
+    pub accept_events: bool,
+    /// The longest HTTP body.
+    pub body_bytes_max: usize,
+    /// Units with a gauge of their own.
+    pub top_units: usize,
+    /// When the daemon started, in microseconds.
+    pub started_at: i64,
+    /// Commits so far.
+    pub commits: AtomicU64,
+    /// The latest event time that is committed, in microseconds.
+    pub last_event_at: AtomicI64,
+    /// What happened to each rule since the start.
+    pub rule_counts: Mutex<BTreeMap<String, RuleCounts>>,
+    /// Records since the start: accepted, duplicates, rejected.
+    pub totals: Mutex<Receipt>,
+    /// Findings as they are committed, for screens; who is too slow misses some here, never in the store.
+    pub findings: broadcast::Sender<Arc<Finding>>,
+    ingest: Mutex<Option<mpsc::Sender<Block>>>,
+    ready: AtomicBool,
+    requests: AtomicU64,
+    fields: Mutex<BTreeSet<String>>,
+}
+
+impl Shared {
+    /// The shared state of a daemon that is starting.
+    #[must_use]
+    pub fn new(
+        config: &Config,
+        options: &RunOptions,
+        metrics: &Arc<Metrics>,
+        ledger: &Arc<RwLock<Ledger>>,
+        evaluator: &Arc<RwLock<Arc<Evaluator>>>,
+        ingest: &mpsc::Sender<Block>,
+        clock: &Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            metrics: Arc::clone(metrics),
+            ledger: Arc::clone(ledger),
+            evaluator: Arc::clone(evaluator),
+            calendar: Arc::clone(&config.calendar),
+            clock: Arc::clone(clock),
+            state_dir: config.state_dir.clone(),
+            config_path: options.config_path.clone(),
+            accept_events: config.accept_events,
+            body_bytes_max: config.body_bytes_max,
+            top_units: config.top_units,
+            started_at: clock.now(),
+            commits: AtomicU64::new(0),
+            last_event_at: AtomicI64::new(0),
+            rule_counts: Mutex::default(),
+            totals: Mutex::default(),
+            findings: broadcast::channel(FINDINGS_SHOWN).0,
+            ingest: Mutex::new(config.accept_events.then(|| ingest.clone()).filter(|_| !options.once)),
+            ready: AtomicBool::new(false),
+            requests: AtomicU64::new(0),
+            fields: Mutex::default(),
+        }
+    }
+
+    /// Whether events can be taken.
+    #[must_use]
+    pub fn ready(&self) -> bool {
+        self.ready.load(Ordering::SeqCst)
+    }
+
+    /// Says whether events can be taken.
+    pub fn set_ready(&self, ready: bool) {
+        self.ready.store(ready, Ordering::SeqCst);
+    }
+
+    /// Takes no more events over HTTP; the loop can end.
+    pub fn close_ingest(&self) {
+        self.ingest.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// Hands events to the loop and waits until they are committed; `None` if the daemon is stopping.
+    pub async fn submit(&self, payload: Payload, replays: Vec<i64>) -> Option<Receipt> {
+        let sender = self.ingest.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+        let request = self.requests.fetch_add(1, Ordering::Relaxed);
+        let (receipt, committed) = oneshot::channel();
+        let block = Block {
+            span: None,
+            source: Arc::from("http"),
+            partition: format!("request {request}").into(),
+            first_record: 0,
+            payload,
+            replays,
+            receipt: Some(receipt),
+        };
+        sender.send(block).await.ok()?;
+        drop(sender);
+        committed.await.ok()
+    }
+
+    /// Says once for each name that the data dictionary does not know it.
+    pub fn unknown_field(&self, name: &str) {
+        let mut known = self.fields.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() < FIELD_NAMES_MAX && known.insert(name.to_owned()) {
+            tracing::warn!(field = name, "an unknown field is ignored");
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! `fiscwatch budget show|top|export`
+
+use std::{io::Write, path::PathBuf, process::ExitCode};
+
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::Value;
+
+use super::{ConfigArg, table};
+use crate::{
+    config::Config,
+    decode::Decoder,
+    diagnostic::nearest,
+    ledger::{Attributes, Ledger, Line, report::line_object},
+    store::Reader,
+};
+
+#[derive(Debug, Subcommand)]
+pub enum BudgetCommand {
+    /// One budget line with all its balances
+    Show {
+        /// The budget_line_id
+        id: String,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// The lines that come first by some measure
+    Top {
+        /// The measure
+        #[arg(long, value_enum, default_value = "overspent")]
+        by: Measure,
+        /// How many
+        #[arg(short = 'n', long, default_value_t = 20)]
+        limit: usize,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// All lines as JSON Lines, sorted by budget_line_id
+    Export {
+        /// The file to write; standard output if it is not given
+        #[arg(long)]
+        out: Option<PathBuf>,
+        #[command(flatten)]
+        common: Common,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Common {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// JSON instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `top` sorts by.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Measure {
+    /// Executed beyond the total
+    Overspent,
+    /// Executed
+    Executed,
+    /// Available
+    Available,
+    /// Total
+    Total,
+    /// Reserved by applications
+    Reserved,
+}
+
+impl Measure {
+    fn of(self, line: &Line) -> i128 {
+        let b = &line.balances;
+        match self {
+            Self::Overspent => b.executed - b.total,
+            Self::Executed => b.executed,
+            Self::Available => b.available(),
+            Self::Total => b.total,
+            Self::Reserved => b.reserved,
+        }
+    }
+}
+
+pub fn budget(command: &BudgetCommand) -> anyhow::Result<ExitCode> {
+    let (BudgetCommand::Show { common, .. }
+    | BudgetCommand::Top { common, .. }
+    | BudgetCommand::Export { common, .. }) = command;
+    let config = common.config.load_or_default()?;
+    let decoder = Decoder::new(config.calendar.clone());
+    let ledger = Reader::open(&config.state_dir)?.ledger(decoder.schema())?;
+    let mut out = std::io::stdout().lock();
+    match command {
+        BudgetCommand::Show { id, .. } => show(&ledger, id, common.json, &config, &mut out),
+        BudgetCommand::Top { by, limit, .. } => top(&ledger, *by, *limit, common.json, &config, &mut out),
+        BudgetCommand::Export { out: None, .. } => export(&ledger, &config, &mut out),
+        BudgetCommand::Export { out: Some(path), .. } => {
+            let mut file = std::io::BufWriter::new(std::fs::File::create(path)?);
+            export(&ledger, &config, &mut file)?;
+            file.flush()?;
+            Ok(())
+        }
+    }?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(ledger: &Ledger, id: &str, json: bool, config: &Config, out: &mut impl Write) -> anyhow::Result<()> {
+    let Some((line, attributes)) = ledger.line(id) else {
+        let near = nearest(id, ledger.lines().map(|(line, _)| &*line.id));
+        let hint = near.map_or(String::new(), |near| format!("; did you mean {near:?}?"));
+        anyhow::bail!("there is no budget line {id:?} among {}{hint}", ledger.len());
+    };
+    let object = line_object(line, attributes, &config.calendar);
+    if json {
+        writeln!(out, "{}", Value::Object(object))?;
+        return Ok(());
+    }
+    let mut table = table(&["", ""]);
+    for (name, value) in object {
+        table.add_row([name, text(&value)]);
+    }
+    writeln!(out, "{table}")?;
+    Ok(())
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => String::from("–"),
+        other => other.to_string(),
+    }
+}
+
+fn top(
+    ledger: &Ledger,
+    by: Measure,
+    limit: usize,
+    json: bool,
+    config: &Config,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    let mut lines: Vec<(&Line, &Attributes)> = ledger.lines().collect();
+    lines.sort_by(|(a, _), (b, _)| by.of(b).cmp(&by.of(a)).then_with(|| a.id.cmp(&b.id)));
+    lines.truncate(limit);
+    let columns =
+        ["budget_line_id", "unit_name", "total", "executed", "reserved", "available", "executed_ratio"];
+    let mut table = table(&columns);
+    for (line, attributes) in lines {
+        let object = line_object(line, attributes, &config.calendar);
+        if json {
+            writeln!(out, "{}", Value::Object(object))?;
+        } else {
+            table.add_row(columns.iter().map(|name| object.get(*name).map_or(String::new(), text)));
+        }
+    }
+    if !json {
+        writeln!(out, "{table}")?;
+    }
+    Ok(())
+}
+
+fn export(ledger: &Ledger, config: &Config, out: &mut impl Write) -> anyhow::Result<()> {
+    let mut lines: Vec<_> = ledger.lines().collect();
+    lines.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
+    for (line, attributes) in lines {
+        writeln!(out, "{}", Value::Object(line_object(line, attributes, &config.calendar)))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,224 @@
+//! `fiscwatch demo`: the daemon over a simulated treasury, with nothing installed and no file given.
+
+use std::{
+    io::IsTerminal,
+    net::SocketAddr,
+    process::ExitCode,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+
+use anyhow::Context;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use jiff::civil::date;
+
+use super::{problems, runtime};
+use crate::{
+    app::{self, Daemon, RunOptions, Shared},
+    clock::SystemClock,
+    config::Config,
+    evaluate::Finding,
+    http, shipped,
+    simulate::{Plan, Treasury},
+    source::file::file_block,
+    stream::Payload,
+};
+
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Simulated days a second
+    #[arg(long, default_value_t = 0.5)]
+    pace: f64,
+    /// The seed of the simulation
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Where to serve /metrics and the API
+    #[arg(long, default_value = "127.0.0.1:9464")]
+    listen: SocketAddr,
+    /// End by itself after so many seconds
+    #[arg(long)]
+    seconds: Option<u64>,
+    /// The language of the findings: zh or en
+    #[arg(long, default_value = "zh", value_parser = ["zh", "en"])]
+    language: String,
+}
+
+/// Events are sent so many times a second.
+const FRAMES: u32 = 10;
+
+pub fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
+    anyhow::ensure!(
+        args.pace > 0.0 && args.pace <= 366.0,
+        "--pace must be above 0 and at most 366 days a second"
+    );
+    let folder = tempfile::tempdir().context("cannot make a folder for the demo's state")?;
+    let start = date(2026, 1, 1);
+    let zone = jiff::tz::TimeZone::get("Asia/Shanghai").context("the time zone database")?;
+    let (seed, days) = (args.seed, 365);
+    let plan = Plan { payments: 400_000, units: 300, seed, start, days, anomalies: true, zone };
+    let treasury = Treasury::new(&plan);
+    shipped::write(folder.path())?;
+    for (name, text) in treasury.lists() {
+        std::fs::write(folder.path().join("config/lists").join(name), text)?;
+    }
+    let overrides = [
+        ("FISCWATCH_LANGUAGE", args.language.clone()),
+        ("FISCWATCH_HTTP__LISTEN", args.listen.to_string()),
+        // The simulated year may be ahead of the clock.
+        ("FISCWATCH_ENGINE__MAX_FUTURE", String::from("3660d")),
+        ("FISCWATCH_LOG__LEVEL", String::from("error")),
+    ];
+    let file = folder.path().join("config/fiscwatch.yaml");
+    let text = std::fs::read_to_string(&file)?;
+    let variables = overrides.into_iter().map(|(name, value)| (name.to_owned(), value));
+    let config = Config::parse("the demo's configuration", &text, &folder.path().join("config"), variables)
+        .map_err(problems)?;
+    crate::telemetry::log(&config.log);
+    let runtime = runtime()?;
+    runtime.block_on(play(config, treasury, args))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn play(config: Config, treasury: Treasury, args: &DemoArgs) -> anyhow::Result<()> {
+    let rules = app::load_rules(&config).map_err(problems)?;
+    let listener = app::listen(config.listen).await?;
+    let address = listener.local_addr()?;
+    let clock: Arc<dyn crate::clock::Clock> = Arc::new(SystemClock);
+    let daemon = Daemon::start(&config, rules, &RunOptions::default(), &clock)?;
+    let server = tokio::spawn(http::serve(listener, Arc::clone(&daemon.shared), daemon.stop.clone()));
+    daemon.shared.set_ready(true);
+    let screen = Screen::new(address);
+    let mut findings = daemon.shared.findings.subscribe();
+    let feed = {
+        let (blocks, stop, pace) = (daemon.blocks.clone(), daemon.stop.clone(), args.pace);
+        tokio::task::spawn_blocking(move || feed(&treasury, &blocks, &stop, pace))
+    };
+    let end = async {
+        match args.seconds {
+            Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::pin!(end);
+    let mut tick = tokio::time::interval(Duration::from_millis(200));
+    loop {
+        tokio::select! {
+            finding = findings.recv() => match finding {
+                Ok(finding) => screen.finding(&finding),
+                // Only the screen is behind; every finding is in the store.
+                Err(tokio::sync::broadcast::error::RecvError::Lagged(n)) => screen.line(&format!("… {n} more")),
+                Err(tokio::sync::broadcast::error::RecvError::Closed) => break,
+            },
+            _ = tick.tick() => screen.status(&daemon.shared),
+            _ = tokio::signal::ctrl_c() => break,
+            () = &mut end => break,
+        }
+    }
+    let shared = Arc::clone(&daemon.shared);
+    daemon.stop.cancel();
+    let _ = feed.await;
+    daemon.drain().await?;
+    let _ = tokio::time::timeout(Duration::from_secs(2), server).await;
+    screen.end(&shared);
+    Ok(())
+}
+
+/// Sends the simulated events at the pace asked for, until asked to stop or the year is over.
+fn feed(
+    treasury: &Treasury,
+    blocks: &tokio::sync::mpsc::Sender<crate::stream::Block>,
+    stop: &tokio_util::sync::CancellationToken,
+    pace: f64,
+) {
+    let source: Arc<str> = Arc::from("simulation");
+    let mut pending = Vec::new();
+    let mut sent = 0;
+    let mut frame_end = None;
+    #[allow(clippy::cast_possible_truncation)]
+    let step = jiff::SignedDuration::from_millis((86_400_000.0 * pace / f64::from(FRAMES)) as i64);
+    for simulated in treasury.events() {
+        let end = *frame_end.get_or_insert(simulated.at + step);
+        if simulated.at >= end {
+            let payload = Payload::JsonLines(std::mem::take(&mut pending).into());
+            let block = file_block(&source, std::path::Path::new("simulation"), sent, payload, None);
+            if stop.is_cancelled() || blocks.blocking_send(block).is_err() {
+                return;
+            }
+            frame_end = Some(end + step);
+            std::thread::sleep(Duration::from_secs(1) / FRAMES);
+        }
+        if serde_json::to_writer(&mut pending, &simulated.event).is_ok() {
+            pending.push(b'\n');
+            sent += 1;
+        }
+    }
+}
+
+/// Findings scroll, a status line stays below them. Without a terminal there are only lines.
+struct Screen {
+    bar: ProgressBar,
+    colours: bool,
+}
+
+impl Screen {
+    fn new(address: SocketAddr) -> Self {
+        let terminal = std::io::stdout().is_terminal();
+        let bar = if terminal { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+        bar.set_draw_target(if terminal {
+            indicatif::ProgressDrawTarget::stdout()
+        } else {
+            indicatif::ProgressDrawTarget::hidden()
+        });
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
+            bar.set_style(style);
+        }
+        let screen = Self { bar, colours: terminal };
+        screen
+            .line("fiscwatch demo: a simulated treasury, 300 budget units, one year (财政国库动态监控演示)");
+        screen.line(&format!("  metrics  http://{address}/metrics"));
+        screen.line(&format!("  status   http://{address}/api/v1/status"));
+        screen.line(&format!("  findings http://{address}/api/v1/findings"));
+        screen.line("  Ctrl-C ends it\n");
+        screen
+    }
+
+    fn line(&self, text: &str) {
+        if self.bar.is_hidden() { println!("{text}") } else { self.bar.println(text) }
+    }
+
+    fn finding(&self, finding: &Finding) {
+        let (mark, colour) = match finding.severity.as_str() {
+            "critical" => ("红", 31),
+            "high" => ("橙", 33),
+            "medium" => ("黄", 93),
+            _ => ("蓝", 34),
+        };
+        let day = finding.at.get(..16).unwrap_or(&finding.at).replace('T', " ");
+        let mark =
+            if self.colours { format!("\x1b[{colour}m● {mark}\x1b[0m") } else { format!("● {mark}") };
+        self.line(&format!("{day}  {mark}  {:<22} {}", finding.rule_id, finding.summary));
+    }
+
+    fn status(&self, shared: &Shared) {
+        let totals = *shared.totals.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = shared.rule_counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let findings: u64 = counts.values().map(|c| c.findings).sum();
+        let at = shared.last_event_at.load(std::sync::atomic::Ordering::Relaxed);
+        let day = shared.calendar.local(at).date();
+        let lines = shared.ledger.read().unwrap_or_else(PoisonError::into_inner).len();
+        let commits = shared.commits.load(std::sync::atomic::Ordering::Relaxed);
+        self.bar.set_message(format!(
+            "{day} · {} events · {lines} budget lines · {findings} findings · {commits} durable commits",
+            totals.accepted
+        ));
+        self.bar.tick();
+    }
+
+    fn end(&self, shared: &Shared) {
+        self.status(shared);
+        let message = self.bar.message();
+        self.bar.finish_and_clear();
+        println!("{message}");
+    }
+}

@@ -1,0 +1,159 @@
+//! `fiscwatch generate`
+
+use std::{
+    fs::File,
+    io::{BufWriter, IsTerminal, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use anyhow::Context;
+use clap::Args;
+use datafusion::parquet::{
+    arrow::ArrowWriter,
+    basic::{Compression, ZstdLevel},
+    file::properties::WriterProperties,
+};
+use indicatif::{ProgressBar, ProgressStyle};
+use jiff::civil::Date;
+
+use crate::{
+    decode::Decoder,
+    event::time::Calendar,
+    simulate::{EventType, Plan, Treasury},
+    source::file::file_block,
+    stream::Payload,
+};
+
+#[derive(Debug, Args)]
+pub struct GenerateArgs {
+    /// How many payments; the other events come on top
+    #[arg(long, default_value_t = 100_000)]
+    payments: u64,
+    /// How many budget units
+    #[arg(long, default_value_t = 300)]
+    units: u32,
+    /// The same seed makes the same events, byte by byte
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The folder to write to
+    #[arg(long)]
+    out: PathBuf,
+    /// The first day
+    #[arg(long, default_value = "2025-01-01")]
+    start: Date,
+    /// How many days
+    #[arg(long, default_value_t = 365)]
+    days: u32,
+    /// Plant anomalies, and write their labels
+    #[arg(long)]
+    anomalies: bool,
+}
+
+/// Events of one Parquet row group.
+const ROW_GROUP: usize = 65_536;
+
+pub fn generate(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
+    anyhow::ensure!(args.units > 0, "--units must be at least 1");
+    anyhow::ensure!(args.days > 0, "--days must be at least 1");
+    let calendar = Arc::new(Calendar::new("Asia/Shanghai", 1, 1)?);
+    let plan = Plan {
+        payments: args.payments,
+        units: args.units,
+        seed: args.seed,
+        start: args.start,
+        days: args.days,
+        anomalies: args.anomalies,
+        zone: calendar.zone().clone(),
+    };
+    let treasury = Treasury::new(&plan);
+    let lists = args.out.join("lists");
+    std::fs::create_dir_all(&lists).with_context(|| format!("cannot make the folder {}", lists.display()))?;
+    for (name, text) in treasury.lists() {
+        write(&lists.join(name), text.as_bytes())?;
+    }
+    let mut files = Files::create(&args.out, calendar, args.anomalies)?;
+    let progress =
+        if std::io::stderr().is_terminal() { ProgressBar::new(args.payments) } else { ProgressBar::hidden() };
+    progress.set_style(ProgressStyle::with_template("{bar:30} {pos}/{len} payments {eta}")?);
+    for simulated in treasury.events() {
+        serde_json::to_writer(&mut files.pending, &simulated.event)?;
+        files.pending.push(b'\n');
+        files.events += 1;
+        files.payments += u64::from(simulated.event.event_type == EventType::Payment);
+        if let (Some(label), Some(out)) = (&simulated.label, &mut files.labels) {
+            serde_json::to_writer(&mut *out, label)?;
+            out.write_all(b"\n")?;
+        }
+        if files.events.is_multiple_of(ROW_GROUP as u64) {
+            files.flush()?;
+            progress.set_position(files.payments);
+        }
+    }
+    progress.finish_and_clear();
+    let (events, payments) = (files.events, files.payments);
+    files.finish()?;
+    println!("{events} events, {payments} payments among them, in {}", args.out.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    std::fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// The same events as JSON Lines and as Parquet, and the labels.
+struct Files {
+    decoder: Decoder,
+    pending: Vec<u8>,
+    events: u64,
+    payments: u64,
+    lines: BufWriter<File>,
+    table: ArrowWriter<File>,
+    labels: Option<BufWriter<File>>,
+}
+
+impl Files {
+    fn create(out: &Path, calendar: Arc<Calendar>, labels: bool) -> anyhow::Result<Self> {
+        let create = |name: &str| {
+            let path = out.join(name);
+            File::create(&path).with_context(|| format!("cannot write {}", path.display()))
+        };
+        let decoder = Decoder::new(calendar);
+        let compression = Compression::ZSTD(ZstdLevel::try_new(3)?);
+        let properties = WriterProperties::builder().set_compression(compression).build();
+        let schema = Arc::clone(decoder.schema());
+        Ok(Self {
+            table: ArrowWriter::try_new(create("events.parquet")?, schema, Some(properties))?,
+            lines: BufWriter::new(create("events.jsonl")?),
+            labels: labels.then(|| create("labels.jsonl").map(BufWriter::new)).transpose()?,
+            decoder,
+            pending: Vec::new(),
+            events: 0,
+            payments: 0,
+        })
+    }
+
+    fn flush(&mut self) -> anyhow::Result<()> {
+        self.lines.write_all(&self.pending)?;
+        let payload = Payload::JsonLines(std::mem::take(&mut self.pending).into());
+        let block = file_block(&Arc::from("generate"), Path::new("events.jsonl"), 0, payload, None);
+        let decoded = self.decoder.decode(&[block], None);
+        if let Some(reject) = decoded.rejects.first() {
+            anyhow::bail!(
+                "the simulator made a record that breaks the schema ({}); please report this",
+                reject.detail
+            );
+        }
+        self.table.write(&decoded.events)?;
+        Ok(())
+    }
+
+    fn finish(mut self) -> anyhow::Result<()> {
+        self.flush()?;
+        self.lines.flush()?;
+        self.table.close()?;
+        self.labels.map_or(Ok(()), |mut out| out.flush())?;
+        Ok(())
+    }
+}

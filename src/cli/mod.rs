@@ -1,0 +1,133 @@
+//! One file a subcommand. Exit codes (SPEC §6): 0 done, 1 the check or the run failed, 2 wrong usage.
+
+mod backtest;
+mod budget;
+mod check;
+mod demo;
+mod findings;
+mod generate;
+mod rejects;
+mod run;
+mod state;
+mod test;
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{
+    config::{Config, DEFAULT_PATH},
+    diagnostic::Diagnostic,
+};
+
+/// Treasury execution monitoring (财政国库动态监控): an exact budget ledger, rules on every payment, findings once.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The whole system with nothing installed: a simulated treasury, the shipped rules, findings on screen
+    Demo(demo::DemoArgs),
+    /// Run the daemon
+    Run(run::RunArgs),
+    /// Check configuration, lists and rules; all errors, exit code 1 if there is one
+    Check(check::CheckArgs),
+    /// Run rule unit tests
+    Test(test::TestArgs),
+    /// Run rules over recorded events, without any state
+    Backtest(backtest::BacktestArgs),
+    /// Write a simulated treasury's events
+    Generate(generate::GenerateArgs),
+    /// Balances of budget lines
+    #[command(subcommand)]
+    Budget(budget::BudgetCommand),
+    /// What the rules found
+    #[command(subcommand)]
+    Findings(findings::FindingsCommand),
+    /// Records in quarantine
+    #[command(subcommand)]
+    Rejects(rejects::RejectsCommand),
+    /// The state directory
+    #[command(subcommand)]
+    State(state::StateCommand),
+}
+
+/// Where the configuration is.
+#[derive(Debug, Clone, Args)]
+pub struct ConfigArg {
+    /// The configuration file
+    #[arg(long, env = "FISCWATCH_CONFIG", default_value = DEFAULT_PATH)]
+    config: PathBuf,
+}
+
+impl ConfigArg {
+    /// The configuration, which must be there.
+    fn load(&self) -> anyhow::Result<Config> {
+        Config::load(&self.config).map_err(problems)
+    }
+
+    /// The configuration, or the defaults if none is at the default place.
+    fn load_or_default(&self) -> anyhow::Result<Config> {
+        if self.config == Path::new(DEFAULT_PATH) && !self.config.exists() {
+            return Config::defaults().map_err(problems);
+        }
+        self.load()
+    }
+}
+
+/// Several problems as one error.
+fn problems(problems: Vec<Diagnostic>) -> anyhow::Error {
+    let text: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    anyhow::anyhow!("{}", text.join("\n"))
+}
+
+/// Runs the command line.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Demo(args) => demo::demo(&args),
+        Command::Run(args) => run::run(&args),
+        Command::Check(args) => check::check(&args),
+        Command::Test(args) => test::test(&args),
+        Command::Backtest(args) => backtest::backtest(&args),
+        Command::Generate(args) => generate::generate(&args),
+        Command::Budget(command) => budget::budget(&command),
+        Command::Findings(command) => findings::findings(&command),
+        Command::Rejects(command) => rejects::rejects(&command),
+        Command::State(command) => state::state(&command),
+    };
+    match result {
+        Ok(code) => code,
+        // A reader that has seen enough (`| head`) is no failure.
+        Err(e) if is_broken_pipe(&e) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("fiscwatch: {e:#}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
+    io.is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// A runtime for commands that run the loop.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}
+
+/// A table for people.
+fn table(header: &[&str]) -> comfy_table::Table {
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY).set_header(header.iter().copied());
+    table
+}

@@ -1,0 +1,47 @@
+//! `fiscwatch state info`
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use super::{ConfigArg, table};
+use crate::store::Reader;
+
+#[derive(Debug, Subcommand)]
+pub enum StateCommand {
+    /// What the state directory holds
+    Info {
+        #[command(flatten)]
+        config: ConfigArg,
+        /// JSON instead of a table
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+pub fn state(command: &StateCommand) -> anyhow::Result<ExitCode> {
+    let StateCommand::Info { config, json } = command;
+    let config = config.load_or_default()?;
+    let info = Reader::open(&config.state_dir)?.info()?;
+    if *json {
+        println!("{}", serde_json::to_string(&info)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let time = |micros: Option<i64>| micros.map_or_else(|| String::from("–"), |t| config.calendar.format(t));
+    let mut table = table(&["", ""]);
+    table.add_row(["directory".to_owned(), info.dir.display().to_string()]);
+    table.add_row(["schema version".to_owned(), info.schema_version.to_string()]);
+    table.add_row(["bytes".to_owned(), info.bytes.to_string()]);
+    table.add_row(["events".to_owned(), format!("{} in {} blocks", info.events, info.journal_blocks)]);
+    table.add_row(["after the last checkpoint".to_owned(), info.events_after_checkpoint.to_string()]);
+    table.add_row(["first event".to_owned(), time(info.first_at)]);
+    table.add_row(["last event".to_owned(), time(info.last_at)]);
+    table.add_row(["findings".to_owned(), info.findings.to_string()]);
+    table.add_row(["in quarantine".to_owned(), info.quarantined.to_string()]);
+    table.add_row(["duplicates".to_owned(), info.duplicates.to_string()]);
+    for (source, partition, offset) in &info.positions {
+        table.add_row([format!("position of {source}"), format!("{partition} at {offset}")]);
+    }
+    println!("{table}");
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,320 @@
+//! The configuration: read, overridden by the environment, and resolved into what the rooms need.
+
+mod environment;
+mod raw;
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use crate::{
+    diagnostic::{Diagnostic, nearest},
+    event::time::Calendar,
+    lists::{List, Lists},
+    rule::{Language, Mode, Param, load::Override},
+    source::{Format, directory::DirectorySource, file::FileSource, kafka::KafkaSource},
+};
+
+use raw::{DirectorySpec, FileSpec, ListSpec, SourceSpec};
+pub use raw::{Log, LogFormat, Raw};
+
+/// A configuration that is valid.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file, or what stands for it in messages.
+    pub file: String,
+    /// Time zone and fiscal year.
+    pub calendar: Arc<Calendar>,
+    /// The language of notification lines.
+    pub language: Language,
+    /// Where events come from, by name.
+    pub sources: Vec<(String, Source)>,
+    /// The state directory.
+    pub state_dir: PathBuf,
+    /// Events between two checkpoints.
+    pub checkpoint_events: u64,
+    /// Rule files and folders.
+    pub rule_paths: Vec<PathBuf>,
+    /// Changes to rules.
+    pub overrides: BTreeMap<String, Override>,
+    lists: BTreeMap<String, ListSpec>,
+    /// The most records of a batch.
+    pub batch_rows: usize,
+    /// How long a batch waits for more.
+    pub batch_wait: Duration,
+    /// How far ahead of the clock an event may be.
+    pub max_future: Duration,
+    /// The HTTP server's address.
+    pub listen: SocketAddr,
+    /// Whether events come in over HTTP.
+    pub accept_events: bool,
+    /// The longest HTTP body.
+    pub body_bytes_max: usize,
+    /// Units with a gauge of their own.
+    pub top_units: usize,
+    /// What is logged.
+    pub log: Log,
+}
+
+/// A source, ready to run.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// A file.
+    File(FileSource),
+    /// A drop directory.
+    Directory(DirectorySource),
+    /// Standard input.
+    Stdin(Format),
+    /// Kafka topics.
+    Kafka(KafkaSource),
+}
+
+/// Where the configuration is looked for when no path is given.
+pub const DEFAULT_PATH: &str = "config/fiscwatch.yaml";
+
+impl Config {
+    /// Reads a file; relative paths in it are taken from its folder. Variables `FISCWATCH_…` override it.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn load(path: &Path) -> Result<Self, Vec<Diagnostic>> {
+        let file = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|e| {
+            let hint =
+                format!("name the configuration with --config, or start from {DEFAULT_PATH} of the project");
+            vec![Diagnostic::of_file(&file, format!("cannot read the configuration: {e}"), Some(hint))]
+        })?;
+        let base = path.parent().unwrap_or_else(|| Path::new(""));
+        Self::parse(&file, &text, base, std::env::vars())
+    }
+
+    /// The defaults, with the overrides of the environment; paths are taken from the working directory.
+    ///
+    /// # Errors
+    /// What is wrong with the environment.
+    pub fn defaults() -> Result<Self, Vec<Diagnostic>> {
+        Self::parse("the built-in configuration", "{}", Path::new(""), std::env::vars())
+    }
+
+    /// Parses a configuration.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn parse(
+        file: &str,
+        text: &str,
+        base: &Path,
+        variables: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, Vec<Diagnostic>> {
+        let text = if text.trim().is_empty() { "{}" } else { text };
+        let raw: Raw = serde_saphyr::from_str(text).map_err(|e| vec![syntax(file, &e)])?;
+        let raw = environment::apply(raw, variables).map_err(|d| vec![d])?;
+        Resolver { file, base, problems: Vec::new() }.resolve(raw)
+    }
+
+    /// Reads the reference lists.
+    ///
+    /// # Errors
+    /// One problem for each list that cannot be read.
+    pub fn read_lists(&self) -> Result<Lists, Vec<Diagnostic>> {
+        let mut lists = Lists::default();
+        let mut problems = Vec::new();
+        for (name, spec) in &self.lists {
+            match List::read(&spec.path, spec.key.as_deref(), &spec.columns) {
+                Ok(list) => lists.insert(name, list),
+                Err(e) => {
+                    let hint =
+                        Some(String::from("check the file, or take the list out of the configuration"));
+                    problems.push(Diagnostic::of_file(&self.file, format!("lists.{name}: {e}"), hint));
+                }
+            }
+        }
+        if problems.is_empty() { Ok(lists) } else { Err(problems) }
+    }
+
+    /// The files whose change calls for a reload.
+    pub fn list_paths(&self) -> impl Iterator<Item = &Path> {
+        self.lists.values().map(|spec| spec.path.as_path())
+    }
+}
+
+/// serde's message with its place, and the nearest of the names that it says are expected.
+fn syntax(file: &str, error: &serde_saphyr::Error) -> Diagnostic {
+    let place = error.location();
+    let text = error.to_string();
+    let first = text.lines().next().unwrap_or(&text);
+    // The place is told once, in front.
+    let message = match first.strip_prefix("error: line ").and_then(|rest| rest.split_once(": ")) {
+        Some((_, message)) => message.to_owned(),
+        None => first.trim_start_matches("error: ").to_owned(),
+    };
+    let wrong = message.split('`').nth(1).unwrap_or_default();
+    let known = message.split_once("expected ").map_or("", |(_, known)| known.trim_start_matches("one of "));
+    let known = known.split([',', ' ']).map(|word| word.trim_matches('`')).filter(|word| !word.is_empty());
+    let hint =
+        nearest(wrong, known).filter(|_| !wrong.is_empty()).map(|near| format!("did you mean {near:?}?"));
+    let (line, column) = place.map_or((0, 0), |l| {
+        (usize::try_from(l.line()).unwrap_or(0), usize::try_from(l.column()).unwrap_or(0))
+    });
+    Diagnostic { file: file.to_owned(), line, column, message, hint }
+}
+
+/// A duration such as `10m`, `24h` or `1d` (a day is 24 hours).
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is not a duration: write 500ms, 10s, 5m, 24h or 1d");
+    let span: jiff::Span = text.parse().map_err(|_| wrong())?;
+    let signed = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
+    Duration::try_from(signed).map_err(|_| wrong())
+}
+
+struct Resolver<'f> {
+    file: &'f str,
+    base: &'f Path,
+    problems: Vec<Diagnostic>,
+}
+
+impl Resolver<'_> {
+    fn resolve(mut self, raw: Raw) -> Result<Config, Vec<Diagnostic>> {
+        let calendar = self.calendar(&raw);
+        let sources = self.sources(raw.sources);
+        let overrides =
+            raw.rules.overrides.into_iter().map(|(id, o)| (id.clone(), self.rule_override(&id, o)));
+        let overrides = overrides.collect();
+        let listen = raw.http.listen.parse().map_err(|_| {
+            format!("http.listen {:?} is not an address and port such as 127.0.0.1:9464", raw.http.listen)
+        });
+        let config = Config {
+            file: self.file.to_owned(),
+            calendar: Arc::new(calendar),
+            language: raw.language,
+            sources,
+            state_dir: self.path(raw.state.dir),
+            checkpoint_events: raw.state.checkpoint_events.max(1),
+            rule_paths: raw.rules.paths.into_iter().map(|p| self.path(p)).collect(),
+            overrides,
+            lists: raw
+                .lists
+                .into_iter()
+                .map(|(n, l)| (n, ListSpec { path: self.path(l.path), ..l }))
+                .collect(),
+            batch_rows: raw.engine.batch_rows.clamp(1, 1 << 20),
+            batch_wait: self.value("engine.batch_wait", duration(&raw.engine.batch_wait)),
+            max_future: self.value("engine.max_future", duration(&raw.engine.max_future)),
+            listen: listen.unwrap_or_else(|message| {
+                self.problem(message);
+                SocketAddr::from(([127, 0, 0, 1], 9464))
+            }),
+            accept_events: raw.http.accept_events,
+            body_bytes_max: raw.http.body_bytes_max,
+            top_units: raw.http.top_units.min(1000),
+            log: raw.log,
+        };
+        self.value("engine.lateness", duration(&raw.engine.lateness));
+        if self.problems.is_empty() { Ok(config) } else { Err(self.problems) }
+    }
+
+    fn problem(&mut self, message: String) {
+        self.problems.push(Diagnostic::of_file(self.file, message, None));
+    }
+
+    fn value<T: Default>(&mut self, key: &str, result: Result<T, String>) -> T {
+        result.unwrap_or_else(|message| {
+            self.problem(format!("{key}: {message}"));
+            T::default()
+        })
+    }
+
+    fn path(&self, path: PathBuf) -> PathBuf {
+        if path.is_absolute() { path } else { self.base.join(path) }
+    }
+
+    fn calendar(&mut self, raw: &Raw) -> Calendar {
+        let start =
+            raw.fiscal_year_start.split_once('-').and_then(|(m, d)| Some((m.parse().ok()?, d.parse().ok()?)));
+        let (month, day) = start.unwrap_or((0, 0));
+        match Calendar::new(&raw.time_zone, month, day) {
+            Ok(calendar) => calendar,
+            Err(e) => {
+                let key = if month == 0 { "fiscal_year_start" } else { "time_zone and fiscal_year_start" };
+                self.problem(format!("{key}: {e}"));
+                Calendar::new("UTC", 1, 1).expect("UTC is known everywhere")
+            }
+        }
+    }
+
+    fn sources(&mut self, specs: Vec<SourceSpec>) -> Vec<(String, Source)> {
+        let mut sources: Vec<(String, Source)> = Vec::new();
+        for spec in specs {
+            let name = spec.name.clone();
+            if sources.iter().any(|(other, _)| *other == name) || name == "http" {
+                self.problem(format!(
+                    "sources: the name {name:?} is taken; every source needs a name of its own"
+                ));
+            }
+            let mut kinds = Vec::new();
+            kinds.extend(spec.file.map(|f| Source::File(self.file_source(f))));
+            kinds.extend(spec.directory.map(|d| Source::Directory(self.directory(&name, d))));
+            kinds.extend(spec.stdin.map(|s| {
+                let path = Path::new("stdin.jsonl");
+                Source::Stdin(Format::of(path, s.format))
+            }));
+            kinds.extend(spec.kafka.map(Source::Kafka));
+            if kinds.len() == 1 {
+                sources.extend(kinds.pop().map(|kind| (name, kind)));
+            } else {
+                self.problem(format!(
+                    "source {name:?} has {} kinds; give it exactly one of file, directory, stdin, kafka",
+                    kinds.len()
+                ));
+            }
+        }
+        sources
+    }
+
+    fn file_source(&self, spec: FileSpec) -> FileSource {
+        let path = self.path(spec.path);
+        FileSource { format: Format::of(&path, spec.format), follow: spec.follow, path }
+    }
+
+    fn directory(&mut self, name: &str, spec: DirectorySpec) -> DirectorySource {
+        let pattern = globset::Glob::new(&spec.pattern).map_err(|e| e.to_string());
+        let key = format!("source {name:?}: pattern");
+        let pattern = self
+            .value(&key, pattern.map(Some))
+            .unwrap_or_else(|| globset::Glob::new("*").expect("a star is a pattern"));
+        DirectorySource {
+            path: self.path(spec.path),
+            pattern: pattern.compile_matcher(),
+            encoding: spec.format,
+            afterwards: spec.afterwards,
+            settle: self.value(&format!("source {name:?}: settle"), duration(&spec.settle)),
+            watch: true,
+        }
+    }
+
+    fn rule_override(&mut self, id: &str, raw: raw::RuleOverride) -> Override {
+        let mode = raw.mode.and_then(|word| {
+            let mode = Mode::WORDS.iter().find(|(known, _)| *known == word).map(|(_, mode)| *mode);
+            if mode.is_none() {
+                self.problem(format!(
+                    "rules.overrides.{id}.mode cannot be {word:?}: use live, shadow or disabled"
+                ));
+            }
+            mode
+        });
+        let mut params = BTreeMap::new();
+        for (name, value) in raw.params {
+            match Param::from_json(&value) {
+                Some(param) => {
+                    params.insert(name, param);
+                }
+                None => self.problem(format!("rules.overrides.{id}.params.{name} must be a value or a list")),
+            }
+        }
+        Override { mode, params }
+    }
+}

@@ -1,0 +1,249 @@
+//! The configuration as it is written: every key, with its default.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    lists::ColumnKind,
+    rule::Language,
+    source::{Encoding, directory::Afterwards, kafka::KafkaSource},
+};
+
+/// `config/fiscwatch.yaml`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Raw {
+    /// The IANA name of the zone that days, hours and years are counted in.
+    pub time_zone: String,
+    /// The first day of the fiscal year, `MM-DD`.
+    pub fiscal_year_start: String,
+    /// The language of notification lines: `zh` or `en`.
+    pub language: Language,
+    /// Where events come from.
+    pub sources: Vec<SourceSpec>,
+    /// Where the state is kept.
+    pub state: State,
+    /// Which rules run.
+    pub rules: Rules,
+    /// Reference lists by name.
+    pub lists: BTreeMap<String, ListSpec>,
+    /// How the stream is processed.
+    pub engine: EngineSpec,
+    /// The HTTP server.
+    pub http: Http,
+    /// What is logged.
+    pub log: Log,
+}
+
+impl Default for Raw {
+    fn default() -> Self {
+        Self {
+            time_zone: String::from("Asia/Shanghai"),
+            fiscal_year_start: String::from("01-01"),
+            language: Language::default(),
+            sources: Vec::new(),
+            state: State::default(),
+            rules: Rules::default(),
+            lists: BTreeMap::new(),
+            engine: EngineSpec::default(),
+            http: Http::default(),
+            log: Log::default(),
+        }
+    }
+}
+
+/// One source.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceSpec {
+    /// Its name, for positions, messages and metrics. Do not change it: positions belong to it.
+    pub name: String,
+    /// A file.
+    pub file: Option<FileSpec>,
+    /// A drop directory.
+    pub directory: Option<DirectorySpec>,
+    /// Standard input.
+    pub stdin: Option<StdinSpec>,
+    /// Kafka topics.
+    pub kafka: Option<KafkaSource>,
+}
+
+/// A file, read once or followed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileSpec {
+    /// The path.
+    pub path: PathBuf,
+    /// Whether to wait for more at its end, and to go on with the new file when it is rotated.
+    #[serde(default)]
+    pub follow: bool,
+    /// `jsonl`, `csv` or `parquet`, if the name does not tell.
+    pub format: Option<Encoding>,
+}
+
+/// A directory whose files are read once.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DirectorySpec {
+    /// The path.
+    pub path: PathBuf,
+    /// The names to read, such as `*.jsonl.gz`.
+    #[serde(default = "everything")]
+    pub pattern: String,
+    /// `jsonl`, `csv` or `parquet`, if the names do not tell.
+    pub format: Option<Encoding>,
+    /// `keep`, `move` (into `done`) or `delete` a file after everything in it is committed.
+    #[serde(default)]
+    pub afterwards: Afterwards,
+    /// A file is read when it was not changed for so long.
+    #[serde(default = "settle")]
+    pub settle: String,
+}
+
+fn everything() -> String {
+    String::from("*")
+}
+
+fn settle() -> String {
+    String::from("2s")
+}
+
+/// Standard input.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StdinSpec {
+    /// `jsonl` (default) or `csv`.
+    pub format: Option<Encoding>,
+}
+
+/// The state directory.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct State {
+    /// The directory.
+    pub dir: PathBuf,
+    /// Events between two checkpoints of the balances: more make commits cheaper and starts slower.
+    pub checkpoint_events: u64,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self { dir: PathBuf::from("state"), checkpoint_events: 500_000 }
+    }
+}
+
+/// Which rules run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rules {
+    /// Files and folders.
+    pub paths: Vec<PathBuf>,
+    /// Changes to rules, by their ids.
+    pub overrides: BTreeMap<String, RuleOverride>,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { paths: vec![PathBuf::from("rules")], overrides: BTreeMap::new() }
+    }
+}
+
+/// What is changed about a rule without editing it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RuleOverride {
+    /// `live`, `shadow` or `disabled`.
+    pub mode: Option<String>,
+    /// Other constants.
+    pub params: BTreeMap<String, serde_json::Value>,
+}
+
+/// A reference list.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListSpec {
+    /// A CSV or JSON Lines file.
+    pub path: PathBuf,
+    /// The column that is looked up; the first one by default.
+    pub key: Option<String>,
+    /// Columns that are no text: `money` or `decimal`.
+    #[serde(default)]
+    pub columns: BTreeMap<String, ColumnKind>,
+}
+
+/// How the stream is processed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EngineSpec {
+    /// The most records of a batch.
+    pub batch_rows: usize,
+    /// How long a batch waits for more records.
+    pub batch_wait: String,
+    /// How late events may be (used by windows).
+    pub lateness: String,
+    /// How far ahead of the clock an event may be.
+    pub max_future: String,
+}
+
+impl Default for EngineSpec {
+    fn default() -> Self {
+        Self {
+            batch_rows: 16_384,
+            batch_wait: String::from("2ms"),
+            lateness: String::from("10m"),
+            max_future: String::from("1d"),
+        }
+    }
+}
+
+/// The HTTP server.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Http {
+    /// Address and port.
+    pub listen: String,
+    /// Whether `POST /api/v1/events` takes events.
+    pub accept_events: bool,
+    /// The longest body, in bytes.
+    pub body_bytes_max: usize,
+    /// Units with a gauge of their own, those with the most money spent.
+    pub top_units: usize,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            listen: String::from("127.0.0.1:9464"),
+            accept_events: true,
+            body_bytes_max: 64 << 20,
+            top_units: 20,
+        }
+    }
+}
+
+/// What is logged.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// `text` or `json`.
+    pub format: LogFormat,
+    /// `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `fiscwatch=debug`.
+    pub level: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, level: String::from("info") }
+    }
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}

@@ -1,0 +1,57 @@
+//! The shipped configuration, rules and lists inside the binary, for the demo.
+
+use std::path::Path;
+
+macro_rules! files {
+    ($($path:literal),* $(,)?) => {
+        /// Every shipped file by its path in the project.
+        pub static FILES: &[(&str, &str)] = &[$(($path, include_str!(concat!("../", $path)))),*];
+    };
+}
+
+files! {
+    "config/fiscwatch.yaml",
+    "config/lists/allowed_classes.csv",
+    "config/lists/blacklist.csv",
+    "config/lists/card_catalogue.csv",
+    "config/lists/holidays.csv",
+    "config/lists/sensitive_words.csv",
+    "config/lists/unit_accounts.csv",
+    "rules/budget.yaml",
+    "rules/cash.yaml",
+    "rules/class.yaml",
+    "rules/conduct.yaml",
+    "rules/payee.yaml",
+}
+
+/// Writes them below a folder.
+///
+/// # Errors
+/// If the folder cannot be written.
+pub fn write(folder: &Path) -> std::io::Result<()> {
+    for (path, text) in FILES {
+        let path = folder.join(path);
+        path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+        std::fs::write(path, text)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_is_shipped_is_forgotten() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        for (folder, extension) in [("rules", "yaml"), ("config/lists", "csv"), ("config", "yaml")] {
+            for entry in std::fs::read_dir(root.join(folder)).unwrap() {
+                let name = entry.unwrap().file_name().into_string().unwrap();
+                if name.ends_with(extension) {
+                    let path = format!("{folder}/{name}");
+                    assert!(FILES.iter().any(|(known, _)| *known == path), "{path} is not in FILES");
+                }
+            }
+        }
+    }
+}

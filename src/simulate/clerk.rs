@@ -1,0 +1,206 @@
+//! Writes the events down: numbers them, dates them and fills in their fields.
+
+use jiff::tz::Offset;
+
+use super::calendar::{Day, MINUTE, timestamp};
+use super::dice::{choose, mix, scale};
+use super::treasury::Treasury;
+use super::units::Money;
+use super::voucher::{Charge, Flaw, Voucher, regular_id};
+use super::{Action, Anomaly, Cents, Event, EventType, Label, Simulated, Stamp};
+
+const REFUND_REASONS: [&str; 4] = ["账号有误退回", "多付款项退回", "合同终止退款", "差旅借支余款退回"];
+const CORRECTION_REASONS: [&str; 3] = ["指标使用错误更正", "经济分类更正", "项目列支更正"];
+
+/// The clerk of the day.
+pub(super) struct Clerk<'a> {
+    treasury: &'a Treasury,
+    /// Events written so far, by type.
+    written: [u64; 6],
+    year: i16,
+    month: i8,
+    offset: Offset,
+    close: i64,
+}
+
+impl<'a> Clerk<'a> {
+    pub(super) fn new(treasury: &'a Treasury) -> Self {
+        Self { treasury, written: [0; 6], year: 0, month: 0, offset: Offset::UTC, close: 0 }
+    }
+
+    pub(super) fn begin(&mut self, day: &Day) {
+        (self.year, self.month) = (day.date.year(), day.date.month());
+        (self.offset, self.close) = (day.offset, day.close_of_business());
+    }
+
+    pub(super) fn year_and_month(&self) -> (i16, i8) {
+        (self.year, self.month)
+    }
+
+    /// The latest number given to an event of the type.
+    pub(super) fn last(&self, event_type: EventType) -> u64 {
+        self.written[event_type as usize]
+    }
+
+    pub(super) fn application(&mut self, voucher: &Voucher, at: i64) -> Simulated {
+        let mut event = self.next(EventType::Application, at);
+        self.treasury.describe(voucher, &mut event);
+        unlabelled(event)
+    }
+
+    pub(super) fn payment(&mut self, voucher: &Voucher, at: i64) -> Simulated {
+        let mut event = self.next(EventType::Payment, at);
+        self.treasury.describe(voucher, &mut event);
+        self.treasury.confirm_payee(voucher, &mut event);
+        event.application_id = voucher.application.map(|number| self.id(EventType::Application, number));
+        let label = voucher.completes.map(|anomaly| label(anomaly, &event));
+        Simulated { at: event.occurred_at.at, event, label }
+    }
+
+    pub(super) fn withdrawal(&mut self, line: u32, application: u64, at: i64) -> Simulated {
+        let mut event = self.next(EventType::Withdrawal, at);
+        event.original_event_id = Some(self.id(EventType::Application, application));
+        event.budget_line_id = Some(self.line_id(line));
+        unlabelled(event)
+    }
+
+    pub(super) fn refund(&mut self, line: u32, payment: u64, amount: i64, at: i64) -> Simulated {
+        let mut event = self.next(EventType::Refund, at);
+        event.original_event_id = Some(self.id(EventType::Payment, payment));
+        event.budget_line_id = Some(self.line_id(line));
+        event.amount = Some(Cents(amount));
+        event.reason = Some((*choose(&REFUND_REASONS, mix(payment, 8))).into());
+        unlabelled(event)
+    }
+
+    pub(super) fn correction(&mut self, lines: (u32, u32), payment: u64, amount: i64, at: i64) -> Simulated {
+        let mut event = self.next(EventType::Correction, at);
+        event.original_event_id = Some(self.id(EventType::Payment, payment));
+        event.budget_line_id = Some(self.line_id(lines.0));
+        event.to_budget_line_id = Some(self.line_id(lines.1));
+        event.amount = Some(Cents(amount));
+        event.reason = Some((*choose(&CORRECTION_REASONS, mix(payment, 9))).into());
+        unlabelled(event)
+    }
+
+    /// A budget action on a regular line.
+    pub(super) fn budget(&mut self, action: Action, line: u32, amount: i64, at: i64) -> Simulated {
+        let line_id = self.line_id(line);
+        self.action(action, line_id, amount, at)
+    }
+
+    pub(super) fn transfer(&mut self, lines: (u32, u32), amount: i64, at: i64) -> Simulated {
+        let mut transfer = self.budget(Action::Transfer, lines.0, amount, at);
+        transfer.event.to_budget_line_id = Some(self.line_id(lines.1));
+        transfer
+    }
+
+    pub(super) fn approve(&mut self, line: u32, amount: i64, at: i64) -> Simulated {
+        let sample = self.sample(line);
+        self.approve_for(&sample, amount, at)
+    }
+
+    /// Approves the line of a voucher.
+    pub(super) fn approve_for(&mut self, voucher: &Voucher, amount: i64, at: i64) -> Simulated {
+        let mut approval = self.action(Action::Approve, String::new(), amount, at);
+        self.treasury.describe_line(voucher, &mut approval.event);
+        approval
+    }
+
+    /// A budget action on the line of a voucher.
+    pub(super) fn budget_for(
+        &mut self,
+        action: Action,
+        voucher: &Voucher,
+        amount: i64,
+        at: i64,
+    ) -> Simulated {
+        let line = &self.treasury.lines[voucher.line as usize];
+        let line_id = voucher.line_id(self.treasury.unit_of(voucher.line), line.number);
+        self.action(action, line_id, amount, at)
+    }
+
+    fn action(&mut self, action: Action, line_id: String, amount: i64, at: i64) -> Simulated {
+        let mut event = self.next(EventType::Budget, at);
+        event.action = Some(action);
+        event.budget_line_id = Some(line_id);
+        event.amount = Some(Cents(amount));
+        unlabelled(event)
+    }
+
+    fn next(&mut self, event_type: EventType, at: i64) -> Event {
+        self.written[event_type as usize] += 1;
+        let number = self.last(event_type);
+        let mut event = Event::new(self.id(event_type, number), event_type, self.stamp(at));
+        // Entered within the hour, and before the office closes unless the event itself is later.
+        let delay = MINUTE + scale(mix(number, event_type as u64), 40 * MINUTE as u64) as i64;
+        event.recorded_at = Some(self.stamp((at + delay).min(self.close.max(at))));
+        event
+    }
+
+    fn id(&self, event_type: EventType, number: u64) -> String {
+        let prefix = match event_type {
+            EventType::Application => 'A',
+            EventType::Payment => 'P',
+            EventType::Withdrawal => 'W',
+            EventType::Refund => 'R',
+            EventType::Correction => 'C',
+            EventType::Budget => 'B',
+        };
+        // All that refers to an event happens in its fiscal year.
+        format!("{prefix}{}-{number:09}", self.year)
+    }
+
+    fn stamp(&self, at: i64) -> Stamp {
+        Stamp { at: timestamp(at), offset: self.offset }
+    }
+
+    fn line_id(&self, line: u32) -> String {
+        regular_id(self.year, self.treasury.unit_of(line), self.treasury.lines[line as usize].number)
+    }
+
+    /// A voucher that only stands for its line.
+    fn sample(&self, line: u32) -> Voucher {
+        let (class, money) =
+            (self.treasury.lines[line as usize].class, self.treasury.lines[line as usize].money);
+        Voucher::blank(line, class, money, (self.year, self.month))
+    }
+}
+
+impl Voucher {
+    /// A voucher with no amount and no payee yet.
+    pub(super) fn blank(line: u32, class: u8, money: Money, (year, month): (i16, i8)) -> Self {
+        Self {
+            line,
+            charge: Charge::Regular,
+            class,
+            money,
+            amount: 0,
+            payee: super::payees::Payee::Own,
+            settlement: "transfer",
+            year,
+            month,
+            salt: 0,
+            application: None,
+            flaw: Flaw::None,
+            completes: None,
+            planted: false,
+        }
+    }
+}
+
+fn unlabelled(event: Event) -> Simulated {
+    Simulated { at: event.occurred_at.at, event, label: None }
+}
+
+fn label(anomaly: &'static Anomaly, event: &Event) -> Label {
+    Label {
+        event_id: event.event_id.clone(),
+        rule_id: anomaly.rule.into(),
+        occurred_at: event.occurred_at,
+        unit_code: event.unit_code.clone().unwrap_or_default(),
+        budget_line_id: event.budget_line_id.clone().unwrap_or_default(),
+        payee_account: event.payee_account.clone().unwrap_or_default(),
+        note: anomaly.note.into(),
+    }
+}

@@ -1,0 +1,250 @@
+//! The records of the stream, with exactly the field names of the contract.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use jiff::Timestamp;
+use jiff::tz::Offset;
+use serde::{Serialize, Serializer};
+
+/// A text that is often a constant of the simulated world.
+pub type Text = Cow<'static, str>;
+
+/// One event of the stream together with its place in time and, if it was planted, its label.
+#[derive(Debug, Clone)]
+pub struct Simulated {
+    /// The time of the event.
+    pub at: Timestamp,
+    /// The record.
+    pub event: Event,
+    /// Which anomaly was planted with this event, if any.
+    pub label: Option<Label>,
+}
+
+/// What a planted anomaly should trigger; one label for each anomaly, on the event that completes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Label {
+    /// The event that completes the anomaly.
+    pub event_id: String,
+    /// The rule of the catalogue that should find it.
+    pub rule_id: Text,
+    /// The time of the event.
+    pub occurred_at: Stamp,
+    /// The unit that pays.
+    pub unit_code: String,
+    /// The budget line charged.
+    pub budget_line_id: String,
+    /// The account of the payee.
+    pub payee_account: String,
+    /// What was done.
+    pub note: Text,
+}
+
+/// The type of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventType {
+    /// 支付申请
+    Application,
+    /// 支付
+    Payment,
+    /// 申请退回
+    Withdrawal,
+    /// 退款
+    Refund,
+    /// 更正
+    Correction,
+    /// A budget action.
+    Budget,
+}
+
+/// What a `budget` event does to its line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// 批复
+    Approve,
+    /// 追加
+    Supplement,
+    /// 追减
+    Reduce,
+    /// 调剂
+    Transfer,
+    /// 冻结
+    Freeze,
+    /// 解冻
+    Unfreeze,
+    /// 结转
+    CarryOver,
+    /// 收回
+    Reclaim,
+    /// 用款计划下达
+    Plan,
+    /// 计划收回
+    PlanReduce,
+}
+
+macro_rules! record {
+    ($($(#[$note:meta])* $field:ident: $type:ty,)*) => {
+        /// One record of the stream; fields that do not apply are left out when it is written.
+        #[derive(Debug, Clone, Serialize)]
+        pub struct Event {
+            /// The idempotency key.
+            pub event_id: String,
+            /// The type, written as `type`.
+            #[serde(rename = "type")]
+            pub event_type: EventType,
+            /// The event time.
+            pub occurred_at: Stamp,
+            $(
+                $(#[$note])*
+                #[serde(skip_serializing_if = "Option::is_none")]
+                pub $field: Option<$type>,
+            )*
+        }
+
+        impl Event {
+            /// An event with nothing but its identity.
+            #[must_use]
+            pub fn new(event_id: String, event_type: EventType, occurred_at: Stamp) -> Self {
+                Self { event_id, event_type, occurred_at, $($field: None,)* }
+            }
+        }
+    };
+}
+
+record! {
+    /// When a person entered it.
+    recorded_at: Stamp,
+    /// Which budget action.
+    action: Action,
+    /// The application, payment or other event this one refers to.
+    original_event_id: String,
+    /// The line charged.
+    budget_line_id: String,
+    /// The line that receives a transfer or a correction.
+    to_budget_line_id: String,
+    /// The fiscal year of the line.
+    fiscal_year: String,
+    /// 财政区划
+    region_code: Text,
+    /// 预算单位
+    unit_code: String,
+    /// 预算单位名称
+    unit_name: String,
+    /// 支出功能分类
+    function_code: Text,
+    /// 部门预算支出经济分类
+    economic_code: Text,
+    /// 项目
+    project_code: String,
+    /// 资金性质
+    fund_type: Text,
+    /// `direct` or `authorized`.
+    payment_mode: Text,
+    /// `transfer`, `cash`, `card` or `cheque`.
+    settlement: Text,
+    /// The account the money leaves.
+    payer_account: String,
+    /// 收款人
+    payee_name: String,
+    /// 收款账号
+    payee_account: String,
+    /// `entity`, `person` or `self`.
+    payee_type: Text,
+    /// 实际收款人, from the bank.
+    actual_payee_name: String,
+    /// The account the bank really credited.
+    actual_payee_account: String,
+    /// The amount of money.
+    amount: Cents,
+    /// The currency.
+    currency: Text,
+    /// 用途
+    purpose: String,
+    /// 合同号
+    contract_no: String,
+    /// 发票号
+    invoice_no: String,
+    /// 政府采购编号
+    procurement_no: String,
+    /// 债券编码
+    bond_code: String,
+    /// 一卡通 beneficiary.
+    beneficiary_id: String,
+    /// The application this payment settles.
+    application_id: String,
+    /// Marks such as 直达资金 and 三保.
+    tags: Vec<Text>,
+    /// Why money came back or was moved.
+    reason: Text,
+}
+
+/// An exact amount of money in cents, written as a string like `1234.50`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Cents(
+    /// Hundredths of a yuan.
+    pub i64,
+);
+
+impl fmt::Display for Cents {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.0 < 0 { "-" } else { "" };
+        write!(out, "{sign}{}.{:02}", self.0.unsigned_abs() / 100, self.0.unsigned_abs() % 100)
+    }
+}
+
+impl Serialize for Cents {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A moment with the offset of the zone it is told in, written as RFC 3339 with milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// The moment.
+    pub at: Timestamp,
+    /// The offset it is written with.
+    pub offset: Offset,
+}
+
+impl Stamp {
+    /// `YYYY-MM-DDThh:mm:ss.mmm±hh:mm`, by hand because every event has two of them.
+    fn text(self) -> [u8; 29] {
+        let local = self.offset.to_datetime(self.at);
+        let minutes = self.offset.seconds().unsigned_abs() / 60;
+        let mut text = *b"0000-00-00T00:00:00.000+00:00";
+        let mut put = |place: std::ops::Range<usize>, mut value: u32| {
+            for digit in text[place].iter_mut().rev() {
+                *digit = b'0' + (value % 10) as u8;
+                value /= 10;
+            }
+        };
+        put(0..4, u32::from(local.year().unsigned_abs()));
+        put(5..7, u32::from(local.month().unsigned_abs()));
+        put(8..10, u32::from(local.day().unsigned_abs()));
+        put(11..13, u32::from(local.hour().unsigned_abs()));
+        put(14..16, u32::from(local.minute().unsigned_abs()));
+        put(17..19, u32::from(local.second().unsigned_abs()));
+        put(20..23, u32::from(local.millisecond().unsigned_abs()));
+        put(24..26, minutes / 60);
+        put(27..29, minutes % 60);
+        if self.offset.seconds() < 0 {
+            text[23] = b'-';
+        }
+        text
+    }
+}
+
+impl fmt::Display for Stamp {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(std::str::from_utf8(&self.text()).unwrap_or_default())
+    }
+}
+
+impl Serialize for Stamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(std::str::from_utf8(&self.text()).unwrap_or_default())
+    }
+}

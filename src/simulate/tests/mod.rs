@@ -1,0 +1,291 @@
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use jiff::civil::{Date, date};
+use jiff::tz::TimeZone;
+
+use super::*;
+
+mod ledger;
+
+use ledger::Ledger;
+
+fn plan(payments: u64, units: u32, anomalies: bool) -> Plan {
+    let zone = TimeZone::fixed(jiff::tz::offset(8));
+    Plan { payments, units, seed: 7, start: date(2026, 1, 1), days: 365, anomalies, zone }
+}
+
+fn play(plan: &Plan) -> Vec<Simulated> {
+    Treasury::new(plan).events().collect()
+}
+
+fn payments(events: &[Simulated]) -> impl Iterator<Item = &Event> {
+    events.iter().map(|simulated| &simulated.event).filter(|event| event.event_type == EventType::Payment)
+}
+
+fn list(treasury: &Treasury, name: &str) -> String {
+    treasury.lists().into_iter().find(|list| list.0 == name).unwrap().1
+}
+
+fn first_column(text: &str) -> HashSet<String> {
+    text.lines().skip(1).map(|line| line.split(',').next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn the_same_plan_gives_the_same_bytes() {
+    let text = |plan: &Plan| -> Vec<String> {
+        let events = play(plan);
+        events.iter().map(|simulated| serde_json::to_string(&simulated.event).unwrap()).collect()
+    };
+    let plan = plan(3_000, 20, true);
+    assert_eq!(text(&plan), text(&plan));
+    assert_eq!(Treasury::new(&plan).lists(), Treasury::new(&plan).lists());
+    assert_ne!(text(&plan), text(&Plan { seed: 8, ..plan.clone() }));
+}
+
+#[test]
+fn there_are_exactly_as_many_payments_as_planned() {
+    let whole_year = [(1, 1), (100, 10), (2_000, 10), (3_000, 700), (30_000, 40)];
+    for (count, units) in whole_year {
+        for anomalies in [false, true] {
+            let events = play(&plan(count, units, anomalies));
+            assert_eq!(payments(&events).count() as u64, count, "{count} {units} {anomalies}");
+        }
+    }
+}
+
+#[test]
+fn odd_periods_work_too() {
+    let periods: [(Date, u32); 5] = [
+        (date(2026, 2, 16), 3),
+        (date(2026, 3, 4), 1),
+        (date(2026, 6, 1), 30),
+        (date(2026, 12, 1), 90),
+        (date(2025, 7, 1), 700),
+    ];
+    for (start, days) in periods {
+        let plan = Plan { start, days, ..plan(4_000, 15, true) };
+        let events = play(&plan);
+        assert_eq!(payments(&events).count(), 4_000, "{start}");
+        assert!(events.is_sorted_by_key(|simulated| simulated.at), "{start}");
+        let local = |simulated: &Simulated| plan.zone.to_datetime(simulated.at).date();
+        assert!(local(&events[0]) >= start);
+        assert!(local(&events[events.len() - 1]) < start.saturating_add(jiff::Span::new().days(days)));
+        let mut ledger = Ledger::default();
+        for simulated in &events {
+            ledger.apply(&simulated.event);
+        }
+    }
+    assert_eq!(play(&Plan { days: 0, ..plan(10, 1, true) }).len(), 0);
+}
+
+#[test]
+fn events_are_in_order_of_time() {
+    for anomalies in [false, true] {
+        let events = play(&plan(20_000, 60, anomalies));
+        assert!(events.is_sorted_by_key(|simulated| simulated.at));
+        assert!(events.iter().all(|simulated| simulated.at == simulated.event.occurred_at.at));
+        let recorded_later =
+            |event: &Event| event.recorded_at.is_some_and(|stamp| stamp.at >= event.occurred_at.at);
+        assert!(events.iter().all(|simulated| recorded_later(&simulated.event)));
+    }
+}
+
+#[test]
+fn the_clean_stream_never_overdraws_a_line_or_its_plan() {
+    for (count, units) in [(500, 30), (30_000, 25), (20_000, 300)] {
+        let mut ledger = Ledger::default();
+        for simulated in Treasury::new(&plan(count, units, false)).events() {
+            let Simulated { event, label, .. } = &simulated;
+            assert_eq!(*label, None);
+            for line in ledger.apply(event) {
+                let balance = &ledger.lines[&line];
+                assert!(!balance.overdrawn(), "{line} is overdrawn by {}", event.event_id);
+                if matches!(event.event_type, EventType::Application | EventType::Payment) {
+                    assert_eq!(balance.frozen, 0, "{line} is frozen");
+                    let within_cap = balance.executed * 10 < balance.total * 8;
+                    assert!(within_cap || !balance.three_public, "{line} is close to its cap");
+                }
+            }
+        }
+        assert!(ledger.applications.is_empty());
+    }
+}
+
+#[test]
+fn the_clean_stream_breaks_no_rule_of_conduct() {
+    let plan = plan(30_000, 50, false);
+    let treasury = Treasury::new(&plan);
+    let own = first_column(&list(&treasury, "unit_accounts.csv"));
+    let carded = first_column(&list(&treasury, "card_catalogue.csv"));
+    let allowed = first_column(&list(&treasury, "allowed_classes.csv"));
+    let words = first_column(&list(&treasury, "sensitive_words.csv"));
+    let blacklist: HashSet<String> = list(&treasury, "blacklist.csv")
+        .lines()
+        .skip(1)
+        .flat_map(|line| line.split(',').take(2).map(str::to_owned).collect::<Vec<_>>())
+        .collect();
+    let holidays = list(&treasury, "holidays.csv");
+    for Simulated { event, .. } in treasury.events() {
+        for stamp in [Some(event.occurred_at), event.recorded_at].into_iter().flatten() {
+            let local = plan.zone.to_datetime(stamp.at);
+            assert!((8..18).contains(&local.hour()), "{stamp}");
+            assert!(is_open(&holidays, local.date()), "{stamp}");
+        }
+        if !matches!(event.event_type, EventType::Application | EventType::Payment) {
+            continue;
+        }
+        let (class, cents) = (event.economic_code.as_deref().unwrap(), event.amount.unwrap().0);
+        let (name, account) = (event.payee_name.as_ref().unwrap(), event.payee_account.as_ref().unwrap());
+        let purpose = event.purpose.as_ref().unwrap();
+        assert!(cents > 0 && cents < 1_000_000_000);
+        assert!(!own.contains(account) && Some(name) != event.unit_name.as_ref());
+        assert!(!blacklist.contains(name) && !blacklist.contains(account));
+        assert!(
+            purpose.chars().count() >= 4 && !words.iter().any(|word| purpose.contains(word)),
+            "{purpose}"
+        );
+        assert!(allowed.contains(&format!(
+            "{}:{}",
+            &event.function_code.as_ref().unwrap()[..3],
+            &class[..3]
+        )));
+        assert!(
+            event.settlement.as_deref() != Some("cash") || (cents <= 1_000_000 && !carded.contains(class))
+        );
+        let exempt = class.starts_with("301") || class.starts_with("303") || class == "30226";
+        assert!(event.payee_type.as_deref() != Some("person") || exempt || cents < 5_000_000);
+        assert!(event.bond_code.is_none() || class.starts_with("310"));
+        assert!(event.actual_payee_name.is_none() || event.actual_payee_name == event.payee_name);
+        assert!(event.actual_payee_account.is_none() || event.actual_payee_account == event.payee_account);
+    }
+}
+
+fn is_open(holidays: &str, day: Date) -> bool {
+    let weekend = day.weekday().to_monday_zero_offset() >= 5;
+    let listed = |kind: &str| holidays.contains(&format!("{day},{kind},"));
+    listed("workday") || (!weekend && !listed("holiday"))
+}
+
+#[test]
+fn the_clean_stream_has_no_duplicates_or_bursts_or_large_first_payments() {
+    let events = play(&plan(40_000, 120, false));
+    let (mut bills, mut subsidies) = (HashSet::new(), HashSet::new());
+    let (mut daily, mut met) = (HashMap::<_, u32>::new(), HashSet::new());
+    for event in payments(&events) {
+        let key = (event.unit_code.clone(), event.payee_account.clone());
+        let day = event.occurred_at.to_string()[..10].to_owned();
+        *daily.entry((key.clone(), day.clone())).or_default() += 1;
+        for paper in [&event.contract_no, &event.invoice_no].into_iter().flatten() {
+            assert!(bills.insert((key.clone(), event.amount, paper.clone())), "{}", event.event_id);
+        }
+        if let Some(person) = &event.beneficiary_id {
+            let once = (person.clone(), event.project_code.clone(), day[..7].to_owned());
+            assert!(subsidies.insert(once), "{}", event.event_id);
+        }
+        let known = !met.insert(event.payee_account.clone());
+        assert!(known || event.amount.unwrap().0 < 50_000_000, "{}", event.event_id);
+    }
+    assert!(daily.values().all(|&count| count <= 5));
+}
+
+#[test]
+fn every_kind_is_planted_and_labels_name_payments() {
+    for (count, units) in [(2_000, 10), (60_000, 200)] {
+        let events = play(&plan(count, units, true));
+        let mut planted: BTreeMap<&str, u64> = BTreeMap::new();
+        for Simulated { event, label, .. } in &events {
+            let Some(label) = label else { continue };
+            *planted.entry(&label.rule_id).or_default() += 1;
+            assert_eq!(event.event_type, EventType::Payment);
+            assert_eq!(label.event_id, event.event_id);
+            assert_eq!(Some(&label.budget_line_id), event.budget_line_id.as_ref());
+        }
+        for kind in &ANOMALIES {
+            let usual = (count * kind.rate + 50_000) / 100_000;
+            assert_eq!(planted.get(kind.rule), Some(&usual.max(1)), "{}", kind.rule);
+        }
+        assert_eq!(planted.len(), ANOMALIES.len());
+    }
+    assert!(play(&plan(2_000, 10, false)).iter().all(|simulated| simulated.label.is_none()));
+}
+
+#[test]
+fn anomalies_overdraw_only_lines_of_their_own() {
+    let events = play(&plan(60_000, 150, true));
+    let overdrawing =
+        ["no-budget", "line-exhausted", "plan-exceeded", "overspend-rate", "frozen-line-payment"];
+    let mut ledger = Ledger::default();
+    let mut overdrawn = BTreeSet::new();
+    for Simulated { event, .. } in &events {
+        for line in ledger.apply(event) {
+            if ledger.lines[&line].overdrawn() {
+                overdrawn.insert(line);
+            }
+        }
+    }
+    let labels = events.iter().filter_map(|simulated| simulated.label.as_ref());
+    let expected = labels.filter(|label| overdrawing.contains(&&*label.rule_id));
+    assert_eq!(overdrawn, expected.map(|label| label.budget_line_id.clone()).collect());
+}
+
+#[test]
+fn ids_are_unique_and_codes_within_their_limits() {
+    let events = play(&plan(20_000, 1_500, true));
+    let mut ids = HashSet::new();
+    let digits = |text: &str, count: std::ops::RangeInclusive<usize>| {
+        count.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    for Simulated { event, .. } in &events {
+        assert!(ids.insert(event.event_id.clone()));
+        assert!((1..=64).contains(&event.event_id.len()));
+        assert!(event.budget_line_id.as_ref().unwrap().len() <= 64);
+        let Some(region) = &event.region_code else { continue };
+        assert!(digits(region, 9..=9));
+        let unit = event.unit_code.as_ref().unwrap();
+        assert!(digits(unit, 12..=21) && unit[..6] == region[..6]);
+        assert!(digits(event.function_code.as_ref().unwrap(), 7..=7));
+        assert!(digits(event.economic_code.as_ref().unwrap(), 5..=5));
+        assert!(digits(event.fiscal_year.as_ref().unwrap(), 4..=4));
+        assert!(event.project_code.as_ref().is_none_or(|code| digits(code, 21..=21)));
+        for account in [&event.payee_account, &event.payer_account].into_iter().flatten() {
+            assert!(digits(account, 16..=19), "{account}");
+        }
+        assert!(event.payee_name.as_ref().is_none_or(|name| (2..=100).contains(&name.chars().count())));
+    }
+}
+
+#[test]
+fn units_have_names_and_codes_of_their_own() {
+    let treasury = Treasury::new(&plan(100_000, 30_000, false));
+    let names: HashSet<&str> = treasury.units.iter().map(|unit| unit.name.as_str()).collect();
+    let codes: HashSet<&str> = treasury.units.iter().map(|unit| unit.code.as_str()).collect();
+    assert_eq!((names.len(), codes.len()), (30_000, 30_000));
+    let accounts = first_column(&list(&treasury, "unit_accounts.csv"));
+    assert_eq!(accounts.len(), 60_000);
+}
+
+#[test]
+fn records_are_written_as_the_contract_says() {
+    let events = play(&plan(2_000, 10, true));
+    let payment = payments(&events).find(|event| event.application_id.is_some()).unwrap();
+    let written = serde_json::to_value(payment).unwrap();
+    assert_eq!(written["type"], "payment");
+    let amount = written["amount"].as_str().unwrap();
+    assert_eq!(amount, payment.amount.unwrap().to_string());
+    assert_eq!(amount.split('.').next_back().unwrap().len(), 2);
+    let time = written["occurred_at"].as_str().unwrap();
+    assert!(time.ends_with("+08:00"));
+    assert_eq!(time.parse::<jiff::Timestamp>().unwrap(), payment.occurred_at.at);
+    assert!(written.get("action").is_none());
+    let approval = events.iter().find(|simulated| simulated.event.action == Some(Action::Approve)).unwrap();
+    assert_eq!(serde_json::to_value(&approval.event).unwrap()["action"], "approve");
+}
+
+#[test]
+fn stamps_and_amounts_are_written_exactly() {
+    let at = "2026-01-05T09:07:03.045-03:30".parse().unwrap();
+    let offset = jiff::tz::Offset::from_seconds(-12_600).unwrap();
+    assert_eq!(Stamp { at, offset }.to_string(), "2026-01-05T09:07:03.045-03:30");
+    assert_eq!(Cents(123_450).to_string(), "1234.50");
+    assert_eq!(Cents(-5).to_string(), "-0.05");
+}

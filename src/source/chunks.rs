@@ -1,0 +1,478 @@
+//! A file or stream in chunks of whole records, each with the positions it covers.
+
+use std::{
+    fs::File,
+    io::{ErrorKind, Read},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use bytes::Bytes;
+use datafusion::parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+
+use super::{Compression, Encoding, Format};
+use crate::stream::{Payload, RECORD_BYTES_MAX, Reason, Reject};
+
+/// Bytes read at once.
+const READ_BYTES: usize = 4 << 20;
+/// Bytes made room for at the end of a growing file.
+const GROWTH_BYTES: usize = 1 << 16;
+
+/// Why a file cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// It cannot be opened.
+    #[error("cannot read {path}: {error}. {hint}")]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// It breaks off, or is not what it says.
+    #[error(
+        "{path} breaks off after record {record}: {error}. The records before were read; get the file again and read it once more, what is known already is skipped"
+    )]
+    Truncated {
+        /// The file.
+        path: PathBuf,
+        /// The last record that was read.
+        record: u64,
+        /// Why.
+        error: String,
+    },
+    /// It is not what its name says.
+    #[error("{path} is not a {format} file: {error}")]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What it should be.
+        format: &'static str,
+        /// Why it is not.
+        error: String,
+    },
+}
+
+/// Whole records of a stream.
+#[derive(Debug)]
+pub struct Chunk {
+    /// The records.
+    pub payload: Payload,
+    /// The offset of the first: a byte of the uncompressed stream, or a row.
+    pub from: u64,
+    /// The offset after the last.
+    pub to: u64,
+    /// Records before it.
+    pub first_record: u64,
+    /// Records before the next.
+    pub next_record: u64,
+}
+
+/// Cuts a stream into chunks.
+pub struct Chunks {
+    path: PathBuf,
+    rows: usize,
+    offset: u64,
+    record: u64,
+    kind: Kind,
+}
+
+/// Read buffers used again: fresh memory for every one would cost as much as reading.
+#[derive(Debug, Clone, Default)]
+struct Pool(Arc<Mutex<Vec<Vec<u8>>>>);
+
+/// Buffers kept at most; those in flight are bounded by the channels.
+const POOL_MAX: usize = 16;
+
+impl Pool {
+    fn take(&self) -> Vec<u8> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        kept.unwrap_or_else(|| Vec::with_capacity(READ_BYTES + RECORD_BYTES_MAX))
+    }
+
+    fn lend(&self, buffer: Vec<u8>) -> Bytes {
+        Bytes::from_owner(Lent { buffer, pool: self.clone() })
+    }
+}
+
+/// A buffer on its way through the loop.
+struct Lent {
+    buffer: Vec<u8>,
+    pool: Pool,
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.buffer
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let mut kept = self.pool.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() < POOL_MAX {
+            let mut buffer = std::mem::take(&mut self.buffer);
+            buffer.clear();
+            kept.push(buffer);
+        }
+    }
+}
+
+/// How a stream comes to an end.
+struct Growth {
+    grows: bool,
+    live: bool,
+}
+
+enum Kind {
+    Lines(Lines),
+    Table(Box<ParquetRecordBatchReader>),
+}
+
+/// Text records, one a line (or, in CSV, a row).
+struct Lines {
+    reader: Box<dyn Read + Send>,
+    /// The columns of a CSV file.
+    header: Option<Arc<[String]>>,
+    /// Read and not handed out.
+    buffer: Bytes,
+    /// The stream has ended; a last record without a line end is whole.
+    ended: bool,
+    /// Whether the stream may grow, so that a record without a line end is not whole yet.
+    grows: bool,
+    /// A pipe: what is there is handed out without waiting for more.
+    live: bool,
+    /// Inside a record that is too long, whose rest is skipped.
+    skipping: bool,
+    /// Buffers that come back when nobody looks at their records any more.
+    pool: Pool,
+    /// Why the stream broke off, told after the records before the break.
+    broken: Option<std::io::Error>,
+}
+
+impl Chunks {
+    /// Opens a file at an offset. `grows` if more may be appended while it is read.
+    ///
+    /// # Errors
+    /// If the file cannot be opened or is not of its format.
+    pub fn open(
+        path: &Path,
+        format: Format,
+        rows: usize,
+        at: (u64, u64),
+        grows: bool,
+    ) -> Result<Self, ReadError> {
+        let file = open(path)?;
+        match format.encoding {
+            Encoding::Parquet => Self::table(path, file, rows, at.0),
+            _ => {
+                let reader = format.reader(file).map_err(|error| fail(path, error))?;
+                Self::text(path, reader, format, rows, at, Growth { grows, live: false })
+            }
+        }
+    }
+
+    /// Reads text from a pipe, such as standard input.
+    ///
+    /// # Errors
+    /// If a CSV header cannot be read.
+    pub fn pipe(
+        path: &Path,
+        reader: Box<dyn Read + Send>,
+        format: Format,
+        rows: usize,
+    ) -> Result<Self, ReadError> {
+        Self::text(path, reader, format, rows, (0, 0), Growth { grows: false, live: true })
+    }
+
+    /// Reads text from a stream.
+    ///
+    /// # Errors
+    /// If a CSV header cannot be read.
+    fn text(
+        path: &Path,
+        reader: Box<dyn Read + Send>,
+        format: Format,
+        rows: usize,
+        (offset, record): (u64, u64),
+        Growth { grows, live }: Growth,
+    ) -> Result<Self, ReadError> {
+        let buffer = Bytes::new();
+        let mut lines = Lines {
+            reader,
+            header: None,
+            buffer,
+            ended: false,
+            grows,
+            live,
+            skipping: false,
+            pool: Pool::default(),
+            broken: None,
+        };
+        let mut at = 0;
+        if format.encoding == Encoding::Csv {
+            at = lines.read_header(path)?;
+        }
+        lines.skip(offset.saturating_sub(at)).map_err(|error| fail(path, error))?;
+        let offset = offset.max(at);
+        Ok(Self { path: path.to_owned(), rows: rows.max(1), offset, record, kind: Kind::Lines(lines) })
+    }
+
+    fn table(path: &Path, file: File, rows: usize, offset: u64) -> Result<Self, ReadError> {
+        let error = |error: &dyn std::fmt::Display| ReadError::Format {
+            path: path.to_owned(),
+            format: "Parquet",
+            error: error.to_string(),
+        };
+        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| error(&e))?;
+        let skip = usize::try_from(offset).unwrap_or(usize::MAX);
+        let reader = builder.with_batch_size(rows.max(1)).with_offset(skip).build().map_err(|e| error(&e))?;
+        let kind = Kind::Table(Box::new(reader));
+        Ok(Self { path: path.to_owned(), rows, offset, record: offset, kind })
+    }
+
+    /// The offset after what was handed out, and the records before it.
+    #[must_use]
+    pub fn position(&self) -> (u64, u64) {
+        (self.offset, self.record)
+    }
+
+    /// What is left of a record that the stream broke off in, for the quarantine.
+    #[must_use]
+    pub fn rest(&mut self) -> Bytes {
+        match &mut self.kind {
+            Kind::Lines(lines) => lines.rest(),
+            Kind::Table(_) => Bytes::new(),
+        }
+    }
+
+    /// The next chunk; `None` at the end (of a growing file: for now).
+    ///
+    /// # Errors
+    /// If the stream breaks off. What came before was handed out.
+    pub fn next_chunk(&mut self) -> Result<Option<Chunk>, ReadError> {
+        let (payload, bytes, records) = match &mut self.kind {
+            Kind::Lines(lines) => match lines.next_payload(self.rows, &self.path, self.record) {
+                Ok(Some(payload)) => payload,
+                Ok(None) => return Ok(None),
+                Err(error) => return Err(self.truncated(&error)),
+            },
+            Kind::Table(reader) => match reader.next() {
+                Some(Ok(batch)) => {
+                    let rows = batch.num_rows() as u64;
+                    (Payload::Table(batch), rows, rows)
+                }
+                Some(Err(error)) => return Err(self.truncated(&error)),
+                None => return Ok(None),
+            },
+        };
+        let (from, first_record) = (self.offset, self.record);
+        self.offset += bytes;
+        self.record += records;
+        Ok(Some(Chunk { payload, from, to: self.offset, first_record, next_record: self.record }))
+    }
+
+    fn truncated(&self, error: &dyn std::fmt::Display) -> ReadError {
+        ReadError::Truncated { path: self.path.clone(), record: self.record, error: error.to_string() }
+    }
+}
+
+/// Opens a file to read, with an error that says what to do.
+///
+/// # Errors
+/// If it is missing, a directory or not readable.
+pub fn open(path: &Path) -> Result<File, ReadError> {
+    let file = File::open(path).map_err(|error| fail(path, error))?;
+    match file.metadata() {
+        Ok(metadata) if metadata.is_dir() => Err(fail(path, ErrorKind::IsADirectory.into())),
+        Ok(_) => Ok(file),
+        Err(error) => Err(fail(path, error)),
+    }
+}
+
+fn fail(path: &Path, error: std::io::Error) -> ReadError {
+    let hint = match error.kind() {
+        ErrorKind::NotFound => "Check the path",
+        ErrorKind::PermissionDenied => "Give the user that runs fiscwatch the right to read it",
+        ErrorKind::IsADirectory => "Name the files in it, or use a source of type directory",
+        _ => "Check the file and the disk",
+    };
+    ReadError::Open { path: path.to_owned(), error, hint }
+}
+
+type Cut = (Payload, u64, u64);
+
+impl Lines {
+    /// The next records with the bytes and records they take.
+    fn next_payload(&mut self, rows: usize, path: &Path, record: u64) -> std::io::Result<Option<Cut>> {
+        loop {
+            if self.skipping {
+                if let Some(skipped) = self.skip_line()? {
+                    return Ok(Some((Payload::JsonLines(Bytes::new()), skipped, 0)));
+                }
+                return Ok(None);
+            }
+            if let Some((end, records)) = self.whole_records(rows) {
+                let bytes = self.buffer.split_to(end);
+                let payload = match &self.header {
+                    Some(header) => Payload::Csv { header: Arc::clone(header), rows: bytes },
+                    None => Payload::JsonLines(bytes),
+                };
+                return Ok(Some((payload, end as u64, records)));
+            }
+            if self.buffer.len() > RECORD_BYTES_MAX {
+                return Ok(Some(self.too_long(path, record)));
+            }
+            if self.ended && !self.grows {
+                return Ok(None);
+            }
+            if !self.fill()? && self.grows {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// The end of the last whole record among the first `rows`, and their number.
+    fn whole_records(&self, rows: usize) -> Option<(usize, u64)> {
+        let found = if self.header.is_some() { self.whole_rows(rows) } else { self.whole_lines(rows) };
+        match found {
+            None if self.ended && !self.grows && !self.buffer.is_empty() => Some((self.buffer.len(), 1)),
+            found => found,
+        }
+    }
+
+    fn whole_lines(&self, rows: usize) -> Option<(usize, u64)> {
+        let last = memchr::memrchr(b'\n', &self.buffer)?;
+        let lines = memchr::memchr_iter(b'\n', &self.buffer).count();
+        if lines <= rows {
+            return Some((last + 1, lines as u64));
+        }
+        memchr::memchr_iter(b'\n', &self.buffer).nth(rows - 1).map(|at| (at + 1, rows as u64))
+    }
+
+    /// Rows of CSV: a line end inside quotes ends no row.
+    fn whole_rows(&self, rows: usize) -> Option<(usize, u64)> {
+        let mut found = None;
+        let mut quoted = false;
+        let mut count = 0;
+        for at in memchr::memchr2_iter(b'\n', b'"', &self.buffer) {
+            if self.buffer[at] == b'"' {
+                quoted = !quoted;
+            } else if !quoted {
+                count += 1;
+                found = Some((at + 1, count));
+                if count as usize >= rows {
+                    return found;
+                }
+            }
+        }
+        found
+    }
+
+    /// Reads more. `false` at the end of the stream.
+    fn fill(&mut self) -> std::io::Result<bool> {
+        if let Some(error) = self.broken.take() {
+            return Err(error);
+        }
+        // At the end of a growing file there is seldom much more.
+        let small = self.ended || self.live;
+        let mut buffer =
+            if small { Vec::with_capacity(self.buffer.len() + GROWTH_BYTES) } else { self.pool.take() };
+        buffer.extend_from_slice(&self.buffer);
+        let before = buffer.len();
+        let (result, whole) = if self.live {
+            buffer.resize(before + GROWTH_BYTES, 0);
+            let result = self.reader.read(&mut buffer[before..]);
+            buffer.truncate(before + *result.as_ref().unwrap_or(&0));
+            (result, 1)
+        } else {
+            ((&mut self.reader).take(READ_BYTES as u64).read_to_end(&mut buffer), READ_BYTES)
+        };
+        let read = buffer.len() - before;
+        self.buffer = if small { Bytes::from(buffer) } else { self.pool.lend(buffer) };
+        self.ended = result.is_ok() && read < whole;
+        match result {
+            Err(error) if read == 0 => return Err(error),
+            Err(error) => self.broken = Some(error),
+            Ok(_) => {}
+        }
+        Ok(read > 0)
+    }
+
+    /// What is left of a record that the stream broke off in.
+    fn rest(&mut self) -> Bytes {
+        std::mem::take(&mut self.buffer)
+    }
+
+    /// A record that is too long is rejected with its start; its rest is skipped.
+    fn too_long(&mut self, path: &Path, record: u64) -> Cut {
+        let raw = self.buffer.split_to(RECORD_BYTES_MAX);
+        let reject = Reject {
+            reason: Reason::TooLarge,
+            detail: format!("over {RECORD_BYTES_MAX} bytes; only the start is kept here"),
+            source: Arc::from(""),
+            partition: Arc::from(path.display().to_string()),
+            record: record + 1,
+            raw,
+        };
+        self.skipping = true;
+        (Payload::Rejected(vec![reject]), RECORD_BYTES_MAX as u64, 1)
+    }
+
+    /// Skips to the next line end, or as far as the stream is there. Returns the bytes skipped.
+    fn skip_line(&mut self) -> std::io::Result<Option<u64>> {
+        if self.buffer.is_empty() && !self.fill()? {
+            self.skipping = false;
+            return Ok(None);
+        }
+        let end = memchr::memchr(b'\n', &self.buffer);
+        self.skipping = end.is_none();
+        let skipped = self.buffer.split_to(end.map_or(self.buffer.len(), |at| at + 1));
+        Ok(Some(skipped.len() as u64))
+    }
+
+    /// Skips bytes of the stream that were read before.
+    fn skip(&mut self, mut bytes: u64) -> std::io::Result<()> {
+        while bytes > 0 {
+            if self.buffer.is_empty() && !self.fill()? {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+            let step = self.buffer.len().min(usize::try_from(bytes).unwrap_or(usize::MAX));
+            let _ = self.buffer.split_to(step);
+            bytes -= step as u64;
+        }
+        Ok(())
+    }
+
+    /// Reads the header of a CSV file and returns its length.
+    fn read_header(&mut self, path: &Path) -> Result<u64, ReadError> {
+        let error = |error: String| ReadError::Format { path: path.to_owned(), format: "CSV", error };
+        while memchr::memchr(b'\n', &self.buffer).is_none()
+            && !self.ended
+            && self.buffer.len() <= RECORD_BYTES_MAX
+        {
+            self.fill().map_err(|e| fail(path, e))?;
+        }
+        let end = memchr::memchr(b'\n', &self.buffer).map_or(self.buffer.len(), |at| at + 1);
+        let line = self.buffer.split_to(end);
+        let text = std::str::from_utf8(&line).map_err(|e| error(format!("its header is not UTF-8: {e}")))?;
+        let text = text.trim_start_matches('\u{feff}').trim_end();
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes());
+        let record = reader.records().next().transpose().map_err(|e| error(e.to_string()))?;
+        let header: Arc<[String]> = record.iter().flatten().map(|name| name.trim().to_owned()).collect();
+        if !header.iter().any(|name| name == "event_id") {
+            let message = "its first line must name the columns, event_id among them";
+            return Err(error(message.to_owned()));
+        }
+        self.header = Some(header);
+        Ok(end as u64)
+    }
+}
+
+/// Whether more can be appended to a file of this format while it is read.
+#[must_use]
+pub fn can_grow(format: Format) -> bool {
+    format.compression == Compression::None && format.encoding != Encoding::Parquet
+}

@@ -1,0 +1,200 @@
+//! A drop directory: every file that is put there is read once, in the order of names. Writers put a file there
+//! under its final name when it is complete (write elsewhere, then rename).
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use globset::GlobMatcher;
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+
+use super::{
+    Chunks, Encoding, Format, Outlet, Positions, ReadError, SourceError,
+    file::{file_block, stopped_after},
+};
+use crate::stream::{Payload, Position, Reason, Reject, Span};
+
+/// How long to wait before the directory is looked at again.
+const POLL: Duration = Duration::from_millis(500);
+/// The token of a file that is read to its end.
+const DONE: &str = "done";
+
+/// What is done with a file after everything in it is committed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Afterwards {
+    /// It stays.
+    #[default]
+    Keep,
+    /// It is moved into the folder `done` beside it.
+    Move,
+    /// It is deleted.
+    Delete,
+}
+
+/// A directory to read.
+#[derive(Debug, Clone)]
+pub struct DirectorySource {
+    /// The directory.
+    pub path: PathBuf,
+    /// The names of the files to read.
+    pub pattern: GlobMatcher,
+    /// What they hold, if their names do not tell.
+    pub encoding: Option<Encoding>,
+    /// What is done with a file afterwards.
+    pub afterwards: Afterwards,
+    /// A file is read when it was not changed for so long.
+    pub settle: Duration,
+    /// Whether to wait for more files.
+    pub watch: bool,
+}
+
+impl DirectorySource {
+    /// Reads the files that are there, and if it watches those that come, until asked to stop.
+    ///
+    /// # Errors
+    /// If the directory cannot be read. A file that cannot be read goes to quarantine.
+    pub fn run(&self, outlet: &Outlet, positions: &Positions) -> Result<(), SourceError> {
+        let mut seen: HashSet<String> = positions
+            .iter()
+            .filter(|(_, p)| p.token == DONE)
+            .map(|(partition, _)| partition.clone())
+            .collect();
+        loop {
+            for (path, partition) in self.files(outlet, &seen)? {
+                let at = positions.get(&partition).cloned().unwrap_or_default();
+                if !self.read(&path, &partition, at, outlet) {
+                    return Ok(());
+                }
+                seen.insert(partition);
+            }
+            if !self.watch || stopped_after(outlet, POLL) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Files that are ready and were not read, by name. A file that was changed is another file.
+    fn files(
+        &self,
+        outlet: &Outlet,
+        seen: &HashSet<String>,
+    ) -> Result<BTreeMap<PathBuf, String>, SourceError> {
+        let fail = |error| SourceError::Directory {
+            source_name: outlet.name.to_string(),
+            path: self.path.clone(),
+            error,
+        };
+        let mut ready = BTreeMap::new();
+        for entry in std::fs::read_dir(&self.path).map_err(fail)? {
+            let entry = entry.map_err(fail)?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let Ok(metadata) = entry.metadata() else { continue };
+            if !metadata.is_file() || name.starts_with('.') || !self.pattern.is_match(&name) {
+                continue;
+            }
+            let modified = metadata.modified().unwrap_or(UNIX_EPOCH);
+            let settled = SystemTime::now().duration_since(modified).is_ok_and(|age| age >= self.settle);
+            let stamp = modified.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+            let partition = format!("{name}#{}-{stamp}", metadata.len());
+            if (settled || !self.watch) && !seen.contains(&partition) {
+                ready.insert(entry.path(), partition);
+            }
+        }
+        Ok(ready)
+    }
+
+    /// Reads one file. `false` if asked to stop.
+    fn read(&self, path: &Path, partition: &str, at: Position, outlet: &Outlet) -> bool {
+        let format = Format::of(path, self.encoding);
+        let partition: Arc<str> = partition.into();
+        let mut at = at;
+        let opened = Chunks::open(path, format, outlet.rows, (at.offset, at.records), false);
+        let mut failed = None;
+        match opened {
+            Err(error) => failed = Some((Reason::Unreadable, error, bytes::Bytes::new())),
+            Ok(mut chunks) => loop {
+                match chunks.next_chunk() {
+                    Ok(Some(chunk)) => {
+                        let to =
+                            Position { offset: chunk.to, records: chunk.next_record, token: String::new() };
+                        let span = Self::span(outlet, &partition, &at, to.clone());
+                        at = to;
+                        let block =
+                            file_block(&outlet.name, path, chunk.first_record, chunk.payload, Some(span));
+                        if !outlet.send_blocking(block) {
+                            return false;
+                        }
+                    }
+                    Ok(None) => break,
+                    Err(error) => {
+                        failed = Some((Reason::Truncated, error, chunks.rest()));
+                        break;
+                    }
+                }
+            },
+        }
+        self.finish(path, &partition, &at, failed, outlet)
+    }
+
+    fn span(outlet: &Outlet, partition: &Arc<str>, from: &Position, to: Position) -> Span {
+        Span { source: Arc::clone(&outlet.name), partition: Arc::clone(partition), from: from.offset, to }
+    }
+
+    /// Marks a file as read, with what is wrong with it, and puts it away after that is committed.
+    fn finish(
+        &self,
+        path: &Path,
+        partition: &Arc<str>,
+        at: &Position,
+        failed: Option<(Reason, ReadError, bytes::Bytes)>,
+        outlet: &Outlet,
+    ) -> bool {
+        let to = Position { token: String::from(DONE), ..at.clone() };
+        let span = Self::span(outlet, partition, at, to);
+        let failed_at_all = failed.is_some();
+        let rejects = failed.map(|(reason, error, raw)| {
+            tracing::error!(source = %outlet.name, "{error}");
+            let partition: Arc<str> = path.display().to_string().into();
+            let record = at.records + 1;
+            Reject {
+                reason,
+                detail: error.to_string(),
+                source: Arc::clone(&outlet.name),
+                partition,
+                record,
+                raw,
+            }
+        });
+        let payload = Payload::Rejected(rejects.into_iter().collect());
+        let mut block = file_block(&outlet.name, path, at.records, payload, Some(span));
+        let (receipt, committed) = oneshot::channel();
+        block.receipt = Some(receipt);
+        if !outlet.send_blocking(block) {
+            return false;
+        }
+        // A file that could not be read whole stays where it is, for a person to look at.
+        if self.afterwards != Afterwards::Keep && !failed_at_all && committed.blocking_recv().is_ok() {
+            self.put_away(path, outlet);
+        }
+        true
+    }
+
+    fn put_away(&self, path: &Path, outlet: &Outlet) {
+        let result = match (self.afterwards, path.file_name()) {
+            (Afterwards::Delete, _) => std::fs::remove_file(path),
+            (Afterwards::Move, Some(name)) => {
+                let done = self.path.join("done");
+                std::fs::create_dir_all(&done).and_then(|()| std::fs::rename(path, done.join(name)))
+            }
+            _ => Ok(()),
+        };
+        if let Err(error) = result {
+            tracing::warn!(source = %outlet.name, path = %path.display(), "read, but it cannot be put away: {error}");
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! One batch, one transaction.
+
+use rusqlite::{Transaction, params};
+
+use super::{JournalBlock, Store, StoreError, checkpoint, explain};
+use crate::{
+    evaluate::Finding,
+    ledger::Changes,
+    stream::{Reject, Span},
+};
+
+/// All that one transaction stores.
+#[derive(Debug, Default)]
+pub struct Commit {
+    /// How far the sources were read, in order.
+    pub spans: Vec<Span>,
+    /// The accepted events.
+    pub journal: Vec<JournalBlock>,
+    /// What the rules found, with the event time in microseconds.
+    pub findings: Vec<(i64, Finding)>,
+    /// What could not be read.
+    pub rejects: Vec<Reject>,
+    /// Quarantined records that this batch read again.
+    pub replayed: Vec<i64>,
+    /// Events that were known already.
+    pub duplicates: u64,
+    /// What changed in the ledger since the last checkpoint, as of the end of this commit.
+    pub checkpoint: Option<Changes>,
+    /// The time of the commit, in microseconds, for the quarantine.
+    pub now: i64,
+}
+
+impl Commit {
+    /// Whether there is nothing to store.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+            && self.journal.is_empty()
+            && self.rejects.is_empty()
+            && self.replayed.is_empty()
+            && self.duplicates == 0
+            && self.checkpoint.is_none()
+    }
+
+    /// Adds what follows directly on this commit.
+    pub fn append(&mut self, next: Self) {
+        self.spans.extend(next.spans);
+        self.journal.extend(next.journal);
+        self.findings.extend(next.findings);
+        self.rejects.extend(next.rejects);
+        self.replayed.extend(next.replayed);
+        self.duplicates += next.duplicates;
+        self.now = self.now.max(next.now);
+        debug_assert!(self.checkpoint.is_none(), "a checkpoint must be the last part of its commit");
+        self.checkpoint = next.checkpoint;
+    }
+}
+
+impl Store {
+    /// Stores all of it durably, or nothing.
+    ///
+    /// # Errors
+    /// If the positions have a gap or an overlap, or the database cannot write. Nothing is stored then.
+    pub fn commit(&mut self, commit: &Commit) -> Result<(), StoreError> {
+        let dir = self.dir.clone();
+        let fail = |error| explain(&dir, error);
+        let transaction = self.connection.transaction().map_err(fail)?;
+        positions(&transaction, &commit.spans, &dir)?;
+        let seq = journal(&transaction, &commit.journal).map_err(fail)?;
+        findings(&transaction, &commit.findings).map_err(fail)?;
+        quarantine(&transaction, commit).map_err(fail)?;
+        if commit.duplicates > 0 {
+            let sql = "UPDATE meta SET value = value + ?1 WHERE name = 'duplicates'";
+            transaction.prepare_cached(sql).and_then(|mut s| s.execute([commit.duplicates])).map_err(fail)?;
+        }
+        if let Some(changes) = &commit.checkpoint {
+            checkpoint::write(&transaction, changes, seq).map_err(fail)?;
+        }
+        transaction.commit().map_err(fail)
+    }
+}
+
+fn positions(transaction: &Transaction<'_>, spans: &[Span], dir: &std::path::Path) -> Result<(), StoreError> {
+    let fail = |error| explain(dir, error);
+    let mut read = transaction
+        .prepare_cached("SELECT \"offset\" FROM positions WHERE source = ?1 AND partition = ?2")
+        .map_err(fail)?;
+    let mut write = transaction
+        .prepare_cached("INSERT OR REPLACE INTO positions VALUES (?1, ?2, ?3, ?4, ?5)")
+        .map_err(fail)?;
+    for span in spans {
+        let key = params![&*span.source, &*span.partition];
+        let at = match read.query_row(key, |row| row.get::<_, u64>(0)) {
+            Ok(at) => Some(at),
+            Err(rusqlite::Error::QueryReturnedNoRows) => None,
+            Err(error) => return Err(fail(error)),
+        };
+        // A partition may start anywhere the first time (Kafka's retention), and then only where it stands.
+        if let Some(at) = at.filter(|at| *at != span.from) {
+            let (source_name, partition) = (span.source.to_string(), span.partition.to_string());
+            return Err(StoreError::Gap { source_name, partition, from: span.from, at });
+        }
+        let to = &span.to;
+        write
+            .execute(params![&*span.source, &*span.partition, to.offset, to.records, to.token])
+            .map_err(fail)?;
+    }
+    Ok(())
+}
+
+/// Returns the number of the last block.
+fn journal(transaction: &Transaction<'_>, blocks: &[JournalBlock]) -> rusqlite::Result<i64> {
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO journal (events, first_at, last_at, block, ids, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    for b in blocks {
+        let checksum = JournalBlock::checksum(&b.block, &b.ids);
+        insert.execute(params![b.events, b.first_at, b.last_at, b.block, b.ids, checksum])?;
+    }
+    transaction.query_row("SELECT coalesce(max(seq), 0) FROM journal", [], |row| row.get(0))
+}
+
+fn findings(transaction: &Transaction<'_>, findings: &[(i64, Finding)]) -> rusqlite::Result<()> {
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO findings (finding_id, rule_id, severity, mode, at, event_id, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?;
+    for (at, f) in findings {
+        let body = serde_json::to_string(f).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
+        insert.execute(params![f.finding_id, f.rule_id, f.severity, f.mode, at, f.event_id, body])?;
+    }
+    Ok(())
+}
+
+fn quarantine(transaction: &Transaction<'_>, commit: &Commit) -> rusqlite::Result<()> {
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO quarantine (source, partition, record, reason, detail, raw, received_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?;
+    for r in &commit.rejects {
+        let place = (&*r.source, &*r.partition, r.record.cast_signed());
+        insert.execute(params![
+            place.0,
+            place.1,
+            place.2,
+            r.reason.code(),
+            r.detail,
+            &r.raw[..],
+            commit.now
+        ])?;
+    }
+    let mut replayed = transaction.prepare_cached("UPDATE quarantine SET replayed_at = ?1 WHERE seq = ?2")?;
+    for seq in &commit.replayed {
+        replayed.execute(params![commit.now, seq])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,48 @@
+//! One writing process for each state directory.
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io::{Read, Seek, Write},
+    path::Path,
+};
+
+use super::StoreError;
+
+/// Held while the process writes; the operating system lets go of it when the process ends, however it ends.
+#[derive(Debug)]
+pub struct StateLock {
+    _file: File,
+}
+
+impl StateLock {
+    /// Takes the lock of a state directory.
+    ///
+    /// # Errors
+    /// If another process has it, or the lock file cannot be written.
+    pub fn acquire(dir: &Path) -> Result<Self, StoreError> {
+        let fail = |error| StoreError::Directory { path: dir.to_owned(), error };
+        let mut options = OpenOptions::new();
+        let mut file = options
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(dir.join("lock"))
+            .map_err(fail)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut pid = String::new();
+                let _ = file.read_to_string(&mut pid);
+                return Err(StoreError::Locked { path: dir.to_owned(), pid: pid.trim().to_owned() });
+            }
+            Err(TryLockError::Error(error)) => return Err(fail(error)),
+        }
+        // The number is for the message above only; a full disk must not keep a daemon from starting.
+        let _ = file
+            .set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| writeln!(file, "{}", std::process::id()));
+        Ok(Self { _file: file })
+    }
+}

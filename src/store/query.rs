@@ -1,0 +1,292 @@
+//! Reading the state, beside a running daemon too.
+
+use std::path::{Path, PathBuf};
+
+use arrow::datatypes::SchemaRef;
+use rusqlite::{Connection, params_from_iter, types::Value};
+use serde::Serialize;
+
+use super::{DATABASE, SCHEMA_VERSION, StoreError, checkpoint, decode_block, explain, open_reader};
+use crate::{evaluate::Finding, ledger::Ledger};
+
+/// A reading connection.
+#[derive(Debug)]
+pub struct Reader {
+    dir: PathBuf,
+    connection: Connection,
+}
+
+/// Which findings to list, the newest first.
+#[derive(Debug, Clone, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FindingFilter {
+    /// Only of this rule.
+    pub rule: Option<String>,
+    /// Only of this severity.
+    pub severity: Option<String>,
+    /// Only of this event.
+    pub event: Option<String>,
+    /// Only those stored before this number (for the next page).
+    pub before: Option<i64>,
+    /// At most so many.
+    pub limit: Option<u32>,
+}
+
+/// Which quarantined records to list, the oldest first.
+#[derive(Debug, Clone, Default)]
+pub struct RejectFilter {
+    /// Only with this reason code.
+    pub reason: Option<String>,
+    /// Only of this source.
+    pub source: Option<String>,
+    /// Those that were replayed too.
+    pub replayed: bool,
+    /// Only after this number.
+    pub after: i64,
+    /// At most so many.
+    pub limit: Option<u32>,
+}
+
+/// A quarantined record.
+#[derive(Debug, Clone, Serialize)]
+pub struct StoredReject {
+    /// Its number.
+    pub seq: i64,
+    /// The source.
+    pub source: String,
+    /// The file, or topic and partition.
+    pub partition: String,
+    /// The line, row or offset.
+    pub record: i64,
+    /// The reason code.
+    pub reason: String,
+    /// The reason in words.
+    pub detail: String,
+    /// The bytes.
+    #[serde(skip)]
+    pub raw: Vec<u8>,
+    /// When it was received, in microseconds.
+    pub received_at: i64,
+    /// When it was read again, in microseconds.
+    pub replayed_at: Option<i64>,
+}
+
+/// The state in numbers.
+#[derive(Debug, Clone, Serialize)]
+pub struct StateInfo {
+    /// The directory.
+    pub dir: PathBuf,
+    /// The schema version.
+    pub schema_version: i64,
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// Accepted events.
+    pub events: i64,
+    /// Journal blocks.
+    pub journal_blocks: i64,
+    /// Events after the last checkpoint, which the next start applies again.
+    pub events_after_checkpoint: i64,
+    /// Event time of the first and last event, in microseconds.
+    pub first_at: Option<i64>,
+    /// The last.
+    pub last_at: Option<i64>,
+    /// Findings.
+    pub findings: i64,
+    /// Records in quarantine that were not replayed.
+    pub quarantined: i64,
+    /// Duplicates seen.
+    pub duplicates: i64,
+    /// Positions by source and partition.
+    pub positions: Vec<(String, String, i64)>,
+}
+
+/// Findings listed when nobody says how many.
+const LIMIT: u32 = 100;
+/// The most that one listing gives.
+pub const LIMIT_MAX: u32 = 10_000;
+
+impl Reader {
+    /// Opens the state for reading.
+    ///
+    /// # Errors
+    /// If there is none, or a newer version wrote it.
+    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        Ok(Self { dir: dir.to_owned(), connection: open_reader(dir)? })
+    }
+
+    /// Gives the bodies of all findings to `take`, in the order they were found, until it fails.
+    ///
+    /// # Errors
+    /// The outer one if the database cannot be read, the inner one is that of `take`.
+    pub fn export_findings<E>(
+        &self,
+        filter: &FindingFilter,
+        mut take: impl FnMut(&str) -> Result<(), E>,
+    ) -> Result<Result<(), E>, StoreError> {
+        let fail = |error| explain(&self.dir, error);
+        let mut sql = Query::new("SELECT body FROM findings");
+        sql.equal("rule_id", filter.rule.as_ref());
+        sql.equal("severity", filter.severity.as_ref());
+        let mut statement = self.connection.prepare(&format!("{} ORDER BY seq", sql.sql)).map_err(fail)?;
+        let mut rows = statement.query(params_from_iter(sql.values)).map_err(fail)?;
+        while let Some(row) = rows.next().map_err(fail)? {
+            let body: String = row.get(0).map_err(fail)?;
+            if let Err(stopped) = take(&body) {
+                return Ok(Err(stopped));
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// Findings with their numbers, the newest first.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn findings(&self, filter: &FindingFilter) -> Result<Vec<(i64, Finding)>, StoreError> {
+        let mut sql = Query::new("SELECT seq, body FROM findings");
+        sql.equal("rule_id", filter.rule.as_ref());
+        sql.equal("severity", filter.severity.as_ref());
+        sql.equal("event_id", filter.event.as_ref());
+        if let Some(before) = filter.before {
+            sql.and("seq < ?", before.into());
+        }
+        let (sql, values) = sql.finish("ORDER BY seq DESC", filter.limit);
+        self.rows(&sql, values, |row| {
+            let body: String = row.get(1)?;
+            let finding = serde_json::from_str(&body).map_err(|e| {
+                rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, e.into())
+            })?;
+            Ok((row.get(0)?, finding))
+        })
+    }
+
+    /// Quarantined records, the oldest first.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn rejects(&self, filter: &RejectFilter) -> Result<Vec<StoredReject>, StoreError> {
+        let mut sql = Query::new(
+            "SELECT seq, source, partition, record, reason, detail, raw, received_at, replayed_at FROM quarantine",
+        );
+        sql.equal("reason", filter.reason.as_ref());
+        sql.equal("source", filter.source.as_ref());
+        sql.and("seq > ?", filter.after.into());
+        if !filter.replayed {
+            sql.and("replayed_at IS NULL AND 1 = ?", 1.into());
+        }
+        let (sql, values) = sql.finish("ORDER BY seq", filter.limit);
+        self.rows(&sql, values, |row| {
+            Ok(StoredReject {
+                seq: row.get(0)?,
+                source: row.get(1)?,
+                partition: row.get(2)?,
+                record: row.get(3)?,
+                reason: row.get(4)?,
+                detail: row.get(5)?,
+                raw: row.get(6)?,
+                received_at: row.get(7)?,
+                replayed_at: row.get(8)?,
+            })
+        })
+    }
+
+    /// The ledger after the last commit.
+    ///
+    /// # Errors
+    /// If the database cannot be read or a block is damaged.
+    pub fn ledger(&mut self, schema: &SchemaRef) -> Result<Ledger, StoreError> {
+        let dir = self.dir.clone();
+        let fail = |error| explain(&dir, error);
+        // One transaction, so that checkpoint and journal are of the same moment.
+        let snapshot = self.connection.transaction().map_err(fail)?;
+        let mut ledger = checkpoint::read(&snapshot).map_err(fail)?;
+        let sql = "SELECT seq, block FROM journal WHERE seq > (SELECT value FROM meta WHERE name = 'checkpoint') ORDER BY seq";
+        let mut statement = snapshot.prepare(sql).map_err(fail)?;
+        let mut rows = statement.query([]).map_err(fail)?;
+        while let Some(row) = rows.next().map_err(fail)? {
+            let block: Vec<u8> = row.get(1).map_err(fail)?;
+            let (events, types) = decode_block(&block, schema)
+                .map_err(|e| StoreError::Corrupt { path: dir.clone(), what: e.to_string() })?;
+            ledger.apply(&events, &types);
+        }
+        Ok(ledger)
+    }
+
+    /// The state in numbers.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn info(&self) -> Result<StateInfo, StoreError> {
+        let fail = |error| explain(&self.dir, error);
+        let number = |sql: &str| self.connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(fail);
+        let time = |sql: &str| self.connection.query_row(sql, [], |row| row.get(0)).map_err(fail);
+        let positions =
+            self.rows("SELECT source, partition, \"offset\" FROM positions", Vec::new(), |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })?;
+        Ok(StateInfo {
+            dir: self.dir.clone(),
+            schema_version: SCHEMA_VERSION,
+            bytes: store_bytes(&self.dir),
+            events: number("SELECT coalesce(sum(events), 0) FROM journal")?,
+            journal_blocks: number("SELECT count(*) FROM journal")?,
+            events_after_checkpoint: number(
+                "SELECT coalesce(sum(events), 0) FROM journal WHERE seq > (SELECT value FROM meta WHERE name = 'checkpoint')",
+            )?,
+            first_at: time("SELECT min(first_at) FROM journal")?,
+            last_at: time("SELECT max(last_at) FROM journal")?,
+            findings: number("SELECT count(*) FROM findings")?,
+            quarantined: number("SELECT count(*) FROM quarantine WHERE replayed_at IS NULL")?,
+            duplicates: number("SELECT value FROM meta WHERE name = 'duplicates'")?,
+            positions,
+        })
+    }
+
+    fn rows<T>(
+        &self,
+        sql: &str,
+        values: Vec<Value>,
+        read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let fail = |error| explain(&self.dir, error);
+        let mut statement = self.connection.prepare(sql).map_err(fail)?;
+        let rows = statement.query_map(params_from_iter(values), read).map_err(fail)?;
+        rows.collect::<Result<_, _>>().map_err(fail)
+    }
+}
+
+/// Bytes of the database and its log on disk.
+#[must_use]
+pub fn store_bytes(dir: &Path) -> u64 {
+    let size = |name: String| std::fs::metadata(dir.join(name)).map_or(0, |m| m.len());
+    size(DATABASE.to_owned()) + size(format!("{DATABASE}-wal"))
+}
+
+/// A SELECT with conditions.
+struct Query {
+    sql: String,
+    values: Vec<Value>,
+}
+
+impl Query {
+    fn new(select: &str) -> Self {
+        Self { sql: select.to_owned(), values: Vec::new() }
+    }
+
+    fn and(&mut self, condition: &str, value: Value) {
+        let word = if self.values.is_empty() { "WHERE" } else { "AND" };
+        self.sql.push_str(&format!(" {word} {condition}"));
+        self.values.push(value);
+    }
+
+    fn equal(&mut self, column: &str, value: Option<&String>) {
+        if let Some(value) = value {
+            self.and(&format!("{column} = ?"), value.clone().into());
+        }
+    }
+
+    fn finish(self, order: &str, limit: Option<u32>) -> (String, Vec<Value>) {
+        let limit = limit.unwrap_or(LIMIT).min(LIMIT_MAX);
+        (format!("{} {order} LIMIT {limit}", self.sql), self.values)
+    }
+}

@@ -1,0 +1,86 @@
+-- The state of fiscwatch, version 1. Money is text with two decimals; times are microseconds since the epoch.
+
+-- How far each partition of each source is read.
+CREATE TABLE positions (
+    source    TEXT NOT NULL,
+    partition TEXT NOT NULL,
+    "offset"  INTEGER NOT NULL,
+    records   INTEGER NOT NULL,
+    token     TEXT NOT NULL,
+    PRIMARY KEY (source, partition)
+) WITHOUT ROWID;
+
+-- 流水: every accepted event, in order, in blocks of compressed Arrow IPC.
+CREATE TABLE journal (
+    seq      INTEGER PRIMARY KEY,
+    events   INTEGER NOT NULL,
+    first_at INTEGER NOT NULL,
+    last_at  INTEGER NOT NULL,
+    -- The events without the columns that are NULL throughout.
+    block    BLOB NOT NULL,
+    -- 16 bytes an event: the hash of its event_id and of its content, little-endian.
+    ids      BLOB NOT NULL,
+    -- xxh3 of block and ids.
+    checksum INTEGER NOT NULL
+);
+
+-- 疑点
+CREATE TABLE findings (
+    seq        INTEGER PRIMARY KEY,
+    finding_id TEXT NOT NULL UNIQUE,
+    rule_id    TEXT NOT NULL,
+    severity   TEXT NOT NULL,
+    mode       TEXT NOT NULL,
+    at         INTEGER NOT NULL,
+    event_id   TEXT NOT NULL,
+    body       TEXT NOT NULL
+);
+
+-- 隔离区
+CREATE TABLE quarantine (
+    seq         INTEGER PRIMARY KEY AUTOINCREMENT,
+    source      TEXT NOT NULL,
+    partition   TEXT NOT NULL,
+    record      INTEGER NOT NULL,
+    reason      TEXT NOT NULL,
+    detail      TEXT NOT NULL,
+    raw         BLOB NOT NULL,
+    received_at INTEGER NOT NULL,
+    replayed_at INTEGER
+);
+
+-- 指标账 as of the journal block in meta.checkpoint; what came after is in the journal.
+CREATE TABLE lines (
+    budget_line_id TEXT PRIMARY KEY,
+    number         INTEGER NOT NULL UNIQUE,
+    approved       INTEGER NOT NULL,
+    fiscal_year    INTEGER,
+    region_code    TEXT,
+    unit_code      TEXT,
+    unit_name      TEXT,
+    function_code  TEXT,
+    economic_code  TEXT,
+    project_code   TEXT,
+    fund_type      TEXT,
+    total          TEXT NOT NULL,
+    executed       TEXT NOT NULL,
+    frozen         TEXT NOT NULL,
+    reserved       TEXT NOT NULL,
+    planned        TEXT NOT NULL,
+    transferred    TEXT NOT NULL,
+    corrected      TEXT NOT NULL,
+    last_event_at  INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- Applications that reserve money, or were settled before they arrived (budget_line_id and amount NULL).
+CREATE TABLE applications (
+    event_id       TEXT PRIMARY KEY,
+    budget_line_id TEXT,
+    amount         TEXT
+) WITHOUT ROWID;
+
+CREATE TABLE meta (
+    name  TEXT PRIMARY KEY,
+    value INTEGER NOT NULL
+) WITHOUT ROWID;
+INSERT INTO meta VALUES ('checkpoint', 0), ('duplicates', 0);

@@ -1,0 +1,224 @@
+//! Every metric's name in one place (SPEC §8), and logging.
+
+use std::{collections::BTreeSet, sync::Mutex};
+
+use prometheus::{
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    Opts, Registry, TextEncoder,
+};
+
+use crate::config::{Log, LogFormat};
+
+/// The Content-Type that Prometheus 3 insists on.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Label values taken from data that one metric keeps apart; more are counted as `other`.
+const LABELS_MAX: usize = 200;
+
+/// The daemon's metrics.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Records by source, type and what became of them.
+    pub events: IntCounterVec,
+    /// Now less the latest event time of a source.
+    pub event_lag: GaugeVec,
+    /// Time in the stages of a batch.
+    pub batch_duration: HistogramVec,
+    /// Time of a commit.
+    pub commit_duration: Histogram,
+    /// Time spent on each rule.
+    pub rule_evaluation: prometheus::CounterVec,
+    /// Findings.
+    pub rule_findings: IntCounterVec,
+    /// Events that an exception of the rule took out.
+    pub rule_excepted: IntCounterVec,
+    /// Events that a rule could not be evaluated for.
+    pub rule_errors: IntCounterVec,
+    /// Records in quarantine.
+    pub quarantined: IntCounterVec,
+    /// Events that were known already.
+    pub duplicates: IntCounter,
+    /// Fields that the data dictionary does not know.
+    pub unknown_fields: IntCounter,
+    /// The ledger's sums in yuan.
+    pub budget_amount: GaugeVec,
+    /// The executed share of the units that spent most.
+    pub budget_executed_ratio: GaugeVec,
+    /// Budget lines.
+    pub budget_lines: IntGauge,
+    /// Bytes of the store.
+    pub store_bytes: IntGauge,
+    /// Events in the journal.
+    pub journal_events: IntGauge,
+    /// Time the last start took to recover.
+    pub recovery_duration: Gauge,
+    /// Whether the last reload worked.
+    pub reload_successful: IntGauge,
+    sources: Mutex<BTreeSet<String>>,
+}
+
+impl Metrics {
+    /// All metrics, registered.
+    ///
+    /// # Errors
+    /// Only if two metrics had the same name.
+    pub fn new() -> prometheus::Result<Self> {
+        let registry = Registry::new();
+        let r = &registry;
+        let metrics = Self {
+            events: counters(
+                r,
+                "events_total",
+                "Records read, by what became of them.",
+                &["source", "type", "result"],
+            )?,
+            event_lag: gauges(r, "event_lag_seconds", "Now less the latest event time.", &["source"])?,
+            batch_duration: register(
+                r,
+                HistogramVec::new(
+                    histogram("batch_duration_seconds", "Time of a batch in each stage."),
+                    &["stage"],
+                )?,
+            )?,
+            commit_duration: register(
+                r,
+                Histogram::with_opts(histogram("commit_duration_seconds", "Time of a durable commit."))?,
+            )?,
+            rule_evaluation: register(
+                r,
+                prometheus::CounterVec::new(
+                    opts("rule_evaluation_seconds_total", "Time spent evaluating a rule."),
+                    &["rule"],
+                )?,
+            )?,
+            rule_findings: counters(r, "rule_findings_total", "Findings.", &["rule", "severity", "mode"])?,
+            rule_excepted: counters(
+                r,
+                "rule_excepted_total",
+                "Events that an exception took out.",
+                &["rule"],
+            )?,
+            rule_errors: counters(
+                r,
+                "rule_errors_total",
+                "Events that a rule could not be evaluated for.",
+                &["rule"],
+            )?,
+            quarantined: counters(
+                r,
+                "quarantined_total",
+                "Records put into quarantine.",
+                &["source", "reason"],
+            )?,
+            duplicates: register(
+                r,
+                IntCounter::with_opts(opts("duplicates_total", "Events that were known already."))?,
+            )?,
+            unknown_fields: register(
+                r,
+                IntCounter::with_opts(opts(
+                    "unknown_fields_total",
+                    "Fields that the data dictionary does not know.",
+                ))?,
+            )?,
+            budget_amount: gauges(r, "budget_amount", "Sums over all budget lines, in yuan.", &["kind"])?,
+            budget_executed_ratio: gauges(
+                r,
+                "budget_executed_ratio",
+                "Executed share of the units that spent most.",
+                &["unit_code"],
+            )?,
+            budget_lines: gauge(r, "budget_lines", "Budget lines in the ledger.")?,
+            store_bytes: gauge(r, "store_bytes", "Bytes of the state on disk.")?,
+            journal_events: gauge(r, "journal_events", "Events in the journal.")?,
+            recovery_duration: register(
+                r,
+                Gauge::with_opts(opts(
+                    "recovery_duration_seconds",
+                    "Time the last start took to recover its state.",
+                ))?,
+            )?,
+            reload_successful: gauge(r, "config_last_reload_successful", "Whether the last reload worked.")?,
+            sources: Mutex::default(),
+            registry: registry.clone(),
+        };
+        let build = gauges(r, "build_info", "The running version.", &["version"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
+        metrics.reload_successful.set(1);
+        #[cfg(target_os = "linux")]
+        registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        Ok(metrics)
+    }
+
+    /// The text that Prometheus scrapes.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut buffer = Vec::new();
+        if let Err(e) = TextEncoder::new().encode(&self.registry.gather(), &mut buffer) {
+            tracing::error!("metrics cannot be rendered: {e}");
+        }
+        String::from_utf8_lossy(&buffer).into_owned()
+    }
+
+    /// A source's name as a label, bounded in number.
+    #[must_use]
+    pub fn source_label<'s>(&self, source: &'s str) -> &'s str {
+        let mut known = self.sources.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if known.contains(source) {
+            return source;
+        }
+        if known.len() >= LABELS_MAX {
+            return "other";
+        }
+        known.insert(source.to_owned());
+        source
+    }
+}
+
+fn opts(name: &str, help: &str) -> Opts {
+    Opts::new(format!("fiscwatch_{name}"), help)
+}
+
+fn histogram(name: &str, help: &str) -> HistogramOpts {
+    let buckets = vec![0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+    HistogramOpts::from(opts(name, help)).buckets(buckets)
+}
+
+fn register<C: prometheus::core::Collector + Clone + 'static>(
+    registry: &Registry,
+    collector: C,
+) -> prometheus::Result<C> {
+    registry.register(Box::new(collector.clone()))?;
+    Ok(collector)
+}
+
+fn counters(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> prometheus::Result<IntCounterVec> {
+    register(registry, IntCounterVec::new(opts(name, help), labels)?)
+}
+
+fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<GaugeVec> {
+    register(registry, GaugeVec::new(opts(name, help), labels)?)
+}
+
+fn gauge(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntGauge> {
+    register(registry, IntGauge::with_opts(opts(name, help))?)
+}
+
+/// Starts logging to standard error.
+pub fn log(config: &Log) {
+    let filter = tracing_subscriber::EnvFilter::try_new(&config.level)
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    // A second start in one process (tests) keeps the first logger.
+    let _ = match config.format {
+        LogFormat::Json => builder.json().try_init(),
+        LogFormat::Text => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
+    };
+}

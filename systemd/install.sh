@@ -1,0 +1,24 @@
+#!/bin/sh
+# Installs a built fiscwatch as a service: systemd/install.sh [DESTDIR]. With DESTDIR nothing of the running
+# system is touched.
+set -eu
+cd "$(dirname "$0")/.."
+root=${1:-}
+binary=${FISCWATCH_BINARY:-target/release/fiscwatch}
+[ -x "$binary" ] || { echo "there is no $binary: run 'cargo build --release' first" >&2; exit 1; }
+install -D -m 0755 "$binary" "$root/usr/bin/fiscwatch"
+install -D -m 0644 systemd/fiscwatch.service "$root/usr/lib/systemd/system/fiscwatch.service"
+install -D -m 0644 systemd/fiscwatch.sysusers "$root/usr/lib/sysusers.d/fiscwatch.conf"
+install -D -m 0644 README.md "$root/usr/share/doc/fiscwatch/README.md"
+# A configuration that is there is somebody's work: it stays.
+if [ ! -e "$root/etc/fiscwatch/fiscwatch.yaml" ]; then
+    install -d -m 0755 "$root/etc/fiscwatch"
+    sed 's|\.\./state|/var/lib/fiscwatch|; s|\[\.\./rules\]|[rules]|' config/fiscwatch.yaml > "$root/etc/fiscwatch/fiscwatch.yaml"
+    cp -r config/lists "$root/etc/fiscwatch/lists"
+    cp -r rules "$root/etc/fiscwatch/rules"
+fi
+if [ -z "$root" ] && command -v systemctl >/dev/null; then
+    systemd-sysusers
+    systemctl daemon-reload
+    echo "installed; start it with: systemctl enable --now fiscwatch"
+fi

@@ -1,0 +1,166 @@
+//! The ledger against a plain model: the equations of SPEC §2 computed from sets of events, by other means.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fiscwatch::{
+    decode::Decoder,
+    engine::{Dedup, Sequencer},
+    event::{BudgetAction, EventType},
+    ledger::Ledger,
+    stream::Payload,
+};
+use proptest::prelude::*;
+use rust_decimal::Decimal;
+use serde_json::Value;
+
+use crate::support::{block, calendar, decode_lines, lines, payment, random_events};
+
+/// The balances of a line, from nothing but the list of accepted events.
+#[derive(Debug, Default, PartialEq)]
+struct Expected {
+    total: Decimal,
+    executed: Decimal,
+    frozen: Decimal,
+    reserved: Decimal,
+    planned: Decimal,
+}
+
+/// Says by its own rules which records are events: valid, and the first with their id.
+fn accepted(events: &[Value]) -> Vec<&Value> {
+    let mut ids = BTreeSet::new();
+    let valid = |event: &&Value| {
+        let amount = event.get("amount").and_then(Value::as_str).map(str::parse::<Decimal>);
+        match amount {
+            None => event["type"] == "withdrawal",
+            Some(Err(_)) => false,
+            Some(Ok(amount)) => {
+                amount > Decimal::ZERO && amount.scale() <= 2 && amount < Decimal::from(10u64.pow(16))
+            }
+        }
+    };
+    events.iter().filter(valid).filter(|event| ids.insert(event["event_id"].as_str().unwrap())).collect()
+}
+
+fn model(events: &[&Value]) -> BTreeMap<String, Expected> {
+    let mut lines: BTreeMap<String, Expected> = BTreeMap::new();
+    let text = |event: &Value, name: &str| event[name].as_str().unwrap_or_default().to_owned();
+    let settled: BTreeSet<String> = events
+        .iter()
+        .filter_map(|e| match e["type"].as_str()? {
+            "payment" => e.get("application_id").and_then(Value::as_str).map(str::to_owned),
+            "withdrawal" => Some(text(e, "original_event_id")),
+            _ => None,
+        })
+        .collect();
+    for event in events {
+        let amount: Decimal = text(event, "amount").parse().unwrap_or_default();
+        let to = text(event, "to_budget_line_id");
+        let line = lines.entry(text(event, "budget_line_id")).or_default();
+        match event["type"].as_str().unwrap() {
+            "payment" => line.executed += amount,
+            "application" if settled.contains(event["event_id"].as_str().unwrap()) => {}
+            "application" => line.reserved += amount,
+            "refund" => line.executed -= amount,
+            "correction" => {
+                line.executed -= amount;
+                lines.entry(to).or_default().executed += amount;
+            }
+            "budget" => match event["action"].as_str().unwrap() {
+                "approve" | "supplement" | "carry_over" => line.total += amount,
+                "reduce" | "reclaim" => line.total -= amount,
+                "transfer" => {
+                    line.total -= amount;
+                    lines.entry(to).or_default().total += amount;
+                }
+                "freeze" => line.frozen += amount,
+                "unfreeze" => line.frozen -= amount,
+                "plan" => line.planned += amount,
+                "plan_reduce" => line.planned -= amount,
+                other => panic!("{other}"),
+            },
+            _ => {}
+        }
+    }
+    lines
+}
+
+fn cents(value: i128) -> Decimal {
+    Decimal::from_i128_with_scale(value, 2)
+}
+
+fn compare(ledger: &Ledger, events: &[Value]) {
+    let expected = model(&accepted(events));
+    let mut transferred = 0;
+    let mut corrected = 0;
+    for (line, _) in ledger.lines() {
+        let b = &line.balances;
+        let found = Expected {
+            total: cents(b.total),
+            executed: cents(b.executed),
+            frozen: cents(b.frozen),
+            reserved: cents(b.reserved),
+            planned: cents(b.planned),
+        };
+        assert_eq!(Some(&found), expected.get(&*line.id), "{}", line.id);
+        assert_eq!(b.available(), b.total - b.frozen - b.reserved - b.executed);
+        assert_eq!(b.plan_available(), b.planned - b.reserved - b.executed);
+        transferred += b.transferred;
+        corrected += b.corrected;
+    }
+    assert_eq!(ledger.len(), expected.len());
+    assert_eq!((transferred, corrected), (0, 0), "transfers and corrections have two legs");
+}
+
+fn sequenced(decoder: &Decoder, sequencer: &mut Sequencer, events: &[Value]) {
+    let blocks = [block(Payload::JsonLines(lines(events).into()))];
+    let decoded = decoder.decode(&blocks, None);
+    let sequenced = sequencer.sequence(&blocks, decoded, false);
+    // What rules see after each event obeys the equations too.
+    for row in 0..sequenced.types.len() {
+        assert!(sequenced.attributes.get(sequenced.after.attributes[row] as usize).is_some());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn the_ledger_agrees_with_the_model_at_every_commit(seed in any::<u64>(), cut in 1usize..80) {
+        let events = random_events(seed, 250);
+        let decoder = Decoder::new(calendar());
+        let ledger = std::sync::Arc::new(std::sync::RwLock::new(Ledger::default()));
+        let mut sequencer = Sequencer::new(ledger.clone(), Dedup::default(), None);
+        let mut seen = 0;
+        for part in events.chunks(cut) {
+            sequenced(&decoder, &mut sequencer, part);
+            seen += part.len();
+            compare(&ledger.read().unwrap(), &events[..seen]);
+        }
+    }
+}
+
+#[test]
+fn a_payment_on_an_unknown_line_opens_it_unapproved() {
+    let decoded = decode_lines(&lines(&[payment("p", "X", "12.50")]));
+    let mut ledger = Ledger::default();
+    let after = ledger.apply(&decoded.events, &decoded.types);
+    let (line, attributes) = ledger.line("X").unwrap();
+    assert!(!attributes.approved);
+    assert_eq!(attributes.text(fiscwatch::event::Column::UnitCode), Some("101001"));
+    assert_eq!((line.balances.total, line.balances.executed, line.balances.available()), (0, 1250, -1250));
+    assert_eq!(line.balances.executed_ratio(), None);
+    assert_eq!(after.executed, [1250]);
+}
+
+#[test]
+fn every_type_and_action_is_covered_by_the_random_events() {
+    let decoded = decode_lines(&lines(&random_events(1, 2000)));
+    for event_type in EventType::ALL {
+        assert!(decoded.types.contains(&event_type), "{event_type:?}");
+    }
+    let text = lines(&random_events(1, 2000));
+    for action in BudgetAction::ALL {
+        assert!(text.contains(&format!("\"{}\"", action.name())), "{action:?}");
+    }
+    assert!(!decoded.rejects.is_empty());
+}

@@ -1,0 +1,11 @@
+//! All integration tests in one binary: each binary would link DataFusion again.
+
+mod support;
+
+mod batches;
+mod cli;
+mod crash;
+mod decode;
+mod http;
+mod ledger;
+mod sources;

@@ -1,0 +1,320 @@
+//! What several modules need: random events, the binary, and small helpers.
+
+use std::{
+    fmt::Write as _,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use fiscwatch::{
+    decode::{Decoded, Decoder},
+    event::time::Calendar,
+    stream::{Block, Payload},
+};
+use rand::{Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::{Value, json};
+
+pub fn calendar() -> Arc<Calendar> {
+    Arc::new(Calendar::new("Asia/Shanghai", 1, 1).unwrap())
+}
+
+pub fn decoder() -> Decoder {
+    Decoder::new(calendar())
+}
+
+pub fn block(payload: Payload) -> Block {
+    Block {
+        span: None,
+        source: "test".into(),
+        partition: "input".into(),
+        first_record: 0,
+        payload,
+        replays: Vec::new(),
+        receipt: None,
+    }
+}
+
+pub fn decode_lines(text: &str) -> Decoded {
+    decoder().decode(&[block(Payload::JsonLines(text.to_owned().into()))], None)
+}
+
+/// A payment that breaks nothing.
+pub fn payment(id: &str, line: &str, amount: &str) -> Value {
+    json!({
+        "event_id": id, "type": "payment", "occurred_at": "2026-03-04T10:00:00+08:00", "budget_line_id": line,
+        "fiscal_year": 2026, "region_code": "330100000", "unit_code": "101001", "function_code": "2050201",
+        "economic_code": "30201", "payment_mode": "direct", "settlement": "transfer", "payee_name": "杭州某公司",
+        "payee_account": "33010160006", "payee_type": "entity", "amount": amount,
+    })
+}
+
+pub fn lines(events: &[Value]) -> String {
+    events.iter().fold(String::new(), |mut text, event| {
+        let _ = writeln!(text, "{event}");
+        text
+    })
+}
+
+/// Random events of every type, with duplicates, conflicts, broken records, early settlements and unknown lines.
+pub fn random_events(seed: u64, count: usize) -> Vec<Value> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut events: Vec<Value> = Vec::new();
+    for n in 0..count {
+        if n > 10 && rng.random_ratio(1, 40) {
+            let mut again = events[rng.random_range(0..events.len())].clone();
+            if rng.random_ratio(1, 4) {
+                again["reason"] = json!("another");
+                again["purpose"] = json!("another");
+                again["occurred_at"] = json!("2026-05-05T05:05:05Z");
+            }
+            events.push(again);
+        } else {
+            events.push(random_event(&mut rng, n));
+        }
+    }
+    events
+}
+
+fn random_event(rng: &mut impl Rng, n: usize) -> Value {
+    let line = format!("L{}", rng.random_range(0..12));
+    let cents: u64 = if rng.random_ratio(1, 50) {
+        rng.random_range(1..10u64.pow(17))
+    } else {
+        rng.random_range(1..5_000_000)
+    };
+    let amount = format!("{}.{:02}", cents / 100, cents % 100);
+    let mut event = payment(&format!("e{n}"), &line, &amount);
+    // In the past of every clock, or the daemon would refuse some.
+    let at = 1_735_660_800_000i64 + rng.random_range(0..31_536_000_000i64);
+    event["occurred_at"] = json!(at);
+    let earlier = format!("e{}", rng.random_range(0..n.max(1) + 5));
+    match rng.random_range(0..20) {
+        0..7 => {
+            if rng.random_ratio(1, 3) {
+                event["application_id"] = json!(earlier);
+            }
+            event["settlement"] = json!(["transfer", "cash", "card"][rng.random_range(0..3)]);
+        }
+        7..10 => event["type"] = json!("application"),
+        10..12 => {
+            return json!({"event_id": format!("e{n}"), "type": "withdrawal", "occurred_at": at, "budget_line_id": line, "original_event_id": earlier});
+        }
+        12..14 => {
+            return json!({"event_id": format!("e{n}"), "type": "refund", "occurred_at": at, "budget_line_id": line, "original_event_id": earlier, "amount": amount});
+        }
+        14 => {
+            return json!({"event_id": format!("e{n}"), "type": "correction", "occurred_at": at, "budget_line_id": line, "to_budget_line_id": format!("L{}", rng.random_range(0..14)), "original_event_id": earlier, "amount": amount});
+        }
+        15 => {
+            event["amount"] = json!(["-1", "0", "1.001", "many", "1e30"][rng.random_range(0..5)]);
+        }
+        _ => {
+            let action = [
+                "approve",
+                "supplement",
+                "reduce",
+                "transfer",
+                "freeze",
+                "unfreeze",
+                "carry_over",
+                "reclaim",
+                "plan",
+                "plan_reduce",
+            ][rng.random_range(0..10)];
+            return json!({"event_id": format!("e{n}"), "type": "budget", "action": action, "occurred_at": at, "budget_line_id": line, "to_budget_line_id": format!("L{}", rng.random_range(0..14)), "amount": amount,
+                "fiscal_year": 2025, "region_code": "330100000", "unit_code": format!("10100{}", rng.random_range(0..3)), "function_code": "2050201", "economic_code": "30201"});
+        }
+    }
+    event
+}
+
+/// The binary under test.
+pub fn fiscwatch() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fiscwatch"));
+    command.env_remove("FISCWATCH_CONFIG").env("RUST_BACKTRACE", "0");
+    command
+}
+
+/// Runs the binary and returns exit code, standard output and standard error.
+pub fn run(dir: &Path, args: &[&str]) -> (Option<i32>, String, String) {
+    let Output { status, stdout, stderr } = fiscwatch().current_dir(dir).args(args).output().unwrap();
+    (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+}
+
+/// Rules that find something on most random streams.
+pub const RULES: &str = "
+rules:
+  - id: over-budget
+    title: over budget
+    severity: critical
+    trigger: [payment, application]
+    when: budget.available < 0
+    key: [budget_line_id]
+    summary: '{{ budget_line_id }} {{ amount }} leaves {{ budget.available }} ({{ budget.overspend_ratio }})'
+  - id: large-cash
+    title: large cash
+    severity: medium
+    params: { limit: 20000 }
+    trigger: payment
+    where: settlement = 'cash'
+    when: amount > $limit
+    key: [unit_code]
+    summary: 'cash {{ amount }}'
+  - id: late-in-the-day
+    title: night
+    severity: low
+    mode: shadow
+    trigger: payment
+    when: local_hour(occurred_at) >= 20 or not is_workday(occurred_at)
+    key: [payee_account]
+";
+
+/// A folder with rules, a configuration and events.
+pub struct Bench {
+    pub dir: tempfile::TempDir,
+}
+
+impl Bench {
+    pub fn new(events: &str, extra_config: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("rules")).unwrap();
+        std::fs::write(dir.path().join("rules/rules.yaml"), RULES).unwrap();
+        std::fs::write(dir.path().join("events.jsonl"), events).unwrap();
+        let config = format!("http: {{ listen: '127.0.0.1:0' }}\nlog: {{ level: warn }}\n{extra_config}");
+        std::fs::write(dir.path().join("fiscwatch.yaml"), config).unwrap();
+        Self { dir }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Findings and ledger of a backtest over the events.
+    pub fn backtest(&self, extra: &[&str]) -> (Vec<String>, Vec<String>) {
+        let args = [
+            "backtest",
+            "--config",
+            "fiscwatch.yaml",
+            "--events",
+            "events.jsonl",
+            "--findings",
+            "f.jsonl",
+            "--ledger",
+            "l.jsonl",
+        ];
+        let (code, _, err) = run(self.path(), &[&args[..], extra].concat());
+        assert_eq!(code, Some(0), "{err}");
+        (file_lines(&self.path().join("f.jsonl")), file_lines(&self.path().join("l.jsonl")))
+    }
+
+    /// Findings (in the order found) and ledger of the state.
+    pub fn state(&self) -> (Vec<String>, Vec<String>) {
+        let (code, findings, err) = run(self.path(), &["findings", "export", "--config", "fiscwatch.yaml"]);
+        assert_eq!(code, Some(0), "{err}");
+        let (code, ledger, err) = run(self.path(), &["budget", "export", "--config", "fiscwatch.yaml"]);
+        assert_eq!(code, Some(0), "{err}");
+        let owned = |text: String| text.lines().map(str::to_owned).collect();
+        (owned(findings), owned(ledger))
+    }
+}
+
+pub fn file_lines(path: &Path) -> Vec<String> {
+    std::fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect()
+}
+
+/// A running daemon; killed when dropped.
+pub struct Daemon {
+    pub child: Child,
+    pub address: String,
+    pub log: std::sync::mpsc::Receiver<String>,
+}
+
+impl Daemon {
+    /// Starts the daemon and waits until it is ready.
+    pub fn start(dir: &Path) -> Self {
+        let port = free_port();
+        let mut child = fiscwatch()
+            .current_dir(dir)
+            .args(["run", "--config", "fiscwatch.yaml"])
+            .env("FISCWATCH_HTTP__LISTEN", format!("127.0.0.1:{port}"))
+            .env("FISCWATCH_LOG__LEVEL", "info")
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (sender, log) = std::sync::mpsc::channel();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        std::thread::spawn(move || {
+            stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
+        });
+        let daemon = Self { child, address: format!("http://127.0.0.1:{port}"), log };
+        wait_until(|| daemon.get("/-/ready").0 == 200);
+        daemon
+    }
+
+    pub fn get(&self, path: &str) -> (u16, String) {
+        answer(agent().get(format!("{}{path}", self.address)).call())
+    }
+
+    pub fn post(&self, path: &str, body: &str) -> (u16, String) {
+        answer(agent().post(format!("{}{path}", self.address)).send(body))
+    }
+
+    pub fn json(&self, path: &str) -> Value {
+        serde_json::from_str(&self.get(path).1).unwrap()
+    }
+
+    /// Sends a signal and waits for the end.
+    pub fn stop(mut self, signal: &str) -> Option<i32> {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn agent() -> ureq::Agent {
+    ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(Duration::from_secs(30)))
+        .build()
+        .into()
+}
+
+fn answer(response: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> (u16, String) {
+    match response {
+        Ok(mut response) => {
+            (response.status().as_u16(), response.body_mut().read_to_string().unwrap_or_default())
+        }
+        Err(e) => (0, e.to_string()),
+    }
+}
+
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Waits for something that must happen soon.
+pub fn wait_until(mut happened: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !happened() {
+        assert!(started.elapsed() < Duration::from_secs(60), "waited in vain");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+pub fn write(dir: &Path, name: &str, text: &str) -> PathBuf {
+    let path = dir.join(name);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, text).unwrap();
+    path
+}
