@@ -59,7 +59,7 @@ impl Finding {
         let at = times.value(row);
         let summary = match &rule.summary {
             Some(template) => template.render(&nested(&values)),
-            None => rule.rule.title.get(crate::rule::Language::Zh).to_owned(),
+            None => rule.title.clone(),
         };
         Self {
             finding_id: finding_id(&rule.rule.id, &key, &event_id),

@@ -70,6 +70,8 @@ pub struct CompiledRule {
     pub values: Vec<usize>,
     /// The notification line.
     pub summary: Option<Template>,
+    /// The title in the configured language, which is the line of a rule without one.
+    pub title: String,
 }
 
 /// The columns of the event, then those of `budget.*` by their whole names.
@@ -138,6 +140,7 @@ impl Compiler {
             key,
             values: named.union(&shown).filter_map(position).collect(),
             summary,
+            title: rule.title.get(self.language).to_owned(),
             rule: Arc::new(rule),
         })
     }
@@ -208,5 +211,23 @@ impl Compiler {
             }
         }
         (chosen, shown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rule::RuleSet;
+
+    #[test]
+    fn a_rule_without_a_summary_is_named_in_the_configured_language() {
+        let rule =
+            "rules: [{id: a, title: {zh: 甲, en: A}, severity: low, trigger: payment, key: [], when: 1 = 1}]";
+        let calendar = Arc::new(Calendar::new("Asia/Shanghai", 1, 1).unwrap());
+        for (language, title) in [(Language::Zh, "甲"), (Language::En, "A")] {
+            let compiler = Compiler::new(&calendar, Lists::default(), language);
+            let rules = RuleSet::from_text(rule, &compiler, &calendar).unwrap();
+            assert_eq!(rules.rules[0].title, title);
+        }
     }
 }

@@ -2,9 +2,17 @@
 
 use std::{collections::BTreeSet, ops::ControlFlow, sync::Arc};
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::{
+    array::{RecordBatchOptions, new_null_array},
+    datatypes::{DataType, Field, Schema, SchemaRef},
+    record_batch::RecordBatch,
+};
 use datafusion::{
-    common::{DFSchema, Result, config::Dialect, tree_node::TreeNode},
+    common::{
+        DFSchema, Result,
+        config::Dialect,
+        tree_node::{TreeNode, TreeNodeRecursion},
+    },
     execution::SessionState,
     logical_expr::{Expr, Volatility, simplify::SimplifyContext},
     optimizer::simplify_expressions::ExprSimplifier,
@@ -308,19 +316,27 @@ impl Resolved {
         let fail = |e: &dyn std::fmt::Display| (first_line(&e.to_string()).to_owned(), None);
         let df_schema = DFSchema::try_from(Arc::clone(schema)).map_err(|e| fail(&e))?;
         let logical = state.create_logical_expr(&self.sql.to_string(), &df_schema).map_err(|e| fail(&e))?;
-        if let Some(name) = unstable_function(&logical) {
-            let hint = "findings must not depend on when they are computed: use occurred_at or recorded_at";
-            return Err((format!("the function '{name}' is not deterministic"), Some(hint.to_owned())));
-        }
+        refuse_functions(&logical)?;
         let logical = simplify(logical, state, &df_schema).map_err(|e| fail(&e))?;
         let physical = state.create_physical_expr(logical, &df_schema).map_err(|e| fail(&e))?;
         let found = physical.data_type(schema).map_err(|e| fail(&e))?;
         if found == *wanted || found == DataType::Null {
-            return Ok(physical);
+            // What fails on an event without any value fails on every event: better to say so now.
+            return match physical.evaluate(&empty_event(schema)) {
+                Ok(_) => Ok(physical),
+                Err(e) => Err((format!("cannot be evaluated: {}", first_line(&e.to_string())), None)),
+            };
         }
         let hint = "a condition compares something, such as `amount > 10000`";
         Err((format!("the condition is of type {found}, not true or false"), Some(hint.to_owned())))
     }
+}
+
+fn empty_event(schema: &SchemaRef) -> RecordBatch {
+    let nulls = schema.fields().iter().map(|f| new_null_array(f.data_type(), 1)).collect();
+    let options = RecordBatchOptions::new().with_row_count(Some(1));
+    RecordBatch::try_new_with_options(Arc::clone(schema), nulls, &options)
+        .expect("every column of a condition may be NULL")
 }
 
 /// Folds constants and puts the general form in place of what exists only as its short form: `DataFusion` cannot
@@ -334,17 +350,30 @@ fn simplify(expr: Expr, state: &SessionState, schema: &DFSchema) -> Result<Expr>
     simplifier.simplify(simplifier.coerce(expr, schema)?)
 }
 
-fn unstable_function(expr: &Expr) -> Option<String> {
-    let mut found = None;
+/// Refuses functions that have no place in a condition on one event.
+fn refuse_functions(expr: &Expr) -> std::result::Result<(), (String, Option<String>)> {
+    let aggregate = |name: &str| {
+        let message = format!("a condition looks at one event and cannot contain '{name}'");
+        (message, Some(String::from("this version has no windows to count or sum over")))
+    };
+    let mut refused = None;
     let _ = expr.apply(|node| {
-        if let Expr::ScalarFunction(call) = node
-            && call.func.signature().volatility != Volatility::Immutable
-        {
-            found = Some(call.func.name().to_owned());
-        }
-        Ok(datafusion::common::tree_node::TreeNodeRecursion::Continue)
+        refused = match node {
+            Expr::ScalarFunction(call) if call.func.signature().volatility != Volatility::Immutable => {
+                let hint =
+                    "findings must not depend on when they are computed: use occurred_at or recorded_at";
+                Some((
+                    format!("the function '{}' is not deterministic", call.func.name()),
+                    Some(hint.to_owned()),
+                ))
+            }
+            Expr::AggregateFunction(call) => Some(aggregate(call.func.name())),
+            Expr::WindowFunction(call) => Some(aggregate(call.fun.name())),
+            _ => None,
+        };
+        Ok(if refused.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     });
-    found
+    refused.map_or(Ok(()), Err)
 }
 
 /// `DataFusion`'s message without its prefix and without what follows the first line.
@@ -399,7 +428,6 @@ mod tests {
         event::time::Calendar,
         rule::{Language, RuleSet, compile::Compiler},
     };
-    use arrow::{array::new_null_array, record_batch::RecordBatch};
 
     /// What `DataFusion` can only evaluate after simplifying must not fail on every event.
     #[test]
@@ -420,13 +448,28 @@ mod tests {
             );
             let rules = RuleSet::from_text(&rule, &compiler, &calendar).unwrap();
             let condition = &rules.rules[0].when;
-            let columns =
-                condition.schema.fields().iter().map(|f| new_null_array(f.data_type(), 1)).collect();
-            let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(1));
-            let schema = Arc::clone(&condition.schema);
-            let row = RecordBatch::try_new_with_options(schema, columns, &options).unwrap();
+            let row = empty_event(&condition.schema);
             let result = condition.expr.evaluate(&row).unwrap().into_array(1).unwrap();
             assert!(arrow::array::AsArray::as_boolean(&result).value(0), "{when}");
+        }
+    }
+
+    #[test]
+    fn what_fails_on_every_event_is_refused() {
+        let calendar = Arc::new(Calendar::new("Asia/Shanghai", 1, 1).unwrap());
+        let compiler = Compiler::new(&calendar, Lists::default(), Language::En);
+        for (when, message) in [
+            ("amount > 1 / 0", "cannot be evaluated: Arrow error: Divide by zero error"),
+            ("regexp_like(purpose, '(')", "Invalid regex"),
+            ("count(*) > 1", "a condition looks at one event and cannot contain 'count'"),
+            ("sum(amount) over () > 1", "a condition looks at one event and cannot contain 'sum'"),
+            ("random() > 0.5", "the function 'random' is not deterministic"),
+        ] {
+            let rule = format!(
+                "rules: [{{id: a, severity: low, trigger: payment, key: [unit_code], when: \"{when}\"}}]"
+            );
+            let problems = RuleSet::from_text(&rule, &compiler, &calendar).unwrap_err();
+            assert_eq!(problems.iter().map(|p| p.message.as_str()).collect::<Vec<_>>(), [message]);
         }
     }
 }

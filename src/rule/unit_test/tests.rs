@@ -1,4 +1,9 @@
 use super::*;
+use crate::{
+    event::time::Calendar,
+    lists::{List, Lists},
+    rule::Language,
+};
 
 const RULES: &str = "
 rules:
@@ -169,4 +174,89 @@ fn mistakes_have_a_place_and_a_hint() {
     "#);
     let missing = run(&[PathBuf::from("no/such/file.yaml")]);
     assert!(!missing.passed());
+}
+
+fn shipped(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// A compiler with the shipped lists.
+fn shipped_lists() -> (Compiler, Arc<Calendar>) {
+    let mut lists = Lists::default();
+    for entry in std::fs::read_dir(shipped("config/lists")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        lists.insert(&name, List::read(&path, None, &BTreeMap::new()).unwrap());
+    }
+    let calendar = Arc::new(Calendar::new("Asia/Shanghai", 1, 1).unwrap());
+    (Compiler::new(&calendar, lists, Language::En), calendar)
+}
+
+fn shipped_rules() -> RuleSet {
+    let (compiler, calendar) = shipped_lists();
+    let loaded = load(&[shipped("rules")], &compiler, &calendar, &BTreeMap::new());
+    let problems: Vec<_> = loaded.problems.iter().map(ToString::to_string).collect();
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+    loaded.set
+}
+
+#[test]
+fn the_shipped_rules_pass_their_tests_and_each_is_tested_both_ways() {
+    let report = run(&[shipped("rules/tests")]);
+    assert!(report.passed(), "{report}");
+    for rule in shipped_rules().rules {
+        let id = &rule.rule.id;
+        assert!(report.tests.iter().any(|test| test.finds.contains(id)), "no test expects {id} to find");
+        assert!(report.tests.iter().any(|test| test.spares.contains(id)), "no test expects {id} not to find");
+    }
+}
+
+#[test]
+fn the_shipped_rules_say_everything_in_both_languages() {
+    let catalogue = std::fs::read_to_string(shipped("rules/README.md")).unwrap();
+    for rule in shipped_rules().rules {
+        let rule = rule.rule;
+        for text in [&rule.title, &rule.description] {
+            assert!(text.zh.is_some() && text.en.is_some() && text.zh != text.en, "{}", rule.id);
+        }
+        assert_eq!(rule.summary.len(), 2, "{}", rule.id);
+        assert!(
+            rule.basis.is_some() && !rule.false_positives.is_empty() && !rule.tags.is_empty(),
+            "{}",
+            rule.id
+        );
+        let (title, severity) = (rule.title.get(Language::Zh), rule.severity.word());
+        let start = format!("| `{}` | {title} | {severity} | {} |", rule.id, rule.handling.word());
+        let row = catalogue.lines().find(|line| line.starts_with(&start));
+        let row = row.unwrap_or_else(|| panic!("rules/README.md lacks: {start}"));
+        for (name, _) in &rule.params {
+            assert!(row.contains(&format!("`{name}`")), "rules/README.md lacks {name} of {}", rule.id);
+        }
+    }
+}
+
+/// The parts of a text between "```language" and "```".
+fn blocks<'t>(text: &'t str, language: &str) -> Vec<&'t str> {
+    let parts = text.split("```").skip(1).step_by(2);
+    parts.filter_map(|block| block.strip_prefix(language)).collect()
+}
+
+#[test]
+fn the_examples_of_the_documentation_are_valid() {
+    let text = std::fs::read_to_string(shipped("docs/rules.md")).unwrap();
+    let (compiler, calendar) = shipped_lists();
+    let lines = blocks(&text, "sql").into_iter().flat_map(str::lines).filter(|line| !line.is_empty());
+    let conditions = lines.map(|line| {
+        let when = line.split(" -- ").next().unwrap_or_default().trim();
+        format!(
+            "rules:\n  - {{id: a, severity: low, trigger: payment, key: [unit_code], when: \"{when}\"}}\n"
+        )
+    });
+    let examples: Vec<_> = blocks(&text, "yaml").into_iter().map(str::to_owned).chain(conditions).collect();
+    assert!(examples.len() > 10, "{}", examples.len());
+    for example in examples {
+        if let Err(problems) = RuleSet::from_text(&example, &compiler, &calendar) {
+            panic!("{example}\n{}", problems[0]);
+        }
+    }
 }
