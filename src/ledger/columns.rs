@@ -137,7 +137,7 @@ impl<'c> ElapsedYear<'c> {
         Self { calendar, cached: None }
     }
 
-    /// The share of `year` that is over at `micros`, 0 to 1, at [`RATIO_SCALE`].
+    /// The share of `year` that is over at `micros`, 0 to 1, at `RATIO_SCALE`.
     pub fn elapsed(&mut self, year: i32, micros: i64) -> Option<i128> {
         let (start, end) = match self.cached {
             Some((cached, start, end)) if cached == year => (start, end),

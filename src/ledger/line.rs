@@ -44,13 +44,13 @@ impl Balances {
         self.planned - self.reserved - self.executed
     }
 
-    /// executed / total at [`RATIO_SCALE`]; `None` when total is 0.
+    /// executed / total at `RATIO_SCALE`; `None` when total is 0.
     #[must_use]
     pub fn executed_ratio(&self) -> Option<i128> {
         ratio(self.executed, self.total)
     }
 
-    /// max(0, executed − total) / total at [`RATIO_SCALE`]; `None` when total is 0.
+    /// max(0, executed − total) / total at `RATIO_SCALE`; `None` when total is 0.
     #[must_use]
     pub fn overspend_ratio(&self) -> Option<i128> {
         ratio((self.executed - self.total).max(0), self.total)
@@ -80,7 +80,7 @@ impl Line {
     }
 }
 
-/// `part / whole` at [`RATIO_SCALE`], cut off beyond it; `None` when `whole` is 0.
+/// `part / whole` at `RATIO_SCALE`, cut off beyond it; `None` when `whole` is 0.
 #[must_use]
 pub fn ratio(part: i128, whole: i128) -> Option<i128> {
     if whole == 0 {
