@@ -4,29 +4,39 @@
 use std::{
     hint::black_box,
     path::Path,
-    sync::{Arc, RwLock},
+    sync::{
+        Arc, RwLock,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
+use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use fiscwatch::{
-    app::load_rules,
+    app::{load_rules, parallel},
     config::Config,
     decode::{Decoded, Decoder},
-    engine::{Dedup, Sequenced, Sequencer},
+    engine::{Committable, Dedup, Engine, EngineError, Output, Sequenced, Sequencer},
     evaluate::{Evaluator, row},
     ledger::Ledger,
+    rule::RuleSet,
     simulate::{Plan, Treasury},
     store::{Commit, JournalBlock, Store},
     stream::{Block, Payload},
 };
+use tokio::sync::mpsc;
+
+/// As in the binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Events of a batch, as the daemon cuts them.
-const BATCH: usize = 16_384;
+const BATCH: usize = 4096;
 
 struct Fixture {
     config: Config,
     decoder: Decoder,
-    batches: Vec<String>,
+    batches: Vec<Bytes>,
 }
 
 /// A simulated quarter with anomalies, in batches.
@@ -39,20 +49,59 @@ fn fixture() -> Fixture {
     let treasury = Treasury::new(&plan);
     let lines = treasury.events().map(|s| serde_json::to_string(&s.event).expect("an event"));
     let lines: Vec<_> = lines.collect();
-    let batches = lines.chunks(BATCH).map(|part| part.join("\n")).collect();
+    let batches = lines.chunks(BATCH).map(|part| Bytes::from(part.join("\n"))).collect();
     Fixture { decoder: Decoder::new(config.calendar.clone()), config, batches }
 }
 
-fn blocks(text: &str) -> Vec<Block> {
-    vec![Block {
-        span: None,
-        source: "bench".into(),
-        partition: "bench".into(),
-        first_record: 0,
-        payload: Payload::JsonLines(text.to_owned().into()),
-        replays: Vec::new(),
-        receipt: None,
-    }]
+fn blocks(text: &Bytes) -> Vec<Block> {
+    vec![Block::new("bench".into(), "bench".into(), 0, Payload::JsonLines(text.clone()))]
+}
+
+/// What the loop is compared with: decoding alone, a thread a core.
+fn decode_in_parallel(decoder: &Decoder, blocks: &[Vec<Block>]) {
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..parallel() {
+            scope.spawn(|| {
+                while let Some(block) = blocks.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    drop(black_box(decoder.decode(block, None)));
+                }
+            });
+        }
+    });
+}
+
+/// The loop without a store: what `backtest` does with a file that is in memory already.
+fn run_loop(runtime: &tokio::runtime::Runtime, f: &Fixture, rules: &Arc<RuleSet>) {
+    let evaluator = Arc::new(Evaluator::new(Arc::clone(rules), f.config.calendar.clone()));
+    let engine = Engine {
+        decoder: Arc::new(f.decoder.clone()),
+        sequencer: sequencer(),
+        evaluator: Arc::new(RwLock::new(evaluator)),
+        journal: false,
+        time_max: Arc::new(|| None),
+        parallel: parallel(),
+    };
+    let batches: Vec<_> = f.batches.iter().map(blocks).collect();
+    runtime.block_on(async {
+        let (sender, receiver) = mpsc::channel(parallel());
+        let reader = tokio::spawn(async move {
+            for batch in batches {
+                sender.send(batch).await.expect("an engine that takes batches");
+            }
+        });
+        engine.run(receiver, &mut Nowhere).await.expect("a loop without errors");
+        reader.await.expect("a reader");
+    });
+}
+
+struct Nowhere;
+
+impl Output for Nowhere {
+    async fn commit(&mut self, batches: Vec<Committable>) -> Result<(), EngineError> {
+        drop(black_box(batches));
+        Ok(())
+    }
 }
 
 fn sequencer() -> Sequencer {
@@ -61,8 +110,8 @@ fn sequencer() -> Sequencer {
 
 fn stages(c: &mut Criterion) {
     let f = fixture();
-    let blocks: Vec<_> = f.batches.iter().map(|text| blocks(text)).collect();
-    let events: usize = f.batches.iter().map(|text| text.lines().count()).sum();
+    let blocks: Vec<_> = f.batches.iter().map(blocks).collect();
+    let events: usize = blocks.iter().flatten().map(|block| block.records + 1).sum();
     let decode = || -> Vec<Decoded> { blocks.iter().map(|b| f.decoder.decode(b, None)).collect() };
     let sequence = |decoded: Vec<Decoded>| -> Vec<Sequenced> {
         let mut sequencer = sequencer();
@@ -70,14 +119,17 @@ fn stages(c: &mut Criterion) {
     };
     let mut group = c.benchmark_group("stages");
     group.sample_size(10).throughput(Throughput::Elements(events as u64));
-    group.bench_function("decode", |b| b.iter(|| black_box(decode())));
+    group.bench_function("decode", |b| {
+        b.iter(|| blocks.iter().for_each(|block| drop(black_box(f.decoder.decode(block, None)))));
+    });
+    group.bench_function("decode on all cores", |b| b.iter(|| decode_in_parallel(&f.decoder, &blocks)));
     group.bench_function("sequence", |b| {
         b.iter_batched(decode, |d| black_box(sequence(d)), BatchSize::LargeInput);
     });
 
     let sequenced = sequence(decode());
     let rules = load_rules(&f.config).expect("the shipped rules");
-    let evaluator = Evaluator::new(rules, f.config.calendar.clone());
+    let evaluator = Evaluator::new(Arc::clone(&rules), f.config.calendar.clone());
     let evaluate = || {
         let results = sequenced.iter().map(|s| {
             let batch =
@@ -86,6 +138,8 @@ fn stages(c: &mut Criterion) {
         });
         results.collect::<Vec<_>>()
     };
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    group.bench_function("loop on all cores", |b| b.iter(|| run_loop(&runtime, &f, &rules)));
     group.bench_function("rules", |b| b.iter(|| black_box(evaluate())));
 
     let encode =

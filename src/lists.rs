@@ -1,8 +1,14 @@
 //! Reference lists (SPEC §3.4): CSV or JSON Lines files that rules look things up in.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
+
+use crate::event::normal_name;
 
 /// All lists of a configuration, by name.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +35,8 @@ pub struct List {
     columns: Vec<(String, ColumnKind)>,
     rows: Vec<Vec<String>>,
     by_key: HashMap<String, usize>,
+    /// The keys as [`normal_name`]s, made when first asked for: most lists are not of names.
+    names: OnceLock<HashSet<String>>,
 }
 
 /// Why a list cannot be used.
@@ -131,6 +139,13 @@ impl List {
     #[must_use]
     pub fn contains(&self, key: &str) -> bool {
         self.by_key.contains_key(key)
+    }
+
+    /// Whether the name is in the list, both compared as [`normal_name`]s.
+    #[must_use]
+    pub fn contains_name(&self, name: &str) -> bool {
+        let names = self.names.get_or_init(|| self.keys().map(|key| normal_name(key).into_owned()).collect());
+        !names.is_empty() && names.contains(normal_name(name).as_ref())
     }
 
     /// All keys, in no order.

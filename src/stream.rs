@@ -73,6 +73,8 @@ pub struct Block {
     pub first_record: u64,
     /// The records.
     pub payload: Payload,
+    /// About how many there are, for cutting batches and making room.
+    pub records: usize,
     /// Quarantined records that this block reads again, by their numbers in the store.
     pub replays: Vec<i64>,
     /// Told when the block is committed.
@@ -90,7 +92,36 @@ pub struct Receipt {
     pub rejected: u64,
 }
 
+impl Payload {
+    fn records(&self) -> usize {
+        match self {
+            Self::JsonLines(bytes) | Self::Csv { rows: bytes, .. } => {
+                memchr::memchr_iter(b'\n', bytes).count().max(1)
+            }
+            Self::Messages { ends, .. } => ends.len(),
+            Self::Table(batch) => batch.num_rows(),
+            Self::Rejected(rejects) => rejects.len(),
+        }
+    }
+}
+
 impl Block {
+    /// A block without a position that nobody waits for.
+    #[must_use]
+    pub fn new(source: Arc<str>, partition: Arc<str>, first_record: u64, payload: Payload) -> Self {
+        let records = payload.records();
+        Self {
+            span: None,
+            source,
+            partition,
+            first_record,
+            payload,
+            records,
+            replays: Vec::new(),
+            receipt: None,
+        }
+    }
+
     /// Raw bytes.
     #[must_use]
     pub fn bytes(&self) -> u64 {
@@ -102,19 +133,6 @@ impl Block {
             Payload::Rejected(rejects) => rejects.iter().map(|r| r.raw.len()).sum(),
         };
         bytes as u64
-    }
-
-    /// About how many records it holds, for cutting batches.
-    #[must_use]
-    pub fn records_estimate(&self) -> usize {
-        match &self.payload {
-            Payload::JsonLines(bytes) | Payload::Csv { rows: bytes, .. } => {
-                memchr::memchr_iter(b'\n', bytes).count().max(1)
-            }
-            Payload::Messages { ends, .. } => ends.len(),
-            Payload::Table(batch) => batch.num_rows(),
-            Payload::Rejected(rejects) => rejects.len(),
-        }
     }
 }
 

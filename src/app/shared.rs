@@ -125,15 +125,9 @@ impl Shared {
         let sender = self.ingest.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
         let request = self.requests.fetch_add(1, Ordering::Relaxed);
         let (receipt, committed) = oneshot::channel();
-        let block = Block {
-            span: None,
-            source: Arc::from("http"),
-            partition: format!("request {request}").into(),
-            first_record: 0,
-            payload,
-            replays,
-            receipt: Some(receipt),
-        };
+        let partition = format!("request {request}").into();
+        let block = Block::new(Arc::from("http"), partition, 0, payload);
+        let block = Block { replays, receipt: Some(receipt), ..block };
         sender.send(block).await.ok()?;
         drop(sender);
         committed.await.ok()

@@ -316,7 +316,7 @@ impl Report {
             self.duplicates
         );
         let Stages { decode, sequence, evaluate } = self.stages;
-        eprintln!("processor time: decode {decode:.2?}, ledger {sequence:.2?}, rules {evaluate:.2?}");
+        eprintln!("time in the stages: decode {decode:.2?}, ledger {sequence:.2?}, rules {evaluate:.2?}");
     }
 }
 

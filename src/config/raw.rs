@@ -189,7 +189,7 @@ pub struct EngineSpec {
 impl Default for EngineSpec {
     fn default() -> Self {
         Self {
-            batch_rows: 16_384,
+            batch_rows: 4096,
             batch_wait: String::from("2ms"),
             lateness: String::from("10m"),
             max_future: String::from("1d"),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::{
     array::{
-        ArrayRef, ListBuilder, NullBufferBuilder, PrimitiveArray, StringBuilder, StringViewArray, make_view,
+        ArrayRef, ListBuilder, NullBufferBuilder, PrimitiveArray, StringBuilder, StringViewArray,
         new_null_array,
     },
     buffer::{Buffer, ScalarBuffer},
@@ -111,10 +111,10 @@ impl Columns {
         self.buffers[number as usize] = buffer;
     }
 
-    /// Puts text that lies at `offset` of buffer `buffer`.
-    pub fn text(&mut self, column: usize, row: usize, text: &str, buffer: u32, offset: u32) {
+    /// Puts a view of text that lies in one of the buffers.
+    pub fn text(&mut self, column: usize, row: usize, view: u128) {
         if let ColumnBuilder::Text(builder) = &mut self.builders[column] {
-            builder.put(row, self.rows_expected, make_view(text.as_bytes(), buffer, offset));
+            builder.put(row, self.rows_expected, view);
         }
     }
 
@@ -176,7 +176,7 @@ impl ColumnBuilder {
             Self::Text(mut b) => {
                 b.fill(rows);
                 let views = ScalarBuffer::from(b.values);
-                // SAFETY: every view was made by `Columns::text` from a `&str` that lies at that offset of
+                // SAFETY: every view was made by `RowBuilder::text` from a `&str` that lies at that offset of
                 // that buffer, or is a zeroed (empty, inlined) view under a null.
                 #[allow(unsafe_code)]
                 let array =

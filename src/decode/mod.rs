@@ -111,7 +111,7 @@ impl Decoder {
     /// Decodes the blocks of a batch. Events later than `time_max` (microseconds) are rejected.
     #[must_use]
     pub fn decode(&self, blocks: &[Block], time_max: Option<i64>) -> Decoded {
-        let rows = blocks.iter().map(Block::records_estimate).sum();
+        let rows = blocks.iter().map(|block| block.records).sum();
         let mut builder = RowBuilder::new(&self.calendar, self.schema.clone(), time_max, rows);
         for block in blocks {
             builder.start_block(block);

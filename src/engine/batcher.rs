@@ -39,12 +39,12 @@ pub async fn batches(
         };
         let Some(first) = first else { return };
         let deadline = Instant::now() + limits.wait;
-        let mut rows = first.records_estimate();
+        let mut rows = first.records;
         let mut batch = vec![first];
         while rows < limits.rows {
             // What is there already is taken without waiting; for more, the batch waits until its deadline.
             let Ok(Some(block)) = tokio::time::timeout_at(deadline, blocks.recv()).await else { break };
-            let more = block.records_estimate();
+            let more = block.records;
             if rows + more > limits.rows {
                 next = Some(block);
                 break;

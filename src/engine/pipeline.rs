@@ -6,7 +6,10 @@ use std::{
 };
 
 use arrow::{array::AsArray, datatypes::TimestampMicrosecondType};
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::{JoinError, JoinHandle},
+};
 
 use super::{Sequenced, Sequencer};
 use crate::{
@@ -112,8 +115,10 @@ pub struct Engine {
     pub parallel: usize,
 }
 
-type Decoding = JoinHandle<(Vec<Block>, Decoded, Duration)>;
-type Evaluating = JoinHandle<Result<Committable, EngineError>>;
+type Decoding = Working<(Vec<Block>, Decoded, Duration)>;
+type Evaluating = Working<Result<Committable, EngineError>>;
+/// The outer task waits for a worker, the inner one is its work.
+type Working<T> = JoinHandle<Result<T, JoinError>>;
 
 /// Batches that one transaction takes at most.
 const GROUP: usize = 32;
@@ -128,16 +133,21 @@ impl Engine {
         batches: mpsc::Receiver<Vec<Block>>,
         output: &mut O,
     ) -> Result<(), EngineError> {
+        let workers = Arc::new(Semaphore::new(self.parallel));
         let (decoding_in, decoding) = mpsc::channel(self.parallel);
         let (evaluating_in, evaluating) = mpsc::channel(self.parallel);
-        let decode =
-            tokio::spawn(decode_all(batches, decoding_in, Arc::clone(&self.decoder), self.time_max.clone()));
-        let sequence = tokio::spawn(self.sequence_all(decoding, evaluating_in));
+        let decode = tokio::spawn(decode_all(
+            batches,
+            decoding_in,
+            Arc::clone(&self.decoder),
+            self.time_max.clone(),
+            Arc::clone(&workers),
+        ));
+        let sequence = tokio::spawn(self.sequence_all(decoding, evaluating_in, workers));
         let result = commit_all(evaluating, output).await;
         // After an error the other stages end by themselves: their channels are closed.
-        let broken = |e: tokio::task::JoinError| EngineError::Internal(e.to_string());
-        decode.await.map_err(broken)?;
-        sequence.await.map_err(broken)??;
+        decode.await.map_err(|e| broken(&e))?;
+        sequence.await.map_err(|e| broken(&e))??;
         result
     }
 
@@ -145,9 +155,10 @@ impl Engine {
         mut self,
         mut decoding: mpsc::Receiver<Decoding>,
         out: mpsc::Sender<Evaluating>,
+        workers: Arc<Semaphore>,
     ) -> Result<(), EngineError> {
         while let Some(batch) = decoding.recv().await {
-            let (blocks, decoded, decode) = batch.await.map_err(|e| EngineError::Internal(e.to_string()))?;
+            let (blocks, decoded, decode) = done(batch).await?;
             let started = Instant::now();
             let unknown_fields = decoded.unknown_fields.clone();
             let sequenced = self.sequencer.sequence(&blocks, decoded, false);
@@ -155,7 +166,7 @@ impl Engine {
             let evaluator = self.evaluator.read().map(|e| Arc::clone(&e));
             let evaluator = evaluator.unwrap_or_else(|e| Arc::clone(&e.into_inner()));
             let journal = self.journal;
-            let evaluating = tokio::task::spawn_blocking(move || {
+            let evaluating = work(&workers, move || {
                 let mut committable = evaluate(blocks, sequenced, &evaluator, journal)?;
                 committable.unknown_fields = unknown_fields;
                 committable.stages = Stages { evaluate: committable.stages.evaluate, ..stages };
@@ -175,9 +186,31 @@ impl Engine {
         let sequenced = self.sequencer.sequence(&[], empty, true);
         if sequenced.checkpoint.is_some() {
             let committable = Committable { checkpoint: sequenced.checkpoint, ..Committable::default() };
-            let _ = out.send(tokio::task::spawn_blocking(move || Ok(committable))).await;
+            let _ = out.send(tokio::spawn(async { Ok(Ok(committable)) })).await;
         }
     }
+}
+
+/// Does a piece of work when a worker is free: more at a time than there are processors would only push each
+/// other's batches out of the caches. The caller does not wait.
+fn work<T: Send + 'static>(
+    workers: &Arc<Semaphore>,
+    piece: impl FnOnce() -> T + Send + 'static,
+) -> Working<T> {
+    let workers = Arc::clone(workers);
+    tokio::spawn(async move {
+        // The semaphore is never closed, so this is always a permit.
+        let _permit = workers.acquire().await;
+        tokio::task::spawn_blocking(piece).await
+    })
+}
+
+async fn done<T>(working: Working<T>) -> Result<T, EngineError> {
+    working.await.and_then(|piece| piece).map_err(|e| broken(&e))
+}
+
+fn broken(error: &JoinError) -> EngineError {
+    EngineError::Internal(error.to_string())
 }
 
 async fn decode_all(
@@ -185,10 +218,11 @@ async fn decode_all(
     out: mpsc::Sender<Decoding>,
     decoder: Arc<Decoder>,
     time_max: Arc<dyn Fn() -> Option<i64> + Send + Sync>,
+    workers: Arc<Semaphore>,
 ) {
     while let Some(blocks) = batches.recv().await {
         let (decoder, limit) = (Arc::clone(&decoder), time_max());
-        let decoding = tokio::task::spawn_blocking(move || {
+        let decoding = work(&workers, move || {
             let started = Instant::now();
             let decoded = decoder.decode(&blocks, limit);
             (blocks, decoded, started.elapsed())
@@ -207,7 +241,7 @@ async fn commit_all<O: Output>(
     while evaluating.recv_many(&mut ready, GROUP).await > 0 {
         let mut group = Vec::with_capacity(ready.len());
         for batch in ready.drain(..) {
-            group.push(batch.await.map_err(|e| EngineError::Internal(e.to_string()))??);
+            group.push(done(batch).await??);
             // A checkpoint is the state right after its batch, so it ends its transaction.
             if group.last().is_some_and(|b: &Committable| b.checkpoint.is_some()) {
                 output.commit(std::mem::take(&mut group)).await?;

@@ -2,6 +2,7 @@
 //! new lists.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     hash::{Hash, Hasher},
     sync::{Arc, LazyLock},
@@ -22,20 +23,21 @@ use datafusion::{
 use jiff::civil::Weekday;
 
 use crate::{
-    event::{schema::time_type, time::Calendar},
+    event::{normal_name, schema::time_type, time::Calendar},
     lists::{ColumnKind, List, Lists},
 };
 
 /// The list that [`is_workday`](functions) reads: `date` (its key) and `kind`, `holiday` or `workday`.
 pub const HOLIDAYS: &str = "holidays";
 
-/// `in_list('name', value)`, `contains_any('name', text)`, `lookup('name', key, 'column')`, `is_workday(time)`, `local_hour(time)`.
+/// `in_list('name', value)`, `name_in_list('name', value)`, `normal_name(value)`, `contains_any('name', text)`,
+/// `lookup('name', key, 'column')`, `is_workday(time)`, `local_hour(time)`.
 #[must_use]
 pub fn functions(calendar: &Arc<Calendar>, lists: &Lists) -> Vec<ScalarUDF> {
     let lists = Arc::new(lists.clone());
     let time = time_type(&calendar.zone_name);
     let (hours, days) = (Arc::clone(calendar), Arc::clone(calendar));
-    let (members, holidays) = (Arc::clone(&lists), lists.get(HOLIDAYS).cloned());
+    let (members, names, holidays) = (Arc::clone(&lists), Arc::clone(&lists), lists.get(HOLIDAYS).cloned());
     let words = words(&lists);
     let text = DataType::Utf8View;
     vec![
@@ -44,7 +46,21 @@ pub fn functions(calendar: &Arc<Calendar>, lists: &Lists) -> Vec<ScalarUDF> {
             vec![text.clone(), text.clone()],
             DataType::Boolean,
             Volatility::Immutable,
-            Arc::new(move |args: &[ColumnarValue]| in_list(&members, args)),
+            Arc::new(move |args: &[ColumnarValue]| in_list(&members, args, List::contains)),
+        ),
+        create_udf(
+            "name_in_list",
+            vec![text.clone(), text.clone()],
+            DataType::Boolean,
+            Volatility::Immutable,
+            Arc::new(move |args: &[ColumnarValue]| in_list(&names, args, List::contains_name)),
+        ),
+        create_udf(
+            "normal_name",
+            vec![text.clone()],
+            DataType::Utf8View,
+            Volatility::Immutable,
+            Arc::new(normal_names),
         ),
         create_udf(
             "contains_any",
@@ -105,11 +121,27 @@ where
     Ok(ColumnarValue::Array(Arc::new(result)))
 }
 
-fn in_list(lists: &Lists, args: &[ColumnarValue]) -> Result<ColumnarValue> {
+fn in_list(
+    lists: &Lists,
+    args: &[ColumnarValue],
+    contains: impl Fn(&List, &str) -> bool,
+) -> Result<ColumnarValue> {
     let list = list(lists, &args[0])?;
     let values = args[1].to_array(1)?;
-    let found: BooleanArray = values.as_string_view().iter().map(|v| v.map(|v| list.contains(v))).collect();
+    let found: BooleanArray = values.as_string_view().iter().map(|v| v.map(|v| contains(list, v))).collect();
     Ok(shaped(Arc::new(found), &args[1]))
+}
+
+/// Most names are normal already: a batch of such is handed on as it is.
+fn normal_names(args: &[ColumnarValue]) -> Result<ColumnarValue> {
+    let array = args[0].to_array(1)?;
+    let names = array.as_string_view();
+    let normal: Vec<_> = names.iter().map(|name| name.map(normal_name)).collect();
+    if normal.iter().flatten().all(|name| matches!(name, Cow::Borrowed(_))) {
+        return Ok(args[0].clone());
+    }
+    let normal: StringViewArray = normal.into_iter().collect();
+    Ok(shaped(Arc::new(normal), &args[0]))
 }
 
 type Words = BTreeMap<String, LazyLock<Option<AhoCorasick>, Box<dyn FnOnce() -> Option<AhoCorasick> + Send>>>;

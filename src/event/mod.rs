@@ -2,8 +2,10 @@
 
 pub mod kind;
 pub mod money;
+pub mod name;
 pub mod schema;
 pub mod time;
 
 pub use kind::{BudgetAction, EventType};
+pub use name::normal_name;
 pub use schema::{Column, FieldKind, event_schema};

@@ -128,7 +128,7 @@ impl Resolver<'_, '_> {
     fn function(&mut self, function: &ast::Function) {
         let [ast::ObjectNamePart::Identifier(name)] = &function.name.0[..] else { return };
         let called = name.value.to_lowercase();
-        if !matches!(called.as_str(), "in_list" | "contains_any" | "lookup") {
+        if !matches!(called.as_str(), "in_list" | "name_in_list" | "contains_any" | "lookup") {
             return;
         }
         let ast::FunctionArguments::List(arguments) = &function.args else { return };

@@ -345,12 +345,8 @@ impl Lines {
     }
 
     fn whole_lines(&self, rows: usize) -> Option<(usize, u64)> {
-        let last = memchr::memrchr(b'\n', &self.buffer)?;
-        let lines = memchr::memchr_iter(b'\n', &self.buffer).count();
-        if lines <= rows {
-            return Some((last + 1, lines as u64));
-        }
-        memchr::memchr_iter(b'\n', &self.buffer).nth(rows - 1).map(|at| (at + 1, rows as u64))
+        let ends = memchr::memchr_iter(b'\n', &self.buffer).take(rows);
+        ends.fold(None, |found, at| Some((at + 1, found.map_or(1, |(_, lines)| lines + 1))))
     }
 
     /// Rows of CSV: a line end inside quotes ends no row.

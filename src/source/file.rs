@@ -309,13 +309,5 @@ pub fn file_block(
         ),
         payload => payload,
     };
-    Block {
-        span,
-        source: Arc::clone(source),
-        partition,
-        first_record,
-        payload,
-        replays: Vec::new(),
-        receipt: None,
-    }
+    Block { span, ..Block::new(Arc::clone(source), partition, first_record, payload) }
 }

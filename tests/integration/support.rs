@@ -27,15 +27,7 @@ pub fn decoder() -> Decoder {
 }
 
 pub fn block(payload: Payload) -> Block {
-    Block {
-        span: None,
-        source: "test".into(),
-        partition: "input".into(),
-        first_record: 0,
-        payload,
-        replays: Vec::new(),
-        receipt: None,
-    }
+    Block::new("test".into(), "input".into(), 0, payload)
 }
 
 pub fn decode_lines(text: &str) -> Decoded {

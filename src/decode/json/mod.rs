@@ -81,16 +81,25 @@ fn column(name: &str) -> Option<u8> {
 /// Reads objects into cells.
 struct Parser<'a> {
     cells: Vec<Cell<'a>>,
+    /// The cells that the record before filled, a bit each.
+    filled: u64,
     order: Order,
 }
 
 impl Default for Parser<'_> {
     fn default() -> Self {
-        Self { cells: vec![Cell::Absent; Column::COUNT], order: Order::default() }
+        Self { cells: vec![Cell::Absent; Column::COUNT], filled: 0, order: Order::default() }
     }
 }
 
 impl<'a> Parser<'a> {
+    fn clear(&mut self) {
+        while self.filled != 0 {
+            self.cells[self.filled.trailing_zeros() as usize] = Cell::Absent;
+            self.filled &= self.filled - 1;
+        }
+    }
+
     fn record(&mut self, text: &'a str, record: u64, start: usize, rows: &mut RowBuilder<'_>) {
         let end = start + text.len();
         let trimmed = text.strip_prefix('\u{feff}').unwrap_or(text).trim_ascii();
@@ -101,8 +110,8 @@ impl<'a> Parser<'a> {
             let detail = format!("{} bytes, {RECORD_BYTES_MAX} are allowed", text.len());
             return rows.reject((Reason::TooLarge, detail), record, start, start + RECORD_BYTES_MAX);
         }
-        self.cells.fill(Cell::Absent);
-        if plain::read(trimmed, &mut self.cells, &mut self.order).is_some() {
+        self.clear();
+        if plain::read(trimmed, &mut self.cells, &mut self.filled, &mut self.order).is_some() {
             return rows.row(&self.cells, record, start, end);
         }
         match general(trimmed, &mut self.order) {

@@ -10,17 +10,17 @@ use crate::{
     event::{FieldKind, schema::FIELDS},
 };
 
-/// Reads a record into cells. `None` leaves the cells in disorder: the general parser starts anew.
-pub fn read<'a>(record: &'a str, cells: &mut [Cell<'a>], order: &mut Order) -> Option<()> {
+/// Reads a record into cells that are all absent, and marks those it fills in `seen`. `None` leaves them in
+/// disorder: the general parser starts anew.
+pub fn read<'a>(record: &'a str, cells: &mut [Cell<'a>], seen: &mut u64, order: &mut Order) -> Option<()> {
     let mut cursor = Cursor { text: record, at: 0 };
-    let mut seen = 0u64;
     cursor.expect(b'{')?;
     for position in 0.. {
         let column = cursor.key(order, position)?;
-        if seen & (1 << column) != 0 {
+        if *seen & (1 << column) != 0 {
             return None;
         }
-        seen |= 1 << column;
+        *seen |= 1 << column;
         cursor.skip_spaces();
         cursor.expect(b':')?;
         cursor.skip_spaces();
@@ -192,7 +192,7 @@ mod tests {
             let at = (0..=cut.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
             text.insert_str(at, &insert);
             let mut cells = vec![Cell::Absent; Column::COUNT];
-            if read(&text, &mut cells, &mut Order::default()).is_some() {
+            if read(&text, &mut cells, &mut 0, &mut Order::default()).is_some() {
                 let general = super::super::general(&text, &mut Order::default());
                 prop_assert_eq!(general.map(|(cells, _)| format!("{cells:?}")), Ok(format!("{cells:?}")));
             }
@@ -218,7 +218,7 @@ mod tests {
         let text = r#"{"event_id": "P1", "amount":12.50, "tags": ["三保","直达"],"purpose":null}"#;
         let mut cells = vec![Cell::Absent; Column::COUNT];
         let mut order = Order::default();
-        assert_eq!(read(text, &mut cells, &mut order), Some(()));
+        assert_eq!(read(text, &mut cells, &mut 0, &mut order), Some(()));
         assert!(matches!(cells[Column::EventId.index()], Cell::Text("P1")));
         assert!(matches!(cells[Column::Amount.index()], Cell::Number("12.50")));
         assert!(matches!(&cells[Column::TagList.index()], Cell::List(tags) if tags.len() == 2));

@@ -61,13 +61,6 @@ fn block(case: &Case) -> Block {
     for event in &case.events {
         let _ = writeln!(lines, "{}", serde_json::Value::Object(event.record.clone()));
     }
-    Block {
-        span: None,
-        source: Arc::from("test"),
-        partition: Arc::from(case.name.text.as_str()),
-        first_record: 0,
-        payload: Payload::JsonLines(Bytes::from(lines)),
-        replays: Vec::new(),
-        receipt: None,
-    }
+    let partition = Arc::from(case.name.text.as_str());
+    Block::new(Arc::from("test"), partition, 0, Payload::JsonLines(Bytes::from(lines)))
 }

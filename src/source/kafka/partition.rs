@@ -95,14 +95,7 @@ impl Partition {
             to: Position { offset: to, records: to, token: String::new() },
         };
         self.from = Some(to);
-        outlet.send_blocking(Block {
-            span: Some(span),
-            source: Arc::clone(&outlet.name),
-            partition: Arc::clone(&self.name),
-            first_record: first,
-            payload,
-            replays: Vec::new(),
-            receipt: None,
-        })
+        let block = Block::new(Arc::clone(&outlet.name), Arc::clone(&self.name), first, payload);
+        outlet.send_blocking(Block { span: Some(span), ..block })
     }
 }
