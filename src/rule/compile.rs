@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     diagnostic::nearest,
-    evaluate::udf,
+    evaluate::functions,
     event::{event_schema, schema::FIELDS, time::Calendar},
     ledger::columns::BUDGET_COLUMNS,
     lists::Lists,
@@ -95,8 +95,8 @@ impl Compiler {
         options.sql_parser.parse_float_as_decimal = true;
         options.execution.time_zone = Some(calendar.zone_name.clone());
         let mut state = SessionStateBuilder::new().with_config(config).with_default_features().build();
-        for function in udf::functions(calendar, &lists) {
-            // A registry of scalar functions in memory does not fail.
+        // A registry of functions in memory does not fail.
+        for function in functions::scalars(calendar, &lists) {
             let _ = datafusion::execution::FunctionRegistry::register_udf(&mut state, Arc::new(function));
         }
         Self { state, columns: wide_schema(&calendar.zone_name), lists, language }
