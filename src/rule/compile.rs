@@ -99,6 +99,9 @@ impl Compiler {
         for function in functions::scalars(calendar, &lists) {
             let _ = datafusion::execution::FunctionRegistry::register_udf(&mut state, Arc::new(function));
         }
+        for function in functions::aggregates() {
+            let _ = datafusion::execution::FunctionRegistry::register_udaf(&mut state, Arc::new(function));
+        }
         Self { state, columns: wide_schema(&calendar.zone_name), lists, language }
     }
 

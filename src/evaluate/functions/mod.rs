@@ -6,14 +6,17 @@ use std::sync::Arc;
 use arrow::{array::ArrayRef, datatypes::DataType};
 use datafusion::{
     common::{Result, ScalarValue},
-    logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf},
+    logical_expr::{AggregateUDF, ColumnarValue, ScalarUDF, Volatility, create_udf},
 };
 
 use crate::{event::time::Calendar, lists::Lists};
 
 mod amounts;
+mod benford;
 mod calendar;
 mod company;
+mod concentration;
+mod deviation;
 mod lists;
 mod names;
 mod places;
@@ -30,6 +33,16 @@ pub fn scalars(calendar: &Arc<Calendar>, lists: &Lists) -> Vec<ScalarUDF> {
     all.extend(names::functions());
     all.extend(calendar::functions(calendar, lists.get(HOLIDAYS).map(AsRef::as_ref)));
     all.extend(amounts::functions());
+    all
+}
+
+/// The aggregate functions: `benford_mad`, `top_share`, `top_value`, `median_deviation`.
+///
+/// Each can be merged from parts and retracted from, and its result does not depend on the order of the rows.
+#[must_use]
+pub fn aggregates() -> Vec<AggregateUDF> {
+    let mut all = vec![benford::function(), deviation::function()];
+    all.extend(concentration::functions());
     all
 }
 

@@ -7,12 +7,13 @@ use datafusion::{
     prelude::{SessionConfig, SessionContext},
 };
 
-use super::scalars;
+use super::{aggregates, scalars};
 use crate::{
     event::time::Calendar,
     lists::{List, Lists},
 };
 
+mod aggregates;
 mod names;
 mod scalars;
 
@@ -37,6 +38,7 @@ fn context() -> SessionContext {
     config.options_mut().execution.time_zone = Some(calendar.zone_name.clone());
     let context = SessionContext::new_with_config(config);
     scalars(&calendar, &lists).into_iter().for_each(|function| context.register_udf(function));
+    aggregates().into_iter().for_each(|function| context.register_udaf(function));
     context
 }
 
