@@ -3,13 +3,20 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use arrow::{
-    array::BooleanArray, buffer::BooleanBuffer, compute::filter_record_batch, record_batch::RecordBatch,
+    array::{AsArray, BooleanArray},
+    buffer::BooleanBuffer,
+    compute::filter_record_batch,
+    datatypes::TimestampMicrosecondType,
+    record_batch::RecordBatch,
 };
 
-use super::dedup::{Dedup, Seen};
+use super::{
+    dedup::{Dedup, Seen},
+    watermark::Watermark,
+};
 use crate::{
     decode::Decoded,
-    event::EventType,
+    event::{Column, EventType},
     ledger::{AfterEvent, Attributes, Changes, Ledger},
     stream::{Block, Reason, Receipt, Reject},
 };
@@ -18,6 +25,7 @@ use crate::{
 pub struct Sequencer {
     ledger: Arc<RwLock<Ledger>>,
     dedup: Dedup,
+    watermark: Watermark,
     /// Events between two checkpoints; `None` for a run that keeps no state.
     checkpoint_every: Option<u64>,
     since_checkpoint: u64,
@@ -45,13 +53,36 @@ pub struct Sequenced {
     pub types_by_block: Vec<[u64; EventType::ALL.len()]>,
     /// The ledger's changes, when it is time for a checkpoint.
     pub checkpoint: Option<Changes>,
+    /// The watermark after each event, in microseconds.
+    pub watermarks: Vec<i64>,
+    /// The watermark at the end of the batch.
+    pub watermark: Watermark,
+}
+
+/// Why a batch is sequenced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Events came.
+    Events,
+    /// No events came for a while, and the clock tells that time has passed.
+    Silence,
+    /// There will be no more events. At the end of `bounded` input the watermark moves to the largest event time.
+    End {
+        /// Whether the input is complete.
+        bounded: bool,
+    },
 }
 
 impl Sequencer {
     /// A sequencer that goes on from this state.
     #[must_use]
-    pub fn new(ledger: Arc<RwLock<Ledger>>, dedup: Dedup, checkpoint_every: Option<u64>) -> Self {
-        Self { ledger, dedup, checkpoint_every, since_checkpoint: 0 }
+    pub fn new(
+        ledger: Arc<RwLock<Ledger>>,
+        dedup: Dedup,
+        watermark: Watermark,
+        checkpoint_every: Option<u64>,
+    ) -> Self {
+        Self { ledger, dedup, watermark, checkpoint_every, since_checkpoint: 0 }
     }
 
     /// Events that are known.
@@ -60,8 +91,30 @@ impl Sequencer {
         self.dedup.len()
     }
 
-    /// Takes out duplicates and conflicts and applies the rest to the ledger. `last` asks for a checkpoint.
-    pub fn sequence(&mut self, blocks: &[Block], mut decoded: Decoded, last: bool) -> Sequenced {
+    /// The watermark, in microseconds.
+    #[must_use]
+    pub fn watermark(&self) -> i64 {
+        self.watermark.at()
+    }
+
+    /// Partitions that are silent for too long move with the clock. `now` is its time, and how long is too long.
+    pub fn pass_time(&mut self, (now, idle): (i64, i64)) -> i64 {
+        self.watermark.pass_time(now, idle)
+    }
+
+    /// Takes out duplicates and conflicts and applies the rest to the ledger. `now` is the clock's time, by which
+    /// only idle sources are known, and how long they may be silent.
+    pub fn sequence(
+        &mut self,
+        blocks: &[Block],
+        mut decoded: Decoded,
+        step: Step,
+        now: (i64, i64),
+    ) -> Sequenced {
+        let places: Vec<_> = blocks.iter().map(|block| self.watermark.place(block, now.0)).collect();
+        let times = decoded.events.column(Column::OccurredAt.index()).clone();
+        let times = times.as_primitive::<TimestampMicrosecondType>();
+        let mut watermarks = Vec::with_capacity(decoded.types.len());
         let mut receipts = vec![Receipt::default(); blocks.len()];
         let mut types_by_block = vec![[0; EventType::ALL.len()]; blocks.len()];
         let rows = decoded.types.len();
@@ -72,6 +125,8 @@ impl Sequencer {
             let receipt = &mut receipts[decoded.origins.block(row)];
             match seen {
                 Seen::New => {
+                    let place = places[decoded.origins.block(row)];
+                    watermarks.push(self.watermark.observe(place, times.value(row), now.0));
                     receipt.accepted += 1;
                     types_by_block[decoded.origins.block(row)][decoded.types[row] as usize] += 1;
                 }
@@ -90,7 +145,13 @@ impl Sequencer {
             count_reject(&mut receipts, blocks, reject);
         }
         let (events, types, hashes) = keep(&decoded, &accepted);
-        let (after, attributes, checkpoint) = self.apply(&events, &types, last);
+        let (after, attributes, checkpoint) = self.apply(&events, &types, matches!(step, Step::End { .. }));
+        match step {
+            Step::Events | Step::Silence | Step::End { bounded: false } => {}
+            Step::End { bounded: true } => {
+                self.watermark.end();
+            }
+        }
         let rejects = decoded.rejects;
         Sequenced {
             events,
@@ -103,6 +164,8 @@ impl Sequencer {
             receipts,
             types_by_block,
             checkpoint,
+            watermarks,
+            watermark: self.watermark.clone(),
         }
     }
 

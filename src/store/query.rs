@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use arrow::datatypes::SchemaRef;
+use arrow::{datatypes::SchemaRef, record_batch::RecordBatch};
 use rusqlite::{Connection, params_from_iter, types::Value};
 use serde::Serialize;
 
 use super::{DATABASE, SCHEMA_VERSION, StoreError, checkpoint, decode_block, explain, open_reader};
-use crate::{evaluate::Finding, ledger::Ledger};
+use crate::{evaluate::Finding, event::EventType, ledger::Ledger};
 
 /// A reading connection.
 #[derive(Debug)]
@@ -210,6 +210,29 @@ impl Reader {
             ledger.apply(&events, &types);
         }
         Ok(ledger)
+    }
+
+    /// Gives all events in the order of arrival, block by block; blocks without an event from `from` on are left out.
+    ///
+    /// # Errors
+    /// If the database cannot be read or a block is damaged.
+    pub fn replay(
+        &self,
+        schema: &SchemaRef,
+        from: Option<i64>,
+        take: &mut dyn FnMut(&RecordBatch, &[EventType]),
+    ) -> Result<(), StoreError> {
+        let fail = |error| explain(&self.dir, error);
+        let sql = "SELECT seq, block FROM journal WHERE last_at >= ?1 ORDER BY seq";
+        let mut statement = self.connection.prepare(sql).map_err(fail)?;
+        let mut rows = statement.query([from.unwrap_or(i64::MIN)]).map_err(fail)?;
+        while let Some(row) = rows.next().map_err(fail)? {
+            let block = row.get_ref(1).and_then(|v| Ok(v.as_blob()?)).map_err(fail)?;
+            let (events, types) = decode_block(block, schema)
+                .map_err(|e| StoreError::Corrupt { path: self.dir.clone(), what: e.to_string() })?;
+            take(&events, &types);
+        }
+        Ok(())
     }
 
     /// The state in numbers.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use arrow::datatypes::SchemaRef;
 
 use super::{JournalBlock, Store, StoreError, checkpoint, decode_block, explain};
-use crate::{ledger::Ledger, stream::Position};
+use crate::{engine::SavedWatermark, ledger::Ledger, stream::Position};
 
 /// What a start needs.
 #[derive(Debug, Default)]
@@ -16,6 +16,8 @@ pub struct Recovered {
     pub ids: Vec<(u64, u64)>,
     /// How far each partition is read, by source and partition.
     pub positions: BTreeMap<(String, String), Position>,
+    /// How far event time has come.
+    pub watermark: SavedWatermark,
     /// Events applied again because no checkpoint had them.
     pub replayed: u64,
 }
@@ -30,6 +32,7 @@ impl Store {
         let mut recovered = Recovered {
             ledger: checkpoint::read(&self.connection).map_err(fail)?,
             positions: self.positions().map_err(fail)?,
+            watermark: self.watermark().map_err(fail)?,
             ..Recovered::default()
         };
         let sql = "SELECT value FROM meta WHERE name = 'checkpoint'";
@@ -59,6 +62,17 @@ impl Store {
             read_ids(ids, &mut recovered.ids);
         }
         Ok(recovered)
+    }
+
+    fn watermark(&self) -> rusqlite::Result<SavedWatermark> {
+        let sql = "SELECT value FROM watermark";
+        match self.connection.query_row(sql, [], |row| row.get::<_, String>(0)) {
+            Ok(text) => serde_json::from_str(&text).map_err(|e| {
+                rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, e.into())
+            }),
+            Err(rusqlite::Error::QueryReturnedNoRows) => Ok(SavedWatermark::default()),
+            Err(e) => Err(e),
+        }
     }
 
     fn positions(&self) -> rusqlite::Result<BTreeMap<(String, String), Position>> {

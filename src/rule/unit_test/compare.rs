@@ -79,7 +79,9 @@ fn findings(expected: &[Expected], outcome: &Outcome, text: &mut String) {
             let _ = writeln!(
                 text,
                 "differs: {} on {} (line {})",
-                found[f].rule_id, found[f].event_id, expected.line
+                found[f].rule_id,
+                found[f].subject(),
+                expected.line
             );
             differing.iter().for_each(|difference| {
                 let _ = writeln!(text, "  {difference}");
@@ -132,7 +134,7 @@ impl Expected {
     /// Whether a finding is of the rule and the event that are named.
     fn is_about(&self, finding: &Finding) -> bool {
         self.rule.as_ref().is_none_or(|rule| rule.text == finding.rule_id)
-            && self.event.as_ref().is_none_or(|event| *event == finding.event_id)
+            && self.event.as_ref().is_none_or(|event| event == finding.subject())
     }
 
     fn describe(&self) -> String {
@@ -144,7 +146,7 @@ impl Expected {
 
 fn describe(finding: &Finding) -> String {
     let key = pairs(finding.key.iter().map(|(name, value)| (name, written(value))));
-    format!("{} on {}{key}: {}", finding.rule_id, finding.event_id, finding.summary)
+    format!("{} on {}{key}: {}", finding.rule_id, finding.subject(), finding.summary)
 }
 
 fn pairs<'n>(pairs: impl Iterator<Item = (&'n String, String)>) -> String {
@@ -161,8 +163,8 @@ fn differences(expected: &Expected, finding: &Finding, outcome: &Outcome) -> Vec
     if let Some(rule) = expected.rule.as_ref().filter(|rule| rule.text != finding.rule_id) {
         differ("rule", &rule.text, &finding.rule_id);
     }
-    if let Some(event) = expected.event.as_ref().filter(|event| **event != finding.event_id) {
-        differ("event", event, &finding.event_id);
+    if let Some(event) = expected.event.as_ref().filter(|event| *event != finding.subject()) {
+        differ("event", event, finding.subject());
     }
     for (name, wanted) in &expected.others {
         let found = match *name {

@@ -1,13 +1,17 @@
 //! A test's events through decoding, ledger and evaluation.
 
-use std::{fmt::Write, sync::Arc};
+use std::{
+    fmt::Write,
+    sync::{Arc, RwLock},
+};
 
 use bytes::Bytes;
 
 use super::read::{Case, Suite};
 use crate::{
     decode::Decoder,
-    evaluate::{Evaluator, Finding, row::Batch},
+    engine::{Dedup, Sequencer, Step, Watermark, Windowing},
+    evaluate::{Batch, Evaluator, Finding},
     event::time::Calendar,
     ledger::Ledger,
     rule::{RuleSet, compile::wide_schema},
@@ -36,12 +40,26 @@ pub fn play(suite: &Suite, case: &Case, rules: &Arc<RuleSet>) -> Result<Outcome,
         let place = event.map_or(String::new(), |event| format!("{} (line {})", event.id, event.line));
         let _ = writeln!(faults, "the event {place} is refused: {}: {}", reject.reason.code(), reject.detail);
     }
-    let mut ledger = Ledger::default();
-    let after = ledger.apply(&decoded.events, &decoded.types);
-    let attributes = ledger.attributes();
-    let batch =
-        Batch { events: &decoded.events, types: &decoded.types, after: &after, attributes: &attributes };
-    let evaluation = Evaluator::new(Arc::clone(rules), Arc::clone(calendar)).evaluate(&batch);
+    let ledger = Arc::new(RwLock::new(Ledger::default()));
+    let watermark = Watermark::new(suite.lateness);
+    let mut sequencer = Sequencer::new(Arc::clone(&ledger), Dedup::default(), watermark, None);
+    let blocks = [block(case)];
+    let sequenced = sequencer.sequence(&blocks, decoded, Step::End { bounded: true }, (0, i64::MAX));
+    let batch = Batch {
+        events: &sequenced.events,
+        types: &sequenced.types,
+        after: &sequenced.after,
+        attributes: &sequenced.attributes,
+    };
+    let evaluator = Evaluator::new(Arc::clone(rules), Arc::clone(calendar));
+    let mut windowing =
+        Windowing::new(&evaluator, None, i64::MAX, (i64::MIN, i64::MIN)).map_err(|e| e.to_string())?;
+    let prepared = evaluator.prepare(&batch);
+    let mut moved = windowing.observe(&prepared, &sequenced.watermarks, sequenced.watermark.at());
+    windowing.end(&mut moved);
+    let evaluation = prepared.conclude(moved);
+    drop(sequencer);
+    let ledger = Arc::into_inner(ledger).and_then(|ledger| ledger.into_inner().ok()).unwrap_or_default();
     let tested = |id: &str| case.only.is_empty() || case.only.iter().any(|only| only.text == id);
     for (rule, counts) in rules.rules.iter().zip(&evaluation.counts) {
         if let Some(error) = counts.last_error.as_ref().filter(|_| tested(&rule.rule.id)) {
