@@ -116,7 +116,7 @@ impl Daemon {
 
         let ledger = Arc::new(RwLock::new(recovered.ledger));
         let evaluator = Arc::new(Evaluator::new(rules, Arc::clone(&config.calendar)));
-        let watermark = Watermark::restore(config.lateness, &recovered.watermark);
+        let watermark = Watermark::restore(config.lateness, &recovered.watermark, clock.now());
         let journal = Journal { dir: config.state_dir.clone(), schema: Arc::clone(decoder.schema()) };
         let at = (watermark.at(), watermark.latest());
         let windowing = Windowing::new(&evaluator, Some(Arc::new(journal)), config.keep_late, at)?;

@@ -42,13 +42,13 @@ impl Watermark {
         Self { lateness, partitions: Vec::new(), index: BTreeMap::new(), at: i64::MIN, latest: i64::MIN }
     }
 
-    /// A watermark as it was stored.
+    /// A watermark as it was stored. Whether a source is silent is known only from `now` on.
     #[must_use]
-    pub fn restore(lateness: i64, saved: &SavedWatermark) -> Self {
+    pub fn restore(lateness: i64, saved: &SavedWatermark, now: i64) -> Self {
         let mut watermark = Self::new(lateness);
         for (source, partition, latest) in &saved.partitions {
             let place =
-                watermark.partition(Arc::from(source.as_str()), partition.as_deref().map(Arc::from), 0);
+                watermark.partition(Arc::from(source.as_str()), partition.as_deref().map(Arc::from), now);
             watermark.partitions[place].latest = *latest;
         }
         watermark.at = saved.at.unwrap_or(i64::MIN);
@@ -158,7 +158,7 @@ mod tests {
         assert_eq!(w.observe(b, 150, 0), 140);
         assert_eq!(w.end(), 200);
         let saved = w.save();
-        assert_eq!(Watermark::restore(10, &saved).save(), saved);
+        assert_eq!(Watermark::restore(10, &saved, 0).save(), saved);
     }
 
     #[test]
@@ -166,8 +166,8 @@ mod tests {
         let mut w = Watermark::new(10);
         let a = w.partition("a".into(), None, 0);
         let b = w.partition("b".into(), None, 0);
-        w.observe(a, 1000, 1000);
         w.observe(b, 500, 500);
+        w.observe(a, 1000, 1000);
         assert_eq!(w.at(), 490);
         assert_eq!(w.pass_time(1400, 600), 990);
         assert_eq!(w.pass_time(2000, 600), 1990);

@@ -4,6 +4,7 @@ mod support;
 
 mod batches;
 mod cli;
+mod closing;
 mod crash;
 mod decode;
 mod http;

@@ -13,7 +13,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
-use crate::support::{Bench, file_lines, lines, payment, run};
+use crate::support::{Bench, assert_same, lines, payment, run};
 
 /// Every aggregate family, with FILTER and DISTINCT, exact and generic.
 const MEASURES: &[(&str, &str)] = &[
@@ -247,12 +247,12 @@ fn every_window_and_aggregate_is_what_sql_over_all_events_says() {
 fn windows_do_not_depend_on_batches_or_restarts() {
     let zone = TimeZone::get("Asia/Shanghai").unwrap();
     let events = events(9, 900, &zone);
-    let config = "sources: [{ name: feed, file: { path: part.jsonl, follow: true } }]\nstate: { dir: state, checkpoint_events: 200 }\n";
+    let config = "state: { dir: state, checkpoint_events: 200 }\n";
     let bench = Bench::new(&lines(&events), config);
     std::fs::write(bench.path().join("rules/rules.yaml"), rules()).unwrap();
     let expected = bench.backtest(&["--batch-rows", "65536"]);
     for rows in ["1", "7", "1000"] {
-        assert_eq!(bench.backtest(&["--batch-rows", rows]), expected, "--batch-rows {rows}");
+        assert_same(&bench.backtest(&["--batch-rows", rows]), &expected, rows);
     }
     // The daemon gets the stream in parts and is killed after each: windows are filled from the journal again.
     let mut sent = 0;
@@ -263,7 +263,7 @@ fn windows_do_not_depend_on_batches_or_restarts() {
         sent += part.len();
     }
     assert_eq!(sent, events.len());
-    assert_eq!(bench.state(), expected);
+    assert_same(&bench.state(), &expected, "restarts");
 }
 
 /// A hot key: more events in the window than are added up anew, with many that come late.
@@ -352,5 +352,4 @@ fn mistakes_in_windows_are_told_with_their_place() {
     .map(|rule| format!("{rule}\n{}", check(rule)))
     .collect();
     insta::assert_snapshot!(told.join("\n"));
-    let _ = file_lines;
 }
