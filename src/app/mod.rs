@@ -4,6 +4,7 @@ mod ingest;
 mod output;
 mod reload;
 mod shared;
+mod tables;
 
 use std::{
     collections::BTreeMap,
@@ -27,7 +28,8 @@ use crate::{
     decode::Decoder,
     diagnostic::Diagnostic,
     engine::{
-        BatchLimits, Dedup, Engine, EngineError, History, Sequencer, Silence, Watermark, Windowing, batches,
+        BatchLimits, Dedup, Engine, EngineError, History, Record, Scheduler, Sequencer, Silence, Watermark,
+        Windowing, batches,
     },
     evaluate::Evaluator,
     event::EventType,
@@ -42,6 +44,7 @@ pub use ingest::run_source;
 pub use output::{StoreOutput, ledger_gauges};
 pub use reload::reload;
 pub use shared::Shared;
+use tables::StoredTables;
 
 /// Blocks that wait for the batcher, over all sources.
 const BLOCKS_WAITING: usize = 16;
@@ -118,6 +121,7 @@ impl Daemon {
         let evaluator = Arc::new(Evaluator::new(rules, Arc::clone(&config.calendar)));
         let watermark = Watermark::restore(config.lateness, &recovered.watermark, clock.now());
         let journal = Journal { dir: config.state_dir.clone(), schema: Arc::clone(decoder.schema()) };
+        let tables = Arc::new(StoredTables::new(&config.state_dir, decoder.schema(), &config.calendar));
         let at = (watermark.at(), watermark.latest());
         let windowing = Windowing::new(&evaluator, Some(Arc::new(journal)), config.keep_late, at)?;
         let evaluator = Arc::new(RwLock::new(evaluator));
@@ -132,7 +136,8 @@ impl Daemon {
             sequencer: Sequencer::new(ledger, dedup, watermark, Some(config.checkpoint_events)),
             windowing,
             evaluator,
-            journal: true,
+            record: Record::Journal,
+            scheduler: Some(Scheduler { tables, limits: config.query_limits }),
             time_max: time_limit(config, clock),
             parallel: parallel(),
             bounded: Arc::clone(&bounded),

@@ -22,8 +22,8 @@ use crate::{
     config::Config,
     decode::Decoder,
     engine::{
-        BatchLimits, Committable, Dedup, Engine, EngineError, Output, Sequencer, Stages, Watermark,
-        Windowing, batches,
+        BatchLimits, Committable, Dedup, Engine, EngineError, MemoryTables, Output, Record, Scheduler,
+        Sequencer, Stages, Watermark, Windowing, batches,
     },
     evaluate::{Evaluator, Finding, row::RuleCounts},
     event::{EventType, money::format_cents, time::Calendar},
@@ -113,7 +113,8 @@ async fn replay(
             Err(e) => return (Err(e.into()), Ok(())),
         },
         evaluator: Arc::new(RwLock::new(evaluator)),
-        journal: false,
+        record: Record::Events,
+        scheduler: Some(Scheduler { tables: Arc::clone(&report.tables) as _, limits: config.query_limits }),
         time_max: Arc::new(|| None),
         parallel: parallel(),
         bounded: Arc::new(AtomicBool::new(true)),
@@ -165,6 +166,8 @@ struct Report {
     stages: Stages,
     started: Instant,
     progress: ProgressBar,
+    /// What schedules query.
+    tables: Arc<MemoryTables>,
 }
 
 #[derive(Default)]
@@ -213,6 +216,7 @@ impl Report {
             stages: Stages::default(),
             started: Instant::now(),
             progress,
+            tables: Arc::new(MemoryTables::new(&config.calendar.zone_name)),
         })
     }
 
@@ -221,6 +225,7 @@ impl Report {
             let rules = batch.rules.rules.iter().map(|r| (Arc::clone(&r.rule), RuleReport::default()));
             self.rules = rules.collect();
         }
+        self.tables.keep(&batch);
         for (_, event_type, n) in &batch.accepted {
             *self.by_type.entry(*event_type).or_default() += n;
         }

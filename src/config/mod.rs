@@ -13,6 +13,7 @@ use std::{
 
 use crate::{
     diagnostic::{Diagnostic, nearest},
+    evaluate::schedule::Limits,
     event::time::Calendar,
     lists::{List, Lists},
     rule::{Language, Mode, Param, load::Override},
@@ -54,6 +55,8 @@ pub struct Config {
     pub idle: i64,
     /// How late an event may be that still finds all of its window, in microseconds.
     pub keep_late: i64,
+    /// What the queries of schedules may use.
+    pub query_limits: Limits,
     /// The HTTP server's address.
     pub listen: SocketAddr,
     /// Whether events come in over HTTP.
@@ -213,6 +216,11 @@ impl Resolver<'_> {
             lateness: self.micros("engine.lateness", &raw.engine.lateness),
             idle: self.micros("engine.idle", &raw.engine.idle).max(1_000_000),
             keep_late: self.micros("engine.keep_late", &raw.engine.keep_late),
+            query_limits: Limits {
+                memory: raw.engine.query_memory_mib.max(1) << 20,
+                time: self.value("engine.query_time", duration(&raw.engine.query_time)),
+                ..Limits::default()
+            },
             listen: listen.unwrap_or_else(|message| {
                 self.problem(message);
                 SocketAddr::from(([127, 0, 0, 1], 9464))

@@ -188,6 +188,10 @@ pub struct EngineSpec {
     pub keep_late: String,
     /// How far ahead of the clock an event may be.
     pub max_future: String,
+    /// How long the query of a schedule may take.
+    pub query_time: String,
+    /// How much memory it may use, in MiB.
+    pub query_memory_mib: usize,
 }
 
 impl Default for EngineSpec {
@@ -199,6 +203,8 @@ impl Default for EngineSpec {
             idle: String::from("1m"),
             keep_late: String::from("35d"),
             max_future: String::from("1d"),
+            query_time: String::from("1m"),
+            query_memory_mib: 512,
         }
     }
 }

@@ -5,13 +5,17 @@
 mod batcher;
 mod dedup;
 mod pipeline;
+mod scheduler;
 mod sequence;
+mod ticker;
 mod watermark;
 mod windowing;
 
 pub use batcher::{BatchLimits, batches};
 pub use dedup::{Dedup, Seen};
-pub use pipeline::{Committable, Engine, EngineError, Output, Silence, Stages};
+pub use pipeline::{Committable, Engine, EngineError, Output, Record, Silence, Stages};
+pub use scheduler::{MemoryTables, Scheduler};
 pub use sequence::{Sequenced, Sequencer, Step};
+pub use ticker::Ticker;
 pub use watermark::{SavedWatermark, Watermark};
 pub use windowing::{History, Windowing};

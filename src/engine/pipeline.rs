@@ -1,6 +1,7 @@
 //! The stages of the loop, joined by bounded channels that keep the order of batches.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc, RwLock,
         atomic::{AtomicBool, Ordering},
@@ -8,16 +9,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use arrow::{array::AsArray, datatypes::TimestampMicrosecondType};
+use arrow::{array::AsArray, datatypes::TimestampMicrosecondType, record_batch::RecordBatch};
 use tokio::{
     sync::{Semaphore, mpsc, watch},
     task::{JoinError, JoinHandle},
 };
 
-use super::{SavedWatermark, Sequenced, Sequencer, Step, Windowing};
+use super::{SavedWatermark, Scheduler, Sequenced, Sequencer, Step, Windowing, ticker::Ticker};
 use crate::{
     decode::{Decoded, Decoder},
-    evaluate::{Batch, Evaluation, Evaluator, Moved, Prepared},
+    evaluate::{Batch, Evaluation, Evaluator, Moved, Prepared, schedule::Due},
     event::{Column, EventType},
     rule::RuleSet,
     store::{JournalBlock, StoreError},
@@ -33,6 +34,8 @@ pub struct Committable {
     pub receipts: Vec<(Arc<str>, Option<tokio::sync::oneshot::Sender<Receipt>>, Receipt)>,
     /// The accepted events, encoded; `None` where no journal is kept or no event was accepted.
     pub journal: Option<JournalBlock>,
+    /// The accepted events as they are, where nothing else keeps them for schedules.
+    pub events: Option<(RecordBatch, Vec<EventType>)>,
     /// The number of accepted events by source and type.
     pub accepted: Vec<(Arc<str>, EventType, u64)>,
     /// Cents of accepted payments.
@@ -52,7 +55,7 @@ pub struct Committable {
     /// The ledger's changes, when it is time for a checkpoint.
     pub checkpoint: Option<crate::ledger::Changes>,
     /// Fields that the data dictionary does not know.
-    pub unknown_fields: std::collections::BTreeMap<String, u64>,
+    pub unknown_fields: BTreeMap<String, u64>,
     /// The watermark after the batch.
     pub watermark: Option<SavedWatermark>,
     /// Raw bytes of the batch, for progress.
@@ -117,8 +120,10 @@ pub struct Engine {
     pub windowing: Windowing,
     /// The rules; a reload puts others in.
     pub evaluator: Arc<RwLock<Arc<Evaluator>>>,
-    /// Whether accepted events are encoded for the journal.
-    pub journal: bool,
+    /// What the last stage gets of the accepted events.
+    pub record: Record,
+    /// Evaluates rules on a schedule; without it they are not evaluated.
+    pub scheduler: Option<Scheduler>,
     /// The latest acceptable event time at this moment, in microseconds.
     pub time_max: Arc<dyn Fn() -> Option<i64> + Send + Sync>,
     /// Batches in work at the same time.
@@ -128,6 +133,17 @@ pub struct Engine {
     /// The clock's time in microseconds, and how long a source may be silent before its watermark moves with the
     /// clock; `None` where only events move it.
     pub silence: Option<Silence>,
+}
+
+/// What the last stage gets of the accepted events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Record {
+    /// Nothing.
+    Nothing,
+    /// A block for the journal.
+    Journal,
+    /// The events as they are, where a schedule queries them.
+    Events,
 }
 
 /// How time passes for sources that are silent.
@@ -172,10 +188,12 @@ impl Engine {
             self.time_max.clone(),
             Arc::clone(&workers),
         ));
-        let Self { decoder, sequencer, windowing, evaluator, journal, bounded, silence, .. } = self;
-        let windows = Windows { windowing, committed, forwarded: 0, journal, workers: Arc::clone(&workers) };
+        let Self { decoder, sequencer, windowing, evaluator, record, bounded, silence, scheduler, .. } = self;
+        let forwarded = 0;
+        let windows =
+            Windows { windowing, committed, forwarded, record, scheduler, workers: Arc::clone(&workers) };
         let windows = tokio::spawn(windows.run(preparing, concluding_in));
-        let sequence = Sequence { decoder, sequencer, evaluator, bounded, silence, workers };
+        let sequence = Sequence { decoder, sequencer, evaluator, bounded, silence, workers, ticker: None };
         let sequence = tokio::spawn(sequence.run(decoding, preparing_in));
         let result = commit_all(concluding, output, &committed_in).await;
         drop(committed_in);
@@ -195,6 +213,7 @@ struct Sequence {
     bounded: Arc<AtomicBool>,
     silence: Option<Silence>,
     workers: Arc<Semaphore>,
+    ticker: Option<Ticker>,
 }
 
 impl Sequence {
@@ -219,43 +238,64 @@ impl Sequence {
             };
             let Some(batch) = batch else { break };
             let (blocks, decoded, decode) = done(batch).await?;
-            let piece = self.piece(blocks, decoded, decode, Step::Events);
-            if out.send(piece).await.is_err() {
+            if !self.send(blocks, decoded, decode, Step::Events, &out).await {
                 return Ok(());
             }
         }
         let decoded = self.decoder.decode(&[], None);
         let bounded = self.bounded.load(Ordering::SeqCst);
-        let last = self.piece(Vec::new(), decoded, Duration::ZERO, Step::End { bounded });
-        let _ = out.send(last).await;
+        self.send(Vec::new(), decoded, Duration::ZERO, Step::End { bounded }, &out).await;
         Ok(())
     }
 
     /// Moves the watermark of silent sources with the clock. `false` if nobody takes batches any more.
     async fn silent(&mut self, out: &mpsc::Sender<Preparing>) -> bool {
-        let before = self.sequencer.watermark();
-        let decoded = self.decoder.decode(&[], None);
-        let now = self.now();
-        if self.sequencer.pass_time(now) == before {
+        if !self.sequencer.is_silent(self.now()) {
             return true;
         }
-        let piece = self.piece(Vec::new(), decoded, Duration::ZERO, Step::Silence);
-        out.send(piece).await.is_ok()
+        let decoded = self.decoder.decode(&[], None);
+        self.send(Vec::new(), decoded, Duration::ZERO, Step::Silence, out).await
     }
 
     fn now(&self) -> (i64, i64) {
         self.silence.as_ref().map_or((0, i64::MAX), |silence| ((silence.now)(), silence.idle))
     }
 
-    fn piece(&mut self, blocks: Vec<Block>, decoded: Decoded, decode: Duration, step: Step) -> Preparing {
+    /// Sequences a batch and has its parts prepared. `false` if nobody takes them any more.
+    async fn send(
+        &mut self,
+        blocks: Vec<Block>,
+        decoded: Decoded,
+        decode: Duration,
+        step: Step,
+        out: &mpsc::Sender<Preparing>,
+    ) -> bool {
         let started = Instant::now();
-        let unknown_fields = decoded.unknown_fields.clone();
-        let now = self.now();
-        let sequenced = self.sequencer.sequence(&blocks, decoded, step, now);
-        let stages = Stages { decode, sequence: started.elapsed(), ..Stages::default() };
+        let mut unknown_fields = decoded.unknown_fields.clone();
         let evaluator = self.evaluator.read().map(|e| Arc::clone(&e));
         let evaluator = evaluator.unwrap_or_else(|e| Arc::clone(&e.into_inner()));
-        work(&self.workers, move || Ok(prepare(blocks, sequenced, unknown_fields, &evaluator, stages, step)))
+        if !self.ticker.as_ref().is_some_and(|ticker| ticker.is_for(evaluator.rules())) {
+            self.ticker = None;
+        }
+        let now = self.now();
+        let new_ticker = || Ticker::new(evaluator.rules(), evaluator.calendar());
+        let ticker = self.ticker.get_or_insert_with(new_ticker);
+        let parts = self.sequencer.sequence(&blocks, decoded, step, now, ticker);
+        let mut stages = Stages { decode, sequence: started.elapsed(), ..Stages::default() };
+        let (mut blocks, last) = (Some(blocks), parts.len() - 1);
+        for (number, part) in parts.into_iter().enumerate() {
+            let is_last = number == last;
+            let step = if is_last { step } else { Step::Events };
+            let blocks = blocks.take_if(|_| is_last).unwrap_or_default();
+            let fields = if is_last { std::mem::take(&mut unknown_fields) } else { BTreeMap::new() };
+            let (stages, evaluator) = (std::mem::take(&mut stages), Arc::clone(&evaluator));
+            let piece =
+                work(&self.workers, move || Ok(prepare(blocks, part, fields, &evaluator, stages, step)));
+            if out.send(piece).await.is_err() {
+                return false;
+            }
+        }
+        true
     }
 }
 
@@ -266,7 +306,8 @@ struct Windows {
     committed: watch::Receiver<u64>,
     /// How many batches were handed on.
     forwarded: u64,
-    journal: bool,
+    record: Record,
+    scheduler: Option<Scheduler>,
     workers: Arc<Semaphore>,
 }
 
@@ -276,13 +317,13 @@ impl Windows {
         self,
         act: impl FnOnce(&mut Windowing) -> T + Send + 'static,
     ) -> Result<(Self, T), EngineError> {
-        let Self { mut windowing, committed, forwarded, journal, workers } = self;
+        let Self { mut windowing, committed, forwarded, record, scheduler, workers } = self;
         let acted = tokio::task::spawn_blocking(move || {
             let result = act(&mut windowing);
             (windowing, result)
         });
         let (windowing, result) = acted.await.map_err(|e| broken(&e))?;
-        Ok((Self { windowing, committed, forwarded, journal, workers }, result))
+        Ok((Self { windowing, committed, forwarded, record, scheduler, workers }, result))
     }
 
     async fn run(
@@ -294,8 +335,7 @@ impl Windows {
             let (mut in_flight, prepared) = done(batch).await??;
             if !self.windowing.is_for(prepared.evaluator()) {
                 // New windows are filled from the journal, which must have everything before this batch.
-                let forwarded = self.forwarded;
-                if self.committed.wait_for(|committed| *committed >= forwarded).await.is_err() {
+                if !self.all_committed().await {
                     return Ok(());
                 }
                 let (evaluator, latest) = (prepared.evaluator().clone(), in_flight.latest);
@@ -304,7 +344,9 @@ impl Windows {
                 changed?;
                 self = rest;
             }
-            let journal = self.journal;
+            let due = std::mem::take(&mut in_flight.sequenced.due);
+            let evaluator = prepared.evaluator().clone();
+            let journal = self.record;
             let piece = if self.windowing.is_empty() {
                 work(&self.workers, move || in_flight.conclude(prepared, Moved::default(), journal))
             } else {
@@ -321,11 +363,35 @@ impl Windows {
                 work(&self.workers, move || in_flight.conclude(prepared, moved, journal))
             };
             self.forwarded += 1;
-            if out.send(piece).await.is_err() {
+            if out.send(piece).await.is_err() || !self.tick(due, &evaluator, &out).await {
                 return Ok(());
             }
         }
         Ok(())
+    }
+
+    /// Evaluates the rules that are due on all that is committed. `false` if nobody takes batches any more.
+    async fn tick(&mut self, due: Vec<Due>, evaluator: &Evaluator, out: &mpsc::Sender<Concluding>) -> bool {
+        for due in due {
+            let Some(scheduler) = self.scheduler.clone() else { return true };
+            if !self.all_committed().await {
+                return false;
+            }
+            let evaluation = scheduler.run(&due, evaluator).await;
+            let rules = Arc::clone(evaluator.rules());
+            let committable = Committable { evaluation, rules, ..Committable::default() };
+            self.forwarded += 1;
+            if out.send(tokio::spawn(async { Ok(Ok(committable)) })).await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Waits until everything that was handed on is committed. `false` if the last stage has ended.
+    async fn all_committed(&mut self) -> bool {
+        let forwarded = self.forwarded;
+        self.committed.wait_for(|committed| *committed >= forwarded).await.is_ok()
     }
 }
 
@@ -399,7 +465,7 @@ async fn commit_all<O: Output>(
 struct InFlight {
     blocks: Vec<Block>,
     sequenced: Sequenced,
-    unknown_fields: std::collections::BTreeMap<String, u64>,
+    unknown_fields: BTreeMap<String, u64>,
     step: Step,
     /// The largest event time before and in the batch.
     latest: i64,
@@ -410,7 +476,7 @@ struct InFlight {
 fn prepare(
     blocks: Vec<Block>,
     sequenced: Sequenced,
-    unknown_fields: std::collections::BTreeMap<String, u64>,
+    unknown_fields: BTreeMap<String, u64>,
     evaluator: &Evaluator,
     stages: Stages,
     step: Step,
@@ -440,14 +506,16 @@ impl InFlight {
     }
 
     /// Judges the events by their windows, and encodes them for the journal.
-    fn conclude(self, prepared: Prepared, moved: Moved, journal: bool) -> Result<Committable, EngineError> {
+    fn conclude(self, prepared: Prepared, moved: Moved, record: Record) -> Result<Committable, EngineError> {
         let started = Instant::now();
         let Self { blocks, sequenced: s, unknown_fields, mut stages, .. } = self;
         let rules = Arc::clone(prepared.evaluator().rules());
         let evaluation = prepared.conclude(moved);
         let encode =
             || JournalBlock::encode(&s.events, &s.hashes).map_err(|e| EngineError::Internal(e.to_string()));
-        let journal = (journal && !s.types.is_empty()).then(encode).transpose()?;
+        let journal = (record == Record::Journal && !s.types.is_empty()).then(encode).transpose()?;
+        let keep = record == Record::Events && rules.session.is_some() && !s.types.is_empty();
+        let events = keep.then(|| (s.events.clone(), s.types.clone()));
         let times = s.events.column(Column::OccurredAt.index()).as_primitive::<TimestampMicrosecondType>();
         let amounts =
             s.events.column(Column::Amount.index()).as_primitive::<arrow::datatypes::Decimal128Type>();
@@ -467,6 +535,7 @@ impl InFlight {
             spans: blocks.iter().filter_map(|b| b.span.clone()).collect(),
             receipts: blocks.into_iter().zip(s.receipts).map(|(b, r)| (b.source, b.receipt, r)).collect(),
             journal,
+            events,
             evaluation,
             rejects: s.rejects,
             duplicates: s.duplicates,

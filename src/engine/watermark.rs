@@ -15,6 +15,8 @@ pub struct Watermark {
     /// It never goes back.
     at: i64,
     latest: i64,
+    /// The time of the first event that arrived.
+    first: Option<i64>,
 }
 
 #[derive(Debug, Clone)]
@@ -31,6 +33,9 @@ pub struct SavedWatermark {
     pub at: Option<i64>,
     /// The largest event time of all.
     pub latest: Option<i64>,
+    /// The time of the first event that arrived; schedules are due from then on.
+    #[serde(default)]
+    pub first: Option<i64>,
     /// The largest event time of each partition, by source and partition.
     pub partitions: Vec<(String, Option<String>, i64)>,
 }
@@ -39,7 +44,14 @@ impl Watermark {
     /// A watermark before any event. `lateness` is in microseconds.
     #[must_use]
     pub fn new(lateness: i64) -> Self {
-        Self { lateness, partitions: Vec::new(), index: BTreeMap::new(), at: i64::MIN, latest: i64::MIN }
+        Self {
+            lateness,
+            partitions: Vec::new(),
+            index: BTreeMap::new(),
+            at: i64::MIN,
+            latest: i64::MIN,
+            first: None,
+        }
     }
 
     /// A watermark as it was stored. Whether a source is silent is known only from `now` on.
@@ -53,6 +65,7 @@ impl Watermark {
         }
         watermark.at = saved.at.unwrap_or(i64::MIN);
         watermark.latest = saved.latest.unwrap_or(i64::MIN);
+        watermark.first = saved.first;
         watermark
     }
 
@@ -66,13 +79,19 @@ impl Watermark {
                 .then(|| (source.to_string(), partition.as_ref().map(ToString::to_string), latest))
         };
         let partitions = self.index.iter().filter_map(partition).collect();
-        SavedWatermark { at: known(self.at), latest: known(self.latest), partitions }
+        SavedWatermark { at: known(self.at), latest: known(self.latest), first: self.first, partitions }
     }
 
     /// The watermark, in microseconds.
     #[must_use]
     pub fn at(&self) -> i64 {
         self.at
+    }
+
+    /// Every tick up to this has been; `None` before the first event.
+    #[must_use]
+    pub fn ticked(&self) -> Option<i64> {
+        self.first.map(|first| first.max(self.at))
     }
 
     /// The largest event time of all partitions.
@@ -103,6 +122,7 @@ impl Watermark {
     /// Takes in an event of a partition and gives the watermark after it.
     #[inline]
     pub fn observe(&mut self, place: usize, at: i64, now: i64) -> i64 {
+        self.first.get_or_insert(at);
         let partition = &mut self.partitions[place];
         partition.seen = now;
         if at > partition.latest {

@@ -10,9 +10,11 @@ mod key;
 mod measures;
 mod pane;
 pub mod row;
+pub mod schedule;
 mod select;
 pub mod series;
 pub mod sliding;
+pub mod tables;
 pub mod windows;
 
 pub use evaluator::{Batch, Evaluation, Evaluator, Prepared};

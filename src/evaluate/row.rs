@@ -89,9 +89,8 @@ pub fn judge(
     times: &dyn Fn(usize) -> i64,
     counts: &mut RuleCounts,
 ) -> Vec<usize> {
-    let Some(when) = &rule.when else { return Vec::new() };
     counts.evaluated += mask.count_set_bits() as u64;
-    let found = holds(when, table, mask, counts);
+    let found = rule.when.as_ref().map_or_else(|| mask.clone(), |when| holds(when, table, mask, counts));
     if found.count_set_bits() == 0 {
         return Vec::new();
     }
@@ -106,6 +105,16 @@ pub fn judge(
     let found = &found & &!&excepted;
     counts.findings += found.count_set_bits() as u64;
     found.set_indices().collect()
+}
+
+/// The rows on which the rule holds, of all rows.
+pub fn judge_all(
+    rule: &CompiledRule,
+    table: &Table,
+    times: &dyn Fn(usize) -> i64,
+    counts: &mut RuleCounts,
+) -> Vec<usize> {
+    judge(rule, table, &BooleanBuffer::new_set(table.rows), times, counts)
 }
 
 /// The rows among `left` on which a condition is true. A row on which it fails is counted as an error and is

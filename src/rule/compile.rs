@@ -13,8 +13,9 @@ use super::{
     Language, Rule,
     expression::{Resolved, Scope, project, resolve},
     measure::{Measures, Planner},
+    query::{QuerySession, ScheduleRule},
     template::Template,
-    window::{Anomaly, Measure, Schedule, View},
+    window::{Anomaly, Measure, View},
 };
 use crate::{
     diagnostic::nearest,
@@ -27,6 +28,7 @@ use crate::{
 
 /// Compiles rules. Planning costs milliseconds, so it happens here and never while events flow.
 pub struct Compiler {
+    zone: String,
     state: SessionState,
     columns: SchemaRef,
     lists: Lists,
@@ -94,7 +96,7 @@ pub enum CompiledView {
     /// Windows when they close.
     Closing(Box<ClosingRule>),
     /// Everything that is stored, at ticks.
-    Schedule(Schedule),
+    Schedule(Box<ScheduleRule>),
 }
 
 /// A rule on events with a sliding window.
@@ -156,7 +158,8 @@ impl Compiler {
         for function in functions::aggregates() {
             let _ = datafusion::execution::FunctionRegistry::register_udaf(&mut state, Arc::new(function));
         }
-        Self { state, columns: wide_schema(&calendar.zone_name), lists, language }
+        let (zone, columns) = (calendar.zone_name.clone(), wide_schema(&calendar.zone_name));
+        Self { zone, state, columns, lists, language }
     }
 
     /// The columns that rules may name.
@@ -165,11 +168,48 @@ impl Compiler {
         &self.columns
     }
 
+    /// The functions and settings of queries.
+    #[must_use]
+    pub fn state(&self) -> &SessionState {
+        &self.state
+    }
+
+    /// The lists.
+    #[must_use]
+    pub fn lists(&self) -> &Lists {
+        &self.lists
+    }
+
+    /// The time zone.
+    #[must_use]
+    pub fn zone(&self) -> &str {
+        &self.zone
+    }
+
+    /// What the queries of schedules start from.
+    #[must_use]
+    pub fn session(&self) -> QuerySession {
+        QuerySession { state: self.state.clone(), lists: self.lists.clone() }
+    }
+
+    /// The rest of a schedule rule, whose table is what its query returns.
+    pub fn assemble_query(
+        &self,
+        d: &mut Document<'_>,
+        rule: Rule,
+        table: SchemaRef,
+        view: CompiledView,
+    ) -> Option<CompiledRule> {
+        let shown = table.as_ref().clone();
+        self.assemble(d, rule, &shown, table, None, view)
+    }
+
     /// Compiles a rule; what is wrong with it goes to the document.
     pub fn compile(&self, d: &mut Document<'_>, rule: Rule) -> Option<CompiledRule> {
         let before = d.problems.len();
         if let View::Schedule(schedule) = &rule.view {
-            return super::query::compile(self, d, &rule, schedule.clone());
+            let schedule = schedule.clone();
+            return super::query::compile(self, d, rule, schedule);
         }
         if rule.trigger == 0 || rule.when.text.is_empty() {
             // Parsing has said so, and nothing more can be said about its columns.
@@ -227,7 +267,8 @@ impl Compiler {
     ) -> Option<CompiledRule> {
         let (_, elsewhere) = self.columns_for(rule.trigger);
         let scope = Scope { columns: shown, elsewhere: &elsewhere, params: &rule.params, lists: &self.lists };
-        let when = self.condition(d, &rule.when, &scope, &table);
+        let is_query = matches!(view, CompiledView::Schedule(_));
+        let when = (!is_query).then(|| self.condition(d, &rule.when, &scope, &table));
         let exceptions: Vec<_> = rule
             .exceptions
             .iter()
@@ -237,11 +278,15 @@ impl Compiler {
         self.positions(d, &rule.key, shown, "the key");
         let key = rule.key.iter().filter_map(|name| table.index_of(&name.text).ok()).collect();
         let (summary, told) = self.summary(d, &rule, shown);
-        let (when, named) = when?;
+        let (when, named) = match when {
+            Some(when) => when.map(|(when, named)| (Some(when), named))?,
+            // A query returns what a finding is to show.
+            None => (None, table.fields().iter().map(|f| f.name().clone()).collect()),
+        };
         let position = |name: &String| table.index_of(name).ok();
         Some(CompiledRule {
             filter,
-            when: Some(when),
+            when,
             exceptions,
             key,
             values: named.union(&told).filter_map(position).collect(),

@@ -273,7 +273,8 @@ impl ListConstants<'_, '_, '_> {
     }
 }
 
-fn literal(param: &Param) -> Sql {
+/// A constant as SQL.
+pub fn literal(param: &Param) -> Sql {
     let value = match param {
         Param::Number(digits) => Value::Number(digits.trim_start_matches('-').to_owned(), false),
         Param::Text(text) => Value::SingleQuotedString(text.clone()),
@@ -405,7 +406,8 @@ fn refuse(expr: &Expr, refusal: impl Fn(&Expr) -> Option<Failure>) -> std::resul
 
 /// `DataFusion`'s message without its prefix and without what follows the first line.
 fn first_line(message: &str) -> &str {
-    let line = message.lines().next().unwrap_or(message);
+    let cause = message.rsplit("caused by\n").next().unwrap_or(message);
+    let line = cause.lines().next().unwrap_or(cause);
     let prefixes =
         ["SQL error: ", "Error during planning: ", "Schema error: ", "This feature is not implemented: "];
     prefixes.iter().fold(line, |line, prefix| line.trim_start_matches(prefix))

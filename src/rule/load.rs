@@ -10,6 +10,7 @@ use super::{
     Mode, Param,
     compile::{CompiledRule, CompiledView, Compiler},
     parse,
+    query::QuerySession,
     share::{SharedWindow, share},
 };
 use crate::{
@@ -28,6 +29,8 @@ pub struct RuleSet {
     pub budget_columns: Vec<usize>,
     /// The sliding windows that they share.
     pub windows: Vec<SharedWindow>,
+    /// What the queries of schedules start from; `None` without such a rule.
+    pub session: Option<QuerySession>,
 }
 
 /// What the configuration changes about a rule without editing it.
@@ -188,7 +191,8 @@ impl RuleSet {
     fn new(mut rules: Vec<CompiledRule>, compiler: &Compiler) -> Self {
         let windows = share(&mut rules);
         let budget_columns = budget_columns(&rules, compiler);
-        Self { rules, budget_columns, windows }
+        let has_schedule = rules.iter().any(|rule| matches!(rule.view, CompiledView::Schedule(_)));
+        Self { rules, budget_columns, windows, session: has_schedule.then(|| compiler.session()) }
     }
 
     /// Rules written in a text, for tests and examples.

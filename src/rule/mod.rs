@@ -5,7 +5,7 @@ mod expression;
 pub mod load;
 pub mod measure;
 mod parse;
-mod query;
+pub mod query;
 pub mod share;
 pub mod template;
 pub mod unit_test;

@@ -10,5 +10,6 @@ mod decode;
 mod http;
 mod kafka;
 mod ledger;
+mod schedule;
 mod sliding;
 mod sources;

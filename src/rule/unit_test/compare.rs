@@ -13,7 +13,7 @@ use super::{
 use crate::{
     diagnostic::suggest,
     evaluate::Finding,
-    event::money::format_cents,
+    event::{money::format_cents, time::Calendar},
     ledger::{Line, ratio_text},
 };
 
@@ -184,7 +184,9 @@ fn differences(expected: &Expected, finding: &Finding, outcome: &Outcome) -> Vec
         [("key", &expected.key, &finding.key), ("values", &expected.values, &finding.values)]
     {
         for (name, wanted) in wanted {
-            if let Some(found) = column_difference(name, wanted, found, outcome) {
+            let columns = outcome.columns.get(&finding.rule_id);
+            let data_type = columns.and_then(|columns| Some(columns.field_with_name(name).ok()?.data_type()));
+            if let Some(found) = column_difference(name, wanted, found, data_type, &outcome.calendar) {
                 differ(&format!("{part}.{name}"), &shown(wanted), &found);
             }
         }
@@ -197,7 +199,8 @@ fn column_difference(
     name: &str,
     wanted: &Wanted,
     found: &Map<String, Value>,
-    outcome: &Outcome,
+    data_type: Option<&DataType>,
+    calendar: &Calendar,
 ) -> Option<String> {
     let Some(value) = found.get(name) else {
         let names: Vec<_> = found.keys().map(String::as_str).collect();
@@ -207,12 +210,11 @@ fn column_difference(
         Wanted::Text(text) => Some(text.as_str()),
         _ => None,
     };
-    let data_type = outcome.columns.field_with_name(name).map(|field| field.data_type().clone());
     let same = match data_type {
         // `100` and `100.00` are the same money, but `001` and `1` are not the same code.
-        Ok(DataType::Decimal128(..)) => same_number(wanted, value),
-        Ok(DataType::Timestamp(..)) => {
-            let instant = |text: Option<&str>| outcome.calendar.parse(text?).ok();
+        Some(DataType::Decimal128(..)) => same_number(wanted, value),
+        Some(DataType::Timestamp(..)) => {
+            let instant = |text: Option<&str>| calendar.parse(text?).ok();
             instant(text) == instant(value.as_str()) && (instant(text).is_some() || *wanted == Wanted::Null)
         }
         _ => same_text(wanted, value),
