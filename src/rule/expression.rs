@@ -406,8 +406,12 @@ fn refuse(expr: &Expr, refusal: impl Fn(&Expr) -> Option<Failure>) -> std::resul
 
 /// `DataFusion`'s message without its prefix and without what follows the first line.
 fn first_line(message: &str) -> &str {
-    let cause = message.rsplit("caused by\n").next().unwrap_or(message);
-    let line = cause.lines().next().unwrap_or(cause);
+    // The name of an optimizer's pass tells nobody anything; what it was caused by does.
+    let message = match message.split_once("\ncaused by\n") {
+        Some((pass, cause)) if !pass.contains(' ') => cause,
+        _ => message,
+    };
+    let line = message.lines().next().unwrap_or(message);
     let prefixes =
         ["SQL error: ", "Error during planning: ", "Schema error: ", "This feature is not implemented: "];
     prefixes.iter().fold(line, |line, prefix| line.trim_start_matches(prefix))
