@@ -3,10 +3,7 @@
 //! A key's events are added up in panes as long as the slide; a window is a number of panes after one another. A late
 //! event changes its pane, and the windows that are closed already are judged again at once.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::{
     array::{ArrayRef, Float64Array, Int64Array, RecordBatchOptions, TimestampMicrosecondArray},
@@ -18,18 +15,17 @@ use hashbrown::HashMap;
 
 use super::{
     Finding,
+    aggregate::Output,
     anomaly::{Score, score},
     finding::{Place, Subject},
     measures,
     pane::Pane,
+    panes::Grid,
     row::{RuleCounts, Table, judge},
     sliding::Selected,
 };
 use crate::{
-    event::{
-        period::{Stretch, StretchCache},
-        time::Calendar,
-    },
+    event::{period::Stretch, time::Calendar},
     rule::{
         compile::{ClosingRule, CompiledRule},
         window::{Method, Season},
@@ -38,25 +34,32 @@ use crate::{
 
 /// Panes that are held without asking whether they are still needed.
 const PANES_MIN: usize = 1 << 18;
+/// Windows that wait to be judged together at most.
+const WAITING: usize = 4096;
 
 /// The windows of one rule.
 #[derive(Debug, Default)]
 pub struct Closing {
     keys: HashMap<u128, Key>,
-    /// Windows that are not closed yet, by their ends, with the keys that have events in them.
-    open: BTreeMap<i64, BTreeSet<u128>>,
+    /// Panes with events, by their starts, with the keys that have events in them.
+    panes: BTreeMap<i64, Vec<u128>>,
     /// Every window that ends at or before this is closed.
     closed: i64,
-    panes: usize,
+    /// The end of the first window that has events and is not closed; `None` where it has to be looked for.
+    next: Option<Option<i64>>,
+    held: usize,
     limit: usize,
     /// Panes that ended at or before this may be gone.
     floor: i64,
+    waiting: Waiting,
 }
 
 #[derive(Debug, Default)]
 struct Key {
     /// The values of `by`.
     by: Box<[ScalarValue]>,
+    /// The same as text, by which keys are ordered.
+    label: Box<[String]>,
     /// By their starts.
     panes: BTreeMap<i64, Pane>,
     /// Closed windows by their ends.
@@ -73,6 +76,22 @@ struct Past {
     found: bool,
 }
 
+/// Windows that closed and were measured, and wait to be judged together.
+#[derive(Debug, Default)]
+struct Waiting {
+    windows: Vec<Window>,
+    outputs: Vec<Output>,
+}
+
+/// The window of one key.
+#[derive(Debug, Clone, Copy)]
+struct Window {
+    stretch: Stretch,
+    key: u128,
+    /// The row of the batch after which it closed.
+    row: usize,
+}
+
 /// What judging windows needs.
 pub struct Judge<'j> {
     /// The rule.
@@ -81,12 +100,22 @@ pub struct Judge<'j> {
     pub view: &'j ClosingRule,
     /// The calendar.
     pub calendar: &'j Calendar,
+    /// The panes.
+    pub grid: Grid<'j>,
     /// How late an event may be that still finds all of its windows, in microseconds.
     pub late: i64,
 }
 
-/// A finding about a window, with its end.
-pub type Found = (i64, Finding);
+impl<'j> Judge<'j> {
+    /// What judging the windows of a rule needs.
+    #[must_use]
+    pub fn new(rule: &'j CompiledRule, view: &'j ClosingRule, calendar: &'j Calendar, late: i64) -> Self {
+        Self { rule, view, calendar, grid: Grid::new(calendar, view.size, view.slide), late }
+    }
+}
+
+/// A finding about a window, with the row of the batch after which it was made, and the window's end.
+pub type Found = (usize, i64, Finding);
 
 impl Closing {
     /// Windows without events, of which those that end at or before `closed` are over.
@@ -98,23 +127,41 @@ impl Closing {
     /// Panes held.
     #[must_use]
     pub fn panes(&self) -> usize {
-        self.panes
+        self.held
     }
 
     /// Says that the watermark has passed without closing anything.
     pub fn passed(&mut self, watermark: i64) {
-        self.closed = self.closed.max(watermark);
+        if watermark > self.closed {
+            self.closed = watermark;
+            // What is open and ends later stays the next one.
+            self.next = self.next.filter(|next| next.is_none_or(|end| end > watermark));
+        }
     }
 
     /// Takes events again whose windows are over (recovery): they count as open until they are closed in order.
     pub fn reopen(&mut self) {
         self.closed = i64::MIN;
+        self.next = None;
     }
 
-    /// The end of the first window that is open.
-    #[must_use]
-    pub fn next_end(&self) -> Option<i64> {
-        self.open.keys().next().copied()
+    /// The end of the first window that has events and is open.
+    pub fn next_end(&mut self, judge: &Judge<'_>) -> Option<i64> {
+        if let Some(next) = self.next {
+            return next;
+        }
+        let next = if self.closed == i64::MIN {
+            self.panes.keys().next().map(|start| judge.grid.pane(*start).end)
+        } else if self.closed == i64::MAX {
+            None
+        } else {
+            let end = judge.grid.next_end(self.closed);
+            let from = judge.grid.window_until(end).start;
+            let first = self.panes.range(from..).next();
+            first.map(|(start, _)| if *start < end { end } else { judge.grid.pane(*start).end })
+        };
+        self.next = Some(next);
+        next
     }
 
     /// Takes in the event at `place` of those selected from `table`. A window that is closed already is judged again.
@@ -124,12 +171,11 @@ impl Closing {
         table: &Table,
         selected: &Selected,
         place: usize,
-        slides: &StretchCache<'_>,
         counts: &mut RuleCounts,
     ) -> Vec<Found> {
         let stride = judge.view.layout.stride();
         let row = &selected.packed.words[place * stride..][..stride];
-        let stretch = slides.get(row[0].cast_signed());
+        let stretch = judge.grid.pane(row[0].cast_signed());
         if stretch.end <= self.floor {
             counts.beyond += 1;
             return Vec::new();
@@ -139,149 +185,176 @@ impl Closing {
             let at = selected.rows[place] as usize;
             let cell = |column: &usize| ScalarValue::try_from_array(&table.columns[*column], at);
             let by = judge.view.by.iter().map(|column| cell(column).unwrap_or(ScalarValue::Null));
-            Key { by: by.collect(), ..Key::default() }
+            let by: Box<[_]> = by.collect();
+            let label = by.iter().map(ToString::to_string).collect();
+            Key { by, label, ..Key::default() }
         });
-        let mut is_new = false;
+        let (aggregates, layout) = (&judge.view.measures.aggregates, &judge.view.layout);
         let pane = key.panes.entry(stretch.start).or_insert_with(|| {
-            is_new = true;
-            Pane::new(&judge.view.measures.aggregates, &judge.view.layout)
+            self.panes.entry(stretch.start).or_default().push(hash);
+            self.held += 1;
+            self.next = None;
+            Pane::new(aggregates, layout)
         });
-        if let Err(e) = pane.add(
-            &judge.view.measures.aggregates,
-            &judge.view.layout,
-            row,
-            selected.packed.others.get(place),
-        ) {
+        if let Err(e) = pane.add(aggregates, layout, row, selected.packed.others.get(place)) {
             counts.fail(&e.to_string());
         }
-        self.panes += usize::from(is_new);
-        let mut found = Vec::new();
-        for window in judge.windows_with(stretch) {
-            if window.end > self.closed {
-                if is_new {
-                    self.open.entry(window.end).or_default().insert(hash);
-                }
-            } else if let Some(finding) = self.again(judge, window, hash, counts) {
-                found.push((window.end, finding));
-            }
+        if stretch.end > self.closed {
+            return Vec::new();
+        }
+        // Late: windows that are closed are judged again. What closed before this event comes first.
+        let row = selected.rows[place] as usize;
+        let mut found = self.flush(judge, counts);
+        for window in judge.grid.windows_with(stretch, self.closed) {
+            found.extend(self.again(judge, Window { stretch: window, key: hash, row }, counts));
         }
         found
     }
 
     /// Judges a closed window of one key again: a finding appears if the condition is newly true.
-    fn again(
-        &mut self,
-        judge: &Judge<'_>,
-        window: Stretch,
-        hash: u128,
-        counts: &mut RuleCounts,
-    ) -> Option<Finding> {
-        let already =
-            self.keys.get(&hash).and_then(|key| key.past.get(&window.end)).is_some_and(|past| past.found);
-        let mut other = RuleCounts::default();
-        let found = self.judge(judge, window, &[hash], &mut other);
-        // A window that was found before is counted once.
+    fn again(&mut self, judge: &Judge<'_>, window: Window, counts: &mut RuleCounts) -> Option<Found> {
+        let past = |keys: &HashMap<u128, Key>| keys.get(&window.key)?.past.get(&window.stretch.end).copied();
+        let already = past(&self.keys).is_some_and(|past| past.found);
+        let mut own = RuleCounts::default();
+        self.measure(judge, window);
+        let found = self.flush(judge, &mut own);
+        // A window that was found before is found once.
         if already {
-            other.findings = 0;
+            own.findings = 0;
         }
-        counts.add(&other);
-        let past = self.keys.get_mut(&hash)?.past.get_mut(&window.end)?;
-        past.found |= already;
-        found.into_iter().next().map(|(_, finding)| finding).filter(|_| !already)
+        counts.add(&own);
+        self.keys.get_mut(&window.key)?.past.get_mut(&window.stretch.end)?.found |= already;
+        found.into_iter().next().filter(|_| !already)
     }
 
-    /// Closes every window that ends at or before `watermark`, in the order of their ends. Without `quiet` the rule is
-    /// evaluated on them; with it they are only remembered (recovery).
+    /// Closes every window that ends at or before `watermark`, in the order of their ends, after `row` of the batch. The
+    /// rule is evaluated on them at the next [`Self::flush`] at the latest. If `quiet` they are only remembered
+    /// (recovery).
     pub fn close(
         &mut self,
         judge: &Judge<'_>,
         watermark: i64,
+        row: usize,
         quiet: bool,
         counts: &mut RuleCounts,
     ) -> Vec<Found> {
         let mut found = Vec::new();
-        while let Some(end) = self.next_end().filter(|end| *end <= watermark) {
-            let keys = self.open.remove(&end).unwrap_or_default();
-            let window = judge.window_until(end);
-            let mut keys: Vec<_> = keys.into_iter().map(|hash| (self.order(hash), hash)).collect();
-            // By their values, so that the order of findings does not depend on hashes.
-            keys.sort();
-            let keys: Vec<_> = keys.into_iter().map(|(_, hash)| hash).collect();
-            self.closed = end;
-            if quiet {
-                keys.iter().for_each(|hash| self.remember(judge, window, *hash));
-            } else {
-                found.extend(self.judge(judge, window, &keys, counts));
+        while let Some(end) = self.next_end(judge).filter(|end| *end <= watermark) {
+            let stretch = judge.grid.window_until(end);
+            self.passed(end);
+            for key in self.keys_in(stretch) {
+                self.measure(judge, Window { stretch, key, row });
+            }
+            // A window is compared with those before it, which must be known by then.
+            if judge.view.anomaly.is_some() || self.waiting.windows.len() >= WAITING {
+                found.extend(if quiet { self.remember(judge) } else { self.flush(judge, counts) });
             }
         }
-        self.closed = self.closed.max(watermark);
-        if self.panes > self.limit {
+        if quiet {
+            self.remember(judge);
+        }
+        self.passed(watermark);
+        if self.held > self.limit {
+            found.extend(self.flush(judge, counts));
             self.expire(judge);
         }
         found
     }
 
-    fn order(&self, hash: u128) -> Vec<String> {
-        self.keys.get(&hash).map(|key| key.by.iter().map(ToString::to_string).collect()).unwrap_or_default()
+    /// The keys with events in a window, ordered by their values, so that the order of findings does not depend on
+    /// hashes.
+    fn keys_in(&self, window: Stretch) -> Vec<u128> {
+        let panes = self.panes.range(window.start..window.end);
+        let mut keys: Vec<u128> = panes.flat_map(|(_, keys)| keys.iter().copied()).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        keys.sort_by_key(|hash| self.keys.get(hash).map(|key| &key.label));
+        keys
     }
 
-    fn judge(
-        &mut self,
-        j: &Judge<'_>,
-        window: Stretch,
-        keys: &[u128],
-        counts: &mut RuleCounts,
-    ) -> Vec<Found> {
-        let mut failed = vec![false; keys.len()];
-        let table = match self.table(j, window, keys, &mut failed, counts) {
+    /// Computes the aggregates of a window.
+    fn measure(&mut self, judge: &Judge<'_>, window: Window) {
+        let (aggregates, layout) = (&judge.view.measures.aggregates, &judge.view.layout);
+        if self.waiting.outputs.is_empty() {
+            self.waiting.outputs = aggregates.iter().map(|aggregate| Output::new(aggregate, 1)).collect();
+        }
+        let Some(key) = self.keys.get(&window.key) else { return };
+        let panes: Vec<&Pane> =
+            key.panes.range(window.stretch.start..window.stretch.end).map(|(_, pane)| pane).collect();
+        Pane::merge(aggregates, layout, &panes, &mut self.waiting.outputs);
+        self.waiting.windows.push(window);
+    }
+
+    /// Judges the windows that wait.
+    pub fn flush(&mut self, j: &Judge<'_>, counts: &mut RuleCounts) -> Vec<Found> {
+        let Waiting { windows, outputs } = std::mem::take(&mut self.waiting);
+        if windows.is_empty() {
+            return Vec::new();
+        }
+        let mut failed = vec![false; windows.len()];
+        let table = match self.table(j, &windows, outputs, &mut failed, counts) {
             Ok(table) => table,
             Err(e) => {
                 counts.fail(&e.to_string());
                 return Vec::new();
             }
         };
-        let sound = BooleanBuffer::collect_bool(keys.len(), |row| !failed[row]);
-        let rows = judge(j.rule, &table, &sound, &|_| window.end, counts);
-        for row in &rows {
-            if let Some(past) = self.keys.get_mut(&keys[*row]).and_then(|key| key.past.get_mut(&window.end)) {
+        let sound = BooleanBuffer::collect_bool(windows.len(), |row| !failed[row]);
+        let rows = judge(j.rule, &table, &sound, &|row| windows[row].stretch.end, counts);
+        let mut found = Vec::with_capacity(rows.len());
+        for row in rows {
+            let window = windows[row];
+            let past = self.keys.get_mut(&window.key).and_then(|key| key.past.get_mut(&window.stretch.end));
+            if let Some(past) = past {
                 past.found = true;
             }
-        }
-        let finding = |row: usize| {
             let place = Place { table: &table, row, more: &[], more_row: 0 };
-            (window.end, Finding::new(j.rule, &place, Subject::Window(window), j.calendar))
-        };
-        rows.into_iter().map(finding).collect()
+            let finding = Finding::new(j.rule, &place, Subject::Window(window.stretch), j.calendar);
+            found.push((window.row, window.stretch.end, finding));
+        }
+        found
     }
 
-    /// The windows of some keys in the columns of the rule's table. Their values become history.
+    /// Remembers the windows that wait without judging them: they closed before the process started.
+    fn remember(&mut self, j: &Judge<'_>) -> Vec<Found> {
+        let Waiting { windows, outputs } = std::mem::take(&mut self.waiting);
+        let mut failed = vec![false; windows.len()];
+        if !windows.is_empty() {
+            // Their errors were counted when they closed.
+            let _ = self.table(j, &windows, outputs, &mut failed, &mut RuleCounts::default());
+        }
+        Vec::new()
+    }
+
+    /// The windows in the columns of the rule's table. Their values become history.
     fn table(
         &mut self,
         j: &Judge<'_>,
-        window: Stretch,
-        keys: &[u128],
+        windows: &[Window],
+        outputs: Vec<Output>,
         failed: &mut [bool],
         counts: &mut RuleCounts,
     ) -> Result<Table> {
         let mut columns = Vec::with_capacity(j.rule.columns.fields().len());
         for at in 0..j.view.by.len() {
-            let cells = keys.iter().filter_map(|hash| self.keys.get(hash)).map(|key| key.by[at].clone());
+            let cells =
+                windows.iter().filter_map(|window| self.keys.get(&window.key)).map(|key| key.by[at].clone());
             columns.push(ScalarValue::iter_to_array(cells)?);
         }
-        let measures = self.measure(j, window, keys, failed, counts)?;
+        let measures = measured(j, outputs, failed, counts)?;
         let values = j.view.anomaly.as_ref().map(|(_, at)| numbers(&measures[*at])).transpose()?;
         columns.extend(measures);
         let mut scores: Vec<(Option<Score>, usize)> = Vec::new();
-        for (row, hash) in keys.iter().enumerate() {
+        for (row, Window { stretch, key, .. }) in windows.iter().enumerate() {
             let value = values.as_ref().and_then(|values| values[row]);
-            let Some(key) = self.keys.get_mut(hash) else { continue };
+            let Some(key) = self.keys.get_mut(key) else { continue };
             if let Some((anomaly, _)) = &j.view.anomaly {
-                let history = key.history(j, window, anomaly.history);
+                let history = key.history(j, *stretch, anomaly.history);
                 scores.push((value.and_then(|x| score(anomaly, x, &history)), history.len()));
             }
             let past =
-                key.past.entry(window.end).or_insert(Past { start: window.start, value, found: false });
-            *past = Past { start: window.start, value, ..*past };
+                key.past.entry(stretch.end).or_insert(Past { start: stretch.start, value, found: false });
+            past.value = value;
         }
         if j.view.anomaly.is_some() {
             let floats = |f: fn(&Score) -> f64| {
@@ -292,54 +365,11 @@ impl Closing {
             let counts = scores.iter().map(|(_, n)| i64::try_from(*n).unwrap_or(i64::MAX));
             columns.push(Arc::new(Int64Array::from_iter_values(counts)));
         }
-        for at in [window.start, window.end] {
-            let times = TimestampMicrosecondArray::from(vec![at; keys.len()]);
+        for at in [|w: &Window| w.stretch.start, |w: &Window| w.stretch.end] {
+            let times = TimestampMicrosecondArray::from(windows.iter().map(at).collect::<Vec<_>>());
             columns.push(Arc::new(times.with_timezone(j.calendar.zone_name.as_str())));
         }
-        Ok(Table { columns, rows: keys.len() })
-    }
-
-    fn measure(
-        &self,
-        j: &Judge<'_>,
-        window: Stretch,
-        keys: &[u128],
-        failed: &mut [bool],
-        counts: &mut RuleCounts,
-    ) -> Result<Vec<ArrayRef>> {
-        let aggregates = &j.view.measures.aggregates;
-        let panes: Vec<Vec<&Pane>> = keys
-            .iter()
-            .map(|hash| self.keys.get(hash).map(|key| key.panes.range(window.start..window.end)))
-            .map(|panes| panes.into_iter().flatten().map(|(_, pane)| pane).collect())
-            .collect();
-        let mut results = Vec::with_capacity(aggregates.len());
-        for number in 0..aggregates.len() {
-            let (column, wrong) = Pane::results(aggregates, &j.view.layout, number, &panes)?;
-            for (row, error) in wrong {
-                if !std::mem::replace(&mut failed[row], true) {
-                    counts.fail(&error);
-                }
-            }
-            results.push(column);
-        }
-        let options = RecordBatchOptions::new().with_row_count(Some(keys.len()));
-        let results =
-            RecordBatch::try_new_with_options(Arc::clone(&j.view.measures.results), results, &options)?;
-        measures::compute(&j.view.measures, &results, failed, counts)
-    }
-
-    /// A window that was closed before the process started: only its value is needed.
-    fn remember(&mut self, j: &Judge<'_>, window: Stretch, hash: u128) {
-        let mut counts = RuleCounts::default();
-        let measured = self.measure(j, window, &[hash], &mut [false], &mut counts);
-        let value = match (measured, &j.view.anomaly) {
-            (Ok(measures), Some((_, at))) => numbers(&measures[*at]).ok().and_then(|values| values[0]),
-            _ => None,
-        };
-        if let Some(key) = self.keys.get_mut(&hash) {
-            key.past.insert(window.end, Past { start: window.start, value, found: false });
-        }
+        Ok(Table { columns, rows: windows.len() })
     }
 
     /// Lets go of panes and history that no window needs any more.
@@ -347,14 +377,37 @@ impl Closing {
         self.floor =
             self.floor.max(self.closed.saturating_sub(j.late).saturating_sub(j.view.size.max_micros()));
         let floor = self.floor;
+        self.panes = self.panes.split_off(&floor);
         self.keys.retain(|_, key| {
             key.panes = key.panes.split_off(&floor);
             key.forget(j, floor);
             !key.panes.is_empty() || !key.past.is_empty()
         });
-        self.panes = self.keys.values().map(|key| key.panes.len()).sum();
-        self.limit = (self.panes + self.panes / 2).max(PANES_MIN);
+        self.held = self.keys.values().map(|key| key.panes.len()).sum();
+        self.limit = (self.held + self.held / 2).max(PANES_MIN);
     }
+}
+
+/// The measures of windows from the results of their aggregates.
+fn measured(
+    j: &Judge<'_>,
+    outputs: Vec<Output>,
+    failed: &mut [bool],
+    counts: &mut RuleCounts,
+) -> Result<Vec<ArrayRef>> {
+    let mut results = Vec::with_capacity(outputs.len());
+    for output in outputs {
+        let (column, wrong) = output.finish()?;
+        for (row, error) in wrong {
+            if !std::mem::replace(&mut failed[row], true) {
+                counts.fail(&error);
+            }
+        }
+        results.push(column);
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(failed.len()));
+    let results = RecordBatch::try_new_with_options(Arc::clone(&j.view.measures.results), results, &options)?;
+    measures::compute(&j.view.measures, &results, failed, counts)
 }
 
 impl Key {
@@ -388,39 +441,6 @@ impl Key {
 }
 
 impl Judge<'_> {
-    fn panes_per_window(&self) -> usize {
-        use crate::event::period::Length::{Days, Exact};
-        match (self.view.size, self.view.slide) {
-            (Exact(size), Exact(slide)) => usize::try_from(size / slide).unwrap_or(1),
-            (Days(size), Days(slide)) => usize::from(size / slide),
-            _ => 1,
-        }
-    }
-
-    /// The windows that a pane is a part of, the earliest first.
-    fn windows_with(&self, pane: Stretch) -> Vec<Stretch> {
-        let panes = self.panes_per_window();
-        if panes == 1 {
-            return vec![pane];
-        }
-        let mut end = pane.end;
-        let mut windows = Vec::with_capacity(panes);
-        for _ in 0..panes {
-            windows.push(self.window_until(end));
-            end = self.calendar.stretch(end, self.view.slide).end;
-        }
-        windows
-    }
-
-    /// The window that ends at the end of a pane.
-    fn window_until(&self, end: i64) -> Stretch {
-        let mut start = end;
-        for _ in 0..self.panes_per_window() {
-            start = self.calendar.stretch(start - 1, self.view.slide).start;
-        }
-        Stretch { start, end }
-    }
-
     fn same_season(&self, a: i64, b: i64) -> bool {
         let Some((anomaly, _)) = self.view.anomaly.as_ref().filter(|(a, _)| a.method == Method::Seasonal)
         else {

@@ -9,6 +9,7 @@ pub mod functions;
 mod key;
 mod measures;
 mod pane;
+mod panes;
 pub mod row;
 pub mod schedule;
 mod select;

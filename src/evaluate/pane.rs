@@ -1,6 +1,5 @@
 //! The events of one key in one stretch of time, added up.
 
-use arrow::array::ArrayRef;
 use datafusion::{
     common::{Result, ScalarValue},
     logical_expr::Accumulator,
@@ -59,20 +58,10 @@ impl Pane {
         Ok(())
     }
 
-    /// One aggregate over several rows of panes, a value a row, with the rows that it failed for.
-    ///
-    /// # Errors
-    /// If the values do not fit one another.
-    pub fn results(
-        aggregates: &[Aggregate],
-        layout: &Layout,
-        number: usize,
-        rows: &[Vec<&Self>],
-    ) -> Result<(ArrayRef, Vec<(usize, String)>)> {
-        let aggregate = &aggregates[number];
-        let mut output = Output::new(aggregate, rows.len());
-        for panes in rows {
-            match (&aggregate.kind, &panes[..]) {
+    /// Adds the aggregates over several panes to `outputs`, one for each aggregate.
+    pub fn merge(aggregates: &[Aggregate], layout: &Layout, panes: &[&Self], outputs: &mut [Output]) {
+        for (number, (aggregate, output)) in aggregates.iter().zip(outputs).enumerate() {
+            match (&aggregate.kind, panes) {
                 (Kind::Other(function), panes) => {
                     let value = function.create_accumulator().and_then(|mut accumulator| {
                         let states = panes.iter().flat_map(|pane| &pane.states).filter(|(n, _)| *n == number);
@@ -89,7 +78,6 @@ impl Pane {
                 }
             }
         }
-        output.finish()
     }
 }
 

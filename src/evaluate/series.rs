@@ -1,6 +1,7 @@
 //! The events of one key of a sliding window, in the order of their times.
 
 use datafusion::common::{Result, ScalarValue};
+use smallvec::SmallVec;
 
 use super::aggregate::{Aggregate, Kind, Layout, Others, Output, Tally};
 
@@ -19,14 +20,19 @@ pub struct Plan {
     pub current: bool,
 }
 
-/// The events of one key.
+/// The events of one key. Most keys have few events, so a row of up to three words needs no memory beside the key's.
 #[derive(Debug, Default)]
 pub struct Series {
-    words: Vec<u64>,
+    words: SmallVec<[u64; 3]>,
+    extra: Option<Box<Extra>>,
+}
+
+/// What only some keys have.
+#[derive(Debug, Default)]
+struct Extra {
+    /// The values beside the rows.
     others: Vec<Others>,
-    /// Rows before this are no longer there.
-    head: u32,
-    hot: Option<Box<Hot>>,
+    hot: Option<Hot>,
 }
 
 /// The running aggregates of the window that ends with the latest event.
@@ -58,11 +64,19 @@ impl Series {
     /// Events that are held.
     #[must_use]
     pub fn len(&self, plan: &Plan) -> usize {
-        self.words.len() / plan.layout.stride() - self.head as usize
+        self.words.len() / plan.layout.stride()
     }
 
     fn end(&self, plan: &Plan) -> u32 {
-        u32::try_from(self.words.len() / plan.layout.stride()).unwrap_or(u32::MAX)
+        u32::try_from(self.len(plan)).unwrap_or(u32::MAX)
+    }
+
+    fn take_hot(&mut self) -> Option<Hot> {
+        self.extra.as_mut().and_then(|extra| extra.hot.take())
+    }
+
+    fn set_hot(&mut self, hot: Hot) {
+        self.extra.get_or_insert_default().hot = Some(hot);
     }
 
     fn row(&self, plan: &Plan, place: u32) -> &[u64] {
@@ -80,7 +94,7 @@ impl Series {
     }
 
     fn search(&self, plan: &Plan, before: impl Fn(i64) -> bool) -> u32 {
-        let (mut low, mut high) = (self.head, self.end(plan));
+        let (mut low, mut high) = (0, self.end(plan));
         while low < high {
             let middle = low + (high - low) / 2;
             if before(self.at(plan, middle)) {
@@ -94,7 +108,7 @@ impl Series {
 
     /// Takes in an event without asking for its window.
     pub fn load(&mut self, plan: &Plan, arrival: Arrival<'_>) {
-        self.hot = None;
+        self.take_hot();
         let place = match self.is_latest(plan, arrival.at()) {
             true => self.end(plan),
             false => self.search(plan, |time| time <= arrival.at()),
@@ -119,13 +133,13 @@ impl Series {
 
     fn is_latest(&self, plan: &Plan, at: i64) -> bool {
         let end = self.end(plan);
-        end == self.head || self.at(plan, end - 1) <= at
+        end == 0 || self.at(plan, end - 1) <= at
     }
 
     fn append(&mut self, plan: &Plan, arrival: Arrival<'_>, scratch: &mut [Tally], outputs: &mut [Output]) {
         let place = self.end(plan);
         self.place(plan, place, arrival);
-        let Some(mut hot) = self.hot.take() else {
+        let Some(mut hot) = self.take_hot() else {
             let lo = self.first_from(plan, arrival.from);
             let end = if plan.current { place + 1 } else { place };
             self.scan(plan, lo, end, scratch);
@@ -135,7 +149,7 @@ impl Series {
                 if !plan.current {
                     self.add(plan, &mut tallies, place);
                 }
-                self.hot = Some(Box::new(Hot { lo, tallies }));
+                self.set_hot(Hot { lo, tallies });
             }
             return;
         };
@@ -151,7 +165,7 @@ impl Series {
             self.add(plan, &mut hot.tallies, place);
         }
         if place + 1 - hot.lo >= HOT / 2 {
-            self.hot = Some(hot);
+            self.set_hot(hot);
         }
     }
 
@@ -159,7 +173,7 @@ impl Series {
     fn insert(&mut self, plan: &Plan, arrival: Arrival<'_>, scratch: &mut [Tally], outputs: &mut [Output]) {
         let place = self.search(plan, |time| time <= arrival.at());
         self.place(plan, place, arrival);
-        if let Some(mut hot) = self.hot.take() {
+        if let Some(mut hot) = self.take_hot() {
             if place < hot.lo {
                 hot.lo += 1;
                 hot.tallies.iter_mut().for_each(Tally::make_room);
@@ -169,7 +183,7 @@ impl Series {
                     tally.insert(&plan.layout, aggregate.lane, row, place);
                 }
             }
-            self.hot = Some(hot);
+            self.set_hot(hot);
         }
         let lo = self.first_from(plan, arrival.from);
         let end = if plan.current { place + 1 } else { place };
@@ -182,10 +196,10 @@ impl Series {
         if at == self.words.len() {
             self.words.extend_from_slice(arrival.row);
         } else {
-            self.words.splice(at..at, arrival.row.iter().copied());
+            self.words.insert_from_slice(at, arrival.row);
         }
         if let Some(others) = arrival.others {
-            self.others.insert(place as usize, others.clone());
+            self.extra.get_or_insert_default().others.insert(place as usize, others.clone());
         }
     }
 
@@ -230,7 +244,8 @@ impl Series {
         };
         let mut accumulator = function.create_accumulator()?;
         let beside = plan.layout.beside(lane);
-        let others = &self.others[lo as usize..end.max(lo) as usize];
+        let others = self.extra.as_ref().map_or(&[][..], |extra| &extra.others);
+        let others = others.get(lo as usize..end.max(lo) as usize).unwrap_or_default();
         let rows: Vec<_> = others.iter().filter_map(|row| row[beside].as_deref()).collect();
         if let Some(first) = rows.first() {
             let column = |at: usize| ScalarValue::iter_to_array(rows.iter().map(|row| row[at].clone()));
@@ -242,23 +257,18 @@ impl Series {
 
     /// Lets go of events before `floor`. Says how many are left.
     pub fn expire(&mut self, plan: &Plan, floor: i64) -> usize {
-        let keep = self.first_from(plan, floor);
-        if self.hot.as_ref().is_some_and(|hot| hot.lo < keep) {
-            self.hot = None;
-        }
-        self.head = keep;
-        let stride = plan.layout.stride();
-        // Moving the rest costs as much as it frees.
-        if keep > 0 && keep as usize * 2 >= self.words.len() / stride {
-            self.words.drain(..keep as usize * stride);
+        let gone = self.first_from(plan, floor);
+        if gone > 0 {
+            self.words.drain(..gone as usize * plan.layout.stride());
             self.words.shrink_to_fit();
-            if plan.layout.has_others() {
-                self.others.drain(..keep as usize);
-            }
-            self.head = 0;
-            if let Some(hot) = &mut self.hot {
-                hot.lo -= keep;
-                hot.tallies.iter_mut().for_each(|tally| tally.shift(keep));
+            if let Some(extra) = &mut self.extra {
+                extra.others.drain(..extra.others.len().min(gone as usize));
+                // A window that reaches further back is of a key that was silent for long.
+                extra.hot = extra.hot.take().filter(|hot| hot.lo >= gone);
+                if let Some(hot) = &mut extra.hot {
+                    hot.lo -= gone;
+                    hot.tallies.iter_mut().for_each(|tally| tally.shift(gone));
+                }
             }
         }
         self.len(plan)

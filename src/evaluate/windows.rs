@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use super::{
     Finding,
-    closing::{Closing, Judge},
+    closing::{self, Closing, Judge},
     evaluator::Prepared,
     row::RuleCounts,
     sliding::{Measured, Sliding},
 };
 use crate::{
-    event::{period::StretchCache, time::Calendar},
+    event::time::Calendar,
     rule::{
         Mode, RuleSet,
         compile::{ClosingRule, CompiledRule, CompiledView},
@@ -148,12 +148,11 @@ impl Windows {
                 continue;
             };
             let Some(view) = closing_view(&rules.rules[*at]) else { continue };
-            let judge = Judge { rule: &rules.rules[*at], view, calendar: &self.calendar, late: self.late };
-            let slides = StretchCache::new(&self.calendar, view.slide);
+            let judge = Judge::new(&rules.rules[*at], view, &self.calendar, self.late);
             let mut counts = RuleCounts::default();
             state.reopen();
             for place in 0..selected.rows.len() {
-                state.observe(&judge, prepared.table(), selected, place, &slides, &mut counts);
+                state.observe(&judge, prepared.table(), selected, place, &mut counts);
             }
         }
     }
@@ -165,8 +164,8 @@ impl Windows {
             let (Some(state), Some(view)) = (&mut self.closing[*at], closing_view(&rules.rules[*at])) else {
                 continue;
             };
-            let judge = Judge { rule: &rules.rules[*at], view, calendar: &self.calendar, late: self.late };
-            state.close(&judge, self.watermark, true, &mut RuleCounts::default());
+            let judge = Judge::new(&rules.rules[*at], view, &self.calendar, self.late);
+            state.close(&judge, self.watermark, 0, true, &mut RuleCounts::default());
         }
     }
 
@@ -183,7 +182,7 @@ impl Windows {
         for (number, rule) in rules.rules.iter().enumerate() {
             let (Some(state), Some(view)) = (&mut self.closing[number], closing_view(rule)) else { continue };
             let started = std::time::Instant::now();
-            let judge = Judge { rule, view, calendar: &self.calendar, late: self.late };
+            let judge = Judge::new(rule, view, &self.calendar, self.late);
             let mut batch = Batch { judge, state, watermark: self.watermark, moved: &mut moved, number };
             batch.observe(prepared, watermarks);
             moved.counts[number].nanos += u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
@@ -199,9 +198,11 @@ impl Windows {
         moved.counts.resize(rules.rules.len(), RuleCounts::default());
         for (number, rule) in rules.rules.iter().enumerate() {
             let (Some(state), Some(view)) = (&mut self.closing[number], closing_view(rule)) else { continue };
-            let judge = Judge { rule, view, calendar: &self.calendar, late: self.late };
-            let found = state.close(&judge, watermark, false, &mut moved.counts[number]);
-            moved.closed.extend(found.into_iter().map(|(at, finding)| Closed { row, at, finding }));
+            let judge = Judge::new(rule, view, &self.calendar, self.late);
+            let counts = &mut moved.counts[number];
+            let mut found = state.close(&judge, watermark, row, false, counts);
+            found.extend(state.flush(&judge, counts));
+            moved.extend(found);
         }
         self.watermark = self.watermark.max(watermark);
         moved.sort();
@@ -209,6 +210,10 @@ impl Windows {
 }
 
 impl Moved {
+    fn extend(&mut self, found: Vec<closing::Found>) {
+        self.closed.extend(found.into_iter().map(|(row, at, finding)| Closed { row, at, finding }));
+    }
+
     /// In the order in which it happened; at one row by the ends of the windows, then by rule.
     fn sort(&mut self) {
         self.closed.sort_by_key(|closed| (closed.row, closed.at));
@@ -227,7 +232,6 @@ struct Batch<'b> {
 impl Batch<'_> {
     /// Events go in one after another; windows close right after the event that moved the watermark past them.
     fn observe(&mut self, prepared: &Prepared, watermarks: &[i64]) {
-        let slides = StretchCache::new(self.judge.calendar, self.judge.view.slide);
         let selected = prepared.closings[self.number].as_ref();
         let mut done = 0;
         for place in 0..selected.map_or(0, |selected| selected.rows.len()) {
@@ -235,23 +239,24 @@ impl Batch<'_> {
             let row = selected.rows[place] as usize;
             self.close(&watermarks[done..row], done);
             let counts = &mut self.moved.counts[self.number];
-            let found = self.state.observe(&self.judge, prepared.table(), selected, place, &slides, counts);
-            self.moved.closed.extend(found.into_iter().map(|(at, finding)| Closed { row, at, finding }));
+            let found = self.state.observe(&self.judge, prepared.table(), selected, place, counts);
+            self.moved.extend(found);
             self.close(&watermarks[row..=row], row);
             done = row + 1;
         }
         self.close(&watermarks[done..], done);
+        let found = self.state.flush(&self.judge, &mut self.moved.counts[self.number]);
+        self.moved.extend(found);
     }
 
     /// Closes what the watermarks of some rows, the first of them `row`, have passed.
     fn close(&mut self, watermarks: &[i64], row: usize) {
         let Some(last) = watermarks.last() else { return };
-        while let Some(end) = self.state.next_end().filter(|end| end <= last) {
+        while let Some(end) = self.state.next_end(&self.judge).filter(|end| end <= last) {
             let after = watermarks.partition_point(|watermark| *watermark < end);
             let counts = &mut self.moved.counts[self.number];
-            let found = self.state.close(&self.judge, watermarks[after], false, counts);
-            let closed = found.into_iter().map(|(at, finding)| Closed { row: row + after, at, finding });
-            self.moved.closed.extend(closed);
+            let found = self.state.close(&self.judge, watermarks[after], row + after, false, counts);
+            self.moved.extend(found);
         }
         self.watermark = self.watermark.max(*last);
         self.state.passed(self.watermark);

@@ -1,0 +1,79 @@
+//! The grid that windows are cut on: panes as long as the slide, windows of a number of panes.
+
+use std::cell::Cell;
+
+use crate::event::{
+    period::{Length, Stretch},
+    time::Calendar,
+};
+
+/// The panes and windows of a rule.
+#[derive(Debug)]
+pub struct Grid<'c> {
+    calendar: &'c Calendar,
+    slide: Length,
+    /// Panes of a window.
+    count: usize,
+    /// The local day or pane that was asked for last: neighbouring instants mostly lie in the same one.
+    known: Cell<Stretch>,
+}
+
+impl<'c> Grid<'c> {
+    /// The grid of windows of `size` every `slide`.
+    #[must_use]
+    pub fn new(calendar: &'c Calendar, size: Length, slide: Length) -> Self {
+        let count = match (size, slide) {
+            (Length::Exact(size), Length::Exact(slide)) => usize::try_from(size / slide).unwrap_or(1),
+            (Length::Days(size), Length::Days(slide)) => usize::from(size / slide),
+            _ => 1,
+        };
+        Self { calendar, slide, count, known: Cell::new(Stretch { start: i64::MAX, end: i64::MIN }) }
+    }
+
+    /// The pane that an instant lies in.
+    #[must_use]
+    pub fn pane(&self, at: i64) -> Stretch {
+        if !self.known.get().contains(at) {
+            self.known.set(match self.slide {
+                Length::Exact(_) => self.calendar.day(at),
+                slide => self.calendar.stretch(at, slide),
+            });
+        }
+        let known = self.known.get();
+        match self.slide {
+            Length::Exact(micros) => {
+                let start = known.start + (at - known.start) / micros * micros;
+                Stretch { start, end: (start + micros).min(known.end) }
+            }
+            _ => known,
+        }
+    }
+
+    /// The window that ends at the end of a pane.
+    #[must_use]
+    pub fn window_until(&self, end: i64) -> Stretch {
+        let start = (0..self.count).fold(end, |start, _| self.pane(start - 1).start);
+        Stretch { start, end }
+    }
+
+    /// The first end of a window after an instant.
+    #[must_use]
+    pub fn next_end(&self, after: i64) -> i64 {
+        self.pane(after).end
+    }
+
+    /// The windows that a pane is a part of, as far as they end at or before `until`; the earliest first.
+    #[must_use]
+    pub fn windows_with(&self, pane: Stretch, until: i64) -> Vec<Stretch> {
+        let mut end = pane.end;
+        let mut windows = Vec::new();
+        for _ in 0..self.count {
+            if end > until {
+                break;
+            }
+            windows.push(self.window_until(end));
+            end = self.next_end(end);
+        }
+        windows
+    }
+}
