@@ -115,7 +115,11 @@ fn stages(c: &mut Criterion) {
     let decode = || -> Vec<Decoded> { blocks.iter().map(|b| f.decoder.decode(b, None)).collect() };
     let sequence = |decoded: Vec<Decoded>| -> Vec<Sequenced> {
         let mut sequencer = sequencer();
-        blocks.iter().zip(decoded).map(|(b, d)| sequencer.sequence(b, d, false)).collect()
+        blocks
+            .iter()
+            .zip(decoded)
+            .map(|(b, d)| sequencer.sequence(b, d, false).expect("no files to look into"))
+            .collect()
     };
     let mut group = c.benchmark_group("stages");
     group.sample_size(10).throughput(Throughput::Elements(events as u64));

@@ -3,6 +3,7 @@
 mod ingest;
 mod output;
 mod reload;
+mod sealing;
 mod shared;
 
 use std::{
@@ -26,7 +27,7 @@ use crate::{
     evaluate::Evaluator,
     http,
     rule::{self, RuleSet, compile::Compiler},
-    store::{Store, StoredReject},
+    store::{Lookup, Store, StoredReject},
     stream::{Block, Payload, Position, Receipt},
     telemetry::Metrics,
 };
@@ -35,6 +36,8 @@ pub use ingest::run_source;
 pub use output::{StoreOutput, ledger_gauges};
 pub use reload::reload;
 pub use shared::Shared;
+
+use sealing::SealingTask;
 
 /// Blocks that wait for the batcher, over all sources.
 const BLOCKS_WAITING: usize = 16;
@@ -77,6 +80,7 @@ pub struct Daemon {
     pub positions: BTreeMap<(String, String), Position>,
     closing: CancellationToken,
     engine: EngineTask,
+    sealing: SealingTask,
 }
 
 impl Daemon {
@@ -94,16 +98,15 @@ impl Daemon {
         let started = Instant::now();
         let decoder = Arc::new(Decoder::new(Arc::clone(&config.calendar)));
         let store = Store::open(&config.state_dir)?;
-        let recovered = store.recover(decoder.schema())?;
-        let mut dedup = Dedup::default();
-        for (id, content) in &recovered.ids {
-            dedup.see(*id, *content);
-        }
+        let horizon = Some(config.duplicate_horizon_micros());
+        let mut dedup = Dedup::new(horizon, store.latest_at()?);
+        let recovered = store.recover(decoder.schema(), horizon, &mut |event| dedup.restore(&event))?;
+        let dedup = dedup.forgetting(Lookup::open(store.dir())?, recovered.last_seq);
         let seconds = started.elapsed().as_secs_f64();
         metrics.recovery_duration.set(seconds);
-        metrics.journal_events.set(dedup.len().try_into().unwrap_or(i64::MAX));
+        metrics.journal_events.set(recovered.events.try_into().unwrap_or(i64::MAX));
         let (lines, replayed) = (recovered.ledger.len(), recovered.replayed);
-        tracing::info!(events = dedup.len(), lines, replayed, seconds, "state recovered");
+        tracing::info!(events = recovered.events, lines, replayed, seconds, "state recovered");
 
         let ledger = Arc::new(RwLock::new(recovered.ledger));
         let evaluator = Arc::new(Evaluator::new(rules, Arc::clone(&config.calendar)));
@@ -122,23 +125,27 @@ impl Daemon {
             time_max: time_limit(config, clock),
             parallel: parallel(),
         };
-        let mut output = StoreOutput::new(store, Arc::clone(&shared));
+        let sealing = SealingTask::start(config, &store, &shared)?;
+        let mut output = StoreOutput::new(store, Arc::clone(&shared), sealing.waker());
         let engine = tokio::spawn(async move { engine.run(batches_out, &mut output).await });
         let (stop, positions) = (CancellationToken::new(), recovered.positions);
-        Ok(Self { shared, blocks, stop, positions, closing, engine })
+        Ok(Self { shared, blocks, stop, positions, closing, engine, sealing })
     }
 
-    /// Takes no more events, commits what came, and ends.
+    /// Takes no more events, commits what came, and ends. To `seal` takes the time to seal all that can be sealed.
     ///
     /// # Errors
     /// If a commit fails or takes too long.
-    pub async fn drain(self) -> anyhow::Result<()> {
+    pub async fn drain(self, seal: bool) -> anyhow::Result<()> {
         self.shared.set_ready(false);
         self.stop.cancel();
         self.shared.close_ingest();
         drop(self.blocks);
         self.closing.cancel();
         let drained = tokio::time::timeout(DRAIN_MAX, self.engine).await;
+        // A signal waits for the step under way, which is at most about a second's work.
+        let sealing = self.sealing;
+        tokio::task::spawn_blocking(move || sealing.end(seal)).await?;
         let result = drained
             .context("draining took too long; what was not committed is read again at the next start")?;
         Ok(result??)
@@ -212,7 +219,7 @@ pub async fn replay(
         total.duplicates += receipt.duplicates;
         total.rejected += receipt.rejected;
     }
-    daemon.drain().await?;
+    daemon.drain(false).await?;
     Ok(total)
 }
 
@@ -265,7 +272,8 @@ async fn watch(
     let ended = async { while sources.join_next().await.is_some() {} };
     // A read of standard input cannot be interrupted; it is left behind.
     let _ = tokio::time::timeout(SOURCES_STOP, ended).await;
-    daemon.drain().await?;
+    // A run that ends by itself leaves the state tidy; one that is told to stop does not make its supervisor wait.
+    daemon.drain(!sources_left && failed.is_none()).await?;
     tracing::info!("stopped");
     failed.map_or(Ok(()), Err)
 }

@@ -161,7 +161,7 @@ impl Engine {
             let (blocks, decoded, decode) = done(batch).await?;
             let started = Instant::now();
             let unknown_fields = decoded.unknown_fields.clone();
-            let sequenced = self.sequencer.sequence(&blocks, decoded, false);
+            let sequenced = self.sequencer.sequence(&blocks, decoded, false)?;
             let stages = Stages { decode, sequence: started.elapsed(), evaluate: Duration::ZERO };
             let evaluator = self.evaluator.read().map(|e| Arc::clone(&e));
             let evaluator = evaluator.unwrap_or_else(|e| Arc::clone(&e.into_inner()));
@@ -176,18 +176,18 @@ impl Engine {
                 return Ok(());
             }
         }
-        self.last_checkpoint(&out).await;
-        Ok(())
+        self.last_checkpoint(&out).await
     }
 
     /// At the end of the stream the store gets a last checkpoint, so that the next start has nothing to apply.
-    async fn last_checkpoint(mut self, out: &mpsc::Sender<Evaluating>) {
+    async fn last_checkpoint(mut self, out: &mpsc::Sender<Evaluating>) -> Result<(), EngineError> {
         let empty = self.decoder.decode(&[], None);
-        let sequenced = self.sequencer.sequence(&[], empty, true);
+        let sequenced = self.sequencer.sequence(&[], empty, true)?;
         if sequenced.checkpoint.is_some() {
             let committable = Committable { checkpoint: sequenced.checkpoint, ..Committable::default() };
             let _ = out.send(tokio::spawn(async { Ok(Ok(committable)) })).await;
         }
+        Ok(())
     }
 }
 

@@ -3,14 +3,19 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use arrow::{
-    array::BooleanArray, buffer::BooleanBuffer, compute::filter_record_batch, record_batch::RecordBatch,
+    array::{AsArray, BooleanArray},
+    buffer::BooleanBuffer,
+    compute::filter_record_batch,
+    datatypes::TimestampMicrosecondType,
+    record_batch::RecordBatch,
 };
 
 use super::dedup::{Dedup, Seen};
 use crate::{
     decode::Decoded,
-    event::EventType,
+    event::{Column, EventType},
     ledger::{AfterEvent, Attributes, Changes, Ledger},
+    store::StoreError,
     stream::{Block, Reason, Receipt, Reject},
 };
 
@@ -54,21 +59,33 @@ impl Sequencer {
         Self { ledger, dedup, checkpoint_every, since_checkpoint: 0 }
     }
 
-    /// Events that are known.
+    /// Events that are remembered.
     #[must_use]
     pub fn known_events(&self) -> usize {
         self.dedup.len()
     }
 
     /// Takes out duplicates and conflicts and applies the rest to the ledger. `last` asks for a checkpoint.
-    pub fn sequence(&mut self, blocks: &[Block], mut decoded: Decoded, last: bool) -> Sequenced {
+    ///
+    /// # Errors
+    /// If sealed events must be looked up and cannot be read.
+    pub fn sequence(
+        &mut self,
+        blocks: &[Block],
+        mut decoded: Decoded,
+        last: bool,
+    ) -> Result<Sequenced, StoreError> {
+        let event_ids = decoded.events.column(Column::EventId.index()).as_string_view().clone();
+        let times = decoded.events.column(Column::OccurredAt.index());
+        let times = times.as_primitive::<TimestampMicrosecondType>().clone();
         let mut receipts = vec![Receipt::default(); blocks.len()];
         let mut types_by_block = vec![[0; EventType::ALL.len()]; blocks.len()];
         let rows = decoded.types.len();
         let mut accepted = Vec::with_capacity(rows);
         let mut duplicates = 0;
         for row in 0..rows {
-            let seen = self.dedup.see(decoded.ids[row], decoded.contents[row]);
+            let (id, content) = (decoded.ids[row], decoded.contents[row]);
+            let seen = self.dedup.see(event_ids.value(row), id, content, times.value(row))?;
             let receipt = &mut receipts[decoded.origins.block(row)];
             match seen {
                 Seen::New => {
@@ -90,9 +107,11 @@ impl Sequencer {
             count_reject(&mut receipts, blocks, reject);
         }
         let (events, types, hashes) = keep(&decoded, &accepted);
+        // A batch with events is a journal block, one without is none.
+        self.dedup.end_batch(!types.is_empty())?;
         let (after, attributes, checkpoint) = self.apply(&events, &types, last);
         let rejects = decoded.rejects;
-        Sequenced {
+        Ok(Sequenced {
             events,
             types,
             hashes,
@@ -103,7 +122,7 @@ impl Sequencer {
             receipts,
             types_by_block,
             checkpoint,
-        }
+        })
     }
 
     fn apply(

@@ -114,7 +114,7 @@ fn compare(ledger: &Ledger, events: &[Value]) {
 fn sequenced(decoder: &Decoder, sequencer: &mut Sequencer, events: &[Value]) {
     let blocks = [block(Payload::JsonLines(lines(events).into()))];
     let decoded = decoder.decode(&blocks, None);
-    let sequenced = sequencer.sequence(&blocks, decoded, false);
+    let sequenced = sequencer.sequence(&blocks, decoded, false).unwrap();
     // What rules see after each event obeys the equations too.
     for row in 0..sequenced.types.len() {
         assert!(sequenced.attributes.get(sequenced.after.attributes[row] as usize).is_some());
