@@ -98,9 +98,8 @@ impl Daemon {
         let started = Instant::now();
         let decoder = Arc::new(Decoder::new(Arc::clone(&config.calendar)));
         let store = Store::open(&config.state_dir)?;
-        let horizon = Some(config.duplicate_horizon_micros());
-        let mut dedup = Dedup::new(horizon, store.latest_at()?);
-        let recovered = store.recover(decoder.schema(), horizon, &mut |event| dedup.restore(&event))?;
+        let mut dedup = Dedup::new(Some(config.duplicate_horizon_micros()), store.latest_at()?);
+        let recovered = store.recover(decoder.schema(), &mut |event| dedup.restore(&event))?;
         let dedup = dedup.forgetting(Lookup::open(store.dir())?, recovered.last_seq);
         let seconds = started.elapsed().as_secs_f64();
         metrics.recovery_duration.set(seconds);

@@ -97,11 +97,9 @@ async fn replay(
     let limits = BatchLimits { rows, wait: config.batch_wait };
     tokio::spawn(batches(blocks, batches_in, limits, CancellationToken::new()));
     let evaluator = Arc::new(Evaluator::new(rules, Arc::clone(&config.calendar)));
-    // As the daemon tells events apart, but nothing is forgotten: there are no files to look into.
-    let dedup = Dedup::new(Some(config.duplicate_horizon_micros()), None);
     let engine = Engine {
         decoder: Arc::new(Decoder::new(Arc::clone(&config.calendar))),
-        sequencer: Sequencer::new(Arc::clone(ledger), dedup, None),
+        sequencer: Sequencer::new(Arc::clone(ledger), Dedup::default(), None),
         evaluator: Arc::new(RwLock::new(evaluator)),
         journal: false,
         time_max: Arc::new(|| None),

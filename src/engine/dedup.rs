@@ -3,17 +3,17 @@
 //! Among 10⁸ events two ids share a 64-bit hash with a chance of 0.03 %. Their contents differ then, so the second one
 //! goes to quarantine as a conflict, where it is counted and seen; it is never lost in silence.
 //!
-//! Events older than a horizon are forgotten once they are in a sealed file, and an event that old is looked up there.
-//! An event within the horizon is compared with those within the horizon: whether an older one happens to be
-//! remembered still makes no difference, or what is accepted would depend on when files are sealed.
+//! Events older than a horizon are forgotten once they are in a sealed file: a filter remembers that there may be such
+//! an id, and the file says whether there is. What is told of an event is the same whether it is forgotten or not.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     hash::{BuildHasherDefault, Hasher},
 };
 
-use hashbrown::{HashMap, hash_map::Entry};
+use hashbrown::HashMap;
 
+use super::forgotten::Forgotten;
 use crate::store::{KnownEvent, Lookup, StoreError};
 
 /// What is known of an event.
@@ -47,6 +47,7 @@ pub struct Dedup {
     /// The first day within the horizon of it.
     floor: u64,
     old: Option<Lookup>,
+    forgotten: Forgotten,
     /// The journal block that events go into now.
     block: i64,
     /// The last journal block with events of each day that is remembered.
@@ -67,8 +68,8 @@ impl Default for Dedup {
 }
 
 impl Dedup {
-    /// Knows nothing yet. With a horizon (microseconds) events are told apart as a daemon with this horizon does, and
-    /// with `latest_at`, the latest event time so far, it goes on from there.
+    /// Knows nothing yet. Events more than `horizon` microseconds older than the latest one can be forgotten;
+    /// `latest_at` is the latest event time so far.
     #[must_use]
     pub fn new(horizon: Option<i64>, latest_at: Option<i64>) -> Self {
         let mut dedup = Self {
@@ -78,6 +79,7 @@ impl Dedup {
             latest_at: i64::MIN,
             floor: 0,
             old: None,
+            forgotten: Forgotten::default(),
             block: 0,
             days: BTreeMap::new(),
             last: (0, 0),
@@ -110,14 +112,11 @@ impl Dedup {
     /// Knows an event of the journal.
     pub fn restore(&mut self, event: &KnownEvent) {
         let day = day_of(event.at);
-        if day >= self.floor {
-            self.insert(event.id, event.content, day);
-        } else if event.block.is_some() && !self.shards[shard_of(event.id)].contains_key(&event.id) {
-            // It is in no file yet, where it could be looked up.
-            self.insert(event.id, event.content, day);
-        } else {
+        if day < self.floor && event.block.is_none() {
+            self.forgotten.insert(event.id);
             return;
         }
+        self.insert(event.id, event.content, day);
         let last = self.days.entry(day).or_default();
         *last = (*last).max(event.block.unwrap_or(0));
     }
@@ -125,22 +124,17 @@ impl Dedup {
     /// Says whether an event is known, and knows it from now on. `at` is its time in microseconds.
     ///
     /// # Errors
-    /// If it is older than the horizon and the sealed files cannot be read.
+    /// If it may be forgotten and the sealed files cannot be read.
     pub fn see(&mut self, event_id: &str, id: u64, content: u64, at: i64) -> Result<Seen, StoreError> {
+        if let Some(known) = self.shards[shard_of(id)].get(&id) {
+            return Ok(told(*known, content));
+        }
+        if let Some(lookup) = self.old.as_mut().filter(|_| self.forgotten.may_have(id))
+            && let Some(known) = lookup.content(event_id, start_of(self.floor))?
+        {
+            return Ok(told(known, content));
+        }
         let day = day_of(at);
-        let old = day < self.floor;
-        match self.shards[shard_of(id)].entry(id) {
-            Entry::Occupied(entry) if old || entry.get() & DAY_MASK >= self.floor => {
-                return Ok(told(*entry.get(), content));
-            }
-            _ => {}
-        }
-        if let Some(lookup) = self.old.as_mut().filter(|_| old) {
-            let before = start_of(self.floor);
-            if let Some(known) = lookup.content(event_id, id, before)? {
-                return Ok(told(known, content));
-            }
-        }
         self.insert(id, content, day);
         if self.old.is_some() && self.last != (day, self.block) {
             self.last = (day, self.block);
@@ -174,7 +168,13 @@ impl Dedup {
         }
         let shard = &mut self.shards[self.next_shard];
         let before = shard.len();
-        shard.retain(|_, known| !self.leaving.contains(&(*known & DAY_MASK)));
+        shard.retain(|id, known| {
+            let stays = !self.leaving.contains(&(*known & DAY_MASK));
+            if !stays {
+                self.forgotten.insert(*id);
+            }
+            stays
+        });
         self.len -= before - shard.len();
         if shard.len() < shard.capacity() / 4 {
             shard.shrink_to_fit();
@@ -255,21 +255,6 @@ mod tests {
         assert_eq!(see(7, 1), Seen::Duplicate);
         assert_eq!(see(u64::MAX, 1), Seen::New);
         assert_eq!(dedup.len(), 2);
-    }
-
-    #[test]
-    fn within_the_horizon_only_what_is_within_it_counts() {
-        let mut dedup = Dedup::new(Some(10 * DAY), None);
-        let mut see = |id, content: u64, day| dedup.see("", id, content << DAY_BITS, day * DAY).unwrap();
-        assert_eq!(see(1, 1, 0), Seen::New);
-        assert_eq!(see(2, 2, 10), Seen::New);
-        assert_eq!(see(1, 9, 10), Seen::Conflict);
-        assert_eq!(see(3, 3, 11), Seen::New);
-        // The first one is older than the horizon now: only a record as old as itself is held against it.
-        assert_eq!(see(1, 1, 0), Seen::Duplicate);
-        assert_eq!(see(1, 9, 0), Seen::Conflict);
-        assert_eq!(see(1, 9, 10), Seen::New);
-        assert_eq!(see(1, 9, 10), Seen::Duplicate);
     }
 
     #[test]

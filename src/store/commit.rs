@@ -131,8 +131,10 @@ pub fn last_seq(connection: &Connection) -> rusqlite::Result<i64> {
 }
 
 fn findings(transaction: &Transaction<'_>, findings: &[(i64, Finding)]) -> rusqlite::Result<()> {
+    // An event whose file was retired can come in again; what was found about it then is not found twice.
     let mut insert = transaction.prepare_cached(
-        "INSERT INTO findings (finding_id, rule_id, severity, mode, at, event_id, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO findings (finding_id, rule_id, severity, mode, at, event_id, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+         ON CONFLICT (finding_id) DO NOTHING",
     )?;
     for (at, f) in findings {
         let body = serde_json::to_string(f).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;

@@ -1,4 +1,5 @@
-//! How a sealed file is laid out: the event columns as they are stored, and three of its own.
+//! How a sealed file is laid out: the event columns as they are stored, and two of its own.
+//! The hash of an `event_id` is not stored: eight bytes that do not compress, and that the id itself gives at any time.
 
 use std::sync::{Arc, LazyLock};
 
@@ -14,8 +15,6 @@ use crate::event::{Column, schema::event_schema};
 
 /// The column that gives the order in which events were accepted: `Int64`, block number and row in the block.
 pub const ARRIVAL: &str = "arrival";
-/// The column with the hash of the `event_id`: `UInt64`.
-pub const ID_HASH: &str = "id_hash";
 /// The column with the hash of the content: `UInt64`.
 pub const CONTENT_HASH: &str = "content_hash";
 
@@ -52,7 +51,6 @@ pub static SEALED: LazyLock<SchemaRef> = LazyLock::new(|| {
     let mut fields: Vec<Field> =
         events.map(|f| Field::new(f.name(), stored_type(f.data_type()), f.is_nullable())).collect();
     fields.push(Field::new(ARRIVAL, DataType::Int64, false));
-    fields.push(Field::new(ID_HASH, DataType::UInt64, false));
     fields.push(Field::new(CONTENT_HASH, DataType::UInt64, false));
     Arc::new(Schema::new(fields))
 });

@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use super::{
     StoreError, explain,
     history::file,
-    layout::{CONTENT_HASH, ID_HASH},
+    layout::CONTENT_HASH,
     open_reader,
     sealed::{self, SealedFile},
 };
@@ -65,10 +65,10 @@ impl Lookup {
     ///
     /// # Errors
     /// If a file is damaged or the database cannot be read.
-    pub fn content(&mut self, event_id: &str, id_hash: u64, before: i64) -> Result<Option<u64>, StoreError> {
+    pub fn content(&mut self, event_id: &str, before: i64) -> Result<Option<u64>, StoreError> {
         let mut tries = 1;
         loop {
-            match self.search(event_id, id_hash, before) {
+            match self.search(event_id, before) {
                 // A file may have been replaced by one that has its events, and the list tells which.
                 Err(StoreError::SealedFile { .. }) if tries < TRIES => {
                     tries += 1;
@@ -79,7 +79,7 @@ impl Lookup {
         }
     }
 
-    fn search(&mut self, event_id: &str, id_hash: u64, before: i64) -> Result<Option<u64>, StoreError> {
+    fn search(&mut self, event_id: &str, before: i64) -> Result<Option<u64>, StoreError> {
         for sealed in self.files.iter().filter(|file| file.first_at < before) {
             if !self.filters.contains_key(&sealed.file) {
                 let filters = filters(&self.dir, sealed)?;
@@ -95,7 +95,7 @@ impl Lookup {
             let possible = |filter: &Option<Sbbf>| filter.as_ref().is_none_or(|f| f.check(event_id));
             let groups = filters.iter().enumerate().filter(|(_, filter)| possible(filter));
             let groups: Vec<usize> = groups.map(|(group, _)| group).collect();
-            if let Some(content) = find(&self.dir, sealed, groups, id_hash)? {
+            if let Some(content) = find(&self.dir, sealed, groups, event_id)? {
                 return Ok(Some(content));
             }
         }
@@ -121,22 +121,23 @@ fn find(
     dir: &Path,
     sealed: &SealedFile,
     groups: Vec<usize>,
-    id_hash: u64,
+    event_id: &str,
 ) -> Result<Option<u64>, StoreError> {
     if groups.is_empty() {
         return Ok(None);
     }
     let builder = file::open(dir, sealed)?;
-    let mask = ProjectionMask::columns(builder.parquet_schema(), [ID_HASH, CONTENT_HASH]);
+    let name = Column::EventId.spec().name;
+    let mask = ProjectionMask::columns(builder.parquet_schema(), [name, CONTENT_HASH]);
     let reader = builder.with_projection(mask).with_row_groups(groups).build();
     for batch in reader.map_err(|e| file::damaged(dir, sealed, e))? {
         let batch = batch.map_err(|e| file::damaged(dir, sealed, e))?;
-        let column = |name: &str| {
-            let column = batch.column_by_name(name).and_then(|c| c.as_primitive_opt::<UInt64Type>());
-            column.ok_or_else(|| file::damaged(dir, sealed, format!("it has no column {name}")))
-        };
-        let (ids, contents) = (column(ID_HASH)?, column(CONTENT_HASH)?);
-        if let Some(row) = ids.values().iter().position(|id| *id == id_hash) {
+        let missing = |name: &str| file::damaged(dir, sealed, format!("it has no column {name}"));
+        let ids = batch.column_by_name(name).and_then(|c| c.as_string_opt::<i32>());
+        let contents = batch.column_by_name(CONTENT_HASH).and_then(|c| c.as_primitive_opt::<UInt64Type>());
+        let (ids, contents) =
+            (ids.ok_or_else(|| missing(name))?, contents.ok_or_else(|| missing(CONTENT_HASH))?);
+        if let Some(row) = ids.iter().position(|id| id == Some(event_id)) {
             return Ok(Some(contents.value(row)));
         }
     }

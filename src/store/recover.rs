@@ -15,7 +15,11 @@ use super::{
     journal::{read_ids, stored_block},
     sealed,
 };
-use crate::{event::Column, ledger::Ledger, stream::Position};
+use crate::{
+    event::{Column, id_hash},
+    ledger::Ledger,
+    stream::Position,
+};
 
 /// What a start needs.
 #[derive(Debug, Default)]
@@ -47,15 +51,13 @@ pub struct KnownEvent {
 
 impl Store {
     /// Reads the state as of the last commit. `schema` is the event schema in the configured zone. `known` is given
-    /// every event of a journal block, in order, after those of sealed files that may be at most `horizon`
-    /// microseconds (`None`: any time) older than the latest event.
+    /// every event of the journal: those of sealed files in no particular order, then those of blocks, in order.
     ///
     /// # Errors
     /// If a block or file is damaged or the database cannot be read.
     pub fn recover(
         &self,
         schema: &SchemaRef,
-        horizon: Option<i64>,
         known: &mut dyn FnMut(KnownEvent),
     ) -> Result<Recovered, StoreError> {
         let fail = |error| explain(&self.dir, error);
@@ -66,23 +68,17 @@ impl Store {
             last_seq: super::commit::last_seq(&self.connection).map_err(fail)?,
             ..Recovered::default()
         };
-        let since = self.latest_at()?.zip(horizon).map(|(latest, horizon)| latest.saturating_sub(horizon));
-        self.sealed_events(schema, since, known)?;
+        self.sealed_events(schema, known)?;
         self.blocks(schema, &mut recovered, known)?;
         Ok(recovered)
     }
 
-    fn sealed_events(
-        &self,
-        schema: &SchemaRef,
-        since: Option<i64>,
-        known: &mut dyn FnMut(KnownEvent),
-    ) -> Result<(), StoreError> {
-        let mut files = sealed::list(&self.connection).map_err(|e| explain(&self.dir, e))?;
-        files.retain(|file| since.is_none_or(|since| file.last_at >= since));
-        let shape = Shape::new(schema, Some(&[Column::OccurredAt.index()]), false)
+    fn sealed_events(&self, schema: &SchemaRef, known: &mut dyn FnMut(KnownEvent)) -> Result<(), StoreError> {
+        let files = sealed::list(&self.connection).map_err(|e| explain(&self.dir, e))?;
+        let columns = [Column::EventId.index(), Column::OccurredAt.index()];
+        let shape = Shape::new(schema, Some(&columns), false)
             .map_err(|e| StoreError::Request(e.to_string()))?
-            .with_hashes();
+            .with_content_hash();
         let dir = self.dir.clone();
         let threads = std::thread::available_parallelism().map_or(2, usize::from);
         let batches = Ordered::new(files, threads, move |sealed, take: &mut dyn FnMut(_) -> bool| {
@@ -93,10 +89,11 @@ impl Store {
         });
         for batch in batches {
             let batch: RecordBatch = batch.map_err(|e| super::history::lost(&self.dir, e))??;
-            let numbers = |at: usize| batch.column(at).as_primitive::<UInt64Type>().values();
-            let times = batch.column(0).as_primitive::<TimestampMicrosecondType>().values();
-            for ((at, id), content) in times.iter().zip(numbers(1)).zip(numbers(2)) {
-                known(KnownEvent { id: *id, content: *content, at: *at, block: None });
+            let ids = batch.column(0).as_string_view().iter().flatten();
+            let times = batch.column(1).as_primitive::<TimestampMicrosecondType>().values();
+            let contents = batch.column(2).as_primitive::<UInt64Type>().values();
+            for ((id, at), content) in ids.zip(times).zip(contents) {
+                known(KnownEvent { id: id_hash(id), content: *content, at: *at, block: None });
             }
         }
         Ok(())

@@ -118,7 +118,7 @@ mod tests {
             take(job);
             assert!(job != 2, "a bug");
         };
-        let found: Vec<_> = Ordered::new((0..5).collect(), 1, work).map(|r| r.ok()).collect();
+        let found: Vec<_> = Ordered::new((0..5).collect(), 1, work).map(Result::ok).collect();
         assert_eq!(found[..4], [Some(0), Some(1), Some(2), None]);
     }
 }

@@ -11,11 +11,11 @@ use arrow::{
 };
 
 use super::{
-    super::layout::{ARRIVAL, CONTENT_HASH, ID_HASH},
+    super::layout::{ARRIVAL, CONTENT_HASH},
     Select,
 };
 
-/// Columns of the event schema, then `arrival` and perhaps the hashes.
+/// Columns of the event schema, then `arrival` and the content hash if they are asked for.
 #[derive(Debug, Clone)]
 pub struct Shape {
     /// The output.
@@ -40,11 +40,11 @@ impl Shape {
         Ok(Self { schema: Arc::new(Schema::new(fields)), arrival })
     }
 
-    /// With the hashes that find duplicates.
+    /// With the hash that tells a duplicate from a conflict.
     #[must_use]
-    pub fn with_hashes(self) -> Self {
+    pub fn with_content_hash(self) -> Self {
         let mut fields = self.schema.fields().to_vec();
-        fields.extend([ID_HASH, CONTENT_HASH].map(|n| Arc::new(Field::new(n, DataType::UInt64, false))));
+        fields.push(Arc::new(Field::new(CONTENT_HASH, DataType::UInt64, false)));
         Self { schema: Arc::new(Schema::new(fields)), ..self }
     }
 

@@ -16,7 +16,7 @@ use super::super::{
     journal::{read_ids, stored_block},
     layout::{ARRIVAL_AT, SEALED, arrival, conform},
 };
-use crate::event::{Column, time::Calendar};
+use crate::event::{Column, id_hash, time::Calendar};
 
 /// The events of the blocks `first` to `last` and the number of the blocks.
 ///
@@ -48,15 +48,18 @@ pub fn read(
     Ok((events, batches.len()))
 }
 
-/// A block with its arrivals and hashes as columns.
+/// A block with its arrivals and content hashes as columns.
 fn sealed(seq: i64, block: &[u8], ids: &[u8]) -> Result<RecordBatch, ArrowError> {
     let stored = conform(&stored_block(block, None)?, &SEALED_EVENTS)?;
     let rows = i64::try_from(stored.num_rows()).unwrap_or(i64::MAX);
-    let hashes: Vec<(u64, u64)> = read_ids(ids).collect();
+    let event_ids = stored.column(Column::EventId.index()).as_string::<i32>();
+    // A file has no hashes of ids, so what finds duplicates now must be what their ids will give.
+    if !read_ids(ids).map(|(id, _)| Some(id)).eq(event_ids.iter().map(|id| id.map(id_hash))) {
+        return Err(ArrowError::IpcError(String::from("its ids are not those of its events")));
+    }
     let mut columns: Vec<ArrayRef> = stored.columns().to_vec();
     columns.push(Arc::new(Int64Array::from_iter_values((0..rows).map(|row| arrival(seq, row)))));
-    columns.push(Arc::new(UInt64Array::from_iter_values(hashes.iter().map(|(id, _)| *id))));
-    columns.push(Arc::new(UInt64Array::from_iter_values(hashes.iter().map(|(_, content)| *content))));
+    columns.push(Arc::new(UInt64Array::from_iter_values(read_ids(ids).map(|(_, content)| content))));
     RecordBatch::try_new(Arc::clone(&SEALED), columns)
 }
 

@@ -1,7 +1,7 @@
 //! Sealing: old journal blocks become Parquet files, many small files of a day become one, and files that are older
 //! than the state is kept for are deleted. It goes on beside the commits, on a connection of its own: reading and
 //! encoding need no lock, and the transaction that puts a file in the place of blocks takes milliseconds, for which a
-//! commit waits as SQLite lets it. docs/decisions/0004-sealing.md says why it is done this way.
+//! commit waits in the busy handler. docs/decisions/0004-sealing.md says why it is done this way.
 
 mod blocks;
 mod merge;

@@ -27,7 +27,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::super::{
     StoreError,
-    layout::{ARRIVAL, CONTENT_HASH, ID_HASH, block_of},
+    layout::{ARRIVAL, CONTENT_HASH, block_of},
     sealed::{FOLDER, SealedFile, UNFINISHED, sync_folder},
 };
 use crate::event::Column;
@@ -158,14 +158,12 @@ fn properties(schema: &SchemaRef) -> WriterProperties {
             .set_column_dictionary_enabled(column(time), false)
             .set_column_encoding(column(time), Encoding::DELTA_BINARY_PACKED);
     }
-    // Hashes are noise.
-    for hash in [ID_HASH, CONTENT_HASH] {
-        properties = properties
-            .set_column_dictionary_enabled(column(hash), false)
-            .set_column_encoding(column(hash), Encoding::PLAIN)
-            .set_column_compression(column(hash), Compression::UNCOMPRESSED)
-            .set_column_statistics_enabled(column(hash), EnabledStatistics::None);
-    }
+    // A hash is noise.
+    properties = properties
+        .set_column_dictionary_enabled(column(CONTENT_HASH), false)
+        .set_column_encoding(column(CONTENT_HASH), Encoding::PLAIN)
+        .set_column_compression(column(CONTENT_HASH), Compression::UNCOMPRESSED)
+        .set_column_statistics_enabled(column(CONTENT_HASH), EnabledStatistics::None);
     let sorting = [at, ARRIVAL].into_iter().filter_map(|name| {
         let column_idx = i32::try_from(schema.index_of(name).ok()?).ok()?;
         Some(SortingColumn { column_idx, descending: false, nulls_first: false })
