@@ -9,4 +9,5 @@ mod decode;
 mod http;
 mod kafka;
 mod ledger;
+mod sealing;
 mod sources;
