@@ -103,7 +103,9 @@ fn count(done: &Sealing, shared: &Shared) {
             events = retired_events,
             "events older than state.retain were deleted"
         );
+    } else if *compacted > 0 {
+        tracing::debug!(files = compacted, "files of one day became one");
     } else {
-        tracing::info!(blocks, events, files, compacted, "the journal was sealed");
+        tracing::info!(blocks, events, files, "the journal was sealed");
     }
 }

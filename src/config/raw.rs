@@ -217,7 +217,7 @@ pub struct Http {
     pub listen: String,
     /// Whether `POST /api/v1/events` takes events.
     pub accept_events: bool,
-    /// The longest body, in bytes.
+    /// The longest body, in bytes; 1 GiB at most.
     pub body_bytes_max: usize,
     /// Units with a gauge of their own, those with the most money spent.
     pub top_units: usize,

@@ -20,11 +20,15 @@ use super::{
 };
 use crate::event::time::Calendar;
 
-/// Events that are sealed at once, at least a block. It bounds memory (about half a kilobyte an event) and the
+/// Events that are sealed at once, at least a block. It bounds memory (about a kilobyte an event) and the
 /// transaction that deletes the blocks; compaction makes larger files of the results.
-const RUN_EVENTS: i64 = 256 << 10;
-/// A day with so many files gets one in their place.
+const RUN_EVENTS: i64 = 128 << 10;
+/// A day with so many files gets one in their place, when there is nothing to seal.
 const COMPACT_FILES: usize = 4;
+/// A day with so many files gets one before anything else is sealed: there must not be thousands.
+const COMPACT_FILES_NOW: usize = 32;
+/// The most files that one takes the place of; all of them are open at the same time.
+const COMPACT_FILES_MAX: usize = 64;
 /// A file of so many events is left as it is.
 const COMPACT_EVENTS: i64 = 4 << 20;
 
@@ -79,6 +83,8 @@ impl Store {
         let fail = |error| explain(&self.dir, error);
         let connection = Connection::open(self.dir.join(DATABASE)).map_err(fail)?;
         configure(&connection).map_err(fail)?;
+        // It reads each block once.
+        connection.pragma_update(None, "cache_size", -4096).map_err(fail)?;
         // Files that a reader held at the start may still be there.
         let leftovers = true;
         Ok(Sealer { dir: self.dir.clone(), connection, options, seen_seq: 0, latest_at: None, leftovers })
@@ -93,13 +99,16 @@ impl Sealer {
     /// If a block or file is damaged, or nothing can be written. The journal is what it was.
     pub fn step(&mut self) -> Result<Option<Sealing>, StoreError> {
         self.look()?;
-        let done = match self.seal()? {
-            Some(done) => Some(done),
-            None => match self.compact()? {
-                Some(done) => Some(done),
-                None => self.retire()?,
-            },
-        };
+        let mut done = self.compact(COMPACT_FILES_NOW)?;
+        if done.is_none() {
+            done = self.seal()?;
+        }
+        if done.is_none() {
+            done = self.compact(COMPACT_FILES)?;
+        }
+        if done.is_none() {
+            done = self.retire()?;
+        }
         if self.leftovers {
             self.leftovers = !sealed::remove_unregistered(&self.dir, &self.connection)?;
         }
@@ -180,12 +189,14 @@ impl Sealer {
         Ok(found)
     }
 
-    fn compact(&mut self) -> Result<Option<Sealing>, StoreError> {
+    /// Puts one file in the place of those of the day that has most, if it has so `many`.
+    fn compact(&mut self, many: usize) -> Result<Option<Sealing>, StoreError> {
         let mut files = sealed::list(&self.connection).map_err(|e| explain(&self.dir, e))?;
         files.retain(|file| file.events < COMPACT_EVENTS);
         files.sort_by(|a, b| (&a.day, a.first_seq).cmp(&(&b.day, b.first_seq)));
         let day = files.chunk_by(|a, b| a.day == b.day).max_by_key(|day| day.len());
-        let Some(day) = day.filter(|day| day.len() >= COMPACT_FILES) else { return Ok(None) };
+        let Some(day) = day.filter(|day| day.len() >= many) else { return Ok(None) };
+        let day = &day[..day.len().min(COMPACT_FILES_MAX)];
         let merged = merge::merge(&self.dir, day)?;
         writer::settle(&self.dir)?;
         self.replace(day, Some(&merged), 0)?;
