@@ -1,11 +1,14 @@
 //! Journal blocks in the layout of sealed files, sorted and cut by local days.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, LazyLock},
+};
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, Int64Array, UInt32Array, UInt64Array},
-    compute::{concat_batches, take_record_batch},
-    datatypes::{Int64Type, TimestampMicrosecondType},
+    array::{Array, ArrayRef, AsArray, Int64Array, UInt64Array},
+    compute::interleave_record_batch,
+    datatypes::{Schema, SchemaRef, TimestampMicrosecondType},
     error::ArrowError,
     record_batch::RecordBatch,
 };
@@ -18,7 +21,10 @@ use super::super::{
 };
 use crate::event::{Column, id_hash, time::Calendar};
 
-/// The events of the blocks `first` to `last` and the number of the blocks.
+/// Rows that are put in order at once.
+const ROWS: usize = 8192;
+
+/// The events of the blocks `first` to `last`, a batch a block.
 ///
 /// # Errors
 /// If a block is damaged or the database cannot be read.
@@ -27,7 +33,7 @@ pub fn read(
     connection: &Connection,
     first: i64,
     last: i64,
-) -> Result<(RecordBatch, usize), StoreError> {
+) -> Result<Vec<RecordBatch>, StoreError> {
     let fail = |error| explain(dir, error);
     let sql = "SELECT seq, block, ids, checksum FROM journal WHERE seq BETWEEN ?1 AND ?2 ORDER BY seq";
     let mut statement = connection.prepare_cached(sql).map_err(fail)?;
@@ -43,9 +49,7 @@ pub fn read(
         }
         batches.push(sealed(seq, block, ids).map_err(|e| damaged(format!("journal block {seq}: {e}")))?);
     }
-    let events = concat_batches(&SEALED, &batches)
-        .map_err(|e| StoreError::Corrupt { path: dir.to_owned(), what: e.to_string() })?;
-    Ok((events, batches.len()))
+    Ok(batches)
 }
 
 /// A block with its arrivals and content hashes as columns.
@@ -64,38 +68,63 @@ fn sealed(seq: i64, block: &[u8], ids: &[u8]) -> Result<RecordBatch, ArrowError>
 }
 
 /// The event columns of [`SEALED`].
-static SEALED_EVENTS: std::sync::LazyLock<arrow::datatypes::SchemaRef> = std::sync::LazyLock::new(|| {
+static SEALED_EVENTS: LazyLock<SchemaRef> = LazyLock::new(|| {
     let fields: Vec<_> = SEALED.fields().iter().take(ARRIVAL_AT).cloned().collect();
-    Arc::new(arrow::datatypes::Schema::new(fields))
+    Arc::new(Schema::new(fields))
 });
 
-/// The events by local day, each day in the order of (`occurred_at`, `arrival`), without columns that have no value.
-///
-/// # Errors
-/// Only if Arrow cannot sort them.
-pub fn by_day(events: &RecordBatch, calendar: &Calendar) -> Result<Vec<(String, RecordBatch)>, ArrowError> {
-    let times = events.column(Column::OccurredAt.index()).as_primitive::<TimestampMicrosecondType>().values();
-    let arrivals = events.column(ARRIVAL_AT).as_primitive::<Int64Type>().values();
-    let mut order: Vec<u32> = (0..u32::try_from(events.num_rows()).unwrap_or(u32::MAX)).collect();
-    order.sort_unstable_by_key(|row| (times[*row as usize], arrivals[*row as usize]));
-    let mut days = Vec::new();
-    let mut rest = &order[..];
-    while let Some(first) = rest.first() {
-        let date = calendar.local(times[*first as usize]).date();
-        let end = date.tomorrow().ok().and_then(|next| calendar.start_of_day(next).ok()).unwrap_or(i64::MAX);
-        // At least the first row, so that the loop ends whatever a calendar says.
-        let rows = rest.partition_point(|row| times[*row as usize] < end).max(1);
-        let (day, later) = rest.split_at(rows);
-        let sorted = take_record_batch(events, &UInt32Array::from(day.to_vec()))?;
-        days.push((date.to_string(), without_empty(&sorted)?));
-        rest = later;
-    }
-    Ok(days)
+/// A local day, and its events in the order of (`occurred_at`, `arrival`), as places: batch and row.
+pub struct Day {
+    /// The day, `2026-03-04`.
+    pub name: String,
+    places: Vec<(usize, usize)>,
 }
 
-/// Without the columns that are NULL throughout.
-fn without_empty(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
-    let kept: Vec<usize> =
-        (0..batch.num_columns()).filter(|at| batch.column(*at).null_count() < batch.num_rows()).collect();
-    batch.project(&kept)
+/// The days that the events are of.
+pub fn days(batches: &[RecordBatch], calendar: &Calendar) -> Vec<Day> {
+    // Blocks are in the order of arrival, so places are.
+    let mut order: Vec<(i64, usize, usize)> = Vec::new();
+    for (number, batch) in batches.iter().enumerate() {
+        let times = batch.column(Column::OccurredAt.index()).as_primitive::<TimestampMicrosecondType>();
+        order.extend(times.values().iter().enumerate().map(|(row, at)| (*at, number, row)));
+    }
+    order.sort_unstable();
+    let mut days = Vec::new();
+    let mut rest = &order[..];
+    while let Some((first, ..)) = rest.first() {
+        let date = calendar.local(*first).date();
+        let end = date.tomorrow().ok().and_then(|next| calendar.start_of_day(next).ok()).unwrap_or(i64::MAX);
+        // At least the first row, so that the loop ends whatever a calendar says.
+        let (day, later) = rest.split_at(rest.partition_point(|(at, ..)| *at < end).max(1));
+        let places = day.iter().map(|(_, batch, row)| (*batch, *row)).collect();
+        days.push(Day { name: date.to_string(), places });
+        rest = later;
+    }
+    days
+}
+
+impl Day {
+    /// The columns that have values on this day.
+    pub fn schema(&self, batches: &[RecordBatch]) -> SchemaRef {
+        let has_value =
+            |at: usize| self.places.iter().any(|(batch, row)| batches[*batch].column(at).is_valid(*row));
+        let fields = SEALED.fields().iter().enumerate().filter(|(at, _)| has_value(*at));
+        Arc::new(Schema::new(fields.map(|(_, field)| Arc::clone(field)).collect::<Vec<_>>()))
+    }
+
+    /// Its events in batches, one after another, so that there are never two copies of all.
+    pub fn events(
+        &self,
+        batches: &[RecordBatch],
+        schema: &SchemaRef,
+    ) -> Result<impl Iterator<Item = Result<RecordBatch, ArrowError>>, ArrowError> {
+        let columns: Vec<usize> =
+            schema.fields().iter().filter_map(|f| SEALED.index_of(f.name()).ok()).collect();
+        let narrow: Vec<RecordBatch> =
+            batches.iter().map(|batch| batch.project(&columns)).collect::<Result<_, _>>()?;
+        Ok(self
+            .places
+            .chunks(ROWS)
+            .map(move |places| interleave_record_batch(&narrow.iter().collect::<Vec<_>>(), places)))
+    }
 }

@@ -12,6 +12,7 @@ use std::{
     sync::Arc,
 };
 
+use arrow::error::ArrowError;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::{
@@ -20,7 +21,7 @@ use super::{
 };
 use crate::event::time::Calendar;
 
-/// Events that are sealed at once, at least a block. It bounds memory (about a kilobyte an event) and the
+/// Events that are sealed at once, at least a block. It bounds memory (about half a kilobyte an event) and the
 /// transaction that deletes the blocks; compaction makes larger files of the results.
 const RUN_EVENTS: i64 = 128 << 10;
 /// A day with so many files gets one in their place, when there is nothing to seal.
@@ -144,17 +145,19 @@ impl Sealer {
         let Some((first, last)) = self.complete(cutoff).map_err(|e| explain(&self.dir, e))? else {
             return Ok(None);
         };
-        let (events, blocks) = blocks::read(&self.dir, &self.connection, first, last)?;
-        let days = blocks::by_day(&events, &self.options.calendar)
-            .map_err(|e| StoreError::Corrupt { path: self.dir.clone(), what: e.to_string() })?;
+        let batches = blocks::read(&self.dir, &self.connection, first, last)?;
+        let broken = |e: ArrowError| StoreError::Corrupt { path: self.dir.clone(), what: e.to_string() };
         let mut files = Vec::new();
-        for (day, events) in &days {
-            let mut writer = writer::SealedWriter::create(&self.dir, day, events.schema_ref())?;
-            writer.write(events)?;
+        for day in blocks::days(&batches, &self.options.calendar) {
+            let schema = day.schema(&batches);
+            let mut writer = writer::SealedWriter::create(&self.dir, &day.name, &schema)?;
+            for events in day.events(&batches, &schema).map_err(broken)? {
+                writer.write(&events.map_err(broken)?)?;
+            }
             files.push(writer.finish()?);
         }
         writer::settle(&self.dir)?;
-        let blocks = u64::try_from(blocks).unwrap_or(u64::MAX);
+        let blocks = batches.len() as u64;
         self.transaction(|transaction| {
             files.iter().try_for_each(|file| sealed::register(transaction, file))?;
             let sql = "DELETE FROM journal WHERE seq BETWEEN ?1 AND ?2";
@@ -166,7 +169,8 @@ impl Sealer {
             transaction.execute("UPDATE meta SET value = ?1 WHERE name = 'sealed'", [last])?;
             Ok(())
         })?;
-        let (events, files) = (events.num_rows() as u64, files.len() as u64);
+        let events = batches.iter().map(|batch| batch.num_rows() as u64).sum();
+        let files = files.len() as u64;
         Ok(Some(Sealing { blocks, events, files, ..Sealing::default() }))
     }
 
