@@ -261,30 +261,45 @@ fn retention_deletes_whole_files_that_are_too_old_and_nothing_else() {
     assert!(last > 0 && filled.sql::<i64>("SELECT min(seq) FROM journal") > last);
 }
 
+/// Commits one event, with a checkpoint or without.
+fn commit_one(filled: &mut Filled, id: &str, at: &str, checkpoint: bool) {
+    let mut event = payment(id, "L", "2.00");
+    event["occurred_at"] = json!(at);
+    let decoded = decode_lines(&lines(&[event]));
+    let hashes = [(decoded.ids[0], decoded.contents[0])];
+    let journal = vec![JournalBlock::encode(&decoded.events, &hashes).unwrap()];
+    let checkpoint = checkpoint.then(|| fiscwatch::ledger::Ledger::default().take_changes());
+    filled.store.commit(&Commit { journal, checkpoint, ..Commit::default() }).unwrap();
+}
+
 #[test]
-fn block_numbers_go_on_when_everything_is_sealed() {
+fn blocks_after_the_checkpoint_stay_for_recovery() {
     let mut filled = fill(&[payment("a", "L", "1.00")], 1);
-    let later = |id: &str, at: &str| {
-        let mut event = payment(id, "L", "2.00");
-        event["occurred_at"] = json!(at);
-        decode_lines(&lines(&[event]))
-    };
-    let commit = |filled: &mut Filled, id: &str, at: &str| {
-        let decoded = later(id, at);
-        let hashes = [(decoded.ids[0], decoded.contents[0])];
-        let journal = vec![JournalBlock::encode(&decoded.events, &hashes).unwrap()];
-        let checkpoint = Some(fiscwatch::ledger::Ledger::default().take_changes());
-        filled.store.commit(&Commit { journal, checkpoint, ..Commit::default() }).unwrap();
-    };
-    commit(&mut filled, "b", "2026-03-06T10:00:00+08:00");
+    commit_one(&mut filled, "b", "2026-03-05T10:00:00+08:00", false);
+    commit_one(&mut filled, "c", "2026-03-20T10:00:00+08:00", false);
     assert_eq!(filled.seal(0, None).blocks, 1);
-    // As a crash of the database's owner could have it: nothing left but what is sealed.
-    commit(&mut filled, "c", "2026-03-20T10:00:00+08:00");
+    assert_eq!(filled.store.recover(&filled.schema, &mut |_| {}).unwrap().replayed, 2);
+    commit_one(&mut filled, "d", "2026-03-20T11:00:00+08:00", true);
     assert_eq!(filled.seal(0, None).blocks, 1);
+    assert_eq!(filled.store.recover(&filled.schema, &mut |_| {}).unwrap().replayed, 0);
+    // The day of the latest event is never complete, nor are the two days before it if they must be past.
+    commit_one(&mut filled, "e", "2026-03-22T23:59:59+08:00", true);
+    assert_eq!(filled.seal(2 * DAY, None).blocks, 0);
+    commit_one(&mut filled, "f", "2026-03-23T00:00:00+08:00", true);
+    assert_eq!(filled.seal(2 * DAY, None).blocks, 2);
+}
+
+#[test]
+fn block_numbers_go_on_when_no_block_is_left() {
+    let mut filled = fill(&[payment("a", "L", "1.00")], 1);
+    commit_one(&mut filled, "b", "2026-03-06T10:00:00+08:00", true);
+    assert_eq!(filled.seal(0, None).blocks, 1);
+    // The block of the latest event stays, so this does not happen by itself.
+    let database = rusqlite::Connection::open(filled.path().join("fiscwatch.db")).unwrap();
+    database.execute_batch("DELETE FROM journal; UPDATE meta SET value = 2 WHERE name = 'sealed'").unwrap();
+    commit_one(&mut filled, "c", "2026-03-20T10:00:00+08:00", true);
     assert_eq!(filled.sql::<i64>("SELECT min(seq) FROM journal"), 3);
-    let all = in_order(&scan(&filled.history(), &Select::default(), None, Order::Arrival));
-    let ids: Vec<_> = all.column(0).as_string_view().iter().flatten().collect();
-    assert_eq!(ids, ["a", "b", "c"]);
+    assert_eq!(filled.sql::<i64>("SELECT value FROM meta WHERE name = 'checkpoint'"), 3);
 }
 
 #[tokio::test]
