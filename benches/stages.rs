@@ -16,8 +16,10 @@ use fiscwatch::{
     app::{load_rules, parallel},
     config::Config,
     decode::{Decoded, Decoder},
-    engine::{Committable, Dedup, Engine, EngineError, Output, Sequenced, Sequencer},
-    evaluate::{Evaluator, row},
+    engine::{
+        Committable, Dedup, Engine, EngineError, Output, Sequenced, Sequencer, Step, Watermark, Windowing,
+    },
+    evaluate::{Batch, Evaluator, Moved},
     ledger::Ledger,
     rule::RuleSet,
     simulate::{Plan, Treasury},
@@ -77,10 +79,14 @@ fn run_loop(runtime: &tokio::runtime::Runtime, f: &Fixture, rules: &Arc<RuleSet>
     let engine = Engine {
         decoder: Arc::new(f.decoder.clone()),
         sequencer: sequencer(),
+        windowing: Windowing::new(&evaluator, None, i64::MAX, (i64::MIN, i64::MIN)).expect("windows"),
         evaluator: Arc::new(RwLock::new(evaluator)),
-        journal: false,
+        record: Record::Nothing,
+        scheduler: None,
         time_max: Arc::new(|| None),
         parallel: parallel(),
+        bounded: Arc::default(),
+        silence: None,
     };
     let batches: Vec<_> = f.batches.iter().map(blocks).collect();
     runtime.block_on(async {
@@ -105,7 +111,12 @@ impl Output for Nowhere {
 }
 
 fn sequencer() -> Sequencer {
-    Sequencer::new(Arc::new(RwLock::new(Ledger::default())), Dedup::default(), None)
+    Sequencer::new(
+        Arc::new(RwLock::new(Ledger::default())),
+        Dedup::default(),
+        Watermark::new(600_000_000),
+        None,
+    )
 }
 
 fn stages(c: &mut Criterion) {
@@ -118,7 +129,7 @@ fn stages(c: &mut Criterion) {
         blocks
             .iter()
             .zip(decoded)
-            .map(|(b, d)| sequencer.sequence(b, d, false).expect("no files to look into"))
+            .map(|(b, d)| sequencer.sequence(b, d, Step::Events, (0, i64::MAX)).expect("no files"))
             .collect()
     };
     let mut group = c.benchmark_group("stages");
@@ -137,8 +148,8 @@ fn stages(c: &mut Criterion) {
     let evaluate = || {
         let results = sequenced.iter().map(|s| {
             let batch =
-                row::Batch { events: &s.events, types: &s.types, after: &s.after, attributes: &s.attributes };
-            evaluator.evaluate(&batch)
+                Batch { events: &s.events, types: &s.types, after: &s.after, attributes: &s.attributes };
+            evaluator.prepare(&batch).conclude(Moved::default())
         });
         results.collect::<Vec<_>>()
     };
@@ -159,7 +170,7 @@ fn stages(c: &mut Criterion) {
     group.bench_function("commit", |b| {
         b.iter_batched(
             commits,
-            |commits| commits.iter().for_each(|commit| store.commit(commit).expect("a commit")),
+            |commits| commits.into_iter().for_each(|mut commit| store.commit(&mut commit).expect("a commit")),
             BatchSize::LargeInput,
         );
     });

@@ -159,6 +159,11 @@ impl List {
         self.columns.iter().position(|(column, _)| column == name).map(|at| (at, self.columns[at].1))
     }
 
+    /// The rows, each with a cell for every column.
+    pub fn rows(&self) -> impl Iterator<Item = &[String]> {
+        self.rows.iter().map(Vec::as_slice)
+    }
+
     /// The names of the columns.
     pub fn columns(&self) -> impl Iterator<Item = &str> {
         self.columns.iter().map(|(name, _)| name.as_str())

@@ -5,16 +5,21 @@ mod output;
 mod reload;
 mod sealing;
 mod shared;
+mod tables;
 
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
     path::PathBuf,
-    sync::{Arc, RwLock},
+    sync::{
+        Arc, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail};
+use arrow::{datatypes::SchemaRef, record_batch::RecordBatch};
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -23,11 +28,15 @@ use crate::{
     config::Config,
     decode::Decoder,
     diagnostic::Diagnostic,
-    engine::{BatchLimits, Dedup, Engine, EngineError, Sequencer, batches},
+    engine::{
+        BatchLimits, Dedup, Engine, EngineError, History, Record, Scheduler, Sequencer, Silence, Watermark,
+        Windowing, batches,
+    },
     evaluate::Evaluator,
+    event::EventType,
     http,
     rule::{self, RuleSet, compile::Compiler},
-    store::{Lookup, Store, StoredReject},
+    store::{self, Lookup, Store, StoreError, StoredReject},
     stream::{Block, Payload, Position, Receipt},
     telemetry::Metrics,
 };
@@ -36,6 +45,7 @@ pub use ingest::run_source;
 pub use output::{StoreOutput, ledger_gauges};
 pub use reload::reload;
 pub use shared::Shared;
+use tables::StoredTables;
 
 use sealing::SealingTask;
 
@@ -79,6 +89,8 @@ pub struct Daemon {
     /// How far the sources were read before.
     pub positions: BTreeMap<(String, String), Position>,
     closing: CancellationToken,
+    /// Set when the input has come to its end by itself: every open window closes then.
+    bounded: Arc<AtomicBool>,
     engine: EngineTask,
     sealing: SealingTask,
 }
@@ -109,26 +121,35 @@ impl Daemon {
 
         let ledger = Arc::new(RwLock::new(recovered.ledger));
         let evaluator = Arc::new(Evaluator::new(rules, Arc::clone(&config.calendar)));
+        let watermark = Watermark::restore(config.lateness, &recovered.watermark, clock.now());
+        let journal = Journal { dir: config.state_dir.clone(), schema: Arc::clone(decoder.schema()) };
+        let tables = Arc::new(StoredTables::new(&config.state_dir, decoder.schema(), &config.calendar));
+        let at = (watermark.at(), watermark.latest());
+        let windowing = Windowing::new(&evaluator, Some(Arc::new(journal)), config.keep_late, at)?;
         let evaluator = Arc::new(RwLock::new(evaluator));
         let (blocks, waiting) = mpsc::channel(BLOCKS_WAITING);
         let shared = Arc::new(Shared::new(config, options, &metrics, &ledger, &evaluator, &blocks, clock));
         let (batches_in, batches_out) = mpsc::channel(parallel());
         let limits = BatchLimits { rows: config.batch_rows, wait: config.batch_wait };
-        let closing = CancellationToken::new();
+        let (closing, bounded) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
         tokio::spawn(batches(waiting, batches_in, limits, closing.clone()));
         let engine = Engine {
             decoder,
-            sequencer: Sequencer::new(ledger, dedup, Some(config.checkpoint_events)),
+            sequencer: Sequencer::new(ledger, dedup, watermark, Some(config.checkpoint_events)),
+            windowing,
             evaluator,
-            journal: true,
+            record: Record::Journal,
+            scheduler: Some(Scheduler { tables, limits: config.query_limits }),
             time_max: time_limit(config, clock),
             parallel: parallel(),
+            bounded: Arc::clone(&bounded),
+            silence: Some(silence(config, clock)),
         };
         let sealing = SealingTask::start(config, &store, &shared)?;
         let mut output = StoreOutput::new(store, Arc::clone(&shared), sealing.waker());
         let engine = tokio::spawn(async move { engine.run(batches_out, &mut output).await });
         let (stop, positions) = (CancellationToken::new(), recovered.positions);
-        Ok(Self { shared, blocks, stop, positions, closing, engine, sealing })
+        Ok(Self { shared, blocks, stop, positions, closing, bounded, engine, sealing })
     }
 
     /// Takes no more events, commits what came, and ends. To `seal` takes the time to seal all that can be sealed.
@@ -148,6 +169,28 @@ impl Daemon {
         let result = drained
             .context("draining took too long; what was not committed is read again at the next start")?;
         Ok(result??)
+    }
+}
+
+/// Time passes for silent sources.
+fn silence(config: &Config, clock: &Arc<dyn Clock>) -> Silence {
+    let clock = Arc::clone(clock);
+    Silence { now: Arc::new(move || clock.now()), idle: config.idle, every: Duration::from_secs(1) }
+}
+
+/// The journal that windows are filled from.
+struct Journal {
+    dir: PathBuf,
+    schema: SchemaRef,
+}
+
+impl History for Journal {
+    fn replay(
+        &self,
+        from: Option<i64>,
+        take: &mut dyn FnMut(&RecordBatch, &[EventType]),
+    ) -> Result<(), StoreError> {
+        store::History::open(&self.dir, &self.schema)?.replay(from, take)
     }
 }
 
@@ -247,7 +290,10 @@ async fn watch(
                 bail!("the loop ended by itself; please report this");
             }
             ended = sources.join_next(), if sources_left => match ended {
-                None => sources_left = false,
+                None => {
+                    sources_left = false;
+                    daemon.bounded.store(once, Ordering::SeqCst);
+                }
                 Some((name, Ok(()))) => tracing::info!(source = name, "the source has ended"),
                 Some((name, Err(e))) => {
                     failed = Some(anyhow::Error::from(e).context(format!("source {name:?}")));

@@ -26,13 +26,13 @@ impl StoreOutput {
         Self { store: Some(store), shared, sealing }
     }
 
-    async fn store(&mut self, commit: Commit) -> Result<Commit, EngineError> {
+    async fn store(&mut self, mut commit: Commit) -> Result<Commit, EngineError> {
         let Some(mut store) = self.store.take() else {
             return Err(EngineError::Internal(String::from("a commit after a failed one")));
         };
         // fsync blocks, so it has a thread of its own; the store comes back with the result.
         let task = tokio::task::spawn_blocking(move || {
-            let result: Result<(), StoreError> = store.commit(&commit);
+            let result: Result<(), StoreError> = store.commit(&mut commit);
             (store, commit, result)
         });
         let (store, commit, result) = task.await.map_err(|e| EngineError::Internal(e.to_string()))?;
@@ -55,6 +55,7 @@ impl Output for StoreOutput {
                 replayed: std::mem::take(&mut batch.replayed),
                 duplicates: batch.duplicates,
                 checkpoint: batch.checkpoint.take(),
+                watermark: batch.watermark.take(),
                 now,
             });
         }
@@ -72,7 +73,7 @@ impl Output for StoreOutput {
             tracing::info!(
                 rule = finding.rule_id,
                 severity = finding.severity,
-                event = finding.event_id,
+                subject = finding.subject(),
                 "finding"
             );
             let _ = self.shared.findings.send(Arc::new(finding));
@@ -131,6 +132,7 @@ fn count(shared: &Shared, batch: &Committable) {
     let stages = [
         ("decode", batch.stages.decode),
         ("ledger", batch.stages.sequence),
+        ("windows", batch.stages.windows),
         ("evaluate", batch.stages.evaluate),
     ];
     for (stage, time) in stages {

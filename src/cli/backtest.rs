@@ -6,7 +6,7 @@ use std::{
     io::{BufWriter, IsTerminal, Write},
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock, atomic::AtomicBool},
     time::Instant,
 };
 
@@ -21,7 +21,10 @@ use crate::{
     app::{load_rules, parallel},
     config::Config,
     decode::Decoder,
-    engine::{BatchLimits, Committable, Dedup, Engine, EngineError, Output, Sequencer, Stages, batches},
+    engine::{
+        BatchLimits, Committable, Dedup, Engine, EngineError, MemoryTables, Output, Record, Scheduler,
+        Sequencer, Stages, Watermark, Windowing, batches,
+    },
     evaluate::{Evaluator, Finding, row::RuleCounts},
     event::{EventType, money::format_cents, time::Calendar},
     ledger::{Ledger, report::line_object},
@@ -99,16 +102,32 @@ async fn replay(
     let evaluator = Arc::new(Evaluator::new(rules, Arc::clone(&config.calendar)));
     let engine = Engine {
         decoder: Arc::new(Decoder::new(Arc::clone(&config.calendar))),
-        sequencer: Sequencer::new(Arc::clone(ledger), Dedup::default(), None),
+        sequencer: Sequencer::new(
+            Arc::clone(ledger),
+            Dedup::default(),
+            Watermark::new(config.lateness),
+            None,
+        ),
+        windowing: match Windowing::new(&evaluator, None, LATE, (i64::MIN, i64::MIN)) {
+            Ok(windowing) => windowing,
+            Err(e) => return (Err(e.into()), Ok(())),
+        },
         evaluator: Arc::new(RwLock::new(evaluator)),
-        journal: false,
+        record: Record::Events,
+        scheduler: Some(Scheduler { tables: Arc::clone(&report.tables) as _, limits: config.query_limits }),
         time_max: Arc::new(|| None),
         parallel: parallel(),
+        bounded: Arc::new(AtomicBool::new(true)),
+        silence: None,
     };
     let result = engine.run(batches_out, &mut report).await;
     let read = reading.await.map_err(anyhow::Error::from).and_then(|read| read);
     (result.map(|()| report).map_err(anyhow::Error::from), read)
 }
+
+/// How late an event may be that still finds all of its window, once so many events are held that old ones are let
+/// go: 400 days, in microseconds. There is no journal to look them up in.
+const LATE: i64 = 400 * 86_400_000_000;
 
 /// Reads all files in order. A file that breaks off ends the run after what could be read of it.
 fn read(files: &[PathBuf], rows: usize, blocks: &mpsc::Sender<Block>) -> anyhow::Result<()> {
@@ -147,6 +166,8 @@ struct Report {
     stages: Stages,
     started: Instant,
     progress: ProgressBar,
+    /// What schedules query.
+    tables: Arc<MemoryTables>,
 }
 
 #[derive(Default)]
@@ -195,6 +216,7 @@ impl Report {
             stages: Stages::default(),
             started: Instant::now(),
             progress,
+            tables: Arc::new(MemoryTables::new(&config.calendar.zone_name)),
         })
     }
 
@@ -203,6 +225,7 @@ impl Report {
             let rules = batch.rules.rules.iter().map(|r| (Arc::clone(&r.rule), RuleReport::default()));
             self.rules = rules.collect();
         }
+        self.tables.keep(&batch);
         for (_, event_type, n) in &batch.accepted {
             *self.by_type.entry(*event_type).or_default() += n;
         }
@@ -299,6 +322,12 @@ impl Report {
                     rule.id, report.counts.errors
                 );
             }
+            if report.counts.beyond > 0 {
+                eprintln!(
+                    "rule {}: {} events came more than 400 days late, and parts of their windows were gone",
+                    rule.id, report.counts.beyond
+                );
+            }
         }
         for reject in &self.shown_rejects {
             eprintln!("rejected: {reject}");
@@ -315,8 +344,10 @@ impl Report {
             format_cents(self.paid),
             self.duplicates
         );
-        let Stages { decode, sequence, evaluate } = self.stages;
-        eprintln!("time in the stages: decode {decode:.2?}, ledger {sequence:.2?}, rules {evaluate:.2?}");
+        let Stages { decode, sequence, windows, evaluate } = self.stages;
+        eprintln!(
+            "time in the stages: decode {decode:.2?}, ledger {sequence:.2?}, windows {windows:.2?}, rules {evaluate:.2?}"
+        );
     }
 }
 

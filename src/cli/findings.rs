@@ -58,13 +58,8 @@ pub fn findings(command: &FindingsCommand) -> anyhow::Result<ExitCode> {
                 if *json {
                     writeln!(out, "{}", serde_json::to_string(&finding)?)?;
                 }
-                table.add_row([
-                    finding.at,
-                    finding.severity,
-                    finding.rule_id,
-                    finding.event_id,
-                    finding.summary,
-                ]);
+                let subject = finding.event_id.unwrap_or_default();
+                table.add_row([finding.at, finding.severity, finding.rule_id, subject, finding.summary]);
             }
             if !json {
                 writeln!(out, "{table}")?;

@@ -13,6 +13,7 @@ use std::{
 
 use crate::{
     diagnostic::{Diagnostic, nearest},
+    evaluate::schedule::Limits,
     event::time::Calendar,
     lists::{List, Lists},
     rule::{Language, Mode, Param, load::Override},
@@ -54,6 +55,14 @@ pub struct Config {
     pub batch_wait: Duration,
     /// How far ahead of the clock an event may be.
     pub max_future: Duration,
+    /// How much later than others an event may be before the watermark passes it, in microseconds.
+    pub lateness: i64,
+    /// How long a source may be silent before its watermark moves with the clock, in microseconds.
+    pub idle: i64,
+    /// How late an event may be that still finds all of its window, in microseconds.
+    pub keep_late: i64,
+    /// What the queries of schedules may use.
+    pub query_limits: Limits,
     /// The HTTP server's address.
     pub listen: SocketAddr,
     /// Whether events come in over HTTP.
@@ -232,6 +241,14 @@ impl Resolver<'_> {
             batch_rows: raw.engine.batch_rows.clamp(1, 1 << 20),
             batch_wait: self.value("engine.batch_wait", duration(&raw.engine.batch_wait)),
             max_future: self.value("engine.max_future", duration(&raw.engine.max_future)),
+            lateness: self.micros("engine.lateness", &raw.engine.lateness),
+            idle: self.micros("engine.idle", &raw.engine.idle).max(1_000_000),
+            keep_late: self.micros("engine.keep_late", &raw.engine.keep_late),
+            query_limits: Limits {
+                memory: raw.engine.query_memory_mib.max(1) << 20,
+                time: self.value("engine.query_time", duration(&raw.engine.query_time)),
+                ..Limits::default()
+            },
             listen: listen.unwrap_or_else(|message| {
                 self.problem(message);
                 SocketAddr::from(([127, 0, 0, 1], 9464))
@@ -242,7 +259,6 @@ impl Resolver<'_> {
             top_units: raw.http.top_units.min(1000),
             log: raw.log,
         };
-        self.value("engine.lateness", duration(&raw.engine.lateness));
         if self.problems.is_empty() { Ok(config) } else { Err(self.problems) }
     }
 
@@ -255,6 +271,11 @@ impl Resolver<'_> {
             self.problem(format!("{key}: {message}"));
             T::default()
         })
+    }
+
+    fn micros(&mut self, key: &str, text: &str) -> i64 {
+        let duration = self.value(key, duration(text));
+        i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
     }
 
     fn path(&self, path: PathBuf) -> PathBuf {

@@ -192,10 +192,18 @@ pub struct EngineSpec {
     pub batch_rows: usize,
     /// How long a batch waits for more records.
     pub batch_wait: String,
-    /// How late events may be (used by windows).
+    /// How much later than the latest event others may come before windows close and schedules are due.
     pub lateness: String,
+    /// How long a source may be silent before time passes for it by the clock.
+    pub idle: String,
+    /// How late an event may be that is still judged by all of its `over` window; longer costs memory.
+    pub keep_late: String,
     /// How far ahead of the clock an event may be.
     pub max_future: String,
+    /// How long the query of a schedule may take.
+    pub query_time: String,
+    /// How much memory it may use, in MiB.
+    pub query_memory_mib: usize,
 }
 
 impl Default for EngineSpec {
@@ -204,7 +212,11 @@ impl Default for EngineSpec {
             batch_rows: 4096,
             batch_wait: String::from("2ms"),
             lateness: String::from("10m"),
+            idle: String::from("1m"),
+            keep_late: String::from("35d"),
             max_future: String::from("1d"),
+            query_time: String::from("1m"),
+            query_memory_mib: 512,
         }
     }
 }

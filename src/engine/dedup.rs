@@ -146,12 +146,17 @@ impl Dedup {
         Ok(Seen::New)
     }
 
-    /// Says that a batch is over, and whether it makes a journal block; forgets some of what is too old.
+    /// Says that a batch is over, and how many journal blocks it makes; forgets some of what is too old.
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn end_batch(&mut self, has_block: bool) -> Result<(), StoreError> {
-        self.block += i64::from(has_block);
+    pub fn end_batch(&mut self, blocks: usize) -> Result<(), StoreError> {
+        let first = self.block;
+        self.block += i64::try_from(blocks).unwrap_or(i64::MAX);
+        if blocks > 1 {
+            // Which of its blocks an event is in was not known when it came.
+            self.days.values_mut().filter(|block| **block == first).for_each(|block| *block = self.block - 1);
+        }
         let Some(old) = &mut self.old else { return Ok(()) };
         if self.leaving.is_empty() {
             // Days become old one at a time, and the database is asked once for each.

@@ -1,14 +1,22 @@
-//! The ingest loop: decode → sequence (duplicates, ledger) → evaluate → commit. Decoding and evaluating run in
-//! parallel on batches; sequencing and committing see the batches one after another, in order. The same loop
-//! serves the daemon and backtests: only the last stage differs.
+//! The ingest loop: decode → sequence (duplicates, watermark, ledger) → prepare → windows → conclude → commit. Decoding,
+//! preparing and concluding run in parallel on batches; the others see the batches one after another, in order. The
+//! same loop serves the daemon and backtests: only the last stage differs.
 
 mod batcher;
 mod dedup;
 mod forgotten;
 mod pipeline;
+mod scheduler;
 mod sequence;
+mod ticker;
+mod watermark;
+mod windowing;
 
 pub use batcher::{BatchLimits, batches};
 pub use dedup::{Dedup, Seen};
-pub use pipeline::{Committable, Engine, EngineError, Output, Stages};
-pub use sequence::{Sequenced, Sequencer};
+pub use pipeline::{Committable, Engine, EngineError, Output, Record, Silence, Stages};
+pub use scheduler::{MemoryTables, Scheduler};
+pub use sequence::{Sequenced, Sequencer, Step};
+pub use ticker::Ticker;
+pub use watermark::{SavedWatermark, Watermark};
+pub use windowing::{History, Windowing};

@@ -1,20 +1,24 @@
 //! The stages of the loop, joined by bounded channels that keep the order of batches.
 
 use std::{
-    sync::{Arc, RwLock},
+    collections::BTreeMap,
+    sync::{
+        Arc, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use arrow::{array::AsArray, datatypes::TimestampMicrosecondType};
+use arrow::{array::AsArray, datatypes::TimestampMicrosecondType, record_batch::RecordBatch};
 use tokio::{
-    sync::{Semaphore, mpsc},
+    sync::{Semaphore, mpsc, watch},
     task::{JoinError, JoinHandle},
 };
 
-use super::{Sequenced, Sequencer};
+use super::{SavedWatermark, Scheduler, Sequenced, Sequencer, Step, Windowing, ticker::Ticker};
 use crate::{
     decode::{Decoded, Decoder},
-    evaluate::{Evaluation, Evaluator, row::Batch},
+    evaluate::{Batch, Evaluation, Evaluator, Moved, Prepared, schedule::Due},
     event::{Column, EventType},
     rule::RuleSet,
     store::{JournalBlock, StoreError},
@@ -30,6 +34,8 @@ pub struct Committable {
     pub receipts: Vec<(Arc<str>, Option<tokio::sync::oneshot::Sender<Receipt>>, Receipt)>,
     /// The accepted events, encoded; `None` where no journal is kept or no event was accepted.
     pub journal: Option<JournalBlock>,
+    /// The accepted events as they are, where nothing else keeps them for schedules.
+    pub events: Option<(RecordBatch, Vec<EventType>)>,
     /// The number of accepted events by source and type.
     pub accepted: Vec<(Arc<str>, EventType, u64)>,
     /// Cents of accepted payments.
@@ -49,7 +55,9 @@ pub struct Committable {
     /// The ledger's changes, when it is time for a checkpoint.
     pub checkpoint: Option<crate::ledger::Changes>,
     /// Fields that the data dictionary does not know.
-    pub unknown_fields: std::collections::BTreeMap<String, u64>,
+    pub unknown_fields: BTreeMap<String, u64>,
+    /// The watermark after the batch.
+    pub watermark: Option<SavedWatermark>,
     /// Raw bytes of the batch, for progress.
     pub bytes: u64,
     /// Time spent in the stages.
@@ -63,6 +71,8 @@ pub struct Stages {
     pub decode: Duration,
     /// Duplicates and ledger.
     pub sequence: Duration,
+    /// Windows.
+    pub windows: Duration,
     /// Rules, and encoding the journal block.
     pub evaluate: Duration,
 }
@@ -72,6 +82,7 @@ impl Stages {
     pub fn add(&mut self, other: Self) {
         self.decode += other.decode;
         self.sequence += other.sequence;
+        self.windows += other.windows;
         self.evaluate += other.evaluate;
     }
 }
@@ -103,20 +114,52 @@ pub trait Output: Send {
 pub struct Engine {
     /// Reads records.
     pub decoder: Arc<Decoder>,
-    /// Holds the ledger and the known events.
+    /// Holds the ledger, the known events and the watermark.
     pub sequencer: Sequencer,
+    /// Holds the windows of the rules.
+    pub windowing: Windowing,
     /// The rules; a reload puts others in.
     pub evaluator: Arc<RwLock<Arc<Evaluator>>>,
-    /// Whether accepted events are encoded for the journal.
-    pub journal: bool,
+    /// What the last stage gets of the accepted events.
+    pub record: Record,
+    /// Evaluates rules on a schedule; without it they are not evaluated.
+    pub scheduler: Option<Scheduler>,
     /// The latest acceptable event time at this moment, in microseconds.
     pub time_max: Arc<dyn Fn() -> Option<i64> + Send + Sync>,
     /// Batches in work at the same time.
     pub parallel: usize,
+    /// Whether the input is complete when it ends, so that every open window closes then.
+    pub bounded: Arc<AtomicBool>,
+    /// The clock's time in microseconds, and how long a source may be silent before its watermark moves with the
+    /// clock; `None` where only events move it.
+    pub silence: Option<Silence>,
+}
+
+/// What the last stage gets of the accepted events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Record {
+    /// Nothing.
+    Nothing,
+    /// A block for the journal.
+    Journal,
+    /// The events as they are, where a schedule queries them.
+    Events,
+}
+
+/// How time passes for sources that are silent.
+#[derive(Clone)]
+pub struct Silence {
+    /// The clock's time, in microseconds.
+    pub now: Arc<dyn Fn() -> i64 + Send + Sync>,
+    /// How long a source may be silent, in microseconds.
+    pub idle: i64,
+    /// How often is looked.
+    pub every: Duration,
 }
 
 type Decoding = Working<(Vec<Block>, Decoded, Duration)>;
-type Evaluating = Working<Result<Committable, EngineError>>;
+type Preparing = Working<Result<(InFlight, Prepared), EngineError>>;
+type Concluding = Working<Result<Committable, EngineError>>;
 /// The outer task waits for a worker, the inner one is its work.
 type Working<T> = JoinHandle<Result<T, JoinError>>;
 
@@ -135,7 +178,9 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let workers = Arc::new(Semaphore::new(self.parallel));
         let (decoding_in, decoding) = mpsc::channel(self.parallel);
-        let (evaluating_in, evaluating) = mpsc::channel(self.parallel);
+        let (preparing_in, preparing) = mpsc::channel(self.parallel);
+        let (concluding_in, concluding) = mpsc::channel(self.parallel);
+        let (committed_in, committed) = watch::channel(0);
         let decode = tokio::spawn(decode_all(
             batches,
             decoding_in,
@@ -143,51 +188,210 @@ impl Engine {
             self.time_max.clone(),
             Arc::clone(&workers),
         ));
-        let sequence = tokio::spawn(self.sequence_all(decoding, evaluating_in, workers));
-        let result = commit_all(evaluating, output).await;
+        let Self { decoder, sequencer, windowing, evaluator, record, bounded, silence, scheduler, .. } = self;
+        let forwarded = 0;
+        let windows =
+            Windows { windowing, committed, forwarded, record, scheduler, workers: Arc::clone(&workers) };
+        let windows = tokio::spawn(windows.run(preparing, concluding_in));
+        let sequence = Sequence { decoder, sequencer, evaluator, bounded, silence, workers, ticker: None };
+        let sequence = tokio::spawn(sequence.run(decoding, preparing_in));
+        let result = commit_all(concluding, output, &committed_in).await;
+        drop(committed_in);
         // After an error the other stages end by themselves: their channels are closed.
         decode.await.map_err(|e| broken(&e))?;
         sequence.await.map_err(|e| broken(&e))??;
+        windows.await.map_err(|e| broken(&e))??;
         result
     }
+}
 
-    async fn sequence_all(
+/// The stage that puts events in order: duplicates, watermark, ledger.
+struct Sequence {
+    decoder: Arc<Decoder>,
+    sequencer: Sequencer,
+    evaluator: Arc<RwLock<Arc<Evaluator>>>,
+    bounded: Arc<AtomicBool>,
+    silence: Option<Silence>,
+    workers: Arc<Semaphore>,
+    ticker: Option<Ticker>,
+}
+
+impl Sequence {
+    async fn run(
         mut self,
         mut decoding: mpsc::Receiver<Decoding>,
-        out: mpsc::Sender<Evaluating>,
-        workers: Arc<Semaphore>,
+        out: mpsc::Sender<Preparing>,
     ) -> Result<(), EngineError> {
-        while let Some(batch) = decoding.recv().await {
+        let mut tick = self.silence.as_ref().map(|silence| tokio::time::interval(silence.every));
+        loop {
+            let batch = match &mut tick {
+                None => decoding.recv().await,
+                Some(tick) => tokio::select! {
+                    batch = decoding.recv() => batch,
+                    _ = tick.tick() => {
+                        if !self.silent(&out).await? {
+                            return Ok(());
+                        }
+                        continue;
+                    }
+                },
+            };
+            let Some(batch) = batch else { break };
             let (blocks, decoded, decode) = done(batch).await?;
-            let started = Instant::now();
-            let unknown_fields = decoded.unknown_fields.clone();
-            let sequenced = self.sequencer.sequence(&blocks, decoded, false)?;
-            let stages = Stages { decode, sequence: started.elapsed(), evaluate: Duration::ZERO };
-            let evaluator = self.evaluator.read().map(|e| Arc::clone(&e));
-            let evaluator = evaluator.unwrap_or_else(|e| Arc::clone(&e.into_inner()));
-            let journal = self.journal;
-            let evaluating = work(&workers, move || {
-                let mut committable = evaluate(blocks, sequenced, &evaluator, journal)?;
-                committable.unknown_fields = unknown_fields;
-                committable.stages = Stages { evaluate: committable.stages.evaluate, ..stages };
-                Ok(committable)
-            });
-            if out.send(evaluating).await.is_err() {
+            if !self.send(blocks, decoded, decode, Step::Events, &out).await? {
                 return Ok(());
             }
         }
-        self.last_checkpoint(&out).await
+        let decoded = self.decoder.decode(&[], None);
+        let bounded = self.bounded.load(Ordering::SeqCst);
+        self.send(Vec::new(), decoded, Duration::ZERO, Step::End { bounded }, &out).await?;
+        Ok(())
     }
 
-    /// At the end of the stream the store gets a last checkpoint, so that the next start has nothing to apply.
-    async fn last_checkpoint(mut self, out: &mpsc::Sender<Evaluating>) -> Result<(), EngineError> {
-        let empty = self.decoder.decode(&[], None);
-        let sequenced = self.sequencer.sequence(&[], empty, true)?;
-        if sequenced.checkpoint.is_some() {
-            let committable = Committable { checkpoint: sequenced.checkpoint, ..Committable::default() };
-            let _ = out.send(tokio::spawn(async { Ok(Ok(committable)) })).await;
+    /// Moves the watermark of silent sources with the clock. `false` if nobody takes batches any more.
+    async fn silent(&mut self, out: &mpsc::Sender<Preparing>) -> Result<bool, EngineError> {
+        if !self.sequencer.is_silent(self.now()) {
+            return Ok(true);
+        }
+        let decoded = self.decoder.decode(&[], None);
+        self.send(Vec::new(), decoded, Duration::ZERO, Step::Silence, out).await
+    }
+
+    fn now(&self) -> (i64, i64) {
+        self.silence.as_ref().map_or((0, i64::MAX), |silence| ((silence.now)(), silence.idle))
+    }
+
+    /// Sequences a batch and has its parts prepared. `false` if nobody takes them any more.
+    async fn send(
+        &mut self,
+        blocks: Vec<Block>,
+        decoded: Decoded,
+        decode: Duration,
+        step: Step,
+        out: &mpsc::Sender<Preparing>,
+    ) -> Result<bool, EngineError> {
+        let started = Instant::now();
+        let mut unknown_fields = decoded.unknown_fields.clone();
+        let evaluator = self.evaluator.read().map(|e| Arc::clone(&e));
+        let evaluator = evaluator.unwrap_or_else(|e| Arc::clone(&e.into_inner()));
+        if !self.ticker.as_ref().is_some_and(|ticker| ticker.is_for(evaluator.rules())) {
+            self.ticker = None;
+        }
+        let now = self.now();
+        let new_ticker = || Ticker::new(evaluator.rules(), evaluator.calendar());
+        let ticker = self.ticker.get_or_insert_with(new_ticker);
+        let parts = self.sequencer.sequence(&blocks, decoded, step, now, ticker)?;
+        let mut stages = Stages { decode, sequence: started.elapsed(), ..Stages::default() };
+        let (mut blocks, last) = (Some(blocks), parts.len() - 1);
+        for (number, part) in parts.into_iter().enumerate() {
+            let is_last = number == last;
+            let step = if is_last { step } else { Step::Events };
+            let blocks = blocks.take_if(|_| is_last).unwrap_or_default();
+            let fields = if is_last { std::mem::take(&mut unknown_fields) } else { BTreeMap::new() };
+            let (stages, evaluator) = (std::mem::take(&mut stages), Arc::clone(&evaluator));
+            let piece =
+                work(&self.workers, move || Ok(prepare(blocks, part, fields, &evaluator, stages, step)));
+            if out.send(piece).await.is_err() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// The stage with the windows.
+struct Windows {
+    windowing: Windowing,
+    /// How many batches are committed.
+    committed: watch::Receiver<u64>,
+    /// How many batches were handed on.
+    forwarded: u64,
+    record: Record,
+    scheduler: Option<Scheduler>,
+    workers: Arc<Semaphore>,
+}
+
+impl Windows {
+    /// Does something with the windows on a thread that may take its time.
+    async fn blocking<T: Send + 'static>(
+        self,
+        act: impl FnOnce(&mut Windowing) -> T + Send + 'static,
+    ) -> Result<(Self, T), EngineError> {
+        let Self { mut windowing, committed, forwarded, record, scheduler, workers } = self;
+        let acted = tokio::task::spawn_blocking(move || {
+            let result = act(&mut windowing);
+            (windowing, result)
+        });
+        let (windowing, result) = acted.await.map_err(|e| broken(&e))?;
+        Ok((Self { windowing, committed, forwarded, record, scheduler, workers }, result))
+    }
+
+    async fn run(
+        mut self,
+        mut preparing: mpsc::Receiver<Preparing>,
+        out: mpsc::Sender<Concluding>,
+    ) -> Result<(), EngineError> {
+        while let Some(batch) = preparing.recv().await {
+            let (mut in_flight, prepared) = done(batch).await??;
+            if !self.windowing.is_for(prepared.evaluator()) {
+                // New windows are filled from the journal, which must have everything before this batch.
+                if !self.all_committed().await {
+                    return Ok(());
+                }
+                let (evaluator, latest) = (prepared.evaluator().clone(), in_flight.latest);
+                let (rest, changed) =
+                    self.blocking(move |windowing| windowing.change(&evaluator, latest)).await?;
+                changed?;
+                self = rest;
+            }
+            let due = std::mem::take(&mut in_flight.sequenced.due);
+            let evaluator = prepared.evaluator().clone();
+            let journal = self.record;
+            let piece = if self.windowing.is_empty() {
+                work(&self.workers, move || in_flight.conclude(prepared, Moved::default(), journal))
+            } else {
+                let (rest, moved) = self
+                    .blocking(move |windowing| {
+                        let started = Instant::now();
+                        let moved = in_flight.observe(windowing, &prepared);
+                        in_flight.stages.windows = started.elapsed();
+                        (in_flight, prepared, moved)
+                    })
+                    .await?;
+                self = rest;
+                let (in_flight, prepared, moved) = moved;
+                work(&self.workers, move || in_flight.conclude(prepared, moved, journal))
+            };
+            self.forwarded += 1;
+            if out.send(piece).await.is_err() || !self.tick(due, &evaluator, &out).await {
+                return Ok(());
+            }
         }
         Ok(())
+    }
+
+    /// Evaluates the rules that are due on all that is committed. `false` if nobody takes batches any more.
+    async fn tick(&mut self, due: Vec<Due>, evaluator: &Evaluator, out: &mpsc::Sender<Concluding>) -> bool {
+        for due in due {
+            let Some(scheduler) = self.scheduler.clone() else { return true };
+            if !self.all_committed().await {
+                return false;
+            }
+            let evaluation = scheduler.run(&due, evaluator).await;
+            let rules = Arc::clone(evaluator.rules());
+            let committable = Committable { evaluation, rules, ..Committable::default() };
+            self.forwarded += 1;
+            if out.send(tokio::spawn(async { Ok(Ok(committable)) })).await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Waits until everything that was handed on is committed. `false` if the last stage has ended.
+    async fn all_committed(&mut self) -> bool {
+        let forwarded = self.forwarded;
+        self.committed.wait_for(|committed| *committed >= forwarded).await.is_ok()
     }
 }
 
@@ -234,12 +438,14 @@ async fn decode_all(
 }
 
 async fn commit_all<O: Output>(
-    mut evaluating: mpsc::Receiver<Evaluating>,
+    mut concluding: mpsc::Receiver<Concluding>,
     output: &mut O,
+    committed: &watch::Sender<u64>,
 ) -> Result<(), EngineError> {
     let mut ready = Vec::new();
-    while evaluating.recv_many(&mut ready, GROUP).await > 0 {
+    while concluding.recv_many(&mut ready, GROUP).await > 0 {
         let mut group = Vec::with_capacity(ready.len());
+        let batches = ready.len() as u64;
         for batch in ready.drain(..) {
             group.push(done(batch).await??);
             // A checkpoint is the state right after its batch, so it ends its transaction.
@@ -250,60 +456,93 @@ async fn commit_all<O: Output>(
         if !group.is_empty() {
             output.commit(group).await?;
         }
+        committed.send_modify(|n| *n += batches);
     }
     Ok(())
 }
 
-/// Evaluates the rules on a batch and encodes it for the journal.
-fn evaluate(
+/// A batch between preparing and committing.
+struct InFlight {
     blocks: Vec<Block>,
     sequenced: Sequenced,
+    unknown_fields: BTreeMap<String, u64>,
+    step: Step,
+    /// The largest event time before and in the batch.
+    latest: i64,
+    stages: Stages,
+}
+
+/// Judges the events of a batch by themselves.
+fn prepare(
+    blocks: Vec<Block>,
+    sequenced: Sequenced,
+    unknown_fields: BTreeMap<String, u64>,
     evaluator: &Evaluator,
-    journal: bool,
-) -> Result<Committable, EngineError> {
+    stages: Stages,
+    step: Step,
+) -> (InFlight, Prepared) {
     let started = Instant::now();
-    let Sequenced {
-        events,
-        types,
-        hashes,
-        after,
-        attributes,
-        rejects,
-        duplicates,
-        receipts,
-        types_by_block,
-        checkpoint,
-    } = sequenced;
-    let batch = Batch { events: &events, types: &types, after: &after, attributes: &attributes };
-    let evaluation = evaluator.evaluate(&batch);
-    let journal = match journal && !types.is_empty() {
-        true => {
-            Some(JournalBlock::encode(&events, &hashes).map_err(|e| EngineError::Internal(e.to_string()))?)
-        }
-        false => None,
+    let batch = Batch {
+        events: &sequenced.events,
+        types: &sequenced.types,
+        after: &sequenced.after,
+        attributes: &sequenced.attributes,
     };
-    let times = events.column(Column::OccurredAt.index()).as_primitive::<TimestampMicrosecondType>();
-    let amounts = events.column(Column::Amount.index()).as_primitive::<arrow::datatypes::Decimal128Type>();
-    let payments = types.iter().zip(amounts.values()).filter(|(t, _)| **t == EventType::Payment);
-    let accepted = blocks.iter().zip(&types_by_block).flat_map(|(block, counts)| {
-        let present = EventType::ALL.into_iter().zip(*counts).filter(|(_, n)| *n > 0);
-        present.map(|(event_type, n)| (Arc::clone(&block.source), event_type, n))
-    });
-    Ok(Committable {
-        accepted: accepted.collect(),
-        paid: payments.map(|(_, cents)| *cents).sum(),
-        last_at: arrow::compute::max(times),
-        rules: Arc::clone(evaluator.rules()),
-        bytes: blocks.iter().map(Block::bytes).sum(),
-        replayed: blocks.iter().flat_map(|b| b.replays.iter().copied()).collect(),
-        spans: blocks.iter().filter_map(|b| b.span.clone()).collect(),
-        receipts: blocks.into_iter().zip(receipts).map(|(b, r)| (b.source, b.receipt, r)).collect(),
-        journal,
-        evaluation,
-        rejects,
-        duplicates,
-        checkpoint,
-        stages: Stages { evaluate: started.elapsed(), ..Stages::default() },
-        ..Committable::default()
-    })
+    let prepared = evaluator.prepare(&batch);
+    let stages = Stages { evaluate: started.elapsed(), ..stages };
+    let latest = sequenced.watermark.latest();
+    (InFlight { blocks, sequenced, unknown_fields, step, latest, stages }, prepared)
+}
+
+impl InFlight {
+    /// Takes the batch into the windows.
+    fn observe(&self, windowing: &mut Windowing, prepared: &Prepared) -> Moved {
+        let watermark = self.sequenced.watermark.at();
+        let mut moved = windowing.observe(prepared, &self.sequenced.watermarks, watermark);
+        if self.step == (Step::End { bounded: true }) {
+            windowing.end(&mut moved);
+        }
+        moved
+    }
+
+    /// Judges the events by their windows, and encodes them for the journal.
+    fn conclude(self, prepared: Prepared, moved: Moved, record: Record) -> Result<Committable, EngineError> {
+        let started = Instant::now();
+        let Self { blocks, sequenced: s, unknown_fields, mut stages, .. } = self;
+        let rules = Arc::clone(prepared.evaluator().rules());
+        let evaluation = prepared.conclude(moved);
+        let encode =
+            || JournalBlock::encode(&s.events, &s.hashes).map_err(|e| EngineError::Internal(e.to_string()));
+        let journal = (record == Record::Journal && !s.types.is_empty()).then(encode).transpose()?;
+        let keep = record == Record::Events && rules.session.is_some() && !s.types.is_empty();
+        let events = keep.then(|| (s.events.clone(), s.types.clone()));
+        let times = s.events.column(Column::OccurredAt.index()).as_primitive::<TimestampMicrosecondType>();
+        let amounts =
+            s.events.column(Column::Amount.index()).as_primitive::<arrow::datatypes::Decimal128Type>();
+        let payments = s.types.iter().zip(amounts.values()).filter(|(t, _)| **t == EventType::Payment);
+        let accepted = blocks.iter().zip(&s.types_by_block).flat_map(|(block, counts)| {
+            let present = EventType::ALL.into_iter().zip(*counts).filter(|(_, n)| *n > 0);
+            present.map(|(event_type, n)| (Arc::clone(&block.source), event_type, n))
+        });
+        stages.evaluate += started.elapsed();
+        Ok(Committable {
+            accepted: accepted.collect(),
+            paid: payments.map(|(_, cents)| *cents).sum(),
+            last_at: arrow::compute::max(times),
+            rules,
+            bytes: blocks.iter().map(Block::bytes).sum(),
+            replayed: blocks.iter().flat_map(|b| b.replays.iter().copied()).collect(),
+            spans: blocks.iter().filter_map(|b| b.span.clone()).collect(),
+            receipts: blocks.into_iter().zip(s.receipts).map(|(b, r)| (b.source, b.receipt, r)).collect(),
+            journal,
+            events,
+            evaluation,
+            rejects: s.rejects,
+            duplicates: s.duplicates,
+            checkpoint: s.checkpoint,
+            unknown_fields,
+            watermark: Some(s.watermark.save()),
+            stages,
+        })
+    }
 }

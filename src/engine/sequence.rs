@@ -1,6 +1,9 @@
 //! What must happen in order: duplicates and conflicts, and the ledger.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    ops::Range,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use arrow::{
     array::{AsArray, BooleanArray},
@@ -10,11 +13,20 @@ use arrow::{
     record_batch::RecordBatch,
 };
 
-use super::dedup::{Dedup, Seen};
+use super::{
+    dedup::{Dedup, Seen},
+    ticker::Ticker,
+    watermark::Watermark,
+};
 use crate::{
     decode::Decoded,
+    evaluate::{
+        schedule::Due,
+        tables::{BUDGET_LINES, budget_lines},
+    },
     event::{Column, EventType},
     ledger::{AfterEvent, Attributes, Changes, Ledger},
+    rule::compile::CompiledView,
     store::StoreError,
     stream::{Block, Reason, Receipt, Reject},
 };
@@ -23,12 +35,13 @@ use crate::{
 pub struct Sequencer {
     ledger: Arc<RwLock<Ledger>>,
     dedup: Dedup,
+    watermark: Watermark,
     /// Events between two checkpoints; `None` for a run that keeps no state.
     checkpoint_every: Option<u64>,
     since_checkpoint: u64,
 }
 
-/// A batch after it was applied to the ledger.
+/// A batch, or a part of one, after it was applied to the ledger.
 pub struct Sequenced {
     /// The accepted events.
     pub events: RecordBatch,
@@ -50,13 +63,38 @@ pub struct Sequenced {
     pub types_by_block: Vec<[u64; EventType::ALL.len()]>,
     /// The ledger's changes, when it is time for a checkpoint.
     pub checkpoint: Option<Changes>,
+    /// The watermark after each event, in microseconds.
+    pub watermarks: Vec<i64>,
+    /// The watermark at the end of the batch.
+    pub watermark: Watermark,
+    /// The rules that are due after it.
+    pub due: Vec<Due>,
+}
+
+/// Why a batch is sequenced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Events came.
+    Events,
+    /// No events came for a while, and the clock tells that time has passed.
+    Silence,
+    /// There will be no more events. At the end of `bounded` input the watermark moves to the largest event time.
+    End {
+        /// Whether the input is complete.
+        bounded: bool,
+    },
 }
 
 impl Sequencer {
     /// A sequencer that goes on from this state.
     #[must_use]
-    pub fn new(ledger: Arc<RwLock<Ledger>>, dedup: Dedup, checkpoint_every: Option<u64>) -> Self {
-        Self { ledger, dedup, checkpoint_every, since_checkpoint: 0 }
+    pub fn new(
+        ledger: Arc<RwLock<Ledger>>,
+        dedup: Dedup,
+        watermark: Watermark,
+        checkpoint_every: Option<u64>,
+    ) -> Self {
+        Self { ledger, dedup, watermark, checkpoint_every, since_checkpoint: 0 }
     }
 
     /// Events that are remembered.
@@ -65,7 +103,22 @@ impl Sequencer {
         self.dedup.len()
     }
 
-    /// Takes out duplicates and conflicts and applies the rest to the ledger. `last` asks for a checkpoint.
+    /// The watermark, in microseconds.
+    #[must_use]
+    pub fn watermark(&self) -> i64 {
+        self.watermark.at()
+    }
+
+    /// Whether the watermark would move because a source is silent. `now` is the clock's time, and how long is
+    /// too long.
+    #[must_use]
+    pub fn is_silent(&self, (now, idle): (i64, i64)) -> bool {
+        self.watermark.clone().pass_time(now, idle) != self.watermark.at()
+    }
+
+    /// Takes out duplicates and conflicts and applies the rest to the ledger. The batch is cut where a schedule is due,
+    /// so that its query sees what arrived up to then. `now` is the clock's time, by which only idle sources are
+    /// known, and how long they may be silent.
     ///
     /// # Errors
     /// If sealed events must be looked up and cannot be read.
@@ -73,14 +126,19 @@ impl Sequencer {
         &mut self,
         blocks: &[Block],
         mut decoded: Decoded,
-        last: bool,
-    ) -> Result<Sequenced, StoreError> {
+        step: Step,
+        now: (i64, i64),
+        ticker: &mut Ticker,
+    ) -> Result<Vec<Sequenced>, StoreError> {
         let event_ids = decoded.events.column(Column::EventId.index()).as_string_view().clone();
-        let times = decoded.events.column(Column::OccurredAt.index());
-        let times = times.as_primitive::<TimestampMicrosecondType>().clone();
+        let places: Vec<_> = blocks.iter().map(|block| self.watermark.place(block, now.0)).collect();
+        let times = decoded.events.column(Column::OccurredAt.index()).clone();
+        let times = times.as_primitive::<TimestampMicrosecondType>();
+        let rows = decoded.types.len();
+        let mut watermarks = Vec::with_capacity(rows);
+        let mut cuts = Vec::new();
         let mut receipts = vec![Receipt::default(); blocks.len()];
         let mut types_by_block = vec![[0; EventType::ALL.len()]; blocks.len()];
-        let rows = decoded.types.len();
         let mut accepted = Vec::with_capacity(rows);
         let mut duplicates = 0;
         for row in 0..rows {
@@ -89,6 +147,10 @@ impl Sequencer {
             let receipt = &mut receipts[decoded.origins.block(row)];
             match seen {
                 Seen::New => {
+                    let place = places[decoded.origins.block(row)];
+                    let from = self.watermark.ticked().unwrap_or_else(|| times.value(row));
+                    watermarks.push(self.watermark.observe(place, times.value(row), now.0));
+                    cuts.extend(self.cut(watermarks.len(), from, ticker));
                     receipt.accepted += 1;
                     types_by_block[decoded.origins.block(row)][decoded.types[row] as usize] += 1;
                 }
@@ -106,23 +168,94 @@ impl Sequencer {
         for reject in &decoded.rejects {
             count_reject(&mut receipts, blocks, reject);
         }
+        cuts.extend(self.step(step, watermarks.len(), now, ticker));
         let (events, types, hashes) = keep(&decoded, &accepted);
-        // A batch with events is a journal block, one without is none.
-        self.dedup.end_batch(!types.is_empty())?;
+        let kept = Kept { events, types, hashes, watermarks };
+        let mut parts = self.parts(&kept, cuts, step, ticker);
+        // A part with events is a journal block, one without is none.
+        self.dedup.end_batch(parts.iter().filter(|part| !part.types.is_empty()).count())?;
+        if let Some(last) = parts.last_mut() {
+            // What became of the records is told with the last part, which their position belongs to.
+            last.rejects = decoded.rejects;
+            last.duplicates = duplicates;
+            last.receipts = receipts;
+            last.types_by_block = types_by_block;
+        }
+        Ok(parts)
+    }
+
+    /// Moves the watermark without an event.
+    fn step(&mut self, step: Step, rows: usize, now: (i64, i64), ticker: &mut Ticker) -> Option<Cut> {
+        let from = self.watermark.ticked()?;
+        match step {
+            Step::Events | Step::End { bounded: false } => return None,
+            Step::Silence => self.watermark.pass_time(now.0, now.1),
+            Step::End { bounded: true } => self.watermark.end(),
+        };
+        self.cut(rows, from, ticker)
+    }
+
+    /// A cut after `rows` events, if the watermark has passed a tick since `from`.
+    fn cut(&self, rows: usize, from: i64, ticker: &mut Ticker) -> Option<Cut> {
+        let due = ticker.is_due(from, self.watermark.at());
+        due.then(|| Cut {
+            rows,
+            watermark: self.watermark.clone(),
+            due: ticker.due(from, self.watermark.at()),
+        })
+    }
+
+    fn parts(&mut self, kept: &Kept, cuts: Vec<Cut>, step: Step, ticker: &Ticker) -> Vec<Sequenced> {
+        let mut parts = Vec::with_capacity(cuts.len() + 1);
+        let mut start = 0;
+        for Cut { rows, watermark, due } in cuts {
+            let mut part = self.part(kept, start..rows, watermark, false);
+            part.due = self.due(due, ticker);
+            parts.push(part);
+            start = rows;
+        }
+        let watermark = self.watermark.clone();
+        parts.push(self.part(kept, start..kept.types.len(), watermark, matches!(step, Step::End { .. })));
+        parts
+    }
+
+    fn part(&mut self, kept: &Kept, rows: Range<usize>, watermark: Watermark, last: bool) -> Sequenced {
+        let events = kept.events.slice(rows.start, rows.len());
+        let types = kept.types[rows.clone()].to_vec();
         let (after, attributes, checkpoint) = self.apply(&events, &types, last);
-        let rejects = decoded.rejects;
-        Ok(Sequenced {
+        Sequenced {
             events,
             types,
-            hashes,
+            hashes: kept.hashes[rows.clone()].to_vec(),
             after,
             attributes,
-            rejects,
-            duplicates,
-            receipts,
-            types_by_block,
+            rejects: Vec::new(),
+            duplicates: 0,
+            receipts: Vec::new(),
+            types_by_block: Vec::new(),
             checkpoint,
-        })
+            watermarks: kept.watermarks[rows].to_vec(),
+            watermark,
+            due: Vec::new(),
+        }
+    }
+
+    /// The rules that are due, with the budget lines as they are now.
+    fn due(&self, due: Vec<(i64, usize)>, ticker: &Ticker) -> Vec<Due> {
+        let ledger = self.ledger.read().unwrap_or_else(PoisonError::into_inner);
+        let reads_lines = |rule: usize| match &ticker.rules().rules[rule].view {
+            CompiledView::Schedule(view) => view.tables.contains(BUDGET_LINES),
+            _ => false,
+        };
+        let mut lines = None;
+        let with_lines = |(tick, rule): (i64, usize)| {
+            if lines.as_ref().is_none_or(|(at, _)| *at != tick) && reads_lines(rule) {
+                lines = Some((tick, budget_lines(&ledger, ticker.calendar(), tick)));
+            }
+            let lines = lines.as_ref().filter(|(at, _)| *at == tick).and_then(|(_, lines)| lines.clone());
+            Due { tick, rule, lines }
+        };
+        due.into_iter().map(with_lines).collect()
     }
 
     fn apply(
@@ -141,6 +274,23 @@ impl Sequencer {
         });
         (after, ledger.attributes(), checkpoint)
     }
+}
+
+/// The accepted events of a batch.
+struct Kept {
+    events: RecordBatch,
+    types: Vec<EventType>,
+    hashes: Vec<(u64, u64)>,
+    watermarks: Vec<i64>,
+}
+
+/// Where a batch is cut.
+struct Cut {
+    /// After so many events.
+    rows: usize,
+    watermark: Watermark,
+    /// Ticks and rules.
+    due: Vec<(i64, usize)>,
 }
 
 fn count_reject(receipts: &mut [Receipt], blocks: &[Block], reject: &Reject) {

@@ -1,15 +1,18 @@
 //! 疑点: one immutable fact, as SPEC §4 writes it.
 
 use arrow::{
-    array::{Array, AsArray},
-    datatypes::{DataType, Decimal128Type, Int32Type, TimeUnit, TimestampMicrosecondType},
+    array::{Array, ArrayRef, AsArray},
+    datatypes::{
+        DataType, Decimal128Type, Float64Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType,
+    },
+    util::display::array_value_to_string,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::row::Wide;
+use super::row::Table;
 use crate::{
-    event::{Column, money::format_scaled, time::Calendar},
+    event::{money::format_scaled, period::Stretch, time::Calendar},
     ledger::ratio_text,
     rule::compile::CompiledRule,
 };
@@ -31,48 +34,123 @@ pub struct Finding {
     pub key: Map<String, Value>,
     /// The event time, RFC 3339.
     pub at: String,
-    /// The event.
-    pub event_id: String,
+    /// The event, of a rule on events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_id: Option<String>,
+    /// The window, of a rule on windows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<WindowSpan>,
     /// The columns that the rule's condition and summary name.
     pub values: Map<String, Value>,
     /// The notification line.
     pub summary: String,
 }
 
+/// The window of a finding, half-open, RFC 3339.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WindowSpan {
+    /// Its first instant.
+    pub start: String,
+    /// The first instant after it.
+    pub end: String,
+}
+
+/// What a finding is about; its time is that of the event, the end of the window, or the tick.
+#[derive(Debug, Clone, Copy)]
+pub enum Subject<'s> {
+    /// An event.
+    Event {
+        /// Its id.
+        id: &'s str,
+        /// Its time, in microseconds.
+        at: i64,
+    },
+    /// A window.
+    Window(Stretch),
+    /// A tick.
+    Tick(i64),
+}
+
+impl Subject<'_> {
+    /// The time of the finding, in microseconds.
+    #[must_use]
+    pub fn at(&self) -> i64 {
+        match self {
+            Self::Event { at, .. } | Self::Tick(at) => *at,
+            Self::Window(stretch) => stretch.end,
+        }
+    }
+}
+
+/// The row that a finding was made on: in the rule's table, and in the columns behind those of the table.
+pub struct Place<'p> {
+    /// The table.
+    pub table: &'p Table,
+    /// The row.
+    pub row: usize,
+    /// Columns behind those of the table.
+    pub more: &'p [ArrayRef],
+    /// The row in them.
+    pub more_row: usize,
+}
+
+impl Place<'_> {
+    fn cell(&self, at: usize) -> (&ArrayRef, usize) {
+        match at.checked_sub(self.table.columns.len()) {
+            None => (&self.table.columns[at], self.row),
+            Some(more) => (&self.more[more], self.more_row),
+        }
+    }
+}
+
 /// Digits of a finding id: 128 bits in hexadecimal.
 const ID_LENGTH: usize = 32;
 
 impl Finding {
-    /// The finding of `rule` on row `row` of a batch in the rule compiler's wide columns.
+    /// The finding of `rule` on a row of its table.
     #[must_use]
-    pub fn new(rule: &CompiledRule, wide: &Wide, row: usize, calendar: &Calendar) -> Self {
+    pub fn new(rule: &CompiledRule, place: &Place<'_>, subject: Subject<'_>, calendar: &Calendar) -> Self {
         let named = |columns: &[usize]| -> Map<String, Value> {
-            let schema = &wide.schema;
-            columns
-                .iter()
-                .map(|&at| (schema.field(at).name().clone(), value(wide, at, row, calendar)))
-                .collect()
+            let cell = |at: usize| {
+                let (array, row) = place.cell(at);
+                (rule.columns.field(at).name().clone(), value(array, row, calendar))
+            };
+            columns.iter().map(|&at| cell(at)).collect()
         };
         let (key, values) = (named(&rule.key), named(&rule.values));
-        let event_id = wide.columns[Column::EventId.index()].as_string_view().value(row).to_owned();
-        let times = wide.columns[Column::OccurredAt.index()].as_primitive::<TimestampMicrosecondType>();
-        let at = times.value(row);
         let summary = match &rule.summary {
             Some(template) => template.render(&nested(&values)),
             None => rule.title.clone(),
         };
+        let (id, event_id, window) = match subject {
+            Subject::Event { id, .. } => (id.to_owned(), Some(id.to_owned()), None),
+            Subject::Tick(at) => (at.to_string(), None, None),
+            Subject::Window(Stretch { start, end }) => {
+                let window = WindowSpan { start: calendar.format(start), end: calendar.format(end) };
+                (end.to_string(), None, Some(window))
+            }
+        };
         Self {
-            finding_id: finding_id(&rule.rule.id, &key, &event_id),
+            finding_id: finding_id(&rule.rule.id, &key, &id),
             rule_id: rule.rule.id.clone(),
             severity: rule.rule.severity.word().to_owned(),
             handling: rule.rule.handling.word().to_owned(),
             mode: rule.rule.mode.word().to_owned(),
             key,
-            at: calendar.format(at),
+            at: calendar.format(subject.at()),
             event_id,
+            window,
             values,
             summary,
         }
+    }
+}
+
+impl Finding {
+    /// The event that it is about, or the end of the window or the tick.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        self.event_id.as_deref().unwrap_or(&self.at)
     }
 }
 
@@ -104,8 +182,7 @@ fn nested(values: &Map<String, Value>) -> Value {
 }
 
 /// A value as JSON: decimals as strings, ratios without needless zeros, times in local RFC 3339.
-fn value(wide: &Wide, column: usize, row: usize, calendar: &Calendar) -> Value {
-    let array = &wide.columns[column];
+fn value(array: &ArrayRef, row: usize, calendar: &Calendar) -> Value {
     if array.is_null(row) {
         return Value::Null;
     }
@@ -117,14 +194,22 @@ fn value(wide: &Wide, column: usize, row: usize, calendar: &Calendar) -> Value {
             format_scaled(value, u32::try_from(*scale).unwrap_or(0)).into()
         }
         DataType::Int32 => array.as_primitive::<Int32Type>().value(row).into(),
+        DataType::Int64 => array.as_primitive::<Int64Type>().value(row).into(),
+        DataType::Float64 => float(array.as_primitive::<Float64Type>().value(row)),
         DataType::Boolean => array.as_boolean().value(row).into(),
         DataType::Timestamp(TimeUnit::Microsecond, _) => {
             calendar.format(array.as_primitive::<TimestampMicrosecondType>().value(row)).into()
         }
-        DataType::List(_) => {
+        DataType::List(field) if *field.data_type() == DataType::Utf8 => {
             let items = array.as_list::<i32>().value(row);
             items.as_string::<i32>().iter().flatten().collect()
         }
-        other => Value::String(format!("({other})")),
+        // Anything else as Arrow shows it.
+        _ => array_value_to_string(array, row).unwrap_or_else(|e| format!("({e})")).into(),
     }
+}
+
+/// JSON has no infinity.
+fn float(value: f64) -> Value {
+    serde_json::Number::from_f64(value).map_or_else(|| value.to_string().into(), Value::Number)
 }

@@ -1,8 +1,22 @@
 //! Rules over batches: which events make a finding. Nothing here reads a clock or touches the store.
 
+pub mod aggregate;
+mod anomaly;
+mod closing;
+pub mod evaluator;
 pub mod finding;
+pub mod functions;
+mod key;
+mod measures;
+mod pane;
 pub mod row;
-pub mod udf;
+pub mod schedule;
+mod select;
+pub mod series;
+pub mod sliding;
+pub mod tables;
+pub mod windows;
 
+pub use evaluator::{Batch, Evaluation, Evaluator, Prepared};
 pub use finding::Finding;
-pub use row::{Evaluation, Evaluator};
+pub use windows::{Moved, Windows};

@@ -1,57 +1,22 @@
-//! Rules on each event: `where` and `when` as physical expressions over the columns of a batch.
+//! Conditions as physical expressions over the columns of a table.
 
 use std::sync::Arc;
 
 use arrow::{
-    array::{
-        Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder, RecordBatchOptions, new_empty_array,
-    },
+    array::{Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder, RecordBatchOptions},
     buffer::BooleanBuffer,
     compute::{filter_record_batch, prep_null_mask_filter},
-    datatypes::{Decimal128Type, SchemaRef, TimestampMicrosecondType},
     record_batch::RecordBatch,
 };
 use datafusion::{common::Result, logical_expr::ColumnarValue};
 
-use super::Finding;
 use crate::{
-    event::{Column, EventType, time::Calendar},
-    ledger::{AfterEvent, Attributes, columns::BUDGET_COLUMNS},
-    rule::{
-        Mode, RuleSet,
-        compile::{CompiledRule, Condition, wide_schema},
-    },
+    event::EventType,
+    rule::compile::{CompiledRule, Condition},
 };
 
 /// Below this share of rows left, a condition is evaluated on those rows alone.
 const SPARSE: usize = 8;
-
-/// Evaluates a set of rules. It has no state: each event is judged by itself and by its line's balances.
-#[derive(Debug, Clone)]
-pub struct Evaluator {
-    rules: Arc<RuleSet>,
-    calendar: Arc<Calendar>,
-    wide: SchemaRef,
-}
-
-/// What a batch brought.
-#[derive(Debug, Default)]
-pub struct Evaluation {
-    /// Findings in the order of the events, those of one event in the order of the rules.
-    pub findings: Vec<Finding>,
-    /// The event time of each finding, in microseconds, and the event's amount in cents.
-    pub found: Vec<(i64, i128)>,
-    /// For each rule of the set, what happened.
-    pub counts: Vec<RuleCounts>,
-}
-
-impl Evaluation {
-    /// Takes the findings, each with its event's time and amount.
-    pub fn take_findings(&mut self) -> impl Iterator<Item = (i64, i128, Finding)> + use<> {
-        let found = std::mem::take(&mut self.found).into_iter();
-        found.zip(std::mem::take(&mut self.findings)).map(|((at, cents), finding)| (at, cents, finding))
-    }
-}
 
 /// What happened to one rule.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -66,17 +31,26 @@ pub struct RuleCounts {
     pub errors: u64,
     /// The last such error.
     pub last_error: Option<String>,
+    /// Events that came so late that a part of their window may be gone.
+    pub beyond: u64,
     /// Time spent, in nanoseconds; for metrics only.
     pub nanos: u64,
 }
 
 impl RuleCounts {
+    /// Counts an event that the rule could not be evaluated for.
+    pub fn fail(&mut self, error: &str) {
+        self.errors += 1;
+        self.last_error = Some(error.to_owned());
+    }
+
     /// Adds another batch's.
     pub fn add(&mut self, other: &Self) {
         self.evaluated += other.evaluated;
         self.findings += other.findings;
         self.excepted += other.excepted;
         self.errors += other.errors;
+        self.beyond += other.beyond;
         self.nanos += other.nanos;
         if other.last_error.is_some() {
             self.last_error.clone_from(&other.last_error);
@@ -84,87 +58,21 @@ impl RuleCounts {
     }
 }
 
-/// Accepted events with the balances after each.
-pub struct Batch<'b> {
-    /// The events.
-    pub events: &'b RecordBatch,
-    /// Their types.
-    pub types: &'b [EventType],
-    /// What the ledger says after each.
-    pub after: &'b AfterEvent,
-    /// The store that `after` points into.
-    pub attributes: &'b boxcar::Vec<Attributes>,
-}
-
-impl Evaluator {
-    /// An evaluator for these rules.
-    #[must_use]
-    pub fn new(rules: Arc<RuleSet>, calendar: Arc<Calendar>) -> Self {
-        let wide = wide_schema(&calendar.zone_name);
-        Self { rules, calendar, wide }
-    }
-
-    /// The rules.
-    #[must_use]
-    pub fn rules(&self) -> &Arc<RuleSet> {
-        &self.rules
-    }
-
-    /// Evaluates all rules on a batch.
-    #[must_use]
-    pub fn evaluate(&self, batch: &Batch<'_>) -> Evaluation {
-        let mut evaluation =
-            Evaluation { counts: Vec::with_capacity(self.rules.rules.len()), ..Default::default() };
-        let wide = self.wide(batch);
-        let present = batch.types.iter().fold(0, |bits, t| bits | t.bit());
-        let mut masks: Vec<(u8, BooleanBuffer)> = Vec::new();
-        let mut hits: Vec<(usize, usize)> = Vec::new();
-        for (number, rule) in self.rules.rules.iter().enumerate() {
-            let mut counts = RuleCounts::default();
-            if rule.rule.mode != Mode::Disabled && rule.rule.trigger & present != 0 {
-                let started = std::time::Instant::now();
-                let found = judge(rule, &wide, mask(&mut masks, rule.rule.trigger, batch.types), &mut counts);
-                hits.extend(found.into_iter().map(|row| (row, number)));
-                counts.nanos = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
-            }
-            evaluation.counts.push(counts);
-        }
-        hits.sort_unstable();
-        let times = wide.columns[Column::OccurredAt.index()].as_primitive::<TimestampMicrosecondType>();
-        let amounts = wide.columns[Column::Amount.index()].as_primitive::<Decimal128Type>();
-        evaluation.found = hits.iter().map(|(row, _)| (times.value(*row), amounts.value(*row))).collect();
-        evaluation.findings = hits
-            .into_iter()
-            .map(|(row, rule)| Finding::new(&self.rules.rules[rule], &wide, row, &self.calendar))
-            .collect();
-        evaluation
-    }
-
-    /// The event columns, and those `budget.*` columns that a rule names; the others are empty and never read.
-    fn wide(&self, batch: &Batch<'_>) -> Wide {
-        let mut columns: Vec<ArrayRef> = batch.events.columns().to_vec();
-        for (at, (_, column)) in BUDGET_COLUMNS.iter().enumerate() {
-            columns.push(if self.rules.budget_columns.contains(&at) {
-                column.compute(batch.after, batch.attributes, batch.events, &self.calendar)
-            } else {
-                new_empty_array(&column.data_type())
-            });
-        }
-        Wide { schema: Arc::clone(&self.wide), columns, rows: batch.events.num_rows() }
-    }
-}
-
-/// A batch in the columns of [`wide_schema`].
-pub struct Wide {
-    /// The names and types.
-    pub schema: SchemaRef,
-    /// The columns; those that no rule names are empty.
+/// Rows in the columns of a rule's table.
+#[derive(Debug, Clone)]
+pub struct Table {
+    /// The columns; those that no rule names may be empty.
     pub columns: Vec<ArrayRef>,
-    rows: usize,
+    /// The number of rows.
+    pub rows: usize,
 }
 
 /// The rows of the trigger's types, made once a batch for each set of types.
-fn mask<'m>(masks: &'m mut Vec<(u8, BooleanBuffer)>, trigger: u8, types: &[EventType]) -> &'m BooleanBuffer {
+pub fn mask<'m>(
+    masks: &'m mut Vec<(u8, BooleanBuffer)>,
+    trigger: u8,
+    types: &[EventType],
+) -> &'m BooleanBuffer {
     let at = masks.iter().position(|(bits, _)| *bits == trigger).unwrap_or_else(|| {
         let mask = BooleanBuffer::collect_bool(types.len(), |row| types[row].bit() & trigger != 0);
         masks.push((trigger, mask));
@@ -173,40 +81,55 @@ fn mask<'m>(masks: &'m mut Vec<(u8, BooleanBuffer)>, trigger: u8, types: &[Event
     &masks[at].1
 }
 
-/// The rows on which the rule holds.
-fn judge(rule: &CompiledRule, wide: &Wide, mask: &BooleanBuffer, counts: &mut RuleCounts) -> Vec<usize> {
-    let mut left = mask.clone();
-    if let Some(filter) = &rule.filter {
-        left = holds(filter, wide, &left, counts);
-    }
-    counts.evaluated = left.count_set_bits() as u64;
-    let found = holds(&rule.when, wide, &left, counts);
+/// The rows on which the rule holds, of those in `mask`; `times` are the instants that exceptions are limited by.
+pub fn judge(
+    rule: &CompiledRule,
+    table: &Table,
+    mask: &BooleanBuffer,
+    times: &dyn Fn(usize) -> i64,
+    counts: &mut RuleCounts,
+) -> Vec<usize> {
+    counts.evaluated += mask.count_set_bits() as u64;
+    let found = rule.when.as_ref().map_or_else(|| mask.clone(), |when| holds(when, table, mask, counts));
     if found.count_set_bits() == 0 {
         return Vec::new();
     }
-    let times = &wide.columns[Column::OccurredAt.index()];
-    let times = times.as_primitive::<TimestampMicrosecondType>();
-    let mut excepted = BooleanBuffer::new_unset(wide.rows);
+    let mut excepted = BooleanBuffer::new_unset(table.rows);
     for exception in &rule.exceptions {
-        let current = BooleanBuffer::collect_bool(wide.rows, |row| {
-            found.value(row) && exception.until.is_none_or(|until| times.value(row) < until)
+        let current = BooleanBuffer::collect_bool(table.rows, |row| {
+            found.value(row) && exception.until.is_none_or(|until| times(row) < until)
         });
-        excepted = &excepted | &holds(&exception.when, wide, &current, counts);
+        excepted = &excepted | &holds(&exception.when, table, &current, counts);
     }
-    counts.excepted = excepted.count_set_bits() as u64;
+    counts.excepted += excepted.count_set_bits() as u64;
     let found = &found & &!&excepted;
-    counts.findings = found.count_set_bits() as u64;
+    counts.findings += found.count_set_bits() as u64;
     found.set_indices().collect()
+}
+
+/// The rows on which the rule holds, of all rows.
+pub fn judge_all(
+    rule: &CompiledRule,
+    table: &Table,
+    times: &dyn Fn(usize) -> i64,
+    counts: &mut RuleCounts,
+) -> Vec<usize> {
+    judge(rule, table, &BooleanBuffer::new_set(table.rows), times, counts)
 }
 
 /// The rows among `left` on which a condition is true. A row on which it fails is counted as an error and is
 /// not among them; whether it fails for one row does not depend on the others.
-fn holds(condition: &Condition, wide: &Wide, left: &BooleanBuffer, counts: &mut RuleCounts) -> BooleanBuffer {
+pub fn holds(
+    condition: &Condition,
+    table: &Table,
+    left: &BooleanBuffer,
+    counts: &mut RuleCounts,
+) -> BooleanBuffer {
     let rows = left.count_set_bits();
     if rows == 0 {
         return BooleanBuffer::new_unset(left.len());
     }
-    let batch = project(condition, wide);
+    let batch = project(condition, table);
     if rows * SPARSE > left.len()
         && let Ok(result) = evaluate(condition, &batch)
     {
@@ -226,11 +149,11 @@ fn holds(condition: &Condition, wide: &Wide, left: &BooleanBuffer, counts: &mut 
 }
 
 /// The columns that a condition reads.
-fn project(condition: &Condition, wide: &Wide) -> RecordBatch {
-    let columns = condition.inputs.iter().map(|&at| Arc::clone(&wide.columns[at])).collect();
-    let options = RecordBatchOptions::new().with_row_count(Some(wide.rows));
+fn project(condition: &Condition, table: &Table) -> RecordBatch {
+    let columns = condition.inputs.iter().map(|&at| Arc::clone(&table.columns[at])).collect();
+    let options = RecordBatchOptions::new().with_row_count(Some(table.rows));
     RecordBatch::try_new_with_options(Arc::clone(&condition.schema), columns, &options)
-        .expect("a condition's schema is taken from the wide schema")
+        .expect("a condition's schema is taken from its rule's table")
 }
 
 fn evaluate(condition: &Condition, batch: &RecordBatch) -> Result<BooleanBuffer> {
@@ -251,8 +174,7 @@ fn row_by_row(condition: &Condition, batch: &RecordBatch, counts: &mut RuleCount
     BooleanBuffer::collect_bool(batch.num_rows(), |row| match evaluate(condition, &batch.slice(row, 1)) {
         Ok(result) => result.value(0),
         Err(e) => {
-            counts.errors += 1;
-            counts.last_error = Some(e.to_string());
+            counts.fail(&e.to_string());
             false
         }
     })

@@ -3,7 +3,9 @@
 pub mod kind;
 pub mod money;
 pub mod name;
+pub mod period;
 pub mod schema;
+pub mod tick;
 pub mod time;
 
 pub use kind::{BudgetAction, EventType};

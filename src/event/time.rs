@@ -91,6 +91,14 @@ impl Calendar {
         Some((start(year)?, start(year + 1)?))
     }
 
+    /// The first day of the fiscal year that a day lies in.
+    #[must_use]
+    pub fn fiscal_year_start(&self, date: Date) -> Date {
+        let start = |year| Date::new(year, self.fiscal_month, self.fiscal_day).unwrap_or(date);
+        let this = start(date.year());
+        if this <= date { this } else { start(date.year() - 1) }
+    }
+
     /// RFC 3339 in local time with offset, for people and findings.
     #[must_use]
     pub fn format(&self, micros: i64) -> String {

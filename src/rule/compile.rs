@@ -12,12 +12,15 @@ use datafusion::{
 use super::{
     Language, Rule,
     expression::{Resolved, Scope, project, resolve},
+    measure::{Measures, Planner},
+    query::{QuerySession, ScheduleRule},
     template::Template,
+    window::{Anomaly, Measure, View},
 };
 use crate::{
     diagnostic::nearest,
-    evaluate::udf,
-    event::{event_schema, schema::FIELDS, time::Calendar},
+    evaluate::{aggregate::Layout, functions},
+    event::{Column, event_schema, period::Length, schema::FIELDS, time::Calendar},
     ledger::columns::BUDGET_COLUMNS,
     lists::Lists,
     yaml::{Document, Placed},
@@ -25,6 +28,7 @@ use crate::{
 
 /// Compiles rules. Planning costs milliseconds, so it happens here and never while events flow.
 pub struct Compiler {
+    zone: String,
     state: SessionState,
     columns: SchemaRef,
     lists: Lists,
@@ -36,10 +40,13 @@ pub struct Compiler {
 pub struct Condition {
     /// The planned expression; its columns are positions in `schema`.
     pub expr: Arc<dyn PhysicalExpr>,
-    /// The columns it reads, by position in the event and budget columns ([`wide_schema`]).
+    /// The columns it reads, by position in the rule's table ([`CompiledRule::columns`]); those of a filter are
+    /// always event and budget columns ([`wide_schema`]).
     pub inputs: Vec<usize>,
     /// Their types.
     pub schema: SchemaRef,
+    /// The expression with its constants put in, by which equal filters are known.
+    pub text: String,
 }
 
 /// A compiled exception.
@@ -58,13 +65,16 @@ pub struct CompiledException {
 pub struct CompiledRule {
     /// The rule as written.
     pub rule: Arc<Rule>,
+    /// The columns that the condition is judged on: for a rule on events the event and budget columns, then the
+    /// measures; for a rule on windows those of [`ClosingRule`].
+    pub columns: SchemaRef,
     /// The filter before the condition.
     pub filter: Option<Condition>,
-    /// The condition.
-    pub when: Condition,
+    /// The condition; `None` for a schedule, whose query has it.
+    pub when: Option<Condition>,
     /// Known good cases.
     pub exceptions: Vec<CompiledException>,
-    /// The columns of the key, by position in [`wide_schema`].
+    /// The columns of the key, by position in `columns`.
     pub key: Vec<usize>,
     /// The columns that a finding shows.
     pub values: Vec<usize>,
@@ -72,6 +82,52 @@ pub struct CompiledRule {
     pub summary: Option<Template>,
     /// The title in the configured language, which is the line of a rule without one.
     pub title: String,
+    /// What it looks at.
+    pub view: CompiledView,
+}
+
+/// What a compiled rule looks at.
+#[derive(Debug, Clone)]
+pub enum CompiledView {
+    /// One event.
+    Event,
+    /// An event and those before it.
+    Sliding(SlidingRule),
+    /// Windows when they close.
+    Closing(Box<ClosingRule>),
+    /// Everything that is stored, at ticks.
+    Schedule(Box<ScheduleRule>),
+}
+
+/// A rule on events with a sliding window.
+#[derive(Debug, Clone)]
+pub struct SlidingRule {
+    /// The columns of the window's key, by position in [`wide_schema`].
+    pub by: Vec<usize>,
+    /// The measures.
+    pub measures: Measures,
+    /// The window that it shares with others, by position in [`super::RuleSet::windows`].
+    pub window: usize,
+    /// Where the results of its aggregates are among those of the window.
+    pub results: Vec<usize>,
+}
+
+/// A rule on windows when they close. Its table has the columns of `by`, then the measures, `score`, `baseline` and
+/// `n_history` if it has an anomaly, and `window_start` and `window_end`.
+#[derive(Debug, Clone)]
+pub struct ClosingRule {
+    /// The columns of the window's key, by position in [`wide_schema`].
+    pub by: Vec<usize>,
+    /// The measures.
+    pub measures: Measures,
+    /// How its events are laid out.
+    pub layout: Layout,
+    /// How long a window is.
+    pub size: Length,
+    /// From one window to the next.
+    pub slide: Length,
+    /// The comparison with the key's history, and the measure that is compared.
+    pub anomaly: Option<(Anomaly, usize)>,
 }
 
 /// The columns of the event, then those of `budget.*` by their whole names.
@@ -95,11 +151,15 @@ impl Compiler {
         options.sql_parser.parse_float_as_decimal = true;
         options.execution.time_zone = Some(calendar.zone_name.clone());
         let mut state = SessionStateBuilder::new().with_config(config).with_default_features().build();
-        for function in udf::functions(calendar, &lists) {
-            // A registry of scalar functions in memory does not fail.
+        // A registry of functions in memory does not fail.
+        for function in functions::scalars(calendar, &lists) {
             let _ = datafusion::execution::FunctionRegistry::register_udf(&mut state, Arc::new(function));
         }
-        Self { state, columns: wide_schema(&calendar.zone_name), lists, language }
+        for function in functions::aggregates() {
+            let _ = datafusion::execution::FunctionRegistry::register_udaf(&mut state, Arc::new(function));
+        }
+        let (zone, columns) = (calendar.zone_name.clone(), wide_schema(&calendar.zone_name));
+        Self { zone, state, columns, lists, language }
     }
 
     /// The columns that rules may name.
@@ -108,9 +168,49 @@ impl Compiler {
         &self.columns
     }
 
+    /// The functions and settings of queries.
+    #[must_use]
+    pub fn state(&self) -> &SessionState {
+        &self.state
+    }
+
+    /// The lists.
+    #[must_use]
+    pub fn lists(&self) -> &Lists {
+        &self.lists
+    }
+
+    /// The time zone.
+    #[must_use]
+    pub fn zone(&self) -> &str {
+        &self.zone
+    }
+
+    /// What the queries of schedules start from.
+    #[must_use]
+    pub fn session(&self) -> QuerySession {
+        QuerySession { state: self.state.clone(), lists: self.lists.clone() }
+    }
+
+    /// The rest of a schedule rule, whose table is what its query returns.
+    pub fn assemble_query(
+        &self,
+        d: &mut Document<'_>,
+        rule: Rule,
+        table: SchemaRef,
+        view: CompiledView,
+    ) -> Option<CompiledRule> {
+        let shown = table.as_ref().clone();
+        self.assemble(d, rule, &shown, table, None, view)
+    }
+
     /// Compiles a rule; what is wrong with it goes to the document.
     pub fn compile(&self, d: &mut Document<'_>, rule: Rule) -> Option<CompiledRule> {
         let before = d.problems.len();
+        if let View::Schedule(schedule) = &rule.view {
+            let schedule = schedule.clone();
+            return super::query::compile(self, d, rule, schedule);
+        }
         if rule.trigger == 0 || rule.when.text.is_empty() {
             // Parsing has said so, and nothing more can be said about its columns.
             return None;
@@ -118,31 +218,88 @@ impl Compiler {
         let (columns, elsewhere) = self.columns_for(rule.trigger);
         let scope =
             Scope { columns: &columns, elsewhere: &elsewhere, params: &rule.params, lists: &self.lists };
-        let filter = rule.filter.as_ref().map(|placed| self.condition(d, placed, &scope));
-        let when = self.condition(d, &rule.when, &scope);
+        let filter = rule.filter.as_ref().map(|placed| self.condition(d, placed, &scope, &self.columns));
+        let (view, shown, table) = match &rule.view {
+            View::Sliding(over) => {
+                let by = self.positions(d, &over.by, &columns, "`by`");
+                let measures = self.measures(d, &over.measures, &scope)?;
+                let shown = with(&columns, &measures.fields);
+                let table = Arc::new(with(&self.columns, &measures.fields));
+                let sliding = SlidingRule { by, measures, window: 0, results: Vec::new() };
+                (CompiledView::Sliding(sliding), shown, table)
+            }
+            View::Window(closing) => {
+                let by = self.positions(d, &closing.by, &columns, "`by`");
+                let measures = self.measures(d, &closing.measures, &scope)?;
+                let anomaly = closing.anomaly.clone().map(|a| compared(d, a, &measures));
+                let fields = by.iter().map(|at| self.columns.field(*at).clone());
+                let mut fields: Vec<_> = fields.chain(measures.fields.iter().cloned()).collect();
+                if closing.anomaly.is_some() {
+                    fields.extend(anomaly_fields());
+                }
+                let time = self.columns.field(Column::OccurredAt.index()).data_type().clone();
+                fields
+                    .extend(["window_start", "window_end"].map(|name| Field::new(name, time.clone(), true)));
+                let table = Arc::new(Schema::new(fields));
+                let anomaly = anomaly.flatten();
+                let (size, slide) = (closing.size, closing.slide);
+                let layout = measures.layout();
+                let closing = ClosingRule { by, measures, layout, size, slide, anomaly };
+                (CompiledView::Closing(Box::new(closing)), table.as_ref().clone(), table)
+            }
+            _ => (CompiledView::Event, columns.clone(), Arc::clone(&self.columns)),
+        };
+        let filter = filter.flatten().map(|(condition, _)| condition);
+        let compiled = self.assemble(d, rule, &shown, table, filter, view);
+        // A rule with a problem is not used; the document says what is wrong.
+        compiled.filter(|_| d.problems.len() == before)
+    }
+
+    /// The rest of a rule over the columns of its table, of which it may name those in `shown`.
+    fn assemble(
+        &self,
+        d: &mut Document<'_>,
+        rule: Rule,
+        shown: &Schema,
+        table: SchemaRef,
+        filter: Option<Condition>,
+        view: CompiledView,
+    ) -> Option<CompiledRule> {
+        let (_, elsewhere) = self.columns_for(rule.trigger);
+        let scope = Scope { columns: shown, elsewhere: &elsewhere, params: &rule.params, lists: &self.lists };
+        let is_query = matches!(view, CompiledView::Schedule(_));
+        let when = (!is_query).then(|| self.condition(d, &rule.when, &scope, &table));
         let exceptions: Vec<_> = rule
             .exceptions
             .iter()
-            .map(|e| (self.condition(d, &e.when, &scope), e.name.clone(), e.until))
+            .map(|e| (self.condition(d, &e.when, &scope, &table), e.name.clone(), e.until))
             .filter_map(|(when, name, until)| Some(CompiledException { name, when: when?.0, until }))
             .collect();
-        let key = self.key(d, &rule.key, &columns);
-        let (summary, shown) = self.summary(d, &rule, &columns);
-        if d.problems.len() != before {
-            return None;
-        }
-        let (when, named) = when?;
-        let position = |name: &String| self.columns.index_of(name).ok();
+        self.positions(d, &rule.key, shown, "the key");
+        let key = rule.key.iter().filter_map(|name| table.index_of(&name.text).ok()).collect();
+        let (summary, told) = self.summary(d, &rule, shown);
+        let (when, named) = match when {
+            Some(when) => when.map(|(when, named)| (Some(when), named))?,
+            // A query returns what a finding is to show.
+            None => (None, table.fields().iter().map(|f| f.name().clone()).collect()),
+        };
+        let position = |name: &String| table.index_of(name).ok();
         Some(CompiledRule {
-            filter: filter.map(|f| f.map(|(condition, _)| condition)).unwrap_or_default(),
+            filter,
             when,
             exceptions,
             key,
-            values: named.union(&shown).filter_map(position).collect(),
+            values: named.union(&told).filter_map(position).collect(),
             summary,
             title: rule.title.get(self.language).to_owned(),
+            columns: table,
             rule: Arc::new(rule),
+            view,
         })
+    }
+
+    fn measures(&self, d: &mut Document<'_>, measures: &[Measure], scope: &Scope<'_>) -> Option<Measures> {
+        Planner { state: &self.state, wide: &self.columns, scope }.plan(d, measures)
     }
 
     /// The columns that all of the triggers' events have, and the names of the others.
@@ -158,25 +315,25 @@ impl Compiler {
         d: &mut Document<'_>,
         placed: &Placed,
         scope: &Scope<'_>,
+        table: &SchemaRef,
     ) -> Option<(Condition, BTreeSet<String>)> {
         let resolved: Resolved = resolve(&self.state, d, placed, scope)?;
-        let schema = project(&self.columns, &resolved.columns);
+        let schema = project(table, &resolved.columns);
         let expr = resolved.plan(&self.state, d, placed, &schema, &DataType::Boolean)?;
-        let inputs = schema.fields().iter().filter_map(|f| self.columns.index_of(f.name()).ok()).collect();
-        Some((Condition { expr, inputs, schema }, resolved.columns))
+        let inputs = schema.fields().iter().filter_map(|f| table.index_of(f.name()).ok()).collect();
+        Some((Condition { expr, inputs, schema, text: resolved.text() }, resolved.columns))
     }
 
-    fn key(&self, d: &mut Document<'_>, key: &[Placed], columns: &Schema) -> Vec<usize> {
+    /// The positions of columns in the event and budget columns, as far as they are there; `shown` may be named.
+    fn positions(&self, d: &mut Document<'_>, names: &[Placed], shown: &Schema, what: &str) -> Vec<usize> {
         let mut positions = Vec::new();
-        for Placed { text, span } in key {
-            match self.columns.index_of(text).ok().filter(|_| columns.column_with_name(text).is_some()) {
-                Some(position) => positions.push(position),
-                None => {
-                    let names = columns.fields().iter().map(|f| f.name().as_str());
-                    let hint = nearest(text, names).map(|near| format!("did you mean {near:?}?"));
-                    d.problem(*span, format!("unknown column {text:?} in the key"), hint);
-                }
+        for Placed { text, span } in names {
+            if shown.column_with_name(text).is_none() {
+                let names = shown.fields().iter().map(|f| f.name().as_str());
+                let hint = nearest(text, names).map(|near| format!("did you mean {near:?}?"));
+                d.problem(*span, format!("unknown column {text:?} in {what}"), hint);
             }
+            positions.extend(self.columns.index_of(text));
         }
         positions
     }
@@ -212,6 +369,37 @@ impl Compiler {
         }
         (chosen, shown)
     }
+}
+
+/// A schema with more columns at its end.
+fn with(columns: &Schema, more: &[Field]) -> Schema {
+    Schema::new(
+        columns.fields().iter().map(|f| f.as_ref().clone()).chain(more.iter().cloned()).collect::<Vec<_>>(),
+    )
+}
+
+/// What a comparison with the history adds.
+fn anomaly_fields() -> [Field; 3] {
+    [
+        Field::new("score", DataType::Float64, true),
+        Field::new("baseline", DataType::Float64, true),
+        Field::new("n_history", DataType::Int64, true),
+    ]
+}
+
+/// The measure that is compared with its history.
+fn compared(d: &mut Document<'_>, anomaly: Anomaly, measures: &Measures) -> Option<(Anomaly, usize)> {
+    let of = &anomaly.of;
+    let Some(at) = measures.index_of(&of.text) else {
+        d.problem(of.span, format!("there is no measure {:?}", of.text), Some(measures.suggest(&of.text)));
+        return None;
+    };
+    if !measures.is_number(at) {
+        let found = measures.fields[at].data_type();
+        d.problem(of.span, format!("the measure {:?} is of type {found}, not a number", of.text), None);
+        return None;
+    }
+    Some((anomaly, at))
 }
 
 #[cfg(test)]

@@ -48,6 +48,9 @@ pub struct Resolved {
     pub columns: BTreeSet<String>,
 }
 
+/// What `DataFusion` has against an expression, and a hint.
+pub type Failure = (String, Option<String>);
+
 /// What is wrong with an expression: the word it is about, with its count before that word, the message and a hint.
 struct Problem {
     word: (String, usize),
@@ -270,7 +273,8 @@ impl ListConstants<'_, '_, '_> {
     }
 }
 
-fn literal(param: &Param) -> Sql {
+/// A constant as SQL.
+pub fn literal(param: &Param) -> Sql {
     let value = match param {
         Param::Number(digits) => Value::Number(digits.trim_start_matches('-').to_owned(), false),
         Param::Text(text) => Value::SingleQuotedString(text.clone()),
@@ -307,19 +311,29 @@ impl Resolved {
         }
     }
 
+    /// The expression with its names resolved and its constants put in.
+    pub fn text(&self) -> String {
+        self.sql.to_string()
+    }
+
+    /// The expression as `DataFusion` sees it.
+    pub fn logical(&self, state: &SessionState, schema: &DFSchema) -> Result<Expr> {
+        state.create_logical_expr(&self.sql.to_string(), schema)
+    }
+
     fn try_plan(
         &self,
         state: &SessionState,
         schema: &SchemaRef,
         wanted: &DataType,
-    ) -> std::result::Result<Arc<dyn PhysicalExpr>, (String, Option<String>)> {
-        let fail = |e: &dyn std::fmt::Display| (first_line(&e.to_string()).to_owned(), None);
-        let df_schema = DFSchema::try_from(Arc::clone(schema)).map_err(|e| fail(&e))?;
-        let logical = state.create_logical_expr(&self.sql.to_string(), &df_schema).map_err(|e| fail(&e))?;
-        refuse_functions(&logical)?;
-        let logical = simplify(logical, state, &df_schema).map_err(|e| fail(&e))?;
-        let physical = state.create_physical_expr(logical, &df_schema).map_err(|e| fail(&e))?;
-        let found = physical.data_type(schema).map_err(|e| fail(&e))?;
+    ) -> std::result::Result<Arc<dyn PhysicalExpr>, Failure> {
+        let df_schema = DFSchema::try_from(Arc::clone(schema)).map_err(|e| failure(&e))?;
+        let logical = self.logical(state, &df_schema).map_err(|e| failure(&e))?;
+        refuse_aggregates(&logical)?;
+        refuse_volatile(&logical)?;
+        let logical = simplify(logical, state, &df_schema).map_err(|e| failure(&e))?;
+        let physical = state.create_physical_expr(logical, &df_schema).map_err(|e| failure(&e))?;
+        let found = physical.data_type(schema).map_err(|e| failure(&e))?;
         if found == *wanted || found == DataType::Null {
             // What fails on an event without any value fails on every event: better to say so now.
             return match physical.evaluate(&empty_event(schema)) {
@@ -341,7 +355,7 @@ fn empty_event(schema: &SchemaRef) -> RecordBatch {
 
 /// Folds constants and puts the general form in place of what exists only as its short form: `DataFusion` cannot
 /// evaluate `coalesce`, say, before this.
-fn simplify(expr: Expr, state: &SessionState, schema: &DFSchema) -> Result<Expr> {
+pub fn simplify(expr: Expr, state: &SessionState, schema: &DFSchema) -> Result<Expr> {
     let context = SimplifyContext::builder()
         .with_schema(Arc::new(schema.clone()))
         .with_config_options(Arc::clone(state.config_options()))
@@ -350,27 +364,41 @@ fn simplify(expr: Expr, state: &SessionState, schema: &DFSchema) -> Result<Expr>
     simplifier.simplify(simplifier.coerce(expr, schema)?)
 }
 
-/// Refuses functions that have no place in a condition on one event.
-fn refuse_functions(expr: &Expr) -> std::result::Result<(), (String, Option<String>)> {
+/// An error of `DataFusion`'s in its first line.
+pub fn failure(error: &dyn std::fmt::Display) -> Failure {
+    (first_line(&error.to_string()).to_owned(), None)
+}
+
+/// Refuses functions whose result depends on when or how often they are computed.
+pub fn refuse_volatile(expr: &Expr) -> std::result::Result<(), Failure> {
+    refuse(expr, |node| match node {
+        Expr::ScalarFunction(call) if call.func.signature().volatility != Volatility::Immutable => {
+            let hint = "findings must not depend on when they are computed: use occurred_at or recorded_at";
+            let message = format!("the function '{}' is not deterministic", call.func.name());
+            Some((message, Some(hint.to_owned())))
+        }
+        _ => None,
+    })
+}
+
+/// Refuses aggregates, which have no place in a condition.
+fn refuse_aggregates(expr: &Expr) -> std::result::Result<(), Failure> {
     let aggregate = |name: &str| {
         let message = format!("a condition looks at one event and cannot contain '{name}'");
-        (message, Some(String::from("this version has no windows to count or sum over")))
+        let hint = "name the aggregate under `measure:`, with a window under `over:`, and compare it here by its name";
+        Some((message, Some(hint.to_owned())))
     };
+    refuse(expr, |node| match node {
+        Expr::AggregateFunction(call) => aggregate(call.func.name()),
+        Expr::WindowFunction(call) => aggregate(call.fun.name()),
+        _ => None,
+    })
+}
+
+fn refuse(expr: &Expr, refusal: impl Fn(&Expr) -> Option<Failure>) -> std::result::Result<(), Failure> {
     let mut refused = None;
     let _ = expr.apply(|node| {
-        refused = match node {
-            Expr::ScalarFunction(call) if call.func.signature().volatility != Volatility::Immutable => {
-                let hint =
-                    "findings must not depend on when they are computed: use occurred_at or recorded_at";
-                Some((
-                    format!("the function '{}' is not deterministic", call.func.name()),
-                    Some(hint.to_owned()),
-                ))
-            }
-            Expr::AggregateFunction(call) => Some(aggregate(call.func.name())),
-            Expr::WindowFunction(call) => Some(aggregate(call.fun.name())),
-            _ => None,
-        };
+        refused = refusal(node);
         Ok(if refused.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     });
     refused.map_or(Ok(()), Err)
@@ -378,6 +406,11 @@ fn refuse_functions(expr: &Expr) -> std::result::Result<(), (String, Option<Stri
 
 /// `DataFusion`'s message without its prefix and without what follows the first line.
 fn first_line(message: &str) -> &str {
+    // The name of an optimizer's pass tells nobody anything; what it was caused by does.
+    let message = match message.split_once("\ncaused by\n") {
+        Some((pass, cause)) if !pass.contains(' ') => cause,
+        _ => message,
+    };
     let line = message.lines().next().unwrap_or(message);
     let prefixes =
         ["SQL error: ", "Error during planning: ", "Schema error: ", "This feature is not implemented: "];
@@ -447,7 +480,7 @@ mod tests {
                 "rules: [{{id: a, severity: low, trigger: payment, key: [unit_code], when: \"{when}\"}}]"
             );
             let rules = RuleSet::from_text(&rule, &compiler, &calendar).unwrap();
-            let condition = &rules.rules[0].when;
+            let condition = rules.rules[0].when.as_ref().unwrap();
             let row = empty_event(&condition.schema);
             let result = condition.expr.evaluate(&row).unwrap().into_array(1).unwrap();
             assert!(arrow::array::AsArray::as_boolean(&result).value(0), "{when}");

@@ -8,8 +8,10 @@ use std::{
 
 use super::{
     Mode, Param,
-    compile::{CompiledRule, Compiler},
+    compile::{CompiledRule, CompiledView, Compiler},
     parse,
+    query::QuerySession,
+    share::{SharedWindow, share},
 };
 use crate::{
     diagnostic::{Diagnostic, suggest},
@@ -25,6 +27,10 @@ pub struct RuleSet {
     pub rules: Vec<CompiledRule>,
     /// The columns of `budget.*` that any of them reads, by position in [`BUDGET_COLUMNS`].
     pub budget_columns: Vec<usize>,
+    /// The sliding windows that they share.
+    pub windows: Vec<SharedWindow>,
+    /// What the queries of schedules start from; `None` without such a rule.
+    pub session: Option<QuerySession>,
 }
 
 /// What the configuration changes about a rule without editing it.
@@ -82,7 +88,7 @@ pub fn load(
         let message = format!("rules.overrides names the rule {id:?}, which does not exist");
         loaded.problems.push(Diagnostic::of_file("the configuration", message, Some(hint)));
     }
-    loaded.set.budget_columns = budget_columns(&loaded.set.rules, compiler);
+    loaded.set = RuleSet::new(std::mem::take(&mut loaded.set.rules), compiler);
     loaded
 }
 
@@ -152,18 +158,43 @@ fn apply(d: &mut Document<'_>, rule: &mut super::Rule, changes: &Override) {
     }
 }
 
+/// The columns of `budget.*` that rules read, wherever they do.
 fn budget_columns(rules: &[CompiledRule], compiler: &Compiler) -> Vec<usize> {
     let events = compiler.columns().fields().len() - BUDGET_COLUMNS.len();
-    let conditions = rules.iter().flat_map(|r| {
-        let exceptions = r.exceptions.iter().map(|e| &e.when);
-        r.filter.iter().chain([&r.when]).chain(exceptions).flat_map(|c| c.inputs.iter())
-    });
-    let shown = rules.iter().flat_map(|r| r.key.iter().chain(&r.values));
-    let used: BTreeSet<_> = conditions.chain(shown).filter_map(|at| at.checked_sub(events)).collect();
-    used.into_iter().collect()
+    let used: BTreeSet<_> = rules.iter().flat_map(CompiledRule::event_columns).collect();
+    let used = used.into_iter().filter_map(|at| at.checked_sub(events));
+    used.filter(|at| *at < BUDGET_COLUMNS.len()).collect()
+}
+
+impl CompiledRule {
+    /// The event and budget columns that it reads, by position in [`super::compile::wide_schema`], and perhaps
+    /// positions behind them (its measures).
+    fn event_columns(&self) -> Vec<usize> {
+        let mut columns: Vec<usize> = self.filter.iter().flat_map(|c| c.inputs.iter().copied()).collect();
+        let (by, measures) = match &self.view {
+            CompiledView::Sliding(sliding) => (&sliding.by[..], Some(&sliding.measures)),
+            CompiledView::Closing(closing) => (&closing.by[..], Some(&closing.measures)),
+            CompiledView::Event | CompiledView::Schedule(_) => (&[][..], None),
+        };
+        columns.extend(by);
+        columns.extend(measures.iter().flat_map(|m| &m.lanes).flat_map(|lane| &lane.inputs));
+        if matches!(self.view, CompiledView::Event | CompiledView::Sliding(_)) {
+            let conditions = self.when.iter().chain(self.exceptions.iter().map(|e| &e.when));
+            columns.extend(conditions.flat_map(|c| &c.inputs));
+            columns.extend(self.key.iter().chain(&self.values));
+        }
+        columns
+    }
 }
 
 impl RuleSet {
+    fn new(mut rules: Vec<CompiledRule>, compiler: &Compiler) -> Self {
+        let windows = share(&mut rules);
+        let budget_columns = budget_columns(&rules, compiler);
+        let has_schedule = rules.iter().any(|rule| matches!(rule.view, CompiledView::Schedule(_)));
+        Self { rules, budget_columns, windows, session: has_schedule.then(|| compiler.session()) }
+    }
+
     /// Rules written in a text, for tests and examples.
     ///
     /// # Errors
@@ -180,7 +211,6 @@ impl RuleSet {
         if !document.problems.is_empty() {
             return Err(document.problems);
         }
-        let budget_columns = budget_columns(&rules, compiler);
-        Ok(Arc::new(Self { rules, budget_columns }))
+        Ok(Arc::new(Self::new(rules, compiler)))
     }
 }

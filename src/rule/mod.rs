@@ -3,14 +3,20 @@
 pub mod compile;
 mod expression;
 pub mod load;
+pub mod measure;
 mod parse;
+pub mod query;
+pub mod share;
 pub mod template;
 pub mod unit_test;
+pub mod window;
 
 use saphyr_parser::Span;
 use serde::Serialize;
 
 use crate::yaml::Placed;
+
+use window::View;
 
 pub use load::{LoadedFile, RuleSet, load};
 
@@ -184,8 +190,10 @@ pub struct Rule {
     pub key: Vec<Placed>,
     /// The template of the notification line, by language.
     pub summary: Vec<(Language, Placed)>,
-    /// The event types it is evaluated for, as [`crate::event::EventType::bit`]s.
+    /// The event types it is evaluated for, or that its windows hold, as [`crate::event::EventType::bit`]s.
     pub trigger: u8,
+    /// What it looks at.
+    pub view: View,
     /// The filter before the condition.
     pub filter: Option<Placed>,
     /// The condition.

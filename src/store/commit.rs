@@ -4,6 +4,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::{JournalBlock, Store, StoreError, checkpoint, explain};
 use crate::{
+    engine::SavedWatermark,
     evaluate::Finding,
     ledger::Changes,
     stream::{Reject, Span},
@@ -24,6 +25,8 @@ pub struct Commit {
     pub replayed: Vec<i64>,
     /// Events that were known already.
     pub duplicates: u64,
+    /// How far event time has come after this commit.
+    pub watermark: Option<SavedWatermark>,
     /// What changed in the ledger since the last checkpoint, as of the end of this commit.
     pub checkpoint: Option<Changes>,
     /// The time of the commit, in microseconds, for the quarantine.
@@ -40,6 +43,7 @@ impl Commit {
             && self.replayed.is_empty()
             && self.duplicates == 0
             && self.checkpoint.is_none()
+            && self.findings.is_empty()
     }
 
     /// Adds what follows directly on this commit.
@@ -51,17 +55,18 @@ impl Commit {
         self.replayed.extend(next.replayed);
         self.duplicates += next.duplicates;
         self.now = self.now.max(next.now);
+        self.watermark = next.watermark.or(self.watermark.take());
         debug_assert!(self.checkpoint.is_none(), "a checkpoint must be the last part of its commit");
         self.checkpoint = next.checkpoint;
     }
 }
 
 impl Store {
-    /// Stores all of it durably, or nothing.
+    /// Stores all of it durably, or nothing. A finding that is stored already is taken out of the commit.
     ///
     /// # Errors
     /// If the positions have a gap or an overlap, or the database cannot write. Nothing is stored then.
-    pub fn commit(&mut self, commit: &Commit) -> Result<(), StoreError> {
+    pub fn commit(&mut self, commit: &mut Commit) -> Result<(), StoreError> {
         let dir = self.dir.clone();
         let fail = |error| explain(&dir, error);
         // Immediate: a transaction that reads first cannot wait for the sealer's when it comes to write.
@@ -69,7 +74,8 @@ impl Store {
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
         positions(&transaction, &commit.spans, &dir)?;
         let seq = journal(&transaction, &commit.journal).map_err(fail)?;
-        findings(&transaction, &commit.findings).map_err(fail)?;
+        findings(&transaction, &mut commit.findings).map_err(fail)?;
+        watermark(&transaction, commit.watermark.as_ref()).map_err(fail)?;
         quarantine(&transaction, commit).map_err(fail)?;
         if commit.duplicates > 0 {
             let sql = "UPDATE meta SET value = value + ?1 WHERE name = 'duplicates'";
@@ -130,16 +136,29 @@ pub fn last_seq(connection: &Connection) -> rusqlite::Result<i64> {
     connection.prepare_cached(sql)?.query_row([], |row| row.get(0))
 }
 
-fn findings(transaction: &Transaction<'_>, findings: &[(i64, Finding)]) -> rusqlite::Result<()> {
-    // An event whose file was retired can come in again; what was found about it then is not found twice.
+fn watermark(transaction: &Transaction<'_>, watermark: Option<&SavedWatermark>) -> rusqlite::Result<()> {
+    let Some(watermark) = watermark else { return Ok(()) };
+    let value =
+        serde_json::to_string(watermark).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
+    let mut write = transaction.prepare_cached("INSERT OR REPLACE INTO watermark VALUES (1, ?1)")?;
+    write.execute([value]).map(|_| ())
+}
+
+/// A window that is judged again after a restart may find what was found before, and so may an event that is sent again
+/// after its file was retired: it is stored once.
+fn findings(transaction: &Transaction<'_>, findings: &mut Vec<(i64, Finding)>) -> rusqlite::Result<()> {
     let mut insert = transaction.prepare_cached(
-        "INSERT INTO findings (finding_id, rule_id, severity, mode, at, event_id, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-         ON CONFLICT (finding_id) DO NOTHING",
+        "INSERT OR IGNORE INTO findings (finding_id, rule_id, severity, mode, at, event_id, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
-    for (at, f) in findings {
+    let mut is_new = Vec::with_capacity(findings.len());
+    for (at, f) in findings.iter() {
         let body = serde_json::to_string(f).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
-        insert.execute(params![f.finding_id, f.rule_id, f.severity, f.mode, at, f.event_id, body])?;
+        let event = f.event_id.as_deref().unwrap_or_default();
+        is_new
+            .push(insert.execute(params![f.finding_id, f.rule_id, f.severity, f.mode, at, event, body])? > 0);
     }
+    let mut is_new = is_new.into_iter();
+    findings.retain(|_| is_new.next().unwrap_or(true));
     Ok(())
 }
 

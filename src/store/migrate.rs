@@ -10,7 +10,7 @@ const SCHEMA: &str = include_str!("schema.sql");
 
 /// What leads from version n + 1 to the next one, at n. Each runs in one transaction with the new version number.
 const MIGRATIONS: &[&str] = &[
-    // 1 to 2: sealing.
+    // 1 to 2: sealing, and event time.
     "CREATE INDEX journal_times ON journal (seq, events, first_at, last_at);
      CREATE TABLE sealed (
          file      TEXT PRIMARY KEY,
@@ -23,7 +23,8 @@ const MIGRATIONS: &[&str] = &[
          bytes     INTEGER NOT NULL,
          checksum  INTEGER NOT NULL
      ) WITHOUT ROWID;
-     INSERT INTO meta VALUES ('sealed', 0), ('retired', 0);",
+     INSERT INTO meta VALUES ('sealed', 0), ('retired', 0);
+     CREATE TABLE IF NOT EXISTS watermark (id INTEGER PRIMARY KEY CHECK (id = 1), value TEXT NOT NULL);",
 ];
 
 /// Makes the tables of an empty database, or brings an older one up to date.

@@ -16,6 +16,7 @@ use super::{
     sealed,
 };
 use crate::{
+    engine::SavedWatermark,
     event::{Column, id_hash},
     ledger::Ledger,
     stream::Position,
@@ -28,6 +29,8 @@ pub struct Recovered {
     pub ledger: Ledger,
     /// How far each partition is read, by source and partition.
     pub positions: BTreeMap<(String, String), Position>,
+    /// How far event time has come.
+    pub watermark: SavedWatermark,
     /// Events applied again because no checkpoint had them.
     pub replayed: u64,
     /// Events in the journal, sealed ones included.
@@ -66,6 +69,7 @@ impl Store {
             positions: self.positions().map_err(fail)?,
             events: number(self, EVENTS)?.unwrap_or(0).unsigned_abs(),
             last_seq: super::commit::last_seq(&self.connection).map_err(fail)?,
+            watermark: self.watermark().map_err(fail)?,
             ..Recovered::default()
         };
         self.sealed_events(schema, known)?;
@@ -138,6 +142,17 @@ impl Store {
             }
         }
         Ok(())
+    }
+
+    fn watermark(&self) -> rusqlite::Result<SavedWatermark> {
+        let sql = "SELECT value FROM watermark";
+        match self.connection.query_row(sql, [], |row| row.get::<_, String>(0)) {
+            Ok(text) => serde_json::from_str(&text).map_err(|e| {
+                rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, e.into())
+            }),
+            Err(rusqlite::Error::QueryReturnedNoRows) => Ok(SavedWatermark::default()),
+            Err(e) => Err(e),
+        }
     }
 
     fn positions(&self) -> rusqlite::Result<BTreeMap<(String, String), Position>> {

@@ -98,6 +98,12 @@ CREATE TABLE applications (
     amount         TEXT
 ) WITHOUT ROWID;
 
+-- 水位线: how far event time has come, as JSON, in the one row there is.
+CREATE TABLE watermark (
+    id    INTEGER PRIMARY KEY CHECK (id = 1),
+    value TEXT NOT NULL
+);
+
 CREATE TABLE meta (
     name  TEXT PRIMARY KEY,
     value INTEGER NOT NULL

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fiscwatch::{
     decode::Decoder,
-    engine::{Dedup, Sequencer},
+    engine::{Dedup, Sequencer, Step, Ticker, Watermark},
     event::{BudgetAction, EventType},
     ledger::Ledger,
     stream::Payload,
@@ -111,10 +111,18 @@ fn compare(ledger: &Ledger, events: &[Value]) {
     assert_eq!((transferred, corrected), (0, 0), "transfers and corrections have two legs");
 }
 
+fn no_ticks() -> Ticker {
+    Ticker::new(&std::sync::Arc::default(), &calendar())
+}
+
 fn sequenced(decoder: &Decoder, sequencer: &mut Sequencer, events: &[Value]) {
     let blocks = [block(Payload::JsonLines(lines(events).into()))];
     let decoded = decoder.decode(&blocks, None);
-    let sequenced = sequencer.sequence(&blocks, decoded, false).unwrap();
+    let sequenced = sequencer
+        .sequence(&blocks, decoded, Step::Events, (0, i64::MAX), &mut no_ticks())
+        .unwrap()
+        .pop()
+        .unwrap();
     // What rules see after each event obeys the equations too.
     for row in 0..sequenced.types.len() {
         assert!(sequenced.attributes.get(sequenced.after.attributes[row] as usize).is_some());
@@ -129,7 +137,7 @@ proptest! {
         let events = random_events(seed, 250);
         let decoder = Decoder::new(calendar());
         let ledger = std::sync::Arc::new(std::sync::RwLock::new(Ledger::default()));
-        let mut sequencer = Sequencer::new(ledger.clone(), Dedup::default(), None);
+        let mut sequencer = Sequencer::new(ledger.clone(), Dedup::default(), Watermark::new(0), None);
         let mut seen = 0;
         for part in events.chunks(cut) {
             sequenced(&decoder, &mut sequencer, part);

@@ -4,10 +4,13 @@ mod support;
 
 mod batches;
 mod cli;
+mod closing;
 mod crash;
 mod decode;
 mod http;
 mod kafka;
 mod ledger;
+mod schedule;
 mod sealing;
+mod sliding;
 mod sources;

@@ -1,17 +1,11 @@
 //! Files that grow, are rotated and cut; drop directories; standard input.
 
 use std::{
-    fs::OpenOptions,
     io::Write,
-    path::Path,
     process::{Command, Stdio},
 };
 
-use crate::support::{Bench, Daemon, fiscwatch, lines, payment, wait_until};
-
-fn append(path: &Path, text: &str) {
-    OpenOptions::new().create(true).append(true).open(path).unwrap().write_all(text.as_bytes()).unwrap();
-}
+use crate::support::{Bench, Daemon, append, fiscwatch, lines, payment, wait_until};
 
 fn one(id: &str) -> String {
     lines(&[payment(id, "L1", "1.00")])

@@ -314,3 +314,20 @@ pub fn write(dir: &Path, name: &str, text: &str) -> PathBuf {
     std::fs::write(&path, text).unwrap();
     path
 }
+
+pub fn append(path: &Path, text: &str) {
+    use std::io::Write;
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+}
+
+/// Compares findings and ledgers, and shows the first difference instead of everything.
+pub fn assert_same(found: &(Vec<String>, Vec<String>), expected: &(Vec<String>, Vec<String>), what: &str) {
+    let pairs = [("finding", &found.0, &expected.0), ("budget line", &found.1, &expected.1)];
+    for (kind, found, expected) in pairs {
+        for (at, (a, b)) in found.iter().zip(expected).enumerate() {
+            assert_eq!(a, b, "{what}: {kind} {at}");
+        }
+        assert_eq!(found.len(), expected.len(), "{what}: number of {kind}s");
+    }
+}

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     diagnostic::suggest,
     evaluate::Finding,
-    event::money::format_cents,
+    event::{money::format_cents, time::Calendar},
     ledger::{Line, ratio_text},
 };
 
@@ -79,7 +79,9 @@ fn findings(expected: &[Expected], outcome: &Outcome, text: &mut String) {
             let _ = writeln!(
                 text,
                 "differs: {} on {} (line {})",
-                found[f].rule_id, found[f].event_id, expected.line
+                found[f].rule_id,
+                found[f].subject(),
+                expected.line
             );
             differing.iter().for_each(|difference| {
                 let _ = writeln!(text, "  {difference}");
@@ -132,7 +134,7 @@ impl Expected {
     /// Whether a finding is of the rule and the event that are named.
     fn is_about(&self, finding: &Finding) -> bool {
         self.rule.as_ref().is_none_or(|rule| rule.text == finding.rule_id)
-            && self.event.as_ref().is_none_or(|event| *event == finding.event_id)
+            && self.event.as_ref().is_none_or(|event| event == finding.subject())
     }
 
     fn describe(&self) -> String {
@@ -144,7 +146,7 @@ impl Expected {
 
 fn describe(finding: &Finding) -> String {
     let key = pairs(finding.key.iter().map(|(name, value)| (name, written(value))));
-    format!("{} on {}{key}: {}", finding.rule_id, finding.event_id, finding.summary)
+    format!("{} on {}{key}: {}", finding.rule_id, finding.subject(), finding.summary)
 }
 
 fn pairs<'n>(pairs: impl Iterator<Item = (&'n String, String)>) -> String {
@@ -161,8 +163,8 @@ fn differences(expected: &Expected, finding: &Finding, outcome: &Outcome) -> Vec
     if let Some(rule) = expected.rule.as_ref().filter(|rule| rule.text != finding.rule_id) {
         differ("rule", &rule.text, &finding.rule_id);
     }
-    if let Some(event) = expected.event.as_ref().filter(|event| **event != finding.event_id) {
-        differ("event", event, &finding.event_id);
+    if let Some(event) = expected.event.as_ref().filter(|event| *event != finding.subject()) {
+        differ("event", event, finding.subject());
     }
     for (name, wanted) in &expected.others {
         let found = match *name {
@@ -182,7 +184,9 @@ fn differences(expected: &Expected, finding: &Finding, outcome: &Outcome) -> Vec
         [("key", &expected.key, &finding.key), ("values", &expected.values, &finding.values)]
     {
         for (name, wanted) in wanted {
-            if let Some(found) = column_difference(name, wanted, found, outcome) {
+            let columns = outcome.columns.get(&finding.rule_id);
+            let data_type = columns.and_then(|columns| Some(columns.field_with_name(name).ok()?.data_type()));
+            if let Some(found) = column_difference(name, wanted, found, data_type, &outcome.calendar) {
                 differ(&format!("{part}.{name}"), &shown(wanted), &found);
             }
         }
@@ -195,7 +199,8 @@ fn column_difference(
     name: &str,
     wanted: &Wanted,
     found: &Map<String, Value>,
-    outcome: &Outcome,
+    data_type: Option<&DataType>,
+    calendar: &Calendar,
 ) -> Option<String> {
     let Some(value) = found.get(name) else {
         let names: Vec<_> = found.keys().map(String::as_str).collect();
@@ -205,12 +210,11 @@ fn column_difference(
         Wanted::Text(text) => Some(text.as_str()),
         _ => None,
     };
-    let data_type = outcome.columns.field_with_name(name).map(|field| field.data_type().clone());
     let same = match data_type {
         // `100` and `100.00` are the same money, but `001` and `1` are not the same code.
-        Ok(DataType::Decimal128(..)) => same_number(wanted, value),
-        Ok(DataType::Timestamp(..)) => {
-            let instant = |text: Option<&str>| outcome.calendar.parse(text?).ok();
+        Some(DataType::Decimal128(..)) => same_number(wanted, value),
+        Some(DataType::Timestamp(..)) => {
+            let instant = |text: Option<&str>| calendar.parse(text?).ok();
             instant(text) == instant(value.as_str()) && (instant(text).is_some() || *wanted == Wanted::Null)
         }
         _ => same_text(wanted, value),

@@ -1,17 +1,25 @@
 //! A test's events through decoding, ledger and evaluation.
 
-use std::{fmt::Write, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt::Write,
+    sync::{Arc, RwLock, atomic::AtomicBool},
+};
 
 use bytes::Bytes;
 
 use super::read::{Case, Suite};
 use crate::{
     decode::Decoder,
-    evaluate::{Evaluator, Finding, row::Batch},
+    engine::{
+        Committable, Dedup, Engine, EngineError, MemoryTables, Output, Record, Scheduler, Sequencer,
+        Watermark, Windowing,
+    },
+    evaluate::{Evaluator, Finding, row::RuleCounts, schedule::Limits},
     event::time::Calendar,
     ledger::Ledger,
-    rule::{RuleSet, compile::wide_schema},
-    stream::{Block, Payload},
+    rule::RuleSet,
+    stream::{Block, Payload, Reject},
 };
 
 /// What the events of a test lead to.
@@ -19,41 +27,106 @@ pub struct Outcome {
     pub findings: Vec<Finding>,
     pub ledger: Ledger,
     pub calendar: Arc<Calendar>,
-    /// The types of the columns that findings show.
-    pub columns: arrow::datatypes::SchemaRef,
+    /// The types of the columns that findings show, by rule.
+    pub columns: BTreeMap<String, arrow::datatypes::SchemaRef>,
 }
 
-/// Plays a test.
+/// Plays a test through the loop that the daemon and backtests run.
 ///
 /// # Errors
 /// In words, if an event is refused or a rule fails on one.
 pub fn play(suite: &Suite, case: &Case, rules: &Arc<RuleSet>) -> Result<Outcome, String> {
     let calendar = &suite.calendar;
-    let decoded = Decoder::new(Arc::clone(calendar)).decode(&[block(case)], None);
-    let mut faults = String::new();
-    for reject in &decoded.rejects {
-        let event = usize::try_from(reject.record).ok().and_then(|n| case.events.get(n.checked_sub(1)?));
-        let place = event.map_or(String::new(), |event| format!("{} (line {})", event.id, event.line));
-        let _ = writeln!(faults, "the event {place} is refused: {}: {}", reject.reason.code(), reject.detail);
-    }
-    let mut ledger = Ledger::default();
-    let after = ledger.apply(&decoded.events, &decoded.types);
-    let attributes = ledger.attributes();
-    let batch =
-        Batch { events: &decoded.events, types: &decoded.types, after: &after, attributes: &attributes };
-    let evaluation = Evaluator::new(Arc::clone(rules), Arc::clone(calendar)).evaluate(&batch);
-    let tested = |id: &str| case.only.is_empty() || case.only.iter().any(|only| only.text == id);
-    for (rule, counts) in rules.rules.iter().zip(&evaluation.counts) {
-        if let Some(error) = counts.last_error.as_ref().filter(|_| tested(&rule.rule.id)) {
-            let _ = writeln!(faults, "the rule {} fails on {} events: {error}", rule.rule.id, counts.errors);
-        }
-    }
+    let ledger = Arc::new(RwLock::new(Ledger::default()));
+    let mut player = Player { tables: Arc::new(MemoryTables::new(&calendar.zone_name)), ..Player::default() };
+    let evaluator = Arc::new(Evaluator::new(Arc::clone(rules), Arc::clone(calendar)));
+    let watermark = Watermark::new(suite.lateness);
+    let engine = Engine {
+        decoder: Arc::new(Decoder::new(Arc::clone(calendar))),
+        sequencer: Sequencer::new(Arc::clone(&ledger), Dedup::default(), watermark, None),
+        windowing: Windowing::new(&evaluator, None, i64::MAX, (i64::MIN, i64::MIN))
+            .map_err(|e| e.to_string())?,
+        evaluator: Arc::new(RwLock::new(evaluator)),
+        record: Record::Events,
+        scheduler: Some(Scheduler { tables: Arc::clone(&player.tables) as _, limits: Limits::default() }),
+        time_max: Arc::new(|| None),
+        parallel: 1,
+        bounded: Arc::new(AtomicBool::new(true)),
+        silence: None,
+    };
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(|e| e.to_string())?;
+    let played = runtime.block_on(async {
+        let (sender, batches) = tokio::sync::mpsc::channel(1);
+        let blocks = vec![block(case)];
+        let (sent, ended) = tokio::join!(
+            async move { sender.send(blocks).await.map_err(|e| e.to_string()) },
+            engine.run(batches, &mut player)
+        );
+        sent.and(ended.map_err(|e| e.to_string()))
+    });
+    played?;
+    let faults = player.faults(case, rules);
     if !faults.is_empty() {
         return Err(faults);
     }
-    let findings = evaluation.findings.into_iter().filter(|finding| tested(&finding.rule_id)).collect();
-    let columns = wide_schema(&calendar.zone_name);
+    let tested = |finding: &Finding| is_tested(case, &finding.rule_id);
+    let findings = player.findings.into_iter().filter(tested).collect();
+    let columns = rules.rules.iter().map(|rule| (rule.rule.id.clone(), Arc::clone(&rule.columns))).collect();
+    let ledger = Arc::into_inner(ledger).and_then(|ledger| ledger.into_inner().ok()).unwrap_or_default();
     Ok(Outcome { findings, ledger, calendar: Arc::clone(calendar), columns })
+}
+
+fn is_tested(case: &Case, rule: &str) -> bool {
+    case.only.is_empty() || case.only.iter().any(|only| only.text == rule)
+}
+
+/// The last stage of the loop: it keeps what comes.
+struct Player {
+    tables: Arc<MemoryTables>,
+    findings: Vec<Finding>,
+    rejects: Vec<Reject>,
+    counts: Vec<RuleCounts>,
+}
+
+impl Default for Player {
+    fn default() -> Self {
+        let tables = Arc::new(MemoryTables::new("UTC"));
+        Self { tables, findings: Vec::new(), rejects: Vec::new(), counts: Vec::new() }
+    }
+}
+
+impl Output for Player {
+    async fn commit(&mut self, batches: Vec<Committable>) -> Result<(), EngineError> {
+        for batch in batches {
+            self.tables.keep(&batch);
+            self.rejects.extend(batch.rejects);
+            self.counts.resize(batch.evaluation.counts.len().max(self.counts.len()), RuleCounts::default());
+            self.counts.iter_mut().zip(&batch.evaluation.counts).for_each(|(all, more)| all.add(more));
+            self.findings.extend(batch.evaluation.findings);
+        }
+        Ok(())
+    }
+}
+
+impl Player {
+    /// What must not happen in a test, in words.
+    fn faults(&self, case: &Case, rules: &RuleSet) -> String {
+        let mut faults = String::new();
+        for reject in &self.rejects {
+            let event = usize::try_from(reject.record).ok().and_then(|n| case.events.get(n.checked_sub(1)?));
+            let place = event.map_or(String::new(), |event| format!("{} (line {})", event.id, event.line));
+            let _ =
+                writeln!(faults, "the event {place} is refused: {}: {}", reject.reason.code(), reject.detail);
+        }
+        for (rule, counts) in rules.rules.iter().zip(&self.counts) {
+            if let Some(error) = counts.last_error.as_ref().filter(|_| is_tested(case, &rule.rule.id)) {
+                let _ =
+                    writeln!(faults, "the rule {} fails on {} events: {error}", rule.rule.id, counts.errors);
+            }
+        }
+        faults
+    }
 }
 
 fn block(case: &Case) -> Block {

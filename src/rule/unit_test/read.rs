@@ -14,6 +14,7 @@ use crate::{
     diagnostic::suggest,
     event::{
         EventType,
+        period::Length,
         schema::{FIELDS, FieldKind, FieldSpec, field},
         time::Calendar,
     },
@@ -28,6 +29,8 @@ pub struct Suite {
     pub lists: Lists,
     pub calendar: Arc<Calendar>,
     pub language: Language,
+    /// How late events may be, in microseconds.
+    pub lateness: i64,
     pub cases: Vec<Case>,
 }
 
@@ -75,7 +78,7 @@ impl Case {
     }
 }
 
-const SUITE: &[&str] = &["rules", "lists", "time_zone", "language", "defaults", "tests"];
+const SUITE: &[&str] = &["rules", "lists", "time_zone", "language", "lateness", "defaults", "tests"];
 const CASE: &[&str] = &["name", "events", "params", "expect", "only", "balances"];
 const EXPECTED: &[&str] =
     &["rule", "event", "severity", "handling", "mode", "at", "summary", "key", "values"];
@@ -93,6 +96,9 @@ pub const BALANCES: &[&str] = &[
     "overspend_ratio",
 ];
 
+/// How late events may be if a file does not say so: as in the configuration, in microseconds.
+const LATENESS: i64 = 600_000_000;
+
 /// Reads a test file in `folder`; its paths are relative to that.
 pub fn suite<'t>(d: &mut Document<'t>, root: &Node<'t>, folder: &Path) -> Option<Suite> {
     let record = d.record(root, "a test file", SUITE);
@@ -101,6 +107,8 @@ pub fn suite<'t>(d: &mut Document<'t>, root: &Node<'t>, folder: &Path) -> Option
     let calendar = calendar(d, &record);
     let languages = [("zh", Language::Zh), ("en", Language::En)];
     let language = record.get("language").and_then(|node| d.choice(node, "language", &languages));
+    let lateness = record.get("lateness").and_then(|node| parse::length(d, node, "lateness"));
+    let lateness = lateness.map_or(LATENESS, Length::max_micros);
     let defaults = record.get("defaults").map(|node| defaults(d, node)).unwrap_or_default();
     let Some(tests) = record.get("tests") else {
         let hint = String::from("add `tests:` with a list of tests");
@@ -109,7 +117,7 @@ pub fn suite<'t>(d: &mut Document<'t>, root: &Node<'t>, folder: &Path) -> Option
     };
     let cases = d.sequence(tests, "tests").iter().filter_map(|node| case(d, node, &defaults)).collect();
     let calendar = Arc::new(calendar?);
-    Some(Suite { rules, lists, calendar, language: language.unwrap_or_default(), cases })
+    Some(Suite { rules, lists, calendar, language: language.unwrap_or_default(), lateness, cases })
 }
 
 fn paths<'t>(d: &mut Document<'t>, record: &Record<'_, 't>, folder: &Path) -> Vec<PathBuf> {

@@ -237,17 +237,21 @@ fn the_shipped_rules_say_everything_in_both_languages() {
 
 /// The parts of a text between "```language" and "```".
 fn blocks<'t>(text: &'t str, language: &str) -> Vec<&'t str> {
-    let parts = text.split("```").skip(1).step_by(2);
-    parts.filter_map(|block| block.strip_prefix(language)).collect()
+    let parts = text.split("```").skip(1).step_by(2).filter_map(|block| block.split_once('\n'));
+    parts.filter(|(of, _)| *of == language).map(|(_, block)| block).collect()
+}
+
+/// The expressions of such parts, one a line, without what follows " -- ".
+fn expressions<'t>(text: &'t str, language: &str) -> Vec<&'t str> {
+    let lines = blocks(text, language).into_iter().flat_map(str::lines).filter(|line| !line.is_empty());
+    lines.map(|line| line.split(" -- ").next().unwrap_or_default().trim()).collect()
 }
 
 #[test]
 fn the_examples_of_the_documentation_are_valid() {
     let text = std::fs::read_to_string(shipped("docs/rules.md")).unwrap();
     let (compiler, calendar) = shipped_lists();
-    let lines = blocks(&text, "sql").into_iter().flat_map(str::lines).filter(|line| !line.is_empty());
-    let conditions = lines.map(|line| {
-        let when = line.split(" -- ").next().unwrap_or_default().trim();
+    let conditions = expressions(&text, "sql").into_iter().map(|when| {
         format!(
             "rules:\n  - {{id: a, severity: low, trigger: payment, key: [unit_code], when: \"{when}\"}}\n"
         )
@@ -258,5 +262,40 @@ fn the_examples_of_the_documentation_are_valid() {
         if let Err(problems) = RuleSet::from_text(&example, &compiler, &calendar) {
             panic!("{example}\n{}", problems[0]);
         }
+    }
+}
+
+/// Aggregates are planned and run over the columns of events, of which there are none.
+#[test]
+fn the_aggregates_of_the_documentation_are_valid() {
+    use datafusion::prelude::{SessionConfig, SessionContext};
+    let text = std::fs::read_to_string(shipped("docs/rules.md")).unwrap();
+    let calendar = Arc::new(Calendar::new("Asia/Shanghai", 1, 1).unwrap());
+    let mut config = SessionConfig::new();
+    config.options_mut().sql_parser.parse_float_as_decimal = true;
+    let context = SessionContext::new_with_config(config);
+    for function in crate::evaluate::functions::scalars(&calendar, &Lists::default()) {
+        let example = format!("{}(", function.name());
+        assert!(expressions(&text, "sql").iter().any(|e| e.contains(&example)), "no example of {example}…)");
+        context.register_udf(function);
+    }
+    let ours = crate::evaluate::functions::aggregates();
+    ours.iter().for_each(|function| context.register_udaf(function.clone()));
+    let events = arrow::record_batch::RecordBatch::new_empty(crate::event::event_schema("Asia/Shanghai"));
+    context.register_batch("payments", events).unwrap();
+    let examples = expressions(&text, "sql measures");
+    for function in &ours {
+        let name = function.name();
+        assert!(examples.iter().any(|e| e.contains(&format!("{name}("))), "no example of {name}");
+    }
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    for example in examples {
+        let run = async { context.sql(&format!("SELECT {example} FROM payments")).await?.collect().await };
+        let result = runtime.block_on(run).unwrap_or_else(|e| panic!("{example}\n{e}"));
+        assert_eq!(
+            result.iter().map(arrow::array::RecordBatch::num_rows).sum::<usize>(),
+            1,
+            "not one value: {example}"
+        );
     }
 }

@@ -14,10 +14,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use arrow::{
-    datatypes::{Schema, SchemaRef},
-    record_batch::RecordBatch,
-};
+use arrow::{array::AsArray, datatypes::SchemaRef, record_batch::RecordBatch};
 use rusqlite::Connection;
 
 use self::{arrival::ByArrival, block::BlockInfo, parallel::Ordered, shape::Shape};
@@ -25,6 +22,8 @@ use super::{
     StoreError, explain, open_reader,
     sealed::{self, SealedFile},
 };
+
+use crate::event::{Column, EventType};
 
 pub use select::Select;
 pub use table::JournalTable;
@@ -123,7 +122,29 @@ impl History {
         projection: Option<&[usize]>,
         order: Order,
     ) -> Result<Scan, StoreError> {
-        self.read(select, self.shape(projection, true)?, order)
+        self.read(select, self.shape(projection, true)?, order, Bounds::Exact)
+    }
+
+    /// Gives all events to `take`, in the order they arrived in and with their types. Files and blocks that end before
+    /// `from` (microseconds) are left out; the others are given whole, earlier events included.
+    ///
+    /// # Errors
+    /// If a file or block is damaged or the database cannot be read.
+    pub fn replay(
+        &self,
+        from: Option<i64>,
+        take: &mut dyn FnMut(&RecordBatch, &[EventType]),
+    ) -> Result<(), StoreError> {
+        let select = Select { from, ..Select::default() };
+        let events: Vec<usize> = (0..Column::COUNT).collect();
+        for batch in self.read(&select, self.shape(None, true)?, Order::Arrival, Bounds::Coarse)? {
+            let damaged = |what: String| StoreError::Corrupt { path: self.snapshot.dir.clone(), what };
+            let batch = batch?.project(&events).map_err(|e| damaged(e.to_string()))?;
+            let names = batch.column(Column::Type.index()).as_string_view();
+            let types: Option<Vec<_>> = names.iter().map(|name| EventType::parse(name?)).collect();
+            take(&batch, &types.ok_or_else(|| damaged(String::from("an event of unknown type")))?);
+        }
+        Ok(())
     }
 
     fn shape(&self, projection: Option<&[usize]>, arrival: bool) -> Result<Shape, StoreError> {
@@ -131,23 +152,27 @@ impl History {
             .map_err(|e| StoreError::Request(format!("columns of the journal: {e}")))
     }
 
-    fn read(&self, select: &Select, shape: Shape, order: Order) -> Result<Scan, StoreError> {
+    fn read(&self, select: &Select, shape: Shape, order: Order, bounds: Bounds) -> Result<Scan, StoreError> {
         let threads = std::thread::available_parallelism().map_or(2, usize::from).min(THREADS_MAX);
         let files = self.snapshot.files.iter().filter(|f| {
             select.times_overlap(f.first_at, f.last_at) && select.blocks_overlap(f.first_seq, f.last_seq)
         });
         let files: Vec<SealedFile> = files.cloned().collect();
         let blocks = self.blocks(select)?;
+        let select = match bounds {
+            Bounds::Exact => *select,
+            Bounds::Coarse => Select { from: None, to: None, ..*select },
+        };
         let mut jobs: Vec<Job> = Vec::new();
         let mut sealed: Scan = Box::new(std::iter::empty());
         match order {
             Order::Any => jobs.extend(files.into_iter().map(Job::File)),
             Order::Arrival => {
-                sealed = Box::new(ByArrival::new(&self.snapshot.dir, files, &shape, *select, threads));
+                sealed = Box::new(ByArrival::new(&self.snapshot.dir, files, &shape, select, threads));
             }
         }
         jobs.extend(block_jobs(blocks));
-        let (snapshot, select) = (Arc::clone(&self.snapshot), *select);
+        let snapshot = Arc::clone(&self.snapshot);
         let dir = snapshot.dir.clone();
         let work = move |job, take: &mut dyn FnMut(_) -> bool| {
             if let Err(error) = run(&snapshot, job, &shape, &select, take) {
@@ -165,6 +190,15 @@ impl History {
     fn blocks(&self, select: &Select) -> Result<Vec<BlockInfo>, StoreError> {
         block::list(&self.snapshot.connection(), select).map_err(|e| explain(&self.snapshot.dir, e))
     }
+}
+
+/// What becomes of events outside of the selected times that share a file or block with some within.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bounds {
+    /// They are left out.
+    Exact,
+    /// They are given too.
+    Coarse,
 }
 
 /// What one thread decodes at a time.
@@ -220,10 +254,4 @@ fn run(
 pub(super) fn lost(dir: &Path, _: parallel::Lost) -> StoreError {
     let what = String::from("a reading thread has died; this is a bug, please report it");
     StoreError::Corrupt { path: dir.to_owned(), what }
-}
-
-/// The schema with only the columns at these places.
-fn projected(schema: &SchemaRef, columns: &[usize]) -> SchemaRef {
-    let fields: Vec<_> = columns.iter().filter_map(|at| schema.fields().get(*at)).cloned().collect();
-    Arc::new(Schema::new(fields))
 }

@@ -19,13 +19,13 @@ use datafusion::{
     },
 };
 
-use super::{History, Order, Select, projected, shape::Shape};
-use crate::event::{Column, EventType, schema::FIELDS};
+use super::{Bounds, History, Order, Select, shape::Shape};
+use crate::event::{Column, EventType};
 
 /// Batches that wait for the query.
 const WAITING: usize = 4;
 
-/// The events of one type or several, with the columns that these types have. Comparisons of `occurred_at` with
+/// The events of one type or several, with all columns of the event schema. Comparisons of `occurred_at` with
 /// constants keep files and blocks from being read; columns that a query does not name are not decoded. Rows come in
 /// no particular order. `arrival` is not among the columns: it depends on how the stream was cut into batches, and
 /// what a rule finds must not.
@@ -33,9 +33,6 @@ const WAITING: usize = 4;
 pub struct JournalTable {
     history: History,
     select: Select,
-    /// Places in the event schema.
-    columns: Vec<usize>,
-    schema: SchemaRef,
 }
 
 impl JournalTable {
@@ -43,9 +40,7 @@ impl JournalTable {
     #[must_use]
     pub fn new(history: History, types: &[EventType]) -> Self {
         let types = types.iter().fold(0, |set, t| set | t.bit());
-        let columns: Vec<usize> = (0..FIELDS.len()).filter(|at| FIELDS[*at].on & types != 0).collect();
-        let schema = projected(history.schema(), &columns);
-        Self { history, select: Select { types: Some(types), ..Select::default() }, columns, schema }
+        Self { history, select: Select { types: Some(types), ..Select::default() } }
     }
 
     /// Only events with these times and arrivals; its types are not looked at.
@@ -64,7 +59,7 @@ impl fmt::Debug for JournalTable {
 #[async_trait]
 impl TableProvider for JournalTable {
     fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.schema)
+        Arc::clone(self.history.schema())
     }
 
     fn table_type(&self) -> TableType {
@@ -78,13 +73,9 @@ impl TableProvider for JournalTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let columns: Vec<usize> = match projection {
-            Some(projection) => projection.iter().filter_map(|at| self.columns.get(*at)).copied().collect(),
-            None => self.columns.clone(),
-        };
         let select = filters.iter().fold(self.select, |select, filter| narrowed(select, filter).0);
         let history = self.history.clone();
-        let shape = Shape::new(history.schema(), Some(&columns), false)?;
+        let shape = Shape::new(history.schema(), projection.map(Vec::as_slice), false)?;
         let schema = Arc::clone(&shape.schema);
         let partition: Arc<dyn PartitionStream> = Arc::new(Part { history, select, shape });
         Ok(Arc::new(StreamingTableExec::try_new(schema, vec![partition], None, [], false, limit)?))
@@ -123,7 +114,7 @@ impl PartitionStream for Part {
         let (history, select, shape) = (self.history.clone(), self.select, self.shape.clone());
         builder.spawn_blocking(move || {
             let external = |e| DataFusionError::External(Box::new(e));
-            for batch in history.read(&select, shape, Order::Any).map_err(external)? {
+            for batch in history.read(&select, shape, Order::Any, Bounds::Exact).map_err(external)? {
                 let batch: Result<RecordBatch> = batch.map_err(external);
                 // The query has all it needs.
                 if sender.blocking_send(batch).is_err() {

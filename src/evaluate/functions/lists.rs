@@ -1,8 +1,6 @@
-//! The functions of SPEC §3.4 that `DataFusion` does not have. All are immutable: a reload makes new ones with the
-//! new lists.
+//! Reference lists in conditions: `in_list`, `name_in_list`, `contains_any`, `lookup`.
 
 use std::{
-    borrow::Cow,
     collections::BTreeMap,
     hash::{Hash, Hasher},
     sync::{Arc, LazyLock},
@@ -10,115 +8,42 @@ use std::{
 
 use aho_corasick::AhoCorasick;
 use arrow::{
-    array::{ArrayRef, AsArray, BooleanArray, Decimal128Array, Int32Array, StringViewArray},
-    datatypes::{DataType, Field, FieldRef, TimestampMicrosecondType},
+    array::{ArrayRef, AsArray, BooleanArray, Decimal128Array, StringViewArray},
+    datatypes::{DataType, Field, FieldRef},
 };
 use datafusion::{
     common::{Result, ScalarValue, exec_err, plan_err},
     logical_expr::{
         ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
-        create_udf,
     },
 };
-use jiff::civil::Weekday;
 
+use super::{immutable, shaped};
 use crate::{
-    event::{normal_name, schema::time_type, time::Calendar},
+    ledger::columns::{BALANCE_TYPE, RATIO_TYPE},
     lists::{ColumnKind, List, Lists},
 };
 
-/// The list that [`is_workday`](functions) reads: `date` (its key) and `kind`, `holiday` or `workday`.
-pub const HOLIDAYS: &str = "holidays";
-
-/// `in_list('name', value)`, `name_in_list('name', value)`, `normal_name(value)`, `contains_any('name', text)`,
-/// `lookup('name', key, 'column')`, `is_workday(time)`, `local_hour(time)`.
-#[must_use]
-pub fn functions(calendar: &Arc<Calendar>, lists: &Lists) -> Vec<ScalarUDF> {
-    let lists = Arc::new(lists.clone());
-    let time = time_type(&calendar.zone_name);
-    let (hours, days) = (Arc::clone(calendar), Arc::clone(calendar));
-    let (members, names, holidays) = (Arc::clone(&lists), Arc::clone(&lists), lists.get(HOLIDAYS).cloned());
-    let words = words(&lists);
-    let text = DataType::Utf8View;
-    vec![
-        create_udf(
-            "in_list",
-            vec![text.clone(), text.clone()],
-            DataType::Boolean,
-            Volatility::Immutable,
-            Arc::new(move |args: &[ColumnarValue]| in_list(&members, args, List::contains)),
-        ),
-        create_udf(
-            "name_in_list",
-            vec![text.clone(), text.clone()],
-            DataType::Boolean,
-            Volatility::Immutable,
-            Arc::new(move |args: &[ColumnarValue]| in_list(&names, args, List::contains_name)),
-        ),
-        create_udf(
-            "normal_name",
-            vec![text.clone()],
-            DataType::Utf8View,
-            Volatility::Immutable,
-            Arc::new(normal_names),
-        ),
-        create_udf(
-            "contains_any",
-            vec![text.clone(), text],
-            DataType::Boolean,
-            Volatility::Immutable,
-            Arc::new(move |args: &[ColumnarValue]| contains_any(&words, args)),
-        ),
-        create_udf(
-            "local_hour",
-            vec![time.clone()],
-            DataType::Int32,
-            Volatility::Immutable,
-            Arc::new(move |args: &[ColumnarValue]| {
-                by_time::<Int32Array, _>(args, |micros| i32::from(hours.local(micros).hour()))
-            }),
-        ),
-        create_udf(
-            "is_workday",
-            vec![time],
-            DataType::Boolean,
-            Volatility::Immutable,
-            Arc::new(move |args: &[ColumnarValue]| {
-                // Neighbouring events are mostly of the same day.
-                let mut last = None;
-                by_time::<BooleanArray, _>(args, |micros| {
-                    let date = days.local(micros).date();
-                    match last {
-                        Some((day, workday)) if day == date => workday,
-                        _ => last.insert((date, is_workday(date, holidays.as_deref()))).1,
-                    }
-                })
-            }),
-        ),
-        ScalarUDF::from(Lookup { lists, signature: Signature::any(3, Volatility::Immutable) }),
+/// - `in_list('name', Utf8View) -> Boolean`: the value is a key of the list;
+/// - `name_in_list('name', Utf8View) -> Boolean`: the same for names, both made normal;
+/// - `contains_any('name', Utf8View) -> Boolean`: the text contains a key of the list;
+/// - `lookup('name', Utf8View, 'column')`: the value in the row of the key, see [`Lookup`].
+///
+/// They fail when a list does not exist, which loading a rule reports before.
+pub fn functions(lists: &Arc<Lists>) -> [ScalarUDF; 4] {
+    let (members, names, words) = (Arc::clone(lists), Arc::clone(lists), words(lists));
+    let texts = [DataType::Utf8View, DataType::Utf8View];
+    [
+        immutable("in_list", &texts, DataType::Boolean, move |args| in_list(&members, args, List::contains)),
+        immutable("name_in_list", &texts, DataType::Boolean, move |args| {
+            in_list(&names, args, List::contains_name)
+        }),
+        immutable("contains_any", &texts, DataType::Boolean, move |args| contains_any(&words, args)),
+        ScalarUDF::from(Lookup {
+            lists: Arc::clone(lists),
+            signature: Signature::any(3, Volatility::Immutable),
+        }),
     ]
-}
-
-fn is_workday(date: jiff::civil::Date, holidays: Option<&List>) -> bool {
-    let kind = holidays.and_then(|list| {
-        let (column, _) = list.column("kind")?;
-        list.value(&date.to_string(), column)
-    });
-    match kind {
-        Some("workday") => true,
-        Some(_) => false,
-        None => !matches!(date.weekday(), Weekday::Saturday | Weekday::Sunday),
-    }
-}
-
-fn by_time<A, T>(args: &[ColumnarValue], mut f: impl FnMut(i64) -> T) -> Result<ColumnarValue>
-where
-    A: FromIterator<Option<T>> + arrow::array::Array + 'static,
-{
-    let arrays = ColumnarValue::values_to_arrays(args)?;
-    let times = arrays[0].as_primitive::<TimestampMicrosecondType>();
-    let result: A = times.iter().map(|time| time.map(&mut f)).collect();
-    Ok(ColumnarValue::Array(Arc::new(result)))
 }
 
 fn in_list(
@@ -130,18 +55,6 @@ fn in_list(
     let values = args[1].to_array(1)?;
     let found: BooleanArray = values.as_string_view().iter().map(|v| v.map(|v| contains(list, v))).collect();
     Ok(shaped(Arc::new(found), &args[1]))
-}
-
-/// Most names are normal already: a batch of such is handed on as it is.
-fn normal_names(args: &[ColumnarValue]) -> Result<ColumnarValue> {
-    let array = args[0].to_array(1)?;
-    let names = array.as_string_view();
-    let normal: Vec<_> = names.iter().map(|name| name.map(normal_name)).collect();
-    if normal.iter().flatten().all(|name| matches!(name, Cow::Borrowed(_))) {
-        return Ok(args[0].clone());
-    }
-    let normal: StringViewArray = normal.into_iter().collect();
-    Ok(shaped(Arc::new(normal), &args[0]))
 }
 
 type Words = BTreeMap<String, LazyLock<Option<AhoCorasick>, Box<dyn FnOnce() -> Option<AhoCorasick> + Send>>>;
@@ -166,15 +79,6 @@ fn contains_any(words: &Words, args: &[ColumnarValue]) -> Result<ColumnarValue> 
     let found: BooleanArray =
         texts.as_string_view().iter().map(|text| text.map(|text| pattern.is_match(text))).collect();
     Ok(shaped(Arc::new(found), &args[1]))
-}
-
-/// A scalar stays a scalar, so that `DataFusion` can fold it.
-fn shaped(result: ArrayRef, like: &ColumnarValue) -> ColumnarValue {
-    match like {
-        ColumnarValue::Scalar(_) => ScalarValue::try_from_array(&result, 0)
-            .map_or_else(|_| ColumnarValue::Array(Arc::clone(&result)), ColumnarValue::Scalar),
-        ColumnarValue::Array(_) => ColumnarValue::Array(result),
-    }
 }
 
 fn list<'l>(lists: &'l Lists, name: &ColumnarValue) -> Result<&'l Arc<List>> {
@@ -242,8 +146,8 @@ impl ScalarUDFImpl for Lookup {
         }
         let data_type = match kind {
             ColumnKind::Text => DataType::Utf8View,
-            ColumnKind::Money => DataType::Decimal128(28, 2),
-            ColumnKind::Decimal => DataType::Decimal128(38, 18),
+            ColumnKind::Money => BALANCE_TYPE,
+            ColumnKind::Decimal => RATIO_TYPE,
         };
         Ok(Arc::new(Field::new("lookup", data_type, true)))
     }

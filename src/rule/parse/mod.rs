@@ -1,11 +1,15 @@
 //! A rule file's YAML into [`Rule`]s. All problems of a file are found, not the first.
 
+mod view;
+
+pub use view::length;
+
 use saphyr::{ScalarStyle, YamlData};
 
 use crate::{
     diagnostic::suggest,
     event::{EventType, time::Calendar},
-    rule::{Exception, Handling, Language, Mode, Param, Rule, Severity, Status, Text},
+    rule::{Exception, Handling, Language, Mode, Param, Rule, Severity, Status, Text, window::View},
     yaml::{Document, Node, Placed, Record},
 };
 
@@ -37,9 +41,8 @@ const FIELDS: &[&str] = &[
     "cron",
     "sql",
 ];
-/// Fields of the language that this version does not evaluate yet.
-const LATER: &[&str] = &["over", "measure", "of", "window", "anomaly", "every", "cron", "sql"];
-const TRIGGERS: &[&str] = &["payment", "application", "withdrawal", "refund", "correction", "budget"];
+const TRIGGERS: &[&str] =
+    &["payment", "application", "withdrawal", "refund", "correction", "budget", "window", "schedule"];
 
 /// The rules of a document, those with problems too, so that all of their problems are found; they are noted.
 pub fn rules<'t>(document: &mut Document<'t>, root: &Node<'t>, calendar: &Calendar) -> Vec<Rule> {
@@ -55,14 +58,10 @@ pub fn rules<'t>(document: &mut Document<'t>, root: &Node<'t>, calendar: &Calend
 fn rule<'t>(document: &mut Document<'t>, node: &Node<'t>, calendar: &Calendar) -> Rule {
     let record = document.record(node, "a rule", FIELDS);
     let d = document;
-    for name in LATER.iter().filter(|name| record.get(name).is_some()) {
-        let hint = "this version evaluates rules with `where` and `when` on each event";
-        d.problem(
-            record.place(name),
-            format!("`{name}` is not supported by this version"),
-            Some(hint.into()),
-        );
-    }
+    let trigger = required_node(d, &record, "trigger").map(|n| trigger(d, n)).unwrap_or_default();
+    let (types, view) = view::view(d, &record, trigger);
+    let is_schedule = matches!(view, View::Schedule(_));
+    let when = if is_schedule { None } else { required(d, &record, "when") };
     Rule {
         id: required(d, &record, "id").map(|id| check_id(d, id)).unwrap_or_default(),
         title: record.get("title").map(|n| text(d, n, "title")).unwrap_or_default(),
@@ -87,9 +86,10 @@ fn rule<'t>(document: &mut Document<'t>, node: &Node<'t>, calendar: &Calendar) -
             .collect(),
         key: required_node(d, &record, "key").map(|n| d.scalars(n, "key")).unwrap_or_default(),
         summary: record.get("summary").map(|n| summary(d, n)).unwrap_or_default(),
-        trigger: required_node(d, &record, "trigger").map_or(0, |n| trigger(d, n)),
+        trigger: types,
+        view,
         filter: optional(d, &record, "where"),
-        when: required(d, &record, "when").unwrap_or(Placed { text: String::new(), span: record.span }),
+        when: when.unwrap_or(Placed { text: String::new(), span: record.span }),
         span: record.span,
     }
 }
@@ -159,27 +159,45 @@ fn summary<'t>(d: &mut Document<'t>, node: &Node<'t>) -> Vec<(Language, Placed)>
         .collect()
 }
 
-fn trigger<'t>(d: &mut Document<'t>, node: &Node<'t>) -> u8 {
-    let mut bits = 0;
-    for word in d.scalars(node, "trigger") {
-        match (EventType::parse(&word.text), word.text.as_str()) {
-            (Some(event_type), _) => bits |= event_type.bit(),
-            (None, "window" | "schedule") => {
-                let hint =
-                    String::from("this version evaluates rules on events: use `trigger: payment`, say");
+/// What makes a rule be evaluated.
+#[derive(Debug, Clone, Copy, Default)]
+struct Trigger {
+    /// Events, as [`EventType::bit`]s.
+    types: u8,
+    window: bool,
+    schedule: bool,
+}
+
+fn trigger<'t>(d: &mut Document<'t>, node: &Node<'t>) -> Trigger {
+    let mut trigger = Trigger::default();
+    let words = d.scalars(node, "trigger");
+    let alone = words.len() == 1;
+    for word in words {
+        match word.text.as_str() {
+            "window" if alone => trigger.window = true,
+            "schedule" if alone => trigger.schedule = true,
+            "window" | "schedule" => {
+                let hint = String::from("make two rules of it");
                 d.problem(
                     word.span,
-                    format!("`trigger: {}` is not supported by this version", word.text),
+                    format!("`{}` cannot stand beside other triggers", word.text),
                     Some(hint),
                 );
             }
-            (None, other) => {
-                let hint = suggest(other, TRIGGERS.iter().copied());
-                d.problem(word.span, format!("unknown trigger {other:?}"), Some(hint));
-            }
+            _ => trigger.types |= event_type(d, &word, "trigger"),
         }
     }
-    bits
+    trigger
+}
+
+/// The bit of a type of events; a word that is none is a problem.
+fn event_type(d: &mut Document<'_>, word: &Placed, what: &str) -> u8 {
+    let known = EventType::parse(&word.text).map(EventType::bit);
+    if known.is_none() {
+        let hint = suggest(&word.text, TRIGGERS.iter().copied());
+        d.problem(word.span, format!("unknown {what} {:?}", word.text), Some(hint));
+    }
+    known.unwrap_or(0)
 }
 
 fn exceptions<'t>(d: &mut Document<'t>, record: &Record<'_, 't>, calendar: &Calendar) -> Vec<Exception> {

@@ -1,0 +1,61 @@
+//! The tables that schedules query: what the store holds.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use arrow::datatypes::SchemaRef;
+use datafusion::catalog::TableProvider;
+
+use crate::{
+    evaluate::{
+        schedule::Tables,
+        tables::{self, FINDINGS},
+    },
+    event::{EventType, time::Calendar},
+    store::{FindingFilter, History, JournalTable, Reader},
+};
+
+/// The tables of a state directory.
+pub struct StoredTables {
+    dir: PathBuf,
+    schema: SchemaRef,
+    calendar: Arc<Calendar>,
+}
+
+impl StoredTables {
+    /// The tables of `dir`, with events in `schema`.
+    pub fn new(dir: &Path, schema: &SchemaRef, calendar: &Arc<Calendar>) -> Self {
+        Self { dir: dir.to_owned(), schema: Arc::clone(schema), calendar: Arc::clone(calendar) }
+    }
+}
+
+impl Tables for StoredTables {
+    fn events(&self, event_type: EventType) -> Result<Arc<dyn TableProvider>, String> {
+        let history = History::open(&self.dir, &self.schema).map_err(|e| e.to_string())?;
+        Ok(Arc::new(JournalTable::new(history, &[event_type])))
+    }
+
+    fn findings(&self) -> Result<Arc<dyn TableProvider>, String> {
+        let reader = Reader::open(&self.dir).map_err(|e| e.to_string())?;
+        let mut found = Vec::new();
+        let take = |body: &str| -> Result<(), String> {
+            let finding: crate::evaluate::Finding = serde_json::from_str(body).map_err(|e| e.to_string())?;
+            let at = self.calendar.parse(&finding.at).map_err(|e| e.to_string())?;
+            found.push((at, finding));
+            Ok(())
+        };
+        reader.export_findings(&FindingFilter::default(), take).map_err(|e| e.to_string())??;
+        let zone = &self.calendar.zone_name;
+        let schema = tables::schema(FINDINGS, zone).ok_or("the table of findings has no columns")?;
+        in_memory(schema, tables::findings(found.iter().map(|(at, f)| (*at, f)), zone).into_iter().collect())
+    }
+}
+
+fn in_memory(
+    schema: SchemaRef,
+    batches: Vec<arrow::record_batch::RecordBatch>,
+) -> Result<Arc<dyn TableProvider>, String> {
+    tables::in_memory(schema, batches).ok_or_else(|| String::from("rows do not fit their table"))
+}

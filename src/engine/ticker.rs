@@ -1,0 +1,83 @@
+//! When schedules are due, by the watermark.
+
+use std::sync::Arc;
+
+use crate::{
+    event::{tick::Ticks, time::Calendar},
+    rule::{Mode, RuleSet, compile::CompiledView},
+};
+
+/// The schedules of a rule set.
+#[derive(Debug)]
+pub struct Ticker {
+    rules: Arc<RuleSet>,
+    calendar: Arc<Calendar>,
+    /// The rules on a schedule, by position in the rule set.
+    schedules: Vec<(usize, Ticks)>,
+    /// The next tick of any, and the watermark that it was computed from.
+    next: Option<(i64, i64)>,
+}
+
+impl Ticker {
+    /// The schedules of these rules.
+    #[must_use]
+    pub fn new(rules: &Arc<RuleSet>, calendar: &Arc<Calendar>) -> Self {
+        let live = rules.rules.iter().enumerate().filter(|(_, rule)| rule.rule.mode != Mode::Disabled);
+        let schedules = live.filter_map(|(at, rule)| match &rule.view {
+            CompiledView::Schedule(schedule) => Some((at, schedule.ticks.clone())),
+            _ => None,
+        });
+        let schedules = schedules.collect();
+        Self { rules: Arc::clone(rules), calendar: Arc::clone(calendar), schedules, next: None }
+    }
+
+    /// Whether it is for these rules.
+    #[must_use]
+    pub fn is_for(&self, rules: &Arc<RuleSet>) -> bool {
+        Arc::ptr_eq(&self.rules, rules)
+    }
+
+    /// The rules.
+    #[must_use]
+    pub fn rules(&self) -> &Arc<RuleSet> {
+        &self.rules
+    }
+
+    /// The calendar.
+    #[must_use]
+    pub fn calendar(&self) -> &Calendar {
+        &self.calendar
+    }
+
+    /// Whether a tick lies after `from` and not after `to`; both in microseconds.
+    pub fn is_due(&mut self, from: i64, to: i64) -> bool {
+        if self.schedules.is_empty() || to <= from {
+            return false;
+        }
+        let next = match self.next {
+            Some((next, since)) if since <= from && from < next => next,
+            _ => {
+                let ticks = self.schedules.iter().filter_map(|(_, t)| t.next_after(&self.calendar, from));
+                let next = ticks.min().unwrap_or(i64::MAX);
+                self.next = Some((next, from));
+                next
+            }
+        };
+        next <= to
+    }
+
+    /// The ticks after `from` and not after `to` in the order of time, with the rules that are due, in rule order.
+    #[must_use]
+    pub fn due(&self, from: i64, to: i64) -> Vec<(i64, usize)> {
+        let mut due = Vec::new();
+        for (rule, ticks) in &self.schedules {
+            let mut at = from;
+            while let Some(tick) = ticks.next_after(&self.calendar, at).filter(|tick| *tick <= to) {
+                due.push((tick, *rule));
+                at = tick;
+            }
+        }
+        due.sort_unstable();
+        due
+    }
+}

@@ -1,0 +1,138 @@
+//! The stage with the windows: it sees the batches one after another.
+
+use std::sync::Arc;
+
+use arrow::record_batch::RecordBatch;
+
+use crate::{
+    evaluate::{Batch, Evaluator, Moved, Prepared, Windows, windows::Empty},
+    event::EventType,
+    ledger::Ledger,
+    rule::compile::CompiledView,
+    store::StoreError,
+};
+
+/// The events that are stored, from which windows are filled.
+pub trait History: Send + Sync {
+    /// Gives every stored event in the order of arrival, at least those not before `from` (microseconds).
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn replay(
+        &self,
+        from: Option<i64>,
+        take: &mut dyn FnMut(&RecordBatch, &[EventType]),
+    ) -> Result<(), StoreError>;
+}
+
+/// The windows of the rules in force.
+pub struct Windowing {
+    windows: Windows,
+    history: Option<Arc<dyn History>>,
+    late: i64,
+}
+
+impl Windowing {
+    /// The windows of the evaluator's rules, filled with what is stored. `late` is how late an event may be that still
+    /// finds all of its window; windows that end at or before `watermark` are closed; `latest` is the largest event
+    /// time. All in microseconds.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn new(
+        evaluator: &Evaluator,
+        history: Option<Arc<dyn History>>,
+        late: i64,
+        (watermark, latest): (i64, i64),
+    ) -> Result<Self, StoreError> {
+        let none = Windows::new(&Arc::default(), evaluator.calendar(), late, watermark);
+        let mut windowing = Self { windows: none, history, late };
+        windowing.change(evaluator, latest)?;
+        Ok(windowing)
+    }
+
+    /// Whether the windows are those of an evaluator's rules.
+    #[must_use]
+    pub fn is_for(&self, evaluator: &Evaluator) -> bool {
+        Arc::ptr_eq(self.windows.rules(), evaluator.rules())
+    }
+
+    /// Whether there is no window.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.windows.is_empty()
+    }
+
+    /// Goes over to other rules. Windows that stay the same go on; new ones are filled with what is stored, without
+    /// findings about the past.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn change(&mut self, evaluator: &Evaluator, latest: i64) -> Result<(), StoreError> {
+        let windows = std::mem::replace(
+            &mut self.windows,
+            Windows::new(&Arc::default(), evaluator.calendar(), self.late, i64::MIN),
+        );
+        let (windows, empty) = windows.change(evaluator.rules());
+        self.windows = windows;
+        if let (false, Some(history)) = (empty.is_empty(), self.history.clone()) {
+            self.fill(evaluator, history.as_ref(), &empty, latest)?;
+        }
+        Ok(())
+    }
+
+    fn fill(
+        &mut self,
+        evaluator: &Evaluator,
+        history: &dyn History,
+        empty: &Empty,
+        latest: i64,
+    ) -> Result<(), StoreError> {
+        // Balances are those after each event, so they are counted from the first one again.
+        let balances = !evaluator.rules().budget_columns.is_empty();
+        let from = if balances { None } else { self.horizon(evaluator, empty, latest) };
+        let mut ledger = Ledger::default();
+        let windows = &mut self.windows;
+        let started = std::time::Instant::now();
+        let mut events = 0;
+        history.replay(from, &mut |batch, types| {
+            let after = ledger.apply(batch, types);
+            let attributes = ledger.attributes();
+            let batch = Batch { events: batch, types, after: &after, attributes: &attributes };
+            windows.load(&evaluator.lay_out(&batch), empty);
+            events += types.len();
+        })?;
+        windows.loaded(empty);
+        let seconds = started.elapsed().as_secs_f64();
+        let filled = empty.sliding.len() + empty.closing.len();
+        tracing::info!(windows = filled, events, seconds, "windows filled from the journal");
+        Ok(())
+    }
+
+    /// The first instant that any of the windows still needs; `None` for all of history.
+    fn horizon(&self, evaluator: &Evaluator, empty: &Empty, latest: i64) -> Option<i64> {
+        let rules = evaluator.rules();
+        let sliding = empty.sliding.iter().map(|at| Some(rules.windows[*at].reach.max_micros()));
+        let closing = empty.closing.iter().map(|at| match &rules.rules[*at].view {
+            // A key may have its last windows anywhere in the past.
+            CompiledView::Closing(view) if view.anomaly.is_none() => Some(view.size.max_micros()),
+            _ => None,
+        });
+        let reach = sliding.chain(closing).collect::<Option<Vec<_>>>()?.into_iter().max()?;
+        Some(latest.saturating_sub(reach).saturating_sub(self.late))
+    }
+
+    /// Takes in a batch. `watermarks` is the watermark after each event, `watermark` that at the end of the batch.
+    pub fn observe(&mut self, prepared: &Prepared, watermarks: &[i64], watermark: i64) -> Moved {
+        let mut moved = self.windows.observe(prepared, watermarks);
+        if watermarks.last().is_none_or(|last| *last < watermark) {
+            self.windows.advance(watermark, watermarks.len().saturating_sub(1), &mut moved);
+        }
+        moved
+    }
+
+    /// Closes every window that is open: the input is complete.
+    pub fn end(&mut self, moved: &mut Moved) {
+        self.windows.advance(i64::MAX, usize::MAX, moved);
+    }
+}

@@ -1,0 +1,174 @@
+//! The results of aggregates as Arrow columns.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{Array, ArrayRef, Decimal128Array, Float64Array, Int64Array, new_null_array},
+    compute::cast,
+    datatypes::{DataType, i256},
+};
+use datafusion::common::{Result, ScalarValue, exec_err};
+
+use super::{Aggregate, Kind, Tally};
+
+/// The results of one aggregate, a value an event or window.
+#[derive(Debug)]
+pub struct Output {
+    data_type: DataType,
+    cells: Cells,
+    /// Rows whose result does not fit its type, or could not be computed, with why.
+    pub failed: Vec<(usize, String)>,
+}
+
+/// Values on their way into a column.
+#[derive(Debug)]
+pub enum Cells {
+    /// Whole numbers, and decimals at their scale.
+    Numbers(Vec<Option<i128>>),
+    /// Floats.
+    Floats(Vec<Option<f64>>),
+    /// Anything else.
+    Values(Vec<ScalarValue>),
+}
+
+impl Output {
+    /// An empty column for an aggregate.
+    #[must_use]
+    pub fn new(aggregate: &Aggregate, rows: usize) -> Self {
+        let cells = match aggregate.kind {
+            Kind::Other(_) => Cells::Values(Vec::with_capacity(rows)),
+            Kind::Moment { .. } => Cells::Floats(Vec::with_capacity(rows)),
+            _ => Cells::Numbers(Vec::with_capacity(rows)),
+        };
+        Self { data_type: aggregate.data_type.clone(), cells, failed: Vec::new() }
+    }
+
+    /// Values so far.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match &self.cells {
+            Cells::Numbers(cells) => cells.len(),
+            Cells::Floats(cells) => cells.len(),
+            Cells::Values(cells) => cells.len(),
+        }
+    }
+
+    /// Whether there is no value yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Adds the result of a tally.
+    #[inline]
+    pub fn push(&mut self, aggregate: &Aggregate, tally: &Tally) {
+        let number = match (tally, &aggregate.kind) {
+            (Tally::Count(n), _) => Some(i128::from(*n)),
+            (Tally::Sum { n, total }, Kind::Average { digits }) => {
+                average(*n, i256::from_i128(*total), *digits)
+            }
+            (Tally::WideSum { n, total }, Kind::Average { digits }) => average(*n, *total, *digits),
+            (Tally::Sum { n, total }, _) => (*n > 0).then_some(*total),
+            (Tally::WideSum { n, total }, _) => (*n > 0).then(|| total.to_i128().unwrap_or(i128::MAX)),
+            (Tally::Extreme { candidates, .. }, _) => candidates.front().map(|(_, value)| *value),
+            (Tally::Distinct(values), _) => i128::try_from(values.len()).ok(),
+            (Tally::Moments { n, total, squares }, Kind::Moment { sample, root, scale }) => {
+                let value = moment(*n, *total, *squares, *sample, *scale);
+                if let Cells::Floats(cells) = &mut self.cells {
+                    cells.push(value.map(|v| if *root { v.sqrt() } else { v }));
+                }
+                return;
+            }
+            _ => None,
+        };
+        let fits = number.is_none_or(|number| fits(number, &self.data_type));
+        let row = self.len();
+        if !fits {
+            self.failed.push((row, format!("the result does not fit {}", self.data_type)));
+        }
+        if let Cells::Numbers(cells) = &mut self.cells {
+            cells.push(number.filter(|_| fits));
+        }
+    }
+
+    /// Adds a result of `DataFusion`'s.
+    pub fn push_value(&mut self, value: Result<ScalarValue>) {
+        let row = self.len();
+        let value = value.unwrap_or_else(|e| {
+            self.failed.push((row, e.to_string()));
+            ScalarValue::Null
+        });
+        if let Cells::Values(cells) = &mut self.cells {
+            let null = || ScalarValue::try_from(&self.data_type).unwrap_or(ScalarValue::Null);
+            cells.push(if value.is_null() { null() } else { value });
+        }
+    }
+
+    /// The column.
+    ///
+    /// # Errors
+    /// If values of `DataFusion`'s do not fit one another.
+    pub fn finish(self) -> Result<(ArrayRef, Vec<(usize, String)>)> {
+        let array = match self.cells {
+            Cells::Floats(cells) => Arc::new(cells.into_iter().collect::<Float64Array>()) as ArrayRef,
+            Cells::Values(cells) if cells.is_empty() => new_null_array(&self.data_type, 0),
+            Cells::Values(cells) => ScalarValue::iter_to_array(cells)?,
+            Cells::Numbers(cells) => numbers(cells, &self.data_type)?,
+        };
+        if array.data_type() != &self.data_type {
+            return exec_err!("an aggregate of type {} gave {}", self.data_type, array.data_type());
+        }
+        Ok((array, self.failed))
+    }
+}
+
+fn numbers(cells: Vec<Option<i128>>, data_type: &DataType) -> Result<ArrayRef> {
+    if let DataType::Decimal128(..) = data_type {
+        let array: Decimal128Array = cells.into_iter().collect();
+        return Ok(Arc::new(array.with_data_type(data_type.clone())));
+    }
+    let array: Int64Array = cells.into_iter().map(|n| i64::try_from(n?).ok()).collect();
+    Ok(cast(&array, data_type)?)
+}
+
+fn fits(number: i128, data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Decimal128(precision, _) => {
+            10u128.checked_pow(u32::from(*precision)).is_none_or(|limit| number.unsigned_abs() < limit)
+        }
+        _ => i64::try_from(number).is_ok(),
+    }
+}
+
+/// The sum with `digits` more digits, divided and cut off, as `DataFusion`'s `avg` of decimals does.
+fn average(n: i64, total: i256, digits: u32) -> Option<i128> {
+    let n = (n > 0).then(|| i256::from_i128(i128::from(n)))?;
+    let scaled = total.wrapping_mul(i256::from_i128(10i128.checked_pow(digits)?));
+    Some(scaled.wrapping_div(n).to_i128().unwrap_or(i128::MAX))
+}
+
+/// The variance from exact sums: (n Σx² − (Σx)²) / (n (n − 1)), or / n². Only the last division is a float's.
+fn moment(n: i64, total: i256, squares: i256, sample: bool, scale: u32) -> Option<f64> {
+    let divisor = i128::from(n) * i128::from(if sample { n - 1 } else { n });
+    if divisor <= 0 {
+        return None;
+    }
+    let n = i256::from_i128(i128::from(n));
+    let spread = n.wrapping_mul(squares).wrapping_sub(total.wrapping_mul(total));
+    #[allow(clippy::cast_precision_loss)]
+    Some(float(spread) / divisor as f64 / 10f64.powi(2 * i32::try_from(scale).unwrap_or(0)))
+}
+
+/// The nearest float.
+#[must_use]
+#[allow(clippy::cast_precision_loss)]
+pub fn float(number: i256) -> f64 {
+    match number.to_i128() {
+        Some(small) => small as f64,
+        // The two halves are exact; their sum is rounded once.
+        None => {
+            let (low, high) = number.to_parts();
+            high as f64 * 2f64.powi(128) + low as f64
+        }
+    }
+}

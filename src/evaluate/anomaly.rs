@@ -1,0 +1,169 @@
+//! A window's value against its key's history (SPEC §3.2). Scores are statistics, not money: they are floats, computed
+//! in the order of the windows from exact values, so that they are the same on every run.
+
+use crate::rule::window::{Anomaly, Direction, Method};
+
+/// How a value compares with those before it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Score {
+    /// How far it is from what is usual.
+    pub score: f64,
+    /// What is usual: the mean, the median or the weighted mean.
+    pub baseline: f64,
+}
+
+/// Scales the median absolute deviation to the standard deviation of normal values (Iglewicz and Hoaglin 1993).
+const MAD_TO_SIGMA: f64 = 0.6745;
+
+/// The score of `x` against `history`, the oldest value first; `None` with fewer than `min_history` values.
+#[must_use]
+pub fn score(anomaly: &Anomaly, x: f64, history: &[f64]) -> Option<Score> {
+    if history.len() < anomaly.min_history.max(1) {
+        return None;
+    }
+    let (score, baseline) = match anomaly.method {
+        Method::Zscore => {
+            let mean = mean(history);
+            (in_units(x - mean, deviation(history, mean)?), mean)
+        }
+        Method::Mad | Method::Seasonal => {
+            let sorted = sorted(history.iter().copied());
+            let median = quantile(&sorted, 0.5);
+            let distances = self::sorted(history.iter().map(|h| (h - median).abs()));
+            (MAD_TO_SIGMA * in_units(x - median, quantile(&distances, 0.5)), median)
+        }
+        Method::Iqr => {
+            let sorted = sorted(history.iter().copied());
+            let (low, high) = (quantile(&sorted, 0.25), quantile(&sorted, 0.75));
+            let beyond = if x > high { x - high } else { (x - low).min(0.0) };
+            (in_units(beyond, high - low), quantile(&sorted, 0.5))
+        }
+        Method::Ewma => {
+            let (mean, deviation) = weighted(history, anomaly.alpha)?;
+            (in_units(x - mean, deviation), mean)
+        }
+        Method::Ratio => {
+            let mean = mean(history);
+            (in_units(x, mean), mean)
+        }
+    };
+    let score = match (anomaly.direction, anomaly.method) {
+        // A share of the mean has no side.
+        (_, Method::Ratio) | (Direction::Above, _) => score,
+        (Direction::Below, _) => -score,
+        (Direction::Both, _) => score.abs(),
+    };
+    Some(Score { score, baseline })
+}
+
+/// A distance in units of a spread. Without a spread, every other value is infinitely far away.
+fn in_units(distance: f64, spread: f64) -> f64 {
+    match (distance == 0.0, spread == 0.0) {
+        (true, _) => 0.0,
+        (false, true) => f64::INFINITY.copysign(distance),
+        (false, false) => distance / spread,
+    }
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// The sample standard deviation; there is none of a single value.
+#[allow(clippy::cast_precision_loss)]
+fn deviation(values: &[f64], mean: f64) -> Option<f64> {
+    let squares: f64 = values.iter().map(|v| (v - mean) * (v - mean)).sum();
+    (values.len() > 1).then(|| (squares / (values.len() - 1) as f64).sqrt())
+}
+
+fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut values: Vec<_> = values.collect();
+    values.sort_unstable_by(f64::total_cmp);
+    values
+}
+
+/// A quantile with linear interpolation between neighbours (Hyndman and Fan 1996, type 7).
+#[allow(clippy::cast_precision_loss, clippy::cast_sign_loss)]
+fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let at = share * (sorted.len() - 1) as f64;
+    let below = at.floor() as usize;
+    let above = (below + 1).min(sorted.len() - 1);
+    sorted[below] + (sorted[above] - sorted[below]) * (at - below as f64)
+}
+
+/// Mean and standard deviation with weights (1 − α)ⁿ for the value n windows ago. The variance is corrected for the
+/// bias of a weighted sample: Σw² / ((Σw)² − Σw²), as pandas' `ewm(alpha).std()` does.
+fn weighted(values: &[f64], alpha: f64) -> Option<(f64, f64)> {
+    let (mut weight, mut weights, mut squared_weights, mut sum) = (1.0, 0.0, 0.0, 0.0);
+    for value in values.iter().rev() {
+        weights += weight;
+        squared_weights += weight * weight;
+        sum += weight * value;
+        weight *= 1.0 - alpha;
+    }
+    let mean = sum / weights;
+    let (mut weight, mut squares) = (1.0, 0.0);
+    for value in values.iter().rev() {
+        squares += weight * (value - mean) * (value - mean);
+        weight *= 1.0 - alpha;
+    }
+    let correction = weights * weights - squared_weights;
+    // With α = 1 only the last value counts, and a single value has no deviation.
+    (correction > 0.0).then(|| (mean, (squares / weights * weights * weights / correction).sqrt()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{rule::window::Season, yaml::Placed};
+
+    fn anomaly(method: Method, direction: Direction) -> Anomaly {
+        let of = Placed { text: String::new(), span: saphyr_parser::Span::default() };
+        let season = Season::Weekday;
+        Anomaly { of, method, history: 90, min_history: 2, direction, season, alpha: 0.5 }
+    }
+
+    fn of(method: Method, x: f64, history: &[f64]) -> f64 {
+        score(&anomaly(method, Direction::Above), x, history).unwrap().score
+    }
+
+    #[test]
+    #[allow(clippy::float_cmp)]
+    fn scores_are_what_the_formulas_say() {
+        let history = [2.0, 4.0, 4.0, 5.0, 10.0];
+        // Mean 5, squares 9 + 1 + 1 + 0 + 25 over 4: deviation 3.
+        assert_eq!(of(Method::Zscore, 11.0, &history), 2.0);
+        // Median 4, distances 2 0 0 1 6: 1.
+        assert_eq!(of(Method::Mad, 14.0, &history), 6.745);
+        // Quartiles 4 and 5.
+        assert_eq!(of(Method::Iqr, 7.5, &history), 2.5);
+        assert_eq!(of(Method::Iqr, 3.0, &history), -1.0);
+        assert_eq!(of(Method::Iqr, 4.5, &history), 0.0);
+        assert_eq!(of(Method::Ratio, 15.0, &history), 3.0);
+        // pandas.Series([1, 2, 4]).ewm(alpha=0.5): mean 3.0, std 1.5811388.
+        let ewma = score(&anomaly(Method::Ewma, Direction::Above), 10.0, &[1.0, 2.0, 4.0]).unwrap();
+        assert_eq!(ewma.baseline, 3.0);
+        assert!((ewma.score - 7.0 / 1.581_138_830_084_189_8).abs() < 1e-12, "{}", ewma.score);
+    }
+
+    #[test]
+    #[allow(clippy::float_cmp)]
+    fn without_a_spread_every_other_value_is_infinitely_far() {
+        for method in [Method::Zscore, Method::Mad, Method::Iqr, Method::Ewma] {
+            assert_eq!(of(method, 3.0, &[3.0, 3.0, 3.0]), 0.0, "{method:?}");
+            assert_eq!(of(method, 4.0, &[3.0, 3.0, 3.0]), f64::INFINITY, "{method:?}");
+            assert_eq!(of(method, 2.0, &[3.0, 3.0, 3.0]), f64::NEG_INFINITY, "{method:?}");
+        }
+    }
+
+    #[test]
+    #[allow(clippy::float_cmp)]
+    fn directions_turn_the_score() {
+        let with = |direction| score(&anomaly(Method::Zscore, direction), 1.0, &[2.0, 4.0]).unwrap().score;
+        let above = with(Direction::Above);
+        assert!(above < 0.0);
+        assert_eq!((with(Direction::Below), with(Direction::Both)), (-above, -above));
+        assert!(score(&anomaly(Method::Zscore, Direction::Above), 1.0, &[2.0]).is_none());
+    }
+}

@@ -1,0 +1,332 @@
+//! Rules over batches, in three steps. `prepare` judges every event by itself and lays out what windows hold of it;
+//! measuring is the only step with a state, and sees the batches one after another; `conclude` judges the events by
+//! what their windows measure. The first and last run on many batches at a time.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{ArrayRef, AsArray, RecordBatchOptions, new_empty_array},
+    buffer::BooleanBuffer,
+    datatypes::{Decimal128Type, TimestampMicrosecondType},
+    record_batch::RecordBatch,
+};
+
+use super::{
+    Finding,
+    finding::{Place, Subject},
+    measures,
+    row::{RuleCounts, Table, holds, judge, mask},
+    select::{Compact, select},
+    sliding::{Measured, Selected},
+    windows::Moved,
+};
+use crate::{
+    event::{Column, EventType, period::Reaches, time::Calendar},
+    ledger::{AfterEvent, Attributes, columns::BUDGET_COLUMNS},
+    rule::{
+        Mode, RuleSet,
+        compile::{CompiledRule, CompiledView, SlidingRule},
+    },
+};
+
+/// Evaluates a set of rules. The state of their windows is kept elsewhere ([`super::Windows`]).
+#[derive(Debug, Clone)]
+pub struct Evaluator {
+    rules: Arc<RuleSet>,
+    calendar: Arc<Calendar>,
+}
+
+/// What a batch brought.
+#[derive(Debug, Default)]
+pub struct Evaluation {
+    /// Findings in the order of the events, those of one event in the order of the rules.
+    pub findings: Vec<Finding>,
+    /// Where and when each finding was made.
+    pub found: Vec<Found>,
+    /// For each rule of the set, what happened.
+    pub counts: Vec<RuleCounts>,
+}
+
+/// Where and when a finding was made.
+#[derive(Debug, Clone, Copy)]
+pub struct Found {
+    /// The row of the batch that led to it.
+    pub row: usize,
+    /// Its time, in microseconds.
+    pub at: i64,
+    /// The event's amount in cents; 0 if it is not about an event.
+    pub cents: i128,
+}
+
+impl Evaluation {
+    /// Takes the findings, each with its event's time and amount.
+    pub fn take_findings(&mut self) -> impl Iterator<Item = (i64, i128, Finding)> + use<> {
+        let found = std::mem::take(&mut self.found).into_iter();
+        found.zip(std::mem::take(&mut self.findings)).map(|(found, finding)| (found.at, found.cents, finding))
+    }
+}
+
+/// Accepted events with the balances after each.
+pub struct Batch<'b> {
+    /// The events.
+    pub events: &'b RecordBatch,
+    /// Their types.
+    pub types: &'b [EventType],
+    /// What the ledger says after each.
+    pub after: &'b AfterEvent,
+    /// The store that `after` points into.
+    pub attributes: &'b boxcar::Vec<Attributes>,
+}
+
+/// A batch after its events were judged by themselves.
+pub struct Prepared {
+    evaluator: Evaluator,
+    /// The events in the columns of [`crate::rule::compile::wide_schema`].
+    table: Table,
+    counts: Vec<RuleCounts>,
+    hits: Vec<Hit>,
+    /// For each window of the rule set the events that belong to it.
+    pub windows: Vec<Selected>,
+    /// For each rule on closing windows the events that belong to them; `None` for the others.
+    pub closings: Vec<Option<Selected>>,
+}
+
+/// A rule that holds for an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Hit {
+    row: usize,
+    rule: usize,
+    /// The event's place among those of the rule's window.
+    place: usize,
+}
+
+impl Evaluator {
+    /// An evaluator for these rules.
+    #[must_use]
+    pub fn new(rules: Arc<RuleSet>, calendar: Arc<Calendar>) -> Self {
+        Self { rules, calendar }
+    }
+
+    /// The rules.
+    #[must_use]
+    pub fn rules(&self) -> &Arc<RuleSet> {
+        &self.rules
+    }
+
+    /// The time zone and fiscal year.
+    #[must_use]
+    pub fn calendar(&self) -> &Arc<Calendar> {
+        &self.calendar
+    }
+
+    /// Judges the events of a batch by themselves, and lays them out for the windows.
+    #[must_use]
+    pub fn prepare(&self, batch: &Batch<'_>) -> Prepared {
+        self.go_through(batch, true)
+    }
+
+    /// Only lays out the events of a batch for the windows: they were judged before.
+    #[must_use]
+    pub fn lay_out(&self, batch: &Batch<'_>) -> Prepared {
+        self.go_through(batch, false)
+    }
+
+    fn go_through(&self, batch: &Batch<'_>, is_new: bool) -> Prepared {
+        let mut prepared = Prepared {
+            evaluator: self.clone(),
+            table: self.table(batch),
+            counts: vec![RuleCounts::default(); self.rules.rules.len()],
+            hits: Vec::new(),
+            windows: Vec::new(),
+            closings: Vec::new(),
+        };
+        let present = batch.types.iter().fold(0, |bits, t| bits | t.bit());
+        let mut masks: Vec<(u8, BooleanBuffer)> = Vec::new();
+        for (number, rule) in self.rules.rules.iter().enumerate() {
+            let mut closing = None;
+            let wanted = is_new || matches!(rule.view, CompiledView::Closing(_));
+            if wanted && rule.rule.mode != Mode::Disabled && rule.rule.trigger & present != 0 {
+                closing =
+                    prepared.prepare_rule(number, rule, mask(&mut masks, rule.rule.trigger, batch.types));
+            }
+            prepared.closings.push(closing);
+        }
+        for number in 0..self.rules.windows.len() {
+            let types = self.rules.windows[number].types;
+            prepared.prepare_window(number, mask(&mut masks, types, batch.types));
+        }
+        prepared
+    }
+
+    /// The event columns, and those `budget.*` columns that a rule names; the others are empty and never read.
+    fn table(&self, batch: &Batch<'_>) -> Table {
+        let mut columns: Vec<ArrayRef> = batch.events.columns().to_vec();
+        for (at, (_, column)) in BUDGET_COLUMNS.iter().enumerate() {
+            columns.push(if self.rules.budget_columns.contains(&at) {
+                column.compute(batch.after, batch.attributes, batch.events, &self.calendar)
+            } else {
+                new_empty_array(&column.data_type())
+            });
+        }
+        Table { columns, rows: batch.events.num_rows() }
+    }
+}
+
+impl Prepared {
+    /// The rules that the batch is judged by.
+    #[must_use]
+    pub fn evaluator(&self) -> &Evaluator {
+        &self.evaluator
+    }
+
+    /// The event columns and those of `budget.*`.
+    #[must_use]
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// Judges the events of the trigger by a rule without a window, or lays them out for one on closing windows.
+    fn prepare_rule(&mut self, number: usize, rule: &CompiledRule, mask: &BooleanBuffer) -> Option<Selected> {
+        let started = std::time::Instant::now();
+        let counts = &mut self.counts[number];
+        let filtered = |counts: &mut RuleCounts| match &rule.filter {
+            Some(filter) => holds(filter, &self.table, mask, counts),
+            None => mask.clone(),
+        };
+        let mut closing = None;
+        match &rule.view {
+            CompiledView::Event => {
+                let mask = filtered(counts);
+                let found = judge(rule, &self.table, &mask, &|row| time(&self.table, row), counts);
+                self.hits.extend(found.into_iter().map(|row| Hit { row, rule: number, place: 0 }));
+            }
+            CompiledView::Closing(view) => {
+                let mask = filtered(counts);
+                let selected =
+                    select(&self.table, &mask, &view.by, &view.measures.lanes, &view.layout, |_| 0);
+                selected.failed.iter().for_each(|(_, error)| counts.fail(error));
+                closing = Some(selected);
+            }
+            CompiledView::Sliding(_) | CompiledView::Schedule(_) => {}
+        }
+        counts.nanos += nanos(started);
+        closing
+    }
+
+    fn prepare_window(&mut self, number: usize, mask: &BooleanBuffer) {
+        let evaluator = self.evaluator.clone();
+        let window = &evaluator.rules.windows[number];
+        let started = std::time::Instant::now();
+        let mut counts = RuleCounts::default();
+        let mask = match &window.filter {
+            Some(filter) => holds(filter, &self.table, mask, &mut counts),
+            None => mask.clone(),
+        };
+        let reaches = Reaches::new(&evaluator.calendar, window.reach);
+        let from = |at| reaches.from(at);
+        let selected = select(&self.table, &mask, &window.by, &window.lanes, &window.plan.layout, from);
+        selected.failed.iter().for_each(|(_, error)| counts.fail(error));
+        counts.nanos = nanos(started);
+        // What happens to a window happens to all rules that share it; its time is divided among them.
+        let shares = |rule: &CompiledRule| {
+            rule.rule.mode != Mode::Disabled
+                && matches!(&rule.view, CompiledView::Sliding(sliding) if sliding.window == number)
+        };
+        let rules = evaluator.rules.rules.iter().zip(&mut self.counts);
+        let sharing: Vec<_> = rules.filter(|(rule, _)| shares(rule)).map(|(_, counts)| counts).collect();
+        counts.nanos /= sharing.len().max(1) as u64;
+        sharing.into_iter().for_each(|rule| rule.add(&counts));
+        self.windows.push(selected);
+    }
+
+    /// Judges the events by what their windows measure, and puts all findings in order: those about an event, then
+    /// those about windows that closed after it.
+    #[must_use]
+    pub fn conclude(mut self, moved: Moved) -> Evaluation {
+        let measured = &moved.measured;
+        self.counts.iter_mut().zip(&moved.counts).for_each(|(counts, more)| counts.add(more));
+        let evaluator = self.evaluator.clone();
+        let rules = &evaluator.rules.rules;
+        let mut measures: Vec<Vec<ArrayRef>> = vec![Vec::new(); rules.len()];
+        let compacts: Vec<_> = self.windows.iter().map(|s| Compact::new(&self.table, &s.rows)).collect();
+        for (number, rule) in rules.iter().enumerate() {
+            let CompiledView::Sliding(sliding) = &rule.view else { continue };
+            let Some(selected) = self.windows.get(sliding.window) else { continue };
+            if measured.is_empty() || rule.rule.mode == Mode::Disabled || selected.rows.is_empty() {
+                continue;
+            }
+            let started = std::time::Instant::now();
+            let (counts, measured) = (&mut self.counts[number], &measured[sliding.window]);
+            counts.beyond += measured.beyond;
+            let (columns, sound) = measured_columns(sliding, measured, selected.rows.len(), counts);
+            let table = compacts[sliding.window].table(rule, &columns);
+            let at = |place: usize| time(&self.table, selected.rows[place] as usize);
+            let found = judge(rule, &table, &sound, &at, counts);
+            let hit = |place: usize| Hit { row: selected.rows[place] as usize, rule: number, place };
+            self.hits.extend(found.into_iter().map(hit));
+            measures[number] = columns;
+            counts.nanos += nanos(started);
+        }
+        drop(compacts);
+        self.hits.sort_unstable();
+        let about_events =
+            self.hits.iter().map(|hit| (self.found(*hit), self.finding(*hit, &measures[hit.rule])));
+        let about_windows = moved
+            .closed
+            .into_iter()
+            .map(|closed| (Found { row: closed.row, at: closed.at, cents: 0 }, closed.finding));
+        let mut all: Vec<_> = about_events.chain(about_windows).collect();
+        all.sort_by_key(|(found, _)| found.row);
+        let (found, findings) = all.into_iter().unzip();
+        Evaluation { findings, found, counts: self.counts }
+    }
+
+    fn finding(&self, hit: Hit, measures: &[ArrayRef]) -> Finding {
+        let place = Place { table: &self.table, row: hit.row, more: measures, more_row: hit.place };
+        let ids = self.table.columns[Column::EventId.index()].as_string_view();
+        let subject = Subject::Event { id: ids.value(hit.row), at: time(&self.table, hit.row) };
+        Finding::new(&self.evaluator.rules.rules[hit.rule], &place, subject, &self.evaluator.calendar)
+    }
+
+    fn found(&self, hit: Hit) -> Found {
+        let amounts = self.table.columns[Column::Amount.index()].as_primitive::<Decimal128Type>();
+        Found { row: hit.row, at: time(&self.table, hit.row), cents: amounts.value(hit.row) }
+    }
+}
+
+/// The measures of a rule for the events of its window, and the events for which all of them could be computed.
+fn measured_columns(
+    sliding: &SlidingRule,
+    measured: &Measured,
+    rows: usize,
+    counts: &mut RuleCounts,
+) -> (Vec<ArrayRef>, BooleanBuffer) {
+    let mut failed = vec![false; rows];
+    for (place, error) in &measured.failed {
+        if !std::mem::replace(&mut failed[*place], true) {
+            counts.fail(error);
+        }
+    }
+    let results = sliding.results.iter().map(|at| Arc::clone(&measured.columns[*at])).collect();
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    let columns = RecordBatch::try_new_with_options(Arc::clone(&sliding.measures.results), results, &options)
+        .map_err(Into::into)
+        .and_then(|batch| measures::compute(&sliding.measures, &batch, &mut failed, counts));
+    match columns {
+        Ok(columns) => (columns, BooleanBuffer::collect_bool(rows, |row| !failed[row])),
+        Err(e) => {
+            counts.fail(&e.to_string());
+            let empty =
+                sliding.measures.fields.iter().map(|f| arrow::array::new_null_array(f.data_type(), rows));
+            (empty.collect(), BooleanBuffer::new_unset(rows))
+        }
+    }
+}
+
+fn time(table: &Table, row: usize) -> i64 {
+    table.columns[Column::OccurredAt.index()].as_primitive::<TimestampMicrosecondType>().value(row)
+}
+
+fn nanos(started: std::time::Instant) -> u64 {
+    u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX)
+}

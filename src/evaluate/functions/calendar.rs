@@ -1,0 +1,101 @@
+//! The local calendar: `local_hour`, `is_workday`, `workdays_between`, `fiscal_year_of`.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{Array, AsArray, BooleanArray, Int32Array, Int64Array},
+    datatypes::{DataType, TimestampMicrosecondType},
+};
+use datafusion::{
+    common::Result,
+    logical_expr::{ColumnarValue, ScalarUDF},
+};
+use jiff::civil::Date;
+
+use super::{immutable, pair, shaped, workdays::Workdays};
+use crate::{
+    event::{schema::time_type, time::Calendar},
+    lists::List,
+};
+
+/// Instants are `Timestamp(Microsecond, zone)`; days and texts are cast to the start of a local day.
+///
+/// - `local_hour(time) -> Int32`: 0 to 23;
+/// - `is_workday(time) -> Boolean`: by the list of holidays, else Monday to Friday;
+/// - `workdays_between(a, b) -> Int64`: the working days from a's day, exclusive, to b's, inclusive; negative when
+///   b's day is before a's;
+/// - `fiscal_year_of(time) -> Int32`: the calendar year in which the fiscal year began.
+pub fn functions(calendar: &Arc<Calendar>, holidays: Option<&List>) -> [ScalarUDF; 4] {
+    let workdays = Arc::new(Workdays::new(holidays));
+    let time = time_type(&calendar.zone_name);
+    let one = [time.clone()];
+    let [hours, days, spans, years] = std::array::from_fn(|_| Arc::clone(calendar));
+    let listed = Arc::clone(&workdays);
+    [
+        immutable("local_hour", &one, DataType::Int32, move |args| {
+            by_time::<Int32Array, _>(args, |micros| Some(i32::from(hours.local(micros).hour())))
+        }),
+        immutable("is_workday", &one, DataType::Boolean, move |args| {
+            by_time::<BooleanArray, _>(args, by_day(&days, |day| listed.contains(day)))
+        }),
+        immutable("workdays_between", &[time.clone(), time], DataType::Int64, move |args| {
+            workdays_between(args, &spans, &workdays)
+        }),
+        immutable("fiscal_year_of", &one, DataType::Int32, move |args| {
+            let mut last = None;
+            by_time::<Int32Array, _>(args, |micros| fiscal_year(&years, micros, &mut last))
+        }),
+    ]
+}
+
+fn by_time<A, T>(args: &[ColumnarValue], mut f: impl FnMut(i64) -> Option<T>) -> Result<ColumnarValue>
+where
+    A: FromIterator<Option<T>> + Array + 'static,
+{
+    let array = args[0].to_array(1)?;
+    let times = array.as_primitive::<TimestampMicrosecondType>();
+    let result: A = times.iter().map(|time| f(time?)).collect();
+    Ok(shaped(Arc::new(result), &args[0]))
+}
+
+/// A function of the local day. Neighbouring events are mostly of the same one.
+fn by_day<T: Copy>(calendar: &Calendar, f: impl Fn(Date) -> T) -> impl FnMut(i64) -> Option<T> {
+    let mut last = None;
+    move |micros| {
+        let date = calendar.local(micros).date();
+        match last {
+            Some((day, value)) if day == date => Some(value),
+            _ => Some(last.insert((date, f(date))).1),
+        }
+    }
+}
+
+fn workdays_between(
+    args: &[ColumnarValue],
+    calendar: &Calendar,
+    workdays: &Workdays,
+) -> Result<ColumnarValue> {
+    let (from, to, like) = pair(args)?;
+    let (mut before, mut after) =
+        (by_day(calendar, |day| workdays.until(day)), by_day(calendar, |day| workdays.until(day)));
+    let times = from.as_primitive::<TimestampMicrosecondType>().iter();
+    let pairs = times.zip(to.as_primitive::<TimestampMicrosecondType>());
+    let result: Int64Array = pairs.map(|(from, to)| Some(after(to?)? - before(from?)?)).collect();
+    Ok(shaped(Arc::new(result), like))
+}
+
+/// The fiscal year that an instant lies in; `last` is the year found last, with its start and end.
+fn fiscal_year(calendar: &Calendar, micros: i64, last: &mut Option<(i32, i64, i64)>) -> Option<i32> {
+    if let Some((year, start, end)) = last
+        && (*start..*end).contains(&micros)
+    {
+        return Some(*year);
+    }
+    let year = i32::from(calendar.local(micros).year());
+    let (year, (start, end)) = [year, year - 1]
+        .into_iter()
+        .filter_map(|year| Some((year, calendar.fiscal_year(year)?)))
+        .find(|(_, (start, end))| (*start..*end).contains(&micros))?;
+    *last = Some((year, start, end));
+    Some(year)
+}

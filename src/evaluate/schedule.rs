@@ -1,0 +1,174 @@
+//! Rules on a schedule (SPEC §3.3): a query over everything that is stored, at a tick of event time.
+
+use std::{sync::Arc, time::Duration};
+
+use arrow::{compute::concat_batches, record_batch::RecordBatch};
+use datafusion::{
+    catalog::TableProvider,
+    common::{DataFusionError, Result},
+    execution::context::SessionContext,
+};
+use futures::StreamExt;
+
+use super::{
+    Finding,
+    finding::{Place, Subject},
+    row::{RuleCounts, Table, judge_all},
+    tables::{self, ALERTS, BUDGET_LINES, FINDINGS, event_type},
+};
+use crate::{
+    event::{EventType, time::Calendar},
+    rule::{
+        RuleSet,
+        compile::{CompiledRule, CompiledView},
+        query::{ScheduleRule, options},
+    },
+};
+
+/// What is stored: where the tables of a query come from.
+pub trait Tables: Send + Sync {
+    /// The events of a type.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn events(&self, event_type: EventType) -> std::result::Result<Arc<dyn TableProvider>, String>;
+
+    /// The findings so far.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn findings(&self) -> std::result::Result<Arc<dyn TableProvider>, String>;
+}
+
+/// What a query may use.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Bytes of memory.
+    pub memory: usize,
+    /// Time.
+    pub time: Duration,
+    /// Rows, each of which is a finding.
+    pub rows: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { memory: 512 << 20, time: Duration::from_mins(1), rows: 100_000 }
+    }
+}
+
+/// A rule that is due.
+#[derive(Debug, Clone)]
+pub struct Due {
+    /// The tick, in microseconds.
+    pub tick: i64,
+    /// The rule, by its position in the rule set.
+    pub rule: usize,
+    /// The budget lines at this moment, if the rule reads them.
+    pub lines: Option<RecordBatch>,
+}
+
+/// Evaluates a rule that is due. What goes wrong is that rule's error.
+pub async fn run(
+    rules: &RuleSet,
+    due: &Due,
+    tables: &dyn Tables,
+    limits: Limits,
+    calendar: &Calendar,
+    counts: &mut RuleCounts,
+) -> Vec<Finding> {
+    let rule = &rules.rules[due.rule];
+    let (CompiledView::Schedule(view), Some(session)) = (&rule.view, &rules.session) else {
+        return Vec::new();
+    };
+    let started = std::time::Instant::now();
+    let context = session.context(limits.memory);
+    let queried =
+        tokio::time::timeout(limits.time, query(&context, view, due, tables, limits, calendar)).await;
+    let found = match queried {
+        Ok(Ok(rows)) => judged(rule, rows, due.tick, calendar, counts),
+        Ok(Err(e)) => {
+            counts.fail(&e.to_string());
+            Vec::new()
+        }
+        Err(_) => {
+            counts.fail(&format!("the query took more than {:?}", limits.time));
+            Vec::new()
+        }
+    };
+    counts.nanos += u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    found
+}
+
+async fn query(
+    context: &SessionContext,
+    rule: &ScheduleRule,
+    due: &Due,
+    tables: &dyn Tables,
+    limits: Limits,
+    calendar: &Calendar,
+) -> Result<RecordBatch> {
+    let external = |e: String| DataFusionError::External(e.into());
+    let missing = || DataFusionError::External("a table is missing".into());
+    let zone = &calendar.zone_name;
+    if rule.tables.contains(FINDINGS) || rule.tables.contains(ALERTS) {
+        context.register_table(FINDINGS, tables.findings().map_err(external)?)?;
+    }
+    for name in rule.tables.iter().map(String::as_str) {
+        let provider = match (name, event_type(name)) {
+            (_, Some(event_type)) => Some(tables.events(event_type).map_err(external)?),
+            (BUDGET_LINES, _) => {
+                let schema = tables::schema(BUDGET_LINES, zone).ok_or_else(missing)?;
+                tables::in_memory(schema, due.lines.iter().cloned().collect())
+            }
+            (ALERTS, _) => Some(alerts(context).await?),
+            _ => None,
+        };
+        if let Some(provider) = provider {
+            context.register_table(name, provider)?;
+        }
+    }
+    let plan = context.state().statement_to_plan(rule.at(due.tick)).await?;
+    options().verify_plan(&plan)?;
+    let frame = context.execute_logical_plan(plan).await?;
+    let schema = Arc::new(frame.schema().as_arrow().clone());
+    let mut stream = frame.execute_stream().await?;
+    let (mut batches, mut rows) = (Vec::new(), 0);
+    while let Some(batch) = stream.next().await {
+        let batch = batch?;
+        rows += batch.num_rows();
+        if rows > limits.rows {
+            let message = format!("the query returns more than {} rows: narrow its condition", limits.rows);
+            return Err(external(message));
+        }
+        batches.push(batch);
+    }
+    Ok(concat_batches(&schema, &batches)?)
+}
+
+/// The findings of one rule and key. As long as nobody works on alerts, each is open.
+async fn alerts(context: &SessionContext) -> Result<Arc<dyn TableProvider>> {
+    let sql = "SELECT rule_id, key, min(severity) AS severity, min(handling) AS handling, 'open' AS state, \
+               count(*) AS findings, min(at) AS opened_at, max(at) AS last_at \
+               FROM findings WHERE mode = 'live' GROUP BY rule_id, key";
+    Ok(context.sql(sql).await?.into_view())
+}
+
+/// Every row is a finding, unless an exception takes it out.
+fn judged(
+    rule: &CompiledRule,
+    rows: RecordBatch,
+    tick: i64,
+    calendar: &Calendar,
+    counts: &mut RuleCounts,
+) -> Vec<Finding> {
+    let table = Table { rows: rows.num_rows(), columns: rows.columns().to_vec() };
+    let found = judge_all(rule, &table, &|_| tick, counts);
+    let mut ids = std::collections::BTreeSet::new();
+    let finding = |row: usize| {
+        let place = Place { table: &table, row, more: &[], more_row: 0 };
+        Finding::new(rule, &place, Subject::Tick(tick), calendar)
+    };
+    // Rows with one key are one finding.
+    found.into_iter().map(finding).filter(|finding| ids.insert(finding.finding_id.clone())).collect()
+}

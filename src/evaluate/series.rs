@@ -1,0 +1,266 @@
+//! The events of one key of a sliding window, in the order of their times.
+
+use datafusion::common::{Result, ScalarValue};
+
+use super::aggregate::{Aggregate, Kind, Layout, Others, Output, Tally};
+
+/// Keys with fewer events in their window are added up anew for each event, which is faster than keeping tallies, and
+/// needs no memory for them.
+const HOT: u32 = 48;
+
+/// What the events of all keys of a window have in common.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// How a row is laid out.
+    pub layout: Layout,
+    /// The aggregates.
+    pub aggregates: Vec<Aggregate>,
+    /// Whether the event itself counts.
+    pub current: bool,
+}
+
+/// The events of one key.
+#[derive(Debug, Default)]
+pub struct Series {
+    words: Vec<u64>,
+    others: Vec<Others>,
+    /// Rows before this are no longer there.
+    head: u32,
+    hot: Option<Box<Hot>>,
+}
+
+/// The running aggregates of the window that ends with the latest event.
+#[derive(Debug)]
+struct Hot {
+    /// The first event that is in.
+    lo: u32,
+    tallies: Vec<Tally>,
+}
+
+/// An event on its way into a series.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrival<'a> {
+    /// Its row.
+    pub row: &'a [u64],
+    /// What stands beside it.
+    pub others: Option<&'a Others>,
+    /// The first instant of its window.
+    pub from: i64,
+}
+
+impl Arrival<'_> {
+    fn at(&self) -> i64 {
+        self.row[0].cast_signed()
+    }
+}
+
+impl Series {
+    /// Events that are held.
+    #[must_use]
+    pub fn len(&self, plan: &Plan) -> usize {
+        self.words.len() / plan.layout.stride() - self.head as usize
+    }
+
+    fn end(&self, plan: &Plan) -> u32 {
+        u32::try_from(self.words.len() / plan.layout.stride()).unwrap_or(u32::MAX)
+    }
+
+    fn row(&self, plan: &Plan, place: u32) -> &[u64] {
+        let stride = plan.layout.stride();
+        &self.words[place as usize * stride..][..stride]
+    }
+
+    fn at(&self, plan: &Plan, place: u32) -> i64 {
+        self.row(plan, place)[0].cast_signed()
+    }
+
+    /// The first place whose time is not before `at`.
+    fn first_from(&self, plan: &Plan, at: i64) -> u32 {
+        self.search(plan, |time| time < at)
+    }
+
+    fn search(&self, plan: &Plan, before: impl Fn(i64) -> bool) -> u32 {
+        let (mut low, mut high) = (self.head, self.end(plan));
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if before(self.at(plan, middle)) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
+    }
+
+    /// Takes in an event without asking for its window.
+    pub fn load(&mut self, plan: &Plan, arrival: Arrival<'_>) {
+        self.hot = None;
+        let place = match self.is_latest(plan, arrival.at()) {
+            true => self.end(plan),
+            false => self.search(plan, |time| time <= arrival.at()),
+        };
+        self.place(plan, place, arrival);
+    }
+
+    /// Takes in an event and adds the aggregates of its window to `outputs`. `scratch` is a tally for each aggregate.
+    pub fn observe(
+        &mut self,
+        plan: &Plan,
+        arrival: Arrival<'_>,
+        scratch: &mut [Tally],
+        outputs: &mut [Output],
+    ) {
+        if self.is_latest(plan, arrival.at()) {
+            self.append(plan, arrival, scratch, outputs);
+        } else {
+            self.insert(plan, arrival, scratch, outputs);
+        }
+    }
+
+    fn is_latest(&self, plan: &Plan, at: i64) -> bool {
+        let end = self.end(plan);
+        end == self.head || self.at(plan, end - 1) <= at
+    }
+
+    fn append(&mut self, plan: &Plan, arrival: Arrival<'_>, scratch: &mut [Tally], outputs: &mut [Output]) {
+        let place = self.end(plan);
+        self.place(plan, place, arrival);
+        let Some(mut hot) = self.hot.take() else {
+            let lo = self.first_from(plan, arrival.from);
+            let end = if plan.current { place + 1 } else { place };
+            self.scan(plan, lo, end, scratch);
+            self.emit(plan, scratch, (lo, end), outputs);
+            if end - lo >= HOT {
+                let mut tallies = scratch.to_vec();
+                if !plan.current {
+                    self.add(plan, &mut tallies, place);
+                }
+                self.hot = Some(Box::new(Hot { lo, tallies }));
+            }
+            return;
+        };
+        while self.at(plan, hot.lo) < arrival.from {
+            self.remove(plan, &mut hot.tallies, hot.lo);
+            hot.lo += 1;
+        }
+        if plan.current {
+            self.add(plan, &mut hot.tallies, place);
+            self.emit(plan, &hot.tallies, (hot.lo, place + 1), outputs);
+        } else {
+            self.emit(plan, &hot.tallies, (hot.lo, place), outputs);
+            self.add(plan, &mut hot.tallies, place);
+        }
+        if place + 1 - hot.lo >= HOT / 2 {
+            self.hot = Some(hot);
+        }
+    }
+
+    /// An event that came late is judged by its own window, and counts in those of later events that come after it.
+    fn insert(&mut self, plan: &Plan, arrival: Arrival<'_>, scratch: &mut [Tally], outputs: &mut [Output]) {
+        let place = self.search(plan, |time| time <= arrival.at());
+        self.place(plan, place, arrival);
+        if let Some(mut hot) = self.hot.take() {
+            if place < hot.lo {
+                hot.lo += 1;
+                hot.tallies.iter_mut().for_each(Tally::make_room);
+            } else {
+                let row = self.row(plan, place);
+                for (tally, aggregate) in hot.tallies.iter_mut().zip(&plan.aggregates) {
+                    tally.insert(&plan.layout, aggregate.lane, row, place);
+                }
+            }
+            self.hot = Some(hot);
+        }
+        let lo = self.first_from(plan, arrival.from);
+        let end = if plan.current { place + 1 } else { place };
+        self.scan(plan, lo, end, scratch);
+        self.emit(plan, scratch, (lo, end), outputs);
+    }
+
+    fn place(&mut self, plan: &Plan, place: u32, arrival: Arrival<'_>) {
+        let at = place as usize * plan.layout.stride();
+        if at == self.words.len() {
+            self.words.extend_from_slice(arrival.row);
+        } else {
+            self.words.splice(at..at, arrival.row.iter().copied());
+        }
+        if let Some(others) = arrival.others {
+            self.others.insert(place as usize, others.clone());
+        }
+    }
+
+    fn add(&self, plan: &Plan, tallies: &mut [Tally], place: u32) {
+        let row = self.row(plan, place);
+        for (tally, aggregate) in tallies.iter_mut().zip(&plan.aggregates) {
+            tally.add(&plan.layout, aggregate.lane, row, place);
+        }
+    }
+
+    fn remove(&self, plan: &Plan, tallies: &mut [Tally], place: u32) {
+        let row = self.row(plan, place);
+        for (tally, aggregate) in tallies.iter_mut().zip(&plan.aggregates) {
+            tally.remove(&plan.layout, aggregate.lane, row, place);
+        }
+    }
+
+    fn scan(&self, plan: &Plan, lo: u32, end: u32, tallies: &mut [Tally]) {
+        tallies.iter_mut().for_each(Tally::clear);
+        let stride = plan.layout.stride();
+        let words = &self.words[lo as usize * stride..end.max(lo) as usize * stride];
+        for (tally, aggregate) in tallies.iter_mut().zip(&plan.aggregates) {
+            for (row, place) in words.chunks_exact(stride).zip(lo..) {
+                tally.add(&plan.layout, aggregate.lane, row, place);
+            }
+        }
+    }
+
+    fn emit(&self, plan: &Plan, tallies: &[Tally], (lo, end): (u32, u32), outputs: &mut [Output]) {
+        for ((aggregate, tally), output) in plan.aggregates.iter().zip(tallies).zip(outputs) {
+            match &aggregate.kind {
+                Kind::Other(_) => output.push_value(self.evaluate(plan, aggregate, lo, end)),
+                _ => output.push(aggregate, tally),
+            }
+        }
+    }
+
+    /// An aggregate that only `DataFusion` knows, over the events of the window in the order of time.
+    fn evaluate(&self, plan: &Plan, aggregate: &Aggregate, lo: u32, end: u32) -> Result<ScalarValue> {
+        let (Kind::Other(function), Some(lane)) = (&aggregate.kind, aggregate.lane) else {
+            return Ok(ScalarValue::Null);
+        };
+        let mut accumulator = function.create_accumulator()?;
+        let beside = plan.layout.beside(lane);
+        let others = &self.others[lo as usize..end.max(lo) as usize];
+        let rows: Vec<_> = others.iter().filter_map(|row| row[beside].as_deref()).collect();
+        if let Some(first) = rows.first() {
+            let column = |at: usize| ScalarValue::iter_to_array(rows.iter().map(|row| row[at].clone()));
+            let columns: Vec<_> = (0..first.len()).map(column).collect::<Result<_>>()?;
+            accumulator.update_batch(&columns)?;
+        }
+        accumulator.evaluate()
+    }
+
+    /// Lets go of events before `floor`. Says how many are left.
+    pub fn expire(&mut self, plan: &Plan, floor: i64) -> usize {
+        let keep = self.first_from(plan, floor);
+        if self.hot.as_ref().is_some_and(|hot| hot.lo < keep) {
+            self.hot = None;
+        }
+        self.head = keep;
+        let stride = plan.layout.stride();
+        // Moving the rest costs as much as it frees.
+        if keep > 0 && keep as usize * 2 >= self.words.len() / stride {
+            self.words.drain(..keep as usize * stride);
+            self.words.shrink_to_fit();
+            if plan.layout.has_others() {
+                self.others.drain(..keep as usize);
+            }
+            self.head = 0;
+            if let Some(hot) = &mut self.hot {
+                hot.lo -= keep;
+                hot.tallies.iter_mut().for_each(|tally| tally.shift(keep));
+            }
+        }
+        self.len(plan)
+    }
+}

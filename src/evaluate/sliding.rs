@@ -1,0 +1,159 @@
+//! Sliding windows (SPEC §3.1 `over`): for each event the aggregates of those before it that share its key.
+//!
+//! The window of an event is defined by the events that arrived before it, so that one that comes late is judged at
+//! its own time, and nothing that was decided before changes. Rules with the same stream, filter, key and window
+//! share one state.
+
+use std::{hash::BuildHasherDefault, sync::Arc};
+
+use arrow::array::ArrayRef;
+use hashbrown::HashMap;
+
+use super::{
+    aggregate::{Output, Packed, Tally},
+    key::KeyHasher,
+    series::{Arrival, Plan, Series},
+};
+
+/// Events of a window that are held without asking whether they are still needed.
+const ROWS_MIN: usize = 1 << 20;
+
+/// The events of a batch that belong to a window, as rows.
+#[derive(Debug, Default)]
+pub struct Selected {
+    /// The rows of the batch.
+    pub rows: Vec<u32>,
+    /// The key of each.
+    pub keys: Vec<u128>,
+    /// The first instant of each event's window.
+    pub from: Vec<i64>,
+    /// The values that the aggregates read.
+    pub packed: Packed,
+    /// Events whose values could not be computed, with why. They are in no window.
+    pub failed: Vec<(u32, String)>,
+}
+
+/// The results for the selected events of a batch.
+#[derive(Debug, Default)]
+pub struct Measured {
+    /// A column for each aggregate.
+    pub columns: Vec<ArrayRef>,
+    /// Events, by their place among the selected ones, that an aggregate failed for.
+    pub failed: Vec<(usize, String)>,
+    /// Events that came so late that a part of their window may be gone.
+    pub beyond: u64,
+}
+
+/// The state of one sliding window.
+#[derive(Debug)]
+pub struct Sliding {
+    plan: Arc<Plan>,
+    keys: HashMap<u128, Series, BuildHasherDefault<KeyHasher>>,
+    scratch: Vec<Tally>,
+    /// Events held.
+    rows: usize,
+    /// When so many are held, those that are not needed are let go.
+    limit: usize,
+    /// Events before this may be gone.
+    floor: i64,
+    /// The latest event time.
+    latest: i64,
+    /// The length of the window, and how late an event may be that still finds all of its window, in microseconds.
+    held: i64,
+}
+
+impl Sliding {
+    /// A window without events. `reach` is the longest the window can be, `late` how late an event may be that
+    /// still finds all of its window.
+    #[must_use]
+    pub fn new(plan: Arc<Plan>, reach: i64, late: i64) -> Self {
+        let scratch = plan.aggregates.iter().map(|aggregate| Tally::new(aggregate, &plan.layout)).collect();
+        Self {
+            plan,
+            keys: HashMap::default(),
+            scratch,
+            rows: 0,
+            limit: ROWS_MIN,
+            floor: i64::MIN,
+            latest: i64::MIN,
+            held: reach.saturating_add(late),
+        }
+    }
+
+    /// Events held.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Takes in events that were judged before (recovery, or a rule that is new).
+    pub fn load(&mut self, selected: &Selected) {
+        self.each(selected, |plan, series, arrival, _| series.load(plan, arrival));
+    }
+
+    /// Takes in the events of a batch, one after another, and measures the window of each.
+    pub fn observe(&mut self, selected: &Selected) -> Measured {
+        let plan = Arc::clone(&self.plan);
+        let count = selected.rows.len();
+        let mut outputs: Vec<_> = plan.aggregates.iter().map(|a| Output::new(a, count)).collect();
+        let mut beyond = 0;
+        self.each(selected, |plan, series, arrival, state| {
+            beyond += u64::from(arrival.from < state.floor);
+            series.observe(plan, arrival, state.scratch, &mut outputs);
+        });
+        let mut measured = Measured { beyond, ..Measured::default() };
+        for output in outputs {
+            match output.finish() {
+                Ok((column, failed)) => {
+                    measured.columns.push(column);
+                    measured.failed.extend(failed);
+                }
+                Err(e) => measured.failed.extend((0..count).map(|row| (row, e.to_string()))),
+            }
+        }
+        measured
+    }
+
+    fn each(
+        &mut self,
+        selected: &Selected,
+        mut take: impl FnMut(&Plan, &mut Series, Arrival<'_>, State<'_>),
+    ) {
+        let plan = Arc::clone(&self.plan);
+        let rows = selected.packed.words.chunks_exact(plan.layout.stride());
+        for (i, (row, (key, from))) in rows.zip(selected.keys.iter().zip(&selected.from)).enumerate() {
+            let arrival = Arrival { row, others: selected.packed.others.get(i), from: *from };
+            self.latest = self.latest.max(row[0].cast_signed());
+            let state = State { floor: self.floor, scratch: &mut self.scratch };
+            take(&plan, self.keys.entry(*key).or_default(), arrival, state);
+            self.rows += 1;
+            if self.rows >= self.limit {
+                self.expire();
+            }
+        }
+    }
+
+    /// Lets go of what no window needs any more. It happens after a number of events, so that it does not
+    /// depend on how the stream is cut, and costs little for each.
+    fn expire(&mut self) {
+        self.floor = self.floor.max(self.latest.saturating_sub(self.held));
+        let (plan, floor) = (Arc::clone(&self.plan), self.floor);
+        let mut rows = 0;
+        self.keys.retain(|_, series| {
+            let left = series.expire(&plan, floor);
+            rows += left;
+            left > 0
+        });
+        self.rows = rows;
+        self.limit = (rows + rows / 2).max(ROWS_MIN);
+        if self.keys.len() * 4 < self.keys.capacity() {
+            self.keys.shrink_to_fit();
+        }
+    }
+}
+
+/// What a series needs of the state that it is a part of.
+struct State<'s> {
+    floor: i64,
+    scratch: &'s mut [Tally],
+}

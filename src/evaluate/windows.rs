@@ -1,0 +1,286 @@
+//! The state of all windows: what `prepare` laid out goes in, one batch after another.
+
+use std::sync::Arc;
+
+use super::{
+    Finding,
+    closing::{Closing, Judge},
+    evaluator::Prepared,
+    row::RuleCounts,
+    sliding::{Measured, Sliding},
+};
+use crate::{
+    event::{period::StretchCache, time::Calendar},
+    rule::{
+        Mode, RuleSet,
+        compile::{ClosingRule, CompiledRule, CompiledView},
+        share::SharedWindow,
+    },
+};
+
+/// The state of the windows of a rule set.
+#[derive(Debug)]
+pub struct Windows {
+    rules: Arc<RuleSet>,
+    calendar: Arc<Calendar>,
+    sliding: Vec<Sliding>,
+    /// For each rule on closing windows their state.
+    closing: Vec<Option<Closing>>,
+    /// Every window that ends at or before this is closed.
+    watermark: i64,
+    late: i64,
+}
+
+/// What the windows say about a batch.
+#[derive(Debug, Default)]
+pub struct Moved {
+    /// For each sliding window its measures.
+    pub measured: Vec<Measured>,
+    /// Findings about windows that closed, or were judged again, with the row of the batch after which it happened.
+    pub closed: Vec<Closed>,
+    /// What happened to each rule.
+    pub counts: Vec<RuleCounts>,
+}
+
+/// A finding about a window.
+#[derive(Debug)]
+pub struct Closed {
+    /// The row of the batch after which it was made.
+    pub row: usize,
+    /// The end of the window, in microseconds.
+    pub at: i64,
+    /// The finding.
+    pub finding: Finding,
+}
+
+/// Windows that start without events and have to be filled from what is stored.
+#[derive(Debug, Default)]
+pub struct Empty {
+    /// Sliding windows, by their positions in the rule set.
+    pub sliding: Vec<usize>,
+    /// Rules on closing windows, by their positions in the rule set.
+    pub closing: Vec<usize>,
+}
+
+impl Empty {
+    /// Whether nothing has to be filled.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sliding.is_empty() && self.closing.is_empty()
+    }
+}
+
+impl Windows {
+    /// Windows without events. An event may be `late` microseconds late and still finds all of its window; windows
+    /// that end at or before `watermark` are closed.
+    #[must_use]
+    pub fn new(rules: &Arc<RuleSet>, calendar: &Arc<Calendar>, late: i64, watermark: i64) -> Self {
+        let none = Arc::new(RuleSet::default());
+        let empty = Self {
+            rules: none,
+            calendar: Arc::clone(calendar),
+            sliding: Vec::new(),
+            closing: Vec::new(),
+            watermark,
+            late,
+        };
+        empty.change(rules).0
+    }
+
+    /// Windows for other rules: those that are the same go on. Those that are new hold nothing yet.
+    #[must_use]
+    pub fn change(mut self, rules: &Arc<RuleSet>) -> (Self, Empty) {
+        let mut empty = Empty::default();
+        let mut old: Vec<_> = self.rules.windows.iter().zip(self.sliding.drain(..)).map(Some).collect();
+        let mut sliding = Vec::new();
+        for (at, window) in rules.windows.iter().enumerate() {
+            let same = old.iter_mut().find(|o| o.as_ref().is_some_and(|(known, _)| known.same(window)));
+            sliding.push(same.and_then(Option::take).map_or_else(
+                || {
+                    empty.sliding.push(at);
+                    state(window, self.late)
+                },
+                |(_, state)| state,
+            ));
+        }
+        let mut closing = Vec::new();
+        for (at, rule) in rules.rules.iter().enumerate() {
+            if closing_view(rule).is_none() {
+                closing.push(None);
+                continue;
+            }
+            let same = self.rules.rules.iter().position(|known| same_windows(known, rule));
+            closing.push(same.and_then(|at| self.closing[at].take()).or_else(|| {
+                empty.closing.push(at);
+                Some(Closing::new(self.watermark))
+            }));
+        }
+        (Self { rules: Arc::clone(rules), sliding, closing, ..self }, empty)
+    }
+
+    /// The rules whose windows these are.
+    #[must_use]
+    pub fn rules(&self) -> &Arc<RuleSet> {
+        &self.rules
+    }
+
+    /// Whether there is no window at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sliding.is_empty() && self.closing.iter().all(Option::is_none)
+    }
+
+    /// Events that are held, and panes of closing windows.
+    #[must_use]
+    pub fn held(&self) -> (usize, usize) {
+        let panes = self.closing.iter().flatten().map(Closing::panes).sum();
+        (self.sliding.iter().map(Sliding::rows).sum(), panes)
+    }
+
+    /// Takes in events that were judged before, for the windows that are `empty`.
+    pub fn load(&mut self, prepared: &Prepared, empty: &Empty) {
+        for at in &empty.sliding {
+            self.sliding[*at].load(&prepared.windows[*at]);
+        }
+        let rules = Arc::clone(&self.rules);
+        for at in &empty.closing {
+            let (Some(state), Some(selected)) = (&mut self.closing[*at], &prepared.closings[*at]) else {
+                continue;
+            };
+            let Some(view) = closing_view(&rules.rules[*at]) else { continue };
+            let judge = Judge { rule: &rules.rules[*at], view, calendar: &self.calendar, late: self.late };
+            let slides = StretchCache::new(&self.calendar, view.slide);
+            let mut counts = RuleCounts::default();
+            state.reopen();
+            for place in 0..selected.rows.len() {
+                state.observe(&judge, prepared.table(), selected, place, &slides, &mut counts);
+            }
+        }
+    }
+
+    /// Closes the windows that were filled and are over, without judging them.
+    pub fn loaded(&mut self, empty: &Empty) {
+        let rules = Arc::clone(&self.rules);
+        for at in &empty.closing {
+            let (Some(state), Some(view)) = (&mut self.closing[*at], closing_view(&rules.rules[*at])) else {
+                continue;
+            };
+            let judge = Judge { rule: &rules.rules[*at], view, calendar: &self.calendar, late: self.late };
+            state.close(&judge, self.watermark, true, &mut RuleCounts::default());
+        }
+    }
+
+    /// Takes in the events of a batch. `watermarks` is the watermark after each of them.
+    pub fn observe(&mut self, prepared: &Prepared, watermarks: &[i64]) -> Moved {
+        let states = self.sliding.iter_mut().zip(&prepared.windows);
+        let measured = states.map(|(state, selected)| state.observe(selected)).collect();
+        let mut moved = Moved {
+            measured,
+            closed: Vec::new(),
+            counts: vec![RuleCounts::default(); self.rules.rules.len()],
+        };
+        let rules = Arc::clone(&self.rules);
+        for (number, rule) in rules.rules.iter().enumerate() {
+            let (Some(state), Some(view)) = (&mut self.closing[number], closing_view(rule)) else { continue };
+            let started = std::time::Instant::now();
+            let judge = Judge { rule, view, calendar: &self.calendar, late: self.late };
+            let mut batch = Batch { judge, state, watermark: self.watermark, moved: &mut moved, number };
+            batch.observe(prepared, watermarks);
+            moved.counts[number].nanos += u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        }
+        self.watermark = watermarks.last().map_or(self.watermark, |last| self.watermark.max(*last));
+        moved.sort();
+        moved
+    }
+
+    /// Moves the watermark without an event: time passes, or the input ends.
+    pub fn advance(&mut self, watermark: i64, row: usize, moved: &mut Moved) {
+        let rules = Arc::clone(&self.rules);
+        moved.counts.resize(rules.rules.len(), RuleCounts::default());
+        for (number, rule) in rules.rules.iter().enumerate() {
+            let (Some(state), Some(view)) = (&mut self.closing[number], closing_view(rule)) else { continue };
+            let judge = Judge { rule, view, calendar: &self.calendar, late: self.late };
+            let found = state.close(&judge, watermark, false, &mut moved.counts[number]);
+            moved.closed.extend(found.into_iter().map(|(at, finding)| Closed { row, at, finding }));
+        }
+        self.watermark = self.watermark.max(watermark);
+        moved.sort();
+    }
+}
+
+impl Moved {
+    /// In the order in which it happened; at one row by the ends of the windows, then by rule.
+    fn sort(&mut self) {
+        self.closed.sort_by_key(|closed| (closed.row, closed.at));
+    }
+}
+
+/// A batch on its way into the windows of one rule.
+struct Batch<'b> {
+    judge: Judge<'b>,
+    state: &'b mut Closing,
+    watermark: i64,
+    moved: &'b mut Moved,
+    number: usize,
+}
+
+impl Batch<'_> {
+    /// Events go in one after another; windows close right after the event that moved the watermark past them.
+    fn observe(&mut self, prepared: &Prepared, watermarks: &[i64]) {
+        let slides = StretchCache::new(self.judge.calendar, self.judge.view.slide);
+        let selected = prepared.closings[self.number].as_ref();
+        let mut done = 0;
+        for place in 0..selected.map_or(0, |selected| selected.rows.len()) {
+            let Some(selected) = selected else { break };
+            let row = selected.rows[place] as usize;
+            self.close(&watermarks[done..row], done);
+            let counts = &mut self.moved.counts[self.number];
+            let found = self.state.observe(&self.judge, prepared.table(), selected, place, &slides, counts);
+            self.moved.closed.extend(found.into_iter().map(|(at, finding)| Closed { row, at, finding }));
+            self.close(&watermarks[row..=row], row);
+            done = row + 1;
+        }
+        self.close(&watermarks[done..], done);
+    }
+
+    /// Closes what the watermarks of some rows, the first of them `row`, have passed.
+    fn close(&mut self, watermarks: &[i64], row: usize) {
+        let Some(last) = watermarks.last() else { return };
+        while let Some(end) = self.state.next_end().filter(|end| end <= last) {
+            let after = watermarks.partition_point(|watermark| *watermark < end);
+            let counts = &mut self.moved.counts[self.number];
+            let found = self.state.close(&self.judge, watermarks[after], false, counts);
+            let closed = found.into_iter().map(|(at, finding)| Closed { row: row + after, at, finding });
+            self.moved.closed.extend(closed);
+        }
+        self.watermark = self.watermark.max(*last);
+        self.state.passed(self.watermark);
+    }
+}
+
+fn closing_view(rule: &CompiledRule) -> Option<&ClosingRule> {
+    match &rule.view {
+        CompiledView::Closing(view) if rule.rule.mode != Mode::Disabled => Some(view),
+        _ => None,
+    }
+}
+
+/// Whether a rule's windows hold the same events, values and history as those of another one.
+fn same_windows(known: &CompiledRule, rule: &CompiledRule) -> bool {
+    let (Some(a), Some(b)) = (closing_view(known), closing_view(rule)) else { return false };
+    let filter = |rule: &CompiledRule| rule.filter.as_ref().map(|filter| filter.text.clone());
+    let measured = |view: &ClosingRule| format!("{:?} {:?}", view.measures.aggregates, view.measures.columns);
+    let compared = |view: &ClosingRule| view.anomaly.as_ref().map(|(_, at)| *at);
+    known.rule.id == rule.rule.id
+        && known.rule.trigger == rule.rule.trigger
+        && filter(known) == filter(rule)
+        && (a.size, a.slide, &a.by) == (b.size, b.slide, &b.by)
+        && a.measures.lanes.len() == b.measures.lanes.len()
+        && a.measures.lanes.iter().zip(&b.measures.lanes).all(|(a, b)| a.same(b))
+        && measured(a) == measured(b)
+        && compared(a) == compared(b)
+}
+
+fn state(window: &SharedWindow, late: i64) -> Sliding {
+    Sliding::new(Arc::clone(&window.plan), window.reach.max_micros(), late)
+}

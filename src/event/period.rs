@@ -1,0 +1,347 @@
+//! Stretches of the local calendar: what windows are aligned to. All instants are microseconds since the epoch.
+
+use std::{cell::Cell, fmt};
+
+use jiff::{
+    ToSpan,
+    civil::{Date, DateTime, Weekday},
+};
+
+use super::time::Calendar;
+
+const SECOND: i64 = 1_000_000;
+/// 24 hours; days of a zone with daylight saving may be longer or shorter.
+const DAY: i64 = 86_400 * SECOND;
+/// A Monday, from which stretches of several days are counted: weeks start on Mondays.
+const MONDAY: Date = jiff::civil::date(1970, 1, 5);
+
+/// A length of time as rules write it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Length {
+    /// `90m`, `24h`: exact, in microseconds.
+    Exact(i64),
+    /// `30d`, `2w`: local days.
+    Days(u16),
+    /// A month of the calendar.
+    Month,
+    /// A quarter of the fiscal year.
+    Quarter,
+    /// A fiscal year.
+    Year,
+}
+
+/// The most days that a length may have: a century.
+const DAYS_MAX: u16 = 36_525;
+
+impl Length {
+    /// Reads `90m`, `24h`, `7d`, `2w`, `month`, `quarter` or `year`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "month" => return Some(Self::Month),
+            "quarter" => return Some(Self::Quarter),
+            "year" => return Some(Self::Year),
+            _ => {}
+        }
+        let unit = text.chars().next_back()?;
+        let number: u32 = text[..text.len() - unit.len_utf8()].parse().ok().filter(|n| *n > 0)?;
+        let exact = |unit: i64| i64::from(number).checked_mul(unit * SECOND).map(Self::Exact);
+        let days = |n: u32| u16::try_from(n).ok().filter(|n| *n <= DAYS_MAX).map(Self::Days);
+        match unit {
+            's' => exact(1),
+            'm' => exact(60),
+            'h' => exact(3600),
+            'd' => days(number),
+            'w' => days(number.checked_mul(7)?),
+            _ => None,
+        }
+    }
+
+    /// The longest it can be, in microseconds: a day of 25 hours, a month of 31 days, a leap year.
+    #[must_use]
+    pub fn max_micros(self) -> i64 {
+        match self {
+            Self::Exact(micros) => micros,
+            Self::Days(days) => i64::from(days) * DAY + DAY / 12,
+            Self::Month => 32 * DAY,
+            Self::Quarter => 93 * DAY,
+            Self::Year => 367 * DAY,
+        }
+    }
+}
+
+impl fmt::Display for Length {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(micros) if micros % (3600 * SECOND) == 0 => write!(f, "{}h", micros / 3600 / SECOND),
+            Self::Exact(micros) if micros % (60 * SECOND) == 0 => write!(f, "{}m", micros / 60 / SECOND),
+            Self::Exact(micros) => write!(f, "{}s", micros / SECOND),
+            Self::Days(days) => write!(f, "{days}d"),
+            Self::Month => f.write_str("month"),
+            Self::Quarter => f.write_str("quarter"),
+            Self::Year => f.write_str("year"),
+        }
+    }
+}
+
+/// How far back a sliding window reaches from an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reach {
+    /// `last:`
+    Last(Length),
+    /// `to_date:`
+    ToDate(Length),
+}
+
+impl Reach {
+    /// The longest it can be, in microseconds.
+    #[must_use]
+    pub fn max_micros(self) -> i64 {
+        match self {
+            Self::Last(length) | Self::ToDate(length) => length.max_micros(),
+        }
+    }
+}
+
+impl fmt::Display for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Last(length) => write!(f, "last {length}"),
+            Self::ToDate(length) => write!(f, "{length} to date"),
+        }
+    }
+}
+
+/// The stretch that an instant lies in, half-open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stretch {
+    /// The first instant.
+    pub start: i64,
+    /// The first instant after it.
+    pub end: i64,
+}
+
+impl Stretch {
+    /// Whether an instant lies in it.
+    #[must_use]
+    pub const fn contains(self, at: i64) -> bool {
+        self.start <= at && at < self.end
+    }
+}
+
+impl Calendar {
+    /// The local day.
+    #[must_use]
+    pub fn day(&self, at: i64) -> Stretch {
+        self.days(at, 1)
+    }
+
+    /// The stretch of `length` that `at` lies in. Lengths below a day are counted from local midnight and end with
+    /// the day; several days are counted from a Monday; quarters from the start of the fiscal year.
+    #[must_use]
+    pub fn stretch(&self, at: i64, length: Length) -> Stretch {
+        match length {
+            Length::Exact(micros) => {
+                let day = self.day(at);
+                let start = day.start + (at - day.start) / micros * micros;
+                Stretch { start, end: (start + micros).min(day.end) }
+            }
+            Length::Days(days) => self.days(at, days),
+            Length::Month => self.months(self.local(at).date().first_of_month(), 1),
+            Length::Quarter => {
+                let year = self.fiscal_year_start(self.local(at).date());
+                let passed = (0..4).rev().find(|q| self.instant(add_months(year, q * 3)) <= at).unwrap_or(0);
+                self.months(add_months(year, passed * 3), 3)
+            }
+            Length::Year => self.months(self.fiscal_year_start(self.local(at).date()), 12),
+        }
+    }
+
+    /// The first instant of a sliding window that ends with `at`: the window is closed on both sides.
+    #[must_use]
+    pub fn reach(&self, at: i64, reach: Reach) -> i64 {
+        match reach {
+            Reach::Last(Length::Exact(micros)) => at - micros + 1,
+            Reach::Last(Length::Days(days)) => {
+                self.instant(self.local(at).date().saturating_sub((i32::from(days) - 1).days()))
+            }
+            Reach::Last(length) | Reach::ToDate(length) => self.stretch(at, length).start,
+        }
+    }
+
+    fn days(&self, at: i64, days: u16) -> Stretch {
+        let date = self.local(at).date();
+        let since = date.since(MONDAY).map_or(0, |span| span.get_days());
+        let start = date.saturating_sub(since.rem_euclid(i32::from(days)).days());
+        Stretch {
+            start: self.instant(start),
+            end: self.instant(start.saturating_add(i32::from(days).days())),
+        }
+    }
+
+    fn months(&self, first: Date, months: i32) -> Stretch {
+        Stretch { start: self.instant(first), end: self.instant(add_months(first, months)) }
+    }
+
+    /// The first instant of a local day.
+    #[must_use]
+    pub fn instant(&self, date: Date) -> i64 {
+        let zoned = date.to_zoned_datetime(self.zone().clone());
+        zoned.map_or(i64::MAX, |zoned| zoned.timestamp().as_microsecond())
+    }
+
+    /// The instant of a local time; a time that daylight saving skips is the instant after the gap.
+    #[must_use]
+    pub fn instant_of(&self, local: DateTime) -> i64 {
+        let zoned = local.to_zoned_datetime(self.zone().clone());
+        zoned.map_or(i64::MAX, |zoned| zoned.timestamp().as_microsecond())
+    }
+
+    /// The day of the week, for seasons.
+    #[must_use]
+    pub fn weekday(&self, at: i64) -> Weekday {
+        self.local(at).weekday()
+    }
+}
+
+fn add_months(date: Date, months: i32) -> Date {
+    date.saturating_add(months.months())
+}
+
+/// Stretches looked up again and again: neighbouring events mostly lie in the same one.
+#[derive(Debug)]
+pub struct StretchCache<'c> {
+    calendar: &'c Calendar,
+    length: Length,
+    last: Cell<Stretch>,
+}
+
+impl<'c> StretchCache<'c> {
+    /// An empty cache.
+    #[must_use]
+    pub fn new(calendar: &'c Calendar, length: Length) -> Self {
+        Self { calendar, length, last: Cell::new(Stretch { start: i64::MAX, end: i64::MIN }) }
+    }
+
+    /// The stretch that `at` lies in.
+    pub fn get(&self, at: i64) -> Stretch {
+        if !self.last.get().contains(at) {
+            self.last.set(self.calendar.stretch(at, self.length));
+        }
+        self.last.get()
+    }
+}
+
+/// The starts of sliding windows, looked up again and again.
+#[derive(Debug)]
+pub struct Reaches<'c> {
+    calendar: &'c Calendar,
+    reach: Reach,
+    days: StretchCache<'c>,
+    known: Cell<(i64, i64)>,
+}
+
+impl<'c> Reaches<'c> {
+    /// An empty cache.
+    #[must_use]
+    pub fn new(calendar: &'c Calendar, reach: Reach) -> Self {
+        let days = StretchCache::new(calendar, Length::Days(1));
+        Self { calendar, reach, days, known: Cell::new((i64::MAX, 0)) }
+    }
+
+    /// The first instant of the window that ends with `at`.
+    #[must_use]
+    pub fn from(&self, at: i64) -> i64 {
+        if let Reach::Last(Length::Exact(micros)) = self.reach {
+            return at - micros + 1;
+        }
+        // Every such window starts where that of any other instant of the same day starts.
+        let day = self.days.get(at).start;
+        if self.known.get().0 != day {
+            self.known.set((day, self.calendar.reach(at, self.reach)));
+        }
+        self.known.get().1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(calendar: &Calendar, text: &str) -> i64 {
+        calendar.parse(text).unwrap()
+    }
+
+    #[test]
+    fn lengths_are_read_as_rules_write_them() {
+        for text in ["90s", "15m", "24h", "30d", "month", "quarter", "year"] {
+            assert_eq!(Length::parse(text).map(|l| l.to_string()).as_deref(), Some(text), "{text}");
+        }
+        assert_eq!(Length::parse("2w"), Some(Length::Days(14)));
+        for text in ["", "d", "0d", "-1d", "1.5h", "7", "1y", "1天", "99999999999h"] {
+            assert_eq!(Length::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn stretches_follow_the_local_calendar() {
+        let c = Calendar::new("Asia/Shanghai", 1, 1).unwrap();
+        let t = at(&c, "2026-03-04T10:20:30+08:00");
+        let shown = |length: &str| {
+            let stretch = c.stretch(t, Length::parse(length).unwrap());
+            format!("{} {}", &c.format(stretch.start)[..16], &c.format(stretch.end)[..16])
+        };
+        assert_eq!(shown("15m"), "2026-03-04T10:15 2026-03-04T10:30");
+        assert_eq!(shown("1d"), "2026-03-04T00:00 2026-03-05T00:00");
+        assert_eq!(shown("1w"), "2026-03-02T00:00 2026-03-09T00:00");
+        assert_eq!(shown("month"), "2026-03-01T00:00 2026-04-01T00:00");
+        assert_eq!(shown("quarter"), "2026-01-01T00:00 2026-04-01T00:00");
+        assert_eq!(shown("year"), "2026-01-01T00:00 2027-01-01T00:00");
+        let from = |reach| c.format(c.reach(t, reach))[..16].to_owned();
+        assert_eq!(from(Reach::Last(Length::Days(30))), "2026-02-03T00:00");
+        assert_eq!(from(Reach::ToDate(Length::Year)), "2026-01-01T00:00");
+        assert_eq!(c.reach(t, Reach::Last(Length::Exact(SECOND))), t - SECOND + 1);
+    }
+
+    #[test]
+    fn days_of_daylight_saving_are_as_long_as_they_are() {
+        let c = Calendar::new("Europe/Berlin", 1, 1).unwrap();
+        let hours = |text: &str| {
+            let day = c.day(at(&c, text));
+            (day.end - day.start) / 3600 / SECOND
+        };
+        assert_eq!(hours("2026-03-29T12:00:00+02:00"), 23);
+        assert_eq!(hours("2026-10-25T12:00:00+01:00"), 25);
+        assert_eq!(hours("2026-06-01"), 24);
+        // Six hours from midnight at a time; the last stretch ends with the day.
+        let last = c.stretch(at(&c, "2026-03-29T23:30:00+02:00"), Length::Exact(6 * 3600 * SECOND));
+        assert_eq!(c.format(last.start), "2026-03-29T19:00:00+02:00");
+        assert_eq!(c.format(last.end), "2026-03-30T00:00:00+02:00");
+    }
+
+    #[test]
+    fn fiscal_years_and_their_quarters_start_where_they_are_told_to() {
+        let c = Calendar::new("Europe/London", 4, 6).unwrap();
+        let t = at(&c, "2026-03-04");
+        let shown = |length| {
+            let stretch = c.stretch(t, length);
+            format!("{} {}", &c.format(stretch.start)[..10], &c.format(stretch.end)[..10])
+        };
+        assert_eq!(shown(Length::Year), "2025-04-06 2026-04-06");
+        assert_eq!(shown(Length::Quarter), "2026-01-06 2026-04-06");
+        assert_eq!(shown(Length::Month), "2026-03-01 2026-04-01");
+    }
+
+    #[test]
+    fn the_windows_of_many_events_are_those_of_each() {
+        let c = Calendar::new("Europe/Berlin", 4, 6).unwrap();
+        let start = at(&c, "2025-12-30");
+        let times: Vec<i64> = (0..3000).map(|n| start + n * 5_000_017 * 3600).collect();
+        for text in ["90m", "1d", "30d", "month"] {
+            let reach = Reach::Last(Length::parse(text).unwrap());
+            let each: Vec<i64> = times.iter().map(|at| c.reach(*at, reach)).collect();
+            let cached = Reaches::new(&c, reach);
+            assert_eq!(times.iter().map(|at| cached.from(*at)).collect::<Vec<_>>(), each, "{text}");
+        }
+    }
+}

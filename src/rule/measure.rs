@@ -1,0 +1,239 @@
+//! Measures: expressions over the events of a window, split into the aggregates they are made of and what is computed
+//! from their results.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::{
+    common::{
+        Column, DFSchema, Result,
+        tree_node::{Transformed, TreeNode, TreeNodeRecursion},
+    },
+    execution::SessionState,
+    logical_expr::{Expr, physical_planning_context::PhysicalPlanningContext},
+    physical_expr::{
+        PhysicalExpr,
+        aggregate::{LoweredAggregate, LoweredAggregateBuilder},
+    },
+};
+
+use super::{
+    expression::{Failure, Resolved, Scope, failure, project, refuse_volatile, resolve, simplify},
+    window::Measure,
+};
+use crate::{
+    diagnostic::suggest,
+    evaluate::aggregate::{Aggregate, LANES_MAX, Lane, Layout, classify},
+    yaml::Document,
+};
+
+/// The measures of a rule, planned.
+#[derive(Debug, Clone)]
+pub struct Measures {
+    /// The values that the aggregates read.
+    pub lanes: Vec<Lane>,
+    /// The aggregates.
+    pub aggregates: Vec<Aggregate>,
+    /// The measures, over [`Self::results`].
+    pub columns: Vec<Arc<dyn PhysicalExpr>>,
+    /// A column for each aggregate.
+    pub results: SchemaRef,
+    /// The columns that the measures make.
+    pub fields: Vec<Field>,
+}
+
+/// What planning needs.
+pub struct Planner<'p> {
+    /// `DataFusion`'s functions and settings.
+    pub state: &'p SessionState,
+    /// All columns there are, in whose order lanes name theirs.
+    pub wide: &'p Schema,
+    /// What expressions may name.
+    pub scope: &'p Scope<'p>,
+}
+
+impl Planner<'_> {
+    /// Plans measures; what is wrong with them goes to the document.
+    pub fn plan(&self, d: &mut Document<'_>, measures: &[Measure]) -> Option<Measures> {
+        let before = d.problems.len();
+        let mut planned = Split::default();
+        let mut exprs = Vec::new();
+        for measure in measures {
+            let name = &measure.name;
+            if self.scope.columns.column_with_name(&name.text).is_some() {
+                let hint = String::from("give it another name, such as n or total");
+                d.problem(
+                    name.span,
+                    format!("the measure {:?} has the name of a column", name.text),
+                    Some(hint),
+                );
+            }
+            let Some(resolved) = resolve(self.state, d, &measure.expression, self.scope) else { continue };
+            match self.split(&resolved, &mut planned) {
+                Ok(expr) => exprs.push((name.text.clone(), expr)),
+                Err((message, hint)) => d.problem_at(measure.expression.span, ("", 0), message, hint),
+            }
+        }
+        if measures.is_empty() {
+            return None;
+        }
+        let results = Arc::new(Schema::new(planned.fields()));
+        let mut columns = Vec::new();
+        let mut fields = Vec::new();
+        for ((name, expr), measure) in exprs.into_iter().zip(measures) {
+            match self.finish(expr, &results) {
+                Ok(column) => {
+                    fields.extend(
+                        column.data_type(&results).map(|data_type| Field::new(name, data_type, true)),
+                    );
+                    columns.push(column);
+                }
+                Err(e) => d.problem_at(measure.expression.span, ("", 0), failure(&e).0, None),
+            }
+        }
+        let Split { lanes, aggregates, .. } = planned;
+        (d.problems.len() == before).then_some(Measures { lanes, aggregates, columns, results, fields })
+    }
+
+    /// Takes the aggregates out of an expression and puts their names in.
+    fn split(&self, resolved: &Resolved, planned: &mut Split) -> std::result::Result<Expr, Failure> {
+        let schema = project(self.wide, &resolved.columns);
+        let df_schema = DFSchema::try_from(Arc::clone(&schema)).map_err(|e| failure(&e))?;
+        let logical = resolved.logical(self.state, &df_schema).map_err(|e| failure(&e))?;
+        refuse_volatile(&logical)?;
+        let logical = simplify(logical, self.state, &df_schema).map_err(|e| failure(&e))?;
+        let mut wrong: Option<Failure> = None;
+        let split = logical.transform_down(|expr| match expr {
+            Expr::AggregateFunction(_) => {
+                let taken = self.aggregate(&expr, &df_schema, &schema, planned);
+                let name = match taken {
+                    Ok(name) => name,
+                    Err(e) => {
+                        wrong.get_or_insert(e);
+                        String::new()
+                    }
+                };
+                Ok(Transformed::new(Expr::Column(Column::from_name(name)), true, TreeNodeRecursion::Jump))
+            }
+            Expr::Column(column) => {
+                let hint = "put it into an aggregate, such as max(…), or compare it in `when`";
+                let message = format!("the column '{}' stands outside of an aggregate", column.name);
+                wrong.get_or_insert((message, Some(hint.to_owned())));
+                Ok(Transformed::no(Expr::Column(column)))
+            }
+            Expr::WindowFunction(call) => {
+                let message = format!("a measure cannot contain '{} … over'", call.fun.name());
+                wrong.get_or_insert((message, Some(String::from("the rule's `over` is the window"))));
+                Ok(Transformed::new(Expr::WindowFunction(call), false, TreeNodeRecursion::Jump))
+            }
+            other => Ok(Transformed::no(other)),
+        });
+        let split = split.map_err(|e| failure(&e))?;
+        match wrong {
+            Some(wrong) => Err(wrong),
+            None if !split.transformed => Err((
+                String::from("a measure is an aggregate over the events of the window"),
+                Some(String::from("such as count(*), sum(amount) or count(distinct payee_account)")),
+            )),
+            None => Ok(split.data),
+        }
+    }
+
+    /// Plans an aggregate, unless it is there already. Its name is that of its result.
+    fn aggregate(
+        &self,
+        expr: &Expr,
+        df_schema: &DFSchema,
+        schema: &SchemaRef,
+        planned: &mut Split,
+    ) -> std::result::Result<String, Failure> {
+        let key = expr.schema_name().to_string();
+        if let Some(at) = planned.keys.iter().position(|known| *known == key) {
+            return Ok(result_name(at));
+        }
+        let (props, context) = (self.state.execution_props(), PhysicalPlanningContext::default());
+        let builder = LoweredAggregateBuilder::new(expr, df_schema, schema, props, &context);
+        let LoweredAggregate { aggregate, filter, order_bys } = builder.build().map_err(|e| failure(&e))?;
+        if !order_bys.is_empty() {
+            let hint = "the events of a window come in the order of their times";
+            return Err((String::from("a measure cannot have ORDER BY"), Some(hint.to_owned())));
+        }
+        let of = |arg: &Arc<dyn PhysicalExpr>| arg.data_type(schema);
+        let classified = classify(aggregate.as_ref().clone(), &of).map_err(|e| failure(&e))?;
+        let inputs = schema.fields().iter().filter_map(|f| self.wide.index_of(f.name()).ok()).collect();
+        let lane =
+            Lane { args: classified.args, filter, kind: classified.lane, inputs, schema: Arc::clone(schema) };
+        let lane = match lane.args.is_empty() && lane.filter.is_none() {
+            true => None,
+            false => Some(planned.lane(lane)?),
+        };
+        planned.aggregates.push(Aggregate { kind: classified.kind, lane, data_type: classified.data_type });
+        planned.keys.push(key);
+        Ok(result_name(planned.keys.len() - 1))
+    }
+
+    fn finish(&self, expr: Expr, results: &SchemaRef) -> Result<Arc<dyn PhysicalExpr>> {
+        let schema = DFSchema::try_from(Arc::clone(results))?;
+        self.state.create_physical_expr(simplify(expr, self.state, &schema)?, &schema)
+    }
+}
+
+/// The aggregates of several measures.
+#[derive(Default)]
+struct Split {
+    lanes: Vec<Lane>,
+    aggregates: Vec<Aggregate>,
+    /// The text of each aggregate, by which one that stands twice is known.
+    keys: Vec<String>,
+}
+
+impl Split {
+    fn lane(&mut self, lane: Lane) -> std::result::Result<usize, Failure> {
+        if let Some(at) = self.lanes.iter().position(|known| known.same(&lane)) {
+            return Ok(at);
+        }
+        if self.lanes.len() == LANES_MAX {
+            return Err((format!("a rule has at most {LANES_MAX} different aggregates"), None));
+        }
+        self.lanes.push(lane);
+        Ok(self.lanes.len() - 1)
+    }
+
+    fn fields(&self) -> Vec<Field> {
+        let field = |(at, aggregate): (usize, &Aggregate)| {
+            Field::new(result_name(at), aggregate.data_type.clone(), true)
+        };
+        self.aggregates.iter().enumerate().map(field).collect()
+    }
+}
+
+fn result_name(at: usize) -> String {
+    format!("aggregate{at}")
+}
+
+impl Measures {
+    /// How the events of a window are laid out for these measures alone.
+    #[must_use]
+    pub fn layout(&self) -> Layout {
+        Layout::new(&self.lanes)
+    }
+
+    /// The types of the columns that the measures make, by name.
+    #[must_use]
+    pub fn index_of(&self, name: &str) -> Option<usize> {
+        self.fields.iter().position(|field| field.name() == name)
+    }
+
+    /// A hint for a measure that does not exist.
+    #[must_use]
+    pub fn suggest(&self, name: &str) -> String {
+        suggest(name, self.fields.iter().map(|field| field.name().as_str()))
+    }
+
+    /// Whether a measure is a number that can be compared with a history.
+    #[must_use]
+    pub fn is_number(&self, at: usize) -> bool {
+        let data_type = self.fields[at].data_type();
+        data_type.is_integer() || matches!(data_type, DataType::Decimal128(..) | DataType::Float64)
+    }
+}

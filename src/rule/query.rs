@@ -1,0 +1,305 @@
+//! Schedule rules: one read-only SELECT, planned at load against tables without rows, so that what is wrong is told then.
+
+use std::{collections::BTreeSet, ops::ControlFlow, sync::Arc};
+
+use arrow::datatypes::{Field, Schema};
+use datafusion::{
+    catalog::MemoryCatalogProviderList,
+    common::{
+        config::Dialect,
+        tree_node::{TreeNode, TreeNodeRecursion},
+    },
+    execution::{
+        SessionState, SessionStateBuilder,
+        context::{SQLOptions, SessionContext},
+        disk_manager::{DiskManagerBuilder, DiskManagerMode},
+        runtime_env::RuntimeEnvBuilder,
+    },
+    logical_expr::{LogicalPlan, Volatility},
+    sql::{
+        parser::Statement,
+        sqlparser::ast::{
+            self, Expr as Sql, Value, VisitMut, VisitorMut, visit_expressions_mut, visit_relations,
+        },
+    },
+};
+
+use super::{
+    Param, Rule,
+    compile::{CompiledRule, CompiledView, Compiler},
+    expression::{failure, literal},
+    window::Schedule,
+};
+use crate::{
+    diagnostic::suggest,
+    evaluate::tables::{self, TABLES},
+    event::tick::Ticks,
+    lists::Lists,
+    yaml::{Document, Placed},
+};
+
+/// A rule that is evaluated at ticks.
+#[derive(Debug, Clone)]
+pub struct ScheduleRule {
+    /// When.
+    pub ticks: Ticks,
+    /// The tables that the query reads.
+    pub tables: BTreeSet<String>,
+    query: Box<ast::Statement>,
+    zone: Arc<str>,
+}
+
+impl ScheduleRule {
+    /// The query with `now` as a tick's time, in microseconds.
+    #[must_use]
+    pub fn at(&self, tick: i64) -> Statement {
+        let mut query = self.query.clone();
+        let now = || {
+            let zone = format!("Timestamp(Microsecond, Some(\"{}\"))", self.zone);
+            call("arrow_cast", [Value::Number(tick.to_string(), false), Value::SingleQuotedString(zone)])
+        };
+        let _: ControlFlow<()> = visit_expressions_mut(&mut query, |expr| {
+            if is_now(expr) {
+                *expr = now();
+            }
+            ControlFlow::Continue(())
+        });
+        Statement::Statement(query)
+    }
+}
+
+/// What queries start from: `DataFusion`'s functions and ours, and the reference lists.
+#[derive(Debug, Clone)]
+pub struct QuerySession {
+    pub(super) state: SessionState,
+    pub(super) lists: Lists,
+}
+
+impl QuerySession {
+    /// A session of its own, in which a query may use so much memory, and no disk.
+    #[must_use]
+    pub fn context(&self, memory: usize) -> SessionContext {
+        let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_limit(memory, 1.0)
+            .with_disk_manager_builder(disk)
+            .build_arc();
+        let mut builder = SessionStateBuilder::new_from_existing(self.state.clone())
+            .with_catalog_list(Arc::new(MemoryCatalogProviderList::new()))
+            .with_config(self.state.config().clone().with_create_default_catalog_and_schema(true));
+        if let Ok(runtime) = runtime {
+            builder = builder.with_runtime_env(runtime);
+        }
+        let context = SessionContext::new_with_state(builder.build());
+        for name in self.lists.names().filter(|name| !TABLES.contains(name)) {
+            if let Some(rows) = self.lists.get(name).and_then(|list| tables::list(list))
+                && let Some(table) = tables::in_memory(rows.schema(), vec![rows])
+            {
+                // A table of a new catalogue is never there already.
+                let _ = context.register_table(name, table);
+            }
+        }
+        context
+    }
+}
+
+/// What a query must not do.
+#[must_use]
+pub fn options() -> SQLOptions {
+    SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false)
+}
+
+/// Memory for planning over tables without rows.
+const MEMORY: usize = 64 << 20;
+
+/// Compiles a schedule rule; what is wrong with it goes to the document.
+pub fn compile(
+    compiler: &Compiler,
+    d: &mut Document<'_>,
+    rule: Rule,
+    schedule: Schedule,
+) -> Option<CompiledRule> {
+    let before = d.problems.len();
+    let sql = &schedule.sql;
+    let query = parse(compiler, d, sql, &rule.params)?;
+    let mut tables = BTreeSet::new();
+    let _: ControlFlow<()> = visit_relations(&query, |name| {
+        tables.insert(name.to_string());
+        ControlFlow::Continue(())
+    });
+    let zone = Arc::from(compiler.zone());
+    let view = ScheduleRule { ticks: schedule.ticks, tables, query: Box::new(query), zone };
+    let context = compiler.session().context(MEMORY);
+    let plan = match futures::executor::block_on(plan(&context, &view)) {
+        Ok(plan) => plan,
+        Err(message) => {
+            let message = message.replace("datafusion.public.", "");
+            let hint = missing_table(&message, compiler);
+            d.problem_at(sql.span, ("", 0), message, hint);
+            return None;
+        }
+    };
+    if let Some(function) = volatile(&plan) {
+        let hint = "findings must not depend on when they are computed: write `now` for the tick's time";
+        d.problem_at(
+            sql.span,
+            (&function, 0),
+            format!("the function '{function}' is not deterministic"),
+            Some(hint.into()),
+        );
+    }
+    let fields = plan.schema().fields().iter().map(|f| Field::new(f.name(), f.data_type().clone(), true));
+    let table = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    let compiled = compiler.assemble_query(d, rule, table, CompiledView::Schedule(Box::new(view)));
+    compiled.filter(|_| d.problems.len() == before)
+}
+
+/// One query with its constants put in.
+fn parse(
+    compiler: &Compiler,
+    d: &mut Document<'_>,
+    sql: &Placed,
+    params: &[(String, Param)],
+) -> Option<ast::Statement> {
+    let hint = || Some(String::from("write one SELECT over budget_lines, payments, refunds, … or a list"));
+    let statement = match compiler.state().sql_to_statement(&sql.text, &Dialect::Generic) {
+        Ok(Statement::Statement(statement)) if matches!(*statement, ast::Statement::Query(_)) => *statement,
+        Ok(_) => {
+            d.problem_at(sql.span, ("", 0), String::from("a schedule's sql must be a query"), hint());
+            return None;
+        }
+        Err(e) => {
+            d.problem_at(sql.span, ("", 0), failure(&e).0, hint());
+            return None;
+        }
+    };
+    let mut statement = statement;
+    let mut constants = Constants { params, unknown: Vec::new() };
+    let _: ControlFlow<()> = statement.visit(&mut constants);
+    let clean = constants.unknown.is_empty();
+    for name in constants.unknown {
+        let hint = match params.is_empty() {
+            true => format!("name it under the rule's `params:`, such as `{}: 10000`", &name[1..]),
+            false => suggest(&name[1..], params.iter().map(|(name, _)| name.as_str())),
+        };
+        d.problem_at(sql.span, (&name, 0), format!("unknown constant {name}"), Some(hint));
+    }
+    clean.then_some(statement)
+}
+
+async fn plan(context: &SessionContext, rule: &ScheduleRule) -> Result<LogicalPlan, String> {
+    let told = |e: &dyn std::fmt::Display| failure(e).0;
+    for name in TABLES {
+        let table = tables::empty(name, &rule.zone).ok_or("an internal table is unknown")?;
+        context.register_table(*name, table).map_err(|e| told(&e))?;
+    }
+    let state = context.state();
+    let plan = state.statement_to_plan(rule.at(0)).await.map_err(|e| told(&e))?;
+    options().verify_plan(&plan).map_err(|e| told(&e))?;
+    // Types are checked on the way to a physical plan.
+    state.create_physical_plan(&plan).await.map_err(|e| told(&e))?;
+    Ok(plan)
+}
+
+/// A function whose result depends on when or how often it is computed.
+fn volatile(plan: &LogicalPlan) -> Option<String> {
+    let mut found = None;
+    let _ = plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|expr| {
+                if let datafusion::logical_expr::Expr::ScalarFunction(call) = expr
+                    && call.func.signature().volatility != Volatility::Immutable
+                {
+                    found = Some(call.func.name().to_owned());
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    });
+    found
+}
+
+fn missing_table(message: &str, compiler: &Compiler) -> Option<String> {
+    let name = message.strip_prefix("table '")?.split('\'').next()?.rsplit('.').next()?.to_owned();
+    Some(suggest(&name, TABLES.iter().copied().chain(compiler.lists().names())))
+}
+
+fn is_now(expr: &Sql) -> bool {
+    match expr {
+        Sql::Identifier(ident) => ident.quote_style.is_none() && ident.value.eq_ignore_ascii_case("now"),
+        Sql::Function(function) => {
+            let name = function.name.to_string();
+            ["now", "current_timestamp"].iter().any(|known| name.eq_ignore_ascii_case(known))
+        }
+        _ => false,
+    }
+}
+
+fn call(name: &str, args: [Value; 2]) -> Sql {
+    let arg = |value: Value| ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(Sql::Value(value.into())));
+    Sql::Function(ast::Function {
+        name: ast::ObjectName::from(vec![ast::Ident::new(name)]),
+        uses_odbc_syntax: false,
+        parameters: ast::FunctionArguments::None,
+        args: ast::FunctionArguments::List(ast::FunctionArgumentList {
+            duplicate_treatment: None,
+            args: args.into_iter().map(arg).collect(),
+            clauses: Vec::new(),
+        }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: Vec::new(),
+    })
+}
+
+/// Puts constants in their places.
+struct Constants<'p> {
+    params: &'p [(String, Param)],
+    unknown: Vec<String>,
+}
+
+impl Constants<'_> {
+    fn get(&self, placeholder: &str) -> Option<&Param> {
+        let name = placeholder.strip_prefix('$')?;
+        self.params.iter().find(|(param, _)| param == name).map(|(_, value)| value)
+    }
+}
+
+impl VisitorMut for Constants<'_> {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, sql: &mut Sql) -> ControlFlow<()> {
+        match sql {
+            Sql::InList { list, .. } => {
+                let items = std::mem::take(list);
+                for item in items {
+                    match placeholder(&item).and_then(|name| self.get(&name)) {
+                        Some(Param::List(values)) => list.extend(values.iter().map(literal)),
+                        _ => list.push(item),
+                    }
+                }
+            }
+            Sql::Value(_) => {
+                if let Some(name) = placeholder(sql) {
+                    match self.get(&name) {
+                        Some(value) => *sql = literal(value),
+                        None => self.unknown.push(name),
+                    }
+                }
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn placeholder(sql: &Sql) -> Option<String> {
+    match sql {
+        Sql::Value(value) => match &value.value {
+            Value::Placeholder(name) => Some(name.clone()),
+            _ => None,
+        },
+        _ => None,
+    }
+}

@@ -1,0 +1,124 @@
+//! Sliding windows that several rules share: one state for the same stream, filter, key and window.
+
+use std::{fmt::Write, sync::Arc};
+
+use super::{
+    Mode,
+    compile::{CompiledRule, CompiledView, Condition},
+    window::View,
+};
+use crate::{
+    evaluate::{
+        aggregate::{Aggregate, LANES_MAX, Lane, Layout},
+        series::Plan,
+    },
+    event::period::Reach,
+};
+
+/// A sliding window with all that any of its rules measures.
+#[derive(Debug, Clone)]
+pub struct SharedWindow {
+    /// Stream, filter, key and window as text: what makes it the same as another one.
+    pub identity: String,
+    /// The event types, as [`crate::event::EventType::bit`]s.
+    pub types: u8,
+    /// The filter.
+    pub filter: Option<Condition>,
+    /// The columns of the key, by position in [`super::compile::wide_schema`].
+    pub by: Vec<usize>,
+    /// How far back it reaches.
+    pub reach: Reach,
+    /// The values that the aggregates read.
+    pub lanes: Vec<Lane>,
+    /// How events are held, and the aggregates.
+    pub plan: Arc<Plan>,
+}
+
+impl SharedWindow {
+    /// Whether the same events with the same values are held as in another one, so that its state can go on.
+    #[must_use]
+    pub fn same(&self, other: &Self) -> bool {
+        let lanes = self.lanes.iter().zip(&other.lanes).all(|(a, b)| a.same(b));
+        let kinds = |w: &Self| w.plan.aggregates.iter().map(|a| format!("{a:?}")).collect::<Vec<_>>();
+        self.identity == other.identity
+            && self.lanes.len() == other.lanes.len()
+            && lanes
+            && kinds(self) == kinds(other)
+    }
+}
+
+/// Gives every rule with a sliding window its place in a shared one.
+pub fn share(rules: &mut [CompiledRule]) -> Vec<SharedWindow> {
+    let mut windows: Vec<Building> = Vec::new();
+    for rule in rules.iter_mut().filter(|rule| rule.rule.mode != Mode::Disabled) {
+        let (View::Sliding(over), CompiledView::Sliding(sliding)) = (&rule.rule.view, &mut rule.view) else {
+            continue;
+        };
+        let mut identity = format!("{:#b} by {:?} {} ", rule.rule.trigger, sliding.by, over.reach);
+        let filter = rule.filter.as_ref().map_or("", |filter| &filter.text);
+        let _ = write!(identity, "{} where {filter}", if over.current { "" } else { "before" });
+        let fits = |w: &&mut Building| {
+            w.window.identity == identity && w.window.lanes.len() + sliding.measures.lanes.len() <= LANES_MAX
+        };
+        let at = windows.iter_mut().position(|w| fits(&&mut *w)).unwrap_or_else(|| {
+            windows.push(Building::new(SharedWindow {
+                identity,
+                types: rule.rule.trigger,
+                filter: rule.filter.clone(),
+                by: sliding.by.clone(),
+                reach: over.reach,
+                lanes: Vec::new(),
+                plan: Arc::new(Plan {
+                    layout: Layout::new(&[]),
+                    aggregates: Vec::new(),
+                    current: over.current,
+                }),
+            }));
+            windows.len() - 1
+        });
+        sliding.window = at;
+        let lanes: Vec<_> = sliding.measures.lanes.iter().map(|lane| windows[at].lane(lane)).collect();
+        let place =
+            |aggregate: &Aggregate| Aggregate { lane: aggregate.lane.map(|l| lanes[l]), ..aggregate.clone() };
+        sliding.results =
+            sliding.measures.aggregates.iter().map(|a| windows[at].aggregate(place(a))).collect();
+    }
+    windows.into_iter().map(Building::finish).collect()
+}
+
+struct Building {
+    window: SharedWindow,
+    aggregates: Vec<Aggregate>,
+}
+
+impl Building {
+    fn new(window: SharedWindow) -> Self {
+        Self { window, aggregates: Vec::new() }
+    }
+
+    fn lane(&mut self, lane: &Lane) -> usize {
+        let lanes = &mut self.window.lanes;
+        lanes.iter().position(|known| known.same(lane)).unwrap_or_else(|| {
+            lanes.push(lane.clone());
+            lanes.len() - 1
+        })
+    }
+
+    fn aggregate(&mut self, aggregate: Aggregate) -> usize {
+        let text = format!("{aggregate:?}");
+        self.aggregates.iter().position(|known| format!("{known:?}") == text).unwrap_or_else(|| {
+            self.aggregates.push(aggregate);
+            self.aggregates.len() - 1
+        })
+    }
+
+    fn finish(mut self) -> SharedWindow {
+        let plan = Plan {
+            layout: Layout::new(&self.window.lanes),
+            aggregates: self.aggregates,
+            current: self.window.plan.current,
+        };
+        self.window.plan = Arc::new(plan);
+        self.window
+    }
+}

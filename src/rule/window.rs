@@ -1,0 +1,151 @@
+//! Rules that look at more than one event (SPEC §3.1 `over`, §3.2, §3.3), as their files say.
+
+use crate::{
+    event::{
+        period::{Length, Reach},
+        tick::Ticks,
+    },
+    yaml::Placed,
+};
+
+/// What a rule looks at.
+#[derive(Debug, Clone, Default)]
+pub enum View {
+    /// One event and its budget line.
+    #[default]
+    Event,
+    /// An event and those before it: `over`.
+    Sliding(Over),
+    /// All events of a window, when it closes: `trigger: window`.
+    Window(Closing),
+    /// Everything that is stored, at a tick: `trigger: schedule`.
+    Schedule(Schedule),
+}
+
+/// A named aggregate of a window.
+#[derive(Debug, Clone)]
+pub struct Measure {
+    /// The column it makes.
+    pub name: Placed,
+    /// The expression.
+    pub expression: Placed,
+}
+
+/// The sliding window of an event.
+#[derive(Debug, Clone)]
+pub struct Over {
+    /// The columns that an earlier event must share with it.
+    pub by: Vec<Placed>,
+    /// How far back it reaches.
+    pub reach: Reach,
+    /// Whether the event itself counts.
+    pub current: bool,
+    /// The aggregates.
+    pub measures: Vec<Measure>,
+}
+
+/// Windows that are judged once, when they close.
+#[derive(Debug, Clone)]
+pub struct Closing {
+    /// The columns that make a window of their own for each combination of values.
+    pub by: Vec<Placed>,
+    /// How long a window is.
+    pub size: Length,
+    /// From one window to the next; the size for windows that do not overlap.
+    pub slide: Length,
+    /// The aggregates.
+    pub measures: Vec<Measure>,
+    /// The comparison with the key's own history.
+    pub anomaly: Option<Anomaly>,
+}
+
+/// How a window's value is compared with those before (SPEC §3.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// (x − mean) / sample standard deviation
+    Zscore,
+    /// 0.6745 · (x − median) / median absolute deviation
+    Mad,
+    /// The distance beyond the nearer quartile in interquartile ranges.
+    Iqr,
+    /// (x − ewma) / exponentially weighted standard deviation
+    Ewma,
+    /// x / mean
+    Ratio,
+    /// The same as `mad` over the windows of the same season.
+    Seasonal,
+}
+
+impl Method {
+    /// The words of the rule language.
+    pub const WORDS: &'static [(&'static str, Self)] = &[
+        ("zscore", Self::Zscore),
+        ("mad", Self::Mad),
+        ("iqr", Self::Iqr),
+        ("ewma", Self::Ewma),
+        ("ratio", Self::Ratio),
+        ("seasonal", Self::Seasonal),
+    ];
+}
+
+/// Which deviations count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// Values above what is usual.
+    Above,
+    /// Values below; their scores are positive.
+    Below,
+    /// Both: the score is absolute.
+    Both,
+}
+
+impl Direction {
+    /// The words of the rule language.
+    pub const WORDS: &'static [(&'static str, Self)] =
+        &[("above", Self::Above), ("below", Self::Below), ("both", Self::Both)];
+}
+
+/// What makes windows comparable for the method `seasonal`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Season {
+    /// The day of the week on which the window starts.
+    Weekday,
+    /// The month of the year.
+    Month,
+    /// The day of the month.
+    DayOfMonth,
+}
+
+impl Season {
+    /// The words of the rule language.
+    pub const WORDS: &'static [(&'static str, Self)] =
+        &[("weekday", Self::Weekday), ("month", Self::Month), ("day_of_month", Self::DayOfMonth)];
+}
+
+/// A comparison with a key's own history.
+#[derive(Debug, Clone)]
+pub struct Anomaly {
+    /// The measure.
+    pub of: Placed,
+    /// How.
+    pub method: Method,
+    /// The most windows that it is compared with.
+    pub history: usize,
+    /// With fewer there is no score.
+    pub min_history: usize,
+    /// Which deviations count.
+    pub direction: Direction,
+    /// For `seasonal`.
+    pub season: Season,
+    /// The weight of the newest value, for `ewma`.
+    pub alpha: f64,
+}
+
+/// A query at ticks.
+#[derive(Debug, Clone)]
+pub struct Schedule {
+    /// When.
+    pub ticks: Ticks,
+    /// One SELECT.
+    pub sql: Placed,
+}
