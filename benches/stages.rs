@@ -129,7 +129,7 @@ fn stages(c: &mut Criterion) {
         blocks
             .iter()
             .zip(decoded)
-            .map(|(b, d)| sequencer.sequence(b, d, Step::Events, (0, i64::MAX)))
+            .map(|(b, d)| sequencer.sequence(b, d, Step::Events, (0, i64::MAX)).expect("no files"))
             .collect()
     };
     let mut group = c.benchmark_group("stages");

@@ -51,6 +51,12 @@ pub struct Metrics {
     pub store_bytes: IntGauge,
     /// Events in the journal.
     pub journal_events: IntGauge,
+    /// Events that were sealed.
+    pub sealed_events: IntCounter,
+    /// Events that were deleted because they were too old.
+    pub retired_events: IntCounter,
+    /// Times that sealing did not work.
+    pub seal_errors: IntCounter,
     /// Time the last start took to recover.
     pub recovery_duration: Gauge,
     /// Whether the last reload worked.
@@ -132,6 +138,9 @@ impl Metrics {
             budget_lines: gauge(r, "budget_lines", "Budget lines in the ledger.")?,
             store_bytes: gauge(r, "store_bytes", "Bytes of the state on disk.")?,
             journal_events: gauge(r, "journal_events", "Events in the journal.")?,
+            sealed_events: counter(r, "sealed_events_total", "Events moved into sealed files.")?,
+            retired_events: counter(r, "retired_events_total", "Events deleted for state.retain.")?,
+            seal_errors: counter(r, "seal_errors_total", "Times that sealing did not work.")?,
             recovery_duration: register(
                 r,
                 Gauge::with_opts(opts(
@@ -191,6 +200,10 @@ fn register<C: prometheus::core::Collector + Clone + 'static>(
 ) -> prometheus::Result<C> {
     registry.register(Box::new(collector.clone()))?;
     Ok(collector)
+}
+
+fn counter(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntCounter> {
+    register(registry, IntCounter::with_opts(opts(name, help))?)
 }
 
 fn counters(

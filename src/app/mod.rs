@@ -3,6 +3,7 @@
 mod ingest;
 mod output;
 mod reload;
+mod sealing;
 mod shared;
 mod tables;
 
@@ -35,7 +36,7 @@ use crate::{
     event::EventType,
     http,
     rule::{self, RuleSet, compile::Compiler},
-    store::{Reader, Store, StoreError, StoredReject},
+    store::{self, Lookup, Store, StoreError, StoredReject},
     stream::{Block, Payload, Position, Receipt},
     telemetry::Metrics,
 };
@@ -45,6 +46,8 @@ pub use output::{StoreOutput, ledger_gauges};
 pub use reload::reload;
 pub use shared::Shared;
 use tables::StoredTables;
+
+use sealing::SealingTask;
 
 /// Blocks that wait for the batcher, over all sources.
 const BLOCKS_WAITING: usize = 16;
@@ -89,6 +92,7 @@ pub struct Daemon {
     /// Set when the input has come to its end by itself: every open window closes then.
     bounded: Arc<AtomicBool>,
     engine: EngineTask,
+    sealing: SealingTask,
 }
 
 impl Daemon {
@@ -106,16 +110,14 @@ impl Daemon {
         let started = Instant::now();
         let decoder = Arc::new(Decoder::new(Arc::clone(&config.calendar)));
         let store = Store::open(&config.state_dir)?;
-        let recovered = store.recover(decoder.schema())?;
-        let mut dedup = Dedup::default();
-        for (id, content) in &recovered.ids {
-            dedup.see(*id, *content);
-        }
+        let mut dedup = Dedup::new(Some(config.duplicate_horizon_micros()), store.latest_at()?);
+        let recovered = store.recover(decoder.schema(), &mut |event| dedup.restore(&event))?;
+        let dedup = dedup.forgetting(Lookup::open(store.dir())?, recovered.last_seq);
         let seconds = started.elapsed().as_secs_f64();
         metrics.recovery_duration.set(seconds);
-        metrics.journal_events.set(dedup.len().try_into().unwrap_or(i64::MAX));
+        metrics.journal_events.set(recovered.events.try_into().unwrap_or(i64::MAX));
         let (lines, replayed) = (recovered.ledger.len(), recovered.replayed);
-        tracing::info!(events = dedup.len(), lines, replayed, seconds, "state recovered");
+        tracing::info!(events = recovered.events, lines, replayed, seconds, "state recovered");
 
         let ledger = Arc::new(RwLock::new(recovered.ledger));
         let evaluator = Arc::new(Evaluator::new(rules, Arc::clone(&config.calendar)));
@@ -143,23 +145,27 @@ impl Daemon {
             bounded: Arc::clone(&bounded),
             silence: Some(silence(config, clock)),
         };
-        let mut output = StoreOutput::new(store, Arc::clone(&shared));
+        let sealing = SealingTask::start(config, &store, &shared)?;
+        let mut output = StoreOutput::new(store, Arc::clone(&shared), sealing.waker());
         let engine = tokio::spawn(async move { engine.run(batches_out, &mut output).await });
         let (stop, positions) = (CancellationToken::new(), recovered.positions);
-        Ok(Self { shared, blocks, stop, positions, closing, bounded, engine })
+        Ok(Self { shared, blocks, stop, positions, closing, bounded, engine, sealing })
     }
 
-    /// Takes no more events, commits what came, and ends.
+    /// Takes no more events, commits what came, and ends. To `seal` takes the time to seal all that can be sealed.
     ///
     /// # Errors
     /// If a commit fails or takes too long.
-    pub async fn drain(self) -> anyhow::Result<()> {
+    pub async fn drain(self, seal: bool) -> anyhow::Result<()> {
         self.shared.set_ready(false);
         self.stop.cancel();
         self.shared.close_ingest();
         drop(self.blocks);
         self.closing.cancel();
         let drained = tokio::time::timeout(DRAIN_MAX, self.engine).await;
+        // A signal waits for the step under way, which is at most about a second's work.
+        let sealing = self.sealing;
+        tokio::task::spawn_blocking(move || sealing.end(seal)).await?;
         let result = drained
             .context("draining took too long; what was not committed is read again at the next start")?;
         Ok(result??)
@@ -184,7 +190,7 @@ impl History for Journal {
         from: Option<i64>,
         take: &mut dyn FnMut(&RecordBatch, &[EventType]),
     ) -> Result<(), StoreError> {
-        Reader::open(&self.dir)?.replay(&self.schema, from, take)
+        store::History::open(&self.dir, &self.schema)?.replay(from, take)
     }
 }
 
@@ -255,7 +261,7 @@ pub async fn replay(
         total.duplicates += receipt.duplicates;
         total.rejected += receipt.rejected;
     }
-    daemon.drain().await?;
+    daemon.drain(false).await?;
     Ok(total)
 }
 
@@ -311,7 +317,8 @@ async fn watch(
     let ended = async { while sources.join_next().await.is_some() {} };
     // A read of standard input cannot be interrupted; it is left behind.
     let _ = tokio::time::timeout(SOURCES_STOP, ended).await;
-    daemon.drain().await?;
+    // A run that ends by itself leaves the state tidy; one that is told to stop does not make its supervisor wait.
+    daemon.drain(!sources_left && failed.is_none()).await?;
     tracing::info!("stopped");
     failed.map_or(Ok(()), Err)
 }

@@ -1,6 +1,6 @@
 //! The last stage of the daemon: one transaction for what is ready, then counts and receipts.
 
-use std::sync::{Arc, PoisonError, atomic::Ordering};
+use std::sync::{Arc, PoisonError, atomic::Ordering, mpsc::SyncSender};
 
 use super::Shared;
 use crate::{
@@ -15,13 +15,15 @@ pub struct StoreOutput {
     /// Away while a commit is under way.
     store: Option<Store>,
     shared: Arc<Shared>,
+    /// Wakes the sealing thread.
+    sealing: SyncSender<()>,
 }
 
 impl StoreOutput {
-    /// An output to this store.
+    /// An output to this store; `sealing` is told of checkpoints.
     #[must_use]
-    pub fn new(store: Store, shared: Arc<Shared>) -> Self {
-        Self { store: Some(store), shared }
+    pub fn new(store: Store, shared: Arc<Shared>, sealing: SyncSender<()>) -> Self {
+        Self { store: Some(store), shared, sealing }
     }
 
     async fn store(&mut self, mut commit: Commit) -> Result<Commit, EngineError> {
@@ -61,6 +63,10 @@ impl Output for StoreOutput {
             let timer = self.shared.metrics.commit_duration.start_timer();
             commit = self.store(commit).await?;
             timer.observe_duration();
+        }
+        if commit.checkpoint.is_some() {
+            // Blocks up to a checkpoint can be sealed. If the thread is behind, it has been told already.
+            let _ = self.sealing.try_send(());
         }
         self.shared.commits.fetch_add(1, Ordering::Relaxed);
         for (_, finding) in std::mem::take(&mut commit.findings) {
@@ -151,7 +157,7 @@ fn count_rules(shared: &Shared, m: &Metrics, batch: &Committable) {
 
 /// Gauges that are cheap enough for every commit.
 fn gauges(shared: &Shared) {
-    let bytes = crate::store::store_bytes(&shared.state_dir);
+    let bytes = crate::store::store_bytes(&shared.state_dir) + shared.sealed_bytes.load(Ordering::Relaxed);
     shared.metrics.store_bytes.set(bytes.try_into().unwrap_or(i64::MAX));
     let lines = shared.ledger.read().unwrap_or_else(PoisonError::into_inner).len();
     shared.metrics.budget_lines.set(lines.try_into().unwrap_or(i64::MAX));

@@ -56,6 +56,8 @@ pub struct Shared {
     pub commits: AtomicU64,
     /// The latest event time that is committed, in microseconds.
     pub last_event_at: AtomicI64,
+    /// Bytes of the sealed files.
+    pub sealed_bytes: AtomicU64,
     /// What happened to each rule since the start.
     pub rule_counts: Mutex<BTreeMap<String, RuleCounts>>,
     /// Records since the start: accepted, duplicates, rejected.
@@ -94,6 +96,7 @@ impl Shared {
             started_at: clock.now(),
             commits: AtomicU64::new(0),
             last_event_at: AtomicI64::new(0),
+            sealed_bytes: AtomicU64::new(crate::store::sealed_bytes(&config.state_dir)),
             rule_counts: Mutex::default(),
             totals: Mutex::default(),
             findings: broadcast::channel(FINDINGS_SHOWN).0,

@@ -14,7 +14,7 @@ use crate::{
         tables::{self, FINDINGS},
     },
     event::{EventType, time::Calendar},
-    store::{FindingFilter, Reader},
+    store::{FindingFilter, History, JournalTable, Reader},
 };
 
 /// The tables of a state directory.
@@ -33,12 +33,8 @@ impl StoredTables {
 
 impl Tables for StoredTables {
     fn events(&self, event_type: EventType) -> Result<Arc<dyn TableProvider>, String> {
-        let mut batches = Vec::new();
-        let reader = Reader::open(&self.dir).map_err(|e| e.to_string())?;
-        let mut take =
-            |events: &_, types: &[EventType]| batches.extend(tables::of_type(events, types, event_type));
-        reader.replay(&self.schema, None, &mut take).map_err(|e| e.to_string())?;
-        in_memory(Arc::clone(&self.schema), batches)
+        let history = History::open(&self.dir, &self.schema).map_err(|e| e.to_string())?;
+        Ok(Arc::new(JournalTable::new(history, &[event_type])))
     }
 
     fn findings(&self) -> Result<Arc<dyn TableProvider>, String> {

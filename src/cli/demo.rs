@@ -118,7 +118,7 @@ async fn play(config: Config, treasury: Treasury, args: &DemoArgs) -> anyhow::Re
     let shared = Arc::clone(&daemon.shared);
     daemon.stop.cancel();
     let _ = feed.await;
-    daemon.drain().await?;
+    daemon.drain(false).await?;
     let _ = tokio::time::timeout(Duration::from_secs(2), server).await;
     screen.end(&shared);
     Ok(())

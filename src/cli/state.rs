@@ -32,7 +32,12 @@ pub fn state(command: &StateCommand) -> anyhow::Result<ExitCode> {
     table.add_row(["directory".to_owned(), info.dir.display().to_string()]);
     table.add_row(["schema version".to_owned(), info.schema_version.to_string()]);
     table.add_row(["bytes".to_owned(), info.bytes.to_string()]);
-    table.add_row(["events".to_owned(), format!("{} in {} blocks", info.events, info.journal_blocks)]);
+    table.add_row(["events".to_owned(), info.events.to_string()]);
+    let open = info.events - info.sealed_events;
+    table.add_row(["in blocks".to_owned(), format!("{open} in {} blocks", info.journal_blocks)]);
+    let sealed = (info.sealed_events, info.sealed_files, info.sealed_bytes);
+    table.add_row(["sealed".to_owned(), format!("{} in {} files, {} bytes", sealed.0, sealed.1, sealed.2)]);
+    table.add_row(["retired".to_owned(), info.retired_events.to_string()]);
     table.add_row(["after the last checkpoint".to_owned(), info.events_after_checkpoint.to_string()]);
     table.add_row(["first event".to_owned(), time(info.first_at)]);
     table.add_row(["last event".to_owned(), time(info.last_at)]);

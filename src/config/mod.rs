@@ -38,6 +38,12 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Events between two checkpoints.
     pub checkpoint_events: u64,
+    /// How far the latest event must be past the end of a local day for the day to be sealed.
+    pub seal_after: Duration,
+    /// How long events are kept; `None` keeps everything.
+    pub retain: Option<Duration>,
+    /// How far back from the latest event ids are remembered in memory.
+    pub duplicate_horizon: Duration,
     /// Rule files and folders.
     pub rule_paths: Vec<PathBuf>,
     /// Changes to rules.
@@ -145,6 +151,12 @@ impl Config {
         if problems.is_empty() { Ok(lists) } else { Err(problems) }
     }
 
+    /// `state.duplicate_horizon` in microseconds.
+    #[must_use]
+    pub fn duplicate_horizon_micros(&self) -> i64 {
+        i64::try_from(self.duplicate_horizon.as_micros()).unwrap_or(i64::MAX)
+    }
+
     /// The files whose change calls for a reload.
     pub fn list_paths(&self) -> impl Iterator<Item = &Path> {
         self.lists.values().map(|spec| spec.path.as_path())
@@ -180,6 +192,19 @@ fn duration(text: &str) -> Result<Duration, String> {
     Duration::try_from(signed).map_err(|_| wrong())
 }
 
+/// The shortest time that events can be kept for: a half-year's windows and its audit.
+const RETAIN_MIN: Duration = Duration::from_hours(180 * 24);
+
+fn retention(text: &str) -> Result<Duration, String> {
+    let retain = duration(text)?;
+    match retain < RETAIN_MIN {
+        true => Err(format!(
+            "{text:?} is too short: keep events for 180d or longer, or leave it out to keep everything"
+        )),
+        false => Ok(retain),
+    }
+}
+
 struct Resolver<'f> {
     file: &'f str,
     base: &'f Path,
@@ -203,6 +228,9 @@ impl Resolver<'_> {
             sources,
             state_dir: self.path(raw.state.dir),
             checkpoint_events: raw.state.checkpoint_events.max(1),
+            seal_after: self.value("state.seal_after", duration(&raw.state.seal_after)),
+            retain: raw.state.retain.map(|text| self.value("state.retain", retention(&text))),
+            duplicate_horizon: self.value("state.duplicate_horizon", duration(&raw.state.duplicate_horizon)),
             rule_paths: raw.rules.paths.into_iter().map(|p| self.path(p)).collect(),
             overrides,
             lists: raw
@@ -226,7 +254,8 @@ impl Resolver<'_> {
                 SocketAddr::from(([127, 0, 0, 1], 9464))
             }),
             accept_events: raw.http.accept_events,
-            body_bytes_max: raw.http.body_bytes_max,
+            // A body is one journal block, and its rows must fit into an arrival (store/layout.rs).
+            body_bytes_max: raw.http.body_bytes_max.min(1 << 30),
             top_units: raw.http.top_units.min(1000),
             log: raw.log,
         };

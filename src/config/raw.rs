@@ -125,11 +125,23 @@ pub struct State {
     pub dir: PathBuf,
     /// Events between two checkpoints of the balances: more make commits cheaper and starts slower.
     pub checkpoint_events: u64,
+    /// How far the latest event must be past the end of a local day for the day to be sealed.
+    pub seal_after: String,
+    /// How long events are kept, at least 180 days; everything is kept without it.
+    pub retain: Option<String>,
+    /// How far back from the latest event ids are remembered in memory.
+    pub duplicate_horizon: String,
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self { dir: PathBuf::from("state"), checkpoint_events: 500_000 }
+        Self {
+            dir: PathBuf::from("state"),
+            checkpoint_events: 500_000,
+            seal_after: String::from("2d"),
+            retain: None,
+            duplicate_horizon: String::from("400d"),
+        }
     }
 }
 
@@ -217,7 +229,7 @@ pub struct Http {
     pub listen: String,
     /// Whether `POST /api/v1/events` takes events.
     pub accept_events: bool,
-    /// The longest body, in bytes.
+    /// The longest body, in bytes; 1 GiB at most.
     pub body_bytes_max: usize,
     /// Units with a gauge of their own, those with the most money spent.
     pub top_units: usize,

@@ -9,14 +9,14 @@ use arrow::{
     record_batch::RecordBatch,
 };
 use bytes::Bytes;
-use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::{Decoded, OriginBlock, OriginRow, Origins, Raw, columns::Columns};
 use crate::{
     event::{
         BudgetAction, Column, EventType, FieldKind,
         money::{check_amount, parse_amount},
-        schema::{EVENT_ID_CHARS, FIELDS, required_by_action},
+        schema::{EVENT_ID_CHARS, FIELDS, id_hash, required_by_action},
         time::{Calendar, check_micros, from_millis},
     },
     stream::{Block, Payload, Reason, Reject},
@@ -184,7 +184,7 @@ impl<'c> RowBuilder<'c> {
             check_action(cells)?;
         }
         let id = text_of(&cells[Column::EventId.index()]).unwrap_or_default();
-        Ok((event_type, xxh3_64(id.as_bytes()), content))
+        Ok((event_type, id_hash(id), content))
     }
 
     /// Appends one value and returns its share of the content hash.

@@ -4,6 +4,7 @@
 
 mod batcher;
 mod dedup;
+mod forgotten;
 mod pipeline;
 mod scheduler;
 mod sequence;

@@ -229,7 +229,7 @@ impl Sequence {
                 Some(tick) => tokio::select! {
                     batch = decoding.recv() => batch,
                     _ = tick.tick() => {
-                        if !self.silent(&out).await {
+                        if !self.silent(&out).await? {
                             return Ok(());
                         }
                         continue;
@@ -238,20 +238,20 @@ impl Sequence {
             };
             let Some(batch) = batch else { break };
             let (blocks, decoded, decode) = done(batch).await?;
-            if !self.send(blocks, decoded, decode, Step::Events, &out).await {
+            if !self.send(blocks, decoded, decode, Step::Events, &out).await? {
                 return Ok(());
             }
         }
         let decoded = self.decoder.decode(&[], None);
         let bounded = self.bounded.load(Ordering::SeqCst);
-        self.send(Vec::new(), decoded, Duration::ZERO, Step::End { bounded }, &out).await;
+        self.send(Vec::new(), decoded, Duration::ZERO, Step::End { bounded }, &out).await?;
         Ok(())
     }
 
     /// Moves the watermark of silent sources with the clock. `false` if nobody takes batches any more.
-    async fn silent(&mut self, out: &mpsc::Sender<Preparing>) -> bool {
+    async fn silent(&mut self, out: &mpsc::Sender<Preparing>) -> Result<bool, EngineError> {
         if !self.sequencer.is_silent(self.now()) {
-            return true;
+            return Ok(true);
         }
         let decoded = self.decoder.decode(&[], None);
         self.send(Vec::new(), decoded, Duration::ZERO, Step::Silence, out).await
@@ -269,7 +269,7 @@ impl Sequence {
         decode: Duration,
         step: Step,
         out: &mpsc::Sender<Preparing>,
-    ) -> bool {
+    ) -> Result<bool, EngineError> {
         let started = Instant::now();
         let mut unknown_fields = decoded.unknown_fields.clone();
         let evaluator = self.evaluator.read().map(|e| Arc::clone(&e));
@@ -280,7 +280,7 @@ impl Sequence {
         let now = self.now();
         let new_ticker = || Ticker::new(evaluator.rules(), evaluator.calendar());
         let ticker = self.ticker.get_or_insert_with(new_ticker);
-        let parts = self.sequencer.sequence(&blocks, decoded, step, now, ticker);
+        let parts = self.sequencer.sequence(&blocks, decoded, step, now, ticker)?;
         let mut stages = Stages { decode, sequence: started.elapsed(), ..Stages::default() };
         let (mut blocks, last) = (Some(blocks), parts.len() - 1);
         for (number, part) in parts.into_iter().enumerate() {
@@ -292,10 +292,10 @@ impl Sequence {
             let piece =
                 work(&self.workers, move || Ok(prepare(blocks, part, fields, &evaluator, stages, step)));
             if out.send(piece).await.is_err() {
-                return false;
+                return Ok(false);
             }
         }
-        true
+        Ok(true)
     }
 }
 

@@ -27,6 +27,7 @@ use crate::{
     event::{Column, EventType},
     ledger::{AfterEvent, Attributes, Changes, Ledger},
     rule::compile::CompiledView,
+    store::StoreError,
     stream::{Block, Reason, Receipt, Reject},
 };
 
@@ -96,7 +97,7 @@ impl Sequencer {
         Self { ledger, dedup, watermark, checkpoint_every, since_checkpoint: 0 }
     }
 
-    /// Events that are known.
+    /// Events that are remembered.
     #[must_use]
     pub fn known_events(&self) -> usize {
         self.dedup.len()
@@ -118,6 +119,9 @@ impl Sequencer {
     /// Takes out duplicates and conflicts and applies the rest to the ledger. The batch is cut where a schedule is due,
     /// so that its query sees what arrived up to then. `now` is the clock's time, by which only idle sources are
     /// known, and how long they may be silent.
+    ///
+    /// # Errors
+    /// If sealed events must be looked up and cannot be read.
     pub fn sequence(
         &mut self,
         blocks: &[Block],
@@ -125,7 +129,8 @@ impl Sequencer {
         step: Step,
         now: (i64, i64),
         ticker: &mut Ticker,
-    ) -> Vec<Sequenced> {
+    ) -> Result<Vec<Sequenced>, StoreError> {
+        let event_ids = decoded.events.column(Column::EventId.index()).as_string_view().clone();
         let places: Vec<_> = blocks.iter().map(|block| self.watermark.place(block, now.0)).collect();
         let times = decoded.events.column(Column::OccurredAt.index()).clone();
         let times = times.as_primitive::<TimestampMicrosecondType>();
@@ -137,7 +142,8 @@ impl Sequencer {
         let mut accepted = Vec::with_capacity(rows);
         let mut duplicates = 0;
         for row in 0..rows {
-            let seen = self.dedup.see(decoded.ids[row], decoded.contents[row]);
+            let (id, content) = (decoded.ids[row], decoded.contents[row]);
+            let seen = self.dedup.see(event_ids.value(row), id, content, times.value(row))?;
             let receipt = &mut receipts[decoded.origins.block(row)];
             match seen {
                 Seen::New => {
@@ -166,6 +172,8 @@ impl Sequencer {
         let (events, types, hashes) = keep(&decoded, &accepted);
         let kept = Kept { events, types, hashes, watermarks };
         let mut parts = self.parts(&kept, cuts, step, ticker);
+        // A part with events is a journal block, one without is none.
+        self.dedup.end_batch(parts.iter().filter(|part| !part.types.is_empty()).count())?;
         if let Some(last) = parts.last_mut() {
             // What became of the records is told with the last part, which their position belongs to.
             last.rejects = decoded.rejects;
@@ -173,7 +181,7 @@ impl Sequencer {
             last.receipts = receipts;
             last.types_by_block = types_by_block;
         }
-        parts
+        Ok(parts)
     }
 
     /// Moves the watermark without an event.

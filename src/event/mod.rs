@@ -10,4 +10,4 @@ pub mod time;
 
 pub use kind::{BudgetAction, EventType};
 pub use name::normal_name;
-pub use schema::{Column, FieldKind, event_schema};
+pub use schema::{Column, FieldKind, event_schema, id_hash};

@@ -162,6 +162,12 @@ pub fn field(name: &str) -> Option<(usize, &'static FieldSpec)> {
     FIELDS.iter().enumerate().find(|(_, f)| f.name == name)
 }
 
+/// The hash that an `event_id` is known by. The journal keeps it, so it must never change.
+#[must_use]
+pub fn id_hash(event_id: &str) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(event_id.as_bytes())
+}
+
 /// The fields that a budget action must have beyond those of every budget event.
 #[must_use]
 pub fn required_by_action(action: super::BudgetAction) -> &'static [Column] {
@@ -218,6 +224,11 @@ mod tests {
     fn choices_name_what_the_enums_name() {
         assert_eq!(TYPES, EventType::ALL.map(EventType::name));
         assert_eq!(ACTIONS, BudgetAction::ALL.map(BudgetAction::name));
+    }
+
+    #[test]
+    fn hashes_of_ids_never_change() {
+        assert_eq!(id_hash("P2025-000000996"), 9_214_040_938_798_530_139);
     }
 
     #[test]

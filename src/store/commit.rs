@@ -1,6 +1,6 @@
 //! One batch, one transaction.
 
-use rusqlite::{Transaction, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::{JournalBlock, Store, StoreError, checkpoint, explain};
 use crate::{
@@ -69,7 +69,9 @@ impl Store {
     pub fn commit(&mut self, commit: &mut Commit) -> Result<(), StoreError> {
         let dir = self.dir.clone();
         let fail = |error| explain(&dir, error);
-        let transaction = self.connection.transaction().map_err(fail)?;
+        // Immediate: a transaction that reads first cannot wait for the sealer's when it comes to write.
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
         positions(&transaction, &commit.spans, &dir)?;
         let seq = journal(&transaction, &commit.journal).map_err(fail)?;
         findings(&transaction, &mut commit.findings).map_err(fail)?;
@@ -114,16 +116,24 @@ fn positions(transaction: &Transaction<'_>, spans: &[Span], dir: &std::path::Pat
     Ok(())
 }
 
-/// Returns the number of the last block.
+/// Returns the number of the last block. Numbers go on when all blocks are sealed and gone.
 fn journal(transaction: &Transaction<'_>, blocks: &[JournalBlock]) -> rusqlite::Result<i64> {
     let mut insert = transaction.prepare_cached(
-        "INSERT INTO journal (events, first_at, last_at, block, ids, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO journal (seq, events, first_at, last_at, block, ids, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
+    let mut seq = last_seq(transaction)?;
     for b in blocks {
+        seq += 1;
         let checksum = JournalBlock::checksum(&b.block, &b.ids);
-        insert.execute(params![b.events, b.first_at, b.last_at, b.block, b.ids, checksum])?;
+        insert.execute(params![seq, b.events, b.first_at, b.last_at, b.block, b.ids, checksum])?;
     }
-    transaction.query_row("SELECT coalesce(max(seq), 0) FROM journal", [], |row| row.get(0))
+    Ok(seq)
+}
+
+/// The number of the last journal block, in the table or sealed.
+pub fn last_seq(connection: &Connection) -> rusqlite::Result<i64> {
+    let sql = "SELECT max(coalesce((SELECT max(seq) FROM journal), 0), (SELECT value FROM meta WHERE name = 'sealed'))";
+    connection.prepare_cached(sql)?.query_row([], |row| row.get(0))
 }
 
 fn watermark(transaction: &Transaction<'_>, watermark: Option<&SavedWatermark>) -> rusqlite::Result<()> {
@@ -134,7 +144,8 @@ fn watermark(transaction: &Transaction<'_>, watermark: Option<&SavedWatermark>) 
     write.execute([value]).map(|_| ())
 }
 
-/// A window that is judged again after a restart may find what was found before: it is stored once.
+/// A window that is judged again after a restart may find what was found before, and so may an event that is sent again
+/// after its file was retired: it is stored once.
 fn findings(transaction: &Transaction<'_>, findings: &mut Vec<(i64, Finding)>) -> rusqlite::Result<()> {
     let mut insert = transaction.prepare_cached(
         "INSERT OR IGNORE INTO findings (finding_id, rule_id, severity, mode, at, event_id, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",

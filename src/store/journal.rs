@@ -3,9 +3,9 @@
 use std::{io::Cursor, sync::Arc};
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, new_null_array},
+    array::{Array, ArrayRef, AsArray},
     compute::{cast, max, min},
-    datatypes::{DataType, Field, Schema, SchemaRef, TimestampMicrosecondType},
+    datatypes::{Field, Schema, SchemaRef, TimestampMicrosecondType},
     error::ArrowError,
     ipc::{
         CompressionType,
@@ -16,7 +16,8 @@ use arrow::{
 };
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::event::{Column, EventType, schema::time_type};
+use super::layout::{conform, stored_type};
+use crate::event::{Column, EventType};
 
 /// A block ready to be stored.
 #[derive(Debug, Clone)]
@@ -67,8 +68,7 @@ impl JournalBlock {
     }
 }
 
-/// What is stored of a batch: columns that have values, text without the blocks it was viewed in, and UTC, so
-/// that the journal does not depend on the configured zone.
+/// What is stored of a batch: columns that have values, in the types of [`stored_type`].
 fn stored(events: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let mut fields = Vec::new();
     let mut columns: Vec<ArrayRef> = Vec::new();
@@ -76,11 +76,7 @@ fn stored(events: &RecordBatch) -> Result<RecordBatch, ArrowError> {
         if column.null_count() == column.len() {
             continue;
         }
-        let data_type = match field.data_type() {
-            DataType::Utf8View => DataType::Utf8,
-            DataType::Timestamp(..) => time_type("UTC"),
-            other => other.clone(),
-        };
+        let data_type = stored_type(field.data_type());
         columns.push(cast(column, &data_type)?);
         fields.push(Field::new(field.name(), data_type, field.is_nullable()));
     }
@@ -88,23 +84,34 @@ fn stored(events: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)
 }
 
+/// A block as it is stored; of its columns only those whose names `wanted` has.
+///
+/// # Errors
+/// If the bytes are no journal block.
+pub fn stored_block(block: &[u8], wanted: Option<&dyn Fn(&str) -> bool>) -> Result<RecordBatch, ArrowError> {
+    let mut reader = StreamReader::try_new(Cursor::new(block), None)?;
+    if let Some(wanted) = wanted {
+        let schema = reader.schema();
+        let columns = schema.fields().iter().enumerate().filter(|(_, f)| wanted(f.name()));
+        let columns = columns.map(|(at, _)| at).collect();
+        // The reader takes a projection by position, and the block has to say first what stands where.
+        reader = StreamReader::try_new(Cursor::new(block), Some(columns))?;
+    }
+    reader.next().ok_or_else(|| ArrowError::IpcError(String::from("an empty block")))?
+}
+
+/// The id and content hashes of a block's events.
+pub fn read_ids(blob: &[u8]) -> impl Iterator<Item = (u64, u64)> {
+    let word = |bytes: &[u8]| bytes.iter().rev().fold(0u64, |n, b| (n << 8) | u64::from(*b));
+    blob.chunks_exact(16).map(move |pair| (word(&pair[..8]), word(&pair[8..])))
+}
+
 /// Reads a block back into the event schema, with the types of its rows.
 ///
 /// # Errors
 /// If the bytes are no journal block.
 pub fn decode_block(block: &[u8], schema: &SchemaRef) -> Result<(RecordBatch, Vec<EventType>), ArrowError> {
-    let mut reader = StreamReader::try_new(Cursor::new(block), None)?;
-    let stored = reader.next().ok_or_else(|| ArrowError::IpcError(String::from("an empty block")))??;
-    let columns: Vec<ArrayRef> = schema
-        .fields()
-        .iter()
-        .map(|field| match stored.column_by_name(field.name()) {
-            Some(column) => cast(column, field.data_type()),
-            None => Ok(new_null_array(field.data_type(), stored.num_rows())),
-        })
-        .collect::<Result<_, _>>()?;
-    let options = RecordBatchOptions::new().with_row_count(Some(stored.num_rows()));
-    let events = RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?;
+    let events = conform(&stored_block(block, None)?, schema)?;
     let names = events.column(Column::Type.index()).as_string_view();
     let types: Option<Vec<_>> = names.iter().map(|name| EventType::parse(name?)).collect();
     let types = types.ok_or_else(|| ArrowError::IpcError(String::from("an event of unknown type")))?;

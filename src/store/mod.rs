@@ -1,26 +1,35 @@
 //! The embedded store (SQLite): the only place that knows the database. One append-only transaction a batch
 //! holds source positions, journal block, findings and quarantine; balances are checkpointed inside it at
-//! intervals. docs/decisions/0001-store.md says why.
+//! intervals. Old journal blocks become Parquet files. docs/decisions/0001-store.md and 0004-sealing.md say why.
 
 mod checkpoint;
 mod commit;
+mod history;
 mod journal;
+mod layout;
 mod lock;
+mod lookup;
+mod migrate;
 mod query;
 mod recover;
+mod seal;
+mod sealed;
 
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
 pub use commit::Commit;
+pub use history::{History, JournalTable, Order, Scan, Select};
 pub use journal::{JournalBlock, decode_block};
 pub use lock::StateLock;
-pub use query::{FindingFilter, Reader, RejectFilter, StateInfo, StoredReject, store_bytes};
-pub use recover::Recovered;
+pub use lookup::Lookup;
+pub use query::{FindingFilter, Reader, RejectFilter, StateInfo, StoredReject, sealed_bytes, store_bytes};
+pub use recover::{KnownEvent, Recovered};
+pub use seal::{SealOptions, Sealer, Sealing};
 
 /// The schema this version writes.
-pub const SCHEMA_VERSION: i64 = 1;
+pub const SCHEMA_VERSION: i64 = 2;
 /// The database's name in the state directory.
 pub const DATABASE: &str = "fiscwatch.db";
 
@@ -60,6 +69,36 @@ pub enum StoreError {
         /// Its schema version.
         found: i64,
     },
+    /// An older version wrote it, and only the daemon may change it.
+    #[error(
+        "the state in {path} was written by an older fiscwatch (schema {found}, this one reads {SCHEMA_VERSION}). Start `fiscwatch run` on it once, which brings it up to date"
+    )]
+    Older {
+        /// The directory.
+        path: PathBuf,
+        /// Its schema version.
+        found: i64,
+    },
+    /// A sealed file is damaged or gone.
+    #[error(
+        "the sealed file {path} is damaged: {what}. Put this file back from a backup of the state directory; the rest of the state is not affected"
+    )]
+    SealedFile {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        what: String,
+    },
+    /// A sealed file cannot be written.
+    #[error(
+        "cannot write {path}: {error}. The journal keeps these events as they were; it is tried again later"
+    )]
+    Seal {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
     /// The disk is full.
     #[error(
         "the disk of the state directory {0} is full: nothing of this batch was stored, and nothing is lost. Free some space and start again; reading goes on where it stood"
@@ -89,6 +128,9 @@ pub enum StoreError {
         /// Where the store stands.
         at: u64,
     },
+    /// Something is asked for that does not exist; this is a bug.
+    #[error("{0}")]
+    Request(String),
     /// Anything else of the database.
     #[error("the database in {path}: {error}")]
     Database {
@@ -120,6 +162,9 @@ impl Store {
         let connection = Connection::open(dir.join(DATABASE)).map_err(fail)?;
         check_version(dir, &connection)?;
         configure(&connection).map_err(fail)?;
+        migrate::migrate(dir, &connection)?;
+        sealed::check(dir, &connection)?;
+        sealed::remove_unregistered(dir, &connection)?;
         Ok(Self { dir: dir.to_owned(), connection, _lock: lock })
     }
 
@@ -128,22 +173,28 @@ impl Store {
     pub fn dir(&self) -> &Path {
         &self.dir
     }
+
+    /// The latest event time, in microseconds; `None` if there is no event.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn latest_at(&self) -> Result<Option<i64>, StoreError> {
+        recover::number(self, recover::LATEST)
+    }
 }
 
+/// How long a writing transaction waits for another one, which takes milliseconds.
+const BUSY: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// Prepares a writing connection: that of the commits, or that of the sealer.
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY)?;
     connection.pragma_update(None, "page_size", 16384)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // FULL, because NORMAL loses acknowledged commits when the power fails.
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", 4000)?;
     connection.pragma_update(None, "cache_size", -65536)?;
-    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    if version == 0 {
-        let schema = include_str!("schema.sql");
-        connection.execute_batch(&format!(
-            "BEGIN IMMEDIATE; {schema} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
-        ))?;
-    }
     Ok(())
 }
 
@@ -156,20 +207,21 @@ fn open_reader(dir: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     // Reading a WAL database needs its shared-memory file, hence not read-only; `query_only` forbids changes.
     let connection = Connection::open_with_flags(path, flags).map_err(|error| explain(dir, error))?;
-    check_version(dir, &connection)?;
+    let found = check_version(dir, &connection)?;
+    if found < SCHEMA_VERSION {
+        return Err(StoreError::Older { path: dir.to_owned(), found });
+    }
     connection.pragma_update(None, "query_only", true).map_err(|error| explain(dir, error))?;
     connection.busy_timeout(std::time::Duration::from_secs(5)).map_err(|error| explain(dir, error))?;
     Ok(connection)
 }
 
-fn check_version(dir: &Path, connection: &Connection) -> Result<(), StoreError> {
-    let found: i64 = connection
-        .query_row("PRAGMA user_version", [], |row| row.get(0))
-        .map_err(|error| explain(dir, error))?;
+fn check_version(dir: &Path, connection: &Connection) -> Result<i64, StoreError> {
+    let found = migrate::version(connection).map_err(|error| explain(dir, error))?;
     if found > SCHEMA_VERSION {
         return Err(StoreError::Newer { path: dir.to_owned(), found });
     }
-    Ok(())
+    Ok(found)
 }
 
 /// `SQLite`'s error in words that say what to do.

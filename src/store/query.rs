@@ -2,12 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use arrow::{datatypes::SchemaRef, record_batch::RecordBatch};
+use arrow::datatypes::SchemaRef;
 use rusqlite::{Connection, params_from_iter, types::Value};
 use serde::Serialize;
 
-use super::{DATABASE, SCHEMA_VERSION, StoreError, checkpoint, decode_block, explain, open_reader};
-use crate::{evaluate::Finding, event::EventType, ledger::Ledger};
+use super::{
+    DATABASE, SCHEMA_VERSION, StoreError, checkpoint, decode_block, explain, open_reader,
+    recover::{EARLIEST, EVENTS, LATEST},
+    sealed::FOLDER,
+};
+use crate::{evaluate::Finding, ledger::Ledger};
 
 /// A reading connection.
 #[derive(Debug)]
@@ -80,10 +84,18 @@ pub struct StateInfo {
     pub schema_version: i64,
     /// Bytes on disk.
     pub bytes: u64,
-    /// Accepted events.
+    /// Events of the journal, sealed ones included.
     pub events: i64,
-    /// Journal blocks.
+    /// Journal blocks that are not sealed.
     pub journal_blocks: i64,
+    /// Sealed files.
+    pub sealed_files: i64,
+    /// Events in them.
+    pub sealed_events: i64,
+    /// Their bytes.
+    pub sealed_bytes: i64,
+    /// Events that were deleted because they were older than `state.retain`.
+    pub retired_events: i64,
     /// Events after the last checkpoint, which the next start applies again.
     pub events_after_checkpoint: i64,
     /// Event time of the first and last event, in microseconds.
@@ -212,29 +224,6 @@ impl Reader {
         Ok(ledger)
     }
 
-    /// Gives all events in the order of arrival, block by block; blocks without an event from `from` on are left out.
-    ///
-    /// # Errors
-    /// If the database cannot be read or a block is damaged.
-    pub fn replay(
-        &self,
-        schema: &SchemaRef,
-        from: Option<i64>,
-        take: &mut dyn FnMut(&RecordBatch, &[EventType]),
-    ) -> Result<(), StoreError> {
-        let fail = |error| explain(&self.dir, error);
-        let sql = "SELECT seq, block FROM journal WHERE last_at >= ?1 ORDER BY seq";
-        let mut statement = self.connection.prepare(sql).map_err(fail)?;
-        let mut rows = statement.query([from.unwrap_or(i64::MIN)]).map_err(fail)?;
-        while let Some(row) = rows.next().map_err(fail)? {
-            let block = row.get_ref(1).and_then(|v| Ok(v.as_blob()?)).map_err(fail)?;
-            let (events, types) = decode_block(block, schema)
-                .map_err(|e| StoreError::Corrupt { path: self.dir.clone(), what: e.to_string() })?;
-            take(&events, &types);
-        }
-        Ok(())
-    }
-
     /// The state in numbers.
     ///
     /// # Errors
@@ -250,14 +239,18 @@ impl Reader {
         Ok(StateInfo {
             dir: self.dir.clone(),
             schema_version: SCHEMA_VERSION,
-            bytes: store_bytes(&self.dir),
-            events: number("SELECT coalesce(sum(events), 0) FROM journal")?,
-            journal_blocks: number("SELECT count(*) FROM journal")?,
+            bytes: store_bytes(&self.dir) + sealed_bytes(&self.dir),
+            events: number(EVENTS)?,
+            journal_blocks: number("SELECT count(*) FROM journal INDEXED BY journal_times")?,
+            sealed_files: number("SELECT count(*) FROM sealed")?,
+            sealed_events: number("SELECT coalesce(sum(events), 0) FROM sealed")?,
+            sealed_bytes: number("SELECT coalesce(sum(bytes), 0) FROM sealed")?,
+            retired_events: number("SELECT value FROM meta WHERE name = 'retired'")?,
             events_after_checkpoint: number(
-                "SELECT coalesce(sum(events), 0) FROM journal WHERE seq > (SELECT value FROM meta WHERE name = 'checkpoint')",
+                "SELECT coalesce(sum(events), 0) FROM journal INDEXED BY journal_times WHERE seq > (SELECT value FROM meta WHERE name = 'checkpoint')",
             )?,
-            first_at: time("SELECT min(first_at) FROM journal")?,
-            last_at: time("SELECT max(last_at) FROM journal")?,
+            first_at: time(EARLIEST)?,
+            last_at: time(LATEST)?,
             findings: number("SELECT count(*) FROM findings")?,
             quarantined: number("SELECT count(*) FROM quarantine WHERE replayed_at IS NULL")?,
             duplicates: number("SELECT value FROM meta WHERE name = 'duplicates'")?,
@@ -278,11 +271,18 @@ impl Reader {
     }
 }
 
-/// Bytes of the database and its log on disk.
+/// Bytes of the database and its log on disk. Sealed files come on top: [`sealed_bytes`].
 #[must_use]
 pub fn store_bytes(dir: &Path) -> u64 {
     let size = |name: String| std::fs::metadata(dir.join(name)).map_or(0, |m| m.len());
     size(DATABASE.to_owned()) + size(format!("{DATABASE}-wal"))
+}
+
+/// Bytes of the sealed files on disk.
+#[must_use]
+pub fn sealed_bytes(dir: &Path) -> u64 {
+    let entries = std::fs::read_dir(dir.join(FOLDER)).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.metadata().ok()).map(|m| m.len()).sum()
 }
 
 /// A SELECT with conditions.

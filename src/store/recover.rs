@@ -1,52 +1,120 @@
-//! Where the last commit left off: the last checkpoint plus the journal after it.
+//! Where the last commit left off: the last checkpoint plus the journal after it, and which events are known.
 
 use std::collections::BTreeMap;
 
-use arrow::datatypes::SchemaRef;
+use arrow::{
+    array::AsArray,
+    datatypes::{SchemaRef, TimestampMicrosecondType, UInt64Type},
+    error::ArrowError,
+    record_batch::RecordBatch,
+};
 
-use super::{JournalBlock, Store, StoreError, checkpoint, decode_block, explain};
-use crate::{engine::SavedWatermark, ledger::Ledger, stream::Position};
+use super::{
+    JournalBlock, Select, Store, StoreError, checkpoint, decode_block, explain,
+    history::{file, parallel::Ordered, shape::Shape},
+    journal::{read_ids, stored_block},
+    sealed,
+};
+use crate::{
+    engine::SavedWatermark,
+    event::{Column, id_hash},
+    ledger::Ledger,
+    stream::Position,
+};
 
 /// What a start needs.
 #[derive(Debug, Default)]
 pub struct Recovered {
     /// The balances after the last commit.
     pub ledger: Ledger,
-    /// The id and content hash of every event of the journal.
-    pub ids: Vec<(u64, u64)>,
     /// How far each partition is read, by source and partition.
     pub positions: BTreeMap<(String, String), Position>,
     /// How far event time has come.
     pub watermark: SavedWatermark,
     /// Events applied again because no checkpoint had them.
     pub replayed: u64,
+    /// Events in the journal, sealed ones included.
+    pub events: u64,
+    /// The number of the last journal block.
+    pub last_seq: i64,
+}
+
+/// An accepted event, as far as finding duplicates needs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnownEvent {
+    /// The hash of its id.
+    pub id: u64,
+    /// The hash of its content.
+    pub content: u64,
+    /// Its time, in microseconds.
+    pub at: i64,
+    /// Its journal block; `None` if it is in a sealed file.
+    pub block: Option<i64>,
 }
 
 impl Store {
-    /// Reads the state as of the last commit. `schema` is the event schema in the configured zone.
+    /// Reads the state as of the last commit. `schema` is the event schema in the configured zone. `known` is given
+    /// every event of the journal: those of sealed files in no particular order, then those of blocks, in order.
     ///
     /// # Errors
-    /// If a block is damaged or the database cannot be read.
-    pub fn recover(&self, schema: &SchemaRef) -> Result<Recovered, StoreError> {
+    /// If a block or file is damaged or the database cannot be read.
+    pub fn recover(
+        &self,
+        schema: &SchemaRef,
+        known: &mut dyn FnMut(KnownEvent),
+    ) -> Result<Recovered, StoreError> {
         let fail = |error| explain(&self.dir, error);
         let mut recovered = Recovered {
             ledger: checkpoint::read(&self.connection).map_err(fail)?,
             positions: self.positions().map_err(fail)?,
+            events: number(self, EVENTS)?.unwrap_or(0).unsigned_abs(),
+            last_seq: super::commit::last_seq(&self.connection).map_err(fail)?,
             watermark: self.watermark().map_err(fail)?,
             ..Recovered::default()
         };
-        let sql = "SELECT value FROM meta WHERE name = 'checkpoint'";
-        let checkpoint: i64 = self.connection.query_row(sql, [], |row| row.get(0)).map_err(fail)?;
-        let sql = "SELECT seq, events, ids FROM journal WHERE seq <= ?1 ORDER BY seq";
-        let mut statement = self.connection.prepare(sql).map_err(fail)?;
-        let mut rows = statement.query([checkpoint]).map_err(fail)?;
-        while let Some(row) = rows.next().map_err(fail)? {
-            let ids = row.get_ref(2).and_then(|v| Ok(v.as_blob()?)).map_err(fail)?;
-            read_ids(ids, &mut recovered.ids);
+        self.sealed_events(schema, known)?;
+        self.blocks(schema, &mut recovered, known)?;
+        Ok(recovered)
+    }
+
+    fn sealed_events(&self, schema: &SchemaRef, known: &mut dyn FnMut(KnownEvent)) -> Result<(), StoreError> {
+        let files = sealed::list(&self.connection).map_err(|e| explain(&self.dir, e))?;
+        let columns = [Column::EventId.index(), Column::OccurredAt.index()];
+        let shape = Shape::new(schema, Some(&columns), false)
+            .map_err(|e| StoreError::Request(e.to_string()))?
+            .with_content_hash();
+        let dir = self.dir.clone();
+        let threads = std::thread::available_parallelism().map_or(2, usize::from);
+        let batches = Ordered::new(files, threads, move |sealed, take: &mut dyn FnMut(_) -> bool| {
+            let all = Select::default();
+            if let Err(e) = file::read(&dir, &sealed, &shape, &all, &mut |batch| take(Ok(batch))) {
+                take(Err(e));
+            }
+        });
+        for batch in batches {
+            let batch: RecordBatch = batch.map_err(|e| super::history::lost(&self.dir, e))??;
+            let ids = batch.column(0).as_string_view().iter().flatten();
+            let times = batch.column(1).as_primitive::<TimestampMicrosecondType>().values();
+            let contents = batch.column(2).as_primitive::<UInt64Type>().values();
+            for ((id, at), content) in ids.zip(times).zip(contents) {
+                known(KnownEvent { id: id_hash(id), content: *content, at: *at, block: None });
+            }
         }
-        let sql = "SELECT seq, block, ids, checksum FROM journal WHERE seq > ?1 ORDER BY seq";
+        Ok(())
+    }
+
+    /// Applies what the checkpoint does not have, and gives every event to `known`.
+    fn blocks(
+        &self,
+        schema: &SchemaRef,
+        recovered: &mut Recovered,
+        known: &mut dyn FnMut(KnownEvent),
+    ) -> Result<(), StoreError> {
+        let fail = |error| explain(&self.dir, error);
+        let checkpoint = number(self, "SELECT value FROM meta WHERE name = 'checkpoint'")?.unwrap_or(0);
+        let sql = "SELECT seq, block, ids, checksum FROM journal ORDER BY seq";
         let mut statement = self.connection.prepare(sql).map_err(fail)?;
-        let mut rows = statement.query([checkpoint]).map_err(fail)?;
+        let mut rows = statement.query([]).map_err(fail)?;
         while let Some(row) = rows.next().map_err(fail)? {
             let seq: i64 = row.get(0).map_err(fail)?;
             let blob = |at| row.get_ref(at).and_then(|v| Ok(v.as_blob()?)).map_err(fail);
@@ -55,13 +123,25 @@ impl Store {
             if JournalBlock::checksum(block, ids) != row.get::<_, i64>(3).map_err(fail)? {
                 return Err(damaged(format!("journal block {seq} does not match its checksum")));
             }
-            let (events, types) =
-                decode_block(block, schema).map_err(|e| damaged(format!("journal block {seq}: {e}")))?;
-            recovered.ledger.apply(&events, &types);
-            recovered.replayed += types.len() as u64;
-            read_ids(ids, &mut recovered.ids);
+            let broken = |e: ArrowError| damaged(format!("journal block {seq}: {e}"));
+            let events = if seq > checkpoint {
+                let (events, types) = decode_block(block, schema).map_err(broken)?;
+                recovered.ledger.apply(&events, &types);
+                recovered.replayed += types.len() as u64;
+                events
+            } else {
+                let time = Column::OccurredAt.spec().name;
+                stored_block(block, Some(&|name: &str| name == time)).map_err(broken)?
+            };
+            let times = events.column_by_name(Column::OccurredAt.spec().name);
+            let times = times
+                .and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>())
+                .ok_or_else(|| damaged(format!("journal block {seq} has no times")))?;
+            for ((id, content), at) in read_ids(ids).zip(times.values()) {
+                known(KnownEvent { id, content, at: *at, block: Some(seq) });
+            }
         }
-        Ok(recovered)
+        Ok(())
     }
 
     fn watermark(&self) -> rusqlite::Result<SavedWatermark> {
@@ -85,7 +165,14 @@ impl Store {
     }
 }
 
-fn read_ids(blob: &[u8], ids: &mut Vec<(u64, u64)>) {
-    let word = |bytes: &[u8]| bytes.iter().rev().fold(0u64, |n, b| (n << 8) | u64::from(*b));
-    ids.extend(blob.chunks_exact(16).map(|pair| (word(&pair[..8]), word(&pair[8..]))));
+/// The number of events in the journal.
+pub const EVENTS: &str = "SELECT (SELECT coalesce(sum(events), 0) FROM journal INDEXED BY journal_times)
+    + (SELECT coalesce(sum(events), 0) FROM sealed)";
+/// The latest event time.
+pub const LATEST: &str = "SELECT max(at) FROM (SELECT max(last_at) at FROM journal INDEXED BY journal_times UNION ALL SELECT max(last_at) FROM sealed)";
+/// The earliest.
+pub const EARLIEST: &str = "SELECT min(at) FROM (SELECT min(first_at) at FROM journal INDEXED BY journal_times UNION ALL SELECT min(first_at) FROM sealed)";
+
+pub fn number(store: &Store, sql: &str) -> Result<Option<i64>, StoreError> {
+    store.connection.query_row(sql, [], |row| row.get(0)).map_err(|error| explain(&store.dir, error))
 }

@@ -1,4 +1,4 @@
--- The state of fiscwatch, version 1. Money is text with two decimals; times are microseconds since the epoch.
+-- The state of fiscwatch, version 2. Money is text with two decimals; times are microseconds since the epoch.
 
 -- How far each partition of each source is read.
 CREATE TABLE positions (
@@ -23,6 +23,25 @@ CREATE TABLE journal (
     -- xxh3 of block and ids.
     checksum INTEGER NOT NULL
 );
+-- What blocks hold, without the pages of the blocks.
+CREATE INDEX journal_times ON journal (seq, events, first_at, last_at);
+
+-- Parts of the journal that were rewritten as Parquet files in the folder `sealed`; their blocks are gone from the
+-- table above.
+CREATE TABLE sealed (
+    file      TEXT PRIMARY KEY,
+    -- The local day of its events, YYYY-MM-DD.
+    day       TEXT NOT NULL,
+    first_at  INTEGER NOT NULL,
+    last_at   INTEGER NOT NULL,
+    events    INTEGER NOT NULL,
+    -- The journal blocks that its events came from; other files may have events of the same blocks.
+    first_seq INTEGER NOT NULL,
+    last_seq  INTEGER NOT NULL,
+    bytes     INTEGER NOT NULL,
+    -- xxh3 of the file.
+    checksum  INTEGER NOT NULL
+) WITHOUT ROWID;
 
 -- 疑点
 CREATE TABLE findings (
@@ -89,4 +108,6 @@ CREATE TABLE meta (
     name  TEXT PRIMARY KEY,
     value INTEGER NOT NULL
 ) WITHOUT ROWID;
-INSERT INTO meta VALUES ('checkpoint', 0), ('duplicates', 0);
+-- checkpoint: the last block that `lines` includes. sealed: the last block that was sealed. retired: events that
+-- were deleted because they were older than state.retain.
+INSERT INTO meta VALUES ('checkpoint', 0), ('duplicates', 0), ('sealed', 0), ('retired', 0);

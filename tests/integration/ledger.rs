@@ -118,8 +118,11 @@ fn no_ticks() -> Ticker {
 fn sequenced(decoder: &Decoder, sequencer: &mut Sequencer, events: &[Value]) {
     let blocks = [block(Payload::JsonLines(lines(events).into()))];
     let decoded = decoder.decode(&blocks, None);
-    let sequenced =
-        sequencer.sequence(&blocks, decoded, Step::Events, (0, i64::MAX), &mut no_ticks()).pop().unwrap();
+    let sequenced = sequencer
+        .sequence(&blocks, decoded, Step::Events, (0, i64::MAX), &mut no_ticks())
+        .unwrap()
+        .pop()
+        .unwrap();
     // What rules see after each event obeys the equations too.
     for row in 0..sequenced.types.len() {
         assert!(sequenced.attributes.get(sequenced.after.attributes[row] as usize).is_some());

@@ -11,5 +11,6 @@ mod http;
 mod kafka;
 mod ledger;
 mod schedule;
+mod sealing;
 mod sliding;
 mod sources;

@@ -127,7 +127,11 @@ fn random_event(rng: &mut impl Rng, n: usize) -> Value {
 /// The binary under test.
 pub fn fiscwatch() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fiscwatch"));
-    command.env_remove("FISCWATCH_CONFIG").env("RUST_BACKTRACE", "0");
+    // What steers the tests is no configuration, and would be refused as such.
+    for name in ["FISCWATCH_CONFIG", "FISCWATCH_TEST_KILLS", "FISCWATCH_TEST_SEED"] {
+        command.env_remove(name);
+    }
+    command.env("RUST_BACKTRACE", "0");
     command
 }
 

@@ -1,0 +1,111 @@
+//! The thread that seals old parts of the journal, compacts and retires sealed files, beside the stream.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread::JoinHandle,
+};
+
+use super::Shared;
+use crate::{
+    config::Config,
+    store::{SealOptions, Sealer, Sealing, Store, StoreError},
+};
+
+/// The thread, and how it is woken.
+#[derive(Debug)]
+pub struct SealingTask {
+    wake: SyncSender<()>,
+    flags: Arc<Flags>,
+    thread: JoinHandle<()>,
+}
+
+impl SealingTask {
+    /// Starts the thread; it looks once at what there is to do, and then whenever it is woken.
+    ///
+    /// # Errors
+    /// If the state cannot be opened once more.
+    pub fn start(config: &Config, store: &Store, shared: &Arc<Shared>) -> Result<Self, StoreError> {
+        let micros = |d: std::time::Duration| i64::try_from(d.as_micros()).unwrap_or(i64::MAX);
+        let sealer = store.sealer(SealOptions {
+            after: micros(config.seal_after),
+            retain: config.retain.map(micros),
+            calendar: Arc::clone(&config.calendar),
+        })?;
+        let (wake, woken) = sync_channel(1);
+        let flags = Arc::new(Flags::default());
+        let (theirs, shared) = (Arc::clone(&flags), Arc::clone(shared));
+        let thread = std::thread::spawn(move || work(sealer, &woken, &theirs, &shared));
+        let _ = wake.try_send(());
+        Ok(Self { wake, flags, thread })
+    }
+
+    /// What wakes the thread after a checkpoint.
+    pub fn waker(&self) -> SyncSender<()> {
+        self.wake.clone()
+    }
+
+    /// Ends the thread: after the thing it is doing, or, to `finish`, when there is nothing more to do.
+    pub fn end(self, finish: bool) {
+        self.flags.stop.store(!finish, Ordering::SeqCst);
+        self.flags.ending.store(true, Ordering::SeqCst);
+        // If there is no room, it is about to look anyway.
+        let _ = self.wake.try_send(());
+        if self.thread.join().is_err() {
+            tracing::error!("the sealing thread has died; what was not sealed stays in the journal");
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Flags {
+    /// This time is the last.
+    ending: AtomicBool,
+    /// And it should be over soon.
+    stop: AtomicBool,
+}
+
+fn work(mut sealer: Sealer, woken: &Receiver<()>, flags: &Flags, shared: &Shared) {
+    while woken.recv().is_ok() {
+        // Asked first, so that what was committed before the end is seen.
+        let last = flags.ending.load(Ordering::SeqCst);
+        while !flags.stop.load(Ordering::SeqCst) {
+            match sealer.step() {
+                Ok(Some(done)) => count(&done, shared),
+                Ok(None) => break,
+                Err(error) => {
+                    // The journal is whole without it, so the stream goes on; the next checkpoint tries again.
+                    shared.metrics.seal_errors.inc();
+                    tracing::error!("sealing: {error}");
+                    break;
+                }
+            }
+        }
+        if last {
+            break;
+        }
+    }
+}
+
+fn count(done: &Sealing, shared: &Shared) {
+    let m = &shared.metrics;
+    m.sealed_events.inc_by(done.events);
+    m.retired_events.inc_by(done.retired_events);
+    m.journal_events.sub(done.retired_events.cast_signed());
+    shared.sealed_bytes.store(crate::store::sealed_bytes(&shared.state_dir), Ordering::Relaxed);
+    let Sealing { blocks, events, files, compacted, retired_files, retired_events } = done;
+    if *retired_files > 0 {
+        tracing::info!(
+            files = retired_files,
+            events = retired_events,
+            "events older than state.retain were deleted"
+        );
+    } else if *compacted > 0 {
+        tracing::debug!(files = compacted, "files of one day became one");
+    } else {
+        tracing::info!(blocks, events, files, "the journal was sealed");
+    }
+}

@@ -1,0 +1,257 @@
+//! Reading the whole journal, sealed files and blocks, as of one moment, beside a running daemon.
+
+mod arrival;
+mod block;
+pub(super) mod file;
+pub(super) mod parallel;
+mod select;
+pub(super) mod shape;
+mod table;
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use arrow::{array::AsArray, datatypes::SchemaRef, record_batch::RecordBatch};
+use rusqlite::Connection;
+
+use self::{arrival::ByArrival, block::BlockInfo, parallel::Ordered, shape::Shape};
+use super::{
+    StoreError, explain, open_reader,
+    sealed::{self, SealedFile},
+};
+
+use crate::event::{Column, EventType};
+
+pub use select::Select;
+pub use table::JournalTable;
+
+/// Threads that decode for one scan.
+const THREADS_MAX: usize = 4;
+/// Events of blocks that one job decodes.
+const JOB_EVENTS: i64 = 16 << 10;
+
+/// In which order events are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// The order in which they were accepted.
+    Arrival,
+    /// Whichever is fastest. It is the same at every scan of one [`History`].
+    Any,
+}
+
+/// The journal as of the moment it was opened. While it lives no sealed file is deleted, and the database's log
+/// cannot be cut, so it should not live for hours.
+#[derive(Debug, Clone)]
+pub struct History {
+    snapshot: Arc<Snapshot>,
+    schema: SchemaRef,
+}
+
+/// A read transaction, and the sealed files it sees.
+#[derive(Debug)]
+struct Snapshot {
+    dir: PathBuf,
+    connection: Mutex<Connection>,
+    files: Vec<SealedFile>,
+    _hold: File,
+}
+
+impl Snapshot {
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Batches of events.
+pub type Scan = Box<dyn Iterator<Item = Result<RecordBatch, StoreError>> + Send>;
+
+impl History {
+    /// Opens the journal of a state directory. `schema` is the event schema in the zone that times are read in.
+    ///
+    /// # Errors
+    /// If there is no state, another version wrote it, or it cannot be read.
+    pub fn open(dir: &Path, schema: &SchemaRef) -> Result<Self, StoreError> {
+        let fail = |error| explain(dir, error);
+        let connection = open_reader(dir)?;
+        // Held before the transaction begins, so that what it sees is not deleted.
+        let hold = sealed::hold(dir)?;
+        connection.execute_batch("BEGIN").map_err(fail)?;
+        let files = sealed::list(&connection).map_err(fail)?;
+        let snapshot =
+            Snapshot { dir: dir.to_owned(), connection: Mutex::new(connection), files, _hold: hold };
+        Ok(Self { snapshot: Arc::new(snapshot), schema: Arc::clone(schema) })
+    }
+
+    /// The event schema, without `arrival`.
+    #[must_use]
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// The number of events.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn events(&self) -> Result<u64, StoreError> {
+        let blocks = self.blocks(&Select::default())?;
+        let sealed = self.snapshot.files.iter().map(|f| f.events);
+        Ok(sealed.chain(blocks.iter().map(|b| b.events)).map(i64::unsigned_abs).sum())
+    }
+
+    /// The schema of [`Self::scan`]'s batches.
+    ///
+    /// # Errors
+    /// If `projection` names a column that does not exist.
+    pub fn scan_schema(&self, projection: Option<&[usize]>) -> Result<SchemaRef, StoreError> {
+        Ok(self.shape(projection, true)?.schema)
+    }
+
+    /// The selected events, in batches of the event schema's columns at the places in `projection` (all without it),
+    /// followed by `arrival`: an `Int64` that orders events as they were accepted. Files, row groups and blocks outside
+    /// of the selected times and arrivals are not read, columns that are not asked for are not decoded, and a few
+    /// threads decode ahead. Dropping the iterator ends them.
+    ///
+    /// # Errors
+    /// At once if the database cannot be read; an item is an error if a file or block is damaged, and the last one then.
+    pub fn scan(
+        &self,
+        select: &Select,
+        projection: Option<&[usize]>,
+        order: Order,
+    ) -> Result<Scan, StoreError> {
+        self.read(select, self.shape(projection, true)?, order, Bounds::Exact)
+    }
+
+    /// Gives all events to `take`, in the order they arrived in and with their types. Files and blocks that end before
+    /// `from` (microseconds) are left out; the others are given whole, earlier events included.
+    ///
+    /// # Errors
+    /// If a file or block is damaged or the database cannot be read.
+    pub fn replay(
+        &self,
+        from: Option<i64>,
+        take: &mut dyn FnMut(&RecordBatch, &[EventType]),
+    ) -> Result<(), StoreError> {
+        let select = Select { from, ..Select::default() };
+        let events: Vec<usize> = (0..Column::COUNT).collect();
+        for batch in self.read(&select, self.shape(None, true)?, Order::Arrival, Bounds::Coarse)? {
+            let damaged = |what: String| StoreError::Corrupt { path: self.snapshot.dir.clone(), what };
+            let batch = batch?.project(&events).map_err(|e| damaged(e.to_string()))?;
+            let names = batch.column(Column::Type.index()).as_string_view();
+            let types: Option<Vec<_>> = names.iter().map(|name| EventType::parse(name?)).collect();
+            take(&batch, &types.ok_or_else(|| damaged(String::from("an event of unknown type")))?);
+        }
+        Ok(())
+    }
+
+    fn shape(&self, projection: Option<&[usize]>, arrival: bool) -> Result<Shape, StoreError> {
+        Shape::new(&self.schema, projection, arrival)
+            .map_err(|e| StoreError::Request(format!("columns of the journal: {e}")))
+    }
+
+    fn read(&self, select: &Select, shape: Shape, order: Order, bounds: Bounds) -> Result<Scan, StoreError> {
+        let threads = std::thread::available_parallelism().map_or(2, usize::from).min(THREADS_MAX);
+        let files = self.snapshot.files.iter().filter(|f| {
+            select.times_overlap(f.first_at, f.last_at) && select.blocks_overlap(f.first_seq, f.last_seq)
+        });
+        let files: Vec<SealedFile> = files.cloned().collect();
+        let blocks = self.blocks(select)?;
+        let select = match bounds {
+            Bounds::Exact => *select,
+            Bounds::Coarse => Select { from: None, to: None, ..*select },
+        };
+        let mut jobs: Vec<Job> = Vec::new();
+        let mut sealed: Scan = Box::new(std::iter::empty());
+        match order {
+            Order::Any => jobs.extend(files.into_iter().map(Job::File)),
+            Order::Arrival => {
+                sealed = Box::new(ByArrival::new(&self.snapshot.dir, files, &shape, select, threads));
+            }
+        }
+        jobs.extend(block_jobs(blocks));
+        let snapshot = Arc::clone(&self.snapshot);
+        let dir = snapshot.dir.clone();
+        let work = move |job, take: &mut dyn FnMut(_) -> bool| {
+            if let Err(error) = run(&snapshot, job, &shape, &select, take) {
+                take(Err(error));
+            }
+        };
+        let rest = Ordered::new(jobs, threads, work);
+        let rest = rest.map(move |result| result.unwrap_or_else(|e| Err(lost(&dir, e))));
+        // Blocks come after all that is sealed. After an error nothing can be trusted to be whole.
+        let mut failed = false;
+        let all = sealed.chain(rest).take_while(move |item| !std::mem::replace(&mut failed, item.is_err()));
+        Ok(Box::new(all))
+    }
+
+    fn blocks(&self, select: &Select) -> Result<Vec<BlockInfo>, StoreError> {
+        block::list(&self.snapshot.connection(), select).map_err(|e| explain(&self.snapshot.dir, e))
+    }
+}
+
+/// What becomes of events outside of the selected times that share a file or block with some within.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bounds {
+    /// They are left out.
+    Exact,
+    /// They are given too.
+    Coarse,
+}
+
+/// What one thread decodes at a time.
+enum Job {
+    File(SealedFile),
+    Blocks(Vec<BlockInfo>),
+}
+
+/// Blocks in groups that are worth a job.
+fn block_jobs(blocks: Vec<BlockInfo>) -> Vec<Job> {
+    let mut jobs = Vec::new();
+    let mut group = Vec::new();
+    let mut events = 0;
+    for block in blocks {
+        events += block.events;
+        group.push(block);
+        if events >= JOB_EVENTS {
+            jobs.push(Job::Blocks(std::mem::take(&mut group)));
+            events = 0;
+        }
+    }
+    if !group.is_empty() {
+        jobs.push(Job::Blocks(group));
+    }
+    jobs
+}
+
+fn run(
+    snapshot: &Snapshot,
+    job: Job,
+    shape: &Shape,
+    select: &Select,
+    take: &mut dyn FnMut(Result<RecordBatch, StoreError>) -> bool,
+) -> Result<(), StoreError> {
+    match job {
+        Job::File(file) => file::read(&snapshot.dir, &file, shape, select, &mut |batch| take(Ok(batch))),
+        Job::Blocks(blocks) => {
+            let mut batches = Vec::with_capacity(blocks.len());
+            for block in &blocks {
+                batches.push(block::read(snapshot, block, shape, select)?);
+            }
+            // A slow stream makes many small blocks; readers want batches.
+            let batch = arrow::compute::concat_batches(&shape.schema, &batches)
+                .map_err(|e| StoreError::Corrupt { path: snapshot.dir.clone(), what: e.to_string() })?;
+            if batch.num_rows() > 0 {
+                take(Ok(batch));
+            }
+            Ok(())
+        }
+    }
+}
+
+pub(super) fn lost(dir: &Path, _: parallel::Lost) -> StoreError {
+    let what = String::from("a reading thread has died; this is a bug, please report it");
+    StoreError::Corrupt { path: dir.to_owned(), what }
+}

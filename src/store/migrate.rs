@@ -1,0 +1,84 @@
+//! The schema and how an older one becomes it.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use super::{SCHEMA_VERSION, StoreError, explain};
+
+const SCHEMA: &str = include_str!("schema.sql");
+
+/// What leads from version n + 1 to the next one, at n. Each runs in one transaction with the new version number.
+const MIGRATIONS: &[&str] = &[
+    // 1 to 2: sealing, and event time.
+    "CREATE INDEX journal_times ON journal (seq, events, first_at, last_at);
+     CREATE TABLE sealed (
+         file      TEXT PRIMARY KEY,
+         day       TEXT NOT NULL,
+         first_at  INTEGER NOT NULL,
+         last_at   INTEGER NOT NULL,
+         events    INTEGER NOT NULL,
+         first_seq INTEGER NOT NULL,
+         last_seq  INTEGER NOT NULL,
+         bytes     INTEGER NOT NULL,
+         checksum  INTEGER NOT NULL
+     ) WITHOUT ROWID;
+     INSERT INTO meta VALUES ('sealed', 0), ('retired', 0);
+     CREATE TABLE IF NOT EXISTS watermark (id INTEGER PRIMARY KEY CHECK (id = 1), value TEXT NOT NULL);",
+];
+
+/// Makes the tables of an empty database, or brings an older one up to date.
+///
+/// # Errors
+/// If the database cannot be written; it is then what it was.
+pub fn migrate(dir: &Path, connection: &Connection) -> Result<(), StoreError> {
+    let fail = |error| explain(dir, error);
+    let found = version(connection).map_err(fail)?;
+    if found == 0 {
+        return step(connection, SCHEMA, SCHEMA_VERSION).map_err(fail);
+    }
+    for from in found..SCHEMA_VERSION {
+        let sql =
+            usize::try_from(from - 1).ok().and_then(|at| MIGRATIONS.get(at)).copied().unwrap_or_default();
+        step(connection, sql, from + 1).map_err(fail)?;
+        tracing::info!(from, to = from + 1, "the state was brought to a newer schema");
+    }
+    Ok(())
+}
+
+fn step(connection: &Connection, sql: &str, version: i64) -> rusqlite::Result<()> {
+    connection.execute_batch(&format!("BEGIN IMMEDIATE; {sql} PRAGMA user_version = {version}; COMMIT;"))
+}
+
+/// The schema version of a database; 0 for an empty one.
+pub fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("PRAGMA user_version", [], |row| row.get(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every table and index with its columns.
+    fn shape(connection: &Connection) -> Vec<String> {
+        let sql = "SELECT m.type || ' ' || m.name || ' ' || group_concat(c.name || ' ' || coalesce(c.type, '') || ' ' || c.\"notnull\" || ' ' || c.pk)
+                   FROM sqlite_schema m, pragma_table_info(m.name) c GROUP BY m.name
+                   UNION SELECT 'meta ' || name FROM meta ORDER BY 1";
+        let mut statement = connection.prepare(sql).unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+    }
+
+    #[test]
+    fn a_migrated_schema_is_the_new_one() {
+        let dir = Path::new("here");
+        let new = Connection::open_in_memory().unwrap();
+        migrate(dir, &new).unwrap();
+        let old = Connection::open_in_memory().unwrap();
+        step(&old, include_str!("../../tests/integration/fixtures/schema_v1.sql"), 1).unwrap();
+        assert_ne!(shape(&old), shape(&new));
+        migrate(dir, &old).unwrap();
+        assert_eq!(shape(&old), shape(&new));
+        assert_eq!(version(&old).unwrap(), SCHEMA_VERSION);
+        migrate(dir, &old).unwrap();
+    }
+}

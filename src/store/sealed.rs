@@ -1,0 +1,182 @@
+//! Which sealed files there are, and the folder they lie in.
+//!
+//! A file belongs to the journal from the moment it is registered in the database, and no longer than that. So what
+//! writes files registers them last, what deletes files takes them off the register first, and a file that is not
+//! registered can always go, unless a reader that opened the state earlier may still read it.
+
+use std::{
+    collections::BTreeSet,
+    fs::{File, OpenOptions, TryLockError},
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
+
+use rusqlite::{Connection, Row, Transaction, params};
+
+use super::{StoreError, explain};
+
+/// The folder of the sealed files in the state directory.
+pub const FOLDER: &str = "sealed";
+/// What a file is called while it is written.
+pub const UNFINISHED: &str = ".parquet.tmp";
+const FINISHED: &str = ".parquet";
+/// Locked, shared, by who reads sealed files; exclusively, for a moment, by who deletes some.
+const READERS: &str = "readers";
+
+/// A registered file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedFile {
+    /// Its name in the folder, `2026-03-04.17-42.parquet`: the local day and the journal blocks.
+    pub file: String,
+    /// The local day, `2026-03-04`.
+    pub day: String,
+    /// The earliest event time, in microseconds.
+    pub first_at: i64,
+    /// The latest.
+    pub last_at: i64,
+    /// The number of events.
+    pub events: i64,
+    /// The first journal block that has events in it.
+    pub first_seq: i64,
+    /// The last one.
+    pub last_seq: i64,
+    /// Its size.
+    pub bytes: i64,
+    /// xxh3 of its bytes.
+    pub checksum: i64,
+}
+
+impl SealedFile {
+    /// Where it is.
+    pub fn path(&self, dir: &Path) -> PathBuf {
+        dir.join(FOLDER).join(&self.file)
+    }
+
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            file: row.get(0)?,
+            day: row.get(1)?,
+            first_at: row.get(2)?,
+            last_at: row.get(3)?,
+            events: row.get(4)?,
+            first_seq: row.get(5)?,
+            last_seq: row.get(6)?,
+            bytes: row.get(7)?,
+            checksum: row.get(8)?,
+        })
+    }
+}
+
+/// All registered files, by their first block.
+pub fn list(connection: &Connection) -> rusqlite::Result<Vec<SealedFile>> {
+    let sql = "SELECT file, day, first_at, last_at, events, first_seq, last_seq, bytes, checksum FROM sealed ORDER BY first_seq, day";
+    connection.prepare_cached(sql)?.query_map([], SealedFile::read)?.collect()
+}
+
+/// Registers a file.
+pub fn register(transaction: &Transaction<'_>, f: &SealedFile) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO sealed (file, day, first_at, last_at, events, first_seq, last_seq, bytes, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    transaction.prepare_cached(sql)?.execute(params![
+        f.file,
+        f.day,
+        f.first_at,
+        f.last_at,
+        f.events,
+        f.first_seq,
+        f.last_seq,
+        f.bytes,
+        f.checksum
+    ])?;
+    Ok(())
+}
+
+/// Takes a file off the register.
+pub fn unregister(transaction: &Transaction<'_>, file: &SealedFile) -> rusqlite::Result<()> {
+    transaction.prepare_cached("DELETE FROM sealed WHERE file = ?1")?.execute([&file.file])?;
+    Ok(())
+}
+
+/// Makes the folder and finds every registered file in it, with its size. The contents are checked when they are read.
+///
+/// # Errors
+/// If a file is missing or of another size.
+pub fn check(dir: &Path, connection: &Connection) -> Result<(), StoreError> {
+    let folder = dir.join(FOLDER);
+    std::fs::create_dir_all(&folder).map_err(|error| StoreError::Directory { path: folder, error })?;
+    for file in list(connection).map_err(|error| explain(dir, error))? {
+        check_size(dir, &file)?;
+    }
+    Ok(())
+}
+
+/// Whether a file is there with its registered size.
+///
+/// # Errors
+/// If not.
+pub fn check_size(dir: &Path, file: &SealedFile) -> Result<(), StoreError> {
+    let path = file.path(dir);
+    let damaged = |what| StoreError::SealedFile { path: path.clone(), what };
+    let found = std::fs::metadata(&path).map_err(|e| damaged(e.to_string()))?.len();
+    if i64::try_from(found) != Ok(file.bytes) {
+        return Err(damaged(format!("it has {found} bytes and should have {}", file.bytes)));
+    }
+    Ok(())
+}
+
+/// A reader's hold on the sealed files: none is deleted as long as it lives.
+///
+/// # Errors
+/// If the lock file cannot be opened.
+pub fn hold(dir: &Path) -> Result<File, StoreError> {
+    let file = readers(dir)?;
+    file.lock_shared().map_err(|error| StoreError::Directory { path: dir.to_owned(), error })?;
+    Ok(file)
+}
+
+fn readers(dir: &Path) -> Result<File, StoreError> {
+    let mut options = OpenOptions::new();
+    options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(dir.join(READERS))
+        .map_err(|error| StoreError::Directory { path: dir.to_owned(), error })
+}
+
+/// Deletes files that are not registered: those of a crash, and those that were replaced or retired. Gives `false`,
+/// and deletes nothing, while somebody reads.
+///
+/// # Errors
+/// If the folder cannot be read or written.
+pub fn remove_unregistered(dir: &Path, connection: &Connection) -> Result<bool, StoreError> {
+    let folder = dir.join(FOLDER);
+    let fail = |error| StoreError::Directory { path: folder.clone(), error };
+    let lock = readers(dir)?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(false),
+        Err(TryLockError::Error(error)) => return Err(fail(error)),
+    }
+    let registered = list(connection).map_err(|error| explain(dir, error))?;
+    let registered: BTreeSet<String> = registered.into_iter().map(|f| f.file).collect();
+    for entry in std::fs::read_dir(&folder).map_err(fail)? {
+        let name = entry.map_err(fail)?.file_name();
+        let name = name.to_string_lossy();
+        // Whatever else somebody put here is not ours to delete.
+        let ours = name.ends_with(FINISHED) || name.ends_with(UNFINISHED);
+        if ours && !registered.contains(&*name) {
+            tracing::debug!(file = &*name, "a sealed file that is not in use is deleted");
+            match std::fs::remove_file(folder.join(&*name)) {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(fail(error)),
+                _ => {}
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// Makes the names in the folder durable.
+pub fn sync_folder(dir: &Path) -> std::io::Result<()> {
+    File::open(dir.join(FOLDER))?.sync_all()
+}
