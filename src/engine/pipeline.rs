@@ -344,6 +344,16 @@ impl Windows {
                 changed?;
                 self = rest;
             }
+            let mut prepared = prepared;
+            if self.windowing.lacks(&prepared) {
+                if !self.all_committed().await {
+                    return Ok(());
+                }
+                let (rest, (filled, back)) =
+                    self.blocking(move |windowing| (windowing.reach_back(&prepared), prepared)).await?;
+                filled?;
+                (self, prepared) = (rest, back);
+            }
             let due = std::mem::take(&mut in_flight.sequenced.due);
             let evaluator = prepared.evaluator().clone();
             let journal = self.record;

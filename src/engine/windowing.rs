@@ -75,34 +75,46 @@ impl Windowing {
         );
         let (windows, empty) = windows.change(evaluator.rules());
         self.windows = windows;
-        if let (false, Some(history)) = (empty.is_empty(), self.history.clone()) {
-            self.fill(evaluator, history.as_ref(), &empty, latest)?;
+        if !empty.is_empty() {
+            let from = self.horizon(evaluator, &empty, latest);
+            self.fill(evaluator, &empty, from)?;
         }
         Ok(())
     }
 
-    fn fill(
-        &mut self,
-        evaluator: &Evaluator,
-        history: &dyn History,
-        empty: &Empty,
-        latest: i64,
-    ) -> Result<(), StoreError> {
+    /// Whether an event of this batch came so late that its windows reach further back than what is held.
+    #[must_use]
+    pub fn lacks(&self, prepared: &Prepared) -> bool {
+        self.history.is_some() && self.windows.lacking(prepared).is_some()
+    }
+
+    /// Fills the windows that hold too little for this batch from what is stored, which must be everything before it.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn reach_back(&mut self, prepared: &Prepared) -> Result<(), StoreError> {
+        let Some((empty, from)) = self.windows.lacking(prepared) else { return Ok(()) };
+        self.windows.clear(&empty);
+        self.fill(prepared.evaluator(), &empty, Some(from))
+    }
+
+    fn fill(&mut self, evaluator: &Evaluator, empty: &Empty, from: Option<i64>) -> Result<(), StoreError> {
+        let Some(history) = self.history.clone() else { return Ok(()) };
         // Balances are those after each event, so they are counted from the first one again.
         let balances = !evaluator.rules().budget_columns.is_empty();
-        let from = if balances { None } else { self.horizon(evaluator, empty, latest) };
+        let read_from = if balances { None } else { from };
         let mut ledger = Ledger::default();
         let windows = &mut self.windows;
         let started = std::time::Instant::now();
         let mut events = 0;
-        history.replay(from, &mut |batch, types| {
+        history.replay(read_from, &mut |batch, types| {
             let after = ledger.apply(batch, types);
             let attributes = ledger.attributes();
             let batch = Batch { events: batch, types, after: &after, attributes: &attributes };
             windows.load(&evaluator.lay_out(&batch), empty);
             events += types.len();
         })?;
-        windows.loaded(empty);
+        windows.loaded(empty, from);
         let seconds = started.elapsed().as_secs_f64();
         let filled = empty.sliding.len() + empty.closing.len();
         tracing::info!(windows = filled, events, seconds, "windows filled from the journal");
@@ -124,6 +136,9 @@ impl Windowing {
 
     /// Takes in a batch. `watermarks` is the watermark after each event, `watermark` that at the end of the batch.
     pub fn observe(&mut self, prepared: &Prepared, watermarks: &[i64], watermark: i64) -> Moved {
+        if self.history.is_some() {
+            self.windows.protect(prepared);
+        }
         let mut moved = self.windows.observe(prepared, watermarks);
         if watermarks.last().is_none_or(|last| *last < watermark) {
             self.windows.advance(watermark, watermarks.len().saturating_sub(1), &mut moved);

@@ -49,7 +49,7 @@ pub struct Closing {
     next: Option<Option<i64>>,
     held: usize,
     limit: usize,
-    /// Panes that ended at or before this may be gone.
+    /// Panes that start before this may be gone.
     floor: i64,
     waiting: Waiting,
 }
@@ -130,6 +130,23 @@ impl Closing {
         self.held
     }
 
+    /// The first instant that a window with one of these events reaches back to, if what was there may be gone.
+    #[must_use]
+    pub fn lacks(&self, judge: &Judge<'_>, selected: &Selected) -> Option<i64> {
+        if self.floor == i64::MIN {
+            return None;
+        }
+        let times =
+            selected.packed.words.chunks_exact(judge.view.layout.stride()).map(|row| row[0].cast_signed());
+        let first = times.map(|at| judge.grid.pane(at)).min_by_key(|pane| pane.start)?;
+        (first.start < self.floor).then(|| judge.grid.window_until(first.end).start)
+    }
+
+    /// Says that panes that start before `floor` were not taken in as a whole.
+    pub fn starts_at(&mut self, floor: i64) {
+        self.floor = floor;
+    }
+
     /// Says that the watermark has passed without closing anything.
     pub fn passed(&mut self, watermark: i64) {
         if watermark > self.closed {
@@ -176,7 +193,7 @@ impl Closing {
         let stride = judge.view.layout.stride();
         let row = &selected.packed.words[place * stride..][..stride];
         let stretch = judge.grid.pane(row[0].cast_signed());
-        if stretch.end <= self.floor {
+        if stretch.start < self.floor {
             counts.beyond += 1;
             return Vec::new();
         }

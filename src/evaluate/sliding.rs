@@ -58,6 +58,8 @@ pub struct Sliding {
     floor: i64,
     /// The latest event time.
     latest: i64,
+    /// Events from this on are not let go.
+    protect: i64,
     /// The length of the window, and how late an event may be that still finds all of its window, in microseconds.
     held: i64,
 }
@@ -76,6 +78,7 @@ impl Sliding {
             limit: ROWS_MIN,
             floor: i64::MIN,
             latest: i64::MIN,
+            protect: i64::MAX,
             held: reach.saturating_add(late),
         }
     }
@@ -84,6 +87,22 @@ impl Sliding {
     #[must_use]
     pub fn rows(&self) -> usize {
         self.rows
+    }
+
+    /// The first instant that a window of these events reaches back to, if what was there may be gone.
+    #[must_use]
+    pub fn lacks(&self, selected: &Selected) -> Option<i64> {
+        selected.from.iter().copied().min().filter(|from| *from < self.floor)
+    }
+
+    /// Says that events before `floor` were not taken in.
+    pub fn starts_at(&mut self, floor: i64) {
+        self.floor = floor;
+    }
+
+    /// Keeps what the windows of these events need, until the next batch.
+    pub fn protect(&mut self, selected: &Selected) {
+        self.protect = selected.from.iter().copied().min().unwrap_or(i64::MAX);
     }
 
     /// Takes in events that were judged before (recovery, or a rule that is new).
@@ -136,7 +155,7 @@ impl Sliding {
     /// Lets go of what no window needs any more. It happens after a number of events, so that it does not
     /// depend on how the stream is cut, and costs little for each.
     fn expire(&mut self) {
-        self.floor = self.floor.max(self.latest.saturating_sub(self.held));
+        self.floor = self.floor.max(self.latest.saturating_sub(self.held).min(self.protect));
         let (plan, floor) = (Arc::clone(&self.plan), self.floor);
         let mut rows = 0;
         self.keys.retain(|_, series| {

@@ -137,6 +137,47 @@ impl Windows {
         (self.sliding.iter().map(Sliding::rows).sum(), panes)
     }
 
+    /// The windows that an event of this batch reaches further back in than they hold, and how far.
+    #[must_use]
+    pub fn lacking(&self, prepared: &Prepared) -> Option<(Empty, i64)> {
+        let mut empty = Empty::default();
+        let mut first: Option<i64> = None;
+        let mut lacks = |list: &mut Vec<usize>, at: usize, from: i64| {
+            list.push(at);
+            first = Some(first.map_or(from, |first| first.min(from)));
+        };
+        for (at, (state, selected)) in self.sliding.iter().zip(&prepared.windows).enumerate() {
+            if let Some(from) = state.lacks(selected) {
+                lacks(&mut empty.sliding, at, from);
+            }
+        }
+        for (at, (state, selected)) in self.closing.iter().zip(&prepared.closings).enumerate() {
+            let (Some(state), Some(selected)) = (state, selected) else { continue };
+            let Some(view) = closing_view(&self.rules.rules[at]) else { continue };
+            let judge = Judge::new(&self.rules.rules[at], view, &self.calendar, self.late);
+            if let Some(from) = state.lacks(&judge, selected) {
+                lacks(&mut empty.closing, at, from);
+            }
+        }
+        first.map(|first| (empty, first))
+    }
+
+    /// Forgets what some windows hold, to fill them anew.
+    pub fn clear(&mut self, empty: &Empty) {
+        for at in &empty.sliding {
+            self.sliding[*at] = state(&self.rules.windows[*at], self.late);
+        }
+        for at in &empty.closing {
+            self.closing[*at] = Some(Closing::new(self.watermark));
+        }
+    }
+
+    /// Keeps what the windows of this batch's events need until the next one.
+    pub fn protect(&mut self, prepared: &Prepared) {
+        let states = self.sliding.iter_mut().zip(&prepared.windows);
+        states.for_each(|(state, selected)| state.protect(selected));
+    }
+
     /// Takes in events that were judged before, for the windows that are `empty`.
     pub fn load(&mut self, prepared: &Prepared, empty: &Empty) {
         for at in &empty.sliding {
@@ -157,8 +198,10 @@ impl Windows {
         }
     }
 
-    /// Closes the windows that were filled and are over, without judging them.
-    pub fn loaded(&mut self, empty: &Empty) {
+    /// Closes the windows that were filled and are over, without judging them. They hold everything from `from` on.
+    pub fn loaded(&mut self, empty: &Empty, from: Option<i64>) {
+        let floor = from.unwrap_or(i64::MIN);
+        empty.sliding.iter().for_each(|at| self.sliding[*at].starts_at(floor));
         let rules = Arc::clone(&self.rules);
         for at in &empty.closing {
             let (Some(state), Some(view)) = (&mut self.closing[*at], closing_view(&rules.rules[*at])) else {
@@ -166,6 +209,7 @@ impl Windows {
             };
             let judge = Judge::new(&rules.rules[*at], view, &self.calendar, self.late);
             state.close(&judge, self.watermark, 0, true, &mut RuleCounts::default());
+            state.starts_at(floor);
         }
     }
 

@@ -351,7 +351,7 @@ fn windows_and_scores_are_what_a_model_without_state_says() {
 #[test]
 fn closing_windows_do_not_depend_on_batches_or_restarts() {
     let events: Vec<_> = events(7, 600).into_iter().map(|e| e.json).collect();
-    let config = "sources: [{ name: feed, file: { path: feed.jsonl, follow: true } }]\nstate: { dir: state, checkpoint_events: 150 }\nengine: { batch_rows: 40 }\n";
+    let config = "sources: [{ name: feed, file: { path: feed.jsonl, follow: true } }]\nstate: { dir: state, checkpoint_events: 150 }\nengine: { batch_rows: 40, keep_late: 1h }\n";
     let bench = Bench::new(&lines(&events), config);
     std::fs::write(bench.path().join("rules/rules.yaml"), rules()).unwrap();
     let expected = bench.backtest(&["--batch-rows", "65536"]);

@@ -247,7 +247,7 @@ fn every_window_and_aggregate_is_what_sql_over_all_events_says() {
 fn windows_do_not_depend_on_batches_or_restarts() {
     let zone = TimeZone::get("Asia/Shanghai").unwrap();
     let events = events(9, 900, &zone);
-    let config = "state: { dir: state, checkpoint_events: 200 }\n";
+    let config = "state: { dir: state, checkpoint_events: 200 }\nengine: { keep_late: 1h }\n";
     let bench = Bench::new(&lines(&events), config);
     std::fs::write(bench.path().join("rules/rules.yaml"), rules()).unwrap();
     let expected = bench.backtest(&["--batch-rows", "65536"]);
