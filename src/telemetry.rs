@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Mutex};
 
 use prometheus::{
     Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    Opts, Registry, TextEncoder,
+    IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 use crate::config::{Log, LogFormat};
@@ -39,6 +39,12 @@ pub struct Metrics {
     pub quarantined: IntCounterVec,
     /// Events that were known already.
     pub duplicates: IntCounter,
+    /// Events that the watermark had passed when they came.
+    pub late: IntCounter,
+    /// How far the event time of a source has come.
+    pub watermark: GaugeVec,
+    /// What windows hold.
+    pub windows_held: IntGaugeVec,
     /// Fields that the data dictionary does not know.
     pub unknown_fields: IntCounter,
     /// The ledger's sums in yuan.
@@ -120,6 +126,26 @@ impl Metrics {
             duplicates: register(
                 r,
                 IntCounter::with_opts(opts("duplicates_total", "Events that were known already."))?,
+            )?,
+            late: register(
+                r,
+                IntCounter::with_opts(opts(
+                    "late_events_total",
+                    "Events that the watermark had passed when they came.",
+                ))?,
+            )?,
+            watermark: gauges(
+                r,
+                "watermark_timestamp_seconds",
+                "The event time up to which a source is taken to be complete.",
+                &["source"],
+            )?,
+            windows_held: register(
+                r,
+                IntGaugeVec::new(
+                    opts("window_items", "Events and panes that windows hold in memory."),
+                    &["kind"],
+                )?,
             )?,
             unknown_fields: register(
                 r,

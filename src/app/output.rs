@@ -1,10 +1,13 @@
 //! The last stage of the daemon: one transaction for what is ready, then counts and receipts.
 
-use std::sync::{Arc, PoisonError, atomic::Ordering, mpsc::SyncSender};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError, atomic::Ordering, mpsc::SyncSender},
+};
 
 use super::Shared;
 use crate::{
-    engine::{Committable, EngineError, Output},
+    engine::{Committable, EngineError, Output, SavedWatermark},
     ledger::Ledger,
     store::{Commit, Store, StoreError},
     telemetry::Metrics,
@@ -45,6 +48,11 @@ impl StoreOutput {
 impl Output for StoreOutput {
     async fn commit(&mut self, mut batches: Vec<Committable>) -> Result<(), EngineError> {
         let now = self.shared.clock.now();
+        if let Some((watermark, held)) =
+            batches.iter().rev().find_map(|b| Some((b.watermark.as_ref()?, b.held)))
+        {
+            gauge_windows(&self.shared, watermark, held);
+        }
         let mut commit = Commit { now, ..Commit::default() };
         for batch in &mut batches {
             commit.append(Commit {
@@ -122,6 +130,7 @@ fn count(shared: &Shared, batch: &Committable) {
     }
     drop(totals);
     m.duplicates.inc_by(batch.duplicates);
+    m.late.inc_by(batch.late);
     if let Some(at) = batch.last_at {
         shared.last_event_at.fetch_max(at, Ordering::Relaxed);
     }
@@ -155,6 +164,24 @@ fn count_rules(shared: &Shared, m: &Metrics, batch: &Committable) {
     }
 }
 
+/// How far event time has come, and what windows hold.
+fn gauge_windows(shared: &Shared, watermark: &SavedWatermark, (events, panes): (usize, usize)) {
+    let m = &shared.metrics;
+    let mut least: BTreeMap<&str, i64> = BTreeMap::new();
+    for (source, _, latest) in &watermark.partitions {
+        let at = least.entry(source).or_insert(*latest);
+        *at = (*at).min(*latest);
+    }
+    for (source, latest) in least {
+        #[allow(clippy::cast_precision_loss)]
+        let seconds = latest.saturating_sub(shared.lateness) as f64 / 1e6;
+        m.watermark.with_label_values(&[m.source_label(source)]).set(seconds);
+    }
+    for (kind, items) in [("events", events), ("panes", panes)] {
+        m.windows_held.with_label_values(&[kind]).set(items.try_into().unwrap_or(i64::MAX));
+    }
+}
+
 /// Gauges that are cheap enough for every commit.
 fn gauges(shared: &Shared) {
     let bytes = crate::store::store_bytes(&shared.state_dir) + shared.sealed_bytes.load(Ordering::Relaxed);
@@ -165,7 +192,6 @@ fn gauges(shared: &Shared) {
 
 /// Gauges over the whole ledger, computed when Prometheus asks.
 pub fn ledger_gauges(ledger: &Ledger, metrics: &Metrics, top_units: usize) {
-    use std::collections::BTreeMap;
     let mut sums = [0i128; 6];
     let mut units: BTreeMap<&str, (i128, i128)> = BTreeMap::new();
     for (line, attributes) in ledger.lines() {

@@ -50,6 +50,8 @@ pub struct Shared {
     pub body_bytes_max: usize,
     /// Units with a gauge of their own.
     pub top_units: usize,
+    /// How much later than others events may be, in microseconds.
+    pub lateness: i64,
     /// When the daemon started, in microseconds.
     pub started_at: i64,
     /// Commits so far.
@@ -93,6 +95,7 @@ impl Shared {
             accept_events: config.accept_events,
             body_bytes_max: config.body_bytes_max,
             top_units: config.top_units,
+            lateness: config.lateness,
             started_at: clock.now(),
             commits: AtomicU64::new(0),
             last_event_at: AtomicI64::new(0),

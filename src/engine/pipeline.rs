@@ -52,6 +52,10 @@ pub struct Committable {
     pub replayed: Vec<i64>,
     /// Duplicates.
     pub duplicates: u64,
+    /// Events that the watermark had passed when they came.
+    pub late: u64,
+    /// Events and panes that windows hold.
+    pub held: (usize, usize),
     /// The ledger's changes, when it is time for a checkpoint.
     pub checkpoint: Option<crate::ledger::Changes>,
     /// Fields that the data dictionary does not know.
@@ -365,6 +369,7 @@ impl Windows {
                         let started = Instant::now();
                         let moved = in_flight.observe(windowing, &prepared);
                         in_flight.stages.windows = started.elapsed();
+                        in_flight.held = windowing.held();
                         (in_flight, prepared, moved)
                     })
                     .await?;
@@ -479,6 +484,8 @@ struct InFlight {
     step: Step,
     /// The largest event time before and in the batch.
     latest: i64,
+    /// Events and panes that windows hold after it.
+    held: (usize, usize),
     stages: Stages,
 }
 
@@ -501,7 +508,7 @@ fn prepare(
     let prepared = evaluator.prepare(&batch);
     let stages = Stages { evaluate: started.elapsed(), ..stages };
     let latest = sequenced.watermark.latest();
-    (InFlight { blocks, sequenced, unknown_fields, step, latest, stages }, prepared)
+    (InFlight { blocks, sequenced, unknown_fields, step, latest, held: (0, 0), stages }, prepared)
 }
 
 impl InFlight {
@@ -518,7 +525,7 @@ impl InFlight {
     /// Judges the events by their windows, and encodes them for the journal.
     fn conclude(self, prepared: Prepared, moved: Moved, record: Record) -> Result<Committable, EngineError> {
         let started = Instant::now();
-        let Self { blocks, sequenced: s, unknown_fields, mut stages, .. } = self;
+        let Self { blocks, sequenced: s, unknown_fields, mut stages, held, .. } = self;
         let rules = Arc::clone(prepared.evaluator().rules());
         let evaluation = prepared.conclude(moved);
         let encode =
@@ -549,6 +556,8 @@ impl InFlight {
             evaluation,
             rejects: s.rejects,
             duplicates: s.duplicates,
+            late: s.late,
+            held,
             checkpoint: s.checkpoint,
             unknown_fields,
             watermark: Some(s.watermark.save()),

@@ -57,6 +57,8 @@ pub struct Sequenced {
     pub rejects: Vec<Reject>,
     /// Duplicates among the events.
     pub duplicates: u64,
+    /// Events that the watermark had passed when they came.
+    pub late: u64,
     /// What became of each block's records.
     pub receipts: Vec<Receipt>,
     /// The accepted events of each block, by type.
@@ -140,7 +142,7 @@ impl Sequencer {
         let mut receipts = vec![Receipt::default(); blocks.len()];
         let mut types_by_block = vec![[0; EventType::ALL.len()]; blocks.len()];
         let mut accepted = Vec::with_capacity(rows);
-        let mut duplicates = 0;
+        let (mut duplicates, mut late) = (0, 0);
         for row in 0..rows {
             let (id, content) = (decoded.ids[row], decoded.contents[row]);
             let seen = self.dedup.see(event_ids.value(row), id, content, times.value(row))?;
@@ -148,6 +150,7 @@ impl Sequencer {
             match seen {
                 Seen::New => {
                     let place = places[decoded.origins.block(row)];
+                    late += u64::from(times.value(row) < self.watermark.at());
                     let from = self.watermark.ticked().unwrap_or_else(|| times.value(row));
                     watermarks.push(self.watermark.observe(place, times.value(row), now.0));
                     cuts.extend(self.cut(watermarks.len(), from, ticker));
@@ -178,6 +181,7 @@ impl Sequencer {
             // What became of the records is told with the last part, which their position belongs to.
             last.rejects = decoded.rejects;
             last.duplicates = duplicates;
+            last.late = late;
             last.receipts = receipts;
             last.types_by_block = types_by_block;
         }
@@ -231,6 +235,7 @@ impl Sequencer {
             attributes,
             rejects: Vec::new(),
             duplicates: 0,
+            late: 0,
             receipts: Vec::new(),
             types_by_block: Vec::new(),
             checkpoint,

@@ -63,6 +63,12 @@ impl Windowing {
         self.windows.is_empty()
     }
 
+    /// Events that are held, and panes of closing windows.
+    #[must_use]
+    pub fn held(&self) -> (usize, usize) {
+        self.windows.held()
+    }
+
     /// Goes over to other rules. Windows that stay the same go on; new ones are filled with what is stored, without
     /// findings about the past.
     ///

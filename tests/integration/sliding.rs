@@ -353,3 +353,64 @@ fn mistakes_in_windows_are_told_with_their_place() {
     .collect();
     insta::assert_snapshot!(told.join("\n"));
 }
+
+/// A reload: an unchanged window goes on, a new one has what the journal has, and nothing is found about the past.
+#[test]
+fn a_new_rule_starts_with_the_windows_of_the_past_and_no_findings_about_it() {
+    let rule = |id: &str, last: &str, when: &str| {
+        format!(
+            "  - {{ id: {id}, severity: low, trigger: payment, over: {{ by: [unit_code], last: {last} }}, measure: {{ n: count(*), total: sum(amount) }}, when: {when}, key: [unit_code], summary: '{{{{ n }}}} {{{{ total }}}}' }}\n"
+        )
+    };
+    let surge = "  - { id: surge, severity: low, trigger: window, of: payment, window: { by: [unit_code], size: 1d }, measure: { total: sum(amount) }, anomaly: { of: total, method: ratio, history: 5, min_history: 3 }, when: score > 1.5, key: [unit_code], summary: '{{ total }} {{ score }} {{ n_history }}' }\n";
+    let bench = Bench::new("", "state: { dir: state }\n");
+    let rules = bench.path().join("rules/rules.yaml");
+    std::fs::write(&rules, format!("rules:\n{}", rule("old", "30d", "n >= 4"))).unwrap();
+    let daemon = crate::support::Daemon::start(bench.path());
+    let send = |id: &str, day: u32, amount: &str| {
+        let mut event = payment(id, "L", amount);
+        event["occurred_at"] = json!(format!("2026-03-{day:02}T10:00:00+08:00"));
+        let (status, answer) = daemon.post("/api/v1/events", &lines(&[event]));
+        assert_eq!(status, 200, "{answer}");
+    };
+    (1..=3).for_each(|day| send(&format!("a{day}"), day, "10.00"));
+    std::fs::write(
+        &rules,
+        format!("rules:\n{}{}{surge}", rule("old", "30d", "n >= 4"), rule("new", "2d", "n >= 2")),
+    )
+    .unwrap();
+    let (status, answer) = daemon.post("/-/reload", "");
+    assert_eq!((status, answer.as_str()), (200, "3 rules are in force\n"));
+    send("b1", 4, "25.00");
+    // Two days later the day of b1 is over.
+    send("b2", 6, "1.00");
+    let found = daemon.json("/api/v1/findings");
+    let mut found: Vec<String> = found["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|f| {
+            format!(
+                "{} {} {}",
+                f["rule_id"].as_str().unwrap(),
+                f["at"].as_str().unwrap(),
+                f["summary"].as_str().unwrap()
+            )
+        })
+        .collect();
+    found.sort();
+    let expected = [
+        // The windows of the past are full, and a1 to a3 are not found for the new rule.
+        "new 2026-03-04T10:00:00+08:00 2 35.00",
+        "old 2026-03-04T10:00:00+08:00 4 55.00",
+        "old 2026-03-06T10:00:00+08:00 5 56.00",
+        "surge 2026-03-05T00:00:00+08:00 25.00 2.5 3",
+    ];
+    assert_eq!(found, expected);
+    let metrics = daemon.get("/metrics").1;
+    assert!(
+        metrics.contains("fiscwatch_watermark_timestamp_seconds{source=\"http\"} 1772761800"),
+        "{metrics}"
+    );
+    assert!(metrics.contains("fiscwatch_window_items{kind=\"panes\"}"), "{metrics}");
+}
