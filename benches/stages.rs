@@ -17,7 +17,8 @@ use fiscwatch::{
     config::Config,
     decode::{Decoded, Decoder},
     engine::{
-        Committable, Dedup, Engine, EngineError, Output, Sequenced, Sequencer, Step, Watermark, Windowing,
+        Committable, Dedup, Engine, EngineError, Output, Record, Sequenced, Sequencer, Step, Ticker,
+        Watermark, Windowing,
     },
     evaluate::{Batch, Evaluator, Moved},
     ledger::Ledger,
@@ -126,11 +127,13 @@ fn stages(c: &mut Criterion) {
     let decode = || -> Vec<Decoded> { blocks.iter().map(|b| f.decoder.decode(b, None)).collect() };
     let sequence = |decoded: Vec<Decoded>| -> Vec<Sequenced> {
         let mut sequencer = sequencer();
-        blocks
-            .iter()
-            .zip(decoded)
-            .map(|(b, d)| sequencer.sequence(b, d, Step::Events, (0, i64::MAX)).expect("no files"))
-            .collect()
+        let mut ticker = Ticker::new(&Arc::default(), &f.config.calendar);
+        let mut all = Vec::new();
+        for (block, decoded) in blocks.iter().zip(decoded) {
+            let parts = sequencer.sequence(block, decoded, Step::Events, (0, i64::MAX), &mut ticker);
+            all.extend(parts.expect("no files"));
+        }
+        all
     };
     let mut group = c.benchmark_group("stages");
     group.sample_size(10).throughput(Throughput::Elements(events as u64));

@@ -123,30 +123,10 @@ impl Metrics {
                 "Records put into quarantine.",
                 &["source", "reason"],
             )?,
-            duplicates: register(
-                r,
-                IntCounter::with_opts(opts("duplicates_total", "Events that were known already."))?,
-            )?,
-            late: register(
-                r,
-                IntCounter::with_opts(opts(
-                    "late_events_total",
-                    "Events that the watermark had passed when they came.",
-                ))?,
-            )?,
-            watermark: gauges(
-                r,
-                "watermark_timestamp_seconds",
-                "The event time up to which a source is taken to be complete.",
-                &["source"],
-            )?,
-            windows_held: register(
-                r,
-                IntGaugeVec::new(
-                    opts("window_items", "Events and panes that windows hold in memory."),
-                    &["kind"],
-                )?,
-            )?,
+            duplicates: counter(r, "duplicates_total", "Events that were known already.")?,
+            late: late(r)?,
+            watermark: watermark(r)?,
+            windows_held: windows_held(r)?,
             unknown_fields: register(
                 r,
                 IntCounter::with_opts(opts(
@@ -209,6 +189,20 @@ impl Metrics {
         known.insert(source.to_owned());
         source
     }
+}
+
+fn late(r: &Registry) -> prometheus::Result<IntCounter> {
+    counter(r, "late_events_total", "Events that the watermark had passed when they came.")
+}
+
+fn watermark(r: &Registry) -> prometheus::Result<GaugeVec> {
+    let help = "The event time up to which a source is taken to be complete.";
+    gauges(r, "watermark_timestamp_seconds", help, &["source"])
+}
+
+fn windows_held(r: &Registry) -> prometheus::Result<IntGaugeVec> {
+    let help = "Events and panes that windows hold in memory.";
+    register(r, IntGaugeVec::new(opts("window_items", help), &["kind"])?)
 }
 
 fn opts(name: &str, help: &str) -> Opts {

@@ -45,13 +45,23 @@ pub struct Closing {
     panes: BTreeMap<i64, Vec<u128>>,
     /// Every window that ends at or before this is closed.
     closed: i64,
-    /// The end of the first window that has events and is not closed; `None` where it has to be looked for.
-    next: Option<Option<i64>>,
+    next: Next,
     held: usize,
     limit: usize,
     /// Panes that start before this may be gone.
     floor: i64,
     waiting: Waiting,
+}
+
+/// The end of the first window that has events and is not closed.
+#[derive(Debug, Clone, Copy, Default)]
+enum Next {
+    /// It has to be looked for.
+    #[default]
+    Unknown,
+    /// There is none.
+    Nothing,
+    At(i64),
 }
 
 #[derive(Debug, Default)]
@@ -152,20 +162,24 @@ impl Closing {
         if watermark > self.closed {
             self.closed = watermark;
             // What is open and ends later stays the next one.
-            self.next = self.next.filter(|next| next.is_none_or(|end| end > watermark));
+            if matches!(self.next, Next::At(end) if end <= watermark) {
+                self.next = Next::Unknown;
+            }
         }
     }
 
     /// Takes events again whose windows are over (recovery): they count as open until they are closed in order.
     pub fn reopen(&mut self) {
         self.closed = i64::MIN;
-        self.next = None;
+        self.next = Next::Unknown;
     }
 
     /// The end of the first window that has events and is open.
     pub fn next_end(&mut self, judge: &Judge<'_>) -> Option<i64> {
-        if let Some(next) = self.next {
-            return next;
+        match self.next {
+            Next::At(end) => return Some(end),
+            Next::Nothing => return None,
+            Next::Unknown => {}
         }
         let next = if self.closed == i64::MIN {
             self.panes.keys().next().map(|start| judge.grid.pane(*start).end)
@@ -177,7 +191,7 @@ impl Closing {
             let first = self.panes.range(from..).next();
             first.map(|(start, _)| if *start < end { end } else { judge.grid.pane(*start).end })
         };
-        self.next = Some(next);
+        self.next = next.map_or(Next::Nothing, Next::At);
         next
     }
 
@@ -210,7 +224,7 @@ impl Closing {
         let pane = key.panes.entry(stretch.start).or_insert_with(|| {
             self.panes.entry(stretch.start).or_default().push(hash);
             self.held += 1;
-            self.next = None;
+            self.next = Next::Unknown;
             Pane::new(aggregates, layout)
         });
         if let Err(e) = pane.add(aggregates, layout, row, selected.packed.others.get(place)) {

@@ -86,7 +86,7 @@ pub async fn run(
     let queried =
         tokio::time::timeout(limits.time, query(&context, view, due, tables, limits, calendar)).await;
     let found = match queried {
-        Ok(Ok(rows)) => judged(rule, rows, due.tick, calendar, counts),
+        Ok(Ok(rows)) => judged(rule, &rows, due.tick, calendar, counts),
         Ok(Err(e)) => {
             counts.fail(&e.to_string());
             Vec::new()
@@ -157,7 +157,7 @@ async fn alerts(context: &SessionContext) -> Result<Arc<dyn TableProvider>> {
 /// Every row is a finding, unless an exception takes it out.
 fn judged(
     rule: &CompiledRule,
-    rows: RecordBatch,
+    rows: &RecordBatch,
     tick: i64,
     calendar: &Calendar,
     counts: &mut RuleCounts,

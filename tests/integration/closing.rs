@@ -1,5 +1,14 @@
 //! Closing windows and anomaly scores against a plain model that keeps all events and does everything anew.
 
+// Scores are statistics: floats, of few values.
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    clippy::cast_possible_wrap,
+    clippy::float_cmp,
+    clippy::many_single_char_names
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
@@ -210,79 +219,73 @@ struct Found {
 }
 
 /// The model: every event goes into a list; what is closed is remembered by window and unit.
-fn model(rule_no: usize, rule: &Rule, events: &[Event], zone: &TimeZone) -> Vec<Found> {
-    let mut seen: Vec<&Event> = Vec::new();
-    let mut past: BTreeMap<(i64, String), (i64, f64)> = BTreeMap::new();
-    let mut fired: BTreeSet<(i64, String)> = BTreeSet::new();
-    let mut found = Vec::new();
-    let mut watermark = i64::MIN;
-    let mut judge = |(start, end): (i64, i64),
-                     unit: &str,
-                     seen: &[&Event],
-                     past: &mut BTreeMap<(i64, String), (i64, f64)>| {
-        let inside: Vec<_> = seen.iter().filter(|e| e.unit == unit && e.at >= start && e.at < end).collect();
-        let total: i64 = inside.iter().map(|e| e.cents).sum();
-        let x = total as f64 / 100.0;
-        let weekday = |t: i64| zone.to_datetime(Timestamp::from_microsecond(t).unwrap()).weekday();
-        let mut history: Vec<f64> = past
-            .iter()
-            .rev()
-            .filter(|((e, u), (s, _))| {
-                *e < end && u == unit && (rule.method != "seasonal" || weekday(*s) == weekday(start))
-            })
-            .map(|(_, (_, v))| *v)
-            .take(rule.history)
-            .collect();
-        history.reverse();
-        past.insert((end, unit.to_owned()), (start, x));
-        let score = score(rule, x, &history);
-        if (inside.len() >= 3 || score.is_some_and(|s| s > 1.5)) && fired.insert((end, unit.to_owned())) {
-            let payees = inside.iter().map(|e| &e.payee).collect::<BTreeSet<_>>().len();
-            found.push(Found {
-                rule: rule_no,
-                end,
-                unit: unit.to_owned(),
-                total,
-                n: inside.len(),
-                payees,
-                score,
-                history: history.len(),
-            });
+struct Model<'m> {
+    number: usize,
+    rule: &'m Rule,
+    zone: &'m TimeZone,
+    seen: Vec<&'m Event>,
+    /// The starts and values of closed windows, by their ends and units.
+    past: BTreeMap<(i64, String), (i64, f64)>,
+    fired: BTreeSet<(i64, String)>,
+    found: Vec<Found>,
+}
+
+impl<'m> Model<'m> {
+    fn run(number: usize, rule: &'m Rule, events: &'m [Event], zone: &'m TimeZone) -> Vec<Found> {
+        let (seen, past, fired, found) = (Vec::new(), BTreeMap::new(), BTreeSet::new(), Vec::new());
+        let mut model = Self { number, rule, zone, seen, past, fired, found };
+        let mut watermark = i64::MIN;
+        for event in events {
+            model.seen.push(event);
+            for window in rule.size.windows(event.at, zone).into_iter().filter(|(_, end)| *end <= watermark) {
+                model.judge(window, &event.unit);
+            }
+            let latest = model.seen.iter().map(|e| e.at).max().unwrap();
+            let next = watermark.max(latest - LATENESS);
+            model.close(watermark, next);
+            watermark = next;
         }
-    };
-    let close = |from: i64,
-                 to: i64,
-                 seen: &[&Event],
-                 past: &mut BTreeMap<(i64, String), (i64, f64)>,
-                 judge: &mut dyn FnMut(
-        (i64, i64),
-        &str,
-        &[&Event],
-        &mut BTreeMap<(i64, String), (i64, f64)>,
-    )| {
+        model.close(watermark, i64::MAX);
+        model.found
+    }
+
+    fn close(&mut self, from: i64, to: i64) {
         let mut due: BTreeSet<(i64, String, i64)> = BTreeSet::new();
-        for e in seen {
-            for (start, end) in
-                rule.size.windows(e.at, zone).into_iter().filter(|(_, end)| *end > from && *end <= to)
-            {
-                due.insert((end, e.unit.clone(), start));
+        for event in &self.seen {
+            let windows = self.rule.size.windows(event.at, self.zone);
+            for (start, end) in windows.into_iter().filter(|(_, end)| *end > from && *end <= to) {
+                due.insert((end, event.unit.clone(), start));
             }
         }
         for (end, unit, start) in due {
-            judge((start, end), &unit, seen, past);
+            self.judge((start, end), &unit);
         }
-    };
-    for event in events {
-        seen.push(event);
-        for window in rule.size.windows(event.at, zone).into_iter().filter(|(_, end)| *end <= watermark) {
-            judge(window, &event.unit, &seen, &mut past);
-        }
-        let next = watermark.max(seen.iter().map(|e| e.at).max().unwrap() - LATENESS);
-        close(watermark, next, &seen, &mut past, &mut judge);
-        watermark = next;
     }
-    close(watermark, i64::MAX, &seen, &mut past, &mut judge);
-    found
+
+    fn weekday(&self, at: i64) -> jiff::civil::Weekday {
+        self.zone.to_datetime(Timestamp::from_microsecond(at).unwrap()).weekday()
+    }
+
+    fn judge(&mut self, (start, end): (i64, i64), unit: &str) {
+        let inside = self.seen.iter().filter(|e| e.unit == unit && e.at >= start && e.at < end);
+        let inside: Vec<_> = inside.copied().collect();
+        let total: i64 = inside.iter().map(|e| e.cents).sum();
+        let value = total as f64 / 100.0;
+        let seasonal = self.rule.method == "seasonal";
+        let before = self.past.iter().rev().filter(|((e, u), (s, _))| {
+            *e < end && u == unit && (!seasonal || self.weekday(*s) == self.weekday(start))
+        });
+        let mut history: Vec<f64> = before.map(|(_, (_, value))| *value).take(self.rule.history).collect();
+        history.reverse();
+        self.past.insert((end, unit.to_owned()), (start, value));
+        let score = score(self.rule, value, &history);
+        let holds = inside.len() >= 3 || score.is_some_and(|s| s > 1.5);
+        if holds && self.fired.insert((end, unit.to_owned())) {
+            let payees = inside.iter().map(|e| &e.payee).collect::<BTreeSet<_>>().len();
+            let (rule, unit, n, history) = (self.number, unit.to_owned(), inside.len(), history.len());
+            self.found.push(Found { rule, end, unit, total, n, payees, score, history });
+        }
+    }
 }
 
 fn read(finding: &Value) -> Found {
@@ -330,7 +333,7 @@ fn check(zone_name: &str, seed: u64, count: usize) {
         if zone_name == "Europe/Berlin" && matches!(rule.size, Size::Hours { .. }) {
             continue;
         }
-        let expected = model(number, rule, &events, &zone);
+        let expected = Model::run(number, rule, &events, &zone);
         let own: Vec<_> = found.iter().filter(|f| f.rule == number).collect();
         assert!(expected.len() > 3, "{zone_name} {seed} rule {number} finds too little to be a test");
         for (a, b) in own.iter().zip(&expected) {

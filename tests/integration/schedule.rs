@@ -64,6 +64,12 @@ fn stream() -> Vec<Value> {
     events
 }
 
+/// The sum of so many payments.
+fn yuan(payments: usize) -> String {
+    let cents = 750 * payments;
+    format!("{}.{:02}", cents / 100, cents % 100)
+}
+
 fn findings(lines: &[String], rule: &str) -> Vec<Value> {
     let all = lines.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());
     all.filter(|f| f["rule_id"] == rule).collect()
@@ -99,7 +105,7 @@ fn schedules_see_what_arrived_before_their_tick() {
                 .filter(|(t, u, at)| u == unit && *at <= seen && *t >= tick - 2 * 86_400_000 && *t < tick)
                 .count();
             if n >= 3 {
-                expected.push((tick, unit.to_owned(), n, format!("{:.2}", 7.5 * n as f64)));
+                expected.push((tick, unit.to_owned(), n, yuan(n)));
             }
         }
     }
@@ -115,7 +121,7 @@ fn schedules_see_what_arrived_before_their_tick() {
             (
                 tick,
                 v["unit_code"].as_str().unwrap().to_owned(),
-                v["n"].as_u64().unwrap() as usize,
+                usize::try_from(v["n"].as_u64().unwrap()).unwrap(),
                 v["total"].as_str().unwrap().to_owned(),
             )
         })
@@ -132,7 +138,7 @@ fn schedules_see_what_arrived_before_their_tick() {
         let line = f["key"]["budget_line_id"].as_str().unwrap();
         let paid =
             events[..=seen].iter().filter(|e| e["type"] == "payment" && e["budget_line_id"] == line).count();
-        assert_eq!(f["values"]["executed"], format!("{:.2}", 7.5 * paid as f64), "{f}");
+        assert_eq!(f["values"]["executed"], yuan(paid), "{f}");
     }
     // repeated: counts findings that an earlier schedule made.
     let repeated = findings(&found, "repeated");

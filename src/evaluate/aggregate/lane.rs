@@ -222,7 +222,7 @@ impl Layout {
         let passes = lane.filter.as_ref().map(|filter| passes(filter, batch)).transpose()?;
         let mut valid = passes.unwrap_or_else(|| BooleanBuffer::new_set(rows));
         if lane.kind != LaneKind::Other {
-            for nulls in args.iter().filter_map(|arg| arg.logical_nulls()) {
+            for nulls in args.iter().filter_map(Array::logical_nulls) {
                 valid = &valid & NullBuffer::inner(&nulls);
             }
         }
