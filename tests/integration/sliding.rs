@@ -143,7 +143,7 @@ async fn oracle(events: &[Value], zone: &TimeZone, at: usize) -> BTreeMap<String
     let cents = |e: &&Value| e["amount"].as_str().unwrap().replace('.', "").parse::<i128>().unwrap();
     let amounts: Decimal128Array = kept.iter().map(|e| Some(cents(e))).collect();
     let columns: Vec<(&str, Arc<dyn Array>)> = vec![
-        ("arrival", Arc::new(Int64Array::from_iter_values(0..kept.len() as i64))),
+        ("arrival", Arc::new(Int64Array::from_iter_values(0..i64::try_from(kept.len()).unwrap()))),
         ("event_id", Arc::new(text("event_id"))),
         ("occurred_at", Arc::new(TimestampMicrosecondArray::from(times.clone()).with_timezone("UTC"))),
         ("at", Arc::new(Int64Array::from(times.clone()))),
