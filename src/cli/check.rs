@@ -7,7 +7,10 @@ use clap::Args;
 use super::{ConfigArg, problems};
 use crate::{
     lists::Lists,
-    rule::{self, Mode, compile::Compiler},
+    rule::{
+        self, Mode,
+        compile::{CompiledRule, Compiler},
+    },
 };
 
 #[derive(Debug, Args)]
@@ -38,6 +41,9 @@ pub fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         eprintln!("\n{count} problem{} found", if count == 1 { "" } else { "s" });
         return Ok(ExitCode::from(1));
     }
+    if let Some(retain) = config.retain {
+        warn_of_retention(&loaded.set.rules, i64::try_from(retain.as_micros()).unwrap_or(i64::MAX));
+    }
     let live = loaded.set.rules.iter().filter(|r| r.rule.mode == Mode::Live).count();
     println!(
         "{} rules in {} files are in order: {live} live, {} shadow or disabled; {} sources, {} lists",
@@ -49,3 +55,27 @@ pub fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     );
     Ok(ExitCode::SUCCESS)
 }
+
+/// A window is filled from the journal at a start, so what the journal has forgotten is missing there.
+fn warn_of_retention(rules: &[CompiledRule], retain: i64) {
+    let days = |micros: i64| (micros + DAY - 1) / DAY;
+    for rule in rules.iter().filter(|rule| rule.rule.mode != Mode::Disabled) {
+        match rule.horizon() {
+            Some(horizon) if horizon > retain => eprintln!(
+                "warning: rule {:?} looks {} days back, but state.retain keeps {}: after a restart its windows lack what is gone. Raise state.retain or shorten the window",
+                rule.rule.id,
+                days(horizon),
+                days(retain)
+            ),
+            None => eprintln!(
+                "note: the query of rule {:?} sees the events of the last {} days only (state.retain)",
+                rule.rule.id,
+                days(retain)
+            ),
+            Some(_) => {}
+        }
+    }
+}
+
+/// In microseconds.
+const DAY: i64 = 86_400_000_000;

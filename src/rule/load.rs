@@ -12,6 +12,7 @@ use super::{
     parse,
     query::QuerySession,
     share::{SharedWindow, share},
+    window::View,
 };
 use crate::{
     diagnostic::{Diagnostic, suggest},
@@ -167,6 +168,23 @@ fn budget_columns(rules: &[CompiledRule], compiler: &Compiler) -> Vec<usize> {
 }
 
 impl CompiledRule {
+    /// How far back its windows and their history reach, in microseconds; 0 for a rule that looks at single events, `None`
+    /// for a query, whose reach nobody knows.
+    #[must_use]
+    pub fn horizon(&self) -> Option<i64> {
+        match (&self.view, &self.rule.view) {
+            (CompiledView::Sliding(_), View::Sliding(over)) => Some(over.reach.max_micros()),
+            (CompiledView::Closing(closing), _) => {
+                let windows = closing.anomaly.as_ref().map_or(0, |(anomaly, _)| anomaly.history);
+                let history =
+                    closing.slide.max_micros().saturating_mul(i64::try_from(windows).unwrap_or(i64::MAX));
+                Some(closing.size.max_micros().saturating_add(history))
+            }
+            (CompiledView::Schedule(_), _) => None,
+            _ => Some(0),
+        }
+    }
+
     /// The event and budget columns that it reads, by position in [`super::compile::wide_schema`], and perhaps
     /// positions behind them (its measures).
     fn event_columns(&self) -> Vec<usize> {

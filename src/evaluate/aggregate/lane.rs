@@ -296,15 +296,38 @@ fn passes(filter: &Arc<dyn PhysicalExpr>, batch: &RecordBatch) -> Result<Boolean
     })
 }
 
-/// A hash of the values of some columns, for each row. Equal values have equal hashes whatever their place.
+/// A hash of the values of some columns, for each row. Equal values have equal hashes whatever their place; NULL is a
+/// value like any other. The hashes of a row's values, each with a seed of its column, are added up.
 ///
 /// # Errors
 /// If a column's type has no row format.
 pub fn hashes(columns: &[ArrayRef], seed: u64) -> Result<Vec<u128>> {
-    if columns.is_empty() {
-        return Ok(Vec::new());
+    let rows = columns.first().map_or(0, Array::len);
+    let mut hashes = vec![0; rows];
+    for (number, column) in columns.iter().enumerate() {
+        add_hashes(column, seed.wrapping_add(number as u64), &mut hashes)?;
     }
-    let fields = columns.iter().map(|column| SortField::new(column.data_type().clone())).collect();
-    let rows = RowConverter::new(fields)?.convert_columns(columns)?;
-    Ok(rows.iter().map(|row| xxh3_128_with_seed(row.as_ref(), seed)).collect())
+    Ok(hashes)
+}
+
+fn add_hashes(column: &ArrayRef, seed: u64, hashes: &mut [u128]) -> Result<()> {
+    let nulls = column.logical_nulls();
+    let null = xxh3_128_with_seed(&[], seed ^ u64::MAX);
+    let mut add = |value_of: &dyn Fn(usize) -> u128| {
+        for (row, hash) in hashes.iter_mut().enumerate() {
+            let is_null = nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
+            *hash = hash.wrapping_add(if is_null { null } else { value_of(row) });
+        }
+    };
+    let of = |bytes: &[u8]| xxh3_128_with_seed(bytes, seed);
+    if let Some(texts) = column.as_string_view_opt() {
+        add(&|row| of(texts.value(row).as_bytes()));
+    } else if let Some(decimals) = column.as_primitive_opt::<Decimal128Type>() {
+        add(&|row| of(&decimals.value(row).to_le_bytes()));
+    } else {
+        let rows = RowConverter::new(vec![SortField::new(column.data_type().clone())])?
+            .convert_columns(std::slice::from_ref(column))?;
+        add(&|row| of(rows.row(row).as_ref()));
+    }
+    Ok(())
 }
