@@ -204,7 +204,7 @@ impl Prepared {
                 let mask = filtered(counts);
                 let selected =
                     select(&self.table, &mask, &view.by, &view.measures.lanes, &view.layout, |_| 0);
-                selected.failed.iter().for_each(|(_, error)| counts.fail(error));
+                selected.failed.iter().for_each(|failed| counts.fail(&failed.error));
                 closing = Some(selected);
             }
             CompiledView::Sliding(_) | CompiledView::Schedule(_) => {}
@@ -225,7 +225,6 @@ impl Prepared {
         let reaches = Reaches::new(&evaluator.calendar, window.reach);
         let from = |at| reaches.from(at);
         let selected = select(&self.table, &mask, &window.by, &window.lanes, &window.plan.layout, from);
-        selected.failed.iter().for_each(|(_, error)| counts.fail(error));
         counts.nanos = nanos(started);
         // What happens to a window happens to all rules that share it; its time is divided among them.
         let shares = |rule: &CompiledRule| {
@@ -258,7 +257,7 @@ impl Prepared {
             let started = std::time::Instant::now();
             let (counts, measured) = (&mut self.counts[number], &measured[sliding.window]);
             counts.beyond += measured.beyond;
-            let (columns, sound) = measured_columns(sliding, measured, selected.rows.len(), counts);
+            let (columns, sound) = measured_columns(sliding, measured, selected, counts);
             let table = compacts[sliding.window].table(rule, &columns);
             let at = |place: usize| time(&self.table, selected.rows[place] as usize);
             let found = judge(rule, &table, &sound, &at, counts);
@@ -298,12 +297,18 @@ impl Prepared {
 fn measured_columns(
     sliding: &SlidingRule,
     measured: &Measured,
-    rows: usize,
+    selected: &Selected,
     counts: &mut RuleCounts,
 ) -> (Vec<ArrayRef>, BooleanBuffer) {
+    let rows = selected.rows.len();
     let mut failed = vec![false; rows];
-    for (place, error) in &measured.failed {
-        if !std::mem::replace(&mut failed[*place], true) {
+    // What goes wrong for another rule that shares the window is not this one's business.
+    let values =
+        selected.failed.iter().filter(|f| sliding.lanes.contains(&f.lane)).map(|f| (f.row, &f.error));
+    let results =
+        sliding.results.iter().flat_map(|at| &measured.failed[*at]).map(|(row, error)| (*row, error));
+    for (row, error) in values.chain(results) {
+        if !std::mem::replace(&mut failed[row], true) {
             counts.fail(error);
         }
     }

@@ -12,7 +12,7 @@ use arrow::{
 use datafusion::common::Result;
 
 use super::{
-    aggregate::{Lane, Layout, hashes},
+    aggregate::{Failed, Lane, Layout, Packed, hashes},
     key::SEED,
     row::Table,
     sliding::Selected,
@@ -35,39 +35,25 @@ pub fn select(
     if rows.is_empty() {
         return Selected::default();
     }
-    let packed = pack(table, &rows, by, lanes, layout);
-    let mut selected = packed.unwrap_or_else(|_| one_by_one(table, &rows, by, lanes, layout));
-    let times = selected.packed.words.chunks_exact(layout.stride()).map(|row| row[0].cast_signed());
-    selected.from = times.map(from).collect();
-    selected
-}
-
-fn pack(table: &Table, rows: &[u32], by: &[usize], lanes: &[Lane], layout: &Layout) -> Result<Selected> {
-    let compact = Compact::new(table, rows);
+    let compact = Compact::new(table, &rows);
     let times = compact.column(Column::OccurredAt.index());
-    let times = times.as_primitive::<TimestampMicrosecondType>();
+    let times = times.as_primitive::<TimestampMicrosecondType>().values();
     let batch = |lane: &Lane| compact.batch(&lane.inputs, &lane.schema);
-    let packed = layout.pack(lanes, &batch, times.values(), *SEED)?;
-    let by: Vec<_> = by.iter().map(|at| compact.column(*at)).collect();
-    let keys = if by.is_empty() { vec![0; rows.len()] } else { hashes(&by, *SEED)? };
-    Ok(Selected { rows: rows.to_vec(), keys, packed, ..Selected::default() })
-}
-
-/// What fails for one event fails for that one alone.
-fn one_by_one(table: &Table, rows: &[u32], by: &[usize], lanes: &[Lane], layout: &Layout) -> Selected {
-    let mut all = Selected::default();
-    for row in rows {
-        match pack(table, &[*row], by, lanes, layout) {
-            Ok(one) => {
-                all.rows.push(*row);
-                all.keys.extend(one.keys);
-                all.packed.words.extend(one.packed.words);
-                all.packed.others.extend(one.packed.others);
-            }
-            Err(e) => all.failed.push((*row, e.to_string())),
+    let columns: Vec<_> = by.iter().map(|at| compact.column(*at)).collect();
+    let packed = layout.pack(lanes, &batch, times, *SEED);
+    let keys = if columns.is_empty() { Ok(vec![0; rows.len()]) } else { hashes(&columns, *SEED) };
+    let (packed, keys, failed) = match (packed, keys) {
+        (Ok((packed, failed)), Ok(keys)) => (packed, keys, failed),
+        // Planning has checked the types, so this is a bug: it is counted for every event.
+        (Err(e), _) | (_, Err(e)) => {
+            let failed = (0..rows.len()).map(|row| Failed { row, lane: 0, error: e.to_string() }).collect();
+            let words = vec![0; rows.len() * layout.stride()];
+            (Packed { words, others: Vec::new() }, vec![0; rows.len()], failed)
         }
-    }
-    all
+    };
+    let from = times.iter().map(|at| from(*at)).collect();
+    drop(compact);
+    Selected { rows, keys, from, packed, failed }
 }
 
 /// Some rows of a table, each column made when it is first asked for.

@@ -6,11 +6,11 @@
 
 use std::{hash::BuildHasherDefault, sync::Arc};
 
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, new_null_array};
 use hashbrown::HashMap;
 
 use super::{
-    aggregate::{Output, Packed, Tally},
+    aggregate::{Failed, Output, Packed, Tally},
     key::KeyHasher,
     series::{Arrival, Plan, Series},
 };
@@ -29,8 +29,8 @@ pub struct Selected {
     pub from: Vec<i64>,
     /// The values that the aggregates read.
     pub packed: Packed,
-    /// Events whose values could not be computed, with why. They are in no window.
-    pub failed: Vec<(u32, String)>,
+    /// Values that could not be computed: they are missing in the window.
+    pub failed: Vec<Failed>,
 }
 
 /// The results for the selected events of a batch.
@@ -38,8 +38,8 @@ pub struct Selected {
 pub struct Measured {
     /// A column for each aggregate.
     pub columns: Vec<ArrayRef>,
-    /// Events, by their place among the selected ones, that an aggregate failed for.
-    pub failed: Vec<(usize, String)>,
+    /// For each aggregate the events, by their place among the selected ones, that it failed for.
+    pub failed: Vec<Vec<(usize, String)>>,
     /// Events that came so late that a part of their window may be gone.
     pub beyond: u64,
 }
@@ -121,13 +121,17 @@ impl Sliding {
             series.observe(plan, arrival, state.scratch, &mut outputs);
         });
         let mut measured = Measured { beyond, ..Measured::default() };
-        for output in outputs {
+        for (output, aggregate) in outputs.into_iter().zip(&plan.aggregates) {
+            let data_type = aggregate.data_type.clone();
             match output.finish() {
                 Ok((column, failed)) => {
                     measured.columns.push(column);
-                    measured.failed.extend(failed);
+                    measured.failed.push(failed);
                 }
-                Err(e) => measured.failed.extend((0..count).map(|row| (row, e.to_string()))),
+                Err(e) => {
+                    measured.columns.push(new_null_array(&data_type, count));
+                    measured.failed.push((0..count).map(|row| (row, e.to_string())).collect());
+                }
             }
         }
         measured

@@ -110,6 +110,8 @@ pub struct SlidingRule {
     pub window: usize,
     /// Where the results of its aggregates are among those of the window.
     pub results: Vec<usize>,
+    /// Where the values that its aggregates read are among those of the window.
+    pub lanes: Vec<usize>,
 }
 
 /// A rule on windows when they close. Its table has the columns of `by`, then the measures, `score`, `baseline` and
@@ -225,7 +227,7 @@ impl Compiler {
                 let measures = self.measures(d, &over.measures, &scope)?;
                 let shown = with(&columns, &measures.fields);
                 let table = Arc::new(with(&self.columns, &measures.fields));
-                let sliding = SlidingRule { by, measures, window: 0, results: Vec::new() };
+                let sliding = SlidingRule { by, measures, window: 0, results: Vec::new(), lanes: Vec::new() };
                 (CompiledView::Sliding(sliding), shown, table)
             }
             View::Window(closing) => {

@@ -80,6 +80,7 @@ pub fn share(rules: &mut [CompiledRule]) -> Vec<SharedWindow> {
         let lanes: Vec<_> = sliding.measures.lanes.iter().map(|lane| windows[at].lane(lane)).collect();
         let place =
             |aggregate: &Aggregate| Aggregate { lane: aggregate.lane.map(|l| lanes[l]), ..aggregate.clone() };
+        sliding.lanes.clone_from(&lanes);
         sliding.results =
             sliding.measures.aggregates.iter().map(|a| windows[at].aggregate(place(a))).collect();
     }

@@ -7,6 +7,7 @@ mod cli;
 mod closing;
 mod crash;
 mod decode;
+mod errors;
 mod http;
 mod kafka;
 mod ledger;

@@ -114,6 +114,17 @@ pub struct Packed {
     pub others: Vec<Others>,
 }
 
+/// A value that could not be computed.
+#[derive(Debug, Clone)]
+pub struct Failed {
+    /// The event, by its place among those packed.
+    pub row: usize,
+    /// The lane.
+    pub lane: usize,
+    /// Why.
+    pub error: String,
+}
+
 /// Most lanes of one window: each has a bit in word 1.
 pub const LANES_MAX: usize = 64;
 
@@ -183,17 +194,17 @@ impl Layout {
     }
 
     /// Events as rows. `batch` gives the columns that a lane reads of them; `seed` keeps anybody from making values
-    /// whose hashes are equal.
+    /// whose hashes are equal. A value that cannot be computed is missing in its lane alone, and told.
     ///
     /// # Errors
-    /// If an expression fails on one of them.
+    /// If a lane's columns do not fit its expressions.
     pub fn pack(
         &self,
         lanes: &[Lane],
         batch: &dyn Fn(&Lane) -> Result<RecordBatch>,
         times: &[i64],
         seed: u64,
-    ) -> Result<Packed> {
+    ) -> Result<(Packed, Vec<Failed>)> {
         let mut words = vec![0; times.len() * self.stride];
         let mut others = vec![Others::default(); if self.has_others() { times.len() } else { 0 }];
         for row in &mut others {
@@ -203,18 +214,30 @@ impl Layout {
             row[0] = time.cast_unsigned();
         }
         let mut packed = Packed { words, others };
+        let mut failed = Vec::new();
         for (number, lane) in lanes.iter().enumerate() {
-            self.pack_lane(number, lane, &batch(lane)?, seed, &mut packed)?;
+            let batch = batch(lane)?;
+            if self.pack_lane(number, lane, &batch, seed, 0, &mut packed).is_ok() {
+                continue;
+            }
+            // What fails for one event fails for that one alone.
+            for row in 0..times.len() {
+                if let Err(e) = self.pack_lane(number, lane, &batch.slice(row, 1), seed, row, &mut packed) {
+                    failed.push(Failed { row, lane: number, error: e.to_string() });
+                }
+            }
         }
-        Ok(packed)
+        Ok((packed, failed))
     }
 
+    /// Fills a lane of the rows from `first` on.
     fn pack_lane(
         &self,
         number: usize,
         lane: &Lane,
         batch: &RecordBatch,
         seed: u64,
+        first: usize,
         packed: &mut Packed,
     ) -> Result<()> {
         let rows = batch.num_rows();
@@ -226,18 +249,13 @@ impl Layout {
                 valid = &valid & NullBuffer::inner(&nulls);
             }
         }
-        let mut row_of = packed.words.chunks_exact_mut(self.stride);
-        let at = self.offsets[number];
         let numbers = matches!(lane.kind, LaneKind::Word | LaneKind::Double)
             .then(|| Numbers::new(&args[0]))
             .transpose()?;
         let hashes = (lane.kind == LaneKind::Hash).then(|| hashes(&args, seed)).transpose()?;
-        let beside = self.beside(number);
-        for i in 0..rows {
-            let Some(row) = row_of.next() else { break };
-            if !valid.value(i) {
-                continue;
-            }
+        let (at, beside) = (self.offsets[number], self.beside(number));
+        for i in valid.set_indices() {
+            let row = &mut packed.words[(first + i) * self.stride..][..self.stride];
             row[1] |= 1 << number;
             match (&numbers, &hashes) {
                 (Some(Numbers::Words(array)), _) => row[at] = array.value(i).cast_unsigned(),
@@ -248,7 +266,7 @@ impl Layout {
                 (_, Some(hashes)) => split(hashes[i], &mut row[at..]),
                 _ if lane.kind == LaneKind::Other => {
                     let values = args.iter().map(|arg| ScalarValue::try_from_array(arg, i));
-                    packed.others[i][beside] = Some(values.collect::<Result<_>>()?);
+                    packed.others[first + i][beside] = Some(values.collect::<Result<_>>()?);
                 }
                 _ => {}
             }

@@ -14,7 +14,7 @@ use datafusion::{
 };
 
 pub use column::{Cells, Output};
-pub use lane::{LANES_MAX, Lane, LaneKind, Layout, Others, Packed, array, hashes};
+pub use lane::{Failed, LANES_MAX, Lane, LaneKind, Layout, Others, Packed, array, hashes};
 pub use tally::Tally;
 
 /// How an aggregate is kept.
