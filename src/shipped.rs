@@ -21,7 +21,12 @@ files! {
     "rules/cash.yaml",
     "rules/class.yaml",
     "rules/conduct.yaml",
+    "rules/known.yaml",
+    "rules/pace.yaml",
     "rules/payee.yaml",
+    "rules/repeated.yaml",
+    "rules/splitting.yaml",
+    "rules/statistics.yaml",
 }
 
 /// Writes them below a folder.
