@@ -21,6 +21,7 @@ files! {
     "rules/cash.yaml",
     "rules/class.yaml",
     "rules/conduct.yaml",
+    "rules/history.yaml",
     "rules/known.yaml",
     "rules/pace.yaml",
     "rules/payee.yaml",
