@@ -21,7 +21,13 @@ files! {
     "rules/cash.yaml",
     "rules/class.yaml",
     "rules/conduct.yaml",
+    "rules/history.yaml",
+    "rules/known.yaml",
+    "rules/pace.yaml",
     "rules/payee.yaml",
+    "rules/repeated.yaml",
+    "rules/splitting.yaml",
+    "rules/statistics.yaml",
 }
 
 /// Writes them below a folder.
