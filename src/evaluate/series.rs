@@ -3,7 +3,7 @@
 use datafusion::common::{Result, ScalarValue};
 use smallvec::SmallVec;
 
-use super::aggregate::{Aggregate, Kind, Layout, Others, Output, Tally};
+use super::aggregate::{Aggregate, Kind, Layout, Others, Output, Row, Tally};
 
 /// Keys with fewer events in their window are added up anew for each event, which is faster than keeping tallies, and
 /// needs no memory for them.
@@ -82,6 +82,15 @@ impl Series {
     fn row(&self, plan: &Plan, place: u32) -> &[u64] {
         let stride = plan.layout.stride();
         &self.words[place as usize * stride..][..stride]
+    }
+
+    /// The row with what stands beside it.
+    fn whole(&self, plan: &Plan, place: u32) -> Row<'_> {
+        Row { words: self.row(plan, place), others: self.others().get(place as usize) }
+    }
+
+    fn others(&self) -> &[Others] {
+        self.extra.as_ref().map_or(&[], |extra| &extra.others)
     }
 
     fn at(&self, plan: &Plan, place: u32) -> i64 {
@@ -178,7 +187,7 @@ impl Series {
                 hot.lo += 1;
                 hot.tallies.iter_mut().for_each(Tally::make_room);
             } else {
-                let row = self.row(plan, place);
+                let row = self.whole(plan, place);
                 for (tally, aggregate) in hot.tallies.iter_mut().zip(&plan.aggregates) {
                     tally.insert(&plan.layout, aggregate.lane, row, place);
                 }
@@ -204,14 +213,14 @@ impl Series {
     }
 
     fn add(&self, plan: &Plan, tallies: &mut [Tally], place: u32) {
-        let row = self.row(plan, place);
+        let row = self.whole(plan, place);
         for (tally, aggregate) in tallies.iter_mut().zip(&plan.aggregates) {
             tally.add(&plan.layout, aggregate.lane, row, place);
         }
     }
 
     fn remove(&self, plan: &Plan, tallies: &mut [Tally], place: u32) {
-        let row = self.row(plan, place);
+        let row = self.whole(plan, place);
         for (tally, aggregate) in tallies.iter_mut().zip(&plan.aggregates) {
             tally.remove(&plan.layout, aggregate.lane, row, place);
         }
@@ -221,8 +230,10 @@ impl Series {
         tallies.iter_mut().for_each(Tally::clear);
         let stride = plan.layout.stride();
         let words = &self.words[lo as usize * stride..end.max(lo) as usize * stride];
+        let others = self.others();
         for (tally, aggregate) in tallies.iter_mut().zip(&plan.aggregates) {
-            for (row, place) in words.chunks_exact(stride).zip(lo..) {
+            for (words, place) in words.chunks_exact(stride).zip(lo..) {
+                let row = Row { words, others: others.get(place as usize) };
                 tally.add(&plan.layout, aggregate.lane, row, place);
             }
         }
@@ -244,8 +255,7 @@ impl Series {
         };
         let mut accumulator = function.create_accumulator()?;
         let beside = plan.layout.beside(lane);
-        let others = self.extra.as_ref().map_or(&[][..], |extra| &extra.others);
-        let others = others.get(lo as usize..end.max(lo) as usize).unwrap_or_default();
+        let others = self.others().get(lo as usize..end.max(lo) as usize).unwrap_or_default();
         let rows: Vec<_> = others.iter().filter_map(|row| row[beside].as_deref()).collect();
         if let Some(first) = rows.first() {
             let column = |at: usize| ScalarValue::iter_to_array(rows.iter().map(|row| row[at].clone()));

@@ -35,6 +35,8 @@ const MEASURES: &[(&str, &str)] = &[
     ("vp", "var_pop(amount)"),
     ("middle", "median(amount)"),
     ("first_name", "min(payee_account)"),
+    ("last_name", "max(payee_account) filter (where settlement = 'cash')"),
+    ("last_purpose", "max(purpose)"),
     ("once", "sum(distinct amount)"),
     ("spread", "max(amount) - min(amount)"),
     ("share", "sum(amount) filter (where settlement = 'cash') / sum(amount)"),
@@ -289,10 +291,10 @@ rules:
     severity: low
     trigger: payment
     over: { by: [unit_code], last: 5h }
-    measure: { n: count(*), total: sum(amount), lo: min(amount), hi: max(amount), payees: count(distinct payee_account) }
+    measure: { n: count(*), total: sum(amount), lo: min(amount), hi: max(amount), payees: count(distinct payee_account), a: min(payee_account), z: max(payee_account) }
     when: n > 0
     key: []
-    summary: '{{ n }} {{ total }} {{ lo }} {{ hi }} {{ payees }}'
+    summary: '{{ n }} {{ total }} {{ lo }} {{ hi }} {{ payees }} {{ a }} {{ z }}'
 ";
     std::fs::write(bench.path().join("rules/rules.yaml"), rule).unwrap();
     let found = findings(&bench, &[]);
@@ -304,13 +306,16 @@ rules:
         let cents = |c: i64| format!("{}.{:02}", c / 100, c % 100);
         let payees: std::collections::BTreeSet<_> =
             window.iter().map(|(_, _, e)| e["payee_account"].to_string()).collect();
+        let name = |payee: Option<&String>| payee.unwrap().trim_matches('"').to_owned();
         let expected = format!(
-            "{} {} {} {} {}",
+            "{} {} {} {} {} {} {}",
             window.len(),
             cents(window.iter().map(|(_, c, _)| c).sum()),
             cents(window.iter().map(|(_, c, _)| *c).min().unwrap()),
             cents(window.iter().map(|(_, c, _)| *c).max().unwrap()),
-            payees.len()
+            payees.len(),
+            name(payees.first()),
+            name(payees.last())
         );
         assert_eq!(finding["summary"], expected, "event {p}");
     }

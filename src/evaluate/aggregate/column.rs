@@ -37,6 +37,9 @@ impl Output {
     pub fn new(aggregate: &Aggregate, rows: usize) -> Self {
         let cells = match aggregate.kind {
             Kind::Other(_) => Cells::Values(Vec::with_capacity(rows)),
+            Kind::Min | Kind::Max if aggregate.data_type.is_string() => {
+                Cells::Values(Vec::with_capacity(rows))
+            }
             Kind::Moment { .. } => Cells::Floats(Vec::with_capacity(rows)),
             _ => Cells::Numbers(Vec::with_capacity(rows)),
         };
@@ -62,6 +65,10 @@ impl Output {
     /// Adds the result of a tally.
     #[inline]
     pub fn push(&mut self, aggregate: &Aggregate, tally: &Tally) {
+        if let Tally::Text { candidates, .. } = tally {
+            let value = candidates.front().map_or(ScalarValue::Null, |(_, value)| value.clone());
+            return self.push_value(Ok(value));
+        }
         let number = match (tally, &aggregate.kind) {
             (Tally::Count(n), _) => Some(i128::from(*n)),
             (Tally::Sum { n, total }, Kind::Average { digits }) => {

@@ -161,6 +161,12 @@ impl Layout {
         self.lanes[lane] == LaneKind::Double
     }
 
+    /// Whether the values of a lane stand beside the row.
+    #[must_use]
+    pub fn is_other(&self, lane: usize) -> bool {
+        self.lanes[lane] == LaneKind::Other
+    }
+
     /// Whether a row has a value in a lane.
     #[must_use]
     #[inline]
@@ -265,6 +271,10 @@ impl Layout {
                 (Some(Numbers::Doubles(array)), _) => split(array.value(i).cast_unsigned(), &mut row[at..]),
                 (_, Some(hashes)) => split(hashes[i], &mut row[at..]),
                 _ if lane.kind == LaneKind::Other => {
+                    // An aggregate of several arguments sees its own NULLs.
+                    if args.len() == 1 && args[0].is_null(i) {
+                        row[1] &= !(1 << number);
+                    }
                     let values = args.iter().map(|arg| ScalarValue::try_from_array(arg, i));
                     packed.others[first + i][beside] = Some(values.collect::<Result<_>>()?);
                 }

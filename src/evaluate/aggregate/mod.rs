@@ -15,7 +15,7 @@ use datafusion::{
 
 pub use column::{Cells, Output};
 pub use lane::{Failed, LANES_MAX, Lane, LaneKind, Layout, Others, Packed, array, hashes};
-pub use tally::Tally;
+pub use tally::{Row, Tally};
 
 /// How an aggregate is kept.
 #[derive(Debug, Clone)]
@@ -29,7 +29,7 @@ pub enum Kind {
         /// Digits that the result has beyond those of the values.
         digits: u32,
     },
-    /// `min` of what is a number inside: decimals, whole numbers, dates, instants.
+    /// `min` of what is a number inside (decimals, whole numbers, dates, instants), and of text.
     Min,
     /// `max` of the same.
     Max,
@@ -92,6 +92,10 @@ pub fn classify(
             Some((Kind::Count, counted, LaneKind::Mark))
         }
         (_, [_]) if aggregate.is_distinct() => None,
+        ("min" | "max", [arg]) if data_type_of(arg)?.is_string() => {
+            let kind = if name == "min" { Kind::Min } else { Kind::Max };
+            Some((kind, vec![Arc::clone(arg)], LaneKind::Other))
+        }
         ("sum" | "min" | "max" | "avg", [arg]) => {
             let arg_type = data_type_of(arg)?;
             number(&name, &arg_type, &data_type)

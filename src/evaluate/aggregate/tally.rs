@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 
 use arrow::datatypes::i256;
+use datafusion::common::ScalarValue;
 use hashbrown::HashMap;
 
-use super::{Aggregate, Kind, Layout};
+use super::{Aggregate, Kind, Layout, Others};
 
 /// A running aggregate in exact integers. Events come in at the end, or late somewhere before it, and leave at the
 /// beginning.
@@ -34,6 +35,13 @@ pub enum Tally {
         /// The values that no later one exceeds, with their places, the extreme one first.
         candidates: VecDeque<(u32, i128)>,
     },
+    /// For `min` and `max` of text.
+    Text {
+        /// `max`
+        max: bool,
+        /// As in `Extreme`.
+        candidates: VecDeque<(u32, ScalarValue)>,
+    },
     /// For variances.
     Moments {
         /// Values.
@@ -58,6 +66,9 @@ impl Tally {
             Kind::Count => Self::Count(0),
             Kind::Sum | Kind::Average { .. } if wide => Self::WideSum { n: 0, total: i256::ZERO },
             Kind::Sum | Kind::Average { .. } => Self::Sum { n: 0, total: 0 },
+            Kind::Min | Kind::Max if aggregate.lane.is_some_and(|lane| layout.is_other(lane)) => {
+                Self::Text { max: matches!(aggregate.kind, Kind::Max), candidates: VecDeque::new() }
+            }
             Kind::Min => Self::Extreme { max: false, candidates: VecDeque::new() },
             Kind::Max => Self::Extreme { max: true, candidates: VecDeque::new() },
             Kind::Moment { .. } => Self::Moments { n: 0, total: i256::ZERO, squares: i256::ZERO },
@@ -73,6 +84,7 @@ impl Tally {
             Self::Sum { n, total } => (*n, *total) = (0, 0),
             Self::WideSum { n, total } => (*n, *total) = (0, i256::ZERO),
             Self::Extreme { candidates, .. } => candidates.clear(),
+            Self::Text { candidates, .. } => candidates.clear(),
             Self::Moments { n, total, squares } => (*n, *total, *squares) = (0, i256::ZERO, i256::ZERO),
             Self::Distinct(values) => values.clear(),
             Self::Rows => {}
@@ -81,13 +93,14 @@ impl Tally {
 
     /// Takes in the event at place `at`, after all that are in.
     #[inline]
-    pub fn add(&mut self, layout: &Layout, lane: Option<usize>, row: &[u64], at: u32) {
+    pub fn add(&mut self, layout: &Layout, lane: Option<usize>, row: Row<'_>, at: u32) {
         let Some(lane) = lane else {
             if let Self::Count(n) = self {
                 *n += 1;
             }
             return;
         };
+        let Row { words: row, others } = row;
         if !Layout::has(row, lane) {
             return;
         }
@@ -102,14 +115,14 @@ impl Tally {
                 *total = total.wrapping_add(i256::from_i128(layout.number(row, lane)));
             }
             Self::Extreme { max, candidates } => {
-                let value = layout.number(row, lane);
-                while candidates
-                    .back()
-                    .is_some_and(|(_, last)| if *max { *last <= value } else { *last >= value })
-                {
-                    candidates.pop_back();
+                let max = *max;
+                push(candidates, layout.number(row, lane), at, |a, b| if max { a >= b } else { a <= b });
+            }
+            Self::Text { max, candidates } => {
+                let max = *max;
+                if let Some(value) = text(layout, lane, others) {
+                    push(candidates, value.clone(), at, |a, b| if max { a >= b } else { a <= b });
                 }
-                candidates.push_back((at, value));
             }
             Self::Moments { n, total, squares } => {
                 let value = i256::from_i128(layout.number(row, lane));
@@ -124,13 +137,14 @@ impl Tally {
 
     /// Takes out the event at place `at`, the first of those that are in.
     #[inline]
-    pub fn remove(&mut self, layout: &Layout, lane: Option<usize>, row: &[u64], at: u32) {
+    pub fn remove(&mut self, layout: &Layout, lane: Option<usize>, row: Row<'_>, at: u32) {
         let Some(lane) = lane else {
             if let Self::Count(n) = self {
                 *n -= 1;
             }
             return;
         };
+        let row = row.words;
         if !Layout::has(row, lane) {
             return;
         }
@@ -144,11 +158,8 @@ impl Tally {
                 *n -= 1;
                 *total = total.wrapping_sub(i256::from_i128(layout.number(row, lane)));
             }
-            Self::Extreme { candidates, .. } => {
-                if candidates.front().is_some_and(|(place, _)| *place == at) {
-                    candidates.pop_front();
-                }
-            }
+            Self::Extreme { candidates, .. } => pop(candidates, at),
+            Self::Text { candidates, .. } => pop(candidates, at),
             Self::Moments { n, total, squares } => {
                 let value = i256::from_i128(layout.number(row, lane));
                 *n -= 1;
@@ -169,31 +180,38 @@ impl Tally {
     }
 
     /// Takes in an event that came late to place `at`, in front of others.
-    pub fn insert(&mut self, layout: &Layout, lane: Option<usize>, row: &[u64], at: u32) {
-        let Self::Extreme { max, candidates } = self else { return self.add(layout, lane, row, at) };
-        let value = lane.filter(|lane| Layout::has(row, *lane)).map(|lane| layout.number(row, lane));
-        let exceeds = |a: i128, b: i128| if *max { a >= b } else { a <= b };
-        // The places behind it have moved by one.
-        let (before, after): (Vec<_>, Vec<_>) = candidates.drain(..).partition(|(place, _)| *place < at);
-        let dominated = value.is_some_and(|value| after.iter().any(|(_, later)| exceeds(*later, value)));
-        candidates.extend(
-            before.into_iter().filter(|(_, old)| dominated || value.is_none_or(|v| !exceeds(v, *old))),
-        );
-        candidates.extend(value.filter(|_| !dominated).map(|value| (at, value)));
-        candidates.extend(after.into_iter().map(|(place, value)| (place + 1, value)));
+    pub fn insert(&mut self, layout: &Layout, lane: Option<usize>, row: Row<'_>, at: u32) {
+        let present = lane.filter(|lane| Layout::has(row.words, *lane));
+        match self {
+            Self::Extreme { max, candidates } => {
+                let max = *max;
+                let value = present.map(|lane| layout.number(row.words, lane));
+                squeeze(candidates, value, at, |a, b| if max { a >= b } else { a <= b });
+            }
+            Self::Text { max, candidates } => {
+                let max = *max;
+                let value = present.and_then(|lane| text(layout, lane, row.others).cloned());
+                squeeze(candidates, value, at, |a, b| if max { a >= b } else { a <= b });
+            }
+            _ => self.add(layout, lane, row, at),
+        }
     }
 
     /// All places have moved towards the beginning.
     pub fn shift(&mut self, by: u32) {
-        if let Self::Extreme { candidates, .. } = self {
-            candidates.iter_mut().for_each(|(place, _)| *place -= by);
+        match self {
+            Self::Extreme { candidates, .. } => candidates.iter_mut().for_each(|(place, _)| *place -= by),
+            Self::Text { candidates, .. } => candidates.iter_mut().for_each(|(place, _)| *place -= by),
+            _ => {}
         }
     }
 
     /// All places have moved by one towards the end, by an event that is not in.
     pub fn make_room(&mut self) {
-        if let Self::Extreme { candidates, .. } = self {
-            candidates.iter_mut().for_each(|(place, _)| *place += 1);
+        match self {
+            Self::Extreme { candidates, .. } => candidates.iter_mut().for_each(|(place, _)| *place += 1),
+            Self::Text { candidates, .. } => candidates.iter_mut().for_each(|(place, _)| *place += 1),
+            _ => {}
         }
     }
 
@@ -210,13 +228,10 @@ impl Tally {
                 *total = total.wrapping_add(*sum);
             }
             (Self::Extreme { max, candidates }, Self::Extreme { candidates: others, .. }) => {
-                let better = |a: i128, b: i128| if *max { a > b } else { a < b };
-                if let Some(other) = others.front()
-                    && candidates.front().is_none_or(|(_, value)| better(other.1, *value))
-                {
-                    candidates.clear();
-                    candidates.push_back(*other);
-                }
+                better(*max, candidates, others);
+            }
+            (Self::Text { max, candidates }, Self::Text { candidates: others, .. }) => {
+                better(*max, candidates, others);
             }
             (Self::Moments { n, total, squares }, Self::Moments { n: more, total: sum, squares: others }) => {
                 *n += more;
@@ -228,5 +243,57 @@ impl Tally {
             }
             _ => {}
         }
+    }
+}
+
+/// An event of a window: its row, and the values beside it.
+#[derive(Debug, Clone, Copy)]
+pub struct Row<'r> {
+    /// The row.
+    pub words: &'r [u64],
+    /// What stands beside it.
+    pub others: Option<&'r Others>,
+}
+
+fn text<'r>(layout: &Layout, lane: usize, others: Option<&'r Others>) -> Option<&'r ScalarValue> {
+    others?[layout.beside(lane)].as_deref()?.first()
+}
+
+type Candidates<T> = VecDeque<(u32, T)>;
+
+/// Takes in the latest value: those before it that it exceeds can never be the extreme one any more.
+fn push<T>(candidates: &mut Candidates<T>, value: T, at: u32, exceeds: impl Fn(&T, &T) -> bool) {
+    while candidates.back().is_some_and(|(_, last)| exceeds(&value, last)) {
+        candidates.pop_back();
+    }
+    candidates.push_back((at, value));
+}
+
+fn pop<T>(candidates: &mut Candidates<T>, at: u32) {
+    if candidates.front().is_some_and(|(place, _)| *place == at) {
+        candidates.pop_front();
+    }
+}
+
+/// Takes in a value, or an event without one, at place `at` in front of others, whose places move by one.
+fn squeeze<T>(candidates: &mut Candidates<T>, value: Option<T>, at: u32, exceeds: impl Fn(&T, &T) -> bool) {
+    let (mut before, after): (Vec<_>, Vec<_>) = candidates.drain(..).partition(|(place, _)| *place < at);
+    let value = value.filter(|value| !after.iter().any(|(_, later)| exceeds(later, value)));
+    if let Some(value) = &value {
+        before.retain(|(_, old)| !exceeds(value, old));
+    }
+    candidates.extend(before);
+    candidates.extend(value.map(|value| (at, value)));
+    candidates.extend(after.into_iter().map(|(place, value)| (place + 1, value)));
+}
+
+/// Keeps the better one of two extremes.
+fn better<T: Clone + PartialOrd>(max: bool, candidates: &mut Candidates<T>, others: &Candidates<T>) {
+    let exceeds = |a: &T, b: &T| if max { a > b } else { a < b };
+    if let Some(other) = others.front()
+        && candidates.front().is_none_or(|(_, value)| exceeds(&other.1, value))
+    {
+        candidates.clear();
+        candidates.push_back(other.clone());
     }
 }
