@@ -1,13 +1,13 @@
 //! The state of all windows: what `prepare` laid out goes in, one batch after another.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{
     Finding,
     closing::{self, Closing, Judge},
     evaluator::Prepared,
     row::RuleCounts,
-    sliding::{Measured, Sliding},
+    sliding::{Measured, Selected, Sliding},
 };
 use crate::{
     event::time::Calendar,
@@ -215,23 +215,34 @@ impl Windows {
 
     /// Takes in the events of a batch. `watermarks` is the watermark after each of them.
     pub fn observe(&mut self, prepared: &Prepared, watermarks: &[i64]) -> Moved {
-        let states = self.sliding.iter_mut().zip(&prepared.windows);
-        let measured = states.map(|(state, selected)| state.observe(selected)).collect();
-        let mut moved = Moved {
-            measured,
-            closed: Vec::new(),
-            counts: vec![RuleCounts::default(); self.rules.rules.len()],
-        };
         let rules = Arc::clone(&self.rules);
-        for (number, rule) in rules.rules.iter().enumerate() {
-            let (Some(state), Some(view)) = (&mut self.closing[number], closing_view(rule)) else { continue };
-            let started = std::time::Instant::now();
-            let judge = Judge::new(rule, view, &self.calendar, self.late);
-            let mut batch = Batch { judge, state, watermark: self.watermark, moved: &mut moved, number };
-            batch.observe(prepared, watermarks);
-            moved.counts[number].nanos += u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let mut measured: Vec<Measured> = self.sliding.iter().map(|_| Measured::default()).collect();
+        let mut outcomes: Vec<Outcome> = rules.rules.iter().map(|_| Outcome::default()).collect();
+        let mut jobs = Vec::with_capacity(rules.windows.len() + rules.rules.len());
+        for ((state, selected), out) in self.sliding.iter_mut().zip(&prepared.windows).zip(&mut measured) {
+            jobs.push(Job::Sliding { state, selected, out });
         }
+        let states = self.closing.iter_mut().zip(&mut outcomes).zip(&rules.rules).enumerate();
+        for (number, ((state, out), rule)) in states {
+            let (Some(state), Some(view)) = (state, closing_view(rule)) else { continue };
+            let judge = Judge::new(rule, view, &self.calendar, self.late);
+            jobs.push(Job::Closing(Batch { judge, state, watermark: self.watermark, out, number }));
+        }
+        let rows = prepared.table().rows;
+        in_parallel(jobs, if rows < PARALLEL_ROWS { 1 } else { usize::MAX }, |job| match job {
+            Job::Sliding { state, selected, out } => *out = state.observe(selected),
+            Job::Closing(mut batch) => {
+                let started = std::time::Instant::now();
+                batch.observe(prepared, watermarks);
+                batch.out.counts.nanos += u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            }
+        });
         self.watermark = watermarks.last().map_or(self.watermark, |last| self.watermark.max(*last));
+        let mut moved = Moved { measured, ..Moved::default() };
+        for Outcome { counts, closed } in outcomes {
+            moved.counts.push(counts);
+            moved.closed.extend(closed);
+        }
         moved.sort();
         moved
     }
@@ -264,12 +275,54 @@ impl Moved {
     }
 }
 
+/// Below so many events it is not worth to start threads.
+const PARALLEL_ROWS: usize = 512;
+
+/// What one window does with a batch; windows do not know one another.
+enum Job<'b> {
+    Sliding { state: &'b mut Sliding, selected: &'b Selected, out: &'b mut Measured },
+    Closing(Batch<'b>),
+}
+
+/// Does every job, several at a time where there are processors.
+fn in_parallel<J: Send>(jobs: Vec<J>, most: usize, act: impl Fn(J) + Sync) {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let threads = processors.min(jobs.len()).min(most);
+    if threads <= 1 {
+        return jobs.into_iter().for_each(act);
+    }
+    let jobs = Mutex::new(jobs.into_iter());
+    let next = || jobs.lock().unwrap_or_else(PoisonError::into_inner).next();
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(job) = next() {
+                    act(job);
+                }
+            });
+        }
+    });
+}
+
+/// What happened to the windows of one rule.
+#[derive(Debug, Default)]
+struct Outcome {
+    counts: RuleCounts,
+    closed: Vec<Closed>,
+}
+
+impl Outcome {
+    fn extend(&mut self, found: Vec<closing::Found>) {
+        self.closed.extend(found.into_iter().map(|(row, at, finding)| Closed { row, at, finding }));
+    }
+}
+
 /// A batch on its way into the windows of one rule.
 struct Batch<'b> {
     judge: Judge<'b>,
     state: &'b mut Closing,
     watermark: i64,
-    moved: &'b mut Moved,
+    out: &'b mut Outcome,
     number: usize,
 }
 
@@ -282,15 +335,15 @@ impl Batch<'_> {
             let Some(selected) = selected else { break };
             let row = selected.rows[place] as usize;
             self.close(&watermarks[done..row], done);
-            let counts = &mut self.moved.counts[self.number];
+            let counts = &mut self.out.counts;
             let found = self.state.observe(&self.judge, prepared.table(), selected, place, counts);
-            self.moved.extend(found);
+            self.out.extend(found);
             self.close(&watermarks[row..=row], row);
             done = row + 1;
         }
         self.close(&watermarks[done..], done);
-        let found = self.state.flush(&self.judge, &mut self.moved.counts[self.number]);
-        self.moved.extend(found);
+        let found = self.state.flush(&self.judge, &mut self.out.counts);
+        self.out.extend(found);
     }
 
     /// Closes what the watermarks of some rows, the first of them `row`, have passed.
@@ -298,9 +351,9 @@ impl Batch<'_> {
         let Some(last) = watermarks.last() else { return };
         while let Some(end) = self.state.next_end(&self.judge).filter(|end| end <= last) {
             let after = watermarks.partition_point(|watermark| *watermark < end);
-            let counts = &mut self.moved.counts[self.number];
+            let counts = &mut self.out.counts;
             let found = self.state.close(&self.judge, watermarks[after], row + after, false, counts);
-            self.moved.extend(found);
+            self.out.extend(found);
         }
         self.watermark = self.watermark.max(*last);
         self.state.passed(self.watermark);
