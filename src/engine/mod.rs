@@ -5,6 +5,7 @@
 mod batcher;
 mod dedup;
 mod forgotten;
+mod in_flight;
 mod pipeline;
 mod scheduler;
 mod sequence;

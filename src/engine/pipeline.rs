@@ -9,17 +9,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use arrow::{array::AsArray, datatypes::TimestampMicrosecondType, record_batch::RecordBatch};
+use arrow::record_batch::RecordBatch;
 use tokio::{
     sync::{Semaphore, mpsc, watch},
     task::{JoinError, JoinHandle},
 };
 
-use super::{SavedWatermark, Scheduler, Sequenced, Sequencer, Step, Windowing, ticker::Ticker};
+use super::{
+    SavedWatermark, Scheduler, Sequencer, Step, Windowing,
+    in_flight::{InFlight, prepare},
+    ticker::Ticker,
+};
 use crate::{
     decode::{Decoded, Decoder},
-    evaluate::{Batch, Evaluation, Evaluator, Moved, Prepared, schedule::Due},
-    event::{Column, EventType},
+    evaluate::{Evaluation, Evaluator, Moved, Prepared, schedule::Due},
+    event::EventType,
     rule::RuleSet,
     store::{JournalBlock, StoreError},
     stream::{Block, Receipt, Reject, Span},
@@ -474,94 +478,4 @@ async fn commit_all<O: Output>(
         committed.send_modify(|n| *n += batches);
     }
     Ok(())
-}
-
-/// A batch between preparing and committing.
-struct InFlight {
-    blocks: Vec<Block>,
-    sequenced: Sequenced,
-    unknown_fields: BTreeMap<String, u64>,
-    step: Step,
-    /// The largest event time before and in the batch.
-    latest: i64,
-    /// Events and panes that windows hold after it.
-    held: (usize, usize),
-    stages: Stages,
-}
-
-/// Judges the events of a batch by themselves.
-fn prepare(
-    blocks: Vec<Block>,
-    sequenced: Sequenced,
-    unknown_fields: BTreeMap<String, u64>,
-    evaluator: &Evaluator,
-    stages: Stages,
-    step: Step,
-) -> (InFlight, Prepared) {
-    let started = Instant::now();
-    let batch = Batch {
-        events: &sequenced.events,
-        types: &sequenced.types,
-        after: &sequenced.after,
-        attributes: &sequenced.attributes,
-    };
-    let prepared = evaluator.prepare(&batch);
-    let stages = Stages { evaluate: started.elapsed(), ..stages };
-    let latest = sequenced.watermark.latest();
-    (InFlight { blocks, sequenced, unknown_fields, step, latest, held: (0, 0), stages }, prepared)
-}
-
-impl InFlight {
-    /// Takes the batch into the windows.
-    fn observe(&self, windowing: &mut Windowing, prepared: &Prepared) -> Moved {
-        let watermark = self.sequenced.watermark.at();
-        let mut moved = windowing.observe(prepared, &self.sequenced.watermarks, watermark);
-        if self.step == (Step::End { bounded: true }) {
-            windowing.end(&mut moved);
-        }
-        moved
-    }
-
-    /// Judges the events by their windows, and encodes them for the journal.
-    fn conclude(self, prepared: Prepared, moved: Moved, record: Record) -> Result<Committable, EngineError> {
-        let started = Instant::now();
-        let Self { blocks, sequenced: s, unknown_fields, mut stages, held, .. } = self;
-        let rules = Arc::clone(prepared.evaluator().rules());
-        let evaluation = prepared.conclude(moved);
-        let encode =
-            || JournalBlock::encode(&s.events, &s.hashes).map_err(|e| EngineError::Internal(e.to_string()));
-        let journal = (record == Record::Journal && !s.types.is_empty()).then(encode).transpose()?;
-        let keep = record == Record::Events && rules.session.is_some() && !s.types.is_empty();
-        let events = keep.then(|| (s.events.clone(), s.types.clone()));
-        let times = s.events.column(Column::OccurredAt.index()).as_primitive::<TimestampMicrosecondType>();
-        let amounts =
-            s.events.column(Column::Amount.index()).as_primitive::<arrow::datatypes::Decimal128Type>();
-        let payments = s.types.iter().zip(amounts.values()).filter(|(t, _)| **t == EventType::Payment);
-        let accepted = blocks.iter().zip(&s.types_by_block).flat_map(|(block, counts)| {
-            let present = EventType::ALL.into_iter().zip(*counts).filter(|(_, n)| *n > 0);
-            present.map(|(event_type, n)| (Arc::clone(&block.source), event_type, n))
-        });
-        stages.evaluate += started.elapsed();
-        Ok(Committable {
-            accepted: accepted.collect(),
-            paid: payments.map(|(_, cents)| *cents).sum(),
-            last_at: arrow::compute::max(times),
-            rules,
-            bytes: blocks.iter().map(Block::bytes).sum(),
-            replayed: blocks.iter().flat_map(|b| b.replays.iter().copied()).collect(),
-            spans: blocks.iter().filter_map(|b| b.span.clone()).collect(),
-            receipts: blocks.into_iter().zip(s.receipts).map(|(b, r)| (b.source, b.receipt, r)).collect(),
-            journal,
-            events,
-            evaluation,
-            rejects: s.rejects,
-            duplicates: s.duplicates,
-            late: s.late,
-            held,
-            checkpoint: s.checkpoint,
-            unknown_fields,
-            watermark: Some(s.watermark.save()),
-            stages,
-        })
-    }
 }

@@ -1,0 +1,112 @@
+//! A batch on its way from sequencing to the commit.
+
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
+
+use arrow::{
+    array::AsArray,
+    datatypes::{Decimal128Type, TimestampMicrosecondType},
+};
+
+use super::{Committable, EngineError, Record, Sequenced, Stages, Step, Windowing};
+use crate::{
+    evaluate::{Batch, Evaluator, Moved, Prepared},
+    event::{Column, EventType},
+    store::JournalBlock,
+    stream::Block,
+};
+
+/// A batch between preparing and committing.
+pub struct InFlight {
+    blocks: Vec<Block>,
+    /// What sequencing made of it.
+    pub sequenced: Sequenced,
+    unknown_fields: BTreeMap<String, u64>,
+    step: Step,
+    /// The largest event time before and in the batch.
+    pub latest: i64,
+    /// Events and panes that windows hold after it.
+    pub held: (usize, usize),
+    /// Time spent so far.
+    pub stages: Stages,
+}
+
+/// Judges the events of a batch by themselves.
+pub fn prepare(
+    blocks: Vec<Block>,
+    sequenced: Sequenced,
+    unknown_fields: BTreeMap<String, u64>,
+    evaluator: &Evaluator,
+    stages: Stages,
+    step: Step,
+) -> (InFlight, Prepared) {
+    let started = Instant::now();
+    let batch = Batch {
+        events: &sequenced.events,
+        types: &sequenced.types,
+        after: &sequenced.after,
+        attributes: &sequenced.attributes,
+    };
+    let prepared = evaluator.prepare(&batch);
+    let stages = Stages { evaluate: started.elapsed(), ..stages };
+    let latest = sequenced.watermark.latest();
+    (InFlight { blocks, sequenced, unknown_fields, step, latest, held: (0, 0), stages }, prepared)
+}
+
+impl InFlight {
+    /// Takes the batch into the windows.
+    pub fn observe(&self, windowing: &mut Windowing, prepared: &Prepared) -> Moved {
+        let watermark = self.sequenced.watermark.at();
+        let mut moved = windowing.observe(prepared, &self.sequenced.watermarks, watermark);
+        if self.step == (Step::End { bounded: true }) {
+            windowing.end(&mut moved);
+        }
+        moved
+    }
+
+    /// Judges the events by their windows, and encodes them for the journal.
+    pub fn conclude(
+        self,
+        prepared: Prepared,
+        moved: Moved,
+        record: Record,
+    ) -> Result<Committable, EngineError> {
+        let started = Instant::now();
+        let Self { blocks, sequenced: s, unknown_fields, mut stages, held, .. } = self;
+        let rules = Arc::clone(prepared.evaluator().rules());
+        let evaluation = prepared.conclude(moved);
+        let encode =
+            || JournalBlock::encode(&s.events, &s.hashes).map_err(|e| EngineError::Internal(e.to_string()));
+        let journal = (record == Record::Journal && !s.types.is_empty()).then(encode).transpose()?;
+        let keep = record == Record::Events && rules.session.is_some() && !s.types.is_empty();
+        let events = keep.then(|| (s.events.clone(), s.types.clone()));
+        let times = s.events.column(Column::OccurredAt.index()).as_primitive::<TimestampMicrosecondType>();
+        let amounts = s.events.column(Column::Amount.index()).as_primitive::<Decimal128Type>();
+        let payments = s.types.iter().zip(amounts.values()).filter(|(t, _)| **t == EventType::Payment);
+        let accepted = blocks.iter().zip(&s.types_by_block).flat_map(|(block, counts)| {
+            let present = EventType::ALL.into_iter().zip(*counts).filter(|(_, n)| *n > 0);
+            present.map(|(event_type, n)| (Arc::clone(&block.source), event_type, n))
+        });
+        stages.evaluate += started.elapsed();
+        Ok(Committable {
+            accepted: accepted.collect(),
+            paid: payments.map(|(_, cents)| *cents).sum(),
+            last_at: arrow::compute::max(times),
+            rules,
+            bytes: blocks.iter().map(Block::bytes).sum(),
+            replayed: blocks.iter().flat_map(|b| b.replays.iter().copied()).collect(),
+            spans: blocks.iter().filter_map(|b| b.span.clone()).collect(),
+            receipts: blocks.into_iter().zip(s.receipts).map(|(b, r)| (b.source, b.receipt, r)).collect(),
+            journal,
+            events,
+            evaluation,
+            rejects: s.rejects,
+            duplicates: s.duplicates,
+            late: s.late,
+            held,
+            checkpoint: s.checkpoint,
+            unknown_fields,
+            watermark: Some(s.watermark.save()),
+            stages,
+        })
+    }
+}
