@@ -209,7 +209,12 @@ fn value(array: &ArrayRef, row: usize, calendar: &Calendar) -> Value {
     }
 }
 
-/// JSON has no infinity.
+/// JSON has no infinity, so it is the word that other languages read.
 fn float(value: f64) -> Value {
-    serde_json::Number::from_f64(value).map_or_else(|| value.to_string().into(), Value::Number)
+    let word = || match value {
+        f64::INFINITY => "Infinity",
+        f64::NEG_INFINITY => "-Infinity",
+        _ => "NaN",
+    };
+    serde_json::Number::from_f64(value).map_or_else(|| word().into(), Value::Number)
 }
