@@ -169,6 +169,15 @@ fn judged(
         let place = Place { table: &table, row, more: &[], more_row: 0 };
         Finding::new(rule, &place, Subject::Tick(tick), calendar)
     };
-    // Rows with one key are one finding.
-    found.into_iter().map(finding).filter(|finding| ids.insert(finding.finding_id.clone())).collect()
+    // A query without ORDER BY gives its rows in any order, and rows with one key are one finding: the first in an
+    // order of our own.
+    let order = |finding: &Finding| (json(&finding.key), json(&finding.values));
+    let mut findings: Vec<_> = found.into_iter().map(finding).collect();
+    findings.sort_by_cached_key(order);
+    findings.retain(|finding| ids.insert(finding.finding_id.clone()));
+    findings
+}
+
+fn json(object: &serde_json::Map<String, serde_json::Value>) -> String {
+    serde_json::Value::Object(object.clone()).to_string()
 }

@@ -84,9 +84,16 @@ impl QuerySession {
             .with_memory_limit(memory, 1.0)
             .with_disk_manager_builder(disk)
             .build_arc();
+        // One partition: what a query finds must not depend on the timing of threads.
+        let config = self
+            .state
+            .config()
+            .clone()
+            .with_create_default_catalog_and_schema(true)
+            .with_target_partitions(1);
         let mut builder = SessionStateBuilder::new_from_existing(self.state.clone())
             .with_catalog_list(Arc::new(MemoryCatalogProviderList::new()))
-            .with_config(self.state.config().clone().with_create_default_catalog_and_schema(true));
+            .with_config(config);
         if let Ok(runtime) = runtime {
             builder = builder.with_runtime_env(runtime);
         }

@@ -27,6 +27,14 @@ rules:
       GROUP BY unit_code HAVING count(*) >= 3
     key: [unit_code]
     summary: "{{ unit_code }} {{ n }} {{ total }}"
+  - id: many
+    severity: low
+    trigger: schedule
+    every: 1w
+    sql: |
+      SELECT p.event_id AS payment, p.unit_code AS unit, substr(p.event_id, 1, 2) AS part, count(*) AS n
+      FROM payments p JOIN payments q ON p.unit_code = q.unit_code GROUP BY 1, 2, 3
+    key: [unit, part]
   - id: repeated
     severity: low
     trigger: schedule
