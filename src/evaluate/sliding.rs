@@ -54,6 +54,8 @@ pub struct Sliding {
     rows: usize,
     /// When so many are held, those that are not needed are let go.
     limit: usize,
+    /// The limit is never below this.
+    least: usize,
     /// Events before this may be gone.
     floor: i64,
     /// The latest event time.
@@ -76,6 +78,7 @@ impl Sliding {
             scratch,
             rows: 0,
             limit: ROWS_MIN,
+            least: ROWS_MIN,
             floor: i64::MIN,
             latest: i64::MIN,
             protect: i64::MAX,
@@ -168,7 +171,7 @@ impl Sliding {
             left > 0
         });
         self.rows = rows;
-        self.limit = (rows + rows / 2).max(ROWS_MIN);
+        self.limit = (rows + rows / 2).max(self.least);
         if self.keys.len() * 4 < self.keys.capacity() {
             self.keys.shrink_to_fit();
         }
@@ -179,4 +182,82 @@ impl Sliding {
 struct State<'s> {
     floor: i64,
     scratch: &'s mut [Tally],
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::datatypes::{DataType, Schema};
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+    use crate::evaluate::aggregate::{Aggregate, Kind, Lane, LaneKind, Layout};
+
+    const REACH: i64 = 1000;
+    const LATE: i64 = 300;
+
+    fn plan() -> Arc<Plan> {
+        let schema = Arc::new(Schema::empty());
+        let lane = Lane { args: Vec::new(), filter: None, kind: LaneKind::Word, inputs: Vec::new(), schema };
+        let aggregate = |kind, lane, data_type| Aggregate { kind, lane, data_type };
+        let aggregates = vec![
+            aggregate(Kind::Count, None, DataType::Int64),
+            aggregate(Kind::Sum, Some(0), DataType::Int64),
+            aggregate(Kind::Min, Some(0), DataType::Int64),
+            aggregate(Kind::Max, Some(0), DataType::Int64),
+        ];
+        Arc::new(Plan { layout: Layout::new(&[lane]), aggregates, current: true })
+    }
+
+    fn batch(rng: &mut ChaCha8Rng, clock: &mut i64) -> Selected {
+        let mut selected = Selected::default();
+        for row in 0..100 {
+            *clock += rng.random_range(0..4);
+            let at = *clock - if rng.random_ratio(1, 6) { rng.random_range(0..LATE) } else { 0 };
+            let value: i64 = rng.random_range(-50..50);
+            selected.rows.push(row);
+            // One key is hot, the others come and go.
+            let key =
+                if rng.random_ratio(1, 2) { 0 } else { rng.random_range(1..60) + *clock as u128 / 5000 * 60 };
+            selected.keys.push(key);
+            selected.from.push(at - REACH + 1);
+            selected.packed.words.extend([at.cast_unsigned(), 1, value.cast_unsigned()]);
+        }
+        selected
+    }
+
+    /// What is let go of is never missed, and what is held follows the windows and not the stream.
+    #[test]
+    #[allow(clippy::cast_sign_loss)]
+    fn letting_go_changes_nothing_but_memory() {
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        let (mut lean, mut full) = (Sliding::new(plan(), REACH, LATE), Sliding::new(plan(), REACH, LATE));
+        (lean.limit, lean.least) = (50, 50);
+        let mut clock = 0;
+        for round in 0..300 {
+            let selected = batch(&mut rng, &mut clock);
+            let (a, b) = (lean.observe(&selected), full.observe(&selected));
+            assert_eq!(a.columns, b.columns, "round {round}");
+            assert_eq!(a.beyond, 0);
+        }
+        assert_eq!(full.rows(), 30_000);
+        assert!(lean.rows() < 2000, "{} events are held", lean.rows());
+        assert!(lean.keys.len() < 130, "{} keys are held", lean.keys.len());
+    }
+
+    /// An event that reaches further back than what is held is told, so that its window can be filled.
+    #[test]
+    fn an_event_that_reaches_too_far_back_is_told() {
+        let mut rng = ChaCha8Rng::seed_from_u64(6);
+        let mut lean = Sliding::new(plan(), REACH, LATE);
+        (lean.limit, lean.least) = (50, 50);
+        let mut clock = 0;
+        (0..50).for_each(|_| drop(lean.observe(&batch(&mut rng, &mut clock))));
+        let at = clock - REACH - 2 * LATE;
+        let mut late =
+            Selected { rows: vec![0], keys: vec![0], from: vec![at - REACH + 1], ..Selected::default() };
+        late.packed.words.extend([at.cast_unsigned(), 1, 1]);
+        assert_eq!(lean.lacks(&late), Some(at - REACH + 1));
+        assert_eq!(lean.observe(&late).beyond, 1);
+    }
 }
