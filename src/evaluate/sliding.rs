@@ -217,8 +217,11 @@ mod tests {
             let value: i64 = rng.random_range(-50..50);
             selected.rows.push(row);
             // One key is hot, the others come and go.
-            let key =
-                if rng.random_ratio(1, 2) { 0 } else { rng.random_range(1..60) + *clock as u128 / 5000 * 60 };
+            let key = if rng.random_ratio(1, 2) {
+                0
+            } else {
+                rng.random_range(1..60) + u128::from(clock.unsigned_abs()) / 5000 * 60
+            };
             selected.keys.push(key);
             selected.from.push(at - REACH + 1);
             selected.packed.words.extend([at.cast_unsigned(), 1, value.cast_unsigned()]);
@@ -228,7 +231,6 @@ mod tests {
 
     /// What is let go of is never missed, and what is held follows the windows and not the stream.
     #[test]
-    #[allow(clippy::cast_sign_loss)]
     fn letting_go_changes_nothing_but_memory() {
         let mut rng = ChaCha8Rng::seed_from_u64(5);
         let (mut lean, mut full) = (Sliding::new(plan(), REACH, LATE), Sliding::new(plan(), REACH, LATE));
