@@ -99,12 +99,6 @@ impl Sequencer {
         Self { ledger, dedup, watermark, checkpoint_every, since_checkpoint: 0 }
     }
 
-    /// Events that are remembered.
-    #[must_use]
-    pub fn known_events(&self) -> usize {
-        self.dedup.len()
-    }
-
     /// The watermark, in microseconds.
     #[must_use]
     pub fn watermark(&self) -> i64 {

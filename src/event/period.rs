@@ -4,7 +4,7 @@ use std::{cell::Cell, fmt};
 
 use jiff::{
     ToSpan,
-    civil::{Date, DateTime, Weekday},
+    civil::{Date, DateTime},
 };
 
 use super::time::Calendar;
@@ -195,12 +195,6 @@ impl Calendar {
     pub fn instant_of(&self, local: DateTime) -> i64 {
         let zoned = local.to_zoned_datetime(self.zone().clone());
         zoned.map_or(i64::MAX, |zoned| zoned.timestamp().as_microsecond())
-    }
-
-    /// The day of the week, for seasons.
-    #[must_use]
-    pub fn weekday(&self, at: i64) -> Weekday {
-        self.local(at).weekday()
     }
 }
 

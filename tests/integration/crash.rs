@@ -5,7 +5,7 @@ use std::time::Instant;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::support::{Bench, Daemon, fiscwatch, lines, random_events};
+use crate::support::{Bench, Daemon, kill_after, lines, random_events, run_once};
 
 const CONFIG: &str = "
 sources: [{ name: feed, file: { path: events.jsonl } }]
@@ -17,11 +17,6 @@ engine: { batch_rows: 40 }
 const KILLS: u32 = 25;
 /// After so many kills a stream may end undisturbed, so that the test ends on a slow machine too.
 const KILLS_A_STREAM: u32 = 12;
-
-fn start(bench: &Bench) -> std::process::Child {
-    let args = ["run", "--once", "--config", "fiscwatch.yaml"];
-    fiscwatch().current_dir(bench.path()).args(args).spawn().unwrap()
-}
 
 #[test]
 fn killed_at_random_moments_it_ends_where_an_undisturbed_run_ends() {
@@ -37,17 +32,13 @@ fn killed_at_random_moments_it_ends_where_an_undisturbed_run_ends() {
         // Machines differ: a moment to kill at is drawn from about the time that a whole run takes on this one.
         let whole = started.elapsed();
         for _ in 0..KILLS_A_STREAM {
-            let mut child = start(&bench);
-            std::thread::sleep(whole.mul_f64(rng.random_range(0.05..1.5)));
-            if let Some(status) = child.try_wait().unwrap() {
-                assert!(status.success());
+            let moment = whole.mul_f64(rng.random_range(0.05..1.5));
+            if !kill_after(run_once(&bench), moment) {
                 break;
             }
-            child.kill().unwrap();
-            child.wait().unwrap();
             killed += 1;
         }
-        assert!(start(&bench).wait().unwrap().success());
+        assert!(run_once(&bench).wait().unwrap().success());
         survived += 1;
         assert_eq!(bench.state(), expected, "after {killed} kills, seed {seed}");
     }

@@ -270,3 +270,13 @@ rules:
     assert_eq!(found.lines().count(), 1);
     assert!(found.lines().all(|line| line.contains("\"rule_id\":\"good\"")));
 }
+
+#[test]
+fn a_wrong_schedule_is_told_what_is_wrong_and_nothing_else() {
+    let bench = Bench::new("", "");
+    let rule = "rules: [{ id: a, severity: low, trigger: schedule, cron: x, sql: SELECT 1, key: [] }]";
+    std::fs::write(bench.path().join("rules/rules.yaml"), rule).unwrap();
+    let (code, _, err) = run(bench.path(), &["check", "--config", "fiscwatch.yaml"]);
+    assert_eq!(code, Some(1));
+    assert!(err.contains("\"x\" is not a cron expression") && err.contains("1 problem found"), "{err}");
+}

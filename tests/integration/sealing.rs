@@ -25,7 +25,8 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Bench, Daemon, calendar, decode_lines, decoder, fiscwatch, lines, payment, random_events, run, wait_until,
+    Bench, Daemon, calendar, decode_lines, decoder, kill_after, lines, payment, random_events, run, run_once,
+    wait_until,
 };
 
 const HOUR: i64 = 3_600_000_000;
@@ -516,22 +517,13 @@ fn killed_while_it_seals_it_ends_where_an_undisturbed_run_ends() {
         assert_ne!(info(&bench)["sealed_files"], json!(0));
         let part = started.elapsed();
         std::fs::write(bench.path().join("events.jsonl"), lines(&events)).unwrap();
-        let start = || {
-            let args = ["run", "--once", "--config", "fiscwatch.yaml"];
-            fiscwatch().current_dir(bench.path()).args(args).spawn().unwrap()
-        };
         for _ in 0..8 {
-            let mut child = start();
-            std::thread::sleep(part.mul_f64(rng.random_range(0.1..2.0)));
-            if let Some(status) = child.try_wait().unwrap() {
-                assert!(status.success());
+            if !kill_after(run_once(&bench), part.mul_f64(rng.random_range(0.1..2.0))) {
                 break;
             }
-            child.kill().unwrap();
-            child.wait().unwrap();
             killed += 1;
         }
-        assert!(start().wait().unwrap().success());
+        assert!(run_once(&bench).wait().unwrap().success());
         assert_eq!(bench.state(), expected, "after {killed} kills, seed {seed}");
         let history = History::open(&bench.path().join("state"), decoder().schema()).unwrap();
         let ids = scan(&history, &Select::default(), Some(&[0]), Order::Arrival);

@@ -315,6 +315,24 @@ pub fn write(dir: &Path, name: &str, text: &str) -> PathBuf {
     path
 }
 
+/// Reads everything there is in a process of its own.
+pub fn run_once(bench: &Bench) -> Child {
+    let args = ["run", "--once", "--config", "fiscwatch.yaml"];
+    fiscwatch().current_dir(bench.path()).args(args).spawn().unwrap()
+}
+
+/// Kills a process after a while; `false` if it had ended well by then.
+pub fn kill_after(mut child: Child, wait: Duration) -> bool {
+    std::thread::sleep(wait);
+    if let Some(status) = child.try_wait().unwrap() {
+        assert!(status.success());
+        return false;
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    true
+}
+
 pub fn append(path: &Path, text: &str) {
     use std::io::Write;
     let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();

@@ -167,9 +167,8 @@ fn moment(n: i64, total: i256, squares: i256, sample: bool, scale: u32) -> Optio
 }
 
 /// The nearest float.
-#[must_use]
 #[allow(clippy::cast_precision_loss)]
-pub fn float(number: i256) -> f64 {
+fn float(number: i256) -> f64 {
     match number.to_i128() {
         Some(small) => small as f64,
         // The two halves are exact; their sum is rounded once.

@@ -9,7 +9,7 @@ use saphyr::{ScalarStyle, YamlData};
 use crate::{
     diagnostic::suggest,
     event::{EventType, time::Calendar},
-    rule::{Exception, Handling, Language, Mode, Param, Rule, Severity, Status, Text, window::View},
+    rule::{Exception, Handling, Language, Mode, Param, Rule, Severity, Status, Text},
     yaml::{Document, Node, Placed, Record},
 };
 
@@ -60,8 +60,8 @@ fn rule<'t>(document: &mut Document<'t>, node: &Node<'t>, calendar: &Calendar) -
     let d = document;
     let trigger = required_node(d, &record, "trigger").map(|n| trigger(d, n)).unwrap_or_default();
     let (types, view) = view::view(d, &record, trigger);
-    let is_schedule = matches!(view, View::Schedule(_));
-    let when = if is_schedule { None } else { required(d, &record, "when") };
+    // A schedule's condition is in its query, in one that is wrong too.
+    let when = if trigger.schedule { None } else { required(d, &record, "when") };
     Rule {
         id: required(d, &record, "id").map(|id| check_id(d, id)).unwrap_or_default(),
         title: record.get("title").map(|n| text(d, n, "title")).unwrap_or_default(),
