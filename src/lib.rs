@@ -23,6 +23,9 @@ pub mod rule;
 
 pub mod store;
 
+pub mod alert;
+pub mod notify;
+
 // What joins and starts it.
 pub mod engine;
 

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::row::Table;
 use crate::{
-    event::{money::format_scaled, period::Stretch, time::Calendar},
+    event::{Column, money::format_scaled, period::Stretch, time::Calendar},
     ledger::ratio_text,
     rule::compile::CompiledRule,
 };
@@ -44,7 +44,13 @@ pub struct Finding {
     pub values: Map<String, Value>,
     /// The notification line.
     pub summary: String,
+    /// What alerts are routed by beside the key: [`LABELS`] as far as the event has them. Not a part of the finding.
+    #[serde(skip)]
+    pub labels: Map<String, Value>,
 }
+
+/// Columns that label an alert whenever the event has them.
+const LABELS: [Column; 3] = [Column::UnitCode, Column::RegionCode, Column::BudgetLineId];
 
 /// The window of a finding, half-open, RFC 3339.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,8 +148,21 @@ impl Finding {
             window,
             values,
             summary,
+            labels: labels(rule, place, calendar),
         }
     }
+}
+
+/// Those of [`LABELS`] that the rule's table has.
+fn labels(rule: &CompiledRule, place: &Place<'_>, calendar: &Calendar) -> Map<String, Value> {
+    let mut labels = Map::new();
+    for name in LABELS.map(|column| column.spec().name) {
+        if let Ok(at) = rule.columns.index_of(name) {
+            let (array, row) = place.cell(at);
+            labels.insert(name.to_owned(), value(array, row, calendar));
+        }
+    }
+    labels
 }
 
 impl Finding {

@@ -81,6 +81,15 @@ impl Calendar {
         self.zone.to_datetime(instant)
     }
 
+    /// The local day of the week, from Monday = 0, and the minute of the day.
+    #[must_use]
+    pub fn weekday_and_minute(&self, micros: i64) -> (usize, u32) {
+        let local = self.local(micros);
+        let part = |n: i8| u32::from(n.unsigned_abs());
+        let weekday = usize::from(local.weekday().to_monday_zero_offset().unsigned_abs());
+        (weekday, part(local.hour()) * 60 + part(local.minute()))
+    }
+
     /// Start and end (exclusive) of a fiscal year, in microseconds.
     #[must_use]
     pub fn fiscal_year(&self, year: i32) -> Option<(i64, i64)> {

@@ -1,0 +1,415 @@
+//! What happens to an alert, and who is to be told: findings open alerts, officers and time move them on. Pure: the
+//! alert as it is goes in, the alert as it is to be stored comes out, with its line of history and the outbox's entries.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Action, Alert, BY_ITSELF, Change, Labels, Policy, State,
+    policy::rank,
+    route::{ALERT, Route},
+};
+use crate::{evaluate::Finding, rule::Rule};
+
+/// What an outbox entry is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Matter {
+    /// The alert was opened, or became graver.
+    Opened,
+    /// It is over.
+    Ended,
+    /// Nobody acknowledged it in time.
+    Escalated,
+    /// The unit is asked to explain.
+    Explain,
+}
+
+impl Matter {
+    /// The word in the store.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Opened => "opened",
+            Self::Ended => "ended",
+            Self::Escalated => "escalated",
+            Self::Explain => "explain",
+        }
+    }
+
+    /// The matter of a word in the store.
+    #[must_use]
+    pub fn of(word: &str) -> Self {
+        match word {
+            "ended" => Self::Ended,
+            "escalated" => Self::Escalated,
+            "explain" => Self::Explain,
+            _ => Self::Opened,
+        }
+    }
+}
+
+/// One thing to tell one sink, not yet bundled with others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// What about.
+    pub matter: Matter,
+    /// The route's path.
+    pub route: String,
+    /// The sink.
+    pub sink: String,
+    /// The recipient, if it is not for all of the sink's.
+    pub recipient: Option<String>,
+    /// What it has in common with others that are told together.
+    pub group: Labels,
+    /// How long it waits: the group's first, and when the group was told of before. In microseconds.
+    pub wait: Wait,
+}
+
+/// When an entry is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// After `group_wait`, or `group_interval` after the group's last notification.
+    Group {
+        /// `group_wait`
+        first: i64,
+        /// `group_interval`
+        next: i64,
+    },
+    /// At this instant.
+    Until(i64),
+}
+
+impl Entry {
+    /// What entries that are told together share.
+    #[must_use]
+    pub fn group_key(&self) -> String {
+        let kind = match (self.matter, self.wait) {
+            (Matter::Explain, _) => "explain ",
+            (_, Wait::Until(_)) => "digest ",
+            _ => "",
+        };
+        let recipient = self.recipient.as_deref().unwrap_or_default();
+        format!("{kind}{} {} {recipient}{{{}}}", self.route, self.sink, self.group)
+    }
+
+    /// When it is due: with what waits already in its group, else after the group's wait. `told` is when the group was
+    /// last told of.
+    #[must_use]
+    pub fn due(&self, now: i64, waiting: Option<i64>, told: Option<i64>) -> i64 {
+        match self.wait {
+            Wait::Until(at) => at,
+            Wait::Group { first, next } => {
+                let alone = match told {
+                    Some(told) => (told.saturating_add(next)).max(now),
+                    None => now.saturating_add(first),
+                };
+                waiting.map_or(alone, |waiting| waiting.min(alone))
+            }
+        }
+    }
+}
+
+/// What is to be stored about an alert.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The alert as it is now.
+    pub alert: Alert,
+    /// The line of its history; `None` where only a finding was added.
+    pub change: Option<Change>,
+    /// Who is to be told.
+    pub entries: Vec<Entry>,
+}
+
+/// A finding on its way to its alert.
+#[derive(Debug, Clone)]
+pub struct Filing<'f> {
+    /// The finding.
+    pub finding: &'f Finding,
+    /// Its event time, in microseconds.
+    pub at: i64,
+    /// Its rule.
+    pub rule: &'f Rule,
+    /// Whether the rule's condition can stop being true by itself.
+    pub clears: bool,
+}
+
+/// Why an officer's action is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The state does not allow it.
+    #[error("{0}")]
+    State(String),
+    /// Somebody else changed the alert meanwhile.
+    #[error(
+        "the alert was changed meanwhile: it is at version {now}, you saw {seen}. Look at it again, then decide"
+    )]
+    Version {
+        /// The version it is at.
+        now: i64,
+        /// The version that was given.
+        seen: i64,
+    },
+    /// Something is missing.
+    #[error("{0}")]
+    Missing(String),
+}
+
+/// An officer's order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// What to do.
+    pub action: Action,
+    /// Who.
+    pub who: String,
+    /// Why.
+    pub why: Option<String>,
+    /// The version that the officer saw; `None` takes whatever there is.
+    pub version: Option<i64>,
+}
+
+/// Longest name and longest reason of an officer, in characters.
+const WHO_MAX: usize = 100;
+const WHY_MAX: usize = 4000;
+
+/// Where findings become alerts.
+#[derive(Debug, Clone)]
+pub struct Desk {
+    /// What the configuration says.
+    pub policy: Arc<Policy>,
+}
+
+impl Desk {
+    /// A desk with this policy.
+    #[must_use]
+    pub fn new(policy: Arc<Policy>) -> Self {
+        Self { policy }
+    }
+
+    /// Adds a finding to the alert of its rule and key that is not over, or opens one. `previous` is the last that is.
+    #[must_use]
+    pub fn file(
+        &self,
+        current: Option<Alert>,
+        previous: Option<String>,
+        filing: &Filing<'_>,
+        now: i64,
+    ) -> Step {
+        match current {
+            Some(alert) => self.add(alert, filing, now),
+            None => self.open(previous, filing, now),
+        }
+    }
+
+    fn open(&self, previous: Option<String>, filing: &Filing<'_>, now: i64) -> Step {
+        let Filing { finding, at, rule, clears } = filing;
+        let alert_id = alert_id(&finding.finding_id);
+        let mut labels = Labels::of(rule, finding);
+        labels.set(ALERT, &alert_id);
+        let alert = Alert {
+            alert_id,
+            rule_id: finding.rule_id.clone(),
+            title: rule.title.get(self.policy.language).to_owned(),
+            key: finding.key.clone(),
+            severity: finding.severity.clone(),
+            handling: finding.handling.clone(),
+            state: State::Open,
+            version: 1,
+            labels,
+            summary: finding.summary.clone(),
+            findings: 1,
+            opened_at: now,
+            first_at: *at,
+            last_at: *at,
+            changed_at: now,
+            owner: None,
+            acknowledged_at: None,
+            ended_at: None,
+            escalation: 0,
+            previous,
+            lines: line_of(finding).filter(|_| *clears).into_iter().collect(),
+        };
+        let change = by_itself(&alert, Action::Opened, now);
+        let mut entries = self.entries(&alert, Matter::Opened, now);
+        entries.extend(self.ask_unit(&alert));
+        Step { alert, change: Some(change), entries }
+    }
+
+    fn add(&self, mut alert: Alert, filing: &Filing<'_>, now: i64) -> Step {
+        let Filing { finding, at, .. } = filing;
+        alert.findings += 1;
+        alert.summary.clone_from(&finding.summary);
+        alert.last_at = alert.last_at.max(*at);
+        alert.first_at = alert.first_at.min(*at);
+        alert.changed_at = now;
+        if let Some(line) = line_of(finding).filter(|line| filing.clears && !alert.lines.contains(line)) {
+            alert.lines.push(line);
+        }
+        if rank(&finding.severity) >= rank(&alert.severity) {
+            return Step { alert, change: None, entries: Vec::new() };
+        }
+        // The rule was made graver since.
+        alert.severity.clone_from(&finding.severity);
+        alert.labels.set("severity", &finding.severity);
+        alert.version += 1;
+        let change = by_itself(&alert, Action::Raise, now);
+        let entries = self.entries(&alert, Matter::Opened, now);
+        Step { alert, change: Some(change), entries }
+    }
+
+    /// Carries out an officer's order.
+    ///
+    /// # Errors
+    /// If it cannot be carried out; nothing is to be stored then.
+    pub fn act(&self, alert: Alert, order: &Order, now: i64) -> Result<Step, Refusal> {
+        if let Some(seen) = order.version.filter(|seen| *seen != alert.version) {
+            return Err(Refusal::Version { now: alert.version, seen });
+        }
+        let who = order.who.trim();
+        if who.is_empty() || who.chars().count() > WHO_MAX {
+            return Err(Refusal::Missing(format!("say who you are, in 1 to {WHO_MAX} characters")));
+        }
+        let why = order.why.as_deref().map(str::trim).filter(|why| !why.is_empty());
+        if why.is_some_and(|why| why.chars().count() > WHY_MAX) {
+            return Err(Refusal::Missing(format!("the reason may have {WHY_MAX} characters")));
+        }
+        if why.is_none() && matches!(order.action, Action::Dismiss | Action::Close | Action::Comment) {
+            return Err(Refusal::Missing(format!("{} needs a reason: say why", order.action.word())));
+        }
+        let officers = [
+            Action::Acknowledge,
+            Action::Confirm,
+            Action::Dismiss,
+            Action::Rectify,
+            Action::Close,
+            Action::Comment,
+        ];
+        if !officers.contains(&order.action) {
+            return Err(Refusal::State(format!("{} is done by fiscwatch itself", order.action.word())));
+        }
+        let state = alert.state.after(order.action).map_err(Refusal::State)?;
+        let mut alert = alert;
+        alert.owner = Some(who.to_owned()).filter(|_| order.action == Action::Acknowledge).or(alert.owner);
+        if order.action == Action::Acknowledge {
+            alert.acknowledged_at = alert.acknowledged_at.or(Some(now));
+        }
+        Ok(self.moved(alert, state, (order.action, who, why), now))
+    }
+
+    /// The condition is no longer true for a budget line: the alert resolves when no line is left.
+    #[must_use]
+    pub fn clear(&self, mut alert: Alert, line: &str, why: &str, now: i64) -> Step {
+        alert.lines.retain(|known| known != line);
+        match alert.state.after(Action::Resolve) {
+            Ok(state) if alert.lines.is_empty() => {
+                self.moved(alert, state, (Action::Resolve, BY_ITSELF, Some(why)), now)
+            }
+            _ => Step { alert, change: None, entries: Vec::new() },
+        }
+    }
+
+    /// When the alert is to be escalated, if nobody acknowledges it.
+    #[must_use]
+    pub fn escalates_at(&self, alert: &Alert) -> Option<i64> {
+        let after = self.policy.escalate_after.get(&alert.severity)?;
+        let is_due = alert.state == State::Open
+            && alert.escalation < self.policy.escalations_max
+            && !Policy::waits_for_digest(&alert.handling);
+        is_due.then(|| alert.opened_at.saturating_add(after.saturating_mul(i64::from(alert.escalation) + 1)))
+    }
+
+    /// Escalates an alert; its label `escalation` counts how often, for routes to match on.
+    #[must_use]
+    pub fn escalate(&self, mut alert: Alert, now: i64) -> Step {
+        alert.escalation += 1;
+        alert.version += 1;
+        alert.changed_at = now;
+        alert.labels.set("escalation", &alert.escalation.to_string());
+        let change = by_itself(&alert, Action::Escalate, now);
+        let entries = self.entries(&alert, Matter::Escalated, now);
+        Step { alert, change: Some(change), entries }
+    }
+
+    fn moved(
+        &self,
+        mut alert: Alert,
+        state: State,
+        (action, who, why): (Action, &str, Option<&str>),
+        now: i64,
+    ) -> Step {
+        let ends = state.is_over() && !alert.state.is_over();
+        alert.state = state;
+        alert.version += 1;
+        alert.changed_at = now;
+        if ends {
+            alert.ended_at = Some(now);
+        }
+        let change = Change { at: now, who: who.to_owned(), action, state, why: why.map(str::to_owned) };
+        let entries = if ends { self.entries(&alert, Matter::Ended, now) } else { Vec::new() };
+        Step { alert, change: Some(change), entries }
+    }
+
+    /// The entries for every sink of every route that the alert takes.
+    fn entries(&self, alert: &Alert, matter: Matter, now: i64) -> Vec<Entry> {
+        let Some(root) = &self.policy.routes else { return Vec::new() };
+        let mut entries: Vec<Entry> = Vec::new();
+        for route in root.select(&alert.labels) {
+            if matter == Matter::Ended && !route.tell_ended {
+                continue;
+            }
+            let (group, wait) = self.bundling(route, alert, matter, now);
+            for sink in &route.sinks {
+                let route = route.path.clone();
+                let entry =
+                    Entry { matter, route, sink: sink.clone(), recipient: None, group: group.clone(), wait };
+                entries.push(entry);
+            }
+        }
+        entries
+    }
+
+    fn bundling(&self, route: &Route, alert: &Alert, matter: Matter, now: i64) -> (Labels, Wait) {
+        if (route.digest || Policy::waits_for_digest(&alert.handling)) && matter != Matter::Escalated {
+            return (Labels::default(), Wait::Until(self.policy.next_digest(now)));
+        }
+        let wait = match matter {
+            // Whoever has not reacted is told at once.
+            Matter::Escalated => Wait::Group { first: 0, next: 0 },
+            _ => Wait::Group { first: route.group_wait, next: route.group_interval },
+        };
+        (route.group(alert), wait)
+    }
+
+    /// The unit is asked for its explanation (处置: 预警须说明). The contact is looked up when it is sent.
+    fn ask_unit(&self, alert: &Alert) -> Option<Entry> {
+        let explain = self.policy.explain.as_ref()?;
+        let unit = alert.labels.first("unit_code").filter(|_| alert.handling == "explain")?;
+        let mut group = Labels::default();
+        group.set("unit_code", unit);
+        Some(Entry {
+            matter: Matter::Explain,
+            route: String::from("alerts.explain"),
+            sink: explain.sink.clone(),
+            recipient: None,
+            group,
+            wait: Wait::Group { first: 60_000_000, next: 3_600_000_000 },
+        })
+    }
+}
+
+fn by_itself(alert: &Alert, action: Action, now: i64) -> Change {
+    Change { at: now, who: BY_ITSELF.to_owned(), action, state: alert.state, why: None }
+}
+
+/// The id of the alert that a finding opens.
+#[must_use]
+pub fn alert_id(finding_id: &str) -> String {
+    let mut id = blake3::hash(format!("alert {finding_id}").as_bytes()).to_hex().to_string();
+    id.truncate(16);
+    id
+}
+
+fn line_of(finding: &Finding) -> Option<String> {
+    finding.labels.get("budget_line_id").and_then(|line| line.as_str()).map(str::to_owned)
+}

@@ -1,0 +1,92 @@
+//! 预警: what people work on. The findings of one rule and key make one alert, with a life of its own (SPEC §4), and
+//! every change of it may be told to somebody (SPEC §5). Everything here is pure: what was before, what happened and
+//! the time go in, what is to be stored comes out. `store/` keeps it, `notify/` sends it.
+
+pub mod desk;
+pub mod labels;
+pub mod matcher;
+pub mod mute;
+pub mod policy;
+pub mod route;
+pub mod state;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+pub use desk::Desk;
+pub use labels::Labels;
+pub use matcher::{Matcher, Matchers};
+pub use mute::Silence;
+pub use policy::Policy;
+pub use state::{Action, State};
+
+/// An alert, as it is stored and shown. Times are RFC 3339 when shown; inside they are microseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alert {
+    /// A digest of the first finding's id: the same history always has the same ids.
+    pub alert_id: String,
+    /// The rule.
+    pub rule_id: String,
+    /// The rule's title in the configured language.
+    pub title: String,
+    /// The columns of the rule's key.
+    pub key: Map<String, Value>,
+    /// The highest severity of its findings.
+    pub severity: String,
+    /// The handling of its findings.
+    pub handling: String,
+    /// Where it stands.
+    pub state: State,
+    /// Grows with every change; who changes the alert says which version was seen.
+    pub version: i64,
+    /// What routes, silences and inhibition match on.
+    pub labels: Labels,
+    /// The notification line of the latest finding.
+    pub summary: String,
+    /// How many findings it has.
+    pub findings: u64,
+    /// When it was opened.
+    pub opened_at: i64,
+    /// The event time of its first finding.
+    pub first_at: i64,
+    /// The event time of its latest finding.
+    pub last_at: i64,
+    /// When it last changed.
+    pub changed_at: i64,
+    /// Who took it on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// When it was first acknowledged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acknowledged_at: Option<i64>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<i64>,
+    /// How often it was escalated.
+    pub escalation: u32,
+    /// The alert of the same rule and key before this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<String>,
+    /// The budget lines whose state keeps it open, if its rule's condition can stop being true by itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<String>,
+}
+
+/// One line of an alert's history, which only grows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// When.
+    pub at: i64,
+    /// Who: an officer's name, or `fiscwatch`.
+    pub who: String,
+    /// What was done.
+    pub action: Action,
+    /// The state after it.
+    pub state: State,
+    /// Why, in the officer's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// The name in the history for what the daemon does by itself.
+pub const BY_ITSELF: &str = "fiscwatch";

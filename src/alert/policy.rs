@@ -1,0 +1,126 @@
+//! What the configuration says about alerts, resolved: routes, silence by rule, escalation, levels of service, storms.
+
+use std::sync::Arc;
+
+use super::{
+    Labels,
+    mute::{Inhibition, QuietHours},
+    route::Route,
+};
+use crate::{
+    event::{tick::Ticks, time::Calendar},
+    rule::{Handling, Language, Severity},
+};
+
+/// A value for each severity, worst first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BySeverity<T>(pub [T; 4]);
+
+impl<T: Copy> BySeverity<T> {
+    /// The value for a severity's word; the lowest for a word that is none.
+    #[must_use]
+    pub fn get(&self, severity: &str) -> T {
+        self.0[rank(severity)]
+    }
+}
+
+/// 0 for critical to 3 for low.
+#[must_use]
+pub fn rank(severity: &str) -> usize {
+    Severity::WORDS.iter().position(|(word, _)| *word == severity).unwrap_or(Severity::WORDS.len() - 1)
+}
+
+/// The time within which alerts should be acknowledged and ended, in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ServiceLevel {
+    /// From opened to acknowledged.
+    pub acknowledge: Option<i64>,
+    /// From opened to over.
+    pub close: Option<i64>,
+}
+
+/// When there are too many notifications.
+#[derive(Debug, Clone, Copy)]
+pub struct Storm {
+    /// A sink gets at most so many notifications within `window`; the rest comes as one summary.
+    pub notifications: u32,
+    /// In microseconds.
+    pub window: i64,
+}
+
+/// Whom the unit's explanation is asked from.
+#[derive(Debug, Clone)]
+pub struct Explain {
+    /// The e-mail sink.
+    pub sink: String,
+    /// The reference list of the units' contacts.
+    pub list: String,
+    /// Its column with the address.
+    pub column: String,
+}
+
+/// What the configuration says about alerts.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// The routing tree; `None` if there is no sink, and then nobody is told anything.
+    pub routes: Option<Route>,
+    /// What mutes what.
+    pub inhibitions: Vec<Inhibition>,
+    /// Hours in which alerts wait.
+    pub quiet_hours: Vec<QuietHours>,
+    /// How long an alert may be unacknowledged, in microseconds; `None` never escalates.
+    pub escalate_after: BySeverity<Option<i64>>,
+    /// How often an alert is escalated.
+    pub escalations_max: u32,
+    /// Levels of service.
+    pub service_levels: BySeverity<ServiceLevel>,
+    /// When there are too many notifications.
+    pub storm: Storm,
+    /// When the digest goes out.
+    pub digest: Ticks,
+    /// Whom units' explanations are asked from.
+    pub explain: Option<Explain>,
+    /// The language of titles.
+    pub language: Language,
+    /// The local calendar.
+    pub calendar: Arc<Calendar>,
+}
+
+impl Policy {
+    /// No routes: alerts are kept, and nobody is told.
+    #[must_use]
+    pub fn silent(language: Language, calendar: &Arc<Calendar>) -> Self {
+        Self {
+            routes: None,
+            inhibitions: Vec::new(),
+            quiet_hours: Vec::new(),
+            escalate_after: BySeverity::default(),
+            escalations_max: 0,
+            service_levels: BySeverity::default(),
+            storm: Storm { notifications: 30, window: 600_000_000 },
+            digest: Ticks::Every(crate::event::period::Length::Days(1)),
+            explain: None,
+            language,
+            calendar: Arc::clone(calendar),
+        }
+    }
+
+    /// Whether alerts of this handling wait for the digest (处置: 提醒, 记录).
+    #[must_use]
+    pub fn waits_for_digest(handling: &str) -> bool {
+        handling == Handling::Remind.word() || handling == Handling::Record.word()
+    }
+
+    /// The name of the quiet hours that these labels fall into now.
+    #[must_use]
+    pub fn quiet(&self, labels: &Labels, now: i64) -> Option<&str> {
+        let quiet = self.quiet_hours.iter().find(|q| q.is_active(now) && q.matchers.matches(labels));
+        quiet.map(|q| q.name.as_str())
+    }
+
+    /// When the next digest goes out, in microseconds.
+    #[must_use]
+    pub fn next_digest(&self, now: i64) -> i64 {
+        self.digest.next_after(&self.calendar, now).unwrap_or(now)
+    }
+}

@@ -1,0 +1,192 @@
+//! The states of an alert and what leads from one to another (SPEC §4).
+
+use serde::{Deserialize, Serialize};
+
+/// Where an alert stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// 预警: nobody has taken it on.
+    Open,
+    /// 受理: somebody looks into it.
+    Acknowledged,
+    /// 属实: it is as suspected.
+    Confirmed,
+    /// 整改: it is being put right.
+    Rectifying,
+    /// 办结: it is done.
+    Closed,
+    /// 误报: it was in order.
+    Dismissed,
+    /// Its condition stopped being true.
+    Resolved,
+}
+
+/// What is done with an alert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// A finding opened it.
+    Opened,
+    /// 受理
+    Acknowledge,
+    /// 属实
+    Confirm,
+    /// 误报
+    Dismiss,
+    /// 整改
+    Rectify,
+    /// 办结
+    Close,
+    /// Its condition stopped being true.
+    Resolve,
+    /// Nobody acknowledged it in time.
+    Escalate,
+    /// A remark; the state stays.
+    Comment,
+    /// A finding raised its severity; the state stays.
+    Raise,
+}
+
+macro_rules! words {
+    ($type:ty, $($value:ident => $word:literal, $zh:literal;)+) => {
+        impl $type {
+            /// All of them with their words in the API and the store, and in Chinese.
+            pub const ALL: &'static [(Self, &'static str, &'static str)] = &[$((Self::$value, $word, $zh)),+];
+
+            /// The word in the API and the store.
+            #[must_use]
+            pub fn word(self) -> &'static str {
+                Self::ALL.iter().find(|(value, ..)| *value == self).map_or("", |(_, word, _)| word)
+            }
+
+            /// The word for people who read Chinese.
+            #[must_use]
+            pub fn zh(self) -> &'static str {
+                Self::ALL.iter().find(|(value, ..)| *value == self).map_or("", |(.., zh)| zh)
+            }
+        }
+
+        impl std::str::FromStr for $type {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                let known = Self::ALL.iter().find(|(_, word, _)| *word == text).map(|(value, ..)| *value);
+                known.ok_or_else(|| {
+                    let words: Vec<_> = Self::ALL.iter().map(|(_, word, _)| *word).collect();
+                    format!("{text:?} is none of {}", words.join(", "))
+                })
+            }
+        }
+    };
+}
+
+words!(State,
+    Open => "open", "预警";
+    Acknowledged => "acknowledged", "受理";
+    Confirmed => "confirmed", "属实";
+    Rectifying => "rectifying", "整改";
+    Closed => "closed", "办结";
+    Dismissed => "dismissed", "误报";
+    Resolved => "resolved", "解除";
+);
+words!(Action,
+    Opened => "opened", "发现";
+    Acknowledge => "acknowledge", "受理";
+    Confirm => "confirm", "属实";
+    Dismiss => "dismiss", "误报";
+    Rectify => "rectify", "整改";
+    Close => "close", "办结";
+    Resolve => "resolve", "解除";
+    Escalate => "escalate", "升级";
+    Comment => "comment", "备注";
+    Raise => "raise", "升高";
+);
+
+impl State {
+    /// Whether the alert is over: the next finding of its rule and key opens another.
+    #[must_use]
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Closed | Self::Dismissed | Self::Resolved)
+    }
+
+    /// The state after an officer's action.
+    ///
+    /// # Errors
+    /// What can be done instead.
+    pub fn after(self, action: Action) -> Result<Self, String> {
+        let next = match (self, action) {
+            (Self::Open, Action::Acknowledge) => Self::Acknowledged,
+            (Self::Acknowledged, Action::Confirm) => Self::Confirmed,
+            (Self::Acknowledged, Action::Dismiss) => Self::Dismissed,
+            (Self::Confirmed, Action::Rectify) => Self::Rectifying,
+            // What needs no putting right can be closed at once.
+            (Self::Confirmed | Self::Rectifying, Action::Close) => Self::Closed,
+            (state, Action::Comment) => state,
+            (state, Action::Resolve) if !state.is_over() => Self::Resolved,
+            (state, Action::Raise | Action::Escalate) if !state.is_over() => state,
+            (state, action) => return Err(state.refuse(action)),
+        };
+        Ok(next)
+    }
+
+    fn refuse(self, action: Action) -> String {
+        let officers =
+            [Action::Acknowledge, Action::Confirm, Action::Dismiss, Action::Rectify, Action::Close];
+        let possible: Vec<_> =
+            officers.into_iter().filter(|a| self.after_is_possible(*a)).map(Action::word).collect();
+        let instead = match possible.as_slice() {
+            [] => String::from(
+                "it is over; only a comment can be added, and the next finding opens a new alert",
+            ),
+            words => format!("it can be: {}", words.join(", ")),
+        };
+        format!("an alert that is {} cannot {}: {instead}", self.word(), action.word())
+    }
+
+    fn after_is_possible(self, action: Action) -> bool {
+        match self {
+            Self::Open => action == Action::Acknowledge,
+            Self::Acknowledged => matches!(action, Action::Confirm | Action::Dismiss),
+            Self::Confirmed => matches!(action, Action::Rectify | Action::Close),
+            Self::Rectifying => action == Action::Close,
+            Self::Closed | Self::Dismissed | Self::Resolved => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OFFICERS: [Action; 5] =
+        [Action::Acknowledge, Action::Confirm, Action::Dismiss, Action::Rectify, Action::Close];
+
+    #[test]
+    fn the_whole_table() {
+        let mut table = String::new();
+        for (state, word, _) in State::ALL {
+            for action in OFFICERS.into_iter().chain([Action::Resolve, Action::Comment]) {
+                if let Ok(next) = state.after(action) {
+                    table.push_str(&format!("{word} --{}--> {}\n", action.word(), next.word()));
+                }
+            }
+        }
+        insta::assert_snapshot!(table);
+    }
+
+    #[test]
+    fn what_is_possible_is_what_a_refusal_names() {
+        for (state, ..) in State::ALL {
+            for action in OFFICERS {
+                assert_eq!(
+                    state.after(action).is_ok(),
+                    state.after_is_possible(action),
+                    "{state:?} {action:?}"
+                );
+            }
+        }
+        let refused = State::Closed.after(Action::Confirm).unwrap_err();
+        assert!(refused.contains("opens a new alert"), "{refused}");
+    }
+}
