@@ -63,6 +63,22 @@ pub struct Metrics {
     pub retired_events: IntCounter,
     /// Times that sealing did not work.
     pub seal_errors: IntCounter,
+    /// Alerts by state and severity.
+    pub alerts: IntGaugeVec,
+    /// Alerts escalated.
+    pub alerts_escalated: IntCounter,
+    /// From the commit of the event to the sink's acceptance.
+    pub alert_delivery: HistogramVec,
+    /// Attempts to notify, by what came of them.
+    pub notifications: IntCounterVec,
+    /// Notifications that waited because something muted them.
+    pub notifications_held: IntCounterVec,
+    /// What waits for a sink.
+    pub outbox_pending: IntGaugeVec,
+    /// How long the oldest of it waits.
+    pub outbox_oldest_age: Gauge,
+    /// Times that the outbox could not be read or written.
+    pub outbox_errors: IntCounter,
     /// Time the last start took to recover.
     pub recovery_duration: Gauge,
     /// Whether the last reload worked.
@@ -147,6 +163,41 @@ impl Metrics {
             sealed_events: counter(r, "sealed_events_total", "Events moved into sealed files.")?,
             retired_events: counter(r, "retired_events_total", "Events deleted for state.retain.")?,
             seal_errors: counter(r, "seal_errors_total", "Times that sealing did not work.")?,
+            alerts: register(r, IntGaugeVec::new(opts("alerts", "Alerts."), &["state", "severity"])?)?,
+            alerts_escalated: counter(
+                r,
+                "alerts_escalated_total",
+                "Alerts escalated because nobody acknowledged them.",
+            )?,
+            alert_delivery: alert_delivery(r)?,
+            notifications: counters(
+                r,
+                "notifications_total",
+                "Attempts to notify, by what came of them.",
+                &["sink", "result"],
+            )?,
+            notifications_held: counters(
+                r,
+                "notifications_held_total",
+                "Times that something to tell had to wait, by what muted it.",
+                &["reason"],
+            )?,
+            outbox_pending: register(
+                r,
+                IntGaugeVec::new(opts("outbox_pending", "What waits for a sink to accept it."), &["sink"])?,
+            )?,
+            outbox_oldest_age: register(
+                r,
+                Gauge::with_opts(opts(
+                    "outbox_oldest_age_seconds",
+                    "How long the oldest of the outbox is due.",
+                ))?,
+            )?,
+            outbox_errors: counter(
+                r,
+                "outbox_errors_total",
+                "Times that the outbox could not be read or written.",
+            )?,
             recovery_duration: register(
                 r,
                 Gauge::with_opts(opts(
@@ -198,6 +249,13 @@ fn late(r: &Registry) -> prometheus::Result<IntCounter> {
 fn watermark(r: &Registry) -> prometheus::Result<GaugeVec> {
     let help = "The event time up to which a source is taken to be complete.";
     gauges(r, "watermark_timestamp_seconds", help, &["source"])
+}
+
+fn alert_delivery(r: &Registry) -> prometheus::Result<HistogramVec> {
+    let help = "From the commit of an event to the acceptance of its notification by the sink.";
+    let buckets = vec![0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 30.0, 60.0, 300.0, 1800.0, 7200.0, 86400.0];
+    let options = HistogramOpts::from(opts("alert_delivery_seconds", help)).buckets(buckets);
+    register(r, HistogramVec::new(options, &["sink"])?)
 }
 
 fn windows_held(r: &Registry) -> prometheus::Result<IntGaugeVec> {

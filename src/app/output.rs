@@ -7,7 +7,9 @@ use std::{
 
 use super::Shared;
 use crate::{
+    alert::Filing,
     engine::{Committable, EngineError, Output, SavedWatermark},
+    evaluate::Finding,
     ledger::Ledger,
     store::{Commit, Store, StoreError},
     telemetry::Metrics,
@@ -34,8 +36,9 @@ impl StoreOutput {
             return Err(EngineError::Internal(String::from("a commit after a failed one")));
         };
         // fsync blocks, so it has a thread of its own; the store comes back with the result.
+        let desk = self.shared.desk();
         let task = tokio::task::spawn_blocking(move || {
-            let result: Result<(), StoreError> = store.commit(&mut commit);
+            let result: Result<(), StoreError> = store.commit(&mut commit, &desk);
             (store, commit, result)
         });
         let (store, commit, result) = task.await.map_err(|e| EngineError::Internal(e.to_string()))?;
@@ -58,7 +61,8 @@ impl Output for StoreOutput {
             commit.append(Commit {
                 spans: std::mem::take(&mut batch.spans),
                 journal: batch.journal.take().into_iter().collect(),
-                findings: batch.evaluation.take_findings().map(|(at, _, finding)| (at, finding)).collect(),
+                findings: filings(batch),
+                cleared: Vec::new(),
                 rejects: std::mem::take(&mut batch.rejects),
                 replayed: std::mem::take(&mut batch.replayed),
                 duplicates: batch.duplicates,
@@ -77,7 +81,10 @@ impl Output for StoreOutput {
             let _ = self.sealing.try_send(());
         }
         self.shared.commits.fetch_add(1, Ordering::Relaxed);
-        for (_, finding) in std::mem::take(&mut commit.findings) {
+        if !commit.findings.is_empty() || !commit.cleared.is_empty() {
+            self.shared.wake_dispatch();
+        }
+        for Filing { finding, .. } in std::mem::take(&mut commit.findings) {
             tracing::info!(
                 rule = finding.rule_id,
                 severity = finding.severity,
@@ -103,6 +110,18 @@ impl Output for StoreOutput {
         gauges(&self.shared);
         Ok(())
     }
+}
+
+/// The findings of a batch, each with its rule.
+fn filings(batch: &mut Committable) -> Vec<Filing> {
+    let rules = Arc::clone(&batch.rules);
+    let rule = |id: &str| rules.rules.iter().find(|rule| rule.rule.id == id);
+    let file = |(at, _, finding): (i64, i128, Finding)| {
+        // A finding is always of a rule that the batch was judged by.
+        let rule = rule(&finding.rule_id)?;
+        Some(Filing { finding, at, rule: Arc::clone(&rule.rule), clears: rule.clears.is_some() })
+    };
+    batch.evaluation.take_findings().filter_map(file).collect()
 }
 
 /// Counts what a committed batch brought.

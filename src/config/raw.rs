@@ -4,11 +4,14 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::alerts::{AlertSpec, RouteSpec};
 use crate::{
     lists::ColumnKind,
     rule::Language,
     source::{Encoding, directory::Afterwards, kafka::KafkaSource},
 };
+
+use super::sinks::SinkSpec;
 
 /// `config/fiscwatch.yaml`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -30,6 +33,16 @@ pub struct Raw {
     pub lists: BTreeMap<String, ListSpec>,
     /// How the stream is processed.
     pub engine: EngineSpec,
+    /// Where notifications go.
+    pub sinks: Vec<SinkSpec>,
+    /// A folder with texts of notifications that replace the built-in ones.
+    pub templates: Option<PathBuf>,
+    /// The address that people and programs reach this daemon by, for links in notifications.
+    pub external_url: Option<String>,
+    /// What happens with alerts.
+    pub alerts: AlertSpec,
+    /// Who is told of which alerts.
+    pub routes: Option<RouteSpec>,
     /// The HTTP server.
     pub http: Http,
     /// What is logged.
@@ -47,6 +60,11 @@ impl Default for Raw {
             rules: Rules::default(),
             lists: BTreeMap::new(),
             engine: EngineSpec::default(),
+            sinks: Vec::new(),
+            templates: None,
+            external_url: None,
+            alerts: AlertSpec::default(),
+            routes: None,
             http: Http::default(),
             log: Log::default(),
         }

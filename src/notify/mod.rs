@@ -1,6 +1,10 @@
 //! 通知: how alerts reach people and machines. `dispatch` bundles what the outbox holds into notifications, `deliver`
 //! sends each until its sink has accepted it, and there is one file a sink. E-mail is the only place that knows lettre.
 
+pub mod deliver;
+pub mod dispatch;
+mod log;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -98,6 +102,21 @@ pub enum SendError {
     Permanent(String),
 }
 
+/// How much a sink takes at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Notifications under way at once.
+    pub concurrency: usize,
+    /// Notifications a minute; `None` is as many as it takes.
+    pub per_minute: Option<u32>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { concurrency: 4, per_minute: None }
+    }
+}
+
 /// Where notifications go.
 #[async_trait]
 pub trait Sink: Send + Sync + std::fmt::Debug {
@@ -106,6 +125,11 @@ pub trait Sink: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// What the receiver said, with what to do about it where that is known.
     async fn send(&self, notification: &Notification) -> Result<(), SendError>;
+
+    /// How much it takes at a time.
+    fn limits(&self) -> Limits {
+        Limits::default()
+    }
 
     /// The recipients that each get a notification (and an outbox row) of their own; empty for a sink that is one
     /// receiver.
@@ -116,3 +140,13 @@ pub trait Sink: Send + Sync + std::fmt::Debug {
 
 /// The sinks by name.
 pub type Sinks = std::collections::BTreeMap<String, Arc<dyn Sink>>;
+
+/// Makes the sinks.
+///
+/// # Errors
+/// What is wrong with each.
+pub fn build(config: &crate::config::Config) -> Result<Sinks, Vec<crate::diagnostic::Diagnostic>> {
+    let make =
+        |spec: &crate::config::sinks::SinkSpec| (spec.name.clone(), Arc::new(log::LogSink) as Arc<dyn Sink>);
+    Ok(config.sinks.iter().map(make).collect())
+}

@@ -72,6 +72,9 @@ pub struct CompiledRule {
     pub filter: Option<Condition>,
     /// The condition; `None` for a schedule, whose query has it.
     pub when: Option<Condition>,
+    /// The part of the condition that only the state of the budget line decides, if there is one: when it stops being
+    /// true, the alert resolves by itself.
+    pub clears: Option<Condition>,
     /// Known good cases.
     pub exceptions: Vec<CompiledException>,
     /// The columns of the key, by position in `columns`.
@@ -289,6 +292,7 @@ impl Compiler {
         Some(CompiledRule {
             filter,
             when,
+            clears: None,
             exceptions,
             key,
             values: named.union(&told).filter_map(position).collect(),
