@@ -1,4 +1,5 @@
-//! `FISCWATCH_ENGINE__BATCH_ROWS=1000` is `engine: { batch_rows: 1000 }`: two underscores part the levels.
+//! `FISCWATCH_ENGINE__BATCH_ROWS=1000` is `engine: { batch_rows: 1000 }`: two underscores part the levels. An entry of a
+//! list goes by its name: `FISCWATCH_SINKS__MAIL__EMAIL__PASSWORD` is the password of the sink `mail`.
 
 use serde_json::Value;
 
@@ -22,11 +23,21 @@ pub fn apply(raw: Raw, variables: impl Iterator<Item = (String, String)>) -> Res
         let fail = |message: String, hint| Diagnostic::of_file(&format!("${name}"), message, hint);
         let path: Vec<String> = name[PREFIX.len()..].split("__").map(str::to_lowercase).collect();
         let mut tree = serde_json::to_value(&raw).map_err(|e| fail(e.to_string(), None))?;
-        set(&mut tree, &path, value(&text)).map_err(|(message, hint)| fail(message, hint))?;
-        raw = serde_json::from_value(tree).map_err(|e| fail(format!("{text:?}: {e}"), None))?;
+        let secret = path.last().is_some_and(|key| SECRETS.contains(&key.as_str()));
+        // A secret is text even if it looks like a number, and no message repeats it, nor a whole list that has some.
+        let new = if secret { Value::String(text.clone()) } else { value(&text) };
+        let hidden = secret || LISTS_WITH_SECRETS.contains(&path[0].as_str());
+        let shown = if hidden { String::from("its value") } else { format!("{text:?}") };
+        set(&mut tree, &path, new).map_err(|(message, hint)| fail(message, hint))?;
+        raw = serde_json::from_value(tree).map_err(|e| fail(format!("{shown}: {e}"), None))?;
     }
     Ok(raw)
 }
+
+/// Keys whose values are secrets.
+const SECRETS: &[&str] = &["password", "secret", "bearer_token"];
+/// Lists whose entries may have some.
+const LISTS_WITH_SECRETS: &[&str] = &["sinks", "sources"];
 
 /// A number, truth value, list or object as JSON writes it; anything else is text.
 fn value(text: &str) -> Value {
@@ -38,6 +49,19 @@ fn set(tree: &mut Value, path: &[String], new: Value) -> Result<(), (String, Opt
         *tree = new;
         return Ok(());
     };
+    if let Value::Array(entries) = tree {
+        let names: Vec<_> = entries.iter().map(|entry| variable_name(&entry["name"])).collect();
+        return match names.iter().position(|name| name == first) {
+            Some(at) => set(&mut entries[at], rest, new),
+            None => {
+                let hint = nearest(first, names.iter().map(String::as_str));
+                Err((
+                    format!("there is no entry named {first:?} in the configuration"),
+                    hint.map(|near| format!("did you mean {near:?}?")),
+                ))
+            }
+        };
+    }
     let Value::Object(fields) = tree else {
         return Err((format!("there is nothing below this key to set ({first})"), None));
     };
@@ -47,6 +71,11 @@ fn set(tree: &mut Value, path: &[String], new: Value) -> Result<(), (String, Opt
         return Err((format!("there is no key {first:?} in the configuration"), hint));
     }
     fields.get_mut(first).map_or(Ok(()), |field| set(field, rest, new))
+}
+
+/// The name of a list's entry as a variable writes it: `drop-box` is `DROP_BOX`.
+fn variable_name(name: &Value) -> String {
+    name.as_str().unwrap_or_default().to_lowercase().replace('-', "_")
 }
 
 #[cfg(test)]
@@ -69,6 +98,22 @@ mod tests {
         let raw = raw.unwrap();
         assert_eq!(raw.engine.batch_rows, 7);
         assert_eq!(raw.state.dir.to_str(), Some("/var/lib/fiscwatch"));
+    }
+
+    #[test]
+    fn a_secret_reaches_the_entry_of_a_list_and_no_message() {
+        let yaml = "sinks: [{ name: mail-1, email: { servers: [mx], from: a@b.cn } }]";
+        let raw: Raw = serde_saphyr::from_str(yaml).unwrap();
+        let variables = [("FISCWATCH_SINKS__MAIL_1__EMAIL__PASSWORD", "0123")];
+        let raw = apply(raw, variables.map(|(n, v)| (n.to_owned(), v.to_owned())).into_iter()).unwrap();
+        let password = raw.sinks[0].email.as_ref().unwrap().password.as_ref().unwrap();
+        assert_eq!(password.reveal(), "0123");
+        assert!(!format!("{raw:?}").contains("0123"));
+
+        let variables = [("FISCWATCH_SINKS__MAIL_2__EMAIL__PASSWORD", "0123")];
+        let error = apply(raw, variables.map(|(n, v)| (n.to_owned(), v.to_owned())).into_iter()).unwrap_err();
+        assert!(error.message.contains("no entry named \"mail_2\""), "{error}");
+        assert!(!error.to_string().contains("0123"), "{error}");
     }
 
     #[test]

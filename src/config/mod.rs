@@ -2,6 +2,7 @@
 
 mod environment;
 mod raw;
+pub mod sinks;
 
 use std::{
     collections::BTreeMap,
@@ -63,6 +64,12 @@ pub struct Config {
     pub keep_late: i64,
     /// What the queries of schedules may use.
     pub query_limits: Limits,
+    /// Where notifications go, as written; `notify::build` makes them.
+    pub sinks: Vec<sinks::SinkSpec>,
+    /// A folder with texts of notifications that replace the built-in ones.
+    pub templates: Option<PathBuf>,
+    /// The address of this daemon for links, without a slash at its end.
+    pub external_url: Option<String>,
     /// The HTTP server's address.
     pub listen: SocketAddr,
     /// Whether events come in over HTTP.
@@ -184,8 +191,19 @@ fn syntax(file: &str, error: &serde_saphyr::Error) -> Diagnostic {
     Diagnostic { file: file.to_owned(), line, column, message, hint }
 }
 
+/// An address that links are made from.
+fn link_base(url: &str) -> Result<String, String> {
+    match url.starts_with("http://") || url.starts_with("https://") {
+        true => Ok(url.trim_end_matches('/').to_owned()),
+        false => Err(format!("{url:?} is no address such as https://fiscwatch.example.gov.cn")),
+    }
+}
+
 /// A duration such as `10m`, `24h` or `1d` (a day is 24 hours).
-fn duration(text: &str) -> Result<Duration, String> {
+///
+/// # Errors
+/// How to write one.
+pub fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} is not a duration: write 500ms, 10s, 5m, 24h or 1d");
     let span: jiff::Span = text.parse().map_err(|_| wrong())?;
     let signed = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
@@ -249,6 +267,9 @@ impl Resolver<'_> {
                 time: self.value("engine.query_time", duration(&raw.engine.query_time)),
                 ..Limits::default()
             },
+            sinks: raw.sinks.into_iter().map(|sink| sink.with_paths(|p| self.path(p))).collect(),
+            templates: raw.templates.map(|p| self.path(p)),
+            external_url: raw.external_url.map(|url| self.value("external_url", link_base(&url))),
             listen: listen.unwrap_or_else(|message| {
                 self.problem(message);
                 SocketAddr::from(([127, 0, 0, 1], 9464))

@@ -10,6 +10,8 @@ use crate::{
     source::{Encoding, directory::Afterwards, kafka::KafkaSource},
 };
 
+use super::sinks::SinkSpec;
+
 /// `config/fiscwatch.yaml`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -30,6 +32,12 @@ pub struct Raw {
     pub lists: BTreeMap<String, ListSpec>,
     /// How the stream is processed.
     pub engine: EngineSpec,
+    /// Where notifications go.
+    pub sinks: Vec<SinkSpec>,
+    /// A folder with texts of notifications that replace the built-in ones.
+    pub templates: Option<PathBuf>,
+    /// The address that people and programs reach this daemon by, for links in notifications.
+    pub external_url: Option<String>,
     /// The HTTP server.
     pub http: Http,
     /// What is logged.
@@ -47,6 +55,9 @@ impl Default for Raw {
             rules: Rules::default(),
             lists: BTreeMap::new(),
             engine: EngineSpec::default(),
+            sinks: Vec::new(),
+            templates: None,
+            external_url: None,
             http: Http::default(),
             log: Log::default(),
         }

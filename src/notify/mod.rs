@@ -1,6 +1,14 @@
 //! 通知: how alerts reach people and machines. `dispatch` bundles what the outbox holds into notifications, `deliver`
 //! sends each until its sink has accepted it, and there is one file a sink. E-mail is the only place that knows lettre.
 
+mod evidence;
+mod mask;
+pub mod render;
+pub mod sample;
+pub mod template;
+mod view;
+pub mod words;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
