@@ -65,6 +65,10 @@ pub struct Metrics {
     pub seal_errors: IntCounter,
     /// Time the last start took to recover.
     pub recovery_duration: Gauge,
+    /// Notifications whose template failed, so that the built-in text was sent.
+    pub template_errors: IntCounter,
+    /// Times that a sink did not take the current alerts again.
+    pub resend_errors: IntCounterVec,
     /// Whether the last reload worked.
     pub reload_successful: IntGauge,
     sources: Mutex<BTreeSet<String>>,
@@ -153,6 +157,17 @@ impl Metrics {
                     "recovery_duration_seconds",
                     "Time the last start took to recover its state.",
                 ))?,
+            )?,
+            template_errors: counter(
+                r,
+                "template_errors_total",
+                "Notifications sent in the built-in text because a template failed.",
+            )?,
+            resend_errors: counters(
+                r,
+                "resend_errors_total",
+                "Times that a sink did not take the current alerts again.",
+                &["sink"],
             )?,
             reload_successful: gauge(r, "config_last_reload_successful", "Whether the last reload worked.")?,
             sources: Mutex::default(),

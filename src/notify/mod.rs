@@ -1,23 +1,40 @@
 //! 通知: how alerts reach people and machines. `dispatch` bundles what the outbox holds into notifications, `deliver`
 //! sends each until its sink has accepted it, and there is one file a sink. E-mail is the only place that knows lettre.
 
+pub mod alertmanager;
+mod build;
+mod client;
+pub mod email;
 mod evidence;
+mod json;
+pub mod kafka;
+pub mod log;
 mod mask;
 pub mod render;
+mod resend;
 pub mod sample;
 pub mod template;
 mod view;
+pub mod webhook;
 pub mod words;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     alert::{Alert, Labels},
+    clock::Clock,
     evaluate::Finding,
+    event::time::Calendar,
+    rule::Language,
+    telemetry::Metrics,
 };
+
+pub use build::build;
+pub use resend::Resender;
+use template::Templates;
 
 /// Why a notification is sent; a closed set, shown to templates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -120,6 +137,36 @@ pub trait Sink: Send + Sync + std::fmt::Debug {
     fn recipients(&self) -> &[String] {
         &[]
     }
+
+    /// How often the receiver must be shown the alerts that there are, if it forgets them otherwise (see [`Resender`]).
+    fn resend_every(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Shows it the alerts that there are, and those that ended lately.
+    ///
+    /// # Errors
+    /// What the receiver said.
+    async fn resend(&self, _alerts: &[Told]) -> Result<(), SendError> {
+        Ok(())
+    }
+}
+
+/// What sinks are built with.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// The language of what people read, unless a sink has its own.
+    pub language: Language,
+    /// The zone of times that people read.
+    pub calendar: Arc<Calendar>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The texts.
+    pub templates: Arc<Templates>,
+    /// The address of this daemon for links, without a slash at its end.
+    pub external_url: Option<String>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
 }
 
 /// The sinks by name.

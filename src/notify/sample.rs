@@ -221,3 +221,22 @@ fn finding(
 fn object(pairs: &[(&str, Value)]) -> Map<String, Value> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
 }
+
+/// One alert in a notification that is never sent, for what works on notifications.
+pub(super) fn bare(told: Told) -> Notification {
+    Notification {
+        id: String::new(),
+        sink: String::new(),
+        recipient: None,
+        reason: Reason::Repeat,
+        route: String::new(),
+        group: Labels::default(),
+        thread: String::new(),
+        begins_thread: false,
+        alerts: vec![told],
+        omitted: 0,
+        message: None,
+        created_at: 0,
+        received_at: 0,
+    }
+}

@@ -1,4 +1,4 @@
-//! Kafka topics (the only place that knows rdkafka). Partitions are assigned by hand, at the offsets that the store
+//! Kafka topics (with `notify/kafka`, the only place that knows rdkafka). Partitions are assigned by hand, at the offsets that the store
 //! holds: what was read is committed with what became of it, and the broker's own offsets are not used.
 
 mod partition;
@@ -20,6 +20,7 @@ use rdkafka::{
 use super::{Outlet, Positions, SourceError};
 use partition::Partition;
 
+pub(crate) use settings::Connection;
 pub use settings::{KafkaSource, Start};
 
 /// How long one look for a message takes; also how long a lone message waits for company.
@@ -34,7 +35,7 @@ const DISCOVER_MISSING: Duration = Duration::from_secs(1);
 const ANSWER: Duration = Duration::from_secs(5);
 
 /// librdkafka's log lines become ours.
-struct Context;
+pub(crate) struct Context;
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {

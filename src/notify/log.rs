@@ -1,0 +1,42 @@
+//! The log: one line an alert, without personal data, so without its summary and the columns of its key.
+
+use async_trait::async_trait;
+
+use super::{Notification, SendError, Sink, sample::reason_word, view::one_line};
+
+/// The log.
+#[derive(Debug, Default)]
+pub struct Log;
+
+#[async_trait]
+impl Sink for Log {
+    async fn send(&self, notification: &Notification) -> Result<(), SendError> {
+        let reason = reason_word(notification.reason);
+        let Notification { sink, id, .. } = notification;
+        for told in &notification.alerts {
+            let alert = &told.alert;
+            let unit_code = alert.labels.first("unit_code").unwrap_or_default();
+            tracing::info!(
+                sink,
+                notification = id,
+                reason,
+                alert = alert.alert_id,
+                rule = alert.rule_id,
+                severity = alert.severity,
+                handling = alert.handling,
+                state = alert.state.word(),
+                findings = alert.findings,
+                escalation = alert.escalation,
+                unit_code,
+                "alert"
+            );
+        }
+        if notification.omitted > 0 {
+            tracing::info!(sink, notification = id, reason, omitted = notification.omitted, "more alerts");
+        }
+        if let Some(message) = &notification.message {
+            tracing::info!(sink, notification = id, reason, "{}", one_line(message, 1000));
+        }
+        Ok(())
+    }
+}
