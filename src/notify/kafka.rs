@@ -77,7 +77,8 @@ impl Kafka {
             setup: setup.clone(),
             producer: Mutex::default(),
         };
-        sink.producer()?;
+        // Wrong properties are told now.
+        let _ = sink.producer()?;
         Ok(sink)
     }
 
