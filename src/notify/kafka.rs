@@ -20,7 +20,7 @@ use serde_json::Value;
 use super::{Notification, SendError, Setup, Sink, json, mask::masked, sample::reason_word};
 use crate::{
     config::{duration, sinks::KafkaSinkSpec},
-    source::kafka::{Connection, Context},
+    source::kafka::{Connection, Context, wrong_property},
 };
 
 type Producer = FutureProducer<Context>;
@@ -88,7 +88,7 @@ impl Kafka {
             return Ok(producer.clone());
         }
         let made: Result<Producer, _> = self.config.create_with_context(Context);
-        let made = made.map_err(|e| format!("{e}. Check `properties`"))?;
+        let made = made.map_err(|e| wrong_property(&e))?;
         *kept = Some(made.clone());
         Ok(made)
     }

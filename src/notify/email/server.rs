@@ -246,7 +246,7 @@ impl Server {
     async fn open(&self) -> Result<AsyncSmtpConnection, Failure> {
         let of = |e: lettre::transport::smtp::Error| {
             let mut failure = Failure::of(Phase::Connect, &e);
-            if e.is_tls() {
+            if e.is_tls() || failure.message.contains("certificate") {
                 failure.message.push_str(". Check ca_file and the name in the server's certificate");
             }
             failure

@@ -20,7 +20,7 @@ use rdkafka::{
 use super::{Outlet, Positions, SourceError};
 use partition::Partition;
 
-pub(crate) use settings::Connection;
+pub(crate) use settings::{Connection, wrong_property};
 pub use settings::{KafkaSource, Start};
 
 /// How long one look for a message takes; also how long a lone message waits for company.
@@ -63,7 +63,7 @@ impl KafkaSource {
         let fail = |message: String| SourceError::Kafka { source_name: outlet.name.to_string(), message };
         let config = self.client_config().map_err(fail)?;
         let consumer: BaseConsumer<Context> =
-            config.create_with_context(Context).map_err(|e| fail(format!("{e}. Check `properties`")))?;
+            config.create_with_context(Context).map_err(|e| fail(wrong_property(&e)))?;
         Reader { source: self, consumer, outlet, positions, partitions: BTreeMap::new(), trouble: None }
             .read();
         Ok(())

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rdkafka::ClientConfig;
+use rdkafka::{ClientConfig, error::KafkaError};
 use serde::{Deserialize, Serialize};
 
 /// Kafka topics to read.
@@ -90,6 +90,14 @@ impl Connection<'_> {
             }
         }
         Ok(config)
+    }
+}
+
+/// Why a client cannot be made, without the value of the property: it may be a password.
+pub(crate) fn wrong_property(error: &KafkaError) -> String {
+    match error {
+        KafkaError::ClientConfig(_, what, name, _) => format!("{what} ({name}). Check `properties`"),
+        other => format!("{other}. Check `properties`"),
     }
 }
 

@@ -16,8 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::{notification, server::Process, service, setup, sink, temporary};
 use crate::support::{free_port, wait_until};
 
-const BINARIES: [&str; 2] =
-    ["target/services/alertmanager/usr/bin/prometheus-alertmanager", "/usr/bin/prometheus-alertmanager"];
+const BINARY: &str = "/usr/bin/prometheus-alertmanager";
 
 struct Alertmanager {
     url: String,
@@ -27,7 +26,7 @@ struct Alertmanager {
 
 impl Alertmanager {
     fn start() -> Option<Self> {
-        let binary = service(&BINARIES)?;
+        let binary = service(BINARY)?;
         let dir = tempfile::tempdir().unwrap();
         let config = dir.path().join("alertmanager.yml");
         std::fs::write(&config, "route: { receiver: none }\nreceivers: [{ name: none }]\n").unwrap();

@@ -39,7 +39,7 @@ context.load_cert_chain(certificate, key)
 
 def authenticate(server, session, envelope, mechanism, data):
     good = [data.login.decode(), data.password.decode()] == login
-    return AuthResult(success=good, auth_data=data if good else None)
+    return AuthResult(success=good, handled=False, auth_data=data if good else None)
 
 
 def smtp():
