@@ -158,17 +158,8 @@ impl Metrics {
                     "Time the last start took to recover its state.",
                 ))?,
             )?,
-            template_errors: counter(
-                r,
-                "template_errors_total",
-                "Notifications sent in the built-in text because a template failed.",
-            )?,
-            resend_errors: counters(
-                r,
-                "resend_errors_total",
-                "Times that a sink did not take the current alerts again.",
-                &["sink"],
-            )?,
+            template_errors: template_errors(r)?,
+            resend_errors: resend_errors(r)?,
             reload_successful: gauge(r, "config_last_reload_successful", "Whether the last reload worked.")?,
             sources: Mutex::default(),
             registry: registry.clone(),
@@ -213,6 +204,16 @@ fn late(r: &Registry) -> prometheus::Result<IntCounter> {
 fn watermark(r: &Registry) -> prometheus::Result<GaugeVec> {
     let help = "The event time up to which a source is taken to be complete.";
     gauges(r, "watermark_timestamp_seconds", help, &["source"])
+}
+
+fn template_errors(r: &Registry) -> prometheus::Result<IntCounter> {
+    let help = "Notifications sent in the built-in text because a template failed.";
+    counter(r, "template_errors_total", help)
+}
+
+fn resend_errors(r: &Registry) -> prometheus::Result<IntCounterVec> {
+    let help = "Times that a sink did not take the current alerts again.";
+    counters(r, "resend_errors_total", help, &["sink"])
 }
 
 fn windows_held(r: &Registry) -> prometheus::Result<IntGaugeVec> {

@@ -12,7 +12,6 @@ use super::{
     Notification, Reason, SendError, Setup, Sink, Told,
     client::{Login, address, client, post},
     mask::masked,
-    sample::reason_word,
     view::{link, one_line},
 };
 use crate::{
@@ -104,7 +103,7 @@ impl Alertmanager {
 
     /// An alert as Alertmanager takes it. Its labels are its identity there, so they hold nothing that changes but the
     /// severity, which its routes need; they depend on the alert alone.
-    fn alert(&self, told: &Told, reason: Option<Reason>) -> Value {
+    fn alert(&self, told: &Told) -> Value {
         let plain = match self.mask {
             true => mask_one(&Told { evidence: Vec::new(), ..told.clone() }),
             false => told.clone(),
@@ -114,7 +113,7 @@ impl Alertmanager {
         let ends_at = alert.ended_at.map_or_else(|| self.expiry(), |at| at.max(alert.opened_at));
         let mut value = json!({
             "labels": self.labels(&plain.alert),
-            "annotations": annotations(&told, reason),
+            "annotations": annotations(&told),
             "startsAt": time(alert.opened_at),
             "endsAt": time(ends_at),
         });
@@ -171,10 +170,9 @@ impl Alertmanager {
 #[async_trait]
 impl Sink for Alertmanager {
     async fn send(&self, notification: &Notification) -> Result<(), SendError> {
-        let reason = Some(notification.reason);
         let alerts: Vec<_> = match notification.alerts.is_empty() {
             true => vec![self.message(notification)],
-            false => notification.alerts.iter().map(|told| self.alert(told, reason)).collect(),
+            false => notification.alerts.iter().map(|told| self.alert(told)).collect(),
         };
         self.post(&alerts).await
     }
@@ -184,7 +182,7 @@ impl Sink for Alertmanager {
     }
 
     async fn resend(&self, alerts: &[Told]) -> Result<(), SendError> {
-        let alerts: Vec<_> = alerts.iter().map(|told| self.alert(told, None)).collect();
+        let alerts: Vec<_> = alerts.iter().map(|told| self.alert(told)).collect();
         self.post(&alerts).await
     }
 }
@@ -192,7 +190,7 @@ impl Sink for Alertmanager {
 /// Labels that go by another name, or change.
 const OTHER: &[&str] = &["rule", "severity", "tag", "handling"];
 
-fn annotations(told: &Told, reason: Option<Reason>) -> Map<String, Value> {
+fn annotations(told: &Told) -> Map<String, Value> {
     let alert = &told.alert;
     let mut annotations = vec![
         ("summary", alert.summary.clone()),
@@ -202,7 +200,6 @@ fn annotations(told: &Told, reason: Option<Reason>) -> Map<String, Value> {
         ("findings", alert.findings.to_string()),
     ];
     annotations.extend(alert.owner.clone().map(|owner| ("owner", owner)));
-    annotations.extend(reason.map(|reason| ("reason", reason_word(reason))));
     if let Some(latest) = told.evidence.first() {
         let values = latest.values.iter().filter(|(_, value)| !value.is_null());
         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);

@@ -3,9 +3,55 @@
 use std::sync::Arc;
 
 use super::{
-    Setup, Sink, Sinks, alertmanager::Alertmanager, email::Email, kafka::Kafka, log::Log, webhook::Webhook,
+    Sink, Sinks, alertmanager::Alertmanager, email::Email, kafka::Kafka, log::Log, template::Templates,
+    webhook::Webhook,
 };
-use crate::{config::sinks::SinkSpec, diagnostic::Diagnostic};
+use crate::{
+    clock::Clock,
+    config::{Config, sinks::SinkSpec},
+    diagnostic::Diagnostic,
+    event::time::Calendar,
+    rule::Language,
+    telemetry::Metrics,
+};
+
+/// What sinks are built with.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// The language of what people read, unless a sink has its own.
+    pub language: Language,
+    /// The zone of times that people read.
+    pub calendar: Arc<Calendar>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The texts.
+    pub templates: Arc<Templates>,
+    /// The address of this daemon for links, without a slash at its end.
+    pub external_url: Option<String>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Setup {
+    /// That of a configuration; its templates are read and tried.
+    ///
+    /// # Errors
+    /// What is wrong with the templates.
+    pub fn new(
+        config: &Config,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, Vec<Diagnostic>> {
+        Ok(Self {
+            language: config.language,
+            calendar: config.calendar.clone(),
+            clock,
+            templates: Arc::new(Templates::load(config.templates.as_deref())?),
+            external_url: config.external_url.clone(),
+            metrics,
+        })
+    }
+}
 
 /// Makes the sinks: everything that can be checked without asking a server is, and secrets are read.
 ///

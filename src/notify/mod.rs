@@ -25,16 +25,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     alert::{Alert, Labels},
-    clock::Clock,
     evaluate::Finding,
-    event::time::Calendar,
-    rule::Language,
-    telemetry::Metrics,
 };
 
-pub use build::build;
+pub use build::{Setup, build};
 pub use resend::Resender;
-use template::Templates;
 
 /// Why a notification is sent; a closed set, shown to templates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -150,23 +145,6 @@ pub trait Sink: Send + Sync + std::fmt::Debug {
     async fn resend(&self, _alerts: &[Told]) -> Result<(), SendError> {
         Ok(())
     }
-}
-
-/// What sinks are built with.
-#[derive(Debug, Clone)]
-pub struct Setup {
-    /// The language of what people read, unless a sink has its own.
-    pub language: Language,
-    /// The zone of times that people read.
-    pub calendar: Arc<Calendar>,
-    /// The clock.
-    pub clock: Arc<dyn Clock>,
-    /// The texts.
-    pub templates: Arc<Templates>,
-    /// The address of this daemon for links, without a slash at its end.
-    pub external_url: Option<String>,
-    /// What is counted.
-    pub metrics: Arc<Metrics>,
 }
 
 /// The sinks by name.

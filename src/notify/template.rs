@@ -233,7 +233,7 @@ fn read(dir: &Path) -> Result<BTreeMap<String, String>, Vec<Diagnostic>> {
                     files.insert(name, text);
                 }
                 Err(e) => {
-                    problems.push(problem(&file, &format!("cannot be read: {e}"), "it must be UTF-8 text"))
+                    problems.push(problem(&file, &format!("cannot be read: {e}"), "it must be UTF-8 text"));
                 }
             }
         }
