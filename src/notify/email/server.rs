@@ -23,7 +23,7 @@ use lettre::{
         response::Response,
     },
 };
-use tokio::time::timeout;
+use tokio::{net::TcpStream, time::timeout};
 
 use crate::{
     config::sinks::{Secret, Security},
@@ -277,6 +277,24 @@ impl Server {
         }
         Ok(connection)
     }
+}
+
+/// A connection that sends what it has at once: lettre ends a mail in a second write, which would else wait some 40 ms
+/// for the receiver's delayed acknowledgement of the first.
+async fn tcp(address: (&str, u16), each: Duration) -> Result<TcpStream, Failure> {
+    let fail = |e: std::io::Error| Failure::connect(format!("connecting: {e}"));
+    let mut last = Failure::connect("connecting: the name has no address");
+    for address in tokio::net::lookup_host(address).await.map_err(fail)? {
+        match timeout(each, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                stream.set_nodelay(true).map_err(fail)?;
+                return Ok(stream);
+            }
+            Ok(Err(e)) => last = fail(e),
+            Err(_) => last = Failure::late(Phase::Connect, "connecting", each),
+        }
+    }
+    Err(last)
 }
 
 async fn dialogue(
