@@ -2,6 +2,7 @@
 //! holds source positions, journal block, findings and quarantine; balances are checkpointed inside it at
 //! intervals. Old journal blocks become Parquet files. docs/decisions/0001-store.md and 0004-sealing.md say why.
 
+mod backup;
 mod checkpoint;
 mod commit;
 mod history;
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
+pub use backup::{BackupOptions, Manifest, back_up, restore};
 pub use commit::Commit;
 pub use history::{History, JournalTable, Order, Scan, Select};
 pub use journal::{JournalBlock, decode_block};
@@ -99,6 +101,25 @@ pub enum StoreError {
         /// Why.
         error: std::io::Error,
     },
+    /// A backup or what it is made of cannot be read or written.
+    #[error("{path}: {error}. There is nothing half at the place of the copy; the state is what it was")]
+    Backup {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// Something is where a backup or a restored state should go.
+    #[error("{0} exists already, and nothing is overwritten. Name a directory that does not exist yet")]
+    Exists(PathBuf),
+    /// A directory that is asked to be a backup has no manifest.
+    #[error("{0} is no backup: it has no backup.json. Name a directory that `fiscwatch state backup` made")]
+    NoBackup(PathBuf),
+    /// A daemon is asked to run on a backup.
+    #[error(
+        "{0} is a backup, and a daemon would change it. Make a state directory of it with `fiscwatch state restore`, and run on that"
+    )]
+    IsBackup(PathBuf),
     /// The disk is full.
     #[error(
         "the disk of the state directory {0} is full: nothing of this batch was stored, and nothing is lost. Free some space and start again; reading goes on where it stood"
@@ -157,6 +178,9 @@ impl Store {
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         std::fs::create_dir_all(dir)
             .map_err(|error| StoreError::Directory { path: dir.to_owned(), error })?;
+        if dir.join(backup::MANIFEST).exists() {
+            return Err(StoreError::IsBackup(dir.to_owned()));
+        }
         let lock = StateLock::acquire(dir)?;
         let fail = |error| explain(dir, error);
         let connection = Connection::open(dir.join(DATABASE)).map_err(fail)?;
