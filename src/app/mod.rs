@@ -188,9 +188,10 @@ impl History for Journal {
     fn replay(
         &self,
         from: Option<i64>,
+        columns: &[usize],
         take: &mut dyn FnMut(&RecordBatch, &[EventType]),
     ) -> Result<(), StoreError> {
-        store::History::open(&self.dir, &self.schema)?.replay(from, take)
+        store::History::open(&self.dir, &self.schema)?.replay(from, columns, take)
     }
 }
 

@@ -12,7 +12,7 @@ use std::{hash::BuildHasher, sync::Arc};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-pub use apply::AfterEvent;
+pub use apply::{AfterEvent, LEDGER_COLUMNS};
 pub use attributes::Attributes;
 pub use line::{Balances, Line, ratio, ratio_text};
 
