@@ -15,6 +15,7 @@ mod query;
 mod recover;
 mod seal;
 mod sealed;
+mod verify;
 
 use std::path::{Path, PathBuf};
 
@@ -29,6 +30,7 @@ pub use lookup::Lookup;
 pub use query::{FindingFilter, Reader, RejectFilter, StateInfo, StoredReject, sealed_bytes, store_bytes};
 pub use recover::{KnownEvent, Recovered};
 pub use seal::{SealOptions, Sealer, Sealing};
+pub use verify::{Check, Outcome, Problems, verify_backup};
 
 /// The schema this version writes.
 pub const SCHEMA_VERSION: i64 = 2;
@@ -228,9 +230,16 @@ fn open_reader(dir: &Path) -> Result<Connection, StoreError> {
     if !path.exists() {
         return Err(StoreError::Missing(dir.to_owned()));
     }
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    // Reading a WAL database needs its shared-memory file, hence not read-only; `query_only` forbids changes.
-    let connection = Connection::open_with_flags(path, flags).map_err(|error| explain(dir, error))?;
+    let connection = if dir.join(backup::MANIFEST).exists() {
+        // Nobody writes to a backup, and reading it must leave nothing beside it.
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+        Connection::open_with_flags(immutable(&path), flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+    } else {
+        // Reading a WAL database needs its shared-memory file, hence not read-only; `query_only` forbids changes.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        Connection::open_with_flags(path, flags)
+    };
+    let connection = connection.map_err(|error| explain(dir, error))?;
     let found = check_version(dir, &connection)?;
     if found < SCHEMA_VERSION {
         return Err(StoreError::Older { path: dir.to_owned(), found });
@@ -238,6 +247,18 @@ fn open_reader(dir: &Path) -> Result<Connection, StoreError> {
     connection.pragma_update(None, "query_only", true).map_err(|error| explain(dir, error))?;
     connection.busy_timeout(std::time::Duration::from_secs(5)).map_err(|error| explain(dir, error))?;
     Ok(connection)
+}
+
+/// A database that does not change, as `SQLite` names it.
+fn immutable(path: &Path) -> String {
+    let escaped: String = path.display().to_string().chars().fold(String::new(), |mut uri, c| {
+        match c {
+            '%' | '?' | '#' => uri.push_str(&format!("%{:02x}", u32::from(c))),
+            _ => uri.push(c),
+        }
+        uri
+    });
+    format!("file:{escaped}?immutable=1")
 }
 
 fn check_version(dir: &Path, connection: &Connection) -> Result<i64, StoreError> {

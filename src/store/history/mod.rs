@@ -1,7 +1,7 @@
 //! Reading the whole journal, sealed files and blocks, as of one moment, beside a running daemon.
 
 mod arrival;
-mod block;
+pub mod block;
 pub(super) mod file;
 pub(super) mod parallel;
 mod select;
@@ -51,21 +51,21 @@ pub enum Order {
 /// cannot be cut, so it should not live for hours.
 #[derive(Debug, Clone)]
 pub struct History {
-    snapshot: Arc<Snapshot>,
+    pub(super) snapshot: Arc<Snapshot>,
     schema: SchemaRef,
 }
 
 /// A read transaction, and the sealed files it sees.
 #[derive(Debug)]
-struct Snapshot {
-    dir: PathBuf,
+pub struct Snapshot {
+    pub dir: PathBuf,
     connection: Mutex<Connection>,
-    files: Vec<SealedFile>,
+    pub files: Vec<SealedFile>,
     _hold: File,
 }
 
 impl Snapshot {
-    fn connection(&self) -> MutexGuard<'_, Connection> {
+    pub fn connection(&self) -> MutexGuard<'_, Connection> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
