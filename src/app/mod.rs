@@ -2,6 +2,8 @@
 
 mod ingest;
 mod output;
+mod query;
+mod recheck;
 mod reload;
 mod sealing;
 mod shared;
@@ -43,6 +45,8 @@ use crate::{
 
 pub use ingest::run_source;
 pub use output::{StoreOutput, ledger_gauges};
+pub use query::query;
+pub use recheck::{Range, recheck};
 pub use reload::reload;
 pub use shared::Shared;
 use tables::StoredTables;

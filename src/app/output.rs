@@ -9,6 +9,7 @@ use super::Shared;
 use crate::{
     engine::{Committable, EngineError, Output, SavedWatermark},
     ledger::Ledger,
+    rule::RuleSet,
     store::{Commit, Store, StoreError},
     telemetry::Metrics,
 };
@@ -20,13 +21,24 @@ pub struct StoreOutput {
     shared: Arc<Shared>,
     /// Wakes the sealing thread.
     sealing: SyncSender<()>,
+    /// The rules that are noted in the store.
+    noted: Option<Arc<RuleSet>>,
 }
 
 impl StoreOutput {
     /// An output to this store; `sealing` is told of checkpoints.
     #[must_use]
     pub fn new(store: Store, shared: Arc<Shared>, sealing: SyncSender<()>) -> Self {
-        Self { store: Some(store), shared, sealing }
+        Self { store: Some(store), shared, sealing, noted: None }
+    }
+
+    /// The digests of these rules, if they are not noted.
+    fn other_rules(&mut self, rules: &Arc<RuleSet>) -> Option<Vec<(String, i64)>> {
+        if self.noted.as_ref().is_some_and(|noted| Arc::ptr_eq(noted, rules)) {
+            return None;
+        }
+        self.noted = Some(Arc::clone(rules));
+        Some(rules.rules.iter().map(|rule| (rule.rule.id.clone(), rule.rule.digest())).collect())
     }
 
     async fn store(&mut self, mut commit: Commit) -> Result<Commit, EngineError> {
@@ -64,10 +76,12 @@ impl Output for StoreOutput {
                 duplicates: batch.duplicates,
                 checkpoint: batch.checkpoint.take(),
                 watermark: batch.watermark.take(),
+                rules: None,
                 now,
             });
         }
         if !commit.is_empty() {
+            commit.rules = batches.last().and_then(|batch| self.other_rules(&batch.rules));
             let timer = self.shared.metrics.commit_duration.start_timer();
             commit = self.store(commit).await?;
             timer.observe_duration();

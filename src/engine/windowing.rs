@@ -27,6 +27,10 @@ pub trait History: Send + Sync {
     ) -> Result<(), StoreError>;
 }
 
+/// How late an event may be that still finds all of its window where there is no journal to look it up in, once so many
+/// events are held that old ones are let go: 400 days, in microseconds.
+pub const LATE_WITHOUT_HISTORY: i64 = 400 * 86_400_000_000;
+
 /// The windows of the rules in force.
 pub struct Windowing {
     windows: Windows,

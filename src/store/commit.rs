@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
-use super::{JournalBlock, Store, StoreError, checkpoint, explain};
+use super::{JournalBlock, Store, StoreError, checkpoint, explain, in_force};
 use crate::{
     engine::SavedWatermark,
     evaluate::Finding,
@@ -29,6 +29,8 @@ pub struct Commit {
     pub watermark: Option<SavedWatermark>,
     /// What changed in the ledger since the last checkpoint, as of the end of this commit.
     pub checkpoint: Option<Changes>,
+    /// The rules that it was judged by with their digests, if they are others than those of the last commit.
+    pub rules: Option<Vec<(String, i64)>>,
     /// The time of the commit, in microseconds, for the quarantine.
     pub now: i64,
 }
@@ -54,6 +56,7 @@ impl Commit {
         self.rejects.extend(next.rejects);
         self.replayed.extend(next.replayed);
         self.duplicates += next.duplicates;
+        self.rules = next.rules.or(self.rules.take());
         self.now = self.now.max(next.now);
         self.watermark = next.watermark.or(self.watermark.take());
         debug_assert!(self.checkpoint.is_none(), "a checkpoint must be the last part of its commit");
@@ -73,6 +76,9 @@ impl Store {
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
         positions(&transaction, &commit.spans, &dir)?;
+        if let Some(rules) = &commit.rules {
+            in_force::write(&transaction, rules).map_err(fail)?;
+        }
         let seq = journal(&transaction, &commit.journal).map_err(fail)?;
         findings(&transaction, &mut commit.findings).map_err(fail)?;
         watermark(&transaction, commit.watermark.as_ref()).map_err(fail)?;

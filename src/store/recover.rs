@@ -8,6 +8,7 @@ use arrow::{
     error::ArrowError,
     record_batch::RecordBatch,
 };
+use rusqlite::Connection;
 
 use super::{
     JournalBlock, Select, Store, StoreError, checkpoint, decode_block, explain,
@@ -69,7 +70,7 @@ impl Store {
             positions: self.positions().map_err(fail)?,
             events: number(self, EVENTS)?.unwrap_or(0).unsigned_abs(),
             last_seq: super::commit::last_seq(&self.connection).map_err(fail)?,
-            watermark: self.watermark().map_err(fail)?,
+            watermark: watermark(&self.connection).map_err(fail)?,
             ..Recovered::default()
         };
         self.sealed_events(schema, known)?;
@@ -144,17 +145,6 @@ impl Store {
         Ok(())
     }
 
-    fn watermark(&self) -> rusqlite::Result<SavedWatermark> {
-        let sql = "SELECT value FROM watermark";
-        match self.connection.query_row(sql, [], |row| row.get::<_, String>(0)) {
-            Ok(text) => serde_json::from_str(&text).map_err(|e| {
-                rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, e.into())
-            }),
-            Err(rusqlite::Error::QueryReturnedNoRows) => Ok(SavedWatermark::default()),
-            Err(e) => Err(e),
-        }
-    }
-
     fn positions(&self) -> rusqlite::Result<BTreeMap<(String, String), Position>> {
         let mut statement = self.connection.prepare("SELECT * FROM positions")?;
         let rows = statement.query_map([], |row| {
@@ -162,6 +152,16 @@ impl Store {
             Ok(((row.get(0)?, row.get(1)?), position))
         })?;
         rows.collect()
+    }
+}
+
+/// How far event time had come at the last commit.
+pub fn watermark(connection: &Connection) -> rusqlite::Result<SavedWatermark> {
+    match connection.query_row("SELECT value FROM watermark", [], |row| row.get::<_, String>(0)) {
+        Ok(text) => serde_json::from_str(&text)
+            .map_err(|e| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, e.into())),
+        Err(rusqlite::Error::QueryReturnedNoRows) => Ok(SavedWatermark::default()),
+        Err(e) => Err(e),
     }
 }
 

@@ -13,11 +13,7 @@ use crate::{
 
 pub fn check(history: &History, schema: &SchemaRef) -> Result<Check, StoreError> {
     let snapshot = &history.snapshot;
-    let retired: i64 = {
-        let sql = "SELECT value FROM meta WHERE name = 'retired'";
-        let read = snapshot.connection().query_row(sql, [], |row| row.get(0));
-        read.map_err(|e| super::explain(&snapshot.dir, e))?
-    };
+    let retired = history.retired()?;
     if retired > 0 {
         let why = format!(
             "{retired} events were deleted for state.retain, so the journal does not give all balances"

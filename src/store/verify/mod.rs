@@ -11,7 +11,8 @@ use std::path::Path;
 use arrow::datatypes::SchemaRef;
 use serde::Serialize;
 
-use super::{History, Manifest, StoreError, explain};
+use super::{History, Manifest, StoreError, explain, recover};
+use crate::{engine::SavedWatermark, evaluate::Finding};
 
 /// Problems of one check that are told one by one.
 const TOLD: usize = 20;
@@ -108,6 +109,46 @@ impl History {
         checks.push(after("ledger", &|| ledger::check(self, schema))?);
         checks.push(numbers::findings(self)?);
         Ok(checks)
+    }
+
+    /// Events that were deleted for `state.retain`.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn retired(&self) -> Result<i64, StoreError> {
+        let sql = "SELECT value FROM meta WHERE name = 'retired'";
+        let read = self.snapshot.connection().query_row(sql, [], |row| row.get(0));
+        read.map_err(|error| explain(&self.snapshot.dir, error))
+    }
+
+    /// How far event time had come at the last commit.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn watermark(&self) -> Result<SavedWatermark, StoreError> {
+        recover::watermark(&self.snapshot.connection()).map_err(|error| explain(&self.snapshot.dir, error))
+    }
+
+    /// Gives every finding to `take`, with its number and its time in microseconds.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn each_finding(&self, take: &mut dyn FnMut(i64, i64, Finding)) -> Result<(), StoreError> {
+        let connection = self.snapshot.connection();
+        let fail = |error| explain(&self.snapshot.dir, error);
+        let mut statement =
+            connection.prepare("SELECT seq, at, body FROM findings ORDER BY seq").map_err(fail)?;
+        let mut rows = statement.query([]).map_err(fail)?;
+        while let Some(row) = rows.next().map_err(fail)? {
+            let (seq, at, body): (i64, i64, String) =
+                (row.get(0).map_err(fail)?, row.get(1).map_err(fail)?, row.get(2).map_err(fail)?);
+            let finding = serde_json::from_str(&body).map_err(|e| StoreError::Corrupt {
+                path: self.snapshot.dir.clone(),
+                what: format!("finding {seq}: {e}"),
+            })?;
+            take(seq, at, finding);
+        }
+        Ok(())
     }
 
     fn verify_database(&self) -> Result<Check, StoreError> {
