@@ -31,6 +31,8 @@ struct Known {
     since: InForce,
     /// Whether its findings depend on the watermark.
     by_watermark: bool,
+    /// Whether it is evaluated at ticks.
+    at_ticks: bool,
 }
 
 impl Compared<'_> {
@@ -45,6 +47,7 @@ impl Compared<'_> {
         let (mut compared, mut left_out, mut by_clock) = (0u64, 0u64, 0u64);
         let mut problems = Problems::default();
         again.refused.iter().for_each(|refused| problems.add(refused.clone()));
+        let owed = history.ticks_owed_after()?;
         let mut seen = BTreeSet::new();
         history.each_finding(&mut |seq, at, stored: Finding| {
             seen.insert(stored.finding_id.clone());
@@ -69,9 +72,10 @@ impl Compared<'_> {
             }
         })?;
         for (id, Made { block, at, finding: made }) in &again.findings {
-            let comparable = known
-                .get(made.rule_id.as_str())
-                .is_some_and(|rule| *block > rule.since.after_block && (exact || !rule.by_watermark));
+            let comparable = known.get(made.rule_id.as_str()).is_some_and(|rule| {
+                let done = !rule.at_ticks || owed.is_none_or(|owed| *at <= owed);
+                *block > rule.since.after_block && (exact || !rule.by_watermark) && done
+            });
             if comparable && self.range.has(*at) && !seen.contains(id) {
                 problems.add(told("missing from the state", made));
             }
@@ -116,7 +120,8 @@ impl Compared<'_> {
             if since.after_block > 0 {
                 changed.push(format!("{} is in force since block {} only", rule.id, since.after_block + 1));
             }
-            known.insert(rule.id.as_str(), Known { since, by_watermark });
+            let at_ticks = matches!(compiled.view, CompiledView::Schedule(_));
+            known.insert(rule.id.as_str(), Known { since, by_watermark, at_ticks });
         }
         let gone =
             self.in_force.keys().filter(|id| !self.rules.rules.iter().any(|rule| rule.rule.id == **id));

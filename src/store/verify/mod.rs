@@ -129,6 +129,18 @@ impl History {
         recover::watermark(&self.snapshot.connection()).map_err(|error| explain(&self.snapshot.dir, error))
     }
 
+    /// The instant after which ticks were passed and not evaluated yet; the next start does it. `None` if all are done.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn ticks_owed_after(&self) -> Result<Option<i64>, StoreError> {
+        let sql = "SELECT value ->> '$.owed.from' FROM watermark";
+        match self.snapshot.connection().query_row(sql, [], |row| row.get(0)) {
+            Err(rusqlite::Error::QueryReturnedNoRows) => Ok(None),
+            read => read.map_err(|error| explain(&self.snapshot.dir, error)),
+        }
+    }
+
     /// Gives every finding to `take`, with its number and its time in microseconds.
     ///
     /// # Errors
