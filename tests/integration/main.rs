@@ -16,3 +16,4 @@ mod sealing;
 mod sliding;
 mod sources;
 mod state;
+mod versions;
