@@ -50,5 +50,5 @@ pub async fn recheck(
     let again = replay::replay(config, Arc::clone(&rules), history, &watermark).await;
     let again = again.context("the journal cannot be replayed")?;
     let compared = compare::Compared { rules: &rules, in_force, watermark, range };
-    compared.checks(history, again)
+    compared.checks(history, &again)
 }

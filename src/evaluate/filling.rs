@@ -66,17 +66,13 @@ impl Filling {
     /// Whether they hold balances, which are those after each event and have to be counted from the first event on.
     #[must_use]
     pub fn balances(&self) -> bool {
-        self.inputs.iter().any(|column| self.is_balance(*column))
+        self.inputs.iter().any(|column| is_balance(*column))
     }
 
-    /// Whether a column is one of the balances that they hold.
+    /// Whether they read a column.
     #[must_use]
     pub fn reads(&self, column: usize) -> bool {
         self.inputs.contains(&column)
-    }
-
-    fn is_balance(&self, column: usize) -> bool {
-        column >= Column::COUNT
     }
 
     /// The event columns that must be read.
@@ -86,13 +82,18 @@ impl Filling {
         if self.balances() {
             columns.extend(LEDGER_COLUMNS.iter().map(|column| column.index()));
         }
-        columns.into_iter().filter(|column| !self.is_balance(*column)).collect()
+        columns.into_iter().filter(|column| !is_balance(*column)).collect()
     }
+}
+
+/// Whether a column is one of `budget.*`, which come after those of the event.
+const fn is_balance(column: usize) -> bool {
+    column >= Column::COUNT
 }
 
 /// When the events of a batch were.
 pub struct Times<'b> {
-    times: &'b [i64],
+    of: &'b [i64],
     first: i64,
     last: i64,
 }
@@ -104,7 +105,7 @@ impl<'b> Times<'b> {
         let times =
             events.column(Column::OccurredAt.index()).as_primitive::<TimestampMicrosecondType>().values();
         let (first, last) = (times.iter().min(), times.iter().max());
-        Self { times, first: first.copied().unwrap_or(i64::MAX), last: last.copied().unwrap_or(i64::MIN) }
+        Self { of: times, first: first.copied().unwrap_or(i64::MAX), last: last.copied().unwrap_or(i64::MIN) }
     }
 
     /// Those in `mask` that are not before `from`; `None` if that is none.
@@ -113,7 +114,7 @@ impl<'b> Times<'b> {
         match from {
             Some(from) if self.last < from => None,
             Some(from) if self.first < from => {
-                Some(mask & &BooleanBuffer::collect_bool(self.times.len(), |row| self.times[row] >= from))
+                Some(mask & &BooleanBuffer::collect_bool(self.of.len(), |row| self.of[row] >= from))
             }
             _ => Some(mask.clone()),
         }

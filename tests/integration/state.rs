@@ -275,115 +275,131 @@ fn nothing_is_overwritten_and_no_daemon_runs_on_a_backup() {
     );
 }
 
-#[test]
-fn damage_is_found_and_named() {
-    let bench = finished(25, 900);
-    assert_eq!(problems(&bench, &["--findings"]), []);
-    let good = bench.path().join("good");
-    let copy = |from: &Path, to: &Path| {
-        let done = Command::new("cp").args(["-r", from.to_str().unwrap(), to.to_str().unwrap()]).status();
-        assert!(done.unwrap().success());
-    };
-    let state = bench.path().join("state");
-    copy(&state, &good);
-    let says = |damage: &dyn Fn(), args: &[&str], check: &str, text: &str| {
-        std::fs::remove_dir_all(&state).unwrap();
-        copy(&good, &state);
+/// A finished state that is damaged in one way after another.
+struct Damaged {
+    bench: Bench,
+}
+
+impl Damaged {
+    fn new() -> Self {
+        let damaged = Self { bench: finished(25, 900) };
+        assert_eq!(problems(&damaged.bench, &["--findings"]), []);
+        copy(&damaged.state(), &damaged.bench.path().join("good"));
+        damaged
+    }
+
+    fn state(&self) -> PathBuf {
+        self.bench.path().join("state")
+    }
+
+    /// Makes it whole, damages it, and verifies.
+    fn problems(&self, damage: &dyn Fn(), args: &[&str]) -> Vec<(String, String)> {
+        std::fs::remove_dir_all(self.state()).unwrap();
+        copy(&self.bench.path().join("good"), &self.state());
         damage();
-        let found = problems(&bench, args);
-        assert!(
-            found.iter().any(|(name, p)| name == check && p.contains(text)),
-            "{check}, {text}: {found:?}"
-        );
-    };
-    let sql = |text: &str| {
-        assert!(database(&bench).execute(text, []).unwrap() > 0, "{text}");
-    };
-    let last = "WHERE seq = (SELECT max(seq) FROM journal)";
-    let flip_in_block = || {
-        let database = database(&bench);
-        let read = format!("SELECT block FROM journal {last}");
-        let mut block: Vec<u8> = database.query_row(&read, [], |row| row.get(0)).unwrap();
+        problems(&self.bench, args)
+    }
+
+    fn says(&self, damage: &dyn Fn(), args: &[&str], check: &str, text: &str) {
+        let found = self.problems(damage, args);
+        let says = found.iter().any(|(name, problem)| name == check && problem.contains(text));
+        assert!(says, "{check}, {text}: {found:?}");
+    }
+
+    fn sql(&self, text: &str) {
+        assert!(database(&self.bench).execute(text, []).unwrap() > 0, "{text}");
+    }
+
+    fn flip_in_last_block(&self) {
+        let database = database(&self.bench);
+        let sql = "SELECT seq, block FROM journal ORDER BY seq DESC LIMIT 1";
+        let row = database.query_row(sql, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)));
+        let (seq, mut block) = row.unwrap();
         let middle = block.len() / 2;
         block[middle] ^= 1;
-        database.execute(&format!("UPDATE journal SET block = ?1 {last}"), [block]).unwrap();
-    };
-    says(&flip_in_block, &[], "journal", "does not match its checksum");
-    says(
-        &|| sql(&format!("UPDATE journal SET events = events + 1 {last}")),
-        &[],
-        "journal",
-        "events and should have",
-    );
-    says(&|| sql(&format!("UPDATE journal SET seq = seq + 1 {last}")), &[], "numbers", "");
-    let first = "(SELECT min(first_seq) FROM sealed)";
-    says(&|| sql(&format!("DELETE FROM sealed WHERE first_seq = {first}")), &[], "numbers", "no file has");
-    let flip = |at: usize| {
-        let file = sealed_file(&state);
+        database.execute("UPDATE journal SET block = ?1 WHERE seq = ?2", (block, seq)).unwrap();
+    }
+
+    fn flip_in_file(&self) {
+        let file = sealed_file(&self.state());
         let mut bytes = std::fs::read(&file).unwrap();
-        bytes[at] ^= 1;
+        bytes[200] ^= 1;
         std::fs::write(&file, bytes).unwrap();
-    };
-    says(&|| flip(200), &[], "sealed files", "does not match its checksum");
-    says(&|| std::fs::remove_file(sealed_file(&state)).unwrap(), &[], "sealed files", "No such file");
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    let done = Command::new("cp").args(["-r", from.to_str().unwrap(), to.to_str().unwrap()]).status();
+    assert!(done.unwrap().success());
+}
+
+#[test]
+fn damage_is_found_and_named() {
+    let state = Damaged::new();
+    let says = |damage: &dyn Fn(), check: &str, text: &str| state.says(damage, &[], check, text);
+    let sql = |sql: &str, check: &str, text: &str| says(&|| state.sql(sql), check, text);
+    says(&|| state.flip_in_last_block(), "journal", "does not match its checksum");
+    let last = "WHERE seq = (SELECT max(seq) FROM journal)";
+    sql(&format!("UPDATE journal SET events = events + 1 {last}"), "journal", "events and should have");
+    sql(&format!("UPDATE journal SET seq = seq + 1 {last}"), "numbers", "");
+    let first = "(SELECT min(first_seq) FROM sealed)";
+    sql(&format!("DELETE FROM sealed WHERE first_seq = {first}"), "numbers", "no file has");
+    says(&|| state.flip_in_file(), "sealed files", "does not match its checksum");
+    let remove = || std::fs::remove_file(sealed_file(&state.state())).unwrap();
+    says(&remove, "sealed files", "No such file");
     let line = "WHERE budget_line_id = 'L3'";
-    says(
-        &|| sql(&format!("UPDATE lines SET executed = printf('%.2f', executed + 0.01) {line}")),
-        &[],
-        "ledger",
-        "L3: executed is",
-    );
-    says(&|| sql(&format!("UPDATE lines SET unit_code = 'x' {line}")), &[], "ledger", "L3: its attributes");
-    says(
-        &|| sql("DELETE FROM applications WHERE event_id = (SELECT min(event_id) FROM applications)"),
-        &[],
-        "ledger",
-        "application",
-    );
-    says(
-        &|| sql("UPDATE findings SET severity = 'low' WHERE rule_id = 'over-budget' AND seq < 50"),
-        &[],
-        "findings",
-        "its columns",
-    );
+    let cent = format!("UPDATE lines SET executed = printf('%.2f', executed + 0.01) {line}");
+    sql(&cent, "ledger", "L3: executed is");
+    sql(&format!("UPDATE lines SET unit_code = 'x' {line}"), "ledger", "L3: its attributes");
+    let one = "(SELECT min(event_id) FROM applications)";
+    sql(&format!("DELETE FROM applications WHERE event_id = {one}"), "ledger", "application");
+    sql("UPDATE findings SET severity = 'low' WHERE rule_id = 'over-budget'", "findings", "its columns");
+}
+
+#[test]
+fn findings_that_are_missing_extra_or_others_are_named() {
+    let state = Damaged::new();
     for rule in ["over-budget", "many-in-a-month", "month-of-a-line", "spent-lines"] {
-        let one = format!("(SELECT max(seq) FROM findings WHERE rule_id = '{rule}')");
-        let findings = &["--findings"][..];
-        let (missing, again) = (format!("missing from the state: {rule}"), "findings again");
-        says(&|| sql(&format!("DELETE FROM findings WHERE seq = {one}")), findings, again, &missing);
-        let (extra, wrong) =
-            ("replace(body, finding_id, 'feed')", "replace(body, '\"summary\":\"', '\"summary\":\"not ')");
+        let one = format!("WHERE seq = (SELECT max(seq) FROM findings WHERE rule_id = '{rule}')");
+        let says = |sql: String, text: &str| {
+            state.says(&|| state.sql(&sql), &["--findings"], "findings again", &format!("{text}: {rule} on"));
+        };
+        says(format!("DELETE FROM findings {one}"), "missing from the state");
+        let body = "replace(body, finding_id, 'feed')";
         says(
-            &|| sql(&format!("UPDATE findings SET body = {extra}, finding_id = 'feed' WHERE seq = {one}")),
-            findings,
-            again,
-            &format!("extra, not found again: {rule}"),
+            format!("UPDATE findings SET body = {body}, finding_id = 'feed' {one}"),
+            "extra, not found again",
         );
-        says(
-            &|| sql(&format!("UPDATE findings SET body = {wrong} WHERE seq = {one}")),
-            findings,
-            again,
-            "differs: summary is",
+        let summary = "json_set(body, '$.summary', 'x')";
+        state.says(
+            &|| state.sql(&format!("UPDATE findings SET body = {summary} {one}")),
+            &["--findings"],
+            "findings again",
+            "differs: summary is \"x\"",
         );
     }
-    // Ticks that are still to be evaluated are not missing.
-    let one = "(SELECT max(seq) FROM findings WHERE rule_id = 'spent-lines')";
-    std::fs::remove_dir_all(&state).unwrap();
-    copy(&good, &state);
-    sql(&format!(
-        "UPDATE watermark SET value = json_set(value, '$.owed', json_object('from', (SELECT at - 1 FROM findings WHERE seq = {one})))"
-    ));
-    sql(&format!("DELETE FROM findings WHERE seq = {one}"));
-    assert_eq!(problems(&bench, &["--findings"]), []);
     // What lies outside of the range is not compared.
-    let at: String = database(&bench)
-        .query_row("SELECT body ->> 'at' FROM findings ORDER BY at LIMIT 1 OFFSET 20", [], |row| row.get(0))
-        .unwrap();
-    let within = ["--findings", "--from", &at[..10], "--to", "2026-01-01"];
-    says(&|| sql("DELETE FROM findings"), &within, "findings again", "missing from the state");
-    assert_ne!(problems(&bench, &["--findings", "--to", &at[..10]]), []);
-    assert_eq!(problems(&bench, &["--findings", "--from", "2026-01-01"]), []);
-    assert_eq!(problems(&bench, &["--findings", "--to", "2024-01-01"]), []);
+    let sql = "SELECT body ->> 'at' FROM findings ORDER BY at LIMIT 1 OFFSET 20";
+    let at: String = database(&state.bench).query_row(sql, [], |row| row.get(0)).unwrap();
+    let day = &at[..10];
+    let none = || state.sql("DELETE FROM findings");
+    for args in [["--from", day, "--to", "2026-01-01"], ["--from", "2024-01-01", "--to", day]] {
+        state.says(&none, &[&["--findings"], &args[..]].concat(), "findings again", "missing from the state");
+    }
+    assert_eq!(state.problems(&none, &["--findings", "--from", "2026-01-01"]), []);
+    assert_eq!(state.problems(&none, &["--findings", "--to", "2024-01-01"]), []);
+}
+
+#[test]
+fn ticks_that_are_still_to_be_evaluated_are_not_missing() {
+    let state = Damaged::new();
+    let one = "(SELECT max(seq) FROM findings WHERE rule_id = 'spent-lines')";
+    let owe = || {
+        let from = format!("json_object('from', (SELECT at - 1 FROM findings WHERE seq = {one}))");
+        state.sql(&format!("UPDATE watermark SET value = json_set(value, '$.owed', {from})"));
+        state.sql(&format!("DELETE FROM findings WHERE seq = {one}"));
+    };
+    assert_eq!(state.problems(&owe, &["--findings"]), []);
 }
 
 #[test]

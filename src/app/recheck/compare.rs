@@ -25,6 +25,36 @@ pub struct Compared<'r> {
     pub range: Range,
 }
 
+/// Whether a finding can be compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Comparable {
+    Yes,
+    /// It is of another rule, or depends on more than the journal tells.
+    No,
+    /// It lies beyond the watermark that the events give.
+    ByClock,
+}
+
+/// Findings that are stored.
+#[derive(Debug, Default)]
+struct Counts {
+    compared: u64,
+    left_out: u64,
+    by_clock: u64,
+}
+
+impl Counts {
+    /// Counts a finding, and says whether to compare it.
+    fn has(&mut self, comparable: Comparable) -> bool {
+        match comparable {
+            Comparable::Yes => self.compared += 1,
+            Comparable::No => self.left_out += 1,
+            Comparable::ByClock => self.by_clock += 1,
+        }
+        comparable == Comparable::Yes
+    }
+}
+
 /// A rule whose findings can be compared.
 #[derive(Debug, Clone, Copy)]
 struct Known {
@@ -37,64 +67,64 @@ struct Known {
 
 impl Compared<'_> {
     /// The checks: the rules, and the findings.
-    pub fn checks(self, history: &History, again: Again) -> anyhow::Result<Vec<Check>> {
+    pub fn checks(self, history: &History, again: &Again) -> anyhow::Result<Vec<Check>> {
         let (known, rules) = self.known();
-        // The journal does not tell which partition an event came from, and so not when a window closed between two.
-        let partitions = self.watermark.partitions.len();
-        let exact = partitions <= 1;
-        let bounded = self.watermark.at == self.watermark.latest;
-        let reached = if bounded { i64::MAX } else { again.watermark.at.unwrap_or(i64::MIN) };
-        let (mut compared, mut left_out, mut by_clock) = (0u64, 0u64, 0u64);
         let mut problems = Problems::default();
         again.refused.iter().for_each(|refused| problems.add(refused.clone()));
-        let owed = history.ticks_owed_after()?;
         let mut seen = BTreeSet::new();
+        let mut counts = Counts::default();
         history.each_finding(&mut |seq, at, stored: Finding| {
             seen.insert(stored.finding_id.clone());
-            if !self.range.has(at) {
-                return;
-            }
-            match known.get(stored.rule_id.as_str()).filter(|rule| seq > rule.since.after_finding) {
-                None => left_out += 1,
-                Some(rule) if rule.by_watermark && !exact => left_out += 1,
-                Some(rule) if rule.by_watermark && at > reached => by_clock += 1,
-                Some(_) => {
-                    compared += 1;
-                    match again.findings.get(&stored.finding_id) {
-                        None => problems.add(told("extra, not found again", &stored)),
-                        Some(made) if made.finding != stored => {
-                            let how = format!("differs: {}", difference(&stored, &made.finding));
-                            problems.add(told(&how, &stored));
-                        }
-                        Some(_) => {}
-                    }
-                }
+            let rule = known.get(stored.rule_id.as_str()).filter(|rule| seq > rule.since.after_finding);
+            if self.range.has(at) && counts.has(self.comparable(rule, at, again)) {
+                problems_of(&stored, again.findings.get(&stored.finding_id), &mut problems);
             }
         })?;
-        for (id, Made { block, at, finding: made }) in &again.findings {
-            let comparable = known.get(made.rule_id.as_str()).is_some_and(|rule| {
-                let done = !rule.at_ticks || owed.is_none_or(|owed| *at <= owed);
-                *block > rule.since.after_block && (exact || !rule.by_watermark) && done
-            });
+        let owed = history.ticks_owed_after()?;
+        for (id, Made { block, at, finding }) in &again.findings {
+            let rule = known.get(finding.rule_id.as_str()).filter(|rule| *block > rule.since.after_block);
+            let waits = rule.is_some_and(|rule| rule.at_ticks) && owed.is_some_and(|owed| *at > owed);
+            let comparable = self.comparable(rule, *at, again) == Comparable::Yes && !waits;
             if comparable && self.range.has(*at) && !seen.contains(id) {
-                problems.add(told("missing from the state", made));
+                problems.add(told("missing from the state", finding));
             }
         }
-        let mut detail = format!("{compared} findings compared");
-        for (count, why) in [
-            (left_out, "of other rules, or not to be told from the journal"),
-            (by_clock, "that the clock brought about"),
-        ] {
-            if count > 0 {
-                detail.push_str(&format!(", {count} {why} left out"));
-            }
+        Ok(vec![rules, problems.check("findings again", self.detail(&counts))])
+    }
+
+    /// Whether the journal tells what must have been found.
+    fn comparable(&self, rule: Option<&Known>, at: i64, again: &Again) -> Comparable {
+        let ended = self.watermark.at == self.watermark.latest;
+        let reached = if ended { i64::MAX } else { again.watermark.at.unwrap_or(i64::MIN) };
+        match rule {
+            None => Comparable::No,
+            Some(rule) if rule.by_watermark && !self.exact() => Comparable::No,
+            Some(rule) if rule.by_watermark && at > reached => Comparable::ByClock,
+            Some(_) => Comparable::Yes,
         }
-        if !exact {
+    }
+
+    /// The journal does not tell which partition an event came from, and so not when a window closed between two.
+    fn exact(&self) -> bool {
+        self.watermark.partitions.len() <= 1
+    }
+
+    fn detail(&self, counts: &Counts) -> String {
+        let mut detail = format!("{} findings compared", counts.compared);
+        let left_out = [
+            (counts.left_out, "of other rules, or not to be told from the journal"),
+            (counts.by_clock, "that the clock brought about"),
+        ];
+        for (count, why) in left_out.into_iter().filter(|(count, _)| *count > 0) {
+            detail.push_str(&format!(", {count} {why} left out"));
+        }
+        if !self.exact() {
+            let partitions = self.watermark.partitions.len();
             detail.push_str(&format!(
                 "; rules on windows and schedules are not compared: they depend on how {partitions} partitions came together"
             ));
         }
-        Ok(vec![rules, problems.check("findings again", detail)])
+        detail
     }
 
     /// The rules whose findings can be compared, and what is to be said about the others.
@@ -139,6 +169,16 @@ impl Compared<'_> {
             ),
         };
         (known, check)
+    }
+}
+
+fn problems_of(stored: &Finding, made: Option<&Made>, problems: &mut Problems) {
+    match made {
+        None => problems.add(told("extra, not found again", stored)),
+        Some(made) if made.finding != *stored => {
+            problems.add(told(&format!("differs: {}", difference(stored, &made.finding)), stored));
+        }
+        Some(_) => {}
     }
 }
 

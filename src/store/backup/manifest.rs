@@ -72,6 +72,9 @@ impl Manifest {
     }
 
     /// Writes it durably.
+    ///
+    /// # Errors
+    /// If it cannot be written.
     pub fn write(&self, dir: &Path) -> Result<(), StoreError> {
         let path = dir.join(MANIFEST);
         let write = || {

@@ -38,10 +38,12 @@ pub fn check(history: &History, schema: &SchemaRef) -> Result<Check, StoreError>
     Ok(problems.check("journal", format!("{events} events in {count} blocks")))
 }
 
+/// Events, first and last time, block, ids and checksum.
+type Row = (usize, i64, i64, Vec<u8>, Vec<u8>, i64);
+
 /// What is wrong with a block.
 fn look(snapshot: &Snapshot, seq: i64, schema: &SchemaRef) -> Result<Option<String>, StoreError> {
     let sql = "SELECT events, first_at, last_at, block, ids, checksum FROM journal WHERE seq = ?1";
-    type Row = (usize, i64, i64, Vec<u8>, Vec<u8>, i64);
     let (rows, first_at, last_at, block, ids, checksum): Row = snapshot
         .connection()
         .prepare_cached(sql)
