@@ -115,6 +115,7 @@ impl Daemon {
         let decoder = Arc::new(Decoder::new(Arc::clone(&config.calendar)));
         let store = Store::open(&config.state_dir)?;
         let mut dedup = Dedup::new(Some(config.duplicate_horizon_micros()), store.latest_at()?);
+        dedup.reserve(store.events_since(dedup.remembers_from())?);
         let recovered = store.recover(decoder.schema(), &mut |event| dedup.restore(&event))?;
         let dedup = dedup.forgetting(Lookup::open(store.dir())?, recovered.last_seq);
         let seconds = started.elapsed().as_secs_f64();
