@@ -3,6 +3,8 @@
 mod deliver;
 mod ingest;
 mod output;
+mod query;
+mod recheck;
 mod reload;
 mod sealing;
 mod shared;
@@ -45,6 +47,8 @@ use crate::{
 
 pub use ingest::run_source;
 pub use output::{StoreOutput, ledger_gauges};
+pub use query::query;
+pub use recheck::{Range, recheck};
 pub use reload::reload;
 pub use shared::Shared;
 use tables::StoredTables;
@@ -118,6 +122,7 @@ impl Daemon {
         let decoder = Arc::new(Decoder::new(Arc::clone(&config.calendar)));
         let store = Store::open(&config.state_dir)?;
         let mut dedup = Dedup::new(Some(config.duplicate_horizon_micros()), store.latest_at()?);
+        dedup.reserve(store.events_since(dedup.remembers_from())?);
         let recovered = store.recover(decoder.schema(), &mut |event| dedup.restore(&event))?;
         let dedup = dedup.forgetting(Lookup::open(store.dir())?, recovered.last_seq);
         let seconds = started.elapsed().as_secs_f64();
@@ -200,9 +205,10 @@ impl History for Journal {
     fn replay(
         &self,
         from: Option<i64>,
+        columns: &[usize],
         take: &mut dyn FnMut(&RecordBatch, &[EventType]),
     ) -> Result<(), StoreError> {
-        store::History::open(&self.dir, &self.schema)?.replay(from, take)
+        store::History::open(&self.dir, &self.schema)?.replay(from, columns, take)
     }
 }
 

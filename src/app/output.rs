@@ -14,6 +14,7 @@ use crate::{
         standing::{Lost, Watched},
     },
     ledger::Ledger,
+    rule::RuleSet,
     store::{Commit, Store, StoreError},
     telemetry::Metrics,
 };
@@ -27,6 +28,8 @@ pub struct StoreOutput {
     sealing: SyncSender<()>,
     /// The budget lines that keep alerts open; the store has the last word.
     watched: Watched,
+    /// The rules that are noted in the store.
+    noted: Option<Arc<RuleSet>>,
 }
 
 impl StoreOutput {
@@ -40,7 +43,16 @@ impl StoreOutput {
         for (rule, line) in store.watched_lines()? {
             watched.entry(rule).or_default().insert(line);
         }
-        Ok(Self { store: Some(store), shared, sealing, watched })
+        Ok(Self { store: Some(store), shared, sealing, watched, noted: None })
+    }
+
+    /// The digests of these rules, if they are not noted.
+    fn other_rules(&mut self, rules: &Arc<RuleSet>) -> Option<Vec<(String, i64)>> {
+        if self.noted.as_ref().is_some_and(|noted| Arc::ptr_eq(noted, rules)) {
+            return None;
+        }
+        self.noted = Some(Arc::clone(rules));
+        Some(rules.rules.iter().map(|rule| (rule.rule.id.clone(), rule.rule.digest())).collect())
     }
 
     async fn store(&mut self, mut commit: Commit) -> Result<Commit, EngineError> {
@@ -81,6 +93,7 @@ impl Output for StoreOutput {
                 duplicates: batch.duplicates,
                 checkpoint: batch.checkpoint.take(),
                 watermark: batch.watermark.take(),
+                rules: None,
                 now,
                 received_at: batch
                     .received
@@ -88,6 +101,7 @@ impl Output for StoreOutput {
             });
         }
         if !commit.is_empty() {
+            commit.rules = batches.last().and_then(|batch| self.other_rules(&batch.rules));
             let timer = self.shared.metrics.commit_duration.start_timer();
             commit = self.store(commit).await?;
             timer.observe_duration();

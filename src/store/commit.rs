@@ -5,7 +5,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use super::{
     JournalBlock, Store, StoreError,
     alerts::{self, Times},
-    checkpoint, explain,
+    checkpoint, explain, in_force,
 };
 use crate::{
     alert::{Cleared, Desk, Filing},
@@ -35,6 +35,8 @@ pub struct Commit {
     pub watermark: Option<SavedWatermark>,
     /// What changed in the ledger since the last checkpoint, as of the end of this commit.
     pub checkpoint: Option<Changes>,
+    /// The rules that it was judged by with their digests, if they are others than those of the last commit.
+    pub rules: Option<Vec<(String, i64)>>,
     /// The time of the commit, in microseconds, for quarantine and alerts.
     pub now: i64,
     /// When the first of its records was read, in microseconds, for how long notifications take.
@@ -65,6 +67,7 @@ impl Commit {
         self.rejects.extend(next.rejects);
         self.replayed.extend(next.replayed);
         self.duplicates += next.duplicates;
+        self.rules = next.rules.or(self.rules.take());
         self.now = self.now.max(next.now);
         self.received_at = self.received_at.into_iter().chain(next.received_at).min();
         self.watermark = next.watermark.or(self.watermark.take());
@@ -86,6 +89,9 @@ impl Store {
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
         positions(&transaction, &commit.spans, &dir)?;
+        if let Some(rules) = &commit.rules {
+            in_force::write(&transaction, rules).map_err(fail)?;
+        }
         let seq = journal(&transaction, &commit.journal).map_err(fail)?;
         let stored = findings(&transaction, &commit.findings).map_err(fail)?;
         let times = Times { now: commit.now, received_at: commit.received_at.unwrap_or(commit.now) };

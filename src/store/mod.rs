@@ -3,10 +3,12 @@
 //! intervals. Old journal blocks become Parquet files. docs/decisions/0001-store.md and 0004-sealing.md say why.
 
 mod alerts;
+mod backup;
 mod cases;
 mod checkpoint;
 mod commit;
 mod history;
+mod in_force;
 mod journal;
 mod layout;
 mod lock;
@@ -17,23 +19,28 @@ mod query;
 mod recover;
 mod seal;
 mod sealed;
+mod verify;
 
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
+pub use backup::{BackupOptions, Manifest, back_up, restore};
 pub use cases::{AlertFilter, CaseError, Cases};
 pub use commit::Commit;
 pub use history::{History, JournalTable, Order, Scan, Select};
+pub use in_force::InForce;
 pub use journal::{JournalBlock, decode_block};
+pub use layout::block_of;
 pub use lock::StateLock;
 pub use lookup::Lookup;
-pub use outbox::{Done, DueEntry, DueGroup, Group, Outbox, Outcome, Pending, Round};
+pub use outbox::{Done, DueEntry, DueGroup, Fate, Group, Outbox, Pending, Round};
 pub use query::{
     FindingFilter, Reader, RejectFilter, StateInfo, StoredReject, disk_free, sealed_bytes, store_bytes,
 };
 pub use recover::{KnownEvent, Recovered};
 pub use seal::{SealOptions, Sealer, Sealing};
+pub use verify::{Check, Outcome, Problems, verify_backup};
 
 /// The schema this version writes.
 pub const SCHEMA_VERSION: i64 = 3;
@@ -106,6 +113,25 @@ pub enum StoreError {
         /// Why.
         error: std::io::Error,
     },
+    /// A backup or what it is made of cannot be read or written.
+    #[error("{path}: {error}. There is nothing half at the place of the copy; the state is what it was")]
+    Backup {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// Something is where a backup or a restored state should go.
+    #[error("{0} exists already, and nothing is overwritten. Name a directory that does not exist yet")]
+    Exists(PathBuf),
+    /// A directory that is asked to be a backup has no manifest.
+    #[error("{0} is no backup: it has no backup.json. Name a directory that `fiscwatch state backup` made")]
+    NoBackup(PathBuf),
+    /// A daemon is asked to run on a backup.
+    #[error(
+        "{0} is a backup, and a daemon would change it. Make a state directory of it with `fiscwatch state restore`, and run on that"
+    )]
+    IsBackup(PathBuf),
     /// The disk is full.
     #[error(
         "the disk of the state directory {0} is full: nothing of this batch was stored, and nothing is lost. Free some space and start again; reading goes on where it stood"
@@ -164,6 +190,9 @@ impl Store {
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         std::fs::create_dir_all(dir)
             .map_err(|error| StoreError::Directory { path: dir.to_owned(), error })?;
+        if dir.join(backup::MANIFEST).exists() {
+            return Err(StoreError::IsBackup(dir.to_owned()));
+        }
         let lock = StateLock::acquire(dir)?;
         let fail = |error| explain(dir, error);
         let connection = Connection::open(dir.join(DATABASE)).map_err(fail)?;
@@ -235,9 +264,16 @@ fn open_reader(dir: &Path) -> Result<Connection, StoreError> {
     if !path.exists() {
         return Err(StoreError::Missing(dir.to_owned()));
     }
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    // Reading a WAL database needs its shared-memory file, hence not read-only; `query_only` forbids changes.
-    let connection = Connection::open_with_flags(path, flags).map_err(|error| explain(dir, error))?;
+    let connection = if dir.join(backup::MANIFEST).exists() {
+        // Nobody writes to a backup, and reading it must leave nothing beside it.
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+        Connection::open_with_flags(immutable(&path), flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+    } else {
+        // Reading a WAL database needs its shared-memory file, hence not read-only; `query_only` forbids changes.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        Connection::open_with_flags(path, flags)
+    };
+    let connection = connection.map_err(|error| explain(dir, error))?;
     let found = check_version(dir, &connection)?;
     if found < SCHEMA_VERSION {
         return Err(StoreError::Older { path: dir.to_owned(), found });
@@ -245,6 +281,18 @@ fn open_reader(dir: &Path) -> Result<Connection, StoreError> {
     connection.pragma_update(None, "query_only", true).map_err(|error| explain(dir, error))?;
     connection.busy_timeout(std::time::Duration::from_secs(5)).map_err(|error| explain(dir, error))?;
     Ok(connection)
+}
+
+/// A database that does not change, as `SQLite` names it.
+fn immutable(path: &Path) -> String {
+    let escaped: String = path.display().to_string().chars().fold(String::new(), |mut uri, c| {
+        match c {
+            '%' | '?' | '#' => uri.push_str(&format!("%{:02x}", u32::from(c))),
+            _ => uri.push(c),
+        }
+        uri
+    });
+    format!("file:{escaped}?immutable=1")
 }
 
 fn check_version(dir: &Path, connection: &Connection) -> Result<i64, StoreError> {

@@ -211,17 +211,7 @@ impl Reader {
         let fail = |error| explain(&dir, error);
         // One transaction, so that checkpoint and journal are of the same moment.
         let snapshot = self.connection.transaction().map_err(fail)?;
-        let mut ledger = checkpoint::read(&snapshot).map_err(fail)?;
-        let sql = "SELECT seq, block FROM journal WHERE seq > (SELECT value FROM meta WHERE name = 'checkpoint') ORDER BY seq";
-        let mut statement = snapshot.prepare(sql).map_err(fail)?;
-        let mut rows = statement.query([]).map_err(fail)?;
-        while let Some(row) = rows.next().map_err(fail)? {
-            let block: Vec<u8> = row.get(1).map_err(fail)?;
-            let (events, types) = decode_block(&block, schema)
-                .map_err(|e| StoreError::Corrupt { path: dir.clone(), what: e.to_string() })?;
-            ledger.apply(&events, &types);
-        }
-        Ok(ledger)
+        ledger(&dir, &snapshot, schema)
     }
 
     /// The state in numbers.
@@ -269,6 +259,22 @@ impl Reader {
         let rows = statement.query_map(params_from_iter(values), read).map_err(fail)?;
         rows.collect::<Result<_, _>>().map_err(fail)
     }
+}
+
+/// The ledger as of the last commit that a transaction sees: the checkpoint, and the journal after it.
+pub fn ledger(dir: &Path, snapshot: &Connection, schema: &SchemaRef) -> Result<Ledger, StoreError> {
+    let fail = |error| explain(dir, error);
+    let mut ledger = checkpoint::read(snapshot).map_err(fail)?;
+    let sql = "SELECT seq, block FROM journal WHERE seq > (SELECT value FROM meta WHERE name = 'checkpoint') ORDER BY seq";
+    let mut statement = snapshot.prepare(sql).map_err(fail)?;
+    let mut rows = statement.query([]).map_err(fail)?;
+    while let Some(row) = rows.next().map_err(fail)? {
+        let block: Vec<u8> = row.get(1).map_err(fail)?;
+        let (events, types) = decode_block(&block, schema)
+            .map_err(|e| StoreError::Corrupt { path: dir.to_owned(), what: e.to_string() })?;
+        ledger.apply(&events, &types);
+    }
+    Ok(ledger)
 }
 
 /// Bytes of the database and its log on disk. Sealed files come on top: [`sealed_bytes`].

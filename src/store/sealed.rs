@@ -13,7 +13,7 @@ use std::{
 
 use rusqlite::{Connection, Row, Transaction, params};
 
-use super::{StoreError, explain};
+use super::{StoreError, backup::MANIFEST, explain};
 
 /// The folder of the sealed files in the state directory.
 pub const FOLDER: &str = "sealed";
@@ -128,7 +128,11 @@ pub fn check_size(dir: &Path, file: &SealedFile) -> Result<(), StoreError> {
 /// # Errors
 /// If the lock file cannot be opened.
 pub fn hold(dir: &Path) -> Result<File, StoreError> {
-    let file = readers(dir)?;
+    // From a backup nothing is deleted, and nothing is written into it.
+    let file = match File::open(dir.join(MANIFEST)) {
+        Ok(manifest) => manifest,
+        Err(_) => readers(dir)?,
+    };
     file.lock_shared().map_err(|error| StoreError::Directory { path: dir.to_owned(), error })?;
     Ok(file)
 }

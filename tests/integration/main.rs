@@ -17,3 +17,5 @@ mod schedule;
 mod sealing;
 mod sliding;
 mod sources;
+mod state;
+mod versions;
