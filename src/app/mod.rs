@@ -2,6 +2,7 @@
 
 mod ingest;
 mod output;
+mod quarantine;
 mod reload;
 mod sealing;
 mod shared;
@@ -109,7 +110,8 @@ impl Daemon {
         let metrics = Arc::new(Metrics::new()?);
         let started = Instant::now();
         let decoder = Arc::new(Decoder::new(Arc::clone(&config.calendar)));
-        let store = Store::open(&config.state_dir)?;
+        let mut store = Store::open(&config.state_dir)?;
+        store.limit_quarantine(config.quarantine);
         let mut dedup = Dedup::new(Some(config.duplicate_horizon_micros()), store.latest_at()?);
         let recovered = store.recover(decoder.schema(), &mut |event| dedup.restore(&event))?;
         let dedup = dedup.forgetting(Lookup::open(store.dir())?, recovered.last_seq);
@@ -129,6 +131,7 @@ impl Daemon {
         let evaluator = Arc::new(RwLock::new(evaluator));
         let (blocks, waiting) = mpsc::channel(BLOCKS_WAITING);
         let shared = Arc::new(Shared::new(config, options, &metrics, &ledger, &evaluator, &blocks, clock));
+        shared.quarantine.start(store.quarantine_bytes()?, &metrics);
         let (batches_in, batches_out) = mpsc::channel(parallel());
         let limits = BatchLimits { rows: config.batch_rows, wait: config.batch_wait };
         let (closing, bounded) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
@@ -157,18 +160,22 @@ impl Daemon {
     /// # Errors
     /// If a commit fails or takes too long.
     pub async fn drain(self, seal: bool) -> anyhow::Result<()> {
+        crate::failpoint::reach("drain.begun")?;
         self.shared.set_ready(false);
         self.stop.cancel();
         self.shared.close_ingest();
         drop(self.blocks);
         self.closing.cancel();
         let drained = tokio::time::timeout(DRAIN_MAX, self.engine).await;
+        crate::failpoint::reach("drain.committed")?;
         // A signal waits for the step under way, which is at most about a second's work.
         let sealing = self.sealing;
-        tokio::task::spawn_blocking(move || sealing.end(seal)).await?;
+        let sealed = tokio::task::spawn_blocking(move || sealing.end(seal)).await?;
+        crate::failpoint::reach("drain.sealed")?;
         let result = drained
             .context("draining took too long; what was not committed is read again at the next start")?;
-        Ok(result??)
+        result??;
+        Ok(sealed?)
     }
 }
 
@@ -288,6 +295,10 @@ async fn watch(
                 daemon.stop.cancel();
                 result??;
                 bail!("the loop ended by itself; please report this");
+            }
+            error = daemon.sealing.failed() => {
+                daemon.stop.cancel();
+                return Err(error.into());
             }
             ended = sources.join_next(), if sources_left => match ended {
                 None => {

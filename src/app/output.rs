@@ -65,6 +65,7 @@ impl Output for StoreOutput {
                 checkpoint: batch.checkpoint.take(),
                 watermark: batch.watermark.take(),
                 now,
+                ..Commit::default()
             });
         }
         if !commit.is_empty() {
@@ -86,6 +87,7 @@ impl Output for StoreOutput {
             );
             let _ = self.shared.findings.send(Arc::new(finding));
         }
+        reach("commit.counted")?;
         for batch in batches {
             count(&self.shared, &batch);
             for (_, waiting, receipt) in batch.receipts {
@@ -94,15 +96,23 @@ impl Output for StoreOutput {
                 }
             }
         }
+        reach("commit.told")?;
         for reject in &commit.rejects {
             let source = self.shared.metrics.source_label(&reject.source);
             let reason = reject.reason.code();
             self.shared.metrics.quarantined.with_label_values(&[source, reason]).inc();
             tracing::debug!(source, partition = %reject.partition, record = reject.record, reason, "{}", reject.detail);
         }
+        if !commit.rejects.is_empty() {
+            self.shared.quarantine.committed(&commit, &self.shared.metrics);
+        }
         gauges(&self.shared);
         Ok(())
     }
+}
+
+fn reach(name: &str) -> Result<(), EngineError> {
+    crate::failpoint::reach(name).map_err(|error| EngineError::Output(error.to_string()))
 }
 
 /// Counts what a committed batch brought.
