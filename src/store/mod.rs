@@ -237,7 +237,7 @@ const BUSY: std::time::Duration = std::time::Duration::from_secs(30);
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY)?;
     connection.pragma_update(None, "page_size", 16384)?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
+    to_the_end(connection, "PRAGMA journal_mode = WAL")?;
     // FULL, because NORMAL loses acknowledged commits when the power fails.
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", 4000)?;
@@ -250,7 +250,15 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
 /// not, and a log that is read back from its cache looks whole until the power fails. So what a start finds in the log
 /// is written, and confirmed, once more.
 fn empty_log(connection: &Connection) -> rusqlite::Result<()> {
-    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+    to_the_end(connection, "PRAGMA wal_checkpoint(TRUNCATE)")
+}
+
+/// Runs a pragma to its end: it gives its row first, and commits, and fails, after that.
+fn to_the_end(connection: &Connection, pragma: &str) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare(pragma)?;
+    let mut rows = statement.query([])?;
+    while rows.next()?.is_some() {}
+    Ok(())
 }
 
 /// A reading connection, which works beside a running daemon.
