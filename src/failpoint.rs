@@ -92,9 +92,10 @@ mod armed {
         left: AtomicU32,
     }
 
-    static ARMED: LazyLock<Option<Armed>> = LazyLock::new(|| std::env::var("FAILPOINT").ok().map(parse));
+    static ARMED: LazyLock<Option<Armed>> =
+        LazyLock::new(|| std::env::var("FAILPOINT").ok().map(|text| parse(&text)));
 
-    fn parse(text: String) -> Armed {
+    fn parse(text: &str) -> Armed {
         let parts = text.split_once('=').and_then(|(name, action)| {
             let (action, nth) = action.split_once('@').unwrap_or((action, "1"));
             let action = match action.split_once(':') {

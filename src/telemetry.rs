@@ -136,12 +136,10 @@ impl Metrics {
             late: late(r)?,
             watermark: watermark(r)?,
             windows_held: windows_held(r)?,
-            unknown_fields: register(
+            unknown_fields: counter(
                 r,
-                IntCounter::with_opts(opts(
-                    "unknown_fields_total",
-                    "Fields that the data dictionary does not know.",
-                ))?,
+                "unknown_fields_total",
+                "Fields that the data dictionary does not know.",
             )?,
             budget_amount: gauges(r, "budget_amount", "Sums over all budget lines, in yuan.", &["kind"])?,
             budget_executed_ratio: gauges(

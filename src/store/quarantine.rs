@@ -85,13 +85,12 @@ pub fn write(
     let mut entries = Entries { transaction, now: commit.now, bytes: before, tried: false };
     let mut overflow = Vec::new();
     for (at, reject) in commit.rejects.iter().enumerate() {
-        if !entries.fits(reject, limit.bytes).map_err(fail)? {
-            if limit.full == WhenFull::Stop {
-                return Err(StoreError::QuarantineFull { bytes: entries.bytes });
-            }
-            overflow.push(at);
-        } else {
+        if entries.fits(reject, limit.bytes).map_err(fail)? {
             entries.add(reject).map_err(fail)?;
+        } else if limit.full == WhenFull::Stop {
+            return Err(StoreError::QuarantineFull { bytes: entries.bytes });
+        } else {
+            overflow.push(at);
         }
     }
     for at in &overflow {

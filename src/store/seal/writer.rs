@@ -106,7 +106,7 @@ impl SealedWriter {
         let out = self.writer.inner_mut();
         out.flush().map_err(fail)?;
         reach(&self.dir, "seal.written")?;
-        out.file.get_ref().sync_all().map_err(|error| unsure(&unfinished, error))?;
+        out.file.get_ref().sync_all().map_err(|error| unsure(&unfinished, &error))?;
         reach(&self.dir, "seal.synced")?;
         let (first_seq, last_seq) = (block_of(self.arrivals.0), block_of(self.arrivals.1));
         let sealed = SealedFile {
@@ -131,12 +131,12 @@ impl SealedWriter {
 /// # Errors
 /// If the folder cannot be synchronised.
 pub fn settle(dir: &Path) -> Result<(), StoreError> {
-    sync_folder(dir).map_err(|error| unsure(&dir.join(FOLDER), error))?;
+    sync_folder(dir).map_err(|error| unsure(&dir.join(FOLDER), &error))?;
     reach(dir, "seal.settled")
 }
 
 /// A disk that did not confirm what was written once is not asked again: the next answer would say nothing of it.
-fn unsure(path: &Path, error: std::io::Error) -> StoreError {
+fn unsure(path: &Path, error: &std::io::Error) -> StoreError {
     StoreError::Unsure { path: path.to_owned(), error: error.to_string() }
 }
 

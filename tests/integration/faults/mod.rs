@@ -48,7 +48,11 @@ pub fn year(seed: u64, count: usize) -> Vec<Value> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let step = 365 * 86_400_000 / i64::try_from(count).unwrap();
     let mut events = random_events(seed, count);
+    let mut ids = std::collections::BTreeSet::new();
     for (n, event) in (0i64..).zip(&mut events) {
+        if !ids.insert(event["event_id"].to_string()) {
+            event["event_id"] = json!(format!("again{n}"));
+        }
         let late = if rng.random_ratio(1, 4) { 20 * 86_400_000 * rng.random_range(1..6) } else { 0 };
         let at = n * step / (20 * 86_400_000) * (20 * 86_400_000) + n * 1000 - late;
         event["occurred_at"] = json!(1_735_660_800_000i64 + at);

@@ -105,9 +105,11 @@ static int matches(const char *path) {
 static int path_of(int fd, char *path) {
     char link[64];
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    ssize_t n = readlink(link, path, 1023);
+    ssize_t n = readlink(link, path, 1022);
     if (n < 0) return 0;
     path[n] = 0;
+    struct stat s;
+    if (!fstat(fd, &s) && S_ISDIR(s.st_mode)) strcpy(path + n, "/");
     return matches(path);
 }
 
@@ -141,7 +143,7 @@ static void forget(int fd, const char *path) {
         size_t n = strlen(path);
         for (Name **at = &names; *at;) {
             Name *name = *at;
-            if (!strncmp(name->to, path, n) && name->to[n] == '/' && !strchr(name->to + n + 1, '/')) *at = name->next;
+            if (!strncmp(name->to, path, n) && !strchr(name->to + n, '/')) *at = name->next;
             else at = &name->next;
         }
         return;
