@@ -13,7 +13,7 @@ use std::{
     net::SocketAddr,
     path::PathBuf,
     sync::{
-        Arc, RwLock,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -56,6 +56,8 @@ const BLOCKS_WAITING: usize = 16;
 const DRAIN_MAX: Duration = Duration::from_secs(30);
 /// How long sources may take to end.
 const SOURCES_STOP: Duration = Duration::from_secs(5);
+/// How often the files of reference lists are looked at.
+const LISTS_EVERY: Duration = Duration::from_secs(2);
 /// How long open HTTP requests may take at the end.
 const SERVER_STOP: Duration = Duration::from_secs(2);
 
@@ -289,6 +291,7 @@ async fn watch(
 ) -> anyhow::Result<()> {
     let mut failed = None;
     let mut sources_left = !sources.is_empty();
+    let mut lists = tokio::time::interval(LISTS_EVERY);
     while !once || sources_left {
         tokio::select! {
             result = &mut daemon.engine => {
@@ -311,12 +314,13 @@ async fn watch(
                     break;
                 }
             },
-            signal = signals.next() => match signal {
-                reload::Signal::Reload => {
-                    if let Err(problems) = reload::reload(&daemon.shared) {
-                        problems.iter().for_each(|p| tracing::error!("reload refused, the old rules stay: {p}"));
-                    }
+            _ = lists.tick() => {
+                if daemon.shared.lists.lock().unwrap_or_else(PoisonError::into_inner).changed() {
+                    reload::reload_and_tell(&daemon.shared);
                 }
+            }
+            signal = signals.next() => match signal {
+                reload::Signal::Reload => reload::reload_and_tell(&daemon.shared),
                 reload::Signal::Stop => {
                     tracing::info!("stopping: the sources end, what was read is committed");
                     break;

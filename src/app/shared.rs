@@ -11,7 +11,7 @@ use std::{
 
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use super::{RunOptions, quarantine::QuarantineGauge};
+use super::{RunOptions, quarantine::QuarantineGauge, reload::WatchedLists};
 use crate::{
     clock::Clock,
     config::Config,
@@ -66,6 +66,8 @@ pub struct Shared {
     pub totals: Mutex<Receipt>,
     /// How full the quarantine is.
     pub quarantine: QuarantineGauge,
+    /// The files of the reference lists in force.
+    pub lists: Mutex<WatchedLists>,
     /// Findings as they are committed, for screens; who is too slow misses some here, never in the store.
     pub findings: broadcast::Sender<Arc<Finding>>,
     ingest: Mutex<Option<mpsc::Sender<Block>>>,
@@ -105,6 +107,7 @@ impl Shared {
             rule_counts: Mutex::default(),
             totals: Mutex::default(),
             quarantine: QuarantineGauge::new(config.quarantine.bytes, metrics),
+            lists: Mutex::new(WatchedLists::new(config)),
             findings: broadcast::channel(FINDINGS_SHOWN).0,
             ingest: Mutex::new(config.accept_events.then(|| ingest.clone()).filter(|_| !options.once)),
             ready: AtomicBool::new(false),

@@ -195,6 +195,9 @@ impl Store {
         configure(&connection).map_err(fail)?;
         migrate::migrate(dir, &connection)?;
         empty_log(&connection).map_err(fail)?;
+        // SQLite does so too, but does not say when it fails.
+        sealed::sync_names(dir)
+            .map_err(|error| StoreError::Unsure { path: dir.to_owned(), error: error.to_string() })?;
         reach(dir, "start.logged")?;
         sealed::check(dir, &connection)?;
         sealed::remove_unregistered(dir, &connection)?;

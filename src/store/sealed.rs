@@ -190,7 +190,10 @@ pub fn sync_folder(dir: &Path) -> std::io::Result<()> {
 }
 
 /// Makes the names in a folder durable: a file is lost with its name, however well it was written itself.
-fn sync_names(folder: &Path) -> std::io::Result<()> {
+///
+/// # Errors
+/// If the disk does not confirm them.
+pub fn sync_names(folder: &Path) -> std::io::Result<()> {
     File::open(folder)?.sync_all()
 }
 

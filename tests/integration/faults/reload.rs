@@ -73,3 +73,17 @@ fn broken_files_change_nothing_and_say_why() {
     wait_until(|| daemon.log.try_iter().any(|line| line.contains("reload refused, the old rules stay")));
     assert!(found(&daemon, "e", "甲"));
 }
+
+#[test]
+fn a_list_whose_file_changes_is_read_by_itself_if_it_is_whole() {
+    let bench = Bench::new("", "state: { dir: state }\nlists: { black: { path: black.csv } }\n");
+    write(bench.path(), "rules/rules.yaml", RULES);
+    write(bench.path(), "black.csv", "name\n甲\n");
+    let daemon = Daemon::start(bench.path());
+    write(bench.path(), "black.csv", "name\nx,y\n");
+    wait_until(|| last_reload(&daemon) == "0");
+    assert!(found(&daemon, "a", "甲"));
+    write(bench.path(), "black.csv", "name\n乙\n");
+    wait_until(|| last_reload(&daemon) == "1");
+    assert!(found(&daemon, "b", "乙") && !found(&daemon, "c", "甲"));
+}
