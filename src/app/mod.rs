@@ -3,6 +3,7 @@
 mod deliver;
 mod ingest;
 mod output;
+mod quarantine;
 mod query;
 mod recheck;
 mod reload;
@@ -16,7 +17,7 @@ use std::{
     net::SocketAddr,
     path::PathBuf,
     sync::{
-        Arc, RwLock,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -62,6 +63,8 @@ const BLOCKS_WAITING: usize = 16;
 const DRAIN_MAX: Duration = Duration::from_secs(30);
 /// How long sources may take to end.
 const SOURCES_STOP: Duration = Duration::from_secs(5);
+/// How often the files of reference lists are looked at.
+const LISTS_EVERY: Duration = Duration::from_secs(2);
 /// How long open HTTP requests may take at the end.
 const SERVER_STOP: Duration = Duration::from_secs(2);
 
@@ -120,7 +123,8 @@ impl Daemon {
             .map_err(|problems| anyhow::anyhow!(diagnostic::lines(&problems)))?;
         let started = Instant::now();
         let decoder = Arc::new(Decoder::new(Arc::clone(&config.calendar)));
-        let store = Store::open(&config.state_dir)?;
+        let mut store = Store::open(&config.state_dir)?;
+        store.limit_quarantine(config.quarantine);
         let mut dedup = Dedup::new(Some(config.duplicate_horizon_micros()), store.latest_at()?);
         dedup.reserve(store.events_since(dedup.remembers_from())?);
         let recovered = store.recover(decoder.schema(), &mut |event| dedup.restore(&event))?;
@@ -142,6 +146,7 @@ impl Daemon {
         let (blocks, waiting) = mpsc::channel(BLOCKS_WAITING);
         let shared = Shared::new(config, options, &metrics, &ledger, &evaluator, &blocks, clock, receivers);
         let shared = Arc::new(shared);
+        shared.quarantine.start(store.quarantine_bytes()?, &metrics);
         let (batches_in, batches_out) = mpsc::channel(parallel());
         let limits = BatchLimits { rows: config.batch_rows, wait: config.batch_wait };
         let (closing, bounded) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
@@ -172,20 +177,24 @@ impl Daemon {
     /// # Errors
     /// If a commit fails or takes too long.
     pub async fn drain(self, seal: bool) -> anyhow::Result<()> {
+        crate::failpoint::reach("drain.begun")?;
         self.shared.set_ready(false);
         self.stop.cancel();
         self.shared.close_ingest();
         drop(self.blocks);
         self.closing.cancel();
         let drained = tokio::time::timeout(DRAIN_MAX, self.engine).await;
+        crate::failpoint::reach("drain.committed")?;
         // A signal waits for the step under way, which is at most about a second's work.
         let sealing = self.sealing;
-        tokio::task::spawn_blocking(move || sealing.end(seal)).await?;
+        let sealed = tokio::task::spawn_blocking(move || sealing.end(seal)).await?;
+        crate::failpoint::reach("drain.sealed")?;
         self.deliver.end(seal).await;
         self.wellbeing.abort();
         let result = drained
             .context("draining took too long; what was not committed is read again at the next start")?;
-        Ok(result??)
+        result??;
+        Ok(sealed?)
     }
 }
 
@@ -300,12 +309,17 @@ async fn watch(
 ) -> anyhow::Result<()> {
     let mut failed = None;
     let mut sources_left = !sources.is_empty();
+    let mut lists = tokio::time::interval(LISTS_EVERY);
     while !once || sources_left {
         tokio::select! {
             result = &mut daemon.engine => {
                 daemon.stop.cancel();
                 result??;
                 bail!("the loop ended by itself; please report this");
+            }
+            error = daemon.sealing.failed() => {
+                daemon.stop.cancel();
+                return Err(error.into());
             }
             ended = sources.join_next(), if sources_left => match ended {
                 None => {
@@ -318,12 +332,13 @@ async fn watch(
                     break;
                 }
             },
-            signal = signals.next() => match signal {
-                reload::Signal::Reload => {
-                    if let Err(problems) = reload::reload(&daemon.shared) {
-                        problems.iter().for_each(|p| tracing::error!("reload refused, the old rules stay: {p}"));
-                    }
+            _ = lists.tick() => {
+                if daemon.shared.lists.lock().unwrap_or_else(PoisonError::into_inner).changed() {
+                    reload::reload_and_tell(&daemon.shared);
                 }
+            }
+            signal = signals.next() => match signal {
+                reload::Signal::Reload => reload::reload_and_tell(&daemon.shared),
                 reload::Signal::Stop => {
                     tracing::info!("stopping: the sources end, what was read is committed");
                     break;

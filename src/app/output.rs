@@ -93,11 +93,11 @@ impl Output for StoreOutput {
                 duplicates: batch.duplicates,
                 checkpoint: batch.checkpoint.take(),
                 watermark: batch.watermark.take(),
-                rules: None,
                 now,
                 received_at: batch
                     .received
                     .map(|at| now - i64::try_from(at.elapsed().as_micros()).unwrap_or(0)),
+                ..Commit::default()
             });
         }
         if !commit.is_empty() {
@@ -123,6 +123,7 @@ impl Output for StoreOutput {
             );
             let _ = self.shared.findings.send(Arc::new(finding));
         }
+        reach("commit.counted")?;
         for batch in batches {
             count(&self.shared, &batch);
             for (_, waiting, receipt) in batch.receipts {
@@ -131,11 +132,15 @@ impl Output for StoreOutput {
                 }
             }
         }
+        reach("commit.told")?;
         for reject in &commit.rejects {
             let source = self.shared.metrics.source_label(&reject.source);
             let reason = reject.reason.code();
             self.shared.metrics.quarantined.with_label_values(&[source, reason]).inc();
             tracing::debug!(source, partition = %reject.partition, record = reject.record, reason, "{}", reject.detail);
+        }
+        if !commit.rejects.is_empty() {
+            self.shared.quarantine.committed(&commit, &self.shared.metrics);
         }
         gauges(&self.shared);
         Ok(())
@@ -162,6 +167,10 @@ fn filings(batch: &mut Committable) -> Vec<Filing> {
         Some(Filing { finding, at, rule: Arc::clone(&rule.rule), clears: rule.clears.is_some() })
     };
     batch.evaluation.take_findings().filter_map(file).collect()
+}
+
+fn reach(name: &str) -> Result<(), EngineError> {
+    crate::failpoint::reach(name).map_err(|error| EngineError::Output(error.to_string()))
 }
 
 /// Counts what a committed batch brought.

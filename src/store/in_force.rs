@@ -3,9 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, Transaction};
 
-use super::{History, StoreError, commit, explain};
+use super::{
+    History, StoreError, commit, explain,
+    sums::{remove_meta, set_meta},
+};
 
 /// Since when a rule is in force.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -28,20 +31,18 @@ pub fn write(transaction: &Transaction<'_>, rules: &[(String, i64)]) -> rusqlite
     let after_block = commit::last_seq(transaction)?;
     let after_finding =
         transaction.query_row("SELECT coalesce(max(seq), 0) FROM findings", [], |row| row.get(0))?;
-    let mut put = transaction.prepare_cached("INSERT OR REPLACE INTO meta VALUES (?1, ?2)")?;
     for (id, digest) in rules {
         if known.get(id).is_none_or(|known| known.digest != *digest) {
             let values: [(&str, i64); 3] =
                 [(DIGEST, *digest), (BLOCK, after_block), (FINDING, after_finding)];
             for (prefix, value) in values {
-                put.execute(params![format!("{prefix}{id}"), value])?;
+                set_meta(transaction, &format!("{prefix}{id}"), value)?;
             }
         }
     }
-    let mut remove = transaction.prepare_cached("DELETE FROM meta WHERE name = ?1")?;
     for gone in known.keys().filter(|id| !rules.iter().any(|(rule, _)| rule == *id)) {
         for prefix in [DIGEST, BLOCK, FINDING] {
-            remove.execute([format!("{prefix}{gone}")])?;
+            remove_meta(transaction, &format!("{prefix}{gone}"))?;
         }
     }
     Ok(())

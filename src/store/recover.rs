@@ -15,6 +15,7 @@ use super::{
     history::{file, parallel::Ordered, shape::Shape},
     journal::{read_ids, stored_block},
     sealed,
+    sums::{self, Sum},
 };
 use crate::{
     engine::SavedWatermark,
@@ -65,8 +66,13 @@ impl Store {
         known: &mut dyn FnMut(KnownEvent),
     ) -> Result<Recovered, StoreError> {
         let fail = |error| explain(&self.dir, error);
+        let tables = [&sums::META, &sums::POSITIONS, &sums::WATERMARK, &sums::SEALED, &sums::FINDINGS];
+        for table in tables {
+            sums::check(&self.dir, &self.connection, table)?;
+        }
+        sums::check_indexes(&self.dir, &self.connection)?;
         let mut recovered = Recovered {
-            ledger: checkpoint::read(&self.connection).map_err(fail)?,
+            ledger: checkpoint::read(&self.dir, &self.connection)?,
             positions: self.positions().map_err(fail)?,
             events: number(self, EVENTS)?.unwrap_or(0).unsigned_abs(),
             last_seq: super::commit::last_seq(&self.connection).map_err(fail)?,
@@ -75,6 +81,7 @@ impl Store {
         };
         self.sealed_events(schema, known)?;
         self.blocks(schema, &mut recovered, known)?;
+        super::reach(&self.dir, "start.recovered")?;
         Ok(recovered)
     }
 
@@ -119,15 +126,19 @@ impl Store {
     ) -> Result<(), StoreError> {
         let fail = |error| explain(&self.dir, error);
         let checkpoint = number(self, "SELECT value FROM meta WHERE name = 'checkpoint'")?.unwrap_or(0);
-        let sql = "SELECT seq, block, ids, checksum FROM journal ORDER BY seq";
-        let mut statement = self.connection.prepare(sql).map_err(fail)?;
+        let summed = sums::columns(&sums::JOURNAL);
+        let sql = format!("SELECT block, ids, {summed} FROM journal ORDER BY seq");
+        let mut statement = self.connection.prepare(&sql).map_err(fail)?;
+        let summed = 2..statement.column_count();
+        let mut sum = Sum::default();
         let mut rows = statement.query([]).map_err(fail)?;
         while let Some(row) = rows.next().map_err(fail)? {
-            let seq: i64 = row.get(0).map_err(fail)?;
+            sum.add(row, summed.clone()).map_err(fail)?;
+            let seq: i64 = row.get("seq").map_err(fail)?;
             let blob = |at| row.get_ref(at).and_then(|v| Ok(v.as_blob()?)).map_err(fail);
-            let (block, ids) = (blob(1)?, blob(2)?);
+            let (block, ids) = (blob(0)?, blob(1)?);
             let damaged = |what: String| StoreError::Corrupt { path: self.dir.clone(), what };
-            if JournalBlock::checksum(block, ids) != row.get::<_, i64>(3).map_err(fail)? {
+            if JournalBlock::checksum(block, ids) != row.get::<_, i64>("checksum").map_err(fail)? {
                 return Err(damaged(format!("journal block {seq} does not match its checksum")));
             }
             let broken = |e: ArrowError| damaged(format!("journal block {seq}: {e}"));
@@ -148,7 +159,7 @@ impl Store {
                 known(KnownEvent { id, content, at: *at, block: Some(seq) });
             }
         }
-        Ok(())
+        sums::expect(&self.dir, &self.connection, &sums::JOURNAL, sum)
     }
 
     fn positions(&self) -> rusqlite::Result<BTreeMap<(String, String), Position>> {
