@@ -7,7 +7,7 @@ use std::{
 
 use super::Shared;
 use crate::{
-    engine::{Committable, EngineError, Output, SavedWatermark},
+    engine::{Committable, EngineError, Output, SavedWatermark, Workers},
     ledger::Ledger,
     store::{Commit, Store, StoreError},
     telemetry::Metrics,
@@ -20,13 +20,14 @@ pub struct StoreOutput {
     shared: Arc<Shared>,
     /// Wakes the sealing thread.
     sealing: SyncSender<()>,
+    workers: Workers,
 }
 
 impl StoreOutput {
-    /// An output to this store; `sealing` is told of checkpoints.
+    /// An output to this store; `sealing` is told of checkpoints, and `workers` commit.
     #[must_use]
-    pub fn new(store: Store, shared: Arc<Shared>, sealing: SyncSender<()>) -> Self {
-        Self { store: Some(store), shared, sealing }
+    pub fn new(store: Store, shared: Arc<Shared>, sealing: SyncSender<()>, workers: Workers) -> Self {
+        Self { store: Some(store), shared, sealing, workers }
     }
 
     async fn store(&mut self, mut commit: Commit) -> Result<Commit, EngineError> {
@@ -34,7 +35,7 @@ impl StoreOutput {
             return Err(EngineError::Internal(String::from("a commit after a failed one")));
         };
         // fsync blocks, so it has a thread of its own; the store comes back with the result.
-        let task = tokio::task::spawn_blocking(move || {
+        let task = self.workers.blocking(move || {
             let result: Result<(), StoreError> = store.commit(&mut commit);
             (store, commit, result)
         });

@@ -12,6 +12,7 @@ mod sequence;
 mod ticker;
 mod watermark;
 mod windowing;
+mod workers;
 
 pub use batcher::{BatchLimits, batches};
 pub use dedup::{Dedup, Seen};
@@ -21,3 +22,4 @@ pub use sequence::{Sequenced, Sequencer, Step};
 pub use ticker::Ticker;
 pub use watermark::{SavedWatermark, Watermark};
 pub use windowing::{History, Windowing};
+pub use workers::Workers;

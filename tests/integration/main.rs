@@ -13,5 +13,6 @@ mod kafka;
 mod ledger;
 mod schedule;
 mod sealing;
+mod simulation;
 mod sliding;
 mod sources;

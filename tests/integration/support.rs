@@ -334,9 +334,13 @@ pub fn kill_after(mut child: Child, wait: Duration) -> bool {
 }
 
 pub fn append(path: &Path, text: &str) {
+    append_bytes(path, text.as_bytes());
+}
+
+pub fn append_bytes(path: &Path, bytes: &[u8]) {
     use std::io::Write;
     let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
-    file.write_all(text.as_bytes()).unwrap();
+    file.write_all(bytes).unwrap();
 }
 
 /// Compares findings and ledgers, and shows the first difference instead of everything.
