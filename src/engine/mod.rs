@@ -20,6 +20,6 @@ pub use pipeline::{Committable, Engine, EngineError, Output, Record, Silence, St
 pub use scheduler::{MemoryTables, Scheduler};
 pub use sequence::{Sequenced, Sequencer, Step};
 pub use ticker::Ticker;
-pub use watermark::{SavedWatermark, Watermark};
+pub use watermark::{Owed, SavedWatermark, Watermark};
 pub use windowing::{History, Windowing};
 pub use workers::Workers;

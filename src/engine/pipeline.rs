@@ -19,6 +19,7 @@ use super::{
     SavedWatermark, Scheduler, Sequencer, Step, Windowing,
     in_flight::{InFlight, prepare},
     ticker::Ticker,
+    watermark::Owed,
     workers::{Workers, Working},
 };
 use crate::{
@@ -244,6 +245,12 @@ impl Sequence {
         mut decoding: mpsc::Receiver<Decoding>,
         out: mpsc::Sender<Preparing>,
     ) -> Result<(), EngineError> {
+        if self.sequencer.owes() {
+            let decoded = self.decoder.decode(&[], None);
+            if !self.send(Vec::new(), decoded, Duration::ZERO, Step::Start, &out).await? {
+                return Ok(());
+            }
+        }
         let mut tick = self.silence.as_ref().map(|silence| tokio::time::interval(silence.every));
         loop {
             let batch = match &mut tick {
@@ -377,6 +384,7 @@ impl Windows {
                 (self, prepared) = (rest, back);
             }
             let due = std::mem::take(&mut in_flight.sequenced.due);
+            let watermark = in_flight.sequenced.watermark.save();
             let evaluator = prepared.evaluator().clone();
             let journal = self.record;
             let piece = if self.windowing.is_empty() {
@@ -396,7 +404,7 @@ impl Windows {
                 self.workers.work(move || in_flight.conclude(prepared, moved, journal))
             };
             self.forwarded += 1;
-            if out.send(piece).await.is_err() || !self.tick(due, &evaluator, &out).await {
+            if out.send(piece).await.is_err() || !self.tick(due, watermark, &evaluator, &out).await {
                 return Ok(());
             }
         }
@@ -404,15 +412,29 @@ impl Windows {
     }
 
     /// Evaluates the rules that are due on all that is committed. `false` if nobody takes batches any more.
-    async fn tick(&mut self, due: Vec<Due>, evaluator: &Evaluator, out: &mpsc::Sender<Concluding>) -> bool {
-        for due in due {
+    /// What is still owed is stored with what each of them finds, so that a process that dies in between leaves the
+    /// rest to the next one.
+    async fn tick(
+        &mut self,
+        due: Vec<Due>,
+        mut watermark: SavedWatermark,
+        evaluator: &Evaluator,
+        out: &mpsc::Sender<Concluding>,
+    ) -> bool {
+        let last = due.len();
+        for (number, due) in due.into_iter().enumerate() {
             let Some(scheduler) = self.scheduler.clone() else { return true };
             if !self.all_committed().await {
                 return false;
             }
             let evaluation = scheduler.run(&due, evaluator).await;
             let rules = Arc::clone(evaluator.rules());
-            let committable = Committable { evaluation, rules, ..Committable::default() };
+            let done = (due.tick, rules.rules[due.rule].rule.id.clone());
+            watermark.owed =
+                watermark.owed.filter(|_| number + 1 < last).map(|owed| Owed { done: Some(done), ..owed });
+            let held = self.windowing.held();
+            let watermark = Some(watermark.clone());
+            let committable = Committable { evaluation, rules, held, watermark, ..Committable::default() };
             self.forwarded += 1;
             if out.send(tokio::spawn(async { Ok(Ok(committable)) })).await.is_err() {
                 return false;

@@ -43,7 +43,8 @@ fn tracing() -> bool {
 fn config() -> Config {
     static CONFIG: LazyLock<Config> = LazyLock::new(|| {
         let none = std::iter::empty::<(String, String)>();
-        Config::parse("the simulation", "log: { level: error }\n", Path::new(""), none).expect("a configuration")
+        Config::parse("the simulation", "log: { level: error }\n", Path::new(""), none)
+            .expect("a configuration")
     });
     CONFIG.clone()
 }

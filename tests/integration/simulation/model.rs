@@ -76,9 +76,10 @@ impl Model {
     }
 
     fn apply(&mut self, event: &Value, id: &str) {
-        let cents = event.get("amount").and_then(Value::as_str).map_or(0, |amount| {
-            amount.replace('.', "").parse().expect("the plan writes two decimals")
-        });
+        let cents = event
+            .get("amount")
+            .and_then(Value::as_str)
+            .map_or(0, |amount| amount.replace('.', "").parse().expect("the plan writes two decimals"));
         self.line(event, "budget_line_id");
         match text(event, "type") {
             "payment" => {

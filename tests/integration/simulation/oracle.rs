@@ -89,8 +89,13 @@ pub async fn run(plan: &Plan, journal: &[(usize, usize)], sets: &[(usize, Set)])
     let schema = Arc::clone(decoder.schema());
     // Queries read what is kept in tables; without them, windows that a reload brings are filled from blocks.
     let record = if plan.rules == Set::Schedules { Record::Events } else { Record::Journal };
-    let mut collected =
-        Collected { schema, kept: Arc::clone(&kept), tables: Arc::clone(&tables), findings: BTreeMap::new(), blocks };
+    let mut collected = Collected {
+        schema,
+        kept: Arc::clone(&kept),
+        tables: Arc::clone(&tables),
+        findings: BTreeMap::new(),
+        blocks,
+    };
     let engine = Engine {
         decoder,
         sequencer: Sequencer::new(Arc::clone(&ledger), Dedup::default(), Watermark::new(plan.lateness), None),
@@ -139,7 +144,12 @@ fn blocks_of(plan: &Plan, journal: &[(usize, usize)]) -> Vec<Block> {
         }
         let lines: Vec<u8> =
             numbers.flat_map(|n| partition.records[n].bytes.iter().chain(b"\n")).copied().collect();
-        Block::new(partition.source.into(), partition.name.as_str().into(), 0, Payload::JsonLines(lines.into()))
+        Block::new(
+            partition.source.into(),
+            partition.name.as_str().into(),
+            0,
+            Payload::JsonLines(lines.into()),
+        )
     };
     neighbours.map(block).collect()
 }

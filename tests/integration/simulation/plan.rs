@@ -86,7 +86,9 @@ impl Plan {
         let count = rng.random_range(20..160);
         // Some streams are long in time, so that days are sealed and files deleted; windows see most in dense ones.
         let step = [20 * MINUTE, 3 * HOUR, 12 * HOUR, 4 * DAY][rng.random_range(0..4)];
-        let mut street = Street { rng, n: 0, at: START, step };
+        // What is let go of is not known any more, so only what is recent comes again then.
+        let retain = (step == 4 * DAY && layout.len() == 1 && rng.random_ratio(1, 2)).then_some(180 * DAY);
+        let mut street = Street { rng, n: 0, at: START, step, recent: retain.is_some() };
         let mut partitions: Vec<_> =
             layout.iter().enumerate().map(|(n, (kind, source))| Partition::new(*kind, source, n)).collect();
         for _ in 0..count {
@@ -96,8 +98,8 @@ impl Plan {
         }
         let last = street.at;
         partitions.iter_mut().for_each(|partition| partition.close(rng));
-        let rules = if rng.random_ratio(1, 6) { Set::Schedules } else { Set::Windows };
-        let retain = (step == 4 * DAY && rng.random_ratio(1, 2)).then_some(180 * DAY);
+        // A query takes as long as a hundred events, and ticks are weekly.
+        let rules = if step <= 3 * HOUR && rng.random_ratio(1, 3) { Set::Schedules } else { Set::Windows };
         Self {
             partitions,
             rules,
@@ -150,6 +152,8 @@ struct Street<'r> {
     n: usize,
     at: i64,
     step: i64,
+    /// Whether only recent records come again.
+    recent: bool,
 }
 
 impl Street<'_> {
@@ -173,7 +177,8 @@ impl Street<'_> {
         if known.is_empty() {
             return self.event();
         }
-        let mut record = known[self.rng.random_range(0..known.len())].clone();
+        let first = if self.recent { known.len().saturating_sub(10) } else { 0 };
+        let mut record = known[self.rng.random_range(first..known.len())].clone();
         if let Is::Event(event) = &mut record.is {
             match self.rng.random_range(0..4) {
                 0 => {
@@ -187,7 +192,11 @@ impl Street<'_> {
                 _ => {}
             }
         }
-        if partitions[at].kind == Kind::Topic && matches!(record.is, Is::Nothing) { self.event() } else { record }
+        if partitions[at].kind == Kind::Topic && matches!(record.is, Is::Nothing) {
+            self.event()
+        } else {
+            record
+        }
     }
 
     fn poison(&mut self) -> Record {
@@ -247,7 +256,18 @@ impl Street<'_> {
                 event = json!({"event_id": id, "type": "correction", "occurred_at": at, "budget_line_id": line, "to_budget_line_id": other, "original_event_id": earlier, "amount": amount});
             }
             _ => {
-                let actions = ["approve", "supplement", "reduce", "transfer", "freeze", "unfreeze", "carry_over", "reclaim", "plan", "plan_reduce"];
+                let actions = [
+                    "approve",
+                    "supplement",
+                    "reduce",
+                    "transfer",
+                    "freeze",
+                    "unfreeze",
+                    "carry_over",
+                    "reclaim",
+                    "plan",
+                    "plan_reduce",
+                ];
                 event = json!({"event_id": id, "type": "budget", "action": actions[rng.random_range(0..10)], "occurred_at": at, "budget_line_id": line,
                     "to_budget_line_id": other, "amount": amount, "fiscal_year": 2026, "region_code": "330100000", "unit_code": "101001",
                     "function_code": "2050201", "economic_code": "30201"});

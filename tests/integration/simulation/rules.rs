@@ -166,6 +166,9 @@ fn compile(parts: &[&str]) -> Arc<RuleSet> {
     let calendar = calendar();
     let compiler = Compiler::new(&calendar, Lists::default(), Language::default());
     RuleSet::from_text(&text, &compiler, &calendar).unwrap_or_else(|problems| {
-        panic!("the rules of the simulation: {}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+        panic!(
+            "the rules of the simulation: {}",
+            problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+        )
     })
 }

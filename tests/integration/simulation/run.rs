@@ -388,7 +388,8 @@ impl Run {
         self.check_journal(&accepted)?;
         differences("the model", of_plain.iter(), plain.iter())?;
 
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(|e| e.to_string())?;
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(|e| e.to_string())?;
         let outcome = runtime.block_on(oracle::run(&self.plan, &journal, &self.sets));
         self.check_ledger(&outcome.ledger.read().unwrap_or_else(PoisonError::into_inner))?;
         let text = |f: &Finding| serde_json::to_string(f).unwrap_or_default();

@@ -163,11 +163,8 @@ fn read_topic(
         return None;
     }
     let range = first..first + rng.random_range(1..=left.min(20));
-    let to = Position {
-        offset: partition.ends[range.end - 1],
-        records: range.end as u64,
-        token: String::new(),
-    };
+    let to =
+        Position { offset: partition.ends[range.end - 1], records: range.end as u64, token: String::new() };
     let block = spanned(partition, reader.at.offset, &to, first as u64, messages(partition, range.clone()));
     reader.at = to;
     Some((block, range))
