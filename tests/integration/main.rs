@@ -8,6 +8,7 @@ mod closing;
 mod crash;
 mod decode;
 mod errors;
+mod fuzzing;
 mod http;
 mod kafka;
 mod ledger;

@@ -180,6 +180,7 @@ impl Ground {
             duplicates: count(Fate::Duplicate),
             rejected: count(Fate::Rejected),
         };
+        let refused = self.refused();
         self.duplicates += expected.duplicates;
         self.rejected += expected.rejected;
         self.sent.drain(..part.receipts.len());
@@ -190,9 +191,21 @@ impl Ground {
             told.duplicates += receipt.duplicates;
             told.rejected += receipt.rejected;
         }
-        self.must(told == expected, || format!("{told:?} is told of records that are {expected:?}"));
+        self.must(told == expected, || {
+            format!("{told:?} is told of records that are {expected:?}: {refused}")
+        });
         let counts = part.counts;
         self.must(counts == expected, || format!("{counts:?} is counted of records that are {expected:?}"));
+    }
+
+    /// The records at hand that were not accepted, for a message.
+    fn refused(&self) -> String {
+        let records = self.sent.iter().flat_map(|(at, range)| range.clone().map(|number| (*at, number)));
+        let of = |((at, number), fate): ((usize, usize), &Fate)| {
+            let text = String::from_utf8_lossy(&self.plan.partitions[at].records[number].bytes);
+            (*fate != Fate::Accepted).then(|| format!("\n{at}/{number} {fate:?} {text}"))
+        };
+        records.zip(&self.fates).filter_map(of).collect()
     }
 
     /// Takes the next record that was sent. `false` if there is none.

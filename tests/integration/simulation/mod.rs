@@ -40,7 +40,7 @@ fn tracing() -> bool {
 }
 
 /// The default configuration, parsed once.
-fn config() -> Config {
+pub fn config() -> Config {
     static CONFIG: LazyLock<Config> = LazyLock::new(|| {
         let none = std::iter::empty::<(String, String)>();
         Config::parse("the simulation", "log: { level: error }\n", Path::new(""), none)

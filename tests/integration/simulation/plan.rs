@@ -209,7 +209,7 @@ impl Street<'_> {
         };
         let bytes = match self.rng.random_range(0..7) {
             0 => bytes[..bytes.len() / 2].to_vec(),
-            1 => with("amount", json!("1.001")),
+            1 if event.get("amount").is_some() => with("amount", json!("1.001")),
             2 => with("occurred_at", json!("yesterday")),
             3 => with("event_id", json!("")),
             4 => [&bytes[..bytes.len() - 1], b",\"x\":\"\xff\"}"].concat(),
