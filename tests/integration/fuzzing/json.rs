@@ -137,6 +137,10 @@ fn decimal(text: &str) -> Option<Decimal> {
     {
         return None;
     }
+    let exponent = text.split_once(['e', 'E']).map(|(_, exponent)| exponent.parse::<i64>().is_ok());
+    if exponent == Some(false) {
+        return None;
+    }
     match text.contains(['e', 'E']) {
         true => Decimal::from_scientific(text).ok(),
         false => Decimal::from_str_exact(text).ok(),

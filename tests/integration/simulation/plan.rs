@@ -99,7 +99,15 @@ impl Plan {
         let last = street.at;
         partitions.iter_mut().for_each(|partition| partition.close(rng));
         // A query takes as long as a hundred events, and ticks are weekly.
-        let rules = if step <= 3 * HOUR && rng.random_ratio(1, 3) { Set::Schedules } else { Set::Windows };
+        // Scores reach back further than events are kept, so there are none of those where some are let go of.
+        let scheduled = step <= 3 * HOUR && rng.random_ratio(1, 3);
+        let rules = if retain.is_some() {
+            Set::Others
+        } else if scheduled {
+            Set::Schedules
+        } else {
+            Set::Windows
+        };
         Self {
             partitions,
             rules,
@@ -110,7 +118,7 @@ impl Plan {
             seal_after: [0, 2 * DAY, 400 * DAY][rng.random_range(0..3)],
             retain,
             deaths: rng.random_range(0..6),
-            reloads: if rules == Set::Windows { rng.random_range(0..3) } else { 0 },
+            reloads: if rules == Set::Windows && retain.is_none() { rng.random_range(0..3) } else { 0 },
             now: last + 400 * DAY,
         }
     }
