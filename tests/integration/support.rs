@@ -256,6 +256,10 @@ impl Daemon {
     }
 
     pub fn post(&self, path: &str, body: &str) -> (u16, String) {
+        self.post_bytes(path, body.as_bytes())
+    }
+
+    pub fn post_bytes(&self, path: &str, body: &[u8]) -> (u16, String) {
         answer(agent().post(format!("{}{path}", self.address)).send(body))
     }
 

@@ -25,7 +25,7 @@ fn decode(payloads: Vec<Payload>) -> Decoded {
 }
 
 /// A line that must have become an event or a reject.
-fn is_record(line: &[u8]) -> bool {
+pub fn is_record(line: &[u8]) -> bool {
     let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
     !line.iter().all(u8::is_ascii_whitespace)
 }
@@ -159,11 +159,11 @@ fn money_is_what_an_independent_reader_reads() {
         let (ours, theirs) = (parse_amount(text), decimal(text));
         match (ours, theirs) {
             (Ok(cents), Some(amount)) => {
-                assert_eq!(amount, Decimal::from_i128_with_scale(cents, 2), "{text}")
+                assert_eq!(amount, Decimal::from_i128_with_scale(cents, 2), "{text}");
             }
             // Theirs has 28 digits at most, and rounds nothing.
             (Ok(_), None) => {
-                assert!(text.len() > 20 || Decimal::from_str(text).is_ok(), "{text} is no decimal")
+                assert!(text.len() > 20 || Decimal::from_str(text).is_ok(), "{text} is no decimal");
             }
             (Err(_), Some(amount)) => {
                 let good = amount > Decimal::ZERO && amount < Decimal::from(10u64.pow(16));

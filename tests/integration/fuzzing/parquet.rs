@@ -83,13 +83,14 @@ const TYPES: &[DataType] = &[
 ];
 
 fn column(rows: usize, rng: &mut impl Rng) -> ArrayRef {
-    let values = Int64Array::from_iter((0..rows).map(|_| match rng.random_range(0..5) {
+    let value = |_| match rng.random_range(0..5) {
         0 => None,
         1 => Some(rng.random()),
         2 => Some(i64::MAX),
         3 => Some(rng.random_range(-100..3000)),
         _ => Some(rng.random_range(0..2_000_000_000_000_000)),
-    }));
+    };
+    let values: Int64Array = (0..rows).map(value).collect();
     let target = &TYPES[rng.random_range(0..TYPES.len())];
     let values: ArrayRef = Arc::new(values);
     cast(&values, target).unwrap_or_else(|_| new_null_array(target, rows))

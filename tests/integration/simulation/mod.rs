@@ -4,7 +4,7 @@
 //!
 //!     SIM_SEED=123 cargo test --test integration simulation
 //!
-//! `SIM_SEEDS=100000` runs more of them, from `SIM_FROM` on.
+//! `SIM_SEEDS=100000` runs more of them, from `SIM_FROM` on; `SIM_TRACE=1` prints the steps.
 
 mod faults;
 mod ground;
@@ -27,7 +27,7 @@ use std::{
 use fiscwatch::config::Config;
 
 /// Seeds in an ordinary test run.
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 400;
 
 fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;

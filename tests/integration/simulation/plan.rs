@@ -101,7 +101,7 @@ impl Plan {
         // A query takes as long as a hundred events, and ticks are weekly.
         // Scores reach back further than events are kept, so there are none of those where some are let go of.
         let scheduled = step <= 3 * HOUR && rng.random_ratio(1, 3);
-        let rules = if retain.is_some() {
+        let rules = if retain.is_some() || rng.random_ratio(1, 5) {
             Set::Others
         } else if scheduled {
             Set::Schedules
@@ -118,7 +118,7 @@ impl Plan {
             seal_after: [0, 2 * DAY, 400 * DAY][rng.random_range(0..3)],
             retain,
             deaths: rng.random_range(0..6),
-            reloads: if rules == Set::Windows && retain.is_none() { rng.random_range(0..3) } else { 0 },
+            reloads: if rules != Set::Schedules && retain.is_none() { rng.random_range(0..3) } else { 0 },
             now: last + 400 * DAY,
         }
     }
@@ -233,6 +233,8 @@ impl Street<'_> {
         let late = match rng.random_range(0..12) {
             0 => rng.random_range(0..4 * DAY),
             1 => rng.random_range(0..HOUR),
+            // Later than what windows hold after a start.
+            2 if rng.random_ratio(1, 3) => rng.random_range(0..70 * DAY),
             _ => 0,
         };
         let at = (self.at - late) / 1000;

@@ -69,7 +69,7 @@ pub fn seed(seed: u64) -> Result<Done, String> {
     let clock = Arc::new(ManualClock::at(plan.now));
     let sets = vec![(0, plan.rules)];
     let mut run = Run { rng, plan, world, ground, clock, sets, deaths: 0, done: Done::default() };
-    let ended = run.to_the_end();
+    let ended = run.finish_all();
     let first = lock(&run.ground).problem.take();
     first.map_or(ended, Err)?;
     run.check_end()?;
@@ -139,7 +139,7 @@ impl Run {
         self.sets.last().map_or(self.plan.rules, |(_, set)| *set)
     }
 
-    fn to_the_end(&mut self) -> Result<(), String> {
+    fn finish_all(&mut self) -> Result<(), String> {
         // Every process gets something done or takes one of the deaths there are, so this ends.
         for _ in 0..200 {
             let runtime = tokio::runtime::Builder::new_current_thread()
