@@ -227,12 +227,13 @@ impl Chunks {
             format: "Parquet",
             error: error.to_string(),
         };
-        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| error(&e))?;
+        let builder = guarded(|| ParquetRecordBatchReaderBuilder::try_new(file)).map_err(|e| error(&e))?;
         if let Some(name) = twice(builder.schema().fields().iter().map(|field| field.name().as_str())) {
             return Err(error(&format!("the column {name:?} stands there twice")));
         }
         let skip = usize::try_from(offset).unwrap_or(usize::MAX);
-        let reader = builder.with_batch_size(rows.max(1)).with_offset(skip).build().map_err(|e| error(&e))?;
+        let builder = builder.with_batch_size(rows.max(1)).with_offset(skip);
+        let reader = guarded(|| builder.build()).map_err(|e| error(&e))?;
         let kind = Kind::Table(Box::new(reader));
         Ok(Self { path: path.to_owned(), rows, offset, record: offset, kind })
     }
@@ -263,13 +264,13 @@ impl Chunks {
                 Ok(None) => return Ok(None),
                 Err(error) => return Err(self.truncated(&error)),
             },
-            Kind::Table(reader) => match reader.next() {
-                Some(Ok(batch)) => {
+            Kind::Table(reader) => match guarded(|| reader.next().transpose()) {
+                Ok(Some(batch)) => {
                     let rows = batch.num_rows() as u64;
                     (Payload::Table(batch), rows, rows)
                 }
-                Some(Err(error)) => return Err(self.truncated(&error)),
-                None => return Ok(None),
+                Ok(None) => return Ok(None),
+                Err(error) => return Err(self.truncated(&error)),
             },
         };
         let (from, first_record) = (self.offset, self.record);
@@ -527,6 +528,14 @@ impl Lines {
         }
         self.header = Some(header);
         Ok(end as u64)
+    }
+}
+
+/// Arrow's and Parquet's readers panic over some damaged files, which must not stop the stream: it is an error of the file.
+fn guarded<T, E: std::fmt::Display>(read: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
+    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(read)) {
+        Ok(result) => result.map_err(|e| e.to_string()),
+        Err(_) => Err(String::from("it is damaged in a way that Parquet's reader does not expect")),
     }
 }
 

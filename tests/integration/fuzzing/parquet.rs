@@ -45,7 +45,8 @@ fn a_damaged_file_is_read_or_refused() {
     writer.write(&batch).unwrap();
     writer.close().unwrap();
     let whole = std::fs::read(&path).unwrap();
-    fuzz("parquet", 400, &[whole], |input, _| {
+    let seeds: Vec<_> = std::iter::once(whole).chain(super::seeds("parquet")).collect();
+    fuzz("parquet", 400, &seeds, |input, _| {
         std::fs::write(&path, input).unwrap();
         let Ok(mut chunks) = Chunks::open(&path, Format::of(&path, None), 7, (0, 0), false) else { return };
         while let Ok(Some(chunk)) = chunks.next_chunk() {
