@@ -35,7 +35,7 @@ use crate::{
     diagnostic::{self, Diagnostic},
     engine::{
         BatchLimits, Dedup, Engine, EngineError, History, Record, Scheduler, Sequencer, Silence, Watermark,
-        Windowing, batches,
+        Windowing, Workers, batches,
     },
     evaluate::Evaluator,
     event::EventType,
@@ -55,6 +55,7 @@ pub use shared::Shared;
 use tables::StoredTables;
 
 use deliver::{DeliverTask, Receivers};
+pub use sealing::SealingParts;
 use sealing::SealingTask;
 
 /// Blocks that wait for the batcher, over all sources.
@@ -107,16 +108,33 @@ pub struct Daemon {
     wellbeing: tokio::task::JoinHandle<()>,
 }
 
-impl Daemon {
-    /// Opens the state, recovers it, and starts the loop.
+/// A daemon that is wired and does not run yet.
+pub struct Assembly {
+    /// What the HTTP server and the loop share.
+    pub shared: Arc<Shared>,
+    /// Where sources put their blocks, and where they wait to be cut into batches.
+    pub blocks: (mpsc::Sender<Block>, mpsc::Receiver<Block>),
+    /// How far the sources were read before.
+    pub positions: BTreeMap<(String, String), Position>,
+    /// The loop.
+    pub engine: Engine,
+    /// Its last stage.
+    pub output: StoreOutput,
+    /// What seals.
+    pub sealing: SealingParts,
+}
+
+impl Assembly {
+    /// Opens the state, recovers it, and wires the loop, with `parallel` batches in work at the same time.
     ///
     /// # Errors
     /// If the state cannot be opened.
-    pub fn start(
+    pub fn new(
         config: &Config,
         rules: Arc<RuleSet>,
         options: &RunOptions,
         clock: &Arc<dyn Clock>,
+        parallel: usize,
     ) -> anyhow::Result<Self> {
         let metrics = Arc::new(Metrics::new()?);
         let receivers = Receivers::load(config, clock, &metrics)
@@ -147,10 +165,6 @@ impl Daemon {
         let shared = Shared::new(config, options, &metrics, &ledger, &evaluator, &blocks, clock, receivers);
         let shared = Arc::new(shared);
         shared.quarantine.start(store.quarantine_bytes()?, &metrics);
-        let (batches_in, batches_out) = mpsc::channel(parallel());
-        let limits = BatchLimits { rows: config.batch_rows, wait: config.batch_wait };
-        let (closing, bounded) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
-        tokio::spawn(batches(waiting, batches_in, limits, closing.clone()));
         let engine = Engine {
             decoder,
             sequencer: Sequencer::new(ledger, dedup, watermark, Some(config.checkpoint_events)),
@@ -159,15 +173,39 @@ impl Daemon {
             record: Record::Journal,
             scheduler: Some(Scheduler { tables, limits: config.query_limits }),
             time_max: time_limit(config, clock),
-            parallel: parallel(),
-            bounded: Arc::clone(&bounded),
+            parallel,
+            bounded: Arc::default(),
             silence: Some(silence(config, clock)),
         };
-        let sealing = SealingTask::start(config, &store, &shared)?;
+        let sealing = SealingParts::open(config, &store)?;
+        let workers = Workers::new(parallel);
+        let output = StoreOutput::new(store, Arc::clone(&shared), sealing.waker(), workers)?;
+        let (blocks, positions) = ((blocks, waiting), recovered.positions);
+        Ok(Self { shared, blocks, positions, engine, output, sealing })
+    }
+}
+
+impl Daemon {
+    /// Opens the state, recovers it, and starts the loop.
+    ///
+    /// # Errors
+    /// If the state cannot be opened.
+    pub fn start(
+        config: &Config,
+        rules: Arc<RuleSet>,
+        options: &RunOptions,
+        clock: &Arc<dyn Clock>,
+    ) -> anyhow::Result<Self> {
+        let assembly = Assembly::new(config, rules, options, clock, parallel())?;
+        let Assembly { shared, blocks: (blocks, waiting), positions, engine, mut output, sealing } = assembly;
+        let (batches_in, batches_out) = mpsc::channel(parallel());
+        let limits = BatchLimits { rows: config.batch_rows, wait: config.batch_wait };
+        let (closing, bounded) = (CancellationToken::new(), Arc::clone(&engine.bounded));
+        tokio::spawn(batches(waiting, batches_in, limits, closing.clone()));
+        let sealing = SealingTask::start(sealing, &shared);
         let deliver = DeliverTask::start(&shared)?;
-        let mut output = StoreOutput::new(store, Arc::clone(&shared), sealing.waker())?;
         let engine = tokio::spawn(async move { engine.run(batches_out, &mut output).await });
-        let (stop, positions) = (CancellationToken::new(), recovered.positions);
+        let stop = CancellationToken::new();
         let wellbeing = wellbeing::start(&shared, config.watch.clone(), &stop);
         Ok(Self { shared, blocks, stop, positions, closing, bounded, engine, sealing, deliver, wellbeing })
     }

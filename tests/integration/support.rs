@@ -284,6 +284,10 @@ impl Daemon {
         post(&format!("{}{path}", self.address), body)
     }
 
+    pub fn post_bytes(&self, path: &str, body: &[u8]) -> (u16, String) {
+        answer(agent().post(format!("{}{path}", self.address)).send(body))
+    }
+
     pub fn json(&self, path: &str) -> Value {
         serde_json::from_str(&self.get(path).1).unwrap()
     }
@@ -364,9 +368,13 @@ pub fn kill_after(mut child: Child, wait: Duration) -> bool {
 }
 
 pub fn append(path: &Path, text: &str) {
+    append_bytes(path, text.as_bytes());
+}
+
+pub fn append_bytes(path: &Path, bytes: &[u8]) {
     use std::io::Write;
     let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
-    file.write_all(text.as_bytes()).unwrap();
+    file.write_all(bytes).unwrap();
 }
 
 /// Compares findings and ledgers, and shows the first difference instead of everything.
