@@ -42,7 +42,7 @@ use crate::{
 };
 
 pub use ingest::run_source;
-pub use output::{StoreOutput, ledger_gauges};
+pub use output::{StoreOutput, ledger_gauges, source_gauges};
 pub use reload::reload;
 pub use shared::Shared;
 use tables::StoredTables;
@@ -225,7 +225,7 @@ pub async fn run(
     let listener = listen(config.listen).await?;
     let daemon = Daemon::start(&config, rules, &options, &clock)?;
     let server = tokio::spawn(http::serve(listener, Arc::clone(&daemon.shared), daemon.stop.clone()));
-    let sources = ingest::spawn(&config, &daemon.positions, &daemon.blocks, &daemon.stop);
+    let sources = ingest::spawn(&config, &daemon.shared.sources, &daemon.positions, &daemon.blocks, &daemon.stop);
     daemon.shared.set_ready(true);
     tracing::info!(listen = %config.listen, sources = config.sources.len(), "ready");
     let result = watch(daemon, sources, signals, options.once).await;

@@ -18,6 +18,7 @@ use crate::{
     evaluate::{Evaluator, Finding, row::RuleCounts},
     event::time::Calendar,
     ledger::Ledger,
+    source::SourceStatus,
     stream::{Block, Payload, Receipt},
     telemetry::Metrics,
 };
@@ -64,6 +65,8 @@ pub struct Shared {
     pub rule_counts: Mutex<BTreeMap<String, RuleCounts>>,
     /// Records since the start: accepted, duplicates, rejected.
     pub totals: Mutex<Receipt>,
+    /// What the sources tell, by name.
+    pub sources: BTreeMap<String, Arc<SourceStatus>>,
     /// Findings as they are committed, for screens; who is too slow misses some here, never in the store.
     pub findings: broadcast::Sender<Arc<Finding>>,
     ingest: Mutex<Option<mpsc::Sender<Block>>>,
@@ -102,6 +105,7 @@ impl Shared {
             sealed_bytes: AtomicU64::new(crate::store::sealed_bytes(&config.state_dir)),
             rule_counts: Mutex::default(),
             totals: Mutex::default(),
+            sources: config.sources.iter().map(|(name, _)| (name.clone(), Arc::default())).collect(),
             findings: broadcast::channel(FINDINGS_SHOWN).0,
             ingest: Mutex::new(config.accept_events.then(|| ingest.clone()).filter(|_| !options.once)),
             ready: AtomicBool::new(false),
@@ -114,6 +118,15 @@ impl Shared {
     #[must_use]
     pub fn ready(&self) -> bool {
         self.ready.load(Ordering::SeqCst)
+    }
+
+    /// Why not all sources are read yet; `None` if they are.
+    #[must_use]
+    pub fn sources_wait(&self) -> Option<String> {
+        let waits = |(name, status): (&String, &Arc<SourceStatus>)| {
+            status.told().not_ready().map(|why| format!("source {name}: {why}"))
+        };
+        self.sources.iter().find_map(waits)
     }
 
     /// Says whether events can be taken.

@@ -17,7 +17,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    app::{Shared, ledger_gauges},
+    app::{Shared, ledger_gauges, source_gauges},
+    source::SourceStatus,
     telemetry::CONTENT_TYPE,
 };
 
@@ -54,14 +55,31 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
         let ledger = shared.ledger.read().unwrap_or_else(std::sync::PoisonError::into_inner);
         ledger_gauges(&ledger, &shared.metrics, shared.top_units);
     }
+    source_gauges(&shared);
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], shared.metrics.render())
 }
 
-async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, &'static str) {
-    match shared.ready() {
-        true => (StatusCode::OK, "fiscwatch is ready\n"),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "fiscwatch is starting or stopping\n"),
+async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, String) {
+    match (shared.ready(), shared.sources_wait()) {
+        (true, None) => {
+            let troubles: String = shared.sources.iter().flat_map(troubles).collect();
+            (StatusCode::OK, format!("fiscwatch is ready
+{troubles}"))
+        }
+        (true, Some(why)) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}
+")),
+        (false, _) => {
+            (StatusCode::SERVICE_UNAVAILABLE, String::from("fiscwatch is starting or stopping
+"))
+        }
     }
+}
+
+/// What is wrong with a source that was read before: the daemon is ready, and reads it again when it can.
+fn troubles((name, status): (&String, &Arc<SourceStatus>)) -> Vec<String> {
+    let troubles = status.told().troubles.into_iter();
+    troubles.map(|(with, trouble)| format!("source {name}: {with}: {trouble}
+")).collect()
 }
 
 async fn reload(State(shared): State<Arc<Shared>>) -> Result<String, Problem> {

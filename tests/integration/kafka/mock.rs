@@ -156,15 +156,20 @@ fn a_broker_that_is_down_is_waited_for_and_the_end_is_prompt() {
     cluster.create_topic("payments", 1, 1).unwrap();
     let (address, open) = door(cluster.bootstrap_servers());
     let bench = Bench::new("", &config(&cluster, "payments").replace(&cluster.bootstrap_servers(), &address));
-    let daemon = Daemon::start(bench.path());
+    let daemon = Daemon::launch(bench.path());
     produce(
         &cluster,
         [("payments".to_owned(), 0, crate::support::payment("p", "L", "1.00").to_string().into_bytes())],
     );
-    std::thread::sleep(Duration::from_millis(500));
-    assert_eq!(journal(&daemon), 0);
+    // It lives, but is not ready, and says why.
+    wait_until(|| daemon.get("/-/ready").1.contains("source core: payments: no answer from"));
+    assert_eq!(daemon.get("/-/ready").0, 503);
+    assert_eq!(daemon.get("/-/healthy").0, 200);
+    assert!(daemon.get("/metrics").1.contains("fiscwatch_source_up{source=\"core\"} 0"));
     open.store(true, Ordering::Relaxed);
     wait_until(|| journal(&daemon) == 1);
+    assert_eq!(daemon.get("/-/ready"), (200, "fiscwatch is ready\n".to_owned()));
+    assert!(daemon.get("/metrics").1.contains("fiscwatch_source_up{source=\"core\"} 1"));
     assert_eq!(daemon.stop("-TERM"), Some(0));
 }
 

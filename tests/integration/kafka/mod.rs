@@ -1,0 +1,3 @@
+//! The Kafka source: against librdkafka's mock cluster everywhere, against a real broker where there is one.
+
+mod mock;
