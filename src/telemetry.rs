@@ -73,6 +73,8 @@ pub struct Metrics {
     pub source_lost: IntCounterVec,
     /// Time the last start took to recover.
     pub recovery_duration: Gauge,
+    /// Whether this instance waits for another one to end.
+    pub standby: IntGauge,
     /// Whether the last reload worked.
     pub reload_successful: IntGauge,
     sources: Mutex<BTreeSet<String>>,
@@ -155,7 +157,12 @@ impl Metrics {
             sealed_events: counter(r, "sealed_events_total", "Events moved into sealed files.")?,
             retired_events: counter(r, "retired_events_total", "Events deleted for state.retain.")?,
             seal_errors: counter(r, "seal_errors_total", "Times that sealing did not work.")?,
-            source_up: source_gauge(r, "source_up", "Whether a source is read without trouble.", &["source"])?,
+            source_up: source_gauge(
+                r,
+                "source_up",
+                "Whether a source is read without trouble.",
+                &["source"],
+            )?,
             source_errors: counters(
                 r,
                 "source_errors_total",
@@ -181,6 +188,7 @@ impl Metrics {
                     "Time the last start took to recover its state.",
                 ))?,
             )?,
+            standby: gauge(r, "standby", "Whether this instance waits for another one to end.")?,
             reload_successful: gauge(r, "config_last_reload_successful", "Whether the last reload worked.")?,
             sources: Mutex::default(),
             registry: registry.clone(),

@@ -5,6 +5,7 @@ mod output;
 mod reload;
 mod sealing;
 mod shared;
+mod standby;
 mod tables;
 
 use std::{
@@ -36,7 +37,7 @@ use crate::{
     event::EventType,
     http,
     rule::{self, RuleSet, compile::Compiler},
-    store::{self, Lookup, Store, StoreError, StoredReject},
+    store::{self, Lookup, StateLock, Store, StoreError, StoredReject},
     stream::{Block, Payload, Position, Receipt},
     telemetry::Metrics,
 };
@@ -45,6 +46,7 @@ pub use ingest::run_source;
 pub use output::{StoreOutput, ledger_gauges, source_gauges};
 pub use reload::reload;
 pub use shared::Shared;
+use standby::Waited;
 use tables::StoredTables;
 
 use sealing::SealingTask;
@@ -106,10 +108,20 @@ impl Daemon {
         options: &RunOptions,
         clock: &Arc<dyn Clock>,
     ) -> anyhow::Result<Self> {
+        Self::start_locked(config, StateLock::acquire(&config.state_dir)?, rules, options, clock)
+    }
+
+    fn start_locked(
+        config: &Config,
+        lock: StateLock,
+        rules: Arc<RuleSet>,
+        options: &RunOptions,
+        clock: &Arc<dyn Clock>,
+    ) -> anyhow::Result<Self> {
         let metrics = Arc::new(Metrics::new()?);
         let started = Instant::now();
         let decoder = Arc::new(Decoder::new(Arc::clone(&config.calendar)));
-        let store = Store::open(&config.state_dir)?;
+        let store = Store::open_locked(&config.state_dir, lock)?;
         let mut dedup = Dedup::new(Some(config.duplicate_horizon_micros()), store.latest_at()?);
         let recovered = store.recover(decoder.schema(), &mut |event| dedup.restore(&event))?;
         let dedup = dedup.forgetting(Lookup::open(store.dir())?, recovered.last_seq);
@@ -221,11 +233,20 @@ pub async fn run(
     options: RunOptions,
     clock: Arc<dyn Clock>,
 ) -> anyhow::Result<()> {
-    let signals = reload::Signals::new()?;
+    let mut signals = reload::Signals::new()?;
     let listener = listen(config.listen).await?;
-    let daemon = Daemon::start(&config, rules, &options, &clock)?;
+    let Waited::Locked { lock, after_another } =
+        standby::lock_state(&config, &listener, &mut signals).await?
+    else {
+        return Ok(());
+    };
+    let daemon = Daemon::start_locked(&config, lock, rules, &options, &clock)?;
+    if after_another && let Err(problems) = reload(&daemon.shared) {
+        problems.iter().for_each(|p| tracing::error!("the rules of the start stay in force: {p}"));
+    }
     let server = tokio::spawn(http::serve(listener, Arc::clone(&daemon.shared), daemon.stop.clone()));
-    let sources = ingest::spawn(&config, &daemon.shared.sources, &daemon.positions, &daemon.blocks, &daemon.stop);
+    let sources =
+        ingest::spawn(&config, &daemon.shared.sources, &daemon.positions, &daemon.blocks, &daemon.stop);
     daemon.shared.set_ready(true);
     tracing::info!(listen = %config.listen, sources = config.sources.len(), "ready");
     let result = watch(daemon, sources, signals, options.once).await;

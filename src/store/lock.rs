@@ -15,12 +15,13 @@ pub struct StateLock {
 }
 
 impl StateLock {
-    /// Takes the lock of a state directory.
+    /// Takes the lock of a state directory, and makes the directory if it is not there.
     ///
     /// # Errors
     /// If another process has it, or the lock file cannot be written.
     pub fn acquire(dir: &Path) -> Result<Self, StoreError> {
         let fail = |error| StoreError::Directory { path: dir.to_owned(), error };
+        std::fs::create_dir_all(dir).map_err(fail)?;
         let mut options = OpenOptions::new();
         let mut file = options
             .read(true)

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs a Kafka broker in DIR until standard input ends, so it never outlives the test that started it, however that
-# test ends.  broker.sh JARS DIR PLAINTEXT SSL SASL SASL_SSL CONTROLLER   (five ports)
+# test ends. Then DIR is removed, unless it holds a file named "again".
+# broker.sh JARS DIR PLAINTEXT SSL SASL SASL_SSL CONTROLLER   (five ports)
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 jars=$1 dir=$2
@@ -26,10 +27,19 @@ if [ ! -e "$dir/broker.properties" ]; then
     mv "$dir/broker.properties.new" "$dir/broker.properties"
 fi
 
+rm -f "$dir/again"
 java "${java_options[@]}" kafka.Kafka "$dir/broker.properties" >>"$log" 2>&1 </dev/null &
 broker=$!
-trap 'kill -9 $broker 2>/dev/null || true' EXIT
-# Ends with the last writer of the pipe, or when the broker dies by itself.
+end() {
+    kill -9 $broker 2>/dev/null || true
+    wait $broker 2>/dev/null || true
+    [ -e "$dir/again" ] || rm -rf "$dir"
+}
+trap end EXIT
+# An interrupt from the keyboard goes to everybody; the end of the pipe is what counts here.
+trap '' INT TERM
+echo $broker >"$dir/broker.pid"
+# Until the pipe ends, or the broker by itself.
 while kill -0 $broker 2>/dev/null; do
     read -r -t 1 || [ $? -gt 128 ] || break
 done

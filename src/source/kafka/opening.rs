@@ -1,10 +1,7 @@
 //! Where the partitions of a topic go on, and what is said when that is not where they stood.
 
 use rdkafka::{
-    Offset, TopicPartitionList,
-    consumer::Consumer,
-    error::KafkaResult,
-    metadata::MetadataPartition,
+    Offset, TopicPartitionList, consumer::Consumer, error::KafkaResult, metadata::MetadataPartition,
 };
 
 use super::{
@@ -90,8 +87,10 @@ impl TopicReader<'_> {
     }
 
     fn ask(&self, consumer: &TopicConsumer) -> Result<(Option<String>, Vec<i32>), String> {
-        let silent = |e: String| format!("no answer from {}: {e}; it is tried again", self.source.brokers.join(", "));
-        let metadata = consumer.fetch_metadata(Some(self.topic), ANSWER).map_err(|e| silent(e.to_string()))?;
+        let silent =
+            |e: String| format!("no answer from {}: {e}; it is tried again", self.source.brokers.join(", "));
+        let metadata =
+            consumer.fetch_metadata(Some(self.topic), ANSWER).map_err(|e| silent(e.to_string()))?;
         let topics = metadata.topics().iter().filter(|t| t.name() == self.topic && t.error().is_none());
         let numbers: Vec<_> = topics.flat_map(|t| t.partitions().iter().map(MetadataPartition::id)).collect();
         if numbers.is_empty() {
@@ -132,8 +131,10 @@ impl TopicReader<'_> {
         let start = if self.source.start == Start::Latest && !known { high } else { low };
         let name = format!("{}[{number}]", self.topic);
         let (outlet, stored) = (self.outlet, self.stored.get(&name));
-        let partition =
-            self.partitions.entry(number).or_insert_with(|| Partition::new(&outlet.name, &name, stored, start));
+        let partition = self
+            .partitions
+            .entry(number)
+            .or_insert_with(|| Partition::new(&outlet.name, &name, stored, start));
         let mut blocks = Vec::new();
         if let Some(loss) = judge(partition.next(), partition.topic_id(), limits, id) {
             let (at, detail) = (partition.next(), loss.detail);
@@ -230,7 +231,8 @@ mod tests {
 
     #[test]
     fn a_position_is_lost_when_its_topic_or_its_messages_are_gone() {
-        let said = |next, old, limits, id| judge(next, old, limits, id).map(|loss| (loss.records, loss.detail));
+        let said =
+            |next, old, limits, id| judge(next, old, limits, id).map(|loss| (loss.records, loss.detail));
         assert_eq!(said(5, Some("a"), (0, 9), Some("a")), None);
         assert_eq!(said(0, Some("a"), (0, 0), Some("a")), None);
         assert_eq!(said(9, None, (9, 9), Some("a")), None);

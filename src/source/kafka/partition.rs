@@ -189,7 +189,9 @@ mod tests {
         let mut p = Partition::new(&"core".into(), "t[0]", Some(&stored), 0);
         let block = p.lose(String::from("made anew"), 3, Some("new"));
         assert_eq!(span(&block), (100, 3, "new"));
-        assert!(matches!(&block.payload, Payload::Rejected(r) if r[0].reason == Reason::Lost && r[0].record == 100));
+        assert!(
+            matches!(&block.payload, Payload::Rejected(r) if r[0].reason == Reason::Lost && r[0].record == 100)
+        );
         assert!(!p.take(3, b"a", 10));
         assert_eq!(span(&p.cut().unwrap()), (3, 4, "new"));
     }

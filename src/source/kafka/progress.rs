@@ -122,7 +122,9 @@ impl TopicReader<'_> {
         self.tidied = Instant::now();
         let mut committed = TopicPartitionList::new();
         for (number, partition) in &mut self.partitions {
-            let Some(at) = partition.newly_committed().and_then(|at| i64::try_from(at).ok()) else { continue };
+            let Some(at) = partition.newly_committed().and_then(|at| i64::try_from(at).ok()) else {
+                continue;
+            };
             let _ = committed.add_partition_offset(self.topic, *number, Offset::Offset(at));
         }
         let result = match committed.count() {

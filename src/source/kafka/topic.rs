@@ -80,13 +80,13 @@ impl<'s> TopicReader<'s> {
 
     /// Reads until asked to stop.
     pub fn read(mut self) -> Result<(), SourceError> {
-        let fail = |message: String| SourceError::Kafka { source_name: self.outlet.name.to_string(), message };
+        let fail =
+            |message: String| SourceError::Kafka { source_name: self.outlet.name.to_string(), message };
         let config = self.source.client_config().map_err(fail)?;
         while !self.outlet.stop.is_cancelled() {
             let context = Context::new(Arc::clone(&self.outlet.name));
-            let consumer: TopicConsumer = config
-                .create_with_context(context)
-                .map_err(|e| fail(format!("{e}. Check `properties`")))?;
+            let consumer: TopicConsumer =
+                config.create_with_context(context).map_err(|e| fail(format!("{e}. Check `properties`")))?;
             self.fetched.clear();
             while !self.open(&consumer)? {
                 if self.wait(&consumer) == Flow::Stop {
