@@ -63,14 +63,8 @@ pub struct Metrics {
     pub retired_events: IntCounter,
     /// Times that sealing did not work.
     pub seal_errors: IntCounter,
-    /// Whether a source is read.
-    pub source_up: IntGaugeVec,
-    /// Errors that a source went on after.
-    pub source_errors: IntCounterVec,
-    /// Offsets up to the end of a partition.
-    pub source_lag: IntGaugeVec,
-    /// Records that the broker deleted before they were read.
-    pub source_lost: IntCounterVec,
+    /// What the sources tell.
+    pub source: SourceMetrics,
     /// Time the last start took to recover.
     pub recovery_duration: Gauge,
     /// Whether this instance waits for another one to end.
@@ -157,30 +151,7 @@ impl Metrics {
             sealed_events: counter(r, "sealed_events_total", "Events moved into sealed files.")?,
             retired_events: counter(r, "retired_events_total", "Events deleted for state.retain.")?,
             seal_errors: counter(r, "seal_errors_total", "Times that sealing did not work.")?,
-            source_up: source_gauge(
-                r,
-                "source_up",
-                "Whether a source is read without trouble.",
-                &["source"],
-            )?,
-            source_errors: counters(
-                r,
-                "source_errors_total",
-                "Errors that a source went on after.",
-                &["source"],
-            )?,
-            source_lag: source_gauge(
-                r,
-                "source_lag_records",
-                "Records not read yet, as offsets up to the end of a partition.",
-                &["source", "partition"],
-            )?,
-            source_lost: counters(
-                r,
-                "source_lost_records_total",
-                "Records that the broker deleted before they were read, at most.",
-                &["source", "partition"],
-            )?,
+            source: SourceMetrics::new(r)?,
             recovery_duration: register(
                 r,
                 Gauge::with_opts(opts(
@@ -226,6 +197,37 @@ impl Metrics {
     }
 }
 
+/// What the sources tell.
+#[derive(Debug)]
+pub struct SourceMetrics {
+    /// Whether a source is read.
+    pub up: IntGaugeVec,
+    /// Errors that a source went on after.
+    pub errors: IntCounterVec,
+    /// Offsets up to the end of a partition.
+    pub lag: IntGaugeVec,
+    /// Records that the broker deleted before they were read.
+    pub lost: IntCounterVec,
+}
+
+impl SourceMetrics {
+    fn new(r: &Registry) -> prometheus::Result<Self> {
+        let gauge = |name, help, labels: &[&str]| register(r, IntGaugeVec::new(opts(name, help), labels)?);
+        let (source, partition) = (["source"], ["source", "partition"]);
+        Ok(Self {
+            up: gauge("source_up", "Whether a source is read without trouble.", &source)?,
+            errors: counters(r, "source_errors_total", "Errors that a source went on after.", &source)?,
+            lag: gauge("source_lag_records", "Records not read yet, at most.", &partition)?,
+            lost: counters(
+                r,
+                "source_lost_records_total",
+                "Records that the broker deleted before they were read, at most.",
+                &partition,
+            )?,
+        })
+    }
+}
+
 fn late(r: &Registry) -> prometheus::Result<IntCounter> {
     counter(r, "late_events_total", "Events that the watermark had passed when they came.")
 }
@@ -238,10 +240,6 @@ fn watermark(r: &Registry) -> prometheus::Result<GaugeVec> {
 fn windows_held(r: &Registry) -> prometheus::Result<IntGaugeVec> {
     let help = "Events and panes that windows hold in memory.";
     register(r, IntGaugeVec::new(opts("window_items", help), &["kind"])?)
-}
-
-fn source_gauge(r: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
-    register(r, IntGaugeVec::new(opts(name, help), labels)?)
 }
 
 fn opts(name: &str, help: &str) -> Opts {

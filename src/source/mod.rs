@@ -104,7 +104,9 @@ impl Outlet {
             match self.blocks.try_send(block) {
                 Ok(()) => return Room::Taken,
                 Err(TrySendError::Closed(_)) => return Room::Gone,
-                Err(TrySendError::Full(back)) if Instant::now() >= until => return Room::None(back),
+                Err(TrySendError::Full(back)) if Instant::now() >= until => {
+                    return Room::None(Box::new(back));
+                }
                 Err(TrySendError::Full(back)) => block = back,
             }
             std::thread::sleep(LOOK);
@@ -121,7 +123,7 @@ pub enum Room {
     /// It was taken.
     Taken,
     /// There is no room yet.
-    None(Block),
+    None(Box<Block>),
     /// Nobody takes blocks any more.
     Gone,
 }

@@ -12,7 +12,7 @@ use rdkafka::{
     ClientContext, Statistics, TopicPartitionList,
     config::RDKafkaLogLevel,
     consumer::ConsumerContext,
-    error::{KafkaError, KafkaResult},
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
 };
 
 /// How far the fetcher of a partition is.
@@ -31,12 +31,20 @@ pub struct Context {
     served: AtomicU64,
     fetched: Mutex<Option<BTreeMap<i32, Fetched>>>,
     refused: Mutex<Option<String>>,
+    /// Why brokers cannot be talked to, if librdkafka knows better than that they do not answer.
+    cause: Mutex<Option<String>>,
 }
 
 impl Context {
     /// A receiver for the consumer of one topic.
     pub fn new(source: Arc<str>) -> Self {
-        Self { source, served: AtomicU64::new(0), fetched: Mutex::default(), refused: Mutex::default() }
+        Self {
+            source,
+            served: AtomicU64::new(0),
+            fetched: Mutex::default(),
+            refused: Mutex::default(),
+            cause: Mutex::default(),
+        }
     }
 
     /// Calls so far.
@@ -52,6 +60,11 @@ impl Context {
     /// Why the broker did not take the offsets for its consumer group, once.
     pub fn take_refused(&self) -> Option<String> {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Why brokers cannot be talked to, if that is known.
+    pub fn cause(&self) -> Option<String> {
+        self.cause.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn serve(&self) {
@@ -83,8 +96,15 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        use RDKafkaErrorCode::{Authentication, Resolve, SSL};
         self.serve();
         tracing::debug!(source = %self.source, "kafka: {error}: {reason}");
+        if let Some(Authentication | Resolve | SSL) = error.rdkafka_error_code() {
+            // Without the broker in front and the time at the end, which differ from one attempt to the next.
+            let reason = reason.split_once(": ").map_or(reason, |(_, what)| what);
+            let reason = reason.split(" (after ").next().unwrap_or(reason);
+            *self.cause.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+        }
     }
 }
 

@@ -87,8 +87,10 @@ impl TopicReader<'_> {
     }
 
     fn ask(&self, consumer: &TopicConsumer) -> Result<(Option<String>, Vec<i32>), String> {
-        let silent =
-            |e: String| format!("no answer from {}: {e}; it is tried again", self.source.brokers.join(", "));
+        let silent = |e: String| {
+            let why = consumer.context().cause().unwrap_or(e);
+            format!("no answer from {}: {why}; it is tried again", self.source.brokers.join(", "))
+        };
         let metadata =
             consumer.fetch_metadata(Some(self.topic), ANSWER).map_err(|e| silent(e.to_string()))?;
         let topics = metadata.topics().iter().filter(|t| t.name() == self.topic && t.error().is_none());

@@ -54,7 +54,7 @@ impl TopicReader<'_> {
             match self.outlet.offer_blocking(block, ROOM) {
                 Room::Taken => return if paused { Flow::Reopen } else { Flow::On },
                 Room::Gone => return Flow::Stop,
-                Room::None(back) => block = back,
+                Room::None(back) => block = *back,
             }
             if !paused && since.elapsed() > STALL {
                 paused = true;

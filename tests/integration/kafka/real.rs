@@ -184,15 +184,17 @@ fn tls_and_scram_with_secrets_from_files() {
     );
     std::fs::write(bench.path().join("wrong"), "geheim").unwrap();
     let daemon = Daemon::launch(bench.path());
-    wait_until(|| daemon.log.try_iter().any(|line| line.contains("Authentication")));
+    wait_until(|| daemon.get("/-/ready").1.contains("Authentication failed"));
     let (status, why) = daemon.get("/-/ready");
     assert_eq!(status, 503);
     assert!(why.contains("source core: secured: ") && !why.contains("geheim"), "{why}");
+    assert_eq!(daemon.stop("-TERM"), Some(0));
     // And so is an authority that did not sign the broker's certificate.
     configure(&bench, &broker.tls_address(), "secured", "properties: { security.protocol: SSL }");
     let daemon = Daemon::launch(bench.path());
-    wait_until(|| daemon.get("/-/ready").1.contains("source core: secured: "));
+    wait_until(|| daemon.get("/-/ready").1.contains("certificate verify failed"));
     assert_eq!(daemon.get("/-/ready").0, 503);
+    assert_eq!(daemon.stop("-TERM"), Some(0));
 }
 
 #[test]
@@ -442,4 +444,36 @@ fn instances_with_states_of_their_own_each_read_everything() {
     assert_eq!(a.stop("-TERM"), Some(0));
     assert_eq!(b.stop("-TERM"), Some(0));
     assert_eq!(first.state(), second.state());
+}
+
+#[test]
+fn a_standby_takes_over_the_topic_from_one_that_is_killed() {
+    let Some(broker) = broker::shared() else { return };
+    broker.create("handed", 1, &[]);
+    let bench = bench(&broker.address(), "handed", "");
+    let text = std::fs::read_to_string(bench.path().join("fiscwatch.yaml")).unwrap();
+    let text = text
+        .replace("state: { dir: state }", "state: { dir: state, standby: true }\nengine: { batch_rows: 20 }");
+    std::fs::write(bench.path().join("fiscwatch.yaml"), text).unwrap();
+    let mut active = Daemon::start(bench.path());
+    for part in 0..4 {
+        let standby = Daemon::launch(bench.path());
+        assert_eq!(standby.get("/-/ready").0, 503);
+        let before = journal(&active);
+        produce(&mut broker.client(), "handed", payments("p", part * 400..(part + 1) * 400));
+        wait_until(|| journal(&active) > before);
+        // kill -9, mostly in the middle of the part.
+        drop(std::mem::replace(&mut active, standby));
+        wait_until(|| active.get("/-/ready").0 == 200);
+    }
+    wait_until(|| journal(&active) == 1600);
+    wait_until(|| lag(&active, "handed", 0) == Some(0));
+    assert_eq!(active.stop("-TERM"), Some(0));
+    let (_, info, _) = run(bench.path(), &["state", "info", "--json", "--config", "fiscwatch.yaml"]);
+    let info: Value = serde_json::from_str(&info).unwrap();
+    assert_eq!(
+        (&info["events"], &info["duplicates"], &info["quarantined"]),
+        (&1600.into(), &0.into(), &0.into())
+    );
+    assert_eq!(position(&bench, "handed"), Some(1600));
 }
