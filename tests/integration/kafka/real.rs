@@ -18,7 +18,7 @@ type Message = (i32, &'static str, Option<Vec<u8>>);
 fn produce(client: &mut ClientConfig, topic: &str, messages: impl IntoIterator<Item = Message>) {
     let producer: ThreadedProducer<_> = client.set("message.max.bytes", "4000000").create().unwrap();
     send(&producer, topic, messages);
-    producer.flush(Duration::from_secs(60)).unwrap();
+    producer.flush(Duration::from_mins(1)).unwrap();
 }
 
 fn send(
@@ -101,7 +101,7 @@ fn every_compression_and_committed_transactions_are_read_once() {
     for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
         produce(broker.client().set("compression.codec", codec), "codecs", payments(codec, 0..50));
     }
-    let wait = Duration::from_secs(60);
+    let wait = Duration::from_mins(1);
     for (id, commits) in [("first", true), ("aborted", false), ("last", true)] {
         let producer: ThreadedProducer<_> = broker.client().set("transactional.id", id).create().unwrap();
         producer.init_transactions(wait).unwrap();
