@@ -1,7 +1,10 @@
 //! Where the partitions of a topic go on, and what is said when that is not where they stood.
 
 use rdkafka::{
-    Offset, TopicPartitionList, consumer::Consumer, error::KafkaResult, metadata::MetadataPartition,
+    Offset, TopicPartitionList,
+    consumer::Consumer,
+    error::KafkaResult,
+    metadata::{Metadata, MetadataPartition, MetadataTopic},
 };
 
 use super::{
@@ -33,14 +36,22 @@ impl TopicReader<'_> {
                 return Ok(false);
             }
         }
-        // Those that a topic made anew does not have.
-        let gone = |number: &i32| !numbers.contains(number);
-        for (_, partition) in self.partitions.extract_if(.., |number, _| gone(number)) {
-            self.outlet.status.forget(partition.name());
+        if self.forget(consumer, &numbers) == Flow::Stop {
+            return Ok(false);
         }
         self.check_group(consumer);
         let assigned = list(self.topic, &self.partitions).and_then(|list| consumer.assign(&list));
         self.opened(assigned)
+    }
+
+    /// Lets go of partitions that a topic made anew does not have. What was taken from them is kept.
+    fn forget(&mut self, consumer: &TopicConsumer, numbers: &[i32]) -> Flow {
+        let mut taken = Vec::new();
+        for (_, mut partition) in self.partitions.extract_if(.., |number, _| !numbers.contains(number)) {
+            self.outlet.status.forget(partition.name());
+            taken.extend(partition.cut());
+        }
+        self.send_all(consumer, taken)
     }
 
     /// Looks whether the topic is the same, and reads partitions that it did not have before.
@@ -93,10 +104,13 @@ impl TopicReader<'_> {
         };
         let metadata =
             consumer.fetch_metadata(Some(self.topic), ANSWER).map_err(|e| silent(e.to_string()))?;
-        let topics = metadata.topics().iter().filter(|t| t.name() == self.topic && t.error().is_none());
-        let numbers: Vec<_> = topics.flat_map(|t| t.partitions().iter().map(MetadataPartition::id)).collect();
+        let numbers: Vec<_> = partitions_of(&metadata, self.topic).map(MetadataPartition::id).collect();
         if numbers.is_empty() {
             return Err(format!("the topic {:?} does not exist; it is waited for", self.topic));
+        }
+        let mut leaderless = partitions_of(&metadata, self.topic).filter(|p| p.leader() < 0);
+        if let Some(partition) = leaderless.next() {
+            return Err(format!("partition {} has no leader; it is waited for", partition.id()));
         }
         let id = topic_id(consumer, self.topic, metadata.orig_broker_id(), ANSWER).map_err(silent)?;
         Ok((id, numbers))
@@ -187,6 +201,11 @@ impl TopicReader<'_> {
             }
         }
     }
+}
+
+fn partitions_of<'m>(metadata: &'m Metadata, topic: &'m str) -> impl Iterator<Item = &'m MetadataPartition> {
+    let topics = metadata.topics().iter().filter(move |t| t.name() == topic && t.error().is_none());
+    topics.flat_map(MetadataTopic::partitions)
 }
 
 /// The partitions at where they go on.

@@ -132,7 +132,9 @@ impl TopicReader<'_> {
             _ => consumer.commit(&committed, CommitMode::Async),
         };
         let refused = result.err().map(|e| e.to_string()).or_else(|| consumer.context().take_refused());
-        if let Some(why) = refused {
+        if refused.is_some() && self.refused != refused {
+            self.refused = refused;
+            let why = self.refused.as_deref().unwrap_or_default();
             // The store has the positions; only what lag tools show is behind.
             tracing::warn!(source = %self.outlet.name, group = self.source.group, "kafka: the group's offsets were not taken: {why}");
         }

@@ -61,6 +61,8 @@ pub struct TopicReader<'s> {
     /// Whether it was looked who else writes to the consumer group.
     pub group_checked: bool,
     pub tidied: Instant,
+    /// Why the group's offsets were not taken the last time.
+    pub refused: Option<String>,
 }
 
 impl<'s> TopicReader<'s> {
@@ -75,6 +77,7 @@ impl<'s> TopicReader<'s> {
             troubled: false,
             group_checked: false,
             tidied: Instant::now(),
+            refused: None,
         }
     }
 
@@ -93,7 +96,7 @@ impl<'s> TopicReader<'s> {
                     return Ok(());
                 }
             }
-            if self.session(&consumer)? == Flow::Stop {
+            if self.session(&consumer)? == Flow::Stop || self.troubled && self.wait(&consumer) == Flow::Stop {
                 return Ok(());
             }
         }
@@ -185,13 +188,24 @@ impl<'s> TopicReader<'s> {
                 Code::OffsetOutOfRange | Code::AutoOffsetReset | Code::LogTruncation,
             ) => Flow::Reopen,
             KafkaError::MessageConsumption(
-                Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition,
+                Code::UnknownTopicOrPartition
+                | Code::UnknownTopic
+                | Code::UnknownPartition
+                // What cannot be unpacked is tried again rather than passed over.
+                | Code::BadMessage
+                | Code::BadCompression
+                | Code::NotImplemented,
             )
             | KafkaError::MessageConsumptionFatal(_) => {
                 self.trouble(&format!("{error}; the topic is opened again"));
                 Flow::Reopen
             }
-            // They come in many shapes and often; what is known to be wrong is not said again.
+            // One of several brokers may be away, and the others have all that is read; if not, the topic's survey tells.
+            KafkaError::MessageConsumption(Code::BrokerTransportFailure | Code::OperationTimedOut) => {
+                self.outlet.status.error();
+                Flow::On
+            }
+            // They come often; what is known to be wrong is not said again.
             _ if self.troubled => {
                 self.outlet.status.error();
                 Flow::On
