@@ -20,5 +20,6 @@ mod sealing;
 mod simulation;
 mod sliding;
 mod sources;
+mod standby;
 mod state;
 mod versions;
