@@ -58,6 +58,13 @@ pub fn suggest<'n>(name: &str, candidates: impl IntoIterator<Item = &'n str>) ->
     }
 }
 
+/// Several problems, a line each.
+#[must_use]
+pub fn lines(problems: &[Diagnostic]) -> String {
+    let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

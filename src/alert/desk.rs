@@ -10,7 +10,10 @@ use super::{
     policy::rank,
     route::{ALERT, Route},
 };
-use crate::{evaluate::Finding, rule::Rule};
+use crate::{
+    evaluate::Finding,
+    rule::{Mode, Rule},
+};
 
 /// What an outbox entry is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,17 +125,38 @@ pub struct Step {
     pub entries: Vec<Entry>,
 }
 
-/// A finding on its way to its alert.
+/// A finding on its way to the store and to its alert.
 #[derive(Debug, Clone)]
-pub struct Filing<'f> {
+pub struct Filing {
     /// The finding.
-    pub finding: &'f Finding,
+    pub finding: Finding,
     /// Its event time, in microseconds.
     pub at: i64,
     /// Its rule.
-    pub rule: &'f Rule,
+    pub rule: Arc<Rule>,
     /// Whether the rule's condition can stop being true by itself.
     pub clears: bool,
+}
+
+impl Filing {
+    /// Whether somebody is to hear of it.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.finding.mode == Mode::Live.word()
+    }
+}
+
+/// An event after which the condition of a rule is not true for a budget line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cleared {
+    /// How many findings of the same commit were made before it.
+    pub before: usize,
+    /// The rule.
+    pub rule_id: String,
+    /// The budget line.
+    pub line: String,
+    /// The event.
+    pub event_id: String,
 }
 
 /// Why an officer's action is refused.
@@ -189,20 +213,14 @@ impl Desk {
 
     /// Adds a finding to the alert of its rule and key that is not over, or opens one. `previous` is the last that is.
     #[must_use]
-    pub fn file(
-        &self,
-        current: Option<Alert>,
-        previous: Option<String>,
-        filing: &Filing<'_>,
-        now: i64,
-    ) -> Step {
+    pub fn file(&self, current: Option<Alert>, previous: Option<String>, filing: &Filing, now: i64) -> Step {
         match current {
             Some(alert) => self.add(alert, filing, now),
             None => self.open(previous, filing, now),
         }
     }
 
-    fn open(&self, previous: Option<String>, filing: &Filing<'_>, now: i64) -> Step {
+    fn open(&self, previous: Option<String>, filing: &Filing, now: i64) -> Step {
         let Filing { finding, at, rule, clears } = filing;
         let alert_id = alert_id(&finding.finding_id);
         let mut labels = Labels::of(rule, finding);
@@ -227,16 +245,17 @@ impl Desk {
             acknowledged_at: None,
             ended_at: None,
             escalation: 0,
+            escalates_at: None,
             previous,
             lines: line_of(finding).filter(|_| *clears).into_iter().collect(),
         };
         let change = by_itself(&alert, Action::Opened, now);
         let mut entries = self.entries(&alert, Matter::Opened, now);
         entries.extend(self.ask_unit(&alert));
-        Step { alert, change: Some(change), entries }
+        self.step(alert, Some(change), entries)
     }
 
-    fn add(&self, mut alert: Alert, filing: &Filing<'_>, now: i64) -> Step {
+    fn add(&self, mut alert: Alert, filing: &Filing, now: i64) -> Step {
         let Filing { finding, at, .. } = filing;
         alert.findings += 1;
         alert.summary.clone_from(&finding.summary);
@@ -247,7 +266,7 @@ impl Desk {
             alert.lines.push(line);
         }
         if rank(&finding.severity) >= rank(&alert.severity) {
-            return Step { alert, change: None, entries: Vec::new() };
+            return self.step(alert, None, Vec::new());
         }
         // The rule was made graver since.
         alert.severity.clone_from(&finding.severity);
@@ -255,7 +274,7 @@ impl Desk {
         alert.version += 1;
         let change = by_itself(&alert, Action::Raise, now);
         let entries = self.entries(&alert, Matter::Opened, now);
-        Step { alert, change: Some(change), entries }
+        self.step(alert, Some(change), entries)
     }
 
     /// Carries out an officer's order.
@@ -299,19 +318,19 @@ impl Desk {
 
     /// The condition is no longer true for a budget line: the alert resolves when no line is left.
     #[must_use]
-    pub fn clear(&self, mut alert: Alert, line: &str, why: &str, now: i64) -> Step {
-        alert.lines.retain(|known| known != line);
+    pub fn clear(&self, mut alert: Alert, cleared: &Cleared, now: i64) -> Step {
+        alert.lines.retain(|known| *known != cleared.line);
+        let why = format!("{} {}", cleared.line, cleared.event_id);
         match alert.state.after(Action::Resolve) {
             Ok(state) if alert.lines.is_empty() => {
-                self.moved(alert, state, (Action::Resolve, BY_ITSELF, Some(why)), now)
+                self.moved(alert, state, (Action::Resolve, BY_ITSELF, Some(&why)), now)
             }
-            _ => Step { alert, change: None, entries: Vec::new() },
+            _ => self.step(alert, None, Vec::new()),
         }
     }
 
     /// When the alert is to be escalated, if nobody acknowledges it.
-    #[must_use]
-    pub fn escalates_at(&self, alert: &Alert) -> Option<i64> {
+    fn escalates_at(&self, alert: &Alert) -> Option<i64> {
         let after = self.policy.escalate_after.get(&alert.severity)?;
         let is_due = alert.state == State::Open
             && alert.escalation < self.policy.escalations_max
@@ -328,7 +347,7 @@ impl Desk {
         alert.labels.set("escalation", &alert.escalation.to_string());
         let change = by_itself(&alert, Action::Escalate, now);
         let entries = self.entries(&alert, Matter::Escalated, now);
-        Step { alert, change: Some(change), entries }
+        self.step(alert, Some(change), entries)
     }
 
     fn moved(
@@ -347,7 +366,12 @@ impl Desk {
         }
         let change = Change { at: now, who: who.to_owned(), action, state, why: why.map(str::to_owned) };
         let entries = if ends { self.entries(&alert, Matter::Ended, now) } else { Vec::new() };
-        Step { alert, change: Some(change), entries }
+        self.step(alert, Some(change), entries)
+    }
+
+    fn step(&self, mut alert: Alert, change: Option<Change>, entries: Vec<Entry>) -> Step {
+        alert.escalates_at = self.escalates_at(&alert);
+        Step { alert, change, entries }
     }
 
     /// The entries for every sink of every route that the alert takes.

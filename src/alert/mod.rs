@@ -13,7 +13,7 @@ pub mod state;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub use desk::Desk;
+pub use desk::{Cleared, Desk, Filing};
 pub use labels::Labels;
 pub use matcher::{Matcher, Matchers};
 pub use mute::Silence;
@@ -64,6 +64,9 @@ pub struct Alert {
     pub ended_at: Option<i64>,
     /// How often it was escalated.
     pub escalation: u32,
+    /// When it is escalated next, if nobody acknowledges it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escalates_at: Option<i64>,
     /// The alert of the same rule and key before this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<String>,

@@ -1,11 +1,13 @@
 //! Wiring: the only place that spawns. `run` is the daemon.
 
+mod deliver;
 mod ingest;
 mod output;
 mod reload;
 mod sealing;
 mod shared;
 mod tables;
+mod wellbeing;
 
 use std::{
     collections::BTreeMap,
@@ -27,7 +29,7 @@ use crate::{
     clock::Clock,
     config::Config,
     decode::Decoder,
-    diagnostic::Diagnostic,
+    diagnostic::{self, Diagnostic},
     engine::{
         BatchLimits, Dedup, Engine, EngineError, History, Record, Scheduler, Sequencer, Silence, Watermark,
         Windowing, batches,
@@ -47,6 +49,7 @@ pub use reload::reload;
 pub use shared::Shared;
 use tables::StoredTables;
 
+use deliver::{DeliverTask, Receivers};
 use sealing::SealingTask;
 
 /// Blocks that wait for the batcher, over all sources.
@@ -93,6 +96,8 @@ pub struct Daemon {
     bounded: Arc<AtomicBool>,
     engine: EngineTask,
     sealing: SealingTask,
+    deliver: DeliverTask,
+    wellbeing: tokio::task::JoinHandle<()>,
 }
 
 impl Daemon {
@@ -107,6 +112,8 @@ impl Daemon {
         clock: &Arc<dyn Clock>,
     ) -> anyhow::Result<Self> {
         let metrics = Arc::new(Metrics::new()?);
+        let receivers = Receivers::load(config, clock, &metrics)
+            .map_err(|problems| anyhow::anyhow!(diagnostic::lines(&problems)))?;
         let started = Instant::now();
         let decoder = Arc::new(Decoder::new(Arc::clone(&config.calendar)));
         let store = Store::open(&config.state_dir)?;
@@ -128,7 +135,8 @@ impl Daemon {
         let windowing = Windowing::new(&evaluator, Some(Arc::new(journal)), config.keep_late, at)?;
         let evaluator = Arc::new(RwLock::new(evaluator));
         let (blocks, waiting) = mpsc::channel(BLOCKS_WAITING);
-        let shared = Arc::new(Shared::new(config, options, &metrics, &ledger, &evaluator, &blocks, clock));
+        let shared = Shared::new(config, options, &metrics, &ledger, &evaluator, &blocks, clock, receivers);
+        let shared = Arc::new(shared);
         let (batches_in, batches_out) = mpsc::channel(parallel());
         let limits = BatchLimits { rows: config.batch_rows, wait: config.batch_wait };
         let (closing, bounded) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
@@ -146,10 +154,12 @@ impl Daemon {
             silence: Some(silence(config, clock)),
         };
         let sealing = SealingTask::start(config, &store, &shared)?;
-        let mut output = StoreOutput::new(store, Arc::clone(&shared), sealing.waker());
+        let deliver = DeliverTask::start(&shared)?;
+        let mut output = StoreOutput::new(store, Arc::clone(&shared), sealing.waker())?;
         let engine = tokio::spawn(async move { engine.run(batches_out, &mut output).await });
         let (stop, positions) = (CancellationToken::new(), recovered.positions);
-        Ok(Self { shared, blocks, stop, positions, closing, bounded, engine, sealing })
+        let wellbeing = wellbeing::start(&shared, config.watch.clone(), &stop);
+        Ok(Self { shared, blocks, stop, positions, closing, bounded, engine, sealing, deliver, wellbeing })
     }
 
     /// Takes no more events, commits what came, and ends. To `seal` takes the time to seal all that can be sealed.
@@ -166,6 +176,8 @@ impl Daemon {
         // A signal waits for the step under way, which is at most about a second's work.
         let sealing = self.sealing;
         tokio::task::spawn_blocking(move || sealing.end(seal)).await?;
+        self.deliver.end(seal).await;
+        self.wellbeing.abort();
         let result = drained
             .context("draining took too long; what was not committed is read again at the next start")?;
         Ok(result??)

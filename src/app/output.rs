@@ -7,7 +7,12 @@ use std::{
 
 use super::Shared;
 use crate::{
+    alert::{Cleared, Filing},
     engine::{Committable, EngineError, Output, SavedWatermark},
+    evaluate::{
+        Evaluation, Finding,
+        standing::{Lost, Watched},
+    },
     ledger::Ledger,
     store::{Commit, Store, StoreError},
     telemetry::Metrics,
@@ -20,13 +25,22 @@ pub struct StoreOutput {
     shared: Arc<Shared>,
     /// Wakes the sealing thread.
     sealing: SyncSender<()>,
+    /// The budget lines that keep alerts open; the store has the last word.
+    watched: Watched,
 }
 
 impl StoreOutput {
     /// An output to this store; `sealing` is told of checkpoints.
     #[must_use]
-    pub fn new(store: Store, shared: Arc<Shared>, sealing: SyncSender<()>) -> Self {
-        Self { store: Some(store), shared, sealing }
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn new(store: Store, shared: Arc<Shared>, sealing: SyncSender<()>) -> Result<Self, StoreError> {
+        let mut watched = Watched::new();
+        for (rule, line) in store.watched_lines()? {
+            watched.entry(rule).or_default().insert(line);
+        }
+        Ok(Self { store: Some(store), shared, sealing, watched })
     }
 
     async fn store(&mut self, mut commit: Commit) -> Result<Commit, EngineError> {
@@ -34,8 +48,9 @@ impl StoreOutput {
             return Err(EngineError::Internal(String::from("a commit after a failed one")));
         };
         // fsync blocks, so it has a thread of its own; the store comes back with the result.
+        let desk = self.shared.desk();
         let task = tokio::task::spawn_blocking(move || {
-            let result: Result<(), StoreError> = store.commit(&mut commit);
+            let result: Result<(), StoreError> = store.commit(&mut commit, &desk);
             (store, commit, result)
         });
         let (store, commit, result) = task.await.map_err(|e| EngineError::Internal(e.to_string()))?;
@@ -55,16 +70,21 @@ impl Output for StoreOutput {
         }
         let mut commit = Commit { now, ..Commit::default() };
         for batch in &mut batches {
+            let cleared = cleared(batch, &mut self.watched);
             commit.append(Commit {
                 spans: std::mem::take(&mut batch.spans),
                 journal: batch.journal.take().into_iter().collect(),
-                findings: batch.evaluation.take_findings().map(|(at, _, finding)| (at, finding)).collect(),
+                findings: filings(batch),
+                cleared,
                 rejects: std::mem::take(&mut batch.rejects),
                 replayed: std::mem::take(&mut batch.replayed),
                 duplicates: batch.duplicates,
                 checkpoint: batch.checkpoint.take(),
                 watermark: batch.watermark.take(),
                 now,
+                received_at: batch
+                    .received
+                    .map(|at| now - i64::try_from(at.elapsed().as_micros()).unwrap_or(0)),
             });
         }
         if !commit.is_empty() {
@@ -77,7 +97,10 @@ impl Output for StoreOutput {
             let _ = self.sealing.try_send(());
         }
         self.shared.commits.fetch_add(1, Ordering::Relaxed);
-        for (_, finding) in std::mem::take(&mut commit.findings) {
+        if !commit.findings.is_empty() || !commit.cleared.is_empty() {
+            self.shared.wake_dispatch();
+        }
+        for Filing { finding, .. } in std::mem::take(&mut commit.findings) {
             tracing::info!(
                 rule = finding.rule_id,
                 severity = finding.severity,
@@ -103,6 +126,28 @@ impl Output for StoreOutput {
         gauges(&self.shared);
         Ok(())
     }
+}
+
+/// The conditions that stopped being true in a batch, each with the number of findings before it.
+fn cleared(batch: &Committable, watched: &mut Watched) -> Vec<Cleared> {
+    let Evaluation { findings, found, standings, .. } = &batch.evaluation;
+    let lost = standings.lost(watched, findings, found);
+    let before = |row: usize| found.partition_point(|found| found.row <= row);
+    lost.into_iter()
+        .map(|Lost { row, rule_id, line, event_id }| Cleared { before: before(row), rule_id, line, event_id })
+        .collect()
+}
+
+/// The findings of a batch, each with its rule.
+fn filings(batch: &mut Committable) -> Vec<Filing> {
+    let rules = Arc::clone(&batch.rules);
+    let rule = |id: &str| rules.rules.iter().find(|rule| rule.rule.id == id);
+    let file = |(at, _, finding): (i64, i128, Finding)| {
+        // A finding is always of a rule that the batch was judged by.
+        let rule = rule(&finding.rule_id)?;
+        Some(Filing { finding, at, rule: Arc::clone(&rule.rule), clears: rule.clears.is_some() })
+    };
+    batch.evaluation.take_findings().filter_map(file).collect()
 }
 
 /// Counts what a committed batch brought.

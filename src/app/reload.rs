@@ -1,14 +1,11 @@
 //! Signals, and new rules and lists without a restart: all or nothing.
 
-use std::{
-    path::Path,
-    sync::{Arc, PoisonError},
-};
+use std::sync::{Arc, PoisonError};
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Shared, load_rules};
-use crate::{config::Config, diagnostic::Diagnostic, evaluate::Evaluator};
+use super::{Shared, deliver::Receivers, load_rules};
+use crate::{alert::Policy, config::Config, diagnostic::Diagnostic, evaluate::Evaluator};
 
 /// What a signal asks for.
 pub enum Signal {
@@ -48,15 +45,17 @@ impl Signals {
     }
 }
 
-/// Reads configuration, rules and lists again. Rules and lists take effect with the next batch; a bad file
+/// Reads configuration, rules, lists, routes and sinks again. They take effect with the next batch; a bad file
 /// keeps the old ones. Sources, state and HTTP settings need a restart.
 ///
 /// # Errors
 /// Everything that is wrong with the files.
 pub fn reload(shared: &Shared) -> Result<usize, Vec<Diagnostic>> {
-    let result = load(&shared.config_path).map(|evaluator| {
+    let result = load(shared).map(|(evaluator, policy, receivers)| {
         let rules = evaluator.rules().rules.len();
         *shared.evaluator.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(evaluator);
+        *shared.policy.write().unwrap_or_else(PoisonError::into_inner) = policy;
+        shared.receivers.send_replace(receivers);
         rules
     });
     shared.metrics.reload_successful.set(i64::from(result.is_ok()));
@@ -66,8 +65,10 @@ pub fn reload(shared: &Shared) -> Result<usize, Vec<Diagnostic>> {
     result
 }
 
-fn load(path: &Path) -> Result<Evaluator, Vec<Diagnostic>> {
+fn load(shared: &Shared) -> Result<(Evaluator, Arc<Policy>, Receivers), Vec<Diagnostic>> {
+    let path = &shared.config_path;
     let config = if path.as_os_str().is_empty() { Config::defaults() } else { Config::load(path) }?;
     let rules = load_rules(&config)?;
-    Ok(Evaluator::new(rules, config.calendar))
+    let receivers = Receivers::load(&config, &shared.clock, &shared.metrics)?;
+    Ok((Evaluator::new(rules, config.calendar), config.policy, receivers))
 }

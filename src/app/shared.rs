@@ -11,8 +11,9 @@ use std::{
 
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use super::RunOptions;
+use super::{RunOptions, deliver::Receivers};
 use crate::{
+    alert::{Desk, Policy},
     clock::Clock,
     config::Config,
     evaluate::{Evaluator, Finding, row::RuleCounts},
@@ -36,6 +37,12 @@ pub struct Shared {
     pub ledger: Arc<RwLock<Ledger>>,
     /// The rules in force.
     pub evaluator: Arc<RwLock<Arc<Evaluator>>>,
+    /// What the configuration says about alerts.
+    pub policy: RwLock<Arc<Policy>>,
+    /// Who is told.
+    pub receivers: tokio::sync::watch::Sender<Receivers>,
+    /// Wakes those who tell of alerts.
+    pub dispatch: tokio::sync::Notify,
     /// The time zone and fiscal year.
     pub calendar: Arc<Calendar>,
     /// The clock.
@@ -83,11 +90,15 @@ impl Shared {
         evaluator: &Arc<RwLock<Arc<Evaluator>>>,
         ingest: &mpsc::Sender<Block>,
         clock: &Arc<dyn Clock>,
+        receivers: Receivers,
     ) -> Self {
         Self {
             metrics: Arc::clone(metrics),
             ledger: Arc::clone(ledger),
             evaluator: Arc::clone(evaluator),
+            policy: RwLock::new(Arc::clone(&config.policy)),
+            receivers: tokio::sync::watch::channel(receivers).0,
+            dispatch: tokio::sync::Notify::new(),
             calendar: Arc::clone(&config.calendar),
             clock: Arc::clone(clock),
             state_dir: config.state_dir.clone(),
@@ -108,6 +119,17 @@ impl Shared {
             requests: AtomicU64::new(0),
             fields: Mutex::default(),
         }
+    }
+
+    /// The desk where findings become alerts, by the policy in force.
+    #[must_use]
+    pub fn desk(&self) -> Desk {
+        Desk::new(Arc::clone(&self.policy.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// Tells those who tell of alerts that there is something new.
+    pub fn wake_dispatch(&self) {
+        self.dispatch.notify_one();
     }
 
     /// Whether events can be taken.

@@ -1,5 +1,6 @@
 //! The configuration: read, overridden by the environment, and resolved into what the rooms need.
 
+pub mod alerts;
 mod environment;
 mod raw;
 pub mod sinks;
@@ -13,6 +14,7 @@ use std::{
 };
 
 use crate::{
+    alert::Policy,
     diagnostic::{Diagnostic, nearest},
     evaluate::schedule::Limits,
     event::time::Calendar,
@@ -80,6 +82,10 @@ pub struct Config {
     pub top_units: usize,
     /// What is logged.
     pub log: Log,
+    /// What happens with alerts, and who is told.
+    pub policy: Arc<Policy>,
+    /// How the daemon looks after itself.
+    pub watch: alerts::Watch,
 }
 
 /// A source, ready to run.
@@ -231,7 +237,9 @@ struct Resolver<'f> {
 
 impl Resolver<'_> {
     fn resolve(mut self, raw: Raw) -> Result<Config, Vec<Diagnostic>> {
-        let calendar = self.calendar(&raw);
+        let calendar = Arc::new(self.calendar(&raw));
+        let policy = alerts::resolve(&mut self, &raw, &calendar);
+        let watch = alerts::resolve_watch(&mut self, &raw);
         let sources = self.sources(raw.sources);
         let overrides =
             raw.rules.overrides.into_iter().map(|(id, o)| (id.clone(), self.rule_override(&id, o)));
@@ -241,7 +249,9 @@ impl Resolver<'_> {
         });
         let config = Config {
             file: self.file.to_owned(),
-            calendar: Arc::new(calendar),
+            policy: Arc::new(policy),
+            watch,
+            calendar,
             language: raw.language,
             sources,
             state_dir: self.path(raw.state.dir),

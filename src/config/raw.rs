@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::alerts::{AlertSpec, RouteSpec};
 use crate::{
     lists::ColumnKind,
     rule::Language,
@@ -38,6 +39,10 @@ pub struct Raw {
     pub templates: Option<PathBuf>,
     /// The address that people and programs reach this daemon by, for links in notifications.
     pub external_url: Option<String>,
+    /// What happens with alerts.
+    pub alerts: AlertSpec,
+    /// Who is told of which alerts.
+    pub routes: Option<RouteSpec>,
     /// The HTTP server.
     pub http: Http,
     /// What is logged.
@@ -58,6 +63,8 @@ impl Default for Raw {
             sinks: Vec::new(),
             templates: None,
             external_url: None,
+            alerts: AlertSpec::default(),
+            routes: None,
             http: Http::default(),
             log: Log::default(),
         }

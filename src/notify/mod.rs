@@ -4,6 +4,8 @@
 pub mod alertmanager;
 mod build;
 mod client;
+pub mod deliver;
+pub mod dispatch;
 pub mod email;
 mod evidence;
 mod json;
@@ -16,6 +18,7 @@ pub mod sample;
 pub mod template;
 mod view;
 pub mod webhook;
+pub mod wellbeing;
 pub mod words;
 
 use std::{sync::Arc, time::Duration};
@@ -118,6 +121,21 @@ pub enum SendError {
     Permanent(String),
 }
 
+/// How much a sink takes at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Notifications under way at once.
+    pub concurrency: usize,
+    /// Notifications a minute; `None` is as many as it takes.
+    pub per_minute: Option<u32>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { concurrency: 4, per_minute: None }
+    }
+}
+
 /// Where notifications go.
 #[async_trait]
 pub trait Sink: Send + Sync + std::fmt::Debug {
@@ -126,6 +144,11 @@ pub trait Sink: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// What the receiver said, with what to do about it where that is known.
     async fn send(&self, notification: &Notification) -> Result<(), SendError>;
+
+    /// How much it takes at a time.
+    fn limits(&self) -> Limits {
+        Limits::default()
+    }
 
     /// The recipients that each get a notification (and an outbox row) of their own; empty for a sink that is one
     /// receiver.

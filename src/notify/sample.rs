@@ -187,6 +187,7 @@ fn told(
         acknowledged_at: None,
         ended_at: None,
         escalation: 0,
+        escalates_at: None,
         previous: None,
         lines: Vec::new(),
     };

@@ -2,10 +2,14 @@
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
-use super::{JournalBlock, Store, StoreError, checkpoint, explain};
+use super::{
+    JournalBlock, Store, StoreError,
+    alerts::{self, Times},
+    checkpoint, explain,
+};
 use crate::{
+    alert::{Cleared, Desk, Filing},
     engine::SavedWatermark,
-    evaluate::Finding,
     ledger::Changes,
     stream::{Reject, Span},
 };
@@ -17,8 +21,10 @@ pub struct Commit {
     pub spans: Vec<Span>,
     /// The accepted events.
     pub journal: Vec<JournalBlock>,
-    /// What the rules found, with the event time in microseconds.
-    pub findings: Vec<(i64, Finding)>,
+    /// What the rules found.
+    pub findings: Vec<Filing>,
+    /// Conditions that stopped being true.
+    pub cleared: Vec<Cleared>,
     /// What could not be read.
     pub rejects: Vec<Reject>,
     /// Quarantined records that this batch read again.
@@ -29,8 +35,10 @@ pub struct Commit {
     pub watermark: Option<SavedWatermark>,
     /// What changed in the ledger since the last checkpoint, as of the end of this commit.
     pub checkpoint: Option<Changes>,
-    /// The time of the commit, in microseconds, for the quarantine.
+    /// The time of the commit, in microseconds, for quarantine and alerts.
     pub now: i64,
+    /// When the first of its records was read, in microseconds, for how long notifications take.
+    pub received_at: Option<i64>,
 }
 
 impl Commit {
@@ -44,17 +52,21 @@ impl Commit {
             && self.duplicates == 0
             && self.checkpoint.is_none()
             && self.findings.is_empty()
+            && self.cleared.is_empty()
     }
 
     /// Adds what follows directly on this commit.
     pub fn append(&mut self, next: Self) {
         self.spans.extend(next.spans);
         self.journal.extend(next.journal);
+        let before = self.findings.len();
         self.findings.extend(next.findings);
+        self.cleared.extend(next.cleared.into_iter().map(|c| Cleared { before: c.before + before, ..c }));
         self.rejects.extend(next.rejects);
         self.replayed.extend(next.replayed);
         self.duplicates += next.duplicates;
         self.now = self.now.max(next.now);
+        self.received_at = self.received_at.into_iter().chain(next.received_at).min();
         self.watermark = next.watermark.or(self.watermark.take());
         debug_assert!(self.checkpoint.is_none(), "a checkpoint must be the last part of its commit");
         self.checkpoint = next.checkpoint;
@@ -62,11 +74,12 @@ impl Commit {
 }
 
 impl Store {
-    /// Stores all of it durably, or nothing. A finding that is stored already is taken out of the commit.
+    /// Stores all of it durably, or nothing. A finding that is stored already is taken out of the commit; the others
+    /// become alerts at the desk, and what it wants to tell goes to the outbox.
     ///
     /// # Errors
     /// If the positions have a gap or an overlap, or the database cannot write. Nothing is stored then.
-    pub fn commit(&mut self, commit: &mut Commit) -> Result<(), StoreError> {
+    pub fn commit(&mut self, commit: &mut Commit, desk: &Desk) -> Result<(), StoreError> {
         let dir = self.dir.clone();
         let fail = |error| explain(&dir, error);
         // Immediate: a transaction that reads first cannot wait for the sealer's when it comes to write.
@@ -74,7 +87,12 @@ impl Store {
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
         positions(&transaction, &commit.spans, &dir)?;
         let seq = journal(&transaction, &commit.journal).map_err(fail)?;
-        findings(&transaction, &mut commit.findings).map_err(fail)?;
+        let stored = findings(&transaction, &commit.findings).map_err(fail)?;
+        let times = Times { now: commit.now, received_at: commit.received_at.unwrap_or(commit.now) };
+        alerts::file(&transaction, desk, (&commit.findings, &stored), &commit.cleared, times)
+            .map_err(fail)?;
+        let mut is_new = stored.iter().map(Option::is_some);
+        commit.findings.retain(|_| is_new.next().unwrap_or(true));
         watermark(&transaction, commit.watermark.as_ref()).map_err(fail)?;
         quarantine(&transaction, commit).map_err(fail)?;
         if commit.duplicates > 0 {
@@ -145,21 +163,20 @@ fn watermark(transaction: &Transaction<'_>, watermark: Option<&SavedWatermark>) 
 }
 
 /// A window that is judged again after a restart may find what was found before, and so may an event that is sent again
-/// after its file was retired: it is stored once.
-fn findings(transaction: &Transaction<'_>, findings: &mut Vec<(i64, Finding)>) -> rusqlite::Result<()> {
+/// after its file was retired: it is stored once. Gives the row of each, `None` for one that was stored before.
+fn findings(transaction: &Transaction<'_>, findings: &[Filing]) -> rusqlite::Result<Vec<Option<i64>>> {
     let mut insert = transaction.prepare_cached(
         "INSERT OR IGNORE INTO findings (finding_id, rule_id, severity, mode, at, event_id, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
-    let mut is_new = Vec::with_capacity(findings.len());
-    for (at, f) in findings.iter() {
+    let mut stored = Vec::with_capacity(findings.len());
+    for Filing { at, finding: f, .. } in findings {
         let body = serde_json::to_string(f).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
         let event = f.event_id.as_deref().unwrap_or_default();
-        is_new
-            .push(insert.execute(params![f.finding_id, f.rule_id, f.severity, f.mode, at, event, body])? > 0);
+        let values = params![f.finding_id, f.rule_id, f.severity, f.mode, at, event, body];
+        let is_new = insert.execute(values)? > 0;
+        stored.push(is_new.then(|| transaction.last_insert_rowid()));
     }
-    let mut is_new = is_new.into_iter();
-    findings.retain(|_| is_new.next().unwrap_or(true));
-    Ok(())
+    Ok(stored)
 }
 
 fn quarantine(transaction: &Transaction<'_>, commit: &Commit) -> rusqlite::Result<()> {

@@ -6,7 +6,8 @@ use rusqlite::Connection;
 
 use super::{SCHEMA_VERSION, StoreError, explain};
 
-const SCHEMA: &str = include_str!("schema.sql");
+/// A new database: the events and balances, then alerts.
+const SCHEMA: &str = concat!(include_str!("schema.sql"), include_str!("schema_3.sql"));
 
 /// What leads from version n + 1 to the next one, at n. Each runs in one transaction with the new version number.
 const MIGRATIONS: &[&str] = &[
@@ -25,6 +26,8 @@ const MIGRATIONS: &[&str] = &[
      ) WITHOUT ROWID;
      INSERT INTO meta VALUES ('sealed', 0), ('retired', 0);
      CREATE TABLE IF NOT EXISTS watermark (id INTEGER PRIMARY KEY CHECK (id = 1), value TEXT NOT NULL);",
+    // 2 to 3: alerts, silences, notifications.
+    include_str!("schema_3.sql"),
 ];
 
 /// Makes the tables of an empty database, or brings an older one up to date.

@@ -2,6 +2,8 @@
 //! holds source positions, journal block, findings and quarantine; balances are checkpointed inside it at
 //! intervals. Old journal blocks become Parquet files. docs/decisions/0001-store.md and 0004-sealing.md say why.
 
+mod alerts;
+mod cases;
 mod checkpoint;
 mod commit;
 mod history;
@@ -10,6 +12,7 @@ mod layout;
 mod lock;
 mod lookup;
 mod migrate;
+mod outbox;
 mod query;
 mod recover;
 mod seal;
@@ -19,17 +22,21 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
+pub use cases::{AlertFilter, CaseError, Cases};
 pub use commit::Commit;
 pub use history::{History, JournalTable, Order, Scan, Select};
 pub use journal::{JournalBlock, decode_block};
 pub use lock::StateLock;
 pub use lookup::Lookup;
-pub use query::{FindingFilter, Reader, RejectFilter, StateInfo, StoredReject, sealed_bytes, store_bytes};
+pub use outbox::{Done, DueEntry, DueGroup, Group, Outbox, Outcome, Pending, Round};
+pub use query::{
+    FindingFilter, Reader, RejectFilter, StateInfo, StoredReject, disk_free, sealed_bytes, store_bytes,
+};
 pub use recover::{KnownEvent, Recovered};
 pub use seal::{SealOptions, Sealer, Sealing};
 
 /// The schema this version writes.
-pub const SCHEMA_VERSION: i64 = 2;
+pub const SCHEMA_VERSION: i64 = 3;
 /// The database's name in the state directory.
 pub const DATABASE: &str = "fiscwatch.db";
 
@@ -174,6 +181,14 @@ impl Store {
         &self.dir
     }
 
+    /// The rules and budget lines that keep alerts open.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn watched_lines(&self) -> Result<Vec<(String, String)>, StoreError> {
+        alerts::watched(&self.connection).map_err(|error| explain(&self.dir, error))
+    }
+
     /// The latest event time, in microseconds; `None` if there is no event.
     ///
     /// # Errors
@@ -196,6 +211,22 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "wal_autocheckpoint", 4000)?;
     connection.pragma_update(None, "cache_size", -65536)?;
     Ok(())
+}
+
+/// A writing connection beside the one of the commits, to a state that a store has brought up to date.
+fn open_writer(dir: &Path) -> Result<Connection, StoreError> {
+    let path = dir.join(DATABASE);
+    if !path.exists() {
+        return Err(StoreError::Missing(dir.to_owned()));
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(|error| explain(dir, error))?;
+    let found = check_version(dir, &connection)?;
+    if found < SCHEMA_VERSION {
+        return Err(StoreError::Older { path: dir.to_owned(), found });
+    }
+    configure(&connection).map_err(|error| explain(dir, error))?;
+    Ok(connection)
 }
 
 /// A reading connection, which works beside a running daemon.

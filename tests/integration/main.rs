@@ -11,6 +11,7 @@ mod errors;
 mod http;
 mod kafka;
 mod ledger;
+mod lifecycle;
 mod notify;
 mod schedule;
 mod sealing;

@@ -1,0 +1,312 @@
+//! The second loop: it takes what the outbox holds and tells people, and is joined with the first only by the store. A
+//! dead mail server costs nothing but a longer outbox.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::Shared;
+use crate::{
+    alert::{Action, Policy},
+    clock::Clock,
+    config::Config,
+    diagnostic::Diagnostic,
+    lists::Lists,
+    notify::{
+        self, Sinks,
+        deliver::Delivery,
+        dispatch::{Dispatch, Report},
+    },
+    rule::Severity,
+    store::{Done, Outbox, StoreError},
+    telemetry::Metrics,
+};
+
+/// Who is told, and where the contacts of units are; changes with a reload.
+#[derive(Debug, Clone, Default)]
+pub struct Receivers {
+    /// The sinks.
+    pub sinks: Arc<Sinks>,
+    /// The reference lists.
+    pub lists: Lists,
+}
+
+impl Receivers {
+    /// Makes the sinks and reads the lists.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn load(
+        config: &Config,
+        clock: &Arc<dyn Clock>,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Self, Vec<Diagnostic>> {
+        let setup = notify::Setup::new(config, Arc::clone(clock), Arc::clone(metrics))?;
+        let sinks = notify::build(&config.file, &config.sinks, &setup)?;
+        Ok(Self { sinks: Arc::new(sinks), lists: config.read_lists()? })
+    }
+}
+
+/// The longest time until the outbox is looked at again: commands of other processes are noticed then.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long a run that ends by itself tries to deliver what is due.
+const FLUSH: Duration = Duration::from_secs(30);
+/// The pause after the outbox could not be read or written.
+const TROUBLE: Duration = Duration::from_secs(5);
+
+/// The running loop.
+#[derive(Debug)]
+pub struct DeliverTask {
+    task: JoinHandle<()>,
+    stop: CancellationToken,
+    flush: CancellationToken,
+}
+
+impl DeliverTask {
+    /// Starts the loop on the state directory that a store has opened.
+    ///
+    /// # Errors
+    /// If the outbox cannot be opened.
+    pub fn start(shared: &Arc<Shared>) -> Result<Self, StoreError> {
+        let bundling = Outbox::open(&shared.state_dir)?;
+        let sending = Arc::new(Mutex::new(Outbox::open(&shared.state_dir)?));
+        let (stop, flush) = (CancellationToken::new(), CancellationToken::new());
+        let work = Loop { shared: Arc::clone(shared), sending, stop: stop.clone(), flush: flush.clone() };
+        Ok(Self { task: tokio::spawn(work.run(bundling)), stop, flush })
+    }
+
+    /// Ends the loop; to `flush`, what waits only for its group is delivered first, if the sinks take it soon.
+    pub async fn end(self, flush: bool) {
+        match flush {
+            true => self.flush.cancel(),
+            false => self.stop.cancel(),
+        }
+        if self.task.await.is_err() {
+            tracing::error!(
+                "the delivery of notifications broke, please report this; the outbox keeps what was not sent"
+            );
+        }
+    }
+}
+
+struct Loop {
+    shared: Arc<Shared>,
+    sending: Arc<Mutex<Outbox>>,
+    stop: CancellationToken,
+    flush: CancellationToken,
+}
+
+/// The deliveries to the sinks as they are configured at the moment.
+struct Deliveries {
+    tasks: JoinSet<Result<(), StoreError>>,
+    stop: CancellationToken,
+    news: watch::Sender<u64>,
+}
+
+impl Loop {
+    async fn run(self, mut bundling: Outbox) {
+        // What happened before this start was counted by the one before.
+        let mut gauged = Gauged { at: 0, history: bundling.last_history().unwrap_or(0) };
+        let mut receivers = self.shared.receivers.subscribe();
+        loop {
+            let current = receivers.borrow_and_update().clone();
+            let mut deliveries = self.deliveries(&current.sinks);
+            loop {
+                bundling = self.bundle(bundling, &current, 0, &deliveries).await;
+                let (now, policy) = (self.shared.clock.now(), self.shared.desk().policy);
+                if let Err(e) = gauged.look(&bundling, &self.shared.metrics, &policy, now) {
+                    tracing::error!("the outbox: {e}");
+                }
+                tokio::select! {
+                    () = self.stop.cancelled() => return deliveries.end().await,
+                    () = self.flush.cancelled() => return self.flush(bundling, &current, deliveries).await,
+                    changed = receivers.changed() => if changed.is_ok() { break },
+                    Some(ended) = deliveries.tasks.join_next() => {
+                        tracing::error!("a delivery ended, it is started again: {ended:?}");
+                        tokio::time::sleep(TROUBLE).await;
+                        break;
+                    }
+                    () = self.shared.dispatch.notified() => {}
+                    () = tokio::time::sleep(LOOK) => {}
+                }
+            }
+            deliveries.end().await;
+        }
+    }
+
+    fn deliveries(&self, sinks: &Sinks) -> Deliveries {
+        let (stop, (news, _)) = (CancellationToken::new(), watch::channel(0));
+        let mut tasks = JoinSet::new();
+        for (name, sink) in sinks {
+            let delivery = Delivery {
+                name: name.clone(),
+                sink: Arc::clone(sink),
+                outbox: Arc::clone(&self.sending),
+                news: news.subscribe(),
+                stop: stop.clone(),
+                clock: Arc::clone(&self.shared.clock),
+                metrics: Arc::clone(&self.shared.metrics),
+            };
+            tasks.spawn(delivery.run());
+        }
+        Deliveries { tasks, stop, news }
+    }
+
+    /// Bundles what is due, `ahead` microseconds from now, until nothing is.
+    async fn bundle(
+        &self,
+        outbox: Outbox,
+        receivers: &Receivers,
+        ahead: i64,
+        deliveries: &Deliveries,
+    ) -> Outbox {
+        let dispatch = Dispatch {
+            policy: self.shared.desk().policy,
+            sinks: Arc::clone(&receivers.sinks),
+            lists: receivers.lists.clone(),
+        };
+        let now = self.shared.clock.now().saturating_add(ahead);
+        let metrics = Arc::clone(&self.shared.metrics);
+        let task = tokio::task::spawn_blocking(move || {
+            let mut outbox = outbox;
+            let result = rounds(&mut outbox, &dispatch, now, &metrics);
+            (outbox, result)
+        });
+        let (outbox, result) = match task.await {
+            Ok(done) => done,
+            // Only a panic gets here, and it has been reported; the loop's task ends with it.
+            Err(e) => std::panic::resume_unwind(e.into_panic()),
+        };
+        match result {
+            Ok(0) => {}
+            Ok(_) => deliveries.news.send_modify(|n| *n += 1),
+            Err(e) => {
+                tracing::error!("the outbox: {e}");
+                self.shared.metrics.outbox_errors.inc();
+                tokio::time::sleep(TROUBLE).await;
+            }
+        }
+        outbox
+    }
+
+    async fn flush(&self, bundling: Outbox, receivers: &Receivers, deliveries: Deliveries) {
+        let policy = self.shared.desk().policy;
+        let waits = policy.routes.iter().flat_map(|root| root.all()).map(|route| route.group_wait);
+        self.bundle(bundling, receivers, waits.max().unwrap_or(0), &deliveries).await;
+        let left = || self.sending.lock().unwrap_or_else(PoisonError::into_inner).untried();
+        let untried = async {
+            while left().unwrap_or(0) > 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let _ = tokio::time::timeout(FLUSH, untried).await;
+        deliveries.end().await;
+    }
+}
+
+impl Deliveries {
+    async fn end(mut self) {
+        self.stop.cancel();
+        while let Some(ended) = self.tasks.join_next().await {
+            if let Ok(Err(e)) = ended {
+                tracing::error!("the outbox: {e}");
+            }
+        }
+    }
+}
+
+/// Bundles until nothing is due, and gives how many notifications that made.
+fn rounds(
+    outbox: &mut Outbox,
+    dispatch: &Dispatch,
+    now: i64,
+    metrics: &Metrics,
+) -> Result<usize, StoreError> {
+    let mut made = 0;
+    // Only a read, as long as nothing is due: the commits of the first loop never wait for an idle second one.
+    while outbox.next_due()?.is_some_and(|due| due <= now) {
+        let report: Report = outbox.round(|round| dispatch.round(round, now))?;
+        made += report.notifications;
+        for (reason, n) in &report.held {
+            metrics.notifications_held.with_label_values(&[*reason]).inc_by(*n);
+        }
+        metrics.alerts_escalated.inc_by(report.escalated as u64);
+        if !report.more {
+            break;
+        }
+    }
+    Ok(made)
+}
+
+/// What the gauges were last made of.
+#[derive(Debug, Default)]
+struct Gauged {
+    /// When.
+    at: i64,
+    /// The last line of the history that was counted.
+    history: i64,
+}
+
+/// How often the gauges are made anew, in microseconds.
+const GAUGE: i64 = 5_000_000;
+/// Lines of the history that are counted at a time.
+const HISTORY: usize = 10_000;
+
+impl Gauged {
+    /// Brings the gauges up to date, if it is time.
+    fn look(
+        &mut self,
+        outbox: &Outbox,
+        metrics: &Metrics,
+        policy: &Policy,
+        now: i64,
+    ) -> Result<(), StoreError> {
+        if now.abs_diff(self.at) < GAUGE.unsigned_abs() {
+            return Ok(());
+        }
+        self.at = now;
+        for Done { seq, action, severity, after, is_over } in outbox.history_after(self.history, HISTORY)? {
+            self.history = seq;
+            #[allow(clippy::cast_precision_loss)]
+            let seconds = after.max(0) as f64 / 1e6;
+            if action == Action::Acknowledge.word() {
+                metrics.alert_acknowledge.with_label_values(&[&severity]).observe(seconds);
+            } else if is_over && action != Action::Comment.word() {
+                metrics.alert_close.with_label_values(&[&severity]).observe(seconds);
+            }
+        }
+        for (severity, _) in Severity::WORDS {
+            let level = policy.service_levels.get(severity);
+            for (stage, any, after) in
+                [("acknowledge", false, level.acknowledge), ("close", true, level.close)]
+            {
+                let late =
+                    after.map_or(Ok(0), |after| outbox.overdue(severity, any, now.saturating_sub(after)))?;
+                metrics.alerts_overdue.with_label_values(&[*severity, stage]).set(late);
+            }
+        }
+        waiting(outbox, metrics, now)
+    }
+}
+
+fn waiting(outbox: &Outbox, metrics: &Metrics, now: i64) -> Result<(), StoreError> {
+    let (waiting, oldest) = outbox.waiting()?;
+    metrics.outbox_pending.reset();
+    for (sink, n) in waiting {
+        metrics.outbox_pending.with_label_values(&[&sink]).set(n);
+    }
+    #[allow(clippy::cast_precision_loss)]
+    metrics.outbox_oldest_age.set(oldest.map_or(0.0, |at| now.saturating_sub(at).max(0) as f64 / 1e6));
+    metrics.alerts.reset();
+    for (state, severity, n) in outbox.alert_counts()? {
+        metrics.alerts.with_label_values(&[&state, &severity]).set(n);
+    }
+    Ok(())
+}

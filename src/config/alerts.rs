@@ -1,0 +1,417 @@
+//! `alerts` and `routes` of the configuration.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Resolver, duration, raw::Raw};
+use crate::{
+    alert::{
+        Matchers, Policy,
+        mute::{Inhibition, QuietHours, parse_minutes},
+        policy::{BySeverity, Explain, ServiceLevel, Storm},
+        route::{ALERT, Route},
+    },
+    event::{tick::Ticks, time::Calendar},
+    notify::wellbeing::Thresholds,
+    rule::Severity,
+};
+
+/// What happens with alerts.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AlertSpec {
+    /// How long an alert of a severity may be unacknowledged before it is escalated; one that is not named never is.
+    pub escalate_after: BTreeMap<String, String>,
+    /// How often an alert is escalated at most.
+    pub escalations_max: u32,
+    /// Within which time alerts of a severity should be acknowledged and over, for metrics and lists.
+    pub service_levels: BTreeMap<String, ServiceLevelSpec>,
+    /// What a graver alert mutes.
+    pub inhibit: Vec<InhibitSpec>,
+    /// Hours in which alerts wait.
+    pub quiet_hours: Vec<QuietSpec>,
+    /// When the digest goes out: a cron expression in local time.
+    pub digest: String,
+    /// When there are too many notifications.
+    pub storm: StormSpec,
+    /// Whom units' explanations are asked from (handling `explain`).
+    pub explain: Option<ExplainSpec>,
+    /// When the daemon itself is unwell, and who is told.
+    pub watch: WatchSpec,
+    /// A dead man's switch that is told that the daemon lives.
+    pub heartbeat: Option<HeartbeatSpec>,
+}
+
+impl Default for AlertSpec {
+    fn default() -> Self {
+        let by =
+            |pairs: &[(&str, &str)]| pairs.iter().map(|(s, t)| ((*s).to_owned(), (*t).to_owned())).collect();
+        let level = |severity: &str, acknowledge: &str, close: &str| {
+            let level =
+                ServiceLevelSpec { acknowledge: Some(acknowledge.to_owned()), close: Some(close.to_owned()) };
+            (severity.to_owned(), level)
+        };
+        Self {
+            escalate_after: by(&[("critical", "30m"), ("high", "4h"), ("medium", "24h")]),
+            escalations_max: 3,
+            service_levels: BTreeMap::from([
+                level("critical", "1h", "5d"),
+                level("high", "8h", "10d"),
+                level("medium", "48h", "30d"),
+                level("low", "7d", "60d"),
+            ]),
+            inhibit: vec![InhibitSpec {
+                source: vec![String::from("severity=\"critical\"")],
+                target: vec![String::from("severity!=\"critical\"")],
+                equal: vec![String::from("budget_line_id")],
+            }],
+            quiet_hours: Vec::new(),
+            digest: String::from("30 8 * * *"),
+            storm: StormSpec::default(),
+            explain: None,
+            watch: WatchSpec::default(),
+            heartbeat: None,
+        }
+    }
+}
+
+/// When the daemon itself is unwell.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WatchSpec {
+    /// The sinks that are told directly, past routes and outbox; all of them without it.
+    pub sinks: Option<Vec<String>>,
+    /// No event for so long; `never` to leave it.
+    pub silent_after: String,
+    /// Sources are so many records behind.
+    pub lag_records: u64,
+    /// What is due waits so long for a sink.
+    pub outbox_age: String,
+    /// So many records are put into quarantine within an hour.
+    pub rejects_per_hour: u64,
+    /// So little of the state's disk is left, in MiB.
+    pub disk_free_mib: u64,
+    /// How long until what is still wrong is told again.
+    pub repeat: String,
+}
+
+impl Default for WatchSpec {
+    fn default() -> Self {
+        Self {
+            sinks: None,
+            silent_after: String::from("1d"),
+            lag_records: 1_000_000,
+            outbox_age: String::from("15m"),
+            rejects_per_hour: 100,
+            disk_free_mib: 1024,
+            repeat: String::from("4h"),
+        }
+    }
+}
+
+/// A dead man's switch.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeartbeatSpec {
+    /// Where to POST to.
+    pub url: String,
+    /// How often.
+    #[serde(default = "every_minute")]
+    pub every: String,
+}
+
+fn every_minute() -> String {
+    String::from("1m")
+}
+
+/// How the daemon looks after itself.
+#[derive(Debug, Clone)]
+pub struct Watch {
+    /// The sinks that are told; all of them without it.
+    pub sinks: Option<Vec<String>>,
+    /// From when on something is wrong.
+    pub thresholds: Thresholds,
+    /// Where the heartbeat goes, and how often.
+    pub heartbeat: Option<(String, Duration)>,
+}
+
+/// Resolves `alerts.watch` and `alerts.heartbeat`.
+pub(super) fn resolve_watch(r: &mut Resolver<'_>, raw: &Raw) -> Watch {
+    let spec = &raw.alerts.watch;
+    for sink in spec.sinks.iter().flatten().filter(|name| !raw.sinks.iter().any(|sink| sink.name == **name)) {
+        r.problem(format!("alerts.watch.sinks: there is no sink {sink:?}; name it under `sinks`"));
+    }
+    let silent_after = match spec.silent_after.as_str() {
+        "never" => None,
+        text => Some(r.micros("alerts.watch.silent_after", text)),
+    };
+    let thresholds = Thresholds {
+        silent_after,
+        lag_records: spec.lag_records,
+        outbox_age: r.micros("alerts.watch.outbox_age", &spec.outbox_age),
+        rejects_per_hour: spec.rejects_per_hour.max(1),
+        disk_free: spec.disk_free_mib << 20,
+        repeat: r.micros("alerts.watch.repeat", &spec.repeat).max(60_000_000),
+    };
+    let heartbeat = raw.alerts.heartbeat.as_ref().map(|spec| {
+        if !spec.url.starts_with("http://") && !spec.url.starts_with("https://") {
+            r.problem(format!("alerts.heartbeat.url: {:?} is no http address", spec.url));
+        }
+        let every = r.value("alerts.heartbeat.every", duration(&spec.every));
+        (spec.url.clone(), every.max(Duration::from_secs(1)))
+    });
+    Watch { sinks: spec.sinks.clone(), thresholds, heartbeat }
+}
+
+/// The level of service for a severity.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServiceLevelSpec {
+    /// From opened to acknowledged.
+    pub acknowledge: Option<String>,
+    /// From opened to over.
+    pub close: Option<String>,
+}
+
+/// What a graver alert mutes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InhibitSpec {
+    /// Matchers of the graver alert.
+    pub source: Vec<String>,
+    /// Matchers of the lesser alert.
+    pub target: Vec<String>,
+    /// Labels that both must have, with equal values.
+    pub equal: Vec<String>,
+}
+
+/// Hours in which alerts wait.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QuietSpec {
+    /// Its name.
+    pub name: String,
+    /// Matchers of the alerts that wait.
+    #[serde(rename = "match")]
+    pub matchers: Vec<String>,
+    /// The time of day, such as `22:00-06:30`.
+    pub time: String,
+    /// The days on which it starts, such as `[mon, tue]`; every day without it.
+    pub days: Option<Vec<String>>,
+}
+
+/// When there are too many notifications.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StormSpec {
+    /// A sink gets at most so many notifications within `window`; the rest comes as one summary.
+    pub notifications: u32,
+    /// The time that they are counted over.
+    pub window: String,
+}
+
+impl Default for StormSpec {
+    fn default() -> Self {
+        Self { notifications: 60, window: String::from("10m") }
+    }
+}
+
+/// Whom units' explanations are asked from.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExplainSpec {
+    /// The e-mail sink.
+    pub sink: String,
+    /// The reference list with the units' contacts, by `unit_code`.
+    pub list: String,
+    /// Its column with the address.
+    pub column: String,
+}
+
+/// One route; what it does not say is as in its parent.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RouteSpec {
+    /// Matchers, which must all match; the root takes everything.
+    #[serde(rename = "match")]
+    pub matchers: Vec<String>,
+    /// Where its alerts go: names of sinks.
+    pub sinks: Option<Vec<String>>,
+    /// Labels by which alerts are told together; `[alert]` tells of each by itself.
+    pub group_by: Option<Vec<String>>,
+    /// How long a new group waits for more.
+    pub group_wait: Option<String>,
+    /// How long a group that was told of waits before it is told of again.
+    pub group_interval: Option<String>,
+    /// How long until alerts that nobody acknowledged are told of again; `never` to leave it.
+    pub repeat_interval: Option<String>,
+    /// Whether it is told when alerts are over.
+    pub tell_ended: Option<bool>,
+    /// Whether its alerts wait for the digest.
+    pub digest: Option<bool>,
+    /// Whether the routes after it are tried too.
+    #[serde(rename = "continue")]
+    pub continues: bool,
+    /// Its children.
+    pub routes: Vec<RouteSpec>,
+}
+
+const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+
+/// Resolves `alerts` and `routes`; what is wrong goes to the resolver.
+pub(super) fn resolve(r: &mut Resolver<'_>, raw: &Raw, calendar: &Arc<Calendar>) -> Policy {
+    let spec = &raw.alerts;
+    let sinks: Vec<String> = raw.sinks.iter().map(|sink| sink.name.clone()).collect();
+    let mut policy = Policy {
+        routes: routes(r, raw.routes.as_ref(), &sinks),
+        inhibitions: spec.inhibit.iter().map(|i| inhibition(r, i)).collect(),
+        quiet_hours: spec.quiet_hours.iter().filter_map(|q| quiet_hours(r, q, calendar)).collect(),
+        escalations_max: spec.escalations_max,
+        storm: Storm {
+            notifications: spec.storm.notifications.max(1),
+            window: r.micros("alerts.storm.window", &spec.storm.window).max(1_000_000),
+        },
+        digest: r
+            .value("alerts.digest", Ticks::cron(&spec.digest).map(Some))
+            .unwrap_or(Ticks::Every(crate::event::period::Length::Days(1))),
+        explain: spec.explain.as_ref().map(|e| explain(r, e, raw, &sinks)),
+        ..Policy::silent(raw.language, calendar)
+    };
+    for (severity, text) in &spec.escalate_after {
+        let key = format!("alerts.escalate_after.{severity}");
+        if let Some(at) = severity_at(r, &key, severity) {
+            policy.escalate_after.0[at] = Some(r.micros(&key, text));
+        }
+    }
+    policy.service_levels = service_levels(r, &spec.service_levels);
+    policy
+}
+
+fn service_levels(
+    r: &mut Resolver<'_>,
+    specs: &BTreeMap<String, ServiceLevelSpec>,
+) -> BySeverity<ServiceLevel> {
+    let mut levels = BySeverity::default();
+    for (severity, spec) in specs {
+        let key = format!("alerts.service_levels.{severity}");
+        if let Some(at) = severity_at(r, &key, severity) {
+            let mut time = |text: &Option<String>| text.as_ref().map(|text| r.micros(&key, text));
+            levels.0[at] = ServiceLevel { acknowledge: time(&spec.acknowledge), close: time(&spec.close) };
+        }
+    }
+    levels
+}
+
+fn severity_at(r: &mut Resolver<'_>, key: &str, severity: &str) -> Option<usize> {
+    let at = Severity::WORDS.iter().position(|(word, _)| *word == severity);
+    if at.is_none() {
+        r.problem(format!("{key}: {severity:?} is no severity; use critical, high, medium or low"));
+    }
+    at
+}
+
+fn matchers(r: &mut Resolver<'_>, key: &str, texts: &[String]) -> Matchers {
+    r.value(key, Matchers::parse(texts))
+}
+
+fn inhibition(r: &mut Resolver<'_>, spec: &InhibitSpec) -> Inhibition {
+    if spec.equal.is_empty() {
+        r.problem(String::from(
+            "alerts.inhibit: `equal` must name a label, or one alert anywhere would mute all the others",
+        ));
+    }
+    Inhibition {
+        source: matchers(r, "alerts.inhibit.source", &spec.source),
+        target: matchers(r, "alerts.inhibit.target", &spec.target),
+        equal: spec.equal.clone(),
+    }
+}
+
+fn quiet_hours(r: &mut Resolver<'_>, spec: &QuietSpec, calendar: &Arc<Calendar>) -> Option<QuietHours> {
+    let key = format!("alerts.quiet_hours.{}", spec.name);
+    let mut weekdays = [spec.days.is_none(); 7];
+    for day in spec.days.iter().flatten() {
+        match DAYS.iter().position(|known| known == day) {
+            Some(at) => weekdays[at] = true,
+            None => r.problem(format!("{key}: {day:?} is no day; use {}", DAYS.join(", "))),
+        }
+    }
+    let minutes = r.value(&key, parse_minutes(&spec.time).map(Some))?;
+    let matchers = matchers(r, &key, &spec.matchers);
+    let name = spec.name.clone();
+    Some(QuietHours { name, matchers, minutes, weekdays, calendar: Arc::clone(calendar) })
+}
+
+fn explain(r: &mut Resolver<'_>, spec: &ExplainSpec, raw: &Raw, sinks: &[String]) -> Explain {
+    if !sinks.contains(&spec.sink) {
+        r.problem(format!("alerts.explain.sink: there is no sink {:?}", spec.sink));
+    }
+    if !raw.lists.contains_key(&spec.list) {
+        r.problem(format!("alerts.explain.list: there is no list {:?}; name it under `lists`", spec.list));
+    }
+    Explain { sink: spec.sink.clone(), list: spec.list.clone(), column: spec.column.clone() }
+}
+
+/// The tree; without one, every alert goes to every sink.
+fn routes(r: &mut Resolver<'_>, spec: Option<&RouteSpec>, sinks: &[String]) -> Option<Route> {
+    if sinks.is_empty() && spec.is_none() {
+        return None;
+    }
+    let root = Route {
+        path: String::from("routes"),
+        matchers: Matchers::default(),
+        sinks: sinks.to_vec(),
+        group_by: vec![ALERT.to_owned()],
+        group_wait: 10_000_000,
+        group_interval: 300_000_000,
+        repeat_interval: Some(4 * 3_600_000_000),
+        tell_ended: true,
+        digest: false,
+        continues: false,
+        routes: Vec::new(),
+    };
+    let default = RouteSpec::default();
+    let spec = spec.unwrap_or(&default);
+    if !spec.matchers.is_empty() {
+        r.problem(String::from("routes: the root takes every alert; give `match` to its children"));
+    }
+    Some(route(r, spec, &root, root.path.clone(), sinks))
+}
+
+fn route(r: &mut Resolver<'_>, spec: &RouteSpec, parent: &Route, path: String, sinks: &[String]) -> Route {
+    for sink in spec.sinks.iter().flatten().filter(|sink| !sinks.contains(sink)) {
+        r.problem(format!("{path}: there is no sink {sink:?}; name it under `sinks`"));
+    }
+    let mut time = |name: &str, text: &Option<String>, inherited: i64| match text {
+        Some(text) => r
+            .value(&format!("{path}.{name}"), duration(text).map(Some))
+            .map_or(inherited, |d| i64::try_from(d.as_micros()).unwrap_or(i64::MAX)),
+        None => inherited,
+    };
+    let group_wait = time("group_wait", &spec.group_wait, parent.group_wait);
+    let group_interval = time("group_interval", &spec.group_interval, parent.group_interval);
+    let repeat_interval = match spec.repeat_interval.as_deref() {
+        Some("never") => None,
+        Some(_) => Some(time("repeat_interval", &spec.repeat_interval, 0).max(1_000_000)),
+        None => parent.repeat_interval,
+    };
+    let mut this = Route {
+        matchers: matchers(r, &path, &spec.matchers),
+        sinks: spec.sinks.clone().unwrap_or_else(|| parent.sinks.clone()),
+        group_by: spec.group_by.clone().unwrap_or_else(|| parent.group_by.clone()),
+        group_wait,
+        group_interval,
+        repeat_interval,
+        tell_ended: spec.tell_ended.unwrap_or(parent.tell_ended),
+        digest: spec.digest.unwrap_or(parent.digest),
+        continues: spec.continues,
+        routes: Vec::new(),
+        path,
+    };
+    let children = spec.routes.iter().enumerate();
+    this.routes = children
+        .map(|(at, child)| route(r, child, &this, format!("{}.routes[{at}]", this.path), sinks))
+        .collect();
+    this
+}

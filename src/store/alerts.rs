@@ -1,0 +1,176 @@
+//! Alerts in the store: filed inside a commit, moved on by officers and time in transactions of their own.
+
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params, types::Type};
+
+use super::outbox;
+use crate::alert::{Alert, Change, Cleared, Desk, Filing, desk::Step};
+
+/// When something happens, and when its cause was received, in microseconds.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    /// Now.
+    pub now: i64,
+    /// When the cause was received; for how long notifications take.
+    pub received_at: i64,
+}
+
+impl Times {
+    /// For what has no cause but itself.
+    pub fn at(now: i64) -> Self {
+        Self { now, received_at: now }
+    }
+}
+
+/// Files the new findings among `filed` and clears what is `cleared`, in the order in which it happened. `stored` has
+/// the row of each finding in the table, `None` for one that was there before.
+pub fn file(
+    transaction: &Transaction<'_>,
+    desk: &Desk,
+    (filed, stored): (&[Filing], &[Option<i64>]),
+    cleared: &[Cleared],
+    times: Times,
+) -> rusqlite::Result<()> {
+    let mut cleared = cleared.iter().peekable();
+    for (number, (filing, row)) in filed.iter().zip(stored).enumerate() {
+        while let Some(next) = cleared.next_if(|next| next.before <= number) {
+            clear(transaction, desk, next, times)?;
+        }
+        if let Some(row) = row.filter(|_| filing.is_live()) {
+            let step = place(transaction, desk, filing, times.now)?;
+            save(transaction, &step, times)?;
+            let mut link = transaction.prepare_cached("INSERT INTO alert_findings VALUES (?1, ?2)")?;
+            link.execute(params![step.alert.alert_id, row])?;
+        }
+    }
+    cleared.try_for_each(|next| clear(transaction, desk, next, times))
+}
+
+fn place(transaction: &Transaction<'_>, desk: &Desk, filing: &Filing, now: i64) -> rusqlite::Result<Step> {
+    let rule = &filing.finding.rule_id;
+    let key = key_text(&filing.finding.key);
+    let current = current(transaction, rule, &key)?;
+    let previous = match current {
+        Some(_) => None,
+        None => latest(transaction, rule, &key)?,
+    };
+    Ok(desk.file(current, previous, filing, now))
+}
+
+fn clear(
+    transaction: &Transaction<'_>,
+    desk: &Desk,
+    cleared: &Cleared,
+    times: Times,
+) -> rusqlite::Result<()> {
+    for alert in watched_by(transaction, &cleared.rule_id, &cleared.line)? {
+        let step = desk.clear(alert, cleared, times.now);
+        save(transaction, &step, times)?;
+    }
+    Ok(())
+}
+
+const OVER: &str = "state NOT IN ('closed', 'dismissed', 'resolved')";
+
+/// The alert of this rule and key that is not over.
+fn current(connection: &Connection, rule: &str, key: &str) -> rusqlite::Result<Option<Alert>> {
+    let sql = format!("SELECT body FROM alerts WHERE rule_id = ?1 AND \"key\" = ?2 AND {OVER}");
+    connection.prepare_cached(&sql)?.query_row([rule, key], alert).optional()
+}
+
+/// The last alert of this rule and key.
+fn latest(connection: &Connection, rule: &str, key: &str) -> rusqlite::Result<Option<String>> {
+    let sql =
+        "SELECT alert_id FROM alerts WHERE rule_id = ?1 AND \"key\" = ?2 ORDER BY opened_at DESC LIMIT 1";
+    connection.prepare_cached(sql)?.query_row([rule, key], |row| row.get(0)).optional()
+}
+
+/// The alerts of a rule that a budget line keeps open.
+fn watched_by(connection: &Connection, rule: &str, line: &str) -> rusqlite::Result<Vec<Alert>> {
+    let sql = "SELECT a.body FROM alert_lines l JOIN alerts a USING (alert_id) WHERE l.rule_id = ?1 AND l.line = ?2";
+    connection.prepare_cached(sql)?.query_map([rule, line], alert)?.collect()
+}
+
+/// The rules and lines that keep alerts open.
+pub fn watched(connection: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
+    let sql = "SELECT DISTINCT rule_id, line FROM alert_lines";
+    connection.prepare(sql)?.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+}
+
+/// An alert by its id.
+pub fn find(connection: &Connection, id: &str) -> rusqlite::Result<Option<Alert>> {
+    let sql = "SELECT body FROM alerts WHERE alert_id = ?1";
+    connection.prepare_cached(sql)?.query_row([id], alert).optional()
+}
+
+/// Writes what a step says.
+pub fn save(transaction: &Transaction<'_>, step: &Step, times: Times) -> rusqlite::Result<()> {
+    let a = &step.alert;
+    let mut write = transaction.prepare_cached(
+        "INSERT OR REPLACE INTO alerts VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    )?;
+    write.execute(params![
+        a.alert_id,
+        a.rule_id,
+        key_text(&a.key),
+        a.severity,
+        a.state.word(),
+        a.labels.first("unit_code"),
+        a.version,
+        a.opened_at,
+        a.changed_at,
+        a.escalates_at,
+        json(a)?,
+    ])?;
+    lines(transaction, a)?;
+    if let Some(Change { at, who, action, state, why }) = &step.change {
+        let sql = "INSERT INTO alert_history (alert_id, at, who, action, state, why) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        let mut history = transaction.prepare_cached(sql)?;
+        history.execute(params![a.alert_id, at, who, action.word(), state.word(), why])?;
+    }
+    step.entries.iter().try_for_each(|entry| outbox::add(transaction, &a.alert_id, entry, times))
+}
+
+/// The budget lines that keep an alert open, while it is not over.
+fn lines(transaction: &Transaction<'_>, alert: &Alert) -> rusqlite::Result<()> {
+    transaction.prepare_cached("DELETE FROM alert_lines WHERE alert_id = ?1")?.execute([&alert.alert_id])?;
+    if alert.state.is_over() {
+        return Ok(());
+    }
+    let mut insert = transaction.prepare_cached("INSERT OR IGNORE INTO alert_lines VALUES (?1, ?2, ?3)")?;
+    for line in &alert.lines {
+        insert.execute(params![alert.rule_id, line, alert.alert_id])?;
+    }
+    Ok(())
+}
+
+/// Adds a line to an alert's history alone.
+pub fn remark(transaction: &Transaction<'_>, alert_id: &str, change: &Change) -> rusqlite::Result<()> {
+    let sql =
+        "INSERT INTO alert_history (alert_id, at, who, action, state, why) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let (action, state) = (change.action.word(), change.state.word());
+    transaction
+        .prepare_cached(sql)?
+        .execute(params![alert_id, change.at, change.who, action, state, change.why])
+        .map(|_| ())
+}
+
+fn key_text(key: &serde_json::Map<String, serde_json::Value>) -> String {
+    serde_json::Value::Object(key.clone()).to_string()
+}
+
+/// JSON of our own types, which cannot fail but for memory.
+pub fn json<T: serde::Serialize>(value: &T) -> rusqlite::Result<String> {
+    serde_json::to_string(value).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))
+}
+
+/// A column of JSON.
+pub fn from_json<T: serde::de::DeserializeOwned>(row: &Row<'_>, at: usize) -> rusqlite::Result<T> {
+    let text: String = row.get(at)?;
+    serde_json::from_str(&text)
+        .map_err(|e| rusqlite::Error::FromSqlConversionFailure(at, Type::Text, e.into()))
+}
+
+/// The alert in the first column.
+pub fn alert(row: &Row<'_>) -> rusqlite::Result<Alert> {
+    from_json(row, 0)
+}
