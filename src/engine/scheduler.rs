@@ -1,20 +1,25 @@
 //! Rules on a schedule within the loop, and the tables of a run that keeps nothing on disk.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use arrow::{datatypes::SchemaRef, record_batch::RecordBatch};
 use datafusion::catalog::TableProvider;
 
 use super::Committable;
 use crate::{
+    alert::{Alert, Desk, Filing, Policy},
     evaluate::{
         Evaluation, Evaluator, Finding,
         evaluator::Found,
         row::RuleCounts,
         schedule::{self, Due, Limits, Tables},
-        tables::{self, FINDINGS},
+        tables::{self, ALERTS, FINDINGS},
     },
-    event::{EventType, event_schema},
+    event::{EventType, event_schema, time::Calendar},
+    rule::{Language, Mode},
 };
 
 /// Evaluates rules that are due.
@@ -43,6 +48,7 @@ impl Scheduler {
 #[derive(Debug)]
 pub struct MemoryTables {
     zone: String,
+    desk: Desk,
     kept: Mutex<Kept>,
 }
 
@@ -50,13 +56,29 @@ pub struct MemoryTables {
 struct Kept {
     events: Vec<(RecordBatch, Vec<EventType>)>,
     findings: Vec<(i64, Finding)>,
+    /// By rule and key. Nobody works on the alerts of such a run.
+    alerts: BTreeMap<(String, String), Alert>,
+}
+
+impl Kept {
+    /// Files a finding as the store does.
+    fn file(&mut self, at: i64, finding: &Finding, batch: &Committable, desk: &Desk) {
+        let rule = batch.rules.rules.iter().find(|rule| rule.rule.id == finding.rule_id);
+        let Some(rule) = rule.filter(|_| finding.mode == Mode::Live.word()) else { return };
+        let (rule, clears) = (Arc::clone(&rule.rule), rule.clears.is_some());
+        let filing = Filing { finding: finding.clone(), at, rule, clears };
+        let key = (finding.rule_id.clone(), serde_json::Value::Object(finding.key.clone()).to_string());
+        let current = self.alerts.remove(&key);
+        self.alerts.insert(key, desk.file(current, None, &filing, at).alert);
+    }
 }
 
 impl MemoryTables {
     /// Tables without rows.
     #[must_use]
-    pub fn new(zone: &str) -> Self {
-        Self { zone: zone.to_owned(), kept: Mutex::default() }
+    pub fn new(calendar: &Arc<Calendar>) -> Self {
+        let desk = Desk::new(Arc::new(Policy::silent(Language::default(), calendar)));
+        Self { zone: calendar.zone_name.clone(), desk, kept: Mutex::default() }
     }
 
     /// Keeps what schedules may query of a batch.
@@ -66,8 +88,10 @@ impl MemoryTables {
         }
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.events.extend(batch.events.clone());
-        let times = batch.evaluation.found.iter().map(|found| found.at);
-        kept.findings.extend(times.zip(batch.evaluation.findings.iter().cloned()));
+        for (found, finding) in batch.evaluation.found.iter().zip(&batch.evaluation.findings) {
+            kept.findings.push((found.at, finding.clone()));
+            kept.file(found.at, finding, batch, &self.desk);
+        }
     }
 }
 
@@ -84,6 +108,15 @@ impl Tables for MemoryTables {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let rows = tables::findings(kept.findings.iter().map(|(at, finding)| (*at, finding)), &self.zone);
         let schema = tables::schema(FINDINGS, &self.zone).ok_or("the table of findings has no columns")?;
+        in_memory(schema, rows.into_iter().collect())
+    }
+
+    fn alerts(&self) -> Result<Arc<dyn TableProvider>, String> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut alerts: Vec<_> = kept.alerts.values().collect();
+        alerts.sort_by(|a, b| a.alert_id.cmp(&b.alert_id));
+        let rows = tables::alerts(alerts.into_iter(), &self.zone);
+        let schema = tables::schema(ALERTS, &self.zone).ok_or("the table of alerts has no columns")?;
         in_memory(schema, rows.into_iter().collect())
     }
 }

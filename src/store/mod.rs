@@ -12,26 +12,30 @@ mod layout;
 mod lock;
 mod lookup;
 mod migrate;
+mod notices;
 mod outbox;
 mod query;
 mod recover;
 mod seal;
 mod sealed;
+mod silences;
 
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
-pub use cases::{AlertFilter, CaseError, Cases};
+pub use cases::{ACTIVE, AlertFilter, CaseError, Cases, FINDINGS_MAX, Verdicts, check_severity};
 pub use commit::Commit;
 pub use history::{History, JournalTable, Order, Scan, Select};
 pub use journal::{JournalBlock, decode_block};
 pub use lock::StateLock;
 pub use lookup::Lookup;
+pub use notices::{Notice, NoticeFilter, Waiting};
 pub use outbox::{DueEntry, DueGroup, Group, Outbox, Outcome, Pending, Round};
 pub use query::{FindingFilter, Reader, RejectFilter, StateInfo, StoredReject, sealed_bytes, store_bytes};
 pub use recover::{KnownEvent, Recovered};
 pub use seal::{SealOptions, Sealer, Sealing};
+pub use silences::Muted;
 
 /// The schema this version writes.
 pub const SCHEMA_VERSION: i64 = 3;
