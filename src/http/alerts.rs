@@ -34,7 +34,7 @@ pub struct AlertPage {
 }
 
 /// The alerts, the newest first
-#[utoipa::path(get, path = "/api/v1/alerts", tag = "alerts", params(AlertFilter),
+#[utoipa::path(get, path = "/api/v1/alerts", operation_id = "list_alerts", tag = "alerts", params(AlertFilter),
     responses((status = 200, description = "A page", body = AlertPage)))]
 pub async fn list(
     State(shared): State<Arc<Shared>>,
@@ -88,7 +88,7 @@ impl AlertDetail {
 }
 
 /// One alert with its history and its evidence
-#[utoipa::path(get, path = "/api/v1/alerts/{id}", tag = "alerts",
+#[utoipa::path(get, path = "/api/v1/alerts/{id}", operation_id = "show_alert", tag = "alerts",
     params(("id" = String, Path, description = "The alert's id")),
     responses(
         (status = 200, description = "The alert", body = AlertDetail,
@@ -122,7 +122,7 @@ pub struct Transition {
 }
 
 /// Moves an alert on, or adds a comment
-#[utoipa::path(post, path = "/api/v1/alerts/{id}/transitions", tag = "alerts",
+#[utoipa::path(post, path = "/api/v1/alerts/{id}/transitions", operation_id = "change_alert", tag = "alerts",
     params(
         ("id" = String, Path, description = "The alert's id"),
         ("If-Match" = Option<String>, Header, description = "The `ETag` of the alert as it was seen")),

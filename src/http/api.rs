@@ -30,7 +30,7 @@ use crate::{
 ///
 /// One JSON object a line. Records that cannot be read are in quarantine then; the answer counts them. Send again what
 /// was not answered: a record that is known changes nothing.
-#[utoipa::path(post, path = "/api/v1/events", tag = "events",
+#[utoipa::path(post, path = "/api/v1/events", operation_id = "post_events", tag = "events",
     request_body(content = String, content_type = "application/x-ndjson", description = "One event a line (docs/events.md)"),
     responses((status = 200, description = "Everything is committed", body = Receipt)))]
 pub async fn events(
@@ -63,7 +63,7 @@ pub struct FindingPage {
 }
 
 /// The findings, the newest first
-#[utoipa::path(get, path = "/api/v1/findings", tag = "findings", params(FindingFilter),
+#[utoipa::path(get, path = "/api/v1/findings", operation_id = "list_findings", tag = "findings", params(FindingFilter),
     responses((status = 200, description = "A page", body = FindingPage)))]
 pub async fn findings(
     State(shared): State<Arc<Shared>>,
@@ -144,7 +144,7 @@ impl RuleView {
 }
 
 /// The rules in force, what happened to them since the start, and how often officers found them right
-#[utoipa::path(get, path = "/api/v1/rules", tag = "rules",
+#[utoipa::path(get, path = "/api/v1/rules", operation_id = "list_rules", tag = "rules",
     responses((status = 200, description = "All rules that are not disabled", body = RuleList)))]
 pub async fn rules(State(shared): State<Arc<Shared>>) -> Result<Json<RuleList>, Problem> {
     blocking(move || {
@@ -200,7 +200,7 @@ pub struct RuleError {
 }
 
 /// How the daemon is
-#[utoipa::path(get, path = "/api/v1/status", tag = "status",
+#[utoipa::path(get, path = "/api/v1/status", operation_id = "show_status", tag = "status",
     responses((status = 200, description = "The daemon", body = Status)))]
 pub async fn status(State(shared): State<Arc<Shared>>) -> Json<Status> {
     let totals = *shared.totals.lock().unwrap_or_else(PoisonError::into_inner);

@@ -72,7 +72,7 @@ pub struct LinePage {
 }
 
 /// The budget lines, by `budget_line_id`
-#[utoipa::path(get, path = "/api/v1/budget-lines", tag = "budget lines", params(LineFilter),
+#[utoipa::path(get, path = "/api/v1/budget-lines", operation_id = "list_budget_lines", tag = "budget lines", params(LineFilter),
     responses((status = 200, description = "A page", body = LinePage)))]
 pub async fn lines(
     State(shared): State<Arc<Shared>>,
@@ -93,7 +93,7 @@ pub async fn lines(
 }
 
 /// One budget line
-#[utoipa::path(get, path = "/api/v1/budget-lines/{id}", tag = "budget lines",
+#[utoipa::path(get, path = "/api/v1/budget-lines/{id}", operation_id = "show_budget_line", tag = "budget lines",
     params(("id" = String, Path, description = "The `budget_line_id`")),
     responses(
         (status = 200, description = "The line", body = BudgetLine),

@@ -26,7 +26,7 @@ pub struct NoticePage {
 }
 
 /// The notifications, the newest first
-#[utoipa::path(get, path = "/api/v1/notifications", tag = "notifications", params(NoticeFilter),
+#[utoipa::path(get, path = "/api/v1/notifications", operation_id = "list_notifications", tag = "notifications", params(NoticeFilter),
     responses((status = 200, description = "A page", body = NoticePage)))]
 pub async fn list(
     State(shared): State<Arc<Shared>>,
@@ -51,7 +51,7 @@ pub async fn list(
 pub struct Nothing {}
 
 /// Tries a notification again that is parked or waits
-#[utoipa::path(post, path = "/api/v1/notifications/{id}/retry", tag = "notifications",
+#[utoipa::path(post, path = "/api/v1/notifications/{id}/retry", operation_id = "retry_notification", tag = "notifications",
     params(("id" = String, Path, description = "The notification's id")), request_body = Nothing,
     responses(
         (status = 200, description = "The notification, which is tried at once", body = NoticeView),

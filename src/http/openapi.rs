@@ -56,7 +56,7 @@ pub fn api(events_bytes_max: usize) -> (Router<Arc<Shared>>, utoipa::openapi::Op
 }
 
 /// This description (OpenAPI 3.1)
-#[utoipa::path(get, path = "/api/v1/openapi.json", tag = "status",
+#[utoipa::path(get, path = "/api/v1/openapi.json", operation_id = "show_openapi", tag = "status",
     responses((status = 200, description = "The description", body = Object)))]
 async fn itself() -> Json<utoipa::openapi::OpenApi> {
     Json(api(0).1)

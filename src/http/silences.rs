@@ -46,7 +46,7 @@ pub struct SilencePage {
 }
 
 /// The silences in force or to come, the newest first
-#[utoipa::path(get, path = "/api/v1/silences", tag = "silences", params(SilenceFilter),
+#[utoipa::path(get, path = "/api/v1/silences", operation_id = "list_silences", tag = "silences", params(SilenceFilter),
     responses((status = 200, description = "A page", body = SilencePage)))]
 pub async fn list(
     State(shared): State<Arc<Shared>>,
@@ -86,7 +86,7 @@ pub struct NewSilence {
 }
 
 /// Orders a silence
-#[utoipa::path(post, path = "/api/v1/silences", tag = "silences", request_body = NewSilence,
+#[utoipa::path(post, path = "/api/v1/silences", operation_id = "add_silence", tag = "silences", request_body = NewSilence,
     responses(
         (status = 201, description = "The silence", body = SilenceView),
         (status = 422, description = "It would silence everything or nothing, or who or why is missing",
@@ -128,7 +128,7 @@ pub async fn add(
 }
 
 /// One silence
-#[utoipa::path(get, path = "/api/v1/silences/{id}", tag = "silences",
+#[utoipa::path(get, path = "/api/v1/silences/{id}", operation_id = "show_silence", tag = "silences",
     params(("id" = i64, Path, description = "The silence's number")),
     responses(
         (status = 200, description = "The silence", body = SilenceView),
@@ -151,7 +151,7 @@ pub struct Who {
 }
 
 /// Ends a silence now
-#[utoipa::path(delete, path = "/api/v1/silences/{id}", tag = "silences",
+#[utoipa::path(delete, path = "/api/v1/silences/{id}", operation_id = "end_silence", tag = "silences",
     params(("id" = i64, Path, description = "The silence's number"), Who),
     responses(
         (status = 200, description = "The silence, which is over", body = SilenceView),
@@ -183,7 +183,7 @@ pub struct Trial {
 }
 
 /// The alerts that a silence would mute now
-#[utoipa::path(post, path = "/api/v1/silences/preview", tag = "silences", request_body = Trial,
+#[utoipa::path(post, path = "/api/v1/silences/preview", operation_id = "preview_silence", tag = "silences", request_body = Trial,
     responses((status = 200, description = "The alerts that are not over and match", body = Preview)))]
 pub async fn preview(
     State(shared): State<Arc<Shared>>,
