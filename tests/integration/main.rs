@@ -12,6 +12,7 @@ mod errors;
 mod http;
 mod kafka;
 mod ledger;
+mod lifecycle;
 mod schedule;
 mod sealing;
 mod sliding;
