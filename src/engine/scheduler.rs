@@ -1,16 +1,12 @@
 //! Rules on a schedule within the loop, and the tables of a run that keeps nothing on disk.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::{datatypes::SchemaRef, record_batch::RecordBatch};
 use datafusion::catalog::TableProvider;
 
-use super::Committable;
+use super::{Committable, alerts::MemoryAlerts};
 use crate::{
-    alert::{Alert, Desk, Filing, Policy},
     evaluate::{
         Evaluation, Evaluator, Finding,
         evaluator::Found,
@@ -19,7 +15,6 @@ use crate::{
         tables::{self, ALERTS, FINDINGS},
     },
     event::{EventType, event_schema, time::Calendar},
-    rule::{Language, Mode},
 };
 
 /// Evaluates rules that are due.
@@ -48,37 +43,22 @@ impl Scheduler {
 #[derive(Debug)]
 pub struct MemoryTables {
     zone: String,
-    desk: Desk,
     kept: Mutex<Kept>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Kept {
     events: Vec<(RecordBatch, Vec<EventType>)>,
     findings: Vec<(i64, Finding)>,
-    /// By rule and key. Nobody works on the alerts of such a run.
-    alerts: BTreeMap<(String, String), Alert>,
-}
-
-impl Kept {
-    /// Files a finding as the store does.
-    fn file(&mut self, at: i64, finding: &Finding, batch: &Committable, desk: &Desk) {
-        let rule = batch.rules.rules.iter().find(|rule| rule.rule.id == finding.rule_id);
-        let Some(rule) = rule.filter(|_| finding.mode == Mode::Live.word()) else { return };
-        let (rule, clears) = (Arc::clone(&rule.rule), rule.clears.is_some());
-        let filing = Filing { finding: finding.clone(), at, rule, clears };
-        let key = (finding.rule_id.clone(), serde_json::Value::Object(finding.key.clone()).to_string());
-        let current = self.alerts.remove(&key);
-        self.alerts.insert(key, desk.file(current, None, &filing, at).alert);
-    }
+    alerts: MemoryAlerts,
 }
 
 impl MemoryTables {
     /// Tables without rows.
     #[must_use]
     pub fn new(calendar: &Arc<Calendar>) -> Self {
-        let desk = Desk::new(Arc::new(Policy::silent(Language::default(), calendar)));
-        Self { zone: calendar.zone_name.clone(), desk, kept: Mutex::default() }
+        let kept = Kept { events: Vec::new(), findings: Vec::new(), alerts: MemoryAlerts::new(calendar) };
+        Self { zone: calendar.zone_name.clone(), kept: Mutex::new(kept) }
     }
 
     /// Keeps what schedules may query of a batch.
@@ -88,10 +68,9 @@ impl MemoryTables {
         }
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.events.extend(batch.events.clone());
-        for (found, finding) in batch.evaluation.found.iter().zip(&batch.evaluation.findings) {
-            kept.findings.push((found.at, finding.clone()));
-            kept.file(found.at, finding, batch, &self.desk);
-        }
+        let times = batch.evaluation.found.iter().map(|found| found.at);
+        kept.findings.extend(times.zip(batch.evaluation.findings.iter().cloned()));
+        kept.alerts.file(batch);
     }
 }
 
@@ -113,7 +92,7 @@ impl Tables for MemoryTables {
 
     fn alerts(&self) -> Result<Arc<dyn TableProvider>, String> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut alerts: Vec<_> = kept.alerts.values().collect();
+        let mut alerts: Vec<_> = kept.alerts.all().collect();
         alerts.sort_by(|a, b| a.alert_id.cmp(&b.alert_id));
         let rows = tables::alerts(alerts.into_iter(), &self.zone);
         let schema = tables::schema(ALERTS, &self.zone).ok_or("the table of alerts has no columns")?;

@@ -88,7 +88,9 @@ fn of_two_officers_at_once_one_has_to_look_again() {
             let (path, address): (_, &str) = (&path, &daemon.address);
             std::thread::scope(|scope| {
                 orders
-                    .map(|order| scope.spawn(move || ask_at(address, "POST", path, headers, &order.to_string())))
+                    .map(|order| {
+                        scope.spawn(move || ask_at(address, "POST", path, headers, &order.to_string()))
+                    })
                     .map(|thread| thread.join().unwrap())
             })
         };

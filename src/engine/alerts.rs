@@ -1,0 +1,97 @@
+//! What a batch brings to alerts, and the alerts of a run that keeps nothing on disk, where nobody works on them.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::Committable;
+use crate::{
+    alert::{Alert, Cleared, Desk, Filing, Policy},
+    evaluate::{
+        Evaluation,
+        standing::{Lost, Watched},
+    },
+    event::time::Calendar,
+    rule::Language,
+};
+
+/// The conditions that stopped being true in a batch, each with the number of findings before it.
+pub fn cleared(batch: &Committable, watched: &mut Watched) -> Vec<Cleared> {
+    let Evaluation { findings, found, standings, .. } = &batch.evaluation;
+    let lost = standings.lost(watched, findings, found);
+    let before = |row: usize| found.partition_point(|found| found.row <= row);
+    lost.into_iter()
+        .map(|Lost { row, rule_id, line, event_id }| Cleared { before: before(row), rule_id, line, event_id })
+        .collect()
+}
+
+/// Alerts in memory, filed as the store files them.
+#[derive(Debug)]
+pub struct MemoryAlerts {
+    desk: Desk,
+    watched: Watched,
+    /// Those that are not over, by rule and key.
+    current: BTreeMap<(String, String), Alert>,
+    /// The others, with their rule and key.
+    over: Vec<Alert>,
+    /// The last that is over, by rule and key.
+    last: BTreeMap<(String, String), String>,
+}
+
+impl MemoryAlerts {
+    /// None yet.
+    pub fn new(calendar: &Arc<Calendar>) -> Self {
+        let desk = Desk::new(Arc::new(Policy::silent(Language::default(), calendar)));
+        let (watched, current) = (Watched::new(), BTreeMap::new());
+        Self { desk, watched, current, over: Vec::new(), last: BTreeMap::new() }
+    }
+
+    /// All alerts.
+    pub fn all(&self) -> impl Iterator<Item = &Alert> {
+        self.over.iter().chain(self.current.values())
+    }
+
+    /// Files the findings of a batch, and clears what is not so any more, in the order in which it happened.
+    pub fn file(&mut self, batch: &Committable) {
+        let cleared = cleared(batch, &mut self.watched);
+        let mut cleared = cleared.iter().peekable();
+        let evaluation = &batch.evaluation;
+        for (number, (finding, found)) in evaluation.findings.iter().zip(&evaluation.found).enumerate() {
+            while let Some(next) = cleared.next_if(|next| next.before <= number) {
+                self.clear(next);
+            }
+            let Some(rule) = batch.rules.rules.iter().find(|rule| rule.rule.id == finding.rule_id) else {
+                continue;
+            };
+            let (rule, clears) = (Arc::clone(&rule.rule), rule.clears.is_some());
+            let filing = Filing { finding: finding.clone(), at: found.at, rule, clears };
+            if filing.is_live() {
+                self.place(&filing);
+            }
+        }
+        cleared.for_each(|next| self.clear(next));
+    }
+
+    fn place(&mut self, filing: &Filing) {
+        let finding = &filing.finding;
+        let key = (finding.rule_id.clone(), serde_json::Value::Object(finding.key.clone()).to_string());
+        let current = self.current.remove(&key);
+        let previous = self.last.get(&key).cloned().filter(|_| current.is_none());
+        self.current.insert(key, self.desk.file(current, previous, filing, filing.at).alert);
+    }
+
+    fn clear(&mut self, cleared: &Cleared) {
+        let watched = |alert: &Alert| alert.rule_id == cleared.rule_id && alert.lines.contains(&cleared.line);
+        let keys: Vec<_> =
+            self.current.iter().filter(|(_, a)| watched(a)).map(|(key, _)| key.clone()).collect();
+        for key in keys {
+            let Some(alert) = self.current.remove(&key) else { continue };
+            let now = alert.last_at;
+            let alert = self.desk.clear(alert, cleared, now).alert;
+            if alert.state.is_over() {
+                self.last.insert(key, alert.alert_id.clone());
+                self.over.push(alert);
+            } else {
+                self.current.insert(key, alert);
+            }
+        }
+    }
+}
