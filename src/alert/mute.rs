@@ -78,11 +78,11 @@ impl Silence {
     /// If it would be in force never, or for everything.
     pub fn check(&self, now: i64) -> Result<(), String> {
         Self::check_matchers(&self.matchers)?;
-        if self.ends_at <= self.starts_at {
-            return Err(String::from("a silence must end after it starts"));
-        }
         if self.ends_at <= now {
             return Err(String::from("this silence would be over already"));
+        }
+        if self.ends_at <= self.starts_at {
+            return Err(String::from("a silence must end after it starts"));
         }
         name(&self.author)?;
         if reason(&self.reason)?.is_empty() {

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     alert::{
         Labels, Policy,
-        route::{Passage, Route},
+        route::{ALERT, Passage, Route},
     },
     config::Config,
     store::{Cases, StoreError},
@@ -130,9 +130,11 @@ fn test(args: &TestArgs) -> anyhow::Result<ExitCode> {
         let indent = "  ".repeat(depth);
         println!("{indent}{} — {}", line(&title(route), 200), passage.words());
         if passage == Passage::Taken {
-            let group = labels.only(&route.group_by);
             println!("{indent}    {}", settings(route));
-            println!("{indent}    its group: {{{group}}}");
+            match route.group_by.iter().any(|name| name == ALERT) {
+                true => println!("{indent}    told by itself"),
+                false => println!("{indent}    told with those of {{{}}}", labels.only(&route.group_by)),
+            }
             if waits_for_digest(route, &labels) {
                 let at = config.policy.next_digest(now());
                 println!("{indent}    it waits for the digest at {}", config.calendar.format(at));

@@ -162,6 +162,7 @@ pub async fn rules(State(shared): State<Arc<Shared>>) -> Result<Json<RuleList>, 
 
 /// How the daemon is.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DaemonStatus)]
 pub struct Status {
     version: &'static str,
     /// Whether it takes events.

@@ -97,9 +97,10 @@ impl Cases {
             let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let sql = "UPDATE silences SET starts_at = ?2, ends_at = ?3, body = ?4 WHERE silence_id = ?1";
             transaction.execute(sql, params![id, silence.starts_at, silence.ends_at, json(&silence)?])?;
-            // What it held back is looked at again at once.
+            // What it held back is looked at again at once. That it was held back stays known: what is over by now is
+            // not told.
             let held_by = format!("silence {id}");
-            let sql = "UPDATE outbox SET due_at = ?1, held_by = NULL WHERE held_by = ?2";
+            let sql = "UPDATE outbox SET due_at = ?1 WHERE held_by = ?2";
             transaction.execute(sql, params![now, held_by])?;
             transaction.commit()
         };

@@ -19,7 +19,7 @@ fn desk() -> (Bench, Daemon) {
 fn desk_with(http: &str) -> (Bench, Daemon) {
     let bench = Bench::new("", "");
     let config = format!(
-        "state: {{ dir: state }}\nsinks: [{{ name: book, log: {{}} }}]\nroutes: {{ group_wait: 0s }}\n\
+        "state: {{ dir: state }}\nsinks: [{{ name: book, log: {{}} }}]\nroutes: {{ group_wait: 0s, group_interval: 0s }}\n\
          http: {{ listen: '127.0.0.1:0', {http} }}\n"
     );
     std::fs::write(bench.path().join("fiscwatch.yaml"), config).unwrap();
