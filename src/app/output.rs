@@ -79,6 +79,9 @@ impl Output for StoreOutput {
                 checkpoint: batch.checkpoint.take(),
                 watermark: batch.watermark.take(),
                 now,
+                received_at: batch
+                    .received
+                    .map(|at| now - i64::try_from(at.elapsed().as_micros()).unwrap_or(0)),
             });
         }
         if !commit.is_empty() {

@@ -64,7 +64,7 @@ impl Default for AlertSpec {
             inhibit: vec![InhibitSpec {
                 source: vec![String::from("severity=\"critical\"")],
                 target: vec![String::from("severity!=\"critical\"")],
-                equal: vec![String::from("budget_line_id"), String::from("rule_family")],
+                equal: vec![String::from("budget_line_id")],
             }],
             quiet_hours: Vec::new(),
             digest: String::from("30 8 * * *"),
@@ -137,7 +137,7 @@ pub struct Watch {
 }
 
 /// Resolves `alerts.watch` and `alerts.heartbeat`.
-pub fn resolve_watch(r: &mut Resolver<'_>, raw: &Raw) -> Watch {
+pub(super) fn resolve_watch(r: &mut Resolver<'_>, raw: &Raw) -> Watch {
     let spec = &raw.alerts.watch;
     for sink in spec.sinks.iter().flatten().filter(|name| !raw.sinks.iter().any(|sink| sink.name == **name)) {
         r.problem(format!("alerts.watch.sinks: there is no sink {sink:?}; name it under `sinks`"));
@@ -260,7 +260,7 @@ pub struct RouteSpec {
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
 /// Resolves `alerts` and `routes`; what is wrong goes to the resolver.
-pub fn resolve(r: &mut Resolver<'_>, raw: &Raw, calendar: &Arc<Calendar>) -> Policy {
+pub(super) fn resolve(r: &mut Resolver<'_>, raw: &Raw, calendar: &Arc<Calendar>) -> Policy {
     let spec = &raw.alerts;
     let sinks: Vec<String> = raw.sinks.iter().map(|sink| sink.name.clone()).collect();
     let mut policy = Policy {

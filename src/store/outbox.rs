@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehav
 
 use super::{
     StoreError,
-    alerts::{self, from_json, json},
+    alerts::{self, Times, from_json, json},
     explain, open_writer,
 };
 use crate::{
@@ -19,19 +19,24 @@ use crate::{
 };
 
 /// Adds an entry. It is due with its group.
-pub fn add(transaction: &Transaction<'_>, alert_id: &str, entry: &Entry, now: i64) -> rusqlite::Result<()> {
+pub fn add(
+    transaction: &Transaction<'_>,
+    alert_id: &str,
+    entry: &Entry,
+    times: Times,
+) -> rusqlite::Result<()> {
     let group = entry.group_key();
     let sql = "SELECT (SELECT min(due_at) FROM outbox WHERE group_key = ?1 AND held_by IS NULL),
                       (SELECT told_at FROM groups WHERE group_key = ?1)";
     let (waiting, told) =
         transaction.prepare_cached(sql)?.query_row([&group], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let due = entry.due(now, waiting, told);
+    let due = entry.due(times.now, waiting, told);
     let sql = "INSERT INTO outbox (alert_id, matter, route, sink, group_key, labels, due_at, received_at)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     let (matter, labels) = (entry.matter.word(), json(&entry.group)?);
     transaction
         .prepare_cached(sql)?
-        .execute(params![alert_id, matter, entry.route, entry.sink, group, labels, due, now])
+        .execute(params![alert_id, matter, entry.route, entry.sink, group, labels, due, times.received_at])
         .map(|_| ())
 }
 
@@ -525,7 +530,7 @@ impl Round<'_> {
     /// # Errors
     /// If the database cannot be written.
     pub fn escalate(&self, desk: &Desk, alert: Alert, now: i64) -> rusqlite::Result<()> {
-        alerts::save(&self.transaction, &desk.escalate(alert, now), now)
+        alerts::save(&self.transaction, &desk.escalate(alert, now), Times::at(now))
     }
 
     /// Adds a remark to an alert's history.
