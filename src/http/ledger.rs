@@ -33,7 +33,8 @@ pub struct LineFilter {
 /// 预算指标 with every balance; money is text with two decimals, ratios are text too.
 #[derive(ToSchema)]
 #[schema(as = BudgetLine)]
-#[allow(dead_code)] // It describes what `ledger::report` writes.
+// It describes what `ledger::report` writes.
+#[allow(dead_code, clippy::struct_field_names)]
 pub struct BudgetLine {
     budget_line_id: String,
     /// Whether a budget action approved it.

@@ -55,7 +55,7 @@ pub fn api(events_bytes_max: usize) -> (Router<Arc<Shared>>, utoipa::openapi::Op
     (router, description)
 }
 
-/// This description (OpenAPI 3.1)
+/// This description of the API
 #[utoipa::path(get, path = "/api/v1/openapi.json", operation_id = "show_openapi", tag = "status",
     responses((status = 200, description = "The description", body = Object)))]
 async fn itself() -> Json<utoipa::openapi::OpenApi> {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Answer, ask, desk, get, ids, overspend, post, transitions};
 use crate::support::{Daemon, calendar, wait_until};
 
-fn order(daemon: &Daemon, matcher: &str, more: Value) -> Answer {
+fn order(daemon: &Daemon, matcher: &str, more: &Value) -> Answer {
     let mut body = json!({"matchers": [matcher], "author": "王", "reason": "盘点"});
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     post(daemon, "/api/v1/silences", &body)
@@ -25,7 +25,7 @@ fn told(daemon: &Daemon, line: &str) -> usize {
 #[test]
 fn what_is_still_open_is_told_when_an_officer_ends_a_silence() {
     let (_bench, daemon) = desk();
-    let made = order(&daemon, "budget_line_id=~\"L1|L2\"", json!({"duration": "2h"}));
+    let made = order(&daemon, "budget_line_id=~\"L1|L2\"", &json!({"duration": "2h"}));
     assert_eq!(made.status, 201, "{}", made.body);
     let id = made.body["silence_id"].as_i64().unwrap();
     overspend(&daemon, &["L1", "L2", "L3"]);
@@ -57,7 +57,7 @@ fn what_is_still_open_is_told_when_an_officer_ends_a_silence() {
 #[test]
 fn what_is_still_open_is_told_when_a_silence_ends_by_itself() {
     let (_bench, daemon) = desk();
-    let made = order(&daemon, "rule=\"over-budget\"", json!({"duration": "4s"})).body;
+    let made = order(&daemon, "rule=\"over-budget\"", &json!({"duration": "4s"})).body;
     overspend(&daemon, &["L1"]);
     wait_until(|| told(&daemon, "L1") == 1);
     let time = |value: &Value| calendar().parse(value.as_str().unwrap()).unwrap();
@@ -102,14 +102,14 @@ fn a_silence_that_makes_no_sense_is_refused() {
         ("rule=x", json!({"duration": "2h", "reason": "\u{1b}"})),
         ("rule=x", json!({"duration": "2h", "until": "2099-01-01"})),
     ] {
-        let refused = order(&daemon, matcher, more.clone());
+        let refused = order(&daemon, matcher, &more);
         assert_eq!(refused.status, 422, "{matcher} {more} {}", refused.body);
         assert!(!refused.detail().is_empty());
     }
-    let to_come = order(&daemon, "rule=x", json!({"starts_at": "2099-01-01", "duration": "1d"}));
+    let to_come = order(&daemon, "rule=x", &json!({"starts_at": "2099-01-01", "duration": "1d"}));
     assert_eq!((to_come.status, &to_come.body["state"]), (201, &json!("pending")));
     for _ in 0..4 {
-        assert_eq!(order(&daemon, "rule=x", json!({"duration": "1h"})).status, 201);
+        assert_eq!(order(&daemon, "rule=x", &json!({"duration": "1h"})).status, 201);
     }
     let page = get(&daemon, "/api/v1/silences?limit=3").body;
     assert_eq!(page["silences"].as_array().unwrap().len(), 3);
