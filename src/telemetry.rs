@@ -41,6 +41,12 @@ pub struct Metrics {
     pub rule_verdicts: IntGaugeVec,
     /// Records in quarantine.
     pub quarantined: IntCounterVec,
+    /// Records in quarantine without their bytes, because there was no room.
+    pub quarantine_overflow: IntCounterVec,
+    /// Bytes in quarantine.
+    pub quarantine_bytes: IntGauge,
+    /// Bytes that the quarantine may have.
+    pub quarantine_limit: IntGauge,
     /// Events that were known already.
     pub duplicates: IntCounter,
     /// Events that the watermark had passed when they came.
@@ -95,6 +101,10 @@ pub struct Metrics {
     pub heartbeats: IntCounterVec,
     /// Time the last start took to recover.
     pub recovery_duration: Gauge,
+    /// Notifications whose template failed, so that the built-in text was sent.
+    pub template_errors: IntCounter,
+    /// Times that a sink did not take the current alerts again.
+    pub resend_errors: IntCounterVec,
     /// Whether the last reload worked.
     pub reload_successful: IntGauge,
     sources: Mutex<BTreeSet<String>>,
@@ -166,16 +176,17 @@ impl Metrics {
                 "Records put into quarantine.",
                 &["source", "reason"],
             )?,
+            quarantine_overflow: overflow(r)?,
+            quarantine_bytes: gauge(r, "quarantine_bytes", "Bytes in quarantine.")?,
+            quarantine_limit: gauge(r, "quarantine_limit_bytes", "Bytes that the quarantine may have.")?,
             duplicates: counter(r, "duplicates_total", "Events that were known already.")?,
             late: late(r)?,
             watermark: watermark(r)?,
             windows_held: windows_held(r)?,
-            unknown_fields: register(
+            unknown_fields: counter(
                 r,
-                IntCounter::with_opts(opts(
-                    "unknown_fields_total",
-                    "Fields that the data dictionary does not know.",
-                ))?,
+                "unknown_fields_total",
+                "Fields that the data dictionary does not know.",
             )?,
             budget_amount: gauges(r, "budget_amount", "Sums over all budget lines, in yuan.", &["kind"])?,
             budget_executed_ratio: gauges(
@@ -253,6 +264,8 @@ impl Metrics {
                     "Time the last start took to recover its state.",
                 ))?,
             )?,
+            template_errors: template_errors(r)?,
+            resend_errors: resend_errors(r)?,
             reload_successful: gauge(r, "config_last_reload_successful", "Whether the last reload worked.")?,
             sources: Mutex::default(),
             registry: registry.clone(),
@@ -303,6 +316,11 @@ impl Metrics {
         known.insert(source.to_owned());
         source
     }
+}
+
+fn overflow(r: &Registry) -> prometheus::Result<IntCounterVec> {
+    let help = "Records that the quarantine had no room for: counted, without their bytes.";
+    counters(r, "quarantine_overflow_total", help, &["source", "reason"])
 }
 
 fn late(r: &Registry) -> prometheus::Result<IntCounter> {
@@ -357,6 +375,16 @@ fn labelled(counters: &IntCounterVec, is: &dyn Fn(&str, &str) -> bool) -> u64 {
     // A count is a whole number that a float holds exactly up to 2^53.
     #[allow(clippy::cast_sign_loss)]
     wanted.map(|m| m.get_counter().get_value() as u64).sum()
+}
+
+fn template_errors(r: &Registry) -> prometheus::Result<IntCounter> {
+    let help = "Notifications sent in the built-in text because a template failed.";
+    counter(r, "template_errors_total", help)
+}
+
+fn resend_errors(r: &Registry) -> prometheus::Result<IntCounterVec> {
+    let help = "Times that a sink did not take the current alerts again.";
+    counters(r, "resend_errors_total", help, &["sink"])
 }
 
 fn windows_held(r: &Registry) -> prometheus::Result<IntGaugeVec> {

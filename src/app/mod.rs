@@ -3,6 +3,9 @@
 mod deliver;
 mod ingest;
 mod output;
+mod quarantine;
+mod query;
+mod recheck;
 mod reload;
 mod sealing;
 mod shared;
@@ -14,7 +17,7 @@ use std::{
     net::SocketAddr,
     path::PathBuf,
     sync::{
-        Arc, RwLock,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -32,7 +35,7 @@ use crate::{
     diagnostic::{self, Diagnostic},
     engine::{
         BatchLimits, Dedup, Engine, EngineError, History, Record, Scheduler, Sequencer, Silence, Watermark,
-        Windowing, batches,
+        Windowing, Workers, batches,
     },
     evaluate::Evaluator,
     event::EventType,
@@ -45,11 +48,14 @@ use crate::{
 
 pub use ingest::run_source;
 pub use output::{StoreOutput, ledger_gauges};
+pub use query::query;
+pub use recheck::{Range, recheck};
 pub use reload::reload;
 pub use shared::Shared;
 use tables::StoredTables;
 
 use deliver::{DeliverTask, Receivers};
+pub use sealing::SealingParts;
 use sealing::SealingTask;
 
 /// Blocks that wait for the batcher, over all sources.
@@ -58,6 +64,8 @@ const BLOCKS_WAITING: usize = 16;
 const DRAIN_MAX: Duration = Duration::from_secs(30);
 /// How long sources may take to end.
 const SOURCES_STOP: Duration = Duration::from_secs(5);
+/// How often the files of reference lists are looked at.
+const LISTS_EVERY: Duration = Duration::from_secs(2);
 /// How long open HTTP requests may take at the end.
 const SERVER_STOP: Duration = Duration::from_secs(2);
 
@@ -100,24 +108,43 @@ pub struct Daemon {
     wellbeing: tokio::task::JoinHandle<()>,
 }
 
-impl Daemon {
-    /// Opens the state, recovers it, and starts the loop.
+/// A daemon that is wired and does not run yet.
+pub struct Assembly {
+    /// What the HTTP server and the loop share.
+    pub shared: Arc<Shared>,
+    /// Where sources put their blocks, and where they wait to be cut into batches.
+    pub blocks: (mpsc::Sender<Block>, mpsc::Receiver<Block>),
+    /// How far the sources were read before.
+    pub positions: BTreeMap<(String, String), Position>,
+    /// The loop.
+    pub engine: Engine,
+    /// Its last stage.
+    pub output: StoreOutput,
+    /// What seals.
+    pub sealing: SealingParts,
+}
+
+impl Assembly {
+    /// Opens the state, recovers it, and wires the loop, with `parallel` batches in work at the same time.
     ///
     /// # Errors
     /// If the state cannot be opened.
-    pub fn start(
+    pub fn new(
         config: &Config,
         rules: Arc<RuleSet>,
         options: &RunOptions,
         clock: &Arc<dyn Clock>,
+        parallel: usize,
     ) -> anyhow::Result<Self> {
         let metrics = Arc::new(Metrics::new()?);
-        let receivers =
-            Receivers::load(config).map_err(|problems| anyhow::anyhow!(diagnostic::lines(&problems)))?;
+        let receivers = Receivers::load(config, clock, &metrics)
+            .map_err(|problems| anyhow::anyhow!(diagnostic::lines(&problems)))?;
         let started = Instant::now();
         let decoder = Arc::new(Decoder::new(Arc::clone(&config.calendar)));
-        let store = Store::open(&config.state_dir)?;
+        let mut store = Store::open(&config.state_dir)?;
+        store.limit_quarantine(config.quarantine);
         let mut dedup = Dedup::new(Some(config.duplicate_horizon_micros()), store.latest_at()?);
+        dedup.reserve(store.events_since(dedup.remembers_from())?);
         let recovered = store.recover(decoder.schema(), &mut |event| dedup.restore(&event))?;
         let dedup = dedup.forgetting(Lookup::open(store.dir())?, recovered.last_seq);
         let seconds = started.elapsed().as_secs_f64();
@@ -137,10 +164,7 @@ impl Daemon {
         let (blocks, waiting) = mpsc::channel(BLOCKS_WAITING);
         let shared = Shared::new(config, options, &metrics, &ledger, &evaluator, &blocks, clock, receivers);
         let shared = Arc::new(shared);
-        let (batches_in, batches_out) = mpsc::channel(parallel());
-        let limits = BatchLimits { rows: config.batch_rows, wait: config.batch_wait };
-        let (closing, bounded) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
-        tokio::spawn(batches(waiting, batches_in, limits, closing.clone()));
+        shared.quarantine.start(store.quarantine_bytes()?, &metrics);
         let engine = Engine {
             decoder,
             sequencer: Sequencer::new(ledger, dedup, watermark, Some(config.checkpoint_events)),
@@ -149,15 +173,39 @@ impl Daemon {
             record: Record::Journal,
             scheduler: Some(Scheduler { tables, limits: config.query_limits }),
             time_max: time_limit(config, clock),
-            parallel: parallel(),
-            bounded: Arc::clone(&bounded),
+            parallel,
+            bounded: Arc::default(),
             silence: Some(silence(config, clock)),
         };
-        let sealing = SealingTask::start(config, &store, &shared)?;
+        let sealing = SealingParts::open(config, &store)?;
+        let workers = Workers::new(parallel);
+        let output = StoreOutput::new(store, Arc::clone(&shared), sealing.waker(), workers)?;
+        let (blocks, positions) = ((blocks, waiting), recovered.positions);
+        Ok(Self { shared, blocks, positions, engine, output, sealing })
+    }
+}
+
+impl Daemon {
+    /// Opens the state, recovers it, and starts the loop.
+    ///
+    /// # Errors
+    /// If the state cannot be opened.
+    pub fn start(
+        config: &Config,
+        rules: Arc<RuleSet>,
+        options: &RunOptions,
+        clock: &Arc<dyn Clock>,
+    ) -> anyhow::Result<Self> {
+        let assembly = Assembly::new(config, rules, options, clock, parallel())?;
+        let Assembly { shared, blocks: (blocks, waiting), positions, engine, mut output, sealing } = assembly;
+        let (batches_in, batches_out) = mpsc::channel(parallel());
+        let limits = BatchLimits { rows: config.batch_rows, wait: config.batch_wait };
+        let (closing, bounded) = (CancellationToken::new(), Arc::clone(&engine.bounded));
+        tokio::spawn(batches(waiting, batches_in, limits, closing.clone()));
+        let sealing = SealingTask::start(sealing, &shared);
         let deliver = DeliverTask::start(&shared)?;
-        let mut output = StoreOutput::new(store, Arc::clone(&shared), sealing.waker())?;
         let engine = tokio::spawn(async move { engine.run(batches_out, &mut output).await });
-        let (stop, positions) = (CancellationToken::new(), recovered.positions);
+        let stop = CancellationToken::new();
         let wellbeing = wellbeing::start(&shared, config.watch.clone(), &stop);
         Ok(Self { shared, blocks, stop, positions, closing, bounded, engine, sealing, deliver, wellbeing })
     }
@@ -167,20 +215,24 @@ impl Daemon {
     /// # Errors
     /// If a commit fails or takes too long.
     pub async fn drain(self, seal: bool) -> anyhow::Result<()> {
+        crate::failpoint::reach("drain.begun")?;
         self.shared.set_ready(false);
         self.stop.cancel();
         self.shared.close_ingest();
         drop(self.blocks);
         self.closing.cancel();
         let drained = tokio::time::timeout(DRAIN_MAX, self.engine).await;
+        crate::failpoint::reach("drain.committed")?;
         // A signal waits for the step under way, which is at most about a second's work.
         let sealing = self.sealing;
-        tokio::task::spawn_blocking(move || sealing.end(seal)).await?;
+        let sealed = tokio::task::spawn_blocking(move || sealing.end(seal)).await?;
+        crate::failpoint::reach("drain.sealed")?;
         self.deliver.end(seal).await;
         self.wellbeing.abort();
         let result = drained
             .context("draining took too long; what was not committed is read again at the next start")?;
-        Ok(result??)
+        result??;
+        Ok(sealed?)
     }
 }
 
@@ -200,9 +252,10 @@ impl History for Journal {
     fn replay(
         &self,
         from: Option<i64>,
+        columns: &[usize],
         take: &mut dyn FnMut(&RecordBatch, &[EventType]),
     ) -> Result<(), StoreError> {
-        store::History::open(&self.dir, &self.schema)?.replay(from, take)
+        store::History::open(&self.dir, &self.schema)?.replay(from, columns, take)
     }
 }
 
@@ -294,12 +347,17 @@ async fn watch(
 ) -> anyhow::Result<()> {
     let mut failed = None;
     let mut sources_left = !sources.is_empty();
+    let mut lists = tokio::time::interval(LISTS_EVERY);
     while !once || sources_left {
         tokio::select! {
             result = &mut daemon.engine => {
                 daemon.stop.cancel();
                 result??;
                 bail!("the loop ended by itself; please report this");
+            }
+            error = daemon.sealing.failed() => {
+                daemon.stop.cancel();
+                return Err(error.into());
             }
             ended = sources.join_next(), if sources_left => match ended {
                 None => {
@@ -312,12 +370,13 @@ async fn watch(
                     break;
                 }
             },
-            signal = signals.next() => match signal {
-                reload::Signal::Reload => {
-                    if let Err(problems) = reload::reload(&daemon.shared) {
-                        problems.iter().for_each(|p| tracing::error!("reload refused, the old rules stay: {p}"));
-                    }
+            _ = lists.tick() => {
+                if daemon.shared.lists.lock().unwrap_or_else(PoisonError::into_inner).changed() {
+                    reload::reload_and_tell(&daemon.shared);
                 }
+            }
+            signal = signals.next() => match signal {
+                reload::Signal::Reload => reload::reload_and_tell(&daemon.shared),
                 reload::Signal::Stop => {
                     tracing::info!("stopping: the sources end, what was read is committed");
                     break;

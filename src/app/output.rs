@@ -8,9 +8,10 @@ use std::{
 use super::Shared;
 use crate::{
     alert::Filing,
-    engine::{Committable, EngineError, Output, SavedWatermark, cleared},
+    engine::{Committable, EngineError, Output, SavedWatermark, Workers, cleared},
     evaluate::{Finding, standing::Watched},
     ledger::Ledger,
+    rule::RuleSet,
     store::{Commit, Store, StoreError},
     telemetry::Metrics,
 };
@@ -24,20 +25,38 @@ pub struct StoreOutput {
     sealing: SyncSender<()>,
     /// The budget lines that keep alerts open; the store has the last word.
     watched: Watched,
+    /// The rules that are noted in the store.
+    noted: Option<Arc<RuleSet>>,
+    /// What commits.
+    workers: Workers,
 }
 
 impl StoreOutput {
-    /// An output to this store; `sealing` is told of checkpoints.
+    /// An output to this store; `sealing` is told of checkpoints, and `workers` commit.
     #[must_use]
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub fn new(store: Store, shared: Arc<Shared>, sealing: SyncSender<()>) -> Result<Self, StoreError> {
+    pub fn new(
+        store: Store,
+        shared: Arc<Shared>,
+        sealing: SyncSender<()>,
+        workers: Workers,
+    ) -> Result<Self, StoreError> {
         let mut watched = Watched::new();
         for (rule, line) in store.watched_lines()? {
             watched.entry(rule).or_default().insert(line);
         }
-        Ok(Self { store: Some(store), shared, sealing, watched })
+        Ok(Self { store: Some(store), shared, sealing, watched, noted: None, workers })
+    }
+
+    /// The digests of these rules, if they are not noted.
+    fn other_rules(&mut self, rules: &Arc<RuleSet>) -> Option<Vec<(String, i64)>> {
+        if self.noted.as_ref().is_some_and(|noted| Arc::ptr_eq(noted, rules)) {
+            return None;
+        }
+        self.noted = Some(Arc::clone(rules));
+        Some(rules.rules.iter().map(|rule| (rule.rule.id.clone(), rule.rule.digest())).collect())
     }
 
     async fn store(&mut self, mut commit: Commit) -> Result<Commit, EngineError> {
@@ -46,7 +65,7 @@ impl StoreOutput {
         };
         // fsync blocks, so it has a thread of its own; the store comes back with the result.
         let desk = self.shared.desk();
-        let task = tokio::task::spawn_blocking(move || {
+        let task = self.workers.blocking(move || {
             let result: Result<(), StoreError> = store.commit(&mut commit, &desk);
             (store, commit, result)
         });
@@ -82,9 +101,11 @@ impl Output for StoreOutput {
                 received_at: batch
                     .received
                     .map(|at| now - i64::try_from(at.elapsed().as_micros()).unwrap_or(0)),
+                ..Commit::default()
             });
         }
         if !commit.is_empty() {
+            commit.rules = batches.last().and_then(|batch| self.other_rules(&batch.rules));
             let timer = self.shared.metrics.commit_duration.start_timer();
             commit = self.store(commit).await?;
             timer.observe_duration();
@@ -106,6 +127,7 @@ impl Output for StoreOutput {
             );
             let _ = self.shared.findings.send(Arc::new(finding));
         }
+        reach("commit.counted")?;
         for batch in batches {
             count(&self.shared, &batch);
             for (_, waiting, receipt) in batch.receipts {
@@ -114,11 +136,15 @@ impl Output for StoreOutput {
                 }
             }
         }
+        reach("commit.told")?;
         for reject in &commit.rejects {
             let source = self.shared.metrics.source_label(&reject.source);
             let reason = reject.reason.code();
             self.shared.metrics.quarantined.with_label_values(&[source, reason]).inc();
             tracing::debug!(source, partition = %reject.partition, record = reject.record, reason, "{}", reject.detail);
+        }
+        if !commit.rejects.is_empty() {
+            self.shared.quarantine.committed(&commit, &self.shared.metrics);
         }
         gauges(&self.shared);
         Ok(())
@@ -135,6 +161,10 @@ fn filings(batch: &mut Committable) -> Vec<Filing> {
         Some(Filing { finding, at, rule: Arc::clone(&rule.rule), clears: rule.clears.is_some() })
     };
     batch.evaluation.take_findings().filter_map(file).collect()
+}
+
+fn reach(name: &str) -> Result<(), EngineError> {
+    crate::failpoint::reach(name).map_err(|error| EngineError::Output(error.to_string()))
 }
 
 /// Counts what a committed batch brought.

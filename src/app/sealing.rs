@@ -9,26 +9,29 @@ use std::{
     thread::JoinHandle,
 };
 
+use tokio::sync::oneshot;
+
 use super::Shared;
 use crate::{
     config::Config,
     store::{SealOptions, Sealer, Sealing, Store, StoreError},
 };
 
-/// The thread, and how it is woken.
+/// What seals, before it has a thread.
 #[derive(Debug)]
-pub struct SealingTask {
+pub struct SealingParts {
+    /// Does one thing after another.
+    pub sealer: Sealer,
     wake: SyncSender<()>,
-    flags: Arc<Flags>,
-    thread: JoinHandle<()>,
+    woken: Receiver<()>,
 }
 
-impl SealingTask {
-    /// Starts the thread; it looks once at what there is to do, and then whenever it is woken.
+impl SealingParts {
+    /// Opens the state once more.
     ///
     /// # Errors
-    /// If the state cannot be opened once more.
-    pub fn start(config: &Config, store: &Store, shared: &Arc<Shared>) -> Result<Self, StoreError> {
+    /// If it cannot be opened.
+    pub fn open(config: &Config, store: &Store) -> Result<Self, StoreError> {
         let micros = |d: std::time::Duration| i64::try_from(d.as_micros()).unwrap_or(i64::MAX);
         let sealer = store.sealer(SealOptions {
             after: micros(config.seal_after),
@@ -36,20 +39,54 @@ impl SealingTask {
             calendar: Arc::clone(&config.calendar),
         })?;
         let (wake, woken) = sync_channel(1);
-        let flags = Arc::new(Flags::default());
-        let (theirs, shared) = (Arc::clone(&flags), Arc::clone(shared));
-        let thread = std::thread::spawn(move || work(sealer, &woken, &theirs, &shared));
-        let _ = wake.try_send(());
-        Ok(Self { wake, flags, thread })
+        Ok(Self { sealer, wake, woken })
     }
 
     /// What wakes the thread after a checkpoint.
     pub fn waker(&self) -> SyncSender<()> {
         self.wake.clone()
     }
+}
+
+/// The thread, and how it is woken.
+#[derive(Debug)]
+pub struct SealingTask {
+    wake: SyncSender<()>,
+    flags: Arc<Flags>,
+    thread: JoinHandle<()>,
+    /// Told when the disk failed, after which nothing may be written.
+    failed: oneshot::Receiver<StoreError>,
+}
+
+impl SealingTask {
+    /// Starts the thread; it looks once at what there is to do, and then whenever it is woken.
+    pub fn start(sealing: SealingParts, shared: &Arc<Shared>) -> Self {
+        let SealingParts { sealer, wake, woken } = sealing;
+        let flags = Arc::new(Flags::default());
+        let (theirs, shared) = (Arc::clone(&flags), Arc::clone(shared));
+        let (failing, failed) = oneshot::channel();
+        let thread = std::thread::spawn(move || {
+            if let Err(error) = work(sealer, &woken, &theirs, &shared) {
+                let _ = failing.send(error);
+            }
+        });
+        let _ = wake.try_send(());
+        Self { wake, flags, thread, failed }
+    }
+
+    /// Waits until the disk fails; for ever, if it does not.
+    pub async fn failed(&mut self) -> StoreError {
+        match (&mut self.failed).await {
+            Ok(error) => error,
+            Err(_) => std::future::pending().await,
+        }
+    }
 
     /// Ends the thread: after the thing it is doing, or, to `finish`, when there is nothing more to do.
-    pub fn end(self, finish: bool) {
+    ///
+    /// # Errors
+    /// If the disk failed.
+    pub fn end(mut self, finish: bool) -> Result<(), StoreError> {
         self.flags.stop.store(!finish, Ordering::SeqCst);
         self.flags.ending.store(true, Ordering::SeqCst);
         // If there is no room, it is about to look anyway.
@@ -57,6 +94,7 @@ impl SealingTask {
         if self.thread.join().is_err() {
             tracing::error!("the sealing thread has died; what was not sealed stays in the journal");
         }
+        self.failed.try_recv().map_or(Ok(()), Err)
     }
 }
 
@@ -68,7 +106,7 @@ struct Flags {
     stop: AtomicBool,
 }
 
-fn work(mut sealer: Sealer, woken: &Receiver<()>, flags: &Flags, shared: &Shared) {
+fn work(mut sealer: Sealer, woken: &Receiver<()>, flags: &Flags, shared: &Shared) -> Result<(), StoreError> {
     while woken.recv().is_ok() {
         // Asked first, so that what was committed before the end is seen.
         let last = flags.ending.load(Ordering::SeqCst);
@@ -76,6 +114,10 @@ fn work(mut sealer: Sealer, woken: &Receiver<()>, flags: &Flags, shared: &Shared
             match sealer.step() {
                 Ok(Some(done)) => count(&done, shared),
                 Ok(None) => break,
+                Err(error) if error.is_unsure() => {
+                    shared.metrics.seal_errors.inc();
+                    return Err(error);
+                }
                 Err(error) => {
                     // The journal is whole without it, so the stream goes on; the next checkpoint tries again.
                     shared.metrics.seal_errors.inc();
@@ -88,6 +130,7 @@ fn work(mut sealer: Sealer, woken: &Receiver<()>, flags: &Flags, shared: &Shared
             break;
         }
     }
+    Ok(())
 }
 
 fn count(done: &Sealing, shared: &Shared) {

@@ -1,17 +1,26 @@
-//! `fiscwatch notify list|retry`
+//! `fiscwatch notify list|retry|test|preview`
 
-use std::{io::Write, process::ExitCode};
+use std::{io::Write, process::ExitCode, sync::Arc};
 
 use clap::{Args, Subcommand};
 
 use super::{
     ConfigArg,
     officer::{line, now, span},
-    table,
+    problems, runtime, table,
 };
 use crate::{
+    clock::SystemClock,
     http::view::NoticeView,
+    notify::{
+        self, Notification, Reason, Setup, Sink,
+        render::{Style, render},
+        sample::{REASONS, reason_word, sample},
+        template::Templates,
+    },
+    rule::Language,
     store::{Cases, NoticeFilter},
+    telemetry::Metrics,
 };
 
 #[derive(Debug, Subcommand)]
@@ -20,6 +29,10 @@ pub enum NotifyCommand {
     List(ListArgs),
     /// Try notifications again that are parked or wait for their next attempt
     Retry(RetryArgs),
+    /// Send a test to a sink, past routes and outbox
+    Test(TestArgs),
+    /// Show a made-up notification as its receivers read it
+    Preview(PreviewArgs),
 }
 
 #[derive(Debug, Args)]
@@ -58,10 +71,41 @@ pub struct RetryArgs {
     config: ConfigArg,
 }
 
+#[derive(Debug, Args)]
+pub struct TestArgs {
+    /// The sink's name
+    sink: String,
+    #[command(flatten)]
+    config: ConfigArg,
+}
+
+#[derive(Debug, Args)]
+pub struct PreviewArgs {
+    /// Why it is sent
+    #[arg(long, default_value = "first", value_parser = reason)]
+    reason: Reason,
+    /// The reader's language; that of the configuration without it
+    #[arg(long, value_parser = ["zh", "en"])]
+    language: Option<String>,
+    /// The page instead of the text
+    #[arg(long)]
+    html: bool,
+    #[command(flatten)]
+    config: ConfigArg,
+}
+
+fn reason(word: &str) -> Result<Reason, String> {
+    let words: Vec<_> = REASONS.iter().map(|reason| reason_word(*reason)).collect();
+    let at = words.iter().position(|known| known == word);
+    at.map(|at| REASONS[at]).ok_or_else(|| format!("use one of {}", words.join(", ")))
+}
+
 pub fn notify(command: &NotifyCommand) -> anyhow::Result<ExitCode> {
     match command {
         NotifyCommand::List(args) => list(args),
         NotifyCommand::Retry(args) => retry(args),
+        NotifyCommand::Test(args) => test(args),
+        NotifyCommand::Preview(args) => preview(args),
     }
 }
 
@@ -119,4 +163,73 @@ fn retry(args: &RetryArgs) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(code)
+}
+
+fn test(args: &TestArgs) -> anyhow::Result<ExitCode> {
+    let config = args.config.load_or_default()?;
+    let setup = Setup::new(&config, Arc::new(SystemClock), Arc::new(Metrics::new()?)).map_err(problems)?;
+    let sinks = notify::build(&config.file, &config.sinks, &setup).map_err(problems)?;
+    let Some(sink) = sinks.get(&args.sink) else {
+        let known: Vec<_> = sinks.keys().map(String::as_str).collect();
+        anyhow::bail!("there is no sink {:?}; there are: {}", args.sink, known.join(", "));
+    };
+    let recipients: Vec<Option<String>> = match sink.recipients() {
+        [] => vec![None],
+        several => several.iter().cloned().map(Some).collect(),
+    };
+    let mut code = ExitCode::SUCCESS;
+    for recipient in recipients {
+        let to = recipient.as_ref().map_or(args.sink.clone(), |r| format!("{} {r}", args.sink));
+        let notification = trial(&args.sink, recipient, config.language);
+        match send(sink, &notification) {
+            Ok(()) => println!("{} accepted it", line(&to, 100)),
+            Err(e) => {
+                eprintln!("fiscwatch: {} did not accept it: {}", line(&to, 100), line(&e, 500));
+                code = ExitCode::from(1);
+            }
+        }
+    }
+    Ok(code)
+}
+
+/// A test that no receiver takes for a repetition.
+fn trial(sink: &str, recipient: Option<String>, language: Language) -> Notification {
+    let now = now();
+    let mut id = blake3::hash(format!("test {sink} {recipient:?} {now}").as_bytes()).to_hex().to_string();
+    id.truncate(32);
+    let thread = id.clone();
+    let (created_at, received_at) = (now, now);
+    let sink = sink.to_owned();
+    Notification { id, sink, recipient, thread, created_at, received_at, ..sample(Reason::Test, language) }
+}
+
+fn send(sink: &Arc<dyn Sink>, notification: &Notification) -> Result<(), String> {
+    let runtime = runtime().map_err(|e| e.to_string())?;
+    runtime.block_on(sink.send(notification)).map_err(|e| e.to_string())
+}
+
+fn preview(args: &PreviewArgs) -> anyhow::Result<ExitCode> {
+    let config = args.config.load_or_default()?;
+    let language = match args.language.as_deref() {
+        Some("zh") => Language::Zh,
+        Some(_) => Language::En,
+        None => config.language,
+    };
+    let templates = Templates::load(config.templates.as_deref()).map_err(problems)?;
+    let style =
+        Style { external_url: config.external_url.as_deref(), ..Style::new(language, &config.calendar) };
+    let rendered = render(&templates, &sample(args.reason, language), &style);
+    match args.html {
+        true => println!("{}", rendered.html),
+        false => println!("{}\n\n{}", rendered.subject, rendered.text),
+    }
+    for attachment in &rendered.attachments {
+        eprintln!("attached: {} ({} bytes)", attachment.name, attachment.content.len());
+    }
+    match rendered.trouble {
+        Some(trouble) => {
+            anyhow::bail!("the template cannot be used, the built-in text took its place: {trouble}")
+        }
+        None => Ok(ExitCode::SUCCESS),
+    }
 }

@@ -1,6 +1,11 @@
 //! What a batch brings to alerts, and the alerts of a run that keeps nothing on disk, where nobody works on them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
+
+use datafusion::catalog::TableProvider;
 
 use super::Committable;
 use crate::{
@@ -8,6 +13,7 @@ use crate::{
     evaluate::{
         Evaluation,
         standing::{Lost, Watched},
+        tables::{self, ALERTS},
     },
     event::time::Calendar,
     rule::Language,
@@ -28,6 +34,8 @@ pub fn cleared(batch: &Committable, watched: &mut Watched) -> Vec<Cleared> {
 pub struct MemoryAlerts {
     desk: Desk,
     watched: Watched,
+    /// Findings that were filed: each is filed once.
+    filed: HashSet<String>,
     /// Those that are not over, by rule and key.
     current: BTreeMap<(String, String), Alert>,
     /// The others, with their rule and key.
@@ -40,13 +48,20 @@ impl MemoryAlerts {
     /// None yet.
     pub fn new(calendar: &Arc<Calendar>) -> Self {
         let desk = Desk::new(Arc::new(Policy::silent(Language::default(), calendar)));
-        let (watched, current) = (Watched::new(), BTreeMap::new());
-        Self { desk, watched, current, over: Vec::new(), last: BTreeMap::new() }
+        let (watched, filed) = (Watched::new(), HashSet::new());
+        Self { desk, watched, filed, current: BTreeMap::new(), over: Vec::new(), last: BTreeMap::new() }
     }
 
-    /// All alerts.
-    pub fn all(&self) -> impl Iterator<Item = &Alert> {
-        self.over.iter().chain(self.current.values())
+    /// All alerts as the table of schedules, in the order of their ids.
+    ///
+    /// # Errors
+    /// In words, if they do not fit their table.
+    pub fn table(&self, zone: &str) -> Result<Arc<dyn TableProvider>, String> {
+        let mut alerts: Vec<_> = self.over.iter().chain(self.current.values()).collect();
+        alerts.sort_by(|a, b| a.alert_id.cmp(&b.alert_id));
+        let schema = tables::schema(ALERTS, zone).ok_or("the table of alerts has no columns")?;
+        let rows = tables::alerts(alerts.into_iter(), zone).into_iter().collect();
+        tables::in_memory(schema, rows).ok_or_else(|| String::from("rows do not fit their table"))
     }
 
     /// Files the findings of a batch, and clears what is not so any more, in the order in which it happened.
@@ -63,7 +78,7 @@ impl MemoryAlerts {
             };
             let (rule, clears) = (Arc::clone(&rule.rule), rule.clears.is_some());
             let filing = Filing { finding: finding.clone(), at: found.at, rule, clears };
-            if filing.is_live() {
+            if filing.is_live() && self.filed.insert(finding.finding_id.clone()) {
                 self.place(&filing);
             }
         }

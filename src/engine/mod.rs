@@ -13,13 +13,15 @@ mod sequence;
 mod ticker;
 mod watermark;
 mod windowing;
+mod workers;
 
-pub use alerts::cleared;
+pub use alerts::{MemoryAlerts, cleared};
 pub use batcher::{BatchLimits, batches};
 pub use dedup::{Dedup, Seen};
 pub use pipeline::{Committable, Engine, EngineError, Output, Record, Silence, Stages};
 pub use scheduler::{MemoryTables, Scheduler};
 pub use sequence::{Sequenced, Sequencer, Step};
 pub use ticker::Ticker;
-pub use watermark::{SavedWatermark, Watermark};
-pub use windowing::{History, Windowing};
+pub use watermark::{Owed, SavedWatermark, Watermark};
+pub use windowing::{History, LATE_WITHOUT_HISTORY, Windowing};
+pub use workers::Workers;

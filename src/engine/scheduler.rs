@@ -12,7 +12,7 @@ use crate::{
         evaluator::Found,
         row::RuleCounts,
         schedule::{self, Due, Limits, Tables},
-        tables::{self, ALERTS, FINDINGS},
+        tables::{self, FINDINGS},
     },
     event::{EventType, event_schema, time::Calendar},
 };
@@ -92,11 +92,7 @@ impl Tables for MemoryTables {
 
     fn alerts(&self) -> Result<Arc<dyn TableProvider>, String> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut alerts: Vec<_> = kept.alerts.all().collect();
-        alerts.sort_by(|a, b| a.alert_id.cmp(&b.alert_id));
-        let rows = tables::alerts(alerts.into_iter(), &self.zone);
-        let schema = tables::schema(ALERTS, &self.zone).ok_or("the table of alerts has no columns")?;
-        in_memory(schema, rows.into_iter().collect())
+        kept.alerts.table(&self.zone)
     }
 }
 

@@ -180,6 +180,9 @@ pub struct Status {
     open_applications: usize,
     /// The rules that failed, by id.
     rule_errors: BTreeMap<String, RuleError>,
+    /// How full the quarantine is.
+    #[schema(value_type = Object)]
+    quarantine: serde_json::Value,
     store_bytes: i64,
 }
 
@@ -231,6 +234,7 @@ pub async fn status(State(shared): State<Arc<Shared>>) -> Json<Status> {
         budget_lines,
         open_applications,
         rule_errors,
+        quarantine: shared.quarantine.status(),
         store_bytes: shared.metrics.store_bytes.get(),
     })
 }

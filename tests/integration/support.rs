@@ -133,7 +133,9 @@ fn random_event(rng: &mut impl Rng, n: usize) -> Value {
 
 /// The binary under test.
 pub fn fiscwatch() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fiscwatch"));
+    // Long harnesses bring a copy, so that a build beside them does not change what they run.
+    let binary = std::env::var_os("TEST_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_fiscwatch").into());
+    let mut command = Command::new(binary);
     // What steers the tests is no configuration, and would be refused as such.
     for name in ["FISCWATCH_CONFIG", "FISCWATCH_TEST_KILLS", "FISCWATCH_TEST_SEED"] {
         command.env_remove(name);
@@ -258,11 +260,31 @@ impl Daemon {
         daemon
     }
 
+    /// A daemon that was started otherwise.
+    pub fn adopt(child: Child, port: u16) -> Self {
+        let (_, log) = std::sync::mpsc::channel();
+        Self { child, address: format!("http://127.0.0.1:{port}"), log }
+    }
+
+    /// Waits until it is ready; `false` if it has ended before.
+    pub fn ready_or_dead(&mut self) -> bool {
+        let mut dead = false;
+        wait_until(|| {
+            dead = self.child.try_wait().unwrap().is_some();
+            dead || self.get("/-/ready").0 == 200
+        });
+        !dead
+    }
+
     pub fn get(&self, path: &str) -> (u16, String) {
         answer(agent().get(format!("{}{path}", self.address)).call())
     }
 
     pub fn post(&self, path: &str, body: &str) -> (u16, String) {
+        post(&format!("{}{path}", self.address), body)
+    }
+
+    pub fn post_bytes(&self, path: &str, body: &[u8]) -> (u16, String) {
         answer(agent().post(format!("{}{path}", self.address)).send(body))
     }
 
@@ -283,6 +305,11 @@ impl Drop for Daemon {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Posts to a daemon from a thread that does not have it.
+pub fn post(url: &str, body: &str) -> (u16, String) {
+    answer(agent().post(url).send(body))
 }
 
 pub fn agent() -> ureq::Agent {
@@ -341,9 +368,13 @@ pub fn kill_after(mut child: Child, wait: Duration) -> bool {
 }
 
 pub fn append(path: &Path, text: &str) {
+    append_bytes(path, text.as_bytes());
+}
+
+pub fn append_bytes(path: &Path, bytes: &[u8]) {
     use std::io::Write;
     let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
-    file.write_all(text.as_bytes()).unwrap();
+    file.write_all(bytes).unwrap();
 }
 
 /// Compares findings and ledgers, and shows the first difference instead of everything.

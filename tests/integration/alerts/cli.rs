@@ -97,6 +97,8 @@ fn what_cannot_be_done_is_said_with_a_code() {
         (&["routes", "test", "--alert", "severity"], 2, "write name=value"),
         (&["notify", "retry", "zzz"], 1, "there is no notification"),
         (&["notify", "retry"], 2, "required"),
+        (&["notify", "test", "none"], 1, "there are: book"),
+        (&["notify", "preview", "--reason", "boredom"], 2, "use one of first, new"),
         (&["notify", "retry", "--sink", "none"], 1, "there is no sink"),
     ] {
         let (found, _, err) = cli(dir, words);
@@ -218,4 +220,19 @@ fn what_was_refused_is_tried_again() {
     wait_until(|| cli(dir, &["notify", "list", "--json", "--state", "sent"]).1.lines().count() == 2);
     let (code, _, err) = cli(dir, &["notify", "retry", id]);
     assert_eq!((code, err.contains("was sent")), (Some(1), true), "{err}");
+}
+
+#[test]
+fn sinks_and_texts_are_tried_without_an_alert() {
+    let bench = Bench::new("", "state: { dir: state }\nsinks: [{ name: book, log: {} }]\n");
+    let (code, said, err) = cli(bench.path(), &["notify", "test", "book"]);
+    assert_eq!((code, said.as_str()), (Some(0), "book accepted it\n"), "{err}");
+    let preview = |more: &[&str]| {
+        let (code, said, err) = cli(bench.path(), &[&["notify", "preview"], more].concat());
+        assert_eq!(code, Some(0), "{err}");
+        said
+    };
+    assert!(preview(&[]).contains("大额提取现金"));
+    assert!(preview(&["--language", "en", "--reason", "escalated"]).contains("Large cash withdrawal"));
+    assert!(preview(&["--html"]).to_lowercase().starts_with("<!doctype html"));
 }
