@@ -74,7 +74,8 @@ impl Simulation<'_> {
         let share = self.dice.between(0.05, 0.3);
         let room = self.room(line);
         let amount = rounded((room as f64 * share) as i64);
-        let protected = self.treasury.lines[line as usize].class().is_three_public();
+        let class = self.treasury.lines[line as usize].class();
+        let protected = class.is_three_public() || class.is_personnel();
         if amount < SMALLEST_CHANGE || protected {
             return None;
         }
@@ -92,6 +93,7 @@ impl Simulation<'_> {
         let account = self.book.account(line);
         let amount = account.available();
         if !line.is_multiple_of(FREEZABLE)
+            || self.treasury.lines[line as usize].class().is_personnel()
             || account.frozen > 0
             || account.held > 0
             || amount < SMALLEST_CHANGE

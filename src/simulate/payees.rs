@@ -88,6 +88,8 @@ pub(super) enum Payee {
     Person(u64),
     /// The paying unit's own basic account.
     Own,
+    /// The basic account of another unit.
+    Unit(u32),
 }
 
 impl Payee {
@@ -110,7 +112,7 @@ impl Payee {
 
     pub(super) fn kind(self) -> &'static str {
         match self {
-            Self::Supplier(..) | Self::Fund(_) => "entity",
+            Self::Supplier(..) | Self::Fund(_) | Self::Unit(_) => "entity",
             Self::Person(_) => "person",
             Self::Own => "self",
         }
@@ -123,7 +125,7 @@ impl Payee {
                 format!("{}社会保险与住房公积金征缴中心", place(regions, u32::from(region)))
             }
             Self::Person(number) => person(mix(seed, number)),
-            Self::Own => unit.name.clone(),
+            Self::Own | Self::Unit(_) => unit.name.clone(),
         }
     }
 
@@ -134,7 +136,7 @@ impl Payee {
             }
             Self::Fund(region) => account(&ENTITY_BANKS, mix(seed ^ 0xF0, u64::from(region))),
             Self::Person(number) => account(&CARD_BANKS, mix(seed ^ 0xA0, number)),
-            Self::Own => own_account(seed, &unit.code, OwnAccount::Basic),
+            Self::Own | Self::Unit(_) => own_account(seed, &unit.code, OwnAccount::Basic),
         }
     }
 }
