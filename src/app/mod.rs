@@ -3,6 +3,7 @@
 mod ingest;
 mod output;
 mod reload;
+pub mod replay;
 mod sealing;
 mod shared;
 mod tables;

@@ -114,12 +114,12 @@ use Deed as D;
 // What is done, when it begins, its kind, the other rules that see it, how many for every 100,000 payments, and how
 // many payments each takes. A kind with a suffix after `/` is a second way to break the rule before it.
 anomalies! {
-    D::NoBudget, Any, "no-budget" [] 5 x 1: "paid from a line that was never approved";
+    D::NoBudget, Any, "no-budget" [] 4 x 1: "paid from a line that was never approved";
     D::LastYear, Any, "wrong-fiscal-year" [] 3 x 1: "charged to this year's line as a payment of last year";
-    D::Exhaust, Any, "line-exhausted" [] 6 x 1: "paid 2 to 8 % more than a small line held";
+    D::Exhaust, Any, "line-exhausted" [] 4 x 1: "paid 2 to 8 % more than a small line held";
     D::UseEarly(84), Early, "line-use-80" [] 2 x 3: "84 % of a line used in the first months of the year";
     D::UseEarly(94), Early, "line-use-90" [] 2 x 3: "94 % of a line used in the first months of the year";
-    D::ExceedPlan, Any, "plan-exceeded" [] 5 x 1: "paid 2 to 8 % more than the plan of a small line released";
+    D::ExceedPlan, Any, "plan-exceeded" [] 4 x 1: "paid 2 to 8 % more than the plan of a small line released";
     D::Overspend, Any, "overspend-rate" ["line-exhausted" "plan-exceeded"] 3 x 1:
         "paid 12 to 19 % more than the total and plan of a small line";
     D::OverspendHeavily, Any, "overspend-rate-critical" ["overspend-rate" "line-exhausted" "plan-exceeded"] 3 x 1:
@@ -141,26 +141,26 @@ anomalies! {
         "paid more than 10,000 in cash";
     D::VeryLargeCash, Any, "large-cash-critical" ["large-cash" "large-cash-month" "frequent-cash" "cash-year-cap"] 3 x 1:
         "paid more than 50,000 in cash";
-    D::CashForCard, Any, "cash-instead-of-card" ["frequent-cash" "cash-year-cap"] 6 x 1:
+    D::CashForCard, Any, "cash-instead-of-card" ["frequent-cash" "cash-year-cap"] 4 x 1:
         "paid a class of the card catalogue in cash";
     D::CashOften, Any, "frequent-cash" [] 3 x 3: "three small payments in cash within a few days";
     D::CashInMonth, Any, "large-cash-month" ["frequent-cash" "cash-year-cap"] 2 x 7:
         "seven payments of less than 10,000 in cash, and more than 50,000 in a month";
     D::CashInYear, Early, "cash-year-cap" ["frequent-cash"] 2 x 5: "more cash in the year than the unit's cap";
-    D::LargeToPerson, Any, "large-to-person" [] 6 x 1: "paid 50,000 or more for services to a natural person";
-    D::OtherPayee, Any, "payee-mismatch" [] 6 x 1: "the bank credited another person";
+    D::LargeToPerson, Any, "large-to-person" [] 4 x 1: "paid 50,000 or more for services to a natural person";
+    D::OtherPayee, Any, "payee-mismatch" [] 4 x 1: "the bank credited another person";
     D::SecondName, Late, "account-second-name" [] 3 x 1: "a known account under the name of another company";
     D::NewAccount, Late, "known-name-new-account" [] 3 x 1: "a known company under a new account";
     D::Blacklisted, Any, "blacklisted-payee" [] 4 x 1: "paid to a blacklisted company";
     D::Newcomer, Any, "new-or-dormant-payee" [] 4 x 1: "a first payment of more than 500,000 to a company";
-    D::ForeignClass, Any, "class-not-allowed" [] 5 x 1: "charged a class the function may not be used for";
+    D::ForeignClass, Any, "class-not-allowed" [] 4 x 1: "charged a class the function may not be used for";
     D::BondMoney, Any, "bond-misuse" [] 3 x 1: "bond money for goods and services";
     D::BondProject, Any, "bond-misuse/project" ["bond-misuse"] 2 x 1: "bond money for another project than the bond's";
-    D::TersePurpose, Any, "incomplete" [] 6 x 1: "a purpose of one or two characters";
-    D::SensitivePurpose, Any, "sensitive-purpose" [] 7 x 1: "a word of the dictionary in the purpose";
-    D::OffHours, Any, "off-hours" [] 8 x 1: "paid at night or on a day off";
+    D::TersePurpose, Any, "incomplete" [] 5 x 1: "a purpose of one or two characters";
+    D::SensitivePurpose, Any, "sensitive-purpose" [] 5 x 1: "a word of the dictionary in the purpose";
+    D::OffHours, Any, "off-hours" [] 6 x 1: "paid at night or on a day off";
     D::RoundAmount, Any, "round-amount" ["split-limit"] 5 x 1: "a round amount for services without a contract";
-    D::PayTwice, Any, "duplicate-strict" ["duplicate-loose" "split-limit"] 6 x 2: "the same bill paid again";
+    D::PayTwice, Any, "duplicate-strict" ["duplicate-loose" "split-limit"] 5 x 2: "the same bill paid again";
     D::SameAmount, Any, "duplicate-loose" ["split-limit"] 4 x 2: "the same amount to the same payee with another invoice";
     D::RefundAndRepay, Any, "refund-and-repay" ["duplicate-loose" "duplicate-strict"] 3 x 2:
         "refunded in full and paid again";
@@ -184,7 +184,7 @@ anomalies! {
         "more than 30 % of a unit's spending in a class named other";
     D::OverContract, Any, "over-contract" [] 3 x 2: "two payments that exceed their contract together";
     D::BeforeContract, Any, "over-contract/early" ["over-contract"] 2 x 1: "paid before the contract was signed";
-    D::CapReached, Middle, "three-public-cap" ["three-public-80" "three-public-pace"] 2 x 3:
+    D::CapReached, Late, "three-public-cap" ["three-public-80" "three-public-pace"] 2 x 3:
         "receptions beyond the unit's cap";
-    D::CapPace, Early, "three-public-pace" [] 2 x 2: "half of the unit's cap for receptions in the first months";
+    D::CapPace, Early, "three-public-pace" ["three-public-80" "three-public-cap"] 2 x 2: "half of the unit's cap for receptions in the first months";
 }

@@ -51,6 +51,9 @@ pub struct LabelKey {
     /// The account of the payee.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub payee_account: String,
+    /// The class that is paid.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub economic_code: String,
 }
 
 /// The type of an event.

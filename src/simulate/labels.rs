@@ -61,6 +61,7 @@ fn of_event(anomaly: &'static Anomaly, event: &Event) -> Label {
         unit_code: event.unit_code.clone().unwrap_or_default(),
         budget_line_id: event.budget_line_id.clone().unwrap_or_default(),
         payee_account: event.payee_account.clone().unwrap_or_default(),
+        economic_code: event.economic_code.clone().unwrap_or_default().into_owned(),
     };
     label(anomaly, key, event.occurred_at, event.occurred_at)
 }

@@ -11,8 +11,8 @@ const THREE_PUBLIC_USE: f64 = 0.5;
 /// Share of payments that are wages and subsidies, on paydays and otherwise.
 const PAYROLL_ON_PAYDAY: f64 = 0.7;
 const PAYROLL_OTHERWISE: f64 = 0.12;
-/// Wages are paid at least once a month.
-const WAGES_A_YEAR: f64 = 13.0;
+/// What is budgeted for wages, in months.
+const WAGES_A_YEAR: f64 = 12.4;
 /// Lines with as many payments a year are released monthly or quarterly.
 const MONTHLY_FROM: f64 = 36.0;
 const QUARTERLY_FROM: f64 = 10.0;
@@ -174,11 +174,12 @@ impl Book {
         let rates = [other / self.general.weight, wages / self.payroll.weight];
         for (index, (account, line)) in self.accounts.iter_mut().zip(&treasury.lines).enumerate() {
             let expected = f64::from(line.weight) * rates[usize::from(line.class().is_payroll())];
-            let expected = if line.class().is_wages() { expected.max(WAGES_A_YEAR) } else { expected };
             let typical = treasury.typical_payment(index as u32);
             let controlled = !treasury.line_hash(index as u32).is_multiple_of(4);
+            let wages = if line.class().is_wages() { treasury.monthly_wages(index as u32) } else { 0.0 };
             *account = Account {
-                budget: budget_for(expected, typical, account.three_public),
+                budget: budget_for(expected, typical, account.three_public)
+                    + (wages * WAGES_A_YEAR) as i64 * 100,
                 release: release_for(expected, controlled),
                 total: 0,
                 planned: 0,

@@ -84,6 +84,8 @@ pub(super) enum Payee {
     Supplier(Trade, u32),
     /// The social insurance or housing fund office of a region.
     Fund(u16),
+    /// The bank account of a region from which wages go on to the staff.
+    Payroll(u16),
     /// A person by a number of its own: staff, beneficiaries, experts.
     Person(u64),
     /// The paying unit's own basic account.
@@ -112,7 +114,7 @@ impl Payee {
 
     pub(super) fn kind(self) -> &'static str {
         match self {
-            Self::Supplier(..) | Self::Fund(_) | Self::Unit(_) => "entity",
+            Self::Supplier(..) | Self::Fund(_) | Self::Payroll(_) | Self::Unit(_) => "entity",
             Self::Person(_) => "person",
             Self::Own => "self",
         }
@@ -123,6 +125,9 @@ impl Payee {
             Self::Supplier(trade, rank) => company(seed, trade, rank, regions),
             Self::Fund(region) => {
                 format!("{}社会保险与住房公积金征缴中心", place(regions, u32::from(region)))
+            }
+            Self::Payroll(region) => {
+                format!("{PROVINCE}农商银行{}支行代发工资专户", place(regions, u32::from(region)))
             }
             Self::Person(number) => person(mix(seed, number)),
             Self::Own | Self::Unit(_) => unit.name.clone(),
@@ -135,6 +140,7 @@ impl Payee {
                 account(&ENTITY_BANKS, mix(seed ^ 0xC0, (trade as u64) << 32 | u64::from(rank)))
             }
             Self::Fund(region) => account(&ENTITY_BANKS, mix(seed ^ 0xF0, u64::from(region))),
+            Self::Payroll(region) => account(&ENTITY_BANKS, mix(seed ^ 0xB0, u64::from(region))),
             Self::Person(number) => account(&CARD_BANKS, mix(seed ^ 0xA0, number)),
             Self::Own | Self::Unit(_) => own_account(seed, &unit.code, OwnAccount::Basic),
         }

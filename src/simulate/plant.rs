@@ -180,7 +180,7 @@ impl Simulation<'_> {
             Deed::Ineligible => self.special(None, "30305", (400.0, 2_000.0)),
             Deed::BeforeContract => self.special(None, "30227", (60_000.0, 180_000.0)),
             Deed::LastYear => self.special(None, "30201", (1_000.0, 20_000.0)),
-            _ => self.special(None, "30227", (3.0, 9.0)),
+            _ => self.special(None, "30227", (2.0, 5.0)),
         };
         match deed {
             Deed::LargeCash | Deed::VeryLargeCash => voucher.settlement = "cash",
@@ -204,8 +204,11 @@ impl Simulation<'_> {
                 voucher.flaw = Flaw::Contract(self.treasury.contracts() + self.contracts.1);
             }
             Deed::LastYear => voucher.flaw = Flaw::LastYear,
-            // A round amount: three to nine ten thousands.
-            _ => voucher.amount = voucher.amount / YUAN * 10_000 * YUAN,
+            // A round amount: two to four times ten thousand.
+            _ => {
+                voucher.flaw = Flaw::NoPapers;
+                voucher.amount = voucher.amount / YUAN * 10_000 * YUAN;
+            }
         }
         let spare = 2 + i64::from(deed == Deed::SecondName);
         self.approve_special(&voucher, spare * voucher.amount + 1_000 * YUAN, at);

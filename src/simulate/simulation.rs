@@ -174,7 +174,7 @@ impl<'a> Simulation<'a> {
         if day.working {
             self.arrange_adjustments();
         }
-        if day.payday && self.wages.is_empty() {
+        if day.wages && self.wages.is_empty() {
             self.wages = self.treasury.wage_lines().rev().collect();
         }
         while let Some(&planned) = self.schedule.last().filter(|planned| planned.day == self.today) {
@@ -233,7 +233,10 @@ impl<'a> Simulation<'a> {
             self.apply_in_vain(at);
         }
         let queued = self.out.len();
-        let mut voucher = match self.wages.pop().filter(|&line| !self.stopped(line)) {
+        // Units have paydays of their own: some of the payments of each day are wages.
+        let due = self.day().payday || self.dice.chance(0.5);
+        let wages = if due { self.wages.pop() } else { None };
+        let mut voucher = match wages.filter(|&line| !self.stopped(line)) {
             Some(line) => self.pay_wages(line, at),
             None => self.decide(at),
         };

@@ -78,13 +78,15 @@ impl Simulation<'_> {
         (line, amount)
     }
 
-    /// The first wages of the month, for which there is always money.
+    /// The wages of a unit's staff in one sum, for which there is always money.
     pub(super) fn pay_wages(&mut self, line: u32, at: i64) -> Voucher {
-        let amount = self.price(line);
+        let amount = (self.treasury.monthly_wages(line) * self.dice.between(97.0, 103.0)) as i64;
         if self.room(line) < amount {
             self.supplement(line, (4 * amount / CHANGE_STEP + 1) * CHANGE_STEP, at);
         }
-        self.draw_up(line, amount)
+        let mut voucher = self.draw_up(line, amount);
+        voucher.payee = Payee::Payroll(self.treasury.unit_of(line).region);
+        voucher
     }
 
     /// Whether the line's unit pays no wages this month.

@@ -14,10 +14,14 @@ use super::units::{self, Kind, Money, Region, Unit};
 /// Payments that a line has on average, which sets how many lines a unit gets, within limits.
 const PAYMENTS_PER_LINE: f64 = 14.0;
 const LINES_PER_UNIT: (f64, f64) = (6.0, 31.0);
-/// Units that can pay wages on a payday, for every payment of an average day.
-const WAGES_ON_PAYDAY: f64 = 1.1;
+/// Units that can pay wages in the first half of a month, for every payment of an average day.
+const WAGES_IN_TIME: f64 = 4.0;
+/// From so many yuan a year on, what is bought from a line is procured.
+const PROCURED_FROM: f64 = 400_000.0;
 /// Cash that a unit may pay in a year, at least and for each payment, in yuan.
 pub(super) const LEAST_CASH_CAP: i64 = 30_000;
+/// About the sum of the weights of the classes that a unit has lines of.
+const CLASS_WEIGHTS: f64 = 60.0;
 const CASH_FOR_EACH: f64 = 25.0;
 
 /// What to simulate.
@@ -70,6 +74,8 @@ pub struct Treasury {
     pub(super) favourites: u32,
     /// What to expect of each unit.
     activity: Vec<Activity>,
+    /// Payments of the plan that are no wages and subsidies, for each unit of weight of their lines.
+    payments_for_weight: f64,
 }
 
 /// What a unit is expected to do in the plan.
@@ -94,9 +100,11 @@ impl Treasury {
         let lines = lines(&units, plan);
         let pool = (plan.payments / 250).clamp(40, u64::from(LARGEST_POOL)) as u32;
         let favourites = (plan.payments / u64::from(count) / 60).clamp(6, 400) as u32;
-        let activity = activity(&lines, units.len(), plan);
+        let payments_for_weight = payments_for_weight(&lines, plan);
+        let activity = activity(&lines, units.len(), payments_for_weight);
         let calendar = Calendar::new(plan);
-        Self { plan: plan.clone(), regions, units, lines, calendar, pool, favourites, activity }
+        let plan = plan.clone();
+        Self { plan, regions, units, lines, calendar, pool, favourites, activity, payments_for_weight }
     }
 
     /// The events in order of time. Memory holds the balances of the lines and what is still to happen, such as
@@ -112,6 +120,18 @@ impl Treasury {
     /// The lines that monthly wages are paid from.
     pub(super) fn wage_lines(&self) -> impl DoubleEndedIterator<Item = u32> + '_ {
         (0..self.lines.len() as u32).filter(|&line| self.lines[line as usize].class().is_wages())
+    }
+
+    /// Whether so much is spent on the line in a year that what is bought is procured, once for the year.
+    pub(super) fn spends_much(&self, line: u32) -> bool {
+        let expected = self.payments_for_weight * f64::from(self.lines[line as usize].weight);
+        expected * self.typical_payment(line) > PROCURED_FROM
+    }
+
+    /// What a unit pays its staff in a month, in yuan.
+    pub(super) fn monthly_wages(&self, line: u32) -> f64 {
+        let staff = 12.0 + 36.0 * self.unit_of(line).size.min(2.0);
+        staff * CLASSES[self.lines[line as usize].class as usize].mean()
     }
 
     pub(super) fn lines_of(&self, unit: u32) -> impl Iterator<Item = u32> + '_ {
@@ -171,12 +191,15 @@ impl Treasury {
     }
 }
 
-fn activity(lines: &[Line], units: usize, plan: &Plan) -> Vec<Activity> {
-    let general = |line: &&Line| !line.class().is_payroll();
-    let weight: f64 = lines.iter().filter(general).map(|line| f64::from(line.weight)).sum();
+fn payments_for_weight(lines: &[Line], plan: &Plan) -> f64 {
+    let general = lines.iter().filter(|line| !line.class().is_payroll());
+    plan.payments as f64 * GENERAL / general.map(|line| f64::from(line.weight)).sum::<f64>()
+}
+
+fn activity(lines: &[Line], units: usize, payments_for_weight: f64) -> Vec<Activity> {
     let mut activity = vec![Activity::default(); units];
-    for line in lines.iter().filter(general) {
-        let expected = plan.payments as f64 * GENERAL * f64::from(line.weight) / weight;
+    for line in lines.iter().filter(|line| !line.class().is_payroll()) {
+        let expected = payments_for_weight * f64::from(line.weight);
         let unit = &mut activity[line.unit as usize];
         unit.general += expected;
         if matches!(line.class().recipient, Recipient::Supplier(_)) {
@@ -189,15 +212,22 @@ fn activity(lines: &[Line], units: usize, plan: &Plan) -> Vec<Activity> {
 fn lines(units: &[Unit], plan: &Plan) -> Vec<Line> {
     let mut dice = Dice::new(plan.seed, 0x11E5);
     let scale = plan.payments as f64 / units.iter().map(|unit| unit.size).sum::<f64>() / PAYMENTS_PER_LINE;
-    // The wages of further units are paid by others: a payday has only so many payments.
-    let with_wages = (plan.payments as f64 / f64::from(plan.days.max(1)) * WAGES_ON_PAYDAY) as usize;
+    // The wages of further units are paid by others: there are only so many payments before payday.
+    let with_wages = (plan.payments as f64 / f64::from(plan.days.max(1)) * WAGES_IN_TIME) as usize;
+    let all: f64 = units.iter().map(|unit| unit.size).sum();
     let mut lines = Vec::new();
     for (index, unit) in units.iter().enumerate() {
         let count = (unit.size * scale).clamp(LINES_PER_UNIT.0, LINES_PER_UNIT.1) as usize;
         let paid_centrally = index >= with_wages;
         let kit = Kind::of(unit.kind).lines();
         let kit = kit.into_iter().filter(|(code, _)| !(paid_centrally && code.starts_with("301")));
-        for (number, (code, money)) in kit.take(count).enumerate() {
+        // Nobody approves a project for which there is nothing to pay.
+        let paid = |code: &str| {
+            let class = &CLASSES[Class::index_of(code) as usize];
+            !class.is_capital()
+                || unit.size / all * plan.payments as f64 * class.weight / CLASS_WEIGHTS >= 2.0
+        };
+        for (number, (code, money)) in kit.filter(|(code, _)| paid(code)).take(count).enumerate() {
             let class = Class::index_of(code);
             let weight = (unit.size * CLASSES[class as usize].weight * dice.between(0.6, 1.4)) as f32;
             lines.push(Line { unit: index as u32, number: number as u16 + 1, class, money, weight });

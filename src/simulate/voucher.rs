@@ -281,7 +281,7 @@ impl Treasury {
             return;
         }
         if let (Recipient::Supplier(trade), Payee::Supplier(_, rank)) = (class.recipient, voucher.payee)
-            && has_framework(trade, rank, unit)
+            && (has_framework(trade, rank, unit) || self.spends_much(voucher.line))
         {
             event.procurement_no = Some(format!("KJXY{year}-{}-{rank:05}", &unit.code[..6]));
         }
