@@ -22,6 +22,8 @@ const PROCURED_FROM: f64 = 400_000.0;
 pub(super) const LEAST_CASH_CAP: i64 = 30_000;
 /// About the sum of the weights of the classes that a unit has lines of.
 const CLASS_WEIGHTS: f64 = 60.0;
+/// Kinds of lines that every unit has, however little it pays.
+const USUAL: usize = 9;
 const CASH_FOR_EACH: f64 = 25.0;
 
 /// What to simulate.
@@ -221,13 +223,14 @@ fn lines(units: &[Unit], plan: &Plan) -> Vec<Line> {
         let paid_centrally = index >= with_wages;
         let kit = Kind::of(unit.kind).lines();
         let kit = kit.into_iter().filter(|(code, _)| !(paid_centrally && code.starts_with("301")));
-        // Nobody approves a project for which there is nothing to pay.
-        let paid = |code: &str| {
+        // Nobody approves a line for which there is nothing to pay, but for the first few that every unit has.
+        let payments = unit.size / all * plan.payments as f64 / CLASS_WEIGHTS;
+        let paid = |&(place, (code, _)): &(usize, (&str, Money))| {
             let class = &CLASSES[Class::index_of(code) as usize];
-            !class.is_capital()
-                || unit.size / all * plan.payments as f64 * class.weight / CLASS_WEIGHTS >= 2.0
+            class.is_payroll() || payments * class.weight >= 2.0 || (place < USUAL && !class.is_capital())
         };
-        for (number, (code, money)) in kit.filter(|(code, _)| paid(code)).take(count).enumerate() {
+        let kit = kit.enumerate().filter(paid).map(|(_, line)| line);
+        for (number, (code, money)) in kit.take(count).enumerate() {
             let class = Class::index_of(code);
             let weight = (unit.size * CLASSES[class as usize].weight * dice.between(0.6, 1.4)) as f32;
             lines.push(Line { unit: index as u32, number: number as u16 + 1, class, money, weight });

@@ -238,7 +238,9 @@ mod tests {
         let day = |text: &str| calendar.parse(text).unwrap();
         let mut labels = Labels::parse(LABELS, &calendar).unwrap();
         let (unit, both) = (json!({"unit_code": "1"}), json!({"unit_code": "1", "payee_account": "9"}));
-        let mut right = |rule, event, key, at| labels.count(&finding(rule, event, key), day(at), None);
+        let mut right = |rule: &str, event: Option<&str>, key: &Value, at: &str| {
+            labels.count(&finding(rule, event, key), day(at), None)
+        };
         assert!(right("duplicate", Some("b"), &unit, "2026-03-05"));
         assert!(!right("other", Some("b"), &unit, "2026-03-05"), "no rule of the anomaly");
         assert!(right("duplicate", Some("c"), &unit, "2026-03-04"), "between its events");
