@@ -15,3 +15,4 @@ mod schedule;
 mod sealing;
 mod sliding;
 mod sources;
+mod trial;
