@@ -80,6 +80,7 @@ pub(super) enum Deed {
     PayTwice,
     SameAmount,
     RefundAndRepay,
+    RepayElsewhere,
     SubsidyTwice,
     SharedAccount,
     Ineligible,
@@ -164,6 +165,8 @@ anomalies! {
     D::SameAmount, Any, "duplicate-loose" ["split-limit"] 4 x 2: "the same amount to the same payee with another invoice";
     D::RefundAndRepay, Any, "refund-and-repay" ["duplicate-loose" "duplicate-strict"] 3 x 2:
         "refunded in full and paid again";
+    D::RepayElsewhere, Any, "refund-repaid-elsewhere" ["refund-and-repay"] 2 x 2:
+        "refunded in full and paid again to another account";
     D::SubsidyTwice, Any, "subsidy-duplicate" [] 4 x 2: "the same beneficiary and project twice in a month";
     D::SharedAccount, Any, "subsidy-shared-account" [] 2 x 4: "the subsidies of four beneficiaries to one account";
     D::Ineligible, Any, "subsidy-ineligible" [] 3 x 1: "a subsidy to somebody who has died or is on the public payroll";
@@ -175,7 +178,7 @@ anomalies! {
     D::JustBelow, Early, "just-below" ["ahead-of-the-calendar" "line-use-80" "line-use-90"] 1 x 5:
         "five payments just below 500,000";
     D::Burst, Any, "burst" [] 2 x 9: "nine payments to one supplier in a day";
-    D::Surge, Middle, "unit-surge" ["ahead-of-the-calendar"] 1 x 8: "eight large payments of a unit in a day";
+    D::Surge, Middle, "unit-surge" ["ahead-of-the-calendar" "burst"] 1 x 8: "eight large payments of a unit in a day";
     D::Outlier, Late, "amount-outlier" [] 2 x 1: "six times the usual bill";
     D::CookDigits, QuarterStart, "benford" [] 1 x 0: "a quarter in which amounts begin with 5 to 9";
     D::OnePayee, Middle, "payee-concentration" ["split-procurement" "split-procurement-year" "ahead-of-the-calendar"] 1 x 6:

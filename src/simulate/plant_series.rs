@@ -21,7 +21,7 @@ impl Simulation<'_> {
             Deed::CashInMonth => self.cash_in_month(at),
             Deed::CashInYear => self.cash(Some(unit), (7_000.0, 9_500.0), &[1, 24, 47, 70, 93], at),
             Deed::PayTwice | Deed::SameAmount => self.bill_twice(deed, at),
-            Deed::RefundAndRepay => self.refunded(at),
+            Deed::RefundAndRepay | Deed::RepayElsewhere => self.refunded(deed, at),
             Deed::SubsidyTwice => self.subsidy_twice(at),
             Deed::SharedAccount => self.shared_account(at),
             Deed::Split => self.purchases("31002", (172_000.0, 228_000.0), &[2, 4, 6], at),
@@ -110,17 +110,20 @@ impl Simulation<'_> {
     }
 
     /// The second payment follows when the first has come back.
-    fn refunded(&mut self, at: i64) -> Series {
+    fn refunded(&mut self, deed: Deed, at: i64) -> Series {
         let first = self.special(None, "30227", (8_000.0, 40_000.0));
         self.approve_special(&first, 3 * first.amount, at);
-        let second = Voucher { salt: self.dice.bits(), ..first.clone() };
+        let mut second = Voucher { salt: self.dice.bits(), ..first.clone() };
+        if deed == Deed::RepayElsewhere {
+            second.flaw = Flaw::NewAccount;
+        }
         let first_on = self.later(at, 0);
         vec![(first_on, first), (self.after(first_on + 2 * HOUR, at, 7), second)]
     }
 
     /// Arranges that the first payment of a refunded pair comes back before the second.
     pub(super) fn pay_back(&mut self, voucher: &Voucher, part: Part, payment: u64, at: i64) {
-        let refunded = |deed| deed == Deed::RefundAndRepay;
+        let refunded = |deed| matches!(deed, Deed::RefundAndRepay | Deed::RepayElsewhere);
         if self.labels.anomaly(part.anomaly).is_some_and(|anomaly| refunded(anomaly.deed)) && !part.last {
             // On the last day of the year everything happens within hours.
             let workdays = usize::from(self.treasury.calendar.workday_after(self.today, 3) != self.today);
