@@ -12,7 +12,7 @@ pub struct TestArgs {
     /// Test files or folders
     #[arg(default_value = "rules/tests")]
     files: Vec<PathBuf>,
-    /// Write the results here too, as JUnit XML
+    /// Write the results here too, as `JUnit` XML
     #[arg(long)]
     junit: Option<PathBuf>,
 }

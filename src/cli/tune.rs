@@ -83,9 +83,9 @@ pub fn tune(args: &TuneArgs) -> anyhow::Result<ExitCode> {
     let proposed = propose(&counting.alerts_a_day(), at, args.alerts_a_day);
     let tuned = Tuned { args, name, values: &values, present, counting: &counting, proposed };
     if args.json {
-        println!("{}", tuned.json())
+        println!("{}", tuned.json());
     } else {
-        tuned.print()
+        tuned.print();
     }
     Ok(ExitCode::SUCCESS)
 }

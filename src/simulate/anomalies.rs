@@ -121,9 +121,9 @@ anomalies! {
     D::UseEarly(84), Early, "line-use-80" [] 2 x 3: "84 % of a line used in the first months of the year";
     D::UseEarly(94), Early, "line-use-90" [] 2 x 3: "94 % of a line used in the first months of the year";
     D::ExceedPlan, Any, "plan-exceeded" [] 4 x 1: "paid 2 to 8 % more than the plan of a small line released";
-    D::Overspend, Any, "overspend-rate" ["line-exhausted" "plan-exceeded"] 3 x 1:
+    D::Overspend, Any, "overspend-rate" ["line-exhausted" "plan-exceeded"] 2 x 1:
         "paid 12 to 19 % more than the total and plan of a small line";
-    D::OverspendHeavily, Any, "overspend-rate-critical" ["overspend-rate" "line-exhausted" "plan-exceeded"] 3 x 1:
+    D::OverspendHeavily, Any, "overspend-rate-critical" ["overspend-rate" "line-exhausted" "plan-exceeded"] 2 x 1:
         "paid 25 to 60 % more than the total and plan of a small line";
     D::PayFrozen, Any, "frozen-line-payment" ["line-exhausted"] 3 x 1:
         "paid from a small line that is frozen as a whole";
@@ -138,14 +138,14 @@ anomalies! {
     D::StopWages, MonthStart, "wages-unpaid" [] 1 x 0: "a month without wages";
     D::PayOneself, Any, "to-own-account" [] 4 x 1: "paid to the unit's own basic account";
     D::PayAffiliate, Any, "to-affiliate" [] 4 x 1: "paid to another unit of the same department";
-    D::LargeCash, Any, "large-cash" ["large-cash-month" "frequent-cash" "cash-year-cap"] 4 x 1:
+    D::LargeCash, Any, "large-cash" ["large-cash-month" "frequent-cash" "cash-year-cap"] 3 x 1:
         "paid more than 10,000 in cash";
-    D::VeryLargeCash, Any, "large-cash-critical" ["large-cash" "large-cash-month" "frequent-cash" "cash-year-cap"] 3 x 1:
+    D::VeryLargeCash, Any, "large-cash-critical" ["large-cash" "large-cash-month" "frequent-cash" "cash-year-cap"] 2 x 1:
         "paid more than 50,000 in cash";
     D::CashForCard, Any, "cash-instead-of-card" ["frequent-cash" "cash-year-cap"] 4 x 1:
         "paid a class of the card catalogue in cash";
     D::CashOften, Any, "frequent-cash" [] 3 x 3: "three small payments in cash within a few days";
-    D::CashInMonth, Any, "large-cash-month" ["frequent-cash" "cash-year-cap"] 2 x 7:
+    D::CashInMonth, Any, "large-cash-month" ["frequent-cash" "cash-year-cap"] 1 x 7:
         "seven payments of less than 10,000 in cash, and more than 50,000 in a month";
     D::CashInYear, Early, "cash-year-cap" ["frequent-cash"] 2 x 5: "more cash in the year than the unit's cap";
     D::LargeToPerson, Any, "large-to-person" [] 4 x 1: "paid 50,000 or more for services to a natural person";
@@ -189,5 +189,5 @@ anomalies! {
     D::BeforeContract, Any, "over-contract/early" ["over-contract"] 2 x 1: "paid before the contract was signed";
     D::CapReached, Late, "three-public-cap" ["three-public-80" "three-public-pace"] 2 x 3:
         "receptions beyond the unit's cap";
-    D::CapPace, Early, "three-public-pace" ["three-public-80" "three-public-cap"] 2 x 2: "half of the unit's cap for receptions in the first months";
+    D::CapPace, Opening, "three-public-pace" ["three-public-80" "three-public-cap"] 2 x 2: "almost a third of the unit's cap for receptions in January";
 }

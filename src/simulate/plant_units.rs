@@ -39,7 +39,7 @@ impl Simulation<'_> {
                 self.large("30299", unit, (total * 7 / 10).max(350_000 * YUAN), &[2, 14, 26, 38, 50, 62], at)
             }
             Deed::CapReached => self.receptions(unit, &[41, 43, 39], at),
-            Deed::CapPace => self.receptions(unit, &[26, 24], at),
+            Deed::CapPace => self.receptions(unit, &[15, 14], at),
             _ => return None,
         })
     }

@@ -42,10 +42,11 @@ impl Simulation<'_> {
 
     fn usual_payment(&mut self, payroll: bool) -> Option<(u32, i64)> {
         (0..TRIES).find_map(|_| {
-            // Of two lines the one further behind is spent first, as units do.
-            let lines = [self.book.draw(payroll, &mut self.dice), self.book.draw(payroll, &mut self.dice)];
-            let used = lines.map(|line| self.book.accounts[line as usize].used());
-            let line = if used[0] <= used[1] { lines[0] } else { lines[1] };
+            // Of three lines the one furthest behind is spent first, as units do.
+            let mut draw = || self.book.draw(payroll, &mut self.dice);
+            let lines = [draw(), draw(), draw()];
+            let used = |line: u32| self.book.accounts[line as usize].used();
+            let line = lines.into_iter().min_by(|&a, &b| used(a).total_cmp(&used(b))).unwrap_or(lines[0]);
             let amount = self.price(line);
             (self.room(line) >= amount && !self.stopped(line)).then_some((line, amount))
         })

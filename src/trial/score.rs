@@ -52,7 +52,7 @@ pub enum LabelError {
 /// Labels by what they are matched with.
 #[derive(Debug)]
 pub struct Labels {
-    labels: Vec<Known>,
+    known: Vec<Known>,
     by_event: HashMap<String, Vec<usize>>,
     by_rule: HashMap<String, Vec<usize>>,
     rules: BTreeMap<String, RuleScore>,
@@ -87,7 +87,7 @@ impl Labels {
     /// The first line that is no label.
     pub fn parse(text: &str, calendar: &Calendar) -> Result<Self, LabelError> {
         let mut labels = Self {
-            labels: Vec::new(),
+            known: Vec::new(),
             by_event: HashMap::new(),
             by_rule: HashMap::new(),
             rules: BTreeMap::new(),
@@ -109,7 +109,7 @@ impl Labels {
     }
 
     fn add(&mut self, known: Known) {
-        let at = self.labels.len();
+        let at = self.known.len();
         for event in &known.label.event_ids {
             self.by_event.entry(event.clone()).or_default().push(at);
         }
@@ -119,20 +119,20 @@ impl Labels {
         if let Some(own) = known.label.rule_ids.first() {
             self.rules.entry(own.clone()).or_default().planted += 1;
         }
-        self.labels.push(known);
+        self.known.push(known);
     }
 
     /// Counts a finding; `at` is its time and `window` the span it is about, in microseconds. Whether it is right.
     pub fn count(&mut self, finding: &Finding, at: i64, window_start: Option<i64>) -> bool {
         let matching = self.matching(finding, at, window_start);
         for &index in &matching {
-            self.labels[index].found_by.insert(finding.rule_id.clone());
+            self.known[index].found_by.insert(finding.rule_id.clone());
         }
         let score = self.rules.entry(finding.rule_id.clone()).or_default();
         if matching.is_empty() {
-            score.wrong += 1
+            score.wrong += 1;
         } else {
-            score.right += 1
+            score.right += 1;
         }
         !matching.is_empty()
     }
@@ -141,7 +141,7 @@ impl Labels {
     /// key is theirs, and the event took place between their events, or after them if the key is more than a unit;
     /// or the window or tick comes not before them.
     fn matching(&self, finding: &Finding, at: i64, window_start: Option<i64>) -> Vec<usize> {
-        let may_find = |index: &usize| self.labels[*index].label.rule_ids.contains(&finding.rule_id);
+        let may_find = |index: &usize| self.known[*index].label.rule_ids.contains(&finding.rule_id);
         let events = finding.event_id.as_ref().and_then(|event| self.by_event.get(event));
         let of_event: Vec<usize> = events.into_iter().flatten().copied().filter(may_find).collect();
         if !of_event.is_empty() {
@@ -150,7 +150,7 @@ impl Labels {
         let candidates = self.by_rule.get(&finding.rule_id).into_iter().flatten().copied();
         candidates
             .filter(|&index| {
-                let known = &self.labels[index];
+                let known = &self.known[index];
                 if finding.event_id.is_some() {
                     let whole_key = shares(&finding.key, &known.label.key, true);
                     return whole_key && known.from <= at && (at <= known.to || finding.key.len() > 1);
@@ -165,7 +165,7 @@ impl Labels {
     #[must_use]
     pub fn rules(&self) -> BTreeMap<String, RuleScore> {
         let mut rules = self.rules.clone();
-        for known in &self.labels {
+        for known in &self.known {
             if let Some(own) = known.label.rule_ids.first().filter(|own| known.found_by.contains(*own)) {
                 rules.entry(own.clone()).or_default().found += 1;
             }
@@ -176,15 +176,15 @@ impl Labels {
     /// How many anomalies there are, and how many of them at least one of their rules found.
     #[must_use]
     pub fn recall(&self) -> (u64, u64) {
-        let found = self.labels.iter().filter(|known| !known.found_by.is_empty()).count();
-        (self.labels.len() as u64, found as u64)
+        let found = self.known.iter().filter(|known| !known.found_by.is_empty()).count();
+        (self.known.len() as u64, found as u64)
     }
 
     /// Anomalies that were not found, by kind.
     #[must_use]
     pub fn missed(&self) -> BTreeMap<&str, u64> {
         let mut missed = BTreeMap::new();
-        for known in self.labels.iter().filter(|known| known.found_by.is_empty()) {
+        for known in self.known.iter().filter(|known| known.found_by.is_empty()) {
             *missed.entry(known.label.kind.as_str()).or_default() += 1;
         }
         missed

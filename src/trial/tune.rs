@@ -33,7 +33,7 @@ pub fn candidates(present: &Param) -> Vec<Param> {
         .iter()
         .filter_map(|&(mantissa, scale)| present.checked_mul(Decimal::new(mantissa, scale)))
         .map(|value| if whole { value.round() } else { value.round_dp(present.scale() + 2) })
-        .filter(|value| !value.is_zero() && !(share && value.abs() >= Decimal::ONE))
+        .filter(|value| !value.is_zero() && (!share || value.abs() < Decimal::ONE))
         .collect();
     values.sort_unstable();
     values.dedup();

@@ -150,9 +150,9 @@ impl Scoring {
 impl Totals {
     fn add(&mut self, right: bool, alert: bool) {
         if right {
-            self.right += 1
+            self.right += 1;
         } else {
-            self.wrong += 1
+            self.wrong += 1;
         }
         self.alerts += u64::from(alert);
     }

@@ -14,13 +14,13 @@ pub fn events<'t>(d: &mut Document<'t>, node: &Node<'t>, folder: &Path) -> Vec<E
     for file in d.scalars(node, "files") {
         match read(&folder.join(&file.text)) {
             Ok(records) => events.extend(records.into_iter().map(|(line, record)| event(line, record))),
-            Err(message) => problem(d, &file, message),
+            Err(message) => problem(d, &file, &message),
         }
     }
     events
 }
 
-fn problem(d: &mut Document<'_>, file: &Placed, message: String) {
+fn problem(d: &mut Document<'_>, file: &Placed, message: &str) {
     let hint = String::from("a test reads JSON Lines (.jsonl) and CSV with a header (.csv)");
     d.problem(file.span, format!("{}: {message}", file.text), Some(hint));
 }
@@ -30,8 +30,10 @@ fn event(line: usize, record: Map<String, Value>) -> Event {
     Event { id, line, record }
 }
 
-/// The records of a file with their lines.
-fn read(path: &Path) -> Result<Vec<(usize, Map<String, Value>)>, String> {
+/// Records with their lines.
+type Records = Vec<(usize, Map<String, Value>)>;
+
+fn read(path: &Path) -> Result<Records, String> {
     let text = std::fs::read_to_string(path).map_err(|e| e.to_string())?;
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("jsonl" | "ndjson" | "json") => json_lines(&text),
@@ -40,7 +42,7 @@ fn read(path: &Path) -> Result<Vec<(usize, Map<String, Value>)>, String> {
     }
 }
 
-fn json_lines(text: &str) -> Result<Vec<(usize, Map<String, Value>)>, String> {
+fn json_lines(text: &str) -> Result<Records, String> {
     let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
     lines
         .map(|(number, line)| {
@@ -50,7 +52,7 @@ fn json_lines(text: &str) -> Result<Vec<(usize, Map<String, Value>)>, String> {
         .collect()
 }
 
-fn csv(text: &str) -> Result<Vec<(usize, Map<String, Value>)>, String> {
+fn csv(text: &str) -> Result<Records, String> {
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     let header = reader.headers().map_err(|e| e.to_string())?.clone();
     let mut records = Vec::new();

@@ -1,4 +1,4 @@
-//! A report of rule tests as JUnit XML, which CI servers show.
+//! A report of rule tests as `JUnit` XML, which CI servers show.
 
 use std::{collections::BTreeMap, io::Write};
 
