@@ -23,4 +23,5 @@ mod sliding;
 mod sources;
 mod standby;
 mod state;
+mod trial;
 mod versions;
