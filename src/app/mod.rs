@@ -1,11 +1,13 @@
 //! Wiring: the only place that spawns. `run` is the daemon.
 
 mod deliver;
+mod gauges;
 mod ingest;
 mod output;
 mod reload;
 mod sealing;
 mod shared;
+mod supervisor;
 mod tables;
 
 use std::{
@@ -42,8 +44,9 @@ use crate::{
     telemetry::Metrics,
 };
 
+pub use gauges::scrape_gauges;
 pub use ingest::run_source;
-pub use output::{StoreOutput, ledger_gauges};
+pub use output::StoreOutput;
 pub use reload::reload;
 pub use shared::Shared;
 use tables::StoredTables;
@@ -135,6 +138,7 @@ impl Daemon {
         let (blocks, waiting) = mpsc::channel(BLOCKS_WAITING);
         let shared = Shared::new(config, options, &metrics, &ledger, &evaluator, &blocks, clock, receivers);
         let shared = Arc::new(shared);
+        shared.last_event_at.store(store.latest_at()?.unwrap_or(0), Ordering::Relaxed);
         let (batches_in, batches_out) = mpsc::channel(parallel());
         let limits = BatchLimits { rows: config.batch_rows, wait: config.batch_wait };
         let (closing, bounded) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
@@ -165,6 +169,7 @@ impl Daemon {
     /// If a commit fails or takes too long.
     pub async fn drain(self, seal: bool) -> anyhow::Result<()> {
         self.shared.set_ready(false);
+        supervisor::stopping();
         self.stop.cancel();
         self.shared.close_ingest();
         drop(self.blocks);
@@ -231,10 +236,13 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let signals = reload::Signals::new()?;
     let listener = listen(config.listen).await?;
+    supervisor::starting();
     let daemon = Daemon::start(&config, rules, &options, &clock)?;
     let server = tokio::spawn(http::serve(listener, Arc::clone(&daemon.shared), daemon.stop.clone()));
     let sources = ingest::spawn(&config, &daemon.positions, &daemon.blocks, &daemon.stop);
     daemon.shared.set_ready(true);
+    supervisor::ready();
+    tokio::spawn(supervisor::heart(Arc::clone(&daemon.shared), daemon.blocks.clone(), daemon.stop.clone()));
     tracing::info!(listen = %config.listen, sources = config.sources.len(), "ready");
     let result = watch(daemon, sources, signals, options.once).await;
     let _ = tokio::time::timeout(SERVER_STOP, server).await;

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Shared, deliver::Receivers, load_rules};
+use super::{Shared, deliver::Receivers, load_rules, supervisor};
 use crate::{alert::Policy, config::Config, diagnostic::Diagnostic, evaluate::Evaluator};
 
 /// What a signal asks for.
@@ -54,6 +54,7 @@ impl Signals {
 /// # Errors
 /// Everything that is wrong with the files.
 pub fn reload(shared: &Shared) -> Result<usize, Vec<Diagnostic>> {
+    let _told = supervisor::reloading(shared.ready());
     let result = load(&shared.config_path).map(|(evaluator, policy, receivers)| {
         let rules = evaluator.rules().rules.len();
         *shared.evaluator.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(evaluator);

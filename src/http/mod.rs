@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    app::{Shared, ledger_gauges},
+    app::{Shared, scrape_gauges},
     telemetry::CONTENT_TYPE,
 };
 
@@ -50,10 +50,7 @@ pub async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: Cancellatio
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
-    {
-        let ledger = shared.ledger.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        ledger_gauges(&ledger, &shared.metrics, shared.top_units);
-    }
+    scrape_gauges(&shared);
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], shared.metrics.render())
 }
 

@@ -81,8 +81,12 @@ impl Store {
         positions(&transaction, &commit.spans, &dir)?;
         let seq = journal(&transaction, &commit.journal).map_err(fail)?;
         let stored = findings(&transaction, &commit.findings).map_err(fail)?;
-        alerts::file(&transaction, desk, (&commit.findings, &stored), &commit.cleared, commit.now)
-            .map_err(fail)?;
+        let filed =
+            alerts::file(&transaction, desk, (&commit.findings, &stored), &commit.cleared, commit.now)
+                .map_err(fail)?;
+        for (filing, alert_id) in commit.findings.iter_mut().zip(filed) {
+            filing.alert_id = alert_id;
+        }
         let mut is_new = stored.iter().map(Option::is_some);
         commit.findings.retain(|_| is_new.next().unwrap_or(true));
         watermark(&transaction, commit.watermark.as_ref()).map_err(fail)?;
