@@ -17,10 +17,10 @@ unpack() {
     dpkg-deb -x "$1"_*.deb "$1" && rm -f "$1"_*.deb
 }
 
-prometheus() { unpack prometheus promtool; }
-mandoc() { unpack mandoc mandoc; }
+get_prometheus() { unpack prometheus promtool; }
+get_mandoc() { unpack mandoc mandoc; }
 
-grafana_types() {
+get_grafana_types() {
     # As written in config/grafana/source/package.json; again when it changes.
     cmp -s config/grafana/source/package.json "$ops/grafana/.installed" && return
     command -v npm >/dev/null || { root apt-get update -qq && root apt-get install -y -qq npm; } || return
@@ -28,11 +28,11 @@ grafana_types() {
         npm install --silent --no-audit --no-fund --ignore-scripts && cp package.json .installed
 }
 
-systemd_analyze() {
+get_systemd_analyze() {
     command -v systemd-analyze >/dev/null && return
     root apt-get update -qq && root apt-get install -y -qq --no-install-recommends systemd
 }
 
 for part in prometheus mandoc grafana_types systemd_analyze; do
-    ($part) >"$ops/setup.log" 2>&1 || echo "$part cannot be fetched; its checks are skipped: $(tail -n 1 "$ops/setup.log")"
+    ("get_$part") >"$ops/setup.log" 2>&1 || echo "$part cannot be fetched; its checks are skipped: $(tail -n 1 "$ops/setup.log")"
 done

@@ -6,6 +6,7 @@ mod check;
 mod demo;
 mod findings;
 mod generate;
+mod manual;
 mod rejects;
 mod run;
 mod state;
@@ -57,6 +58,11 @@ enum Command {
     /// The state directory
     #[command(subcommand)]
     State(state::StateCommand),
+    /// What a shell needs to complete commands and options
+    Completions(manual::CompletionsArgs),
+    /// The manual pages
+    #[command(hide = true)]
+    Man(manual::ManArgs),
 }
 
 /// Where the configuration is.
@@ -104,6 +110,8 @@ pub fn main() -> ExitCode {
         Command::Findings(command) => findings::findings(&command),
         Command::Rejects(command) => rejects::rejects(&command),
         Command::State(command) => state::state(&command),
+        Command::Completions(args) => Ok(manual::completions(&args)),
+        Command::Man(args) => manual::man(&args),
     };
     match result {
         Ok(code) => code,
