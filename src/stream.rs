@@ -1,6 +1,6 @@
 //! What travels from a source to the engine: blocks of raw records, each with the span of positions it covers.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
@@ -77,6 +77,8 @@ pub struct Block {
     pub records: usize,
     /// Quarantined records that this block reads again, by their numbers in the store.
     pub replays: Vec<i64>,
+    /// When it was read, for metrics of how long things take.
+    pub received: Instant,
     /// Told when the block is committed.
     pub receipt: Option<oneshot::Sender<Receipt>>,
 }
@@ -118,6 +120,7 @@ impl Block {
             payload,
             records,
             replays: Vec::new(),
+            received: Instant::now(),
             receipt: None,
         }
     }

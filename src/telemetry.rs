@@ -94,6 +94,16 @@ pub struct Metrics {
     pub outbox_oldest_age: Gauge,
     /// Times that the outbox could not be read or written.
     pub outbox_errors: IntCounter,
+    /// From opened to first acknowledged.
+    pub alert_acknowledge: HistogramVec,
+    /// From opened to over.
+    pub alert_close: HistogramVec,
+    /// Alerts that are later than the level of service of their severity.
+    pub alerts_overdue: IntGaugeVec,
+    /// What is wrong with the daemon itself.
+    pub unwell: IntGaugeVec,
+    /// Heartbeats, by what came of them.
+    pub heartbeats: IntCounterVec,
     /// Time the last start took to recover.
     pub recovery_duration: Gauge,
     /// Whether the last reload worked.
@@ -215,6 +225,27 @@ impl Metrics {
                     "How long the oldest of the outbox is due.",
                 ))?,
             )?,
+            alert_acknowledge: officers(
+                r,
+                "alert_acknowledge_seconds",
+                "From an alert's opening to its first acknowledgement.",
+            )?,
+            alert_close: officers(r, "alert_close_seconds", "From an alert's opening to its end.")?,
+            alerts_overdue: register(
+                r,
+                IntGaugeVec::new(
+                    opts("alerts_overdue", "Alerts later than the level of service of their severity."),
+                    &["severity", "stage"],
+                )?,
+            )?,
+            unwell: register(
+                r,
+                IntGaugeVec::new(
+                    opts("unwell", "Whether this is wrong with the daemon itself."),
+                    &["trouble"],
+                )?,
+            )?,
+            heartbeats: counters(r, "heartbeats_total", "Heartbeats, by what came of them.", &["result"])?,
             outbox_errors: counter(
                 r,
                 "outbox_errors_total",
@@ -255,6 +286,21 @@ impl Metrics {
     #[must_use]
     pub fn described(&self) -> Vec<Described> {
         self.registry.described()
+    }
+
+    /// Notifications that were refused for good.
+    #[must_use]
+    pub fn parked(&self) -> u64 {
+        labelled(&self.notifications, &|name, value| name == "result" && value == "parked")
+    }
+
+    /// The sinks that something waits for.
+    #[must_use]
+    pub fn outbox_waiting(&self) -> Vec<String> {
+        let families = prometheus::core::Collector::collect(&self.outbox_pending);
+        let waiting =
+            families.iter().flat_map(|f| f.get_metric()).filter(|m| m.get_gauge().get_value() > 0.0);
+        waiting.filter_map(|m| m.get_label().first().map(|l| l.value().to_owned())).collect()
     }
 
     /// A source's name as a label, bounded in number and length.
@@ -316,6 +362,44 @@ fn alert_delivery(r: &Registry) -> prometheus::Result<HistogramVec> {
     let buckets = vec![0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 30.0, 60.0, 300.0, 1800.0, 7200.0, 86400.0];
     let options = HistogramOpts::from(opts("alert_delivery_seconds", help)).buckets(buckets);
     register(r, HistogramVec::new(options, &["sink"])?)
+}
+
+/// How long officers take: minutes to months.
+fn officers(r: &Registry, name: &str, help: &str) -> prometheus::Result<HistogramVec> {
+    let (minute, hour, day) = (60.0, 3600.0, 86400.0);
+    let buckets = vec![
+        minute,
+        5.0 * minute,
+        15.0 * minute,
+        30.0 * minute,
+        hour,
+        2.0 * hour,
+        4.0 * hour,
+        8.0 * hour,
+        day,
+        2.0 * day,
+        5.0 * day,
+        10.0 * day,
+        30.0 * day,
+        90.0 * day,
+    ];
+    register(r, HistogramVec::new(HistogramOpts::from(opts(name, help)).buckets(buckets), &["severity"])?)
+}
+
+/// The sum of a counter over all its labels.
+#[must_use]
+pub fn sum(counters: &IntCounterVec) -> u64 {
+    labelled(counters, &|_, _| true)
+}
+
+/// The sum of a counter over those labels that are asked for.
+fn labelled(counters: &IntCounterVec, is: &dyn Fn(&str, &str) -> bool) -> u64 {
+    let families = prometheus::core::Collector::collect(counters);
+    let metrics = families.iter().flat_map(|family| family.get_metric());
+    let wanted = metrics.filter(|m| m.get_label().iter().any(|l| is(l.name(), l.value())));
+    // A count is a whole number that a float holds exactly up to 2^53.
+    #[allow(clippy::cast_sign_loss)]
+    wanted.map(|m| m.get_counter().get_value() as u64).sum()
 }
 
 fn windows_held(r: &Registry) -> prometheus::Result<IntGaugeVec> {

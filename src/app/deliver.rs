@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use crate::{
+    alert::{Action, Policy},
     config::Config,
     diagnostic::Diagnostic,
     lists::Lists,
@@ -22,7 +23,8 @@ use crate::{
         deliver::Delivery,
         dispatch::{Dispatch, Report},
     },
-    store::{Outbox, StoreError},
+    rule::Severity,
+    store::{Done, Outbox, StoreError},
     telemetry::Metrics,
 };
 
@@ -103,12 +105,18 @@ struct Deliveries {
 
 impl Loop {
     async fn run(self, mut bundling: Outbox) {
+        // What happened before this start was counted by the one before.
+        let mut gauged = Gauged { at: 0, history: bundling.last_history().unwrap_or(0) };
         let mut receivers = self.shared.receivers.subscribe();
         loop {
             let current = receivers.borrow_and_update().clone();
             let mut deliveries = self.deliveries(&current.sinks);
             loop {
                 bundling = self.bundle(bundling, &current, 0, &deliveries).await;
+                let (now, policy) = (self.shared.clock.now(), self.shared.desk().policy);
+                if let Err(e) = gauged.look(&bundling, &self.shared.metrics, &policy, now) {
+                    tracing::error!("the outbox: {e}");
+                }
                 tokio::select! {
                     () = self.stop.cancelled() => return deliveries.end().await,
                     () = self.flush.cancelled() => return self.flush(bundling, &current, deliveries).await,
@@ -231,11 +239,61 @@ fn rounds(
             break;
         }
     }
-    gauge(outbox, metrics, now)?;
     Ok(made)
 }
 
-fn gauge(outbox: &Outbox, metrics: &Metrics, now: i64) -> Result<(), StoreError> {
+/// What the gauges were last made of.
+#[derive(Debug, Default)]
+struct Gauged {
+    /// When.
+    at: i64,
+    /// The last line of the history that was counted.
+    history: i64,
+}
+
+/// How often the gauges are made anew, in microseconds.
+const GAUGE: i64 = 5_000_000;
+/// Lines of the history that are counted at a time.
+const HISTORY: usize = 10_000;
+
+impl Gauged {
+    /// Brings the gauges up to date, if it is time.
+    fn look(
+        &mut self,
+        outbox: &Outbox,
+        metrics: &Metrics,
+        policy: &Policy,
+        now: i64,
+    ) -> Result<(), StoreError> {
+        if now.abs_diff(self.at) < GAUGE.unsigned_abs() {
+            return Ok(());
+        }
+        self.at = now;
+        for Done { seq, action, severity, after, is_over } in outbox.history_after(self.history, HISTORY)? {
+            self.history = seq;
+            #[allow(clippy::cast_precision_loss)]
+            let seconds = after.max(0) as f64 / 1e6;
+            if action == Action::Acknowledge.word() {
+                metrics.alert_acknowledge.with_label_values(&[&severity]).observe(seconds);
+            } else if is_over && action != Action::Comment.word() {
+                metrics.alert_close.with_label_values(&[&severity]).observe(seconds);
+            }
+        }
+        for (severity, _) in Severity::WORDS {
+            let level = policy.service_levels.get(severity);
+            for (stage, any, after) in
+                [("acknowledge", false, level.acknowledge), ("close", true, level.close)]
+            {
+                let late =
+                    after.map_or(Ok(0), |after| outbox.overdue(severity, any, now.saturating_sub(after)))?;
+                metrics.alerts_overdue.with_label_values(&[*severity, stage]).set(late);
+            }
+        }
+        waiting(outbox, metrics, now)
+    }
+}
+
+fn waiting(outbox: &Outbox, metrics: &Metrics, now: i64) -> Result<(), StoreError> {
     let (waiting, oldest) = outbox.waiting()?;
     metrics.outbox_pending.reset();
     for (sink, n) in waiting {

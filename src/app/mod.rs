@@ -9,6 +9,7 @@ mod sealing;
 mod shared;
 mod supervisor;
 mod tables;
+mod wellbeing;
 
 use std::{
     collections::BTreeMap,
@@ -99,6 +100,7 @@ pub struct Daemon {
     engine: EngineTask,
     sealing: SealingTask,
     deliver: DeliverTask,
+    wellbeing: tokio::task::JoinHandle<()>,
 }
 
 impl Daemon {
@@ -157,10 +159,11 @@ impl Daemon {
         };
         let sealing = SealingTask::start(config, &store, &shared)?;
         let deliver = DeliverTask::start(&shared)?;
-        let mut output = StoreOutput::new(store, Arc::clone(&shared), sealing.waker());
+        let mut output = StoreOutput::new(store, Arc::clone(&shared), sealing.waker())?;
         let engine = tokio::spawn(async move { engine.run(batches_out, &mut output).await });
         let (stop, positions) = (CancellationToken::new(), recovered.positions);
-        Ok(Self { shared, blocks, stop, positions, closing, bounded, engine, sealing, deliver })
+        let wellbeing = wellbeing::start(&shared, config.watch.clone(), &stop);
+        Ok(Self { shared, blocks, stop, positions, closing, bounded, engine, sealing, deliver, wellbeing })
     }
 
     /// Takes no more events, commits what came, and ends. To `seal` takes the time to seal all that can be sealed.
@@ -179,6 +182,7 @@ impl Daemon {
         let sealing = self.sealing;
         tokio::task::spawn_blocking(move || sealing.end(seal)).await?;
         self.deliver.end(seal).await;
+        self.wellbeing.abort();
         let result = drained
             .context("draining took too long; what was not committed is read again at the next start")?;
         Ok(result??)

@@ -7,9 +7,12 @@ use std::{
 
 use super::Shared;
 use crate::{
-    alert::Filing,
+    alert::{Cleared, Filing},
     engine::{Committable, EngineError, Output, SavedWatermark},
-    evaluate::Finding,
+    evaluate::{
+        Evaluation, Finding,
+        standing::{Lost, Watched},
+    },
     store::{Commit, Store, StoreError},
     telemetry::Metrics,
 };
@@ -21,13 +24,22 @@ pub struct StoreOutput {
     shared: Arc<Shared>,
     /// Wakes the sealing thread.
     sealing: SyncSender<()>,
+    /// The budget lines that keep alerts open; the store has the last word.
+    watched: Watched,
 }
 
 impl StoreOutput {
     /// An output to this store; `sealing` is told of checkpoints.
     #[must_use]
-    pub fn new(store: Store, shared: Arc<Shared>, sealing: SyncSender<()>) -> Self {
-        Self { store: Some(store), shared, sealing }
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn new(store: Store, shared: Arc<Shared>, sealing: SyncSender<()>) -> Result<Self, StoreError> {
+        let mut watched = Watched::new();
+        for (rule, line) in store.watched_lines()? {
+            watched.entry(rule).or_default().insert(line);
+        }
+        Ok(Self { store: Some(store), shared, sealing, watched })
     }
 
     async fn store(&mut self, mut commit: Commit) -> Result<Commit, EngineError> {
@@ -57,17 +69,21 @@ impl Output for StoreOutput {
         }
         let mut commit = Commit { now, ..Commit::default() };
         for batch in &mut batches {
+            let cleared = cleared(batch, &mut self.watched);
             commit.append(Commit {
                 spans: std::mem::take(&mut batch.spans),
                 journal: batch.journal.take().into_iter().collect(),
                 findings: filings(batch),
-                cleared: Vec::new(),
+                cleared,
                 rejects: std::mem::take(&mut batch.rejects),
                 replayed: std::mem::take(&mut batch.replayed),
                 duplicates: batch.duplicates,
                 checkpoint: batch.checkpoint.take(),
                 watermark: batch.watermark.take(),
                 now,
+                received_at: batch
+                    .received
+                    .map(|at| now - i64::try_from(at.elapsed().as_micros()).unwrap_or(0)),
             });
         }
         if !commit.is_empty() {
@@ -112,6 +128,16 @@ impl Output for StoreOutput {
         gauges(&self.shared);
         Ok(())
     }
+}
+
+/// The conditions that stopped being true in a batch, each with the number of findings before it.
+fn cleared(batch: &Committable, watched: &mut Watched) -> Vec<Cleared> {
+    let Evaluation { findings, found, standings, .. } = &batch.evaluation;
+    let lost = standings.lost(watched, findings, found);
+    let before = |row: usize| found.partition_point(|found| found.row <= row);
+    lost.into_iter()
+        .map(|Lost { row, rule_id, line, event_id }| Cleared { before: before(row), rule_id, line, event_id })
+        .collect()
 }
 
 /// The findings of a batch, each with its rule.

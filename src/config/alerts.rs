@@ -1,6 +1,6 @@
 //! `alerts` and `routes` of the configuration.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +13,7 @@ use crate::{
         route::{ALERT, Route},
     },
     event::{tick::Ticks, time::Calendar},
+    notify::wellbeing::Thresholds,
     rule::Severity,
 };
 
@@ -36,6 +37,10 @@ pub struct AlertSpec {
     pub storm: StormSpec,
     /// Whom units' explanations are asked from (handling `explain`).
     pub explain: Option<ExplainSpec>,
+    /// When the daemon itself is unwell, and who is told.
+    pub watch: WatchSpec,
+    /// A dead man's switch that is told that the daemon lives.
+    pub heartbeat: Option<HeartbeatSpec>,
 }
 
 impl Default for AlertSpec {
@@ -65,8 +70,98 @@ impl Default for AlertSpec {
             digest: String::from("30 8 * * *"),
             storm: StormSpec::default(),
             explain: None,
+            watch: WatchSpec::default(),
+            heartbeat: None,
         }
     }
+}
+
+/// When the daemon itself is unwell.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WatchSpec {
+    /// The sinks that are told directly, past routes and outbox; all of them without it.
+    pub sinks: Option<Vec<String>>,
+    /// No event for so long; `never` to leave it.
+    pub silent_after: String,
+    /// Sources are so many records behind.
+    pub lag_records: u64,
+    /// What is due waits so long for a sink.
+    pub outbox_age: String,
+    /// So many records are put into quarantine within an hour.
+    pub rejects_per_hour: u64,
+    /// So little of the state's disk is left, in MiB.
+    pub disk_free_mib: u64,
+    /// How long until what is still wrong is told again.
+    pub repeat: String,
+}
+
+impl Default for WatchSpec {
+    fn default() -> Self {
+        Self {
+            sinks: None,
+            silent_after: String::from("1d"),
+            lag_records: 1_000_000,
+            outbox_age: String::from("15m"),
+            rejects_per_hour: 100,
+            disk_free_mib: 1024,
+            repeat: String::from("4h"),
+        }
+    }
+}
+
+/// A dead man's switch.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeartbeatSpec {
+    /// Where to POST to.
+    pub url: String,
+    /// How often.
+    #[serde(default = "every_minute")]
+    pub every: String,
+}
+
+fn every_minute() -> String {
+    String::from("1m")
+}
+
+/// How the daemon looks after itself.
+#[derive(Debug, Clone)]
+pub struct Watch {
+    /// The sinks that are told; all of them without it.
+    pub sinks: Option<Vec<String>>,
+    /// From when on something is wrong.
+    pub thresholds: Thresholds,
+    /// Where the heartbeat goes, and how often.
+    pub heartbeat: Option<(String, Duration)>,
+}
+
+/// Resolves `alerts.watch` and `alerts.heartbeat`.
+pub(super) fn resolve_watch(r: &mut Resolver<'_>, raw: &Raw) -> Watch {
+    let spec = &raw.alerts.watch;
+    for sink in spec.sinks.iter().flatten().filter(|name| !raw.sinks.iter().any(|sink| sink.name == **name)) {
+        r.problem(format!("alerts.watch.sinks: there is no sink {sink:?}; name it under `sinks`"));
+    }
+    let silent_after = match spec.silent_after.as_str() {
+        "never" => None,
+        text => Some(r.micros("alerts.watch.silent_after", text)),
+    };
+    let thresholds = Thresholds {
+        silent_after,
+        lag_records: spec.lag_records,
+        outbox_age: r.micros("alerts.watch.outbox_age", &spec.outbox_age),
+        rejects_per_hour: spec.rejects_per_hour.max(1),
+        disk_free: spec.disk_free_mib << 20,
+        repeat: r.micros("alerts.watch.repeat", &spec.repeat).max(60_000_000),
+    };
+    let heartbeat = raw.alerts.heartbeat.as_ref().map(|spec| {
+        if !spec.url.starts_with("http://") && !spec.url.starts_with("https://") {
+            r.problem(format!("alerts.heartbeat.url: {:?} is no http address", spec.url));
+        }
+        let every = r.value("alerts.heartbeat.every", duration(&spec.every));
+        (spec.url.clone(), every.max(Duration::from_secs(1)))
+    });
+    Watch { sinks: spec.sinks.clone(), thresholds, heartbeat }
 }
 
 /// The level of service for a severity.
@@ -165,7 +260,7 @@ pub struct RouteSpec {
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
 /// Resolves `alerts` and `routes`; what is wrong goes to the resolver.
-pub fn resolve(r: &mut Resolver<'_>, raw: &Raw, calendar: &Arc<Calendar>) -> Policy {
+pub(super) fn resolve(r: &mut Resolver<'_>, raw: &Raw, calendar: &Arc<Calendar>) -> Policy {
     let spec = &raw.alerts;
     let sinks: Vec<String> = raw.sinks.iter().map(|sink| sink.name.clone()).collect();
     let mut policy = Policy {

@@ -1,6 +1,6 @@
 //! The configuration: read, overridden by the environment, and resolved into what the rooms need.
 
-mod alerts;
+pub mod alerts;
 mod environment;
 mod raw;
 pub mod sinks;
@@ -84,6 +84,8 @@ pub struct Config {
     pub log: Log,
     /// What happens with alerts, and who is told.
     pub policy: Arc<Policy>,
+    /// How the daemon looks after itself.
+    pub watch: alerts::Watch,
 }
 
 /// A source, ready to run.
@@ -237,6 +239,7 @@ impl Resolver<'_> {
     fn resolve(mut self, raw: Raw) -> Result<Config, Vec<Diagnostic>> {
         let calendar = Arc::new(self.calendar(&raw));
         let policy = alerts::resolve(&mut self, &raw, &calendar);
+        let watch = alerts::resolve_watch(&mut self, &raw);
         let sources = self.sources(raw.sources);
         let overrides =
             raw.rules.overrides.into_iter().map(|(id, o)| (id.clone(), self.rule_override(&id, o)));
@@ -247,6 +250,7 @@ impl Resolver<'_> {
         let config = Config {
             file: self.file.to_owned(),
             policy: Arc::new(policy),
+            watch,
             calendar,
             language: raw.language,
             sources,

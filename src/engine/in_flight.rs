@@ -92,6 +92,7 @@ impl InFlight {
             paid: payments.map(|(_, cents)| *cents).sum(),
             last_at: arrow::compute::max(times),
             rules,
+            received: blocks.iter().map(|b| b.received).min(),
             bytes: blocks.iter().map(Block::bytes).sum(),
             replayed: blocks.iter().flat_map(|b| b.replays.iter().copied()).collect(),
             spans: blocks.iter().filter_map(|b| b.span.clone()).collect(),

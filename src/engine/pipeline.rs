@@ -68,6 +68,8 @@ pub struct Committable {
     pub watermark: Option<SavedWatermark>,
     /// Raw bytes of the batch, for progress.
     pub bytes: u64,
+    /// When the first of its blocks was read.
+    pub received: Option<Instant>,
     /// Time spent in the stages.
     pub stages: Stages,
 }

@@ -35,7 +35,7 @@ impl Scheduler {
         let tables = self.tables.as_ref();
         let findings = schedule::run(rules, due, tables, self.limits, calendar, &mut counts[due.rule]).await;
         let found = findings.iter().map(|_| Found { row: 0, at: due.tick, cents: 0 }).collect();
-        Evaluation { findings, found, counts }
+        Evaluation { findings, found, counts, ..Evaluation::default() }
     }
 }
 

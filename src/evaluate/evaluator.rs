@@ -18,6 +18,7 @@ use super::{
     row::{RuleCounts, Table, holds, judge, mask},
     select::{Compact, select},
     sliding::{Measured, Selected},
+    standing::Standings,
     windows::Moved,
 };
 use crate::{
@@ -45,6 +46,8 @@ pub struct Evaluation {
     pub found: Vec<Found>,
     /// For each rule of the set, what happened.
     pub counts: Vec<RuleCounts>,
+    /// Where the conditions that can stop being true stand after each event.
+    pub standings: Standings,
 }
 
 /// Where and when a finding was made.
@@ -85,6 +88,7 @@ pub struct Prepared {
     table: Table,
     counts: Vec<RuleCounts>,
     hits: Vec<Hit>,
+    standings: Standings,
     /// For each window of the rule set the events that belong to it.
     pub windows: Vec<Selected>,
     /// For each rule on closing windows the events that belong to them; `None` for the others.
@@ -137,9 +141,13 @@ impl Evaluator {
             table: self.table(batch),
             counts: vec![RuleCounts::default(); self.rules.rules.len()],
             hits: Vec::new(),
+            standings: Standings::default(),
             windows: Vec::new(),
             closings: Vec::new(),
         };
+        if is_new {
+            prepared.standings = Standings::new(&self.rules, &prepared.table, batch, &self.calendar);
+        }
         let present = batch.types.iter().fold(0, |bits, t| bits | t.bit());
         let mut masks: Vec<(u8, BooleanBuffer)> = Vec::new();
         for (number, rule) in self.rules.rules.iter().enumerate() {
@@ -277,7 +285,7 @@ impl Prepared {
         let mut all: Vec<_> = about_events.chain(about_windows).collect();
         all.sort_by_key(|(found, _)| found.row);
         let (found, findings) = all.into_iter().unzip();
-        Evaluation { findings, found, counts: self.counts }
+        Evaluation { findings, found, counts: self.counts, standings: self.standings }
     }
 
     fn finding(&self, hit: Hit, measures: &[ArrayRef]) -> Finding {

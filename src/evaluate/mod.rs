@@ -15,6 +15,7 @@ pub mod schedule;
 mod select;
 pub mod series;
 pub mod sliding;
+pub mod standing;
 pub mod tables;
 pub mod windows;
 

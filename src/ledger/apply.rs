@@ -24,6 +24,20 @@ pub struct AfterEvent {
     pub reserved: Vec<i128>,
     /// Cents.
     pub planned: Vec<i128>,
+    /// The other lines that events touched.
+    pub others: Option<Box<OtherLines>>,
+}
+
+/// Lines that an event touched beside the one in its `budget_line_id`: where a transfer or correction went to, or where
+/// the application of a payment had reserved.
+#[derive(Debug, Default)]
+pub struct OtherLines {
+    /// The rows of the events, in order.
+    pub rows: Vec<u32>,
+    /// The lines.
+    pub lines: Vec<Box<str>>,
+    /// What the ledger says about them right after the events.
+    pub after: AfterEvent,
 }
 
 impl AfterEvent {
@@ -36,6 +50,7 @@ impl AfterEvent {
             frozen: cents(),
             reserved: cents(),
             planned: cents(),
+            others: None,
         }
     }
 
@@ -92,6 +107,13 @@ impl Ledger {
             let line = self.touch(number);
             line.last_event_at = events.at[row];
             after.push(line.attributes, &line.balances);
+            if let Some(other) = self.other.take().filter(|other| *other != number) {
+                let line = &self.lines[other as usize];
+                let others = after.others.get_or_insert_default();
+                others.rows.push(u32::try_from(row).unwrap_or(u32::MAX));
+                others.lines.push(line.id.clone());
+                others.after.push(line.attributes, &line.balances);
+            }
         }
         after
     }
@@ -121,6 +143,7 @@ impl Ledger {
                 let to = self.number(events.text(Column::ToBudgetLineId, row).unwrap_or_default());
                 self.correct(number, -amount);
                 self.correct(to, amount);
+                self.other = Some(to);
             }
             EventType::Budget => self.act(events, row, number, amount),
         }
@@ -148,6 +171,7 @@ impl Ledger {
                 let to = self.number(events.text(Column::ToBudgetLineId, row).unwrap_or_default());
                 self.transfer(number, -amount);
                 self.transfer(to, amount);
+                self.other = Some(to);
             }
             // Decoding lets only known actions through.
             None => debug_assert!(false, "a budget event without an action"),
@@ -169,6 +193,7 @@ impl Ledger {
     fn release(&mut self, application: &str) {
         if let Some((line, amount)) = self.applications.settle(application) {
             self.touch(line).balances.reserved -= amount;
+            self.other = Some(line);
         }
     }
 

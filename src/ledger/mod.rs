@@ -12,7 +12,7 @@ use std::{hash::BuildHasher, sync::Arc};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-pub use apply::AfterEvent;
+pub use apply::{AfterEvent, OtherLines};
 pub use attributes::Attributes;
 pub use line::{Balances, Line, ratio, ratio_text};
 
@@ -33,6 +33,8 @@ pub struct Ledger {
     applications: Applications,
     /// Lines changed since the last checkpoint.
     changed: Vec<LineNumber>,
+    /// The other line that the event being applied touches.
+    other: Option<LineNumber>,
 }
 
 /// What changed since the last checkpoint, complete enough to rebuild the ledger from all checkpoints.

@@ -4,6 +4,7 @@
 pub mod deliver;
 pub mod dispatch;
 mod log;
+pub mod wellbeing;
 
 use std::sync::Arc;
 

@@ -11,7 +11,7 @@ use datafusion::{
 
 use super::{
     Language, Rule,
-    expression::{Resolved, Scope, project, resolve},
+    expression::{Resolved, Scope, budget_part, project, resolve},
     measure::{Measures, Planner},
     query::{QuerySession, ScheduleRule},
     template::Template,
@@ -255,7 +255,12 @@ impl Compiler {
             _ => (CompiledView::Event, columns.clone(), Arc::clone(&self.columns)),
         };
         let filter = filter.flatten().map(|(condition, _)| condition);
+        let clears = match &view {
+            CompiledView::Event | CompiledView::Sliding(_) => self.clears(d, &rule, &scope),
+            CompiledView::Closing(_) | CompiledView::Schedule(_) => None,
+        };
         let compiled = self.assemble(d, rule, &shown, table, filter, view);
+        let compiled = compiled.map(|rule| CompiledRule { clears, ..rule });
         // A rule with a problem is not used; the document says what is wrong.
         compiled.filter(|_| d.problems.len() == before)
     }
@@ -302,6 +307,14 @@ impl Compiler {
             rule: Arc::new(rule),
             view,
         })
+    }
+
+    /// The part of the condition that only the budget line decides.
+    fn clears(&self, d: &mut Document<'_>, rule: &Rule, scope: &Scope<'_>) -> Option<Condition> {
+        let expressions: Vec<_> = rule.filter.iter().chain([&rule.when]).collect();
+        let text = budget_part(&self.state, &expressions)?;
+        let placed = Placed { text, span: rule.when.span };
+        self.condition(d, &placed, scope, &self.columns).map(|(condition, _)| condition)
     }
 
     fn measures(&self, d: &mut Document<'_>, measures: &[Measure], scope: &Scope<'_>) -> Option<Measures> {

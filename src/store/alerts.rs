@@ -5,6 +5,22 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params, types::T
 use super::outbox;
 use crate::alert::{Alert, Change, Cleared, Desk, Filing, desk::Step};
 
+/// When something happens, and when its cause was received, in microseconds.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    /// Now.
+    pub now: i64,
+    /// When the cause was received; for how long notifications take.
+    pub received_at: i64,
+}
+
+impl Times {
+    /// For what has no cause but itself.
+    pub fn at(now: i64) -> Self {
+        Self { now, received_at: now }
+    }
+}
+
 /// Files the new findings among `filed` and clears what is `cleared`, in the order in which it happened. `stored` has
 /// the row of each finding in the table, `None` for one that was there before. Gives the alert that each was filed under.
 pub fn file(
@@ -12,23 +28,23 @@ pub fn file(
     desk: &Desk,
     (filed, stored): (&[Filing], &[Option<i64>]),
     cleared: &[Cleared],
-    now: i64,
+    times: Times,
 ) -> rusqlite::Result<Vec<Option<String>>> {
     let mut cleared = cleared.iter().peekable();
     let mut alerts = vec![None; filed.len()];
     for (number, (filing, row)) in filed.iter().zip(stored).enumerate() {
         while let Some(next) = cleared.next_if(|next| next.before <= number) {
-            clear(transaction, desk, next, now)?;
+            clear(transaction, desk, next, times)?;
         }
         if let Some(row) = row.filter(|_| filing.is_live()) {
-            let step = place(transaction, desk, filing, now)?;
-            save(transaction, &step, now)?;
+            let step = place(transaction, desk, filing, times.now)?;
+            save(transaction, &step, times)?;
             let mut link = transaction.prepare_cached("INSERT INTO alert_findings VALUES (?1, ?2)")?;
             link.execute(params![step.alert.alert_id, row])?;
             alerts[number] = Some(step.alert.alert_id);
         }
     }
-    cleared.try_for_each(|next| clear(transaction, desk, next, now))?;
+    cleared.try_for_each(|next| clear(transaction, desk, next, times))?;
     Ok(alerts)
 }
 
@@ -43,10 +59,15 @@ fn place(transaction: &Transaction<'_>, desk: &Desk, filing: &Filing, now: i64) 
     Ok(desk.file(current, previous, filing, now))
 }
 
-fn clear(transaction: &Transaction<'_>, desk: &Desk, cleared: &Cleared, now: i64) -> rusqlite::Result<()> {
+fn clear(
+    transaction: &Transaction<'_>,
+    desk: &Desk,
+    cleared: &Cleared,
+    times: Times,
+) -> rusqlite::Result<()> {
     for alert in watched_by(transaction, &cleared.rule_id, &cleared.line)? {
-        let step = desk.clear(alert, cleared, now);
-        save(transaction, &step, now)?;
+        let step = desk.clear(alert, cleared, times.now);
+        save(transaction, &step, times)?;
     }
     Ok(())
 }
@@ -85,7 +106,7 @@ pub fn find(connection: &Connection, id: &str) -> rusqlite::Result<Option<Alert>
 }
 
 /// Writes what a step says.
-pub fn save(transaction: &Transaction<'_>, step: &Step, now: i64) -> rusqlite::Result<()> {
+pub fn save(transaction: &Transaction<'_>, step: &Step, times: Times) -> rusqlite::Result<()> {
     let a = &step.alert;
     let mut write = transaction.prepare_cached(
         "INSERT OR REPLACE INTO alerts VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
@@ -109,7 +130,7 @@ pub fn save(transaction: &Transaction<'_>, step: &Step, now: i64) -> rusqlite::R
         let mut history = transaction.prepare_cached(sql)?;
         history.execute(params![a.alert_id, at, who, action.word(), state.word(), why])?;
     }
-    step.entries.iter().try_for_each(|entry| outbox::add(transaction, &a.alert_id, entry, now))
+    step.entries.iter().try_for_each(|entry| outbox::add(transaction, &a.alert_id, entry, times))
 }
 
 /// The budget lines that keep an alert open, while it is not over.

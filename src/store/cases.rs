@@ -7,7 +7,7 @@ use rusqlite::{Connection, Row, TransactionBehavior, params, params_from_iter, t
 
 use super::{
     StoreError,
-    alerts::{self, from_json, json},
+    alerts::{self, Times, from_json, json},
     explain, open_reader, open_writer,
     query::LIMIT_MAX,
 };
@@ -93,7 +93,7 @@ impl Cases {
         let transaction = self.connection.transaction_with_behavior(behavior).map_err(fail)?;
         let alert = alerts::find(&transaction, id).map_err(fail)?.ok_or_else(|| missing(id))?;
         let step = desk.act(alert, order, now)?;
-        alerts::save(&transaction, &step, now).map_err(fail)?;
+        alerts::save(&transaction, &step, Times::at(now)).map_err(fail)?;
         transaction.commit().map_err(fail)?;
         Ok(step.alert)
     }

@@ -2,7 +2,11 @@
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
-use super::{JournalBlock, Store, StoreError, alerts, checkpoint, explain};
+use super::{
+    JournalBlock, Store, StoreError,
+    alerts::{self, Times},
+    checkpoint, explain,
+};
 use crate::{
     alert::{Cleared, Desk, Filing},
     engine::SavedWatermark,
@@ -31,8 +35,10 @@ pub struct Commit {
     pub watermark: Option<SavedWatermark>,
     /// What changed in the ledger since the last checkpoint, as of the end of this commit.
     pub checkpoint: Option<Changes>,
-    /// The time of the commit, in microseconds, for the quarantine.
+    /// The time of the commit, in microseconds, for quarantine and alerts.
     pub now: i64,
+    /// When the first of its records was read, in microseconds, for how long notifications take.
+    pub received_at: Option<i64>,
 }
 
 impl Commit {
@@ -60,6 +66,7 @@ impl Commit {
         self.replayed.extend(next.replayed);
         self.duplicates += next.duplicates;
         self.now = self.now.max(next.now);
+        self.received_at = self.received_at.into_iter().chain(next.received_at).min();
         self.watermark = next.watermark.or(self.watermark.take());
         debug_assert!(self.checkpoint.is_none(), "a checkpoint must be the last part of its commit");
         self.checkpoint = next.checkpoint;
@@ -81,9 +88,9 @@ impl Store {
         positions(&transaction, &commit.spans, &dir)?;
         let seq = journal(&transaction, &commit.journal).map_err(fail)?;
         let stored = findings(&transaction, &commit.findings).map_err(fail)?;
-        let filed =
-            alerts::file(&transaction, desk, (&commit.findings, &stored), &commit.cleared, commit.now)
-                .map_err(fail)?;
+        let times = Times { now: commit.now, received_at: commit.received_at.unwrap_or(commit.now) };
+        let filed = alerts::file(&transaction, desk, (&commit.findings, &stored), &commit.cleared, times)
+            .map_err(fail)?;
         for (filing, alert_id) in commit.findings.iter_mut().zip(filed) {
             filing.alert_id = alert_id;
         }

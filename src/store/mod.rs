@@ -28,8 +28,10 @@ pub use history::{History, JournalTable, Order, Scan, Select};
 pub use journal::{JournalBlock, decode_block};
 pub use lock::StateLock;
 pub use lookup::Lookup;
-pub use outbox::{DueEntry, DueGroup, Group, Outbox, Outcome, Pending, Round};
-pub use query::{FindingFilter, Reader, RejectFilter, StateInfo, StoredReject, sealed_bytes, store_bytes};
+pub use outbox::{Done, DueEntry, DueGroup, Group, Outbox, Outcome, Pending, Round};
+pub use query::{
+    FindingFilter, Reader, RejectFilter, StateInfo, StoredReject, disk_free, sealed_bytes, store_bytes,
+};
 pub use recover::{KnownEvent, Recovered};
 pub use seal::{SealOptions, Sealer, Sealing};
 
@@ -177,6 +179,14 @@ impl Store {
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// The rules and budget lines that keep alerts open.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn watched_lines(&self) -> Result<Vec<(String, String)>, StoreError> {
+        alerts::watched(&self.connection).map_err(|error| explain(&self.dir, error))
     }
 
     /// The latest event time, in microseconds; `None` if there is no event.

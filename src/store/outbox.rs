@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehav
 
 use super::{
     StoreError,
-    alerts::{self, from_json, json},
+    alerts::{self, Times, from_json, json},
     explain, open_writer,
 };
 use crate::{
@@ -19,19 +19,24 @@ use crate::{
 };
 
 /// Adds an entry. It is due with its group.
-pub fn add(transaction: &Transaction<'_>, alert_id: &str, entry: &Entry, now: i64) -> rusqlite::Result<()> {
+pub fn add(
+    transaction: &Transaction<'_>,
+    alert_id: &str,
+    entry: &Entry,
+    times: Times,
+) -> rusqlite::Result<()> {
     let group = entry.group_key();
     let sql = "SELECT (SELECT min(due_at) FROM outbox WHERE group_key = ?1 AND held_by IS NULL),
                       (SELECT told_at FROM groups WHERE group_key = ?1)";
     let (waiting, told) =
         transaction.prepare_cached(sql)?.query_row([&group], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let due = entry.due(now, waiting, told);
+    let due = entry.due(times.now, waiting, told);
     let sql = "INSERT INTO outbox (alert_id, matter, route, sink, group_key, labels, due_at, received_at)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     let (matter, labels) = (entry.matter.word(), json(&entry.group)?);
     transaction
         .prepare_cached(sql)?
-        .execute(params![alert_id, matter, entry.route, entry.sink, group, labels, due, now])
+        .execute(params![alert_id, matter, entry.route, entry.sink, group, labels, due, times.received_at])
         .map(|_| ())
 }
 
@@ -79,6 +84,21 @@ pub struct Pending {
     pub notification: Notification,
     /// How often it was tried.
     pub attempts: u32,
+}
+
+/// What was done with an alert.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// The line of the history.
+    pub seq: i64,
+    /// What was done.
+    pub action: String,
+    /// The alert's severity.
+    pub severity: String,
+    /// How long after the alert's opening, in microseconds.
+    pub after: i64,
+    /// Whether the alert was over by it.
+    pub is_over: bool,
 }
 
 /// What became of an attempt.
@@ -257,6 +277,47 @@ impl Outbox {
             let mut statement = c.prepare_cached(sql)?;
             statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect()
         })
+    }
+
+    /// What officers and time did with alerts after a line of the history: its number, the action, the alert's severity,
+    /// how long after its opening it was done, in microseconds, and whether the alert was over by it.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn history_after(&self, seq: i64, limit: usize) -> Result<Vec<Done>, StoreError> {
+        let sql = "SELECT h.seq, h.action, a.severity, h.at - a.opened_at, h.state IN ('closed', 'dismissed', 'resolved')
+                   FROM alert_history h JOIN alerts a USING (alert_id) WHERE h.seq > ?1 ORDER BY h.seq LIMIT ?2";
+        let done = |row: &Row<'_>| {
+            let action: String = row.get(1)?;
+            Ok(Done {
+                seq: row.get(0)?,
+                action,
+                severity: row.get(2)?,
+                after: row.get(3)?,
+                is_over: row.get(4)?,
+            })
+        };
+        self.read(|c| c.prepare_cached(sql)?.query_map(params![seq, limit], done)?.collect())
+    }
+
+    /// The number of the last line of the history.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn last_history(&self) -> Result<i64, StoreError> {
+        self.read(|c| c.query_row("SELECT coalesce(max(seq), 0) FROM alert_history", [], |row| row.get(0)))
+    }
+
+    /// How many alerts of a severity are unacknowledged (or, with `any`, not over) and were opened before a time.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn overdue(&self, severity: &str, any: bool, before: i64) -> Result<i64, StoreError> {
+        let states = if any { "'open', 'acknowledged', 'confirmed', 'rectifying'" } else { "'open'" };
+        let sql = format!(
+            "SELECT count(*) FROM alerts WHERE state IN ({states}) AND severity = ?1 AND opened_at <= ?2"
+        );
+        self.read(|c| c.prepare_cached(&sql)?.query_row(params![severity, before], |row| row.get(0)))
     }
 
     /// The firing and lately ended alerts of a sink, for sinks that must hear of them again and again.
@@ -469,7 +530,7 @@ impl Round<'_> {
     /// # Errors
     /// If the database cannot be written.
     pub fn escalate(&self, desk: &Desk, alert: Alert, now: i64) -> rusqlite::Result<()> {
-        alerts::save(&self.transaction, &desk.escalate(alert, now), now)
+        alerts::save(&self.transaction, &desk.escalate(alert, now), Times::at(now))
     }
 
     /// Adds a remark to an alert's history.

@@ -278,6 +278,13 @@ pub fn store_bytes(dir: &Path) -> u64 {
     size(DATABASE.to_owned()) + size(format!("{DATABASE}-wal"))
 }
 
+/// Bytes that are free for us on the disk of the state; `None` if the system does not say.
+#[must_use]
+pub fn disk_free(dir: &Path) -> Option<u64> {
+    let disk = rustix::fs::statvfs(dir).ok()?;
+    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
 /// Bytes of the sealed files on disk.
 #[must_use]
 pub fn sealed_bytes(dir: &Path) -> u64 {

@@ -11,6 +11,7 @@ mod errors;
 mod http;
 mod kafka;
 mod ledger;
+mod lifecycle;
 mod schedule;
 mod sealing;
 mod sliding;

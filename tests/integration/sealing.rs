@@ -25,8 +25,8 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Bench, Daemon, calendar, decode_lines, decoder, kill_after, lines, payment, random_events, run, run_once,
-    wait_until,
+    Bench, Daemon, calendar, decode_lines, decoder, desk, kill_after, lines, payment, random_events, run,
+    run_once, wait_until,
 };
 
 const HOUR: i64 = 3_600_000_000;
@@ -84,7 +84,7 @@ fn fill(events: &[Value], rows: usize) -> Filled {
         if n + 1 == chunks.len() {
             commit.checkpoint = Some(fiscwatch::ledger::Ledger::default().take_changes());
         }
-        store.commit(&mut commit).unwrap();
+        store.commit(&mut commit, &desk()).unwrap();
         batches.push(accepted);
     }
     let accepted = concat_batches(&schema, &batches).unwrap();
@@ -270,7 +270,8 @@ fn commit_one(filled: &mut Filled, id: &str, at: &str, checkpoint: bool) {
     let hashes = [(decoded.ids[0], decoded.contents[0])];
     let journal = vec![JournalBlock::encode(&decoded.events, &hashes).unwrap()];
     let checkpoint = checkpoint.then(|| fiscwatch::ledger::Ledger::default().take_changes());
-    filled.store.commit(&mut Commit { journal, checkpoint, ..Commit::default() }).unwrap();
+    let mut commit = Commit { journal, checkpoint, ..Commit::default() };
+    filled.store.commit(&mut commit, &desk()).unwrap();
 }
 
 #[test]

@@ -1,0 +1,328 @@
+//! Whether the daemon itself is well. Pure: figures and the time go in, what begins and ends comes out. What is wrong is
+//! told directly, past the outbox, for the outbox may be what is wrong.
+
+use std::collections::BTreeMap;
+
+/// What can be wrong with the daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Trouble {
+    /// No event came for too long.
+    Silent,
+    /// A source is too far behind.
+    Lag,
+    /// Notifications are not accepted.
+    Outbox,
+    /// Notifications were refused for good.
+    Parked,
+    /// Rules fail.
+    RuleErrors,
+    /// Many records are put into quarantine.
+    Quarantine,
+    /// The disk of the state is nearly full.
+    Disk,
+    /// The store or the outbox could not be written.
+    Store,
+    /// The last reload was refused.
+    Reload,
+}
+
+impl Trouble {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Silent,
+        Self::Lag,
+        Self::Outbox,
+        Self::Parked,
+        Self::RuleErrors,
+        Self::Quarantine,
+        Self::Disk,
+        Self::Store,
+        Self::Reload,
+    ];
+
+    /// The word in metrics and messages.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Silent => "silent",
+            Self::Lag => "lag",
+            Self::Outbox => "outbox",
+            Self::Parked => "parked",
+            Self::RuleErrors => "rule_errors",
+            Self::Quarantine => "quarantine",
+            Self::Disk => "disk",
+            Self::Store => "store",
+            Self::Reload => "reload",
+        }
+    }
+}
+
+/// From when on something is wrong. Times are in microseconds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Thresholds {
+    /// Without an event for so long; `None` is never wrong.
+    pub silent_after: Option<i64>,
+    /// So many records behind.
+    pub lag_records: u64,
+    /// What is due waits so long.
+    pub outbox_age: i64,
+    /// So many records put into quarantine within an hour.
+    pub rejects_per_hour: u64,
+    /// Fewer bytes free.
+    pub disk_free: u64,
+    /// How long until what is still wrong is told again.
+    pub repeat: i64,
+}
+
+/// The daemon's figures at a time. Counts are since the start.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// When the last event was committed, or the daemon started.
+    pub last_event: i64,
+    /// Records that sources are behind.
+    pub lag_records: u64,
+    /// How long the oldest of the outbox is due.
+    pub outbox_age: i64,
+    /// The sinks that something waits for.
+    pub waiting_for: Vec<String>,
+    /// Notifications refused for good.
+    pub parked: u64,
+    /// Evaluations that failed.
+    pub rule_errors: u64,
+    /// Records put into quarantine.
+    pub quarantined: u64,
+    /// Bytes free on the disk of the state, if that is known.
+    pub disk_free: Option<u64>,
+    /// Times that the store, the outbox or sealing failed.
+    pub store_errors: u64,
+    /// Whether the last reload worked.
+    pub reloaded: bool,
+}
+
+/// Something to tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// What it is about.
+    pub trouble: Trouble,
+    /// Whether it is over.
+    pub is_over: bool,
+    /// In words, Chinese and English.
+    pub text: String,
+}
+
+/// What a count is compared with: what it was an hour ago, in steps of five minutes.
+const HOUR: i64 = 3_600_000_000;
+const STEP: i64 = 300_000_000;
+/// How long an error counts as present.
+const RECENT: i64 = 600_000_000;
+
+/// Remembers what was wrong.
+#[derive(Debug)]
+pub struct Wellbeing {
+    thresholds: Thresholds,
+    /// What is wrong, and when it was last told.
+    present: BTreeMap<Trouble, i64>,
+    /// Counts of quarantined records at steps of time, oldest first; at most an hour's.
+    quarantined: Vec<(i64, u64)>,
+    /// Counts of errors, and when they last grew.
+    grown: BTreeMap<Trouble, (u64, i64)>,
+}
+
+impl Wellbeing {
+    /// All well so far.
+    #[must_use]
+    pub fn new(thresholds: Thresholds) -> Self {
+        Self { thresholds, present: BTreeMap::new(), quarantined: Vec::new(), grown: BTreeMap::new() }
+    }
+
+    /// What is wrong at the moment.
+    pub fn present(&self) -> impl Iterator<Item = Trouble> {
+        self.present.keys().copied()
+    }
+
+    /// Looks at the figures, and says what has begun, is still there after long, or is over.
+    pub fn look(&mut self, figures: &Figures, now: i64) -> Vec<Told> {
+        let wrong = self.wrong(figures, now);
+        let mut told = Vec::new();
+        for trouble in Trouble::ALL {
+            match (wrong.get(&trouble), self.present.get(&trouble)) {
+                (Some(text), last) => {
+                    if last.is_none_or(|last| now - last >= self.thresholds.repeat) {
+                        self.present.insert(trouble, now);
+                        told.push(Told { trouble, is_over: false, text: text.clone() });
+                    }
+                }
+                (None, Some(_)) => {
+                    self.present.remove(&trouble);
+                    let text = format!("恢复正常 / well again: {}", trouble.word());
+                    told.push(Told { trouble, is_over: true, text });
+                }
+                (None, None) => {}
+            }
+        }
+        told
+    }
+
+    fn wrong(&mut self, f: &Figures, now: i64) -> BTreeMap<Trouble, String> {
+        let t = self.thresholds.clone();
+        let rejects = self.within_an_hour(f.quarantined, now);
+        let mut wrong = BTreeMap::new();
+        let mut say = |is: bool, trouble, text: String| {
+            if is {
+                wrong.insert(trouble, text);
+            }
+        };
+        let silent = now.saturating_sub(f.last_event);
+        say(
+            t.silent_after.is_some_and(|after| silent >= after),
+            Trouble::Silent,
+            format!("{0} 分钟没有新事件 / no event for {0} minutes. Is the feed up?", silent / 60_000_000),
+        );
+        say(
+            f.lag_records >= t.lag_records,
+            Trouble::Lag,
+            format!("落后 {0} 条记录 / {0} records behind", f.lag_records),
+        );
+        say(
+            f.outbox_age >= t.outbox_age,
+            Trouble::Outbox,
+            format!(
+                "通知已积压 {0} 分钟({1}) / notifications wait for {0} minutes ({1}); see `fiscwatch notify list`",
+                f.outbox_age / 60_000_000,
+                f.waiting_for.join(", ")
+            ),
+        );
+        say(
+            rejects >= t.rejects_per_hour,
+            Trouble::Quarantine,
+            format!(
+                "一小时内 {0} 条记录进入隔离区 / {0} records put into quarantine within an hour; see `fiscwatch rejects list`",
+                rejects
+            ),
+        );
+        say(
+            f.disk_free.is_some_and(|free| free < t.disk_free),
+            Trouble::Disk,
+            format!("磁盘仅剩 {0} MiB / only {0} MiB of disk are left", f.disk_free.unwrap_or(0) >> 20),
+        );
+        say(
+            !f.reloaded,
+            Trouble::Reload,
+            String::from(
+                "重新加载失败,仍用旧规则 / the last reload was refused, the old rules stay; run `fiscwatch check`",
+            ),
+        );
+        for (trouble, count, text) in [
+            (
+                Trouble::Parked,
+                f.parked,
+                "通知被永久拒收 / notifications were refused for good; see `fiscwatch notify list --parked`",
+            ),
+            (Trouble::RuleErrors, f.rule_errors, "规则求值出错 / rules fail; see /api/v1/status"),
+            (
+                Trouble::Store,
+                f.store_errors,
+                "状态库读写出错 / the store could not be read or written; see the log",
+            ),
+        ] {
+            say(self.grew_lately(trouble, count, now), trouble, text.to_owned());
+        }
+        wrong
+    }
+
+    fn within_an_hour(&mut self, count: u64, now: i64) -> u64 {
+        if self.quarantined.last().is_none_or(|(at, _)| now - at >= STEP) {
+            self.quarantined.push((now, count));
+        }
+        self.quarantined.retain(|(at, _)| now - at <= HOUR);
+        count - self.quarantined.first().map_or(count, |(_, first)| (*first).min(count))
+    }
+
+    fn grew_lately(&mut self, trouble: Trouble, count: u64, now: i64) -> bool {
+        // The first look sees what there was before; that is counted too, for it was since the start.
+        let (before, since) = self.grown.entry(trouble).or_insert((0, i64::MIN / 2));
+        if count > *before {
+            (*before, *since) = (count, now);
+        }
+        now - *since < RECENT
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: i64 = 60_000_000;
+
+    fn wellbeing() -> Wellbeing {
+        Wellbeing::new(Thresholds {
+            silent_after: Some(60 * MINUTE),
+            lag_records: 1000,
+            outbox_age: 15 * MINUTE,
+            rejects_per_hour: 100,
+            disk_free: 1 << 30,
+            repeat: 240 * MINUTE,
+        })
+    }
+
+    fn fine(now: i64) -> Figures {
+        Figures { last_event: now, reloaded: true, disk_free: Some(1 << 40), ..Figures::default() }
+    }
+
+    fn words(told: &[Told]) -> Vec<(&'static str, bool)> {
+        told.iter().map(|t| (t.trouble.word(), t.is_over)).collect()
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_once_then_seldom_and_when_it_is_over() {
+        let mut wellbeing = wellbeing();
+        assert_eq!(wellbeing.look(&fine(0), 0), []);
+        let silent = Figures { last_event: 0, ..fine(0) };
+        assert_eq!(words(&wellbeing.look(&silent, 59 * MINUTE)), []);
+        assert_eq!(words(&wellbeing.look(&silent, 60 * MINUTE)), [("silent", false)]);
+        assert_eq!(words(&wellbeing.look(&silent, 61 * MINUTE)), []);
+        assert_eq!(words(&wellbeing.look(&silent, 300 * MINUTE)), [("silent", false)]);
+        assert_eq!(words(&wellbeing.look(&fine(301 * MINUTE), 301 * MINUTE)), [("silent", true)]);
+        assert_eq!(wellbeing.present().count(), 0);
+    }
+
+    #[test]
+    fn growth_counts_not_the_sum() {
+        let mut wellbeing = wellbeing();
+        let with = |minute: i64, quarantined, rule_errors| Figures {
+            quarantined,
+            rule_errors,
+            ..fine(minute * MINUTE)
+        };
+        assert_eq!(words(&wellbeing.look(&with(0, 5000, 0), 0)), []);
+        assert_eq!(words(&wellbeing.look(&with(30, 5099, 0), 30 * MINUTE)), []);
+        assert_eq!(
+            words(&wellbeing.look(&with(31, 5100, 1), 31 * MINUTE)),
+            [("rule_errors", false), ("quarantine", false)]
+        );
+        // An hour later there was no more, and the error was long ago.
+        assert_eq!(
+            words(&wellbeing.look(&with(95, 5100, 1), 95 * MINUTE)),
+            [("rule_errors", true), ("quarantine", true)]
+        );
+    }
+
+    #[test]
+    fn each_figure_has_its_trouble() {
+        let bad = Figures {
+            last_event: 0,
+            lag_records: 1000,
+            outbox_age: 15 * MINUTE,
+            waiting_for: vec![String::from("mail")],
+            parked: 1,
+            rule_errors: 1,
+            quarantined: 0,
+            disk_free: Some(0),
+            store_errors: 1,
+            reloaded: false,
+        };
+        let told = wellbeing().look(&bad, 60 * MINUTE);
+        assert_eq!(told.len(), Trouble::ALL.len() - 1);
+        assert!(told.iter().any(|t| t.text.contains("mail")));
+    }
+}
