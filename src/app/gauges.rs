@@ -26,8 +26,7 @@ pub fn scrape_gauges(shared: &Shared) {
     }
     let last = shared.last_event_at.load(Ordering::Relaxed);
     m.budget_year_elapsed.set(if last == 0 { 0.0 } else { year_elapsed(&shared.calendar, last) });
-    if let Ok(disk) = rustix::fs::statvfs(&shared.state_dir) {
-        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    if let Some(free) = crate::store::disk_free(&shared.state_dir) {
         m.store_free_bytes.set(free.try_into().unwrap_or(i64::MAX));
     }
 }
