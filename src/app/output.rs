@@ -147,7 +147,13 @@ fn filings(batch: &mut Committable) -> Vec<Filing> {
     let file = |(at, _, finding): (i64, i128, Finding)| {
         // A finding is always of a rule that the batch was judged by.
         let rule = rule(&finding.rule_id)?;
-        Some(Filing { finding, at, rule: Arc::clone(&rule.rule), clears: rule.clears.is_some(), alert_id: None })
+        Some(Filing {
+            finding,
+            at,
+            rule: Arc::clone(&rule.rule),
+            clears: rule.clears.is_some(),
+            alert_id: None,
+        })
     };
     batch.evaluation.take_findings().filter_map(file).collect()
 }

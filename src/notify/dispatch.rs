@@ -280,7 +280,13 @@ impl Work<'_> {
                 self.now,
                 reason,
             );
-            tracing::info!(notification = id, sink = due.sink, ?reason, alerts = ids.join(","), "notification");
+            tracing::info!(
+                notification = id,
+                sink = due.sink,
+                ?reason,
+                alerts = ids.join(","),
+                "notification"
+            );
             self.round.notify(&Notification {
                 id,
                 sink: due.sink.clone(),

@@ -24,7 +24,7 @@ const POLL: Duration = Duration::from_millis(500);
 const DONE: &str = "done";
 
 /// What is done with a file after everything in it is committed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Afterwards {
     /// It stays.

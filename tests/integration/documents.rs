@@ -17,7 +17,9 @@ fn read(path: &str) -> String {
 /// Whole names of ours in a text, without the endings of a histogram's series.
 fn names(text: &str) -> BTreeSet<String> {
     let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-    let known = |name: &str| ["_bucket", "_count", "_sum"].iter().find_map(|end| name.strip_suffix(end)).map(str::to_owned);
+    let known = |name: &str| {
+        ["_bucket", "_count", "_sum"].iter().find_map(|end| name.strip_suffix(end)).map(str::to_owned)
+    };
     text.match_indices("fiscwatch_")
         .map(|(at, _)| text[at..].chars().take_while(|c| word(*c)).collect::<String>())
         .map(|name| known(&name).unwrap_or(name))
@@ -50,8 +52,10 @@ fn rules_and_dashboards_ask_for_metrics_that_exist() {
         files.push(format!("config/grafana/dashboards/{}", entry.unwrap().file_name().to_string_lossy()));
     }
     for file in files {
-        let unknown: Vec<_> =
-            names(&read(&file)).into_iter().filter(|n| !known.contains(n) && !AWAITED.contains(&n.as_str())).collect();
+        let unknown: Vec<_> = names(&read(&file))
+            .into_iter()
+            .filter(|n| !known.contains(n) && !AWAITED.contains(&n.as_str()))
+            .collect();
         assert!(unknown.is_empty(), "{file}: {unknown:?}");
     }
 }
@@ -67,10 +71,22 @@ fn the_runbook_tells_of_every_alert() {
     for name in rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")) {
         let url = format!("docs/runbook.md#{}", name.to_lowercase());
         assert!(rules.contains(&format!("{url}\n")), "{name} has no runbook_url");
-        let chapter = runbook.split(&format!("## {name}\n")).nth(1).unwrap_or_else(|| panic!("no chapter {name}"));
+        let chapter =
+            runbook.split(&format!("## {name}\n")).nth(1).unwrap_or_else(|| panic!("no chapter {name}"));
         let chapter = chapter.split("\n## ").next().unwrap_or_default();
         assert!(chapter.contains("**Means**") && chapter.contains("**Do**"), "{name}: {chapter}");
     }
+}
+
+#[test]
+fn the_configuration_page_is_made_from_the_code() {
+    let page = fiscwatch::config::reference();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(root().join("docs/configuration.md"), &page).unwrap();
+    }
+    let differs =
+        "docs/configuration.md is out of date: UPDATE_DOCS=1 cargo test --test integration documents";
+    assert!(read("docs/configuration.md") == page, "{differs}");
 }
 
 #[test]

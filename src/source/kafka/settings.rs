@@ -7,7 +7,7 @@ use rdkafka::ClientConfig;
 use serde::{Deserialize, Serialize};
 
 /// Kafka topics to read.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KafkaSource {
     /// `host:port` of some brokers.
@@ -32,7 +32,7 @@ pub struct KafkaSource {
 }
 
 /// Where a partition without a stored position begins.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Start {
     /// At the first message there is.
