@@ -73,7 +73,8 @@ fn bench() -> Bench {
 #[test]
 fn a_supervisor_is_told_what_the_daemon_does() {
     let supervisor = Supervisor::new();
-    let (daemon, before) = supervisor.start(&bench());
+    let bench = bench();
+    let (daemon, before) = supervisor.start(&bench);
     assert!(before[0].contains("STATUS=recovering"), "{before:?}");
 
     // The heart beats though nothing happens, and says what has happened.
