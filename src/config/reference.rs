@@ -58,10 +58,11 @@ impl Page {
         for (key, value) in &keys {
             let inner = self.inner(value);
             let is_section = inner.as_ref().is_some_and(|(_, inner)| inner.contains_key("properties"));
+            let is_one = inner.as_ref().is_some_and(|(suffix, _)| suffix.is_empty());
             let default = match value.get("default") {
                 _ if required.contains(&key.as_str()) => String::from("must be given"),
                 // The keys below have defaults of their own.
-                Some(Value::Object(o)) if is_section || o.is_empty() => String::new(),
+                Some(Value::Object(o)) if is_section && is_one || o.is_empty() => String::new(),
                 None | Some(Value::Null) => String::new(),
                 Some(Value::Array(a)) if a.is_empty() => String::new(),
                 Some(Value::String(s)) => format!("`{s}`"),
@@ -118,7 +119,11 @@ impl Page {
                 Some(format!("`{word}`: {}", line(about).trim_end_matches('.')))
             })
             .collect();
-        if words.is_empty() { String::new() } else { format!(" {}.", words.join("; ")) }
+        let about = value.get("description").and_then(Value::as_str).unwrap_or_default();
+        // Where the text names the words already, their meanings are plain.
+        let is_told =
+            words.iter().all(|word| word.split(':').next().is_some_and(|word| about.contains(word)));
+        if is_told { String::new() } else { format!(" {}.", words.join("; ")) }
     }
 }
 
