@@ -64,7 +64,7 @@ impl Default for AlertSpec {
             inhibit: vec![InhibitSpec {
                 source: vec![String::from("severity=\"critical\"")],
                 target: vec![String::from("severity!=\"critical\"")],
-                equal: vec![String::from("budget_line_id"), String::from("rule_family")],
+                equal: vec![String::from("budget_line_id")],
             }],
             quiet_hours: Vec::new(),
             digest: String::from("30 8 * * *"),
