@@ -106,9 +106,14 @@ month=$(date -d "$(date +%Y-%m-01) -1 month" +%Y-%m-01)
 # The configuration.
 cat >"$work/fiscwatch.yaml" <<YAML
 state: { dir: state, checkpoint_events: 1000 }
-rules: { paths: [$root/rules] }
+rules:
+  paths: [$root/rules]
+  overrides: { off-hours: { mode: shadow } }
 lists:
 $(for list in "$work"/month/lists/*.csv; do echo "  $(basename "$list" .csv): { path: $list }"; done)
+alerts:
+  # Cash can wait for the morning that never comes, so that there is something to see.
+  quiet_hours: [{ name: cash, match: ['rule="large-cash"'], time: "00:00-23:59" }]
 external_url: http://127.0.0.1:$http
 sinks:
 $sinks

@@ -24,6 +24,7 @@ export const daemon = dashboard(
     {
       title: '数据流',
       pieces: [
+        bars('自检', 'What is wrong with the daemon by its own judgement (alerts.watch): 1 while it is.', 'short', { expr: `max by (trouble) (${metric('unwell')})`, legend: '{{trouble}}' }, { width: 24, height: 6, max: 1, decimals: 0, thresholds: steps('green', [1, 'red']) }),
         curves('记录（按结果）', 'Records a second: accepted, duplicate, rejected.', 'ops', [{ expr: rate('events_total', 'result'), legend: '{{result}}' }], { min: 0 }),
         curves('接受的事件（按来源与类型）', 'Accepted events a second.', 'ops', [{ expr: rate('events_total', 'source, type', 'result="accepted"'), legend: '{{source}} {{type}}' }], { min: 0, stacked: true }),
         curves('事件滞后', 'Now less the latest event time of a source.', 's', [{ expr: `max by (source) (${metric('event_lag_seconds')})`, legend: '{{source}}' }], { width: 8 }),
