@@ -106,6 +106,10 @@ pub struct Metrics {
     pub heartbeats: IntCounterVec,
     /// Time the last start took to recover.
     pub recovery_duration: Gauge,
+    /// Notifications whose template failed, so that the built-in text was sent.
+    pub template_errors: IntCounter,
+    /// Times that a sink did not take the current alerts again.
+    pub resend_errors: IntCounterVec,
     /// Whether the last reload worked.
     pub reload_successful: IntGauge,
     /// The daemon's clock, to be compared with Prometheus'.
@@ -258,6 +262,8 @@ impl Metrics {
                     "Time the last start took to recover its state.",
                 ))?,
             )?,
+            template_errors: template_errors(r)?,
+            resend_errors: resend_errors(r)?,
             reload_successful: gauge(r, "config_last_reload_successful", "Whether the last reload worked.")?,
             clock: clock(r)?,
             labels_folded: labels_folded(r)?,
@@ -400,6 +406,16 @@ fn labelled(counters: &IntCounterVec, is: &dyn Fn(&str, &str) -> bool) -> u64 {
     // A count is a whole number that a float holds exactly up to 2^53.
     #[allow(clippy::cast_sign_loss)]
     wanted.map(|m| m.get_counter().get_value() as u64).sum()
+}
+
+fn template_errors(r: &Registry) -> prometheus::Result<IntCounter> {
+    let help = "Notifications sent in the built-in text because a template failed.";
+    counter(r, "template_errors_total", help)
+}
+
+fn resend_errors(r: &Registry) -> prometheus::Result<IntCounterVec> {
+    let help = "Times that a sink did not take the current alerts again.";
+    counters(r, "resend_errors_total", help, &["sink"])
 }
 
 fn windows_held(r: &Registry) -> prometheus::Result<IntGaugeVec> {

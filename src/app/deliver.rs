@@ -15,13 +15,15 @@ use tokio_util::sync::CancellationToken;
 use super::Shared;
 use crate::{
     alert::{Action, Policy},
+    clock::Clock,
     config::Config,
     diagnostic::Diagnostic,
     lists::Lists,
     notify::{
-        self, Sinks,
+        self, Resender, Setup, Sinks,
         deliver::Delivery,
         dispatch::{Dispatch, Report},
+        resend::Current,
     },
     rule::Severity,
     store::{Done, Outbox, StoreError},
@@ -42,8 +44,14 @@ impl Receivers {
     ///
     /// # Errors
     /// What is wrong with them.
-    pub fn load(config: &Config) -> Result<Self, Vec<Diagnostic>> {
-        Ok(Self { sinks: Arc::new(notify::build(config)?), lists: config.read_lists()? })
+    pub fn load(
+        config: &Config,
+        clock: &Arc<dyn Clock>,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Self, Vec<Diagnostic>> {
+        let setup = Setup::new(config, Arc::clone(clock), Arc::clone(metrics))?;
+        let sinks = notify::build(&config.file, &config.sinks, &setup)?;
+        Ok(Self { sinks: Arc::new(sinks), lists: config.read_lists()? })
     }
 }
 
@@ -51,6 +59,10 @@ impl Receivers {
 const LOOK: Duration = Duration::from_secs(1);
 /// How long a run that ends by itself tries to deliver what is due.
 const FLUSH: Duration = Duration::from_secs(30);
+/// Alerts that ended within this time, in microseconds, are shown again to a sink that forgets.
+const ENDED: i64 = 15 * 60_000_000;
+/// The most alerts that are shown again.
+const CURRENT_MAX: usize = 10_000;
 /// The pause after the outbox could not be read or written.
 const TROUBLE: Duration = Duration::from_secs(5);
 
@@ -152,8 +164,36 @@ impl Loop {
                 metrics: Arc::clone(&self.shared.metrics),
             };
             tasks.spawn(delivery.run());
+            let resender = Resender {
+                name: name.clone(),
+                sink: Arc::clone(sink),
+                current: self.current(name),
+                clock: Arc::clone(&self.shared.clock),
+                metrics: Arc::clone(&self.shared.metrics),
+            };
+            let stop = stop.clone();
+            if sink.resend_every().is_some() {
+                tasks.spawn(async move {
+                    resender.run(stop).await;
+                    Ok(())
+                });
+            }
         }
         Deliveries { tasks, stop, news }
+    }
+
+    /// The alerts that a sink was told of and that are not over, and those that ended lately.
+    fn current(&self, sink: &str) -> Current {
+        let (outbox, sink) = (Arc::clone(&self.sending), sink.to_owned());
+        let clock = Arc::clone(&self.shared.clock);
+        Arc::new(move || {
+            let since = clock.now() - ENDED;
+            let told = outbox.lock().unwrap_or_else(PoisonError::into_inner).told(&sink, since, CURRENT_MAX);
+            told.unwrap_or_else(|e| {
+                tracing::error!("the outbox: {e}");
+                Vec::new()
+            })
+        })
     }
 
     /// Bundles what is due, `ahead` microseconds from now, until nothing is.

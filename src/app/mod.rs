@@ -115,8 +115,8 @@ impl Daemon {
         clock: &Arc<dyn Clock>,
     ) -> anyhow::Result<Self> {
         let metrics = Arc::new(Metrics::new()?);
-        let receivers =
-            Receivers::load(config).map_err(|problems| anyhow::anyhow!(diagnostic::lines(&problems)))?;
+        let receivers = Receivers::load(config, clock, &metrics)
+            .map_err(|problems| anyhow::anyhow!(diagnostic::lines(&problems)))?;
         let started = Instant::now();
         let decoder = Arc::new(Decoder::new(Arc::clone(&config.calendar)));
         let store = Store::open(&config.state_dir)?;

@@ -55,7 +55,7 @@ impl Signals {
 /// Everything that is wrong with the files.
 pub fn reload(shared: &Shared) -> Result<usize, Vec<Diagnostic>> {
     let _told = supervisor::reloading(shared.ready());
-    let result = load(&shared.config_path).map(|(evaluator, policy, receivers)| {
+    let result = load(shared).map(|(evaluator, policy, receivers)| {
         let rules = evaluator.rules().rules.len();
         *shared.evaluator.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(evaluator);
         *shared.policy.write().unwrap_or_else(PoisonError::into_inner) = policy;
@@ -69,9 +69,10 @@ pub fn reload(shared: &Shared) -> Result<usize, Vec<Diagnostic>> {
     result
 }
 
-fn load(path: &Path) -> Result<(Evaluator, Arc<Policy>, Receivers), Vec<Diagnostic>> {
+fn load(shared: &Shared) -> Result<(Evaluator, Arc<Policy>, Receivers), Vec<Diagnostic>> {
+    let path: &Path = &shared.config_path;
     let config = if path.as_os_str().is_empty() { Config::defaults() } else { Config::load(path) }?;
     let rules = load_rules(&config)?;
-    let receivers = Receivers::load(&config)?;
+    let receivers = Receivers::load(&config, &shared.clock, &shared.metrics)?;
     Ok((Evaluator::new(rules, config.calendar), config.policy, receivers))
 }

@@ -1,16 +1,21 @@
 //! `fiscwatch check`
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::Args;
 
 use super::{ConfigArg, problems};
 use crate::{
+    clock::SystemClock,
+    config::Config,
+    diagnostic::Diagnostic,
     lists::Lists,
+    notify,
     rule::{
         self, Mode,
         compile::{CompiledRule, Compiler},
     },
+    telemetry::Metrics,
 };
 
 #[derive(Debug, Args)]
@@ -29,6 +34,7 @@ pub fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         Ok(lists) => (lists, Vec::new()),
         Err(problems) => (Lists::default(), problems),
     };
+    found.extend(sinks(&config));
     let compiler = Compiler::new(&config.calendar, lists, config.language);
     let paths = if args.rules.is_empty() { &config.rule_paths } else { &args.rules };
     let overrides =
@@ -54,6 +60,16 @@ pub fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         config.list_paths().count(),
     );
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is wrong with templates and sinks; no server is asked.
+fn sinks(config: &Config) -> Vec<Diagnostic> {
+    let metrics = match Metrics::new() {
+        Ok(metrics) => Arc::new(metrics),
+        Err(e) => return vec![Diagnostic::of_file(&config.file, e.to_string(), None)],
+    };
+    let setup = notify::Setup::new(config, Arc::new(SystemClock), metrics);
+    setup.and_then(|setup| notify::build(&config.file, &config.sinks, &setup)).err().unwrap_or_default()
 }
 
 /// A window is filled from the journal at a start, so what the journal has forgotten is missing there.

@@ -50,7 +50,6 @@ pub struct EmailSpec {
     /// Where answers go; the sender by default.
     pub reply_to: Option<String>,
     /// The recipients; each gets a mail of its own.
-    #[serde(default)]
     pub to: Vec<String>,
     /// The name for EHLO, if the server insists on a full one.
     pub hello: Option<String>,
@@ -122,8 +121,8 @@ pub struct AlertmanagerSpec {
 #[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WebhookSpec {
-    /// Where to post.
-    pub url: String,
+    /// Where to post. Never shown: many receivers are told apart by a token in it.
+    pub url: Secret,
     /// A file with the secret of the signature.
     pub secret_file: Option<PathBuf>,
     /// The secret; for a variable of the environment, not for the file.

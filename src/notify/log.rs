@@ -1,19 +1,41 @@
-//! The log as a sink: one line for each alert.
+//! The log: one line an alert, without personal data, so without its summary and the columns of its key.
 
 use async_trait::async_trait;
 
-use super::{Notification, SendError, Sink};
+use super::{Notification, SendError, Sink, sample::reason_word, view::one_line};
 
-/// Writes notifications to the log.
+/// The log.
 #[derive(Debug, Default)]
-pub struct LogSink;
+pub struct Log;
 
 #[async_trait]
-impl Sink for LogSink {
-    async fn send(&self, n: &Notification) -> Result<(), SendError> {
-        for told in &n.alerts {
-            let a = &told.alert;
-            tracing::info!(notification = n.id, alert = a.alert_id, rule = a.rule_id, severity = a.severity, state = a.state.word(), reason = ?n.reason, findings = a.findings, "alert");
+impl Sink for Log {
+    async fn send(&self, notification: &Notification) -> Result<(), SendError> {
+        let reason = reason_word(notification.reason);
+        let Notification { sink, id, .. } = notification;
+        for told in &notification.alerts {
+            let alert = &told.alert;
+            let unit_code = alert.labels.first("unit_code").unwrap_or_default();
+            tracing::info!(
+                sink,
+                notification = id,
+                reason,
+                alert = alert.alert_id,
+                rule = alert.rule_id,
+                severity = alert.severity,
+                handling = alert.handling,
+                state = alert.state.word(),
+                findings = alert.findings,
+                escalation = alert.escalation,
+                unit_code,
+                "alert"
+            );
+        }
+        if notification.omitted > 0 {
+            tracing::info!(sink, notification = id, reason, omitted = notification.omitted, "more alerts");
+        }
+        if let Some(message) = &notification.message {
+            tracing::info!(sink, notification = id, reason, "{}", one_line(message, 1000));
         }
         Ok(())
     }

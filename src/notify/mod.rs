@@ -1,12 +1,27 @@
 //! 通知: how alerts reach people and machines. `dispatch` bundles what the outbox holds into notifications, `deliver`
 //! sends each until its sink has accepted it, and there is one file a sink. E-mail is the only place that knows lettre.
 
+pub mod alertmanager;
+mod build;
+mod client;
 pub mod deliver;
 pub mod dispatch;
-mod log;
+pub mod email;
+mod evidence;
+mod json;
+pub mod kafka;
+pub mod log;
+mod mask;
+pub mod render;
+pub mod resend;
+pub mod sample;
+pub mod template;
+mod view;
+pub mod webhook;
 pub mod wellbeing;
+pub mod words;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -15,6 +30,9 @@ use crate::{
     alert::{Alert, Labels},
     evaluate::Finding,
 };
+
+pub use build::{Setup, build};
+pub use resend::Resender;
 
 /// Why a notification is sent; a closed set, shown to templates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -137,17 +155,20 @@ pub trait Sink: Send + Sync + std::fmt::Debug {
     fn recipients(&self) -> &[String] {
         &[]
     }
+
+    /// How often the receiver must be shown the alerts that there are, if it forgets them otherwise (see [`Resender`]).
+    fn resend_every(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Shows it the alerts that there are, and those that ended lately.
+    ///
+    /// # Errors
+    /// What the receiver said.
+    async fn resend(&self, _alerts: &[Told]) -> Result<(), SendError> {
+        Ok(())
+    }
 }
 
 /// The sinks by name.
 pub type Sinks = std::collections::BTreeMap<String, Arc<dyn Sink>>;
-
-/// Makes the sinks.
-///
-/// # Errors
-/// What is wrong with each.
-pub fn build(config: &crate::config::Config) -> Result<Sinks, Vec<crate::diagnostic::Diagnostic>> {
-    let make =
-        |spec: &crate::config::sinks::SinkSpec| (spec.name.clone(), Arc::new(log::LogSink) as Arc<dyn Sink>);
-    Ok(config.sinks.iter().map(make).collect())
-}

@@ -20,8 +20,7 @@ impl Template {
     pub fn new(text: &str) -> Result<Self, String> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Lenient);
-        environment.add_filter("money", money);
-        environment.add_filter("percent", percent);
+        add_filters(&mut environment);
         environment.add_template_owned(NAME, text.to_owned()).map_err(|e| describe(&e))?;
         Ok(Self { environment })
     }
@@ -43,7 +42,14 @@ impl Template {
     }
 }
 
-fn describe(error: &Error) -> String {
+/// The filters of every template: `money` and `percent`.
+pub(crate) fn add_filters(environment: &mut Environment<'_>) {
+    environment.add_filter("money", money);
+    environment.add_filter("percent", percent);
+}
+
+/// An error in one line.
+pub(crate) fn describe(error: &Error) -> String {
     error.detail().map_or_else(|| error.kind().to_string(), |detail| format!("{}: {detail}", error.kind()))
 }
 

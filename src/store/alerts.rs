@@ -3,7 +3,10 @@
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params, types::Type};
 
 use super::outbox;
-use crate::alert::{Alert, Change, Cleared, Desk, Filing, desk::Step};
+use crate::{
+    alert::{Alert, Change, Cleared, Desk, Filing, desk::Step},
+    evaluate::Finding,
+};
 
 /// When something happens, and when its cause was received, in microseconds.
 #[derive(Debug, Clone, Copy)]
@@ -103,6 +106,13 @@ pub fn watched(connection: &Connection) -> rusqlite::Result<Vec<(String, String)
 pub fn find(connection: &Connection, id: &str) -> rusqlite::Result<Option<Alert>> {
     let sql = "SELECT body FROM alerts WHERE alert_id = ?1";
     connection.prepare_cached(sql)?.query_row([id], alert).optional()
+}
+
+/// The latest findings of an alert, newest first.
+pub fn evidence(connection: &Connection, id: &str, limit: usize) -> rusqlite::Result<Vec<Finding>> {
+    let sql = "SELECT f.body FROM alert_findings l JOIN findings f ON f.seq = l.finding WHERE l.alert_id = ?1
+               ORDER BY l.finding DESC LIMIT ?2";
+    connection.prepare_cached(sql)?.query_map(params![id, limit], |row| from_json(row, 0))?.collect()
 }
 
 /// Writes what a step says.

@@ -141,13 +141,8 @@ impl Cases {
                 "SELECT at, who, action, state, why FROM alert_history WHERE alert_id = ?1 ORDER BY seq";
             c.prepare_cached(sql)?.query_map([id], change)?.collect()
         })?;
-        let evidence = self.read(|c| {
-            let sql = "SELECT f.body FROM alert_findings l JOIN findings f ON f.seq = l.finding
-                       WHERE l.alert_id = ?1 ORDER BY l.finding DESC LIMIT ?2";
-            c.prepare_cached(sql)?
-                .query_map(params![id, findings.min(LIMIT_MAX)], |row| from_json(row, 0))?
-                .collect()
-        })?;
+        let limit = usize::try_from(findings.min(LIMIT_MAX)).unwrap_or(0);
+        let evidence = self.read(|c| alerts::evidence(c, id, limit))?;
         Ok((alert, history, evidence))
     }
 

@@ -15,7 +15,7 @@ use crate::{
         desk::{Entry, Matter},
     },
     evaluate::Finding,
-    notify::Notification,
+    notify::{Notification, Told},
 };
 
 /// Adds an entry. It is due with its group.
@@ -320,17 +320,26 @@ impl Outbox {
         self.read(|c| c.prepare_cached(&sql)?.query_row(params![severity, before], |row| row.get(0)))
     }
 
-    /// The firing and lately ended alerts of a sink, for sinks that must hear of them again and again.
+    /// The alerts that a sink was told of and that are not over, and those that ended after a time, each with its latest
+    /// finding; for sinks that must hear of them again and again.
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn told(&self, sink: &str, ended_after: i64, limit: usize) -> Result<Vec<Alert>, StoreError> {
-        let sql = "SELECT body FROM alerts a WHERE
-                     (a.state NOT IN ('closed', 'dismissed', 'resolved') OR a.changed_at >= ?2) AND EXISTS
-                     (SELECT 1 FROM group_alerts m JOIN groups g USING (group_key) WHERE m.alert_id = a.alert_id AND g.sink = ?1)
+    pub fn told(&self, sink: &str, ended_after: i64, limit: usize) -> Result<Vec<Told>, StoreError> {
+        let sql =
+            "SELECT a.body FROM groups g JOIN group_alerts m USING (group_key) JOIN alerts a USING (alert_id)
+                     WHERE g.sink = ?1 AND a.state NOT IN ('closed', 'dismissed', 'resolved')
+                   UNION SELECT body FROM alerts
+                     WHERE state IN ('closed', 'dismissed', 'resolved') AND changed_at >= ?2
                    LIMIT ?3";
         self.read(|c| {
-            c.prepare_cached(sql)?.query_map(params![sink, ended_after, limit], alerts::alert)?.collect()
+            let mut statement = c.prepare_cached(sql)?;
+            let alerts = statement.query_map(params![sink, ended_after, limit], alerts::alert)?;
+            let told = alerts.map(|alert| {
+                let alert = alert?;
+                Ok(Told { evidence: alerts::evidence(c, &alert.alert_id, 1)?, alert })
+            });
+            told.collect()
         })
     }
 }
@@ -546,13 +555,7 @@ impl Round<'_> {
     /// # Errors
     /// If the database cannot be read.
     pub fn evidence(&self, alert_id: &str, limit: usize) -> rusqlite::Result<Vec<Finding>> {
-        let sql =
-            "SELECT f.body FROM alert_findings l JOIN findings f ON f.seq = l.finding WHERE l.alert_id = ?1
-                   ORDER BY l.finding DESC LIMIT ?2";
-        self.transaction
-            .prepare_cached(sql)?
-            .query_map(params![alert_id, limit], |row| from_json(row, 0))?
-            .collect()
+        alerts::evidence(&self.transaction, alert_id, limit)
     }
 }
 

@@ -13,6 +13,7 @@ mod http;
 mod kafka;
 mod ledger;
 mod lifecycle;
+mod notify;
 mod schedule;
 mod sealing;
 mod sliding;

@@ -57,10 +57,10 @@ export const budget = dashboard(
           expr: `sort_desc(max by (unit_code) (${metric('budget_executed_ratio')}))`,
           legend: '{{unit_code}}',
         }, { height: 12, decimals: 1, thresholds: steps('blue', [0.9, 'orange'], [1, 'red']) }),
-        curves('超支', 'Executed above total over time.', yuan, [{ expr: amount('overspent'), legend: '超支额' }], { height: 6, min: 0 }),
+        [curves('超支', 'Executed above total over time.', yuan, [{ expr: amount('overspent'), legend: '超支额' }], { height: 6, min: 0 }),
         curves('超支指标数', 'Lines whose execution is above their total.', 'short', [
           { expr: `sum(${metric('budget_lines_overspent')})`, legend: '指标数' },
-        ], { height: 6, min: 0 }),
+        ], { height: 6, min: 0 })],
       ],
     },
   ],

@@ -35,8 +35,8 @@ export const monitoring = dashboard(
       title: '疑点',
       pieces: [
         bars('疑点（按规则）', 'Findings of live rules in the time shown, the fifteen rules with most.', 'short', { expr: `topk(15, ${growth('rule_findings_total', 'rule', 'mode="live"')} > 0)`, legend: '{{rule}}' }, { height: 12, decimals: 0 }),
-        curves('疑点（按级别）', 'Findings a second, by severity.', 'ops', [{ expr: rate('rule_findings_total', 'severity'), legend: '{{severity}}' }], { height: 6, stacked: true, min: 0 }),
-        curves('试运行规则的疑点', 'Findings of shadow rules a second: recorded, nobody notified.', 'ops', [{ expr: rate('rule_findings_total', 'mode', 'mode="shadow"'), legend: '{{mode}}' }], { height: 6, min: 0 }),
+        [curves('疑点（按级别）', 'Findings a second, by severity.', 'ops', [{ expr: rate('rule_findings_total', 'severity'), legend: '{{severity}}' }], { height: 6, stacked: true, min: 0 }),
+        curves('试运行规则的疑点', 'Findings of shadow rules a second: recorded, nobody notified.', 'ops', [{ expr: rate('rule_findings_total', 'mode', 'mode="shadow"'), legend: '{{mode}}' }], { height: 6, min: 0 })],
         bars('规则准确率', 'Confirmed alerts / alerts that were judged. Low: tune the rule, its exceptions or its parameters.', 'percentunit', { expr: `sort(max by (rule) (${metric('rule_precision')}))`, legend: '{{rule}}' }, { max: 1, thresholds: steps('red', [0.3, 'orange'], [0.7, 'green']) }),
         bars('核实结果', 'Officers’ verdicts by rule.', 'short', { expr: `sum by (rule, verdict) (${metric('rule_verdicts')})`, legend: '{{rule}} {{verdict}}' }),
         bars('例外命中', 'Events that an exception took out, in the time shown.', 'short', { expr: `topk(15, ${growth('rule_excepted_total', 'rule')})`, legend: '{{rule}}' }, { decimals: 0 }),

@@ -27,10 +27,10 @@ export interface Query {
 /** A panel before it has its place: a width of 24ths. */
 export type Piece = Panel & { width: number; height: number };
 
-/** Panels under a heading. */
+/** Panels under a heading; a list of them is one column. */
 export interface Section {
   title: string;
-  pieces: Piece[];
+  pieces: Array<Piece | Piece[]>;
 }
 
 const datasource = { type: 'prometheus', uid: '${datasource}' };
@@ -182,13 +182,18 @@ function place(sections: Section[]): Array<Panel | RowPanel> {
     placed.push({ type: 'row', id: id++, title, collapsed: false, panels: [], gridPos: { x: 0, y, w: 24, h: 1 } });
     y += 1;
     let [x, tallest] = [0, 0];
-    for (const { width, height, ...panel } of pieces) {
-      if (x + width > 24) {
+    for (const column of pieces.map((piece) => (Array.isArray(piece) ? piece : [piece]))) {
+      const wide = Math.max(...column.map((piece) => piece.width));
+      if (x + wide > 24) {
         [x, y, tallest] = [0, y + tallest, 0];
       }
-      placed.push({ ...panel, id: id++, gridPos: { x, y, w: width, h: height } });
-      x += width;
-      tallest = Math.max(tallest, height);
+      let below = 0;
+      for (const { width, height, ...panel } of column) {
+        placed.push({ ...panel, id: id++, gridPos: { x, y: y + below, w: width, h: height } });
+        below += height;
+      }
+      x += wide;
+      tallest = Math.max(tallest, below);
     }
     y += tallest;
   }

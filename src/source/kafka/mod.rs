@@ -1,4 +1,4 @@
-//! Kafka topics (the only place that knows rdkafka). Partitions are assigned by hand, at the offsets that the store
+//! Kafka topics (with `notify/kafka`, the only place that knows rdkafka). Partitions are assigned by hand, at the offsets that the store
 //! holds: what was read is committed with what became of it, and the broker's own offsets are not used.
 
 mod partition;
@@ -20,6 +20,7 @@ use rdkafka::{
 use super::{Outlet, Positions, SourceError};
 use partition::Partition;
 
+pub(crate) use settings::{Connection, wrong_property};
 pub use settings::{KafkaSource, Start};
 
 /// How long one look for a message takes; also how long a lone message waits for company.
@@ -34,7 +35,7 @@ const DISCOVER_MISSING: Duration = Duration::from_secs(1);
 const ANSWER: Duration = Duration::from_secs(5);
 
 /// librdkafka's log lines become ours.
-struct Context;
+pub(crate) struct Context;
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -62,7 +63,7 @@ impl KafkaSource {
         let fail = |message: String| SourceError::Kafka { source_name: outlet.name.to_string(), message };
         let config = self.client_config().map_err(fail)?;
         let consumer: BaseConsumer<Context> =
-            config.create_with_context(Context).map_err(|e| fail(format!("{e}. Check `properties`")))?;
+            config.create_with_context(Context).map_err(|e| fail(wrong_property(&e)))?;
         Reader { source: self, consumer, outlet, positions, partitions: BTreeMap::new(), trouble: None }
             .read();
         Ok(())

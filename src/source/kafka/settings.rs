@@ -1,9 +1,13 @@
 //! The settings of a Kafka source. Whatever librdkafka knows is passed through, except what would break the
 //! promise that positions are committed with the data.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+};
 
-use rdkafka::ClientConfig;
+use rdkafka::{ClientConfig, error::KafkaError};
 use serde::{Deserialize, Serialize};
 
 /// Kafka topics to read.
@@ -46,6 +50,57 @@ fn group() -> String {
     String::from("fiscwatch")
 }
 
+/// How brokers are reached, by sources and sinks alike.
+#[derive(Debug)]
+pub(crate) struct Connection<'c> {
+    pub brokers: &'c [String],
+    pub properties: &'c BTreeMap<String, String>,
+    pub password_file: Option<&'c Path>,
+    pub key_password_file: Option<&'c Path>,
+}
+
+impl Connection<'_> {
+    /// librdkafka's configuration: `defaults`, the properties over them, the secrets of the files. `reserved` names the
+    /// properties that cannot be set, with what to do instead.
+    pub(crate) fn client_config(
+        &self,
+        reserved: &[(&str, &str)],
+        defaults: &[(&str, &str)],
+    ) -> Result<ClientConfig, String> {
+        for (name, instead) in reserved {
+            if self.properties.contains_key(*name) {
+                return Err(format!("the property {name} cannot be set: {instead}"));
+            }
+        }
+        let mut config = ClientConfig::new();
+        for (name, value) in defaults {
+            config.set(*name, *value);
+        }
+        for (name, value) in self.properties {
+            config.set(name, value);
+        }
+        config.set("bootstrap.servers", self.brokers.join(","));
+        let secrets = [("sasl.password", self.password_file), ("ssl.key.password", self.key_password_file)];
+        for (name, file) in secrets {
+            if let Some(path) = file {
+                let secret = std::fs::read_to_string(path).map_err(|e| {
+                    format!("the secret for {name} cannot be read from {}: {e}", path.display())
+                })?;
+                config.set(name, secret.trim_end_matches(['\n', '\r']));
+            }
+        }
+        Ok(config)
+    }
+}
+
+/// Why a client cannot be made, without the value of the property: it may be a password.
+pub(crate) fn wrong_property(error: &KafkaError) -> String {
+    match error {
+        KafkaError::ClientConfig(_, what, name, _) => format!("{what} ({name}). Check `properties`"),
+        other => format!("{other}. Check `properties`"),
+    }
+}
+
 /// Settings that are ours, with what to do instead.
 const RESERVED: &[(&str, &str)] = &[
     ("bootstrap.servers", "use `brokers`"),
@@ -70,34 +125,22 @@ impl KafkaSource {
 
     /// librdkafka's configuration.
     pub(super) fn client_config(&self) -> Result<ClientConfig, String> {
-        for (name, instead) in RESERVED {
-            if self.properties.contains_key(*name) {
-                return Err(format!("the property {name} cannot be set: {instead}"));
-            }
-        }
         if self.brokers.is_empty() || self.topics.is_empty() {
             return Err(String::from("name at least one broker and one topic"));
         }
-        let mut config = ClientConfig::new();
-        config.set("queued.max.messages.kbytes", QUEUED_KBYTES);
-        for (name, value) in &self.properties {
-            config.set(name, value);
-        }
+        let connection = Connection {
+            brokers: &self.brokers,
+            properties: &self.properties,
+            password_file: self.password_file.as_deref(),
+            key_password_file: self.key_password_file.as_deref(),
+        };
+        let mut config =
+            connection.client_config(RESERVED, &[("queued.max.messages.kbytes", QUEUED_KBYTES)])?;
         config
-            .set("bootstrap.servers", self.brokers.join(","))
             .set("group.id", &self.group)
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "error");
-        let secrets = [("sasl.password", &self.password_file), ("ssl.key.password", &self.key_password_file)];
-        for (name, file) in secrets {
-            if let Some(path) = file {
-                let secret = std::fs::read_to_string(path).map_err(|e| {
-                    format!("the secret for {name} cannot be read from {}: {e}", path.display())
-                })?;
-                config.set(name, secret.trim_end_matches(['\n', '\r']));
-            }
-        }
         Ok(config)
     }
 }

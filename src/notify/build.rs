@@ -1,0 +1,98 @@
+//! The sinks of a configuration.
+
+use std::sync::Arc;
+
+use super::{
+    Sink, Sinks, alertmanager::Alertmanager, email::Email, kafka::Kafka, log::Log, template::Templates,
+    webhook::Webhook,
+};
+use crate::{
+    clock::Clock,
+    config::{Config, sinks::SinkSpec},
+    diagnostic::Diagnostic,
+    event::time::Calendar,
+    rule::Language,
+    telemetry::Metrics,
+};
+
+/// What sinks are built with.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// The language of what people read, unless a sink has its own.
+    pub language: Language,
+    /// The zone of times that people read.
+    pub calendar: Arc<Calendar>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The texts.
+    pub templates: Arc<Templates>,
+    /// The address of this daemon for links, without a slash at its end.
+    pub external_url: Option<String>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Setup {
+    /// That of a configuration; its templates are read and tried.
+    ///
+    /// # Errors
+    /// What is wrong with the templates.
+    pub fn new(
+        config: &Config,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, Vec<Diagnostic>> {
+        Ok(Self {
+            language: config.language,
+            calendar: config.calendar.clone(),
+            clock,
+            templates: Arc::new(Templates::load(config.templates.as_deref())?),
+            external_url: config.external_url.clone(),
+            metrics,
+        })
+    }
+}
+
+/// Makes the sinks: everything that can be checked without asking a server is, and secrets are read.
+///
+/// # Errors
+/// Everything that is wrong with them; `file` is the configuration for the messages.
+pub fn build(file: &str, specs: &[SinkSpec], setup: &Setup) -> Result<Sinks, Vec<Diagnostic>> {
+    let mut sinks = Sinks::new();
+    let mut problems = Vec::new();
+    for spec in specs {
+        let mut problem = |message: String| {
+            problems.push(Diagnostic::of_file(file, format!("sink {:?}: {message}", spec.name), None));
+        };
+        if !is_name(&spec.name) {
+            problem(String::from("a name is made of letters, digits, - and _, at most 40"));
+        }
+        match one(spec, setup) {
+            Err(message) => problem(message),
+            Ok(sink) => {
+                if sinks.insert(spec.name.clone(), sink).is_some() {
+                    problem(String::from("the name is taken; every sink needs a name of its own"));
+                }
+            }
+        }
+    }
+    if problems.is_empty() { Ok(sinks) } else { Err(problems) }
+}
+
+fn one(spec: &SinkSpec, setup: &Setup) -> Result<Arc<dyn Sink>, String> {
+    let SinkSpec { name, email, alertmanager, webhook, kafka, log } = spec;
+    match (email, alertmanager, webhook, kafka, log) {
+        (Some(spec), None, None, None, None) => Ok(Arc::new(Email::new(name, spec, setup)?)),
+        (None, Some(spec), None, None, None) => Ok(Arc::new(Alertmanager::new(name, spec, setup)?)),
+        (None, None, Some(spec), None, None) => Ok(Arc::new(Webhook::new(spec, setup)?)),
+        (None, None, None, Some(spec), None) => Ok(Arc::new(Kafka::new(spec, setup)?)),
+        (None, None, None, None, Some(_)) => Ok(Arc::new(Log)),
+        _ => Err(String::from("give it exactly one of email, alertmanager, webhook, kafka, log")),
+    }
+}
+
+/// Names stand in labels of metrics and in mails.
+fn is_name(name: &str) -> bool {
+    let valid = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    !name.is_empty() && name.len() <= 40 && name.chars().all(valid)
+}

@@ -1,0 +1,128 @@
+//! What the sinks that speak HTTP have in common: a client with limits, and what an answer means.
+
+use std::{error::Error, path::Path, time::Duration};
+
+use reqwest::{Client, RequestBuilder, Response, StatusCode, header, redirect};
+
+use super::{SendError, view::one_line};
+use crate::config::sinks::Secret;
+
+/// Bytes of an answer that are repeated.
+const ANSWER_MAX: usize = 500;
+
+/// A client that follows no redirect (a secret would go elsewhere) and uses no proxy but the one that is configured.
+pub(super) fn client(
+    timeout: Duration,
+    ca_file: Option<&Path>,
+    proxy: Option<&str>,
+) -> Result<Client, String> {
+    let mut client = Client::builder()
+        .timeout(timeout)
+        .connect_timeout(timeout)
+        .redirect(redirect::Policy::none())
+        .user_agent(concat!("fiscwatch/", env!("CARGO_PKG_VERSION")))
+        .no_proxy();
+    if let Some(path) = ca_file {
+        let fail = |e: String| format!("ca_file {}: {e}", path.display());
+        let text = std::fs::read(path).map_err(|e| fail(e.to_string()))?;
+        let certificates = reqwest::Certificate::from_pem_bundle(&text).map_err(|e| fail(explain(&e)))?;
+        if certificates.is_empty() {
+            return Err(fail(String::from("there is no certificate (PEM) in it")));
+        }
+        client = client.tls_certs_merge(certificates);
+    }
+    if let Some(proxy) = proxy {
+        let proxy =
+            reqwest::Proxy::all(proxy).map_err(|e| format!("proxy: {}", explain(&e.without_url())))?;
+        client = client.proxy(proxy);
+    }
+    client.build().map_err(|e| explain(&e))
+}
+
+/// Checks an address for HTTP and returns what may be shown of it.
+pub(super) fn address(key: &str, text: &str) -> Result<String, String> {
+    let wrong = || format!("{key}: this is no address such as https://host:port/path");
+    let url = reqwest::Url::parse(text).map_err(|_| wrong())?;
+    match url.host_str().filter(|_| ["http", "https"].contains(&url.scheme())) {
+        // Neither user nor query: they may hold secrets, as may the path.
+        Some(host) => Ok(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))),
+        None => Err(wrong()),
+    }
+}
+
+/// How a request proves who sends it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Login {
+    pub basic: Option<(String, Secret)>,
+    pub bearer: Option<Secret>,
+}
+
+impl Login {
+    pub fn apply(&self, request: RequestBuilder) -> RequestBuilder {
+        let request = match &self.basic {
+            Some((user, password)) => request.basic_auth(user, Some(password.reveal())),
+            None => request,
+        };
+        match &self.bearer {
+            Some(token) => request.bearer_auth(token.reveal()),
+            None => request,
+        }
+    }
+}
+
+/// Sends a request and judges the answer.
+pub(super) async fn post(request: RequestBuilder) -> Result<(), SendError> {
+    match request.send().await {
+        Ok(response) => judge(response).await,
+        Err(e) => Err(SendError::Temporary(explain(&e.without_url()))),
+    }
+}
+
+async fn judge(response: Response) -> Result<(), SendError> {
+    let status = response.status();
+    if status.is_success() {
+        return Ok(());
+    }
+    let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    if status.is_redirection() {
+        let to = text(header::LOCATION).and_then(|to| address("", &to).ok());
+        let to = to.map_or_else(String::new, |to| format!(" to {to}"));
+        let message = format!("{status}{to}: redirects are not followed; configure the address itself");
+        return Err(SendError::Permanent(message));
+    }
+    let wait = text(header::RETRY_AFTER)
+        .map_or_else(String::new, |wait| format!(" (it asks to wait: Retry-After: {})", one_line(&wait, 40)));
+    let message = format!("{status}{wait}: {}", answer(response).await);
+    let later =
+        [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_EARLY, StatusCode::TOO_MANY_REQUESTS].contains(&status);
+    match later || status.is_server_error() {
+        true => Err(SendError::Temporary(message)),
+        false => Err(SendError::Permanent(message)),
+    }
+}
+
+/// The beginning of an answer, however long it is.
+async fn answer(mut response: Response) -> String {
+    let mut bytes = Vec::new();
+    while bytes.len() < ANSWER_MAX {
+        match response.chunk().await {
+            Ok(Some(chunk)) => bytes.extend_from_slice(&chunk[..chunk.len().min(ANSWER_MAX)]),
+            _ => break,
+        }
+    }
+    one_line(&String::from_utf8_lossy(&bytes), ANSWER_MAX)
+}
+
+/// An error with what is behind it; reqwest's own text stops at "error sending request".
+fn explain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let next = error.to_string();
+        if !text.contains(&next) {
+            text = format!("{text}: {next}");
+        }
+        source = error.source();
+    }
+    one_line(&text, ANSWER_MAX)
+}

@@ -1,0 +1,151 @@
+//! The evidence of a notification as a CSV file that spreadsheets open as it is meant: UTF-8 with a byte order mark,
+//! and no cell that they would take for a formula.
+
+use serde_json::{Map, Value};
+
+use super::Notification;
+
+/// A file is cut after so many bytes of rows, and says so.
+const BYTES_MAX: usize = 1 << 20;
+const FIXED: [&str; 9] = [
+    "alert_id",
+    "rule_id",
+    "severity",
+    "state",
+    "finding_id",
+    "at",
+    "event_id",
+    "window_start",
+    "window_end",
+];
+
+/// The evidence of all alerts, a row a finding; `None` if there is none.
+#[must_use]
+pub fn csv(notification: &Notification) -> Option<Vec<u8>> {
+    let columns = value_columns(notification);
+    let mut rows =
+        ::csv::WriterBuilder::new().terminator(::csv::Terminator::CRLF).from_writer(b"\xef\xbb\xbf".to_vec());
+    let header = FIXED.iter().copied().chain(["summary"]).chain(columns.iter().copied());
+    let mut written = rows.write_record(header.map(safe));
+    let (mut count, mut left_out, mut bytes) = (0u64, 0u64, 0);
+    for told in &notification.alerts {
+        for finding in &told.evidence {
+            let (start, end) =
+                finding.window.as_ref().map_or(("", ""), |w| (w.start.as_str(), w.end.as_str()));
+            let fixed = [
+                told.alert.alert_id.as_str(),
+                &told.alert.rule_id,
+                &finding.severity,
+                told.alert.state.word(),
+                &finding.finding_id,
+                &finding.at,
+                finding.event_id.as_deref().unwrap_or_default(),
+                start,
+                end,
+                &finding.summary,
+            ];
+            let values = columns.iter().map(|column| cell(&finding.values, &finding.key, column));
+            let row: Vec<_> = fixed.iter().map(|text| safe(text)).chain(values.map(|v| safe(&v))).collect();
+            bytes += row.iter().map(|cell| cell.len() + 3).sum::<usize>();
+            if bytes > BYTES_MAX {
+                left_out += 1;
+                continue;
+            }
+            count += 1;
+            written = written.and_then(|()| rows.write_record(&row));
+        }
+    }
+    if left_out > 0 {
+        let mut row = vec![String::new(); FIXED.len() + 1 + columns.len()];
+        row[0] = format!("({left_out} ...)");
+        written = written.and_then(|()| rows.write_record(&row));
+    }
+    // Writing to memory fails for rows of unequal length only, and these are equal.
+    if count == 0 || written.is_err() {
+        return None;
+    }
+    rows.into_inner().ok()
+}
+
+/// The columns that any finding has values of, in the order they appear.
+fn value_columns(notification: &Notification) -> Vec<&str> {
+    let mut columns: Vec<&str> = Vec::new();
+    let findings = notification.alerts.iter().flat_map(|told| &told.evidence);
+    for name in findings.flat_map(|finding| finding.key.keys().chain(finding.values.keys())) {
+        if !columns.contains(&name.as_str()) && !FIXED.contains(&name.as_str()) {
+            columns.push(name);
+        }
+    }
+    columns
+}
+
+fn cell(values: &Map<String, Value>, key: &Map<String, Value>, column: &str) -> String {
+    match values.get(column).or_else(|| key.get(column)) {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    }
+}
+
+/// A cell that no spreadsheet runs: what begins like a formula gets an apostrophe in front, but for plain numbers.
+#[must_use]
+pub fn safe(text: &str) -> String {
+    let risky = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
+    let number = text.strip_prefix('-').unwrap_or(text);
+    let is_number =
+        number.bytes().all(|b| b.is_ascii_digit() || b == b'.') && number.bytes().any(|b| b != b'.');
+    // Some programs pass over blanks in front of a formula.
+    match text.trim_start_matches(' ').starts_with(risky) && !is_number {
+        true => format!("'{text}"),
+        false => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::notify::{Reason, sample::sample};
+    use crate::rule::Language;
+
+    #[test]
+    fn formulas_are_neutralised_and_numbers_are_not() {
+        for formula in ["=1+1", "+1", "-1+cmd|' /C calc'!A0", "@SUM(A1)", "\t=1", "\r=1", " =1", "＝1", "-"]
+        {
+            assert_eq!(safe(formula), format!("'{formula}"));
+        }
+        for plain in ["-12.50", "1", "", "a=b", "张三", "-5"] {
+            assert_eq!(safe(plain), plain);
+        }
+    }
+
+    #[test]
+    fn a_reader_gets_back_what_was_written() {
+        let mut notification = sample(Reason::First, Language::Zh);
+        let nasty = "逗号,引号\"换行\r\n=cmd";
+        notification.alerts[0].evidence[0].values.insert("purpose".into(), json!(nasty));
+        notification.alerts[0].evidence[0].values.insert("note".into(), json!("=HYPERLINK(\"http://x\")"));
+        let bytes = csv(&notification).unwrap();
+        let text = std::str::from_utf8(&bytes).unwrap().strip_prefix('\u{feff}').unwrap();
+        let mut reader = ::csv::Reader::from_reader(text.as_bytes());
+        let header = reader.headers().unwrap().clone();
+        let rows: Vec<_> = reader.records().map(Result::unwrap).collect();
+        assert_eq!(rows.len(), notification.alerts.iter().map(|a| a.evidence.len()).sum::<usize>());
+        let at = |name: &str| header.iter().position(|h| h == name).unwrap();
+        assert_eq!(&rows[0][at("purpose")], nasty);
+        assert_eq!(&rows[0][at("note")], "'=HYPERLINK(\"http://x\")");
+        assert_eq!(&rows[0][at("event_id")], notification.alerts[0].evidence[0].event_id.as_deref().unwrap());
+    }
+
+    proptest! {
+        #[test]
+        fn no_cell_begins_like_a_formula(text in "[=+@\\-\t\r a1.]{0,12}") {
+            let cell = safe(&text);
+            let first = cell.trim_start_matches(' ').chars().next();
+            let number = cell.parse::<f64>().is_ok();
+            prop_assert!(number || !matches!(first, Some('=' | '+' | '-' | '@' | '\t' | '\r')), "{cell:?}");
+        }
+    }
+}

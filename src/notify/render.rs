@@ -1,0 +1,189 @@
+//! A notification as people read it. Pure: the same notification gives the same mail, however often it is sent.
+
+use std::borrow::Cow;
+
+use super::{
+    Notification, evidence,
+    mask::masked,
+    template::{Templates, Texts},
+    view::View,
+};
+use crate::{event::time::Calendar, rule::Language};
+
+/// How a notification is rendered.
+#[derive(Debug, Clone, Copy)]
+pub struct Style<'s> {
+    /// The reader's language.
+    pub language: Language,
+    /// The zone that times are shown in.
+    pub calendar: &'s Calendar,
+    /// What links begin with.
+    pub external_url: Option<&'s str>,
+    /// Where answers go.
+    pub reply_to: Option<&'s str>,
+    /// Whether personal data is masked.
+    pub mask: bool,
+    /// Whether the evidence is attached.
+    pub attach: bool,
+}
+
+impl<'s> Style<'s> {
+    /// Masked, with the evidence attached, without links.
+    #[must_use]
+    pub fn new(language: Language, calendar: &'s Calendar) -> Self {
+        Self { language, calendar, external_url: None, reply_to: None, mask: true, attach: true }
+    }
+}
+
+/// A notification as people read it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rendered {
+    /// One line.
+    pub subject: String,
+    /// For those who read text.
+    pub text: String,
+    /// For those who see pages.
+    pub html: String,
+    /// Files.
+    pub attachments: Vec<Attachment>,
+    /// Why the user's template could not be used, if so.
+    pub trouble: Option<String>,
+}
+
+/// A file that goes with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attachment {
+    /// Its name, ASCII.
+    pub name: String,
+    /// Its type.
+    pub content_type: &'static str,
+    /// What is in it.
+    pub content: Vec<u8>,
+}
+
+/// Renders a notification. What is wrong with a template never swallows it: the built-in text takes its place and says so.
+#[must_use]
+pub fn render(templates: &Templates, notification: &Notification, style: &Style<'_>) -> Rendered {
+    let notification = match style.mask {
+        true => Cow::Owned(masked(notification)),
+        false => Cow::Borrowed(notification),
+    };
+    let csv = if style.attach { evidence::csv(&notification) } else { None };
+    let attachments: Vec<_> = csv.map(|content| attachment(&notification, content)).into_iter().collect();
+    let mut view = View::new(&notification, style, attachments.first().map(|a| a.name.as_str()));
+
+    let reason = notification.reason;
+    let (texts, trouble) = match templates.own(&mut view, reason, style.language) {
+        Some(Ok(texts)) => (Ok(texts), None),
+        Some(Err(trouble)) => {
+            view.trouble = Some(trouble.clone());
+            (templates.built_in(&mut view, reason, style.language), Some(trouble))
+        }
+        None => (templates.built_in(&mut view, reason, style.language), None),
+    };
+    match texts {
+        Ok(Texts { subject, text, html }) => Rendered { subject, text, html, attachments, trouble },
+        // A test renders the built-in templates for every reason; should they fail all the same, this cannot.
+        Err(trouble) => bare(&notification, attachments, trouble),
+    }
+}
+
+fn attachment(notification: &Notification, content: Vec<u8>) -> Attachment {
+    let id: String = notification.id.chars().filter(char::is_ascii_alphanumeric).take(12).collect();
+    Attachment { name: format!("fiscwatch-{id}.csv"), content_type: "text/csv; charset=utf-8", content }
+}
+
+/// The notification lines alone.
+fn bare(notification: &Notification, attachments: Vec<Attachment>, trouble: String) -> Rendered {
+    let line = |text: &str| super::view::one_line(text, 500);
+    let alerts = notification.alerts.iter();
+    let mut lines: Vec<_> = alerts
+        .map(|told| {
+            format!("[{}] {}: {}", told.alert.severity, line(&told.alert.title), line(&told.alert.summary))
+        })
+        .chain(notification.message.as_deref().map(line))
+        .collect();
+    let subject = super::view::one_line(lines.first().map_or("fiscwatch", String::as_str), 120);
+    lines.push(format!("+ {} | {} | {trouble}", notification.omitted, line(&notification.id)));
+    let text = lines.join("\n");
+    let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    Rendered { subject, html: format!("<pre>{escaped}</pre>"), text, attachments, trouble: Some(trouble) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notify::{
+        Reason,
+        sample::{REASONS, reason_word, sample},
+    };
+
+    fn calendar() -> Calendar {
+        Calendar::new("Asia/Shanghai", 1, 1).unwrap()
+    }
+
+    fn rendered(reason: Reason, language: Language) -> Rendered {
+        let calendar = calendar();
+        let style = Style {
+            external_url: Some("https://fiscwatch.example.gov.cn"),
+            reply_to: Some("treasury@finance.example.gov.cn"),
+            ..Style::new(language, &calendar)
+        };
+        render(&Templates::default(), &sample(reason, language), &style)
+    }
+
+    #[test]
+    fn every_reason_in_both_languages() {
+        for language in [Language::Zh, Language::En] {
+            for reason in REASONS {
+                let Rendered { subject, text, html, attachments, trouble } = rendered(reason, language);
+                assert_eq!(trouble, None);
+                let files = attachments.iter().map(|a| String::from_utf8_lossy(&a.content).into_owned());
+                let files: String = files.collect::<Vec<_>>().join("\n");
+                let name = format!("{}_{}", reason_word(reason), crate::notify::words::code(language));
+                insta::assert_snapshot!(name, format!("{subject}\n\n{text}\n=====\n{html}\n=====\n{files}"));
+            }
+        }
+    }
+
+    #[test]
+    fn pages_take_nothing_from_elsewhere_and_escape_data() {
+        let calendar = calendar();
+        let mut notification = sample(Reason::First, Language::Zh);
+        notification.alerts[0].alert.summary = "<script>alert(1)</script><img src=x onerror=1>".into();
+        notification.alerts[0].alert.title = "a\" onclick=\"x".into();
+        let page = render(&Templates::default(), &notification, &Style::new(Language::Zh, &calendar)).html;
+        assert!(
+            !page.contains("<script>") && !page.contains("<img") && !page.contains("\" onclick"),
+            "{page}"
+        );
+        let page = render(
+            &Templates::default(),
+            &sample(Reason::First, Language::Zh),
+            &Style::new(Language::Zh, &calendar),
+        )
+        .html;
+        for remote in ["src=", "url(", "@import", "<link", "http"] {
+            assert!(!page.contains(remote), "{remote}");
+        }
+    }
+
+    #[test]
+    fn a_hundred_alerts_are_told_within_bounds() {
+        let mut notification = sample(Reason::New, Language::En);
+        let told = notification.alerts[0].clone();
+        notification.alerts = vec![told; crate::notify::ALERTS_MAX];
+        for told in &mut notification.alerts {
+            told.alert.summary = "x".repeat(100_000);
+            told.evidence = vec![told.evidence[0].clone(); crate::notify::EVIDENCE_MAX];
+            told.evidence[0].summary = "y".repeat(100_000);
+        }
+        notification.omitted = 900;
+        let calendar = calendar();
+        let mail = render(&Templates::default(), &notification, &Style::new(Language::En, &calendar));
+        assert!(mail.subject.chars().count() <= 120, "{}", mail.subject);
+        assert!(mail.text.len() < 200_000 && mail.html.len() < 400_000);
+        assert!(mail.attachments[0].content.len() < 3 << 20);
+        assert!(mail.text.contains("980 more alerts are not listed here"));
+    }
+}

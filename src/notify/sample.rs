@@ -1,0 +1,243 @@
+//! Made-up notifications of every reason: templates are tried on them, and `notify preview` shows them.
+
+use serde_json::{Map, Value, json};
+
+use super::{Notification, Reason, Told};
+use crate::{
+    alert::{Alert, Labels, State},
+    evaluate::Finding,
+    rule::Language,
+};
+
+/// Every reason.
+pub const REASONS: [Reason; 11] = [
+    Reason::First,
+    Reason::New,
+    Reason::SomeEnded,
+    Reason::AllEnded,
+    Reason::Escalated,
+    Reason::Repeat,
+    Reason::Digest,
+    Reason::Storm,
+    Reason::Explain,
+    Reason::Daemon,
+    Reason::Test,
+];
+
+/// 2026-03-04 10:00 in China, in microseconds.
+const AT: i64 = 1_772_589_600_000_000;
+const MINUTE: i64 = 60_000_000;
+
+/// A notification as it could be sent for this reason. It is the same every time.
+#[must_use]
+pub fn sample(reason: Reason, language: Language) -> Notification {
+    let alerts = match reason {
+        Reason::Daemon | Reason::Test => Vec::new(),
+        Reason::First | Reason::Escalated | Reason::Repeat | Reason::Explain => vec![cash(language)],
+        Reason::New | Reason::SomeEnded | Reason::AllEnded | Reason::Digest | Reason::Storm => {
+            vec![cash(language), split(language), purpose(language)]
+        }
+    };
+    let mut notification = Notification {
+        id: format!("{}5a3f0c1de29b47", &blake3::hash(reason_word(reason).as_bytes()).to_hex()[..18]),
+        sink: String::from("mail"),
+        recipient: Some(String::from("officer@finance.example.gov.cn")),
+        reason,
+        route: String::from("routes[0]"),
+        group: Labels::default(),
+        thread: String::from("5bd0c3f2a1e94c7783d1f0aa4e6b9c12"),
+        begins_thread: matches!(reason, Reason::First | Reason::Digest | Reason::Storm | Reason::Explain),
+        alerts,
+        omitted: if reason == Reason::Storm { 3418 } else { 0 },
+        message: message(reason, language),
+        created_at: AT + 5 * MINUTE,
+        received_at: AT,
+    };
+    notification.group.set("unit_code", "101001");
+    let ended = match reason {
+        Reason::SomeEnded => 1,
+        Reason::AllEnded => 3,
+        _ => 0,
+    };
+    for told in notification.alerts.iter_mut().rev().take(ended) {
+        told.alert.state = State::Closed;
+        told.alert.ended_at = Some(AT + 4 * MINUTE);
+        told.alert.owner = Some(String::from("lihua"));
+    }
+    if let (Reason::Escalated, Some(told)) = (reason, notification.alerts.first_mut()) {
+        told.alert.escalation = 1;
+    }
+    notification
+}
+
+/// The word of a reason in templates, JSON and metrics.
+#[must_use]
+pub fn reason_word(reason: Reason) -> String {
+    serde_json::to_value(reason).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+fn message(reason: Reason, language: Language) -> Option<String> {
+    let (zh, en) = match reason {
+        Reason::Daemon => (
+            "数据源 core 已 15 分钟没有新事件，水位线停在 09:45。请检查与国库支付系统的连接。",
+            "The source core has had no events for 15 minutes; the watermark stands at 09:45. Check its connection.",
+        ),
+        Reason::Test => ("这是一条测试通知。", "This is a test."),
+        _ => return None,
+    };
+    Some(pick(language, zh, en).to_owned())
+}
+
+fn pick<'w>(language: Language, zh: &'w str, en: &'w str) -> &'w str {
+    match language {
+        Language::Zh => zh,
+        Language::En => en,
+    }
+}
+
+fn cash(language: Language) -> Told {
+    let title = pick(language, "大额提取现金", "Large cash withdrawal");
+    let line = pick(
+        language,
+        "市第一中学提取现金 60,000.00 元，超过单笔限额 50,000 元",
+        "The First School drew 60,000.00 in cash, above the limit of 50,000",
+    );
+    let earlier = pick(
+        language,
+        "市第一中学提取现金 52,000.00 元，超过单笔限额 50,000 元",
+        "The First School drew 52,000.00 in cash, above the limit of 50,000",
+    );
+    let mut told = told("large-cash", title, ("critical", "block"), &[("unit_code", json!("101001"))], line);
+    let values = |amount: &str| {
+        object(&[
+            ("unit_name", json!(pick(language, "市第一中学", "First School"))),
+            ("amount", json!(amount)),
+            ("settlement", json!("cash")),
+            ("payee_name", json!(pick(language, "王小明", "John Smith"))),
+            ("payee_type", json!("person")),
+            ("payee_account", json!("6222021202000012345")),
+        ])
+    };
+    told.evidence = vec![
+        finding(&told.alert, "PAY-2026-000187", 0, line, values("60000.00")),
+        finding(&told.alert, "PAY-2026-000112", 95, earlier, values("52000.00")),
+    ];
+    told.alert.findings = 2;
+    told
+}
+
+fn split(language: Language) -> Told {
+    let title = pick(language, "疑似拆分采购", "Split procurement");
+    let line = pick(
+        language,
+        "101001 向同一收款人 30 天内支付 4 笔，合计 612,000.00 元，单笔均低于限额 500,000 元",
+        "101001 paid one payee 4 times in 30 days, 612,000.00 in all, each below the limit of 500,000",
+    );
+    let key = [("unit_code", json!("101001")), ("payee_account", json!("33010160006123456"))];
+    let mut told = told("split-procurement", title, ("high", "explain"), &key, line);
+    let values = object(&[("n", json!(4)), ("total", json!("612000.00")), ("amount", json!("153000.00"))]);
+    told.evidence = vec![finding(&told.alert, "PAY-2026-000203", 12, line, values)];
+    told
+}
+
+fn purpose(language: Language) -> Told {
+    let title = pick(language, "敏感用途", "Sensitive purpose");
+    let line = pick(language, "用途含敏感词：购物卡", "The purpose names shopping cards");
+    let mut told =
+        told("sensitive-purpose", title, ("medium", "warn"), &[("unit_code", json!("101001"))], line);
+    let values = object(&[
+        ("purpose", json!(pick(language, "购物卡", "shopping cards"))),
+        ("amount", json!("2000.00")),
+    ]);
+    told.evidence = vec![finding(&told.alert, "PAY-2026-000210", 3, line, values)];
+    told
+}
+
+fn told(
+    rule: &str,
+    title: &str,
+    (severity, handling): (&str, &str),
+    key: &[(&str, Value)],
+    summary: &str,
+) -> Told {
+    let mut labels = Labels::default();
+    for (name, value) in key {
+        labels.set(name, value.as_str().unwrap_or_default());
+    }
+    for (name, value) in [("rule", rule), ("severity", severity), ("handling", handling), ("tag", "cash")] {
+        labels.set(name, value);
+    }
+    let alert = Alert {
+        escalates_at: None,
+        alert_id: blake3::hash(rule.as_bytes()).to_hex()[..32].to_owned(),
+        rule_id: rule.to_owned(),
+        title: title.to_owned(),
+        key: object(key),
+        severity: severity.to_owned(),
+        handling: handling.to_owned(),
+        state: State::Open,
+        version: 1,
+        labels,
+        summary: summary.to_owned(),
+        findings: 1,
+        opened_at: AT,
+        first_at: AT - 95 * MINUTE,
+        last_at: AT,
+        changed_at: AT,
+        owner: None,
+        acknowledged_at: None,
+        ended_at: None,
+        escalation: 0,
+        previous: None,
+        lines: Vec::new(),
+    };
+    Told { alert, evidence: Vec::new() }
+}
+
+fn finding(
+    alert: &Alert,
+    event: &str,
+    minutes_before: i64,
+    summary: &str,
+    values: Map<String, Value>,
+) -> Finding {
+    let at = jiff::Timestamp::from_microsecond(AT - minutes_before * MINUTE).unwrap_or_default();
+    let offset = jiff::tz::TimeZone::fixed(jiff::tz::offset(8));
+    Finding {
+        finding_id: blake3::hash(event.as_bytes()).to_hex()[..32].to_owned(),
+        rule_id: alert.rule_id.clone(),
+        severity: alert.severity.clone(),
+        handling: alert.handling.clone(),
+        mode: String::from("live"),
+        key: alert.key.clone(),
+        at: offset.to_datetime(at).strftime("%Y-%m-%dT%H:%M:%S+08:00").to_string(),
+        event_id: Some(event.to_owned()),
+        window: None,
+        values,
+        summary: summary.to_owned(),
+        labels: Map::new(),
+    }
+}
+
+fn object(pairs: &[(&str, Value)]) -> Map<String, Value> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+}
+
+/// One alert in a notification that is never sent, for what works on notifications.
+pub(super) fn bare(told: Told) -> Notification {
+    Notification {
+        id: String::new(),
+        sink: String::new(),
+        recipient: None,
+        reason: Reason::Repeat,
+        route: String::new(),
+        group: Labels::default(),
+        thread: String::new(),
+        begins_thread: false,
+        alerts: vec![told],
+        omitted: 0,
+        message: None,
+        created_at: 0,
+        received_at: 0,
+    }
+}

@@ -1,0 +1,344 @@
+//! What templates see of a notification: words in the reader's language, local times, bounded lists, and no character
+//! that could pretend to be something else.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::{
+    Notification, Reason, Told,
+    render::Style,
+    sample::reason_word,
+    words::{self, Severity},
+};
+use crate::evaluate::Finding;
+
+/// Alerts shown in a mail's text; the attachment has all.
+const ALERTS_SHOWN: usize = 20;
+/// Findings shown of an alert.
+const EVIDENCE_SHOWN: usize = 5;
+/// The longest text of one field, in characters.
+const TEXT_MAX: usize = 500;
+
+/// A notification for templates. docs/notifications.md lists its fields.
+#[derive(Debug, Serialize)]
+pub(super) struct View {
+    language: &'static str,
+    reason: String,
+    reason_word: &'static str,
+    /// Severity and reason, for the subject.
+    mark: String,
+    severity: String,
+    severity_word: &'static str,
+    dark: &'static str,
+    light: &'static str,
+    title: String,
+    summary: String,
+    unit: String,
+    group: Vec<Pair>,
+    alerts: Vec<AlertView>,
+    count: u64,
+    ended: u64,
+    not_shown: u64,
+    omitted: u64,
+    rules: Vec<RuleView>,
+    message: Option<String>,
+    recipient: Option<String>,
+    reply_to: Option<String>,
+    attachment: Option<String>,
+    route: String,
+    notification: String,
+    created_at: String,
+    external_url: Option<String>,
+    /// Filled in before the bodies are rendered.
+    pub(super) subject: String,
+    /// What is wrong with the user's templates, for the built-in ones to say.
+    pub(super) trouble: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Pair {
+    name: String,
+    label: String,
+    value: String,
+}
+
+#[derive(Debug, Serialize)]
+struct AlertView {
+    alert_id: String,
+    rule: String,
+    title: String,
+    severity: String,
+    severity_word: &'static str,
+    dark: &'static str,
+    light: &'static str,
+    handling: String,
+    handling_word: String,
+    state: &'static str,
+    state_word: &'static str,
+    ended: bool,
+    key: Vec<Pair>,
+    summary: String,
+    findings: u64,
+    opened_at: String,
+    first_at: String,
+    last_at: String,
+    ended_at: Option<String>,
+    owner: Option<String>,
+    escalation: u32,
+    previous: Option<String>,
+    link: Option<String>,
+    evidence: Vec<EvidenceView>,
+    more_evidence: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct EvidenceView {
+    at: String,
+    subject: String,
+    summary: String,
+    finding_id: String,
+    values: Vec<Pair>,
+}
+
+/// A row of the table by rule and severity.
+#[derive(Debug, Serialize)]
+struct RuleView {
+    rule: String,
+    title: String,
+    severity: String,
+    severity_word: &'static str,
+    dark: &'static str,
+    light: &'static str,
+    alerts: u64,
+    findings: u64,
+    ended: u64,
+}
+
+impl View {
+    pub(super) fn new(notification: &Notification, style: &Style<'_>, attachment: Option<&str>) -> Self {
+        let language = style.language;
+        let worst = notification.alerts.iter().min_by_key(|told| Severity::rank(&told.alert.severity));
+        let severity = worst.map_or("", |told| told.alert.severity.as_str());
+        let look = Severity::of(severity);
+        let reason = words::reason(notification.reason, language);
+        let marks = [look.word(language), reason].into_iter().filter(|word| !word.is_empty());
+        let first = notification.alerts.first();
+        let message = notification.message.as_deref().map(|text| lines(text, 4 * TEXT_MAX));
+        let shown = notification.alerts.len().min(ALERTS_SHOWN);
+        Self {
+            language: words::code(language),
+            reason: reason_word(notification.reason),
+            reason_word: reason,
+            mark: marks.collect::<Vec<_>>().join("·"),
+            severity: severity.to_owned(),
+            severity_word: look.word(language),
+            dark: look.dark,
+            light: look.light,
+            title: first.map_or_else(String::new, |told| one_line(&told.alert.title, TEXT_MAX)),
+            summary: match first {
+                Some(told) => one_line(&told.alert.summary, TEXT_MAX),
+                None => one_line(message.as_deref().unwrap_or_default(), TEXT_MAX),
+            },
+            unit: unit(notification),
+            group: notification
+                .group
+                .iter()
+                .map(|(name, value)| pair(name, one_line(value, TEXT_MAX), style))
+                .collect(),
+            alerts: notification
+                .alerts
+                .iter()
+                .take(shown)
+                .map(|told| AlertView {
+                    link: alert_link(notification, told, style),
+                    ..AlertView::new(told, style)
+                })
+                .collect(),
+            count: notification.alerts.len() as u64 + notification.omitted,
+            ended: notification.alerts.iter().filter(|told| told.alert.state.is_over()).count() as u64,
+            not_shown: (notification.alerts.len() - shown) as u64 + notification.omitted,
+            omitted: notification.omitted,
+            rules: rules(notification, style),
+            message,
+            recipient: notification.recipient.as_deref().map(|text| one_line(text, TEXT_MAX)),
+            reply_to: style.reply_to.map(str::to_owned),
+            attachment: attachment.map(str::to_owned),
+            route: one_line(&notification.route, TEXT_MAX),
+            notification: one_line(&notification.id, TEXT_MAX),
+            created_at: time(notification.created_at, style),
+            external_url: style.external_url.map(str::to_owned),
+            subject: String::new(),
+            trouble: None,
+        }
+    }
+}
+
+impl AlertView {
+    fn new(told: &Told, style: &Style<'_>) -> Self {
+        let alert = &told.alert;
+        let look = Severity::of(&alert.severity);
+        let text = |text: &str| one_line(text, TEXT_MAX);
+        let shown = told.evidence.len().min(EVIDENCE_SHOWN);
+        Self {
+            alert_id: text(&alert.alert_id),
+            rule: text(&alert.rule_id),
+            title: text(&alert.title),
+            severity: text(&alert.severity),
+            severity_word: look.word(style.language),
+            dark: look.dark,
+            light: look.light,
+            handling: text(&alert.handling),
+            handling_word: text(words::handling(&alert.handling, style.language)),
+            state: alert.state.word(),
+            state_word: words::state(alert.state, style.language),
+            ended: alert.state.is_over(),
+            key: pairs(&alert.key, style),
+            summary: text(&alert.summary),
+            findings: alert.findings,
+            opened_at: time(alert.opened_at, style),
+            first_at: time(alert.first_at, style),
+            last_at: time(alert.last_at, style),
+            ended_at: alert.ended_at.map(|at| time(at, style)),
+            owner: alert.owner.as_deref().map(text),
+            escalation: alert.escalation,
+            previous: alert.previous.as_deref().map(text),
+            link: None,
+            evidence: told.evidence.iter().take(shown).map(|f| EvidenceView::new(f, style)).collect(),
+            more_evidence: alert.findings.saturating_sub(shown as u64),
+        }
+    }
+}
+
+impl EvidenceView {
+    fn new(finding: &Finding, style: &Style<'_>) -> Self {
+        // Without the zone, as all times are local.
+        let at = |text: &str| text.replace('T', " ").chars().take(19).collect::<String>();
+        let subject = match (&finding.event_id, &finding.window) {
+            (Some(event), _) => one_line(event, TEXT_MAX),
+            (None, Some(window)) => format!("{} – {}", at(&window.start), at(&window.end)),
+            (None, None) => String::new(),
+        };
+        Self {
+            at: at(&finding.at),
+            subject,
+            summary: one_line(&finding.summary, TEXT_MAX),
+            finding_id: one_line(&finding.finding_id, TEXT_MAX),
+            values: pairs(&finding.values, style),
+        }
+    }
+}
+
+/// The unit that is asked to explain cannot reach this daemon.
+fn alert_link(notification: &Notification, told: &Told, style: &Style<'_>) -> Option<String> {
+    let url = style.external_url.filter(|_| notification.reason != Reason::Explain);
+    url.map(|url| link(url, &told.alert.alert_id))
+}
+
+/// Where an alert can be looked at.
+#[must_use]
+pub fn link(external_url: &str, alert_id: &str) -> String {
+    let id: String = alert_id.chars().filter(char::is_ascii_alphanumeric).collect();
+    format!("{external_url}/api/v1/alerts/{id}")
+}
+
+fn rules(notification: &Notification, style: &Style<'_>) -> Vec<RuleView> {
+    let mut rows: Vec<RuleView> = Vec::new();
+    for Told { alert, .. } in &notification.alerts {
+        let look = Severity::of(&alert.severity);
+        let known = rows.iter().position(|row| row.rule == alert.rule_id && row.severity == alert.severity);
+        let at = known.unwrap_or_else(|| {
+            rows.push(RuleView {
+                rule: alert.rule_id.clone(),
+                title: one_line(&alert.title, TEXT_MAX),
+                severity: alert.severity.clone(),
+                severity_word: look.word(style.language),
+                dark: look.dark,
+                light: look.light,
+                alerts: 0,
+                findings: 0,
+                ended: 0,
+            });
+            rows.len() - 1
+        });
+        rows[at].alerts += 1;
+        rows[at].findings += alert.findings;
+        rows[at].ended += u64::from(alert.state.is_over());
+    }
+    rows.sort_by_key(|row| (Severity::rank(&row.severity), std::cmp::Reverse(row.alerts), row.rule.clone()));
+    rows
+}
+
+/// The unit that a notification is about: its name where a finding tells it, else its code.
+fn unit(notification: &Notification) -> String {
+    let mut evidence = notification.alerts.iter().flat_map(|told| &told.evidence);
+    let name = evidence.find_map(|finding| finding.values.get("unit_name").and_then(Value::as_str));
+    let first = notification.alerts.first();
+    let code = notification.group.first("unit_code");
+    let code = code.or_else(|| first.and_then(|told| told.alert.labels.first("unit_code")));
+    one_line(name.or(code).unwrap_or_default(), TEXT_MAX)
+}
+
+fn pairs(values: &Map<String, Value>, style: &Style<'_>) -> Vec<Pair> {
+    let text = |value: &Value| match value {
+        Value::String(text) => one_line(text, TEXT_MAX),
+        other => one_line(&other.to_string(), TEXT_MAX),
+    };
+    values.iter().filter(|(_, v)| !v.is_null()).map(|(name, value)| pair(name, text(value), style)).collect()
+}
+
+fn pair(name: &str, value: String, style: &Style<'_>) -> Pair {
+    let name = one_line(name, TEXT_MAX);
+    Pair { label: words::column(&name, style.language).to_owned(), name, value }
+}
+
+fn time(micros: i64, style: &Style<'_>) -> String {
+    style.calendar.local(micros).strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// One line of at most so many characters: no line ends and controls, no invisible characters, and none that turn the
+/// direction of text.
+#[must_use]
+pub fn one_line(text: &str, characters_max: usize) -> String {
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    let line: String = words.collect::<Vec<_>>().join(" ").chars().filter(|c| !is_deceptive(*c)).collect();
+    bound(line, characters_max)
+}
+
+/// The same for a text of several lines.
+fn lines(text: &str, characters_max: usize) -> String {
+    let lines: Vec<_> = text.lines().map(|line| one_line(line, characters_max)).collect();
+    bound(lines.join("\n"), characters_max)
+}
+
+fn bound(text: String, characters_max: usize) -> String {
+    match text.char_indices().nth(characters_max) {
+        None => text,
+        Some(_) => text.chars().take(characters_max.saturating_sub(1)).chain(['…']).collect(),
+    }
+}
+
+/// Characters that nobody sees, or that make text read differently from what it is.
+fn is_deceptive(character: char) -> bool {
+    matches!(character,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_one_line_without_tricks() {
+        assert_eq!(one_line("a\r\nBcc: x@y\0\u{85}\u{2028}b", 100), "a Bcc: x@y b");
+        assert_eq!(one_line("in\u{202e}fdp.exe\u{2069}\u{200b}\u{feff}", 100), "infdp.exe");
+        assert_eq!(one_line("  一二三四五 ", 4), "一二三…");
+        assert_eq!(one_line("一二三四", 4), "一二三四");
+        assert_eq!(lines("a\nb\rc", 100), "a\nb c");
+    }
+
+    #[test]
+    fn a_link_takes_nothing_but_the_id() {
+        assert_eq!(link("https://f", "ab12/../\"x"), "https://f/api/v1/alerts/ab12x");
+    }
+}
