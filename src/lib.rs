@@ -6,6 +6,7 @@ pub mod clock;
 pub mod config;
 pub mod diagnostic;
 pub mod event;
+pub mod failpoint;
 pub mod lists;
 pub mod stream;
 pub mod telemetry;

@@ -46,6 +46,12 @@ pub struct Metrics {
     pub rule_errors: IntCounterVec,
     /// Records in quarantine.
     pub quarantined: IntCounterVec,
+    /// Records in quarantine without their bytes, because there was no room.
+    pub quarantine_overflow: IntCounterVec,
+    /// Bytes in quarantine.
+    pub quarantine_bytes: IntGauge,
+    /// Bytes that the quarantine may have.
+    pub quarantine_limit: IntGauge,
     /// Events that were known already.
     pub duplicates: IntCounter,
     /// Events that the watermark had passed when they came.
@@ -172,16 +178,17 @@ impl Metrics {
                 "Records put into quarantine.",
                 &["source", "reason"],
             )?,
+            quarantine_overflow: overflow(r)?,
+            quarantine_bytes: gauge(r, "quarantine_bytes", "Bytes in quarantine.")?,
+            quarantine_limit: gauge(r, "quarantine_limit_bytes", "Bytes that the quarantine may have.")?,
             duplicates: counter(r, "duplicates_total", "Events that were known already.")?,
             late: late(r)?,
             watermark: watermark(r)?,
             windows_held: windows_held(r)?,
-            unknown_fields: register(
+            unknown_fields: counter(
                 r,
-                IntCounter::with_opts(opts(
-                    "unknown_fields_total",
-                    "Fields that the data dictionary does not know.",
-                ))?,
+                "unknown_fields_total",
+                "Fields that the data dictionary does not know.",
             )?,
             budget_amount: gauges(r, "budget_amount", "Sums over all budget lines, in yuan.", &["kind"])?,
             budget_executed_ratio: gauges(
@@ -352,6 +359,11 @@ fn clock(r: &Registry) -> prometheus::Result<Gauge> {
 fn labels_folded(r: &Registry) -> prometheus::Result<IntCounterVec> {
     let help = "What was counted under the label value other, so that hostile data makes no series.";
     counters(r, "labels_folded_total", help, &["label"])
+}
+
+fn overflow(r: &Registry) -> prometheus::Result<IntCounterVec> {
+    let help = "Records that the quarantine had no room for: counted, without their bytes.";
+    counters(r, "quarantine_overflow_total", help, &["source", "reason"])
 }
 
 fn late(r: &Registry) -> prometheus::Result<IntCounter> {

@@ -4,6 +4,9 @@ mod deliver;
 mod gauges;
 mod ingest;
 mod output;
+mod quarantine;
+mod query;
+mod recheck;
 mod reload;
 mod sealing;
 mod shared;
@@ -16,7 +19,7 @@ use std::{
     net::SocketAddr,
     path::PathBuf,
     sync::{
-        Arc, RwLock,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -48,6 +51,8 @@ use crate::{
 pub use gauges::scrape_gauges;
 pub use ingest::run_source;
 pub use output::StoreOutput;
+pub use query::query;
+pub use recheck::{Range, recheck};
 pub use reload::reload;
 pub use shared::Shared;
 use tables::StoredTables;
@@ -61,6 +66,8 @@ const BLOCKS_WAITING: usize = 16;
 const DRAIN_MAX: Duration = Duration::from_secs(30);
 /// How long sources may take to end.
 const SOURCES_STOP: Duration = Duration::from_secs(5);
+/// How often the files of reference lists are looked at.
+const LISTS_EVERY: Duration = Duration::from_secs(2);
 /// How long open HTTP requests may take at the end.
 const SERVER_STOP: Duration = Duration::from_secs(2);
 
@@ -119,8 +126,10 @@ impl Daemon {
             .map_err(|problems| anyhow::anyhow!(diagnostic::lines(&problems)))?;
         let started = Instant::now();
         let decoder = Arc::new(Decoder::new(Arc::clone(&config.calendar)));
-        let store = Store::open(&config.state_dir)?;
+        let mut store = Store::open(&config.state_dir)?;
+        store.limit_quarantine(config.quarantine);
         let mut dedup = Dedup::new(Some(config.duplicate_horizon_micros()), store.latest_at()?);
+        dedup.reserve(store.events_since(dedup.remembers_from())?);
         let recovered = store.recover(decoder.schema(), &mut |event| dedup.restore(&event))?;
         let dedup = dedup.forgetting(Lookup::open(store.dir())?, recovered.last_seq);
         let seconds = started.elapsed().as_secs_f64();
@@ -141,6 +150,7 @@ impl Daemon {
         let shared = Shared::new(config, options, &metrics, &ledger, &evaluator, &blocks, clock, receivers);
         let shared = Arc::new(shared);
         shared.last_event_at.store(store.latest_at()?.unwrap_or(0), Ordering::Relaxed);
+        shared.quarantine.start(store.quarantine_bytes()?, &metrics);
         let (batches_in, batches_out) = mpsc::channel(parallel());
         let limits = BatchLimits { rows: config.batch_rows, wait: config.batch_wait };
         let (closing, bounded) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
@@ -171,6 +181,7 @@ impl Daemon {
     /// # Errors
     /// If a commit fails or takes too long.
     pub async fn drain(self, seal: bool) -> anyhow::Result<()> {
+        crate::failpoint::reach("drain.begun")?;
         self.shared.set_ready(false);
         supervisor::stopping();
         self.stop.cancel();
@@ -178,14 +189,17 @@ impl Daemon {
         drop(self.blocks);
         self.closing.cancel();
         let drained = tokio::time::timeout(DRAIN_MAX, self.engine).await;
+        crate::failpoint::reach("drain.committed")?;
         // A signal waits for the step under way, which is at most about a second's work.
         let sealing = self.sealing;
-        tokio::task::spawn_blocking(move || sealing.end(seal)).await?;
+        let sealed = tokio::task::spawn_blocking(move || sealing.end(seal)).await?;
+        crate::failpoint::reach("drain.sealed")?;
         self.deliver.end(seal).await;
         self.wellbeing.abort();
         let result = drained
             .context("draining took too long; what was not committed is read again at the next start")?;
-        Ok(result??)
+        result??;
+        Ok(sealed?)
     }
 }
 
@@ -205,9 +219,10 @@ impl History for Journal {
     fn replay(
         &self,
         from: Option<i64>,
+        columns: &[usize],
         take: &mut dyn FnMut(&RecordBatch, &[EventType]),
     ) -> Result<(), StoreError> {
-        store::History::open(&self.dir, &self.schema)?.replay(from, take)
+        store::History::open(&self.dir, &self.schema)?.replay(from, columns, take)
     }
 }
 
@@ -302,12 +317,17 @@ async fn watch(
 ) -> anyhow::Result<()> {
     let mut failed = None;
     let mut sources_left = !sources.is_empty();
+    let mut lists = tokio::time::interval(LISTS_EVERY);
     while !once || sources_left {
         tokio::select! {
             result = &mut daemon.engine => {
                 daemon.stop.cancel();
                 result??;
                 bail!("the loop ended by itself; please report this");
+            }
+            error = daemon.sealing.failed() => {
+                daemon.stop.cancel();
+                return Err(error.into());
             }
             ended = sources.join_next(), if sources_left => match ended {
                 None => {
@@ -320,12 +340,13 @@ async fn watch(
                     break;
                 }
             },
-            signal = signals.next() => match signal {
-                reload::Signal::Reload => {
-                    if let Err(problems) = reload::reload(&daemon.shared) {
-                        problems.iter().for_each(|p| tracing::error!("reload refused, the old rules stay: {p}"));
-                    }
+            _ = lists.tick() => {
+                if daemon.shared.lists.lock().unwrap_or_else(PoisonError::into_inner).changed() {
+                    reload::reload_and_tell(&daemon.shared);
                 }
+            }
+            signal = signals.next() => match signal {
+                reload::Signal::Reload => reload::reload_and_tell(&daemon.shared),
                 reload::Signal::Stop => {
                     tracing::info!("stopping: the sources end, what was read is committed");
                     break;

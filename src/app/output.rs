@@ -13,6 +13,7 @@ use crate::{
         Evaluation, Finding,
         standing::{Lost, Watched},
     },
+    rule::RuleSet,
     store::{Commit, Store, StoreError},
     telemetry::Metrics,
 };
@@ -26,6 +27,8 @@ pub struct StoreOutput {
     sealing: SyncSender<()>,
     /// The budget lines that keep alerts open; the store has the last word.
     watched: Watched,
+    /// The rules that are noted in the store.
+    noted: Option<Arc<RuleSet>>,
 }
 
 impl StoreOutput {
@@ -39,7 +42,16 @@ impl StoreOutput {
         for (rule, line) in store.watched_lines()? {
             watched.entry(rule).or_default().insert(line);
         }
-        Ok(Self { store: Some(store), shared, sealing, watched })
+        Ok(Self { store: Some(store), shared, sealing, watched, noted: None })
+    }
+
+    /// The digests of these rules, if they are not noted.
+    fn other_rules(&mut self, rules: &Arc<RuleSet>) -> Option<Vec<(String, i64)>> {
+        if self.noted.as_ref().is_some_and(|noted| Arc::ptr_eq(noted, rules)) {
+            return None;
+        }
+        self.noted = Some(Arc::clone(rules));
+        Some(rules.rules.iter().map(|rule| (rule.rule.id.clone(), rule.rule.digest())).collect())
     }
 
     async fn store(&mut self, mut commit: Commit) -> Result<Commit, EngineError> {
@@ -84,9 +96,11 @@ impl Output for StoreOutput {
                 received_at: batch
                     .received
                     .map(|at| now - i64::try_from(at.elapsed().as_micros()).unwrap_or(0)),
+                ..Commit::default()
             });
         }
         if !commit.is_empty() {
+            commit.rules = batches.last().and_then(|batch| self.other_rules(&batch.rules));
             let timer = self.shared.metrics.commit_duration.start_timer();
             commit = self.store(commit).await?;
             timer.observe_duration();
@@ -111,6 +125,7 @@ impl Output for StoreOutput {
             );
             let _ = self.shared.findings.send(Arc::new(finding));
         }
+        reach("commit.counted")?;
         for batch in batches {
             count(&self.shared, &batch);
             for (_, waiting, receipt) in batch.receipts {
@@ -119,11 +134,15 @@ impl Output for StoreOutput {
                 }
             }
         }
+        reach("commit.told")?;
         for reject in &commit.rejects {
             let source = self.shared.metrics.source_label(&reject.source);
             let reason = reject.reason.code();
             self.shared.metrics.quarantined.with_label_values(&[source, reason]).inc();
             tracing::debug!(source, partition = %reject.partition, record = reject.record, reason, "{}", reject.detail);
+        }
+        if !commit.rejects.is_empty() {
+            self.shared.quarantine.committed(&commit, &self.shared.metrics);
         }
         gauges(&self.shared);
         Ok(())
@@ -156,6 +175,10 @@ fn filings(batch: &mut Committable) -> Vec<Filing> {
         })
     };
     batch.evaluation.take_findings().filter_map(file).collect()
+}
+
+fn reach(name: &str) -> Result<(), EngineError> {
+    crate::failpoint::reach(name).map_err(|error| EngineError::Output(error.to_string()))
 }
 
 /// Counts what a committed batch brought.

@@ -1,8 +1,9 @@
 //! Signals, and new rules and lists without a restart: all or nothing.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, PoisonError},
+    time::SystemTime,
 };
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -55,7 +56,8 @@ impl Signals {
 /// Everything that is wrong with the files.
 pub fn reload(shared: &Shared) -> Result<usize, Vec<Diagnostic>> {
     let _told = supervisor::reloading(shared.ready());
-    let result = load(shared).map(|(evaluator, policy, receivers)| {
+    let result = load(shared).map(|(evaluator, lists, policy, receivers)| {
+        *shared.lists.lock().unwrap_or_else(PoisonError::into_inner) = lists;
         let rules = evaluator.rules().rules.len();
         *shared.evaluator.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(evaluator);
         *shared.policy.write().unwrap_or_else(PoisonError::into_inner) = policy;
@@ -69,10 +71,46 @@ pub fn reload(shared: &Shared) -> Result<usize, Vec<Diagnostic>> {
     result
 }
 
-fn load(shared: &Shared) -> Result<(Evaluator, Arc<Policy>, Receivers), Vec<Diagnostic>> {
+/// Reference lists whose files are looked at, and what their metadata said last.
+#[derive(Debug, Default)]
+pub struct WatchedLists(Vec<(PathBuf, Option<(SystemTime, u64)>)>);
+
+impl WatchedLists {
+    /// The lists of a configuration, as they are now.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        Self(config.list_paths().map(|path| (path.to_owned(), stamp(path))).collect())
+    }
+
+    /// Whether a file has changed since it was looked at last.
+    pub fn changed(&mut self) -> bool {
+        self.0.iter_mut().fold(false, |changed, (path, last)| {
+            let now = stamp(path);
+            changed | (std::mem::replace(last, now) != now)
+        })
+    }
+}
+
+fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
+    let metadata = path.metadata().ok()?;
+    Some((metadata.modified().ok()?, metadata.len()))
+}
+
+/// Reloads, and says in the log what is wrong.
+pub fn reload_and_tell(shared: &Shared) {
+    if let Err(problems) = reload(shared) {
+        problems.iter().for_each(|p| tracing::error!("reload refused, the old rules stay: {p}"));
+    }
+}
+
+type Loaded = (Evaluator, WatchedLists, Arc<Policy>, Receivers);
+
+fn load(shared: &Shared) -> Result<Loaded, Vec<Diagnostic>> {
     let path: &Path = &shared.config_path;
     let config = if path.as_os_str().is_empty() { Config::defaults() } else { Config::load(path) }?;
+    // Looked at before they are read, so that a change in between is seen the next time.
+    let lists = WatchedLists::new(&config);
     let rules = load_rules(&config)?;
     let receivers = Receivers::load(&config, &shared.clock, &shared.metrics)?;
-    Ok((Evaluator::new(rules, config.calendar), config.policy, receivers))
+    Ok((Evaluator::new(rules, config.calendar), lists, config.policy, receivers))
 }

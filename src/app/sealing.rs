@@ -9,6 +9,8 @@ use std::{
     thread::JoinHandle,
 };
 
+use tokio::sync::oneshot;
+
 use super::Shared;
 use crate::{
     config::Config,
@@ -21,6 +23,8 @@ pub struct SealingTask {
     wake: SyncSender<()>,
     flags: Arc<Flags>,
     thread: JoinHandle<()>,
+    /// Told when the disk failed, after which nothing may be written.
+    failed: oneshot::Receiver<StoreError>,
 }
 
 impl SealingTask {
@@ -38,9 +42,22 @@ impl SealingTask {
         let (wake, woken) = sync_channel(1);
         let flags = Arc::new(Flags::default());
         let (theirs, shared) = (Arc::clone(&flags), Arc::clone(shared));
-        let thread = std::thread::spawn(move || work(sealer, &woken, &theirs, &shared));
+        let (failing, failed) = oneshot::channel();
+        let thread = std::thread::spawn(move || {
+            if let Err(error) = work(sealer, &woken, &theirs, &shared) {
+                let _ = failing.send(error);
+            }
+        });
         let _ = wake.try_send(());
-        Ok(Self { wake, flags, thread })
+        Ok(Self { wake, flags, thread, failed })
+    }
+
+    /// Waits until the disk fails; for ever, if it does not.
+    pub async fn failed(&mut self) -> StoreError {
+        match (&mut self.failed).await {
+            Ok(error) => error,
+            Err(_) => std::future::pending().await,
+        }
     }
 
     /// What wakes the thread after a checkpoint.
@@ -49,7 +66,10 @@ impl SealingTask {
     }
 
     /// Ends the thread: after the thing it is doing, or, to `finish`, when there is nothing more to do.
-    pub fn end(self, finish: bool) {
+    ///
+    /// # Errors
+    /// If the disk failed.
+    pub fn end(mut self, finish: bool) -> Result<(), StoreError> {
         self.flags.stop.store(!finish, Ordering::SeqCst);
         self.flags.ending.store(true, Ordering::SeqCst);
         // If there is no room, it is about to look anyway.
@@ -57,6 +77,7 @@ impl SealingTask {
         if self.thread.join().is_err() {
             tracing::error!("the sealing thread has died; what was not sealed stays in the journal");
         }
+        self.failed.try_recv().map_or(Ok(()), Err)
     }
 }
 
@@ -68,7 +89,7 @@ struct Flags {
     stop: AtomicBool,
 }
 
-fn work(mut sealer: Sealer, woken: &Receiver<()>, flags: &Flags, shared: &Shared) {
+fn work(mut sealer: Sealer, woken: &Receiver<()>, flags: &Flags, shared: &Shared) -> Result<(), StoreError> {
     while woken.recv().is_ok() {
         // Asked first, so that what was committed before the end is seen.
         let last = flags.ending.load(Ordering::SeqCst);
@@ -76,6 +97,10 @@ fn work(mut sealer: Sealer, woken: &Receiver<()>, flags: &Flags, shared: &Shared
             match sealer.step() {
                 Ok(Some(done)) => count(&done, shared),
                 Ok(None) => break,
+                Err(error) if error.is_unsure() => {
+                    shared.metrics.seal_errors.inc();
+                    return Err(error);
+                }
                 Err(error) => {
                     // The journal is whole without it, so the stream goes on; the next checkpoint tries again.
                     shared.metrics.seal_errors.inc();
@@ -88,6 +113,7 @@ fn work(mut sealer: Sealer, woken: &Receiver<()>, flags: &Flags, shared: &Shared
             break;
         }
     }
+    Ok(())
 }
 
 fn count(done: &Sealing, shared: &Shared) {

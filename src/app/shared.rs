@@ -11,7 +11,7 @@ use std::{
 
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use super::{RunOptions, deliver::Receivers};
+use super::{RunOptions, deliver::Receivers, quarantine::QuarantineGauge, reload::WatchedLists};
 use crate::{
     alert::{Desk, Policy},
     clock::Clock,
@@ -73,6 +73,10 @@ pub struct Shared {
     pub rule_counts: Mutex<BTreeMap<String, RuleCounts>>,
     /// Records since the start: accepted, duplicates, rejected.
     pub totals: Mutex<Receipt>,
+    /// How full the quarantine is.
+    pub quarantine: QuarantineGauge,
+    /// The files of the reference lists in force.
+    pub lists: Mutex<WatchedLists>,
     /// Findings as they are committed, for screens; who is too slow misses some here, never in the store.
     pub findings: broadcast::Sender<Arc<Finding>>,
     ingest: Mutex<Option<mpsc::Sender<Block>>>,
@@ -116,6 +120,8 @@ impl Shared {
             sealed_bytes: AtomicU64::new(crate::store::sealed_bytes(&config.state_dir)),
             rule_counts: Mutex::default(),
             totals: Mutex::default(),
+            quarantine: QuarantineGauge::new(config.quarantine.bytes, metrics),
+            lists: Mutex::new(WatchedLists::new(config)),
             findings: broadcast::channel(FINDINGS_SHOWN).0,
             ingest: Mutex::new(config.accept_events.then(|| ingest.clone()).filter(|_| !options.once)),
             ready: AtomicBool::new(false),

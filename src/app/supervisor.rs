@@ -1,4 +1,4 @@
-//! What systemd is told (sd_notify(3)): starting, ready, reloading, stopping, a status line, and a heartbeat that proves
+//! What systemd is told (`sd_notify(3)`): starting, ready, reloading, stopping, a status line, and a heartbeat that proves
 //! that the loop turns. Without a supervisor that asks for it nothing is sent.
 
 use std::{

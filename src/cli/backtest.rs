@@ -22,8 +22,8 @@ use crate::{
     config::Config,
     decode::Decoder,
     engine::{
-        BatchLimits, Committable, Dedup, Engine, EngineError, MemoryTables, Output, Record, Scheduler,
-        Sequencer, Stages, Watermark, Windowing, batches,
+        BatchLimits, Committable, Dedup, Engine, EngineError, LATE_WITHOUT_HISTORY, MemoryTables, Output,
+        Record, Scheduler, Sequencer, Stages, Watermark, Windowing, batches,
     },
     evaluate::{Evaluator, Finding, row::RuleCounts},
     event::{EventType, money::format_cents, time::Calendar},
@@ -108,7 +108,7 @@ async fn replay(
             Watermark::new(config.lateness),
             None,
         ),
-        windowing: match Windowing::new(&evaluator, None, LATE, (i64::MIN, i64::MIN)) {
+        windowing: match Windowing::new(&evaluator, None, LATE_WITHOUT_HISTORY, (i64::MIN, i64::MIN)) {
             Ok(windowing) => windowing,
             Err(e) => return (Err(e.into()), Ok(())),
         },
@@ -124,10 +124,6 @@ async fn replay(
     let read = reading.await.map_err(anyhow::Error::from).and_then(|read| read);
     (result.map(|()| report).map_err(anyhow::Error::from), read)
 }
-
-/// How late an event may be that still finds all of its window, once so many events are held that old ones are let
-/// go: 400 days, in microseconds. There is no journal to look them up in.
-const LATE: i64 = 400 * 86_400_000_000;
 
 /// Reads all files in order. A file that breaks off ends the run after what could be read of it.
 fn read(files: &[PathBuf], rows: usize, blocks: &mpsc::Sender<Block>) -> anyhow::Result<()> {

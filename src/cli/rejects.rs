@@ -70,13 +70,18 @@ pub fn rejects(command: &RejectsCommand) -> anyhow::Result<ExitCode> {
 
 fn list(args: &FilterArgs, json: bool, limit: u32) -> anyhow::Result<ExitCode> {
     let config = args.config.load_or_default()?;
-    let rejects = Reader::open(&config.state_dir)?.rejects(&args.filter(0, limit))?;
+    let reader = Reader::open(&config.state_dir)?;
+    let rejects = reader.rejects(&args.filter(0, limit))?;
+    let overflow = reader.overflow(&args.filter(0, limit))?;
     let mut out = std::io::stdout().lock();
     if json {
         for reject in &rejects {
             let mut object = serde_json::to_value(reject)?;
             object["raw"] = String::from_utf8_lossy(&reject.raw).into();
             writeln!(out, "{object}")?;
+        }
+        for counted in &overflow {
+            writeln!(out, "{}", serde_json::json!({ "overflow": counted }))?;
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -92,12 +97,20 @@ fn list(args: &FilterArgs, json: bool, limit: u32) -> anyhow::Result<ExitCode> {
         ]);
     }
     writeln!(out, "{table}")?;
+    for o in &overflow {
+        writeln!(
+            out,
+            "there was no room for {} more records of {} {} ({}), from {} to {}: {} bytes, digest {}",
+            o.records, o.source, o.partition, o.reason, o.first_record, o.last_record, o.bytes, o.digest
+        )?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
 fn export(args: &FilterArgs, out: Option<&PathBuf>) -> anyhow::Result<ExitCode> {
     let config = args.config.load_or_default()?;
     let reader = Reader::open(&config.state_dir)?;
+    reader.check_rejects()?;
     let mut out: Box<dyn Write> = match out {
         Some(path) => Box::new(std::io::BufWriter::new(std::fs::File::create(path)?)),
         None => Box::new(std::io::stdout().lock()),
@@ -113,6 +126,7 @@ fn export(args: &FilterArgs, out: Option<&PathBuf>) -> anyhow::Result<ExitCode> 
 fn replay(args: &FilterArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.load_or_default()?;
     let reader = Reader::open(&config.state_dir)?;
+    reader.check_rejects()?;
     let mut records = Vec::new();
     pages(&reader, args, |reject| {
         records.push(reject);

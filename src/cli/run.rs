@@ -7,7 +7,7 @@ use clap::Args;
 use super::{ConfigArg, problems, runtime};
 use crate::{
     app::{self, RunOptions},
-    clock::SystemClock,
+    clock::SteadyClock,
     config::Config,
     store::StoredReject,
     stream::Receipt,
@@ -29,7 +29,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let rules = app::load_rules(&config).map_err(problems)?;
     let options = RunOptions { config_path: args.config.config.clone(), once: args.once };
     let runtime = runtime()?;
-    let result = runtime.block_on(app::run(config, rules, options, Arc::new(SystemClock)));
+    let result = runtime.block_on(app::run(config, rules, options, Arc::new(SteadyClock::default())));
     // A read of standard input may still be waiting; it must not keep the process.
     runtime.shutdown_background();
     result?;
@@ -39,5 +39,5 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
 /// Reads quarantined records again, while no daemon runs on the state.
 pub fn replay(config: Config, records: Vec<StoredReject>) -> anyhow::Result<Receipt> {
     let rules = app::load_rules(&config).map_err(problems)?;
-    runtime()?.block_on(app::replay(config, rules, records, Arc::new(SystemClock)))
+    runtime()?.block_on(app::replay(config, rules, records, Arc::new(SteadyClock::default())))
 }

@@ -22,6 +22,7 @@ use crate::{
     lists::{List, Lists},
     rule::{Language, Mode, Param, load::Override},
     source::{Format, directory::DirectorySource, file::FileSource, kafka::KafkaSource},
+    store::QuarantineLimit,
 };
 
 use raw::{DirectorySpec, FileSpec, ListSpec, SourceSpec};
@@ -49,6 +50,8 @@ pub struct Config {
     pub retain: Option<Duration>,
     /// How far back from the latest event ids are remembered in memory.
     pub duplicate_horizon: Duration,
+    /// How large the quarantine may become, and what happens then.
+    pub quarantine: QuarantineLimit,
     /// Rule files and folders.
     pub rule_paths: Vec<PathBuf>,
     /// Changes to rules.
@@ -261,6 +264,10 @@ impl Resolver<'_> {
             seal_after: self.value("state.seal_after", duration(&raw.state.seal_after)),
             retain: raw.state.retain.map(|text| self.value("state.retain", retention(&text))),
             duplicate_horizon: self.value("state.duplicate_horizon", duration(&raw.state.duplicate_horizon)),
+            quarantine: QuarantineLimit {
+                bytes: raw.state.quarantine_mib.saturating_mul(1 << 20),
+                full: raw.state.quarantine_full,
+            },
             rule_paths: raw.rules.paths.into_iter().map(|p| self.path(p)).collect(),
             overrides,
             lists: raw

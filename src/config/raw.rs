@@ -9,6 +9,7 @@ use crate::{
     lists::ColumnKind,
     rule::Language,
     source::{Encoding, directory::Afterwards, kafka::KafkaSource},
+    store::WhenFull,
 };
 
 use super::sinks::SinkSpec;
@@ -149,6 +150,10 @@ pub struct State {
     pub retain: Option<String>,
     /// How far back from the latest event ids are remembered in memory.
     pub duplicate_horizon: String,
+    /// How large the quarantine may become, in MiB.
+    pub quarantine_mib: u64,
+    /// What happens to records that it has no room for: `summarize` or `stop`.
+    pub quarantine_full: WhenFull,
 }
 
 impl Default for State {
@@ -159,6 +164,8 @@ impl Default for State {
             seal_after: String::from("2d"),
             retain: None,
             duplicate_horizon: String::from("400d"),
+            quarantine_mib: 1024,
+            quarantine_full: WhenFull::Summarize,
         }
     }
 }

@@ -97,6 +97,19 @@ impl Dedup {
         Self { old: Some(old), block: last_block + 1, ..self }
     }
 
+    /// The first instant of which events are remembered, in microseconds.
+    #[must_use]
+    pub fn remembers_from(&self) -> i64 {
+        start_of(self.floor)
+    }
+
+    /// Makes room for so many events at once; tables that grow step by step are copied at each step.
+    pub fn reserve(&mut self, events: u64) {
+        let events = usize::try_from(events).unwrap_or(0) >> SHARD_BITS;
+        // Hashes spread evenly, but not exactly so.
+        self.shards.iter_mut().for_each(|shard| shard.reserve(events + events / 32));
+    }
+
     /// The number of events that are remembered.
     #[must_use]
     pub fn len(&self) -> usize {

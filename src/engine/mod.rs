@@ -20,4 +20,4 @@ pub use scheduler::{MemoryTables, Scheduler};
 pub use sequence::{Sequenced, Sequencer, Step};
 pub use ticker::Ticker;
 pub use watermark::{SavedWatermark, Watermark};
-pub use windowing::{History, Windowing};
+pub use windowing::{History, LATE_WITHOUT_HISTORY, Windowing};

@@ -5,25 +5,31 @@ use std::sync::Arc;
 use arrow::record_batch::RecordBatch;
 
 use crate::{
-    evaluate::{Batch, Evaluator, Moved, Prepared, Windows, windows::Empty},
+    evaluate::{Batch, Evaluator, Filling, Moved, Prepared, Windows, windows::Empty},
     event::EventType,
-    ledger::Ledger,
+    ledger::{AfterEvent, Ledger},
     rule::compile::CompiledView,
     store::StoreError,
 };
 
 /// The events that are stored, from which windows are filled.
 pub trait History: Send + Sync {
-    /// Gives every stored event in the order of arrival, at least those not before `from` (microseconds).
+    /// Gives every stored event in the order of arrival, at least those not before `from` (microseconds). Of the columns
+    /// of the event schema only those at the places in `columns` have to have their values.
     ///
     /// # Errors
     /// If the store cannot be read.
     fn replay(
         &self,
         from: Option<i64>,
+        columns: &[usize],
         take: &mut dyn FnMut(&RecordBatch, &[EventType]),
     ) -> Result<(), StoreError>;
 }
+
+/// How late an event may be that still finds all of its window where there is no journal to look it up in, once so many
+/// events are held that old ones are let go: 400 days, in microseconds.
+pub const LATE_WITHOUT_HISTORY: i64 = 400 * 86_400_000_000;
 
 /// The windows of the rules in force.
 pub struct Windowing {
@@ -82,8 +88,8 @@ impl Windowing {
         let (windows, empty) = windows.change(evaluator.rules());
         self.windows = windows;
         if !empty.is_empty() {
-            let from = self.horizon(evaluator, &empty, latest);
-            self.fill(evaluator, &empty, from)?;
+            let filling = self.filling(evaluator, &empty, latest);
+            self.fill(evaluator, &filling)?;
         }
         Ok(())
     }
@@ -101,43 +107,44 @@ impl Windowing {
     pub fn reach_back(&mut self, prepared: &Prepared) -> Result<(), StoreError> {
         let Some((empty, from)) = self.windows.lacking(prepared) else { return Ok(()) };
         self.windows.clear(&empty);
-        self.fill(prepared.evaluator(), &empty, Some(from))
+        let evaluator = prepared.evaluator();
+        let filling = Filling::new(evaluator.rules(), &empty, |_| Some(from), |_| Some(from));
+        self.fill(evaluator, &filling)
     }
 
-    fn fill(&mut self, evaluator: &Evaluator, empty: &Empty, from: Option<i64>) -> Result<(), StoreError> {
+    fn fill(&mut self, evaluator: &Evaluator, filling: &Filling) -> Result<(), StoreError> {
         let Some(history) = self.history.clone() else { return Ok(()) };
-        // Balances are those after each event, so they are counted from the first one again.
-        let balances = !evaluator.rules().budget_columns.is_empty();
-        let read_from = if balances { None } else { from };
+        let balances = filling.balances();
+        let from = if balances { None } else { filling.from() };
         let mut ledger = Ledger::default();
         let windows = &mut self.windows;
         let started = std::time::Instant::now();
         let mut events = 0;
-        history.replay(read_from, &mut |batch, types| {
-            let after = ledger.apply(batch, types);
+        history.replay(from, &filling.columns(), &mut |batch, types| {
+            let after = if balances { ledger.apply(batch, types) } else { AfterEvent::default() };
             let attributes = ledger.attributes();
             let batch = Batch { events: batch, types, after: &after, attributes: &attributes };
-            windows.load(&evaluator.lay_out(&batch), empty);
+            windows.load(&evaluator.lay_out(&batch, filling));
             events += types.len();
         })?;
-        windows.loaded(empty, from);
+        windows.loaded(filling);
         let seconds = started.elapsed().as_secs_f64();
-        let filled = empty.sliding.len() + empty.closing.len();
+        let filled = filling.sliding.len() + filling.closing.len();
         tracing::info!(windows = filled, events, seconds, "windows filled from the journal");
         Ok(())
     }
 
-    /// The first instant that any of the windows still needs; `None` for all of history.
-    fn horizon(&self, evaluator: &Evaluator, empty: &Empty, latest: i64) -> Option<i64> {
+    /// What empty windows still need, when `latest` is the largest event time.
+    fn filling(&self, evaluator: &Evaluator, empty: &Empty, latest: i64) -> Filling {
         let rules = evaluator.rules();
-        let sliding = empty.sliding.iter().map(|at| Some(rules.windows[*at].reach.max_micros()));
-        let closing = empty.closing.iter().map(|at| match &rules.rules[*at].view {
+        let from = |reach: i64| Some(latest.saturating_sub(reach).saturating_sub(self.late));
+        let sliding = |at: usize| from(rules.windows[at].reach.max_micros());
+        let closing = |at: usize| match &rules.rules[at].view {
             // A key may have its last windows anywhere in the past.
-            CompiledView::Closing(view) if view.anomaly.is_none() => Some(view.size.max_micros()),
+            CompiledView::Closing(view) if view.anomaly.is_none() => from(view.size.max_micros()),
             _ => None,
-        });
-        let reach = sliding.chain(closing).collect::<Option<Vec<_>>>()?.into_iter().max()?;
-        Some(latest.saturating_sub(reach).saturating_sub(self.late))
+        };
+        Filling::new(rules, empty, sliding, closing)
     }
 
     /// Takes in a batch. `watermarks` is the watermark after each event, `watermark` that at the end of the batch.

@@ -12,7 +12,8 @@ use arrow::{
 };
 
 use super::{
-    Finding,
+    Filling, Finding,
+    filling::Times,
     finding::{Place, Subject},
     measures,
     row::{RuleCounts, Table, holds, judge, mask},
@@ -123,37 +124,39 @@ impl Evaluator {
         &self.calendar
     }
 
+    /// Lays out events that were judged before for windows that are being filled. Of the batch only the columns that
+    /// these read have to be there.
+    #[must_use]
+    pub fn lay_out(&self, batch: &Batch<'_>, filling: &Filling) -> Prepared {
+        let mut prepared = self.prepared(batch, &|column| filling.reads(Column::COUNT + column));
+        prepared.windows.resize_with(self.rules.windows.len(), Selected::default);
+        prepared.closings.resize_with(self.rules.rules.len(), || None);
+        let times = Times::new(batch.events);
+        let mut masks: Vec<(u8, BooleanBuffer)> = Vec::new();
+        for (number, from) in &filling.closing {
+            let rule = &self.rules.rules[*number];
+            let mask = times.since(*from, mask(&mut masks, rule.rule.trigger, batch.types));
+            prepared.closings[*number] = mask.and_then(|mask| prepared.prepare_rule(*number, rule, &mask));
+        }
+        for (number, from) in &filling.sliding {
+            let types = self.rules.windows[*number].types;
+            if let Some(mask) = times.since(*from, mask(&mut masks, types, batch.types)) {
+                prepared.windows[*number] = prepared.prepare_window(*number, &mask);
+            }
+        }
+        prepared
+    }
+
     /// Judges the events of a batch by themselves, and lays them out for the windows.
     #[must_use]
     pub fn prepare(&self, batch: &Batch<'_>) -> Prepared {
-        self.go_through(batch, true)
-    }
-
-    /// Only lays out the events of a batch for the windows: they were judged before.
-    #[must_use]
-    pub fn lay_out(&self, batch: &Batch<'_>) -> Prepared {
-        self.go_through(batch, false)
-    }
-
-    fn go_through(&self, batch: &Batch<'_>, is_new: bool) -> Prepared {
-        let mut prepared = Prepared {
-            evaluator: self.clone(),
-            table: self.table(batch),
-            counts: vec![RuleCounts::default(); self.rules.rules.len()],
-            hits: Vec::new(),
-            standings: Standings::default(),
-            windows: Vec::new(),
-            closings: Vec::new(),
-        };
-        if is_new {
-            prepared.standings = Standings::new(&self.rules, &prepared.table, batch, &self.calendar);
-        }
+        let mut prepared = self.prepared(batch, &|column| self.rules.budget_columns.contains(&column));
+        prepared.standings = Standings::new(&self.rules, &prepared.table, batch, &self.calendar);
         let present = batch.types.iter().fold(0, |bits, t| bits | t.bit());
         let mut masks: Vec<(u8, BooleanBuffer)> = Vec::new();
         for (number, rule) in self.rules.rules.iter().enumerate() {
             let mut closing = None;
-            let wanted = is_new || matches!(rule.view, CompiledView::Closing(_));
-            if wanted && rule.rule.mode != Mode::Disabled && rule.rule.trigger & present != 0 {
+            if rule.rule.mode != Mode::Disabled && rule.rule.trigger & present != 0 {
                 closing =
                     prepared.prepare_rule(number, rule, mask(&mut masks, rule.rule.trigger, batch.types));
             }
@@ -161,16 +164,29 @@ impl Evaluator {
         }
         for number in 0..self.rules.windows.len() {
             let types = self.rules.windows[number].types;
-            prepared.prepare_window(number, mask(&mut masks, types, batch.types));
+            let selected = prepared.prepare_window(number, mask(&mut masks, types, batch.types));
+            prepared.windows.push(selected);
         }
         prepared
     }
 
-    /// The event columns, and those `budget.*` columns that a rule names; the others are empty and never read.
-    fn table(&self, batch: &Batch<'_>) -> Table {
+    fn prepared(&self, batch: &Batch<'_>, wanted: &dyn Fn(usize) -> bool) -> Prepared {
+        Prepared {
+            evaluator: self.clone(),
+            table: self.table(batch, wanted),
+            counts: vec![RuleCounts::default(); self.rules.rules.len()],
+            hits: Vec::new(),
+            standings: Standings::default(),
+            windows: Vec::new(),
+            closings: Vec::new(),
+        }
+    }
+
+    /// The event columns, and the `wanted` of the `budget.*` columns; the others are empty and never read.
+    fn table(&self, batch: &Batch<'_>, wanted: &dyn Fn(usize) -> bool) -> Table {
         let mut columns: Vec<ArrayRef> = batch.events.columns().to_vec();
         for (at, (_, column)) in BUDGET_COLUMNS.iter().enumerate() {
-            columns.push(if self.rules.budget_columns.contains(&at) {
+            columns.push(if wanted(at) {
                 column.compute(batch.after, batch.attributes, batch.events, &self.calendar)
             } else {
                 new_empty_array(&column.data_type())
@@ -221,7 +237,8 @@ impl Prepared {
         closing
     }
 
-    fn prepare_window(&mut self, number: usize, mask: &BooleanBuffer) {
+    /// Lays out the events of the mask that a window holds.
+    fn prepare_window(&mut self, number: usize, mask: &BooleanBuffer) -> Selected {
         let evaluator = self.evaluator.clone();
         let window = &evaluator.rules.windows[number];
         let started = std::time::Instant::now();
@@ -243,7 +260,7 @@ impl Prepared {
         let sharing: Vec<_> = rules.filter(|(rule, _)| shares(rule)).map(|(_, counts)| counts).collect();
         counts.nanos /= sharing.len().max(1) as u64;
         sharing.into_iter().for_each(|rule| rule.add(&counts));
-        self.windows.push(selected);
+        selected
     }
 
     /// Judges the events by what their windows measure, and puts all findings in order: those about an event, then

@@ -201,7 +201,8 @@ fn nested(values: &Map<String, Value>) -> Value {
 }
 
 /// A value as JSON: decimals as strings, ratios without needless zeros, times in local RFC 3339.
-fn value(array: &ArrayRef, row: usize, calendar: &Calendar) -> Value {
+#[must_use]
+pub fn value(array: &ArrayRef, row: usize, calendar: &Calendar) -> Value {
     if array.is_null(row) {
         return Value::Null;
     }

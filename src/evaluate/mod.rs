@@ -4,6 +4,7 @@ pub mod aggregate;
 mod anomaly;
 mod closing;
 pub mod evaluator;
+pub mod filling;
 pub mod finding;
 pub mod functions;
 mod key;
@@ -20,5 +21,6 @@ pub mod tables;
 pub mod windows;
 
 pub use evaluator::{Batch, Evaluation, Evaluator, Prepared};
+pub use filling::Filling;
 pub use finding::Finding;
 pub use windows::{Moved, Windows};

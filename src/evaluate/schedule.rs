@@ -6,7 +6,7 @@ use arrow::{compute::concat_batches, record_batch::RecordBatch};
 use datafusion::{
     catalog::TableProvider,
     common::{DataFusionError, Result},
-    execution::context::SessionContext,
+    execution::{SendableRecordBatchStream, context::SessionContext},
 };
 use futures::StreamExt;
 
@@ -109,6 +109,33 @@ async fn query(
     calendar: &Calendar,
 ) -> Result<RecordBatch> {
     let external = |e: String| DataFusionError::External(e.into());
+    let mut stream = start(context, rule, due, tables, calendar).await?;
+    let schema = stream.schema();
+    let (mut batches, mut rows) = (Vec::new(), 0);
+    while let Some(batch) = stream.next().await {
+        let batch = batch?;
+        rows += batch.num_rows();
+        if rows > limits.rows {
+            let message = format!("the query returns more than {} rows: narrow its condition", limits.rows);
+            return Err(external(message));
+        }
+        batches.push(batch);
+    }
+    Ok(concat_batches(&schema, &batches)?)
+}
+
+/// Starts a query over the tables that it names.
+///
+/// # Errors
+/// If a table cannot be read, or the query cannot be planned.
+pub async fn start(
+    context: &SessionContext,
+    rule: &ScheduleRule,
+    due: &Due,
+    tables: &dyn Tables,
+    calendar: &Calendar,
+) -> Result<SendableRecordBatchStream> {
+    let external = |e: String| DataFusionError::External(e.into());
     let missing = || DataFusionError::External("a table is missing".into());
     let zone = &calendar.zone_name;
     if rule.tables.contains(FINDINGS) || rule.tables.contains(ALERTS) {
@@ -130,20 +157,7 @@ async fn query(
     }
     let plan = context.state().statement_to_plan(rule.at(due.tick)).await?;
     options().verify_plan(&plan)?;
-    let frame = context.execute_logical_plan(plan).await?;
-    let schema = Arc::new(frame.schema().as_arrow().clone());
-    let mut stream = frame.execute_stream().await?;
-    let (mut batches, mut rows) = (Vec::new(), 0);
-    while let Some(batch) = stream.next().await {
-        let batch = batch?;
-        rows += batch.num_rows();
-        if rows > limits.rows {
-            let message = format!("the query returns more than {} rows: narrow its condition", limits.rows);
-            return Err(external(message));
-        }
-        batches.push(batch);
-    }
-    Ok(concat_batches(&schema, &batches)?)
+    context.execute_logical_plan(plan).await?.execute_stream().await
 }
 
 /// The findings of one rule and key. As long as nobody works on alerts, each is open.

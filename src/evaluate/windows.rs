@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{
-    Finding,
+    Filling, Finding,
     closing::{self, Closing, Judge},
     evaluator::Prepared,
     row::RuleCounts,
@@ -178,38 +178,42 @@ impl Windows {
         states.for_each(|(state, selected)| state.protect(selected));
     }
 
-    /// Takes in events that were judged before, for the windows that are `empty`.
-    pub fn load(&mut self, prepared: &Prepared, empty: &Empty) {
-        for at in &empty.sliding {
-            self.sliding[*at].load(&prepared.windows[*at]);
-        }
+    /// Takes in events that were judged before, for the windows that were empty. What was laid out for windows that
+    /// are not being filled is nothing.
+    pub fn load(&mut self, prepared: &Prepared) {
         let rules = Arc::clone(&self.rules);
-        for at in &empty.closing {
-            let (Some(state), Some(selected)) = (&mut self.closing[*at], &prepared.closings[*at]) else {
-                continue;
-            };
-            let Some(view) = closing_view(&rules.rules[*at]) else { continue };
-            let judge = Judge::new(&rules.rules[*at], view, &self.calendar, self.late);
-            let mut counts = RuleCounts::default();
-            state.reopen();
-            for place in 0..selected.rows.len() {
-                state.observe(&judge, prepared.table(), selected, place, &mut counts);
+        let sliding = self.sliding.iter_mut().zip(&prepared.windows).filter(|(_, s)| !s.rows.is_empty());
+        let mut jobs: Vec<_> = sliding.map(|(state, selected)| Load::Sliding(state, selected)).collect();
+        let closing = self.closing.iter_mut().zip(&prepared.closings).zip(&rules.rules);
+        jobs.extend(closing.filter_map(|((state, selected), rule)| {
+            let judge = Judge::new(rule, closing_view(rule)?, &self.calendar, self.late);
+            Some(Load::Closing(judge, state.as_mut()?, selected.as_ref()?))
+        }));
+        in_parallel(jobs, usize::MAX, |job| match job {
+            Load::Sliding(state, selected) => state.load(selected),
+            Load::Closing(judge, state, selected) => {
+                state.reopen();
+                for place in 0..selected.rows.len() {
+                    state.observe(&judge, prepared.table(), selected, place, &mut RuleCounts::default());
+                }
             }
-        }
+        });
     }
 
-    /// Closes the windows that were filled and are over, without judging them. They hold everything from `from` on.
-    pub fn loaded(&mut self, empty: &Empty, from: Option<i64>) {
-        let floor = from.unwrap_or(i64::MIN);
-        empty.sliding.iter().for_each(|at| self.sliding[*at].starts_at(floor));
+    /// Closes the windows that were filled and are over, without judging them. They hold everything from the instant on
+    /// that `filling` says.
+    pub fn loaded(&mut self, filling: &Filling) {
+        for (at, from) in &filling.sliding {
+            self.sliding[*at].starts_at(from.unwrap_or(i64::MIN));
+        }
         let rules = Arc::clone(&self.rules);
-        for at in &empty.closing {
+        for (at, from) in &filling.closing {
             let (Some(state), Some(view)) = (&mut self.closing[*at], closing_view(&rules.rules[*at])) else {
                 continue;
             };
             let judge = Judge::new(&rules.rules[*at], view, &self.calendar, self.late);
             state.close(&judge, self.watermark, 0, true, &mut RuleCounts::default());
-            state.starts_at(floor);
+            state.starts_at(from.unwrap_or(i64::MIN));
         }
     }
 
@@ -282,6 +286,12 @@ const PARALLEL_ROWS: usize = 512;
 enum Job<'b> {
     Sliding { state: &'b mut Sliding, selected: &'b Selected, out: &'b mut Measured },
     Closing(Batch<'b>),
+}
+
+/// What one window does with a batch of the journal.
+enum Load<'b> {
+    Sliding(&'b mut Sliding, &'b Selected),
+    Closing(Judge<'b>, &'b mut Closing, &'b Selected),
 }
 
 /// Does every job, several at a time where there are processors.

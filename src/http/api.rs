@@ -111,6 +111,7 @@ pub async fn status(State(shared): State<Arc<Shared>>) -> Json<Value> {
         "budget_lines": lines,
         "open_applications": applications,
         "rule_errors": errors,
+        "quarantine": shared.quarantine.status(),
         "store_bytes": shared.metrics.store_bytes.get(),
     }))
 }

@@ -34,6 +34,10 @@ impl Applications {
         self.open
     }
 
+    pub fn all(&self) -> impl Iterator<Item = (&str, Application)> {
+        self.states.iter().map(|(id, application)| (&**id, *application))
+    }
+
     /// An application arrives. Returns the cents it reserves: none if it is settled already.
     pub fn arrive(&mut self, id: &str, line: LineNumber, amount: i128) -> i128 {
         self.changed.insert(id.into());

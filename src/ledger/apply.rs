@@ -9,6 +9,27 @@ use arrow::{
 use super::{Attributes, Balances, Ledger, LineNumber};
 use crate::event::{BudgetAction, Column, EventType, schema::LINE_ATTRIBUTES};
 
+/// The columns that [`Ledger::apply`] reads.
+pub const LEDGER_COLUMNS: &[Column] = &[
+    Column::EventId,
+    Column::Type,
+    Column::OccurredAt,
+    Column::BudgetLineId,
+    Column::Amount,
+    Column::ApplicationId,
+    Column::OriginalEventId,
+    Column::ToBudgetLineId,
+    Column::Action,
+    Column::FiscalYear,
+    Column::RegionCode,
+    Column::UnitCode,
+    Column::UnitName,
+    Column::FunctionCode,
+    Column::EconomicCode,
+    Column::ProjectCode,
+    Column::FundType,
+];
+
 /// What the ledger says right after each event about the line in its `budget_line_id`.
 #[derive(Debug, Default)]
 pub struct AfterEvent {

@@ -12,7 +12,7 @@ use std::{hash::BuildHasher, sync::Arc};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-pub use apply::{AfterEvent, OtherLines};
+pub use apply::{AfterEvent, LEDGER_COLUMNS, OtherLines};
 pub use attributes::Attributes;
 pub use line::{Balances, Line, ratio, ratio_text};
 
@@ -102,14 +102,21 @@ impl Ledger {
                 (number, line.clone(), self.attributes[line.attributes as usize].clone())
             })
             .collect();
-        let applications = self.applications.take_changes();
-        let saved = |application| match application {
-            Application::SettledEarly => SavedApplication { reserves: None },
-            Application::Open { line, amount } => {
-                SavedApplication { reserves: Some((self.lines[line as usize].id.clone(), amount)) }
-            }
+        let applications = self.applications.take_changes().into_iter();
+        Changes { lines, applications: applications.map(|(id, a)| (id, a.map(|a| self.saved(a)))).collect() }
+    }
+
+    /// Every application that is not over, in no particular order.
+    pub fn saved_applications(&self) -> impl Iterator<Item = (&str, SavedApplication)> {
+        self.applications.all().map(|(id, application)| (id, self.saved(application)))
+    }
+
+    fn saved(&self, application: Application) -> SavedApplication {
+        let reserves = match application {
+            Application::SettledEarly => None,
+            Application::Open { line, amount } => Some((self.lines[line as usize].id.clone(), amount)),
         };
-        Changes { lines, applications: applications.into_iter().map(|(id, a)| (id, a.map(saved))).collect() }
+        SavedApplication { reserves }
     }
 
     /// Puts back a line as a checkpoint has it.

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Notification, SendError, Sink};
 use crate::{
     clock::Clock,
-    store::{Outbox, Outcome, Pending, StoreError},
+    store::{Fate, Outbox, Pending, StoreError},
     telemetry::Metrics,
 };
 
@@ -160,7 +160,7 @@ impl Delivery {
         self.outbox(move |outbox| outbox.record(&outcomes, now)).await
     }
 
-    fn outcome(&self, n: &Notification, before: u32, result: Result<(), SendError>, now: i64) -> Outcome {
+    fn outcome(&self, n: &Notification, before: u32, result: Result<(), SendError>, now: i64) -> Fate {
         let count = |word| self.metrics.notifications.with_label_values(&[self.name.as_str(), word]).inc();
         let recipient = n.recipient.as_deref().unwrap_or_default();
         match result {
@@ -170,7 +170,7 @@ impl Delivery {
                 let seconds = now.saturating_sub(n.received_at) as f64 / 1e6;
                 self.metrics.alert_delivery.with_label_values(&[self.name.as_str()]).observe(seconds);
                 tracing::info!(sink = self.name, notification = n.id, reason = ?n.reason, alerts = n.alerts.len(), "notified");
-                Outcome::Sent
+                Fate::Sent
             }
             Err(SendError::Temporary(why)) => {
                 count("retried");
@@ -182,7 +182,7 @@ impl Delivery {
                     retry_in_s = pause / 1_000_000,
                     "not accepted yet: {why}"
                 );
-                Outcome::Later(now.saturating_add(pause), why)
+                Fate::Later(now.saturating_add(pause), why)
             }
             Err(SendError::Permanent(why)) => {
                 count("parked");
@@ -192,7 +192,7 @@ impl Delivery {
                     recipient,
                     "refused for good: {why}. It is parked: see `fiscwatch notify list --parked`, mend the cause, then `fiscwatch notify retry`"
                 );
-                Outcome::Parked(why)
+                Fate::Parked(why)
             }
         }
     }

@@ -1,6 +1,7 @@
 //! 监控规则: rules as people write them (SPEC §3), parsed and checked.
 
 pub mod compile;
+mod digest;
 mod expression;
 pub mod load;
 pub mod measure;

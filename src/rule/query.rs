@@ -33,7 +33,7 @@ use super::{
 use crate::{
     diagnostic::suggest,
     evaluate::tables::{self, TABLES},
-    event::tick::Ticks,
+    event::{period::Length, tick::Ticks},
     lists::Lists,
     yaml::{Document, Placed},
 };
@@ -129,12 +129,7 @@ pub fn compile(
     let before = d.problems.len();
     let sql = &schedule.sql;
     let query = parse(compiler, d, sql, &rule.params)?;
-    let mut tables = BTreeSet::new();
-    let _: ControlFlow<()> = visit_relations(&query, |name| {
-        tables.insert(name.to_string());
-        ControlFlow::Continue(())
-    });
-    let zone = Arc::from(compiler.zone());
+    let (tables, zone) = (relations(&query), Arc::from(compiler.zone()));
     let view = ScheduleRule { ticks: schedule.ticks, tables, query: Box::new(query), zone };
     let context = compiler.session().context(MEMORY);
     let plan = match futures::executor::block_on(plan(&context, &view)) {
@@ -159,6 +154,41 @@ pub fn compile(
     let table = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
     let compiled = compiler.assemble_query(d, rule, table, CompiledView::Schedule(Box::new(view)));
     compiled.filter(|_| d.problems.len() == before)
+}
+
+/// A query that is asked once, outside of any rule.
+///
+/// # Errors
+/// In words, if it is no single SELECT over the tables there are.
+pub fn asked(compiler: &Compiler, sql: &str) -> Result<ScheduleRule, String> {
+    let statement = compiler.state().sql_to_statement(sql, &Dialect::Generic).map_err(|e| failure(&e).0)?;
+    let query = match statement {
+        Statement::Statement(statement) if matches!(*statement, ast::Statement::Query(_)) => statement,
+        _ => return Err(String::from("only a SELECT can be asked: nothing is changed here")),
+    };
+    let view = ScheduleRule {
+        // It is due once, so it does not matter when it would be again.
+        ticks: Ticks::Every(Length::Days(1)),
+        tables: relations(&query),
+        query,
+        zone: Arc::from(compiler.zone()),
+    };
+    let planned = futures::executor::block_on(plan(&compiler.session().context(MEMORY), &view));
+    planned.map(|_| view).map_err(|message| {
+        let message = message.replace("datafusion.public.", "");
+        let hint = missing_table(&message, compiler).map(|hint| format!(" ({hint})"));
+        message + &hint.unwrap_or_default()
+    })
+}
+
+/// The tables that a query names.
+fn relations(query: &ast::Statement) -> BTreeSet<String> {
+    let mut tables = BTreeSet::new();
+    let _: ControlFlow<()> = visit_relations(query, |name| {
+        tables.insert(name.to_string());
+        ControlFlow::Continue(())
+    });
+    tables
 }
 
 /// One query with its constants put in.

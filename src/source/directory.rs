@@ -2,10 +2,10 @@
 //! under its final name when it is complete (write elsewhere, then rename).
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use globset::GlobMatcher;
@@ -20,8 +20,13 @@ use crate::stream::{Payload, Position, Reason, Reject, Span};
 
 /// How long to wait before the directory is looked at again.
 const POLL: Duration = Duration::from_millis(500);
-/// The token of a file that is read to its end.
+/// The token of a file that is read as far as it can be read, and stays for a person to look at.
 const DONE: &str = "done";
+/// The token of a file that is read whole, and may be put away.
+const WHOLE: &str = "whole";
+
+/// Files that were seen and are not settled, with the time since when.
+type Settling = HashMap<String, Instant>;
 
 /// What is done with a file after everything in it is committed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -59,13 +64,21 @@ impl DirectorySource {
     /// # Errors
     /// If the directory cannot be read. A file that cannot be read goes to quarantine.
     pub fn run(&self, outlet: &Outlet, positions: &Positions) -> Result<(), SourceError> {
-        let mut seen: HashSet<String> = positions
-            .iter()
-            .filter(|(_, p)| p.token == DONE)
-            .map(|(partition, _)| partition.clone())
-            .collect();
+        let with = |token: &str| {
+            let read = positions.iter().filter(|(_, p)| p.token == token);
+            read.map(|(partition, _)| partition.clone()).collect::<HashSet<_>>()
+        };
+        // A crash may have come between the commit of a file's end and putting it away.
+        let done = with(DONE);
+        for (path, partition) in self.files(outlet, &done, &mut Settling::new())? {
+            if positions.get(&partition).is_some_and(|p| p.token == WHOLE) {
+                self.put_away(&path, outlet);
+            }
+        }
+        let mut seen: HashSet<String> = with(WHOLE).union(&done).cloned().collect();
+        let mut settling = Settling::new();
         loop {
-            for (path, partition) in self.files(outlet, &seen)? {
+            for (path, partition) in self.files(outlet, &seen, &mut settling)? {
                 let at = positions.get(&partition).cloned().unwrap_or_default();
                 if !self.read(&path, &partition, at, outlet) {
                     return Ok(());
@@ -83,6 +96,7 @@ impl DirectorySource {
         &self,
         outlet: &Outlet,
         seen: &HashSet<String>,
+        settling: &mut Settling,
     ) -> Result<BTreeMap<PathBuf, String>, SourceError> {
         let fail = |error| SourceError::Directory {
             source_name: outlet.name.to_string(),
@@ -90,6 +104,7 @@ impl DirectorySource {
             error,
         };
         let mut ready = BTreeMap::new();
+        let mut waiting = Settling::new();
         for entry in std::fs::read_dir(&self.path).map_err(fail)? {
             let entry = entry.map_err(fail)?;
             let name = entry.file_name().to_string_lossy().into_owned();
@@ -101,10 +116,19 @@ impl DirectorySource {
             let settled = SystemTime::now().duration_since(modified).is_ok_and(|age| age >= self.settle);
             let stamp = modified.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
             let partition = format!("{name}#{}-{stamp}", metadata.len());
-            if (settled || !self.watch) && !seen.contains(&partition) {
+            if seen.contains(&partition) {
+                continue;
+            }
+            // The clock may stand before the file's time, here or where the file was written; so a file is also
+            // settled when it was seen for so long as it is.
+            let since = settling.get(&partition).copied().unwrap_or_else(Instant::now);
+            if settled || since.elapsed() >= self.settle || !self.watch {
                 ready.insert(entry.path(), partition);
+            } else {
+                waiting.insert(partition, since);
             }
         }
+        *settling = waiting;
         Ok(ready)
     }
 
@@ -154,9 +178,10 @@ impl DirectorySource {
         failed: Option<(Reason, ReadError, bytes::Bytes)>,
         outlet: &Outlet,
     ) -> bool {
-        let to = Position { token: String::from(DONE), ..at.clone() };
-        let span = Self::span(outlet, partition, at, to);
         let failed_at_all = failed.is_some();
+        let token = if failed_at_all { DONE } else { WHOLE };
+        let to = Position { token: String::from(token), ..at.clone() };
+        let span = Self::span(outlet, partition, at, to);
         let rejects = failed.map(|(reason, error, raw)| {
             tracing::error!(source = %outlet.name, "{error}");
             let partition: Arc<str> = path.display().to_string().into();
@@ -185,14 +210,19 @@ impl DirectorySource {
     }
 
     fn put_away(&self, path: &Path, outlet: &Outlet) {
-        let result = match (self.afterwards, path.file_name()) {
-            (Afterwards::Delete, _) => std::fs::remove_file(path),
-            (Afterwards::Move, Some(name)) => {
-                let done = self.path.join("done");
-                std::fs::create_dir_all(&done).and_then(|()| std::fs::rename(path, done.join(name)))
-            }
-            _ => Ok(()),
-        };
+        let result = crate::failpoint::reach("directory.committed").and_then(|()| {
+            match (self.afterwards, path.file_name()) {
+                (Afterwards::Delete, _) => std::fs::remove_file(path),
+                (Afterwards::Move, Some(name)) => {
+                    let done = self.path.join("done");
+                    std::fs::create_dir_all(&done)?;
+                    crate::failpoint::reach("directory.folder")?;
+                    std::fs::rename(path, done.join(name))
+                }
+                _ => Ok(()),
+            }?;
+            crate::failpoint::reach("directory.done")
+        });
         if let Err(error) = result {
             tracing::warn!(source = %outlet.name, path = %path.display(), "read, but it cannot be put away: {error}");
         }

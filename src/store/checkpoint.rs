@@ -1,7 +1,13 @@
 //! Balances in the store: the lines changed since the last checkpoint, written inside a commit.
 
+use std::path::Path;
+
 use rusqlite::{Connection, Row, Transaction, params, types::Type};
 
+use super::{
+    StoreError, explain,
+    sums::{self, Change, Sum, set_meta},
+};
 use crate::{
     event::{Column, money::format_cents, schema::LINE_ATTRIBUTES},
     ledger::{Attributes, Balances, Changes, Ledger, Line, SavedApplication},
@@ -12,7 +18,9 @@ pub fn write(transaction: &Transaction<'_>, changes: &Changes, seq: i64) -> rusq
     let mut line_sql = transaction.prepare_cached(
         "INSERT OR REPLACE INTO lines VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
     )?;
+    let mut sum = Change::of(transaction, &sums::LINES);
     for (number, line, attributes) in &changes.lines {
+        sum.before([&*line.id])?;
         let text = |column: Column| attributes.text(column);
         let b = &line.balances;
         line_sql.execute(params![
@@ -36,10 +44,15 @@ pub fn write(transaction: &Transaction<'_>, changes: &Changes, seq: i64) -> rusq
             format_cents(b.corrected),
             line.last_event_at,
         ])?;
+        sum.after([&*line.id])?;
     }
+    sum.end()?;
+    reach("checkpoint.lines")?;
     let mut open = transaction.prepare_cached("INSERT OR REPLACE INTO applications VALUES (?1, ?2, ?3)")?;
     let mut over = transaction.prepare_cached("DELETE FROM applications WHERE event_id = ?1")?;
+    let mut sum = Change::of(transaction, &sums::APPLICATIONS);
     for (id, saved) in &changes.applications {
+        sum.before([&**id])?;
         match saved {
             Some(SavedApplication { reserves }) => {
                 let (line, amount) = match reserves {
@@ -52,23 +65,52 @@ pub fn write(transaction: &Transaction<'_>, changes: &Changes, seq: i64) -> rusq
                 over.execute([&**id])?;
             }
         }
+        sum.after([&**id])?;
     }
-    transaction.execute("UPDATE meta SET value = ?1 WHERE name = 'checkpoint'", [seq])?;
-    Ok(())
+    sum.end()?;
+    reach("checkpoint.applications")?;
+    set_meta(transaction, "checkpoint", seq)
+}
+
+fn reach(name: &str) -> rusqlite::Result<()> {
+    crate::failpoint::reach(name).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))
 }
 
 /// Reads the ledger as of the last checkpoint.
-pub fn read(connection: &Connection) -> rusqlite::Result<Ledger> {
+///
+/// # Errors
+/// If it is damaged or cannot be read.
+pub fn read(dir: &Path, connection: &Connection) -> Result<Ledger, StoreError> {
     let mut ledger = Ledger::default();
-    let mut lines = connection.prepare("SELECT * FROM lines ORDER BY number")?;
-    let mut rows = lines.query([])?;
+    let mut lines = Sum::default();
+    let mut applications = Sum::default();
+    restore(connection, &mut ledger, &mut lines, &mut applications).map_err(|e| explain(dir, e))?;
+    sums::expect(dir, connection, &sums::LINES, lines)?;
+    sums::expect(dir, connection, &sums::APPLICATIONS, applications)?;
+    Ok(ledger)
+}
+
+fn restore(
+    connection: &Connection,
+    ledger: &mut Ledger,
+    lines: &mut Sum,
+    applications: &mut Sum,
+) -> rusqlite::Result<()> {
+    let columns = sums::columns(&sums::LINES);
+    let mut statement = connection.prepare(&format!("SELECT {columns} FROM lines ORDER BY number"))?;
+    let all = 0..statement.column_count();
+    let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
+        lines.add(row, all.clone())?;
         let (line, attributes) = line(row)?;
         ledger.restore_line(line, attributes);
     }
-    let mut applications = connection.prepare("SELECT event_id, budget_line_id, amount FROM applications")?;
-    let mut rows = applications.query([])?;
+    let columns = sums::columns(&sums::APPLICATIONS);
+    let mut statement = connection.prepare(&format!("SELECT {columns} FROM applications"))?;
+    let all = 0..statement.column_count();
+    let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
+        applications.add(row, all.clone())?;
         let id: String = row.get(0)?;
         let line: Option<String> = row.get(1)?;
         let reserves = match line {
@@ -77,7 +119,7 @@ pub fn read(connection: &Connection) -> rusqlite::Result<Ledger> {
         };
         ledger.restore_application(&id, &SavedApplication { reserves });
     }
-    Ok(ledger)
+    Ok(())
 }
 
 fn line(row: &Row<'_>) -> rusqlite::Result<(Line, Attributes)> {

@@ -5,7 +5,8 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use super::{
     JournalBlock, Store, StoreError,
     alerts::{self, Times},
-    checkpoint, explain,
+    checkpoint, explain, in_force, quarantine, reach,
+    sums::{self, Change, meta, set_meta},
 };
 use crate::{
     alert::{Cleared, Desk, Filing},
@@ -35,10 +36,16 @@ pub struct Commit {
     pub watermark: Option<SavedWatermark>,
     /// What changed in the ledger since the last checkpoint, as of the end of this commit.
     pub checkpoint: Option<Changes>,
+    /// The rules that it was judged by with their digests, if they are others than those of the last commit.
+    pub rules: Option<Vec<(String, i64)>>,
     /// The time of the commit, in microseconds, for quarantine and alerts.
     pub now: i64,
     /// When the first of its records was read, in microseconds, for how long notifications take.
     pub received_at: Option<i64>,
+    /// Told by the store: the bytes in quarantine after this commit.
+    pub quarantine_bytes: u64,
+    /// Told by the store: which of the rejects the quarantine had no room for.
+    pub overflow: Vec<usize>,
 }
 
 impl Commit {
@@ -65,6 +72,7 @@ impl Commit {
         self.rejects.extend(next.rejects);
         self.replayed.extend(next.replayed);
         self.duplicates += next.duplicates;
+        self.rules = next.rules.or(self.rules.take());
         self.now = self.now.max(next.now);
         self.received_at = self.received_at.into_iter().chain(next.received_at).min();
         self.watermark = next.watermark.or(self.watermark.take());
@@ -85,9 +93,16 @@ impl Store {
         // Immediate: a transaction that reads first cannot wait for the sealer's when it comes to write.
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
+        reach(&dir, "commit.begun")?;
         positions(&transaction, &commit.spans, &dir)?;
+        reach(&dir, "commit.positions")?;
+        if let Some(rules) = &commit.rules {
+            in_force::write(&transaction, rules).map_err(fail)?;
+        }
         let seq = journal(&transaction, &commit.journal).map_err(fail)?;
+        reach(&dir, "commit.journal")?;
         let stored = findings(&transaction, &commit.findings).map_err(fail)?;
+        reach(&dir, "commit.findings")?;
         let times = Times { now: commit.now, received_at: commit.received_at.unwrap_or(commit.now) };
         let filed = alerts::file(&transaction, desk, (&commit.findings, &stored), &commit.cleared, times)
             .map_err(fail)?;
@@ -96,16 +111,22 @@ impl Store {
         }
         let mut is_new = stored.iter().map(Option::is_some);
         commit.findings.retain(|_| is_new.next().unwrap_or(true));
+        reach(&dir, "commit.alerts")?;
         watermark(&transaction, commit.watermark.as_ref()).map_err(fail)?;
-        quarantine(&transaction, commit).map_err(fail)?;
+        reach(&dir, "commit.watermark")?;
+        quarantine::write(&transaction, commit, &self.quarantine, &fail)?;
+        reach(&dir, "commit.quarantine")?;
         if commit.duplicates > 0 {
-            let sql = "UPDATE meta SET value = value + ?1 WHERE name = 'duplicates'";
-            transaction.prepare_cached(sql).and_then(|mut s| s.execute([commit.duplicates])).map_err(fail)?;
+            let before = meta(&transaction, "duplicates").map_err(fail)?;
+            let after = before.saturating_add_unsigned(commit.duplicates);
+            set_meta(&transaction, "duplicates", after).map_err(fail)?;
         }
         if let Some(changes) = &commit.checkpoint {
             checkpoint::write(&transaction, changes, seq).map_err(fail)?;
         }
-        transaction.commit().map_err(fail)
+        reach(&dir, "commit.ready")?;
+        transaction.commit().map_err(fail)?;
+        reach(&dir, "commit.done")
     }
 }
 
@@ -117,6 +138,7 @@ fn positions(transaction: &Transaction<'_>, spans: &[Span], dir: &std::path::Pat
     let mut write = transaction
         .prepare_cached("INSERT OR REPLACE INTO positions VALUES (?1, ?2, ?3, ?4, ?5)")
         .map_err(fail)?;
+    let mut change = Change::of(transaction, &sums::POSITIONS);
     for span in spans {
         let key = params![&*span.source, &*span.partition];
         let at = match read.query_row(key, |row| row.get::<_, u64>(0)) {
@@ -130,11 +152,13 @@ fn positions(transaction: &Transaction<'_>, spans: &[Span], dir: &std::path::Pat
             return Err(StoreError::Gap { source_name, partition, from: span.from, at });
         }
         let to = &span.to;
+        change.before(key).map_err(fail)?;
         write
             .execute(params![&*span.source, &*span.partition, to.offset, to.records, to.token])
             .map_err(fail)?;
+        change.after(key).map_err(fail)?;
     }
-    Ok(())
+    change.end().map_err(fail)
 }
 
 /// Returns the number of the last block. Numbers go on when all blocks are sealed and gone.
@@ -143,11 +167,14 @@ fn journal(transaction: &Transaction<'_>, blocks: &[JournalBlock]) -> rusqlite::
         "INSERT INTO journal (seq, events, first_at, last_at, block, ids, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
     let mut seq = last_seq(transaction)?;
+    let mut change = Change::of(transaction, &sums::JOURNAL);
     for b in blocks {
         seq += 1;
         let checksum = JournalBlock::checksum(&b.block, &b.ids);
         insert.execute(params![seq, b.events, b.first_at, b.last_at, b.block, b.ids, checksum])?;
+        change.after([seq])?;
     }
+    change.end()?;
     Ok(seq)
 }
 
@@ -162,7 +189,11 @@ fn watermark(transaction: &Transaction<'_>, watermark: Option<&SavedWatermark>) 
     let value =
         serde_json::to_string(watermark).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
     let mut write = transaction.prepare_cached("INSERT OR REPLACE INTO watermark VALUES (1, ?1)")?;
-    write.execute([value]).map(|_| ())
+    let mut change = Change::of(transaction, &sums::WATERMARK);
+    change.before([1])?;
+    write.execute([value])?;
+    change.after([1])?;
+    change.end()
 }
 
 /// A window that is judged again after a restart may find what was found before, and so may an event that is sent again
@@ -172,35 +203,17 @@ fn findings(transaction: &Transaction<'_>, findings: &[Filing]) -> rusqlite::Res
         "INSERT OR IGNORE INTO findings (finding_id, rule_id, severity, mode, at, event_id, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
     let mut stored = Vec::with_capacity(findings.len());
+    let mut change = Change::of(transaction, &sums::FINDINGS);
     for Filing { at, finding: f, .. } in findings {
         let body = serde_json::to_string(f).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
         let event = f.event_id.as_deref().unwrap_or_default();
         let values = params![f.finding_id, f.rule_id, f.severity, f.mode, at, event, body];
-        let is_new = insert.execute(values)? > 0;
-        stored.push(is_new.then(|| transaction.last_insert_rowid()));
+        let row = (insert.execute(values)? > 0).then(|| transaction.last_insert_rowid());
+        if let Some(row) = row {
+            change.after([row])?;
+        }
+        stored.push(row);
     }
+    change.end()?;
     Ok(stored)
-}
-
-fn quarantine(transaction: &Transaction<'_>, commit: &Commit) -> rusqlite::Result<()> {
-    let mut insert = transaction.prepare_cached(
-        "INSERT INTO quarantine (source, partition, record, reason, detail, raw, received_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-    )?;
-    for r in &commit.rejects {
-        let place = (&*r.source, &*r.partition, r.record.cast_signed());
-        insert.execute(params![
-            place.0,
-            place.1,
-            place.2,
-            r.reason.code(),
-            r.detail,
-            &r.raw[..],
-            commit.now
-        ])?;
-    }
-    let mut replayed = transaction.prepare_cached("UPDATE quarantine SET replayed_at = ?1 WHERE seq = ?2")?;
-    for seq in &commit.replayed {
-        replayed.execute(params![commit.now, seq])?;
-    }
-    Ok(())
 }

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use super::{SCHEMA_VERSION, StoreError, explain};
+use super::{SCHEMA_VERSION, StoreError, explain, quarantine, reach, sums};
 
 /// A new database: the events and balances, then alerts.
 const SCHEMA: &str = concat!(include_str!("schema.sql"), include_str!("schema_3.sql"));
@@ -36,17 +36,33 @@ const MIGRATIONS: &[&str] = &[
 /// If the database cannot be written; it is then what it was.
 pub fn migrate(dir: &Path, connection: &Connection) -> Result<(), StoreError> {
     let fail = |error| explain(dir, error);
-    let found = version(connection).map_err(fail)?;
+    let mut found = version(connection).map_err(fail)?;
     if found == 0 {
-        return step(connection, SCHEMA, SCHEMA_VERSION).map_err(fail);
+        step(connection, SCHEMA, SCHEMA_VERSION).map_err(fail)?;
+        found = SCHEMA_VERSION;
     }
     for from in found..SCHEMA_VERSION {
         let sql =
             usize::try_from(from - 1).ok().and_then(|at| MIGRATIONS.get(at)).copied().unwrap_or_default();
         step(connection, sql, from + 1).map_err(fail)?;
+        reach(dir, "migrate.step")?;
         tracing::info!(from, to = from + 1, "the state was brought to a newer schema");
     }
-    Ok(())
+    guard(connection).map_err(fail)?;
+    reach(dir, "migrate.done")
+}
+
+/// What guards the state against flipped bits and floods of garbage. It needs no version of its own: it changes no
+/// table that was there before, and what is missing is made.
+fn guard(connection: &Connection) -> rusqlite::Result<()> {
+    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+    transaction.execute_batch(sums::SCHEMA)?;
+    transaction.execute_batch(quarantine::SCHEMA)?;
+    if !sums::begun(&transaction)? {
+        quarantine::begin(&transaction)?;
+    }
+    sums::begin(&transaction)?;
+    transaction.commit()
 }
 
 fn step(connection: &Connection, sql: &str, version: i64) -> rusqlite::Result<()> {

@@ -3,37 +3,49 @@
 //! intervals. Old journal blocks become Parquet files. docs/decisions/0001-store.md and 0004-sealing.md say why.
 
 mod alerts;
+mod backup;
 mod cases;
 mod checkpoint;
 mod commit;
 mod history;
+mod in_force;
 mod journal;
 mod layout;
 mod lock;
 mod lookup;
 mod migrate;
 mod outbox;
+mod quarantine;
 mod query;
 mod recover;
 mod seal;
 mod sealed;
+mod sums;
+mod verify;
+mod wal;
 
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
+pub use backup::{BackupOptions, Manifest, back_up, restore};
 pub use cases::{AlertFilter, CaseError, Cases};
 pub use commit::Commit;
 pub use history::{History, JournalTable, Order, Scan, Select};
+pub use in_force::InForce;
 pub use journal::{JournalBlock, decode_block};
+pub use layout::block_of;
 pub use lock::StateLock;
 pub use lookup::Lookup;
-pub use outbox::{Done, DueEntry, DueGroup, Group, Outbox, Outcome, Pending, Round};
+pub use outbox::{Done, DueEntry, DueGroup, Fate, Group, Outbox, Pending, Round};
+pub use quarantine::{QuarantineLimit, WhenFull};
 pub use query::{
-    FindingFilter, Reader, RejectFilter, StateInfo, StoredReject, disk_free, sealed_bytes, store_bytes,
+    FindingFilter, Overflow, Reader, RejectFilter, StateInfo, StoredReject, disk_free, sealed_bytes,
+    store_bytes,
 };
 pub use recover::{KnownEvent, Recovered};
 pub use seal::{SealOptions, Sealer, Sealing};
+pub use verify::{Check, Outcome, Problems, verify_backup};
 
 /// The schema this version writes.
 pub const SCHEMA_VERSION: i64 = 3;
@@ -106,6 +118,25 @@ pub enum StoreError {
         /// Why.
         error: std::io::Error,
     },
+    /// A backup or what it is made of cannot be read or written.
+    #[error("{path}: {error}. There is nothing half at the place of the copy; the state is what it was")]
+    Backup {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// Something is where a backup or a restored state should go.
+    #[error("{0} exists already, and nothing is overwritten. Name a directory that does not exist yet")]
+    Exists(PathBuf),
+    /// A directory that is asked to be a backup has no manifest.
+    #[error("{0} is no backup: it has no backup.json. Name a directory that `fiscwatch state backup` made")]
+    NoBackup(PathBuf),
+    /// A daemon is asked to run on a backup.
+    #[error(
+        "{0} is a backup, and a daemon would change it. Make a state directory of it with `fiscwatch state restore`, and run on that"
+    )]
+    IsBackup(PathBuf),
     /// The disk is full.
     #[error(
         "the disk of the state directory {0} is full: nothing of this batch was stored, and nothing is lost. Free some space and start again; reading goes on where it stood"
@@ -120,6 +151,29 @@ pub enum StoreError {
         path: PathBuf,
         /// What was found.
         what: String,
+    },
+    /// The disk failed while something was written, so nobody knows what of it is there.
+    #[error(
+        "the disk did not confirm what was written to {path}: {error}. What was answered or positioned before is stored; what was in work is not acknowledged. Look at the disk (dmesg, its SMART values) before you start again: the start reads and compares everything it needs"
+    )]
+    Unsure {
+        /// The directory or file.
+        path: PathBuf,
+        /// What the operating system says.
+        error: String,
+    },
+    /// Nothing can be written there.
+    #[error(
+        "the state directory {0} cannot be written: its disk is mounted read-only, or its files belong to somebody else. Nothing is lost; mount it for writing or give the files to the user that runs fiscwatch, and start again"
+    )]
+    ReadOnly(PathBuf),
+    /// The quarantine has no room, and the configuration asks to stop then.
+    #[error(
+        "the quarantine is full ({bytes} bytes) and state.quarantine_full is stop: nothing of this batch was stored, and nothing is lost. Look at `fiscwatch rejects list`, mend the feed and replay, or raise state.quarantine_mib, and start again"
+    )]
+    QuarantineFull {
+        /// The bytes of all entries.
+        bytes: u64,
     },
     /// Positions do not follow one another.
     #[error(
@@ -153,6 +207,7 @@ pub enum StoreError {
 pub struct Store {
     dir: PathBuf,
     connection: Connection,
+    quarantine: QuarantineLimit,
     _lock: StateLock,
 }
 
@@ -162,17 +217,40 @@ impl Store {
     /// # Errors
     /// If it is locked, damaged, of a newer version, or cannot be written.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        std::fs::create_dir_all(dir)
-            .map_err(|error| StoreError::Directory { path: dir.to_owned(), error })?;
+        if dir.join(backup::MANIFEST).exists() {
+            return Err(StoreError::IsBackup(dir.to_owned()));
+        }
+        sealed::make_folder(dir).map_err(|error| StoreError::Directory { path: dir.to_owned(), error })?;
         let lock = StateLock::acquire(dir)?;
+        reach(dir, "start.locked")?;
         let fail = |error| explain(dir, error);
+        wal::check(dir)?;
         let connection = Connection::open(dir.join(DATABASE)).map_err(fail)?;
         check_version(dir, &connection)?;
         configure(&connection).map_err(fail)?;
         migrate::migrate(dir, &connection)?;
+        empty_log(&connection).map_err(fail)?;
+        // SQLite does so too, but does not say when it fails.
+        sealed::sync_names(dir)
+            .map_err(|error| StoreError::Unsure { path: dir.to_owned(), error: error.to_string() })?;
+        reach(dir, "start.logged")?;
         sealed::check(dir, &connection)?;
         sealed::remove_unregistered(dir, &connection)?;
-        Ok(Self { dir: dir.to_owned(), connection, _lock: lock })
+        reach(dir, "start.swept")?;
+        Ok(Self { dir: dir.to_owned(), connection, quarantine: QuarantineLimit::default(), _lock: lock })
+    }
+
+    /// Bounds the quarantine.
+    pub fn limit_quarantine(&mut self, limit: QuarantineLimit) {
+        self.quarantine = limit;
+    }
+
+    /// The bytes in quarantine.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn quarantine_bytes(&self) -> Result<u64, StoreError> {
+        quarantine::bytes(&self.connection).map_err(|error| explain(&self.dir, error))
     }
 
     /// The state directory.
@@ -205,11 +283,27 @@ const BUSY: std::time::Duration = std::time::Duration::from_secs(30);
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY)?;
     connection.pragma_update(None, "page_size", 16384)?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
+    to_the_end(connection, "PRAGMA journal_mode = WAL")?;
     // FULL, because NORMAL loses acknowledged commits when the power fails.
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", 4000)?;
     connection.pragma_update(None, "cache_size", -65536)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(())
+}
+
+/// Moves the log into the database and empties it. After a failed fsync the kernel takes pages for written that are
+/// not, and a log that is read back from its cache looks whole until the power fails. So what a start finds in the log
+/// is written, and confirmed, once more.
+fn empty_log(connection: &Connection) -> rusqlite::Result<()> {
+    to_the_end(connection, "PRAGMA wal_checkpoint(TRUNCATE)")
+}
+
+/// Runs a pragma to its end: it gives its row first, and commits, and fails, after that.
+fn to_the_end(connection: &Connection, pragma: &str) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare(pragma)?;
+    let mut rows = statement.query([])?;
+    while rows.next()?.is_some() {}
     Ok(())
 }
 
@@ -235,9 +329,16 @@ fn open_reader(dir: &Path) -> Result<Connection, StoreError> {
     if !path.exists() {
         return Err(StoreError::Missing(dir.to_owned()));
     }
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    // Reading a WAL database needs its shared-memory file, hence not read-only; `query_only` forbids changes.
-    let connection = Connection::open_with_flags(path, flags).map_err(|error| explain(dir, error))?;
+    let connection = if dir.join(backup::MANIFEST).exists() {
+        // Nobody writes to a backup, and reading it must leave nothing beside it.
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+        Connection::open_with_flags(immutable(&path), flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+    } else {
+        // Reading a WAL database needs its shared-memory file, hence not read-only; `query_only` forbids changes.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        Connection::open_with_flags(path, flags)
+    };
+    let connection = connection.map_err(|error| explain(dir, error))?;
     let found = check_version(dir, &connection)?;
     if found < SCHEMA_VERSION {
         return Err(StoreError::Older { path: dir.to_owned(), found });
@@ -245,6 +346,18 @@ fn open_reader(dir: &Path) -> Result<Connection, StoreError> {
     connection.pragma_update(None, "query_only", true).map_err(|error| explain(dir, error))?;
     connection.busy_timeout(std::time::Duration::from_secs(5)).map_err(|error| explain(dir, error))?;
     Ok(connection)
+}
+
+/// A database that does not change, as `SQLite` names it.
+fn immutable(path: &Path) -> String {
+    let escaped: String = path.display().to_string().chars().fold(String::new(), |mut uri, c| {
+        match c {
+            '%' | '?' | '#' => uri.push_str(&format!("%{:02x}", u32::from(c))),
+            _ => uri.push(c),
+        }
+        uri
+    });
+    format!("file:{escaped}?immutable=1")
 }
 
 fn check_version(dir: &Path, connection: &Connection) -> Result<i64, StoreError> {
@@ -257,11 +370,35 @@ fn check_version(dir: &Path, connection: &Connection) -> Result<i64, StoreError>
 
 /// `SQLite`'s error in words that say what to do.
 fn explain(dir: &Path, error: rusqlite::Error) -> StoreError {
-    use rusqlite::ErrorCode::{DatabaseCorrupt, DiskFull, NotADatabase};
+    use rusqlite::ErrorCode::{
+        CannotOpen, DatabaseCorrupt, DiskFull, NotADatabase, PermissionDenied, ReadOnly, SystemIoFailure,
+    };
     let path = dir.to_owned();
     match error.sqlite_error_code() {
         Some(DiskFull) => StoreError::Full(path),
         Some(DatabaseCorrupt | NotADatabase) => StoreError::Corrupt { path, what: error.to_string() },
+        Some(SystemIoFailure) => StoreError::Unsure { path, error: error.to_string() },
+        Some(ReadOnly | PermissionDenied) => StoreError::ReadOnly(path),
+        Some(CannotOpen) => StoreError::Directory {
+            path,
+            error: std::io::Error::other(format!("the database cannot be opened ({error})")),
+        },
         _ => StoreError::Database { path, error },
+    }
+}
+
+/// A place where a test can make the process die or fail.
+fn reach(dir: &Path, name: &str) -> Result<(), StoreError> {
+    crate::failpoint::reach(name).map_err(|error| match error.kind() {
+        std::io::ErrorKind::StorageFull => StoreError::Full(dir.to_owned()),
+        _ => StoreError::Unsure { path: dir.to_owned(), error: error.to_string() },
+    })
+}
+
+impl StoreError {
+    /// Whether nothing may be believed of what was written last, so that the process must end.
+    #[must_use]
+    pub fn is_unsure(&self) -> bool {
+        matches!(self, Self::Unsure { .. })
     }
 }

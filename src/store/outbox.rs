@@ -103,7 +103,7 @@ pub struct Done {
 
 /// What became of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub enum Fate {
     /// The sink has it.
     Sent,
     /// It is tried again at this time.
@@ -230,7 +230,7 @@ impl Outbox {
     ///
     /// # Errors
     /// If the database cannot be written.
-    pub fn record(&mut self, outcomes: &[(String, Outcome)], now: i64) -> Result<(), StoreError> {
+    pub fn record(&mut self, outcomes: &[(String, Fate)], now: i64) -> Result<(), StoreError> {
         self.round(|round| {
             let sql =
                 "UPDATE notifications SET state = ?2, attempts = attempts + 1, next_at = ?3, error = ?4,
@@ -238,11 +238,11 @@ impl Outbox {
             let mut update = round.transaction.prepare_cached(sql)?;
             for (id, outcome) in outcomes {
                 match outcome {
-                    Outcome::Sent => update.execute(params![id, "sent", now, None::<String>, now])?,
-                    Outcome::Later(at, error) => {
+                    Fate::Sent => update.execute(params![id, "sent", now, None::<String>, now])?,
+                    Fate::Later(at, error) => {
                         update.execute(params![id, "pending", at, error, None::<i64>])?
                     }
-                    Outcome::Parked(error) => update.execute(params![id, "parked", now, error, now])?,
+                    Fate::Parked(error) => update.execute(params![id, "parked", now, error, now])?,
                 };
             }
             Ok(())

@@ -7,9 +7,10 @@ use rusqlite::{Connection, params_from_iter, types::Value};
 use serde::Serialize;
 
 use super::{
-    DATABASE, SCHEMA_VERSION, StoreError, checkpoint, decode_block, explain, open_reader,
+    DATABASE, JournalBlock, SCHEMA_VERSION, StoreError, checkpoint, decode_block, explain, open_reader,
     recover::{EARLIEST, EVENTS, LATEST},
     sealed::FOLDER,
+    sums,
 };
 use crate::{evaluate::Finding, ledger::Ledger};
 
@@ -73,6 +74,27 @@ pub struct StoredReject {
     pub received_at: i64,
     /// When it was read again, in microseconds.
     pub replayed_at: Option<i64>,
+}
+
+/// Rejected records of one partition and reason that the quarantine had no room for.
+#[derive(Debug, Clone, Serialize)]
+pub struct Overflow {
+    /// The source.
+    pub source: String,
+    /// The file, or topic and partition; empty for HTTP.
+    pub partition: String,
+    /// The reason code.
+    pub reason: String,
+    /// How many.
+    pub records: u64,
+    /// The line, row or offset of the first.
+    pub first_record: i64,
+    /// And of the last.
+    pub last_record: i64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// In hexadecimal: BLAKE3 of the digest before and the record's bytes, from 32 zero bytes on.
+    pub digest: String,
 }
 
 /// The state in numbers.
@@ -202,6 +224,40 @@ impl Reader {
         })
     }
 
+    /// What the quarantine only counts.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn overflow(&self, filter: &RejectFilter) -> Result<Vec<Overflow>, StoreError> {
+        let mut sql = Query::new(
+            "SELECT source, partition, reason, records, first_record, last_record, bytes, lower(hex(digest)) FROM quarantine_overflow",
+        );
+        sql.equal("reason", filter.reason.as_ref());
+        sql.equal("source", filter.source.as_ref());
+        let (sql, values) = sql.finish("ORDER BY source, partition, reason", filter.limit);
+        self.rows(&sql, values, |row| {
+            Ok(Overflow {
+                source: row.get(0)?,
+                partition: row.get(1)?,
+                reason: row.get(2)?,
+                records: row.get(3)?,
+                first_record: row.get(4)?,
+                last_record: row.get(5)?,
+                bytes: row.get(6)?,
+                digest: row.get(7)?,
+            })
+        })
+    }
+
+    /// Compares the quarantine with its checksum, before its records are believed.
+    ///
+    /// # Errors
+    /// If it does not match.
+    pub fn check_rejects(&self) -> Result<(), StoreError> {
+        sums::check(&self.dir, &self.connection, &sums::QUARANTINE)?;
+        sums::check(&self.dir, &self.connection, &sums::OVERFLOW)
+    }
+
     /// The ledger after the last commit.
     ///
     /// # Errors
@@ -211,17 +267,7 @@ impl Reader {
         let fail = |error| explain(&dir, error);
         // One transaction, so that checkpoint and journal are of the same moment.
         let snapshot = self.connection.transaction().map_err(fail)?;
-        let mut ledger = checkpoint::read(&snapshot).map_err(fail)?;
-        let sql = "SELECT seq, block FROM journal WHERE seq > (SELECT value FROM meta WHERE name = 'checkpoint') ORDER BY seq";
-        let mut statement = snapshot.prepare(sql).map_err(fail)?;
-        let mut rows = statement.query([]).map_err(fail)?;
-        while let Some(row) = rows.next().map_err(fail)? {
-            let block: Vec<u8> = row.get(1).map_err(fail)?;
-            let (events, types) = decode_block(&block, schema)
-                .map_err(|e| StoreError::Corrupt { path: dir.clone(), what: e.to_string() })?;
-            ledger.apply(&events, &types);
-        }
-        Ok(ledger)
+        ledger(&dir, &snapshot, schema)
     }
 
     /// The state in numbers.
@@ -269,6 +315,27 @@ impl Reader {
         let rows = statement.query_map(params_from_iter(values), read).map_err(fail)?;
         rows.collect::<Result<_, _>>().map_err(fail)
     }
+}
+
+/// The ledger as of the last commit that a transaction sees: the checkpoint, and the journal after it.
+pub fn ledger(dir: &Path, snapshot: &Connection, schema: &SchemaRef) -> Result<Ledger, StoreError> {
+    let fail = |error| explain(dir, error);
+    let mut ledger = checkpoint::read(dir, snapshot)?;
+    let sql = "SELECT seq, block, ids, checksum FROM journal WHERE seq > (SELECT value FROM meta WHERE name = 'checkpoint') ORDER BY seq";
+    let mut statement = snapshot.prepare(sql).map_err(fail)?;
+    let mut rows = statement.query([]).map_err(fail)?;
+    while let Some(row) = rows.next().map_err(fail)? {
+        let (block, ids): (Vec<u8>, Vec<u8>) = (row.get(1).map_err(fail)?, row.get(2).map_err(fail)?);
+        if JournalBlock::checksum(&block, &ids) != row.get::<_, i64>(3).map_err(fail)? {
+            let seq: i64 = row.get(0).map_err(fail)?;
+            let what = format!("journal block {seq} does not match its checksum");
+            return Err(StoreError::Corrupt { path: dir.to_owned(), what });
+        }
+        let (events, types) = decode_block(&block, schema)
+            .map_err(|e| StoreError::Corrupt { path: dir.to_owned(), what: e.to_string() })?;
+        ledger.apply(&events, &types);
+    }
+    Ok(ledger)
 }
 
 /// Bytes of the database and its log on disk. Sealed files come on top: [`sealed_bytes`].

@@ -8,12 +8,14 @@ use arrow::{
     error::ArrowError,
     record_batch::RecordBatch,
 };
+use rusqlite::Connection;
 
 use super::{
     JournalBlock, Select, Store, StoreError, checkpoint, decode_block, explain,
     history::{file, parallel::Ordered, shape::Shape},
     journal::{read_ids, stored_block},
     sealed,
+    sums::{self, Sum},
 };
 use crate::{
     engine::SavedWatermark,
@@ -64,16 +66,22 @@ impl Store {
         known: &mut dyn FnMut(KnownEvent),
     ) -> Result<Recovered, StoreError> {
         let fail = |error| explain(&self.dir, error);
+        let tables = [&sums::META, &sums::POSITIONS, &sums::WATERMARK, &sums::SEALED, &sums::FINDINGS];
+        for table in tables {
+            sums::check(&self.dir, &self.connection, table)?;
+        }
+        sums::check_indexes(&self.dir, &self.connection)?;
         let mut recovered = Recovered {
-            ledger: checkpoint::read(&self.connection).map_err(fail)?,
+            ledger: checkpoint::read(&self.dir, &self.connection)?,
             positions: self.positions().map_err(fail)?,
             events: number(self, EVENTS)?.unwrap_or(0).unsigned_abs(),
             last_seq: super::commit::last_seq(&self.connection).map_err(fail)?,
-            watermark: self.watermark().map_err(fail)?,
+            watermark: watermark(&self.connection).map_err(fail)?,
             ..Recovered::default()
         };
         self.sealed_events(schema, known)?;
         self.blocks(schema, &mut recovered, known)?;
+        super::reach(&self.dir, "start.recovered")?;
         Ok(recovered)
     }
 
@@ -85,22 +93,28 @@ impl Store {
             .with_content_hash();
         let dir = self.dir.clone();
         let threads = std::thread::available_parallelism().map_or(2, usize::from);
-        let batches = Ordered::new(files, threads, move |sealed, take: &mut dyn FnMut(_) -> bool| {
+        let parts = Ordered::new(files, threads, move |sealed, take: &mut dyn FnMut(_) -> bool| {
             let all = Select::default();
-            if let Err(e) = file::read(&dir, &sealed, &shape, &all, &mut |batch| take(Ok(batch))) {
+            if let Err(e) = file::read(&dir, &sealed, &shape, &all, &mut |batch| take(Ok(events(&batch)))) {
                 take(Err(e));
             }
         });
-        for batch in batches {
-            let batch: RecordBatch = batch.map_err(|e| super::history::lost(&self.dir, e))??;
-            let ids = batch.column(0).as_string_view().iter().flatten();
-            let times = batch.column(1).as_primitive::<TimestampMicrosecondType>().values();
-            let contents = batch.column(2).as_primitive::<UInt64Type>().values();
-            for ((id, at), content) in ids.zip(times).zip(contents) {
-                known(KnownEvent { id: id_hash(id), content: *content, at: *at, block: None });
-            }
+        for part in parts {
+            let part: Vec<KnownEvent> = part.map_err(|e| super::history::lost(&self.dir, e))??;
+            part.into_iter().for_each(&mut *known);
         }
         Ok(())
+    }
+
+    /// The number of events in files and blocks that have some from `at` (microseconds) on.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn events_since(&self, at: i64) -> Result<u64, StoreError> {
+        let sql = "SELECT (SELECT coalesce(sum(events), 0) FROM journal INDEXED BY journal_times WHERE last_at >= ?1)
+            + (SELECT coalesce(sum(events), 0) FROM sealed WHERE last_at >= ?1)";
+        let read = self.connection.query_row(sql, [at], |row| row.get::<_, i64>(0));
+        read.map(i64::unsigned_abs).map_err(|error| explain(&self.dir, error))
     }
 
     /// Applies what the checkpoint does not have, and gives every event to `known`.
@@ -112,15 +126,19 @@ impl Store {
     ) -> Result<(), StoreError> {
         let fail = |error| explain(&self.dir, error);
         let checkpoint = number(self, "SELECT value FROM meta WHERE name = 'checkpoint'")?.unwrap_or(0);
-        let sql = "SELECT seq, block, ids, checksum FROM journal ORDER BY seq";
-        let mut statement = self.connection.prepare(sql).map_err(fail)?;
+        let summed = sums::columns(&sums::JOURNAL);
+        let sql = format!("SELECT block, ids, {summed} FROM journal ORDER BY seq");
+        let mut statement = self.connection.prepare(&sql).map_err(fail)?;
+        let summed = 2..statement.column_count();
+        let mut sum = Sum::default();
         let mut rows = statement.query([]).map_err(fail)?;
         while let Some(row) = rows.next().map_err(fail)? {
-            let seq: i64 = row.get(0).map_err(fail)?;
+            sum.add(row, summed.clone()).map_err(fail)?;
+            let seq: i64 = row.get("seq").map_err(fail)?;
             let blob = |at| row.get_ref(at).and_then(|v| Ok(v.as_blob()?)).map_err(fail);
-            let (block, ids) = (blob(1)?, blob(2)?);
+            let (block, ids) = (blob(0)?, blob(1)?);
             let damaged = |what: String| StoreError::Corrupt { path: self.dir.clone(), what };
-            if JournalBlock::checksum(block, ids) != row.get::<_, i64>(3).map_err(fail)? {
+            if JournalBlock::checksum(block, ids) != row.get::<_, i64>("checksum").map_err(fail)? {
                 return Err(damaged(format!("journal block {seq} does not match its checksum")));
             }
             let broken = |e: ArrowError| damaged(format!("journal block {seq}: {e}"));
@@ -141,18 +159,7 @@ impl Store {
                 known(KnownEvent { id, content, at: *at, block: Some(seq) });
             }
         }
-        Ok(())
-    }
-
-    fn watermark(&self) -> rusqlite::Result<SavedWatermark> {
-        let sql = "SELECT value FROM watermark";
-        match self.connection.query_row(sql, [], |row| row.get::<_, String>(0)) {
-            Ok(text) => serde_json::from_str(&text).map_err(|e| {
-                rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, e.into())
-            }),
-            Err(rusqlite::Error::QueryReturnedNoRows) => Ok(SavedWatermark::default()),
-            Err(e) => Err(e),
-        }
+        sums::expect(&self.dir, &self.connection, &sums::JOURNAL, sum)
     }
 
     fn positions(&self) -> rusqlite::Result<BTreeMap<(String, String), Position>> {
@@ -162,6 +169,30 @@ impl Store {
             Ok(((row.get(0)?, row.get(1)?), position))
         })?;
         rows.collect()
+    }
+}
+
+/// The events of a sealed file's batch: ids, times and content hashes.
+fn events(batch: &RecordBatch) -> Vec<KnownEvent> {
+    let ids = batch.column(0).as_string_view().iter().flatten();
+    let times = batch.column(1).as_primitive::<TimestampMicrosecondType>().values();
+    let contents = batch.column(2).as_primitive::<UInt64Type>().values();
+    let event = |((id, at), content): ((&str, &i64), &u64)| KnownEvent {
+        id: id_hash(id),
+        content: *content,
+        at: *at,
+        block: None,
+    };
+    ids.zip(times).zip(contents).map(event).collect()
+}
+
+/// How far event time had come at the last commit.
+pub fn watermark(connection: &Connection) -> rusqlite::Result<SavedWatermark> {
+    match connection.query_row("SELECT value FROM watermark", [], |row| row.get::<_, String>(0)) {
+        Ok(text) => serde_json::from_str(&text)
+            .map_err(|e| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, e.into())),
+        Err(rusqlite::Error::QueryReturnedNoRows) => Ok(SavedWatermark::default()),
+        Err(e) => Err(e),
     }
 }
 

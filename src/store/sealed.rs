@@ -13,7 +13,12 @@ use std::{
 
 use rusqlite::{Connection, Row, Transaction, params};
 
-use super::{StoreError, explain};
+use super::{
+    StoreError,
+    backup::MANIFEST,
+    explain, reach,
+    sums::{self, Change},
+};
 
 /// The folder of the sealed files in the state directory.
 pub const FOLDER: &str = "sealed";
@@ -87,13 +92,17 @@ pub fn register(transaction: &Transaction<'_>, f: &SealedFile) -> rusqlite::Resu
         f.bytes,
         f.checksum
     ])?;
-    Ok(())
+    let mut change = Change::of(transaction, &sums::SEALED);
+    change.after([&f.file])?;
+    change.end()
 }
 
 /// Takes a file off the register.
 pub fn unregister(transaction: &Transaction<'_>, file: &SealedFile) -> rusqlite::Result<()> {
+    let mut change = Change::of(transaction, &sums::SEALED);
+    change.before([&file.file])?;
     transaction.prepare_cached("DELETE FROM sealed WHERE file = ?1")?.execute([&file.file])?;
-    Ok(())
+    change.end()
 }
 
 /// Makes the folder and finds every registered file in it, with its size. The contents are checked when they are read.
@@ -102,7 +111,7 @@ pub fn unregister(transaction: &Transaction<'_>, file: &SealedFile) -> rusqlite:
 /// If a file is missing or of another size.
 pub fn check(dir: &Path, connection: &Connection) -> Result<(), StoreError> {
     let folder = dir.join(FOLDER);
-    std::fs::create_dir_all(&folder).map_err(|error| StoreError::Directory { path: folder, error })?;
+    make_folder(&folder).map_err(|error| StoreError::Directory { path: folder, error })?;
     for file in list(connection).map_err(|error| explain(dir, error))? {
         check_size(dir, &file)?;
     }
@@ -128,7 +137,11 @@ pub fn check_size(dir: &Path, file: &SealedFile) -> Result<(), StoreError> {
 /// # Errors
 /// If the lock file cannot be opened.
 pub fn hold(dir: &Path) -> Result<File, StoreError> {
-    let file = readers(dir)?;
+    // From a backup nothing is deleted, and nothing is written into it.
+    let file = match File::open(dir.join(MANIFEST)) {
+        Ok(manifest) => manifest,
+        Err(_) => readers(dir)?,
+    };
     file.lock_shared().map_err(|error| StoreError::Directory { path: dir.to_owned(), error })?;
     Ok(file)
 }
@@ -166,6 +179,7 @@ pub fn remove_unregistered(dir: &Path, connection: &Connection) -> Result<bool, 
         // Whatever else somebody put here is not ours to delete.
         let ours = name.ends_with(FINISHED) || name.ends_with(UNFINISHED);
         if ours && !registered.contains(&*name) {
+            reach(dir, "sweep.file")?;
             tracing::debug!(file = &*name, "a sealed file that is not in use is deleted");
             match std::fs::remove_file(folder.join(&*name)) {
                 Err(error) if error.kind() != ErrorKind::NotFound => return Err(fail(error)),
@@ -178,5 +192,31 @@ pub fn remove_unregistered(dir: &Path, connection: &Connection) -> Result<bool, 
 
 /// Makes the names in the folder durable.
 pub fn sync_folder(dir: &Path) -> std::io::Result<()> {
-    File::open(dir.join(FOLDER))?.sync_all()
+    sync_names(&dir.join(FOLDER))
+}
+
+/// Makes the names in a folder durable: a file is lost with its name, however well it was written itself.
+///
+/// # Errors
+/// If the disk does not confirm them.
+pub fn sync_names(folder: &Path) -> std::io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// Makes a folder, and those it is in, and their names durable.
+///
+/// # Errors
+/// If one cannot be made or made durable.
+pub fn make_folder(folder: &Path) -> std::io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or_else(|| Path::new("."));
+    make_folder(parent)?;
+    match std::fs::create_dir(folder) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    sync_names(parent)
 }

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::support::{Bench, Daemon, file_lines, fiscwatch, free_port, lines, payment, wait_until, write};
 
-/// A supervisor's end of sd_notify(3).
+/// A supervisor's end of `sd_notify(3)`.
 struct Supervisor {
     socket: UnixDatagram,
     dir: tempfile::TempDir,

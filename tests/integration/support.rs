@@ -133,7 +133,9 @@ fn random_event(rng: &mut impl Rng, n: usize) -> Value {
 
 /// The binary under test.
 pub fn fiscwatch() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fiscwatch"));
+    // Long harnesses bring a copy, so that a build beside them does not change what they run.
+    let binary = std::env::var_os("TEST_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_fiscwatch").into());
+    let mut command = Command::new(binary);
     // What steers the tests is no configuration, and would be refused as such.
     for name in ["FISCWATCH_CONFIG", "FISCWATCH_TEST_KILLS", "FISCWATCH_TEST_SEED"] {
         command.env_remove(name);
@@ -258,12 +260,28 @@ impl Daemon {
         daemon
     }
 
+    /// A daemon that was started otherwise.
+    pub fn adopt(child: Child, port: u16) -> Self {
+        let (_, log) = std::sync::mpsc::channel();
+        Self { child, address: format!("http://127.0.0.1:{port}"), log }
+    }
+
+    /// Waits until it is ready; `false` if it has ended before.
+    pub fn ready_or_dead(&mut self) -> bool {
+        let mut dead = false;
+        wait_until(|| {
+            dead = self.child.try_wait().unwrap().is_some();
+            dead || self.get("/-/ready").0 == 200
+        });
+        !dead
+    }
+
     pub fn get(&self, path: &str) -> (u16, String) {
         answer(agent().get(format!("{}{path}", self.address)).call())
     }
 
     pub fn post(&self, path: &str, body: &str) -> (u16, String) {
-        answer(agent().post(format!("{}{path}", self.address)).send(body))
+        post(&format!("{}{path}", self.address), body)
     }
 
     pub fn json(&self, path: &str) -> Value {
@@ -283,6 +301,11 @@ impl Drop for Daemon {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Posts to a daemon from a thread that does not have it.
+pub fn post(url: &str, body: &str) -> (u16, String) {
+    answer(agent().post(url).send(body))
 }
 
 fn agent() -> ureq::Agent {

@@ -36,6 +36,10 @@ export const daemon = dashboard(
           { expr: count('late_events_total'), legend: '迟到' },
           { expr: count('unknown_fields_total'), legend: '未知字段' },
         ], { width: 8, min: 0 }),
+        curves('隔离区占用', 'Bytes in quarantine, and how many it may have.', 'bytes', [
+          { expr: `sum(${metric('quarantine_bytes')})`, legend: '占用' },
+          { expr: `sum(${metric('quarantine_limit_bytes')})`, legend: '上限' },
+        ], { width: 8, min: 0 }),
         curves('窗口占用', 'Events and panes that windows hold in memory.', 'short', [{ expr: `sum by (kind) (${metric('window_items')})`, legend: '{{kind}}' }], { width: 8, min: 0 }),
       ],
     },

@@ -67,10 +67,31 @@ fn verified(dir: &Path, sealed: &SealedFile) -> Result<File, StoreError> {
     if VERIFIED.lock().unwrap_or_else(PoisonError::into_inner).contains(&key) {
         return Ok(file);
     }
+    check(dir, sealed, &mut file)?;
+    let mut known = VERIFIED.lock().unwrap_or_else(PoisonError::into_inner);
+    if known.len() >= VERIFIED_MAX {
+        known.clear();
+    }
+    known.insert(key);
+    // Parquet reads at positions of its own, not at the file's.
+    Ok(file)
+}
+
+/// Makes sure that a file is what was written, whether it was looked at before or not.
+///
+/// # Errors
+/// If not.
+pub fn verify(dir: &Path, sealed: &SealedFile) -> Result<(), StoreError> {
+    check_size(dir, sealed)?;
+    let mut file = File::open(sealed.path(dir)).map_err(|e| damaged(dir, sealed, e))?;
+    check(dir, sealed, &mut file)
+}
+
+fn check(dir: &Path, sealed: &SealedFile, file: &mut File) -> Result<(), StoreError> {
     let mut hash = Xxh3::new();
     let mut buffer = vec![0; 1 << 20];
     loop {
-        let n = file.read(&mut buffer).map_err(fail)?;
+        let n = file.read(&mut buffer).map_err(|e| damaged(dir, sealed, e))?;
         if n == 0 {
             break;
         }
@@ -79,13 +100,7 @@ fn verified(dir: &Path, sealed: &SealedFile) -> Result<File, StoreError> {
     if hash.digest().cast_signed() != sealed.checksum {
         return Err(damaged(dir, sealed, "it does not match its checksum"));
     }
-    let mut known = VERIFIED.lock().unwrap_or_else(PoisonError::into_inner);
-    if known.len() >= VERIFIED_MAX {
-        known.clear();
-    }
-    known.insert(key);
-    // Parquet reads at positions of its own, not at the file's.
-    Ok(file)
+    Ok(())
 }
 
 /// Gives the selected events of a file to `take`, until it returns `false`.

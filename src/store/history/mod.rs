@@ -1,7 +1,7 @@
 //! Reading the whole journal, sealed files and blocks, as of one moment, beside a running daemon.
 
 mod arrival;
-mod block;
+pub mod block;
 pub(super) mod file;
 pub(super) mod parallel;
 mod select;
@@ -17,7 +17,12 @@ use std::{
 use arrow::{array::AsArray, datatypes::SchemaRef, record_batch::RecordBatch};
 use rusqlite::Connection;
 
-use self::{arrival::ByArrival, block::BlockInfo, parallel::Ordered, shape::Shape};
+use self::{
+    arrival::ByArrival,
+    block::BlockInfo,
+    parallel::Ordered,
+    shape::{Shape, Wide},
+};
 use super::{
     StoreError, explain, open_reader,
     sealed::{self, SealedFile},
@@ -46,21 +51,21 @@ pub enum Order {
 /// cannot be cut, so it should not live for hours.
 #[derive(Debug, Clone)]
 pub struct History {
-    snapshot: Arc<Snapshot>,
+    pub(super) snapshot: Arc<Snapshot>,
     schema: SchemaRef,
 }
 
 /// A read transaction, and the sealed files it sees.
 #[derive(Debug)]
-struct Snapshot {
-    dir: PathBuf,
+pub struct Snapshot {
+    pub dir: PathBuf,
     connection: Mutex<Connection>,
-    files: Vec<SealedFile>,
+    pub files: Vec<SealedFile>,
     _hold: File,
 }
 
 impl Snapshot {
-    fn connection(&self) -> MutexGuard<'_, Connection> {
+    pub fn connection(&self) -> MutexGuard<'_, Connection> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -126,20 +131,26 @@ impl History {
     }
 
     /// Gives all events to `take`, in the order they arrived in and with their types. Files and blocks that end before
-    /// `from` (microseconds) are left out; the others are given whole, earlier events included.
+    /// `from` (microseconds) are left out; the others are given whole, earlier events included. Columns of the event
+    /// schema that are not at the places in `columns` are not read: they are NULL.
     ///
     /// # Errors
     /// If a file or block is damaged or the database cannot be read.
     pub fn replay(
         &self,
         from: Option<i64>,
+        columns: &[usize],
         take: &mut dyn FnMut(&RecordBatch, &[EventType]),
     ) -> Result<(), StoreError> {
         let select = Select { from, ..Select::default() };
-        let events: Vec<usize> = (0..Column::COUNT).collect();
-        for batch in self.read(&select, self.shape(None, true)?, Order::Arrival, Bounds::Coarse)? {
+        let mut columns = columns.to_vec();
+        columns.push(Column::Type.index());
+        columns.sort_unstable();
+        columns.dedup();
+        let mut wide = Wide::new(&self.schema, &columns);
+        for batch in self.read(&select, self.shape(Some(&columns), true)?, Order::Arrival, Bounds::Coarse)? {
             let damaged = |what: String| StoreError::Corrupt { path: self.snapshot.dir.clone(), what };
-            let batch = batch?.project(&events).map_err(|e| damaged(e.to_string()))?;
+            let batch = wide.batch(&batch?).map_err(|e| damaged(e.to_string()))?;
             let names = batch.column(Column::Type.index()).as_string_view();
             let types: Option<Vec<_>> = names.iter().map(|name| EventType::parse(name?)).collect();
             take(&batch, &types.ok_or_else(|| damaged(String::from("an event of unknown type")))?);

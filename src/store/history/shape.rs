@@ -86,3 +86,44 @@ impl Shape {
         }
     }
 }
+
+/// Batches of some columns as batches of the whole event schema, whose other columns are NULL.
+pub struct Wide {
+    schema: SchemaRef,
+    /// For each column its place in the narrow batch.
+    places: Vec<Option<usize>>,
+    /// NULLs of every column that is not there, at least as many as in any batch so far.
+    nulls: Vec<ArrayRef>,
+    rows: usize,
+}
+
+impl Wide {
+    /// Of batches with the columns of `schema` at the places in `columns`.
+    pub fn new(schema: &SchemaRef, columns: &[usize]) -> Self {
+        let fields = schema.fields().iter().enumerate();
+        let places: Vec<_> = fields.clone().map(|(at, _)| columns.iter().position(|c| *c == at)).collect();
+        // What is not read may be missing, whatever an event must have.
+        let nullable =
+            fields.map(|(at, f)| f.as_ref().clone().with_nullable(f.is_nullable() || places[at].is_none()));
+        let schema = Arc::new(Schema::new(nullable.collect::<Vec<_>>()));
+        Self { schema, places, nulls: Vec::new(), rows: 0 }
+    }
+
+    /// A batch with all columns.
+    ///
+    /// # Errors
+    /// If its columns are others.
+    pub fn batch(&mut self, narrow: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+        let rows = narrow.num_rows();
+        if self.nulls.is_empty() || rows > self.rows {
+            self.rows = self.rows.max(rows);
+            let fields = self.schema.fields().iter();
+            self.nulls = fields.map(|field| new_null_array(field.data_type(), self.rows)).collect();
+        }
+        let column = |(at, place): (usize, &Option<usize>)| match place {
+            Some(place) => Arc::clone(narrow.column(*place)),
+            None => self.nulls[at].slice(0, rows),
+        };
+        RecordBatch::try_new(Arc::clone(&self.schema), self.places.iter().enumerate().map(column).collect())
+    }
+}

@@ -16,8 +16,9 @@ use arrow::error::ArrowError;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::{
-    DATABASE, Store, StoreError, configure, explain,
+    DATABASE, Store, StoreError, configure, explain, reach,
     sealed::{self, SealedFile},
+    sums::{self, Change, meta, set_meta},
 };
 use crate::event::time::Calendar;
 
@@ -159,16 +160,18 @@ impl Sealer {
         writer::settle(&self.dir)?;
         let blocks = batches.len() as u64;
         self.transaction(|transaction| {
-            files.iter().try_for_each(|file| sealed::register(transaction, file))?;
-            let sql = "DELETE FROM journal WHERE seq BETWEEN ?1 AND ?2";
-            let deleted = transaction.execute(sql, [first, last])?;
+            let fail = |error| explain(&self.dir, error);
+            files.iter().try_for_each(|file| sealed::register(transaction, file)).map_err(fail)?;
+            reach(&self.dir, "seal.registered")?;
             // Only the sealer deletes blocks; if somebody else did, nothing is stored.
+            let deleted = delete_blocks(transaction, first, last).map_err(fail)?;
             if u64::try_from(deleted) != Ok(blocks) {
-                return Err(rusqlite::Error::StatementChangedRows(deleted));
+                return Err(fail(rusqlite::Error::StatementChangedRows(deleted)));
             }
-            transaction.execute("UPDATE meta SET value = ?1 WHERE name = 'sealed'", [last])?;
-            Ok(())
+            set_meta(transaction, "sealed", last).map_err(fail)?;
+            reach(&self.dir, "seal.deleted")
         })?;
+        reach(&self.dir, "seal.done")?;
         let events = batches.iter().map(|batch| batch.num_rows() as u64).sum();
         let files = files.len() as u64;
         Ok(Some(Sealing { blocks, events, files, ..Sealing::default() }))
@@ -203,6 +206,7 @@ impl Sealer {
         let day = &day[..day.len().min(COMPACT_FILES_MAX)];
         let merged = merge::merge(&self.dir, day)?;
         writer::settle(&self.dir)?;
+        reach(&self.dir, "compact.merged")?;
         self.replace(day, Some(&merged), 0)?;
         Ok(Some(Sealing { files: 1, compacted: day.len() as u64, ..Sealing::default() }))
     }
@@ -228,24 +232,27 @@ impl Sealer {
         retired: i64,
     ) -> Result<(), StoreError> {
         self.transaction(|transaction| {
-            old.iter().try_for_each(|file| sealed::unregister(transaction, file))?;
-            new.map_or(Ok(()), |file| sealed::register(transaction, file))?;
-            transaction.execute("UPDATE meta SET value = value + ?1 WHERE name = 'retired'", [retired])?;
-            Ok(())
+            let fail = |error| explain(&self.dir, error);
+            old.iter().try_for_each(|file| sealed::unregister(transaction, file)).map_err(fail)?;
+            reach(&self.dir, "replace.unregistered")?;
+            new.map_or(Ok(()), |file| sealed::register(transaction, file)).map_err(fail)?;
+            let before = meta(transaction, "retired").map_err(fail)?;
+            set_meta(transaction, "retired", before.saturating_add(retired)).map_err(fail)
         })?;
+        reach(&self.dir, "replace.done")?;
         self.leftovers = true;
         Ok(())
     }
 
     fn transaction(
         &self,
-        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
+        work: impl FnOnce(&Transaction<'_>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let fail = |error| explain(&self.dir, error);
         // Immediate, so that it waits for a commit instead of failing.
         let transaction = Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate);
         let transaction = transaction.map_err(fail)?;
-        work(&transaction).map_err(fail)?;
+        work(&transaction)?;
         transaction.commit().map_err(fail)
     }
 
@@ -254,4 +261,14 @@ impl Sealer {
     pub fn dir(&self) -> &Path {
         &self.dir
     }
+}
+
+/// Deletes blocks and gives their number.
+fn delete_blocks(transaction: &Transaction<'_>, first: i64, last: i64) -> rusqlite::Result<usize> {
+    let mut change = Change::of(transaction, &sums::JOURNAL);
+    for seq in first..=last {
+        change.before([seq])?;
+    }
+    change.end()?;
+    transaction.execute("DELETE FROM journal WHERE seq BETWEEN ?1 AND ?2", [first, last])
 }

@@ -28,6 +28,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::super::{
     StoreError,
     layout::{ARRIVAL, CONTENT_HASH, block_of},
+    reach,
     sealed::{FOLDER, SealedFile, UNFINISHED, sync_folder},
 };
 use crate::event::Column;
@@ -60,6 +61,7 @@ impl SealedWriter {
         let unfinished = dir.join(FOLDER).join(format!("{day}{UNFINISHED}"));
         let file = File::create(&unfinished)
             .map_err(|error| StoreError::Seal { path: unfinished.clone(), error })?;
+        reach(dir, "seal.created")?;
         let out = Hashed { file: BufWriter::with_capacity(1 << 18, file), hash: Box::default(), bytes: 0 };
         let writer = ArrowWriter::try_new(out, Arc::clone(schema), Some(properties(schema)))
             .map_err(|e| broken(&unfinished, e))?;
@@ -102,7 +104,10 @@ impl SealedWriter {
         let fail = |error| StoreError::Seal { path: unfinished.clone(), error };
         self.writer.finish().map_err(|e| broken(&unfinished, e))?;
         let out = self.writer.inner_mut();
-        out.flush().and_then(|()| out.file.get_ref().sync_all()).map_err(fail)?;
+        out.flush().map_err(fail)?;
+        reach(&self.dir, "seal.written")?;
+        out.file.get_ref().sync_all().map_err(|error| unsure(&unfinished, &error))?;
+        reach(&self.dir, "seal.synced")?;
         let (first_seq, last_seq) = (block_of(self.arrivals.0), block_of(self.arrivals.1));
         let sealed = SealedFile {
             file: format!("{}.{first_seq}-{last_seq}.parquet", self.day),
@@ -116,6 +121,7 @@ impl SealedWriter {
             checksum: out.hash.digest().cast_signed(),
         };
         std::fs::rename(&unfinished, sealed.path(&self.dir)).map_err(fail)?;
+        reach(&self.dir, "seal.renamed")?;
         Ok(sealed)
     }
 }
@@ -125,7 +131,13 @@ impl SealedWriter {
 /// # Errors
 /// If the folder cannot be synchronised.
 pub fn settle(dir: &Path) -> Result<(), StoreError> {
-    sync_folder(dir).map_err(|error| StoreError::Seal { path: dir.join(FOLDER), error })
+    sync_folder(dir).map_err(|error| unsure(&dir.join(FOLDER), &error))?;
+    reach(dir, "seal.settled")
+}
+
+/// A disk that did not confirm what was written once is not asked again: the next answer would say nothing of it.
+fn unsure(path: &Path, error: &std::io::Error) -> StoreError {
+    StoreError::Unsure { path: path.to_owned(), error: error.to_string() }
 }
 
 fn broken(path: &Path, error: ParquetError) -> StoreError {

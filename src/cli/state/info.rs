@@ -2,25 +2,22 @@
 
 use std::process::ExitCode;
 
-use clap::Subcommand;
+use clap::Args;
 
 use super::{ConfigArg, table};
 use crate::store::Reader;
 
-#[derive(Debug, Subcommand)]
-pub enum StateCommand {
-    /// What the state directory holds
-    Info {
-        #[command(flatten)]
-        config: ConfigArg,
-        /// JSON instead of a table
-        #[arg(long)]
-        json: bool,
-    },
+#[derive(Debug, Args)]
+pub struct InfoArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// JSON instead of a table
+    #[arg(long)]
+    json: bool,
 }
 
-pub fn state(command: &StateCommand) -> anyhow::Result<ExitCode> {
-    let StateCommand::Info { config, json } = command;
+pub fn info(args: &InfoArgs) -> anyhow::Result<ExitCode> {
+    let InfoArgs { config, json } = args;
     let config = config.load_or_default()?;
     let info = Reader::open(&config.state_dir)?.info()?;
     if *json {

@@ -1,0 +1,54 @@
+//! Findings made once more: the journal goes through the loop of the daemon again, and what the rules find is compared
+//! with what is stored.
+
+mod compare;
+mod replay;
+
+use std::sync::Arc;
+
+use anyhow::Context;
+
+use crate::{
+    config::Config,
+    rule::RuleSet,
+    store::{Check, History},
+};
+
+/// Findings from this time on, and before that one; in microseconds.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Range {
+    /// Not before.
+    pub from: Option<i64>,
+    /// Before.
+    pub to: Option<i64>,
+}
+
+impl Range {
+    fn has(self, at: i64) -> bool {
+        self.from.is_none_or(|from| at >= from) && self.to.is_none_or(|to| at < to)
+    }
+}
+
+/// Makes the findings of a range once more and compares them. All of the journal is read, because windows and balances
+/// are built on what came before.
+///
+/// # Errors
+/// If the journal cannot be read.
+pub async fn recheck(
+    config: &Config,
+    rules: Arc<RuleSet>,
+    history: &History,
+    range: Range,
+) -> anyhow::Result<Vec<Check>> {
+    const NAME: &str = "findings again";
+    if history.retired()? > 0 {
+        let why = "events were deleted for state.retain, so the journal does not give all findings";
+        return Ok(vec![Check::skipped(NAME, why)]);
+    }
+    let watermark = history.watermark()?;
+    let in_force = history.rules_in_force()?;
+    let again = replay::replay(config, Arc::clone(&rules), history, &watermark).await;
+    let again = again.context("the journal cannot be replayed")?;
+    let compared = compare::Compared { rules: &rules, in_force, watermark, range };
+    compared.checks(history, &again)
+}

@@ -1,0 +1,241 @@
+//! The journal through the loop again.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use arrow::{
+    array::AsArray,
+    datatypes::{Int64Type, SchemaRef},
+    record_batch::RecordBatch,
+};
+use datafusion::catalog::TableProvider;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    app::parallel,
+    config::Config,
+    decode::Decoder,
+    engine::{
+        BatchLimits, Committable, Dedup, Engine, EngineError, LATE_WITHOUT_HISTORY, Output, Record,
+        SavedWatermark, Scheduler, Sequencer, Watermark, Windowing, batches,
+    },
+    evaluate::{
+        Evaluator, Finding,
+        schedule::Tables,
+        tables::{self, FINDINGS},
+    },
+    event::{Column, EventType},
+    ledger::Ledger,
+    rule::RuleSet,
+    store::{History, JournalTable, Order, Select, StoreError},
+    stream::{Block, Payload},
+};
+
+/// What was found again.
+#[derive(Debug, Default)]
+pub struct Again {
+    /// Findings by their ids.
+    pub findings: BTreeMap<String, Made>,
+    /// Events that could not be taken in again; the first of them.
+    pub refused: Vec<String>,
+    /// The watermark at the end.
+    pub watermark: SavedWatermark,
+}
+
+/// A finding that was made again.
+#[derive(Debug)]
+pub struct Made {
+    /// The number of the journal block after whose events it was made.
+    pub block: i64,
+    /// Its time, in microseconds.
+    pub at: i64,
+    /// The finding.
+    pub finding: Finding,
+}
+
+/// Runs all events of the journal through the loop. The input ends as it ended when the state was written.
+pub async fn replay(
+    config: &Config,
+    rules: Arc<RuleSet>,
+    history: &History,
+    saved: &SavedWatermark,
+) -> anyhow::Result<Again> {
+    let (blocks_in, blocks) = mpsc::channel(parallel());
+    let (batches_in, batches_out) = mpsc::channel(parallel());
+    let places = Arc::new(Places::default());
+    let (source, noted) = (history.clone(), Arc::clone(&places));
+    let reading = tokio::task::spawn_blocking(move || read(&source, &noted, &blocks_in));
+    let limits = BatchLimits { rows: config.batch_rows, wait: config.batch_wait };
+    tokio::spawn(batches(blocks, batches_in, limits, CancellationToken::new()));
+    let evaluator = Arc::new(Evaluator::new(rules, Arc::clone(&config.calendar)));
+    let tables = Arc::new(Past {
+        history: history.clone(),
+        zone: config.calendar.zone_name.clone(),
+        places: Arc::clone(&places),
+        committed: AtomicU64::new(0),
+        findings: Mutex::default(),
+    });
+    let engine = Engine {
+        decoder: Arc::new(Decoder::new(Arc::clone(&config.calendar))),
+        sequencer: Sequencer::new(
+            Arc::new(RwLock::new(Ledger::default())),
+            Dedup::default(),
+            Watermark::new(config.lateness),
+            None,
+        ),
+        windowing: Windowing::new(&evaluator, None, LATE_WITHOUT_HISTORY, (i64::MIN, i64::MIN))?,
+        evaluator: Arc::new(RwLock::new(evaluator)),
+        record: Record::Events,
+        scheduler: Some(Scheduler { tables: Arc::clone(&tables) as _, limits: config.query_limits }),
+        time_max: Arc::new(|| None),
+        parallel: parallel(),
+        bounded: Arc::new(AtomicBool::new(saved.at.is_some() && saved.at == saved.latest)),
+        silence: None,
+    };
+    let mut output = Gather { again: Again::default(), tables };
+    let result = engine.run(batches_out, &mut output).await;
+    reading.await??;
+    result?;
+    Ok(output.again)
+}
+
+/// Gives the events in the order they arrived in.
+fn read(history: &History, places: &Places, blocks: &mpsc::Sender<Block>) -> Result<(), StoreError> {
+    let name: Arc<str> = Arc::from("journal");
+    let columns: Vec<usize> = (0..Column::COUNT).collect();
+    let mut events = 0;
+    for batch in history.scan(&Select::default(), None, Order::Arrival)? {
+        let batch = batch?;
+        let arrivals = batch.column(Column::COUNT).as_primitive::<Int64Type>();
+        places.note(events, arrivals.values());
+        let rows = batch.project(&columns).map_err(|e| StoreError::Request(e.to_string()))?;
+        let first = events;
+        events += rows.num_rows() as u64;
+        let block = Block::new(Arc::clone(&name), Arc::clone(&name), first, Payload::Table(rows));
+        if blocks.blocking_send(block).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Where the events that were read stand in the journal.
+#[derive(Debug, Default)]
+struct Places {
+    /// For each stretch of one block, how many events come before it, and the arrival of its first event.
+    stretches: RwLock<Vec<(u64, i64)>>,
+}
+
+impl Places {
+    fn note(&self, events: u64, arrivals: &[i64]) {
+        let mut stretches = self.stretches.write().unwrap_or_else(PoisonError::into_inner);
+        let mut last = None;
+        for (row, arrival) in arrivals.iter().enumerate() {
+            if last.is_none_or(|last| last + 1 != *arrival) {
+                stretches.push((events + row as u64, *arrival));
+            }
+            last = Some(*arrival);
+        }
+    }
+
+    /// The arrival of the last of the first so many events; 0 before all of them.
+    fn last_of(&self, events: u64) -> i64 {
+        let Some(last) = events.checked_sub(1) else { return 0 };
+        let stretches = self.stretches.read().unwrap_or_else(PoisonError::into_inner);
+        let at = stretches.partition_point(|(first, _)| *first <= last);
+        let Some((first, arrival)) = at.checked_sub(1).and_then(|at| stretches.get(at)) else { return 0 };
+        arrival + (last - first).cast_signed()
+    }
+}
+
+/// The tables as they were when a rule was due.
+struct Past {
+    history: History,
+    zone: String,
+    places: Arc<Places>,
+    /// Events that are through.
+    committed: AtomicU64,
+    /// Findings so far; none are kept where no rule asks for them.
+    findings: Mutex<Vec<(i64, Finding)>>,
+}
+
+impl Tables for Past {
+    fn events(&self, event_type: EventType) -> Result<Arc<dyn TableProvider>, String> {
+        let until = Some(self.places.last_of(self.committed.load(Ordering::SeqCst)));
+        let table = JournalTable::new(self.history.clone(), &[event_type]);
+        Ok(Arc::new(table.only(&Select { until, ..Select::default() })))
+    }
+
+    fn findings(&self) -> Result<Arc<dyn TableProvider>, String> {
+        let findings = self.findings.lock().unwrap_or_else(PoisonError::into_inner);
+        let rows = tables::findings(findings.iter().map(|(at, finding)| (*at, finding)), &self.zone);
+        let schema: SchemaRef =
+            tables::schema(FINDINGS, &self.zone).ok_or("the table of findings has no columns")?;
+        let rows: Vec<RecordBatch> = rows.into_iter().collect();
+        tables::in_memory(schema, rows).ok_or_else(|| String::from("rows do not fit their table"))
+    }
+}
+
+/// The last stage.
+struct Gather {
+    again: Again,
+    tables: Arc<Past>,
+}
+
+/// Events that could not be taken in again and are told one by one.
+const TOLD: usize = 20;
+
+impl Gather {
+    fn take(&mut self, mut batch: Committable) {
+        let before = self.tables.committed.load(Ordering::SeqCst);
+        // Where schedules cut batches, the events are there; elsewhere a batch is whole.
+        let events = match (&batch.events, &batch.rules.session) {
+            (Some((_, types)), _) => types.len() as u64,
+            (None, Some(_)) => 0,
+            (None, None) => batch.accepted.iter().map(|(_, _, n)| n).sum(),
+        };
+        let rows: Vec<u64> = batch.evaluation.found.iter().map(|found| found.row as u64).collect();
+        let asked = batch.rules.session.is_some();
+        for (row, (at, _, finding)) in rows.into_iter().zip(batch.evaluation.take_findings()) {
+            // What a tick or the end of the input finds comes after the events before it.
+            let count = (before.saturating_add(row).saturating_add(1)).min(before + events);
+            let block = crate::store::block_of(self.tables.places.last_of(count));
+            if let std::collections::btree_map::Entry::Vacant(new) =
+                self.again.findings.entry(finding.finding_id.clone())
+            {
+                if asked {
+                    let mut kept = self.tables.findings.lock().unwrap_or_else(PoisonError::into_inner);
+                    kept.push((at, finding.clone()));
+                }
+                new.insert(Made { block, at, finding });
+            }
+        }
+        let room = TOLD.saturating_sub(self.again.refused.len());
+        let told = batch
+            .rejects
+            .iter()
+            .take(room)
+            .map(|r| format!("event {} of the journal: {}", r.record, r.detail));
+        self.again.refused.extend(told);
+        if batch.duplicates > 0 && self.again.refused.len() < TOLD {
+            self.again.refused.push(format!("{} events are duplicates of others", batch.duplicates));
+        }
+        if let Some(watermark) = batch.watermark {
+            self.again.watermark = watermark;
+        }
+        self.tables.committed.store(before + events, Ordering::SeqCst);
+    }
+}
+
+impl Output for Gather {
+    async fn commit(&mut self, batches: Vec<Committable>) -> Result<(), EngineError> {
+        batches.into_iter().for_each(|batch| self.take(batch));
+        Ok(())
+    }
+}

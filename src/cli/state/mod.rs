@@ -1,0 +1,36 @@
+//! `fiscwatch state info|backup|restore|verify|query`
+
+mod backup;
+mod info;
+mod query;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use super::{ConfigArg, problems, runtime, table};
+
+#[derive(Debug, Subcommand)]
+pub enum StateCommand {
+    /// What the state directory holds
+    Info(info::InfoArgs),
+    /// Copy the state, beside a running daemon too
+    Backup(backup::BackupArgs),
+    /// Make a state directory of a backup
+    Restore(backup::RestoreArgs),
+    /// Check checksums, numbers and balances, and findings by making them again
+    Verify(verify::VerifyArgs),
+    /// Ask a SELECT over `budget_lines`, payments, refunds, `budget_actions`, findings and the reference lists
+    Query(query::QueryArgs),
+}
+
+pub fn state(command: &StateCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        StateCommand::Info(args) => info::info(args),
+        StateCommand::Backup(args) => backup::backup(args),
+        StateCommand::Restore(args) => backup::restore(args),
+        StateCommand::Verify(args) => verify::verify(args),
+        StateCommand::Query(args) => query::query(args),
+    }
+}

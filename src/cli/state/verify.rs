@@ -1,0 +1,84 @@
+//! `fiscwatch state verify`
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+
+use clap::Args;
+use serde_json::json;
+
+use super::{ConfigArg, problems, runtime, table};
+use crate::{
+    app,
+    decode::Decoder,
+    store::{Check, History, Outcome, verify_backup},
+};
+
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// The state directory or backup; `state.dir` of the configuration if it is not given
+    dir: Option<PathBuf>,
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Make the findings again by the rules of the configuration, and compare
+    #[arg(long)]
+    findings: bool,
+    /// Compare findings from this time on (a date, or RFC 3339)
+    #[arg(long, requires = "findings")]
+    from: Option<String>,
+    /// Compare findings before this time
+    #[arg(long, requires = "findings")]
+    to: Option<String>,
+    /// JSON instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
+    let config = args.config.load_or_default()?;
+    let dir = args.dir.as_ref().unwrap_or(&config.state_dir);
+    let time = |text: &Option<String>, flag| -> anyhow::Result<Option<i64>> {
+        let parse = |t: &String| config.calendar.parse(t).map_err(|e| anyhow::anyhow!("{flag} {t:?}: {e}"));
+        text.as_ref().map(parse).transpose()
+    };
+    let range = app::Range { from: time(&args.from, "--from")?, to: time(&args.to, "--to")? };
+    let mut checks: Vec<Check> = verify_backup(dir)?.into_iter().collect();
+    let schema = Arc::clone(Decoder::new(Arc::clone(&config.calendar)).schema());
+    // One snapshot for everything, so that a daemon may go on beside.
+    let history = History::open(dir, &schema)?;
+    checks.extend(history.verify(&schema)?);
+    if args.findings {
+        if checks.iter().any(|check| check.outcome == Outcome::Failed) {
+            checks.push(Check::skipped("findings again", "the state is damaged"));
+        } else {
+            let rules = app::load_rules(&config).map_err(problems)?;
+            checks.extend(runtime()?.block_on(app::recheck(&config, rules, &history, range))?);
+        }
+    }
+    let good = checks.iter().all(|check| check.outcome != Outcome::Failed);
+    if args.json {
+        println!("{}", json!({ "dir": dir, "ok": good, "checks": checks }));
+    } else {
+        print(&checks);
+    }
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+fn print(checks: &[Check]) {
+    let mut table = table(&["check", "", "of"]);
+    for check in checks {
+        let word = match check.outcome {
+            Outcome::Ok => "ok",
+            Outcome::Failed => "FAILED",
+            Outcome::Skipped => "not checked",
+        };
+        table.add_row([check.name, word, &check.detail]);
+    }
+    println!("{table}");
+    for check in checks.iter().filter(|check| check.problem_count > 0) {
+        println!("{}: {} problems", check.name, check.problem_count);
+        check.problems.iter().for_each(|problem| println!("    {problem}"));
+        let more = check.problem_count.saturating_sub(check.problems.len() as u64);
+        if more > 0 {
+            println!("    and {more} more");
+        }
+    }
+}

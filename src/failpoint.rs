@@ -1,0 +1,134 @@
+//! Places where a test can make the process die, fail or wait: every step after which a crash would leave
+//! something half done. They exist in debug builds only, so that a release binary has none: `cargo test` runs the
+//! debug binary, and needs no feature for it. The environment variable `FAILPOINT` says what happens where:
+//!
+//! ```text
+//! FAILPOINT=commit.journal=abort      dies there, like kill -9
+//! FAILPOINT=commit.journal=abort@3    the third time it gets there
+//! FAILPOINT=commit.journal=error      fails with an input/output error
+//! FAILPOINT=commit.journal=full       fails with a full disk
+//! FAILPOINT=commit.journal=delay:50   waits 50 milliseconds, every time
+//! ```
+
+/// Every place there is, in the order in which a life of the state passes them.
+pub const NAMES: &[&str] = &[
+    // A start.
+    "start.locked",
+    "migrate.step",
+    "migrate.done",
+    "start.logged",
+    "start.swept",
+    "start.recovered",
+    // A commit.
+    "commit.begun",
+    "commit.positions",
+    "commit.journal",
+    "commit.findings",
+    "commit.watermark",
+    "commit.quarantine",
+    "checkpoint.lines",
+    "checkpoint.applications",
+    "commit.ready",
+    "commit.done",
+    "commit.counted",
+    "commit.told",
+    // Sealing, compaction, retention.
+    "seal.created",
+    "seal.written",
+    "seal.synced",
+    "seal.renamed",
+    "seal.settled",
+    "seal.registered",
+    "seal.deleted",
+    "seal.done",
+    "compact.merged",
+    "replace.unregistered",
+    "replace.done",
+    "sweep.file",
+    // A drop directory.
+    "directory.committed",
+    "directory.folder",
+    "directory.done",
+    // The end.
+    "drain.begun",
+    "drain.committed",
+    "drain.sealed",
+];
+
+/// Does what is asked for at this place, which is nothing in a release binary.
+///
+/// # Errors
+/// Only if a test asked for one.
+#[cfg(not(debug_assertions))]
+#[inline]
+pub const fn reach(_name: &str) -> std::io::Result<()> {
+    Ok(())
+}
+
+#[cfg(debug_assertions)]
+pub use armed::reach;
+
+#[cfg(debug_assertions)]
+mod armed {
+    use std::{
+        io,
+        sync::{
+            LazyLock,
+            atomic::{AtomicU32, Ordering},
+        },
+        time::Duration,
+    };
+
+    enum Action {
+        Abort,
+        Fail(io::ErrorKind),
+        Delay(Duration),
+    }
+
+    struct Armed {
+        name: String,
+        action: Action,
+        /// Times to pass before it acts.
+        left: AtomicU32,
+    }
+
+    static ARMED: LazyLock<Option<Armed>> =
+        LazyLock::new(|| std::env::var("FAILPOINT").ok().map(|text| parse(&text)));
+
+    fn parse(text: &str) -> Armed {
+        let parts = text.split_once('=').and_then(|(name, action)| {
+            let (action, nth) = action.split_once('@').unwrap_or((action, "1"));
+            let action = match action.split_once(':') {
+                None if action == "abort" => Action::Abort,
+                None if action == "error" => Action::Fail(io::ErrorKind::Other),
+                None if action == "full" => Action::Fail(io::ErrorKind::StorageFull),
+                Some(("delay", millis)) => Action::Delay(Duration::from_millis(millis.parse().ok()?)),
+                _ => return None,
+            };
+            let known = super::NAMES.contains(&name).then(|| name.to_owned())?;
+            Some(Armed { name: known, action, left: AtomicU32::new(nth.parse().ok()?) })
+        });
+        parts.unwrap_or_else(|| panic!("FAILPOINT={text}: see src/failpoint.rs for the names and actions"))
+    }
+
+    /// Does what is asked for at this place.
+    ///
+    /// # Errors
+    /// If a test asked for one.
+    pub fn reach(name: &str) -> io::Result<()> {
+        debug_assert!(super::NAMES.contains(&name), "{name} is not in the list");
+        let Some(armed) = ARMED.as_ref().filter(|armed| armed.name == name) else { return Ok(()) };
+        if let Action::Delay(wait) = armed.action {
+            std::thread::sleep(wait);
+            return Ok(());
+        }
+        if armed.left.fetch_sub(1, Ordering::SeqCst) != 1 {
+            return Ok(());
+        }
+        match armed.action {
+            Action::Fail(kind) => Err(io::Error::new(kind, format!("failpoint {name}"))),
+            // Not a panic: nothing is unwound, flushed or told, as at a kill -9.
+            _ => std::process::abort(),
+        }
+    }
+}

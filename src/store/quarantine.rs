@@ -1,0 +1,208 @@
+//! 隔离区, and its bound: a feed that sends nothing but garbage must not fill the disk and stop everything else.
+//!
+//! Records are kept with their bytes up to `state.quarantine_mib`. After that a record leaves no entry of its own:
+//! those of one partition with one reason share an entry with their number, first and last position, and a digest
+//! chained over their bytes. So none vanishes: each is counted, its source position says where it still is, and the
+//! digest proves that what is fetched from there later is what was rejected. Or ingestion stops, for those who
+//! rather have that.
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+
+use super::{
+    Commit, StoreError,
+    sums::{self, Change, meta, set_meta},
+};
+use crate::stream::Reject;
+
+/// What the quarantine needs in the database beyond its own table. It may stand in any schema version.
+pub const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS quarantine_overflow (
+    source       TEXT NOT NULL,
+    partition    TEXT NOT NULL,
+    reason       TEXT NOT NULL,
+    records      INTEGER NOT NULL,
+    first_record INTEGER NOT NULL,
+    last_record  INTEGER NOT NULL,
+    bytes        INTEGER NOT NULL,
+    -- BLAKE3 of the digest before (32 zero bytes at first) and the record's bytes.
+    digest       BLOB NOT NULL,
+    first_at     INTEGER NOT NULL,
+    last_at      INTEGER NOT NULL,
+    PRIMARY KEY (source, partition, reason)
+) WITHOUT ROWID;";
+
+/// What an entry takes besides its texts and bytes.
+const ENTRY_BYTES: usize = 100;
+/// Where the bytes of all entries are counted.
+const BYTES: &str = "quarantine_bytes";
+
+/// How large the quarantine may become, and what happens then.
+#[derive(Debug, Clone, Copy)]
+pub struct QuarantineLimit {
+    /// The bytes of all entries.
+    pub bytes: u64,
+    /// What happens when there is no room.
+    pub full: WhenFull,
+}
+
+/// What happens to a record that the quarantine has no room for.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum WhenFull {
+    /// It is counted, with its position and digest, without its bytes.
+    #[default]
+    Summarize,
+    /// The daemon stops before it.
+    Stop,
+}
+
+impl Default for QuarantineLimit {
+    fn default() -> Self {
+        Self { bytes: 1 << 30, full: WhenFull::Summarize }
+    }
+}
+
+/// Counts what a state of before there was a bound has.
+pub fn begin(connection: &Connection) -> rusqlite::Result<()> {
+    let sql = "INSERT OR IGNORE INTO meta SELECT ?1, coalesce(sum(length(source) + length(partition)
+               + length(CAST(detail AS BLOB)) + length(raw) + ?2), 0) FROM quarantine";
+    connection.execute(sql, params![BYTES, ENTRY_BYTES]).map(|_| ())
+}
+
+/// The bytes of all entries.
+pub fn bytes(connection: &Connection) -> rusqlite::Result<u64> {
+    Ok(meta(connection, BYTES)?.unsigned_abs())
+}
+
+/// Stores rejected records and marks those that were read again.
+pub fn write(
+    transaction: &Transaction<'_>,
+    commit: &mut Commit,
+    limit: &QuarantineLimit,
+    fail: &dyn Fn(rusqlite::Error) -> StoreError,
+) -> Result<(), StoreError> {
+    let before = bytes(transaction).map_err(fail)?;
+    mark_replayed(transaction, commit).map_err(fail)?;
+    let mut entries = Entries { transaction, now: commit.now, bytes: before, tried: false };
+    let mut overflow = Vec::new();
+    for (at, reject) in commit.rejects.iter().enumerate() {
+        if entries.fits(reject, limit.bytes).map_err(fail)? {
+            entries.add(reject).map_err(fail)?;
+        } else if limit.full == WhenFull::Stop {
+            return Err(StoreError::QuarantineFull { bytes: entries.bytes });
+        } else {
+            overflow.push(at);
+        }
+    }
+    for at in &overflow {
+        entries.count(&commit.rejects[*at]).map_err(fail)?;
+    }
+    if entries.bytes != before {
+        set_meta(transaction, BYTES, entries.bytes.cast_signed()).map_err(fail)?;
+    }
+    commit.quarantine_bytes = entries.bytes;
+    commit.overflow = overflow;
+    Ok(())
+}
+
+fn mark_replayed(transaction: &Transaction<'_>, commit: &Commit) -> rusqlite::Result<()> {
+    let mut replayed = transaction.prepare_cached("UPDATE quarantine SET replayed_at = ?1 WHERE seq = ?2")?;
+    for seq in &commit.replayed {
+        replayed.execute(params![commit.now, seq])?;
+    }
+    Ok(())
+}
+
+struct Entries<'t> {
+    transaction: &'t Transaction<'t>,
+    now: i64,
+    bytes: u64,
+    /// Whether room was looked for already.
+    tried: bool,
+}
+
+impl Entries<'_> {
+    fn fits(&mut self, reject: &Reject, limit: u64) -> rusqlite::Result<bool> {
+        let fits = |bytes: u64| bytes.saturating_add(size(reject)) <= limit;
+        if !fits(self.bytes) && !std::mem::replace(&mut self.tried, true) {
+            self.make_room()?;
+        }
+        Ok(fits(self.bytes))
+    }
+
+    /// Entries that were read again are in the journal, or in quarantine once more.
+    fn make_room(&mut self) -> rusqlite::Result<()> {
+        let sql =
+            "SELECT seq, length(source) + length(partition) + length(CAST(detail AS BLOB)) + length(raw) + ?1
+                   FROM quarantine WHERE replayed_at IS NOT NULL";
+        let mut statement = self.transaction.prepare(sql)?;
+        let rows = statement.query_map([ENTRY_BYTES], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let old: Vec<(i64, u64)> = rows.collect::<Result<_, _>>()?;
+        let mut change = Change::of(self.transaction, &sums::QUARANTINE);
+        for (seq, bytes) in old {
+            change.before([seq])?;
+            self.transaction.prepare_cached("DELETE FROM quarantine WHERE seq = ?1")?.execute([seq])?;
+            self.bytes = self.bytes.saturating_sub(bytes);
+        }
+        change.end()
+    }
+
+    fn add(&mut self, r: &Reject) -> rusqlite::Result<()> {
+        let mut insert = self.transaction.prepare_cached(
+            "INSERT INTO quarantine (source, partition, record, reason, detail, raw, received_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?;
+        let record = r.record.cast_signed();
+        let seq = insert.insert(params![
+            &*r.source,
+            &*r.partition,
+            record,
+            r.reason.code(),
+            r.detail,
+            &r.raw[..],
+            self.now
+        ])?;
+        let mut change = Change::of(self.transaction, &sums::QUARANTINE);
+        change.after([seq])?;
+        self.bytes += size(r);
+        change.end()
+    }
+
+    /// Counts a record that there is no room for.
+    fn count(&self, r: &Reject) -> rusqlite::Result<()> {
+        // Each request over HTTP is a partition of its own, and the sender has its answer.
+        let partition = if &*r.source == "http" { "" } else { &*r.partition };
+        let key = params![&*r.source, partition, r.reason.code()];
+        let mut change = Change::of(self.transaction, &sums::OVERFLOW);
+        change.before(key)?;
+        let mut read = self.transaction.prepare_cached(
+            "SELECT digest FROM quarantine_overflow WHERE source = ?1 AND partition = ?2 AND reason = ?3",
+        )?;
+        let old: Option<Vec<u8>> = read.query_row(key, |row| row.get(0)).optional()?;
+        let mut digest = blake3::Hasher::new();
+        digest.update(&old.unwrap_or_else(|| vec![0; 32])).update(&r.raw);
+        let mut write = self.transaction.prepare_cached(
+            "INSERT INTO quarantine_overflow VALUES (?1, ?2, ?3, 1, ?4, ?4, ?5, ?6, ?7, ?7)
+             ON CONFLICT DO UPDATE SET records = records + 1, last_record = excluded.last_record,
+             bytes = bytes + excluded.bytes, digest = excluded.digest, last_at = excluded.last_at",
+        )?;
+        let digest = digest.finalize();
+        let record = r.record.cast_signed();
+        write.execute(params![
+            &*r.source,
+            partition,
+            r.reason.code(),
+            record,
+            r.raw.len(),
+            &digest.as_bytes()[..],
+            self.now
+        ])?;
+        change.after(key)?;
+        change.end()
+    }
+}
+
+fn size(r: &Reject) -> u64 {
+    (r.source.chars().count() + r.partition.chars().count() + r.detail.len() + r.raw.len() + ENTRY_BYTES)
+        as u64
+}

@@ -1,0 +1,73 @@
+//! Journal blocks: checksums, contents, and what is stored beside them.
+
+use arrow::{
+    array::AsArray,
+    compute::{max, min},
+    datatypes::{SchemaRef, TimestampMicrosecondType},
+};
+
+use super::{Check, Problems};
+use crate::{
+    event::{Column, id_hash},
+    store::{
+        History, JournalBlock, Select, StoreError, decode_block, explain,
+        history::{Snapshot, block, lost, parallel::Ordered},
+        journal::read_ids,
+    },
+};
+
+pub fn check(history: &History, schema: &SchemaRef) -> Result<Check, StoreError> {
+    let snapshot = &history.snapshot;
+    let blocks = block::list(&snapshot.connection(), &Select::default());
+    let blocks = blocks.map_err(|e| explain(&snapshot.dir, e))?;
+    let (count, events) = (blocks.len(), blocks.iter().map(|block| block.events).sum::<i64>());
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    let (source, schema) = (std::sync::Arc::clone(snapshot), SchemaRef::clone(schema));
+    let results = Ordered::new(blocks, threads, move |info, take: &mut dyn FnMut(_) -> bool| {
+        take(
+            look(&source, info.seq, &schema)
+                .map(|problem| problem.map(|p| format!("block {}: {p}", info.seq))),
+        );
+    });
+    let mut problems = Problems::default();
+    for result in results {
+        if let Some(problem) = result.map_err(|e| lost(&snapshot.dir, e))?? {
+            problems.add(problem);
+        }
+    }
+    Ok(problems.check("journal", format!("{events} events in {count} blocks")))
+}
+
+/// Events, first and last time, block, ids and checksum.
+type Row = (usize, i64, i64, Vec<u8>, Vec<u8>, i64);
+
+/// What is wrong with a block.
+fn look(snapshot: &Snapshot, seq: i64, schema: &SchemaRef) -> Result<Option<String>, StoreError> {
+    let sql = "SELECT events, first_at, last_at, block, ids, checksum FROM journal WHERE seq = ?1";
+    let (rows, first_at, last_at, block, ids, checksum): Row = snapshot
+        .connection()
+        .prepare_cached(sql)
+        .and_then(|mut s| {
+            s.query_row([seq], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?, r.get(5)?)))
+        })
+        .map_err(|e| explain(&snapshot.dir, e))?;
+    if JournalBlock::checksum(&block, &ids) != checksum {
+        return Ok(Some(String::from("it does not match its checksum")));
+    }
+    let events = match decode_block(&block, schema) {
+        Ok((events, _)) => events,
+        Err(e) => return Ok(Some(e.to_string())),
+    };
+    let times = events.column(Column::OccurredAt.index()).as_primitive::<TimestampMicrosecondType>();
+    let names = events.column(Column::EventId.index()).as_string_view();
+    let hashes = names.iter().map(|name| name.map(id_hash));
+    Ok(if events.num_rows() != rows {
+        Some(format!("it has {} events and should have {rows}", events.num_rows()))
+    } else if (min(times), max(times)) != (Some(first_at), Some(last_at)) {
+        Some(String::from("its times are not those it is registered with"))
+    } else if !read_ids(&ids).map(|(id, _)| Some(id)).eq(hashes) {
+        Some(String::from("its ids are not those of its events"))
+    } else {
+        None
+    })
+}

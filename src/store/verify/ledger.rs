@@ -1,0 +1,87 @@
+//! The balances: those of the checkpoint and the journal after it, against those that the whole journal gives.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arrow::datatypes::SchemaRef;
+
+use super::{Check, Problems};
+use crate::{
+    event::money::format_cents,
+    ledger::{Attributes, Balances, LEDGER_COLUMNS, Ledger, Line},
+    store::{History, StoreError, query},
+};
+
+pub fn check(history: &History, schema: &SchemaRef) -> Result<Check, StoreError> {
+    let snapshot = &history.snapshot;
+    let retired = history.retired()?;
+    if retired > 0 {
+        let why = format!(
+            "{retired} events were deleted for state.retain, so the journal does not give all balances"
+        );
+        return Ok(Check::skipped("ledger", why));
+    }
+    let stored = query::ledger(&snapshot.dir, &snapshot.connection(), schema)?;
+    let mut counted = Ledger::default();
+    let columns: Vec<usize> = LEDGER_COLUMNS.iter().map(|column| column.index()).collect();
+    history.replay(None, &columns, &mut |batch, types| drop(counted.apply(batch, types)))?;
+    let mut problems = Problems::default();
+    compare(&stored, &counted, &mut problems);
+    let mut moved = [0, 0];
+    for (line, _) in counted.lines() {
+        moved[0] += line.balances.transferred;
+        moved[1] += line.balances.corrected;
+    }
+    if moved != [0, 0] {
+        problems.add(format!(
+            "transfers sum to {}, corrections to {}",
+            format_cents(moved[0]),
+            format_cents(moved[1])
+        ));
+    }
+    let detail = format!("{} budget lines, {} open applications", counted.len(), counted.open_applications());
+    Ok(problems.check("ledger", detail))
+}
+
+fn compare(stored: &Ledger, counted: &Ledger, problems: &mut Problems) {
+    fn by_id(ledger: &Ledger) -> BTreeMap<&str, (&Line, &Attributes)> {
+        ledger.lines().map(|(line, attributes)| (&*line.id, (line, attributes))).collect()
+    }
+    let (stored_lines, counted_lines) = (by_id(stored), by_id(counted));
+    let ids: BTreeSet<_> = stored_lines.keys().chain(counted_lines.keys()).collect();
+    for id in ids {
+        match (stored_lines.get(id), counted_lines.get(id)) {
+            (Some((s, s_is)), Some((c, c_is))) => {
+                for (name, sum) in SUMS {
+                    let (s, c) = (sum(&s.balances), sum(&c.balances));
+                    if s != c {
+                        let (s, c) = (format_cents(s), format_cents(c));
+                        problems.add(format!("{id}: {name} is {s}, and the journal gives {c}"));
+                    }
+                }
+                if s_is != c_is || s.last_event_at != c.last_event_at {
+                    problems.add(format!("{id}: its attributes are not those that the journal gives"));
+                }
+            }
+            (Some(_), None) => problems.add(format!("{id}: no event of the journal names this line")),
+            _ => problems.add(format!("{id}: the line is missing")),
+        }
+    }
+    let stored: BTreeMap<_, _> = stored.saved_applications().collect();
+    let counted: BTreeMap<_, _> = counted.saved_applications().collect();
+    for id in stored.keys().chain(counted.keys()).collect::<BTreeSet<_>>() {
+        if stored.get(id) != counted.get(id) {
+            problems.add(format!("application {id} is not as the journal gives it"));
+        }
+    }
+}
+
+type Sum = fn(&Balances) -> i128;
+const SUMS: [(&str, Sum); 7] = [
+    ("total", |b| b.total),
+    ("executed", |b| b.executed),
+    ("frozen", |b| b.frozen),
+    ("reserved", |b| b.reserved),
+    ("planned", |b| b.planned),
+    ("transferred", |b| b.transferred),
+    ("corrected", |b| b.corrected),
+];

@@ -1,0 +1,145 @@
+//! What must fit together: block numbers, ids, and findings with their columns.
+
+use std::collections::BTreeSet;
+
+use arrow::array::AsArray;
+
+use super::{Check, Outcome, Problems};
+use crate::{
+    engine::SavedWatermark,
+    evaluate::Finding,
+    event::{Column, id_hash},
+    store::{History, Order, Select, StoreError, explain},
+};
+
+/// Ids that are compared at once; with more, the journal is read once more for each so many.
+const IDS: u64 = 64 << 20;
+
+/// Block numbers go on without gaps from the first block to the last, sealed or not, and positions, checkpoint and
+/// watermark can be read.
+pub fn check(history: &History) -> Result<Check, StoreError> {
+    let snapshot = &history.snapshot;
+    let connection = snapshot.connection();
+    let fail = |error| explain(&snapshot.dir, error);
+    let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, Option<i64>>(0)).map_err(fail);
+    let meta = |name: &str| {
+        number(&format!("SELECT value FROM meta WHERE name = '{name}'")).map(Option::unwrap_or_default)
+    };
+    let (sealed, checkpoint, retired) = (meta("sealed")?, meta("checkpoint")?, meta("retired")?);
+    let journal = "FROM journal INDEXED BY journal_times";
+    let blocks = number(&format!("SELECT count(*) {journal}"))?.unwrap_or_default();
+    let (first, last) =
+        (number(&format!("SELECT min(seq) {journal}"))?, number(&format!("SELECT max(seq) {journal}"))?);
+    let mut problems = Problems::default();
+    if let (Some(first), Some(last)) = (first, last) {
+        if last - first + 1 != blocks {
+            problems
+                .add(format!("of the blocks {first} to {last}, {} are missing", last - first + 1 - blocks));
+        }
+        if first != sealed + 1 {
+            problems
+                .add(format!("blocks up to {sealed} are sealed, and the first one after them is {first}"));
+        }
+    }
+    let last = last.unwrap_or(sealed);
+    if checkpoint > last || sealed > checkpoint {
+        problems.add(format!(
+            "sealed up to block {sealed}, checkpoint at {checkpoint}, the last block is {last}"
+        ));
+    }
+    let mut covered = 0;
+    for file in &snapshot.files {
+        if file.first_seq > covered + 1 && retired == 0 {
+            problems.add(format!("no file has the sealed blocks {} to {}", covered + 1, file.first_seq - 1));
+        }
+        covered = covered.max(file.last_seq);
+    }
+    if covered > sealed || covered < sealed && retired == 0 {
+        problems.add(format!("blocks are sealed up to {sealed}, and files have them up to {covered}"));
+    }
+    let sql = "SELECT count(*) FROM positions WHERE typeof(\"offset\") <> 'integer' OR \"offset\" < 0 OR records < 0";
+    if number(sql)? != Some(0) {
+        problems.add("a position is no number");
+    }
+    let watermark = connection.query_row("SELECT value FROM watermark", [], |row| row.get::<_, String>(0));
+    if let Ok(text) = watermark
+        && let Err(e) = serde_json::from_str::<SavedWatermark>(&text)
+    {
+        problems.add(format!("the watermark cannot be read: {e}"));
+    }
+    let positions = number("SELECT count(*) FROM positions")?.unwrap_or_default();
+    Ok(problems.check("numbers", format!("blocks up to {last}, {positions} positions")))
+}
+
+/// Each event is there once.
+pub fn unique(history: &History) -> Result<Check, StoreError> {
+    let events = history.events()?;
+    let passes = events.div_ceil(IDS).max(1);
+    let mut problems = Problems::default();
+    let mut seen = 0;
+    for pass in 0..passes {
+        let mut ids = Vec::with_capacity(usize::try_from(events / passes).unwrap_or(0));
+        let columns = [Column::EventId.index()];
+        each_id(history, &columns, |id| {
+            let hash = id_hash(id);
+            seen += 1;
+            if hash % passes == pass {
+                ids.push(hash);
+            }
+        })?;
+        ids.sort_unstable();
+        let twice: BTreeSet<u64> =
+            ids.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
+        if !twice.is_empty() {
+            let mut names = BTreeSet::new();
+            each_id(history, &columns, |id| {
+                if names.len() < super::TOLD && twice.contains(&id_hash(id)) {
+                    names.insert(id.to_owned());
+                }
+            })?;
+            names.iter().for_each(|name| problems.add(format!("event {name} is there more than once")));
+            problems.count += (twice.len() - names.len()) as u64;
+        }
+    }
+    if seen != events * passes {
+        problems.add(format!("{} events were read, and {events} are registered", seen / passes));
+    }
+    Ok(problems.check("event ids", format!("{events} events")))
+}
+
+fn each_id(history: &History, columns: &[usize], mut take: impl FnMut(&str)) -> Result<(), StoreError> {
+    for batch in history.scan(&Select::default(), Some(columns), Order::Any)? {
+        batch?.column(0).as_string_view().iter().flatten().for_each(&mut take);
+    }
+    Ok(())
+}
+
+/// Findings can be read, and their columns are those of their bodies.
+pub fn findings(history: &History) -> Result<Check, StoreError> {
+    let snapshot = &history.snapshot;
+    let connection = snapshot.connection();
+    let fail = |error| explain(&snapshot.dir, error);
+    let sql = "SELECT finding_id, rule_id, severity, mode, event_id, body FROM findings ORDER BY seq";
+    let mut statement = connection.prepare(sql).map_err(fail)?;
+    let mut rows = statement.query([]).map_err(fail)?;
+    let mut problems = Problems::default();
+    let mut count = 0u64;
+    while let Some(row) = rows.next().map_err(fail)? {
+        count += 1;
+        let text = |at| row.get::<_, String>(at).map_err(fail);
+        let id = text(0)?;
+        match serde_json::from_str::<Finding>(&text(5)?) {
+            Ok(f) => {
+                let event = f.event_id.unwrap_or_default();
+                let own = [f.finding_id, f.rule_id, f.severity, f.mode, event];
+                if own != [id.clone(), text(1)?, text(2)?, text(3)?, text(4)?] {
+                    problems.add(format!("finding {id}: its columns are not those of its body"));
+                }
+            }
+            Err(e) => problems.add(format!("finding {id}: {e}")),
+        }
+    }
+    let check = problems.check("findings", format!("{count} findings"));
+    debug_assert_ne!(check.outcome, Outcome::Skipped);
+    Ok(check)
+}

@@ -1,0 +1,158 @@
+//! States of older versions open with what they held and go on; those of newer ones are left alone. The states in
+//! `fixtures/states` were written by the versions themselves (`make.sh` there).
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+};
+
+use fiscwatch::store::SCHEMA_VERSION;
+use serde_json::Value;
+
+use crate::support::{assert_same, file_lines, run};
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/integration/fixtures/states")
+}
+
+fn unpack(name: &str, to: &Path) {
+    let packed = File::open(fixtures().join(format!("{name}.zst"))).unwrap();
+    zstd::stream::copy_decode(packed, File::create(to).unwrap()).unwrap();
+}
+
+/// A bench with the state that a version left.
+fn state_of(version: i64) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    for name in ["fiscwatch.yaml", "rules/rules.yaml"] {
+        std::fs::create_dir_all(path(name).parent().unwrap()).unwrap();
+        std::fs::copy(fixtures().join(name), path(name)).unwrap();
+    }
+    for name in ["events.jsonl", "rest.jsonl", "findings.jsonl", "ledger.jsonl"] {
+        unpack(name, &path(name));
+    }
+    let sealed = fixtures().join(format!("v{version}/sealed"));
+    std::fs::create_dir_all(path("state/sealed")).unwrap();
+    for file in std::fs::read_dir(sealed).into_iter().flatten() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), path("state/sealed").join(file.file_name())).unwrap();
+    }
+    unpack(&format!("v{version}/fiscwatch.db"), &path("state/fiscwatch.db"));
+    dir
+}
+
+fn command(dir: &Path, args: &[&str]) -> (Option<i32>, String, String) {
+    run(dir, &[args, &["--config", "fiscwatch.yaml"]].concat())
+}
+
+fn succeeds(dir: &Path, args: &[&str]) -> Vec<String> {
+    let (code, out, err) = command(dir, args);
+    assert_eq!(code, Some(0), "{args:?}: {out}{err}");
+    out.lines().map(str::to_owned).collect()
+}
+
+fn held(dir: &Path) -> (Vec<String>, Vec<String>) {
+    (succeeds(dir, &["findings", "export"]), succeeds(dir, &["budget", "export"]))
+}
+
+/// Reads the rest of the events, and gives what is held then and what a backtest of all events gives.
+fn go_on(dir: &Path) -> [(Vec<String>, Vec<String>); 2] {
+    let mut events = std::fs::read_to_string(dir.join("events.jsonl")).unwrap();
+    events += &std::fs::read_to_string(dir.join("rest.jsonl")).unwrap();
+    std::fs::write(dir.join("events.jsonl"), events).unwrap();
+    succeeds(dir, &["run", "--once"]);
+    succeeds(dir, &["backtest", "--events", "events.jsonl", "--findings", "f", "--ledger", "l"]);
+    [held(dir), (file_lines(&dir.join("f")), file_lines(&dir.join("l")))]
+}
+
+#[test]
+fn states_of_older_versions_open_with_what_they_held_and_go_on() {
+    for version in 1..=2 {
+        let dir = state_of(version);
+        let dir = dir.path();
+        let expected = (file_lines(&dir.join("findings.jsonl")), file_lines(&dir.join("ledger.jsonl")));
+        assert!(expected.0.len() > 40 && expected.1.len() > 20);
+        // A copy can be made before anything is changed.
+        succeeds(dir, &["state", "backup", "before"]);
+        if version < SCHEMA_VERSION {
+            let (code, _, err) = command(dir, &["findings", "export"]);
+            assert_eq!(code, Some(1), "version {version}");
+            let says = format!(
+                "was written by an older fiscwatch (schema {version}, this one reads {SCHEMA_VERSION})"
+            );
+            assert!(err.contains(&says) && err.contains("Start `fiscwatch run` on it once"), "{err}");
+        }
+        succeeds(dir, &["run", "--once"]);
+        assert_same(&held(dir), &expected, &format!("version {version}"));
+        let info: Value = serde_json::from_str(&succeeds(dir, &["state", "info", "--json"])[0]).unwrap();
+        assert_eq!(info["schema_version"], SCHEMA_VERSION);
+        succeeds(dir, &["state", "verify"]);
+
+        let [mut found, mut whole] = go_on(dir);
+        if version == 1 {
+            // It did not keep how far event time had come, so schedules are due from the next event on.
+            let other = |finding: &String| !finding.contains("paid-lines");
+            found.0.retain(other);
+            whole.0.retain(other);
+        }
+        // The end of the first part closed windows, which the whole stream closes a little later.
+        found.0.sort();
+        whole.0.sort();
+        assert_same(&found, &whole, &format!("version {version}, all events"));
+        succeeds(dir, &["state", "verify"]);
+
+        // The copy opens in the same way.
+        std::fs::remove_dir_all(dir.join("state")).unwrap();
+        succeeds(dir, &["state", "restore", "before"]);
+        unpack("events.jsonl", &dir.join("events.jsonl"));
+        succeeds(dir, &["run", "--once"]);
+        assert_same(&held(dir), &expected, &format!("version {version}, restored"));
+    }
+}
+
+#[test]
+fn findings_of_the_version_before_are_made_again() {
+    let dir = state_of(2);
+    succeeds(dir.path(), &["run", "--once"]);
+    let report = succeeds(dir.path(), &["state", "verify", "--findings", "--json"]);
+    let report: Value = serde_json::from_str(&report[0]).unwrap();
+    let checks = report["checks"].as_array().unwrap();
+    let again = checks.iter().find(|check| check["name"] == "findings again").unwrap();
+    assert_eq!(
+        (again["outcome"].as_str(), again["problem_count"].as_u64()),
+        (Some("ok"), Some(0)),
+        "{report}"
+    );
+}
+
+#[test]
+fn a_state_of_a_newer_version_is_refused_and_left_alone() {
+    let dir = state_of(2);
+    let dir = dir.path();
+    succeeds(dir, &["run", "--once"]);
+    let database = dir.join("state/fiscwatch.db");
+    let newer = SCHEMA_VERSION + 7;
+    let connection = rusqlite::Connection::open(&database).unwrap();
+    connection.pragma_update(None, "user_version", newer).unwrap();
+    drop(connection);
+    let before = std::fs::read(&database).unwrap();
+    let commands: [&[&str]; 8] = [
+        &["run", "--once"],
+        &["findings", "list"],
+        &["budget", "top"],
+        &["rejects", "list"],
+        &["state", "info"],
+        &["state", "verify"],
+        &["state", "backup", "copy"],
+        &["state", "query", "SELECT count(*) FROM payments"],
+    ];
+    for args in commands {
+        let (code, out, err) = command(dir, args);
+        assert_eq!((code, out.as_str()), (Some(1), ""), "{args:?}: {err}");
+        let says =
+            format!("was written by a newer fiscwatch (schema {newer}, this one knows {SCHEMA_VERSION})");
+        assert!(err.contains(&says) && err.contains("nothing was changed"), "{args:?}: {err}");
+    }
+    assert_eq!(std::fs::read(&database).unwrap(), before);
+    assert!(!dir.join("copy").exists() && !dir.join("copy.partial").exists());
+}
