@@ -105,6 +105,8 @@ month=$(date -d "$(date +%Y-%m-01) -1 month" +%Y-%m-01)
 
 # The configuration.
 cat >"$work/fiscwatch.yaml" <<YAML
+# Lines that are appended to this file are read too.
+sources: [{ name: feed, file: { path: feed.jsonl, follow: true } }]
 state: { dir: state, checkpoint_events: 1000 }
 rules:
   paths: [$root/rules]
@@ -124,6 +126,7 @@ routes:
   group_interval: 5s
 http: { listen: "127.0.0.1:$http" }
 YAML
+touch "$work/feed.jsonl"
 export FISCWATCH_CONFIG=$work/fiscwatch.yaml
 "$binary" check >/dev/null
 start fiscwatch "$binary" run
@@ -144,6 +147,7 @@ TEXT
     [ ! -x "$mailer" ] || echo "  mails           $work/mail/new"
     cat <<TEXT
   logs            $work/*.log
+  more events     append them to $work/feed.jsonl
   balances        FISCWATCH_CONFIG=$FISCWATCH_CONFIG $binary budget top
 TEXT
 }

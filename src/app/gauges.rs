@@ -19,6 +19,7 @@ pub fn scrape_gauges(shared: &Shared) {
         let ledger = shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
         ledger_gauges(&ledger, m, shared.top_units);
     }
+    source_gauges(shared);
     let now = shared.clock.now();
     m.clock.set(seconds(now));
     for (source, at) in shared.last_by_source.lock().unwrap_or_else(PoisonError::into_inner).iter() {
@@ -28,6 +29,26 @@ pub fn scrape_gauges(shared: &Shared) {
     m.budget_year_elapsed.set(if last == 0 { 0.0 } else { year_elapsed(&shared.calendar, last) });
     if let Some(free) = crate::store::disk_free(&shared.state_dir) {
         m.store_free_bytes.set(free.try_into().unwrap_or(i64::MAX));
+    }
+}
+
+/// What the sources tell.
+fn source_gauges(shared: &Shared) {
+    let m = &shared.metrics.source;
+    m.errors.reset();
+    m.lost.reset();
+    m.lag.reset();
+    for (name, status) in &shared.sources {
+        let (told, name) = (status.told(), shared.metrics.source_label(name));
+        m.up.with_label_values(&[name]).set(i64::from(told.is_up()));
+        m.errors.with_label_values(&[name]).inc_by(told.errors);
+        for (partition, records) in &told.lost {
+            m.lost.with_label_values(&[name, partition]).inc_by(*records);
+        }
+        for (partition, status) in &told.partitions {
+            let lag = status.lag.try_into().unwrap_or(i64::MAX);
+            m.lag.with_label_values(&[name, partition]).set(lag);
+        }
     }
 }
 

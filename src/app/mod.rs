@@ -10,6 +10,7 @@ mod recheck;
 mod reload;
 mod sealing;
 mod shared;
+mod standby;
 mod supervisor;
 mod tables;
 mod wellbeing;
@@ -37,13 +38,13 @@ use crate::{
     diagnostic::{self, Diagnostic},
     engine::{
         BatchLimits, Dedup, Engine, EngineError, History, Record, Scheduler, Sequencer, Silence, Watermark,
-        Windowing, batches,
+        Windowing, Workers, batches,
     },
     evaluate::Evaluator,
     event::EventType,
     http,
     rule::{self, RuleSet, compile::Compiler},
-    store::{self, Lookup, Store, StoreError, StoredReject},
+    store::{self, Lookup, StateLock, Store, StoreError, StoredReject},
     stream::{Block, Payload, Position, Receipt},
     telemetry::Metrics,
 };
@@ -55,9 +56,11 @@ pub use query::query;
 pub use recheck::{Range, recheck};
 pub use reload::reload;
 pub use shared::Shared;
+use standby::Waited;
 use tables::StoredTables;
 
 use deliver::{DeliverTask, Receivers};
+pub use sealing::SealingParts;
 use sealing::SealingTask;
 
 /// Blocks that wait for the batcher, over all sources.
@@ -110,23 +113,51 @@ pub struct Daemon {
     wellbeing: tokio::task::JoinHandle<()>,
 }
 
-impl Daemon {
-    /// Opens the state, recovers it, and starts the loop.
+/// A daemon that is wired and does not run yet.
+pub struct Assembly {
+    /// What the HTTP server and the loop share.
+    pub shared: Arc<Shared>,
+    /// Where sources put their blocks, and where they wait to be cut into batches.
+    pub blocks: (mpsc::Sender<Block>, mpsc::Receiver<Block>),
+    /// How far the sources were read before.
+    pub positions: BTreeMap<(String, String), Position>,
+    /// The loop.
+    pub engine: Engine,
+    /// Its last stage.
+    pub output: StoreOutput,
+    /// What seals.
+    pub sealing: SealingParts,
+}
+
+impl Assembly {
+    /// Opens the state, recovers it, and wires the loop, with `parallel` batches in work at the same time.
     ///
     /// # Errors
     /// If the state cannot be opened.
-    pub fn start(
+    pub fn new(
         config: &Config,
         rules: Arc<RuleSet>,
         options: &RunOptions,
         clock: &Arc<dyn Clock>,
+        parallel: usize,
+    ) -> anyhow::Result<Self> {
+        Self::locked(config, StateLock::acquire(&config.state_dir)?, rules, options, clock, parallel)
+    }
+
+    fn locked(
+        config: &Config,
+        lock: StateLock,
+        rules: Arc<RuleSet>,
+        options: &RunOptions,
+        clock: &Arc<dyn Clock>,
+        parallel: usize,
     ) -> anyhow::Result<Self> {
         let metrics = Arc::new(Metrics::new()?);
         let receivers = Receivers::load(config, clock, &metrics)
             .map_err(|problems| anyhow::anyhow!(diagnostic::lines(&problems)))?;
         let started = Instant::now();
         let decoder = Arc::new(Decoder::new(Arc::clone(&config.calendar)));
-        let mut store = Store::open(&config.state_dir)?;
+        let mut store = Store::open_locked(&config.state_dir, lock)?;
         store.limit_quarantine(config.quarantine);
         let mut dedup = Dedup::new(Some(config.duplicate_horizon_micros()), store.latest_at()?);
         dedup.reserve(store.events_since(dedup.remembers_from())?);
@@ -151,10 +182,6 @@ impl Daemon {
         let shared = Arc::new(shared);
         shared.last_event_at.store(store.latest_at()?.unwrap_or(0), Ordering::Relaxed);
         shared.quarantine.start(store.quarantine_bytes()?, &metrics);
-        let (batches_in, batches_out) = mpsc::channel(parallel());
-        let limits = BatchLimits { rows: config.batch_rows, wait: config.batch_wait };
-        let (closing, bounded) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
-        tokio::spawn(batches(waiting, batches_in, limits, closing.clone()));
         let engine = Engine {
             decoder,
             sequencer: Sequencer::new(ledger, dedup, watermark, Some(config.checkpoint_events)),
@@ -163,15 +190,49 @@ impl Daemon {
             record: Record::Journal,
             scheduler: Some(Scheduler { tables, limits: config.query_limits }),
             time_max: time_limit(config, clock),
-            parallel: parallel(),
-            bounded: Arc::clone(&bounded),
+            parallel,
+            bounded: Arc::default(),
             silence: Some(silence(config, clock)),
         };
-        let sealing = SealingTask::start(config, &store, &shared)?;
+        let sealing = SealingParts::open(config, &store)?;
+        let workers = Workers::new(parallel);
+        let output = StoreOutput::new(store, Arc::clone(&shared), sealing.waker(), workers)?;
+        let (blocks, positions) = ((blocks, waiting), recovered.positions);
+        Ok(Self { shared, blocks, positions, engine, output, sealing })
+    }
+}
+
+impl Daemon {
+    /// Opens the state, recovers it, and starts the loop.
+    ///
+    /// # Errors
+    /// If the state cannot be opened.
+    pub fn start(
+        config: &Config,
+        rules: Arc<RuleSet>,
+        options: &RunOptions,
+        clock: &Arc<dyn Clock>,
+    ) -> anyhow::Result<Self> {
+        Self::start_locked(config, StateLock::acquire(&config.state_dir)?, rules, options, clock)
+    }
+
+    fn start_locked(
+        config: &Config,
+        lock: StateLock,
+        rules: Arc<RuleSet>,
+        options: &RunOptions,
+        clock: &Arc<dyn Clock>,
+    ) -> anyhow::Result<Self> {
+        let assembly = Assembly::locked(config, lock, rules, options, clock, parallel())?;
+        let Assembly { shared, blocks: (blocks, waiting), positions, engine, mut output, sealing } = assembly;
+        let (batches_in, batches_out) = mpsc::channel(parallel());
+        let limits = BatchLimits { rows: config.batch_rows, wait: config.batch_wait };
+        let (closing, bounded) = (CancellationToken::new(), Arc::clone(&engine.bounded));
+        tokio::spawn(batches(waiting, batches_in, limits, closing.clone()));
+        let sealing = SealingTask::start(sealing, &shared);
         let deliver = DeliverTask::start(&shared)?;
-        let mut output = StoreOutput::new(store, Arc::clone(&shared), sealing.waker())?;
         let engine = tokio::spawn(async move { engine.run(batches_out, &mut output).await });
-        let (stop, positions) = (CancellationToken::new(), recovered.positions);
+        let stop = CancellationToken::new();
         let wellbeing = wellbeing::start(&shared, config.watch.clone(), &stop);
         Ok(Self { shared, blocks, stop, positions, closing, bounded, engine, sealing, deliver, wellbeing })
     }
@@ -253,12 +314,23 @@ pub async fn run(
     options: RunOptions,
     clock: Arc<dyn Clock>,
 ) -> anyhow::Result<()> {
-    let signals = reload::Signals::new()?;
+    let mut signals = reload::Signals::new()?;
     let listener = listen(config.listen).await?;
-    supervisor::starting();
-    let daemon = Daemon::start(&config, rules, &options, &clock)?;
+    let waiting = tokio::select! {
+        waited = standby::lock_state(&config, &listener, &mut signals) => waited?,
+        never = supervisor::waiting(config.standby) => match never {},
+    };
+    let Waited::Locked { lock, after_another } = waiting else {
+        return Ok(());
+    };
+    supervisor::recovering();
+    let daemon = Daemon::start_locked(&config, lock, rules, &options, &clock)?;
+    if after_another && let Err(problems) = reload(&daemon.shared) {
+        problems.iter().for_each(|p| tracing::error!("the rules of the start stay in force: {p}"));
+    }
     let server = tokio::spawn(http::serve(listener, Arc::clone(&daemon.shared), daemon.stop.clone()));
-    let sources = ingest::spawn(&config, &daemon.positions, &daemon.blocks, &daemon.stop);
+    let sources =
+        ingest::spawn(&config, &daemon.shared.sources, &daemon.positions, &daemon.blocks, &daemon.stop);
     daemon.shared.set_ready(true);
     supervisor::ready();
     tokio::spawn(supervisor::heart(Arc::clone(&daemon.shared), daemon.blocks.clone(), daemon.stop.clone()));

@@ -8,7 +8,7 @@ use std::{
 use super::Shared;
 use crate::{
     alert::{Cleared, Filing},
-    engine::{Committable, EngineError, Output, SavedWatermark},
+    engine::{Committable, EngineError, Output, SavedWatermark, Workers},
     evaluate::{
         Evaluation, Finding,
         standing::{Lost, Watched},
@@ -29,20 +29,27 @@ pub struct StoreOutput {
     watched: Watched,
     /// The rules that are noted in the store.
     noted: Option<Arc<RuleSet>>,
+    /// What commits.
+    workers: Workers,
 }
 
 impl StoreOutput {
-    /// An output to this store; `sealing` is told of checkpoints.
+    /// An output to this store; `sealing` is told of checkpoints, and `workers` commit.
     #[must_use]
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub fn new(store: Store, shared: Arc<Shared>, sealing: SyncSender<()>) -> Result<Self, StoreError> {
+    pub fn new(
+        store: Store,
+        shared: Arc<Shared>,
+        sealing: SyncSender<()>,
+        workers: Workers,
+    ) -> Result<Self, StoreError> {
         let mut watched = Watched::new();
         for (rule, line) in store.watched_lines()? {
             watched.entry(rule).or_default().insert(line);
         }
-        Ok(Self { store: Some(store), shared, sealing, watched, noted: None })
+        Ok(Self { store: Some(store), shared, sealing, watched, noted: None, workers })
     }
 
     /// The digests of these rules, if they are not noted.
@@ -60,7 +67,7 @@ impl StoreOutput {
         };
         // fsync blocks, so it has a thread of its own; the store comes back with the result.
         let desk = self.shared.desk();
-        let task = tokio::task::spawn_blocking(move || {
+        let task = self.workers.blocking(move || {
             let result: Result<(), StoreError> = store.commit(&mut commit, &desk);
             (store, commit, result)
         });

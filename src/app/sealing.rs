@@ -17,6 +17,37 @@ use crate::{
     store::{SealOptions, Sealer, Sealing, Store, StoreError},
 };
 
+/// What seals, before it has a thread.
+#[derive(Debug)]
+pub struct SealingParts {
+    /// Does one thing after another.
+    pub sealer: Sealer,
+    wake: SyncSender<()>,
+    woken: Receiver<()>,
+}
+
+impl SealingParts {
+    /// Opens the state once more.
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    pub fn open(config: &Config, store: &Store) -> Result<Self, StoreError> {
+        let micros = |d: std::time::Duration| i64::try_from(d.as_micros()).unwrap_or(i64::MAX);
+        let sealer = store.sealer(SealOptions {
+            after: micros(config.seal_after),
+            retain: config.retain.map(micros),
+            calendar: Arc::clone(&config.calendar),
+        })?;
+        let (wake, woken) = sync_channel(1);
+        Ok(Self { sealer, wake, woken })
+    }
+
+    /// What wakes the thread after a checkpoint.
+    pub fn waker(&self) -> SyncSender<()> {
+        self.wake.clone()
+    }
+}
+
 /// The thread, and how it is woken.
 #[derive(Debug)]
 pub struct SealingTask {
@@ -29,17 +60,8 @@ pub struct SealingTask {
 
 impl SealingTask {
     /// Starts the thread; it looks once at what there is to do, and then whenever it is woken.
-    ///
-    /// # Errors
-    /// If the state cannot be opened once more.
-    pub fn start(config: &Config, store: &Store, shared: &Arc<Shared>) -> Result<Self, StoreError> {
-        let micros = |d: std::time::Duration| i64::try_from(d.as_micros()).unwrap_or(i64::MAX);
-        let sealer = store.sealer(SealOptions {
-            after: micros(config.seal_after),
-            retain: config.retain.map(micros),
-            calendar: Arc::clone(&config.calendar),
-        })?;
-        let (wake, woken) = sync_channel(1);
+    pub fn start(sealing: SealingParts, shared: &Arc<Shared>) -> Self {
+        let SealingParts { sealer, wake, woken } = sealing;
         let flags = Arc::new(Flags::default());
         let (theirs, shared) = (Arc::clone(&flags), Arc::clone(shared));
         let (failing, failed) = oneshot::channel();
@@ -49,7 +71,7 @@ impl SealingTask {
             }
         });
         let _ = wake.try_send(());
-        Ok(Self { wake, flags, thread, failed })
+        Self { wake, flags, thread, failed }
     }
 
     /// Waits until the disk fails; for ever, if it does not.
@@ -58,11 +80,6 @@ impl SealingTask {
             Ok(error) => error,
             Err(_) => std::future::pending().await,
         }
-    }
-
-    /// What wakes the thread after a checkpoint.
-    pub fn waker(&self) -> SyncSender<()> {
-        self.wake.clone()
     }
 
     /// Ends the thread: after the thing it is doing, or, to `finish`, when there is nothing more to do.

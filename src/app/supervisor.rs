@@ -2,6 +2,7 @@
 //! that the loop turns. Without a supervisor that asks for it nothing is sent.
 
 use std::{
+    convert::Infallible,
     sync::{Arc, PoisonError, atomic::Ordering},
     time::Duration,
 };
@@ -22,8 +23,20 @@ fn tell(states: &[NotifyState<'_>]) {
     }
 }
 
-/// The state is being opened and recovered.
-pub fn starting() {
+/// Until it is dropped: the state is waited for, opened and recovered. A standby may wait for months, and says so, or it
+/// would be taken for one that does not come up.
+pub async fn waiting(is_standby: bool) -> Infallible {
+    const EXTENSION: Duration = Duration::from_mins(2);
+    let status = if is_standby { "standby: waits for the state" } else { "opening the state" };
+    loop {
+        let extension = u32::try_from(EXTENSION.as_micros()).unwrap_or(u32::MAX);
+        tell(&[NotifyState::Status(status), NotifyState::ExtendTimeoutUsec(extension)]);
+        tokio::time::sleep(EXTENSION / 2).await;
+    }
+}
+
+/// The state is being recovered.
+pub fn recovering() {
     tell(&[NotifyState::Status("recovering the state")]);
 }
 

@@ -21,6 +21,7 @@ pub fn rows(header: &[String], bytes: &Bytes, first_record: u64, rows: &mut RowB
         let start = usize::try_from(reader.position().byte()).unwrap_or(usize::MAX);
         let read = reader.read_byte_record(&mut fields);
         let end = usize::try_from(reader.position().byte()).unwrap_or(usize::MAX);
+        let (start, end) = without_line_ends(bytes, start, end);
         record += 1;
         match read {
             Ok(false) => return,
@@ -32,6 +33,14 @@ pub fn rows(header: &[String], bytes: &Bytes, first_record: u64, rows: &mut RowB
             Err(e) => rows.reject((Reason::InvalidCsv, e.to_string()), record, start, end),
         }
     }
+}
+
+/// The reader counts the second half of a line end to the next row, if there is one.
+fn without_line_ends(bytes: &[u8], start: usize, end: usize) -> (usize, usize) {
+    let is_end = |at: &usize| matches!(bytes.get(*at), Some(b'\r' | b'\n'));
+    let start = (start..end).find(|at| !is_end(at)).unwrap_or(end);
+    let end = (start..end).rev().find(|at| !is_end(at)).map_or(start, |at| at + 1);
+    (start, end)
 }
 
 type Known = Option<(usize, &'static schema::FieldSpec)>;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use arrow::{
     array::{Array, ArrayRef, AsArray},
+    buffer::NullBuffer,
     compute::cast,
     datatypes::{DataType, Decimal128Type, Int64Type, TimeUnit, TimestampMicrosecondType},
     record_batch::RecordBatch,
@@ -16,17 +17,22 @@ use crate::event::{Column, schema};
 
 /// Decodes the rows of a table.
 pub fn rows(table: &RecordBatch, first_record: u64, rows: &mut RowBuilder<'_>) {
-    let mut columns: Vec<Option<Reader>> = (0..Column::COUNT).map(|_| None).collect();
+    let mut columns: Vec<Option<(Reader, Option<NullBuffer>)>> = (0..Column::COUNT).map(|_| None).collect();
     for (field, array) in table.schema_ref().fields().iter().zip(table.columns()) {
         match schema::field(field.name()) {
-            Some((column, _)) => columns[column] = Some(Reader::new(array)),
+            Some((column, _)) => columns[column] = Some((Reader::new(array), array.logical_nulls())),
             None => (0..table.num_rows()).for_each(|_| rows.unknown_field(field.name())),
         }
     }
     let mut cells = vec![Cell::Absent; Column::COUNT];
     for row in 0..table.num_rows() {
         for (cell, reader) in cells.iter_mut().zip(&columns) {
-            *cell = reader.as_ref().map_or(Cell::Absent, |reader| reader.cell(row));
+            *cell = match reader {
+                Some((reader, nulls)) if nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)) => {
+                    reader.cell(row)
+                }
+                _ => Cell::Absent,
+            };
         }
         rows.row(&cells, first_record + row as u64 + 1, row, row);
     }
@@ -90,7 +96,8 @@ impl Reader {
 
     fn cell(&self, row: usize) -> Cell<'_> {
         if self.array().is_null(row) {
-            return Cell::Absent;
+            // It was there before it was cast.
+            return Cell::Other("a value out of range");
         }
         match self {
             Self::Text(array) => Cell::text(array.as_string_view().value(row)),
@@ -99,8 +106,10 @@ impl Reader {
             Self::Integer(_, texts) => texts[row].as_deref().map_or(Cell::Absent, Cell::Number),
             Self::List(array) => {
                 let list = array.as_list::<i32>().value(row);
-                let items = list.as_string_view().iter().flatten();
-                Cell::List(items.map(|item| Cow::Owned(item.to_owned())).collect())
+                let items: Option<Vec<_>> = list.as_string_view().iter().collect();
+                items.map_or(Cell::Other("a list that is not of strings"), |items| {
+                    Cell::List(items.into_iter().map(|item| Cow::Owned(item.to_owned())).collect())
+                })
             }
             Self::Other(array) if array.data_type().is_floating() => Cell::Other("a floating-point number"),
             Self::Other(_) => Cell::Other("of a column type that no field can have"),

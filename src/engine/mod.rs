@@ -12,6 +12,7 @@ mod sequence;
 mod ticker;
 mod watermark;
 mod windowing;
+mod workers;
 
 pub use batcher::{BatchLimits, batches};
 pub use dedup::{Dedup, Seen};
@@ -19,5 +20,6 @@ pub use pipeline::{Committable, Engine, EngineError, Output, Record, Silence, St
 pub use scheduler::{MemoryTables, Scheduler};
 pub use sequence::{Sequenced, Sequencer, Step};
 pub use ticker::Ticker;
-pub use watermark::{SavedWatermark, Watermark};
+pub use watermark::{Owed, SavedWatermark, Watermark};
 pub use windowing::{History, LATE_WITHOUT_HISTORY, Windowing};
+pub use workers::Workers;

@@ -11,14 +11,16 @@ use std::{
 
 use arrow::record_batch::RecordBatch;
 use tokio::{
-    sync::{Semaphore, mpsc, watch},
-    task::{JoinError, JoinHandle},
+    sync::{mpsc, watch},
+    task::JoinError,
 };
 
 use super::{
     SavedWatermark, Scheduler, Sequencer, Step, Windowing,
     in_flight::{InFlight, prepare},
     ticker::Ticker,
+    watermark::Owed,
+    workers::{Workers, Working},
 };
 use crate::{
     decode::{Decoded, Decoder},
@@ -136,7 +138,7 @@ pub struct Engine {
     pub scheduler: Option<Scheduler>,
     /// The latest acceptable event time at this moment, in microseconds.
     pub time_max: Arc<dyn Fn() -> Option<i64> + Send + Sync>,
-    /// Batches in work at the same time.
+    /// Batches in work at the same time; with 0, everything is done on the thread that runs the loop ([`Workers`]).
     pub parallel: usize,
     /// Whether the input is complete when it ends, so that every open window closes then.
     pub bounded: Arc<AtomicBool>,
@@ -170,8 +172,6 @@ pub struct Silence {
 type Decoding = Working<(Vec<Block>, Decoded, Duration)>;
 type Preparing = Working<Result<(InFlight, Prepared), EngineError>>;
 type Concluding = Working<Result<Committable, EngineError>>;
-/// The outer task waits for a worker, the inner one is its work.
-type Working<T> = JoinHandle<Result<T, JoinError>>;
 
 /// Batches that one transaction takes at most.
 const GROUP: usize = 32;
@@ -186,32 +186,47 @@ impl Engine {
         batches: mpsc::Receiver<Vec<Block>>,
         output: &mut O,
     ) -> Result<(), EngineError> {
-        let workers = Arc::new(Semaphore::new(self.parallel));
-        let (decoding_in, decoding) = mpsc::channel(self.parallel);
-        let (preparing_in, preparing) = mpsc::channel(self.parallel);
-        let (concluding_in, concluding) = mpsc::channel(self.parallel);
+        let workers = Workers::new(self.parallel);
+        let ahead = self.parallel.max(1);
+        let (decoding_in, decoding) = mpsc::channel(ahead);
+        let (preparing_in, preparing) = mpsc::channel(ahead);
+        let (concluding_in, concluding) = mpsc::channel(ahead);
         let (committed_in, committed) = watch::channel(0);
         let decode = tokio::spawn(decode_all(
             batches,
             decoding_in,
             Arc::clone(&self.decoder),
             self.time_max.clone(),
-            Arc::clone(&workers),
+            workers.clone(),
         ));
         let Self { decoder, sequencer, windowing, evaluator, record, bounded, silence, scheduler, .. } = self;
         let forwarded = 0;
         let windows =
-            Windows { windowing, committed, forwarded, record, scheduler, workers: Arc::clone(&workers) };
+            Windows { windowing, committed, forwarded, record, scheduler, workers: workers.clone() };
         let windows = tokio::spawn(windows.run(preparing, concluding_in));
         let sequence = Sequence { decoder, sequencer, evaluator, bounded, silence, workers, ticker: None };
         let sequence = tokio::spawn(sequence.run(decoding, preparing_in));
         let result = commit_all(concluding, output, &committed_in).await;
         drop(committed_in);
-        // After an error the other stages end by themselves: their channels are closed.
-        decode.await.map_err(|e| broken(&e))?;
-        sequence.await.map_err(|e| broken(&e))??;
-        windows.await.map_err(|e| broken(&e))??;
-        result
+        // A stage that has failed ends the stages behind it. Those before it may wait for a batch that never comes.
+        decode.abort();
+        if result.is_err() {
+            windows.abort();
+        }
+        let windows = ended(windows.await);
+        if result.is_err() || windows.is_err() {
+            sequence.abort();
+        }
+        let sequence = ended(sequence.await);
+        result.and(windows).and(sequence).and(ended(decode.await.map(Ok)))
+    }
+}
+
+/// How a stage ended; one that was ended has nothing to say.
+fn ended(stage: Result<Result<(), EngineError>, JoinError>) -> Result<(), EngineError> {
+    match stage {
+        Err(e) if e.is_cancelled() => Ok(()),
+        stage => stage.map_err(|e| broken(&e))?,
     }
 }
 
@@ -222,7 +237,7 @@ struct Sequence {
     evaluator: Arc<RwLock<Arc<Evaluator>>>,
     bounded: Arc<AtomicBool>,
     silence: Option<Silence>,
-    workers: Arc<Semaphore>,
+    workers: Workers,
     ticker: Option<Ticker>,
 }
 
@@ -232,6 +247,12 @@ impl Sequence {
         mut decoding: mpsc::Receiver<Decoding>,
         out: mpsc::Sender<Preparing>,
     ) -> Result<(), EngineError> {
+        if self.sequencer.owes() {
+            let decoded = self.decoder.decode(&[], None);
+            if !self.send(Vec::new(), decoded, Duration::ZERO, Step::Start, &out).await? {
+                return Ok(());
+            }
+        }
         let mut tick = self.silence.as_ref().map(|silence| tokio::time::interval(silence.every));
         loop {
             let batch = match &mut tick {
@@ -300,7 +321,7 @@ impl Sequence {
             let fields = if is_last { std::mem::take(&mut unknown_fields) } else { BTreeMap::new() };
             let (stages, evaluator) = (std::mem::take(&mut stages), Arc::clone(&evaluator));
             let piece =
-                work(&self.workers, move || Ok(prepare(blocks, part, fields, &evaluator, stages, step)));
+                self.workers.work(move || Ok(prepare(blocks, part, fields, &evaluator, stages, step)));
             if out.send(piece).await.is_err() {
                 return Ok(false);
             }
@@ -318,7 +339,7 @@ struct Windows {
     forwarded: u64,
     record: Record,
     scheduler: Option<Scheduler>,
-    workers: Arc<Semaphore>,
+    workers: Workers,
 }
 
 impl Windows {
@@ -328,7 +349,7 @@ impl Windows {
         act: impl FnOnce(&mut Windowing) -> T + Send + 'static,
     ) -> Result<(Self, T), EngineError> {
         let Self { mut windowing, committed, forwarded, record, scheduler, workers } = self;
-        let acted = tokio::task::spawn_blocking(move || {
+        let acted = workers.blocking(move || {
             let result = act(&mut windowing);
             (windowing, result)
         });
@@ -365,10 +386,11 @@ impl Windows {
                 (self, prepared) = (rest, back);
             }
             let due = std::mem::take(&mut in_flight.sequenced.due);
+            let watermark = in_flight.sequenced.watermark.save();
             let evaluator = prepared.evaluator().clone();
             let journal = self.record;
             let piece = if self.windowing.is_empty() {
-                work(&self.workers, move || in_flight.conclude(prepared, Moved::default(), journal))
+                self.workers.work(move || in_flight.conclude(prepared, Moved::default(), journal))
             } else {
                 let (rest, moved) = self
                     .blocking(move |windowing| {
@@ -381,10 +403,10 @@ impl Windows {
                     .await?;
                 self = rest;
                 let (in_flight, prepared, moved) = moved;
-                work(&self.workers, move || in_flight.conclude(prepared, moved, journal))
+                self.workers.work(move || in_flight.conclude(prepared, moved, journal))
             };
             self.forwarded += 1;
-            if out.send(piece).await.is_err() || !self.tick(due, &evaluator, &out).await {
+            if out.send(piece).await.is_err() || !self.tick(due, watermark, &evaluator, &out).await {
                 return Ok(());
             }
         }
@@ -392,15 +414,29 @@ impl Windows {
     }
 
     /// Evaluates the rules that are due on all that is committed. `false` if nobody takes batches any more.
-    async fn tick(&mut self, due: Vec<Due>, evaluator: &Evaluator, out: &mpsc::Sender<Concluding>) -> bool {
-        for due in due {
+    /// What is still owed is stored with what each of them finds, so that a process that dies in between leaves the
+    /// rest to the next one.
+    async fn tick(
+        &mut self,
+        due: Vec<Due>,
+        mut watermark: SavedWatermark,
+        evaluator: &Evaluator,
+        out: &mpsc::Sender<Concluding>,
+    ) -> bool {
+        let last = due.len();
+        for (number, due) in due.into_iter().enumerate() {
             let Some(scheduler) = self.scheduler.clone() else { return true };
             if !self.all_committed().await {
                 return false;
             }
             let evaluation = scheduler.run(&due, evaluator).await;
             let rules = Arc::clone(evaluator.rules());
-            let committable = Committable { evaluation, rules, ..Committable::default() };
+            let done = (due.tick, rules.rules[due.rule].rule.id.clone());
+            watermark.owed =
+                watermark.owed.filter(|_| number + 1 < last).map(|owed| Owed { done: Some(done), ..owed });
+            let held = self.windowing.held();
+            let watermark = Some(watermark.clone());
+            let committable = Committable { evaluation, rules, held, watermark, ..Committable::default() };
             self.forwarded += 1;
             if out.send(tokio::spawn(async { Ok(Ok(committable)) })).await.is_err() {
                 return false;
@@ -416,20 +452,6 @@ impl Windows {
     }
 }
 
-/// Does a piece of work when a worker is free: more at a time than there are processors would only push each
-/// other's batches out of the caches. The caller does not wait.
-fn work<T: Send + 'static>(
-    workers: &Arc<Semaphore>,
-    piece: impl FnOnce() -> T + Send + 'static,
-) -> Working<T> {
-    let workers = Arc::clone(workers);
-    tokio::spawn(async move {
-        // The semaphore is never closed, so this is always a permit.
-        let _permit = workers.acquire().await;
-        tokio::task::spawn_blocking(piece).await
-    })
-}
-
 async fn done<T>(working: Working<T>) -> Result<T, EngineError> {
     working.await.and_then(|piece| piece).map_err(|e| broken(&e))
 }
@@ -443,11 +465,11 @@ async fn decode_all(
     out: mpsc::Sender<Decoding>,
     decoder: Arc<Decoder>,
     time_max: Arc<dyn Fn() -> Option<i64> + Send + Sync>,
-    workers: Arc<Semaphore>,
+    workers: Workers,
 ) {
     while let Some(blocks) = batches.recv().await {
         let (decoder, limit) = (Arc::clone(&decoder), time_max());
-        let decoding = work(&workers, move || {
+        let decoding = workers.work(move || {
             let started = Instant::now();
             let decoded = decoder.decode(&blocks, limit);
             (blocks, decoded, started.elapsed())

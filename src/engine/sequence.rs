@@ -76,6 +76,8 @@ pub struct Sequenced {
 /// Why a batch is sequenced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
+    /// The loop starts, and ticks may be left over from before.
+    Start,
     /// Events came.
     Events,
     /// No events came for a while, and the clock tells that time has passed.
@@ -103,6 +105,12 @@ impl Sequencer {
     #[must_use]
     pub fn watermark(&self) -> i64 {
         self.watermark.at()
+    }
+
+    /// Whether ticks are left over from an earlier process.
+    #[must_use]
+    pub fn owes(&self) -> bool {
+        self.watermark.save().owed.is_some()
     }
 
     /// Whether the watermark would move because a source is silent. `now` is the clock's time, and how long is
@@ -186,6 +194,7 @@ impl Sequencer {
     fn step(&mut self, step: Step, rows: usize, now: (i64, i64), ticker: &mut Ticker) -> Option<Cut> {
         let from = self.watermark.ticked()?;
         match step {
+            Step::Start => return self.owed(rows, ticker),
             Step::Events | Step::End { bounded: false } => return None,
             Step::Silence => self.watermark.pass_time(now.0, now.1),
             Step::End { bounded: true } => self.watermark.end(),
@@ -193,12 +202,24 @@ impl Sequencer {
         self.cut(rows, from, ticker)
     }
 
+    /// A cut with the ticks that an earlier process passed and did not evaluate.
+    fn owed(&mut self, rows: usize, ticker: &mut Ticker) -> Option<Cut> {
+        let owed = self.watermark.take_owed()?;
+        let mut cut = self.cut(rows, owed.from, ticker)?;
+        if let Some((tick, rule)) = owed.done {
+            let done = cut.due.iter().position(|(at, rule_at)| *at == tick && ticker.rule(*rule_at) == rule);
+            // Without that rule, its tick is evaluated again: a finding is stored once.
+            cut.due.drain(..done.map_or(0, |done| done + 1));
+        }
+        Some(cut)
+    }
+
     /// A cut after `rows` events, if the watermark has passed a tick since `from`.
     fn cut(&self, rows: usize, from: i64, ticker: &mut Ticker) -> Option<Cut> {
         let due = ticker.is_due(from, self.watermark.at());
         due.then(|| Cut {
             rows,
-            watermark: self.watermark.clone(),
+            watermark: self.watermark.owing(from),
             due: ticker.due(from, self.watermark.at()),
         })
     }

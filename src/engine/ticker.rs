@@ -43,6 +43,12 @@ impl Ticker {
         &self.rules
     }
 
+    /// The id of a rule, by its position in the rule set.
+    #[must_use]
+    pub fn rule(&self, at: usize) -> &str {
+        &self.rules.rules[at].rule.id
+    }
+
     /// The calendar.
     #[must_use]
     pub fn calendar(&self) -> &Calendar {

@@ -17,6 +17,17 @@ pub struct Watermark {
     latest: i64,
     /// The time of the first event that arrived.
     first: Option<i64>,
+    owed: Option<Owed>,
+}
+
+/// Ticks that the watermark has passed and that were not evaluated yet: those after `from`, up to the watermark.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owed {
+    /// Every tick up to this one is done, in microseconds.
+    pub from: i64,
+    /// The last tick and rule after it that are done too.
+    #[serde(default)]
+    pub done: Option<(i64, String)>,
 }
 
 #[derive(Debug, Clone)]
@@ -36,6 +47,9 @@ pub struct SavedWatermark {
     /// The time of the first event that arrived; schedules are due from then on.
     #[serde(default)]
     pub first: Option<i64>,
+    /// Ticks that are still to be evaluated on what is stored with this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owed: Option<Owed>,
     /// The largest event time of each partition, by source and partition.
     pub partitions: Vec<(String, Option<String>, i64)>,
 }
@@ -51,6 +65,7 @@ impl Watermark {
             at: i64::MIN,
             latest: i64::MIN,
             first: None,
+            owed: None,
         }
     }
 
@@ -66,6 +81,7 @@ impl Watermark {
         watermark.at = saved.at.unwrap_or(i64::MIN);
         watermark.latest = saved.latest.unwrap_or(i64::MIN);
         watermark.first = saved.first;
+        watermark.owed.clone_from(&saved.owed);
         watermark
     }
 
@@ -79,7 +95,8 @@ impl Watermark {
                 .then(|| (source.to_string(), partition.as_ref().map(ToString::to_string), latest))
         };
         let partitions = self.index.iter().filter_map(partition).collect();
-        SavedWatermark { at: known(self.at), latest: known(self.latest), first: self.first, partitions }
+        let (at, latest) = (known(self.at), known(self.latest));
+        SavedWatermark { at, latest, first: self.first, owed: self.owed.clone(), partitions }
     }
 
     /// The watermark, in microseconds.
@@ -92,6 +109,17 @@ impl Watermark {
     #[must_use]
     pub fn ticked(&self) -> Option<i64> {
         self.first.map(|first| first.max(self.at))
+    }
+
+    /// The same with ticks after `from` to be evaluated yet.
+    #[must_use]
+    pub fn owing(&self, from: i64) -> Self {
+        Self { owed: Some(Owed { from, done: None }), ..self.clone() }
+    }
+
+    /// Takes what is to be evaluated yet: the process that came so far died before it did it.
+    pub fn take_owed(&mut self) -> Option<Owed> {
+        self.owed.take()
     }
 
     /// The largest event time of all partitions.

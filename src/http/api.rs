@@ -100,13 +100,14 @@ pub async fn status(State(shared): State<Arc<Shared>>) -> Json<Value> {
     let last = shared.last_event_at.load(Ordering::Relaxed);
     Json(json!({
         "version": env!("CARGO_PKG_VERSION"),
-        "ready": shared.ready(),
+        "ready": shared.ready() && shared.sources_wait().is_none(),
         "started_at": shared.calendar.format(shared.started_at),
         "last_event_at": (last != 0).then(|| shared.calendar.format(last)),
         "since_start": {
             "accepted": totals.accepted, "duplicates": totals.duplicates, "rejected": totals.rejected,
             "findings": findings, "commits": shared.commits.load(Ordering::Relaxed),
         },
+        "sources": shared.sources.iter().map(|(name, s)| (name.clone(), json!(s.told()))).collect::<BTreeMap<_, _>>(),
         "journal_events": shared.metrics.journal_events.get(),
         "budget_lines": lines,
         "open_applications": applications,

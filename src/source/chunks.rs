@@ -145,8 +145,8 @@ struct Lines {
     grows: bool,
     /// A pipe: what is there is handed out without waiting for more.
     live: bool,
-    /// Inside a record that is too long, whose rest is skipped.
-    skipping: bool,
+    /// A record that is too long, whose rest is skipped, and the bytes of it so far.
+    long: Option<(Reject, u64)>,
     /// Buffers that come back when nobody looks at their records any more.
     pool: Pool,
     /// Why the stream broke off, told after the records before the break.
@@ -208,7 +208,7 @@ impl Chunks {
             ended: false,
             grows,
             live,
-            skipping: false,
+            long: None,
             pool: Pool::default(),
             broken: None,
         };
@@ -227,9 +227,13 @@ impl Chunks {
             format: "Parquet",
             error: error.to_string(),
         };
-        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| error(&e))?;
+        let builder = guarded(|| ParquetRecordBatchReaderBuilder::try_new(file)).map_err(|e| error(&e))?;
+        if let Some(name) = twice(builder.schema().fields().iter().map(|field| field.name().as_str())) {
+            return Err(error(&format!("the column {name:?} stands there twice")));
+        }
         let skip = usize::try_from(offset).unwrap_or(usize::MAX);
-        let reader = builder.with_batch_size(rows.max(1)).with_offset(skip).build().map_err(|e| error(&e))?;
+        let builder = builder.with_batch_size(rows.max(1)).with_offset(skip);
+        let reader = guarded(|| builder.build()).map_err(|e| error(&e))?;
         let kind = Kind::Table(Box::new(reader));
         Ok(Self { path: path.to_owned(), rows, offset, record: offset, kind })
     }
@@ -260,13 +264,13 @@ impl Chunks {
                 Ok(None) => return Ok(None),
                 Err(error) => return Err(self.truncated(&error)),
             },
-            Kind::Table(reader) => match reader.next() {
-                Some(Ok(batch)) => {
+            Kind::Table(reader) => match guarded(|| reader.next().transpose()) {
+                Ok(Some(batch)) => {
                     let rows = batch.num_rows() as u64;
                     (Payload::Table(batch), rows, rows)
                 }
-                Some(Err(error)) => return Err(self.truncated(&error)),
-                None => return Ok(None),
+                Ok(None) => return Ok(None),
+                Err(error) => return Err(self.truncated(&error)),
             },
         };
         let (from, first_record) = (self.offset, self.record);
@@ -305,17 +309,37 @@ fn fail(path: &Path, error: std::io::Error) -> ReadError {
 
 type Cut = (Payload, u64, u64);
 
+/// The whole records at the start of a buffer.
+struct Rows {
+    /// Where the last one ends, and their number.
+    whole: Option<(usize, u64)>,
+    then: Then,
+}
+
+/// What comes after whole records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Then {
+    /// Nothing, or the start of a record.
+    More,
+    /// A row with a quote that is open.
+    Open,
+    /// A row with text behind a quoted cell.
+    Misquoted,
+}
+
+const MISQUOTED: &str = "a cell goes on after its closing quote: write a quote inside of a quoted cell twice";
+const OPEN: &str =
+    "a quote is opened and never closed: write a quote at the start of a cell as three, and one at its end";
+
 impl Lines {
     /// The next records with the bytes and records they take.
     fn next_payload(&mut self, rows: usize, path: &Path, record: u64) -> std::io::Result<Option<Cut>> {
         loop {
-            if self.skipping {
-                if let Some(skipped) = self.skip_line()? {
-                    return Ok(Some((Payload::JsonLines(Bytes::new()), skipped, 0)));
-                }
-                return Ok(None);
+            if self.long.is_some() {
+                return self.skip_long();
             }
-            if let Some((end, records)) = self.whole_records(rows) {
+            let rows = self.whole_records(rows);
+            if let Some((end, records)) = rows.whole {
                 let bytes = self.buffer.split_to(end);
                 let payload = match &self.header {
                     Some(header) => Payload::Csv { header: Arc::clone(header), rows: bytes },
@@ -323,8 +347,16 @@ impl Lines {
                 };
                 return Ok(Some((payload, end as u64, records)));
             }
-            if self.buffer.len() > RECORD_BYTES_MAX {
-                return Ok(Some(self.too_long(path, record)));
+            let too_long = self.buffer.len() > RECORD_BYTES_MAX;
+            let last = self.ended && !self.grows && !self.buffer.is_empty();
+            match rows.then {
+                Then::Misquoted => return Ok(Some(self.refuse_line(MISQUOTED, path, record))),
+                Then::Open if too_long || last => return Ok(Some(self.refuse_line(OPEN, path, record))),
+                Then::Open | Then::More => {}
+            }
+            if too_long {
+                self.begin_long(path, record);
+                continue;
             }
             if self.ended && !self.grows {
                 return Ok(None);
@@ -335,37 +367,48 @@ impl Lines {
         }
     }
 
-    /// The end of the last whole record among the first `rows`, and their number.
-    fn whole_records(&self, rows: usize) -> Option<(usize, u64)> {
-        let found = if self.header.is_some() { self.whole_rows(rows) } else { self.whole_lines(rows) };
-        match found {
-            None if self.ended && !self.grows && !self.buffer.is_empty() => Some((self.buffer.len(), 1)),
-            found => found,
+    /// The end of the last whole record among the first `rows`, their number, and what comes after them.
+    fn whole_records(&self, rows: usize) -> Rows {
+        let mut found = if self.header.is_some() { self.whole_rows(rows) } else { self.whole_lines(rows) };
+        let last = self.ended && !self.grows && !self.buffer.is_empty();
+        if found.whole.is_none() && found.then == Then::More && last {
+            found.whole = Some((self.buffer.len(), 1));
         }
+        found
     }
 
-    fn whole_lines(&self, rows: usize) -> Option<(usize, u64)> {
+    fn whole_lines(&self, rows: usize) -> Rows {
         let ends = memchr::memchr_iter(b'\n', &self.buffer).take(rows);
-        ends.fold(None, |found, at| Some((at + 1, found.map_or(1, |(_, lines)| lines + 1))))
+        let whole = ends.fold(None, |found, at| Some((at + 1, found.map_or(1, |(_, lines)| lines + 1))));
+        Rows { whole, then: Then::More }
     }
 
-    /// Rows of CSV: a line end inside quotes ends no row.
-    fn whole_rows(&self, rows: usize) -> Option<(usize, u64)> {
-        let mut found = None;
-        let mut quoted = false;
-        let mut count = 0;
-        for at in memchr::memchr2_iter(b'\n', b'"', &self.buffer) {
-            if self.buffer[at] == b'"' {
-                quoted = !quoted;
-            } else if !quoted {
+    /// Rows of CSV: a line end inside quotes ends no row. As in RFC 4180 and the decoder's reader, a quote opens at the
+    /// start of a cell only. What it closes must end there: otherwise it was no pair, and what lies between two such
+    /// quotes, perhaps many rows, must not become one cell.
+    fn whole_rows(&self, rows: usize) -> Rows {
+        let (buffer, mut whole) = (&self.buffer, None);
+        let (mut count, mut open, mut closed) = (0, false, None);
+        for at in memchr::memchr2_iter(b'\n', b'"', buffer) {
+            let before = at.checked_sub(1);
+            if buffer[at] == b'"' && open {
+                open = false;
+                closed = Some(at);
+                if !matches!(buffer.get(at + 1), None | Some(b'"' | b',' | b'\r' | b'\n')) {
+                    return Rows { whole, then: Then::Misquoted };
+                }
+            } else if buffer[at] == b'"' {
+                let starts = before.is_none_or(|before| matches!(buffer[before], b',' | b'\r' | b'\n'));
+                open = starts || (closed.is_some() && closed == before);
+            } else if !open {
                 count += 1;
-                found = Some((at + 1, count));
+                whole = Some((at + 1, count));
                 if count as usize >= rows {
-                    return found;
+                    break;
                 }
             }
         }
-        found
+        Rows { whole, then: if open { Then::Open } else { Then::More } }
     }
 
     /// Reads more. `false` at the end of the stream.
@@ -400,34 +443,51 @@ impl Lines {
 
     /// What is left of a record that the stream broke off in.
     fn rest(&mut self) -> Bytes {
-        std::mem::take(&mut self.buffer)
-    }
-
-    /// A record that is too long is rejected with its start; its rest is skipped.
-    fn too_long(&mut self, path: &Path, record: u64) -> Cut {
-        let raw = self.buffer.split_to(RECORD_BYTES_MAX);
-        let reject = Reject {
-            reason: Reason::TooLarge,
-            detail: format!("over {RECORD_BYTES_MAX} bytes; only the start is kept here"),
-            source: Arc::from(""),
-            partition: Arc::from(path.display().to_string()),
-            record: record + 1,
-            raw,
-        };
-        self.skipping = true;
-        (Payload::Rejected(vec![reject]), RECORD_BYTES_MAX as u64, 1)
-    }
-
-    /// Skips to the next line end, or as far as the stream is there. Returns the bytes skipped.
-    fn skip_line(&mut self) -> std::io::Result<Option<u64>> {
-        if self.buffer.is_empty() && !self.fill()? {
-            self.skipping = false;
-            return Ok(None);
+        match self.long.take() {
+            Some((reject, _)) => reject.raw,
+            None => std::mem::take(&mut self.buffer),
         }
-        let end = memchr::memchr(b'\n', &self.buffer);
-        self.skipping = end.is_none();
-        let skipped = self.buffer.split_to(end.map_or(self.buffer.len(), |at| at + 1));
-        Ok(Some(skipped.len() as u64))
+    }
+
+    fn reject(reason: Reason, detail: String, path: &Path, record: u64, raw: Bytes) -> Reject {
+        let (source, partition) = (Arc::from(""), Arc::from(path.display().to_string()));
+        Reject { reason, detail, source, partition, record: record + 1, raw }
+    }
+
+    /// The next line is no row. What comes after it is read as if it were not there.
+    fn refuse_line(&mut self, why: &str, path: &Path, record: u64) -> Cut {
+        let end = memchr::memchr(b'\n', &self.buffer).map_or(self.buffer.len(), |at| at + 1);
+        let raw = self.buffer.split_to(end);
+        let raw = raw.slice(..raw.len().min(RECORD_BYTES_MAX));
+        let reject = Self::reject(Reason::InvalidCsv, why.to_owned(), path, record, raw);
+        (Payload::Rejected(vec![reject]), end as u64, 1)
+    }
+
+    /// A record that is too long is rejected with its start.
+    fn begin_long(&mut self, path: &Path, record: u64) {
+        let raw = self.buffer.split_to(RECORD_BYTES_MAX);
+        let detail = format!("over {RECORD_BYTES_MAX} bytes; only the start is kept here");
+        let reject = Self::reject(Reason::TooLarge, detail, path, record, raw);
+        self.long = Some((reject, RECORD_BYTES_MAX as u64));
+    }
+
+    /// Skips the rest of a record that is too long, and hands it out with it: were it handed out before, a process that
+    /// starts again in between would take the rest for a record. `None` while its end is not there.
+    fn skip_long(&mut self) -> std::io::Result<Option<Cut>> {
+        loop {
+            let end = memchr::memchr(b'\n', &self.buffer);
+            let skipped = self.buffer.split_to(end.map_or(self.buffer.len(), |at| at + 1));
+            if let Some((_, bytes)) = &mut self.long {
+                *bytes += skipped.len() as u64;
+            }
+            if end.is_none() && self.fill()? {
+                continue;
+            }
+            if end.is_none() && self.grows {
+                return Ok(None);
+            }
+            return Ok(self.long.take().map(|(reject, bytes)| (Payload::Rejected(vec![reject]), bytes, 1)));
+        }
     }
 
     /// Skips bytes of the stream that were read before.
@@ -459,6 +519,9 @@ impl Lines {
         let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes());
         let record = reader.records().next().transpose().map_err(|e| error(e.to_string()))?;
         let header: Arc<[String]> = record.iter().flatten().map(|name| name.trim().to_owned()).collect();
+        if let Some(name) = twice(header.iter().map(String::as_str)) {
+            return Err(error(format!("the column {name:?} stands there twice")));
+        }
         if !header.iter().any(|name| name == "event_id") {
             let message = "its first line must name the columns, event_id among them";
             return Err(error(message.to_owned()));
@@ -466,6 +529,20 @@ impl Lines {
         self.header = Some(header);
         Ok(end as u64)
     }
+}
+
+/// Arrow's and Parquet's readers panic over some damaged files, which must not stop the stream: it is an error of the file.
+fn guarded<T, E: std::fmt::Display>(read: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
+    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(read)) {
+        Ok(result) => result.map_err(|e| e.to_string()),
+        Err(_) => Err(String::from("it is damaged in a way that Parquet's reader does not expect")),
+    }
+}
+
+/// A field of the data dictionary that is named twice: which of them holds cannot be told.
+fn twice<'n>(names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let mut seen = std::collections::BTreeSet::new();
+    names.into_iter().find(|name| crate::event::schema::field(name).is_some() && !seen.insert(*name))
 }
 
 /// Whether more can be appended to a file of this format while it is read.

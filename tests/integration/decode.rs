@@ -247,3 +247,22 @@ fn chunks_cover_a_file_without_gap_whatever_their_size() {
         assert_eq!(reasons, ["too_large"]);
     }
 }
+
+#[test]
+fn a_record_that_is_too_long_is_one_record_even_while_it_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = crate::support::write(dir.path(), "events.jsonl", &"y".repeat(3 << 20));
+    let mut chunks = Chunks::open(&path, Format::of(&path, None), 10, (0, 0), true).unwrap();
+    for _ in 0..3 {
+        // A process that starts again here must not take the rest for a record.
+        assert!(chunks.next_chunk().unwrap().is_none());
+        assert_eq!(chunks.position(), (0, 0));
+    }
+    let good = lines(&[payment("a", "L", "1.00")]);
+    crate::support::append(&path, &format!("yy\n{good}"));
+    let long = chunks.next_chunk().unwrap().unwrap();
+    assert!(matches!(&long.payload, Payload::Rejected(rejects) if rejects[0].raw.len() == 1 << 20));
+    assert_eq!((long.from, long.to, long.next_record), (0, (3 << 20) + 3, 1));
+    let next = chunks.next_chunk().unwrap().unwrap();
+    assert_eq!(decoder().decode(&[block(next.payload)], None).types.len(), 1);
+}

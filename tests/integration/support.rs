@@ -241,6 +241,13 @@ pub struct Daemon {
 impl Daemon {
     /// Starts the daemon and waits until it is ready.
     pub fn start(dir: &Path) -> Self {
+        let daemon = Self::launch(dir);
+        wait_until(|| daemon.get("/-/ready").0 == 200);
+        daemon
+    }
+
+    /// Starts the daemon and waits until it lives.
+    pub fn launch(dir: &Path) -> Self {
         let port = free_port();
         let mut child = fiscwatch()
             .current_dir(dir)
@@ -256,7 +263,7 @@ impl Daemon {
             stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
         });
         let daemon = Self { child, address: format!("http://127.0.0.1:{port}"), log };
-        wait_until(|| daemon.get("/-/ready").0 == 200);
+        wait_until(|| daemon.get("/-/healthy").0 == 200);
         daemon
     }
 
@@ -282,6 +289,10 @@ impl Daemon {
 
     pub fn post(&self, path: &str, body: &str) -> (u16, String) {
         post(&format!("{}{path}", self.address), body)
+    }
+
+    pub fn post_bytes(&self, path: &str, body: &[u8]) -> (u16, String) {
+        answer(agent().post(format!("{}{path}", self.address)).send(body))
     }
 
     pub fn json(&self, path: &str) -> Value {
@@ -364,9 +375,13 @@ pub fn kill_after(mut child: Child, wait: Duration) -> bool {
 }
 
 pub fn append(path: &Path, text: &str) {
+    append_bytes(path, text.as_bytes());
+}
+
+pub fn append_bytes(path: &Path, bytes: &[u8]) {
     use std::io::Write;
     let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
-    file.write_all(text.as_bytes()).unwrap();
+    file.write_all(bytes).unwrap();
 }
 
 /// Compares findings and ledgers, and shows the first difference instead of everything.

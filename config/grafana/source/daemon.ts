@@ -18,7 +18,7 @@ export const daemon = dashboard(
         stat('事件滞后', 'Now less the latest event time, the worst source. It grows at night, when nothing is paid.', 's', { expr: `max(${metric('event_lag_seconds')})` }, { width: 3 }),
         stat('待发通知', 'What waits in the outbox for a sink.', 'short', { expr: `sum(${metric('outbox_pending')}) or vector(0)` }, { width: 3 }),
         stat('配置重载', '1: the last reload worked. 0: it was refused, the old rules are in force, the log says why.', 'short', { expr: `min(${metric('config_last_reload_successful')})` }, { width: 3, thresholds: steps('red', [1, 'green']) }),
-        stat('磁盘余量', 'Free on the file system of the state.', 'bytes', { expr: `min(${metric('store_free_bytes')})` }, { width: 3, thresholds: steps('red', [5e9, 'orange'], [2e10, 'green']) }),
+        stat('磁盘余量', 'Free on the file system of the state.', 'bytes', { expr: `min(${metric('store_free_bytes')} > 0)` }, { width: 3, thresholds: steps('red', [5e9, 'orange'], [2e10, 'green']) }),
       ],
     },
     {
@@ -30,6 +30,7 @@ export const daemon = dashboard(
         curves('事件滞后', 'Now less the latest event time of a source.', 's', [{ expr: `max by (source) (${metric('event_lag_seconds')})`, legend: '{{source}}' }], { width: 8 }),
         curves('水位线滞后', 'Now less the watermark: windows close this late.', 's', [{ expr: `time() - max by (source) (${metric('watermark_timestamp_seconds')})`, legend: '{{source}}' }], { width: 8 }),
         curves('未读消息', 'Kafka messages not read yet, by source.', 'short', [{ expr: `sum by (source) (${metric('source_lag_records')})`, legend: '{{source}}' }], { width: 8, min: 0 }),
+        bars('来源', '1: the source is read without trouble.', 'short', { expr: `min by (source) (${metric('source_up')})`, legend: '{{source}}' }, { width: 8, max: 1, decimals: 0, thresholds: steps('red', [1, 'green']) }),
         curves('隔离（按原因）', 'Records a second put into quarantine.', 'ops', [{ expr: rate('quarantined_total', 'source, reason'), legend: '{{source}} {{reason}}' }], { width: 8, min: 0 }),
         curves('重复、迟到、未知字段', 'Events a second that were known already, or behind the watermark; fields that the data dictionary does not know.', 'ops', [
           { expr: count('duplicates_total'), legend: '重复' },
@@ -83,7 +84,7 @@ export const daemon = dashboard(
           { expr: count('seal_errors_total'), legend: '封存出错' },
         ], { width: 6, min: 0 }),
         stat('恢复用时', 'Time the last start took to recover its state.', 's', { expr: `max(${metric('recovery_duration_seconds')})` }, { width: 3, height: 4, decimals: 2 }),
-        stat('时钟偏差', 'The daemon’s clock less Prometheus’.', 's', { expr: `max(${metric('clock_timestamp_seconds')} - timestamp(${metric('clock_timestamp_seconds')}))` }, { width: 3, height: 4, decimals: 1 }),
+        stat('时钟偏差', 'The daemon’s clock less Prometheus’.', 's', { expr: `max((${metric('clock_timestamp_seconds')} > 0) - timestamp(${metric('clock_timestamp_seconds')}))` }, { width: 3, height: 4, decimals: 1 }),
         stat('合并的标签', 'Label values counted as other, by label.', 'short', { expr: `sum(${metric('labels_folded_total')})` }, { width: 6, height: 4 }),
       ],
     },

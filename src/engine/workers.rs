@@ -1,0 +1,50 @@
+//! Where the pieces of a batch's work are done.
+
+use std::sync::Arc;
+
+use tokio::{
+    sync::Semaphore,
+    task::{JoinError, JoinHandle},
+};
+
+/// The outer task waits for a worker, the inner one is its work.
+pub type Working<T> = JoinHandle<Result<T, JoinError>>;
+
+/// Threads that work on batches; or none, and then everything is done where it is asked for, so that on a runtime of
+/// one thread the same stream always takes the same steps.
+#[derive(Debug, Clone)]
+pub struct Workers(Option<Arc<Semaphore>>);
+
+impl Workers {
+    /// So many pieces are worked on at the same time; with 0, each at once on the thread that asks.
+    #[must_use]
+    pub fn new(parallel: usize) -> Self {
+        Self((parallel > 0).then(|| Arc::new(Semaphore::new(parallel))))
+    }
+
+    /// Does a piece of work when a worker is free: more at a time than there are processors would only push each
+    /// other's batches out of the caches. The caller does not wait.
+    pub fn work<T: Send + 'static>(&self, piece: impl FnOnce() -> T + Send + 'static) -> Working<T> {
+        let workers = self.0.clone();
+        tokio::spawn(async move {
+            let Some(workers) = workers else { return Ok(piece()) };
+            // The semaphore is never closed, so this is always a permit.
+            let _permit = workers.acquire().await;
+            tokio::task::spawn_blocking(piece).await
+        })
+    }
+
+    /// Does something that may take its time while the caller waits.
+    ///
+    /// # Errors
+    /// If it panics.
+    pub async fn blocking<T: Send + 'static>(
+        &self,
+        act: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, JoinError> {
+        match self.0 {
+            Some(_) => tokio::task::spawn_blocking(act).await,
+            None => tokio::spawn(async { act() }).await,
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! What must come out, written as plainly as it can be: no batches, no columns, no store.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use serde_json::Value;
+
+use super::plan::{DAY, HOUR, Is, Record};
+
+/// A budget line, in cents (SPEC §2).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Line {
+    pub approved: bool,
+    pub total: i128,
+    pub executed: i128,
+    pub frozen: i128,
+    pub reserved: i128,
+    pub planned: i128,
+    pub transferred: i128,
+    pub corrected: i128,
+}
+
+/// What became of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    Accepted,
+    Duplicate,
+    Rejected,
+    /// It is no record.
+    Nothing,
+}
+
+/// The state of the treasury, and what was found.
+#[derive(Debug, Default)]
+pub struct Model {
+    known: HashMap<String, Value>,
+    pub lines: BTreeMap<String, Line>,
+    open: HashMap<String, (String, i128)>,
+    settled: HashSet<String>,
+    payments: Vec<Payment>,
+    /// Ids of the accepted events, in order.
+    pub accepted: Vec<String>,
+    /// Rule and subject of the findings of the plain rules.
+    pub findings: BTreeSet<(String, String)>,
+}
+
+#[derive(Debug)]
+struct Payment {
+    at: i64,
+    unit: String,
+    account: String,
+    cents: i128,
+}
+
+impl Model {
+    /// Takes the next record.
+    pub fn take(&mut self, record: &Record) -> Fate {
+        let event = match &record.is {
+            Is::Nothing => return Fate::Nothing,
+            Is::Poison => return Fate::Rejected,
+            Is::Event(event) => event,
+        };
+        let id = text(event, "event_id").to_owned();
+        match self.known.get(&id) {
+            Some(known) if known == event => return Fate::Duplicate,
+            Some(_) => return Fate::Rejected,
+            None => {}
+        }
+        self.known.insert(id.clone(), event.clone());
+        self.apply(event, &id);
+        self.accepted.push(id);
+        Fate::Accepted
+    }
+
+    fn line(&mut self, event: &Value, name: &str) -> &mut Line {
+        self.lines.entry(text(event, name).to_owned()).or_default()
+    }
+
+    fn apply(&mut self, event: &Value, id: &str) {
+        let cents = event
+            .get("amount")
+            .and_then(Value::as_str)
+            .map_or(0, |amount| amount.replace('.', "").parse().expect("the plan writes two decimals"));
+        self.line(event, "budget_line_id");
+        match text(event, "type") {
+            "payment" => {
+                self.line(event, "budget_line_id").executed += cents;
+                if let Some(application) = event.get("application_id").and_then(Value::as_str) {
+                    self.settle(application);
+                }
+                self.judge(event, id, cents);
+            }
+            "application" => {
+                if !self.settled.contains(id) {
+                    self.open.insert(id.to_owned(), (text(event, "budget_line_id").to_owned(), cents));
+                    self.line(event, "budget_line_id").reserved += cents;
+                }
+                self.over_budget(event, id);
+            }
+            "withdrawal" => self.settle(text(event, "original_event_id")),
+            "refund" => self.line(event, "budget_line_id").executed -= cents,
+            "correction" => {
+                for (name, cents) in [("budget_line_id", -cents), ("to_budget_line_id", cents)] {
+                    let line = self.line(event, name);
+                    line.executed += cents;
+                    line.corrected += cents;
+                }
+            }
+            "budget" => self.act(event, cents),
+            other => unreachable!("the plan makes no {other}"),
+        }
+    }
+
+    fn act(&mut self, event: &Value, cents: i128) {
+        let line = self.line(event, "budget_line_id");
+        match text(event, "action") {
+            "approve" => {
+                line.total += cents;
+                line.approved = true;
+            }
+            "supplement" | "carry_over" => line.total += cents,
+            "reduce" | "reclaim" => line.total -= cents,
+            "freeze" => line.frozen += cents,
+            "unfreeze" => line.frozen -= cents,
+            "plan" => line.planned += cents,
+            "plan_reduce" => line.planned -= cents,
+            "transfer" => {
+                for (name, cents) in [("budget_line_id", -cents), ("to_budget_line_id", cents)] {
+                    let line = self.line(event, name);
+                    line.total += cents;
+                    line.transferred += cents;
+                }
+            }
+            other => unreachable!("the plan knows no action {other}"),
+        }
+    }
+
+    fn settle(&mut self, application: &str) {
+        self.settled.insert(application.to_owned());
+        if let Some((line, cents)) = self.open.remove(application)
+            && let Some(line) = self.lines.get_mut(&line)
+        {
+            line.reserved -= cents;
+        }
+    }
+
+    fn over_budget(&mut self, event: &Value, id: &str) {
+        let l = self.line(event, "budget_line_id");
+        if l.total - l.frozen - l.reserved - l.executed < 0 {
+            self.found("over-budget", id);
+        }
+    }
+
+    fn judge(&mut self, event: &Value, id: &str, cents: i128) {
+        self.over_budget(event, id);
+        if text(event, "settlement") == "cash" && cents > 2_000_000 {
+            self.found("large-cash", id);
+        }
+        let at = event["occurred_at"].as_i64().expect("the plan writes milliseconds") * 1000;
+        let (unit, account) = (text(event, "unit_code").to_owned(), text(event, "payee_account").to_owned());
+        self.payments.push(Payment { at, unit: unit.clone(), account: account.clone(), cents });
+        let burst = |p: &&Payment| p.account == account && p.at > at - 6 * HOUR && p.at <= at;
+        if self.payments.iter().filter(burst).count() >= 3 {
+            self.found("burst", id);
+        }
+        let first = day(at) - 2 * DAY;
+        let split = |p: &&Payment| p.account == account && p.unit == unit && p.at >= first && p.at <= at;
+        if self.payments.iter().filter(split).map(|p| p.cents).sum::<i128>() > 9_000_000 {
+            self.found("split", id);
+        }
+        // Amounts are positive, so a day that is over the limit once stays so.
+        let that_day = |p: &&Payment| p.unit == unit && day(p.at) == day(at);
+        if self.payments.iter().filter(that_day).map(|p| p.cents).sum::<i128>() > 6_000_000 {
+            self.found("unit-day", &format!("{unit} {}", day(at) + DAY));
+        }
+    }
+
+    fn found(&mut self, rule: &str, subject: &str) {
+        self.findings.insert((rule.to_owned(), subject.to_owned()));
+    }
+}
+
+fn text<'e>(event: &'e Value, name: &str) -> &'e str {
+    event[name].as_str().unwrap_or_else(|| panic!("{name} of {event} is no text"))
+}
+
+/// The start of the local day; Shanghai is eight hours ahead all year.
+fn day(at: i64) -> i64 {
+    (at + 8 * HOUR).div_euclid(DAY) * DAY - 8 * HOUR
+}

@@ -1,0 +1,156 @@
+//! A straightforward run: the accepted events in the order they were accepted, in as few batches as can be, in memory,
+//! without a fault.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+};
+
+use arrow::{datatypes::SchemaRef, record_batch::RecordBatch};
+use fiscwatch::{
+    decode::Decoder,
+    engine::{
+        Committable, Dedup, Engine, EngineError, History, MemoryTables, Output, Record, Scheduler, Sequencer,
+        Watermark, Windowing,
+    },
+    evaluate::{Evaluator, Finding},
+    event::EventType,
+    ledger::Ledger,
+    store::{StoreError, decode_block},
+    stream::{Block, Payload, Position},
+};
+use tokio::sync::mpsc;
+
+use super::{
+    plan::{DAY, Kind, Plan},
+    rules::Set,
+    sources::{messages, spanned},
+};
+use crate::support::calendar;
+
+/// What is found and what the ledger holds at the end.
+pub struct Outcome {
+    pub findings: BTreeMap<String, Finding>,
+    pub ledger: Arc<RwLock<Ledger>>,
+}
+
+/// Events in memory, where windows are filled from.
+#[derive(Default)]
+struct Kept(Mutex<Vec<(RecordBatch, Vec<EventType>)>>);
+
+impl History for Kept {
+    fn replay(
+        &self,
+        _from: Option<i64>,
+        _columns: &[usize],
+        take: &mut dyn FnMut(&RecordBatch, &[EventType]),
+    ) -> Result<(), StoreError> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().for_each(|(batch, types)| take(batch, types));
+        Ok(())
+    }
+}
+
+struct Collected {
+    kept: Arc<Kept>,
+    schema: SchemaRef,
+    tables: Arc<MemoryTables>,
+    findings: BTreeMap<String, Finding>,
+    /// Batches that are done.
+    blocks: tokio::sync::watch::Sender<usize>,
+}
+
+impl Output for Collected {
+    async fn commit(&mut self, batches: Vec<Committable>) -> Result<(), EngineError> {
+        for batch in batches {
+            self.tables.keep(&batch);
+            if let Some(journal) = &batch.journal {
+                let events = decode_block(&journal.block, &self.schema).expect("a block that was just made");
+                self.kept.0.lock().unwrap_or_else(PoisonError::into_inner).push(events);
+            }
+            for finding in batch.evaluation.findings {
+                self.findings.entry(finding.finding_id.clone()).or_insert(finding);
+            }
+            self.blocks.send_modify(|blocks| *blocks += batch.receipts.len());
+        }
+        Ok(())
+    }
+}
+
+/// Runs a journal. `sets` are the rules in force from so many events on.
+pub async fn run(plan: &Plan, journal: &[(usize, usize)], sets: &[(usize, Set)]) -> Outcome {
+    let calendar = calendar();
+    let ledger = Arc::new(RwLock::new(Ledger::default()));
+    let (kept, tables) = (Arc::new(Kept::default()), Arc::new(MemoryTables::new("Asia/Shanghai")));
+    let evaluator = |set: Set| Arc::new(Evaluator::new(set.rules(), Arc::clone(&calendar)));
+    let first = evaluator(sets[0].1);
+    let in_force = Arc::new(RwLock::new(Arc::clone(&first)));
+    let (blocks, mut done) = tokio::sync::watch::channel(0);
+    let decoder = Arc::new(Decoder::new(Arc::clone(&calendar)));
+    let schema = Arc::clone(decoder.schema());
+    // Queries read what is kept in tables; without them, windows that a reload brings are filled from blocks.
+    let record = if plan.rules == Set::Schedules { Record::Events } else { Record::Journal };
+    let mut collected = Collected {
+        schema,
+        kept: Arc::clone(&kept),
+        tables: Arc::clone(&tables),
+        findings: BTreeMap::new(),
+        blocks,
+    };
+    let engine = Engine {
+        decoder,
+        sequencer: Sequencer::new(Arc::clone(&ledger), Dedup::default(), Watermark::new(plan.lateness), None),
+        windowing: Windowing::new(&first, Some(kept), 4000 * DAY, (i64::MIN, i64::MIN))
+            .expect("nothing to fill windows from"),
+        evaluator: Arc::clone(&in_force),
+        record,
+        scheduler: Some(Scheduler { tables, limits: super::config().query_limits }),
+        time_max: Arc::new(|| None),
+        parallel: 0,
+        bounded: Arc::new(true.into()),
+        silence: None,
+    };
+    let (send, batches) = mpsc::channel(1);
+    let running = tokio::spawn(async move {
+        let result = engine.run(batches, &mut collected).await;
+        (collected, result)
+    });
+    let mut sent = 0;
+    for (n, (from, set)) in sets.iter().enumerate() {
+        let until = sets.get(n + 1).map_or(journal.len(), |(next, _)| *next);
+        done.wait_for(|blocks| *blocks == sent).await.expect("the run goes on");
+        if n > 0 {
+            *in_force.write().unwrap_or_else(PoisonError::into_inner) = evaluator(*set);
+        }
+        let batch = blocks_of(plan, &journal[*from..until]);
+        sent += batch.len();
+        if !batch.is_empty() {
+            send.send(batch).await.expect("the run goes on");
+        }
+    }
+    drop(send);
+    let (collected, result) = running.await.expect("the run does not panic");
+    result.expect("the run ends well");
+    Outcome { findings: collected.findings, ledger }
+}
+
+/// Blocks of neighbours that are of the same partition.
+fn blocks_of(plan: &Plan, journal: &[(usize, usize)]) -> Vec<Block> {
+    let neighbours = journal.chunk_by(|(a, _), (b, _)| a == b);
+    let block = |records: &[(usize, usize)]| {
+        let partition = &plan.partitions[records[0].0];
+        let numbers = records.iter().map(|(_, number)| *number);
+        if partition.kind == Kind::Topic {
+            return spanned(partition, 0, &Position::default(), 0, messages(partition, numbers));
+        }
+        let lines: Vec<u8> =
+            numbers.flat_map(|n| partition.records[n].bytes.iter().chain(b"\n")).copied().collect();
+        Block::new(
+            partition.source.into(),
+            partition.name.as_str().into(),
+            0,
+            Payload::JsonLines(lines.into()),
+        )
+    };
+    neighbours.map(block).collect()
+}

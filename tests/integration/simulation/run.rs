@@ -1,0 +1,452 @@
+//! One seed: processes that read, commit, die and start again, until everything is committed.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    time::Duration,
+};
+
+use fiscwatch::{
+    app::{Assembly, RunOptions},
+    clock::{Clock, ManualClock},
+    config::Config,
+    decode::Decoder,
+    engine::EngineError,
+    evaluate::{Evaluator, Finding},
+    ledger::Ledger,
+    store::{FindingFilter, Reader as StoreReader, RejectFilter},
+};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use tokio::{sync::mpsc, task::JoinHandle};
+
+use super::{
+    faults::{Fault, Faulty},
+    ground::{Ground, Stored, lock},
+    model::Line,
+    oracle,
+    plan::{DAY, Plan, dice},
+    rules::Set,
+    sources::{Reader, World},
+};
+use crate::support::calendar;
+
+/// What a seed's run did, for the figures.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Done {
+    pub records: usize,
+    pub events: usize,
+    pub processes: u32,
+    pub findings: usize,
+    pub sealed: u64,
+    pub retired: u64,
+    pub reloads: u32,
+}
+
+impl Done {
+    pub fn add(&mut self, other: &Self) {
+        self.records += other.records;
+        self.events += other.events;
+        self.processes += other.processes;
+        self.findings += other.findings;
+        self.sealed += other.sealed;
+        self.retired += other.retired;
+        self.reloads += other.reloads;
+    }
+}
+
+/// Runs a seed.
+///
+/// # Errors
+/// What does not hold.
+pub fn seed(seed: u64) -> Result<Done, String> {
+    let mut rng = dice(seed);
+    let plan = Arc::new(Plan::new(&mut rng));
+    let dir = scratch();
+    let world = World::new(&plan, dir.path().to_owned());
+    let ground = Ground::new(&plan);
+    let clock = Arc::new(ManualClock::at(plan.now));
+    let sets = vec![(0, plan.rules)];
+    let mut run = Run { rng, plan, world, ground, clock, sets, deaths: 0, done: Done::default() };
+    let ended = run.finish_all();
+    let first = lock(&run.ground).problem.take();
+    first.map_or(ended, Err)?;
+    run.check_end()?;
+    Ok(run.done)
+}
+
+/// Memory, where there is some: what is asked here is what a commit holds, not what a disk does.
+fn scratch() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    tempfile::tempdir_in(memory).or_else(|_| tempfile::tempdir()).expect("a folder can be made")
+}
+
+struct Run {
+    rng: ChaCha8Rng,
+    plan: Arc<Plan>,
+    world: World,
+    ground: Arc<Mutex<Ground>>,
+    clock: Arc<ManualClock>,
+    /// The rules in force from so many accepted events on.
+    sets: Vec<(usize, Set)>,
+    deaths: u32,
+    done: Done,
+}
+
+/// A running process.
+struct Process {
+    assembly: Parts,
+    readers: Vec<Reader>,
+    batches: mpsc::Sender<Vec<fiscwatch::stream::Block>>,
+    engine: JoinHandle<Result<(), EngineError>>,
+}
+
+struct Parts {
+    shared: Arc<fiscwatch::app::Shared>,
+    sealing: fiscwatch::app::SealingParts,
+    bounded: Arc<std::sync::atomic::AtomicBool>,
+}
+
+/// How a process came to its end.
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    /// It died, or was stopped before everything was read.
+    Early,
+    /// Everything is read and committed.
+    Whole,
+}
+
+impl Run {
+    fn state(&self) -> PathBuf {
+        self.world.dir.join("state")
+    }
+
+    fn config(&self) -> Config {
+        let mut config = super::config();
+        let duration = |micros: i64| Duration::from_micros(micros.unsigned_abs());
+        config.state_dir = self.state();
+        config.checkpoint_events = self.plan.checkpoint_events;
+        config.lateness = self.plan.lateness;
+        config.keep_late = self.plan.keep_late;
+        config.duplicate_horizon = duration(self.plan.duplicate_horizon);
+        config.seal_after = duration(self.plan.seal_after);
+        config.retain = self.plan.retain.map(duration);
+        config
+    }
+
+    fn set(&self) -> Set {
+        self.sets.last().map_or(self.plan.rules, |(_, set)| *set)
+    }
+
+    fn finish_all(&mut self) -> Result<(), String> {
+        // Every process gets something done or takes one of the deaths there are, so this ends.
+        for _ in 0..200 {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .build()
+                .map_err(|e| format!("no runtime: {e}"))?;
+            let end = runtime.block_on(self.process())?;
+            drop(runtime);
+            let stored = self.stored()?;
+            lock(&self.ground).bury(&stored);
+            if let Some(problem) = lock(&self.ground).problem.take() {
+                return Err(problem);
+            }
+            if end == End::Whole {
+                return Ok(());
+            }
+        }
+        Err(String::from("it does not come to an end"))
+    }
+
+    async fn process(&mut self) -> Result<End, String> {
+        self.done.processes += 1;
+        let mut process = self.start()?;
+        self.check_recovered(&process)?;
+        loop {
+            let whole = process.readers.iter().all(|reader| self.world.is_read(reader));
+            if whole && self.settle(&mut process).await {
+                process.assembly.bounded.store(true, Ordering::SeqCst);
+                return Ok(match self.stop(process).await? {
+                    true => End::Whole,
+                    false => End::Early,
+                });
+            }
+            if process.engine.is_finished() {
+                self.stop(process).await?;
+                return Ok(End::Early);
+            }
+            let step = self.rng.random_range(0..40);
+            if super::tracing() {
+                eprintln!("step {step}");
+            }
+            match step {
+                0 => {
+                    // Killed, with batches in every stage.
+                    if self.deaths < self.plan.deaths {
+                        self.deaths += 1;
+                        process.engine.abort();
+                        let _ = process.engine.await;
+                        return Ok(End::Early);
+                    }
+                }
+                1 => {
+                    self.stop(process).await?;
+                    return Ok(End::Early);
+                }
+                2..4 => {
+                    if self.settle(&mut process).await {
+                        self.reload(&process)?;
+                    }
+                }
+                4..8 => self.seal(&mut process)?,
+                8..10 => {
+                    let jump = self.rng.random_range(-300..3000) * DAY;
+                    self.clock.set(self.plan.now + jump.max(-300 * DAY));
+                }
+                10..12 => {
+                    self.settle(&mut process).await;
+                }
+                12..18 => self.world.grow(&mut self.rng),
+                _ => self.send(&mut process).await,
+            }
+        }
+    }
+
+    fn start(&mut self) -> Result<Process, String> {
+        let options = RunOptions { config_path: self.world.dir.join("no.yaml"), once: false };
+        let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
+        let assembly = Assembly::new(&self.config(), self.set().rules(), &options, &clock, 0);
+        let assembly = assembly.map_err(|e| format!("it does not start: {e:#}"))?;
+        let Assembly { shared, positions, mut engine, output, sealing, .. } = assembly;
+        // Only events move the watermark here: what a silent source does depends on the clock, as it must.
+        engine.silence = None;
+        let fault = (self.deaths < self.plan.deaths && self.rng.random_ratio(3, 4)).then(|| {
+            self.deaths += 1;
+            Fault::draw(&mut self.rng)
+        });
+        if super::tracing() {
+            eprintln!("start at {positions:?}");
+        }
+        let mut output = Faulty::new(output, &shared, &self.ground, fault, self.state());
+        let mut readers = Vec::new();
+        for (number, partition) in self.plan.partitions.iter().enumerate() {
+            let at = positions.get(&(partition.source.to_owned(), partition.name.clone()));
+            readers.push(self.world.open(number, at.cloned().unwrap_or_default(), &mut self.rng));
+        }
+        let bounded = Arc::clone(&engine.bounded);
+        let (send, batches) = mpsc::channel(self.rng.random_range(1..4));
+        let engine = tokio::spawn(async move { engine.run(batches, &mut output).await });
+        let assembly = Parts { shared, sealing, bounded };
+        Ok(Process { assembly, readers, batches: send, engine })
+    }
+
+    /// Sends one batch of what there is to read, cut anywhere.
+    async fn send(&mut self, process: &mut Process) {
+        let mut batch = Vec::new();
+        for _ in 0..self.rng.random_range(1..5) {
+            let number = self.rng.random_range(0..process.readers.len());
+            if let Some((block, range)) = self.world.read(&mut process.readers[number], &mut self.rng) {
+                batch.push(block);
+                lock(&self.ground).sent.push_back((number, range));
+            }
+        }
+        if !batch.is_empty() {
+            // If it fails the process has died, which is seen next.
+            let _ = process.batches.send(batch).await;
+        }
+    }
+
+    /// Waits until everything that was sent is committed. `false` if the process died.
+    async fn settle(&mut self, process: &mut Process) -> bool {
+        while !lock(&self.ground).sent.is_empty() {
+            if process.engine.is_finished() {
+                return false;
+            }
+            tokio::task::yield_now().await;
+        }
+        process.readers.iter_mut().for_each(|reader| self.world.hear(reader));
+        !process.engine.is_finished()
+    }
+
+    /// Other rules, or rules that are refused.
+    fn reload(&mut self, process: &Process) -> Result<(), String> {
+        let shared = &process.assembly.shared;
+        if self.rng.random_ratio(1, 3) {
+            let before = Arc::clone(&shared.evaluator.read().unwrap_or_else(PoisonError::into_inner));
+            if fiscwatch::app::reload(shared).is_ok() {
+                return Err(String::from("a configuration that is not there is taken"));
+            }
+            let after = Arc::clone(&shared.evaluator.read().unwrap_or_else(PoisonError::into_inner));
+            return match Arc::ptr_eq(&before, &after) {
+                true => Ok(()),
+                false => Err(String::from("a reload that was refused changes the rules")),
+            };
+        }
+        if self.done.reloads == self.plan.reloads {
+            return Ok(());
+        }
+        self.done.reloads += 1;
+        let set = if self.set() == Set::Windows { Set::Others } else { Set::Windows };
+        let evaluator = Arc::new(Evaluator::new(set.rules(), calendar()));
+        *shared.evaluator.write().unwrap_or_else(PoisonError::into_inner) = evaluator;
+        self.sets.push((lock(&self.ground).journal.len(), set));
+        Ok(())
+    }
+
+    fn seal(&mut self, process: &mut Process) -> Result<(), String> {
+        for _ in 0..self.rng.random_range(1..6) {
+            let step = process.assembly.sealing.sealer.step().map_err(|e| format!("sealing: {e}"))?;
+            let Some(step) = step else { break };
+            self.done.sealed += step.events;
+            self.done.retired += step.retired_events;
+        }
+        Ok(())
+    }
+
+    /// No more events come; what came is committed. `false` if the process died over it.
+    async fn stop(&mut self, process: Process) -> Result<bool, String> {
+        let Process { batches, engine, mut readers, .. } = process;
+        drop(batches);
+        let ended = engine.await.map_err(|e| format!("the loop panics: {e}"))?;
+        readers.iter_mut().for_each(|reader| self.world.hear(reader));
+        match ended {
+            Ok(()) => Ok(true),
+            Err(EngineError::Output(_)) => Ok(false),
+            Err(e) => Err(format!("the loop ends by itself: {e}")),
+        }
+    }
+
+    /// What a start recovers is what was committed.
+    fn check_recovered(&self, process: &Process) -> Result<(), String> {
+        let ledger = process.assembly.shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
+        self.check_ledger(&ledger).map_err(|e| format!("after a start, {e}"))
+    }
+
+    fn check_ledger(&self, ledger: &Ledger) -> Result<(), String> {
+        let ground = lock(&self.ground);
+        let found: std::collections::BTreeMap<_, _> = ledger
+            .lines()
+            .map(|(line, attributes)| {
+                let b = &line.balances;
+                let line_of_model = Line {
+                    approved: attributes.approved,
+                    total: b.total,
+                    executed: b.executed,
+                    frozen: b.frozen,
+                    reserved: b.reserved,
+                    planned: b.planned,
+                    transferred: b.transferred,
+                    corrected: b.corrected,
+                };
+                (line.id.to_string(), line_of_model)
+            })
+            .collect();
+        if found != ground.model.lines {
+            return Err(format!("the ledger is\n{found:#?}\nand not\n{:#?}", ground.model.lines));
+        }
+        let sum = |of: fn(&Line) -> i128| found.values().map(of).sum::<i128>();
+        match (sum(|l| l.transferred), sum(|l| l.corrected)) {
+            (0, 0) => Ok(()),
+            sums => Err(format!("transfers and corrections sum to {sums:?}")),
+        }
+    }
+
+    /// What the state has.
+    fn stored(&self) -> Result<Stored, String> {
+        let fail = |e: fiscwatch::store::StoreError| format!("the state: {e}");
+        let reader = StoreReader::open(&self.state()).map_err(fail)?;
+        let info = reader.info().map_err(fail)?;
+        let all = RejectFilter { limit: Some(100_000), ..RejectFilter::default() };
+        Ok(Stored {
+            events: info.events.unsigned_abs() + self.done.retired,
+            duplicates: info.duplicates.unsigned_abs(),
+            rejected: reader.rejects(&all).map_err(fail)?.len() as u64,
+            positions: info.positions.into_iter().map(|(s, p, at)| ((s, p), at.unsigned_abs())).collect(),
+        })
+    }
+
+    /// The whole state against the model and against a run without faults.
+    fn check_end(&mut self) -> Result<(), String> {
+        let fail = |e: fiscwatch::store::StoreError| format!("the state at the end: {e}");
+        let schema = Arc::clone(Decoder::new(calendar()).schema());
+        let mut reader = StoreReader::open(&self.state()).map_err(fail)?;
+        self.check_ledger(&reader.ledger(&schema).map_err(fail)?)?;
+        let (mut bodies, mut of_plain) = (BTreeSet::new(), BTreeSet::new());
+        let take = |body: &str| {
+            let finding: Finding = serde_json::from_str(body).map_err(|e| e.to_string())?;
+            of_plain.extend(subject(&finding));
+            bodies.insert(body.to_owned());
+            Ok::<_, String>(())
+        };
+        reader.export_findings(&FindingFilter::default(), take).map_err(fail)??;
+        let (journal, accepted, plain) = {
+            let ground = lock(&self.ground);
+            (ground.journal.clone(), ground.model.accepted.clone(), ground.model.findings.clone())
+        };
+        self.check_journal(&accepted)?;
+        differences("the model", of_plain.iter(), plain.iter())?;
+
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(|e| e.to_string())?;
+        let outcome = runtime.block_on(oracle::run(&self.plan, &journal, &self.sets));
+        self.check_ledger(&outcome.ledger.read().unwrap_or_else(PoisonError::into_inner))?;
+        let text = |f: &Finding| serde_json::to_string(f).unwrap_or_default();
+        let expected: BTreeSet<_> = outcome.findings.values().map(text).collect();
+        differences("a run without faults", bodies.iter(), expected.iter())?;
+        self.done.records = self.plan.partitions.iter().map(|p| p.records.len()).sum();
+        self.done.events = accepted.len();
+        self.done.findings = bodies.len();
+        Ok(())
+    }
+
+    /// The journal has the accepted events in order, but for those that were let go of.
+    fn check_journal(&self, accepted: &[String]) -> Result<(), String> {
+        use arrow::array::AsArray;
+        let schema = Arc::clone(Decoder::new(calendar()).schema());
+        let history = fiscwatch::store::History::open(&self.state(), &schema).map_err(|e| e.to_string())?;
+        let mut ids = Vec::new();
+        let take = &mut |batch: &arrow::record_batch::RecordBatch, _: &[_]| {
+            let column = batch.column(fiscwatch::event::Column::EventId.index()).as_string_view();
+            ids.extend(column.iter().flatten().map(str::to_owned));
+        };
+        history
+            .replay(None, &[fiscwatch::event::Column::EventId.index()], take)
+            .map_err(|e| e.to_string())?;
+        let known: BTreeSet<_> = ids.iter().collect();
+        let kept: Vec<_> = accepted.iter().filter(|id| known.contains(id)).collect();
+        let whole = ids.len() as u64 + self.done.retired == accepted.len() as u64;
+        match ids.iter().eq(kept) && whole {
+            true => Ok(()),
+            false => Err(format!("the journal is {ids:?} and not {accepted:?}")),
+        }
+    }
+}
+
+/// Rule and subject of a finding of a plain rule.
+fn subject(finding: &Finding) -> Option<(String, String)> {
+    let subject = match finding.rule_id.as_str() {
+        "over-budget" | "large-cash" | "burst" | "split" => finding.event_id.clone()?,
+        "unit-day" => {
+            let end = calendar().parse(&finding.window.as_ref()?.end).ok()?;
+            format!("{} {end}", finding.key["unit_code"].as_str()?)
+        }
+        _ => return None,
+    };
+    Some((finding.rule_id.clone(), subject))
+}
+
+fn differences<'a, T: Ord + std::fmt::Debug + 'a>(
+    with: &str,
+    found: impl Iterator<Item = &'a T>,
+    expected: impl Iterator<Item = &'a T>,
+) -> Result<(), String> {
+    let (found, expected): (BTreeSet<_>, BTreeSet<_>) = (found.collect(), expected.collect());
+    let missing: Vec<_> = expected.difference(&found).take(3).collect();
+    let more: Vec<_> = found.difference(&expected).take(3).collect();
+    match missing.is_empty() && more.is_empty() {
+        true => Ok(()),
+        false => Err(format!("against {with}, missing: {missing:#?}\ntoo many: {more:#?}")),
+    }
+}
