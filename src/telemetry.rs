@@ -134,6 +134,7 @@ impl Metrics {
     ///
     /// # Errors
     /// Only if two metrics had the same name.
+    #[allow(clippy::too_many_lines)] // It is a list.
     pub fn new() -> prometheus::Result<Self> {
         let registry = Registry::new();
         let r = &registry;
@@ -317,8 +318,10 @@ impl Metrics {
     #[must_use]
     pub fn outbox_waiting(&self) -> Vec<String> {
         let families = prometheus::core::Collector::collect(&self.outbox_pending);
-        let waiting =
-            families.iter().flat_map(|f| f.get_metric()).filter(|m| m.get_gauge().get_value() > 0.0);
+        let waiting = families
+            .iter()
+            .flat_map(prometheus::proto::MetricFamily::get_metric)
+            .filter(|m| m.get_gauge().get_value() > 0.0);
         waiting.filter_map(|m| m.get_label().first().map(|l| l.value().to_owned())).collect()
     }
 
@@ -450,7 +453,7 @@ pub fn sum(counters: &IntCounterVec) -> u64 {
 /// The sum of a counter over those labels that are asked for.
 fn labelled(counters: &IntCounterVec, is: &dyn Fn(&str, &str) -> bool) -> u64 {
     let families = prometheus::core::Collector::collect(counters);
-    let metrics = families.iter().flat_map(|family| family.get_metric());
+    let metrics = families.iter().flat_map(prometheus::proto::MetricFamily::get_metric);
     let wanted = metrics.filter(|m| m.get_label().iter().any(|l| is(l.name(), l.value())));
     // A count is a whole number that a float holds exactly up to 2^53.
     #[allow(clippy::cast_sign_loss)]

@@ -35,7 +35,6 @@ pub struct StoreOutput {
 
 impl StoreOutput {
     /// An output to this store; `sealing` is told of checkpoints, and `workers` commit.
-    #[must_use]
     ///
     /// # Errors
     /// If the store cannot be read.

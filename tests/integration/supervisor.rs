@@ -21,7 +21,7 @@ impl Supervisor {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let socket = UnixDatagram::bind(dir.path().join("notify")).unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        socket.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
         Self { socket, dir }
     }
 
@@ -61,7 +61,7 @@ impl Supervisor {
         self.socket.set_read_timeout(Some(time)).unwrap();
         let mut buffer = [0; 4096];
         let beat = self.socket.recv(&mut buffer).is_ok_and(|n| buffer[..n].starts_with(b"WATCHDOG=1"));
-        self.socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        self.socket.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
         beat
     }
 }
