@@ -17,7 +17,9 @@ pub struct Lists {
 }
 
 /// What a list's column holds, which decides the type of `lookup`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum ColumnKind {
     /// Text: `Utf8View`.

@@ -1,19 +1,28 @@
 //! Every metric's name in one place (SPEC §8), and logging.
 
+mod catalogue;
+mod logging;
+
 use std::{collections::BTreeSet, sync::Mutex};
 
 use prometheus::{
     Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    IntGaugeVec, Opts, TextEncoder,
 };
 
-use crate::config::{Log, LogFormat};
+pub use catalogue::Described;
+use catalogue::Registry;
+pub use logging::log;
 
 /// The Content-Type that Prometheus 3 insists on.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Label values taken from data that one metric keeps apart; more are counted as `other`.
 const LABELS_MAX: usize = 200;
+/// The longest label value taken from data, in bytes; a longer one is counted as `other`.
+const LABEL_BYTES_MAX: usize = 128;
+/// The value that stands for all that are not kept apart.
+pub const OTHER: &str = "other";
 
 /// The daemon's metrics.
 #[derive(Debug)]
@@ -63,8 +72,14 @@ pub struct Metrics {
     pub budget_executed_ratio: GaugeVec,
     /// Budget lines.
     pub budget_lines: IntGauge,
+    /// Budget lines that spent more than they have.
+    pub budget_lines_overspent: IntGauge,
+    /// How much of the fiscal year had passed at the latest event.
+    pub budget_year_elapsed: Gauge,
     /// Bytes of the store.
     pub store_bytes: IntGauge,
+    /// Bytes that the file system of the store has left.
+    pub store_free_bytes: IntGauge,
     /// Events in the journal.
     pub journal_events: IntGauge,
     /// Events that were sealed.
@@ -111,6 +126,10 @@ pub struct Metrics {
     pub standby: IntGauge,
     /// Whether the last reload worked.
     pub reload_successful: IntGauge,
+    /// The daemon's clock, to be compared with Prometheus'.
+    pub clock: Gauge,
+    /// What was counted under `other`, by label.
+    pub labels_folded: IntCounterVec,
     sources: Mutex<BTreeSet<String>>,
 }
 
@@ -119,6 +138,7 @@ impl Metrics {
     ///
     /// # Errors
     /// Only if two metrics had the same name.
+    #[allow(clippy::too_many_lines)] // It is a list.
     pub fn new() -> prometheus::Result<Self> {
         let registry = Registry::new();
         let r = &registry;
@@ -200,7 +220,10 @@ impl Metrics {
                 &["unit_code"],
             )?,
             budget_lines: gauge(r, "budget_lines", "Budget lines in the ledger.")?,
+            budget_lines_overspent: overspent(r)?,
+            budget_year_elapsed: year_elapsed(r)?,
             store_bytes: gauge(r, "store_bytes", "Bytes of the state on disk.")?,
+            store_free_bytes: store_free_bytes(r)?,
             journal_events: gauge(r, "journal_events", "Events in the journal.")?,
             sealed_events: counter(r, "sealed_events_total", "Events moved into sealed files.")?,
             retired_events: counter(r, "retired_events_total", "Events deleted for state.retain.")?,
@@ -273,6 +296,8 @@ impl Metrics {
             resend_errors: resend_errors(r)?,
             standby: gauge(r, "standby", "Whether this instance waits for another one to end.")?,
             reload_successful: gauge(r, "config_last_reload_successful", "Whether the last reload worked.")?,
+            clock: clock(r)?,
+            labels_folded: labels_folded(r)?,
             sources: Mutex::default(),
             registry: registry.clone(),
         };
@@ -294,6 +319,12 @@ impl Metrics {
         String::from_utf8_lossy(&buffer).into_owned()
     }
 
+    /// Every metric of ours, also those that have no sample yet.
+    #[must_use]
+    pub fn described(&self) -> Vec<Described> {
+        self.registry.described()
+    }
+
     /// Notifications that were refused for good.
     #[must_use]
     pub fn parked(&self) -> u64 {
@@ -304,24 +335,56 @@ impl Metrics {
     #[must_use]
     pub fn outbox_waiting(&self) -> Vec<String> {
         let families = prometheus::core::Collector::collect(&self.outbox_pending);
-        let waiting =
-            families.iter().flat_map(|f| f.get_metric()).filter(|m| m.get_gauge().get_value() > 0.0);
+        let waiting = families
+            .iter()
+            .flat_map(prometheus::proto::MetricFamily::get_metric)
+            .filter(|m| m.get_gauge().get_value() > 0.0);
         waiting.filter_map(|m| m.get_label().first().map(|l| l.value().to_owned())).collect()
     }
 
-    /// A source's name as a label, bounded in number.
+    /// A source's name as a label, bounded in number and length.
     #[must_use]
     pub fn source_label<'s>(&self, source: &'s str) -> &'s str {
         let mut known = self.sources.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if known.contains(source) {
             return source;
         }
-        if known.len() >= LABELS_MAX {
-            return "other";
+        if known.len() >= LABELS_MAX || !fits(source) {
+            self.labels_folded.with_label_values(&["source"]).inc();
+            return OTHER;
         }
         known.insert(source.to_owned());
         source
     }
+}
+
+/// Whether a text from data is short enough for a label.
+#[must_use]
+pub fn fits(label: &str) -> bool {
+    label.len() <= LABEL_BYTES_MAX
+}
+
+fn overspent(r: &Registry) -> prometheus::Result<IntGauge> {
+    gauge(r, "budget_lines_overspent", "Budget lines whose execution is above their total.")
+}
+
+fn year_elapsed(r: &Registry) -> prometheus::Result<Gauge> {
+    let help = "Elapsed share of the fiscal year at the latest event.";
+    register(r, Gauge::with_opts(opts("budget_year_elapsed_ratio", help))?)
+}
+
+fn store_free_bytes(r: &Registry) -> prometheus::Result<IntGauge> {
+    gauge(r, "store_free_bytes", "Bytes that the file system of the state has left for the daemon.")
+}
+
+fn clock(r: &Registry) -> prometheus::Result<Gauge> {
+    let help = "The clock of the daemon when it was scraped.";
+    register(r, Gauge::with_opts(opts("clock_timestamp_seconds", help))?)
+}
+
+fn labels_folded(r: &Registry) -> prometheus::Result<IntCounterVec> {
+    let help = "What was counted under the label value other, so that hostile data makes no series.";
+    counters(r, "labels_folded_total", help, &["label"])
 }
 
 fn overflow(r: &Registry) -> prometheus::Result<IntCounterVec> {
@@ -407,7 +470,7 @@ pub fn sum(counters: &IntCounterVec) -> u64 {
 /// The sum of a counter over those labels that are asked for.
 fn labelled(counters: &IntCounterVec, is: &dyn Fn(&str, &str) -> bool) -> u64 {
     let families = prometheus::core::Collector::collect(counters);
-    let metrics = families.iter().flat_map(|family| family.get_metric());
+    let metrics = families.iter().flat_map(prometheus::proto::MetricFamily::get_metric);
     let wanted = metrics.filter(|m| m.get_label().iter().any(|l| is(l.name(), l.value())));
     // A count is a whole number that a float holds exactly up to 2^53.
     #[allow(clippy::cast_sign_loss)]
@@ -465,17 +528,4 @@ fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> prome
 
 fn gauge(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntGauge> {
     register(registry, IntGauge::with_opts(opts(name, help))?)
-}
-
-/// Starts logging to standard error.
-pub fn log(config: &Log) {
-    let filter = tracing_subscriber::EnvFilter::try_new(&config.level)
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    // A second start in one process (tests) keeps the first logger.
-    let _ = match config.format {
-        LogFormat::Json => builder.json().try_init(),
-        LogFormat::Text => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
-    };
 }

@@ -136,6 +136,8 @@ pub struct Filing {
     pub rule: Arc<Rule>,
     /// Whether the rule's condition can stop being true by itself.
     pub clears: bool,
+    /// The alert it was filed under, once it was.
+    pub alert_id: Option<String>,
 }
 
 impl Filing {
@@ -221,7 +223,7 @@ impl Desk {
     }
 
     fn open(&self, previous: Option<String>, filing: &Filing, now: i64) -> Step {
-        let Filing { finding, at, rule, clears } = filing;
+        let Filing { finding, at, rule, clears, .. } = filing;
         let alert_id = alert_id(&finding.finding_id);
         let mut labels = Labels::of(rule, finding);
         labels.set(ALERT, &alert_id);

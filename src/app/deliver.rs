@@ -150,6 +150,10 @@ impl Loop {
         let (stop, (news, _)) = (CancellationToken::new(), watch::channel(0));
         let mut tasks = JoinSet::new();
         for (name, sink) in sinks {
+            // A counter that starts with its first failure hides it from rate().
+            for result in ["accepted", "retried", "parked"] {
+                self.shared.metrics.notifications.with_label_values(&[name, result]).inc_by(0);
+            }
             let delivery = Delivery {
                 name: name.clone(),
                 sink: Arc::clone(sink),

@@ -1,6 +1,7 @@
 //! Wiring: the only place that spawns. `run` is the daemon.
 
 mod deliver;
+mod gauges;
 mod ingest;
 mod output;
 mod quarantine;
@@ -11,6 +12,7 @@ pub mod replay;
 mod sealing;
 mod shared;
 mod standby;
+mod supervisor;
 mod tables;
 mod wellbeing;
 
@@ -48,8 +50,9 @@ use crate::{
     telemetry::Metrics,
 };
 
+pub use gauges::scrape_gauges;
 pub use ingest::run_source;
-pub use output::{StoreOutput, ledger_gauges, source_gauges};
+pub use output::StoreOutput;
 pub use query::query;
 pub use recheck::{Range, recheck};
 pub use reload::reload;
@@ -178,6 +181,7 @@ impl Assembly {
         let (blocks, waiting) = mpsc::channel(BLOCKS_WAITING);
         let shared = Shared::new(config, options, &metrics, &ledger, &evaluator, &blocks, clock, receivers);
         let shared = Arc::new(shared);
+        shared.last_event_at.store(store.latest_at()?.unwrap_or(0), Ordering::Relaxed);
         shared.quarantine.start(store.quarantine_bytes()?, &metrics);
         let engine = Engine {
             decoder,
@@ -241,6 +245,7 @@ impl Daemon {
     pub async fn drain(self, seal: bool) -> anyhow::Result<()> {
         crate::failpoint::reach("drain.begun")?;
         self.shared.set_ready(false);
+        supervisor::stopping();
         self.stop.cancel();
         self.shared.close_ingest();
         drop(self.blocks);
@@ -312,11 +317,14 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let mut signals = reload::Signals::new()?;
     let listener = listen(config.listen).await?;
-    let Waited::Locked { lock, after_another } =
-        standby::lock_state(&config, &listener, &mut signals).await?
-    else {
+    let waiting = tokio::select! {
+        waited = standby::lock_state(&config, &listener, &mut signals) => waited?,
+        never = supervisor::waiting(config.standby) => match never {},
+    };
+    let Waited::Locked { lock, after_another } = waiting else {
         return Ok(());
     };
+    supervisor::recovering();
     let daemon = Daemon::start_locked(&config, lock, rules, &options, &clock)?;
     if after_another && let Err(problems) = reload(&daemon.shared) {
         problems.iter().for_each(|p| tracing::error!("the rules of the start stay in force: {p}"));
@@ -325,6 +333,8 @@ pub async fn run(
     let sources =
         ingest::spawn(&config, &daemon.shared.sources, &daemon.positions, &daemon.blocks, &daemon.stop);
     daemon.shared.set_ready(true);
+    supervisor::ready();
+    tokio::spawn(supervisor::heart(Arc::clone(&daemon.shared), daemon.blocks.clone(), daemon.stop.clone()));
     tracing::info!(listen = %config.listen, sources = config.sources.len(), "ready");
     let result = watch(daemon, sources, signals, options.once).await;
     let _ = tokio::time::timeout(SERVER_STOP, server).await;

@@ -10,7 +10,6 @@ use crate::{
     alert::Filing,
     engine::{Committable, EngineError, Output, SavedWatermark, Workers, cleared},
     evaluate::{Finding, standing::Watched},
-    ledger::Ledger,
     rule::RuleSet,
     store::{Commit, Store, StoreError},
     telemetry::Metrics,
@@ -33,7 +32,6 @@ pub struct StoreOutput {
 
 impl StoreOutput {
     /// An output to this store; `sealing` is told of checkpoints, and `workers` commit.
-    #[must_use]
     ///
     /// # Errors
     /// If the store cannot be read.
@@ -118,11 +116,14 @@ impl Output for StoreOutput {
         if !commit.findings.is_empty() || !commit.cleared.is_empty() {
             self.shared.wake_dispatch();
         }
-        for Filing { finding, .. } in std::mem::take(&mut commit.findings) {
+        for Filing { finding, alert_id, .. } in std::mem::take(&mut commit.findings) {
+            // With the alert's id this is the first link from an event to its mail (docs/operations.md).
             tracing::info!(
                 rule = finding.rule_id,
                 severity = finding.severity,
                 subject = finding.subject(),
+                finding = finding.finding_id,
+                alert = alert_id,
                 "finding"
             );
             let _ = self.shared.findings.send(Arc::new(finding));
@@ -158,7 +159,13 @@ fn filings(batch: &mut Committable) -> Vec<Filing> {
     let file = |(at, _, finding): (i64, i128, Finding)| {
         // A finding is always of a rule that the batch was judged by.
         let rule = rule(&finding.rule_id)?;
-        Some(Filing { finding, at, rule: Arc::clone(&rule.rule), clears: rule.clears.is_some() })
+        Some(Filing {
+            finding,
+            at,
+            rule: Arc::clone(&rule.rule),
+            clears: rule.clears.is_some(),
+            alert_id: None,
+        })
     };
     batch.evaluation.take_findings().filter_map(file).collect()
 }
@@ -185,9 +192,8 @@ fn count(shared: &Shared, batch: &Committable) {
                 m.events.with_label_values(&[source, "unknown", result]).inc_by(n);
             }
         }
-        if let Some(at) = batch.last_at {
-            #[allow(clippy::cast_precision_loss)]
-            m.event_lag.with_label_values(&[source]).set((shared.clock.now() - at) as f64 / 1e6);
+        if let Some(at) = batch.last_at.filter(|_| receipt.accepted > 0) {
+            shared.saw_event(source, at);
         }
     }
     drop(totals);
@@ -250,56 +256,4 @@ fn gauges(shared: &Shared) {
     shared.metrics.store_bytes.set(bytes.try_into().unwrap_or(i64::MAX));
     let lines = shared.ledger.read().unwrap_or_else(PoisonError::into_inner).len();
     shared.metrics.budget_lines.set(lines.try_into().unwrap_or(i64::MAX));
-}
-
-/// Gauges over the whole ledger, computed when Prometheus asks.
-pub fn ledger_gauges(ledger: &Ledger, metrics: &Metrics, top_units: usize) {
-    let mut sums = [0i128; 6];
-    let mut units: BTreeMap<&str, (i128, i128)> = BTreeMap::new();
-    for (line, attributes) in ledger.lines() {
-        let b = &line.balances;
-        for (sum, part) in
-            sums.iter_mut().zip([b.total, b.executed, b.frozen, b.reserved, b.available(), b.planned])
-        {
-            *sum += part;
-        }
-        let unit = attributes.text(crate::event::Column::UnitCode).unwrap_or("unknown");
-        let entry = units.entry(unit).or_default();
-        entry.0 += b.executed;
-        entry.1 += b.total;
-    }
-    // Gauges are floats by nature; the exact figures are in the ledger.
-    #[allow(clippy::cast_precision_loss)]
-    let yuan = |cents: i128| cents as f64 / 100.0;
-    for (kind, cents) in
-        ["total", "executed", "frozen", "reserved", "available", "planned"].into_iter().zip(sums)
-    {
-        metrics.budget_amount.with_label_values(&[kind]).set(yuan(cents));
-    }
-    let mut units: Vec<_> = units.into_iter().filter(|(_, (_, total))| *total != 0).collect();
-    units.sort_by_key(|(_, (executed, _))| std::cmp::Reverse(*executed));
-    metrics.budget_executed_ratio.reset();
-    for (unit, (executed, total)) in units.into_iter().take(top_units) {
-        metrics.budget_executed_ratio.with_label_values(&[unit]).set(yuan(executed) / yuan(total));
-    }
-}
-
-/// What the sources tell, taken over when Prometheus asks.
-pub fn source_gauges(shared: &Shared) {
-    let m = &shared.metrics.source;
-    m.errors.reset();
-    m.lost.reset();
-    m.lag.reset();
-    for (name, status) in &shared.sources {
-        let (told, name) = (status.told(), shared.metrics.source_label(name));
-        m.up.with_label_values(&[name]).set(i64::from(told.is_up()));
-        m.errors.with_label_values(&[name]).inc_by(told.errors);
-        for (partition, records) in &told.lost {
-            m.lost.with_label_values(&[name, partition]).inc_by(*records);
-        }
-        for (partition, status) in &told.partitions {
-            let lag = status.lag.try_into().unwrap_or(i64::MAX);
-            m.lag.with_label_values(&[name, partition]).set(lag);
-        }
-    }
 }

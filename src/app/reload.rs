@@ -8,7 +8,7 @@ use std::{
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Shared, deliver::Receivers, load_rules};
+use super::{Shared, deliver::Receivers, load_rules, supervisor};
 use crate::{alert::Policy, config::Config, diagnostic::Diagnostic, evaluate::Evaluator};
 
 /// What a signal asks for.
@@ -55,6 +55,7 @@ impl Signals {
 /// # Errors
 /// Everything that is wrong with the files.
 pub fn reload(shared: &Shared) -> Result<usize, Vec<Diagnostic>> {
+    let _told = supervisor::reloading(shared.ready());
     let result = load(shared).map(|(evaluator, lists, policy, receivers)| {
         *shared.lists.lock().unwrap_or_else(PoisonError::into_inner) = lists;
         let rules = evaluator.rules().rules.len();

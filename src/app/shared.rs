@@ -69,6 +69,8 @@ pub struct Shared {
     pub commits: AtomicU64,
     /// The latest event time that is committed, in microseconds.
     pub last_event_at: AtomicI64,
+    /// The same for each source since the start.
+    pub last_by_source: Mutex<BTreeMap<String, i64>>,
     /// Bytes of the sealed files.
     pub sealed_bytes: AtomicU64,
     /// What happened to each rule since the start.
@@ -121,6 +123,7 @@ impl Shared {
             started_at: clock.now(),
             commits: AtomicU64::new(0),
             last_event_at: AtomicI64::new(0),
+            last_by_source: Mutex::default(),
             sealed_bytes: AtomicU64::new(crate::store::sealed_bytes(&config.state_dir)),
             rule_counts: Mutex::default(),
             totals: Mutex::default(),
@@ -189,6 +192,17 @@ impl Shared {
         sender.send(block).await.ok()?;
         drop(sender);
         committed.await.ok()
+    }
+
+    /// Remembers the latest event time of a source, by its label.
+    pub fn saw_event(&self, source: &str, at: i64) {
+        let mut last = self.last_by_source.lock().unwrap_or_else(PoisonError::into_inner);
+        match last.get_mut(source) {
+            Some(latest) => *latest = at.max(*latest),
+            None => {
+                last.insert(source.to_owned(), at);
+            }
+        }
     }
 
     /// Says once for each name that the data dictionary does not know it.

@@ -7,6 +7,7 @@ mod check;
 mod demo;
 mod findings;
 mod generate;
+mod manual;
 mod notify;
 mod officer;
 mod rejects;
@@ -77,6 +78,11 @@ enum Command {
     /// The state directory
     #[command(subcommand)]
     State(state::StateCommand),
+    /// What a shell needs to complete commands and options
+    Completions(manual::CompletionsArgs),
+    /// The manual pages
+    #[command(hide = true)]
+    Man(manual::ManArgs),
 }
 
 /// Where the configuration is.
@@ -150,6 +156,8 @@ pub fn main() -> ExitCode {
         Command::Notify(command) => notify::notify(&command),
         Command::Rejects(command) => rejects::rejects(&command),
         Command::State(command) => state::state(&command),
+        Command::Completions(args) => Ok(manual::completions(&args)),
+        Command::Man(args) => manual::man(&args),
     };
     match result {
         Ok(code) => code,

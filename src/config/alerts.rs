@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// What happens with alerts.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AlertSpec {
     /// How long an alert of a severity may be unacknowledged before it is escalated; one that is not named never is.
@@ -77,7 +77,7 @@ impl Default for AlertSpec {
 }
 
 /// When the daemon itself is unwell.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct WatchSpec {
     /// The sinks that are told directly, past routes and outbox; all of them without it.
@@ -111,7 +111,7 @@ impl Default for WatchSpec {
 }
 
 /// A dead man's switch.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HeartbeatSpec {
     /// Where to POST to.
@@ -165,7 +165,7 @@ pub(super) fn resolve_watch(r: &mut Resolver<'_>, raw: &Raw) -> Watch {
 }
 
 /// The level of service for a severity.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ServiceLevelSpec {
     /// From opened to acknowledged.
@@ -175,7 +175,7 @@ pub struct ServiceLevelSpec {
 }
 
 /// What a graver alert mutes.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InhibitSpec {
     /// Matchers of the graver alert.
@@ -187,7 +187,7 @@ pub struct InhibitSpec {
 }
 
 /// Hours in which alerts wait.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct QuietSpec {
     /// Its name.
@@ -202,7 +202,7 @@ pub struct QuietSpec {
 }
 
 /// When there are too many notifications.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct StormSpec {
     /// A sink gets at most so many notifications within `window`; the rest comes as one summary.
@@ -218,7 +218,7 @@ impl Default for StormSpec {
 }
 
 /// Whom units' explanations are asked from.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExplainSpec {
     /// The e-mail sink.
@@ -230,7 +230,7 @@ pub struct ExplainSpec {
 }
 
 /// One route; what it does not say is as in its parent.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RouteSpec {
     /// Matchers, which must all match; the root takes everything.

@@ -3,6 +3,7 @@
 pub mod alerts;
 mod environment;
 mod raw;
+mod reference;
 pub mod sinks;
 
 use std::{
@@ -26,6 +27,7 @@ use crate::{
 
 use raw::{DirectorySpec, FileSpec, ListSpec, SourceSpec};
 pub use raw::{Log, LogFormat, Raw};
+pub use reference::reference;
 
 /// A configuration that is valid.
 #[derive(Debug, Clone)]

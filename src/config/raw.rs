@@ -15,7 +15,7 @@ use crate::{
 use super::sinks::SinkSpec;
 
 /// `config/fiscwatch.yaml`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Raw {
     /// The IANA name of the zone that days, hours and years are counted in.
@@ -73,7 +73,7 @@ impl Default for Raw {
 }
 
 /// One source.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SourceSpec {
     /// Its name, for positions, messages and metrics. Do not change it: positions belong to it.
@@ -89,7 +89,7 @@ pub struct SourceSpec {
 }
 
 /// A file, read once or followed.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FileSpec {
     /// The path.
@@ -102,7 +102,7 @@ pub struct FileSpec {
 }
 
 /// A directory whose files are read once.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DirectorySpec {
     /// The path.
@@ -129,7 +129,7 @@ fn settle() -> String {
 }
 
 /// Standard input.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct StdinSpec {
     /// `jsonl` (default) or `csv`.
@@ -137,7 +137,7 @@ pub struct StdinSpec {
 }
 
 /// The state directory.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct State {
     /// The directory.
@@ -174,7 +174,7 @@ impl Default for State {
 }
 
 /// Which rules run.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rules {
     /// Files and folders.
@@ -190,7 +190,7 @@ impl Default for Rules {
 }
 
 /// What is changed about a rule without editing it.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RuleOverride {
     /// `live`, `shadow` or `disabled`.
@@ -200,7 +200,7 @@ pub struct RuleOverride {
 }
 
 /// A reference list.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListSpec {
     /// A CSV or JSON Lines file.
@@ -213,7 +213,7 @@ pub struct ListSpec {
 }
 
 /// How the stream is processed.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EngineSpec {
     /// The most records of a batch.
@@ -250,7 +250,7 @@ impl Default for EngineSpec {
 }
 
 /// The HTTP server.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Http {
     /// Address and port.
@@ -278,7 +278,7 @@ impl Default for Http {
 }
 
 /// What is logged.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     /// `text` or `json`.
@@ -294,7 +294,7 @@ impl Default for Log {
 }
 
 /// How log lines are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For people.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::rule::Language;
 
 /// One sink; it has exactly one kind.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SinkSpec {
     /// Its name, for routes, messages, metrics and the outbox. Do not change it: what waits belongs to it.
@@ -29,7 +29,7 @@ pub struct SinkSpec {
 }
 
 /// Mail.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EmailSpec {
     /// `host` or `host:port`, tried in this order.
@@ -73,7 +73,7 @@ pub struct EmailSpec {
 }
 
 /// How the connection to a mail server is protected.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Security {
     /// STARTTLS, and no mail without it (port 587).
@@ -86,7 +86,7 @@ pub enum Security {
 }
 
 /// Alertmanager, API v2.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AlertmanagerSpec {
     /// Every instance of the cluster, such as `http://am1:9093`; each is told everything.
@@ -118,7 +118,7 @@ pub struct AlertmanagerSpec {
 }
 
 /// A program that takes JSON over HTTP.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WebhookSpec {
     /// Where to post. Never shown: many receivers are told apart by a token in it.
@@ -144,7 +144,7 @@ pub struct WebhookSpec {
 }
 
 /// A Kafka topic.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KafkaSinkSpec {
     /// `host:port` of some brokers.
@@ -180,12 +180,12 @@ impl fmt::Debug for KafkaSinkSpec {
 }
 
 /// The log: one line an alert, without personal data.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogSinkSpec {}
 
 /// A text that is never shown. It is written out only to be put together with the environment's variables.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct Secret(String);
 

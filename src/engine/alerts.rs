@@ -77,7 +77,7 @@ impl MemoryAlerts {
                 continue;
             };
             let (rule, clears) = (Arc::clone(&rule.rule), rule.clears.is_some());
-            let filing = Filing { finding: finding.clone(), at: found.at, rule, clears };
+            let filing = Filing { finding: finding.clone(), at: found.at, rule, clears, alert_id: None };
             if filing.is_live() && self.filed.insert(finding.finding_id.clone()) {
                 self.place(&filing);
             }

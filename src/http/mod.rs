@@ -23,7 +23,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    app::{Shared, ledger_gauges, source_gauges},
+    app::{Shared, scrape_gauges},
     source::SourceStatus,
     store::Cases,
     telemetry::{CONTENT_TYPE, Metrics},
@@ -72,11 +72,7 @@ pub async fn serve_standby(listener: TcpListener, metrics: Metrics, stop: Cancel
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
-    {
-        let ledger = shared.ledger.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        ledger_gauges(&ledger, &shared.metrics, shared.top_units);
-    }
-    source_gauges(&shared);
+    scrape_gauges(&shared);
     let asked = Arc::clone(&shared);
     if let Err(problem) = request::blocking(move || count_verdicts(&asked)).await {
         tracing::error!("what officers said of rules cannot be counted: {problem:?}");

@@ -270,6 +270,7 @@ impl Work<'_> {
             .collect::<rusqlite::Result<_>>()?;
         let received_at = entries.iter().map(|entry| entry.received_at).min().unwrap_or(self.now);
         let cause: Vec<String> = entries.iter().map(|entry| entry.seq.to_string()).collect();
+        let ids: Vec<_> = told.iter().map(|told| told.alert.alert_id.as_str()).collect();
         for recipient in recipients {
             let id = notification_id(
                 &due.sink,
@@ -278,6 +279,13 @@ impl Work<'_> {
                 &cause.join(","),
                 self.now,
                 reason,
+            );
+            tracing::info!(
+                notification = id,
+                sink = due.sink,
+                ?reason,
+                alerts = ids.join(","),
+                "notification"
             );
             self.round.notify(&Notification {
                 id,

@@ -196,8 +196,7 @@ impl Wellbeing {
             rejects >= t.rejects_per_hour,
             Trouble::Quarantine,
             format!(
-                "一小时内 {0} 条记录进入隔离区 / {0} records put into quarantine within an hour; see `fiscwatch rejects list`",
-                rejects
+                "一小时内 {rejects} 条记录进入隔离区 / {rejects} records put into quarantine within an hour; see `fiscwatch rejects list`"
             ),
         );
         say(
@@ -290,8 +289,8 @@ mod tests {
     fn growth_counts_not_the_sum() {
         let mut wellbeing = wellbeing();
         let with = |minute: i64, quarantined, rule_errors| Figures {
-            quarantined,
             rule_errors,
+            quarantined,
             ..fine(minute * MINUTE)
         };
         assert_eq!(words(&wellbeing.look(&with(0, 5000, 0), 0)), []);

@@ -97,7 +97,7 @@ words!(Mode, "live" => Self::Live, "shadow" => Self::Shadow, "disabled" => Self:
 words!(Status, "experimental" => Self::Experimental, "stable" => Self::Stable, "deprecated" => Self::Deprecated);
 
 /// A language of what users see.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Language {
     /// 中文

@@ -29,7 +29,7 @@ const WHOLE: &str = "whole";
 type Settling = HashMap<String, Instant>;
 
 /// What is done with a file after everything in it is committed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Afterwards {
     /// It stays.

@@ -25,15 +25,16 @@ impl Times {
 }
 
 /// Files the new findings among `filed` and clears what is `cleared`, in the order in which it happened. `stored` has
-/// the row of each finding in the table, `None` for one that was there before.
+/// the row of each finding in the table, `None` for one that was there before. Gives the alert that each was filed under.
 pub fn file(
     transaction: &Transaction<'_>,
     desk: &Desk,
     (filed, stored): (&[Filing], &[Option<i64>]),
     cleared: &[Cleared],
     times: Times,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<Vec<Option<String>>> {
     let mut cleared = cleared.iter().peekable();
+    let mut alerts = vec![None; filed.len()];
     for (number, (filing, row)) in filed.iter().zip(stored).enumerate() {
         while let Some(next) = cleared.next_if(|next| next.before <= number) {
             clear(transaction, desk, next, times)?;
@@ -43,9 +44,11 @@ pub fn file(
             save(transaction, &step, times)?;
             let mut link = transaction.prepare_cached("INSERT INTO alert_findings VALUES (?1, ?2)")?;
             link.execute(params![step.alert.alert_id, row])?;
+            alerts[number] = Some(step.alert.alert_id);
         }
     }
-    cleared.try_for_each(|next| clear(transaction, desk, next, times))
+    cleared.try_for_each(|next| clear(transaction, desk, next, times))?;
+    Ok(alerts)
 }
 
 fn place(transaction: &Transaction<'_>, desk: &Desk, filing: &Filing, now: i64) -> rusqlite::Result<Step> {

@@ -104,8 +104,11 @@ impl Store {
         let stored = findings(&transaction, &commit.findings).map_err(fail)?;
         reach(&dir, "commit.findings")?;
         let times = Times { now: commit.now, received_at: commit.received_at.unwrap_or(commit.now) };
-        alerts::file(&transaction, desk, (&commit.findings, &stored), &commit.cleared, times)
+        let filed = alerts::file(&transaction, desk, (&commit.findings, &stored), &commit.cleared, times)
             .map_err(fail)?;
+        for (filing, alert_id) in commit.findings.iter_mut().zip(filed) {
+            filing.alert_id = alert_id;
+        }
         let mut is_new = stored.iter().map(Option::is_some);
         commit.findings.retain(|_| is_new.next().unwrap_or(true));
         reach(&dir, "commit.alerts")?;

@@ -45,7 +45,9 @@ pub struct QuarantineLimit {
 }
 
 /// What happens to a record that the quarantine has no room for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum WhenFull {
     /// It is counted, with its position and digest, without its bytes.

@@ -11,7 +11,7 @@ use rdkafka::{ClientConfig, error::KafkaError};
 use serde::{Deserialize, Serialize};
 
 /// Kafka topics to read.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KafkaSource {
     /// `host:port` of some brokers.
@@ -40,7 +40,7 @@ pub struct KafkaSource {
 }
 
 /// Where a partition without a stored position begins.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Start {
     /// At the first message there is.
@@ -51,7 +51,7 @@ pub enum Start {
 }
 
 /// What to do when messages are gone that were not read: retention has passed the position, or the topic was made anew.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnLoss {
     /// Stop the daemon with an error, before anything after the hole is read.

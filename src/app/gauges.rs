@@ -1,0 +1,152 @@
+//! Gauges that are computed when Prometheus asks.
+
+use std::{
+    collections::BTreeMap,
+    sync::{PoisonError, atomic::Ordering},
+};
+
+use super::Shared;
+use crate::{
+    event::{Column, time::Calendar},
+    ledger::Ledger,
+    telemetry::{Metrics, OTHER, fits},
+};
+
+/// Brings all of them up to date.
+pub fn scrape_gauges(shared: &Shared) {
+    let m = &shared.metrics;
+    {
+        let ledger = shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
+        ledger_gauges(&ledger, m, shared.top_units);
+    }
+    source_gauges(shared);
+    let now = shared.clock.now();
+    m.clock.set(seconds(now));
+    for (source, at) in shared.last_by_source.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        m.event_lag.with_label_values(&[source]).set(seconds(now.saturating_sub(*at)));
+    }
+    let last = shared.last_event_at.load(Ordering::Relaxed);
+    m.budget_year_elapsed.set(if last == 0 { 0.0 } else { year_elapsed(&shared.calendar, last) });
+    if let Some(free) = crate::store::disk_free(&shared.state_dir) {
+        m.store_free_bytes.set(free.try_into().unwrap_or(i64::MAX));
+    }
+}
+
+/// What the sources tell.
+fn source_gauges(shared: &Shared) {
+    let m = &shared.metrics.source;
+    m.errors.reset();
+    m.lost.reset();
+    m.lag.reset();
+    for (name, status) in &shared.sources {
+        let (told, name) = (status.told(), shared.metrics.source_label(name));
+        m.up.with_label_values(&[name]).set(i64::from(told.is_up()));
+        m.errors.with_label_values(&[name]).inc_by(told.errors);
+        for (partition, records) in &told.lost {
+            m.lost.with_label_values(&[name, partition]).inc_by(*records);
+        }
+        for (partition, status) in &told.partitions {
+            let lag = status.lag.try_into().unwrap_or(i64::MAX);
+            m.lag.with_label_values(&[name, partition]).set(lag);
+        }
+    }
+}
+
+// Gauges are floats by nature; the exact figures are in the ledger.
+#[allow(clippy::cast_precision_loss)]
+fn seconds(micros: i64) -> f64 {
+    micros as f64 / 1e6
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn yuan(cents: i128) -> f64 {
+    cents as f64 / 100.0
+}
+
+/// Elapsed share of the fiscal year that an instant is in.
+fn year_elapsed(calendar: &Calendar, at: i64) -> f64 {
+    let year = i32::from(calendar.local(at).year());
+    let years = (year - 1..=year + 1).filter_map(|year| calendar.fiscal_year(year));
+    let current = years.into_iter().find(|(start, end)| (*start..*end).contains(&at));
+    current.map_or(0.0, |(start, end)| seconds(at - start) / seconds(end - start))
+}
+
+/// Sums over the whole ledger, and the units that spent most; the others are one.
+fn ledger_gauges(ledger: &Ledger, metrics: &Metrics, top_units: usize) {
+    let mut sums = [0i128; 7];
+    let mut overspent = 0;
+    let mut units: BTreeMap<&str, (i128, i128)> = BTreeMap::new();
+    for (line, attributes) in ledger.lines() {
+        let b = &line.balances;
+        let over = (b.executed - b.total).max(0);
+        overspent += i64::from(over > 0);
+        let parts = [b.total, b.executed, b.frozen, b.reserved, b.available(), b.planned, over];
+        for (sum, part) in sums.iter_mut().zip(parts) {
+            *sum += part;
+        }
+        let unit = attributes.text(Column::UnitCode).unwrap_or("unknown");
+        let entry = units.entry(unit).or_default();
+        entry.0 += b.executed;
+        entry.1 += b.total;
+    }
+    let kinds = ["total", "executed", "frozen", "reserved", "available", "planned", "overspent"];
+    for (kind, cents) in kinds.into_iter().zip(sums) {
+        metrics.budget_amount.with_label_values(&[kind]).set(yuan(cents));
+    }
+    metrics.budget_lines_overspent.set(overspent);
+    unit_gauges(units, metrics, top_units);
+}
+
+/// A unit code comes from data: only the top units have a series, whatever the stream says.
+fn unit_gauges(units: BTreeMap<&str, (i128, i128)>, metrics: &Metrics, top_units: usize) {
+    let mut units: Vec<_> = units.into_iter().filter(|(_, (_, total))| *total != 0).collect();
+    units.sort_by_key(|(_, (executed, _))| std::cmp::Reverse(*executed));
+    metrics.budget_executed_ratio.reset();
+    let (mut shown, mut folded, mut rest) = (0, 0, (0i128, 0i128));
+    for (unit, (executed, total)) in units {
+        if shown < top_units && fits(unit) && unit != OTHER {
+            metrics.budget_executed_ratio.with_label_values(&[unit]).set(yuan(executed) / yuan(total));
+            shown += 1;
+        } else {
+            rest = (rest.0 + executed, rest.1 + total);
+            folded += 1;
+        }
+    }
+    if rest.1 != 0 {
+        metrics.budget_executed_ratio.with_label_values(&[OTHER]).set(yuan(rest.0) / yuan(rest.1));
+    }
+    // Each folded unit counts once: by how many there are more than ever before.
+    let counter = metrics.labels_folded.with_label_values(&["unit_code"]);
+    counter.inc_by(u64::saturating_sub(folded, counter.get()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_for_every_payment_makes_no_series() {
+        let metrics = Metrics::new().unwrap();
+        let codes: Vec<String> = (0..5000).map(|n| format!("unit-{n}")).collect();
+        let long = "x".repeat(1000);
+        let mut units: BTreeMap<&str, _> = codes.iter().map(|code| (code.as_str(), (10, 100))).collect();
+        units.insert(&long, (1_000_000, 100));
+        units.insert(OTHER, (1_000_000, 100));
+        for _ in 0..2 {
+            unit_gauges(units.clone(), &metrics, 20);
+        }
+        let text = metrics.render();
+        let series = text.lines().filter(|line| line.starts_with("fiscwatch_budget_executed_ratio{"));
+        assert_eq!(series.count(), 21);
+        assert!(text.contains("fiscwatch_labels_folded_total{label=\"unit_code\"} 4982"), "{text}");
+    }
+
+    #[test]
+    fn the_year_passes() {
+        let calendar = Calendar::new("Asia/Shanghai", 4, 1).unwrap();
+        let at = |text| year_elapsed(&calendar, calendar.parse(text).unwrap());
+        assert!(at("2026-04-01T00:00:00+08:00").abs() < 1e-9);
+        assert!((at("2027-03-31T23:00:00+08:00") - 1.0).abs() < 0.001);
+        assert!((at("2026-10-01T00:00:00+08:00") - 183.0 / 365.0).abs() < 1e-9);
+    }
+}

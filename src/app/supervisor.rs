@@ -1,0 +1,116 @@
+//! What systemd is told (`sd_notify(3)`): starting, ready, reloading, stopping, a status line, and a heartbeat that proves
+//! that the loop turns. Without a supervisor that asks for it nothing is sent.
+
+use std::{
+    convert::Infallible,
+    sync::{Arc, PoisonError, atomic::Ordering},
+    time::Duration,
+};
+
+use sd_notify::NotifyState;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::Shared;
+use crate::stream::{Block, Payload};
+
+/// How often the status line is brought up to date where no watchdog sets the pace.
+const STATUS_EVERY: Duration = Duration::from_secs(10);
+
+fn tell(states: &[NotifyState<'_>]) {
+    if let Err(e) = sd_notify::notify(states) {
+        tracing::debug!("the supervisor cannot be told: {e}");
+    }
+}
+
+/// Until it is dropped: the state is waited for, opened and recovered. A standby may wait for months, and says so, or it
+/// would be taken for one that does not come up.
+pub async fn waiting(is_standby: bool) -> Infallible {
+    const EXTENSION: Duration = Duration::from_mins(2);
+    let status = if is_standby { "standby: waits for the state" } else { "opening the state" };
+    loop {
+        let extension = u32::try_from(EXTENSION.as_micros()).unwrap_or(u32::MAX);
+        tell(&[NotifyState::Status(status), NotifyState::ExtendTimeoutUsec(extension)]);
+        tokio::time::sleep(EXTENSION / 2).await;
+    }
+}
+
+/// The state is being recovered.
+pub fn recovering() {
+    tell(&[NotifyState::Status("recovering the state")]);
+}
+
+/// Everything runs.
+pub fn ready() {
+    tell(&[NotifyState::Ready, NotifyState::Status("ready")]);
+}
+
+/// No more is taken; what came is committed.
+pub fn stopping() {
+    tell(&[NotifyState::Stopping, NotifyState::Status("stopping: what was read is committed")]);
+}
+
+/// Rules and lists are read again until this is dropped.
+pub struct Reloading {
+    was_ready: bool,
+}
+
+/// A reload begins.
+pub fn reloading(was_ready: bool) -> Reloading {
+    if let (true, Ok(now)) = (was_ready, NotifyState::monotonic_usec_now()) {
+        tell(&[NotifyState::Reloading, now]);
+    }
+    Reloading { was_ready }
+}
+
+impl Drop for Reloading {
+    fn drop(&mut self) {
+        if self.was_ready {
+            tell(&[NotifyState::Ready]);
+        }
+    }
+}
+
+/// Beats while the loop turns: now and then an empty batch is sent through all of its stages, and only if something has
+/// come out at the end since the last look, systemd hears of it. A loop that hangs, in a query or in a write to the disk,
+/// misses its beats, and systemd restarts it.
+pub async fn heart(shared: Arc<Shared>, blocks: mpsc::Sender<Block>, stop: CancellationToken) {
+    if std::env::var_os("NOTIFY_SOCKET").is_none() {
+        return;
+    }
+    let every = sd_notify::watchdog_enabled().map_or(STATUS_EVERY, |limit| limit / 4);
+    let mut seen = shared.commits.load(Ordering::Relaxed);
+    loop {
+        // If there is no room the loop has something to do, or is stuck; either will show.
+        let _ = blocks.try_send(Block::new(
+            Arc::from("heartbeat"),
+            Arc::from("heartbeat"),
+            0,
+            Payload::JsonLines(Vec::new().into()),
+        ));
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(every) => {}
+        }
+        let commits = shared.commits.load(Ordering::Relaxed);
+        if commits == seen {
+            tracing::warn!(
+                seconds = every.as_secs(),
+                "nothing has come through the loop; if that goes on, systemd restarts the daemon"
+            );
+            continue;
+        }
+        seen = commits;
+        tell(&[NotifyState::Watchdog, NotifyState::Status(&status(&shared))]);
+    }
+}
+
+fn status(shared: &Shared) -> String {
+    let totals = *shared.totals.lock().unwrap_or_else(PoisonError::into_inner);
+    let last = shared.last_event_at.load(Ordering::Relaxed);
+    let last = if last == 0 { String::from("no event yet") } else { shared.calendar.format(last) };
+    format!(
+        "{} accepted, {} duplicates, {} in quarantine since the start; latest event {last}",
+        totals.accepted, totals.duplicates, totals.rejected
+    )
+}

@@ -1,0 +1,137 @@
+//! docs/configuration.md, made from the types of the configuration: their keys, defaults and doc comments.
+
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value};
+
+use super::Raw;
+
+const BEGINNING: &str = "# Configuration
+
+Every key with its default, made from the code (`UPDATE_DOCS=1 cargo test --test integration documents` writes this page).
+[`config/fiscwatch.yaml`](../config/fiscwatch.yaml) is the same as a file to start from; relative paths are taken from its folder.
+
+A key that is not known is an error that names the nearest one. Any key can be set by a variable, two underscores between the levels:
+`FISCWATCH_ENGINE__BATCH_ROWS=1000`; an entry of a list goes by its name: `FISCWATCH_SINKS__MAIL__EMAIL__PASSWORD`.
+Secrets belong in files (`*_file`) or variables, and are never logged. Durations are `500ms`, `10s`, `5m`, `24h`, `1d`.
+A key without a default is empty, or must be given where it says so.
+";
+
+/// The page.
+#[must_use]
+pub fn reference() -> String {
+    let schema = schemars::schema_for!(Raw);
+    let root = schema.as_object().cloned().unwrap_or_default();
+    let none = Map::new();
+    let types = root.get("$defs").and_then(Value::as_object).unwrap_or(&none).clone();
+    let mut page = Page { types, text: String::from(BEGINNING) };
+    page.section("", &root);
+    page.text
+}
+
+struct Page {
+    types: Map<String, Value>,
+    text: String,
+}
+
+impl Page {
+    /// A table of the keys of a type, and a section for each that has keys itself.
+    fn section(&mut self, path: &str, schema: &Map<String, Value>) {
+        let none = Map::new();
+        let keys = schema.get("properties").and_then(Value::as_object).unwrap_or(&none).clone();
+        if keys.is_empty() {
+            return;
+        }
+        if !path.is_empty() {
+            let about = schema.get("description").and_then(Value::as_str).unwrap_or_default();
+            let _ = write!(self.text, "\n## `{path}`\n{}\n", line(about));
+        }
+        self.text.push_str("\n| key | default | |\n| --- | --- | --- |\n");
+        let required: Vec<&str> = schema
+            .get("required")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        let mut below = Vec::new();
+        for (key, value) in &keys {
+            let inner = self.inner(value);
+            let is_section = inner.as_ref().is_some_and(|(_, inner)| inner.contains_key("properties"));
+            let is_one = inner.as_ref().is_some_and(|(suffix, _)| suffix.is_empty());
+            let default = match value.get("default") {
+                _ if required.contains(&key.as_str()) => String::from("must be given"),
+                // The keys below have defaults of their own.
+                Some(Value::Object(o)) if is_section && is_one || o.is_empty() => String::new(),
+                None | Some(Value::Null) => String::new(),
+                Some(Value::Array(a)) if a.is_empty() => String::new(),
+                Some(Value::String(s)) => format!("`{s}`"),
+                Some(other) => format!("`{other}`"),
+            };
+            let about = value.get("description").and_then(Value::as_str).unwrap_or_default();
+            let _ = writeln!(
+                self.text,
+                "| `{key}` | {} | {}{} |",
+                cell(&default),
+                cell(&line(about)),
+                cell(&self.words(value))
+            );
+            if let (true, Some((suffix, inner))) = (is_section, inner) {
+                let parent = if path.is_empty() { String::new() } else { format!("{path}.") };
+                below.push((format!("{parent}{key}{suffix}"), inner));
+            }
+        }
+        for (path, inner) in below {
+            // Routes have routes.
+            if path.matches("routes[]").count() < 2 && !path.starts_with("routes.routes") {
+                self.section(&path, &inner);
+            }
+        }
+    }
+
+    /// The type that a key's value, its entries or its values have, and how the path says so.
+    fn inner(&self, value: &Value) -> Option<(&'static str, Map<String, Value>)> {
+        if let Some(items) = value.get("items") {
+            return Some(("[]", self.named(items)?));
+        }
+        if let Some(values) = value.get("additionalProperties").filter(|v| v.is_object()) {
+            return Some((".<name>", self.named(values)?));
+        }
+        Some(("", self.named(value)?))
+    }
+
+    /// A type by its name, also where it is optional.
+    fn named(&self, value: &Value) -> Option<Map<String, Value>> {
+        let optional = value.get("anyOf").and_then(Value::as_array).and_then(|any| any.first());
+        let name = value.get("$ref").or_else(|| optional?.get("$ref"))?.as_str()?;
+        self.types.get(name.strip_prefix("#/$defs/")?)?.as_object().cloned()
+    }
+
+    /// The words that a value can be, with what each means.
+    fn words(&self, value: &Value) -> String {
+        let Some(named) = self.named(value) else { return String::new() };
+        let one_of = named.get("oneOf").and_then(Value::as_array).cloned().unwrap_or_default();
+        let words: Vec<String> = one_of
+            .iter()
+            .filter_map(|one| {
+                let word = one.get("const")?.as_str()?;
+                let about = one.get("description").and_then(Value::as_str).unwrap_or_default();
+                Some(format!("`{word}`: {}", line(about).trim_end_matches('.')))
+            })
+            .collect();
+        let about = value.get("description").and_then(Value::as_str).unwrap_or_default();
+        // Where the text names the words already, their meanings are plain.
+        let is_told =
+            words.iter().all(|word| word.split(':').next().is_some_and(|word| about.contains(word)));
+        if is_told { String::new() } else { format!(" {}.", words.join("; ")) }
+    }
+}
+
+/// A doc comment as one line.
+fn line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
+}

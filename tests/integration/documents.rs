@@ -1,0 +1,105 @@
+//! What is written beside the code says what the code does.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use fiscwatch::telemetry::Metrics;
+
+use crate::support::run;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
+}
+
+/// Whole names of ours in a text, without the endings of a histogram's series.
+fn names(text: &str) -> BTreeSet<String> {
+    let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let known = |name: &str| {
+        ["_bucket", "_count", "_sum"].iter().find_map(|end| name.strip_suffix(end)).map(str::to_owned)
+    };
+    text.match_indices("fiscwatch_")
+        .map(|(at, _)| text[at..].chars().take_while(|c| word(*c)).collect::<String>())
+        .map(|name| known(&name).unwrap_or(name))
+        .collect()
+}
+
+fn metrics() -> BTreeSet<String> {
+    Metrics::new().unwrap().described().into_iter().map(|metric| metric.name).collect()
+}
+
+#[test]
+fn the_metrics_page_names_every_metric_with_its_labels() {
+    let of_code: BTreeSet<String> = Metrics::new()
+        .unwrap()
+        .described()
+        .into_iter()
+        .map(|m| if m.labels.is_empty() { m.name } else { format!("{}{{{}}}", m.name, m.labels.join(",")) })
+        .collect();
+    let page = read("docs/metrics.md");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `fiscwatch_")?.split_once('`'));
+    let of_page: BTreeSet<String> = rows.map(|(name, _)| format!("fiscwatch_{name}")).collect();
+    assert_eq!(of_page, of_code, "docs/metrics.md has other metrics than the code");
+}
+
+#[test]
+fn rules_and_dashboards_ask_for_metrics_that_exist() {
+    let known = metrics();
+    let mut files = vec![String::from("config/prometheus/fiscwatch.rules.yaml")];
+    for entry in fs::read_dir(root().join("config/grafana/dashboards")).unwrap() {
+        files.push(format!("config/grafana/dashboards/{}", entry.unwrap().file_name().to_string_lossy()));
+    }
+    for file in files {
+        let unknown: Vec<_> = names(&read(&file))
+            .into_iter()
+            .filter(|n| !known.contains(n) && !AWAITED.contains(&n.as_str()))
+            .collect();
+        assert!(unknown.is_empty(), "{file}: {unknown:?}");
+    }
+}
+
+/// Metrics that panels ask for and that are not there yet.
+const AWAITED: &[&str] = &["fiscwatch_rule_precision", "fiscwatch_rule_verdicts"];
+
+#[test]
+fn the_runbook_tells_of_every_alert() {
+    let rules = read("config/prometheus/fiscwatch.rules.yaml");
+    let runbook = read("docs/runbook.md");
+    for name in rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")) {
+        let url = format!("docs/runbook.md#{}", name.to_lowercase());
+        assert!(rules.contains(&format!("{url}\n")), "{name} has no runbook_url");
+        let chapter =
+            runbook.split(&format!("## {name}\n")).nth(1).unwrap_or_else(|| panic!("no chapter {name}"));
+        let chapter = chapter.split("\n## ").next().unwrap_or_default();
+        assert!(chapter.contains("**Means**") && chapter.contains("**Do**"), "{name}: {chapter}");
+    }
+}
+
+#[test]
+fn the_configuration_page_is_made_from_the_code() {
+    let page = fiscwatch::config::reference();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(root().join("docs/configuration.md"), &page).unwrap();
+    }
+    let differs =
+        "docs/configuration.md is out of date: UPDATE_DOCS=1 cargo test --test integration documents";
+    assert!(read("docs/configuration.md") == page, "{differs}");
+}
+
+#[test]
+fn the_command_line_documents_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let (code, _, err) = run(dir.path(), &["man", "--out", "man"]);
+    assert_eq!(code, Some(0), "{err}");
+    for page in ["fiscwatch.1", "fiscwatch-run.1", "fiscwatch-state-info.1"] {
+        let text = fs::read_to_string(dir.path().join("man").join(page)).unwrap();
+        assert!(text.contains(".SH SYNOPSIS"), "{page}: {text}");
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        let (code, script, err) = run(dir.path(), &["completions", shell]);
+        assert_eq!(code, Some(0), "{err}");
+        assert!(script.contains("backtest"), "{shell}");
+    }
+}
