@@ -12,3 +12,5 @@ if [ ${#missing[@]} -gt 0 ]; then
     $sudo apt-get install -y -qq build-essential perl >/dev/null
 fi
 command -v cargo >/dev/null || { echo "install Rust first: https://rustup.rs" >&2; exit 1; }
+# A Kafka broker for the tests.
+"$(dirname "$0")/../tests/kafka/setup.sh"

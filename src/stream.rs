@@ -170,6 +170,8 @@ pub enum Reason {
     Truncated,
     /// The file is not what its name says.
     Unreadable,
+    /// No record, but a hole: the broker deleted messages before they were read.
+    Lost,
 }
 
 impl Reason {
@@ -191,6 +193,7 @@ impl Reason {
             Self::Conflict => "conflict",
             Self::Truncated => "truncated",
             Self::Unreadable => "unreadable",
+            Self::Lost => "lost",
         }
     }
 }

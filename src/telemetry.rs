@@ -99,12 +99,16 @@ pub struct Metrics {
     pub unwell: IntGaugeVec,
     /// Heartbeats, by what came of them.
     pub heartbeats: IntCounterVec,
-    /// Time the last start took to recover.
-    pub recovery_duration: Gauge,
     /// Notifications whose template failed, so that the built-in text was sent.
     pub template_errors: IntCounter,
     /// Times that a sink did not take the current alerts again.
     pub resend_errors: IntCounterVec,
+    /// What the sources tell.
+    pub source: SourceMetrics,
+    /// Time the last start took to recover.
+    pub recovery_duration: Gauge,
+    /// Whether this instance waits for another one to end.
+    pub standby: IntGauge,
     /// Whether the last reload worked.
     pub reload_successful: IntGauge,
     sources: Mutex<BTreeSet<String>>,
@@ -257,6 +261,7 @@ impl Metrics {
                 "outbox_errors_total",
                 "Times that the outbox could not be read or written.",
             )?,
+            source: SourceMetrics::new(r)?,
             recovery_duration: register(
                 r,
                 Gauge::with_opts(opts(
@@ -266,6 +271,7 @@ impl Metrics {
             )?,
             template_errors: template_errors(r)?,
             resend_errors: resend_errors(r)?,
+            standby: gauge(r, "standby", "Whether this instance waits for another one to end.")?,
             reload_successful: gauge(r, "config_last_reload_successful", "Whether the last reload worked.")?,
             sources: Mutex::default(),
             registry: registry.clone(),
@@ -321,6 +327,37 @@ impl Metrics {
 fn overflow(r: &Registry) -> prometheus::Result<IntCounterVec> {
     let help = "Records that the quarantine had no room for: counted, without their bytes.";
     counters(r, "quarantine_overflow_total", help, &["source", "reason"])
+}
+
+/// What the sources tell.
+#[derive(Debug)]
+pub struct SourceMetrics {
+    /// Whether a source is read.
+    pub up: IntGaugeVec,
+    /// Errors that a source went on after.
+    pub errors: IntCounterVec,
+    /// Offsets up to the end of a partition.
+    pub lag: IntGaugeVec,
+    /// Records that the broker deleted before they were read.
+    pub lost: IntCounterVec,
+}
+
+impl SourceMetrics {
+    fn new(r: &Registry) -> prometheus::Result<Self> {
+        let gauge = |name, help, labels: &[&str]| register(r, IntGaugeVec::new(opts(name, help), labels)?);
+        let (source, partition) = (["source"], ["source", "partition"]);
+        Ok(Self {
+            up: gauge("source_up", "Whether a source is read without trouble.", &source)?,
+            errors: counters(r, "source_errors_total", "Errors that a source went on after.", &source)?,
+            lag: gauge("source_lag_records", "Records not read yet, at most.", &partition)?,
+            lost: counters(
+                r,
+                "source_lost_records_total",
+                "Records that the broker deleted before they were read, at most.",
+                &partition,
+            )?,
+        })
+    }
 }
 
 fn late(r: &Registry) -> prometheus::Result<IntCounter> {

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{Config, Source},
-    source::{Chunks, Format, Outlet, Positions, SourceError, file::file_block},
+    source::{Chunks, Format, Outlet, Positions, SourceError, SourceStatus, file::file_block},
     stream::{Block, Position},
 };
 
@@ -33,6 +33,7 @@ impl SourceTasks {
 /// Starts all sources at their positions.
 pub fn spawn(
     config: &Config,
+    statuses: &BTreeMap<String, Arc<SourceStatus>>,
     positions: &BTreeMap<(String, String), Position>,
     blocks: &mpsc::Sender<Block>,
     stop: &CancellationToken,
@@ -44,6 +45,7 @@ pub fn spawn(
             blocks: blocks.clone(),
             stop: stop.clone(),
             rows: config.batch_rows,
+            status: statuses.get(name).cloned().unwrap_or_default(),
         };
         let own = positions.iter().filter(|((source, _), _)| source == name);
         let own: Positions =
@@ -63,6 +65,9 @@ pub fn spawn(
 /// # Errors
 /// If it cannot go on.
 pub async fn run_source(source: Source, outlet: Outlet, positions: Positions) -> Result<(), SourceError> {
+    if !matches!(source, Source::Kafka(_)) {
+        outlet.status.start([]);
+    }
     let blocking = move || match source {
         Source::File(file) => file.run(&outlet, &positions),
         Source::Directory(directory) => directory.run(&outlet, &positions),

@@ -9,6 +9,7 @@ mod recheck;
 mod reload;
 mod sealing;
 mod shared;
+mod standby;
 mod tables;
 mod wellbeing;
 
@@ -41,17 +42,18 @@ use crate::{
     event::EventType,
     http,
     rule::{self, RuleSet, compile::Compiler},
-    store::{self, Lookup, Store, StoreError, StoredReject},
+    store::{self, Lookup, StateLock, Store, StoreError, StoredReject},
     stream::{Block, Payload, Position, Receipt},
     telemetry::Metrics,
 };
 
 pub use ingest::run_source;
-pub use output::{StoreOutput, ledger_gauges};
+pub use output::{StoreOutput, ledger_gauges, source_gauges};
 pub use query::query;
 pub use recheck::{Range, recheck};
 pub use reload::reload;
 pub use shared::Shared;
+use standby::Waited;
 use tables::StoredTables;
 
 use deliver::{DeliverTask, Receivers};
@@ -136,12 +138,23 @@ impl Assembly {
         clock: &Arc<dyn Clock>,
         parallel: usize,
     ) -> anyhow::Result<Self> {
+        Self::locked(config, StateLock::acquire(&config.state_dir)?, rules, options, clock, parallel)
+    }
+
+    fn locked(
+        config: &Config,
+        lock: StateLock,
+        rules: Arc<RuleSet>,
+        options: &RunOptions,
+        clock: &Arc<dyn Clock>,
+        parallel: usize,
+    ) -> anyhow::Result<Self> {
         let metrics = Arc::new(Metrics::new()?);
         let receivers = Receivers::load(config, clock, &metrics)
             .map_err(|problems| anyhow::anyhow!(diagnostic::lines(&problems)))?;
         let started = Instant::now();
         let decoder = Arc::new(Decoder::new(Arc::clone(&config.calendar)));
-        let mut store = Store::open(&config.state_dir)?;
+        let mut store = Store::open_locked(&config.state_dir, lock)?;
         store.limit_quarantine(config.quarantine);
         let mut dedup = Dedup::new(Some(config.duplicate_horizon_micros()), store.latest_at()?);
         dedup.reserve(store.events_since(dedup.remembers_from())?);
@@ -196,7 +209,17 @@ impl Daemon {
         options: &RunOptions,
         clock: &Arc<dyn Clock>,
     ) -> anyhow::Result<Self> {
-        let assembly = Assembly::new(config, rules, options, clock, parallel())?;
+        Self::start_locked(config, StateLock::acquire(&config.state_dir)?, rules, options, clock)
+    }
+
+    fn start_locked(
+        config: &Config,
+        lock: StateLock,
+        rules: Arc<RuleSet>,
+        options: &RunOptions,
+        clock: &Arc<dyn Clock>,
+    ) -> anyhow::Result<Self> {
+        let assembly = Assembly::locked(config, lock, rules, options, clock, parallel())?;
         let Assembly { shared, blocks: (blocks, waiting), positions, engine, mut output, sealing } = assembly;
         let (batches_in, batches_out) = mpsc::channel(parallel());
         let limits = BatchLimits { rows: config.batch_rows, wait: config.batch_wait };
@@ -286,11 +309,20 @@ pub async fn run(
     options: RunOptions,
     clock: Arc<dyn Clock>,
 ) -> anyhow::Result<()> {
-    let signals = reload::Signals::new()?;
+    let mut signals = reload::Signals::new()?;
     let listener = listen(config.listen).await?;
-    let daemon = Daemon::start(&config, rules, &options, &clock)?;
+    let Waited::Locked { lock, after_another } =
+        standby::lock_state(&config, &listener, &mut signals).await?
+    else {
+        return Ok(());
+    };
+    let daemon = Daemon::start_locked(&config, lock, rules, &options, &clock)?;
+    if after_another && let Err(problems) = reload(&daemon.shared) {
+        problems.iter().for_each(|p| tracing::error!("the rules of the start stay in force: {p}"));
+    }
     let server = tokio::spawn(http::serve(listener, Arc::clone(&daemon.shared), daemon.stop.clone()));
-    let sources = ingest::spawn(&config, &daemon.positions, &daemon.blocks, &daemon.stop);
+    let sources =
+        ingest::spawn(&config, &daemon.shared.sources, &daemon.positions, &daemon.blocks, &daemon.stop);
     daemon.shared.set_ready(true);
     tracing::info!(listen = %config.listen, sources = config.sources.len(), "ready");
     let result = watch(daemon, sources, signals, options.once).await;

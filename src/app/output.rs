@@ -283,3 +283,23 @@ pub fn ledger_gauges(ledger: &Ledger, metrics: &Metrics, top_units: usize) {
         metrics.budget_executed_ratio.with_label_values(&[unit]).set(yuan(executed) / yuan(total));
     }
 }
+
+/// What the sources tell, taken over when Prometheus asks.
+pub fn source_gauges(shared: &Shared) {
+    let m = &shared.metrics.source;
+    m.errors.reset();
+    m.lost.reset();
+    m.lag.reset();
+    for (name, status) in &shared.sources {
+        let (told, name) = (status.told(), shared.metrics.source_label(name));
+        m.up.with_label_values(&[name]).set(i64::from(told.is_up()));
+        m.errors.with_label_values(&[name]).inc_by(told.errors);
+        for (partition, records) in &told.lost {
+            m.lost.with_label_values(&[name, partition]).inc_by(*records);
+        }
+        for (partition, status) in &told.partitions {
+            let lag = status.lag.try_into().unwrap_or(i64::MAX);
+            m.lag.with_label_values(&[name, partition]).set(lag);
+        }
+    }
+}

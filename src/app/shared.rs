@@ -20,6 +20,7 @@ use crate::{
     event::time::Calendar,
     ledger::Ledger,
     rule::RuleSet,
+    source::SourceStatus,
     stream::{Block, Payload, Receipt},
     telemetry::Metrics,
 };
@@ -78,6 +79,8 @@ pub struct Shared {
     pub quarantine: QuarantineGauge,
     /// The files of the reference lists in force.
     pub lists: Mutex<WatchedLists>,
+    /// What the sources tell, by name.
+    pub sources: BTreeMap<String, Arc<SourceStatus>>,
     /// Findings as they are committed, for screens; who is too slow misses some here, never in the store.
     pub findings: broadcast::Sender<Arc<Finding>>,
     ingest: Mutex<Option<mpsc::Sender<Block>>>,
@@ -123,6 +126,7 @@ impl Shared {
             totals: Mutex::default(),
             quarantine: QuarantineGauge::new(config.quarantine.bytes, metrics),
             lists: Mutex::new(WatchedLists::new(config)),
+            sources: config.sources.iter().map(|(name, _)| (name.clone(), Arc::default())).collect(),
             findings: broadcast::channel(FINDINGS_SHOWN).0,
             ingest: Mutex::new(config.accept_events.then(|| ingest.clone()).filter(|_| !options.once)),
             ready: AtomicBool::new(false),
@@ -153,6 +157,15 @@ impl Shared {
     #[must_use]
     pub fn ready(&self) -> bool {
         self.ready.load(Ordering::SeqCst)
+    }
+
+    /// Why not all sources are read yet; `None` if they are.
+    #[must_use]
+    pub fn sources_wait(&self) -> Option<String> {
+        let waits = |(name, status): (&String, &Arc<SourceStatus>)| {
+            status.told().not_ready().map(|why| format!("source {name}: {why}"))
+        };
+        self.sources.iter().find_map(waits)
     }
 
     /// Says whether events can be taken.

@@ -68,7 +68,12 @@ fn figures(shared: &Shared, last_event: i64) -> Figures {
     let waiting = m.outbox_waiting();
     Figures {
         last_event,
-        lag_records: 0,
+        lag_records: shared
+            .sources
+            .values()
+            .flat_map(|s| s.told().partitions.into_values())
+            .map(|p| p.lag)
+            .sum(),
         outbox_age: (m.outbox_oldest_age.get() * 1e6) as i64,
         waiting_for: waiting,
         parked: m.parked(),

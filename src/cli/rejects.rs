@@ -5,7 +5,10 @@ use std::{io::Write, path::PathBuf, process::ExitCode};
 use clap::{Args, Subcommand};
 
 use super::{ConfigArg, table};
-use crate::store::{Reader, RejectFilter, StoredReject};
+use crate::{
+    store::{Reader, RejectFilter, StoredReject},
+    stream::Reason,
+};
 
 #[derive(Debug, Subcommand)]
 pub enum RejectsCommand {
@@ -152,6 +155,7 @@ fn pages(
         let page = reader.rejects(&args.filter(after, PAGE))?;
         let Some(last) = page.last() else { return Ok(()) };
         after = last.seq;
-        page.into_iter().try_for_each(&mut take)?;
+        // A hole has no record that could be read again.
+        page.into_iter().filter(|r| r.reason != Reason::Lost.code()).try_for_each(&mut take)?;
     }
 }

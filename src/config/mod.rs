@@ -40,6 +40,8 @@ pub struct Config {
     pub sources: Vec<(String, Source)>,
     /// The state directory.
     pub state_dir: PathBuf,
+    /// Whether to wait when another instance has the state directory.
+    pub standby: bool,
     /// Events between two checkpoints.
     pub checkpoint_events: u64,
     /// How far the latest event must be past the end of a local day for the day to be sealed.
@@ -268,6 +270,7 @@ impl Resolver<'_> {
             language: raw.language,
             sources,
             state_dir: self.path(raw.state.dir),
+            standby: raw.state.standby,
             checkpoint_events: raw.state.checkpoint_events.max(1),
             seal_after: self.value("state.seal_after", duration(&raw.state.seal_after)),
             retain: raw.state.retain.map(|text| self.value("state.retain", retention(&text))),

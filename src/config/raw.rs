@@ -142,6 +142,8 @@ pub struct StdinSpec {
 pub struct State {
     /// The directory.
     pub dir: PathBuf,
+    /// Whether to wait when another instance has the directory, and to take over when it ends.
+    pub standby: bool,
     /// Events between two checkpoints of the balances: more make commits cheaper and starts slower.
     pub checkpoint_events: u64,
     /// How far the latest event must be past the end of a local day for the day to be sealed.
@@ -160,6 +162,7 @@ impl Default for State {
     fn default() -> Self {
         Self {
             dir: PathBuf::from("state"),
+            standby: false,
             checkpoint_events: 500_000,
             seal_after: String::from("2d"),
             retain: None,

@@ -173,6 +173,9 @@ pub struct Status {
     #[schema(format = DateTime)]
     last_event_at: Option<String>,
     since_start: SinceStart,
+    /// What the sources tell, by name.
+    #[schema(value_type = Object)]
+    sources: BTreeMap<String, serde_json::Value>,
     /// Events in the journal, sealed ones included.
     journal_events: i64,
     budget_lines: usize,
@@ -220,7 +223,7 @@ pub async fn status(State(shared): State<Arc<Shared>>) -> Json<Status> {
     let last = shared.last_event_at.load(Ordering::Relaxed);
     Json(Status {
         version: env!("CARGO_PKG_VERSION"),
-        ready: shared.ready(),
+        ready: shared.ready() && shared.sources_wait().is_none(),
         started_at: shared.calendar.format(shared.started_at),
         last_event_at: (last != 0).then(|| shared.calendar.format(last)),
         since_start: SinceStart {
@@ -230,6 +233,7 @@ pub async fn status(State(shared): State<Arc<Shared>>) -> Json<Status> {
             findings,
             commits: shared.commits.load(Ordering::Relaxed),
         },
+        sources: shared.sources.iter().map(|(name, s)| (name.clone(), serde_json::json!(s.told()))).collect(),
         journal_events: shared.metrics.journal_events.get(),
         budget_lines,
         open_applications,

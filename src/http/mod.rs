@@ -23,9 +23,10 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    app::{Shared, ledger_gauges},
+    app::{Shared, ledger_gauges, source_gauges},
+    source::SourceStatus,
     store::Cases,
-    telemetry::CONTENT_TYPE,
+    telemetry::{CONTENT_TYPE, Metrics},
 };
 
 pub use alerts::AlertDetail;
@@ -52,11 +53,30 @@ pub async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: Cancellatio
     }
 }
 
+/// Serves while another instance has the state, until asked to stop.
+pub async fn serve_standby(listener: TcpListener, metrics: Metrics, stop: CancellationToken) {
+    const WAITS: &str =
+        "standby: another fiscwatch has the state directory; this one takes over when it ends";
+    let metrics = Arc::new(metrics);
+    metrics.standby.set(1);
+    let render = move || async move { ([(header::CONTENT_TYPE, CONTENT_TYPE)], metrics.render()) };
+    let router = Router::new()
+        .route("/metrics", get(render))
+        .route("/-/healthy", get(|| async { "fiscwatch is running (standby)\n" }))
+        .route("/-/ready", get(|| async { (StatusCode::SERVICE_UNAVAILABLE, format!("{WAITS}\n")) }))
+        .fallback(|| async { Problem::new(StatusCode::SERVICE_UNAVAILABLE, WAITS) });
+    let serving = axum::serve(listener, router).with_graceful_shutdown(async move { stop.cancelled().await });
+    if let Err(e) = serving.await {
+        tracing::error!("the HTTP server ended: {e}");
+    }
+}
+
 async fn metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
     {
         let ledger = shared.ledger.read().unwrap_or_else(std::sync::PoisonError::into_inner);
         ledger_gauges(&ledger, &shared.metrics, shared.top_units);
     }
+    source_gauges(&shared);
     let asked = Arc::clone(&shared);
     if let Err(problem) = request::blocking(move || count_verdicts(&asked)).await {
         tracing::error!("what officers said of rules cannot be counted: {problem:?}");
@@ -81,11 +101,22 @@ fn count_verdicts(shared: &Shared) -> Result<(), Problem> {
     Ok(())
 }
 
-async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, &'static str) {
-    match shared.ready() {
-        true => (StatusCode::OK, "fiscwatch is ready\n"),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "fiscwatch is starting or stopping\n"),
+async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, String) {
+    let unavailable = |why: String| (StatusCode::SERVICE_UNAVAILABLE, why + "\n");
+    match (shared.ready(), shared.sources_wait()) {
+        (true, None) => {
+            let troubles: String = shared.sources.iter().flat_map(troubles).collect();
+            (StatusCode::OK, format!("fiscwatch is ready\n{troubles}"))
+        }
+        (true, Some(why)) => unavailable(why),
+        (false, _) => unavailable(String::from("fiscwatch is starting or stopping")),
     }
+}
+
+/// What is wrong with a source that was read before: the daemon is ready, and reads it again when it can.
+fn troubles((name, status): (&String, &Arc<SourceStatus>)) -> Vec<String> {
+    let troubles = status.told().troubles.into_iter();
+    troubles.map(|(with, trouble)| format!("source {name}: {with}: {trouble}\n")).collect()
 }
 
 async fn reload(State(shared): State<Arc<Shared>>) -> Result<String, Problem> {

@@ -7,7 +7,8 @@ use super::{Notification, Setup, Told, sample::reason_word, view::link};
 /// Grows when a field changes its meaning or goes; new fields may come at any time.
 const VERSION: u32 = 1;
 /// Times of an alert that are microseconds inside.
-const TIMES: [&str; 6] = ["opened_at", "first_at", "last_at", "changed_at", "acknowledged_at", "ended_at"];
+const TIMES: [&str; 7] =
+    ["opened_at", "first_at", "last_at", "changed_at", "acknowledged_at", "ended_at", "escalates_at"];
 
 /// The whole notification.
 #[must_use]

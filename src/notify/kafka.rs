@@ -9,7 +9,8 @@ use std::{
 use async_trait::async_trait;
 use futures::future::join_all;
 use rdkafka::{
-    ClientConfig,
+    ClientConfig, ClientContext,
+    config::RDKafkaLogLevel,
     error::{KafkaError, RDKafkaErrorCode},
     message::{Header, OwnedHeaders},
     producer::{FutureProducer, FutureRecord},
@@ -20,10 +21,28 @@ use serde_json::Value;
 use super::{Notification, SendError, Setup, Sink, json, mask::masked, sample::reason_word};
 use crate::{
     config::{duration, sinks::KafkaSinkSpec},
-    source::kafka::{Connection, Context, wrong_property},
+    source::kafka::{Connection, wrong_property},
 };
 
-type Producer = FutureProducer<Context>;
+/// librdkafka's log lines become ours.
+struct Log;
+
+impl ClientContext for Log {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        match level {
+            RDKafkaLogLevel::Debug | RDKafkaLogLevel::Info | RDKafkaLogLevel::Notice => {
+                tracing::debug!(facility, "kafka: {message}");
+            }
+            _ => tracing::warn!(facility, "kafka: {message}"),
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::warn!("kafka: {error}: {reason}");
+    }
+}
+
+type Producer = FutureProducer<Log>;
 
 /// Settings that are ours, with what to do instead.
 const RESERVED: &[(&str, &str)] = &[
@@ -87,7 +106,7 @@ impl Kafka {
         if let Some(producer) = &*kept {
             return Ok(producer.clone());
         }
-        let made: Result<Producer, _> = self.config.create_with_context(Context);
+        let made: Result<Producer, _> = self.config.create_with_context(Log);
         let made = made.map_err(|e| wrong_property(&e))?;
         *kept = Some(made.clone());
         Ok(made)

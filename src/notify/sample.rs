@@ -168,7 +168,6 @@ fn told(
         labels.set(name, value);
     }
     let alert = Alert {
-        escalates_at: None,
         alert_id: blake3::hash(rule.as_bytes()).to_hex()[..32].to_owned(),
         rule_id: rule.to_owned(),
         title: title.to_owned(),
@@ -188,6 +187,7 @@ fn told(
         acknowledged_at: None,
         ended_at: None,
         escalation: 0,
+        escalates_at: None,
         previous: None,
         lines: Vec::new(),
     };

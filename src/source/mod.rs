@@ -6,16 +6,23 @@ pub mod directory;
 pub mod file;
 pub mod format;
 pub mod kafka;
+pub mod status;
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio_util::sync::CancellationToken;
 
 use crate::stream::{Block, Position};
 
 pub use chunks::{Chunk, Chunks, ReadError, open};
 pub use format::{Compression, Encoding, Format};
+pub use status::{PartitionStatus, SourceStatus, Told};
 
 /// What a source gets to work with.
 #[derive(Debug, Clone)]
@@ -28,6 +35,8 @@ pub struct Outlet {
     pub stop: CancellationToken,
     /// The most records of one block.
     pub rows: usize,
+    /// What the source tells of itself.
+    pub status: Arc<SourceStatus>,
 }
 
 /// How far the partitions of a source were read before.
@@ -63,6 +72,20 @@ pub enum SourceError {
         /// What librdkafka says.
         message: String,
     },
+    /// The broker no longer has what was to be read next, and the configuration says to stop then.
+    #[error(
+        "source {source_name}: {partition}: {detail}. Nothing was passed over. Get the missing events from where they came from (POST /api/v1/events takes them); to go on, set `on_loss: earliest` for this source: it goes on at {goes_on}, and the hole is kept in quarantine with the reason lost"
+    )]
+    Lost {
+        /// The source.
+        source_name: String,
+        /// The topic and partition.
+        partition: String,
+        /// What is missing, and why.
+        detail: String,
+        /// The first offset there is.
+        goes_on: i64,
+    },
 }
 
 impl Outlet {
@@ -71,4 +94,36 @@ impl Outlet {
     pub fn send_blocking(&self, block: Block) -> bool {
         !self.stop.is_cancelled() && self.blocks.blocking_send(block).is_ok()
     }
+
+    /// Offers a block from a blocking thread, and waits for a while if there is no room.
+    #[must_use]
+    pub fn offer_blocking(&self, block: Block, wait: Duration) -> Room {
+        let until = Instant::now() + wait;
+        let mut block = block;
+        loop {
+            match self.blocks.try_send(block) {
+                Ok(()) => return Room::Taken,
+                Err(TrySendError::Closed(_)) => return Room::Gone,
+                Err(TrySendError::Full(back)) if Instant::now() >= until => {
+                    return Room::None(Box::new(back));
+                }
+                Err(TrySendError::Full(back)) => block = back,
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+}
+
+/// How often a full channel is looked at.
+const LOOK: Duration = Duration::from_millis(1);
+
+/// What became of a block that was offered.
+#[derive(Debug)]
+pub enum Room {
+    /// It was taken.
+    Taken,
+    /// There is no room yet.
+    None(Box<Block>),
+    /// Nobody takes blocks any more.
+    Gone,
 }

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use super::StoreError;
+use super::{StoreError, backup, sealed};
 
 /// Held while the process writes; the operating system lets go of it when the process ends, however it ends.
 #[derive(Debug)]
@@ -15,12 +15,16 @@ pub struct StateLock {
 }
 
 impl StateLock {
-    /// Takes the lock of a state directory.
+    /// Takes the lock of a state directory, and makes the directory if it is not there.
     ///
     /// # Errors
     /// If another process has it, or the lock file cannot be written.
     pub fn acquire(dir: &Path) -> Result<Self, StoreError> {
         let fail = |error| StoreError::Directory { path: dir.to_owned(), error };
+        if dir.join(backup::MANIFEST).exists() {
+            return Err(StoreError::IsBackup(dir.to_owned()));
+        }
+        sealed::make_folder(dir).map_err(fail)?;
         let mut options = OpenOptions::new();
         let mut file = options
             .read(true)

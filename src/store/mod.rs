@@ -71,7 +71,7 @@ pub enum StoreError {
     },
     /// Another instance runs on it.
     #[error(
-        "state directory {path} is in use by another fiscwatch (process {pid}). Stop that one first, or give this one a directory of its own (state.dir)"
+        "state directory {path} is in use by another fiscwatch (process {pid}). Stop that one first, give this one a directory of its own (state.dir), or let it wait (state.standby: true)"
     )]
     Locked {
         /// The directory.
@@ -221,11 +221,14 @@ impl Store {
     /// # Errors
     /// If it is locked, damaged, of a newer version, or cannot be written.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        if dir.join(backup::MANIFEST).exists() {
-            return Err(StoreError::IsBackup(dir.to_owned()));
-        }
-        sealed::make_folder(dir).map_err(|error| StoreError::Directory { path: dir.to_owned(), error })?;
-        let lock = StateLock::acquire(dir)?;
+        Self::open_locked(dir, StateLock::acquire(dir)?)
+    }
+
+    /// Opens the state directory whose lock is taken.
+    ///
+    /// # Errors
+    /// If it is damaged, of a newer version, or cannot be written.
+    pub fn open_locked(dir: &Path, lock: StateLock) -> Result<Self, StoreError> {
         reach(dir, "start.locked")?;
         let fail = |error| explain(dir, error);
         wal::check(dir)?;

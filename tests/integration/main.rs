@@ -21,5 +21,6 @@ mod sealing;
 mod simulation;
 mod sliding;
 mod sources;
+mod standby;
 mod state;
 mod versions;

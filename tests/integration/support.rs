@@ -241,6 +241,13 @@ pub struct Daemon {
 impl Daemon {
     /// Starts the daemon and waits until it is ready.
     pub fn start(dir: &Path) -> Self {
+        let daemon = Self::launch(dir);
+        wait_until(|| daemon.get("/-/ready").0 == 200);
+        daemon
+    }
+
+    /// Starts the daemon and waits until it lives.
+    pub fn launch(dir: &Path) -> Self {
         let port = free_port();
         let mut child = fiscwatch()
             .current_dir(dir)
@@ -256,7 +263,7 @@ impl Daemon {
             stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
         });
         let daemon = Self { child, address: format!("http://127.0.0.1:{port}"), log };
-        wait_until(|| daemon.get("/-/ready").0 == 200);
+        wait_until(|| daemon.get("/-/healthy").0 == 200);
         daemon
     }
 

@@ -42,7 +42,15 @@ pub fn messages(data: &Bytes, ends: &[(u32, u64)], rows: &mut RowBuilder<'_>) {
         let end = end as usize;
         match utf8(&data[start..end]) {
             Ok(text) if text.trim_start_matches('\u{feff}').trim().is_empty() => {
-                rows.reject((Reason::InvalidJson, String::from("an empty message")), offset, start, end);
+                rows.reject(
+                    (
+                        Reason::InvalidJson,
+                        String::from("an empty message (or a tombstone: events cannot be deleted)"),
+                    ),
+                    offset,
+                    start,
+                    end,
+                );
             }
             Ok(text) => parser.record(text, offset, start, rows),
             Err(fault) => rows.reject(fault, offset, start, end),

@@ -251,13 +251,20 @@ impl Server {
             }
             failure
         };
-        let wrapped = self.tls.clone().filter(|_| self.access.security == Security::Tls);
         let address = (self.host.as_str(), self.port);
         // A name with several addresses of which some are dead must not use up all the time.
-        let each = Some(self.access.timeouts.connect / 3);
-        let mut connection = AsyncSmtpConnection::connect_tokio1(address, each, &self.hello, wrapped, None)
-            .await
-            .map_err(of)?;
+        let each = self.access.timeouts.connect / 3;
+        let mut connection = match self.access.security {
+            Security::Tls => {
+                let tls = self.tls.clone();
+                AsyncSmtpConnection::connect_tokio1(address, Some(each), &self.hello, tls, None).await
+            }
+            Security::Starttls | Security::Plain => {
+                let stream = Box::new(tcp(address, each).await?);
+                AsyncSmtpConnection::connect_with_transport(stream, &self.hello).await
+            }
+        }
+        .map_err(of)?;
         if self.access.security == Security::Starttls {
             let tls = self.tls.clone().filter(|_| connection.can_starttls()).ok_or_else(|| {
                 Failure::connect(

@@ -18,12 +18,16 @@ pub struct KafkaSource {
     pub brokers: Vec<String>,
     /// The topics.
     pub topics: Vec<String>,
-    /// The consumer group, for the broker's access rules; its offsets are not used.
+    /// The consumer group, for access rules and for tools that show lag: offsets are committed to it after the store
+    /// has them, and never read from it.
     #[serde(default = "group")]
     pub group: String,
     /// Where a partition without a stored position begins.
     #[serde(default)]
     pub start: Start,
+    /// What to do when the broker no longer has what is to be read next.
+    #[serde(default)]
+    pub on_loss: OnLoss,
     /// librdkafka's settings: TLS, SASL and the like.
     #[serde(default)]
     pub properties: BTreeMap<String, String>,
@@ -44,6 +48,17 @@ pub enum Start {
     Earliest,
     /// At the next message that comes.
     Latest,
+}
+
+/// What to do when messages are gone that were not read: retention has passed the position, or the topic was made anew.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnLoss {
+    /// Stop the daemon with an error, before anything after the hole is read.
+    #[default]
+    Stop,
+    /// Go on with the first message there is, and keep the hole in quarantine.
+    Earliest,
 }
 
 fn group() -> String {
@@ -108,11 +123,21 @@ const RESERVED: &[(&str, &str)] = &[
     ("group.id", "use `group`"),
     ("enable.auto.commit", "positions are committed with the data"),
     ("enable.auto.offset.store", "positions are committed with the data"),
-    ("auto.offset.reset", "use `start`; a position that is gone is reported, not skipped"),
+    ("auto.offset.reset", "use `start` and `on_loss`; a position that is gone is reported, not skipped"),
+    ("isolation.level", "messages of transactions that were aborted are never read"),
+    ("enable.partition.eof", "it is used to tell how far a topic is read"),
+    ("statistics.interval.ms", "it is used to tell how far a topic is read"),
 ];
 
-/// What librdkafka may hold of messages that we did not take yet, in kilobytes, unless the settings say otherwise.
-const QUEUED_KBYTES: &str = "65536";
+/// What librdkafka may hold of messages that we did not take yet, over all topics of a source, unless the settings say
+/// otherwise.
+const QUEUED_KBYTES: usize = 65536;
+/// And at least for each topic.
+const QUEUED_KBYTES_MIN: usize = 4096;
+/// What one answer of a broker may hold; a single larger message still comes.
+const FETCH_BYTES_MAX: &str = "16777216";
+/// How often librdkafka tells how far it is, in milliseconds.
+const STATISTICS: &str = "1000";
 
 impl KafkaSource {
     /// Whether the settings can be used, as far as it can be told without a broker.
@@ -128,19 +153,32 @@ impl KafkaSource {
         if self.brokers.is_empty() || self.topics.is_empty() {
             return Err(String::from("name at least one broker and one topic"));
         }
+        if let Some(twice) = self.topics.iter().enumerate().find(|(at, t)| self.topics[..*at].contains(t)) {
+            return Err(format!("the topic {:?} is named twice", twice.1));
+        }
         let connection = Connection {
             brokers: &self.brokers,
             properties: &self.properties,
             password_file: self.password_file.as_deref(),
             key_password_file: self.key_password_file.as_deref(),
         };
-        let mut config =
-            connection.client_config(RESERVED, &[("queued.max.messages.kbytes", QUEUED_KBYTES)])?;
+        let queued = (QUEUED_KBYTES / self.topics.len()).max(QUEUED_KBYTES_MIN).to_string();
+        let defaults = [
+            ("queued.max.messages.kbytes", queued.as_str()),
+            ("fetch.max.bytes", FETCH_BYTES_MAX),
+            // A broker that takes messages is asked again soon, one that is away at most every few seconds.
+            ("reconnect.backoff.max.ms", "3000"),
+            ("client.id", "fiscwatch"),
+        ];
+        let mut config = connection.client_config(RESERVED, &defaults)?;
         config
             .set("group.id", &self.group)
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
-            .set("auto.offset.reset", "error");
+            .set("auto.offset.reset", "error")
+            .set("isolation.level", "read_committed")
+            .set("enable.partition.eof", "false")
+            .set("statistics.interval.ms", STATISTICS);
         Ok(config)
     }
 }
@@ -153,6 +191,7 @@ impl fmt::Debug for KafkaSource {
             .field("topics", &self.topics)
             .field("group", &self.group)
             .field("start", &self.start)
+            .field("on_loss", &self.on_loss)
             .field("properties", &self.properties.keys().collect::<Vec<_>>())
             .field("password_file", &self.password_file)
             .field("key_password_file", &self.key_password_file)

@@ -95,7 +95,8 @@ fn the_shipped_example_of_sinks_is_valid() {
     let text =
         std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/config/fiscwatch.yaml")).unwrap();
     let from = text.find("sinks: []").unwrap();
-    let to = text[from..].find("http:\n").unwrap() + from;
+    let to = text.find("# external_url: ").unwrap();
+    let to = text[to..].find('\n').unwrap() + to;
     let example = text[from..to]
         .replace("sinks: []", "sinks:")
         .replace("\n#  ", "\n  ")

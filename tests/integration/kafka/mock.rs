@@ -156,15 +156,20 @@ fn a_broker_that_is_down_is_waited_for_and_the_end_is_prompt() {
     cluster.create_topic("payments", 1, 1).unwrap();
     let (address, open) = door(cluster.bootstrap_servers());
     let bench = Bench::new("", &config(&cluster, "payments").replace(&cluster.bootstrap_servers(), &address));
-    let daemon = Daemon::start(bench.path());
+    let daemon = Daemon::launch(bench.path());
     produce(
         &cluster,
         [("payments".to_owned(), 0, crate::support::payment("p", "L", "1.00").to_string().into_bytes())],
     );
-    std::thread::sleep(Duration::from_millis(500));
-    assert_eq!(journal(&daemon), 0);
+    // It lives, but is not ready, and says why.
+    wait_until(|| daemon.get("/-/ready").1.contains("source core: payments: no answer from"));
+    assert_eq!(daemon.get("/-/ready").0, 503);
+    assert_eq!(daemon.get("/-/healthy").0, 200);
+    assert!(daemon.get("/metrics").1.contains("fiscwatch_source_up{source=\"core\"} 0"));
     open.store(true, Ordering::Relaxed);
     wait_until(|| journal(&daemon) == 1);
+    assert_eq!(daemon.get("/-/ready"), (200, "fiscwatch is ready\n".to_owned()));
+    assert!(daemon.get("/metrics").1.contains("fiscwatch_source_up{source=\"core\"} 1"));
     assert_eq!(daemon.stop("-TERM"), Some(0));
 }
 
@@ -194,4 +199,49 @@ fn settings_that_would_break_the_promise_are_refused_and_secrets_are_not_shown()
     }))
     .unwrap();
     assert!(!format!("{source:?}").contains("geheim"));
+}
+
+#[test]
+fn when_the_store_is_slow_the_partitions_are_paused_and_nothing_is_lost() {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("payments", 2, 1).unwrap();
+    let bench = Bench::new("", &format!("{}engine: {{ batch_rows: 10 }}\n", config(&cluster, "payments")));
+    let daemon = Daemon::start(bench.path());
+    // Another writer holds the database, as long as its patience lasts.
+    let database = rusqlite::Connection::open(bench.path().join("state/fiscwatch.db")).unwrap();
+    database.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let event = |n: usize| crate::support::payment(&format!("p{n}"), "L", "1.00").to_string().into_bytes();
+    produce(&cluster, (0..3000).map(|n| ("payments".to_owned(), i32::try_from(n % 2).unwrap(), event(n))));
+    wait_until(|| daemon.log.try_iter().any(|line| line.contains("paused until there is room for more")));
+    // What is not read yet is known all the same.
+    let lag = || -> i64 {
+        let metrics = daemon.get("/metrics").1;
+        let values = metrics.lines().filter(|line| line.starts_with("fiscwatch_source_lag_records{"));
+        values.map(|line| line.rsplit_once(' ').unwrap().1.parse::<i64>().unwrap()).sum()
+    };
+    wait_until(|| lag() > 1000);
+    assert_eq!(journal(&daemon), 0);
+    database.execute_batch("ROLLBACK").unwrap();
+    wait_until(|| journal(&daemon) == 3000);
+    wait_until(|| lag() == 0);
+    assert!(daemon.get("/metrics").1.contains("fiscwatch_duplicates_total 0"));
+    assert_eq!(daemon.stop("-TERM"), Some(0));
+}
+
+#[test]
+fn a_slow_broker_is_told_and_waited_for() {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("payments", 1, 1).unwrap();
+    let bench = Bench::new("", &config(&cluster, "payments"));
+    let daemon = Daemon::start(bench.path());
+    cluster.broker_round_trip_time(1, Duration::from_secs(20)).unwrap();
+    let troubles = || daemon.json("/api/v1/status")["sources"]["core"]["troubles"].clone();
+    wait_until(|| troubles()["payments"].is_string());
+    assert_eq!(daemon.get("/-/ready").0, 200);
+    cluster.broker_round_trip_time(1, Duration::ZERO).unwrap();
+    let event = crate::support::payment("p", "L", "1.00").to_string().into_bytes();
+    produce(&cluster, [("payments".to_owned(), 0, event)]);
+    wait_until(|| journal(&daemon) == 1);
+    wait_until(|| troubles() == serde_json::json!({}));
+    assert_eq!(daemon.stop("-TERM"), Some(0));
 }

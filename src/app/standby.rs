@@ -1,0 +1,76 @@
+//! Waiting for another instance to let go of the state directory: a standby that takes over when it dies.
+
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::reload::{Signal, Signals};
+use crate::{
+    config::Config,
+    http,
+    store::{StateLock, StoreError},
+    telemetry::Metrics,
+};
+
+/// How often the lock is tried.
+const TRY: Duration = Duration::from_millis(200);
+
+/// How waiting for the state directory ended.
+pub enum Waited {
+    /// It is ours; `after_another` if we had to wait for it.
+    Locked { lock: StateLock, after_another: bool },
+    /// We were asked to stop.
+    Stopped,
+}
+
+/// Takes the lock of the state directory, and with `state.standby` waits for it as long as it takes. Meanwhile the
+/// port answers, so that supervisors see the process live.
+///
+/// # Errors
+/// If another instance has it and this one is no standby, or it cannot be taken at all.
+pub async fn lock_state(
+    config: &Config,
+    listener: &TcpListener,
+    signals: &mut Signals,
+) -> anyhow::Result<Waited> {
+    let pid = match StateLock::acquire(&config.state_dir) {
+        Ok(lock) => return Ok(Waited::Locked { lock, after_another: false }),
+        Err(StoreError::Locked { pid, .. }) if config.standby => pid,
+        Err(e) => return Err(e.into()),
+    };
+    tracing::info!(holder = pid, dir = %config.state_dir.display(), "standby: waiting until the other instance ends");
+    let stop = CancellationToken::new();
+    let server = tokio::spawn(http::serve_standby(another(listener)?, Metrics::new()?, stop.clone()));
+    let waited = wait(config, signals).await;
+    stop.cancel();
+    let _ = tokio::time::timeout(super::SERVER_STOP, server).await;
+    waited
+}
+
+async fn wait(config: &Config, signals: &mut Signals) -> anyhow::Result<Waited> {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(TRY) => match StateLock::acquire(&config.state_dir) {
+                Ok(lock) => {
+                    tracing::info!("the other instance has ended: taking over");
+                    return Ok(Waited::Locked { lock, after_another: true });
+                }
+                Err(StoreError::Locked { .. }) => {}
+                Err(e) => return Err(e.into()),
+            },
+            signal = signals.next() => match signal {
+                Signal::Stop => return Ok(Waited::Stopped),
+                // Rules and lists are read again at the take-over.
+                Signal::Reload => {}
+            },
+        }
+    }
+}
+
+/// The same port once more, so that no connection is refused between the two servers.
+fn another(listener: &TcpListener) -> std::io::Result<TcpListener> {
+    use std::os::fd::AsFd;
+    let socket = std::net::TcpListener::from(listener.as_fd().try_clone_to_owned()?);
+    TcpListener::from_std(socket)
+}

@@ -1,0 +1,134 @@
+//! What a source tells of itself while it runs, for readiness, status and metrics.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, PoisonError},
+};
+
+use serde::Serialize;
+
+/// Partitions that are told of one by one; more are read, but not told.
+const PARTITIONS_MAX: usize = 1000;
+/// Losses that are kept in words; all are counted, and in quarantine.
+const LOSSES_MAX: usize = 20;
+
+/// What a running source told last.
+#[derive(Debug, Default)]
+pub struct SourceStatus {
+    told: Mutex<Told>,
+}
+
+/// What a source tells.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Told {
+    /// Whether it runs.
+    pub started: bool,
+    /// What it cannot read yet, such as a topic that does not exist.
+    pub waits_for: BTreeSet<String>,
+    /// What is wrong at the moment, by what it is wrong with.
+    pub troubles: BTreeMap<String, String>,
+    /// Errors since the start; it went on after each.
+    pub errors: u64,
+    /// How far its partitions are read.
+    pub partitions: BTreeMap<String, PartitionStatus>,
+    /// What the broker no longer had, in words, the latest last.
+    pub losses: Vec<String>,
+    /// Records that the broker no longer had, by partition, as far as their number is known.
+    pub lost: BTreeMap<String, u64>,
+}
+
+/// How far a partition is read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct PartitionStatus {
+    /// Where reading goes on.
+    pub next: u64,
+    /// Offsets from there to the partition's end.
+    pub lag: u64,
+}
+
+impl SourceStatus {
+    /// What was told last.
+    pub fn told(&self) -> Told {
+        self.with(|told| told.clone())
+    }
+
+    /// The source runs, and waits for these.
+    pub fn start(&self, waits_for: impl IntoIterator<Item = String>) {
+        self.with(|told| {
+            told.started = true;
+            told.waits_for.extend(waits_for);
+        });
+    }
+
+    /// This is read from now on.
+    pub fn reads(&self, what: &str) {
+        self.with(|told| told.waits_for.remove(what));
+    }
+
+    /// Something that is known to be wrong failed once more.
+    pub fn error(&self) {
+        self.with(|told| told.errors += 1);
+    }
+
+    /// Something is wrong; `true` if it was not known yet.
+    pub fn trouble(&self, with: &str, trouble: &str) -> bool {
+        self.with(|told| {
+            told.errors += 1;
+            told.troubles.insert(with.to_owned(), trouble.to_owned()).as_deref() != Some(trouble)
+        })
+    }
+
+    /// Nothing is wrong any more; `true` if something was.
+    pub fn recovered(&self, with: &str) -> bool {
+        self.with(|told| told.troubles.remove(with).is_some())
+    }
+
+    /// The broker no longer has what was to be read next.
+    pub fn lost(&self, partition: &str, records: Option<u64>, detail: &str) {
+        self.with(|told| {
+            *told.lost.entry(partition.to_owned()).or_default() += records.unwrap_or(0);
+            if told.losses.len() == LOSSES_MAX {
+                told.losses.remove(0);
+            }
+            told.losses.push(format!("{partition}: {detail}"));
+        });
+    }
+
+    /// How far a partition is read.
+    pub fn partition(&self, partition: &str, status: PartitionStatus) {
+        self.with(|told| {
+            let room = told.partitions.len() < PARTITIONS_MAX;
+            if let Some(known) = told.partitions.get_mut(partition) {
+                *known = status;
+            } else if room {
+                told.partitions.insert(partition.to_owned(), status);
+            }
+        });
+    }
+
+    /// A partition is gone.
+    pub fn forget(&self, partition: &str) {
+        self.with(|told| told.partitions.remove(partition));
+    }
+
+    fn with<T>(&self, change: impl FnOnce(&mut Told) -> T) -> T {
+        change(&mut self.told.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Told {
+    /// Whether it runs, and nothing is wrong with it.
+    pub fn is_up(&self) -> bool {
+        self.started && self.waits_for.is_empty() && self.troubles.is_empty()
+    }
+
+    /// Why the source is not read as configured yet; `None` if it is.
+    pub fn not_ready(&self) -> Option<String> {
+        if !self.started {
+            return Some(String::from("it is starting"));
+        }
+        let (first, more) = (self.waits_for.first()?, self.waits_for.len() - 1);
+        let why = self.troubles.get(first).map_or("it is opened", String::as_str);
+        Some(if more == 0 { format!("{first}: {why}") } else { format!("{first}: {why}; and {more} more") })
+    }
+}
