@@ -169,8 +169,9 @@ pub(super) fn regular_id(year: i16, unit: &Unit, number: u16) -> String {
 }
 
 impl Treasury {
+    /// The bond of a line; no two lines share one.
     pub(super) fn bond_code(&self, line: u32, year: i16) -> String {
-        format!("{:02}{:05}", year % 100, self.line_hash(line) % 100_000)
+        format!("{:02}{line:07}", year % 100)
     }
 
     fn name_of(&self, payee: Payee, unit: &Unit) -> String {

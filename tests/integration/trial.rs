@@ -14,7 +14,7 @@ const LABELS: &str = r#"
 /// Four payments in cash of 10,000 to 40,000: the rule finds those above 20,000.
 fn bench() -> Bench {
     let cash = |n: u32| {
-        let mut event = payment(&format!("e{n}"), "L", &format!("{}0000", n));
+        let mut event = payment(&format!("e{n}"), "L", &format!("{n}0000"));
         event["settlement"] = "cash".into();
         event["payee_account"] = format!("{n}").into();
         event

@@ -217,7 +217,7 @@ fn findings_and_balances_in_between_and_events_from_files() {
     0 passed, 1 failed
     "#);
     insta::assert_snapshot!(run("6000", ", c.parquet"), @r#"
-    tests/t.yaml:21:28: c.parquet: No such file or directory (os error 2)
+    tests/t.yaml:21:29: c.parquet: No such file or directory (os error 2)
         hint: a test reads JSON Lines (.jsonl) and CSV with a header (.csv)
     0 passed, 0 failed, 1 problem in the files
     "#);
@@ -239,7 +239,10 @@ fn a_junit_report_has_a_case_for_each_test_and_for_each_problem() {
     let mut xml = Vec::new();
     junit::write(&report, &mut xml).unwrap();
     let xml = String::from_utf8(xml).unwrap();
-    assert!(xml.contains(r#"<testsuites name="fiscwatch test" tests="3" failures="1" errors="1">"#), "{xml}");
+    assert!(
+        xml.contains(r#"<testsuites name="fiscwatch test" tests="3" skipped="0" failures="1" errors="1">"#),
+        "{xml}"
+    );
     assert!(xml.contains(r#"<testcase name="passes" classname=""#), "{xml}");
     assert!(xml.contains(r#"<failure message="found and not expected:">"#), "{xml}");
     assert!(xml.contains("fails &amp; says &lt;so&gt;"), "{xml}");
