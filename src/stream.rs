@@ -84,7 +84,7 @@ pub struct Block {
 }
 
 /// What became of a block's records, told after the commit.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Receipt {
     /// New events, now in the journal.
     pub accepted: u64,

@@ -44,6 +44,10 @@ pub struct Metrics {
     pub rule_excepted: IntCounterVec,
     /// Events that a rule could not be evaluated for.
     pub rule_errors: IntCounterVec,
+    /// The share of a rule's alerts that officers confirmed, by rule.
+    pub rule_precision: GaugeVec,
+    /// Alerts that officers confirmed or dismissed, by rule and verdict.
+    pub rule_verdicts: IntGaugeVec,
     /// Records in quarantine.
     pub quarantined: IntCounterVec,
     /// Records in quarantine without their bytes, because there was no room.
@@ -170,6 +174,19 @@ impl Metrics {
                 "rule_excepted_total",
                 "Events that an exception took out.",
                 &["rule"],
+            )?,
+            rule_precision: gauges(
+                r,
+                "rule_precision",
+                "Confirmed alerts over confirmed and dismissed ones.",
+                &["rule"],
+            )?,
+            rule_verdicts: register(
+                r,
+                IntGaugeVec::new(
+                    opts("rule_verdicts", "Alerts that officers confirmed or dismissed."),
+                    &["rule", "verdict"],
+                )?,
             )?,
             rule_errors: counters(
                 r,

@@ -287,14 +287,9 @@ impl Desk {
         if let Some(seen) = order.version.filter(|seen| *seen != alert.version) {
             return Err(Refusal::Version { now: alert.version, seen });
         }
-        let who = order.who.trim();
-        if who.is_empty() || who.chars().count() > WHO_MAX {
-            return Err(Refusal::Missing(format!("say who you are, in 1 to {WHO_MAX} characters")));
-        }
-        let why = order.why.as_deref().map(str::trim).filter(|why| !why.is_empty());
-        if why.is_some_and(|why| why.chars().count() > WHY_MAX) {
-            return Err(Refusal::Missing(format!("the reason may have {WHY_MAX} characters")));
-        }
+        let who = name(&order.who).map_err(Refusal::Missing)?;
+        let why = reason(order.why.as_deref().unwrap_or_default()).map_err(Refusal::Missing)?;
+        let why = Some(why.as_str()).filter(|why| !why.is_empty());
         if why.is_none() && matches!(order.action, Action::Dismiss | Action::Close | Action::Comment) {
             return Err(Refusal::Missing(format!("{} needs a reason: say why", order.action.word())));
         }
@@ -422,6 +417,35 @@ impl Desk {
             wait: Wait::Group { first: 60_000_000, next: 3_600_000_000 },
         })
     }
+}
+
+/// An officer's name without the blanks around it: one line of a bounded length.
+///
+/// # Errors
+/// If it is not that.
+pub fn name(text: &str) -> Result<&str, String> {
+    let name = text.trim();
+    match name.is_empty() || name.chars().count() > WHO_MAX || name.chars().any(char::is_control) {
+        true => Err(format!("say who you are, in one line of 1 to {WHO_MAX} characters")),
+        false => Ok(name),
+    }
+}
+
+/// An officer's words without the blanks around them: lines of a bounded length; empty if there are none.
+///
+/// # Errors
+/// If it is too long, or has characters that steer a terminal.
+pub fn reason(text: &str) -> Result<String, String> {
+    let reason = text.trim().replace("\r\n", "\n");
+    if reason.chars().count() > WHY_MAX {
+        return Err(format!(
+            "the reason may have {WHY_MAX} characters; keep longer papers in their own file"
+        ));
+    }
+    if reason.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
+        return Err(String::from("the reason may have line breaks, but no other control characters"));
+    }
+    Ok(reason)
 }
 
 fn by_itself(alert: &Alert, action: Action, now: i64) -> Change {

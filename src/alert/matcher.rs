@@ -24,8 +24,8 @@ const OPERATORS: [(&str, Operator); 4] = [
     ("=", Operator::Equal),
 ];
 
-/// Longest regular expression, and the most memory its program may take: matchers come from people over HTTP.
-const PATTERN_MAX: usize = 1000;
+/// Longest matcher in bytes, and the most memory its regular expression may take: matchers come from people over HTTP.
+const MATCHER_MAX: usize = 1000;
 const PROGRAM_BYTES_MAX: usize = 1 << 20;
 
 /// One matcher.
@@ -44,6 +44,9 @@ impl Matcher {
     /// What is wrong with it.
     pub fn parse(text: &str) -> Result<Self, String> {
         let wrong = || format!("{text:?} is not a matcher: write name=\"value\", with =, !=, =~ or !~");
+        if text.len() > MATCHER_MAX {
+            return Err(format!("a matcher may have {MATCHER_MAX} bytes, this one has {}", text.len()));
+        }
         let at = text.find(['=', '!']).ok_or_else(wrong)?;
         let (name, rest) = (text[..at].trim(), &text[at..]);
         let (sign, operator) = OPERATORS.iter().find(|(sign, _)| rest.starts_with(sign)).ok_or_else(wrong)?;
@@ -93,12 +96,6 @@ impl Matcher {
 
 /// A regular expression for a whole value, bounded in size.
 fn whole(pattern: &str) -> Result<Regex, String> {
-    if pattern.len() > PATTERN_MAX {
-        return Err(format!(
-            "a regular expression may have {PATTERN_MAX} bytes, this one has {}",
-            pattern.len()
-        ));
-    }
     regex::RegexBuilder::new(&format!("^(?:{pattern})$"))
         .size_limit(PROGRAM_BYTES_MAX)
         .build()

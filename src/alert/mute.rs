@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Labels, Matchers, route::ALERT};
+use super::{
+    Labels, Matchers,
+    desk::{name, reason},
+    route::ALERT,
+};
 use crate::event::time::Calendar;
 
 /// 静默: an officer's order not to be told of some alerts for a while.
@@ -29,6 +33,9 @@ pub struct Silence {
     pub expired_by: Option<String>,
 }
 
+/// Matchers of one silence.
+const MATCHERS_MAX: usize = 20;
+
 impl Silence {
     /// Whether it is in force.
     #[must_use]
@@ -46,27 +53,40 @@ impl Silence {
         }
     }
 
+    /// What is wrong with the matchers of a silence.
+    ///
+    /// # Errors
+    /// If there are none or too many, or they match everything.
+    pub fn check_matchers(matchers: &Matchers) -> Result<(), String> {
+        if matchers.0.is_empty() {
+            return Err(String::from("a silence needs at least one matcher, such as rule=\"large-cash\""));
+        }
+        if matchers.0.len() > MATCHERS_MAX {
+            return Err(format!("a silence may have {MATCHERS_MAX} matchers; join values with =~\"a|b\""));
+        }
+        match matchers.matches(&Labels::default()) {
+            true => Err(String::from(
+                "these matchers also match an alert without any labels, so they would silence everything; add one that names a value",
+            )),
+            false => Ok(()),
+        }
+    }
+
     /// What is wrong with a silence that somebody wants to order.
     ///
     /// # Errors
     /// If it would be in force never, or for everything.
     pub fn check(&self, now: i64) -> Result<(), String> {
-        if self.matchers.0.is_empty() {
-            return Err(String::from("a silence needs at least one matcher, such as rule=\"large-cash\""));
-        }
-        if self.matchers.matches(&Labels::default()) {
-            return Err(String::from(
-                "these matchers also match an alert without any labels, so they would silence everything; add one that names a value",
-            ));
+        Self::check_matchers(&self.matchers)?;
+        if self.ends_at <= now {
+            return Err(String::from("this silence would be over already"));
         }
         if self.ends_at <= self.starts_at {
             return Err(String::from("a silence must end after it starts"));
         }
-        if self.ends_at <= now {
-            return Err(String::from("this silence would be over already"));
-        }
-        if self.author.trim().is_empty() || self.reason.trim().is_empty() {
-            return Err(String::from("a silence needs an author and a reason"));
+        name(&self.author)?;
+        if reason(&self.reason)?.is_empty() {
+            return Err(String::from("a silence needs a reason: say why"));
         }
         Ok(())
     }

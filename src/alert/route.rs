@@ -30,6 +30,32 @@ pub struct Route {
     pub routes: Vec<Route>,
 }
 
+/// What became of an alert at a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Passage {
+    /// It stays here, and goes to the route's sinks.
+    Taken,
+    /// It matches, and goes on to a child.
+    GoesDown,
+    /// The matchers say no.
+    Differs,
+    /// The parent was not taken, or a sibling before has it.
+    NotReached,
+}
+
+impl Passage {
+    /// The same in words.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Taken => "taken",
+            Self::GoesDown => "matches, goes down",
+            Self::Differs => "does not match",
+            Self::NotReached => "not asked",
+        }
+    }
+}
+
 /// The label by which every alert is a group of its own.
 pub const ALERT: &str = "alert";
 
@@ -42,6 +68,41 @@ impl Route {
             self.descend(labels, &mut taken);
         }
         taken
+    }
+
+    /// Every route below and with this one in order, how deep it stands, and what became of an alert there.
+    #[must_use]
+    pub fn explain(&self, labels: &Labels) -> Vec<(usize, &Self, Passage)> {
+        let mut seen = Vec::new();
+        let passage = if self.matchers.matches(labels) { Passage::Taken } else { Passage::Differs };
+        self.pass(labels, 0, passage, &mut seen);
+        seen
+    }
+
+    /// Goes down as [`Self::select`] does; `passage` tells whether the alert gets here at all.
+    fn pass<'r>(
+        &'r self,
+        labels: &Labels,
+        depth: usize,
+        passage: Passage,
+        seen: &mut Vec<(usize, &'r Self, Passage)>,
+    ) {
+        let here = seen.len();
+        seen.push((depth, self, passage));
+        let mut open = passage == Passage::Taken;
+        for child in &self.routes {
+            let matches = child.matchers.matches(labels);
+            let passage = match (open, matches) {
+                (false, _) => Passage::NotReached,
+                (true, true) => Passage::Taken,
+                (true, false) => Passage::Differs,
+            };
+            child.pass(labels, depth + 1, passage, seen);
+            if passage == Passage::Taken {
+                seen[here].2 = Passage::GoesDown;
+                open = child.continues;
+            }
+        }
     }
 
     fn descend<'r>(&'r self, labels: &Labels, taken: &mut Vec<&'r Self>) {
@@ -122,7 +183,13 @@ mod tests {
         );
         let taken = |pairs: &[&str]| -> Vec<String> {
             let pairs: Vec<_> = pairs.iter().map(|p| (*p).to_owned()).collect();
-            tree.select(&Labels::parse(&pairs).unwrap()).iter().map(|r| r.path.clone()).collect()
+            let labels = Labels::parse(&pairs).unwrap();
+            let taken: Vec<_> = tree.select(&labels).iter().map(|r| r.path.clone()).collect();
+            let explained = tree.explain(&labels);
+            let told = explained.iter().filter(|(.., passage)| *passage == Passage::Taken);
+            assert_eq!(told.map(|(_, r, _)| r.path.clone()).collect::<Vec<_>>(), taken);
+            assert_eq!(explained.len(), tree.all().len());
+            taken
         };
         assert_eq!(taken(&["severity=low"]), ["log"]);
         assert_eq!(taken(&["severity=critical"]), ["log", "critical"]);

@@ -7,12 +7,9 @@ use std::{
 
 use super::Shared;
 use crate::{
-    alert::{Cleared, Filing},
-    engine::{Committable, EngineError, Output, SavedWatermark, Workers},
-    evaluate::{
-        Evaluation, Finding,
-        standing::{Lost, Watched},
-    },
+    alert::Filing,
+    engine::{Committable, EngineError, Output, SavedWatermark, Workers, cleared},
+    evaluate::{Finding, standing::Watched},
     rule::RuleSet,
     store::{Commit, Store, StoreError},
     telemetry::Metrics,
@@ -153,16 +150,6 @@ impl Output for StoreOutput {
         gauges(&self.shared);
         Ok(())
     }
-}
-
-/// The conditions that stopped being true in a batch, each with the number of findings before it.
-fn cleared(batch: &Committable, watched: &mut Watched) -> Vec<Cleared> {
-    let Evaluation { findings, found, standings, .. } = &batch.evaluation;
-    let lost = standings.lost(watched, findings, found);
-    let before = |row: usize| found.partition_point(|found| found.row <= row);
-    lost.into_iter()
-        .map(|Lost { row, rule_id, line, event_id }| Cleared { before: before(row), rule_id, line, event_id })
-        .collect()
 }
 
 /// The findings of a batch, each with its rule.

@@ -19,6 +19,7 @@ use crate::{
     evaluate::{Evaluator, Finding, row::RuleCounts},
     event::time::Calendar,
     ledger::Ledger,
+    rule::RuleSet,
     source::SourceStatus,
     stream::{Block, Payload, Receipt},
     telemetry::Metrics,
@@ -56,6 +57,8 @@ pub struct Shared {
     pub accept_events: bool,
     /// The longest HTTP body.
     pub body_bytes_max: usize,
+    /// The header that names the officer, set by a proxy in front.
+    pub user_header: Option<String>,
     /// Units with a gauge of their own.
     pub top_units: usize,
     /// How much later than others events may be, in microseconds.
@@ -114,6 +117,7 @@ impl Shared {
             config_path: options.config_path.clone(),
             accept_events: config.accept_events,
             body_bytes_max: config.body_bytes_max,
+            user_header: config.user_header.clone(),
             top_units: config.top_units,
             lateness: config.lateness,
             started_at: clock.now(),
@@ -138,6 +142,13 @@ impl Shared {
     #[must_use]
     pub fn desk(&self) -> Desk {
         Desk::new(Arc::clone(&self.policy.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// The rules in force.
+    #[must_use]
+    pub fn rules_in_force(&self) -> Arc<RuleSet> {
+        let evaluator = self.evaluator.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(evaluator.rules())
     }
 
     /// Tells those who tell of alerts that there is something new.

@@ -11,10 +11,10 @@ use datafusion::catalog::TableProvider;
 use crate::{
     evaluate::{
         schedule::Tables,
-        tables::{self, FINDINGS},
+        tables::{self, ALERTS, FINDINGS},
     },
     event::{EventType, time::Calendar},
-    store::{FindingFilter, History, JournalTable, Reader},
+    store::{Cases, FindingFilter, History, JournalTable, Reader},
 };
 
 /// The tables of a state directory.
@@ -50,6 +50,14 @@ impl Tables for StoredTables {
         let zone = &self.calendar.zone_name;
         let schema = tables::schema(FINDINGS, zone).ok_or("the table of findings has no columns")?;
         in_memory(schema, tables::findings(found.iter().map(|(at, f)| (*at, f)), zone).into_iter().collect())
+    }
+
+    fn alerts(&self) -> Result<Arc<dyn TableProvider>, String> {
+        let cases = Cases::open_read_only(&self.dir).map_err(|e| e.to_string())?;
+        let alerts = cases.all().map_err(|e| e.to_string())?;
+        let zone = &self.calendar.zone_name;
+        let schema = tables::schema(ALERTS, zone).ok_or("the table of alerts has no columns")?;
+        in_memory(schema, tables::alerts(alerts.iter(), zone).into_iter().collect())
     }
 }
 

@@ -212,7 +212,7 @@ impl Report {
             stages: Stages::default(),
             started: Instant::now(),
             progress,
-            tables: Arc::new(MemoryTables::new(&config.calendar.zone_name)),
+            tables: Arc::new(MemoryTables::new(&config.calendar)),
         })
     }
 

@@ -1,5 +1,6 @@
 //! One file a subcommand. Exit codes (SPEC §6): 0 done, 1 the check or the run failed, 2 wrong usage.
 
+mod alerts;
 mod backtest;
 mod budget;
 mod check;
@@ -7,8 +8,12 @@ mod demo;
 mod findings;
 mod generate;
 mod manual;
+mod notify;
+mod officer;
 mod rejects;
+mod routes;
 mod run;
+mod silence;
 mod state;
 mod test;
 
@@ -52,6 +57,18 @@ enum Command {
     /// What the rules found
     #[command(subcommand)]
     Findings(findings::FindingsCommand),
+    /// 预警: what officers work on
+    #[command(subcommand)]
+    Alerts(alerts::AlertsCommand),
+    /// 静默: whom not to tell of what for a while
+    #[command(subcommand)]
+    Silence(silence::SilenceCommand),
+    /// The routing tree
+    #[command(subcommand)]
+    Routes(routes::RoutesCommand),
+    /// 通知: what was told, what waits and what was refused
+    #[command(subcommand)]
+    Notify(notify::NotifyCommand),
     /// Records in quarantine
     #[command(subcommand)]
     Rejects(rejects::RejectsCommand),
@@ -108,6 +125,10 @@ pub fn main() -> ExitCode {
         Command::Generate(args) => generate::generate(&args),
         Command::Budget(command) => budget::budget(&command),
         Command::Findings(command) => findings::findings(&command),
+        Command::Alerts(command) => alerts::alerts(&command),
+        Command::Silence(command) => silence::silence(&command),
+        Command::Routes(command) => routes::routes(&command),
+        Command::Notify(command) => notify::notify(&command),
         Command::Rejects(command) => rejects::rejects(&command),
         Command::State(command) => state::state(&command),
         Command::Completions(args) => Ok(manual::completions(&args)),

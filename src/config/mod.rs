@@ -87,6 +87,8 @@ pub struct Config {
     pub body_bytes_max: usize,
     /// Units with a gauge of their own.
     pub top_units: usize,
+    /// The request header in which a proxy in front tells who is logged in.
+    pub user_header: Option<String>,
     /// What is logged.
     pub log: Log,
     /// What happens with alerts, and who is told.
@@ -212,6 +214,14 @@ fn link_base(url: &str) -> Result<String, String> {
     }
 }
 
+/// The name of a request header.
+fn header_name(name: &str) -> Result<String, String> {
+    let parsed: Result<axum::http::HeaderName, _> = name.parse();
+    parsed
+        .map(|name| name.as_str().to_owned())
+        .map_err(|_| format!("{name:?} is no header such as X-Forwarded-User"))
+}
+
 /// A duration such as `10m`, `24h` or `1d` (a day is 24 hours).
 ///
 /// # Errors
@@ -300,6 +310,7 @@ impl Resolver<'_> {
             // A body is one journal block, and its rows must fit into an arrival (store/layout.rs).
             body_bytes_max: raw.http.body_bytes_max.min(1 << 30),
             top_units: raw.http.top_units.min(1000),
+            user_header: raw.http.user_header.map(|name| self.value("http.user_header", header_name(&name))),
             log: raw.log,
         };
         if self.problems.is_empty() { Ok(config) } else { Err(self.problems) }

@@ -261,6 +261,8 @@ pub struct Http {
     pub body_bytes_max: usize,
     /// Units with a gauge of their own, those with the most money spent.
     pub top_units: usize,
+    /// The request header in which a proxy in front tells who is logged in.
+    pub user_header: Option<String>,
 }
 
 impl Default for Http {
@@ -270,6 +272,7 @@ impl Default for Http {
             accept_events: true,
             body_bytes_max: 64 << 20,
             top_units: 20,
+            user_header: None,
         }
     }
 }

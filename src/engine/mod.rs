@@ -2,6 +2,7 @@
 //! preparing and concluding run in parallel on batches; the others see the batches one after another, in order. The
 //! same loop serves the daemon and backtests: only the last stage differs.
 
+mod alerts;
 mod batcher;
 mod dedup;
 mod forgotten;
@@ -14,6 +15,7 @@ mod watermark;
 mod windowing;
 mod workers;
 
+pub use alerts::{MemoryAlerts, cleared};
 pub use batcher::{BatchLimits, batches};
 pub use dedup::{Dedup, Seen};
 pub use pipeline::{Committable, Engine, EngineError, Output, Record, Silence, Stages};

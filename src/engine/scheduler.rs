@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow::{datatypes::SchemaRef, record_batch::RecordBatch};
 use datafusion::catalog::TableProvider;
 
-use super::Committable;
+use super::{Committable, alerts::MemoryAlerts};
 use crate::{
     evaluate::{
         Evaluation, Evaluator, Finding,
@@ -14,7 +14,7 @@ use crate::{
         schedule::{self, Due, Limits, Tables},
         tables::{self, FINDINGS},
     },
-    event::{EventType, event_schema},
+    event::{EventType, event_schema, time::Calendar},
 };
 
 /// Evaluates rules that are due.
@@ -46,17 +46,19 @@ pub struct MemoryTables {
     kept: Mutex<Kept>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Kept {
     events: Vec<(RecordBatch, Vec<EventType>)>,
     findings: Vec<(i64, Finding)>,
+    alerts: MemoryAlerts,
 }
 
 impl MemoryTables {
     /// Tables without rows.
     #[must_use]
-    pub fn new(zone: &str) -> Self {
-        Self { zone: zone.to_owned(), kept: Mutex::default() }
+    pub fn new(calendar: &Arc<Calendar>) -> Self {
+        let kept = Kept { events: Vec::new(), findings: Vec::new(), alerts: MemoryAlerts::new(calendar) };
+        Self { zone: calendar.zone_name.clone(), kept: Mutex::new(kept) }
     }
 
     /// Keeps what schedules may query of a batch.
@@ -68,6 +70,7 @@ impl MemoryTables {
         kept.events.extend(batch.events.clone());
         let times = batch.evaluation.found.iter().map(|found| found.at);
         kept.findings.extend(times.zip(batch.evaluation.findings.iter().cloned()));
+        kept.alerts.file(batch);
     }
 }
 
@@ -85,6 +88,11 @@ impl Tables for MemoryTables {
         let rows = tables::findings(kept.findings.iter().map(|(at, finding)| (*at, finding)), &self.zone);
         let schema = tables::schema(FINDINGS, &self.zone).ok_or("the table of findings has no columns")?;
         in_memory(schema, rows.into_iter().collect())
+    }
+
+    fn alerts(&self) -> Result<Arc<dyn TableProvider>, String> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.alerts.table(&self.zone)
     }
 }
 

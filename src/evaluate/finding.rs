@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// A finding, as it is stored and shown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Finding {
     /// A digest of rule, key and subject: the same finding always has the same id.
     pub finding_id: String,
@@ -31,8 +31,10 @@ pub struct Finding {
     /// `live` or `shadow`.
     pub mode: String,
     /// The columns of the rule's key.
+    #[schema(value_type = Object)]
     pub key: Map<String, Value>,
     /// The event time, RFC 3339.
+    #[schema(format = DateTime)]
     pub at: String,
     /// The event, of a rule on events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -41,6 +43,7 @@ pub struct Finding {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<WindowSpan>,
     /// The columns that the rule's condition and summary name.
+    #[schema(value_type = Object)]
     pub values: Map<String, Value>,
     /// The notification line.
     pub summary: String,
@@ -53,7 +56,7 @@ pub struct Finding {
 const LABELS: [Column; 3] = [Column::UnitCode, Column::RegionCode, Column::BudgetLineId];
 
 /// The window of a finding, half-open, RFC 3339.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct WindowSpan {
     /// Its first instant.
     pub start: String,

@@ -38,6 +38,12 @@ pub trait Tables: Send + Sync {
     /// # Errors
     /// If the store cannot be read.
     fn findings(&self) -> std::result::Result<Arc<dyn TableProvider>, String>;
+
+    /// The alerts so far.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn alerts(&self) -> std::result::Result<Arc<dyn TableProvider>, String>;
 }
 
 /// What a query may use.
@@ -138,9 +144,6 @@ pub async fn start(
     let external = |e: String| DataFusionError::External(e.into());
     let missing = || DataFusionError::External("a table is missing".into());
     let zone = &calendar.zone_name;
-    if rule.tables.contains(FINDINGS) || rule.tables.contains(ALERTS) {
-        context.register_table(FINDINGS, tables.findings().map_err(external)?)?;
-    }
     for name in rule.tables.iter().map(String::as_str) {
         let provider = match (name, event_type(name)) {
             (_, Some(event_type)) => Some(tables.events(event_type).map_err(external)?),
@@ -148,7 +151,8 @@ pub async fn start(
                 let schema = tables::schema(BUDGET_LINES, zone).ok_or_else(missing)?;
                 tables::in_memory(schema, due.lines.iter().cloned().collect())
             }
-            (ALERTS, _) => Some(alerts(context).await?),
+            (FINDINGS, _) => Some(tables.findings().map_err(external)?),
+            (ALERTS, _) => Some(tables.alerts().map_err(external)?),
             _ => None,
         };
         if let Some(provider) = provider {
@@ -158,14 +162,6 @@ pub async fn start(
     let plan = context.state().statement_to_plan(rule.at(due.tick)).await?;
     options().verify_plan(&plan)?;
     context.execute_logical_plan(plan).await?.execute_stream().await
-}
-
-/// The findings of one rule and key. As long as nobody works on alerts, each is open.
-async fn alerts(context: &SessionContext) -> Result<Arc<dyn TableProvider>> {
-    let sql = "SELECT rule_id, key, min(severity) AS severity, min(handling) AS handling, 'open' AS state, \
-               count(*) AS findings, min(at) AS opened_at, max(at) AS last_at \
-               FROM findings WHERE mode = 'live' GROUP BY rule_id, key";
-    Ok(context.sql(sql).await?.into_view())
 }
 
 /// Every row is a finding, unless an exception takes it out.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::{
     array::{
-        ArrayRef, BooleanBuilder, Decimal128Builder, Int32Builder, StringViewBuilder,
+        ArrayRef, BooleanBuilder, Decimal128Builder, Int32Builder, Int64Builder, StringViewBuilder,
         TimestampMicrosecondBuilder,
     },
     datatypes::{DataType, Field, Schema, SchemaRef},
@@ -14,6 +14,7 @@ use datafusion::{catalog::TableProvider, datasource::MemTable};
 
 use super::Finding;
 use crate::{
+    alert::Alert,
     event::{
         Column, EventType, event_schema,
         schema::{FIELDS, LINE_ATTRIBUTES, time_type},
@@ -30,7 +31,7 @@ use crate::{
 pub const BUDGET_LINES: &str = "budget_lines";
 /// Every finding before the tick.
 pub const FINDINGS: &str = "findings";
-/// The findings of one rule and key.
+/// 预警: the findings of one rule and key while it is not over.
 pub const ALERTS: &str = "alerts";
 
 /// The tables, besides the reference lists.
@@ -87,14 +88,29 @@ pub fn schema(table: &str, zone: &str) -> Option<SchemaRef> {
             names.into_iter().map(text).chain([time("at")]).collect()
         }
         ALERTS => {
-            let names = ["rule_id", "key", "severity", "handling", "state"];
             let count = Field::new("findings", DataType::Int64, true);
-            names.into_iter().map(text).chain([count, time("opened_at"), time("last_at")]).collect()
+            ALERT_TEXTS.into_iter().map(text).chain([count, time("opened_at"), time("last_at")]).collect()
         }
         _ => return None,
     };
     Some(Arc::new(Schema::new(fields)))
 }
+
+/// The texts of an alert. Nothing of the clock or of people's names is among them: a rule must not find one thing today
+/// and another tomorrow over the same events and the same decisions.
+const ALERT_TEXTS: [&str; 11] = [
+    "alert_id",
+    "rule_id",
+    "key",
+    "severity",
+    "handling",
+    "state",
+    "unit_code",
+    "region_code",
+    "budget_line_id",
+    "summary",
+    "previous",
+];
 
 const SUMS: [&str; 7] = ["total", "executed", "frozen", "reserved", "available", "planned", "plan_available"];
 const RATIOS: [&str; 3] = ["executed_ratio", "overspend_ratio", "year_elapsed"];
@@ -163,6 +179,39 @@ pub fn findings<'f>(found: impl Iterator<Item = (i64, &'f Finding)>, zone: &str)
         texts.iter_mut().map(|text| Arc::new(text.finish()) as ArrayRef).collect();
     columns.push(Arc::new(times.finish()));
     RecordBatch::try_new(schema(FINDINGS, zone)?, columns).ok()
+}
+
+/// Alerts as rows. `opened_at` and `last_at` are the event times of the first and the latest finding.
+#[must_use]
+pub fn alerts<'a>(alerts: impl Iterator<Item = &'a Alert>, zone: &str) -> Option<RecordBatch> {
+    let mut texts = ALERT_TEXTS.map(|_| StringViewBuilder::new());
+    let mut counts = Int64Builder::new();
+    let mut times = [0, 1].map(|_| TimestampMicrosecondBuilder::new().with_data_type(time_type(zone)));
+    for a in alerts {
+        let key = serde_json::Value::Object(a.key.clone()).to_string();
+        let label = |name: &str| a.labels.first(name);
+        let cells = [
+            Some(a.alert_id.as_str()),
+            Some(&a.rule_id),
+            Some(&key),
+            Some(&a.severity),
+            Some(&a.handling),
+            Some(a.state.word()),
+            label("unit_code"),
+            label("region_code"),
+            label("budget_line_id"),
+            Some(&a.summary),
+            a.previous.as_deref(),
+        ];
+        texts.iter_mut().zip(cells).for_each(|(text, cell)| text.append_option(cell));
+        counts.append_value(i64::try_from(a.findings).unwrap_or(i64::MAX));
+        times.iter_mut().zip([a.first_at, a.last_at]).for_each(|(time, at)| time.append_value(at));
+    }
+    let mut columns: Vec<ArrayRef> =
+        texts.iter_mut().map(|text| Arc::new(text.finish()) as ArrayRef).collect();
+    columns.push(Arc::new(counts.finish()));
+    columns.extend(times.iter_mut().map(|time| Arc::new(time.finish()) as ArrayRef));
+    RecordBatch::try_new(schema(ALERTS, zone)?, columns).ok()
 }
 
 /// A reference list as a table; text columns, and exact decimals where the configuration says so.

@@ -8,23 +8,31 @@ use std::{
 use axum::{
     Json,
     body::Bytes,
-    extract::{
-        Query, State,
-        rejection::{BytesRejection, QueryRejection},
-    },
+    extract::{State, rejection::BytesRejection},
     http::StatusCode,
 };
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::Problem;
+use super::{
+    Problem,
+    request::{Params, blocking, page_size},
+};
 use crate::{
     app::Shared,
-    store::{FindingFilter, Reader},
+    evaluate::{Finding, row::RuleCounts},
+    rule::{Handling, Mode, Rule, Severity, Status as Ripeness, Text},
+    store::{Cases, FindingFilter, Reader, Verdicts, check_severity},
     stream::{Payload, Receipt},
 };
 
-/// `POST /api/v1/events`: JSON Lines, answered after the commit. Records that cannot be read are in quarantine
-/// then; the answer counts them.
+/// Takes events, and answers after the commit
+///
+/// One JSON object a line. Records that cannot be read are in quarantine then; the answer counts them. Send again what
+/// was not answered: a record that is known changes nothing.
+#[utoipa::path(post, path = "/api/v1/events", operation_id = "post_events", tag = "events",
+    request_body(content = String, content_type = "application/x-ndjson", description = "One event a line (docs/events.md)"),
+    responses((status = 200, description = "Everything is committed", body = Receipt)))]
 pub async fn events(
     State(shared): State<Arc<Shared>>,
     body: Result<Bytes, BytesRejection>,
@@ -37,7 +45,7 @@ pub async fn events(
     }
     let body = body.map_err(|e| Problem::new(e.status(), e.body_text()))?;
     if body.iter().all(u8::is_ascii_whitespace) {
-        return Err(Problem::new(StatusCode::BAD_REQUEST, "the body is empty: send one JSON object a line"));
+        return Err(Problem::bad_request("the body is empty: send one JSON object a line"));
     }
     let receipt = shared.submit(Payload::JsonLines(body), Vec::new()).await;
     receipt.map(Json).ok_or_else(|| {
@@ -45,74 +53,192 @@ pub async fn events(
     })
 }
 
-/// `GET /api/v1/findings?rule=&severity=&event=&before=&limit=`: the newest first.
+/// A page of findings.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FindingPage {
+    /// The newest first.
+    findings: Vec<Finding>,
+    /// Give it as `before` for the next page; null on the last one.
+    next: Option<i64>,
+}
+
+/// The findings, the newest first
+#[utoipa::path(get, path = "/api/v1/findings", operation_id = "list_findings", tag = "findings", params(FindingFilter),
+    responses((status = 200, description = "A page", body = FindingPage)))]
 pub async fn findings(
     State(shared): State<Arc<Shared>>,
-    filter: Result<Query<FindingFilter>, QueryRejection>,
-) -> Result<Json<Value>, Problem> {
-    let Query(filter) = filter.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
-    let read = move || Reader::open(&shared.state_dir)?.findings(&filter);
-    let found = tokio::task::spawn_blocking(read)
-        .await
-        .map_err(|e| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))??;
-    let next = found.last().map(|(seq, _)| *seq);
-    let findings: Vec<_> = found.into_iter().map(|(_, finding)| finding).collect();
-    Ok(Json(json!({ "findings": findings, "before": next })))
+    Params(mut filter): Params<FindingFilter>,
+) -> Result<Json<FindingPage>, Problem> {
+    check_severity(filter.severity.as_deref()).map_err(Problem::bad_request)?;
+    let limit = page_size(filter.limit)?;
+    filter.limit = Some(limit + 1);
+    blocking(move || {
+        let found = Reader::open(&shared.state_dir)?.findings(&filter)?;
+        let limit = limit as usize;
+        let next = found.get(limit).and(found.get(limit - 1)).map(|(seq, _)| *seq);
+        let findings = found.into_iter().take(limit).map(|(_, finding)| finding).collect();
+        Ok(Json(FindingPage { findings, next }))
+    })
+    .await
 }
 
-/// `GET /api/v1/rules`: the rules in force, with what happened to them since the start.
-pub async fn rules(State(shared): State<Arc<Shared>>) -> Json<Value> {
-    let evaluator = shared.evaluator.read().map(|e| Arc::clone(&e));
-    let evaluator = evaluator.unwrap_or_else(|e| Arc::clone(&e.into_inner()));
-    let counts = shared.rule_counts.lock().unwrap_or_else(PoisonError::into_inner);
-    let rules: Vec<_> = evaluator
-        .rules()
-        .rules
-        .iter()
-        .map(|compiled| {
-            let rule = &compiled.rule;
-            let c = counts.get(&rule.id).cloned().unwrap_or_default();
-            json!({
-                "id": rule.id, "title": rule.title, "description": rule.description, "severity": rule.severity,
-                "handling": rule.handling, "mode": rule.mode, "status": rule.status, "tags": rule.tags,
-                "basis": rule.basis, "evaluated": c.evaluated, "findings": c.findings, "excepted": c.excepted,
-                "errors": c.errors, "last_error": c.last_error,
-            })
-        })
-        .collect();
-    Json(json!({ "rules": rules }))
+/// The rules in force.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RuleList {
+    rules: Vec<RuleView>,
 }
 
-/// `GET /api/v1/status`
-pub async fn status(State(shared): State<Arc<Shared>>) -> Json<Value> {
+/// A rule, with what happened to it since the start and what officers said of its alerts.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Rule)]
+pub struct RuleView {
+    id: String,
+    title: Text,
+    description: Text,
+    severity: Severity,
+    handling: Handling,
+    mode: Mode,
+    status: Ripeness,
+    tags: Vec<String>,
+    basis: Option<String>,
+    /// Rows that its condition was asked of.
+    evaluated: u64,
+    /// Findings.
+    findings: u64,
+    /// Findings that an exception took out.
+    excepted: u64,
+    /// Rows that it failed on.
+    errors: u64,
+    /// What it failed with last.
+    last_error: Option<String>,
+    /// Alerts that officers confirmed (属实).
+    confirmed: u64,
+    /// Alerts that officers dismissed (误报).
+    dismissed: u64,
+    /// confirmed / (confirmed + dismissed); null before the first verdict.
+    precision: Option<f64>,
+}
+
+impl RuleView {
+    fn new(rule: &Rule, counts: RuleCounts, verdicts: Verdicts) -> Self {
+        Self {
+            id: rule.id.clone(),
+            title: rule.title.clone(),
+            description: rule.description.clone(),
+            severity: rule.severity,
+            handling: rule.handling,
+            mode: rule.mode,
+            status: rule.status,
+            tags: rule.tags.clone(),
+            basis: rule.basis.clone(),
+            evaluated: counts.evaluated,
+            findings: counts.findings,
+            excepted: counts.excepted,
+            errors: counts.errors,
+            last_error: counts.last_error,
+            confirmed: verdicts.confirmed,
+            dismissed: verdicts.dismissed,
+            precision: verdicts.precision(),
+        }
+    }
+}
+
+/// The rules in force, what happened to them since the start, and how often officers found them right
+#[utoipa::path(get, path = "/api/v1/rules", operation_id = "list_rules", tag = "rules",
+    responses((status = 200, description = "All rules that are not disabled", body = RuleList)))]
+pub async fn rules(State(shared): State<Arc<Shared>>) -> Result<Json<RuleList>, Problem> {
+    blocking(move || {
+        let verdicts = Cases::open_read_only(&shared.state_dir)?.verdicts()?;
+        let counts = shared.rule_counts.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let of = |rule: &Rule| {
+            let counts = counts.get(&rule.id).cloned().unwrap_or_default();
+            RuleView::new(rule, counts, verdicts.get(&rule.id).copied().unwrap_or_default())
+        };
+        let rules = shared.rules_in_force();
+        Ok(Json(RuleList { rules: rules.rules.iter().map(|compiled| of(&compiled.rule)).collect() }))
+    })
+    .await
+}
+
+/// How the daemon is.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DaemonStatus)]
+pub struct Status {
+    version: &'static str,
+    /// Whether it takes events.
+    ready: bool,
+    #[schema(format = DateTime)]
+    started_at: String,
+    /// The latest event time.
+    #[schema(format = DateTime)]
+    last_event_at: Option<String>,
+    since_start: SinceStart,
+    /// What the sources tell, by name.
+    #[schema(value_type = Object)]
+    sources: BTreeMap<String, serde_json::Value>,
+    /// Events in the journal, sealed ones included.
+    journal_events: i64,
+    budget_lines: usize,
+    /// Applications that reserve money.
+    open_applications: usize,
+    /// The rules that failed, by id.
+    rule_errors: BTreeMap<String, RuleError>,
+    /// How full the quarantine is.
+    #[schema(value_type = Object)]
+    quarantine: serde_json::Value,
+    store_bytes: i64,
+}
+
+/// What happened since the start.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SinceStart {
+    accepted: u64,
+    duplicates: u64,
+    rejected: u64,
+    findings: u64,
+    commits: u64,
+}
+
+/// What a rule failed on.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RuleError {
+    errors: u64,
+    last_error: Option<String>,
+}
+
+/// How the daemon is
+#[utoipa::path(get, path = "/api/v1/status", operation_id = "show_status", tag = "status",
+    responses((status = 200, description = "The daemon", body = Status)))]
+pub async fn status(State(shared): State<Arc<Shared>>) -> Json<Status> {
     let totals = *shared.totals.lock().unwrap_or_else(PoisonError::into_inner);
     let counts = shared.rule_counts.lock().unwrap_or_else(PoisonError::into_inner);
-    let errors: BTreeMap<_, _> = counts
-        .iter()
-        .filter(|(_, c)| c.errors > 0)
-        .map(|(id, c)| (id.clone(), json!({ "errors": c.errors, "last_error": c.last_error })))
-        .collect();
-    let findings: u64 = counts.values().map(|c| c.findings).sum();
-    let (lines, applications) = {
+    let error = |c: &RuleCounts| RuleError { errors: c.errors, last_error: c.last_error.clone() };
+    let rule_errors =
+        counts.iter().filter(|(_, c)| c.errors > 0).map(|(id, c)| (id.clone(), error(c))).collect();
+    let findings = counts.values().map(|c| c.findings).sum();
+    let (budget_lines, open_applications) = {
         let ledger = shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
         (ledger.len(), ledger.open_applications())
     };
     let last = shared.last_event_at.load(Ordering::Relaxed);
-    Json(json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "ready": shared.ready() && shared.sources_wait().is_none(),
-        "started_at": shared.calendar.format(shared.started_at),
-        "last_event_at": (last != 0).then(|| shared.calendar.format(last)),
-        "since_start": {
-            "accepted": totals.accepted, "duplicates": totals.duplicates, "rejected": totals.rejected,
-            "findings": findings, "commits": shared.commits.load(Ordering::Relaxed),
+    Json(Status {
+        version: env!("CARGO_PKG_VERSION"),
+        ready: shared.ready() && shared.sources_wait().is_none(),
+        started_at: shared.calendar.format(shared.started_at),
+        last_event_at: (last != 0).then(|| shared.calendar.format(last)),
+        since_start: SinceStart {
+            accepted: totals.accepted,
+            duplicates: totals.duplicates,
+            rejected: totals.rejected,
+            findings,
+            commits: shared.commits.load(Ordering::Relaxed),
         },
-        "sources": shared.sources.iter().map(|(name, s)| (name.clone(), json!(s.told()))).collect::<BTreeMap<_, _>>(),
-        "journal_events": shared.metrics.journal_events.get(),
-        "budget_lines": lines,
-        "open_applications": applications,
-        "rule_errors": errors,
-        "quarantine": shared.quarantine.status(),
-        "store_bytes": shared.metrics.store_bytes.get(),
-    }))
+        sources: shared.sources.iter().map(|(name, s)| (name.clone(), serde_json::json!(s.told()))).collect(),
+        journal_events: shared.metrics.journal_events.get(),
+        budget_lines,
+        open_applications,
+        rule_errors,
+        quarantine: shared.quarantine.status(),
+        store_bytes: shared.metrics.store_bytes.get(),
+    })
 }

@@ -1,16 +1,16 @@
-//! Budget lines as JSON, for the API, the command line and the ledger file of a backtest.
+//! Budget lines: what each has, as the ledger keeps it.
 
 use std::sync::{Arc, PoisonError};
 
-use axum::{
-    Json,
-    extract::{Path, Query, State, rejection::QueryRejection},
-    http::StatusCode,
-};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use axum::{Json, extract::State, http::StatusCode};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::{IntoParams, ToSchema};
 
-use super::Problem;
+use super::{
+    Problem,
+    request::{Id, Params, page_size},
+};
 use crate::{
     app::Shared,
     event::Column,
@@ -18,26 +18,68 @@ use crate::{
 };
 
 /// Which lines to list, by `budget_line_id`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct LineFilter {
+    /// Only of this unit.
     unit_code: Option<String>,
+    /// Only those after this one in the list: the `next` of the page before.
     after: Option<String>,
-    limit: Option<usize>,
+    /// At most so many.
+    limit: Option<u32>,
 }
 
-/// A line as JSON.
-#[must_use]
-pub fn line_json(line: &Line, attributes: &Attributes, calendar: &crate::event::time::Calendar) -> Value {
-    Value::Object(line_object(line, attributes, calendar))
+/// 预算指标 with every balance; money is text with two decimals, ratios are text too.
+#[derive(ToSchema)]
+#[schema(as = BudgetLine)]
+// It describes what `ledger::report` writes.
+#[allow(dead_code, clippy::struct_field_names)]
+pub struct BudgetLine {
+    budget_line_id: String,
+    /// Whether a budget action approved it.
+    approved: bool,
+    fiscal_year: Option<i32>,
+    region_code: Option<String>,
+    unit_code: Option<String>,
+    unit_name: Option<String>,
+    function_code: Option<String>,
+    economic_code: Option<String>,
+    project_code: Option<String>,
+    fund_type: Option<String>,
+    total: String,
+    executed: String,
+    frozen: String,
+    reserved: String,
+    available: String,
+    planned: String,
+    plan_available: String,
+    executed_ratio: Option<String>,
+    overspend_ratio: Option<String>,
+    /// The elapsed share of its year at its last event.
+    year_elapsed: Option<String>,
+    #[schema(format = DateTime)]
+    last_event_at: String,
 }
 
-/// `GET /api/v1/budget-lines?unit_code=&after=&limit=`
+/// A page of budget lines.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LinePage {
+    /// By `budget_line_id`.
+    #[schema(value_type = Vec<BudgetLine>)]
+    budget_lines: Vec<Map<String, Value>>,
+    /// Give it as `after` for the next page; null on the last one.
+    next: Option<String>,
+}
+
+/// The budget lines, by `budget_line_id`
+#[utoipa::path(get, path = "/api/v1/budget-lines", operation_id = "list_budget_lines", tag = "budget lines", params(LineFilter),
+    responses((status = 200, description = "A page", body = LinePage)))]
 pub async fn lines(
     State(shared): State<Arc<Shared>>,
-    filter: Result<Query<LineFilter>, QueryRejection>,
-) -> Result<Json<Value>, Problem> {
-    let Query(filter) = filter.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
+    Params(filter): Params<LineFilter>,
+) -> Result<Json<LinePage>, Problem> {
+    let limit = page_size(filter.limit)? as usize;
     let ledger = shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
     let wanted = |line: &Line, attributes: &Attributes| {
         filter.after.as_deref().is_none_or(|after| *line.id > *after)
@@ -45,16 +87,25 @@ pub async fn lines(
     };
     let mut found: Vec<_> = ledger.lines().filter(|(line, attributes)| wanted(line, attributes)).collect();
     found.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
-    found.truncate(filter.limit.unwrap_or(100).min(10_000));
-    let lines: Vec<_> = found.iter().map(|(line, a)| line_json(line, a, &shared.calendar)).collect();
-    Ok(Json(json!({ "budget_lines": lines })))
+    let next = found.get(limit).and(found.get(limit - 1)).map(|(last, _)| last.id.to_string());
+    found.truncate(limit);
+    let budget_lines = found.iter().map(|(line, a)| line_object(line, a, &shared.calendar)).collect();
+    Ok(Json(LinePage { budget_lines, next }))
 }
 
-/// `GET /api/v1/budget-lines/{id}`
-pub async fn line(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
+/// One budget line
+#[utoipa::path(get, path = "/api/v1/budget-lines/{id}", operation_id = "show_budget_line", tag = "budget lines",
+    params(("id" = String, Path, description = "The `budget_line_id`")),
+    responses(
+        (status = 200, description = "The line", body = BudgetLine),
+        (status = 404, description = "There is no such line", body = Problem, content_type = "application/problem+json")))]
+pub async fn line(
+    State(shared): State<Arc<Shared>>,
+    Id(id): Id<String>,
+) -> Result<Json<Map<String, Value>>, Problem> {
     let ledger = shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
     match ledger.line(&id) {
-        Some((line, attributes)) => Ok(Json(line_json(line, attributes, &shared.calendar))),
+        Some((line, attributes)) => Ok(Json(line_object(line, attributes, &shared.calendar))),
         None => Err(Problem::new(StatusCode::NOT_FOUND, format!("there is no budget line {id:?}"))),
     }
 }

@@ -1,14 +1,20 @@
-//! The HTTP server (SPEC §7).
+//! The HTTP server (SPEC §7): one file a thing that the API has, and `openapi.rs`, which joins and describes them.
 
+mod alerts;
 mod api;
 mod ledger;
+mod notifications;
+mod openapi;
 mod problem;
+mod request;
+mod silences;
+pub mod view;
 
 use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, State},
+    extract::State,
     http::{StatusCode, header},
     response::IntoResponse,
     routing::{get, post},
@@ -19,30 +25,27 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     app::{Shared, scrape_gauges},
     source::SourceStatus,
+    store::Cases,
     telemetry::{CONTENT_TYPE, Metrics},
 };
 
-pub use ledger::line_json;
+pub use alerts::AlertDetail;
 pub use problem::Problem;
 
 /// Serves until asked to stop.
 pub async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: CancellationToken) {
-    let body_limit = DefaultBodyLimit::max(shared.body_bytes_max);
+    let (api, _) = openapi::api(shared.body_bytes_max);
     let router = Router::new()
         .route("/metrics", get(metrics))
         .route("/-/healthy", get(|| async { "fiscwatch is running\n" }))
         .route("/-/ready", get(ready))
         .route("/-/reload", post(reload))
-        .route("/api/v1/events", post(api::events).layer(body_limit))
-        .route("/api/v1/status", get(api::status))
-        .route("/api/v1/rules", get(api::rules))
-        .route("/api/v1/findings", get(api::findings))
-        .route("/api/v1/budget-lines", get(ledger::lines))
-        .route("/api/v1/budget-lines/{id}", get(ledger::line))
+        .merge(api)
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "there is nothing at this path") })
         .method_not_allowed_fallback(|| async {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path takes another method")
         })
+        .layer(axum::middleware::from_fn(request::refuse_other_sites))
         .with_state(shared);
     let serving = axum::serve(listener, router).with_graceful_shutdown(async move { stop.cancelled().await });
     if let Err(e) = serving.await {
@@ -70,49 +73,46 @@ pub async fn serve_standby(listener: TcpListener, metrics: Metrics, stop: Cancel
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
     scrape_gauges(&shared);
+    let asked = Arc::clone(&shared);
+    if let Err(problem) = request::blocking(move || count_verdicts(&asked)).await {
+        tracing::error!("what officers said of rules cannot be counted: {problem:?}");
+    }
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], shared.metrics.render())
 }
 
+/// What officers said of the rules in force.
+fn count_verdicts(shared: &Shared) -> Result<(), Problem> {
+    let verdicts = Cases::open_read_only(&shared.state_dir)?.verdicts()?;
+    let metrics = &shared.metrics;
+    for rule in &shared.rules_in_force().rules {
+        let id = rule.rule.id.as_str();
+        let Some(said) = verdicts.get(id) else { continue };
+        for (verdict, n) in [("confirmed", said.confirmed), ("dismissed", said.dismissed)] {
+            metrics.rule_verdicts.with_label_values(&[id, verdict]).set(n.try_into().unwrap_or(i64::MAX));
+        }
+        if let Some(precision) = said.precision() {
+            metrics.rule_precision.with_label_values(&[id]).set(precision);
+        }
+    }
+    Ok(())
+}
+
 async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, String) {
+    let unavailable = |why: String| (StatusCode::SERVICE_UNAVAILABLE, why + "\n");
     match (shared.ready(), shared.sources_wait()) {
         (true, None) => {
             let troubles: String = shared.sources.iter().flat_map(troubles).collect();
-            (
-                StatusCode::OK,
-                format!(
-                    "fiscwatch is ready
-{troubles}"
-                ),
-            )
+            (StatusCode::OK, format!("fiscwatch is ready\n{troubles}"))
         }
-        (true, Some(why)) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            format!(
-                "{why}
-"
-            ),
-        ),
-        (false, _) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            String::from(
-                "fiscwatch is starting or stopping
-",
-            ),
-        ),
+        (true, Some(why)) => unavailable(why),
+        (false, _) => unavailable(String::from("fiscwatch is starting or stopping")),
     }
 }
 
 /// What is wrong with a source that was read before: the daemon is ready, and reads it again when it can.
 fn troubles((name, status): (&String, &Arc<SourceStatus>)) -> Vec<String> {
     let troubles = status.told().troubles.into_iter();
-    troubles
-        .map(|(with, trouble)| {
-            format!(
-                "source {name}: {with}: {trouble}
-"
-            )
-        })
-        .collect()
+    troubles.map(|(with, trouble)| format!("source {name}: {with}: {trouble}\n")).collect()
 }
 
 async fn reload(State(shared): State<Arc<Shared>>) -> Result<String, Problem> {
@@ -122,7 +122,7 @@ async fn reload(State(shared): State<Arc<Shared>>) -> Result<String, Problem> {
         Ok(Err(problems)) => {
             let text: Vec<_> = problems.iter().map(ToString::to_string).collect();
             let detail = format!("the old rules stay in force: {}", text.join("\n"));
-            Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail))
+            Err(Problem::unprocessable(detail))
         }
         Err(e) => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string())),
     }

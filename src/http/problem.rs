@@ -4,21 +4,55 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
+use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::store::StoreError;
+use crate::{
+    alert::desk::Refusal,
+    store::{CaseError, StoreError},
+};
 
-/// `application/problem+json`.
-#[derive(Debug)]
+/// The media type of problems.
+pub const CONTENT_TYPE: &str = "application/problem+json";
+
+/// What is wrong, as `application/problem+json`.
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Problem {
+    /// `about:blank`: the status says it all.
+    r#type: &'static str,
+    /// The status in words.
+    title: &'static str,
+    /// The status.
+    #[serde(serialize_with = "number")]
+    #[schema(value_type = u16)]
     status: StatusCode,
+    /// What is wrong, and what to do.
     detail: String,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+fn number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u16(status.as_u16())
 }
 
 impl Problem {
     /// A problem with this status.
     #[must_use]
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into() }
+        let title = status.canonical_reason().unwrap_or("error");
+        Self { r#type: "about:blank", title, status, detail: detail.into() }
+    }
+
+    /// A request that cannot mean anything.
+    #[must_use]
+    pub fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    /// A request that lacks something, or has too much.
+    #[must_use]
+    pub fn unprocessable(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
     }
 }
 
@@ -28,14 +62,22 @@ impl From<StoreError> for Problem {
     }
 }
 
+impl From<CaseError> for Problem {
+    fn from(error: CaseError) -> Self {
+        let status = match &error {
+            CaseError::NotFound(_) => StatusCode::NOT_FOUND,
+            CaseError::Refused(Refusal::State(_)) => StatusCode::CONFLICT,
+            CaseError::Refused(Refusal::Version { .. }) => StatusCode::PRECONDITION_FAILED,
+            CaseError::Refused(Refusal::Missing(_)) => StatusCode::UNPROCESSABLE_ENTITY,
+            CaseError::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self::new(status, error.to_string())
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = serde_json::json!({
-            "type": "about:blank",
-            "title": self.status.canonical_reason().unwrap_or("error"),
-            "status": self.status.as_u16(),
-            "detail": self.detail,
-        });
-        (self.status, [(header::CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response()
+        let body = serde_json::to_string(&self).unwrap_or_default();
+        (self.status, [(header::CONTENT_TYPE, CONTENT_TYPE)], body).into_response()
     }
 }

@@ -22,7 +22,7 @@ use window::View;
 pub use load::{LoadedFile, RuleSet, load};
 
 /// 级别: how bad a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// 红
@@ -36,7 +36,7 @@ pub enum Severity {
 }
 
 /// 处置: what is done about a finding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Handling {
     /// 拦截
@@ -52,7 +52,7 @@ pub enum Handling {
 }
 
 /// Whether a rule runs, and whether anybody hears of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Findings are recorded and notified.
@@ -64,7 +64,7 @@ pub enum Mode {
 }
 
 /// How ripe a rule is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// May change without notice.
@@ -108,7 +108,7 @@ pub enum Language {
 }
 
 /// A text for users in one or two languages.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Text {
     /// 中文
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,22 +1,26 @@
-//! What officers do with alerts: transitions, remarks and silences, each in a transaction of its own, beside a running
-//! daemon or without one; and what they look at.
+//! What officers do with alerts: transitions and remarks, each in a transaction of its own, beside a running daemon or
+//! without one; and what they look at. Silences and notifications are next door.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
-use rusqlite::{Connection, Row, TransactionBehavior, params, params_from_iter, types::Value};
+use rusqlite::{Connection, Row, TransactionBehavior, params_from_iter, types::Value};
 
 use super::{
     StoreError,
-    alerts::{self, Times, from_json, json},
+    alerts::{self, Times},
     explain, open_reader, open_writer,
     query::LIMIT_MAX,
 };
 use crate::{
     alert::{
-        Action, Alert, Change, Desk, Silence, State,
+        Action, Alert, Change, Desk, State,
         desk::{Order, Refusal},
     },
     evaluate::Finding,
+    rule::Severity,
 };
 
 /// Why an order was not carried out.
@@ -34,16 +38,18 @@ pub enum CaseError {
 }
 
 /// Which alerts to list, the newest first.
-#[derive(Debug, Clone, Default, serde::Deserialize)]
+#[derive(Debug, Clone, Default, serde::Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct AlertFilter {
-    /// Only in this state; `active` for those that are not over.
+    /// Only in this state (`open`, `acknowledged`, `confirmed`, `rectifying`, `closed`, `dismissed`, `resolved`), or
+    /// `active` for those that are not over.
     pub state: Option<String>,
-    /// Only of this severity.
+    /// Only of this severity: `critical`, `high`, `medium` or `low`.
     pub severity: Option<String>,
     /// Only of this rule.
     pub rule: Option<String>,
-    /// Only of this unit.
+    /// Only of this unit (`unit_code`).
     pub unit: Option<String>,
     /// Only those after this one in the list: the `next` of the page before.
     pub before: Option<String>,
@@ -51,13 +57,43 @@ pub struct AlertFilter {
     pub limit: Option<u32>,
 }
 
-/// Alerts and silences of a state directory.
-#[derive(Debug)]
-pub struct Cases {
-    dir: PathBuf,
-    connection: Connection,
+impl AlertFilter {
+    /// What is wrong with a filter that would find nothing, ever.
+    ///
+    /// # Errors
+    /// The words there are.
+    pub fn check(&self) -> Result<(), String> {
+        if let Some(state) = self.state.as_deref().filter(|state| *state != ACTIVE) {
+            state.parse::<State>().map_err(|e| format!("state: {e}, or {ACTIVE}"))?;
+        }
+        check_severity(self.severity.as_deref())
+    }
 }
 
+/// The filter for alerts that are not over.
+pub const ACTIVE: &str = "active";
+
+/// What is wrong with a severity to look for.
+///
+/// # Errors
+/// The words there are.
+pub fn check_severity(severity: Option<&str>) -> Result<(), String> {
+    let known = |word: &str| Severity::WORDS.iter().any(|(known, _)| *known == word);
+    match severity.filter(|word| !known(word)) {
+        Some(word) => Err(format!("severity: {word:?} is none of critical, high, medium, low")),
+        None => Ok(()),
+    }
+}
+
+/// Alerts, silences and notifications of a state directory.
+#[derive(Debug)]
+pub struct Cases {
+    pub(super) dir: PathBuf,
+    pub(super) connection: Connection,
+}
+
+/// Findings shown of one alert.
+pub const FINDINGS_MAX: u32 = 100;
 /// Alerts listed when nobody says how many.
 const LIMIT: u32 = 100;
 
@@ -78,7 +114,10 @@ impl Cases {
         Ok(Self { dir: dir.to_owned(), connection: open_reader(dir)? })
     }
 
-    fn read<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+    pub(super) fn read<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
         work(&self.connection).map_err(|error| explain(&self.dir, error))
     }
 
@@ -101,11 +140,11 @@ impl Cases {
     /// Alerts, the newest first.
     ///
     /// # Errors
-    /// If the database cannot be read.
-    pub fn list(&self, filter: &AlertFilter) -> Result<Vec<Alert>, StoreError> {
+    /// If there is no alert `before`, or the database cannot be read.
+    pub fn list(&self, filter: &AlertFilter) -> Result<Vec<Alert>, CaseError> {
         let mut sql = String::from("SELECT body FROM alerts WHERE true");
         let mut values: Vec<Value> = Vec::new();
-        if filter.state.as_deref() == Some("active") {
+        if filter.state.as_deref() == Some(ACTIVE) {
             sql.push_str(" AND state NOT IN ('closed', 'dismissed', 'resolved')");
         } else if let Some(state) = &filter.state {
             sql.push_str(" AND state = ?");
@@ -120,6 +159,7 @@ impl Cases {
             }
         }
         if let Some(before) = &filter.before {
+            self.read(|c| alerts::find(c, before))?.ok_or_else(|| missing(before))?;
             sql.push_str(
                 " AND (opened_at, alert_id) < (SELECT opened_at, alert_id FROM alerts WHERE alert_id = ?)",
             );
@@ -127,7 +167,19 @@ impl Cases {
         }
         sql.push_str(" ORDER BY opened_at DESC, alert_id DESC LIMIT ?");
         values.push(i64::from(filter.limit.unwrap_or(LIMIT).min(LIMIT_MAX)).into());
-        self.read(|c| c.prepare_cached(&sql)?.query_map(params_from_iter(values), alerts::alert)?.collect())
+        let read = |c: &Connection| {
+            c.prepare_cached(&sql)?.query_map(params_from_iter(values), alerts::alert)?.collect()
+        };
+        Ok(self.read(read)?)
+    }
+
+    /// All alerts, in the order of their ids.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn all(&self) -> Result<Vec<Alert>, StoreError> {
+        let sql = "SELECT body FROM alerts ORDER BY alert_id";
+        self.read(|c| c.prepare_cached(sql)?.query_map([], alerts::alert)?.collect())
     }
 
     /// An alert with its history, and its latest findings.
@@ -166,97 +218,37 @@ impl Cases {
         }
     }
 
-    /// Orders a silence.
-    ///
-    /// # Errors
-    /// If it is refused.
-    pub fn silence(&mut self, silence: &Silence, now: i64) -> Result<Silence, CaseError> {
-        silence.check(now).map_err(Refusal::Missing)?;
-        let dir = self.dir.clone();
-        let insert = || {
-            let sql = "INSERT INTO silences (starts_at, ends_at, body) VALUES (?1, ?2, ?3)";
-            let values = params![silence.starts_at, silence.ends_at, json(silence)?];
-            self.connection.execute(sql, values)?;
-            Ok(self.connection.last_insert_rowid())
-        };
-        let silence_id = insert().map_err(|error| explain(&dir, error))?;
-        Ok(Silence { silence_id, ..silence.clone() })
-    }
-
-    /// Silences, the newest first; those that are over only if they are asked for.
+    /// How often officers found each rule's alerts to be as suspected, and to be in order.
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn silences(&self, now: i64, expired: bool) -> Result<Vec<Silence>, StoreError> {
-        let sql = "SELECT body, silence_id FROM silences WHERE ends_at > ?1 OR ?2 ORDER BY silence_id DESC LIMIT ?3";
-        self.read(|c| c.prepare_cached(sql)?.query_map(params![now, expired, LIMIT_MAX], silence)?.collect())
+    pub fn verdicts(&self) -> Result<BTreeMap<String, Verdicts>, StoreError> {
+        let sql = "SELECT a.rule_id, count(DISTINCT iif(h.action = 'confirm', h.alert_id, NULL)),
+                          count(DISTINCT iif(h.action = 'dismiss', h.alert_id, NULL))
+                   FROM alert_history h JOIN alerts a USING (alert_id)
+                   WHERE h.action IN ('confirm', 'dismiss') GROUP BY a.rule_id";
+        let row =
+            |row: &Row<'_>| Ok((row.get(0)?, Verdicts { confirmed: row.get(1)?, dismissed: row.get(2)? }));
+        self.read(|c| c.prepare_cached(sql)?.query_map([], row)?.collect())
     }
+}
 
-    /// Ends a silence now.
-    ///
-    /// # Errors
-    /// If there is none, or it is over.
-    pub fn expire(&mut self, id: i64, who: &str, now: i64) -> Result<Silence, CaseError> {
-        if who.trim().is_empty() {
-            return Err(Refusal::Missing(String::from("say who you are")).into());
-        }
-        let none = || CaseError::NotFound(format!("there is no silence {id} that is in force or to come"));
-        let found = self.silences(now, false)?.into_iter().find(|s| s.silence_id == id).ok_or_else(none)?;
-        // One that has not begun never does.
-        let silence =
-            Silence { ends_at: now.max(found.starts_at), expired_by: Some(who.trim().to_owned()), ..found };
-        let silence = Silence { starts_at: silence.starts_at.min(now), ends_at: now, ..silence };
-        let dir = self.dir.clone();
-        let update = || {
-            let sql = "UPDATE silences SET starts_at = ?2, ends_at = ?3, body = ?4 WHERE silence_id = ?1";
-            self.connection.execute(sql, params![id, silence.starts_at, silence.ends_at, json(&silence)?])?;
-            // What it held back is looked at again at once.
-            let held_by = format!("silence {id}");
-            let sql = "UPDATE outbox SET due_at = ?1, held_by = NULL WHERE held_by = ?2";
-            self.connection.execute(sql, params![now, held_by])
-        };
-        update().map_err(|error| explain(&dir, error))?;
-        Ok(silence)
-    }
+/// What officers said of the alerts of a rule.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Verdicts {
+    /// 属实
+    pub confirmed: u64,
+    /// 误报
+    pub dismissed: u64,
+}
 
-    /// Notifications in a state (`pending`, `sent`, `parked`), the newest first.
-    ///
-    /// # Errors
-    /// If the database cannot be read.
-    pub fn notifications(
-        &self,
-        state: Option<&str>,
-        before: Option<i64>,
-        limit: u32,
-    ) -> Result<Vec<serde_json::Value>, StoreError> {
-        let sql =
-            "SELECT seq, id, sink, recipient, reason, state, attempts, next_at, created_at, ended_at, error,
-                          json_extract(body, '$.alerts[0].alert_id'), json_array_length(body, '$.alerts')
-                   FROM notifications WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR seq < ?2)
-                   ORDER BY seq DESC LIMIT ?3";
-        let row = |row: &Row<'_>| {
-            Ok(serde_json::json!({
-                "seq": row.get::<_, i64>(0)?, "id": row.get::<_, String>(1)?, "sink": row.get::<_, String>(2)?,
-                "recipient": row.get::<_, Option<String>>(3)?, "reason": row.get::<_, String>(4)?,
-                "state": row.get::<_, String>(5)?, "attempts": row.get::<_, i64>(6)?,
-                "next_at": row.get::<_, i64>(7)?, "created_at": row.get::<_, i64>(8)?,
-                "ended_at": row.get::<_, Option<i64>>(9)?, "error": row.get::<_, Option<String>>(10)?,
-                "alert_id": row.get::<_, Option<String>>(11)?, "alerts": row.get::<_, Option<i64>>(12)?,
-            }))
-        };
-        self.read(|c| {
-            c.prepare_cached(sql)?.query_map(params![state, before, limit.min(LIMIT_MAX)], row)?.collect()
-        })
-    }
-
-    /// Tries parked notifications again: one, or all of a sink, or all.
-    ///
-    /// # Errors
-    /// If the database cannot be written.
-    pub fn retry(&mut self, id: Option<&str>, sink: Option<&str>, now: i64) -> Result<usize, StoreError> {
-        let sql = "UPDATE notifications SET state = 'pending', next_at = ?1, ended_at = NULL
-                   WHERE state IN ('parked', 'pending') AND (?2 IS NULL OR id = ?2) AND (?3 IS NULL OR sink = ?3)";
-        self.connection.execute(sql, params![now, id, sink]).map_err(|error| explain(&self.dir, error))
+impl Verdicts {
+    /// The share of those that were as suspected; `None` before the first verdict.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)] // Counts of people's decisions.
+    pub fn precision(&self) -> Option<f64> {
+        let all = self.confirmed + self.dismissed;
+        (all > 0).then(|| self.confirmed as f64 / all as f64)
     }
 }
 
@@ -276,9 +268,4 @@ fn change(row: &Row<'_>) -> rusqlite::Result<Change> {
         state: state.parse::<State>().map_err(|e| wrong(3, e))?,
         why: row.get(4)?,
     })
-}
-
-fn silence(row: &Row<'_>) -> rusqlite::Result<Silence> {
-    let silence: Silence = from_json(row, 0)?;
-    Ok(Silence { silence_id: row.get(1)?, ..silence })
 }

@@ -14,12 +14,14 @@ mod layout;
 mod lock;
 mod lookup;
 mod migrate;
+mod notices;
 mod outbox;
 mod quarantine;
 mod query;
 mod recover;
 mod seal;
 mod sealed;
+mod silences;
 mod sums;
 mod verify;
 mod wal;
@@ -29,7 +31,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags};
 
 pub use backup::{BackupOptions, Manifest, back_up, restore};
-pub use cases::{AlertFilter, CaseError, Cases};
+pub use cases::{ACTIVE, AlertFilter, CaseError, Cases, FINDINGS_MAX, Verdicts, check_severity};
 pub use commit::Commit;
 pub use history::{History, JournalTable, Order, Scan, Select};
 pub use in_force::InForce;
@@ -37,6 +39,7 @@ pub use journal::{JournalBlock, decode_block};
 pub use layout::block_of;
 pub use lock::StateLock;
 pub use lookup::Lookup;
+pub use notices::{Notice, NoticeFilter, Waiting};
 pub use outbox::{Done, DueEntry, DueGroup, Fate, Group, Outbox, Pending, Round};
 pub use quarantine::{QuarantineLimit, WhenFull};
 pub use query::{
@@ -45,6 +48,7 @@ pub use query::{
 };
 pub use recover::{KnownEvent, Recovered};
 pub use seal::{SealOptions, Sealer, Sealing};
+pub use silences::Muted;
 pub use verify::{Check, Outcome, Problems, verify_backup};
 
 /// The schema this version writes.

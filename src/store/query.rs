@@ -22,12 +22,13 @@ pub struct Reader {
 }
 
 /// Which findings to list, the newest first.
-#[derive(Debug, Clone, Default, serde::Deserialize)]
+#[derive(Debug, Clone, Default, serde::Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct FindingFilter {
     /// Only of this rule.
     pub rule: Option<String>,
-    /// Only of this severity.
+    /// Only of this severity: `critical`, `high`, `medium` or `low`.
     pub severity: Option<String>,
     /// Only of this event.
     pub event: Option<String>,

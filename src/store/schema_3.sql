@@ -33,6 +33,7 @@ CREATE TABLE alert_history (
     why      TEXT
 );
 CREATE INDEX alert_history_alert ON alert_history (alert_id, seq);
+CREATE INDEX alert_verdicts ON alert_history (action, alert_id) WHERE action IN ('confirm', 'dismiss');
 
 -- The findings of each alert.
 CREATE TABLE alert_findings (

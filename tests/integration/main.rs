@@ -2,6 +2,7 @@
 
 mod support;
 
+mod alerts;
 mod batches;
 mod cli;
 mod closing;

@@ -319,7 +319,7 @@ pub fn post(url: &str, body: &str) -> (u16, String) {
     answer(agent().post(url).send(body))
 }
 
-fn agent() -> ureq::Agent {
+pub fn agent() -> ureq::Agent {
     ureq::Agent::config_builder()
         .http_status_as_error(false)
         .timeout_global(Some(Duration::from_secs(30)))

@@ -22,8 +22,8 @@ use crate::{
     config::Config,
     decode::Decoder,
     engine::{
-        BatchLimits, Committable, Dedup, Engine, EngineError, LATE_WITHOUT_HISTORY, Output, Record,
-        SavedWatermark, Scheduler, Sequencer, Watermark, Windowing, batches,
+        BatchLimits, Committable, Dedup, Engine, EngineError, LATE_WITHOUT_HISTORY, MemoryAlerts, Output,
+        Record, SavedWatermark, Scheduler, Sequencer, Watermark, Windowing, batches,
     },
     evaluate::{
         Evaluator, Finding,
@@ -80,6 +80,7 @@ pub async fn replay(
         places: Arc::clone(&places),
         committed: AtomicU64::new(0),
         findings: Mutex::default(),
+        alerts: Mutex::new(MemoryAlerts::new(&config.calendar)),
     });
     let engine = Engine {
         decoder: Arc::new(Decoder::new(Arc::clone(&config.calendar))),
@@ -163,6 +164,8 @@ struct Past {
     committed: AtomicU64,
     /// Findings so far; none are kept where no rule asks for them.
     findings: Mutex<Vec<(i64, Finding)>>,
+    /// Alerts so far, as if nobody worked on them.
+    alerts: Mutex<MemoryAlerts>,
 }
 
 impl Tables for Past {
@@ -179,6 +182,10 @@ impl Tables for Past {
             tables::schema(FINDINGS, &self.zone).ok_or("the table of findings has no columns")?;
         let rows: Vec<RecordBatch> = rows.into_iter().collect();
         tables::in_memory(schema, rows).ok_or_else(|| String::from("rows do not fit their table"))
+    }
+
+    fn alerts(&self) -> Result<Arc<dyn TableProvider>, String> {
+        self.alerts.lock().unwrap_or_else(PoisonError::into_inner).table(&self.zone)
     }
 }
 
@@ -202,6 +209,9 @@ impl Gather {
         };
         let rows: Vec<u64> = batch.evaluation.found.iter().map(|found| found.row as u64).collect();
         let asked = batch.rules.session.is_some();
+        if asked {
+            self.tables.alerts.lock().unwrap_or_else(PoisonError::into_inner).file(&batch);
+        }
         for (row, (at, _, finding)) in rows.into_iter().zip(batch.evaluation.take_findings()) {
             // What a tick or the end of the input finds comes after the events before it.
             let count = (before.saturating_add(row).saturating_add(1)).min(before + events);

@@ -38,7 +38,7 @@ pub struct Outcome {
 pub fn play(suite: &Suite, case: &Case, rules: &Arc<RuleSet>) -> Result<Outcome, String> {
     let calendar = &suite.calendar;
     let ledger = Arc::new(RwLock::new(Ledger::default()));
-    let mut player = Player { tables: Arc::new(MemoryTables::new(&calendar.zone_name)), ..Player::default() };
+    let mut player = Player::new(calendar);
     let evaluator = Arc::new(Evaluator::new(Arc::clone(rules), Arc::clone(calendar)));
     let watermark = Watermark::new(suite.lateness);
     let engine = Engine {
@@ -89,9 +89,9 @@ struct Player {
     counts: Vec<RuleCounts>,
 }
 
-impl Default for Player {
-    fn default() -> Self {
-        let tables = Arc::new(MemoryTables::new("UTC"));
+impl Player {
+    fn new(calendar: &Arc<Calendar>) -> Self {
+        let tables = Arc::new(MemoryTables::new(calendar));
         Self { tables, findings: Vec::new(), rejects: Vec::new(), counts: Vec::new() }
     }
 }

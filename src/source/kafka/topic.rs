@@ -17,6 +17,7 @@ use super::{
     KafkaSource,
     context::{Context, Fetched},
     partition::Partition,
+    settings::wrong_property,
 };
 use crate::{
     source::{Outlet, Positions, SourceError},
@@ -89,7 +90,7 @@ impl<'s> TopicReader<'s> {
         while !self.outlet.stop.is_cancelled() {
             let context = Context::new(Arc::clone(&self.outlet.name));
             let consumer: TopicConsumer =
-                config.create_with_context(context).map_err(|e| fail(format!("{e}. Check `properties`")))?;
+                config.create_with_context(context).map_err(|e| fail(wrong_property(&e)))?;
             self.fetched.clear();
             while !self.open(&consumer)? {
                 if self.wait(&consumer) == Flow::Stop {

@@ -6,7 +6,7 @@ use std::process::Output;
 use super::{CONFIG, Scene, died, shim};
 
 /// Points that are tried of each kind; `FAULT_POINTS=all` tries every one there is.
-const POINTS: u64 = 12;
+const POINTS: u64 = 8;
 
 fn faulty(scene: &Scene, spec: &str) -> Output {
     scene.reset();

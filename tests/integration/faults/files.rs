@@ -9,7 +9,7 @@ use super::{CONFIG, Scene, died, shim::points, stored};
 use crate::support::{Bench, lines, random_events, run};
 
 /// Bits that are flipped in each kind of file; `FAULT_POINTS` asks for others.
-const FLIPS: u64 = 40;
+const FLIPS: u64 = 24;
 
 /// A state in the middle of a stream, with a log, journal blocks and sealed files, as a crash leaves it.
 fn crashed(seed: u64) -> Scene {

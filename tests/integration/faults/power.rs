@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use super::{CONFIG, Scene, died, shim, stored, year};
 use crate::support::{Bench, Daemon, fiscwatch, free_port, lines};
 
-const POINTS: u64 = 40;
+const POINTS: u64 = 24;
 
 #[test]
 fn after_a_power_failure_at_any_change_the_state_is_whole() {

@@ -31,7 +31,7 @@ impl Output for Nothing {
 /// Runs rules that load over events that have everything.
 fn run(rules: Arc<RuleSet>, calendar: &Arc<Calendar>) -> Result<(), EngineError> {
     static EVENTS: LazyLock<String> = LazyLock::new(|| lines(&random_events(5, 40)));
-    let tables = Arc::new(MemoryTables::new("Asia/Shanghai"));
+    let tables = Arc::new(MemoryTables::new(calendar));
     let evaluator = Arc::new(Evaluator::new(rules, Arc::clone(calendar)));
     let limits = crate::simulation::config().query_limits;
     let engine = Engine {

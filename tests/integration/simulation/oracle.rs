@@ -81,7 +81,7 @@ impl Output for Collected {
 pub async fn run(plan: &Plan, journal: &[(usize, usize)], sets: &[(usize, Set)]) -> Outcome {
     let calendar = calendar();
     let ledger = Arc::new(RwLock::new(Ledger::default()));
-    let (kept, tables) = (Arc::new(Kept::default()), Arc::new(MemoryTables::new("Asia/Shanghai")));
+    let (kept, tables) = (Arc::new(Kept::default()), Arc::new(MemoryTables::new(&calendar)));
     let evaluator = |set: Set| Arc::new(Evaluator::new(set.rules(), Arc::clone(&calendar)));
     let first = evaluator(sets[0].1);
     let in_force = Arc::new(RwLock::new(Arc::clone(&first)));

@@ -1,0 +1,235 @@
+//! `fiscwatch notify list|retry|test|preview`
+
+use std::{io::Write, process::ExitCode, sync::Arc};
+
+use clap::{Args, Subcommand};
+
+use super::{
+    ConfigArg,
+    officer::{line, now, span},
+    problems, runtime, table,
+};
+use crate::{
+    clock::SystemClock,
+    http::view::NoticeView,
+    notify::{
+        self, Notification, Reason, Setup, Sink,
+        render::{Style, render},
+        sample::{REASONS, reason_word, sample},
+        template::Templates,
+    },
+    rule::Language,
+    store::{Cases, NoticeFilter},
+    telemetry::Metrics,
+};
+
+#[derive(Debug, Subcommand)]
+pub enum NotifyCommand {
+    /// The newest notifications
+    List(ListArgs),
+    /// Try notifications again that are parked or wait for their next attempt
+    Retry(RetryArgs),
+    /// Send a test to a sink, past routes and outbox
+    Test(TestArgs),
+    /// Show a made-up notification as its receivers read it
+    Preview(PreviewArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Only in this state
+    #[arg(long, value_parser = ["pending", "sent", "parked"], conflicts_with = "parked")]
+    state: Option<String>,
+    /// Only those that their sink refused for good
+    #[arg(long)]
+    parked: bool,
+    /// Only of this sink
+    #[arg(long)]
+    sink: Option<String>,
+    /// At most so many
+    #[arg(short = 'n', long, default_value_t = 50)]
+    limit: u32,
+    /// JSON Lines instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RetryArgs {
+    /// The notifications' ids, or their beginnings
+    #[arg(required_unless_present_any = ["sink", "all"], conflicts_with_all = ["sink", "all"])]
+    ids: Vec<String>,
+    /// All of this sink
+    #[arg(long, conflicts_with = "all")]
+    sink: Option<String>,
+    /// All of every sink
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    config: ConfigArg,
+}
+
+#[derive(Debug, Args)]
+pub struct TestArgs {
+    /// The sink's name
+    sink: String,
+    #[command(flatten)]
+    config: ConfigArg,
+}
+
+#[derive(Debug, Args)]
+pub struct PreviewArgs {
+    /// Why it is sent
+    #[arg(long, default_value = "first", value_parser = reason)]
+    reason: Reason,
+    /// The reader's language; that of the configuration without it
+    #[arg(long, value_parser = ["zh", "en"])]
+    language: Option<String>,
+    /// The page instead of the text
+    #[arg(long)]
+    html: bool,
+    #[command(flatten)]
+    config: ConfigArg,
+}
+
+fn reason(word: &str) -> Result<Reason, String> {
+    let words: Vec<_> = REASONS.iter().map(|reason| reason_word(*reason)).collect();
+    let at = words.iter().position(|known| known == word);
+    at.map(|at| REASONS[at]).ok_or_else(|| format!("use one of {}", words.join(", ")))
+}
+
+pub fn notify(command: &NotifyCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        NotifyCommand::List(args) => list(args),
+        NotifyCommand::Retry(args) => retry(args),
+        NotifyCommand::Test(args) => test(args),
+        NotifyCommand::Preview(args) => preview(args),
+    }
+}
+
+fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
+    let config = args.config.load_or_default()?;
+    let state = args.state.clone().or_else(|| args.parked.then(|| String::from("parked")));
+    let filter = NoticeFilter { state, sink: args.sink.clone(), before: None, limit: Some(args.limit) };
+    let found = Cases::open_read_only(&config.state_dir)?.notifications(&filter)?;
+    let now = now();
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut table =
+        table(&["notification", "age", "to", "reason", "alerts", "state", "tries", "the sink said"]);
+    for n in &found {
+        if args.json {
+            writeln!(out, "{}", serde_json::to_string(&NoticeView::new(n, &config.calendar))?)?;
+            continue;
+        }
+        table.add_row([
+            n.id.chars().take(12).collect(),
+            span(now.saturating_sub(n.created_at)),
+            n.recipient.as_ref().map_or(n.sink.clone(), |r| format!("{} {}", n.sink, line(r, 60))),
+            n.reason.clone(),
+            n.alerts.to_string(),
+            n.state.clone(),
+            n.attempts.to_string(),
+            line(n.error.as_deref().unwrap_or("–"), 120),
+        ]);
+    }
+    if !args.json {
+        writeln!(out, "{table}")?;
+    }
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn retry(args: &RetryArgs) -> anyhow::Result<ExitCode> {
+    let config = args.config.load_or_default()?;
+    let mut cases = Cases::open(&config.state_dir)?;
+    if args.ids.is_empty() {
+        if let Some(sink) = args.sink.as_deref().filter(|sink| config.sinks.iter().all(|s| s.name != *sink)) {
+            anyhow::bail!("there is no sink {sink:?} in the configuration; what waits for it cannot be sent");
+        }
+        let count = cases.retry(None, args.sink.as_deref(), now())?;
+        println!("{count} notifications are tried again, within a second if the daemon runs");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut code = ExitCode::SUCCESS;
+    for id in &args.ids {
+        match cases.retry_one(id, now()) {
+            Ok(notice) => println!("{} is tried again, within a second if the daemon runs", notice.id),
+            Err(e) => {
+                eprintln!("fiscwatch: {e}");
+                code = ExitCode::from(1);
+            }
+        }
+    }
+    Ok(code)
+}
+
+fn test(args: &TestArgs) -> anyhow::Result<ExitCode> {
+    let config = args.config.load_or_default()?;
+    let setup = Setup::new(&config, Arc::new(SystemClock), Arc::new(Metrics::new()?)).map_err(problems)?;
+    let sinks = notify::build(&config.file, &config.sinks, &setup).map_err(problems)?;
+    let Some(sink) = sinks.get(&args.sink) else {
+        let known: Vec<_> = sinks.keys().map(String::as_str).collect();
+        anyhow::bail!("there is no sink {:?}; there are: {}", args.sink, known.join(", "));
+    };
+    let recipients: Vec<Option<String>> = match sink.recipients() {
+        [] => vec![None],
+        several => several.iter().cloned().map(Some).collect(),
+    };
+    let mut code = ExitCode::SUCCESS;
+    for recipient in recipients {
+        let to = recipient.as_ref().map_or(args.sink.clone(), |r| format!("{} {r}", args.sink));
+        let notification = trial(&args.sink, recipient, config.language);
+        match send(sink, &notification) {
+            Ok(()) => println!("{} accepted it", line(&to, 100)),
+            Err(e) => {
+                eprintln!("fiscwatch: {} did not accept it: {}", line(&to, 100), line(&e, 500));
+                code = ExitCode::from(1);
+            }
+        }
+    }
+    Ok(code)
+}
+
+/// A test that no receiver takes for a repetition.
+fn trial(sink: &str, recipient: Option<String>, language: Language) -> Notification {
+    let now = now();
+    let mut id = blake3::hash(format!("test {sink} {recipient:?} {now}").as_bytes()).to_hex().to_string();
+    id.truncate(32);
+    let thread = id.clone();
+    let (created_at, received_at) = (now, now);
+    let sink = sink.to_owned();
+    Notification { id, sink, recipient, thread, created_at, received_at, ..sample(Reason::Test, language) }
+}
+
+fn send(sink: &Arc<dyn Sink>, notification: &Notification) -> Result<(), String> {
+    let runtime = runtime().map_err(|e| e.to_string())?;
+    runtime.block_on(sink.send(notification)).map_err(|e| e.to_string())
+}
+
+fn preview(args: &PreviewArgs) -> anyhow::Result<ExitCode> {
+    let config = args.config.load_or_default()?;
+    let language = match args.language.as_deref() {
+        Some("zh") => Language::Zh,
+        Some(_) => Language::En,
+        None => config.language,
+    };
+    let templates = Templates::load(config.templates.as_deref()).map_err(problems)?;
+    let style =
+        Style { external_url: config.external_url.as_deref(), ..Style::new(language, &config.calendar) };
+    let rendered = render(&templates, &sample(args.reason, language), &style);
+    match args.html {
+        true => println!("{}", rendered.html),
+        false => println!("{}\n\n{}", rendered.subject, rendered.text),
+    }
+    for attachment in &rendered.attachments {
+        eprintln!("attached: {} ({} bytes)", attachment.name, attachment.content.len());
+    }
+    match rendered.trouble {
+        Some(trouble) => {
+            anyhow::bail!("the template cannot be used, the built-in text took its place: {trouble}")
+        }
+        None => Ok(ExitCode::SUCCESS),
+    }
+}

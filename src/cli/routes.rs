@@ -1,0 +1,176 @@
+//! `fiscwatch routes show|test`
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::{
+    ConfigArg,
+    officer::{line, now, span, wrong_usage},
+};
+use crate::{
+    alert::{
+        Labels, Policy,
+        route::{ALERT, Passage, Route},
+    },
+    config::Config,
+    store::{Cases, StoreError},
+};
+
+#[derive(Debug, Subcommand)]
+pub enum RoutesCommand {
+    /// The tree as it is in force, with what routes take from their parents
+    Show(ShowArgs),
+    /// Where an alert with these labels would go, why, and what would hold it back now
+    Test(TestArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// JSON Lines instead of words
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct TestArgs {
+    /// Labels: rule=large-cash severity=high `unit_code=101001` tag=cash
+    #[arg(long = "alert", value_name = "NAME=VALUE", num_args = 1.., required = true)]
+    labels: Vec<String>,
+    #[command(flatten)]
+    config: ConfigArg,
+    /// JSON instead of words
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn routes(command: &RoutesCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        RoutesCommand::Show(args) => show(&args.config.load_or_default()?, args.json),
+        RoutesCommand::Test(args) => test(args),
+    }
+}
+
+fn show(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
+    let Some(root) = &config.policy.routes else {
+        println!("{NO_SINK}");
+        return Ok(ExitCode::SUCCESS);
+    };
+    for (depth, route, _) in root.explain(&Labels::default()) {
+        if json {
+            println!("{}", object(route));
+            continue;
+        }
+        println!("{}{}", "  ".repeat(depth), title(route));
+        println!("{}    {}", "  ".repeat(depth), settings(route));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn object(route: &Route) -> serde_json::Value {
+    let matchers: Vec<String> = route.matchers.clone().into();
+    json!({
+        "route": route.path, "match": matchers, "sinks": route.sinks, "group_by": route.group_by,
+        "group_wait_seconds": route.group_wait / 1_000_000,
+        "group_interval_seconds": route.group_interval / 1_000_000,
+        "repeat_interval_seconds": route.repeat_interval.map(|at| at / 1_000_000),
+        "tell_ended": route.tell_ended, "digest": route.digest, "continue": route.continues,
+    })
+}
+
+/// What to say where nobody is told anything.
+const NO_SINK: &str =
+    "there is no sink, so nobody is told of alerts; name some under `sinks` in the configuration";
+
+fn title(route: &Route) -> String {
+    let matchers: Vec<String> = route.matchers.clone().into();
+    let matchers = if matchers.is_empty() { String::from("every alert") } else { matchers.join(", ") };
+    format!("{}: {matchers}", route.path)
+}
+
+fn settings(route: &Route) -> String {
+    let sinks = if route.sinks.is_empty() { String::from("nobody") } else { route.sinks.join(", ") };
+    let when = match route.digest {
+        true => String::from("with the digest"),
+        false => format!("after {}, then every {}", span(route.group_wait), span(route.group_interval)),
+    };
+    let repeat =
+        route.repeat_interval.map_or_else(|| String::from("never"), |at| format!("after {}", span(at)));
+    let ended = if route.tell_ended { "" } else { ", not told of ends" };
+    let more = if route.continues { ", goes on to the next route" } else { "" };
+    let group = route.group_by.join(", ");
+    format!("to {sinks}, together by [{group}], {when}, repeated {repeat}{ended}{more}")
+}
+
+fn test(args: &TestArgs) -> anyhow::Result<ExitCode> {
+    let labels = match Labels::parse(&args.labels) {
+        Ok(labels) => labels,
+        Err(message) => return Ok(wrong_usage(&message)),
+    };
+    let config = args.config.load_or_default()?;
+    let held = holds(&config, &labels)?;
+    let Some(root) = &config.policy.routes else {
+        println!("{NO_SINK}");
+        return Ok(ExitCode::SUCCESS);
+    };
+    if args.json {
+        let taken = root.select(&labels).into_iter().map(|route| {
+            json!({
+                "route": route.path, "sinks": route.sinks, "group": labels.only(&route.group_by),
+                "group_wait_seconds": route.group_wait / 1_000_000, "digest": waits_for_digest(route, &labels),
+            })
+        });
+        println!("{}", json!({ "routes": taken.collect::<Vec<_>>(), "held_by": held }));
+        return Ok(ExitCode::SUCCESS);
+    }
+    for (depth, route, passage) in root.explain(&labels) {
+        let indent = "  ".repeat(depth);
+        println!("{indent}{} — {}", line(&title(route), 200), passage.words());
+        if passage == Passage::Taken {
+            println!("{indent}    {}", settings(route));
+            match route.group_by.iter().any(|name| name == ALERT) {
+                true => println!("{indent}    told by itself"),
+                false => println!("{indent}    told with those of {{{}}}", labels.only(&route.group_by)),
+            }
+            if waits_for_digest(route, &labels) {
+                let at = config.policy.next_digest(now());
+                println!("{indent}    it waits for the digest at {}", config.calendar.format(at));
+            }
+        }
+    }
+    match held.is_empty() {
+        true => println!("nothing holds it back now"),
+        false => held.iter().for_each(|by| println!("held back now by {by}")),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn waits_for_digest(route: &Route, labels: &Labels) -> bool {
+    route.digest || labels.first("handling").is_some_and(Policy::waits_for_digest)
+}
+
+/// What would keep an alert with these labels from being told of now.
+fn holds(config: &Config, labels: &Labels) -> anyhow::Result<Vec<String>> {
+    let now = now();
+    let mut held = Vec::new();
+    held.extend(config.policy.quiet(labels, now).map(|name| format!("quiet hours {name}")));
+    let cases = match Cases::open_read_only(&config.state_dir) {
+        Ok(cases) => cases,
+        // A configuration can be tried before the first start.
+        Err(StoreError::Missing(_)) => return Ok(held),
+        Err(e) => return Err(e.into()),
+    };
+    for silence in cases.in_force(now)?.iter().filter(|s| s.matchers.matches(labels)) {
+        let end = config.calendar.format(silence.ends_at);
+        held.push(format!("silence {} of {}, until {end}", silence.silence_id, line(&silence.author, 100)));
+    }
+    for inhibition in &config.policy.inhibitions {
+        let sources = cases.muted_by(&inhibition.source)?.alerts;
+        let source = sources.iter().find(|alert| inhibition.mutes(&alert.labels, labels));
+        held.extend(source.map(|alert| format!("alert {} ({})", alert.alert_id, line(&alert.title, 100))));
+    }
+    Ok(held)
+}

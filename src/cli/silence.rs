@@ -1,0 +1,191 @@
+//! `fiscwatch silence add|list|expire`
+
+use std::{io::Write, process::ExitCode, time::Duration};
+
+use clap::{Args, Subcommand};
+
+use super::{
+    ConfigArg,
+    alerts::alert_table,
+    officer::{Officer, line, now, span, wrong_usage},
+    table,
+};
+use crate::{
+    alert::{Matcher, Matchers, Silence},
+    config::{Config, duration},
+    http::view::SilenceView,
+    store::Cases,
+};
+
+#[derive(Debug, Subcommand)]
+pub enum SilenceCommand {
+    /// Order a silence; what it mutes now is shown first
+    Add(AddArgs),
+    /// Silences in force or to come
+    List(ListArgs),
+    /// End a silence now
+    Expire(ExpireArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct AddArgs {
+    /// What alerts: rule="large-cash", severity!="critical", `unit_code=~"101.*"`; several must all match
+    #[arg(long = "match", value_name = "MATCHER", required = true, value_parser = Matcher::parse)]
+    matchers: Vec<Matcher>,
+    /// How long, such as 2h or 3d
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration, required_unless_present = "until")]
+    lasts: Option<Duration>,
+    /// Until when, such as 2026-03-06T18:00:00+08:00, or a date for its first minute
+    #[arg(long, value_name = "TIME", conflicts_with = "lasts")]
+    until: Option<String>,
+    /// From when; now without it
+    #[arg(long, value_name = "TIME")]
+    from: Option<String>,
+    /// Why
+    #[arg(long)]
+    why: String,
+    #[command(flatten)]
+    officer: Officer,
+    /// Only show what it would mute now
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    config: ConfigArg,
+    /// JSON instead of words
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Those that are over too
+    #[arg(long)]
+    expired: bool,
+    /// At most so many
+    #[arg(short = 'n', long, default_value_t = 100)]
+    limit: u32,
+    /// JSON Lines instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ExpireArgs {
+    /// The silence's number
+    id: i64,
+    #[command(flatten)]
+    officer: Officer,
+    #[command(flatten)]
+    config: ConfigArg,
+    /// JSON instead of words
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn silence(command: &SilenceCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        SilenceCommand::Add(args) => add(args),
+        SilenceCommand::List(args) => list(args),
+        SilenceCommand::Expire(args) => expire(args),
+    }
+}
+
+/// Alerts shown before a silence is ordered.
+const SHOWN: usize = 10;
+
+fn add(args: &AddArgs) -> anyhow::Result<ExitCode> {
+    let config = args.config.load_or_default()?;
+    let silence = match order(args, &config, now()) {
+        Ok(silence) => silence,
+        Err(message) => return Ok(wrong_usage(&message)),
+    };
+    let mut cases = Cases::open(&config.state_dir)?;
+    if !args.json {
+        let muted = cases.muted_by(&silence.matchers)?;
+        let least = if muted.complete { "" } else { "at least " };
+        println!("it mutes {least}{} alerts that are not over", muted.count);
+        if muted.count > 0 {
+            println!("{}", alert_table(&muted.alerts[..muted.alerts.len().min(SHOWN)], now()));
+        }
+    }
+    if args.dry_run {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let silence = cases.silence(&silence, now())?;
+    told(&silence, args.json, &config)
+}
+
+fn order(args: &AddArgs, config: &Config, now: i64) -> Result<Silence, String> {
+    let time = |text: &String| config.calendar.parse(text).map_err(|e| format!("{text:?} is no time: {e}"));
+    let starts_at = args.from.as_ref().map_or(Ok(now), time)?;
+    let lasts = args.lasts.unwrap_or_default();
+    let end = starts_at.saturating_add(i64::try_from(lasts.as_micros()).unwrap_or(i64::MAX));
+    let silence = Silence {
+        silence_id: 0,
+        matchers: Matchers(args.matchers.clone()),
+        starts_at,
+        ends_at: args.until.as_ref().map_or(Ok(end), time)?,
+        author: args.officer.name.clone(),
+        reason: args.why.clone(),
+        created_at: now,
+        expired_by: None,
+    };
+    silence.check(now).map(|()| silence)
+}
+
+fn told(silence: &Silence, json: bool, config: &Config) -> anyhow::Result<ExitCode> {
+    let view = SilenceView::new(silence, &config.calendar, now());
+    match json {
+        true => println!("{}", serde_json::to_string(&view)?),
+        false => println!(
+            "silence {} is {}, from {} to {}: {}",
+            view.silence_id,
+            view.state,
+            view.starts_at,
+            view.ends_at,
+            line(&view.matchers.join(", "), 300)
+        ),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
+    let config = args.config.load_or_default()?;
+    let now = now();
+    let mut found =
+        Cases::open_read_only(&config.state_dir)?.silences(now, args.expired, None, args.limit)?;
+    // What ends soon comes first: whoever relies on it can still order another.
+    found.sort_by_key(|s| (s.ends_at <= now, s.ends_at));
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut table = table(&["silence", "state", "ends in", "ends", "matchers", "author", "reason"]);
+    for silence in &found {
+        let view = SilenceView::new(silence, &config.calendar, now);
+        if args.json {
+            writeln!(out, "{}", serde_json::to_string(&view)?)?;
+            continue;
+        }
+        let left = silence.ends_at - now;
+        table.add_row([
+            view.silence_id.to_string(),
+            view.state.to_owned(),
+            if left > 0 { span(left) } else { String::from("–") },
+            view.ends_at,
+            line(&view.matchers.join(", "), 100),
+            line(&view.author, 30),
+            line(&view.reason, 60),
+        ]);
+    }
+    if !args.json {
+        writeln!(out, "{table}")?;
+    }
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn expire(args: &ExpireArgs) -> anyhow::Result<ExitCode> {
+    let config = args.config.load_or_default()?;
+    let silence = Cases::open(&config.state_dir)?.expire(args.id, &args.officer.name, now())?;
+    told(&silence, args.json, &config)
+}

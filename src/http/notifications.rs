@@ -1,0 +1,71 @@
+//! Notifications: what was told, what waits, what was refused.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{
+    Problem,
+    request::{Body, Id, Params, blocking, page_size},
+    view::NoticeView,
+};
+use crate::{
+    app::Shared,
+    store::{Cases, NoticeFilter},
+};
+
+/// A page of notifications.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct NoticePage {
+    /// The newest first.
+    notifications: Vec<NoticeView>,
+    /// Give it as `before` for the next page; null on the last one.
+    next: Option<i64>,
+}
+
+/// The notifications, the newest first
+#[utoipa::path(get, path = "/api/v1/notifications", operation_id = "list_notifications", tag = "notifications", params(NoticeFilter),
+    responses((status = 200, description = "A page", body = NoticePage)))]
+pub async fn list(
+    State(shared): State<Arc<Shared>>,
+    Params(mut filter): Params<NoticeFilter>,
+) -> Result<Json<NoticePage>, Problem> {
+    filter.check().map_err(Problem::bad_request)?;
+    let limit = page_size(filter.limit)?;
+    filter.limit = Some(limit + 1);
+    blocking(move || {
+        let found = Cases::open_read_only(&shared.state_dir)?.notifications(&filter)?;
+        let limit = limit as usize;
+        let next = found.get(limit).and(found.get(limit - 1)).map(|last| last.seq);
+        let notifications = found.iter().take(limit).map(|n| NoticeView::new(n, &shared.calendar)).collect();
+        Ok(Json(NoticePage { notifications, next }))
+    })
+    .await
+}
+
+/// Nothing: `{}`.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
+
+/// Tries a notification again that is parked or waits
+#[utoipa::path(post, path = "/api/v1/notifications/{id}/retry", operation_id = "retry_notification", tag = "notifications",
+    params(("id" = String, Path, description = "The notification's id")), request_body = Nothing,
+    responses(
+        (status = 200, description = "The notification, which is tried at once", body = NoticeView),
+        (status = 404, description = "There is no such notification", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The sink has it already", body = Problem, content_type = "application/problem+json")))]
+pub async fn retry(
+    State(shared): State<Arc<Shared>>,
+    Id(id): Id<String>,
+    Body(Nothing {}): Body<Nothing>,
+) -> Result<Json<NoticeView>, Problem> {
+    blocking(move || {
+        let notice = Cases::open(&shared.state_dir)?.retry_one(&id, shared.clock.now())?;
+        shared.wake_dispatch();
+        Ok(Json(NoticeView::new(&notice, &shared.calendar)))
+    })
+    .await
+}

@@ -1,0 +1,79 @@
+//! The API and its description, which are made from the same handlers: what is served is described, and the other way
+//! round.
+
+use std::sync::Arc;
+
+use axum::{Json, Router, extract::DefaultBodyLimit};
+use utoipa::{
+    OpenApi,
+    openapi::{Content, Ref, RefOr, ResponseBuilder},
+};
+use utoipa_axum::{
+    router::{OpenApiRouter, UtoipaMethodRouterExt},
+    routes,
+};
+
+use super::{Problem, alerts, api, ledger, notifications, problem, silences};
+use crate::app::Shared;
+
+/// The longest body of what officers send, in bytes.
+const BODY_BYTES_MAX: usize = 64 << 10;
+
+/// What the description says of the API as a whole.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "fiscwatch",
+        description = "Treasury execution monitoring. Times are RFC 3339, in answers in the configured zone; money is \
+                       text with two decimals. Lists give the newest first and lead on by `next`. Errors are RFC 9457."
+    ),
+    components(schemas(Problem, ledger::BudgetLine))
+)]
+struct Description;
+
+/// The routes of the API, and their description. Events may be of `events_bytes_max`.
+pub fn api(events_bytes_max: usize) -> (Router<Arc<Shared>>, utoipa::openapi::OpenApi) {
+    let (router, mut description) = OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(alerts::list))
+        .routes(routes!(alerts::show))
+        .routes(routes!(alerts::transition))
+        .routes(routes!(silences::list, silences::add))
+        .routes(routes!(silences::preview))
+        .routes(routes!(silences::show, silences::expire))
+        .routes(routes!(notifications::list))
+        .routes(routes!(notifications::retry))
+        .routes(routes!(api::findings))
+        .routes(routes!(api::rules))
+        .routes(routes!(ledger::lines))
+        .routes(routes!(ledger::line))
+        .routes(routes!(api::status))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .routes(routes!(api::events).layer(DefaultBodyLimit::max(events_bytes_max)))
+        .routes(routes!(itself))
+        .split_for_parts();
+    add_problems(&mut description);
+    (router, description)
+}
+
+/// This description of the API
+#[utoipa::path(get, path = "/api/v1/openapi.json", operation_id = "show_openapi", tag = "status",
+    responses((status = 200, description = "The description", body = Object)))]
+async fn itself() -> Json<utoipa::openapi::OpenApi> {
+    Json(api(0).1)
+}
+
+/// Whatever else a request ends in is a problem document.
+fn add_problems(description: &mut utoipa::openapi::OpenApi) {
+    let schema = RefOr::Ref(Ref::from_schema_name("Problem"));
+    let content = Content::new(Some(schema));
+    let response = ResponseBuilder::new()
+        .description("What is wrong, and what to do")
+        .content(problem::CONTENT_TYPE, content)
+        .build();
+    for item in description.paths.paths.values_mut() {
+        for operation in [&mut item.get, &mut item.post, &mut item.delete].into_iter().flatten() {
+            let responses = &mut operation.responses.responses;
+            responses.insert(String::from("default"), RefOr::T(response.clone()));
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What handlers take from a request: its parts are checked before a handler sees them, and what is wrong is a problem
+//! document.
+
+use axum::{
+    Json, RequestPartsExt,
+    extract::{FromRequest, FromRequestParts, Path, Query, Request},
+    http::{HeaderMap, Method, StatusCode, header, request::Parts},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use serde::de::DeserializeOwned;
+
+use super::Problem;
+
+/// The most that one page of a list has.
+pub const PAGE_MAX: u32 = 1000;
+/// What a page has when nobody says how much.
+pub const PAGE: u32 = 100;
+
+/// The query of the address; an unknown parameter is an error.
+pub struct Params<T>(pub T);
+
+impl<S: Sync, T: DeserializeOwned + 'static> FromRequestParts<S> for Params<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let Query(query) = parts
+            .extract()
+            .await
+            .map_err(|e: axum::extract::rejection::QueryRejection| Problem::bad_request(e.body_text()))?;
+        Ok(Self(query))
+    }
+}
+
+/// A part of the path.
+pub struct Id<T>(pub T);
+
+impl<S: Sync, T: DeserializeOwned + Send + 'static> FromRequestParts<S> for Id<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let Path(id) = parts
+            .extract()
+            .await
+            .map_err(|e: axum::extract::rejection::PathRejection| Problem::bad_request(e.body_text()))?;
+        Ok(Self(id))
+    }
+}
+
+/// A body of JSON. Only `application/json` is taken: a page of another site cannot send that without asking first.
+pub struct Body<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned + 'static> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let Json(body) = Json::from_request(request, state)
+            .await
+            .map_err(|e: axum::extract::rejection::JsonRejection| Problem::new(e.status(), e.body_text()))?;
+        Ok(Self(body))
+    }
+}
+
+/// The version that somebody saw, from `If-Match`; `None` without one, or for any.
+pub struct IfMatch(pub Option<i64>);
+
+impl<S: Sync> FromRequestParts<S> for IfMatch {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let Some(value) = parts.headers.get(header::IF_MATCH) else { return Ok(Self(None)) };
+        let text = value.to_str().unwrap_or_default().trim();
+        if text == "*" {
+            return Ok(Self(None));
+        }
+        let version = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).and_then(|t| t.parse().ok());
+        let wrong =
+            || Problem::bad_request("If-Match must be the ETag of the alert as you saw it, such as \"3\"");
+        version.map(|version| Self(Some(version))).ok_or_else(wrong)
+    }
+}
+
+/// The number of rows that a list gives.
+///
+/// # Errors
+/// If it is none or too many.
+pub fn page_size(limit: Option<u32>) -> Result<u32, Problem> {
+    let limit = limit.unwrap_or(PAGE);
+    match (1..=PAGE_MAX).contains(&limit) {
+        true => Ok(limit),
+        false => {
+            Err(Problem::bad_request(format!("limit must be 1 to {PAGE_MAX}; `next` of the answer leads on")))
+        }
+    }
+}
+
+/// Who acts: the name that the proxy in front gives, if the configuration names its header, else the one given.
+///
+/// # Errors
+/// If the proxy gives none, or the one given is another.
+pub fn officer(headers: &HeaderMap, trusted: Option<&str>, given: Option<&str>) -> Result<String, Problem> {
+    let Some(name) = trusted else {
+        return given
+            .map(str::to_owned)
+            .ok_or_else(|| Problem::unprocessable("say who you are: `who` is missing"));
+    };
+    let value = headers.get(name).and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
+    let who = value.map(str::trim).filter(|who| !who.is_empty()).ok_or_else(|| {
+        let detail = format!("the proxy in front did not say who you are (http.user_header: {name})");
+        Problem::new(StatusCode::FORBIDDEN, detail)
+    })?;
+    match given.is_none_or(|given| given == who) {
+        true => Ok(who.to_owned()),
+        false => Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            format!("you are logged in as {who:?} and cannot act as somebody else; leave out `who`"),
+        )),
+    }
+}
+
+/// Refuses a change that a page of another site asks for: browsers say where a page is from (`Origin`).
+pub async fn refuse_other_sites(request: Request, next: Next) -> Response {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    if reads || is_same_site(request.headers()) {
+        return next.run(request).await;
+    }
+    let detail = "a page of another site asked for a change; it is refused";
+    Problem::new(StatusCode::FORBIDDEN, detail).into_response()
+}
+
+fn is_same_site(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let Some(origin) = text(header::ORIGIN) else {
+        // No browser, or an old one, which sends no JSON to other sites either.
+        return headers.get(header::ORIGIN).is_none();
+    };
+    let host = origin.split_once("://").map(|(_, host)| host);
+    host.is_some() && host == text(header::HOST)
+}
+
+/// Runs what blocks on a thread of its own.
+///
+/// # Errors
+/// That of `work`.
+pub async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|e| Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string())))
+}

@@ -1,0 +1,280 @@
+//! Alerts and silences as the API and `--json` show them: times are RFC 3339 in the configured zone.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::{
+    alert::{Action, Alert, Change, Silence, State},
+    event::time::Calendar,
+    store::{Muted, Notice, Waiting},
+};
+
+/// 预警: the findings of one rule and key, with a lifecycle.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Alert)]
+pub struct AlertView {
+    /// A digest of the first finding's id.
+    pub alert_id: String,
+    /// The rule.
+    pub rule_id: String,
+    /// The rule's title in the configured language.
+    pub title: String,
+    /// The columns of the rule's key.
+    #[schema(value_type = Object)]
+    pub key: Map<String, Value>,
+    /// The highest severity of its findings.
+    pub severity: String,
+    /// The handling of its findings.
+    pub handling: String,
+    /// Where it stands.
+    pub state: State,
+    /// Grows with every transition; also the `ETag` of one alert.
+    pub version: i64,
+    /// What routes, silences and inhibition match on.
+    pub labels: BTreeMap<String, Vec<String>>,
+    /// The notification line of the latest finding.
+    pub summary: String,
+    /// How many findings it has.
+    pub findings: u64,
+    /// When it was opened.
+    #[schema(format = DateTime)]
+    pub opened_at: String,
+    /// The event time of its first finding.
+    #[schema(format = DateTime)]
+    pub first_at: String,
+    /// The event time of its latest finding.
+    #[schema(format = DateTime)]
+    pub last_at: String,
+    /// When it last changed.
+    #[schema(format = DateTime)]
+    pub changed_at: String,
+    /// Who took it on.
+    pub owner: Option<String>,
+    /// When it was first acknowledged.
+    #[schema(format = DateTime)]
+    pub acknowledged_at: Option<String>,
+    /// When it ended.
+    #[schema(format = DateTime)]
+    pub ended_at: Option<String>,
+    /// How often it was escalated.
+    pub escalation: u32,
+    /// When it is escalated next, if nobody acknowledges it.
+    #[schema(format = DateTime)]
+    pub escalates_at: Option<String>,
+    /// The alert of the same rule and key before this one.
+    pub previous: Option<String>,
+}
+
+impl AlertView {
+    /// An alert as it is shown.
+    #[must_use]
+    pub fn new(a: &Alert, calendar: &Calendar) -> Self {
+        let time = |micros: i64| calendar.format(micros);
+        let mut labels: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (name, value) in a.labels.iter() {
+            labels.entry(name.to_owned()).or_default().push(value.to_owned());
+        }
+        Self {
+            alert_id: a.alert_id.clone(),
+            rule_id: a.rule_id.clone(),
+            title: a.title.clone(),
+            key: a.key.clone(),
+            severity: a.severity.clone(),
+            handling: a.handling.clone(),
+            state: a.state,
+            version: a.version,
+            labels,
+            summary: a.summary.clone(),
+            findings: a.findings,
+            opened_at: time(a.opened_at),
+            first_at: time(a.first_at),
+            last_at: time(a.last_at),
+            changed_at: time(a.changed_at),
+            owner: a.owner.clone(),
+            acknowledged_at: a.acknowledged_at.map(time),
+            ended_at: a.ended_at.map(time),
+            escalation: a.escalation,
+            escalates_at: a.escalates_at.map(time),
+            previous: a.previous.clone(),
+        }
+    }
+}
+
+/// One line of an alert's history, which only grows.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Change)]
+pub struct ChangeView {
+    /// When.
+    #[schema(format = DateTime)]
+    pub at: String,
+    /// An officer's name, or `fiscwatch`.
+    pub who: String,
+    /// What was done.
+    pub action: Action,
+    /// The state after it.
+    pub state: State,
+    /// Why, in the officer's words.
+    pub why: Option<String>,
+}
+
+impl ChangeView {
+    /// A change as it is shown.
+    #[must_use]
+    pub fn new(change: &Change, calendar: &Calendar) -> Self {
+        let Change { at, who, action, state, why } = change.clone();
+        Self { at: calendar.format(at), who, action, state, why }
+    }
+}
+
+/// 静默: an order not to be told of some alerts for a while.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Silence)]
+pub struct SilenceView {
+    /// Its number.
+    pub silence_id: i64,
+    /// `pending`, `active` or `expired`.
+    pub state: &'static str,
+    /// What alerts it is about; all must match.
+    pub matchers: Vec<String>,
+    /// From when.
+    #[schema(format = DateTime)]
+    pub starts_at: String,
+    /// Until when.
+    #[schema(format = DateTime)]
+    pub ends_at: String,
+    /// Who ordered it.
+    pub author: String,
+    /// Why.
+    pub reason: String,
+    /// When it was ordered.
+    #[schema(format = DateTime)]
+    pub created_at: String,
+    /// Who ended it early.
+    pub expired_by: Option<String>,
+}
+
+impl SilenceView {
+    /// A silence as it is shown.
+    #[must_use]
+    pub fn new(s: &Silence, calendar: &Calendar, now: i64) -> Self {
+        Self {
+            silence_id: s.silence_id,
+            state: s.state(now),
+            matchers: s.matchers.clone().into(),
+            starts_at: calendar.format(s.starts_at),
+            ends_at: calendar.format(s.ends_at),
+            author: s.author.clone(),
+            reason: s.reason.clone(),
+            created_at: calendar.format(s.created_at),
+            expired_by: s.expired_by.clone(),
+        }
+    }
+}
+
+/// The alerts that a silence would mute now.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Preview {
+    /// How many.
+    pub count: usize,
+    /// Whether all alerts that are not over were looked at: with very many of them, only the newest are.
+    pub complete: bool,
+    /// The newest of them, 100 at most.
+    pub alerts: Vec<AlertView>,
+}
+
+impl Preview {
+    /// What is muted, as it is shown.
+    #[must_use]
+    pub fn new(muted: &Muted, calendar: &Calendar) -> Self {
+        let alerts = muted.alerts.iter().map(|alert| AlertView::new(alert, calendar)).collect();
+        Self { count: muted.count, complete: muted.complete, alerts }
+    }
+}
+
+/// 通知: one message to one sink or recipient, without its content.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Notification)]
+pub struct NoticeView {
+    /// Its id, which receivers see too.
+    pub id: String,
+    /// The sink.
+    pub sink: String,
+    /// The recipient, if the sink has several.
+    pub recipient: Option<String>,
+    /// Why it is sent.
+    pub reason: String,
+    /// `pending`, `sent` or `parked`.
+    pub state: String,
+    /// How often it was tried.
+    pub attempts: i64,
+    /// When it is tried next, while it is pending.
+    #[schema(format = DateTime)]
+    pub next_at: Option<String>,
+    /// When it was made.
+    #[schema(format = DateTime)]
+    pub created_at: String,
+    /// When it was accepted or parked.
+    #[schema(format = DateTime)]
+    pub ended_at: Option<String>,
+    /// What the sink said last.
+    pub error: Option<String>,
+    /// The first of its alerts.
+    pub alert_id: Option<String>,
+    /// How many alerts it tells of.
+    pub alerts: i64,
+}
+
+impl NoticeView {
+    /// A notification as it is shown.
+    #[must_use]
+    pub fn new(n: &Notice, calendar: &Calendar) -> Self {
+        Self {
+            id: n.id.clone(),
+            sink: n.sink.clone(),
+            recipient: n.recipient.clone(),
+            reason: n.reason.clone(),
+            state: n.state.clone(),
+            attempts: n.attempts,
+            next_at: (n.state == "pending").then(|| calendar.format(n.next_at)),
+            created_at: calendar.format(n.created_at),
+            ended_at: n.ended_at.map(|at| calendar.format(at)),
+            error: n.error.clone(),
+            alert_id: n.alert_id.clone(),
+            alerts: n.alerts,
+        }
+    }
+}
+
+/// Something to tell of an alert that waits for its group, its hour or the end of a silence.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Waiting)]
+pub struct WaitingView {
+    /// `opened`, `ended`, `escalated` or `explain`.
+    pub matter: String,
+    /// The route, by its place in the configuration.
+    pub route: String,
+    /// The sink.
+    pub sink: String,
+    /// When it is looked at next.
+    #[schema(format = DateTime)]
+    pub due_at: String,
+    /// What holds it back, such as `silence 3`.
+    pub held_by: Option<String>,
+}
+
+impl WaitingView {
+    /// What waits, as it is shown.
+    #[must_use]
+    pub fn new(w: &Waiting, calendar: &Calendar) -> Self {
+        Self {
+            matter: w.matter.clone(),
+            route: w.route.clone(),
+            sink: w.sink.clone(),
+            due_at: calendar.format(w.due_at),
+            held_by: w.held_by.clone(),
+        }
+    }
+}

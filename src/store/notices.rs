@@ -1,0 +1,200 @@
+//! Notifications as officers see them: what was told, what waits and what was refused.
+
+use rusqlite::{Row, params};
+
+use super::{CaseError, Cases, StoreError, explain, query::LIMIT_MAX};
+use crate::alert::desk::Refusal;
+
+/// A notification without its content. Times are in microseconds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// Its number.
+    pub seq: i64,
+    /// Its id, which receivers see too.
+    pub id: String,
+    /// The sink.
+    pub sink: String,
+    /// The recipient, if the sink has several.
+    pub recipient: Option<String>,
+    /// Why it is sent.
+    pub reason: String,
+    /// `pending`, `sent` or `parked`.
+    pub state: String,
+    /// How often it was tried.
+    pub attempts: i64,
+    /// When it is tried next, while it is pending.
+    pub next_at: i64,
+    /// When it was made.
+    pub created_at: i64,
+    /// When it was accepted or parked.
+    pub ended_at: Option<i64>,
+    /// What the sink said last.
+    pub error: Option<String>,
+    /// The first of its alerts.
+    pub alert_id: Option<String>,
+    /// How many alerts it tells of.
+    pub alerts: i64,
+}
+
+/// Something to tell that waits for its group, its hour or the end of a silence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// What about.
+    pub matter: String,
+    /// The route.
+    pub route: String,
+    /// The sink.
+    pub sink: String,
+    /// When it is looked at next, in microseconds.
+    pub due_at: i64,
+    /// What holds it back.
+    pub held_by: Option<String>,
+}
+
+/// Which notifications to list, the newest first.
+#[derive(Debug, Clone, Default, serde::Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct NoticeFilter {
+    /// Only in this state: `pending`, `sent` or `parked`.
+    pub state: Option<String>,
+    /// Only of this sink.
+    pub sink: Option<String>,
+    /// Only those after this one in the list: the `next` of the page before.
+    pub before: Option<i64>,
+    /// At most so many.
+    pub limit: Option<u32>,
+}
+
+impl NoticeFilter {
+    /// What is wrong with a filter that would find nothing, ever.
+    ///
+    /// # Errors
+    /// The words there are.
+    pub fn check(&self) -> Result<(), String> {
+        match self.state.as_deref() {
+            None | Some("pending" | "sent" | "parked") => Ok(()),
+            Some(word) => Err(format!("state: {word:?} is none of pending, sent, parked")),
+        }
+    }
+}
+
+/// Notifications listed when nobody says how many.
+const LIMIT: u32 = 100;
+/// The columns that [`notice`] reads.
+const COLUMNS: &str =
+    "seq, id, sink, recipient, reason, state, attempts, next_at, created_at, ended_at, error,
+    json_extract(body, '$.alerts[0].alert_id'), json_array_length(body, '$.alerts')";
+
+impl Cases {
+    /// Notifications, the newest first.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn notifications(&self, filter: &NoticeFilter) -> Result<Vec<Notice>, StoreError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM notifications WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR sink = ?2)
+             AND (?3 IS NULL OR seq < ?3) ORDER BY seq DESC LIMIT ?4"
+        );
+        let limit = filter.limit.unwrap_or(LIMIT).min(LIMIT_MAX);
+        let values = params![filter.state, filter.sink, filter.before, limit];
+        self.read(|c| c.prepare_cached(&sql)?.query_map(values, notice)?.collect())
+    }
+
+    /// The notifications that tell of an alert opened at `opened_at`, the newest first.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn told_of(&self, alert_id: &str, opened_at: i64, limit: u32) -> Result<Vec<Notice>, StoreError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM notifications WHERE created_at >= ?2 AND instr(body, ?1) > 0
+             ORDER BY seq DESC LIMIT ?3"
+        );
+        let named = format!("\"alert_id\":\"{alert_id}\"");
+        let values = params![named, opened_at, limit.min(LIMIT_MAX)];
+        self.read(|c| c.prepare_cached(&sql)?.query_map(values, notice)?.collect())
+    }
+
+    /// What is still to be told of an alert.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn waiting_for(&self, alert_id: &str, limit: u32) -> Result<Vec<Waiting>, StoreError> {
+        let sql = "SELECT matter, route, sink, due_at, held_by FROM outbox WHERE alert_id = ?1 ORDER BY seq LIMIT ?2";
+        let row = |row: &Row<'_>| {
+            Ok(Waiting {
+                matter: row.get(0)?,
+                route: row.get(1)?,
+                sink: row.get(2)?,
+                due_at: row.get(3)?,
+                held_by: row.get(4)?,
+            })
+        };
+        self.read(|c| {
+            c.prepare_cached(sql)?.query_map(params![alert_id, limit.min(LIMIT_MAX)], row)?.collect()
+        })
+    }
+
+    /// The one notification whose id begins so, as people type it.
+    ///
+    /// # Errors
+    /// If there is none, or several.
+    pub fn notification(&self, prefix: &str) -> Result<Notice, CaseError> {
+        let sql =
+            format!("SELECT {COLUMNS} FROM notifications WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT 2");
+        let end = format!("{prefix}\u{7f}");
+        let mut found: Vec<Notice> =
+            self.read(|c| c.prepare_cached(&sql)?.query_map([prefix, &end], notice)?.collect())?;
+        match found.len() {
+            2 if found[0].id != prefix => Err(CaseError::NotFound(format!(
+                "several notifications begin with {prefix:?}; give more of the id"
+            ))),
+            0 => Err(CaseError::NotFound(format!(
+                "there is no notification {prefix:?}; `fiscwatch notify list` shows those there are"
+            ))),
+            _ => Ok(found.swap_remove(0)),
+        }
+    }
+
+    /// Tries one notification again, and at once.
+    ///
+    /// # Errors
+    /// If there is none, or its sink has it already.
+    pub fn retry_one(&mut self, id: &str, now: i64) -> Result<Notice, CaseError> {
+        let notice = self.notification(id)?;
+        if self.retry(Some(&notice.id), None, now)? == 0 {
+            return Err(
+                Refusal::State(format!("notification {} was sent; it is not sent again", notice.id)).into()
+            );
+        }
+        self.notification(&notice.id)
+    }
+
+    /// Tries notifications again that are parked or wait: one, or all of a sink, or all. Gives how many.
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub fn retry(&mut self, id: Option<&str>, sink: Option<&str>, now: i64) -> Result<usize, StoreError> {
+        let sql = "UPDATE notifications SET state = 'pending', next_at = ?1, ended_at = NULL
+                   WHERE state IN ('parked', 'pending') AND (?2 IS NULL OR id = ?2) AND (?3 IS NULL OR sink = ?3)";
+        self.connection.execute(sql, params![now, id, sink]).map_err(|error| explain(&self.dir, error))
+    }
+}
+
+fn notice(row: &Row<'_>) -> rusqlite::Result<Notice> {
+    Ok(Notice {
+        seq: row.get(0)?,
+        id: row.get(1)?,
+        sink: row.get(2)?,
+        recipient: row.get(3)?,
+        reason: row.get(4)?,
+        state: row.get(5)?,
+        attempts: row.get(6)?,
+        next_at: row.get(7)?,
+        created_at: row.get(8)?,
+        ended_at: row.get(9)?,
+        error: row.get(10)?,
+        alert_id: row.get(11)?,
+        alerts: row.get::<_, Option<i64>>(12)?.unwrap_or(0),
+    })
+}

@@ -1,0 +1,148 @@
+//! 静默 in the store: ordered and ended by officers, beside a running daemon or without one.
+
+use rusqlite::{Row, TransactionBehavior, params};
+
+use super::{
+    CaseError, Cases, StoreError,
+    alerts::{self, from_json, json},
+    explain,
+    query::LIMIT_MAX,
+};
+use crate::alert::{
+    Alert, Matchers, Silence,
+    desk::{Refusal, name, reason},
+};
+
+/// What a silence would mute now.
+#[derive(Debug, Clone)]
+pub struct Muted {
+    /// How many alerts that are not over.
+    pub count: usize,
+    /// The newest of them.
+    pub alerts: Vec<Alert>,
+    /// Whether all alerts that are not over were looked at.
+    pub complete: bool,
+}
+
+/// Alerts looked at for a preview, and those that it shows.
+const LOOKED_AT_MAX: usize = 20_000;
+const SHOWN_MAX: usize = 100;
+
+impl Cases {
+    /// Orders a silence.
+    ///
+    /// # Errors
+    /// If it is refused.
+    pub fn silence(&mut self, silence: &Silence, now: i64) -> Result<Silence, CaseError> {
+        silence.check(now).map_err(Refusal::Missing)?;
+        let silence = Silence {
+            author: name(&silence.author).map_err(Refusal::Missing)?.to_owned(),
+            reason: reason(&silence.reason).map_err(Refusal::Missing)?,
+            ..silence.clone()
+        };
+        let insert = || {
+            let sql = "INSERT INTO silences (starts_at, ends_at, body) VALUES (?1, ?2, ?3)";
+            let values = params![silence.starts_at, silence.ends_at, json(&silence)?];
+            self.connection.execute(sql, values)?;
+            Ok(self.connection.last_insert_rowid())
+        };
+        let silence_id = insert().map_err(|error| explain(&self.dir, error))?;
+        Ok(Silence { silence_id, ..silence })
+    }
+
+    /// Silences, the newest first, after `before` in the list; those that are over only if they are asked for.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn silences(
+        &self,
+        now: i64,
+        expired: bool,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<Silence>, StoreError> {
+        let sql = "SELECT body, silence_id FROM silences WHERE (ends_at > ?1 OR ?2) AND (?3 IS NULL OR silence_id < ?3)
+                   ORDER BY silence_id DESC LIMIT ?4";
+        let values = params![now, expired, before, limit.min(LIMIT_MAX)];
+        self.read(|c| c.prepare_cached(sql)?.query_map(values, silence)?.collect())
+    }
+
+    /// One silence.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn find_silence(&self, id: i64) -> Result<Silence, CaseError> {
+        let sql = "SELECT body, silence_id FROM silences WHERE silence_id = ?1";
+        let found: Vec<Silence> =
+            self.read(|c| c.prepare_cached(sql)?.query_map([id], silence)?.collect())?;
+        let none =
+            || CaseError::NotFound(format!("there is no silence {id}; `fiscwatch silence list` shows them"));
+        found.into_iter().next().ok_or_else(none)
+    }
+
+    /// Ends a silence now.
+    ///
+    /// # Errors
+    /// If there is none, or it is over.
+    pub fn expire(&mut self, id: i64, who: &str, now: i64) -> Result<Silence, CaseError> {
+        let who = name(who).map_err(Refusal::Missing)?;
+        let found = self.find_silence(id)?;
+        if found.ends_at <= now {
+            return Err(Refusal::State(format!("silence {id} is over already")).into());
+        }
+        // One that has not begun never does.
+        let starts_at = found.starts_at.min(now);
+        let silence = Silence { starts_at, ends_at: now, expired_by: Some(who.to_owned()), ..found };
+        let mut update = || {
+            let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let sql = "UPDATE silences SET starts_at = ?2, ends_at = ?3, body = ?4 WHERE silence_id = ?1";
+            transaction.execute(sql, params![id, silence.starts_at, silence.ends_at, json(&silence)?])?;
+            // What it held back is looked at again at once. That it was held back stays known: what is over by now is
+            // not told.
+            let held_by = format!("silence {id}");
+            let sql = "UPDATE outbox SET due_at = ?1 WHERE held_by = ?2";
+            transaction.execute(sql, params![now, held_by])?;
+            transaction.commit()
+        };
+        update().map_err(|error| explain(&self.dir, error))?;
+        Ok(silence)
+    }
+
+    /// The alerts that are not over and match, as far as the newest 20000 tell.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn muted_by(&self, matchers: &Matchers) -> Result<Muted, StoreError> {
+        let sql = "SELECT body FROM alerts WHERE state NOT IN ('closed', 'dismissed', 'resolved')
+                   ORDER BY opened_at DESC, alert_id DESC LIMIT ?1";
+        self.read(|c| {
+            let mut muted = Muted { count: 0, alerts: Vec::new(), complete: true };
+            let mut statement = c.prepare_cached(sql)?;
+            let rows = statement.query_map([LOOKED_AT_MAX + 1], alerts::alert)?;
+            for (number, alert) in rows.enumerate() {
+                let alert = alert?;
+                if number == LOOKED_AT_MAX {
+                    muted.complete = false;
+                } else if matchers.matches(&alert.labels) {
+                    muted.count += 1;
+                    muted.alerts.extend(Some(alert).filter(|_| muted.alerts.len() < SHOWN_MAX));
+                }
+            }
+            Ok(muted)
+        })
+    }
+
+    /// The silences in force.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn in_force(&self, now: i64) -> Result<Vec<Silence>, StoreError> {
+        let sql = "SELECT body, silence_id FROM silences WHERE starts_at <= ?1 AND ends_at > ?1 ORDER BY silence_id";
+        self.read(|c| c.prepare_cached(sql)?.query_map([now], silence)?.collect())
+    }
+}
+
+fn silence(row: &Row<'_>) -> rusqlite::Result<Silence> {
+    let silence: Silence = from_json(row, 0)?;
+    Ok(Silence { silence_id: row.get(1)?, ..silence })
+}

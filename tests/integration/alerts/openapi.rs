@@ -1,0 +1,216 @@
+//! The description of the API says what the daemon answers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::{Answer, JSON, ask, desk, get, ids, overspend};
+use crate::support::{Daemon, calendar, wait_until};
+
+/// A request for every operation: its id, the method, the path, the body, and the status that is meant.
+fn requests(daemon: &Daemon) -> Vec<(&'static str, &'static str, String, Value, u16)> {
+    let notification = || get(daemon, "/api/v1/notifications").body["notifications"][0]["id"].clone();
+    wait_until(|| notification().is_string());
+    let (alert, notification) = (ids(daemon).remove(0), notification());
+    let path = |rest: &str| format!("/api/v1/{rest}");
+    let acknowledge = json!({"action": "acknowledge", "who": "王"});
+    let silence = json!({"matchers": ["rule=x"], "author": "王", "reason": "盘点", "duration": "1h"});
+    let retry = notification.as_str().unwrap();
+    let nothing = Value::Null;
+    vec![
+        ("list_alerts", "get", path("alerts?state=active&limit=1"), nothing.clone(), 200),
+        ("show_alert", "get", path(&format!("alerts/{alert}")), nothing.clone(), 200),
+        ("show_alert", "get", path("alerts/none"), nothing.clone(), 404),
+        ("change_alert", "post", path(&format!("alerts/{alert}/transitions")), acknowledge.clone(), 200),
+        ("change_alert", "post", path(&format!("alerts/{alert}/transitions")), acknowledge, 409),
+        ("change_alert", "post", path(&format!("alerts/{alert}/transitions")), json!({}), 422),
+        ("add_silence", "post", path("silences"), silence, 201),
+        ("add_silence", "post", path("silences"), json!({"matchers": []}), 422),
+        (
+            "preview_silence",
+            "post",
+            path("silences/preview"),
+            json!({"matchers": ["rule=\"over-budget\""]}),
+            200,
+        ),
+        ("list_silences", "get", path("silences?expired=true"), nothing.clone(), 200),
+        ("show_silence", "get", path("silences/1"), nothing.clone(), 200),
+        ("end_silence", "delete", path("silences/1?who=a"), nothing.clone(), 200),
+        ("end_silence", "delete", path("silences/1?who=a"), nothing.clone(), 409),
+        ("list_notifications", "get", path("notifications?state=sent"), nothing.clone(), 200),
+        ("list_notifications", "get", path("notifications?state=lost"), nothing.clone(), 400),
+        ("retry_notification", "post", path(&format!("notifications/{retry}/retry")), json!({}), 409),
+        ("retry_notification", "post", path("notifications/none/retry"), json!({}), 404),
+        ("list_findings", "get", path("findings?limit=2"), nothing.clone(), 200),
+        ("list_rules", "get", path("rules"), nothing.clone(), 200),
+        ("list_budget_lines", "get", path("budget-lines?limit=2"), nothing.clone(), 200),
+        ("show_budget_line", "get", path("budget-lines/L1"), nothing.clone(), 200),
+        ("show_budget_line", "get", path("budget-lines/none"), nothing.clone(), 404),
+        ("show_status", "get", path("status"), nothing.clone(), 200),
+        ("post_events", "post", path("events"), json!({"event_id": "broken"}), 200),
+        ("post_events", "post", path("events"), json!(" "), 200),
+        ("show_openapi", "get", path("openapi.json"), nothing, 200),
+    ]
+}
+
+#[test]
+fn every_answer_is_as_described() {
+    let (_bench, daemon) = desk();
+    overspend(&daemon, &["L1", "L2", "L3"]);
+    let description = get(&daemon, "/api/v1/openapi.json").body;
+    assert!(description["openapi"].as_str().unwrap().starts_with("3.1"));
+    let operations = operations(&description);
+    let mut tried = BTreeSet::new();
+    for (id, method, path, body, status) in requests(&daemon) {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let answer = ask(&daemon, &method.to_uppercase(), &path, &[JSON], &body);
+        assert_eq!(answer.status, status, "{method} {path}: {}", answer.body);
+        let (described_path, described_method, operation) = &operations[id];
+        assert_eq!(*described_method, method);
+        assert!(is_of(&path, described_path), "{path} is not {described_path}");
+        check_answer(&description, operation, &answer, &format!("{method} {path}"));
+        if answer.status < 300 {
+            tried.insert(id);
+        }
+    }
+    // A notification that was sent is not tried again, so that one is only refused here.
+    tried.insert("retry_notification");
+    let described = operations.keys().map(String::as_str).collect::<BTreeSet<_>>();
+    assert_eq!(tried, described, "described, but not tried, or the other way round");
+}
+
+/// Operations by their ids, which are unique, with path and method.
+fn operations(description: &Value) -> BTreeMap<String, (String, String, Value)> {
+    let mut operations = BTreeMap::new();
+    for (path, item) in description["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let id = operation["operationId"].as_str().unwrap().to_owned();
+            assert!(operation["summary"].is_string() && operation["tags"].is_array(), "{id}");
+            let named = operation["parameters"].as_array().into_iter().flatten();
+            let named = named.filter(|p| p["in"] == "path").map(|p| p["name"].as_str().unwrap());
+            let in_path = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+            assert_eq!(named.collect::<Vec<_>>(), in_path.collect::<Vec<_>>(), "{id}");
+            let before = operations.insert(id, (path.clone(), method.clone(), operation.clone()));
+            assert!(before.is_none(), "two operations have one id");
+        }
+    }
+    operations
+}
+
+fn is_of(path: &str, described: &str) -> bool {
+    let path = path.split('?').next().unwrap();
+    let (parts, described) = (path.split('/').collect::<Vec<_>>(), described.split('/').collect::<Vec<_>>());
+    parts.len() == described.len() && parts.iter().zip(described).all(|(p, d)| d.starts_with('{') || *p == d)
+}
+
+fn check_answer(description: &Value, operation: &Value, answer: &Answer, what: &str) {
+    let responses = &operation["responses"];
+    let response = match &responses[answer.status.to_string()] {
+        Value::Null => &responses["default"],
+        response => response,
+    };
+    let schema = &response["content"][&answer.kind]["schema"];
+    assert!(schema.is_object(), "{what}: {} of {} is not described", answer.status, answer.kind);
+    if let Err(wrong) = check(description, schema, &answer.body) {
+        panic!("{what}: {wrong}\n{:#}", answer.body);
+    }
+}
+
+/// Checks a value by the words of JSON Schema that the description has; one that it does not know fails the test.
+/// Stricter than JSON Schema in one way: what an object does not describe, it does not have.
+fn check(description: &Value, schema: &Value, value: &Value) -> Result<(), String> {
+    let wrong = |what: &str| Err(format!("{value} is not {what}: {schema}"));
+    for (word, says) in schema.as_object().unwrap() {
+        match word.as_str() {
+            "$ref" => {
+                let target = description.pointer(says.as_str().unwrap().trim_start_matches('#'));
+                check(description, target.ok_or_else(|| format!("{says} leads nowhere"))?, value)?;
+            }
+            "type" if !of_type(says, value) => return wrong("of the type"),
+            "enum" if !says.as_array().unwrap().contains(value) => return wrong("one of them"),
+            "minimum" if value.as_f64().is_some_and(|v| v < says.as_f64().unwrap()) => {
+                return wrong("as large");
+            }
+            "format" if says == "date-time" && value.is_string() => {
+                calendar().parse(value.as_str().unwrap()).map_err(|e| e.to_string())?;
+                assert!(value.as_str().unwrap().contains('T'));
+            }
+            "oneOf" => {
+                let fits = says.as_array().unwrap().iter().filter(|s| check(description, s, value).is_ok());
+                if fits.count() != 1 {
+                    return wrong("exactly one of them");
+                }
+            }
+            "items" => {
+                value.as_array().into_iter().flatten().try_for_each(|v| check(description, says, v))?;
+            }
+            "properties" => check_properties(description, schema, value)?,
+            // What was not caught by its guard above holds.
+            "description"
+            | "required"
+            | "additionalProperties"
+            | "propertyNames"
+            | "type"
+            | "enum"
+            | "minimum"
+            | "format" => {}
+            other => return Err(format!("the test does not know {other:?}")),
+        }
+    }
+    if let (Some(object), Value::Object(values)) = (value.as_object(), &schema["additionalProperties"]) {
+        object.values().try_for_each(|v| check(description, &Value::Object(values.clone()), v))?;
+    }
+    Ok(())
+}
+
+fn check_properties(description: &Value, schema: &Value, value: &Value) -> Result<(), String> {
+    let Some(object) = value.as_object() else { return Ok(()) };
+    let properties = schema["properties"].as_object().unwrap();
+    for (name, value) in object {
+        let described = properties.get(name).ok_or_else(|| format!("{name:?} is not described"))?;
+        check(description, described, value).map_err(|e| format!("{name}: {e}"))?;
+    }
+    let required = schema["required"].as_array().into_iter().flatten();
+    match required.map(|name| name.as_str().unwrap()).find(|name| !object.contains_key(*name)) {
+        Some(missing) => Err(format!("{missing:?} is missing")),
+        None => Ok(()),
+    }
+}
+
+fn of_type(says: &Value, value: &Value) -> bool {
+    let is = |word: &Value| match word.as_str().unwrap() {
+        "null" => value.is_null(),
+        "boolean" => value.is_boolean(),
+        "string" => value.is_string(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "number" => value.is_number(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        other => panic!("{other:?} is no type"),
+    };
+    match says {
+        Value::Array(words) => words.iter().any(is),
+        word => is(word),
+    }
+}
+
+#[test]
+fn the_check_itself_finds_what_is_wrong() {
+    let description = json!({"components": {"schemas": {"A": {
+        "type": "object", "required": ["n"], "properties": {
+            "n": {"type": "integer", "minimum": 0}, "t": {"type": ["string", "null"], "format": "date-time"}}}}}});
+    let of = |value: Value| check(&description, &json!({"$ref": "#/components/schemas/A"}), &value);
+    assert!(of(json!({"n": 1, "t": null})).is_ok());
+    assert!(of(json!({"n": 1, "t": "2026-03-04T10:00:00+08:00"})).is_ok());
+    for wrong in [
+        json!([]),
+        json!({}),
+        json!({"n": -1}),
+        json!({"n": "1"}),
+        json!({"n": 1, "x": 2}),
+        json!({"n": 1, "t": "x"}),
+    ] {
+        assert!(of(wrong.clone()).is_err(), "{wrong}");
+    }
+    assert!(check(&description, &json!({"$ref": "#/components/schemas/B"}), &json!(1)).is_err());
+}
