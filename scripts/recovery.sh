@@ -66,9 +66,11 @@ for rules in "$@"; do
     "$binary" state info --config "$config" | grep -E 'events|blocks|sealed|after the last'
     for _ in 1 2 3; do
         start
-        resident=$(awk '/VmHWM/ { print $2 / 1024 }' "/proc/$daemon/status")
+        resident=$(awk '/VmHWM/ { printf "%d", $2 / 1024 }' "/proc/$daemon/status")
+        # Other work on the machine changes the time until it is ready, and hardly what it took of the processors.
+        processors=$(awk -v ticks="$(getconf CLK_TCK)" '{ print ($14 + $15) / ticks }' "/proc/$daemon/stat")
         stop
-        echo "$rules: ready after $seconds s, $resident MiB at most"
-        grep -oE 'state recovered.*|windows filled.*|recovery:.*' "$work/log" | sed 's/^/    /'
+        echo "$rules: ready after $seconds s, $processors s of processors, $resident MiB at most"
+        grep -oE 'state recovered.*|windows filled.*' "$work/log" | sed 's/^/    /'
     done
 done

@@ -25,7 +25,7 @@ impl Clock for SystemClock {
 ///
 /// Watermarks that moved with a clock that was wrong cannot be taken back: windows have closed and schedules have run.
 /// So the time goes on as the monotonic clock does. Small corrections of the wall clock are followed at once; a jump
-/// is followed when it has lasted for [`PATIENCE`], because then it is the correction.
+/// is followed when it has lasted for ten minutes, because then it is the correction.
 #[derive(Debug)]
 pub struct SteadyClock(Mutex<Steady>);
 

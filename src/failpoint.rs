@@ -24,6 +24,7 @@ pub const NAMES: &[&str] = &[
     "commit.positions",
     "commit.journal",
     "commit.findings",
+    "commit.alerts",
     "commit.watermark",
     "commit.quarantine",
     "checkpoint.lines",

@@ -32,6 +32,7 @@ pub mod engine;
 
 pub mod app;
 pub mod http;
+pub mod trial;
 
 pub mod cli;
 pub mod shipped;

@@ -8,6 +8,7 @@ mod quarantine;
 mod query;
 mod recheck;
 mod reload;
+pub mod replay;
 mod sealing;
 mod shared;
 mod standby;

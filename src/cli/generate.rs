@@ -1,6 +1,7 @@
 //! `fiscwatch generate`
 
 use std::{
+    fmt::Write as _,
     fs::File,
     io::{BufWriter, IsTerminal, Write},
     path::{Path, PathBuf},
@@ -51,6 +52,11 @@ pub struct GenerateArgs {
     anomalies: bool,
 }
 
+/// The configuration that goes with the events.
+const CONFIG: &str = "\
+# The lists that belong to these events. `backtest` and `tune` take this file if no other is named.
+lists:
+";
 /// Events of one Parquet row group.
 const ROW_GROUP: usize = 65_536;
 
@@ -70,9 +76,12 @@ pub fn generate(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
     let treasury = Treasury::new(&plan);
     let lists = args.out.join("lists");
     std::fs::create_dir_all(&lists).with_context(|| format!("cannot make the folder {}", lists.display()))?;
+    let mut config = String::from(CONFIG);
     for (name, text) in treasury.lists() {
         write(&lists.join(name), text.as_bytes())?;
+        let _ = writeln!(config, "  {}: {{ path: lists/{name} }}", name.trim_end_matches(".csv"));
     }
+    write(&args.out.join(super::BESIDE), config.as_bytes())?;
     let mut files = Files::create(&args.out, calendar, args.anomalies)?;
     let progress =
         if std::io::stderr().is_terminal() { ProgressBar::new(args.payments) } else { ProgressBar::hidden() };
@@ -94,7 +103,10 @@ pub fn generate(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
     progress.finish_and_clear();
     let (events, payments) = (files.events, files.payments);
     files.finish()?;
-    println!("{events} events, {payments} payments among them, in {}", args.out.display());
+    let out = args.out.display();
+    println!("{events} events, {payments} payments among them, in {out}");
+    let labels = if args.anomalies { format!(" --labels {out}/labels.jsonl") } else { String::new() };
+    println!("try: fiscwatch backtest --rules rules --events {out}/events.jsonl{labels}");
     Ok(ExitCode::SUCCESS)
 }
 

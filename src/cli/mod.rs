@@ -16,6 +16,7 @@ mod run;
 mod silence;
 mod state;
 mod test;
+mod tune;
 
 use std::{
     path::{Path, PathBuf},
@@ -49,6 +50,8 @@ enum Command {
     Test(test::TestArgs),
     /// Run rules over recorded events, without any state
     Backtest(backtest::BacktestArgs),
+    /// What a rule would find with other values of a constant
+    Tune(tune::TuneArgs),
     /// Write a simulated treasury's events
     Generate(generate::GenerateArgs),
     /// Balances of budget lines
@@ -105,6 +108,27 @@ impl ConfigArg {
     }
 }
 
+impl ConfigArg {
+    /// As [`Self::load_or_default`]; but where no configuration is named, one beside the events goes first, as
+    /// `fiscwatch generate` writes it for the lists that belong to them.
+    fn load_beside(&self, events: &[PathBuf]) -> anyhow::Result<Config> {
+        let folder = events.first().and_then(|first| first.parent());
+        let beside = folder.map(|folder| folder.join(BESIDE)).filter(|path| path.exists());
+        let Some(path) = beside.filter(|_| self.config == Path::new(DEFAULT_PATH)) else {
+            return self.load_or_default();
+        };
+        eprintln!("with the configuration {}", path.display());
+        let mut config = Config::load(&path).map_err(problems)?;
+        if !config.rule_paths.iter().any(|path| path.exists()) {
+            config.rule_paths = vec![PathBuf::from("rules")];
+        }
+        Ok(config)
+    }
+}
+
+/// The configuration that stands beside simulated events.
+const BESIDE: &str = "fiscwatch.yaml";
+
 /// Several problems as one error.
 #[allow(clippy::needless_pass_by_value)] // It is what map_err hands over.
 fn problems(problems: Vec<Diagnostic>) -> anyhow::Error {
@@ -122,6 +146,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::check(&args),
         Command::Test(args) => test::test(&args),
         Command::Backtest(args) => backtest::backtest(&args),
+        Command::Tune(args) => tune::tune(&args),
         Command::Generate(args) => generate::generate(&args),
         Command::Budget(command) => budget::budget(&command),
         Command::Findings(command) => findings::findings(&command),

@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_secret_reaches_the_entry_of_a_list_and_no_message() {
-        let yaml = "sinks: [{ name: mail-1, email: { servers: [mx], from: a@b.cn } }]";
+        let yaml = "sinks: [{ name: mail-1, email: { servers: [mx], from: a@b.cn, to: [c@b.cn] } }]";
         let raw: Raw = serde_saphyr::from_str(yaml).unwrap();
         let variables = [("FISCWATCH_SINKS__MAIL_1__EMAIL__PASSWORD", "0123")];
         let raw = apply(raw, variables.map(|(n, v)| (n.to_owned(), v.to_owned())).into_iter()).unwrap();

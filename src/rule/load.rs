@@ -93,6 +93,33 @@ pub fn load(
     loaded
 }
 
+/// One rule several times, with other constants each time: for each of `variants` a rule that is named by it.
+///
+/// # Errors
+/// Everything that is wrong, also with constants that the rule does not take.
+pub fn variants(
+    paths: &[PathBuf],
+    compiler: &Compiler,
+    calendar: &Calendar,
+    rule: &str,
+    variants: &[(String, Override)],
+) -> Result<RuleSet, Vec<Diagnostic>> {
+    let mut rules = Vec::new();
+    for (name, changes) in variants {
+        let overrides = BTreeMap::from([(rule.to_owned(), changes.clone())]);
+        let loaded = load(paths, compiler, calendar, &overrides);
+        if !loaded.problems.is_empty() {
+            return Err(loaded.problems);
+        }
+        let found = loaded.set.rules.into_iter().find(|compiled| compiled.rule.id == rule);
+        rules.extend(found.map(|mut compiled| {
+            Arc::make_mut(&mut compiled.rule).id.clone_from(name);
+            compiled
+        }));
+    }
+    Ok(RuleSet::new(rules, compiler))
+}
+
 fn collect(path: &Path, files: &mut BTreeSet<PathBuf>, named: bool) -> std::io::Result<()> {
     if path.is_dir() {
         for entry in std::fs::read_dir(path)? {

@@ -44,9 +44,11 @@ impl Simulation<'_> {
 
     fn raise(&mut self, action: Action, line: u32, at: i64) {
         let share = self.dice.between(0.03, 0.15);
+        // What is capped is not raised.
+        let capped = self.is_capped(line);
         let account = self.book.account(line);
         let amount = rounded((account.total as f64 * share) as i64);
-        if amount >= SMALLEST_CHANGE {
+        if amount >= SMALLEST_CHANGE && !capped {
             account.total += amount;
             self.act(action, line, amount, at);
         }
@@ -60,7 +62,7 @@ impl Simulation<'_> {
 
     /// Moves money to the next line of the same unit.
     fn transfer(&mut self, line: u32, at: i64) {
-        let Some(to) = self.neighbour(line) else { return };
+        let Some(to) = self.neighbour(line).filter(|&to| !self.is_capped(to)) else { return };
         if let Some(amount) = self.take(line, at) {
             self.book.account(to).total += amount;
             let event = self.clerk.transfer((line, to), amount, at);
@@ -74,7 +76,8 @@ impl Simulation<'_> {
         let share = self.dice.between(0.05, 0.3);
         let room = self.room(line);
         let amount = rounded((room as f64 * share) as i64);
-        let protected = self.treasury.lines[line as usize].class().is_three_public();
+        let class = self.treasury.lines[line as usize].class();
+        let protected = class.is_three_public() || class.is_personnel();
         if amount < SMALLEST_CHANGE || protected {
             return None;
         }
@@ -92,6 +95,7 @@ impl Simulation<'_> {
         let account = self.book.account(line);
         let amount = account.available();
         if !line.is_multiple_of(FREEZABLE)
+            || self.treasury.lines[line as usize].class().is_personnel()
             || account.frozen > 0
             || account.held > 0
             || amount < SMALLEST_CHANGE
@@ -117,6 +121,10 @@ impl Simulation<'_> {
         self.book.account(to).spent += amount;
         let event = self.clerk.correction((line, to), payment, amount, at);
         self.emit(event);
+    }
+
+    fn is_capped(&self, line: u32) -> bool {
+        self.treasury.lines[line as usize].class().is_three_public()
     }
 
     /// Another line of the same unit.

@@ -1,20 +1,16 @@
-//! The anomalies that can be planted, how often, and when.
-
-use super::dice::Dice;
-use super::treasury::Treasury;
-
-/// From this many payments on, there is at least one anomaly of each kind.
-const ONE_OF_EACH_FROM: u64 = 2_000;
-/// Working days at the end of the plan in which nothing new is started.
-const LAST_DAYS: usize = 10;
+//! The kinds of anomalies that can be planted: what is done, which rules look for it, and how often.
 
 /// A kind of anomaly.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Anomaly {
     /// What is done.
     pub(super) deed: Deed,
-    /// The rule of the catalogue that should find it.
-    pub rule: &'static str,
+    /// When it begins.
+    pub(super) season: Season,
+    /// Its name: most are called after the rule that looks for them.
+    pub kind: &'static str,
+    /// The rules that may find it: its own first, then those that see it from another side.
+    pub rules: &'static [&'static str],
     /// Planted anomalies for every 100,000 payments.
     pub rate: u64,
     /// Payments that one of them takes.
@@ -23,134 +19,175 @@ pub struct Anomaly {
     pub note: &'static str,
 }
 
+/// When in the fiscal year an anomaly may begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Season {
+    Any,
+    /// In the first weeks of the year.
+    Opening,
+    /// In the first third of the year.
+    Early,
+    /// In the middle of the year.
+    Middle,
+    /// From September on, when there is a history to compare with.
+    Late,
+    /// At the beginning of a month from May to November.
+    MonthStart,
+    /// At the beginning of a quarter.
+    QuarterStart,
+    December,
+    AfterChristmas,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Deed {
     NoBudget,
+    LastYear,
     Exhaust,
+    /// Uses so many hundredths of a line.
+    UseEarly(i64),
     ExceedPlan,
     Overspend,
+    OverspendHeavily,
     PayFrozen,
+    RunAhead,
+    LeaveBehind,
+    LeaveIdle,
+    RushAtYearEnd,
+    PayInLastDays,
+    StopWages,
     PayOneself,
+    PayAffiliate,
     LargeCash,
+    VeryLargeCash,
     CashForCard,
+    CashOften,
+    CashInMonth,
+    CashInYear,
     LargeToPerson,
     OtherPayee,
+    SecondName,
+    NewAccount,
     Blacklisted,
-    ForeignClass,
-    SensitivePurpose,
-    TersePurpose,
-    OffHours,
-    BondMoney,
-    PayTwice,
-    Split,
     Newcomer,
+    ForeignClass,
+    BondMoney,
+    BondProject,
+    TersePurpose,
+    SensitivePurpose,
+    OffHours,
+    RoundAmount,
+    PayTwice,
+    SameAmount,
+    RefundAndRepay,
+    RepayElsewhere,
     SubsidyTwice,
+    SharedAccount,
+    Ineligible,
+    Split,
+    SplitOverYear,
+    SplitInDay,
+    JustBelow,
     Burst,
+    Surge,
+    Outlier,
+    CookDigits,
+    OnePayee,
+    OtherClasses,
+    OverContract,
+    BeforeContract,
+    CapReached,
+    CapPace,
 }
 
-/// Planted payments of a burst, and the one by which it has become one.
-pub(super) const BURST: u64 = 9;
-pub(super) const BURST_SEEN: u64 = 6;
-
-const fn anomaly(deed: Deed, rule: &'static str, rate: u64, payments: u64, note: &'static str) -> Anomaly {
-    Anomaly { deed, rule, rate, payments, note }
+macro_rules! anomalies {
+    ($($deed:expr, $season:ident, $kind:literal [$($rule:literal)*] $rate:literal x $payments:literal: $note:literal;)*) => {
+        /// All kinds of anomalies.
+        pub const ANOMALIES: &[Anomaly] = &[$(Anomaly {
+            deed: $deed, season: Season::$season, kind: $kind, rules: &[$kind, $($rule),*], rate: $rate,
+            payments: $payments, note: $note,
+        }),*];
+    };
 }
 
-/// All kinds of anomalies: rule, rate per 100,000 payments, payments each, note.
-pub const ANOMALIES: [Anomaly; 21] = [
-    anomaly(Deed::NoBudget, "no-budget", 6, 1, "paid from a line that was never approved"),
-    anomaly(Deed::Exhaust, "line-exhausted", 8, 1, "paid 2 to 8 % more than a small line held"),
-    anomaly(
-        Deed::ExceedPlan,
-        "plan-exceeded",
-        8,
-        1,
-        "paid 2 to 8 % more than the plan of a small line released",
-    ),
-    anomaly(
-        Deed::Overspend,
-        "overspend-rate",
-        5,
-        1,
-        "paid 15 to 60 % more than the total and plan of a small line",
-    ),
-    anomaly(Deed::PayFrozen, "frozen-line-payment", 4, 1, "paid from a small line that is frozen as a whole"),
-    anomaly(Deed::PayOneself, "to-own-account", 5, 1, "paid to the unit's own basic account"),
-    anomaly(Deed::LargeCash, "large-cash", 6, 1, "paid more than 10,000 in cash"),
-    anomaly(Deed::CashForCard, "cash-instead-of-card", 10, 1, "paid a class of the card catalogue in cash"),
-    anomaly(
-        Deed::LargeToPerson,
-        "large-to-person",
-        8,
-        1,
-        "paid 50,000 or more for services to a natural person",
-    ),
-    anomaly(Deed::OtherPayee, "payee-mismatch", 6, 1, "the bank credited another person"),
-    anomaly(Deed::Blacklisted, "blacklisted-payee", 5, 1, "paid to a blacklisted company"),
-    anomaly(
-        Deed::ForeignClass,
-        "class-not-allowed",
-        8,
-        1,
-        "charged a class the function may not be used for",
-    ),
-    anomaly(Deed::SensitivePurpose, "sensitive-purpose", 10, 1, "a word of the dictionary in the purpose"),
-    anomaly(Deed::TersePurpose, "incomplete", 10, 1, "a purpose of one or two characters"),
-    anomaly(Deed::OffHours, "off-hours", 15, 1, "paid at night or on a day off"),
-    anomaly(Deed::BondMoney, "bond-misuse", 4, 1, "bond money for goods and services"),
-    anomaly(Deed::PayTwice, "duplicate-strict", 10, 2, "the same bill paid again"),
-    anomaly(
-        Deed::Split,
-        "split-procurement",
-        4,
-        3,
-        "third of three payments below 500,000 that exceed it together",
-    ),
-    anomaly(
-        Deed::Newcomer,
-        "new-or-dormant-payee",
-        4,
-        1,
-        "a first payment of more than 500,000 to a company",
-    ),
-    anomaly(
-        Deed::SubsidyTwice,
-        "subsidy-duplicate",
-        6,
-        2,
-        "the same beneficiary and project twice in a month",
-    ),
-    anomaly(Deed::Burst, "burst", 2, BURST, "sixth of nine payments to one supplier in a day"),
-];
+use Deed as D;
 
-/// Which anomaly begins on which day, in order of time.
-pub(super) fn schedule(treasury: &Treasury) -> Vec<(usize, &'static Anomaly)> {
-    const KINDS: &[Anomaly] = &ANOMALIES;
-    if !treasury.plan.anomalies {
-        return Vec::new();
-    }
-    let mut dice = Dice::new(treasury.plan.seed, 0xA0_0A);
-    let days = &treasury.calendar.days;
-    let workdays: Vec<usize> = (0..days.len()).filter(|&day| days[day].working).collect();
-    let last = workdays.len().saturating_sub(LAST_DAYS).max(1);
-    let mut left = treasury.plan.payments;
-    let mut schedule = Vec::new();
-    for kind in KINDS {
-        for _ in 0..count(kind, treasury.plan.payments) {
-            if left < kind.payments || workdays.is_empty() {
-                break;
-            }
-            left -= kind.payments;
-            // The first day approves the budgets.
-            let start = (1 + dice.below(last as u64 - 1) as usize).min(workdays.len() - 1);
-            schedule.push((workdays[start], kind));
-        }
-    }
-    schedule.sort_by_key(|&(day, _)| day);
-    schedule
-}
-
-fn count(kind: &Anomaly, payments: u64) -> u64 {
-    let usual = (payments * kind.rate + 50_000) / 100_000;
-    if payments >= ONE_OF_EACH_FROM { usual.max(1) } else { usual }
+// What is done, when it begins, its kind, the other rules that see it, how many for every 100,000 payments, and how
+// many payments each takes. A kind with a suffix after `/` is a second way to break the rule before it.
+anomalies! {
+    D::NoBudget, Any, "no-budget" [] 4 x 1: "paid from a line that was never approved";
+    D::LastYear, Any, "wrong-fiscal-year" [] 3 x 1: "charged to this year's line as a payment of last year";
+    D::Exhaust, Any, "line-exhausted" [] 4 x 1: "paid 2 to 8 % more than a small line held";
+    D::UseEarly(84), Early, "line-use-80" [] 2 x 3: "84 % of a line used in the first months of the year";
+    D::UseEarly(94), Early, "line-use-90" [] 2 x 3: "94 % of a line used in the first months of the year";
+    D::ExceedPlan, Any, "plan-exceeded" [] 4 x 1: "paid 2 to 8 % more than the plan of a small line released";
+    D::Overspend, Any, "overspend-rate" ["line-exhausted" "plan-exceeded"] 2 x 1:
+        "paid 12 to 19 % more than the total and plan of a small line";
+    D::OverspendHeavily, Any, "overspend-rate-critical" ["overspend-rate" "line-exhausted" "plan-exceeded"] 2 x 1:
+        "paid 25 to 60 % more than the total and plan of a small line";
+    D::PayFrozen, Any, "frozen-line-payment" ["line-exhausted"] 3 x 1:
+        "paid from a small line that is frozen as a whole";
+    D::RunAhead, Early, "ahead-of-the-calendar" [] 2 x 4: "two thirds of a line used in the first months of the year";
+    D::LeaveBehind, Opening, "behind-the-calendar" ["idle-funds"] 1 x 0:
+        "a line three times the unit's budget that nothing is paid from";
+    D::LeaveIdle, Opening, "idle-funds" ["behind-the-calendar"] 2 x 0: "a line that nothing is paid from";
+    D::RushAtYearEnd, December, "year-end-rush" ["ahead-of-the-calendar"] 2 x 8:
+        "more than half of a unit's year paid in December";
+    D::PayInLastDays, AfterChristmas, "late-december" ["year-end-rush"] 1 x 10:
+        "ten payments of a small unit in the last days of the year";
+    D::StopWages, MonthStart, "wages-unpaid" [] 1 x 0: "a month without wages";
+    D::PayOneself, Any, "to-own-account" [] 4 x 1: "paid to the unit's own basic account";
+    D::PayAffiliate, Any, "to-affiliate" [] 4 x 1: "paid to another unit of the same department";
+    D::LargeCash, Any, "large-cash" ["large-cash-month" "frequent-cash" "cash-year-cap"] 3 x 1:
+        "paid more than 10,000 in cash";
+    D::VeryLargeCash, Any, "large-cash-critical" ["large-cash" "large-cash-month" "frequent-cash" "cash-year-cap"] 2 x 1:
+        "paid more than 50,000 in cash";
+    D::CashForCard, Any, "cash-instead-of-card" ["frequent-cash" "cash-year-cap"] 4 x 1:
+        "paid a class of the card catalogue in cash";
+    D::CashOften, Any, "frequent-cash" [] 3 x 3: "three small payments in cash within a few days";
+    D::CashInMonth, Any, "large-cash-month" ["frequent-cash" "cash-year-cap"] 1 x 7:
+        "seven payments of less than 10,000 in cash, and more than 50,000 in a month";
+    D::CashInYear, Early, "cash-year-cap" ["frequent-cash"] 2 x 5: "more cash in the year than the unit's cap";
+    D::LargeToPerson, Any, "large-to-person" [] 4 x 1: "paid 50,000 or more for services to a natural person";
+    D::OtherPayee, Any, "payee-mismatch" [] 4 x 1: "the bank credited another person";
+    D::SecondName, Late, "account-second-name" [] 3 x 1: "a known account under the name of another company";
+    D::NewAccount, Late, "known-name-new-account" [] 3 x 1: "a known company under a new account";
+    D::Blacklisted, Any, "blacklisted-payee" [] 4 x 1: "paid to a blacklisted company";
+    D::Newcomer, Any, "new-or-dormant-payee" [] 4 x 1: "a first payment of more than 500,000 to a company";
+    D::ForeignClass, Any, "class-not-allowed" [] 4 x 1: "charged a class the function may not be used for";
+    D::BondMoney, Any, "bond-misuse" [] 3 x 1: "bond money for goods and services";
+    D::BondProject, Any, "bond-misuse/project" ["bond-misuse"] 2 x 1: "bond money for another project than the bond's";
+    D::TersePurpose, Any, "incomplete" [] 5 x 1: "a purpose of one or two characters";
+    D::SensitivePurpose, Any, "sensitive-purpose" [] 5 x 1: "a word of the dictionary in the purpose";
+    D::OffHours, Any, "off-hours" [] 6 x 1: "paid at night or on a day off";
+    D::RoundAmount, Any, "round-amount" ["split-limit"] 5 x 1: "a round amount for services without a contract";
+    D::PayTwice, Any, "duplicate-strict" ["duplicate-loose" "split-limit"] 5 x 2: "the same bill paid again";
+    D::SameAmount, Any, "duplicate-loose" ["split-limit"] 4 x 2: "the same amount to the same payee with another invoice";
+    D::RefundAndRepay, Any, "refund-and-repay" ["duplicate-loose" "duplicate-strict"] 3 x 2:
+        "refunded in full and paid again";
+    D::RepayElsewhere, Any, "refund-repaid-elsewhere" ["refund-and-repay"] 2 x 2:
+        "refunded in full and paid again to another account";
+    D::SubsidyTwice, Any, "subsidy-duplicate" [] 4 x 2: "the same beneficiary and project twice in a month";
+    D::SharedAccount, Any, "subsidy-shared-account" [] 2 x 4: "the subsidies of four beneficiaries to one account";
+    D::Ineligible, Any, "subsidy-ineligible" [] 3 x 1: "a subsidy to somebody who has died or is on the public payroll";
+    D::Split, Any, "split-procurement" ["split-procurement-year" "ahead-of-the-calendar"] 3 x 3:
+        "three payments below 500,000 within a month that exceed it together";
+    D::SplitOverYear, Early, "split-procurement-year" ["split-procurement" "ahead-of-the-calendar"] 2 x 5:
+        "five payments over the year that exceed 500,000 together";
+    D::SplitInDay, Any, "split-limit" [] 3 x 2: "two payments below 50,000 on one day that exceed it together";
+    D::JustBelow, Early, "just-below" ["ahead-of-the-calendar" "line-use-80" "line-use-90"] 1 x 5:
+        "five payments just below 500,000";
+    D::Burst, Any, "burst" [] 2 x 9: "nine payments to one supplier in a day";
+    D::Surge, Middle, "unit-surge" ["ahead-of-the-calendar" "burst"] 1 x 8: "eight large payments of a unit in a day";
+    D::Outlier, Late, "amount-outlier" [] 2 x 1: "six times the usual bill";
+    D::CookDigits, QuarterStart, "benford" [] 1 x 0: "a quarter in which amounts begin with 5 to 9";
+    D::OnePayee, Middle, "payee-concentration" ["split-procurement" "split-procurement-year" "ahead-of-the-calendar"] 1 x 6:
+        "most of a unit's spending on goods and services to one payee";
+    D::OtherClasses, Middle, "other-class-share" ["payee-concentration"] 1 x 6:
+        "more than 30 % of a unit's spending in a class named other";
+    D::OverContract, Any, "over-contract" [] 3 x 2: "two payments that exceed their contract together";
+    D::BeforeContract, Any, "over-contract/early" ["over-contract"] 2 x 1: "paid before the contract was signed";
+    D::CapReached, Late, "three-public-cap" ["three-public-80" "three-public-pace"] 2 x 3:
+        "receptions beyond the unit's cap";
+    D::CapPace, Opening, "three-public-pace" ["three-public-80" "three-public-cap"] 2 x 2: "almost a third of the unit's cap for receptions in January";
 }

@@ -13,6 +13,8 @@ pub(super) const HOUR: i64 = 60 * MINUTE;
 pub(super) const DESK: (i64, i64) = (8 * HOUR, 8 * HOUR + 30 * MINUTE);
 /// Payments take place between these hours, which leaves room to be recorded before 18:00.
 const COUNTER: (i64, i64) = (8 * HOUR + 31 * MINUTE, 17 * HOUR + 30 * MINUTE);
+/// The day of the month from which wages are paid.
+const WAGES_FROM: i8 = 5;
 /// Relative activity of the hours from 08 to 17; noon is quiet.
 const HOURS: [f64; 10] = [0.55, 1.0, 1.0, 0.8, 0.15, 0.35, 0.9, 1.0, 0.95, 0.55];
 /// Relative activity of the months; December is moderately higher.
@@ -64,7 +66,7 @@ const MAKE_UP_DAYS: &[(Date, &str)] = &[
 ];
 
 /// One simulated day.
-#[allow(clippy::struct_excessive_bools, reason = "four independent facts about a day")]
+#[allow(clippy::struct_excessive_bools, reason = "five independent facts about a day")]
 pub(super) struct Day {
     pub date: Date,
     pub offset: Offset,
@@ -73,6 +75,8 @@ pub(super) struct Day {
     pub working: bool,
     /// Wages are paid on this day.
     pub payday: bool,
+    /// Units begin to pay wages on this day.
+    pub wages: bool,
     /// The first working day of the fiscal year within the plan.
     pub opening: bool,
     /// The first working day of the month within the plan.
@@ -128,7 +132,17 @@ impl Day {
         let working = always || is_working_day(date);
         let volume = if always { 1.0 } else { volume(date) };
         let payday = is_payday(date);
-        Some(Self { date, offset, midnight, working, payday, opening: false, release: false, volume })
+        Some(Self {
+            date,
+            offset,
+            midnight,
+            working,
+            payday,
+            wages: false,
+            opening: false,
+            release: false,
+            volume,
+        })
     }
 
     /// How much of the fiscal year has passed when this day begins.
@@ -158,9 +172,10 @@ impl Day {
 }
 
 fn mark_firsts(days: &mut [Day]) {
-    let (mut year, mut month) = (None, None);
+    let (mut year, mut month, mut wages) = (None, None, None);
     for day in days.iter_mut().filter(|day| day.working) {
         day.opening = year.replace(day.date.year()) != Some(day.date.year());
+        day.wages = day.date.day() >= WAGES_FROM && wages.replace(day.date.month()) != Some(day.date.month());
         day.release = month.replace(day.date.month()) != Some(day.date.month());
     }
 }

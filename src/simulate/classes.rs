@@ -114,6 +114,11 @@ impl Class {
         self.is_personnel() || self.code.starts_with("303")
     }
 
+    /// 基本工资, which every unit pays each month.
+    pub(super) fn is_wages(&self) -> bool {
+        self.code == "30101"
+    }
+
     pub(super) fn is_personnel(&self) -> bool {
         self.code.starts_with("301")
     }

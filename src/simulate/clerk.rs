@@ -7,7 +7,7 @@ use super::dice::{choose, mix, scale};
 use super::treasury::Treasury;
 use super::units::Money;
 use super::voucher::{Charge, Flaw, Voucher, regular_id};
-use super::{Action, Anomaly, Cents, Event, EventType, Label, Simulated, Stamp};
+use super::{Action, Cents, Event, EventType, Simulated, Stamp};
 
 const REFUND_REASONS: [&str; 4] = ["账号有误退回", "多付款项退回", "合同终止退款", "差旅借支余款退回"];
 const CORRECTION_REASONS: [&str; 3] = ["指标使用错误更正", "经济分类更正", "项目列支更正"];
@@ -53,8 +53,7 @@ impl<'a> Clerk<'a> {
         self.treasury.describe(voucher, &mut event);
         self.treasury.confirm_payee(voucher, &mut event);
         event.application_id = voucher.application.map(|number| self.id(EventType::Application, number));
-        let label = voucher.completes.map(|anomaly| label(anomaly, &event));
-        Simulated { at: event.occurred_at.at, event, label }
+        unlabelled(event)
     }
 
     pub(super) fn withdrawal(&mut self, line: u32, application: u64, at: i64) -> Simulated {
@@ -71,6 +70,14 @@ impl<'a> Clerk<'a> {
         event.amount = Some(Cents(amount));
         event.reason = Some((*choose(&REFUND_REASONS, mix(payment, 8))).into());
         unlabelled(event)
+    }
+
+    /// The whole of a planted payment comes back.
+    pub(super) fn pay_back(&mut self, voucher: &Voucher, payment: u64, at: i64) -> Simulated {
+        let mut refund = self.refund(voucher.line, payment, voucher.amount, at);
+        let line = &self.treasury.lines[voucher.line as usize];
+        refund.event.budget_line_id = Some(voucher.line_id(self.treasury.unit_of(voucher.line), line.number));
+        refund
     }
 
     pub(super) fn correction(&mut self, lines: (u32, u32), payment: u64, amount: i64, at: i64) -> Simulated {
@@ -183,24 +190,11 @@ impl Voucher {
             salt: 0,
             application: None,
             flaw: Flaw::None,
-            completes: None,
-            planted: false,
+            plant: None,
         }
     }
 }
 
 fn unlabelled(event: Event) -> Simulated {
     Simulated { at: event.occurred_at.at, event, label: None }
-}
-
-fn label(anomaly: &'static Anomaly, event: &Event) -> Label {
-    Label {
-        event_id: event.event_id.clone(),
-        rule_id: anomaly.rule.into(),
-        occurred_at: event.occurred_at,
-        unit_code: event.unit_code.clone().unwrap_or_default(),
-        budget_line_id: event.budget_line_id.clone().unwrap_or_default(),
-        payee_account: event.payee_account.clone().unwrap_or_default(),
-        note: anomaly.note.into(),
-    }
 }

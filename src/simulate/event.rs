@@ -21,23 +21,39 @@ pub struct Simulated {
     pub label: Option<Label>,
 }
 
-/// What a planted anomaly should trigger; one label for each anomaly, on the event that completes it.
+/// A planted anomaly: one label for each, told with the event that completes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Label {
-    /// The event that completes the anomaly.
-    pub event_id: String,
-    /// The rule of the catalogue that should find it.
-    pub rule_id: Text,
-    /// The time of the event.
-    pub occurred_at: Stamp,
+    /// The kind of anomaly.
+    pub kind: Text,
+    /// The rules that may find it, its own first.
+    pub rule_ids: Vec<Text>,
+    /// The events it consists of, in order; the last one completes it.
+    pub event_ids: Vec<String>,
+    /// The time of the first event.
+    pub from: Stamp,
+    /// The time of the last event.
+    pub to: Stamp,
+    /// What identifies it to findings about a window or a tick.
+    pub key: LabelKey,
+    /// What was done.
+    pub note: Text,
+}
+
+/// The columns that an anomaly has in common with the keys of findings.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct LabelKey {
     /// The unit that pays.
     pub unit_code: String,
     /// The budget line charged.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub budget_line_id: String,
     /// The account of the payee.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub payee_account: String,
-    /// What was done.
-    pub note: Text,
+    /// The class that is paid.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub economic_code: String,
 }
 
 /// The type of an event.

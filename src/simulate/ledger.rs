@@ -11,6 +11,8 @@ const THREE_PUBLIC_USE: f64 = 0.5;
 /// Share of payments that are wages and subsidies, on paydays and otherwise.
 const PAYROLL_ON_PAYDAY: f64 = 0.7;
 const PAYROLL_OTHERWISE: f64 = 0.12;
+/// What is budgeted for wages, in months.
+const WAGES_A_YEAR: f64 = 12.4;
 /// Lines with as many payments a year are released monthly or quarterly.
 const MONTHLY_FROM: f64 = 36.0;
 const QUARTERLY_FROM: f64 = 10.0;
@@ -41,6 +43,8 @@ pub(super) struct Account {
     pub held: i64,
     pub frozen: i64,
     pub release: Release,
+    /// Payments of the year so far.
+    pub paid: u32,
     three_public: bool,
     /// Payments so far in the month below; wages and subsidies go to each person once a month.
     paid_in_month: u32,
@@ -104,6 +108,7 @@ impl Account {
     pub(super) fn settle(&mut self, amount: i64) {
         self.held -= amount;
         self.spent += amount;
+        self.paid += 1;
     }
 }
 
@@ -141,6 +146,7 @@ impl Book {
             held: 0,
             frozen: 0,
             release: Release::AtOnce,
+            paid: 0,
             three_public: line.class().is_three_public(),
             paid_in_month: 0,
             month: 0,
@@ -170,14 +176,17 @@ impl Book {
             let expected = f64::from(line.weight) * rates[usize::from(line.class().is_payroll())];
             let typical = treasury.typical_payment(index as u32);
             let controlled = !treasury.line_hash(index as u32).is_multiple_of(4);
+            let wages = if line.class().is_wages() { treasury.monthly_wages(index as u32) } else { 0.0 };
             *account = Account {
-                budget: budget_for(expected, typical, account.three_public),
+                budget: budget_for(expected, typical, account.three_public)
+                    + (wages * WAGES_A_YEAR) as i64 * 100,
                 release: release_for(expected, controlled),
                 total: 0,
                 planned: 0,
                 spent: 0,
                 held: 0,
                 frozen: 0,
+                paid: 0,
                 ..account.clone()
             };
         }

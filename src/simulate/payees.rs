@@ -84,10 +84,14 @@ pub(super) enum Payee {
     Supplier(Trade, u32),
     /// The social insurance or housing fund office of a region.
     Fund(u16),
+    /// The bank account of a region from which wages go on to the staff.
+    Payroll(u16),
     /// A person by a number of its own: staff, beneficiaries, experts.
     Person(u64),
     /// The paying unit's own basic account.
     Own,
+    /// The basic account of another unit.
+    Unit(u32),
 }
 
 impl Payee {
@@ -110,7 +114,7 @@ impl Payee {
 
     pub(super) fn kind(self) -> &'static str {
         match self {
-            Self::Supplier(..) | Self::Fund(_) => "entity",
+            Self::Supplier(..) | Self::Fund(_) | Self::Payroll(_) | Self::Unit(_) => "entity",
             Self::Person(_) => "person",
             Self::Own => "self",
         }
@@ -122,8 +126,11 @@ impl Payee {
             Self::Fund(region) => {
                 format!("{}社会保险与住房公积金征缴中心", place(regions, u32::from(region)))
             }
+            Self::Payroll(region) => {
+                format!("{PROVINCE}农商银行{}支行代发工资专户", place(regions, u32::from(region)))
+            }
             Self::Person(number) => person(mix(seed, number)),
-            Self::Own => unit.name.clone(),
+            Self::Own | Self::Unit(_) => unit.name.clone(),
         }
     }
 
@@ -133,8 +140,9 @@ impl Payee {
                 account(&ENTITY_BANKS, mix(seed ^ 0xC0, (trade as u64) << 32 | u64::from(rank)))
             }
             Self::Fund(region) => account(&ENTITY_BANKS, mix(seed ^ 0xF0, u64::from(region))),
+            Self::Payroll(region) => account(&ENTITY_BANKS, mix(seed ^ 0xB0, u64::from(region))),
             Self::Person(number) => account(&CARD_BANKS, mix(seed ^ 0xA0, number)),
-            Self::Own => own_account(seed, &unit.code, OwnAccount::Basic),
+            Self::Own | Self::Unit(_) => own_account(seed, &unit.code, OwnAccount::Basic),
         }
     }
 }

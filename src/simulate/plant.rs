@@ -1,69 +1,70 @@
-//! Plants the anomalies. Those that overdraw a line or need much money do so on a small line of their own, so that
-//! one anomaly does not drag others along.
+//! Plants the anomalies that are one payment. Those that overdraw a line or need much money do so on a small line of
+//! their own, so that one anomaly does not drag others along.
 
-use super::anomalies::{BURST, BURST_SEEN, Deed};
-use super::calendar::{DESK, HOUR};
+use super::anomalies::Deed;
+use super::calendar::HOUR;
 use super::classes::{Class, Recipient};
-use super::payees::{Payee, Trade};
+use super::payees::Payee;
+use super::schedule::Planned;
 use super::simulation::{Simulation, Task};
 use super::units::Money;
-use super::voucher::{Charge, Flaw, Voucher};
+use super::voucher::{Charge, Flaw, Part, Voucher};
 use super::{Action, Anomaly};
 
-const YUAN: i64 = 100;
+pub(super) const YUAN: i64 = 100;
+
+/// Payments of an anomaly, each with its time.
+pub(super) type Series = Vec<(i64, Voucher)>;
 
 impl Simulation<'_> {
-    pub(super) fn plant(&mut self, anomaly: &'static Anomaly, at: i64) {
-        let mut vouchers = match anomaly.deed {
-            Deed::Exhaust | Deed::ExceedPlan | Deed::Overspend | Deed::PayFrozen => {
-                vec![self.overdrawing(anomaly.deed, at)]
+    pub(super) fn plant(&mut self, planned: Planned, at: i64) {
+        let Planned { anomaly, unit, .. } = planned;
+        if anomaly.payments == 0 {
+            return self.plant_omission(anomaly, unit, at);
+        }
+        let series = self.series(anomaly.deed, unit, at).or_else(|| self.of_unit(anomaly.deed, unit, at));
+        let series = series.unwrap_or_else(|| {
+            let voucher = self.single(anomaly.deed, unit, at);
+            let workdays = self.dice.below(3) as usize;
+            let time =
+                if anomaly.deed == Deed::OffHours { self.off_hours() } else { self.later(at, workdays) };
+            vec![(time, voucher)]
+        });
+        self.arrange_series(anomaly, series);
+    }
+
+    fn arrange_series(&mut self, anomaly: &'static Anomaly, mut series: Series) {
+        series.sort_by_key(|&(time, _)| time);
+        let number = self.labels.begin(anomaly);
+        let last = series.len().saturating_sub(1);
+        for (index, (time, mut voucher)) in series.into_iter().enumerate() {
+            voucher.plant = Some(Part { anomaly: number, last: index == last });
+            self.arrange(time, Task::Pay(Box::new(voucher)));
+        }
+    }
+
+    fn single(&mut self, deed: Deed, unit: u32, at: i64) -> Voucher {
+        match deed {
+            Deed::Exhaust | Deed::ExceedPlan | Deed::Overspend | Deed::OverspendHeavily | Deed::PayFrozen => {
+                self.overdrawing(deed, at)
             }
             Deed::NoBudget => {
-                let mut voucher = self.special("30227", (20_000.0, 150_000.0));
+                let mut voucher = self.special(None, "30227", (20_000.0, 150_000.0));
                 voucher.charge = Charge::Unknown(self.specials);
-                vec![voucher]
+                voucher
             }
-            Deed::LargeCash | Deed::LargeToPerson | Deed::Newcomer => vec![self.remarkable(anomaly.deed, at)],
-            Deed::Split => return self.plant_split(anomaly, at),
-            Deed::Burst => return self.plant_burst(anomaly, at),
-            Deed::SubsidyTwice => self.subsidy_twice(at),
-            Deed::PayTwice => self.bill_twice(at),
-            _ => vec![self.flawed(anomaly.deed, at)],
-        };
-        if let Some(last) = vouchers.last_mut() {
-            last.completes = Some(anomaly);
+            Deed::Outlier => self.outlier(at),
+            Deed::PayOneself
+            | Deed::CashForCard
+            | Deed::OtherPayee
+            | Deed::Blacklisted
+            | Deed::ForeignClass
+            | Deed::SensitivePurpose
+            | Deed::TersePurpose
+            | Deed::BondMoney
+            | Deed::OffHours => self.flawed(deed, at),
+            _ => self.remarkable(deed, unit, at),
         }
-        let mut time = at;
-        for voucher in vouchers {
-            let (low, more) = if anomaly.payments > 1 { (1, 4) } else { (0, 3) };
-            let workdays = low + self.dice.below(more) as usize;
-            time = match anomaly.deed {
-                Deed::OffHours => self.off_hours(),
-                Deed::SubsidyTwice => self.later_this_month(time.max(at)),
-                // Every step of a series is counted from today, so it is made from the first one on.
-                _ => self.after(time, at, workdays),
-            };
-            self.arrange_planted(voucher, time);
-        }
-    }
-
-    /// A time `workdays` from now that is not before `previous`.
-    fn after(&mut self, previous: i64, now: i64, workdays: usize) -> i64 {
-        let later = self.later(now, workdays);
-        if later >= previous { later } else { previous + 60_000 }
-    }
-
-    fn later_this_month(&mut self, previous: i64) -> i64 {
-        let next = self.treasury.calendar.workday_after(self.today, 1);
-        let same_month = self.treasury.calendar.days[next].date.month() == self.day().date.month();
-        let workdays = usize::from(same_month && self.dice.chance(0.6));
-        let now = self.day().midnight + DESK.1 + HOUR;
-        self.after(previous, now, workdays)
-    }
-
-    fn arrange_planted(&mut self, mut voucher: Voucher, at: i64) {
-        voucher.planted = true;
-        self.arrange(at, Task::Pay(Box::new(voucher)));
     }
 
     /// At night, or on the next day off.
@@ -106,10 +107,13 @@ impl Simulation<'_> {
         voucher
     }
 
-    /// A voucher on a line of its own, not yet approved.
-    fn special(&mut self, class: &str, (low, high): (f64, f64)) -> Voucher {
+    /// A voucher on a line of its own, not yet approved, of a given unit or of any.
+    pub(super) fn special(&mut self, unit: Option<u32>, class: &str, (low, high): (f64, f64)) -> Voucher {
         self.specials += 1;
-        let line = self.book.draw(false, &mut self.dice);
+        let line = match unit {
+            Some(unit) => self.treasury.lines_of(unit).next().unwrap_or_default(),
+            None => self.book.draw(false, &mut self.dice),
+        };
         let mut voucher = self.blank(line);
         voucher.charge = Charge::Special(self.specials);
         voucher.class = Class::index_of(class);
@@ -119,7 +123,7 @@ impl Simulation<'_> {
         voucher
     }
 
-    fn payee_of_trade(&mut self, line: u32, class: &Class) -> Payee {
+    pub(super) fn payee_of_trade(&mut self, line: u32, class: &Class) -> Payee {
         let unit = self.treasury.lines[line as usize].unit;
         match class.recipient {
             Recipient::Supplier(trade) => self.supplier(unit, trade, false),
@@ -127,9 +131,13 @@ impl Simulation<'_> {
         }
     }
 
-    fn approve_special(&mut self, voucher: &Voucher, total: i64, at: i64) {
-        let event = self.clerk.approve_for(voucher, total, at);
-        self.emit(event);
+    /// Approves the line of a special voucher, in whole thousands.
+    pub(super) fn approve_special(&mut self, voucher: &Voucher, total: i64, at: i64) -> super::Event {
+        let total = (total / (1_000 * YUAN)).max(1) * (1_000 * YUAN);
+        let approval = self.clerk.approve_for(voucher, total, at);
+        let event = approval.event.clone();
+        self.emit(approval);
+        event
     }
 
     fn act_on_special(&mut self, action: Action, voucher: &Voucher, amount: i64, at: i64) {
@@ -139,11 +147,12 @@ impl Simulation<'_> {
 
     /// A payment beyond the total, the plan or the freeze of its line.
     fn overdrawing(&mut self, deed: Deed, at: i64) -> Voucher {
-        let mut voucher = self.special("30227", (20_000.0, 150_000.0));
+        let mut voucher = self.special(None, "30227", (20_000.0, 150_000.0));
         let limit = voucher.amount / (1_000 * YUAN) * (1_000 * YUAN);
         let (total, plan, excess) = match deed {
             Deed::ExceedPlan => (3 * limit, Some(limit), (1.02, 1.08)),
-            Deed::Overspend => (limit, Some(limit), (1.15, 1.6)),
+            Deed::Overspend => (limit, Some(limit), (1.12, 1.19)),
+            Deed::OverspendHeavily => (limit, Some(limit), (1.25, 1.6)),
             Deed::PayFrozen => (limit, None, (0.5, 0.9)),
             _ => (limit, None, (1.02, 1.08)),
         };
@@ -158,78 +167,90 @@ impl Simulation<'_> {
         voucher
     }
 
-    /// A payment that stands out by its size and payee, from a line with plenty of money.
-    fn remarkable(&mut self, deed: Deed, at: i64) -> Voucher {
+    /// A payment that stands out by its size, its payee or its papers, from a line with enough money.
+    fn remarkable(&mut self, deed: Deed, unit: u32, at: i64) -> Voucher {
         let mut voucher = match deed {
-            Deed::LargeCash => self.special("30229", (10_500.0, 48_000.0)),
-            Deed::LargeToPerson => self.special("30227", (55_000.0, 300_000.0)),
-            _ => self.special("31003", (520_000.0, 900_000.0)),
+            Deed::LargeCash => self.special(None, "30229", (10_500.0, 48_000.0)),
+            Deed::VeryLargeCash => self.special(None, "30229", (52_000.0, 120_000.0)),
+            Deed::LargeToPerson => self.special(None, "30227", (55_000.0, 300_000.0)),
+            Deed::Newcomer => self.special(None, "31003", (520_000.0, 900_000.0)),
+            Deed::NewAccount => self.special(None, "31003", (210_000.0, 450_000.0)),
+            Deed::PayAffiliate => self.special(Some(unit), "30227", (8_000.0, 90_000.0)),
+            Deed::BondProject => self.special(None, "31005", (60_000.0, 300_000.0)),
+            Deed::Ineligible => self.special(None, "30305", (400.0, 2_000.0)),
+            Deed::BeforeContract => self.special(None, "30227", (60_000.0, 180_000.0)),
+            Deed::LastYear => self.special(None, "30201", (1_000.0, 20_000.0)),
+            _ => self.special(None, "30227", (2.0, 5.0)),
         };
         match deed {
-            Deed::LargeCash => voucher.settlement = "cash",
+            Deed::LargeCash | Deed::VeryLargeCash => voucher.settlement = "cash",
             Deed::LargeToPerson => voucher.payee = self.stranger(),
-            _ => voucher.payee = Payee::newcomer(self.specials % 30_000),
+            Deed::Newcomer => voucher.payee = Payee::newcomer(self.specials % 30_000),
+            Deed::SecondName | Deed::NewAccount => self.disguise(deed, &mut voucher),
+            Deed::PayAffiliate => {
+                voucher.payee = self.treasury.affiliate_of(unit).map_or(Payee::Own, Payee::Unit);
+            }
+            Deed::BondProject => {
+                let lines = self.treasury.bond_lines();
+                voucher.money = Money::Bond;
+                voucher.flaw = Flaw::BondOf(lines[self.dice.below(lines.len() as u64) as usize]);
+            }
+            Deed::Ineligible => {
+                voucher.payee = Payee::beneficiary(voucher.line, 1 << 29 | u64::from(self.specials));
+                voucher.flaw = Flaw::Beneficiary(self.dice.below(super::lists::INELIGIBLE));
+            }
+            Deed::BeforeContract => {
+                self.contracts.1 += 1;
+                voucher.flaw = Flaw::Contract(self.treasury.contracts() + self.contracts.1);
+            }
+            Deed::LastYear => voucher.flaw = Flaw::LastYear,
+            // A round amount: two to four times ten thousand.
+            _ => {
+                voucher.flaw = Flaw::NoPapers;
+                voucher.amount = voucher.amount / YUAN * 10_000 * YUAN;
+            }
         }
-        let total = 2 * voucher.amount / (1_000 * YUAN) * (1_000 * YUAN);
-        self.approve_special(&voucher, total, at);
+        let spare = 2 + i64::from(deed == Deed::SecondName);
+        self.approve_special(&voucher, spare * voucher.amount + 1_000 * YUAN, at);
         voucher
     }
 
-    fn bill_twice(&mut self, at: i64) -> Vec<Voucher> {
-        let supplied = |class: &Class| {
-            matches!(class.recipient, Recipient::Supplier(_))
-                && !class.is_three_public()
-                && !class.is_capital()
-        };
-        let bill = loop {
-            let bill = self.decide_for(at, 200_000 * YUAN, supplied);
-            // The second payment is held too, if the line has the money; otherwise another bill is taken.
-            if self.room(bill.line) >= bill.amount {
-                self.book.account(bill.line).hold(bill.amount);
-                break bill;
+    /// Somebody else's name, or somebody else's account, for a supplier that is well known.
+    fn disguise(&mut self, deed: Deed, voucher: &mut Voucher) {
+        for _ in 0..200 {
+            if self.times_paid(voucher.payee).is_some_and(|times| times >= 5) {
+                break;
             }
-            self.book.account(bill.line).hold(-bill.amount);
+            voucher.payee = self.payee_of_trade(voucher.line, voucher.class());
+        }
+        if deed == Deed::NewAccount {
+            voucher.flaw = Flaw::NewAccount;
+            return;
+        }
+        voucher.amount = voucher.amount * 2_000 + voucher.amount % 97;
+        voucher.flaw = Flaw::NameOf(Payee::newcomer(self.specials % 30_000));
+    }
+
+    /// Several times the usual bill of a regular supplier.
+    fn outlier(&mut self, at: i64) -> Voucher {
+        let lines = self.treasury.lines.len() as u32;
+        let start = self.dice.below(u64::from(lines)) as u32;
+        let fits = |&line: &u32| {
+            let class = self.treasury.lines[line as usize].class();
+            let bill = self.treasury.typical_payment(line);
+            matches!(class.recipient, Recipient::Regular(_))
+                && (3_000.0..60_000.0).contains(&bill)
+                && self.book.accounts[line as usize].paid >= 16
         };
-        vec![bill.clone(), bill]
-    }
-
-    fn subsidy_twice(&mut self, at: i64) -> Vec<Voucher> {
-        let mut first = self.special("30305", (400.0, 2_000.0));
-        first.payee = Payee::beneficiary(first.line, 1 << 30 | u64::from(self.specials));
-        self.approve_special(&first, 10_000 * YUAN, at);
-        let mut second = first.clone();
-        (second.amount, second.salt) = (first.amount + 1_250, self.dice.bits());
-        vec![first, second]
-    }
-
-    /// Three purchases below the procurement threshold from one supplier within a month, without papers.
-    fn plant_split(&mut self, anomaly: &'static Anomaly, at: i64) {
-        let mut voucher = self.special("31002", (172_000.0, 228_000.0));
-        voucher.flaw = Flaw::NoPapers;
-        self.approve_special(&voucher, 800_000 * YUAN, at);
-        let mut time = at;
-        for step in 1..=3 {
-            let mut part = voucher.clone();
-            part.salt = self.dice.bits();
-            part.amount = (self.dice.between(172_000.0, 228_000.0) * 100.0) as i64;
-            part.completes = (step == 3).then_some(anomaly);
-            time = self.after(time, at, 2 * step);
-            self.arrange_planted(part, time);
+        let line = (start..lines).chain(0..start).find(fits).unwrap_or(start);
+        let mut voucher = self.blank(line);
+        if let Recipient::Regular(trade) = voucher.class().recipient {
+            voucher.payee = self.regular_supplier(self.treasury.lines[line as usize].unit, trade);
         }
-    }
-
-    fn plant_burst(&mut self, anomaly: &'static Anomaly, at: i64) {
-        let mut voucher = self.special("30201", (300.0, 3_000.0));
-        voucher.payee = Payee::Supplier(Trade::Stationery, self.dice.zipf(self.treasury.pool));
-        self.approve_special(&voucher, 50_000 * YUAN, at);
-        let mut times: Vec<i64> = (0..BURST).map(|_| self.later(at, 0)).collect();
-        times.sort_unstable();
-        for (number, time) in (1..).zip(times) {
-            let mut part = voucher.clone();
-            part.salt = self.dice.bits();
-            part.amount = (self.dice.between(300.0, 3_000.0) * 100.0) as i64;
-            part.completes = (number == BURST_SEEN).then_some(anomaly);
-            self.arrange_planted(part, time);
-        }
+        self.specials += 1;
+        voucher.charge = Charge::Special(self.specials);
+        voucher.amount = (self.treasury.typical_payment(line) * self.dice.between(550.0, 700.0)) as i64;
+        self.approve_special(&voucher, 2 * voucher.amount, at);
+        voucher
     }
 }

@@ -7,10 +7,12 @@ use std::collections::{BinaryHeap, VecDeque};
 use super::calendar::{DESK, Day};
 use super::clerk::Clerk;
 use super::dice::Dice;
+use super::labels::Labels;
 use super::ledger::{Book, Release};
+use super::schedule::{Planned, schedule};
 use super::treasury::Treasury;
 use super::voucher::{Charge, Voucher};
-use super::{Action, Anomaly, EventType, Simulated, anomalies, spend};
+use super::{Action, EventType, Simulated, spend};
 
 /// Share of payments that follow an application.
 const APPLIED_FOR: f64 = 0.3;
@@ -22,12 +24,32 @@ const CORRECTED: f64 = 0.002;
 /// Something arranged for later.
 pub(super) enum Task {
     Pay(Box<Voucher>),
-    Withdraw { line: u32, application: u64, amount: i64 },
-    Refund { line: u32, payment: u64, amount: i64 },
-    Correct { line: u32, payment: u64, amount: i64 },
+    Withdraw {
+        line: u32,
+        application: u64,
+        amount: i64,
+    },
+    Refund {
+        line: u32,
+        payment: u64,
+        amount: i64,
+    },
+    Correct {
+        line: u32,
+        payment: u64,
+        amount: i64,
+    },
     Adjust,
-    Unfreeze { line: u32, amount: i64 },
-    Plant(&'static Anomaly),
+    Unfreeze {
+        line: u32,
+        amount: i64,
+    },
+    /// Pays back a planted payment.
+    PayBack {
+        voucher: Box<Voucher>,
+        payment: u64,
+    },
+    Plant(Planned),
 }
 
 /// A task and its time; the number keeps tasks of the same time in the order they were arranged.
@@ -43,8 +65,8 @@ pub(super) struct Simulation<'a> {
     pub dice: Dice,
     pub book: Book,
     pub clerk: Clerk<'a>,
-    /// Suppliers paid so far.
-    pub met: Vec<bool>,
+    /// How often each supplier has been paid so far, up to 255.
+    pub met: Vec<u8>,
     /// Special lines and one-off payees so far.
     pub specials: u32,
     pub today: usize,
@@ -55,32 +77,47 @@ pub(super) struct Simulation<'a> {
     /// The times of today's payments, and how many are done.
     counter: Vec<i64>,
     served: usize,
+    /// Wages that are still to be paid, the next line last.
+    wages: Vec<u32>,
+    /// Units that pay no wages in a month.
+    pub without_wages: Vec<(u32, i8)>,
+    /// A unit that makes its amounts up, and the quarter, from 0.
+    pub cooking: Option<(u32, i8)>,
+    /// Contracts of the list used so far: those that are exceeded, and those that are paid too early.
+    pub contracts: (u32, u32),
+    /// Labels of what is being planted.
+    pub labels: Labels,
     /// The next line to be approved or released this morning.
     desk: Option<u32>,
     agenda: BinaryHeap<Reverse<Arranged>>,
     arranged: u64,
     /// Anomalies still to be planted, the next one last.
-    schedule: Vec<(usize, &'static Anomaly)>,
+    schedule: Vec<Planned>,
     out: VecDeque<Simulated>,
 }
 
 impl<'a> Simulation<'a> {
     pub(super) fn new(treasury: &'a Treasury) -> Self {
-        let mut schedule = anomalies::schedule(treasury);
-        let planted: u64 = schedule.iter().map(|(_, anomaly)| anomaly.payments).sum();
+        let mut schedule = schedule(treasury);
+        let planted: u64 = schedule.iter().map(|planned| planned.anomaly.payments).sum();
         schedule.reverse();
         let mut simulation = Self {
             treasury,
             dice: Dice::new(treasury.plan.seed, 0x51),
             book: Book::new(treasury),
             clerk: Clerk::new(treasury),
-            met: vec![false; spend::SUPPLIERS],
+            met: vec![0; spend::SUPPLIERS],
             specials: 0,
             today: 0,
             elapsed: 0.0,
             quota: quota(treasury, treasury.plan.payments.saturating_sub(planted)),
             counter: Vec::new(),
             served: 0,
+            wages: Vec::new(),
+            without_wages: Vec::new(),
+            cooking: None,
+            contracts: (0, 0),
+            labels: Labels::default(),
             desk: None,
             agenda: BinaryHeap::new(),
             arranged: 0,
@@ -95,7 +132,8 @@ impl<'a> Simulation<'a> {
         &self.treasury.calendar.days[self.today]
     }
 
-    pub(super) fn emit(&mut self, event: Simulated) {
+    pub(super) fn emit(&mut self, mut event: Simulated) {
+        event.label = self.labels.next();
         self.out.push_back(event);
     }
 
@@ -136,10 +174,13 @@ impl<'a> Simulation<'a> {
         if day.working {
             self.arrange_adjustments();
         }
-        while let Some(&(_, anomaly)) = self.schedule.last().filter(|(start, _)| *start == self.today) {
+        if day.wages && self.wages.is_empty() {
+            self.wages = self.treasury.wage_lines().rev().collect();
+        }
+        while let Some(&planned) = self.schedule.last().filter(|planned| planned.day == self.today) {
             self.schedule.pop();
             let at = day.midnight + DESK.1 + 60_000 + self.dice.below(20 * 60_000) as i64;
-            self.arrange(at, Task::Plant(anomaly));
+            self.arrange(at, Task::Plant(planned));
         }
     }
 
@@ -192,7 +233,13 @@ impl<'a> Simulation<'a> {
             self.apply_in_vain(at);
         }
         let queued = self.out.len();
-        let mut voucher = self.decide(at);
+        // Units have paydays of their own: some of the payments of each day are wages.
+        let due = self.day().payday || self.dice.chance(0.5);
+        let wages = if due { self.wages.pop() } else { None };
+        let mut voucher = match wages.filter(|&line| !self.stopped(line)) {
+            Some(line) => self.pay_wages(line, at),
+            None => self.decide(at),
+        };
         let recurring = voucher.class().is_payroll();
         if self.out.len() > queued {
             // Its line was supplemented just now; the money takes a few minutes to arrive.
@@ -226,14 +273,21 @@ impl<'a> Simulation<'a> {
     /// Pays, and now and then arranges what is wrong with the payment.
     fn pay(&mut self, voucher: &Voucher, at: i64) {
         let payment = self.clerk.payment(voucher, at);
+        if let Some(part) = voucher.plant {
+            self.labels.add(part, &payment.event);
+        }
         self.emit(payment);
         self.remember(voucher.payee);
         let Voucher { line, amount, .. } = *voucher;
         if voucher.charge == Charge::Regular {
             self.book.account(line).settle(amount);
         }
+        if let Some(part) = voucher.plant {
+            let payment = self.clerk.last(EventType::Payment);
+            self.pay_back(voucher, part, payment, at);
+        }
         let luck = self.dice.fraction();
-        if voucher.planted || luck > REFUNDED + CORRECTED {
+        if voucher.plant.is_some() || luck > REFUNDED + CORRECTED {
             return;
         }
         let payment = self.clerk.last(EventType::Payment);
@@ -264,7 +318,11 @@ impl<'a> Simulation<'a> {
             Task::Correct { line, payment, amount } => self.correct(line, payment, amount, at),
             Task::Adjust => self.adjust(at),
             Task::Unfreeze { line, amount } => self.unfreeze(line, amount, at),
-            Task::Plant(anomaly) => self.plant(anomaly, at),
+            Task::PayBack { voucher, payment } => {
+                let event = self.clerk.pay_back(&voucher, payment, at);
+                self.emit(event);
+            }
+            Task::Plant(planned) => self.plant(planned, at),
         }
     }
 }

@@ -42,12 +42,13 @@ impl Simulation<'_> {
 
     fn usual_payment(&mut self, payroll: bool) -> Option<(u32, i64)> {
         (0..TRIES).find_map(|_| {
-            // Of two lines the one further behind is spent first, as units do.
-            let lines = [self.book.draw(payroll, &mut self.dice), self.book.draw(payroll, &mut self.dice)];
-            let used = lines.map(|line| self.book.accounts[line as usize].used());
-            let line = if used[0] <= used[1] { lines[0] } else { lines[1] };
+            // Of three lines the one furthest behind is spent first, as units do.
+            let mut draw = || self.book.draw(payroll, &mut self.dice);
+            let lines = [draw(), draw(), draw()];
+            let used = |line: u32| self.book.accounts[line as usize].used();
+            let line = lines.into_iter().min_by(|&a, &b| used(a).total_cmp(&used(b))).unwrap_or(lines[0]);
             let amount = self.price(line);
-            (self.room(line) >= amount).then_some((line, amount))
+            (self.room(line) >= amount && !self.stopped(line)).then_some((line, amount))
         })
     }
 
@@ -56,7 +57,9 @@ impl Simulation<'_> {
             let line = self.book.draw(payroll, &mut self.dice);
             let share = self.dice.between(0.2, 0.7);
             let amount = self.price(line).min((self.room(line) as f64 * share) as i64);
-            let fits = amount >= SMALLEST && wanted(self.treasury.lines[line as usize].class());
+            let fits = amount >= SMALLEST
+                && !self.stopped(line)
+                && wanted(self.treasury.lines[line as usize].class());
             fits.then_some((line, amount))
         })
     }
@@ -74,6 +77,23 @@ impl Simulation<'_> {
         let amount = self.price(line);
         self.supplement(line, (4 * amount / CHANGE_STEP + 1) * CHANGE_STEP, at);
         (line, amount)
+    }
+
+    /// The wages of a unit's staff in one sum, for which there is always money.
+    pub(super) fn pay_wages(&mut self, line: u32, at: i64) -> Voucher {
+        let amount = (self.treasury.monthly_wages(line) * self.dice.between(97.0, 103.0)) as i64;
+        if self.room(line) < amount {
+            self.supplement(line, (4 * amount / CHANGE_STEP + 1) * CHANGE_STEP, at);
+        }
+        let mut voucher = self.draw_up(line, amount);
+        voucher.payee = Payee::Payroll(self.treasury.unit_of(line).region);
+        voucher
+    }
+
+    /// Whether the line's unit pays no wages this month.
+    pub(super) fn stopped(&self, line: u32) -> bool {
+        let (line, month) = (&self.treasury.lines[line as usize], self.clerk.year_and_month().1);
+        line.class().is_personnel() && self.without_wages.contains(&(line.unit, month))
     }
 
     /// Raises a line's total, and its plan if it has one.
@@ -108,7 +128,7 @@ impl Simulation<'_> {
     fn draw_up(&mut self, line: u32, amount: i64) -> Voucher {
         let mut voucher = self.blank(line);
         let number = self.book.account(line).count_in(voucher.month);
-        voucher.amount = amount;
+        voucher.amount = self.cooked(line, amount);
         voucher.payee = self.payee_for(&voucher, number);
         if voucher.amount >= NEW_PAYEE_LIMIT && !self.known(voucher.payee) {
             voucher.amount = NEW_PAYEE_LIMIT / 5 + voucher.amount % (NEW_PAYEE_LIMIT / 2);
@@ -116,6 +136,17 @@ impl Simulation<'_> {
         voucher.settlement = self.settlement(&voucher);
         self.book.account(line).hold(voucher.amount);
         voucher
+    }
+
+    /// The amount, or one that begins with 5 to 9 where amounts are made up; never more than it was.
+    fn cooked(&self, line: u32, amount: i64) -> i64 {
+        let line = &self.treasury.lines[line as usize];
+        let quarter = (self.clerk.year_and_month().1 - 1) / 3;
+        if self.cooking != Some((line.unit, quarter)) || line.class().is_payroll() {
+            return amount;
+        }
+        let place = 10i64.pow(amount.max(1).ilog10());
+        if amount / place >= 5 { amount } else { amount % place / 2 + place / 2 }
     }
 
     /// A voucher for a line with nothing decided but its papers.
@@ -168,7 +199,7 @@ impl Simulation<'_> {
     }
 
     /// The one that serves the unit: the utility of its region, or its favourite of old.
-    fn regular_supplier(&self, unit: u32, trade: Trade) -> Payee {
+    pub(super) fn regular_supplier(&self, unit: u32, trade: Trade) -> Payee {
         match trade {
             Trade::Water | Trade::Power | Trade::Telecom => {
                 Payee::Supplier(trade, u32::from(self.treasury.units[unit as usize].region))
@@ -189,14 +220,19 @@ impl Simulation<'_> {
         }
     }
 
+    /// How often a supplier has been paid, up to 255.
+    pub(super) fn times_paid(&self, payee: Payee) -> Option<u8> {
+        place_of(payee).map(|place| self.met[place])
+    }
+
     /// Whether the supplier has been paid before.
     fn known(&self, payee: Payee) -> bool {
-        place_of(payee).is_none_or(|place| self.met[place])
+        self.times_paid(payee).is_none_or(|times| times > 0)
     }
 
     pub(super) fn remember(&mut self, payee: Payee) {
         if let Some(place) = place_of(payee) {
-            self.met[place] = true;
+            self.met[place] = self.met[place].saturating_add(1);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::classes::{CLASSES, Class, Recipient};
 use super::dice::{choose, mix};
-use super::payees::{OwnAccount, Payee, own_account, treasury_account};
+use super::payees::{OwnAccount, Payee, Trade, own_account, treasury_account};
 use super::treasury::Treasury;
 use super::units::{Kind, Money, Unit};
 use super::{Cents, Event, Text};
@@ -29,6 +29,8 @@ pub(super) const SENSITIVE_WORDS: &[(&str, &str)] = &[
     ("月饼", "节礼"),
 ];
 const TERSE_PURPOSES: [&str; 4] = ["款", "报销", "材料", "其他"];
+/// One supplier of a unit in so many is paid without a framework agreement.
+const FRAMEWORK_OF: u64 = 4;
 /// A class that no line of the world may be used for: subsidies to enterprises.
 const FOREIGN_CLASS: &str = "31204";
 const FOREIGN_PURPOSE: &str = "拨付企业生产经营补贴";
@@ -56,6 +58,27 @@ pub(super) enum Flaw {
     BondMoney,
     /// No contract and no procurement, to stay below the threshold.
     NoPapers,
+    /// Booked as a payment of the year before.
+    LastYear,
+    /// The payee's account under the name of another.
+    NameOf(Payee),
+    /// The payee's name with an account nobody knows.
+    NewAccount,
+    /// A subsidy to another beneficiary than the owner of the account.
+    Beneficiary(u64),
+    /// Money of the bond of another line.
+    BondOf(u32),
+    /// On a contract of the list.
+    Contract(u32),
+}
+
+/// The part that a payment is of an anomaly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Part {
+    /// The number of the anomaly.
+    pub anomaly: u32,
+    /// Whether it completes the anomaly.
+    pub last: bool,
 }
 
 /// A decided payment.
@@ -76,10 +99,8 @@ pub(super) struct Voucher {
     /// The number of its application.
     pub application: Option<u64>,
     pub flaw: Flaw,
-    /// The anomaly this payment completes.
-    pub completes: Option<&'static super::Anomaly>,
-    /// Planted payments are left alone afterwards.
-    pub planted: bool,
+    /// The anomaly this payment belongs to; planted payments are left alone afterwards.
+    pub plant: Option<Part>,
 }
 
 impl Voucher {
@@ -125,11 +146,50 @@ impl Voucher {
     }
 }
 
+/// Whether what the unit buys from the supplier again and again was procured once, by a framework agreement.
+fn has_framework(trade: Trade, rank: u32, unit: &Unit) -> bool {
+    let key = mix(unit.code.parse().unwrap_or(0), u64::from(rank) << 8 | trade as u64);
+    !key.is_multiple_of(FRAMEWORK_OF)
+}
+
+pub(super) fn beneficiary_id(unit_code: &str, number: &str) -> String {
+    format!("YKT{}{number}", &unit_code[..6])
+}
+
+pub(super) fn contract_no(year: i16, number: u32) -> String {
+    format!("HT{year}-JG-{number:05}")
+}
+
+pub(super) fn project_code(unit: &Unit, year: i16, serial: u32) -> String {
+    format!("{}{year}{serial:05}", unit.code)
+}
+
 pub(super) fn regular_id(year: i16, unit: &Unit, number: u16) -> String {
     format!("ZB{year}-{}-{number:03}", unit.code)
 }
 
 impl Treasury {
+    /// The bond of a line; no two lines share one.
+    pub(super) fn bond_code(&self, line: u32, year: i16) -> String {
+        format!("{:02}{line:07}", year % 100)
+    }
+
+    fn name_of(&self, payee: Payee, unit: &Unit) -> String {
+        match payee {
+            Payee::Unit(index) => self.units[index as usize].name.clone(),
+            _ => payee.name(self.plan.seed, unit, &self.regions),
+        }
+    }
+
+    fn account_of(&self, payee: Payee, unit: &Unit) -> String {
+        match payee {
+            Payee::Unit(index) => {
+                own_account(self.plan.seed, &self.units[index as usize].code, OwnAccount::Basic)
+            }
+            _ => payee.account(self.plan.seed, unit),
+        }
+    }
+
     /// Fills in what an application and its payment have in common.
     pub(super) fn describe(&self, voucher: &Voucher, event: &mut Event) {
         let unit = self.unit_of(voucher.line);
@@ -143,13 +203,20 @@ impl Treasury {
             own_account(self.plan.seed, &unit.code, OwnAccount::ZeroBalance)
         });
         event.settlement = Some(voucher.settlement.into());
-        event.payee_name = Some(voucher.payee.name(self.plan.seed, unit, &self.regions));
-        event.payee_account = Some(voucher.payee.account(self.plan.seed, unit));
+        let named = if let Flaw::NameOf(other) = voucher.flaw { other } else { voucher.payee };
+        event.payee_name = Some(self.name_of(named, unit));
+        event.payee_account = Some(match voucher.flaw {
+            Flaw::NewAccount => Payee::Person(mix(voucher.salt, 11)).account(self.plan.seed, unit),
+            _ => self.account_of(voucher.payee, unit),
+        });
         event.payee_type = Some(voucher.payee.kind().into());
         event.amount = Some(Cents(voucher.amount));
         event.currency = Some("CNY".into());
         event.purpose = Some(voucher.purpose(choose::<&str>(voucher.class().purposes, mix(voucher.salt, 2))));
         event.tags = voucher.tags(self.line_hash(voucher.line));
+        if voucher.flaw == Flaw::LastYear {
+            event.fiscal_year = Some((voucher.year - 1).to_string());
+        }
         self.attach_papers(voucher, unit, event);
     }
 
@@ -171,7 +238,7 @@ impl Treasury {
                 Charge::Regular => u32::from(line.number),
                 Charge::Special(serial) | Charge::Unknown(serial) => 90_000 + serial,
             };
-            event.project_code = Some(format!("{}{}{serial:05}", unit.code, voucher.year));
+            event.project_code = Some(project_code(unit, voucher.year, serial));
         }
     }
 
@@ -179,8 +246,8 @@ impl Treasury {
     pub(super) fn confirm_payee(&self, voucher: &Voucher, event: &mut Event) {
         let unit = self.unit_of(voucher.line);
         if let Flaw::OtherPayee(payee) = voucher.flaw {
-            event.actual_payee_name = Some(payee.name(self.plan.seed, unit, &self.regions));
-            event.actual_payee_account = Some(payee.account(self.plan.seed, unit));
+            event.actual_payee_name = Some(self.name_of(payee, unit));
+            event.actual_payee_account = Some(self.account_of(payee, unit));
         } else if voucher.settlement != "cash" && !mix(voucher.salt, 3).is_multiple_of(7) {
             event.actual_payee_name.clone_from(&event.payee_name);
             event.actual_payee_account.clone_from(&event.payee_account);
@@ -191,19 +258,33 @@ impl Treasury {
         let Voucher { salt, year, amount, .. } = *voucher;
         let class = voucher.class();
         if class.recipient == Recipient::Beneficiary {
-            let person = event.payee_account.as_deref().unwrap_or_default();
-            event.beneficiary_id =
-                Some(format!("YKT{}{}", &unit.code[..6], person.get(4..).unwrap_or_default()));
+            let account = event.payee_account.as_deref().unwrap_or_default();
+            event.beneficiary_id = Some(match voucher.flaw {
+                Flaw::Beneficiary(number) => beneficiary_id(&unit.code, &format!("{number:015}")),
+                _ => beneficiary_id(&unit.code, account.get(4..).unwrap_or_default()),
+            });
         }
-        if voucher.money == Money::Bond || voucher.flaw == Flaw::BondMoney {
-            event.bond_code = Some(format!("{:02}{:05}", year % 100, self.line_hash(voucher.line) % 100_000));
-        }
+        event.bond_code = match voucher.flaw {
+            Flaw::BondOf(line) => Some(self.bond_code(line, year)),
+            Flaw::BondMoney => Some(self.bond_code(voucher.line, year)),
+            _ if voucher.money == Money::Bond => Some(self.bond_code(voucher.line, year)),
+            _ => None,
+        };
         if class.is_payroll() || voucher.payee.kind() != "entity" {
             return;
         }
         event.invoice_no = Some(format!("{:02}{:018}", year % 100, mix(salt, 4) % 10u64.pow(18)));
         if voucher.flaw == Flaw::NoPapers {
             return;
+        }
+        if let Flaw::Contract(number) = voucher.flaw {
+            event.contract_no = Some(contract_no(year, number));
+            return;
+        }
+        if let (Recipient::Supplier(trade), Payee::Supplier(_, rank)) = (class.recipient, voucher.payee)
+            && (has_framework(trade, rank, unit) || self.spends_much(voucher.line))
+        {
+            event.procurement_no = Some(format!("KJXY{year}-{}-{rank:05}", &unit.code[..6]));
         }
         if matches!(class.recipient, Recipient::Regular(_)) {
             // One framework agreement covers all bills of the year.
@@ -214,7 +295,7 @@ impl Treasury {
         if amount >= 5_000_000 || (class.is_capital() && amount >= 1_000_000) {
             event.contract_no = Some(format!("HT{year}-{}-{:05}", unit.code, mix(salt, 5) % 100_000));
         }
-        if amount >= 10_000_000 {
+        if amount >= 10_000_000 && event.procurement_no.is_none() {
             let serial = mix(salt, 6) % 1_000_000;
             event.procurement_no = Some(format!("ZFCG{year}-{}-{serial:06}", &unit.code[..6]));
         }

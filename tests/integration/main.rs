@@ -25,4 +25,5 @@ mod sources;
 mod standby;
 mod state;
 mod supervisor;
+mod trial;
 mod versions;

@@ -3,6 +3,8 @@
 //! evaluation. Nothing here writes, and no clock is read.
 
 mod compare;
+mod files;
+pub mod junit;
 mod play;
 mod read;
 
@@ -146,14 +148,29 @@ fn run_suite(suite: &Suite, file: &str, d: &mut Document<'_>, report: &mut Repor
             false => load_rules(suite, &compiler, &overrides(case), d),
         };
         let Some(rules) = rules else { continue };
-        let failure =
-            play::play(suite, case, &rules).and_then(|outcome| compare::check(case, &outcome)).err();
+        let failure = play::play(suite, case, &rules).and_then(|outcome| check(suite, case, &outcome)).err();
         let finds: BTreeSet<_> = case.expected_rules().map(str::to_owned).collect();
         let spares = case.only.iter().map(|p| p.text.clone()).filter(|id| !finds.contains(id)).collect();
         let (file, name) = (file.to_owned(), case.name.text.clone());
         let line = case.name.span.start.line();
         report.tests.push(TestResult { file, line, name, failure, finds, spares });
     }
+}
+
+/// Compares what is expected at the end, and at each moment before.
+fn check(suite: &Suite, case: &Case, outcome: &play::Outcome) -> Result<(), String> {
+    let mut text = String::new();
+    for moment in &case.moments {
+        let (time, at) = (&moment.time.0, moment.time.1);
+        let ledger = play::ledger_at(suite, case, at)?;
+        let differing = compare::at_moment(moment, &outcome.until(at), &ledger);
+        if !differing.is_empty() {
+            text.push_str(&format!("at {time}:\n"));
+            differing.lines().for_each(|line| text.push_str(&format!("  {line}\n")));
+        }
+    }
+    text.push_str(&compare::at_the_end(case, outcome));
+    if text.is_empty() { Ok(()) } else { Err(text) }
 }
 
 /// The suite's rules. A disabled rule is loaded as live: what is tested is what it says, not whether it is in use.
@@ -186,7 +203,7 @@ fn overrides(case: &Case) -> BTreeMap<String, Override> {
 fn check_names(case: &Case, rules: &RuleSet, d: &mut Document<'_>) {
     let ids = || rules.rules.iter().map(|compiled| compiled.rule.id.as_str());
     let named = case.only.iter().chain(case.params.iter().map(|(rule, _)| rule));
-    let expected = case.expect.iter().flatten().filter_map(|expected| expected.rule.as_ref());
+    let expected = case.expected().filter_map(|expected| expected.rule.as_ref());
     for id in named.chain(expected).filter(|id| ids().all(|known| known != id.text)) {
         d.problem(id.span, format!("there is no rule {:?}", id.text), Some(suggest(&id.text, ids())));
     }

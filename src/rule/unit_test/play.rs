@@ -7,8 +7,9 @@ use std::{
 };
 
 use bytes::Bytes;
+use serde_json::Value;
 
-use super::read::{Case, Suite};
+use super::read::{Case, Event, Suite};
 use crate::{
     decode::Decoder,
     engine::{
@@ -36,6 +37,40 @@ pub struct Outcome {
 /// # Errors
 /// In words, if an event is refused or a rule fails on one.
 pub fn play(suite: &Suite, case: &Case, rules: &Arc<RuleSet>) -> Result<Outcome, String> {
+    let (player, ledger) = run(suite, case, rules, i64::MAX)?;
+    let faults = player.faults(case, rules);
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    let tested = |finding: &Finding| is_tested(case, &finding.rule_id);
+    let findings = player.findings.into_iter().filter(tested).collect();
+    let columns = rules.rules.iter().map(|rule| (rule.rule.id.clone(), Arc::clone(&rule.columns))).collect();
+    Ok(Outcome { findings, ledger, calendar: Arc::clone(&suite.calendar), columns })
+}
+
+/// The balances when the events up to a time have come, those later ones that came before them left out.
+///
+/// # Errors
+/// In words, if the loop fails.
+pub fn ledger_at(suite: &Suite, case: &Case, at: i64) -> Result<Ledger, String> {
+    run(suite, case, &Arc::default(), at).map(|(_, ledger)| ledger)
+}
+
+impl Outcome {
+    /// What was found up to a time.
+    #[must_use]
+    pub fn until(&self, at: i64) -> Self {
+        let by_then = |finding: &&Finding| self.calendar.parse(&finding.at).is_ok_and(|found| found <= at);
+        Self {
+            findings: self.findings.iter().filter(by_then).cloned().collect(),
+            ledger: Ledger::default(),
+            calendar: Arc::clone(&self.calendar),
+            columns: self.columns.clone(),
+        }
+    }
+}
+
+fn run(suite: &Suite, case: &Case, rules: &Arc<RuleSet>, until: i64) -> Result<(Player, Ledger), String> {
     let calendar = &suite.calendar;
     let ledger = Arc::new(RwLock::new(Ledger::default()));
     let mut player = Player::new(calendar);
@@ -58,7 +93,7 @@ pub fn play(suite: &Suite, case: &Case, rules: &Arc<RuleSet>) -> Result<Outcome,
         tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(|e| e.to_string())?;
     let played = runtime.block_on(async {
         let (sender, batches) = tokio::sync::mpsc::channel(1);
-        let blocks = vec![block(case)];
+        let blocks = vec![block(case, calendar, until)];
         let (sent, ended) = tokio::join!(
             async move { sender.send(blocks).await.map_err(|e| e.to_string()) },
             engine.run(batches, &mut player)
@@ -66,15 +101,8 @@ pub fn play(suite: &Suite, case: &Case, rules: &Arc<RuleSet>) -> Result<Outcome,
         sent.and(ended.map_err(|e| e.to_string()))
     });
     played?;
-    let faults = player.faults(case, rules);
-    if !faults.is_empty() {
-        return Err(faults);
-    }
-    let tested = |finding: &Finding| is_tested(case, &finding.rule_id);
-    let findings = player.findings.into_iter().filter(tested).collect();
-    let columns = rules.rules.iter().map(|rule| (rule.rule.id.clone(), Arc::clone(&rule.columns))).collect();
     let ledger = Arc::into_inner(ledger).and_then(|ledger| ledger.into_inner().ok()).unwrap_or_default();
-    Ok(Outcome { findings, ledger, calendar: Arc::clone(calendar), columns })
+    Ok((player, ledger))
 }
 
 fn is_tested(case: &Case, rule: &str) -> bool {
@@ -129,10 +157,15 @@ impl Player {
     }
 }
 
-fn block(case: &Case) -> Block {
+/// The events up to a time, in the order in which they come. One without a readable time is left for decoding to refuse.
+fn block(case: &Case, calendar: &Calendar, until: i64) -> Block {
     let mut lines = String::new();
-    for event in &case.events {
-        let _ = writeln!(lines, "{}", serde_json::Value::Object(event.record.clone()));
+    let time = |event: &Event| match event.record.get("occurred_at")? {
+        Value::String(text) => calendar.parse(text).ok(),
+        number => Some(number.as_i64()? * 1_000),
+    };
+    for event in case.events.iter().filter(|event| time(event).is_none_or(|at| at <= until)) {
+        let _ = writeln!(lines, "{}", Value::Object(event.record.clone()));
     }
     let partition = Arc::from(case.name.text.as_str());
     Block::new(Arc::from("test"), partition, 0, Payload::JsonLines(Bytes::from(lines)))

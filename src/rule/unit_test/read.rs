@@ -10,6 +10,7 @@ use saphyr::YamlData;
 use saphyr_parser::Span;
 use serde_json::{Map, Value};
 
+use super::files;
 use crate::{
     diagnostic::suggest,
     event::{
@@ -42,7 +43,21 @@ pub struct Case {
     /// `None` if findings are not compared.
     pub expect: Option<Vec<Expected>>,
     pub only: Vec<Placed>,
-    pub balances: Vec<(Placed, Vec<(Placed, Wanted)>)>,
+    pub balances: Balances,
+    /// What is expected at times in between.
+    pub moments: Vec<Moment>,
+}
+
+/// What is expected of lines, by name.
+pub type Balances = Vec<(Placed, Vec<(Placed, Wanted)>)>;
+
+/// What is expected when all events up to a time have come.
+pub struct Moment {
+    /// The time as it is written, and in microseconds.
+    pub time: (String, i64),
+    /// All findings up to then; `None` if they are not compared.
+    pub expect: Option<Vec<Expected>>,
+    pub balances: Balances,
 }
 
 /// An event as it is written, with defaults.
@@ -74,12 +89,19 @@ pub enum Wanted {
 impl Case {
     /// The rules of the findings that are expected.
     pub fn expected_rules(&self) -> impl Iterator<Item = &str> {
-        self.expect.iter().flatten().filter_map(|expected| expected.rule.as_ref()).map(|rule| &*rule.text)
+        self.expected().filter_map(|expected| expected.rule.as_ref()).map(|rule| &*rule.text)
+    }
+
+    /// All findings that are expected, at the end and in between.
+    pub fn expected(&self) -> impl Iterator<Item = &Expected> {
+        let moments = self.moments.iter().flat_map(|moment| moment.expect.iter().flatten());
+        self.expect.iter().flatten().chain(moments)
     }
 }
 
 const SUITE: &[&str] = &["rules", "lists", "time_zone", "language", "lateness", "defaults", "tests"];
-const CASE: &[&str] = &["name", "events", "params", "expect", "only", "balances"];
+const CASE: &[&str] = &["name", "files", "events", "params", "expect", "only", "balances", "at"];
+const MOMENT: &[&str] = &["time", "expect", "balances"];
 const EXPECTED: &[&str] =
     &["rule", "event", "severity", "handling", "mode", "at", "summary", "key", "values"];
 const OTHERS: [&str; 5] = ["severity", "handling", "mode", "at", "summary"];
@@ -115,8 +137,9 @@ pub fn suite<'t>(d: &mut Document<'t>, root: &Node<'t>, folder: &Path) -> Option
         d.problem(record.span, "there are no tests in this file", Some(hint));
         return None;
     };
-    let cases = d.sequence(tests, "tests").iter().filter_map(|node| case(d, node, &defaults)).collect();
     let calendar = Arc::new(calendar?);
+    let sequence = d.sequence(tests, "tests");
+    let cases = sequence.iter().filter_map(|node| case(d, node, &defaults, (folder, &calendar))).collect();
     Some(Suite { rules, lists, calendar, language: language.unwrap_or_default(), lateness, cases })
 }
 
@@ -252,25 +275,58 @@ fn fields<'t>(
     map
 }
 
-fn case<'t>(d: &mut Document<'t>, node: &Node<'t>, defaults: &Defaults) -> Option<Case> {
+fn case<'t>(
+    d: &mut Document<'t>,
+    node: &Node<'t>,
+    defaults: &Defaults,
+    (folder, calendar): (&Path, &Calendar),
+) -> Option<Case> {
     let record = d.record(node, "a test", CASE);
     let Some(name) = record.get("name").and_then(|node| d.scalar(node, "name")) else {
         d.problem(record.span, "the test has no name", Some(String::from("add `name:`")));
         return None;
     };
-    let events = record.get("events").map(|node| events(d, node, defaults)).unwrap_or_default();
-    if record.get("expect").is_none() && record.get("balances").is_none() {
+    let mut all = record.get("files").map(|node| files::events(d, node, folder)).unwrap_or_default();
+    all.extend(record.get("events").map(|node| events(d, node, defaults)).unwrap_or_default());
+    if ["expect", "balances", "at"].into_iter().all(|name| record.get(name).is_none()) {
         let hint = String::from("write `expect: []` if there must be no finding");
         d.problem(name.span, "the test expects nothing", Some(hint));
     }
-    let expect = record.get("expect").map(|node| {
-        let items = d.sequence(node, "expect");
-        items.iter().map(|item| expected(d, item)).collect()
-    });
+    let expect = expect(d, &record);
+    let moments = record.get("at").map(|node| moments(d, node, calendar)).unwrap_or_default();
     let only = record.get("only").map(|node| d.scalars(node, "only")).unwrap_or_default();
     let params = record.get("params").map(|node| params(d, node)).unwrap_or_default();
     let balances = record.get("balances").map(|node| balances(d, node)).unwrap_or_default();
-    Some(Case { name, events, params, expect, only, balances })
+    Some(Case { name, events: all, params, expect, only, balances, moments })
+}
+
+/// The findings that a test or a moment of it expects.
+fn expect<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Option<Vec<Expected>> {
+    record.get("expect").map(|node| {
+        let items = d.sequence(node, "expect");
+        items.iter().map(|item| expected(d, item)).collect()
+    })
+}
+
+fn moments<'t>(d: &mut Document<'t>, node: &Node<'t>, calendar: &Calendar) -> Vec<Moment> {
+    let mut moments = Vec::new();
+    for node in d.sequence(node, "at") {
+        let record = d.record(node, "a moment", MOMENT);
+        let Some(time) = record.get("time").and_then(|node| d.scalar(node, "time")) else {
+            d.problem(record.span, "the moment has no time", Some(String::from("add `time:`")));
+            continue;
+        };
+        let at = match calendar.parse(&time.text) {
+            Ok(at) => at,
+            Err(e) => {
+                d.problem(time.span, format!("time {:?}: {e}", time.text), None);
+                continue;
+            }
+        };
+        let balances = record.get("balances").map(|node| balances(d, node)).unwrap_or_default();
+        moments.push(Moment { time: (time.text, at), expect: expect(d, &record), balances });
+    }
+    moments
 }
 
 fn events<'t>(d: &mut Document<'t>, node: &Node<'t>, defaults: &Defaults) -> Vec<Event> {
@@ -317,7 +373,7 @@ fn params<'t>(d: &mut Document<'t>, node: &Node<'t>) -> Vec<(Placed, Vec<(Placed
     rules.into_iter().map(|(rule, node)| (rule, parse::params(d, node))).collect()
 }
 
-fn balances<'t>(d: &mut Document<'t>, node: &Node<'t>) -> Vec<(Placed, Vec<(Placed, Wanted)>)> {
+fn balances<'t>(d: &mut Document<'t>, node: &Node<'t>) -> Balances {
     let mut lines = Vec::new();
     for (line, node) in d.mapping(node, "balances") {
         d.record(node, "the balances of a line", BALANCES);

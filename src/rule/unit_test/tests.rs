@@ -176,6 +176,79 @@ fn mistakes_have_a_place_and_a_hint() {
     assert!(!missing.passed());
 }
 
+#[test]
+fn findings_and_balances_in_between_and_events_from_files() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("tests")).unwrap();
+    std::fs::write(dir.path().join("rules.yaml"), RULES).unwrap();
+    let line = r#"{"event_id":"f1","type":"payment","occurred_at":"2026-03-01T10:00:00+08:00","budget_line_id":"L1","fiscal_year":2026,"region_code":"330100000","unit_code":"001","function_code":"2050201","economic_code":"30201","payment_mode":"direct","settlement":"transfer","payee_name":"甲公司","payee_account":"6222","payee_type":"entity","amount":"2000"}"#;
+    std::fs::write(dir.path().join("tests/a.jsonl"), format!("{line}\n\n")).unwrap();
+    let columns = "event_id,type,occurred_at,budget_line_id,fiscal_year,region_code,unit_code,function_code,economic_code,payment_mode,settlement,payee_name,payee_account,payee_type,amount,purpose";
+    let row =
+        "f2,payment,2026-03-03,L1,2026,330100000,001,2050201,30201,direct,transfer,甲公司,6222,entity,3000,";
+    std::fs::write(dir.path().join("tests/b.csv"), format!("{columns}\n{row}\n")).unwrap();
+    let run = |balance: &str, missing: &str| {
+        let test = format!(
+            "{HEAD}
+  - name: day by day
+    files: [a.jsonl, b.csv{missing}]
+    events: [{{ amount: 4000, occurred_at: 2026-03-02T10:00:00+08:00 }}]
+    at:
+      - time: 2026-03-01
+        expect: []
+        balances: {{}}
+      - time: 2026-03-02T10:00:00+08:00
+        expect: [{{ rule: large, event: f1 }}, {{ rule: large, event: e1 }}]
+        balances: {{ L1: {{ executed: {balance} }} }}
+      - time: 2026-03-03
+        balances: {{ L1: {{ executed: 9000 }} }}
+    expect: [{{ event: f1 }}, {{ event: f2 }}, {{ event: e1 }}]
+"
+        );
+        std::fs::write(dir.path().join("tests/t.yaml"), test).unwrap();
+        let report = super::run(&[dir.path().join("tests")]);
+        report.to_string().replace(&format!("{}/", dir.path().display()), "")
+    };
+    assert_eq!(run("6000", ""), "1 passed, 0 failed");
+    insta::assert_snapshot!(run("5999.99", ""), @r#"
+    FAILED tests/t.yaml:20 day by day
+        at 2026-03-02T10:00:00+08:00:
+          executed of L1: expected 5999.99, found 6000.00
+    0 passed, 1 failed
+    "#);
+    insta::assert_snapshot!(run("6000", ", c.parquet"), @r#"
+    tests/t.yaml:21:29: c.parquet: No such file or directory (os error 2)
+        hint: a test reads JSON Lines (.jsonl) and CSV with a header (.csv)
+    0 passed, 0 failed, 1 problem in the files
+    "#);
+}
+
+#[test]
+fn a_junit_report_has_a_case_for_each_test_and_for_each_problem() {
+    let (mut report, _) = report(
+        "
+  - name: passes
+    events: [{ amount: 1 }]
+    expect: []
+  - name: fails & says <so>
+    events: [{ amount: 5000 }]
+    expect: []
+",
+    );
+    report.problems.push(Diagnostic::of_file("x.yaml", String::from("no such file"), None));
+    let mut xml = Vec::new();
+    junit::write(&report, &mut xml).unwrap();
+    let xml = String::from_utf8(xml).unwrap();
+    assert!(
+        xml.contains(r#"<testsuites name="fiscwatch test" tests="3" skipped="0" failures="1" errors="1">"#),
+        "{xml}"
+    );
+    assert!(xml.contains(r#"<testcase name="passes" classname=""#), "{xml}");
+    assert!(xml.contains(r#"<failure message="found and not expected:">"#), "{xml}");
+    assert!(xml.contains("fails &amp; says &lt;so&gt;"), "{xml}");
+    assert!(xml.contains(r#"<error message="x.yaml: no such file""#), "{xml}");
+}
+
 fn shipped(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }

@@ -15,7 +15,7 @@ use fiscwatch::{
     engine::EngineError,
     evaluate::{Evaluator, Finding},
     ledger::Ledger,
-    store::{FindingFilter, Reader as StoreReader, RejectFilter},
+    store::{FindingFilter, Reader as StoreReader, RejectFilter, StoreError},
 };
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -217,8 +217,16 @@ impl Run {
     fn start(&mut self) -> Result<Process, String> {
         let options = RunOptions { config_path: self.world.dir.join("no.yaml"), once: false };
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
-        let assembly = Assembly::new(&self.config(), self.set().rules(), &options, &clock, 0);
-        let assembly = assembly.map_err(|e| format!("it does not start: {e:#}"))?;
+        let assembly = loop {
+            let assembly = Assembly::new(&self.config(), self.set().rules(), &options, &clock, 0);
+            match assembly {
+                // Other tests start processes, and what they fork has the lock too until it is another program.
+                Err(e) if matches!(e.downcast_ref(), Some(StoreError::Locked { .. })) => {
+                    std::thread::yield_now()
+                }
+                assembly => break assembly.map_err(|e| format!("it does not start: {e:#}"))?,
+            }
+        };
         let Assembly { shared, positions, mut engine, output, sealing, .. } = assembly;
         // Only events move the watermark here: what a silent source does depends on the clock, as it must.
         engine.silence = None;
@@ -355,7 +363,7 @@ impl Run {
 
     /// What the state has.
     fn stored(&self) -> Result<Stored, String> {
-        let fail = |e: fiscwatch::store::StoreError| format!("the state: {e}");
+        let fail = |e: StoreError| format!("the state: {e}");
         let reader = StoreReader::open(&self.state()).map_err(fail)?;
         let info = reader.info().map_err(fail)?;
         let all = RejectFilter { limit: Some(100_000), ..RejectFilter::default() };
@@ -369,7 +377,7 @@ impl Run {
 
     /// The whole state against the model and against a run without faults.
     fn check_end(&mut self) -> Result<(), String> {
-        let fail = |e: fiscwatch::store::StoreError| format!("the state at the end: {e}");
+        let fail = |e: StoreError| format!("the state at the end: {e}");
         let schema = Arc::clone(Decoder::new(calendar()).schema());
         let mut reader = StoreReader::open(&self.state()).map_err(fail)?;
         self.check_ledger(&reader.ledger(&schema).map_err(fail)?)?;

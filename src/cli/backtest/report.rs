@@ -1,154 +1,30 @@
-//! `fiscwatch backtest`: the loop of the daemon without a store.
+//! What a backtest found, and the tables at its end.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::File,
     io::{BufWriter, IsTerminal, Write},
-    path::{Path, PathBuf},
-    process::ExitCode,
-    sync::{Arc, PoisonError, RwLock, atomic::AtomicBool},
+    path::Path,
+    sync::Arc,
     time::Instant,
 };
 
 use anyhow::Context;
-use clap::Args;
+use arrow::{array::AsArray, datatypes::TimestampMicrosecondType};
 use indicatif::{ProgressBar, ProgressStyle};
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
-use super::{ConfigArg, problems, runtime, table};
+use super::{BacktestArgs, create, scoring::Scoring};
 use crate::{
-    app::{load_rules, parallel},
+    cli::table,
     config::Config,
-    decode::Decoder,
-    engine::{
-        BatchLimits, Committable, Dedup, Engine, EngineError, LATE_WITHOUT_HISTORY, MemoryTables, Output,
-        Record, Scheduler, Sequencer, Stages, Watermark, Windowing, batches,
-    },
-    evaluate::{Evaluator, Finding, row::RuleCounts},
-    event::{EventType, money::format_cents, time::Calendar},
-    ledger::{Ledger, report::line_object},
-    source::{Chunks, Format, file::file_block},
-    stream::Block,
+    engine::{Committable, EngineError, MemoryTables, Output, Stages},
+    evaluate::{Finding, row::RuleCounts},
+    event::{EventType, money::format_cents},
+    source::Format,
 };
 
-#[derive(Debug, Args)]
-pub struct BacktestArgs {
-    /// A rule file or folder
-    #[arg(long)]
-    rules: Vec<PathBuf>,
-    /// Event files in the order to read them: JSON Lines, CSV or Parquet, .gz or .zst; - for standard input
-    #[arg(long, required = true, num_args = 1..)]
-    events: Vec<PathBuf>,
-    #[command(flatten)]
-    config: ConfigArg,
-    /// Write the findings here, as JSON Lines
-    #[arg(long)]
-    findings: Option<PathBuf>,
-    /// Write the balances of every budget line here, as JSON Lines sorted by `budget_line_id`
-    #[arg(long)]
-    ledger: Option<PathBuf>,
-    /// Report findings from this time on (a date, or RFC 3339)
-    #[arg(long)]
-    from: Option<String>,
-    /// Report findings before this time
-    #[arg(long)]
-    to: Option<String>,
-    /// The most records of a batch
-    #[arg(long)]
-    batch_rows: Option<usize>,
-}
-
-pub fn backtest(args: &BacktestArgs) -> anyhow::Result<ExitCode> {
-    let mut config = args.config.load_or_default()?;
-    if !args.rules.is_empty() {
-        config.rule_paths.clone_from(&args.rules);
-        config.overrides.clear();
-    }
-    config.batch_rows = args.batch_rows.unwrap_or(config.batch_rows).clamp(1, 1 << 20);
-    let rules = load_rules(&config).map_err(problems)?;
-    for path in args.events.iter().filter(|path| **path != Path::new("-")) {
-        // A file that is missing or no Parquet is told before hours of work on those before it.
-        Chunks::open(path, Format::of(path, None), 1, (0, 0), false)?;
-    }
-    let report = Report::new(args, &config)?;
-    let ledger = Arc::new(RwLock::new(Ledger::default()));
-    let (report, read) = runtime()?.block_on(replay(args, &config, rules, &ledger, report));
-    let mut report = report?;
-    report.finish()?;
-    if let Some(path) = &args.ledger {
-        let ledger = ledger.read().unwrap_or_else(PoisonError::into_inner);
-        write_ledger(path, &ledger, &config.calendar)?;
-    }
-    report.print();
-    read?;
-    Ok(ExitCode::SUCCESS)
-}
-
-async fn replay(
-    args: &BacktestArgs,
-    config: &Config,
-    rules: Arc<crate::rule::RuleSet>,
-    ledger: &Arc<RwLock<Ledger>>,
-    mut report: Report,
-) -> (anyhow::Result<Report>, anyhow::Result<()>) {
-    let (blocks_in, blocks) = mpsc::channel(parallel());
-    let (batches_in, batches_out) = mpsc::channel(parallel());
-    let files = args.events.clone();
-    let rows = config.batch_rows;
-    let reading = tokio::task::spawn_blocking(move || read(&files, rows, &blocks_in));
-    let limits = BatchLimits { rows, wait: config.batch_wait };
-    tokio::spawn(batches(blocks, batches_in, limits, CancellationToken::new()));
-    let evaluator = Arc::new(Evaluator::new(rules, Arc::clone(&config.calendar)));
-    let engine = Engine {
-        decoder: Arc::new(Decoder::new(Arc::clone(&config.calendar))),
-        sequencer: Sequencer::new(
-            Arc::clone(ledger),
-            Dedup::default(),
-            Watermark::new(config.lateness),
-            None,
-        ),
-        windowing: match Windowing::new(&evaluator, None, LATE_WITHOUT_HISTORY, (i64::MIN, i64::MIN)) {
-            Ok(windowing) => windowing,
-            Err(e) => return (Err(e.into()), Ok(())),
-        },
-        evaluator: Arc::new(RwLock::new(evaluator)),
-        record: Record::Events,
-        scheduler: Some(Scheduler { tables: Arc::clone(&report.tables) as _, limits: config.query_limits }),
-        time_max: Arc::new(|| None),
-        parallel: parallel(),
-        bounded: Arc::new(AtomicBool::new(true)),
-        silence: None,
-    };
-    let result = engine.run(batches_out, &mut report).await;
-    let read = reading.await.map_err(anyhow::Error::from).and_then(|read| read);
-    (result.map(|()| report).map_err(anyhow::Error::from), read)
-}
-
-/// Reads all files in order. A file that breaks off ends the run after what could be read of it.
-fn read(files: &[PathBuf], rows: usize, blocks: &mpsc::Sender<Block>) -> anyhow::Result<()> {
-    let source: Arc<str> = Arc::from("backtest");
-    for path in files {
-        let mut chunks = if path == Path::new("-") {
-            let format = Format::of(Path::new("stdin.jsonl"), None);
-            Chunks::pipe(Path::new("stdin"), Box::new(std::io::stdin()), format, rows)?
-        } else {
-            Chunks::open(path, Format::of(path, None), rows, (0, 0), false)?
-        };
-        while let Some(chunk) = chunks.next_chunk()? {
-            if blocks
-                .blocking_send(file_block(&source, path, chunk.first_record, chunk.payload, None))
-                .is_err()
-            {
-                return Ok(());
-            }
-        }
-    }
-    Ok(())
-}
-
 /// What a backtest found.
-struct Report {
+pub struct Report {
     findings: Option<BufWriter<File>>,
     from: Option<i64>,
     to: Option<i64>,
@@ -164,6 +40,9 @@ struct Report {
     progress: ProgressBar,
     /// What schedules query.
     tables: Arc<MemoryTables>,
+    scoring: Option<Scoring>,
+    /// The times of the first and the last event, in microseconds.
+    span: Option<(i64, i64)>,
 }
 
 #[derive(Default)]
@@ -181,7 +60,7 @@ const KEYS_MAX: usize = 1_000_000;
 const REJECTS_SHOWN: usize = 5;
 
 impl Report {
-    fn new(args: &BacktestArgs, config: &Config) -> anyhow::Result<Self> {
+    pub fn new(args: &BacktestArgs, config: &Config, tables: Arc<MemoryTables>) -> anyhow::Result<Self> {
         let time = |text: &Option<String>, flag| -> anyhow::Result<Option<i64>> {
             text.as_ref()
                 .map(|t| config.calendar.parse(t).map_err(|e| anyhow::anyhow!("{flag} {t:?}: {e}")))
@@ -212,7 +91,9 @@ impl Report {
             stages: Stages::default(),
             started: Instant::now(),
             progress,
-            tables: Arc::new(MemoryTables::new(&config.calendar)),
+            tables,
+            scoring: args.labels.as_deref().map(|path| Scoring::read(path, config)).transpose()?,
+            span: None,
         })
     }
 
@@ -222,6 +103,7 @@ impl Report {
             self.rules = rules.collect();
         }
         self.tables.keep(&batch);
+        self.span = span_with(self.span, &batch);
         for (_, event_type, n) in &batch.accepted {
             *self.by_type.entry(*event_type).or_default() += n;
         }
@@ -247,13 +129,16 @@ impl Report {
         }
         let (from, to) = (self.from, self.to);
         let wanted = |at: i64| from.is_none_or(|from| at >= from) && to.is_none_or(|to| at < to);
-        for (_, cents, finding) in batch.evaluation.take_findings().filter(|(at, ..)| wanted(*at)) {
+        for (at, cents, finding) in batch.evaluation.take_findings().filter(|(at, ..)| wanted(*at)) {
             if let Some(out) = &mut self.findings {
                 let line = serde_json::to_string(&finding).map_err(|e| EngineError::Output(e.to_string()))?;
                 writeln!(out, "{line}")
                     .map_err(|e| EngineError::Output(format!("cannot write the findings: {e}")))?;
             }
             self.count(&finding, cents);
+            if let Some(scoring) = &mut self.scoring {
+                scoring.count(&finding, at);
+            }
         }
         let events: u64 = self.by_type.values().sum();
         self.progress.set_position(self.bytes);
@@ -274,7 +159,7 @@ impl Report {
         report.cents += cents;
     }
 
-    fn finish(&mut self) -> anyhow::Result<()> {
+    pub fn finish(&mut self) -> anyhow::Result<()> {
         self.progress.finish_and_clear();
         match &mut self.findings {
             Some(out) => out.flush().context("cannot write the findings"),
@@ -282,7 +167,15 @@ impl Report {
         }
     }
 
-    fn print(&self) {
+    /// Writes what was measured against labels.
+    pub fn write_scores(&self, path: &Path) -> anyhow::Result<()> {
+        let Some(scoring) = &self.scoring else { return Ok(()) };
+        let payments = self.by_type.get(&EventType::Payment).copied().unwrap_or(0);
+        let text = serde_json::to_string_pretty(&scoring.json(payments, days(self.span)))?;
+        std::fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    pub fn print(&self) {
         let payments = self.by_type.get(&EventType::Payment).copied().unwrap_or(0);
         let mut table = table(&[
             "rule",
@@ -344,27 +237,34 @@ impl Report {
         eprintln!(
             "time in the stages: decode {decode:.2?}, ledger {sequence:.2?}, windows {windows:.2?}, rules {evaluate:.2?}"
         );
+        if let Some(scoring) = &self.scoring {
+            scoring.print(payments, days(self.span));
+        }
     }
+}
+
+/// The span of event times with those of a batch.
+pub fn span_with(span: Option<(i64, i64)>, batch: &Committable) -> Option<(i64, i64)> {
+    let first = || {
+        let (events, _) = batch.events.as_ref()?;
+        let times = events.column_by_name("occurred_at")?;
+        arrow::compute::min(times.as_primitive_opt::<TimestampMicrosecondType>()?)
+    };
+    match (span, batch.last_at) {
+        (Some((from, to)), Some(last)) => Some((from, to.max(last))),
+        (None, Some(last)) => Some((first().unwrap_or(last), last)),
+        (span, None) => span,
+    }
+}
+
+/// The days of a span, at least one.
+#[allow(clippy::cast_precision_loss)]
+pub fn days(span: Option<(i64, i64)>) -> f64 {
+    span.map_or(1.0, |(from, to)| ((to - from) as f64 / 86_400e6).max(1.0))
 }
 
 impl Output for Report {
     async fn commit(&mut self, batches: Vec<Committable>) -> Result<(), EngineError> {
         batches.into_iter().try_for_each(|batch| self.take(batch))
     }
-}
-
-fn create(path: &Path) -> anyhow::Result<BufWriter<File>> {
-    let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(BufWriter::with_capacity(1 << 18, file))
-}
-
-fn write_ledger(path: &Path, ledger: &Ledger, calendar: &Calendar) -> anyhow::Result<()> {
-    let mut out = create(path)?;
-    let mut lines: Vec<_> = ledger.lines().collect();
-    lines.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
-    for (line, attributes) in lines {
-        let object = serde_json::Value::Object(line_object(line, attributes, calendar));
-        writeln!(out, "{object}").context("cannot write the ledger")?;
-    }
-    out.flush().context("cannot write the ledger")
 }

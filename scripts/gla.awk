@@ -1,0 +1,84 @@
+# Published payments into events. Read the file twice: awk -f scripts/gla.awk FILE FILE
+#
+# A row is a payment, and a credit note (a negative amount) a refund of the last payment to that payee in that category.
+# Made up, because the data lacks it:
+#   unit           one, the authority
+#   budget line    one for each category (without regard to case) and fiscal year from April; approved on 1 April for
+#                  what the category cost the year before (a new one: in the year); supplemented on the day by what a payment is short of, and a quarter more
+#   class          the economic class whose name fits the category best, below; 30299 (other) if none does
+#   payee          name and account are both the published hash, everybody is an entity: persons cannot be told
+#   invoice        the number of the row: each published row is taken for a bill of its own
+#   purpose        "for" and the category
+function class_of(c) {
+    if (c ~ /GRANT|CONTRIBUTION|SPONSOR/) return "31299"
+    if (c ~ /CAPITAL|CONSTRUCTION|WORKS/) return "31005"
+    if (c ~ /AGENCY|TEMPORARY|SECONDED|STAFF COST|PAYROLL/) return "30226"
+    if (c ~ /CONSULT|LEGAL|AUDIT|RESEARCH|PROFESSIONAL/) return "30203"
+    if (c ~ /PRINT|PUBLICATION|PHOTO/) return "30202"
+    if (c ~ /TRAIN|COURSE/) return "30216"
+    if (c ~ /TRAVEL|HOTEL|FLIGHT|ACCOMMODATION/) return "30211"
+    if (c ~ /CATER|HOSPITALITY/) return "30217"
+    if (c ~ /RENT|LEASE/) return "30214"
+    if (c ~ /ELECTRIC|GAS/) return "30206"
+    if (c ~ /WATER/) return "30205"
+    if (c ~ /POST|TELEPHON|TELECOM|MOBILE|COURIER/) return "30207"
+    if (c ~ /CLEAN|SECURITY|PROPERTY MAN|FACILIT|LITTER/) return "30209"
+    if (c ~ /SOFTWARE|NETWORK|WEB/) return "31007"
+    if (c ~ /HARDWARE|COMPUTER|EQUIPMENT|FURNITURE/) return "31002"
+    if (c ~ /REPAIR|MAINT/) return "30213"
+    if (c ~ /VEHICLE|FUEL/) return "30231"
+    if (c ~ /MEETING|CONFERENCE|EVENT|EXHIBITION/) return "30215"
+    if (c ~ /STATIONER|SUBSCRIPTION|CONSUMABLE/) return "30201"
+    if (c ~ /RATES|TAX|VAT/) return "30240"
+    return "30299"
+}
+# Whole pence, so that nothing is rounded.
+function pence(text,   sign, parts, n) {
+    sign = 1
+    if (text ~ /^-/) { sign = -1; text = substr(text, 2) }
+    n = split(text, parts, ".")
+    return sign * (parts[1] * 100 + (n > 1 ? substr(parts[2] "00", 1, 2) : 0))
+}
+function pounds(p) { return sprintf("%d.%02d", int(p / 100), p % 100) }
+function budget(action, amount) {
+    n_budget++
+    print "B" n_budget ",budget," day "," action "," line "," year ",000000001,GLA,Greater London Authority,2010301," class ",,,,,,," pounds(amount) ",,,,"
+}
+BEGIN {
+    FS = ","
+    print "event_id,type,occurred_at,action,budget_line_id,fiscal_year,region_code,unit_code,unit_name,function_code,economic_code,payment_mode,settlement,payee_name,payee_account,payee_type,currency,amount,purpose,invoice_no,original_event_id,reason"
+}
+FNR == 1 { pass++; next }
+{
+    category = $0
+    sub(/^[^,]*,[^,]*,[^,]*,/, "", category)
+    gsub(/["\r]/, "", category); gsub(/,/, " ", category)
+    day = $1; payee = $2; amount = pence($3)
+    year = substr(day, 1, 4) - (substr(day, 6, 5) < "04-01")
+    line = toupper(category); gsub(/[^A-Z0-9]+/, "-", line); line = substr(line, 1, 50) "-" year
+    base = substr(line, 1, length(line) - 5)
+}
+pass == 1 { spent[base, year] += amount; next }
+{
+    class = class_of(toupper(category))
+    if (!(line in total)) {
+        was = ((base, year - 1) in spent) ? spent[base, year - 1] : spent[base, year]
+        first = was > 100 ? was : 100
+        kept = day; day = year "-04-01"
+        budget("approve", first)
+        day = kept
+        total[line] = first
+    }
+}
+amount > 0 {
+    short = paid[line] + amount - total[line]
+    if (short > 0) { short += int(total[line] / 4); budget("supplement", short); total[line] += short }
+    paid[line] += amount
+    last[payee, base] = "P" FNR
+    print "P" FNR ",payment," day ",," line "," year ",000000001,GLA,Greater London Authority,2010301," class ",direct,transfer," payee "," payee ",entity,GBP," pounds(amount) ",for " category ",row-" FNR ",,"
+}
+amount < 0 {
+    origin = ((payee, base) in last) ? last[payee, base] : "unknown"
+    paid[line] += amount
+    print "R" FNR ",refund," day ",," line ",,,,,,,,,,,,," pounds(-amount) ",,," origin ",credit note"
+}

@@ -1,0 +1,105 @@
+//! `fiscwatch backtest`: the loop of the daemon without a store.
+
+mod compare;
+mod report;
+mod scoring;
+
+use std::{
+    fs::File,
+    io::{BufWriter, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::PoisonError,
+};
+
+use anyhow::Context;
+use clap::Args;
+
+use super::{ConfigArg, problems, runtime};
+use crate::{
+    app::{load_rules, replay::Replay},
+    event::time::Calendar,
+    ledger::{Ledger, report::line_object},
+};
+use report::Report;
+pub use report::{days, span_with};
+
+#[derive(Debug, Args)]
+pub struct BacktestArgs {
+    /// A rule file or folder
+    #[arg(long)]
+    rules: Vec<PathBuf>,
+    /// Event files in the order to read them: JSON Lines, CSV or Parquet, .gz or .zst; - for standard input
+    #[arg(long, required = true, num_args = 1..)]
+    events: Vec<PathBuf>,
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Write the findings here, as JSON Lines
+    #[arg(long)]
+    findings: Option<PathBuf>,
+    /// Write the balances of every budget line here, as JSON Lines sorted by `budget_line_id`
+    #[arg(long)]
+    ledger: Option<PathBuf>,
+    /// Report findings from this time on (a date, or RFC 3339)
+    #[arg(long)]
+    from: Option<String>,
+    /// Report findings before this time
+    #[arg(long)]
+    to: Option<String>,
+    /// The most records of a batch
+    #[arg(long)]
+    batch_rows: Option<usize>,
+    /// Known anomalies (`generate --anomalies` writes them): precision, recall and alerts a day of each rule
+    #[arg(long)]
+    labels: Option<PathBuf>,
+    /// Write what `--labels` measures here, as JSON
+    #[arg(long, requires = "labels")]
+    scores: Option<PathBuf>,
+    /// Two rule files or folders: what the second finds and the first does not, and the other way round
+    #[arg(long, num_args = 2, value_names = ["OLD", "NEW"], conflicts_with_all = ["rules", "labels", "ledger", "findings"])]
+    compare: Vec<PathBuf>,
+}
+
+pub fn backtest(args: &BacktestArgs) -> anyhow::Result<ExitCode> {
+    let mut config = args.config.load_beside(&args.events)?;
+    config.batch_rows = args.batch_rows.unwrap_or(config.batch_rows).clamp(1, 1 << 20);
+    if let [old, new] = &args.compare[..] {
+        return compare::compare(args, config, old, new);
+    }
+    if !args.rules.is_empty() {
+        config.rule_paths.clone_from(&args.rules);
+        config.overrides.clear();
+    }
+    let rules = load_rules(&config).map_err(problems)?;
+    let replay = Replay::new(&args.events, &config)?;
+    let mut report = Report::new(args, &config, replay.tables.clone())?;
+    let (judged, read) = runtime()?.block_on(replay.run(&config, rules, &mut report));
+    judged?;
+    report.finish()?;
+    if let Some(path) = &args.ledger {
+        let ledger = replay.ledger.read().unwrap_or_else(PoisonError::into_inner);
+        write_ledger(path, &ledger, &config.calendar)?;
+    }
+    report.print();
+    if let Some(path) = &args.scores {
+        report.write_scores(path)?;
+    }
+    read?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn create(path: &Path) -> anyhow::Result<BufWriter<File>> {
+    let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(BufWriter::with_capacity(1 << 18, file))
+}
+
+fn write_ledger(path: &Path, ledger: &Ledger, calendar: &Calendar) -> anyhow::Result<()> {
+    let mut out = create(path)?;
+    let mut lines: Vec<_> = ledger.lines().collect();
+    lines.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
+    for (line, attributes) in lines {
+        let object = serde_json::Value::Object(line_object(line, attributes, calendar));
+        writeln!(out, "{object}").context("cannot write the ledger")?;
+    }
+    out.flush().context("cannot write the ledger")
+}

@@ -1,0 +1,173 @@
+//! Precision, recall and alerts a day of a backtest with labels.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    path::Path,
+    sync::Arc,
+};
+
+use anyhow::Context;
+use serde_json::{Value, json};
+
+use crate::{
+    cli::table,
+    config::Config,
+    evaluate::Finding,
+    event::time::Calendar,
+    trial::score::{Labels, RuleScore},
+};
+
+/// Counts findings against labels. Rules in shadow are scored, and left out of the totals.
+pub struct Scoring {
+    labels: Labels,
+    calendar: Arc<Calendar>,
+    rules: BTreeMap<String, Seen>,
+    live: Totals,
+    paging: Totals,
+}
+
+/// What was seen of a rule.
+#[derive(Default)]
+struct Seen {
+    handling: String,
+    shadow: bool,
+    /// Its alerts: findings with equal keys are one.
+    keys: HashSet<String>,
+}
+
+#[derive(Default, Clone, Copy)]
+struct Totals {
+    right: u64,
+    wrong: u64,
+    alerts: u64,
+}
+
+impl Scoring {
+    pub fn read(path: &Path, config: &Config) -> anyhow::Result<Self> {
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let labels = Labels::parse(&text, &config.calendar).with_context(|| path.display().to_string())?;
+        let calendar = Arc::clone(&config.calendar);
+        let (live, paging) = (Totals::default(), Totals::default());
+        Ok(Self { labels, calendar, rules: BTreeMap::new(), live, paging })
+    }
+
+    /// Counts a finding about the time `at`, in microseconds.
+    pub fn count(&mut self, finding: &Finding, at: i64) {
+        let start = finding.window.as_ref().and_then(|window| self.calendar.parse(&window.start).ok());
+        let right = self.labels.count(finding, at, start);
+        let seen = self.rules.entry(finding.rule_id.clone()).or_default();
+        seen.handling.clone_from(&finding.handling);
+        seen.shadow = finding.mode == "shadow";
+        let alert = seen.keys.insert(Value::Object(finding.key.clone()).to_string());
+        if seen.shadow {
+            return;
+        }
+        self.live.add(right, alert);
+        if !matches!(finding.handling.as_str(), "record" | "remind") {
+            self.paging.add(right, alert);
+        }
+    }
+
+    /// The table by rule, and the sums.
+    #[allow(clippy::cast_precision_loss)]
+    pub fn print(&self, payments: u64, days: f64) {
+        let header = [
+            "rule",
+            "handling",
+            "findings",
+            "right",
+            "precision",
+            "planted",
+            "found",
+            "recall",
+            "alerts a day",
+        ];
+        let mut table = table(&header);
+        for (rule, score) in self.labels.rules() {
+            let seen = self.rules.get(&rule);
+            let handling = seen.map_or("", |seen| &seen.handling);
+            let shadow = if seen.is_some_and(|seen| seen.shadow) { " (shadow)" } else { "" };
+            table.add_row([
+                rule,
+                format!("{handling}{shadow}"),
+                (score.right + score.wrong).to_string(),
+                score.right.to_string(),
+                ratio(score.right, score.right + score.wrong),
+                score.planted.to_string(),
+                score.found.to_string(),
+                ratio(score.found, score.planted),
+                format!("{:.2}", seen.map_or(0, |seen| seen.keys.len()) as f64 / days),
+            ]);
+        }
+        eprintln!("{table}");
+        let (planted, found) = self.labels.recall();
+        let missed: Vec<_> =
+            self.labels.missed().iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+        let missed =
+            if missed.is_empty() { String::new() } else { format!("; missed: {}", missed.join(", ")) };
+        eprintln!("{found} of {planted} anomalies found, recall {}{missed}", ratio(found, planted));
+        for (name, totals) in [("all live rules", self.live), ("those that page", self.paging)] {
+            eprintln!(
+                "{name}: {} findings, {:.2} for 1,000 payments, precision {}; {:.1} alerts a day",
+                totals.right + totals.wrong,
+                totals.for_1000(payments),
+                ratio(totals.right, totals.right + totals.wrong),
+                totals.alerts as f64 / days,
+            );
+        }
+    }
+
+    /// The same for programs.
+    #[allow(clippy::cast_precision_loss)]
+    pub fn json(&self, payments: u64, days: f64) -> Value {
+        let rules = self.labels.rules().into_iter().map(|(rule, score)| {
+            let alerts = self.rules.get(&rule).map_or(0, |seen| seen.keys.len());
+            let RuleScore { right, wrong, planted, found } = score;
+            let row = json!({
+                "right": right, "wrong": wrong, "planted": planted, "found": found,
+                "precision": share(right, right + wrong), "recall": share(found, planted),
+                "alerts_a_day": alerts as f64 / days,
+            });
+            (rule, row)
+        });
+        let (planted, found) = self.labels.recall();
+        let totals = |totals: Totals| {
+            json!({
+                "findings": totals.right + totals.wrong, "right": totals.right,
+                "precision": share(totals.right, totals.right + totals.wrong),
+                "for_1000_payments": totals.for_1000(payments), "alerts_a_day": totals.alerts as f64 / days,
+            })
+        };
+        json!({
+            "payments": payments, "planted": planted, "found": found, "recall": share(found, planted),
+            "live": totals(self.live), "paging": totals(self.paging), "missed": self.labels.missed(),
+            "rules": rules.collect::<serde_json::Map<_, _>>(),
+        })
+    }
+}
+
+impl Totals {
+    fn add(&mut self, right: bool, alert: bool) {
+        if right {
+            self.right += 1;
+        } else {
+            self.wrong += 1;
+        }
+        self.alerts += u64::from(alert);
+    }
+
+    #[allow(clippy::cast_precision_loss)]
+    fn for_1000(self, payments: u64) -> f64 {
+        1_000.0 * (self.right + self.wrong) as f64 / payments.max(1) as f64
+    }
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn share(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+fn ratio(part: u64, whole: u64) -> String {
+    share(part, whole).map_or_else(|| String::from("-"), |share| format!("{share:.3}"))
+}

@@ -1,0 +1,291 @@
+//! `fiscwatch tune`: what a rule would find with other values of a constant.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+};
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::{
+    ConfigArg,
+    backtest::{days, span_with},
+    problems, runtime, table,
+};
+use crate::{
+    app::replay::Replay,
+    config::Config,
+    diagnostic::suggest,
+    engine::{Committable, EngineError, MemoryTables, Output},
+    event::EventType,
+    rule::{
+        Param, Rule,
+        compile::Compiler,
+        load::{self, Override},
+    },
+    trial::tune::{bar, candidates, propose},
+};
+
+/// Alerts a day that a rule may raise if nobody says how many: a monitoring centre reads some tens, of all rules.
+const WANTED: f64 = 1.0;
+/// The longest bar of the chart.
+const CHART: usize = 40;
+
+#[derive(Debug, Args)]
+pub struct TuneArgs {
+    /// The rule
+    rule: String,
+    /// Which of its constants; needless if it has one number
+    #[arg(long)]
+    param: Option<String>,
+    /// The values to try; multiples of the present one otherwise
+    #[arg(long, value_delimiter = ',')]
+    values: Vec<String>,
+    /// Alerts a day that are wanted from this rule
+    #[arg(long, default_value_t = WANTED)]
+    alerts_a_day: f64,
+    /// Event files in the order to read them
+    #[arg(long, required = true, num_args = 1..)]
+    events: Vec<PathBuf>,
+    /// A rule file or folder
+    #[arg(long)]
+    rules: Vec<PathBuf>,
+    #[command(flatten)]
+    config: ConfigArg,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn tune(args: &TuneArgs) -> anyhow::Result<ExitCode> {
+    let mut config = args.config.load_beside(&args.events)?;
+    if !args.rules.is_empty() {
+        config.rule_paths.clone_from(&args.rules);
+        config.overrides.clear();
+    }
+    let lists = config.read_lists().map_err(problems)?;
+    let compiler = Compiler::new(&config.calendar, lists, config.language);
+    let rule = find(&config, &compiler, &args.rule)?;
+    let (name, present) = constant(&rule, args.param.as_deref())?;
+    let values = values(args, present)?;
+    let variants: Vec<_> = values.iter().map(|value| variant(&config, &rule.id, name, value)).collect();
+    let rules = load::variants(&config.rule_paths, &compiler, &config.calendar, &rule.id, &variants);
+    let replay = Replay::new(&args.events, &config)?;
+    let mut counting = Counting::new(Arc::clone(&replay.tables), values.len());
+    let rules = Arc::new(rules.map_err(problems)?);
+    let (judged, read) = runtime()?.block_on(replay.run(&config, rules, &mut counting));
+    judged?;
+    read?;
+    let at = values.iter().position(|value| value == present).unwrap_or(0);
+    let proposed = propose(&counting.alerts_a_day(), at, args.alerts_a_day);
+    let tuned = Tuned { args, name, values: &values, present, counting: &counting, proposed };
+    if args.json {
+        println!("{}", tuned.json());
+    } else {
+        tuned.print();
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn find(config: &Config, compiler: &Compiler, id: &str) -> anyhow::Result<Arc<Rule>> {
+    let loaded = load::load(&config.rule_paths, compiler, &config.calendar, &config.overrides);
+    if !loaded.problems.is_empty() {
+        return Err(problems(loaded.problems));
+    }
+    let rules: Vec<_> = loaded.set.rules.into_iter().map(|compiled| compiled.rule).collect();
+    let hint = || suggest(id, rules.iter().map(|rule| rule.id.as_str()));
+    let found = rules.iter().find(|rule| rule.id == id);
+    found.cloned().ok_or_else(|| anyhow::anyhow!("there is no rule {id:?}: {}", hint()))
+}
+
+/// The constant that is tuned, and its present value.
+fn constant<'r>(rule: &'r Rule, wanted: Option<&str>) -> anyhow::Result<(&'r str, &'r Param)> {
+    let names = || rule.params.iter().map(|(name, _)| name.as_str());
+    let numbers: Vec<_> = rule.params.iter().filter(|(_, value)| matches!(value, Param::Number(_))).collect();
+    let found = match (wanted, &numbers[..]) {
+        (Some(name), _) => rule.params.iter().find(|(param, _)| param == name),
+        (None, [only]) => Some(*only),
+        (None, []) => anyhow::bail!("the rule {:?} has no constant that is a number", rule.id),
+        (None, several) => {
+            let names: Vec<_> = several.iter().map(|(name, _)| name.as_str()).collect();
+            anyhow::bail!(
+                "the rule {:?} has several constants: name one with --param {}",
+                rule.id,
+                names.join("|")
+            )
+        }
+    };
+    let missing = || {
+        let name = wanted.unwrap_or_default();
+        anyhow::anyhow!("the rule {:?} has no constant {name:?}: {}", rule.id, suggest(name, names()))
+    };
+    found.map(|(name, value)| (name.as_str(), value)).ok_or_else(missing)
+}
+
+fn values(args: &TuneArgs, present: &Param) -> anyhow::Result<Vec<Param>> {
+    let named = args.values.iter().map(|text| match present {
+        Param::Number(_) => Param::Number(text.clone()),
+        _ => Param::Text(text.clone()),
+    });
+    let mut values: Vec<Param> = if args.values.is_empty() { candidates(present) } else { named.collect() };
+    anyhow::ensure!(
+        !values.is_empty(),
+        "this constant is no number other than 0: name values with --values a,b,c"
+    );
+    if !values.contains(present) {
+        values.insert(0, present.clone());
+    }
+    Ok(values)
+}
+
+/// The rule under a name that tells the value, alive whatever its mode is.
+fn variant(config: &Config, rule: &str, name: &str, value: &Param) -> (String, Override) {
+    let mut changes = config.overrides.get(rule).cloned().unwrap_or_default();
+    changes.mode = Some(crate::rule::Mode::Live);
+    changes.params.insert(name.to_owned(), value.clone());
+    (format!("{rule}@{}", text(value)), changes)
+}
+
+fn text(value: &Param) -> String {
+    match value {
+        Param::Number(text) | Param::Text(text) => text.clone(),
+        Param::Bool(yes) => yes.to_string(),
+        Param::List(items) => items.iter().map(text).collect::<Vec<_>>().join(","),
+    }
+}
+
+/// Counts the findings of each variant.
+struct Counting {
+    tables: Arc<MemoryTables>,
+    findings: Vec<u64>,
+    keys: Vec<HashSet<String>>,
+    errors: Vec<u64>,
+    payments: u64,
+    span: Option<(i64, i64)>,
+    places: BTreeMap<String, usize>,
+}
+
+impl Counting {
+    fn new(tables: Arc<MemoryTables>, variants: usize) -> Self {
+        Self {
+            tables,
+            findings: vec![0; variants],
+            keys: vec![HashSet::new(); variants],
+            errors: vec![0; variants],
+            payments: 0,
+            span: None,
+            places: BTreeMap::new(),
+        }
+    }
+
+    #[allow(clippy::cast_precision_loss)]
+    fn alerts_a_day(&self) -> Vec<f64> {
+        self.keys.iter().map(|keys| keys.len() as f64 / days(self.span)).collect()
+    }
+}
+
+impl Output for Counting {
+    async fn commit(&mut self, batches: Vec<Committable>) -> Result<(), EngineError> {
+        for mut batch in batches {
+            self.tables.keep(&batch);
+            self.span = span_with(self.span, &batch);
+            if self.places.is_empty() {
+                let ids = batch.rules.rules.iter().map(|compiled| compiled.rule.id.clone());
+                self.places = ids.zip(0..).collect();
+            }
+            let payments =
+                batch.accepted.iter().filter(|(_, event_type, _)| *event_type == EventType::Payment);
+            self.payments += payments.map(|(.., count)| count).sum::<u64>();
+            for (errors, counts) in self.errors.iter_mut().zip(&batch.evaluation.counts) {
+                *errors += counts.errors;
+            }
+            for (.., finding) in batch.evaluation.take_findings() {
+                let Some(&place) = self.places.get(&finding.rule_id) else { continue };
+                self.findings[place] += 1;
+                self.keys[place].insert(Value::Object(finding.key).to_string());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What came of it.
+struct Tuned<'t> {
+    args: &'t TuneArgs,
+    name: &'t str,
+    values: &'t [Param],
+    present: &'t Param,
+    counting: &'t Counting,
+    proposed: Option<usize>,
+}
+
+impl Tuned<'_> {
+    #[allow(clippy::cast_precision_loss)]
+    fn print(&self) {
+        let Counting { findings, keys, errors, payments, span, .. } = self.counting;
+        let most = findings.iter().copied().max().unwrap_or(0);
+        let mut table = table(&[self.name, "findings", "for 1,000 payments", "alerts", "alerts a day", ""]);
+        for (place, value) in self.values.iter().enumerate() {
+            let now = if value == self.present { " (now)" } else { "" };
+            let mark = if self.proposed == Some(place) { " ◀" } else { "" };
+            table.add_row([
+                format!("{}{now}{mark}", text(value)),
+                findings[place].to_string(),
+                format!("{:.2}", 1_000.0 * findings[place] as f64 / (*payments).max(1) as f64),
+                keys[place].len().to_string(),
+                format!("{:.2}", keys[place].len() as f64 / days(*span)),
+                bar(findings[place], most, CHART),
+            ]);
+        }
+        println!("{table}");
+        println!("{payments} payments in {:.0} days", days(*span));
+        if errors.iter().any(|errors| *errors > 0) {
+            println!("the rule could not be evaluated on some events: see `fiscwatch backtest`");
+        }
+        if let Some(place) = self.proposed {
+            self.advise(place);
+        }
+    }
+
+    fn advise(&self, place: usize) {
+        let (rule, value, wanted) = (&self.args.rule, &self.values[place], self.args.alerts_a_day);
+        let a_day = self.counting.alerts_a_day()[place];
+        if a_day > wanted {
+            println!("none of these values keeps it at {wanted} alerts a day; {} comes nearest", text(value));
+        } else if value == self.present {
+            println!(
+                "{} stays: it is the nearest to {wanted} alerts a day that does not go beyond",
+                text(value)
+            );
+        } else {
+            println!(
+                "for at most {wanted} alerts a day: {} = {} ({a_day:.2}). In the configuration:",
+                self.name,
+                text(value)
+            );
+            println!(
+                "    rules: {{ overrides: {{ {rule}: {{ params: {{ {}: {} }} }} }} }}",
+                self.name,
+                text(value)
+            );
+        }
+    }
+
+    fn json(&self) -> Value {
+        let alerts = self.counting.alerts_a_day();
+        let rows = self.values.iter().enumerate().map(|(place, value)| {
+            json!({
+                "value": text(value), "findings": self.counting.findings[place],
+                "alerts": self.counting.keys[place].len(), "alerts_a_day": alerts[place],
+            })
+        });
+        json!({
+            "rule": self.args.rule, "param": self.name, "present": text(self.present),
+            "payments": self.counting.payments, "days": days(self.counting.span),
+            "values": rows.collect::<Vec<_>>(), "proposed": self.proposed.map(|place| text(&self.values[place])),
+        })
+    }
+}

@@ -1,0 +1,67 @@
+//! Events of a test that stand in files: JSON Lines, or CSV with a header.
+
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use super::read::Event;
+use crate::yaml::{Document, Node, Placed};
+
+/// The events of the files that a test names, relative to its folder. A record that cannot be an event is found when
+/// the test is played, like any other.
+pub fn events<'t>(d: &mut Document<'t>, node: &Node<'t>, folder: &Path) -> Vec<Event> {
+    let mut events = Vec::new();
+    for file in d.scalars(node, "files") {
+        match read(&folder.join(&file.text)) {
+            Ok(records) => events.extend(records.into_iter().map(|(line, record)| event(line, record))),
+            Err(message) => problem(d, &file, &message),
+        }
+    }
+    events
+}
+
+fn problem(d: &mut Document<'_>, file: &Placed, message: &str) {
+    let hint = String::from("a test reads JSON Lines (.jsonl) and CSV with a header (.csv)");
+    d.problem(file.span, format!("{}: {message}", file.text), Some(hint));
+}
+
+fn event(line: usize, record: Map<String, Value>) -> Event {
+    let id = record.get("event_id").and_then(Value::as_str).unwrap_or_default().to_owned();
+    Event { id, line, record }
+}
+
+/// Records with their lines.
+type Records = Vec<(usize, Map<String, Value>)>;
+
+fn read(path: &Path) -> Result<Records, String> {
+    let text = std::fs::read_to_string(path).map_err(|e| e.to_string())?;
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("jsonl" | "ndjson" | "json") => json_lines(&text),
+        Some("csv") => csv(&text),
+        _ => Err(String::from("unknown format")),
+    }
+}
+
+fn json_lines(text: &str) -> Result<Records, String> {
+    let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
+    lines
+        .map(|(number, line)| {
+            let record = serde_json::from_str(line).map_err(|e| format!("line {number}: {e}"))?;
+            Ok((number, record))
+        })
+        .collect()
+}
+
+fn csv(text: &str) -> Result<Records, String> {
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let header = reader.headers().map_err(|e| e.to_string())?.clone();
+    let mut records = Vec::new();
+    for row in reader.records() {
+        let row = row.map_err(|e| e.to_string())?;
+        let line = row.position().map_or(0, |position| usize::try_from(position.line()).unwrap_or(0));
+        // An empty text is a missing value.
+        let fields = header.iter().zip(&row).filter(|(_, value)| !value.is_empty());
+        records.push((line, fields.map(|(name, value)| (name.to_owned(), value.into())).collect()));
+    }
+    Ok(records)
+}

@@ -1,0 +1,81 @@
+//! The labels of planted anomalies: begun when one is planted, completed by its last payment.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::voucher::Part;
+use super::{Anomaly, Event, Label, LabelKey, Stamp};
+
+/// Labels that are being written, and those that are complete and wait for an event to go out with.
+#[derive(Default)]
+pub(super) struct Labels {
+    begun: u32,
+    open: BTreeMap<u32, (&'static Anomaly, Option<Label>)>,
+    complete: VecDeque<Label>,
+}
+
+impl Labels {
+    /// Begins the label of an anomaly that consists of payments; the number goes with each of them.
+    pub(super) fn begin(&mut self, anomaly: &'static Anomaly) -> u32 {
+        self.begun += 1;
+        self.open.insert(self.begun, (anomaly, None));
+        self.begun
+    }
+
+    /// What an anomaly is, as long as it is not complete.
+    pub(super) fn anomaly(&self, number: u32) -> Option<&'static Anomaly> {
+        self.open.get(&number).map(|(anomaly, _)| *anomaly)
+    }
+
+    /// Adds a payment to the anomaly that it is a part of.
+    pub(super) fn add(&mut self, part: Part, event: &Event) {
+        let Some((anomaly, label)) = self.open.get_mut(&part.anomaly) else { return };
+        let label = label.get_or_insert_with(|| of_event(anomaly, event));
+        label.event_ids.push(event.event_id.clone());
+        label.to = event.occurred_at;
+        if part.last {
+            self.complete.extend(self.open.remove(&part.anomaly).and_then(|(_, label)| label));
+        }
+    }
+
+    /// An anomaly that consists of one event that is no payment.
+    pub(super) fn add_event(&mut self, anomaly: &'static Anomaly, event: &Event) {
+        let mut label = of_event(anomaly, event);
+        label.event_ids.push(event.event_id.clone());
+        self.complete.push_back(label);
+    }
+
+    /// An anomaly that consists of what does not happen, or of what happens all the time.
+    pub(super) fn add_span(&mut self, anomaly: &'static Anomaly, unit_code: String, from: Stamp, to: Stamp) {
+        let key = LabelKey { unit_code, ..LabelKey::default() };
+        self.complete.push_back(label(anomaly, key, from, to));
+    }
+
+    /// A label that is complete.
+    pub(super) fn next(&mut self) -> Option<Label> {
+        self.complete.pop_front()
+    }
+}
+
+fn of_event(anomaly: &'static Anomaly, event: &Event) -> Label {
+    let key = LabelKey {
+        unit_code: event.unit_code.clone().unwrap_or_default(),
+        budget_line_id: event.budget_line_id.clone().unwrap_or_default(),
+        payee_account: event.payee_account.clone().unwrap_or_default(),
+        economic_code: event.economic_code.clone().unwrap_or_default().into_owned(),
+    };
+    label(anomaly, key, event.occurred_at, event.occurred_at)
+}
+
+fn label(anomaly: &'static Anomaly, key: LabelKey, from: Stamp, to: Stamp) -> Label {
+    // Several ways to break a rule are kinds of their own, told apart behind a slash.
+    let rules = anomaly.rules.iter().filter(|rule| !rule.contains('/'));
+    Label {
+        kind: anomaly.kind.into(),
+        rule_ids: rules.map(|&rule| rule.into()).collect(),
+        event_ids: Vec::new(),
+        from,
+        to,
+        key,
+        note: anomaly.note.into(),
+    }
+}

@@ -1,0 +1,55 @@
+//! What a change of rules adds to the findings and takes away from them.
+
+use std::collections::{BTreeMap, HashSet};
+
+use crate::evaluate::Finding;
+
+/// The findings of two sets of rules over the same events, apart.
+#[derive(Debug, Default)]
+pub struct Comparison {
+    /// By rule.
+    pub rules: BTreeMap<String, Change>,
+}
+
+/// What changes for one rule.
+#[derive(Debug, Default)]
+pub struct Change {
+    /// Findings of both.
+    pub kept: u64,
+    /// Findings of the new rules alone.
+    pub added: Vec<Finding>,
+    /// Findings of the old rules alone.
+    pub removed: Vec<Finding>,
+}
+
+impl Change {
+    /// Whether anything does.
+    #[must_use]
+    pub fn is_any(&self) -> bool {
+        !self.added.is_empty() || !self.removed.is_empty()
+    }
+}
+
+impl Comparison {
+    /// Compares findings by their ids, which stand for rule, key and subject.
+    #[must_use]
+    pub fn new(old: Vec<Finding>, new: Vec<Finding>) -> Self {
+        let ids = |findings: &[Finding]| -> HashSet<String> {
+            findings.iter().map(|finding| finding.finding_id.clone()).collect()
+        };
+        let (in_old, in_new) = (ids(&old), ids(&new));
+        let mut comparison = Self::default();
+        for finding in old {
+            let change = comparison.rules.entry(finding.rule_id.clone()).or_default();
+            if in_new.contains(&finding.finding_id) {
+                change.kept += 1;
+            } else {
+                change.removed.push(finding);
+            }
+        }
+        for finding in new.into_iter().filter(|finding| !in_old.contains(&finding.finding_id)) {
+            comparison.rules.entry(finding.rule_id.clone()).or_default().added.push(finding);
+        }
+        comparison
+    }
+}

@@ -1,0 +1,6 @@
+//! Trying rules on recorded events: how well they find what is known to be wrong, what a change of rules adds and
+//! takes away, and what other constants would find. Nothing here reads a file or a clock; `app/replay.rs` does.
+
+pub mod compare;
+pub mod score;
+pub mod tune;

@@ -1,0 +1,110 @@
+//! Other values of a rule's constant, and which of them to propose.
+
+use rust_decimal::{Decimal, prelude::ToPrimitive};
+
+use crate::rule::Param;
+
+/// Multiples of the present value that are tried.
+const FACTORS: [(i64, u32); 13] = [
+    (1, 1),
+    (25, 2),
+    (5, 1),
+    (75, 2),
+    (9, 1),
+    (1, 0),
+    (11, 1),
+    (125, 2),
+    (15, 1),
+    (2, 0),
+    (3, 0),
+    (5, 0),
+    (10, 0),
+];
+
+/// The values of a constant that are tried if nobody names some: multiples of the present one, in order. Whole numbers
+/// stay whole, and shares stay below 1. None for a constant that is no number, or zero.
+#[must_use]
+pub fn candidates(present: &Param) -> Vec<Param> {
+    let Param::Number(text) = present else { return Vec::new() };
+    let Ok(present) = text.parse::<Decimal>() else { return Vec::new() };
+    let whole = present.fract().is_zero();
+    let share = !whole && present.abs() < Decimal::ONE;
+    let mut values: Vec<Decimal> = FACTORS
+        .iter()
+        .filter_map(|&(mantissa, scale)| present.checked_mul(Decimal::new(mantissa, scale)))
+        .map(|value| if whole { value.round() } else { value.round_dp(present.scale() + 2) })
+        .filter(|value| !value.is_zero() && (!share || value.abs() < Decimal::ONE))
+        .collect();
+    values.sort_unstable();
+    values.dedup();
+    values.into_iter().map(|value| Param::Number(value.normalize().to_string())).collect()
+}
+
+/// The index of the value that comes nearest to the wanted number of alerts without going beyond it; where all go
+/// beyond it, the one with the fewest. Of equals, the one nearest to `present`.
+#[must_use]
+pub fn propose(alerts_a_day: &[f64], present: usize, wanted: f64) -> Option<usize> {
+    let distance = |index: usize| index.abs_diff(present);
+    let within = (0..alerts_a_day.len()).filter(|&index| alerts_a_day[index] <= wanted);
+    let best = within
+        .max_by(|&a, &b| alerts_a_day[a].total_cmp(&alerts_a_day[b]).then(distance(b).cmp(&distance(a))));
+    best.or_else(|| {
+        (0..alerts_a_day.len())
+            .min_by(|&a, &b| alerts_a_day[a].total_cmp(&alerts_a_day[b]).then(distance(a).cmp(&distance(b))))
+    })
+}
+
+/// A bar for a count, at most `width` characters long; a count that is not zero has at least a sliver.
+#[must_use]
+pub fn bar(count: u64, most: u64, width: usize) -> String {
+    let eighths = (Decimal::from(count) * Decimal::from(width * 8) / Decimal::from(most.max(1))).round();
+    let eighths = eighths.to_usize().unwrap_or(0).max(usize::from(count > 0));
+    let mut bar = "█".repeat(eighths / 8);
+    if let Some(part) =
+        [None, Some('▏'), Some('▎'), Some('▍'), Some('▌'), Some('▋'), Some('▊'), Some('▉')][eighths % 8]
+    {
+        bar.push(part);
+    }
+    bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(present: &str) -> Vec<String> {
+        let text = |param| match param {
+            Param::Number(text) => text,
+            other => panic!("{other:?}"),
+        };
+        candidates(&Param::Number(present.to_owned())).into_iter().map(text).collect()
+    }
+
+    #[test]
+    fn candidates_are_multiples_of_the_same_kind() {
+        assert_eq!(texts("3"), ["1", "2", "3", "4", "6", "9", "15", "30"]);
+        assert_eq!(
+            texts("0.3"),
+            ["0.03", "0.075", "0.15", "0.225", "0.27", "0.3", "0.33", "0.375", "0.45", "0.6", "0.9"]
+        );
+        assert_eq!(texts("50000").len(), 13);
+        assert!(texts("0").is_empty());
+        assert!(candidates(&Param::Text("2000-01-01".into())).is_empty());
+    }
+
+    #[test]
+    fn the_proposal_stays_within_what_is_wanted() {
+        assert_eq!(propose(&[9.0, 4.0, 2.0, 1.0], 0, 2.5), Some(2));
+        assert_eq!(propose(&[9.0, 4.0], 0, 1.0), Some(1), "none is low enough: the lowest");
+        assert_eq!(propose(&[2.0, 2.0, 2.0], 1, 2.0), Some(1), "no change without need");
+        assert_eq!(propose(&[], 0, 2.0), None);
+    }
+
+    #[test]
+    fn bars_show_what_there_is() {
+        assert_eq!(bar(8, 8, 2), "██");
+        assert_eq!(bar(6, 8, 2), "█▌");
+        assert_eq!(bar(1, 1_000_000, 10), "▏");
+        assert_eq!(bar(0, 8, 2), "");
+    }
+}
