@@ -13,6 +13,7 @@ use std::{
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use fiscwatch::{
+    alert::Desk,
     app::{load_rules, parallel},
     config::Config,
     decode::{Decoded, Decoder},
@@ -170,10 +171,15 @@ fn stages(c: &mut Criterion) {
     };
     let dir = tempfile::tempdir().expect("a folder");
     let mut store = Store::open(dir.path()).expect("a store");
+    let desk = Desk::new(Arc::clone(&f.config.policy));
     group.bench_function("commit", |b| {
         b.iter_batched(
             commits,
-            |commits| commits.into_iter().for_each(|mut commit| store.commit(&mut commit).expect("a commit")),
+            |commits| {
+                commits
+                    .into_iter()
+                    .for_each(|mut commit| store.commit(&mut commit, &desk).expect("a commit"));
+            },
             BatchSize::LargeInput,
         );
     });
