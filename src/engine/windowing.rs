@@ -8,7 +8,6 @@ use crate::{
     evaluate::{Batch, Evaluator, Filling, Moved, Prepared, Windows, windows::Empty},
     event::EventType,
     ledger::{AfterEvent, Ledger},
-    rule::compile::CompiledView,
     store::StoreError,
 };
 
@@ -108,7 +107,7 @@ impl Windowing {
         let Some((empty, from)) = self.windows.lacking(prepared) else { return Ok(()) };
         self.windows.clear(&empty);
         let evaluator = prepared.evaluator();
-        let filling = Filling::new(evaluator.rules(), &empty, |_| Some(from), |_| Some(from));
+        let filling = Filling::new(evaluator.rules(), &empty, |_| Some(from), |_| None);
         self.fill(evaluator, &filling)
     }
 
@@ -139,12 +138,9 @@ impl Windowing {
         let rules = evaluator.rules();
         let from = |reach: i64| Some(latest.saturating_sub(reach).saturating_sub(self.late));
         let sliding = |at: usize| from(rules.windows[at].reach.max_micros());
-        let closing = |at: usize| match &rules.rules[at].view {
-            // A key may have its last windows anywhere in the past.
-            CompiledView::Closing(view) if view.anomaly.is_none() => from(view.size.max_micros()),
-            _ => None,
-        };
-        Filling::new(rules, empty, sliding, closing)
+        // Closing windows are filled from all of history: a key may have its last windows anywhere in the past. Filled from a
+        // later instant, some closed too low after a restart (seeds 87, 109 and 110 of the simulation).
+        Filling::new(rules, empty, sliding, |_| None)
     }
 
     /// Takes in a batch. `watermarks` is the watermark after each event, `watermark` that at the end of the batch.

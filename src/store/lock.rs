@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use super::{StoreError, backup, sealed};
+use super::{StoreError, sealed};
 
 /// Held while the process writes; the operating system lets go of it when the process ends, however it ends.
 #[derive(Debug)]
@@ -21,9 +21,6 @@ impl StateLock {
     /// If another process has it, or the lock file cannot be written.
     pub fn acquire(dir: &Path) -> Result<Self, StoreError> {
         let fail = |error| StoreError::Directory { path: dir.to_owned(), error };
-        if dir.join(backup::MANIFEST).exists() {
-            return Err(StoreError::IsBackup(dir.to_owned()));
-        }
         sealed::make_folder(dir).map_err(fail)?;
         let mut options = OpenOptions::new();
         let mut file = options

@@ -221,6 +221,7 @@ impl Store {
     /// # Errors
     /// If it is locked, damaged, of a newer version, or cannot be written.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        not_a_backup(dir)?;
         Self::open_locked(dir, StateLock::acquire(dir)?)
     }
 
@@ -229,6 +230,7 @@ impl Store {
     /// # Errors
     /// If it is damaged, of a newer version, or cannot be written.
     pub fn open_locked(dir: &Path, lock: StateLock) -> Result<Self, StoreError> {
+        not_a_backup(dir)?;
         reach(dir, "start.locked")?;
         let fail = |error| explain(dir, error);
         wal::check(dir)?;
@@ -280,6 +282,14 @@ impl Store {
     /// If the database cannot be read.
     pub fn latest_at(&self) -> Result<Option<i64>, StoreError> {
         recover::number(self, recover::LATEST)
+    }
+}
+
+/// A backup stays as it was made.
+fn not_a_backup(dir: &Path) -> Result<(), StoreError> {
+    match dir.join(backup::MANIFEST).exists() {
+        true => Err(StoreError::IsBackup(dir.to_owned())),
+        false => Ok(()),
     }
 }
 
