@@ -34,6 +34,7 @@ pub async fn lock_state(
     listener: &TcpListener,
     signals: &mut Signals,
 ) -> anyhow::Result<Waited> {
+    crate::store::not_a_backup(&config.state_dir)?;
     let pid = match StateLock::acquire(&config.state_dir) {
         Ok(lock) => return Ok(Waited::Locked { lock, after_another: false }),
         Err(StoreError::Locked { pid, .. }) if config.standby => pid,

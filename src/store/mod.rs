@@ -286,7 +286,10 @@ impl Store {
 }
 
 /// A backup stays as it was made.
-fn not_a_backup(dir: &Path) -> Result<(), StoreError> {
+///
+/// # Errors
+/// If the directory is one.
+pub fn not_a_backup(dir: &Path) -> Result<(), StoreError> {
     match dir.join(backup::MANIFEST).exists() {
         true => Err(StoreError::IsBackup(dir.to_owned())),
         false => Ok(()),

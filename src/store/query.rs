@@ -268,7 +268,8 @@ impl Reader {
         let fail = |error| explain(&dir, error);
         // One transaction, so that checkpoint and journal are of the same moment.
         let snapshot = self.connection.transaction().map_err(fail)?;
-        ledger(&dir, &snapshot, schema)
+        let checkpoint = checkpoint::read(&dir, &snapshot)?;
+        ledger(&dir, &snapshot, schema, checkpoint)
     }
 
     /// The state in numbers.
@@ -319,9 +320,14 @@ impl Reader {
 }
 
 /// The ledger as of the last commit that a transaction sees: the checkpoint, and the journal after it.
-pub fn ledger(dir: &Path, snapshot: &Connection, schema: &SchemaRef) -> Result<Ledger, StoreError> {
+pub fn ledger(
+    dir: &Path,
+    snapshot: &Connection,
+    schema: &SchemaRef,
+    checkpoint: Ledger,
+) -> Result<Ledger, StoreError> {
     let fail = |error| explain(dir, error);
-    let mut ledger = checkpoint::read(dir, snapshot)?;
+    let mut ledger = checkpoint;
     let sql = "SELECT seq, block, ids, checksum FROM journal WHERE seq > (SELECT value FROM meta WHERE name = 'checkpoint') ORDER BY seq";
     let mut statement = snapshot.prepare(sql).map_err(fail)?;
     let mut rows = statement.query([]).map_err(fail)?;

@@ -93,9 +93,11 @@ fn sync(dir: &Path) -> std::io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
-/// Whether a directory was made by an attempt of ours: its first file is the lock.
+/// Whether a directory was made by an attempt of ours: its first file is the lock, which is gone only when it is complete
+/// and about to get its name.
 fn is_ours(dir: &Path) -> std::io::Result<bool> {
-    Ok(dir.join(LOCK).exists() || std::fs::read_dir(dir)?.next().is_none())
+    let has = |name: &str| dir.join(name).exists();
+    Ok(has(LOCK) || has(super::MANIFEST) || std::fs::read_dir(dir)?.next().is_none())
 }
 
 /// Removes all but the lock.

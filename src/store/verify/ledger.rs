@@ -8,7 +8,7 @@ use super::{Check, Problems};
 use crate::{
     event::money::format_cents,
     ledger::{Attributes, Balances, LEDGER_COLUMNS, Ledger, Line},
-    store::{History, StoreError, query},
+    store::{History, StoreError, checkpoint, query},
 };
 
 pub fn check(history: &History, schema: &SchemaRef) -> Result<Check, StoreError> {
@@ -20,7 +20,9 @@ pub fn check(history: &History, schema: &SchemaRef) -> Result<Check, StoreError>
         );
         return Ok(Check::skipped("ledger", why));
     }
-    let stored = query::ledger(&snapshot.dir, &snapshot.connection(), schema)?;
+    // Damage is named by its line here, so the table's checksum is not asked first.
+    let checkpoint = checkpoint::read_unchecked(&snapshot.dir, &snapshot.connection())?;
+    let stored = query::ledger(&snapshot.dir, &snapshot.connection(), schema, checkpoint)?;
     let mut counted = Ledger::default();
     let columns: Vec<usize> = LEDGER_COLUMNS.iter().map(|column| column.index()).collect();
     history.replay(None, &columns, &mut |batch, types| drop(counted.apply(batch, types)))?;
