@@ -46,7 +46,7 @@ import socket
 sockets = [socket.socket() for _ in range(4)]
 [s.bind(("127.0.0.1", 0)) for s in sockets]
 print(*[s.getsockname()[1] for s in sockets])')
-    payments=${PAYMENTS:-4000} pace=${SECONDS_A_DAY:-0.7} scrape=1s
+    payments=${PAYMENTS:-8000} pace=${SECONDS_A_DAY:-0.7} scrape=1s
 else
     http=9464 prom=9090 am=9093 smtp=2525
     payments=${PAYMENTS:-20000} pace=${SECONDS_A_DAY:-3} scrape=5s
@@ -114,8 +114,8 @@ rules:
 lists:
 $(for list in "$work"/month/lists/*.csv; do echo "  $(basename "$list" .csv): { path: $list }"; done)
 alerts:
-  # Cash can wait for the morning that never comes, so that there is something to see.
-  quiet_hours: [{ name: cash, match: ['rule="large-cash"'], time: "00:00-23:59" }]
+  # What is least urgent waits for the morning that never comes, so that there is something to see.
+  quiet_hours: [{ name: low, match: ['severity="low"'], time: "00:00-23:59" }]
 external_url: http://127.0.0.1:$http
 sinks:
 $sinks

@@ -304,9 +304,21 @@ impl Metrics {
         let build = gauges(r, "build_info", "The running version.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
         metrics.reload_successful.set(1);
+        metrics.begin_at_zero();
         #[cfg(target_os = "linux")]
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         Ok(metrics)
+    }
+
+    /// A series that begins with its first event hides it: rate() needs the zero before.
+    fn begin_at_zero(&self) {
+        for severity in ["critical", "high", "medium", "low"] {
+            self.alert_acknowledge.with_label_values(&[severity]);
+            self.alert_close.with_label_values(&[severity]);
+        }
+        for reason in ["silence", "inhibition", "quiet_hours", "storm"] {
+            self.notifications_held.with_label_values(&[reason]);
+        }
     }
 
     /// The text that Prometheus scrapes.
