@@ -310,7 +310,7 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// A series that begins with its first event hides it: rate() needs the zero before.
+    /// A series that begins with its first event hides it: `rate()` needs the zero before.
     fn begin_at_zero(&self) {
         for severity in ["critical", "high", "medium", "low"] {
             self.alert_acknowledge.with_label_values(&[severity]);

@@ -52,6 +52,11 @@ impl Default for AlertSpec {
                 ServiceLevelSpec { acknowledge: Some(acknowledge.to_owned()), close: Some(close.to_owned()) };
             (severity.to_owned(), level)
         };
+        let graver = |source: &str, target: &str| InhibitSpec {
+            source: vec![source.to_owned()],
+            target: vec![target.to_owned()],
+            equal: vec![String::from("budget_line_id")],
+        };
         Self {
             escalate_after: by(&[("critical", "30m"), ("high", "4h"), ("medium", "24h")]),
             escalations_max: 3,
@@ -61,11 +66,11 @@ impl Default for AlertSpec {
                 level("medium", "48h", "30d"),
                 level("low", "7d", "60d"),
             ]),
-            inhibit: vec![InhibitSpec {
-                source: vec![String::from("severity=\"critical\"")],
-                target: vec![String::from("severity!=\"critical\"")],
-                equal: vec![String::from("budget_line_id")],
-            }],
+            // Only the same thing said more gravely: a suspicion is not to vanish behind another one.
+            inhibit: vec![
+                graver("rule=\"line-exhausted\"", "rule=~\"line-use-.*\""),
+                graver("rule=\"overspend-rate-critical\"", "rule=\"overspend-rate\""),
+            ],
             quiet_hours: Vec::new(),
             digest: String::from("30 8 * * *"),
             storm: StormSpec::default(),

@@ -47,7 +47,7 @@ pub struct Finding {
     pub values: Map<String, Value>,
     /// The notification line.
     pub summary: String,
-    /// What alerts are routed by beside the key: [`LABELS`] as far as the event has them. Not a part of the finding.
+    /// What alerts are routed by beside the key: unit, region and budget line as far as the event has them. Not a part of the finding.
     #[serde(skip)]
     pub labels: Map<String, Value>,
 }

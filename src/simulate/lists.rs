@@ -14,7 +14,7 @@ use super::ledger::Book;
 use super::payees::{BLACKLISTED, OwnAccount, Payee, own_account};
 use super::treasury::Treasury;
 use super::units::{Kind, Money};
-use super::voucher::{SENSITIVE_WORDS, beneficiary_id, contract_no, project_code};
+use super::voucher::{SENSITIVE_WORDS, beneficiary_id, bond_code, contract_no, project_code};
 
 /// Beneficiaries of each region who must not receive anything.
 pub(super) const INELIGIBLE: u64 = 40;
@@ -83,7 +83,7 @@ impl Treasury {
         self.bond_lines().into_iter().map(move |line| {
             let unit = self.unit_of(line);
             let number = u32::from(self.lines[line as usize].number);
-            (self.bond_code(line, year), project_code(unit, year, number), unit.name.as_str())
+            (bond_code(line, year), project_code(unit, year, number), unit.name.as_str())
         })
     }
 

@@ -156,6 +156,11 @@ pub(super) fn beneficiary_id(unit_code: &str, number: &str) -> String {
     format!("YKT{}{number}", &unit_code[..6])
 }
 
+/// The bond of a line; no two lines share one.
+pub(super) fn bond_code(line: u32, year: i16) -> String {
+    format!("{:02}{line:07}", year % 100)
+}
+
 pub(super) fn contract_no(year: i16, number: u32) -> String {
     format!("HT{year}-JG-{number:05}")
 }
@@ -169,11 +174,6 @@ pub(super) fn regular_id(year: i16, unit: &Unit, number: u16) -> String {
 }
 
 impl Treasury {
-    /// The bond of a line; no two lines share one.
-    pub(super) fn bond_code(&self, line: u32, year: i16) -> String {
-        format!("{:02}{line:07}", year % 100)
-    }
-
     fn name_of(&self, payee: Payee, unit: &Unit) -> String {
         match payee {
             Payee::Unit(index) => self.units[index as usize].name.clone(),
@@ -265,9 +265,9 @@ impl Treasury {
             });
         }
         event.bond_code = match voucher.flaw {
-            Flaw::BondOf(line) => Some(self.bond_code(line, year)),
-            Flaw::BondMoney => Some(self.bond_code(voucher.line, year)),
-            _ if voucher.money == Money::Bond => Some(self.bond_code(voucher.line, year)),
+            Flaw::BondOf(line) => Some(bond_code(line, year)),
+            Flaw::BondMoney => Some(bond_code(voucher.line, year)),
+            _ if voucher.money == Money::Bond => Some(bond_code(voucher.line, year)),
             _ => None,
         };
         if class.is_payroll() || voucher.payee.kind() != "entity" {

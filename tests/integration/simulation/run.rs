@@ -222,7 +222,7 @@ impl Run {
             match assembly {
                 // Other tests start processes, and what they fork has the lock too until it is another program.
                 Err(e) if matches!(e.downcast_ref(), Some(StoreError::Locked { .. })) => {
-                    std::thread::yield_now()
+                    std::thread::yield_now();
                 }
                 assembly => break assembly.map_err(|e| format!("it does not start: {e:#}"))?,
             }
