@@ -149,7 +149,9 @@ impl Closing {
         let times =
             selected.packed.words.chunks_exact(judge.view.layout.stride()).map(|row| row[0].cast_signed());
         let first = times.map(|at| judge.grid.pane(at)).min_by_key(|pane| pane.start)?;
-        (first.start < self.floor).then(|| judge.grid.window_until(first.end).start)
+        // The first window that holds the event begins before the event's own pane.
+        let from = judge.grid.window_until(first.end).start;
+        (from < self.floor).then_some(from)
     }
 
     /// Says that panes that start before `floor` were not taken in as a whole.
