@@ -101,7 +101,7 @@ fi
 
 # The month: the last whole one, so that every time is in the past.
 month=$(date -d "$(date +%Y-%m-01) -1 month" +%Y-%m-01)
-"$binary" generate --payments "$payments" --units 60 --start "$month" --days 31 --anomalies --out "$work/month" 2>"$work/generate.log"
+"$binary" generate --payments "$payments" --units 60 --start "$month" --days 31 --anomalies --out "$work/month" >"$work/generate.log" 2>&1
 
 # The configuration.
 cat >"$work/fiscwatch.yaml" <<YAML
