@@ -49,7 +49,7 @@ fn damage(mut log: impl Read) -> std::io::Result<Option<u64>> {
     if !whole {
         // Every frame is unreadable then. A header that a crash tore is a new one: its salts are not those of the
         // frames, which were all moved into the database before.
-        return stale(log, salt).map(|known| known.then_some(0));
+        return is_of(log, salt).map(|ours| ours.then_some(0));
     }
     let mut frame = vec![0; FRAME_HEADER + page];
     let (mut sum, mut number, mut lost, mut committed) = (sum, 0, None, false);
@@ -73,8 +73,12 @@ fn damage(mut log: impl Read) -> std::io::Result<Option<u64>> {
     Ok(None)
 }
 
-/// Whether the first frame is of the log that the header is of.
-fn stale(mut log: impl Read, salt: (u32, u32)) -> std::io::Result<bool> {
+/// Whether the first frame is of the log that the header is of. Zeros are of none: a first transaction, which the power
+/// failed in, can leave later sectors and not the first, which has both the header and the first frame's.
+fn is_of(mut log: impl Read, salt: (u32, u32)) -> std::io::Result<bool> {
+    if salt == (0, 0) {
+        return Ok(false);
+    }
     let mut frame = [0; FRAME_HEADER];
     let frame = fill(&mut log, &mut frame)?.then(|| pair(&frame, 8));
     Ok(frame.is_some_and(|(first, second)| first == salt.0 || second == salt.1))
@@ -150,6 +154,10 @@ mod tests {
         let at = torn.len() - frame;
         torn[at + 512..].fill(0);
         assert_eq!(damage(&torn[..]).unwrap(), None);
+        // A first transaction whose first sector did not arrive.
+        let mut headless = log.clone();
+        headless[..512].fill(0);
+        assert_eq!(damage(&headless[..]).unwrap(), None);
         // A log that was begun anew, with the old frames behind the new header; and a new header that was torn.
         let mut again = log;
         again[16..24].fill(7);
