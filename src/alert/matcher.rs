@@ -56,6 +56,8 @@ impl Matcher {
         let value = rest[sign.len()..].trim();
         let value = match value.strip_prefix('"') {
             Some(_) => serde_json::from_str(value).map_err(|_| wrong())?,
+            // `a==b` is no matcher for the value `=b`; who means that puts it in quotes.
+            None if value.starts_with(['=', '~', '!']) => return Err(wrong()),
             None => value.to_owned(),
         };
         Self::new(name, *operator, value)
@@ -188,6 +190,9 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said() {
+        for text in ["a==b", "a=!b", "a=~~b", "a!==b"] {
+            assert!(Matcher::parse(text).is_err(), "{text}");
+        }
         for text in
             ["", "severity", "=x", "a b=c", "a=~\"(\"", "a=\"open", "a=~\"(((a{1000}){1000}){1000})\""]
         {

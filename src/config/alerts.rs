@@ -278,7 +278,7 @@ pub(super) fn resolve(r: &mut Resolver<'_>, raw: &Raw, calendar: &Arc<Calendar>)
             window: r.micros("alerts.storm.window", &spec.storm.window).max(1_000_000),
         },
         digest: r
-            .value("alerts.digest", Ticks::cron(&spec.digest).map(Some))
+            .value("alerts.digest", digest(&spec.digest).map(Some))
             .unwrap_or(Ticks::Every(crate::event::period::Length::Days(1))),
         explain: spec.explain.as_ref().map(|e| explain(r, e, raw, &sinks)),
         ..Policy::silent(raw.language, calendar)
@@ -291,6 +291,14 @@ pub(super) fn resolve(r: &mut Resolver<'_>, raw: &Raw, calendar: &Arc<Calendar>)
     }
     policy.service_levels = service_levels(r, &spec.service_levels);
     policy
+}
+
+fn digest(text: &str) -> Result<Ticks, String> {
+    Ticks::cron(text).map_err(|e| {
+        format!(
+            "{text:?} is not a cron expression of five fields, such as 30 8 * * * for half past eight: {e}"
+        )
+    })
 }
 
 fn service_levels(

@@ -224,7 +224,7 @@ impl Work<'_> {
     fn remember(&mut self, due: &DueGroup, entries: &[DueEntry]) -> rusqlite::Result<Group> {
         let first = entries.first().map(|entry| entry.alert.alert_id.clone()).unwrap_or_default();
         if due.group_key.starts_with("digest ") {
-            return Ok(Group { thread: first, alerts: Vec::new() });
+            return Ok(Group { thread: own_thread(&due.group_key, entries), alerts: Vec::new() });
         }
         let known = self.round.group(&due.group_key)?.filter(|group| !group.alerts.is_empty());
         let before = known.unwrap_or(Group { thread: first, alerts: Vec::new() });
@@ -295,7 +295,10 @@ impl Work<'_> {
                 route: due.route.clone(),
                 group: due.labels.clone(),
                 thread: thread.to_owned(),
-                begins_thread: matches!(reason, Reason::First | Reason::Digest | Reason::Storm),
+                begins_thread: matches!(
+                    reason,
+                    Reason::First | Reason::Digest | Reason::Storm | Reason::Explain
+                ),
                 alerts: told.clone(),
                 omitted,
                 message: None,
@@ -325,13 +328,13 @@ impl Work<'_> {
                 self.round.take(&entries.iter().map(|entry| entry.seq).collect::<Vec<_>>())?;
                 all.extend(entries);
             }
-            let thread = all.first().map(|entry| entry.alert.alert_id.clone()).unwrap_or_default();
             let due = DueGroup {
                 group_key: format!("storm {sink}"),
                 route: String::from("alerts.storm"),
                 labels: Labels::default(),
                 sink,
             };
+            let thread = own_thread(&due.group_key, &all);
             let recipients = self.dispatch.recipients(&due.sink);
             self.notify(&due, &all, Reason::Storm, &thread, recipients)?;
         }
@@ -370,7 +373,7 @@ impl Work<'_> {
         });
         match contact {
             Some(contact) => {
-                let thread = entries.first().map(|e| e.alert.alert_id.clone()).unwrap_or_default();
+                let thread = own_thread(&due.group_key, entries);
                 self.notify(due, entries, Reason::Explain, &thread, vec![Some(contact)])?;
             }
             None => {
@@ -386,6 +389,13 @@ impl Work<'_> {
         }
         self.round.take(&entries.iter().map(|entry| entry.seq).collect::<Vec<_>>())
     }
+}
+
+/// The thread of a notification that no other belongs to. It is not an alert's: one alert can be in several of them, and
+/// two mails that begin a thread must not have one `Message-ID`.
+fn own_thread(group_key: &str, entries: &[DueEntry]) -> String {
+    let cause: Vec<_> = entries.iter().map(|entry| entry.seq.to_string()).collect();
+    blake3::hash(format!("{group_key} {}", cause.join(",")).as_bytes()).to_hex()[..16].to_owned()
 }
 
 /// A digest of what is told to whom. Entries have numbers that never come again, so causes tell notifications apart;

@@ -8,6 +8,7 @@ mod cli;
 mod closing;
 mod crash;
 mod decode;
+mod dispatch;
 mod documents;
 mod errors;
 mod faults;
