@@ -128,6 +128,9 @@ impl Output for StoreOutput {
             );
             let _ = self.shared.findings.send(Arc::new(finding));
         }
+        for alert in &commit.resolved {
+            tracing::info!(alert, "the condition is no longer true, the alert is resolved");
+        }
         reach("commit.counted")?;
         for batch in batches {
             count(&self.shared, &batch);

@@ -24,31 +24,42 @@ impl Times {
     }
 }
 
+/// What filing did.
+#[derive(Debug, Default)]
+pub struct Filed {
+    /// The alert that each finding was filed under; `None` for one that is not live or not new.
+    pub alerts: Vec<Option<String>>,
+    /// The alerts that resolved, in order.
+    pub resolved: Vec<String>,
+}
+
 /// Files the new findings among `filed` and clears what is `cleared`, in the order in which it happened. `stored` has
-/// the row of each finding in the table, `None` for one that was there before. Gives the alert that each was filed under.
+/// the row of each finding in the table, `None` for one that was there before.
 pub fn file(
     transaction: &Transaction<'_>,
     desk: &Desk,
     (filed, stored): (&[Filing], &[Option<i64>]),
     cleared: &[Cleared],
     times: Times,
-) -> rusqlite::Result<Vec<Option<String>>> {
+) -> rusqlite::Result<Filed> {
     let mut cleared = cleared.iter().peekable();
-    let mut alerts = vec![None; filed.len()];
+    let mut done = Filed { alerts: vec![None; filed.len()], resolved: Vec::new() };
     for (number, (filing, row)) in filed.iter().zip(stored).enumerate() {
         while let Some(next) = cleared.next_if(|next| next.before <= number) {
-            clear(transaction, desk, next, times)?;
+            done.resolved.extend(clear(transaction, desk, next, times)?);
         }
         if let Some(row) = row.filter(|_| filing.is_live()) {
             let step = place(transaction, desk, filing, times.now)?;
             save(transaction, &step, times)?;
             let mut link = transaction.prepare_cached("INSERT INTO alert_findings VALUES (?1, ?2)")?;
             link.execute(params![step.alert.alert_id, row])?;
-            alerts[number] = Some(step.alert.alert_id);
+            done.alerts[number] = Some(step.alert.alert_id);
         }
     }
-    cleared.try_for_each(|next| clear(transaction, desk, next, times))?;
-    Ok(alerts)
+    for next in cleared {
+        done.resolved.extend(clear(transaction, desk, next, times)?);
+    }
+    Ok(done)
 }
 
 fn place(transaction: &Transaction<'_>, desk: &Desk, filing: &Filing, now: i64) -> rusqlite::Result<Step> {
@@ -62,17 +73,20 @@ fn place(transaction: &Transaction<'_>, desk: &Desk, filing: &Filing, now: i64) 
     Ok(desk.file(current, previous, filing, now))
 }
 
+/// Gives the alerts that resolved.
 fn clear(
     transaction: &Transaction<'_>,
     desk: &Desk,
     cleared: &Cleared,
     times: Times,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<Vec<String>> {
+    let mut resolved = Vec::new();
     for alert in watched_by(transaction, &cleared.rule_id, &cleared.line)? {
         let step = desk.clear(alert, cleared, times.now);
         save(transaction, &step, times)?;
+        resolved.extend(Some(step.alert).filter(|alert| alert.state.is_over()).map(|alert| alert.alert_id));
     }
-    Ok(())
+    Ok(resolved)
 }
 
 const OVER: &str = "state NOT IN ('closed', 'dismissed', 'resolved')";
@@ -85,8 +99,9 @@ fn current(connection: &Connection, rule: &str, key: &str) -> rusqlite::Result<O
 
 /// The last alert of this rule and key.
 fn latest(connection: &Connection, rule: &str, key: &str) -> rusqlite::Result<Option<String>> {
-    let sql =
-        "SELECT alert_id FROM alerts WHERE rule_id = ?1 AND \"key\" = ?2 ORDER BY opened_at DESC LIMIT 1";
+    // Several can be opened by one commit, at one time; the history has their order.
+    let sql = "SELECT alert_id FROM alerts a WHERE rule_id = ?1 AND \"key\" = ?2 ORDER BY opened_at DESC,
+               (SELECT max(seq) FROM alert_history WHERE alert_id = a.alert_id) DESC LIMIT 1";
     connection.prepare_cached(sql)?.query_row([rule, key], |row| row.get(0)).optional()
 }
 

@@ -46,6 +46,8 @@ pub struct Commit {
     pub quarantine_bytes: u64,
     /// Told by the store: which of the rejects the quarantine had no room for.
     pub overflow: Vec<usize>,
+    /// Told by the store: the alerts that resolved.
+    pub resolved: Vec<String>,
 }
 
 impl Commit {
@@ -106,9 +108,10 @@ impl Store {
         let times = Times { now: commit.now, received_at: commit.received_at.unwrap_or(commit.now) };
         let filed = alerts::file(&transaction, desk, (&commit.findings, &stored), &commit.cleared, times)
             .map_err(fail)?;
-        for (filing, alert_id) in commit.findings.iter_mut().zip(filed) {
+        for (filing, alert_id) in commit.findings.iter_mut().zip(filed.alerts) {
             filing.alert_id = alert_id;
         }
+        commit.resolved = filed.resolved;
         let mut is_new = stored.iter().map(Option::is_some);
         commit.findings.retain(|_| is_new.next().unwrap_or(true));
         reach(&dir, "commit.alerts")?;

@@ -4,9 +4,11 @@ mod alertmanager;
 mod delivery;
 mod email;
 mod kafka;
+mod receiver;
 mod server;
 mod smtp;
 mod webhook;
+mod wellbeing;
 
 use std::{path::PathBuf, sync::Arc};
 

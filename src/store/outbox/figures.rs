@@ -1,0 +1,96 @@
+//! What the outbox and the alerts' history come to, for metrics.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Row, params};
+
+use super::Outbox;
+use crate::store::StoreError;
+
+/// What was done with an alert.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// The line of the history.
+    pub seq: i64,
+    /// What was done.
+    pub action: String,
+    /// The alert's severity.
+    pub severity: String,
+    /// How long after the alert's opening, in microseconds.
+    pub after: i64,
+    /// Whether the alert was over by it.
+    pub is_over: bool,
+}
+
+impl Outbox {
+    /// How much waits for each sink: entries that are not bundled, and notifications that are not accepted; and since
+    /// when the oldest waits beyond its time.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn waiting(&self) -> Result<(BTreeMap<String, i64>, Option<i64>), StoreError> {
+        self.read(|c| {
+            let sql = "SELECT sink, count(*) FROM (SELECT sink FROM outbox
+                       UNION ALL SELECT sink FROM notifications WHERE state = 'pending') GROUP BY sink";
+            let mut statement = c.prepare_cached(sql)?;
+            let by_sink = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let oldest = "SELECT min(at) FROM (SELECT min(due_at) AS at FROM outbox WHERE held_by IS NULL
+                          UNION ALL SELECT min(created_at) FROM notifications WHERE state = 'pending')";
+            let oldest = c.prepare_cached(oldest)?.query_row([], |row| row.get(0))?;
+            Ok((by_sink.collect::<rusqlite::Result<_>>()?, oldest))
+        })
+    }
+
+    /// How many alerts there are in each state and severity.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn alert_counts(&self) -> Result<Vec<(String, String, i64)>, StoreError> {
+        let sql = "SELECT state, severity, count(*) FROM alerts GROUP BY state, severity";
+        self.read(|c| {
+            let mut statement = c.prepare_cached(sql)?;
+            statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect()
+        })
+    }
+
+    /// What officers and time did with alerts after a line of the history: its number, the action, the alert's severity,
+    /// how long after its opening it was done, in microseconds, and whether the alert was over by it.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn history_after(&self, seq: i64, limit: usize) -> Result<Vec<Done>, StoreError> {
+        let sql = "SELECT h.seq, h.action, a.severity, h.at - a.opened_at, h.state IN ('closed', 'dismissed', 'resolved')
+                   FROM alert_history h JOIN alerts a USING (alert_id) WHERE h.seq > ?1 ORDER BY h.seq LIMIT ?2";
+        let done = |row: &Row<'_>| {
+            let action: String = row.get(1)?;
+            Ok(Done {
+                seq: row.get(0)?,
+                action,
+                severity: row.get(2)?,
+                after: row.get(3)?,
+                is_over: row.get(4)?,
+            })
+        };
+        self.read(|c| c.prepare_cached(sql)?.query_map(params![seq, limit], done)?.collect())
+    }
+
+    /// The number of the last line of the history.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn last_history(&self) -> Result<i64, StoreError> {
+        self.read(|c| c.query_row("SELECT coalesce(max(seq), 0) FROM alert_history", [], |row| row.get(0)))
+    }
+
+    /// How many alerts of a severity are unacknowledged (or, with `any`, not over) and were opened before a time.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn overdue(&self, severity: &str, any: bool, before: i64) -> Result<i64, StoreError> {
+        let states = if any { "'open', 'acknowledged', 'confirmed', 'rectifying'" } else { "'open'" };
+        let sql = format!(
+            "SELECT count(*) FROM alerts WHERE state IN ({states}) AND severity = ?1 AND opened_at <= ?2"
+        );
+        self.read(|c| c.prepare_cached(&sql)?.query_row(params![severity, before], |row| row.get(0)))
+    }
+}

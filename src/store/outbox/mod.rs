@@ -1,0 +1,211 @@
+//! 待发: entries from the transaction of their cause until they are bundled (`round.rs`), notifications until a sink has
+//! them, and figures of both (`figures.rs`).
+
+mod figures;
+mod round;
+
+use std::path::Path;
+
+use rusqlite::{Connection, Row, Transaction, TransactionBehavior, params};
+
+pub use figures::Done;
+pub use round::{DueEntry, DueGroup, Group, Round};
+
+use super::{
+    StoreError,
+    alerts::{self, Times, from_json, json},
+    explain, open_writer,
+};
+use crate::{
+    alert::desk::Entry,
+    notify::{Notification, Told},
+};
+
+/// Adds an entry. It is due with its group.
+pub fn add(
+    transaction: &Transaction<'_>,
+    alert_id: &str,
+    entry: &Entry,
+    times: Times,
+) -> rusqlite::Result<()> {
+    let group = entry.group_key();
+    let sql = "SELECT (SELECT min(due_at) FROM outbox WHERE group_key = ?1 AND held_by IS NULL),
+                      (SELECT told_at FROM groups WHERE group_key = ?1)";
+    let (waiting, told) =
+        transaction.prepare_cached(sql)?.query_row([&group], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let due = entry.due(times.now, waiting, told);
+    let sql = "INSERT INTO outbox (alert_id, matter, route, sink, group_key, labels, due_at, received_at)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    let (matter, labels) = (entry.matter.word(), json(&entry.group)?);
+    transaction
+        .prepare_cached(sql)?
+        .execute(params![alert_id, matter, entry.route, entry.sink, group, labels, due, times.received_at])
+        .map(|_| ())
+}
+
+/// A notification that a sink has not accepted yet.
+#[derive(Debug, Clone)]
+pub struct Pending {
+    /// What to send.
+    pub notification: Notification,
+    /// How often it was tried.
+    pub attempts: u32,
+}
+
+/// What became of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// The sink has it.
+    Sent,
+    /// It is tried again at this time.
+    Later(i64, String),
+    /// It is not tried again.
+    Parked(String),
+}
+
+/// The outbox, on a connection of its own.
+#[derive(Debug)]
+pub struct Outbox {
+    dir: std::path::PathBuf,
+    connection: Connection,
+}
+
+impl Outbox {
+    /// Opens the outbox of a state directory that a store has opened before.
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        Ok(Self { dir: dir.to_owned(), connection: open_writer(dir)? })
+    }
+
+    /// Does a round of bundling: everything that `work` does, or nothing.
+    ///
+    /// # Errors
+    /// If the database cannot be read or written.
+    pub fn round<T>(
+        &mut self,
+        work: impl FnOnce(&Round<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let dir = self.dir.clone();
+        let behavior = TransactionBehavior::Immediate;
+        let run = || {
+            let round = Round { transaction: self.connection.transaction_with_behavior(behavior)? };
+            let result = work(&round)?;
+            round.transaction.commit()?;
+            Ok(result)
+        };
+        run().map_err(|error| explain(&dir, error))
+    }
+
+    fn read<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        work(&self.connection).map_err(|error| explain(&self.dir, error))
+    }
+
+    /// When something is due next; `None` if nothing waits.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn next_due(&self) -> Result<Option<i64>, StoreError> {
+        let sql = "SELECT min(at) FROM (SELECT min(due_at) AS at FROM outbox
+                   UNION ALL SELECT min(repeat_at) FROM groups WHERE repeat_at IS NOT NULL
+                   UNION ALL SELECT min(escalates_at) FROM alerts WHERE escalates_at IS NOT NULL)";
+        self.read(|c| c.prepare_cached(sql)?.query_row([], |row| row.get(0)))
+    }
+
+    /// Notifications of a sink that are to be tried now, without those that are under way.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn pending(
+        &self,
+        sink: &str,
+        now: i64,
+        under_way: &[String],
+        limit: usize,
+    ) -> Result<Vec<Pending>, StoreError> {
+        let sql =
+            "SELECT body, attempts FROM notifications WHERE state = 'pending' AND sink = ?1 AND next_at <= ?2
+                   ORDER BY next_at, seq LIMIT ?3";
+        self.read(|c| {
+            let mut statement = c.prepare_cached(sql)?;
+            let rows = statement.query_map(params![sink, now, limit + under_way.len()], |row| {
+                Ok(Pending { notification: from_json(row, 0)?, attempts: row.get(1)? })
+            })?;
+            let mut found = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+            found.retain(|p| !under_way.contains(&p.notification.id));
+            found.truncate(limit);
+            Ok(found)
+        })
+    }
+
+    /// When a notification of a sink is to be tried next that is not under way.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn next_attempt(&self, sink: &str, under_way: &[String]) -> Result<Option<i64>, StoreError> {
+        let sql = "SELECT id, next_at FROM notifications WHERE state = 'pending' AND sink = ?1 ORDER BY next_at LIMIT ?2";
+        self.read(|c| {
+            let mut statement = c.prepare_cached(sql)?;
+            let row = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?));
+            let rows = statement.query_map(params![sink, under_way.len() + 1], row)?;
+            let found = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+            Ok(found.into_iter().find(|(id, _)| !under_way.contains(id)).map(|(_, at)| at))
+        })
+    }
+
+    /// How many notifications were not tried yet.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn untried(&self) -> Result<i64, StoreError> {
+        let sql = "SELECT count(*) FROM notifications WHERE state = 'pending' AND attempts = 0";
+        self.read(|c| c.prepare_cached(sql)?.query_row([], |row| row.get(0)))
+    }
+
+    /// Records what became of attempts, all in one transaction.
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub fn record(&mut self, outcomes: &[(String, Fate)], now: i64) -> Result<(), StoreError> {
+        self.round(|round| {
+            let sql =
+                "UPDATE notifications SET state = ?2, attempts = attempts + 1, next_at = ?3, error = ?4,
+                       ended_at = ?5 WHERE id = ?1";
+            let mut update = round.transaction.prepare_cached(sql)?;
+            for (id, outcome) in outcomes {
+                match outcome {
+                    Fate::Sent => update.execute(params![id, "sent", now, None::<String>, now])?,
+                    Fate::Later(at, error) => {
+                        update.execute(params![id, "pending", at, error, None::<i64>])?
+                    }
+                    Fate::Parked(error) => update.execute(params![id, "parked", now, error, now])?,
+                };
+            }
+            Ok(())
+        })
+    }
+
+    /// The alerts that a sink was told of and that are not over, and those that ended after a time, each with its latest
+    /// finding; for sinks that must hear of them again and again.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn told(&self, sink: &str, ended_after: i64, limit: usize) -> Result<Vec<Told>, StoreError> {
+        let sql =
+            "SELECT a.body FROM groups g JOIN group_alerts m USING (group_key) JOIN alerts a USING (alert_id)
+                     WHERE g.sink = ?1 AND a.state NOT IN ('closed', 'dismissed', 'resolved')
+                   UNION SELECT body FROM alerts
+                     WHERE state IN ('closed', 'dismissed', 'resolved') AND changed_at >= ?2
+                   LIMIT ?3";
+        self.read(|c| {
+            let mut statement = c.prepare_cached(sql)?;
+            let alerts = statement.query_map(params![sink, ended_after, limit], alerts::alert)?;
+            let told = alerts.map(|alert| {
+                let alert = alert?;
+                Ok(Told { evidence: alerts::evidence(c, &alert.alert_id, 1)?, alert })
+            });
+            told.collect()
+        })
+    }
+}

@@ -1,0 +1,272 @@
+//! One round of bundling: what is due is read, and becomes notifications, in one transaction.
+
+use rusqlite::{OptionalExtension, Row, Transaction, params};
+
+use crate::{
+    alert::{Alert, Change, Desk, Labels, Silence, desk::Matter},
+    evaluate::Finding,
+    notify::Notification,
+    store::alerts::{self, Times, from_json, json},
+};
+
+/// Some entries that are told together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DueGroup {
+    /// What they share.
+    pub group_key: String,
+    /// The route's path.
+    pub route: String,
+    /// The sink.
+    pub sink: String,
+    /// The labels they share.
+    pub labels: Labels,
+}
+
+/// An entry of a group that is due.
+#[derive(Debug, Clone)]
+pub struct DueEntry {
+    /// Its number.
+    pub seq: i64,
+    /// What about.
+    pub matter: Matter,
+    /// When its cause was committed.
+    pub received_at: i64,
+    /// Whether something muted it before.
+    pub was_held: bool,
+    /// The alert as it is now.
+    pub alert: Alert,
+}
+
+/// What is known of a group that was told of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Group {
+    /// The thread of its notifications.
+    pub thread: String,
+    /// Its alerts that were told of and are not known to be over.
+    pub alerts: Vec<String>,
+}
+
+/// One round of bundling: a transaction.
+#[derive(Debug)]
+pub struct Round<'o> {
+    pub(super) transaction: Transaction<'o>,
+}
+
+impl Round<'_> {
+    /// Groups with entries that are due.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn due(&self, now: i64, limit: usize) -> rusqlite::Result<Vec<DueGroup>> {
+        let sql = "SELECT group_key, route, sink, labels FROM outbox WHERE due_at <= ?1
+                   GROUP BY group_key ORDER BY min(due_at), min(seq) LIMIT ?2";
+        self.transaction.prepare_cached(sql)?.query_map(params![now, limit], due_group)?.collect()
+    }
+
+    /// The entries of a group that are due, oldest first.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn entries(&self, group_key: &str, now: i64) -> rusqlite::Result<Vec<DueEntry>> {
+        let sql = "SELECT a.body, o.seq, o.matter, o.received_at, o.held_by IS NOT NULL FROM outbox o JOIN alerts a USING (alert_id)
+                   WHERE o.group_key = ?1 AND o.due_at <= ?2 ORDER BY o.seq";
+        let entry = |row: &Row<'_>| {
+            let matter: String = row.get(2)?;
+            Ok(DueEntry {
+                alert: alerts::alert(row)?,
+                seq: row.get(1)?,
+                matter: Matter::of(&matter),
+                received_at: row.get(3)?,
+                was_held: row.get(4)?,
+            })
+        };
+        self.transaction.prepare_cached(sql)?.query_map(params![group_key, now], entry)?.collect()
+    }
+
+    /// What is known of a group.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn group(&self, group_key: &str) -> rusqlite::Result<Option<Group>> {
+        let sql = "SELECT thread FROM groups WHERE group_key = ?1";
+        let thread =
+            self.transaction.prepare_cached(sql)?.query_row([group_key], |row| row.get(0)).optional()?;
+        let Some(thread) = thread else { return Ok(None) };
+        let sql = "SELECT alert_id FROM group_alerts WHERE group_key = ?1 ORDER BY alert_id";
+        let mut statement = self.transaction.prepare_cached(sql)?;
+        let alerts = statement.query_map([group_key], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+        Ok(Some(Group { thread, alerts }))
+    }
+
+    /// Writes what is known of a group after it was told of.
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub fn save_group(
+        &self,
+        due: &DueGroup,
+        group: &Group,
+        now: i64,
+        repeat_at: Option<i64>,
+    ) -> rusqlite::Result<()> {
+        let sql = "INSERT OR REPLACE INTO groups VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        let labels = json(&due.labels)?;
+        let values = params![due.group_key, due.route, due.sink, labels, group.thread, now, repeat_at];
+        self.transaction.prepare_cached(sql)?.execute(values)?;
+        self.transaction
+            .prepare_cached("DELETE FROM group_alerts WHERE group_key = ?1")?
+            .execute([&due.group_key])?;
+        let mut insert = self.transaction.prepare_cached("INSERT INTO group_alerts VALUES (?1, ?2)")?;
+        group.alerts.iter().try_for_each(|alert| insert.execute([&due.group_key, alert]).map(|_| ()))
+    }
+
+    /// Forgets a group whose alerts are all over.
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub fn remove_group(&self, group_key: &str) -> rusqlite::Result<()> {
+        for table in ["groups", "group_alerts"] {
+            let sql = format!("DELETE FROM {table} WHERE group_key = ?1");
+            self.transaction.prepare_cached(&sql)?.execute([group_key])?;
+        }
+        Ok(())
+    }
+
+    /// Groups whose alerts are to be told of again.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn repeats(&self, now: i64, limit: usize) -> rusqlite::Result<Vec<DueGroup>> {
+        let sql = "SELECT group_key, route, sink, labels FROM groups WHERE repeat_at <= ?1 ORDER BY repeat_at LIMIT ?2";
+        self.transaction.prepare_cached(sql)?.query_map(params![now, limit], due_group)?.collect()
+    }
+
+    /// Sets when a group is to be told of again.
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub fn repeat_at(&self, group_key: &str, at: Option<i64>) -> rusqlite::Result<()> {
+        let sql = "UPDATE groups SET repeat_at = ?2 WHERE group_key = ?1";
+        self.transaction.prepare_cached(sql)?.execute(params![group_key, at]).map(|_| ())
+    }
+
+    /// Lets entries wait until `until`, because something mutes them or there are too many.
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub fn hold(&self, seqs: &[i64], held_by: &str, until: i64) -> rusqlite::Result<()> {
+        let sql = "UPDATE outbox SET due_at = ?2, held_by = ?3 WHERE seq = ?1";
+        let mut update = self.transaction.prepare_cached(sql)?;
+        seqs.iter().try_for_each(|seq| update.execute(params![seq, until, held_by]).map(|_| ()))
+    }
+
+    /// Takes entries out: they are in a notification of the same transaction, or there is nothing more to tell.
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub fn take(&self, seqs: &[i64]) -> rusqlite::Result<()> {
+        let mut delete = self.transaction.prepare_cached("DELETE FROM outbox WHERE seq = ?1")?;
+        seqs.iter().try_for_each(|seq| delete.execute([seq]).map(|_| ()))
+    }
+
+    /// Adds a notification; one with the same id is there already after a crash, and stays.
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub fn notify(&self, n: &Notification) -> rusqlite::Result<()> {
+        let sql = "INSERT OR IGNORE INTO notifications (id, sink, recipient, reason, state, attempts, next_at, created_at, body)
+                   VALUES (?1, ?2, ?3, ?4, 'pending', 0, ?5, ?5, ?6)";
+        let reason = serde_json::to_value(n.reason).ok();
+        let reason = reason.as_ref().and_then(|r| r.as_str()).unwrap_or_default();
+        let values = params![n.id, n.sink, n.recipient, reason, n.created_at, json(n)?];
+        self.transaction.prepare_cached(sql)?.execute(values).map(|_| ())
+    }
+
+    /// How many notifications a sink was given since `since`, digests and summaries left out.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn given(&self, sink: &str, since: i64) -> rusqlite::Result<u32> {
+        let sql = "SELECT count(*) FROM notifications WHERE sink = ?1 AND created_at > ?2 AND reason NOT IN ('digest', 'storm')";
+        self.transaction.prepare_cached(sql)?.query_row(params![sink, since], |row| row.get(0))
+    }
+
+    /// When a sink was last given a summary of a storm.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn last_storm(&self, sink: &str) -> rusqlite::Result<Option<i64>> {
+        let sql = "SELECT max(created_at) FROM notifications WHERE sink = ?1 AND reason = 'storm'";
+        self.transaction.prepare_cached(sql)?.query_row([sink], |row| row.get(0))
+    }
+
+    /// Silences that are in force.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn silences(&self, now: i64) -> rusqlite::Result<Vec<Silence>> {
+        let sql = "SELECT body, silence_id FROM silences WHERE starts_at <= ?1 AND ends_at > ?1 ORDER BY silence_id";
+        let mut statement = self.transaction.prepare_cached(sql)?;
+        let silence = |row: &Row<'_>| {
+            let silence: Silence = from_json(row, 0)?;
+            Ok(Silence { silence_id: row.get(1)?, ..silence })
+        };
+        statement.query_map([now], silence)?.collect()
+    }
+
+    /// The labels of alerts that are not over, with these values where they are given.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn open_labels(&self, severity: Option<&str>, rule: Option<&str>) -> rusqlite::Result<Vec<Labels>> {
+        let sql = "SELECT body FROM alerts WHERE state IN ('open', 'acknowledged', 'confirmed', 'rectifying')
+                   AND (?1 IS NULL OR severity = ?1) AND (?2 IS NULL OR rule_id = ?2)";
+        let mut statement = self.transaction.prepare_cached(sql)?;
+        statement.query_map([severity, rule], |row| Ok(alerts::alert(row)?.labels))?.collect()
+    }
+
+    /// Alerts that are to be escalated.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn unacknowledged(&self, now: i64, limit: usize) -> rusqlite::Result<Vec<Alert>> {
+        let sql = "SELECT body FROM alerts WHERE escalates_at <= ?1 ORDER BY escalates_at LIMIT ?2";
+        self.transaction.prepare_cached(sql)?.query_map(params![now, limit], alerts::alert)?.collect()
+    }
+
+    /// An alert by its id.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn alert(&self, id: &str) -> rusqlite::Result<Option<Alert>> {
+        alerts::find(&self.transaction, id)
+    }
+
+    /// Escalates an alert.
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub fn escalate(&self, desk: &Desk, alert: Alert, now: i64) -> rusqlite::Result<()> {
+        alerts::save(&self.transaction, &desk.escalate(alert, now), Times::at(now))
+    }
+
+    /// Adds a remark to an alert's history.
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub fn remark(&self, alert_id: &str, change: &Change) -> rusqlite::Result<()> {
+        alerts::remark(&self.transaction, alert_id, change)
+    }
+
+    /// The latest findings of an alert, newest first.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn evidence(&self, alert_id: &str, limit: usize) -> rusqlite::Result<Vec<Finding>> {
+        alerts::evidence(&self.transaction, alert_id, limit)
+    }
+}
+
+fn due_group(row: &Row<'_>) -> rusqlite::Result<DueGroup> {
+    Ok(DueGroup { group_key: row.get(0)?, route: row.get(1)?, sink: row.get(2)?, labels: from_json(row, 3)? })
+}
