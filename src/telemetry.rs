@@ -2,17 +2,21 @@
 
 mod catalogue;
 mod logging;
+mod make;
+mod sources;
 
 use std::{collections::BTreeSet, sync::Mutex};
 
 use prometheus::{
     Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, TextEncoder,
+    IntGaugeVec, TextEncoder,
 };
 
 pub use catalogue::Described;
 use catalogue::Registry;
 pub use logging::log;
+use make::{counter, counters, gauge, gauges, histogram, opts, register};
+pub use sources::SourceMetrics;
 
 /// The Content-Type that Prometheus 3 insists on.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -404,37 +408,6 @@ fn overflow(r: &Registry) -> prometheus::Result<IntCounterVec> {
     counters(r, "quarantine_overflow_total", help, &["source", "reason"])
 }
 
-/// What the sources tell.
-#[derive(Debug)]
-pub struct SourceMetrics {
-    /// Whether a source is read.
-    pub up: IntGaugeVec,
-    /// Errors that a source went on after.
-    pub errors: IntCounterVec,
-    /// Offsets up to the end of a partition.
-    pub lag: IntGaugeVec,
-    /// Records that the broker deleted before they were read.
-    pub lost: IntCounterVec,
-}
-
-impl SourceMetrics {
-    fn new(r: &Registry) -> prometheus::Result<Self> {
-        let gauge = |name, help, labels: &[&str]| register(r, IntGaugeVec::new(opts(name, help), labels)?);
-        let (source, partition) = (["source"], ["source", "partition"]);
-        Ok(Self {
-            up: gauge("source_up", "Whether a source is read without trouble.", &source)?,
-            errors: counters(r, "source_errors_total", "Errors that a source went on after.", &source)?,
-            lag: gauge("source_lag_records", "Records not read yet, at most.", &partition)?,
-            lost: counters(
-                r,
-                "source_lost_records_total",
-                "Records that the broker deleted before they were read, at most.",
-                &partition,
-            )?,
-        })
-    }
-}
-
 fn late(r: &Registry) -> prometheus::Result<IntCounter> {
     counter(r, "late_events_total", "Events that the watermark had passed when they came.")
 }
@@ -502,42 +475,4 @@ fn resend_errors(r: &Registry) -> prometheus::Result<IntCounterVec> {
 fn windows_held(r: &Registry) -> prometheus::Result<IntGaugeVec> {
     let help = "Events and panes that windows hold in memory.";
     register(r, IntGaugeVec::new(opts("window_items", help), &["kind"])?)
-}
-
-fn opts(name: &str, help: &str) -> Opts {
-    Opts::new(format!("fiscwatch_{name}"), help)
-}
-
-fn histogram(name: &str, help: &str) -> HistogramOpts {
-    let buckets = vec![0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
-    HistogramOpts::from(opts(name, help)).buckets(buckets)
-}
-
-fn register<C: prometheus::core::Collector + Clone + 'static>(
-    registry: &Registry,
-    collector: C,
-) -> prometheus::Result<C> {
-    registry.register(Box::new(collector.clone()))?;
-    Ok(collector)
-}
-
-fn counter(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntCounter> {
-    register(registry, IntCounter::with_opts(opts(name, help))?)
-}
-
-fn counters(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-    labels: &[&str],
-) -> prometheus::Result<IntCounterVec> {
-    register(registry, IntCounterVec::new(opts(name, help), labels)?)
-}
-
-fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<GaugeVec> {
-    register(registry, GaugeVec::new(opts(name, help), labels)?)
-}
-
-fn gauge(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntGauge> {
-    register(registry, IntGauge::with_opts(opts(name, help))?)
 }

@@ -14,7 +14,7 @@ use crate::{
     config::alerts::Watch,
     notify::{
         Notification, Reason, SendError, Sinks,
-        wellbeing::{Figures, Told, Trouble, Wellbeing},
+        wellbeing::{Figures, News, Trouble, Wellbeing},
     },
     telemetry::sum,
 };
@@ -86,8 +86,8 @@ fn figures(shared: &Shared, last_event: i64) -> Figures {
 }
 
 /// Says it in the log, and to every sink that is to hear of it. The outbox is left out: it may be what is wrong.
-async fn tell(sinks: Arc<Sinks>, names: Option<Vec<String>>, told: Told, now: i64) {
-    let Told { trouble, is_over, text } = told;
+async fn tell(sinks: Arc<Sinks>, names: Option<Vec<String>>, told: News, now: i64) {
+    let News { trouble, is_over, text } = told;
     match is_over {
         true => tracing::info!(trouble = trouble.word(), "{text}"),
         false => tracing::error!(trouble = trouble.word(), "the daemon is unwell: {text}"),

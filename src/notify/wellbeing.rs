@@ -101,7 +101,7 @@ pub struct Figures {
 
 /// Something to tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
+pub struct News {
     /// What it is about.
     pub trouble: Trouble,
     /// Whether it is over.
@@ -141,7 +141,7 @@ impl Wellbeing {
     }
 
     /// Looks at the figures, and says what has begun, is still there after long, or is over.
-    pub fn look(&mut self, figures: &Figures, now: i64) -> Vec<Told> {
+    pub fn look(&mut self, figures: &Figures, now: i64) -> Vec<News> {
         let wrong = self.wrong(figures, now);
         let mut told = Vec::new();
         for trouble in Trouble::ALL {
@@ -149,13 +149,13 @@ impl Wellbeing {
                 (Some(text), last) => {
                     if last.is_none_or(|last| now - last >= self.thresholds.repeat) {
                         self.present.insert(trouble, now);
-                        told.push(Told { trouble, is_over: false, text: text.clone() });
+                        told.push(News { trouble, is_over: false, text: text.clone() });
                     }
                 }
                 (None, Some(_)) => {
                     self.present.remove(&trouble);
                     let text = format!("恢复正常 / well again: {}", trouble.word());
-                    told.push(Told { trouble, is_over: true, text });
+                    told.push(News { trouble, is_over: true, text });
                 }
                 (None, None) => {}
             }
@@ -268,7 +268,7 @@ mod tests {
         Figures { last_event: now, reloaded: true, disk_free: Some(1 << 40), ..Figures::default() }
     }
 
-    fn words(told: &[Told]) -> Vec<(&'static str, bool)> {
+    fn words(told: &[News]) -> Vec<(&'static str, bool)> {
         told.iter().map(|t| (t.trouble.word(), t.is_over)).collect()
     }
 

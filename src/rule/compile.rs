@@ -11,7 +11,8 @@ use datafusion::{
 
 use super::{
     Language, Rule,
-    expression::{Resolved, Scope, budget_part, project, resolve},
+    budget_part::budget_part,
+    expression::{Resolved, Scope, project, resolve},
     measure::{Measures, Planner},
     query::{QuerySession, ScheduleRule},
     template::Template,

@@ -88,45 +88,6 @@ pub fn resolve(
     clean.then_some(Resolved { sql, columns })
 }
 
-/// Those of the conjuncts of expressions that name nothing but the budget line (`budget.*`), as one expression; `None` if
-/// there are none. What cannot be parsed is told elsewhere.
-pub fn budget_part(state: &SessionState, expressions: &[&Placed]) -> Option<String> {
-    let mut parts = Vec::new();
-    for placed in expressions {
-        let sql = state.sql_to_expr(&placed.text, &Dialect::Generic).ok()?;
-        conjuncts(&sql, &mut |part| {
-            if names_only_the_line(part) {
-                parts.push(format!("({part})"));
-            }
-        });
-    }
-    (!parts.is_empty()).then(|| parts.join(" AND "))
-}
-
-fn conjuncts(sql: &Sql, take: &mut impl FnMut(&Sql)) {
-    match sql {
-        Sql::Nested(inner) => conjuncts(inner, take),
-        Sql::BinaryOp { left, op: ast::BinaryOperator::And, right } => {
-            conjuncts(left, take);
-            conjuncts(right, take);
-        }
-        other => take(other),
-    }
-}
-
-fn names_only_the_line(sql: &Sql) -> bool {
-    let (mut line, mut other) = (false, false);
-    let _: ControlFlow<()> = visit_expressions(sql, |e| {
-        match e {
-            Sql::CompoundIdentifier(parts) if parts[0].value.eq_ignore_ascii_case("budget") => line = true,
-            Sql::Identifier(_) | Sql::CompoundIdentifier(_) => other = true,
-            _ => {}
-        }
-        ControlFlow::Continue(())
-    });
-    line && !other
-}
-
 struct Resolver<'r, 's> {
     scope: &'r Scope<'s>,
     problems: Vec<Problem>,

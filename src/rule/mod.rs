@@ -1,5 +1,6 @@
 //! 监控规则: rules as people write them (SPEC §3), parsed and checked.
 
+mod budget_part;
 pub mod compile;
 mod digest;
 mod expression;
