@@ -8,6 +8,7 @@ use crate::{
     evaluate::{Batch, Evaluator, Filling, Moved, Prepared, Windows, windows::Empty},
     event::EventType,
     ledger::{AfterEvent, Ledger},
+    rule::compile::CompiledView,
     store::StoreError,
 };
 
@@ -107,7 +108,7 @@ impl Windowing {
         let Some((empty, from)) = self.windows.lacking(prepared) else { return Ok(()) };
         self.windows.clear(&empty);
         let evaluator = prepared.evaluator();
-        let filling = Filling::new(evaluator.rules(), &empty, |_| Some(from), |_| None);
+        let filling = Filling::new(evaluator.rules(), &empty, |_| Some(from), |_| Some(from));
         self.fill(evaluator, &filling)
     }
 
@@ -133,14 +134,22 @@ impl Windowing {
         Ok(())
     }
 
-    /// What empty windows still need, when `latest` is the largest event time.
+    /// What empty windows still need, when `latest` is the largest event time. Closing windows need all that can still be
+    /// judged: those that are open, and the watermark can be far behind the latest event (it is the least over partitions);
+    /// and those that an event as late as `late` is in.
     fn filling(&self, evaluator: &Evaluator, empty: &Empty, latest: i64) -> Filling {
         let rules = evaluator.rules();
-        let from = |reach: i64| Some(latest.saturating_sub(reach).saturating_sub(self.late));
-        let sliding = |at: usize| from(rules.windows[at].reach.max_micros());
-        // Closing windows are filled from all of history: a key may have its last windows anywhere in the past. Filled from a
-        // later instant, some closed too low after a restart (seeds 87, 109 and 110 of the simulation).
-        Filling::new(rules, empty, sliding, |_| None)
+        let late = latest.saturating_sub(self.late);
+        let open = late.min(self.windows.watermark());
+        let sliding = |at: usize| Some(late.saturating_sub(rules.windows[at].reach.max_micros()));
+        let closing = |at: usize| match &rules.rules[at].view {
+            // A key may have its last windows anywhere in the past.
+            CompiledView::Closing(view) if view.anomaly.is_none() => {
+                Some(open.saturating_sub(view.size.max_micros()))
+            }
+            _ => None,
+        };
+        Filling::new(rules, empty, sliding, closing)
     }
 
     /// Takes in a batch. `watermarks` is the watermark after each event, `watermark` that at the end of the batch.

@@ -137,6 +137,12 @@ impl Windows {
         (self.sliding.iter().map(Sliding::rows).sum(), panes)
     }
 
+    /// Closing windows that end at or before this are closed, in microseconds.
+    #[must_use]
+    pub fn watermark(&self) -> i64 {
+        self.watermark
+    }
+
     /// The windows that an event of this batch reaches further back in than they hold, and how far.
     #[must_use]
     pub fn lacking(&self, prepared: &Prepared) -> Option<(Empty, i64)> {
