@@ -60,8 +60,12 @@ officer rectify "${ids[@]:0:2}" --why "the money is paid back"
 officer close "${ids[0]}" --why "done"
 ok "officers acknowledged 4 alerts, confirmed 3, dismissed 1 and closed 1"
 
-# Dashboards: every query of every panel has data.
-sleep 4
+# Dashboards: every query of every panel has data, once Prometheus has seen what the officers did.
+seen() {
+    local query='sum(rate(fiscwatch_alert_acknowledge_seconds_count[2m])) > 0 and sum(rate(fiscwatch_alert_close_seconds_count[2m])) > 0'
+    get -G --data-urlencode "query=$query" "http://127.0.0.1:$prom/api/v1/query" | grep -q '"value"'
+}
+until_true seen
 svg=()
 [ -z "${SVG:-}" ] || svg=(--svg "$SVG")
 # There is no Kafka here, so nothing lags behind it.
