@@ -98,5 +98,6 @@ fn a_reload_is_all_or_nothing() {
             .success()
     );
     wait_until(|| daemon.json("/api/v1/rules")["rules"].as_array().unwrap().len() == 1);
-    assert!(daemon.get("/metrics").1.contains("fiscwatch_config_last_reload_successful 1"));
+    // The rules are in force a moment before the reload has ended and is told.
+    wait_until(|| daemon.get("/metrics").1.contains("fiscwatch_config_last_reload_successful 1"));
 }
