@@ -33,6 +33,7 @@ files! {
     "rules/pace.yaml",
     "rules/payee.yaml",
     "rules/repeated.yaml",
+    "rules/results.yaml",
     "rules/splitting.yaml",
     "rules/statistics.yaml",
 }

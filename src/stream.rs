@@ -160,6 +160,8 @@ pub enum Reason {
     BadEventId,
     /// An amount that is no number, not above zero, over-precise or out of range.
     BadAmount,
+    /// A number that is none, over-precise or out of range.
+    BadNumber,
     /// A time or year that cannot be read.
     BadTime,
     /// A time too far ahead of the clock.
@@ -188,6 +190,7 @@ impl Reason {
             Self::UnknownValue => "unknown_value",
             Self::BadEventId => "bad_event_id",
             Self::BadAmount => "bad_amount",
+            Self::BadNumber => "bad_number",
             Self::BadTime => "bad_time",
             Self::FutureTime => "future_time",
             Self::Conflict => "conflict",

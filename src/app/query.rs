@@ -10,8 +10,9 @@ use crate::{
     config::Config,
     decode::Decoder,
     evaluate::{
+        LedgerTables,
         schedule::{self, Due},
-        tables::{BUDGET_LINES, budget_lines},
+        tables::{BUDGET_LINES, INDICATORS},
     },
     rule::{compile::Compiler, query::asked},
     store::Reader,
@@ -30,9 +31,10 @@ pub async fn query(config: &Config, sql: &str, now: i64) -> anyhow::Result<Senda
     let rule = asked(&compiler, sql).map_err(|message| anyhow!("the query: {message}"))?;
     let decoder = Decoder::new(Arc::clone(&config.calendar));
     let mut reader = Reader::open(&config.state_dir)?;
-    let mut due = Due { tick: now, rule: 0, lines: None };
-    if rule.tables.contains(BUDGET_LINES) {
-        due.lines = budget_lines(&reader.ledger(decoder.schema())?, &config.calendar, now);
+    let mut due = Due { tick: now, rule: 0, ledger: LedgerTables::default() };
+    if [BUDGET_LINES, INDICATORS].iter().any(|table| rule.tables.contains(*table)) {
+        let ledger = reader.ledger(decoder.schema())?;
+        due.ledger.add(&|table| rule.tables.contains(table), &ledger, &config.calendar, now);
     }
     let tables = StoredTables::new(&config.state_dir, decoder.schema(), &config.calendar);
     let context = compiler.session().context(config.query_limits.memory);

@@ -1,4 +1,4 @@
-//! `fiscwatch budget show|top|export`
+//! `fiscwatch budget show|top|export|indicators`
 
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
@@ -10,7 +10,10 @@ use crate::{
     config::Config,
     decode::Decoder,
     diagnostic::nearest,
-    ledger::{Attributes, Ledger, Line, report::line_object},
+    ledger::{
+        Attributes, Indicator, Ledger, Line,
+        report::{indicator_object, line_object},
+    },
     store::Reader,
 };
 
@@ -31,6 +34,17 @@ pub enum BudgetCommand {
         /// How many
         #[arg(short = 'n', long, default_value_t = 20)]
         limit: usize,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// What programmes are to achieve and have achieved
+    Indicators {
+        /// Only of this programme, by its `project_code`
+        #[arg(long)]
+        project: Option<String>,
+        /// Only of this unit, by its `unit_code`
+        #[arg(long)]
+        unit: Option<String>,
         #[command(flatten)]
         common: Common,
     },
@@ -84,6 +98,7 @@ impl Measure {
 pub fn budget(command: &BudgetCommand) -> anyhow::Result<ExitCode> {
     let (BudgetCommand::Show { common, .. }
     | BudgetCommand::Top { common, .. }
+    | BudgetCommand::Indicators { common, .. }
     | BudgetCommand::Export { common, .. }) = command;
     let config = common.config.load_or_default()?;
     let decoder = Decoder::new(config.calendar.clone());
@@ -92,6 +107,14 @@ pub fn budget(command: &BudgetCommand) -> anyhow::Result<ExitCode> {
     match command {
         BudgetCommand::Show { id, .. } => show(&ledger, id, common.json, &config, &mut out),
         BudgetCommand::Top { by, limit, .. } => top(&ledger, *by, *limit, common.json, &config, &mut out),
+        BudgetCommand::Indicators { project, unit, .. } => {
+            let wanted =
+                |wanted: &Option<String>, is: Option<&str>| wanted.is_none() || wanted.as_deref() == is;
+            let of = |indicator: &Indicator| {
+                wanted(project, Some(&indicator.project_code)) && wanted(unit, indicator.unit_code.as_deref())
+            };
+            indicators(&ledger, &of, common.json, &config, &mut out)
+        }
         BudgetCommand::Export { out: None, .. } => export(&ledger, &config, &mut out),
         BudgetCommand::Export { out: Some(path), .. } => {
             let mut file = std::io::BufWriter::new(std::fs::File::create(path)?);
@@ -146,6 +169,29 @@ fn top(
     let mut table = table(&columns);
     for (line, attributes) in lines {
         let object = line_object(line, attributes, &config.calendar);
+        if json {
+            writeln!(out, "{}", Value::Object(object))?;
+        } else {
+            table.add_row(columns.iter().map(|name| object.get(*name).map_or(String::new(), text)));
+        }
+    }
+    if !json {
+        writeln!(out, "{table}")?;
+    }
+    Ok(())
+}
+
+fn indicators(
+    ledger: &Ledger,
+    wanted: &dyn Fn(&Indicator) -> bool,
+    json: bool,
+    config: &Config,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    let columns = ["indicator_id", "indicator_name", "unit_name", "target", "actual", "achievement", "due"];
+    let mut table = table(&columns);
+    for (id, indicator) in ledger.indicators().iter().filter(|(_, indicator)| wanted(indicator)) {
+        let object = indicator_object(id, indicator, &config.calendar);
         if json {
             writeln!(out, "{}", Value::Object(object))?;
         } else {

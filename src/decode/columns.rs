@@ -66,8 +66,8 @@ impl<T: Copy + Default> Sparse<T> {
 pub enum ColumnBuilder {
     /// Views into the buffers of [`Columns`].
     Text(Sparse<u128>),
-    /// Cents.
-    Money(Sparse<i128>),
+    /// Cents, or millionths.
+    Decimal(Sparse<i128>),
     /// Microseconds.
     Time(Sparse<i64>),
     /// Years.
@@ -91,7 +91,7 @@ impl Columns {
             .iter()
             .map(|field| match field.kind {
                 FieldKind::Text | FieldKind::Choice(_) => ColumnBuilder::Text(Sparse::new()),
-                FieldKind::Money => ColumnBuilder::Money(Sparse::new()),
+                FieldKind::Money | FieldKind::Number => ColumnBuilder::Decimal(Sparse::new()),
                 FieldKind::Time => ColumnBuilder::Time(Sparse::new()),
                 FieldKind::Year => ColumnBuilder::Year(Sparse::new()),
                 FieldKind::Tags => ColumnBuilder::Tags(ListBuilder::new(StringBuilder::new()), 0),
@@ -118,9 +118,9 @@ impl Columns {
         }
     }
 
-    pub fn money(&mut self, column: usize, row: usize, cents: i128) {
-        if let ColumnBuilder::Money(builder) = &mut self.builders[column] {
-            builder.put(row, self.rows_expected, cents);
+    pub fn decimal(&mut self, column: usize, row: usize, scaled: i128) {
+        if let ColumnBuilder::Decimal(builder) = &mut self.builders[column] {
+            builder.put(row, self.rows_expected, scaled);
         }
     }
 
@@ -154,7 +154,7 @@ impl Columns {
         for builder in &mut self.builders {
             match builder {
                 ColumnBuilder::Text(b) => b.truncate(rows),
-                ColumnBuilder::Money(b) => b.truncate(rows),
+                ColumnBuilder::Decimal(b) => b.truncate(rows),
                 ColumnBuilder::Time(b) => b.truncate(rows),
                 ColumnBuilder::Year(b) => b.truncate(rows),
                 ColumnBuilder::Tags(..) => {}
@@ -183,7 +183,9 @@ impl ColumnBuilder {
                     unsafe { StringViewArray::new_unchecked(views, Arc::clone(buffers), b.nulls.finish()) };
                 Arc::new(array)
             }
-            Self::Money(b) => Arc::new(b.primitive::<Decimal128Type>(rows).with_data_type(data_type.clone())),
+            Self::Decimal(b) => {
+                Arc::new(b.primitive::<Decimal128Type>(rows).with_data_type(data_type.clone()))
+            }
             Self::Time(b) => {
                 Arc::new(b.primitive::<TimestampMicrosecondType>(rows).with_data_type(data_type.clone()))
             }

@@ -16,6 +16,7 @@ use crate::{
     event::{
         BudgetAction, Column, EventType, FieldKind,
         money::{check_amount, parse_amount},
+        number::{self, parse_number},
         schema::{EVENT_ID_CHARS, FIELDS, id_hash, required_by_action},
         time::{Calendar, check_micros, from_millis},
     },
@@ -207,8 +208,13 @@ impl<'c> RowBuilder<'c> {
             }
             FieldKind::Money => {
                 let cents = amount(column, cell)?;
-                self.columns.money(column, row, cents);
+                self.columns.decimal(column, row, cents);
                 Ok(hash(cents))
+            }
+            FieldKind::Number => {
+                let millionths = number(column, cell)?;
+                self.columns.decimal(column, row, millionths);
+                Ok(hash(millionths))
             }
             FieldKind::Time => {
                 let micros = self.instant(column, cell)?;
@@ -333,6 +339,18 @@ fn amount(column: usize, cell: &Cell<'_>) -> Result<i128, Fault> {
         _ => return Err(wrong_type(column, cell, "a decimal as a string or a number")),
     };
     result.map_err(|e| (Reason::BadAmount, format!("{} {:?}: {e}", FIELDS[column].name, shorten(&shown))))
+}
+
+fn number(column: usize, cell: &Cell<'_>) -> Result<i128, Fault> {
+    let (result, shown) = match cell {
+        Cell::Text(text) | Cell::Number(text) => (parse_number(text), Cow::Borrowed(*text)),
+        Cell::Owned(text) => (parse_number(text), Cow::Borrowed(text.as_str())),
+        Cell::Cents(cents) => {
+            (number::scaled(*cents, 2), Cow::Owned(crate::event::money::format_cents(*cents)))
+        }
+        _ => return Err(wrong_type(column, cell, "a decimal as a string or a number")),
+    };
+    result.map_err(|e| (Reason::BadNumber, format!("{} {:?}: {e}", FIELDS[column].name, shorten(&shown))))
 }
 
 fn year(column: usize, cell: &Cell<'_>) -> Result<i32, Fault> {

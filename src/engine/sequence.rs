@@ -20,10 +20,7 @@ use super::{
 };
 use crate::{
     decode::Decoded,
-    evaluate::{
-        schedule::Due,
-        tables::{BUDGET_LINES, budget_lines},
-    },
+    evaluate::{LedgerTables, schedule::Due},
     event::{Column, EventType},
     ledger::{AfterEvent, Attributes, Changes, Ledger},
     rule::compile::CompiledView,
@@ -260,22 +257,20 @@ impl Sequencer {
         }
     }
 
-    /// The rules that are due, with the budget lines as they are now.
+    /// The rules that are due, with the ledger as it is now.
     fn due(&self, due: Vec<(i64, usize)>, ticker: &Ticker) -> Vec<Due> {
         let ledger = self.ledger.read().unwrap_or_else(PoisonError::into_inner);
-        let reads_lines = |rule: usize| match &ticker.rules().rules[rule].view {
-            CompiledView::Schedule(view) => view.tables.contains(BUDGET_LINES),
-            _ => false,
-        };
-        let mut lines = None;
-        let with_lines = |(tick, rule): (i64, usize)| {
-            if lines.as_ref().is_none_or(|(at, _)| *at != tick) && reads_lines(rule) {
-                lines = Some((tick, budget_lines(&ledger, ticker.calendar(), tick)));
+        let mut at_tick = (i64::MIN, LedgerTables::default());
+        let with_tables = |(tick, rule): (i64, usize)| {
+            if at_tick.0 != tick {
+                at_tick = (tick, LedgerTables::default());
             }
-            let lines = lines.as_ref().filter(|(at, _)| *at == tick).and_then(|(_, lines)| lines.clone());
-            Due { tick, rule, lines }
+            if let CompiledView::Schedule(view) = &ticker.rules().rules[rule].view {
+                at_tick.1.add(&|table| view.tables.contains(table), &ledger, ticker.calendar(), tick);
+            }
+            Due { tick, rule, ledger: at_tick.1.clone() }
         };
-        due.into_iter().map(with_lines).collect()
+        due.into_iter().map(with_tables).collect()
     }
 
     fn apply(

@@ -11,10 +11,10 @@ use datafusion::{
 use futures::StreamExt;
 
 use super::{
-    Finding,
+    Finding, LedgerTables,
     finding::{Place, Subject},
     row::{RuleCounts, Table, judge_all},
-    tables::{self, ALERTS, BUDGET_LINES, FINDINGS, event_type},
+    tables::{self, ALERTS, BUDGET_LINES, FINDINGS, INDICATORS, event_type},
 };
 use crate::{
     event::{EventType, time::Calendar},
@@ -70,8 +70,8 @@ pub struct Due {
     pub tick: i64,
     /// The rule, by its position in the rule set.
     pub rule: usize,
-    /// The budget lines at this moment, if the rule reads them.
-    pub lines: Option<RecordBatch>,
+    /// What the ledger holds at this moment, as far as the rule reads it.
+    pub ledger: LedgerTables,
 }
 
 /// Evaluates a rule that is due. What goes wrong is that rule's error.
@@ -147,9 +147,9 @@ pub async fn start(
     for name in rule.tables.iter().map(String::as_str) {
         let provider = match (name, event_type(name)) {
             (_, Some(event_type)) => Some(tables.events(event_type).map_err(external)?),
-            (BUDGET_LINES, _) => {
-                let schema = tables::schema(BUDGET_LINES, zone).ok_or_else(missing)?;
-                tables::in_memory(schema, due.lines.iter().cloned().collect())
+            (BUDGET_LINES | INDICATORS, _) => {
+                let schema = tables::schema(name, zone).ok_or_else(missing)?;
+                tables::in_memory(schema, due.ledger.rows(name).into_iter().cloned().collect())
             }
             (FINDINGS, _) => Some(tables.findings().map_err(external)?),
             (ALERTS, _) => Some(tables.alerts().map_err(external)?),

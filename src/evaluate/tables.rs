@@ -12,7 +12,7 @@ use arrow::{
 };
 use datafusion::{catalog::TableProvider, datasource::MemTable};
 
-use super::Finding;
+use super::{Finding, ledger_tables::indicator_fields};
 use crate::{
     alert::Alert,
     event::{
@@ -29,6 +29,8 @@ use crate::{
 
 /// Balances and attributes of every budget line at the tick.
 pub const BUDGET_LINES: &str = "budget_lines";
+/// 绩效指标: every indicator as it was stated last before the tick.
+pub const INDICATORS: &str = "indicators";
 /// Every finding before the tick.
 pub const FINDINGS: &str = "findings";
 /// 预警: the findings of one rule and key while it is not over.
@@ -43,6 +45,8 @@ pub const TABLES: &[&str] = &[
     "refunds",
     "corrections",
     "budget_actions",
+    "indicator_statements",
+    INDICATORS,
     FINDINGS,
     ALERTS,
 ];
@@ -57,6 +61,7 @@ pub fn event_type(table: &str) -> Option<EventType> {
         "refunds" => Some(EventType::Refund),
         "corrections" => Some(EventType::Correction),
         "budget_actions" => Some(EventType::Budget),
+        "indicator_statements" => Some(EventType::Indicator),
         _ => None,
     }
 }
@@ -82,6 +87,7 @@ pub fn schema(table: &str, zone: &str) -> Option<SchemaRef> {
             fields.push(time("last_event_at"));
             fields
         }
+        INDICATORS => indicator_fields(zone),
         FINDINGS => {
             let names =
                 ["finding_id", "rule_id", "severity", "handling", "mode", "event_id", "key", "summary"];

@@ -16,12 +16,21 @@ pub enum EventType {
     Correction,
     /// A budget action (预算指标 and 用款计划).
     Budget,
+    /// 绩效指标: what a programme is to achieve and has achieved.
+    Indicator,
 }
 
 impl EventType {
     /// Every type, in the order of their discriminants.
-    pub const ALL: [Self; 6] =
-        [Self::Application, Self::Payment, Self::Withdrawal, Self::Refund, Self::Correction, Self::Budget];
+    pub const ALL: [Self; 7] = [
+        Self::Application,
+        Self::Payment,
+        Self::Withdrawal,
+        Self::Refund,
+        Self::Correction,
+        Self::Budget,
+        Self::Indicator,
+    ];
 
     /// The word used on the wire.
     #[must_use]
@@ -33,6 +42,7 @@ impl EventType {
             Self::Refund => "refund",
             Self::Correction => "correction",
             Self::Budget => "budget",
+            Self::Indicator => "indicator",
         }
     }
 

@@ -3,6 +3,7 @@
 pub mod kind;
 pub mod money;
 pub mod name;
+pub mod number;
 pub mod period;
 pub mod schema;
 pub mod tick;

@@ -13,6 +13,9 @@ use super::kind::EventType;
 pub const AMOUNT_PRECISION: u8 = 18;
 /// Digits after the point of every sum of money.
 pub const MONEY_SCALE: i8 = 2;
+/// The Arrow type of numbers that are no money.
+#[allow(clippy::cast_possible_wrap)]
+pub const NUMBER_TYPE: DataType = DataType::Decimal128(24, super::number::SCALE as i8);
 /// The longest `event_id`, in characters.
 pub const EVENT_ID_CHARS: usize = 64;
 
@@ -25,6 +28,8 @@ pub enum FieldKind {
     Choice(&'static [&'static str]),
     /// Exact money greater than zero: `Decimal128(18, 2)`.
     Money,
+    /// An exact number of any sign that is no money: `Decimal128(24, 6)`.
+    Number,
     /// An instant: `Timestamp(Microsecond, zone)`.
     Time,
     /// A year of four digits: `Int32`.
@@ -52,12 +57,16 @@ const WITHDRAWAL: u8 = EventType::Withdrawal.bit();
 const REFUND: u8 = EventType::Refund.bit();
 const CORRECTION: u8 = EventType::Correction.bit();
 const BUDGET: u8 = EventType::Budget.bit();
-const ALL: u8 = 0b11_1111;
+const INDICATOR: u8 = EventType::Indicator.bit();
+const ALL: u8 = 0b111_1111;
+/// Events that move money or the right to spend it.
+const MONEY: u8 = ALL & !INDICATOR;
 /// Applications are written as payments are.
 const PAY: u8 = APPLICATION | PAYMENT;
 const FOLLOW_UP: u8 = WITHDRAWAL | REFUND | CORRECTION;
 
-const TYPES: &[&str] = &["application", "payment", "withdrawal", "refund", "correction", "budget"];
+const TYPES: &[&str] =
+    &["application", "payment", "withdrawal", "refund", "correction", "budget", "indicator"];
 const ACTIONS: &[&str] = &[
     "approve",
     "supplement",
@@ -87,24 +96,24 @@ macro_rules! dictionary {
     };
 }
 
-use FieldKind::{Choice, Money, Tags, Text, Time, Year};
+use FieldKind::{Choice, Money, Number, Tags, Text, Time, Year};
 
 dictionary! {
     EventId "event_id" Text, ALL, ALL;
     Type "type" Choice(TYPES), ALL, ALL;
     OccurredAt "occurred_at" Time, ALL, ALL;
     RecordedAt "recorded_at" Time, ALL, 0;
-    BudgetLineId "budget_line_id" Text, ALL, ALL;
+    BudgetLineId "budget_line_id" Text, ALL, MONEY;
     ToBudgetLineId "to_budget_line_id" Text, CORRECTION | BUDGET, CORRECTION;
     Action "action" Choice(ACTIONS), BUDGET, BUDGET;
-    Amount "amount" Money, ALL & !WITHDRAWAL, ALL & !WITHDRAWAL;
-    FiscalYear "fiscal_year" Year, PAY | BUDGET, PAY;
-    RegionCode "region_code" Text, PAY | BUDGET, PAY;
-    UnitCode "unit_code" Text, PAY | BUDGET, PAY;
-    UnitName "unit_name" Text, PAY | BUDGET, 0;
+    Amount "amount" Money, MONEY & !WITHDRAWAL, MONEY & !WITHDRAWAL;
+    FiscalYear "fiscal_year" Year, PAY | BUDGET | INDICATOR, PAY | INDICATOR;
+    RegionCode "region_code" Text, PAY | BUDGET | INDICATOR, PAY;
+    UnitCode "unit_code" Text, PAY | BUDGET | INDICATOR, PAY;
+    UnitName "unit_name" Text, PAY | BUDGET | INDICATOR, 0;
     FunctionCode "function_code" Text, PAY | BUDGET, PAY;
     EconomicCode "economic_code" Text, PAY | BUDGET, PAY;
-    ProjectCode "project_code" Text, PAY | BUDGET, 0;
+    ProjectCode "project_code" Text, PAY | BUDGET | INDICATOR, INDICATOR;
     FundType "fund_type" Text, PAY | BUDGET, 0;
     PaymentMode "payment_mode" Choice(&["direct", "authorized"]), PAY, PAY;
     Settlement "settlement" Choice(&["transfer", "cash", "card", "cheque"]), PAY, PAY;
@@ -125,6 +134,13 @@ dictionary! {
     OriginalEventId "original_event_id" Text, FOLLOW_UP, FOLLOW_UP;
     Reason "reason" Text, REFUND | CORRECTION, 0;
     TagList "tags" Tags, PAY, 0;
+    // A content hash counts a column by its place, so new ones stand at the end.
+    IndicatorId "indicator_id" Text, INDICATOR, INDICATOR;
+    IndicatorName "indicator_name" Text, INDICATOR, 0;
+    Target "target" Number, INDICATOR, INDICATOR;
+    Actual "actual" Number, INDICATOR, 0;
+    Direction "direction" Choice(&["at_least", "at_most"]), INDICATOR, 0;
+    Due "due" Time, INDICATOR, 0;
 }
 
 /// The attributes of a budget line, given at `approve`, or by the payment that opens the line.
@@ -141,7 +157,7 @@ pub const LINE_ATTRIBUTES: [Column; 8] = [
 
 impl Column {
     /// The number of columns.
-    pub const COUNT: usize = Column::TagList as usize + 1;
+    pub const COUNT: usize = Column::Due as usize + 1;
 
     /// The position in the event schema.
     #[must_use]
@@ -198,6 +214,7 @@ pub fn arrow_type(kind: FieldKind, zone: &str) -> DataType {
     match kind {
         Text | Choice(_) => DataType::Utf8View,
         Money => DataType::Decimal128(AMOUNT_PRECISION, MONEY_SCALE),
+        Number => NUMBER_TYPE,
         Time => time_type(zone),
         Year => DataType::Int32,
         Tags => DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true))),

@@ -13,7 +13,7 @@ use utoipa_axum::{
     routes,
 };
 
-use super::{Problem, alerts, api, ledger, notifications, problem, silences};
+use super::{Problem, alerts, api, indicators, ledger, notifications, problem, silences};
 use crate::app::Shared;
 
 /// The longest body of what officers send, in bytes.
@@ -27,7 +27,7 @@ const BODY_BYTES_MAX: usize = 64 << 10;
         description = "Treasury execution monitoring. Times are RFC 3339, in answers in the configured zone; money is \
                        text with two decimals. Lists give the newest first and lead on by `next`. Errors are RFC 9457."
     ),
-    components(schemas(Problem, ledger::BudgetLine))
+    components(schemas(Problem, ledger::BudgetLine, indicators::IndicatorBody))
 )]
 struct Description;
 
@@ -46,6 +46,8 @@ pub fn api(events_bytes_max: usize) -> (Router<Arc<Shared>>, utoipa::openapi::Op
         .routes(routes!(api::rules))
         .routes(routes!(ledger::lines))
         .routes(routes!(ledger::line))
+        .routes(routes!(indicators::indicators))
+        .routes(routes!(indicators::indicator))
         .routes(routes!(api::status))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .routes(routes!(api::events).layer(DefaultBodyLimit::max(events_bytes_max)))

@@ -2,11 +2,11 @@
 
 use arrow::{
     array::{Array, AsArray, StringViewArray},
-    datatypes::{Decimal128Type, Int32Type, TimestampMicrosecondType},
+    datatypes::{ArrowPrimitiveType, Decimal128Type, Int32Type, TimestampMicrosecondType},
     record_batch::RecordBatch,
 };
 
-use super::{Attributes, Balances, Ledger, LineNumber};
+use super::{Attributes, Balances, Indicator, Ledger, LineNumber};
 use crate::event::{BudgetAction, Column, EventType, schema::LINE_ATTRIBUTES};
 
 /// The columns that [`Ledger::apply`] reads.
@@ -28,12 +28,21 @@ pub const LEDGER_COLUMNS: &[Column] = &[
     Column::EconomicCode,
     Column::ProjectCode,
     Column::FundType,
+    Column::IndicatorId,
+    Column::IndicatorName,
+    Column::Target,
+    Column::Actual,
+    Column::Direction,
+    Column::Due,
 ];
+
+/// Stands for the attributes where an event names no line that there is: an indicator may be of no line.
+const NO_LINE: u32 = u32::MAX;
 
 /// What the ledger says right after each event about the line in its `budget_line_id`.
 #[derive(Debug, Default)]
 pub struct AfterEvent {
-    /// The version of the line's attributes, in the ledger's store.
+    /// The version of the line's attributes, in the ledger's store; beyond it where there is no line.
     pub attributes: Vec<u32>,
     /// Cents.
     pub total: Vec<i128>,
@@ -83,6 +92,12 @@ impl AfterEvent {
         self.reserved.push(balances.reserved);
         self.planned.push(balances.planned);
     }
+
+    /// Whether the event of a row names a line that there is.
+    #[must_use]
+    pub fn has_line(&self, row: usize) -> bool {
+        self.attributes[row] != NO_LINE
+    }
 }
 
 /// The columns that balances depend on.
@@ -110,9 +125,31 @@ impl<'b> Events<'b> {
     }
 
     fn attributes(&self, row: usize, approved: bool) -> Attributes {
-        let years = self.batch.column(Column::FiscalYear.index()).as_primitive::<Int32Type>();
         let texts = std::array::from_fn(|at| self.text(LINE_ATTRIBUTES[at + 1], row));
-        Attributes::new(approved, years.is_valid(row).then(|| years.value(row)), texts)
+        Attributes::new(approved, self.value::<Int32Type>(Column::FiscalYear, row), texts)
+    }
+
+    fn value<T: ArrowPrimitiveType>(&self, column: Column, row: usize) -> Option<T::Native> {
+        let array = self.batch.column(column.index()).as_primitive::<T>();
+        array.is_valid(row).then(|| array.value(row))
+    }
+
+    fn indicator(&self, row: usize) -> Indicator {
+        let text = |column| self.text(column, row).map(Box::from);
+        Indicator {
+            name: text(Column::IndicatorName),
+            fiscal_year: self.value::<Int32Type>(Column::FiscalYear, row).unwrap_or_default(),
+            project_code: text(Column::ProjectCode).unwrap_or_default(),
+            region_code: text(Column::RegionCode),
+            unit_code: text(Column::UnitCode),
+            unit_name: text(Column::UnitName),
+            budget_line_id: text(Column::BudgetLineId),
+            target: self.value::<Decimal128Type>(Column::Target, row).unwrap_or_default(),
+            actual: self.value::<Decimal128Type>(Column::Actual, row),
+            at_most: self.text(Column::Direction, row) == Some("at_most"),
+            due: self.value::<TimestampMicrosecondType>(Column::Due, row),
+            stated_at: self.at[row],
+        }
     }
 }
 
@@ -124,6 +161,10 @@ impl Ledger {
         let events = Events::new(batch);
         let mut after = AfterEvent::with_capacity(types.len());
         for (row, event_type) in types.iter().enumerate() {
+            if *event_type == EventType::Indicator {
+                self.state(&events, row, &mut after);
+                continue;
+            }
             let number = self.apply_event(&events, row, *event_type);
             let line = self.touch(number);
             line.last_event_at = events.at[row];
@@ -167,8 +208,23 @@ impl Ledger {
                 self.other = Some(to);
             }
             EventType::Budget => self.act(events, row, number, amount),
+            // Moves no money.
+            EventType::Indicator => {}
         }
         number
+    }
+
+    /// A statement about an indicator: it neither opens nor touches the line that it may name.
+    fn state(&mut self, events: &Events<'_>, row: usize, after: &mut AfterEvent) {
+        self.indicators
+            .state(events.text(Column::IndicatorId, row).unwrap_or_default(), events.indicator(row));
+        match events.text(Column::BudgetLineId, row).and_then(|id| self.find(id)) {
+            Some(number) => {
+                let line = &self.lines[number as usize];
+                after.push(line.attributes, &line.balances);
+            }
+            None => after.push(NO_LINE, &Balances::default()),
+        }
     }
 
     fn act(&mut self, events: &Events<'_>, row: usize, number: LineNumber, amount: i128) {

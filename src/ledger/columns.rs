@@ -7,6 +7,7 @@ use arrow::{
     array::{
         ArrayRef, AsArray, BooleanArray, Decimal128Array, Int32Array, PrimitiveArray, StringViewBuilder,
     },
+    buffer::NullBuffer,
     datatypes::{DataType, TimestampMicrosecondType},
     record_batch::RecordBatch,
 };
@@ -92,10 +93,13 @@ impl BudgetColumn {
         calendar: &Calendar,
     ) -> ArrayRef {
         let rows = after.attributes.len();
-        let line = |row: usize| &attributes[after.attributes[row] as usize];
+        // NULL where the event is of no line.
+        let line = |row: usize| attributes.get(after.attributes[row] as usize);
         let array: ArrayRef = match self {
             Self::Sum(sum) => {
-                Arc::new(Decimal128Array::from_iter_values((0..rows).map(|row| sum(after, row))))
+                let lines = NullBuffer::from_iter((0..rows).map(|row| after.has_line(row)));
+                let sums = (0..rows).map(|row| sum(after, row)).collect::<Vec<_>>().into();
+                Arc::new(Decimal128Array::new(sums, Some(lines).filter(|lines| lines.null_count() > 0)))
             }
             Self::Ratio(ratio) => {
                 Arc::new((0..rows).map(|row| ratio(after, row)).collect::<Decimal128Array>())
@@ -104,16 +108,16 @@ impl BudgetColumn {
                 let at: &PrimitiveArray<TimestampMicrosecondType> =
                     events.column(Column::OccurredAt.index()).as_primitive();
                 let mut year = ElapsedYear::new(calendar);
-                let elapsed = (0..rows).map(|row| year.elapsed(line(row).fiscal_year?, at.value(row)));
+                let elapsed = (0..rows).map(|row| year.elapsed(line(row)?.fiscal_year?, at.value(row)));
                 Arc::new(elapsed.collect::<Decimal128Array>())
             }
             Self::Approved => {
-                Arc::new((0..rows).map(|row| Some(line(row).approved)).collect::<BooleanArray>())
+                Arc::new((0..rows).map(|row| line(row).map(|l| l.approved)).collect::<BooleanArray>())
             }
-            Self::FiscalYear => Arc::new((0..rows).map(|row| line(row).fiscal_year).collect::<Int32Array>()),
+            Self::FiscalYear => Arc::new((0..rows).map(|row| line(row)?.fiscal_year).collect::<Int32Array>()),
             Self::Text(column) => {
                 let mut builder = StringViewBuilder::with_capacity(rows);
-                (0..rows).for_each(|row| builder.append_option(line(row).text(column)));
+                (0..rows).for_each(|row| builder.append_option(line(row).and_then(|l| l.text(column))));
                 Arc::new(builder.finish())
             }
         };

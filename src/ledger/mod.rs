@@ -5,6 +5,7 @@ mod applications;
 mod apply;
 mod attributes;
 pub mod columns;
+mod indicators;
 mod line;
 pub mod report;
 
@@ -14,6 +15,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 
 pub use apply::{AfterEvent, LEDGER_COLUMNS, OtherLines};
 pub use attributes::Attributes;
+pub use indicators::{Indicator, Indicators, achievement};
 pub use line::{Balances, Line, ratio, ratio_text};
 
 use applications::{Application, Applications};
@@ -31,6 +33,7 @@ pub struct Ledger {
     /// ledger goes on.
     attributes: Arc<boxcar::Vec<Attributes>>,
     applications: Applications,
+    indicators: Indicators,
     /// Lines changed since the last checkpoint.
     changed: Vec<LineNumber>,
     /// The other line that the event being applied touches.
@@ -44,6 +47,8 @@ pub struct Changes {
     pub lines: Vec<(LineNumber, Line, Attributes)>,
     /// Applications that were opened or changed, by their `event_id`; `None` for one that is over.
     pub applications: Vec<(Box<str>, Option<SavedApplication>)>,
+    /// Indicators that were stated, by their `indicator_id`.
+    pub indicators: Vec<(Box<str>, Indicator)>,
 }
 
 /// An application as a checkpoint has it.
@@ -74,8 +79,7 @@ impl Ledger {
     /// A line by its `budget_line_id`.
     #[must_use]
     pub fn line(&self, id: &str) -> Option<(&Line, &Attributes)> {
-        let number = *self.index.find(self.hash(id), |n| &*self.lines[*n as usize].id == id)?;
-        let line = &self.lines[number as usize];
+        let line = &self.lines[self.find(id)? as usize];
         Some((line, &self.attributes[line.attributes as usize]))
     }
 
@@ -103,7 +107,19 @@ impl Ledger {
             })
             .collect();
         let applications = self.applications.take_changes().into_iter();
-        Changes { lines, applications: applications.map(|(id, a)| (id, a.map(|a| self.saved(a)))).collect() }
+        let applications = applications.map(|(id, a)| (id, a.map(|a| self.saved(a)))).collect();
+        Changes { lines, applications, indicators: self.indicators.take_changes() }
+    }
+
+    /// What programmes are to achieve and have achieved.
+    #[must_use]
+    pub fn indicators(&self) -> &Indicators {
+        &self.indicators
+    }
+
+    /// Puts back an indicator as a checkpoint has it.
+    pub fn restore_indicator(&mut self, id: &str, indicator: Indicator) {
+        self.indicators.restore(id, indicator);
     }
 
     /// Every application that is not over, in no particular order.
@@ -137,6 +153,10 @@ impl Ledger {
 
     fn hash(&self, id: &str) -> u64 {
         self.hasher.hash_one(id)
+    }
+
+    fn find(&self, id: &str) -> Option<LineNumber> {
+        self.index.find(self.hash(id), |n| &*self.lines[*n as usize].id == id).copied()
     }
 
     /// The number of a line, which is opened if it is not there.

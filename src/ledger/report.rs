@@ -1,11 +1,12 @@
-//! A budget line as a JSON object: every balance of SPEC §2, money as text.
+//! A budget line and an indicator as JSON objects; money, numbers and ratios as text.
 
 use serde_json::{Map, Value, json};
 
-use super::{Attributes, Line, columns::ElapsedYear, ratio_text};
+use super::{Attributes, Indicator, Line, columns::ElapsedYear, ratio_text};
 use crate::event::{
     Column,
     money::format_cents,
+    number::format_number,
     schema::{FIELDS, LINE_ATTRIBUTES},
     time::Calendar,
 };
@@ -42,4 +43,31 @@ pub fn line_object(line: &Line, attributes: &Attributes, calendar: &Calendar) ->
     put("last_event_at", json!(calendar.format(line.last_event_at)));
     debug_assert_eq!(LINE_ATTRIBUTES[0], Column::FiscalYear);
     object
+}
+
+/// An indicator as it was stated last, with what of its target is achieved. `due` is the end of its fiscal year where
+/// nobody stated a time.
+#[must_use]
+pub fn indicator_object(id: &str, indicator: &Indicator, calendar: &Calendar) -> Map<String, Value> {
+    let due = indicator.due.or_else(|| Some(calendar.fiscal_year(indicator.fiscal_year)?.1));
+    let object = json!({
+        "indicator_id": id,
+        "indicator_name": indicator.name,
+        "fiscal_year": indicator.fiscal_year,
+        "project_code": indicator.project_code,
+        "region_code": indicator.region_code,
+        "unit_code": indicator.unit_code,
+        "unit_name": indicator.unit_name,
+        "budget_line_id": indicator.budget_line_id,
+        "direction": indicator.direction(),
+        "target": format_number(indicator.target),
+        "actual": indicator.actual.map(format_number),
+        "achievement": indicator.achievement().map(ratio_text),
+        "due": due.map(|due| calendar.format(due)),
+        "stated_at": calendar.format(indicator.stated_at),
+    });
+    match object {
+        Value::Object(object) => object,
+        _ => Map::new(),
+    }
 }

@@ -42,15 +42,25 @@ impl Template {
     }
 }
 
-/// The filters of every template: `money` and `percent`.
+/// The filters of every template: `money`, `percent` and `number`.
 pub(crate) fn add_filters(environment: &mut Environment<'_>) {
     environment.add_filter("money", money);
     environment.add_filter("percent", percent);
+    environment.add_filter("number", number);
 }
 
 /// An error in one line.
 pub(crate) fn describe(error: &Error) -> String {
     error.detail().map_or_else(|| error.kind().to_string(), |detail| format!("{}: {detail}", error.kind()))
+}
+
+/// `400.000000` as `400`.
+fn number(value: &Value) -> String {
+    let text = value.to_string();
+    match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text,
+    }
 }
 
 /// `1234567.50` as `1,234,567.50`.

@@ -98,6 +98,9 @@ pub(super) enum Deed {
     BeforeContract,
     CapReached,
     CapPace,
+    MissTarget,
+    FallBehind,
+    ReportNothing,
 }
 
 macro_rules! anomalies {
@@ -190,4 +193,7 @@ anomalies! {
     D::CapReached, Late, "three-public-cap" ["three-public-80" "three-public-pace"] 2 x 3:
         "receptions beyond the unit's cap";
     D::CapPace, Opening, "three-public-pace" ["three-public-80" "three-public-cap"] 2 x 2: "almost a third of the unit's cap for receptions in January";
+    D::MissTarget, Opening, "target-missed" ["money-spent-target-missed"] 2 x 0: "45 to 75 % of a programme's target achieved";
+    D::FallBehind, Opening, "results-behind-money" [] 2 x 0: "a few per cent of a programme's target achieved in summer";
+    D::ReportNothing, Opening, "target-unreported" [] 2 x 0: "nobody reports what a programme has achieved";
 }

@@ -16,7 +16,7 @@ const CORRECTION_REASONS: [&str; 3] = ["指标使用错误更正", "经济分类
 pub(super) struct Clerk<'a> {
     treasury: &'a Treasury,
     /// Events written so far, by type.
-    written: [u64; 6],
+    written: [u64; 7],
     year: i16,
     month: i8,
     offset: Offset,
@@ -25,7 +25,7 @@ pub(super) struct Clerk<'a> {
 
 impl<'a> Clerk<'a> {
     pub(super) fn new(treasury: &'a Treasury) -> Self {
-        Self { treasury, written: [0; 6], year: 0, month: 0, offset: Offset::UTC, close: 0 }
+        Self { treasury, written: [0; 7], year: 0, month: 0, offset: Offset::UTC, close: 0 }
     }
 
     pub(super) fn begin(&mut self, day: &Day) {
@@ -127,6 +127,15 @@ impl<'a> Clerk<'a> {
         self.action(action, line_id, amount, at)
     }
 
+    /// A statement about an indicator of the programme of a line; what is counted is still to be filled in.
+    pub(super) fn indicator(&mut self, line: u32, at: i64) -> Simulated {
+        let mut event = self.next(EventType::Indicator, at);
+        let sample = self.sample(line);
+        self.treasury.describe_line(&sample, &mut event);
+        (event.function_code, event.economic_code, event.fund_type) = (None, None, None);
+        unlabelled(event)
+    }
+
     fn action(&mut self, action: Action, line_id: String, amount: i64, at: i64) -> Simulated {
         let mut event = self.next(EventType::Budget, at);
         event.action = Some(action);
@@ -153,6 +162,7 @@ impl<'a> Clerk<'a> {
             EventType::Refund => 'R',
             EventType::Correction => 'C',
             EventType::Budget => 'B',
+            EventType::Indicator => 'I',
         };
         // All that refers to an event happens in its fiscal year.
         format!("{prefix}{}-{number:09}", self.year)

@@ -72,6 +72,8 @@ pub enum EventType {
     Correction,
     /// A budget action.
     Budget,
+    /// 绩效指标
+    Indicator,
 }
 
 /// What a `budget` event does to its line.
@@ -194,6 +196,18 @@ record! {
     tags: Vec<Text>,
     /// Why money came back or was moved.
     reason: Text,
+    /// 绩效指标
+    indicator_id: String,
+    /// What is counted.
+    indicator_name: Text,
+    /// What is to be achieved.
+    target: String,
+    /// What is achieved.
+    actual: String,
+    /// `at_least` or `at_most`.
+    direction: Text,
+    /// By when.
+    due: String,
 }
 
 /// An exact amount of money in cents, written as a string like `1234.50`.

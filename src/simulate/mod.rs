@@ -29,6 +29,7 @@ mod payees;
 mod plant;
 mod plant_series;
 mod plant_units;
+mod programmes;
 mod schedule;
 mod simulation;
 mod spend;

@@ -54,6 +54,7 @@ impl Simulation<'_> {
                 let event = self.approve_special(&voucher, voucher.amount.max(whole), at);
                 self.labels.add_event(anomaly, &event);
             }
+            Deed::MissTarget | Deed::FallBehind | Deed::ReportNothing => self.plant_programme(anomaly, unit),
             Deed::StopWages => {
                 let month = self.day().date.month();
                 self.without_wages.push((unit, month));

@@ -9,6 +9,7 @@ use super::clerk::Clerk;
 use super::dice::Dice;
 use super::labels::Labels;
 use super::ledger::{Book, Release};
+use super::programmes::{Failing, Report};
 use super::schedule::{Planned, schedule};
 use super::treasury::Treasury;
 use super::voucher::{Charge, Voucher};
@@ -50,6 +51,11 @@ pub(super) enum Task {
         payment: u64,
     },
     Plant(Planned),
+    /// A statement about the indicators of a programme.
+    State {
+        line: u32,
+        report: Report,
+    },
 }
 
 /// A task and its time; the number keeps tasks of the same time in the order they were arranged.
@@ -85,6 +91,8 @@ pub(super) struct Simulation<'a> {
     pub cooking: Option<(u32, i8)>,
     /// Contracts of the list used so far: those that are exceeded, and those that are paid too early.
     pub contracts: (u32, u32),
+    /// Programmes in which something goes wrong.
+    pub failing: Vec<Failing>,
     /// Labels of what is being planted.
     pub labels: Labels,
     /// The next line to be approved or released this morning.
@@ -117,6 +125,7 @@ impl<'a> Simulation<'a> {
             without_wages: Vec::new(),
             cooking: None,
             contracts: (0, 0),
+            failing: Vec::new(),
             labels: Labels::default(),
             desk: None,
             agenda: BinaryHeap::new(),
@@ -164,6 +173,7 @@ impl<'a> Simulation<'a> {
         self.elapsed = day.year_elapsed();
         if day.opening {
             self.book.open(self.treasury, day.date.year());
+            self.arrange_programmes();
         }
         self.desk = day.release.then_some(0);
         let before = if self.today == 0 { 0 } else { self.quota[self.today - 1] };
@@ -323,6 +333,7 @@ impl<'a> Simulation<'a> {
                 self.emit(event);
             }
             Task::Plant(planned) => self.plant(planned, at),
+            Task::State { line, report } => self.state(line, report, at),
         }
     }
 }

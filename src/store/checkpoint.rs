@@ -5,7 +5,7 @@ use std::path::Path;
 use rusqlite::{Connection, Row, Transaction, params, types::Type};
 
 use super::{
-    StoreError, explain,
+    StoreError, explain, indicators,
     sums::{self, Change, Sum, set_meta},
 };
 use crate::{
@@ -69,6 +69,7 @@ pub fn write(transaction: &Transaction<'_>, changes: &Changes, seq: i64) -> rusq
     }
     sum.end()?;
     reach("checkpoint.applications")?;
+    indicators::write(transaction, &changes.indicators)?;
     set_meta(transaction, "checkpoint", seq)
 }
 
@@ -85,8 +86,10 @@ pub fn read(dir: &Path, connection: &Connection) -> Result<Ledger, StoreError> {
     let mut lines = Sum::default();
     let mut applications = Sum::default();
     restore(connection, &mut ledger, &mut lines, &mut applications).map_err(|e| explain(dir, e))?;
+    let indicators = indicators::restore(connection, &mut ledger).map_err(|e| explain(dir, e))?;
     sums::expect(dir, connection, &sums::LINES, lines)?;
     sums::expect(dir, connection, &sums::APPLICATIONS, applications)?;
+    sums::expect(dir, connection, &sums::INDICATORS, indicators)?;
     Ok(ledger)
 }
 
@@ -95,6 +98,7 @@ pub fn read_unchecked(dir: &Path, connection: &Connection) -> Result<Ledger, Sto
     let mut ledger = Ledger::default();
     restore(connection, &mut ledger, &mut Sum::default(), &mut Sum::default())
         .map_err(|e| explain(dir, e))?;
+    indicators::restore(connection, &mut ledger).map_err(|e| explain(dir, e))?;
     Ok(ledger)
 }
 

@@ -6,8 +6,9 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::{SCHEMA_VERSION, StoreError, explain, quarantine, reach, sums};
 
-/// A new database: the events and balances, then alerts.
-const SCHEMA: &str = concat!(include_str!("schema.sql"), include_str!("schema_3.sql"));
+/// A new database: the events and balances, alerts, indicators.
+const SCHEMA: &str =
+    concat!(include_str!("schema.sql"), include_str!("schema_3.sql"), include_str!("schema_4.sql"));
 
 /// What leads from version n + 1 to the next one, at n. Each runs in one transaction with the new version number.
 const MIGRATIONS: &[&str] = &[
@@ -28,6 +29,8 @@ const MIGRATIONS: &[&str] = &[
      CREATE TABLE IF NOT EXISTS watermark (id INTEGER PRIMARY KEY CHECK (id = 1), value TEXT NOT NULL);",
     // 2 to 3: alerts, silences, notifications.
     include_str!("schema_3.sql"),
+    // 3 to 4: indicators.
+    include_str!("schema_4.sql"),
 ];
 
 /// Makes the tables of an empty database, or brings an older one up to date.

@@ -9,6 +9,7 @@ mod checkpoint;
 mod commit;
 mod history;
 mod in_force;
+mod indicators;
 mod journal;
 mod layout;
 mod lock;
@@ -52,7 +53,7 @@ pub use silences::Muted;
 pub use verify::{Check, Outcome, Problems, verify_backup};
 
 /// The schema this version writes.
-pub const SCHEMA_VERSION: i64 = 3;
+pub const SCHEMA_VERSION: i64 = 4;
 /// The database's name in the state directory.
 pub const DATABASE: &str = "fiscwatch.db";
 

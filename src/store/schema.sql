@@ -1,4 +1,4 @@
--- The state of fiscwatch, version 3. Money is text with two decimals; times are microseconds since the epoch.
+-- The state of fiscwatch, but for what later versions added. Money is text with two decimals; times are microseconds since the epoch.
 
 -- How far each partition of each source is read.
 CREATE TABLE positions (

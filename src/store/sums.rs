@@ -66,12 +66,19 @@ pub const LINES: Table = Table {
 /// Open applications at the checkpoint.
 pub const APPLICATIONS: Table =
     Table { name: "applications", columns: "event_id, budget_line_id, amount", key: "event_id = ?1" };
+/// Indicators at the checkpoint.
+pub const INDICATORS: Table = Table {
+    name: "indicators",
+    columns: "indicator_id, indicator_name, fiscal_year, project_code, region_code, unit_code, unit_name, \
+              budget_line_id, target, actual, at_most, due, stated_at",
+    key: "indicator_id = ?1",
+};
 /// How far event time has come.
 pub const WATERMARK: Table = Table { name: "watermark", columns: "id, value", key: "id = ?1" };
 /// Numbers of the state.
 pub const META: Table = Table { name: "meta", columns: "name, value", key: "name = ?1" };
 
-const ALL: [&Table; 10] = [
+const ALL: [&Table; 11] = [
     &POSITIONS,
     &JOURNAL,
     &SEALED,
@@ -80,6 +87,7 @@ const ALL: [&Table; 10] = [
     &OVERFLOW,
     &LINES,
     &APPLICATIONS,
+    &INDICATORS,
     &WATERMARK,
     &META,
 ];

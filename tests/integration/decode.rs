@@ -46,7 +46,7 @@ fn refused_records_say_why() {
         (
             with("type", json!("gift")),
             "unknown_value",
-            "type \"gift\" is not one of application, payment, withdrawal, refund, correction, budget",
+            "type \"gift\" is not one of application, payment, withdrawal, refund, correction, budget, indicator",
         ),
         (
             with("occurred_at", json!("2026-03-04T10:00:00")),

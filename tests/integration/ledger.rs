@@ -31,7 +31,7 @@ fn accepted(events: &[Value]) -> Vec<&Value> {
     let valid = |event: &&Value| {
         let amount = event.get("amount").and_then(Value::as_str).map(str::parse::<Decimal>);
         match amount {
-            None => event["type"] == "withdrawal",
+            None => event["type"] == "withdrawal" || event["type"] == "indicator",
             Some(Err(_)) => false,
             Some(Ok(amount)) => {
                 amount > Decimal::ZERO && amount.scale() <= 2 && amount < Decimal::from(10u64.pow(16))
@@ -52,7 +52,7 @@ fn model(events: &[&Value]) -> BTreeMap<String, Expected> {
             _ => None,
         })
         .collect();
-    for event in events {
+    for event in events.iter().filter(|event| event["type"] != "indicator") {
         let amount: Decimal = text(event, "amount").parse().unwrap_or_default();
         let to = text(event, "to_budget_line_id");
         let line = lines.entry(text(event, "budget_line_id")).or_default();
@@ -84,12 +84,28 @@ fn model(events: &[&Value]) -> BTreeMap<String, Expected> {
     lines
 }
 
+/// Target and actual of each indicator: the latest statement, of equally late ones the last.
+fn indicators(events: &[&Value]) -> BTreeMap<String, (Decimal, Option<Decimal>)> {
+    let mut latest: BTreeMap<String, &Value> = BTreeMap::new();
+    let time = |event: &Value| event["occurred_at"].as_i64().unwrap_or(1_777_957_505_000);
+    for event in events.iter().filter(|event| event["type"] == "indicator") {
+        let id = event["indicator_id"].as_str().unwrap();
+        if latest.get(id).is_none_or(|known| time(known) <= time(event)) {
+            latest.insert(id.to_owned(), event);
+        }
+    }
+    let number = |value: &Value| value.as_str().map(|text| text.parse().unwrap());
+    let numbers = |event: &Value| (number(&event["target"]).unwrap(), number(&event["actual"]));
+    latest.into_iter().map(|(id, event)| (id, numbers(event))).collect()
+}
+
 fn cents(value: i128) -> Decimal {
     Decimal::from_i128_with_scale(value, 2)
 }
 
 fn compare(ledger: &Ledger, events: &[Value]) {
-    let expected = model(&accepted(events));
+    let events = accepted(events);
+    let expected = model(&events);
     let mut transferred = 0;
     let mut corrected = 0;
     for (line, _) in ledger.lines() {
@@ -108,6 +124,10 @@ fn compare(ledger: &Ledger, events: &[Value]) {
         corrected += b.corrected;
     }
     assert_eq!(ledger.len(), expected.len());
+    let number = |millionths: i128| Decimal::from_i128_with_scale(millionths, 6);
+    let stated =
+        ledger.indicators().iter().map(|(id, i)| (id.to_owned(), (number(i.target), i.actual.map(number))));
+    assert_eq!(stated.collect::<BTreeMap<_, _>>(), indicators(&events));
     assert_eq!((transferred, corrected), (0, 0), "transfers and corrections have two legs");
 }
 
@@ -125,7 +145,8 @@ fn sequenced(decoder: &Decoder, sequencer: &mut Sequencer, events: &[Value]) {
         .unwrap();
     // What rules see after each event obeys the equations too.
     for row in 0..sequenced.types.len() {
-        assert!(sequenced.attributes.get(sequenced.after.attributes[row] as usize).is_some());
+        let found = sequenced.attributes.get(sequenced.after.attributes[row] as usize).is_some();
+        assert!(found || sequenced.types[row] == EventType::Indicator && !sequenced.after.has_line(row));
     }
 }
 

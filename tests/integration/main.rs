@@ -14,6 +14,7 @@ mod errors;
 mod faults;
 mod fuzzing;
 mod http;
+mod indicators;
 mod kafka;
 mod ledger;
 mod lifecycle;

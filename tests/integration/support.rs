@@ -91,7 +91,8 @@ fn random_event(rng: &mut impl Rng, n: usize) -> Value {
     let at = 1_735_660_800_000i64 + rng.random_range(0..31_536_000_000i64);
     event["occurred_at"] = json!(at);
     let earlier = format!("e{}", rng.random_range(0..n.max(1) + 5));
-    match rng.random_range(0..20) {
+    match rng.random_range(0..21) {
+        20 => return random_indicator(rng, n, at, &line),
         0..7 => {
             if rng.random_ratio(1, 3) {
                 event["application_id"] = json!(earlier);
@@ -127,6 +128,20 @@ fn random_event(rng: &mut impl Rng, n: usize) -> Value {
             return json!({"event_id": format!("e{n}"), "type": "budget", "action": action, "occurred_at": at, "budget_line_id": line, "to_budget_line_id": format!("L{}", rng.random_range(0..14)), "amount": amount,
                 "fiscal_year": 2025, "region_code": "330100000", "unit_code": format!("10100{}", rng.random_range(0..3)), "function_code": "2050201", "economic_code": "30201"});
         }
+    }
+    event
+}
+
+fn random_indicator(rng: &mut impl Rng, n: usize, at: i64, line: &str) -> Value {
+    let mut event = json!({"event_id": format!("e{n}"), "type": "indicator", "occurred_at": at, "indicator_id": format!("I{}", rng.random_range(0..9)),
+        "fiscal_year": 2025, "project_code": format!("X{}", rng.random_range(0..3)), "target": rng.random_range(-2..100).to_string(),
+        "direction": if rng.random() { "at_least" } else { "at_most" }});
+    if rng.random_ratio(2, 3) {
+        event["actual"] =
+            json!(format!("{}.{:06}", rng.random_range(-1..120), rng.random_range(0..1_000_000)));
+    }
+    if rng.random_ratio(1, 2) {
+        event["budget_line_id"] = json!(line);
     }
     event
 }

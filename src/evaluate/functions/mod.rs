@@ -20,12 +20,13 @@ mod deviation;
 mod lists;
 mod names;
 mod places;
+mod programmes;
 mod workdays;
 
 pub use company::{core as company_core, similarity as name_similarity};
 pub use workdays::HOLIDAYS;
 
-/// The scalar functions: of lists, names, the calendar and amounts; each module names its own.
+/// The scalar functions: of lists, names, the calendar, amounts and programmes; each module names its own.
 #[must_use]
 pub fn scalars(calendar: &Arc<Calendar>, lists: &Lists) -> Vec<ScalarUDF> {
     let lists = Arc::new(lists.clone());
@@ -33,6 +34,7 @@ pub fn scalars(calendar: &Arc<Calendar>, lists: &Lists) -> Vec<ScalarUDF> {
     all.extend(names::functions());
     all.extend(calendar::functions(calendar, lists.get(HOLIDAYS).map(AsRef::as_ref)));
     all.extend(amounts::functions());
+    all.extend(programmes::functions());
     all
 }
 

@@ -41,8 +41,17 @@ const FIELDS: &[&str] = &[
     "cron",
     "sql",
 ];
-const TRIGGERS: &[&str] =
-    &["payment", "application", "withdrawal", "refund", "correction", "budget", "window", "schedule"];
+const TRIGGERS: &[&str] = &[
+    "payment",
+    "application",
+    "withdrawal",
+    "refund",
+    "correction",
+    "budget",
+    "indicator",
+    "window",
+    "schedule",
+];
 
 /// The rules of a document, those with problems too, so that all of their problems are found; they are noted.
 pub fn rules<'t>(document: &mut Document<'t>, root: &Node<'t>, calendar: &Calendar) -> Vec<Rule> {

@@ -325,8 +325,9 @@ fn the_examples_of_the_documentation_are_valid() {
     let text = std::fs::read_to_string(shipped("docs/rules.md")).unwrap();
     let (compiler, calendar) = shipped_lists();
     let conditions = expressions(&text, "sql").into_iter().map(|when| {
+        let trigger = if when.starts_with("achievement") { "indicator" } else { "payment" };
         format!(
-            "rules:\n  - {{id: a, severity: low, trigger: payment, key: [unit_code], when: \"{when}\"}}\n"
+            "rules:\n  - {{id: a, severity: low, trigger: {trigger}, key: [unit_code], when: \"{when}\"}}\n"
         )
     });
     let examples: Vec<_> = blocks(&text, "yaml").into_iter().map(str::to_owned).chain(conditions).collect();

@@ -43,6 +43,7 @@ impl Ledger {
         let original = event.original_event_id.as_ref();
         match event.event_type {
             EventType::Budget => self.budget(event, &line, amount),
+            EventType::Indicator => assert!(self.line(&line).total > 0, "{line} is not approved"),
             EventType::Application => {
                 assert!(self.line(&line).total > 0, "{line} is not approved");
                 self.line(&line).reserved += amount;

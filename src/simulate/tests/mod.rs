@@ -217,7 +217,10 @@ fn labels_name_the_events_they_are_about() {
     for label in events.iter().filter_map(|simulated| simulated.label.as_ref()) {
         let kind = ANOMALIES.iter().find(|kind| kind.kind == label.kind).unwrap();
         assert_eq!(label.rule_ids[0], kind.kind.split('/').next().unwrap());
-        assert_eq!(label.event_ids.is_empty(), matches!(kind.kind, "wages-unpaid" | "benford"));
+        assert_eq!(
+            label.event_ids.is_empty(),
+            matches!(kind.kind, "wages-unpaid" | "benford" | "target-unreported")
+        );
         assert!(kind.payments == 0 || label.event_ids.len() as u64 == kind.payments, "{}", kind.kind);
         let named: Vec<_> = label.event_ids.iter().map(|id| by_id[id.as_str()]).collect();
         assert!(label.from.at <= label.to.at);
@@ -302,6 +305,10 @@ fn ids_are_unique_and_codes_within_their_limits() {
         assert!(digits(region, 9..=9));
         let unit = event.unit_code.as_ref().unwrap();
         assert!(digits(unit, 12..=21) && unit[..6] == region[..6]);
+        if event.event_type == EventType::Indicator {
+            assert!(digits(event.project_code.as_ref().unwrap(), 21..=21));
+            continue;
+        }
         assert!(digits(event.function_code.as_ref().unwrap(), 7..=7));
         assert!(digits(event.economic_code.as_ref().unwrap(), 5..=5));
         assert!(digits(event.fiscal_year.as_ref().unwrap(), 4..=4));

@@ -28,6 +28,7 @@ pub fn check(history: &History, schema: &SchemaRef) -> Result<Check, StoreError>
     history.replay(None, &columns, &mut |batch, types| drop(counted.apply(batch, types)))?;
     let mut problems = Problems::default();
     compare(&stored, &counted, &mut problems);
+    compare_indicators(&stored, &counted, &mut problems);
     let mut moved = [0, 0];
     for (line, _) in counted.lines() {
         moved[0] += line.balances.transferred;
@@ -40,7 +41,12 @@ pub fn check(history: &History, schema: &SchemaRef) -> Result<Check, StoreError>
             format_cents(moved[1])
         ));
     }
-    let detail = format!("{} budget lines, {} open applications", counted.len(), counted.open_applications());
+    let detail = format!(
+        "{} budget lines, {} open applications, {} indicators",
+        counted.len(),
+        counted.open_applications(),
+        counted.indicators().iter().count()
+    );
     Ok(problems.check("ledger", detail))
 }
 
@@ -73,6 +79,16 @@ fn compare(stored: &Ledger, counted: &Ledger, problems: &mut Problems) {
     for id in stored.keys().chain(counted.keys()).collect::<BTreeSet<_>>() {
         if stored.get(id) != counted.get(id) {
             problems.add(format!("application {id} is not as the journal gives it"));
+        }
+    }
+}
+
+fn compare_indicators(stored: &Ledger, counted: &Ledger, problems: &mut Problems) {
+    let ids =
+        |ledger: &Ledger| ledger.indicators().iter().map(|(id, _)| id.to_owned()).collect::<BTreeSet<_>>();
+    for id in &ids(stored) | &ids(counted) {
+        if stored.indicators().get(&id) != counted.indicators().get(&id) {
+            problems.add(format!("indicator {id} is not as the journal gives it"));
         }
     }
 }

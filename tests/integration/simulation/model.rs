@@ -34,6 +34,8 @@ pub enum Fate {
 pub struct Model {
     known: HashMap<String, Value>,
     pub lines: BTreeMap<String, Line>,
+    /// When it was stated last, the target and what is achieved, by indicator.
+    pub indicators: BTreeMap<String, (i64, String, String)>,
     open: HashMap<String, (String, i128)>,
     settled: HashSet<String>,
     payments: Vec<Payment>,
@@ -80,6 +82,15 @@ impl Model {
             .get("amount")
             .and_then(Value::as_str)
             .map_or(0, |amount| amount.replace('.', "").parse().expect("the plan writes two decimals"));
+        if text(event, "type") == "indicator" {
+            let at = event["occurred_at"].as_i64().expect("the plan writes milliseconds");
+            let stated = (at, text(event, "target").to_owned(), text(event, "actual").to_owned());
+            let known = self.indicators.entry(text(event, "indicator_id").to_owned()).or_default();
+            if known.0 <= at {
+                *known = stated;
+            }
+            return;
+        }
         self.line(event, "budget_line_id");
         match text(event, "type") {
             "payment" => {

@@ -246,7 +246,11 @@ impl Street<'_> {
         let other = format!("L{}", rng.random_range(0..6));
         let mut event = payment(&id, &line, &amount);
         event["occurred_at"] = json!(at);
-        match rng.random_range(0..20) {
+        match rng.random_range(0..21) {
+            20 => {
+                event = json!({"event_id": id, "type": "indicator", "occurred_at": at, "indicator_id": format!("I{}", rng.random_range(0..4)),
+                    "fiscal_year": 2026, "project_code": "X", "target": rng.random_range(1..50).to_string(), "actual": amount});
+            }
             0..11 => {
                 event["unit_code"] = json!(format!("10100{}", rng.random_range(0..3)));
                 event["payee_account"] = json!(format!("3301016000{}", rng.random_range(0..4)));

@@ -14,6 +14,7 @@ use fiscwatch::{
     decode::Decoder,
     engine::EngineError,
     evaluate::{Evaluator, Finding},
+    event::{money::format_scaled, number::format_number},
     ledger::Ledger,
     store::{FindingFilter, Reader as StoreReader, RejectFilter, StoreError},
 };
@@ -353,6 +354,15 @@ impl Run {
             .collect();
         if found != ground.model.lines {
             return Err(format!("the ledger is\n{found:#?}\nand not\n{:#?}", ground.model.lines));
+        }
+        let stated = ledger.indicators().iter().map(|(id, indicator)| {
+            let actual =
+                indicator.actual.map(|millionths| format_scaled(millionths / 10_000, 2)).unwrap_or_default();
+            (id.to_owned(), (indicator.stated_at / 1000, format_number(indicator.target), actual))
+        });
+        let stated: std::collections::BTreeMap<_, _> = stated.collect();
+        if stated != ground.model.indicators {
+            return Err(format!("the indicators are\n{stated:#?}\nand not\n{:#?}", ground.model.indicators));
         }
         let sum = |of: fn(&Line) -> i128| found.values().map(of).sum::<i128>();
         match (sum(|l| l.transferred), sum(|l| l.corrected)) {

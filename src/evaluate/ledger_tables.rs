@@ -1,0 +1,96 @@
+//! The tables that the ledger gives at a tick: budget lines and indicators, each only if a query names it.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{ArrayRef, Decimal128Builder, Int32Builder, StringViewBuilder, TimestampMicrosecondBuilder},
+    datatypes::{DataType, Field},
+    record_batch::RecordBatch,
+};
+
+use super::tables::{BUDGET_LINES, INDICATORS, budget_lines, schema};
+use crate::{
+    event::{
+        schema::{NUMBER_TYPE, time_type},
+        time::Calendar,
+    },
+    ledger::{Indicator, Ledger, columns::RATIO_TYPE},
+};
+
+/// What the ledger held at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct LedgerTables {
+    lines: Option<RecordBatch>,
+    indicators: Option<RecordBatch>,
+}
+
+impl LedgerTables {
+    /// Adds the tables that a query names, unless they are here already. `now` is in microseconds.
+    pub fn add(&mut self, named: &dyn Fn(&str) -> bool, ledger: &Ledger, calendar: &Calendar, now: i64) {
+        if self.lines.is_none() && named(BUDGET_LINES) {
+            self.lines = budget_lines(ledger, calendar, now);
+        }
+        if self.indicators.is_none() && named(INDICATORS) {
+            self.indicators = indicators(ledger, calendar);
+        }
+    }
+
+    /// The rows of a table.
+    #[must_use]
+    pub fn rows(&self, table: &str) -> Option<&RecordBatch> {
+        match table {
+            BUDGET_LINES => self.lines.as_ref(),
+            INDICATORS => self.indicators.as_ref(),
+            _ => None,
+        }
+    }
+}
+
+/// The texts of an indicator in the table, after its id.
+const TEXTS: [(&str, fn(&Indicator) -> Option<&str>); 7] = [
+    ("indicator_name", |i| i.name.as_deref()),
+    ("project_code", |i| Some(&i.project_code)),
+    ("region_code", |i| i.region_code.as_deref()),
+    ("unit_code", |i| i.unit_code.as_deref()),
+    ("unit_name", |i| i.unit_name.as_deref()),
+    ("budget_line_id", |i| i.budget_line_id.as_deref()),
+    ("direction", |i| Some(i.direction())),
+];
+
+/// The columns of the table `indicators`. `due` is the end of the fiscal year where the statement names no time.
+pub fn indicator_fields(zone: &str) -> Vec<Field> {
+    let text = |name: &str| Field::new(name, DataType::Utf8View, true);
+    let mut fields = vec![text("indicator_id"), Field::new("fiscal_year", DataType::Int32, true)];
+    fields.extend(TEXTS.iter().map(|(name, _)| text(name)));
+    fields.extend(["target", "actual"].map(|name| Field::new(name, NUMBER_TYPE, true)));
+    fields.push(Field::new("achievement", RATIO_TYPE, true));
+    fields.extend(["due", "stated_at"].map(|name| Field::new(name, time_type(zone), true)));
+    fields
+}
+
+/// Every indicator as it was stated last.
+fn indicators(ledger: &Ledger, calendar: &Calendar) -> Option<RecordBatch> {
+    let (mut ids, mut years) = (StringViewBuilder::new(), Int32Builder::new());
+    let mut texts = TEXTS.map(|_| StringViewBuilder::new());
+    let mut numbers = [0, 1].map(|_| Decimal128Builder::new().with_data_type(NUMBER_TYPE));
+    let mut shares = Decimal128Builder::new().with_data_type(RATIO_TYPE);
+    let mut times =
+        [0, 1].map(|_| TimestampMicrosecondBuilder::new().with_data_type(time_type(&calendar.zone_name)));
+    for (id, indicator) in ledger.indicators().iter() {
+        ids.append_value(id);
+        years.append_value(indicator.fiscal_year);
+        texts.iter_mut().zip(TEXTS).for_each(|(text, (_, of))| text.append_option(of(indicator)));
+        numbers[0].append_value(indicator.target);
+        numbers[1].append_option(indicator.actual);
+        shares.append_option(indicator.achievement());
+        let year_end = || Some(calendar.fiscal_year(indicator.fiscal_year)?.1);
+        times[0].append_option(indicator.due.or_else(year_end));
+        times[1].append_value(indicator.stated_at);
+    }
+    let mut columns: Vec<ArrayRef> = vec![Arc::new(ids.finish()), Arc::new(years.finish())];
+    columns.extend(texts.iter_mut().map(|text| Arc::new(text.finish()) as ArrayRef));
+    columns.extend(numbers.iter_mut().map(|number| Arc::new(number.finish()) as ArrayRef));
+    columns.push(Arc::new(shares.finish()));
+    columns.extend(times.iter_mut().map(|time| Arc::new(time.finish()) as ArrayRef));
+    RecordBatch::try_new(schema(INDICATORS, &calendar.zone_name)?, columns).ok()
+}
