@@ -52,12 +52,17 @@ impl MemoryAlerts {
         Self { desk, watched, filed, current: BTreeMap::new(), over: Vec::new(), last: BTreeMap::new() }
     }
 
+    /// All alerts, in no particular order.
+    pub fn all(&self) -> impl Iterator<Item = &Alert> {
+        self.over.iter().chain(self.current.values())
+    }
+
     /// All alerts as the table of schedules, in the order of their ids.
     ///
     /// # Errors
     /// In words, if they do not fit their table.
     pub fn table(&self, zone: &str) -> Result<Arc<dyn TableProvider>, String> {
-        let mut alerts: Vec<_> = self.over.iter().chain(self.current.values()).collect();
+        let mut alerts: Vec<_> = self.all().collect();
         alerts.sort_by(|a, b| a.alert_id.cmp(&b.alert_id));
         let schema = tables::schema(ALERTS, zone).ok_or("the table of alerts has no columns")?;
         let rows = tables::alerts(alerts.into_iter(), zone).into_iter().collect();

@@ -3,6 +3,7 @@
 //! evaluation. Nothing here writes, and no clock is read.
 
 mod compare;
+mod expect;
 mod files;
 pub mod junit;
 mod play;
@@ -148,7 +149,8 @@ fn run_suite(suite: &Suite, file: &str, d: &mut Document<'_>, report: &mut Repor
             false => load_rules(suite, &compiler, &overrides(case), d),
         };
         let Some(rules) = rules else { continue };
-        let failure = play::play(suite, case, &rules).and_then(|outcome| check(suite, case, &outcome)).err();
+        let played = play::play(suite, case, &rules);
+        let failure = played.and_then(|outcome| check(suite, case, &rules, &outcome)).err();
         let finds: BTreeSet<_> = case.expected_rules().map(str::to_owned).collect();
         let spares = case.only.iter().map(|p| p.text.clone()).filter(|id| !finds.contains(id)).collect();
         let (file, name) = (file.to_owned(), case.name.text.clone());
@@ -158,12 +160,11 @@ fn run_suite(suite: &Suite, file: &str, d: &mut Document<'_>, report: &mut Repor
 }
 
 /// Compares what is expected at the end, and at each moment before.
-fn check(suite: &Suite, case: &Case, outcome: &play::Outcome) -> Result<(), String> {
+fn check(suite: &Suite, case: &Case, rules: &Arc<RuleSet>, outcome: &play::Outcome) -> Result<(), String> {
     let mut text = String::new();
     for moment in &case.moments {
         let (time, at) = (&moment.time.0, moment.time.1);
-        let ledger = play::ledger_at(suite, case, at)?;
-        let differing = compare::at_moment(moment, &outcome.until(at), &ledger);
+        let differing = compare::at_moment(moment, &outcome.until(suite, case, rules, at)?);
         if !differing.is_empty() {
             text.push_str(&format!("at {time}:\n"));
             differing.lines().for_each(|line| text.push_str(&format!("  {line}\n")));
@@ -204,6 +205,7 @@ fn check_names(case: &Case, rules: &RuleSet, d: &mut Document<'_>) {
     let ids = || rules.rules.iter().map(|compiled| compiled.rule.id.as_str());
     let named = case.only.iter().chain(case.params.iter().map(|(rule, _)| rule));
     let expected = case.expected().filter_map(|expected| expected.rule.as_ref());
+    let expected = expected.chain(case.expected_alerts().filter_map(|alert| alert.rule.as_ref()));
     for id in named.chain(expected).filter(|id| ids().all(|known| known != id.text)) {
         d.problem(id.span, format!("there is no rule {:?}", id.text), Some(suggest(&id.text, ids())));
     }

@@ -11,10 +11,11 @@ use serde_json::Value;
 
 use super::read::{Case, Event, Suite};
 use crate::{
+    alert::Alert,
     decode::Decoder,
     engine::{
-        Committable, Dedup, Engine, EngineError, MemoryTables, Output, Record, Scheduler, Sequencer,
-        Watermark, Windowing,
+        Committable, Dedup, Engine, EngineError, MemoryAlerts, MemoryTables, Output, Record, Scheduler,
+        Sequencer, Watermark, Windowing,
     },
     evaluate::{Evaluator, Finding, row::RuleCounts, schedule::Limits},
     event::time::Calendar,
@@ -26,11 +27,15 @@ use crate::{
 /// What the events of a test lead to.
 pub struct Outcome {
     pub findings: Vec<Finding>,
+    /// What the findings were filed in, in the order in which they were opened; nobody works on them.
+    pub alerts: Vec<Alert>,
     pub ledger: Ledger,
     pub calendar: Arc<Calendar>,
-    /// The types of the columns that findings show, by rule.
-    pub columns: BTreeMap<String, arrow::datatypes::SchemaRef>,
+    pub columns: Columns,
 }
+
+/// The types of the columns that findings show, by rule.
+pub type Columns = BTreeMap<String, arrow::datatypes::SchemaRef>;
 
 /// Plays a test through the loop that the daemon and backtests run.
 ///
@@ -43,37 +48,35 @@ pub fn play(suite: &Suite, case: &Case, rules: &Arc<RuleSet>) -> Result<Outcome,
         return Err(faults);
     }
     let tested = |finding: &Finding| is_tested(case, &finding.rule_id);
+    let alerts = player.alerts(case);
     let findings = player.findings.into_iter().filter(tested).collect();
     let columns = rules.rules.iter().map(|rule| (rule.rule.id.clone(), Arc::clone(&rule.columns))).collect();
-    Ok(Outcome { findings, ledger, calendar: Arc::clone(&suite.calendar), columns })
-}
-
-/// The balances when the events up to a time have come, those later ones that came before them left out.
-///
-/// # Errors
-/// In words, if the loop fails.
-pub fn ledger_at(suite: &Suite, case: &Case, at: i64) -> Result<Ledger, String> {
-    run(suite, case, &Arc::default(), at).map(|(_, ledger)| ledger)
+    Ok(Outcome { findings, alerts, ledger, calendar: Arc::clone(&suite.calendar), columns })
 }
 
 impl Outcome {
-    /// What was found up to a time.
-    #[must_use]
-    pub fn until(&self, at: i64) -> Self {
+    /// What was found up to a time; the balances and alerts when the events up to it have come, those later ones that
+    /// came before them left out.
+    ///
+    /// # Errors
+    /// In words, if the loop fails.
+    pub fn until(&self, suite: &Suite, case: &Case, rules: &Arc<RuleSet>, at: i64) -> Result<Self, String> {
         let by_then = |finding: &&Finding| self.calendar.parse(&finding.at).is_ok_and(|found| found <= at);
-        Self {
+        let (player, ledger) = run(suite, case, rules, at)?;
+        Ok(Self {
             findings: self.findings.iter().filter(by_then).cloned().collect(),
-            ledger: Ledger::default(),
+            alerts: player.alerts(case),
+            ledger,
             calendar: Arc::clone(&self.calendar),
             columns: self.columns.clone(),
-        }
+        })
     }
 }
 
 fn run(suite: &Suite, case: &Case, rules: &Arc<RuleSet>, until: i64) -> Result<(Player, Ledger), String> {
     let calendar = &suite.calendar;
     let ledger = Arc::new(RwLock::new(Ledger::default()));
-    let mut player = Player::new(calendar);
+    let mut player = Player::new(calendar, until);
     let evaluator = Arc::new(Evaluator::new(Arc::clone(rules), Arc::clone(calendar)));
     let watermark = Watermark::new(suite.lateness);
     let engine = Engine {
@@ -112,26 +115,50 @@ fn is_tested(case: &Case, rule: &str) -> bool {
 /// The last stage of the loop: it keeps what comes.
 struct Player {
     tables: Arc<MemoryTables>,
+    alerts: MemoryAlerts,
+    /// The last time whose findings are filed: the end of the events closes windows that are still open then.
+    until: i64,
     findings: Vec<Finding>,
     rejects: Vec<Reject>,
     counts: Vec<RuleCounts>,
 }
 
 impl Player {
-    fn new(calendar: &Arc<Calendar>) -> Self {
+    fn new(calendar: &Arc<Calendar>, until: i64) -> Self {
         let tables = Arc::new(MemoryTables::new(calendar));
-        Self { tables, findings: Vec::new(), rejects: Vec::new(), counts: Vec::new() }
+        let alerts = MemoryAlerts::new(calendar);
+        Self { tables, alerts, until, findings: Vec::new(), rejects: Vec::new(), counts: Vec::new() }
+    }
+
+    fn file(&mut self, batch: &mut Committable) {
+        let evaluation = &mut batch.evaluation;
+        let by_then: Vec<bool> = evaluation.found.iter().map(|found| found.at <= self.until).collect();
+        let mut kept = by_then.iter();
+        evaluation.findings.retain(|_| kept.next().is_none_or(|kept| *kept));
+        evaluation.found.retain(|found| found.at <= self.until);
+        self.alerts.file(batch);
+    }
+
+    /// The alerts of the rules that are tested, in the order in which they were opened.
+    fn alerts(&self, case: &Case) -> Vec<Alert> {
+        let tested = self.alerts.all().filter(|alert| is_tested(case, &alert.rule_id));
+        let mut alerts: Vec<_> = tested.cloned().collect();
+        alerts.sort_by_cached_key(|a| {
+            (a.first_at, a.rule_id.clone(), Value::Object(a.key.clone()).to_string())
+        });
+        alerts
     }
 }
 
 impl Output for Player {
     async fn commit(&mut self, batches: Vec<Committable>) -> Result<(), EngineError> {
-        for batch in batches {
+        for mut batch in batches {
             self.tables.keep(&batch);
-            self.rejects.extend(batch.rejects);
+            self.rejects.append(&mut batch.rejects);
             self.counts.resize(batch.evaluation.counts.len().max(self.counts.len()), RuleCounts::default());
             self.counts.iter_mut().zip(&batch.evaluation.counts).for_each(|(all, more)| all.add(more));
-            self.findings.extend(batch.evaluation.findings);
+            self.findings.extend(batch.evaluation.findings.iter().cloned());
+            self.file(&mut batch);
         }
         Ok(())
     }

@@ -10,7 +10,10 @@ use saphyr::YamlData;
 use saphyr_parser::Span;
 use serde_json::{Map, Value};
 
-use super::files;
+use super::{
+    expect::{Balances, Expected, ExpectedAlert, Moment, alerts, balances, expect, moments},
+    files,
+};
 use crate::{
     diagnostic::suggest,
     event::{
@@ -42,22 +45,12 @@ pub struct Case {
     pub params: Vec<(Placed, Vec<(Placed, Param)>)>,
     /// `None` if findings are not compared.
     pub expect: Option<Vec<Expected>>,
+    /// `None` if alerts are not compared.
+    pub alerts: Option<Vec<ExpectedAlert>>,
     pub only: Vec<Placed>,
     pub balances: Balances,
     /// What is expected at times in between.
     pub moments: Vec<Moment>,
-}
-
-/// What is expected of lines, by name.
-pub type Balances = Vec<(Placed, Vec<(Placed, Wanted)>)>;
-
-/// What is expected when all events up to a time have come.
-pub struct Moment {
-    /// The time as it is written, and in microseconds.
-    pub time: (String, i64),
-    /// All findings up to then; `None` if they are not compared.
-    pub expect: Option<Vec<Expected>>,
-    pub balances: Balances,
 }
 
 /// An event as it is written, with defaults.
@@ -67,29 +60,16 @@ pub struct Event {
     pub record: Map<String, Value>,
 }
 
-/// A finding that is expected; what is missing is not compared.
-pub struct Expected {
-    pub line: usize,
-    pub rule: Option<Placed>,
-    pub event: Option<String>,
-    /// Other fields of the finding by name.
-    pub others: Vec<(&'static str, String)>,
-    pub key: Vec<(String, Wanted)>,
-    pub values: Vec<(String, Wanted)>,
-}
-
-/// A value that is expected.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wanted {
-    Null,
-    Text(String),
-    List(Vec<String>),
-}
-
 impl Case {
     /// The rules of the findings that are expected.
     pub fn expected_rules(&self) -> impl Iterator<Item = &str> {
         self.expected().filter_map(|expected| expected.rule.as_ref()).map(|rule| &*rule.text)
+    }
+
+    /// All alerts that are expected, at the end and in between.
+    pub fn expected_alerts(&self) -> impl Iterator<Item = &ExpectedAlert> {
+        let moments = self.moments.iter().flat_map(|moment| moment.alerts.iter().flatten());
+        self.alerts.iter().flatten().chain(moments)
     }
 
     /// All findings that are expected, at the end and in between.
@@ -100,24 +80,7 @@ impl Case {
 }
 
 const SUITE: &[&str] = &["rules", "lists", "time_zone", "language", "lateness", "defaults", "tests"];
-const CASE: &[&str] = &["name", "files", "events", "params", "expect", "only", "balances", "at"];
-const MOMENT: &[&str] = &["time", "expect", "balances"];
-const EXPECTED: &[&str] =
-    &["rule", "event", "severity", "handling", "mode", "at", "summary", "key", "values"];
-const OTHERS: [&str; 5] = ["severity", "handling", "mode", "at", "summary"];
-/// The names of a line's balances.
-pub const BALANCES: &[&str] = &[
-    "total",
-    "executed",
-    "frozen",
-    "reserved",
-    "available",
-    "planned",
-    "plan_available",
-    "executed_ratio",
-    "overspend_ratio",
-];
-
+const CASE: &[&str] = &["name", "files", "events", "params", "expect", "alerts", "only", "balances", "at"];
 /// How late events may be if a file does not say so: as in the configuration, in microseconds.
 const LATENESS: i64 = 600_000_000;
 
@@ -288,7 +251,7 @@ fn case<'t>(
     };
     let mut all = record.get("files").map(|node| files::events(d, node, folder)).unwrap_or_default();
     all.extend(record.get("events").map(|node| events(d, node, defaults)).unwrap_or_default());
-    if ["expect", "balances", "at"].into_iter().all(|name| record.get(name).is_none()) {
+    if ["expect", "alerts", "balances", "at"].into_iter().all(|name| record.get(name).is_none()) {
         let hint = String::from("write `expect: []` if there must be no finding");
         d.problem(name.span, "the test expects nothing", Some(hint));
     }
@@ -297,36 +260,8 @@ fn case<'t>(
     let only = record.get("only").map(|node| d.scalars(node, "only")).unwrap_or_default();
     let params = record.get("params").map(|node| params(d, node)).unwrap_or_default();
     let balances = record.get("balances").map(|node| balances(d, node)).unwrap_or_default();
-    Some(Case { name, events: all, params, expect, only, balances, moments })
-}
-
-/// The findings that a test or a moment of it expects.
-fn expect<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Option<Vec<Expected>> {
-    record.get("expect").map(|node| {
-        let items = d.sequence(node, "expect");
-        items.iter().map(|item| expected(d, item)).collect()
-    })
-}
-
-fn moments<'t>(d: &mut Document<'t>, node: &Node<'t>, calendar: &Calendar) -> Vec<Moment> {
-    let mut moments = Vec::new();
-    for node in d.sequence(node, "at") {
-        let record = d.record(node, "a moment", MOMENT);
-        let Some(time) = record.get("time").and_then(|node| d.scalar(node, "time")) else {
-            d.problem(record.span, "the moment has no time", Some(String::from("add `time:`")));
-            continue;
-        };
-        let at = match calendar.parse(&time.text) {
-            Ok(at) => at,
-            Err(e) => {
-                d.problem(time.span, format!("time {:?}: {e}", time.text), None);
-                continue;
-            }
-        };
-        let balances = record.get("balances").map(|node| balances(d, node)).unwrap_or_default();
-        moments.push(Moment { time: (time.text, at), expect: expect(d, &record), balances });
-    }
-    moments
+    let alerts = alerts(d, &record);
+    Some(Case { name, events: all, params, expect, alerts, only, balances, moments })
 }
 
 fn events<'t>(d: &mut Document<'t>, node: &Node<'t>, defaults: &Defaults) -> Vec<Event> {
@@ -371,38 +306,4 @@ fn events<'t>(d: &mut Document<'t>, node: &Node<'t>, defaults: &Defaults) -> Vec
 fn params<'t>(d: &mut Document<'t>, node: &Node<'t>) -> Vec<(Placed, Vec<(Placed, Param)>)> {
     let rules = d.mapping(node, "params");
     rules.into_iter().map(|(rule, node)| (rule, parse::params(d, node))).collect()
-}
-
-fn balances<'t>(d: &mut Document<'t>, node: &Node<'t>) -> Balances {
-    let mut lines = Vec::new();
-    for (line, node) in d.mapping(node, "balances") {
-        d.record(node, "the balances of a line", BALANCES);
-        let entries = d.mapping(node, "the balances of a line");
-        let wanted = entries.into_iter().map(|(name, node)| (name, wanted(d, node))).collect();
-        lines.push((line, wanted));
-    }
-    lines
-}
-
-fn expected<'t>(d: &mut Document<'t>, node: &Node<'t>) -> Expected {
-    let record = d.record(node, "an expected finding", EXPECTED);
-    let mut text = |name: &str| record.get(name).and_then(|node| d.scalar(node, name));
-    let (rule, event) = (text("rule"), text("event").map(|p| p.text));
-    let others = OTHERS.into_iter().filter_map(|name| Some((name, text(name)?.text))).collect();
-    let mut columns = |name: &str| -> Vec<(String, Wanted)> {
-        let entries = record.get(name).map(|node| d.mapping(node, name)).unwrap_or_default();
-        entries.into_iter().map(|(name, node)| (name.text, wanted(d, node))).collect()
-    };
-    let (key, values) = (columns("key"), columns("values"));
-    Expected { line: node.span.start.line(), rule, event, others, key, values }
-}
-
-fn wanted<'t>(d: &mut Document<'t>, node: &Node<'t>) -> Wanted {
-    match &node.data {
-        _ if is_null(node) => Wanted::Null,
-        YamlData::Sequence(_) => {
-            Wanted::List(d.scalars(node, "a value").into_iter().map(|p| p.text).collect())
-        }
-        _ => d.scalar(node, "a value").map_or(Wanted::Null, |p| Wanted::Text(p.text)),
-    }
 }

@@ -90,6 +90,112 @@ fn a_test_passes() {
     assert!(report.tests[1].finds.contains("large") && report.tests[1].spares.contains("listed"));
 }
 
+const OVERDRAWN: &str = "
+rules:
+  - id: overdrawn
+    title: { zh: 超支, en: Overdrawn }
+    severity: critical
+    trigger: payment
+    when: budget.available < 0
+    key: [budget_line_id]
+    summary: '{{ budget_line_id }} {{ budget.available }}'
+  - id: day
+    title: { zh: 日, en: Day }
+    severity: low
+    handling: record
+    trigger: window
+    of: payment
+    window: { by: [unit_code], size: 1d }
+    measure: { n: count(*) }
+    when: n > 0
+    key: [unit_code]
+    summary: '{{ n }}'
+";
+
+/// As [`report`], with these rules.
+fn report_of(rules: &str, tests: &str) -> (Report, String) {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("rules.yaml"), rules).unwrap();
+    let head = HEAD.replace("../rules.yaml", "rules.yaml");
+    std::fs::write(dir.path().join("t.yaml"), format!("{head}{tests}")).unwrap();
+    let report = run(&[dir.path().join("t.yaml")]);
+    let text = report.to_string().replace(&format!("{}/", dir.path().display()), "");
+    (report, text)
+}
+
+/// A line is overdrawn twice, given money, and overdrawn again.
+const LIFE: &str = "
+    events:
+      - { type: budget, amount: 10 }
+      - { occurred_at: 2026-03-02T11:00:00+08:00, amount: 11 }
+      - { occurred_at: 2026-03-02T12:00:00+08:00, amount: 1 }
+      - { occurred_at: 2026-03-02T13:00:00+08:00, type: budget, action: supplement, amount: 2 }
+      - { occurred_at: 2026-03-02T14:00:00+08:00, amount: 0.01 }
+";
+
+#[test]
+fn alerts_are_expected_as_they_stand_at_a_time() {
+    let tests = format!(
+        "
+  - name: an alert resolves itself, and the next is another one{LIFE}
+    only: [overdrawn]
+    alerts:
+      - {{ rule: overdrawn, state: resolved, findings: 2, severity: critical, handling: warn, key: {{ budget_line_id: L1 }}, summary: L1 -2.00 }}
+      - {{ rule: overdrawn, state: open, findings: 1, summary: L1 -0.01 }}
+    at:
+      - {{ time: 2026-03-02T10:30:00+08:00, alerts: [] }}
+      - {{ time: 2026-03-02T12:00:00+08:00, alerts: [{{ state: open, findings: 2 }}] }}
+      - {{ time: 2026-03-02T13:30:00+08:00, alerts: [{{ state: resolved }}], balances: {{ L1: {{ available: 0 }} }} }}
+  - name: the end of the day is no moment's, though the events end there{LIFE}
+    only: [day]
+    alerts: [{{ rule: day, handling: record, findings: 1 }}]
+    at: [{{ time: 2026-03-02T23:59:59+08:00, alerts: [] }}]
+"
+    );
+    let (report, text) = report_of(OVERDRAWN, &tests);
+    assert!(report.passed(), "{text}");
+}
+
+#[test]
+fn alerts_that_differ_are_told() {
+    let tests = format!(
+        "
+  - name: not as expected{LIFE}
+    only: [overdrawn]
+    at: [{{ time: 2026-03-02T12:00:00+08:00, alerts: [{{ rule: overdrawn, state: resolved, findings: 1 }}] }}]
+    alerts:
+      - {{ rule: overdrawn, key: {{ budget_line_id: L2 }} }}
+      - {{ rule: day, state: open }}
+"
+    );
+    let (_, text) = report_of(OVERDRAWN, &tests);
+    insta::assert_snapshot!(text, @r"
+    FAILED t.yaml:20 not as expected
+        at 2026-03-02T12:00:00+08:00:
+          alerts:
+            differs: the alert of overdrawn {budget_line_id: L1} (line 29)
+              state: expected resolved, found open
+              findings: expected 1, found 2
+        alerts:
+          differs: the alert of overdrawn {budget_line_id: L1} (line 31)
+            key.budget_line_id: expected L2, found L1
+          expected and not filed:
+            day, state: open (line 32)
+          filed and not expected:
+            overdrawn {budget_line_id: L1} open, findings: 1: L1 -0.01
+    0 passed, 1 failed
+    ");
+    let (_, text) = report_of(
+        OVERDRAWN,
+        "\n  - name: x\n    events: []\n    alerts: [{ rule: overdrawm, stat: open }]\n",
+    );
+    insta::assert_snapshot!(text, @r#"
+    t.yaml:22:33: unknown field "stat" in an expected alert
+        hint: did you mean "state"?
+    0 passed, 0 failed, 1 problem in the files
+    "#);
+}
+
 #[test]
 fn a_failure_says_what_differs() {
     let (report, text) = report(

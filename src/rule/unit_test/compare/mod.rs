@@ -1,14 +1,20 @@
 //! What a test expects against what came, as a text that says what to look at.
 
+mod alerts;
+mod list;
+
 use std::fmt::Write;
 
 use arrow::datatypes::DataType;
 use rust_decimal::Decimal;
 use serde_json::{Map, Value};
 
+use list::Lists;
+
 use super::{
+    expect::{Balances, Expected, Moment, Wanted},
     play::Outcome,
-    read::{Balances, Case, Expected, Moment, Wanted},
+    read::Case,
 };
 use crate::{
     diagnostic::suggest,
@@ -24,16 +30,22 @@ pub fn at_the_end(case: &Case, outcome: &Outcome) -> String {
         findings(expected, outcome, &mut text);
     }
     balances(&case.balances, &outcome.ledger, &mut text);
+    if let Some(expected) = &case.alerts {
+        text.push_str(&alerts::compare(expected, &outcome.alerts, (&outcome.columns, &outcome.calendar)));
+    }
     text
 }
 
 /// What is not as a test expects it to be at a moment, given what was found and paid up to then.
-pub fn at_moment(moment: &Moment, until: &Outcome, ledger: &Ledger) -> String {
+pub fn at_moment(moment: &Moment, until: &Outcome) -> String {
     let mut text = String::new();
     if let Some(expected) = &moment.expect {
         findings(expected, until, &mut text);
     }
-    balances(&moment.balances, ledger, &mut text);
+    balances(&moment.balances, &until.ledger, &mut text);
+    if let Some(expected) = &moment.alerts {
+        text.push_str(&alerts::compare(expected, &until.alerts, (&until.columns, &until.calendar)));
+    }
     text
 }
 
@@ -71,74 +83,16 @@ fn balance(line: &Line, name: &str) -> Option<String> {
 }
 
 fn findings(expected: &[Expected], outcome: &Outcome, text: &mut String) {
-    let found = &outcome.findings;
-    let aligned =
-        align(expected.len(), found.len(), |e, f| differences(&expected[e], &found[f], outcome).is_empty());
-    let mut missing: Vec<_> = (0..expected.len()).filter(|e| aligned.iter().all(|(a, _)| a != e)).collect();
-    let mut surplus: Vec<_> = (0..found.len()).filter(|f| aligned.iter().all(|(_, a)| a != f)).collect();
-    missing.retain(|&e| {
-        let expected = &expected[e];
-        let alike = |f: &usize| expected.is_about(&found[*f]);
-        let differing = |f: &usize| differences(expected, &found[*f], outcome);
-        let nearest = surplus.iter().copied().filter(alike).min_by_key(|f| differing(f).len());
-        let Some(f) = nearest else { return true };
-        surplus.retain(|other| *other != f);
-        let differing = differing(&f);
-        if differing.is_empty() {
-            let _ = writeln!(text, "in another place than expected:\n  {}", describe(&found[f]));
-        } else {
-            let _ = writeln!(
-                text,
-                "differs: {} on {} (line {})",
-                found[f].rule_id,
-                found[f].subject(),
-                expected.line
-            );
-            differing.iter().for_each(|difference| {
-                let _ = writeln!(text, "  {difference}");
-            });
-        }
-        false
-    });
-    if !missing.is_empty() {
-        let _ = writeln!(text, "expected and not found:");
-        missing.iter().for_each(|&e| {
-            let _ = writeln!(text, "  {} (line {})", expected[e].describe(), expected[e].line);
-        });
-    }
-    if !surplus.is_empty() {
-        let _ = writeln!(text, "found and not expected:");
-        surplus.iter().for_each(|&f| {
-            let _ = writeln!(text, "  {}", describe(&found[f]));
-        });
-    }
-}
-
-/// The longest run of pairs that match and stand in the same order on both sides.
-fn align(left: usize, right: usize, matches: impl Fn(usize, usize) -> bool) -> Vec<(usize, usize)> {
-    let width = right + 1;
-    let mut longest = vec![0; (left + 1) * width];
-    for l in (0..left).rev() {
-        for r in (0..right).rev() {
-            longest[l * width + r] = if matches(l, r) {
-                longest[(l + 1) * width + r + 1] + 1
-            } else {
-                longest[(l + 1) * width + r].max(longest[l * width + r + 1])
-            };
-        }
-    }
-    let (mut l, mut r, mut pairs) = (0, 0, Vec::new());
-    while l < left && r < right {
-        if matches(l, r) {
-            pairs.push((l, r));
-            (l, r) = (l + 1, r + 1);
-        } else if longest[(l + 1) * width + r] >= longest[l * width + r + 1] {
-            l += 1;
-        } else {
-            r += 1;
-        }
-    }
-    pairs
+    let lists = Lists {
+        expected,
+        found: &outcome.findings,
+        alike: &|expected: &Expected, found: &Finding| expected.is_about(found),
+        differences: &|expected: &Expected, found: &Finding| differences(expected, found, outcome),
+        line: &|expected: &Expected| (expected.line, expected.describe()),
+        name: &|found: &Finding| format!("{} on {}", found.rule_id, found.subject()),
+        describe: &describe,
+    };
+    text.push_str(&lists.compare("found"));
 }
 
 impl Expected {

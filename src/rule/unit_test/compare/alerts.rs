@@ -1,0 +1,87 @@
+//! The alerts that a test expects against those that its findings were filed in.
+
+use super::{
+    super::{expect::ExpectedAlert, play::Columns},
+    column_difference,
+    list::Lists,
+    pairs, shown, written,
+};
+use crate::{alert::Alert, event::time::Calendar};
+
+/// What is not as expected; the alerts stand in the order in which they were opened.
+pub fn compare(
+    expected: &[ExpectedAlert],
+    found: &[Alert],
+    (columns, calendar): (&Columns, &Calendar),
+) -> String {
+    let lists = Lists {
+        expected,
+        found,
+        alike: &|expected: &ExpectedAlert, alert: &Alert| {
+            expected.rule.as_ref().is_none_or(|rule| rule.text == alert.rule_id)
+        },
+        differences: &|expected: &ExpectedAlert, alert: &Alert| {
+            differences(expected, alert, columns, calendar)
+        },
+        line: &|expected: &ExpectedAlert| (expected.line, expected.describe()),
+        name: &|alert: &Alert| format!("the alert of {}{}", alert.rule_id, key(alert)),
+        describe: &|alert: &Alert| {
+            let (rule, state, count) = (&alert.rule_id, alert.state.word(), alert.findings);
+            format!("{rule}{} {state}, findings: {count}: {}", key(alert), alert.summary)
+        },
+    };
+    let text = lists.compare("filed");
+    if text.is_empty() { text } else { format!("alerts:\n{}", indented(&text)) }
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("  {line}\n")).collect()
+}
+
+fn key(alert: &Alert) -> String {
+    pairs(alert.key.iter().map(|(name, value)| (name, written(value))))
+}
+
+impl ExpectedAlert {
+    fn describe(&self) -> String {
+        let rule = self.rule.as_ref().map_or("any rule", |rule| &rule.text);
+        let others: String = self.others.iter().map(|(name, text)| format!(", {name}: {text}")).collect();
+        format!("{rule}{}{others}", pairs(self.key.iter().map(|(name, value)| (name, shown(value)))))
+    }
+}
+
+fn differences(
+    expected: &ExpectedAlert,
+    alert: &Alert,
+    columns: &Columns,
+    calendar: &Calendar,
+) -> Vec<String> {
+    let mut differences = Vec::new();
+    let mut differ = |name: &str, wanted: &str, found: &str| {
+        differences.push(format!("{name}: expected {wanted}, found {found}"));
+    };
+    if let Some(rule) = expected.rule.as_ref().filter(|rule| rule.text != alert.rule_id) {
+        differ("rule", &rule.text, &alert.rule_id);
+    }
+    let count = alert.findings.to_string();
+    for (name, wanted) in &expected.others {
+        let found = match *name {
+            "state" => alert.state.word(),
+            "severity" => &alert.severity,
+            "handling" => &alert.handling,
+            "findings" => &count,
+            _ => &alert.summary,
+        };
+        if wanted != found {
+            differ(name, wanted, found);
+        }
+    }
+    let columns = columns.get(&alert.rule_id);
+    for (name, wanted) in &expected.key {
+        let data_type = columns.and_then(|columns| Some(columns.field_with_name(name).ok()?.data_type()));
+        if let Some(found) = column_difference(name, wanted, &alert.key, data_type, calendar) {
+            differ(&format!("key.{name}"), &shown(wanted), &found);
+        }
+    }
+    differences
+}

@@ -1,0 +1,150 @@
+//! What a test expects: findings, alerts and balances, at its end and at moments before.
+
+use crate::{
+    event::time::Calendar,
+    yaml::{Document, Node, Placed, Record, is_null},
+};
+use saphyr::YamlData;
+
+/// What is expected of lines, by name.
+pub type Balances = Vec<(Placed, Vec<(Placed, Wanted)>)>;
+
+/// What is expected when all events up to a time have come.
+pub struct Moment {
+    /// The time as it is written, and in microseconds.
+    pub time: (String, i64),
+    /// All findings up to then; `None` if they are not compared.
+    pub expect: Option<Vec<Expected>>,
+    /// All alerts then; `None` if they are not compared.
+    pub alerts: Option<Vec<ExpectedAlert>>,
+    pub balances: Balances,
+}
+
+/// A finding that is expected; what is missing is not compared.
+pub struct Expected {
+    pub line: usize,
+    pub rule: Option<Placed>,
+    pub event: Option<String>,
+    /// Other fields of the finding by name.
+    pub others: Vec<(&'static str, String)>,
+    pub key: Vec<(String, Wanted)>,
+    pub values: Vec<(String, Wanted)>,
+}
+
+/// An alert that is expected; what is missing is not compared.
+pub struct ExpectedAlert {
+    pub line: usize,
+    pub rule: Option<Placed>,
+    /// Other fields of the alert by name.
+    pub others: Vec<(&'static str, String)>,
+    pub key: Vec<(String, Wanted)>,
+}
+
+/// A value that is expected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    Null,
+    Text(String),
+    List(Vec<String>),
+}
+
+const MOMENT: &[&str] = &["time", "expect", "alerts", "balances"];
+const EXPECTED: &[&str] =
+    &["rule", "event", "severity", "handling", "mode", "at", "summary", "key", "values"];
+const OTHERS: [&str; 5] = ["severity", "handling", "mode", "at", "summary"];
+const ALERT: &[&str] = &["rule", "key", "state", "severity", "handling", "findings", "summary"];
+const ALERT_OTHERS: [&str; 5] = ["state", "severity", "handling", "findings", "summary"];
+/// The names of a line's balances.
+pub const BALANCES: &[&str] = &[
+    "total",
+    "executed",
+    "frozen",
+    "reserved",
+    "available",
+    "planned",
+    "plan_available",
+    "executed_ratio",
+    "overspend_ratio",
+];
+
+/// The alerts that a test or a moment of it expects.
+pub fn alerts<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Option<Vec<ExpectedAlert>> {
+    record.get("alerts").map(|node| {
+        let items = d.sequence(node, "alerts");
+        items.iter().map(|item| expected_alert(d, item)).collect()
+    })
+}
+
+fn expected_alert<'t>(d: &mut Document<'t>, node: &Node<'t>) -> ExpectedAlert {
+    let record = d.record(node, "an expected alert", ALERT);
+    let mut text = |name: &str| record.get(name).and_then(|node| d.scalar(node, name));
+    let rule = text("rule");
+    let others = ALERT_OTHERS.into_iter().filter_map(|name| Some((name, text(name)?.text))).collect();
+    let entries = record.get("key").map(|node| d.mapping(node, "key")).unwrap_or_default();
+    let key = entries.into_iter().map(|(name, node)| (name.text, wanted(d, node))).collect();
+    ExpectedAlert { line: node.span.start.line(), rule, others, key }
+}
+
+/// The findings that a test or a moment of it expects.
+pub fn expect<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Option<Vec<Expected>> {
+    record.get("expect").map(|node| {
+        let items = d.sequence(node, "expect");
+        items.iter().map(|item| expected(d, item)).collect()
+    })
+}
+
+pub fn moments<'t>(d: &mut Document<'t>, node: &Node<'t>, calendar: &Calendar) -> Vec<Moment> {
+    let mut moments = Vec::new();
+    for node in d.sequence(node, "at") {
+        let record = d.record(node, "a moment", MOMENT);
+        let Some(time) = record.get("time").and_then(|node| d.scalar(node, "time")) else {
+            d.problem(record.span, "the moment has no time", Some(String::from("add `time:`")));
+            continue;
+        };
+        let at = match calendar.parse(&time.text) {
+            Ok(at) => at,
+            Err(e) => {
+                d.problem(time.span, format!("time {:?}: {e}", time.text), None);
+                continue;
+            }
+        };
+        let balances = record.get("balances").map(|node| balances(d, node)).unwrap_or_default();
+        let (expect, alerts) = (expect(d, &record), alerts(d, &record));
+        moments.push(Moment { time: (time.text, at), expect, alerts, balances });
+    }
+    moments
+}
+
+pub fn balances<'t>(d: &mut Document<'t>, node: &Node<'t>) -> Balances {
+    let mut lines = Vec::new();
+    for (line, node) in d.mapping(node, "balances") {
+        d.record(node, "the balances of a line", BALANCES);
+        let entries = d.mapping(node, "the balances of a line");
+        let wanted = entries.into_iter().map(|(name, node)| (name, wanted(d, node))).collect();
+        lines.push((line, wanted));
+    }
+    lines
+}
+
+fn expected<'t>(d: &mut Document<'t>, node: &Node<'t>) -> Expected {
+    let record = d.record(node, "an expected finding", EXPECTED);
+    let mut text = |name: &str| record.get(name).and_then(|node| d.scalar(node, name));
+    let (rule, event) = (text("rule"), text("event").map(|p| p.text));
+    let others = OTHERS.into_iter().filter_map(|name| Some((name, text(name)?.text))).collect();
+    let mut columns = |name: &str| -> Vec<(String, Wanted)> {
+        let entries = record.get(name).map(|node| d.mapping(node, name)).unwrap_or_default();
+        entries.into_iter().map(|(name, node)| (name.text, wanted(d, node))).collect()
+    };
+    let (key, values) = (columns("key"), columns("values"));
+    Expected { line: node.span.start.line(), rule, event, others, key, values }
+}
+
+fn wanted<'t>(d: &mut Document<'t>, node: &Node<'t>) -> Wanted {
+    match &node.data {
+        _ if is_null(node) => Wanted::Null,
+        YamlData::Sequence(_) => {
+            Wanted::List(d.scalars(node, "a value").into_iter().map(|p| p.text).collect())
+        }
+        _ => d.scalar(node, "a value").map_or(Wanted::Null, |p| Wanted::Text(p.text)),
+    }
+}
