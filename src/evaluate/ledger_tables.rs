@@ -46,8 +46,10 @@ impl LedgerTables {
     }
 }
 
+type TextOf = fn(&Indicator) -> Option<&str>;
+
 /// The texts of an indicator in the table, after its id.
-const TEXTS: [(&str, fn(&Indicator) -> Option<&str>); 7] = [
+const TEXTS: [(&str, TextOf); 7] = [
     ("indicator_name", |i| i.name.as_deref()),
     ("project_code", |i| Some(&i.project_code)),
     ("region_code", |i| i.region_code.as_deref()),

@@ -75,7 +75,7 @@ pub fn format_number(millionths: i128) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{NumberError::*, *};
     use proptest::prelude::*;
 
     #[test]
@@ -90,7 +90,6 @@ mod tests {
         ] {
             assert_eq!(parse_number(text), Ok(millionths), "{text}");
         }
-        use NumberError::*;
         for (text, why) in [
             ("", Syntax),
             ("x", Syntax),

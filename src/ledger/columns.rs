@@ -97,7 +97,7 @@ impl BudgetColumn {
         let line = |row: usize| attributes.get(after.attributes[row] as usize);
         let array: ArrayRef = match self {
             Self::Sum(sum) => {
-                let lines = NullBuffer::from_iter((0..rows).map(|row| after.has_line(row)));
+                let lines = (0..rows).map(|row| after.has_line(row)).collect::<NullBuffer>();
                 let sums = (0..rows).map(|row| sum(after, row)).collect::<Vec<_>>().into();
                 Arc::new(Decimal128Array::new(sums, Some(lines).filter(|lines| lines.null_count() > 0)))
             }

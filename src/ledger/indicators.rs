@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn the_latest_statement_holds_and_changes_are_taken_once() {
         let mut indicators = Indicators::default();
-        let at = |stated_at, target| Indicator { stated_at, target, ..Indicator::default() };
+        let at = |stated_at, target| Indicator { target, stated_at, ..Indicator::default() };
         for (stated_at, target) in [(5, 1), (3, 2), (5, 3), (4, 4)] {
             indicators.state("a", at(stated_at, target));
         }

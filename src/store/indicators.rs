@@ -60,16 +60,16 @@ fn indicator(row: &Row<'_>) -> rusqlite::Result<Indicator> {
         unit_code: text(5)?,
         unit_name: text(6)?,
         budget_line_id: text(7)?,
-        target: number(row.get::<_, String>(8)?, 8)?,
-        actual: row.get::<_, Option<String>>(9)?.map(|text| number(text, 9)).transpose()?,
+        target: number(&row.get::<_, String>(8)?, 8)?,
+        actual: row.get::<_, Option<String>>(9)?.map(|text| number(&text, 9)).transpose()?,
         at_most: row.get(10)?,
         due: row.get(11)?,
         stated_at: row.get(12)?,
     })
 }
 
-fn number(text: String, column: usize) -> rusqlite::Result<i128> {
-    parse_number(&text).map_err(|e| {
+fn number(text: &str, column: usize) -> rusqlite::Result<i128> {
+    parse_number(text).map_err(|e| {
         rusqlite::Error::FromSqlConversionFailure(column, Type::Text, format!("{text:?}: {e}").into())
     })
 }

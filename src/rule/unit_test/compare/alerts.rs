@@ -31,11 +31,12 @@ pub fn compare(
         },
     };
     let text = lists.compare("filed");
-    if text.is_empty() { text } else { format!("alerts:\n{}", indented(&text)) }
-}
-
-fn indented(text: &str) -> String {
-    text.lines().map(|line| format!("  {line}\n")).collect()
+    if text.is_empty() {
+        return text;
+    }
+    let mut indented = String::from("alerts:\n");
+    text.lines().for_each(|line| indented.push_str(&format!("  {line}\n")));
+    indented
 }
 
 fn key(alert: &Alert) -> String {
@@ -45,8 +46,9 @@ fn key(alert: &Alert) -> String {
 impl ExpectedAlert {
     fn describe(&self) -> String {
         let rule = self.rule.as_ref().map_or("any rule", |rule| &rule.text);
-        let others: String = self.others.iter().map(|(name, text)| format!(", {name}: {text}")).collect();
-        format!("{rule}{}{others}", pairs(self.key.iter().map(|(name, value)| (name, shown(value)))))
+        let mut all = format!("{rule}{}", pairs(self.key.iter().map(|(name, value)| (name, shown(value)))));
+        self.others.iter().for_each(|(name, text)| all.push_str(&format!(", {name}: {text}")));
+        all
     }
 }
 
