@@ -2,6 +2,7 @@
 //! dead mail server costs nothing but a longer outbox.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -20,7 +21,7 @@ use crate::{
     diagnostic::Diagnostic,
     lists::Lists,
     notify::{
-        self, Resender, Setup, Sinks,
+        self, Limits, Resender, Setup, Sinks,
         deliver::Delivery,
         dispatch::{Dispatch, Report},
         resend::Current,
@@ -35,6 +36,8 @@ use crate::{
 pub struct Receivers {
     /// The sinks.
     pub sinks: Arc<Sinks>,
+    /// How much each takes at a time.
+    pub limits: BTreeMap<String, Limits>,
     /// The reference lists.
     pub lists: Lists,
 }
@@ -51,7 +54,11 @@ impl Receivers {
     ) -> Result<Self, Vec<Diagnostic>> {
         let setup = Setup::new(config, Arc::clone(clock), Arc::clone(metrics))?;
         let sinks = notify::build(&config.file, &config.sinks, &setup)?;
-        Ok(Self { sinks: Arc::new(sinks), lists: config.read_lists()? })
+        Ok(Self {
+            sinks: Arc::new(sinks),
+            limits: notify::limits(&config.sinks),
+            lists: config.read_lists()?,
+        })
     }
 }
 
@@ -122,7 +129,7 @@ impl Loop {
         let mut receivers = self.shared.receivers.subscribe();
         loop {
             let current = receivers.borrow_and_update().clone();
-            let mut deliveries = self.deliveries(&current.sinks);
+            let mut deliveries = self.deliveries(&current);
             loop {
                 bundling = self.bundle(bundling, &current, 0, &deliveries).await;
                 let (now, policy) = (self.shared.clock.now(), self.shared.desk().policy);
@@ -146,10 +153,11 @@ impl Loop {
         }
     }
 
-    fn deliveries(&self, sinks: &Sinks) -> Deliveries {
+    fn deliveries(&self, receivers: &Receivers) -> Deliveries {
         let (stop, (news, _)) = (CancellationToken::new(), watch::channel(0));
         let mut tasks = JoinSet::new();
-        for (name, sink) in sinks {
+        for (name, sink) in &*receivers.sinks {
+            let Some(limits) = receivers.limits.get(name).copied() else { continue };
             // A counter that starts with its first failure hides it from rate().
             for result in ["accepted", "retried", "parked"] {
                 self.shared.metrics.notifications.with_label_values(&[name, result]).inc_by(0);
@@ -157,6 +165,7 @@ impl Loop {
             let delivery = Delivery {
                 name: name.clone(),
                 sink: Arc::clone(sink),
+                limits,
                 outbox: Arc::clone(&self.sending),
                 news: news.subscribe(),
                 stop: stop.clone(),

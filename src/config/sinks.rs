@@ -16,6 +16,11 @@ use crate::rule::Language;
 pub struct SinkSpec {
     /// Its name, for routes, messages, metrics and the outbox. Do not change it: what waits belongs to it.
     pub name: String,
+    /// Notifications under way to it at once.
+    #[serde(default = "concurrency")]
+    pub concurrency: usize,
+    /// Notifications a minute, at most; without it, as many as it takes.
+    pub per_minute: Option<u32>,
     /// Mail.
     pub email: Option<EmailSpec>,
     /// Alertmanager.
@@ -26,6 +31,10 @@ pub struct SinkSpec {
     pub kafka: Option<KafkaSinkSpec>,
     /// The log.
     pub log: Option<LogSinkSpec>,
+}
+
+const fn concurrency() -> usize {
+    4
 }
 
 /// Mail.

@@ -1,10 +1,10 @@
 //! The sinks of a configuration.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    Sink, Sinks, alertmanager::Alertmanager, email::Email, kafka::Kafka, log::Log, template::Templates,
-    webhook::Webhook,
+    Limits, Sink, Sinks, alertmanager::Alertmanager, email::Email, kafka::Kafka, log::Log,
+    template::Templates, webhook::Webhook,
 };
 use crate::{
     clock::Clock,
@@ -53,6 +53,16 @@ impl Setup {
     }
 }
 
+/// The most notifications that may be under way to one sink.
+const CONCURRENCY_MAX: usize = 64;
+
+/// How much the sinks take at a time, by name.
+#[must_use]
+pub fn limits(specs: &[SinkSpec]) -> BTreeMap<String, Limits> {
+    let limits = |spec: &SinkSpec| Limits { concurrency: spec.concurrency, per_minute: spec.per_minute };
+    specs.iter().map(|spec| (spec.name.clone(), limits(spec))).collect()
+}
+
 /// Makes the sinks: everything that can be checked without asking a server is, and secrets are read.
 ///
 /// # Errors
@@ -67,6 +77,14 @@ pub fn build(file: &str, specs: &[SinkSpec], setup: &Setup) -> Result<Sinks, Vec
         if !is_name(&spec.name) {
             problem(String::from("a name is made of letters, digits, - and _, at most 40"));
         }
+        if !(1..=CONCURRENCY_MAX).contains(&spec.concurrency) {
+            problem(format!("concurrency is {}, but must be from 1 to {CONCURRENCY_MAX}", spec.concurrency));
+        }
+        if spec.per_minute == Some(0) {
+            problem(String::from(
+                "per_minute is 0, which would tell nobody anything: leave it away for no limit",
+            ));
+        }
         match one(spec, setup) {
             Err(message) => problem(message),
             Ok(sink) => {
@@ -80,7 +98,7 @@ pub fn build(file: &str, specs: &[SinkSpec], setup: &Setup) -> Result<Sinks, Vec
 }
 
 fn one(spec: &SinkSpec, setup: &Setup) -> Result<Arc<dyn Sink>, String> {
-    let SinkSpec { name, email, alertmanager, webhook, kafka, log } = spec;
+    let SinkSpec { name, email, alertmanager, webhook, kafka, log, concurrency: _, per_minute: _ } = spec;
     match (email, alertmanager, webhook, kafka, log) {
         (Some(spec), None, None, None, None) => Ok(Arc::new(Email::new(name, spec, setup)?)),
         (None, Some(spec), None, None, None) => Ok(Arc::new(Alertmanager::new(name, spec, setup)?)),

@@ -90,14 +90,27 @@ async fn judge(response: Response) -> Result<(), SendError> {
         let message = format!("{status}{to}: redirects are not followed; configure the address itself");
         return Err(SendError::Permanent(message));
     }
-    let wait = text(header::RETRY_AFTER)
+    let asked = text(header::RETRY_AFTER);
+    let until = asked.as_deref().and_then(|asked| retry_after(asked, text(header::DATE).as_deref()));
+    let wait = asked
         .map_or_else(String::new, |wait| format!(" (it asks to wait: Retry-After: {})", one_line(&wait, 40)));
     let message = format!("{status}{wait}: {}", answer(response).await);
     let later =
         [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_EARLY, StatusCode::TOO_MANY_REQUESTS].contains(&status);
-    match later || status.is_server_error() {
-        true => Err(SendError::Temporary(message)),
-        false => Err(SendError::Permanent(message)),
+    match (later || status.is_server_error(), until) {
+        (true, Some(wait)) => Err(SendError::Later(message, wait)),
+        (true, None) => Err(SendError::Temporary(message)),
+        (false, _) => Err(SendError::Permanent(message)),
+    }
+}
+
+/// RFC 9110: seconds, or a date, which is compared with the receiver's own clock.
+fn retry_after(asked: &str, date: Option<&str>) -> Option<Duration> {
+    let time = |text: &str| jiff::fmt::rfc2822::parse(text).ok().map(|time| time.timestamp());
+    match asked.trim().parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        // A date that is over asks for nothing.
+        Err(_) => Some(time(asked)?.duration_since(time(date?)?).try_into().unwrap_or_default()),
     }
 }
 

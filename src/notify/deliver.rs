@@ -9,7 +9,7 @@ use std::{
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{Notification, SendError, Sink};
+use super::{Limits, Notification, SendError, Sink};
 use crate::{
     clock::Clock,
     store::{Fate, Outbox, Pending, StoreError},
@@ -24,6 +24,8 @@ const STOP: Duration = Duration::from_secs(5);
 /// The first pause after a failed attempt, and the longest, in microseconds.
 const PAUSE_FIRST: i64 = 1_000_000;
 const PAUSE_MAX: i64 = 300_000_000;
+/// The longest pause that a receiver may ask for.
+const ASKED_MAX: i64 = 3_600_000_000;
 
 /// The pause before the next attempt, in microseconds: doubled each time up to five minutes, and then somewhere between
 /// its half and its whole, so that many do not come at once. `random` is uniform in 0 to 1.
@@ -40,6 +42,8 @@ pub struct Delivery {
     pub name: String,
     /// The sink.
     pub sink: Arc<dyn Sink>,
+    /// How much it takes at a time.
+    pub limits: Limits,
     /// The outbox, shared by all deliveries.
     pub outbox: Arc<Mutex<Outbox>>,
     /// Changes when there may be something new.
@@ -60,7 +64,7 @@ impl Delivery {
     /// # Errors
     /// If the outbox cannot be read or written.
     pub async fn run(mut self) -> Result<(), StoreError> {
-        let limits = self.sink.limits();
+        let limits = self.limits;
         let mut attempts: JoinSet<Attempt> = JoinSet::new();
         let mut under_way: Vec<String> = Vec::new();
         let mut not_before = tokio::time::Instant::now();
@@ -163,6 +167,12 @@ impl Delivery {
     fn outcome(&self, n: &Notification, before: u32, result: Result<(), SendError>, now: i64) -> Fate {
         let count = |word| self.metrics.notifications.with_label_values(&[self.name.as_str(), word]).inc();
         let recipient = n.recipient.as_deref().unwrap_or_default();
+        let asked = match &result {
+            Err(SendError::Later(_, wait)) => {
+                i64::try_from(wait.as_micros()).unwrap_or(i64::MAX).min(ASKED_MAX)
+            }
+            _ => 0,
+        };
         match result {
             Ok(()) => {
                 count("accepted");
@@ -172,9 +182,9 @@ impl Delivery {
                 tracing::info!(sink = self.name, notification = n.id, reason = ?n.reason, alerts = n.alerts.len(), "notified");
                 Fate::Sent
             }
-            Err(SendError::Temporary(why)) => {
+            Err(SendError::Temporary(why) | SendError::Later(why, _)) => {
                 count("retried");
-                let pause = pause(before, fastrand::f64());
+                let pause = pause(before, fastrand::f64()).max(asked);
                 tracing::warn!(
                     sink = self.name,
                     notification = n.id,

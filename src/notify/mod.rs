@@ -31,7 +31,7 @@ use crate::{
     evaluate::Finding,
 };
 
-pub use build::{Setup, build};
+pub use build::{Setup, build, limits};
 pub use resend::Resender;
 
 /// Why a notification is sent; a closed set, shown to templates.
@@ -116,6 +116,9 @@ pub enum SendError {
     /// It may take it later: the connection failed, the server is busy (SMTP 4xx, HTTP 5xx and 429).
     #[error("{0}")]
     Temporary(String),
+    /// It may take it then, as it says itself (HTTP `Retry-After`).
+    #[error("{0}")]
+    Later(String, Duration),
     /// It will never take it (SMTP 5xx, HTTP 4xx): it is parked and shown.
     #[error("{0}")]
     Permanent(String),
@@ -130,12 +133,6 @@ pub struct Limits {
     pub per_minute: Option<u32>,
 }
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self { concurrency: 4, per_minute: None }
-    }
-}
-
 /// Where notifications go.
 #[async_trait]
 pub trait Sink: Send + Sync + std::fmt::Debug {
@@ -144,11 +141,6 @@ pub trait Sink: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// What the receiver said, with what to do about it where that is known.
     async fn send(&self, notification: &Notification) -> Result<(), SendError>;
-
-    /// How much it takes at a time.
-    fn limits(&self) -> Limits {
-        Limits::default()
-    }
 
     /// The recipients that each get a notification (and an outbox row) of their own; empty for a sink that is one
     /// receiver.

@@ -70,6 +70,7 @@ impl Sink for Webhook {
         }
         post(self.login.apply(request).body(body)).await.map_err(|error| match error {
             SendError::Temporary(text) => SendError::Temporary(format!("{}: {text}", self.host)),
+            SendError::Later(text, wait) => SendError::Later(format!("{}: {text}", self.host), wait),
             SendError::Permanent(text) => SendError::Permanent(format!("{}: {text}", self.host)),
         })
     }

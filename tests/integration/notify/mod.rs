@@ -4,6 +4,7 @@ mod alertmanager;
 mod delivery;
 mod email;
 mod kafka;
+mod limits;
 mod receiver;
 mod server;
 mod smtp;

@@ -3,6 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use axum::{
@@ -16,7 +17,7 @@ use axum::{
 use fiscwatch::{
     clock::ManualClock,
     config::sinks::Secret,
-    notify::{Reason, webhook::signature},
+    notify::{Reason, SendError, webhook::signature},
 };
 use serde_json::Value;
 
@@ -114,11 +115,22 @@ async fn answers_are_told_apart() {
         receiver.answers(move || {
             (StatusCode::from_u16(code).unwrap(), [("retry-after", "30")], "busy").into_response()
         });
-        let text = temporary(sink.send(&notification).await);
+        let Err(SendError::Later(text, wait)) = sink.send(&notification).await else { panic!("{code}") };
+        assert_eq!(wait, Duration::from_secs(30));
         assert!(
             text.contains(&code.to_string()) && text.contains("Retry-After: 30") && text.contains("busy"),
             "{text}"
         );
+    }
+    let (now, then) = ("Wed, 21 Oct 2026 07:28:00 GMT", "Wed, 21 Oct 2026 07:30:05 GMT");
+    for (date, asked, wait) in [(now, then, Some(125)), (then, now, Some(0)), (now, "soon", None)] {
+        receiver.answers(move || {
+            (StatusCode::SERVICE_UNAVAILABLE, [("date", date), ("retry-after", asked)]).into_response()
+        });
+        match sink.send(&notification).await {
+            Err(SendError::Later(_, told)) => assert_eq!(wait, Some(told.as_secs()), "{asked}"),
+            other => assert!(wait.is_none() && matches!(other, Err(SendError::Temporary(_))), "{other:?}"),
+        }
     }
     for code in [400, 401, 403, 404, 410, 413, 422] {
         receiver.answers(move || (StatusCode::from_u16(code).unwrap(), "no\r\nway").into_response());
