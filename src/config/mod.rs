@@ -4,6 +4,7 @@ pub mod alerts;
 mod environment;
 mod raw;
 mod reference;
+mod shape;
 pub mod sinks;
 
 use std::{
@@ -148,7 +149,10 @@ impl Config {
         variables: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, Vec<Diagnostic>> {
         let text = if text.trim().is_empty() { "{}" } else { text };
-        let raw: Raw = serde_saphyr::from_str(text).map_err(|e| vec![syntax(file, &e)])?;
+        let raw: Raw = serde_saphyr::from_str(text).map_err(|e| {
+            let problems = shape::problems(file, text);
+            if problems.is_empty() { vec![syntax(file, &e)] } else { problems }
+        })?;
         let raw = environment::apply(raw, variables).map_err(|d| vec![d])?;
         Resolver { file, base, problems: Vec::new() }.resolve(raw)
     }

@@ -192,7 +192,7 @@ fn settings_that_would_break_the_promise_are_refused_and_secrets_are_not_shown()
         "{err}"
     );
     let err = check("topcis: []");
-    assert!(err.contains("unknown field `topcis`"), "{err}");
+    assert!(err.contains("unknown key \"topcis\""), "{err}");
 
     let source: KafkaSource = serde_json::from_value(serde_json::json!({
         "brokers": ["b:9092"], "topics": ["t"], "properties": {"sasl.password": "geheim"}
