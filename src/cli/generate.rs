@@ -57,6 +57,9 @@ const CONFIG: &str = "\
 # The lists that belong to these events. `backtest` and `tune` take this file if no other is named.
 lists:
 ";
+const LINES: &str = "events.jsonl";
+const TABLE: &str = "events.parquet";
+const LABELS: &str = "labels.jsonl";
 /// Events of one Parquet row group.
 const ROW_GROUP: usize = 65_536;
 
@@ -110,12 +113,19 @@ pub fn generate(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn partial(name: &str) -> String {
+    format!("{name}.partial")
+}
+
 fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     std::fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// The same events as JSON Lines and as Parquet, and the labels.
+///
+/// They have other names until all of them are whole, so that nobody takes those of an interrupted run for a year.
 struct Files {
+    out: PathBuf,
     decoder: Decoder,
     pending: Vec<u8>,
     events: u64,
@@ -128,7 +138,7 @@ struct Files {
 impl Files {
     fn create(out: &Path, calendar: Arc<Calendar>, labels: bool) -> anyhow::Result<Self> {
         let create = |name: &str| {
-            let path = out.join(name);
+            let path = out.join(partial(name));
             File::create(&path).with_context(|| format!("cannot write {}", path.display()))
         };
         let decoder = Decoder::new(calendar);
@@ -136,9 +146,10 @@ impl Files {
         let properties = WriterProperties::builder().set_compression(compression).build();
         let schema = Arc::clone(decoder.schema());
         Ok(Self {
-            table: ArrowWriter::try_new(create("events.parquet")?, schema, Some(properties))?,
-            lines: BufWriter::new(create("events.jsonl")?),
-            labels: labels.then(|| create("labels.jsonl").map(BufWriter::new)).transpose()?,
+            table: ArrowWriter::try_new(create(TABLE)?, schema, Some(properties))?,
+            lines: BufWriter::new(create(LINES)?),
+            labels: labels.then(|| create(LABELS).map(BufWriter::new)).transpose()?,
+            out: out.to_owned(),
             decoder,
             pending: Vec::new(),
             events: 0,
@@ -165,7 +176,12 @@ impl Files {
         self.flush()?;
         self.lines.flush()?;
         self.table.close()?;
+        let labels = self.labels.as_ref().map(|_| LABELS);
         self.labels.map_or(Ok(()), |mut out| out.flush())?;
+        for name in [LINES, TABLE].into_iter().chain(labels) {
+            std::fs::rename(self.out.join(partial(name)), self.out.join(name))
+                .with_context(|| format!("cannot rename {}", partial(name)))?;
+        }
         Ok(())
     }
 }
