@@ -7,6 +7,7 @@ mod check;
 mod demo;
 mod findings;
 mod generate;
+mod init;
 mod manual;
 mod notify;
 mod officer;
@@ -42,6 +43,8 @@ struct Cli {
 enum Command {
     /// The whole system with nothing installed: a simulated treasury, the shipped rules, findings on screen
     Demo(demo::DemoArgs),
+    /// The shipped configuration, rules and lists as files to start from
+    Init(init::InitArgs),
     /// Run the daemon
     Run(run::RunArgs),
     /// Check configuration, lists and rules; all errors, exit code 1 if there is one
@@ -142,6 +145,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Demo(args) => demo::demo(&args),
+        Command::Init(args) => init::init(&args),
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::check(&args),
         Command::Test(args) => test::test(&args),

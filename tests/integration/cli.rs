@@ -252,3 +252,17 @@ fn rejects_are_listed_exported_and_replayed() {
     let info: serde_json::Value = serde_json::from_str(&info).unwrap();
     assert_eq!((info["quarantined"].as_i64(), info["events"].as_i64()), (Some(2), Some(1)));
 }
+
+#[test]
+fn what_init_writes_is_in_order_and_nothing_is_overwritten() {
+    let bench = Bench::new("", "");
+    let (code, out, err) = run(bench.path(), &["init", "treasury"]);
+    assert_eq!(code, Some(0), "{out}{err}");
+    let folder = bench.path().join("treasury");
+    let (code, out, err) = run(&folder, &["check"]);
+    assert!(code == Some(0) && out.contains("are in order"), "{out}{err}");
+    std::fs::write(folder.join("rules/cash.yaml"), "mine").unwrap();
+    let err = fails(&folder, &["init"]);
+    assert!(err.contains("config/fiscwatch.yaml") && err.contains("nothing is overwritten"), "{err}");
+    assert_eq!(std::fs::read_to_string(folder.join("rules/cash.yaml")).unwrap(), "mine");
+}
