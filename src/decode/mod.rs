@@ -6,6 +6,7 @@ mod csv;
 mod json;
 mod row;
 mod table;
+mod whole;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -113,6 +114,13 @@ impl Decoder {
     pub fn decode(&self, blocks: &[Block], time_max: Option<i64>) -> Decoded {
         let rows = blocks.iter().map(|block| block.records).sum();
         let mut builder = RowBuilder::new(&self.calendar, self.schema.clone(), time_max, rows);
+        if let [block] = blocks
+            && let Payload::Table(table) = &block.payload
+            && let Some(whole) = whole::decode(table, &self.schema, time_max)
+        {
+            builder.start_block(block);
+            return builder.whole(whole, block.first_record);
+        }
         for block in blocks {
             builder.start_block(block);
             match &block.payload {

@@ -11,7 +11,7 @@ use arrow::{
 use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::{Decoded, OriginBlock, OriginRow, Origins, Raw, columns::Columns};
+use super::{Decoded, OriginBlock, OriginRow, Origins, Raw, columns::Columns, whole::Whole};
 use crate::{
     event::{
         BudgetAction, Column, EventType, FieldKind,
@@ -55,6 +55,8 @@ impl<'a> Cell<'a> {
 /// Why a record is rejected.
 pub type Fault = (Reason, String);
 
+/// Years that can be fiscal years.
+pub const YEARS: std::ops::Range<i32> = 1900..3000;
 /// The longest piece of a bad value that a message repeats.
 const SHOWN_CHARS: usize = 60;
 /// Unknown field names remembered a batch; more are not told apart.
@@ -286,6 +288,22 @@ impl<'c> RowBuilder<'c> {
         }
     }
 
+    /// Takes the rows of the only block as they are.
+    pub fn whole(mut self, whole: Whole, first_record: u64) -> Decoded {
+        let rows = 0..whole.types.len();
+        whole.unknown.iter().for_each(|name| rows.clone().for_each(|_| self.unknown_field(name)));
+        self.origins.rows = rows.map(|row| self.origin(first_record + row as u64 + 1, row, row)).collect();
+        Decoded {
+            events: whole.events,
+            types: whole.types,
+            ids: whole.ids,
+            contents: whole.contents,
+            origins: self.origins,
+            rejects: self.rejects,
+            unknown_fields: self.unknown_fields,
+        }
+    }
+
     pub fn finish(mut self) -> Decoded {
         let rows = self.types.len();
         self.columns.set_buffer(self.side_buffer, Buffer::from(self.side));
@@ -306,7 +324,7 @@ impl<'c> RowBuilder<'c> {
 }
 
 /// A hash of 16 bytes: two multiplications to the full 128 bits, folded (the mixing step of wyhash and xxh3).
-fn fold(value: u128, seed: u64) -> u64 {
+pub fn fold(value: u128, seed: u64) -> u64 {
     let mix = |a: u64, b: u64| {
         let product = u128::from(a) * u128::from(b);
         (product as u64) ^ ((product >> 64) as u64)
@@ -360,7 +378,7 @@ fn year(column: usize, cell: &Cell<'_>) -> Result<i32, Fault> {
         _ => return Err(wrong_type(column, cell, "a year of four digits")),
     };
     let digits = text.len() == 4 && text.bytes().all(|b| b.is_ascii_digit());
-    text.parse().ok().filter(|year| digits && (1900..3000).contains(year)).ok_or_else(|| {
+    text.parse().ok().filter(|year| digits && YEARS.contains(year)).ok_or_else(|| {
         let name = FIELDS[column].name;
         (Reason::BadTime, format!("{name} {:?}: not a year of four digits", shorten(text)))
     })
