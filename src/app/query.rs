@@ -11,7 +11,7 @@ use crate::{
     decode::Decoder,
     evaluate::{
         schedule::{self, Due},
-        tables::{BUDGET_LINES, budget_lines},
+        tables::budget_lines,
     },
     rule::{compile::Compiler, query::asked},
     store::Reader,
@@ -31,7 +31,7 @@ pub async fn query(config: &Config, sql: &str, now: i64) -> anyhow::Result<Senda
     let decoder = Decoder::new(Arc::clone(&config.calendar));
     let mut reader = Reader::open(&config.state_dir)?;
     let mut due = Due { tick: now, rule: 0, lines: None };
-    if rule.tables.contains(BUDGET_LINES) {
+    if rule.reads_lines() {
         due.lines = budget_lines(&reader.ledger(decoder.schema())?, &config.calendar, now);
     }
     let tables = StoredTables::new(&config.state_dir, decoder.schema(), &config.calendar);

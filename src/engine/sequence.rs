@@ -22,7 +22,7 @@ use crate::{
     decode::Decoded,
     evaluate::{
         schedule::Due,
-        tables::{BUDGET_LINES, budget_lines},
+        tables::budget_lines,
     },
     event::{Column, EventType},
     ledger::{AfterEvent, Attributes, Changes, Ledger},
@@ -264,7 +264,7 @@ impl Sequencer {
     fn due(&self, due: Vec<(i64, usize)>, ticker: &Ticker) -> Vec<Due> {
         let ledger = self.ledger.read().unwrap_or_else(PoisonError::into_inner);
         let reads_lines = |rule: usize| match &ticker.rules().rules[rule].view {
-            CompiledView::Schedule(view) => view.tables.contains(BUDGET_LINES),
+            CompiledView::Schedule(view) => view.reads_lines(),
             _ => false,
         };
         let mut lines = None;

@@ -13,8 +13,9 @@ use futures::StreamExt;
 use super::{
     Finding,
     finding::{Place, Subject},
+    forecasts,
     row::{RuleCounts, Table, judge_all},
-    tables::{self, ALERTS, BUDGET_LINES, FINDINGS, event_type},
+    tables::{self, ALERTS, BUDGET_LINES, FINDINGS, FORECASTS, event_type},
 };
 use crate::{
     event::{EventType, time::Calendar},
@@ -143,13 +144,26 @@ pub async fn start(
 ) -> Result<SendableRecordBatchStream> {
     let external = |e: String| DataFusionError::External(e.into());
     let missing = || DataFusionError::External("a table is missing".into());
-    let zone = &calendar.zone_name;
+    let forecasts = match &due.lines {
+        Some(lines) if rule.forecasts => {
+            Some(forecasts::read(lines, context, tables, calendar, due.tick).await?)
+        }
+        _ => None,
+    };
     for name in rule.tables.iter().map(String::as_str) {
         let provider = match (name, event_type(name)) {
             (_, Some(event_type)) => Some(tables.events(event_type).map_err(external)?),
             (BUDGET_LINES, _) => {
-                let schema = tables::schema(BUDGET_LINES, zone).ok_or_else(missing)?;
-                tables::in_memory(schema, due.lines.iter().cloned().collect())
+                let lines = due.lines.as_ref().ok_or_else(missing)?;
+                let lines = match &forecasts {
+                    Some((_, forecasts)) => forecasts::columns(lines, forecasts).ok_or_else(missing)?,
+                    None => lines.clone(),
+                };
+                tables::in_memory(lines.schema(), vec![lines])
+            }
+            (FORECASTS, _) => {
+                let rows = forecasts.as_ref().and_then(|(forecaster, f)| forecasts::table(forecaster, f));
+                tables::in_memory(forecasts::table_schema(), vec![rows.ok_or_else(missing)?])
             }
             (FINDINGS, _) => Some(tables.findings().map_err(external)?),
             (ALERTS, _) => Some(tables.alerts().map_err(external)?),

@@ -12,7 +12,7 @@ use arrow::{
 };
 use datafusion::{catalog::TableProvider, datasource::MemTable};
 
-use super::Finding;
+use super::{Finding, forecasts};
 use crate::{
     alert::Alert,
     event::{
@@ -29,6 +29,8 @@ use crate::{
 
 /// Balances and attributes of every budget line at the tick.
 pub const BUDGET_LINES: &str = "budget_lines";
+/// What lines, units and economic classes are expected to have executed at the end of the year.
+pub const FORECASTS: &str = "forecasts";
 /// Every finding before the tick.
 pub const FINDINGS: &str = "findings";
 /// 预警: the findings of one rule and key while it is not over.
@@ -37,6 +39,7 @@ pub const ALERTS: &str = "alerts";
 /// The tables, besides the reference lists.
 pub const TABLES: &[&str] = &[
     BUDGET_LINES,
+    FORECASTS,
     "payments",
     "applications",
     "withdrawals",
@@ -82,6 +85,7 @@ pub fn schema(table: &str, zone: &str) -> Option<SchemaRef> {
             fields.push(time("last_event_at"));
             fields
         }
+        FORECASTS => return Some(forecasts::table_schema()),
         FINDINGS => {
             let names =
                 ["finding_id", "rule_id", "severity", "handling", "mode", "event_id", "key", "summary"];
@@ -115,10 +119,11 @@ const ALERT_TEXTS: [&str; 11] = [
 const SUMS: [&str; 7] = ["total", "executed", "frozen", "reserved", "available", "planned", "plan_available"];
 const RATIOS: [&str; 3] = ["executed_ratio", "overspend_ratio", "year_elapsed"];
 
-/// A table without rows, for planning.
+/// A table without rows, for planning. `budget_lines` has the columns of forecasts too.
 #[must_use]
 pub fn empty(table: &str, zone: &str) -> Option<Arc<dyn TableProvider>> {
-    in_memory(schema(table, zone)?, Vec::new())
+    let schema = schema(table, zone)?;
+    in_memory(if table == BUDGET_LINES { forecasts::with_columns(&schema) } else { schema }, Vec::new())
 }
 
 /// A table in memory.
