@@ -20,10 +20,7 @@ use super::{
 };
 use crate::{
     decode::Decoded,
-    evaluate::{
-        schedule::Due,
-        tables::budget_lines,
-    },
+    evaluate::{schedule::Due, tables::budget_lines},
     event::{Column, EventType},
     ledger::{AfterEvent, Attributes, Changes, Ledger},
     rule::compile::CompiledView,
