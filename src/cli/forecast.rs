@@ -132,6 +132,7 @@ impl Months {
         self.events.iter().for_each(|events| {
             forecasts::add(&mut early, events);
         });
+        early.finish();
         let forecasts = forecaster.forecasts();
         self.trial.keep(month, &forecaster, &forecasts);
         Some(())

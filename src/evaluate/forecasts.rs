@@ -11,8 +11,7 @@ use datafusion::{
     common::{DataFusionError, Result},
     execution::context::SessionContext,
     logical_expr::col,
-    prelude::{Expr, lit},
-    scalar::ScalarValue,
+    prelude::Expr,
 };
 use futures::StreamExt;
 
@@ -77,6 +76,7 @@ impl<'b> Forecaster<'b> {
             executed: executed.value(row),
             early_total: totals.value(row),
             early_executed: executed.value(row),
+            is_known: true,
         };
         let lines = (0..lines.num_rows()).map(line).collect();
         Some(Self { lines, position: Position::at(calendar, now)? })
@@ -105,21 +105,19 @@ impl<'b> Forecaster<'b> {
         &self.position
     }
 
-    /// Reads the events of earlier years.
-    async fn read(&mut self, context: &SessionContext, tables: &dyn Tables, zone: &str) -> Result<()> {
+    /// Reads the events: all of them, for only those that tell all of a line tell something of it.
+    async fn read(&mut self, context: &SessionContext, tables: &dyn Tables) -> Result<()> {
         let mut early = self.early();
-        let Some(until) = early.until() else { return Ok(()) };
-        for event_type in EVENT_TYPES {
-            let events = tables.events(event_type).map_err(|e| DataFusionError::External(e.into()))?;
-            let until = ScalarValue::TimestampMicrosecond(Some(until), Some(zone.into()));
-            let columns: Vec<Expr> = EVENT_COLUMNS.map(col).to_vec();
-            let frame = context.read_table(events)?;
-            let frame = frame.filter(col("occurred_at").lt(lit(until)))?.select(columns)?;
-            let mut stream = frame.execute_stream().await?;
-            while let Some(batch) = stream.next().await {
-                add(&mut early, &batch?);
-            }
+        if early.is_empty() {
+            return Ok(());
         }
+        let events = tables.events(&EVENT_TYPES).map_err(|e| DataFusionError::External(e.into()))?;
+        let columns: Vec<Expr> = EVENT_COLUMNS.map(col).to_vec();
+        let mut stream = context.read_table(events)?.select(columns)?.execute_stream().await?;
+        while let Some(batch) = stream.next().await {
+            add(&mut early, &batch?);
+        }
+        early.finish();
         Ok(())
     }
 }
@@ -137,7 +135,7 @@ pub async fn read<'b>(
 ) -> Result<(Forecaster<'b>, Forecasts)> {
     let beyond = || DataFusionError::External("there is no fiscal year for this time".into());
     let mut forecaster = Forecaster::new(lines, calendar, now).ok_or_else(beyond)?;
-    forecaster.read(context, tables, &calendar.zone_name).await?;
+    forecaster.read(context, tables).await?;
     let forecasts = forecaster.forecasts();
     Ok((forecaster, forecasts))
 }

@@ -28,11 +28,11 @@ use crate::{
 
 /// What is stored: where the tables of a query come from.
 pub trait Tables: Send + Sync {
-    /// The events of a type.
+    /// The events of these types.
     ///
     /// # Errors
     /// If the store cannot be read.
-    fn events(&self, event_type: EventType) -> std::result::Result<Arc<dyn TableProvider>, String>;
+    fn events(&self, event_types: &[EventType]) -> std::result::Result<Arc<dyn TableProvider>, String>;
 
     /// The findings so far.
     ///
@@ -152,7 +152,7 @@ pub async fn start(
     };
     for name in rule.tables.iter().map(String::as_str) {
         let provider = match (name, event_type(name)) {
-            (_, Some(event_type)) => Some(tables.events(event_type).map_err(external)?),
+            (_, Some(event_type)) => Some(tables.events(&[event_type]).map_err(external)?),
             (BUDGET_LINES, _) => {
                 let lines = due.lines.as_ref().ok_or_else(missing)?;
                 let lines = match &forecasts {

@@ -244,10 +244,10 @@ pub fn list(list: &List) -> Option<RecordBatch> {
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).ok()
 }
 
-/// The rows of one type of events.
+/// The rows of some types of events.
 #[must_use]
-pub fn of_type(events: &RecordBatch, types: &[EventType], wanted: EventType) -> Option<RecordBatch> {
+pub fn of_types(events: &RecordBatch, types: &[EventType], wanted: &[EventType]) -> Option<RecordBatch> {
     debug_assert_eq!(events.num_columns(), Column::COUNT);
-    let mask: arrow::array::BooleanArray = types.iter().map(|t| Some(*t == wanted)).collect();
+    let mask: arrow::array::BooleanArray = types.iter().map(|t| Some(wanted.contains(t))).collect();
     arrow::compute::filter_record_batch(events, &mask).ok()
 }

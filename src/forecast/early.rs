@@ -8,8 +8,18 @@ use super::{LineYear, Position};
 #[derive(Debug)]
 pub struct Early<'l, 'a> {
     lines: &'l mut [LineYear<'a>],
-    /// The lines of earlier years and the points, by id.
-    index: HashMap<&'a str, (usize, i64)>,
+    /// The lines of earlier years, by id.
+    index: HashMap<&'a str, Past>,
+}
+
+#[derive(Debug)]
+struct Past {
+    line: usize,
+    /// The same point of its year, in microseconds.
+    point: i64,
+    /// All that is known to have happened to it.
+    total: i128,
+    executed: i128,
 }
 
 impl<'l, 'a> Early<'l, 'a> {
@@ -18,32 +28,41 @@ impl<'l, 'a> Early<'l, 'a> {
     pub fn new(lines: &'l mut [LineYear<'a>], position: &Position) -> Self {
         let mut index = HashMap::new();
         for (at, line) in lines.iter_mut().enumerate() {
-            let point = line.year.and_then(|year| position.same_point(year));
-            if let Some(point) = point {
+            if let Some(point) = line.year.and_then(|year| position.same_point(year)) {
                 (line.early_total, line.early_executed) = (0, 0);
-                index.insert(line.id, (at, point));
+                index.insert(line.id, Past { line: at, point, total: 0, executed: 0 });
             }
         }
         Self { lines, index }
     }
 
-    /// The latest instant that matters; `None` if there are no lines of earlier years.
+    /// Whether there are no lines of earlier years.
     #[must_use]
-    pub fn until(&self) -> Option<i64> {
-        self.index.values().map(|(_, point)| *point).max()
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
     }
 
     /// Money paid (or, below zero, given back) at an instant.
     pub fn execute(&mut self, line: &str, at: i64, cents: i128) {
-        if let Some((index, _)) = self.index.get(line).filter(|(_, point)| at < *point) {
-            self.lines[*index].early_executed += cents;
+        if let Some(past) = self.index.get_mut(line) {
+            past.executed += cents;
+            self.lines[past.line].early_executed += if at < past.point { cents } else { 0 };
         }
     }
 
     /// Budget given (or, below zero, taken away) at an instant.
     pub fn budget(&mut self, line: &str, at: i64, cents: i128) {
-        if let Some((index, _)) = self.index.get(line).filter(|(_, point)| at < *point) {
-            self.lines[*index].early_total += cents;
+        if let Some(past) = self.index.get_mut(line) {
+            past.total += cents;
+            self.lines[past.line].early_total += if at < past.point { cents } else { 0 };
+        }
+    }
+
+    /// All events were added. A line of which they do not tell all (they are not kept for ever) tells nothing of a season.
+    pub fn finish(self) {
+        for past in self.index.values() {
+            let line = &mut self.lines[past.line];
+            line.is_known = (past.total, past.executed) == (line.total, line.executed);
         }
     }
 }

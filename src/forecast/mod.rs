@@ -46,6 +46,8 @@ pub struct LineYear<'a> {
     pub early_total: i128,
     /// Executed by the same point of the line's own year.
     pub early_executed: i128,
+    /// Whether the events that made it are all known; a closed line of which they are not is left out.
+    pub is_known: bool,
 }
 
 /// What the end of the year is expected to bring, in cents.

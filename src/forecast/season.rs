@@ -142,9 +142,9 @@ impl<'l, 'a> Season<'l, 'a> {
         season
     }
 
-    /// Whether the line is of an earlier year that is looked at.
+    /// Whether the line is of an earlier year that is looked at, and known.
     pub(super) fn is_closed(&self, line: &LineYear<'_>) -> bool {
-        line.year.is_some_and(|year| self.position.same_point(year).is_some())
+        line.is_known && line.year.is_some_and(|year| self.position.same_point(year).is_some())
     }
 
     fn own(&self, at: usize) -> impl Iterator<Item = &LineYear<'a>> {

@@ -14,7 +14,17 @@ fn half() -> Position {
 fn line(id: &'static str, year: i32, early: (i128, i128), now: (i128, i128)) -> LineYear<'static> {
     let (early_total, early_executed) = early;
     let (total, executed) = now;
-    LineYear { id, unit: "u", class: "30201", year: Some(year), total, executed, early_total, early_executed }
+    LineYear {
+        id,
+        unit: "u",
+        class: "30201",
+        year: Some(year),
+        total,
+        executed,
+        early_total,
+        early_executed,
+        is_known: true,
+    }
 }
 
 fn open(id: &'static str, total: i128, executed: i128) -> LineYear<'static> {
@@ -56,6 +66,16 @@ fn without_history_the_budget_and_the_pace_are_all_there_is() {
 }
 
 #[test]
+fn a_year_that_is_not_known_is_left_out() {
+    let past = line("A-2024", 2024, (100_000, 0), (110_000, 90_000));
+    let unknown = LineYear { is_known: false, ..past };
+    let lines = [unknown, open("A-2025", 100_000, 40_000)];
+    let found = forecast(&lines, &half());
+    assert_eq!(found.lines[1], forecast(&lines[1..], &half()).lines[0]);
+    assert_eq!(found.lines[0].unwrap().year_end, 90_000);
+}
+
+#[test]
 fn years_that_repeat_are_foreseen() {
     // Every year the unit spends 30 % by the middle, and nine tenths in all.
     let mut lines = Vec::new();
@@ -92,14 +112,23 @@ fn early_sums_end_at_the_point() {
     let mut lines = [line("A-2024", 2024, (1, 1), (9, 9)), open("A-2025", 7, 5)];
     let point = position.same_point(2024).unwrap();
     let mut early = Early::new(&mut lines, &position);
-    assert_eq!(early.until(), Some(point));
+    assert!(!early.is_empty());
     early.budget("A-2024", point - 1, 100);
     early.execute("A-2024", point - 1, 10);
     early.execute("A-2024", point, 1_000);
     early.execute("A-2025", point - 1, 1_000);
     early.execute("other", point - 1, 1_000);
+    early.finish();
+    assert!(lines[1].is_known && !lines[0].is_known, "some of 2024 is not told");
     assert_eq!((lines[0].early_total, lines[0].early_executed), (100, 10));
     assert_eq!((lines[1].early_total, lines[1].early_executed), (7, 5));
+    (lines[0].total, lines[0].executed) = (100, 1_010);
+    let mut early = Early::new(&mut lines, &position);
+    early.budget("A-2024", point, 100);
+    early.execute("A-2024", point, 1_010);
+    early.finish();
+    assert!(lines[0].is_known);
+    assert_eq!((lines[0].early_total, lines[0].early_executed), (0, 0));
 }
 
 /// The same by definition: a group is what passes a filter, and every sum is made anew.
@@ -176,6 +205,7 @@ fn lines() -> impl Strategy<Value = Vec<LineYear<'static>>> {
             executed,
             early_total,
             early_executed: if year == 3 { executed } else { executed * early / 100 },
+            is_known: true,
         }
     });
     proptest::collection::vec(one, 1..60)

@@ -370,3 +370,35 @@ fn placeholder(sql: &Sql) -> Option<String> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{event::time::Calendar, rule::Language};
+
+    /// Forecasts need the whole history: who does not ask for them does not pay for them.
+    #[test]
+    fn only_queries_that_read_a_forecast_have_them_made() {
+        let calendar = Arc::new(Calendar::new("Asia/Shanghai", 1, 1).unwrap());
+        let compiler = Compiler::new(&calendar, Lists::default(), Language::default());
+        let reads = |sql: &str| asked(&compiler, sql).unwrap().forecasts;
+        for sql in [
+            "SELECT * FROM budget_lines",
+            "SELECT b.* FROM payments p JOIN budget_lines b USING (budget_line_id)",
+            "SELECT unit_code FROM budget_lines WHERE forecast_low > total",
+            "WITH f AS (SELECT *, forecast_high - total AS more FROM budget_lines) SELECT unit_code FROM f WHERE more > 1",
+            "SELECT unit_code FROM payments WHERE amount > (SELECT max(forecast_high) FROM budget_lines)",
+            "SELECT level FROM forecasts",
+        ] {
+            assert!(reads(sql), "{sql}");
+        }
+        for sql in [
+            "SELECT unit_code, sum(total) FROM budget_lines GROUP BY unit_code",
+            "SELECT count(*) FROM budget_lines",
+            "SELECT unit_code FROM (SELECT * FROM budget_lines) WHERE executed > total",
+            "SELECT * FROM payments",
+        ] {
+            assert!(!reads(sql), "{sql}");
+        }
+    }
+}
