@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fiscwatch::forecast::{LineYear, Position, forecast};
+use fiscwatch::forecast::{Forecasts, LineYear, Position, forecast};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
@@ -144,6 +144,57 @@ fn forecasts_do_not_depend_on_batches_restarts_or_sealing() {
     assert!(shown.contains("forecast_low"), "{shown}");
 }
 
+/// Of each line, by id: the event with its attributes, and total, executed, and both by the same point of its year.
+type Model = BTreeMap<String, (Value, [i128; 4])>;
+
+/// What the events say, added up one by one.
+fn model(events: &[Value], position: &Position) -> Model {
+    let mut model = Model::new();
+    for event in events {
+        let at = event["occurred_at"].as_i64().unwrap() * 1000;
+        let amount = cents(&event["amount"]);
+        let mut add = |id: &Value, total: i128, executed: i128| {
+            let id = id.as_str().unwrap();
+            let (attributes, sums) = model.entry(id.to_owned()).or_default();
+            if event["unit_code"].is_string() && event["budget_line_id"] == id {
+                attributes.clone_from(event);
+            }
+            let early = position.same_point(id[3..].parse().unwrap()).is_none_or(|point| at < point);
+            let early = i128::from(early);
+            for (sum, more) in sums.iter_mut().zip([total, executed, early * total, early * executed]) {
+                *sum += more;
+            }
+        };
+        let (line, other) = (&event["budget_line_id"], &event["to_budget_line_id"]);
+        match (event["type"].as_str().unwrap(), event["action"].as_str()) {
+            ("payment", _) => add(line, 0, amount),
+            ("refund", _) => add(line, 0, -amount),
+            ("correction", _) => {
+                add(line, 0, -amount);
+                add(other, 0, amount);
+            }
+            (_, Some("approve" | "supplement")) => add(line, amount, 0),
+            (_, Some("reduce")) => add(line, -amount, 0),
+            (_, Some("transfer")) => {
+                add(line, -amount, 0);
+                add(other, amount, 0);
+            }
+            _ => add(line, 0, 0),
+        }
+    }
+    model
+}
+
+/// The events that a tick sees: up to the first that is ten minutes past it, or to the end.
+fn seen(events: &[Value], tick: i64) -> &[Value] {
+    let latest = events.iter().scan(i64::MIN, |latest, event| {
+        *latest = (event["occurred_at"].as_i64().unwrap() * 1000).max(*latest);
+        Some(*latest)
+    });
+    let before = latest.take_while(|latest| latest - 600_000_000 < tick).count();
+    &events[..events.len().min(before + 1)]
+}
+
 #[test]
 fn forecasts_take_what_a_plain_model_takes() {
     let events = stream();
@@ -152,59 +203,23 @@ fn forecasts_take_what_a_plain_model_takes() {
     let (found, _) = bench.backtest(&[]);
     let found = values(&found, "levels");
     // Two and a half years have passed, at least.
-    let ticks: Vec<_> =
-        found.iter().map(|(at, _)| at.clone()).filter(|at| *at > "2024-07".to_owned()).collect();
+    let ticks: Vec<_> = found.iter().map(|(at, _)| at).filter(|at| at.as_str() > "2024-07").collect();
     let calendar = calendar();
-    for tick in [&ticks[0], &ticks[ticks.len() - 1]] {
+    for tick in [ticks[0], ticks[ticks.len() - 1]] {
         let now = calendar.parse(tick).unwrap();
         let position = Position::at(&calendar, now).unwrap();
-        // Up to the first event that is ten minutes past the tick, or to the end.
-        let at = |event: &Value| event["occurred_at"].as_i64().unwrap() * 1000;
-        let latest = events.iter().scan(i64::MIN, |latest, e| {
-            *latest = at(e).max(*latest);
-            Some(*latest)
-        });
-        let seen = latest.take_while(|latest| latest - 600_000_000 < now).count() + 1;
-        let seen = &events[..seen.min(events.len())];
-        let mut model: BTreeMap<String, (Value, [i128; 4])> = BTreeMap::new();
-        for event in seen {
-            let amount = cents(&event["amount"]);
-            let mut add = |id: &Value, total: i128, executed: i128| {
-                let id = id.as_str().unwrap();
-                let year: i32 = id[3..].parse().unwrap();
-                let (attributes, sums) = model.entry(id.to_owned()).or_default();
-                if event["unit_code"].is_string() && event["budget_line_id"] == id {
-                    attributes.clone_from(event);
-                }
-                let early = position.same_point(year).is_none_or(|point| at(event) < point);
-                let early = i128::from(early);
-                for (sum, more) in sums.iter_mut().zip([total, executed, early * total, early * executed]) {
-                    *sum += more;
-                }
-            };
-            let (line, other) = (&event["budget_line_id"], &event["to_budget_line_id"]);
-            match (event["type"].as_str().unwrap(), event["action"].as_str()) {
-                ("payment", _) => add(line, 0, amount),
-                ("refund", _) => add(line, 0, -amount),
-                ("correction", _) => {
-                    add(line, 0, -amount);
-                    add(other, 0, amount);
-                }
-                (_, Some("approve" | "supplement")) => add(line, amount, 0),
-                (_, Some("reduce")) => add(line, -amount, 0),
-                (_, Some("transfer")) => {
-                    add(line, -amount, 0);
-                    add(other, amount, 0);
-                }
-                _ => add(line, 0, 0),
-            }
-        }
-        let lines: Vec<_> = model
+        let model = model(seen(&events, now), &position);
+        let line = |(id, (attributes, sums)): (&'_ String, &'_ (Value, [i128; 4]))| {
+            let text = |name: &str| attributes[name].as_str().unwrap().to_owned();
+            (id.clone(), text("unit_code"), text("economic_code"), *sums)
+        };
+        let owned: Vec<_> = model.iter().map(line).collect();
+        let lines: Vec<_> = owned
             .iter()
-            .map(|(id, (attributes, [total, executed, early_total, early_executed]))| LineYear {
+            .map(|(id, unit, class, [total, executed, early_total, early_executed])| LineYear {
                 id,
-                unit: attributes["unit_code"].as_str().unwrap(),
-                class: attributes["economic_code"].as_str().unwrap(),
+                unit,
+                class,
                 year: Some(id[3..].parse().unwrap()),
                 total: *total,
                 executed: *executed,
@@ -213,32 +228,32 @@ fn forecasts_take_what_a_plain_model_takes() {
                 is_known: true,
             })
             .collect();
-        let expected = forecast(&lines, &position);
         let rows: Vec<_> = found.iter().filter(|(at, _)| at == tick).map(|(_, v)| v).collect();
-        let cells = |row: &Value| {
-            ["forecast_year_end", "forecast_low", "forecast_high"].map(|column| cents(&row[column]))
-        };
-        let mut compared = 0;
-        for (line, forecast) in lines.iter().zip(&expected.lines) {
-            let row = rows.iter().find(|row| row["budget_line_id"] == line.id).unwrap();
-            let f = forecast.unwrap();
-            assert_eq!(cents(&row["executed"]), line.executed, "{row}");
-            assert_eq!(cells(row), [f.year_end, f.low, f.high], "{row}");
-            compared += 1;
-        }
-        for group in &expected.groups {
-            let of_group = |row: &&&Value| {
-                row["level"] == group.level.word()
-                    && row["fiscal_year"] == group.year
-                    && [&row["unit_code"], &row["economic_code"]].contains(&&json!(group.code))
-            };
-            let row = rows.iter().find(of_group).unwrap();
-            let f = group.forecast;
-            assert_eq!(cells(row), [f.year_end, f.low, f.high], "{row}");
-            compared += 1;
-        }
-        assert_eq!(compared, rows.len());
+        compare(&rows, &lines, &forecast(&lines, &position));
     }
+}
+
+/// Rows of `forecasts` are these, and no others.
+fn compare(rows: &[&Value], lines: &[LineYear<'_>], expected: &Forecasts) {
+    let cells =
+        |row: &Value| ["forecast_year_end", "forecast_low", "forecast_high"].map(|name| cents(&row[name]));
+    for (line, forecast) in lines.iter().zip(&expected.lines) {
+        let row = rows.iter().find(|row| row["budget_line_id"] == line.id).unwrap();
+        let f = forecast.unwrap();
+        assert_eq!(cents(&row["executed"]), line.executed, "{row}");
+        assert_eq!(cells(row), [f.year_end, f.low, f.high], "{row}");
+    }
+    for group in &expected.groups {
+        let of_group = |row: &&&Value| {
+            row["level"] == group.level.word()
+                && row["fiscal_year"] == group.year
+                && [&row["unit_code"], &row["economic_code"]].contains(&&json!(group.code))
+        };
+        let row = rows.iter().find(of_group).unwrap();
+        let f = group.forecast;
+        assert_eq!(cells(row), [f.year_end, f.low, f.high], "{row}");
+    }
+    assert_eq!(lines.len() + expected.groups.len(), rows.len());
 }
 
 #[test]
