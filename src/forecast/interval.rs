@@ -8,6 +8,8 @@ use super::{Forecast, LineYear, Point, Position, float};
 const ENOUGH: usize = 30;
 /// One of so many errors lies beyond each end.
 const TAIL: usize = 10;
+/// No error counts for more than so many times its scale.
+const MOST: f64 = 4.0;
 /// The 0.9 quantiles of Student's t with 1 to 8 degrees of freedom, for fewer errors than have a tenth.
 const STUDENT: [f64; 8] = [3.078, 1.886, 1.638, 1.533, 1.476, 1.440, 1.415, 1.397];
 
@@ -57,9 +59,10 @@ impl Spreads<'_> {
     }
 }
 
-/// An error as a share of the forecast's scale.
+/// An error as a share of the forecast's scale. What had next to nothing, and was given much later, is far off by any
+/// measure, and must not make the intervals of all others meaningless.
 pub(super) fn error(executed: i128, point: Point) -> f64 {
-    float(executed - point.year_end) / float(point.scale.max(1))
+    (float(executed - point.year_end) / float(point.scale.max(1))).clamp(-MOST, MOST)
 }
 
 /// The interval around a forecast, given what is executed and the total. Where there is no closed year to learn from, it

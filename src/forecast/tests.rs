@@ -239,7 +239,8 @@ proptest! {
         for (at, line) in lines.iter().enumerate().filter(|(_, l)| l.year < Some(2025)) {
             if line.early_total > 0 || line.early_executed != 0 {
                 let year_end = slow(&lines, at, line.year, &position).round();
-                            errors.push((line.executed as f64 - year_end) / (line.early_total as f64).max(year_end).max(1.0));
+                            let error = (line.executed as f64 - year_end) / (line.early_total as f64).max(year_end).max(1.0);
+                errors.push(error.clamp(-4.0, 4.0));
             }
         }
         let by_class = |class: &str| lines.iter().filter(|l| l.class == class && l.year < Some(2025)).count();
