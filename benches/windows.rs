@@ -244,7 +244,7 @@ fn over(f: &Fixture) {
     let payments: Vec<RecordBatch> = f
         .parts
         .iter()
-        .filter_map(|p| fiscwatch::evaluate::tables::of_type(&p.events, &p.types, EventType::Payment))
+        .filter_map(|p| fiscwatch::evaluate::tables::of_types(&p.events, &p.types, &[EventType::Payment]))
         .collect();
     let started = Instant::now();
     let (mut found, mut seen) = (0, 0);

@@ -17,6 +17,7 @@ pub mod source;
 
 pub mod decode;
 
+pub mod forecast;
 pub mod ledger;
 
 pub mod evaluate;

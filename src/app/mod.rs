@@ -53,7 +53,7 @@ use crate::{
 pub use gauges::scrape_gauges;
 pub use ingest::run_source;
 pub use output::StoreOutput;
-pub use query::query;
+pub use query::{line_forecast, query};
 pub use recheck::{Range, recheck};
 pub use reload::reload;
 pub use shared::Shared;

@@ -10,10 +10,13 @@ use crate::{
     config::Config,
     decode::Decoder,
     evaluate::{
-        LedgerTables,
+        LedgerTables, forecasts,
         schedule::{self, Due},
-        tables::{BUDGET_LINES, INDICATORS},
+        tables::budget_lines,
     },
+    forecast::Forecast,
+    ledger::Ledger,
+    lists::Lists,
     rule::{compile::Compiler, query::asked},
     store::Reader,
 };
@@ -32,11 +35,38 @@ pub async fn query(config: &Config, sql: &str, now: i64) -> anyhow::Result<Senda
     let decoder = Decoder::new(Arc::clone(&config.calendar));
     let mut reader = Reader::open(&config.state_dir)?;
     let mut due = Due { tick: now, rule: 0, ledger: LedgerTables::default() };
-    if [BUDGET_LINES, INDICATORS].iter().any(|table| rule.tables.contains(*table)) {
-        let ledger = reader.ledger(decoder.schema())?;
-        due.ledger.add(&|table| rule.tables.contains(table), &ledger, &config.calendar, now);
+    if LedgerTables::are_read_by(&rule) {
+        due.ledger.add(&rule, &reader.ledger(decoder.schema())?, &config.calendar, now);
     }
     let tables = StoredTables::new(&config.state_dir, decoder.schema(), &config.calendar);
     let context = compiler.session().context(config.query_limits.memory);
     schedule::start(&context, &rule, &due, &tables, &config.calendar).await.context("the query")
+}
+
+/// The forecast for a budget line at the time given (microseconds), and what the even pace would bring, in cents; `None`
+/// where the line is not there or its year has not begun.
+///
+/// # Errors
+/// If the state cannot be read, or it takes longer than a query may.
+pub async fn line_forecast(
+    config: &Config,
+    ledger: &Ledger,
+    id: &str,
+    now: i64,
+) -> anyhow::Result<Option<(Forecast, Option<i128>)>> {
+    let calendar = &config.calendar;
+    let compiler = Compiler::new(calendar, Lists::default(), config.language);
+    let context = compiler.session().context(config.query_limits.memory);
+    let decoder = Decoder::new(Arc::clone(calendar));
+    let tables = StoredTables::new(&config.state_dir, decoder.schema(), calendar);
+    let lines = budget_lines(ledger, calendar, now).context("the budget lines make no table")?;
+    let limit = config.query_limits.time;
+    let read = tokio::time::timeout(limit, forecasts::read(&lines, &context, &tables, calendar, now)).await;
+    let (forecaster, forecasts) =
+        read.map_err(|_| anyhow!("it takes more than {limit:?} (engine.query_time)"))??;
+    let found = forecaster.lines().iter().zip(forecasts.lines).find(|(line, _)| line.id == id);
+    Ok(found.and_then(|(line, forecast)| {
+        let naive = line.year.and_then(|year| forecaster.position().pace(year, line.executed));
+        Some((forecast?, naive))
+    }))
 }

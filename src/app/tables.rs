@@ -32,9 +32,9 @@ impl StoredTables {
 }
 
 impl Tables for StoredTables {
-    fn events(&self, event_type: EventType) -> Result<Arc<dyn TableProvider>, String> {
+    fn events(&self, event_types: &[EventType]) -> Result<Arc<dyn TableProvider>, String> {
         let history = History::open(&self.dir, &self.schema).map_err(|e| e.to_string())?;
-        Ok(Arc::new(JournalTable::new(history, &[event_type])))
+        Ok(Arc::new(JournalTable::new(history, event_types)))
     }
 
     fn findings(&self) -> Result<Arc<dyn TableProvider>, String> {

@@ -2,14 +2,19 @@
 
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
+use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
-use super::{ConfigArg, table};
+use super::{ConfigArg, runtime, table};
 use crate::{
+    app::line_forecast,
+    clock::{Clock, SystemClock},
     config::Config,
     decode::Decoder,
     diagnostic::nearest,
+    evaluate::forecasts::FORECAST_COLUMNS,
+    event::money::format_cents,
     ledger::{
         Attributes, Indicator, Ledger, Line,
         report::{indicator_object, line_object},
@@ -19,10 +24,13 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub enum BudgetCommand {
-    /// One budget line with all its balances
+    /// One budget line with all its balances, and what it will have executed at the end of its year
     Show {
         /// The `budget_line_id`
         id: String,
+        /// The time of the forecast (a date, or RFC 3339); now if it is not given
+        #[arg(long)]
+        at: Option<String>,
         #[command(flatten)]
         common: Common,
     },
@@ -105,7 +113,9 @@ pub fn budget(command: &BudgetCommand) -> anyhow::Result<ExitCode> {
     let ledger = Reader::open(&config.state_dir)?.ledger(decoder.schema())?;
     let mut out = std::io::stdout().lock();
     match command {
-        BudgetCommand::Show { id, .. } => show(&ledger, id, common.json, &config, &mut out),
+        BudgetCommand::Show { id, at, .. } => {
+            show(&ledger, (id, at.as_deref()), common.json, &config, &mut out)
+        }
         BudgetCommand::Top { by, limit, .. } => top(&ledger, *by, *limit, common.json, &config, &mut out),
         BudgetCommand::Indicators { project, unit, .. } => {
             let wanted =
@@ -126,13 +136,21 @@ pub fn budget(command: &BudgetCommand) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn show(ledger: &Ledger, id: &str, json: bool, config: &Config, out: &mut impl Write) -> anyhow::Result<()> {
+fn show(
+    ledger: &Ledger,
+    (id, at): (&str, Option<&str>),
+    json: bool,
+    config: &Config,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    let now = at.map_or_else(|| Ok(SystemClock.now()), |at| config.calendar.parse(at)).context("--at")?;
     let Some((line, attributes)) = ledger.line(id) else {
         let near = nearest(id, ledger.lines().map(|(line, _)| &*line.id));
         let hint = near.map_or(String::new(), |near| format!("; did you mean {near:?}?"));
         anyhow::bail!("there is no budget line {id:?} among {}{hint}", ledger.len());
     };
-    let object = line_object(line, attributes, &config.calendar);
+    let mut object = line_object(line, attributes, &config.calendar);
+    object.extend(forecast(ledger, id, now, config)?);
     if json {
         writeln!(out, "{}", Value::Object(object))?;
         return Ok(());
@@ -143,6 +161,26 @@ fn show(ledger: &Ledger, id: &str, json: bool, config: &Config, out: &mut impl W
     }
     writeln!(out, "{table}")?;
     Ok(())
+}
+
+/// What the line is expected to have executed at the end of its year. Without it the balances are shown all the same.
+fn forecast(ledger: &Ledger, id: &str, now: i64, config: &Config) -> anyhow::Result<Map<String, Value>> {
+    let runtime = runtime()?;
+    let made = runtime.block_on(line_forecast(config, ledger, id, now));
+    runtime.shutdown_background();
+    let made = made.unwrap_or_else(|e| {
+        eprintln!("no forecast: {e:#}");
+        None
+    });
+    let (forecast, naive) = made.map_or((None, None), |(forecast, naive)| (Some(forecast), naive));
+    let [year_end, low, high] = FORECAST_COLUMNS;
+    let cells = [
+        (year_end, forecast.map(|f| f.year_end)),
+        (low, forecast.map(|f| f.low)),
+        (high, forecast.map(|f| f.high)),
+        ("naive_year_end", naive),
+    ];
+    Ok(cells.map(|(name, cents)| (name.to_owned(), json!(cents.map(format_cents)))).into_iter().collect())
 }
 
 fn text(value: &Value) -> String {

@@ -6,6 +6,7 @@ mod budget;
 mod check;
 mod demo;
 mod findings;
+mod forecast;
 mod generate;
 mod init;
 mod manual;
@@ -53,6 +54,8 @@ enum Command {
     Test(test::TestArgs),
     /// Run rules over recorded events, without any state
     Backtest(backtest::BacktestArgs),
+    /// What forecasts of the year's end would have been worth, over recorded events
+    Forecast(forecast::ForecastArgs),
     /// What a rule would find with other values of a constant
     Tune(tune::TuneArgs),
     /// Write a simulated treasury's events
@@ -150,6 +153,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::check(&args),
         Command::Test(args) => test::test(&args),
         Command::Backtest(args) => backtest::backtest(&args),
+        Command::Forecast(args) => forecast::forecast(&args),
         Command::Tune(args) => tune::tune(&args),
         Command::Generate(args) => generate::generate(&args),
         Command::Budget(command) => budget::budget(&command),

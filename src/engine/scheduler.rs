@@ -75,11 +75,11 @@ impl MemoryTables {
 }
 
 impl Tables for MemoryTables {
-    fn events(&self, event_type: EventType) -> Result<Arc<dyn TableProvider>, String> {
+    fn events(&self, event_types: &[EventType]) -> Result<Arc<dyn TableProvider>, String> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_type =
-            |(events, types): &(RecordBatch, Vec<EventType>)| tables::of_type(events, types, event_type);
-        let batches = kept.events.iter().filter_map(of_type).collect();
+        let of_types =
+            |(events, types): &(RecordBatch, Vec<EventType>)| tables::of_types(events, types, event_types);
+        let batches = kept.events.iter().filter_map(of_types).collect();
         in_memory(event_schema(&self.zone), batches)
     }
 

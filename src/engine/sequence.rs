@@ -266,7 +266,7 @@ impl Sequencer {
                 at_tick = (tick, LedgerTables::default());
             }
             if let CompiledView::Schedule(view) = &ticker.rules().rules[rule].view {
-                at_tick.1.add(&|table| view.tables.contains(table), &ledger, ticker.calendar(), tick);
+                at_tick.1.add(view, &ledger, ticker.calendar(), tick);
             }
             Due { tick, rule, ledger: at_tick.1.clone() }
         };

@@ -15,6 +15,7 @@ use crate::{
         time::Calendar,
     },
     ledger::{Indicator, Ledger, columns::RATIO_TYPE},
+    rule::query::ScheduleRule,
 };
 
 /// What the ledger held at one moment.
@@ -26,13 +27,19 @@ pub struct LedgerTables {
 
 impl LedgerTables {
     /// Adds the tables that a query names, unless they are here already. `now` is in microseconds.
-    pub fn add(&mut self, named: &dyn Fn(&str) -> bool, ledger: &Ledger, calendar: &Calendar, now: i64) {
-        if self.lines.is_none() && named(BUDGET_LINES) {
+    pub fn add(&mut self, query: &ScheduleRule, ledger: &Ledger, calendar: &Calendar, now: i64) {
+        if self.lines.is_none() && query.reads_lines() {
             self.lines = budget_lines(ledger, calendar, now);
         }
-        if self.indicators.is_none() && named(INDICATORS) {
+        if self.indicators.is_none() && query.tables.contains(INDICATORS) {
             self.indicators = indicators(ledger, calendar);
         }
+    }
+
+    /// Whether a query reads any of them.
+    #[must_use]
+    pub fn are_read_by(query: &ScheduleRule) -> bool {
+        query.reads_lines() || query.tables.contains(INDICATORS)
     }
 
     /// The rows of a table.

@@ -6,6 +6,7 @@ mod closing;
 pub mod evaluator;
 pub mod filling;
 pub mod finding;
+pub mod forecasts;
 pub mod functions;
 mod key;
 mod ledger_tables;

@@ -13,8 +13,9 @@ use futures::StreamExt;
 use super::{
     Finding, LedgerTables,
     finding::{Place, Subject},
+    forecasts,
     row::{RuleCounts, Table, judge_all},
-    tables::{self, ALERTS, BUDGET_LINES, FINDINGS, INDICATORS, event_type},
+    tables::{self, ALERTS, BUDGET_LINES, FINDINGS, FORECASTS, INDICATORS, event_type},
 };
 use crate::{
     event::{EventType, time::Calendar},
@@ -27,11 +28,11 @@ use crate::{
 
 /// What is stored: where the tables of a query come from.
 pub trait Tables: Send + Sync {
-    /// The events of a type.
+    /// The events of these types.
     ///
     /// # Errors
     /// If the store cannot be read.
-    fn events(&self, event_type: EventType) -> std::result::Result<Arc<dyn TableProvider>, String>;
+    fn events(&self, event_types: &[EventType]) -> std::result::Result<Arc<dyn TableProvider>, String>;
 
     /// The findings so far.
     ///
@@ -143,13 +144,30 @@ pub async fn start(
 ) -> Result<SendableRecordBatchStream> {
     let external = |e: String| DataFusionError::External(e.into());
     let missing = || DataFusionError::External("a table is missing".into());
-    let zone = &calendar.zone_name;
+    let forecasts = match due.ledger.rows(BUDGET_LINES) {
+        Some(lines) if rule.forecasts => {
+            Some(forecasts::read(lines, context, tables, calendar, due.tick).await?)
+        }
+        _ => None,
+    };
     for name in rule.tables.iter().map(String::as_str) {
         let provider = match (name, event_type(name)) {
-            (_, Some(event_type)) => Some(tables.events(event_type).map_err(external)?),
-            (BUDGET_LINES | INDICATORS, _) => {
-                let schema = tables::schema(name, zone).ok_or_else(missing)?;
-                tables::in_memory(schema, due.ledger.rows(name).into_iter().cloned().collect())
+            (_, Some(event_type)) => Some(tables.events(&[event_type]).map_err(external)?),
+            (BUDGET_LINES, _) => {
+                let lines = due.ledger.rows(BUDGET_LINES).ok_or_else(missing)?;
+                let lines = match &forecasts {
+                    Some((_, forecasts)) => forecasts::columns(lines, forecasts).ok_or_else(missing)?,
+                    None => lines.clone(),
+                };
+                tables::in_memory(lines.schema(), vec![lines])
+            }
+            (FORECASTS, _) => {
+                let rows = forecasts.as_ref().and_then(|(forecaster, f)| forecasts::table(forecaster, f));
+                tables::in_memory(forecasts::table_schema(), vec![rows.ok_or_else(missing)?])
+            }
+            (INDICATORS, _) => {
+                let rows = due.ledger.rows(INDICATORS).ok_or_else(missing)?;
+                tables::in_memory(rows.schema(), vec![rows.clone()])
             }
             (FINDINGS, _) => Some(tables.findings().map_err(external)?),
             (ALERTS, _) => Some(tables.alerts().map_err(external)?),

@@ -12,7 +12,7 @@ use arrow::{
 };
 use datafusion::{catalog::TableProvider, datasource::MemTable};
 
-use super::{Finding, ledger_tables::indicator_fields};
+use super::{Finding, forecasts, ledger_tables::indicator_fields};
 use crate::{
     alert::Alert,
     event::{
@@ -31,6 +31,8 @@ use crate::{
 pub const BUDGET_LINES: &str = "budget_lines";
 /// 绩效指标: every indicator as it was stated last before the tick.
 pub const INDICATORS: &str = "indicators";
+/// What lines, units and economic classes are expected to have executed at the end of the year.
+pub const FORECASTS: &str = "forecasts";
 /// Every finding before the tick.
 pub const FINDINGS: &str = "findings";
 /// 预警: the findings of one rule and key while it is not over.
@@ -39,6 +41,7 @@ pub const ALERTS: &str = "alerts";
 /// The tables, besides the reference lists.
 pub const TABLES: &[&str] = &[
     BUDGET_LINES,
+    FORECASTS,
     "payments",
     "applications",
     "withdrawals",
@@ -88,6 +91,7 @@ pub fn schema(table: &str, zone: &str) -> Option<SchemaRef> {
             fields
         }
         INDICATORS => indicator_fields(zone),
+        FORECASTS => return Some(forecasts::table_schema()),
         FINDINGS => {
             let names =
                 ["finding_id", "rule_id", "severity", "handling", "mode", "event_id", "key", "summary"];
@@ -121,10 +125,11 @@ const ALERT_TEXTS: [&str; 11] = [
 const SUMS: [&str; 7] = ["total", "executed", "frozen", "reserved", "available", "planned", "plan_available"];
 const RATIOS: [&str; 3] = ["executed_ratio", "overspend_ratio", "year_elapsed"];
 
-/// A table without rows, for planning.
+/// A table without rows, for planning. `budget_lines` has the columns of forecasts too.
 #[must_use]
 pub fn empty(table: &str, zone: &str) -> Option<Arc<dyn TableProvider>> {
-    in_memory(schema(table, zone)?, Vec::new())
+    let schema = schema(table, zone)?;
+    in_memory(if table == BUDGET_LINES { forecasts::with_columns(&schema) } else { schema }, Vec::new())
 }
 
 /// A table in memory.
@@ -245,10 +250,10 @@ pub fn list(list: &List) -> Option<RecordBatch> {
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).ok()
 }
 
-/// The rows of one type of events.
+/// The rows of some types of events.
 #[must_use]
-pub fn of_type(events: &RecordBatch, types: &[EventType], wanted: EventType) -> Option<RecordBatch> {
+pub fn of_types(events: &RecordBatch, types: &[EventType], wanted: &[EventType]) -> Option<RecordBatch> {
     debug_assert_eq!(events.num_columns(), Column::COUNT);
-    let mask: arrow::array::BooleanArray = types.iter().map(|t| Some(*t == wanted)).collect();
+    let mask: arrow::array::BooleanArray = types.iter().map(|t| Some(wanted.contains(t))).collect();
     arrow::compute::filter_record_batch(events, &mask).ok()
 }

@@ -32,7 +32,10 @@ use super::{
 };
 use crate::{
     diagnostic::suggest,
-    evaluate::tables::{self, TABLES},
+    evaluate::{
+        forecasts::FORECAST_COLUMNS,
+        tables::{self, BUDGET_LINES, FORECASTS, TABLES},
+    },
     event::{period::Length, tick::Ticks},
     lists::Lists,
     yaml::{Document, Placed},
@@ -45,11 +48,19 @@ pub struct ScheduleRule {
     pub ticks: Ticks,
     /// The tables that the query reads.
     pub tables: BTreeSet<String>,
+    /// Whether it reads a forecast: they are made only for those that do.
+    pub forecasts: bool,
     query: Box<ast::Statement>,
     zone: Arc<str>,
 }
 
 impl ScheduleRule {
+    /// Whether the query needs the budget lines.
+    #[must_use]
+    pub fn reads_lines(&self) -> bool {
+        self.forecasts || self.tables.contains(BUDGET_LINES)
+    }
+
     /// The query with `now` as a tick's time, in microseconds.
     #[must_use]
     pub fn at(&self, tick: i64) -> Statement {
@@ -130,7 +141,8 @@ pub fn compile(
     let sql = &schedule.sql;
     let query = parse(compiler, d, sql, &rule.params)?;
     let (tables, zone) = (relations(&query), Arc::from(compiler.zone()));
-    let view = ScheduleRule { ticks: schedule.ticks, tables, query: Box::new(query), zone };
+    let ticks = schedule.ticks;
+    let mut view = ScheduleRule { ticks, tables, forecasts: false, query: Box::new(query), zone };
     let context = compiler.session().context(MEMORY);
     let plan = match futures::executor::block_on(plan(&context, &view)) {
         Ok(plan) => plan,
@@ -141,6 +153,7 @@ pub fn compile(
             return None;
         }
     };
+    view.forecasts = view.tables.contains(FORECASTS) || reads_forecasts(&context, &plan);
     if let Some(function) = volatile(&plan) {
         let hint = "findings must not depend on when they are computed: write `now` for the tick's time";
         d.problem_at(
@@ -166,19 +179,22 @@ pub fn asked(compiler: &Compiler, sql: &str) -> Result<ScheduleRule, String> {
         Statement::Statement(statement) if matches!(*statement, ast::Statement::Query(_)) => statement,
         _ => return Err(String::from("only a SELECT can be asked: nothing is changed here")),
     };
-    let view = ScheduleRule {
+    let mut view = ScheduleRule {
         // It is due once, so it does not matter when it would be again.
         ticks: Ticks::Every(Length::Days(1)),
         tables: relations(&query),
+        forecasts: false,
         query,
         zone: Arc::from(compiler.zone()),
     };
-    let planned = futures::executor::block_on(plan(&compiler.session().context(MEMORY), &view));
-    planned.map(|_| view).map_err(|message| {
+    let context = compiler.session().context(MEMORY);
+    let plan = futures::executor::block_on(plan(&context, &view)).map_err(|message| {
         let message = message.replace("datafusion.public.", "");
         let hint = missing_table(&message, compiler).map(|hint| format!(" ({hint})"));
         message + &hint.unwrap_or_default()
-    })
+    })?;
+    view.forecasts = view.tables.contains(FORECASTS) || reads_forecasts(&context, &plan);
+    Ok(view)
 }
 
 /// The tables that a query names.
@@ -252,6 +268,20 @@ fn volatile(plan: &LogicalPlan) -> Option<String> {
                 Ok(TreeNodeRecursion::Continue)
             })
         })
+    });
+    found
+}
+
+/// Whether a query reads a forecast, by what its optimised plan takes from the tables.
+fn reads_forecasts(context: &SessionContext, plan: &LogicalPlan) -> bool {
+    let Ok(plan) = context.state().optimize(plan) else { return true };
+    let mut found = false;
+    let _ = plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            let reads = |column: &&str| scan.projected_schema.has_column_with_unqualified_name(column);
+            found |= scan.table_name.table() == BUDGET_LINES && FORECAST_COLUMNS.iter().any(reads);
+        }
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     });
     found
 }
@@ -338,5 +368,37 @@ fn placeholder(sql: &Sql) -> Option<String> {
             _ => None,
         },
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{event::time::Calendar, rule::Language};
+
+    /// Forecasts need the whole history: who does not ask for them does not pay for them.
+    #[test]
+    fn only_queries_that_read_a_forecast_have_them_made() {
+        let calendar = Arc::new(Calendar::new("Asia/Shanghai", 1, 1).unwrap());
+        let compiler = Compiler::new(&calendar, Lists::default(), Language::default());
+        let reads = |sql: &str| asked(&compiler, sql).unwrap().forecasts;
+        for sql in [
+            "SELECT * FROM budget_lines",
+            "SELECT b.* FROM payments p JOIN budget_lines b USING (budget_line_id)",
+            "SELECT unit_code FROM budget_lines WHERE forecast_low > total",
+            "WITH f AS (SELECT *, forecast_high - total AS more FROM budget_lines) SELECT unit_code FROM f WHERE more > 1",
+            "SELECT unit_code FROM payments WHERE amount > (SELECT max(forecast_high) FROM budget_lines)",
+            "SELECT level FROM forecasts",
+        ] {
+            assert!(reads(sql), "{sql}");
+        }
+        for sql in [
+            "SELECT unit_code, sum(total) FROM budget_lines GROUP BY unit_code",
+            "SELECT count(*) FROM budget_lines",
+            "SELECT unit_code FROM (SELECT * FROM budget_lines) WHERE executed > total",
+            "SELECT * FROM payments",
+        ] {
+            assert!(!reads(sql), "{sql}");
+        }
     }
 }

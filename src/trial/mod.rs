@@ -2,5 +2,6 @@
 //! takes away, and what other constants would find. Nothing here reads a file or a clock; `app/replay.rs` does.
 
 pub mod compare;
+pub mod forecast;
 pub mod score;
 pub mod tune;

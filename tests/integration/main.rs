@@ -12,6 +12,7 @@ mod dispatch;
 mod documents;
 mod errors;
 mod faults;
+mod forecast;
 mod fuzzing;
 mod http;
 mod indicators;

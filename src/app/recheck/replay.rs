@@ -169,9 +169,9 @@ struct Past {
 }
 
 impl Tables for Past {
-    fn events(&self, event_type: EventType) -> Result<Arc<dyn TableProvider>, String> {
+    fn events(&self, event_types: &[EventType]) -> Result<Arc<dyn TableProvider>, String> {
         let until = Some(self.places.last_of(self.committed.load(Ordering::SeqCst)));
-        let table = JournalTable::new(self.history.clone(), &[event_type]);
+        let table = JournalTable::new(self.history.clone(), event_types);
         Ok(Arc::new(table.only(&Select { until, ..Select::default() })))
     }
 

@@ -1,0 +1,212 @@
+//! `fiscwatch forecast`: what forecasts of the year's end would have been worth.
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+
+use arrow::{array::AsArray, datatypes::TimestampMicrosecondType, record_batch::RecordBatch};
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::{ConfigArg, runtime, table};
+use crate::{
+    app::replay::Replay,
+    engine::{Committable, EngineError, Output},
+    evaluate::{
+        forecasts::{self, EVENT_COLUMNS, Forecaster},
+        tables::budget_lines,
+    },
+    event::{EventType, time::Calendar},
+    forecast::{Level, Position},
+    ledger::Ledger,
+    lists::Lists,
+    rule::{RuleSet, compile::Compiler},
+    trial::forecast::{Score, Trial},
+};
+
+/// A last year counts if events reach so far before its end.
+const NEARLY_OVER: i64 = 7 * 86_400_000_000;
+
+#[derive(Debug, Args)]
+pub struct ForecastArgs {
+    /// Event files in the order to read them: JSON Lines, CSV or Parquet, .gz or .zst; - for standard input
+    #[arg(long, required = true, num_args = 1..)]
+    events: Vec<PathBuf>,
+    #[command(flatten)]
+    config: ConfigArg,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn forecast(args: &ForecastArgs) -> anyhow::Result<ExitCode> {
+    let config = args.config.load_beside(&args.events)?;
+    let replay = Replay::new(&args.events, &config)?;
+    let mut months = Months::new(&config.calendar, config.lateness);
+    // No rules; but with a session of queries, so that the loop hands the events over.
+    let compiler = Compiler::new(&config.calendar, Lists::default(), config.language);
+    let rules = RuleSet { session: Some(compiler.session().clone()), ..RuleSet::default() };
+    let (judged, read) = runtime()?.block_on(replay.run(&config, Arc::new(rules), &mut months));
+    judged?;
+    read?;
+    months.end();
+    if args.json {
+        println!("{}", as_json(&months.trial));
+    } else {
+        print(&months.trial);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The events as they come, stopped at each month's end.
+struct Months {
+    calendar: Arc<Calendar>,
+    lateness: i64,
+    ledger: Ledger,
+    /// What forecasts need of the events so far.
+    events: Vec<RecordBatch>,
+    latest: i64,
+    /// The month's end that comes next.
+    next: Option<i64>,
+    trial: Trial,
+}
+
+impl Months {
+    fn new(calendar: &Arc<Calendar>, lateness: i64) -> Self {
+        Self {
+            calendar: Arc::clone(calendar),
+            lateness,
+            ledger: Ledger::default(),
+            events: Vec::new(),
+            latest: i64::MIN,
+            next: None,
+            trial: Trial::default(),
+        }
+    }
+
+    /// Applies events, and looks at each month's end right after the event that moved the watermark past it.
+    fn take(&mut self, events: &RecordBatch, types: &[EventType]) -> Option<()> {
+        let times = events.column_by_name("occurred_at")?.as_primitive_opt::<TimestampMicrosecondType>()?;
+        let mut start = 0;
+        for row in 0..events.num_rows() {
+            self.latest = self.latest.max(times.value(row));
+            if self.next.is_none() {
+                self.next = self.month_end(self.latest);
+            }
+            if self.next.is_some_and(|next| self.latest - self.lateness >= next) {
+                self.apply(events, types, start..row + 1);
+                start = row + 1;
+                self.pass(self.latest - self.lateness);
+            }
+        }
+        self.apply(events, types, start..events.num_rows());
+        Some(())
+    }
+
+    fn apply(&mut self, events: &RecordBatch, types: &[EventType], rows: std::ops::Range<usize>) {
+        let part = events.slice(rows.start, rows.len());
+        self.ledger.apply(&part, &types[rows]);
+        let columns = EVENT_COLUMNS.iter().filter_map(|name| part.schema().index_of(name).ok());
+        self.events.extend(part.project(&columns.collect::<Vec<_>>()));
+    }
+
+    fn month_end(&self, at: i64) -> Option<i64> {
+        Some(Position::at(&self.calendar, at)?.month_end())
+    }
+
+    /// Looks at the month's ends up to a time.
+    fn pass(&mut self, until: i64) {
+        while let Some(at) = self.next.filter(|at| *at <= until) {
+            self.look(at);
+            self.next = self.month_end(at);
+        }
+    }
+
+    fn look(&mut self, at: i64) -> Option<()> {
+        let lines = budget_lines(&self.ledger, &self.calendar, at)?;
+        let mut forecaster = Forecaster::new(&lines, &self.calendar, at)?;
+        let month = forecaster.position().months();
+        if month == 0 {
+            self.trial.close(forecaster.position().year() - 1, &forecaster);
+            return Some(());
+        }
+        let mut early = forecaster.early();
+        self.events.iter().for_each(|events| {
+            forecasts::add(&mut early, events);
+        });
+        early.finish();
+        let forecasts = forecaster.forecasts();
+        self.trial.keep(month, &forecaster, &forecasts);
+        Some(())
+    }
+
+    /// After the last event.
+    fn end(&mut self) {
+        self.pass(self.latest.saturating_add(NEARLY_OVER));
+    }
+}
+
+impl Output for Months {
+    async fn commit(&mut self, batches: Vec<Committable>) -> Result<(), EngineError> {
+        for (events, types) in batches.iter().filter_map(|batch| batch.events.as_ref()) {
+            self.take(events, types);
+        }
+        Ok(())
+    }
+}
+
+fn percent(share: Option<f64>) -> String {
+    share.map_or_else(|| String::from("-"), |share| format!("{:.1} %", share * 100.0))
+}
+
+fn cells(score: &Score) -> [String; 5] {
+    let shares = score.shares();
+    let share = |at: usize| percent(shares.map(|shares| shares[at]));
+    [score.made.to_string(), share(1), share(0), percent(score.coverage()), share(2)]
+}
+
+fn print(trial: &Trial) {
+    let by_month = trial.by_month();
+    let mut months =
+        table(&["level", "months over", "forecasts", "error of the pace", "error", "in interval", "width"]);
+    for ((level, month), score) in &by_month {
+        let [made, naive, error, inside, width] = cells(score);
+        months.add_row([level.word().to_owned(), month.to_string(), made, naive, error, inside, width]);
+    }
+    if by_month.is_empty() {
+        println!("no year came to its end after another: there is nothing to compare a forecast with");
+    } else {
+        println!("{months}");
+    }
+    let header =
+        ["level", "year", "years before", "forecasts", "error of the pace", "error", "in interval", "width"];
+    let mut years = table(&header);
+    for ((level, year, history), score) in &trial.by_year() {
+        let [made, naive, error, inside, width] = cells(score);
+        let level = level.word().to_owned();
+        years.add_row([level, year.to_string(), history.to_string(), made, naive, error, inside, width]);
+    }
+    println!("{years}");
+    println!(
+        "errors and widths are sums over the sum of what was executed at the end; of ten intervals eight should hold the end"
+    );
+}
+
+fn as_json(trial: &Trial) -> Value {
+    let row = |level: Level, mut row: Value, score: &Score| {
+        let shares = score.shares();
+        let share = |at: usize| json!(shares.map(|shares| shares[at]));
+        row["level"] = json!(level.word());
+        row["forecasts"] = json!(score.made);
+        row["error"] = share(0);
+        row["naive_error"] = share(1);
+        row["width"] = share(2);
+        row["coverage"] = json!(score.coverage());
+        row
+    };
+    let months = trial.by_month();
+    let months = months.iter().map(|((level, month), score)| row(*level, json!({"month": month}), score));
+    let years = trial.by_year();
+    let years = years.iter().map(|((level, year, before), score)| {
+        row(*level, json!({"fiscal_year": year, "years_before": before}), score)
+    });
+    json!({"by_month": months.collect::<Vec<_>>(), "by_year": years.collect::<Vec<_>>()})
+}

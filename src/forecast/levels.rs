@@ -1,0 +1,105 @@
+//! Units and economic classes: sums of their lines, with intervals of their own. Errors of lines cancel in part, and in part
+//! they do not, so the errors of sums are what is counted.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Forecast, LineYear, Point, Position,
+    interval::{Spread, around, error, spread},
+};
+
+/// What a forecast is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    /// 预算指标
+    Line,
+    /// 单位
+    Unit,
+    /// 部门预算支出经济分类
+    EconomicClass,
+}
+
+impl Level {
+    /// As rules write it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Line => "line",
+            Self::Unit => "unit",
+            Self::EconomicClass => "economic_class",
+        }
+    }
+}
+
+/// A unit or an economic class in a fiscal year.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// Which of the two.
+    pub level: Level,
+    /// `unit_code` or `economic_code`.
+    pub code: Box<str>,
+    /// The fiscal year.
+    pub year: i32,
+    /// The sum of totals, in cents.
+    pub total: i128,
+    /// The sum of executed.
+    pub executed: i128,
+    /// The forecast.
+    pub forecast: Forecast,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Sum {
+    total: i128,
+    executed: i128,
+    year_end: i128,
+    scale: i128,
+}
+
+impl Sum {
+    fn point(&self) -> Point {
+        Point { year_end: self.year_end, scale: self.scale }
+    }
+}
+
+/// Sums of lines by level, code and year.
+#[derive(Debug, Default)]
+pub(super) struct Totals<'a> {
+    sums: BTreeMap<(Level, &'a str, i32), Sum>,
+}
+
+impl<'a> Totals<'a> {
+    /// Adds a line with its forecast.
+    pub(super) fn add(&mut self, line: &LineYear<'a>, point: Point) {
+        let Some(year) = line.year else { return };
+        let codes = [(Level::Unit, line.unit), (Level::EconomicClass, line.class)];
+        for (level, code) in codes.into_iter().filter(|(_, code)| !code.is_empty()) {
+            let sum = self.sums.entry((level, code, year)).or_default();
+            sum.total += line.total;
+            sum.executed += line.executed;
+            sum.year_end += point.year_end;
+            sum.scale += point.scale;
+        }
+    }
+
+    fn errors(&self, wanted: Level) -> Spread {
+        let of_level = self.sums.iter().filter(|((level, ..), _)| *level == wanted);
+        spread(of_level.map(|(_, sum)| error(sum.executed, sum.point())).collect())
+    }
+
+    /// The groups with their intervals, by the errors of the past.
+    pub(super) fn groups(&self, past: &Totals<'_>, position: &Position) -> Vec<Group> {
+        let spreads = [Level::Unit, Level::EconomicClass].map(|level| past.errors(level));
+        let group = |(&(level, code, year), sum): (&(Level, &str, i32), &Sum)| {
+            let spread = spreads[usize::from(level == Level::EconomicClass)];
+            let forecast = if year == position.year() {
+                around(spread, (sum.executed, sum.total), sum.point(), position)
+            } else {
+                Forecast { year_end: sum.executed, low: sum.executed, high: sum.executed }
+            };
+            let Sum { total, executed, .. } = *sum;
+            Group { level, code: code.into(), year, total, executed, forecast }
+        };
+        self.sums.iter().map(group).collect()
+    }
+}

@@ -1,0 +1,158 @@
+//! How well the end of the year was foreseen: forecasts at each month's end, made of what was known then, against what
+//! was executed when the year was over, beside the even pace.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::{
+    evaluate::forecasts::Forecaster,
+    forecast::{Forecast, Forecasts, Level},
+};
+
+/// A forecast that waits for the end of its year.
+#[derive(Debug, Clone, Copy)]
+struct Made {
+    month: u8,
+    forecast: Forecast,
+    /// Executed by the even pace.
+    naive: i128,
+}
+
+/// What forecasts were worth, all in cents.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Score {
+    /// How many there were.
+    pub made: u64,
+    /// The sum of what was executed in the end.
+    pub executed: i128,
+    /// The sum of the errors, without their signs.
+    pub error: i128,
+    /// The same of the even pace.
+    pub naive_error: i128,
+    /// Of how many the end was within the interval.
+    pub inside: u64,
+    /// The sum of the widths of intervals.
+    pub width: i128,
+}
+
+impl Score {
+    fn count(&mut self, made: &Made, executed: i128) {
+        let Forecast { year_end, low, high } = made.forecast;
+        self.made += 1;
+        self.executed += executed.abs();
+        self.error += (executed - year_end).abs();
+        self.naive_error += (executed - made.naive).abs();
+        self.inside += u64::from((low..=high).contains(&executed));
+        self.width += high - low;
+    }
+
+    /// Adds another.
+    pub fn add(&mut self, other: &Self) {
+        self.made += other.made;
+        self.executed += other.executed;
+        self.error += other.error;
+        self.naive_error += other.naive_error;
+        self.inside += other.inside;
+        self.width += other.width;
+    }
+
+    /// The weighted absolute percentage error of the forecast and of the even pace, and the width of the intervals, as
+    /// shares of what was executed.
+    #[must_use]
+    pub fn shares(&self) -> Option<[f64; 3]> {
+        let share = |cents: i128| float(cents) / float(self.executed);
+        (self.executed > 0).then(|| [self.error, self.naive_error, self.width].map(share))
+    }
+
+    /// The share of intervals that held the end.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)]
+    pub fn coverage(&self) -> Option<f64> {
+        (self.made > 0).then(|| self.inside as f64 / self.made as f64)
+    }
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn float(cents: i128) -> f64 {
+    cents as f64
+}
+
+/// Forecasts and what became of them.
+#[derive(Debug, Default)]
+pub struct Trial {
+    /// Forecasts for lines by their row, and for groups.
+    lines: Vec<(u32, Made)>,
+    groups: Vec<(Level, Box<str>, Made)>,
+    /// By level, fiscal year and month.
+    scores: BTreeMap<(Level, i32, u8), Score>,
+    /// The closed years.
+    closed: u32,
+    /// Of a year, how many years were closed before it.
+    history: BTreeMap<i32, u32>,
+}
+
+impl Trial {
+    /// Keeps what is forecast when so many months of the year are over.
+    pub fn keep(&mut self, month: u8, forecaster: &Forecaster<'_>, forecasts: &Forecasts) {
+        let position = forecaster.position();
+        let made = |forecast: Forecast, executed: i128| {
+            let naive = position.pace(position.year(), executed)?;
+            Some(Made { month, forecast, naive })
+        };
+        for (row, (line, forecast)) in forecaster.lines().iter().zip(&forecasts.lines).enumerate() {
+            if line.year != Some(position.year()) || (line.total <= 0 && line.executed == 0) {
+                continue;
+            }
+            let row = u32::try_from(row).unwrap_or(u32::MAX);
+            self.lines.extend(forecast.and_then(|forecast| Some((row, made(forecast, line.executed)?))));
+        }
+        for group in forecasts.groups.iter().filter(|group| group.year == position.year()) {
+            let made = made(group.forecast, group.executed);
+            self.groups.extend(made.map(|made| (group.level, group.code.clone(), made)));
+        }
+    }
+
+    /// Compares what was forecast of a year with its end, given the lines as they are then.
+    pub fn close(&mut self, year: i32, forecaster: &Forecaster<'_>) {
+        let lines = forecaster.lines();
+        let mut sums: HashMap<(Level, &str), i128> = HashMap::new();
+        for line in lines.iter().filter(|line| line.year == Some(year)) {
+            *sums.entry((Level::Unit, line.unit)).or_default() += line.executed;
+            *sums.entry((Level::EconomicClass, line.class)).or_default() += line.executed;
+        }
+        let mut count = |level, made: &Made, executed| {
+            self.scores.entry((level, year, made.month)).or_default().count(made, executed);
+        };
+        for (row, made) in self.lines.drain(..) {
+            let Some(line) = lines.get(row as usize).filter(|line| line.year == Some(year)) else { continue };
+            count(Level::Line, &made, line.executed);
+        }
+        for (level, code, made) in self.groups.drain(..) {
+            count(level, &made, sums.get(&(level, &*code)).copied().unwrap_or_default());
+        }
+        self.history.insert(year, self.closed);
+        self.closed += 1;
+    }
+
+    /// Scores by level and month, of years with a closed year before them.
+    #[must_use]
+    pub fn by_month(&self) -> BTreeMap<(Level, u8), Score> {
+        let mut by_month: BTreeMap<_, Score> = BTreeMap::new();
+        for ((level, year, month), score) in &self.scores {
+            if self.history.get(year).is_some_and(|years| *years > 0) {
+                by_month.entry((*level, *month)).or_default().add(score);
+            }
+        }
+        by_month
+    }
+
+    /// Scores by level and year, with the number of closed years before it.
+    #[must_use]
+    pub fn by_year(&self) -> BTreeMap<(Level, i32, u32), Score> {
+        let mut by_year: BTreeMap<_, Score> = BTreeMap::new();
+        for ((level, year, _), score) in &self.scores {
+            let history = self.history.get(year).copied().unwrap_or_default();
+            by_year.entry((*level, *year, history)).or_default().add(score);
+        }
+        by_year
+    }
+}
