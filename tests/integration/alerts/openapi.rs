@@ -46,6 +46,9 @@ fn requests(daemon: &Daemon) -> Vec<(&'static str, &'static str, String, Value, 
         ("list_budget_lines", "get", path("budget-lines?limit=2"), nothing.clone(), 200),
         ("show_budget_line", "get", path("budget-lines/L1"), nothing.clone(), 200),
         ("show_budget_line", "get", path("budget-lines/none"), nothing.clone(), 404),
+        ("list_indicators", "get", path("indicators?limit=1"), nothing.clone(), 200),
+        ("show_indicator", "get", path("indicators/I1"), nothing.clone(), 200),
+        ("show_indicator", "get", path("indicators/none"), nothing.clone(), 404),
         ("show_status", "get", path("status"), nothing.clone(), 200),
         ("post_events", "post", path("events"), json!({"event_id": "broken"}), 200),
         ("post_events", "post", path("events"), json!(" "), 200),
@@ -57,6 +60,12 @@ fn requests(daemon: &Daemon) -> Vec<(&'static str, &'static str, String, Value, 
 fn every_answer_is_as_described() {
     let (_bench, daemon) = desk();
     overspend(&daemon, &["L1", "L2", "L3"]);
+    let statement = |id: &str| {
+        json!({"event_id": id, "type": "indicator", "occurred_at": "2026-03-04", "indicator_id": id, "fiscal_year": 2026,
+            "project_code": "X", "target": "10", "actual": "8.5"})
+    };
+    let statements = format!("{}\n{}\n", statement("I1"), statement("I2"));
+    assert_eq!(daemon.post("/api/v1/events", &statements).0, 200);
     let description = get(&daemon, "/api/v1/openapi.json").body;
     assert!(description["openapi"].as_str().unwrap().starts_with("3.1"));
     let operations = operations(&description);
