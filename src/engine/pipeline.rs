@@ -9,14 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use arrow::record_batch::RecordBatch;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinError,
 };
 
 use super::{
-    SavedWatermark, Scheduler, Sequencer, Step, Windowing,
+    KeptEvents, SavedWatermark, Scheduler, Sequencer, Step, Windowing,
     in_flight::{InFlight, prepare},
     ticker::Ticker,
     watermark::Owed,
@@ -40,13 +39,15 @@ pub struct Committable {
     pub receipts: Vec<(Arc<str>, Option<tokio::sync::oneshot::Sender<Receipt>>, Receipt)>,
     /// The accepted events, encoded; `None` where no journal is kept or no event was accepted.
     pub journal: Option<JournalBlock>,
-    /// The accepted events as they are, where nothing else keeps them for schedules.
-    pub events: Option<(RecordBatch, Vec<EventType>)>,
+    /// What is kept of the accepted events, where nothing else keeps them for schedules.
+    pub events: Option<KeptEvents>,
     /// The number of accepted events by source and type.
     pub accepted: Vec<(Arc<str>, EventType, u64)>,
     /// Cents of accepted payments.
     pub paid: i128,
-    /// The latest event time of the batch, in microseconds.
+    /// The earliest event time of the batch, in microseconds.
+    pub first_at: Option<i64>,
+    /// The latest one.
     pub last_at: Option<i64>,
     /// Findings with their event times, and what happened to each rule.
     pub evaluation: Evaluation,
@@ -154,7 +155,7 @@ pub enum Record {
     Nothing,
     /// A block for the journal.
     Journal,
-    /// The events as they are, where a schedule queries them.
+    /// What schedules can read of the events.
     Events,
 }
 

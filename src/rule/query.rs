@@ -28,6 +28,7 @@ use super::{
     Param, Rule,
     compile::{CompiledRule, CompiledView, Compiler},
     expression::{failure, literal},
+    reads,
     window::Schedule,
 };
 use crate::{
@@ -45,6 +46,8 @@ pub struct ScheduleRule {
     pub ticks: Ticks,
     /// The tables that the query reads.
     pub tables: BTreeSet<String>,
+    /// The names of the columns that it reads of them, and maybe of some more.
+    pub columns: BTreeSet<String>,
     query: Box<ast::Statement>,
     zone: Arc<str>,
 }
@@ -130,7 +133,8 @@ pub fn compile(
     let sql = &schedule.sql;
     let query = parse(compiler, d, sql, &rule.params)?;
     let (tables, zone) = (relations(&query), Arc::from(compiler.zone()));
-    let view = ScheduleRule { ticks: schedule.ticks, tables, query: Box::new(query), zone };
+    let (ticks, query) = (schedule.ticks, Box::new(query));
+    let mut view = ScheduleRule { ticks, tables, columns: BTreeSet::new(), query, zone };
     let context = compiler.session().context(MEMORY);
     let plan = match futures::executor::block_on(plan(&context, &view)) {
         Ok(plan) => plan,
@@ -150,6 +154,13 @@ pub fn compile(
             Some(hint.into()),
         );
     }
+    view.columns = match reads::names(&plan) {
+        Ok(names) => names,
+        Err(e) => {
+            d.problem_at(sql.span, ("", 0), failure(&e).0, None);
+            return None;
+        }
+    };
     let fields = plan.schema().fields().iter().map(|f| Field::new(f.name(), f.data_type().clone(), true));
     let table = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
     let compiled = compiler.assemble_query(d, rule, table, CompiledView::Schedule(Box::new(view)));
@@ -170,6 +181,8 @@ pub fn asked(compiler: &Compiler, sql: &str) -> Result<ScheduleRule, String> {
         // It is due once, so it does not matter when it would be again.
         ticks: Ticks::Every(Length::Days(1)),
         tables: relations(&query),
+        // It is asked of what is stored, where every column is.
+        columns: BTreeSet::new(),
         query,
         zone: Arc::from(compiler.zone()),
     };
