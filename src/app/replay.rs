@@ -32,6 +32,8 @@ pub struct Replay {
     pub ledger: Arc<RwLock<Ledger>>,
     /// What schedules query. The output must [keep](MemoryTables::keep) every batch here.
     pub tables: Arc<MemoryTables>,
+    /// What the output gets of the events.
+    pub record: Record,
 }
 
 impl Replay {
@@ -44,7 +46,7 @@ impl Replay {
             Chunks::open(path, Format::of(path, None), 1, (0, 0), false)?;
         }
         let tables = Arc::new(MemoryTables::new(&config.calendar));
-        Ok(Self { files: files.to_vec(), ledger: Arc::default(), tables })
+        Ok(Self { files: files.to_vec(), ledger: Arc::default(), tables, record: Record::Events })
     }
 
     /// Judges the events by rules. Two results: of the loop, and of reading, which may break off late.
@@ -72,7 +74,7 @@ impl Replay {
             sequencer: Sequencer::new(ledger, Dedup::default(), Watermark::new(config.lateness), None),
             windowing,
             evaluator: Arc::new(RwLock::new(evaluator)),
-            record: Record::Events,
+            record: self.record,
             scheduler: Some(Scheduler { tables: Arc::clone(&self.tables) as _, limits: config.query_limits }),
             time_max: Arc::new(|| None),
             parallel: parallel(),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{ConfigArg, runtime, table};
 use crate::{
     app::replay::Replay,
-    engine::{Committable, EngineError, Output},
+    engine::{Committable, EngineError, Output, Record},
     evaluate::{
         forecasts::{self, EVENT_COLUMNS, Forecaster},
         tables::budget_lines,
@@ -17,8 +17,6 @@ use crate::{
     event::{EventType, time::Calendar},
     forecast::{Level, Position},
     ledger::Ledger,
-    lists::Lists,
-    rule::{RuleSet, compile::Compiler},
     trial::forecast::{Score, Trial},
 };
 
@@ -39,12 +37,9 @@ pub struct ForecastArgs {
 
 pub fn forecast(args: &ForecastArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.load_beside(&args.events)?;
-    let replay = Replay::new(&args.events, &config)?;
+    let replay = Replay { record: Record::Whole, ..Replay::new(&args.events, &config)? };
     let mut months = Months::new(&config.calendar, config.lateness);
-    // No rules; but with a session of queries, so that the loop hands the events over.
-    let compiler = Compiler::new(&config.calendar, Lists::default(), config.language);
-    let rules = RuleSet { session: Some(compiler.session().clone()), ..RuleSet::default() };
-    let (judged, read) = runtime()?.block_on(replay.run(&config, Arc::new(rules), &mut months));
+    let (judged, read) = runtime()?.block_on(replay.run(&config, Arc::default(), &mut months));
     judged?;
     read?;
     months.end();
@@ -146,7 +141,7 @@ impl Months {
 
 impl Output for Months {
     async fn commit(&mut self, batches: Vec<Committable>) -> Result<(), EngineError> {
-        for (events, types) in batches.iter().filter_map(|batch| batch.events.as_ref()) {
+        for (events, types) in batches.iter().filter_map(|batch| batch.whole.as_ref()) {
             self.take(events, types);
         }
         Ok(())

@@ -7,7 +7,7 @@ use arrow::{
     datatypes::{Decimal128Type, TimestampMicrosecondType},
 };
 
-use super::{Committable, EngineError, Record, Sequenced, Stages, Step, Windowing};
+use super::{Committable, EngineError, KeptEvents, Record, Sequenced, Stages, Step, Windowing};
 use crate::{
     evaluate::{Batch, Evaluator, Moved, Prepared},
     event::{Column, EventType},
@@ -78,7 +78,8 @@ impl InFlight {
             || JournalBlock::encode(&s.events, &s.hashes).map_err(|e| EngineError::Internal(e.to_string()));
         let journal = (record == Record::Journal && !s.types.is_empty()).then(encode).transpose()?;
         let keep = record == Record::Events && rules.session.is_some() && !s.types.is_empty();
-        let events = keep.then(|| (s.events.clone(), s.types.clone()));
+        let events = keep.then(|| KeptEvents::new(&s.events, &s.types, &rules));
+        let whole = (record == Record::Whole).then(|| (s.events.clone(), s.types.clone()));
         let times = s.events.column(Column::OccurredAt.index()).as_primitive::<TimestampMicrosecondType>();
         let amounts = s.events.column(Column::Amount.index()).as_primitive::<Decimal128Type>();
         let payments = s.types.iter().zip(amounts.values()).filter(|(t, _)| **t == EventType::Payment);
@@ -90,6 +91,7 @@ impl InFlight {
         Ok(Committable {
             accepted: accepted.collect(),
             paid: payments.map(|(_, cents)| *cents).sum(),
+            first_at: arrow::compute::min(times),
             last_at: arrow::compute::max(times),
             rules,
             received: blocks.iter().map(|b| b.received).min(),
@@ -99,6 +101,7 @@ impl InFlight {
             receipts: blocks.into_iter().zip(s.receipts).map(|(b, r)| (b.source, b.receipt, r)).collect(),
             journal,
             events,
+            whole,
             evaluation,
             rejects: s.rejects,
             duplicates: s.duplicates,

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    SavedWatermark, Scheduler, Sequencer, Step, Windowing,
+    KeptEvents, SavedWatermark, Scheduler, Sequencer, Step, Windowing,
     in_flight::{InFlight, prepare},
     ticker::Ticker,
     watermark::Owed,
@@ -40,13 +40,17 @@ pub struct Committable {
     pub receipts: Vec<(Arc<str>, Option<tokio::sync::oneshot::Sender<Receipt>>, Receipt)>,
     /// The accepted events, encoded; `None` where no journal is kept or no event was accepted.
     pub journal: Option<JournalBlock>,
-    /// The accepted events as they are, where nothing else keeps them for schedules.
-    pub events: Option<(RecordBatch, Vec<EventType>)>,
+    /// What is kept of the accepted events, where nothing else keeps them for schedules.
+    pub events: Option<KeptEvents>,
+    /// The accepted events themselves and their types, in order, for who asked for [`Record::Whole`].
+    pub whole: Option<(RecordBatch, Vec<EventType>)>,
     /// The number of accepted events by source and type.
     pub accepted: Vec<(Arc<str>, EventType, u64)>,
     /// Cents of accepted payments.
     pub paid: i128,
-    /// The latest event time of the batch, in microseconds.
+    /// The earliest event time of the batch, in microseconds.
+    pub first_at: Option<i64>,
+    /// The latest one.
     pub last_at: Option<i64>,
     /// Findings with their event times, and what happened to each rule.
     pub evaluation: Evaluation,
@@ -154,8 +158,10 @@ pub enum Record {
     Nothing,
     /// A block for the journal.
     Journal,
-    /// The events as they are, where a schedule queries them.
+    /// What schedules can read of the events.
     Events,
+    /// The events themselves, with their types.
+    Whole,
 }
 
 /// How time passes for sources that are silent.

@@ -27,10 +27,10 @@ pub fn score(anomaly: &Anomaly, x: f64, history: &[f64]) -> Option<Score> {
             (in_units(x - mean, deviation(history, mean)?), mean)
         }
         Method::Mad | Method::Seasonal => {
-            let sorted = sorted(history.iter().copied());
-            let median = quantile(&sorted, 0.5);
-            let distances = self::sorted(history.iter().map(|h| (h - median).abs()));
-            (MAD_TO_SIGMA * in_units(x - median, quantile(&distances, 0.5)), median)
+            let mut values = history.to_vec();
+            let median = median(&mut values);
+            values.iter_mut().for_each(|value| *value = (*value - median).abs());
+            (MAD_TO_SIGMA * in_units(x - median, self::median(&mut values)), median)
         }
         Method::Iqr => {
             let sorted = sorted(history.iter().copied());
@@ -83,6 +83,14 @@ fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
     values
 }
 
+/// The [`quantile`] at one half, bit for bit, without bringing all values in order.
+fn median(values: &mut [f64]) -> f64 {
+    let share = if values.len() % 2 == 1 { 0.0 } else { 0.5 };
+    let (_, below, above) = values.select_nth_unstable_by((values.len() - 1) / 2, f64::total_cmp);
+    let next = above.iter().copied().min_by(f64::total_cmp).unwrap_or(*below);
+    *below + (next - *below) * share
+}
+
 /// A quantile with linear interpolation between neighbours (Hyndman and Fan 1996, type 7).
 #[allow(clippy::cast_precision_loss, clippy::cast_sign_loss)]
 fn quantile(sorted: &[f64], share: f64) -> f64 {
@@ -126,6 +134,16 @@ mod tests {
 
     fn of(method: Method, x: f64, history: &[f64]) -> f64 {
         score(&anomaly(method, Direction::Above), x, history).unwrap().score
+    }
+
+    #[test]
+    fn a_median_is_the_quantile_at_one_half() {
+        let values = [3.0, -0.0, 1.5, f64::INFINITY, 1.5, 0.0, f64::NEG_INFINITY, -7.25];
+        for (from, until) in (0..8).flat_map(|from| (from + 1..=8).map(move |until| (from, until))) {
+            let mut some = values[from..until].to_vec();
+            let expected = quantile(&sorted(some.iter().copied()), 0.5);
+            assert_eq!(median(&mut some).to_bits(), expected.to_bits(), "{:?}", &values[from..until]);
+        }
     }
 
     #[test]

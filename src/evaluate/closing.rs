@@ -3,33 +3,36 @@
 //! A key's events are added up in panes as long as the slide; a window is a number of panes after one another. A late
 //! event changes its pane, and the windows that are closed already are judged again at once.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, hash::BuildHasherDefault, sync::Arc};
 
 use arrow::{
-    array::{ArrayRef, Float64Array, Int64Array, RecordBatchOptions, TimestampMicrosecondArray},
+    array::{
+        Array, ArrayRef, Float64Array, Int64Array, RecordBatchOptions, StringViewArray,
+        TimestampMicrosecondArray,
+    },
     buffer::BooleanBuffer,
     record_batch::RecordBatch,
 };
 use datafusion::common::{Result, ScalarValue};
 use hashbrown::HashMap;
+use smallvec::SmallVec;
 
 use super::{
     Finding,
-    aggregate::Output,
+    aggregate::{Output, Packed, Row, TextsOf},
     anomaly::{Score, score},
     finding::{Place, Subject},
+    key::KeyHasher,
     measures,
     pane::Pane,
     panes::Grid,
+    past::{Key, Past},
     row::{RuleCounts, Table, judge},
     sliding::Selected,
 };
 use crate::{
     event::{period::Stretch, time::Calendar},
-    rule::{
-        compile::{ClosingRule, CompiledRule},
-        window::{Method, Season},
-    },
+    rule::compile::{ClosingRule, CompiledRule},
 };
 
 /// Panes that are held without asking whether they are still needed.
@@ -40,7 +43,7 @@ const WAITING: usize = 4096;
 /// The windows of one rule.
 #[derive(Debug, Default)]
 pub struct Closing {
-    keys: HashMap<u128, Key>,
+    keys: Keys,
     /// Panes with events, by their starts, with the keys that have events in them.
     panes: BTreeMap<i64, Vec<u128>>,
     /// Every window that ends at or before this is closed.
@@ -53,6 +56,8 @@ pub struct Closing {
     waiting: Waiting,
 }
 
+type Keys = HashMap<u128, Key, BuildHasherDefault<KeyHasher>>;
+
 /// The end of the first window that has events and is not closed.
 #[derive(Debug, Clone, Copy, Default)]
 enum Next {
@@ -62,28 +67,6 @@ enum Next {
     /// There is none.
     Nothing,
     At(i64),
-}
-
-#[derive(Debug, Default)]
-struct Key {
-    /// The values of `by`.
-    by: Box<[ScalarValue]>,
-    /// The same as text, by which keys are ordered.
-    label: Box<[String]>,
-    /// By their starts.
-    panes: BTreeMap<i64, Pane>,
-    /// Closed windows by their ends.
-    past: BTreeMap<i64, Past>,
-}
-
-/// A window that is closed.
-#[derive(Debug, Clone, Copy)]
-struct Past {
-    start: i64,
-    /// The measure that is compared; `None` where it is NULL or there is no anomaly.
-    value: Option<f64>,
-    /// Whether it made a finding.
-    found: bool,
 }
 
 /// Windows that closed and were measured, and wait to be judged together.
@@ -218,18 +201,18 @@ impl Closing {
             let at = selected.rows[place] as usize;
             let cell = |column: &usize| ScalarValue::try_from_array(&table.columns[*column], at);
             let by = judge.view.by.iter().map(|column| cell(column).unwrap_or(ScalarValue::Null));
-            let by: Box<[_]> = by.collect();
-            let label = by.iter().map(ToString::to_string).collect();
-            Key { by, label, ..Key::default() }
+            Key { by: by.collect(), ..Key::default() }
         });
         let (aggregates, layout) = (&judge.view.measures.aggregates, &judge.view.layout);
-        let pane = key.panes.entry(stretch.start).or_insert_with(|| {
+        let pane = key.panes.get_or_insert_with(stretch.start, || {
             self.panes.entry(stretch.start).or_default().push(hash);
             self.held += 1;
             self.next = Next::Unknown;
             Pane::new(aggregates, layout)
         });
-        if let Err(e) = pane.add(aggregates, layout, row, selected.packed.others.get(place)) {
+        let Packed { texts, beside, .. } = &selected.packed;
+        let row = Row { words: row, texts: TextsOf::Batch(texts, place) };
+        if let Err(e) = pane.add(aggregates, layout, row, (beside, place)) {
             counts.fail(&e.to_string());
         }
         if stretch.end > self.closed {
@@ -246,7 +229,7 @@ impl Closing {
 
     /// Judges a closed window of one key again: a finding appears if the condition is newly true.
     fn again(&mut self, judge: &Judge<'_>, window: Window, counts: &mut RuleCounts) -> Option<Found> {
-        let past = |keys: &HashMap<u128, Key>| keys.get(&window.key)?.past.get(&window.stretch.end).copied();
+        let past = |keys: &Keys| keys.get(&window.key)?.past.get(window.stretch.end).copied();
         let already = past(&self.keys).is_some_and(|past| past.found);
         let mut own = RuleCounts::default();
         self.measure(judge, window);
@@ -256,7 +239,7 @@ impl Closing {
             own.findings = 0;
         }
         counts.add(&own);
-        self.keys.get_mut(&window.key)?.past.get_mut(&window.stretch.end)?.found |= already;
+        self.keys.get_mut(&window.key)?.past.get_mut(window.stretch.end)?.found |= already;
         found.into_iter().next().filter(|_| !already)
     }
 
@@ -301,8 +284,10 @@ impl Closing {
         let mut keys: Vec<u128> = panes.flat_map(|(_, keys)| keys.iter().copied()).collect();
         keys.sort_unstable();
         keys.dedup();
-        keys.sort_by_key(|hash| self.keys.get(hash).map(|key| &key.label));
-        keys
+        let label = |hash: u128| self.keys.get(&hash).map(Key::label);
+        let mut labelled: Vec<_> = keys.into_iter().map(|hash| (label(hash), hash)).collect();
+        labelled.sort_by(|(a, _), (b, _)| a.cmp(b));
+        labelled.into_iter().map(|(_, hash)| hash).collect()
     }
 
     /// Computes the aggregates of a window.
@@ -312,8 +297,9 @@ impl Closing {
             self.waiting.outputs = aggregates.iter().map(|aggregate| Output::new(aggregate, 1)).collect();
         }
         let Some(key) = self.keys.get(&window.key) else { return };
-        let panes: Vec<&Pane> =
-            key.panes.range(window.stretch.start..window.stretch.end).map(|(_, pane)| pane).collect();
+        let Stretch { start, end } = window.stretch;
+        let panes: SmallVec<[&Pane; 1]> =
+            key.panes.between(start, end).iter().map(|(_, pane)| pane).collect();
         Pane::merge(aggregates, layout, &panes, &mut self.waiting.outputs);
         self.waiting.windows.push(window);
     }
@@ -337,7 +323,7 @@ impl Closing {
         let mut found = Vec::with_capacity(rows.len());
         for row in rows {
             let window = windows[row];
-            let past = self.keys.get_mut(&window.key).and_then(|key| key.past.get_mut(&window.stretch.end));
+            let past = self.keys.get_mut(&window.key).and_then(|key| key.past.get_mut(window.stretch.end));
             if let Some(past) = past {
                 past.found = true;
             }
@@ -370,24 +356,23 @@ impl Closing {
     ) -> Result<Table> {
         let mut columns = Vec::with_capacity(j.rule.columns.fields().len());
         for at in 0..j.view.by.len() {
-            let cells =
-                windows.iter().filter_map(|window| self.keys.get(&window.key)).map(|key| key.by[at].clone());
-            columns.push(ScalarValue::iter_to_array(cells)?);
+            let keys = windows.iter().filter_map(|window| self.keys.get(&window.key));
+            columns.push(column(keys.map(|key| &key.by[at]))?);
         }
         let measures = measured(j, outputs, failed, counts)?;
         let values = j.view.anomaly.as_ref().map(|(_, at)| numbers(&measures[*at])).transpose()?;
         columns.extend(measures);
         let mut scores: Vec<(Option<Score>, usize)> = Vec::new();
+        let mut history = Vec::new();
         for (row, Window { stretch, key, .. }) in windows.iter().enumerate() {
             let value = values.as_ref().and_then(|values| values[row]);
             let Some(key) = self.keys.get_mut(key) else { continue };
             if let Some((anomaly, _)) = &j.view.anomaly {
-                let history = key.history(j, *stretch, anomaly.history);
+                key.history(j, *stretch, anomaly.history, &mut history);
                 scores.push((value.and_then(|x| score(anomaly, x, &history)), history.len()));
             }
-            let past =
-                key.past.entry(stretch.end).or_insert(Past { start: stretch.start, value, found: false });
-            past.value = value;
+            let new = || Past { start: stretch.start, value, found: false };
+            key.past.get_or_insert_with(stretch.end, new).value = value;
         }
         if j.view.anomaly.is_some() {
             let floats = |f: fn(&Score) -> f64| {
@@ -412,7 +397,7 @@ impl Closing {
         let floor = self.floor;
         self.panes = self.panes.split_off(&floor);
         self.keys.retain(|_, key| {
-            key.panes = key.panes.split_off(&floor);
+            key.panes.forget(floor, 0);
             key.forget(j, floor);
             !key.panes.is_empty() || !key.past.is_empty()
         });
@@ -443,48 +428,15 @@ fn measured(
     measures::compute(&j.view.measures, &results, failed, counts)
 }
 
-impl Key {
-    /// The values of the windows before one, the oldest first.
-    fn history(&self, j: &Judge<'_>, window: Stretch, most: usize) -> Vec<f64> {
-        let before = self.past.range(..window.end).rev();
-        let comparable = before.filter(|(_, past)| j.same_season(past.start, window.start));
-        let mut values: Vec<f64> = comparable.filter_map(|(_, past)| past.value).take(most).collect();
-        values.reverse();
-        values
-    }
-
-    /// Forgets windows that no other is compared with any more.
-    fn forget(&mut self, j: &Judge<'_>, floor: i64) {
-        let needed = match &j.view.anomaly {
-            None => 0,
-            Some((anomaly, _)) if anomaly.method == Method::Seasonal => match anomaly.season {
-                Season::Weekday => anomaly.history * 7,
-                Season::Month => anomaly.history * 12,
-                Season::DayOfMonth => anomaly.history * 31,
-            },
-            Some((anomaly, _)) => anomaly.history,
-        };
-        let old = self.past.range(..floor).count();
-        if let Some((cut, _)) = self.past.range(..floor).nth(old.saturating_sub(needed)) {
-            self.past = self.past.split_off(&cut.clone());
-        } else if needed == 0 {
-            self.past = self.past.split_off(&floor);
-        }
-    }
-}
-
-impl Judge<'_> {
-    fn same_season(&self, a: i64, b: i64) -> bool {
-        let Some((anomaly, _)) = self.view.anomaly.as_ref().filter(|(a, _)| a.method == Method::Seasonal)
-        else {
-            return true;
-        };
-        let (a, b) = (self.calendar.local(a).date(), self.calendar.local(b).date());
-        match anomaly.season {
-            Season::Weekday => a.weekday() == b.weekday(),
-            Season::Month => a.month() == b.month(),
-            Season::DayOfMonth => a.day() == b.day(),
-        }
+/// Values as a column.
+fn column<'v>(values: impl Iterator<Item = &'v ScalarValue> + Clone) -> Result<ArrayRef> {
+    let text = |value: &'v ScalarValue| match value {
+        ScalarValue::Utf8View(text) => Some(text.as_deref()),
+        _ => None,
+    };
+    match values.clone().map(text).collect::<Option<StringViewArray>>() {
+        Some(texts) if !texts.is_empty() => Ok(Arc::new(texts)),
+        _ => ScalarValue::iter_to_array(values.cloned()),
     }
 }
 

@@ -28,7 +28,7 @@ pub const FORECAST_COLUMNS: [&str; 3] = ["forecast_year_end", "forecast_low", "f
 pub const EVENT_COLUMNS: [&str; 6] =
     ["type", "occurred_at", "budget_line_id", "amount", "action", "to_budget_line_id"];
 /// The types of events that forecasts need.
-const EVENT_TYPES: [EventType; 4] =
+pub const EVENT_TYPES: [EventType; 4] =
     [EventType::Payment, EventType::Refund, EventType::Correction, EventType::Budget];
 
 /// The columns of `forecasts`.

@@ -8,7 +8,7 @@ use datafusion::{
     physical_expr::aggregate::AggregateFunctionExpr,
 };
 
-use super::aggregate::{Aggregate, Kind, Layout, Others, Output, Row, Tally};
+use super::aggregate::{Aggregate, Beside, Kind, Layout, Output, Row, Tally, Texts};
 
 /// What is kept of the events of a pane.
 #[derive(Debug)]
@@ -34,16 +34,19 @@ impl Partial {
         Ok(Self { accumulator: function.create_accumulator()?, waiting: Vec::new() })
     }
 
-    fn add(&mut self, values: &[ScalarValue]) -> Result<()> {
-        self.waiting.push(values.into());
+    fn add(&mut self, values: Box<[ScalarValue]>) -> Result<()> {
+        self.waiting.push(values);
         if self.waiting.len() >= WAITING { self.flush() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> Result<()> {
-        let waiting = std::mem::take(&mut self.waiting);
-        let Some(first) = waiting.first() else { return Ok(()) };
-        let column = |at: usize| ScalarValue::iter_to_array(waiting.iter().map(|row| row[at].clone()));
-        let columns = (0..first.len()).map(column).collect::<Result<Vec<_>>>()?;
+        let mut waiting = std::mem::take(&mut self.waiting);
+        let Some(args) = waiting.first().map(|row| row.len()) else { return Ok(()) };
+        let mut columns = Vec::with_capacity(args);
+        for at in 0..args {
+            let values = waiting.iter_mut().map(|row| std::mem::replace(&mut row[at], ScalarValue::Null));
+            columns.push(ScalarValue::iter_to_array(values)?);
+        }
         self.accumulator.update_batch(&columns)
     }
 
@@ -61,7 +64,7 @@ impl Pane {
     /// A pane without events.
     #[must_use]
     pub fn new(aggregates: &[Aggregate], layout: &Layout) -> Self {
-        let tallies = aggregates.iter().map(|aggregate| Tally::new(aggregate, layout)).collect();
+        let tallies = aggregates.iter().map(|aggregate| Tally::growing(aggregate, layout)).collect();
         Self { tallies, others: Vec::new() }
     }
 
@@ -73,17 +76,21 @@ impl Pane {
         &mut self,
         aggregates: &[Aggregate],
         layout: &Layout,
-        words: &[u64],
-        others: Option<&Others>,
+        row: Row<'_>,
+        (beside, place): (&[Beside], usize),
     ) -> Result<()> {
         for (number, (tally, aggregate)) in self.tallies.iter_mut().zip(aggregates).enumerate() {
-            let (Kind::Other(function), Some(lane)) = (&aggregate.kind, aggregate.lane) else {
-                tally.add(layout, aggregate.lane, Row { words, others }, 0);
+            let (Some(function), Some(lane)) = (aggregate.kind.function(), aggregate.lane) else {
+                tally.add(layout, aggregate.lane, row, 0);
                 continue;
             };
-            let Some(values) = others.and_then(|others| others[layout.beside(lane)].as_deref()) else {
-                continue;
+            let values = if let Kind::Listed(_) = aggregate.kind {
+                let value = || row.texts.text(layout, lane, row.words).map(str::to_owned);
+                Layout::has(row.words, lane).then(|| Box::from([ScalarValue::Utf8View(value())]))
+            } else {
+                beside.get(layout.beside(lane)).and_then(|beside| beside.values(place))
             };
+            let Some(values) = values else { continue };
             match self.others.iter_mut().find(|(n, _)| *n == number) {
                 Some((_, partial)) => partial.get_mut().add(values)?,
                 None => {
@@ -98,14 +105,16 @@ impl Pane {
 
     /// Adds the aggregates over several panes to `outputs`, one for each aggregate.
     pub fn merge(aggregates: &[Aggregate], layout: &Layout, panes: &[&Self], outputs: &mut [Output]) {
+        // Panes hold their texts themselves.
+        let none = Texts::default();
         for (number, (aggregate, output)) in aggregates.iter().zip(outputs).enumerate() {
-            match (&aggregate.kind, panes) {
-                (Kind::Other(function), panes) => output.push_value(Self::evaluate(function, number, panes)),
-                (_, [pane]) => output.push(aggregate, &pane.tallies[number]),
-                (_, panes) => {
-                    let mut tally = Tally::new(aggregate, layout);
+            match (aggregate.kind.function(), panes) {
+                (Some(function), panes) => output.push_value(Self::evaluate(function, number, panes)),
+                (None, [pane]) => output.push(aggregate, &pane.tallies[number], &none),
+                (None, panes) => {
+                    let mut tally = Tally::growing(aggregate, layout);
                     panes.iter().for_each(|pane| tally.merge(&pane.tallies[number]));
-                    output.push(aggregate, &tally);
+                    output.push(aggregate, &tally, &none);
                 }
             }
         }

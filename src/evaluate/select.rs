@@ -48,7 +48,7 @@ pub fn select(
         (Err(e), _) | (_, Err(e)) => {
             let failed = (0..rows.len()).map(|row| Failed { row, lane: 0, error: e.to_string() }).collect();
             let words = vec![0; rows.len() * layout.stride()];
-            (Packed { words, others: Vec::new() }, vec![0; rows.len()], failed)
+            (Packed { words, ..Packed::default() }, vec![0; rows.len()], failed)
         }
     };
     let from = times.iter().map(|at| from(*at)).collect();

@@ -1,9 +1,12 @@
 //! The events of one key of a sliding window, in the order of their times.
 
-use datafusion::common::{Result, ScalarValue};
+use arrow::array::StringViewArray;
 use smallvec::SmallVec;
 
-use super::aggregate::{Aggregate, Kind, Layout, Others, Output, Row, Tally};
+use super::{
+    aggregate::{Aggregate, Kind, Layout, NULL_TEXT, Others, Output, Row, Tally, Texts, TextsOf},
+    foreign,
+};
 
 /// Keys with fewer events in their window are added up anew for each event, which is faster than keeping tallies, and
 /// needs no memory for them.
@@ -44,12 +47,12 @@ struct Hot {
 }
 
 /// An event on its way into a series.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct Arrival<'a> {
     /// Its row.
     pub row: &'a [u64],
     /// What stands beside it.
-    pub others: Option<&'a Others>,
+    pub others: Option<Others>,
     /// The first instant of its window.
     pub from: i64,
 }
@@ -57,6 +60,31 @@ pub struct Arrival<'a> {
 impl Arrival<'_> {
     fn at(&self) -> i64 {
         self.row[0].cast_signed()
+    }
+}
+
+/// What the series of a window share.
+pub struct Shared<'s> {
+    /// A tally for each aggregate, to add up windows in.
+    pub scratch: &'s mut [Tally],
+    /// The texts that rows have the numbers of.
+    pub texts: &'s Texts,
+}
+
+/// Puts the numbers of its texts into a row that has their hashes.
+pub fn hold(plan: &Plan, row: &mut [u64], batch: &[StringViewArray], place: usize, texts: &mut Texts) {
+    for ((lane, at), column) in plan.layout.texts().iter().zip(batch) {
+        if Layout::has(row, *lane) && row[*at] != NULL_TEXT {
+            row[*at] = u64::from(texts.take(column.value(place), row[*at]));
+        }
+    }
+}
+
+fn release(plan: &Plan, row: &[u64], texts: &mut Texts) {
+    for (lane, at) in plan.layout.texts() {
+        if Layout::has(row, *lane) && row[*at] != NULL_TEXT {
+            texts.release(row[*at] as u32);
+        }
     }
 }
 
@@ -84,9 +112,15 @@ impl Series {
         &self.words[place as usize * stride..][..stride]
     }
 
-    /// The row with what stands beside it.
-    fn whole(&self, plan: &Plan, place: u32) -> Row<'_> {
-        Row { words: self.row(plan, place), others: self.others().get(place as usize) }
+    /// The rows from place `lo` on and before `end`.
+    fn words(&self, plan: &Plan, lo: u32, end: u32) -> &[u64] {
+        let stride = plan.layout.stride();
+        &self.words[lo as usize * stride..end.max(lo) as usize * stride]
+    }
+
+    /// The row, with the texts that it has the numbers of.
+    fn whole<'r>(&'r self, plan: &Plan, held: &'r Texts, place: u32) -> Row<'r> {
+        Row { words: self.row(plan, place), texts: TextsOf::Held(held) }
     }
 
     fn others(&self) -> &[Others] {
@@ -125,18 +159,12 @@ impl Series {
         self.place(plan, place, arrival);
     }
 
-    /// Takes in an event and adds the aggregates of its window to `outputs`. `scratch` is a tally for each aggregate.
-    pub fn observe(
-        &mut self,
-        plan: &Plan,
-        arrival: Arrival<'_>,
-        scratch: &mut [Tally],
-        outputs: &mut [Output],
-    ) {
+    /// Takes in an event and adds the aggregates of its window to `outputs`.
+    pub fn observe(&mut self, plan: &Plan, arrival: Arrival<'_>, shared: Shared<'_>, outputs: &mut [Output]) {
         if self.is_latest(plan, arrival.at()) {
-            self.append(plan, arrival, scratch, outputs);
+            self.append(plan, arrival, shared, outputs);
         } else {
-            self.insert(plan, arrival, scratch, outputs);
+            self.insert(plan, arrival, shared, outputs);
         }
     }
 
@@ -145,33 +173,34 @@ impl Series {
         end == 0 || self.at(plan, end - 1) <= at
     }
 
-    fn append(&mut self, plan: &Plan, arrival: Arrival<'_>, scratch: &mut [Tally], outputs: &mut [Output]) {
-        let place = self.end(plan);
+    fn append(&mut self, plan: &Plan, arrival: Arrival<'_>, shared: Shared<'_>, outputs: &mut [Output]) {
+        let Shared { scratch, texts } = shared;
+        let (place, from) = (self.end(plan), arrival.from);
         self.place(plan, place, arrival);
         let Some(mut hot) = self.take_hot() else {
-            let lo = self.first_from(plan, arrival.from);
+            let lo = self.first_from(plan, from);
             let end = if plan.current { place + 1 } else { place };
-            self.scan(plan, lo, end, scratch);
-            self.emit(plan, scratch, (lo, end), outputs);
+            self.scan(plan, texts, (lo, end), scratch);
+            self.emit(plan, texts, scratch, (lo, end), outputs);
             if end - lo >= HOT {
                 let mut tallies = scratch.to_vec();
                 if !plan.current {
-                    self.add(plan, &mut tallies, place);
+                    self.add(plan, texts, &mut tallies, place);
                 }
                 self.set_hot(Hot { lo, tallies });
             }
             return;
         };
-        while self.at(plan, hot.lo) < arrival.from {
-            self.remove(plan, &mut hot.tallies, hot.lo);
+        while self.at(plan, hot.lo) < from {
+            self.remove(plan, texts, &mut hot.tallies, hot.lo);
             hot.lo += 1;
         }
         if plan.current {
-            self.add(plan, &mut hot.tallies, place);
-            self.emit(plan, &hot.tallies, (hot.lo, place + 1), outputs);
+            self.add(plan, texts, &mut hot.tallies, place);
+            self.emit(plan, texts, &hot.tallies, (hot.lo, place + 1), outputs);
         } else {
-            self.emit(plan, &hot.tallies, (hot.lo, place), outputs);
-            self.add(plan, &mut hot.tallies, place);
+            self.emit(plan, texts, &hot.tallies, (hot.lo, place), outputs);
+            self.add(plan, texts, &mut hot.tallies, place);
         }
         if place + 1 - hot.lo >= HOT / 2 {
             self.set_hot(hot);
@@ -179,25 +208,26 @@ impl Series {
     }
 
     /// An event that came late is judged by its own window, and counts in those of later events that come after it.
-    fn insert(&mut self, plan: &Plan, arrival: Arrival<'_>, scratch: &mut [Tally], outputs: &mut [Output]) {
-        let place = self.search(plan, |time| time <= arrival.at());
+    fn insert(&mut self, plan: &Plan, arrival: Arrival<'_>, shared: Shared<'_>, outputs: &mut [Output]) {
+        let Shared { scratch, texts } = shared;
+        let (place, from) = (self.search(plan, |time| time <= arrival.at()), arrival.from);
         self.place(plan, place, arrival);
         if let Some(mut hot) = self.take_hot() {
             if place < hot.lo {
                 hot.lo += 1;
                 hot.tallies.iter_mut().for_each(Tally::make_room);
             } else {
-                let row = self.whole(plan, place);
+                let row = self.whole(plan, texts, place);
                 for (tally, aggregate) in hot.tallies.iter_mut().zip(&plan.aggregates) {
                     tally.insert(&plan.layout, aggregate.lane, row, place);
                 }
             }
             self.set_hot(hot);
         }
-        let lo = self.first_from(plan, arrival.from);
+        let lo = self.first_from(plan, from);
         let end = if plan.current { place + 1 } else { place };
-        self.scan(plan, lo, end, scratch);
-        self.emit(plan, scratch, (lo, end), outputs);
+        self.scan(plan, texts, (lo, end), scratch);
+        self.emit(plan, texts, scratch, (lo, end), outputs);
     }
 
     fn place(&mut self, plan: &Plan, place: u32, arrival: Arrival<'_>) {
@@ -208,67 +238,67 @@ impl Series {
             self.words.insert_from_slice(at, arrival.row);
         }
         if let Some(others) = arrival.others {
-            self.extra.get_or_insert_default().others.insert(place as usize, others.clone());
+            self.extra.get_or_insert_default().others.insert(place as usize, others);
         }
     }
 
-    fn add(&self, plan: &Plan, tallies: &mut [Tally], place: u32) {
-        let row = self.whole(plan, place);
+    fn add(&self, plan: &Plan, texts: &Texts, tallies: &mut [Tally], place: u32) {
+        let row = self.whole(plan, texts, place);
         for (tally, aggregate) in tallies.iter_mut().zip(&plan.aggregates) {
             tally.add(&plan.layout, aggregate.lane, row, place);
         }
     }
 
-    fn remove(&self, plan: &Plan, tallies: &mut [Tally], place: u32) {
-        let row = self.whole(plan, place);
+    fn remove(&self, plan: &Plan, texts: &Texts, tallies: &mut [Tally], place: u32) {
+        let row = self.whole(plan, texts, place);
         for (tally, aggregate) in tallies.iter_mut().zip(&plan.aggregates) {
             tally.remove(&plan.layout, aggregate.lane, row, place);
         }
     }
 
-    fn scan(&self, plan: &Plan, lo: u32, end: u32, tallies: &mut [Tally]) {
+    fn scan(&self, plan: &Plan, held: &Texts, (lo, end): (u32, u32), tallies: &mut [Tally]) {
         tallies.iter_mut().for_each(Tally::clear);
-        let stride = plan.layout.stride();
-        let words = &self.words[lo as usize * stride..end.max(lo) as usize * stride];
-        let others = self.others();
+        let (stride, words) = (plan.layout.stride(), self.words(plan, lo, end));
         for (tally, aggregate) in tallies.iter_mut().zip(&plan.aggregates) {
+            if let Tally::Rows = tally {
+                continue;
+            }
             for (words, place) in words.chunks_exact(stride).zip(lo..) {
-                let row = Row { words, others: others.get(place as usize) };
+                let row = Row { words, texts: TextsOf::Held(held) };
                 tally.add(&plan.layout, aggregate.lane, row, place);
             }
         }
     }
 
-    fn emit(&self, plan: &Plan, tallies: &[Tally], (lo, end): (u32, u32), outputs: &mut [Output]) {
+    fn emit(
+        &self,
+        plan: &Plan,
+        texts: &Texts,
+        tallies: &[Tally],
+        (lo, end): (u32, u32),
+        outputs: &mut [Output],
+    ) {
         for ((aggregate, tally), output) in plan.aggregates.iter().zip(tallies).zip(outputs) {
-            match &aggregate.kind {
-                Kind::Other(_) => output.push_value(self.evaluate(plan, aggregate, lo, end)),
-                _ => output.push(aggregate, tally),
+            match (&aggregate.kind, aggregate.lane) {
+                (Kind::Listed(function), Some(lane)) => {
+                    foreign::list(function, (&plan.layout, lane), self.words(plan, lo, end), texts, output);
+                }
+                (Kind::Other(function), Some(lane)) => {
+                    let events = self.others().get(lo as usize..end.max(lo) as usize).unwrap_or_default();
+                    output.push_value(foreign::evaluate(function, plan.layout.beside(lane), events));
+                }
+                _ => output.push(aggregate, tally, texts),
             }
         }
     }
 
-    /// An aggregate that only `DataFusion` knows, over the events of the window in the order of time.
-    fn evaluate(&self, plan: &Plan, aggregate: &Aggregate, lo: u32, end: u32) -> Result<ScalarValue> {
-        let (Kind::Other(function), Some(lane)) = (&aggregate.kind, aggregate.lane) else {
-            return Ok(ScalarValue::Null);
-        };
-        let mut accumulator = function.create_accumulator()?;
-        let beside = plan.layout.beside(lane);
-        let others = self.others().get(lo as usize..end.max(lo) as usize).unwrap_or_default();
-        let rows: Vec<_> = others.iter().filter_map(|row| row[beside].as_deref()).collect();
-        if let Some(first) = rows.first() {
-            let column = |at: usize| ScalarValue::iter_to_array(rows.iter().map(|row| row[at].clone()));
-            let columns: Vec<_> = (0..first.len()).map(column).collect::<Result<_>>()?;
-            accumulator.update_batch(&columns)?;
-        }
-        accumulator.evaluate()
-    }
-
     /// Lets go of events before `floor`. Says how many are left.
-    pub fn expire(&mut self, plan: &Plan, floor: i64) -> usize {
+    pub fn expire(&mut self, plan: &Plan, floor: i64, texts: &mut Texts) -> usize {
         let gone = self.first_from(plan, floor);
         if gone > 0 {
+            for place in 0..gone {
+                release(plan, self.row(plan, place), texts);
+            }
             self.words.drain(..gone as usize * plan.layout.stride());
             self.words.shrink_to_fit();
             if let Some(extra) = &mut self.extra {

@@ -10,9 +10,9 @@ use arrow::array::{ArrayRef, new_null_array};
 use hashbrown::HashMap;
 
 use super::{
-    aggregate::{Failed, Output, Packed, Tally},
+    aggregate::{Failed, Output, Packed, Tally, Texts},
     key::KeyHasher,
-    series::{Arrival, Plan, Series},
+    series::{Arrival, Plan, Series, Shared, hold},
 };
 
 /// Events of a window that are held without asking whether they are still needed.
@@ -49,6 +49,8 @@ pub struct Measured {
 pub struct Sliding {
     plan: Arc<Plan>,
     keys: HashMap<u128, Series, BuildHasherDefault<KeyHasher>>,
+    /// The texts that events have the numbers of.
+    texts: Texts,
     scratch: Vec<Tally>,
     /// Events held.
     rows: usize,
@@ -75,6 +77,7 @@ impl Sliding {
         Self {
             plan,
             keys: HashMap::default(),
+            texts: Texts::default(),
             scratch,
             rows: 0,
             limit: ROWS_MIN,
@@ -121,7 +124,7 @@ impl Sliding {
         let mut beyond = 0;
         self.each(selected, |plan, series, arrival, state| {
             beyond += u64::from(arrival.from < state.floor);
-            series.observe(plan, arrival, state.scratch, &mut outputs);
+            series.observe(plan, arrival, state.shared, &mut outputs);
         });
         let mut measured = Measured { beyond, ..Measured::default() };
         for (output, aggregate) in outputs.into_iter().zip(&plan.aggregates) {
@@ -146,11 +149,17 @@ impl Sliding {
         mut take: impl FnMut(&Plan, &mut Series, Arrival<'_>, State<'_>),
     ) {
         let plan = Arc::clone(&self.plan);
-        let rows = selected.packed.words.chunks_exact(plan.layout.stride());
+        let packed = &selected.packed;
+        let rows = packed.words.chunks_exact(plan.layout.stride());
+        let mut held: Vec<u64> = Vec::with_capacity(plan.layout.stride());
         for (i, (row, (key, from))) in rows.zip(selected.keys.iter().zip(&selected.from)).enumerate() {
-            let arrival = Arrival { row, others: selected.packed.others.get(i), from: *from };
+            held.clear();
+            held.extend_from_slice(row);
+            hold(&plan, &mut held, &packed.texts, i, &mut self.texts);
+            let arrival = Arrival { row: &held, others: packed.others(i), from: *from };
             self.latest = self.latest.max(row[0].cast_signed());
-            let state = State { floor: self.floor, scratch: &mut self.scratch };
+            let shared = Shared { scratch: &mut self.scratch, texts: &self.texts };
+            let state = State { floor: self.floor, shared };
             take(&plan, self.keys.entry(*key).or_default(), arrival, state);
             self.rows += 1;
             if self.rows >= self.limit {
@@ -164,9 +173,9 @@ impl Sliding {
     fn expire(&mut self) {
         self.floor = self.floor.max(self.latest.saturating_sub(self.held).min(self.protect));
         let (plan, floor) = (Arc::clone(&self.plan), self.floor);
-        let mut rows = 0;
+        let (mut rows, texts) = (0, &mut self.texts);
         self.keys.retain(|_, series| {
-            let left = series.expire(&plan, floor);
+            let left = series.expire(&plan, floor, texts);
             rows += left;
             left > 0
         });
@@ -181,7 +190,7 @@ impl Sliding {
 /// What a series needs of the state that it is a part of.
 struct State<'s> {
     floor: i64,
-    scratch: &'s mut [Tally],
+    shared: Shared<'s>,
 }
 
 #[cfg(test)]

@@ -16,7 +16,11 @@ use super::{
 };
 use crate::{
     diagnostic::{Diagnostic, suggest},
-    event::time::Calendar,
+    evaluate::{
+        forecasts::{EVENT_COLUMNS, EVENT_TYPES},
+        tables,
+    },
+    event::{EventType, event_schema, time::Calendar},
     ledger::columns::BUDGET_COLUMNS,
     yaml::Document,
 };
@@ -30,6 +34,9 @@ pub struct RuleSet {
     pub budget_columns: Vec<usize>,
     /// The sliding windows that they share.
     pub windows: Vec<SharedWindow>,
+    /// The types of events that schedules read, with the columns that any of them can read, by position in the event
+    /// schema.
+    pub read: Vec<(EventType, Vec<usize>)>,
     /// What the queries of schedules start from; `None` without such a rule.
     pub session: Option<QuerySession>,
 }
@@ -194,6 +201,30 @@ fn budget_columns(rules: &[CompiledRule], compiler: &Compiler) -> Vec<usize> {
     used.filter(|at| *at < BUDGET_COLUMNS.len()).collect()
 }
 
+/// The events that schedules read, with the columns that they can read of them.
+fn read_by_schedules(rules: &[CompiledRule], compiler: &Compiler) -> Vec<(EventType, Vec<usize>)> {
+    let schedules = rules.iter().filter(|rule| rule.rule.mode != Mode::Disabled);
+    let schedules: Vec<_> = schedules
+        .filter_map(|rule| match &rule.view {
+            CompiledView::Schedule(schedule) => Some(schedule),
+            _ => None,
+        })
+        .collect();
+    let mut read = Vec::new();
+    for event_type in EventType::ALL {
+        let of_type = |table: &String| tables::event_type(table) == Some(event_type);
+        let reading = schedules.iter().filter(|schedule| schedule.tables.iter().any(of_type));
+        let forecasts = EVENT_TYPES.contains(&event_type) && schedules.iter().any(|s| s.forecasts);
+        let names = reading.clone().flat_map(|schedule| &schedule.columns).map(String::as_str);
+        let names: BTreeSet<_> = names.chain(EVENT_COLUMNS.into_iter().filter(|_| forecasts)).collect();
+        if forecasts || reading.count() > 0 {
+            let schema = event_schema(compiler.zone());
+            read.push((event_type, names.into_iter().filter_map(|n| schema.index_of(n).ok()).collect()));
+        }
+    }
+    read
+}
+
 impl CompiledRule {
     /// How far back its windows and their history reach, in microseconds; 0 for a rule that looks at single events, `None`
     /// for a query, whose reach nobody knows.
@@ -237,7 +268,8 @@ impl RuleSet {
         let windows = share(&mut rules);
         let budget_columns = budget_columns(&rules, compiler);
         let has_schedule = rules.iter().any(|rule| matches!(rule.view, CompiledView::Schedule(_)));
-        Self { rules, budget_columns, windows, session: has_schedule.then(|| compiler.session()) }
+        let read = read_by_schedules(&rules, compiler);
+        Self { rules, budget_columns, windows, read, session: has_schedule.then(|| compiler.session()) }
     }
 
     /// Rules written in a text, for tests and examples.

@@ -8,6 +8,7 @@ pub mod load;
 pub mod measure;
 mod parse;
 pub mod query;
+mod reads;
 pub mod share;
 pub mod template;
 pub mod unit_test;

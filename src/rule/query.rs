@@ -28,6 +28,7 @@ use super::{
     Param, Rule,
     compile::{CompiledRule, CompiledView, Compiler},
     expression::{failure, literal},
+    reads,
     window::Schedule,
 };
 use crate::{
@@ -50,6 +51,8 @@ pub struct ScheduleRule {
     pub tables: BTreeSet<String>,
     /// Whether it reads a forecast: they are made only for those that do.
     pub forecasts: bool,
+    /// The names of the columns that it reads of them, and maybe of some more.
+    pub columns: BTreeSet<String>,
     query: Box<ast::Statement>,
     zone: Arc<str>,
 }
@@ -141,8 +144,9 @@ pub fn compile(
     let sql = &schedule.sql;
     let query = parse(compiler, d, sql, &rule.params)?;
     let (tables, zone) = (relations(&query), Arc::from(compiler.zone()));
-    let ticks = schedule.ticks;
-    let mut view = ScheduleRule { ticks, tables, forecasts: false, query: Box::new(query), zone };
+    let (ticks, query) = (schedule.ticks, Box::new(query));
+    let columns = BTreeSet::new();
+    let mut view = ScheduleRule { ticks, tables, forecasts: false, columns, query, zone };
     let context = compiler.session().context(MEMORY);
     let plan = match futures::executor::block_on(plan(&context, &view)) {
         Ok(plan) => plan,
@@ -163,6 +167,13 @@ pub fn compile(
             Some(hint.into()),
         );
     }
+    view.columns = match reads::names(&plan) {
+        Ok(names) => names,
+        Err(e) => {
+            d.problem_at(sql.span, ("", 0), failure(&e).0, None);
+            return None;
+        }
+    };
     let fields = plan.schema().fields().iter().map(|f| Field::new(f.name(), f.data_type().clone(), true));
     let table = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
     let compiled = compiler.assemble_query(d, rule, table, CompiledView::Schedule(Box::new(view)));
@@ -184,6 +195,8 @@ pub fn asked(compiler: &Compiler, sql: &str) -> Result<ScheduleRule, String> {
         ticks: Ticks::Every(Length::Days(1)),
         tables: relations(&query),
         forecasts: false,
+        // It is asked of what is stored, where every column is.
+        columns: BTreeSet::new(),
         query,
         zone: Arc::from(compiler.zone()),
     };

@@ -203,7 +203,7 @@ impl Gather {
         let before = self.tables.committed.load(Ordering::SeqCst);
         // Where schedules cut batches, the events are there; elsewhere a batch is whole.
         let events = match (&batch.events, &batch.rules.session) {
-            (Some((_, types)), _) => types.len() as u64,
+            (Some(events), _) => events.count as u64,
             (None, Some(_)) => 0,
             (None, None) => batch.accepted.iter().map(|(_, _, n)| n).sum(),
         };

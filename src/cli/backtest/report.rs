@@ -10,7 +10,6 @@ use std::{
 };
 
 use anyhow::Context;
-use arrow::{array::AsArray, datatypes::TimestampMicrosecondType};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{BacktestArgs, create, scoring::Scoring};
@@ -245,14 +244,9 @@ impl Report {
 
 /// The span of event times with those of a batch.
 pub fn span_with(span: Option<(i64, i64)>, batch: &Committable) -> Option<(i64, i64)> {
-    let first = || {
-        let (events, _) = batch.events.as_ref()?;
-        let times = events.column_by_name("occurred_at")?;
-        arrow::compute::min(times.as_primitive_opt::<TimestampMicrosecondType>()?)
-    };
     match (span, batch.last_at) {
         (Some((from, to)), Some(last)) => Some((from, to.max(last))),
-        (None, Some(last)) => Some((first().unwrap_or(last), last)),
+        (None, Some(last)) => Some((batch.first_at.unwrap_or(last), last)),
         (span, None) => span,
     }
 }

@@ -3,13 +3,17 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{Array, ArrayRef, Decimal128Array, Float64Array, Int64Array, new_null_array},
+    array::{
+        Array, ArrayBuilder, ArrayRef, AsArray, Decimal128Array, Float64Array, Int64Array, ListBuilder,
+        StringViewBuilder, new_null_array,
+    },
     compute::cast,
     datatypes::{DataType, i256},
 };
 use datafusion::common::{Result, ScalarValue, exec_err};
 
-use super::{Aggregate, Kind, Tally};
+use super::{Aggregate, Kind, Tally, Texts, median, tally::Moments};
+use crate::evaluate::functions::deviation::VALUES_MAX;
 
 /// The results of one aggregate, a value an event or window.
 #[derive(Debug)]
@@ -27,6 +31,10 @@ pub enum Cells {
     Numbers(Vec<Option<i128>>),
     /// Floats.
     Floats(Vec<Option<f64>>),
+    /// Text.
+    Texts(StringViewBuilder),
+    /// Lists of text.
+    Lists(Box<ListBuilder<StringViewBuilder>>),
     /// Anything else.
     Values(Vec<ScalarValue>),
 }
@@ -37,10 +45,14 @@ impl Output {
     pub fn new(aggregate: &Aggregate, rows: usize) -> Self {
         let cells = match aggregate.kind {
             Kind::Other(_) => Cells::Values(Vec::with_capacity(rows)),
+            Kind::Listed(_) => Cells::Lists(Box::new(ListBuilder::new(StringViewBuilder::new()))),
             Kind::Min | Kind::Max if aggregate.data_type.is_string() => {
-                Cells::Values(Vec::with_capacity(rows))
+                Cells::Texts(StringViewBuilder::with_capacity(rows))
             }
-            Kind::Moment { .. } => Cells::Floats(Vec::with_capacity(rows)),
+            Kind::Moment { .. } | Kind::Deviation => Cells::Floats(Vec::with_capacity(rows)),
+            Kind::Median if aggregate.data_type == DataType::Float64 => {
+                Cells::Floats(Vec::with_capacity(rows))
+            }
             _ => Cells::Numbers(Vec::with_capacity(rows)),
         };
         Self { data_type: aggregate.data_type.clone(), cells, failed: Vec::new() }
@@ -52,6 +64,8 @@ impl Output {
         match &self.cells {
             Cells::Numbers(cells) => cells.len(),
             Cells::Floats(cells) => cells.len(),
+            Cells::Texts(cells) => cells.len(),
+            Cells::Lists(cells) => cells.len(),
             Cells::Values(cells) => cells.len(),
         }
     }
@@ -62,13 +76,43 @@ impl Output {
         self.len() == 0
     }
 
-    /// Adds the result of a tally.
+    /// Adds the result of a tally, whose texts are `held`.
     #[inline]
-    pub fn push(&mut self, aggregate: &Aggregate, tally: &Tally) {
-        if let Tally::Text { candidates, .. } = tally {
-            let value = candidates.front().map_or(ScalarValue::Null, |(_, value)| value.clone());
-            return self.push_value(Ok(value));
+    pub fn push(&mut self, aggregate: &Aggregate, tally: &Tally, held: &Texts) {
+        match &mut self.cells {
+            Cells::Numbers(_) => self.push_number(aggregate, tally),
+            Cells::Floats(_) => self.push_float(aggregate, tally),
+            Cells::Texts(cells) => cells.append_option(match tally {
+                Tally::Text { candidates, .. } => candidates.front().map(|(_, number)| held.get(*number)),
+                Tally::Best { text, .. } => text.as_deref(),
+                _ => None,
+            }),
+            // Those are no tally's.
+            Cells::Lists(_) | Cells::Values(_) => {}
         }
+    }
+
+    fn push_float(&mut self, aggregate: &Aggregate, tally: &Tally) {
+        let value = match (tally, &aggregate.kind) {
+            (Tally::Moments(moments), Kind::Moment { sample, root, scale }) => {
+                let value = moment(moments, *sample, *scale);
+                value.map(|v| if *root { v.sqrt() } else { v })
+            }
+            (Tally::Ordered { numbers, .. }, Kind::Deviation) if numbers.len() > VALUES_MAX => {
+                let error = format!("more than {VALUES_MAX} values in one group of median_deviation");
+                self.failed.push((self.len(), error));
+                None
+            }
+            (Tally::Ordered { numbers, .. }, Kind::Deviation) => median::deviation(numbers),
+            (Tally::Ordered { numbers, .. }, _) => median::of_floats(numbers),
+            _ => None,
+        };
+        if let Cells::Floats(cells) = &mut self.cells {
+            cells.push(value);
+        }
+    }
+
+    fn push_number(&mut self, aggregate: &Aggregate, tally: &Tally) {
         let number = match (tally, &aggregate.kind) {
             (Tally::Count(n), _) => Some(i128::from(*n)),
             (Tally::Sum { n, total }, Kind::Average { digits }) => {
@@ -79,13 +123,7 @@ impl Output {
             (Tally::WideSum { n, total }, _) => (*n > 0).then(|| total.to_i128().unwrap_or(i128::MAX)),
             (Tally::Extreme { candidates, .. }, _) => candidates.front().map(|(_, value)| *value),
             (Tally::Distinct(values), _) => i128::try_from(values.len()).ok(),
-            (Tally::Moments { n, total, squares }, Kind::Moment { sample, root, scale }) => {
-                let value = moment(*n, *total, *squares, *sample, *scale);
-                if let Cells::Floats(cells) = &mut self.cells {
-                    cells.push(value.map(|v| if *root { v.sqrt() } else { v }));
-                }
-                return;
-            }
+            (Tally::Ordered { numbers, .. }, _) => median::number(numbers),
             _ => None,
         };
         let fits = number.is_none_or(|number| fits(number, &self.data_type));
@@ -105,10 +143,28 @@ impl Output {
             self.failed.push((row, e.to_string()));
             ScalarValue::Null
         });
-        if let Cells::Values(cells) = &mut self.cells {
-            let null = || ScalarValue::try_from(&self.data_type).unwrap_or(ScalarValue::Null);
-            cells.push(if value.is_null() { null() } else { value });
+        match (&mut self.cells, value) {
+            (Cells::Values(cells), value) => {
+                let null = || ScalarValue::try_from(&self.data_type).unwrap_or(ScalarValue::Null);
+                cells.push(if value.is_null() { null() } else { value });
+            }
+            (Cells::Lists(cells), ScalarValue::List(list)) if list.is_valid(0) => {
+                let texts = list.value(0);
+                texts.as_string_view().iter().for_each(|text| cells.values().append_option(text));
+                cells.append(true);
+            }
+            (Cells::Lists(cells), _) => cells.append_null(),
+            _ => {}
         }
+    }
+
+    /// Adds a list of one text, or none.
+    pub fn push_list(&mut self, text: Option<Option<&str>>) {
+        let Cells::Lists(cells) = &mut self.cells else { return };
+        if let Some(text) = text {
+            cells.values().append_option(text);
+        }
+        cells.append(text.is_some());
     }
 
     /// The column.
@@ -118,6 +174,11 @@ impl Output {
     pub fn finish(self) -> Result<(ArrayRef, Vec<(usize, String)>)> {
         let array = match self.cells {
             Cells::Floats(cells) => Arc::new(cells.into_iter().collect::<Float64Array>()) as ArrayRef,
+            Cells::Texts(mut cells) => {
+                let texts: ArrayRef = Arc::new(cells.finish());
+                if texts.data_type() == &self.data_type { texts } else { cast(&texts, &self.data_type)? }
+            }
+            Cells::Lists(mut cells) => Arc::new(cells.finish()) as ArrayRef,
             Cells::Values(cells) if cells.is_empty() => new_null_array(&self.data_type, 0),
             Cells::Values(cells) => ScalarValue::iter_to_array(cells)?,
             Cells::Numbers(cells) => numbers(cells, &self.data_type)?,
@@ -155,7 +216,8 @@ fn average(n: i64, total: i256, digits: u32) -> Option<i128> {
 }
 
 /// The variance from exact sums: (n Σx² − (Σx)²) / (n (n − 1)), or / n². Only the last division is a float's.
-fn moment(n: i64, total: i256, squares: i256, sample: bool, scale: u32) -> Option<f64> {
+fn moment(moments: &Moments, sample: bool, scale: u32) -> Option<f64> {
+    let Moments { n, total, squares } = *moments;
     let divisor = i128::from(n) * i128::from(if sample { n - 1 } else { n });
     if divisor <= 0 {
         return None;

@@ -1,25 +1,13 @@
 //! Lanes: the values that aggregates read, a row of 64-bit words an event.
 //!
 //! Word 0 is the event time. Word 1, if any lane may lack a value, has a bit for each lane that has one. Then come
-//! the lanes: one word for numbers of 64 bits, two for larger ones and for hashes. Rows of one layout are equally
-//! long, so that a key's events are one flat vector.
+//! the lanes: one word for numbers of 64 bits and for text, two for larger numbers and for hashes. Rows of one layout
+//! are equally long, so that a key's events are one flat vector.
 
 use std::sync::Arc;
 
-use arrow::{
-    array::{Array, ArrayRef, AsArray, BooleanArray},
-    buffer::{BooleanBuffer, NullBuffer},
-    compute::cast,
-    datatypes::{DataType, Decimal128Type, Int64Type, SchemaRef},
-    record_batch::RecordBatch,
-    row::{RowConverter, SortField},
-};
-use datafusion::{
-    common::{Result, ScalarValue},
-    logical_expr::ColumnarValue,
-    physical_expr::PhysicalExpr,
-};
-use xxhash_rust::xxh3::xxh3_128_with_seed;
+use arrow::datatypes::{DataType, SchemaRef};
+use datafusion::{common::ScalarValue, physical_expr::PhysicalExpr};
 
 /// How the values of a lane are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -30,11 +18,21 @@ pub enum LaneKind {
     Word,
     /// A number of at most 128 bits.
     Double,
+    /// A float, as a number with the order of all floats.
+    Float,
     /// 128 bits of a hash, for telling values apart.
     Hash,
-    /// Values that are no whole numbers inside, kept beside the row.
+    /// Text: its hash while the event is on its way, then its number in [`super::Texts`].
+    Text {
+        /// Whether NULL is a value like any other.
+        nulls: bool,
+    },
+    /// Values that are none of these, kept beside the row.
     Other,
 }
+
+/// The word of a NULL that is a value.
+pub const NULL_TEXT: u64 = u64::MAX;
 
 impl LaneKind {
     /// How numbers of this type are stored; `Other` for what is no number.
@@ -60,10 +58,23 @@ impl LaneKind {
     const fn words(self) -> usize {
         match self {
             Self::Mark | Self::Other => 0,
-            Self::Word => 1,
+            Self::Word | Self::Float | Self::Text { .. } => 1,
             Self::Double | Self::Hash => 2,
         }
     }
+}
+
+/// A float as a whole number with the order of [`f64::total_cmp`].
+#[must_use]
+pub const fn ordered(float: f64) -> i64 {
+    let bits = float.to_bits().cast_signed();
+    bits ^ ((bits >> 63).cast_unsigned() >> 1).cast_signed()
+}
+
+/// The float of such a number.
+#[must_use]
+pub const fn float(ordered: i64) -> f64 {
+    f64::from_bits((ordered ^ ((ordered >> 63).cast_unsigned() >> 1).cast_signed()).cast_unsigned())
 }
 
 /// The values of an aggregate: its arguments, and the condition of its `FILTER`.
@@ -95,35 +106,17 @@ impl Lane {
 /// Where everything is in a row.
 #[derive(Debug, Clone)]
 pub struct Layout {
-    lanes: Vec<LaneKind>,
-    offsets: Vec<usize>,
-    stride: usize,
-    /// Lanes with values beside the row.
-    others: usize,
+    pub(super) lanes: Vec<LaneKind>,
+    pub(super) offsets: Vec<usize>,
+    pub(super) stride: usize,
+    /// Of a lane with text, or with values beside the row, which of its kind it is.
+    numbers: Vec<usize>,
+    /// Lanes with text, with their words.
+    texts: Vec<(usize, usize)>,
 }
 
 /// Values beside the rows: for each lane of kind `Other` the arguments, unless the filter took the row out.
 pub type Others = Box<[Option<Box<[ScalarValue]>>]>;
-
-/// The events of a batch as rows.
-#[derive(Debug, Default)]
-pub struct Packed {
-    /// The rows, one after another.
-    pub words: Vec<u64>,
-    /// For each row what stands beside it; empty if the layout has no such lane.
-    pub others: Vec<Others>,
-}
-
-/// A value that could not be computed.
-#[derive(Debug, Clone)]
-pub struct Failed {
-    /// The event, by its place among those packed.
-    pub row: usize,
-    /// The lane.
-    pub lane: usize,
-    /// Why.
-    pub error: String,
-}
 
 /// Most lanes of one window: each has a bit in word 1.
 pub const LANES_MAX: usize = 64;
@@ -134,13 +127,21 @@ impl Layout {
     pub fn new(lanes: &[Lane]) -> Self {
         let lanes: Vec<_> = lanes.iter().map(|lane| lane.kind).collect();
         let mut stride = 1 + usize::from(!lanes.is_empty());
-        let mut offsets = Vec::with_capacity(lanes.len());
-        for lane in &lanes {
+        let (mut offsets, mut numbers, mut texts, mut others) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        for (number, lane) in lanes.iter().enumerate() {
             offsets.push(stride);
+            numbers.push(match lane {
+                LaneKind::Text { .. } => texts.len(),
+                _ => others,
+            });
+            match lane {
+                LaneKind::Text { .. } => texts.push((number, stride)),
+                LaneKind::Other => others += 1,
+                _ => {}
+            }
             stride += lane.words();
         }
-        let others = lanes.iter().filter(|lane| **lane == LaneKind::Other).count();
-        Self { lanes, offsets, stride, others }
+        Self { lanes, offsets, stride, numbers, texts }
     }
 
     /// Words of a row.
@@ -149,22 +150,16 @@ impl Layout {
         self.stride
     }
 
-    /// Whether rows have values beside them.
+    /// The lanes with text, and the words that stand for it.
     #[must_use]
-    pub const fn has_others(&self) -> bool {
-        self.others > 0
+    pub fn texts(&self) -> &[(usize, usize)] {
+        &self.texts
     }
 
-    /// Whether the numbers of a lane may have 128 bits.
+    /// How the values of a lane are stored.
     #[must_use]
-    pub fn is_double(&self, lane: usize) -> bool {
-        self.lanes[lane] == LaneKind::Double
-    }
-
-    /// Whether the values of a lane stand beside the row.
-    #[must_use]
-    pub fn is_other(&self, lane: usize) -> bool {
-        self.lanes[lane] == LaneKind::Other
+    pub fn kind(&self, lane: usize) -> LaneKind {
+        self.lanes[lane]
     }
 
     /// Whether a row has a value in a lane.
@@ -178,11 +173,17 @@ impl Layout {
     #[must_use]
     #[inline]
     pub fn number(&self, row: &[u64], lane: usize) -> i128 {
-        let at = self.offsets[lane];
         match self.lanes[lane] {
-            LaneKind::Word => i128::from(row[at].cast_signed()),
+            LaneKind::Word | LaneKind::Float => i128::from(self.word(row, lane).cast_signed()),
             _ => self.bits(row, lane).cast_signed(),
         }
+    }
+
+    /// The 64 bits in a lane.
+    #[must_use]
+    #[inline]
+    pub fn word(&self, row: &[u64], lane: usize) -> u64 {
+        row[self.offsets[lane]]
     }
 
     /// The 128 bits in a lane.
@@ -193,169 +194,10 @@ impl Layout {
         u128::from(row[at]) | u128::from(row[at + 1]) << 64
     }
 
-    /// Which of the lanes with values beside the row a lane is.
+    /// Which of the lanes with text, or of those with values beside the row, a lane is.
     #[must_use]
+    #[inline]
     pub fn beside(&self, lane: usize) -> usize {
-        self.lanes[..lane].iter().filter(|kind| **kind == LaneKind::Other).count()
+        self.numbers[lane]
     }
-
-    /// Events as rows. `batch` gives the columns that a lane reads of them; `seed` keeps anybody from making values
-    /// whose hashes are equal. A value that cannot be computed is missing in its lane alone, and told.
-    ///
-    /// # Errors
-    /// If a lane's columns do not fit its expressions.
-    pub fn pack(
-        &self,
-        lanes: &[Lane],
-        batch: &dyn Fn(&Lane) -> Result<RecordBatch>,
-        times: &[i64],
-        seed: u64,
-    ) -> Result<(Packed, Vec<Failed>)> {
-        let mut words = vec![0; times.len() * self.stride];
-        let mut others = vec![Others::default(); if self.has_others() { times.len() } else { 0 }];
-        for row in &mut others {
-            *row = vec![None; self.others].into();
-        }
-        for (row, time) in words.chunks_exact_mut(self.stride).zip(times) {
-            row[0] = time.cast_unsigned();
-        }
-        let mut packed = Packed { words, others };
-        let mut failed = Vec::new();
-        for (number, lane) in lanes.iter().enumerate() {
-            let batch = batch(lane)?;
-            if self.pack_lane(number, lane, &batch, seed, 0, &mut packed).is_ok() {
-                continue;
-            }
-            // What fails for one event fails for that one alone.
-            for row in 0..times.len() {
-                if let Err(e) = self.pack_lane(number, lane, &batch.slice(row, 1), seed, row, &mut packed) {
-                    failed.push(Failed { row, lane: number, error: e.to_string() });
-                }
-            }
-        }
-        Ok((packed, failed))
-    }
-
-    /// Fills a lane of the rows from `first` on.
-    fn pack_lane(
-        &self,
-        number: usize,
-        lane: &Lane,
-        batch: &RecordBatch,
-        seed: u64,
-        first: usize,
-        packed: &mut Packed,
-    ) -> Result<()> {
-        let rows = batch.num_rows();
-        let args: Vec<ArrayRef> = lane.args.iter().map(|arg| array(arg, batch)).collect::<Result<_>>()?;
-        let passes = lane.filter.as_ref().map(|filter| passes(filter, batch)).transpose()?;
-        let mut valid = passes.unwrap_or_else(|| BooleanBuffer::new_set(rows));
-        if lane.kind != LaneKind::Other {
-            for nulls in args.iter().filter_map(Array::logical_nulls) {
-                valid = &valid & NullBuffer::inner(&nulls);
-            }
-        }
-        let numbers = matches!(lane.kind, LaneKind::Word | LaneKind::Double)
-            .then(|| Numbers::new(&args[0]))
-            .transpose()?;
-        let hashes = (lane.kind == LaneKind::Hash).then(|| hashes(&args, seed)).transpose()?;
-        let (at, beside) = (self.offsets[number], self.beside(number));
-        for i in valid.set_indices() {
-            let row = &mut packed.words[(first + i) * self.stride..][..self.stride];
-            row[1] |= 1 << number;
-            match (&numbers, &hashes) {
-                (Some(Numbers::Words(array)), _) => row[at] = array.value(i).cast_unsigned(),
-                (Some(Numbers::Doubles(array)), _) if lane.kind == LaneKind::Word => {
-                    row[at] = i64::try_from(array.value(i)).unwrap_or(i64::MAX).cast_unsigned();
-                }
-                (Some(Numbers::Doubles(array)), _) => split(array.value(i).cast_unsigned(), &mut row[at..]),
-                (_, Some(hashes)) => split(hashes[i], &mut row[at..]),
-                _ if lane.kind == LaneKind::Other => {
-                    // An aggregate of several arguments sees its own NULLs.
-                    if args.len() == 1 && args[0].is_null(i) {
-                        row[1] &= !(1 << number);
-                    }
-                    let values = args.iter().map(|arg| ScalarValue::try_from_array(arg, i));
-                    packed.others[first + i][beside] = Some(values.collect::<Result<_>>()?);
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-}
-
-enum Numbers {
-    Words(arrow::array::Int64Array),
-    Doubles(arrow::array::Decimal128Array),
-}
-
-impl Numbers {
-    fn new(array: &ArrayRef) -> Result<Self> {
-        if let Some(decimals) = array.as_primitive_opt::<Decimal128Type>() {
-            return Ok(Self::Doubles(decimals.clone()));
-        }
-        Ok(Self::Words(cast(array, &DataType::Int64)?.as_primitive::<Int64Type>().clone()))
-    }
-}
-
-fn split(bits: u128, words: &mut [u64]) {
-    words[0] = bits as u64;
-    words[1] = (bits >> 64) as u64;
-}
-
-/// An expression's values for a batch.
-///
-/// # Errors
-/// If it fails on the batch.
-pub fn array(expr: &Arc<dyn PhysicalExpr>, batch: &RecordBatch) -> Result<ArrayRef> {
-    expr.evaluate(batch)?.into_array(batch.num_rows())
-}
-
-fn passes(filter: &Arc<dyn PhysicalExpr>, batch: &RecordBatch) -> Result<BooleanBuffer> {
-    let array = match filter.evaluate(batch)? {
-        ColumnarValue::Array(array) => array,
-        scalar @ ColumnarValue::Scalar(_) => scalar.into_array(batch.num_rows())?,
-    };
-    let array: &BooleanArray = array.as_boolean();
-    Ok(match array.nulls() {
-        Some(nulls) => array.values() & nulls.inner(),
-        None => array.values().clone(),
-    })
-}
-
-/// A hash of the values of some columns, for each row. Equal values have equal hashes whatever their place; NULL is a
-/// value like any other. The hashes of a row's values, each with a seed of its column, are added up.
-///
-/// # Errors
-/// If a column's type has no row format.
-pub fn hashes(columns: &[ArrayRef], seed: u64) -> Result<Vec<u128>> {
-    let rows = columns.first().map_or(0, Array::len);
-    let mut hashes = vec![0; rows];
-    for (number, column) in columns.iter().enumerate() {
-        add_hashes(column, seed.wrapping_add(number as u64), &mut hashes)?;
-    }
-    Ok(hashes)
-}
-
-fn add_hashes(column: &ArrayRef, seed: u64, hashes: &mut [u128]) -> Result<()> {
-    let nulls = column.logical_nulls();
-    let null = xxh3_128_with_seed(&[], seed ^ u64::MAX);
-    let mut add = |value_of: &dyn Fn(usize) -> u128| {
-        for (row, hash) in hashes.iter_mut().enumerate() {
-            let is_null = nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
-            *hash = hash.wrapping_add(if is_null { null } else { value_of(row) });
-        }
-    };
-    let of = |bytes: &[u8]| xxh3_128_with_seed(bytes, seed);
-    if let Some(texts) = column.as_string_view_opt() {
-        add(&|row| of(texts.value(row).as_bytes()));
-    } else if let Some(decimals) = column.as_primitive_opt::<Decimal128Type>() {
-        add(&|row| of(&decimals.value(row).to_le_bytes()));
-    } else {
-        let rows = RowConverter::new(vec![SortField::new(column.data_type().clone())])?
-            .convert_columns(std::slice::from_ref(column))?;
-        add(&|row| of(rows.row(row).as_ref()));
-    }
-    Ok(())
 }

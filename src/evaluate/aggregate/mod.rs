@@ -2,8 +2,14 @@
 //! taken from and merged; every other one of `DataFusion`'s goes through its `Accumulator`.
 
 mod column;
+mod extreme;
 mod lane;
+mod median;
+mod pack;
+mod row;
+mod sorted;
 mod tally;
+mod texts;
 
 use std::sync::Arc;
 
@@ -14,8 +20,11 @@ use datafusion::{
 };
 
 pub use column::{Cells, Output};
-pub use lane::{Failed, LANES_MAX, Lane, LaneKind, Layout, Others, Packed, array, hashes};
-pub use tally::{Row, Tally};
+pub use lane::{LANES_MAX, Lane, LaneKind, Layout, NULL_TEXT, Others};
+pub use pack::{Beside, Failed, Packed, array, hashes};
+pub use row::{Row, TextsOf};
+pub use tally::Tally;
+pub use texts::Texts;
 
 /// How an aggregate is kept.
 #[derive(Debug, Clone)]
@@ -44,8 +53,25 @@ pub enum Kind {
     },
     /// `count(distinct …)`
     Distinct,
+    /// `median` of decimals, whole numbers and floats.
+    Median,
+    /// `median_deviation`
+    Deviation,
+    /// `array_agg(distinct …)` of text. `DataFusion` says in which order, if there are several.
+    Listed(Arc<AggregateFunctionExpr>),
     /// Anything else that `DataFusion` knows.
     Other(Arc<AggregateFunctionExpr>),
+}
+
+impl Kind {
+    /// `DataFusion`'s aggregate, if events are kept for it.
+    #[must_use]
+    pub fn function(&self) -> Option<&Arc<AggregateFunctionExpr>> {
+        match self {
+            Self::Listed(function) | Self::Other(function) => Some(function),
+            _ => None,
+        }
+    }
 }
 
 /// An aggregate of a window.
@@ -91,11 +117,23 @@ pub fn classify(
             let counted = args.iter().filter(|arg| !is_constant(arg)).cloned().collect();
             Some((Kind::Count, counted, LaneKind::Mark))
         }
+        ("array_agg", [arg])
+            if aggregate.is_distinct()
+                && !aggregate.ignore_nulls()
+                && data_type_of(arg)? == DataType::Utf8View =>
+        {
+            let kind = Kind::Listed(Arc::new(aggregate.clone()));
+            Some((kind, vec![Arc::clone(arg)], LaneKind::Text { nulls: true }))
+        }
         (_, [_]) if aggregate.is_distinct() => None,
         ("min" | "max", [arg]) if data_type_of(arg)?.is_string() => {
             let kind = if name == "min" { Kind::Min } else { Kind::Max };
-            Some((kind, vec![Arc::clone(arg)], LaneKind::Other))
+            Some((kind, vec![Arc::clone(arg)], LaneKind::Text { nulls: false }))
         }
+        ("median", [arg]) => {
+            median(&data_type_of(arg)?).map(|lane| (Kind::Median, vec![Arc::clone(arg)], lane))
+        }
+        ("median_deviation", [arg]) => Some((Kind::Deviation, vec![Arc::clone(arg)], LaneKind::Float)),
         ("sum" | "min" | "max" | "avg", [arg]) => {
             let arg_type = data_type_of(arg)?;
             number(&name, &arg_type, &data_type)
@@ -136,6 +174,16 @@ fn number(name: &str, arg: &DataType, result: &DataType) -> Option<Kind> {
         ("avg", DataType::Decimal128(_, from), DataType::Decimal128(_, to)) if to >= from => {
             Some(Kind::Average { digits: u32::try_from(to - from).ok()? })
         }
+        _ => None,
+    }
+}
+
+/// How the values of a median are stored, if it is kept in order here.
+fn median(arg: &DataType) -> Option<LaneKind> {
+    match arg {
+        DataType::Float64 => Some(LaneKind::Float),
+        DataType::Decimal128(..) => Some(LaneKind::of(arg)),
+        _ if arg.is_integer() && LaneKind::of(arg) == LaneKind::Word => Some(LaneKind::Word),
         _ => None,
     }
 }

@@ -1,12 +1,15 @@
 //! What is kept of the events of a window for one aggregate.
 
-use std::collections::VecDeque;
-
 use arrow::datatypes::i256;
-use datafusion::common::ScalarValue;
 use hashbrown::HashMap;
 
-use super::{Aggregate, Kind, Layout, Others};
+use super::{
+    Aggregate, Kind, LaneKind, Layout,
+    extreme::{Candidates, better, pop, push, squeeze},
+    lane::{float, ordered},
+    row::{Row, TextsOf},
+    sorted::Sorted,
+};
 
 /// A running aggregate in exact integers. Events come in at the end, or late somewhere before it, and leave at the
 /// beginning.
@@ -33,24 +36,31 @@ pub enum Tally {
         /// `max`
         max: bool,
         /// The values that no later one exceeds, with their places, the extreme one first.
-        candidates: VecDeque<(u32, i128)>,
+        candidates: Candidates<i128>,
     },
-    /// For `min` and `max` of text.
+    /// For `min` and `max` of text that is held.
     Text {
         /// `max`
         max: bool,
-        /// As in `Extreme`.
-        candidates: VecDeque<(u32, ScalarValue)>,
+        /// As in `Extreme`, with the numbers of the texts.
+        candidates: Candidates<u32>,
+    },
+    /// For `min` and `max` of text where events only come in.
+    Best {
+        /// `max`
+        max: bool,
+        /// The extreme text.
+        text: Option<Box<str>>,
+    },
+    /// For medians.
+    Ordered {
+        /// Whether only finite floats count, and zero has no sign.
+        finite: bool,
+        /// The values, in order.
+        numbers: Sorted,
     },
     /// For variances.
-    Moments {
-        /// Values.
-        n: i64,
-        /// Their sum.
-        total: i256,
-        /// The sum of their squares.
-        squares: i256,
-    },
+    Moments(Box<Moments>),
     /// How often each value is there, by its hash.
     Distinct(HashMap<u128, u32>),
     /// Read anew from the rows whenever it is asked for.
@@ -61,19 +71,30 @@ impl Tally {
     /// The tally of no events.
     #[must_use]
     pub fn new(aggregate: &Aggregate, layout: &Layout) -> Self {
-        let wide = aggregate.lane.is_some_and(|lane| layout.is_double(lane));
+        let wide = aggregate.lane.is_some_and(|lane| layout.kind(lane) == LaneKind::Double);
         match aggregate.kind {
             Kind::Count => Self::Count(0),
             Kind::Sum | Kind::Average { .. } if wide => Self::WideSum { n: 0, total: i256::ZERO },
             Kind::Sum | Kind::Average { .. } => Self::Sum { n: 0, total: 0 },
-            Kind::Min | Kind::Max if aggregate.lane.is_some_and(|lane| layout.is_other(lane)) => {
-                Self::Text { max: matches!(aggregate.kind, Kind::Max), candidates: VecDeque::new() }
+            Kind::Min | Kind::Max if aggregate.data_type.is_string() => {
+                Self::Text { max: matches!(aggregate.kind, Kind::Max), candidates: Candidates::new() }
             }
-            Kind::Min => Self::Extreme { max: false, candidates: VecDeque::new() },
-            Kind::Max => Self::Extreme { max: true, candidates: VecDeque::new() },
-            Kind::Moment { .. } => Self::Moments { n: 0, total: i256::ZERO, squares: i256::ZERO },
+            Kind::Min => Self::Extreme { max: false, candidates: Candidates::new() },
+            Kind::Max => Self::Extreme { max: true, candidates: Candidates::new() },
+            Kind::Median => Self::Ordered { finite: false, numbers: Sorted::default() },
+            Kind::Deviation => Self::Ordered { finite: true, numbers: Sorted::default() },
+            Kind::Moment { .. } => Self::Moments(Box::default()),
             Kind::Distinct => Self::Distinct(HashMap::new()),
-            Kind::Other(_) => Self::Rows,
+            Kind::Listed(_) | Kind::Other(_) => Self::Rows,
+        }
+    }
+
+    /// The tally of no events where events only come in, and nothing else holds their texts.
+    #[must_use]
+    pub fn growing(aggregate: &Aggregate, layout: &Layout) -> Self {
+        match Self::new(aggregate, layout) {
+            Self::Text { max, .. } => Self::Best { max, text: None },
+            tally => tally,
         }
     }
 
@@ -85,7 +106,9 @@ impl Tally {
             Self::WideSum { n, total } => (*n, *total) = (0, i256::ZERO),
             Self::Extreme { candidates, .. } => candidates.clear(),
             Self::Text { candidates, .. } => candidates.clear(),
-            Self::Moments { n, total, squares } => (*n, *total, *squares) = (0, i256::ZERO, i256::ZERO),
+            Self::Best { text, .. } => *text = None,
+            Self::Ordered { numbers, .. } => numbers.clear(),
+            Self::Moments(moments) => **moments = Moments::default(),
             Self::Distinct(values) => values.clear(),
             Self::Rows => {}
         }
@@ -100,7 +123,7 @@ impl Tally {
             }
             return;
         };
-        let Row { words: row, others } = row;
+        let Row { words: row, texts, .. } = row;
         if !Layout::has(row, lane) {
             return;
         }
@@ -119,17 +142,20 @@ impl Tally {
                 push(candidates, layout.number(row, lane), at, |a, b| if max { a >= b } else { a <= b });
             }
             Self::Text { max, candidates } => {
-                let max = *max;
-                if let Some(value) = text(layout, lane, others) {
-                    push(candidates, value.clone(), at, |a, b| if max { a >= b } else { a <= b });
+                let number = layout.word(row, lane) as u32;
+                push(candidates, number, at, texts.exceeds(*max));
+            }
+            Self::Best { max, text } => {
+                if let TextsOf::Batch(texts, place) = texts {
+                    keep_better(*max, text, texts[layout.beside(lane)].value(place));
                 }
             }
-            Self::Moments { n, total, squares } => {
-                let value = i256::from_i128(layout.number(row, lane));
-                *n += 1;
-                *total = total.wrapping_add(value);
-                *squares = squares.wrapping_add(value.wrapping_mul(value));
+            Self::Ordered { finite, numbers } => {
+                if let Some(number) = counted(*finite, layout.number(row, lane)) {
+                    numbers.insert(number);
+                }
             }
+            Self::Moments(moments) => moments.add(layout.number(row, lane)),
             Self::Distinct(values) => *values.entry(layout.bits(row, lane)).or_default() += 1,
             Self::Rows => {}
         }
@@ -160,12 +186,12 @@ impl Tally {
             }
             Self::Extreme { candidates, .. } => pop(candidates, at),
             Self::Text { candidates, .. } => pop(candidates, at),
-            Self::Moments { n, total, squares } => {
-                let value = i256::from_i128(layout.number(row, lane));
-                *n -= 1;
-                *total = total.wrapping_sub(value);
-                *squares = squares.wrapping_sub(value.wrapping_mul(value));
+            Self::Ordered { finite, numbers } => {
+                if let Some(number) = counted(*finite, layout.number(row, lane)) {
+                    numbers.remove(number);
+                }
             }
+            Self::Moments(moments) => moments.remove(layout.number(row, lane)),
             Self::Distinct(values) => {
                 let hash = layout.bits(row, lane);
                 if let Some(count) = values.get_mut(&hash) {
@@ -175,7 +201,7 @@ impl Tally {
                     }
                 }
             }
-            Self::Rows => {}
+            Self::Best { .. } | Self::Rows => {}
         }
     }
 
@@ -189,9 +215,8 @@ impl Tally {
                 squeeze(candidates, value, at, |a, b| if max { a >= b } else { a <= b });
             }
             Self::Text { max, candidates } => {
-                let max = *max;
-                let value = present.and_then(|lane| text(layout, lane, row.others).cloned());
-                squeeze(candidates, value, at, |a, b| if max { a >= b } else { a <= b });
+                let number = present.map(|lane| layout.word(row.words, lane) as u32);
+                squeeze(candidates, number, at, row.texts.exceeds(*max));
             }
             _ => self.add(layout, lane, row, at),
         }
@@ -230,14 +255,11 @@ impl Tally {
             (Self::Extreme { max, candidates }, Self::Extreme { candidates: others, .. }) => {
                 better(*max, candidates, others);
             }
-            (Self::Text { max, candidates }, Self::Text { candidates: others, .. }) => {
-                better(*max, candidates, others);
+            (Self::Best { max, text }, Self::Best { text: Some(other), .. }) => {
+                keep_better(*max, text, other);
             }
-            (Self::Moments { n, total, squares }, Self::Moments { n: more, total: sum, squares: others }) => {
-                *n += more;
-                *total = total.wrapping_add(*sum);
-                *squares = squares.wrapping_add(*others);
-            }
+            (Self::Ordered { numbers, .. }, Self::Ordered { numbers: others, .. }) => numbers.extend(others),
+            (Self::Moments(moments), Self::Moments(others)) => moments.merge(others),
             (Self::Distinct(values), Self::Distinct(others)) => {
                 others.iter().for_each(|(value, count)| *values.entry(*value).or_default() += count);
             }
@@ -246,54 +268,53 @@ impl Tally {
     }
 }
 
-/// An event of a window: its row, and the values beside it.
-#[derive(Debug, Clone, Copy)]
-pub struct Row<'r> {
-    /// The row.
-    pub words: &'r [u64],
-    /// What stands beside it.
-    pub others: Option<&'r Others>,
+/// What variances are computed from.
+#[derive(Debug, Clone, Default)]
+pub struct Moments {
+    /// Values.
+    pub n: i64,
+    /// Their sum.
+    pub total: i256,
+    /// The sum of their squares.
+    pub squares: i256,
 }
 
-fn text<'r>(layout: &Layout, lane: usize, others: Option<&'r Others>) -> Option<&'r ScalarValue> {
-    others?[layout.beside(lane)].as_deref()?.first()
-}
-
-type Candidates<T> = VecDeque<(u32, T)>;
-
-/// Takes in the latest value: those before it that it exceeds can never be the extreme one any more.
-fn push<T>(candidates: &mut Candidates<T>, value: T, at: u32, exceeds: impl Fn(&T, &T) -> bool) {
-    while candidates.back().is_some_and(|(_, last)| exceeds(&value, last)) {
-        candidates.pop_back();
+impl Moments {
+    fn add(&mut self, value: i128) {
+        let value = i256::from_i128(value);
+        self.n += 1;
+        self.total = self.total.wrapping_add(value);
+        self.squares = self.squares.wrapping_add(value.wrapping_mul(value));
     }
-    candidates.push_back((at, value));
-}
 
-fn pop<T>(candidates: &mut Candidates<T>, at: u32) {
-    if candidates.front().is_some_and(|(place, _)| *place == at) {
-        candidates.pop_front();
+    fn remove(&mut self, value: i128) {
+        let value = i256::from_i128(value);
+        self.n -= 1;
+        self.total = self.total.wrapping_sub(value);
+        self.squares = self.squares.wrapping_sub(value.wrapping_mul(value));
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.n += other.n;
+        self.total = self.total.wrapping_add(other.total);
+        self.squares = self.squares.wrapping_add(other.squares);
     }
 }
 
-/// Takes in a value, or an event without one, at place `at` in front of others, whose places move by one.
-fn squeeze<T>(candidates: &mut Candidates<T>, value: Option<T>, at: u32, exceeds: impl Fn(&T, &T) -> bool) {
-    let (mut before, after): (Vec<_>, Vec<_>) = candidates.drain(..).partition(|(place, _)| *place < at);
-    let value = value.filter(|value| !after.iter().any(|(_, later)| exceeds(later, value)));
-    if let Some(value) = &value {
-        before.retain(|(_, old)| !exceeds(value, old));
+/// Keeps the better one of two texts.
+fn keep_better(max: bool, best: &mut Option<Box<str>>, text: &str) {
+    if best.as_deref().is_none_or(|best| if max { text > best } else { text < best }) {
+        *best = Some(text.into());
     }
-    candidates.extend(before);
-    candidates.extend(value.map(|value| (at, value)));
-    candidates.extend(after.into_iter().map(|(place, value)| (place + 1, value)));
 }
 
-/// Keeps the better one of two extremes.
-fn better<T: Clone + PartialOrd>(max: bool, candidates: &mut Candidates<T>, others: &Candidates<T>) {
-    let exceeds = |a: &T, b: &T| if max { a > b } else { a < b };
-    if let Some(other) = others.front()
-        && candidates.front().is_none_or(|(_, value)| exceeds(&other.1, value))
-    {
-        candidates.clear();
-        candidates.push_back(other.clone());
+/// A value as a median counts it.
+#[inline]
+fn counted(finite: bool, number: i128) -> Option<i128> {
+    if !finite {
+        return Some(number);
     }
+    // Numbers of a lane of floats have 64 bits. Adding zero takes the sign off zero.
+    let value = float(number as i64) + 0.0;
+    value.is_finite().then(|| i128::from(ordered(value)))
 }

@@ -16,7 +16,7 @@ mod benford;
 mod calendar;
 mod company;
 mod concentration;
-mod deviation;
+pub(super) mod deviation;
 mod lists;
 mod names;
 mod places;

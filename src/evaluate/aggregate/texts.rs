@@ -1,0 +1,98 @@
+//! Texts that the events of a window hold: each once, with a number that stands for it in the rows.
+
+use hashbrown::HashTable;
+
+/// Texts by number. A number is free again when no row has it any more.
+#[derive(Debug, Default)]
+pub struct Texts {
+    numbers: HashTable<u32>,
+    entries: Vec<Entry>,
+    free: Vec<u32>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    text: Box<str>,
+    hash: u64,
+    /// Rows that have it.
+    rows: u32,
+}
+
+impl Texts {
+    /// The number of a text that one more row has; `hash` is the same for equal texts.
+    pub fn take(&mut self, text: &str, hash: u64) -> u32 {
+        let Self { numbers, entries, free } = self;
+        let same = |number: &u32| {
+            let entry = &entries[*number as usize];
+            entry.hash == hash && *entry.text == *text
+        };
+        if let Some(number) = numbers.find(hash, same).copied() {
+            entries[number as usize].rows += 1;
+            return number;
+        }
+        let entry = Entry { text: text.into(), hash, rows: 1 };
+        let number = if let Some(number) = free.pop() {
+            entries[number as usize] = entry;
+            number
+        } else {
+            entries.push(entry);
+            u32::try_from(entries.len() - 1).unwrap_or(u32::MAX)
+        };
+        numbers.insert_unique(hash, number, |number| entries[*number as usize].hash);
+        number
+    }
+
+    /// One row that has it is gone.
+    pub fn release(&mut self, number: u32) {
+        let entry = &mut self.entries[number as usize];
+        entry.rows -= 1;
+        if entry.rows == 0 {
+            entry.text = Box::default();
+            if let Ok(found) = self.numbers.find_entry(entry.hash, |known| *known == number) {
+                found.remove();
+            }
+            self.free.push(number);
+        }
+    }
+
+    /// The text of a number.
+    #[must_use]
+    #[inline]
+    pub fn get(&self, number: u32) -> &str {
+        &self.entries[number as usize].text
+    }
+
+    /// Texts that are held.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.numbers.len()
+    }
+
+    /// Whether none is held.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.numbers.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_texts_have_one_number_until_no_row_has_them() {
+        let mut texts = Texts::default();
+        // Hashes that are equal do not make texts equal.
+        let (a, b) = (texts.take("a", 1), texts.take("b", 1));
+        assert_ne!(a, b);
+        assert_eq!(texts.take("a", 1), a);
+        texts.release(a);
+        assert_eq!((texts.get(a), texts.get(b), texts.len()), ("a", "b", 2));
+        texts.release(a);
+        texts.release(b);
+        assert!(texts.is_empty());
+        let again = texts.take("c", 1);
+        assert!(again == a || again == b);
+        assert_eq!(texts.get(again), "c");
+    }
+}

@@ -1,0 +1,86 @@
+//! What closing windows know of one key: its panes, and its windows that are closed.
+
+use std::borrow::Cow;
+
+use datafusion::common::ScalarValue;
+use smallvec::SmallVec;
+
+use super::{closing::Judge, pane::Pane, timeline::Timeline};
+use crate::{
+    event::period::Stretch,
+    rule::window::{Method, Season},
+};
+
+/// What is known of a key.
+#[derive(Debug, Default)]
+pub struct Key {
+    /// The values of `by`.
+    pub by: Box<[ScalarValue]>,
+    /// By their starts.
+    pub panes: Timeline<Pane>,
+    /// Closed windows by their ends.
+    pub past: Timeline<Past>,
+}
+
+/// A window that is closed.
+#[derive(Debug, Clone, Copy)]
+pub struct Past {
+    /// Where it starts.
+    pub start: i64,
+    /// The measure that is compared; `None` where it is NULL or there is no anomaly.
+    pub value: Option<f64>,
+    /// Whether it made a finding.
+    pub found: bool,
+}
+
+impl Key {
+    /// The values as text, by which keys are ordered.
+    pub fn label(&self) -> SmallVec<[Cow<'_, str>; 2]> {
+        let mut label = SmallVec::new();
+        for value in &self.by {
+            label.push(match value {
+                ScalarValue::Utf8View(Some(text)) => Cow::Borrowed(text.as_str()),
+                value => Cow::Owned(value.to_string()),
+            });
+        }
+        label
+    }
+
+    /// The values of the windows before one, the oldest first.
+    pub fn history(&self, j: &Judge<'_>, window: Stretch, most: usize, values: &mut Vec<f64>) {
+        values.clear();
+        let before = self.past.before(window.end).iter().rev();
+        let comparable = before.filter(|(_, past)| j.same_season(past.start, window.start));
+        values.extend(comparable.filter_map(|(_, past)| past.value).take(most));
+        values.reverse();
+    }
+
+    /// Forgets windows that no other is compared with any more.
+    pub fn forget(&mut self, j: &Judge<'_>, floor: i64) {
+        let needed = match &j.view.anomaly {
+            None => 0,
+            Some((anomaly, _)) if anomaly.method == Method::Seasonal => match anomaly.season {
+                Season::Weekday => anomaly.history * 7,
+                Season::Month => anomaly.history * 12,
+                Season::DayOfMonth => anomaly.history * 31,
+            },
+            Some((anomaly, _)) => anomaly.history,
+        };
+        self.past.forget(floor, needed);
+    }
+}
+
+impl Judge<'_> {
+    fn same_season(&self, a: i64, b: i64) -> bool {
+        let Some((anomaly, _)) = self.view.anomaly.as_ref().filter(|(a, _)| a.method == Method::Seasonal)
+        else {
+            return true;
+        };
+        let (a, b) = (self.calendar.local(a).date(), self.calendar.local(b).date());
+        match anomaly.season {
+            Season::Weekday => a.weekday() == b.weekday(),
+            Season::Month => a.month() == b.month(),
+            Season::DayOfMonth => a.day() == b.day(),
+        }
+    }
+}
