@@ -93,10 +93,15 @@ impl Simulation<'_> {
         self.failing.push(Failing { line: Some(line), year, anomaly });
     }
 
+    /// The share of a line's money that is spent.
+    fn spent(&self, line: u32) -> f64 {
+        let account = &self.book.accounts[line as usize];
+        account.spent as f64 / account.total.max(1) as f64
+    }
+
     /// Lets a programme that has spent much fall behind, if one is to.
     fn fall_behind(&mut self, line: u32, year: i16) {
-        let account = &self.book.accounts[line as usize];
-        let spent = account.spent as f64 / account.total.max(1) as f64;
+        let spent = self.spent(line);
         let taken = self.failing.iter().any(|failing| failing.line == Some(line) && failing.year == year);
         if spent < SPENT_BY_SUMMER || taken {
             return;
@@ -130,13 +135,16 @@ impl Simulation<'_> {
             Report::Half => failing.filter(|_| deed == Some(Deed::FallBehind)),
             Report::Final => failing.filter(|_| deed == Some(Deed::MissTarget)),
         };
+        let spent = self.spent(line);
         for number in 0..2 {
             // What goes wrong does so for the first of them.
             let planted = planted.filter(|_| number == 0);
             let mut simulated = self.clerk.indicator(line, at);
             let salt =
                 mix(self.treasury.plan.seed ^ 0x1D, u64::from(line) << 17 | (year as u64) << 1 | number);
-            fill(&mut simulated.event, salt, number, report, planted.is_some(), year);
+            let achieved =
+                achieved(report, planted.is_some(), spent, fraction_of(mix(salt, 2 + report as u64)));
+            fill(&mut simulated.event, (salt, number), year, achieved);
             if let Some(anomaly) = planted {
                 self.labels.add_event(anomaly, &simulated.event);
             }
@@ -145,7 +153,22 @@ impl Simulation<'_> {
     }
 }
 
-fn fill(event: &mut super::Event, salt: u64, number: u64, report: Report, failed: bool, year: i16) {
+/// The share of a target that is achieved where more is better, and where less is, as far as it is reported.
+fn achieved(report: Report, failed: bool, spent: f64, luck: f64) -> Option<(f64, f64)> {
+    let share = match (report, failed) {
+        (Report::Target, _) => return None,
+        // Work keeps up with the money that it is paid with.
+        (Report::Half, false) => (0.55 + 0.1 * luck).max(spent - 0.15 * luck),
+        (Report::Half, true) => 0.02 + 0.06 * luck,
+        (Report::Final, false) => 0.93 + 0.15 * luck,
+        (Report::Final, true) => 0.45 + 0.3 * luck,
+    };
+    // Where less is better, the measure stands at its level all year.
+    let level = if (report, failed) == (Report::Half, false) { 0.95 + 0.1 * luck } else { share };
+    Some((share, 1.0 / level))
+}
+
+fn fill(event: &mut super::Event, (salt, number): (u64, u64), year: i16, achieved: Option<(f64, f64)>) {
     let &(name, low, high, at_most) = choose(&KINDS, salt);
     let target = low + scale(mix(salt, 1), high - low + 1);
     let line = event.budget_line_id.clone().unwrap_or_default();
@@ -154,21 +177,7 @@ fn fill(event: &mut super::Event, salt: u64, number: u64, report: Report, failed
     event.target = Some(target.to_string());
     event.direction = Some(if at_most { "at_most" } else { "at_least" }.into());
     event.due = Some(format!("{year}-{:02}-{:02}", DUE.0, DUE.1));
-    let luck = fraction_of(mix(salt, 2 + report as u64));
-    let share = match (report, failed) {
-        (Report::Target, _) => return,
-        // Counted from the beginning of the year.
-        (Report::Half, false) => 0.55 + 0.1 * luck,
-        (Report::Half, true) => 0.02 + 0.06 * luck,
-        (Report::Final, false) => 0.93 + 0.15 * luck,
-        (Report::Final, true) => 0.45 + 0.3 * luck,
-    };
-    // Where less is better, the measure stands at its level all year.
-    let share = match (at_most, report, failed) {
-        (true, Report::Half, false) => 1.0 / (0.95 + 0.1 * luck),
-        (true, ..) => 1.0 / share,
-        _ => share,
-    };
-    let hundredths = (target as f64 * share * 100.0) as u64;
+    let Some((more, less)) = achieved else { return };
+    let hundredths = (target as f64 * if at_most { less } else { more } * 100.0) as u64;
     event.actual = Some(format!("{}.{:02}", hundredths / 100, hundredths % 100));
 }
