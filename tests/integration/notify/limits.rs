@@ -67,11 +67,13 @@ fn received(seen: &Seen) -> usize {
 
 #[test]
 fn so_many_at_once() {
-    for (limits, most) in [("concurrency: 1,", 1), ("concurrency: 3,", 3)] {
+    // A slow machine may not have three at once, but more than one.
+    for (limits, most) in [("concurrency: 1,", 1..=1), ("concurrency: 3,", 2..=3)] {
         let (port, seen) = receiver("");
         let (_bench, _daemon) = daemon(port, limits, 9);
         wait_until(|| received(&seen) == 9);
-        assert_eq!(seen.most.load(Ordering::SeqCst), most, "{limits}");
+        let seen = seen.most.load(Ordering::SeqCst);
+        assert!(most.contains(&seen), "{limits} {seen}");
     }
 }
 
