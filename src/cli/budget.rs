@@ -204,9 +204,19 @@ fn top(
     lines.truncate(limit);
     let columns =
         ["budget_line_id", "unit_name", "total", "executed", "reserved", "available", "executed_ratio"];
-    let mut table = table(&columns);
-    for (line, attributes) in lines {
-        let object = line_object(line, attributes, &config.calendar);
+    let objects = lines.into_iter().map(|(line, attributes)| line_object(line, attributes, &config.calendar));
+    list(objects, &columns, json, out)
+}
+
+/// Objects a line, or some of their columns as a table.
+fn list(
+    objects: impl Iterator<Item = Map<String, Value>>,
+    columns: &[&str],
+    json: bool,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    let mut table = table(columns);
+    for object in objects {
         if json {
             writeln!(out, "{}", Value::Object(object))?;
         } else {
@@ -227,19 +237,9 @@ fn indicators(
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
     let columns = ["indicator_id", "indicator_name", "unit_name", "target", "actual", "achievement", "due"];
-    let mut table = table(&columns);
-    for (id, indicator) in ledger.indicators().iter().filter(|(_, indicator)| wanted(indicator)) {
-        let object = indicator_object(id, indicator, &config.calendar);
-        if json {
-            writeln!(out, "{}", Value::Object(object))?;
-        } else {
-            table.add_row(columns.iter().map(|name| object.get(*name).map_or(String::new(), text)));
-        }
-    }
-    if !json {
-        writeln!(out, "{table}")?;
-    }
-    Ok(())
+    let chosen = ledger.indicators().iter().filter(|(_, indicator)| wanted(indicator));
+    let objects = chosen.map(|(id, indicator)| indicator_object(id, indicator, &config.calendar));
+    list(objects, &columns, json, out)
 }
 
 fn export(ledger: &Ledger, config: &Config, out: &mut impl Write) -> anyhow::Result<()> {
