@@ -266,3 +266,28 @@ fn what_init_writes_is_in_order_and_nothing_is_overwritten() {
     assert!(err.contains("config/fiscwatch.yaml") && err.contains("nothing is overwritten"), "{err}");
     assert_eq!(std::fs::read_to_string(folder.join("rules/cash.yaml")).unwrap(), "mine");
 }
+
+#[test]
+fn a_year_that_is_interrupted_has_no_name_of_a_whole_one() {
+    let bench = Bench::new("", "");
+    let year = bench.path().join("year");
+    let mut child = crate::support::fiscwatch()
+        .current_dir(bench.path())
+        .args(["generate", "--payments", "50000000", "--units", "5", "--anomalies", "--out", "year"])
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    crate::support::wait_until(|| year.join("events.jsonl.partial").exists());
+    let asked = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(asked.success() && !child.wait().unwrap().success());
+    for name in ["events.jsonl", "events.parquet", "labels.jsonl"] {
+        assert!(!year.join(name).exists(), "{name}");
+    }
+    let (code, out, err) =
+        run(bench.path(), &["generate", "--payments", "100", "--anomalies", "--out", "year"]);
+    assert_eq!(code, Some(0), "{out}{err}");
+    let left =
+        std::fs::read_dir(&year).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let left: Vec<_> = left.filter(|name| name.ends_with(".partial")).collect();
+    assert!(left.is_empty() && year.join("labels.jsonl").exists(), "{left:?}");
+}

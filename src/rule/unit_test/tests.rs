@@ -47,9 +47,14 @@ tests:
 
 /// Runs a test file with these tests beside [`RULES`]; the report without the folder's name.
 fn report(tests: &str) -> (Report, String) {
+    report_of(RULES, tests)
+}
+
+/// The same beside other rules.
+fn report_of(rules: &str, tests: &str) -> (Report, String) {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("tests")).unwrap();
-    std::fs::write(dir.path().join("rules.yaml"), RULES).unwrap();
+    std::fs::write(dir.path().join("rules.yaml"), rules).unwrap();
     std::fs::write(dir.path().join("tests/t.yaml"), format!("{HEAD}{tests}")).unwrap();
     let report = run(&[dir.path().join("tests")]);
     let text = report.to_string().replace(&format!("{}/", dir.path().display()), "");
@@ -112,17 +117,6 @@ rules:
     summary: '{{ n }}'
 ";
 
-/// As [`report`], with these rules.
-fn report_of(rules: &str, tests: &str) -> (Report, String) {
-    let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("rules.yaml"), rules).unwrap();
-    let head = HEAD.replace("../rules.yaml", "rules.yaml");
-    std::fs::write(dir.path().join("t.yaml"), format!("{head}{tests}")).unwrap();
-    let report = run(&[dir.path().join("t.yaml")]);
-    let text = report.to_string().replace(&format!("{}/", dir.path().display()), "");
-    (report, text)
-}
-
 /// A line is overdrawn twice, given money, and overdrawn again.
 const LIFE: &str = "
     events:
@@ -170,7 +164,7 @@ fn alerts_that_differ_are_told() {
     );
     let (_, text) = report_of(OVERDRAWN, &tests);
     insta::assert_snapshot!(text, @r"
-    FAILED t.yaml:20 not as expected
+    FAILED tests/t.yaml:20 not as expected
         at 2026-03-02T12:00:00+08:00:
           alerts:
             differs: the alert of overdrawn {budget_line_id: L1} (line 29)
@@ -190,7 +184,7 @@ fn alerts_that_differ_are_told() {
         "\n  - name: x\n    events: []\n    alerts: [{ rule: overdrawm, stat: open }]\n",
     );
     insta::assert_snapshot!(text, @r#"
-    t.yaml:22:33: unknown field "stat" in an expected alert
+    tests/t.yaml:22:33: unknown field "stat" in an expected alert
         hint: did you mean "state"?
     0 passed, 0 failed, 1 problem in the files
     "#);
