@@ -10,6 +10,7 @@ pub mod failpoint;
 pub mod lists;
 pub mod stream;
 pub mod telemetry;
+pub mod text;
 pub mod yaml;
 
 // The way of the data.

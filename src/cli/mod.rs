@@ -30,6 +30,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     config::{Config, DEFAULT_PATH},
     diagnostic::Diagnostic,
+    say,
 };
 
 /// Treasury execution monitoring (财政国库动态监控): an exact budget ledger, rules on every payment, findings once.
@@ -123,7 +124,7 @@ impl ConfigArg {
         let Some(path) = beside.filter(|_| self.config == Path::new(DEFAULT_PATH)) else {
             return self.load_or_default();
         };
-        eprintln!("with the configuration {}", path.display());
+        eprintln!("{}", say!("the configuration {path} is used", path = path.display()));
         let mut config = Config::load(&path).map_err(problems)?;
         if !config.rule_paths.iter().any(|path| path.exists()) {
             config.rule_paths = vec![PathBuf::from("rules")];

@@ -19,6 +19,8 @@ use serde::Serialize;
 
 use crate::yaml::Placed;
 
+pub use crate::text::Language;
+
 use window::View;
 
 pub use load::{LoadedFile, RuleSet, load};
@@ -97,17 +99,6 @@ words!(Handling, "block" => Self::Block, "explain" => Self::Explain, "warn" => S
     "record" => Self::Record);
 words!(Mode, "live" => Self::Live, "shadow" => Self::Shadow, "disabled" => Self::Disabled);
 words!(Status, "experimental" => Self::Experimental, "stable" => Self::Stable, "deprecated" => Self::Deprecated);
-
-/// A language of what users see.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, Serialize, schemars::JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Language {
-    /// 中文
-    #[default]
-    Zh,
-    /// English
-    En,
-}
 
 /// A text for users in one or two languages.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]

@@ -28,5 +28,6 @@ mod sources;
 mod standby;
 mod state;
 mod supervisor;
+mod texts;
 mod trial;
 mod versions;

@@ -2,6 +2,7 @@
 
 use std::{
     fmt::Write as _,
+    fs,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -408,4 +409,15 @@ pub fn assert_same(found: &(Vec<String>, Vec<String>), expected: &(Vec<String>, 
         }
         assert_eq!(found.len(), expected.len(), "{what}: number of {kind}s");
     }
+}
+
+/// Every file below a folder that is text in UTF-8, with its content, in the order of their paths.
+pub fn source_files(folder: &Path) -> Vec<(PathBuf, String)> {
+    let mut entries: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    let read = |path: PathBuf| match path.is_dir() {
+        true => source_files(&path),
+        false => fs::read_to_string(&path).map(|text| (path, text)).into_iter().collect(),
+    };
+    entries.into_iter().flat_map(read).collect()
 }

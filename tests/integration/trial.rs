@@ -35,7 +35,7 @@ fn labels_give_precision_and_recall() {
     write(dir, "labels.jsonl", &LABELS.replace("e2", "e3"));
     let args = ["backtest", "--events", "events.jsonl", "--labels", "labels.jsonl", "--scores", "s.json"];
     let (_, err) = succeeds(dir, &args);
-    assert!(err.contains("with the configuration fiscwatch.yaml"), "{err}");
+    assert!(err.contains("the configuration fiscwatch.yaml is used"), "{err}");
     assert!(err.contains("1 of 2 anomalies found, recall 0.500; missed: cash 1"), "{err}");
     let scores: Value = serde_json::from_str(&std::fs::read_to_string(dir.join("s.json")).unwrap()).unwrap();
     let rule = &scores["rules"]["large-cash"];
@@ -117,7 +117,7 @@ fn a_simulated_year_comes_with_what_is_needed_to_score_it() {
     let args =
         ["backtest", "--rules", rules, "--events", "year/events.jsonl", "--labels", "year/labels.jsonl"];
     let (_, err) = succeeds(dir.path(), &[&args[..], &["--scores", "s.json"]].concat());
-    assert!(err.contains("with the configuration year/fiscwatch.yaml"), "{err}");
+    assert!(err.contains("the configuration year/fiscwatch.yaml is used"), "{err}");
     let text = std::fs::read_to_string(dir.path().join("s.json")).unwrap();
     let scores: Value = serde_json::from_str(&text).unwrap();
     assert!(scores["planted"].as_u64().unwrap() >= 2, "{scores}");
