@@ -14,6 +14,7 @@ pub mod text;
 pub mod yaml;
 
 // The way of the data.
+pub mod inspect;
 pub mod source;
 
 pub mod decode;

@@ -92,13 +92,48 @@ pub struct Receipt {
     pub duplicates: u64,
     /// Records now in quarantine.
     pub rejected: u64,
+    /// Lines and rows that hold nothing.
+    #[serde(skip_serializing_if = "is_none")]
+    #[schema(required = false)]
+    pub skipped: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // It is what serde hands over.
+fn is_none(count: &u64) -> bool {
+    *count == 0
+}
+
+impl Receipt {
+    /// Every line or row that was seen.
+    #[must_use]
+    pub fn seen(&self) -> u64 {
+        self.accepted + self.duplicates + self.rejected + self.skipped
+    }
+
+    /// Whether there were records, and all of them are in quarantine.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.rejected > 0 && self.accepted == 0 && self.duplicates == 0
+    }
+}
+
+impl std::ops::AddAssign for Receipt {
+    fn add_assign(&mut self, other: Self) {
+        self.accepted += other.accepted;
+        self.duplicates += other.duplicates;
+        self.rejected += other.rejected;
+        self.skipped += other.skipped;
+    }
 }
 
 impl Payload {
     fn records(&self) -> usize {
         match self {
             Self::JsonLines(bytes) | Self::Csv { rows: bytes, .. } => {
-                memchr::memchr_iter(b'\n', bytes).count().max(1)
+                match memchr::memchr_iter(b'\n', bytes).count() {
+                    0 => memchr::memchr_iter(b'\r', bytes).count().max(1),
+                    lines => lines,
+                }
             }
             Self::Messages { ends, .. } => ends.len(),
             Self::Table(batch) => batch.num_rows(),

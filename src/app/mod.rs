@@ -365,9 +365,7 @@ pub async fn replay(
         let payload = Payload::Messages { data: data.into(), ends };
         let seqs = part.iter().map(|record| record.seq).collect();
         let receipt = daemon.shared.submit(payload, seqs).await.context("the commit failed")?;
-        total.accepted += receipt.accepted;
-        total.duplicates += receipt.duplicates;
-        total.rejected += receipt.rejected;
+        total += receipt;
     }
     daemon.drain(false).await?;
     Ok(total)

@@ -186,11 +186,14 @@ fn count(shared: &Shared, batch: &Committable) {
     }
     let mut totals = shared.totals.lock().unwrap_or_else(PoisonError::into_inner);
     for (source, _, receipt) in &batch.receipts {
-        totals.accepted += receipt.accepted;
-        totals.duplicates += receipt.duplicates;
-        totals.rejected += receipt.rejected;
+        *totals += *receipt;
         let source = m.source_label(source);
-        for (result, n) in [("duplicate", receipt.duplicates), ("rejected", receipt.rejected)] {
+        let others = [
+            ("duplicate", receipt.duplicates),
+            ("rejected", receipt.rejected),
+            ("skipped", receipt.skipped),
+        ];
+        for (result, n) in others {
             if n > 0 {
                 m.events.with_label_values(&[source, "unknown", result]).inc_by(n);
             }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::row::{Cell, RowBuilder};
 use crate::{
     event::{Column, FieldKind, schema},
+    say,
     stream::Reason,
 };
 
@@ -21,12 +22,16 @@ pub fn rows(header: &[String], bytes: &Bytes, first_record: u64, rows: &mut RowB
         let start = usize::try_from(reader.position().byte()).unwrap_or(usize::MAX);
         let read = reader.read_byte_record(&mut fields);
         let end = usize::try_from(reader.position().byte()).unwrap_or(usize::MAX);
-        let (start, end) = without_line_ends(bytes, start, end);
-        record += 1;
+        let (from, (start, end)) = (start, without_line_ends(bytes, start, end));
+        let blank = blank_lines(bytes, from, start);
+        rows.skip(blank);
+        record += blank + 1;
         match read {
             Ok(false) => return,
+            Ok(true) if fields.iter().all(|cell| cell.trim_ascii().is_empty()) => rows.skip(1),
             Ok(true) if fields.len() != header.len() => {
-                let detail = format!("{} cells, the header has {}", fields.len(), header.len());
+                let (cells, columns) = (fields.len(), header.len());
+                let detail = say!("{cells} cells, the header has {columns}", cells, columns);
                 rows.reject((Reason::InvalidCsv, detail), record, start, end);
             }
             Ok(true) => row(header, &columns, &fields, (record, start, end), rows),
@@ -41,6 +46,18 @@ fn without_line_ends(bytes: &[u8], start: usize, end: usize) -> (usize, usize) {
     let start = (start..end).find(|at| !is_end(at)).unwrap_or(end);
     let end = (start..end).rev().find(|at| !is_end(at)).map_or(start, |at| at + 1);
     (start, end)
+}
+
+/// The empty lines in a stretch of line ends that stands before a row.
+fn blank_lines(bytes: &[u8], from: usize, to: usize) -> u64 {
+    let ends = bytes.get(from..to).unwrap_or_default();
+    let before = from.checked_sub(1).map(|at| bytes[at]);
+    // An LF behind a CR is the second half of one line end.
+    let halves = (0..ends.len()).filter(|at| {
+        let previous = at.checked_sub(1).map_or(before, |at| Some(ends[at]));
+        ends[*at] == b'\n' && previous == Some(b'\r')
+    });
+    (ends.len() - halves.count()) as u64
 }
 
 type Known = Option<(usize, &'static schema::FieldSpec)>;
@@ -59,7 +76,7 @@ fn row(
             continue;
         };
         let Ok(text) = simdutf8::basic::from_utf8(bytes) else {
-            let detail = format!("{name} is not UTF-8: save the file as UTF-8");
+            let detail = say!("{name} is not UTF-8: save the file as UTF-8", name);
             return rows.reject((Reason::NotUtf8, detail), record, start, end);
         };
         cells[column] = match spec.kind {

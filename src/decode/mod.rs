@@ -41,6 +41,8 @@ pub struct Decoded {
     pub origins: Origins,
     /// Records that cannot be read.
     pub rejects: Vec<Reject>,
+    /// Lines and rows of each block that hold nothing.
+    pub skipped: Vec<u64>,
     /// Fields that the data dictionary does not know, with how often they came.
     pub unknown_fields: BTreeMap<String, u64>,
 }

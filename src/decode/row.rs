@@ -20,6 +20,7 @@ use crate::{
         schema::{EVENT_ID_CHARS, FIELDS, id_hash, required_by_action},
         time::{Calendar, check_micros, from_millis},
     },
+    say,
     stream::{Block, Payload, Reason, Reject},
 };
 
@@ -57,6 +58,15 @@ pub type Fault = (Reason, String);
 
 /// Years that can be fiscal years.
 pub const YEARS: std::ops::Range<i32> = 1900..3000;
+/// The bits of all event types.
+const ALL_TYPES: u8 = {
+    let (mut bits, mut at) = (0, 0);
+    while at < EventType::ALL.len() {
+        bits |= EventType::ALL[at].bit();
+        at += 1;
+    }
+    bits
+};
 /// The longest piece of a bad value that a message repeats.
 const SHOWN_CHARS: usize = 60;
 /// Unknown field names remembered a batch; more are not told apart.
@@ -73,6 +83,8 @@ pub struct RowBuilder<'c> {
     contents: Vec<u64>,
     origins: Origins,
     pub rejects: Vec<Reject>,
+    /// Empty lines and rows of each block.
+    skipped: Vec<u64>,
     unknown_fields: BTreeMap<String, u64>,
     /// The current block's address, length and buffer number.
     block: (usize, usize, u32),
@@ -96,6 +108,7 @@ impl<'c> RowBuilder<'c> {
             contents: Vec::with_capacity(rows),
             origins: Origins::default(),
             rejects: Vec::new(),
+            skipped: Vec::new(),
             unknown_fields: BTreeMap::new(),
             block: (0, 0, side_buffer),
             side: Vec::new(),
@@ -120,6 +133,14 @@ impl<'c> RowBuilder<'c> {
         }
         let (source, partition) = (block.source.clone(), block.partition.clone());
         self.origins.blocks.push(OriginBlock { source, partition, raw });
+        self.skipped.push(0);
+    }
+
+    /// Counts lines or rows of the block that hold nothing.
+    pub fn skip(&mut self, count: u64) {
+        if let Some(skipped) = self.skipped.last_mut() {
+            *skipped += count;
+        }
     }
 
     /// Counts a field that the data dictionary does not know.
@@ -164,27 +185,46 @@ impl<'c> RowBuilder<'c> {
     }
 
     fn append(&mut self, cells: &[Cell<'_>], row: usize) -> Result<(EventType, u64, u64), Fault> {
+        let mut faults = Faults::default();
         let event_type = match text_of(&cells[Column::Type.index()]) {
-            Some(name) => EventType::parse(name).ok_or_else(|| unknown_value(Column::Type.index(), name))?,
-            None => return Err(absent_or_wrong(Column::Type.index(), &cells[Column::Type.index()])),
+            Some(name) => EventType::parse(name).ok_or_else(|| unknown_value(Column::Type.index(), name)),
+            None => Err(absent_or_wrong(Column::Type.index(), &cells[Column::Type.index()])),
         };
-        let bit = event_type.bit();
+        // Of an event of no type only what every event has can be told.
+        let bit = event_type.as_ref().map_or(0, |event_type| event_type.bit());
+        let must = |required: u8| if bit == 0 { required == ALL_TYPES } else { required & bit != 0 };
         let mut content = 0u64;
         for (column, (cell, field)) in cells.iter().zip(FIELDS).enumerate() {
-            if field.on & bit == 0 {
-                continue;
-            }
             match cell {
-                Cell::Absent if field.required & bit != 0 => return Err(missing(column)),
+                Cell::Absent if must(field.required) => faults.missing(column),
+                _ if field.on & bit == 0 => {}
                 Cell::Absent if column == Column::Currency.index() => {
                     content = content.wrapping_add(self.text(column, row, "CNY"));
                 }
                 Cell::Absent => {}
-                _ => content = content.wrapping_add(self.value(column, row, cell)?),
+                // What a faulty row has put into its columns is taken back, but for tags.
+                _ if column == Column::TagList.index() && faults.any() => {}
+                _ => match self.value(column, row, cell) {
+                    Ok(hash) => content = content.wrapping_add(hash),
+                    Err(fault) => faults.add(fault),
+                },
             }
         }
+        let event_type = match event_type {
+            Ok(event_type) => event_type,
+            Err(_) if matches!(cells[Column::Type.index()], Cell::Absent) => {
+                return Err(faults.told().unwrap_or_else(|| missing(Column::Type.index())));
+            }
+            Err(fault) => {
+                faults.add(fault);
+                EventType::Payment
+            }
+        };
         if event_type == EventType::Budget {
-            check_action(cells)?;
+            check_action(cells, &mut faults);
+        }
+        if let Some(fault) = faults.told() {
+            return Err(fault);
         }
         let id = text_of(&cells[Column::EventId.index()]).unwrap_or_default();
         Ok((event_type, id_hash(id), content))
@@ -300,6 +340,7 @@ impl<'c> RowBuilder<'c> {
             contents: whole.contents,
             origins: self.origins,
             rejects: self.rejects,
+            skipped: self.skipped,
             unknown_fields: self.unknown_fields,
         }
     }
@@ -318,6 +359,7 @@ impl<'c> RowBuilder<'c> {
             contents: self.contents,
             origins: self.origins,
             rejects: self.rejects,
+            skipped: self.skipped,
             unknown_fields: self.unknown_fields,
         }
     }
@@ -356,7 +398,21 @@ fn amount(column: usize, cell: &Cell<'_>) -> Result<i128, Fault> {
         Cell::Cents(cents) => (check_amount(*cents), Cow::Owned(crate::event::money::format_cents(*cents))),
         _ => return Err(wrong_type(column, cell, "a decimal as a string or a number")),
     };
-    result.map_err(|e| (Reason::BadAmount, format!("{} {:?}: {e}", FIELDS[column].name, shorten(&shown))))
+    result.map_err(|e| {
+        let detail = format!("{} {:?}: {e}", FIELDS[column].name, shorten(&shown));
+        (Reason::BadAmount, if is_base64(&shown) { format!("{detail}; {}", say!("it looks like a binary decimal in base64: have decimals written as text (decimal.handling.mode=string)")) } else { detail })
+    })
+}
+
+/// Whether a text looks like base64 of a few bytes: capitals, small letters and digits or padding together.
+fn is_base64(text: &str) -> bool {
+    let has = |is: fn(&u8) -> bool| text.as_bytes().iter().any(|byte| is(byte));
+    let digits = text.trim_end_matches('=').bytes();
+    text.len() % 4 == 0
+        && digits.into_iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'))
+        && has(u8::is_ascii_uppercase)
+        && (has(u8::is_ascii_lowercase) || has(|byte| *byte == b'='))
+        && has(|byte| byte.is_ascii_digit() || *byte == b'=')
 }
 
 fn number(column: usize, cell: &Cell<'_>) -> Result<i128, Fault> {
@@ -393,17 +449,61 @@ fn check_event_id(id: &str) -> Result<(), Fault> {
 }
 
 /// A budget action may need more fields than every budget event does.
-fn check_action(cells: &[Cell<'_>]) -> Result<(), Fault> {
+fn check_action(cells: &[Cell<'_>], faults: &mut Faults) {
     let action = text_of(&cells[Column::Action.index()]).and_then(BudgetAction::parse);
     let needed = action.map_or(&[][..], required_by_action);
-    match needed.iter().find(|column| matches!(cells[column.index()], Cell::Absent)) {
-        Some(column) => Err(missing(column.index())),
-        None => Ok(()),
+    let absent = needed.iter().filter(|column| matches!(cells[column.index()], Cell::Absent));
+    absent.for_each(|column| faults.missing(column.index()));
+}
+
+/// All that is wrong with one record: who mends it should not have to send it once for each fault.
+#[derive(Default)]
+struct Faults {
+    missing: Vec<usize>,
+    others: Vec<Fault>,
+    /// Whether a field was missing before anything else was wrong.
+    missing_first: bool,
+}
+
+impl Faults {
+    fn any(&self) -> bool {
+        !self.missing.is_empty() || !self.others.is_empty()
+    }
+
+    fn missing(&mut self, column: usize) {
+        self.missing_first |= self.others.is_empty();
+        if !self.missing.contains(&column) {
+            self.missing.push(column);
+        }
+    }
+
+    fn add(&mut self, fault: Fault) {
+        self.others.push(fault);
+    }
+
+    /// All of them under the reason of the first.
+    fn told(mut self) -> Option<Fault> {
+        if !self.missing.is_empty() {
+            let names: Vec<_> = self.missing.iter().map(|column| FIELDS[*column].name).collect();
+            let missing = (Reason::MissingField, missing_text(&names));
+            let place = if self.missing_first { 0 } else { self.others.len() };
+            self.others.insert(place, missing);
+        }
+        let reason = self.others.first()?.0;
+        let details: Vec<_> = self.others.into_iter().map(|(_, detail)| detail).collect();
+        Some((reason, details.join("; ")))
+    }
+}
+
+fn missing_text(names: &[&str]) -> String {
+    match names {
+        [name] => say!("{name} is missing", name),
+        names => say!("{names} are missing", names = names.join(", ")),
     }
 }
 
 fn missing(column: usize) -> Fault {
-    (Reason::MissingField, format!("{} is missing", FIELDS[column].name))
+    (Reason::MissingField, missing_text(&[FIELDS[column].name]))
 }
 
 fn unknown_value(column: usize, value: &str) -> Fault {

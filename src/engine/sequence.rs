@@ -167,6 +167,9 @@ impl Sequencer {
             }
             accepted.push(seen == Seen::New);
         }
+        for (receipt, skipped) in receipts.iter_mut().zip(&decoded.skipped) {
+            receipt.skipped = *skipped;
+        }
         for reject in &decoded.rejects {
             count_reject(&mut receipts, blocks, reject);
         }

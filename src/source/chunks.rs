@@ -11,12 +11,20 @@ use bytes::Bytes;
 use datafusion::parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
 use super::{Compression, Encoding, Format};
-use crate::stream::{Payload, RECORD_BYTES_MAX, Reason, Reject};
+use crate::{
+    inspect::{self, Written},
+    say,
+    stream::{Payload, RECORD_BYTES_MAX, Reason, Reject},
+};
 
 /// Bytes read at once.
 const READ_BYTES: usize = 4 << 20;
 /// Bytes made room for at the end of a growing file.
 const GROWTH_BYTES: usize = 1 << 16;
+
+/// Lines, and bytes of them, that are searched for a header where the first line is none.
+const BELOW_LINES: usize = 20;
+const BELOW_BYTES: usize = 1 << 14;
 
 /// Why a file cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +51,22 @@ pub enum ReadError {
         /// Why.
         error: String,
     },
+    /// All of it is wrong in the same way: nothing of it is read.
+    #[error("{}", refused(path, fault))]
+    Refused {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        fault: String,
+    },
+    /// It has bytes and no record.
+    #[error("{}", no_record(path, *bytes))]
+    NoRecord {
+        /// The file.
+        path: PathBuf,
+        /// Its bytes, uncompressed.
+        bytes: u64,
+    },
     /// It is not what its name says.
     #[error("{path} is not a {format} file: {error}")]
     Format {
@@ -53,6 +77,18 @@ pub enum ReadError {
         /// Why it is not.
         error: String,
     },
+}
+
+fn refused(path: &Path, fault: &str) -> String {
+    say!("{file} is refused, nothing of it is read: {fault}", file = path.display(), fault)
+}
+
+fn no_record(path: &Path, bytes: u64) -> String {
+    say!(
+        "{file} has {bytes} bytes and no record: empty lines, or a header without rows. It stays where it is; write it anew, or take it away",
+        file = path.display(),
+        bytes
+    )
 }
 
 /// Whole records of a stream.
@@ -76,6 +112,8 @@ pub struct Chunks {
     rows: usize,
     offset: u64,
     record: u64,
+    /// Whether something that is a record, or is refused as one, was handed out.
+    found: bool,
     kind: Kind,
 }
 
@@ -169,6 +207,10 @@ impl Chunks {
         match format.encoding {
             Encoding::Parquet => Self::table(path, file, rows, at.0),
             _ => {
+                if at.0 == 0 && !grows {
+                    let first = format.reader(open(path)?).map_err(|error| fail(path, error))?;
+                    inspect::check_text(first, written(format)).map_err(|fault| refuse(path, fault))?;
+                }
                 let reader = format.reader(file).map_err(|error| fail(path, error))?;
                 Self::text(path, reader, format, rows, at, Growth { grows, live: false })
             }
@@ -213,12 +255,17 @@ impl Chunks {
             broken: None,
         };
         let mut at = 0;
+        if live {
+            lines.fill().map_err(|error| fail(path, error))?;
+            inspect::check_bytes(&lines.buffer, written(format)).map_err(|fault| refuse(path, fault))?;
+        }
         if format.encoding == Encoding::Csv {
             at = lines.read_header(path)?;
         }
         lines.skip(offset.saturating_sub(at)).map_err(|error| fail(path, error))?;
-        let offset = offset.max(at);
-        Ok(Self { path: path.to_owned(), rows: rows.max(1), offset, record, kind: Kind::Lines(lines) })
+        let found = offset > 0 || grows;
+        let (offset, path) = (offset.max(at), path.to_owned());
+        Ok(Self { path, rows: rows.max(1), offset, record, found, kind: Kind::Lines(lines) })
     }
 
     fn table(path: &Path, file: File, rows: usize, offset: u64) -> Result<Self, ReadError> {
@@ -228,14 +275,12 @@ impl Chunks {
             error: error.to_string(),
         };
         let builder = guarded(|| ParquetRecordBatchReaderBuilder::try_new(file)).map_err(|e| error(&e))?;
-        if let Some(name) = twice(builder.schema().fields().iter().map(|field| field.name().as_str())) {
-            return Err(error(&format!("the column {name:?} stands there twice")));
-        }
+        inspect::check_columns(builder.schema(), builder.metadata()).map_err(|fault| refuse(path, fault))?;
         let skip = usize::try_from(offset).unwrap_or(usize::MAX);
         let builder = builder.with_batch_size(rows.max(1)).with_offset(skip);
         let reader = guarded(|| builder.build()).map_err(|e| error(&e))?;
         let kind = Kind::Table(Box::new(reader));
-        Ok(Self { path: path.to_owned(), rows, offset, record: offset, kind })
+        Ok(Self { path: path.to_owned(), rows, offset, record: offset, found: true, kind })
     }
 
     /// The offset after what was handed out, and the records before it.
@@ -261,7 +306,12 @@ impl Chunks {
         let (payload, bytes, records) = match &mut self.kind {
             Kind::Lines(lines) => match lines.next_payload(self.rows, &self.path, self.record) {
                 Ok(Some(payload)) => payload,
-                Ok(None) => return Ok(None),
+                Ok(None) if self.found || self.offset == 0 => return Ok(None),
+                Ok(None) => {
+                    // Told once.
+                    self.found = true;
+                    return Err(ReadError::NoRecord { path: self.path.clone(), bytes: self.offset });
+                }
                 Err(error) => return Err(self.truncated(&error)),
             },
             Kind::Table(reader) => match guarded(|| reader.next().transpose()) {
@@ -273,6 +323,7 @@ impl Chunks {
                 Err(error) => return Err(self.truncated(&error)),
             },
         };
+        self.found = self.found || !is_blank(&payload);
         let (from, first_record) = (self.offset, self.record);
         self.offset += bytes;
         self.record += records;
@@ -295,6 +346,23 @@ pub fn open(path: &Path) -> Result<File, ReadError> {
         Ok(_) => Ok(file),
         Err(error) => Err(fail(path, error)),
     }
+}
+
+/// Whether nothing but empty lines, or rows of empty cells, is there.
+fn is_blank(payload: &Payload) -> bool {
+    match payload {
+        Payload::JsonLines(bytes) => bytes.iter().all(u8::is_ascii_whitespace),
+        Payload::Csv { rows, .. } => rows.iter().all(|byte| byte.is_ascii_whitespace() || *byte == b','),
+        Payload::Messages { .. } | Payload::Table(_) | Payload::Rejected(_) => false,
+    }
+}
+
+fn written(format: Format) -> Written {
+    if format.encoding == Encoding::Csv { Written::Rows } else { Written::Lines }
+}
+
+fn refuse(path: &Path, fault: String) -> ReadError {
+    ReadError::Refused { path: path.to_owned(), fault }
 }
 
 fn fail(path: &Path, error: std::io::Error) -> ReadError {
@@ -378,9 +446,24 @@ impl Lines {
     }
 
     fn whole_lines(&self, rows: usize) -> Rows {
-        let ends = memchr::memchr_iter(b'\n', &self.buffer).take(rows);
-        let whole = ends.fold(None, |found, at| Some((at + 1, found.map_or(1, |(_, lines)| lines + 1))));
+        let count = |end| {
+            let ends = memchr::memchr_iter(end, &self.buffer).take(rows);
+            ends.fold(None, |found, at| Some((at + 1, found.map_or(1, |(_, lines)| lines + 1))))
+        };
+        // A CR alone ends lines only where no LF does: within a record it is a blank.
+        let no_more = (self.ended && !self.grows) || self.buffer.len() > RECORD_BYTES_MAX;
+        let whole = count(b'\n').or_else(|| if no_more { count(b'\r') } else { None });
         Rows { whole, then: Then::More }
+    }
+
+    /// Where the first line of what is read ends.
+    fn line_end(&self) -> Option<usize> {
+        let first = match &self.header {
+            None => memchr::memchr(b'\n', &self.buffer).or_else(|| memchr::memchr(b'\r', &self.buffer))?,
+            Some(_) => memchr::memchr2(b'\n', b'\r', &self.buffer)?,
+        };
+        let both = self.buffer[first] == b'\r' && self.buffer.get(first + 1) == Some(&b'\n');
+        Some(first + 1 + usize::from(both))
     }
 
     /// Rows of CSV: a line end inside quotes ends no row. As in RFC 4180 and the decoder's reader, a quote opens at the
@@ -389,8 +472,16 @@ impl Lines {
     fn whole_rows(&self, rows: usize) -> Rows {
         let (buffer, mut whole) = (&self.buffer, None);
         let (mut count, mut open, mut closed) = (0, false, None);
-        for at in memchr::memchr2_iter(b'\n', b'"', buffer) {
+        for at in memchr::memchr3_iter(b'\n', b'"', b'\r', buffer) {
             let before = at.checked_sub(1);
+            if buffer[at] == b'\r' {
+                // The LF behind it ends the row; at the end of what is read it may still come.
+                match buffer.get(at + 1) {
+                    Some(b'\n') => continue,
+                    None if !self.ended => continue,
+                    _ => {}
+                }
+            }
             if buffer[at] == b'"' && open {
                 open = false;
                 closed = Some(at);
@@ -456,7 +547,7 @@ impl Lines {
 
     /// The next line is no row. What comes after it is read as if it were not there.
     fn refuse_line(&mut self, why: &str, path: &Path, record: u64) -> Cut {
-        let end = memchr::memchr(b'\n', &self.buffer).map_or(self.buffer.len(), |at| at + 1);
+        let end = self.line_end().unwrap_or(self.buffer.len());
         let raw = self.buffer.split_to(end);
         let raw = raw.slice(..raw.len().min(RECORD_BYTES_MAX));
         let reject = Self::reject(Reason::InvalidCsv, why.to_owned(), path, record, raw);
@@ -475,8 +566,8 @@ impl Lines {
     /// starts again in between would take the rest for a record. `None` while its end is not there.
     fn skip_long(&mut self) -> std::io::Result<Option<Cut>> {
         loop {
-            let end = memchr::memchr(b'\n', &self.buffer);
-            let skipped = self.buffer.split_to(end.map_or(self.buffer.len(), |at| at + 1));
+            let end = self.line_end();
+            let skipped = self.buffer.split_to(end.unwrap_or(self.buffer.len()));
             if let Some((_, bytes)) = &mut self.long {
                 *bytes += skipped.len() as u64;
             }
@@ -506,27 +597,28 @@ impl Lines {
     /// Reads the header of a CSV file and returns its length.
     fn read_header(&mut self, path: &Path) -> Result<u64, ReadError> {
         let error = |error: String| ReadError::Format { path: path.to_owned(), format: "CSV", error };
-        while memchr::memchr(b'\n', &self.buffer).is_none()
-            && !self.ended
-            && self.buffer.len() <= RECORD_BYTES_MAX
-        {
+        let end = loop {
+            let end = memchr::memchr2(b'\n', b'\r', &self.buffer);
+            // Behind a CR at the end of what is read an LF may still come.
+            let is_certain = end.is_some_and(|at| self.buffer[at] == b'\n' || at + 1 < self.buffer.len());
+            if is_certain || self.ended || self.buffer.len() > RECORD_BYTES_MAX {
+                break end;
+            }
             self.fill().map_err(|e| fail(path, e))?;
+        };
+        if self.buffer.is_empty() && !self.grows {
+            // An empty file has no rows that a header could be missing for.
+            self.header = Some(Arc::from([]));
+            return Ok(0);
         }
-        let end = memchr::memchr(b'\n', &self.buffer).map_or(self.buffer.len(), |at| at + 1);
+        let both = end.is_some_and(|at| self.buffer[at..].starts_with(b"\r\n"));
+        let end = end.map_or(self.buffer.len(), |at| at + 1 + usize::from(both));
         let line = self.buffer.split_to(end);
-        let text = std::str::from_utf8(&line).map_err(|e| error(format!("its header is not UTF-8: {e}")))?;
-        let text = text.trim_start_matches('\u{feff}').trim_end();
-        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes());
-        let record = reader.records().next().transpose().map_err(|e| error(e.to_string()))?;
-        let header: Arc<[String]> = record.iter().flatten().map(|name| name.trim().to_owned()).collect();
-        if let Some(name) = twice(header.iter().map(String::as_str)) {
-            return Err(error(format!("the column {name:?} stands there twice")));
-        }
-        if !header.iter().any(|name| name == "event_id") {
-            let message = "its first line must name the columns, event_id among them";
-            return Err(error(message.to_owned()));
-        }
-        self.header = Some(header);
+        let text = std::str::from_utf8(&line)
+            .map_err(|_| error(say!("its first line is not UTF-8: save the file as UTF-8")))?;
+        let below = String::from_utf8_lossy(&self.buffer[..self.buffer.len().min(BELOW_BYTES)]);
+        let below: Vec<&str> = below.split(['\n', '\r']).take(BELOW_LINES).collect();
+        self.header = Some(inspect::read_header(text, &below).map_err(error)?);
         Ok(end as u64)
     }
 }
@@ -537,12 +629,6 @@ fn guarded<T, E: std::fmt::Display>(read: impl FnOnce() -> Result<T, E>) -> Resu
         Ok(result) => result.map_err(|e| e.to_string()),
         Err(_) => Err(String::from("it is damaged in a way that Parquet's reader does not expect")),
     }
-}
-
-/// A field of the data dictionary that is named twice: which of them holds cannot be told.
-fn twice<'n>(names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    let mut seen = std::collections::BTreeSet::new();
-    names.into_iter().find(|name| crate::event::schema::field(name).is_some() && !seen.insert(*name))
 }
 
 /// Whether more can be appended to a file of this format while it is read.

@@ -13,6 +13,8 @@ use serde_json::value::RawValue;
 use super::row::{Cell, Fault, RowBuilder};
 use crate::{
     event::{Column, FieldKind, schema::FIELDS},
+    inspect::envelope,
+    say,
     stream::{RECORD_BYTES_MAX, Reason},
 };
 
@@ -22,8 +24,9 @@ pub fn lines(bytes: &Bytes, first_record: u64, rows: &mut RowBuilder<'_>) {
     let whole = simdutf8::basic::from_utf8(bytes).ok();
     let mut start = 0;
     let mut record = first_record;
+    let line_end = line_end(bytes);
     while start < bytes.len() {
-        let end = memchr::memchr(b'\n', &bytes[start..]).map_or(bytes.len(), |at| start + at);
+        let end = memchr::memchr(line_end, &bytes[start..]).map_or(bytes.len(), |at| start + at);
         record += 1;
         // A block that is UTF-8 as a whole is checked once, any other line by line.
         match whole.map_or_else(|| utf8(&bytes[start..end]), |text| Ok(&text[start..end])) {
@@ -32,6 +35,12 @@ pub fn lines(bytes: &Bytes, first_record: u64, rows: &mut RowBuilder<'_>) {
         }
         start = end + 1;
     }
+}
+
+/// What ends the lines of a block: LF (after a CR or not), or a CR where no LF is and the block is not one record.
+fn line_end(bytes: &[u8]) -> u8 {
+    let cr = memchr::memchr(b'\n', bytes).is_none() && memchr::memchr(b'\r', bytes).is_some();
+    if cr && serde_json::from_slice::<IgnoredAny>(bytes).is_err() { b'\r' } else { b'\n' }
 }
 
 /// Decodes messages, one JSON object each.
@@ -61,7 +70,10 @@ pub fn messages(data: &Bytes, ends: &[(u32, u64)], rows: &mut RowBuilder<'_>) {
 
 fn utf8(bytes: &[u8]) -> Result<&str, Fault> {
     simdutf8::compat::from_utf8(bytes)
-        .map_err(|e| (Reason::NotUtf8, format!("not UTF-8 at byte {} of the record", e.valid_up_to())))
+        .map_err(|e| match envelope::of(bytes) {
+            Some(envelope) => (Reason::InvalidJson, envelope.told()),
+            None => (Reason::NotUtf8, say!("not UTF-8 at byte {byte} of the record", byte = e.valid_up_to())),
+        })
 }
 
 /// The order of fields, which seldom changes from record to record.
@@ -112,10 +124,11 @@ impl<'a> Parser<'a> {
         let end = start + text.len();
         let trimmed = text.strip_prefix('\u{feff}').unwrap_or(text).trim_ascii();
         if trimmed.is_empty() {
-            return;
+            return rows.skip(1);
         }
         if text.len() > RECORD_BYTES_MAX {
-            let detail = format!("{} bytes, {RECORD_BYTES_MAX} are allowed", text.len());
+            let (bytes, most) = (text.len(), RECORD_BYTES_MAX);
+            let detail = say!("{bytes} bytes, {most} are allowed", bytes, most);
             return rows.reject((Reason::TooLarge, detail), record, start, start + RECORD_BYTES_MAX);
         }
         self.clear();
@@ -125,9 +138,18 @@ impl<'a> Parser<'a> {
         match general(trimmed, &mut self.order) {
             Ok((cells, unknown)) => {
                 unknown.iter().for_each(|name| rows.unknown_field(name));
-                rows.row(&cells, record, start, end);
+                let untyped = matches!(cells[Column::Type.index()], Cell::Absent);
+                match envelope::of(trimmed.as_bytes()).filter(|_| untyped) {
+                    Some(envelope) => {
+                        rows.reject((Reason::MissingField, envelope.told()), record, start, end);
+                    }
+                    None => rows.row(&cells, record, start, end),
+                }
             }
-            Err(detail) => rows.reject((Reason::InvalidJson, detail), record, start, end),
+            Err(detail) => {
+                let detail = envelope::of(trimmed.as_bytes()).map_or(detail, |envelope| envelope.told());
+                rows.reject((Reason::InvalidJson, detail), record, start, end);
+            }
         }
     }
 }
