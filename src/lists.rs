@@ -1,19 +1,20 @@
 //! Reference lists (SPEC §3.4): CSV or JSON Lines files that rules look things up in.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::Path,
     sync::{Arc, OnceLock},
 };
 
 use hashbrown::{HashMap, HashSet};
 
-use crate::event::normal_name;
+use crate::{event::normal_name, stream::lines};
 
 /// All lists of a configuration, by name.
 #[derive(Debug, Clone, Default)]
 pub struct Lists {
     lists: BTreeMap<String, Arc<List>>,
+    unreadable: BTreeSet<String>,
 }
 
 /// What a list's column holds, which decides the type of `lookup`.
@@ -68,6 +69,16 @@ impl Lists {
     /// Adds a list.
     pub fn insert(&mut self, name: &str, list: List) {
         self.lists.insert(name.to_owned(), Arc::new(list));
+    }
+
+    /// A list that is configured and could not be read: rules that use it cannot be judged.
+    pub fn insert_unreadable(&mut self, name: &str) {
+        self.unreadable.insert(name.to_owned());
+    }
+
+    /// The names of the lists that could not be read.
+    pub fn unreadable(&self) -> impl Iterator<Item = &str> {
+        self.unreadable.iter().map(String::as_str)
     }
 
     /// A list by name.
@@ -234,7 +245,7 @@ fn csv_rows(text: &str) -> Result<Rows, RowFault> {
 fn json_rows(text: &str) -> Result<Rows, RowFault> {
     let mut header: Vec<String> = Vec::new();
     let mut rows = Vec::new();
-    for (number, line) in (1u64..).zip(text.lines()) {
+    for (number, line) in (1u64..).zip(lines(text)) {
         if line.trim().is_empty() {
             continue;
         }

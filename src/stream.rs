@@ -10,6 +10,12 @@ use tokio::sync::oneshot;
 /// The longest record that is read; a longer one goes to quarantine.
 pub const RECORD_BYTES_MAX: usize = 1 << 20;
 
+/// The lines of a text, which end in LF, CR LF, or (where there is no LF at all) in CR.
+pub fn lines(text: &str) -> impl Iterator<Item = &str> {
+    let end = if text.contains('\n') { '\n' } else { '\r' };
+    text.split(end).map(|line| line.strip_suffix('\r').unwrap_or(line))
+}
+
 /// How far a partition of a source has been read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {

@@ -38,10 +38,19 @@ fn source_gauges(shared: &Shared) {
     m.errors.reset();
     m.lost.reset();
     m.lag.reset();
+    m.files.reset();
     for (name, status) in &shared.sources {
         let (told, name) = (status.told(), shared.metrics.source_label(name));
         m.up.with_label_values(&[name]).set(i64::from(told.is_up()));
         m.errors.with_label_values(&[name]).inc_by(told.errors);
+        for (result, files) in [("read", told.files_read), ("refused", told.files_refused)] {
+            m.files.with_label_values(&[name, result]).inc_by(files);
+        }
+        let left = &told.left;
+        let kinds = [("unmatched", left.unmatched), ("folder", left.folders), ("refused", left.refused)];
+        for (kind, files) in kinds {
+            m.left.with_label_values(&[name, kind]).set(files.try_into().unwrap_or(i64::MAX));
+        }
         for (partition, records) in &told.lost {
             m.lost.with_label_values(&[name, partition]).inc_by(*records);
         }

@@ -1,16 +1,13 @@
 //! Starting the sources and waiting for them.
 
-use std::{collections::BTreeMap, io, path::Path, sync::Arc};
+use std::{io, path::Path, sync::Arc};
 
-use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
-
+use super::Daemon;
 use crate::{
     config::{Config, Source},
-    source::{Chunks, Format, Outlet, Positions, SourceError, SourceStatus, file::file_block},
-    stream::{Block, Position},
+    source::{Account, Chunks, Format, Outlet, Positions, SourceError, file::file_block},
 };
+use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 
 /// The running sources.
 #[derive(Default)]
@@ -30,24 +27,19 @@ impl SourceTasks {
     }
 }
 
-/// Starts all sources at their positions.
-pub fn spawn(
-    config: &Config,
-    statuses: &BTreeMap<String, Arc<SourceStatus>>,
-    positions: &BTreeMap<(String, String), Position>,
-    blocks: &mpsc::Sender<Block>,
-    stop: &CancellationToken,
-) -> SourceTasks {
+/// Starts all sources at their positions; `once`, they end when what is there now is read.
+pub fn spawn(config: &Config, daemon: &Daemon, once: bool) -> SourceTasks {
     let tasks = SourceTasks::default();
     for (name, source) in &config.sources {
         let outlet = Outlet {
             name: Arc::from(name.as_str()),
-            blocks: blocks.clone(),
-            stop: stop.clone(),
+            blocks: daemon.blocks.clone(),
+            stop: daemon.stop.clone(),
             rows: config.batch_rows,
-            status: statuses.get(name).cloned().unwrap_or_default(),
+            status: daemon.shared.sources.get(name).cloned().unwrap_or_default(),
+            once,
         };
-        let own = positions.iter().filter(|((source, _), _)| source == name);
+        let own = daemon.positions.iter().filter(|((source, _), _)| source == name);
         let own: Positions =
             own.map(|((_, partition), position)| (partition.clone(), position.clone())).collect();
         let (name, source) = (name.clone(), source.clone());
@@ -82,11 +74,17 @@ pub async fn run_source(source: Source, outlet: Outlet, positions: Positions) ->
 /// Standard input has no positions: what was not committed is lost with the pipe, and that is the writer's to repeat.
 fn stdin(format: Format, outlet: &Outlet) -> Result<(), SourceError> {
     let path = Path::new("stdin");
+    let mut account = Account::default();
     let mut chunks = Chunks::pipe(path, Box::new(io::stdin()), format, outlet.rows)?;
     while let Some(chunk) = chunks.next_chunk()? {
-        if !outlet.send_blocking(file_block(&outlet.name, path, chunk.first_record, chunk.payload, None)) {
-            break;
+        let mut block = file_block(&outlet.name, path, chunk.first_record, chunk.payload, None);
+        account.follow(&mut block);
+        if !outlet.send_blocking(block) {
+            return Ok(());
         }
+    }
+    if account.wait() {
+        account.tell("stdin", None, outlet);
     }
     Ok(())
 }

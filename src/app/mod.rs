@@ -108,7 +108,8 @@ pub struct Daemon {
     closing: CancellationToken,
     /// Set when the input has come to its end by itself: every open window closes then.
     bounded: Arc<AtomicBool>,
-    engine: EngineTask,
+    /// `None` when it has ended.
+    engine: Option<EngineTask>,
     sealing: SealingTask,
     deliver: DeliverTask,
     wellbeing: tokio::task::JoinHandle<()>,
@@ -173,6 +174,7 @@ impl Assembly {
         let ledger = Arc::new(RwLock::new(recovered.ledger));
         let evaluator = Arc::new(Evaluator::new(rules, Arc::clone(&config.calendar)));
         let watermark = Watermark::restore(config.lateness, &recovered.watermark, clock.now());
+        let watermark = watermark.waiting_for(&config.backfill);
         let journal = Journal { dir: config.state_dir.clone(), schema: Arc::clone(decoder.schema()) };
         let tables = Arc::new(StoredTables::new(&config.state_dir, decoder.schema(), &config.calendar));
         let at = (watermark.at(), watermark.latest());
@@ -193,7 +195,8 @@ impl Assembly {
             time_max: time_limit(config, clock),
             parallel,
             bounded: Arc::default(),
-            silence: Some(silence(config, clock)),
+            // Input that is read once is whole at its end, and a pause on the way is no news.
+            silence: (!options.once).then(|| silence(config, clock)),
         };
         let sealing = SealingParts::open(config, &store)?;
         let workers = Workers::new(parallel);
@@ -232,17 +235,27 @@ impl Daemon {
         tokio::spawn(batches(waiting, batches_in, limits, closing.clone()));
         let sealing = SealingTask::start(sealing, &shared);
         let deliver = DeliverTask::start(&shared)?;
-        let engine = tokio::spawn(async move { engine.run(batches_out, &mut output).await });
+        let engine = Some(tokio::spawn(async move { engine.run(batches_out, &mut output).await }));
         let stop = CancellationToken::new();
         let wellbeing = wellbeing::start(&shared, config.watch.clone(), &stop);
         Ok(Self { shared, blocks, stop, positions, closing, bounded, engine, sealing, deliver, wellbeing })
+    }
+
+    /// Takes no more events and waits until all that came is judged and committed, however long that takes.
+    ///
+    /// # Errors
+    /// If a commit fails.
+    async fn finish(&mut self) -> anyhow::Result<()> {
+        self.shared.close_ingest();
+        self.closing.cancel();
+        ended(&mut self.engine).await
     }
 
     /// Takes no more events, commits what came, and ends. To `seal` takes the time to seal all that can be sealed.
     ///
     /// # Errors
     /// If a commit fails or takes too long.
-    pub async fn drain(self, seal: bool) -> anyhow::Result<()> {
+    pub async fn drain(mut self, seal: bool) -> anyhow::Result<()> {
         crate::failpoint::reach("drain.begun")?;
         self.shared.set_ready(false);
         supervisor::stopping();
@@ -250,7 +263,7 @@ impl Daemon {
         self.shared.close_ingest();
         drop(self.blocks);
         self.closing.cancel();
-        let drained = tokio::time::timeout(DRAIN_MAX, self.engine).await;
+        let drained = tokio::time::timeout(DRAIN_MAX, ended(&mut self.engine)).await;
         crate::failpoint::reach("drain.committed")?;
         // A signal waits for the step under way, which is at most about a second's work.
         let sealing = self.sealing;
@@ -260,9 +273,17 @@ impl Daemon {
         self.wellbeing.abort();
         let result = drained
             .context("draining took too long; what was not committed is read again at the next start")?;
-        result??;
+        result?;
         Ok(sealed?)
     }
+}
+
+/// Waits for the loop's end.
+async fn ended(engine: &mut Option<EngineTask>) -> anyhow::Result<()> {
+    let Some(task) = engine else { return Ok(()) };
+    let result = task.await;
+    *engine = None;
+    Ok(result??)
 }
 
 /// Time passes for silent sources.
@@ -314,7 +335,7 @@ pub async fn run(
     rules: Arc<RuleSet>,
     options: RunOptions,
     clock: Arc<dyn Clock>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Outcome> {
     let mut signals = reload::Signals::new()?;
     let listener = listen(config.listen).await?;
     let waiting = tokio::select! {
@@ -322,7 +343,7 @@ pub async fn run(
         never = supervisor::waiting(config.standby) => match never {},
     };
     let Waited::Locked { lock, after_another } = waiting else {
-        return Ok(());
+        return Ok(Outcome::default());
     };
     supervisor::recovering();
     let daemon = Daemon::start_locked(&config, lock, rules, &options, &clock)?;
@@ -330,15 +351,31 @@ pub async fn run(
         problems.iter().for_each(|p| tracing::error!("the rules of the start stay in force: {p}"));
     }
     let server = tokio::spawn(http::serve(listener, Arc::clone(&daemon.shared), daemon.stop.clone()));
-    let sources =
-        ingest::spawn(&config, &daemon.shared.sources, &daemon.positions, &daemon.blocks, &daemon.stop);
+    let sources = ingest::spawn(&config, &daemon, options.once);
     daemon.shared.set_ready(true);
     supervisor::ready();
     tokio::spawn(supervisor::heart(Arc::clone(&daemon.shared), daemon.blocks.clone(), daemon.stop.clone()));
     tracing::info!(listen = %config.listen, sources = config.sources.len(), "ready");
+    let shared = Arc::clone(&daemon.shared);
     let result = watch(daemon, sources, signals, options.once).await;
     let _ = tokio::time::timeout(SERVER_STOP, server).await;
-    result
+    result.map(|()| Outcome::of(&shared))
+}
+
+/// What came of a run.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Outcome {
+    /// What became of all records.
+    pub records: Receipt,
+    /// Files that could not be read, or not to their end.
+    pub files_refused: u64,
+}
+
+impl Outcome {
+    fn of(shared: &Shared) -> Self {
+        let records = *shared.totals.lock().unwrap_or_else(PoisonError::into_inner);
+        Self { records, files_refused: shared.sources.values().map(|s| s.told().files_refused).sum() }
+    }
 }
 
 /// Reads quarantined records again, in one batch that also marks them as replayed.
@@ -391,9 +428,9 @@ async fn watch(
     let mut lists = tokio::time::interval(LISTS_EVERY);
     while !once || sources_left {
         tokio::select! {
-            result = &mut daemon.engine => {
+            result = ended(&mut daemon.engine) => {
                 daemon.stop.cancel();
-                result??;
+                result?;
                 bail!("the loop ended by itself; please report this");
             }
             error = daemon.sealing.failed() => {
@@ -425,12 +462,26 @@ async fn watch(
             },
         }
     }
+    let whole = !sources_left && failed.is_none();
+    if once && whole {
+        tracing::info!("everything is read; what is left of it is judged and committed");
+        tokio::select! {
+            finished = daemon.finish() => finished?,
+            () = asked_to_stop(&mut signals) => {
+                tracing::warn!("asked to stop before everything was committed");
+            }
+        }
+    }
     daemon.stop.cancel();
     let ended = async { while sources.join_next().await.is_some() {} };
     // A read of standard input cannot be interrupted; it is left behind.
     let _ = tokio::time::timeout(SOURCES_STOP, ended).await;
     // A run that ends by itself leaves the state tidy; one that is told to stop does not make its supervisor wait.
-    daemon.drain(!sources_left && failed.is_none()).await?;
+    daemon.drain(whole).await?;
     tracing::info!("stopped");
     failed.map_or(Ok(()), Err)
+}
+
+async fn asked_to_stop(signals: &mut reload::Signals) {
+    while !matches!(signals.next().await, reload::Signal::Stop) {}
 }

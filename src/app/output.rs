@@ -188,11 +188,8 @@ fn count(shared: &Shared, batch: &Committable) {
     for (source, _, receipt) in &batch.receipts {
         *totals += *receipt;
         let source = m.source_label(source);
-        let others = [
-            ("duplicate", receipt.duplicates),
-            ("rejected", receipt.rejected),
-            ("skipped", receipt.skipped),
-        ];
+        let others =
+            [("duplicate", receipt.duplicates), ("rejected", receipt.rejected), ("skipped", receipt.skipped)];
         for (result, n) in others {
             if n > 0 {
                 m.events.with_label_values(&[source, "unknown", result]).inc_by(n);

@@ -13,14 +13,15 @@ use crate::{
     config::Config,
     decode::Decoder,
     engine::{
-        BatchLimits, Dedup, Engine, EngineError, LATE_WITHOUT_HISTORY, MemoryTables, Output, Record,
-        Scheduler, Sequencer, Watermark, Windowing, batches,
+        BatchLimits, Committable, Dedup, Engine, EngineError, LATE_WITHOUT_HISTORY, MemoryTables, Output,
+        Record, Scheduler, Sequencer, Watermark, Windowing, batches,
     },
     evaluate::Evaluator,
     ledger::Ledger,
     rule::RuleSet,
-    source::{Chunks, Format, file::file_block},
-    stream::Block,
+    say,
+    source::{Chunks, Encoding, Format, file::file_block},
+    stream::{Block, Receipt},
 };
 
 /// What is replayed, and what it leads to besides findings.
@@ -34,19 +35,60 @@ pub struct Replay {
     pub tables: Arc<MemoryTables>,
     /// What the output gets of the events.
     pub record: Record,
+    /// What the files hold, where their names do not tell.
+    pub format: Option<Encoding>,
+}
+
+/// Passes batches on and counts what became of their records.
+struct Counted<'o, O> {
+    output: &'o mut O,
+    records: Receipt,
+    /// The first record that was rejected.
+    rejected: Option<String>,
+}
+
+impl<O: Output> Output for Counted<'_, O> {
+    async fn commit(&mut self, batches: Vec<Committable>) -> Result<(), EngineError> {
+        for batch in &batches {
+            batch.receipts.iter().for_each(|(.., receipt)| self.records += *receipt);
+            if let (None, Some(first)) = (&self.rejected, batch.rejects.first()) {
+                self.rejected = Some(format!("{}:{}: {}", first.partition, first.record, first.detail));
+            }
+        }
+        self.output.commit(batches).await
+    }
+}
+
+impl<O> Counted<'_, O> {
+    /// Whether there was an event: to have judged none must not look like having found nothing.
+    fn judged(&self) -> anyhow::Result<()> {
+        if self.records.is_refused() {
+            let (rejected, first) = (self.records.rejected, self.rejected.as_deref().unwrap_or_default());
+            anyhow::bail!(
+                "{}",
+                say!("none of {rejected} records is an event; the first: {first}", rejected, first)
+            );
+        }
+        anyhow::ensure!(
+            self.records.accepted + self.records.duplicates > 0,
+            "{}",
+            say!("there is no event in these files, so nothing was judged")
+        );
+        Ok(())
+    }
 }
 
 impl Replay {
-    /// A replay of files.
+    /// A replay of files, which are of `format` whatever their names say.
     ///
     /// # Errors
     /// If a file is missing or not of its format: that is told before hours of work on those before it.
-    pub fn new(files: &[PathBuf], config: &Config) -> anyhow::Result<Self> {
+    pub fn new(files: &[PathBuf], format: Option<Encoding>, config: &Config) -> anyhow::Result<Self> {
         for path in files.iter().filter(|path| **path != Path::new("-")) {
-            Chunks::open(path, Format::of(path, None), 1, (0, 0), false)?;
+            Chunks::open(path, Format::of(path, format), 1, (0, 0), false)?;
         }
         let tables = Arc::new(MemoryTables::new(&config.calendar));
-        Ok(Self { files: files.to_vec(), ledger: Arc::default(), tables, record: Record::Events })
+        Ok(Self { files: files.to_vec(), ledger: Arc::default(), tables, record: Record::Events, format })
     }
 
     /// Judges the events by rules. Two results: of the loop, and of reading, which may break off late.
@@ -58,9 +100,9 @@ impl Replay {
     ) -> (Result<(), EngineError>, anyhow::Result<()>) {
         let (blocks_in, blocks) = mpsc::channel(parallel());
         let (batches_in, batches_out) = mpsc::channel(parallel());
-        let files = self.files.clone();
+        let (files, format) = (self.files.clone(), self.format);
         let rows = config.batch_rows;
-        let reading = tokio::task::spawn_blocking(move || read(&files, rows, &blocks_in));
+        let reading = tokio::task::spawn_blocking(move || read(&files, format, rows, &blocks_in));
         let limits = BatchLimits { rows, wait: config.batch_wait };
         tokio::spawn(batches(blocks, batches_in, limits, CancellationToken::new()));
         let evaluator = Arc::new(Evaluator::new(rules, Arc::clone(&config.calendar)));
@@ -81,21 +123,27 @@ impl Replay {
             bounded: Arc::new(AtomicBool::new(true)),
             silence: None,
         };
-        let result = engine.run(batches_out, output).await;
+        let mut counted = Counted { output, records: Receipt::default(), rejected: None };
+        let result = engine.run(batches_out, &mut counted).await;
         let read = reading.await.map_err(anyhow::Error::from).and_then(|read| read);
-        (result, read)
+        (result, read.and_then(|()| counted.judged()))
     }
 }
 
 /// Reads all files in order. A file that breaks off ends the run after what could be read of it.
-fn read(files: &[PathBuf], rows: usize, blocks: &mpsc::Sender<Block>) -> anyhow::Result<()> {
+fn read(
+    files: &[PathBuf],
+    format: Option<Encoding>,
+    rows: usize,
+    blocks: &mpsc::Sender<Block>,
+) -> anyhow::Result<()> {
     let source: Arc<str> = Arc::from("backtest");
     for path in files {
         let mut chunks = if path == Path::new("-") {
-            let format = Format::of(Path::new("stdin.jsonl"), None);
+            let format = Format::of(Path::new("stdin.jsonl"), format);
             Chunks::pipe(Path::new("stdin"), Box::new(std::io::stdin()), format, rows)?
         } else {
-            Chunks::open(path, Format::of(path, None), rows, (0, 0), false)?
+            Chunks::open(path, Format::of(path, format), rows, (0, 0), false)?
         };
         while let Some(chunk) = chunks.next_chunk()? {
             if blocks

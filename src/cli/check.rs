@@ -9,12 +9,12 @@ use crate::{
     clock::SystemClock,
     config::Config,
     diagnostic::Diagnostic,
-    lists::Lists,
     notify,
     rule::{
         self, Mode,
         compile::{CompiledRule, Compiler},
     },
+    say,
     telemetry::Metrics,
 };
 
@@ -30,10 +30,7 @@ pub struct CheckArgs {
 pub fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let config = if args.rules.is_empty() { args.config.load() } else { args.config.load_or_default() }?;
     // Rules are checked even if a list is missing, so that one run shows everything.
-    let (lists, mut found) = match config.read_lists() {
-        Ok(lists) => (lists, Vec::new()),
-        Err(problems) => (Lists::default(), problems),
-    };
+    let (lists, mut found) = config.read_lists_there_are();
     found.extend(sinks(&config));
     let compiler = Compiler::new(&config.calendar, lists, config.language);
     let paths = if args.rules.is_empty() { &config.rule_paths } else { &args.rules };
@@ -44,7 +41,10 @@ pub fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     if !found.is_empty() {
         let count = found.len();
         eprintln!("{}", problems(found));
-        eprintln!("\n{count} problem{} found", if count == 1 { "" } else { "s" });
+        eprintln!(
+            "\n{}",
+            if count == 1 { say!("1 problem found") } else { say!("{count} problems found", count) }
+        );
         return Ok(ExitCode::from(1));
     }
     if let Some(retain) = config.retain {

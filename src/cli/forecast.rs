@@ -1,12 +1,12 @@
 //! `fiscwatch forecast`: what forecasts of the year's end would have been worth.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{process::ExitCode, sync::Arc};
 
 use arrow::{array::AsArray, datatypes::TimestampMicrosecondType, record_batch::RecordBatch};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{ConfigArg, runtime, table};
+use super::{ConfigArg, EventsArg, runtime, table};
 use crate::{
     app::replay::Replay,
     engine::{Committable, EngineError, Output, Record},
@@ -25,9 +25,8 @@ const NEARLY_OVER: i64 = 7 * 86_400_000_000;
 
 #[derive(Debug, Args)]
 pub struct ForecastArgs {
-    /// Event files in the order to read them: JSON Lines, CSV or Parquet, .gz or .zst; - for standard input
-    #[arg(long, required = true, num_args = 1..)]
-    events: Vec<PathBuf>,
+    #[command(flatten)]
+    events: EventsArg,
     #[command(flatten)]
     config: ConfigArg,
     /// As JSON
@@ -36,8 +35,8 @@ pub struct ForecastArgs {
 }
 
 pub fn forecast(args: &ForecastArgs) -> anyhow::Result<ExitCode> {
-    let config = args.config.load_beside(&args.events)?;
-    let replay = Replay { record: Record::Whole, ..Replay::new(&args.events, &config)? };
+    let config = args.config.load_beside(&args.events.events)?;
+    let replay = Replay { record: Record::Whole, ..args.events.replay(&config)? };
     let mut months = Months::new(&config.calendar, config.lateness);
     let (judged, read) = runtime()?.block_on(replay.run(&config, Arc::default(), &mut months));
     judged?;

@@ -28,9 +28,11 @@ use std::{
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
+    app::replay::Replay,
     config::{Config, DEFAULT_PATH},
     diagnostic::Diagnostic,
     say,
+    source::Encoding,
 };
 
 /// Treasury execution monitoring (财政国库动态监控): an exact budget ledger, rules on every payment, findings once.
@@ -130,6 +132,23 @@ impl ConfigArg {
             config.rule_paths = vec![PathBuf::from("rules")];
         }
         Ok(config)
+    }
+}
+
+/// Which events a command reads.
+#[derive(Debug, Clone, Args)]
+pub struct EventsArg {
+    /// Event files in the order to read them: JSON Lines, CSV or Parquet, .gz or .zst; - for standard input
+    #[arg(long, required = true, num_args = 1..)]
+    events: Vec<PathBuf>,
+    /// What they hold, where their names do not tell: standard input is jsonl unless this says csv
+    #[arg(long, value_enum)]
+    format: Option<Encoding>,
+}
+
+impl EventsArg {
+    fn replay(&self, config: &Config) -> anyhow::Result<Replay> {
+        Replay::new(&self.events, self.format, config)
     }
 }
 

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::{ConfigArg, table};
 use crate::{
+    say,
     store::{Reader, RejectFilter, StoredReject},
     stream::Reason,
 };
@@ -139,10 +140,16 @@ fn replay(args: &FilterArgs) -> anyhow::Result<ExitCode> {
     let count = records.len();
     let receipt = super::run::replay(config, records)?;
     println!(
-        "{count} records read again: {} accepted, {} known already, {} in quarantine again",
-        receipt.accepted, receipt.duplicates, receipt.rejected
+        "{}",
+        say!(
+            "{count} records read again: {accepted} accepted, {known} known already, {rejected} in quarantine again",
+            count,
+            accepted = receipt.accepted,
+            known = receipt.duplicates,
+            rejected = receipt.rejected
+        )
     );
-    Ok(ExitCode::SUCCESS)
+    Ok(ExitCode::from(u8::from(receipt.is_refused())))
 }
 
 fn pages(

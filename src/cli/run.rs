@@ -6,9 +6,10 @@ use clap::Args;
 
 use super::{ConfigArg, problems, runtime};
 use crate::{
-    app::{self, RunOptions},
+    app::{self, Outcome, RunOptions},
     clock::SteadyClock,
     config::Config,
+    say,
     store::StoredReject,
     stream::Receipt,
     telemetry,
@@ -18,7 +19,8 @@ use crate::{
 pub struct RunArgs {
     #[command(flatten)]
     config: ConfigArg,
-    /// End when all sources have ended, instead of waiting for more
+    /// End when everything that is there at the start is read and committed, instead of waiting for more; exit code 1 if
+    /// a file could not be read whole or no record was accepted
     #[arg(long)]
     once: bool,
 }
@@ -27,13 +29,41 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.load()?;
     telemetry::log(&config.log);
     let rules = app::load_rules(&config).map_err(problems)?;
+    let once = args.once;
     let options = RunOptions { config_path: args.config.config.clone(), once: args.once };
     let runtime = runtime()?;
     let result = runtime.block_on(app::run(config, rules, options, Arc::new(SteadyClock::default())));
     // A read of standard input may still be waiting; it must not keep the process.
     runtime.shutdown_background();
-    result?;
-    Ok(ExitCode::SUCCESS)
+    let outcome = result?;
+    Ok(if once { judged(&outcome) } else { ExitCode::SUCCESS })
+}
+
+/// Whether a run that ends by itself did what it was for: somebody may look at nothing but its exit code.
+fn judged(outcome: &Outcome) -> ExitCode {
+    let Receipt { accepted, duplicates, rejected, skipped } = outcome.records;
+    eprintln!(
+        "{}",
+        say!(
+            "{seen} records: {accepted} accepted, {duplicates} known already, {rejected} rejected, {skipped} empty",
+            seen = outcome.records.seen(),
+            accepted,
+            duplicates,
+            rejected,
+            skipped
+        )
+    );
+    let files = outcome.files_refused;
+    if files > 0 {
+        eprintln!(
+            "{}",
+            say!("{files} files could not be read whole; `fiscwatch rejects list` says why", files)
+        );
+    }
+    if outcome.records.is_refused() {
+        eprintln!("{}", say!("no record was accepted; `fiscwatch rejects list` says why"));
+    }
+    ExitCode::from(u8::from(files > 0 || outcome.records.is_refused()))
 }
 
 /// Reads quarantined records again, while no daemon runs on the state.

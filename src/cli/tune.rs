@@ -11,12 +11,11 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::{
-    ConfigArg,
+    ConfigArg, EventsArg,
     backtest::{days, span_with},
     problems, runtime, table,
 };
 use crate::{
-    app::replay::Replay,
     config::Config,
     diagnostic::suggest,
     engine::{Committable, EngineError, MemoryTables, Output},
@@ -26,11 +25,10 @@ use crate::{
         compile::Compiler,
         load::{self, Override},
     },
+    say,
     trial::tune::{bar, candidates, propose},
 };
 
-/// Alerts a day that a rule may raise if nobody says how many: a monitoring centre reads some tens, of all rules.
-const WANTED: f64 = 1.0;
 /// The longest bar of the chart.
 const CHART: usize = 40;
 
@@ -44,12 +42,11 @@ pub struct TuneArgs {
     /// The values to try; multiples of the present one otherwise
     #[arg(long, value_delimiter = ',')]
     values: Vec<String>,
-    /// Alerts a day that are wanted from this rule
-    #[arg(long, default_value_t = WANTED)]
-    alerts_a_day: f64,
-    /// Event files in the order to read them
-    #[arg(long, required = true, num_args = 1..)]
-    events: Vec<PathBuf>,
+    /// Alerts a day that this rule may raise: the value that keeps it there is proposed; without it, none is
+    #[arg(long)]
+    alerts_a_day: Option<f64>,
+    #[command(flatten)]
+    events: EventsArg,
     /// A rule file or folder
     #[arg(long)]
     rules: Vec<PathBuf>,
@@ -61,7 +58,7 @@ pub struct TuneArgs {
 }
 
 pub fn tune(args: &TuneArgs) -> anyhow::Result<ExitCode> {
-    let mut config = args.config.load_beside(&args.events)?;
+    let mut config = args.config.load_beside(&args.events.events)?;
     if !args.rules.is_empty() {
         config.rule_paths.clone_from(&args.rules);
         config.overrides.clear();
@@ -73,14 +70,14 @@ pub fn tune(args: &TuneArgs) -> anyhow::Result<ExitCode> {
     let values = values(args, present)?;
     let variants: Vec<_> = values.iter().map(|value| variant(&config, &rule.id, name, value)).collect();
     let rules = load::variants(&config.rule_paths, &compiler, &config.calendar, &rule.id, &variants);
-    let replay = Replay::new(&args.events, &config)?;
+    let replay = args.events.replay(&config)?;
     let mut counting = Counting::new(Arc::clone(&replay.tables), values.len());
     let rules = Arc::new(rules.map_err(problems)?);
     let (judged, read) = runtime()?.block_on(replay.run(&config, rules, &mut counting));
     judged?;
     read?;
     let at = values.iter().position(|value| value == present).unwrap_or(0);
-    let proposed = propose(&counting.alerts_a_day(), at, args.alerts_a_day);
+    let proposed = args.alerts_a_day.and_then(|wanted| propose(&counting.alerts_a_day(), at, wanted));
     let tuned = Tuned { args, name, values: &values, present, counting: &counting, proposed };
     if args.json {
         println!("{}", tuned.json());
@@ -245,26 +242,48 @@ impl Tuned<'_> {
         if errors.iter().any(|errors| *errors > 0) {
             println!("the rule could not be evaluated on some events: see `fiscwatch backtest`");
         }
-        if let Some(place) = self.proposed {
-            self.advise(place);
+        match (self.proposed, self.args.alerts_a_day) {
+            (Some(place), Some(wanted)) => self.advise(place, wanted),
+            _ => println!(
+                "{}",
+                say!(
+                    "no value is proposed: say how many alerts a day the rule may raise (--alerts-a-day N), or choose one from the table"
+                )
+            ),
         }
     }
 
-    fn advise(&self, place: usize) {
-        let (rule, value, wanted) = (&self.args.rule, &self.values[place], self.args.alerts_a_day);
+    fn advise(&self, place: usize, wanted: f64) {
+        let (rule, value) = (&self.args.rule, &self.values[place]);
         let a_day = self.counting.alerts_a_day()[place];
         if a_day > wanted {
-            println!("none of these values keeps it at {wanted} alerts a day; {} comes nearest", text(value));
+            println!(
+                "{}",
+                say!(
+                    "none of these values keeps it at {wanted} alerts a day; {value} comes nearest",
+                    wanted,
+                    value = text(value)
+                )
+            );
         } else if value == self.present {
             println!(
-                "{} stays: it is the nearest to {wanted} alerts a day that does not go beyond",
-                text(value)
+                "{}",
+                say!(
+                    "{value} stays: it is the nearest to {wanted} alerts a day that does not go beyond",
+                    value = text(value),
+                    wanted
+                )
             );
         } else {
             println!(
-                "for at most {wanted} alerts a day: {} = {} ({a_day:.2}). In the configuration:",
-                self.name,
-                text(value)
+                "{}",
+                say!(
+                    "for at most {wanted} alerts a day: {name} = {value} ({a_day}). In the configuration:",
+                    wanted,
+                    name = self.name,
+                    value = text(value),
+                    a_day = format!("{a_day:.2}")
+                )
             );
             println!(
                 "    rules: {{ overrides: {{ {rule}: {{ params: {{ {}: {} }} }} }} }}",

@@ -8,7 +8,7 @@ mod shape;
 pub mod sinks;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
@@ -41,6 +41,8 @@ pub struct Config {
     pub language: Language,
     /// Where events come from, by name.
     pub sources: Vec<(String, Source)>,
+    /// The sources that bring a history, whose silence does not move the watermark.
+    pub backfill: BTreeSet<String>,
     /// The state directory.
     pub state_dir: PathBuf,
     /// Whether to wait when another instance has the state directory.
@@ -162,19 +164,27 @@ impl Config {
     /// # Errors
     /// One problem for each list that cannot be read.
     pub fn read_lists(&self) -> Result<Lists, Vec<Diagnostic>> {
+        let (lists, problems) = self.read_lists_there_are();
+        if problems.is_empty() { Ok(lists) } else { Err(problems) }
+    }
+
+    /// The lists, with a problem for each that cannot be read; the lists know which those are.
+    #[must_use]
+    pub fn read_lists_there_are(&self) -> (Lists, Vec<Diagnostic>) {
         let mut lists = Lists::default();
         let mut problems = Vec::new();
         for (name, spec) in &self.lists {
             match List::read(&spec.path, spec.key.as_deref(), &spec.columns) {
                 Ok(list) => lists.insert(name, list),
                 Err(e) => {
+                    lists.insert_unreadable(name);
                     let hint =
                         Some(String::from("check the file, or take the list out of the configuration"));
                     problems.push(Diagnostic::of_file(&self.file, format!("lists.{name}: {e}"), hint));
                 }
             }
         }
-        if problems.is_empty() { Ok(lists) } else { Err(problems) }
+        (lists, problems)
     }
 
     /// `state.duplicate_horizon` in microseconds.
@@ -261,6 +271,8 @@ impl Resolver<'_> {
         let calendar = Arc::new(self.calendar(&raw));
         let policy = alerts::resolve(&mut self, &raw, &calendar);
         let watch = alerts::resolve_watch(&mut self, &raw);
+        let backfill =
+            raw.sources.iter().filter(|spec| spec.backfill).map(|spec| spec.name.clone()).collect();
         let sources = self.sources(raw.sources);
         let overrides =
             raw.rules.overrides.into_iter().map(|(id, o)| (id.clone(), self.rule_override(&id, o)));
@@ -275,6 +287,7 @@ impl Resolver<'_> {
             calendar,
             language: raw.language,
             sources,
+            backfill,
             state_dir: self.path(raw.state.dir),
             standby: raw.state.standby,
             checkpoint_events: raw.state.checkpoint_events.max(1),
@@ -403,7 +416,7 @@ impl Resolver<'_> {
             encoding: spec.format,
             afterwards: spec.afterwards,
             settle: self.value(&format!("source {name:?}: settle"), duration(&spec.settle)),
-            watch: true,
+            move_refused: spec.move_refused,
         }
     }
 

@@ -86,6 +86,10 @@ pub struct SourceSpec {
     pub stdin: Option<StdinSpec>,
     /// Kafka topics.
     pub kafka: Option<KafkaSource>,
+    /// Whether the source brings a history that is loaded with pauses: while it pauses, the watermark waits for it and
+    /// does not move with the clock. Take it out when the history is in.
+    #[serde(default)]
+    pub backfill: bool,
 }
 
 /// A file, read once or followed.
@@ -115,6 +119,9 @@ pub struct DirectorySpec {
     /// `keep`, `move` (into `done`) or `delete` a file after everything in it is committed.
     #[serde(default)]
     pub afterwards: Afterwards,
+    /// Whether a file that cannot be read is moved into the folder `refused`; otherwise it stays where it is.
+    #[serde(default)]
+    pub move_refused: bool,
     /// A file is read when it was not changed for so long.
     #[serde(default = "settle")]
     pub settle: String,

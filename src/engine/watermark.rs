@@ -1,6 +1,9 @@
 //! 水位线: the event time up to which the stream is taken to be complete (SPEC §3.2).
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +21,8 @@ pub struct Watermark {
     /// The time of the first event that arrived.
     first: Option<i64>,
     owed: Option<Owed>,
+    /// Sources that do not move with the clock, however long they are silent.
+    waiting: Arc<BTreeSet<String>>,
 }
 
 /// Ticks that the watermark has passed and that were not evaluated yet: those after `from`, up to the watermark.
@@ -35,6 +40,8 @@ struct Partition {
     latest: i64,
     /// When its last event arrived, by the clock; used only to find idle ones.
     seen: i64,
+    /// Whether it moves with the clock when it is silent.
+    moves: bool,
 }
 
 /// A watermark as it is stored.
@@ -66,7 +73,18 @@ impl Watermark {
             latest: i64::MIN,
             first: None,
             owed: None,
+            waiting: Arc::default(),
         }
+    }
+
+    /// Sources that bring a history do not move with the clock: their silence is a pause, and not that nothing happened.
+    #[must_use]
+    pub fn waiting_for(mut self, sources: &BTreeSet<String>) -> Self {
+        self.waiting = Arc::new(sources.clone());
+        for ((source, _), place) in &self.index {
+            self.partitions[*place].moves = !sources.contains(&**source);
+        }
+        self
     }
 
     /// A watermark as it was stored. Whether a source is silent is known only from `now` on.
@@ -140,9 +158,10 @@ impl Watermark {
 
     fn partition(&mut self, source: Arc<str>, partition: Option<Arc<str>>, now: i64) -> usize {
         let next = self.partitions.len();
+        let moves = !self.waiting.contains(&*source);
         let place = *self.index.entry((source, partition)).or_insert(next);
         if place == next {
-            self.partitions.push(Partition { latest: i64::MIN, seen: now });
+            self.partitions.push(Partition { latest: i64::MIN, seen: now, moves });
         }
         place
     }
@@ -171,7 +190,7 @@ impl Watermark {
     /// Partitions that have been silent for `idle` microseconds move with the clock.
     pub fn pass_time(&mut self, now: i64, idle: i64) -> i64 {
         let mut moved = false;
-        for partition in self.partitions.iter_mut().filter(|p| p.latest != i64::MIN) {
+        for partition in self.partitions.iter_mut().filter(|p| p.moves && p.latest != i64::MIN) {
             if now.saturating_sub(partition.seen) >= idle && partition.latest < now {
                 partition.latest = now;
                 moved = true;
@@ -219,5 +238,21 @@ mod tests {
         assert_eq!(w.at(), 490);
         assert_eq!(w.pass_time(1400, 600), 990);
         assert_eq!(w.pass_time(2000, 600), 1990);
+    }
+
+    #[test]
+    fn a_source_that_brings_a_history_waits_however_long_it_pauses() {
+        let waiting = BTreeSet::from([String::from("history")]);
+        let mut w = Watermark::new(10).waiting_for(&waiting);
+        let a = w.partition("history".into(), None, 0);
+        w.observe(a, 500, 500);
+        assert_eq!(w.pass_time(1_000_000, 600), 490);
+        // So it is after a start, and another source alone moves nothing.
+        let mut w = Watermark::restore(10, &w.save(), 0).waiting_for(&waiting);
+        let b = w.partition("live".into(), None, 0);
+        w.observe(b, 900_000, 0);
+        assert_eq!(w.pass_time(2_000_000, 600), 490);
+        let mut w = Watermark::restore(10, &w.save(), 0);
+        assert_eq!(w.pass_time(2_000_000, 600), 1_999_990, "without the flag they move");
     }
 }

@@ -1,16 +1,11 @@
-//! Events in; findings, rules and status out.
+//! Findings, rules and status.
 
 use std::{
     collections::BTreeMap,
     sync::{Arc, PoisonError, atomic::Ordering},
 };
 
-use axum::{
-    Json,
-    body::Bytes,
-    extract::{State, rejection::BytesRejection},
-    http::StatusCode,
-};
+use axum::{Json, extract::State};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -23,35 +18,7 @@ use crate::{
     evaluate::{Finding, row::RuleCounts},
     rule::{Handling, Mode, Rule, Severity, Status as Ripeness, Text},
     store::{Cases, FindingFilter, Reader, Verdicts, check_severity},
-    stream::{Payload, Receipt},
 };
-
-/// Takes events, and answers after the commit
-///
-/// One JSON object a line. Records that cannot be read are in quarantine then; the answer counts them. Send again what
-/// was not answered: a record that is known changes nothing.
-#[utoipa::path(post, path = "/api/v1/events", operation_id = "post_events", tag = "events",
-    request_body(content = String, content_type = "application/x-ndjson", description = "One event a line (docs/events.md)"),
-    responses((status = 200, description = "Everything is committed", body = Receipt)))]
-pub async fn events(
-    State(shared): State<Arc<Shared>>,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<Json<Receipt>, Problem> {
-    if !shared.accept_events {
-        return Err(Problem::new(
-            StatusCode::FORBIDDEN,
-            "events are not taken over HTTP (http.accept_events)",
-        ));
-    }
-    let body = body.map_err(|e| Problem::new(e.status(), e.body_text()))?;
-    if body.iter().all(u8::is_ascii_whitespace) {
-        return Err(Problem::bad_request("the body is empty: send one JSON object a line"));
-    }
-    let receipt = shared.submit(Payload::JsonLines(body), Vec::new()).await;
-    receipt.map(Json).ok_or_else(|| {
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the daemon is stopping; send the events again later")
-    })
-}
 
 /// A page of findings.
 #[derive(Debug, Serialize, ToSchema)]
@@ -195,6 +162,8 @@ pub struct SinceStart {
     accepted: u64,
     duplicates: u64,
     rejected: u64,
+    /// Empty lines and rows.
+    skipped: u64,
     findings: u64,
     commits: u64,
 }
@@ -230,6 +199,7 @@ pub async fn status(State(shared): State<Arc<Shared>>) -> Json<Status> {
             accepted: totals.accepted,
             duplicates: totals.duplicates,
             rejected: totals.rejected,
+            skipped: totals.skipped,
             findings,
             commits: shared.commits.load(Ordering::Relaxed),
         },

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod api;
+mod events;
 mod indicators;
 mod ledger;
 mod notifications;

@@ -13,7 +13,7 @@ use utoipa_axum::{
     routes,
 };
 
-use super::{Problem, alerts, api, indicators, ledger, notifications, problem, silences};
+use super::{Problem, alerts, api, events, indicators, ledger, notifications, problem, silences};
 use crate::app::Shared;
 
 /// The longest body of what officers send, in bytes.
@@ -50,7 +50,7 @@ pub fn api(events_bytes_max: usize) -> (Router<Arc<Shared>>, utoipa::openapi::Op
         .routes(routes!(indicators::indicator))
         .routes(routes!(api::status))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .routes(routes!(api::events).layer(DefaultBodyLimit::max(events_bytes_max)))
+        .routes(routes!(events::events).layer(DefaultBodyLimit::max(events_bytes_max)))
         .routes(routes!(itself))
         .split_for_parts();
     add_problems(&mut description);

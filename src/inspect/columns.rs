@@ -56,10 +56,8 @@ fn fits(kind: FieldKind, data_type: &DataType) -> bool {
         DataType::Dictionary(_, value) => value.is_string(),
         _ => false,
     };
-    let decimal = matches!(
-        data_type,
-        DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..)
-    );
+    let decimal =
+        matches!(data_type, DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..));
     match kind {
         FieldKind::Text | FieldKind::Choice(_) => text,
         FieldKind::Money | FieldKind::Number => text || decimal || data_type.is_integer(),
@@ -68,10 +66,12 @@ fn fits(kind: FieldKind, data_type: &DataType) -> bool {
                 || matches!(data_type, DataType::Timestamp(..) | DataType::Date32 | DataType::Date64)
         }
         FieldKind::Year => text || data_type.is_integer(),
-        FieldKind::Tags => matches!(
-            data_type,
-            DataType::List(item) | DataType::LargeList(item) if fits(FieldKind::Text, item.data_type())
-        ) || *data_type == DataType::Null,
+        FieldKind::Tags => {
+            matches!(
+                data_type,
+                DataType::List(item) | DataType::LargeList(item) if fits(FieldKind::Text, item.data_type())
+            ) || *data_type == DataType::Null
+        }
     }
 }
 

@@ -76,7 +76,9 @@ impl Envelope {
             Self::Connect => say!(
                 "a record of Kafka Connect with its schema beside it. Send what is in `payload` as the event itself (schemas.enable=false)"
             ),
-            Self::Array => say!("a JSON array. Send one object a line, without brackets and commas around them"),
+            Self::Array => {
+                say!("a JSON array. Send one object a line, without brackets and commas around them")
+            }
             Self::Quoted => say!("JSON inside a JSON text. Send the object itself, without quotes around it"),
         }
     }

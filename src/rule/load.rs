@@ -6,6 +6,8 @@ use std::{
     sync::Arc,
 };
 
+use saphyr_parser::Span;
+
 use super::{
     Mode, Param,
     compile::{CompiledRule, CompiledView, Compiler},
@@ -22,6 +24,7 @@ use crate::{
     },
     event::{EventType, event_schema, time::Calendar},
     ledger::columns::BUDGET_COLUMNS,
+    say,
     yaml::Document,
 };
 
@@ -87,6 +90,7 @@ pub fn load(
             loaded.problems.push(Diagnostic::of_file(&path.display().to_string(), e.to_string(), Some(hint)));
         }
     }
+    let nowhere = files.is_empty();
     let mut places: BTreeMap<String, String> = BTreeMap::new();
     for path in files {
         load_file(&path, compiler, calendar, overrides, &mut places, &mut loaded);
@@ -96,8 +100,22 @@ pub fn load(
         let message = format!("rules.overrides names the rule {id:?}, which does not exist");
         loaded.problems.push(Diagnostic::of_file("the configuration", message, Some(hint)));
     }
+    if places.is_empty() && loaded.problems.is_empty() {
+        loaded.problems.push(no_rules(paths, nowhere));
+    }
     loaded.set = RuleSet::new(std::mem::take(&mut loaded.set.rules), compiler);
     loaded
+}
+
+/// Without a rule nothing would be watched, and nothing would say so.
+fn no_rules(paths: &[PathBuf], nowhere: bool) -> Diagnostic {
+    let hint = match nowhere {
+        true => say!("rules are in files *.yaml; `fiscwatch init` writes those that ship"),
+        false => say!("write rules under `rules:`, or name another folder"),
+    };
+    let paths: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+    let place = if paths.is_empty() { String::from("rules.paths") } else { paths.join(", ") };
+    Diagnostic::of_file(&place, say!("there is no rule"), Some(hint))
 }
 
 /// One rule several times, with other constants each time: for each of `variants` a rule that is named by it.
@@ -168,14 +186,32 @@ fn load_file(
         if let Some(changes) = overrides.get(&rule.id) {
             apply(d, &mut rule, changes);
         }
+        let (span, before) = (rule.span, d.problems.len());
         if let Some(compiled) = compiler.compile(d, rule) {
             loaded.set.rules.push(compiled);
+        }
+        if uses_unreadable(&text, span, compiler) {
+            // What is wrong may be the list's fault, which is told where the list is.
+            d.problems.truncate(before);
         }
     }
     document.problems.sort();
     // A summary for both languages is one text, and its problem one problem.
     document.problems.dedup();
     loaded.problems.append(&mut document.problems);
+}
+
+/// Whether a rule names a list that could not be read.
+fn uses_unreadable(text: &str, span: Span, compiler: &Compiler) -> bool {
+    let mut unreadable = compiler.lists().unreadable().peekable();
+    if unreadable.peek().is_none() {
+        return false;
+    }
+    let (first, last) = (span.start.line(), span.end.line().max(span.start.line()));
+    let lines: Vec<_> = text.lines().skip(first.saturating_sub(1)).take(last + 1 - first).collect();
+    let rule = lines.join("\n");
+    let words = rule.split(|c: char| !c.is_alphanumeric() && !matches!(c, '_' | '-'));
+    unreadable.any(|name| words.clone().any(|word| word == name))
 }
 
 fn apply(d: &mut Document<'_>, rule: &mut super::Rule, changes: &Override) {

@@ -91,6 +91,14 @@ fn no_record(path: &Path, bytes: u64) -> String {
     )
 }
 
+impl ReadError {
+    /// The reason that it is kept in quarantine with.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        if matches!(self, Self::Truncated { .. }) { Reason::Truncated } else { Reason::Unreadable }
+    }
+}
+
 /// Whole records of a stream.
 #[derive(Debug)]
 pub struct Chunk {

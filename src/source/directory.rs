@@ -2,7 +2,7 @@
 //! under its final name when it is complete (write elsewhere, then rename).
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -10,10 +10,9 @@ use std::{
 
 use globset::GlobMatcher;
 use serde::{Deserialize, Serialize};
-use tokio::sync::oneshot;
 
 use super::{
-    Chunks, Encoding, Format, Outlet, Positions, ReadError, SourceError,
+    Account, Chunks, Encoding, Format, Left, Outlet, Positions, ReadError, SourceError,
     file::{file_block, stopped_after},
 };
 use crate::stream::{Payload, Position, Reason, Reject, Span};
@@ -24,6 +23,13 @@ const POLL: Duration = Duration::from_millis(500);
 const DONE: &str = "done";
 /// The token of a file that is read whole, and may be put away.
 const WHOLE: &str = "whole";
+
+/// The folders beside the files that they are moved into.
+const FINISHED: &str = "done";
+const REFUSED: &str = "refused";
+const OURS: [&str; 2] = [FINISHED, REFUSED];
+/// Names that are told in the log.
+const TOLD_MAX: usize = 1000;
 
 /// Files that were seen and are not settled, with the time since when.
 type Settling = HashMap<String, Instant>;
@@ -52,14 +58,99 @@ pub struct DirectorySource {
     pub encoding: Option<Encoding>,
     /// What is done with a file afterwards.
     pub afterwards: Afterwards,
+    /// Whether a file that cannot be read is moved into the folder `refused` beside it.
+    pub move_refused: bool,
     /// A file is read when it was not changed for so long.
     pub settle: Duration,
-    /// Whether to wait for more files.
-    pub watch: bool,
+}
+
+/// What lies in a directory.
+#[derive(Default)]
+struct Scan {
+    /// Files to read, with their partitions.
+    files: BTreeMap<PathBuf, String>,
+    /// Files that were changed a moment ago.
+    settling: BTreeSet<PathBuf>,
+    /// The partitions of files that were read before.
+    known: HashSet<String>,
+    unmatched: BTreeSet<String>,
+    folders: BTreeSet<String>,
+}
+
+/// A file that is read, of which not everything may be committed yet.
+struct Done {
+    name: String,
+    fault: Option<String>,
+    account: Account,
+}
+
+/// What a source remembers of its files to tell of them.
+#[derive(Default)]
+struct Watch {
+    /// The partitions of files that could not be read.
+    refused: HashSet<String>,
+    /// Names that were told of.
+    told: HashSet<String>,
+    /// Files whose last block is on its way; bounded by the channels.
+    open: VecDeque<Done>,
+}
+
+impl Watch {
+    /// Says once of each file and folder that it is not read, and keeps count of them.
+    fn tell(&mut self, scan: &Scan, outlet: &Outlet) {
+        let mut left = Left {
+            unmatched: scan.unmatched.len() as u64,
+            folders: scan.folders.len() as u64,
+            refused: self.refused.intersection(&scan.known).count() as u64,
+            ..Left::default()
+        };
+        for name in &scan.unmatched {
+            left.name(name);
+            if self.is_news(name) {
+                tracing::warn!(source = %outlet.name, file = name, "the name does not match the pattern, so the file is not read; rename it, or change `pattern`");
+            }
+        }
+        for name in &scan.folders {
+            left.name(&format!("{name}/"));
+            if self.is_news(name) {
+                tracing::warn!(source = %outlet.name, folder = name, "a folder is not looked into; give it a source of its own");
+            }
+        }
+        outlet.status.left(left);
+    }
+
+    fn is_news(&mut self, name: &str) -> bool {
+        self.told.len() < TOLD_MAX && self.told.insert(name.to_owned())
+    }
+
+    /// Tells of the files that are committed by now.
+    fn settle(&mut self, outlet: &Outlet) {
+        while self.open.front_mut().is_some_and(|done| done.account.settle()) {
+            if let Some(done) = self.open.pop_front() {
+                Self::close(done, outlet);
+            }
+        }
+    }
+
+    /// Waits for all files and tells of them.
+    fn wait(&mut self, outlet: &Outlet) {
+        while let Some(done) = self.open.pop_front() {
+            Self::close(done, outlet);
+        }
+    }
+
+    /// Waits until a file is committed, and tells of it; `false` if the loop ended before.
+    fn close(mut done: Done, outlet: &Outlet) -> bool {
+        let committed = done.account.wait();
+        if committed {
+            done.account.tell(&done.name, done.fault.as_deref(), outlet);
+        }
+        committed
+    }
 }
 
 impl DirectorySource {
-    /// Reads the files that are there, and if it watches those that come, until asked to stop.
+    /// Reads the files that are there, and unless it is to be done once those that come, until asked to stop.
     ///
     /// # Errors
     /// If the directory cannot be read. A file that cannot be read goes to quarantine.
@@ -68,48 +159,77 @@ impl DirectorySource {
             let read = positions.iter().filter(|(_, p)| p.token == token);
             read.map(|(partition, _)| partition.clone()).collect::<HashSet<_>>()
         };
+        let mut watch = Watch { refused: with(DONE), ..Watch::default() };
         // A crash may have come between the commit of a file's end and putting it away.
-        let done = with(DONE);
-        for (path, partition) in self.files(outlet, &done, &mut Settling::new())? {
+        for (path, partition) in self.scan(outlet, &watch.refused, &mut Settling::new())?.files {
             if positions.get(&partition).is_some_and(|p| p.token == WHOLE) {
                 self.put_away(&path, outlet);
             }
         }
-        let mut seen: HashSet<String> = with(WHOLE).union(&done).cloned().collect();
+        let mut seen: HashSet<String> = with(WHOLE).union(&watch.refused).cloned().collect();
         let mut settling = Settling::new();
+        // What is read once: the files that are there at the start.
+        let mut wanted: Option<BTreeSet<PathBuf>> = None;
         loop {
-            for (path, partition) in self.files(outlet, &seen, &mut settling)? {
+            let scan = self.scan(outlet, &seen, &mut settling)?;
+            watch.tell(&scan, outlet);
+            let there = scan.files.keys().chain(&scan.settling);
+            match &mut wanted {
+                None if outlet.once => wanted = Some(there.cloned().collect()),
+                None => {}
+                Some(wanted) => {
+                    let there: HashSet<_> = there.collect();
+                    wanted.retain(|path| there.contains(path));
+                }
+            }
+            for (path, partition) in scan.files {
+                if wanted.as_mut().is_some_and(|wanted| !wanted.remove(&path)) {
+                    continue;
+                }
                 let at = positions.get(&partition).cloned().unwrap_or_default();
-                if !self.read(&path, &partition, at, outlet) {
+                if !self.read(&path, &partition, at, &mut watch, outlet) {
                     return Ok(());
                 }
                 seen.insert(partition);
             }
-            if !self.watch || stopped_after(outlet, POLL) {
+            watch.settle(outlet);
+            if wanted.as_ref().is_some_and(BTreeSet::is_empty) {
+                watch.wait(outlet);
+                return Ok(());
+            }
+            if stopped_after(outlet, POLL) {
                 return Ok(());
             }
         }
     }
 
-    /// Files that are ready and were not read, by name. A file that was changed is another file.
-    fn files(
+    /// Files that are ready and were not read, by name, and what else lies there. A file that was changed is another file.
+    fn scan(
         &self,
         outlet: &Outlet,
         seen: &HashSet<String>,
         settling: &mut Settling,
-    ) -> Result<BTreeMap<PathBuf, String>, SourceError> {
+    ) -> Result<Scan, SourceError> {
         let fail = |error| SourceError::Directory {
             source_name: outlet.name.to_string(),
             path: self.path.clone(),
             error,
         };
-        let mut ready = BTreeMap::new();
+        let mut scan = Scan::default();
         let mut waiting = Settling::new();
         for entry in std::fs::read_dir(&self.path).map_err(fail)? {
             let entry = entry.map_err(fail)?;
             let name = entry.file_name().to_string_lossy().into_owned();
             let Ok(metadata) = entry.metadata() else { continue };
-            if !metadata.is_file() || name.starts_with('.') || !self.pattern.is_match(&name) {
+            if name.starts_with('.') || OURS.contains(&name.as_str()) {
+                continue;
+            }
+            if metadata.is_dir() {
+                scan.folders.insert(name);
+                continue;
+            }
+            if !metadata.is_file() || !self.pattern.is_match(&name) {
+                scan.unmatched.insert(name);
                 continue;
             }
             let modified = metadata.modified().unwrap_or(UNIX_EPOCH);
@@ -117,26 +237,28 @@ impl DirectorySource {
             let stamp = modified.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
             let partition = format!("{name}#{}-{stamp}", metadata.len());
             if seen.contains(&partition) {
+                scan.known.insert(partition);
                 continue;
             }
             // The clock may stand before the file's time, here or where the file was written; so a file is also
             // settled when it was seen for so long as it is.
             let since = settling.get(&partition).copied().unwrap_or_else(Instant::now);
-            if settled || since.elapsed() >= self.settle || !self.watch {
-                ready.insert(entry.path(), partition);
+            if settled || since.elapsed() >= self.settle {
+                scan.files.insert(entry.path(), partition);
             } else {
                 waiting.insert(partition, since);
+                scan.settling.insert(entry.path());
             }
         }
         *settling = waiting;
-        Ok(ready)
+        Ok(scan)
     }
 
     /// Reads one file. `false` if asked to stop.
-    fn read(&self, path: &Path, partition: &str, at: Position, outlet: &Outlet) -> bool {
+    fn read(&self, path: &Path, partition: &str, at: Position, watch: &mut Watch, outlet: &Outlet) -> bool {
         let format = Format::of(path, self.encoding);
         let partition: Arc<str> = partition.into();
-        let mut at = at;
+        let (mut at, mut account) = (at, Account::default());
         let opened = Chunks::open(path, format, outlet.rows, (at.offset, at.records), false);
         let mut failed = None;
         match opened {
@@ -148,21 +270,22 @@ impl DirectorySource {
                             Position { offset: chunk.to, records: chunk.next_record, token: String::new() };
                         let span = Self::span(outlet, &partition, &at, to.clone());
                         at = to;
-                        let block =
+                        let mut block =
                             file_block(&outlet.name, path, chunk.first_record, chunk.payload, Some(span));
+                        account.follow(&mut block);
                         if !outlet.send_blocking(block) {
                             return false;
                         }
                     }
                     Ok(None) => break,
                     Err(error) => {
-                        failed = Some((Reason::Truncated, error, chunks.rest()));
+                        failed = Some((error.reason(), error, chunks.rest()));
                         break;
                     }
                 }
             },
         }
-        self.finish(path, &partition, &at, failed, outlet)
+        self.finish(path, &partition, &at, failed, account, watch, outlet)
     }
 
     fn span(outlet: &Outlet, partition: &Arc<str>, from: &Position, to: Position) -> Span {
@@ -170,16 +293,19 @@ impl DirectorySource {
     }
 
     /// Marks a file as read, with what is wrong with it, and puts it away after that is committed.
+    #[allow(clippy::too_many_arguments)] // They are what is known of one file.
     fn finish(
         &self,
         path: &Path,
         partition: &Arc<str>,
         at: &Position,
         failed: Option<(Reason, ReadError, bytes::Bytes)>,
+        mut account: Account,
+        watch: &mut Watch,
         outlet: &Outlet,
     ) -> bool {
-        let failed_at_all = failed.is_some();
-        let token = if failed_at_all { DONE } else { WHOLE };
+        let fault = failed.as_ref().map(|(_, error, _)| error.to_string());
+        let token = if failed.is_some() { DONE } else { WHOLE };
         let to = Position { token: String::from(token), ..at.clone() };
         let span = Self::span(outlet, partition, at, to);
         let rejects = failed.map(|(reason, error, raw)| {
@@ -197,16 +323,37 @@ impl DirectorySource {
         });
         let payload = Payload::Rejected(rejects.into_iter().collect());
         let mut block = file_block(&outlet.name, path, at.records, payload, Some(span));
-        let (receipt, committed) = oneshot::channel();
-        block.receipt = Some(receipt);
+        account.follow(&mut block);
         if !outlet.send_blocking(block) {
             return false;
         }
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if fault.is_some() {
+            watch.refused.insert(partition.to_string());
+        }
+        let whole = fault.is_none();
+        let done = Done { name, fault, account };
         // A file that could not be read whole stays where it is, for a person to look at.
-        if self.afterwards != Afterwards::Keep && !failed_at_all && committed.blocking_recv().is_ok() {
-            self.put_away(path, outlet);
+        let stays = if whole { self.afterwards == Afterwards::Keep } else { !self.move_refused };
+        if stays {
+            watch.open.push_back(done);
+            watch.settle(outlet);
+        } else if Watch::close(done, outlet) {
+            if whole { self.put_away(path, outlet) } else { self.refuse(path, outlet) }
         }
         true
+    }
+
+    /// Moves a file that could not be read out of the way.
+    fn refuse(&self, path: &Path, outlet: &Outlet) {
+        if let Some(name) = path.file_name() {
+            let folder = self.path.join(REFUSED);
+            let moved =
+                std::fs::create_dir_all(&folder).and_then(|()| std::fs::rename(path, folder.join(name)));
+            if let Err(error) = moved {
+                tracing::warn!(source = %outlet.name, path = %path.display(), "refused, but it cannot be moved: {error}");
+            }
+        }
     }
 
     fn put_away(&self, path: &Path, outlet: &Outlet) {
@@ -214,7 +361,7 @@ impl DirectorySource {
             match (self.afterwards, path.file_name()) {
                 (Afterwards::Delete, _) => std::fs::remove_file(path),
                 (Afterwards::Move, Some(name)) => {
-                    let done = self.path.join("done");
+                    let done = self.path.join(FINISHED);
                     std::fs::create_dir_all(&done)?;
                     crate::failpoint::reach("directory.folder")?;
                     std::fs::rename(path, done.join(name))

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
-    Chunk, Chunks, Format, Outlet, Positions, ReadError, SourceError,
+    Account, Chunk, Chunks, Format, Outlet, Positions, ReadError, SourceError,
     chunks::{can_grow, open},
 };
 use crate::stream::{Block, Payload, Position, Reason, Reject, Span};
@@ -24,6 +24,8 @@ use crate::stream::{Block, Payload, Position, Reason, Reject, Span};
 const POLL: Duration = Duration::from_millis(100);
 /// The start of a file that tells it from another one.
 const HEAD_BYTES: u64 = 1024;
+/// What a source's trouble with its file is told under.
+const FILE: &str = "the file";
 
 /// Which file a position belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,7 +88,8 @@ impl FileSource {
     /// # Errors
     /// If the file cannot be opened. A file that breaks off goes to quarantine with what is left of it.
     pub fn run(&self, outlet: &Outlet, positions: &Positions) -> Result<(), SourceError> {
-        let follow = self.follow && can_grow(self.format);
+        let follow = self.follow && can_grow(self.format) && !outlet.once;
+        let mut account = Account::default();
         let mut generation = self.resume(outlet, positions);
         let mut at = self.place(&generation);
         loop {
@@ -94,10 +97,31 @@ impl FileSource {
                 return Ok(());
             }
             let last = at == self.path;
-            match self.read(&at, &mut generation, outlet, follow) {
-                Ok(true) if follow || !last => {}
-                Ok(_) => return Ok(()),
-                Err(error) if follow => tracing::warn!(source = %outlet.name, "{error}"),
+            match self.read(&at, &mut generation, &mut account, outlet, follow) {
+                Ok(End::Stopped) => return Ok(()),
+                Ok(end) => {
+                    let fault = if let End::Broken(fault) = end { Some(fault) } else { None };
+                    // What is asked to stop is not waited for: the loop commits it.
+                    if account.wait() {
+                        account.tell(&at.display().to_string(), fault.as_deref(), outlet);
+                    }
+                    account = Account::default();
+                    if !follow && last {
+                        return Ok(());
+                    }
+                    outlet.status.recovered(FILE);
+                }
+                Err(error) if follow => {
+                    if outlet.status.trouble(FILE, &error.to_string()) {
+                        tracing::warn!(source = %outlet.name, "{error}");
+                    }
+                    if stopped_after(outlet, POLL) {
+                        return Ok(());
+                    }
+                    if last {
+                        continue;
+                    }
+                }
                 Err(error) => return Err(error.into()),
             }
             if outlet.stop.is_cancelled() {
@@ -176,38 +200,44 @@ impl FileSource {
         !outlet.stop.is_cancelled()
     }
 
-    /// Reads a file to its end, and if it is followed until it is rotated. `false` if asked to stop.
+    /// Reads a file to its end, and if it is followed until it is rotated.
     fn read(
         &self,
         path: &Path,
         generation: &mut Generation,
+        account: &mut Account,
         outlet: &Outlet,
         follow: bool,
-    ) -> Result<bool, ReadError> {
+    ) -> Result<End, ReadError> {
         let file = open(path)?;
         let (offset, records) = (generation.position.offset, generation.position.records);
-        let mut chunks = Chunks::open(path, self.format, outlet.rows, (offset, records), follow)?;
+        // A file that grows may end with half a record, also when it is read only once.
+        let grows = self.follow && can_grow(self.format);
+        let mut chunks = Chunks::open(path, self.format, outlet.rows, (offset, records), grows)?;
         loop {
             match chunks.next_chunk() {
                 Ok(Some(chunk)) => {
-                    if !self.send(chunk, &file, generation, outlet) {
-                        return Ok(false);
+                    outlet.status.recovered(FILE);
+                    if !self.send(chunk, &file, generation, account, outlet) {
+                        return Ok(End::Stopped);
                     }
                 }
-                Ok(None) if !follow => return Ok(true),
+                Ok(None) if !follow => return Ok(End::Whole),
                 Ok(None) => match self.rotated(&file, chunks.position().0) {
-                    Rotation::None if stopped_after(outlet, POLL) => return Ok(false),
-                    Rotation::None => {}
+                    Rotation::None if stopped_after(outlet, POLL) => return Ok(End::Stopped),
+                    Rotation::None => {
+                        account.settle();
+                    }
                     // What was written between the last look and the rotation is still there.
                     Rotation::Replaced => match chunks.next_chunk()? {
                         Some(chunk) => {
-                            if !self.send(chunk, &file, generation, outlet) {
-                                return Ok(false);
+                            if !self.send(chunk, &file, generation, account, outlet) {
+                                return Ok(End::Stopped);
                             }
                         }
                         None => {
-                            self.leave_rest(&mut chunks, generation, outlet);
-                            return Ok(true);
+                            self.leave_rest(&mut chunks, generation, account, outlet);
+                            return Ok(End::Whole);
                         }
                     },
                     Rotation::Truncated => {
@@ -215,21 +245,29 @@ impl FileSource {
                             source = %outlet.name, path = %path.display(), offset = chunks.position().0,
                             "the file was cut shorter than what was read of it; it is read again from its start"
                         );
-                        return Ok(true);
+                        return Ok(End::Whole);
                     }
                 },
                 Err(error) => {
                     tracing::error!(source = %outlet.name, "{error}");
                     let rest = chunks.rest();
                     let detail = error.to_string();
-                    let _ = self.send_reject(Reason::Truncated, detail, rest, generation, outlet);
-                    return Ok(true);
+                    let sent =
+                        self.send_reject((error.reason(), detail.clone(), rest), generation, account, outlet);
+                    return Ok(if sent { End::Broken(detail) } else { End::Stopped });
                 }
             }
         }
     }
 
-    fn send(&self, chunk: Chunk, file: &File, generation: &mut Generation, outlet: &Outlet) -> bool {
+    fn send(
+        &self,
+        chunk: Chunk,
+        file: &File,
+        generation: &mut Generation,
+        account: &mut Account,
+        outlet: &Outlet,
+    ) -> bool {
         let identity = file.metadata().and_then(|m| Identity::of(file, &m, HEAD_BYTES.min(chunk.to)));
         let token = identity.ok().and_then(|i| serde_json::to_string(&i).ok()).unwrap_or_default();
         let to = Position { offset: chunk.to, records: chunk.next_record, token };
@@ -240,33 +278,42 @@ impl FileSource {
             from: chunk.from,
             to,
         };
-        let block = file_block(&outlet.name, &self.path, chunk.first_record, chunk.payload, Some(span));
+        let mut block = file_block(&outlet.name, &self.path, chunk.first_record, chunk.payload, Some(span));
+        account.follow(&mut block);
         outlet.send_blocking(block)
     }
 
     /// A record without its line end that a rotated file ends with is whole: nobody will write its rest.
-    fn leave_rest(&self, chunks: &mut Chunks, generation: &Generation, outlet: &Outlet) {
+    fn leave_rest(
+        &self,
+        chunks: &mut Chunks,
+        generation: &Generation,
+        account: &mut Account,
+        outlet: &Outlet,
+    ) {
         let rest = chunks.rest();
         if !rest.is_empty() {
             let payload = Payload::JsonLines(rest);
-            let block = file_block(&outlet.name, &self.path, generation.position.records, payload, None);
+            let mut block = file_block(&outlet.name, &self.path, generation.position.records, payload, None);
+            account.follow(&mut block);
             let _ = outlet.send_blocking(block);
         }
     }
 
     fn send_reject(
         &self,
-        reason: Reason,
-        detail: String,
-        raw: bytes::Bytes,
+        (reason, detail, raw): (Reason, String, bytes::Bytes),
         generation: &Generation,
+        account: &mut Account,
         outlet: &Outlet,
     ) -> bool {
         let partition: Arc<str> = self.path.display().to_string().into();
         let record = generation.position.records + 1;
         let reject = Reject { reason, detail, source: Arc::clone(&outlet.name), partition, record, raw };
         let payload = Payload::Rejected(vec![reject]);
-        outlet.send_blocking(file_block(&outlet.name, &self.path, record, payload, None))
+        let mut block = file_block(&outlet.name, &self.path, record, payload, None);
+        account.follow(&mut block);
+        outlet.send_blocking(block)
     }
 
     fn rotated(&self, file: &File, read: u64) -> Rotation {
@@ -278,6 +325,16 @@ impl FileSource {
             _ => Rotation::None,
         }
     }
+}
+
+/// How reading a file ended.
+enum End {
+    /// Asked to stop.
+    Stopped,
+    /// Everything was read.
+    Whole,
+    /// It cannot be read further.
+    Broken(String),
 }
 
 enum Rotation {

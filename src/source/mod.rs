@@ -1,6 +1,7 @@
 //! Where events come from. A source turns bytes and their positions into [`Block`]s and knows nothing of what
 //! becomes of them.
 
+mod account;
 mod chunks;
 pub mod directory;
 pub mod file;
@@ -20,9 +21,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::stream::{Block, Position};
 
+pub use account::Account;
 pub use chunks::{Chunk, Chunks, ReadError, open};
 pub use format::{Compression, Encoding, Format};
-pub use status::{PartitionStatus, SourceStatus, Told};
+pub use status::{Left, PartitionStatus, SourceStatus, Told};
 
 /// What a source gets to work with.
 #[derive(Debug, Clone)]
@@ -37,6 +39,8 @@ pub struct Outlet {
     pub rows: usize,
     /// What the source tells of itself.
     pub status: Arc<SourceStatus>,
+    /// Read what is there at the start, wait until it is committed, and end.
+    pub once: bool,
 }
 
 /// How far the partitions of a source were read before.

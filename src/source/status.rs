@@ -1,16 +1,23 @@
 //! What a source tells of itself while it runs, for readiness, status and metrics.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Mutex, PoisonError},
 };
 
 use serde::Serialize;
 
+use crate::stream::Receipt;
+
 /// Partitions that are told of one by one; more are read, but not told.
 const PARTITIONS_MAX: usize = 1000;
 /// Losses that are kept in words; all are counted, and in quarantine.
 const LOSSES_MAX: usize = 20;
+
+/// Files that are told of one by one, the latest; all are counted.
+const FILES_MAX: usize = 50;
+/// Names that are told of what is left in a directory.
+const NAMES_MAX: usize = 20;
 
 /// What a running source told last.
 #[derive(Debug, Default)]
@@ -35,6 +42,50 @@ pub struct Told {
     pub losses: Vec<String>,
     /// Records that the broker no longer had, by partition, as far as their number is known.
     pub lost: BTreeMap<String, u64>,
+    /// Files read to their end since the start.
+    pub files_read: u64,
+    /// Files that could not be read, or not to their end, since the start.
+    pub files_refused: u64,
+    /// What became of the records of the latest files, the latest last.
+    pub files: VecDeque<FileStatus>,
+    /// What lies in the directory and is not read.
+    pub left: Left,
+}
+
+/// What became of a file.
+#[derive(Debug, Clone, Serialize)]
+pub struct FileStatus {
+    /// Its name.
+    pub file: String,
+    /// Lines or rows seen: the sum of those that follow.
+    pub seen: u64,
+    /// Accepted, known already, in quarantine, and empty ones.
+    #[serde(flatten)]
+    pub counts: Receipt,
+    /// Why it could not be read to its end.
+    pub fault: Option<String>,
+}
+
+/// What lies in a drop directory and is not read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Left {
+    /// Files whose names do not match the pattern.
+    pub unmatched: u64,
+    /// Folders, which are not looked into.
+    pub folders: u64,
+    /// Files that could not be read and stay for a person to look at.
+    pub refused: u64,
+    /// The first names of the unmatched files and of the folders.
+    pub names: BTreeSet<String>,
+}
+
+impl Left {
+    /// One more thing that is not read.
+    pub fn name(&mut self, name: &str) {
+        if self.names.len() < NAMES_MAX {
+            self.names.insert(name.to_owned());
+        }
+    }
 }
 
 /// How far a partition is read.
@@ -104,6 +155,23 @@ impl SourceStatus {
                 told.partitions.insert(partition.to_owned(), status);
             }
         });
+    }
+
+    /// What became of a file that is done with.
+    pub fn file(&self, file: &str, counts: Receipt, fault: Option<&str>) {
+        self.with(|told| {
+            *(if fault.is_some() { &mut told.files_refused } else { &mut told.files_read }) += 1;
+            if told.files.len() == FILES_MAX {
+                told.files.pop_front();
+            }
+            let (file, fault) = (file.to_owned(), fault.map(str::to_owned));
+            told.files.push_back(FileStatus { file, seen: counts.seen(), counts, fault });
+        });
+    }
+
+    /// What lies in the directory and is not read.
+    pub fn left(&self, left: Left) {
+        self.with(|told| told.left = left);
     }
 
     /// A partition is gone.

@@ -18,6 +18,10 @@ pub struct SourceMetrics {
     pub lag: IntGaugeVec,
     /// Records that the broker deleted before they were read.
     pub lost: IntCounterVec,
+    /// Files read, and those that could not be.
+    pub files: IntCounterVec,
+    /// What lies in drop directories and is not read.
+    pub left: IntGaugeVec,
 }
 
 impl SourceMetrics {
@@ -33,6 +37,17 @@ impl SourceMetrics {
                 "source_lost_records_total",
                 "Records that the broker deleted before they were read, at most.",
                 &partition,
+            )?,
+            files: counters(
+                r,
+                "source_files_total",
+                "Files by what became of them since the start: read, refused.",
+                &["source", "result"],
+            )?,
+            left: gauge(
+                "source_files_left",
+                "What lies in a drop directory and is not read: unmatched, folder, refused.",
+                &["source", "kind"],
             )?,
         })
     }

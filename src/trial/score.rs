@@ -92,7 +92,8 @@ impl Labels {
             by_rule: HashMap::new(),
             rules: BTreeMap::new(),
         };
-        for (line, text) in (1..).zip(text.lines()).filter(|(_, text)| !text.trim().is_empty()) {
+        for (line, text) in (1..).zip(crate::stream::lines(text)).filter(|(_, text)| !text.trim().is_empty())
+        {
             let label: Label =
                 serde_json::from_str(text).map_err(|error| LabelError::Shape { line, error })?;
             let time = |text: &str| {

@@ -4,7 +4,7 @@ use std::{path::Path, process::ExitCode, sync::Arc};
 
 use super::BacktestArgs;
 use crate::{
-    app::{load_rules, replay::Replay},
+    app::load_rules,
     cli::{problems, runtime, table},
     config::Config,
     engine::{Committable, EngineError, MemoryTables, Output},
@@ -32,7 +32,7 @@ fn findings(args: &BacktestArgs, config: &Config) -> anyhow::Result<Vec<Finding>
     let time = |text: &Option<String>| text.as_ref().map(|text| config.calendar.parse(text)).transpose();
     let (from, to) = (time(&args.from)?, time(&args.to)?);
     let rules = load_rules(config).map_err(problems)?;
-    let replay = Replay::new(&args.events, config)?;
+    let replay = args.events.replay(config)?;
     let mut kept = Kept { tables: Arc::clone(&replay.tables), findings: Vec::new() };
     let (judged, read) = runtime()?.block_on(replay.run(config, rules, &mut kept));
     judged?;

@@ -15,9 +15,9 @@ use std::{
 use anyhow::Context;
 use clap::Args;
 
-use super::{ConfigArg, problems, runtime};
+use super::{ConfigArg, EventsArg, problems, runtime};
 use crate::{
-    app::{load_rules, replay::Replay},
+    app::load_rules,
     event::time::Calendar,
     ledger::{Ledger, report::line_object},
 };
@@ -29,9 +29,8 @@ pub struct BacktestArgs {
     /// A rule file or folder
     #[arg(long)]
     rules: Vec<PathBuf>,
-    /// Event files in the order to read them: JSON Lines, CSV or Parquet, .gz or .zst; - for standard input
-    #[arg(long, required = true, num_args = 1..)]
-    events: Vec<PathBuf>,
+    #[command(flatten)]
+    events: EventsArg,
     #[command(flatten)]
     config: ConfigArg,
     /// Write the findings here, as JSON Lines
@@ -61,7 +60,7 @@ pub struct BacktestArgs {
 }
 
 pub fn backtest(args: &BacktestArgs) -> anyhow::Result<ExitCode> {
-    let mut config = args.config.load_beside(&args.events)?;
+    let mut config = args.config.load_beside(&args.events.events)?;
     config.batch_rows = args.batch_rows.unwrap_or(config.batch_rows).clamp(1, 1 << 20);
     if let [old, new] = &args.compare[..] {
         return compare::compare(args, config, old, new);
@@ -71,7 +70,7 @@ pub fn backtest(args: &BacktestArgs) -> anyhow::Result<ExitCode> {
         config.overrides.clear();
     }
     let rules = load_rules(&config).map_err(problems)?;
-    let replay = Replay::new(&args.events, &config)?;
+    let replay = args.events.replay(&config)?;
     let mut report = Report::new(args, &config, replay.tables.clone())?;
     let (judged, read) = runtime()?.block_on(replay.run(&config, rules, &mut report));
     judged?;

@@ -66,9 +66,13 @@ impl Report {
                 .transpose()
         };
         let findings = args.findings.as_deref().map(create).transpose()?;
-        let size = args.events.iter().map(|p| std::fs::metadata(p).map_or(0, |m| m.len())).sum::<u64>();
-        let plain =
-            args.events.iter().all(|p| Format::of(p, None).compression == crate::source::Compression::None);
+        let size =
+            args.events.events.iter().map(|p| std::fs::metadata(p).map_or(0, |m| m.len())).sum::<u64>();
+        let plain = args
+            .events
+            .events
+            .iter()
+            .all(|p| Format::of(p, None).compression == crate::source::Compression::None);
         let progress = match std::io::stderr().is_terminal() {
             true if plain && size > 0 => ProgressBar::new(size),
             true => ProgressBar::new_spinner(),

@@ -69,11 +69,10 @@ pub fn messages(data: &Bytes, ends: &[(u32, u64)], rows: &mut RowBuilder<'_>) {
 }
 
 fn utf8(bytes: &[u8]) -> Result<&str, Fault> {
-    simdutf8::compat::from_utf8(bytes)
-        .map_err(|e| match envelope::of(bytes) {
-            Some(envelope) => (Reason::InvalidJson, envelope.told()),
-            None => (Reason::NotUtf8, say!("not UTF-8 at byte {byte} of the record", byte = e.valid_up_to())),
-        })
+    simdutf8::compat::from_utf8(bytes).map_err(|e| match envelope::of(bytes) {
+        Some(envelope) => (Reason::InvalidJson, envelope.told()),
+        None => (Reason::NotUtf8, say!("not UTF-8 at byte {byte} of the record", byte = e.valid_up_to())),
+    })
 }
 
 /// The order of fields, which seldom changes from record to record.

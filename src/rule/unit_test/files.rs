@@ -43,7 +43,7 @@ fn read(path: &Path) -> Result<Records, String> {
 }
 
 fn json_lines(text: &str) -> Result<Records, String> {
-    let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
+    let lines = (1..).zip(crate::stream::lines(text)).filter(|(_, line)| !line.trim().is_empty());
     lines
         .map(|(number, line)| {
             let record = serde_json::from_str(line).map_err(|e| format!("line {number}: {e}"))?;

@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     diagnostic::{Diagnostic, suggest},
+    say,
     yaml::Document,
 };
 use read::{Case, Suite};
@@ -95,7 +96,7 @@ pub fn run(files: &[PathBuf]) -> Report {
     let mut found = BTreeSet::new();
     for path in files {
         if let Err(e) = collect(path, &mut found) {
-            let hint = String::from("check the path; without one, the tests are rules/tests/*.yaml");
+            let hint = say!("check the path; without one, the tests are rules/tests/*.yaml");
             report.problems.push(Diagnostic::of_file(&path.display().to_string(), e.to_string(), Some(hint)));
         }
     }
@@ -110,13 +111,18 @@ fn collect(path: &Path, files: &mut BTreeSet<PathBuf>) -> std::io::Result<()> {
         files.insert(path.to_owned());
         return Ok(());
     }
+    let mut any = false;
     for entry in std::fs::read_dir(path)? {
         let entry = entry?.path();
         if entry.extension().is_some_and(|e| e == "yaml" || e == "yml") {
+            any = true;
             files.insert(entry);
         }
     }
-    Ok(())
+    match !any {
+        true => Err(std::io::Error::other(say!("there are no tests in this folder"))),
+        false => Ok(()),
+    }
 }
 
 fn run_file(path: &Path, report: &mut Report) {

@@ -24,6 +24,7 @@ use crate::{
     },
     lists::{ColumnKind, List, Lists},
     rule::{Language, Param, parse},
+    say,
     yaml::{Document, Node, Placed, Record, is_null},
 };
 
@@ -96,12 +97,16 @@ pub fn suite<'t>(d: &mut Document<'t>, root: &Node<'t>, folder: &Path) -> Option
     let lateness = lateness.map_or(LATENESS, Length::max_micros);
     let defaults = record.get("defaults").map(|node| defaults(d, node)).unwrap_or_default();
     let Some(tests) = record.get("tests") else {
-        let hint = String::from("add `tests:` with a list of tests");
-        d.problem(record.span, "there are no tests in this file", Some(hint));
+        let hint = say!("add `tests:` with a list of tests");
+        d.problem(record.span, say!("there are no tests in this file"), Some(hint));
         return None;
     };
     let calendar = Arc::new(calendar?);
     let sequence = d.sequence(tests, "tests");
+    if sequence.is_empty() {
+        let hint = say!("write a test under `tests:`, or delete the file");
+        d.problem(tests.span, say!("there are no tests in this file"), Some(hint));
+    }
     let cases = sequence.iter().filter_map(|node| case(d, node, &defaults, (folder, &calendar))).collect();
     Some(Suite { rules, lists, calendar, language: language.unwrap_or_default(), lateness, cases })
 }

@@ -28,6 +28,9 @@ impl TopicReader<'_> {
     pub fn open(&mut self, consumer: &TopicConsumer) -> Result<bool, SourceError> {
         let Some((id, numbers)) = self.describe(consumer) else { return Ok(false) };
         let Some(limits) = self.limits(consumer, &numbers) else { return Ok(false) };
+        if self.ends.is_empty() {
+            self.ends = limits.iter().map(|(number, _, high)| (*number, *high)).collect();
+        }
         // Partitions of a topic that was read before are new ones: nobody has seen their start.
         let prefix = format!("{}[", self.topic);
         let known = !self.partitions.is_empty() || self.stored.keys().any(|name| name.starts_with(&prefix));

@@ -64,6 +64,8 @@ pub struct TopicReader<'s> {
     pub tidied: Instant,
     /// Why the group's offsets were not taken the last time.
     pub refused: Option<String>,
+    /// The ends of the partitions when they were first opened: what is read once is read up to here.
+    pub ends: BTreeMap<i32, i64>,
 }
 
 impl<'s> TopicReader<'s> {
@@ -79,6 +81,7 @@ impl<'s> TopicReader<'s> {
             group_checked: false,
             tidied: Instant::now(),
             refused: None,
+            ends: BTreeMap::new(),
         }
     }
 
@@ -130,6 +133,10 @@ impl<'s> TopicReader<'s> {
                 self.caught_up();
             }
             self.measure(consumer);
+            if self.outlet.once && self.is_read() {
+                let _ = self.send_gathered(consumer);
+                return Ok(Flow::Stop);
+            }
             if empty || sent_at.elapsed() > BLOCK_AGE_MAX {
                 sent_at = Instant::now();
                 match self.send_gathered(consumer) {
@@ -142,6 +149,12 @@ impl<'s> TopicReader<'s> {
                 other => return Ok(other),
             }
         }
+    }
+
+    /// Whether everything is taken that was there when the topic was first opened.
+    fn is_read(&self) -> bool {
+        let reached = |number: &i32, end: i64| self.partitions.get(number).is_some_and(|p| p.next() >= end);
+        self.ends.iter().all(|(number, end)| reached(number, *end))
     }
 
     /// Takes a message, if there is one; says whether there was none.

@@ -71,6 +71,7 @@ impl Claim {
                 accepted: batch.accepted.iter().map(|(_, _, n)| n).sum(),
                 duplicates: batch.duplicates,
                 rejected: batch.rejects.len() as u64,
+                skipped: 0,
             },
         };
         Self(batches.iter().map(part).collect())
@@ -179,6 +180,7 @@ impl Ground {
             accepted: count(Fate::Accepted),
             duplicates: count(Fate::Duplicate),
             rejected: count(Fate::Rejected),
+            skipped: 0,
         };
         let refused = self.refused();
         self.duplicates += expected.duplicates;
