@@ -9,6 +9,7 @@ mod forgotten;
 mod in_flight;
 mod memory;
 mod pipeline;
+mod recent;
 mod scheduler;
 mod sequence;
 mod ticker;

@@ -15,6 +15,7 @@ use arrow::{
 
 use super::{
     dedup::{Dedup, Seen},
+    recent::Recent,
     ticker::Ticker,
     watermark::Watermark,
 };
@@ -32,6 +33,7 @@ use crate::{
 pub struct Sequencer {
     ledger: Arc<RwLock<Ledger>>,
     dedup: Dedup,
+    recent: Recent,
     watermark: Watermark,
     /// Events between two checkpoints; `None` for a run that keeps no state.
     checkpoint_every: Option<u64>,
@@ -95,7 +97,7 @@ impl Sequencer {
         watermark: Watermark,
         checkpoint_every: Option<u64>,
     ) -> Self {
-        Self { ledger, dedup, watermark, checkpoint_every, since_checkpoint: 0 }
+        Self { ledger, dedup, recent: Recent::default(), watermark, checkpoint_every, since_checkpoint: 0 }
     }
 
     /// The watermark, in microseconds.
@@ -161,7 +163,7 @@ impl Sequencer {
                     duplicates += 1;
                 }
                 Seen::Conflict => {
-                    let detail = String::from("the event_id is known with other content");
+                    let detail = self.recent.conflict(&decoded.events, row, &accepted);
                     decoded.rejects.push(decoded.origins.reject(row, Reason::Conflict, detail));
                 }
             }
@@ -175,6 +177,7 @@ impl Sequencer {
         }
         cuts.extend(self.step(step, watermarks.len(), now, ticker));
         let (events, types, hashes) = keep(&decoded, &accepted);
+        self.recent.keep(&events);
         let kept = Kept { events, types, hashes, watermarks };
         let mut parts = self.parts(&kept, cuts, step, ticker);
         // A part with events is a journal block, one without is none.

@@ -10,7 +10,7 @@ use axum::{
 };
 use serde::de::IgnoredAny;
 
-use super::Problem;
+use super::{Problem, request::blocking};
 use crate::{
     app::Shared,
     inspect::{self, Written},
@@ -37,9 +37,12 @@ pub async fn events(
             say!("events are not taken over HTTP (http.accept_events)"),
         ));
     }
-    let written = written(&headers)?;
+    let (written, bytes_max) = (written(&headers)?, shared.body_bytes_max);
     let body = body.map_err(|e| Problem::new(e.status(), e.body_text()))?;
-    let body = unpacked(&headers, body, shared.body_bytes_max)?;
+    let body = match headers.contains_key(header::CONTENT_ENCODING) {
+        true => blocking(move || unpacked(&headers, body, bytes_max)).await?,
+        false => body,
+    };
     if body.iter().all(u8::is_ascii_whitespace) {
         return Err(Problem::bad_request(say!("the body is empty: send one JSON object a line")));
     }

@@ -20,6 +20,8 @@ mod kafka;
 mod ledger;
 mod lifecycle;
 mod notify;
+mod once;
+mod refusals;
 mod schedule;
 mod sealing;
 mod simulation;

@@ -245,3 +245,26 @@ fn a_slow_broker_is_told_and_waited_for() {
     wait_until(|| troubles() == serde_json::json!({}));
     assert_eq!(daemon.stop("-TERM"), Some(0));
 }
+
+#[test]
+fn a_run_that_ends_by_itself_reads_up_to_where_the_topics_ended_at_its_start() {
+    let cluster = MockCluster::new(1).unwrap();
+    for topic in ["payments", "nothing"] {
+        cluster.create_topic(topic, 2, 1).unwrap();
+    }
+    let bench = Bench::new("", &config(&cluster, "payments, nothing"));
+    let args = ["run", "--once", "--config", "fiscwatch.yaml"];
+    for (night, total) in [(0..300, 300), (300..500, 500)] {
+        let payments: Vec<_> =
+            night.map(|n| (n, crate::support::payment(&format!("e{n}"), "L", "1.00"))).collect();
+        produce(
+            &cluster,
+            payments.iter().map(|(n, p)| (String::from("payments"), n % 2, p.to_string().into_bytes())),
+        );
+        let (code, _, err) = run(bench.path(), &args);
+        assert_eq!(code, Some(0), "{err}");
+        let (_, info, _) = run(bench.path(), &["state", "info", "--json", "--config", "fiscwatch.yaml"]);
+        let info: serde_json::Value = serde_json::from_str(&info).unwrap();
+        assert_eq!(info["events"], total);
+    }
+}

@@ -1,8 +1,10 @@
 //! A drop directory: every file that is put there is read once, in the order of names. Writers put a file there
 //! under its final name when it is complete (write elsewhere, then rename).
 
+mod watch;
+
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
+    collections::{BTreeSet, HashMap, HashSet},
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -12,10 +14,11 @@ use globset::GlobMatcher;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Account, Chunks, Encoding, Format, Left, Outlet, Positions, ReadError, SourceError,
+    Account, Chunks, Encoding, Format, Outlet, Positions, ReadError, SourceError,
     file::{file_block, stopped_after},
 };
 use crate::stream::{Payload, Position, Reason, Reject, Span};
+use watch::{Done, Scan, Watch};
 
 /// How long to wait before the directory is looked at again.
 const POLL: Duration = Duration::from_millis(500);
@@ -28,8 +31,6 @@ const WHOLE: &str = "whole";
 const FINISHED: &str = "done";
 const REFUSED: &str = "refused";
 const OURS: [&str; 2] = [FINISHED, REFUSED];
-/// Names that are told in the log.
-const TOLD_MAX: usize = 1000;
 
 /// Files that were seen and are not settled, with the time since when.
 type Settling = HashMap<String, Instant>;
@@ -64,91 +65,6 @@ pub struct DirectorySource {
     pub settle: Duration,
 }
 
-/// What lies in a directory.
-#[derive(Default)]
-struct Scan {
-    /// Files to read, with their partitions.
-    files: BTreeMap<PathBuf, String>,
-    /// Files that were changed a moment ago.
-    settling: BTreeSet<PathBuf>,
-    /// The partitions of files that were read before.
-    known: HashSet<String>,
-    unmatched: BTreeSet<String>,
-    folders: BTreeSet<String>,
-}
-
-/// A file that is read, of which not everything may be committed yet.
-struct Done {
-    name: String,
-    fault: Option<String>,
-    account: Account,
-}
-
-/// What a source remembers of its files to tell of them.
-#[derive(Default)]
-struct Watch {
-    /// The partitions of files that could not be read.
-    refused: HashSet<String>,
-    /// Names that were told of.
-    told: HashSet<String>,
-    /// Files whose last block is on its way; bounded by the channels.
-    open: VecDeque<Done>,
-}
-
-impl Watch {
-    /// Says once of each file and folder that it is not read, and keeps count of them.
-    fn tell(&mut self, scan: &Scan, outlet: &Outlet) {
-        let mut left = Left {
-            unmatched: scan.unmatched.len() as u64,
-            folders: scan.folders.len() as u64,
-            refused: self.refused.intersection(&scan.known).count() as u64,
-            ..Left::default()
-        };
-        for name in &scan.unmatched {
-            left.name(name);
-            if self.is_news(name) {
-                tracing::warn!(source = %outlet.name, file = name, "the name does not match the pattern, so the file is not read; rename it, or change `pattern`");
-            }
-        }
-        for name in &scan.folders {
-            left.name(&format!("{name}/"));
-            if self.is_news(name) {
-                tracing::warn!(source = %outlet.name, folder = name, "a folder is not looked into; give it a source of its own");
-            }
-        }
-        outlet.status.left(left);
-    }
-
-    fn is_news(&mut self, name: &str) -> bool {
-        self.told.len() < TOLD_MAX && self.told.insert(name.to_owned())
-    }
-
-    /// Tells of the files that are committed by now.
-    fn settle(&mut self, outlet: &Outlet) {
-        while self.open.front_mut().is_some_and(|done| done.account.settle()) {
-            if let Some(done) = self.open.pop_front() {
-                Self::close(done, outlet);
-            }
-        }
-    }
-
-    /// Waits for all files and tells of them.
-    fn wait(&mut self, outlet: &Outlet) {
-        while let Some(done) = self.open.pop_front() {
-            Self::close(done, outlet);
-        }
-    }
-
-    /// Waits until a file is committed, and tells of it; `false` if the loop ended before.
-    fn close(mut done: Done, outlet: &Outlet) -> bool {
-        let committed = done.account.wait();
-        if committed {
-            done.account.tell(&done.name, done.fault.as_deref(), outlet);
-        }
-        committed
-    }
-}
-
 impl DirectorySource {
     /// Reads the files that are there, and unless it is to be done once those that come, until asked to stop.
     ///
@@ -159,7 +75,7 @@ impl DirectorySource {
             let read = positions.iter().filter(|(_, p)| p.token == token);
             read.map(|(partition, _)| partition.clone()).collect::<HashSet<_>>()
         };
-        let mut watch = Watch { refused: with(DONE), ..Watch::default() };
+        let mut watch = Watch::new(with(DONE));
         // A crash may have come between the commit of a file's end and putting it away.
         for (path, partition) in self.scan(outlet, &watch.refused, &mut Settling::new())?.files {
             if positions.get(&partition).is_some_and(|p| p.token == WHOLE) {

@@ -1,0 +1,192 @@
+//! A run that ends by itself: it reads what is there, however long that takes, says what became of it, and its exit code
+//! is what a nightly job goes by.
+
+use std::{
+    io::Write,
+    path::Path,
+    process::{Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+use crate::support::{Bench, fiscwatch, lines, payment, run, write};
+
+const CONFIG: [&str; 2] = ["--config", "fiscwatch.yaml"];
+
+/// Runs a command that must end by itself.
+fn ends(mut command: Command, input: &[u8]) -> (Option<i32>, String) {
+    let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    let id = child.id().to_string();
+    let (done, waited) = std::sync::mpsc::channel::<()>();
+    std::thread::spawn(move || {
+        if waited.recv_timeout(Duration::from_mins(2)).is_err() {
+            let _ = Command::new("kill").args(["-9", &id]).status();
+        }
+    });
+    let Output { status, stderr, .. } = child.wait_with_output().unwrap();
+    let _ = done.send(());
+    (status.code(), String::from_utf8(stderr).unwrap())
+}
+
+fn once(dir: &Path, input: &[u8]) -> (Option<i32>, String) {
+    let mut command = fiscwatch();
+    command.current_dir(dir).args(["run", "--once"]).args(CONFIG).env("FISCWATCH_LOG__LEVEL", "info");
+    ends(command, input)
+}
+
+fn rejects(dir: &Path) -> Vec<(String, String)> {
+    let (code, out, err) = run(dir, &[&["rejects", "list", "--json"][..], &CONFIG].concat());
+    assert_eq!(code, Some(0), "{err}");
+    let reject = |line: &str| {
+        let reject: Value = serde_json::from_str(line).unwrap();
+        let partition = reject["partition"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+        (partition, reject["reason"].as_str().unwrap().to_owned())
+    };
+    out.lines().map(reject).collect()
+}
+
+fn accepted(dir: &Path) -> i64 {
+    let (_, info, _) = run(dir, &[&["state", "info", "--json"][..], &CONFIG].concat());
+    serde_json::from_str::<Value>(&info).unwrap()["events"].as_i64().unwrap()
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let mut names: Vec<_> =
+        std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// Payments as CSV, with the names of the payees given.
+fn csv(names: &[&str], line_end: &str) -> String {
+    let header = "event_id,type,occurred_at,budget_line_id,fiscal_year,region_code,unit_code,function_code,economic_code,payment_mode,settlement,payee_name,payee_account,payee_type,amount";
+    names.iter().zip(1..).fold(format!("{header}{line_end}"), |text, (name, n)| {
+        format!(
+            "{text}c{n},payment,2026-03-04,L,2026,330100000,101001,2050201,30201,direct,transfer,{name},3301{n},entity,10.00{line_end}"
+        )
+    })
+}
+
+#[test]
+fn a_nightly_job_over_a_drop_directory_ends_and_says_what_it_met() {
+    let bench = Bench::new(
+        "",
+        "sources: [{ name: drop, directory: { path: drop, pattern: '*.{jsonl,csv}', afterwards: move, settle: 200ms } }]\nstate: { dir: state }\n",
+    );
+    let drop = bench.path().join("drop");
+    let mut barter = payment("b", "L", "1.00");
+    barter["settlement"] = "barter".into();
+    write(&drop, "a.jsonl", &lines(&[payment("a", "L", "1.00"), barter]));
+    write(&drop, "b.csv", &csv(&["甲", "乙"], "\r"));
+    write(&drop, "empty.jsonl", "");
+    write(&drop, "blank.jsonl", "\n\n \n");
+    write(&drop, "header.csv", &csv(&[], "\n"));
+    write(&drop, "note.txt", "not for us");
+    write(&drop, "later/c.jsonl", &lines(&[payment("z", "L", "1.00")]));
+    let gbk = encoding_rs::GB18030.encode(&csv(&["Acme", "杭州电力"], "\r\n")).0.into_owned();
+    std::fs::write(drop.join("gbk.csv"), &gbk).unwrap();
+
+    let (code, log) = once(bench.path(), b"");
+    // Some files could not be read, and a job that looks at nothing else must know.
+    assert_eq!(code, Some(1), "{log}");
+    assert_eq!(accepted(bench.path()), 3, "{log}");
+    let found = rejects(bench.path());
+    let expected = [
+        ("a.jsonl", "unknown_value"),
+        ("blank.jsonl", "unreadable"),
+        ("gbk.csv", "unreadable"),
+        ("header.csv", "unreadable"),
+    ];
+    assert_eq!(found, expected.map(|(file, reason)| (file.to_owned(), reason.to_owned())), "{log}");
+    assert_eq!(names(&drop), ["blank.jsonl", "done", "gbk.csv", "header.csv", "later", "note.txt"]);
+    assert_eq!(names(&drop.join("done")), ["a.jsonl", "b.csv", "empty.jsonl"]);
+    for said in [
+        "file=\"note.txt\"",
+        "folder=\"later\"",
+        "GBK (GB18030) and not in UTF-8; line 3 reads `c2,payment",
+        "blank.jsonl has 4 bytes and no record",
+        "file=\"a.jsonl\" seen=2 accepted=1 duplicates=0 rejected=1 skipped=0",
+        "file=\"b.csv\" seen=2 accepted=2",
+        "7 records: 3 accepted, 0 known already, 4 rejected",
+        "3 files could not be read whole",
+    ] {
+        assert!(log.replace("\u{1b}[3m", "").contains(said), "{said}: {log}");
+    }
+
+    // What stays is not told again, and a night without anything new is a good one.
+    let (code, log) = once(bench.path(), b"");
+    assert_eq!(code, Some(0), "{log}");
+    assert_eq!((rejects(bench.path()).len(), accepted(bench.path())), (4, 3));
+    // A file that was mended is another file.
+    std::thread::sleep(Duration::from_millis(20));
+    write(&drop, "gbk.csv", &csv(&["Acme", "杭州电力", "丙"], "\r\n").replace("\nc", "\nd"));
+    let (code, log) = once(bench.path(), b"");
+    assert_eq!((code, accepted(bench.path())), (Some(0), 6), "{log}");
+    assert!(!drop.join("gbk.csv").exists());
+}
+
+#[test]
+fn what_cannot_be_read_is_moved_out_of_the_way_if_that_is_wished() {
+    let bench = Bench::new(
+        "",
+        "sources: [{ name: drop, directory: { path: drop, settle: 1ms, move_refused: true } }]\nstate: { dir: state }\n",
+    );
+    let drop = bench.path().join("drop");
+    write(&drop, "good.jsonl", &lines(&[payment("a", "L", "1.00")]));
+    write(&drop, "wrong.csv", "event_id;type;occurred_at\n");
+    let (code, log) = once(bench.path(), b"");
+    assert_eq!(code, Some(1), "{log}");
+    assert_eq!(
+        (names(&drop), names(&drop.join("refused"))),
+        (vec![String::from("good.jsonl"), String::from("refused")], vec![String::from("wrong.csv")])
+    );
+    assert_eq!(once(bench.path(), b"").0, Some(0));
+}
+
+#[test]
+fn a_run_over_nothing_but_wrong_records_fails() {
+    let bench = Bench::new(
+        "{\"event_id\":\"a\"}\n\n[]\n",
+        "sources: [{ name: pipe, stdin: {} }]\nstate: { dir: state }\n",
+    );
+    let input = std::fs::read(bench.path().join("events.jsonl")).unwrap();
+    let (code, log) = once(bench.path(), &input);
+    assert_eq!(code, Some(1), "{log}");
+    assert!(log.contains("3 records: 0 accepted, 0 known already, 2 rejected, 1 empty"), "{log}");
+    assert!(log.contains("no record was accepted"), "{log}");
+    // An event among them, and it is quarantine's to tell.
+    let input = [&input[..], lines(&[payment("b", "L", "1.00")]).as_bytes()].concat();
+    assert_eq!(once(bench.path(), &input).0, Some(0));
+}
+
+#[test]
+fn a_file_that_is_followed_ends_too() {
+    let bench = Bench::new(
+        &format!("{}{{\"event_id\":\"half", lines(&[payment("a", "L", "1.00")])),
+        "sources: [{ name: feed, file: { path: events.jsonl, follow: true } }]\nstate: { dir: state }\n",
+    );
+    let (code, log) = once(bench.path(), b"");
+    assert_eq!((code, accepted(bench.path())), (Some(0), 1), "{log}");
+    // The rest of the last record may still be written.
+    assert!(rejects(bench.path()).is_empty());
+}
+
+/// Twice the time that a daemon that is asked to stop has; it takes as long as it says.
+#[test]
+fn everything_is_committed_however_long_it_takes() {
+    let bench = Bench::new(
+        "",
+        "sources: [{ name: pipe, stdin: {} }]\nstate: { dir: state }\nengine: { batch_rows: 10 }\n",
+    );
+    let events: Vec<_> = (0..120).map(|n| payment(&format!("e{n}"), "L", "1.00")).collect();
+    let mut command = fiscwatch();
+    command.current_dir(bench.path()).args(["run", "--once"]).args(CONFIG);
+    // Commits may take several batches together, so that one delay is not one batch.
+    command.env("FAILPOINT", "commit.begun=delay:20000");
+    let started = Instant::now();
+    let (code, log) = ends(command, lines(&events).as_bytes());
+    assert_eq!((code, accepted(bench.path())), (Some(0), 120), "{log}");
+    assert!(started.elapsed() > Duration::from_secs(35), "the delay was too short to prove anything");
+}
