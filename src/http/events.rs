@@ -131,8 +131,17 @@ fn payload(body: Bytes, written: Written) -> Result<Payload, Problem> {
             let end = u32::try_from(body.len()).unwrap_or(u32::MAX);
             Ok(Payload::Messages { data: body, ends: vec![(end, 1)] })
         }
-        Written::Lines => Ok(Payload::JsonLines(body)),
+        Written::Lines => Ok(Payload::JsonLines(ended_by_lf(body))),
     }
+}
+
+/// Lines that end in CR end in LF from here on, unless the CRs lie within one record.
+fn ended_by_lf(body: Bytes) -> Bytes {
+    let cr_only = !body.contains(&b'\n') && body.contains(&b'\r');
+    if !cr_only || serde_json::from_slice::<IgnoredAny>(&body).is_ok() {
+        return body;
+    }
+    body.iter().map(|byte| if *byte == b'\r' { b'\n' } else { *byte }).collect::<Vec<u8>>().into()
 }
 
 fn is_one_object(body: &[u8]) -> bool {

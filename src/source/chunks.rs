@@ -356,6 +356,14 @@ pub fn open(path: &Path) -> Result<File, ReadError> {
     }
 }
 
+/// Lines that were cut at a CR end in LF from here on, so that what a line is does not depend on where it is cut.
+fn ended_by_lf(bytes: Bytes) -> Bytes {
+    if bytes.last() != Some(&b'\r') || memchr::memchr(b'\n', &bytes).is_some() {
+        return bytes;
+    }
+    bytes.iter().map(|byte| if *byte == b'\r' { b'\n' } else { *byte }).collect::<Vec<u8>>().into()
+}
+
 /// Whether nothing but empty lines, or rows of empty cells, is there.
 fn is_blank(payload: &Payload) -> bool {
     match payload {
@@ -419,7 +427,7 @@ impl Lines {
                 let bytes = self.buffer.split_to(end);
                 let payload = match &self.header {
                     Some(header) => Payload::Csv { header: Arc::clone(header), rows: bytes },
-                    None => Payload::JsonLines(bytes),
+                    None => Payload::JsonLines(ended_by_lf(bytes)),
                 };
                 return Ok(Some((payload, end as u64, records)));
             }

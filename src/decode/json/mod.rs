@@ -24,9 +24,8 @@ pub fn lines(bytes: &Bytes, first_record: u64, rows: &mut RowBuilder<'_>) {
     let whole = simdutf8::basic::from_utf8(bytes).ok();
     let mut start = 0;
     let mut record = first_record;
-    let line_end = line_end(bytes);
     while start < bytes.len() {
-        let end = memchr::memchr(line_end, &bytes[start..]).map_or(bytes.len(), |at| start + at);
+        let end = memchr::memchr(b'\n', &bytes[start..]).map_or(bytes.len(), |at| start + at);
         record += 1;
         // A block that is UTF-8 as a whole is checked once, any other line by line.
         match whole.map_or_else(|| utf8(&bytes[start..end]), |text| Ok(&text[start..end])) {
@@ -35,12 +34,6 @@ pub fn lines(bytes: &Bytes, first_record: u64, rows: &mut RowBuilder<'_>) {
         }
         start = end + 1;
     }
-}
-
-/// What ends the lines of a block: LF (after a CR or not), or a CR where no LF is and the block is not one record.
-fn line_end(bytes: &[u8]) -> u8 {
-    let cr = memchr::memchr(b'\n', bytes).is_none() && memchr::memchr(b'\r', bytes).is_some();
-    if cr && serde_json::from_slice::<IgnoredAny>(bytes).is_err() { b'\r' } else { b'\n' }
 }
 
 /// Decodes messages, one JSON object each.
