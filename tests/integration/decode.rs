@@ -26,7 +26,11 @@ fn refused_records_say_why() {
     let long = "x".repeat(65);
     let cases: Vec<(String, &str, &str)> = vec![
         ("{".into(), "invalid_json", "EOF while parsing an object at column 1"),
-        ("[1]\n".into(), "invalid_json", "a JSON array. Send one object a line, without brackets and commas around them"),
+        (
+            "[1]\n".into(),
+            "invalid_json",
+            "a JSON array. Send one object a line, without brackets and commas around them",
+        ),
         (with("amount", json!("12.345")), "bad_amount", "amount \"12.345\": more than 2 decimals"),
         (with("amount", json!(-5)), "bad_amount", "amount \"-5\": not greater than zero"),
         (with("amount", json!("1e17")), "bad_amount", "amount \"1e17\": not below 10,000,000,000,000,000.00"),

@@ -109,7 +109,7 @@ fn a_nightly_job_over_a_drop_directory_ends_and_says_what_it_met() {
         "blank.jsonl has 4 bytes and no record",
         "file=\"a.jsonl\" seen=2 accepted=1 duplicates=0 rejected=1 skipped=0",
         "file=\"b.csv\" seen=2 accepted=2",
-        "7 records: 3 accepted, 0 known already, 4 rejected",
+        "10 records: 3 accepted, 0 known already, 4 rejected, 3 empty",
         "3 files could not be read whole",
     ] {
         assert!(log.replace("\u{1b}[3m", "").contains(said), "{said}: {log}");
