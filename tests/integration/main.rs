@@ -20,6 +20,8 @@ mod kafka;
 mod ledger;
 mod lifecycle;
 mod notify;
+mod pages;
+mod readme;
 mod schedule;
 mod sealing;
 mod simulation;
