@@ -1,24 +1,15 @@
 #!/usr/bin/env bash
-# Fetches what checks the operations side, into target/ops: Prometheus with promtool (Debian's package, unpacked, so that
-# nothing starts as a service), mandoc, and Grafana's types and TypeScript from npm; and installs systemd's analyser.
-# Does nothing where they are there; where one cannot be had, says so, and scripts/check-ops.sh says what it skips.
+# Fetches what checks the operations side, into target/ops: Prometheus with promtool, mandoc (Debian's packages,
+# unpacked), Grafana's types and TypeScript (npm); and installs systemd's analyser and rpm's tools.
+# setup-ops.sh [prometheus|mandoc|grafana_types|systemd_analyze|rpm_tools]… fetches only those.
+# It does nothing where they are there. Where one cannot be had it says so, and scripts/check-ops.sh says what it skips.
 set -uo pipefail
 cd "$(dirname "$0")/.."
+. scripts/fetch.sh
 ops=$PWD/target/ops
-mkdir -p "$ops"
-root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
 
-# Unpacks a Debian package: unpack PACKAGE BINARY
-unpack() {
-    command -v "$2" >/dev/null && return
-    [ -x "$ops/$1/usr/bin/$2" ] && return
-    cd "$ops" || return
-    apt-get download -qq "$1" || { root apt-get update -qq && apt-get download -qq "$1"; } || return
-    dpkg-deb -x "$1"_*.deb "$1" && rm -f "$1"_*.deb
-}
-
-get_prometheus() { unpack prometheus promtool; }
-get_mandoc() { unpack mandoc mandoc; }
+get_prometheus() { unpack "$ops" prometheus usr/bin/prometheus; }
+get_mandoc() { unpack "$ops" mandoc usr/bin/mandoc; }
 
 get_grafana_types() {
     # As written in config/grafana/source/package.json; again when it changes.
@@ -28,11 +19,14 @@ get_grafana_types() {
         npm install --silent --no-audit --no-fund --ignore-scripts && cp package.json .installed
 }
 
-get_systemd_analyze() {
-    command -v systemd-analyze >/dev/null && return
-    root apt-get update -qq && root apt-get install -y -qq --no-install-recommends systemd
+# Installs a Debian package for a program: install PROGRAM PACKAGE
+install() {
+    command -v "$1" >/dev/null && return
+    root apt-get install -y -qq --no-install-recommends "$2" ||
+        { root apt-get update -qq && root apt-get install -y -qq --no-install-recommends "$2"; }
 }
+get_systemd_analyze() { install systemd-analyze systemd; }
+get_rpm_tools() { install rpmbuild rpm; }
 
-for part in prometheus mandoc grafana_types systemd_analyze; do
-    ("get_$part") >"$ops/setup.log" 2>&1 || echo "$part cannot be fetched; its checks are skipped: $(tail -n 1 "$ops/setup.log")"
-done
+[ $# -gt 0 ] || set -- prometheus mandoc grafana_types systemd_analyze rpm_tools
+fetch "$ops/setup.log" "$@"

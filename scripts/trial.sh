@@ -24,12 +24,14 @@ done
 [ -n "$binary" ] || die "there is no binary: run 'cargo build --release' first"
 binary=$(realpath "$binary")
 
-scripts/setup-ops.sh
-[ ! -x scripts/setup-services.sh ] || scripts/setup-services.sh
+# Only what the trial itself runs, and nothing is installed: it is unpacked below target/.
+echo "fetched into target/ where they are missing: Prometheus, Alertmanager (Debian's packages), aiosmtpd (PyPI)"
+scripts/setup-ops.sh prometheus
+scripts/setup-services.sh alertmanager aiosmtpd
 found() { command -v "$1" || { [ -x "$2" ] && echo "$root/$2"; } || true; }
 prometheus=$(found prometheus target/ops/prometheus/usr/bin/prometheus)
 promtool=$(found promtool target/ops/prometheus/usr/bin/promtool)
-alertmanager=$(found prometheus-alertmanager target/services/alertmanager/usr/bin/prometheus-alertmanager)
+alertmanager=$(found prometheus-alertmanager target/services/prometheus-alertmanager/usr/bin/prometheus-alertmanager)
 mailer=target/services/venv/bin/python
 [ -n "$prometheus" ] || die "skipped: there is no Prometheus, and it cannot be fetched"
 

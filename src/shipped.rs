@@ -1,15 +1,18 @@
 //! The shipped configuration, rules and lists inside the binary, for the demo.
 
-use std::path::Path;
+use std::{borrow::Cow, path::Path};
+
+/// The path of the shipped configuration.
+const CONFIGURATION: &str = "config/fiscwatch.yaml";
 
 macro_rules! files {
-    ($($path:literal),* $(,)?) => {
-        /// Every shipped file by its path in the project.
-        pub static FILES: &[(&str, &str)] = &[$(($path, include_str!(concat!("../", $path)))),*];
+    ($folder:literal: $($path:literal),* $(,)?) => {
+        &[$(($path, include_str!(concat!("../", $folder, $path)))),*]
     };
 }
 
-files! {
+/// Every shipped file by its path in the project.
+pub static FILES: &[(&str, &str)] = files! { "":
     "config/fiscwatch.yaml",
     "config/lists/allowed_classes.csv",
     "config/lists/blacklist.csv",
@@ -36,17 +39,62 @@ files! {
     "rules/results.yaml",
     "rules/splitting.yaml",
     "rules/statistics.yaml",
+    "rules/tests/budget.yaml",
+    "rules/tests/caps.yaml",
+    "rules/tests/cash.yaml",
+    "rules/tests/class.yaml",
+    "rules/tests/conduct.yaml",
+    "rules/tests/history.yaml",
+    "rules/tests/known.yaml",
+    "rules/tests/pace.yaml",
+    "rules/tests/payee.yaml",
+    "rules/tests/repeated.yaml",
+    "rules/tests/results.yaml",
+    "rules/tests/splitting.yaml",
+    "rules/tests/statistics.yaml",
+};
+
+/// The files of the example, by their paths in the folder that `init --example` writes.
+static EXAMPLE: &[(&str, &str)] = files! { "config/example/":
+    "drop/events.jsonl",
+    "later.jsonl",
+    "my-rules/over.yaml",
+    "my-rules/tests/over.yaml",
+};
+
+/// What the example's configuration says in place of the shipped one, so that the two cannot drift apart.
+const EXAMPLE_SETTINGS: [(&str, &str); 3] = [
+    (
+        "sources: []\n",
+        "sources:\n  - name: drop\n    directory: { path: ../drop, pattern: \"*.jsonl\", afterwards: keep, settle: 1s }\n",
+    ),
+    ("  paths: [../rules]\n", "  paths: [../rules, ../my-rules]\n"),
+    ("sinks: []\n", "sinks:\n  - { name: console, log: {} }\n"),
+];
+
+/// The shipped files, and with `example` a few events, a rule and a configuration that reads both.
+#[must_use]
+pub fn files(example: bool) -> Vec<(&'static str, Cow<'static, str>)> {
+    let configured = |text: &'static str| {
+        EXAMPLE_SETTINGS.iter().fold(text.to_owned(), |text, (shipped, own)| text.replacen(shipped, own, 1))
+    };
+    let shipped = FILES.iter().map(|&(path, text)| match example && path == CONFIGURATION {
+        true => (path, Cow::Owned(configured(text))),
+        false => (path, Cow::Borrowed(text)),
+    });
+    let own = EXAMPLE.iter().filter(|_| example).map(|&(path, text)| (path, Cow::Borrowed(text)));
+    shipped.chain(own).collect()
 }
 
-/// Writes them below a folder.
+/// Writes files below a folder.
 ///
 /// # Errors
 /// If the folder cannot be written.
-pub fn write(folder: &Path) -> std::io::Result<()> {
-    for (path, text) in FILES {
+pub fn write(folder: &Path, files: &[(&str, Cow<'_, str>)]) -> std::io::Result<()> {
+    for (path, text) in files {
         let path = folder.join(path);
         path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
-        std::fs::write(path, text)?;
+        std::fs::write(path, text.as_bytes())?;
     }
     Ok(())
 }
@@ -56,9 +104,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_example_differs_from_what_is_shipped_where_it_says() {
+        let text = |example| files(example).into_iter().find(|(path, _)| *path == CONFIGURATION).unwrap().1;
+        let (shipped, own) = (text(false), text(true));
+        for (before, after) in EXAMPLE_SETTINGS {
+            assert_eq!(
+                shipped.matches(before).count(),
+                1,
+                "{before:?} does not stand once in the configuration"
+            );
+            assert!(own.contains(after) && !shipped.contains(after), "{after:?}");
+        }
+        assert_eq!(files(true).len(), FILES.len() + EXAMPLE.len());
+    }
+
+    #[test]
     fn nothing_that_is_shipped_is_forgotten() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        for (folder, extension) in [("rules", "yaml"), ("config/lists", "csv"), ("config", "yaml")] {
+        for (folder, extension) in
+            [("rules", "yaml"), ("rules/tests", "yaml"), ("config/lists", "csv"), ("config", "yaml")]
+        {
             for entry in std::fs::read_dir(root.join(folder)).unwrap() {
                 let name = entry.unwrap().file_name().into_string().unwrap();
                 if name.ends_with(extension) {

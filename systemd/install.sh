@@ -4,20 +4,23 @@
 set -eu
 cd "$(dirname "$0")/.."
 root=${1:-}
-binary=${FISCWATCH_BINARY:-target/release/fiscwatch}
+# In the archive that is handed out the binary stands beside; in a checkout it is built.
+[ -x fiscwatch ] && built=fiscwatch || built=target/release/fiscwatch
+binary=${FISCWATCH_BINARY:-$built}
 [ -x "$binary" ] || { echo "there is no $binary: run 'cargo build --release' first" >&2; exit 1; }
 install -D -m 0755 "$binary" "$root/usr/bin/fiscwatch"
 install -D -m 0644 systemd/fiscwatch.service "$root/usr/lib/systemd/system/fiscwatch.service"
 install -D -m 0644 systemd/fiscwatch.sysusers "$root/usr/lib/sysusers.d/fiscwatch.conf"
 install -D -m 0644 README.md "$root/usr/share/doc/fiscwatch/README.md"
-# The binary knows its own manual and what a shell can complete.
+# A binary knows its own manual and what a shell can complete; one for another machine is asked through one that runs here.
+manual=${FISCWATCH_MANUAL:-$binary}
 install -d "$root/usr/share/man/man1" "$root/usr/share/bash-completion/completions" "$root/usr/share/zsh/vendor-completions" \
     "$root/usr/share/fish/vendor_completions.d"
-"$binary" man --out "$root/usr/share/man/man1"
+"$manual" man --out "$root/usr/share/man/man1"
 gzip -9nf "$root/usr/share/man/man1"/fiscwatch*.1
-"$binary" completions bash >"$root/usr/share/bash-completion/completions/fiscwatch"
-"$binary" completions zsh >"$root/usr/share/zsh/vendor-completions/_fiscwatch"
-"$binary" completions fish >"$root/usr/share/fish/vendor_completions.d/fiscwatch.fish"
+"$manual" completions bash >"$root/usr/share/bash-completion/completions/fiscwatch"
+"$manual" completions zsh >"$root/usr/share/zsh/vendor-completions/_fiscwatch"
+"$manual" completions fish >"$root/usr/share/fish/vendor_completions.d/fiscwatch.fish"
 # A configuration that is there is somebody's work: it stays.
 if [ ! -e "$root/etc/fiscwatch/fiscwatch.yaml" ]; then
     install -d -m 0755 "$root/etc/fiscwatch"

@@ -265,7 +265,7 @@ fn act(args: &ActArgs, action: Action) -> anyhow::Result<ExitCode> {
     let config = args.config.load_or_default()?;
     let mut cases = Cases::open(&config.state_dir)?;
     let desk = Desk::new(Arc::clone(&config.policy));
-    let (who, why) = (args.officer.name.clone(), args.why.clone());
+    let (who, why) = (args.officer.name()?, args.why.clone());
     let order = Order { action, who, why, version: args.if_version };
     let mut code = ExitCode::SUCCESS;
     for id in &args.ids {

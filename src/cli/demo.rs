@@ -58,7 +58,7 @@ pub fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let (seed, days) = (args.seed, 365);
     let plan = Plan { payments: 400_000, units: 300, seed, start, days, anomalies: true, zone };
     let treasury = Treasury::new(&plan);
-    shipped::write(folder.path())?;
+    shipped::write(folder.path(), &shipped::files(false))?;
     for (name, text) in treasury.lists() {
         std::fs::write(folder.path().join("config/lists").join(name), text)?;
     }

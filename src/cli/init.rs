@@ -5,38 +5,53 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::Context;
 use clap::Args;
 
-use crate::shipped;
+use crate::{say, shipped};
 
 #[derive(Debug, Args)]
 pub struct InitArgs {
     /// The folder to write to; it is made if it is not there
     #[arg(default_value = ".")]
     folder: PathBuf,
+    /// Also write a few events, a rule of your own with its test, and a configuration that reads them
+    #[arg(long)]
+    example: bool,
 }
 
 /// Files named in a message.
 const NAMED_MAX: usize = 5;
 
 pub fn init(args: &InitArgs) -> anyhow::Result<ExitCode> {
+    let files = shipped::files(args.example);
+    let folder = args.folder.display();
     let there: Vec<&str> =
-        shipped::FILES.iter().map(|(path, _)| *path).filter(|path| args.folder.join(path).exists()).collect();
+        files.iter().map(|(path, _)| *path).filter(|path| args.folder.join(path).exists()).collect();
     if !there.is_empty() {
-        let more = there.len().saturating_sub(NAMED_MAX);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let named = there[..there.len().min(NAMED_MAX)].join(", ");
-        anyhow::bail!(
-            "{} has {named}{more} already, and nothing is overwritten: choose an empty folder, `fiscwatch init FOLDER`",
-            args.folder.display()
-        );
+        let more = match there.len().saturating_sub(NAMED_MAX) {
+            0 => String::new(),
+            n => say!(" and {n} more", n),
+        };
+        anyhow::bail!(say!(
+            "{folder} has {named}{more} already, and nothing is overwritten: choose an empty folder, `fiscwatch init FOLDER`",
+            folder,
+            named,
+            more
+        ));
     }
-    shipped::write(&args.folder).with_context(|| format!("cannot write to {}", args.folder.display()))?;
+    shipped::write(&args.folder, &files).with_context(|| say!("cannot write to {folder}", folder))?;
     println!(
-        "{} files in {}: config/, config/lists/ and rules/",
-        shipped::FILES.len(),
-        args.folder.display()
+        "{}",
+        say!("{n} files are written to {folder}: config/, config/lists/ and rules/", n = files.len(), folder)
     );
     println!(
-        "next: name your events under `sources:` in config/fiscwatch.yaml, then `fiscwatch check` and `fiscwatch run` in that folder"
+        "{}",
+        match args.example {
+            true => say!(
+                "the example: drop/ has events, my-rules/ a rule of your own and its test, and later.jsonl is for `curl`"
+            ),
+            false => say!("next: name your events under `sources:` in config/fiscwatch.yaml"),
+        }
     );
+    println!("{}", say!("then, in that folder: `fiscwatch check`, and `fiscwatch run`"));
     Ok(ExitCode::SUCCESS)
 }

@@ -5,14 +5,38 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Map, Value};
 
-use crate::clock::{Clock, SystemClock};
+use crate::{
+    clock::{Clock, SystemClock},
+    say,
+};
 
 /// Who acts.
 #[derive(Debug, Args)]
 pub struct Officer {
     /// Who does it; the one who is logged in, without it
     #[arg(long = "by", value_name = "NAME", env = "USER", hide_env_values = true)]
-    pub name: String,
+    name: Option<String>,
+}
+
+impl Officer {
+    /// The name as given, or else the system's: a scheduled job may run without `USER`.
+    ///
+    /// # Errors
+    /// If nobody knows, as in a container whose user has no entry.
+    pub fn name(&self) -> anyhow::Result<String> {
+        let given = self.name.clone().filter(|name| !name.trim().is_empty());
+        let name = given.or_else(logged_in).unwrap_or_default();
+        match name.trim() {
+            "" => Err(anyhow::anyhow!(say!("this system does not know who you are: say it with --by NAME"))),
+            name => Ok(name.to_owned()),
+        }
+    }
+}
+
+/// The name of the system's user, wherever the system has it from.
+fn logged_in() -> Option<String> {
+    let asked = std::process::Command::new("id").arg("-un").output().ok()?;
+    String::from_utf8(asked.stdout).ok().filter(|_| asked.status.success())
 }
 
 /// Now, in microseconds.

@@ -127,7 +127,7 @@ fn order(args: &AddArgs, config: &Config, now: i64) -> Result<Silence, String> {
         matchers: Matchers(args.matchers.clone()),
         starts_at,
         ends_at: args.until.as_ref().map_or(Ok(end), time)?,
-        author: args.officer.name.clone(),
+        author: args.officer.name().map_err(|e| e.to_string())?,
         reason: args.why.clone(),
         created_at: now,
         expired_by: None,
@@ -186,6 +186,6 @@ fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
 
 fn expire(args: &ExpireArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.load_or_default()?;
-    let silence = Cases::open(&config.state_dir)?.expire(args.id, &args.officer.name, now())?;
+    let silence = Cases::open(&config.state_dir)?.expire(args.id, &args.officer.name()?, now())?;
     told(&silence, args.json, &config)
 }

@@ -5,20 +5,25 @@ use std::{fs::File, io::BufWriter, path::PathBuf, process::ExitCode};
 use anyhow::Context;
 use clap::Args;
 
+use super::ConfigArg;
 use crate::rule::unit_test::{self, junit};
 
 #[derive(Debug, Args)]
 pub struct TestArgs {
-    /// Test files or folders
-    #[arg(default_value = "rules/tests")]
+    /// Test files or folders; in a folder with rules, what is in its folders `tests`. Without them, the tests of the
+    /// configured rules run
     files: Vec<PathBuf>,
+    #[command(flatten)]
+    config: ConfigArg,
     /// Write the results here too, as `JUnit` XML
     #[arg(long)]
     junit: Option<PathBuf>,
 }
 
 pub fn test(args: &TestArgs) -> anyhow::Result<ExitCode> {
-    let report = unit_test::run(&args.files);
+    let configured = || args.config.load_or_default().map(|config| config.rule_paths);
+    let files = if args.files.is_empty() { configured()? } else { args.files.clone() };
+    let report = unit_test::run(&files);
     if let Some(path) = &args.junit {
         let cannot = || format!("cannot write {}", path.display());
         let file = BufWriter::new(File::create(path).with_context(cannot)?);

@@ -269,6 +269,55 @@ fn what_init_writes_is_in_order_and_nothing_is_overwritten() {
 }
 
 #[test]
+fn the_example_is_in_order_and_finds_something() {
+    let bench = Bench::new("", "");
+    assert_eq!(run(bench.path(), &["init", "--example", "treasury"]).0, Some(0));
+    let folder = bench.path().join("treasury");
+    assert_eq!(run(&folder, &["test", "my-rules"]).0, Some(0));
+    let (code, _, err) = run(
+        &folder,
+        &[
+            "backtest",
+            "--events",
+            "drop/events.jsonl",
+            "--events",
+            "later.jsonl",
+            "--findings",
+            "found.jsonl",
+        ],
+    );
+    assert_eq!(code, Some(0), "{err}");
+    let found = std::fs::read_to_string(folder.join("found.jsonl")).unwrap();
+    for rule in ["overspent", "line-exhausted", "payee-mismatch"] {
+        assert!(found.contains(&format!("\"rule_id\":\"{rule}\"")), "{rule} is not in {found}");
+    }
+}
+
+#[test]
+fn who_acts_is_known_without_a_variable() {
+    let bench =
+        Bench::new("", "state: { dir: state }\nsources: [{ name: feed, file: { path: events.jsonl } }]\n");
+    run(bench.path(), &["run", "--once", "--config", "fiscwatch.yaml"]);
+    let silence = |more: &[&str]| {
+        let mut command = crate::support::fiscwatch();
+        command.current_dir(bench.path()).env_remove("USER");
+        command.args([
+            "silence",
+            "add",
+            "--config",
+            "fiscwatch.yaml",
+            "--match",
+            "rule=\"x\"",
+            "--for",
+            "2h",
+        ]);
+        command.args(["--why", "stocktaking"]).args(more).output().unwrap()
+    };
+    let output = silence(&[]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
 fn a_year_that_is_interrupted_has_no_name_of_a_whole_one() {
     let bench = Bench::new("", "");
     let year = bench.path().join("year");

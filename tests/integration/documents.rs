@@ -73,7 +73,7 @@ fn the_runbook_tells_of_every_alert() {
 
 #[test]
 fn the_configuration_page_is_made_from_the_code() {
-    let page = fiscwatch::config::reference();
+    let page = crate::pages::with_contents(&fiscwatch::config::reference());
     if std::env::var_os("UPDATE_DOCS").is_some() {
         fs::write(root().join("docs/configuration.md"), &page).unwrap();
     }

@@ -21,6 +21,8 @@ mod ledger;
 mod lifecycle;
 mod notify;
 mod once;
+mod pages;
+mod readme;
 mod refusals;
 mod schedule;
 mod sealing;

@@ -89,14 +89,18 @@ impl fmt::Display for Report {
     }
 }
 
-/// Runs the tests of files, and of all `*.yaml` files in folders.
+/// Runs the tests of files, and of folders.
 #[must_use]
 pub fn run(files: &[PathBuf]) -> Report {
     let mut report = Report::default();
     let mut found = BTreeSet::new();
     for path in files {
         if let Err(e) = collect(path, &mut found) {
+<<<<<<< HEAD
             let hint = say!("check the path; without one, the tests are rules/tests/*.yaml");
+=======
+            let hint = say!("check the path; without one, the tests of the configured rules run");
+>>>>>>> lead
             report.problems.push(Diagnostic::of_file(&path.display().to_string(), e.to_string(), Some(hint)));
         }
     }
@@ -106,16 +110,38 @@ pub fn run(files: &[PathBuf]) -> Report {
     report
 }
 
+/// The test files of a path: the file itself; of a folder its `*.yaml` files, but only those in folders named `tests` where
+/// there are such, since the others are rules then.
 fn collect(path: &Path, files: &mut BTreeSet<PathBuf>) -> std::io::Result<()> {
     if !path.is_dir() {
+        std::fs::metadata(path)?;
         files.insert(path.to_owned());
         return Ok(());
     }
+<<<<<<< HEAD
     let mut any = false;
     for entry in std::fs::read_dir(path)? {
         let entry = entry?.path();
         if entry.extension().is_some_and(|e| e == "yaml" || e == "yml") {
             any = true;
+=======
+    let mut below = BTreeSet::new();
+    walk(path, &mut below)?;
+    let in_tests = |file: &PathBuf| {
+        file.strip_prefix(path).is_ok_and(|inner| inner.iter().rev().skip(1).any(|part| part == "tests"))
+    };
+    let tests_apart = below.iter().any(in_tests);
+    files.extend(below.into_iter().filter(|file| !tests_apart || in_tests(file)));
+    Ok(())
+}
+
+fn walk(folder: &Path, files: &mut BTreeSet<PathBuf>) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?.path();
+        if entry.is_dir() {
+            walk(&entry, files)?;
+        } else if entry.extension().is_some_and(|e| e == "yaml" || e == "yml") {
+>>>>>>> lead
             files.insert(entry);
         }
     }

@@ -16,7 +16,11 @@ use tokio_util::sync::CancellationToken;
 use super::{notification, server::Process, service, setup, sink, temporary};
 use crate::support::{free_port, wait_until};
 
-const BINARY: &str = "/usr/bin/prometheus-alertmanager";
+/// Installed, or unpacked by `scripts/setup-services.sh`.
+const BINARY: [&str; 2] = [
+    "/usr/bin/prometheus-alertmanager",
+    "target/services/prometheus-alertmanager/usr/bin/prometheus-alertmanager",
+];
 
 struct Alertmanager {
     url: String,
@@ -26,7 +30,7 @@ struct Alertmanager {
 
 impl Alertmanager {
     fn start() -> Option<Self> {
-        let binary = service(BINARY)?;
+        let binary = service(&BINARY)?;
         let dir = tempfile::tempdir().unwrap();
         let config = dir.path().join("alertmanager.yml");
         std::fs::write(&config, "route: { receiver: none }\nreceivers: [{ name: none }]\n").unwrap();

@@ -78,19 +78,20 @@ fn permanent(result: Result<(), SendError>) -> String {
     }
 }
 
-/// What `scripts/setup-services.sh` installs. CI insists on it, others are told what is skipped.
-fn service(path: &str) -> Option<PathBuf> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path);
-    if path.exists() {
-        return Some(path);
+/// A program that `scripts/setup-services.sh` fetches, at the first of these places where it is. CI insists on it, others
+/// are told what is skipped.
+fn service(places: &[&str]) -> Option<PathBuf> {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let found = places.iter().map(|place| root.join(place)).find(|path| path.exists());
+    if found.is_none() {
+        let missing = places.join(" and no ");
+        assert!(
+            std::env::var_os("SERVICES_REQUIRED").is_none(),
+            "run scripts/setup-services.sh: there is no {missing}"
+        );
+        eprintln!("skipped: there is no {missing}; scripts/setup-services.sh fetches it");
     }
-    assert!(
-        std::env::var_os("SERVICES_REQUIRED").is_none(),
-        "run scripts/setup-services.sh: no {}",
-        path.display()
-    );
-    eprintln!("skipped: there is no {}; scripts/setup-services.sh installs it", path.display());
-    None
+    found
 }
 
 /// The commented example of the shipped configuration is a configuration.

@@ -29,7 +29,7 @@ pub struct MailServer {
 impl MailServer {
     /// `kind` is plain, starttls or tls; `login` is what it insists on. `None` where it is not installed.
     pub fn start(kind: &str, login: &[&str]) -> Option<Self> {
-        let python = super::service("target/services/venv/bin/python")?;
+        let python = super::service(&["target/services/venv/bin/python"])?;
         let root = env!("CARGO_MANIFEST_DIR");
         let mut child = Command::new(python)
             .arg(format!("{root}/tests/integration/notify/server.py"))

@@ -1,0 +1,101 @@
+//! The pages of the documentation can be found one's way in: long ones begin with their contents, and links lead somewhere.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use crate::support::source_files;
+
+/// What begins a line of contents.
+const CONTENTS: &str = "**On this page:** ";
+/// A page with so many lines and headings has contents.
+const LONG: (usize, usize) = (90, 4);
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The Markdown pages for readers: those at the top and below docs/ and rules/.
+fn pages() -> Vec<(PathBuf, String)> {
+    let top = fs::read_dir(root()).unwrap().map(|entry| entry.unwrap().path());
+    let mut pages: Vec<_> = top
+        .filter(|path| path.extension().is_some_and(|e| e == "md"))
+        .map(|path| (path.clone(), fs::read_to_string(path).unwrap()))
+        .collect();
+    pages.extend(["docs", "rules"].iter().flat_map(|folder| source_files(&root().join(folder))));
+    pages.retain(|(path, _)| path.extension().is_some_and(|e| e == "md"));
+    pages
+}
+
+/// Headings of the second level, outside of code.
+fn headings(text: &str) -> Vec<&str> {
+    let mut fenced = false;
+    let mut found = Vec::new();
+    for line in text.lines() {
+        fenced ^= line.starts_with("```");
+        found.extend(line.strip_prefix("## ").filter(|_| !fenced));
+    }
+    found
+}
+
+/// The anchor that a heading gets: its letters and digits in lower case, blanks as hyphens.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim().chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.flat_map(char::to_lowercase).map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+/// The page with its contents before the first heading, if it is long.
+pub fn with_contents(text: &str) -> String {
+    let headings = headings(text);
+    let begin = text.find("\n## ").map_or(text.len(), |at| at + 1);
+    let (head, rest) = text.split_at(begin);
+    let head = head.split(CONTENTS).next().unwrap().trim_end();
+    if text.lines().count() < LONG.0 || headings.len() < LONG.1 {
+        return format!("{head}\n\n{rest}");
+    }
+    let links: Vec<_> = headings.iter().map(|heading| format!("[{heading}](#{})", anchor(heading))).collect();
+    format!("{head}\n\n{CONTENTS}{}\n\n{rest}", links.join(" · "))
+}
+
+#[test]
+fn long_pages_begin_with_their_contents() {
+    let docs = root().join("docs");
+    for (path, text) in pages().into_iter().filter(|(path, _)| path.starts_with(&docs)) {
+        let wanted = with_contents(&text);
+        if text != wanted && std::env::var_os("UPDATE_DOCS").is_some() {
+            fs::write(&path, wanted).unwrap();
+            continue;
+        }
+        let update = "UPDATE_DOCS=1 cargo test --test integration pages";
+        assert!(text == wanted, "{} has other contents than its headings: {update}", path.display());
+    }
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let link = regex::Regex::new(r"\]\(([^)\s]+)\)").unwrap();
+    let heading = regex::Regex::new(r"(?m)^#+ (.*)$").unwrap();
+    let mut broken = BTreeSet::new();
+    for (path, text) in pages() {
+        for target in link.captures_iter(&text).map(|found| found.get(1).unwrap().as_str()) {
+            if target.contains("://") || target.starts_with("mailto:") {
+                continue;
+            }
+            let (file, place) = target.split_once('#').unwrap_or((target, ""));
+            let file = if file.is_empty() { path.clone() } else { path.parent().unwrap().join(file) };
+            let leads = file.exists() && {
+                let anchors = || -> BTreeSet<String> {
+                    let text = fs::read_to_string(&file).unwrap_or_default();
+                    heading.captures_iter(&text).map(|found| anchor(&found[1])).collect()
+                };
+                place.is_empty() || anchors().contains(place)
+            };
+            if !leads {
+                broken.insert(format!("{}: {target}", path.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.into_iter().collect::<Vec<_>>().join("\n"));
+}
