@@ -11,40 +11,47 @@ pub fn masked(name: &str) -> String {
 /// A name of an account's owner, the persons in it masked: one name, several, or one with a remark in brackets.
 #[must_use]
 pub fn masked_owner(owner: &str) -> String {
-    match is_person(owner) {
-        true => masked(owner.trim()),
-        false => parts(owner, |c| "、；;/|[]\"".contains(c) || is_bracket(c), is_person_beside),
-    }
+    parts(owner, |c| "、；;/|\n".contains(c), masked_with_remark)
 }
 
 /// A list of names as a query writes it, such as `[张三, 某公司]`.
 #[must_use]
 pub fn masked_list(names: &str) -> String {
-    parts(names, |c| ",，、；;/|[]\"\n".contains(c) || is_bracket(c), is_person)
+    parts(names, |c| ",，、；;/|[]\"\n".contains(c), masked_with_remark)
 }
 
 /// A text that names stand in, every word of which may be one.
 #[must_use]
 pub fn masked_words(text: &str) -> String {
-    parts(text, |c| !c.is_alphabetic() && c != '·', is_person)
+    let word = |word: &str| if is_person_in_words(word) { masked(word) } else { word.to_owned() };
+    // Stars are of names that are masked already.
+    parts(text, |c| !c.is_alphabetic() && c != '·' && c != '*', word)
+}
+
+/// `王小明（劳务费）`, or the shop of somebody who is named in brackets.
+fn masked_with_remark(name: &str) -> String {
+    let (owner, remark) = name.split_at(name.find(is_bracket).unwrap_or(name.len()));
+    let owner = match is_person(owner) {
+        true => owner.replacen(owner.trim(), &masked(owner.trim()), 1),
+        false => owner.to_owned(),
+    };
+    let beside = |part: &str| if is_person_beside(part) { masked(part) } else { part.to_owned() };
+    owner + &parts(remark, is_bracket, beside)
 }
 
 fn is_bracket(character: char) -> bool {
     "()（）【】".contains(character)
 }
 
-/// The parts between delimiters, each masked if it is a person's name.
-fn parts(text: &str, delimiter: impl Fn(char) -> bool, is_person: impl Fn(&str) -> bool) -> String {
-    let mut masked = String::with_capacity(text.len());
+/// The parts between delimiters, each masked.
+fn parts(text: &str, delimiter: impl Fn(char) -> bool, masked: impl Fn(&str) -> String) -> String {
+    let mut all = String::with_capacity(text.len());
     for part in text.split_inclusive(&delimiter) {
         let name = part.trim_end_matches(&delimiter);
-        let bare = name.trim();
-        match !bare.is_empty() && is_person(bare) {
-            true => masked.push_str(&part.replacen(bare, &self::masked(bare), 1)),
-            false => masked.push_str(part),
-        }
+        all.push_str(&masked(name));
+        all.push_str(&part[name.len()..]);
     }
-    masked
+    all
 }
 
 /// Endings that no person's name has.
@@ -165,6 +172,11 @@ fn first_of_several(name: &str) -> &str {
         Some((first, rest)) if rest.chars().all(|c| c.is_ascii_digit() || "人名户".contains(c)) => first,
         _ => name,
     }
+}
+
+/// A word of a text: one character is no name.
+fn is_person_in_words(word: &str) -> bool {
+    word.chars().count() > 1 && !word.contains('*') && is_person(word)
 }
 
 /// A part of a longer name, such as what stands in brackets behind a company's, is a person if it begins like one.

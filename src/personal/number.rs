@@ -133,7 +133,7 @@ fn shown<'t>(run: &'t str, known: &[String], tail: Tail) -> Cow<'t, str> {
     }
 }
 
-/// The end of the run of digits that starts here: groups with at most two separators between them.
+/// The end of the run of digits that starts here: groups with at most three separators between them.
 fn run(text: &str, start: usize) -> usize {
     let mut end = start;
     let mut gap = 0;
@@ -145,7 +145,7 @@ fn run(text: &str, start: usize) -> usize {
                 break;
             }
             (end, gap) = (at + character.len_utf8(), 0);
-        } else if is_separator(character) && gap < 2 {
+        } else if is_separator(character) && gap < 3 {
             gap += 1;
         } else {
             let is_check = matches!(character, 'X' | 'x' | 'Ｘ' | 'ｘ') && gap == 0;

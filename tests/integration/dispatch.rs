@@ -9,8 +9,8 @@ use fiscwatch::{
     config::Config,
     evaluate::Finding,
     lists::{List, Lists},
-    personal::{Kind, Kinds},
     notify::{Notification, Reason, SendError, Sink, Sinks, dispatch::Dispatch},
+    personal::{Kind, Kinds},
     rule::{Language, Rule, RuleSet, compile::Compiler},
     store::{Cases, Commit, Fate, Outbox, Store},
 };

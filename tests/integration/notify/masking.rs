@@ -215,7 +215,9 @@ fn has_tail(text: &str) -> bool {
 /// What the receivers of the sinks for machines get, by sink.
 async fn received(sent: &[Notification]) -> Vec<(&'static str, String)> {
     let (setup, mut texts) = (setup(), Vec::new());
-    for (kind, path) in [("webhook", "url: 'http://127.0.0.1:PORT/'"), ("alertmanager", "urls: ['http://127.0.0.1:PORT']")] {
+    for (kind, path) in
+        [("webhook", "url: 'http://127.0.0.1:PORT/'"), ("alertmanager", "urls: ['http://127.0.0.1:PORT']")]
+    {
         let (port, got, _) = receiver();
         let sink = sink(&format!("{kind}: {{ {} }}", path.replace("PORT", &port.to_string())), &setup);
         for notification in sent {
