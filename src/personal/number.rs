@@ -125,7 +125,7 @@ fn runs<'t>(text: &'t str, known: &[String], tail: Tail) -> Cow<'t, str> {
 
 fn shown<'t>(run: &'t str, known: &[String], tail: Tail) -> Cow<'t, str> {
     let plain: String =
-        run.chars().filter_map(|c| digit(c).or(Some(c).filter(|c| c.is_ascii_alphabetic()))).collect();
+        run.chars().filter_map(|c| digit(c).or(Some(c).filter(char::is_ascii_alphabetic))).collect();
     let is_part = || plain.len() >= PART && known.iter().any(|account| account.contains(&plain));
     match plain.len() >= RUN || (date(run, 0).is_none() && is_part()) {
         true => Cow::Owned(self::masked(&plain, tail)),

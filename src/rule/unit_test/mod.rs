@@ -16,13 +16,17 @@ use std::{
     sync::Arc,
 };
 
+use serde_json::{Map, Value};
+
 use super::{
     Mode, RuleSet,
     compile::Compiler,
     load::{Override, load},
 };
 use crate::{
+    alert::Alert,
     diagnostic::{Diagnostic, suggest},
+    evaluate::Finding,
     yaml::Document,
 };
 use read::{Case, Suite};
@@ -51,6 +55,12 @@ pub struct TestResult {
     pub finds: BTreeSet<String>,
     /// The rules named by `only` that are expected to find nothing.
     pub spares: BTreeSet<String>,
+    /// Its events.
+    pub events: Vec<Map<String, Value>>,
+    /// What was found in them.
+    pub findings: Vec<Finding>,
+    /// What the findings were filed in.
+    pub alerts: Vec<Alert>,
 }
 
 impl Report {
@@ -150,12 +160,17 @@ fn run_suite(suite: &Suite, file: &str, d: &mut Document<'_>, report: &mut Repor
         };
         let Some(rules) = rules else { continue };
         let played = play::play(suite, case, &rules);
-        let failure = played.and_then(|outcome| check(suite, case, &rules, &outcome)).err();
+        let failure = match &played {
+            Ok(outcome) => check(suite, case, &rules, outcome).err(),
+            Err(failure) => Some(failure.clone()),
+        };
+        let (findings, alerts) = played.map(|outcome| (outcome.findings, outcome.alerts)).unwrap_or_default();
+        let events = case.events.iter().map(|event| event.record.clone()).collect();
         let finds: BTreeSet<_> = case.expected_rules().map(str::to_owned).collect();
         let spares = case.only.iter().map(|p| p.text.clone()).filter(|id| !finds.contains(id)).collect();
         let (file, name) = (file.to_owned(), case.name.text.clone());
         let line = case.name.span.start.line();
-        report.tests.push(TestResult { file, line, name, failure, finds, spares });
+        report.tests.push(TestResult { file, line, name, failure, finds, spares, events, findings, alerts });
     }
 }
 
