@@ -35,8 +35,8 @@ use super::{receiver::receiver, setup, sink};
 use crate::support::{desk, run};
 
 /// Alerts that are told of each rule, and findings of each alert.
-const ALERTS: usize = 4;
-const EVIDENCE: usize = 3;
+const ALERTS: usize = 3;
+const EVIDENCE: usize = 2;
 /// A year with anomalies, in a folder.
 fn year(dir: &Path) -> Config {
     let args =
@@ -186,7 +186,9 @@ fn tested() -> (Found, Vec<Map<String, Value>>) {
             let is_its = |finding: &&Finding| finding.rule_id == alert.rule_id && finding.key == alert.key;
             let evidence: Vec<_> = test.findings.iter().rev().filter(is_its).cloned().collect();
             let told = found.alerts.entry(alert.rule_id.clone()).or_default();
-            told.push(Told { alert: stored(&alert), evidence });
+            if told.len() < 4 * ALERTS {
+                told.push(Told { alert: stored(&alert), evidence });
+            }
         }
     }
     (found, events)
@@ -197,40 +199,50 @@ fn no_account_and_no_person_leaves_by_any_sink() {
     let dir = tempfile::tempdir().unwrap();
     let config = year(dir.path());
     let rules = load_rules(&config).unwrap_or_else(|e| panic!("{e:?}"));
-    let mut seen = BTreeSet::new();
+    let (mut seen, mut bare) = (BTreeSet::new(), BTreeSet::new());
     for (found, events) in [simulated(&config, dir.path().join("year/events.jsonl")), tested()] {
         seen.extend(found.alerts.keys().cloned());
-        leaves_nothing(&found, &Secrets::of(&events));
+        bare.extend(leaves_nothing(&found, &Secrets::of(&events)));
+    }
+    // The search finds what is not masked, so that finding nothing means something: measures named `known`, `name` and
+    // `paid_to` are among it.
+    for rule in [
+        "account-second-name",
+        "known-name-new-account",
+        "burst",
+        "refund-repaid-elsewhere",
+        "payee-mismatch",
+    ] {
+        assert!(bare.contains(rule), "{rule} tells nothing: {bare:?}");
     }
     let ids = rules.rules.iter().map(|rule| rule.rule.id.as_str());
     let without: Vec<_> = ids.filter(|id| !seen.contains(*id)).collect();
     assert_eq!(without, Vec::<&str>::new(), "rules of which nothing is known");
 }
 
-fn leaves_nothing(found: &Found, secrets: &Secrets) {
+/// Gives the rules whose mails do tell something when they are not masked.
+fn leaves_nothing(found: &Found, secrets: &Secrets) -> BTreeSet<String> {
     let (mut bare, mut sent) = (BTreeSet::new(), Vec::new());
     for (rule, told) in &found.alerts {
-        for reason in [Reason::First, Reason::Explain, Reason::Digest] {
-            let notification = notification(reason, told);
-            for language in [Language::Zh, Language::En] {
-                let (subject, text) = mail(&notification, language, true);
-                assert_eq!(secrets.within(&text), BTreeSet::new(), "{rule}: {text}");
-                let (open, unmasked) = mail(&notification, language, false);
-                bare.extend(secrets.within(&unmasked).into_iter().map(|_| rule.as_str()));
-                for subject in [subject, open] {
-                    assert!(secrets.within(&subject).is_empty() && !has_tail(&subject), "{rule}: {subject}");
-                }
-            }
-            sent.push(notification);
+        let ways =
+            [(Reason::First, Language::Zh), (Reason::Explain, Language::Zh), (Reason::Digest, Language::En)];
+        for (reason, language) in ways {
+            let (subject, text) = mail(&notification(reason, told), language, true);
+            assert_eq!(secrets.within(&text), BTreeSet::new(), "{rule}: {text}");
+            assert!(secrets.within(&subject).is_empty() && !has_tail(&subject), "{rule}: {subject}");
         }
+        let notification = notification(Reason::First, told);
+        let (subject, unmasked) = mail(&notification, Language::Zh, false);
+        assert!(secrets.within(&subject).is_empty() && !has_tail(&subject), "{rule}: {subject}");
+        bare.extend(secrets.within(&unmasked).into_iter().map(|_| rule.clone()));
+        sent.push(notification);
     }
-    // The search finds what is not masked, so that finding nothing means something.
-    assert!(bare.len() > found.alerts.len() / 3, "{bare:?} of {:?}", found.alerts.keys());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     for (name, text) in runtime.block_on(received(&sent)) {
         assert!(text.len() > 10_000 || name == "log", "{name}: {text}");
         assert_eq!(secrets.within(&text), BTreeSet::new(), "{name}");
     }
+    bare
 }
 
 /// Whether a masked account shows digits.
