@@ -107,7 +107,7 @@ struct Secrets {
 }
 
 /// Without its tail, which may be shown, as far as what is left is still like no other number.
-fn told_apart(account: String) -> Option<String> {
+fn told_apart(account: &str) -> Option<String> {
     let digits = account.chars().filter(char::is_ascii_digit).count();
     let count = account.chars().count();
     (digits >= 8).then(|| account.chars().take(if count >= 12 { count - 4 } else { count }).collect())
@@ -119,7 +119,7 @@ impl Secrets {
         for event in events {
             let text = |name: &str| event.get(name).and_then(Value::as_str).map(str::to_owned);
             for account in ["payer_account", "payee_account", "actual_payee_account", "beneficiary_id"] {
-                words.extend(text(account).and_then(told_apart));
+                words.extend(text(account).and_then(|account| told_apart(&account)));
             }
             match text("payee_type").as_deref() {
                 Some("person") => words.extend(text("payee_name")),
