@@ -8,7 +8,7 @@ use std::{
 
 use hashbrown::{HashMap, HashSet};
 
-use crate::{event::normal_name, stream::lines};
+use crate::{event::normal_name, personal::Kind, stream::lines};
 
 /// All lists of a configuration, by name.
 #[derive(Debug, Clone, Default)]
@@ -17,15 +17,21 @@ pub struct Lists {
     unreadable: BTreeSet<String>,
 }
 
-/// What a list's column holds, which decides the type of `lookup`.
+/// What a list's column holds, which decides the type of `lookup`, and whether its values are masked.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize, schemars::JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum ColumnKind {
-    /// Text: `Utf8View`.
+    /// Free text: `Utf8View`.
     #[default]
     Text,
+    /// Codes and ids, which are never masked: `Utf8View`.
+    Code,
+    /// Numbers of accounts, cards, identity cards or telephones: `Utf8View`.
+    Account,
+    /// Names that may be natural persons': `Utf8View`.
+    Name,
     /// Money: `Decimal128(28, 2)`.
     Money,
     /// An exact decimal: `Decimal128(38, 18)`.
@@ -115,16 +121,14 @@ impl List {
         if let Some(name) = unknown {
             return Err(fail(1, format!("there is no column {name:?}; there are {}", header.join(", "))));
         }
-        let columns: Vec<_> =
-            header.into_iter().map(|name| (kinds.get(&name).copied().unwrap_or_default(), name)).collect();
-        let mut list = Self {
-            columns: columns.into_iter().map(|(kind, name)| (name, kind)).collect(),
-            ..Self::default()
-        };
+        let kind = |name: &str| kinds.get(name).copied().unwrap_or_else(|| ColumnKind::by_name(name));
+        let columns = header.into_iter().map(|name| (kind(&name), name));
+        let mut list =
+            Self { columns: columns.map(|(kind, name)| (name, kind)).collect(), ..Self::default() };
         let key = key.and_then(|key| list.column(key)).map_or(0, |(at, _)| at);
         for (line, row) in rows {
             for ((name, kind), value) in list.columns.iter().zip(&row) {
-                if *kind != ColumnKind::Text && !value.is_empty() && kind.parse(value).is_none() {
+                if !kind.is_text() && !value.is_empty() && kind.parse(value).is_none() {
                     return Err(fail(line, format!("{name} {value:?} is not an exact decimal")));
                 }
             }
@@ -138,7 +142,7 @@ impl List {
     #[must_use]
     pub fn of(columns: &[&str], rows: &[&[&str]]) -> Self {
         let mut list = Self {
-            columns: columns.iter().map(|name| ((*name).to_owned(), ColumnKind::Text)).collect(),
+            columns: columns.iter().map(|name| ((*name).to_owned(), ColumnKind::by_name(name))).collect(),
             ..Self::default()
         };
         for row in rows {
@@ -202,7 +206,74 @@ impl List {
     }
 }
 
+/// What the names of columns with personal numbers contain.
+const NUMBER_WORDS: &[&str] = &[
+    "account",
+    "card",
+    "iban",
+    "id_no",
+    "identity",
+    "phone",
+    "mobile",
+    "账号",
+    "帐号",
+    "账户",
+    "卡号",
+    "身份证",
+    "证件号",
+    "电话",
+    "手机",
+];
+/// The same for names.
+const NAME_WORDS: &[&str] = &[
+    "name",
+    "payee",
+    "payer",
+    "person",
+    "owner",
+    "姓名",
+    "户名",
+    "名称",
+    "收款人",
+    "付款人",
+    "联系人",
+    "负责人",
+];
+
 impl ColumnKind {
+    /// The kind of a column of which the configuration says nothing: that of the data dictionary's column of this name,
+    /// else what the name says.
+    #[must_use]
+    pub fn by_name(name: &str) -> Self {
+        let name = name.to_lowercase();
+        let contains = |words: &[&str]| words.iter().any(|word| name.contains(word));
+        match Kind::of_column(&name) {
+            Some(kind) if kind.is_ordinary() => Self::Code,
+            Some(kind) if kind.has(Kind::ACCOUNT) => Self::Account,
+            Some(kind) if kind.has(Kind::NAME) => Self::Name,
+            None if contains(NUMBER_WORDS) => Self::Account,
+            None if contains(NAME_WORDS) => Self::Name,
+            _ => Self::Text,
+        }
+    }
+
+    /// What values of such a column tell of a person.
+    #[must_use]
+    pub const fn personal(self) -> Kind {
+        match self {
+            Self::Text => Kind::TEXT,
+            Self::Account => Kind::ACCOUNT,
+            Self::Name => Kind::NAME,
+            Self::Code | Self::Money | Self::Decimal => Kind::ORDINARY,
+        }
+    }
+
+    /// Whether its values are text and no numbers.
+    #[must_use]
+    pub const fn is_text(self) -> bool {
+        !matches!(self, Self::Money | Self::Decimal)
+    }
+
     /// Digits after the point.
     #[must_use]
     pub const fn scale(self) -> u32 {

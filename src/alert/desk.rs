@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     evaluate::Finding,
+    personal::Kinds,
     rule::{Mode, Rule},
 };
 
@@ -134,6 +135,8 @@ pub struct Filing {
     pub at: i64,
     /// Its rule.
     pub rule: Arc<Rule>,
+    /// What its columns tell of persons.
+    pub personal: Arc<Kinds>,
     /// Whether the rule's condition can stop being true by itself.
     pub clears: bool,
     /// The alert it was filed under, once it was.
@@ -249,6 +252,7 @@ impl Desk {
             escalation: 0,
             escalates_at: None,
             previous,
+            personal: Some(Kinds::clone(&filing.personal)),
             lines: line_of(finding).filter(|_| *clears).into_iter().collect(),
         };
         let change = by_itself(&alert, Action::Opened, now);
@@ -264,6 +268,9 @@ impl Desk {
         alert.last_at = alert.last_at.max(*at);
         alert.first_at = alert.first_at.min(*at);
         alert.changed_at = now;
+        if let Some(kinds) = &mut alert.personal {
+            kinds.extend(&filing.personal);
+        }
         if let Some(line) = line_of(finding).filter(|line| filing.clears && !alert.lines.contains(line)) {
             alert.lines.push(line);
         }

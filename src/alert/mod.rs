@@ -13,6 +13,8 @@ pub mod state;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::personal::Kinds;
+
 pub use desk::{Cleared, Desk, Filing};
 pub use labels::Labels;
 pub use matcher::{Matcher, Matchers};
@@ -70,6 +72,10 @@ pub struct Alert {
     /// The alert of the same rule and key before this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<String>,
+    /// What its columns tell of persons, in every version of the rule that added a finding; `None` in an alert from before
+    /// this was stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub personal: Option<Kinds>,
     /// The budget lines whose state keeps it open, if its rule's condition can stop being true by itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<String>,

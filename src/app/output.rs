@@ -10,6 +10,7 @@ use crate::{
     alert::Filing,
     engine::{Committable, EngineError, Output, SavedWatermark, Workers, cleared},
     evaluate::{Finding, standing::Watched},
+    personal::number::{self, Tail},
     rule::RuleSet,
     store::{Commit, Store, StoreError},
     telemetry::Metrics,
@@ -145,7 +146,9 @@ impl Output for StoreOutput {
             let source = self.shared.metrics.source_label(&reject.source);
             let reason = reject.reason.code();
             self.shared.metrics.quarantined.with_label_values(&[source, reason]).inc();
-            tracing::debug!(source, partition = %reject.partition, record = reject.record, reason, "{}", reject.detail);
+            // What was wrong may be quoted, and the log goes further than the quarantine.
+            let detail = number::masked_within(&reject.detail, &[], &[], Tail::Hidden);
+            tracing::debug!(source, partition = %reject.partition, record = reject.record, reason, "{detail}");
         }
         if !commit.rejects.is_empty() {
             self.shared.quarantine.committed(&commit, &self.shared.metrics);
@@ -166,6 +169,7 @@ fn filings(batch: &mut Committable) -> Vec<Filing> {
             finding,
             at,
             rule: Arc::clone(&rule.rule),
+            personal: Arc::clone(&rule.personal),
             clears: rule.clears.is_some(),
             alert_id: None,
         })

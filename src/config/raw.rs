@@ -214,7 +214,7 @@ pub struct ListSpec {
     pub path: PathBuf,
     /// The column that is looked up; the first one by default.
     pub key: Option<String>,
-    /// Columns that are no text: `money` or `decimal`.
+    /// What columns hold, where their names do not say it: `text`, `code`, `account`, `name`, `money` or `decimal`.
     #[serde(default)]
     pub columns: BTreeMap<String, ColumnKind>,
 }

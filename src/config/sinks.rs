@@ -145,7 +145,7 @@ pub struct WebhookSpec {
     /// A proxy; those of the environment are not used.
     pub proxy: Option<String>,
     /// Whether account numbers and names of natural persons are masked.
-    #[serde(default)]
+    #[serde(default = "yes")]
     pub mask: bool,
     /// How long an answer may take.
     #[serde(default = "thirty_seconds")]
@@ -168,7 +168,7 @@ pub struct KafkaSinkSpec {
     /// A file with the password of the TLS key.
     pub key_password_file: Option<PathBuf>,
     /// Whether account numbers and names of natural persons are masked.
-    #[serde(default)]
+    #[serde(default = "yes")]
     pub mask: bool,
     /// How long the brokers may take to confirm.
     #[serde(default = "thirty_seconds")]

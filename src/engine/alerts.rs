@@ -81,9 +81,10 @@ impl MemoryAlerts {
             let Some(rule) = batch.rules.rules.iter().find(|rule| rule.rule.id == finding.rule_id) else {
                 continue;
             };
-            let (rule, clears) = (Arc::clone(&rule.rule), rule.clears.is_some());
-            let filing = Filing { finding: finding.clone(), at: found.at, rule, clears, alert_id: None };
-            if filing.is_live() && self.filed.insert(finding.finding_id.clone()) {
+            let (clears, personal) = (rule.clears.is_some(), Arc::clone(&rule.personal));
+            let (finding, at, rule) = (finding.clone(), found.at, Arc::clone(&rule.rule));
+            let filing = Filing { finding, at, rule, personal, clears, alert_id: None };
+            if filing.is_live() && self.filed.insert(filing.finding.finding_id.clone()) {
                 self.place(&filing);
             }
         }

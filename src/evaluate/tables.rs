@@ -234,13 +234,13 @@ pub fn list(list: &List) -> Option<RecordBatch> {
         let (at, kind) = list.column(name)?;
         let values = list.rows().map(|row| row.get(at).map(String::as_str).filter(|text| !text.is_empty()));
         let data_type = match kind {
-            ColumnKind::Text => DataType::Utf8View,
             ColumnKind::Money => BALANCE_TYPE,
             ColumnKind::Decimal => RATIO_TYPE,
+            _ => DataType::Utf8View,
         };
-        columns.push(match kind {
-            ColumnKind::Text => Arc::new(values.collect::<arrow::array::StringViewArray>()),
-            _ => {
+        columns.push(match kind.is_text() {
+            true => Arc::new(values.collect::<arrow::array::StringViewArray>()),
+            false => {
                 let decimals: arrow::array::Decimal128Array = values.map(|v| kind.parse(v?)).collect();
                 Arc::new(decimals.with_data_type(data_type.clone()))
             }

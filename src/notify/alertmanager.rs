@@ -20,6 +20,7 @@ use crate::{
         duration,
         sinks::{AlertmanagerSpec, Secret},
     },
+    personal::number::Tail,
 };
 
 /// Alerts in one request.
@@ -211,7 +212,7 @@ fn annotations(told: &Told) -> Map<String, Value> {
 
 fn mask_one(told: &Told) -> Told {
     let mut alone = super::sample::bare(told.clone());
-    alone = masked(&alone);
+    alone = masked(&alone, Tail::Shown);
     alone.alerts.pop().unwrap_or_else(|| told.clone())
 }
 

@@ -21,6 +21,7 @@ use serde_json::Value;
 use super::{Notification, SendError, Setup, Sink, json, mask::masked, sample::reason_word};
 use crate::{
     config::{duration, sinks::KafkaSinkSpec},
+    personal::number::Tail,
     source::kafka::{Connection, wrong_property},
 };
 
@@ -133,7 +134,7 @@ impl Sink for Kafka {
     async fn send(&self, notification: &Notification) -> Result<(), SendError> {
         let producer = self.producer().map_err(SendError::Temporary)?;
         let messages = match self.mask {
-            true => messages(&masked(notification), &self.setup),
+            true => messages(&masked(notification, Tail::Shown), &self.setup),
             false => messages(notification, &self.setup),
         };
         let reason = reason_word(notification.reason);

@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 
-use super::{Notification, SendError, Sink, sample::reason_word, view::one_line};
+use super::{Notification, SendError, Sink, mask::masked, sample::reason_word, view::one_line};
+use crate::personal::number::Tail;
 
 /// The log.
 #[derive(Debug, Default)]
@@ -34,7 +35,7 @@ impl Sink for Log {
         if notification.omitted > 0 {
             tracing::info!(sink, notification = id, reason, omitted = notification.omitted, "more alerts");
         }
-        if let Some(message) = &notification.message {
+        if let Some(message) = &masked(notification, Tail::Hidden).message {
             tracing::info!(sink, notification = id, reason, "{}", one_line(message, 1000));
         }
         Ok(())

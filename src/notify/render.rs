@@ -8,7 +8,7 @@ use super::{
     template::{Templates, Texts},
     view::View,
 };
-use crate::{event::time::Calendar, rule::Language};
+use crate::{event::time::Calendar, personal::number::Tail, rule::Language};
 
 /// How a notification is rendered.
 #[derive(Debug, Clone, Copy)]
@@ -64,27 +64,31 @@ pub struct Attachment {
 /// Renders a notification. What is wrong with a template never swallows it: the built-in text takes its place and says so.
 #[must_use]
 pub fn render(templates: &Templates, notification: &Notification, style: &Style<'_>) -> Rendered {
+    // A subject is read by servers, in lists and on locked screens: it is masked for every sink, and shows no tail either.
+    let head = masked(notification, Tail::Hidden);
     let notification = match style.mask {
-        true => Cow::Owned(masked(notification)),
+        true => Cow::Owned(masked(notification, Tail::Shown)),
         false => Cow::Borrowed(notification),
     };
     let csv = if style.attach { evidence::csv(&notification) } else { None };
     let attachments: Vec<_> = csv.map(|content| attachment(&notification, content)).into_iter().collect();
-    let mut view = View::new(&notification, style, attachments.first().map(|a| a.name.as_str()));
+    let name = attachments.first().map(|a| a.name.as_str());
+    let mut view = View::new(&notification, style, name);
+    let head = View::new(&head, style, name);
 
     let reason = notification.reason;
-    let (texts, trouble) = match templates.own(&mut view, reason, style.language) {
+    let (texts, trouble) = match templates.own((&head, &mut view), reason, style.language) {
         Some(Ok(texts)) => (Ok(texts), None),
         Some(Err(trouble)) => {
             view.trouble = Some(trouble.clone());
-            (templates.built_in(&mut view, reason, style.language), Some(trouble))
+            (templates.built_in((&head, &mut view), reason, style.language), Some(trouble))
         }
-        None => (templates.built_in(&mut view, reason, style.language), None),
+        None => (templates.built_in((&head, &mut view), reason, style.language), None),
     };
     match texts {
         Ok(Texts { subject, text, html }) => Rendered { subject, text, html, attachments, trouble },
         // A test renders the built-in templates for every reason; should they fail all the same, this cannot.
-        Err(trouble) => bare(&notification, attachments, trouble),
+        Err(trouble) => bare((&head, &notification), attachments, trouble),
     }
 }
 
@@ -94,7 +98,11 @@ fn attachment(notification: &Notification, content: Vec<u8>) -> Attachment {
 }
 
 /// The notification lines alone.
-fn bare(notification: &Notification, attachments: Vec<Attachment>, trouble: String) -> Rendered {
+fn bare(
+    (head, notification): (&View, &Notification),
+    attachments: Vec<Attachment>,
+    trouble: String,
+) -> Rendered {
     let line = |text: &str| super::view::one_line(text, 500);
     let alerts = notification.alerts.iter();
     let mut lines: Vec<_> = alerts
@@ -103,7 +111,7 @@ fn bare(notification: &Notification, attachments: Vec<Attachment>, trouble: Stri
         })
         .chain(notification.message.as_deref().map(line))
         .collect();
-    let subject = super::view::one_line(lines.first().map_or("fiscwatch", String::as_str), 120);
+    let subject = super::view::one_line(head.line(), 120);
     lines.push(format!("+ {} | {} | {trouble}", notification.omitted, line(&notification.id)));
     let text = lines.join("\n");
     let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");

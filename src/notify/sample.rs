@@ -6,6 +6,7 @@ use super::{Notification, Reason, Told};
 use crate::{
     alert::{Alert, Labels, State},
     evaluate::Finding,
+    personal::{Kind, Kinds},
     rule::Language,
 };
 
@@ -189,9 +190,19 @@ fn told(
         escalation: 0,
         escalates_at: None,
         previous: None,
+        personal: Some(kinds()),
         lines: Vec::new(),
     };
     Told { alert, evidence: Vec::new() }
+}
+
+/// The kinds of the columns in these samples.
+fn kinds() -> Kinds {
+    let mut kinds = Kinds::default();
+    for column in ["payee_name", "payee_account", "purpose"] {
+        kinds.add(column, Kind::of_column(column).unwrap_or_default());
+    }
+    kinds
 }
 
 fn finding(

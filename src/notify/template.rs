@@ -128,25 +128,25 @@ impl Templates {
         Err(problems)
     }
 
-    /// The user's texts; `None` if there are no templates of the user's.
+    /// The user's texts, of a view for the subject and one for the bodies; `None` if there are no templates of the user's.
     pub(super) fn own(
         &self,
-        view: &mut View,
+        views: (&View, &mut View),
         reason: Reason,
         language: Language,
     ) -> Option<Result<Texts, String>> {
         let own = self.own.as_ref()?;
-        Some(render(own, view, reason, language).map_err(|(name, e)| format!("{name}: {}", say(&e))))
+        Some(render(own, views, reason, language).map_err(|(name, e)| format!("{name}: {}", say(&e))))
     }
 
     /// The built-in texts.
     pub(super) fn built_in(
         &self,
-        view: &mut View,
+        views: (&View, &mut View),
         reason: Reason,
         language: Language,
     ) -> Result<Texts, String> {
-        render(&self.built_in, view, reason, language).map_err(|(name, e)| format!("{name}: {}", say(&e)))
+        render(&self.built_in, views, reason, language).map_err(|(name, e)| format!("{name}: {}", say(&e)))
     }
 
     fn try_all(&self, dir: &Path) -> Vec<Diagnostic> {
@@ -156,9 +156,9 @@ impl Templates {
         for language in [Language::Zh, Language::En] {
             for (reason, url) in REASONS.iter().flat_map(|reason| urls.map(|url| (*reason, url))) {
                 let style = Style { external_url: url, reply_to: url, ..Style::new(language, &calendar) };
-                let mut view = View::new(&sample(reason, language), &style, url.map(|_| "evidence.csv"));
+                let view = || View::new(&sample(reason, language), &style, url.map(|_| "evidence.csv"));
                 let Some(own) = &self.own else { continue };
-                if let Err((name, e)) = render(own, &mut view, reason, language) {
+                if let Err((name, e)) = render(own, (&view(), &mut view()), reason, language) {
                     let problem = diagnostic(dir, e.name().unwrap_or(&name), &e);
                     if !problems.contains(&problem) {
                         problems.push(problem);
@@ -187,9 +187,10 @@ fn environment(files: &BTreeMap<String, String>) -> Environment<'static> {
     environment
 }
 
+/// Renders the subject of the first view and the bodies of the second.
 fn render(
     environment: &Environment<'_>,
-    view: &mut View,
+    (head, view): (&View, &mut View),
     reason: Reason,
     language: Language,
 ) -> Result<Texts, (String, Error)> {
@@ -202,7 +203,7 @@ fn render(
         });
         text.map_err(|e| (name, e))
     };
-    view.subject = super::view::one_line(&one(format!("{code}/subject.txt"), view)?, SUBJECT_MAX);
+    view.subject = super::view::one_line(&one(format!("{code}/subject.txt"), head)?, SUBJECT_MAX);
     Ok(Texts {
         subject: view.subject.clone(),
         text: one(format!("{code}/{}.txt", base(reason)), view)?,

@@ -173,6 +173,13 @@ impl View {
     }
 }
 
+impl View {
+    /// What it is about, where no template can say it.
+    pub(super) fn line(&self) -> &str {
+        if self.title.is_empty() { "fiscwatch" } else { &self.title }
+    }
+}
+
 impl AlertView {
     fn new(told: &Told, style: &Style<'_>) -> Self {
         let alert = &told.alert;

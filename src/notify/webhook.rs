@@ -11,9 +11,12 @@ use super::{
     json,
     mask::masked,
 };
-use crate::config::{
-    duration,
-    sinks::{Secret, WebhookSpec},
+use crate::{
+    config::{
+        duration,
+        sinks::{Secret, WebhookSpec},
+    },
+    personal::number::Tail,
 };
 
 /// A receiver.
@@ -53,7 +56,7 @@ impl Webhook {
 impl Sink for Webhook {
     async fn send(&self, notification: &Notification) -> Result<(), SendError> {
         let body = match self.mask {
-            true => json::notification(&masked(notification), &self.setup),
+            true => json::notification(&masked(notification, Tail::Shown), &self.setup),
             false => json::notification(notification, &self.setup),
         };
         let body = body.to_string();

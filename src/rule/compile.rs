@@ -14,6 +14,7 @@ use super::{
     budget_part::budget_part,
     expression::{Resolved, Scope, project, resolve},
     measure::{Measures, Planner},
+    personal,
     query::{QuerySession, ScheduleRule},
     template::Template,
     window::{Anomaly, Measure, View},
@@ -24,6 +25,7 @@ use crate::{
     event::{Column, event_schema, period::Length, schema::FIELDS, time::Calendar},
     ledger::columns::BUDGET_COLUMNS,
     lists::Lists,
+    personal::{Kind, Kinds},
     yaml::{Document, Placed},
 };
 
@@ -82,6 +84,8 @@ pub struct CompiledRule {
     pub key: Vec<usize>,
     /// The columns that a finding shows.
     pub values: Vec<usize>,
+    /// What the columns of the key and of findings tell of persons.
+    pub personal: Arc<Kinds>,
     /// The notification line.
     pub summary: Option<Template>,
     /// The title in the configured language, which is the line of a rule without one.
@@ -203,11 +207,11 @@ impl Compiler {
         &self,
         d: &mut Document<'_>,
         rule: Rule,
-        table: SchemaRef,
+        (table, kinds): (SchemaRef, Vec<Kind>),
         view: CompiledView,
     ) -> Option<CompiledRule> {
         let shown = table.as_ref().clone();
-        self.assemble(d, rule, &shown, table, None, view)
+        self.assemble(d, rule, &shown, (table, kinds), None, view)
     }
 
     /// Compiles a rule; what is wrong with it goes to the document.
@@ -225,14 +229,15 @@ impl Compiler {
         let scope =
             Scope { columns: &columns, elsewhere: &elsewhere, params: &rule.params, lists: &self.lists };
         let filter = rule.filter.as_ref().map(|placed| self.condition(d, placed, &scope, &self.columns));
-        let (view, shown, table) = match &rule.view {
+        let (view, shown, table, kinds) = match &rule.view {
             View::Sliding(over) => {
                 let by = self.positions(d, &over.by, &columns, "`by`");
                 let measures = self.measures(d, &over.measures, &scope)?;
                 let shown = with(&columns, &measures.fields);
                 let table = Arc::new(with(&self.columns, &measures.fields));
+                let kinds = [personal::of_schema(&self.columns), measures.personal.clone()].concat();
                 let sliding = SlidingRule { by, measures, window: 0, results: Vec::new(), lanes: Vec::new() };
-                (CompiledView::Sliding(sliding), shown, table)
+                (CompiledView::Sliding(sliding), shown, table, kinds)
             }
             View::Window(closing) => {
                 let by = self.positions(d, &closing.by, &columns, "`by`");
@@ -240,8 +245,13 @@ impl Compiler {
                 let anomaly = closing.anomaly.clone().map(|a| compared(d, a, &measures));
                 let fields = by.iter().map(|at| self.columns.field(*at).clone());
                 let mut fields: Vec<_> = fields.chain(measures.fields.iter().cloned()).collect();
+                let mut kinds = personal::of_schema(&Schema::new(fields[..by.len()].to_vec()));
+                kinds.extend(&measures.personal);
                 if closing.anomaly.is_some() {
                     fields.extend(anomaly_fields());
+                    // What was usual is made of the same as what is compared with it.
+                    let of = anomaly.as_ref().and_then(|a| a.as_ref()).map(|(_, at)| measures.personal[*at]);
+                    kinds.extend([Kind::ORDINARY, of.unwrap_or_default()]);
                 }
                 let time = self.columns.field(Column::OccurredAt.index()).data_type().clone();
                 fields
@@ -251,16 +261,19 @@ impl Compiler {
                 let (size, slide) = (closing.size, closing.slide);
                 let layout = measures.layout();
                 let closing = ClosingRule { by, measures, layout, size, slide, anomaly };
-                (CompiledView::Closing(Box::new(closing)), table.as_ref().clone(), table)
+                (CompiledView::Closing(Box::new(closing)), table.as_ref().clone(), table, kinds)
             }
-            _ => (CompiledView::Event, columns.clone(), Arc::clone(&self.columns)),
+            _ => {
+                let kinds = personal::of_schema(&self.columns);
+                (CompiledView::Event, columns.clone(), Arc::clone(&self.columns), kinds)
+            }
         };
         let filter = filter.flatten().map(|(condition, _)| condition);
         let clears = match &view {
             CompiledView::Event | CompiledView::Sliding(_) => self.clears(d, &rule, &scope),
             CompiledView::Closing(_) | CompiledView::Schedule(_) => None,
         };
-        let compiled = self.assemble(d, rule, &shown, table, filter, view);
+        let compiled = self.assemble(d, rule, &shown, (table, kinds), filter, view);
         let compiled = compiled.map(|rule| CompiledRule { clears, ..rule });
         // A rule with a problem is not used; the document says what is wrong.
         compiled.filter(|_| d.problems.len() == before)
@@ -272,7 +285,7 @@ impl Compiler {
         d: &mut Document<'_>,
         rule: Rule,
         shown: &Schema,
-        table: SchemaRef,
+        (table, kinds): (SchemaRef, Vec<Kind>),
         filter: Option<Condition>,
         view: CompiledView,
     ) -> Option<CompiledRule> {
@@ -287,7 +300,7 @@ impl Compiler {
             .filter_map(|(when, name, until)| Some(CompiledException { name, when: when?.0, until }))
             .collect();
         self.positions(d, &rule.key, shown, "the key");
-        let key = rule.key.iter().filter_map(|name| table.index_of(&name.text).ok()).collect();
+        let key: Vec<_> = rule.key.iter().filter_map(|name| table.index_of(&name.text).ok()).collect();
         let (summary, told) = self.summary(d, &rule, shown);
         let (when, named) = match when {
             Some(when) => when.map(|(when, named)| (Some(when), named))?,
@@ -295,13 +308,16 @@ impl Compiler {
             None => (None, table.fields().iter().map(|f| f.name().clone()).collect()),
         };
         let position = |name: &String| table.index_of(name).ok();
+        let values: Vec<_> = named.union(&told).filter_map(position).collect();
+        let personal = personal::named(&table, &kinds, key.iter().chain(&values).copied());
         Some(CompiledRule {
             filter,
             when,
             clears: None,
             exceptions,
             key,
-            values: named.union(&told).filter_map(position).collect(),
+            values,
+            personal: Arc::new(personal),
             summary,
             title: rule.title.get(self.language).to_owned(),
             columns: table,

@@ -19,11 +19,13 @@ use datafusion::{
 
 use super::{
     expression::{Failure, Resolved, Scope, failure, project, refuse_volatile, resolve, simplify},
+    personal,
     window::Measure,
 };
 use crate::{
     diagnostic::suggest,
     evaluate::aggregate::{Aggregate, LANES_MAX, Lane, Layout, classify},
+    personal::Kind,
     yaml::Document,
 };
 
@@ -40,6 +42,8 @@ pub struct Measures {
     pub results: SchemaRef,
     /// The columns that the measures make.
     pub fields: Vec<Field>,
+    /// What they tell of persons.
+    pub personal: Vec<Kind>,
 }
 
 /// What planning needs.
@@ -91,8 +95,15 @@ impl Planner<'_> {
                 Err(e) => d.problem_at(measure.expression.span, ("", 0), failure(&e).0, None),
             }
         }
-        let Split { lanes, aggregates, .. } = planned;
-        (d.problems.len() == before).then_some(Measures { lanes, aggregates, columns, results, fields })
+        let Split { lanes, aggregates, personal, .. } = planned;
+        (d.problems.len() == before).then_some(Measures {
+            lanes,
+            aggregates,
+            columns,
+            results,
+            fields,
+            personal,
+        })
     }
 
     /// Takes the aggregates out of an expression and puts their names in.
@@ -101,6 +112,7 @@ impl Planner<'_> {
         let df_schema = DFSchema::try_from(Arc::clone(&schema)).map_err(|e| failure(&e))?;
         let logical = resolved.logical(self.state, &df_schema).map_err(|e| failure(&e))?;
         refuse_volatile(&logical)?;
+        planned.personal.push(personal::of_expression(&logical, &df_schema, self.scope.lists));
         let logical = simplify(logical, self.state, &df_schema).map_err(|e| failure(&e))?;
         let mut wrong: Option<Failure> = None;
         let split = logical.transform_down(|expr| match expr {
@@ -185,6 +197,8 @@ struct Split {
     aggregates: Vec<Aggregate>,
     /// The text of each aggregate, by which one that stands twice is known.
     keys: Vec<String>,
+    /// What each measure tells of persons.
+    personal: Vec<Kind>,
 }
 
 impl Split {

@@ -7,6 +7,7 @@ mod expression;
 pub mod load;
 pub mod measure;
 mod parse;
+mod personal;
 pub mod query;
 mod reads;
 pub mod share;

@@ -28,7 +28,7 @@ use super::{
     Param, Rule,
     compile::{CompiledRule, CompiledView, Compiler},
     expression::{failure, literal},
-    reads,
+    personal, reads,
     window::Schedule,
 };
 use crate::{
@@ -176,7 +176,8 @@ pub fn compile(
     };
     let fields = plan.schema().fields().iter().map(|f| Field::new(f.name(), f.data_type().clone(), true));
     let table = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-    let compiled = compiler.assemble_query(d, rule, table, CompiledView::Schedule(Box::new(view)));
+    let kinds = personal::of_query(&plan, compiler.lists());
+    let compiled = compiler.assemble_query(d, rule, (table, kinds), CompiledView::Schedule(Box::new(view)));
     compiled.filter(|_| d.problems.len() == before)
 }
 

@@ -10,6 +10,7 @@ use fiscwatch::{
     evaluate::Finding,
     lists::{List, Lists},
     notify::{Notification, Reason, SendError, Sink, Sinks, dispatch::Dispatch},
+    personal::{Kind, Kinds},
     rule::{Language, Rule, RuleSet, compile::Compiler},
     store::{Cases, Commit, Fate, Outbox, Store},
 };
@@ -53,6 +54,8 @@ struct World {
     dispatch: Dispatch,
     now: i64,
     findings: usize,
+    /// What the columns of findings tell of persons.
+    personal: Kinds,
 }
 
 impl World {
@@ -75,6 +78,7 @@ impl World {
             dispatch: Dispatch { policy: config.policy, sinks: Arc::new(sinks), lists },
             now: START,
             findings: 0,
+            personal: Kinds::default(),
             dir,
         }
     }
@@ -108,7 +112,8 @@ impl World {
             summary: format!("{line} {}", self.findings),
             labels,
         };
-        let filing = Filing { finding, at: self.now, rule, clears: true, alert_id: None };
+        let personal = Arc::new(self.personal.clone());
+        let filing = Filing { finding, at: self.now, rule, personal, clears: true, alert_id: None };
         let mut commit = Commit { now: self.now, findings: vec![filing], ..Commit::default() };
         self.store.commit(&mut commit, &self.desk()).unwrap();
         commit.findings[0].alert_id.clone().unwrap()
@@ -176,6 +181,22 @@ fn a_group_waits_then_tells_of_new_ones_and_of_ends_to_those_who_know() {
     let ended = w.pass(5 * MINUTE, "mail");
     assert_eq!(ended[0].reason, Reason::AllEnded);
     assert!(ended[0].alerts.iter().all(|told| told.alert.state.word() == "resolved"));
+}
+
+/// The rule may be another one by the time its alert is told of, and the daemon may have been started anew.
+#[test]
+fn an_alert_remembers_what_its_columns_told_of_persons() {
+    let mut w = World::new(PLAIN);
+    w.personal.add("known", Kind::NAME);
+    w.find("exhausted", "L1", "101001");
+    w.personal = Kinds::default();
+    w.personal.add("known", Kind::ACCOUNT);
+    w.find("exhausted", "L1", "101001");
+    w.personal = Kinds::default();
+    w.find("exhausted", "L1", "101001");
+    let made = w.pass(MINUTE, "mail");
+    let kinds = made[0].alerts[0].alert.personal.as_ref().unwrap();
+    assert_eq!(kinds.of("known"), Kind::ACCOUNT.and(Kind::NAME));
 }
 
 #[test]

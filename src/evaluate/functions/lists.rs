@@ -145,9 +145,9 @@ impl ScalarUDFImpl for Lookup {
             return plan_err!("the key of 'lookup' must be text");
         }
         let data_type = match kind {
-            ColumnKind::Text => DataType::Utf8View,
             ColumnKind::Money => BALANCE_TYPE,
             ColumnKind::Decimal => RATIO_TYPE,
+            _ => DataType::Utf8View,
         };
         Ok(Arc::new(Field::new("lookup", data_type, true)))
     }
@@ -162,9 +162,9 @@ impl ScalarUDFImpl for Lookup {
         };
         let keys = args.args[1].cast_to(&DataType::Utf8View, None)?.to_array(1)?;
         let values = keys.as_string_view().iter().map(|key| list.value(key?, column));
-        let result: ArrayRef = match kind {
-            ColumnKind::Text => Arc::new(values.collect::<StringViewArray>()),
-            _ => {
+        let result: ArrayRef = match kind.is_text() {
+            true => Arc::new(values.collect::<StringViewArray>()),
+            false => {
                 let decimals: Decimal128Array = values.map(|v| kind.parse(v?)).collect();
                 Arc::new(decimals.with_data_type(args.return_field.data_type().clone()))
             }

@@ -16,14 +16,18 @@ use std::{
     sync::Arc,
 };
 
+use serde_json::{Map, Value};
+
 use super::{
     Mode, RuleSet,
     compile::Compiler,
     load::{Override, load},
 };
 use crate::{
+    alert::Alert,
     diagnostic::{Diagnostic, suggest},
     say,
+    evaluate::Finding,
     yaml::Document,
 };
 use read::{Case, Suite};
@@ -52,6 +56,12 @@ pub struct TestResult {
     pub finds: BTreeSet<String>,
     /// The rules named by `only` that are expected to find nothing.
     pub spares: BTreeSet<String>,
+    /// Its events.
+    pub events: Vec<Map<String, Value>>,
+    /// What was found in them.
+    pub findings: Vec<Finding>,
+    /// What the findings were filed in.
+    pub alerts: Vec<Alert>,
 }
 
 impl Report {
@@ -96,11 +106,8 @@ pub fn run(files: &[PathBuf]) -> Report {
     let mut found = BTreeSet::new();
     for path in files {
         if let Err(e) = collect(path, &mut found) {
-<<<<<<< HEAD
             let hint = say!("check the path; without one, the tests are rules/tests/*.yaml");
-=======
             let hint = say!("check the path; without one, the tests of the configured rules run");
->>>>>>> lead
             report.problems.push(Diagnostic::of_file(&path.display().to_string(), e.to_string(), Some(hint)));
         }
     }
@@ -118,13 +125,11 @@ fn collect(path: &Path, files: &mut BTreeSet<PathBuf>) -> std::io::Result<()> {
         files.insert(path.to_owned());
         return Ok(());
     }
-<<<<<<< HEAD
     let mut any = false;
     for entry in std::fs::read_dir(path)? {
         let entry = entry?.path();
         if entry.extension().is_some_and(|e| e == "yaml" || e == "yml") {
             any = true;
-=======
     let mut below = BTreeSet::new();
     walk(path, &mut below)?;
     let in_tests = |file: &PathBuf| {
@@ -141,7 +146,6 @@ fn walk(folder: &Path, files: &mut BTreeSet<PathBuf>) -> std::io::Result<()> {
         if entry.is_dir() {
             walk(&entry, files)?;
         } else if entry.extension().is_some_and(|e| e == "yaml" || e == "yml") {
->>>>>>> lead
             files.insert(entry);
         }
     }
@@ -182,12 +186,17 @@ fn run_suite(suite: &Suite, file: &str, d: &mut Document<'_>, report: &mut Repor
         };
         let Some(rules) = rules else { continue };
         let played = play::play(suite, case, &rules);
-        let failure = played.and_then(|outcome| check(suite, case, &rules, &outcome)).err();
+        let failure = match &played {
+            Ok(outcome) => check(suite, case, &rules, outcome).err(),
+            Err(failure) => Some(failure.clone()),
+        };
+        let (findings, alerts) = played.map(|outcome| (outcome.findings, outcome.alerts)).unwrap_or_default();
+        let events = case.events.iter().map(|event| event.record.clone()).collect();
         let finds: BTreeSet<_> = case.expected_rules().map(str::to_owned).collect();
         let spares = case.only.iter().map(|p| p.text.clone()).filter(|id| !finds.contains(id)).collect();
         let (file, name) = (file.to_owned(), case.name.text.clone());
         let line = case.name.span.start.line();
-        report.tests.push(TestResult { file, line, name, failure, finds, spares });
+        report.tests.push(TestResult { file, line, name, failure, finds, spares, events, findings, alerts });
     }
 }
 

@@ -147,7 +147,14 @@ fn lists<'t>(d: &mut Document<'t>, node: &Node<'t>, folder: &Path) -> Lists {
 
 /// A path, or what the configuration says of a list: `{path, key, columns}`.
 fn list_file<'t>(d: &mut Document<'t>, node: &Node<'t>, folder: &Path) -> Option<List> {
-    let kinds = [("text", ColumnKind::Text), ("money", ColumnKind::Money), ("decimal", ColumnKind::Decimal)];
+    let kinds = [
+        ("text", ColumnKind::Text),
+        ("code", ColumnKind::Code),
+        ("account", ColumnKind::Account),
+        ("name", ColumnKind::Name),
+        ("money", ColumnKind::Money),
+        ("decimal", ColumnKind::Decimal),
+    ];
     let mut columns = BTreeMap::new();
     let (mut path, mut key) = (Some(node), None);
     if let YamlData::Mapping(_) = &node.data {

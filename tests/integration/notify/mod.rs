@@ -5,6 +5,7 @@ mod delivery;
 mod email;
 mod kafka;
 mod limits;
+mod masking;
 mod receiver;
 mod server;
 mod smtp;
