@@ -5,6 +5,7 @@
 mod alerts;
 mod backup;
 mod cases;
+mod chain;
 mod checkpoint;
 mod commit;
 mod history;
@@ -53,7 +54,7 @@ pub use silences::Muted;
 pub use verify::{Check, Outcome, Problems, verify_backup};
 
 /// The schema this version writes.
-pub const SCHEMA_VERSION: i64 = 4;
+pub const SCHEMA_VERSION: i64 = 5;
 /// The database's name in the state directory.
 pub const DATABASE: &str = "fiscwatch.db";
 
@@ -244,6 +245,8 @@ impl Store {
         sealed::sync_names(dir)
             .map_err(|error| StoreError::Unsure { path: dir.to_owned(), error: error.to_string() })?;
         reach(dir, "start.logged")?;
+        // Before a file is deleted because the register does not have it, the register itself is compared.
+        sums::check(dir, &connection, &sums::SEALED)?;
         sealed::check(dir, &connection)?;
         sealed::remove_unregistered(dir, &connection)?;
         reach(dir, "start.swept")?;
@@ -395,6 +398,9 @@ fn explain(dir: &Path, error: rusqlite::Error) -> StoreError {
         CannotOpen, DatabaseCorrupt, DiskFull, NotADatabase, PermissionDenied, ReadOnly, SystemIoFailure,
     };
     let path = dir.to_owned();
+    if let Some(damage) = damage(&error) {
+        return StoreError::Corrupt { path, what: damage.to_string() };
+    }
     match error.sqlite_error_code() {
         Some(DiskFull) => StoreError::Full(path),
         Some(DatabaseCorrupt | NotADatabase) => StoreError::Corrupt { path, what: error.to_string() },
@@ -405,6 +411,14 @@ fn explain(dir: &Path, error: rusqlite::Error) -> StoreError {
             error: std::io::Error::other(format!("the database cannot be opened ({error})")),
         },
         _ => StoreError::Database { path, error },
+    }
+}
+
+/// A sum that does not match, which came along as an error of the database.
+fn damage(error: &rusqlite::Error) -> Option<&sums::Damage> {
+    match error {
+        rusqlite::Error::ToSqlConversionFailure(inner) => inner.downcast_ref(),
+        _ => None,
     }
 }
 

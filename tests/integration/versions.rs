@@ -67,7 +67,7 @@ fn go_on(dir: &Path) -> [(Vec<String>, Vec<String>); 2] {
 
 #[test]
 fn states_of_older_versions_open_with_what_they_held_and_go_on() {
-    for version in 1..=3 {
+    for version in 1..=4 {
         let dir = state_of(version);
         let dir = dir.path();
         let expected = (file_lines(&dir.join("findings.jsonl")), file_lines(&dir.join("ledger.jsonl")));

@@ -5,6 +5,8 @@ mod blocks;
 mod files;
 mod ledger;
 mod numbers;
+mod records;
+mod tables;
 
 use std::path::Path;
 
@@ -12,7 +14,7 @@ use arrow::datatypes::SchemaRef;
 use serde::Serialize;
 
 use super::{History, Manifest, StoreError, explain, recover};
-use crate::{engine::SavedWatermark, evaluate::Finding};
+use crate::{engine::SavedWatermark, evaluate::Finding, say};
 
 /// Problems of one check that are told one by one.
 const TOLD: usize = 20;
@@ -95,7 +97,10 @@ impl History {
     /// # Errors
     /// If the database cannot be read at all; what is damaged in it is a problem of a check.
     pub fn verify(&self, schema: &SchemaRef) -> Result<Vec<Check>, StoreError> {
-        let mut checks = vec![self.verify_database()?];
+        let database = self.verify_database()?;
+        // Pages that SQLite itself cannot read are not summed.
+        let readable = database.outcome == Outcome::Ok;
+        let mut checks = vec![database];
         checks.push(numbers::check(self)?);
         checks.push(blocks::check(self, schema)?);
         checks.push(files::check(self)?);
@@ -108,6 +113,12 @@ impl History {
         checks.push(after("event ids", &|| numbers::unique(self))?);
         checks.push(after("ledger", &|| ledger::check(self, schema))?);
         checks.push(numbers::findings(self)?);
+        for (name, check) in [("tables", tables::check as fn(&Self) -> _), ("history", records::check)] {
+            checks.push(match readable {
+                true => check(self)?,
+                false => Check::skipped(name, say!("the database is damaged")),
+            });
+        }
         Ok(checks)
     }
 
