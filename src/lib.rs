@@ -8,6 +8,7 @@ pub mod diagnostic;
 pub mod event;
 pub mod failpoint;
 pub mod lists;
+pub mod private;
 pub mod stream;
 pub mod telemetry;
 pub mod text;

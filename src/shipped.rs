@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use crate::private;
+
 macro_rules! files {
     ($($path:literal),* $(,)?) => {
         /// Every shipped file by its path in the project.
@@ -45,8 +47,8 @@ files! {
 pub fn write(folder: &Path) -> std::io::Result<()> {
     for (path, text) in FILES {
         let path = folder.join(path);
-        path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
-        std::fs::write(path, text)?;
+        path.parent().map_or(Ok(()), private::create_dir_all)?;
+        private::write(&path, text)?;
     }
     Ok(())
 }

@@ -16,6 +16,7 @@ use super::{
     Chunks, Encoding, Format, Outlet, Positions, ReadError, SourceError,
     file::{file_block, stopped_after},
 };
+use crate::private;
 use crate::stream::{Payload, Position, Reason, Reject, Span};
 
 /// How long to wait before the directory is looked at again.
@@ -215,7 +216,11 @@ impl DirectorySource {
                 (Afterwards::Delete, _) => std::fs::remove_file(path),
                 (Afterwards::Move, Some(name)) => {
                     let done = self.path.join("done");
-                    std::fs::create_dir_all(&done)?;
+                    if !done.is_dir() {
+                        // Whoever may use the folder may use this one: no more, whatever the umask, and no fewer.
+                        private::create_dir_all(&done)?;
+                        std::fs::set_permissions(&done, self.path.metadata()?.permissions())?;
+                    }
                     crate::failpoint::reach("directory.folder")?;
                     std::fs::rename(path, done.join(name))
                 }

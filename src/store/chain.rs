@@ -151,3 +151,78 @@ impl Chain {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use rusqlite::Connection;
+
+    use super::*;
+    use crate::store::{migrate, sums::Changes};
+
+    fn chained(records: i64) -> Connection {
+        let connection = Connection::open_in_memory().unwrap();
+        migrate::migrate(Path::new("here"), &connection).unwrap();
+        let changes = Changes::default();
+        for n in 0..records {
+            let (alert, why) = (format!("a{n}"), format!("because {n}"));
+            let values = [
+                ValueRef::from(alert.as_str()),
+                ValueRef::Integer(n),
+                "王芳".into(),
+                "comment".into(),
+                "open".into(),
+                if n % 2 == 0 { ValueRef::Null } else { why.as_str().into() },
+            ];
+            ALERTS.add(&changes.within(&connection), &values).unwrap();
+        }
+        changes.end(&connection).unwrap();
+        connection
+    }
+
+    #[test]
+    fn a_whole_chain_ends_as_it_says() {
+        for records in [0, 1, 6] {
+            let connection = chained(records);
+            let head = ALERTS.follow(&connection).unwrap().unwrap();
+            assert_eq!(head.records, records);
+            sums::check(Path::new("here"), &connection, &sums::ALERT_HISTORY).unwrap();
+            sums::check(Path::new("here"), &connection, &sums::CHAINS).unwrap();
+            // The digests of a state from before are the same ones.
+            connection.execute_batch("UPDATE alert_history SET digest = x''; DELETE FROM chains").unwrap();
+            ALERTS.begin(&Changes::default().within(&connection)).unwrap();
+            assert_eq!(ALERTS.follow(&connection).unwrap(), Ok(head));
+        }
+    }
+
+    /// Sums do not help here: somebody who keeps them did it.
+    #[test]
+    fn whatever_is_done_to_a_record_breaks_the_chain() {
+        for (sql, says) in [
+            ("UPDATE alert_history SET who = '李雷' WHERE seq = 3", "record 3"),
+            ("UPDATE alert_history SET why = '' WHERE seq = 3", "record 3"),
+            ("UPDATE alert_history SET digest = zeroblob(32) WHERE seq = 4", "record 4"),
+            ("DELETE FROM alert_history WHERE seq = 1", "record 2"),
+            ("DELETE FROM alert_history WHERE seq = 3", "record 4"),
+            ("UPDATE alert_history SET seq = -seq; UPDATE alert_history SET seq = 7 + seq", "record 1"),
+            (
+                "UPDATE alert_history SET seq = 99 WHERE seq = 3; UPDATE alert_history SET seq = 3 WHERE seq = 4; UPDATE alert_history SET seq = 4 WHERE seq = 99",
+                "record 3",
+            ),
+            (
+                "INSERT INTO alert_history SELECT 7, alert_id, at, who, action, state, why, digest FROM alert_history WHERE seq = 6",
+                "record 7",
+            ),
+            ("DELETE FROM alert_history WHERE seq >= 5", "its end was cut off"),
+            ("DELETE FROM alert_history", "its end was cut off"),
+            ("UPDATE chains SET records = 5 WHERE name = 'alert_history'", "its end was cut off"),
+            ("DELETE FROM chains", "its end was cut off"),
+        ] {
+            let connection = chained(6);
+            connection.execute_batch(sql).unwrap();
+            let broken = ALERTS.follow(&connection).unwrap().unwrap_err();
+            assert!(broken.contains(says) && broken.starts_with("alert_history: "), "{sql}: {broken}");
+        }
+    }
+}

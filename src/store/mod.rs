@@ -23,6 +23,7 @@ mod query;
 mod recover;
 mod seal;
 mod sealed;
+mod settings;
 mod silences;
 mod sums;
 mod verify;
@@ -31,6 +32,8 @@ mod wal;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
+
+use crate::{private, say};
 
 pub use backup::{BackupOptions, Manifest, back_up, restore};
 pub use cases::{ACTIVE, AlertFilter, CaseError, Cases, FINDINGS_MAX, Verdicts, check_severity};
@@ -168,6 +171,18 @@ pub enum StoreError {
         /// What the operating system says.
         error: String,
     },
+    /// The configuration counts days or years in another way.
+    #[error("{}", say!("the state in {path} was made with {name} {stored}, and the configuration says {configured}. Its windows, days and years are counted so, and would make other findings now; nothing was changed. Set {name} back to {stored}, or name a new state.dir and read the sources again", path = path.display(), name, stored, configured))]
+    Setting {
+        /// The directory.
+        path: PathBuf,
+        /// The key in the configuration.
+        name: &'static str,
+        /// Its value when the state was made.
+        stored: String,
+        /// Its value now.
+        configured: String,
+    },
     /// Nothing can be written there.
     #[error(
         "the state directory {0} cannot be written: its disk is mounted read-only, or its files belong to somebody else. Nothing is lost; mount it for writing or give the files to the user that runs fiscwatch, and start again"
@@ -236,6 +251,9 @@ impl Store {
         reach(dir, "start.locked")?;
         let fail = |error| explain(dir, error);
         wal::check(dir)?;
+        // SQLite's other files take the mode of the database.
+        private::open(&dir.join(DATABASE))
+            .map_err(|error| StoreError::Directory { path: dir.to_owned(), error })?;
         let connection = Connection::open(dir.join(DATABASE)).map_err(fail)?;
         check_version(dir, &connection)?;
         configure(&connection).map_err(fail)?;

@@ -17,8 +17,8 @@ use crate::{evaluate::Finding, ledger::Ledger};
 /// A reading connection.
 #[derive(Debug)]
 pub struct Reader {
-    dir: PathBuf,
-    connection: Connection,
+    pub(super) dir: PathBuf,
+    pub(super) connection: Connection,
 }
 
 /// Which findings to list, the newest first.

@@ -48,6 +48,7 @@ pub fn verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     let schema = Arc::clone(Decoder::new(Arc::clone(&config.calendar)).schema());
     // One snapshot for everything, so that a daemon may go on beside.
     let history = History::open(dir, &schema)?;
+    history.agrees(&config.calendar)?;
     checks.extend(history.verify(&schema)?);
     if args.findings {
         // Findings that do not match their checksum are compared one by one all the same: that names them.

@@ -79,6 +79,15 @@ impl Check {
     }
 }
 
+/// A check that could not be made is one that failed: damage must not keep the others from being made.
+fn made(name: &'static str, check: Result<Check, StoreError>) -> Check {
+    check.unwrap_or_else(|error| {
+        let mut problems = Problems::default();
+        problems.add(say!("could not be checked: {error}", error));
+        problems.check(name, "")
+    })
+}
+
 /// Checks a backup's files against its manifest; `None` if the directory is no backup.
 ///
 /// # Errors
@@ -101,21 +110,21 @@ impl History {
         // Pages that SQLite itself cannot read are not summed.
         let readable = database.outcome == Outcome::Ok;
         let mut checks = vec![database];
-        checks.push(numbers::check(self)?);
-        checks.push(blocks::check(self, schema)?);
-        checks.push(files::check(self)?);
+        checks.push(made("numbers", numbers::check(self)));
+        checks.push(made("journal", blocks::check(self, schema)));
+        checks.push(made("sealed files", files::check(self)));
         // What is built on the journal says nothing if that is damaged.
         let whole = checks.iter().all(|check| check.outcome == Outcome::Ok);
         let after = |name, check: &dyn Fn() -> Result<Check, StoreError>| match whole {
-            true => check(),
-            false => Ok(Check::skipped(name, "the journal is damaged")),
+            true => made(name, check()),
+            false => Check::skipped(name, "the journal is damaged"),
         };
-        checks.push(after("event ids", &|| numbers::unique(self))?);
-        checks.push(after("ledger", &|| ledger::check(self, schema))?);
-        checks.push(numbers::findings(self)?);
+        checks.push(after("event ids", &|| numbers::unique(self)));
+        checks.push(after("ledger", &|| ledger::check(self, schema)));
+        checks.push(made("findings", numbers::findings(self)));
         for (name, check) in [("tables", tables::check as fn(&Self) -> _), ("history", records::check)] {
             checks.push(match readable {
-                true => check(self)?,
+                true => made(name, check(self)),
                 false => Check::skipped(name, say!("the database is damaged")),
             });
         }

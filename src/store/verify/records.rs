@@ -36,7 +36,7 @@ pub fn check(history: &History) -> Result<Check, StoreError> {
 
 /// Alerts without a history or with another state, and histories without an alert.
 const ALERTS: &str = "
-    SELECT alert_id FROM alerts a WHERE state IS NOT body ->> '$.state' OR state IS NOT
+    SELECT alert_id FROM alerts a WHERE state IS NOT CASE WHEN json_valid(body) THEN body ->> '$.state' END OR state IS NOT
         (SELECT state FROM alert_history h WHERE h.alert_id = a.alert_id ORDER BY seq DESC LIMIT 1)
     UNION SELECT alert_id FROM alert_history WHERE alert_id NOT IN (SELECT alert_id FROM alerts)";
 /// The same of silences, of which the history has the whole.
