@@ -9,6 +9,7 @@ pub mod event;
 pub mod failpoint;
 pub mod lists;
 pub mod personal;
+pub mod private;
 pub mod stream;
 pub mod telemetry;
 pub mod text;

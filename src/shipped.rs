@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, path::Path};
 
+use crate::private;
+
 /// The path of the shipped configuration.
 const CONFIGURATION: &str = "config/fiscwatch.yaml";
 
@@ -93,8 +95,8 @@ pub fn files(example: bool) -> Vec<(&'static str, Cow<'static, str>)> {
 pub fn write(folder: &Path, files: &[(&str, Cow<'_, str>)]) -> std::io::Result<()> {
     for (path, text) in files {
         let path = folder.join(path);
-        path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
-        std::fs::write(path, text.as_bytes())?;
+        path.parent().map_or(Ok(()), private::create_dir_all)?;
+        private::write(&path, text.as_bytes())?;
     }
     Ok(())
 }

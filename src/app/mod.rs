@@ -160,6 +160,7 @@ impl Assembly {
         let started = Instant::now();
         let decoder = Arc::new(Decoder::new(Arc::clone(&config.calendar)));
         let mut store = Store::open_locked(&config.state_dir, lock)?;
+        store.settle(&config.calendar)?;
         store.limit_quarantine(config.quarantine);
         let mut dedup = Dedup::new(Some(config.duplicate_horizon_micros()), store.latest_at()?);
         dedup.reserve(store.events_since(dedup.remembers_from())?);

@@ -34,6 +34,7 @@ pub async fn query(config: &Config, sql: &str, now: i64) -> anyhow::Result<Senda
     let rule = asked(&compiler, sql).map_err(|message| anyhow!("the query: {message}"))?;
     let decoder = Decoder::new(Arc::clone(&config.calendar));
     let mut reader = Reader::open(&config.state_dir)?;
+    reader.agrees(&config.calendar)?;
     let mut due = Due { tick: now, rule: 0, ledger: LedgerTables::default() };
     if LedgerTables::are_read_by(&rule) {
         due.ledger.add(&rule, &reader.ledger(decoder.schema())?, &config.calendar, now);

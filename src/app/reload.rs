@@ -9,7 +9,7 @@ use std::{
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Shared, deliver::Receivers, load_rules, supervisor};
-use crate::{alert::Policy, config::Config, diagnostic::Diagnostic, evaluate::Evaluator};
+use crate::{alert::Policy, config::Config, diagnostic::Diagnostic, evaluate::Evaluator, store::Reader};
 
 /// What a signal asks for.
 pub enum Signal {
@@ -108,6 +108,9 @@ type Loaded = (Evaluator, WatchedLists, Arc<Policy>, Receivers);
 fn load(shared: &Shared) -> Result<Loaded, Vec<Diagnostic>> {
     let path: &Path = &shared.config_path;
     let config = if path.as_os_str().is_empty() { Config::defaults() } else { Config::load(path) }?;
+    // The rules would count by another calendar than what is stored.
+    let agrees = Reader::open(&shared.state_dir).and_then(|state| state.agrees(&config.calendar));
+    agrees.map_err(|e| vec![Diagnostic::of_file(&path.display().to_string(), e.to_string(), None)])?;
     // Looked at before they are read, so that a change in between is seen the next time.
     let lists = WatchedLists::new(&config);
     let rules = load_rules(&config)?;

@@ -110,7 +110,9 @@ pub fn budget(command: &BudgetCommand) -> anyhow::Result<ExitCode> {
     | BudgetCommand::Export { common, .. }) = command;
     let config = common.config.load_or_default()?;
     let decoder = Decoder::new(config.calendar.clone());
-    let ledger = Reader::open(&config.state_dir)?.ledger(decoder.schema())?;
+    let mut reader = Reader::open(&config.state_dir)?;
+    reader.agrees(&config.calendar)?;
+    let ledger = reader.ledger(decoder.schema())?;
     let mut out = std::io::stdout().lock();
     match command {
         BudgetCommand::Show { id, at, .. } => {
@@ -127,7 +129,7 @@ pub fn budget(command: &BudgetCommand) -> anyhow::Result<ExitCode> {
         }
         BudgetCommand::Export { out: None, .. } => export(&ledger, &config, &mut out),
         BudgetCommand::Export { out: Some(path), .. } => {
-            let mut file = std::io::BufWriter::new(std::fs::File::create(path)?);
+            let mut file = std::io::BufWriter::new(crate::private::create(path)?);
             export(&ledger, &config, &mut file)?;
             file.flush()?;
             Ok(())

@@ -60,7 +60,7 @@ pub fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let treasury = Treasury::new(&plan);
     shipped::write(folder.path(), &shipped::files(false))?;
     for (name, text) in treasury.lists() {
-        std::fs::write(folder.path().join("config/lists").join(name), text)?;
+        crate::private::write(&folder.path().join("config/lists").join(name), text)?;
     }
     let overrides = [
         ("FISCWATCH_LANGUAGE", args.language.clone()),

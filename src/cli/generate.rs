@@ -22,6 +22,7 @@ use jiff::civil::Date;
 use crate::{
     decode::Decoder,
     event::time::Calendar,
+    private,
     simulate::{EventType, Plan, Treasury},
     source::file::file_block,
     stream::Payload,
@@ -78,7 +79,7 @@ pub fn generate(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
     };
     let treasury = Treasury::new(&plan);
     let lists = args.out.join("lists");
-    std::fs::create_dir_all(&lists).with_context(|| format!("cannot make the folder {}", lists.display()))?;
+    private::create_dir_all(&lists).with_context(|| format!("cannot make the folder {}", lists.display()))?;
     let mut config = String::from(CONFIG);
     for (name, text) in treasury.lists() {
         write(&lists.join(name), text.as_bytes())?;
@@ -118,7 +119,7 @@ fn partial(name: &str) -> String {
 }
 
 fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    std::fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
+    private::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// The same events as JSON Lines and as Parquet, and the labels.
@@ -139,7 +140,7 @@ impl Files {
     fn create(out: &Path, calendar: Arc<Calendar>, labels: bool) -> anyhow::Result<Self> {
         let create = |name: &str| {
             let path = out.join(partial(name));
-            File::create(&path).with_context(|| format!("cannot write {}", path.display()))
+            private::create(&path).with_context(|| format!("cannot write {}", path.display()))
         };
         let decoder = Decoder::new(calendar);
         let compression = Compression::ZSTD(ZstdLevel::try_new(3)?);

@@ -116,7 +116,7 @@ fn export(args: &FilterArgs, out: Option<&PathBuf>) -> anyhow::Result<ExitCode> 
     let reader = Reader::open(&config.state_dir)?;
     reader.check_rejects()?;
     let mut out: Box<dyn Write> = match out {
-        Some(path) => Box::new(std::io::BufWriter::new(std::fs::File::create(path)?)),
+        Some(path) => Box::new(std::io::BufWriter::new(crate::private::create(path)?)),
         None => Box::new(std::io::stdout().lock()),
     };
     pages(&reader, args, |reject| {

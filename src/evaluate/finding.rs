@@ -10,7 +10,7 @@ use arrow::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::row::Table;
+use super::{exact, row::Table};
 use crate::{
     event::{Column, money::format_scaled, period::Stretch, time::Calendar},
     ledger::ratio_text,
@@ -32,6 +32,7 @@ pub struct Finding {
     pub mode: String,
     /// The columns of the rule's key.
     #[schema(value_type = Object)]
+    #[serde(deserialize_with = "exact::map")]
     pub key: Map<String, Value>,
     /// The event time, RFC 3339.
     #[schema(format = DateTime)]
@@ -44,6 +45,7 @@ pub struct Finding {
     pub window: Option<WindowSpan>,
     /// The columns that the rule's condition and summary name.
     #[schema(value_type = Object)]
+    #[serde(deserialize_with = "exact::map")]
     pub values: Map<String, Value>,
     /// The notification line.
     pub summary: String,

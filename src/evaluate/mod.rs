@@ -4,6 +4,7 @@ pub mod aggregate;
 mod anomaly;
 mod closing;
 pub mod evaluator;
+mod exact;
 pub mod filling;
 pub mod finding;
 pub mod forecasts;

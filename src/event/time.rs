@@ -100,6 +100,12 @@ impl Calendar {
         Some((start(year)?, start(year + 1)?))
     }
 
+    /// The first day of the fiscal year as the configuration has it, `MM-DD`.
+    #[must_use]
+    pub fn fiscal_year_start_text(&self) -> String {
+        format!("{:02}-{:02}", self.fiscal_month, self.fiscal_day)
+    }
+
     /// The first day of the fiscal year that a day lies in.
     #[must_use]
     pub fn fiscal_year_start(&self, date: Date) -> Date {

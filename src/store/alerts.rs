@@ -1,8 +1,14 @@
 //! Alerts in the store: filed inside a commit, moved on by officers and time in transactions of their own.
 
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, params, types::Type};
+use rusqlite::{
+    Connection, OptionalExtension, Row, params,
+    types::{Type, ValueRef},
+};
 
-use super::outbox;
+use super::{
+    chain, outbox,
+    sums::{self, Changes, Summed},
+};
 use crate::{
     alert::{Alert, Change, Cleared, Desk, Filing, desk::Step},
     evaluate::Finding,
@@ -36,33 +42,37 @@ pub struct Filed {
 /// Files the new findings among `filed` and clears what is `cleared`, in the order in which it happened. `stored` has
 /// the row of each finding in the table, `None` for one that was there before.
 pub fn file(
-    transaction: &Transaction<'_>,
+    transaction: &Connection,
     desk: &Desk,
     (filed, stored): (&[Filing], &[Option<i64>]),
     cleared: &[Cleared],
     times: Times,
 ) -> rusqlite::Result<Filed> {
+    let changes = Changes::default();
+    let summed = changes.within(transaction);
     let mut cleared = cleared.iter().peekable();
     let mut done = Filed { alerts: vec![None; filed.len()], resolved: Vec::new() };
     for (number, (filing, row)) in filed.iter().zip(stored).enumerate() {
         while let Some(next) = cleared.next_if(|next| next.before <= number) {
-            done.resolved.extend(clear(transaction, desk, next, times)?);
+            done.resolved.extend(clear(&summed, desk, next, times)?);
         }
         if let Some(row) = row.filter(|_| filing.is_live()) {
             let step = place(transaction, desk, filing, times.now)?;
-            save(transaction, &step, times)?;
+            save(&summed, &step, times)?;
             let mut link = transaction.prepare_cached("INSERT INTO alert_findings VALUES (?1, ?2)")?;
             link.execute(params![step.alert.alert_id, row])?;
+            summed.inserted(&sums::ALERT_FINDINGS, params![step.alert.alert_id, row])?;
             done.alerts[number] = Some(step.alert.alert_id);
         }
     }
     for next in cleared {
-        done.resolved.extend(clear(transaction, desk, next, times)?);
+        done.resolved.extend(clear(&summed, desk, next, times)?);
     }
+    changes.end(transaction)?;
     Ok(done)
 }
 
-fn place(transaction: &Transaction<'_>, desk: &Desk, filing: &Filing, now: i64) -> rusqlite::Result<Step> {
+fn place(transaction: &Connection, desk: &Desk, filing: &Filing, now: i64) -> rusqlite::Result<Step> {
     let rule = &filing.finding.rule_id;
     let key = key_text(&filing.finding.key);
     let current = current(transaction, rule, &key)?;
@@ -74,16 +84,11 @@ fn place(transaction: &Transaction<'_>, desk: &Desk, filing: &Filing, now: i64) 
 }
 
 /// Gives the alerts that resolved.
-fn clear(
-    transaction: &Transaction<'_>,
-    desk: &Desk,
-    cleared: &Cleared,
-    times: Times,
-) -> rusqlite::Result<Vec<String>> {
+fn clear(summed: &Summed<'_>, desk: &Desk, cleared: &Cleared, times: Times) -> rusqlite::Result<Vec<String>> {
     let mut resolved = Vec::new();
-    for alert in watched_by(transaction, &cleared.rule_id, &cleared.line)? {
+    for alert in watched_by(summed.transaction, &cleared.rule_id, &cleared.line)? {
         let step = desk.clear(alert, cleared, times.now);
-        save(transaction, &step, times)?;
+        save(summed, &step, times)?;
         resolved.extend(Some(step.alert).filter(|alert| alert.state.is_over()).map(|alert| alert.alert_id));
     }
     Ok(resolved)
@@ -131,55 +136,65 @@ pub fn evidence(connection: &Connection, id: &str, limit: usize) -> rusqlite::Re
 }
 
 /// Writes what a step says.
-pub fn save(transaction: &Transaction<'_>, step: &Step, times: Times) -> rusqlite::Result<()> {
+pub fn save(summed: &Summed<'_>, step: &Step, times: Times) -> rusqlite::Result<()> {
     let a = &step.alert;
-    let mut write = transaction.prepare_cached(
+    let mut write = summed.transaction.prepare_cached(
         "INSERT OR REPLACE INTO alerts VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     )?;
-    write.execute(params![
-        a.alert_id,
-        a.rule_id,
-        key_text(&a.key),
-        a.severity,
-        a.state.word(),
-        a.labels.first("unit_code"),
-        a.version,
-        a.opened_at,
-        a.changed_at,
-        a.escalates_at,
-        json(a)?,
-    ])?;
-    lines(transaction, a)?;
-    if let Some(Change { at, who, action, state, why }) = &step.change {
-        let sql = "INSERT INTO alert_history (alert_id, at, who, action, state, why) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-        let mut history = transaction.prepare_cached(sql)?;
-        history.execute(params![a.alert_id, at, who, action.word(), state.word(), why])?;
+    let body = json(a)?;
+    summed.change(&sums::ALERTS, [&a.alert_id], || {
+        write.execute(params![
+            a.alert_id,
+            a.rule_id,
+            key_text(&a.key),
+            a.severity,
+            a.state.word(),
+            a.labels.first("unit_code"),
+            a.version,
+            a.opened_at,
+            a.changed_at,
+            a.escalates_at,
+            body,
+        ])
+    })?;
+    lines(summed, a)?;
+    if let Some(change) = &step.change {
+        remark(summed, &a.alert_id, change)?;
     }
-    step.entries.iter().try_for_each(|entry| outbox::add(transaction, &a.alert_id, entry, times))
+    step.entries.iter().try_for_each(|entry| outbox::add(summed, &a.alert_id, entry, times))
 }
 
 /// The budget lines that keep an alert open, while it is not over.
-fn lines(transaction: &Transaction<'_>, alert: &Alert) -> rusqlite::Result<()> {
-    transaction.prepare_cached("DELETE FROM alert_lines WHERE alert_id = ?1")?.execute([&alert.alert_id])?;
-    if alert.state.is_over() {
-        return Ok(());
-    }
-    let mut insert = transaction.prepare_cached("INSERT OR IGNORE INTO alert_lines VALUES (?1, ?2, ?3)")?;
-    for line in &alert.lines {
-        insert.execute(params![alert.rule_id, line, alert.alert_id])?;
-    }
-    Ok(())
+fn lines(summed: &Summed<'_>, alert: &Alert) -> rusqlite::Result<()> {
+    summed.change(&sums::ALERT_LINES, [&alert.alert_id], || {
+        let delete = "DELETE FROM alert_lines WHERE alert_id = ?1";
+        summed.transaction.prepare_cached(delete)?.execute([&alert.alert_id])?;
+        if alert.state.is_over() {
+            return Ok(());
+        }
+        let insert = "INSERT OR IGNORE INTO alert_lines VALUES (?1, ?2, ?3)";
+        let mut insert = summed.transaction.prepare_cached(insert)?;
+        alert
+            .lines
+            .iter()
+            .try_for_each(|line| insert.execute(params![alert.rule_id, line, alert.alert_id]).map(|_| ()))
+    })
 }
 
-/// Adds a line to an alert's history alone.
-pub fn remark(transaction: &Transaction<'_>, alert_id: &str, change: &Change) -> rusqlite::Result<()> {
-    let sql =
-        "INSERT INTO alert_history (alert_id, at, who, action, state, why) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-    let (action, state) = (change.action.word(), change.state.word());
-    transaction
-        .prepare_cached(sql)?
-        .execute(params![alert_id, change.at, change.who, action, state, change.why])
-        .map(|_| ())
+/// Adds a record to an alert's history.
+pub fn remark(summed: &Summed<'_>, alert_id: &str, change: &Change) -> rusqlite::Result<()> {
+    let Change { at, who, action, state, why } = change;
+    chain::ALERTS.add(
+        summed,
+        &[
+            alert_id.into(),
+            ValueRef::Integer(*at),
+            who.as_str().into(),
+            action.word().into(),
+            state.word().into(),
+            why.as_deref().map_or(ValueRef::Null, ValueRef::from),
+        ],
+    )
 }
 
 fn key_text(key: &serde_json::Map<String, serde_json::Value>) -> String {

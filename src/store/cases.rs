@@ -13,6 +13,7 @@ use super::{
     alerts::{self, Times},
     explain, open_reader, open_writer,
     query::LIMIT_MAX,
+    sums::Changes,
 };
 use crate::{
     alert::{
@@ -132,7 +133,9 @@ impl Cases {
         let transaction = self.connection.transaction_with_behavior(behavior).map_err(fail)?;
         let alert = alerts::find(&transaction, id).map_err(fail)?.ok_or_else(|| missing(id))?;
         let step = desk.act(alert, order, now)?;
-        alerts::save(&transaction, &step, Times::at(now)).map_err(fail)?;
+        let changes = Changes::default();
+        alerts::save(&changes.within(&transaction), &step, Times::at(now)).map_err(fail)?;
+        changes.end(&transaction).map_err(fail)?;
         transaction.commit().map_err(fail)?;
         Ok(step.alert)
     }

@@ -1,12 +1,13 @@
 //! One writing process for each state directory.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{File, TryLockError},
     io::{Read, Seek, Write},
     path::Path,
 };
 
 use super::{StoreError, sealed};
+use crate::private;
 
 /// Held while the process writes; the operating system lets go of it when the process ends, however it ends.
 #[derive(Debug)]
@@ -22,14 +23,7 @@ impl StateLock {
     pub fn acquire(dir: &Path) -> Result<Self, StoreError> {
         let fail = |error| StoreError::Directory { path: dir.to_owned(), error };
         sealed::make_folder(dir).map_err(fail)?;
-        let mut options = OpenOptions::new();
-        let mut file = options
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(dir.join("lock"))
-            .map_err(fail)?;
+        let mut file = private::open(&dir.join("lock")).map_err(fail)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

@@ -4,11 +4,27 @@ use std::path::Path;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use super::{SCHEMA_VERSION, StoreError, explain, quarantine, reach, sums};
+use super::{
+    SCHEMA_VERSION, StoreError, chain, explain, quarantine, reach, silences,
+    sums::{self, Changes},
+};
 
-/// A new database: the events and balances, alerts, indicators.
-const SCHEMA: &str =
-    concat!(include_str!("schema.sql"), include_str!("schema_3.sql"), include_str!("schema_4.sql"));
+/// What version 5 adds, a file a subject.
+macro_rules! version_5 {
+    () => {
+        concat!(
+            include_str!("schema_5.sql"), // Trust in the state.
+        )
+    };
+}
+
+/// A new database: the events and balances, alerts, indicators, what version 5 adds.
+const SCHEMA: &str = concat!(
+    include_str!("schema.sql"),
+    include_str!("schema_3.sql"),
+    include_str!("schema_4.sql"),
+    version_5!()
+);
 
 /// What leads from version n + 1 to the next one, at n. Each runs in one transaction with the new version number.
 const MIGRATIONS: &[&str] = &[
@@ -31,6 +47,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema_3.sql"),
     // 3 to 4: indicators.
     include_str!("schema_4.sql"),
+    // 4 to 5: sums of every table, chained histories. What SQL cannot do follows in `after`.
+    version_5!(),
 ];
 
 /// Makes the tables of an empty database, or brings an older one up to date.
@@ -51,25 +69,45 @@ pub fn migrate(dir: &Path, connection: &Connection) -> Result<(), StoreError> {
         reach(dir, "migrate.step")?;
         tracing::info!(from, to = from + 1, "the state was brought to a newer schema");
     }
-    guard(connection).map_err(fail)?;
+    // In a state of this version a missing sum is damage: to make it anew would be to believe the table.
+    if let Some(missing) = sums::first_missing(connection, sums::ALL).map_err(fail)? {
+        return Err(fail(missing.into()));
+    }
     reach(dir, "migrate.done")
 }
 
-/// What guards the state against flipped bits and floods of garbage. It needs no version of its own: it changes no
-/// table that was there before, and what is missing is made.
-fn guard(connection: &Connection) -> rusqlite::Result<()> {
+/// Runs a step, and what SQL cannot do of it, in one transaction with the new version number.
+fn step(connection: &Connection, sql: &str, version: i64) -> rusqlite::Result<()> {
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
-    transaction.execute_batch(sums::SCHEMA)?;
-    transaction.execute_batch(quarantine::SCHEMA)?;
-    if !sums::begun(&transaction)? {
-        quarantine::begin(&transaction)?;
+    transaction.execute_batch(sql)?;
+    if version == 5 {
+        trust(&transaction)?;
     }
-    sums::begin(&transaction)?;
+    transaction.pragma_update(None, "user_version", version)?;
     transaction.commit()
 }
 
-fn step(connection: &Connection, sql: &str, version: i64) -> rusqlite::Result<()> {
-    connection.execute_batch(&format!("BEGIN IMMEDIATE; {sql} PRAGMA user_version = {version}; COMMIT;"))
+/// Version 5: sums of every table, and chained histories. A state from before may have sums of the tables that it had;
+/// then none of those may be missing, and the quarantine must match its own, which is replaced.
+fn trust(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute_batch(sums::SCHEMA)?;
+    transaction.execute_batch(quarantine::SCHEMA)?;
+    if sums::begun(transaction)? {
+        if let Some(missing) = sums::first_missing(transaction, sums::BEFORE_5)? {
+            return Err(missing.into());
+        }
+        sums::matches(transaction, &sums::QUARANTINE_BEFORE_5)?;
+        sums::forget(transaction, &sums::QUARANTINE)?;
+    } else {
+        quarantine::begin(transaction)?;
+    }
+    // Tables that have no sum yet are summed at the end, as they are then.
+    let changes = Changes::default();
+    silences::begin_history(transaction)?;
+    for chain in chain::ALL {
+        chain.begin(&changes.within(transaction))?;
+    }
+    sums::begin(transaction)
 }
 
 /// The schema version of a database; 0 for an empty one.

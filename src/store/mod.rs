@@ -5,6 +5,7 @@
 mod alerts;
 mod backup;
 mod cases;
+mod chain;
 mod checkpoint;
 mod commit;
 mod history;
@@ -22,6 +23,7 @@ mod query;
 mod recover;
 mod seal;
 mod sealed;
+mod settings;
 mod silences;
 mod sums;
 mod verify;
@@ -30,6 +32,8 @@ mod wal;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
+
+use crate::{private, say};
 
 pub use backup::{BackupOptions, Manifest, back_up, restore};
 pub use cases::{ACTIVE, AlertFilter, CaseError, Cases, FINDINGS_MAX, Verdicts, check_severity};
@@ -53,7 +57,7 @@ pub use silences::Muted;
 pub use verify::{Check, Outcome, Problems, verify_backup};
 
 /// The schema this version writes.
-pub const SCHEMA_VERSION: i64 = 4;
+pub const SCHEMA_VERSION: i64 = 5;
 /// The database's name in the state directory.
 pub const DATABASE: &str = "fiscwatch.db";
 
@@ -167,6 +171,18 @@ pub enum StoreError {
         /// What the operating system says.
         error: String,
     },
+    /// The configuration counts days or years in another way.
+    #[error("{}", say!("the state in {path} was made with {name} {stored}, and the configuration says {configured}. Its windows, days and years are counted so, and would make other findings now; nothing was changed. Set {name} back to {stored}, or name a new state.dir and read the sources again", path = path.display(), name, stored, configured))]
+    Setting {
+        /// The directory.
+        path: PathBuf,
+        /// The key in the configuration.
+        name: &'static str,
+        /// Its value when the state was made.
+        stored: String,
+        /// Its value now.
+        configured: String,
+    },
     /// Nothing can be written there.
     #[error(
         "the state directory {0} cannot be written: its disk is mounted read-only, or its files belong to somebody else. Nothing is lost; mount it for writing or give the files to the user that runs fiscwatch, and start again"
@@ -235,6 +251,9 @@ impl Store {
         reach(dir, "start.locked")?;
         let fail = |error| explain(dir, error);
         wal::check(dir)?;
+        // SQLite's other files take the mode of the database.
+        private::open(&dir.join(DATABASE))
+            .map_err(|error| StoreError::Directory { path: dir.to_owned(), error })?;
         let connection = Connection::open(dir.join(DATABASE)).map_err(fail)?;
         check_version(dir, &connection)?;
         configure(&connection).map_err(fail)?;
@@ -244,6 +263,8 @@ impl Store {
         sealed::sync_names(dir)
             .map_err(|error| StoreError::Unsure { path: dir.to_owned(), error: error.to_string() })?;
         reach(dir, "start.logged")?;
+        // Before a file is deleted because the register does not have it, the register itself is compared.
+        sums::check(dir, &connection, &sums::SEALED)?;
         sealed::check(dir, &connection)?;
         sealed::remove_unregistered(dir, &connection)?;
         reach(dir, "start.swept")?;
@@ -395,6 +416,9 @@ fn explain(dir: &Path, error: rusqlite::Error) -> StoreError {
         CannotOpen, DatabaseCorrupt, DiskFull, NotADatabase, PermissionDenied, ReadOnly, SystemIoFailure,
     };
     let path = dir.to_owned();
+    if let Some(damage) = damage(&error) {
+        return StoreError::Corrupt { path, what: damage.to_string() };
+    }
     match error.sqlite_error_code() {
         Some(DiskFull) => StoreError::Full(path),
         Some(DatabaseCorrupt | NotADatabase) => StoreError::Corrupt { path, what: error.to_string() },
@@ -405,6 +429,14 @@ fn explain(dir: &Path, error: rusqlite::Error) -> StoreError {
             error: std::io::Error::other(format!("the database cannot be opened ({error})")),
         },
         _ => StoreError::Database { path, error },
+    }
+}
+
+/// A sum that does not match, which came along as an error of the database.
+fn damage(error: &rusqlite::Error) -> Option<&sums::Damage> {
+    match error {
+        rusqlite::Error::ToSqlConversionFailure(inner) => inner.downcast_ref(),
+        _ => None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use rusqlite::{Row, params};
 
-use super::{CaseError, Cases, StoreError, explain, query::LIMIT_MAX};
+use super::{CaseError, Cases, StoreError, query::LIMIT_MAX, sums};
 use crate::alert::desk::Refusal;
 
 /// A notification without its content. Times are in microseconds.
@@ -175,9 +175,16 @@ impl Cases {
     /// # Errors
     /// If the database cannot be written.
     pub fn retry(&mut self, id: Option<&str>, sink: Option<&str>, now: i64) -> Result<usize, StoreError> {
-        let sql = "UPDATE notifications SET state = 'pending', next_at = ?1, ended_at = NULL
-                   WHERE state IN ('parked', 'pending') AND (?2 IS NULL OR id = ?2) AND (?3 IS NULL OR sink = ?3)";
-        self.connection.execute(sql, params![now, id, sink]).map_err(|error| explain(&self.dir, error))
+        let which =
+            "state IN ('parked', 'pending') AND (?1 IS NULL OR id = ?1) AND (?2 IS NULL OR sink = ?2)";
+        self.change(|summed| {
+            summed.change_where(&sums::NOTIFICATIONS, which, params![id, sink], || {
+                let sql = format!(
+                    "UPDATE notifications SET state = 'pending', next_at = ?3, ended_at = NULL WHERE {which}"
+                );
+                summed.transaction.execute(&sql, params![id, sink, now])
+            })
+        })
     }
 }
 

@@ -108,10 +108,13 @@ pub fn write(
 
 fn mark_replayed(transaction: &Transaction<'_>, commit: &Commit) -> rusqlite::Result<()> {
     let mut replayed = transaction.prepare_cached("UPDATE quarantine SET replayed_at = ?1 WHERE seq = ?2")?;
+    let mut change = Change::of(transaction, &sums::QUARANTINE);
     for seq in &commit.replayed {
+        change.before([seq])?;
         replayed.execute(params![commit.now, seq])?;
+        change.after([seq])?;
     }
-    Ok(())
+    change.end()
 }
 
 struct Entries<'t> {

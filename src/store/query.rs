@@ -17,8 +17,8 @@ use crate::{evaluate::Finding, ledger::Ledger};
 /// A reading connection.
 #[derive(Debug)]
 pub struct Reader {
-    dir: PathBuf,
-    connection: Connection,
+    pub(super) dir: PathBuf,
+    pub(super) connection: Connection,
 }
 
 /// Which findings to list, the newest first.
@@ -255,8 +255,9 @@ impl Reader {
     /// # Errors
     /// If it does not match.
     pub fn check_rejects(&self) -> Result<(), StoreError> {
-        sums::check(&self.dir, &self.connection, &sums::QUARANTINE)?;
-        sums::check(&self.dir, &self.connection, &sums::OVERFLOW)
+        let snapshot = self.connection.unchecked_transaction().map_err(|error| explain(&self.dir, error))?;
+        sums::check(&self.dir, &snapshot, &sums::QUARANTINE)?;
+        sums::check(&self.dir, &snapshot, &sums::OVERFLOW)
     }
 
     /// The ledger after the last commit.

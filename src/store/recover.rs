@@ -54,6 +54,10 @@ pub struct KnownEvent {
     pub block: Option<i64>,
 }
 
+/// The journal and the balances.
+const SUMMED_WHILE_READ: [&str; 4] =
+    [sums::JOURNAL.name, sums::LINES.name, sums::APPLICATIONS.name, sums::INDICATORS.name];
+
 impl Store {
     /// Reads the state as of the last commit. `schema` is the event schema in the configured zone. `known` is given
     /// every event of the journal: those of sealed files in no particular order, then those of blocks, in order.
@@ -66,11 +70,7 @@ impl Store {
         known: &mut dyn FnMut(KnownEvent),
     ) -> Result<Recovered, StoreError> {
         let fail = |error| explain(&self.dir, error);
-        let tables = [&sums::META, &sums::POSITIONS, &sums::WATERMARK, &sums::SEALED, &sums::FINDINGS];
-        for table in tables {
-            sums::check(&self.dir, &self.connection, table)?;
-        }
-        sums::check_indexes(&self.dir, &self.connection)?;
+        self.check_tables()?;
         let mut recovered = Recovered {
             ledger: checkpoint::read(&self.dir, &self.connection)?,
             positions: self.positions().map_err(fail)?,
@@ -83,6 +83,16 @@ impl Store {
         self.blocks(schema, &mut recovered, known)?;
         super::reach(&self.dir, "start.recovered")?;
         Ok(recovered)
+    }
+
+    /// Compares every table with its sum, but for those that are summed while they are read. Officers may write
+    /// meanwhile, so it is done in one transaction.
+    fn check_tables(&self) -> Result<(), StoreError> {
+        let snapshot = self.connection.unchecked_transaction().map_err(|error| explain(&self.dir, error))?;
+        for table in sums::ALL.iter().filter(|table| !SUMMED_WHILE_READ.contains(&table.name)) {
+            sums::check(&self.dir, &snapshot, table)?;
+        }
+        sums::check_indexes(&self.dir, &snapshot)
     }
 
     fn sealed_events(&self, schema: &SchemaRef, known: &mut dyn FnMut(KnownEvent)) -> Result<(), StoreError> {

@@ -6,7 +6,7 @@
 
 use std::{
     collections::BTreeSet,
-    fs::{File, OpenOptions, TryLockError},
+    fs::{File, TryLockError},
     io::ErrorKind,
     path::{Path, PathBuf},
 };
@@ -19,6 +19,7 @@ use super::{
     explain, reach,
     sums::{self, Change},
 };
+use crate::private;
 
 /// The folder of the sealed files in the state directory.
 pub const FOLDER: &str = "sealed";
@@ -147,14 +148,7 @@ pub fn hold(dir: &Path) -> Result<File, StoreError> {
 }
 
 fn readers(dir: &Path) -> Result<File, StoreError> {
-    let mut options = OpenOptions::new();
-    options
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(dir.join(READERS))
-        .map_err(|error| StoreError::Directory { path: dir.to_owned(), error })
+    private::open(&dir.join(READERS)).map_err(|error| StoreError::Directory { path: dir.to_owned(), error })
 }
 
 /// Deletes files that are not registered: those of a crash, and those that were replaced or retired. Gives `false`,
@@ -214,7 +208,7 @@ pub fn make_folder(folder: &Path) -> std::io::Result<()> {
     let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
     let parent = parent.unwrap_or_else(|| Path::new("."));
     make_folder(parent)?;
-    match std::fs::create_dir(folder) {
+    match private::create_dir(folder) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }

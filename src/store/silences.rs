@@ -1,12 +1,13 @@
 //! 静默 in the store: ordered and ended by officers, beside a running daemon or without one.
 
-use rusqlite::{Row, TransactionBehavior, params};
+use rusqlite::{Connection, Row, TransactionBehavior, params, types::ValueRef};
 
 use super::{
     CaseError, Cases, StoreError,
     alerts::{self, from_json, json},
-    explain,
+    chain, explain,
     query::LIMIT_MAX,
+    sums::{self, Changes, Summed},
 };
 use crate::alert::{
     Alert, Matchers, Silence,
@@ -40,13 +41,15 @@ impl Cases {
             reason: reason(&silence.reason).map_err(Refusal::Missing)?,
             ..silence.clone()
         };
-        let insert = || {
+        let silence_id = self.change(|summed| {
             let sql = "INSERT INTO silences (starts_at, ends_at, body) VALUES (?1, ?2, ?3)";
-            let values = params![silence.starts_at, silence.ends_at, json(&silence)?];
-            self.connection.execute(sql, values)?;
-            Ok(self.connection.last_insert_rowid())
-        };
-        let silence_id = insert().map_err(|error| explain(&self.dir, error))?;
+            let body = json(&silence)?;
+            let mut insert = summed.transaction.prepare_cached(sql)?;
+            let id = insert.insert(params![silence.starts_at, silence.ends_at, body])?;
+            summed.inserted(&sums::SILENCES, [id])?;
+            record(summed, id, now, &silence.author, ORDER, &body)?;
+            Ok(id)
+        })?;
         Ok(Silence { silence_id, ..silence })
     }
 
@@ -93,19 +96,40 @@ impl Cases {
         // One that has not begun never does.
         let starts_at = found.starts_at.min(now);
         let silence = Silence { starts_at, ends_at: now, expired_by: Some(who.to_owned()), ..found };
-        let mut update = || {
-            let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let sql = "UPDATE silences SET starts_at = ?2, ends_at = ?3, body = ?4 WHERE silence_id = ?1";
-            transaction.execute(sql, params![id, silence.starts_at, silence.ends_at, json(&silence)?])?;
+        self.change(|summed| {
+            let body = json(&silence)?;
+            summed.change(&sums::SILENCES, [id], || {
+                let sql = "UPDATE silences SET starts_at = ?2, ends_at = ?3, body = ?4 WHERE silence_id = ?1";
+                summed.transaction.execute(sql, params![id, silence.starts_at, silence.ends_at, body])
+            })?;
+            record(summed, id, now, who, EXPIRE, &body)?;
             // What it held back is looked at again at once. That it was held back stays known: what is over by now is
             // not told.
             let held_by = format!("silence {id}");
-            let sql = "UPDATE outbox SET due_at = ?1 WHERE held_by = ?2";
-            transaction.execute(sql, params![now, held_by])?;
-            transaction.commit()
-        };
-        update().map_err(|error| explain(&self.dir, error))?;
+            summed.change_where(&sums::OUTBOX, "held_by = ?1", [&held_by], || {
+                let sql = "UPDATE outbox SET due_at = ?2 WHERE held_by = ?1";
+                summed.transaction.execute(sql, params![held_by, now])
+            })?;
+            Ok(())
+        })?;
         Ok(silence)
+    }
+
+    /// Does `work` in one transaction, which keeps the sums.
+    pub(super) fn change<T>(
+        &mut self,
+        work: impl FnOnce(&Summed<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let behavior = TransactionBehavior::Immediate;
+        let run = || {
+            let transaction = self.connection.transaction_with_behavior(behavior)?;
+            let changes = Changes::default();
+            let done = work(&changes.within(&transaction))?;
+            changes.end(&transaction)?;
+            transaction.commit()?;
+            Ok(done)
+        };
+        run().map_err(|error| explain(&self.dir, error))
     }
 
     /// The alerts that are not over and match, as far as the newest 20000 tell.
@@ -140,6 +164,33 @@ impl Cases {
         let sql = "SELECT body, silence_id FROM silences WHERE starts_at <= ?1 AND ends_at > ?1 ORDER BY silence_id";
         self.read(|c| c.prepare_cached(sql)?.query_map([now], silence)?.collect())
     }
+}
+
+/// What officers do with silences, in their history.
+const ORDER: &str = "order";
+const EXPIRE: &str = "expire";
+
+fn record(
+    summed: &Summed<'_>,
+    id: i64,
+    at: i64,
+    who: &str,
+    action: &str,
+    body: &str,
+) -> rusqlite::Result<()> {
+    chain::SILENCES
+        .add(summed, &[ValueRef::Integer(id), ValueRef::Integer(at), who.into(), action.into(), body.into()])
+}
+
+/// The history of silences of before there was one, as far as they tell it themselves: when each was ordered and ended.
+pub fn begin_history(connection: &Connection) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO silence_history (silence_id, at, who, action, body, digest)
+               SELECT silence_id, at, who, action, body, x'' FROM (
+                   SELECT silence_id, body ->> '$.created_at' AS at, body ->> '$.author' AS who, ?1 AS action, body FROM silences
+                   UNION ALL SELECT silence_id, ends_at, body ->> '$.expired_by', ?2, body FROM silences
+                   WHERE body ->> '$.expired_by' IS NOT NULL)
+               ORDER BY at, silence_id";
+    connection.execute(sql, [ORDER, EXPIRE]).map(|_| ())
 }
 
 fn silence(row: &Row<'_>) -> rusqlite::Result<Silence> {

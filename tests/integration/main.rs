@@ -34,4 +34,5 @@ mod state;
 mod supervisor;
 mod texts;
 mod trial;
+mod trust;
 mod versions;

@@ -292,12 +292,12 @@ impl Damaged {
         self.bench.path().join("state")
     }
 
-    /// Makes it whole, damages it, and verifies.
+    /// Makes it whole, damages it, and verifies. That the table has another checksum then is `trust`'s concern.
     fn problems(&self, damage: &dyn Fn(), args: &[&str]) -> Vec<(String, String)> {
         std::fs::remove_dir_all(self.state()).unwrap();
         copy(&self.bench.path().join("good"), &self.state());
         damage();
-        problems(&self.bench, args)
+        problems(&self.bench, args).into_iter().filter(|(check, _)| check != "tables").collect()
     }
 
     fn says(&self, damage: &dyn Fn(), args: &[&str], check: &str, text: &str) {

@@ -67,7 +67,7 @@ fn go_on(dir: &Path) -> [(Vec<String>, Vec<String>); 2] {
 
 #[test]
 fn states_of_older_versions_open_with_what_they_held_and_go_on() {
-    for version in 1..=3 {
+    for version in 1..=4 {
         let dir = state_of(version);
         let dir = dir.path();
         let expected = (file_lines(&dir.join("findings.jsonl")), file_lines(&dir.join("ledger.jsonl")));
@@ -108,6 +108,41 @@ fn states_of_older_versions_open_with_what_they_held_and_go_on() {
         succeeds(dir, &["run", "--once"]);
         assert_same(&held(dir), &expected, &format!("version {version}, restored"));
     }
+}
+
+#[test]
+fn what_officers_did_in_version_4_is_kept_and_chained() {
+    let dir = state_of(4);
+    let dir = dir.path();
+    succeeds(dir, &["run", "--once"]);
+    let database = rusqlite::Connection::open(dir.join("state/fiscwatch.db")).unwrap();
+    let rows = |sql: &str| -> Vec<String> {
+        let mut statement = database.prepare(sql).unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+    };
+    let acts = rows("SELECT who || ' ' || action FROM alert_history WHERE who <> 'fiscwatch' ORDER BY seq");
+    let expected = ["acknowledge", "acknowledge", "acknowledge", "confirm", "dismiss", "comment"];
+    assert_eq!(acts, expected.map(|act| format!("王芳 {act}")));
+    let silences = rows("SELECT silence_id || ' ' || who || ' ' || action FROM silence_history ORDER BY seq");
+    assert_eq!(silences, ["1 王芳 order", "2 王芳 order", "2 王芳 expire"]);
+    assert_eq!(
+        rows("SELECT state || ' ' || count(*) FROM notifications GROUP BY state"),
+        ["pending 27", "sent 27"]
+    );
+    assert_eq!(rows("SELECT reason FROM quarantine ORDER BY seq").len(), 3);
+    drop(database);
+    // The chain of what was there goes on, and is held to.
+    succeeds(dir, &["silence", "expire", "1", "--by", "李雷"]);
+    let report = succeeds(dir, &["state", "verify", "--json"]).concat();
+    assert!(report.contains("silence_history: 4 records, the last digest "), "{report}");
+    // A quarantine that was forged before the step is not believed after it.
+    let forged = state_of(4);
+    let database = rusqlite::Connection::open(forged.path().join("state/fiscwatch.db")).unwrap();
+    assert_eq!(database.execute("DELETE FROM quarantine WHERE seq = 2", []).unwrap(), 1);
+    drop(database);
+    let (code, _, err) = command(forged.path(), &["run", "--once"]);
+    assert_eq!(code, Some(1));
+    assert!(err.contains("the table quarantine does not match its checksum"), "{err}");
 }
 
 #[test]

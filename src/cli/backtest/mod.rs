@@ -20,6 +20,7 @@ use crate::{
     app::load_rules,
     event::time::Calendar,
     ledger::{Ledger, report::line_object},
+    private,
 };
 use report::Report;
 pub use report::{days, span_with};
@@ -88,7 +89,7 @@ pub fn backtest(args: &BacktestArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn create(path: &Path) -> anyhow::Result<BufWriter<File>> {
-    let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+    let file = private::create(path).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(BufWriter::with_capacity(1 << 18, file))
 }
 

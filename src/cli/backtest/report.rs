@@ -175,7 +175,7 @@ impl Report {
         let Some(scoring) = &self.scoring else { return Ok(()) };
         let payments = self.by_type.get(&EventType::Payment).copied().unwrap_or(0);
         let text = serde_json::to_string_pretty(&scoring.json(payments, days(self.span)))?;
-        std::fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))
+        crate::private::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))
     }
 
     pub fn print(&self) {

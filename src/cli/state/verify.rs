@@ -9,6 +9,7 @@ use super::{ConfigArg, problems, runtime, table};
 use crate::{
     app,
     decode::Decoder,
+    say,
     store::{Check, History, Outcome, verify_backup},
 };
 
@@ -32,6 +33,9 @@ pub struct VerifyArgs {
     json: bool,
 }
 
+/// The checks of what is made of the journal.
+const RESULTS: [&str; 3] = ["tables", "history", "findings"];
+
 pub fn verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.load_or_default()?;
     let dir = args.dir.as_ref().unwrap_or(&config.state_dir);
@@ -44,10 +48,12 @@ pub fn verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     let schema = Arc::clone(Decoder::new(Arc::clone(&config.calendar)).schema());
     // One snapshot for everything, so that a daemon may go on beside.
     let history = History::open(dir, &schema)?;
+    history.agrees(&config.calendar)?;
     checks.extend(history.verify(&schema)?);
     if args.findings {
-        if checks.iter().any(|check| check.outcome == Outcome::Failed) {
-            checks.push(Check::skipped("findings again", "the state is damaged"));
+        // Findings that do not match their checksum are compared one by one all the same: that names them.
+        if checks.iter().any(|check| check.outcome == Outcome::Failed && !RESULTS.contains(&check.name)) {
+            checks.push(Check::skipped("findings again", say!("the state is damaged")));
         } else {
             let rules = app::load_rules(&config).map_err(problems)?;
             checks.extend(runtime()?.block_on(app::recheck(&config, rules, &history, range))?);
@@ -80,5 +86,13 @@ fn print(checks: &[Check]) {
         if more > 0 {
             println!("    and {more} more");
         }
+    }
+    if checks.iter().any(|check| check.outcome == Outcome::Failed) {
+        println!(
+            "{}",
+            say!(
+                "The state is damaged. Stop the daemon, keep this directory as evidence, and restore the last backup that verifies (`fiscwatch state verify BACKUP`, `fiscwatch state restore BACKUP`); or read the sources again into a new directory."
+            )
+        );
     }
 }

@@ -17,6 +17,7 @@ use super::{
     Account, Chunks, Encoding, Format, Outlet, Positions, ReadError, SourceError,
     file::{file_block, stopped_after},
 };
+use crate::private;
 use crate::stream::{Payload, Position, Reason, Reject, Span};
 use watch::{Done, Scan, Watch};
 
@@ -278,7 +279,11 @@ impl DirectorySource {
                 (Afterwards::Delete, _) => std::fs::remove_file(path),
                 (Afterwards::Move, Some(name)) => {
                     let done = self.path.join(FINISHED);
-                    std::fs::create_dir_all(&done)?;
+                    if !done.is_dir() {
+                        // Whoever may use the folder may use this one: no more, whatever the umask, and no fewer.
+                        private::create_dir_all(&done)?;
+                        std::fs::set_permissions(&done, self.path.metadata()?.permissions())?;
+                    }
                     crate::failpoint::reach("directory.folder")?;
                     std::fs::rename(path, done.join(name))
                 }

@@ -10,7 +10,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::failed;
-use crate::store::StoreError;
+use crate::{private, store::StoreError};
 
 /// The name of the manifest. A directory that has one is a backup, and no daemon runs on it.
 pub const MANIFEST: &str = "backup.json";
@@ -78,7 +78,7 @@ impl Manifest {
     pub fn write(&self, dir: &Path) -> Result<(), StoreError> {
         let path = dir.join(MANIFEST);
         let write = || {
-            let mut file = File::create(&path)?;
+            let mut file = private::create(&path)?;
             serde_json::to_writer_pretty(&mut file, self)?;
             file.write_all(b"\n")?;
             file.sync_all()

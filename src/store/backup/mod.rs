@@ -20,6 +20,7 @@ use super::{
     DATABASE, StoreError, explain, migrate,
     sealed::{self, FOLDER, SealedFile},
 };
+use crate::private;
 
 /// Pages that are copied at a time: 64 MiB.
 const PAGES: i32 = 4096;
@@ -56,7 +57,7 @@ pub fn back_up(dir: &Path, target: &Path, options: BackupOptions) -> Result<Mani
     let contents = manifest::contents(&database).map_err(|e| failed(&database, e))?;
     manifest.files.insert(DATABASE.to_owned(), contents);
     let folder = unfinished.dir().join(FOLDER);
-    std::fs::create_dir(&folder).map_err(|e| failed(&folder, e))?;
+    private::create_dir(&folder).map_err(|e| failed(&folder, e))?;
     for file in registered(&source).map_err(fail)? {
         let contents = copy_sealed(dir, &file, &folder.join(&file.file), options.link)?;
         manifest.files.insert(format!("{FOLDER}/{}", file.file), contents);
@@ -77,7 +78,7 @@ pub fn restore(backup: &Path, target: &Path) -> Result<Manifest, StoreError> {
     }
     let unfinished = Unfinished::start(target)?;
     let folder = unfinished.dir().join(FOLDER);
-    std::fs::create_dir(&folder).map_err(|e| failed(&folder, e))?;
+    private::create_dir(&folder).map_err(|e| failed(&folder, e))?;
     for (name, expected) in &manifest.files {
         let (from, to) = (backup.join(name), unfinished.dir().join(name));
         let copied = copy(&from, &to)?;
@@ -143,6 +144,7 @@ fn copy_database(dir: &Path, source: &Connection, to: &Path) -> Result<(), Store
         StoreError::Full(path) => failed(&path, std::io::ErrorKind::StorageFull.into()),
         other => other,
     };
+    private::create_new(to).map_err(|e| failed(to, e))?;
     let mut copy = Connection::open(to).map_err(fail)?;
     {
         let backup = backup::Backup::new(source, &mut copy).map_err(fail)?;
@@ -176,7 +178,7 @@ fn copy_sealed(dir: &Path, file: &SealedFile, to: &Path, link: bool) -> Result<C
 fn copy(from: &Path, to: &Path) -> Result<Contents, StoreError> {
     let mut source = File::open(from).map_err(|e| failed(from, e))?;
     let mut write = || {
-        let mut file = File::create_new(to)?;
+        let mut file = private::create_new(to)?;
         let contents = manifest::copy(&mut source, &mut file)?;
         file.sync_all()?;
         Ok(contents)

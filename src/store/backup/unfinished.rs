@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::private;
+
 use super::{
     super::{StateLock, StoreError},
     failed,
@@ -43,7 +45,7 @@ impl Unfinished {
         if left_over && !is_ours(&dir).map_err(|e| failed(&dir, e))? {
             return Err(StoreError::Exists(dir));
         }
-        std::fs::create_dir_all(&dir).map_err(|e| failed(&dir, e))?;
+        private::create_dir_all(&dir).map_err(|e| failed(&dir, e))?;
         let lock = StateLock::acquire(&dir)?;
         if left_over {
             tracing::info!(dir = %dir.display(), "what an interrupted attempt left is removed");

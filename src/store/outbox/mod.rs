@@ -6,7 +6,7 @@ mod round;
 
 use std::path::Path;
 
-use rusqlite::{Connection, Row, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, Row, TransactionBehavior, params};
 
 pub use figures::Done;
 pub use round::{DueEntry, DueGroup, Group, Round};
@@ -15,6 +15,7 @@ use super::{
     StoreError,
     alerts::{self, Times, from_json, json},
     explain, open_writer,
+    sums::{self, Changes, Summed},
 };
 use crate::{
     alert::desk::Entry,
@@ -22,25 +23,20 @@ use crate::{
 };
 
 /// Adds an entry. It is due with its group.
-pub fn add(
-    transaction: &Transaction<'_>,
-    alert_id: &str,
-    entry: &Entry,
-    times: Times,
-) -> rusqlite::Result<()> {
+pub fn add(summed: &Summed<'_>, alert_id: &str, entry: &Entry, times: Times) -> rusqlite::Result<()> {
     let group = entry.group_key();
     let sql = "SELECT (SELECT min(due_at) FROM outbox WHERE group_key = ?1 AND held_by IS NULL),
                       (SELECT told_at FROM groups WHERE group_key = ?1)";
+    let transaction = summed.transaction;
     let (waiting, told) =
         transaction.prepare_cached(sql)?.query_row([&group], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let due = entry.due(times.now, waiting, told);
     let sql = "INSERT INTO outbox (alert_id, matter, route, sink, group_key, labels, due_at, received_at)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     let (matter, labels) = (entry.matter.word(), json(&entry.group)?);
-    transaction
-        .prepare_cached(sql)?
-        .execute(params![alert_id, matter, entry.route, entry.sink, group, labels, due, times.received_at])
-        .map(|_| ())
+    let values = params![alert_id, matter, entry.route, entry.sink, group, labels, due, times.received_at];
+    let seq = transaction.prepare_cached(sql)?.insert(values)?;
+    summed.inserted(&sums::OUTBOX, [seq])
 }
 
 /// A notification that a sink has not accepted yet.
@@ -90,8 +86,10 @@ impl Outbox {
         let dir = self.dir.clone();
         let behavior = TransactionBehavior::Immediate;
         let run = || {
-            let round = Round { transaction: self.connection.transaction_with_behavior(behavior)? };
+            let transaction = self.connection.transaction_with_behavior(behavior)?;
+            let round = Round { transaction, changes: Changes::default() };
             let result = work(&round)?;
+            round.changes.end(&round.transaction)?;
             round.transaction.commit()?;
             Ok(result)
         };
@@ -174,13 +172,11 @@ impl Outbox {
                        ended_at = ?5 WHERE id = ?1";
             let mut update = round.transaction.prepare_cached(sql)?;
             for (id, outcome) in outcomes {
-                match outcome {
-                    Fate::Sent => update.execute(params![id, "sent", now, None::<String>, now])?,
-                    Fate::Later(at, error) => {
-                        update.execute(params![id, "pending", at, error, None::<i64>])?
-                    }
-                    Fate::Parked(error) => update.execute(params![id, "parked", now, error, now])?,
-                };
+                round.summed().change(&sums::NOTIFICATIONS, [id], || match outcome {
+                    Fate::Sent => update.execute(params![id, "sent", now, None::<String>, now]),
+                    Fate::Later(at, error) => update.execute(params![id, "pending", at, error, None::<i64>]),
+                    Fate::Parked(error) => update.execute(params![id, "parked", now, error, now]),
+                })?;
             }
             Ok(())
         })

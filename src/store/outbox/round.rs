@@ -6,7 +6,10 @@ use crate::{
     alert::{Alert, Change, Desk, Labels, Silence, desk::Matter},
     evaluate::Finding,
     notify::Notification,
-    store::alerts::{self, Times, from_json, json},
+    store::{
+        alerts::{self, Times, from_json, json},
+        sums::{self, Changes, Summed},
+    },
 };
 
 /// Some entries that are told together.
@@ -50,9 +53,14 @@ pub struct Group {
 #[derive(Debug)]
 pub struct Round<'o> {
     pub(super) transaction: Transaction<'o>,
+    pub(super) changes: Changes,
 }
 
 impl Round<'_> {
+    pub(super) fn summed(&self) -> Summed<'_> {
+        self.changes.within(&self.transaction)
+    }
+
     /// Groups with entries that are due.
     ///
     /// # Errors
@@ -112,12 +120,13 @@ impl Round<'_> {
         let sql = "INSERT OR REPLACE INTO groups VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
         let labels = json(&due.labels)?;
         let values = params![due.group_key, due.route, due.sink, labels, group.thread, now, repeat_at];
-        self.transaction.prepare_cached(sql)?.execute(values)?;
-        self.transaction
-            .prepare_cached("DELETE FROM group_alerts WHERE group_key = ?1")?
-            .execute([&due.group_key])?;
-        let mut insert = self.transaction.prepare_cached("INSERT INTO group_alerts VALUES (?1, ?2)")?;
-        group.alerts.iter().try_for_each(|alert| insert.execute([&due.group_key, alert]).map(|_| ()))
+        let (summed, key) = (self.summed(), [&due.group_key]);
+        summed.change(&sums::GROUPS, key, || self.transaction.prepare_cached(sql)?.execute(values))?;
+        summed.change(&sums::GROUP_ALERTS, key, || {
+            self.transaction.prepare_cached("DELETE FROM group_alerts WHERE group_key = ?1")?.execute(key)?;
+            let mut insert = self.transaction.prepare_cached("INSERT INTO group_alerts VALUES (?1, ?2)")?;
+            group.alerts.iter().try_for_each(|alert| insert.execute([&due.group_key, alert]).map(|_| ()))
+        })
     }
 
     /// Forgets a group whose alerts are all over.
@@ -125,9 +134,10 @@ impl Round<'_> {
     /// # Errors
     /// If the database cannot be written.
     pub fn remove_group(&self, group_key: &str) -> rusqlite::Result<()> {
-        for table in ["groups", "group_alerts"] {
-            let sql = format!("DELETE FROM {table} WHERE group_key = ?1");
-            self.transaction.prepare_cached(&sql)?.execute([group_key])?;
+        for table in [&sums::GROUPS, &sums::GROUP_ALERTS] {
+            let sql = format!("DELETE FROM {} WHERE group_key = ?1", table.name);
+            self.summed()
+                .change(table, [group_key], || self.transaction.prepare_cached(&sql)?.execute([group_key]))?;
         }
         Ok(())
     }
@@ -147,7 +157,9 @@ impl Round<'_> {
     /// If the database cannot be written.
     pub fn repeat_at(&self, group_key: &str, at: Option<i64>) -> rusqlite::Result<()> {
         let sql = "UPDATE groups SET repeat_at = ?2 WHERE group_key = ?1";
-        self.transaction.prepare_cached(sql)?.execute(params![group_key, at]).map(|_| ())
+        self.summed().change(&sums::GROUPS, [group_key], || {
+            self.transaction.prepare_cached(sql)?.execute(params![group_key, at]).map(|_| ())
+        })
     }
 
     /// Lets entries wait until `until`, because something mutes them or there are too many.
@@ -157,7 +169,10 @@ impl Round<'_> {
     pub fn hold(&self, seqs: &[i64], held_by: &str, until: i64) -> rusqlite::Result<()> {
         let sql = "UPDATE outbox SET due_at = ?2, held_by = ?3 WHERE seq = ?1";
         let mut update = self.transaction.prepare_cached(sql)?;
-        seqs.iter().try_for_each(|seq| update.execute(params![seq, until, held_by]).map(|_| ()))
+        seqs.iter().try_for_each(|seq| {
+            self.summed()
+                .change(&sums::OUTBOX, [seq], || update.execute(params![seq, until, held_by]).map(|_| ()))
+        })
     }
 
     /// Takes entries out: they are in a notification of the same transaction, or there is nothing more to tell.
@@ -166,7 +181,9 @@ impl Round<'_> {
     /// If the database cannot be written.
     pub fn take(&self, seqs: &[i64]) -> rusqlite::Result<()> {
         let mut delete = self.transaction.prepare_cached("DELETE FROM outbox WHERE seq = ?1")?;
-        seqs.iter().try_for_each(|seq| delete.execute([seq]).map(|_| ()))
+        seqs.iter().try_for_each(|seq| {
+            self.summed().change(&sums::OUTBOX, [seq], || delete.execute([seq]).map(|_| ()))
+        })
     }
 
     /// Adds a notification; one with the same id is there already after a crash, and stays.
@@ -179,7 +196,9 @@ impl Round<'_> {
         let reason = serde_json::to_value(n.reason).ok();
         let reason = reason.as_ref().and_then(|r| r.as_str()).unwrap_or_default();
         let values = params![n.id, n.sink, n.recipient, reason, n.created_at, json(n)?];
-        self.transaction.prepare_cached(sql)?.execute(values).map(|_| ())
+        self.summed().change(&sums::NOTIFICATIONS, [&n.id], || {
+            self.transaction.prepare_cached(sql)?.execute(values).map(|_| ())
+        })
     }
 
     /// How many notifications a sink was given since `since`, digests and summaries left out.
@@ -247,7 +266,7 @@ impl Round<'_> {
     /// # Errors
     /// If the database cannot be written.
     pub fn escalate(&self, desk: &Desk, alert: Alert, now: i64) -> rusqlite::Result<()> {
-        alerts::save(&self.transaction, &desk.escalate(alert, now), Times::at(now))
+        alerts::save(&self.summed(), &desk.escalate(alert, now), Times::at(now))
     }
 
     /// Adds a remark to an alert's history.
@@ -255,7 +274,7 @@ impl Round<'_> {
     /// # Errors
     /// If the database cannot be written.
     pub fn remark(&self, alert_id: &str, change: &Change) -> rusqlite::Result<()> {
-        alerts::remark(&self.transaction, alert_id, change)
+        alerts::remark(&self.summed(), alert_id, change)
     }
 
     /// The latest findings of an alert, newest first.

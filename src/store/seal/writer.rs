@@ -31,7 +31,7 @@ use super::super::{
     reach,
     sealed::{FOLDER, SealedFile, UNFINISHED, sync_folder},
 };
-use crate::event::Column;
+use crate::{event::Column, private};
 
 /// Rows of a row group: what a reader decodes at least, and what a Bloom filter covers.
 const ROW_GROUP: usize = 128 << 10;
@@ -59,7 +59,7 @@ impl SealedWriter {
     /// If the file cannot be made.
     pub fn create(dir: &Path, day: &str, schema: &SchemaRef) -> Result<Self, StoreError> {
         let unfinished = dir.join(FOLDER).join(format!("{day}{UNFINISHED}"));
-        let file = File::create(&unfinished)
+        let file = private::create(&unfinished)
             .map_err(|error| StoreError::Seal { path: unfinished.clone(), error })?;
         reach(dir, "seal.created")?;
         let out = Hashed { file: BufWriter::with_capacity(1 << 18, file), hash: Box::default(), bytes: 0 };

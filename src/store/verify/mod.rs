@@ -5,6 +5,8 @@ mod blocks;
 mod files;
 mod ledger;
 mod numbers;
+mod records;
+mod tables;
 
 use std::path::Path;
 
@@ -12,7 +14,7 @@ use arrow::datatypes::SchemaRef;
 use serde::Serialize;
 
 use super::{History, Manifest, StoreError, explain, recover};
-use crate::{engine::SavedWatermark, evaluate::Finding};
+use crate::{engine::SavedWatermark, evaluate::Finding, say};
 
 /// Problems of one check that are told one by one.
 const TOLD: usize = 20;
@@ -77,6 +79,15 @@ impl Check {
     }
 }
 
+/// A check that could not be made is one that failed: damage must not keep the others from being made.
+fn made(name: &'static str, check: Result<Check, StoreError>) -> Check {
+    check.unwrap_or_else(|error| {
+        let mut problems = Problems::default();
+        problems.add(say!("could not be checked: {error}", error));
+        problems.check(name, "")
+    })
+}
+
 /// Checks a backup's files against its manifest; `None` if the directory is no backup.
 ///
 /// # Errors
@@ -95,19 +106,28 @@ impl History {
     /// # Errors
     /// If the database cannot be read at all; what is damaged in it is a problem of a check.
     pub fn verify(&self, schema: &SchemaRef) -> Result<Vec<Check>, StoreError> {
-        let mut checks = vec![self.verify_database()?];
-        checks.push(numbers::check(self)?);
-        checks.push(blocks::check(self, schema)?);
-        checks.push(files::check(self)?);
+        let database = self.verify_database()?;
+        // Pages that SQLite itself cannot read are not summed.
+        let readable = database.outcome == Outcome::Ok;
+        let mut checks = vec![database];
+        checks.push(made("numbers", numbers::check(self)));
+        checks.push(made("journal", blocks::check(self, schema)));
+        checks.push(made("sealed files", files::check(self)));
         // What is built on the journal says nothing if that is damaged.
         let whole = checks.iter().all(|check| check.outcome == Outcome::Ok);
         let after = |name, check: &dyn Fn() -> Result<Check, StoreError>| match whole {
-            true => check(),
-            false => Ok(Check::skipped(name, "the journal is damaged")),
+            true => made(name, check()),
+            false => Check::skipped(name, "the journal is damaged"),
         };
-        checks.push(after("event ids", &|| numbers::unique(self))?);
-        checks.push(after("ledger", &|| ledger::check(self, schema))?);
-        checks.push(numbers::findings(self)?);
+        checks.push(after("event ids", &|| numbers::unique(self)));
+        checks.push(after("ledger", &|| ledger::check(self, schema)));
+        checks.push(made("findings", numbers::findings(self)));
+        for (name, check) in [("tables", tables::check as fn(&Self) -> _), ("history", records::check)] {
+            checks.push(match readable {
+                true => made(name, check(self)),
+                false => Check::skipped(name, say!("the database is damaged")),
+            });
+        }
         Ok(checks)
     }
 

@@ -1,0 +1,61 @@
+//! Files and folders for their owner alone, whatever the umask: what fiscwatch writes holds accounts and names.
+//! Everything that it makes is made here, but for manual pages and test reports, which hold none. What is there already
+//! keeps its mode.
+
+use std::{
+    fs::{DirBuilder, File, OpenOptions},
+    io::{Result, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::Path,
+};
+
+const FILE: u32 = 0o600;
+const FOLDER: u32 = 0o700;
+
+/// Opens a file for writing, empty.
+///
+/// # Errors
+/// If it cannot be made or opened.
+pub fn create(path: &Path) -> Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(FILE).open(path)
+}
+
+/// Makes a file that must not be there yet.
+///
+/// # Errors
+/// If it is there, or cannot be made.
+pub fn create_new(path: &Path) -> Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(FILE).open(path)
+}
+
+/// Opens a file for reading and writing with what it holds, and makes it if it is not there.
+///
+/// # Errors
+/// If it cannot be made or opened.
+pub fn open(path: &Path) -> Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(FILE).open(path)
+}
+
+/// Writes a whole file.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn write(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
+    create(path)?.write_all(bytes.as_ref())
+}
+
+/// Makes a folder that must not be there yet.
+///
+/// # Errors
+/// If it is there, or cannot be made.
+pub fn create_dir(path: &Path) -> Result<()> {
+    DirBuilder::new().mode(FOLDER).create(path)
+}
+
+/// Makes a folder and those it is in, as far as they are not there.
+///
+/// # Errors
+/// If one cannot be made.
+pub fn create_dir_all(path: &Path) -> Result<()> {
+    DirBuilder::new().recursive(true).mode(FOLDER).create(path)
+}

@@ -1,0 +1,75 @@
+//! What a state was made with and cannot be changed under it: where days begin, and years. Windows, sealed days, ticks
+//! and balances of years are counted by both, so another zone would make other findings of the same events.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
+
+use super::{
+    History, Reader, Store, StoreError, explain,
+    sums::{self, Changes},
+};
+use crate::event::time::Calendar;
+
+/// The settings, by their keys in the configuration.
+const SETTINGS: [(&str, fn(&Calendar) -> String); 2] = [
+    ("time_zone", |calendar| calendar.zone_name.clone()),
+    ("fiscal_year_start", Calendar::fiscal_year_start_text),
+];
+
+impl Store {
+    /// Holds the state to a calendar: the first one that it is opened with stays.
+    ///
+    /// # Errors
+    /// If it was made with another one; nothing is changed then.
+    pub fn settle(&mut self, calendar: &Calendar) -> Result<(), StoreError> {
+        let dir = self.dir.clone();
+        let fail = |error| explain(&dir, error);
+        let behavior = TransactionBehavior::Immediate;
+        let transaction = self.connection.transaction_with_behavior(behavior).map_err(fail)?;
+        sums::check(&dir, &transaction, &sums::SETTINGS)?;
+        agree(&dir, &transaction, calendar)?;
+        let changes = Changes::default();
+        for (name, value) in SETTINGS {
+            let insert = || {
+                let sql = "INSERT OR IGNORE INTO settings VALUES (?1, ?2)";
+                transaction.execute(sql, (name, value(calendar)))
+            };
+            changes.within(&transaction).change(&sums::SETTINGS, [name], insert).map_err(fail)?;
+        }
+        changes.end(&transaction).map_err(fail)?;
+        transaction.commit().map_err(fail)
+    }
+}
+
+impl Reader {
+    /// Whether the state was made with this calendar.
+    ///
+    /// # Errors
+    /// If it was made with another one.
+    pub fn agrees(&self, calendar: &Calendar) -> Result<(), StoreError> {
+        agree(&self.dir, &self.connection, calendar)
+    }
+}
+
+impl History {
+    /// Whether the state was made with this calendar.
+    ///
+    /// # Errors
+    /// If it was made with another one.
+    pub fn agrees(&self, calendar: &Calendar) -> Result<(), StoreError> {
+        agree(&self.snapshot.dir, &self.snapshot.connection(), calendar)
+    }
+}
+
+fn agree(dir: &Path, connection: &Connection, calendar: &Calendar) -> Result<(), StoreError> {
+    for (name, value) in SETTINGS {
+        let sql = "SELECT value FROM settings WHERE name = ?1";
+        let stored = connection.query_row(sql, [name], |row| row.get::<_, String>(0)).optional();
+        let (stored, configured) = (stored.map_err(|error| explain(dir, error))?, value(calendar));
+        if let Some(stored) = stored.filter(|stored| *stored != configured) {
+            return Err(StoreError::Setting { path: dir.to_owned(), name, stored, configured });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,215 @@
+//! The tables that have a sum. A table that is not here is in `WITHOUT_SUM` of the tests below, which say why.
+
+/// A table with a sum.
+#[derive(Debug)]
+pub struct Table {
+    /// Its name.
+    pub name: &'static str,
+    /// What is summed. A version that adds a column sums the table anew in its migration.
+    pub columns: &'static str,
+    /// The condition that finds one row.
+    pub key: &'static str,
+}
+
+/// How far partitions are read.
+pub const POSITIONS: Table = Table {
+    name: "positions",
+    columns: "source, partition, \"offset\", records, token",
+    key: "source = ?1 AND partition = ?2",
+};
+/// Blocks by their checksums; the blocks themselves are compared with those when they are read.
+pub const JOURNAL: Table =
+    Table { name: "journal", columns: "seq, events, first_at, last_at, checksum", key: "seq = ?1" };
+/// The register of sealed files.
+pub const SEALED: Table = Table {
+    name: "sealed",
+    columns: "file, day, first_at, last_at, events, first_seq, last_seq, bytes, checksum",
+    key: "file = ?1",
+};
+/// Findings.
+pub const FINDINGS: Table = Table {
+    name: "findings",
+    columns: "seq, finding_id, rule_id, severity, mode, at, event_id, body",
+    key: "seq = ?1",
+};
+/// The quarantine.
+pub const QUARANTINE: Table = Table {
+    name: "quarantine",
+    columns: "seq, source, partition, record, reason, detail, raw, received_at, replayed_at",
+    key: "seq = ?1",
+};
+/// The same as versions before 5 summed it.
+pub const QUARANTINE_BEFORE_5: Table = Table {
+    name: "quarantine",
+    columns: "seq, source, partition, record, reason, detail, raw, received_at",
+    key: "seq = ?1",
+};
+/// Rejected records that are only counted.
+pub const OVERFLOW: Table = Table {
+    name: "quarantine_overflow",
+    columns: "source, partition, reason, records, first_record, last_record, bytes, digest, first_at, last_at",
+    key: "source = ?1 AND partition = ?2 AND reason = ?3",
+};
+/// Balances at the checkpoint.
+pub const LINES: Table = Table {
+    name: "lines",
+    columns: "budget_line_id, number, approved, fiscal_year, region_code, unit_code, unit_name, function_code, \
+              economic_code, project_code, fund_type, total, executed, frozen, reserved, planned, transferred, \
+              corrected, last_event_at",
+    key: "budget_line_id = ?1",
+};
+/// Open applications at the checkpoint.
+pub const APPLICATIONS: Table =
+    Table { name: "applications", columns: "event_id, budget_line_id, amount", key: "event_id = ?1" };
+/// Indicators at the checkpoint.
+pub const INDICATORS: Table = Table {
+    name: "indicators",
+    columns: "indicator_id, indicator_name, fiscal_year, project_code, region_code, unit_code, unit_name, \
+              budget_line_id, target, actual, at_most, due, stated_at",
+    key: "indicator_id = ?1",
+};
+/// How far event time has come.
+pub const WATERMARK: Table = Table { name: "watermark", columns: "id, value", key: "id = ?1" };
+/// Numbers of the state.
+pub const META: Table = Table { name: "meta", columns: "name, value", key: "name = ?1" };
+/// What the state was made with.
+pub const SETTINGS: Table = Table { name: "settings", columns: "name, value", key: "name = ?1" };
+/// Alerts.
+pub const ALERTS: Table = Table {
+    name: "alerts",
+    columns: "alert_id, rule_id, \"key\", severity, state, unit_code, version, opened_at, changed_at, escalates_at, \
+              body",
+    key: "alert_id = ?1",
+};
+/// What happened to alerts.
+pub const ALERT_HISTORY: Table = Table {
+    name: "alert_history",
+    columns: "seq, alert_id, at, who, action, state, why, digest",
+    key: "seq = ?1",
+};
+/// Which findings are an alert's.
+pub const ALERT_FINDINGS: Table =
+    Table { name: "alert_findings", columns: "alert_id, finding", key: "alert_id = ?1 AND finding = ?2" };
+/// The budget lines that keep an alert open; by the alert.
+pub const ALERT_LINES: Table =
+    Table { name: "alert_lines", columns: "rule_id, line, alert_id", key: "alert_id = ?1" };
+/// Silences.
+pub const SILENCES: Table =
+    Table { name: "silences", columns: "silence_id, starts_at, ends_at, body", key: "silence_id = ?1" };
+/// What officers did with silences.
+pub const SILENCE_HISTORY: Table = Table {
+    name: "silence_history",
+    columns: "seq, silence_id, at, who, action, body, digest",
+    key: "seq = ?1",
+};
+/// Where histories end.
+pub const CHAINS: Table = Table { name: "chains", columns: "name, records, head", key: "name = ?1" };
+/// What is to be told.
+pub const OUTBOX: Table = Table {
+    name: "outbox",
+    columns: "seq, alert_id, matter, route, sink, group_key, labels, due_at, received_at, held_by",
+    key: "seq = ?1",
+};
+/// Groups that somebody was told of.
+pub const GROUPS: Table = Table {
+    name: "groups",
+    columns: "group_key, route, sink, labels, thread, told_at, repeat_at",
+    key: "group_key = ?1",
+};
+/// Their alerts; by the group.
+pub const GROUP_ALERTS: Table =
+    Table { name: "group_alerts", columns: "group_key, alert_id", key: "group_key = ?1" };
+/// What was told.
+pub const NOTIFICATIONS: Table = Table {
+    name: "notifications",
+    columns: "seq, id, sink, recipient, reason, state, attempts, next_at, created_at, ended_at, error, body",
+    key: "id = ?1",
+};
+
+/// All of them.
+pub const ALL: &[&Table] = &[
+    &POSITIONS,
+    &JOURNAL,
+    &SEALED,
+    &FINDINGS,
+    &QUARANTINE,
+    &OVERFLOW,
+    &LINES,
+    &APPLICATIONS,
+    &INDICATORS,
+    &WATERMARK,
+    &META,
+    &SETTINGS,
+    &ALERTS,
+    &ALERT_HISTORY,
+    &ALERT_FINDINGS,
+    &ALERT_LINES,
+    &SILENCES,
+    &SILENCE_HISTORY,
+    &CHAINS,
+    &OUTBOX,
+    &GROUPS,
+    &GROUP_ALERTS,
+    &NOTIFICATIONS,
+];
+
+/// Those that a state of version 4 has sums of, once it has any; `indicators` came last, in a transaction of its own.
+pub const BEFORE_5: &[&Table] = &[
+    &POSITIONS,
+    &JOURNAL,
+    &SEALED,
+    &FINDINGS,
+    &QUARANTINE,
+    &OVERFLOW,
+    &LINES,
+    &APPLICATIONS,
+    &WATERMARK,
+    &META,
+];
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, path::Path};
+
+    use rusqlite::Connection;
+
+    use super::*;
+
+    /// Tables without a sum, and columns that are in none, with why.
+    const WITHOUT_SUM: [(&str, &str, &str); 4] = [
+        (
+            "sums",
+            "",
+            "it is what the others are compared with: a missing row is damage, another value a mismatch",
+        ),
+        ("sqlite_sequence", "", "SQLite's own: it only keeps numbers from being given twice"),
+        ("journal", "block", "the block's own checksum, which is summed, covers it"),
+        ("journal", "ids", "the block's own checksum, which is summed, covers it"),
+    ];
+
+    #[test]
+    fn every_column_of_every_table_is_summed_or_says_why_not() {
+        let connection = Connection::open_in_memory().unwrap();
+        crate::store::migrate::migrate(Path::new("here"), &connection).unwrap();
+        let sql =
+            "SELECT m.name, c.name FROM sqlite_schema m, pragma_table_info(m.name) c WHERE m.type = 'table'";
+        let mut statement = connection.prepare(sql).unwrap();
+        let columns = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        let columns: BTreeSet<(String, String)> = columns.collect::<Result<_, _>>().unwrap();
+        let plain = |name: &str| name.trim().trim_matches('"').to_owned();
+        let of = |table: &&Table| {
+            let name = table.name.to_owned();
+            table.columns.split(',').map(move |column| (name.clone(), plain(column))).collect::<Vec<_>>()
+        };
+        let summed: BTreeSet<(String, String)> = ALL.iter().flat_map(of).collect();
+        let left_out: Vec<_> = columns.difference(&summed).collect();
+        let explained = |(table, column): &(String, String)| {
+            WITHOUT_SUM.iter().any(|(t, c, _)| t == table && (c.is_empty() || c == column))
+        };
+        assert_eq!(
+            left_out.into_iter().filter(|left| !explained(left)).collect::<Vec<_>>(),
+            [] as [&(String, String); 0]
+        );
+        assert_eq!(summed.difference(&columns).collect::<Vec<_>>(), [] as [&(String, String); 0]);
+    }
+}
