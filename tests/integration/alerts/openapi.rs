@@ -24,6 +24,8 @@ fn requests(daemon: &Daemon) -> Vec<(&'static str, &'static str, String, Value, 
         ("change_alert", "post", path(&format!("alerts/{alert}/transitions")), acknowledge.clone(), 200),
         ("change_alert", "post", path(&format!("alerts/{alert}/transitions")), acknowledge, 409),
         ("change_alert", "post", path(&format!("alerts/{alert}/transitions")), json!({}), 422),
+        ("inquire_alert", "post", path(&format!("alerts/{alert}/inquire")), json!({"who": "王"}), 422),
+        ("inquire_alert", "post", path("alerts/none/inquire"), json!({"who": "王"}), 404),
         ("add_silence", "post", path("silences"), silence, 201),
         ("add_silence", "post", path("silences"), json!({"matchers": []}), 422),
         (
