@@ -66,11 +66,11 @@ fn what_cannot_be_done_is_said_with_a_code() {
         (&["alerts", "close", id, "--why", "x", "--by", "a"][..], 1, "it can be: acknowledge"),
         (&["alerts", "ack", id, "--by", " "], 1, "say who you are"),
         (&["alerts", "ack", id, "--by", "Fiscwatch"], 1, "the daemon itself acts"),
-        (&["alerts", "inquire", id, "--by", "a"], 1, "alerts.explain"),
+        (&["alerts", "inquire", "zzz", "--by", "a"], 1, "there is no alert"),
         (&["alerts", "inquire", id, "--by", "a", "--deadline", "0"], 2, "from 1 to 60"),
         (
             &["silence", "add", "--match", "rule=x", "--for", "1h", "--why", "x", "--by", "fiscwatch"],
-            1,
+            2,
             "the daemon itself acts",
         ),
         (&["alerts", "ack", id, "--by", "a", "--if-version", "7"], 1, "version 1, you saw 7"),
