@@ -102,6 +102,8 @@ pub struct Metrics {
     pub notifications: IntCounterVec,
     /// Notifications that waited because something muted them.
     pub notifications_held: IntCounterVec,
+    /// What was not told, because its alert ended first.
+    pub notifications_untold: IntCounter,
     /// What waits for a sink.
     pub outbox_pending: IntGaugeVec,
     /// How long the oldest of it waits.
@@ -250,6 +252,11 @@ impl Metrics {
                 "notifications_held_total",
                 "Times that something to tell had to wait, by what muted it.",
                 &["reason"],
+            )?,
+            notifications_untold: counter(
+                r,
+                "notifications_untold_total",
+                "Times that an alert was not told of, because it ended before it would have been.",
             )?,
             outbox_pending: register(
                 r,

@@ -7,13 +7,17 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Action, Alert, BY_ITSELF, Change, Labels, Policy, State,
+    inquiry::{Letter, Stage},
+    labels::TYPE,
     policy::rank,
     route::{ALERT, Route},
 };
 use crate::{
     evaluate::Finding,
+    event::{EventType, normal_name},
     personal::Kinds,
-    rule::{Mode, Rule},
+    rule::{Mode, Rule, window::View},
+    say,
 };
 
 /// What an outbox entry is about.
@@ -144,6 +148,17 @@ pub struct Filing {
 }
 
 impl Filing {
+    /// The type of the events that it is about, where they have one.
+    #[must_use]
+    pub fn event_type(&self) -> Option<&str> {
+        let of_window = || match self.rule.view {
+            View::Window(_) => EventType::ALL.into_iter().find(|t| t.bit() == self.rule.trigger),
+            _ => None,
+        };
+        let own = self.finding.labels.get(TYPE).and_then(|word| word.as_str());
+        own.or_else(|| of_window().map(EventType::name))
+    }
+
     /// Whether somebody is to hear of it.
     #[must_use]
     pub fn is_live(&self) -> bool {
@@ -171,9 +186,7 @@ pub enum Refusal {
     #[error("{0}")]
     State(String),
     /// Somebody else changed the alert meanwhile.
-    #[error(
-        "the alert was changed meanwhile: it is at version {now}, you saw {seen}. Look at it again, then decide"
-    )]
+    #[error("{}", changed_meanwhile(*now, *seen))]
     Version {
         /// The version it is at.
         now: i64,
@@ -183,6 +196,14 @@ pub enum Refusal {
     /// Something is missing.
     #[error("{0}")]
     Missing(String),
+}
+
+fn changed_meanwhile(now: i64, seen: i64) -> String {
+    say!(
+        "the alert was changed meanwhile: it is at version {now}, you saw {seen}. Look at it again, then decide",
+        now,
+        seen
+    )
 }
 
 /// An officer's order.
@@ -196,6 +217,8 @@ pub struct Order {
     pub why: Option<String>,
     /// The version that the officer saw; `None` takes whatever there is.
     pub version: Option<i64>,
+    /// The letter that goes out, for [`Action::Inquire`].
+    pub letter: Option<Letter>,
 }
 
 /// Longest name and longest reason of an officer, in characters.
@@ -230,13 +253,14 @@ impl Desk {
         let alert_id = alert_id(&finding.finding_id);
         let mut labels = Labels::of(rule, finding);
         labels.set(ALERT, &alert_id);
-        let alert = Alert {
+        let mut alert = Alert {
             alert_id,
             rule_id: finding.rule_id.clone(),
             title: rule.title.get(self.policy.language).to_owned(),
             key: finding.key.clone(),
             severity: finding.severity.clone(),
             handling: finding.handling.clone(),
+            event_type: filing.event_type().map(str::to_owned),
             state: State::Open,
             version: 1,
             labels,
@@ -253,11 +277,13 @@ impl Desk {
             escalates_at: None,
             previous,
             personal: Some(Kinds::clone(&filing.personal)),
+            inquiry: None,
             lines: line_of(finding).filter(|_| *clears).into_iter().collect(),
         };
+        alert.inquiry = self.draft(&alert, now);
         let change = by_itself(&alert, Action::Opened, now);
         let mut entries = self.entries(&alert, Matter::Opened, now);
-        entries.extend(self.ask_unit(&alert));
+        entries.extend(self.send_by_itself(&alert));
         self.step(alert, Some(change), entries)
     }
 
@@ -270,6 +296,10 @@ impl Desk {
         alert.changed_at = now;
         if let Some(kinds) = &mut alert.personal {
             kinds.extend(&filing.personal);
+        }
+        // Money that has left stays gone, whatever is applied for afterwards.
+        if alert.event_type.as_deref() != Some(EventType::Payment.name()) {
+            alert.event_type = filing.event_type().map(str::to_owned);
         }
         if let Some(line) = line_of(finding).filter(|line| filing.clears && !alert.lines.contains(line)) {
             alert.lines.push(line);
@@ -298,7 +328,10 @@ impl Desk {
         let why = reason(order.why.as_deref().unwrap_or_default()).map_err(Refusal::Missing)?;
         let why = Some(why.as_str()).filter(|why| !why.is_empty());
         if why.is_none() && matches!(order.action, Action::Dismiss | Action::Close | Action::Comment) {
-            return Err(Refusal::Missing(format!("{} needs a reason: say why", order.action.word())));
+            return Err(Refusal::Missing(say!(
+                "{action} needs a reason: say why",
+                action = order.action.word()
+            )));
         }
         let officers = [
             Action::Acknowledge,
@@ -307,9 +340,18 @@ impl Desk {
             Action::Rectify,
             Action::Close,
             Action::Comment,
+            Action::Inquire,
         ];
         if !officers.contains(&order.action) {
-            return Err(Refusal::State(format!("{} is done by fiscwatch itself", order.action.word())));
+            return Err(Refusal::State(say!(
+                "{action} is done by fiscwatch itself",
+                action = order.action.word()
+            )));
+        }
+        if order.action == Action::Inquire {
+            let deadline = || say!("say by when the unit is to answer: a letter has a deadline");
+            let letter = order.letter.as_ref().ok_or_else(|| Refusal::Missing(deadline()))?;
+            return self.inquire(alert, (who, why), letter, now);
         }
         let state = alert.state.after(order.action).map_err(Refusal::State)?;
         let mut alert = alert;
@@ -354,7 +396,7 @@ impl Desk {
         self.step(alert, Some(change), entries)
     }
 
-    fn moved(
+    pub(super) fn moved(
         &self,
         mut alert: Alert,
         state: State,
@@ -367,6 +409,9 @@ impl Desk {
         alert.changed_at = now;
         if ends {
             alert.ended_at = Some(now);
+            if let Some(draft) = alert.inquiry.as_mut().filter(|letter| letter.stage == Stage::Draft) {
+                (draft.stage, draft.at) = (Stage::Withdrawn, now);
+            }
         }
         let change = Change { at: now, who: who.to_owned(), action, state, why: why.map(str::to_owned) };
         let entries = if ends { self.entries(&alert, Matter::Ended, now) } else { Vec::new() };
@@ -408,22 +453,6 @@ impl Desk {
         };
         (route.group(alert), wait)
     }
-
-    /// The unit is asked for its explanation (处置: 预警须说明). The contact is looked up when it is sent.
-    fn ask_unit(&self, alert: &Alert) -> Option<Entry> {
-        let explain = self.policy.explain.as_ref()?;
-        let unit = alert.labels.first("unit_code").filter(|_| alert.handling == "explain")?;
-        let mut group = Labels::default();
-        group.set("unit_code", unit);
-        Some(Entry {
-            matter: Matter::Explain,
-            route: String::from("alerts.explain"),
-            sink: explain.sink.clone(),
-            recipient: None,
-            group,
-            wait: Wait::Group { first: 60_000_000, next: 3_600_000_000 },
-        })
-    }
 }
 
 /// An officer's name without the blanks around it: one line of a bounded length.
@@ -432,10 +461,17 @@ impl Desk {
 /// If it is not that.
 pub fn name(text: &str) -> Result<&str, String> {
     let name = text.trim();
-    match name.is_empty() || name.chars().count() > WHO_MAX || name.chars().any(char::is_control) {
-        true => Err(format!("say who you are, in one line of 1 to {WHO_MAX} characters")),
-        false => Ok(name),
+    if name.is_empty() || name.chars().count() > WHO_MAX || name.chars().any(char::is_control) {
+        return Err(say!("say who you are, in one line of 1 to {most} characters", most = WHO_MAX));
     }
+    // However it is written: wide, in other cases, with characters that nobody sees.
+    if normal_name(name) == normal_name(BY_ITSELF) {
+        return Err(say!(
+            "{name} is the name under which the daemon itself acts; act under your own: --by, or `who` in a request",
+            name
+        ));
+    }
+    Ok(name)
 }
 
 /// An officer's words without the blanks around them: lines of a bounded length; empty if there are none.
@@ -445,12 +481,13 @@ pub fn name(text: &str) -> Result<&str, String> {
 pub fn reason(text: &str) -> Result<String, String> {
     let reason = text.trim().replace("\r\n", "\n");
     if reason.chars().count() > WHY_MAX {
-        return Err(format!(
-            "the reason may have {WHY_MAX} characters; keep longer papers in their own file"
+        return Err(say!(
+            "the reason may have {most} characters; keep longer papers in their own file",
+            most = WHY_MAX
         ));
     }
     if reason.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
-        return Err(String::from("the reason may have line breaks, but no other control characters"));
+        return Err(say!("the reason may have line breaks, but no other control characters"));
     }
     Ok(reason)
 }

@@ -14,6 +14,8 @@ pub struct Labels(BTreeMap<String, Vec<String>>);
 
 /// A label's value is cut after so many characters: it goes to mail subjects, metrics of others and group keys.
 const VALUE_MAX: usize = 200;
+/// The type of the event, which a finding tells beside its labels.
+pub const TYPE: &str = "type";
 
 impl Labels {
     /// Adds a value.
@@ -83,7 +85,8 @@ impl Labels {
         for (name, value) in &finding.key {
             labels.add_value(name, value);
         }
-        for (name, value) in &finding.labels {
+        // What an alert was about first need not be what it is about later, and labels do not change.
+        for (name, value) in finding.labels.iter().filter(|(name, _)| *name != TYPE) {
             labels.add_value(name, value);
         }
         for (name, value) in [

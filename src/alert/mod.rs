@@ -3,6 +3,7 @@
 //! the time go in, what is to be stored comes out. `store/` keeps it, `notify/` sends it.
 
 pub mod desk;
+pub mod inquiry;
 pub mod labels;
 pub mod matcher;
 pub mod mute;
@@ -16,6 +17,7 @@ use serde_json::{Map, Value};
 use crate::personal::Kinds;
 
 pub use desk::{Cleared, Desk, Filing};
+pub use inquiry::Inquiry;
 pub use labels::Labels;
 pub use matcher::{Matcher, Matchers};
 pub use mute::Silence;
@@ -37,6 +39,10 @@ pub struct Alert {
     pub severity: String,
     /// The handling of its findings.
     pub handling: String,
+    /// The type of the events it is about, which says whether money has left: `payment` once any of them is one, else the
+    /// latest's; none for what several events show together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_type: Option<String>,
     /// Where it stands.
     pub state: State,
     /// Grows with every change; who changes the alert says which version was seen.
@@ -76,6 +82,9 @@ pub struct Alert {
     /// this was stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub personal: Option<Kinds>,
+    /// The letter to its unit, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inquiry: Option<Inquiry>,
     /// The budget lines whose state keeps it open, if its rule's condition can stop being true by itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<String>,

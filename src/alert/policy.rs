@@ -57,6 +57,8 @@ pub struct Explain {
     pub list: String,
     /// Its column with the address.
     pub column: String,
+    /// The workdays that the unit has, unless the officer says otherwise.
+    pub deadline: u16,
 }
 
 /// What the configuration says about alerts.

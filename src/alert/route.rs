@@ -24,6 +24,8 @@ pub struct Route {
     pub tell_ended: bool,
     /// Whether its alerts wait for the digest, whatever their handling.
     pub digest: bool,
+    /// Whether letters to the units of its alerts go out by themselves.
+    pub send_letters: bool,
     /// Whether siblings after a match are tried too.
     pub continues: bool,
     /// The children.
@@ -155,6 +157,7 @@ mod tests {
             repeat_interval: None,
             tell_ended: true,
             digest: false,
+            send_letters: false,
             continues,
             routes,
         }

@@ -2,13 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::say;
+
 /// Where an alert stands.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// 预警: nobody has taken it on.
+    /// 待受理: nobody has taken it on.
     Open,
     /// 受理: somebody looks into it.
     Acknowledged,
@@ -46,6 +48,8 @@ pub enum Action {
     Escalate,
     /// A remark; the state stays.
     Comment,
+    /// 发函: the unit is asked to explain.
+    Inquire,
     /// A finding raised its severity; the state stays.
     Raise,
 }
@@ -76,7 +80,7 @@ macro_rules! words {
                 let known = Self::ALL.iter().find(|(_, word, _)| *word == text).map(|(value, ..)| *value);
                 known.ok_or_else(|| {
                     let words: Vec<_> = Self::ALL.iter().map(|(_, word, _)| *word).collect();
-                    format!("{text:?} is none of {}", words.join(", "))
+                    say!("{text} is none of {words}", text = format!("{text:?}"), words = words.join(", "))
                 })
             }
         }
@@ -84,7 +88,7 @@ macro_rules! words {
 }
 
 words!(State,
-    Open => "open", "预警";
+    Open => "open", "待受理";
     Acknowledged => "acknowledged", "受理";
     Confirmed => "confirmed", "属实";
     Rectifying => "rectifying", "整改";
@@ -102,6 +106,7 @@ words!(Action,
     Resolve => "resolve", "解除";
     Escalate => "escalate", "升级";
     Comment => "comment", "备注";
+    Inquire => "inquire", "发函";
     Raise => "raise", "升高";
 );
 
@@ -125,6 +130,9 @@ impl State {
             // What needs no putting right can be closed at once.
             (Self::Confirmed | Self::Rectifying, Action::Close) => Self::Closed,
             (state, Action::Comment) => state,
+            // Whoever asks the unit looks into it.
+            (Self::Open, Action::Inquire) => Self::Acknowledged,
+            (state, Action::Inquire) if !state.is_over() => state,
             (state, Action::Resolve) if !state.is_over() => Self::Resolved,
             (state, Action::Raise | Action::Escalate) if !state.is_over() => state,
             (state, action) => return Err(state.refuse(action)),
@@ -138,12 +146,15 @@ impl State {
         let possible: Vec<_> =
             officers.into_iter().filter(|a| self.after_is_possible(*a)).map(Action::word).collect();
         let instead = match possible.as_slice() {
-            [] => String::from(
-                "it is over; only a comment can be added, and the next finding opens a new alert",
-            ),
-            words => format!("it can be: {}", words.join(", ")),
+            [] => say!("it is over; only a comment can be added, and the next finding opens a new alert"),
+            words => say!("it can be: {words}", words = words.join(", ")),
         };
-        format!("an alert that is {} cannot {}: {instead}", self.word(), action.word())
+        say!(
+            "an alert that is {state} cannot {action}: {instead}",
+            state = self.word(),
+            action = action.word(),
+            instead
+        )
     }
 
     fn after_is_possible(self, action: Action) -> bool {
@@ -168,7 +179,7 @@ mod tests {
     fn the_whole_table() {
         let mut table = String::new();
         for (state, word, _) in State::ALL {
-            for action in OFFICERS.into_iter().chain([Action::Resolve, Action::Comment]) {
+            for action in OFFICERS.into_iter().chain([Action::Resolve, Action::Comment, Action::Inquire]) {
                 if let Ok(next) = state.after(action) {
                     table.push_str(&format!("{word} --{}--> {}\n", action.word(), next.word()));
                 }

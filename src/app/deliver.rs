@@ -24,6 +24,7 @@ use crate::{
         self, Limits, Resender, Setup, Sinks,
         deliver::Delivery,
         dispatch::{Dispatch, Report},
+        letter::Drafts,
         resend::Current,
     },
     rule::Severity,
@@ -40,6 +41,8 @@ pub struct Receivers {
     pub limits: BTreeMap<String, Limits>,
     /// The reference lists.
     pub lists: Lists,
+    /// Writes drafts of letters; none before the configuration is read.
+    pub drafts: Option<Arc<Drafts>>,
 }
 
 impl Receivers {
@@ -54,10 +57,13 @@ impl Receivers {
     ) -> Result<Self, Vec<Diagnostic>> {
         let setup = Setup::new(config, Arc::clone(clock), Arc::clone(metrics))?;
         let sinks = notify::build(&config.file, &config.sinks, &setup)?;
+        let lists = config.read_lists()?;
+        let drafts = Drafts::new(config, setup.templates, lists.clone());
         Ok(Self {
             sinks: Arc::new(sinks),
             limits: notify::limits(&config.sinks),
-            lists: config.read_lists()?,
+            lists,
+            drafts: Some(Arc::new(drafts)),
         })
     }
 }
@@ -284,6 +290,7 @@ fn rounds(
             metrics.notifications_held.with_label_values(&[*reason]).inc_by(*n);
         }
         metrics.alerts_escalated.inc_by(report.escalated as u64);
+        metrics.notifications_untold.inc_by(report.untold);
         if !report.more {
             break;
         }

@@ -7,16 +7,25 @@ use clap::{Args, Subcommand, builder::PossibleValuesParser};
 use super::{
     ConfigArg,
     officer::{Officer, line, lines, now, pairs, severity, span, wrong_usage},
-    table,
+    problems, table,
 };
 use crate::{
-    alert::{Action, Alert, Desk, desk::Order},
+    alert::{
+        Action, Alert, Desk,
+        desk::Order,
+        inquiry::{self, Stage},
+    },
     config::Config,
+    diagnostic::Diagnostic,
+    evaluate::Finding,
     http::{
         AlertDetail,
-        view::{AlertView, ChangeView, NoticeView, WaitingView},
+        view::{AlertView, ChangeView, DraftView, InquiryView, NoticeView, WaitingView},
     },
+    notify::{letter::Drafts, template::Templates, words},
+    say,
     store::{ACTIVE, AlertFilter, Cases},
+    text::spoken,
 };
 
 #[derive(Debug, Subcommand)]
@@ -37,6 +46,8 @@ pub enum AlertsCommand {
     Close(ActArgs),
     /// 备注: add a remark; the state stays
     Comment(ActArgs),
+    /// 发函: send the letter that asks the unit to explain
+    Inquire(InquireArgs),
 }
 
 #[derive(Debug, Args)]
@@ -55,6 +66,9 @@ pub struct ListArgs {
     /// Only of this unit
     #[arg(long, value_name = "UNIT_CODE")]
     unit: Option<String>,
+    /// Only those whose letter to the unit is a draft
+    #[arg(long)]
+    drafts: bool,
     /// Only those after this one in the list
     #[arg(long, value_name = "ID")]
     before: Option<String>,
@@ -105,6 +119,31 @@ pub struct ActArgs {
     json: bool,
 }
 
+#[derive(Debug, Args)]
+pub struct InquireArgs {
+    /// The alert's id, or its beginning
+    id: String,
+    /// Workdays that the unit has for its answer, by the list of holidays; alerts.explain.deadline without it
+    #[arg(long, value_name = "WORKDAYS")]
+    deadline: Option<u16>,
+    /// What is added to the letter, for the unit to read
+    #[arg(long, value_name = "TEXT")]
+    note: Option<String>,
+    /// Ask a unit again that was asked already
+    #[arg(long)]
+    again: bool,
+    #[command(flatten)]
+    officer: Officer,
+    /// Only if the alert is still at this version, as `show` told it
+    #[arg(long, value_name = "VERSION")]
+    if_version: Option<i64>,
+    #[command(flatten)]
+    config: ConfigArg,
+    /// JSON instead of words
+    #[arg(long)]
+    json: bool,
+}
+
 pub fn alerts(command: &AlertsCommand) -> anyhow::Result<ExitCode> {
     match command {
         AlertsCommand::List(args) => list(args),
@@ -115,6 +154,7 @@ pub fn alerts(command: &AlertsCommand) -> anyhow::Result<ExitCode> {
         AlertsCommand::Rectify(args) => act(args, Action::Rectify),
         AlertsCommand::Close(args) => act(args, Action::Close),
         AlertsCommand::Comment(args) => act(args, Action::Comment),
+        AlertsCommand::Inquire(args) => inquire(args),
     }
 }
 
@@ -127,6 +167,7 @@ fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
         severity: args.severity.clone(),
         rule: args.rule.clone(),
         unit: args.unit.clone(),
+        inquiry: args.drafts.then(|| Stage::Draft.word().to_owned()),
         before,
         limit: Some(args.limit),
     };
@@ -168,7 +209,11 @@ pub fn alert_table(alerts: &[Alert], now: i64) -> comfy_table::Table {
 fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.load_or_default()?;
     let cases = Cases::open_read_only(&config.state_dir)?;
-    let detail = AlertDetail::read(&cases, &cases.complete(&args.id)?, &config.calendar)?;
+    let write = |alert: &Alert, findings: &[Finding]| {
+        alert.inquiry.as_ref().filter(|letter| letter.stage == Stage::Draft)?;
+        drafts(&config).write(alert, findings, now())
+    };
+    let detail = AlertDetail::read(&cases, &cases.complete(&args.id)?, &config.calendar, write)?;
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     match args.json {
         true => writeln!(out, "{}", serde_json::to_string(&detail)?)?,
@@ -179,7 +224,7 @@ fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn write_detail(detail: &AlertDetail, out: &mut impl Write) -> std::io::Result<()> {
-    let AlertDetail { alert, history, findings, waiting, notifications } = detail;
+    let AlertDetail { alert, history, findings, waiting, notifications, draft } = detail;
     writeln!(out, "{}", facts(alert))?;
     writeln!(out, "\n{}", history_table(history))?;
     let mut evidence = table(&["at", "subject", "finding", "values"]);
@@ -195,10 +240,35 @@ fn write_detail(detail: &AlertDetail, out: &mut impl Write) -> std::io::Result<(
             line(&alert.rule_id, 64)
         )?;
     }
-    if waiting.is_empty() && notifications.is_empty() {
-        return writeln!(out, "\nnobody was told: no route leads to a sink");
+    match waiting.is_empty() && notifications.is_empty() {
+        true => writeln!(out, "\nnobody was told: no route leads to a sink")?,
+        false => writeln!(out, "\n{}", told_table(waiting, notifications))?,
     }
-    writeln!(out, "\n{}", told_table(waiting, notifications))
+    draft.as_ref().map_or(Ok(()), |draft| write_draft(draft, &alert.alert_id, out))
+}
+
+/// The draft of the letter, and what to do with it.
+fn write_draft(draft: &DraftView, id: &str, out: &mut impl Write) -> std::io::Result<()> {
+    let next = match (&draft.to, &draft.trouble) {
+        (Some(to), _) => say!(
+            "draft of a letter to {to}; nobody has sent it. To send it: fiscwatch alerts inquire {id}",
+            to = line(to, 100),
+            id
+        ),
+        (None, trouble) => say!(
+            "draft of a letter that cannot be sent yet: {why}",
+            why = line(trouble.as_deref().unwrap_or_default(), 300)
+        ),
+    };
+    writeln!(out, "\n{next}\n\n{}\n\n{}", line(&draft.subject, 200), lines(&draft.text))
+}
+
+/// Who writes drafts; a list or template that cannot be read is told, and does not hide the alert.
+fn drafts(config: &Config) -> Drafts {
+    let told = |problems: Vec<Diagnostic>| problems.iter().for_each(|p| eprintln!("fiscwatch: {p}"));
+    let templates = Templates::load(config.templates.as_deref()).map_err(told).unwrap_or_default();
+    let lists = config.read_lists().map_err(told).unwrap_or_default();
+    Drafts::new(config, Arc::new(templates), lists)
 }
 
 fn facts(a: &AlertView) -> comfy_table::Table {
@@ -208,6 +278,7 @@ fn facts(a: &AlertView) -> comfy_table::Table {
     };
     add("rule", format!("{} ({})", line(&a.title, 100), line(&a.rule_id, 64)));
     add("severity", format!("{}, {}", severity(&a.severity), line(&a.handling, 20)));
+    add("advice", words::advice(&a.handling, a.event_type.as_deref(), spoken()));
     add("state", format!("{} {}, version {}", a.state.word(), a.state.zh(), a.version));
     add("key", line(&pairs(&a.key), 200));
     add("summary", line(&a.summary, 300));
@@ -223,10 +294,26 @@ fn facts(a: &AlertView) -> comfy_table::Table {
     if let Some(at) = &a.escalates_at {
         add("escalates", format!("{at}, if nobody acknowledges it"));
     }
+    if let Some(letter) = &a.inquiry {
+        add("letter", inquiry_line(letter));
+    }
     if let Some(previous) = &a.previous {
         add("previous", previous.clone());
     }
     table
+}
+
+/// How far a letter has come.
+fn inquiry_line(letter: &InquiryView) -> String {
+    let (at, by) = (letter.at.as_str(), line(letter.by.as_deref().unwrap_or("–"), 100));
+    match letter.stage {
+        Stage::Draft => say!("draft since {at}, nobody has sent it", at),
+        Stage::Sent => {
+            let due = letter.due.as_deref().unwrap_or("–");
+            say!("sent by {by} at {at}, answer due on {due}", by, at, due)
+        }
+        Stage::Withdrawn => say!("withdrawn at {at}: the alert ended before anybody sent it", at),
+    }
 }
 
 fn history_table(history: &[ChangeView]) -> comfy_table::Table {
@@ -266,7 +353,7 @@ fn act(args: &ActArgs, action: Action) -> anyhow::Result<ExitCode> {
     let mut cases = Cases::open(&config.state_dir)?;
     let desk = Desk::new(Arc::clone(&config.policy));
     let (who, why) = (args.officer.name()?, args.why.clone());
-    let order = Order { action, who, why, version: args.if_version };
+    let order = Order { action, who, why, version: args.if_version, letter: None };
     let mut code = ExitCode::SUCCESS;
     for id in &args.ids {
         // One alert that cannot be moved on keeps none of the others back.
@@ -279,6 +366,35 @@ fn act(args: &ActArgs, action: Action) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(code)
+}
+
+fn inquire(args: &InquireArgs) -> anyhow::Result<ExitCode> {
+    let config = args.config.load_or_default()?;
+    if let Some(Err(message)) = args.deadline.map(inquiry::check_deadline) {
+        return Ok(wrong_usage(&message));
+    }
+    let lists = config.read_lists().map_err(problems)?;
+    let mut cases = Cases::open(&config.state_dir)?;
+    let (desk, now) = (Desk::new(Arc::clone(&config.policy)), now());
+    let (alert, ..) = cases.show(&cases.complete(&args.id)?, 0)?;
+    let by = (args.officer.name.clone(), args.note.clone(), args.if_version);
+    let order = inquiry::order(&alert, &desk, &lists, by, (args.deadline, args.again), now)?;
+    let alert = cases.act(&alert.alert_id, &order, &desk, now)?;
+    if args.json {
+        println!("{}", done(&alert, true, &config)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let to = inquiry::contact(&alert.labels, config.policy.explain.as_ref(), &lists).unwrap_or_default();
+    let due = alert.inquiry.as_ref().and_then(|letter| letter.due.as_deref()).unwrap_or("–");
+    println!(
+        "{}",
+        say!(
+            "the letter goes out to {to}, within a second if the daemon runs; the answer is due on {due}",
+            to = line(&to, 100),
+            due
+        )
+    );
+    Ok(ExitCode::SUCCESS)
 }
 
 fn done(alert: &Alert, json: bool, config: &Config) -> anyhow::Result<String> {

@@ -216,8 +216,11 @@ fn preview(args: &PreviewArgs) -> anyhow::Result<ExitCode> {
         None => config.language,
     };
     let templates = Templates::load(config.templates.as_deref()).map_err(problems)?;
-    let style =
-        Style { external_url: config.external_url.as_deref(), ..Style::new(language, &config.calendar) };
+    let style = Style {
+        office: &config.office,
+        external_url: config.external_url.as_deref(),
+        ..Style::new(language, &config.calendar)
+    };
     let rendered = render(&templates, &sample(args.reason, language), &style);
     match args.html {
         true => println!("{}", rendered.html),

@@ -77,7 +77,7 @@ fn object(route: &Route) -> serde_json::Value {
         "group_wait_seconds": route.group_wait / 1_000_000,
         "group_interval_seconds": route.group_interval / 1_000_000,
         "repeat_interval_seconds": route.repeat_interval.map(|at| at / 1_000_000),
-        "tell_ended": route.tell_ended, "digest": route.digest, "continue": route.continues,
+        "tell_ended": route.tell_ended, "digest": route.digest, "send_letters": route.send_letters, "continue": route.continues,
     })
 }
 
@@ -101,8 +101,9 @@ fn settings(route: &Route) -> String {
         route.repeat_interval.map_or_else(|| String::from("never"), |at| format!("after {}", span(at)));
     let ended = if route.tell_ended { "" } else { ", not told of ends" };
     let more = if route.continues { ", goes on to the next route" } else { "" };
+    let letters = if route.send_letters { ", letters to units go out by themselves" } else { "" };
     let group = route.group_by.join(", ");
-    format!("to {sinks}, together by [{group}], {when}, repeated {repeat}{ended}{more}")
+    format!("to {sinks}, together by [{group}], {when}, repeated {repeat}{ended}{letters}{more}")
 }
 
 fn test(args: &TestArgs) -> anyhow::Result<ExitCode> {

@@ -7,14 +7,15 @@ use serde::{Deserialize, Serialize};
 use super::{Resolver, duration, raw::Raw};
 use crate::{
     alert::{
-        Matchers, Policy,
+        Matchers, Policy, inquiry,
         mute::{Inhibition, QuietHours, parse_minutes},
         policy::{BySeverity, Explain, ServiceLevel, Storm},
         route::{ALERT, Route},
     },
     event::{tick::Ticks, time::Calendar},
-    notify::wellbeing::Thresholds,
+    notify::{Office, wellbeing::Thresholds},
     rule::Severity,
+    say,
 };
 
 /// What happens with alerts.
@@ -35,7 +36,7 @@ pub struct AlertSpec {
     pub digest: String,
     /// When there are too many notifications.
     pub storm: StormSpec,
-    /// Whom units' explanations are asked from (handling `explain`).
+    /// How letters ask units to explain (handling `explain`).
     pub explain: Option<ExplainSpec>,
     /// When the daemon itself is unwell, and who is told.
     pub watch: WatchSpec,
@@ -222,7 +223,7 @@ impl Default for StormSpec {
     }
 }
 
-/// Whom units' explanations are asked from.
+/// How letters ask units to explain.
 #[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExplainSpec {
@@ -232,6 +233,17 @@ pub struct ExplainSpec {
     pub list: String,
     /// Its column with the address.
     pub column: String,
+    /// The workdays that a unit has for its answer, unless the officer says otherwise.
+    #[serde(default = "deadline")]
+    pub deadline: u16,
+    /// The office that signs letters; the bureau without it.
+    pub sender: Option<String>,
+    /// What stands under its name, such as who answers questions; several lines if it has them.
+    pub signature: Option<String>,
+}
+
+const fn deadline() -> u16 {
+    inquiry::DEADLINE
 }
 
 /// One route; what it does not say is as in its parent.
@@ -255,6 +267,8 @@ pub struct RouteSpec {
     pub tell_ended: Option<bool>,
     /// Whether its alerts wait for the digest.
     pub digest: Option<bool>,
+    /// Whether letters to the units of its alerts go out by themselves; else an officer sends each.
+    pub send_letters: Option<bool>,
     /// Whether the routes after it are tried too.
     #[serde(rename = "continue")]
     pub continues: bool,
@@ -358,13 +372,50 @@ fn quiet_hours(r: &mut Resolver<'_>, spec: &QuietSpec, calendar: &Arc<Calendar>)
 
 fn explain(r: &mut Resolver<'_>, spec: &ExplainSpec, raw: &Raw, sinks: &[String]) -> Explain {
     if !sinks.contains(&spec.sink) {
-        r.problem(format!("alerts.explain.sink: there is no sink {:?}", spec.sink));
+        r.problem(say!(
+            "alerts.explain.sink: there is no sink {name}; name it under `sinks`",
+            name = format!("{:?}", spec.sink)
+        ));
     }
     if !raw.lists.contains_key(&spec.list) {
-        r.problem(format!("alerts.explain.list: there is no list {:?}; name it under `lists`", spec.list));
+        r.problem(say!(
+            "alerts.explain.list: there is no list {name}; name it under `lists`",
+            name = format!("{:?}", spec.list)
+        ));
     }
-    Explain { sink: spec.sink.clone(), list: spec.list.clone(), column: spec.column.clone() }
+    let deadline = inquiry::check_deadline(spec.deadline);
+    let deadline = deadline.map_err(|e| r.problem(format!("alerts.explain.deadline: {e}")));
+    Explain {
+        sink: spec.sink.clone(),
+        list: spec.list.clone(),
+        column: spec.column.clone(),
+        deadline: deadline.unwrap_or(inquiry::DEADLINE),
+    }
 }
+
+/// In whose name mails and letters are written.
+pub(super) fn office(r: &mut Resolver<'_>, raw: &Raw) -> Office {
+    let explain = raw.alerts.explain.as_ref();
+    let mut text = |key: &str, text: Option<&String>| {
+        let text = text.map(|text| text.trim()).filter(|text| !text.is_empty())?;
+        if text.chars().count() > OFFICE_MAX {
+            r.problem(say!(
+                "{key}: a name or signature has at most {most} characters",
+                key,
+                most = OFFICE_MAX
+            ));
+        }
+        Some(text.to_owned())
+    };
+    Office {
+        bureau: text("bureau", raw.bureau.as_ref()),
+        sender: text("alerts.explain.sender", explain.and_then(|e| e.sender.as_ref())),
+        signature: text("alerts.explain.signature", explain.and_then(|e| e.signature.as_ref())),
+    }
+}
+
+/// The longest name or signature of an office, in characters.
+const OFFICE_MAX: usize = 400;
 
 /// The tree; without one, every alert goes to every sink.
 fn routes(r: &mut Resolver<'_>, spec: Option<&RouteSpec>, sinks: &[String]) -> Option<Route> {
@@ -381,6 +432,7 @@ fn routes(r: &mut Resolver<'_>, spec: Option<&RouteSpec>, sinks: &[String]) -> O
         repeat_interval: Some(4 * 3_600_000_000),
         tell_ended: true,
         digest: false,
+        send_letters: false,
         continues: false,
         routes: Vec::new(),
     };
@@ -418,6 +470,7 @@ fn route(r: &mut Resolver<'_>, spec: &RouteSpec, parent: &Route, path: String, s
         repeat_interval,
         tell_ended: spec.tell_ended.unwrap_or(parent.tell_ended),
         digest: spec.digest.unwrap_or(parent.digest),
+        send_letters: spec.send_letters.unwrap_or(parent.send_letters),
         continues: spec.continues,
         routes: Vec::new(),
         path,

@@ -21,6 +21,7 @@ use crate::{
     evaluate::schedule::Limits,
     event::time::Calendar,
     lists::{List, Lists},
+    notify::Office,
     rule::{Language, Mode, Param, load::Override},
     source::{Format, directory::DirectorySource, file::FileSource, kafka::KafkaSource},
     store::QuarantineLimit,
@@ -78,6 +79,8 @@ pub struct Config {
     pub query_limits: Limits,
     /// Where notifications go, as written; `notify::build` makes them.
     pub sinks: Vec<sinks::SinkSpec>,
+    /// In whose name mails and letters are written.
+    pub office: Arc<Office>,
     /// A folder with texts of notifications that replace the built-in ones.
     pub templates: Option<PathBuf>,
     /// The address of this daemon for links, without a slash at its end.
@@ -273,6 +276,7 @@ impl Resolver<'_> {
         let watch = alerts::resolve_watch(&mut self, &raw);
         let backfill =
             raw.sources.iter().filter(|spec| spec.backfill).map(|spec| spec.name.clone()).collect();
+        let office = Arc::new(alerts::office(&mut self, &raw));
         let sources = self.sources(raw.sources);
         let overrides =
             raw.rules.overrides.into_iter().map(|(id, o)| (id.clone(), self.rule_override(&id, o)));
@@ -284,6 +288,7 @@ impl Resolver<'_> {
             file: self.file.to_owned(),
             policy: Arc::new(policy),
             watch,
+            office,
             calendar,
             language: raw.language,
             sources,

@@ -24,6 +24,8 @@ pub struct Raw {
     pub fiscal_year_start: String,
     /// The language of notification lines: `zh` or `en`.
     pub language: Language,
+    /// The bureau in whose name mails are written; without it they name none.
+    pub bureau: Option<String>,
     /// Where events come from.
     pub sources: Vec<SourceSpec>,
     /// Where the state is kept.
@@ -56,6 +58,7 @@ impl Default for Raw {
             time_zone: String::from("Asia/Shanghai"),
             fiscal_year_start: String::from("01-01"),
             language: Language::default(),
+            bureau: None,
             sources: Vec::new(),
             state: State::default(),
             rules: Rules::default(),

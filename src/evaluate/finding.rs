@@ -49,13 +49,14 @@ pub struct Finding {
     pub values: Map<String, Value>,
     /// The notification line.
     pub summary: String,
-    /// What alerts are routed by beside the key: unit, region and budget line as far as the event has them. Not a part of the finding.
+    /// What alerts are routed by beside the key: unit, region and budget line as far as the event has them; and the type of
+    /// the event. Not a part of the finding.
     #[serde(skip)]
     pub labels: Map<String, Value>,
 }
 
-/// Columns that label an alert whenever the event has them.
-const LABELS: [Column; 3] = [Column::UnitCode, Column::RegionCode, Column::BudgetLineId];
+/// Columns that label an alert whenever the event has them, and its type.
+const LABELS: [Column; 4] = [Column::UnitCode, Column::RegionCode, Column::BudgetLineId, Column::Type];
 
 /// The window of a finding, half-open, RFC 3339.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]

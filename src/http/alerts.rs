@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     Json,
     extract::State,
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
@@ -14,13 +14,15 @@ use utoipa::ToSchema;
 use super::{
     Problem,
     request::{Body, Id, IfMatch, Params, blocking, officer, page_size},
-    view::{AlertView, ChangeView, NoticeView, WaitingView},
+    view::{AlertView, ChangeView, DraftView, NoticeView, WaitingView},
 };
 use crate::{
-    alert::{Action, desk::Order},
+    alert::{Action, Alert, desk::Order, inquiry},
     app::Shared,
     evaluate::Finding,
     event::time::Calendar,
+    notify::letter::Draft,
+    say,
     store::{AlertFilter, CaseError, Cases, FINDINGS_MAX},
 };
 
@@ -66,6 +68,8 @@ pub struct AlertDetail {
     pub waiting: Vec<WaitingView>,
     /// What was told of it, newest first; 100 at most.
     pub notifications: Vec<NoticeView>,
+    /// The letter to its unit, while it is a draft.
+    pub draft: Option<DraftView>,
 }
 
 impl AlertDetail {
@@ -73,12 +77,18 @@ impl AlertDetail {
     ///
     /// # Errors
     /// If there is none.
-    pub fn read(cases: &Cases, id: &str, calendar: &Calendar) -> Result<Self, CaseError> {
+    pub fn read(
+        cases: &Cases,
+        id: &str,
+        calendar: &Calendar,
+        drafts: impl FnOnce(&Alert, &[Finding]) -> Option<Draft>,
+    ) -> Result<Self, CaseError> {
         let (alert, history, findings) = cases.show(id, FINDINGS_MAX)?;
         let told = cases.told_of(id, alert.opened_at, FINDINGS_MAX)?;
         let waiting = cases.waiting_for(id, FINDINGS_MAX)?;
         Ok(Self {
             alert: AlertView::new(&alert, calendar),
+            draft: drafts(&alert, &findings).map(DraftView::from),
             history: history.iter().map(|change| ChangeView::new(change, calendar)).collect(),
             findings,
             waiting: waiting.iter().map(|w| WaitingView::new(w, calendar)).collect(),
@@ -97,7 +107,9 @@ impl AlertDetail {
 pub async fn show(State(shared): State<Arc<Shared>>, Id(id): Id<String>) -> Result<Response, Problem> {
     blocking(move || {
         let cases = Cases::open_read_only(&shared.state_dir)?;
-        let detail = AlertDetail::read(&cases, &id, &shared.calendar)?;
+        let (drafts, now) = (shared.receivers.borrow().drafts.clone(), shared.clock.now());
+        let draft = |alert: &Alert, findings: &[Finding]| drafts?.write(alert, findings, now);
+        let detail = AlertDetail::read(&cases, &id, &shared.calendar, draft)?;
         Ok(tagged(detail.alert.version, detail))
     })
     .await
@@ -111,7 +123,7 @@ fn tagged(version: i64, body: impl Serialize) -> Response {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Transition {
-    /// `acknowledge`, `confirm`, `dismiss`, `rectify`, `close` or `comment`.
+    /// `acknowledge`, `confirm`, `dismiss`, `rectify`, `close` or `comment`; a letter is sent by `inquire` next door.
     action: Action,
     /// Who does it; the proxy in front tells it where `http.user_header` is set.
     who: Option<String>,
@@ -142,13 +154,75 @@ pub async fn transition(
     Body(body): Body<Transition>,
 ) -> Result<Response, Problem> {
     let who = officer(&headers, shared.user_header.as_deref(), body.who.as_deref())?;
-    if seen.is_some() && body.version.is_some() && seen != body.version {
-        return Err(Problem::new(StatusCode::BAD_REQUEST, "If-Match and `version` differ; give one of them"));
-    }
-    let order = Order { action: body.action, who, why: body.why, version: seen.or(body.version) };
+    let version = one_version(seen, body.version)?;
+    let order = Order { action: body.action, who, why: body.why, version, letter: None };
     blocking(move || {
         let (desk, now) = (shared.desk(), shared.clock.now());
         let alert = Cases::open(&shared.state_dir)?.act(&id, &order, &desk, now)?;
+        shared.wake_dispatch();
+        Ok(tagged(alert.version, AlertView::new(&alert, &shared.calendar)))
+    })
+    .await
+}
+
+/// The version that the officer saw, by the header or in the body.
+fn one_version(header: Option<i64>, body: Option<i64>) -> Result<Option<i64>, Problem> {
+    match header.is_some() && body.is_some() && header != body {
+        true => Err(Problem::bad_request(say!("If-Match and `version` differ; give one of them"))),
+        false => Ok(header.or(body)),
+    }
+}
+
+/// A letter that goes out.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewInquiry {
+    /// Who sends it; the proxy in front tells it where `http.user_header` is set.
+    who: Option<String>,
+    /// Workdays that the unit has for its answer, by the list of holidays; `alerts.explain.deadline` without it.
+    #[schema(minimum = 1, maximum = 60)]
+    deadline: Option<u16>,
+    /// What is added to the letter, for the unit to read.
+    note: Option<String>,
+    /// Whether a unit that was asked already is asked again.
+    #[serde(default)]
+    again: bool,
+    /// The version that was seen; the same as `If-Match`. Without either, whatever there is changes.
+    version: Option<i64>,
+}
+
+/// Sends the letter that asks the alert's unit to explain
+///
+/// Whoever sends it takes the alert on, if nobody has.
+#[utoipa::path(post, path = "/api/v1/alerts/{id}/inquire", operation_id = "inquire_alert", tag = "alerts",
+    params(
+        ("id" = String, Path, description = "The alert's id"),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` of the alert as it was seen")),
+    request_body = NewInquiry,
+    responses(
+        (status = 200, description = "The alert as it is now; the letter goes out", body = AlertView,
+            headers(("ETag" = String, description = "Its version, for `If-Match`"))),
+        (status = 404, description = "There is no such alert", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It is over, or the unit was asked already", body = Problem, content_type = "application/problem+json"),
+        (status = 412, description = "Somebody else changed it meanwhile", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "The unit cannot be reached, or who is missing", body = Problem, content_type = "application/problem+json")))]
+pub async fn inquire(
+    State(shared): State<Arc<Shared>>,
+    Id(id): Id<String>,
+    IfMatch(seen): IfMatch,
+    headers: HeaderMap,
+    Body(body): Body<NewInquiry>,
+) -> Result<Response, Problem> {
+    let who = officer(&headers, shared.user_header.as_deref(), body.who.as_deref())?;
+    let version = one_version(seen, body.version)?;
+    blocking(move || {
+        let (desk, now) = (shared.desk(), shared.clock.now());
+        let lists = shared.receivers.borrow().lists.clone();
+        let mut cases = Cases::open(&shared.state_dir)?;
+        let (alert, ..) = cases.show(&id, 0)?;
+        let by = (who, body.note, version);
+        let order = inquiry::order(&alert, &desk, &lists, by, (body.deadline, body.again), now);
+        let alert = cases.act(&id, &order.map_err(CaseError::from)?, &desk, now)?;
         shared.wake_dispatch();
         Ok(tagged(alert.version, AlertView::new(&alert, &shared.calendar)))
     })

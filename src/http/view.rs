@@ -7,8 +7,9 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::{
-    alert::{Action, Alert, Change, Silence, State},
+    alert::{Action, Alert, Change, Silence, State, inquiry::Stage},
     event::time::Calendar,
+    notify::{letter::Draft, render::Rendered},
     store::{Muted, Notice, Waiting},
 };
 
@@ -27,8 +28,12 @@ pub struct AlertView {
     pub key: Map<String, Value>,
     /// The highest severity of its findings.
     pub severity: String,
-    /// The handling of its findings.
+    /// What the rule advises to do: `block` 拦截 holds what is not paid yet, and is to get back what is; `explain` asks the
+    /// unit; `warn` verifies; `remind` and `record` wait for the digest. Nothing is stopped by itself.
     pub handling: String,
+    /// What has happened: the type of the events it is about. An `application` is not paid yet; once any of them is a
+    /// `payment` the money has left. Null for what several events show together.
+    pub event_type: Option<String>,
     /// Where it stands.
     pub state: State,
     /// Grows with every transition; also the `ETag` of one alert.
@@ -64,8 +69,28 @@ pub struct AlertView {
     /// When it is escalated next, if nobody acknowledges it.
     #[schema(format = DateTime)]
     pub escalates_at: Option<String>,
+    /// The letter that asks its unit to explain.
+    pub inquiry: Option<InquiryView>,
     /// The alert of the same rule and key before this one.
     pub previous: Option<String>,
+}
+
+/// 询问函: a letter to a unit.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Inquiry)]
+pub struct InquiryView {
+    /// How far it has come: `draft` waits for an officer, `withdrawn` was never sent.
+    pub stage: Stage,
+    /// When it came there.
+    #[schema(format = DateTime)]
+    pub at: String,
+    /// Who sent it: an officer, or `fiscwatch` where a route says so.
+    pub by: Option<String>,
+    /// The last day for the answer.
+    #[schema(format = Date)]
+    pub due: Option<String>,
+    /// What the officer added.
+    pub note: Option<String>,
 }
 
 impl AlertView {
@@ -84,6 +109,7 @@ impl AlertView {
             key: a.key.clone(),
             severity: a.severity.clone(),
             handling: a.handling.clone(),
+            event_type: a.event_type.clone(),
             state: a.state,
             version: a.version,
             labels,
@@ -98,6 +124,13 @@ impl AlertView {
             ended_at: a.ended_at.map(time),
             escalation: a.escalation,
             escalates_at: a.escalates_at.map(time),
+            inquiry: a.inquiry.as_ref().map(|letter| InquiryView {
+                stage: letter.stage,
+                at: time(letter.at),
+                by: letter.by.clone(),
+                due: letter.due.clone(),
+                note: letter.note.clone(),
+            }),
             previous: a.previous.clone(),
         }
     }
@@ -126,6 +159,28 @@ impl ChangeView {
     pub fn new(change: &Change, calendar: &Calendar) -> Self {
         let Change { at, who, action, state, why } = change.clone();
         Self { at: calendar.format(at), who, action, state, why }
+    }
+}
+
+/// A draft as its unit would read it if it went out now.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Draft)]
+pub struct DraftView {
+    /// Where it would go; null if nobody can be reached.
+    pub to: Option<String>,
+    /// Why nobody can be reached.
+    pub trouble: Option<String>,
+    /// Its subject.
+    pub subject: String,
+    /// Its text.
+    pub text: String,
+}
+
+impl From<Draft> for DraftView {
+    fn from(draft: Draft) -> Self {
+        let trouble = draft.to.as_ref().err().map(ToString::to_string);
+        let Rendered { subject, text, .. } = draft.letter;
+        Self { to: draft.to.ok(), trouble, subject, text }
     }
 }
 

@@ -13,6 +13,7 @@ use super::{
     client::{Login, address, client, post},
     mask::masked,
     view::{link, one_line},
+    words,
 };
 use crate::{
     alert::Alert,
@@ -21,6 +22,7 @@ use crate::{
         sinks::{AlertmanagerSpec, Secret},
     },
     personal::number::Tail,
+    rule::Language,
 };
 
 /// Alerts in one request.
@@ -114,7 +116,7 @@ impl Alertmanager {
         let ends_at = alert.ended_at.map_or_else(|| self.expiry(), |at| at.max(alert.opened_at));
         let mut value = json!({
             "labels": self.labels(&plain.alert),
-            "annotations": annotations(&told),
+            "annotations": annotations(&told, self.setup.language),
             "startsAt": time(alert.opened_at),
             "endsAt": time(ends_at),
         });
@@ -191,12 +193,13 @@ impl Sink for Alertmanager {
 /// Labels that go by another name, or change.
 const OTHER: &[&str] = &["rule", "severity", "tag", "handling"];
 
-fn annotations(told: &Told) -> Map<String, Value> {
+fn annotations(told: &Told, language: Language) -> Map<String, Value> {
     let alert = &told.alert;
     let mut annotations = vec![
         ("summary", alert.summary.clone()),
         ("description", alert.title.clone()),
         ("handling", alert.handling.clone()),
+        ("advice", words::advice(&alert.handling, alert.event_type.as_deref(), language)),
         ("state", alert.state.word().to_owned()),
         ("findings", alert.findings.to_string()),
     ];

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    Limits, Sink, Sinks, alertmanager::Alertmanager, email::Email, kafka::Kafka, log::Log,
+    Limits, Office, Sink, Sinks, alertmanager::Alertmanager, email::Email, kafka::Kafka, log::Log,
     template::Templates, webhook::Webhook,
 };
 use crate::{
@@ -26,6 +26,8 @@ pub struct Setup {
     pub clock: Arc<dyn Clock>,
     /// The texts.
     pub templates: Arc<Templates>,
+    /// In whose name mails and letters are written.
+    pub office: Arc<Office>,
     /// The address of this daemon for links, without a slash at its end.
     pub external_url: Option<String>,
     /// What is counted.
@@ -47,6 +49,7 @@ impl Setup {
             calendar: config.calendar.clone(),
             clock,
             templates: Arc::new(Templates::load(config.templates.as_deref())?),
+            office: Arc::clone(&config.office),
             external_url: config.external_url.clone(),
             metrics,
         })

@@ -8,10 +8,12 @@ use crate::{
     alert::{
         Action, Alert, BY_ITSELF, Change, Desk, Labels, Policy, Silence,
         desk::Matter,
+        inquiry::{self, Stage},
         policy::rank,
         route::{ALERT, Route},
     },
     lists::Lists,
+    say,
     store::{DueEntry, DueGroup, Group, Round},
 };
 
@@ -31,6 +33,8 @@ pub struct Report {
     pub held: BTreeMap<&'static str, u64>,
     /// Alerts escalated.
     pub escalated: usize,
+    /// Alerts that a sink was not told of, because they ended before it would have been.
+    pub untold: u64,
     /// Whether more is due already.
     pub more: bool,
 }
@@ -108,15 +112,20 @@ impl Work<'_> {
     }
 
     fn group(&mut self, due: DueGroup) -> rusqlite::Result<()> {
+        let entries = self.round.entries(&due.group_key, self.now)?;
+        // What an officer sends, nothing holds back.
+        if due.labels.first(ALERT).is_some() && entries.iter().any(|e| e.matter == Matter::Explain) {
+            return self.send_letter(&due, &entries);
+        }
         let mut left = Vec::new();
-        for entry in self.round.entries(&due.group_key, self.now)? {
+        for entry in entries {
             left.extend(self.unless_muted(entry)?);
         }
         if left.is_empty() {
             return Ok(());
         }
         if left.iter().any(|entry| entry.matter == Matter::Explain) {
-            return self.explain(&due, &left);
+            return self.send_drafts(&due, left);
         }
         if due.group_key.starts_with("digest ") {
             return self.tell(&due, &left, Reason::Digest);
@@ -134,26 +143,21 @@ impl Work<'_> {
     }
 
     /// Why a group is told of; entries that say nothing new are taken out.
-    fn reason(&self, group: &Group, left: &mut Vec<DueEntry>) -> rusqlite::Result<Option<Reason>> {
-        let opened: Vec<String> = left
-            .iter()
-            .filter(|entry| entry.matter != Matter::Ended)
-            .map(|entry| entry.alert.alert_id.clone())
-            .collect();
-        // That an alert is over is told to those who were told that it began.
-        let (told, unknown): (Vec<_>, Vec<_>) = left.drain(..).partition(|entry| {
-            let id = &entry.alert.alert_id;
-            entry.matter != Matter::Ended || opened.contains(id) || group.alerts.contains(id)
-        });
+    fn reason(&mut self, group: &Group, left: &mut Vec<DueEntry>) -> rusqlite::Result<Option<Reason>> {
+        // An alert that is over is told of to those who know it, and is news to nobody.
+        let (told, over): (Vec<_>, Vec<_>) = left
+            .drain(..)
+            .partition(|entry| group.alerts.contains(&entry.alert.alert_id) || !entry.alert.state.is_over());
         *left = told;
-        self.round.take(&unknown.iter().map(|entry| entry.seq).collect::<Vec<_>>())?;
+        self.leave_untold(&over)?;
         if left.is_empty() {
             return Ok(None);
         }
-        if left.iter().any(|entry| entry.matter == Matter::Escalated) {
+        let mut open = left.iter().filter(|entry| !entry.alert.state.is_over()).map(|entry| entry.matter);
+        if open.clone().any(|matter| matter == Matter::Escalated) {
             return Ok(Some(Reason::Escalated));
         }
-        if !opened.is_empty() {
+        if open.any(|matter| matter != Matter::Ended) {
             return Ok(Some(if group.alerts.is_empty() { Reason::First } else { Reason::New }));
         }
         for id in &group.alerts {
@@ -169,7 +173,7 @@ impl Work<'_> {
         let is_over = entry.alert.state.is_over();
         let Some((kind, held_by, until)) = self.muted(&entry.alert.labels)? else {
             if is_over && entry.was_held {
-                self.round.take(&[entry.seq])?;
+                self.leave_untold(&[entry])?;
                 return Ok(None);
             }
             return Ok(Some(entry));
@@ -177,11 +181,17 @@ impl Work<'_> {
         *self.report.held.entry(kind).or_default() += 1;
         if is_over {
             // It began and ended while nobody was to hear of it.
-            self.round.take(&[entry.seq])?;
+            self.leave_untold(&[entry])?;
         } else {
             self.round.hold(&[entry.seq], &held_by, until)?;
         }
         Ok(None)
+    }
+
+    /// Takes out what is not told, because its alert ended first.
+    fn leave_untold(&mut self, entries: &[DueEntry]) -> rusqlite::Result<()> {
+        self.report.untold += entries.iter().filter(|entry| entry.matter != Matter::Ended).count() as u64;
+        self.round.take(&entries.iter().map(|entry| entry.seq).collect::<Vec<_>>())
     }
 
     /// What mutes an alert: the kind, which one, and until when.
@@ -363,31 +373,57 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Asks the unit, if its contact is known.
-    fn explain(&mut self, due: &DueGroup, entries: &[DueEntry]) -> rusqlite::Result<()> {
-        let contact = self.dispatch.policy.explain.as_ref().and_then(|explain| {
-            let unit = due.labels.first("unit_code")?;
-            let list = self.dispatch.lists.get(&explain.list)?;
-            let (column, _) = list.column(&explain.column)?;
-            list.value(unit, column).map(str::to_owned)
-        });
-        match contact {
-            Some(contact) => {
-                let thread = own_thread(&due.group_key, entries);
-                self.notify(due, entries, Reason::Explain, &thread, vec![Some(contact)])?;
-            }
-            None => {
-                for entry in entries {
-                    let unit = due.labels.first("unit_code").unwrap_or_default();
-                    let why =
-                        format!("no contact is listed for unit {unit}; its explanation was not asked for");
-                    let (who, state) = (BY_ITSELF.to_owned(), entry.alert.state);
-                    let change = Change { at: self.now, who, action: Action::Comment, state, why: Some(why) };
-                    self.round.remark(&entry.alert.alert_id, &change)?;
+    /// Sends the drafts of a unit that a route lets go out without an officer.
+    fn send_drafts(&mut self, due: &DueGroup, entries: Vec<DueEntry>) -> rusqlite::Result<()> {
+        let policy = Arc::clone(&self.dispatch.policy);
+        let workdays = policy.explain.as_ref().map_or(inquiry::DEADLINE, |explain| explain.deadline);
+        let until = inquiry::due(self.now, workdays, &policy.calendar, &self.dispatch.lists);
+        let desk = Desk::new(policy);
+        let mut sent = Vec::new();
+        for entry in entries {
+            let is_draft = entry.alert.inquiry.as_ref().is_some_and(|letter| letter.stage == Stage::Draft);
+            let reachable = self.contact(&entry.alert.labels);
+            match reachable.and_then(|_| {
+                desk.inquire_by_itself(entry.alert.clone(), until, self.now).map_err(|e| e.to_string())
+            }) {
+                Ok(step) => {
+                    self.round.save(&step, self.now)?;
+                    sent.push(DueEntry { alert: step.alert, ..entry });
+                }
+                Err(why) => {
+                    if is_draft {
+                        self.remark(&entry.alert, why)?;
+                    }
+                    self.round.take(&[entry.seq])?;
                 }
             }
         }
+        if sent.is_empty() { Ok(()) } else { self.send_letter(due, &sent) }
+    }
+
+    /// Makes the notification of a letter that was sent.
+    fn send_letter(&mut self, due: &DueGroup, entries: &[DueEntry]) -> rusqlite::Result<()> {
+        match self.contact(&due.labels) {
+            Ok(contact) => {
+                let thread = own_thread(&due.group_key, entries);
+                self.notify(due, entries, Reason::Explain, &thread, vec![Some(contact)])?;
+            }
+            // The list was changed since.
+            Err(why) => entries.iter().try_for_each(|entry| self.remark(&entry.alert, why.clone()))?,
+        }
         self.round.take(&entries.iter().map(|entry| entry.seq).collect::<Vec<_>>())
+    }
+
+    fn contact(&self, labels: &Labels) -> Result<String, String> {
+        let Dispatch { policy, lists, .. } = self.dispatch;
+        inquiry::contact(labels, policy.explain.as_ref(), lists).map_err(|why| why.to_string())
+    }
+
+    fn remark(&self, alert: &Alert, why: String) -> rusqlite::Result<()> {
+        let why = Some(say!("the letter to the unit did not go out: {why}", why));
+        let (who, state) = (BY_ITSELF.to_owned(), alert.state);
+        let change = Change { at: self.now, who, action: Action::Comment, state, why };
+        self.round.remark(&alert.alert_id, &change)
     }
 }
 

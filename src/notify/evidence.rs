@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::Notification;
+use super::{Notification, render::Style, view::local, words};
 
 /// A file is cut after so many bytes of rows, and says so.
 const BYTES_MAX: usize = 1 << 20;
@@ -65,6 +65,39 @@ pub fn csv(notification: &Notification) -> Option<Vec<u8>> {
         return None;
     }
     rows.into_inner().ok()
+}
+
+/// What a letter's findings are about, a row each, in words that a unit knows: no ids and no names of our own.
+#[must_use]
+pub(super) fn for_the_unit(notification: &Notification, style: &Style<'_>) -> Option<Vec<u8>> {
+    let language = style.language;
+    let first = notification.alerts.first()?;
+    let columns: Vec<(&str, &str)> = value_columns(notification)
+        .into_iter()
+        .filter_map(|name| Some((name, words::known_column(name, language)?)))
+        .collect();
+    let fixed = [
+        words::document(first.alert.event_type.as_deref(), language),
+        words::column("occurred_at", language),
+        words::matter(language),
+    ];
+    let header = fixed.into_iter().chain(columns.iter().map(|(_, label)| *label)).map(safe);
+    let mut rows =
+        ::csv::WriterBuilder::new().terminator(::csv::Terminator::CRLF).from_writer(b"\xef\xbb\xbf".to_vec());
+    rows.write_record(header).ok()?;
+    let mut bytes = 0;
+    for finding in notification.alerts.iter().flat_map(|told| &told.evidence) {
+        let fixed =
+            [finding.event_id.clone().unwrap_or_default(), local(&finding.at), finding.summary.clone()];
+        let values = columns.iter().map(|(name, _)| cell(&finding.values, &finding.key, name));
+        let row: Vec<_> = fixed.into_iter().chain(values).map(|text| safe(&text)).collect();
+        bytes += row.iter().map(|cell| cell.len() + 3).sum::<usize>();
+        if bytes > BYTES_MAX {
+            break;
+        }
+        rows.write_record(&row).ok()?;
+    }
+    rows.into_inner().ok().filter(|_| bytes > 0)
 }
 
 /// The columns that any finding has values of, in the order they appear.

@@ -52,6 +52,9 @@ pub(super) fn alert(told: &Told, setup: &Setup) -> Value {
                 fields.insert(name.to_owned(), setup.calendar.format(at).into());
             }
         }
+        if let Some(at) = fields.get_mut("inquiry").and_then(|letter| letter.get_mut("at")) {
+            *at = at.as_i64().map_or(Value::Null, |micros| setup.calendar.format(micros).into());
+        }
         if let Some(url) = &setup.external_url {
             fields.insert("link".to_owned(), link(url, &told.alert.alert_id).into());
         }

@@ -10,6 +10,7 @@ pub mod email;
 mod evidence;
 mod json;
 pub mod kafka;
+pub mod letter;
 pub mod log;
 mod mask;
 pub mod render;
@@ -32,6 +33,7 @@ use crate::{
 };
 
 pub use build::{Setup, build, limits};
+pub use render::Office;
 pub use resend::Resender;
 
 /// Why a notification is sent; a closed set, shown to templates.

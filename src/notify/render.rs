@@ -3,12 +3,26 @@
 use std::borrow::Cow;
 
 use super::{
-    Notification, evidence,
+    Notification, Reason, evidence,
     mask::masked,
     template::{Templates, Texts},
     view::View,
 };
 use crate::{event::time::Calendar, personal::number::Tail, rule::Language};
+
+/// In whose name mails and letters are written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Office {
+    /// The bureau; mails name none without it.
+    pub bureau: Option<String>,
+    /// The office that signs letters; the bureau without it.
+    pub sender: Option<String>,
+    /// What stands under its name.
+    pub signature: Option<String>,
+}
+
+/// No names.
+static NEUTRAL: Office = Office { bureau: None, sender: None, signature: None };
 
 /// How a notification is rendered.
 #[derive(Debug, Clone, Copy)]
@@ -17,6 +31,8 @@ pub struct Style<'s> {
     pub language: Language,
     /// The zone that times are shown in.
     pub calendar: &'s Calendar,
+    /// In whose name it is written.
+    pub office: &'s Office,
     /// What links begin with.
     pub external_url: Option<&'s str>,
     /// Where answers go.
@@ -31,7 +47,8 @@ impl<'s> Style<'s> {
     /// Masked, with the evidence attached, without links.
     #[must_use]
     pub fn new(language: Language, calendar: &'s Calendar) -> Self {
-        Self { language, calendar, external_url: None, reply_to: None, mask: true, attach: true }
+        let office = &NEUTRAL;
+        Self { language, calendar, office, external_url: None, reply_to: None, mask: true, attach: true }
     }
 }
 
@@ -70,7 +87,11 @@ pub fn render(templates: &Templates, notification: &Notification, style: &Style<
         true => Cow::Owned(masked(notification, Tail::Shown)),
         false => Cow::Borrowed(notification),
     };
-    let csv = if style.attach { evidence::csv(&notification) } else { None };
+    let csv = match (style.attach, notification.reason) {
+        (false, _) => None,
+        (true, Reason::Explain) => evidence::for_the_unit(&notification, style),
+        (true, _) => evidence::csv(&notification),
+    };
     let attachments: Vec<_> = csv.map(|content| attachment(&notification, content)).into_iter().collect();
     let name = attachments.first().map(|a| a.name.as_str());
     let mut view = View::new(&notification, style, name);
@@ -94,7 +115,8 @@ pub fn render(templates: &Templates, notification: &Notification, style: &Style<
 
 fn attachment(notification: &Notification, content: Vec<u8>) -> Attachment {
     let id: String = notification.id.chars().filter(char::is_ascii_alphanumeric).take(12).collect();
-    Attachment { name: format!("fiscwatch-{id}.csv"), content_type: "text/csv; charset=utf-8", content }
+    let what = if notification.reason == Reason::Explain { "payments" } else { "findings" };
+    Attachment { name: format!("{what}-{id}.csv"), content_type: "text/csv; charset=utf-8", content }
 }
 
 /// The notification lines alone.
@@ -121,10 +143,7 @@ fn bare(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::notify::{
-        Reason,
-        sample::{REASONS, reason_word, sample},
-    };
+    use crate::notify::sample::{REASONS, reason_word, sample};
 
     fn calendar() -> Calendar {
         Calendar::new("Asia/Shanghai", 1, 1).unwrap()
@@ -132,7 +151,13 @@ mod tests {
 
     fn rendered(reason: Reason, language: Language) -> Rendered {
         let calendar = calendar();
+        let office = Office {
+            bureau: Some(String::from("示例市财政局")),
+            sender: Some(String::from("示例市财政局国库处")),
+            signature: Some(String::from("联系人：李华\n电话：0571-00000000")),
+        };
         let style = Style {
+            office: &office,
             external_url: Some("https://fiscwatch.example.gov.cn"),
             reply_to: Some("treasury@finance.example.gov.cn"),
             ..Style::new(language, &calendar)

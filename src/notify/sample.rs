@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Notification, Reason, Told};
 use crate::{
-    alert::{Alert, Labels, State},
+    alert::{Alert, Inquiry, Labels, State, inquiry::Stage},
     evaluate::Finding,
     personal::{Kind, Kinds},
     rule::Language,
@@ -65,6 +65,22 @@ pub fn sample(reason: Reason, language: Language) -> Notification {
         told.alert.ended_at = Some(AT + 4 * MINUTE);
         told.alert.owner = Some(String::from("lihua"));
     }
+    if let (Reason::Explain, Some(told)) = (reason, notification.alerts.first_mut()) {
+        told.alert.inquiry = Some(Inquiry {
+            stage: Stage::Sent,
+            at: AT + 5 * MINUTE,
+            by: Some(String::from("lihua")),
+            due: Some(String::from("2026-03-11")),
+            note: Some(
+                pick(
+                    language,
+                    "请一并说明现金的保管和使用情况。",
+                    "Please also say how the cash is kept and spent.",
+                )
+                .to_owned(),
+            ),
+        });
+    }
     if let (Reason::Escalated, Some(told)) = (reason, notification.alerts.first_mut()) {
         told.alert.escalation = 1;
     }
@@ -80,8 +96,8 @@ pub fn reason_word(reason: Reason) -> String {
 fn message(reason: Reason, language: Language) -> Option<String> {
     let (zh, en) = match reason {
         Reason::Daemon => (
-            "数据源 core 已 15 分钟没有新事件，水位线停在 09:45。请检查与国库支付系统的连接。",
-            "The source core has had no events for 15 minutes; the watermark stands at 09:45. Check its connection.",
+            "数据源 core 自 09:45 起已 15 分钟没有新数据。请检查与国库支付系统的连接。",
+            "The source core has had no events since 09:45, for 15 minutes. Check its connection.",
         ),
         Reason::Test => ("这是一条测试通知。", "This is a test."),
         _ => return None,
@@ -175,6 +191,7 @@ fn told(
         key: object(key),
         severity: severity.to_owned(),
         handling: handling.to_owned(),
+        event_type: Some(String::from("payment")),
         state: State::Open,
         version: 1,
         labels,
@@ -191,6 +208,7 @@ fn told(
         escalates_at: None,
         previous: None,
         personal: Some(kinds()),
+        inquiry: None,
         lines: Vec::new(),
     };
     Told { alert, evidence: Vec::new() }

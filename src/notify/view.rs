@@ -6,11 +6,12 @@ use serde_json::{Map, Value};
 
 use super::{
     Notification, Reason, Told,
+    letter::LetterView,
     render::Style,
     sample::reason_word,
     words::{self, Severity},
 };
-use crate::evaluate::Finding;
+use crate::{alert::Alert, evaluate::Finding};
 
 /// Alerts shown in a mail's text; the attachment has all.
 const ALERTS_SHOWN: usize = 20;
@@ -42,6 +43,9 @@ pub(super) struct View {
     omitted: u64,
     rules: Vec<RuleView>,
     message: Option<String>,
+    /// The letter, for `Explain`.
+    letter: Option<LetterView>,
+    bureau: Option<String>,
     recipient: Option<String>,
     reply_to: Option<String>,
     attachment: Option<String>,
@@ -94,6 +98,8 @@ struct AlertView {
 #[derive(Debug, Serialize)]
 struct EvidenceView {
     at: String,
+    /// What the subject is: a voucher, an application, a span of time.
+    subject_label: &'static str,
     subject: String,
     summary: String,
     finding_id: String,
@@ -119,7 +125,8 @@ impl View {
         let language = style.language;
         let worst = notification.alerts.iter().min_by_key(|told| Severity::rank(&told.alert.severity));
         let severity = worst.map_or("", |told| told.alert.severity.as_str());
-        let look = Severity::of(severity);
+        // A letter's look says nothing of how grave we take it.
+        let look = Severity::of(if notification.reason == Reason::Explain { "" } else { severity });
         let reason = words::reason(notification.reason, language);
         let marks = [look.word(language), reason].into_iter().filter(|word| !word.is_empty());
         let first = notification.alerts.first();
@@ -160,6 +167,8 @@ impl View {
             omitted: notification.omitted,
             rules: rules(notification, style),
             message,
+            letter: LetterView::of(notification, style),
+            bureau: style.office.bureau.as_deref().map(|text| one_line(text, TEXT_MAX)),
             recipient: notification.recipient.as_deref().map(|text| one_line(text, TEXT_MAX)),
             reply_to: style.reply_to.map(str::to_owned),
             attachment: attachment.map(str::to_owned),
@@ -195,7 +204,7 @@ impl AlertView {
             dark: look.dark,
             light: look.light,
             handling: text(&alert.handling),
-            handling_word: text(words::handling(&alert.handling, style.language)),
+            handling_word: text(&words::advice(&alert.handling, alert.event_type.as_deref(), style.language)),
             state: alert.state.word(),
             state_word: words::state(alert.state, style.language),
             ended: alert.state.is_over(),
@@ -210,29 +219,37 @@ impl AlertView {
             escalation: alert.escalation,
             previous: alert.previous.as_deref().map(text),
             link: None,
-            evidence: told.evidence.iter().take(shown).map(|f| EvidenceView::new(f, style)).collect(),
+            evidence: told.evidence.iter().take(shown).map(|f| EvidenceView::new(f, alert, style)).collect(),
             more_evidence: alert.findings.saturating_sub(shown as u64),
         }
     }
 }
 
 impl EvidenceView {
-    fn new(finding: &Finding, style: &Style<'_>) -> Self {
-        // Without the zone, as all times are local.
-        let at = |text: &str| text.replace('T', " ").chars().take(19).collect::<String>();
+    fn new(finding: &Finding, alert: &Alert, style: &Style<'_>) -> Self {
+        let subject_label = match &finding.event_id {
+            Some(_) => words::document(alert.event_type.as_deref(), style.language),
+            None => words::period(style.language),
+        };
         let subject = match (&finding.event_id, &finding.window) {
             (Some(event), _) => one_line(event, TEXT_MAX),
-            (None, Some(window)) => format!("{} – {}", at(&window.start), at(&window.end)),
+            (None, Some(window)) => format!("{} – {}", local(&window.start), local(&window.end)),
             (None, None) => String::new(),
         };
         Self {
-            at: at(&finding.at),
+            at: local(&finding.at),
+            subject_label,
             subject,
             summary: one_line(&finding.summary, TEXT_MAX),
             finding_id: one_line(&finding.finding_id, TEXT_MAX),
             values: pairs(&finding.values, style),
         }
     }
+}
+
+/// A time of a finding without its zone, as all times are local.
+pub(super) fn local(time: &str) -> String {
+    time.replace('T', " ").chars().take(19).collect()
 }
 
 /// The unit that is asked to explain cannot reach this daemon.
@@ -312,7 +329,7 @@ pub fn one_line(text: &str, characters_max: usize) -> String {
 }
 
 /// The same for a text of several lines.
-fn lines(text: &str, characters_max: usize) -> String {
+pub(super) fn lines(text: &str, characters_max: usize) -> String {
     let lines: Vec<_> = text.lines().map(|line| one_line(line, characters_max)).collect();
     bound(lines.join("\n"), characters_max)
 }

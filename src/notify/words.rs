@@ -44,16 +44,84 @@ impl Severity {
     }
 }
 
-/// What is done about an alert.
+/// 建议处置: what the rule advises to do, with what has happened already. Once the money has left there is nothing to hold.
 #[must_use]
-pub fn handling(word: &str, language: Language) -> &str {
-    match word {
-        "block" => pick(language, "拦截", "block"),
-        "explain" => pick(language, "须说明", "needs an explanation"),
-        "warn" => pick(language, "预警", "warn"),
-        "remind" => pick(language, "提醒", "remind"),
-        "record" => pick(language, "记录", "record"),
-        other => other,
+pub fn advice(handling: &str, event_type: Option<&str>, language: Language) -> String {
+    let (unpaid, paid) = (event_type == Some("application"), event_type == Some("payment"));
+    let (zh, en) = match (handling, unpaid, paid) {
+        ("block", true, _) => ("拦截申请，暂不支付", "hold the application, do not pay"),
+        ("block", _, true) => ("追回款项或停止后续支付", "recover the money or stop further payments"),
+        ("block", ..) => ("暂停相关支付并核查", "hold the payments concerned and look into it"),
+        ("explain", true, _) => ("单位说明情况后再支付", "pay only after the unit has explained"),
+        ("explain", ..) => ("请单位说明情况", "ask the unit to explain"),
+        ("warn", true, _) => ("核实后再支付", "verify, then pay"),
+        ("warn", ..) => ("核实情况", "verify"),
+        ("remind", true, _) => ("支付前予以关注", "bear it in mind before paying"),
+        ("remind", ..) => ("予以关注", "bear it in mind"),
+        ("record", ..) => ("仅作记录，无需处置", "none, for the record only"),
+        (other, ..) => (other, other),
+    };
+    let advice = pick(language, zh, en);
+    match (happened(event_type, language), language) {
+        (None, _) => advice.to_owned(),
+        (Some(happened), Language::Zh) => format!("{advice}（{happened}）"),
+        (Some(happened), Language::En) => format!("{advice} ({happened})"),
+    }
+}
+
+/// What has happened when events of a type come.
+fn happened(event_type: Option<&str>, language: Language) -> Option<&'static str> {
+    let (zh, en) = match event_type? {
+        "application" => ("款项尚未支付", "nothing is paid yet"),
+        "payment" => ("款项已支付", "the money is paid"),
+        "withdrawal" => ("申请已退回", "the application is withdrawn"),
+        "refund" => ("款项已退回", "the money came back"),
+        "correction" => ("更正已入账", "the correction is booked"),
+        "confirmation" => ("银行已回单", "the bank has confirmed"),
+        "receipt" => ("款项已到账", "the money has come in"),
+        "budget" => ("指标调整已生效", "the change of the budget line is in force"),
+        _ => return None,
+    };
+    Some(pick(language, zh, en))
+}
+
+/// What the number of an event of a type is called.
+#[must_use]
+pub fn document(event_type: Option<&str>, language: Language) -> &'static str {
+    let (zh, en) = match event_type {
+        Some("application") => ("支付申请号", "application"),
+        Some("payment") => ("支付凭证号", "voucher"),
+        Some("refund") => ("退款凭证号", "refund"),
+        _ => ("单据号", "document"),
+    };
+    pick(language, zh, en)
+}
+
+/// What the span of time of a window is called.
+#[must_use]
+pub fn period(language: Language) -> &'static str {
+    pick(language, "期间", "period")
+}
+
+/// What a finding of a letter is about.
+#[must_use]
+pub fn matter(language: Language) -> &'static str {
+    pick(language, "需说明的事项", "what to explain")
+}
+
+/// The name of an office that the configuration does not name.
+#[must_use]
+pub fn nameless(language: Language) -> &'static str {
+    pick(language, "财政国库支付动态监控", "Treasury payment monitoring")
+}
+
+/// A day as letters write it.
+#[must_use]
+pub fn day(day: jiff::civil::Date, language: Language) -> String {
+    let (year, month) = (day.year(), day.month());
+    match language {
+        Language::Zh => format!("{year}年{month}月{}日", day.day()),
+        Language::En => day.strftime("%-d %B %Y").to_string(),
     }
 }
 
@@ -69,11 +137,11 @@ pub fn reason(reason: Reason, language: Language) -> &'static str {
     let (zh, en) = match reason {
         Reason::First => ("", ""),
         Reason::New => ("新增", "New"),
-        Reason::SomeEnded => ("部分办结", "Some ended"),
-        Reason::AllEnded => ("已办结", "Ended"),
-        Reason::Escalated => ("升级", "Escalated"),
-        Reason::Repeat => ("未办结", "Still open"),
-        Reason::Digest => ("每日摘要", "Digest"),
+        Reason::SomeEnded => ("部分已结束", "Some ended"),
+        Reason::AllEnded => ("已结束", "Ended"),
+        Reason::Escalated => ("逾期未受理", "Overdue"),
+        Reason::Repeat => ("仍未受理", "Still open"),
+        Reason::Digest => ("每日摘要", "Daily digest"),
         Reason::Storm => ("预警激增", "Many alerts"),
         Reason::Explain => ("请予说明", "Please explain"),
         Reason::Daemon => ("系统运行", "System"),
@@ -85,8 +153,14 @@ pub fn reason(reason: Reason, language: Language) -> &'static str {
 /// A column's name as people read it; a rule's own measure keeps its name.
 #[must_use]
 pub fn column(name: &str, language: Language) -> &str {
+    known_column(name, language).unwrap_or(name)
+}
+
+/// The name of a column that is not a rule's own.
+#[must_use]
+pub fn known_column(name: &str, language: Language) -> Option<&'static str> {
     let known = COLUMNS.iter().find(|(column, ..)| *column == name);
-    known.map_or(name, |(_, zh, en)| pick(language, zh, en))
+    known.map(|(_, zh, en)| pick(language, zh, en))
 }
 
 fn pick<'w>(language: Language, zh: &'w str, en: &'w str) -> &'w str {
@@ -97,8 +171,8 @@ fn pick<'w>(language: Language, zh: &'w str, en: &'w str) -> &'w str {
 }
 
 const COLUMNS: &[(&str, &str, &str)] = &[
-    ("event_id", "事件号", "event"),
-    ("budget_line_id", "预算指标", "budget line"),
+    ("event_id", "支付凭证号", "voucher"),
+    ("budget_line_id", "指标编号", "budget line"),
     ("to_budget_line_id", "调入指标", "budget line charged instead"),
     ("amount", "金额", "amount"),
     ("fiscal_year", "预算年度", "fiscal year"),
@@ -124,11 +198,12 @@ const COLUMNS: &[(&str, &str, &str)] = &[
     ("procurement_no", "采购编号", "procurement"),
     ("bond_code", "债券代码", "bond"),
     ("beneficiary_id", "受益人", "beneficiary"),
-    ("application_id", "支付申请", "application"),
-    ("original_event_id", "原事件号", "original event"),
+    ("application_id", "支付申请号", "application"),
+    ("original_event_id", "原支付凭证号", "original voucher"),
     ("reason", "原因", "reason"),
     ("occurred_at", "发生时间", "time"),
     ("recorded_at", "录入时间", "recorded at"),
+    ("type", "业务类型", "type"),
     ("budget.total", "指标总额", "budget total"),
     ("budget.executed", "已执行", "executed"),
     ("budget.available", "可用余额", "available"),
@@ -144,4 +219,35 @@ const COLUMNS: &[(&str, &str, &str)] = &[
 #[must_use]
 pub fn code(language: Language) -> &'static str {
     pick(language, "zh", "en")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every handling with every type of event: what is to be done fits what has happened.
+    #[test]
+    fn advice_says_what_to_do_and_what_has_happened() {
+        let mut table = String::new();
+        for language in [Language::Zh, Language::En] {
+            for handling in ["block", "explain", "warn", "remind", "record"] {
+                for event_type in [
+                    None,
+                    Some("application"),
+                    Some("payment"),
+                    Some("withdrawal"),
+                    Some("refund"),
+                    Some("correction"),
+                    Some("budget"),
+                    Some("indicator"),
+                ] {
+                    let advice = advice(handling, event_type, language);
+                    table.push_str(&format!("{handling:8} {:12} {advice}\n", event_type.unwrap_or("–")));
+                    let holds = advice.contains("拦截") || advice.contains("hold the application");
+                    assert_eq!(holds, handling == "block" && event_type == Some("application"), "{advice}");
+                }
+            }
+        }
+        insta::assert_snapshot!(table);
+    }
 }

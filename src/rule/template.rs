@@ -42,8 +42,10 @@ impl Template {
     }
 }
 
-/// The filters of every template: `money`, `percent` and `number`.
+/// The filters of every template: `money`, `percent`, `number`, `abs` and `time`.
 pub(crate) fn add_filters(environment: &mut Environment<'_>) {
+    environment.add_filter("abs", abs);
+    environment.add_filter("time", time);
     environment.add_filter("money", money);
     environment.add_filter("percent", percent);
     environment.add_filter("number", number);
@@ -60,6 +62,23 @@ fn number(value: &Value) -> String {
     match text.contains('.') {
         true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
         false => text,
+    }
+}
+
+/// `-12.50` as `12.50`: decimals are texts here, so that they stay exact.
+fn abs(value: &Value) -> String {
+    let text = value.to_string();
+    text.strip_prefix('-').map_or_else(|| text.clone(), str::to_owned)
+}
+
+/// `2026-03-02T18:00:00+08:00` as `2026-03-02 18:00:00`: values are in local time, so their zone says nothing.
+fn time(value: &Value) -> String {
+    let text = value.to_string();
+    match text.as_bytes() {
+        [_, _, _, _, b'-', _, _, b'-', _, _, b'T', _, _, b':', _, _, b':', ..] => {
+            text.chars().take(19).map(|c| if c == 'T' { ' ' } else { c }).collect()
+        }
+        _ => text,
     }
 }
 
@@ -103,6 +122,12 @@ mod tests {
         assert!(Template::new("{{ a").is_err());
         assert_eq!(money(&Value::from("-1000")), "-1,000");
         assert_eq!(money(&Value::from("17.25")), "17.25");
+        let template =
+            Template::new("透支 {{ budget.available|abs|money }} 元，{{ at|time }}，{{ n|abs }}").unwrap();
+        let values =
+            json!({"budget": {"available": "-15831.89"}, "at": "2026-03-02T18:00:00+08:00", "n": -3});
+        assert_eq!(template.render(&values), "透支 15,831.89 元，2026-03-02 18:00:00，3");
+        assert_eq!(time(&Value::from("2026-03-02")), "2026-03-02");
     }
 
     #[test]

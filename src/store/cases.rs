@@ -19,9 +19,11 @@ use crate::{
     alert::{
         Action, Alert, Change, Desk, State,
         desk::{Order, Refusal},
+        inquiry::Stage,
     },
     evaluate::Finding,
     rule::Severity,
+    say,
 };
 
 /// Why an order was not carried out.
@@ -52,6 +54,8 @@ pub struct AlertFilter {
     pub rule: Option<String>,
     /// Only of this unit (`unit_code`).
     pub unit: Option<String>,
+    /// Only those whose letter to the unit has come so far: `draft`, `sent` or `withdrawn`.
+    pub inquiry: Option<String>,
     /// Only those after this one in the list: the `next` of the page before.
     pub before: Option<String>,
     /// At most so many.
@@ -66,6 +70,14 @@ impl AlertFilter {
     pub fn check(&self) -> Result<(), String> {
         if let Some(state) = self.state.as_deref().filter(|state| *state != ACTIVE) {
             state.parse::<State>().map_err(|e| format!("state: {e}, or {ACTIVE}"))?;
+        }
+        let known =
+            |word: &str| [Stage::Draft, Stage::Sent, Stage::Withdrawn].iter().any(|s| s.word() == word);
+        if let Some(word) = self.inquiry.as_deref().filter(|word| !known(word)) {
+            return Err(say!(
+                "inquiry: {word} is none of draft, sent, withdrawn",
+                word = format!("{word:?}")
+            ));
         }
         check_severity(self.severity.as_deref())
     }
@@ -160,6 +172,10 @@ impl Cases {
                 sql.push_str(&format!(" AND {column} = ?"));
                 values.push(value.clone().into());
             }
+        }
+        if let Some(stage) = &filter.inquiry {
+            sql.push_str(" AND json_extract(body, '$.inquiry.stage') = ?");
+            values.push(stage.clone().into());
         }
         if let Some(before) = &filter.before {
             self.read(|c| alerts::find(c, before))?.ok_or_else(|| missing(before))?;

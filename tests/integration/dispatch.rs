@@ -18,8 +18,8 @@ use serde_json::{Map, json};
 
 use crate::support::calendar;
 
-const MINUTE: i64 = 60_000_000;
-const HOUR: i64 = 60 * MINUTE;
+pub const MINUTE: i64 = 60_000_000;
+pub const HOUR: i64 = 60 * MINUTE;
 /// 2026-03-04, a Wednesday, 10:00 in China.
 const START: i64 = 1_772_589_600_000_000;
 
@@ -46,20 +46,21 @@ impl Sink for Named {
     }
 }
 
-struct World {
-    dir: tempfile::TempDir,
+pub struct World {
+    pub dir: tempfile::TempDir,
     store: Store,
     outbox: Outbox,
     rules: Arc<RuleSet>,
-    dispatch: Dispatch,
-    now: i64,
+    pub dispatch: Dispatch,
+    pub now: i64,
     findings: usize,
     /// What the columns of findings tell of persons.
     personal: Kinds,
+    untold: u64,
 }
 
 impl World {
-    fn new(config: &str) -> Self {
+    pub fn new(config: &str) -> Self {
         let text = format!("sinks: [{{ name: mail, log: {{}} }}, {{ name: boss, log: {{}} }}]\n{config}");
         let config = Config::parse("test", &text, Path::new(""), std::iter::empty()).unwrap();
         let mut lists = Lists::default();
@@ -79,11 +80,12 @@ impl World {
             now: START,
             findings: 0,
             personal: Kinds::default(),
+            untold: 0,
             dir,
         }
     }
 
-    fn desk(&self) -> Desk {
+    pub fn desk(&self) -> Desk {
         Desk::new(Arc::clone(&self.dispatch.policy))
     }
 
@@ -92,7 +94,7 @@ impl World {
     }
 
     /// Commits a finding of a rule about a line, and gives the id of its alert.
-    fn find(&mut self, rule: &str, line: &str, unit: &str) -> String {
+    pub fn find(&mut self, rule: &str, line: &str, unit: &str) -> String {
         self.findings += 1;
         let rule = self.rule(rule);
         let key = Map::from_iter([("budget_line_id".to_owned(), json!(line))]);
@@ -120,23 +122,35 @@ impl World {
     }
 
     /// The condition of a rule stops being true for a line.
-    fn clear(&mut self, rule: &str, line: &str) {
+    pub fn clear(&mut self, rule: &str, line: &str) {
         let (rule_id, line) = (rule.to_owned(), line.to_owned());
         let cleared = vec![Cleared { before: 0, rule_id, line, event_id: String::from("e") }];
         let mut commit = Commit { now: self.now, cleared, ..Commit::default() };
         self.store.commit(&mut commit, &self.desk()).unwrap();
     }
 
-    fn act(&self, id: &str, action: Action) -> Alert {
-        let order = Order { action, who: String::from("王"), why: Some(String::from("查")), version: None };
+    pub fn act(&self, id: &str, action: Action) -> Alert {
+        let order = Order {
+            action,
+            who: String::from("王"),
+            why: Some(String::from("查")),
+            version: None,
+            letter: None,
+        };
         Cases::open(self.dir.path()).unwrap().act(id, &order, &self.desk(), self.now).unwrap()
     }
 
     /// Lets time pass, bundles what is due, and gives what was made for a sink, taken as accepted.
-    fn pass(&mut self, micros: i64, sink: &str) -> Vec<Notification> {
+    pub fn pass(&mut self, micros: i64, sink: &str) -> Vec<Notification> {
         self.now += micros;
         let (dispatch, now) = (self.dispatch.clone(), self.now);
-        while self.outbox.round(|round| dispatch.round(round, now)).unwrap().more {}
+        loop {
+            let report = self.outbox.round(|round| dispatch.round(round, now)).unwrap();
+            self.untold += report.untold;
+            if !report.more {
+                break;
+            }
+        }
         let pending = self.outbox.pending(sink, now, &[], 10_000).unwrap();
         let made: Vec<_> = pending.into_iter().map(|pending| pending.notification).collect();
         let sent: Vec<_> = made.iter().map(|n| (n.id.clone(), Fate::Sent)).collect();
@@ -146,7 +160,7 @@ impl World {
 }
 
 /// The reason, and the alerts by their ids.
-fn told(made: &[Notification]) -> Vec<(Reason, Vec<&str>)> {
+pub fn told(made: &[Notification]) -> Vec<(Reason, Vec<&str>)> {
     made.iter().map(|n| (n.reason, n.alerts.iter().map(|a| a.alert.alert_id.as_str()).collect())).collect()
 }
 
@@ -342,21 +356,25 @@ routes: { sinks: [mail], group_wait: 0s, repeat_interval: never }
 }
 
 #[test]
-fn the_unit_is_asked_once_if_its_contact_is_known_and_if_not_the_history_says_so() {
-    let mut w = World::new(
-        "
-alerts: { escalate_after: {}, inhibit: [], explain: { sink: mail, list: contacts, column: email } }
-lists: { contacts: { path: contacts.csv } }
-routes: { sinks: [boss], group_wait: 0s }
-",
-    );
-    let known = w.find("asked", "L1", "101001");
-    let unknown = w.find("asked", "L2", "999");
-    let made = w.pass(MINUTE, "mail");
-    assert_eq!(told(&made), [(Reason::Explain, vec![&*known])]);
-    assert_eq!(made[0].recipient.as_deref(), Some("unit@x.cn"));
-    assert!(made[0].begins_thread);
-    let (_, history, _) = Cases::open(w.dir.path()).unwrap().show(&unknown, 1).unwrap();
-    assert!(history.iter().any(|change| change.why.as_deref().is_some_and(|why| why.contains("999"))));
+fn what_ended_before_it_would_have_been_told_is_no_news_and_is_counted() {
+    let mut w = World::new(PLAIN);
+    w.find("exhausted", "L1", "101001");
+    let stays = w.find("used", "L2", "101002");
+    w.clear("exhausted", "L1");
+    assert_eq!(told(&w.pass(MINUTE, "mail")), [(Reason::First, vec![&*stays])]);
+    assert_eq!(w.untold, 1);
+    // Together with one that stays, the one that ended is left out.
+    let ends = w.find("exhausted", "L3", "101003");
+    let new = w.find("used", "L4", "101003");
+    for action in [Action::Acknowledge, Action::Dismiss] {
+        w.act(&ends, action);
+    }
+    assert_eq!(told(&w.pass(MINUTE, "mail")), [(Reason::First, vec![&*new])]);
+    assert_eq!(w.untold, 2);
+    // Nobody who did not hear of it hears of its end, now or later.
     assert_eq!(told(&w.pass(HOUR, "mail")), []);
+    // Whoever knows it does.
+    w.clear("used", "L4");
+    assert_eq!(told(&w.pass(HOUR, "mail")), [(Reason::AllEnded, vec![&*new])]);
+    assert_eq!(w.untold, 2);
 }

@@ -18,6 +18,7 @@ mod http;
 mod indicators;
 mod kafka;
 mod ledger;
+mod letters;
 mod lifecycle;
 mod notify;
 mod once;

@@ -24,7 +24,7 @@ mod programmes;
 mod workdays;
 
 pub use company::{core as company_core, similarity as name_similarity};
-pub use workdays::HOLIDAYS;
+pub use workdays::{HOLIDAYS, Workdays};
 
 /// The scalar functions: of lists, names, the calendar, amounts and programmes; each module names its own.
 #[must_use]

@@ -12,7 +12,7 @@ use lettre::{
 };
 
 use super::server::Mail;
-use crate::notify::{Notification, render::Rendered, sample::reason_word, view::one_line};
+use crate::notify::{Notification, Reason, render::Rendered, sample::reason_word, view::one_line};
 
 /// Alerts named in a header.
 const ALERTS_NAMED: usize = 10;
@@ -88,7 +88,8 @@ fn headers(notification: &Notification) -> Vec<(&'static str, String)> {
     if !alerts.is_empty() {
         headers.push(("X-Fiscwatch-Alerts", alerts.join(" ")));
     }
-    if let Some(severity) = severity {
+    // How grave we take it is nothing to tell a unit.
+    if let Some(severity) = severity.filter(|_| notification.reason != Reason::Explain) {
         if severity == "critical" {
             headers.push(("Importance", String::from("high")));
         }
@@ -140,7 +141,6 @@ mod tests {
     use crate::{
         event::time::Calendar,
         notify::{
-            Reason,
             render::{Style, render},
             sample::sample,
             template::Templates,

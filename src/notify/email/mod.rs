@@ -47,7 +47,9 @@ impl Email {
     /// # Errors
     /// What is wrong with them.
     pub fn new(name: &str, spec: &EmailSpec, setup: &Setup) -> Result<Self, String> {
-        let from = mailbox(&spec.from).map_err(|e| format!("from: {e}"))?;
+        let mut from = mailbox(&spec.from).map_err(|e| format!("from: {e}"))?;
+        // A sender without a name of its own has the bureau's.
+        from.name = from.name.or_else(|| setup.office.bureau.clone());
         let reply_to =
             spec.reply_to.as_deref().map(|text| mailbox(text).map_err(|e| format!("reply_to: {e}")));
         let reply_to = reply_to.transpose()?;
@@ -96,6 +98,7 @@ impl Email {
         let style = Style {
             language: self.language,
             calendar: &self.setup.calendar,
+            office: &self.setup.office,
             external_url: self.setup.external_url.as_deref(),
             reply_to: Some(&self.reply_to),
             mask: self.mask,

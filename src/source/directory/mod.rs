@@ -264,13 +264,22 @@ impl DirectorySource {
     /// Moves a file that could not be read out of the way.
     fn refuse(&self, path: &Path, outlet: &Outlet) {
         if let Some(name) = path.file_name() {
-            let folder = self.path.join(REFUSED);
-            let moved =
-                std::fs::create_dir_all(&folder).and_then(|()| std::fs::rename(path, folder.join(name)));
+            let moved = self.beside(REFUSED).and_then(|folder| std::fs::rename(path, folder.join(name)));
             if let Err(error) = moved {
                 tracing::warn!(source = %outlet.name, path = %path.display(), "refused, but it cannot be moved: {error}");
             }
         }
+    }
+
+    /// The folder of that name in the drop directory. Whoever may use the one may use the other: no more, whatever the
+    /// umask, and no fewer.
+    fn beside(&self, name: &str) -> std::io::Result<PathBuf> {
+        let folder = self.path.join(name);
+        if !folder.is_dir() {
+            private::create_dir_all(&folder)?;
+            std::fs::set_permissions(&folder, self.path.metadata()?.permissions())?;
+        }
+        Ok(folder)
     }
 
     fn put_away(&self, path: &Path, outlet: &Outlet) {
@@ -278,12 +287,7 @@ impl DirectorySource {
             match (self.afterwards, path.file_name()) {
                 (Afterwards::Delete, _) => std::fs::remove_file(path),
                 (Afterwards::Move, Some(name)) => {
-                    let done = self.path.join(FINISHED);
-                    if !done.is_dir() {
-                        // Whoever may use the folder may use this one: no more, whatever the umask, and no fewer.
-                        private::create_dir_all(&done)?;
-                        std::fs::set_permissions(&done, self.path.metadata()?.permissions())?;
-                    }
+                    let done = self.beside(FINISHED)?;
                     crate::failpoint::reach("directory.folder")?;
                     std::fs::rename(path, done.join(name))
                 }

@@ -3,7 +3,10 @@
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use crate::{
-    alert::{Alert, Change, Desk, Labels, Silence, desk::Matter},
+    alert::{
+        Alert, Change, Desk, Labels, Silence,
+        desk::{Matter, Step},
+    },
     evaluate::Finding,
     notify::Notification,
     store::{
@@ -267,6 +270,14 @@ impl Round<'_> {
     /// If the database cannot be written.
     pub fn escalate(&self, desk: &Desk, alert: Alert, now: i64) -> rusqlite::Result<()> {
         alerts::save(&self.summed(), &desk.escalate(alert, now), Times::at(now))
+    }
+
+    /// Stores what became of an alert.
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub fn save(&self, step: &Step, now: i64) -> rusqlite::Result<()> {
+        alerts::save(&self.transaction, step, Times::at(now))
     }
 
     /// Adds a remark to an alert's history.

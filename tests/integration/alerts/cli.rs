@@ -22,7 +22,7 @@ fn officers_work_while_the_daemon_runs() {
     overspend(&daemon, &["L1", "L2"]);
     let (code, listed, err) = cli(dir, &["alerts", "list"]);
     assert_eq!(code, Some(0), "{err}");
-    for word in ["critical 红", "over budget", "budget_line_id=L1", "open 预警"] {
+    for word in ["critical 红", "over budget", "budget_line_id=L1", "open 待受理"] {
         assert!(listed.contains(word), "{word} is not in\n{listed}");
     }
     let id = ids(&daemon).remove(0);
@@ -65,6 +65,14 @@ fn what_cannot_be_done_is_said_with_a_code() {
     for (words, code, says) in [
         (&["alerts", "close", id, "--why", "x", "--by", "a"][..], 1, "it can be: acknowledge"),
         (&["alerts", "ack", id, "--by", " "], 1, "say who you are"),
+        (&["alerts", "ack", id, "--by", "Fiscwatch"], 1, "the daemon itself acts"),
+        (&["alerts", "inquire", "zzz", "--by", "a"], 1, "there is no alert"),
+        (&["alerts", "inquire", id, "--by", "a", "--deadline", "0"], 2, "from 1 to 60"),
+        (
+            &["silence", "add", "--match", "rule=x", "--for", "1h", "--why", "x", "--by", "fiscwatch"],
+            2,
+            "the daemon itself acts",
+        ),
         (&["alerts", "ack", id, "--by", "a", "--if-version", "7"], 1, "version 1, you saw 7"),
         (&["alerts", "ack", id, &ids[1], "--by", "a", "--if-version", "1"], 2, "only that one"),
         (&["alerts", "ack", "zzz", "--by", "a"], 1, "fiscwatch alerts list"),
@@ -235,4 +243,66 @@ fn sinks_and_texts_are_tried_without_an_alert() {
     assert!(preview(&[]).contains("大额提取现金"));
     assert!(preview(&["--language", "en", "--reason", "escalated"]).contains("Large cash withdrawal"));
     assert!(preview(&["--html"]).to_lowercase().starts_with("<!doctype html"));
+}
+
+#[test]
+fn letters_are_listed_shown_and_sent_from_the_command_line_and_over_http() {
+    let bench = Bench::new(
+        "",
+        "state: { dir: state }
+sinks: [{ name: mail, log: {} }]
+bureau: 示例市财政局
+routes: { group_wait: 0s }
+alerts: { explain: { sink: mail, list: contacts, column: email, sender: 示例市财政局国库处 } }
+lists: { contacts: { path: contacts.csv } }
+",
+    );
+    let dir = bench.path();
+    std::fs::write(dir.join("contacts.csv"), "unit_code,email\n101001,unit@example.cn\n").unwrap();
+    std::fs::write(
+        dir.join("rules/rules.yaml"),
+        "rules:\n  - { id: asked, title: 大额支付, severity: high, handling: explain, trigger: [payment, application], when: amount > 100, \
+         key: [budget_line_id], summary: \"支付 {{ amount|money }} 元\" }\n",
+    )
+    .unwrap();
+    let daemon = Daemon::start(dir);
+    overspend(&daemon, &["L1", "L2"]);
+    let (code, listed, err) = cli(dir, &["alerts", "list", "--drafts", "--json"]);
+    assert_eq!((code, objects(&listed).len()), (Some(0), 2), "{err}");
+    let ids = ids(&daemon);
+    let (id, other) = (ids[0].as_str(), ids[1].as_str());
+    let (_, shown, _) = cli(dir, &["alerts", "show", id]);
+    for word in ["draft of a letter to unit@example.cn", "支付 110.00 元", "示例市财政局国库处", "支付凭证号"]
+    {
+        assert!(shown.contains(word), "{word} is not in\n{shown}");
+    }
+    let draft = get(&daemon, &format!("/api/v1/alerts/{id}")).body["draft"].clone();
+    assert_eq!(draft["to"], "unit@example.cn");
+    assert!(shown.contains(draft["subject"].as_str().unwrap()));
+    assert_eq!(cli(dir, &["notify", "list", "--json"]).1.matches("explain").count(), 0);
+
+    let (code, said, err) =
+        cli(dir, &["alerts", "inquire", &id[..8], "--deadline", "5", "--note", "请附合同", "--by", "王芳"]);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(said.contains("unit@example.cn") && said.contains("due on"), "{said}");
+    let path = |id: &str| format!("/api/v1/alerts/{id}/inquire");
+    let refused = post(&daemon, &path(id), &json!({"who": "李"}));
+    assert_eq!(refused.status, 409);
+    assert!(refused.detail().contains("王芳 asked the unit"), "{}", refused.detail());
+    assert_eq!(post(&daemon, &path(other), &json!({"who": "fiscwatch"})).status, 422);
+    assert_eq!(post(&daemon, &path(other), &json!({"who": "李", "deadline": 99})).status, 422);
+    assert_eq!(post(&daemon, &path(other), &json!({"who": "李", "version": 9})).status, 412);
+    let sent = post(&daemon, &path(other), &json!({"who": "李", "deadline": 3}));
+    assert_eq!((sent.status, &sent.body["inquiry"]["by"]), (200, &json!("李")));
+    assert_eq!(get(&daemon, "/api/v1/alerts?inquiry=draft").body["alerts"], json!([]));
+    assert_eq!(get(&daemon, "/api/v1/alerts?inquiry=lost").status, 400);
+    let letters =
+        || cli(dir, &["notify", "list", "--json", "--state", "sent"]).1.matches("\"explain\"").count();
+    wait_until(|| letters() == 2);
+    // They are told once, also after another start.
+    assert_eq!(daemon.stop("-TERM"), Some(0));
+    let _daemon = Daemon::start(dir);
+    let (_, shown, _) = cli(dir, &["alerts", "show", id]);
+    assert!(shown.contains("sent by 王芳") && !shown.contains("draft of a letter"), "{shown}");
+    assert_eq!(letters(), 2);
 }

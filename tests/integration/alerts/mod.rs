@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::support::{Bench, Daemon, agent, lines, payment};
 
-/// A daemon with a sink that takes everything at once, and its folder.
+/// A daemon with a sink that takes everything at once, letters to units included, and its folder.
 fn desk() -> (Bench, Daemon) {
     desk_with("")
 }
@@ -20,9 +20,11 @@ fn desk_with(http: &str) -> (Bench, Daemon) {
     let bench = Bench::new("", "");
     let config = format!(
         "state: {{ dir: state }}\nsinks: [{{ name: book, log: {{}} }}]\nroutes: {{ group_wait: 0s, group_interval: 0s }}\n\
+         alerts: {{ explain: {{ sink: book, list: contacts, column: email }} }}\nlists: {{ contacts: {{ path: contacts.csv }} }}\n\
          http: {{ listen: '127.0.0.1:0', {http} }}\n"
     );
     std::fs::write(bench.path().join("fiscwatch.yaml"), config).unwrap();
+    std::fs::write(bench.path().join("contacts.csv"), "unit_code,email\n101001,unit@example.cn\n").unwrap();
     let daemon = Daemon::start(bench.path());
     (bench, daemon)
 }

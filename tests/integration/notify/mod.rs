@@ -30,6 +30,7 @@ fn setup_at(clock: Arc<dyn Clock>) -> Setup {
         calendar: crate::support::calendar(),
         clock,
         templates: Arc::new(Templates::default()),
+        office: Arc::default(),
         external_url: Some("https://fiscwatch.example.gov.cn".into()),
         metrics: Arc::new(Metrics::new().unwrap()),
     }
