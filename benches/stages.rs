@@ -116,7 +116,7 @@ fn sequencer() -> Sequencer {
     Sequencer::new(
         Arc::new(RwLock::new(Ledger::default())),
         Dedup::default(),
-        Watermark::new(600_000_000),
+        Watermark::new(600_000_000, None),
         None,
     )
 }

@@ -68,6 +68,10 @@ pub struct Metrics {
     pub watermark: GaugeVec,
     /// What windows hold.
     pub windows_held: IntGaugeVec,
+    /// Rules on a schedule that are due and not evaluated yet.
+    pub ticks_pending: IntGauge,
+    /// Stretches of more than a year without any event.
+    pub schedule_rests: IntCounter,
     /// Fields that the data dictionary does not know.
     pub unknown_fields: IntCounter,
     /// The ledger's sums in yuan.
@@ -211,6 +215,16 @@ impl Metrics {
             late: late(r)?,
             watermark: watermark(r)?,
             windows_held: windows_held(r)?,
+            ticks_pending: gauge(
+                r,
+                "ticks_pending",
+                "Rules on a schedule that are due and not evaluated yet.",
+            )?,
+            schedule_rests: counter(
+                r,
+                "schedule_rests_total",
+                "Stretches of more than a year without any event, in which schedules rested.",
+            )?,
             unknown_fields: counter(
                 r,
                 "unknown_fields_total",

@@ -14,7 +14,7 @@ use crate::{
     decode::Decoder,
     engine::{
         BatchLimits, Dedup, Engine, EngineError, LATE_WITHOUT_HISTORY, MemoryTables, Output, Record,
-        Scheduler, Sequencer, Watermark, Windowing, batches,
+        Scheduler, Sequencer, Windowing, batches,
     },
     evaluate::Evaluator,
     ledger::Ledger,
@@ -70,12 +70,16 @@ impl Replay {
         };
         let ledger = Arc::clone(&self.ledger);
         let engine = Engine {
-            decoder: Arc::new(Decoder::new(Arc::clone(&config.calendar))),
-            sequencer: Sequencer::new(ledger, Dedup::default(), Watermark::new(config.lateness), None),
+            decoder: Arc::new(Decoder::new(Arc::clone(&config.calendar)).not_before(config.earliest_time())),
+            sequencer: Sequencer::new(ledger, Dedup::default(), super::watermark(config), None),
             windowing,
             evaluator: Arc::new(RwLock::new(evaluator)),
             record: self.record,
-            scheduler: Some(Scheduler { tables: Arc::clone(&self.tables) as _, limits: config.query_limits }),
+            scheduler: Some(Scheduler {
+                tables: Arc::clone(&self.tables) as _,
+                limits: config.query_limits,
+                busy: Arc::default(),
+            }),
             time_max: Arc::new(|| None),
             parallel: parallel(),
             bounded: Arc::new(AtomicBool::new(true)),

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use arrow::{
     array::{
-        ArrayRef, BooleanBuilder, Decimal128Builder, Int32Builder, Int64Builder, StringViewBuilder,
-        TimestampMicrosecondBuilder,
+        ArrayRef, AsArray, BooleanBuilder, Decimal128Array, Decimal128Builder, Int32Builder, Int64Builder,
+        StringViewBuilder, TimestampMicrosecondBuilder,
     },
-    datatypes::{DataType, Field, Schema, SchemaRef},
+    datatypes::{DataType, Field, Int32Type, Schema, SchemaRef},
     record_batch::RecordBatch,
 };
 use datafusion::{catalog::TableProvider, datasource::MemTable};
@@ -171,6 +171,19 @@ pub fn budget_lines(ledger: &Ledger, calendar: &Calendar, now: i64) -> Option<Re
     columns.extend(sums.iter_mut().chain(&mut ratios).map(|sum| Arc::new(sum.finish()) as ArrayRef));
     columns.push(Arc::new(times.finish()));
     RecordBatch::try_new(schema(BUDGET_LINES, &calendar.zone_name)?, columns).ok()
+}
+
+/// The same lines at another time.
+#[must_use]
+pub fn elapsed_at(lines: &RecordBatch, calendar: &Calendar, now: i64) -> Option<RecordBatch> {
+    let schema = lines.schema();
+    let (years, at) = (schema.index_of("fiscal_year").ok()?, schema.index_of("year_elapsed").ok()?);
+    let years = lines.column(years).as_primitive::<Int32Type>();
+    let mut elapsed = ElapsedYear::new(calendar);
+    let shares = years.iter().map(|year| elapsed.elapsed(year?, now)).collect::<Decimal128Array>();
+    let mut columns = lines.columns().to_vec();
+    columns[at] = Arc::new(shares.with_data_type(RATIO_TYPE));
+    RecordBatch::try_new(schema, columns).ok()
 }
 
 /// Findings as rows.

@@ -25,6 +25,7 @@ mod sealing;
 mod simulation;
 mod sliding;
 mod sources;
+mod stamps;
 mod standby;
 mod state;
 mod supervisor;

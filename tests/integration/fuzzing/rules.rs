@@ -40,7 +40,7 @@ fn run(rules: Arc<RuleSet>, calendar: &Arc<Calendar>) -> Result<(), EngineError>
         windowing: Windowing::new(&evaluator, None, 0, (i64::MIN, i64::MIN))?,
         evaluator: Arc::new(RwLock::new(evaluator)),
         record: Record::Events,
-        scheduler: Some(Scheduler { tables: Arc::clone(&tables) as _, limits }),
+        scheduler: Some(Scheduler { tables: Arc::clone(&tables) as _, limits, busy: Arc::default() }),
         time_max: Arc::new(|| None),
         parallel: 0,
         bounded: Arc::new(true.into()),
