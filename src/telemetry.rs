@@ -68,6 +68,8 @@ pub struct Metrics {
     pub watermark: GaugeVec,
     /// What windows hold.
     pub windows_held: IntGaugeVec,
+    /// From when on the journal holds everything.
+    pub journal_start: IntGauge,
     /// Rules on a schedule that are due and not evaluated yet.
     pub ticks_pending: IntGauge,
     /// Stretches of more than a year without any event.
@@ -215,6 +217,11 @@ impl Metrics {
             late: late(r)?,
             watermark: watermark(r)?,
             windows_held: windows_held(r)?,
+            journal_start: gauge(
+                r,
+                "journal_start_timestamp_seconds",
+                "The event time from which on the journal holds everything; 0 before the first event.",
+            )?,
             ticks_pending: gauge(
                 r,
                 "ticks_pending",

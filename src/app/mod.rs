@@ -176,7 +176,10 @@ impl Assembly {
         let journal = Journal { dir: config.state_dir.clone(), schema: Arc::clone(decoder.schema()) };
         let tables = Arc::new(StoredTables::new(&config.state_dir, decoder.schema(), &config.calendar));
         let at = (watermark.settled(), watermark.latest());
-        let windowing = Windowing::new(&evaluator, Some(Arc::new(journal)), config.keep_late, at)?;
+        let journal_start = watermark.journal_start(&config.calendar);
+        metrics.journal_start.set(journal_start.map_or(0, |start| start.at / 1_000_000));
+        let windowing =
+            Windowing::new(&evaluator, Some(Arc::new(journal)), config.keep_late, at, journal_start)?;
         let evaluator = Arc::new(RwLock::new(evaluator));
         let (blocks, waiting) = mpsc::channel(BLOCKS_WAITING);
         let shared = Shared::new(config, options, &metrics, &ledger, &evaluator, &blocks, clock, receivers);
@@ -277,7 +280,7 @@ fn silence(config: &Config, clock: &Arc<dyn Clock>) -> Silence {
 
 /// How time passes with the events of an input.
 pub(crate) fn watermark(config: &Config) -> Watermark {
-    let watermark = Watermark::new(config.lateness, Some(config.outlier));
+    let watermark = Watermark::new(config.lateness, Some(config.outlier)).complete_from(config.journal_from);
     if config.min_time.is_some() { watermark } else { watermark.judging_times(&config.calendar) }
 }
 

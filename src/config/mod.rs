@@ -69,6 +69,8 @@ pub struct Config {
     pub max_future: Duration,
     /// The earliest time of an event, in microseconds, where it does not follow from the budget lines.
     pub min_time: Option<i64>,
+    /// From when on the journal has every event, in microseconds, where its first event does not show it.
+    pub journal_from: Option<i64>,
     /// How far ahead of all others an event moves time by itself, in microseconds.
     pub outlier: i64,
     /// How much later than others an event may be before the watermark passes it, in microseconds.
@@ -287,6 +289,9 @@ impl Resolver<'_> {
         });
         let min_time =
             raw.engine.min_time.map(|day| self.value("engine.min_time", first_day(&calendar, &day)));
+        let journal_from = raw.engine.journal_from;
+        let journal_from =
+            journal_from.map(|day| self.value("engine.journal_from", first_day(&calendar, &day)));
         let config = Config {
             file: self.file.to_owned(),
             policy: Arc::new(policy),
@@ -315,6 +320,7 @@ impl Resolver<'_> {
             batch_wait: self.value("engine.batch_wait", duration(&raw.engine.batch_wait)),
             max_future: self.value("engine.max_future", duration(&raw.engine.max_future)),
             min_time,
+            journal_from,
             outlier: self.micros("engine.outlier", &raw.engine.outlier),
             lateness: self.micros("engine.lateness", &raw.engine.lateness),
             idle: self.micros("engine.idle", &raw.engine.idle).max(1_000_000),

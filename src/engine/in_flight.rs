@@ -56,6 +56,7 @@ impl InFlight {
     /// Takes the batch into the windows.
     pub fn observe(&self, windowing: &mut Windowing, prepared: &Prepared) -> Moved {
         let watermark = self.sequenced.watermark.settled();
+        windowing.complete_from(self.sequenced.journal);
         let mut moved = windowing.observe(prepared, &self.sequenced.watermarks, watermark);
         if self.step == (Step::End { bounded: true }) {
             windowing.end(&mut moved);
@@ -107,6 +108,7 @@ impl InFlight {
             duplicates: s.duplicates,
             late: s.late,
             rests: s.rests,
+            journal_start: s.journal,
             held,
             checkpoint: s.checkpoint,
             unknown_fields,

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     decode::{Decoded, Decoder},
     evaluate::{Evaluation, Evaluator, Moved, Prepared, schedule::Due},
-    event::EventType,
+    event::{EventType, period::JournalStart},
     rule::RuleSet,
     store::{JournalBlock, StoreError},
     stream::{Block, Receipt, Reject, Span},
@@ -66,6 +66,8 @@ pub struct Committable {
     pub late: u64,
     /// Stretches without any event that schedules rested in.
     pub rests: u64,
+    /// From when on the journal holds everything.
+    pub journal_start: Option<JournalStart>,
     /// Events and panes that windows hold.
     pub held: (usize, usize),
     /// The ledger's changes, when it is time for a checkpoint.

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     decode::Decoded,
     evaluate::{LedgerTables, schedule::Due},
-    event::{Column, EventType},
+    event::{Column, EventType, period::JournalStart, time::Calendar},
     ledger::{AfterEvent, Attributes, Changes, Ledger},
     rule::compile::CompiledView,
     store::StoreError,
@@ -68,6 +68,8 @@ pub struct Sequenced {
     pub watermarks: Vec<i64>,
     /// The watermark at the end of the batch.
     pub watermark: Watermark,
+    /// From when on the journal holds everything.
+    pub journal: Option<JournalStart>,
     /// The rules that are due after it.
     pub due: Vec<Due>,
 }
@@ -248,21 +250,30 @@ impl Sequencer {
         let mut parts = Vec::with_capacity(cuts.len() + 1);
         let mut start = 0;
         for Cut { rows, watermark, due, rests } in cuts {
-            let mut part = self.part(kept, start..rows, watermark, false);
+            let mut part = self.part(kept, start..rows, watermark, false, ticker.calendar());
             part.due = self.due(due, ticker);
             part.rests = rests.into();
             parts.push(part);
             start = rows;
         }
         let watermark = self.watermark.clone();
-        parts.push(self.part(kept, start..kept.types.len(), watermark, matches!(step, Step::End { .. })));
+        let last = matches!(step, Step::End { .. });
+        parts.push(self.part(kept, start..kept.types.len(), watermark, last, ticker.calendar()));
         parts
     }
 
-    fn part(&mut self, kept: &Kept, rows: Range<usize>, watermark: Watermark, last: bool) -> Sequenced {
+    fn part(
+        &mut self,
+        kept: &Kept,
+        rows: Range<usize>,
+        watermark: Watermark,
+        last: bool,
+        calendar: &Calendar,
+    ) -> Sequenced {
+        let journal = watermark.journal_start(calendar);
         let events = kept.events.slice(rows.start, rows.len());
         let types = kept.types[rows.clone()].to_vec();
-        let (after, attributes, checkpoint) = self.apply(&events, &types, last);
+        let (after, attributes, checkpoint) = self.apply(&events, &types, last, journal);
         Sequenced {
             events,
             types,
@@ -278,6 +289,7 @@ impl Sequencer {
             checkpoint,
             watermarks: kept.watermarks[rows].to_vec(),
             watermark,
+            journal,
             due: Vec::new(),
         }
     }
@@ -301,8 +313,10 @@ impl Sequencer {
         events: &RecordBatch,
         types: &[EventType],
         last: bool,
+        journal: Option<JournalStart>,
     ) -> (AfterEvent, Arc<boxcar::Vec<Attributes>>, Option<Changes>) {
         let mut ledger = self.ledger.write().unwrap_or_else(PoisonError::into_inner);
+        ledger.whole_from(journal.map(|journal| journal.year));
         let after = ledger.apply(events, types);
         self.since_checkpoint += types.len() as u64;
         let due = self.checkpoint_every.is_some_and(|every| last || self.since_checkpoint >= every);

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{plausible::Plausible, reached::Reached};
 use crate::{
-    event::time::Calendar,
+    event::{period::JournalStart, time::Calendar},
     stream::{Block, Payload},
 };
 
@@ -33,6 +33,8 @@ pub struct Watermark {
     /// There was one event so far.
     alone: bool,
     owed: Option<Owed>,
+    /// From when on the journal is said to be complete.
+    complete_from: Option<i64>,
     /// Which times are plausible, where that follows from the budget lines.
     plausible: Option<Plausible>,
 }
@@ -96,6 +98,7 @@ impl Watermark {
             first: None,
             alone: false,
             owed: None,
+            complete_from: None,
             plausible: None,
         }
     }
@@ -104,6 +107,19 @@ impl Watermark {
     #[must_use]
     pub fn judging_times(self, calendar: &Arc<Calendar>) -> Self {
         Self { plausible: Some(Plausible::new(calendar)), ..self }
+    }
+
+    /// The same with a journal that is complete from a time on, whatever its first event is.
+    #[must_use]
+    pub fn complete_from(self, at: Option<i64>) -> Self {
+        Self { complete_from: at, ..self }
+    }
+
+    /// From when on the journal holds everything; `None` before the first event, and where every event is believed.
+    #[must_use]
+    pub fn journal_start(&self, calendar: &Calendar) -> Option<JournalStart> {
+        let from = self.complete_from.or(self.first.filter(|_| self.outlier.is_some()))?;
+        Some(calendar.journal_start(from))
     }
 
     /// What tells which times are plausible.

@@ -7,8 +7,12 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use super::{SCHEMA_VERSION, StoreError, explain, quarantine, reach, sums};
 
 /// A new database: the events and balances, alerts, indicators.
-const SCHEMA: &str =
-    concat!(include_str!("schema.sql"), include_str!("schema_3.sql"), include_str!("schema_4.sql"));
+const SCHEMA: &str = concat!(
+    include_str!("schema.sql"),
+    include_str!("schema_3.sql"),
+    include_str!("schema_4.sql"),
+    include_str!("schema_5.sql")
+);
 
 /// What leads from version n + 1 to the next one, at n. Each runs in one transaction with the new version number.
 const MIGRATIONS: &[&str] = &[
@@ -31,6 +35,12 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema_3.sql"),
     // 3 to 4: indicators.
     include_str!("schema_4.sql"),
+    // 4 to 5: opening balances, which the sum of the lines has too. A state that never had sums has none to drop.
+    concat!(
+        include_str!("schema_5.sql"),
+        "CREATE TABLE IF NOT EXISTS sums (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+         DELETE FROM sums WHERE name = 'lines';"
+    ),
 ];
 
 /// Makes the tables of an empty database, or brings an older one up to date.

@@ -53,7 +53,7 @@ pub use silences::Muted;
 pub use verify::{Check, Outcome, Problems, verify_backup};
 
 /// The schema this version writes.
-pub const SCHEMA_VERSION: i64 = 4;
+pub const SCHEMA_VERSION: i64 = 5;
 /// The database's name in the state directory.
 pub const DATABASE: &str = "fiscwatch.db";
 

@@ -60,7 +60,7 @@ pub const LINES: Table = Table {
     name: "lines",
     columns: "budget_line_id, number, approved, fiscal_year, region_code, unit_code, unit_name, function_code, \
               economic_code, project_code, fund_type, total, executed, frozen, reserved, planned, transferred, \
-              corrected, last_event_at",
+              corrected, last_event_at, opening",
     key: "budget_line_id = ?1",
 };
 /// Open applications at the checkpoint.

@@ -23,6 +23,7 @@ struct Expected {
     frozen: Decimal,
     reserved: Decimal,
     planned: Decimal,
+    opening: Decimal,
 }
 
 /// Says by its own rules which records are events: valid, and the first with their id.
@@ -76,6 +77,10 @@ fn model(events: &[&Value]) -> BTreeMap<String, Expected> {
                 "unfreeze" => line.frozen -= amount,
                 "plan" => line.planned += amount,
                 "plan_reduce" => line.planned -= amount,
+                "opening" => {
+                    line.executed += amount;
+                    line.opening += amount;
+                }
                 other => panic!("{other}"),
             },
             _ => {}
@@ -116,6 +121,7 @@ fn compare(ledger: &Ledger, events: &[Value]) {
             frozen: cents(b.frozen),
             reserved: cents(b.reserved),
             planned: cents(b.planned),
+            opening: cents(b.opening),
         };
         assert_eq!(Some(&found), expected.get(&*line.id), "{}", line.id);
         assert_eq!(b.available(), b.total - b.frozen - b.reserved - b.executed);

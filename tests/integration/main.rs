@@ -20,6 +20,7 @@ mod kafka;
 mod ledger;
 mod lifecycle;
 mod notify;
+mod openings;
 mod schedule;
 mod sealing;
 mod simulation;

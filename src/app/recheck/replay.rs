@@ -90,7 +90,7 @@ pub async fn replay(
             Watermark::new(config.lateness, Some(config.outlier)),
             None,
         ),
-        windowing: Windowing::new(&evaluator, None, LATE_WITHOUT_HISTORY, (i64::MIN, i64::MIN))?,
+        windowing: Windowing::new(&evaluator, None, LATE_WITHOUT_HISTORY, (i64::MIN, i64::MIN), None)?,
         evaluator: Arc::new(RwLock::new(evaluator)),
         record: Record::Events,
         scheduler: Some(Scheduler {
