@@ -164,7 +164,13 @@ impl Sequencer {
                         plausible.observe(&decoded.events, decoded.types[row], row);
                     }
                     late += u64::from(times.value(row) < self.watermark.at());
-                    let from = self.watermark.ticked().unwrap_or_else(|| times.value(row));
+                    let mut from = self.watermark.ticked().unwrap_or_else(|| times.value(row));
+                    // What this event confirms has passed before it: ticks see what they see without the doubt.
+                    if let Some(at) = self.watermark.confirmed_by(place, times.value(row)) {
+                        self.watermark.reach(at);
+                        cuts.extend(self.cut(watermarks.len(), from, ticker));
+                        from = from.max(at);
+                    }
                     self.watermark.observe(place, times.value(row), now.0);
                     watermarks.push(self.watermark.settled());
                     cuts.extend(self.cut(watermarks.len(), from, ticker));

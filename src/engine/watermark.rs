@@ -225,6 +225,29 @@ impl Watermark {
         place
     }
 
+    /// The watermark as the events before this one move it, if this one confirms the last of them.
+    #[must_use]
+    pub fn confirmed_by(&self, place: usize, at: i64) -> Option<i64> {
+        let reached = self.partitions[place].reached?;
+        let pending = Some(reached.first());
+        if reached.mark(self.outlier) >= pending {
+            return None;
+        }
+        let mut after = reached;
+        after.observe(at);
+        (after.mark(self.outlier) >= pending).then(|| {
+            let mut believed = self.clone();
+            believed.partitions[place].reached = Some(Reached::certain(reached.first()));
+            believed.settle();
+            believed.at
+        })
+    }
+
+    /// Moves it to what [`Self::confirmed_by`] gave.
+    pub fn reach(&mut self, at: i64) {
+        self.at = self.at.max(at);
+    }
+
     /// Takes in an event of a partition.
     #[inline]
     pub fn observe(&mut self, place: usize, at: i64, now: i64) {

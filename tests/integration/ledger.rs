@@ -164,7 +164,7 @@ proptest! {
         let events = random_events(seed, 250);
         let decoder = Decoder::new(calendar());
         let ledger = std::sync::Arc::new(std::sync::RwLock::new(Ledger::default()));
-        let mut sequencer = Sequencer::new(ledger.clone(), Dedup::default(), Watermark::new(0), None);
+        let mut sequencer = Sequencer::new(ledger.clone(), Dedup::default(), Watermark::new(0, None), None);
         let mut seen = 0;
         for part in events.chunks(cut) {
             sequenced(&decoder, &mut sequencer, part);

@@ -36,7 +36,7 @@ fn run(rules: Arc<RuleSet>, calendar: &Arc<Calendar>) -> Result<(), EngineError>
     let limits = crate::simulation::config().query_limits;
     let engine = Engine {
         decoder: Arc::new(Decoder::new(Arc::clone(calendar))),
-        sequencer: Sequencer::new(Arc::default(), Dedup::default(), Watermark::new(0), None),
+        sequencer: Sequencer::new(Arc::default(), Dedup::default(), Watermark::new(0, None), None),
         windowing: Windowing::new(&evaluator, None, 0, (i64::MIN, i64::MIN), None)?,
         evaluator: Arc::new(RwLock::new(evaluator)),
         record: Record::Events,
