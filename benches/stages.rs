@@ -81,7 +81,7 @@ fn run_loop(runtime: &tokio::runtime::Runtime, f: &Fixture, rules: &Arc<RuleSet>
     let engine = Engine {
         decoder: Arc::new(f.decoder.clone()),
         sequencer: sequencer(),
-        windowing: Windowing::new(&evaluator, None, i64::MAX, (i64::MIN, i64::MIN)).expect("windows"),
+        windowing: Windowing::new(&evaluator, None, i64::MAX, (i64::MIN, i64::MIN), None).expect("windows"),
         evaluator: Arc::new(RwLock::new(evaluator)),
         record: Record::Nothing,
         scheduler: None,
@@ -116,7 +116,7 @@ fn sequencer() -> Sequencer {
     Sequencer::new(
         Arc::new(RwLock::new(Ledger::default())),
         Dedup::default(),
-        Watermark::new(600_000_000),
+        Watermark::new(600_000_000, None),
         None,
     )
 }

@@ -68,6 +68,12 @@ pub struct Metrics {
     pub watermark: GaugeVec,
     /// What windows hold.
     pub windows_held: IntGaugeVec,
+    /// From when on the journal holds everything.
+    pub journal_start: IntGauge,
+    /// Rules on a schedule that are due and not evaluated yet.
+    pub ticks_pending: IntGauge,
+    /// Stretches of more than a year without any event.
+    pub schedule_rests: IntCounter,
     /// Fields that the data dictionary does not know.
     pub unknown_fields: IntCounter,
     /// The ledger's sums in yuan.
@@ -213,6 +219,21 @@ impl Metrics {
             late: late(r)?,
             watermark: watermark(r)?,
             windows_held: windows_held(r)?,
+            journal_start: gauge(
+                r,
+                "journal_start_timestamp_seconds",
+                "The event time from which on the journal holds everything; 0 before the first event.",
+            )?,
+            ticks_pending: gauge(
+                r,
+                "ticks_pending",
+                "Rules on a schedule that are due and not evaluated yet.",
+            )?,
+            schedule_rests: counter(
+                r,
+                "schedule_rests_total",
+                "Stretches of more than a year without any event, in which schedules rested.",
+            )?,
             unknown_fields: counter(
                 r,
                 "unknown_fields_total",

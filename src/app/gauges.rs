@@ -20,6 +20,7 @@ pub fn scrape_gauges(shared: &Shared) {
         ledger_gauges(&ledger, m, shared.top_units);
     }
     source_gauges(shared);
+    m.ticks_pending.set(shared.busy.load(Ordering::Relaxed).try_into().unwrap_or(i64::MAX));
     let now = shared.clock.now();
     m.clock.set(seconds(now));
     for (source, at) in shared.last_by_source.lock().unwrap_or_else(PoisonError::into_inner).iter() {

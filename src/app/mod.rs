@@ -158,7 +158,7 @@ impl Assembly {
         let receivers = Receivers::load(config, clock, &metrics)
             .map_err(|problems| anyhow::anyhow!(diagnostic::lines(&problems)))?;
         let started = Instant::now();
-        let decoder = Arc::new(Decoder::new(Arc::clone(&config.calendar)));
+        let decoder = Arc::new(Decoder::new(Arc::clone(&config.calendar)).not_before(config.earliest_time()));
         let mut store = Store::open_locked(&config.state_dir, lock)?;
         store.settle(&config.calendar)?;
         store.limit_quarantine(config.quarantine);
@@ -174,12 +174,14 @@ impl Assembly {
 
         let ledger = Arc::new(RwLock::new(recovered.ledger));
         let evaluator = Arc::new(Evaluator::new(rules, Arc::clone(&config.calendar)));
-        let watermark = Watermark::restore(config.lateness, &recovered.watermark, clock.now());
-        let watermark = watermark.waiting_for(&config.backfill);
+        let watermark = watermark(config).waiting_for(&config.backfill).restore(&recovered.watermark, clock.now());
         let journal = Journal { dir: config.state_dir.clone(), schema: Arc::clone(decoder.schema()) };
         let tables = Arc::new(StoredTables::new(&config.state_dir, decoder.schema(), &config.calendar));
-        let at = (watermark.at(), watermark.latest());
-        let windowing = Windowing::new(&evaluator, Some(Arc::new(journal)), config.keep_late, at)?;
+        let at = (watermark.settled(), watermark.latest());
+        let journal_start = watermark.journal_start(&config.calendar);
+        metrics.journal_start.set(journal_start.map_or(0, |start| start.at / 1_000_000));
+        let windowing =
+            Windowing::new(&evaluator, Some(Arc::new(journal)), config.keep_late, at, journal_start)?;
         let evaluator = Arc::new(RwLock::new(evaluator));
         let (blocks, waiting) = mpsc::channel(BLOCKS_WAITING);
         let shared = Shared::new(config, options, &metrics, &ledger, &evaluator, &blocks, clock, receivers);
@@ -192,7 +194,11 @@ impl Assembly {
             windowing,
             evaluator,
             record: Record::Journal,
-            scheduler: Some(Scheduler { tables, limits: config.query_limits }),
+            scheduler: Some(Scheduler {
+                tables,
+                limits: config.query_limits,
+                busy: Arc::clone(&shared.busy),
+            }),
             time_max: time_limit(config, clock),
             parallel,
             bounded: Arc::default(),
@@ -291,6 +297,12 @@ async fn ended(engine: &mut Option<EngineTask>) -> anyhow::Result<()> {
 fn silence(config: &Config, clock: &Arc<dyn Clock>) -> Silence {
     let clock = Arc::clone(clock);
     Silence { now: Arc::new(move || clock.now()), idle: config.idle, every: Duration::from_secs(1) }
+}
+
+/// How time passes with the events of an input.
+pub(crate) fn watermark(config: &Config) -> Watermark {
+    let watermark = Watermark::new(config.lateness, Some(config.outlier)).complete_from(config.journal_from);
+    if config.min_time.is_some() { watermark } else { watermark.judging_times(&config.calendar) }
 }
 
 /// The journal that windows are filled from.

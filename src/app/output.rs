@@ -206,6 +206,10 @@ fn count(shared: &Shared, batch: &Committable) {
     drop(totals);
     m.duplicates.inc_by(batch.duplicates);
     m.late.inc_by(batch.late);
+    m.schedule_rests.inc_by(batch.rests);
+    if let Some(start) = batch.journal_start {
+        m.journal_start.set(start.at / 1_000_000);
+    }
     if let Some(at) = batch.last_at {
         shared.last_event_at.fetch_max(at, Ordering::Relaxed);
     }

@@ -14,7 +14,7 @@ use crate::{
     decode::Decoder,
     engine::{
         BatchLimits, Committable, Dedup, Engine, EngineError, LATE_WITHOUT_HISTORY, MemoryTables, Output,
-        Record, Scheduler, Sequencer, Watermark, Windowing, batches,
+        Record, Scheduler, Sequencer, Windowing, batches,
     },
     evaluate::Evaluator,
     ledger::Ledger,
@@ -106,18 +106,23 @@ impl Replay {
         let limits = BatchLimits { rows, wait: config.batch_wait };
         tokio::spawn(batches(blocks, batches_in, limits, CancellationToken::new()));
         let evaluator = Arc::new(Evaluator::new(rules, Arc::clone(&config.calendar)));
-        let windowing = match Windowing::new(&evaluator, None, LATE_WITHOUT_HISTORY, (i64::MIN, i64::MIN)) {
-            Ok(windowing) => windowing,
-            Err(e) => return (Err(e.into()), Ok(())),
-        };
+        let windowing =
+            match Windowing::new(&evaluator, None, LATE_WITHOUT_HISTORY, (i64::MIN, i64::MIN), None) {
+                Ok(windowing) => windowing,
+                Err(e) => return (Err(e.into()), Ok(())),
+            };
         let ledger = Arc::clone(&self.ledger);
         let engine = Engine {
-            decoder: Arc::new(Decoder::new(Arc::clone(&config.calendar))),
-            sequencer: Sequencer::new(ledger, Dedup::default(), Watermark::new(config.lateness), None),
+            decoder: Arc::new(Decoder::new(Arc::clone(&config.calendar)).not_before(config.earliest_time())),
+            sequencer: Sequencer::new(ledger, Dedup::default(), super::watermark(config), None),
             windowing,
             evaluator: Arc::new(RwLock::new(evaluator)),
             record: self.record,
-            scheduler: Some(Scheduler { tables: Arc::clone(&self.tables) as _, limits: config.query_limits }),
+            scheduler: Some(Scheduler {
+                tables: Arc::clone(&self.tables) as _,
+                limits: config.query_limits,
+                busy: Arc::default(),
+            }),
             time_max: Arc::new(|| None),
             parallel: parallel(),
             bounded: Arc::new(AtomicBool::new(true)),

@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
-        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -26,6 +26,8 @@ use crate::{
 };
 
 /// Findings that a screen may be behind.
+/// Rules that are due together on any day; more than this are those of a stretch of time.
+const BUSY: usize = 64;
 const FINDINGS_SHOWN: usize = 256;
 /// Unknown field names that are told apart in the log.
 const FIELD_NAMES_MAX: usize = 256;
@@ -65,6 +67,8 @@ pub struct Shared {
     pub lateness: i64,
     /// When the daemon started, in microseconds.
     pub started_at: i64,
+    /// Rules on a schedule that are due and not evaluated yet.
+    pub busy: Arc<AtomicUsize>,
     /// Commits so far.
     pub commits: AtomicU64,
     /// The latest event time that is committed, in microseconds.
@@ -121,6 +125,7 @@ impl Shared {
             top_units: config.top_units,
             lateness: config.lateness,
             started_at: clock.now(),
+            busy: Arc::default(),
             commits: AtomicU64::new(0),
             last_event_at: AtomicI64::new(0),
             last_by_source: Mutex::default(),
@@ -169,6 +174,12 @@ impl Shared {
             status.told().not_ready().map(|why| format!("source {name}: {why}"))
         };
         self.sources.iter().find_map(waits)
+    }
+
+    /// How many rules on a schedule are due, if that is so much that events wait for them noticeably.
+    #[must_use]
+    pub fn busy_with_ticks(&self) -> Option<usize> {
+        Some(self.busy.load(Ordering::Relaxed)).filter(|due| *due > BUSY)
     }
 
     /// Says whether events can be taken.

@@ -59,7 +59,21 @@ pub fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         config.sources.len(),
         config.list_paths().count(),
     );
+    tell_of_years(&loaded.set.rules);
     Ok(ExitCode::SUCCESS)
+}
+
+/// A journal that begins within a year must not be taken for a year in which nothing happened before.
+fn tell_of_years(rules: &[CompiledRule]) {
+    let waits = |rule: &&CompiledRule| rule.rule.mode != Mode::Disabled && rule.needs_whole_years();
+    let n = rules.iter().filter(waits).count();
+    if n > 0 {
+        let note = say!(
+            "note: {n} rules compare with the calendar or judge whole quarters and years; where the journal begins within one, they say nothing of it until openings tell what was executed before (docs/rules.md)",
+            n
+        );
+        println!("{note}");
+    }
 }
 
 /// What is wrong with templates and sinks; no server is asked.

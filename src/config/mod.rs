@@ -23,6 +23,7 @@ use crate::{
     lists::{List, Lists},
     notify::Office,
     rule::{Language, Mode, Param, load::Override},
+    say,
     source::{Format, directory::DirectorySource, file::FileSource, kafka::KafkaSource},
     store::QuarantineLimit,
 };
@@ -69,6 +70,12 @@ pub struct Config {
     pub batch_wait: Duration,
     /// How far ahead of the clock an event may be.
     pub max_future: Duration,
+    /// The earliest time of an event, in microseconds, where it does not follow from the budget lines.
+    pub min_time: Option<i64>,
+    /// From when on the journal has every event, in microseconds, where its first event does not show it.
+    pub journal_from: Option<i64>,
+    /// How far ahead of all others an event moves time by itself, in microseconds.
+    pub outlier: i64,
     /// How much later than others an event may be before the watermark passes it, in microseconds.
     pub lateness: i64,
     /// How long a source may be silent before its watermark moves with the clock, in microseconds.
@@ -190,6 +197,12 @@ impl Config {
         (lists, problems)
     }
 
+    /// The earliest time that an event can have, whatever the budget lines are.
+    #[must_use]
+    pub fn earliest_time(&self) -> i64 {
+        self.min_time.unwrap_or_else(|| self.calendar.instant(jiff::civil::date(2000, 1, 1)))
+    }
+
     /// `state.duplicate_horizon` in microseconds.
     #[must_use]
     pub fn duplicate_horizon_micros(&self) -> i64 {
@@ -253,6 +266,12 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 /// The shortest time that events can be kept for: a half-year's windows and its audit.
 const RETAIN_MIN: Duration = Duration::from_hours(180 * 24);
 
+/// The start of a day of the configuration.
+fn first_day(calendar: &Calendar, text: &str) -> Result<i64, String> {
+    let day = text.parse().ok().and_then(|day| calendar.start_of_day(day).ok());
+    day.ok_or_else(|| say!("{text} is not a day from 1900 on: write it as 2015-01-01", text))
+}
+
 fn retention(text: &str) -> Result<Duration, String> {
     let retain = duration(text)?;
     match retain < RETAIN_MIN {
@@ -284,6 +303,11 @@ impl Resolver<'_> {
         let listen = raw.http.listen.parse().map_err(|_| {
             format!("http.listen {:?} is not an address and port such as 127.0.0.1:9464", raw.http.listen)
         });
+        let min_time =
+            raw.engine.min_time.map(|day| self.value("engine.min_time", first_day(&calendar, &day)));
+        let journal_from = raw.engine.journal_from;
+        let journal_from =
+            journal_from.map(|day| self.value("engine.journal_from", first_day(&calendar, &day)));
         let config = Config {
             file: self.file.to_owned(),
             policy: Arc::new(policy),
@@ -313,6 +337,9 @@ impl Resolver<'_> {
             batch_rows: raw.engine.batch_rows.clamp(1, 1 << 20),
             batch_wait: self.value("engine.batch_wait", duration(&raw.engine.batch_wait)),
             max_future: self.value("engine.max_future", duration(&raw.engine.max_future)),
+            min_time,
+            journal_from,
+            outlier: self.micros("engine.outlier", &raw.engine.outlier),
             lateness: self.micros("engine.lateness", &raw.engine.lateness),
             idle: self.micros("engine.idle", &raw.engine.idle).max(1_000_000),
             keep_late: self.micros("engine.keep_late", &raw.engine.keep_late),

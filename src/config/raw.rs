@@ -238,6 +238,14 @@ pub struct EngineSpec {
     pub keep_late: String,
     /// How far ahead of the clock an event may be.
     pub max_future: String,
+    /// The day before which no event can be, as `2015-01-01`; without it three fiscal years before that of the first
+    /// budget lines, and never before 2000-01-01.
+    pub min_time: Option<String>,
+    /// The day from which on the journal has every event, where its first event does not show it: budgets of January
+    /// can stand before payments from July on.
+    pub journal_from: Option<String>,
+    /// How far ahead of all others an event moves time by itself; beyond that a second event has to confirm it.
+    pub outlier: String,
     /// How long the query of a schedule may take.
     pub query_time: String,
     /// How much memory it may use, in MiB.
@@ -253,6 +261,9 @@ impl Default for EngineSpec {
             idle: String::from("1m"),
             keep_late: String::from("35d"),
             max_future: String::from("1d"),
+            min_time: None,
+            journal_from: None,
+            outlier: String::from("1d"),
             query_time: String::from("1m"),
             query_memory_mib: 512,
         }

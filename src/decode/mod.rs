@@ -14,7 +14,10 @@ use arrow::{datatypes::SchemaRef, record_batch::RecordBatch};
 use bytes::Bytes;
 
 use crate::{
-    event::{EventType, event_schema, time::Calendar},
+    event::{
+        EventType, event_schema,
+        time::{Calendar, TimeBounds},
+    },
     stream::{Block, Payload, Reason, Reject},
 };
 use row::RowBuilder;
@@ -24,6 +27,8 @@ use row::RowBuilder;
 pub struct Decoder {
     calendar: Arc<Calendar>,
     schema: SchemaRef,
+    /// No event can be before this, in microseconds.
+    earliest: i64,
 }
 
 /// A batch of checked events, in stream order.
@@ -102,7 +107,13 @@ impl Decoder {
     #[must_use]
     pub fn new(calendar: Arc<Calendar>) -> Self {
         let schema = event_schema(&calendar.zone_name);
-        Self { calendar, schema }
+        Self { calendar, schema, earliest: i64::MIN }
+    }
+
+    /// The same, which rejects events before `earliest` (microseconds).
+    #[must_use]
+    pub fn not_before(self, earliest: i64) -> Self {
+        Self { earliest, ..self }
     }
 
     /// The schema of every batch it makes.
@@ -115,10 +126,11 @@ impl Decoder {
     #[must_use]
     pub fn decode(&self, blocks: &[Block], time_max: Option<i64>) -> Decoded {
         let rows = blocks.iter().map(|block| block.records).sum();
-        let mut builder = RowBuilder::new(&self.calendar, self.schema.clone(), time_max, rows);
+        let bounds = TimeBounds { earliest: self.earliest, latest: time_max.unwrap_or(i64::MAX) };
+        let mut builder = RowBuilder::new(&self.calendar, self.schema.clone(), bounds, rows);
         if let [block] = blocks
             && let Payload::Table(table) = &block.payload
-            && let Some(whole) = whole::decode(table, &self.schema, time_max)
+            && let Some(whole) = whole::decode(table, &self.schema, bounds)
         {
             builder.start_block(block);
             return builder.whole(whole, block.first_record);

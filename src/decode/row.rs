@@ -18,7 +18,7 @@ use crate::{
         money::{check_amount, parse_amount},
         number::{self, parse_number},
         schema::{EVENT_ID_CHARS, FIELDS, id_hash, required_by_action},
-        time::{Calendar, check_micros, from_millis},
+        time::{Calendar, TimeBounds, TimeError, check_micros, from_millis, likely_unit},
     },
     say,
     stream::{Block, Payload, Reason, Reject},
@@ -76,7 +76,7 @@ const UNKNOWN_FIELDS_MAX: usize = 256;
 pub struct RowBuilder<'c> {
     calendar: &'c Calendar,
     schema: SchemaRef,
-    time_max: Option<i64>,
+    bounds: TimeBounds,
     columns: Columns,
     types: Vec<EventType>,
     ids: Vec<u64>,
@@ -94,14 +94,14 @@ pub struct RowBuilder<'c> {
 }
 
 impl<'c> RowBuilder<'c> {
-    pub fn new(calendar: &'c Calendar, schema: SchemaRef, time_max: Option<i64>, rows: usize) -> Self {
+    pub fn new(calendar: &'c Calendar, schema: SchemaRef, bounds: TimeBounds, rows: usize) -> Self {
         let mut columns = Columns::new(FIELDS, rows);
         // The side buffer's place is held from the start and filled at the end.
         let side_buffer = columns.add_buffer(Buffer::from(&[] as &[u8]));
         Self {
             calendar,
             schema,
-            time_max,
+            bounds,
             columns,
             types: Vec::with_capacity(rows),
             ids: Vec::with_capacity(rows),
@@ -308,23 +308,50 @@ impl<'c> RowBuilder<'c> {
                 // Formats without types (CSV) write milliseconds as text.
                 text.parse()
                     .map_err(|e| bad(text, &e))
-                    .and_then(|n| from_millis(n).map_err(|e| bad(text, &e)))?
+                    .and_then(|n| self.millis(n).map_err(|e| bad(text, &e)))?
             }
             Cell::Text(text) => self.calendar.parse(text).map_err(|e| bad(text, &e))?,
             Cell::Owned(text) => self.calendar.parse(text).map_err(|e| bad(text, &e))?,
             Cell::Number(number) => number
                 .parse()
                 .map_err(|_| bad(number, &"a number must be whole milliseconds since the epoch"))
-                .and_then(|n| from_millis(n).map_err(|e| bad(number, &e)))?,
+                .and_then(|n| self.millis(n).map_err(|e| bad(number, &e)))?,
             Cell::Micros(micros) => check_micros(*micros).map_err(|e| bad(&micros.to_string(), &e))?,
             _ => return Err(absent_or_wrong(column, cell)),
         };
-        match self.time_max {
-            Some(limit) if micros > limit && column == Column::OccurredAt.index() => Err((
-                Reason::FutureTime,
-                format!("{name} {} is too far ahead of the clock", self.calendar.format(micros)),
-            )),
-            _ => Ok(micros),
+        if column != Column::OccurredAt.index() || self.bounds.contain(micros) {
+            return Ok(micros);
+        }
+        let at = self.calendar.format(micros);
+        Err(if micros > self.bounds.latest {
+            (Reason::FutureTime, say!("{name} {at} is too far ahead of the clock", name, at))
+        } else {
+            let earliest = self.calendar.format(self.bounds.earliest);
+            let why = say!(
+                "{name} {at} is before {earliest}; if it is right, set engine.min_time to an earlier day",
+                name,
+                at,
+                earliest
+            );
+            (Reason::BadTime, why)
+        })
+    }
+
+    /// A number is milliseconds, and has to be a time that there can be in that unit.
+    fn millis(&self, number: i64) -> Result<i64, TimeError> {
+        match from_millis(number) {
+            Ok(micros) if self.bounds.earliest == i64::MIN || self.bounds.contain(micros) => Ok(micros),
+            read => match likely_unit(number) {
+                Some((unit, micros)) => {
+                    let at = self.calendar.format(micros);
+                    Err(TimeError(say!(
+                        "these are no milliseconds since 1970; as {unit} it would be {at}",
+                        unit,
+                        at
+                    )))
+                }
+                None => read,
+            },
         }
     }
 

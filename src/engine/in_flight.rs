@@ -55,7 +55,8 @@ pub fn prepare(
 impl InFlight {
     /// Takes the batch into the windows.
     pub fn observe(&self, windowing: &mut Windowing, prepared: &Prepared) -> Moved {
-        let watermark = self.sequenced.watermark.at();
+        let watermark = self.sequenced.watermark.settled();
+        windowing.complete_from(self.sequenced.journal);
         let mut moved = windowing.observe(prepared, &self.sequenced.watermarks, watermark);
         if self.step == (Step::End { bounded: true }) {
             windowing.end(&mut moved);
@@ -106,6 +107,8 @@ impl InFlight {
             rejects: s.rejects,
             duplicates: s.duplicates,
             late: s.late,
+            rests: s.rests,
+            journal_start: s.journal,
             held,
             checkpoint: s.checkpoint,
             unknown_fields,

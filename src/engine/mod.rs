@@ -9,6 +9,8 @@ mod forgotten;
 mod in_flight;
 mod memory;
 mod pipeline;
+mod plausible;
+mod reached;
 mod recent;
 mod scheduler;
 mod sequence;

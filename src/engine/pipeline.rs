@@ -25,7 +25,7 @@ use super::{
 use crate::{
     decode::{Decoded, Decoder},
     evaluate::{Evaluation, Evaluator, Moved, Prepared, schedule::Due},
-    event::EventType,
+    event::{EventType, period::JournalStart},
     rule::RuleSet,
     store::{JournalBlock, StoreError},
     stream::{Block, Receipt, Reject, Span},
@@ -64,6 +64,10 @@ pub struct Committable {
     pub duplicates: u64,
     /// Events that the watermark had passed when they came.
     pub late: u64,
+    /// Stretches without any event that schedules rested in.
+    pub rests: u64,
+    /// From when on the journal holds everything.
+    pub journal_start: Option<JournalStart>,
     /// Events and panes that windows hold.
     pub held: (usize, usize),
     /// The ledger's changes, when it is time for a checkpoint.
@@ -432,6 +436,7 @@ impl Windows {
         let last = due.len();
         for (number, due) in due.into_iter().enumerate() {
             let Some(scheduler) = self.scheduler.clone() else { return true };
+            scheduler.busy.store(last - number, Ordering::Relaxed);
             if !self.all_committed().await {
                 return false;
             }
@@ -447,6 +452,7 @@ impl Windows {
             if out.send(tokio::spawn(async { Ok(Ok(committable)) })).await.is_err() {
                 return false;
             }
+            scheduler.busy.store(last - number - 1, Ordering::Relaxed);
         }
         true
     }

@@ -1,6 +1,6 @@
 //! Rules on a schedule within the loop.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicUsize};
 
 use crate::evaluate::{
     Evaluation, Evaluator,
@@ -16,6 +16,8 @@ pub struct Scheduler {
     pub tables: Arc<dyn Tables>,
     /// What a query may use.
     pub limits: Limits,
+    /// Rules that are due and not evaluated yet.
+    pub busy: Arc<AtomicUsize>,
 }
 
 impl Scheduler {

@@ -16,13 +16,13 @@ use arrow::{
 use super::{
     dedup::{Dedup, Seen},
     recent::Recent,
-    ticker::Ticker,
+    ticker::{Ticked, Ticker},
     watermark::Watermark,
 };
 use crate::{
     decode::Decoded,
     evaluate::{LedgerTables, schedule::Due},
-    event::{Column, EventType},
+    event::{Column, EventType, period::JournalStart, time::Calendar},
     ledger::{AfterEvent, Attributes, Changes, Ledger},
     rule::compile::CompiledView,
     store::StoreError,
@@ -58,16 +58,20 @@ pub struct Sequenced {
     pub duplicates: u64,
     /// Events that the watermark had passed when they came.
     pub late: u64,
+    /// Stretches without any event that schedules rested in.
+    pub rests: u64,
     /// What became of each block's records.
     pub receipts: Vec<Receipt>,
     /// The accepted events of each block, by type.
     pub types_by_block: Vec<[u64; EventType::ALL.len()]>,
     /// The ledger's changes, when it is time for a checkpoint.
     pub checkpoint: Option<Changes>,
-    /// The watermark after each event, in microseconds.
+    /// What windows are closed up to after each event, in microseconds.
     pub watermarks: Vec<i64>,
     /// The watermark at the end of the batch.
     pub watermark: Watermark,
+    /// From when on the journal holds everything.
+    pub journal: Option<JournalStart>,
     /// The rules that are due after it.
     pub due: Vec<Due>,
 }
@@ -116,7 +120,9 @@ impl Sequencer {
     /// too long.
     #[must_use]
     pub fn is_silent(&self, (now, idle): (i64, i64)) -> bool {
-        self.watermark.clone().pass_time(now, idle) != self.watermark.at()
+        let mut passed = self.watermark.clone();
+        passed.pass_time(now, idle);
+        (passed.at(), passed.settled()) != (self.watermark.at(), self.watermark.settled())
     }
 
     /// Takes out duplicates and conflicts and applies the rest to the ledger. The batch is cut where a schedule is due,
@@ -146,14 +152,29 @@ impl Sequencer {
         let (mut duplicates, mut late) = (0, 0);
         for row in 0..rows {
             let (id, content) = (decoded.ids[row], decoded.contents[row]);
+            if let Some(detail) = self.watermark.plausible().and_then(|p| p.refuses(times.value(row))) {
+                decoded.rejects.push(decoded.origins.reject(row, Reason::BadTime, detail));
+                accepted.push(false);
+                continue;
+            }
             let seen = self.dedup.see(event_ids.value(row), id, content, times.value(row))?;
             let receipt = &mut receipts[decoded.origins.block(row)];
             match seen {
                 Seen::New => {
                     let place = places[decoded.origins.block(row)];
+                    if let Some(plausible) = self.watermark.plausible() {
+                        plausible.observe(&decoded.events, decoded.types[row], row);
+                    }
                     late += u64::from(times.value(row) < self.watermark.at());
-                    let from = self.watermark.ticked().unwrap_or_else(|| times.value(row));
-                    watermarks.push(self.watermark.observe(place, times.value(row), now.0));
+                    let mut from = self.watermark.ticked().unwrap_or_else(|| times.value(row));
+                    // What this event confirms has passed before it: ticks see what they see without the doubt.
+                    if let Some(at) = self.watermark.confirmed_by(place, times.value(row)) {
+                        self.watermark.reach(at);
+                        cuts.extend(self.cut(watermarks.len(), from, ticker));
+                        from = from.max(at);
+                    }
+                    self.watermark.observe(place, times.value(row), now.0);
+                    watermarks.push(self.watermark.settled());
                     cuts.extend(self.cut(watermarks.len(), from, ticker));
                     receipt.accepted += 1;
                     types_by_block[decoded.origins.block(row)][decoded.types[row] as usize] += 1;
@@ -209,6 +230,8 @@ impl Sequencer {
     fn owed(&mut self, rows: usize, ticker: &mut Ticker) -> Option<Cut> {
         let owed = self.watermark.take_owed()?;
         let mut cut = self.cut(rows, owed.from, ticker)?;
+        // The earlier process counted it.
+        cut.rests = false;
         if let Some((tick, rule)) = owed.done {
             let done = cut.due.iter().position(|(at, rule_at)| *at == tick && ticker.rule(*rule_at) == rule);
             // Without that rule, its tick is evaluated again: a finding is stored once.
@@ -220,31 +243,49 @@ impl Sequencer {
     /// A cut after `rows` events, if the watermark has passed a tick since `from`.
     fn cut(&self, rows: usize, from: i64, ticker: &mut Ticker) -> Option<Cut> {
         let due = ticker.is_due(from, self.watermark.at());
-        due.then(|| Cut {
-            rows,
-            watermark: self.watermark.owing(from),
-            due: ticker.due(from, self.watermark.at()),
+        due.then(|| {
+            let Ticked { due, rests } = ticker.due(from, self.watermark.at());
+            if rests {
+                let (from, to) =
+                    (ticker.calendar().format(from), ticker.calendar().format(self.watermark.at()));
+                tracing::warn!(
+                    from,
+                    to,
+                    "no event for more than a year: schedules rest until events come again"
+                );
+            }
+            Cut { rows, watermark: self.watermark.owing(from), due, rests }
         })
     }
 
     fn parts(&mut self, kept: &Kept, cuts: Vec<Cut>, step: Step, ticker: &Ticker) -> Vec<Sequenced> {
         let mut parts = Vec::with_capacity(cuts.len() + 1);
         let mut start = 0;
-        for Cut { rows, watermark, due } in cuts {
-            let mut part = self.part(kept, start..rows, watermark, false);
+        for Cut { rows, watermark, due, rests } in cuts {
+            let mut part = self.part(kept, start..rows, watermark, false, ticker.calendar());
             part.due = self.due(due, ticker);
+            part.rests = rests.into();
             parts.push(part);
             start = rows;
         }
         let watermark = self.watermark.clone();
-        parts.push(self.part(kept, start..kept.types.len(), watermark, matches!(step, Step::End { .. })));
+        let last = matches!(step, Step::End { .. });
+        parts.push(self.part(kept, start..kept.types.len(), watermark, last, ticker.calendar()));
         parts
     }
 
-    fn part(&mut self, kept: &Kept, rows: Range<usize>, watermark: Watermark, last: bool) -> Sequenced {
+    fn part(
+        &mut self,
+        kept: &Kept,
+        rows: Range<usize>,
+        watermark: Watermark,
+        last: bool,
+        calendar: &Calendar,
+    ) -> Sequenced {
+        let journal = watermark.journal_start(calendar);
         let events = kept.events.slice(rows.start, rows.len());
         let types = kept.types[rows.clone()].to_vec();
-        let (after, attributes, checkpoint) = self.apply(&events, &types, last);
+        let (after, attributes, checkpoint) = self.apply(&events, &types, last, journal);
         Sequenced {
             events,
             types,
@@ -254,11 +295,13 @@ impl Sequencer {
             rejects: Vec::new(),
             duplicates: 0,
             late: 0,
+            rests: 0,
             receipts: Vec::new(),
             types_by_block: Vec::new(),
             checkpoint,
             watermarks: kept.watermarks[rows].to_vec(),
             watermark,
+            journal,
             due: Vec::new(),
         }
     }
@@ -266,15 +309,13 @@ impl Sequencer {
     /// The rules that are due, with the ledger as it is now.
     fn due(&self, due: Vec<(i64, usize)>, ticker: &Ticker) -> Vec<Due> {
         let ledger = self.ledger.read().unwrap_or_else(PoisonError::into_inner);
-        let mut at_tick = (i64::MIN, LedgerTables::default());
+        // All of them see the same ledger: no event came in between.
+        let mut tables = LedgerTables::default();
         let with_tables = |(tick, rule): (i64, usize)| {
-            if at_tick.0 != tick {
-                at_tick = (tick, LedgerTables::default());
-            }
             if let CompiledView::Schedule(view) = &ticker.rules().rules[rule].view {
-                at_tick.1.add(view, &ledger, ticker.calendar(), tick);
+                tables.add(view, &ledger, ticker.calendar(), tick);
             }
-            Due { tick, rule, ledger: at_tick.1.clone() }
+            Due { tick, rule, ledger: tables.clone() }
         };
         due.into_iter().map(with_tables).collect()
     }
@@ -284,8 +325,10 @@ impl Sequencer {
         events: &RecordBatch,
         types: &[EventType],
         last: bool,
+        journal: Option<JournalStart>,
     ) -> (AfterEvent, Arc<boxcar::Vec<Attributes>>, Option<Changes>) {
         let mut ledger = self.ledger.write().unwrap_or_else(PoisonError::into_inner);
+        ledger.whole_from(journal.map(|journal| journal.year));
         let after = ledger.apply(events, types);
         self.since_checkpoint += types.len() as u64;
         let due = self.checkpoint_every.is_some_and(|every| last || self.since_checkpoint >= every);
@@ -312,6 +355,8 @@ struct Cut {
     watermark: Watermark,
     /// Ticks and rules.
     due: Vec<(i64, usize)>,
+    /// Later ticks are left out.
+    rests: bool,
 }
 
 fn count_reject(receipts: &mut [Receipt], blocks: &[Block], reject: &Reject) {

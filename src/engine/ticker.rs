@@ -7,6 +7,12 @@ use crate::{
     rule::{Mode, RuleSet, compile::CompiledView},
 };
 
+/// How long schedules go on while no event comes: 366 days. After that they rest until events come again, so that a
+/// gap in time costs the same however long it is.
+const RESTS_AFTER: i64 = 366 * 86_400_000_000;
+/// Ticks of one rule in one gap at most.
+const TICKS_MAX: usize = 4096;
+
 /// The schedules of a rule set.
 #[derive(Debug)]
 pub struct Ticker {
@@ -72,18 +78,34 @@ impl Ticker {
         next <= to
     }
 
-    /// The ticks after `from` and not after `to` in the order of time, with the rules that are due, in rule order.
+    /// The ticks after `from` and not after `to`, between which no event was.
     #[must_use]
-    pub fn due(&self, from: i64, to: i64) -> Vec<(i64, usize)> {
+    pub fn due(&self, from: i64, to: i64) -> Ticked {
+        let until = to.min(from.saturating_add(RESTS_AFTER));
         let mut due = Vec::new();
+        let mut rests = false;
         for (rule, ticks) in &self.schedules {
-            let mut at = from;
-            while let Some(tick) = ticks.next_after(&self.calendar, at).filter(|tick| *tick <= to) {
+            let (mut at, enough) = (from, due.len() + TICKS_MAX);
+            let next = |at| ticks.next_after(&self.calendar, at).filter(|tick| *tick <= to);
+            while let Some(tick) = next(at) {
+                if tick > until || due.len() == enough {
+                    rests = true;
+                    break;
+                }
                 due.push((tick, *rule));
                 at = tick;
             }
         }
         due.sort_unstable();
-        due
+        Ticked { due, rests }
     }
+}
+
+/// What is due after a stretch of time.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Ticked {
+    /// The ticks in the order of time, with the rules that are due, in rule order.
+    pub due: Vec<(i64, usize)>,
+    /// The stretch is so long that later ticks are left out.
+    pub rests: bool,
 }

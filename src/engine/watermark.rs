@@ -1,4 +1,7 @@
 //! 水位线: the event time up to which the stream is taken to be complete (SPEC §3.2).
+//!
+//! One wrong stamp must not move time for everybody, so time has two marks. Schedules follow `at`: a jump beyond `outlier`
+//! waits for a second event. Windows follow `settled`, which every single event waits for: what closes is judged once.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,22 +10,38 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::stream::{Block, Payload};
+use super::{plausible::Plausible, reached::Reached};
+use crate::{
+    event::{period::JournalStart, time::Calendar},
+    stream::{Block, Payload},
+};
+
+/// The first and the last event of an input are believed so far from the others: nothing contradicts them. 366 days.
+const BELIEVED: i64 = 366 * 86_400_000_000;
 
 /// The watermark of all sources: the largest event time less the allowed lateness, the least over their partitions.
 #[derive(Debug, Clone)]
 pub struct Watermark {
     lateness: i64,
+    outlier: Option<i64>,
     partitions: Vec<Partition>,
     index: BTreeMap<(Arc<str>, Option<Arc<str>>), usize>,
     /// It never goes back.
     at: i64,
+    /// The same, as far as no single event has moved it.
+    settled: i64,
     latest: i64,
-    /// The time of the first event that arrived.
+    /// The time that schedules are due after.
     first: Option<i64>,
+    /// There was one event so far.
+    alone: bool,
     owed: Option<Owed>,
     /// Sources that do not move with the clock, however long they are silent.
     waiting: Arc<BTreeSet<String>>,
+    /// From when on the journal is said to be complete.
+    complete_from: Option<i64>,
+    /// Which times are plausible, where that follows from the budget lines.
+    plausible: Option<Plausible>,
 }
 
 /// Ticks that the watermark has passed and that were not evaluated yet: those after `from`, up to the watermark.
@@ -35,9 +54,9 @@ pub struct Owed {
     pub done: Option<(i64, String)>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 struct Partition {
-    latest: i64,
+    reached: Option<Reached>,
     /// When its last event arrived, by the clock; used only to find idle ones.
     seen: i64,
     /// Whether it moves with the clock when it is silent.
@@ -49,7 +68,10 @@ struct Partition {
 pub struct SavedWatermark {
     /// The watermark, in microseconds; `None` before the first event.
     pub at: Option<i64>,
-    /// The largest event time of all.
+    /// What windows are closed up to; as `at` where it is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled: Option<i64>,
+    /// The largest event time of all that is believed.
     pub latest: Option<i64>,
     /// The time of the first event that arrived; schedules are due from then on.
     #[serde(default)]
@@ -57,23 +79,35 @@ pub struct SavedWatermark {
     /// Ticks that are still to be evaluated on what is stored with this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owed: Option<Owed>,
-    /// The largest event time of each partition, by source and partition.
+    /// The largest event time of each partition that is believed, by source and partition.
     pub partitions: Vec<(String, Option<String>, i64)>,
+    /// What each of them has reached.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reached: Vec<Reached>,
+    /// The fiscal years of the first budget lines, from which the earliest plausible time follows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub years: Vec<i32>,
 }
 
 impl Watermark {
-    /// A watermark before any event. `lateness` is in microseconds.
+    /// A watermark before any event. An event more than `outlier` ahead of all others moves it only when a second one
+    /// confirms it; `None` believes every event. Both in microseconds.
     #[must_use]
-    pub fn new(lateness: i64) -> Self {
+    pub fn new(lateness: i64, outlier: Option<i64>) -> Self {
         Self {
             lateness,
+            outlier,
             partitions: Vec::new(),
             index: BTreeMap::new(),
             at: i64::MIN,
+            settled: i64::MIN,
             latest: i64::MIN,
             first: None,
+            alone: false,
             owed: None,
             waiting: Arc::default(),
+            complete_from: None,
+            plausible: None,
         }
     }
 
@@ -87,40 +121,84 @@ impl Watermark {
         self
     }
 
-    /// A watermark as it was stored. Whether a source is silent is known only from `now` on.
+    /// The same, before which times are refused that the first budget lines show to be wrong.
     #[must_use]
-    pub fn restore(lateness: i64, saved: &SavedWatermark, now: i64) -> Self {
-        let mut watermark = Self::new(lateness);
-        for (source, partition, latest) in &saved.partitions {
-            let place =
-                watermark.partition(Arc::from(source.as_str()), partition.as_deref().map(Arc::from), now);
-            watermark.partitions[place].latest = *latest;
+    pub fn judging_times(self, calendar: &Arc<Calendar>) -> Self {
+        Self { plausible: Some(Plausible::new(calendar)), ..self }
+    }
+
+    /// The same with a journal that is complete from a time on, whatever its first event is.
+    #[must_use]
+    pub fn complete_from(self, at: Option<i64>) -> Self {
+        Self { complete_from: at, ..self }
+    }
+
+    /// From when on the journal holds everything; `None` before the first event, and where every event is believed.
+    #[must_use]
+    pub fn journal_start(&self, calendar: &Calendar) -> Option<JournalStart> {
+        let from = self.complete_from.or(self.first.filter(|_| self.outlier.is_some()))?;
+        Some(calendar.journal_start(from))
+    }
+
+    /// What tells which times are plausible.
+    pub fn plausible(&mut self) -> Option<&mut Plausible> {
+        self.plausible.as_mut()
+    }
+
+    /// This watermark as it was stored. Whether a source is silent is known only from `now` on.
+    #[must_use]
+    pub fn restore(mut self, saved: &SavedWatermark, now: i64) -> Self {
+        for (number, (source, partition, latest)) in saved.partitions.iter().enumerate() {
+            let place = self.partition(Arc::from(source.as_str()), partition.as_deref().map(Arc::from), now);
+            let reached = saved.reached.get(number).copied().unwrap_or_else(|| Reached::certain(*latest));
+            self.partitions[place].reached = Some(reached);
         }
-        watermark.at = saved.at.unwrap_or(i64::MIN);
-        watermark.latest = saved.latest.unwrap_or(i64::MIN);
-        watermark.first = saved.first;
-        watermark.owed.clone_from(&saved.owed);
-        watermark
+        self.at = saved.at.unwrap_or(i64::MIN);
+        self.settled = saved.settled.or(saved.at).unwrap_or(i64::MIN);
+        self.latest = saved.latest.unwrap_or(i64::MIN);
+        self.first = saved.first;
+        self.alone = matches!(saved.reached[..], [only] if only.is_one_event());
+        self.owed.clone_from(&saved.owed);
+        if let Some(plausible) = &mut self.plausible {
+            plausible.restore(&saved.years);
+        }
+        self
     }
 
     /// The watermark to store.
     #[must_use]
     pub fn save(&self) -> SavedWatermark {
         let known = |at: i64| (at != i64::MIN).then_some(at);
-        let partition = |((source, partition), place): (&(Arc<str>, Option<Arc<str>>), &usize)| {
-            let latest = self.partitions[*place].latest;
-            (latest != i64::MIN)
-                .then(|| (source.to_string(), partition.as_ref().map(ToString::to_string), latest))
+        let mut saved = SavedWatermark {
+            at: known(self.at),
+            settled: known(self.settled),
+            latest: known(self.latest),
+            first: self.first,
+            owed: self.owed.clone(),
+            years: self.plausible.as_ref().map_or(Vec::new(), |plausible| plausible.years().to_vec()),
+            ..SavedWatermark::default()
         };
-        let partitions = self.index.iter().filter_map(partition).collect();
-        let (at, latest) = (known(self.at), known(self.latest));
-        SavedWatermark { at, latest, first: self.first, owed: self.owed.clone(), partitions }
+        for ((source, partition), place) in &self.index {
+            if let Some(reached) = self.partitions[*place].reached {
+                let latest = reached.mark(self.outlier).unwrap_or(reached.first());
+                let partition = partition.as_ref().map(ToString::to_string);
+                saved.partitions.push((source.to_string(), partition, latest));
+                saved.reached.push(reached);
+            }
+        }
+        saved
     }
 
     /// The watermark, in microseconds.
     #[must_use]
     pub fn at(&self) -> i64 {
         self.at
+    }
+
+    /// Windows that end at or before this are closed, in microseconds.
+    #[must_use]
+    pub fn settled(&self) -> i64 {
+        self.settled
     }
 
     /// Every tick up to this has been; `None` before the first event.
@@ -140,7 +218,7 @@ impl Watermark {
         self.owed.take()
     }
 
-    /// The largest event time of all partitions.
+    /// The largest event time of all partitions that is believed.
     #[must_use]
     pub fn latest(&self) -> i64 {
         self.latest
@@ -161,38 +239,87 @@ impl Watermark {
         let moves = !self.waiting.contains(&*source);
         let place = *self.index.entry((source, partition)).or_insert(next);
         if place == next {
-            self.partitions.push(Partition { latest: i64::MIN, seen: now, moves });
+            self.partitions.push(Partition { reached: None, seen: now, moves });
         }
         place
     }
 
-    /// Takes in an event of a partition and gives the watermark after it.
+    /// The watermark as the events before this one move it, if this one confirms the last of them.
+    #[must_use]
+    pub fn confirmed_by(&self, place: usize, at: i64) -> Option<i64> {
+        let reached = self.partitions[place].reached?;
+        let pending = Some(reached.first());
+        if reached.mark(self.outlier) >= pending {
+            return None;
+        }
+        let mut after = reached;
+        after.observe(at);
+        (after.mark(self.outlier) >= pending).then(|| {
+            let mut believed = self.clone();
+            believed.partitions[place].reached = Some(Reached::certain(reached.first()));
+            believed.settle();
+            believed.at
+        })
+    }
+
+    /// Moves it to what [`Self::confirmed_by`] gave.
+    pub fn reach(&mut self, at: i64) {
+        self.at = self.at.max(at);
+    }
+
+    /// Takes in an event of a partition.
     #[inline]
-    pub fn observe(&mut self, place: usize, at: i64, now: i64) -> i64 {
-        self.first.get_or_insert(at);
+    pub fn observe(&mut self, place: usize, at: i64, now: i64) {
+        if self.first.is_none() || self.alone {
+            self.begin(at);
+        }
         let partition = &mut self.partitions[place];
         partition.seen = now;
-        if at > partition.latest {
-            partition.latest = at;
-            self.latest = self.latest.max(at);
+        let moved = match &mut partition.reached {
+            Some(reached) => reached.observe(at),
+            none => {
+                *none = Some(Reached::new(at));
+                true
+            }
+        };
+        if moved {
             self.settle();
         }
-        self.at
+    }
+
+    /// The time that schedules are due after is that of the first event, unless the second one shows that it is wrong.
+    fn begin(&mut self, at: i64) {
+        let ahead = self.outlier.unwrap_or(i64::MAX);
+        let wrong = |first: i64| at.saturating_sub(first) > BELIEVED || first.saturating_sub(at) > ahead;
+        self.alone = self.first.is_none();
+        if self.alone || (self.outlier.is_some() && self.first.is_some_and(wrong)) {
+            self.first = Some(at);
+        }
     }
 
     fn settle(&mut self) {
-        let known = self.partitions.iter().map(|p| p.latest).filter(|latest| *latest != i64::MIN);
-        if let Some(least) = known.min() {
-            self.at = self.at.max(least.saturating_sub(self.lateness));
-        }
+        let reached = || self.partitions.iter().filter_map(|p| p.reached);
+        // A partition of one event holds the others back, and moves nothing by itself.
+        let least = |mark: &dyn Fn(Reached) -> Option<i64>| {
+            let marks = reached().map(|r| mark(r).unwrap_or(r.first()));
+            reached().any(|r| mark(r).is_some()).then(|| marks.min()).flatten()
+        };
+        let (at, settled) = (least(&|r| r.mark(self.outlier)), least(&|r| r.settled(self.outlier)));
+        let latest = reached().filter_map(|r| r.mark(self.outlier)).max();
+        let less = |mark: Option<i64>| mark.map_or(i64::MIN, |mark| mark.saturating_sub(self.lateness));
+        (self.at, self.settled) = (self.at.max(less(at)), self.settled.max(less(settled)));
+        self.latest = self.latest.max(latest.unwrap_or(i64::MIN));
     }
 
     /// Partitions that have been silent for `idle` microseconds move with the clock.
     pub fn pass_time(&mut self, now: i64, idle: i64) -> i64 {
         let mut moved = false;
-        for partition in self.partitions.iter_mut().filter(|p| p.moves && p.latest != i64::MIN) {
-            if now.saturating_sub(partition.seen) >= idle && partition.latest < now {
-                partition.latest = now;
+        for partition in self.partitions.iter_mut().filter(|partition| partition.moves) {
+            let silent = now.saturating_sub(partition.seen) >= idle;
+            if let Some(reached) = partition.reached.as_mut().filter(|_| silent)
+                && reached.mark(self.outlier).is_none_or(|mark| mark < now)
+            {
+                reached.pass_time(now);
                 moved = true;
             }
         }
@@ -202,9 +329,17 @@ impl Watermark {
         self.at
     }
 
-    /// At the end of bounded input the watermark is the largest event time.
+    /// At the end of bounded input the watermark is the largest event time. One that is far ahead is believed there if
+    /// it came last: nothing contradicts it.
     pub fn end(&mut self) -> i64 {
+        let (outlier, reached) = (self.outlier, self.partitions.iter().filter_map(|p| p.reached));
+        let marked = reached.clone().filter_map(|r| r.mark(outlier)).max();
+        let near = |first: i64| marked.is_none_or(|mark| first.saturating_sub(mark) <= BELIEVED);
+        let last = reached.filter(|r| r.is_newest() && near(r.first())).map(Reached::first).max();
+        let end = marked.max(last).unwrap_or(i64::MIN);
+        self.latest = self.latest.max(end);
         self.at = self.at.max(self.latest);
+        self.settled = self.settled.max(self.at);
         self.at
     }
 }
@@ -215,22 +350,26 @@ mod tests {
 
     #[test]
     fn it_is_the_least_of_the_partitions_and_never_goes_back() {
-        let mut w = Watermark::new(10);
+        let mut w = Watermark::new(10, None);
         let a = w.partition("topic".into(), Some("0".into()), 0);
-        assert_eq!(w.observe(a, 100, 0), 90);
-        assert_eq!(w.observe(a, 50, 0), 90);
+        let seen = |w: &mut Watermark, place, at| {
+            w.observe(place, at, 0);
+            w.at()
+        };
+        assert_eq!(seen(&mut w, a, 100), 90);
+        assert_eq!(seen(&mut w, a, 50), 90);
         let b = w.partition("topic".into(), Some("1".into()), 0);
-        assert_eq!(w.observe(b, 40, 0), 90);
-        assert_eq!(w.observe(a, 200, 0), 90);
-        assert_eq!(w.observe(b, 150, 0), 140);
+        assert_eq!(seen(&mut w, b, 40), 90);
+        assert_eq!(seen(&mut w, a, 200), 90);
+        assert_eq!(seen(&mut w, b, 150), 140);
         assert_eq!(w.end(), 200);
         let saved = w.save();
-        assert_eq!(Watermark::restore(10, &saved, 0).save(), saved);
+        assert_eq!(Watermark::new(10, None).restore(&saved, 0).save(), saved);
     }
 
     #[test]
     fn an_idle_partition_moves_with_the_clock() {
-        let mut w = Watermark::new(10);
+        let mut w = Watermark::new(10, None);
         let a = w.partition("a".into(), None, 0);
         let b = w.partition("b".into(), None, 0);
         w.observe(b, 500, 500);
@@ -243,16 +382,80 @@ mod tests {
     #[test]
     fn a_source_that_brings_a_history_waits_however_long_it_pauses() {
         let waiting = BTreeSet::from([String::from("history")]);
-        let mut w = Watermark::new(10).waiting_for(&waiting);
+        let mut w = Watermark::new(10, None).waiting_for(&waiting);
         let a = w.partition("history".into(), None, 0);
         w.observe(a, 500, 500);
         assert_eq!(w.pass_time(1_000_000, 600), 490);
         // So it is after a start, and another source alone moves nothing.
-        let mut w = Watermark::restore(10, &w.save(), 0).waiting_for(&waiting);
+        let mut w = Watermark::new(10, None).restore(&w.save(), 0).waiting_for(&waiting);
         let b = w.partition("live".into(), None, 0);
         w.observe(b, 900_000, 0);
         assert_eq!(w.pass_time(2_000_000, 600), 490);
-        let mut w = Watermark::restore(10, &w.save(), 0);
+        let mut w = Watermark::new(10, None).restore(&w.save(), 0);
         assert_eq!(w.pass_time(2_000_000, 600), 1_999_990, "without the flag they move");
+    }
+
+    const DAY: i64 = 86_400_000_000;
+
+    fn marks(times: &[i64]) -> Watermark {
+        let mut w = Watermark::new(0, Some(DAY));
+        let place = w.partition("feed".into(), None, 0);
+        times.iter().for_each(|at| w.observe(place, *at, 0));
+        w
+    }
+
+    #[test]
+    fn a_far_event_waits_for_a_second_one() {
+        let w = marks(&[0, 1, 9000 * DAY]);
+        assert_eq!((w.at(), w.settled(), w.latest()), (1, 1, 1));
+        // What comes after it goes on as if it were not there.
+        let w = marks(&[0, 1, 9000 * DAY, 2]);
+        assert_eq!((w.at(), w.settled()), (2, 2));
+        let w = marks(&[0, 1, 9000 * DAY, 9000 * DAY + 5]);
+        assert_eq!((w.at(), w.settled()), (9000 * DAY + 5, 9000 * DAY));
+        // Within a day schedules go on at once, windows wait all the same.
+        let w = marks(&[0, 1, DAY]);
+        assert_eq!((w.at(), w.settled()), (DAY, 1));
+    }
+
+    #[test]
+    fn the_start_is_that_of_the_stream() {
+        assert_eq!(marks(&[5]).ticked(), Some(5));
+        assert_eq!(marks(&[0, 9000 * DAY, 9000 * DAY + 1]).ticked(), Some(9000 * DAY + 1));
+        assert_eq!(marks(&[9000 * DAY, 0, 1]).ticked(), Some(1));
+        assert_eq!(marks(&[0, 60 * DAY]).ticked(), Some(0));
+    }
+
+    #[test]
+    fn the_end_believes_what_came_last() {
+        assert_eq!(marks(&[0, 1, 60 * DAY]).end(), 60 * DAY);
+        assert_eq!(marks(&[0, 1, 60 * DAY, 2]).end(), 2);
+        assert_eq!(marks(&[0, 1, 9000 * DAY]).end(), 1);
+        assert_eq!(marks(&[7 * DAY]).end(), 7 * DAY);
+    }
+
+    #[test]
+    fn what_waits_is_stored() {
+        for times in [&[3][..], &[0, 9000 * DAY], &[0, 1, 9000 * DAY, 2]] {
+            let whole = marks(times);
+            for cut in 0..times.len() {
+                let mut w = Watermark::new(0, Some(DAY)).restore(&marks(&times[..cut]).save(), 0);
+                let place = w.partition("feed".into(), None, 0);
+                times[cut..].iter().for_each(|at| w.observe(place, *at, 0));
+                assert_eq!(w.save(), whole.save(), "{times:?} cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_partition_of_one_event_holds_back_and_moves_nothing() {
+        let mut w = Watermark::new(0, Some(DAY));
+        let (a, b) =
+            (w.partition("t".into(), Some("0".into()), 0), w.partition("t".into(), Some("1".into()), 0));
+        w.observe(b, 4, 0);
+        [10, 20, 30].iter().for_each(|at| w.observe(a, *at, 0));
+        assert_eq!(w.at(), 4);
+        w.observe(b, 25, 0);
+        assert_eq!((w.at(), w.settled()), (25, 4));
     }
 }

@@ -6,7 +6,7 @@ use arrow::record_batch::RecordBatch;
 
 use crate::{
     evaluate::{Batch, Evaluator, Filling, Moved, Prepared, Windows, windows::Empty},
-    event::EventType,
+    event::{EventType, period::JournalStart},
     ledger::{AfterEvent, Ledger},
     rule::compile::CompiledView,
     store::StoreError,
@@ -36,12 +36,14 @@ pub struct Windowing {
     windows: Windows,
     history: Option<Arc<dyn History>>,
     late: i64,
+    /// From when on the journal holds everything.
+    journal: Option<JournalStart>,
 }
 
 impl Windowing {
     /// The windows of the evaluator's rules, filled with what is stored. `late` is how late an event may be that still
     /// finds all of its window; windows that end at or before `watermark` are closed; `latest` is the largest event
-    /// time. All in microseconds.
+    /// time; all in microseconds. `journal` is from when on there is everything.
     ///
     /// # Errors
     /// If the store cannot be read.
@@ -50,9 +52,11 @@ impl Windowing {
         history: Option<Arc<dyn History>>,
         late: i64,
         (watermark, latest): (i64, i64),
+        journal: Option<JournalStart>,
     ) -> Result<Self, StoreError> {
-        let none = Windows::new(&Arc::default(), evaluator.calendar(), late, watermark);
-        let mut windowing = Self { windows: none, history, late };
+        let mut none = Windows::new(&Arc::default(), evaluator.calendar(), late, watermark);
+        none.complete_from(journal.map_or(i64::MIN, |journal| journal.at));
+        let mut windowing = Self { windows: none, history, late, journal };
         windowing.change(evaluator, latest)?;
         Ok(windowing)
     }
@@ -117,6 +121,7 @@ impl Windowing {
         let balances = filling.balances();
         let from = if balances { None } else { filling.from() };
         let mut ledger = Ledger::default();
+        ledger.whole_from(self.journal.map(|journal| journal.year));
         let windows = &mut self.windows;
         let started = std::time::Instant::now();
         let mut events = 0;
@@ -150,6 +155,14 @@ impl Windowing {
             _ => None,
         };
         Filling::new(rules, empty, sliding, closing)
+    }
+
+    /// Says from when on the journal holds everything.
+    pub fn complete_from(&mut self, journal: Option<JournalStart>) {
+        if self.journal != journal {
+            self.journal = journal;
+            self.windows.complete_from(journal.map_or(i64::MIN, |journal| journal.at));
+        }
     }
 
     /// Takes in a batch. `watermarks` is the watermark after each event, `watermark` that at the end of the batch.

@@ -31,7 +31,10 @@ use super::{
     sliding::Selected,
 };
 use crate::{
-    event::{period::Stretch, time::Calendar},
+    event::{
+        period::{Length, Stretch},
+        time::Calendar,
+    },
     rule::compile::{ClosingRule, CompiledRule},
 };
 
@@ -97,13 +100,25 @@ pub struct Judge<'j> {
     pub grid: Grid<'j>,
     /// How late an event may be that still finds all of its windows, in microseconds.
     pub late: i64,
+    /// From when on there are all events, in microseconds.
+    pub start: i64,
 }
 
 impl<'j> Judge<'j> {
     /// What judging the windows of a rule needs.
     #[must_use]
-    pub fn new(rule: &'j CompiledRule, view: &'j ClosingRule, calendar: &'j Calendar, late: i64) -> Self {
-        Self { rule, view, calendar, grid: Grid::new(calendar, view.size, view.slide), late }
+    pub fn new(
+        rule: &'j CompiledRule,
+        view: &'j ClosingRule,
+        calendar: &'j Calendar,
+        (late, start): (i64, i64),
+    ) -> Self {
+        Self { rule, view, calendar, grid: Grid::new(calendar, view.size, view.slide), late, start }
+    }
+
+    /// Whether the journal lacks the beginning of a quarter or year: a part of it says nothing about the whole.
+    fn is_partial(&self, window: Stretch) -> bool {
+        window.start < self.start && matches!(self.view.size, Length::Quarter | Length::Year)
     }
 }
 
@@ -318,7 +333,8 @@ impl Closing {
                 return Vec::new();
             }
         };
-        let sound = BooleanBuffer::collect_bool(windows.len(), |row| !failed[row]);
+        let judged = |row: usize| !failed[row] && !j.is_partial(windows[row].stretch);
+        let sound = BooleanBuffer::collect_bool(windows.len(), judged);
         let rows = judge(j.rule, &table, &sound, &|row| windows[row].stretch.end, counts);
         let mut found = Vec::with_capacity(rows.len());
         for row in rows {
@@ -365,7 +381,7 @@ impl Closing {
         let mut scores: Vec<(Option<Score>, usize)> = Vec::new();
         let mut history = Vec::new();
         for (row, Window { stretch, key, .. }) in windows.iter().enumerate() {
-            let value = values.as_ref().and_then(|values| values[row]);
+            let value = values.as_ref().and_then(|values| values[row]).filter(|_| !j.is_partial(*stretch));
             let Some(key) = self.keys.get_mut(key) else { continue };
             if let Some((anomaly, _)) = &j.view.anomaly {
                 key.history(j, *stretch, anomaly.history, &mut history);

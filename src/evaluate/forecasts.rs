@@ -67,11 +67,13 @@ impl<'b> Forecaster<'b> {
         let (ids, units, classes) = (text("budget_line_id")?, text("unit_code")?, text("economic_code")?);
         let (totals, executed) = (cents("total")?, cents("executed")?);
         let years = lines.column_by_name("fiscal_year")?.as_primitive_opt::<Int32Type>()?;
+        let elapsed = lines.column_by_name("year_elapsed")?;
         let line = |row: usize| LineYear {
             id: ids.value(row),
             unit: cell(units, row).unwrap_or_default(),
             class: cell(classes, row).unwrap_or_default(),
-            year: years.is_valid(row).then(|| years.value(row)),
+            // A year of which the journal lacks the beginning says nothing, and is no closed year to learn from.
+            year: (years.is_valid(row) && elapsed.is_valid(row)).then(|| years.value(row)),
             total: totals.value(row),
             executed: executed.value(row),
             early_total: totals.value(row),

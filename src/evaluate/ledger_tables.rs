@@ -8,7 +8,7 @@ use arrow::{
     record_batch::RecordBatch,
 };
 
-use super::tables::{BUDGET_LINES, INDICATORS, budget_lines, schema};
+use super::tables::{BUDGET_LINES, INDICATORS, budget_lines, elapsed_at, schema};
 use crate::{
     event::{
         schema::{NUMBER_TYPE, time_type},
@@ -26,7 +26,8 @@ pub struct LedgerTables {
 }
 
 impl LedgerTables {
-    /// Adds the tables that a query names, unless they are here already. `now` is in microseconds.
+    /// Adds the tables that a query names, unless they are here already. `now` is in microseconds; other ticks get
+    /// theirs from [`Self::at`].
     pub fn add(&mut self, query: &ScheduleRule, ledger: &Ledger, calendar: &Calendar, now: i64) {
         if self.lines.is_none() && query.reads_lines() {
             self.lines = budget_lines(ledger, calendar, now);
@@ -40,6 +41,13 @@ impl LedgerTables {
     #[must_use]
     pub fn are_read_by(query: &ScheduleRule) -> bool {
         query.reads_lines() || query.tables.contains(INDICATORS)
+    }
+
+    /// The same at another tick, between which no event was.
+    #[must_use]
+    pub fn at(&self, calendar: &Calendar, now: i64) -> Self {
+        let lines = self.lines.as_ref().and_then(|lines| elapsed_at(lines, calendar, now));
+        Self { lines, indicators: self.indicators.clone() }
     }
 
     /// The rows of a table.

@@ -144,7 +144,8 @@ pub async fn start(
 ) -> Result<SendableRecordBatchStream> {
     let external = |e: String| DataFusionError::External(e.into());
     let missing = || DataFusionError::External("a table is missing".into());
-    let forecasts = match due.ledger.rows(BUDGET_LINES) {
+    let ledger = due.ledger.at(calendar, due.tick);
+    let forecasts = match ledger.rows(BUDGET_LINES) {
         Some(lines) if rule.forecasts => {
             Some(forecasts::read(lines, context, tables, calendar, due.tick).await?)
         }
@@ -154,7 +155,7 @@ pub async fn start(
         let provider = match (name, event_type(name)) {
             (_, Some(event_type)) => Some(tables.events(&[event_type]).map_err(external)?),
             (BUDGET_LINES, _) => {
-                let lines = due.ledger.rows(BUDGET_LINES).ok_or_else(missing)?;
+                let lines = ledger.rows(BUDGET_LINES).ok_or_else(missing)?;
                 let lines = match &forecasts {
                     Some((_, forecasts)) => forecasts::columns(lines, forecasts).ok_or_else(missing)?,
                     None => lines.clone(),
@@ -166,7 +167,7 @@ pub async fn start(
                 tables::in_memory(forecasts::table_schema(), vec![rows.ok_or_else(missing)?])
             }
             (INDICATORS, _) => {
-                let rows = due.ledger.rows(INDICATORS).ok_or_else(missing)?;
+                let rows = ledger.rows(INDICATORS).ok_or_else(missing)?;
                 tables::in_memory(rows.schema(), vec![rows.clone()])
             }
             (FINDINGS, _) => Some(tables.findings().map_err(external)?),

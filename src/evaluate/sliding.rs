@@ -60,8 +60,8 @@ pub struct Sliding {
     least: usize,
     /// Events before this may be gone.
     floor: i64,
-    /// The latest event time.
-    latest: i64,
+    /// The two latest event times: a single one may be wrong, and what it would let go of is needed.
+    latest: [i64; 2],
     /// Events from this on are not let go.
     protect: i64,
     /// The length of the window, and how late an event may be that still finds all of its window, in microseconds.
@@ -83,7 +83,7 @@ impl Sliding {
             limit: ROWS_MIN,
             least: ROWS_MIN,
             floor: i64::MIN,
-            latest: i64::MIN,
+            latest: [i64::MIN; 2],
             protect: i64::MAX,
             held: reach.saturating_add(late),
         }
@@ -157,7 +157,12 @@ impl Sliding {
             held.extend_from_slice(row);
             hold(&plan, &mut held, &packed.texts, i, &mut self.texts);
             let arrival = Arrival { row: &held, others: packed.others(i), from: *from };
-            self.latest = self.latest.max(row[0].cast_signed());
+            let at = row[0].cast_signed();
+            if at > self.latest[0] {
+                self.latest = [at, self.latest[0]];
+            } else {
+                self.latest[1] = self.latest[1].max(at);
+            }
             let shared = Shared { scratch: &mut self.scratch, texts: &self.texts };
             let state = State { floor: self.floor, shared };
             take(&plan, self.keys.entry(*key).or_default(), arrival, state);
@@ -171,7 +176,7 @@ impl Sliding {
     /// Lets go of what no window needs any more. It happens after a number of events, so that it does not
     /// depend on how the stream is cut, and costs little for each.
     fn expire(&mut self) {
-        self.floor = self.floor.max(self.latest.saturating_sub(self.held).min(self.protect));
+        self.floor = self.floor.max(self.latest[1].saturating_sub(self.held).min(self.protect));
         let (plan, floor) = (Arc::clone(&self.plan), self.floor);
         let (mut rows, texts) = (0, &mut self.texts);
         self.keys.retain(|_, series| {

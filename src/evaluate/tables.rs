@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use arrow::{
     array::{
-        ArrayRef, BooleanBuilder, Decimal128Builder, Int32Builder, Int64Builder, StringViewBuilder,
-        TimestampMicrosecondBuilder,
+        ArrayRef, AsArray, BooleanBuilder, Decimal128Array, Decimal128Builder, Int32Builder, Int64Builder,
+        StringViewBuilder, TimestampMicrosecondBuilder,
     },
-    datatypes::{DataType, Field, Schema, SchemaRef},
+    datatypes::{DataType, Decimal128Type, Field, Int32Type, Schema, SchemaRef},
     record_batch::RecordBatch,
 };
 use datafusion::{catalog::TableProvider, datasource::MemTable};
@@ -122,7 +122,8 @@ const ALERT_TEXTS: [&str; 11] = [
     "previous",
 ];
 
-const SUMS: [&str; 7] = ["total", "executed", "frozen", "reserved", "available", "planned", "plan_available"];
+const SUMS: [&str; 8] =
+    ["total", "executed", "frozen", "reserved", "available", "planned", "plan_available", "opening"];
 const RATIOS: [&str; 3] = ["executed_ratio", "overspend_ratio", "year_elapsed"];
 
 /// A table without rows, for planning. `budget_lines` has the columns of forecasts too.
@@ -158,9 +159,12 @@ pub fn budget_lines(ledger: &Ledger, calendar: &Calendar, now: i64) -> Option<Re
         for (text, column) in texts.iter_mut().zip(&LINE_ATTRIBUTES[1..]) {
             text.append_option(attributes.text(*column));
         }
-        let cents = [b.total, b.executed, b.frozen, b.reserved, b.available(), b.planned, b.plan_available()];
+        let (available, plan_available) = (b.available(), b.plan_available());
+        let cents =
+            [b.total, b.executed, b.frozen, b.reserved, available, b.planned, plan_available, b.opening];
         sums.iter_mut().zip(cents).for_each(|(sum, cents)| sum.append_value(cents));
-        let year = attributes.fiscal_year.and_then(|year| elapsed.elapsed(year, now));
+        let year = attributes.fiscal_year.filter(|_| ledger.covers(line));
+        let year = year.and_then(|year| elapsed.elapsed(year, now));
         let values = [b.executed_ratio(), b.overspend_ratio(), year];
         ratios.iter_mut().zip(values).for_each(|(ratio, value)| ratio.append_option(value));
         times.append_value(line.last_event_at);
@@ -171,6 +175,22 @@ pub fn budget_lines(ledger: &Ledger, calendar: &Calendar, now: i64) -> Option<Re
     columns.extend(sums.iter_mut().chain(&mut ratios).map(|sum| Arc::new(sum.finish()) as ArrayRef));
     columns.push(Arc::new(times.finish()));
     RecordBatch::try_new(schema(BUDGET_LINES, &calendar.zone_name)?, columns).ok()
+}
+
+/// The same lines at another time.
+#[must_use]
+pub fn elapsed_at(lines: &RecordBatch, calendar: &Calendar, now: i64) -> Option<RecordBatch> {
+    let schema = lines.schema();
+    let (years, at) = (schema.index_of("fiscal_year").ok()?, schema.index_of("year_elapsed").ok()?);
+    let years = lines.column(years).as_primitive::<Int32Type>();
+    let mut elapsed = ElapsedYear::new(calendar);
+    // Where it is not known at one time, it is not at another.
+    let known = years.iter().zip(lines.column(at).as_primitive::<Decimal128Type>());
+    let share = |(year, known): (Option<i32>, Option<i128>)| elapsed.elapsed(known.and(year)?, now);
+    let shares = known.map(share).collect::<Decimal128Array>();
+    let mut columns = lines.columns().to_vec();
+    columns[at] = Arc::new(shares.with_data_type(RATIO_TYPE));
+    RecordBatch::try_new(schema, columns).ok()
 }
 
 /// Findings as rows.

@@ -29,6 +29,8 @@ pub struct Windows {
     /// Every window that ends at or before this is closed.
     watermark: i64,
     late: i64,
+    /// From when on there are all events.
+    start: i64,
 }
 
 /// What the windows say about a batch.
@@ -83,6 +85,7 @@ impl Windows {
             closing: Vec::new(),
             watermark,
             late,
+            start: i64::MIN,
         };
         empty.change(rules).0
     }
@@ -116,6 +119,11 @@ impl Windows {
             }));
         }
         (Self { rules: Arc::clone(rules), sliding, closing, ..self }, empty)
+    }
+
+    /// Says from when on there are all events: longer windows that begin before are not judged.
+    pub fn complete_from(&mut self, start: i64) {
+        self.start = start;
     }
 
     /// The rules whose windows these are.
@@ -160,7 +168,7 @@ impl Windows {
         for (at, (state, selected)) in self.closing.iter().zip(&prepared.closings).enumerate() {
             let (Some(state), Some(selected)) = (state, selected) else { continue };
             let Some(view) = closing_view(&self.rules.rules[at]) else { continue };
-            let judge = Judge::new(&self.rules.rules[at], view, &self.calendar, self.late);
+            let judge = Judge::new(&self.rules.rules[at], view, &self.calendar, (self.late, self.start));
             if let Some(from) = state.lacks(&judge, selected) {
                 lacks(&mut empty.closing, at, from);
             }
@@ -192,7 +200,7 @@ impl Windows {
         let mut jobs: Vec<_> = sliding.map(|(state, selected)| Load::Sliding(state, selected)).collect();
         let closing = self.closing.iter_mut().zip(&prepared.closings).zip(&rules.rules);
         jobs.extend(closing.filter_map(|((state, selected), rule)| {
-            let judge = Judge::new(rule, closing_view(rule)?, &self.calendar, self.late);
+            let judge = Judge::new(rule, closing_view(rule)?, &self.calendar, (self.late, self.start));
             Some(Load::Closing(judge, state.as_mut()?, selected.as_ref()?))
         }));
         in_parallel(jobs, usize::MAX, |job| match job {
@@ -217,7 +225,7 @@ impl Windows {
             let (Some(state), Some(view)) = (&mut self.closing[*at], closing_view(&rules.rules[*at])) else {
                 continue;
             };
-            let judge = Judge::new(&rules.rules[*at], view, &self.calendar, self.late);
+            let judge = Judge::new(&rules.rules[*at], view, &self.calendar, (self.late, self.start));
             state.close(&judge, self.watermark, 0, true, &mut RuleCounts::default());
             state.starts_at(from.unwrap_or(i64::MIN));
         }
@@ -235,7 +243,7 @@ impl Windows {
         let states = self.closing.iter_mut().zip(&mut outcomes).zip(&rules.rules).enumerate();
         for (number, ((state, out), rule)) in states {
             let (Some(state), Some(view)) = (state, closing_view(rule)) else { continue };
-            let judge = Judge::new(rule, view, &self.calendar, self.late);
+            let judge = Judge::new(rule, view, &self.calendar, (self.late, self.start));
             jobs.push(Job::Closing(Batch { judge, state, watermark: self.watermark, out, number }));
         }
         let rows = prepared.table().rows;
@@ -263,7 +271,7 @@ impl Windows {
         moved.counts.resize(rules.rules.len(), RuleCounts::default());
         for (number, rule) in rules.rules.iter().enumerate() {
             let (Some(state), Some(view)) = (&mut self.closing[number], closing_view(rule)) else { continue };
-            let judge = Judge::new(rule, view, &self.calendar, self.late);
+            let judge = Judge::new(rule, view, &self.calendar, (self.late, self.start));
             let counts = &mut moved.counts[number];
             let mut found = state.close(&judge, watermark, row, false, counts);
             found.extend(state.flush(&judge, counts));

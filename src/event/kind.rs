@@ -83,11 +83,13 @@ pub enum BudgetAction {
     Plan,
     /// 计划收回
     PlanReduce,
+    /// 期初已执行: what was executed before the journal begins
+    Opening,
 }
 
 impl BudgetAction {
     /// Every action, in the order of SPEC §2.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Approve,
         Self::Supplement,
         Self::Reduce,
@@ -98,6 +100,7 @@ impl BudgetAction {
         Self::Reclaim,
         Self::Plan,
         Self::PlanReduce,
+        Self::Opening,
     ];
 
     /// The word used on the wire.
@@ -114,6 +117,7 @@ impl BudgetAction {
             Self::Reclaim => "reclaim",
             Self::Plan => "plan",
             Self::PlanReduce => "plan_reduce",
+            Self::Opening => "opening",
         }
     }
 

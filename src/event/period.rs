@@ -129,7 +129,30 @@ impl Stretch {
     }
 }
 
+/// From when on a journal holds everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JournalStart {
+    /// The instant, in microseconds.
+    pub at: i64,
+    /// The first fiscal year that it holds from its beginning.
+    pub year: i32,
+}
+
+/// A journal that begins so early in a fiscal year holds the whole year: little happens before its budgets are there.
+const YEAR_BEGINS: i64 = 31 * DAY;
+
 impl Calendar {
+    /// From when on a journal whose first event was at `first` holds everything.
+    #[must_use]
+    pub fn journal_start(&self, first: i64) -> JournalStart {
+        let year = self.stretch(first, Length::Year);
+        let number = i32::from(self.fiscal_year_start(self.local(first).date()).year());
+        match first - year.start <= YEAR_BEGINS {
+            true => JournalStart { at: year.start, year: number },
+            false => JournalStart { at: self.day(first).start, year: number + 1 },
+        }
+    }
+
     /// The local day.
     #[must_use]
     pub fn day(&self, at: i64) -> Stretch {

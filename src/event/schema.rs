@@ -78,6 +78,7 @@ const ACTIONS: &[&str] = &[
     "reclaim",
     "plan",
     "plan_reduce",
+    "opening",
 ];
 
 /// Builds [`Column`] and [`FIELDS`] from one list, so that they cannot disagree.

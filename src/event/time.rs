@@ -114,6 +114,13 @@ impl Calendar {
         if this <= date { this } else { start(date.year() - 1) }
     }
 
+    /// The month of the fiscal year that a day lies in, 1 to 12. Months begin on the day of the month that the year does.
+    #[must_use]
+    pub fn fiscal_month(&self, date: Date) -> i32 {
+        let months = i32::from(date.month()) - i32::from(self.fiscal_month);
+        (months - i32::from(date.day() < self.fiscal_day)).rem_euclid(12) + 1
+    }
+
     /// RFC 3339 in local time with offset, for people and findings.
     #[must_use]
     pub fn format(&self, micros: i64) -> String {
@@ -146,6 +153,38 @@ pub fn check_micros(micros: i64) -> Result<i64, TimeError> {
 /// Outside the years 1900 to 2999.
 pub fn from_millis(millis: i64) -> Result<i64, TimeError> {
     check_micros(millis.saturating_mul(1000))
+}
+
+/// The unit other than milliseconds in which a number is an instant of the years 2000 to 2099, and that instant.
+#[must_use]
+pub fn likely_unit(number: i64) -> Option<(&'static str, i64)> {
+    const PLAUSIBLE: std::ops::Range<i64> = 946_684_800_000_000..4_102_444_800_000_000;
+    let units = [
+        ("seconds", number.checked_mul(1_000_000)),
+        ("microseconds", Some(number)),
+        ("nanoseconds", Some(number / 1000)),
+    ];
+    units.into_iter().find_map(|(unit, micros)| Some((unit, micros.filter(|at| PLAUSIBLE.contains(at))?)))
+}
+
+/// The instants that an event may have, in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeBounds {
+    /// The first.
+    pub earliest: i64,
+    /// The last.
+    pub latest: i64,
+}
+
+impl TimeBounds {
+    /// No bounds.
+    pub const NONE: Self = Self { earliest: i64::MIN, latest: i64::MAX };
+
+    /// Whether an instant is within them.
+    #[must_use]
+    pub const fn contain(self, at: i64) -> bool {
+        self.earliest <= at && at <= self.latest
+    }
 }
 
 /// `YYYY-MM-DDThh:mm:ss[.f…](Z|±hh:mm)`, at most six fraction digits: the shape nearly every feed uses, read

@@ -139,6 +139,10 @@ pub struct Status {
     /// The latest event time.
     #[schema(format = DateTime)]
     last_event_at: Option<String>,
+    /// From when on the journal holds everything: longer windows that begin before say nothing, nor do comparisons with
+    /// the calendar in the fiscal year before, unless openings tell what was executed until then.
+    #[schema(format = DateTime)]
+    journal_from: Option<String>,
     since_start: SinceStart,
     /// What the sources tell, by name.
     #[schema(value_type = Object)]
@@ -190,11 +194,13 @@ pub async fn status(State(shared): State<Arc<Shared>>) -> Json<Status> {
         (ledger.len(), ledger.open_applications())
     };
     let last = shared.last_event_at.load(Ordering::Relaxed);
+    let journal_from = Some(shared.metrics.journal_start.get() * 1_000_000).filter(|at| *at != 0);
     Json(Status {
         version: env!("CARGO_PKG_VERSION"),
         ready: shared.ready() && shared.sources_wait().is_none(),
         started_at: shared.calendar.format(shared.started_at),
         last_event_at: (last != 0).then(|| shared.calendar.format(last)),
+        journal_from: journal_from.map(|at| shared.calendar.format(at)),
         since_start: SinceStart {
             accepted: totals.accepted,
             duplicates: totals.duplicates,

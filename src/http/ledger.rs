@@ -54,6 +54,8 @@ pub struct BudgetLine {
     available: String,
     planned: String,
     plan_available: String,
+    /// The part of `executed` from before the journal begins.
+    opening: String,
     executed_ratio: Option<String>,
     overspend_ratio: Option<String>,
     /// The elapsed share of its year at its last event.

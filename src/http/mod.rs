@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::{Shared, scrape_gauges},
+    say,
     source::SourceStatus,
     store::Cases,
     telemetry::{CONTENT_TYPE, Metrics},
@@ -102,6 +103,13 @@ fn count_verdicts(shared: &Shared) -> Result<(), Problem> {
 async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, String) {
     let unavailable = |why: String| (StatusCode::SERVICE_UNAVAILABLE, why + "\n");
     match (shared.ready(), shared.sources_wait()) {
+        (true, None) if shared.busy_with_ticks().is_some() => {
+            let due = shared.busy_with_ticks().unwrap_or_default();
+            unavailable(say!(
+                "fiscwatch is busy with {due} rules on a schedule that are due; events wait",
+                due
+            ))
+        }
         (true, None) => {
             let troubles: String = shared.sources.iter().flat_map(troubles).collect();
             (StatusCode::OK, format!("fiscwatch is ready\n{troubles}"))

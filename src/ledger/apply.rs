@@ -54,6 +54,10 @@ pub struct AfterEvent {
     pub reserved: Vec<i128>,
     /// Cents.
     pub planned: Vec<i128>,
+    /// Cents.
+    pub opening: Vec<i128>,
+    /// Whether everything that was executed in the line's fiscal year is known.
+    pub covered: Vec<bool>,
     /// The other lines that events touched.
     pub others: Option<Box<OtherLines>>,
 }
@@ -80,17 +84,21 @@ impl AfterEvent {
             frozen: cents(),
             reserved: cents(),
             planned: cents(),
+            opening: cents(),
+            covered: Vec::with_capacity(rows),
             others: None,
         }
     }
 
-    fn push(&mut self, attributes: u32, balances: &Balances) {
+    fn push(&mut self, attributes: u32, balances: &Balances, covered: bool) {
         self.attributes.push(attributes);
         self.total.push(balances.total);
         self.executed.push(balances.executed);
         self.frozen.push(balances.frozen);
         self.reserved.push(balances.reserved);
         self.planned.push(balances.planned);
+        self.opening.push(balances.opening);
+        self.covered.push(covered);
     }
 
     /// Whether the event of a row names a line that there is.
@@ -168,13 +176,14 @@ impl Ledger {
             let number = self.apply_event(&events, row, *event_type);
             let line = self.touch(number);
             line.last_event_at = events.at[row];
-            after.push(line.attributes, &line.balances);
+            let line = &self.lines[number as usize];
+            after.push(line.attributes, &line.balances, self.covers(line));
             if let Some(other) = self.other.take().filter(|other| *other != number) {
                 let line = &self.lines[other as usize];
                 let others = after.others.get_or_insert_default();
                 others.rows.push(u32::try_from(row).unwrap_or(u32::MAX));
                 others.lines.push(line.id.clone());
-                others.after.push(line.attributes, &line.balances);
+                others.after.push(line.attributes, &line.balances, self.covers(line));
             }
         }
         after
@@ -221,15 +230,16 @@ impl Ledger {
         match events.text(Column::BudgetLineId, row).and_then(|id| self.find(id)) {
             Some(number) => {
                 let line = &self.lines[number as usize];
-                after.push(line.attributes, &line.balances);
+                after.push(line.attributes, &line.balances, self.covers(line));
             }
-            None => after.push(NO_LINE, &Balances::default()),
+            None => after.push(NO_LINE, &Balances::default(), true),
         }
     }
 
     fn act(&mut self, events: &Events<'_>, row: usize, number: LineNumber, amount: i128) {
         use BudgetAction::{
-            Approve, CarryOver, Freeze, Plan, PlanReduce, Reclaim, Reduce, Supplement, Transfer, Unfreeze,
+            Approve, CarryOver, Freeze, Opening, Plan, PlanReduce, Reclaim, Reduce, Supplement, Transfer,
+            Unfreeze,
         };
         let action = events.text(Column::Action, row).and_then(BudgetAction::parse);
         let balances = &mut self.touch(number).balances;
@@ -244,6 +254,11 @@ impl Ledger {
             Some(Unfreeze) => balances.frozen -= amount,
             Some(Plan) => balances.planned += amount,
             Some(PlanReduce) => balances.planned -= amount,
+            Some(Opening) => {
+                balances.executed += amount;
+                balances.opening += amount;
+                self.cover(number);
+            }
             Some(Transfer) => {
                 let to = self.number(events.text(Column::ToBudgetLineId, row).unwrap_or_default());
                 self.transfer(number, -amount);
@@ -279,6 +294,14 @@ impl Ledger {
         let attributes = &self.attributes[self.lines[number as usize].attributes as usize];
         if *attributes == Attributes::default() {
             self.set_attributes(number, events.attributes(row, false));
+        }
+    }
+
+    /// Openings tell what was executed in a fiscal year before the journal begins: a line without one had executed
+    /// nothing.
+    fn cover(&mut self, number: LineNumber) {
+        if let Some(year) = self.attributes[self.lines[number as usize].attributes as usize].fiscal_year {
+            self.opened.insert(year);
         }
     }
 

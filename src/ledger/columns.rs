@@ -28,7 +28,7 @@ pub enum BudgetColumn {
     Sum(fn(&AfterEvent, usize) -> i128),
     /// A ratio.
     Ratio(fn(&AfterEvent, usize) -> Option<i128>),
-    /// The elapsed share of the line's fiscal year.
+    /// The elapsed share of the line's fiscal year, if all that was executed in it is known.
     YearElapsed,
     /// Whether the line was approved.
     Approved,
@@ -50,6 +50,7 @@ pub static BUDGET_COLUMNS: &[(&str, BudgetColumn)] = &[
     ),
     ("planned", BudgetColumn::Sum(|a, row| a.planned[row])),
     ("plan_available", BudgetColumn::Sum(|a, row| a.planned[row] - a.reserved[row] - a.executed[row])),
+    ("opening", BudgetColumn::Sum(|a, row| a.opening[row])),
     ("executed_ratio", BudgetColumn::Ratio(|a, row| ratio(a.executed[row], a.total[row]))),
     (
         "overspend_ratio",
@@ -108,7 +109,9 @@ impl BudgetColumn {
                 let at: &PrimitiveArray<TimestampMicrosecondType> =
                     events.column(Column::OccurredAt.index()).as_primitive();
                 let mut year = ElapsedYear::new(calendar);
-                let elapsed = (0..rows).map(|row| year.elapsed(line(row)?.fiscal_year?, at.value(row)));
+                // NULL where a part of what was executed is not known: nothing can be compared with the calendar.
+                let known = |row: usize| line(row).filter(|_| after.covered[row])?.fiscal_year;
+                let elapsed = (0..rows).map(|row| year.elapsed(known(row)?, at.value(row)));
                 Arc::new(elapsed.collect::<Decimal128Array>())
             }
             Self::Approved => {

@@ -17,8 +17,10 @@ const RATIO_MAX: i128 = 99_999_999_999_999_999_999_999_999_999_999_999_999;
 pub struct Balances {
     /// approve + supplement + `carry_over` + transfers in − reduce − reclaim − transfers out
     pub total: i128,
-    /// payments − refunds ± corrections
+    /// opening + payments − refunds ± corrections
     pub executed: i128,
+    /// The part of `executed` from before the journal begins.
+    pub opening: i128,
     /// freeze − unfreeze
     pub frozen: i128,
     /// Applications not yet paid or withdrawn.

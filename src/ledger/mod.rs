@@ -9,7 +9,7 @@ mod indicators;
 mod line;
 pub mod report;
 
-use std::{hash::BuildHasher, sync::Arc};
+use std::{collections::BTreeSet, hash::BuildHasher, sync::Arc};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
@@ -38,6 +38,10 @@ pub struct Ledger {
     changed: Vec<LineNumber>,
     /// The other line that the event being applied touches.
     other: Option<LineNumber>,
+    /// The first fiscal year that the journal has from its beginning; all of them without it.
+    whole_from: Option<i32>,
+    /// Earlier fiscal years of which openings tell what was executed before the journal begins.
+    opened: BTreeSet<i32>,
 }
 
 /// What changed since the last checkpoint, complete enough to rebuild the ledger from all checkpoints.
@@ -81,6 +85,19 @@ impl Ledger {
     pub fn line(&self, id: &str) -> Option<(&Line, &Attributes)> {
         let line = &self.lines[self.find(id)? as usize];
         Some((line, &self.attributes[line.attributes as usize]))
+    }
+
+    /// Says which is the first fiscal year that the journal has from its beginning.
+    pub fn whole_from(&mut self, year: Option<i32>) {
+        self.whole_from = year;
+    }
+
+    /// Whether everything that was executed in a line's fiscal year is known: from the journal, or from openings.
+    #[must_use]
+    pub fn covers(&self, line: &Line) -> bool {
+        let Some(whole_from) = self.whole_from else { return true };
+        let year = self.attributes[line.attributes as usize].fiscal_year;
+        year.is_none_or(|year| year >= whole_from || self.opened.contains(&year))
     }
 
     /// The store of attributes that [`AfterEvent`] refers to.
@@ -138,6 +155,9 @@ impl Ledger {
     /// Puts back a line as a checkpoint has it.
     pub fn restore_line(&mut self, line: Line, attributes: Attributes) {
         let number = self.number(&line.id.clone());
+        if line.balances.opening != 0 {
+            self.opened.extend(attributes.fiscal_year);
+        }
         let attributes = self.add_attributes(attributes);
         self.lines[number as usize] = Line { attributes, changed: false, ..line };
     }

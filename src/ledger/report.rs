@@ -31,6 +31,7 @@ pub fn line_object(line: &Line, attributes: &Attributes, calendar: &Calendar) ->
         ("available", b.available()),
         ("planned", b.planned),
         ("plan_available", b.plan_available()),
+        ("opening", b.opening),
     ];
     for (name, cents) in sums {
         put(name, json!(format_cents(cents)));

@@ -211,6 +211,7 @@ const COLUMNS: &[(&str, &str, &str)] = &[
     ("budget.frozen", "已冻结", "frozen"),
     ("budget.planned", "用款计划", "planned"),
     ("budget.plan_available", "计划可用", "left of the plan"),
+    ("budget.opening", "期初已执行", "executed before the journal"),
     ("budget.executed_ratio", "执行率", "executed share"),
     ("budget.overspend_ratio", "超支率", "overspend share"),
 ];

@@ -94,6 +94,21 @@ pub struct CompiledRule {
     pub view: CompiledView,
 }
 
+impl CompiledRule {
+    /// Whether it says nothing of a quarter or fiscal year that the journal lacks the beginning of.
+    #[must_use]
+    pub fn needs_whole_years(&self) -> bool {
+        const ELAPSED: &str = "year_elapsed";
+        let names =
+            |condition: &Option<Condition>| condition.as_ref().is_some_and(|c| c.text.contains(ELAPSED));
+        match &self.view {
+            CompiledView::Closing(view) => matches!(view.size, Length::Quarter | Length::Year),
+            CompiledView::Schedule(view) => view.columns.contains(ELAPSED),
+            CompiledView::Event | CompiledView::Sliding(_) => names(&self.filter) || names(&self.when),
+        }
+    }
+}
+
 /// What a compiled rule looks at.
 #[derive(Debug, Clone)]
 pub enum CompiledView {

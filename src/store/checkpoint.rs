@@ -16,7 +16,7 @@ use crate::{
 /// Writes the changes; `seq` is the last journal block they include.
 pub fn write(transaction: &Transaction<'_>, changes: &Changes, seq: i64) -> rusqlite::Result<()> {
     let mut line_sql = transaction.prepare_cached(
-        "INSERT OR REPLACE INTO lines VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
+        "INSERT OR REPLACE INTO lines VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
     )?;
     let mut sum = Change::of(transaction, &sums::LINES);
     for (number, line, attributes) in &changes.lines {
@@ -43,6 +43,7 @@ pub fn write(transaction: &Transaction<'_>, changes: &Changes, seq: i64) -> rusq
             format_cents(b.transferred),
             format_cents(b.corrected),
             line.last_event_at,
+            format_cents(b.opening),
         ])?;
         sum.after([&*line.id])?;
     }
@@ -148,6 +149,7 @@ fn line(row: &Row<'_>) -> rusqlite::Result<(Line, Attributes)> {
         planned: cents(row, 15)?,
         transferred: cents(row, 16)?,
         corrected: cents(row, 17)?,
+        opening: cents(row, 19)?,
     };
     let mut line = Line::new(&id, 0);
     line.balances = balances;

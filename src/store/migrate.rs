@@ -13,7 +13,8 @@ use super::{
 macro_rules! version_5 {
     () => {
         concat!(
-            include_str!("schema_5.sql"), // Trust in the state.
+            include_str!("schema_5.sql"),         // Trust in the state.
+            include_str!("schema_5_opening.sql"), // Opening balances.
         )
     };
 }
@@ -88,7 +89,7 @@ fn step(connection: &Connection, sql: &str, version: i64) -> rusqlite::Result<()
 }
 
 /// Version 5: sums of every table, and chained histories. A state from before may have sums of the tables that it had;
-/// then none of those may be missing, and the quarantine must match its own, which is replaced.
+/// then none of those may be missing, and tables that gain a column must match theirs, which are replaced.
 fn trust(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     transaction.execute_batch(sums::SCHEMA)?;
     transaction.execute_batch(quarantine::SCHEMA)?;
@@ -96,8 +97,10 @@ fn trust(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
         if let Some(missing) = sums::first_missing(transaction, sums::BEFORE_5)? {
             return Err(missing.into());
         }
-        sums::matches(transaction, &sums::QUARANTINE_BEFORE_5)?;
-        sums::forget(transaction, &sums::QUARANTINE)?;
+        for (before, now) in [(&sums::QUARANTINE_BEFORE_5, &sums::QUARANTINE), (&sums::LINES_BEFORE_5, &sums::LINES)] {
+            sums::matches(transaction, before)?;
+            sums::forget(transaction, now)?;
+        }
     } else {
         quarantine::begin(transaction)?;
     }

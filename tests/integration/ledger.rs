@@ -23,6 +23,7 @@ struct Expected {
     frozen: Decimal,
     reserved: Decimal,
     planned: Decimal,
+    opening: Decimal,
 }
 
 /// Says by its own rules which records are events: valid, and the first with their id.
@@ -76,6 +77,10 @@ fn model(events: &[&Value]) -> BTreeMap<String, Expected> {
                 "unfreeze" => line.frozen -= amount,
                 "plan" => line.planned += amount,
                 "plan_reduce" => line.planned -= amount,
+                "opening" => {
+                    line.executed += amount;
+                    line.opening += amount;
+                }
                 other => panic!("{other}"),
             },
             _ => {}
@@ -116,6 +121,7 @@ fn compare(ledger: &Ledger, events: &[Value]) {
             frozen: cents(b.frozen),
             reserved: cents(b.reserved),
             planned: cents(b.planned),
+            opening: cents(b.opening),
         };
         assert_eq!(Some(&found), expected.get(&*line.id), "{}", line.id);
         assert_eq!(b.available(), b.total - b.frozen - b.reserved - b.executed);
@@ -158,7 +164,7 @@ proptest! {
         let events = random_events(seed, 250);
         let decoder = Decoder::new(calendar());
         let ledger = std::sync::Arc::new(std::sync::RwLock::new(Ledger::default()));
-        let mut sequencer = Sequencer::new(ledger.clone(), Dedup::default(), Watermark::new(0), None);
+        let mut sequencer = Sequencer::new(ledger.clone(), Dedup::default(), Watermark::new(0, None), None);
         let mut seen = 0;
         for part in events.chunks(cut) {
             sequenced(&decoder, &mut sequencer, part);

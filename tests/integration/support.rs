@@ -125,7 +125,8 @@ fn random_event(rng: &mut impl Rng, n: usize) -> Value {
                 "reclaim",
                 "plan",
                 "plan_reduce",
-            ][rng.random_range(0..10)];
+                "opening",
+            ][rng.random_range(0..11)];
             return json!({"event_id": format!("e{n}"), "type": "budget", "action": action, "occurred_at": at, "budget_line_id": line, "to_budget_line_id": format!("L{}", rng.random_range(0..14)), "amount": amount,
                 "fiscal_year": 2025, "region_code": "330100000", "unit_code": format!("10100{}", rng.random_range(0..3)), "function_code": "2050201", "economic_code": "30201"});
         }

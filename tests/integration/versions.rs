@@ -51,6 +51,14 @@ fn succeeds(dir: &Path, args: &[&str]) -> Vec<String> {
     out.lines().map(str::to_owned).collect()
 }
 
+/// The lines as an older version showed them, with the balance that it did not know.
+fn ledger_of_today(path: &Path) -> Vec<String> {
+    let shown = file_lines(path).into_iter();
+    shown
+        .map(|line| line.replacen(",\"overspend_ratio\"", ",\"opening\":\"0.00\",\"overspend_ratio\"", 1))
+        .collect()
+}
+
 fn held(dir: &Path) -> (Vec<String>, Vec<String>) {
     (succeeds(dir, &["findings", "export"]), succeeds(dir, &["budget", "export"]))
 }
@@ -70,7 +78,7 @@ fn states_of_older_versions_open_with_what_they_held_and_go_on() {
     for version in 1..=4 {
         let dir = state_of(version);
         let dir = dir.path();
-        let expected = (file_lines(&dir.join("findings.jsonl")), file_lines(&dir.join("ledger.jsonl")));
+        let expected = (file_lines(&dir.join("findings.jsonl")), ledger_of_today(&dir.join("ledger.jsonl")));
         assert!(expected.0.len() > 40 && expected.1.len() > 20);
         // A copy can be made before anything is changed.
         succeeds(dir, &["state", "backup", "before"]);

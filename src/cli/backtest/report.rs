@@ -18,7 +18,8 @@ use crate::{
     config::Config,
     engine::{Committable, EngineError, MemoryTables, Output, Stages},
     evaluate::{Finding, row::RuleCounts},
-    event::{EventType, money::format_cents},
+    event::{EventType, money::format_cents, period::JournalStart, time::Calendar},
+    say,
     source::Format,
 };
 
@@ -42,6 +43,9 @@ pub struct Report {
     scoring: Option<Scoring>,
     /// The times of the first and the last event, in microseconds.
     span: Option<(i64, i64)>,
+    calendar: Arc<Calendar>,
+    journal_start: Option<JournalStart>,
+    rests: u64,
 }
 
 #[derive(Default)]
@@ -97,6 +101,9 @@ impl Report {
             tables,
             scoring: args.labels.as_deref().map(|path| Scoring::read(path, config)).transpose()?,
             span: None,
+            calendar: Arc::clone(&config.calendar),
+            journal_start: None,
+            rests: 0,
         })
     }
 
@@ -111,6 +118,8 @@ impl Report {
             *self.by_type.entry(*event_type).or_default() += n;
         }
         self.duplicates += batch.duplicates;
+        self.journal_start = batch.journal_start.or(self.journal_start);
+        self.rests += batch.rests;
         self.paid += batch.paid;
         self.bytes += batch.bytes;
         self.stages.add(batch.stages);
@@ -170,6 +179,31 @@ impl Report {
         }
     }
 
+    /// What became of time: where the events begin within a year, and where schedules rested.
+    fn print_time(&self) {
+        let within = |start: &JournalStart| {
+            self.calendar.fiscal_year(start.year).is_some_and(|(year, _)| start.at < year)
+        };
+        if let Some(start) = self.journal_start.filter(within) {
+            let day = self.calendar.local(start.at).date();
+            let note = say!(
+                "note: the events begin on {day}, within a fiscal year. Quarters and years that begin before are not judged, and nothing is compared with the calendar until budget actions `opening` tell what was executed before (docs/events.md)",
+                day
+            );
+            eprintln!("{note}");
+        }
+        if self.rests > 0 {
+            let n = self.rests;
+            eprintln!(
+                "{}",
+                say!(
+                    "note: {n} stretches without any event are longer than a year; schedules rested in them after a year",
+                    n
+                )
+            );
+        }
+    }
+
     /// Writes what was measured against labels.
     pub fn write_scores(&self, path: &Path) -> anyhow::Result<()> {
         let Some(scoring) = &self.scoring else { return Ok(()) };
@@ -224,6 +258,7 @@ impl Report {
         for reject in &self.shown_rejects {
             eprintln!("rejected: {reject}");
         }
+        self.print_time();
         let events: u64 = self.by_type.values().sum();
         let rejected: u64 = self.rejects.values().sum();
         let reasons: Vec<_> = self.rejects.iter().map(|(reason, n)| format!("{reason} {n}")).collect();

@@ -22,7 +22,7 @@ use crate::event::{
     money::check_amount,
     number,
     schema::{EVENT_ID_CHARS, FIELDS, FieldKind, FieldSpec, field, id_hash, required_by_action},
-    time::check_micros,
+    time::{TimeBounds, check_micros},
 };
 
 /// The rows of a table.
@@ -37,7 +37,7 @@ pub struct Whole {
 }
 
 /// Decodes a table; `None` if it is not all in order, or has columns of other types than the events' own.
-pub fn decode(table: &RecordBatch, schema: &SchemaRef, time_max: Option<i64>) -> Option<Whole> {
+pub fn decode(table: &RecordBatch, schema: &SchemaRef, bounds: TimeBounds) -> Option<Whole> {
     let mut given: Vec<Option<&ArrayRef>> = vec![None; Column::COUNT];
     let mut unknown = Vec::new();
     for (name, array) in table.schema_ref().fields().iter().zip(table.columns()) {
@@ -48,7 +48,7 @@ pub fn decode(table: &RecordBatch, schema: &SchemaRef, time_max: Option<i64>) ->
     }
     let rows = table.num_rows();
     let types = types(given[Column::Type.index()]?)?;
-    let mut work = Work { bits: types.iter().map(|t| t.bit()).collect(), contents: vec![0; rows], time_max };
+    let mut work = Work { bits: types.iter().map(|t| t.bit()).collect(), contents: vec![0; rows], bounds };
     let mut columns: Vec<ArrayRef> = Vec::with_capacity(Column::COUNT);
     for (at, spec) in FIELDS.iter().enumerate() {
         let column = match given[at] {
@@ -93,7 +93,7 @@ struct Work {
     /// The type of each row, as a bit.
     bits: Vec<u8>,
     contents: Vec<u64>,
-    time_max: Option<i64>,
+    bounds: TimeBounds,
 }
 
 impl Work {
@@ -227,10 +227,10 @@ impl Work {
         let array = cast(array, &DataType::Timestamp(TimeUnit::Microsecond, None)).ok()?;
         let array = array.as_primitive::<TimestampMicrosecondType>();
         let present = self.present(spec, array.nulls())?;
-        let limit = self.time_max.filter(|_| at == Column::OccurredAt.index()).unwrap_or(i64::MAX);
+        let bounds = if at == Column::OccurredAt.index() { self.bounds } else { TimeBounds::NONE };
         let mut values = vec![0i64; array.len()];
         for row in present.set_indices() {
-            let micros = check_micros(array.value(row)).ok().filter(|micros| *micros <= limit)?;
+            let micros = check_micros(array.value(row)).ok().filter(|micros| bounds.contain(*micros))?;
             values[row] = micros;
             self.add(at, row, micros.into());
         }

@@ -16,9 +16,10 @@ fn block(payload: Payload) -> Block {
 }
 
 /// The same table row by row.
-fn by_rows(decoder: &Decoder, table: &RecordBatch, time_max: Option<i64>) -> Decoded {
+fn by_rows(decoder: &Decoder, table: &RecordBatch) -> Decoded {
     let block = block(Payload::Table(table.clone()));
-    let mut rows = RowBuilder::new(&decoder.calendar, decoder.schema.clone(), time_max, table.num_rows());
+    let mut rows =
+        RowBuilder::new(&decoder.calendar, decoder.schema.clone(), TimeBounds::NONE, table.num_rows());
     rows.start_block(&block);
     table::rows(table, 0, &mut rows);
     rows.finish()
@@ -73,15 +74,15 @@ proptest! {
     fn columns_and_rows_give_the_same(dices in proptest::collection::vec(any::<u64>(), 1..40), drop in 0..Column::COUNT) {
         let decoder = Decoder::new(Shared::new(Calendar::new("Asia/Shanghai", 1, 1).unwrap()));
         let table = table_of(&decoder, &dices);
-        let whole = decode(&table, decoder.schema(), None).expect("the table is in order");
-        same(&whole, &by_rows(&decoder, &table, None));
+        let whole = decode(&table, decoder.schema(), TimeBounds::NONE).expect("the table is in order");
+        same(&whole, &by_rows(&decoder, &table));
         // A column less is either the same for both, or left to the way by rows.
         let kept: Vec<usize> = (0..Column::COUNT).filter(|at| *at != drop).collect();
         let less = table.project(&kept).unwrap();
-        if let Some(whole) = decode(&less, decoder.schema(), None) {
-            same(&whole, &by_rows(&decoder, &less, None));
+        if let Some(whole) = decode(&less, decoder.schema(), TimeBounds::NONE) {
+            same(&whole, &by_rows(&decoder, &less));
         } else {
-            prop_assert!(!by_rows(&decoder, &less, None).rejects.is_empty());
+            prop_assert!(!by_rows(&decoder, &less).rejects.is_empty());
         }
     }
 
@@ -94,8 +95,8 @@ proptest! {
         let kind = EventType::ALL[name].name();
         columns[Column::Type.index()] = Arc::new(StringViewArray::from_iter_values(dices.iter().map(|_| kind)));
         let table = RecordBatch::try_new(table.schema(), columns).unwrap();
-        let rows = by_rows(&decoder, &table, None);
-        match decode(&table, decoder.schema(), None) {
+        let rows = by_rows(&decoder, &table);
+        match decode(&table, decoder.schema(), TimeBounds::NONE) {
             Some(whole) => same(&whole, &rows),
             None => prop_assert!(!rows.rejects.is_empty()),
         }
@@ -132,8 +133,11 @@ fn what_is_not_in_order_is_left_to_the_rows() {
         (Column::FiscalYear, Arc::new(Int32Array::from(vec![99; 4])) as ArrayRef),
         (Column::PaymentMode, texts("gift")),
     ] {
-        assert!(decode(&with(column, array), decoder.schema(), None).is_none(), "{column:?}");
+        assert!(decode(&with(column, array), decoder.schema(), TimeBounds::NONE).is_none(), "{column:?}");
     }
-    assert!(decode(&table, decoder.schema(), Some(0)).is_none(), "too far in the future");
-    assert!(decode(&table, decoder.schema(), None).is_some());
+    assert!(
+        decode(&table, decoder.schema(), TimeBounds { latest: 0, ..TimeBounds::NONE }).is_none(),
+        "too far in the future"
+    );
+    assert!(decode(&table, decoder.schema(), TimeBounds::NONE).is_some());
 }

@@ -1,4 +1,5 @@
-//! The local calendar: `local_hour`, `is_workday`, `workdays_between`, `fiscal_year_of`.
+//! The local calendar: `local_hour`, `is_workday`, `workdays_between`, `fiscal_year_of`,
+//! `fiscal_quarter`, `fiscal_month`.
 
 use std::sync::Arc;
 
@@ -24,12 +25,13 @@ use crate::{
 /// - `is_workday(time) -> Boolean`: by the list of holidays, else Monday to Friday;
 /// - `workdays_between(a, b) -> Int64`: the working days from a's day, exclusive, to b's, inclusive; negative when
 ///   b's day is before a's;
-/// - `fiscal_year_of(time) -> Int32`: the calendar year in which the fiscal year began.
-pub fn functions(calendar: &Arc<Calendar>, holidays: Option<&List>) -> [ScalarUDF; 4] {
+/// - `fiscal_year_of(time) -> Int32`: the calendar year in which the fiscal year began;
+/// - `fiscal_quarter(time) -> Int32`: 1 to 4, and `fiscal_month(time) -> Int32`: 1 to 12, of the fiscal year.
+pub fn functions(calendar: &Arc<Calendar>, holidays: Option<&List>) -> [ScalarUDF; 6] {
     let workdays = Arc::new(Workdays::new(holidays));
     let time = time_type(&calendar.zone_name);
     let one = [time.clone()];
-    let [hours, days, spans, years] = std::array::from_fn(|_| Arc::clone(calendar));
+    let [hours, days, spans, years, quarters, months] = std::array::from_fn(|_| Arc::clone(calendar));
     let listed = Arc::clone(&workdays);
     [
         immutable("local_hour", &one, DataType::Int32, move |args| {
@@ -44,6 +46,13 @@ pub fn functions(calendar: &Arc<Calendar>, holidays: Option<&List>) -> [ScalarUD
         immutable("fiscal_year_of", &one, DataType::Int32, move |args| {
             let mut last = None;
             by_time::<Int32Array, _>(args, |micros| fiscal_year(&years, micros, &mut last))
+        }),
+        immutable("fiscal_quarter", &one, DataType::Int32, move |args| {
+            let quarter = |day| (quarters.fiscal_month(day) + 2) / 3;
+            by_time::<Int32Array, _>(args, by_day(&quarters, quarter))
+        }),
+        immutable("fiscal_month", &one, DataType::Int32, move |args| {
+            by_time::<Int32Array, _>(args, by_day(&months, |day| months.fiscal_month(day)))
         }),
     ]
 }

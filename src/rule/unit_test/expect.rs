@@ -63,6 +63,7 @@ pub const BALANCES: &[&str] = &[
     "available",
     "planned",
     "plan_available",
+    "opening",
     "executed_ratio",
     "overspend_ratio",
 ];

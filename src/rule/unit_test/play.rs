@@ -78,15 +78,20 @@ fn run(suite: &Suite, case: &Case, rules: &Arc<RuleSet>, until: i64) -> Result<(
     let ledger = Arc::new(RwLock::new(Ledger::default()));
     let mut player = Player::new(calendar, until);
     let evaluator = Arc::new(Evaluator::new(Arc::clone(rules), Arc::clone(calendar)));
-    let watermark = Watermark::new(suite.lateness);
+    // Every event of a test is meant.
+    let watermark = Watermark::new(suite.lateness, None);
     let engine = Engine {
         decoder: Arc::new(Decoder::new(Arc::clone(calendar))),
         sequencer: Sequencer::new(Arc::clone(&ledger), Dedup::default(), watermark, None),
-        windowing: Windowing::new(&evaluator, None, i64::MAX, (i64::MIN, i64::MIN))
+        windowing: Windowing::new(&evaluator, None, i64::MAX, (i64::MIN, i64::MIN), None)
             .map_err(|e| e.to_string())?,
         evaluator: Arc::new(RwLock::new(evaluator)),
         record: Record::Events,
-        scheduler: Some(Scheduler { tables: Arc::clone(&player.tables) as _, limits: Limits::default() }),
+        scheduler: Some(Scheduler {
+            tables: Arc::clone(&player.tables) as _,
+            limits: Limits::default(),
+            busy: Arc::default(),
+        }),
         time_max: Arc::new(|| None),
         parallel: 1,
         bounded: Arc::new(AtomicBool::new(true)),

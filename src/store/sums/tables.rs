@@ -55,6 +55,14 @@ pub const LINES: Table = Table {
     name: "lines",
     columns: "budget_line_id, number, approved, fiscal_year, region_code, unit_code, unit_name, function_code, \
               economic_code, project_code, fund_type, total, executed, frozen, reserved, planned, transferred, \
+              corrected, last_event_at, opening",
+    key: "budget_line_id = ?1",
+};
+/// The same as versions before 5 summed it.
+pub const LINES_BEFORE_5: Table = Table {
+    name: "lines",
+    columns: "budget_line_id, number, approved, fiscal_year, region_code, unit_code, unit_name, function_code, \
+              economic_code, project_code, fund_type, total, executed, frozen, reserved, planned, transferred, \
               corrected, last_event_at",
     key: "budget_line_id = ?1",
 };

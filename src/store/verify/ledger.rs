@@ -94,7 +94,7 @@ fn compare_indicators(stored: &Ledger, counted: &Ledger, problems: &mut Problems
 }
 
 type Sum = fn(&Balances) -> i128;
-const SUMS: [(&str, Sum); 7] = [
+const SUMS: [(&str, Sum); 8] = [
     ("total", |b| b.total),
     ("executed", |b| b.executed),
     ("frozen", |b| b.frozen),
@@ -102,4 +102,5 @@ const SUMS: [(&str, Sum); 7] = [
     ("planned", |b| b.planned),
     ("transferred", |b| b.transferred),
     ("corrected", |b| b.corrected),
+    ("opening", |b| b.opening),
 ];

@@ -36,11 +36,11 @@ fn run(rules: Arc<RuleSet>, calendar: &Arc<Calendar>) -> Result<(), EngineError>
     let limits = crate::simulation::config().query_limits;
     let engine = Engine {
         decoder: Arc::new(Decoder::new(Arc::clone(calendar))),
-        sequencer: Sequencer::new(Arc::default(), Dedup::default(), Watermark::new(0), None),
-        windowing: Windowing::new(&evaluator, None, 0, (i64::MIN, i64::MIN))?,
+        sequencer: Sequencer::new(Arc::default(), Dedup::default(), Watermark::new(0, None), None),
+        windowing: Windowing::new(&evaluator, None, 0, (i64::MIN, i64::MIN), None)?,
         evaluator: Arc::new(RwLock::new(evaluator)),
         record: Record::Events,
-        scheduler: Some(Scheduler { tables: Arc::clone(&tables) as _, limits }),
+        scheduler: Some(Scheduler { tables: Arc::clone(&tables) as _, limits, busy: Arc::default() }),
         time_max: Arc::new(|| None),
         parallel: 0,
         bounded: Arc::new(true.into()),

@@ -17,6 +17,7 @@ pub struct Line {
     pub planned: i128,
     pub transferred: i128,
     pub corrected: i128,
+    pub opening: i128,
 }
 
 /// What became of a record.
@@ -134,6 +135,10 @@ impl Model {
             "unfreeze" => line.frozen -= cents,
             "plan" => line.planned += cents,
             "plan_reduce" => line.planned -= cents,
+            "opening" => {
+                line.executed += cents;
+                line.opening += cents;
+            }
             "transfer" => {
                 for (name, cents) in [("budget_line_id", -cents), ("to_budget_line_id", cents)] {
                     let line = self.line(event, name);

@@ -99,12 +99,17 @@ pub async fn run(plan: &Plan, journal: &[(usize, usize)], sets: &[(usize, Set)])
     };
     let engine = Engine {
         decoder,
-        sequencer: Sequencer::new(Arc::clone(&ledger), Dedup::default(), Watermark::new(plan.lateness), None),
-        windowing: Windowing::new(&first, Some(kept), 4000 * DAY, (i64::MIN, i64::MIN))
+        sequencer: Sequencer::new(
+            Arc::clone(&ledger),
+            Dedup::default(),
+            Watermark::new(plan.lateness, Some(super::config().outlier)),
+            None,
+        ),
+        windowing: Windowing::new(&first, Some(kept), 4000 * DAY, (i64::MIN, i64::MIN), None)
             .expect("nothing to fill windows from"),
         evaluator: Arc::clone(&in_force),
         record,
-        scheduler: Some(Scheduler { tables, limits: super::config().query_limits }),
+        scheduler: Some(Scheduler { tables, limits: super::config().query_limits, busy: Arc::default() }),
         time_max: Arc::new(|| None),
         parallel: 0,
         bounded: Arc::new(true.into()),

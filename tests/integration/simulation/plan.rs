@@ -281,8 +281,9 @@ impl Street<'_> {
                     "reclaim",
                     "plan",
                     "plan_reduce",
+                    "opening",
                 ];
-                event = json!({"event_id": id, "type": "budget", "action": actions[rng.random_range(0..10)], "occurred_at": at, "budget_line_id": line,
+                event = json!({"event_id": id, "type": "budget", "action": actions[rng.random_range(0..11)], "occurred_at": at, "budget_line_id": line,
                     "to_budget_line_id": other, "amount": amount, "fiscal_year": 2026, "region_code": "330100000", "unit_code": "101001",
                     "function_code": "2050201", "economic_code": "30201"});
             }

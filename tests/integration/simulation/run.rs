@@ -348,6 +348,7 @@ impl Run {
                     planned: b.planned,
                     transferred: b.transferred,
                     corrected: b.corrected,
+                    opening: b.opening,
                 };
                 (line.id.to_string(), line_of_model)
             })

@@ -87,6 +87,14 @@ fn the_calendar() {
         ("fiscal_year_of('2026-03-31T16:00:00Z')", "2026"),
         ("fiscal_year_of('2026-12-31')", "2026"),
         ("fiscal_year_of(NULL)", "NULL"),
+        ("fiscal_month('2026-03-31T15:59:59Z')", "12"),
+        ("fiscal_month('2026-03-31T16:00:00Z')", "1"),
+        ("fiscal_month('2026-12-31')", "9"),
+        ("fiscal_month(NULL)", "NULL"),
+        ("fiscal_quarter('2026-03-31T15:59:59Z')", "4"),
+        ("fiscal_quarter('2026-03-31T16:00:00Z')", "1"),
+        ("fiscal_quarter('2026-06-30')", "1"),
+        ("fiscal_quarter('2026-07-01')", "2"),
         // Why there is no local_date: DataFusion's own cast takes the local day.
         (
             "cast(arrow_cast('2026-03-31T16:00:00Z', 'Timestamp(Microsecond, Some(\"Asia/Shanghai\"))') as date)",
@@ -162,6 +170,8 @@ fn arrays_stay_arrays_and_scalars_scalars() {
         ("is_workday", &times, 1),
         ("workdays_between", &times, 2),
         ("fiscal_year_of", &times, 1),
+        ("fiscal_quarter", &times, 1),
+        ("fiscal_month", &times, 1),
         ("leading_digit", &amounts, 1),
         ("roundness", &amounts, 1),
     ] {

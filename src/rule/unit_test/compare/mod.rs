@@ -76,6 +76,7 @@ fn balance(line: &Line, name: &str) -> Option<String> {
         "available" => balances.available(),
         "planned" => balances.planned,
         "plan_available" => balances.plan_available(),
+        "opening" => balances.opening,
         "executed_ratio" => return balances.executed_ratio().map(ratio_text),
         _ => return balances.overspend_ratio().map(ratio_text),
     };
