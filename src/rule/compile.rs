@@ -3,11 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::{
-    execution::{SessionState, SessionStateBuilder},
-    physical_expr::PhysicalExpr,
-    prelude::SessionConfig,
-};
+use datafusion::{execution::SessionState, physical_expr::PhysicalExpr};
 
 use super::{
     Language, Rule,
@@ -15,12 +11,13 @@ use super::{
     expression::{Resolved, Scope, project, resolve},
     measure::{Measures, Planner},
     query::{QuerySession, ScheduleRule},
+    session::Session,
     template::Template,
     window::{Anomaly, Measure, View},
 };
 use crate::{
     diagnostic::nearest,
-    evaluate::{aggregate::Layout, functions},
+    evaluate::aggregate::Layout,
     event::{Column, event_schema, period::Length, schema::FIELDS, time::Calendar},
     ledger::columns::BUDGET_COLUMNS,
     lists::Lists,
@@ -30,7 +27,7 @@ use crate::{
 /// Compiles rules. Planning costs milliseconds, so it happens here and never while events flow.
 pub struct Compiler {
     zone: String,
-    state: SessionState,
+    session: Session,
     columns: SchemaRef,
     lists: Lists,
     language: Language,
@@ -151,21 +148,9 @@ impl Compiler {
     /// A compiler for rules in the zone of `calendar`, with these lists.
     #[must_use]
     pub fn new(calendar: &Arc<Calendar>, lists: Lists, language: Language) -> Self {
-        let mut config = SessionConfig::new();
-        let options = config.options_mut();
-        // 0.1 + 0.2 = 0.3 must be true: literals are exact decimals.
-        options.sql_parser.parse_float_as_decimal = true;
-        options.execution.time_zone = Some(calendar.zone_name.clone());
-        let mut state = SessionStateBuilder::new().with_config(config).with_default_features().build();
-        // A registry of functions in memory does not fail.
-        for function in functions::scalars(calendar, &lists) {
-            let _ = datafusion::execution::FunctionRegistry::register_udf(&mut state, Arc::new(function));
-        }
-        for function in functions::aggregates() {
-            let _ = datafusion::execution::FunctionRegistry::register_udaf(&mut state, Arc::new(function));
-        }
+        let session = Session::new(calendar, &lists);
         let (zone, columns) = (calendar.zone_name.clone(), wide_schema(&calendar.zone_name));
-        Self { zone, state, columns, lists, language }
+        Self { zone, session, columns, lists, language }
     }
 
     /// The columns that rules may name.
@@ -177,7 +162,7 @@ impl Compiler {
     /// The functions and settings of queries.
     #[must_use]
     pub fn state(&self) -> &SessionState {
-        &self.state
+        &self.session
     }
 
     /// The lists.
@@ -195,7 +180,7 @@ impl Compiler {
     /// What the queries of schedules start from.
     #[must_use]
     pub fn session(&self) -> QuerySession {
-        QuerySession { state: self.state.clone(), lists: self.lists.clone() }
+        QuerySession { state: SessionState::clone(&self.session), lists: self.lists.clone() }
     }
 
     /// The rest of a schedule rule, whose table is what its query returns.
@@ -313,13 +298,13 @@ impl Compiler {
     /// The part of the condition that only the budget line decides.
     fn clears(&self, d: &mut Document<'_>, rule: &Rule, scope: &Scope<'_>) -> Option<Condition> {
         let expressions: Vec<_> = rule.filter.iter().chain([&rule.when]).collect();
-        let text = budget_part(&self.state, &expressions)?;
+        let text = budget_part(&self.session, &expressions)?;
         let placed = Placed { text, span: rule.when.span };
         self.condition(d, &placed, scope, &self.columns).map(|(condition, _)| condition)
     }
 
     fn measures(&self, d: &mut Document<'_>, measures: &[Measure], scope: &Scope<'_>) -> Option<Measures> {
-        Planner { state: &self.state, wide: &self.columns, scope }.plan(d, measures)
+        Planner { session: &self.session, wide: &self.columns, scope }.plan(d, measures)
     }
 
     /// The columns that all of the triggers' events have, and the names of the others.
@@ -337,9 +322,9 @@ impl Compiler {
         scope: &Scope<'_>,
         table: &SchemaRef,
     ) -> Option<(Condition, BTreeSet<String>)> {
-        let resolved: Resolved = resolve(&self.state, d, placed, scope)?;
+        let resolved: Resolved = resolve(&self.session, d, placed, scope)?;
         let schema = project(table, &resolved.columns);
-        let expr = resolved.plan(&self.state, d, placed, &schema, &DataType::Boolean)?;
+        let expr = resolved.plan(&self.session, d, placed, &schema, &DataType::Boolean)?;
         let inputs = schema.fields().iter().filter_map(|f| table.index_of(f.name()).ok()).collect();
         Some((Condition { expr, inputs, schema, text: resolved.text() }, resolved.columns))
     }

@@ -9,13 +9,11 @@ use arrow::{
 };
 use datafusion::{
     common::{
-        DFSchema, Result,
+        DFSchema, DataFusionError, Result,
         config::Dialect,
         tree_node::{TreeNode, TreeNodeRecursion},
     },
-    execution::SessionState,
-    logical_expr::{Expr, Volatility, simplify::SimplifyContext},
-    optimizer::simplify_expressions::ExprSimplifier,
+    logical_expr::{Expr, Volatility},
     physical_expr::PhysicalExpr,
     sql::sqlparser::ast::{
         self, Expr as Sql, Ident, Value, VisitMut, VisitorMut, visit_expressions, visit_expressions_mut,
@@ -25,7 +23,7 @@ use datafusion::{
 use crate::{
     diagnostic::{nearest, suggest},
     lists::Lists,
-    rule::Param,
+    rule::{Param, instants::{Refusal, zoned}, session::Session},
     yaml::{Document, Placed},
 };
 
@@ -60,12 +58,12 @@ struct Problem {
 
 /// Parses an expression and resolves its names. Problems go to the document.
 pub fn resolve(
-    state: &SessionState,
+    session: &Session,
     d: &mut Document<'_>,
     placed: &Placed,
     scope: &Scope<'_>,
 ) -> Option<Resolved> {
-    let sql = match state.sql_to_expr(&placed.text, &Dialect::Generic) {
+    let sql = match session.sql_to_expr(&placed.text, &Dialect::Generic) {
         Ok(sql) => sql,
         Err(e) => {
             let word = token_at(&placed.text, &e.to_string());
@@ -175,6 +173,7 @@ impl Resolver<'_, '_> {
                 [table, ident] => self.column(ident, Some(table), sql),
                 _ => self.problem(&parts[0].clone(), String::from("a column has at most two parts"), None),
             },
+            Sql::Cast { .. } | Sql::TypedString(_) => zoned(sql),
             Sql::Value(value) => {
                 if let Value::Placeholder(name) = &value.value {
                     self.constant(&name.clone(), sql);
@@ -294,13 +293,13 @@ impl Resolved {
     /// Plans the expression over `schema`. It must be of type `wanted`.
     pub fn plan(
         &self,
-        state: &SessionState,
+        session: &Session,
         d: &mut Document<'_>,
         placed: &Placed,
         schema: &SchemaRef,
         wanted: &DataType,
     ) -> Option<Arc<dyn PhysicalExpr>> {
-        match self.try_plan(state, schema, wanted) {
+        match self.try_plan(session, schema, wanted) {
             Ok(expr) => Some(expr),
             Err((message, hint)) => {
                 let word = quoted_word(&message).filter(|word| placed.text.contains(word.as_str()));
@@ -317,22 +316,22 @@ impl Resolved {
     }
 
     /// The expression as `DataFusion` sees it.
-    pub fn logical(&self, state: &SessionState, schema: &DFSchema) -> Result<Expr> {
-        state.create_logical_expr(&self.sql.to_string(), schema)
+    pub fn logical(&self, session: &Session, schema: &DFSchema) -> Result<Expr> {
+        session.create_logical_expr(&self.sql.to_string(), schema)
     }
 
     fn try_plan(
         &self,
-        state: &SessionState,
+        session: &Session,
         schema: &SchemaRef,
         wanted: &DataType,
     ) -> std::result::Result<Arc<dyn PhysicalExpr>, Failure> {
         let df_schema = DFSchema::try_from(Arc::clone(schema)).map_err(|e| failure(&e))?;
-        let logical = self.logical(state, &df_schema).map_err(|e| failure(&e))?;
+        let logical = self.logical(session, &df_schema).map_err(|e| failure(&e))?;
         refuse_aggregates(&logical)?;
         refuse_volatile(&logical)?;
-        let logical = simplify(logical, state, &df_schema).map_err(|e| failure(&e))?;
-        let physical = state.create_physical_expr(logical, &df_schema).map_err(|e| failure(&e))?;
+        let logical = session.simplify(logical, &df_schema).map_err(|e| failure(&e))?;
+        let physical = session.create_physical_expr(logical, &df_schema).map_err(|e| failure(&e))?;
         let found = physical.data_type(schema).map_err(|e| failure(&e))?;
         if found == *wanted || found == DataType::Null {
             // What fails on an event without any value fails on every event: better to say so now.
@@ -353,19 +352,13 @@ fn empty_event(schema: &SchemaRef) -> RecordBatch {
         .expect("every column of a condition may be NULL")
 }
 
-/// Folds constants and puts the general form in place of what exists only as its short form: `DataFusion` cannot
-/// evaluate `coalesce`, say, before this.
-pub fn simplify(expr: Expr, state: &SessionState, schema: &DFSchema) -> Result<Expr> {
-    let context = SimplifyContext::builder()
-        .with_schema(Arc::new(schema.clone()))
-        .with_config_options(Arc::clone(state.config_options()))
-        .build();
-    let simplifier = ExprSimplifier::new(context);
-    simplifier.simplify(simplifier.coerce(expr, schema)?)
-}
-
 /// An error of `DataFusion`'s in its first line.
-pub fn failure(error: &dyn std::fmt::Display) -> Failure {
+pub fn failure(error: &DataFusionError) -> Failure {
+    if let DataFusionError::External(inner) = error.find_root()
+        && let Some(refusal) = inner.downcast_ref::<Refusal>()
+    {
+        return (refusal.message.clone(), Some(refusal.hint.clone()));
+    }
     (first_line(&error.to_string()).to_owned(), None)
 }
 

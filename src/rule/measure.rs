@@ -9,7 +9,6 @@ use datafusion::{
         Column, DFSchema, Result,
         tree_node::{Transformed, TreeNode, TreeNodeRecursion},
     },
-    execution::SessionState,
     logical_expr::{Expr, physical_planning_context::PhysicalPlanningContext},
     physical_expr::{
         PhysicalExpr,
@@ -18,7 +17,8 @@ use datafusion::{
 };
 
 use super::{
-    expression::{Failure, Resolved, Scope, failure, project, refuse_volatile, resolve, simplify},
+    expression::{Failure, Resolved, Scope, failure, project, refuse_volatile, resolve},
+    session::Session,
     window::Measure,
 };
 use crate::{
@@ -45,7 +45,7 @@ pub struct Measures {
 /// What planning needs.
 pub struct Planner<'p> {
     /// `DataFusion`'s functions and settings.
-    pub state: &'p SessionState,
+    pub session: &'p Session,
     /// All columns there are, in whose order lanes name theirs.
     pub wide: &'p Schema,
     /// What expressions may name.
@@ -68,7 +68,7 @@ impl Planner<'_> {
                     Some(hint),
                 );
             }
-            let Some(resolved) = resolve(self.state, d, &measure.expression, self.scope) else { continue };
+            let Some(resolved) = resolve(self.session, d, &measure.expression, self.scope) else { continue };
             match self.split(&resolved, &mut planned) {
                 Ok(expr) => exprs.push((name.text.clone(), expr)),
                 Err((message, hint)) => d.problem_at(measure.expression.span, ("", 0), message, hint),
@@ -99,9 +99,9 @@ impl Planner<'_> {
     fn split(&self, resolved: &Resolved, planned: &mut Split) -> std::result::Result<Expr, Failure> {
         let schema = project(self.wide, &resolved.columns);
         let df_schema = DFSchema::try_from(Arc::clone(&schema)).map_err(|e| failure(&e))?;
-        let logical = resolved.logical(self.state, &df_schema).map_err(|e| failure(&e))?;
+        let logical = resolved.logical(self.session, &df_schema).map_err(|e| failure(&e))?;
         refuse_volatile(&logical)?;
-        let logical = simplify(logical, self.state, &df_schema).map_err(|e| failure(&e))?;
+        let logical = self.session.simplify(logical, &df_schema).map_err(|e| failure(&e))?;
         let mut wrong: Option<Failure> = None;
         let split = logical.transform_down(|expr| match expr {
             Expr::AggregateFunction(_) => {
@@ -151,7 +151,7 @@ impl Planner<'_> {
         if let Some(at) = planned.keys.iter().position(|known| *known == key) {
             return Ok(result_name(at));
         }
-        let (props, context) = (self.state.execution_props(), PhysicalPlanningContext::default());
+        let (props, context) = (self.session.execution_props(), PhysicalPlanningContext::default());
         let builder = LoweredAggregateBuilder::new(expr, df_schema, schema, props, &context);
         let LoweredAggregate { aggregate, filter, order_bys } = builder.build().map_err(|e| failure(&e))?;
         if !order_bys.is_empty() {
@@ -174,7 +174,7 @@ impl Planner<'_> {
 
     fn finish(&self, expr: Expr, results: &SchemaRef) -> Result<Arc<dyn PhysicalExpr>> {
         let schema = DFSchema::try_from(Arc::clone(results))?;
-        self.state.create_physical_expr(simplify(expr, self.state, &schema)?, &schema)
+        self.session.create_physical_expr(self.session.simplify(expr, &schema)?, &schema)
     }
 }
 

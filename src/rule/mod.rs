@@ -3,12 +3,15 @@
 mod budget_part;
 pub mod compile;
 mod digest;
+mod exact;
 mod expression;
+mod instants;
 pub mod load;
 pub mod measure;
 mod parse;
 pub mod query;
 mod reads;
+mod session;
 pub mod share;
 pub mod template;
 pub mod unit_test;

@@ -6,6 +6,7 @@ use arrow::datatypes::{Field, Schema};
 use datafusion::{
     catalog::MemoryCatalogProviderList,
     common::{
+        DataFusionError,
         config::Dialect,
         tree_node::{TreeNode, TreeNodeRecursion},
     },
@@ -28,6 +29,7 @@ use super::{
     Param, Rule,
     compile::{CompiledRule, CompiledView, Compiler},
     expression::{failure, literal},
+    instants::zoned,
     reads,
     window::Schedule,
 };
@@ -187,7 +189,13 @@ pub fn compile(
 pub fn asked(compiler: &Compiler, sql: &str) -> Result<ScheduleRule, String> {
     let statement = compiler.state().sql_to_statement(sql, &Dialect::Generic).map_err(|e| failure(&e).0)?;
     let query = match statement {
-        Statement::Statement(statement) if matches!(*statement, ast::Statement::Query(_)) => statement,
+        Statement::Statement(mut statement) if matches!(*statement, ast::Statement::Query(_)) => {
+            let _: ControlFlow<()> = visit_expressions_mut(&mut statement, |expr| {
+                zoned(expr);
+                ControlFlow::Continue(())
+            });
+            statement
+        }
         _ => return Err(String::from("only a SELECT can be asked: nothing is changed here")),
     };
     let mut view = ScheduleRule {
@@ -254,7 +262,7 @@ fn parse(
 }
 
 async fn plan(context: &SessionContext, rule: &ScheduleRule) -> Result<LogicalPlan, String> {
-    let told = |e: &dyn std::fmt::Display| failure(e).0;
+    let told = |e: &DataFusionError| failure(e).0;
     for name in TABLES {
         let table = tables::empty(name, &rule.zone).ok_or("an internal table is unknown")?;
         context.register_table(*name, table).map_err(|e| told(&e))?;
@@ -360,6 +368,7 @@ impl VisitorMut for Constants<'_> {
                     }
                 }
             }
+            Sql::Cast { .. } | Sql::TypedString(_) => zoned(sql),
             Sql::Value(_) => {
                 if let Some(name) = placeholder(sql) {
                     match self.get(&name) {
