@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::{execution::SessionState, physical_expr::PhysicalExpr};
+use datafusion::{common::DataFusionError, execution::SessionState, physical_expr::PhysicalExpr};
 
 use super::{
     Language, Rule,
@@ -16,11 +16,12 @@ use super::{
     window::{Anomaly, Measure, View},
 };
 use crate::{
-    diagnostic::nearest,
+    diagnostic::{Failure, column_of, nearest, type_name},
     evaluate::aggregate::Layout,
     event::{Column, event_schema, period::Length, schema::FIELDS, time::Calendar},
     ledger::columns::BUDGET_COLUMNS,
     lists::Lists,
+    say,
     yaml::{Document, Placed},
 };
 
@@ -165,6 +166,12 @@ impl Compiler {
         &self.session
     }
 
+    /// What is wrong with an expression or a query, in our words.
+    #[must_use]
+    pub fn session_failure(&self, error: &DataFusionError) -> Failure {
+        self.session.failure(error)
+    }
+
     /// The lists.
     #[must_use]
     pub fn lists(&self) -> &Lists {
@@ -271,7 +278,7 @@ impl Compiler {
             .map(|e| (self.condition(d, &e.when, &scope, &table), e.name.clone(), e.until))
             .filter_map(|(when, name, until)| Some(CompiledException { name, when: when?.0, until }))
             .collect();
-        self.positions(d, &rule.key, shown, "the key");
+        self.positions(d, &rule.key, shown, &say!("the key"));
         let key = rule.key.iter().filter_map(|name| table.index_of(&name.text).ok()).collect();
         let (summary, told) = self.summary(d, &rule, shown);
         let (when, named) = match when {
@@ -335,8 +342,10 @@ impl Compiler {
         for Placed { text, span } in names {
             if shown.column_with_name(text).is_none() {
                 let names = shown.fields().iter().map(|f| f.name().as_str());
-                let hint = nearest(text, names).map(|near| format!("did you mean {near:?}?"));
-                d.problem(*span, format!("unknown column {text:?} in {what}"), hint);
+                let ours = column_of(text).filter(|ours| shown.column_with_name(ours).is_some());
+                let hint =
+                    ours.or_else(|| nearest(text, names)).map(|near| say!("did you mean \"{near}\"?", near));
+                d.problem(*span, say!("unknown column \"{text}\" in {what}", text, what), hint);
             }
             positions.extend(self.columns.index_of(text));
         }
@@ -352,18 +361,27 @@ impl Compiler {
         let mut chosen = None;
         let mut shown = BTreeSet::new();
         for (language, placed) in &rule.summary {
+            if let Some(sign) = placed.text.chars().find(|sign| matches!(sign, '｛' | '｝')) {
+                let message = say!("{sign} is a full-width sign and is printed as it is", sign);
+                let hint = say!("write {{{{ and }}}} around a column: {{{{ amount }}}}");
+                d.problem_at(placed.span, (&sign.to_string(), 0), message, Some(hint));
+                continue;
+            }
             let template = match Template::new(&placed.text) {
                 Ok(template) => template,
                 Err(e) => {
-                    d.problem(placed.span, format!("the summary is not a template: {e}"), None);
+                    d.problem(placed.span, say!("the summary is not a template: {e}", e), None);
                     continue;
                 }
             };
             for name in template.columns() {
                 if columns.column_with_name(&name).is_none() {
                     let names = columns.fields().iter().map(|f| f.name().as_str());
-                    let hint = nearest(&name, names).map(|near| format!("did you mean {near:?}?"));
-                    let message = format!("unknown column {name:?} in the summary");
+                    let ours = column_of(&name).filter(|ours| columns.column_with_name(ours).is_some());
+                    let hint = ours
+                        .or_else(|| nearest(&name, names))
+                        .map(|near| say!("did you mean \"{near}\"?", near));
+                    let message = say!("unknown column \"{name}\" in the summary", name);
                     d.problem_at(placed.span, (&name, 0), message, hint);
                 }
                 shown.insert(name);
@@ -396,12 +414,16 @@ fn anomaly_fields() -> [Field; 3] {
 fn compared(d: &mut Document<'_>, anomaly: Anomaly, measures: &Measures) -> Option<(Anomaly, usize)> {
     let of = &anomaly.of;
     let Some(at) = measures.index_of(&of.text) else {
-        d.problem(of.span, format!("there is no measure {:?}", of.text), Some(measures.suggest(&of.text)));
+        d.problem(
+            of.span,
+            say!("there is no measure \"{of}\"", of = of.text),
+            Some(measures.suggest(&of.text)),
+        );
         return None;
     };
     if !measures.is_number(at) {
-        let found = measures.fields[at].data_type();
-        d.problem(of.span, format!("the measure {:?} is of type {found}, not a number", of.text), None);
+        let found = type_name(measures.fields[at].data_type());
+        d.problem(of.span, say!("the measure \"{of}\" is {found}, not a number", of = of.text, found), None);
         return None;
     }
     Some((anomaly, at))

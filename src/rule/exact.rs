@@ -20,11 +20,7 @@ use crate::evaluate::functions::exact::Operation;
 pub struct ExactArithmetic;
 
 impl ExprPlanner for ExactArithmetic {
-    fn plan_binary_op(
-        &self,
-        expr: RawBinaryExpr,
-        schema: &DFSchema,
-    ) -> Result<PlannerResult<RawBinaryExpr>> {
+    fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
         let operation = match expr.op {
             BinaryOperator::Plus => Operation::Add,
             BinaryOperator::Minus => Operation::Subtract,
@@ -62,8 +58,8 @@ impl ExprPlanner for ExactArithmetic {
 
     fn plan_window(&self, expr: RawWindowExpr) -> Result<PlannerResult<RawWindowExpr>> {
         match &expr.func_def {
-            WindowFunctionDefinition::AggregateUDF(function)
-                if is_mean(function) && expr.args.len() == 1 => {}
+            WindowFunctionDefinition::AggregateUDF(function) if is_mean(function) && expr.args.len() == 1 => {
+            }
             _ => return Ok(PlannerResult::Original(expr)),
         }
         let of = |function| {

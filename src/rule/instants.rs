@@ -4,12 +4,12 @@
 //! are coerced; every such cast becomes the start of the local day. What has no zone, or another one, and what counts
 //! in UTC whatever the zone is, is refused.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::{
     common::{
-        DFSchema, DataFusionError, Result,
+        DFSchema, Result,
         config::ConfigOptions,
         tree_node::{Transformed, TreeNode},
     },
@@ -22,6 +22,7 @@ use datafusion::{
 
 use super::exact::is_inexact;
 use crate::{
+    diagnostic::Refusal,
     evaluate::functions::day_start,
     event::{schema::time_type, time::Calendar},
     say,
@@ -29,31 +30,6 @@ use crate::{
 
 /// Functions that count in UTC whatever the zone of their arguments is.
 const COUNT_IN_UTC: [&str; 1] = ["date_bin"];
-
-/// Something that an expression must not contain, in our words.
-#[derive(Debug)]
-pub struct Refusal {
-    /// What is wrong.
-    pub message: String,
-    /// What to do.
-    pub hint: String,
-    /// The word it is about, as it is written.
-    pub word: String,
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for Refusal {}
-
-impl From<Refusal> for DataFusionError {
-    fn from(refusal: Refusal) -> Self {
-        Self::External(Box::new(refusal))
-    }
-}
 
 /// The calendar in which instants are read.
 #[derive(Debug)]

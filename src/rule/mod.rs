@@ -8,6 +8,7 @@ mod expression;
 mod instants;
 pub mod load;
 pub mod measure;
+mod never;
 mod parse;
 pub mod query;
 mod reads;

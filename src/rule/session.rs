@@ -3,7 +3,7 @@
 use std::{ops::Deref, sync::Arc};
 
 use datafusion::{
-    common::{DFSchema, Result},
+    common::{DFSchema, DataFusionError, Result},
     execution::{FunctionRegistry, SessionState, SessionStateBuilder},
     logical_expr::{Expr, simplify::SimplifyContext},
     optimizer::simplify_expressions::ExprSimplifier,
@@ -11,7 +11,13 @@ use datafusion::{
 };
 
 use super::{exact::ExactArithmetic, instants::LocalInstants};
-use crate::{evaluate::functions, event::time::Calendar, lists::Lists};
+use crate::{
+    diagnostic::{self, Failure, nearest},
+    evaluate::functions,
+    event::time::Calendar,
+    lists::Lists,
+    say,
+};
 
 /// What expressions and queries are planned with.
 #[derive(Debug, Clone)]
@@ -52,6 +58,20 @@ impl Session {
             let _ = state.register_udaf(Arc::new(function));
         }
         Self { state, instants }
+    }
+
+    /// What is wrong with an expression or a query, in our words. A function that does not exist has one that is meant.
+    #[must_use]
+    pub fn failure(&self, error: &DataFusionError) -> Failure {
+        let (message, hint) = diagnostic::failure(error);
+        let unknown = error.find_root().strip_backtrace();
+        let name = unknown.split_once("Invalid function '").and_then(|(_, rest)| rest.split('\'').next());
+        let meant = name.and_then(|name| {
+            let scalars = self.state.scalar_functions().keys();
+            let all = scalars.chain(self.state.aggregate_functions().keys());
+            nearest(name, all.map(String::as_str))
+        });
+        (message, hint.or_else(|| meant.map(|near| say!("did you mean \"{near}\"?", near))))
     }
 
     /// Coerces types, settles what days mean, folds constants, and puts the general form in place of what exists only

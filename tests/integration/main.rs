@@ -3,6 +3,7 @@
 mod support;
 
 mod alerts;
+mod arithmetic;
 mod batches;
 mod cli;
 mod closing;
@@ -19,6 +20,8 @@ mod indicators;
 mod kafka;
 mod ledger;
 mod lifecycle;
+mod local_time;
+mod mistakes;
 mod notify;
 mod schedule;
 mod sealing;

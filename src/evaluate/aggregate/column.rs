@@ -13,6 +13,7 @@ use arrow::{
 use datafusion::common::{Result, ScalarValue, exec_err};
 
 use super::{Aggregate, Kind, Tally, Texts, median, tally::Moments};
+use crate::diagnostic::at_run_time;
 use crate::evaluate::functions::deviation::VALUES_MAX;
 
 /// The results of one aggregate, a value an event or window.
@@ -140,7 +141,7 @@ impl Output {
     pub fn push_value(&mut self, value: Result<ScalarValue>) {
         let row = self.len();
         let value = value.unwrap_or_else(|e| {
-            self.failed.push((row, e.to_string()));
+            self.failed.push((row, at_run_time(&e)));
             ScalarValue::Null
         });
         match (&mut self.cells, value) {
