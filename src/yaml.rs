@@ -204,7 +204,7 @@ impl<'n, 't> Record<'n, 't> {
 
 /// Whether curly quotes stand around a text, where straight ones were meant.
 fn is_in_curly_quotes(text: &str) -> bool {
-    let around = |open, close| {
+    let around = |open: char, close: char| {
         text.strip_prefix(open)
             .and_then(|rest| rest.strip_suffix(close))
             .is_some_and(|inner: &str| !inner.contains([open, close]))

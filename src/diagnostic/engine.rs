@@ -61,7 +61,13 @@ type Says = fn(&Captures<'_>) -> Failure;
 
 /// The messages that are known: a pattern, and what we say instead.
 static KNOWN: LazyLock<Vec<(Regex, Says)>> = LazyLock::new(|| {
-    let table: [(&str, Says); 35] = [
+    let table: [(&str, Says); 36] = [
+        (r"more than (\d+) (?:different )?values", |c| {
+            (
+                say!("more than {most} different values in one group", most = &c[1]),
+                Some(say!("narrow the window, or what it is grouped by")),
+            )
+        }),
         (r"(?i)divi(de|sion) by zero", |_| {
             (say!("a division by zero"), Some(say!("write nullif(…, 0) around what it is divided by")))
         }),
@@ -91,7 +97,7 @@ static KNOWN: LazyLock<Vec<(Regex, Says)>> = LazyLock::new(|| {
             },
         ),
         (
-            r"'(\w+)' does not support zero arguments|[Ff]unction '(\w+)' expect(?:s|ed) .*(?:argument|zero)|The (\w+) function requires|(\w+) function requires .* argument|'(\w+)' (?:takes|needs) (?:one|two|exactly)",
+            r"'(\w+)' does not support zero arguments|[Ff]unction '(\w+)' expect(?:s|ed) .*(?:argument|zero)|The (\w+) function requires|(\w+) function requires .* argument|'(\w+)' (?:takes|needs) (?:one|two|exactly|a )",
             |c| {
                 let name = (1..c.len()).find_map(|at| c.get(at)).map_or("", |m| m.as_str());
                 (
@@ -308,5 +314,48 @@ fn token(word: &str) -> String {
         "" => String::from(")"),
         "EOF" => say!("the end"),
         word => format!("`{word}`"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn their_messages_become_ours() {
+        assert_eq!(KNOWN.len(), 36, "a pattern cannot be read");
+        for (theirs, ours) in [
+            ("Arrow error: Divide by zero error", "a division by zero"),
+            (
+                "Arrow error: Arithmetic overflow: Overflow happened on: 2 * 9",
+                "the result has too many digits",
+            ),
+            (
+                "Cannot infer common argument type for comparison operation Decimal128(18, 2) > Boolean",
+                "an amount cannot be compared with true or false",
+            ),
+            (
+                "Cannot coerce arithmetic expression Utf8View + Int64 to valid types",
+                "a text + a whole number cannot be computed",
+            ),
+            ("Cannot cast string 'abc' to value of Decimal128(38, 10) type", "'abc' is not a decimal number"),
+            (
+                "Parser error: Error parsing timestamp from 'x': error parsing date",
+                "'x' is neither a day nor an instant",
+            ),
+            ("table 'datafusion.public.payment' not found", "there is no table 'payment'"),
+            ("Schema error: No field named p.unit. Valid fields are p.amount.", "there is no column 'unit'"),
+            (
+                "SQL error: ParserError(\"Expected: an expression, found: EOF\")",
+                "the expression ends too early",
+            ),
+            (
+                "SQL error: ParserError(\"Expected: end of expression, found: settlement at Line: 1, Column: 9\")",
+                "`settlement` is not expected here",
+            ),
+            ("something that nobody has seen in Decimal128", "this cannot be evaluated"),
+        ] {
+            assert_eq!(told(theirs).0, ours);
+        }
     }
 }

@@ -219,7 +219,8 @@ impl Resolver<'_, '_> {
                 Some(say!("a constant is written ${param}", param = param.0)),
             )
         } else {
-            let near = column_of(&name).filter(|ours| self.scope.columns.column_with_name(ours).is_some());
+            let near: Option<&str> =
+                column_of(&name).filter(|ours| self.scope.columns.column_with_name(ours).is_some());
             let near = near
                 .or_else(|| nearest(&name, names()))
                 .or_else(|| nearest(&format!("budget.{bare}"), names()));

@@ -82,7 +82,8 @@ impl<'c> Comparisons<'c> {
             Sql::InList { expr, list, negated } => {
                 if let Some(column) = column(expr) {
                     let op = if *negated { Op::NotEq } else { Op::Eq };
-                    for literal in list.iter().flat_map(|item| self.literals(item)) {
+                    let literals: Vec<_> = list.iter().flat_map(|item| self.literals(item)).collect();
+                    for literal in literals {
                         self.compare(&column, &op, &literal);
                     }
                 }
@@ -231,7 +232,8 @@ impl<'c> Comparisons<'c> {
                 Value::Boolean(_) => vec![Literal::Bool],
                 Value::Null => vec![Literal::Null],
                 Value::Placeholder(name) => {
-                    let param = self.params.iter().find(|(param, _)| name.strip_prefix('$') == Some(param));
+                    let param =
+                        self.params.iter().find(|(param, _)| name.strip_prefix('$') == Some(param.as_str()));
                     param.map(|(_, param)| constants(param)).unwrap_or_default()
                 }
                 _ => Vec::new(),

@@ -275,17 +275,26 @@ fn parse(
         };
         d.problem_at(sql.span, (&name, 0), say!("unknown constant {name}", name), Some(hint));
     }
-    let clean = never(d, sql, &statement, params) && clean;
+    let clean = never(compiler, d, sql, &statement, params) && clean;
     clean.then_some(statement)
 }
 
 /// Notes comparisons that never hold; `false` if there are any.
-fn never(d: &mut Document<'_>, sql: &Placed, statement: &ast::Statement, params: &[(String, Param)]) -> bool {
+fn never(
+    compiler: &Compiler,
+    d: &mut Document<'_>,
+    sql: &Placed,
+    statement: &ast::Statement,
+    params: &[(String, Param)],
+) -> bool {
     let fields = relations(statement).into_iter().filter_map(|table| tables::schema(&table, "UTC"));
     let fields: Vec<Field> = fields
         .flat_map(|schema| schema.fields().iter().map(|f| f.as_ref().clone()).collect::<Vec<_>>())
         .collect();
-    let (columns, own) = (Schema::new(fields), names_given(statement));
+    let (columns, mut own) = (Schema::new(fields), names_given(statement));
+    // A list may have a column of any name, with values of its own.
+    let lists = relations(statement).into_iter().filter_map(|table| compiler.lists().get(&table));
+    own.extend(lists.flat_map(|list| list.columns().map(str::to_owned).collect::<Vec<_>>()));
     let mut comparisons = Comparisons::new(&columns, params, &own);
     let _: ControlFlow<()> = visit_expressions(statement, |expr| {
         comparisons.look(expr);
