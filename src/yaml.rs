@@ -3,7 +3,8 @@
 use saphyr::{MarkedYaml, YamlData, YamlLoader};
 use saphyr_parser::{Parser, ScanError, Span};
 
-use crate::diagnostic::{Diagnostic, suggest};
+use crate::diagnostic::{Diagnostic, meant, suggest, syntax};
+use crate::say;
 
 /// A parsed file, and what is found wrong in it.
 pub struct Document<'t> {
@@ -40,19 +41,20 @@ impl<'t> Document<'t> {
         }
         let root = loader.into_documents().into_iter().next();
         if root.is_none() {
-            document.problems.push(Diagnostic::of_file(file, "the file is empty", None));
+            document.problems.push(Diagnostic::of_file(file, say!("the file is empty"), None));
         }
         (document, root)
     }
 
     fn scan_error(&mut self, error: &ScanError) {
         let mark = error.marker();
+        let (message, hint) = syntax::yaml(error.info(), self.text, mark.line());
         self.problems.push(Diagnostic {
             file: self.file.clone(),
             line: mark.line(),
             column: mark.col() + 1,
-            message: format!("not valid YAML: {}", error.info()),
-            hint: Some(String::from("check the indentation and the quotes around here")),
+            message,
+            hint,
         });
     }
 
@@ -93,9 +95,19 @@ impl<'t> Document<'t> {
     /// A scalar as it is written.
     pub fn scalar(&mut self, node: &Node<'t>, what: &str) -> Option<Placed> {
         match &node.data {
-            YamlData::Representation(text, _, _) => Some(Placed { text: text.to_string(), span: node.span }),
+            YamlData::Representation(text, style, _) => {
+                if *style == saphyr::ScalarStyle::Plain && is_in_curly_quotes(text) {
+                    let hint = say!("write \" around the text, or leave the quotes out");
+                    self.problem(
+                        node.span,
+                        say!("these quotes are part of the text: {text}", text),
+                        Some(hint),
+                    );
+                }
+                Some(Placed { text: text.to_string(), span: node.span })
+            }
             _ => {
-                self.problem(node.span, format!("{what} must be a single value"), None);
+                self.problem(node.span, say!("{what} must be a single value", what), None);
                 None
             }
         }
@@ -114,7 +126,7 @@ impl<'t> Document<'t> {
         match &node.data {
             YamlData::Sequence(items) => items,
             _ => {
-                self.problem(node.span, format!("{what} must be a list"), None);
+                self.problem(node.span, say!("{what} must be a list", what), None);
                 &[]
             }
         }
@@ -123,12 +135,12 @@ impl<'t> Document<'t> {
     /// The entries of a mapping, in order.
     pub fn mapping<'n>(&mut self, node: &'n Node<'t>, what: &str) -> Vec<(Placed, &'n Node<'t>)> {
         let YamlData::Mapping(entries) = &node.data else {
-            self.problem(node.span, format!("{what} must be a mapping of names to values"), None);
+            self.problem(node.span, say!("{what} must be a mapping of names to values", what), None);
             return Vec::new();
         };
         let mut named = Vec::new();
         for (key, value) in entries {
-            if let Some(key) = self.scalar(key, "a name") {
+            if let Some(key) = self.scalar(key, &say!("a name")) {
                 named.push((key, value));
             }
         }
@@ -141,7 +153,11 @@ impl<'t> Document<'t> {
         for (key, _) in &entries {
             if !known.contains(&key.text.as_str()) {
                 let hint = suggest(&key.text, known.iter().copied());
-                self.problem(key.span, format!("unknown field {:?} in {what}", key.text), Some(hint));
+                self.problem(
+                    key.span,
+                    say!("unknown field \"{key}\" in {what}", key = key.text, what),
+                    Some(hint),
+                );
             }
         }
         Record { span: node.span, entries }
@@ -152,8 +168,13 @@ impl<'t> Document<'t> {
         let placed = self.scalar(node, what)?;
         let found = words.iter().find(|(word, _)| *word == placed.text);
         if found.is_none() {
-            let hint = suggest(&placed.text, words.iter().map(|(word, _)| *word));
-            self.problem(node.span, format!("{what} cannot be {:?}", placed.text), Some(hint));
+            let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+            let hint = meant(&placed.text, &words);
+            self.problem(
+                node.span,
+                say!("{what} cannot be \"{placed}\"", what, placed = placed.text),
+                Some(hint),
+            );
         }
         found.map(|(_, value)| *value)
     }
@@ -179,6 +200,16 @@ impl<'n, 't> Record<'n, 't> {
     pub fn place(&self, name: &str) -> Span {
         self.entries.iter().find(|(key, _)| key.text == name).map_or(self.span, |(key, _)| key.span)
     }
+}
+
+/// Whether curly quotes stand around a text, where straight ones were meant.
+fn is_in_curly_quotes(text: &str) -> bool {
+    let around = |open: char, close: char| {
+        text.strip_prefix(open)
+            .and_then(|rest| rest.strip_suffix(close))
+            .is_some_and(|inner: &str| !inner.contains([open, close]))
+    };
+    around('“', '”') || around('‘', '’') || around('＂', '＂')
 }
 
 /// Whether a node is null or empty.

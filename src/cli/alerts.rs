@@ -377,7 +377,7 @@ fn inquire(args: &InquireArgs) -> anyhow::Result<ExitCode> {
     let mut cases = Cases::open(&config.state_dir)?;
     let (desk, now) = (Desk::new(Arc::clone(&config.policy)), now());
     let (alert, ..) = cases.show(&cases.complete(&args.id)?, 0)?;
-    let by = (args.officer.name.clone(), args.note.clone(), args.if_version);
+    let by = (args.officer.name()?, args.note.clone(), args.if_version);
     let order = inquiry::order(&alert, &desk, &lists, by, (args.deadline, args.again), now)?;
     let alert = cases.act(&alert.alert_id, &order, &desk, now)?;
     if args.json {

@@ -31,6 +31,7 @@ use super::{
     sliding::Selected,
 };
 use crate::{
+    diagnostic::at_run_time,
     event::{
         period::{Length, Stretch},
         time::Calendar,
@@ -228,7 +229,7 @@ impl Closing {
         let Packed { texts, beside, .. } = &selected.packed;
         let row = Row { words: row, texts: TextsOf::Batch(texts, place) };
         if let Err(e) = pane.add(aggregates, layout, row, (beside, place)) {
-            counts.fail(&e.to_string());
+            counts.fail(&at_run_time(&e));
         }
         if stretch.end > self.closed {
             return Vec::new();
@@ -329,7 +330,7 @@ impl Closing {
         let table = match self.table(j, &windows, outputs, &mut failed, counts) {
             Ok(table) => table,
             Err(e) => {
-                counts.fail(&e.to_string());
+                counts.fail(&at_run_time(&e));
                 return Vec::new();
             }
         };

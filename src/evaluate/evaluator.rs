@@ -23,6 +23,7 @@ use super::{
     windows::Moved,
 };
 use crate::{
+    diagnostic::at_run_time,
     event::{Column, EventType, period::Reaches, time::Calendar},
     ledger::{AfterEvent, Attributes, columns::BUDGET_COLUMNS},
     rule::{
@@ -345,7 +346,7 @@ fn measured_columns(
     match columns {
         Ok(columns) => (columns, BooleanBuffer::collect_bool(rows, |row| !failed[row])),
         Err(e) => {
-            counts.fail(&e.to_string());
+            counts.fail(&at_run_time(&e));
             let empty =
                 sliding.measures.fields.iter().map(|f| arrow::array::new_null_array(f.data_type(), rows));
             (empty.collect(), BooleanBuffer::new_unset(rows))

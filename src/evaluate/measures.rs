@@ -4,6 +4,7 @@ use arrow::{array::ArrayRef, compute::concat, record_batch::RecordBatch};
 use datafusion::common::{Result, ScalarValue};
 
 use super::{aggregate::array, row::RuleCounts};
+use crate::diagnostic::at_run_time;
 use crate::rule::measure::Measures;
 
 /// The measures for rows of results. A row on which one fails is counted and marked in `failed`.
@@ -28,7 +29,7 @@ pub fn compute(
                 Ok(value) => value,
                 Err(e) => {
                     if !std::mem::replace(failed, true) {
-                        counts.fail(&e.to_string());
+                        counts.fail(&at_run_time(&e));
                     }
                     ScalarValue::try_from(field.data_type())?.to_array()?
                 }

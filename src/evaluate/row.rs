@@ -11,6 +11,7 @@ use arrow::{
 use datafusion::{common::Result, logical_expr::ColumnarValue};
 
 use crate::{
+    diagnostic::at_run_time,
     event::EventType,
     rule::compile::{CompiledRule, Condition},
 };
@@ -174,7 +175,7 @@ fn row_by_row(condition: &Condition, batch: &RecordBatch, counts: &mut RuleCount
     BooleanBuffer::collect_bool(batch.num_rows(), |row| match evaluate(condition, &batch.slice(row, 1)) {
         Ok(result) => result.value(0),
         Err(e) => {
-            counts.fail(&e.to_string());
+            counts.fail(&at_run_time(&e));
             false
         }
     })

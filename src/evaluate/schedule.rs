@@ -18,12 +18,14 @@ use super::{
     tables::{self, ALERTS, BUDGET_LINES, FINDINGS, FORECASTS, INDICATORS, event_type},
 };
 use crate::{
+    diagnostic::at_run_time,
     event::{EventType, time::Calendar},
     rule::{
         RuleSet,
         compile::{CompiledRule, CompiledView},
         query::{ScheduleRule, options},
     },
+    say,
 };
 
 /// What is stored: where the tables of a query come from.
@@ -95,11 +97,11 @@ pub async fn run(
     let found = match queried {
         Ok(Ok(rows)) => judged(rule, &rows, due.tick, calendar, counts),
         Ok(Err(e)) => {
-            counts.fail(&e.to_string());
+            counts.fail(&at_run_time(&e));
             Vec::new()
         }
         Err(_) => {
-            counts.fail(&format!("the query took more than {:?}", limits.time));
+            counts.fail(&say!("the query took more than {seconds} s", seconds = limits.time.as_secs()));
             Vec::new()
         }
     };
@@ -123,7 +125,8 @@ async fn query(
         let batch = batch?;
         rows += batch.num_rows();
         if rows > limits.rows {
-            let message = format!("the query returns more than {} rows: narrow its condition", limits.rows);
+            let message =
+                say!("the query returns more than {rows} rows: narrow its condition", rows = limits.rows);
             return Err(external(message));
         }
         batches.push(batch);

@@ -18,6 +18,7 @@ use super::{
     sliding::Selected,
 };
 use crate::{
+    diagnostic::at_run_time,
     event::Column,
     rule::compile::{CompiledRule, Condition},
 };
@@ -46,7 +47,7 @@ pub fn select(
         (Ok((packed, failed)), Ok(keys)) => (packed, keys, failed),
         // Planning has checked the types, so this is a bug: it is counted for every event.
         (Err(e), _) | (_, Err(e)) => {
-            let failed = (0..rows.len()).map(|row| Failed { row, lane: 0, error: e.to_string() }).collect();
+            let failed = (0..rows.len()).map(|row| Failed { row, lane: 0, error: at_run_time(&e) }).collect();
             let words = vec![0; rows.len() * layout.stride()];
             (Packed { words, ..Packed::default() }, vec![0; rows.len()], failed)
         }

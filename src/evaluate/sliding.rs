@@ -14,6 +14,7 @@ use super::{
     key::KeyHasher,
     series::{Arrival, Plan, Series, Shared, hold},
 };
+use crate::diagnostic::at_run_time;
 
 /// Events of a window that are held without asking whether they are still needed.
 const ROWS_MIN: usize = 1 << 20;
@@ -136,7 +137,7 @@ impl Sliding {
                 }
                 Err(e) => {
                     measured.columns.push(new_null_array(&data_type, count));
-                    measured.failed.push((0..count).map(|row| (row, e.to_string())).collect());
+                    measured.failed.push((0..count).map(|row| (row, at_run_time(&e))).collect());
                 }
             }
         }

@@ -3,11 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::{
-    execution::{SessionState, SessionStateBuilder},
-    physical_expr::PhysicalExpr,
-    prelude::SessionConfig,
-};
+use datafusion::{common::DataFusionError, execution::SessionState, physical_expr::PhysicalExpr};
 
 use super::{
     Language, Rule,
@@ -16,23 +12,25 @@ use super::{
     measure::{Measures, Planner},
     personal,
     query::{QuerySession, ScheduleRule},
+    session::Session,
     template::Template,
     window::{Anomaly, Measure, View},
 };
 use crate::{
-    diagnostic::nearest,
-    evaluate::{aggregate::Layout, functions},
+    diagnostic::{Failure, column_of, nearest, type_name},
+    evaluate::aggregate::Layout,
     event::{Column, event_schema, period::Length, schema::FIELDS, time::Calendar},
     ledger::columns::BUDGET_COLUMNS,
     lists::Lists,
     personal::{Kind, Kinds},
+    say,
     yaml::{Document, Placed},
 };
 
 /// Compiles rules. Planning costs milliseconds, so it happens here and never while events flow.
 pub struct Compiler {
     zone: String,
-    state: SessionState,
+    session: Session,
     columns: SchemaRef,
     lists: Lists,
     language: Language,
@@ -170,21 +168,9 @@ impl Compiler {
     /// A compiler for rules in the zone of `calendar`, with these lists.
     #[must_use]
     pub fn new(calendar: &Arc<Calendar>, lists: Lists, language: Language) -> Self {
-        let mut config = SessionConfig::new();
-        let options = config.options_mut();
-        // 0.1 + 0.2 = 0.3 must be true: literals are exact decimals.
-        options.sql_parser.parse_float_as_decimal = true;
-        options.execution.time_zone = Some(calendar.zone_name.clone());
-        let mut state = SessionStateBuilder::new().with_config(config).with_default_features().build();
-        // A registry of functions in memory does not fail.
-        for function in functions::scalars(calendar, &lists) {
-            let _ = datafusion::execution::FunctionRegistry::register_udf(&mut state, Arc::new(function));
-        }
-        for function in functions::aggregates() {
-            let _ = datafusion::execution::FunctionRegistry::register_udaf(&mut state, Arc::new(function));
-        }
+        let session = Session::new(calendar, &lists);
         let (zone, columns) = (calendar.zone_name.clone(), wide_schema(&calendar.zone_name));
-        Self { zone, state, columns, lists, language }
+        Self { zone, session, columns, lists, language }
     }
 
     /// The columns that rules may name.
@@ -196,7 +182,13 @@ impl Compiler {
     /// The functions and settings of queries.
     #[must_use]
     pub fn state(&self) -> &SessionState {
-        &self.state
+        &self.session
+    }
+
+    /// What is wrong with an expression or a query, in our words.
+    #[must_use]
+    pub fn session_failure(&self, error: &DataFusionError) -> Failure {
+        self.session.failure(error)
     }
 
     /// The lists.
@@ -214,7 +206,7 @@ impl Compiler {
     /// What the queries of schedules start from.
     #[must_use]
     pub fn session(&self) -> QuerySession {
-        QuerySession { state: self.state.clone(), lists: self.lists.clone() }
+        QuerySession { state: SessionState::clone(&self.session), lists: self.lists.clone() }
     }
 
     /// The rest of a schedule rule, whose table is what its query returns.
@@ -314,7 +306,7 @@ impl Compiler {
             .map(|e| (self.condition(d, &e.when, &scope, &table), e.name.clone(), e.until))
             .filter_map(|(when, name, until)| Some(CompiledException { name, when: when?.0, until }))
             .collect();
-        self.positions(d, &rule.key, shown, "the key");
+        self.positions(d, &rule.key, shown, &say!("the key"));
         let key: Vec<_> = rule.key.iter().filter_map(|name| table.index_of(&name.text).ok()).collect();
         let (summary, told) = self.summary(d, &rule, shown);
         let (when, named) = match when {
@@ -344,13 +336,13 @@ impl Compiler {
     /// The part of the condition that only the budget line decides.
     fn clears(&self, d: &mut Document<'_>, rule: &Rule, scope: &Scope<'_>) -> Option<Condition> {
         let expressions: Vec<_> = rule.filter.iter().chain([&rule.when]).collect();
-        let text = budget_part(&self.state, &expressions)?;
+        let text = budget_part(&self.session, &expressions)?;
         let placed = Placed { text, span: rule.when.span };
         self.condition(d, &placed, scope, &self.columns).map(|(condition, _)| condition)
     }
 
     fn measures(&self, d: &mut Document<'_>, measures: &[Measure], scope: &Scope<'_>) -> Option<Measures> {
-        Planner { state: &self.state, wide: &self.columns, scope }.plan(d, measures)
+        Planner { session: &self.session, wide: &self.columns, scope }.plan(d, measures)
     }
 
     /// The columns that all of the triggers' events have, and the names of the others.
@@ -368,9 +360,9 @@ impl Compiler {
         scope: &Scope<'_>,
         table: &SchemaRef,
     ) -> Option<(Condition, BTreeSet<String>)> {
-        let resolved: Resolved = resolve(&self.state, d, placed, scope)?;
+        let resolved: Resolved = resolve(&self.session, d, placed, scope)?;
         let schema = project(table, &resolved.columns);
-        let expr = resolved.plan(&self.state, d, placed, &schema, &DataType::Boolean)?;
+        let expr = resolved.plan(&self.session, d, placed, &schema, &DataType::Boolean)?;
         let inputs = schema.fields().iter().filter_map(|f| table.index_of(f.name()).ok()).collect();
         Some((Condition { expr, inputs, schema, text: resolved.text() }, resolved.columns))
     }
@@ -381,8 +373,10 @@ impl Compiler {
         for Placed { text, span } in names {
             if shown.column_with_name(text).is_none() {
                 let names = shown.fields().iter().map(|f| f.name().as_str());
-                let hint = nearest(text, names).map(|near| format!("did you mean {near:?}?"));
-                d.problem(*span, format!("unknown column {text:?} in {what}"), hint);
+                let ours = column_of(text).filter(|ours| shown.column_with_name(ours).is_some());
+                let hint =
+                    ours.or_else(|| nearest(text, names)).map(|near| say!("did you mean \"{near}\"?", near));
+                d.problem(*span, say!("unknown column \"{text}\" in {what}", text, what), hint);
             }
             positions.extend(self.columns.index_of(text));
         }
@@ -398,18 +392,27 @@ impl Compiler {
         let mut chosen = None;
         let mut shown = BTreeSet::new();
         for (language, placed) in &rule.summary {
+            if let Some(sign) = placed.text.chars().find(|sign| matches!(sign, '｛' | '｝')) {
+                let message = say!("{sign} is a full-width sign and is printed as it is", sign);
+                let hint = say!("write {{{{ and }}}} around a column: {{{{ amount }}}}");
+                d.problem_at(placed.span, (&sign.to_string(), 0), message, Some(hint));
+                continue;
+            }
             let template = match Template::new(&placed.text) {
                 Ok(template) => template,
                 Err(e) => {
-                    d.problem(placed.span, format!("the summary is not a template: {e}"), None);
+                    d.problem(placed.span, say!("the summary is not a template: {e}", e), None);
                     continue;
                 }
             };
             for name in template.columns() {
                 if columns.column_with_name(&name).is_none() {
                     let names = columns.fields().iter().map(|f| f.name().as_str());
-                    let hint = nearest(&name, names).map(|near| format!("did you mean {near:?}?"));
-                    let message = format!("unknown column {name:?} in the summary");
+                    let ours = column_of(&name).filter(|ours| columns.column_with_name(ours).is_some());
+                    let hint = ours
+                        .or_else(|| nearest(&name, names))
+                        .map(|near| say!("did you mean \"{near}\"?", near));
+                    let message = say!("unknown column \"{name}\" in the summary", name);
                     d.problem_at(placed.span, (&name, 0), message, hint);
                 }
                 shown.insert(name);
@@ -442,12 +445,16 @@ fn anomaly_fields() -> [Field; 3] {
 fn compared(d: &mut Document<'_>, anomaly: Anomaly, measures: &Measures) -> Option<(Anomaly, usize)> {
     let of = &anomaly.of;
     let Some(at) = measures.index_of(&of.text) else {
-        d.problem(of.span, format!("there is no measure {:?}", of.text), Some(measures.suggest(&of.text)));
+        d.problem(
+            of.span,
+            say!("there is no measure \"{of}\"", of = of.text),
+            Some(measures.suggest(&of.text)),
+        );
         return None;
     };
     if !measures.is_number(at) {
-        let found = measures.fields[at].data_type();
-        d.problem(of.span, format!("the measure {:?} is of type {found}, not a number", of.text), None);
+        let found = type_name(measures.fields[at].data_type());
+        d.problem(of.span, say!("the measure \"{of}\" is {found}, not a number", of = of.text, found), None);
         return None;
     }
     Some((anomaly, at))

@@ -13,9 +13,7 @@ use datafusion::{
         config::Dialect,
         tree_node::{TreeNode, TreeNodeRecursion},
     },
-    execution::SessionState,
-    logical_expr::{Expr, Volatility, simplify::SimplifyContext},
-    optimizer::simplify_expressions::ExprSimplifier,
+    logical_expr::{Expr, Volatility},
     physical_expr::PhysicalExpr,
     sql::sqlparser::ast::{
         self, Expr as Sql, Ident, Value, VisitMut, VisitorMut, visit_expressions, visit_expressions_mut,
@@ -23,9 +21,10 @@ use datafusion::{
 };
 
 use crate::{
-    diagnostic::{nearest, suggest},
+    diagnostic::{Failure, characters, column_of, nearest, suggest, type_name},
     lists::Lists,
-    rule::Param,
+    rule::{Param, instants::zoned, never::Comparisons, session::Session},
+    say,
     yaml::{Document, Placed},
 };
 
@@ -48,9 +47,6 @@ pub struct Resolved {
     pub columns: BTreeSet<String>,
 }
 
-/// What `DataFusion` has against an expression, and a hint.
-pub type Failure = (String, Option<String>);
-
 /// What is wrong with an expression: the word it is about, with its count before that word, the message and a hint.
 struct Problem {
     word: (String, usize),
@@ -60,24 +56,35 @@ struct Problem {
 
 /// Parses an expression and resolves its names. Problems go to the document.
 pub fn resolve(
-    state: &SessionState,
+    session: &Session,
     d: &mut Document<'_>,
     placed: &Placed,
     scope: &Scope<'_>,
 ) -> Option<Resolved> {
-    let sql = match state.sql_to_expr(&placed.text, &Dialect::Generic) {
+    let odd = characters::oddities(&placed.text);
+    if !odd.is_empty() {
+        for odd in odd {
+            let before: String = placed.text.chars().take(odd.at).collect();
+            let nth = before.matches(&odd.text).count();
+            d.problem_at(placed.span, (&odd.text, nth), odd.message, Some(odd.hint));
+        }
+        return None;
+    }
+    let sql = match session.sql_to_expr(&placed.text, &Dialect::Generic) {
         Ok(sql) => sql,
         Err(e) => {
             let word = token_at(&placed.text, &e.to_string());
-            let text = e.to_string();
-            let message = format!("not a valid expression: {}", parser_message(&text));
-            d.problem_at(placed.span, (&word.0, word.1), message, None);
+            let (message, hint) = session.failure(&e);
+            d.problem_at(placed.span, (&word.0, word.1), message, hint);
             return None;
         }
     };
     let mut resolver = Resolver { scope, problems: Vec::new(), columns: BTreeSet::new(), text: &placed.text };
     let mut sql = sql;
     let _: ControlFlow<()> = visit_expressions(&sql, |e| resolver.refuse(e));
+    for never in Comparisons::new(scope.columns, scope.params, &[]).of(&sql) {
+        resolver.problem(&never.ident, never.message, Some(never.hint));
+    }
     let _: ControlFlow<()> = sql.visit(&mut ListConstants(&resolver));
     let _: ControlFlow<()> = visit_expressions_mut(&mut sql, |e| resolver.resolve(e));
     let (problems, columns) = (resolver.problems, resolver.columns);
@@ -118,8 +125,8 @@ impl Resolver<'_, '_> {
         match sql {
             Sql::Subquery(_) | Sql::Exists { .. } | Sql::InSubquery { .. } => self.problems.push(Problem {
                 word: (String::from("select"), 0),
-                message: String::from("a condition on an event cannot contain a query"),
-                hint: Some(String::from("use in_list or lookup for reference data")),
+                message: say!("a condition on an event cannot contain a query"),
+                hint: Some(say!("use in_list or lookup for reference data")),
             }),
             Sql::Function(function) => self.function(function),
             _ => {}
@@ -142,21 +149,21 @@ impl Resolver<'_, '_> {
             _ => None,
         };
         let Some(list_name) = literal(0) else {
-            let hint = format!("write {called}('name', …)");
+            let hint = say!("write {called}('name', …)", called);
             return self.problem(
                 name,
-                format!("the first argument of {called} must be a list's name"),
+                say!("the first argument of {called} must be a list's name", called),
                 Some(hint),
             );
         };
         let Some(list) = self.scope.lists.get(&list_name) else {
             let names: Vec<_> = self.scope.lists.names().collect();
             let hint = match names.is_empty() {
-                true => String::from("name its file under `lists:` in the configuration"),
+                true => say!("name its file under `lists:` in the configuration"),
                 false => suggest(&list_name, names),
             };
             let ident = Ident { value: list_name.clone(), ..name.clone() };
-            return self.problem(&ident, format!("there is no list {list_name:?}"), Some(hint));
+            return self.problem(&ident, say!("there is no list \"{list_name}\"", list_name), Some(hint));
         };
         if called == "lookup"
             && let Some(column) = literal(2)
@@ -164,7 +171,11 @@ impl Resolver<'_, '_> {
         {
             let hint = suggest(&column, list.columns());
             let ident = Ident { value: column.clone(), ..name.clone() };
-            self.problem(&ident, format!("the list {list_name:?} has no column {column:?}"), Some(hint));
+            self.problem(
+                &ident,
+                say!("the list \"{list_name}\" has no column \"{column}\"", list_name, column),
+                Some(hint),
+            );
         }
     }
 
@@ -173,8 +184,9 @@ impl Resolver<'_, '_> {
             Sql::Identifier(ident) => self.column(&ident.clone(), None, sql),
             Sql::CompoundIdentifier(parts) => match &parts.clone()[..] {
                 [table, ident] => self.column(ident, Some(table), sql),
-                _ => self.problem(&parts[0].clone(), String::from("a column has at most two parts"), None),
+                _ => self.problem(&parts[0].clone(), say!("a column has at most two parts"), None),
             },
+            Sql::Cast { .. } | Sql::TypedString(_) => zoned(sql),
             Sql::Value(value) => {
                 if let Value::Placeholder(name) = &value.value {
                     self.constant(&name.clone(), sql);
@@ -199,16 +211,23 @@ impl Resolver<'_, '_> {
         let shown = if table.is_some() { &name } else { &ident.value };
         let names = || self.scope.columns.fields().iter().map(|f| f.name().as_str());
         let (message, hint) = if self.scope.elsewhere.contains(&name.as_str()) {
-            let message = format!("the column {shown:?} does not exist for the rule's trigger");
-            (message, Some(String::from("see the data dictionary for the fields of each event type")))
+            let message = say!("the column \"{shown}\" does not exist for the rule's trigger", shown);
+            (message, Some(say!("see the data dictionary for the fields of each event type")))
         } else if let Some(param) = self.scope.params.iter().find(|(param, _)| *param == name) {
-            (format!("unknown column {shown:?}"), Some(format!("a constant is written ${}", param.0)))
-        } else {
-            let near = nearest(&name, names()).or_else(|| nearest(&format!("budget.{bare}"), names()));
-            let hint = near.map(|near| format!("did you mean {near:?}?"));
             (
-                format!("unknown column {shown:?}"),
-                hint.or_else(|| Some(String::from("text is written in single quotes"))),
+                say!("unknown column \"{shown}\"", shown),
+                Some(say!("a constant is written ${param}", param = param.0)),
+            )
+        } else {
+            let near: Option<&str> =
+                column_of(&name).filter(|ours| self.scope.columns.column_with_name(ours).is_some());
+            let near = near
+                .or_else(|| nearest(&name, names()))
+                .or_else(|| nearest(&format!("budget.{bare}"), names()));
+            let hint = near.map(|near| say!("did you mean \"{near}\"?", near));
+            (
+                say!("unknown column \"{shown}\"", shown),
+                hint.or_else(|| Some(say!("text is written in single quotes"))),
             )
         };
         self.problem(ident, message, hint);
@@ -219,19 +238,22 @@ impl Resolver<'_, '_> {
         match self.param(placeholder) {
             Some(Param::List(_)) => self.constant_problem(
                 placeholder,
-                format!("{placeholder} is a list"),
-                format!("write `column in ({placeholder})`"),
+                say!("{placeholder} is a list", placeholder),
+                say!("write `column in ({placeholder})`", placeholder),
             ),
             Some(param) => *sql = literal(&param),
             None => {
                 let names = self.scope.params.iter().map(|(name, _)| name.as_str());
                 let hint = match self.scope.params.is_empty() {
                     true => {
-                        format!("name it under the rule's `params:`, such as `{}: 10000`", &placeholder[1..])
+                        say!(
+                            "name it under the rule's `params:`, such as `{placeholder}: 10000`",
+                            placeholder = &placeholder[1..]
+                        )
                     }
                     false => suggest(&placeholder[1..], names),
                 };
-                self.constant_problem(placeholder, format!("unknown constant {placeholder}"), hint);
+                self.constant_problem(placeholder, say!("unknown constant {placeholder}", placeholder), hint);
             }
         }
     }
@@ -294,13 +316,13 @@ impl Resolved {
     /// Plans the expression over `schema`. It must be of type `wanted`.
     pub fn plan(
         &self,
-        state: &SessionState,
+        session: &Session,
         d: &mut Document<'_>,
         placed: &Placed,
         schema: &SchemaRef,
         wanted: &DataType,
     ) -> Option<Arc<dyn PhysicalExpr>> {
-        match self.try_plan(state, schema, wanted) {
+        match self.try_plan(session, schema, wanted) {
             Ok(expr) => Some(expr),
             Err((message, hint)) => {
                 let word = quoted_word(&message).filter(|word| placed.text.contains(word.as_str()));
@@ -317,32 +339,32 @@ impl Resolved {
     }
 
     /// The expression as `DataFusion` sees it.
-    pub fn logical(&self, state: &SessionState, schema: &DFSchema) -> Result<Expr> {
-        state.create_logical_expr(&self.sql.to_string(), schema)
+    pub fn logical(&self, session: &Session, schema: &DFSchema) -> Result<Expr> {
+        session.create_logical_expr(&self.sql.to_string(), schema)
     }
 
     fn try_plan(
         &self,
-        state: &SessionState,
+        session: &Session,
         schema: &SchemaRef,
         wanted: &DataType,
     ) -> std::result::Result<Arc<dyn PhysicalExpr>, Failure> {
-        let df_schema = DFSchema::try_from(Arc::clone(schema)).map_err(|e| failure(&e))?;
-        let logical = self.logical(state, &df_schema).map_err(|e| failure(&e))?;
+        let df_schema = DFSchema::try_from(Arc::clone(schema)).map_err(|e| session.failure(&e))?;
+        let logical = self.logical(session, &df_schema).map_err(|e| session.failure(&e))?;
         refuse_aggregates(&logical)?;
         refuse_volatile(&logical)?;
-        let logical = simplify(logical, state, &df_schema).map_err(|e| failure(&e))?;
-        let physical = state.create_physical_expr(logical, &df_schema).map_err(|e| failure(&e))?;
-        let found = physical.data_type(schema).map_err(|e| failure(&e))?;
+        let logical = session.simplify(logical, &df_schema).map_err(|e| session.failure(&e))?;
+        let physical = session.create_physical_expr(logical, &df_schema).map_err(|e| session.failure(&e))?;
+        let found = physical.data_type(schema).map_err(|e| session.failure(&e))?;
         if found == *wanted || found == DataType::Null {
             // What fails on an event without any value fails on every event: better to say so now.
             return match physical.evaluate(&empty_event(schema)) {
                 Ok(_) => Ok(physical),
-                Err(e) => Err((format!("cannot be evaluated: {}", first_line(&e.to_string())), None)),
+                Err(e) => Err(session.failure(&e)),
             };
         }
-        let hint = "a condition compares something, such as `amount > 10000`";
-        Err((format!("the condition is of type {found}, not true or false"), Some(hint.to_owned())))
+        let hint = say!("a condition compares something, such as `amount > 10000`");
+        Err((say!("the condition is {found}, not true or false", found = type_name(&found)), Some(hint)))
     }
 }
 
@@ -353,29 +375,14 @@ fn empty_event(schema: &SchemaRef) -> RecordBatch {
         .expect("every column of a condition may be NULL")
 }
 
-/// Folds constants and puts the general form in place of what exists only as its short form: `DataFusion` cannot
-/// evaluate `coalesce`, say, before this.
-pub fn simplify(expr: Expr, state: &SessionState, schema: &DFSchema) -> Result<Expr> {
-    let context = SimplifyContext::builder()
-        .with_schema(Arc::new(schema.clone()))
-        .with_config_options(Arc::clone(state.config_options()))
-        .build();
-    let simplifier = ExprSimplifier::new(context);
-    simplifier.simplify(simplifier.coerce(expr, schema)?)
-}
-
-/// An error of `DataFusion`'s in its first line.
-pub fn failure(error: &dyn std::fmt::Display) -> Failure {
-    (first_line(&error.to_string()).to_owned(), None)
-}
-
 /// Refuses functions whose result depends on when or how often they are computed.
 pub fn refuse_volatile(expr: &Expr) -> std::result::Result<(), Failure> {
     refuse(expr, |node| match node {
         Expr::ScalarFunction(call) if call.func.signature().volatility != Volatility::Immutable => {
-            let hint = "findings must not depend on when they are computed: use occurred_at or recorded_at";
-            let message = format!("the function '{}' is not deterministic", call.func.name());
-            Some((message, Some(hint.to_owned())))
+            let hint =
+                say!("findings must not depend on when they are computed: use occurred_at or recorded_at");
+            let message = say!("the function '{func}' is not deterministic", func = call.func.name());
+            Some((message, Some(hint)))
         }
         _ => None,
     })
@@ -384,9 +391,11 @@ pub fn refuse_volatile(expr: &Expr) -> std::result::Result<(), Failure> {
 /// Refuses aggregates, which have no place in a condition.
 fn refuse_aggregates(expr: &Expr) -> std::result::Result<(), Failure> {
     let aggregate = |name: &str| {
-        let message = format!("a condition looks at one event and cannot contain '{name}'");
-        let hint = "name the aggregate under `measure:`, with a window under `over:`, and compare it here by its name";
-        Some((message, Some(hint.to_owned())))
+        let message = say!("a condition looks at one event and cannot contain '{name}'", name);
+        let hint = say!(
+            "name the aggregate under `measure:`, with a window under `over:`, and compare it here by its name"
+        );
+        Some((message, Some(hint)))
     };
     refuse(expr, |node| match node {
         Expr::AggregateFunction(call) => aggregate(call.func.name()),
@@ -404,33 +413,13 @@ fn refuse(expr: &Expr, refusal: impl Fn(&Expr) -> Option<Failure>) -> std::resul
     refused.map_or(Ok(()), Err)
 }
 
-/// `DataFusion`'s message without its prefix and without what follows the first line.
-fn first_line(message: &str) -> &str {
-    // The name of an optimizer's pass tells nobody anything; what it was caused by does.
-    let message = match message.split_once("\ncaused by\n") {
-        Some((pass, cause)) if !pass.contains(' ') => cause,
-        _ => message,
-    };
-    let line = message.lines().next().unwrap_or(message);
-    let prefixes =
-        ["SQL error: ", "Error during planning: ", "Schema error: ", "This feature is not implemented: "];
-    prefixes.iter().fold(line, |line, prefix| line.trim_start_matches(prefix))
-}
-
-/// What the parser says, without its wrapping and without the place in the expression, which is told by the file's.
-fn parser_message(message: &str) -> &str {
-    let inner =
-        first_line(message).trim_start_matches("ParserError(\"").trim_start_matches("TokenizerError(\"");
-    inner.split(" at Line: ").next().unwrap_or(inner).trim_end_matches("\")")
-}
-
 /// The first word in single quotes of a message.
-fn quoted_word(message: &str) -> Option<String> {
+pub fn quoted_word(message: &str) -> Option<String> {
     message.split('\'').nth(1).map(str::to_owned)
 }
 
 /// The token that a parser's message complains about ("… at Line: 1, Column: 9"), with its count before it.
-fn token_at(text: &str, message: &str) -> (String, usize) {
+pub fn token_at(text: &str, message: &str) -> (String, usize) {
     let number = |after: &str| -> Option<usize> {
         let rest = &message[message.find(after)? + after.len()..];
         rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().ok()
@@ -492,8 +481,8 @@ mod tests {
         let calendar = Arc::new(Calendar::new("Asia/Shanghai", 1, 1).unwrap());
         let compiler = Compiler::new(&calendar, Lists::default(), Language::En);
         for (when, message) in [
-            ("amount > 1 / 0", "cannot be evaluated: Arrow error: Divide by zero error"),
-            ("regexp_like(purpose, '(')", "Invalid regex"),
+            ("amount > 1 / 0", "a division by zero"),
+            ("regexp_like(purpose, '(')", "the pattern is not a regular expression"),
             ("count(*) > 1", "a condition looks at one event and cannot contain 'count'"),
             ("sum(amount) over () > 1", "a condition looks at one event and cannot contain 'sum'"),
             ("random() > 0.5", "the function 'random' is not deterministic"),

@@ -17,7 +17,7 @@ use super::{
     window::View,
 };
 use crate::{
-    diagnostic::{Diagnostic, suggest},
+    diagnostic::{Diagnostic, read_text, suggest, why},
     evaluate::{
         forecasts::{EVENT_COLUMNS, EVENT_TYPES},
         tables,
@@ -85,9 +85,8 @@ pub fn load(
     let mut files = BTreeSet::new();
     for path in paths {
         if let Err(e) = collect(path, &mut files, true) {
-            let hint =
-                String::from("check the path and the permissions, or name another folder with --rules");
-            loaded.problems.push(Diagnostic::of_file(&path.display().to_string(), e.to_string(), Some(hint)));
+            let hint = say!("check the path and the permissions, or name another folder with --rules");
+            loaded.problems.push(Diagnostic::of_file(&path.display().to_string(), why(&e), Some(hint)));
         }
     }
     let nowhere = files.is_empty();
@@ -97,8 +96,8 @@ pub fn load(
     }
     for id in overrides.keys().filter(|id| !places.contains_key(*id)) {
         let hint = suggest(id, places.keys().map(String::as_str));
-        let message = format!("rules.overrides names the rule {id:?}, which does not exist");
-        loaded.problems.push(Diagnostic::of_file("the configuration", message, Some(hint)));
+        let message = say!("rules.overrides names the rule \"{id}\", which does not exist", id);
+        loaded.problems.push(Diagnostic::of_file(&say!("the configuration"), message, Some(hint)));
     }
     if places.is_empty() && loaded.problems.is_empty() {
         loaded.problems.push(no_rules(paths, nowhere));
@@ -169,9 +168,9 @@ fn load_file(
     loaded: &mut Loaded,
 ) {
     let file = path.display().to_string();
-    let text = match std::fs::read_to_string(path) {
+    let text = match read_text(path) {
         Ok(text) => text,
-        Err(e) => return loaded.problems.push(Diagnostic::of_file(&file, e.to_string(), None)),
+        Err((message, hint)) => return loaded.problems.push(Diagnostic::of_file(&file, message, hint)),
     };
     let (mut document, root) = Document::parse(&file, &text);
     let d = &mut document;
@@ -179,8 +178,12 @@ fn load_file(
     loaded.files.push(LoadedFile { path: path.to_owned(), rules: rules.len() });
     for mut rule in rules {
         if let Some(place) = places.get(&rule.id) {
-            let hint = String::from("every rule needs an id of its own");
-            d.problem(rule.span, format!("the id {:?} is taken: see {place}", rule.id), Some(hint));
+            let hint = say!("every rule needs an id of its own");
+            d.problem(
+                rule.span,
+                say!("the id \"{id}\" is taken: see {place}", id = rule.id, place),
+                Some(hint),
+            );
         }
         places.insert(rule.id.clone(), format!("{file}:{}", rule.span.start.line()));
         if let Some(changes) = overrides.get(&rule.id) {
@@ -221,8 +224,11 @@ fn apply(d: &mut Document<'_>, rule: &mut super::Rule, changes: &Override) {
             Some((_, param)) => *param = value.clone(),
             None => {
                 let hint = suggest(name, rule.params.iter().map(|(param, _)| param.as_str()));
-                let message =
-                    format!("the configuration sets {name:?}, which is no constant of {:?}", rule.id);
+                let message = say!(
+                    "the configuration sets \"{name}\", which is no constant of \"{id}\"",
+                    name,
+                    id = rule.id
+                );
                 d.problem(rule.span, message, Some(hint));
             }
         }

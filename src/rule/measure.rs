@@ -9,7 +9,6 @@ use datafusion::{
         Column, DFSchema, Result,
         tree_node::{Transformed, TreeNode, TreeNodeRecursion},
     },
-    execution::SessionState,
     logical_expr::{Expr, physical_planning_context::PhysicalPlanningContext},
     physical_expr::{
         PhysicalExpr,
@@ -18,14 +17,16 @@ use datafusion::{
 };
 
 use super::{
-    expression::{Failure, Resolved, Scope, failure, project, refuse_volatile, resolve, simplify},
+    expression::{Resolved, Scope, project, quoted_word, refuse_volatile, resolve},
     personal,
+    session::Session,
     window::Measure,
 };
 use crate::{
-    diagnostic::suggest,
+    diagnostic::{Failure, suggest},
     evaluate::aggregate::{Aggregate, LANES_MAX, Lane, Layout, classify},
     personal::Kind,
+    say,
     yaml::Document,
 };
 
@@ -49,7 +50,7 @@ pub struct Measures {
 /// What planning needs.
 pub struct Planner<'p> {
     /// `DataFusion`'s functions and settings.
-    pub state: &'p SessionState,
+    pub session: &'p Session,
     /// All columns there are, in whose order lanes name theirs.
     pub wide: &'p Schema,
     /// What expressions may name.
@@ -65,17 +66,22 @@ impl Planner<'_> {
         for measure in measures {
             let name = &measure.name;
             if self.scope.columns.column_with_name(&name.text).is_some() {
-                let hint = String::from("give it another name, such as n or total");
+                let hint = say!("give it another name, such as n or total");
                 d.problem(
                     name.span,
-                    format!("the measure {:?} has the name of a column", name.text),
+                    say!("the measure \"{name}\" has the name of a column", name = name.text),
                     Some(hint),
                 );
             }
-            let Some(resolved) = resolve(self.state, d, &measure.expression, self.scope) else { continue };
+            let Some(resolved) = resolve(self.session, d, &measure.expression, self.scope) else { continue };
             match self.split(&resolved, &mut planned) {
                 Ok(expr) => exprs.push((name.text.clone(), expr)),
-                Err((message, hint)) => d.problem_at(measure.expression.span, ("", 0), message, hint),
+                Err((message, hint)) => {
+                    let word =
+                        quoted_word(&message).filter(|word| measure.expression.text.contains(word.as_str()));
+                    let word = word.unwrap_or_default();
+                    d.problem_at(measure.expression.span, (&word, 0), message, hint);
+                }
             }
         }
         if measures.is_empty() {
@@ -92,7 +98,10 @@ impl Planner<'_> {
                     );
                     columns.push(column);
                 }
-                Err(e) => d.problem_at(measure.expression.span, ("", 0), failure(&e).0, None),
+                Err(e) => {
+                    let (message, hint) = self.session.failure(&e);
+                    d.problem_at(measure.expression.span, ("", 0), message, hint);
+                }
             }
         }
         let Split { lanes, aggregates, personal, .. } = planned;
@@ -109,11 +118,11 @@ impl Planner<'_> {
     /// Takes the aggregates out of an expression and puts their names in.
     fn split(&self, resolved: &Resolved, planned: &mut Split) -> std::result::Result<Expr, Failure> {
         let schema = project(self.wide, &resolved.columns);
-        let df_schema = DFSchema::try_from(Arc::clone(&schema)).map_err(|e| failure(&e))?;
-        let logical = resolved.logical(self.state, &df_schema).map_err(|e| failure(&e))?;
+        let df_schema = DFSchema::try_from(Arc::clone(&schema)).map_err(|e| self.session.failure(&e))?;
+        let logical = resolved.logical(self.session, &df_schema).map_err(|e| self.session.failure(&e))?;
         refuse_volatile(&logical)?;
         planned.personal.push(personal::of_expression(&logical, &df_schema, self.scope.lists));
-        let logical = simplify(logical, self.state, &df_schema).map_err(|e| failure(&e))?;
+        let logical = self.session.simplify(logical, &df_schema).map_err(|e| self.session.failure(&e))?;
         let mut wrong: Option<Failure> = None;
         let split = logical.transform_down(|expr| match expr {
             Expr::AggregateFunction(_) => {
@@ -128,24 +137,25 @@ impl Planner<'_> {
                 Ok(Transformed::new(Expr::Column(Column::from_name(name)), true, TreeNodeRecursion::Jump))
             }
             Expr::Column(column) => {
-                let hint = "put it into an aggregate, such as max(…), or compare it in `when`";
-                let message = format!("the column '{}' stands outside of an aggregate", column.name);
-                wrong.get_or_insert((message, Some(hint.to_owned())));
+                let hint = say!("put it into an aggregate, such as max(…), or compare it in `when`");
+                let message =
+                    say!("the column '{column}' stands outside of an aggregate", column = column.name);
+                wrong.get_or_insert((message, Some(hint)));
                 Ok(Transformed::no(Expr::Column(column)))
             }
             Expr::WindowFunction(call) => {
-                let message = format!("a measure cannot contain '{} … over'", call.fun.name());
-                wrong.get_or_insert((message, Some(String::from("the rule's `over` is the window"))));
+                let message = say!("a measure cannot contain '{fun} … over'", fun = call.fun.name());
+                wrong.get_or_insert((message, Some(say!("the rule's `over` is the window"))));
                 Ok(Transformed::new(Expr::WindowFunction(call), false, TreeNodeRecursion::Jump))
             }
             other => Ok(Transformed::no(other)),
         });
-        let split = split.map_err(|e| failure(&e))?;
+        let split = split.map_err(|e| self.session.failure(&e))?;
         match wrong {
             Some(wrong) => Err(wrong),
             None if !split.transformed => Err((
-                String::from("a measure is an aggregate over the events of the window"),
-                Some(String::from("such as count(*), sum(amount) or count(distinct payee_account)")),
+                say!("a measure is an aggregate over the events of the window"),
+                Some(say!("such as count(*), sum(amount) or count(distinct payee_account)")),
             )),
             None => Ok(split.data),
         }
@@ -163,15 +173,16 @@ impl Planner<'_> {
         if let Some(at) = planned.keys.iter().position(|known| *known == key) {
             return Ok(result_name(at));
         }
-        let (props, context) = (self.state.execution_props(), PhysicalPlanningContext::default());
+        let (props, context) = (self.session.execution_props(), PhysicalPlanningContext::default());
         let builder = LoweredAggregateBuilder::new(expr, df_schema, schema, props, &context);
-        let LoweredAggregate { aggregate, filter, order_bys } = builder.build().map_err(|e| failure(&e))?;
+        let LoweredAggregate { aggregate, filter, order_bys } =
+            builder.build().map_err(|e| self.session.failure(&e))?;
         if !order_bys.is_empty() {
-            let hint = "the events of a window come in the order of their times";
-            return Err((String::from("a measure cannot have ORDER BY"), Some(hint.to_owned())));
+            let hint = say!("the events of a window come in the order of their times");
+            return Err((say!("a measure cannot have ORDER BY"), Some(hint)));
         }
         let of = |arg: &Arc<dyn PhysicalExpr>| arg.data_type(schema);
-        let classified = classify(aggregate.as_ref().clone(), &of).map_err(|e| failure(&e))?;
+        let classified = classify(aggregate.as_ref().clone(), &of).map_err(|e| self.session.failure(&e))?;
         let inputs = schema.fields().iter().filter_map(|f| self.wide.index_of(f.name()).ok()).collect();
         let lane =
             Lane { args: classified.args, filter, kind: classified.lane, inputs, schema: Arc::clone(schema) };
@@ -186,7 +197,7 @@ impl Planner<'_> {
 
     fn finish(&self, expr: Expr, results: &SchemaRef) -> Result<Arc<dyn PhysicalExpr>> {
         let schema = DFSchema::try_from(Arc::clone(results))?;
-        self.state.create_physical_expr(simplify(expr, self.state, &schema)?, &schema)
+        self.session.create_physical_expr(self.session.simplify(expr, &schema)?, &schema)
     }
 }
 
@@ -207,7 +218,7 @@ impl Split {
             return Ok(at);
         }
         if self.lanes.len() == LANES_MAX {
-            return Err((format!("a rule has at most {LANES_MAX} different aggregates"), None));
+            return Err((say!("a rule has at most {LANES_MAX} different aggregates", LANES_MAX), None));
         }
         self.lanes.push(lane);
         Ok(self.lanes.len() - 1)

@@ -3,13 +3,17 @@
 mod budget_part;
 pub mod compile;
 mod digest;
+mod exact;
 mod expression;
+mod instants;
 pub mod load;
 pub mod measure;
+mod never;
 mod parse;
 mod personal;
 pub mod query;
 mod reads;
+mod session;
 pub mod share;
 pub mod template;
 pub mod unit_test;

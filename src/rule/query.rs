@@ -6,6 +6,7 @@ use arrow::datatypes::{Field, Schema};
 use datafusion::{
     catalog::MemoryCatalogProviderList,
     common::{
+        DataFusionError,
         config::Dialect,
         tree_node::{TreeNode, TreeNodeRecursion},
     },
@@ -19,7 +20,8 @@ use datafusion::{
     sql::{
         parser::Statement,
         sqlparser::ast::{
-            self, Expr as Sql, Value, VisitMut, VisitorMut, visit_expressions_mut, visit_relations,
+            self, Expr as Sql, Value, VisitMut, VisitorMut, visit_expressions, visit_expressions_mut,
+            visit_relations,
         },
     },
 };
@@ -27,18 +29,21 @@ use datafusion::{
 use super::{
     Param, Rule,
     compile::{CompiledRule, CompiledView, Compiler},
-    expression::{failure, literal},
+    expression::{literal, quoted_word, token_at},
+    instants::zoned,
+    never::Comparisons,
     personal, reads,
     window::Schedule,
 };
 use crate::{
-    diagnostic::suggest,
+    diagnostic::{Failure, characters, column_of, nearest, suggest},
     evaluate::{
         forecasts::FORECAST_COLUMNS,
         tables::{self, BUDGET_LINES, FORECASTS, TABLES},
     },
     event::{period::Length, tick::Ticks},
     lists::Lists,
+    say,
     yaml::{Document, Placed},
 };
 
@@ -150,27 +155,30 @@ pub fn compile(
     let context = compiler.session().context(MEMORY);
     let plan = match futures::executor::block_on(plan(&context, &view)) {
         Ok(plan) => plan,
-        Err(message) => {
-            let message = message.replace("datafusion.public.", "");
-            let hint = missing_table(&message, compiler);
-            d.problem_at(sql.span, ("", 0), message, hint);
+        Err(e) => {
+            let (message, hint) = told(compiler, &context, &e);
+            let word =
+                quoted_word(&message).filter(|word| sql.text.contains(word.as_str())).unwrap_or_default();
+            d.problem_at(sql.span, (&word, 0), message, hint);
             return None;
         }
     };
     view.forecasts = view.tables.contains(FORECASTS) || reads_forecasts(&context, &plan);
     if let Some(function) = volatile(&plan) {
-        let hint = "findings must not depend on when they are computed: write `now` for the tick's time";
+        let hint =
+            say!("findings must not depend on when they are computed: write `now` for the tick's time");
         d.problem_at(
             sql.span,
             (&function, 0),
-            format!("the function '{function}' is not deterministic"),
-            Some(hint.into()),
+            say!("the function '{function}' is not deterministic", function),
+            Some(hint),
         );
     }
     view.columns = match reads::names(&plan) {
         Ok(names) => names,
         Err(e) => {
-            d.problem_at(sql.span, ("", 0), failure(&e).0, None);
+            let (message, hint) = compiler.session_failure(&e);
+            d.problem_at(sql.span, ("", 0), message, hint);
             return None;
         }
     };
@@ -186,10 +194,19 @@ pub fn compile(
 /// # Errors
 /// In words, if it is no single SELECT over the tables there are.
 pub fn asked(compiler: &Compiler, sql: &str) -> Result<ScheduleRule, String> {
-    let statement = compiler.state().sql_to_statement(sql, &Dialect::Generic).map_err(|e| failure(&e).0)?;
+    let statement = compiler
+        .state()
+        .sql_to_statement(sql, &Dialect::Generic)
+        .map_err(|e| in_one(compiler.session_failure(&e)))?;
     let query = match statement {
-        Statement::Statement(statement) if matches!(*statement, ast::Statement::Query(_)) => statement,
-        _ => return Err(String::from("only a SELECT can be asked: nothing is changed here")),
+        Statement::Statement(mut statement) if matches!(*statement, ast::Statement::Query(_)) => {
+            let _: ControlFlow<()> = visit_expressions_mut(&mut statement, |expr| {
+                zoned(expr);
+                ControlFlow::Continue(())
+            });
+            statement
+        }
+        _ => return Err(say!("only a SELECT can be asked: nothing is changed here")),
     };
     let mut view = ScheduleRule {
         // It is due once, so it does not matter when it would be again.
@@ -202,11 +219,8 @@ pub fn asked(compiler: &Compiler, sql: &str) -> Result<ScheduleRule, String> {
         zone: Arc::from(compiler.zone()),
     };
     let context = compiler.session().context(MEMORY);
-    let plan = futures::executor::block_on(plan(&context, &view)).map_err(|message| {
-        let message = message.replace("datafusion.public.", "");
-        let hint = missing_table(&message, compiler).map(|hint| format!(" ({hint})"));
-        message + &hint.unwrap_or_default()
-    })?;
+    let plan = futures::executor::block_on(plan(&context, &view))
+        .map_err(|e| in_one(told(compiler, &context, &e)))?;
     view.forecasts = view.tables.contains(FORECASTS) || reads_forecasts(&context, &plan);
     Ok(view)
 }
@@ -228,15 +242,26 @@ fn parse(
     sql: &Placed,
     params: &[(String, Param)],
 ) -> Option<ast::Statement> {
-    let hint = || Some(String::from("write one SELECT over budget_lines, payments, refunds, … or a list"));
+    let hint = || Some(say!("write one SELECT over budget_lines, payments, refunds, … or a list"));
+    let odd = characters::oddities(&sql.text);
+    if !odd.is_empty() {
+        for odd in odd {
+            let before: String = sql.text.chars().take(odd.at).collect();
+            let nth = before.matches(&odd.text).count();
+            d.problem_at(sql.span, (&odd.text, nth), odd.message, Some(odd.hint));
+        }
+        return None;
+    }
     let statement = match compiler.state().sql_to_statement(&sql.text, &Dialect::Generic) {
         Ok(Statement::Statement(statement)) if matches!(*statement, ast::Statement::Query(_)) => *statement,
         Ok(_) => {
-            d.problem_at(sql.span, ("", 0), String::from("a schedule's sql must be a query"), hint());
+            d.problem_at(sql.span, ("", 0), say!("a schedule's sql must be a query"), hint());
             return None;
         }
         Err(e) => {
-            d.problem_at(sql.span, ("", 0), failure(&e).0, hint());
+            let (message, more) = compiler.session_failure(&e);
+            let (word, nth) = token_at(&sql.text, &e.to_string());
+            d.problem_at(sql.span, (&word, nth), message, more.or_else(hint));
             return None;
         }
     };
@@ -246,26 +271,103 @@ fn parse(
     let clean = constants.unknown.is_empty();
     for name in constants.unknown {
         let hint = match params.is_empty() {
-            true => format!("name it under the rule's `params:`, such as `{}: 10000`", &name[1..]),
+            true => say!("name it under the rule's `params:`, such as `{name}: 10000`", name = &name[1..]),
             false => suggest(&name[1..], params.iter().map(|(name, _)| name.as_str())),
         };
-        d.problem_at(sql.span, (&name, 0), format!("unknown constant {name}"), Some(hint));
+        d.problem_at(sql.span, (&name, 0), say!("unknown constant {name}", name), Some(hint));
     }
+    let clean = never(compiler, d, sql, &statement, params) && clean;
     clean.then_some(statement)
 }
 
-async fn plan(context: &SessionContext, rule: &ScheduleRule) -> Result<LogicalPlan, String> {
-    let told = |e: &dyn std::fmt::Display| failure(e).0;
-    for name in TABLES {
-        let table = tables::empty(name, &rule.zone).ok_or("an internal table is unknown")?;
-        context.register_table(*name, table).map_err(|e| told(&e))?;
+/// Notes comparisons that never hold; `false` if there are any.
+fn never(
+    compiler: &Compiler,
+    d: &mut Document<'_>,
+    sql: &Placed,
+    statement: &ast::Statement,
+    params: &[(String, Param)],
+) -> bool {
+    let fields = relations(statement).into_iter().filter_map(|table| tables::schema(&table, "UTC"));
+    let fields: Vec<Field> = fields
+        .flat_map(|schema| schema.fields().iter().map(|f| f.as_ref().clone()).collect::<Vec<_>>())
+        .collect();
+    let (columns, mut own) = (Schema::new(fields), names_given(statement));
+    // A list may have a column of any name, with values of its own.
+    let lists = relations(statement).into_iter().filter_map(|table| compiler.lists().get(&table));
+    own.extend(lists.flat_map(|list| list.columns().map(str::to_owned).collect::<Vec<_>>()));
+    let mut comparisons = Comparisons::new(&columns, params, &own);
+    let _: ControlFlow<()> = visit_expressions(statement, |expr| {
+        comparisons.look(expr);
+        ControlFlow::Continue(())
+    });
+    let found = comparisons.found();
+    for never in &found {
+        d.problem_at(sql.span, (&never.ident.value, 0), never.message.clone(), Some(never.hint.clone()));
+    }
+    found.is_empty()
+}
+
+/// The names that a query gives to columns of its own, as far as they can be told from its text.
+fn names_given(statement: &ast::Statement) -> Vec<String> {
+    let text = statement.to_string();
+    let mut words = text.split([' ', ',', '(', ')']).filter(|word| !word.is_empty());
+    let mut given = Vec::new();
+    while let Some(word) = words.next() {
+        if word.eq_ignore_ascii_case("as") {
+            given.extend(words.next().map(str::to_lowercase));
+        }
+    }
+    given
+}
+
+async fn plan(context: &SessionContext, rule: &ScheduleRule) -> Result<LogicalPlan, DataFusionError> {
+    for (name, table) in TABLES.iter().filter_map(|name| Some((*name, tables::empty(name, &rule.zone)?))) {
+        context.register_table(name, table)?;
     }
     let state = context.state();
-    let plan = state.statement_to_plan(rule.at(0)).await.map_err(|e| told(&e))?;
-    options().verify_plan(&plan).map_err(|e| told(&e))?;
+    let plan = state.statement_to_plan(rule.at(0)).await?;
+    options().verify_plan(&plan)?;
     // Types are checked on the way to a physical plan.
-    state.create_physical_plan(&plan).await.map_err(|e| told(&e))?;
+    state.create_physical_plan(&plan).await?;
     Ok(plan)
+}
+
+/// What is wrong with a query. A table or column that does not exist has one that is meant.
+fn told(compiler: &Compiler, context: &SessionContext, error: &DataFusionError) -> Failure {
+    let (message, hint) = compiler.session_failure(error);
+    let root = error.find_root().strip_backtrace();
+    let after = |start: &str| Some(root.split_once(start)?.1.split(['\'', ' ', '\n']).next()?.to_owned());
+    let last =
+        |name: &str| name.trim_matches(['"', '.', ',']).rsplit('.').next().unwrap_or_default().to_owned();
+    let meant = if let Some(name) = after("table '") {
+        Some(suggest(&last(&name), TABLES.iter().copied().chain(compiler.lists().names())))
+    } else {
+        after("No field named ").and_then(|name| column_meant(context, &last(&name)))
+    };
+    (message, meant.or(hint))
+}
+
+/// The column that is meant by a name that no table has.
+fn column_meant(context: &SessionContext, name: &str) -> Option<String> {
+    let ours = column_of(name).map(|ours| ours.trim_start_matches("budget.").to_owned());
+    let near = ours.or_else(|| {
+        let tables = TABLES.iter().filter_map(|table| {
+            tables::schema(table, context.state().config_options().execution.time_zone.as_deref()?)
+        });
+        let names: BTreeSet<String> = tables
+            .flat_map(|schema| schema.fields().iter().map(|f| f.name().clone()).collect::<Vec<_>>())
+            .collect();
+        nearest(name, names.iter().map(String::as_str)).map(str::to_owned)
+    });
+    near.map(|near| say!("did you mean \"{near}\"?", near))
+}
+
+fn in_one((message, hint): Failure) -> String {
+    match hint {
+        Some(hint) => format!("{message} ({hint})"),
+        None => message,
+    }
 }
 
 /// A function whose result depends on when or how often it is computed.
@@ -298,11 +400,6 @@ fn reads_forecasts(context: &SessionContext, plan: &LogicalPlan) -> bool {
         Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     });
     found
-}
-
-fn missing_table(message: &str, compiler: &Compiler) -> Option<String> {
-    let name = message.strip_prefix("table '")?.split('\'').next()?.rsplit('.').next()?.to_owned();
-    Some(suggest(&name, TABLES.iter().copied().chain(compiler.lists().names())))
 }
 
 fn is_now(expr: &Sql) -> bool {
@@ -361,6 +458,7 @@ impl VisitorMut for Constants<'_> {
                     }
                 }
             }
+            Sql::Cast { .. } | Sql::TypedString(_) => zoned(sql),
             Sql::Value(_) => {
                 if let Some(name) = placeholder(sql) {
                     match self.get(&name) {

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use minijinja::{Environment, Error, UndefinedBehavior, Value, value::Serde};
+use crate::say;
+use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value, value::Serde};
 
 /// A compiled `summary`.
 #[derive(Debug, Clone)]
@@ -21,8 +22,21 @@ impl Template {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Lenient);
         add_filters(&mut environment);
-        environment.add_template_owned(NAME, text.to_owned()).map_err(|e| describe(&e))?;
-        Ok(Self { environment })
+        environment.add_template_owned(NAME, text.to_owned()).map_err(|e| said(&e))?;
+        let template = Self { environment };
+        // A filter that does not exist is only missed when it is used.
+        let used = template.environment.get_template(NAME).and_then(|t| t.render(()));
+        match used {
+            Err(e)
+                if matches!(
+                    e.kind(),
+                    ErrorKind::UnknownFilter | ErrorKind::UnknownFunction | ErrorKind::UnknownTest
+                ) =>
+            {
+                Err(said(&e))
+            }
+            _ => Ok(template),
+        }
     }
 
     /// The columns it names; `budget.total` as one name.
@@ -38,7 +52,7 @@ impl Template {
     pub fn render(&self, values: &serde_json::Value) -> String {
         let template = self.environment.get_template(NAME);
         let line = template.and_then(|t| t.render(Value::from(Serde(values))));
-        line.unwrap_or_else(|e| format!("(summary: {})", describe(&e))).trim().to_owned()
+        line.unwrap_or_else(|e| say!("(summary: {e})", e = said(&e))).trim().to_owned()
     }
 }
 
@@ -49,6 +63,27 @@ pub(crate) fn add_filters(environment: &mut Environment<'_>) {
     environment.add_filter("money", money);
     environment.add_filter("percent", percent);
     environment.add_filter("number", number);
+}
+
+/// An error in our words.
+fn said(error: &Error) -> String {
+    let name = error.detail().and_then(|detail| {
+        detail.split_whitespace().find(|word| !matches!(*word, "filter" | "function" | "test"))
+    });
+    match error.kind() {
+        ErrorKind::UnknownFilter => {
+            say!(
+                "there is no filter {name}: there are money, percent and number",
+                name = name.unwrap_or_default()
+            )
+        }
+        ErrorKind::UnknownFunction | ErrorKind::UnknownTest => {
+            say!("it holds columns and filters, and no functions")
+        }
+        ErrorKind::SyntaxError => say!("a column stands between {{{{ and }}}}, and its filter behind |"),
+        ErrorKind::InvalidOperation => say!("a value cannot be computed with"),
+        _ => say!("a value cannot be shown"),
+    }
 }
 
 /// An error in one line.

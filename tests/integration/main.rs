@@ -3,6 +3,7 @@
 mod support;
 
 mod alerts;
+mod arithmetic;
 mod batches;
 mod cli;
 mod closing;
@@ -20,6 +21,8 @@ mod kafka;
 mod ledger;
 mod letters;
 mod lifecycle;
+mod local_time;
+mod mistakes;
 mod notify;
 mod once;
 mod pages;

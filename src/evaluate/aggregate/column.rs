@@ -13,6 +13,8 @@ use arrow::{
 use datafusion::common::{Result, ScalarValue, exec_err};
 
 use super::{Aggregate, Kind, Tally, Texts, median, tally::Moments};
+use crate::diagnostic::at_run_time;
+use crate::say;
 use crate::evaluate::functions::deviation::VALUES_MAX;
 
 /// The results of one aggregate, a value an event or window.
@@ -99,7 +101,7 @@ impl Output {
                 value.map(|v| if *root { v.sqrt() } else { v })
             }
             (Tally::Ordered { numbers, .. }, Kind::Deviation) if numbers.len() > VALUES_MAX => {
-                let error = format!("more than {VALUES_MAX} values in one group of median_deviation");
+                let error = say!("more than {most} different values in one group", most = VALUES_MAX);
                 self.failed.push((self.len(), error));
                 None
             }
@@ -115,10 +117,6 @@ impl Output {
     fn push_number(&mut self, aggregate: &Aggregate, tally: &Tally) {
         let number = match (tally, &aggregate.kind) {
             (Tally::Count(n), _) => Some(i128::from(*n)),
-            (Tally::Sum { n, total }, Kind::Average { digits }) => {
-                average(*n, i256::from_i128(*total), *digits)
-            }
-            (Tally::WideSum { n, total }, Kind::Average { digits }) => average(*n, *total, *digits),
             (Tally::Sum { n, total }, _) => (*n > 0).then_some(*total),
             (Tally::WideSum { n, total }, _) => (*n > 0).then(|| total.to_i128().unwrap_or(i128::MAX)),
             (Tally::Extreme { candidates, .. }, _) => candidates.front().map(|(_, value)| *value),
@@ -140,7 +138,7 @@ impl Output {
     pub fn push_value(&mut self, value: Result<ScalarValue>) {
         let row = self.len();
         let value = value.unwrap_or_else(|e| {
-            self.failed.push((row, e.to_string()));
+            self.failed.push((row, at_run_time(&e)));
             ScalarValue::Null
         });
         match (&mut self.cells, value) {
@@ -206,13 +204,6 @@ fn fits(number: i128, data_type: &DataType) -> bool {
         }
         _ => i64::try_from(number).is_ok(),
     }
-}
-
-/// The sum with `digits` more digits, divided and cut off, as `DataFusion`'s `avg` of decimals does.
-fn average(n: i64, total: i256, digits: u32) -> Option<i128> {
-    let n = (n > 0).then(|| i256::from_i128(i128::from(n)))?;
-    let scaled = total.wrapping_mul(i256::from_i128(10i128.checked_pow(digits)?));
-    Some(scaled.wrapping_div(n).to_i128().unwrap_or(i128::MAX))
 }
 
 /// The variance from exact sums: (n Σx² − (Σx)²) / (n (n − 1)), or / n². Only the last division is a float's.

@@ -33,11 +33,6 @@ pub enum Kind {
     Count,
     /// `sum` of decimals and whole numbers.
     Sum,
-    /// `avg` of decimals; the result has more digits, and is cut off after them, as `DataFusion` does.
-    Average {
-        /// Digits that the result has beyond those of the values.
-        digits: u32,
-    },
     /// `min` of what is a number inside (decimals, whole numbers, dates, instants), and of text.
     Min,
     /// `max` of the same.
@@ -134,7 +129,7 @@ pub fn classify(
             median(&data_type_of(arg)?).map(|lane| (Kind::Median, vec![Arc::clone(arg)], lane))
         }
         ("median_deviation", [arg]) => Some((Kind::Deviation, vec![Arc::clone(arg)], LaneKind::Float)),
-        ("sum" | "min" | "max" | "avg", [arg]) => {
+        ("sum" | "min" | "max", [arg]) => {
             let arg_type = data_type_of(arg)?;
             number(&name, &arg_type, &data_type)
                 .map(|kind| (kind, vec![Arc::clone(arg)], LaneKind::of(&arg_type)))
@@ -170,9 +165,6 @@ fn number(name: &str, arg: &DataType, result: &DataType) -> Option<Kind> {
             if whole =>
         {
             Some(Kind::Sum)
-        }
-        ("avg", DataType::Decimal128(_, from), DataType::Decimal128(_, to)) if to >= from => {
-            Some(Kind::Average { digits: u32::try_from(to - from).ok()? })
         }
         _ => None,
     }

@@ -18,6 +18,7 @@ use datafusion::{
 use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
 
 use super::lane::{Lane, LaneKind, Layout, NULL_TEXT, Others, ordered};
+use crate::diagnostic::at_run_time;
 
 /// The events of a batch as rows.
 #[derive(Debug, Default)]
@@ -128,7 +129,7 @@ impl Layout {
                 match self.pack_lane(number, lane, &batch.slice(row, 1), seed, row, &mut packed.words) {
                     Ok(beside) => parts.extend(beside),
                     Err(e) => {
-                        failed.push(Failed { row, lane: number, error: e.to_string() });
+                        failed.push(Failed { row, lane: number, error: at_run_time(&e) });
                         parts.push(Beside::nothing(lane)?);
                     }
                 }

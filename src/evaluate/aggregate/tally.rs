@@ -17,7 +17,7 @@ use super::{
 pub enum Tally {
     /// Rows or values.
     Count(i64),
-    /// For `sum` and `avg`.
+    /// For `sum`.
     Sum {
         /// Values.
         n: i64,
@@ -74,8 +74,8 @@ impl Tally {
         let wide = aggregate.lane.is_some_and(|lane| layout.kind(lane) == LaneKind::Double);
         match aggregate.kind {
             Kind::Count => Self::Count(0),
-            Kind::Sum | Kind::Average { .. } if wide => Self::WideSum { n: 0, total: i256::ZERO },
-            Kind::Sum | Kind::Average { .. } => Self::Sum { n: 0, total: 0 },
+            Kind::Sum if wide => Self::WideSum { n: 0, total: i256::ZERO },
+            Kind::Sum => Self::Sum { n: 0, total: 0 },
             Kind::Min | Kind::Max if aggregate.data_type.is_string() => {
                 Self::Text { max: matches!(aggregate.kind, Kind::Max), candidates: Candidates::new() }
             }

@@ -4,14 +4,17 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{Array, AsArray, BooleanArray, Int32Array, Int64Array},
-    datatypes::{DataType, TimestampMicrosecondType},
+    array::{Array, AsArray, BooleanArray, Int32Array, Int64Array, TimestampMicrosecondArray},
+    datatypes::{DataType, Date32Type, TimestampMicrosecondType},
 };
 use datafusion::{
     common::Result,
     logical_expr::{ColumnarValue, ScalarUDF},
 };
-use jiff::civil::Date;
+use jiff::{
+    ToSpan,
+    civil::{Date, date},
+};
 
 use super::{immutable, pair, shaped, workdays::Workdays};
 use crate::{
@@ -55,6 +58,24 @@ pub fn functions(calendar: &Arc<Calendar>, holidays: Option<&List>) -> [ScalarUD
             by_time::<Int32Array, _>(args, by_day(&months, |day| months.fiscal_month(day)))
         }),
     ]
+}
+
+/// `day_start(day: Date32) -> Timestamp(Microsecond, zone)`: what a day means where an instant is wanted. Planning puts it in.
+#[must_use]
+pub fn day_start(calendar: &Arc<Calendar>) -> ScalarUDF {
+    let (time, zone) = (time_type(&calendar.zone_name), Arc::clone(calendar));
+    immutable("day_start", &[DataType::Date32], time.clone(), move |args| {
+        let array = args[0].to_array(1)?;
+        let days = array.as_primitive::<Date32Type>();
+        let starts: TimestampMicrosecondArray = days.unary_opt(|day| start_of(&zone, day));
+        Ok(shaped(Arc::new(starts.with_data_type(time.clone())), &args[0]))
+    })
+}
+
+/// The start of a day that is counted from the epoch; NULL outside of the years that events may lie in.
+fn start_of(calendar: &Calendar, days: i32) -> Option<i64> {
+    let day = date(1970, 1, 1).checked_add(days.days()).ok()?;
+    calendar.start_of_day(day).ok()
 }
 
 fn by_time<A, T>(args: &[ColumnarValue], mut f: impl FnMut(i64) -> Option<T>) -> Result<ColumnarValue>

@@ -17,12 +17,14 @@ mod calendar;
 mod company;
 mod concentration;
 pub(super) mod deviation;
+pub mod exact;
 mod lists;
 mod names;
 mod places;
 mod programmes;
 mod workdays;
 
+pub use calendar::day_start;
 pub use company::{core as company_core, similarity as name_similarity};
 pub use workdays::{HOLIDAYS, Workdays};
 

@@ -7,9 +7,10 @@ pub use view::length;
 use saphyr::{ScalarStyle, YamlData};
 
 use crate::{
-    diagnostic::suggest,
+    diagnostic::meant,
     event::{EventType, time::Calendar},
     rule::{Exception, Handling, Language, Mode, Param, Rule, Severity, Status, Text},
+    say,
     yaml::{Document, Node, Placed, Record},
 };
 
@@ -55,17 +56,17 @@ const TRIGGERS: &[&str] = &[
 
 /// The rules of a document, those with problems too, so that all of their problems are found; they are noted.
 pub fn rules<'t>(document: &mut Document<'t>, root: &Node<'t>, calendar: &Calendar) -> Vec<Rule> {
-    let file = document.record(root, "a rule file", &["rules"]);
+    let file = document.record(root, &say!("a rule file"), &["rules"]);
     let Some(list) = file.get("rules") else {
-        let hint = String::from("a rule file has one field `rules:` with a list of rules");
-        document.problem(root.span, "there are no rules in this file", Some(hint));
+        let hint = say!("a rule file has one field `rules:` with a list of rules");
+        document.problem(root.span, say!("there are no rules in this file"), Some(hint));
         return Vec::new();
     };
     document.sequence(list, "rules").iter().map(|node| rule(document, node, calendar)).collect()
 }
 
 fn rule<'t>(document: &mut Document<'t>, node: &Node<'t>, calendar: &Calendar) -> Rule {
-    let record = document.record(node, "a rule", FIELDS);
+    let record = document.record(node, &say!("a rule"), FIELDS);
     let d = document;
     let trigger = required_node(d, &record, "trigger").map(|n| trigger(d, n)).unwrap_or_default();
     let (types, view) = view::view(d, &record, trigger);
@@ -106,7 +107,7 @@ fn rule<'t>(document: &mut Document<'t>, node: &Node<'t>, calendar: &Calendar) -
 fn required_node<'n, 't>(d: &mut Document<'t>, record: &Record<'n, 't>, name: &str) -> Option<&'n Node<'t>> {
     let node = record.get(name);
     if node.is_none() {
-        d.problem(record.span, format!("the rule has no `{name}`"), Some(format!("add `{name}:`")));
+        d.problem(record.span, say!("the rule has no `{name}`", name), Some(say!("add `{name}:`", name)));
     }
     node
 }
@@ -136,8 +137,8 @@ fn check_id(d: &mut Document<'_>, id: Placed) -> String {
     let words = id.text.split('-');
     let word = |w: &str| !w.is_empty() && w.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     if !words.clone().all(word) {
-        let hint = String::from("use small letters, digits and single hyphens, such as no-budget");
-        d.problem(id.span, format!("the id {:?} is not kebab-case", id.text), Some(hint));
+        let hint = say!("use small letters, digits and single hyphens, such as no-budget");
+        d.problem(id.span, say!("the id \"{id}\" is not kebab-case", id = id.text), Some(hint));
     }
     id.text
 }
@@ -186,14 +187,14 @@ fn trigger<'t>(d: &mut Document<'t>, node: &Node<'t>) -> Trigger {
             "window" if alone => trigger.window = true,
             "schedule" if alone => trigger.schedule = true,
             "window" | "schedule" => {
-                let hint = String::from("make two rules of it");
+                let hint = say!("make two rules of it");
                 d.problem(
                     word.span,
-                    format!("`{}` cannot stand beside other triggers", word.text),
+                    say!("`{word}` cannot stand beside other triggers", word = word.text),
                     Some(hint),
                 );
             }
-            _ => trigger.types |= event_type(d, &word, "trigger"),
+            _ => trigger.types |= event_type(d, &word, &say!("trigger")),
         }
     }
     trigger
@@ -203,8 +204,8 @@ fn trigger<'t>(d: &mut Document<'t>, node: &Node<'t>) -> Trigger {
 fn event_type(d: &mut Document<'_>, word: &Placed, what: &str) -> u8 {
     let known = EventType::parse(&word.text).map(EventType::bit);
     if known.is_none() {
-        let hint = suggest(&word.text, TRIGGERS.iter().copied());
-        d.problem(word.span, format!("unknown {what} {:?}", word.text), Some(hint));
+        let hint = meant(&word.text, TRIGGERS);
+        d.problem(word.span, say!("unknown {what} \"{word}\"", what, word = word.text), Some(hint));
     }
     known.unwrap_or(0)
 }
@@ -213,15 +214,14 @@ fn exceptions<'t>(d: &mut Document<'t>, record: &Record<'_, 't>, calendar: &Cale
     let Some(node) = record.get("exceptions") else { return Vec::new() };
     let mut exceptions = Vec::new();
     for item in d.sequence(node, "exceptions") {
-        let record = d.record(item, "an exception", &["name", "when", "reason", "basis", "until"]);
+        let record = d.record(item, &say!("an exception"), &["name", "when", "reason", "basis", "until"]);
         let (name, when) = (required(d, &record, "name"), required(d, &record, "when"));
         let reason = required(d, &record, "reason");
         let until = optional(d, &record, "until").and_then(|until| {
             let parsed = calendar.parse(&until.text);
             if let Err(e) = &parsed {
-                let hint =
-                    String::from("write a date such as 2026-12-31; the exception ends when that day begins");
-                d.problem(until.span, format!("until {:?}: {e}", until.text), Some(hint));
+                let hint = say!("write a date such as 2026-12-31; the exception ends when that day begins");
+                d.problem(until.span, say!("until \"{until}\": {e}", until = until.text, e), Some(hint));
             }
             parsed.ok()
         });
@@ -243,7 +243,7 @@ pub fn params<'t>(d: &mut Document<'t>, node: &Node<'t>) -> Vec<(Placed, Param)>
             if param.is_none() {
                 d.problem(
                     value.span,
-                    format!("the value of `{}` is neither a value nor a list", name.text),
+                    say!("the value of `{name}` is neither a value nor a list", name = name.text),
                     None,
                 );
             }

@@ -9,6 +9,7 @@ use crate::{
         tick::Ticks,
     },
     rule::window::{Anomaly, Closing, Direction, Measure, Method, Over, Schedule, Season, View},
+    say,
     yaml::{Document, Node, Placed, Record},
 };
 
@@ -55,8 +56,8 @@ pub fn view<'t>(d: &mut Document<'t>, record: &Record<'_, 't>, trigger: Trigger)
         FIELDS.iter().filter(|(name, kinds)| record.get(name).is_some() && !kinds.contains(&kind))
     {
         let triggers: Vec<_> = kinds.iter().map(|kind| format!("`trigger: {}`", kind.trigger())).collect();
-        let hint = format!("it belongs to a rule with {}", triggers.join(" or "));
-        d.problem(record.place(name), format!("this rule cannot have `{name}`"), Some(hint));
+        let hint = say!("it belongs to a rule with {triggers}", triggers = triggers.join(", "));
+        d.problem(record.place(name), say!("this rule cannot have `{name}`", name), Some(hint));
     }
     match kind {
         Kind::Event => match sliding(d, record) {
@@ -65,7 +66,7 @@ pub fn view<'t>(d: &mut Document<'t>, record: &Record<'_, 't>, trigger: Trigger)
         },
         Kind::Window => {
             let of = required_node(d, record, "of").map(|node| d.scalars(node, "of")).unwrap_or_default();
-            let types = of.iter().fold(0, |types, word| types | event_type(d, word, "stream"));
+            let types = of.iter().fold(0, |types, word| types | event_type(d, word, &say!("stream")));
             match closing(d, record) {
                 Some(closing) => (types, View::Window(closing)),
                 None => (0, View::Event),
@@ -78,8 +79,8 @@ pub fn view<'t>(d: &mut Document<'t>, record: &Record<'_, 't>, trigger: Trigger)
 fn sliding<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Option<View> {
     let Some(node) = record.get("over") else {
         if record.get("measure").is_some() {
-            let hint = String::from("name the window, such as `over: { by: [unit_code], last: 7d }`");
-            d.problem(record.place("measure"), "a measure needs a window", Some(hint));
+            let hint = say!("name the window, such as `over: {{ by: [unit_code], last: 7d }}`");
+            d.problem(record.place("measure"), say!("a measure needs a window"), Some(hint));
             return None;
         }
         return Some(View::Event);
@@ -97,8 +98,8 @@ fn sliding<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Option<View> {
         .and_then(|node| d.choice(node, "current", &[("include", true), ("exclude", false)]));
     let reach = match (last, to_date, over.get("last").is_some() && over.get("to_date").is_some()) {
         (Some(Length::Month | Length::Quarter | Length::Year), ..) => {
-            let hint = String::from("write `to_date: month`, or a number of days such as 30d");
-            d.problem(over.place("last"), "`last` is a number of s, m, h, d or w", Some(hint));
+            let hint = say!("write `to_date: month`, or a number of days such as 30d");
+            d.problem(over.place("last"), say!("`last` is a number of s, m, h, d or w"), Some(hint));
             return None;
         }
         (Some(last), None, false) => Reach::Last(last),
@@ -107,8 +108,8 @@ fn sliding<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Option<View> {
             return None;
         }
         _ => {
-            let hint = String::from("such as `last: 7d`, `last: 90m` or `to_date: year`");
-            d.problem(over.span, "`over` needs either `last` or `to_date`", Some(hint));
+            let hint = say!("such as `last: 7d`, `last: 90m` or `to_date: year`");
+            d.problem(over.span, say!("`over` needs either `last` or `to_date`"), Some(hint));
             return None;
         }
     };
@@ -119,9 +120,8 @@ fn sliding<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Option<View> {
 fn by<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Vec<Placed> {
     let by = list(d, record, "by");
     if record.get("by").is_none() {
-        let hint =
-            String::from("name the columns, such as `by: [unit_code]`, or `by: []` for one window over all");
-        d.problem(record.span, "the window has no `by`", Some(hint));
+        let hint = say!("name the columns, such as `by: [unit_code]`, or `by: []` for one window over all");
+        d.problem(record.span, say!("the window has no `by`"), Some(hint));
     }
     by
 }
@@ -131,9 +131,12 @@ pub fn length<'t>(d: &mut Document<'t>, node: &Node<'t>, what: &str) -> Option<L
     let placed = d.scalar(node, what)?;
     let length = Length::parse(&placed.text);
     if length.is_none() {
-        let hint =
-            String::from("write 90s, 15m, 24h, 30d or 2w; windows may also be a month, quarter or year");
-        d.problem(placed.span, format!("{what}: {:?} is not a length of time", placed.text), Some(hint));
+        let hint = say!("write 90s, 15m, 24h, 30d or 2w; windows may also be a month, quarter or year");
+        d.problem(
+            placed.span,
+            say!("{what}: \"{placed}\" is not a length of time", what, placed = placed.text),
+            Some(hint),
+        );
     }
     length
 }
@@ -145,10 +148,14 @@ fn measures<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Vec<Measure> {
     for (name, node) in entries {
         let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         if !name.text.starts_with(|c: char| c.is_ascii_lowercase()) || !name.text.chars().all(fits) {
-            let hint = String::from("use small letters, digits and underscores, such as total");
-            d.problem(name.span, format!("{:?} cannot be the name of a measure", name.text), Some(hint));
+            let hint = say!("use small letters, digits and underscores, such as total");
+            d.problem(
+                name.span,
+                say!("\"{name}\" cannot be the name of a measure", name = name.text),
+                Some(hint),
+            );
         }
-        measures.extend(d.scalar(node, "the measure").map(|expression| Measure { name, expression }));
+        measures.extend(d.scalar(node, &say!("the measure")).map(|expression| Measure { name, expression }));
     }
     measures
 }
@@ -166,18 +173,18 @@ fn closing<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Option<Closing>
     };
     if let Err(hint) = check_slide(size, slide) {
         let place = window.place(if size == slide { "size" } else { "slide" });
-        d.problem(place, format!("windows of {size} every {slide} cannot be made"), Some(hint.to_owned()));
+        d.problem(place, say!("windows of {size} every {slide} cannot be made", size, slide), Some(hint));
         return None;
     }
     Some(Closing { by, size, slide, measures, anomaly })
 }
 
 /// Panes are as long as the slide, so a window must be made of whole ones.
-fn check_slide(size: Length, slide: Length) -> Result<(), &'static str> {
+fn check_slide(size: Length, slide: Length) -> Result<(), String> {
     const DAY: i64 = 86_400_000_000;
     match (size, slide) {
         (Length::Exact(size), _) if size > DAY || DAY % size != 0 && size == slide_micros(slide) => {
-            Err("a size in s, m or h must divide the day; write days as 1d, 2d, …")
+            Err(say!("a size in s, m or h must divide the day; write days as 1d, 2d, …"))
         }
         (Length::Exact(size), Length::Exact(slide))
             if slide <= size && size % slide == 0 && DAY % slide == 0 =>
@@ -186,13 +193,13 @@ fn check_slide(size: Length, slide: Length) -> Result<(), &'static str> {
         }
         (Length::Days(size), Length::Days(slide)) if slide <= size && size % slide == 0 => Ok(()),
         (Length::Days(_), Length::Exact(slide)) if DAY % slide == 0 => {
-            Err("windows of days slide by days, such as `slide: 1d`")
+            Err(say!("windows of days slide by days, such as `slide: 1d`"))
         }
         (size, slide) if size == slide => Ok(()),
-        (Length::Exact(_), Length::Exact(_)) | (Length::Days(_), Length::Days(_)) => {
-            Err("the size must be a multiple of the slide, and a slide in s, m or h must divide the day")
-        }
-        _ => Err("months, quarters and years do not overlap: leave `slide` out"),
+        (Length::Exact(_), Length::Exact(_)) | (Length::Days(_), Length::Days(_)) => Err(say!(
+            "the size must be a multiple of the slide, and a slide in s, m or h must divide the day"
+        )),
+        _ => Err(say!("months, quarters and years do not overlap: leave `slide` out")),
     }
 }
 
@@ -219,16 +226,19 @@ fn anomaly<'t>(d: &mut Document<'t>, node: &Node<'t>) -> Option<Anomaly> {
     let direction = record.get("direction").and_then(|node| d.choice(node, "direction", Direction::WORDS));
     let season = record.get("season").and_then(|node| d.choice(node, "season", Season::WORDS));
     if (method == Method::Seasonal) != record.get("season").is_some() {
-        let hint = String::from("`method: seasonal` and `season: weekday|month|day_of_month` go together");
-        d.problem(record.span, "season and method do not fit", Some(hint));
+        let hint = say!("`method: seasonal` and `season: weekday|month|day_of_month` go together");
+        d.problem(record.span, say!("season and method do not fit"), Some(hint));
     }
     let alpha = optional(d, &record, "alpha").map(|placed| {
         let alpha = f64::from_str(&placed.text).ok().filter(|alpha| *alpha > 0.0 && *alpha <= 1.0);
         if alpha.is_none() || method != Method::Ewma {
-            let hint = String::from(
-                "`alpha` is the weight of the newest value for `method: ewma`, above 0 and at most 1",
+            let hint =
+                say!("`alpha` is the weight of the newest value for `method: ewma`, above 0 and at most 1");
+            d.problem(
+                placed.span,
+                say!("alpha cannot be \"{placed}\" here", placed = placed.text),
+                Some(hint),
             );
-            d.problem(placed.span, format!("alpha cannot be {:?} here", placed.text), Some(hint));
         }
         alpha.unwrap_or(1.0)
     });
@@ -252,8 +262,9 @@ fn number<'t>(
     let placed = optional(d, record, name)?;
     let number = placed.text.parse().ok().filter(|n| range.contains(n));
     if number.is_none() {
-        let hint = format!("write a whole number from {} to {}", range.start(), range.end());
-        d.problem(placed.span, format!("{name} cannot be {:?}", placed.text), Some(hint));
+        let hint =
+            say!("write a whole number from {start} to {end}", start = range.start(), end = range.end());
+        d.problem(placed.span, say!("{name} cannot be \"{placed}\"", name, placed = placed.text), Some(hint));
     }
     number
 }
@@ -264,14 +275,14 @@ fn schedule<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Option<Schedul
     let cron = record.get("cron").and_then(|node| cron(d, node));
     let given = usize::from(record.get("every").is_some()) + usize::from(record.get("cron").is_some());
     if given != 1 {
-        let hint = String::from("such as `every: 1d` (at local midnight) or `cron: \"0 9 1 * *\"`");
-        d.problem(record.span, "a schedule needs either `every` or `cron`", Some(hint));
+        let hint = say!("such as `every: 1d` (at local midnight) or `cron: \"0 9 1 * *\"`");
+        d.problem(record.span, say!("a schedule needs either `every` or `cron`"), Some(hint));
     }
     if let Some(Ticks::Every(Length::Exact(micros))) = &every
         && 86_400_000_000 % micros != 0
     {
-        let hint = String::from("ticks are counted from local midnight: 15m, 1h, 6h, 1d, …");
-        d.problem(record.place("every"), "`every` in s, m or h must divide the day", Some(hint));
+        let hint = say!("ticks are counted from local midnight: 15m, 1h, 6h, 1d, …");
+        d.problem(record.place("every"), say!("`every` in s, m or h must divide the day"), Some(hint));
     }
     Some(Schedule { ticks: every.or(cron)?, sql: sql? })
 }
@@ -279,9 +290,13 @@ fn schedule<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Option<Schedul
 fn cron<'t>(d: &mut Document<'t>, node: &Node<'t>) -> Option<Ticks> {
     let placed = d.scalar(node, "cron")?;
     let ticks = Ticks::cron(&placed.text);
-    if let Err(e) = &ticks {
-        let hint = String::from("five fields: minute, hour, day of month, month, day of week");
-        d.problem(placed.span, format!("{:?} is not a cron expression: {e}", placed.text), Some(hint));
+    if ticks.is_err() {
+        let hint = say!("five fields: minute, hour, day of month, month, day of week");
+        d.problem(
+            placed.span,
+            say!("\"{placed}\" is not a cron expression", placed = placed.text),
+            Some(hint),
+        );
     }
     ticks.ok()
 }

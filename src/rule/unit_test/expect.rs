@@ -2,6 +2,7 @@
 
 use crate::{
     event::time::Calendar,
+    say,
     yaml::{Document, Node, Placed, Record, is_null},
 };
 use saphyr::YamlData;
@@ -77,7 +78,7 @@ pub fn alerts<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Option<Vec<E
 }
 
 fn expected_alert<'t>(d: &mut Document<'t>, node: &Node<'t>) -> ExpectedAlert {
-    let record = d.record(node, "an expected alert", ALERT);
+    let record = d.record(node, &say!("an expected alert"), ALERT);
     let mut text = |name: &str| record.get(name).and_then(|node| d.scalar(node, name));
     let rule = text("rule");
     let others = ALERT_OTHERS.into_iter().filter_map(|name| Some((name, text(name)?.text))).collect();
@@ -97,15 +98,15 @@ pub fn expect<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Option<Vec<E
 pub fn moments<'t>(d: &mut Document<'t>, node: &Node<'t>, calendar: &Calendar) -> Vec<Moment> {
     let mut moments = Vec::new();
     for node in d.sequence(node, "at") {
-        let record = d.record(node, "a moment", MOMENT);
+        let record = d.record(node, &say!("a moment"), MOMENT);
         let Some(time) = record.get("time").and_then(|node| d.scalar(node, "time")) else {
-            d.problem(record.span, "the moment has no time", Some(String::from("add `time:`")));
+            d.problem(record.span, say!("the moment has no time"), Some(String::from("add `time:`")));
             continue;
         };
         let at = match calendar.parse(&time.text) {
             Ok(at) => at,
             Err(e) => {
-                d.problem(time.span, format!("time {:?}: {e}", time.text), None);
+                d.problem(time.span, say!("time \"{time}\": {e}", time = time.text, e), None);
                 continue;
             }
         };
@@ -119,8 +120,8 @@ pub fn moments<'t>(d: &mut Document<'t>, node: &Node<'t>, calendar: &Calendar) -
 pub fn balances<'t>(d: &mut Document<'t>, node: &Node<'t>) -> Balances {
     let mut lines = Vec::new();
     for (line, node) in d.mapping(node, "balances") {
-        d.record(node, "the balances of a line", BALANCES);
-        let entries = d.mapping(node, "the balances of a line");
+        d.record(node, &say!("the balances of a line"), BALANCES);
+        let entries = d.mapping(node, &say!("the balances of a line"));
         let wanted = entries.into_iter().map(|(name, node)| (name, wanted(d, node))).collect();
         lines.push((line, wanted));
     }
@@ -128,7 +129,7 @@ pub fn balances<'t>(d: &mut Document<'t>, node: &Node<'t>) -> Balances {
 }
 
 fn expected<'t>(d: &mut Document<'t>, node: &Node<'t>) -> Expected {
-    let record = d.record(node, "an expected finding", EXPECTED);
+    let record = d.record(node, &say!("an expected finding"), EXPECTED);
     let mut text = |name: &str| record.get(name).and_then(|node| d.scalar(node, name));
     let (rule, event) = (text("rule"), text("event").map(|p| p.text));
     let others = OTHERS.into_iter().filter_map(|name| Some((name, text(name)?.text))).collect();
@@ -146,6 +147,6 @@ fn wanted<'t>(d: &mut Document<'t>, node: &Node<'t>) -> Wanted {
         YamlData::Sequence(_) => {
             Wanted::List(d.scalars(node, "a value").into_iter().map(|p| p.text).collect())
         }
-        _ => d.scalar(node, "a value").map_or(Wanted::Null, |p| Wanted::Text(p.text)),
+        _ => d.scalar(node, &say!("a value")).map_or(Wanted::Null, |p| Wanted::Text(p.text)),
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::read::Event;
+use crate::say;
 use crate::yaml::{Document, Node, Placed};
 
 /// The events of the files that a test names, relative to its folder. A record that cannot be an event is found when
@@ -21,8 +22,8 @@ pub fn events<'t>(d: &mut Document<'t>, node: &Node<'t>, folder: &Path) -> Vec<E
 }
 
 fn problem(d: &mut Document<'_>, file: &Placed, message: &str) {
-    let hint = String::from("a test reads JSON Lines (.jsonl) and CSV with a header (.csv)");
-    d.problem(file.span, format!("{}: {message}", file.text), Some(hint));
+    let hint = say!("a test reads JSON Lines (.jsonl) and CSV with a header (.csv)");
+    d.problem(file.span, say!("{file}: {message}", file = file.text, message), Some(hint));
 }
 
 fn event(line: usize, record: Map<String, Value>) -> Event {
@@ -38,7 +39,7 @@ fn read(path: &Path) -> Result<Records, String> {
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("jsonl" | "ndjson" | "json") => json_lines(&text),
         Some("csv") => csv(&text),
-        _ => Err(String::from("unknown format")),
+        _ => Err(say!("unknown format")),
     }
 }
 
@@ -46,7 +47,7 @@ fn json_lines(text: &str) -> Result<Records, String> {
     let lines = (1..).zip(crate::stream::lines(text)).filter(|(_, line)| !line.trim().is_empty());
     lines
         .map(|(number, line)| {
-            let record = serde_json::from_str(line).map_err(|e| format!("line {number}: {e}"))?;
+            let record = serde_json::from_str(line).map_err(|e| say!("line {number}: {e}", number, e))?;
             Ok((number, record))
         })
         .collect()

@@ -25,9 +25,9 @@ use super::{
 };
 use crate::{
     alert::Alert,
-    diagnostic::{Diagnostic, suggest},
-    say,
+    diagnostic::{Diagnostic, read_text, suggest, why},
     evaluate::Finding,
+    say,
     yaml::Document,
 };
 use read::{Case, Suite};
@@ -85,16 +85,16 @@ impl fmt::Display for Report {
         }
         for test in &self.tests {
             if let Some(failure) = &test.failure {
-                writeln!(f, "FAILED {}:{} {}", test.file, test.line, test.name)?;
+                writeln!(f, "{} {}:{} {}", say!("FAILED"), test.file, test.line, test.name)?;
                 failure.lines().try_for_each(|line| writeln!(f, "    {line}"))?;
             }
         }
         let failed = self.failed();
-        write!(f, "{} passed, {failed} failed", self.tests.len() - failed)?;
+        f.write_str(&say!("{passed} passed, {failed} failed", passed = self.tests.len() - failed, failed))?;
         match self.problems.len() {
             0 => Ok(()),
-            1 => write!(f, ", 1 problem in the files"),
-            n => write!(f, ", {n} problems in the files"),
+            1 => f.write_str(&say!(", 1 problem in the files")),
+            n => f.write_str(&say!(", {n} problems in the files", n)),
         }
     }
 }
@@ -106,9 +106,8 @@ pub fn run(files: &[PathBuf]) -> Report {
     let mut found = BTreeSet::new();
     for path in files {
         if let Err(e) = collect(path, &mut found) {
-            let hint = say!("check the path; without one, the tests are rules/tests/*.yaml");
             let hint = say!("check the path; without one, the tests of the configured rules run");
-            report.problems.push(Diagnostic::of_file(&path.display().to_string(), e.to_string(), Some(hint)));
+            report.problems.push(Diagnostic::of_file(&path.display().to_string(), why(&e), Some(hint)));
         }
     }
     for path in found {
@@ -157,9 +156,9 @@ fn walk(folder: &Path, files: &mut BTreeSet<PathBuf>) -> std::io::Result<()> {
 
 fn run_file(path: &Path, report: &mut Report) {
     let file = path.display().to_string();
-    let text = match std::fs::read_to_string(path) {
+    let text = match read_text(path) {
         Ok(text) => text,
-        Err(e) => return report.problems.push(Diagnostic::of_file(&file, e.to_string(), None)),
+        Err((message, hint)) => return report.problems.push(Diagnostic::of_file(&file, message, hint)),
     };
     let (mut document, root) = Document::parse(&file, &text);
     let folder = path.parent().unwrap_or(Path::new(""));
@@ -248,7 +247,7 @@ fn check_names(case: &Case, rules: &RuleSet, d: &mut Document<'_>) {
     let expected = case.expected().filter_map(|expected| expected.rule.as_ref());
     let expected = expected.chain(case.expected_alerts().filter_map(|alert| alert.rule.as_ref()));
     for id in named.chain(expected).filter(|id| ids().all(|known| known != id.text)) {
-        d.problem(id.span, format!("there is no rule {:?}", id.text), Some(suggest(&id.text, ids())));
+        d.problem(id.span, say!("there is no rule \"{id}\"", id = id.text), Some(suggest(&id.text, ids())));
     }
     for (id, params) in &case.params {
         let Some(compiled) = rules.rules.iter().find(|compiled| compiled.rule.id == id.text) else {
@@ -256,7 +255,8 @@ fn check_names(case: &Case, rules: &RuleSet, d: &mut Document<'_>) {
         };
         let known = || compiled.rule.params.iter().map(|(name, _)| name.as_str());
         for (name, _) in params.iter().filter(|(name, _)| known().all(|known| known != name.text)) {
-            let message = format!("the rule {:?} has no constant {:?}", id.text, name.text);
+            let message =
+                say!("the rule \"{id}\" has no constant \"{name}\"", id = id.text, name = name.text);
             d.problem(name.span, message, Some(suggest(&name.text, known())));
         }
     }

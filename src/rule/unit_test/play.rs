@@ -10,6 +10,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::read::{Case, Event, Suite};
+use crate::say;
 use crate::{
     alert::Alert,
     decode::Decoder,
@@ -175,14 +176,20 @@ impl Player {
         let mut faults = String::new();
         for reject in &self.rejects {
             let event = usize::try_from(reject.record).ok().and_then(|n| case.events.get(n.checked_sub(1)?));
-            let place = event.map_or(String::new(), |event| format!("{} (line {})", event.id, event.line));
-            let _ =
-                writeln!(faults, "the event {place} is refused: {}: {}", reject.reason.code(), reject.detail);
+            let place = event
+                .map_or(String::new(), |event| say!("{id} (line {line})", id = event.id, line = event.line));
+            let (code, detail) = (reject.reason.code(), &reject.detail);
+            let _ = writeln!(
+                faults,
+                "{}",
+                say!("the event {place} is refused: {code}: {detail}", place, code, detail)
+            );
         }
         for (rule, counts) in rules.rules.iter().zip(&self.counts) {
             if let Some(error) = counts.last_error.as_ref().filter(|_| is_tested(case, &rule.rule.id)) {
+                let (id, n) = (&rule.rule.id, counts.errors);
                 let _ =
-                    writeln!(faults, "the rule {} fails on {} events: {error}", rule.rule.id, counts.errors);
+                    writeln!(faults, "{}", say!("the rule {id} fails on {n} events: {error}", id, n, error));
             }
         }
         faults

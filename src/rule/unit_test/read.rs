@@ -15,7 +15,7 @@ use super::{
     files,
 };
 use crate::{
-    diagnostic::suggest,
+    diagnostic::{column_of, meant, suggest},
     event::{
         EventType,
         period::Length,
@@ -87,7 +87,7 @@ const LATENESS: i64 = 600_000_000;
 
 /// Reads a test file in `folder`; its paths are relative to that.
 pub fn suite<'t>(d: &mut Document<'t>, root: &Node<'t>, folder: &Path) -> Option<Suite> {
-    let record = d.record(root, "a test file", SUITE);
+    let record = d.record(root, &say!("a test file"), SUITE);
     let rules = paths(d, &record, folder);
     let lists = record.get("lists").map(|node| lists(d, node, folder)).unwrap_or_default();
     let calendar = calendar(d, &record);
@@ -113,8 +113,8 @@ pub fn suite<'t>(d: &mut Document<'t>, root: &Node<'t>, folder: &Path) -> Option
 
 fn paths<'t>(d: &mut Document<'t>, record: &Record<'_, 't>, folder: &Path) -> Vec<PathBuf> {
     let Some(node) = record.get("rules") else {
-        let hint = String::from("add `rules:` with files or folders, relative to this file");
-        d.problem(record.span, "the file does not say which rules it tests", Some(hint));
+        let hint = say!("add `rules:` with files or folders, relative to this file");
+        d.problem(record.span, say!("the file does not say which rules it tests"), Some(hint));
         return Vec::new();
     };
     d.scalars(node, "rules").into_iter().map(|path| folder.join(path.text)).collect()
@@ -158,19 +158,20 @@ fn list_file<'t>(d: &mut Document<'t>, node: &Node<'t>, folder: &Path) -> Option
     let mut columns = BTreeMap::new();
     let (mut path, mut key) = (Some(node), None);
     if let YamlData::Mapping(_) = &node.data {
-        let record = d.record(node, "a list", &["path", "key", "columns"]);
+        let record = d.record(node, &say!("a list"), &["path", "key", "columns"]);
         path = record.get("path");
         key = record.get("key").and_then(|node| d.scalar(node, "key"));
         let named = record.get("columns").map(|node| d.mapping(node, "columns")).unwrap_or_default();
         for (name, node) in named {
-            columns.extend(d.choice(node, "the kind of a column", &kinds).map(|kind| (name.text, kind)));
+            columns
+                .extend(d.choice(node, &say!("the kind of a column"), &kinds).map(|kind| (name.text, kind)));
         }
     }
     let Some(path) = path else {
-        d.problem(node.span, "the list has no `path`", Some(String::from("add `path:`")));
+        d.problem(node.span, say!("the list has no `path`"), Some(String::from("add `path:`")));
         return None;
     };
-    let path = d.scalar(path, "a list's path")?;
+    let path = d.scalar(path, &say!("a list's path"))?;
     let key = key.as_ref().map(|key| key.text.as_str());
     let list = List::read(&folder.join(&path.text), key, &columns);
     if let Err(e) = &list {
@@ -182,15 +183,15 @@ fn list_file<'t>(d: &mut Document<'t>, node: &Node<'t>, folder: &Path) -> Option
 /// Rows as mappings; the first field of the first row is the key, and its fields are the columns.
 fn inline_list<'t>(d: &mut Document<'t>, rows: &[Node<'t>], place: Span) -> Option<List> {
     let Some(first) = rows.first() else {
-        let hint = String::from("write `[{name: -}]` for a list that nothing is in");
-        d.problem(place, "an inline list needs a row, which names its columns", Some(hint));
+        let hint = say!("write `[{{name: -}}]` for a list that nothing is in");
+        d.problem(place, say!("an inline list needs a row, which names its columns"), Some(hint));
         return None;
     };
-    let columns: Vec<_> = d.mapping(first, "a row").into_iter().map(|(name, _)| name.text).collect();
+    let columns: Vec<_> = d.mapping(first, &say!("a row")).into_iter().map(|(name, _)| name.text).collect();
     let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
     let mut values = Vec::new();
     for row in rows {
-        let record = d.record(row, "a row of this list", &columns);
+        let record = d.record(row, &say!("a row of this list"), &columns);
         let value = |name: &&str| record.get(name).and_then(|node| d.scalar(node, name));
         values
             .push(columns.iter().map(value).map(|p| p.map_or(String::new(), |p| p.text)).collect::<Vec<_>>());
@@ -211,19 +212,15 @@ fn defaults<'t>(d: &mut Document<'t>, node: &Node<'t>) -> Defaults {
     let mut defaults = Defaults::default();
     for (name, node) in d.mapping(node, "defaults") {
         if let Some(event_type) = EventType::parse(&name.text) {
-            let entries = d.mapping(node, "the defaults of a type");
+            let entries = d.mapping(node, &say!("the defaults of a type"));
             let known = |f: &FieldSpec| f.on & event_type.bit() != 0;
-            let fields = fields(d, entries, &format!("{} has", article(event_type.name())), known);
+            let fields = fields(d, entries, event_type.name(), known);
             defaults.by_type.insert(event_type.name(), fields);
         } else {
-            defaults.common.append(&mut fields(d, vec![(name, node)], "events have", |_| true));
+            defaults.common.append(&mut fields(d, vec![(name, node)], &say!("an event"), |_| true));
         }
     }
     defaults
-}
-
-fn article(name: &str) -> String {
-    format!("{} {name}", if name.starts_with('a') { "an" } else { "a" })
 }
 
 /// The fields of an event. Text is taken as it is written, so that codes need no quotes.
@@ -237,7 +234,11 @@ fn fields<'t>(
     for (name, node) in entries {
         let Some((_, spec)) = field(&name.text).filter(|(_, spec)| known(spec)) else {
             let names = FIELDS.iter().filter(|spec| known(spec)).map(|spec| spec.name);
-            d.problem(name.span, format!("{who} no field {:?}", name.text), Some(suggest(&name.text, names)));
+            let hint = match column_of(&name.text) {
+                Some(near) => say!("did you mean \"{near}\"?", near),
+                None => suggest(&name.text, names),
+            };
+            d.problem(name.span, say!("{who} has no field \"{name}\"", who, name = name.text), Some(hint));
             continue;
         };
         let value = match spec.kind {
@@ -256,16 +257,16 @@ fn case<'t>(
     defaults: &Defaults,
     (folder, calendar): (&Path, &Calendar),
 ) -> Option<Case> {
-    let record = d.record(node, "a test", CASE);
+    let record = d.record(node, &say!("a test"), CASE);
     let Some(name) = record.get("name").and_then(|node| d.scalar(node, "name")) else {
-        d.problem(record.span, "the test has no name", Some(String::from("add `name:`")));
+        d.problem(record.span, say!("the test has no name"), Some(String::from("add `name:`")));
         return None;
     };
     let mut all = record.get("files").map(|node| files::events(d, node, folder)).unwrap_or_default();
     all.extend(record.get("events").map(|node| events(d, node, defaults)).unwrap_or_default());
     if ["expect", "alerts", "balances", "at"].into_iter().all(|name| record.get(name).is_none()) {
-        let hint = String::from("write `expect: []` if there must be no finding");
-        d.problem(name.span, "the test expects nothing", Some(hint));
+        let hint = say!("write `expect: []` if there must be no finding");
+        d.problem(name.span, say!("the test expects nothing"), Some(hint));
     }
     let expect = expect(d, &record);
     let moments = record.get("at").map(|node| moments(d, node, calendar)).unwrap_or_default();
@@ -281,18 +282,18 @@ fn events<'t>(d: &mut Document<'t>, node: &Node<'t>, defaults: &Defaults) -> Vec
     let nodes = d.sequence(node, "events");
     let mut events = Vec::new();
     for (number, node) in (1..).zip(nodes) {
-        let entries = d.mapping(node, "an event");
+        let entries = d.mapping(node, &say!("an event"));
         let given = entries.iter().find(|(name, _)| name.text == "type");
         let given = given.and_then(|(_, node)| d.scalar(node, "type"));
         let default = defaults.common.get("type").and_then(Value::as_str).unwrap_or("payment");
         let type_name = given.as_ref().map_or(default, |placed| &placed.text);
         let Some(event_type) = EventType::parse(type_name) else {
-            let hint = suggest(type_name, EventType::ALL.map(EventType::name));
-            d.problem(node.span, format!("unknown event type {type_name:?}"), Some(hint));
+            let hint = meant(type_name, &EventType::ALL.map(EventType::name));
+            d.problem(node.span, say!("unknown event type \"{type_name}\"", type_name), Some(hint));
             continue;
         };
         let has = |spec: &FieldSpec| spec.on & event_type.bit() != 0;
-        let own = fields(d, entries, &format!("{} has", article(type_name)), has);
+        let own = fields(d, entries, type_name, has);
         let mut record = Map::new();
         record.insert(String::from("type"), type_name.into());
         record.insert(String::from("event_id"), format!("e{number}").into());
@@ -307,8 +308,8 @@ fn events<'t>(d: &mut Document<'t>, node: &Node<'t>, defaults: &Defaults) -> Vec
         record.retain(|_, value| !value.is_null());
         let id = record.get("event_id").and_then(Value::as_str).unwrap_or_default().to_owned();
         if !ids.insert(id.clone()) {
-            let hint = String::from("events without an event_id are e1, e2, … by their place in the test");
-            d.problem(node.span, format!("the event_id {id:?} is taken"), Some(hint));
+            let hint = say!("events without an event_id are e1, e2, … by their place in the test");
+            d.problem(node.span, say!("the event_id \"{id}\" is taken", id), Some(hint));
         }
         events.push(Event { id, line: node.span.start.line(), record });
     }

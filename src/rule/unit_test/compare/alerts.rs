@@ -6,6 +6,7 @@ use super::{
     list::Lists,
     pairs, shown, written,
 };
+use crate::say;
 use crate::{alert::Alert, event::time::Calendar};
 
 /// What is not as expected; the alerts stand in the order in which they were opened.
@@ -60,7 +61,7 @@ fn differences(
 ) -> Vec<String> {
     let mut differences = Vec::new();
     let mut differ = |name: &str, wanted: &str, found: &str| {
-        differences.push(format!("{name}: expected {wanted}, found {found}"));
+        differences.push(say!("{name}: expected {wanted}, found {found}", name, wanted, found));
     };
     if let Some(rule) = expected.rule.as_ref().filter(|rule| rule.text != alert.rule_id) {
         differ("rule", &rule.text, &alert.rule_id);

@@ -16,6 +16,7 @@ use super::{
     play::Outcome,
     read::Case,
 };
+use crate::say;
 use crate::{
     diagnostic::suggest,
     evaluate::Finding,
@@ -124,7 +125,7 @@ fn pairs<'n>(pairs: impl Iterator<Item = (&'n String, String)>) -> String {
 fn differences(expected: &Expected, finding: &Finding, outcome: &Outcome) -> Vec<String> {
     let mut differences = Vec::new();
     let mut differ = |name: &str, wanted: &str, found: &str| {
-        differences.push(format!("{name}: expected {wanted}, found {found}"));
+        differences.push(say!("{name}: expected {wanted}, found {found}", name, wanted, found));
     };
     if let Some(rule) = expected.rule.as_ref().filter(|rule| rule.text != finding.rule_id) {
         differ("rule", &rule.text, &finding.rule_id);
@@ -170,7 +171,7 @@ fn column_difference(
 ) -> Option<String> {
     let Some(value) = found.get(name) else {
         let names: Vec<_> = found.keys().map(String::as_str).collect();
-        return Some(format!("no such column (there are {})", names.join(", ")));
+        return Some(say!("no such column (there are {names})", names = names.join(", ")));
     };
     let text = match wanted {
         Wanted::Text(text) => Some(text.as_str()),

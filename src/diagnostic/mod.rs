@@ -2,6 +2,18 @@
 
 use std::fmt;
 
+use crate::say;
+
+pub mod characters;
+mod engine;
+pub mod syntax;
+mod system;
+mod words;
+
+pub use engine::{Failure, Refusal, at_run_time, failure};
+pub use system::{read_text, why};
+pub use words::{column_of, type_name, value_of};
+
 /// One thing that is wrong in a file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Diagnostic {
@@ -33,7 +45,7 @@ impl fmt::Display for Diagnostic {
             write!(f, "{}:{}:{}: {}", self.file, self.line, self.column, self.message)?;
         }
         match &self.hint {
-            Some(hint) => write!(f, "\n    hint: {hint}"),
+            Some(hint) => write!(f, "\n    {}", say!("hint: {hint}", hint)),
             None => Ok(()),
         }
     }
@@ -53,8 +65,17 @@ pub fn nearest<'n>(name: &str, candidates: impl IntoIterator<Item = &'n str>) ->
 pub fn suggest<'n>(name: &str, candidates: impl IntoIterator<Item = &'n str>) -> String {
     let candidates: Vec<_> = candidates.into_iter().collect();
     match nearest(name, candidates.iter().copied()) {
-        Some(near) => format!("did you mean {near:?}?"),
-        None => format!("known are: {}", candidates.join(", ")),
+        Some(near) => say!("did you mean \"{near}\"?", near),
+        None => say!("known are: {names}", names = candidates.join(", ")),
+    }
+}
+
+/// The word that a wrong one means: by its Chinese, else by its letters, else all of them.
+#[must_use]
+pub fn meant(word: &str, known: &[&str]) -> String {
+    match value_of(word, known) {
+        Some(ours) => say!("did you mean \"{near}\"?", near = ours),
+        None => suggest(word, known.iter().copied()),
     }
 }
 

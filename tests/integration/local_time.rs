@@ -1,0 +1,442 @@
+//! Instants are read in local time by every function and operator there is, or refused: against an independent
+//! calendar, in zones with and without daylight saving, at the edges of hours, days, months and fiscal years.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use arrow::{
+    array::{Array, ArrayRef, AsArray, TimestampMicrosecondArray},
+    compute::cast,
+    datatypes::{DataType, Field, Schema, TimeUnit, TimestampMicrosecondType},
+    record_batch::RecordBatch,
+};
+use datafusion::{datasource::MemTable, prelude::SessionContext};
+use fiscwatch::{
+    diagnostic::failure,
+    event::{schema::time_type, time::Calendar},
+    lists::Lists,
+    rule::{Language, RuleSet, compile::Compiler, query::asked},
+};
+use jiff::{SignedDuration, Timestamp, ToSpan, ZonedDateTime, civil::Date, tz::TimeZone};
+
+const ZONES: [&str; 4] = ["Asia/Shanghai", "America/New_York", "Europe/London", "Australia/Lord_Howe"];
+
+/// Days at whose edges something changes: months, years, fiscal years, a leap day, and daylight saving in each zone.
+const DAYS: [&str; 14] = [
+    "2025-12-31",
+    "2026-01-01",
+    "2026-02-28",
+    "2026-03-01",
+    "2026-03-08",
+    "2026-03-29",
+    "2026-04-01",
+    "2026-04-05",
+    "2026-07-01",
+    "2026-10-01",
+    "2026-10-04",
+    "2026-10-25",
+    "2026-11-01",
+    "2028-02-29",
+];
+
+fn start(day: &str, zone: &TimeZone) -> Timestamp {
+    day.parse::<Date>().unwrap().to_zoned_datetime(zone.clone()).unwrap().timestamp()
+}
+
+/// Instants around the edges.
+fn instants(zone: &TimeZone) -> Vec<Timestamp> {
+    let around = [
+        -1,
+        0,
+        1,
+        1_800_000_000,
+        3_600_000_000,
+        9_000_000_000,
+        28_800_000_000,
+        43_200_000_000,
+        72_000_000_000,
+    ];
+    DAYS.iter()
+        .flat_map(|day| around.map(|micros| start(day, zone) + SignedDuration::from_micros(micros)))
+        .collect()
+}
+
+struct Bench {
+    compiler: Compiler,
+    context: SessionContext,
+    zone: TimeZone,
+    instants: Vec<Timestamp>,
+}
+
+impl Bench {
+    fn new(name: &str) -> Self {
+        let calendar = Arc::new(Calendar::new(name, 4, 1).unwrap());
+        let compiler = Compiler::new(&calendar, Lists::default(), Language::En);
+        let context = compiler.session().context(256 << 20);
+        let zone = TimeZone::get(name).unwrap();
+        let instants = instants(&zone);
+        let times =
+            TimestampMicrosecondArray::from_iter_values(instants.iter().map(|at| at.as_microsecond()))
+                .with_data_type(time_type(name));
+        let fields = vec![Field::new("occurred_at", time_type(name), true)];
+        let schema = Arc::new(Schema::new(fields));
+        let rows = RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(times)]).unwrap();
+        context
+            .register_table("payments", Arc::new(MemTable::try_new(schema, vec![vec![rows]]).unwrap()))
+            .unwrap();
+        Self { compiler, context, zone, instants }
+    }
+
+    fn ask(&self, expr: &str) -> Result<ArrayRef, String> {
+        // Through the statement of a schedule, so that SQL's own words for instants mean the same.
+        let sql = format!("SELECT {expr} AS x FROM payments");
+        let run = async {
+            let rule = asked(&self.compiler, &sql)?;
+            let state = self.context.state();
+            let plan = state.statement_to_plan(rule.at(0)).await.map_err(|e| failure(&e).0)?;
+            let frame = self.context.execute_logical_plan(plan).await.map_err(|e| failure(&e).0)?;
+            frame.collect().await.map_err(|e| format!("{} {e}", failure(&e).0))
+        };
+        let batches = futures::executor::block_on(run)?;
+        Ok(Arc::clone(batches[0].column(0)))
+    }
+
+    /// What `expr` is of each instant, as text.
+    fn texts(&self, expr: &str) -> Vec<String> {
+        let array = self.ask(expr).unwrap_or_else(|e| panic!("{expr} in {:?}: {e}", self.zone.iana_name()));
+        let array = match array.data_type() {
+            DataType::Timestamp(..) => {
+                let times = cast(&array, &DataType::Timestamp(TimeUnit::Microsecond, None)).unwrap();
+                let times = times.as_primitive::<TimestampMicrosecondType>().values().to_vec();
+                return times
+                    .iter()
+                    .map(|at| Timestamp::from_microsecond(*at).unwrap().to_string())
+                    .collect();
+            }
+            _ => cast(&array, &DataType::Utf8).unwrap(),
+        };
+        array.as_string::<i32>().iter().map(|text| text.unwrap_or("NULL").to_owned()).collect()
+    }
+
+    fn same(&self, expr: &str, expected: impl Fn(&ZonedDateTime) -> String) {
+        let found = self.texts(expr);
+        for (at, found) in self.instants.iter().zip(found) {
+            let local = at.to_zoned_datetime(self.zone.clone());
+            assert_eq!(found, expected(&local), "{expr} of {local}");
+        }
+    }
+}
+
+fn first(at: &ZonedDateTime, day: Date) -> String {
+    day.to_zoned_datetime(at.time_zone().clone()).unwrap().timestamp().to_string()
+}
+
+#[test]
+fn parts_and_starts_are_local() {
+    for name in ZONES {
+        let bench = Bench::new(name);
+        let part = |part: &str, of: fn(&ZonedDateTime) -> i64| {
+            for expr in
+                [format!("date_part('{part}', occurred_at)"), format!("extract({part} FROM occurred_at)")]
+            {
+                bench.same(&format!("cast({expr} AS bigint)"), |at| of(at).to_string());
+            }
+        };
+        part("year", |at| at.year().into());
+        part("quarter", |at| i64::from(at.month() - 1) / 3 + 1);
+        part("month", |at| at.month().into());
+        part("week", |at| at.date().iso_week_date().week().into());
+        part("day", |at| at.day().into());
+        part("hour", |at| at.hour().into());
+        part("minute", |at| at.minute().into());
+        part("dow", |at| at.weekday().to_sunday_zero_offset().into());
+        part("doy", |at| at.day_of_year().into());
+        bench.same("date_trunc('year', occurred_at)", |at| first(at, at.date().first_of_year()));
+        bench.same("date_trunc('month', occurred_at)", |at| first(at, at.date().first_of_month()));
+        bench.same("date_trunc('quarter', occurred_at)", |at| {
+            let month = (at.month() - 1) / 3 * 3 + 1;
+            first(at, Date::new(at.year(), month, 1).unwrap())
+        });
+        bench.same("date_trunc('week', occurred_at)", |at| {
+            let back = i64::from(at.weekday().to_monday_zero_offset());
+            first(at, at.date().checked_sub(back.days()).unwrap())
+        });
+        bench.same("date_trunc('day', occurred_at)", |at| first(at, at.date()));
+        bench.same("date_trunc('minute', occurred_at)", |at| (at.timestamp() - SignedDuration::from_micros(at.timestamp().as_microsecond().rem_euclid(60_000_000))).to_string());
+        bench.same("cast(occurred_at AS date)", |at| at.date().to_string());
+        bench.same("occurred_at::date", |at| at.date().to_string());
+        bench.same("to_char(occurred_at, '%Y-%m-%d %H:%M')", |at| at.strftime("%Y-%m-%d %H:%M").to_string());
+        bench.same("to_char(cast(occurred_at AS date), '%Y-%m-%d')", |at| at.date().to_string());
+        bench.same("substr(cast(occurred_at AS varchar), 1, 16)", |at| {
+            at.strftime("%Y-%m-%dT%H:%M").to_string()
+        });
+        bench.same("cast(occurred_at AS timestamp)", |at| at.timestamp().to_string());
+        bench.same("cast(cast(occurred_at AS date) AS timestamp)", |at| first(at, at.date()));
+        bench.same("local_hour(occurred_at)", |at| at.hour().to_string());
+        bench.same("fiscal_year_of(occurred_at)", |at| (at.year() - i16::from(at.month() < 4)).to_string());
+        bench.same("is_workday(occurred_at)", |at| (at.weekday().to_monday_zero_offset() < 5).to_string());
+    }
+}
+
+#[test]
+fn days_meet_instants_at_the_start_of_the_local_day() {
+    for name in ZONES {
+        let bench = Bench::new(name);
+        for day in DAYS {
+            let begins = start(day, &bench.zone);
+            let ends = day.parse::<Date>().unwrap().tomorrow().unwrap().to_string();
+            let ended = start(&ends, &bench.zone);
+            let holds = |expr: String, expected: &dyn Fn(Timestamp) -> bool| {
+                bench.same(&expr, |at| expected(at.timestamp()).to_string());
+            };
+            for written in [
+                format!("date '{day}'"),
+                format!("'{day}'"),
+                format!("cast('{day}' AS date)"),
+                format!("timestamp '{day}'"),
+                format!("to_timestamp('{day}')"),
+            ] {
+                holds(format!("occurred_at >= {written}"), &|at| at >= begins);
+                holds(format!("occurred_at < {written}"), &|at| at < begins);
+                holds(format!("{written} < occurred_at"), &|at| begins < at);
+                holds(format!("occurred_at = {written}"), &|at| at == begins);
+                holds(format!("occurred_at <> {written}"), &|at| at != begins);
+                holds(format!("occurred_at IS DISTINCT FROM {written}"), &|at| at != begins);
+                holds(format!("occurred_at IN ({written}, date '1999-01-01')"), &|at| at == begins);
+                holds(format!("occurred_at NOT IN ({written}, date '1999-01-01')"), &|at| at != begins);
+            }
+            holds(format!("occurred_at BETWEEN date '{day}' AND date '{ends}'"), &|at| {
+                at >= begins && at <= ended
+            });
+            holds(format!("occurred_at NOT BETWEEN date '{day}' AND date '{ends}'"), &|at| {
+                at < begins || at > ended
+            });
+            holds(format!("cast(occurred_at AS date) = date '{day}'"), &|at| at >= begins && at < ended);
+            holds(format!("cast(occurred_at AS date) >= '{day}'"), &|at| at >= begins);
+            holds(format!("cast(occurred_at AS date) IN ('{day}')"), &|at| at >= begins && at < ended);
+            holds(format!("date_trunc('day', occurred_at) = date '{day}'"), &|at| at >= begins && at < ended);
+            holds(format!("try_cast('{day}' AS date) <= occurred_at"), &|at| at >= begins);
+            holds(
+                format!("coalesce(nullif(occurred_at, date '{day}'), date '1999-01-01') = date '1999-01-01'"),
+                &|at| at == begins,
+            );
+            holds(format!("occurred_at - date '{day}' >= interval '0 seconds'"), &|at| at >= begins);
+            let instant = |expr: String, expected: &dyn Fn(Timestamp) -> Timestamp| {
+                bench.same(&expr, |at| expected(at.timestamp()).to_string());
+            };
+            instant(format!("greatest(occurred_at, date '{day}')"), &|at| at.max(begins));
+            instant(format!("least(occurred_at, date '{day}')"), &|at| at.min(begins));
+            instant(
+                format!("CASE WHEN occurred_at > date '{day}' THEN occurred_at ELSE date '{day}' END"),
+                &|at| at.max(begins),
+            );
+            instant(
+                format!("coalesce(CASE WHEN occurred_at > date '{day}' THEN occurred_at END, date '{day}')"),
+                &|at| at.max(begins),
+            );
+        }
+    }
+}
+
+#[test]
+fn intervals_are_counted_on_the_local_calendar() {
+    for name in ZONES {
+        let bench = Bench::new(name);
+        let steps = [
+            ("interval '1 day'", 1.day()),
+            ("interval '30 days'", 30.days()),
+            ("interval '1 month'", 1.month()),
+            ("interval '36 hours'", 36.hours()),
+            ("interval '15 minutes'", 15.minutes()),
+        ];
+        for (written, span) in steps {
+            let found = bench.texts(&format!("occurred_at + {written}"));
+            for (at, found) in bench.instants.iter().zip(found) {
+                let local = at.to_zoned_datetime(bench.zone.clone());
+                let there = local.checked_add(span).unwrap();
+                // An hour that is there twice, or not at all, is left to the engine's own choice.
+                if !bench.zone.to_ambiguous_zoned_datetime(there.datetime()).is_ambiguous() {
+                    assert_eq!(found, there.timestamp().to_string(), "{local} + {written}");
+                }
+            }
+        }
+    }
+}
+
+/// `now` is an instant like any other.
+#[test]
+fn now_is_local() {
+    for name in ZONES {
+        let bench = Bench::new(name);
+        for at in bench.instants.iter().step_by(5) {
+            let local = at.to_zoned_datetime(bench.zone.clone());
+            let sql = "SELECT cast(now AS date) AS day, date_part('hour', now) AS hour, date_trunc('month', now) = \
+                       cast(date_trunc('month', now) AS date) AS same, now >= cast(now AS date) AS later";
+            let rule = asked(&bench.compiler, sql).unwrap();
+            let run = async {
+                let plan = bench.context.state().statement_to_plan(rule.at(at.as_microsecond())).await?;
+                bench.context.execute_logical_plan(plan).await?.collect().await
+            };
+            let rows = futures::executor::block_on(run).unwrap();
+            let text = |column: usize| {
+                cast(rows[0].column(column), &DataType::Utf8).unwrap().as_string::<i32>().value(0).to_owned()
+            };
+            let expected = [local.date().to_string(), local.hour().to_string(), "true".into(), "true".into()];
+            assert_eq!([text(0), text(1), text(2), text(3)], expected, "now = {local}");
+        }
+    }
+}
+
+/// What a function does with instants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// It reads the calendar, and a test here holds it against jiff.
+    Local,
+    /// It hands instants on, compares or counts them, or writes them as text, which has the local offset: no calendar.
+    Passes,
+    /// It is refused with an instant.
+    Refused,
+    /// It makes a day, a time of day or a length of numbers or text alone.
+    Made,
+}
+
+/// Every function of the engine that takes or makes a time. A function that is not here fails the test until somebody has
+/// judged it.
+fn judged() -> Vec<(&'static str, Verdict)> {
+    include_str!("fixtures/time_functions.txt")
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(|line| {
+            let (name, verdict) = line.split_once(' ').unwrap();
+            let verdict = match verdict.trim() {
+                "local" => Verdict::Local,
+                "passes" => Verdict::Passes,
+                "refused" => Verdict::Refused,
+                "made" => Verdict::Made,
+                other => panic!("{name}: {other}"),
+            };
+            (name, verdict)
+        })
+        .collect()
+}
+
+/// Arguments to try functions with; those with an instant come first.
+const ARGUMENTS: [&str; 24] = [
+    "occurred_at",
+    "occurred_at, occurred_at",
+    "'day', occurred_at",
+    "occurred_at, 'day'",
+    "'%Y', occurred_at",
+    "interval '1 day', occurred_at",
+    "interval '1 day', occurred_at, occurred_at",
+    "occurred_at, '%Y'",
+    "occurred_at, 1",
+    "occurred_at, occurred_at, interval '1 day'",
+    "[occurred_at]",
+    "[occurred_at], occurred_at",
+    "occurred_at, 'Utf8'",
+    "occurred_at, 1, occurred_at",
+    "true, occurred_at",
+    "cast(occurred_at AS date)",
+    "'day', cast(occurred_at AS date)",
+    "interval '1 day', cast(occurred_at AS date)",
+    "cast(occurred_at AS date), '%Y'",
+    "'2026-01-01'",
+    "1767196800",
+    "2026, 1, 1",
+    "12, 0, 0",
+    "1767196800, 'Asia/Shanghai'",
+];
+
+fn is_time(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Timestamp(..)
+        | DataType::Date32
+        | DataType::Date64
+        | DataType::Time32(_)
+        | DataType::Time64(_) => true,
+        DataType::List(field) | DataType::LargeList(field) => is_time(field.data_type()),
+        _ => false,
+    }
+}
+
+#[test]
+fn every_function_of_the_engine_is_judged() {
+    let bench = Bench::new("America/New_York");
+    let state = bench.context.state();
+    let names: BTreeSet<String> = state
+        .scalar_functions()
+        .keys()
+        .chain(state.aggregate_functions().keys())
+        .chain(state.window_functions().keys())
+        .cloned()
+        .collect();
+    let table = judged();
+    let mut wrong = Vec::new();
+    for name in &names {
+        let (mut takes, mut refused, mut makes) = (None, None, None);
+        for arguments in ARGUMENTS {
+            for over in ["", " OVER (ORDER BY occurred_at)"] {
+                let sql = format!("SELECT {name}({arguments}){over} AS x FROM payments");
+                let planned = futures::executor::block_on(async {
+                    bench.context.sql(&sql).await?.into_optimized_plan()
+                });
+                let with_instant = arguments.contains("occurred_at");
+                match planned {
+                    Ok(plan) if with_instant => {
+                        takes.get_or_insert(sql);
+                        let _ = plan;
+                    }
+                    Ok(plan) if is_time(plan.schema().field(0).data_type()) => {
+                        makes.get_or_insert(sql);
+                    }
+                    Ok(_) => {}
+                    Err(e) => {
+                        let said = failure(&e).0;
+                        if said.contains("without a zone")
+                            || said.contains("not in local time")
+                            || said.contains("in the zone")
+                        {
+                            refused.get_or_insert(sql);
+                        }
+                    }
+                }
+            }
+        }
+        let verdict = table.iter().find(|(known, _)| known == name).map(|(_, verdict)| *verdict);
+        let fits = match verdict {
+            Some(Verdict::Local | Verdict::Passes) => takes.is_some(),
+            Some(Verdict::Refused) => refused.is_some(),
+            Some(Verdict::Made) => makes.is_some(),
+            None => takes.is_none() && refused.is_none() && makes.is_none(),
+        };
+        if !fits {
+            wrong.push(format!(
+                "{name}: {verdict:?}, but takes {takes:?}, makes {makes:?}, refused {refused:?}"
+            ));
+        }
+    }
+    wrong.extend(
+        table.iter().filter(|(name, _)| !names.contains(*name)).map(|(name, _)| format!("{name} is gone")),
+    );
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_would_count_in_utc_is_refused_at_load() {
+    let calendar = Arc::new(Calendar::new("Asia/Shanghai", 1, 1).unwrap());
+    let compiler = Compiler::new(&calendar, Lists::default(), Language::En);
+    for when in [
+        "date_bin(interval '1 day', occurred_at, date '2026-01-01') = occurred_at",
+        "date_part('hour', to_local_time(occurred_at)) > 8",
+        "date_part('hour', occurred_at at time zone 'UTC') > 8",
+        "date_part('hour', arrow_cast(occurred_at, 'Timestamp(Microsecond, None)')) > 8",
+        "date_part('hour', arrow_cast(occurred_at, 'Timestamp(Microsecond, Some(\"UTC\"))')) > 8",
+        "from_unixtime(1767196800) < occurred_at",
+    ] {
+        let rule = serde_json::json!({"rules": [{"id": "a", "severity": "low", "trigger": "payment", "key": [], "when": when}]});
+        let problems = RuleSet::from_text(&rule.to_string(), &compiler, &calendar);
+        let problems = problems.err().unwrap_or_else(|| panic!("{when} is accepted"));
+        let said = &problems[0].message;
+        assert!(said.contains("local time") || said.contains("without a zone"), "{when}: {said}");
+    }
+}
