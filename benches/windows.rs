@@ -62,7 +62,7 @@ fn fixture() -> Fixture {
         treasury.events().map(|s| serde_json::to_string(&s.event).expect("an event")).collect();
     let decoder = Decoder::new(config.calendar.clone());
     let ledger = Arc::new(RwLock::new(Ledger::default()));
-    let mut sequencer = Sequencer::new(ledger, Dedup::default(), Watermark::new(600_000_000), None);
+    let mut sequencer = Sequencer::new(ledger, Dedup::default(), Watermark::new(600_000_000, None), None);
     let mut ticker = Ticker::new(&Arc::default(), &config.calendar);
     let mut parts = Vec::new();
     for part in lines.chunks(BATCH) {

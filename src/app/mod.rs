@@ -174,7 +174,8 @@ impl Assembly {
 
         let ledger = Arc::new(RwLock::new(recovered.ledger));
         let evaluator = Arc::new(Evaluator::new(rules, Arc::clone(&config.calendar)));
-        let watermark = watermark(config).waiting_for(&config.backfill).restore(&recovered.watermark, clock.now());
+        let watermark =
+            watermark(config).waiting_for(&config.backfill).restore(&recovered.watermark, clock.now());
         let journal = Journal { dir: config.state_dir.clone(), schema: Arc::clone(decoder.schema()) };
         let tables = Arc::new(StoredTables::new(&config.state_dir, decoder.schema(), &config.calendar));
         let at = (watermark.settled(), watermark.latest());

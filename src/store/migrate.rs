@@ -97,7 +97,9 @@ fn trust(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
         if let Some(missing) = sums::first_missing(transaction, sums::BEFORE_5)? {
             return Err(missing.into());
         }
-        for (before, now) in [(&sums::QUARANTINE_BEFORE_5, &sums::QUARANTINE), (&sums::LINES_BEFORE_5, &sums::LINES)] {
+        for (before, now) in
+            [(&sums::QUARANTINE_BEFORE_5, &sums::QUARANTINE), (&sums::LINES_BEFORE_5, &sums::LINES)]
+        {
             sums::matches(transaction, before)?;
             sums::forget(transaction, now)?;
         }

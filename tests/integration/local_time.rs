@@ -161,7 +161,11 @@ fn parts_and_starts_are_local() {
             first(at, at.date().checked_sub(back.days()).unwrap())
         });
         bench.same("date_trunc('day', occurred_at)", |at| first(at, at.date()));
-        bench.same("date_trunc('minute', occurred_at)", |at| (at.timestamp() - SignedDuration::from_micros(at.timestamp().as_microsecond().rem_euclid(60_000_000))).to_string());
+        bench.same("date_trunc('minute', occurred_at)", |at| {
+            (at.timestamp()
+                - SignedDuration::from_micros(at.timestamp().as_microsecond().rem_euclid(60_000_000)))
+            .to_string()
+        });
         bench.same("cast(occurred_at AS date)", |at| at.date().to_string());
         bench.same("occurred_at::date", |at| at.date().to_string());
         bench.same("to_char(occurred_at, '%Y-%m-%d %H:%M')", |at| at.strftime("%Y-%m-%d %H:%M").to_string());

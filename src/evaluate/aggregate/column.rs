@@ -14,8 +14,8 @@ use datafusion::common::{Result, ScalarValue, exec_err};
 
 use super::{Aggregate, Kind, Tally, Texts, median, tally::Moments};
 use crate::diagnostic::at_run_time;
-use crate::say;
 use crate::evaluate::functions::deviation::VALUES_MAX;
+use crate::say;
 
 /// The results of one aggregate, a value an event or window.
 #[derive(Debug)]

@@ -124,13 +124,11 @@ fn collect(path: &Path, files: &mut BTreeSet<PathBuf>) -> std::io::Result<()> {
         files.insert(path.to_owned());
         return Ok(());
     }
-    let mut any = false;
-    for entry in std::fs::read_dir(path)? {
-        let entry = entry?.path();
-        if entry.extension().is_some_and(|e| e == "yaml" || e == "yml") {
-            any = true;
     let mut below = BTreeSet::new();
     walk(path, &mut below)?;
+    if below.is_empty() {
+        return Err(std::io::Error::other(say!("there are no tests in this folder")));
+    }
     let in_tests = |file: &PathBuf| {
         file.strip_prefix(path).is_ok_and(|inner| inner.iter().rev().skip(1).any(|part| part == "tests"))
     };
@@ -148,10 +146,7 @@ fn walk(folder: &Path, files: &mut BTreeSet<PathBuf>) -> std::io::Result<()> {
             files.insert(entry);
         }
     }
-    match !any {
-        true => Err(std::io::Error::other(say!("there are no tests in this folder"))),
-        false => Ok(()),
-    }
+    Ok(())
 }
 
 fn run_file(path: &Path, report: &mut Report) {

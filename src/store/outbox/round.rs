@@ -277,7 +277,7 @@ impl Round<'_> {
     /// # Errors
     /// If the database cannot be written.
     pub fn save(&self, step: &Step, now: i64) -> rusqlite::Result<()> {
-        alerts::save(&self.transaction, step, Times::at(now))
+        alerts::save(&self.summed(), step, Times::at(now))
     }
 
     /// Adds a remark to an alert's history.
