@@ -240,8 +240,11 @@ impl<'m> Model<'m> {
             for window in rule.size.windows(event.at, zone).into_iter().filter(|(_, end)| *end <= watermark) {
                 model.judge(window, &event.unit);
             }
-            let latest = model.seen.iter().map(|e| e.at).max().unwrap();
-            let next = watermark.max(latest - LATENESS);
+            // Windows wait for a second event, however large the time of a single one is.
+            let mut times: Vec<i64> = model.seen.iter().map(|e| e.at).collect();
+            times.sort_unstable();
+            let second = times.iter().rev().nth(1).map_or(i64::MIN, |at| at - LATENESS);
+            let next = watermark.max(second);
             model.close(watermark, next);
             watermark = next;
         }

@@ -168,7 +168,7 @@ fn the_configuration_can_say_where_the_journal_begins() {
 #[test]
 fn a_daemon_keeps_openings_and_tells_where_its_journal_begins() {
     let events = half(true);
-    let config = "sources: [{ name: feed, file: { path: events.jsonl } }]\nstate: { dir: state }\n";
+    let config = "sources: [{ name: feed, file: { path: events.jsonl } }]\nstate: { dir: state }\nengine: { max_future: 9999d }\n";
     let bench = bench(&events, config);
     let expected = bench.backtest(&[]);
     let all = std::fs::read_to_string(bench.path().join("events.jsonl")).unwrap();

@@ -55,7 +55,7 @@ fn succeeds(dir: &Path, args: &[&str]) -> Vec<String> {
 fn ledger_of_today(path: &Path) -> Vec<String> {
     let shown = file_lines(path).into_iter();
     shown
-        .map(|line| line.replacen(",\"overspend_ratio\"", ",\"opening\":\"0.00\",\"overspend_ratio\"", 1))
+        .map(|line| line.replacen(",\"executed_ratio\"", ",\"opening\":\"0.00\",\"executed_ratio\"", 1))
         .collect()
 }
 
