@@ -45,7 +45,10 @@ pub fn failure(error: &DataFusionError) -> Failure {
             Some(refusal) => (refusal.message.clone(), Some(refusal.hint.clone())),
             // What our own code says of a table or a limit.
             None if inner.is::<DataFusionError>() => told(&inner.to_string()),
-            None => (inner.to_string(), None),
+            None => {
+                let text = inner.to_string();
+                known(&text).unwrap_or((text, None))
+            }
         },
         root => told(&root.strip_backtrace()),
     }
@@ -61,7 +64,7 @@ type Says = fn(&Captures<'_>) -> Failure;
 
 /// The messages that are known: a pattern, and what we say instead.
 static KNOWN: LazyLock<Vec<(Regex, Says)>> = LazyLock::new(|| {
-    let table: [(&str, Says); 36] = [
+    let table: [(&str, Says); 37] = [
         (r"more than (\d+) (?:different )?values", |c| {
             (
                 say!("more than {most} different values in one group", most = &c[1]),
@@ -174,15 +177,12 @@ static KNOWN: LazyLock<Vec<(Regex, Says)>> = LazyLock::new(|| {
                 )
             },
         ),
-        (
-            r"(?i)(?:interval|IntervalMonthDayNano|Invalid input syntax for type interval|interval.*could not be parsed)",
-            |_| {
-                (
-                    say!("the interval is not a length of time"),
-                    Some(say!("write interval '3 days', interval '2 hours' or interval '1 month'")),
-                )
-            },
-        ),
+        (r"(?i)type interval|invalid interval|parse interval", |_| {
+            (
+                say!("the interval is not a length of time"),
+                Some(say!("write interval '3 days', interval '2 hours' or interval '1 month'")),
+            )
+        }),
         (r"(?i)table '(?:[\w]+\.)*(\w+)' not found|No table named '(\w+)'", |c| {
             let name = c.get(1).or_else(|| c.get(2)).map_or("", |m| m.as_str());
             (say!("there is no table '{name}'", name), None)
@@ -263,6 +263,13 @@ static KNOWN: LazyLock<Vec<(Regex, Says)>> = LazyLock::new(|| {
                 Some(say!("write it as SQL: amount > 10000 and settlement = 'cash'")),
             )
         }),
+        (r"[Ff]unction '?(\w+)'?|call to '(\w+)'|[Tt]he (\w+) function", |c| {
+            let name = (1..c.len()).find_map(|at| c.get(at)).map_or("", |m| m.as_str());
+            (
+                say!("'{name}' does not take {types}", name, types = say!("these values")),
+                Some(say!("see the functions in docs/rules.md and what they take")),
+            )
+        }),
         (r"(?i)correlated|subquery|lateral", |_| {
             (say!("a query within a query is too complicated here"), Some(say!("write it as a join")))
         }),
@@ -273,9 +280,12 @@ static KNOWN: LazyLock<Vec<(Regex, Says)>> = LazyLock::new(|| {
     table.into_iter().filter_map(|(pattern, says)| Some((Regex::new(pattern).ok()?, says))).collect()
 });
 
+fn known(message: &str) -> Option<Failure> {
+    KNOWN.iter().find_map(|(pattern, says)| Some(says(&pattern.captures(message)?)))
+}
+
 fn told(message: &str) -> Failure {
-    let known = KNOWN.iter().find_map(|(pattern, says)| Some(says(&pattern.captures(message)?)));
-    known.unwrap_or_else(|| {
+    known(message).unwrap_or_else(|| {
         (
             say!("this cannot be evaluated"),
             Some(say!(
@@ -323,7 +333,7 @@ mod tests {
 
     #[test]
     fn their_messages_become_ours() {
-        assert_eq!(KNOWN.len(), 36, "a pattern cannot be read");
+        assert_eq!(KNOWN.len(), 37, "a pattern cannot be read");
         for (theirs, ours) in [
             ("Arrow error: Divide by zero error", "a division by zero"),
             (

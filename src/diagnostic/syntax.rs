@@ -13,7 +13,7 @@ pub fn yaml(info: &str, text: &str, line: usize) -> Failure {
     let has = |part: &str| info.contains(part);
     let (message, hint) = if has("tab") {
         (say!("a tab stands where YAML wants spaces"), say!("indent with spaces"))
-    } else if has("quoted scalar") && has("end of stream") || has("unexpected eof") {
+    } else if has("quoted scalar") && (has("end of stream") || has("indentation")) || has("unexpected eof") {
         (say!("a quote or bracket is not closed"), say!("close it, or put the whole text into other quotes"))
     } else if has("trailing content after double-quoted") {
         (

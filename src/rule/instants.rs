@@ -14,7 +14,8 @@ use datafusion::{
         tree_node::{Transformed, TreeNode},
     },
     logical_expr::{
-        Cast, Expr, ExprSchemable, LogicalPlan, ScalarUDF, expr_rewriter::NamePreserver, utils::merge_schema,
+        Cast, Expr, ExprSchemable, LogicalPlan, ScalarUDF, TryCast, expr_rewriter::NamePreserver,
+        utils::merge_schema,
     },
     optimizer::AnalyzerRule,
     sql::sqlparser::ast::{self, CastKind, Expr as Sql},
@@ -51,31 +52,44 @@ impl LocalInstants {
     /// A [`Refusal`].
     pub fn settle(&self, expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         expr.transform_up(|node| {
-            self.check(&node, schema)?;
-            Ok(match node {
-                Expr::Cast(Cast { expr, field }) if self.is_start(&expr, field.data_type(), schema) => {
-                    Transformed::yes(self.start(*expr, field.data_type()))
+            let settled = match node {
+                Expr::Cast(Cast { expr, field }) => {
+                    self.cast(*expr, field.data_type(), schema, |expr, to| {
+                        Expr::Cast(Cast::new(Box::new(expr), to))
+                    })
                 }
-                Expr::TryCast(cast) if self.is_start(&cast.expr, cast.field.data_type(), schema) => {
-                    Transformed::yes(self.start(*cast.expr, cast.field.data_type()))
+                Expr::TryCast(TryCast { expr, field }) => {
+                    self.cast(*expr, field.data_type(), schema, |expr, to| {
+                        Expr::TryCast(TryCast::new(Box::new(expr), to))
+                    })
                 }
                 other => Transformed::no(other),
-            })
+            };
+            self.check(&settled.data, schema)?;
+            Ok(settled)
         })
     }
 
-    /// Whether a cast to `to` makes an instant of a day.
-    fn is_start(&self, expr: &Expr, to: &DataType, schema: &DFSchema) -> bool {
-        matches!(to, DataType::Timestamp(..))
-            && matches!(expr.get_type(schema), Ok(DataType::Date32 | DataType::Date64))
-    }
-
-    fn start(&self, day: Expr, to: &DataType) -> Expr {
-        let day = Expr::Cast(Cast::new(Box::new(day), DataType::Date32));
-        let start = self.day_start.call(vec![day]);
-        match *to == time_type(&self.zone) {
-            true => start,
-            false => Expr::Cast(Cast::new(Box::new(start), to.clone())),
+    /// A cast to an instant: in the local zone, and of a day to its start. `DataFusion` casts a day and an instant to
+    /// times without a zone where they meet.
+    fn cast(
+        &self,
+        expr: Expr,
+        to: &DataType,
+        schema: &DFSchema,
+        again: impl Fn(Expr, DataType) -> Expr,
+    ) -> Transformed<Expr> {
+        let zoned = match to {
+            DataType::Timestamp(unit, None) => DataType::Timestamp(*unit, Some(Arc::clone(&self.zone))),
+            other => other.clone(),
+        };
+        let is_day = matches!(expr.get_type(schema), Ok(DataType::Date32 | DataType::Date64));
+        match is_day && matches!(zoned, DataType::Timestamp(..)) {
+            true => {
+                let start = self.day_start.call(vec![again(expr, DataType::Date32)]);
+                Transformed::yes(if zoned == time_type(&self.zone) { start } else { again(start, zoned) })
+            }
+            false => Transformed::new_transformed(again(expr, zoned.clone()), zoned != *to),
         }
     }
 

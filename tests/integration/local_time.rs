@@ -1,7 +1,7 @@
 //! Instants are read in local time by every function and operator there is, or refused: against an independent
 //! calendar, in zones with and without daylight saving, at the edges of hours, days, months and fiscal years.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{cell::RefCell, collections::BTreeSet, sync::Arc};
 
 use arrow::{
     array::{Array, ArrayRef, AsArray, TimestampMicrosecondArray},
@@ -65,7 +65,11 @@ struct Bench {
     context: SessionContext,
     zone: TimeZone,
     instants: Vec<Timestamp>,
+    checks: RefCell<Vec<Check>>,
 }
+
+/// An expression, and what it is of an instant.
+type Check = (String, Box<dyn Fn(&ZonedDateTime) -> String>);
 
 impl Bench {
     fn new(name: &str) -> Self {
@@ -83,47 +87,61 @@ impl Bench {
         context
             .register_table("payments", Arc::new(MemTable::try_new(schema, vec![vec![rows]]).unwrap()))
             .unwrap();
-        Self { compiler, context, zone, instants }
+        Self { compiler, context, zone, instants, checks: RefCell::default() }
     }
 
-    fn ask(&self, expr: &str) -> Result<ArrayRef, String> {
-        // Through the statement of a schedule, so that SQL's own words for instants mean the same.
-        let sql = format!("SELECT {expr} AS x FROM payments");
+    /// Asks for several expressions in one statement of a schedule, so that SQL's own words for instants mean the same.
+    fn ask(&self, exprs: &[String]) -> Result<RecordBatch, String> {
+        let columns: Vec<_> = exprs.iter().enumerate().map(|(at, expr)| format!("{expr} AS x{at}")).collect();
+        let rule = asked(&self.compiler, &format!("SELECT {} FROM payments", columns.join(", ")))?;
         let run = async {
-            let rule = asked(&self.compiler, &sql)?;
-            let state = self.context.state();
-            let plan = state.statement_to_plan(rule.at(0)).await.map_err(|e| failure(&e).0)?;
-            let frame = self.context.execute_logical_plan(plan).await.map_err(|e| failure(&e).0)?;
-            frame.collect().await.map_err(|e| format!("{} {e}", failure(&e).0))
+            let plan = self.context.state().statement_to_plan(rule.at(0)).await?;
+            self.context.execute_logical_plan(plan).await?.collect().await
         };
-        let batches = futures::executor::block_on(run)?;
-        Ok(Arc::clone(batches[0].column(0)))
+        let batches = futures::executor::block_on(run).map_err(|e| failure(&e).0)?;
+        Ok(batches[0].clone())
     }
 
-    /// What `expr` is of each instant, as text.
-    fn texts(&self, expr: &str) -> Vec<String> {
-        let array = self.ask(expr).unwrap_or_else(|e| panic!("{expr} in {:?}: {e}", self.zone.iana_name()));
-        let array = match array.data_type() {
-            DataType::Timestamp(..) => {
-                let times = cast(&array, &DataType::Timestamp(TimeUnit::Microsecond, None)).unwrap();
-                let times = times.as_primitive::<TimestampMicrosecondType>().values().to_vec();
-                return times
-                    .iter()
-                    .map(|at| Timestamp::from_microsecond(*at).unwrap().to_string())
-                    .collect();
+    /// Notes that `expr` is to be what `expected` says of each instant.
+    fn same(&self, expr: &str, expected: impl Fn(&ZonedDateTime) -> String + 'static) {
+        self.checks.borrow_mut().push((expr.to_owned(), Box::new(expected)));
+    }
+
+    fn holds(&self, expr: String, expected: impl Fn(Timestamp) -> bool + 'static) {
+        self.same(&expr, move |at| expected(at.timestamp()).to_string());
+    }
+
+    fn instant(&self, expr: String, expected: impl Fn(Timestamp) -> Timestamp + 'static) {
+        self.same(&expr, move |at| expected(at.timestamp()).to_string());
+    }
+
+    /// Checks all that was noted.
+    fn check(&self) {
+        let checks = self.checks.take();
+        let exprs: Vec<_> = checks.iter().map(|(expr, _)| expr.clone()).collect();
+        let rows = self.ask(&exprs).unwrap_or_else(|e| {
+            let alone =
+                exprs.iter().find_map(|expr| Some((expr, self.ask(std::slice::from_ref(expr)).err()?)));
+            panic!("{alone:?} in {:?}: {e}", self.zone.iana_name())
+        });
+        for ((expr, expected), column) in checks.iter().zip(rows.columns()) {
+            for (at, found) in self.instants.iter().zip(texts(column)) {
+                let local = at.to_zoned_datetime(self.zone.clone());
+                assert_eq!(found, expected(&local), "{expr} of {local}");
             }
-            _ => cast(&array, &DataType::Utf8).unwrap(),
-        };
-        array.as_string::<i32>().iter().map(|text| text.unwrap_or("NULL").to_owned()).collect()
-    }
-
-    fn same(&self, expr: &str, expected: impl Fn(&ZonedDateTime) -> String) {
-        let found = self.texts(expr);
-        for (at, found) in self.instants.iter().zip(found) {
-            let local = at.to_zoned_datetime(self.zone.clone());
-            assert_eq!(found, expected(&local), "{expr} of {local}");
         }
     }
+}
+
+/// Values as text; instants in UTC.
+fn texts(array: &ArrayRef) -> Vec<String> {
+    if let DataType::Timestamp(..) = array.data_type() {
+        let times = cast(array, &DataType::Timestamp(TimeUnit::Microsecond, None)).unwrap();
+        let times = times.as_primitive::<TimestampMicrosecondType>().values().to_vec();
+        return times.iter().map(|at| Timestamp::from_microsecond(*at).unwrap().to_string()).collect();
+    }
+    let array = cast(array, &DataType::Utf8).unwrap();
+    array.as_string::<i32>().iter().map(|text| text.unwrap_or("NULL").to_owned()).collect()
 }
 
 fn first(at: &ZonedDateTime, day: Date) -> String {
@@ -138,7 +156,7 @@ fn parts_and_starts_are_local() {
             for expr in
                 [format!("date_part('{part}', occurred_at)"), format!("extract({part} FROM occurred_at)")]
             {
-                bench.same(&format!("cast({expr} AS bigint)"), |at| of(at).to_string());
+                bench.same(&format!("cast({expr} AS bigint)"), move |at| of(at).to_string());
             }
         };
         part("year", |at| at.year().into());
@@ -178,6 +196,7 @@ fn parts_and_starts_are_local() {
         bench.same("local_hour(occurred_at)", |at| at.hour().to_string());
         bench.same("fiscal_year_of(occurred_at)", |at| (at.year() - i16::from(at.month() < 4)).to_string());
         bench.same("is_workday(occurred_at)", |at| (at.weekday().to_monday_zero_offset() < 5).to_string());
+        bench.check();
     }
 }
 
@@ -189,9 +208,6 @@ fn days_meet_instants_at_the_start_of_the_local_day() {
             let begins = start(day, &bench.zone);
             let ends = day.parse::<Date>().unwrap().tomorrow().unwrap().to_string();
             let ended = start(&ends, &bench.zone);
-            let holds = |expr: String, expected: &dyn Fn(Timestamp) -> bool| {
-                bench.same(&expr, |at| expected(at.timestamp()).to_string());
-            };
             for written in [
                 format!("date '{day}'"),
                 format!("'{day}'"),
@@ -199,44 +215,51 @@ fn days_meet_instants_at_the_start_of_the_local_day() {
                 format!("timestamp '{day}'"),
                 format!("to_timestamp('{day}')"),
             ] {
-                holds(format!("occurred_at >= {written}"), &|at| at >= begins);
-                holds(format!("occurred_at < {written}"), &|at| at < begins);
-                holds(format!("{written} < occurred_at"), &|at| begins < at);
-                holds(format!("occurred_at = {written}"), &|at| at == begins);
-                holds(format!("occurred_at <> {written}"), &|at| at != begins);
-                holds(format!("occurred_at IS DISTINCT FROM {written}"), &|at| at != begins);
-                holds(format!("occurred_at IN ({written}, date '1999-01-01')"), &|at| at == begins);
-                holds(format!("occurred_at NOT IN ({written}, date '1999-01-01')"), &|at| at != begins);
+                bench.holds(format!("occurred_at >= {written}"), move |at| at >= begins);
+                bench.holds(format!("occurred_at < {written}"), move |at| at < begins);
+                bench.holds(format!("{written} < occurred_at"), move |at| begins < at);
+                bench.holds(format!("occurred_at = {written}"), move |at| at == begins);
+                bench.holds(format!("occurred_at <> {written}"), move |at| at != begins);
+                bench.holds(format!("occurred_at IS DISTINCT FROM {written}"), move |at| at != begins);
+                bench.holds(format!("occurred_at IN ({written}, date '1999-01-01')"), move |at| at == begins);
+                bench.holds(format!("occurred_at NOT IN ({written}, date '1999-01-01')"), move |at| {
+                    at != begins
+                });
             }
-            holds(format!("occurred_at BETWEEN date '{day}' AND date '{ends}'"), &|at| {
+            bench.holds(format!("occurred_at BETWEEN date '{day}' AND date '{ends}'"), move |at| {
                 at >= begins && at <= ended
             });
-            holds(format!("occurred_at NOT BETWEEN date '{day}' AND date '{ends}'"), &|at| {
+            bench.holds(format!("occurred_at NOT BETWEEN date '{day}' AND date '{ends}'"), move |at| {
                 at < begins || at > ended
             });
-            holds(format!("cast(occurred_at AS date) = date '{day}'"), &|at| at >= begins && at < ended);
-            holds(format!("cast(occurred_at AS date) >= '{day}'"), &|at| at >= begins);
-            holds(format!("cast(occurred_at AS date) IN ('{day}')"), &|at| at >= begins && at < ended);
-            holds(format!("date_trunc('day', occurred_at) = date '{day}'"), &|at| at >= begins && at < ended);
-            holds(format!("try_cast('{day}' AS date) <= occurred_at"), &|at| at >= begins);
-            holds(
+            bench.holds(format!("cast(occurred_at AS date) = date '{day}'"), move |at| {
+                at >= begins && at < ended
+            });
+            bench.holds(format!("cast(occurred_at AS date) >= '{day}'"), move |at| at >= begins);
+            bench.holds(format!("cast(occurred_at AS date) IN ('{day}')"), move |at| {
+                at >= begins && at < ended
+            });
+            bench.holds(format!("date_trunc('day', occurred_at) = date '{day}'"), move |at| {
+                at >= begins && at < ended
+            });
+            bench.holds(format!("try_cast('{day}' AS date) <= occurred_at"), move |at| at >= begins);
+            bench.holds(
                 format!("coalesce(nullif(occurred_at, date '{day}'), date '1999-01-01') = date '1999-01-01'"),
-                &|at| at == begins,
+                move |at| at == begins,
             );
-            holds(format!("occurred_at - date '{day}' >= interval '0 seconds'"), &|at| at >= begins);
-            let instant = |expr: String, expected: &dyn Fn(Timestamp) -> Timestamp| {
-                bench.same(&expr, |at| expected(at.timestamp()).to_string());
-            };
-            instant(format!("greatest(occurred_at, date '{day}')"), &|at| at.max(begins));
-            instant(format!("least(occurred_at, date '{day}')"), &|at| at.min(begins));
-            instant(
+            bench
+                .holds(format!("occurred_at - date '{day}' >= interval '0 seconds'"), move |at| at >= begins);
+            bench.instant(format!("greatest(occurred_at, date '{day}')"), move |at| at.max(begins));
+            bench.instant(format!("least(occurred_at, date '{day}')"), move |at| at.min(begins));
+            bench.instant(
                 format!("CASE WHEN occurred_at > date '{day}' THEN occurred_at ELSE date '{day}' END"),
-                &|at| at.max(begins),
+                move |at| at.max(begins),
             );
-            instant(
+            bench.instant(
                 format!("coalesce(CASE WHEN occurred_at > date '{day}' THEN occurred_at END, date '{day}')"),
-                &|at| at.max(begins),
+                move |at| at.max(begins),
             );
+            bench.check();
         }
     }
 }
@@ -253,7 +276,8 @@ fn intervals_are_counted_on_the_local_calendar() {
             ("interval '15 minutes'", 15.minutes()),
         ];
         for (written, span) in steps {
-            let found = bench.texts(&format!("occurred_at + {written}"));
+            let rows = bench.ask(&[format!("occurred_at + {written}")]).unwrap();
+            let found = texts(rows.column(0));
             for (at, found) in bench.instants.iter().zip(found) {
                 let local = at.to_zoned_datetime(bench.zone.clone());
                 let there = local.checked_add(span).unwrap();

@@ -15,14 +15,14 @@ use super::{
     files,
 };
 use crate::{
-    diagnostic::{column_of, meant, suggest},
+    diagnostic::{column_of, meant, suggest, why},
     event::{
         EventType,
         period::Length,
         schema::{FIELDS, FieldKind, FieldSpec, field},
         time::Calendar,
     },
-    lists::{ColumnKind, List, Lists},
+    lists::{ColumnKind, List, ListError, Lists},
     rule::{Language, Param, parse},
     say,
     yaml::{Document, Node, Placed, Record, is_null},
@@ -175,7 +175,11 @@ fn list_file<'t>(d: &mut Document<'t>, node: &Node<'t>, folder: &Path) -> Option
     let key = key.as_ref().map(|key| key.text.as_str());
     let list = List::read(&folder.join(&path.text), key, &columns);
     if let Err(e) = &list {
-        d.problem(path.span, e.to_string(), None);
+        let message = match e {
+            ListError::Io { error, .. } => format!("{}: {}", path.text, why(error)),
+            other => other.to_string(),
+        };
+        d.problem(path.span, message, None);
     }
     list.ok()
 }
