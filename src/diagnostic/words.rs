@@ -22,7 +22,7 @@ pub fn type_name(data_type: &DataType) -> String {
         DataType::Date32 | DataType::Date64 => say!("a day"),
         DataType::Time32(_) | DataType::Time64(_) => say!("a time of day"),
         DataType::Interval(_) | DataType::Duration(_) => say!("a length of time"),
-        t if t.is_list() => say!("a list"),
+        t if t.is_list() => say!("a list of values"),
         _ => say!("another kind of value"),
     }
 }
@@ -48,7 +48,7 @@ pub fn type_named(word: &str) -> Option<String> {
         "Date32" | "Date64" => say!("a day"),
         "Time32" | "Time64" => say!("a time of day"),
         "Interval" | "Duration" => say!("a length of time"),
-        "List" | "LargeList" | "FixedSizeList" | "ListView" => say!("a list"),
+        "List" | "LargeList" | "FixedSizeList" | "ListView" => say!("a list of values"),
         _ => return None,
     })
 }
@@ -142,6 +142,8 @@ const VALUES: &[(&str, &str)] = &[
     ("支票", "cheque"),
     ("直接支付", "direct"),
     ("授权支付", "authorized"),
+    ("授权", "authorized"),
+    ("直接", "direct"),
     ("单位", "entity"),
     ("企业", "entity"),
     ("个人", "person"),

@@ -246,9 +246,9 @@ fn mistakes_have_a_place_and_a_hint() {
     insta::assert_snapshot!(text, @r#"
     tests/t.yaml:20:11: the test expects nothing
         hint: write `expect: []` if there must be no finding
-    tests/t.yaml:22:16: a payment has no field "amuont"
+    tests/t.yaml:22:16: payment has no field "amuont"
         hint: did you mean "amount"?
-    tests/t.yaml:22:68: a refund has no field "payee_name"
+    tests/t.yaml:22:68: refund has no field "payee_name"
         hint: known are: event_id, type, occurred_at, recorded_at, budget_line_id, amount, original_event_id, reason
     tests/t.yaml:22:96: the event_id "e1" is taken
         hint: events without an event_id are e1, e2, … by their place in the test
