@@ -183,9 +183,9 @@ static KNOWN: LazyLock<Vec<(Regex, Says)>> = LazyLock::new(|| {
                 Some(say!("write interval '3 days', interval '2 hours' or interval '1 month'")),
             )
         }),
-        (r"(?i)table '(?:[\w]+\.)*(\w+)' not found|No table named '(\w+)'", |c| {
+        (r"(?i)table '([^']*)' not found|No table named '([^']*)'", |c| {
             let name = c.get(1).or_else(|| c.get(2)).map_or("", |m| m.as_str());
-            (say!("there is no table '{name}'", name), None)
+            (say!("there is no table '{name}'", name = bare(name)), None)
         }),
         (r"(?i)table function '(\w+)'", |c| (say!("'{name}' cannot stand in FROM", name = &c[1]), None)),
         (r"(?i)[Aa]mbiguous reference to unqualified field (\S+)", |c| {
@@ -209,9 +209,10 @@ static KNOWN: LazyLock<Vec<(Regex, Says)>> = LazyLock::new(|| {
                 Some(say!("name every column that is not in an aggregate in GROUP BY")),
             )
         }),
-        (r"(?i)(?:DDL|DML|COPY|Statement) not supported|Unsupported SQL statement|CREATE|INSERT", |_| {
-            (say!("a query only reads"), Some(say!("write one SELECT")))
-        }),
+        (
+            r"(?i)single SQL statement|(?:DDL|DML|COPY|Statement) not supported|Unsupported SQL statement|CREATE|INSERT",
+            |_| (say!("a query only reads"), Some(say!("write one SELECT"))),
+        ),
         (r"(?i)duplicate (?:unqualified |qualified )?field name (\S+)|unique expression names", |_| {
             (
                 say!("two columns of the query have one name"),

@@ -101,7 +101,7 @@ pub async fn run(
             Vec::new()
         }
         Err(_) => {
-            counts.fail(&say!("the query took more than {seconds} s", seconds = limits.time.as_secs()));
+            counts.fail(&say!("the query took more than {time}", time = format!("{:?}", limits.time)));
             Vec::new()
         }
     };
