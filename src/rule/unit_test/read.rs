@@ -158,7 +158,7 @@ fn list_file<'t>(d: &mut Document<'t>, node: &Node<'t>, folder: &Path) -> Option
     let mut columns = BTreeMap::new();
     let (mut path, mut key) = (Some(node), None);
     if let YamlData::Mapping(_) = &node.data {
-        let record = d.record(node, &say!("a list"), &["path", "key", "columns"]);
+        let record = d.record(node, &say!("a reference list"), &["path", "key", "columns"]);
         path = record.get("path");
         key = record.get("key").and_then(|node| d.scalar(node, "key"));
         let named = record.get("columns").map(|node| d.mapping(node, "columns")).unwrap_or_default();
