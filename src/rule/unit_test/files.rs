@@ -5,8 +5,11 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::read::Event;
-use crate::say;
-use crate::yaml::{Document, Node, Placed};
+use crate::{
+    diagnostic::read_text,
+    say,
+    yaml::{Document, Node, Placed},
+};
 
 /// The events of the files that a test names, relative to its folder. A record that cannot be an event is found when
 /// the test is played, like any other.
@@ -35,7 +38,7 @@ fn event(line: usize, record: Map<String, Value>) -> Event {
 type Records = Vec<(usize, Map<String, Value>)>;
 
 fn read(path: &Path) -> Result<Records, String> {
-    let text = std::fs::read_to_string(path).map_err(|e| e.to_string())?;
+    let text = read_text(path).map_err(|(message, _)| message)?;
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("jsonl" | "ndjson" | "json") => json_lines(&text),
         Some("csv") => csv(&text),
@@ -47,18 +50,25 @@ fn json_lines(text: &str) -> Result<Records, String> {
     let lines = (1..).zip(crate::stream::lines(text)).filter(|(_, line)| !line.trim().is_empty());
     lines
         .map(|(number, line)| {
-            let record = serde_json::from_str(line).map_err(|e| say!("line {number}: {e}", number, e))?;
+            let record =
+                serde_json::from_str(line).map_err(|_| say!("line {number} is not a JSON object", number))?;
             Ok((number, record))
         })
         .collect()
 }
 
+/// A row that does not fit its header; nothing else can be wrong with text in memory.
+fn unreadable(error: &csv::Error) -> String {
+    let number = error.position().map_or(1, csv::Position::line);
+    say!("line {number} has more or fewer columns than the header", number)
+}
+
 fn csv(text: &str) -> Result<Records, String> {
     let mut reader = csv::Reader::from_reader(text.as_bytes());
-    let header = reader.headers().map_err(|e| e.to_string())?.clone();
+    let header = reader.headers().map_err(|e| unreadable(&e))?.clone();
     let mut records = Vec::new();
     for row in reader.records() {
-        let row = row.map_err(|e| e.to_string())?;
+        let row = row.map_err(|e| unreadable(&e))?;
         let line = row.position().map_or(0, |position| usize::try_from(position.line()).unwrap_or(0));
         // An empty text is a missing value.
         let fields = header.iter().zip(&row).filter(|(_, value)| !value.is_empty());
