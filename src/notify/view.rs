@@ -228,7 +228,11 @@ impl AlertView {
 impl EvidenceView {
     fn new(finding: &Finding, alert: &Alert, style: &Style<'_>) -> Self {
         let subject_label = match &finding.event_id {
-            Some(_) => words::document(alert.event_type.as_deref(), style.language),
+            // A finding may tell its own type, where an alert is about several.
+            Some(_) => {
+                let own = finding.values.get("type").and_then(Value::as_str);
+                words::document(own.or(alert.event_type.as_deref()), style.language)
+            }
             None => words::period(style.language),
         };
         let subject = match (&finding.event_id, &finding.window) {
