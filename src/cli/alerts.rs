@@ -15,11 +15,7 @@ use super::{
     table::Cell,
 };
 use crate::{
-    alert::{
-        Action, Alert, Desk,
-        desk::Order,
-        inquiry::{self, Stage},
-    },
+    alert::{Action, Alert, Desk, desk::Order, inquiry},
     config::Config,
     http::view::AlertView,
     say,

@@ -331,7 +331,8 @@ async fn plan(
     // A reference list may have the name of one of the tables that rules do not have.
     let free = |name: &&&str| TABLES.contains(name) || !context.table_exist(**name).unwrap_or(false);
     let known: Vec<_> = known.iter().filter(free).collect();
-    for (name, table) in known.into_iter().filter_map(|name| Some((*name, tables::empty(name, &rule.zone)?))) {
+    for (name, table) in known.into_iter().filter_map(|name| Some((*name, tables::empty(name, &rule.zone)?)))
+    {
         context.register_table(name, table)?;
     }
     let state = context.state();

@@ -23,7 +23,6 @@ use crate::{
         desk::{Order, Refusal},
     },
     evaluate::Finding,
-    say,
 };
 
 /// Why an order was not carried out.

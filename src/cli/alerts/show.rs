@@ -13,7 +13,7 @@ use crate::{
         notify::state_word,
         officer::{line, now},
         runtime,
-        table::{Cell, Column, Screen, Sheet, Table, pairs, plain, title, visible},
+        table::{Cell, Column, Screen, Sheet, Table, handling, pairs, plain, title, visible},
     },
     config::Config,
     diagnostic::Diagnostic,
@@ -147,7 +147,7 @@ impl Page<'_> {
         sheet.add(say!("alert"), Cell::text(&*a.alert_id));
         sheet.add(say!("rule"), Cell::text(format!("{} ({})", a.title, a.rule_id)));
         sheet.add(say!("severity"), Cell::Severity(a.severity.clone()));
-        sheet.add(say!("handling"), Cell::text(words::handling(&a.handling, spoken())));
+        sheet.add(say!("handling"), Cell::text(handling(&a.handling)));
         sheet.add(say!("advice"), Cell::text(words::advice(&a.handling, a.event_type.as_deref(), spoken())));
         let state = Cell::word(a.state.word(), a.state.zh());
         sheet.add(

@@ -10,13 +10,11 @@ use anyhow::Context;
 use serde_json::{Value, json};
 
 use crate::{
-    cli::table::{Cell, Column, Screen, Table},
+    cli::table::{Cell, Column, Screen, Table, handling},
     config::Config,
     evaluate::Finding,
     event::time::Calendar,
-    notify::words,
     say,
-    text::spoken,
     trial::score::{Labels, RuleScore},
 };
 
@@ -89,7 +87,7 @@ impl Scoring {
         ]);
         for (rule, score) in self.labels.rules() {
             let seen = self.rules.get(&rule);
-            let handling = seen.map_or("", |seen| words::handling(&seen.handling, spoken()));
+            let handling = seen.map_or_else(String::new, |seen| handling(&seen.handling));
             let shadow = if seen.is_some_and(|seen| seen.shadow) { say!(" (shadow)") } else { String::new() };
             table.row([
                 Cell::text(rule),

@@ -13,7 +13,7 @@ use std::fmt::Write;
 
 pub use cell::{Cell, pairs, plain, separated};
 pub use form::{Form, more};
-pub use names::title;
+pub use names::{handling, title};
 pub use screen::{Colour, Screen, colour};
 pub use sheet::Sheet;
 pub use visible::{cut, visible};

@@ -30,3 +30,15 @@ pub fn title(name: &str) -> String {
         |name: &str| Some(words::column(name, spoken())).filter(|title| *title != name).map(str::to_owned);
     known(name).or_else(|| known(&format!("budget.{name}"))).unwrap_or_else(|| name.to_owned())
 }
+
+/// What a handling is called.
+pub fn handling(word: &str) -> String {
+    match word {
+        "block" => say!("block"),
+        "explain" => say!("explain"),
+        "warn" => say!("warn"),
+        "remind" => say!("remind"),
+        "record" => say!("keep on record"),
+        other => other.to_owned(),
+    }
+}
