@@ -10,6 +10,7 @@ pub mod failpoint;
 pub mod lists;
 pub mod personal;
 pub mod private;
+pub mod spreadsheet;
 pub mod stream;
 pub mod telemetry;
 pub mod text;

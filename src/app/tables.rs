@@ -10,11 +10,12 @@ use datafusion::catalog::TableProvider;
 
 use crate::{
     evaluate::{
+        desk,
         schedule::Tables,
         tables::{self, ALERTS, FINDINGS},
     },
     event::{EventType, time::Calendar},
-    store::{Cases, FindingFilter, History, JournalTable, Reader},
+    store::{Cases, History, JournalTable, Reader, Wanted},
 };
 
 /// The tables of a state directory.
@@ -46,10 +47,18 @@ impl Tables for StoredTables {
             found.push((at, finding));
             Ok(())
         };
-        reader.export_findings(&FindingFilter::default(), take).map_err(|e| e.to_string())??;
+        reader.export_findings(&Wanted::default(), take).map_err(|e| e.to_string())??;
         let zone = &self.calendar.zone_name;
         let schema = tables::schema(FINDINGS, zone).ok_or("the table of findings has no columns")?;
         in_memory(schema, tables::findings(found.iter().map(|(at, f)| (*at, f)), zone).into_iter().collect())
+    }
+
+    fn desk(&self, table: &str) -> Result<Arc<dyn TableProvider>, String> {
+        let cases = Cases::open_read_only(&self.dir).map_err(|e| e.to_string())?;
+        let rows = cases.desk(table).map_err(|e| e.to_string())?;
+        let zone = &self.calendar.zone_name;
+        let schema = desk::schema(table, zone).ok_or("the table has no columns")?;
+        in_memory(schema, desk::rows(table, zone, &rows).into_iter().collect())
     }
 
     fn alerts(&self) -> Result<Arc<dyn TableProvider>, String> {

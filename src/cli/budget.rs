@@ -6,7 +6,10 @@ use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
 
-use super::{ConfigArg, runtime, table};
+use super::{
+    ConfigArg, runtime,
+    table::{Cell, Column, Form, Screen, Sheet, Table, more, plain, title},
+};
 use crate::{
     app::line_forecast,
     clock::{Clock, SystemClock},
@@ -14,11 +17,12 @@ use crate::{
     decode::Decoder,
     diagnostic::nearest,
     evaluate::forecasts::FORECAST_COLUMNS,
-    event::money::format_cents,
+    event::{money::format_cents, time::Calendar},
     ledger::{
         Attributes, Indicator, Ledger, Line,
         report::{indicator_object, line_object},
     },
+    say,
     store::Reader,
 };
 
@@ -70,9 +74,8 @@ pub enum BudgetCommand {
 pub struct Common {
     #[command(flatten)]
     config: ConfigArg,
-    /// JSON instead of a table
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    form: Form,
 }
 
 /// What `top` sorts by.
@@ -113,21 +116,18 @@ pub fn budget(command: &BudgetCommand) -> anyhow::Result<ExitCode> {
     let mut reader = Reader::open(&config.state_dir)?;
     reader.agrees(&config.calendar)?;
     let ledger = reader.ledger(decoder.schema())?;
-    let mut out = std::io::stdout().lock();
     match command {
-        BudgetCommand::Show { id, at, .. } => {
-            show(&ledger, (id, at.as_deref()), common.json, &config, &mut out)
-        }
-        BudgetCommand::Top { by, limit, .. } => top(&ledger, *by, *limit, common.json, &config, &mut out),
+        BudgetCommand::Show { id, at, .. } => show(&ledger, (id, at.as_deref()), common.form, &config),
+        BudgetCommand::Top { by, limit, .. } => top(&ledger, *by, *limit, common.form, &config),
         BudgetCommand::Indicators { project, unit, .. } => {
             let wanted =
                 |wanted: &Option<String>, is: Option<&str>| wanted.is_none() || wanted.as_deref() == is;
             let of = |indicator: &Indicator| {
                 wanted(project, Some(&indicator.project_code)) && wanted(unit, indicator.unit_code.as_deref())
             };
-            indicators(&ledger, &of, common.json, &config, &mut out)
+            indicators(&ledger, &of, common.form, &config)
         }
-        BudgetCommand::Export { out: None, .. } => export(&ledger, &config, &mut out),
+        BudgetCommand::Export { out: None, .. } => export(&ledger, &config, &mut std::io::stdout().lock()),
         BudgetCommand::Export { out: Some(path), .. } => {
             let mut file = std::io::BufWriter::new(crate::private::create(path)?);
             export(&ledger, &config, &mut file)?;
@@ -138,30 +138,27 @@ pub fn budget(command: &BudgetCommand) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn show(
-    ledger: &Ledger,
-    (id, at): (&str, Option<&str>),
-    json: bool,
-    config: &Config,
-    out: &mut impl Write,
-) -> anyhow::Result<()> {
+fn show(ledger: &Ledger, (id, at): (&str, Option<&str>), form: Form, config: &Config) -> anyhow::Result<()> {
     let now = at.map_or_else(|| Ok(SystemClock.now()), |at| config.calendar.parse(at)).context("--at")?;
     let Some((line, attributes)) = ledger.line(id) else {
         let near = nearest(id, ledger.lines().map(|(line, _)| &*line.id));
-        let hint = near.map_or(String::new(), |near| format!("; did you mean {near:?}?"));
-        anyhow::bail!("there is no budget line {id:?} among {}{hint}", ledger.len());
+        let hint =
+            near.map_or(String::new(), |near| say!("; did you mean {near}?", near = format!("{near:?}")));
+        let (id, count) = (format!("{id:?}"), ledger.len());
+        anyhow::bail!("{}", say!("there is no budget line {id} among {count}{hint}", id, count, hint));
     };
     let mut object = line_object(line, attributes, &config.calendar);
     object.extend(forecast(ledger, id, now, config)?);
-    if json {
-        writeln!(out, "{}", Value::Object(object))?;
-        return Ok(());
+    if form.json || form.csv || form.excel {
+        let columns: Vec<_> = object.keys().map(String::as_str).collect();
+        let table = table(std::iter::once(&object), &columns, &config.calendar);
+        return form.print(&table, [&object], &[]);
     }
-    let mut table = table(&["", ""]);
-    for (name, value) in object {
-        table.add_row([name, text(&value)]);
+    let mut sheet = Sheet::default();
+    for (name, value) in &object {
+        sheet.add(title(name), cell(name, value, &config.calendar));
     }
-    writeln!(out, "{table}")?;
+    std::io::stdout().lock().write_all(sheet.render(Screen::stdout()).as_bytes())?;
     Ok(())
 }
 
@@ -171,7 +168,7 @@ fn forecast(ledger: &Ledger, id: &str, now: i64, config: &Config) -> anyhow::Res
     let made = runtime.block_on(line_forecast(config, ledger, id, now));
     runtime.shutdown_background();
     let made = made.unwrap_or_else(|e| {
-        eprintln!("no forecast: {e:#}");
+        eprintln!("{}", say!("no forecast: {error}", error = format!("{e:#}")));
         None
     });
     let (forecast, naive) = made.map_or((None, None), |(forecast, naive)| (Some(forecast), naive));
@@ -185,63 +182,84 @@ fn forecast(ledger: &Ledger, id: &str, now: i64, config: &Config) -> anyhow::Res
     Ok(cells.map(|(name, cents)| (name.to_owned(), json!(cents.map(format_cents)))).into_iter().collect())
 }
 
-fn text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Null => String::from("–"),
-        other => other.to_string(),
+/// A value of a budget line or an indicator: its name tells what it is.
+fn cell(name: &str, value: &Value, calendar: &Calendar) -> Cell {
+    match (name, value) {
+        (_, Value::Null) => Cell::Missing,
+        ("approved", Value::Bool(yes)) => {
+            Cell::word(if *yes { "yes" } else { "no" }, if *yes { "是" } else { "否" })
+        }
+        ("last_event_at" | "stated_at" | "due", value) => Cell::instant(&plain(value), calendar),
+        ("executed_ratio" | "overspend_ratio" | "year_elapsed" | "achievement", value) => {
+            Cell::Share(plain(value))
+        }
+        (name, value) if MONEY.contains(&name) => Cell::Money(plain(value)),
+        ("target" | "actual", value) => Cell::Count(plain(value)),
+        (_, value) => Cell::text(plain(value)),
     }
 }
 
-fn top(
-    ledger: &Ledger,
-    by: Measure,
-    limit: usize,
-    json: bool,
-    config: &Config,
-    out: &mut impl Write,
-) -> anyhow::Result<()> {
+/// The amounts of a line.
+const MONEY: [&str; 11] = [
+    "total",
+    "executed",
+    "frozen",
+    "reserved",
+    "available",
+    "planned",
+    "plan_available",
+    FORECAST_COLUMNS[0],
+    FORECAST_COLUMNS[1],
+    FORECAST_COLUMNS[2],
+    "naive_year_end",
+];
+
+/// Some columns of objects. Ids and names give way where room is short, and then balances that others tell too.
+fn table<'o>(
+    objects: impl Iterator<Item = &'o Map<String, Value>>,
+    columns: &[&str],
+    calendar: &Calendar,
+) -> Table {
+    let column = |name: &&str| {
+        let column = Column::new(*name, title(name));
+        match *name {
+            "reserved" | "executed_ratio" | "achievement" => column.right().spare(),
+            "target" | "actual" => column.right(),
+            name if MONEY.contains(&name) => column.right(),
+            "due" => column,
+            _ => column.shrinks(8),
+        }
+    };
+    let mut table = Table::new(columns.iter().map(column));
+    for object in objects {
+        table.row(columns.iter().map(|name| cell(name, object.get(*name).unwrap_or(&Value::Null), calendar)));
+    }
+    table
+}
+
+fn top(ledger: &Ledger, by: Measure, limit: usize, form: Form, config: &Config) -> anyhow::Result<()> {
     let mut lines: Vec<(&Line, &Attributes)> = ledger.lines().collect();
     lines.sort_by(|(a, _), (b, _)| by.of(b).cmp(&by.of(a)).then_with(|| a.id.cmp(&b.id)));
     lines.truncate(limit);
     let columns =
         ["budget_line_id", "unit_name", "total", "executed", "reserved", "available", "executed_ratio"];
-    let objects = lines.into_iter().map(|(line, attributes)| line_object(line, attributes, &config.calendar));
-    list(objects, &columns, json, out)
-}
-
-/// Objects a line, or some of their columns as a table.
-fn list(
-    objects: impl Iterator<Item = Map<String, Value>>,
-    columns: &[&str],
-    json: bool,
-    out: &mut impl Write,
-) -> anyhow::Result<()> {
-    let mut table = table(columns);
-    for object in objects {
-        if json {
-            writeln!(out, "{}", Value::Object(object))?;
-        } else {
-            table.add_row(columns.iter().map(|name| object.get(*name).map_or(String::new(), text)));
-        }
-    }
-    if !json {
-        writeln!(out, "{table}")?;
-    }
-    Ok(())
+    let objects: Vec<_> =
+        lines.into_iter().map(|(line, attributes)| line_object(line, attributes, &config.calendar)).collect();
+    let left = more(objects.len(), ledger.len() as u64);
+    form.print(&table(objects.iter(), &columns, &config.calendar), &objects, left.as_slice())
 }
 
 fn indicators(
     ledger: &Ledger,
     wanted: &dyn Fn(&Indicator) -> bool,
-    json: bool,
+    form: Form,
     config: &Config,
-    out: &mut impl Write,
 ) -> anyhow::Result<()> {
     let columns = ["indicator_id", "indicator_name", "unit_name", "target", "actual", "achievement", "due"];
     let chosen = ledger.indicators().iter().filter(|(_, indicator)| wanted(indicator));
-    let objects = chosen.map(|(id, indicator)| indicator_object(id, indicator, &config.calendar));
-    list(objects, &columns, json, out)
+    let objects: Vec<_> =
+        chosen.map(|(id, indicator)| indicator_object(id, indicator, &config.calendar)).collect();
+    form.print(&table(objects.iter(), &columns, &config.calendar), &objects, &[])
 }
 
 fn export(ledger: &Ledger, config: &Config, out: &mut impl Write) -> anyhow::Result<()> {

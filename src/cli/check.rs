@@ -41,24 +41,26 @@ pub fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     if !found.is_empty() {
         let count = found.len();
         eprintln!("{}", problems(found));
-        eprintln!(
-            "\n{}",
-            if count == 1 { say!("1 problem found") } else { say!("{count} problems found", count) }
-        );
+        match count {
+            1 => eprintln!("\n{}", say!("1 problem found")),
+            count => eprintln!("\n{}", say!("{count} problems found", count)),
+        }
         return Ok(ExitCode::from(1));
     }
     if let Some(retain) = config.retain {
         warn_of_retention(&loaded.set.rules, i64::try_from(retain.as_micros()).unwrap_or(i64::MAX));
     }
     let live = loaded.set.rules.iter().filter(|r| r.rule.mode == Mode::Live).count();
-    println!(
-        "{} rules in {} files are in order: {live} live, {} shadow or disabled; {} sources, {} lists",
-        loaded.set.rules.len(),
-        loaded.files.len(),
-        loaded.set.rules.len() - live,
-        config.sources.len(),
-        config.list_paths().count(),
+    let text = say!(
+        "{rules} rules in {files} files are in order: {live} live, {others} shadow or disabled; {sources} sources, {lists} lists",
+        rules = loaded.set.rules.len(),
+        files = loaded.files.len(),
+        live,
+        others = loaded.set.rules.len() - live,
+        sources = config.sources.len(),
+        lists = config.list_paths().count()
     );
+    println!("{text}");
     tell_of_years(&loaded.set.rules);
     Ok(ExitCode::SUCCESS)
 }

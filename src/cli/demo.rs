@@ -13,13 +13,17 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::civil::date;
 
-use super::{problems, runtime};
+use super::{
+    problems, runtime,
+    table::{Cell, Screen as Terminal, cut, visible},
+};
 use crate::{
     app::{self, Daemon, RunOptions, Shared},
     clock::SystemClock,
     config::Config,
     evaluate::Finding,
-    http, shipped,
+    event::time::Calendar,
+    http, say, shipped,
     simulate::{Plan, Treasury},
     source::file::file_block,
     stream::Payload,
@@ -88,7 +92,7 @@ async fn play(config: Config, treasury: Treasury, args: &DemoArgs) -> anyhow::Re
     let daemon = Daemon::start(&config, rules, &RunOptions::default(), &clock)?;
     let server = tokio::spawn(http::serve(listener, Arc::clone(&daemon.shared), daemon.stop.clone()));
     daemon.shared.set_ready(true);
-    let screen = Screen::new(address);
+    let screen = Screen::new(address, &config.calendar);
     let mut findings = daemon.shared.findings.subscribe();
     let feed = {
         let (blocks, stop, pace) = (daemon.blocks.clone(), daemon.stop.clone(), args.pace);
@@ -107,7 +111,7 @@ async fn play(config: Config, treasury: Treasury, args: &DemoArgs) -> anyhow::Re
             finding = findings.recv() => match finding {
                 Ok(finding) => screen.finding(&finding),
                 // Only the screen is behind; every finding is in the store.
-                Err(tokio::sync::broadcast::error::RecvError::Lagged(n)) => screen.line(&format!("… {n} more")),
+                Err(tokio::sync::broadcast::error::RecvError::Lagged(n)) => screen.line(&say!("… {n} more", n)),
                 Err(tokio::sync::broadcast::error::RecvError::Closed) => break,
             },
             _ = tick.tick() => screen.status(&daemon.shared),
@@ -155,14 +159,18 @@ fn feed(
     }
 }
 
+/// Columns of a line before its text, with the longest word for a severity.
+const TIME_AND_MARK: usize = "2026-01-01 00:00:00  ● critical  ".len() - 2;
+
 /// Findings scroll, a status line stays below them. Without a terminal there are only lines.
 struct Screen {
     bar: ProgressBar,
-    colours: bool,
+    terminal: Terminal,
+    calendar: Arc<Calendar>,
 }
 
 impl Screen {
-    fn new(address: SocketAddr) -> Self {
+    fn new(address: SocketAddr, calendar: &Arc<Calendar>) -> Self {
         let terminal = std::io::stdout().is_terminal();
         let bar = if terminal { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
         bar.set_draw_target(if terminal {
@@ -173,13 +181,12 @@ impl Screen {
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
             bar.set_style(style);
         }
-        let screen = Self { bar, colours: terminal };
-        screen
-            .line("fiscwatch demo: a simulated treasury, 300 budget units, one year (财政国库动态监控演示)");
+        let screen = Self { bar, terminal: Terminal::stdout(), calendar: Arc::clone(calendar) };
+        screen.line(&say!("fiscwatch demo: a simulated treasury, 300 budget units, one year"));
         screen.line(&format!("  metrics  http://{address}/metrics"));
         screen.line(&format!("  status   http://{address}/api/v1/status"));
         screen.line(&format!("  findings http://{address}/api/v1/findings"));
-        screen.line("  Ctrl-C ends it\n");
+        screen.line(&(say!("  Ctrl-C ends it") + "\n"));
         screen
     }
 
@@ -188,16 +195,13 @@ impl Screen {
     }
 
     fn finding(&self, finding: &Finding) {
-        let (mark, colour) = match finding.severity.as_str() {
-            "critical" => ("红", 31),
-            "high" => ("橙", 33),
-            "medium" => ("黄", 93),
-            _ => ("蓝", 34),
-        };
-        let day = finding.at.get(..16).unwrap_or(&finding.at).replace('T', " ");
-        let mark =
-            if self.colours { format!("\x1b[{colour}m● {mark}\x1b[0m") } else { format!("● {mark}") };
-        self.line(&format!("{day}  {mark}  {:<22} {}", finding.rule_id, finding.summary));
+        let at = Cell::instant(&finding.at, &self.calendar);
+        let severity = Cell::Severity(finding.severity.clone());
+        let mark = self.terminal.paint(&severity.shown(), severity.colour());
+        let text = format!("{:<22} {}", finding.rule_id, visible(&finding.summary));
+        // The time, the mark and the blanks between take so much of the line.
+        let room = self.terminal.width.map_or(usize::MAX, |width| width.saturating_sub(TIME_AND_MARK));
+        self.line(&format!("{}  {mark}  {}", at.shown(), cut(&text, room)));
     }
 
     fn status(&self, shared: &Shared) {
@@ -208,9 +212,13 @@ impl Screen {
         let day = shared.calendar.local(at).date();
         let lines = shared.ledger.read().unwrap_or_else(PoisonError::into_inner).len();
         let commits = shared.commits.load(std::sync::atomic::Ordering::Relaxed);
-        self.bar.set_message(format!(
-            "{day} · {} events · {lines} budget lines · {findings} findings · {commits} durable commits",
-            totals.accepted
+        self.bar.set_message(say!(
+            "{day} · {events} events · {lines} budget lines · {findings} findings · {commits} durable commits",
+            day,
+            events = totals.accepted,
+            lines,
+            findings,
+            commits
         ));
         self.bar.tick();
     }

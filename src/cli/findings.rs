@@ -4,71 +4,114 @@ use std::{io::Write, process::ExitCode};
 
 use clap::{Args, Subcommand};
 
-use super::{ConfigArg, table};
-use crate::store::{FindingFilter, Reader};
+use super::{
+    ConfigArg,
+    filter::{FilterArgs, states},
+    table::{Cell, Column, Form, Table, more, pairs},
+};
+use crate::{
+    evaluate::Finding,
+    event::time::Calendar,
+    say,
+    store::{CaseFilter, Reader},
+};
 
 #[derive(Debug, Subcommand)]
 pub enum FindingsCommand {
     /// The newest findings
     List {
         #[command(flatten)]
-        filter: FilterArgs,
-        /// JSON Lines instead of a table
-        #[arg(long)]
-        json: bool,
+        which: WhichArgs,
+        /// Only those stored before this number, the `next` of the API
+        #[arg(long, value_name = "NUMBER")]
+        before: Option<String>,
         /// At most so many
         #[arg(short = 'n', long, default_value_t = 100)]
         limit: u32,
+        #[command(flatten)]
+        form: Form,
     },
     /// All findings as JSON Lines, in the order they were found
     Export {
         #[command(flatten)]
-        filter: FilterArgs,
+        which: WhichArgs,
     },
 }
 
 #[derive(Debug, Args)]
-pub struct FilterArgs {
+pub struct WhichArgs {
     #[command(flatten)]
     config: ConfigArg,
-    /// Only of this rule
-    #[arg(long)]
-    rule: Option<String>,
-    /// Only of this severity
-    #[arg(long)]
-    severity: Option<String>,
-}
-
-impl FilterArgs {
-    fn filter(&self) -> FindingFilter {
-        FindingFilter { rule: self.rule.clone(), severity: self.severity.clone(), ..FindingFilter::default() }
-    }
+    /// Only of alerts in this state; `active` are those that are not over
+    #[arg(long, value_parser = states())]
+    state: Option<String>,
+    #[command(flatten)]
+    filter: FilterArgs,
 }
 
 pub fn findings(command: &FindingsCommand) -> anyhow::Result<ExitCode> {
-    let (FindingsCommand::List { filter, .. } | FindingsCommand::Export { filter }) = command;
-    let config = filter.config.load_or_default()?;
+    let (FindingsCommand::List { which, .. } | FindingsCommand::Export { which }) = command;
+    let config = which.config.load_or_default()?;
     let reader = Reader::open(&config.state_dir)?;
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let page = match command {
+        FindingsCommand::List { before, limit, .. } => {
+            CaseFilter { before: before.clone(), limit: Some(*limit), ..CaseFilter::default() }
+        }
+        FindingsCommand::Export { .. } => CaseFilter::default(),
+    };
+    let wanted = match which.filter.wanted(which.state.as_deref(), page, &config) {
+        Ok(wanted) => wanted,
+        Err(code) => return Ok(code),
+    };
     match command {
-        FindingsCommand::List { json, limit, .. } => {
-            let found = reader.findings(&FindingFilter { limit: Some(*limit), ..filter.filter() })?;
-            let mut table = table(&["at", "severity", "rule", "event", "summary"]);
-            for (_, finding) in found {
-                if *json {
-                    writeln!(out, "{}", serde_json::to_string(&finding)?)?;
-                }
-                let subject = finding.event_id.unwrap_or_default();
-                table.add_row([finding.at, finding.severity, finding.rule_id, subject, finding.summary]);
-            }
-            if !json {
-                writeln!(out, "{table}")?;
-            }
+        FindingsCommand::List { form, .. } => {
+            let found: Vec<_> = reader.findings(&wanted)?.into_iter().map(|(_, finding)| finding).collect();
+            let left = more(found.len(), reader.count_findings(&wanted)?);
+            form.print(&finding_table(&found, &config.calendar), &found, left.as_slice())?;
         }
         FindingsCommand::Export { .. } => {
-            reader.export_findings(&filter.filter(), |body| writeln!(out, "{body}"))??;
+            let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+            reader.export_findings(&wanted, |body| writeln!(out, "{body}"))??;
+            out.flush()?;
         }
     }
-    out.flush()?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Findings, a line each.
+pub fn finding_table(findings: &[Finding], calendar: &Calendar) -> Table {
+    let mut table = Table::new([
+        Column::new("finding_id", say!("finding")).unseen(),
+        Column::new("at", say!("event time")),
+        Column::new("severity", say!("severity")),
+        Column::new("rule_id", say!("rule id")).shrinks(12),
+        Column::new("event_id", say!("event")).shrinks(10).spare(),
+        Column::new("window_start", say!("window from")).unseen(),
+        Column::new("window_end", say!("window to")).unseen(),
+        Column::new("amount", say!("amount")).right().spare(),
+        Column::new("key", say!("key")).shrinks(12).spare(),
+        Column::new("summary", say!("summary")).shrinks(16),
+    ]);
+    for f in findings {
+        let end = |text: Option<&str>| text.map_or(Cell::Missing, |text| Cell::instant(text, calendar));
+        table.row([
+            Cell::Id(f.finding_id.clone()),
+            Cell::instant(&f.at, calendar),
+            Cell::Severity(f.severity.clone()),
+            Cell::text(&*f.rule_id),
+            Cell::maybe(f.event_id.as_deref()),
+            end(f.window.as_ref().map(|w| w.start.as_str())),
+            end(f.window.as_ref().map(|w| w.end.as_str())),
+            amount(f),
+            Cell::text(pairs(&f.key)),
+            Cell::text(&*f.summary),
+        ]);
+    }
+    table
+}
+
+/// The amount of its event, or of its window.
+fn amount(finding: &Finding) -> Cell {
+    let named = ["amount", "total"].iter().find_map(|name| finding.values.get(*name)?.as_str());
+    named.map_or(Cell::Missing, |amount| Cell::Money(amount.to_owned()))
 }

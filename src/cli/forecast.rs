@@ -6,7 +6,10 @@ use arrow::{array::AsArray, datatypes::TimestampMicrosecondType, record_batch::R
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{ConfigArg, EventsArg, runtime, table};
+use super::{
+    ConfigArg, EventsArg, runtime,
+    table::{Cell, Column, Screen, Table},
+};
 use crate::{
     app::replay::Replay,
     engine::{Committable, EngineError, Output, Record},
@@ -17,6 +20,7 @@ use crate::{
     event::{EventType, time::Calendar},
     forecast::{Level, Position},
     ledger::Ledger,
+    say,
     trial::forecast::{Score, Trial},
 };
 
@@ -151,37 +155,57 @@ fn percent(share: Option<f64>) -> String {
     share.map_or_else(|| String::from("-"), |share| format!("{:.1} %", share * 100.0))
 }
 
-fn cells(score: &Score) -> [String; 5] {
+fn cells(score: &Score) -> [Cell; 5] {
     let shares = score.shares();
-    let share = |at: usize| percent(shares.map(|shares| shares[at]));
-    [score.made.to_string(), share(1), share(0), percent(score.coverage()), share(2)]
+    let share = |at: usize| Cell::text(percent(shares.map(|shares| shares[at])));
+    [Cell::count(score.made), share(1), share(0), Cell::text(percent(score.coverage())), share(2)]
+}
+
+/// A table of scores under some columns of their own.
+fn scores(own: impl IntoIterator<Item = Column>) -> Table {
+    let right = |name: &str, title: String| Column::new(name, title).right();
+    Table::new(own.into_iter().chain([
+        right("forecasts", say!("forecasts")),
+        right("naive_error", say!("error of the pace")),
+        right("error", say!("error")),
+        right("coverage", say!("in interval")),
+        right("width", say!("width")),
+    ]))
 }
 
 fn print(trial: &Trial) {
+    let level = || Column::new("level", say!("level"));
+    let word = |level: Level| Cell::Word(level.word().to_owned(), level_word(level));
     let by_month = trial.by_month();
-    let mut months =
-        table(&["level", "months over", "forecasts", "error of the pace", "error", "in interval", "width"]);
+    let mut months = scores([level(), Column::new("month", say!("months over")).right()]);
     for ((level, month), score) in &by_month {
-        let [made, naive, error, inside, width] = cells(score);
-        months.add_row([level.word().to_owned(), month.to_string(), made, naive, error, inside, width]);
+        months.row([word(*level), Cell::count(month)].into_iter().chain(cells(score)));
     }
     if by_month.is_empty() {
-        println!("no year came to its end after another: there is nothing to compare a forecast with");
+        let text = say!("no year came to its end after another: there is nothing to compare a forecast with");
+        println!("{text}");
     } else {
-        println!("{months}");
+        println!("{}", months.render(Screen::stdout()));
     }
-    let header =
-        ["level", "year", "years before", "forecasts", "error of the pace", "error", "in interval", "width"];
-    let mut years = table(&header);
+    let year = Column::new("fiscal_year", say!("year")).right();
+    let mut years = scores([level(), year, Column::new("years_before", say!("years before")).right()]);
     for ((level, year, history), score) in &trial.by_year() {
-        let [made, naive, error, inside, width] = cells(score);
-        let level = level.word().to_owned();
-        years.add_row([level, year.to_string(), history.to_string(), made, naive, error, inside, width]);
+        let own = [word(*level), Cell::text(year.to_string()), Cell::count(history)];
+        years.row(own.into_iter().chain(cells(score)));
     }
-    println!("{years}");
-    println!(
+    println!("{}", years.render(Screen::stdout()));
+    let text = say!(
         "errors and widths are sums over the sum of what was executed at the end; of ten intervals eight should hold the end"
     );
+    println!("{text}");
+}
+
+fn level_word(level: Level) -> String {
+    match level {
+        Level::Line => say!("line"),
+        Level::Unit => say!("unit"),
+        Level::EconomicClass => say!("economic class"),
+    }
 }
 
 fn as_json(trial: &Trial) -> Value {

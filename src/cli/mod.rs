@@ -5,6 +5,7 @@ mod backtest;
 mod budget;
 mod check;
 mod demo;
+mod filter;
 mod findings;
 mod forecast;
 mod generate;
@@ -17,6 +18,7 @@ mod routes;
 mod run;
 mod silence;
 mod state;
+mod table;
 mod test;
 mod tune;
 
@@ -39,6 +41,9 @@ use crate::{
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
 struct Cli {
+    /// When to use colours
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    color: table::Colour,
     #[command(subcommand)]
     command: Command,
 }
@@ -166,6 +171,7 @@ fn problems(problems: Vec<Diagnostic>) -> anyhow::Error {
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    table::colour(cli.color);
     let result = match cli.command {
         Command::Demo(args) => demo::demo(&args),
         Command::Init(args) => init::init(&args),
@@ -206,11 +212,4 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 /// A runtime for commands that run the loop.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
-}
-
-/// A table for people.
-fn table(header: &[&str]) -> comfy_table::Table {
-    let mut table = comfy_table::Table::new();
-    table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY).set_header(header.iter().copied());
-    table
 }

@@ -1,13 +1,14 @@
 //! `fiscwatch notify list|retry|test|preview`
 
-use std::{io::Write, process::ExitCode, sync::Arc};
+use std::{process::ExitCode, sync::Arc};
 
 use clap::{Args, Subcommand};
 
 use super::{
     ConfigArg,
-    officer::{line, now, span},
-    problems, runtime, table,
+    officer::{line, now},
+    problems, runtime,
+    table::{Cell, Column, Form, Table, more},
 };
 use crate::{
     clock::SystemClock,
@@ -19,6 +20,7 @@ use crate::{
         template::Templates,
     },
     rule::Language,
+    say,
     store::{Cases, NoticeFilter},
     telemetry::Metrics,
 };
@@ -51,9 +53,8 @@ pub struct ListArgs {
     /// At most so many
     #[arg(short = 'n', long, default_value_t = 50)]
     limit: u32,
-    /// JSON Lines instead of a table
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    form: Form,
 }
 
 #[derive(Debug, Args)]
@@ -113,32 +114,43 @@ fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.load_or_default()?;
     let state = args.state.clone().or_else(|| args.parked.then(|| String::from("parked")));
     let filter = NoticeFilter { state, sink: args.sink.clone(), before: None, limit: Some(args.limit) };
-    let found = Cases::open_read_only(&config.state_dir)?.notifications(&filter)?;
-    let now = now();
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    let mut table =
-        table(&["notification", "age", "to", "reason", "alerts", "state", "tries", "the sink said"]);
+    let cases = Cases::open_read_only(&config.state_dir)?;
+    let found = cases.notifications(&filter)?;
+    let left = more(found.len(), cases.count_notifications(&filter)?);
+    let mut table = Table::new([
+        Column::new("id", say!("notification")),
+        Column::new("created_at", say!("made")),
+        Column::new("to", say!("to")).shrinks(12),
+        Column::new("reason", say!("occasion")),
+        Column::new("alerts", say!("alerts")).right().spare(),
+        Column::new("state", say!("state")),
+        Column::new("attempts", say!("tries")).right().spare(),
+        Column::new("error", say!("the sink said")).shrinks(12),
+    ]);
     for n in &found {
-        if args.json {
-            writeln!(out, "{}", serde_json::to_string(&NoticeView::new(n, &config.calendar))?)?;
-            continue;
-        }
-        table.add_row([
-            n.id.chars().take(12).collect(),
-            span(now.saturating_sub(n.created_at)),
-            n.recipient.as_ref().map_or(n.sink.clone(), |r| format!("{} {}", n.sink, line(r, 60))),
-            n.reason.clone(),
-            n.alerts.to_string(),
-            n.state.clone(),
-            n.attempts.to_string(),
-            line(n.error.as_deref().unwrap_or("–"), 120),
+        table.row([
+            Cell::Id(n.id.clone()),
+            Cell::time(n.created_at, &config.calendar),
+            Cell::text(n.recipient.as_ref().map_or(n.sink.clone(), |r| format!("{} {r}", n.sink))),
+            Cell::text(&*n.reason),
+            Cell::count(n.alerts),
+            Cell::Word(n.state.clone(), state_word(&n.state)),
+            Cell::count(n.attempts),
+            Cell::maybe(n.error.as_deref()),
         ]);
     }
-    if !args.json {
-        writeln!(out, "{table}")?;
-    }
-    out.flush()?;
+    args.form.print(&table, found.iter().map(|n| NoticeView::new(n, &config.calendar)), left.as_slice())?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the state of a notification is called.
+pub fn state_word(state: &str) -> String {
+    match state {
+        "pending" => say!("pending"),
+        "sent" => say!("sent"),
+        "parked" => say!("parked"),
+        other => other.to_owned(),
+    }
 }
 
 fn retry(args: &RetryArgs) -> anyhow::Result<ExitCode> {

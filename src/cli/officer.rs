@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use serde_json::{Map, Value};
 
+use super::table::{cut, visible};
 use crate::{
     clock::{Clock, SystemClock},
     say,
@@ -51,46 +51,8 @@ pub fn wrong_usage(message: &str) -> ExitCode {
 }
 
 /// Text of data on one line of a bounded length: nothing in it can steer the terminal.
-pub fn line(text: &str, characters_max: usize) -> String {
-    let mut line: String =
-        text.chars().map(|c| if steers(c) { ' ' } else { c }).take(characters_max + 1).collect();
-    if line.chars().count() > characters_max {
-        line.pop();
-        line.push('…');
-    }
-    line
-}
-
-/// The same for officers' words, which may have several lines.
-pub fn lines(text: &str) -> String {
-    text.lines().map(|part| line(part, usize::MAX - 1)).collect::<Vec<_>>().join("\n")
-}
-
-/// Control characters, and those that turn the direction of what follows.
-fn steers(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-/// A severity's word in both languages.
-pub fn severity(word: &str) -> String {
-    let zh = match word {
-        "critical" => "红",
-        "high" => "橙",
-        "medium" => "黄",
-        "low" => "蓝",
-        _ => "",
-    };
-    format!("{word} {zh}")
-}
-
-/// `unit_code=101001 amount=60.00`
-pub fn pairs(object: &Map<String, Value>) -> String {
-    let text = |value: &Value| match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    let pairs: Vec<_> = object.iter().map(|(name, value)| format!("{name}={}", text(value))).collect();
-    pairs.join(" ")
+pub fn line(text: &str, columns_max: usize) -> String {
+    cut(&visible(text), columns_max).into_owned()
 }
 
 /// A span of time in its largest unit: `45s`, `12m`, `5h`, `3d`.
@@ -107,14 +69,6 @@ pub fn span(micros: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn data_cannot_steer_the_terminal() {
-        assert_eq!(line("a\u{1b}[2Jb\r\nc\u{202e}d", 100), "a [2Jb  c d");
-        assert_eq!(line("预警预警", 3), "预警预…");
-        assert_eq!(line("预警预", 3), "预警预");
-        assert_eq!(lines("one\r\ntwo\u{7}"), "one\ntwo ");
-    }
 
     #[test]
     fn spans_are_told_in_their_largest_unit() {

@@ -4,10 +4,13 @@ use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Subcommand};
 
-use super::{ConfigArg, table};
+use super::{
+    ConfigArg,
+    table::{Cell, Column, Form, Table, more, visible},
+};
 use crate::{
     say,
-    store::{Reader, RejectFilter, StoredReject},
+    store::{Overflow, Reader, RejectFilter, StoredReject},
     stream::Reason,
 };
 
@@ -17,12 +20,11 @@ pub enum RejectsCommand {
     List {
         #[command(flatten)]
         filter: FilterArgs,
-        /// JSON Lines instead of a table
-        #[arg(long)]
-        json: bool,
         /// At most so many
         #[arg(short = 'n', long, default_value_t = 100)]
         limit: u32,
+        #[command(flatten)]
+        form: Form,
     },
     /// The raw records, one a line, to be mended and read again
     Export {
@@ -66,49 +68,62 @@ const PAGE: u32 = 1000;
 
 pub fn rejects(command: &RejectsCommand) -> anyhow::Result<ExitCode> {
     match command {
-        RejectsCommand::List { filter, json, limit } => list(filter, *json, *limit),
+        RejectsCommand::List { filter, limit, form } => list(filter, *limit, *form),
         RejectsCommand::Export { filter, out } => export(filter, out.as_ref()),
         RejectsCommand::Replay { filter } => replay(filter),
     }
 }
 
-fn list(args: &FilterArgs, json: bool, limit: u32) -> anyhow::Result<ExitCode> {
+fn list(args: &FilterArgs, limit: u32, form: Form) -> anyhow::Result<ExitCode> {
     let config = args.config.load_or_default()?;
     let reader = Reader::open(&config.state_dir)?;
-    let rejects = reader.rejects(&args.filter(0, limit))?;
-    let overflow = reader.overflow(&args.filter(0, limit))?;
-    let mut out = std::io::stdout().lock();
-    if json {
-        for reject in &rejects {
-            let mut object = serde_json::to_value(reject)?;
-            object["raw"] = String::from_utf8_lossy(&reject.raw).into();
-            writeln!(out, "{object}")?;
-        }
-        for counted in &overflow {
-            writeln!(out, "{}", serde_json::json!({ "overflow": counted }))?;
-        }
-        return Ok(ExitCode::SUCCESS);
-    }
-    let mut table = table(&["no", "received", "where", "reason", "detail", "record"]);
+    let filter = args.filter(0, limit);
+    let (rejects, overflow) = (reader.rejects(&filter)?, reader.overflow(&filter)?);
+    let mut table = Table::new([
+        Column::new("seq", say!("no.")).right(),
+        Column::new("received_at", say!("received")),
+        Column::new("reason", say!("reason")),
+        Column::new("where", say!("where")).shrinks(14),
+        Column::new("detail", say!("detail")).shrinks(14),
+        Column::new("raw", say!("record")).shrinks(14).spare(),
+    ]);
     for r in &rejects {
-        table.add_row([
-            r.seq.to_string(),
-            config.calendar.format(r.received_at),
-            format!("{} {}:{}", r.source, r.partition, r.record),
-            r.reason.clone(),
-            r.detail.clone(),
-            String::from_utf8_lossy(&r.raw).chars().take(60).collect(),
+        table.row([
+            Cell::text(r.seq.to_string()),
+            Cell::time(r.received_at, &config.calendar),
+            Cell::text(&*r.reason),
+            Cell::text(format!("{} {}:{}", r.source, r.partition, r.record)),
+            Cell::text(&*r.detail),
+            Cell::text(String::from_utf8_lossy(&r.raw)),
         ]);
     }
-    writeln!(out, "{table}")?;
-    for o in &overflow {
-        writeln!(
-            out,
-            "there was no room for {} more records of {} {} ({}), from {} to {}: {} bytes, digest {}",
-            o.records, o.source, o.partition, o.reason, o.first_record, o.last_record, o.bytes, o.digest
-        )?;
+    let mut objects = Vec::new();
+    for reject in &rejects {
+        let mut object = serde_json::to_value(reject)?;
+        object["raw"] = String::from_utf8_lossy(&reject.raw).into();
+        objects.push(object);
     }
+    objects.extend(overflow.iter().map(|counted| serde_json::json!({ "overflow": counted })));
+    let mut notes: Vec<_> = more(rejects.len(), reader.count_rejects(&filter)?).into_iter().collect();
+    notes.extend(overflow.iter().map(no_room));
+    form.print(&table, objects, &notes)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What was counted and not kept.
+fn no_room(o: &Overflow) -> String {
+    let part = visible(&o.partition);
+    say!(
+        "there was no room for {records} more records of {source} {part} ({reason}), from {first} to {last}: {bytes} bytes, digest {digest}",
+        records = o.records,
+        source = o.source,
+        part,
+        reason = o.reason,
+        first = o.first_record,
+        last = o.last_record,
+        bytes = o.bytes,
+        digest = o.digest
+    )
 }
 
 fn export(args: &FilterArgs, out: Option<&PathBuf>) -> anyhow::Result<ExitCode> {

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::{
     ConfigArg,
     officer::{line, now, span, wrong_usage},
+    table::{Cell, visible},
 };
 use crate::{
     alert::{
@@ -15,6 +16,7 @@ use crate::{
         route::{ALERT, Passage, Route},
     },
     config::Config,
+    say,
     store::{Cases, StoreError},
 };
 
@@ -56,7 +58,7 @@ pub fn routes(command: &RoutesCommand) -> anyhow::Result<ExitCode> {
 
 fn show(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
     let Some(root) = &config.policy.routes else {
-        println!("{NO_SINK}");
+        println!("{}", no_sink());
         return Ok(ExitCode::SUCCESS);
     };
     for (depth, route, _) in root.explain(&Labels::default()) {
@@ -82,28 +84,38 @@ fn object(route: &Route) -> serde_json::Value {
 }
 
 /// What to say where nobody is told anything.
-const NO_SINK: &str =
-    "there is no sink, so nobody is told of alerts; name some under `sinks` in the configuration";
+fn no_sink() -> String {
+    say!("there is no sink, so nobody is told of alerts; name some under `sinks` in the configuration")
+}
 
 fn title(route: &Route) -> String {
     let matchers: Vec<String> = route.matchers.clone().into();
-    let matchers = if matchers.is_empty() { String::from("every alert") } else { matchers.join(", ") };
-    format!("{}: {matchers}", route.path)
+    let matchers = if matchers.is_empty() { say!("every alert") } else { matchers.join(", ") };
+    visible(&format!("{}: {matchers}", route.path)).into_owned()
 }
 
 fn settings(route: &Route) -> String {
-    let sinks = if route.sinks.is_empty() { String::from("nobody") } else { route.sinks.join(", ") };
+    let sinks = if route.sinks.is_empty() { say!("nobody") } else { route.sinks.join(", ") };
     let when = match route.digest {
-        true => String::from("with the digest"),
-        false => format!("after {}, then every {}", span(route.group_wait), span(route.group_interval)),
+        true => say!("with the digest"),
+        false => {
+            say!(
+                "after {wait}, then every {interval}",
+                wait = span(route.group_wait),
+                interval = span(route.group_interval)
+            )
+        }
     };
-    let repeat =
-        route.repeat_interval.map_or_else(|| String::from("never"), |at| format!("after {}", span(at)));
-    let ended = if route.tell_ended { "" } else { ", not told of ends" };
-    let more = if route.continues { ", goes on to the next route" } else { "" };
-    let letters = if route.send_letters { ", letters to units go out by themselves" } else { "" };
+    let repeat = match route.repeat_interval {
+        Some(at) => say!("repeated after {span}", span = span(at)),
+        None => say!("never repeated"),
+    };
     let group = route.group_by.join(", ");
-    format!("to {sinks}, together by [{group}], {when}, repeated {repeat}{ended}{letters}{more}")
+    let mut settings = vec![say!("to {sinks}", sinks), say!("together by [{group}]", group), when, repeat];
+    settings.extend((!route.tell_ended).then(|| say!("not told of ends")));
+    settings.extend(route.send_letters.then(|| say!("letters to units go out by themselves")));
+    settings.extend(route.continues.then(|| say!("goes on to the next route")));
+    settings.join(&say!(", "))
 }
 
 fn test(args: &TestArgs) -> anyhow::Result<ExitCode> {
@@ -114,7 +126,7 @@ fn test(args: &TestArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.load_or_default()?;
     let held = holds(&config, &labels)?;
     let Some(root) = &config.policy.routes else {
-        println!("{NO_SINK}");
+        println!("{}", no_sink());
         return Ok(ExitCode::SUCCESS);
     };
     if args.json {
@@ -133,18 +145,22 @@ fn test(args: &TestArgs) -> anyhow::Result<ExitCode> {
         if passage == Passage::Taken {
             println!("{indent}    {}", settings(route));
             match route.group_by.iter().any(|name| name == ALERT) {
-                true => println!("{indent}    told by itself"),
-                false => println!("{indent}    told with those of {{{}}}", labels.only(&route.group_by)),
+                true => println!("{indent}    {}", say!("told by itself")),
+                false => {
+                    let group = visible(&labels.only(&route.group_by).to_string()).into_owned();
+                    println!("{indent}    {}", say!("told with those of {{{group}}}", group));
+                }
             }
             if waits_for_digest(route, &labels) {
                 let at = config.policy.next_digest(now());
-                println!("{indent}    it waits for the digest at {}", config.calendar.format(at));
+                let at = Cell::time(at, &config.calendar);
+                println!("{indent}    {}", say!("it waits for the digest at {at}", at = at.shown()));
             }
         }
     }
     match held.is_empty() {
-        true => println!("nothing holds it back now"),
-        false => held.iter().for_each(|by| println!("held back now by {by}")),
+        true => println!("{}", say!("nothing holds it back now")),
+        false => held.iter().for_each(|by| println!("{}", say!("held back now by {by}", by))),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -157,7 +173,7 @@ fn waits_for_digest(route: &Route, labels: &Labels) -> bool {
 fn holds(config: &Config, labels: &Labels) -> anyhow::Result<Vec<String>> {
     let now = now();
     let mut held = Vec::new();
-    held.extend(config.policy.quiet(labels, now).map(|name| format!("quiet hours {name}")));
+    held.extend(config.policy.quiet(labels, now).map(|name| say!("quiet hours {name}", name)));
     let cases = match Cases::open_read_only(&config.state_dir) {
         Ok(cases) => cases,
         // A configuration can be tried before the first start.
@@ -165,13 +181,17 @@ fn holds(config: &Config, labels: &Labels) -> anyhow::Result<Vec<String>> {
         Err(e) => return Err(e.into()),
     };
     for silence in cases.in_force(now)?.iter().filter(|s| s.matchers.matches(labels)) {
-        let end = config.calendar.format(silence.ends_at);
-        held.push(format!("silence {} of {}, until {end}", silence.silence_id, line(&silence.author, 100)));
+        let (id, author) = (silence.silence_id, line(&silence.author, 100));
+        let end = Cell::time(silence.ends_at, &config.calendar);
+        held.push(say!("silence {id} of {author}, until {end}", id, author, end = end.shown()));
     }
     for inhibition in &config.policy.inhibitions {
         let sources = cases.muted_by(&inhibition.source)?.alerts;
         let source = sources.iter().find(|alert| inhibition.mutes(&alert.labels, labels));
-        held.extend(source.map(|alert| format!("alert {} ({})", alert.alert_id, line(&alert.title, 100))));
+        let named = |alert: &crate::alert::Alert| {
+            say!("alert {id} ({title})", id = alert.alert_id, title = line(&alert.title, 100))
+        };
+        held.extend(source.map(named));
     }
     Ok(held)
 }

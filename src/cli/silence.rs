@@ -1,6 +1,6 @@
 //! `fiscwatch silence add|list|expire`
 
-use std::{io::Write, process::ExitCode, time::Duration};
+use std::{process::ExitCode, time::Duration};
 
 use clap::{Args, Subcommand};
 
@@ -8,12 +8,13 @@ use super::{
     ConfigArg,
     alerts::alert_table,
     officer::{Officer, line, now, span, wrong_usage},
-    table,
+    table::{Cell, Column, Form, Screen, Table, more},
 };
 use crate::{
     alert::{Matcher, Matchers, Silence},
     config::{Config, duration},
     http::view::SilenceView,
+    say,
     store::Cases,
 };
 
@@ -66,9 +67,8 @@ pub struct ListArgs {
     /// At most so many
     #[arg(short = 'n', long, default_value_t = 100)]
     limit: u32,
-    /// JSON Lines instead of a table
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    form: Form,
 }
 
 #[derive(Debug, Args)]
@@ -104,10 +104,14 @@ fn add(args: &AddArgs) -> anyhow::Result<ExitCode> {
     let mut cases = Cases::open(&config.state_dir)?;
     if !args.json {
         let muted = cases.muted_by(&silence.matchers)?;
-        let least = if muted.complete { "" } else { "at least " };
-        println!("it mutes {least}{} alerts that are not over", muted.count);
-        if muted.count > 0 {
-            println!("{}", alert_table(&muted.alerts[..muted.alerts.len().min(SHOWN)], now()));
+        let count = muted.count;
+        match muted.complete {
+            true => println!("{}", say!("it mutes {count} alerts that are not over", count)),
+            false => println!("{}", say!("it mutes at least {count} alerts that are not over", count)),
+        }
+        if count > 0 {
+            let newest = &muted.alerts[..muted.alerts.len().min(SHOWN)];
+            print!("{}", alert_table(newest, &config.calendar).render(Screen::stdout()));
         }
     }
     if args.dry_run {
@@ -139,14 +143,18 @@ fn told(silence: &Silence, json: bool, config: &Config) -> anyhow::Result<ExitCo
     let view = SilenceView::new(silence, &config.calendar, now());
     match json {
         true => println!("{}", serde_json::to_string(&view)?),
-        false => println!(
-            "silence {} is {}, from {} to {}: {}",
-            view.silence_id,
-            view.state,
-            view.starts_at,
-            view.ends_at,
-            line(&view.matchers.join(", "), 300)
-        ),
+        false => {
+            let at = |micros| Cell::time(micros, &config.calendar).shown().into_owned();
+            let text = say!(
+                "silence {id} is {state}, from {start} to {end}: {matchers}",
+                id = view.silence_id,
+                state = Cell::word(view.state, state_zh(view.state)).shown(),
+                start = at(silence.starts_at),
+                end = at(silence.ends_at),
+                matchers = line(&view.matchers.join(", "), 300)
+            );
+            println!("{text}");
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -154,34 +162,43 @@ fn told(silence: &Silence, json: bool, config: &Config) -> anyhow::Result<ExitCo
 fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.load_or_default()?;
     let now = now();
-    let mut found =
-        Cases::open_read_only(&config.state_dir)?.silences(now, args.expired, None, args.limit)?;
+    let cases = Cases::open_read_only(&config.state_dir)?;
+    let mut found = cases.silences(now, args.expired, None, args.limit)?;
     // What ends soon comes first: whoever relies on it can still order another.
     found.sort_by_key(|s| (s.ends_at <= now, s.ends_at));
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    let mut table = table(&["silence", "state", "ends in", "ends", "matchers", "author", "reason"]);
-    for silence in &found {
-        let view = SilenceView::new(silence, &config.calendar, now);
-        if args.json {
-            writeln!(out, "{}", serde_json::to_string(&view)?)?;
-            continue;
-        }
+    let left = more(found.len(), cases.count_silences(now, args.expired)?);
+    let views: Vec<_> = found.iter().map(|s| SilenceView::new(s, &config.calendar, now)).collect();
+    let mut table = Table::new([
+        Column::new("silence_id", say!("silence")).right(),
+        Column::new("state", say!("state")),
+        Column::new("ends_in", say!("ends in")).right(),
+        Column::new("ends_at", say!("ends")),
+        Column::new("matchers", say!("matchers")).shrinks(12),
+        Column::new("author", say!("author")).shrinks(6),
+        Column::new("reason", say!("reason")).shrinks(10),
+    ]);
+    for (silence, view) in found.iter().zip(&views) {
         let left = silence.ends_at - now;
-        table.add_row([
-            view.silence_id.to_string(),
-            view.state.to_owned(),
-            if left > 0 { span(left) } else { String::from("–") },
-            view.ends_at,
-            line(&view.matchers.join(", "), 100),
-            line(&view.author, 30),
-            line(&view.reason, 60),
+        table.row([
+            Cell::text(view.silence_id.to_string()),
+            Cell::word(view.state, state_zh(view.state)),
+            if left > 0 { Cell::text(span(left)) } else { Cell::Missing },
+            Cell::time(silence.ends_at, &config.calendar),
+            Cell::text(view.matchers.join(", ")),
+            Cell::text(&*view.author),
+            Cell::text(&*view.reason),
         ]);
     }
-    if !args.json {
-        writeln!(out, "{table}")?;
-    }
-    out.flush()?;
+    args.form.print(&table, &views, left.as_slice())?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn state_zh(state: &str) -> &'static str {
+    match state {
+        "pending" => "待生效",
+        "active" => "生效中",
+        _ => "已结束",
+    }
 }
 
 fn expire(args: &ExpireArgs) -> anyhow::Result<ExitCode> {

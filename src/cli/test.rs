@@ -5,7 +5,7 @@ use std::{fs::File, io::BufWriter, path::PathBuf, process::ExitCode};
 use anyhow::Context;
 use clap::Args;
 
-use super::ConfigArg;
+use super::{ConfigArg, table::visible};
 use crate::rule::unit_test::{self, junit};
 
 #[derive(Debug, Args)]
@@ -29,6 +29,9 @@ pub fn test(args: &TestArgs) -> anyhow::Result<ExitCode> {
         let file = BufWriter::new(File::create(path).with_context(cannot)?);
         junit::write(&report, file).with_context(cannot)?;
     }
-    println!("{report}");
+    // What a test found is data: it must not steer the terminal.
+    for line in report.to_string().lines() {
+        println!("{}", visible(line));
+    }
     Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }

@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 use super::{
     ConfigArg, EventsArg,
     backtest::{days, span_with},
-    problems, runtime, table,
+    problems, runtime,
+    table::{Cell, Column, Screen, Table},
 };
 use crate::{
     config::Config,
@@ -224,20 +225,31 @@ impl Tuned<'_> {
     fn print(&self) {
         let Counting { findings, keys, errors, payments, span, .. } = self.counting;
         let most = findings.iter().copied().max().unwrap_or(0);
-        let mut table = table(&[self.name, "findings", "for 1,000 payments", "alerts", "alerts a day", ""]);
+        let right = |name: &str, title: String| Column::new(name, title).right();
+        let mut table = Table::new([
+            right("value", self.name.to_owned()),
+            right("findings", say!("findings")),
+            right("for_1000_payments", say!("for 1,000 payments")),
+            right("alerts", say!("alerts")),
+            right("alerts_a_day", say!("alerts a day")),
+            Column::new("now", String::new()),
+            Column::new("chart", String::new()).shrinks(8),
+        ]);
         for (place, value) in self.values.iter().enumerate() {
-            let now = if value == self.present { " (now)" } else { "" };
-            let mark = if self.proposed == Some(place) { " ◀" } else { "" };
-            table.add_row([
-                format!("{}{now}{mark}", text(value)),
-                findings[place].to_string(),
-                format!("{:.2}", 1_000.0 * findings[place] as f64 / (*payments).max(1) as f64),
-                keys[place].len().to_string(),
-                format!("{:.2}", keys[place].len() as f64 / days(*span)),
-                bar(findings[place], most, CHART),
+            let marks =
+                [(value == self.present, say!("now")), (self.proposed == Some(place), say!("proposed"))];
+            let marks: Vec<_> = marks.into_iter().filter_map(|(is, mark)| is.then_some(mark)).collect();
+            table.row([
+                Cell::text(text(value)),
+                Cell::count(findings[place]),
+                Cell::text(format!("{:.2}", 1_000.0 * findings[place] as f64 / (*payments).max(1) as f64)),
+                Cell::count(keys[place].len()),
+                Cell::text(format!("{:.2}", keys[place].len() as f64 / days(*span))),
+                Cell::Text(marks.join(", ")),
+                Cell::Text(bar(findings[place], most, CHART)),
             ]);
         }
-        println!("{table}");
+        print!("{}", table.render(Screen::stdout()));
         println!("{payments} payments in {:.0} days", days(*span));
         if errors.iter().any(|errors| *errors > 0) {
             println!("the rule could not be evaluated on some events: see `fiscwatch backtest`");

@@ -3,6 +3,7 @@
 pub mod aggregate;
 mod anomaly;
 mod closing;
+pub mod desk;
 pub mod evaluator;
 mod exact;
 pub mod filling;

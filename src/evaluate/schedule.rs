@@ -12,6 +12,7 @@ use futures::StreamExt;
 
 use super::{
     Finding, LedgerTables,
+    desk::DESK_TABLES,
     finding::{Place, Subject},
     forecasts,
     row::{RuleCounts, Table, judge_all},
@@ -47,6 +48,14 @@ pub trait Tables: Send + Sync {
     /// # Errors
     /// If the store cannot be read.
     fn alerts(&self) -> std::result::Result<Arc<dyn TableProvider>, String>;
+
+    /// One of [`DESK_TABLES`], for queries that people ask.
+    ///
+    /// # Errors
+    /// If the store cannot be read, or there is none.
+    fn desk(&self, table: &str) -> std::result::Result<Arc<dyn TableProvider>, String> {
+        Err(format!("there is no table {table} without a store"))
+    }
 }
 
 /// What a query may use.
@@ -175,6 +184,10 @@ pub async fn start(
             }
             (FINDINGS, _) => Some(tables.findings().map_err(external)?),
             (ALERTS, _) => Some(tables.alerts().map_err(external)?),
+            // A reference list of this name goes first.
+            (name, _) if DESK_TABLES.contains(&name) && !context.table_exist(name)? => {
+                Some(tables.desk(name).map_err(external)?)
+            }
             _ => None,
         };
         if let Some(provider) = provider {

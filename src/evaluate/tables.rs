@@ -12,7 +12,7 @@ use arrow::{
 };
 use datafusion::{catalog::TableProvider, datasource::MemTable};
 
-use super::{Finding, forecasts, ledger_tables::indicator_fields};
+use super::{Finding, desk, forecasts, ledger_tables::indicator_fields};
 use crate::{
     alert::Alert,
     event::{
@@ -99,9 +99,9 @@ pub fn schema(table: &str, zone: &str) -> Option<SchemaRef> {
         }
         ALERTS => {
             let count = Field::new("findings", DataType::Int64, true);
-            ALERT_TEXTS.into_iter().map(text).chain([count, time("opened_at"), time("last_at")]).collect()
+            ALERT_TEXTS.into_iter().map(text).chain([count, time("first_at"), time("last_at")]).collect()
         }
-        _ => return None,
+        _ => return desk::schema(table, zone),
     };
     Some(Arc::new(Schema::new(fields)))
 }
@@ -212,7 +212,7 @@ pub fn findings<'f>(found: impl Iterator<Item = (i64, &'f Finding)>, zone: &str)
     RecordBatch::try_new(schema(FINDINGS, zone)?, columns).ok()
 }
 
-/// Alerts as rows. `opened_at` and `last_at` are the event times of the first and the latest finding.
+/// Alerts as rows. `first_at` and `last_at` are the event times of the first and the latest finding.
 #[must_use]
 pub fn alerts<'a>(alerts: impl Iterator<Item = &'a Alert>, zone: &str) -> Option<RecordBatch> {
     let mut texts = ALERT_TEXTS.map(|_| StringViewBuilder::new());

@@ -23,7 +23,7 @@ use crate::{
     event::time::Calendar,
     notify::letter::Draft,
     say,
-    store::{AlertFilter, CaseError, Cases, FINDINGS_MAX},
+    store::{CaseError, CaseFilter, Cases, FINDINGS_MAX},
 };
 
 /// A page of alerts.
@@ -36,17 +36,17 @@ pub struct AlertPage {
 }
 
 /// The alerts, the newest first
-#[utoipa::path(get, path = "/api/v1/alerts", operation_id = "list_alerts", tag = "alerts", params(AlertFilter),
+#[utoipa::path(get, path = "/api/v1/alerts", operation_id = "list_alerts", tag = "alerts", params(CaseFilter),
     responses((status = 200, description = "A page", body = AlertPage)))]
 pub async fn list(
     State(shared): State<Arc<Shared>>,
-    Params(mut filter): Params<AlertFilter>,
+    Params(mut filter): Params<CaseFilter>,
 ) -> Result<Json<AlertPage>, Problem> {
-    filter.check().map_err(Problem::bad_request)?;
     let limit = page_size(filter.limit)?;
     filter.limit = Some(limit + 1);
+    let wanted = filter.understood(&shared.calendar, shared.clock.now()).map_err(Problem::bad_request)?;
     blocking(move || {
-        let found = Cases::open_read_only(&shared.state_dir)?.list(&filter)?;
+        let found = Cases::open_read_only(&shared.state_dir)?.list(&wanted)?;
         let limit = limit as usize;
         let next = found.get(limit).and(found.get(limit - 1)).map(|last| last.alert_id.clone());
         let alerts = found.iter().take(limit).map(|alert| AlertView::new(alert, &shared.calendar)).collect();

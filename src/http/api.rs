@@ -17,7 +17,7 @@ use crate::{
     app::Shared,
     evaluate::{Finding, row::RuleCounts},
     rule::{Handling, Mode, Rule, Severity, Status as Ripeness, Text},
-    store::{Cases, FindingFilter, Reader, Verdicts, check_severity},
+    store::{CaseFilter, Cases, Reader, Verdicts},
 };
 
 /// A page of findings.
@@ -30,17 +30,17 @@ pub struct FindingPage {
 }
 
 /// The findings, the newest first
-#[utoipa::path(get, path = "/api/v1/findings", operation_id = "list_findings", tag = "findings", params(FindingFilter),
+#[utoipa::path(get, path = "/api/v1/findings", operation_id = "list_findings", tag = "findings", params(CaseFilter),
     responses((status = 200, description = "A page", body = FindingPage)))]
 pub async fn findings(
     State(shared): State<Arc<Shared>>,
-    Params(mut filter): Params<FindingFilter>,
+    Params(mut filter): Params<CaseFilter>,
 ) -> Result<Json<FindingPage>, Problem> {
-    check_severity(filter.severity.as_deref()).map_err(Problem::bad_request)?;
     let limit = page_size(filter.limit)?;
     filter.limit = Some(limit + 1);
+    let wanted = filter.understood(&shared.calendar, shared.clock.now()).map_err(Problem::bad_request)?;
     blocking(move || {
-        let found = Reader::open(&shared.state_dir)?.findings(&filter)?;
+        let found = Reader::open(&shared.state_dir)?.findings(&wanted)?;
         let limit = limit as usize;
         let next = found.get(limit).and(found.get(limit - 1)).map(|(seq, _)| *seq);
         let findings = found.into_iter().take(limit).map(|(_, finding)| finding).collect();

@@ -140,9 +140,9 @@ impl AlertView {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Change)]
 pub struct ChangeView {
-    /// When.
+    /// When it was done, by the clock. The times of events are called `at` and `occurred_at`.
     #[schema(format = DateTime)]
-    pub at: String,
+    pub done_at: String,
     /// An officer's name, or `fiscwatch`.
     pub who: String,
     /// What was done.
@@ -158,7 +158,7 @@ impl ChangeView {
     #[must_use]
     pub fn new(change: &Change, calendar: &Calendar) -> Self {
         let Change { at, who, action, state, why } = change.clone();
-        Self { at: calendar.format(at), who, action, state, why }
+        Self { done_at: calendar.format(at), who, action, state, why }
     }
 }
 

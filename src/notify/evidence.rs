@@ -4,6 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::{Notification, render::Style, view::local, words};
+use crate::spreadsheet::{BYTE_ORDER_MARK, safe};
 
 /// A file is cut after so many bytes of rows, and says so.
 const BYTES_MAX: usize = 1 << 20;
@@ -24,7 +25,7 @@ const FIXED: [&str; 9] = [
 pub fn csv(notification: &Notification) -> Option<Vec<u8>> {
     let columns = value_columns(notification);
     let mut rows =
-        ::csv::WriterBuilder::new().terminator(::csv::Terminator::CRLF).from_writer(b"\xef\xbb\xbf".to_vec());
+        ::csv::WriterBuilder::new().terminator(::csv::Terminator::CRLF).from_writer(BYTE_ORDER_MARK.into());
     let header = FIXED.iter().copied().chain(["summary"]).chain(columns.iter().copied());
     let mut written = rows.write_record(header.map(safe));
     let (mut count, mut left_out, mut bytes) = (0u64, 0u64, 0);
@@ -83,7 +84,7 @@ pub(super) fn for_the_unit(notification: &Notification, style: &Style<'_>) -> Op
     ];
     let header = fixed.into_iter().chain(columns.iter().map(|(_, label)| *label)).map(safe);
     let mut rows =
-        ::csv::WriterBuilder::new().terminator(::csv::Terminator::CRLF).from_writer(b"\xef\xbb\xbf".to_vec());
+        ::csv::WriterBuilder::new().terminator(::csv::Terminator::CRLF).from_writer(BYTE_ORDER_MARK.into());
     rows.write_record(header).ok()?;
     let mut bytes = 0;
     for finding in notification.alerts.iter().flat_map(|told| &told.evidence) {
@@ -120,39 +121,13 @@ fn cell(values: &Map<String, Value>, key: &Map<String, Value>, column: &str) -> 
     }
 }
 
-/// A cell that no spreadsheet runs: what begins like a formula gets an apostrophe in front, but for plain numbers.
-#[must_use]
-pub fn safe(text: &str) -> String {
-    let risky = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
-    let number = text.strip_prefix('-').unwrap_or(text);
-    let is_number =
-        number.bytes().all(|b| b.is_ascii_digit() || b == b'.') && number.bytes().any(|b| b != b'.');
-    // Some programs pass over blanks in front of a formula.
-    match text.trim_start_matches(' ').starts_with(risky) && !is_number {
-        true => format!("'{text}"),
-        false => text.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
     use crate::notify::{Reason, sample::sample};
     use crate::rule::Language;
-
-    #[test]
-    fn formulas_are_neutralised_and_numbers_are_not() {
-        for formula in ["=1+1", "+1", "-1+cmd|' /C calc'!A0", "@SUM(A1)", "\t=1", "\r=1", " =1", "＝1", "-"]
-        {
-            assert_eq!(safe(formula), format!("'{formula}"));
-        }
-        for plain in ["-12.50", "1", "", "a=b", "张三", "-5"] {
-            assert_eq!(safe(plain), plain);
-        }
-    }
 
     #[test]
     fn a_reader_gets_back_what_was_written() {
@@ -170,15 +145,5 @@ mod tests {
         assert_eq!(&rows[0][at("purpose")], nasty);
         assert_eq!(&rows[0][at("note")], "'=HYPERLINK(\"http://x\")");
         assert_eq!(&rows[0][at("event_id")], notification.alerts[0].evidence[0].event_id.as_deref().unwrap());
-    }
-
-    proptest! {
-        #[test]
-        fn no_cell_begins_like_a_formula(text in "[=+@\\-\t\r a1.]{0,12}") {
-            let cell = safe(&text);
-            let first = cell.trim_start_matches(' ').chars().next();
-            let number = cell.parse::<f64>().is_ok();
-            prop_assert!(number || !matches!(first, Some('=' | '+' | '-' | '@' | '\t' | '\r')), "{cell:?}");
-        }
     }
 }

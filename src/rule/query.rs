@@ -38,6 +38,7 @@ use super::{
 use crate::{
     diagnostic::{Failure, characters, column_of, nearest, suggest},
     evaluate::{
+        desk::DESK_TABLES,
         forecasts::FORECAST_COLUMNS,
         tables::{self, BUDGET_LINES, FORECASTS, TABLES},
     },
@@ -153,7 +154,7 @@ pub fn compile(
     let columns = BTreeSet::new();
     let mut view = ScheduleRule { ticks, tables, forecasts: false, columns, query, zone };
     let context = compiler.session().context(MEMORY);
-    let plan = match futures::executor::block_on(plan(&context, &view)) {
+    let plan = match futures::executor::block_on(plan(&context, &view, TABLES)) {
         Ok(plan) => plan,
         Err(e) => {
             let (message, hint) = told(compiler, &context, &e);
@@ -219,7 +220,8 @@ pub fn asked(compiler: &Compiler, sql: &str) -> Result<ScheduleRule, String> {
         zone: Arc::from(compiler.zone()),
     };
     let context = compiler.session().context(MEMORY);
-    let plan = futures::executor::block_on(plan(&context, &view))
+    let known = [TABLES, DESK_TABLES].concat();
+    let plan = futures::executor::block_on(plan(&context, &view, &known))
         .map_err(|e| in_one(told(compiler, &context, &e)))?;
     view.forecasts = view.tables.contains(FORECASTS) || reads_forecasts(&context, &plan);
     Ok(view)
@@ -321,8 +323,16 @@ fn names_given(statement: &ast::Statement) -> Vec<String> {
     given
 }
 
-async fn plan(context: &SessionContext, rule: &ScheduleRule) -> Result<LogicalPlan, DataFusionError> {
-    for (name, table) in TABLES.iter().filter_map(|name| Some((*name, tables::empty(name, &rule.zone)?))) {
+async fn plan(
+    context: &SessionContext,
+    rule: &ScheduleRule,
+    known: &[&str],
+) -> Result<LogicalPlan, DataFusionError> {
+    // A reference list may have the name of one of the tables that rules do not have.
+    let free = |name: &&&str| TABLES.contains(name) || !context.table_exist(**name).unwrap_or(false);
+    let known: Vec<_> = known.iter().filter(free).collect();
+    for (name, table) in known.into_iter().filter_map(|name| Some((*name, tables::empty(name, &rule.zone)?)))
+    {
         context.register_table(name, table)?;
     }
     let state = context.state();

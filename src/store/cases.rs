@@ -6,12 +6,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rusqlite::{Connection, Row, TransactionBehavior, params_from_iter, types::Value};
+use rusqlite::{Connection, Row, TransactionBehavior, params_from_iter};
 
 use super::{
     StoreError,
     alerts::{self, Times},
-    explain, open_reader, open_writer,
+    explain,
+    filter::{Conditions, Wanted},
+    open_reader, open_writer,
     query::LIMIT_MAX,
     sums::Changes,
 };
@@ -19,11 +21,8 @@ use crate::{
     alert::{
         Action, Alert, Change, Desk, State,
         desk::{Order, Refusal},
-        inquiry::Stage,
     },
     evaluate::Finding,
-    rule::Severity,
-    say,
 };
 
 /// Why an order was not carried out.
@@ -38,64 +37,6 @@ pub enum CaseError {
     /// The store cannot do it.
     #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-/// Which alerts to list, the newest first.
-#[derive(Debug, Clone, Default, serde::Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct AlertFilter {
-    /// Only in this state (`open`, `acknowledged`, `confirmed`, `rectifying`, `closed`, `dismissed`, `resolved`), or
-    /// `active` for those that are not over.
-    pub state: Option<String>,
-    /// Only of this severity: `critical`, `high`, `medium` or `low`.
-    pub severity: Option<String>,
-    /// Only of this rule.
-    pub rule: Option<String>,
-    /// Only of this unit (`unit_code`).
-    pub unit: Option<String>,
-    /// Only those whose letter to the unit has come so far: `draft`, `sent` or `withdrawn`.
-    pub inquiry: Option<String>,
-    /// Only those after this one in the list: the `next` of the page before.
-    pub before: Option<String>,
-    /// At most so many.
-    pub limit: Option<u32>,
-}
-
-impl AlertFilter {
-    /// What is wrong with a filter that would find nothing, ever.
-    ///
-    /// # Errors
-    /// The words there are.
-    pub fn check(&self) -> Result<(), String> {
-        if let Some(state) = self.state.as_deref().filter(|state| *state != ACTIVE) {
-            state.parse::<State>().map_err(|e| format!("state: {e}, or {ACTIVE}"))?;
-        }
-        let known =
-            |word: &str| [Stage::Draft, Stage::Sent, Stage::Withdrawn].iter().any(|s| s.word() == word);
-        if let Some(word) = self.inquiry.as_deref().filter(|word| !known(word)) {
-            return Err(say!(
-                "inquiry: {word} is none of draft, sent, withdrawn",
-                word = format!("{word:?}")
-            ));
-        }
-        check_severity(self.severity.as_deref())
-    }
-}
-
-/// The filter for alerts that are not over.
-pub const ACTIVE: &str = "active";
-
-/// What is wrong with a severity to look for.
-///
-/// # Errors
-/// The words there are.
-pub fn check_severity(severity: Option<&str>) -> Result<(), String> {
-    let known = |word: &str| Severity::WORDS.iter().any(|(known, _)| *known == word);
-    match severity.filter(|word| !known(word)) {
-        Some(word) => Err(format!("severity: {word:?} is none of critical, high, medium, low")),
-        None => Ok(()),
-    }
 }
 
 /// Alerts, silences and notifications of a state directory.
@@ -152,44 +93,43 @@ impl Cases {
         Ok(step.alert)
     }
 
-    /// Alerts, the newest first.
+    /// Alerts, in the order that is wanted.
     ///
     /// # Errors
     /// If there is no alert `before`, or the database cannot be read.
-    pub fn list(&self, filter: &AlertFilter) -> Result<Vec<Alert>, CaseError> {
-        let mut sql = String::from("SELECT body FROM alerts WHERE true");
-        let mut values: Vec<Value> = Vec::new();
-        if filter.state.as_deref() == Some(ACTIVE) {
-            sql.push_str(" AND state NOT IN ('closed', 'dismissed', 'resolved')");
-        } else if let Some(state) = &filter.state {
-            sql.push_str(" AND state = ?");
-            values.push(state.clone().into());
-        }
-        for (column, value) in
-            [("severity", &filter.severity), ("rule_id", &filter.rule), ("unit_code", &filter.unit)]
-        {
-            if let Some(value) = value {
-                sql.push_str(&format!(" AND {column} = ?"));
-                values.push(value.clone().into());
-            }
-        }
-        if let Some(stage) = &filter.inquiry {
-            sql.push_str(" AND json_extract(body, '$.inquiry.stage') = ?");
-            values.push(stage.clone().into());
-        }
-        if let Some(before) = &filter.before {
+    pub fn list(&self, wanted: &Wanted) -> Result<Vec<Alert>, CaseError> {
+        let conditions = self.conditions(wanted)?;
+        let order = wanted.order_of_alerts();
+        let limit = wanted.filter.limit.unwrap_or(LIMIT).min(LIMIT_MAX);
+        let sql = format!(
+            "SELECT body FROM alerts a {} ORDER BY {order} DESC, alert_id DESC LIMIT {limit}",
+            conditions.clause()
+        );
+        let values = params_from_iter(conditions.values);
+        Ok(self.read(|c| c.prepare_cached(&sql)?.query_map(values, alerts::alert)?.collect())?)
+    }
+
+    /// How many alerts are wanted, whatever the limit.
+    ///
+    /// # Errors
+    /// If there is no alert `before`, or the database cannot be read.
+    pub fn count(&self, wanted: &Wanted) -> Result<u64, CaseError> {
+        let conditions = self.conditions(wanted)?;
+        let sql = format!("SELECT count(*) FROM alerts a {}", conditions.clause());
+        let values = params_from_iter(conditions.values);
+        Ok(self.read(|c| c.query_row(&sql, values, |row| row.get(0)))?)
+    }
+
+    fn conditions(&self, wanted: &Wanted) -> Result<Conditions, CaseError> {
+        let mut conditions = wanted.of_alerts();
+        if let Some(before) = &wanted.filter.before {
             self.read(|c| alerts::find(c, before))?.ok_or_else(|| missing(before))?;
-            sql.push_str(
-                " AND (opened_at, alert_id) < (SELECT opened_at, alert_id FROM alerts WHERE alert_id = ?)",
-            );
-            values.push(before.clone().into());
+            let order = wanted.order_of_alerts();
+            let after =
+                format!("({order}, alert_id) < (SELECT {order}, alert_id FROM alerts WHERE alert_id = ?)");
+            conditions.and(&after, [before.clone().into()]);
         }
-        sql.push_str(" ORDER BY opened_at DESC, alert_id DESC LIMIT ?");
-        values.push(i64::from(filter.limit.unwrap_or(LIMIT).min(LIMIT_MAX)).into());
-        let read = |c: &Connection| {
-            c.prepare_cached(&sql)?.query_map(params_from_iter(values), alerts::alert)?.collect()
-        };
-        Ok(self.read(read)?)
+        Ok(conditions)
     }
 
     /// All alerts, in the order of their ids.

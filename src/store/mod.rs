@@ -8,6 +8,8 @@ mod cases;
 mod chain;
 mod checkpoint;
 mod commit;
+mod desk;
+mod filter;
 mod history;
 mod in_force;
 mod indicators;
@@ -36,8 +38,9 @@ use rusqlite::{Connection, OpenFlags};
 use crate::{private, say};
 
 pub use backup::{BackupOptions, Manifest, back_up, restore};
-pub use cases::{ACTIVE, AlertFilter, CaseError, Cases, FINDINGS_MAX, Verdicts, check_severity};
+pub use cases::{CaseError, Cases, FINDINGS_MAX, Verdicts};
 pub use commit::Commit;
+pub use filter::{ACTIVE, CaseFilter, SORTS, Wanted};
 pub use history::{History, JournalTable, Order, Scan, Select};
 pub use in_force::InForce;
 pub use journal::{JournalBlock, decode_block};
@@ -48,8 +51,7 @@ pub use notices::{Notice, NoticeFilter, Waiting};
 pub use outbox::{Done, DueEntry, DueGroup, Fate, Group, Outbox, Pending, Round};
 pub use quarantine::{QuarantineLimit, WhenFull};
 pub use query::{
-    FindingFilter, Overflow, Reader, RejectFilter, StateInfo, StoredReject, disk_free, sealed_bytes,
-    store_bytes,
+    Overflow, Reader, RejectFilter, StateInfo, StoredReject, disk_free, sealed_bytes, store_bytes,
 };
 pub use recover::{KnownEvent, Recovered};
 pub use seal::{SealOptions, Sealer, Sealing};

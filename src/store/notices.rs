@@ -101,6 +101,17 @@ impl Cases {
         self.read(|c| c.prepare_cached(&sql)?.query_map(values, notice)?.collect())
     }
 
+    /// How many notifications a filter names, whatever its limit.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn count_notifications(&self, filter: &NoticeFilter) -> Result<u64, StoreError> {
+        let sql = "SELECT count(*) FROM notifications WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR sink = ?2)
+                   AND (?3 IS NULL OR seq < ?3)";
+        let values = params![filter.state, filter.sink, filter.before];
+        self.read(|c| c.query_row(sql, values, |row| row.get(0)))
+    }
+
     /// The notifications that tell of an alert opened at `opened_at`, the newest first.
     ///
     /// # Errors

@@ -7,7 +7,9 @@ use rusqlite::{Connection, params_from_iter, types::Value};
 use serde::Serialize;
 
 use super::{
-    DATABASE, JournalBlock, SCHEMA_VERSION, StoreError, checkpoint, decode_block, explain, open_reader,
+    DATABASE, JournalBlock, SCHEMA_VERSION, StoreError, alerts, checkpoint, decode_block, explain,
+    filter::{Conditions, Wanted},
+    open_reader,
     recover::{EARLIEST, EVENTS, LATEST},
     sealed::FOLDER,
     sums,
@@ -19,23 +21,6 @@ use crate::{evaluate::Finding, ledger::Ledger};
 pub struct Reader {
     pub(super) dir: PathBuf,
     pub(super) connection: Connection,
-}
-
-/// Which findings to list, the newest first.
-#[derive(Debug, Clone, Default, serde::Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct FindingFilter {
-    /// Only of this rule.
-    pub rule: Option<String>,
-    /// Only of this severity: `critical`, `high`, `medium` or `low`.
-    pub severity: Option<String>,
-    /// Only of this event.
-    pub event: Option<String>,
-    /// Only those stored before this number (for the next page).
-    pub before: Option<i64>,
-    /// At most so many.
-    pub limit: Option<u32>,
 }
 
 /// Which quarantined records to list, the oldest first.
@@ -51,6 +36,19 @@ pub struct RejectFilter {
     pub after: i64,
     /// At most so many.
     pub limit: Option<u32>,
+}
+
+impl RejectFilter {
+    fn conditions(&self) -> Conditions {
+        let mut conditions = Conditions::default();
+        conditions.equal("reason", self.reason.as_ref());
+        conditions.equal("source", self.source.as_ref());
+        conditions.and("seq > ?", [self.after.into()]);
+        if !self.replayed {
+            conditions.and("replayed_at IS NULL", []);
+        }
+        conditions
+    }
 }
 
 /// A quarantined record.
@@ -149,21 +147,20 @@ impl Reader {
         Ok(Self { dir: dir.to_owned(), connection: open_reader(dir)? })
     }
 
-    /// Gives the bodies of all findings to `take`, in the order they were found, until it fails.
+    /// Gives the bodies of all findings that are wanted to `take`, in the order they were found, until it fails.
     ///
     /// # Errors
     /// The outer one if the database cannot be read, the inner one is that of `take`.
     pub fn export_findings<E>(
         &self,
-        filter: &FindingFilter,
+        wanted: &Wanted,
         mut take: impl FnMut(&str) -> Result<(), E>,
     ) -> Result<Result<(), E>, StoreError> {
         let fail = |error| explain(&self.dir, error);
-        let mut sql = Query::new("SELECT body FROM findings");
-        sql.equal("rule_id", filter.rule.as_ref());
-        sql.equal("severity", filter.severity.as_ref());
-        let mut statement = self.connection.prepare(&format!("{} ORDER BY seq", sql.sql)).map_err(fail)?;
-        let mut rows = statement.query(params_from_iter(sql.values)).map_err(fail)?;
+        let conditions = wanted.of_findings();
+        let sql = format!("SELECT body FROM findings f {} ORDER BY seq", conditions.clause());
+        let mut statement = self.connection.prepare(&sql).map_err(fail)?;
+        let mut rows = statement.query(params_from_iter(conditions.values)).map_err(fail)?;
         while let Some(row) = rows.next().map_err(fail)? {
             let body: String = row.get(0).map_err(fail)?;
             if let Err(stopped) = take(&body) {
@@ -173,26 +170,29 @@ impl Reader {
         Ok(Ok(()))
     }
 
-    /// Findings with their numbers, the newest first.
+    /// Findings with their numbers, in the order that is wanted.
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn findings(&self, filter: &FindingFilter) -> Result<Vec<(i64, Finding)>, StoreError> {
-        let mut sql = Query::new("SELECT seq, body FROM findings");
-        sql.equal("rule_id", filter.rule.as_ref());
-        sql.equal("severity", filter.severity.as_ref());
-        sql.equal("event_id", filter.event.as_ref());
-        if let Some(before) = filter.before {
-            sql.and("seq < ?", before.into());
-        }
-        let (sql, values) = sql.finish("ORDER BY seq DESC", filter.limit);
-        self.rows(&sql, values, |row| {
-            let body: String = row.get(1)?;
-            let finding = serde_json::from_str(&body).map_err(|e| {
-                rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, e.into())
-            })?;
-            Ok((row.get(0)?, finding))
-        })
+    pub fn findings(&self, wanted: &Wanted) -> Result<Vec<(i64, Finding)>, StoreError> {
+        let conditions = wanted.page_of_findings();
+        let order = format!("ORDER BY {} DESC, seq DESC", wanted.order_of_findings());
+        let sql = limited("SELECT seq, body FROM findings f", &conditions, &order, wanted.filter.limit);
+        self.rows(&sql, conditions.values, |row| Ok((row.get(0)?, alerts::from_json(row, 1)?)))
+    }
+
+    /// How many findings are wanted, whatever the limit.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn count_findings(&self, wanted: &Wanted) -> Result<u64, StoreError> {
+        self.count("findings f", wanted.page_of_findings())
+    }
+
+    fn count(&self, table: &str, conditions: Conditions) -> Result<u64, StoreError> {
+        let sql = format!("SELECT count(*) FROM {table} {}", conditions.clause());
+        let values = params_from_iter(conditions.values);
+        self.connection.query_row(&sql, values, |row| row.get(0)).map_err(|error| explain(&self.dir, error))
     }
 
     /// Quarantined records, the oldest first.
@@ -200,17 +200,10 @@ impl Reader {
     /// # Errors
     /// If the database cannot be read.
     pub fn rejects(&self, filter: &RejectFilter) -> Result<Vec<StoredReject>, StoreError> {
-        let mut sql = Query::new(
-            "SELECT seq, source, partition, record, reason, detail, raw, received_at, replayed_at FROM quarantine",
-        );
-        sql.equal("reason", filter.reason.as_ref());
-        sql.equal("source", filter.source.as_ref());
-        sql.and("seq > ?", filter.after.into());
-        if !filter.replayed {
-            sql.and("replayed_at IS NULL AND 1 = ?", 1.into());
-        }
-        let (sql, values) = sql.finish("ORDER BY seq", filter.limit);
-        self.rows(&sql, values, |row| {
+        let select = "SELECT seq, source, partition, record, reason, detail, raw, received_at, replayed_at FROM quarantine";
+        let conditions = filter.conditions();
+        let sql = limited(select, &conditions, "ORDER BY seq", filter.limit);
+        self.rows(&sql, conditions.values, |row| {
             Ok(StoredReject {
                 seq: row.get(0)?,
                 source: row.get(1)?,
@@ -225,18 +218,25 @@ impl Reader {
         })
     }
 
+    /// How many records of the quarantine a filter names, whatever its limit.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn count_rejects(&self, filter: &RejectFilter) -> Result<u64, StoreError> {
+        self.count("quarantine", filter.conditions())
+    }
+
     /// What the quarantine only counts.
     ///
     /// # Errors
     /// If the database cannot be read.
     pub fn overflow(&self, filter: &RejectFilter) -> Result<Vec<Overflow>, StoreError> {
-        let mut sql = Query::new(
-            "SELECT source, partition, reason, records, first_record, last_record, bytes, lower(hex(digest)) FROM quarantine_overflow",
-        );
-        sql.equal("reason", filter.reason.as_ref());
-        sql.equal("source", filter.source.as_ref());
-        let (sql, values) = sql.finish("ORDER BY source, partition, reason", filter.limit);
-        self.rows(&sql, values, |row| {
+        let select = "SELECT source, partition, reason, records, first_record, last_record, bytes, lower(hex(digest)) FROM quarantine_overflow";
+        let mut conditions = Conditions::default();
+        conditions.equal("reason", filter.reason.as_ref());
+        conditions.equal("source", filter.source.as_ref());
+        let sql = limited(select, &conditions, "ORDER BY source, partition, reason", filter.limit);
+        self.rows(&sql, conditions.values, |row| {
             Ok(Overflow {
                 source: row.get(0)?,
                 partition: row.get(1)?,
@@ -367,31 +367,7 @@ pub fn sealed_bytes(dir: &Path) -> u64 {
     entries.filter_map(|entry| entry.metadata().ok()).map(|m| m.len()).sum()
 }
 
-/// A SELECT with conditions.
-struct Query {
-    sql: String,
-    values: Vec<Value>,
-}
-
-impl Query {
-    fn new(select: &str) -> Self {
-        Self { sql: select.to_owned(), values: Vec::new() }
-    }
-
-    fn and(&mut self, condition: &str, value: Value) {
-        let word = if self.values.is_empty() { "WHERE" } else { "AND" };
-        self.sql.push_str(&format!(" {word} {condition}"));
-        self.values.push(value);
-    }
-
-    fn equal(&mut self, column: &str, value: Option<&String>) {
-        if let Some(value) = value {
-            self.and(&format!("{column} = ?"), value.clone().into());
-        }
-    }
-
-    fn finish(self, order: &str, limit: Option<u32>) -> (String, Vec<Value>) {
-        let limit = limit.unwrap_or(LIMIT).min(LIMIT_MAX);
-        (format!("{} {order} LIMIT {limit}", self.sql), self.values)
-    }
+/// A SELECT of so many rows at most.
+fn limited(select: &str, conditions: &Conditions, order: &str, limit: Option<u32>) -> String {
+    format!("{select} {} {order} LIMIT {}", conditions.clause(), limit.unwrap_or(LIMIT).min(LIMIT_MAX))
 }

@@ -53,6 +53,15 @@ impl Cases {
         Ok(Silence { silence_id, ..silence })
     }
 
+    /// How many silences there are; those that are over only if they are asked for.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn count_silences(&self, now: i64, expired: bool) -> Result<u64, StoreError> {
+        let sql = "SELECT count(*) FROM silences WHERE ?1 OR ends_at > ?2";
+        self.read(|c| c.query_row(sql, params![expired, now], |row| row.get(0)))
+    }
+
     /// Silences, the newest first, after `before` in the list; those that are over only if they are asked for.
     ///
     /// # Errors

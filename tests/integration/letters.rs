@@ -17,7 +17,7 @@ use fiscwatch::{
         template::Templates,
     },
     rule::Language,
-    store::{AlertFilter, CaseError, Cases},
+    store::{CaseError, CaseFilter, Cases},
 };
 use serde_json::{Value, json};
 
@@ -45,8 +45,9 @@ fn alert(w: &World, id: &str) -> Alert {
 }
 
 fn drafts(w: &World) -> Vec<String> {
-    let filter = AlertFilter { inquiry: Some(String::from("draft")), ..AlertFilter::default() };
-    let found = Cases::open_read_only(w.dir.path()).unwrap().list(&filter).unwrap();
+    let filter = CaseFilter { inquiry: Some(String::from("draft")), ..CaseFilter::default() };
+    let wanted = filter.understood(&calendar(), w.now).unwrap();
+    let found = Cases::open_read_only(w.dir.path()).unwrap().list(&wanted).unwrap();
     found.into_iter().map(|alert| alert.alert_id).collect()
 }
 

@@ -157,6 +157,10 @@ pub fn fiscwatch() -> Command {
     for name in ["FISCWATCH_CONFIG", "FISCWATCH_TEST_KILLS", "FISCWATCH_TEST_SEED"] {
         command.env_remove(name);
     }
+    // Nor is the terminal that the tests run on.
+    for name in ["COLUMNS", "NO_COLOR", "TERM"] {
+        command.env_remove(name);
+    }
     command.env("RUST_BACKTRACE", "0");
     command
 }

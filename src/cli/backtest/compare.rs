@@ -5,10 +5,15 @@ use std::{path::Path, process::ExitCode, sync::Arc};
 use super::BacktestArgs;
 use crate::{
     app::load_rules,
-    cli::{problems, runtime, table},
+    cli::{
+        problems, runtime,
+        table::{Cell, Column, Screen, Table, visible},
+    },
     config::Config,
     engine::{Committable, EngineError, MemoryTables, Output},
     evaluate::Finding,
+    event::time::Calendar,
+    say,
     trial::compare::{Change, Comparison},
 };
 
@@ -23,7 +28,7 @@ pub fn compare(args: &BacktestArgs, mut config: Config, old: &Path, new: &Path) 
         sides.push(findings(args, &config)?);
     }
     let (Some(new), Some(old)) = (sides.pop(), sides.pop()) else { return Ok(ExitCode::SUCCESS) };
-    print(&Comparison::new(old, new));
+    print(&Comparison::new(old, new), &config.calendar);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -57,29 +62,38 @@ impl Output for Kept {
     }
 }
 
-fn print(comparison: &Comparison) {
-    let mut table = table(&["rule", "before", "after", "kept", "added", "removed"]);
+fn print(comparison: &Comparison, calendar: &Calendar) {
+    let mut table = Table::new([
+        Column::new("rule", say!("rule id")).shrinks(16),
+        Column::new("before", say!("before")).right(),
+        Column::new("after", say!("after")).right(),
+        Column::new("kept", say!("kept")).right(),
+        Column::new("added", say!("added")).right(),
+        Column::new("removed", say!("removed")).right(),
+    ]);
     let changed = || comparison.rules.iter().filter(|(_, change)| change.is_any());
     for (rule, Change { kept, added, removed }) in changed() {
         let (added, removed) = (added.len() as u64, removed.len() as u64);
-        let row = [kept + removed, kept + added, *kept, added, removed].map(|count| count.to_string());
-        table.add_row(std::iter::once(rule.clone()).chain(row));
+        let counts = [kept + removed, kept + added, *kept, added, removed].map(Cell::count);
+        table.row(std::iter::once(Cell::text(rule.as_str())).chain(counts));
     }
-    if changed().next().is_none() {
-        println!("both find the same: {} rules with findings", comparison.rules.len());
+    if table.is_empty() {
+        let count = comparison.rules.len();
+        println!("{}", say!("both find the same: {count} rules with findings", count));
         return;
     }
-    println!("{table}");
+    print!("{}", table.render(Screen::stdout()));
     for (rule, change) in changed() {
         for (sign, findings) in [('+', &change.added), ('-', &change.removed)] {
             for finding in findings.iter().take(SHOWN) {
-                println!("{sign} {rule} {} {}", finding.at, finding.summary);
+                let at = Cell::instant(&finding.at, calendar);
+                println!("{sign} {rule} {} {}", at.shown(), visible(&finding.summary));
             }
-            if findings.len() > SHOWN {
-                println!("{sign} {rule} and {} more", findings.len() - SHOWN);
+            if let Some(left) = findings.len().checked_sub(SHOWN).filter(|left| *left > 0) {
+                println!("{sign} {rule} {}", say!("and {left} more", left));
             }
         }
     }
     let same = comparison.rules.len() - changed().count();
-    println!("{same} more rules find the same as before");
+    println!("{}", say!("{same} more rules find the same as before", same));
 }

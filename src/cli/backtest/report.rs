@@ -14,11 +14,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{BacktestArgs, create, scoring::Scoring};
 use crate::{
-    cli::table,
+    cli::table::{Cell, Column, Screen, Table, separated, title, visible},
     config::Config,
     engine::{Committable, EngineError, MemoryTables, Output, Stages},
     evaluate::{Finding, row::RuleCounts},
     event::{EventType, money::format_cents, period::JournalStart, time::Calendar},
+    rule::Mode,
     say,
     source::Format,
 };
@@ -212,51 +213,73 @@ impl Report {
         crate::private::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))
     }
 
-    pub fn print(&self) {
-        let payments = self.by_type.get(&EventType::Payment).copied().unwrap_or(0);
-        let mut table = table(&[
-            "rule",
-            "severity",
-            "mode",
-            "findings",
-            "keys",
-            "amount",
-            "of payments",
-            "excepted",
-            "errors",
+    /// The rules that found something, or could not.
+    fn by_rule(&self, payments: u64) -> Table {
+        let mut table = Table::new([
+            Column::new("rule", say!("rule id")).shrinks(16),
+            Column::new("severity", say!("severity")),
+            Column::new("mode", say!("mode")).spare(),
+            Column::new("findings", say!("findings")).right(),
+            Column::new("keys", say!("keys")).right(),
+            Column::new("amount", title("amount")).right(),
+            Column::new("share", say!("of payments")).right(),
+            Column::new("excepted", say!("excepted")).right().spare(),
+            Column::new("errors", say!("errors")).right().spare(),
         ]);
-        for (rule, report) in &self.rules {
+        for (rule, report) in self.rules.iter().filter(|(_, report)| report.is_worth_a_line()) {
             #[allow(clippy::cast_precision_loss)]
             let share = 100.0 * report.findings as f64 / payments.max(1) as f64;
-            table.add_row([
-                rule.id.clone(),
-                rule.severity.word().to_owned(),
-                rule.mode.word().to_owned(),
-                report.findings.to_string(),
-                format!("{}{}", if report.keys_capped { ">" } else { "" }, report.keys.len()),
-                format_cents(report.cents),
-                format!("{share:.3} %"),
-                report.counts.excepted.to_string(),
-                report.counts.errors.to_string(),
+            let keys = separated(&report.keys.len().to_string());
+            table.row([
+                Cell::text(&*rule.id),
+                Cell::Severity(rule.severity.word().to_owned()),
+                Cell::Word(rule.mode.word().to_owned(), mode_word(rule.mode)),
+                Cell::count(report.findings),
+                Cell::text(format!("{}{keys}", if report.keys_capped { ">" } else { "" })),
+                Cell::money(report.cents),
+                Cell::text(format!("{share:.3} %")),
+                Cell::count(report.counts.excepted),
+                Cell::count(report.counts.errors),
             ]);
         }
-        eprintln!("{table}");
+        table
+    }
+
+    /// The table by rule, and what there was of events.
+    pub fn print(&self) {
+        let payments = self.by_type.get(&EventType::Payment).copied().unwrap_or(0);
+        eprint!("{}", self.by_rule(payments).render(Screen::stderr()));
+        let silent = self.rules.iter().filter(|(_, report)| !report.is_worth_a_line()).count();
+        match (silent, self.rules.len()) {
+            (0, _) => {}
+            (silent, all) if silent == all => {
+                eprintln!("{}", say!("none of {all} rules found anything", all))
+            }
+            (silent, _) => eprintln!("{}", say!("{silent} more rules found nothing", silent)),
+        }
         for (rule, report) in &self.rules {
             if let Some(error) = &report.counts.last_error {
-                eprintln!(
-                    "rule {}: {} events could not be evaluated, the last because: {error}",
-                    rule.id, report.counts.errors
+                let (rule, count, error) = (&rule.id, report.counts.errors, visible(error));
+                let text = say!(
+                    "rule {rule}: {count} events could not be evaluated, the last because: {error}",
+                    rule,
+                    count,
+                    error
                 );
+                eprintln!("{text}");
             }
             if report.counts.beyond > 0 {
-                eprintln!(
-                    "rule {}: {} events came more than 400 days late, and parts of their windows were gone",
-                    rule.id, report.counts.beyond
+                let (rule, count) = (&rule.id, report.counts.beyond);
+                let text = say!(
+                    "rule {rule}: {count} events came more than 400 days late, and parts of their windows were gone",
+                    rule,
+                    count
                 );
+                eprintln!("{text}");
             }
         }
         for reject in &self.shown_rejects {
-            eprintln!("rejected: {reject}");
+            eprintln!("{}", say!("rejected: {reject}", reject = visible(reject)));
         }
         self.print_time();
         let events: u64 = self.by_type.values().sum();
@@ -266,18 +289,39 @@ impl Report {
         let seconds = self.started.elapsed().as_secs_f64();
         #[allow(clippy::cast_precision_loss)]
         let rate = events as f64 / seconds.max(1e-9);
-        eprintln!(
-            "{events} events ({payments} payments of {}), {} duplicates, {rejected} rejected{reasons}; {seconds:.2} s, {rate:.0} events/s",
-            format_cents(self.paid),
-            self.duplicates
+        let text = say!(
+            "{events} events ({payments} payments of {paid}), {duplicates} duplicates, {rejected} rejected{reasons}; {seconds} s, {rate} events/s",
+            events,
+            payments,
+            paid = separated(&format_cents(self.paid)),
+            duplicates = self.duplicates,
+            rejected,
+            reasons,
+            seconds = format!("{seconds:.2}"),
+            rate = format!("{rate:.0}")
         );
+        eprintln!("{text}");
         let Stages { decode, sequence, windows, evaluate } = self.stages;
-        eprintln!(
-            "time in the stages: decode {decode:.2?}, ledger {sequence:.2?}, windows {windows:.2?}, rules {evaluate:.2?}"
+        let [decode, ledger, windows, rules] =
+            [decode, sequence, windows, evaluate].map(|stage| format!("{stage:.2?}"));
+        let text = say!(
+            "time in the stages: decode {decode}, ledger {ledger}, windows {windows}, rules {rules}",
+            decode,
+            ledger,
+            windows,
+            rules
         );
+        eprintln!("{text}");
         if let Some(scoring) = &self.scoring {
             scoring.print(payments, days(self.span));
         }
+    }
+}
+
+impl RuleReport {
+    /// Whether there is something to see of the rule.
+    fn is_worth_a_line(&self) -> bool {
+        self.findings > 0 || self.counts.excepted > 0 || self.counts.errors > 0
     }
 }
 
@@ -294,6 +338,15 @@ pub fn span_with(span: Option<(i64, i64)>, batch: &Committable) -> Option<(i64, 
 #[allow(clippy::cast_precision_loss)]
 pub fn days(span: Option<(i64, i64)>) -> f64 {
     span.map_or(1.0, |(from, to)| ((to - from) as f64 / 86_400e6).max(1.0))
+}
+
+/// What a mode is called.
+fn mode_word(mode: Mode) -> String {
+    match mode {
+        Mode::Live => say!("live"),
+        Mode::Shadow => say!("shadow"),
+        Mode::Disabled => say!("disabled"),
+    }
 }
 
 impl Output for Report {

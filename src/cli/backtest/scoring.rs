@@ -10,10 +10,11 @@ use anyhow::Context;
 use serde_json::{Value, json};
 
 use crate::{
-    cli::table,
+    cli::table::{Cell, Column, Screen, Table, handling},
     config::Config,
     evaluate::Finding,
     event::time::Calendar,
+    say,
     trial::score::{Labels, RuleScore},
 };
 
@@ -72,49 +73,61 @@ impl Scoring {
     /// The table by rule, and the sums.
     #[allow(clippy::cast_precision_loss)]
     pub fn print(&self, payments: u64, days: f64) {
-        let header = [
-            "rule",
-            "handling",
-            "findings",
-            "right",
-            "precision",
-            "planted",
-            "found",
-            "recall",
-            "alerts a day",
-        ];
-        let mut table = table(&header);
+        let right = |name: &str, title: String| Column::new(name, title).right();
+        let mut table = Table::new([
+            Column::new("rule", say!("rule id")).shrinks(16),
+            Column::new("handling", say!("handling")).spare(),
+            right("findings", say!("findings")),
+            right("right", say!("right")),
+            right("precision", say!("precision")),
+            right("planted", say!("planted")),
+            right("found", say!("found")),
+            right("recall", say!("recall")),
+            right("alerts_a_day", say!("alerts a day")).spare(),
+        ]);
         for (rule, score) in self.labels.rules() {
             let seen = self.rules.get(&rule);
-            let handling = seen.map_or("", |seen| &seen.handling);
-            let shadow = if seen.is_some_and(|seen| seen.shadow) { " (shadow)" } else { "" };
-            table.add_row([
-                rule,
-                format!("{handling}{shadow}"),
-                (score.right + score.wrong).to_string(),
-                score.right.to_string(),
-                ratio(score.right, score.right + score.wrong),
-                score.planted.to_string(),
-                score.found.to_string(),
-                ratio(score.found, score.planted),
-                format!("{:.2}", seen.map_or(0, |seen| seen.keys.len()) as f64 / days),
+            let handling = seen.map_or_else(String::new, |seen| handling(&seen.handling));
+            let shadow = if seen.is_some_and(|seen| seen.shadow) { say!(" (shadow)") } else { String::new() };
+            table.row([
+                Cell::text(rule),
+                Cell::text(format!("{handling}{shadow}")),
+                Cell::count(score.right + score.wrong),
+                Cell::count(score.right),
+                Cell::text(ratio(score.right, score.right + score.wrong)),
+                Cell::count(score.planted),
+                Cell::count(score.found),
+                Cell::text(ratio(score.found, score.planted)),
+                Cell::text(format!("{:.2}", seen.map_or(0, |seen| seen.keys.len()) as f64 / days)),
             ]);
         }
-        eprintln!("{table}");
+        eprint!("{}", table.render(Screen::stderr()));
         let (planted, found) = self.labels.recall();
         let missed: Vec<_> =
             self.labels.missed().iter().map(|(kind, count)| format!("{kind} {count}")).collect();
-        let missed =
-            if missed.is_empty() { String::new() } else { format!("; missed: {}", missed.join(", ")) };
-        eprintln!("{found} of {planted} anomalies found, recall {}{missed}", ratio(found, planted));
-        for (name, totals) in [("all live rules", self.live), ("those that page", self.paging)] {
-            eprintln!(
-                "{name}: {} findings, {:.2} for 1,000 payments, precision {}; {:.1} alerts a day",
-                totals.right + totals.wrong,
-                totals.for_1000(payments),
-                ratio(totals.right, totals.right + totals.wrong),
-                totals.alerts as f64 / days,
+        let missed = match missed.is_empty() {
+            true => String::new(),
+            false => say!("; missed: {missed}", missed = missed.join(", ")),
+        };
+        let recall = ratio(found, planted);
+        let text = say!(
+            "{found} of {planted} anomalies found, recall {recall}{missed}",
+            found,
+            planted,
+            recall,
+            missed
+        );
+        eprintln!("{text}");
+        for (name, totals) in [(say!("all live rules"), self.live), (say!("those that page"), self.paging)] {
+            let text = say!(
+                "{name}: {findings} findings, {share} for 1,000 payments, precision {precision}; {alerts} alerts a day",
+                name,
+                findings = totals.right + totals.wrong,
+                share = format!("{:.2}", totals.for_1000(payments)),
+                precision = ratio(totals.right, totals.right + totals.wrong),
+                alerts = format!("{:.1}", totals.alerts as f64 / days)
             );
+            eprintln!("{text}");
         }
     }
 

@@ -4,10 +4,14 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
 
-use super::{ConfigArg, table};
+use super::{
+    ConfigArg,
+    table::{Cell, Screen, Sheet},
+};
 use crate::{
     clock::{Clock, SystemClock},
     config::Config,
+    say,
     store::{self, BackupOptions, Manifest},
 };
 
@@ -64,18 +68,19 @@ fn show(
         println!("{}", serde_json::to_string(manifest)?);
         return Ok(ExitCode::SUCCESS);
     }
-    let time = |micros: i64| config.calendar.format(micros);
-    let mut table = table(&["", ""]);
-    table.add_row([what.to_owned(), dir.display().to_string()]);
-    table.add_row(["made at".to_owned(), time(manifest.made_at)]);
-    table.add_row(["files".to_owned(), manifest.files.len().to_string()]);
-    table.add_row(["bytes".to_owned(), manifest.bytes().to_string()]);
-    table.add_row(["events".to_owned(), manifest.events.to_string()]);
-    table.add_row(["last event".to_owned(), manifest.last_at.map_or_else(|| String::from("–"), time)]);
-    table.add_row(["findings".to_owned(), manifest.findings.to_string()]);
+    let time = |micros: i64| Cell::time(micros, &config.calendar);
+    let mut sheet = Sheet::default();
+    sheet.add(what, Cell::text(dir.display().to_string()));
+    sheet.add(say!("made"), time(manifest.made_at));
+    sheet.add(say!("files"), Cell::count(manifest.files.len()));
+    sheet.add(say!("bytes"), Cell::count(manifest.bytes()));
+    sheet.add(say!("events"), Cell::count(manifest.events));
+    sheet.add(say!("last event time"), manifest.last_at.map_or(Cell::Missing, time));
+    sheet.add(say!("findings"), Cell::count(manifest.findings));
     for (source, partition, offset) in &manifest.positions {
-        table.add_row([format!("position of {source}"), format!("{partition} at {offset}")]);
+        let position = say!("{partition} at {offset}", partition, offset);
+        sheet.add(say!("position of {source}", source), Cell::text(position));
     }
-    println!("{table}");
+    print!("{}", sheet.render(Screen::stdout()));
     Ok(ExitCode::SUCCESS)
 }

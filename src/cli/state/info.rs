@@ -4,8 +4,11 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{ConfigArg, table};
-use crate::store::Reader;
+use super::{
+    ConfigArg,
+    table::{Cell, Screen, Sheet},
+};
+use crate::{say, store::Reader};
 
 #[derive(Debug, Args)]
 pub struct InfoArgs {
@@ -24,26 +27,31 @@ pub fn info(args: &InfoArgs) -> anyhow::Result<ExitCode> {
         println!("{}", serde_json::to_string(&info)?);
         return Ok(ExitCode::SUCCESS);
     }
-    let time = |micros: Option<i64>| micros.map_or_else(|| String::from("–"), |t| config.calendar.format(t));
-    let mut table = table(&["", ""]);
-    table.add_row(["directory".to_owned(), info.dir.display().to_string()]);
-    table.add_row(["schema version".to_owned(), info.schema_version.to_string()]);
-    table.add_row(["bytes".to_owned(), info.bytes.to_string()]);
-    table.add_row(["events".to_owned(), info.events.to_string()]);
-    let open = info.events - info.sealed_events;
-    table.add_row(["in blocks".to_owned(), format!("{open} in {} blocks", info.journal_blocks)]);
-    let sealed = (info.sealed_events, info.sealed_files, info.sealed_bytes);
-    table.add_row(["sealed".to_owned(), format!("{} in {} files, {} bytes", sealed.0, sealed.1, sealed.2)]);
-    table.add_row(["retired".to_owned(), info.retired_events.to_string()]);
-    table.add_row(["after the last checkpoint".to_owned(), info.events_after_checkpoint.to_string()]);
-    table.add_row(["first event".to_owned(), time(info.first_at)]);
-    table.add_row(["last event".to_owned(), time(info.last_at)]);
-    table.add_row(["findings".to_owned(), info.findings.to_string()]);
-    table.add_row(["in quarantine".to_owned(), info.quarantined.to_string()]);
-    table.add_row(["duplicates".to_owned(), info.duplicates.to_string()]);
+    let time =
+        |micros: Option<i64>| micros.map_or(Cell::Missing, |micros| Cell::time(micros, &config.calendar));
+    let mut sheet = Sheet::default();
+    sheet.add(say!("directory"), Cell::text(info.dir.display().to_string()));
+    sheet.add(say!("schema version"), Cell::text(info.schema_version.to_string()));
+    sheet.add(say!("bytes"), Cell::count(info.bytes));
+    sheet.add(say!("events"), Cell::count(info.events));
+    let (events, blocks) = (info.events - info.sealed_events, info.journal_blocks);
+    sheet.add(say!("in blocks"), Cell::text(say!("{events} in {blocks} blocks", events, blocks)));
+    let (events, files, bytes) = (info.sealed_events, info.sealed_files, info.sealed_bytes);
+    sheet.add(
+        say!("sealed"),
+        Cell::text(say!("{events} in {files} files, {bytes} bytes", events, files, bytes)),
+    );
+    sheet.add(say!("deleted as too old"), Cell::count(info.retired_events));
+    sheet.add(say!("after the last checkpoint"), Cell::count(info.events_after_checkpoint));
+    sheet.add(say!("first event time"), time(info.first_at));
+    sheet.add(say!("last event time"), time(info.last_at));
+    sheet.add(say!("findings"), Cell::count(info.findings));
+    sheet.add(say!("in quarantine"), Cell::count(info.quarantined));
+    sheet.add(say!("duplicates"), Cell::count(info.duplicates));
     for (source, partition, offset) in &info.positions {
-        table.add_row([format!("position of {source}"), format!("{partition} at {offset}")]);
+        let position = say!("{partition} at {offset}", partition, offset);
+        sheet.add(say!("position of {source}", source), Cell::text(position));
     }
-    println!("{table}");
+    print!("{}", sheet.render(Screen::stdout()));
     Ok(ExitCode::SUCCESS)
 }

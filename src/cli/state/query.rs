@@ -1,19 +1,27 @@
 //! `fiscwatch state query`
 
-use std::{io::Write, process::ExitCode};
+use std::{io::Write, process::ExitCode, sync::Arc};
 
 use anyhow::anyhow;
-use arrow::record_batch::RecordBatch;
+use arrow::{
+    datatypes::{DataType, Field},
+    record_batch::RecordBatch,
+};
 use clap::Args;
 use futures::StreamExt;
 use serde_json::{Map, Value};
 
-use super::{ConfigArg, runtime, table};
+use super::{
+    ConfigArg, runtime,
+    table::{Cell, Column, Form, Table, plain},
+};
 use crate::{
     app,
     clock::{Clock, SystemClock},
     config::Config,
     evaluate::finding::value,
+    event::{schema::MONEY_SCALE, time::Calendar},
+    say, spreadsheet,
 };
 
 #[derive(Debug, Args)]
@@ -22,12 +30,8 @@ pub struct QueryArgs {
     sql: String,
     #[command(flatten)]
     config: ConfigArg,
-    /// JSON Lines instead of a table
-    #[arg(long, conflicts_with = "csv")]
-    json: bool,
-    /// CSV instead of a table
-    #[arg(long)]
-    csv: bool,
+    #[command(flatten)]
+    form: Form,
 }
 
 /// Rows that a table shows; JSON and CSV have all of them.
@@ -41,21 +45,26 @@ pub fn query(args: &QueryArgs) -> anyhow::Result<ExitCode> {
     let answered = runtime.block_on(answered);
     // What still reads when the time is over must not keep the process.
     runtime.shutdown_background();
-    answered
-        .map_err(|_| anyhow!("the query took more than {limit:?}: narrow it, or set engine.query_time"))??;
+    answered.map_err(|_| {
+        let limit = format!("{limit:?}");
+        anyhow!("{}", say!("the query took more than {limit}: narrow it, or set engine.query_time", limit))
+    })??;
     Ok(ExitCode::SUCCESS)
 }
 
 async fn answer(args: &QueryArgs, config: &Config) -> anyhow::Result<()> {
     let mut rows = app::query(config, &args.sql, SystemClock.now()).await?;
-    let names: Vec<String> = rows.schema().fields().iter().map(|field| field.name().clone()).collect();
-    let mut out: Box<dyn Rows> = match (args.json, args.csv) {
-        (true, _) => Box::new(Json { out: std::io::BufWriter::new(std::io::stdout()), names }),
-        (_, true) => Box::new(Csv::new(&names)?),
-        _ => Box::new(Shown { table: table(&names.iter().map(String::as_str).collect::<Vec<_>>()), rows: 0 }),
+    let fields: Vec<Field> = rows.schema().fields().iter().map(|field| field.as_ref().clone()).collect();
+    let mut out: Box<dyn Rows> = match args.form {
+        Form { json: true, .. } => {
+            let names = fields.iter().map(|field| field.name().clone()).collect();
+            Box::new(Json { out: std::io::BufWriter::new(std::io::stdout()), names })
+        }
+        Form { csv: false, excel: false, .. } => Box::new(Shown::new(fields, config)),
+        form => Box::new(Csv::new(form.excel, &fields)?),
     };
     while let Some(batch) = rows.next().await {
-        let batch = batch.map_err(|e| anyhow!("the query: {e}"))?;
+        let batch = batch.map_err(|e| anyhow!("{}", say!("the query: {error}", error = e)))?;
         for row in 0..batch.num_rows() {
             out.row(cells(&batch, row, config))?;
         }
@@ -65,15 +74,6 @@ async fn answer(args: &QueryArgs, config: &Config) -> anyhow::Result<()> {
 
 fn cells(batch: &RecordBatch, row: usize, config: &Config) -> Vec<Value> {
     batch.columns().iter().map(|column| value(column, row, &config.calendar)).collect()
-}
-
-/// A value as text: nothing for a missing one.
-fn text(value: Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text,
-        other => other.to_string(),
-    }
 }
 
 /// Where rows go.
@@ -99,20 +99,21 @@ impl Rows for Json {
 }
 
 struct Csv {
-    out: csv::Writer<std::io::Stdout>,
+    out: spreadsheet::Rows<std::io::Stdout>,
 }
 
 impl Csv {
-    fn new(names: &[String]) -> anyhow::Result<Self> {
-        let mut out = csv::Writer::from_writer(std::io::stdout());
-        out.write_record(names).map_err(std::io::Error::from)?;
+    fn new(marked: bool, fields: &[Field]) -> anyhow::Result<Self> {
+        let out = std::io::stdout();
+        let mut out = if marked { spreadsheet::Rows::marked(out)? } else { spreadsheet::Rows::plain(out) };
+        out.row(fields.iter().map(Field::name))?;
         Ok(Self { out })
     }
 }
 
 impl Rows for Csv {
     fn row(&mut self, cells: Vec<Value>) -> anyhow::Result<()> {
-        Ok(self.out.write_record(cells.into_iter().map(text)).map_err(std::io::Error::from)?)
+        Ok(self.out.row(cells.iter().map(plain))?)
     }
 
     fn end(&mut self) -> anyhow::Result<()> {
@@ -121,29 +122,51 @@ impl Rows for Csv {
 }
 
 struct Shown {
-    table: comfy_table::Table,
+    table: Table,
+    fields: Vec<Field>,
+    calendar: Arc<Calendar>,
     rows: usize,
 }
+
+impl Shown {
+    fn new(fields: Vec<Field>, config: &Config) -> Self {
+        let column = |field: &Field| {
+            let column = Column::new(field.name(), field.name());
+            if field.data_type().is_numeric() { column.right() } else { column.shrinks(NARROWEST) }
+        };
+        let table = Table::new(fields.iter().map(column));
+        Self { table, fields, calendar: Arc::clone(&config.calendar), rows: 0 }
+    }
+}
+
+/// A column of text is cut down to so many columns of the terminal; rows that still do not fit stand upright.
+const NARROWEST: usize = 12;
 
 impl Rows for Shown {
     fn row(&mut self, cells: Vec<Value>) -> anyhow::Result<()> {
         self.rows += 1;
         if self.rows <= SHOWN {
-            self.table.add_row(cells.into_iter().map(text));
+            let cells = self.fields.iter().zip(&cells).map(|(field, value)| match field.data_type() {
+                _ if value.is_null() => Cell::Missing,
+                DataType::Decimal128(_, MONEY_SCALE) => Cell::Money(plain(value)),
+                DataType::Timestamp(..) => Cell::instant(&plain(value), &self.calendar),
+                _ => Cell::text(plain(value)),
+            });
+            self.table.row(cells.collect::<Vec<_>>());
         }
         Ok(())
     }
 
     fn end(&mut self) -> anyhow::Result<()> {
-        let mut out = std::io::stdout().lock();
-        writeln!(out, "{}", self.table)?;
+        let mut notes = Vec::new();
         if self.rows > SHOWN {
-            writeln!(
-                out,
-                "{} rows, the first {SHOWN} of them are shown; --json and --csv give all",
-                self.rows
-            )?;
+            let (rows, shown) = (self.rows, SHOWN);
+            notes.push(say!(
+                "{rows} rows, the first {shown} of them are shown; --json and --csv give all",
+                rows,
+                shown
+            ));
         }
-        Ok(())
+        Form::default().print(&self.table, std::iter::empty::<Value>(), &notes)
     }
 }

@@ -5,7 +5,10 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 use clap::Args;
 use serde_json::json;
 
-use super::{ConfigArg, problems, runtime, table};
+use super::{
+    ConfigArg, problems, runtime,
+    table::{Cell, Column, Screen, Table, visible},
+};
 use crate::{
     app,
     decode::Decoder,
@@ -69,19 +72,23 @@ pub fn verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn print(checks: &[Check]) {
-    let mut table = table(&["check", "", "of"]);
+    let mut table = Table::new([
+        Column::new("check", say!("check")),
+        Column::new("outcome", say!("outcome")),
+        Column::new("detail", say!("of")).shrinks(20),
+    ]);
     for check in checks {
         let word = match check.outcome {
-            Outcome::Ok => "ok",
-            Outcome::Failed => "FAILED",
-            Outcome::Skipped => "not checked",
+            Outcome::Ok => say!("ok"),
+            Outcome::Failed => say!("FAILED"),
+            Outcome::Skipped => say!("not checked"),
         };
-        table.add_row([check.name, word, &check.detail]);
+        table.row([Cell::text(check.name), Cell::text(word), Cell::text(check.detail.as_str())]);
     }
-    println!("{table}");
+    print!("{}", table.render(Screen::stdout()));
     for check in checks.iter().filter(|check| check.problem_count > 0) {
         println!("{}: {} problems", check.name, check.problem_count);
-        check.problems.iter().for_each(|problem| println!("    {problem}"));
+        check.problems.iter().for_each(|problem| println!("    {}", visible(&problem.to_string())));
         let more = check.problem_count.saturating_sub(check.problems.len() as u64);
         if more > 0 {
             println!("    and {more} more");

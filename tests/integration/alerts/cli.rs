@@ -22,21 +22,19 @@ fn officers_work_while_the_daemon_runs() {
     overspend(&daemon, &["L1", "L2"]);
     let (code, listed, err) = cli(dir, &["alerts", "list"]);
     assert_eq!(code, Some(0), "{err}");
-    for word in ["critical 红", "over budget", "budget_line_id=L1", "open 待受理"] {
+    for word in ["● critical", "over budget", "budget_line_id=L1", "open"] {
         assert!(listed.contains(word), "{word} is not in\n{listed}");
     }
     let id = ids(&daemon).remove(0);
     let (code, said, err) = cli(dir, &["alerts", "ack", &id[..8], "--by", "王芳", "--why", "我来看"]);
     assert_eq!(code, Some(0), "{err}");
-    assert!(said.contains("is acknowledged 受理, version 2"), "{said}");
+    assert!(said.contains("is acknowledged, version 2"), "{said}");
     // The daemon knows at once, and the other way round.
     assert_eq!(get(&daemon, &format!("/api/v1/alerts/{id}")).body["alert"]["owner"], "王芳");
     let confirm = json!({"action": "confirm", "who": "李", "why": "属实"});
     assert_eq!(post(&daemon, &transitions(&id), &confirm).status, 200);
     let (_, shown, _) = cli(dir, &["alerts", "show", &id]);
-    for word in
-        ["confirmed 属实, version 3", "我来看", "acknowledge 受理", "p-L1", "budget.available=-110.00"]
-    {
+    for word in ["confirmed, version 3", "我来看", "acknowledge", "p-L1", "budget.available=-110.00"] {
         let word = word.replace("p-L1", if shown.contains("L1") { "p-L1" } else { "p-L2" });
         assert!(shown.contains(&word), "{word} is not in\n{shown}");
     }
@@ -217,7 +215,7 @@ fn what_was_refused_is_tried_again() {
         .unwrap();
     drop(database);
     let (_, listed, _) = cli(dir, &["notify", "list", "--parked"]);
-    assert!(listed.contains("no such  [2J user") && !listed.contains('\u{1b}'), "{listed}");
+    assert!(listed.contains("no such \\u{1b}[2J user") && !listed.contains('\u{1b}'), "{listed}");
     let parked = objects(&cli(dir, &["notify", "list", "--parked", "--json"]).1);
     let id = parked[0]["id"].as_str().unwrap();
     let (code, said, err) = cli(dir, &["notify", "retry", &id[..10]]);

@@ -2,6 +2,7 @@
 
 mod api;
 mod cli;
+mod lists;
 mod openapi;
 mod silences;
 mod tables;

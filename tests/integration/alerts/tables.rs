@@ -20,10 +20,10 @@ rules:
     every: 1d
     sql: |
       SELECT alert_id, rule_id, key, severity, handling, state, unit_code, region_code, budget_line_id, summary,
-             previous, findings, opened_at, last_at
+             previous, findings, first_at, last_at
       FROM alerts WHERE findings >= 2 AND state <> 'dismissed'
     key: [alert_id]
-    summary: '{{ rule_id }} {{ budget_line_id }} {{ state }} {{ findings }} {{ opened_at }}'
+    summary: '{{ rule_id }} {{ budget_line_id }} {{ state }} {{ findings }} {{ first_at }}'
 ";
 
 /// Two payments on L1 and three on L2 on one day, and one on L1 two days later.

@@ -17,7 +17,7 @@ use std::{path::Path, process::Command};
 use fiscwatch::{
     event::time::Calendar,
     ledger::report::line_object,
-    store::{FindingFilter, Reader},
+    store::{Reader, Wanted},
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -134,7 +134,7 @@ pub fn stored(dir: &Path) -> State {
         findings.push(body.to_owned());
         Ok(())
     };
-    reader.export_findings(&FindingFilter::default(), take).unwrap().unwrap();
+    reader.export_findings(&Wanted::default(), take).unwrap().unwrap();
     let ledger = reader.ledger(decoder().schema()).unwrap();
     let calendar: &Calendar = &calendar();
     let mut all: Vec<_> = ledger.lines().collect();

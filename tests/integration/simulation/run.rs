@@ -16,7 +16,7 @@ use fiscwatch::{
     evaluate::{Evaluator, Finding},
     event::{money::format_scaled, number::format_number},
     ledger::Ledger,
-    store::{FindingFilter, Reader as StoreReader, RejectFilter, StoreError},
+    store::{Reader as StoreReader, RejectFilter, StoreError, Wanted},
 };
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -399,7 +399,7 @@ impl Run {
             bodies.insert(body.to_owned());
             Ok::<_, String>(())
         };
-        reader.export_findings(&FindingFilter::default(), take).map_err(fail)??;
+        reader.export_findings(&Wanted::default(), take).map_err(fail)??;
         let (journal, accepted, plain) = {
             let ground = lock(&self.ground);
             (ground.journal.clone(), ground.model.accepted.clone(), ground.model.findings.clone())

@@ -1,0 +1,106 @@
+//! Searching the journal for single events, outside of any rule.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use arrow::record_batch::RecordBatch;
+use datafusion::{
+    common::ScalarValue,
+    logical_expr::{Expr, col, lit},
+    prelude::SessionContext,
+};
+use serde::Serialize;
+
+use crate::{
+    config::Config,
+    evaluate::finding::value,
+    event::{Column, EventType, event_schema},
+    lists::Lists,
+    rule::compile::Compiler,
+    store::{History, JournalTable},
+};
+
+/// An event of the journal.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)] // The names are those of events.
+pub struct Deed {
+    pub event_id: String,
+    pub occurred_at: String,
+    pub unit_code: Option<String>,
+    pub unit_name: Option<String>,
+    pub budget_line_id: Option<String>,
+    pub amount: Option<String>,
+    pub payee_name: Option<String>,
+    pub payee_account: Option<String>,
+    pub purpose: Option<String>,
+}
+
+/// The journal, to be asked for events.
+pub struct Search<'c> {
+    config: &'c Config,
+    history: History,
+    session: SessionContext,
+}
+
+impl<'c> Search<'c> {
+    /// Opens the journal as it is now.
+    ///
+    /// # Errors
+    /// If there is none, or it cannot be read.
+    pub fn open(config: &'c Config) -> anyhow::Result<Self> {
+        let calendar = &config.calendar;
+        let compiler = Compiler::new(calendar, Lists::default(), config.language);
+        let history = History::open(&config.state_dir, &event_schema(&calendar.zone_name))?;
+        Ok(Self { config, history, session: compiler.session().context(config.query_limits.memory) })
+    }
+
+    /// The latest events of these types that fulfil all conditions: so many at most, and whether there are more.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub async fn latest(
+        &self,
+        types: &[EventType],
+        conditions: Vec<Expr>,
+        limit: usize,
+    ) -> anyhow::Result<(Vec<Deed>, bool)> {
+        let table = JournalTable::new(self.history.clone(), types);
+        let mut rows = self.session.read_table(Arc::new(table)).context("the journal")?;
+        for condition in conditions {
+            rows = rows.filter(condition).context("the journal")?;
+        }
+        let order = [col("occurred_at").sort(false, false), col("event_id").sort(false, false)];
+        let rows = rows.sort(order.into()).and_then(|rows| rows.limit(0, Some(limit + 1)));
+        let found = rows.context("the journal")?.collect().await.context("the journal")?;
+        let mut deeds: Vec<_> = found.iter().flat_map(|batch| self.deeds(batch)).collect();
+        let more = deeds.len() > limit;
+        deeds.truncate(limit);
+        Ok((deeds, more))
+    }
+
+    fn deeds(&self, batch: &RecordBatch) -> Vec<Deed> {
+        let cell = |column: Column, row: usize| {
+            let array = batch.column_by_name(column.spec().name)?;
+            value(array, row, &self.config.calendar).as_str().map(str::to_owned)
+        };
+        let deed = |row: usize| Deed {
+            event_id: cell(Column::EventId, row).unwrap_or_default(),
+            occurred_at: cell(Column::OccurredAt, row).unwrap_or_default(),
+            unit_code: cell(Column::UnitCode, row),
+            unit_name: cell(Column::UnitName, row),
+            budget_line_id: cell(Column::BudgetLineId, row),
+            amount: cell(Column::Amount, row),
+            payee_name: cell(Column::PayeeName, row),
+            payee_account: cell(Column::PayeeAccount, row),
+            purpose: cell(Column::Purpose, row),
+        };
+        (0..batch.num_rows()).map(deed).collect()
+    }
+
+    /// An instant in microseconds, to compare `occurred_at` with.
+    #[must_use]
+    pub fn time(&self, micros: i64) -> Expr {
+        let zone = self.config.calendar.zone_name.as_str();
+        lit(ScalarValue::TimestampMicrosecond(Some(micros), Some(zone.into())))
+    }
+}

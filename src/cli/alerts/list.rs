@@ -1,0 +1,90 @@
+//! `fiscwatch alerts list`
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::{
+    alert::{Alert, inquiry::Stage},
+    cli::{
+        ConfigArg,
+        filter::{FilterArgs, states},
+        table::{Cell, Column, Form, Table, more, pairs},
+    },
+    event::time::Calendar,
+    http::view::AlertView,
+    say,
+    store::{ACTIVE, CaseFilter, Cases},
+};
+
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Only in this state; `active` are those that are not over
+    #[arg(long, default_value = ACTIVE, value_parser = states())]
+    state: String,
+    #[command(flatten)]
+    filter: FilterArgs,
+    /// Only those whose letter to the unit is a draft
+    #[arg(long)]
+    drafts: bool,
+    /// Only those after this one in the list
+    #[arg(long, value_name = "ID")]
+    before: Option<String>,
+    /// At most so many
+    #[arg(short = 'n', long, default_value_t = 50)]
+    limit: u32,
+    #[command(flatten)]
+    form: Form,
+}
+
+pub fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
+    let config = args.config.load_or_default()?;
+    let cases = Cases::open_read_only(&config.state_dir)?;
+    let before = args.before.as_deref().map(|id| cases.complete(id)).transpose()?;
+    let inquiry = args.drafts.then(|| Stage::Draft.word().to_owned());
+    let page = CaseFilter { inquiry, before, limit: Some(args.limit), ..CaseFilter::default() };
+    let wanted = match args.filter.wanted(Some(&args.state), page, &config) {
+        Ok(wanted) => wanted,
+        Err(code) => return Ok(code),
+    };
+    let found = cases.list(&wanted)?;
+    let left = more(found.len(), cases.count(&wanted)?);
+    let views = found.iter().map(|alert| AlertView::new(alert, &config.calendar));
+    args.form.print(&alert_table(&found, &config.calendar), views, left.as_slice())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Alerts, a line each.
+pub fn alert_table(alerts: &[Alert], calendar: &Calendar) -> Table {
+    let mut table = Table::new([
+        Column::new("alert_id", say!("alert")),
+        Column::new("severity", say!("severity")),
+        Column::new("state", say!("state")),
+        Column::new("opened_at", say!("opened")).spare(),
+        Column::new("last_at", say!("event time")),
+        Column::new("findings", say!("findings")).right().spare(),
+        Column::new("owner", say!("officer")).shrinks(8).spare(),
+        Column::new("rule_id", say!("rule id")).unseen(),
+        Column::new("title", say!("rule")).shrinks(10),
+        Column::new("key", say!("key")).shrinks(12).spare(),
+        Column::new("summary", say!("summary")).shrinks(10),
+    ]);
+    for alert in alerts {
+        table.row([
+            Cell::Id(alert.alert_id.clone()),
+            Cell::Severity(alert.severity.clone()),
+            Cell::word(alert.state.word(), alert.state.zh()),
+            Cell::time(alert.opened_at, calendar),
+            Cell::time(alert.last_at, calendar),
+            Cell::count(alert.findings),
+            Cell::maybe(alert.owner.as_deref()),
+            Cell::text(&*alert.rule_id),
+            Cell::text(&*alert.title),
+            Cell::text(pairs(&alert.key)),
+            Cell::text(&*alert.summary),
+        ]);
+    }
+    table
+}
