@@ -23,6 +23,7 @@ use crate::{
     simulate::{Plan, Treasury},
     source::file::file_block,
     stream::Payload,
+    text,
 };
 
 #[derive(Debug, Args)]
@@ -36,12 +37,12 @@ pub struct DemoArgs {
     /// Where to serve /metrics and the API
     #[arg(long, default_value = "127.0.0.1:9464")]
     listen: SocketAddr,
-    /// End by itself after so many seconds
+    /// End after so many seconds
     #[arg(long)]
     seconds: Option<u64>,
-    /// The language of the findings: zh or en
-    #[arg(long, default_value = "zh", value_parser = ["zh", "en"])]
-    language: String,
+    /// The language of the findings; that of the messages without it
+    #[arg(long, value_parser = ["zh", "en"])]
+    language: Option<String>,
 }
 
 /// Events are sent so many times a second.
@@ -63,7 +64,7 @@ pub fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
         crate::private::write(&folder.path().join("config/lists").join(name), text)?;
     }
     let overrides = [
-        ("FISCWATCH_LANGUAGE", args.language.clone()),
+        ("FISCWATCH_LANGUAGE", args.language.clone().unwrap_or_else(|| text::spoken().word().to_owned())),
         ("FISCWATCH_HTTP__LISTEN", args.listen.to_string()),
         // The simulated year may be ahead of the clock.
         ("FISCWATCH_ENGINE__MAX_FUTURE", String::from("3660d")),

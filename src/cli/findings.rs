@@ -9,7 +9,7 @@ use crate::store::{FindingFilter, Reader};
 
 #[derive(Debug, Subcommand)]
 pub enum FindingsCommand {
-    /// The newest findings
+    /// Show the newest findings
     List {
         #[command(flatten)]
         filter: FilterArgs,
@@ -20,7 +20,7 @@ pub enum FindingsCommand {
         #[arg(short = 'n', long, default_value_t = 100)]
         limit: u32,
     },
-    /// All findings as JSON Lines, in the order they were found
+    /// Print all findings as JSON Lines, in the order they were found
     Export {
         #[command(flatten)]
         filter: FilterArgs,

@@ -25,9 +25,9 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub enum NotifyCommand {
-    /// The newest notifications
+    /// Show the newest notifications
     List(ListArgs),
-    /// Try notifications again that are parked or wait for their next attempt
+    /// Send notifications again that are parked or wait for their next attempt
     Retry(RetryArgs),
     /// Send a test to a sink, past routes and outbox
     Test(TestArgs),

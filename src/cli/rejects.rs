@@ -13,7 +13,7 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub enum RejectsCommand {
-    /// The records in quarantine, the oldest first
+    /// Show the records in quarantine, the oldest first
     List {
         #[command(flatten)]
         filter: FilterArgs,
@@ -24,7 +24,7 @@ pub enum RejectsCommand {
         #[arg(short = 'n', long, default_value_t = 100)]
         limit: u32,
     },
-    /// The raw records, one a line, to be mended and read again
+    /// Print the raw records, one a line, to be mended and read again
     Export {
         #[command(flatten)]
         filter: FilterArgs,
@@ -32,7 +32,7 @@ pub enum RejectsCommand {
         #[arg(long)]
         out: Option<PathBuf>,
     },
-    /// Read the records again, after a rule of the feed or this program has changed
+    /// Read the records again, after the feed or this program has changed
     Replay {
         #[command(flatten)]
         filter: FilterArgs,

@@ -8,7 +8,7 @@ use crate::diagnostic::{Diagnostic, nearest};
 
 const PREFIX: &str = "FISCWATCH_";
 /// Variables that are read elsewhere.
-const OTHERS: &[&str] = &["FISCWATCH_CONFIG"];
+const OTHERS: &[&str] = &["FISCWATCH_CONFIG", "FISCWATCH_LANG"];
 
 /// Puts the variables over what the file says.
 pub fn apply(raw: Raw, variables: impl Iterator<Item = (String, String)>) -> Result<Raw, Diagnostic> {

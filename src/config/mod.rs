@@ -30,7 +30,7 @@ use crate::{
 
 use raw::{DirectorySpec, FileSpec, ListSpec, SourceSpec};
 pub use raw::{Log, LogFormat, Raw};
-pub use reference::reference;
+pub use reference::{reference, reference_texts};
 
 /// A configuration that is valid.
 #[derive(Debug, Clone)]

@@ -157,7 +157,8 @@ pub fn fiscwatch() -> Command {
     for name in ["FISCWATCH_CONFIG", "FISCWATCH_TEST_KILLS", "FISCWATCH_TEST_SEED"] {
         command.env_remove(name);
     }
-    command.env("RUST_BACKTRACE", "0");
+    // Messages are compared in English, whatever the configuration and the machine say.
+    command.env("RUST_BACKTRACE", "0").env("FISCWATCH_LANG", "en");
     command
 }
 
