@@ -19,7 +19,7 @@ use crate::{
     clock::SystemClock,
     config::Config,
     evaluate::Finding,
-    http, shipped,
+    http, say, shipped,
     simulate::{Plan, Treasury},
     source::file::file_block,
     stream::Payload,
@@ -51,11 +51,11 @@ const FRAMES: u32 = 10;
 pub fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(
         args.pace > 0.0 && args.pace <= 366.0,
-        "--pace must be above 0 and at most 366 days a second"
+        say!("--pace must be above 0 and at most 366 days a second")
     );
-    let folder = tempfile::tempdir().context("cannot make a folder for the demo's state")?;
+    let folder = tempfile::tempdir().with_context(|| say!("cannot make a folder for the demo's state"))?;
     let start = date(2026, 1, 1);
-    let zone = jiff::tz::TimeZone::get("Asia/Shanghai").context("the time zone database")?;
+    let zone = jiff::tz::TimeZone::get("Asia/Shanghai").with_context(|| say!("the time zone database"))?;
     let (seed, days) = (args.seed, 365);
     let plan = Plan { payments: 400_000, units: 300, seed, start, days, anomalies: true, zone };
     let treasury = Treasury::new(&plan);
@@ -73,8 +73,9 @@ pub fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let file = folder.path().join("config/fiscwatch.yaml");
     let text = std::fs::read_to_string(&file)?;
     let variables = overrides.into_iter().map(|(name, value)| (name.to_owned(), value));
-    let config = Config::parse("the demo's configuration", &text, &folder.path().join("config"), variables)
-        .map_err(problems)?;
+    let config =
+        Config::parse(&say!("the demo's configuration"), &text, &folder.path().join("config"), variables)
+            .map_err(problems)?;
     crate::telemetry::log(&config.log);
     let runtime = runtime()?;
     runtime.block_on(play(config, treasury, args))?;
@@ -108,7 +109,7 @@ async fn play(config: Config, treasury: Treasury, args: &DemoArgs) -> anyhow::Re
             finding = findings.recv() => match finding {
                 Ok(finding) => screen.finding(&finding),
                 // Only the screen is behind; every finding is in the store.
-                Err(tokio::sync::broadcast::error::RecvError::Lagged(n)) => screen.line(&format!("… {n} more")),
+                Err(tokio::sync::broadcast::error::RecvError::Lagged(n)) => screen.line(&say!("… {n} more", n)),
                 Err(tokio::sync::broadcast::error::RecvError::Closed) => break,
             },
             _ = tick.tick() => screen.status(&daemon.shared),
@@ -175,12 +176,11 @@ impl Screen {
             bar.set_style(style);
         }
         let screen = Self { bar, colours: terminal };
-        screen
-            .line("fiscwatch demo: a simulated treasury, 300 budget units, one year (财政国库动态监控演示)");
-        screen.line(&format!("  metrics  http://{address}/metrics"));
-        screen.line(&format!("  status   http://{address}/api/v1/status"));
-        screen.line(&format!("  findings http://{address}/api/v1/findings"));
-        screen.line("  Ctrl-C ends it\n");
+        screen.line(&say!("fiscwatch demo: a simulated treasury, 300 budget units, one year"));
+        screen.line(&say!("  metrics  http://{address}/metrics", address));
+        screen.line(&say!("  status   http://{address}/api/v1/status", address));
+        screen.line(&say!("  findings http://{address}/api/v1/findings", address));
+        screen.line(&say!("  Ctrl-C ends it\n"));
         screen
     }
 
@@ -209,9 +209,13 @@ impl Screen {
         let day = shared.calendar.local(at).date();
         let lines = shared.ledger.read().unwrap_or_else(PoisonError::into_inner).len();
         let commits = shared.commits.load(std::sync::atomic::Ordering::Relaxed);
-        self.bar.set_message(format!(
-            "{day} · {} events · {lines} budget lines · {findings} findings · {commits} durable commits",
-            totals.accepted
+        self.bar.set_message(say!(
+            "{day} · {events} events · {lines} budget lines · {findings} findings · {commits} durable commits",
+            day,
+            events = totals.accepted,
+            lines,
+            findings,
+            commits
         ));
         self.bar.tick();
     }

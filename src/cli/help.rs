@@ -126,7 +126,7 @@ fn facts(arg: &Arg) -> String {
         }
     } else if !values.is_empty() {
         let values = values.iter().map(|value| value.get_name()).collect::<Vec<_>>();
-        facts += &say!(" [one of: {values}]", values = values.join(" "));
+        facts += &say!(" [one of: {values}]", values = values.join(say!(", ").as_str()));
     }
     facts
 }

@@ -13,7 +13,15 @@ use crate::{config::DEFAULT_PATH, text::Language};
 #[derive(Debug, Args)]
 pub struct LanguageArg {
     /// The language of help and messages
-    #[arg(long, global = true, value_name = "LANGUAGE", env = VARIABLE, value_parser = PossibleValuesParser::new(["zh", "en"]))]
+    #[arg(
+        long,
+        global = true,
+        value_name = "LANGUAGE",
+        env = VARIABLE,
+        hide_env_values = true,
+        value_parser = PossibleValuesParser::new(["zh", "en"]),
+        display_order = 998
+    )]
     lang: Option<String>,
 }
 

@@ -175,7 +175,7 @@ fn problems(problems: Vec<Diagnostic>) -> anyhow::Error {
 pub fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
     text::speak(language::decide(&args, |name| std::env::var(name).ok()));
-    let cli = match parse(args) {
+    let cli = match parse(&args) {
         Ok(cli) => cli,
         Err(code) => return code,
     };
@@ -212,10 +212,10 @@ pub fn main() -> ExitCode {
 }
 
 /// What the command line says; or it is answered here, with help or with what is wrong with it.
-fn parse(args: Vec<OsString>) -> Result<Cli, ExitCode> {
-    let command = help::in_language(Cli::command(), text::spoken());
-    let parsed = command.try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches));
-    parsed.map_err(|error| match error.kind() {
+fn parse(args: &[OsString]) -> Result<Cli, ExitCode> {
+    let mut command = help::in_language(Cli::command(), text::spoken());
+    let parsed = command.try_get_matches_from_mut(args);
+    parsed.and_then(|matches| Cli::from_arg_matches(&matches)).map_err(|error| match error.kind() {
         // A reader that has seen enough is no failure here either.
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             let _ = error.print();
@@ -226,7 +226,7 @@ fn parse(args: Vec<OsString>) -> Result<Cli, ExitCode> {
             ExitCode::from(2)
         }
         _ => {
-            eprintln!("{}", usage::message(&error));
+            eprintln!("{}", usage::message(&error, args, &mut command));
             ExitCode::from(2)
         }
     })

@@ -15,6 +15,7 @@ use crate::{
         route::{ALERT, Passage, Route},
     },
     config::Config,
+    say,
     store::{Cases, StoreError},
 };
 
@@ -56,7 +57,7 @@ pub fn routes(command: &RoutesCommand) -> anyhow::Result<ExitCode> {
 
 fn show(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
     let Some(root) = &config.policy.routes else {
-        println!("{NO_SINK}");
+        println!("{}", no_sink());
         return Ok(ExitCode::SUCCESS);
     };
     for (depth, route, _) in root.explain(&Labels::default()) {
@@ -82,28 +83,41 @@ fn object(route: &Route) -> serde_json::Value {
 }
 
 /// What to say where nobody is told anything.
-const NO_SINK: &str =
-    "there is no sink, so nobody is told of alerts; name some under `sinks` in the configuration";
+fn no_sink() -> String {
+    say!("there is no sink, so nobody is told of alerts; name some under `sinks` in the configuration")
+}
 
 fn title(route: &Route) -> String {
     let matchers: Vec<String> = route.matchers.clone().into();
-    let matchers = if matchers.is_empty() { String::from("every alert") } else { matchers.join(", ") };
+    let matchers = if matchers.is_empty() { say!("every alert") } else { matchers.join(", ") };
     format!("{}: {matchers}", route.path)
 }
 
 fn settings(route: &Route) -> String {
-    let sinks = if route.sinks.is_empty() { String::from("nobody") } else { route.sinks.join(", ") };
+    let sinks = if route.sinks.is_empty() { say!("nobody") } else { route.sinks.join(", ") };
     let when = match route.digest {
-        true => String::from("with the digest"),
-        false => format!("after {}, then every {}", span(route.group_wait), span(route.group_interval)),
+        true => say!("with the digest"),
+        false => {
+            let (wait, every) = (span(route.group_wait), span(route.group_interval));
+            say!("after {wait}, then every {every}", wait, every)
+        }
     };
-    let repeat =
-        route.repeat_interval.map_or_else(|| String::from("never"), |at| format!("after {}", span(at)));
-    let ended = if route.tell_ended { "" } else { ", not told of ends" };
-    let more = if route.continues { ", goes on to the next route" } else { "" };
-    let letters = if route.send_letters { ", letters to units go out by themselves" } else { "" };
+    let repeat = match route.repeat_interval {
+        Some(at) => say!("repeated after {span}", span = span(at)),
+        None => say!("repeated never"),
+    };
     let group = route.group_by.join(", ");
-    format!("to {sinks}, together by [{group}], {when}, repeated {repeat}{ended}{letters}{more}")
+    let mut text = say!("to {sinks}, together by [{group}], {when}, {repeat}", sinks, group, when, repeat);
+    if !route.tell_ended {
+        text += &say!(", not told of ends");
+    }
+    if route.send_letters {
+        text += &say!(", letters to units go out by themselves");
+    }
+    if route.continues {
+        text += &say!(", goes on to the next route");
+    }
+    text
 }
 
 fn test(args: &TestArgs) -> anyhow::Result<ExitCode> {
@@ -114,7 +128,7 @@ fn test(args: &TestArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.load_or_default()?;
     let held = holds(&config, &labels)?;
     let Some(root) = &config.policy.routes else {
-        println!("{NO_SINK}");
+        println!("{}", no_sink());
         return Ok(ExitCode::SUCCESS);
     };
     if args.json {
@@ -133,18 +147,22 @@ fn test(args: &TestArgs) -> anyhow::Result<ExitCode> {
         if passage == Passage::Taken {
             println!("{indent}    {}", settings(route));
             match route.group_by.iter().any(|name| name == ALERT) {
-                true => println!("{indent}    told by itself"),
-                false => println!("{indent}    told with those of {{{}}}", labels.only(&route.group_by)),
+                true => println!("{indent}    {}", say!("told by itself")),
+                false => {
+                    let group = labels.only(&route.group_by);
+                    println!("{indent}    {}", say!("told with those of {{{group}}}", group));
+                }
             }
             if waits_for_digest(route, &labels) {
                 let at = config.policy.next_digest(now());
-                println!("{indent}    it waits for the digest at {}", config.calendar.format(at));
+                let told = say!("it waits for the digest at {time}", time = config.calendar.format(at));
+                println!("{indent}    {told}");
             }
         }
     }
     match held.is_empty() {
-        true => println!("nothing holds it back now"),
-        false => held.iter().for_each(|by| println!("held back now by {by}")),
+        true => println!("{}", say!("nothing holds it back now")),
+        false => held.iter().for_each(|by| println!("{}", say!("held back now by {by}", by))),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,27 +1,37 @@
 //! What is wrong with a command line, in our words: clap knows what, this says it.
 
-use std::error::Error as _;
+use std::{error::Error as _, ffi::OsString};
 
-use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
+use clap::{
+    Command,
+    error::{ContextKind, ContextValue, Error, ErrorKind},
+};
 
 use crate::say;
 
-/// The message for a command line that clap refused.
-pub fn message(error: &Error) -> String {
+/// The message for a command line that clap refused; `words` are the line, `command` is what read it.
+pub fn message(error: &Error, words: &[OsString], command: &mut Command) -> String {
     let mut message = format!("fiscwatch: {}", problem(error));
     for kind in [ContextKind::SuggestedArg, ContextKind::SuggestedValue, ContextKind::SuggestedSubcommand] {
         if let Some(near) = text(error, kind) {
             message += &format!("\n    {}", say!("hint: did you mean {near}?", near));
         }
     }
-    if let Some(usage) = text(error, ContextKind::Usage) {
-        let usage = usage.trim_start_matches("Usage: ").to_owned();
-        let command: Vec<_> =
-            usage.split_whitespace().take_while(|word| !word.starts_with(['[', '<', '-'])).collect();
-        message += &format!("\n{}", say!("usage: {usage}", usage));
-        message += &format!("\n{}", say!("`{command} --help` tells more", command = command.join(" ")));
+    let command = meant(words, command);
+    let usage = command.render_usage().to_string();
+    let name = command.get_bin_name().unwrap_or("fiscwatch").to_owned();
+    message += &format!("\n{}", say!("usage: {usage}", usage = usage.trim_start_matches("Usage: ")));
+    message + &format!("\n{}", say!("`{command} --help` tells more", command = name))
+}
+
+/// The subcommand that a line names, as far as its words are known.
+fn meant<'c>(words: &[OsString], mut command: &'c mut Command) -> &'c mut Command {
+    for word in words.iter().filter_map(|word| word.to_str()) {
+        if command.find_subcommand(word).is_some() {
+            command = command.find_subcommand_mut(word).expect("it was found a line above");
+        }
     }
-    message
+    command
 }
 
 fn problem(error: &Error) -> String {
@@ -35,7 +45,14 @@ fn problem(error: &Error) -> String {
             say!("{value} is no value of {argument}: write one of {known}", value, argument, known)
         }
         ErrorKind::ValueValidation => {
-            say!("{value} is no value of {argument}: {reason}", value, argument, reason = reason(error))
+            match library_reason(error) {
+                Some(reason) => say!("{value} is no value of {argument}: {reason}", value, argument, reason),
+                // Our own parsers name the value themselves.
+                None => {
+                    let reason = error.source().map(ToString::to_string).unwrap_or_default();
+                    say!("{argument}: {reason}", argument, reason)
+                }
+            }
         }
         ErrorKind::UnknownArgument if argument.starts_with('-') => {
             say!("there is no option {argument} here", argument)
@@ -82,24 +99,21 @@ fn text(error: &Error, kind: ContextKind) -> Option<String> {
     }
 }
 
-/// Why a value was refused: our own parsers say it, and what the standard library says is said anew.
-fn reason(error: &Error) -> String {
-    let Some(source) = error.source() else { return String::new() };
+/// What a library says of a value, said anew; nothing where our own parser refused it.
+fn library_reason(error: &Error) -> Option<String> {
+    let source = error.source()?;
     if source.is::<std::num::ParseIntError>() {
-        return say!("a whole number is wanted, such as 50");
+        return Some(say!("a whole number is wanted, such as 50"));
     }
     if source.is::<std::num::ParseFloatError>() {
-        return say!("a number is wanted, such as 0.5");
+        return Some(say!("a number is wanted, such as 0.5"));
     }
     if source.is::<std::net::AddrParseError>() {
-        return say!("an address and a port are wanted, such as 127.0.0.1:9464");
+        return Some(say!("an address and a port are wanted, such as 127.0.0.1:9464"));
     }
     if source.is::<jiff::Error>() {
-        return say!("a date is wanted, such as 2026-01-31");
+        return Some(say!("a date is wanted, such as 2026-01-31"));
     }
     let told = source.to_string();
-    match told.split_once(" is not in ") {
-        Some((_, range)) => say!("it lies outside of {range}", range),
-        None => told,
-    }
+    told.split_once(" is not in ").map(|(_, range)| say!("it lies outside of {range}", range))
 }

@@ -38,7 +38,9 @@ fn page(language: Language) -> Page {
     let types = root.get("$defs").and_then(Value::as_object).unwrap_or(&none).clone();
     let mut page = Page { types, language, text: String::new(), told: BTreeSet::new() };
     for line in BEGINNING.lines() {
-        page.text = page.text.clone() + &page.say(line) + "\n";
+        let line = page.say(line);
+        page.text.push_str(&line);
+        page.text.push('\n');
     }
     page.section("", &root);
     page
@@ -150,11 +152,15 @@ impl Page {
         if words.iter().all(|(word, _)| about.contains(&format!("`{word}`"))) {
             return String::new();
         }
+        let (colon, between, end) = match self.language {
+            Language::Zh => ("：", "；", "。"),
+            Language::En => (": ", "; ", "."),
+        };
         let meanings: Vec<_> = words
             .iter()
-            .map(|(word, about)| format!("`{word}`: {}", self.say(about).trim_end_matches(['.', '。'])))
+            .map(|(word, about)| format!("`{word}`{colon}{}", self.say(about).trim_end_matches(['.', '。'])))
             .collect();
-        format!(" {}.", meanings.join("; "))
+        format!(" {}{end}", meanings.join(between))
     }
 }
 

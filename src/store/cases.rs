@@ -24,6 +24,7 @@ use crate::{
     evaluate::Finding,
     rule::Severity,
     say,
+    text::quoted,
 };
 
 /// Why an order was not carried out.
@@ -69,7 +70,9 @@ impl AlertFilter {
     /// The words there are.
     pub fn check(&self) -> Result<(), String> {
         if let Some(state) = self.state.as_deref().filter(|state| *state != ACTIVE) {
-            state.parse::<State>().map_err(|e| format!("state: {e}, or {ACTIVE}"))?;
+            state
+                .parse::<State>()
+                .map_err(|e| say!("state: {known}, or {active}", known = e, active = ACTIVE))?;
         }
         let known =
             |word: &str| [Stage::Draft, Stage::Sent, Stage::Withdrawn].iter().any(|s| s.word() == word);
@@ -93,7 +96,9 @@ pub const ACTIVE: &str = "active";
 pub fn check_severity(severity: Option<&str>) -> Result<(), String> {
     let known = |word: &str| Severity::WORDS.iter().any(|(known, _)| *known == word);
     match severity.filter(|word| !known(word)) {
-        Some(word) => Err(format!("severity: {word:?} is none of critical, high, medium, low")),
+        Some(word) => {
+            Err(say!("severity: {word} is none of critical, high, medium, low", word = quoted(word)))
+        }
         None => Ok(()),
     }
 }
@@ -231,9 +236,10 @@ impl Cases {
             [one] => Ok(one.clone()),
             [first, ..] if first == prefix => Ok(first.clone()),
             [] => Err(missing(prefix)),
-            _ => {
-                Err(CaseError::NotFound(format!("several alerts begin with {prefix:?}; give more of the id")))
-            }
+            _ => Err(CaseError::NotFound(say!(
+                "several alerts begin with {prefix}; give more of the id",
+                prefix = quoted(prefix)
+            ))),
         }
     }
 
@@ -272,7 +278,10 @@ impl Verdicts {
 }
 
 fn missing(id: &str) -> CaseError {
-    CaseError::NotFound(format!("there is no alert {id:?}; `fiscwatch alerts list` shows those there are"))
+    CaseError::NotFound(say!(
+        "there is no alert {id}; `fiscwatch alerts list` shows those there are",
+        id = quoted(id)
+    ))
 }
 
 fn change(row: &Row<'_>) -> rusqlite::Result<Change> {

@@ -3,6 +3,8 @@
 //! English stands in the code, in [`say!`](crate::say); Chinese stands in `zh/*.yaml` under the English text. The test
 //! `texts` holds the two together: every text has its Chinese, with the same placeholders, and none is left over.
 
+mod phrases;
+
 use std::{
     borrow::Cow,
     collections::HashMap,
@@ -14,6 +16,8 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+
+pub use phrases::{did_you_mean, os_reason, quoted};
 
 /// The languages that texts for users are written in.
 #[derive(
