@@ -281,8 +281,9 @@ impl Daemon {
         crate::failpoint::reach("drain.sealed")?;
         self.deliver.end(seal).await;
         self.wellbeing.abort();
-        let result = drained
-            .with_context(|| say!("draining took too long; what was not committed is read again at the next start"))?;
+        let result = drained.with_context(|| {
+            say!("draining took too long; what was not committed is read again at the next start")
+        })?;
         result?;
         Ok(sealed?)
     }

@@ -79,7 +79,8 @@ pub fn generate(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
     };
     let treasury = Treasury::new(&plan);
     let lists = args.out.join("lists");
-    private::create_dir_all(&lists).with_context(|| say!("cannot make the folder {folder}", folder = lists.display()))?;
+    private::create_dir_all(&lists)
+        .with_context(|| say!("cannot make the folder {folder}", folder = lists.display()))?;
     let mut config = String::from(CONFIG);
     for (name, text) in treasury.lists() {
         write(&lists.join(name), text.as_bytes())?;
