@@ -17,7 +17,6 @@ use crate::{
     app::Shared,
     evaluate::{Finding, row::RuleCounts},
     rule::{Handling, Mode, Rule, Severity, Status as Ripeness, Text},
-    say,
     store::{Cases, FindingFilter, Reader, Verdicts, check_severity},
 };
 
