@@ -115,7 +115,7 @@ impl TopicReader<'_> {
         if numbers.is_empty() {
             return Err(say!(
                 "the topic {topic} does not exist; it is waited for",
-                topic = quoted(&self.topic)
+                topic = quoted(self.topic)
             ));
         }
         let mut leaderless = partitions_of(&metadata, self.topic).filter(|p| p.leader() < 0);
