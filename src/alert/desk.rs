@@ -330,7 +330,7 @@ impl Desk {
         if why.is_none() && matches!(order.action, Action::Dismiss | Action::Close | Action::Comment) {
             return Err(Refusal::Missing(say!(
                 "{action} needs a reason: say why",
-                action = order.action.word()
+                action = order.action.shown()
             )));
         }
         let officers = [
@@ -345,7 +345,7 @@ impl Desk {
         if !officers.contains(&order.action) {
             return Err(Refusal::State(say!(
                 "{action} is done by fiscwatch itself",
-                action = order.action.word()
+                action = order.action.shown()
             )));
         }
         if order.action == Action::Inquire {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{evaluate::Finding, rule::Rule};
+use crate::{evaluate::Finding, rule::Rule, say, text::quoted};
 
 /// Labels of an alert. A name usually has one value; `tag` has one for each tag of the rule.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -69,8 +69,8 @@ impl Labels {
     pub fn parse(pairs: &[String]) -> Result<Self, String> {
         let mut labels = Self::default();
         for pair in pairs {
-            let (name, value) =
-                pair.split_once('=').ok_or_else(|| format!("{pair:?} is not a label: write name=value"))?;
+            let wrong = || say!("{pair} is not a label: write name=value", pair = quoted(pair));
+            let (name, value) = pair.split_once('=').ok_or_else(wrong)?;
             labels.add(name.trim(), value.trim().trim_matches('"'));
         }
         Ok(labels)

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Labels;
 
+use crate::{say, text::quoted};
+
 /// How a label is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Operator {
@@ -43,9 +45,15 @@ impl Matcher {
     /// # Errors
     /// What is wrong with it.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is not a matcher: write name=\"value\", with =, !=, =~ or !~");
+        let wrong = || {
+            say!("{text} is not a matcher: write name=\"value\", with =, !=, =~ or !~", text = quoted(text))
+        };
         if text.len() > MATCHER_MAX {
-            return Err(format!("a matcher may have {MATCHER_MAX} bytes, this one has {}", text.len()));
+            return Err(say!(
+                "a matcher may have {most} bytes, this one has {bytes}",
+                most = MATCHER_MAX,
+                bytes = text.len()
+            ));
         }
         let at = text.find(['=', '!']).ok_or_else(wrong)?;
         let (name, rest) = (text[..at].trim(), &text[at..]);
@@ -98,10 +106,9 @@ impl Matcher {
 
 /// A regular expression for a whole value, bounded in size.
 fn whole(pattern: &str) -> Result<Regex, String> {
-    regex::RegexBuilder::new(&format!("^(?:{pattern})$"))
-        .size_limit(PROGRAM_BYTES_MAX)
-        .build()
-        .map_err(|e| format!("{pattern:?} is not a regular expression: {e}"))
+    regex::RegexBuilder::new(&format!("^(?:{pattern})$")).size_limit(PROGRAM_BYTES_MAX).build().map_err(|e| {
+        say!("{pattern} is not a regular expression: {reason}", pattern = quoted(pattern), reason = e)
+    })
 }
 
 impl fmt::Display for Matcher {

@@ -9,7 +9,7 @@ use super::{
     desk::{name, reason},
     route::ALERT,
 };
-use crate::event::time::Calendar;
+use crate::{event::time::Calendar, say, text::quoted};
 
 /// 静默: an officer's order not to be told of some alerts for a while.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -59,13 +59,16 @@ impl Silence {
     /// If there are none or too many, or they match everything.
     pub fn check_matchers(matchers: &Matchers) -> Result<(), String> {
         if matchers.0.is_empty() {
-            return Err(String::from("a silence needs at least one matcher, such as rule=\"large-cash\""));
+            return Err(say!("a silence needs at least one matcher, such as rule=\"large-cash\""));
         }
         if matchers.0.len() > MATCHERS_MAX {
-            return Err(format!("a silence may have {MATCHERS_MAX} matchers; join values with =~\"a|b\""));
+            return Err(say!(
+                "a silence may have {most} matchers; join values with =~\"a|b\"",
+                most = MATCHERS_MAX
+            ));
         }
         match matchers.matches(&Labels::default()) {
-            true => Err(String::from(
+            true => Err(say!(
                 "these matchers also match an alert without any labels, so they would silence everything; add one that names a value",
             )),
             false => Ok(()),
@@ -79,14 +82,14 @@ impl Silence {
     pub fn check(&self, now: i64) -> Result<(), String> {
         Self::check_matchers(&self.matchers)?;
         if self.ends_at <= now {
-            return Err(String::from("this silence would be over already"));
+            return Err(say!("this silence would be over already"));
         }
         if self.ends_at <= self.starts_at {
-            return Err(String::from("a silence must end after it starts"));
+            return Err(say!("a silence must end after it starts"));
         }
         name(&self.author)?;
         if reason(&self.reason)?.is_empty() {
-            return Err(String::from("a silence needs a reason: say why"));
+            return Err(say!("a silence needs a reason: say why"));
         }
         Ok(())
     }
@@ -129,7 +132,7 @@ impl QuietHours {
 /// # Errors
 /// If it is not that.
 pub fn parse_minutes(text: &str) -> Result<(u32, u32), String> {
-    let wrong = || format!("{text:?} is not a time of day such as 22:00-06:30");
+    let wrong = || say!("{text} is not a time of day such as 22:00-06:30", text = quoted(text));
     let minute = |part: &str| -> Option<u32> {
         let (hour, minute) = part.trim().split_once(':')?;
         let (hour, minute): (u32, u32) = (hour.parse().ok()?, minute.parse().ok()?);

@@ -3,6 +3,8 @@
 
 use super::{Alert, Labels, Matchers};
 
+use crate::say;
+
 /// One route, with what it does not say taken from its parent. Durations are in microseconds.
 #[derive(Debug, Clone)]
 pub struct Route {
@@ -48,12 +50,12 @@ pub enum Passage {
 impl Passage {
     /// The same in words.
     #[must_use]
-    pub fn words(self) -> &'static str {
+    pub fn words(self) -> String {
         match self {
-            Self::Taken => "taken",
-            Self::GoesDown => "matches, goes down",
-            Self::Differs => "does not match",
-            Self::NotReached => "not asked",
+            Self::Taken => say!("taken"),
+            Self::GoesDown => say!("matches, goes down"),
+            Self::Differs => say!("does not match"),
+            Self::NotReached => say!("not asked"),
         }
     }
 }

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::say;
+use crate::{
+    say,
+    text::{self, Language},
+};
 
 /// Where an alert stands.
 #[derive(
@@ -64,6 +67,15 @@ macro_rules! words {
             #[must_use]
             pub fn word(self) -> &'static str {
                 Self::ALL.iter().find(|(value, ..)| *value == self).map_or("", |(_, word, _)| word)
+            }
+
+            /// The word in the language that is spoken.
+            #[must_use]
+            pub fn shown(self) -> &'static str {
+                match text::spoken() {
+                    Language::Zh => self.zh(),
+                    Language::En => self.word(),
+                }
             }
 
             /// The word for people who read Chinese.
@@ -144,15 +156,15 @@ impl State {
         let officers =
             [Action::Acknowledge, Action::Confirm, Action::Dismiss, Action::Rectify, Action::Close];
         let possible: Vec<_> =
-            officers.into_iter().filter(|a| self.after_is_possible(*a)).map(Action::word).collect();
+            officers.into_iter().filter(|a| self.after_is_possible(*a)).map(Action::shown).collect();
         let instead = match possible.as_slice() {
             [] => say!("it is over; only a comment can be added, and the next finding opens a new alert"),
             words => say!("it can be: {words}", words = words.join(", ")),
         };
         say!(
             "an alert that is {state} cannot {action}: {instead}",
-            state = self.word(),
-            action = action.word(),
+            state = self.shown(),
+            action = action.shown(),
             instead
         )
     }

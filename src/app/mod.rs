@@ -28,7 +28,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use arrow::{datatypes::SchemaRef, record_batch::RecordBatch};
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
@@ -46,9 +46,11 @@ use crate::{
     event::EventType,
     http,
     rule::{self, RuleSet, compile::Compiler},
+    say,
     store::{self, Lookup, StateLock, Store, StoreError, StoredReject},
     stream::{Block, Payload, Position, Receipt},
     telemetry::Metrics,
+    text::{os_reason, quoted},
 };
 
 pub use gauges::scrape_gauges;
@@ -281,8 +283,9 @@ impl Daemon {
         crate::failpoint::reach("drain.sealed")?;
         self.deliver.end(seal).await;
         self.wellbeing.abort();
-        let result = drained
-            .context("draining took too long; what was not committed is read again at the next start")?;
+        let result = drained.with_context(|| {
+            say!("draining took too long; what was not committed is read again at the next start")
+        })?;
         result?;
         Ok(sealed?)
     }
@@ -337,8 +340,12 @@ fn time_limit(config: &Config, clock: &Arc<dyn Clock>) -> Arc<dyn Fn() -> Option
 /// # Errors
 /// If it is taken or not allowed.
 pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| {
-        format!("cannot listen on {address}: another program has the port, perhaps another fiscwatch. Stop it, or set http.listen to another one")
+    TcpListener::bind(address).await.map_err(|e| match e.kind() {
+        std::io::ErrorKind::AddrInUse => anyhow!(say!(
+            "cannot listen on {address}: another program has the port, perhaps another fiscwatch. Stop it, or set http.listen to another one",
+            address
+        )),
+        _ => anyhow!(say!("cannot listen on {address} (http.listen): {reason}", address, reason = os_reason(&e))),
     })
 }
 
@@ -417,7 +424,7 @@ pub async fn replay(
         }
         let payload = Payload::Messages { data: data.into(), ends };
         let seqs = part.iter().map(|record| record.seq).collect();
-        let receipt = daemon.shared.submit(payload, seqs).await.context("the commit failed")?;
+        let receipt = daemon.shared.submit(payload, seqs).await.with_context(|| say!("the commit failed"))?;
         total += receipt;
     }
     daemon.drain(false).await?;
@@ -447,7 +454,7 @@ async fn watch(
             result = ended(&mut daemon.engine) => {
                 daemon.stop.cancel();
                 result?;
-                bail!("the loop ended by itself; please report this");
+                bail!(say!("the loop ended by itself; please report this"));
             }
             error = daemon.sealing.failed() => {
                 daemon.stop.cancel();
@@ -460,7 +467,7 @@ async fn watch(
                 }
                 Some((name, Ok(()))) => tracing::info!(source = name, "the source has ended"),
                 Some((name, Err(e))) => {
-                    failed = Some(anyhow::Error::from(e).context(format!("source {name:?}")));
+                    failed = Some(anyhow::Error::from(e).context(say!("source {name}", name = quoted(&name))));
                     break;
                 }
             },

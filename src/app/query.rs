@@ -18,6 +18,7 @@ use crate::{
     ledger::Ledger,
     lists::Lists,
     rule::{compile::Compiler, query::asked},
+    say,
     store::Reader,
 };
 
@@ -31,7 +32,7 @@ pub async fn query(config: &Config, sql: &str, now: i64) -> anyhow::Result<Senda
         anyhow!("{}", text.join("\n"))
     })?;
     let compiler = Compiler::new(&config.calendar, lists, config.language);
-    let rule = asked(&compiler, sql).map_err(|message| anyhow!("the query: {message}"))?;
+    let rule = asked(&compiler, sql).map_err(|message| anyhow!(say!("the query: {message}", message)))?;
     let decoder = Decoder::new(Arc::clone(&config.calendar));
     let mut reader = Reader::open(&config.state_dir)?;
     reader.agrees(&config.calendar)?;
@@ -41,7 +42,7 @@ pub async fn query(config: &Config, sql: &str, now: i64) -> anyhow::Result<Senda
     }
     let tables = StoredTables::new(&config.state_dir, decoder.schema(), &config.calendar);
     let context = compiler.session().context(config.query_limits.memory);
-    schedule::start(&context, &rule, &due, &tables, &config.calendar).await.context("the query")
+    schedule::start(&context, &rule, &due, &tables, &config.calendar).await.with_context(|| say!("the query"))
 }
 
 /// The forecast for a budget line at the time given (microseconds), and what the even pace would bring, in cents; `None`
@@ -60,11 +61,13 @@ pub async fn line_forecast(
     let context = compiler.session().context(config.query_limits.memory);
     let decoder = Decoder::new(Arc::clone(calendar));
     let tables = StoredTables::new(&config.state_dir, decoder.schema(), calendar);
-    let lines = budget_lines(ledger, calendar, now).context("the budget lines make no table")?;
+    let lines =
+        budget_lines(ledger, calendar, now).with_context(|| say!("the budget lines make no table"))?;
     let limit = config.query_limits.time;
     let read = tokio::time::timeout(limit, forecasts::read(&lines, &context, &tables, calendar, now)).await;
-    let (forecaster, forecasts) =
-        read.map_err(|_| anyhow!("it takes more than {limit:?} (engine.query_time)"))??;
+    let (forecaster, forecasts) = read.map_err(|_| {
+        anyhow!(say!("it takes more than {seconds} s (engine.query_time)", seconds = limit.as_secs_f64()))
+    })??;
     let found = forecaster.lines().iter().zip(forecasts.lines).find(|(line, _)| line.id == id);
     Ok(found.and_then(|(line, forecast)| {
         let naive = line.year.and_then(|year| forecaster.position().pace(year, line.executed));

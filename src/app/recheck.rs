@@ -11,6 +11,7 @@ use anyhow::Context;
 use crate::{
     config::Config,
     rule::RuleSet,
+    say,
     store::{Check, History},
 };
 
@@ -48,7 +49,7 @@ pub async fn recheck(
     let watermark = history.watermark()?;
     let in_force = history.rules_in_force()?;
     let again = replay::replay(config, Arc::clone(&rules), history, &watermark).await;
-    let again = again.context("the journal cannot be replayed")?;
+    let again = again.with_context(|| say!("the journal cannot be replayed"))?;
     let compared = compare::Compared { rules: &rules, in_force, watermark, range };
     compared.checks(history, &again)
 }

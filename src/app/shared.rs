@@ -20,6 +20,7 @@ use crate::{
     event::time::Calendar,
     ledger::Ledger,
     rule::RuleSet,
+    say,
     source::SourceStatus,
     stream::{Block, Payload, Receipt},
     telemetry::Metrics,
@@ -171,7 +172,7 @@ impl Shared {
     #[must_use]
     pub fn sources_wait(&self) -> Option<String> {
         let waits = |(name, status): (&String, &Arc<SourceStatus>)| {
-            status.told().not_ready().map(|why| format!("source {name}: {why}"))
+            status.told().not_ready().map(|why| say!("source {name}: {why}", name, why))
         };
         self.sources.iter().find_map(waits)
     }

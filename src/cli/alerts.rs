@@ -27,9 +27,9 @@ use show::{ShowArgs, show};
 
 #[derive(Debug, Subcommand)]
 pub enum AlertsCommand {
-    /// The newest alerts that are not over
+    /// Show the newest alerts that are not over
     List(ListArgs),
-    /// One alert with its history, evidence and notifications
+    /// Show one alert with its history, evidence and notifications
     Show(ShowArgs),
     /// 受理: take alerts on; escalation ends
     Ack(ActArgs),

@@ -28,7 +28,7 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub enum BudgetCommand {
-    /// One budget line with all its balances, and what it will have executed at the end of its year
+    /// Show one budget line with all its balances, and what it will have executed at the end of its year
     Show {
         /// The `budget_line_id`
         id: String,
@@ -38,7 +38,7 @@ pub enum BudgetCommand {
         #[command(flatten)]
         common: Common,
     },
-    /// The lines that come first by some measure
+    /// Show the lines that come first by some measure
     Top {
         /// The measure
         #[arg(long, value_enum, default_value = "overspent")]
@@ -49,7 +49,7 @@ pub enum BudgetCommand {
         #[command(flatten)]
         common: Common,
     },
-    /// What programmes are to achieve and have achieved
+    /// Show what programmes are to achieve and have achieved
     Indicators {
         /// Only of this programme, by its `project_code`
         #[arg(long)]
@@ -60,7 +60,7 @@ pub enum BudgetCommand {
         #[command(flatten)]
         common: Common,
     },
-    /// All lines as JSON Lines, sorted by `budget_line_id`
+    /// Print all lines as JSON Lines, sorted by `budget_line_id`
     Export {
         /// The file to write; standard output if it is not given
         #[arg(long)]

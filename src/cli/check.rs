@@ -16,6 +16,7 @@ use crate::{
     },
     say,
     telemetry::Metrics,
+    text::quoted,
 };
 
 #[derive(Debug, Args)]
@@ -93,17 +94,29 @@ fn warn_of_retention(rules: &[CompiledRule], retain: i64) {
     let days = |micros: i64| (micros + DAY - 1) / DAY;
     for rule in rules.iter().filter(|rule| rule.rule.mode != Mode::Disabled) {
         match rule.horizon() {
-            Some(horizon) if horizon > retain => eprintln!(
-                "warning: rule {:?} looks {} days back, but state.retain keeps {}: after a restart its windows lack what is gone. Raise state.retain or shorten the window",
-                rule.rule.id,
-                days(horizon),
-                days(retain)
-            ),
-            None => eprintln!(
-                "note: the query of rule {:?} sees the events of the last {} days only (state.retain)",
-                rule.rule.id,
-                days(retain)
-            ),
+            Some(horizon) if horizon > retain => {
+                let (rule, back, kept) = (quoted(&rule.rule.id), days(horizon), days(retain));
+                eprintln!(
+                    "{}",
+                    say!(
+                        "warning: rule {rule} looks {back} days back, but state.retain keeps {kept}: after a restart its windows lack what is gone. Raise state.retain or shorten the window",
+                        rule,
+                        back,
+                        kept
+                    )
+                );
+            }
+            None => {
+                let (rule, kept) = (quoted(&rule.rule.id), days(retain));
+                eprintln!(
+                    "{}",
+                    say!(
+                        "note: the query of rule {rule} sees the events of the last {kept} days only (state.retain)",
+                        rule,
+                        kept
+                    )
+                );
+            }
             Some(_) => {}
         }
     }

@@ -27,6 +27,7 @@ use crate::{
     simulate::{Plan, Treasury},
     source::file::file_block,
     stream::Payload,
+    text,
 };
 
 #[derive(Debug, Args)]
@@ -40,12 +41,12 @@ pub struct DemoArgs {
     /// Where to serve /metrics and the API
     #[arg(long, default_value = "127.0.0.1:9464")]
     listen: SocketAddr,
-    /// End by itself after so many seconds
+    /// End after so many seconds
     #[arg(long)]
     seconds: Option<u64>,
-    /// The language of the findings: zh or en
-    #[arg(long, default_value = "zh", value_parser = ["zh", "en"])]
-    language: String,
+    /// The language of the findings; that of the messages without it
+    #[arg(long, value_parser = ["zh", "en"])]
+    language: Option<String>,
 }
 
 /// Events are sent so many times a second.
@@ -54,11 +55,11 @@ const FRAMES: u32 = 10;
 pub fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(
         args.pace > 0.0 && args.pace <= 366.0,
-        "--pace must be above 0 and at most 366 days a second"
+        say!("--pace must be above 0 and at most 366 days a second")
     );
-    let folder = tempfile::tempdir().context("cannot make a folder for the demo's state")?;
+    let folder = tempfile::tempdir().with_context(|| say!("cannot make a folder for the demo's state"))?;
     let start = date(2026, 1, 1);
-    let zone = jiff::tz::TimeZone::get("Asia/Shanghai").context("the time zone database")?;
+    let zone = jiff::tz::TimeZone::get("Asia/Shanghai").with_context(|| say!("the time zone database"))?;
     let (seed, days) = (args.seed, 365);
     let plan = Plan { payments: 400_000, units: 300, seed, start, days, anomalies: true, zone };
     let treasury = Treasury::new(&plan);
@@ -67,7 +68,7 @@ pub fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
         crate::private::write(&folder.path().join("config/lists").join(name), text)?;
     }
     let overrides = [
-        ("FISCWATCH_LANGUAGE", args.language.clone()),
+        ("FISCWATCH_LANGUAGE", args.language.clone().unwrap_or_else(|| text::spoken().word().to_owned())),
         ("FISCWATCH_HTTP__LISTEN", args.listen.to_string()),
         // The simulated year may be ahead of the clock.
         ("FISCWATCH_ENGINE__MAX_FUTURE", String::from("3660d")),
@@ -76,8 +77,9 @@ pub fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let file = folder.path().join("config/fiscwatch.yaml");
     let text = std::fs::read_to_string(&file)?;
     let variables = overrides.into_iter().map(|(name, value)| (name.to_owned(), value));
-    let config = Config::parse("the demo's configuration", &text, &folder.path().join("config"), variables)
-        .map_err(problems)?;
+    let config =
+        Config::parse(&say!("the demo's configuration"), &text, &folder.path().join("config"), variables)
+            .map_err(problems)?;
     crate::telemetry::log(&config.log);
     let runtime = runtime()?;
     runtime.block_on(play(config, treasury, args))?;

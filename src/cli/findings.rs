@@ -18,7 +18,7 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub enum FindingsCommand {
-    /// The newest findings
+    /// Show the newest findings
     List {
         #[command(flatten)]
         which: WhichArgs,
@@ -31,7 +31,7 @@ pub enum FindingsCommand {
         #[command(flatten)]
         form: Form,
     },
-    /// All findings as JSON Lines, in the order they were found
+    /// Print all findings as JSON Lines, in the order they were found
     Export {
         #[command(flatten)]
         which: WhichArgs,

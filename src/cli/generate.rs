@@ -22,7 +22,7 @@ use jiff::civil::Date;
 use crate::{
     decode::Decoder,
     event::time::Calendar,
-    private,
+    private, say,
     simulate::{EventType, Plan, Treasury},
     source::file::file_block,
     stream::Payload,
@@ -65,8 +65,8 @@ const LABELS: &str = "labels.jsonl";
 const ROW_GROUP: usize = 65_536;
 
 pub fn generate(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
-    anyhow::ensure!(args.units > 0, "--units must be at least 1");
-    anyhow::ensure!(args.days > 0, "--days must be at least 1");
+    anyhow::ensure!(args.units > 0, say!("--units must be at least 1"));
+    anyhow::ensure!(args.days > 0, say!("--days must be at least 1"));
     let calendar = Arc::new(Calendar::new("Asia/Shanghai", 1, 1)?);
     let plan = Plan {
         payments: args.payments,
@@ -79,7 +79,8 @@ pub fn generate(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
     };
     let treasury = Treasury::new(&plan);
     let lists = args.out.join("lists");
-    private::create_dir_all(&lists).with_context(|| format!("cannot make the folder {}", lists.display()))?;
+    private::create_dir_all(&lists)
+        .with_context(|| say!("cannot make the folder {folder}", folder = lists.display()))?;
     let mut config = String::from(CONFIG);
     for (name, text) in treasury.lists() {
         write(&lists.join(name), text.as_bytes())?;
@@ -108,9 +109,10 @@ pub fn generate(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
     let (events, payments) = (files.events, files.payments);
     files.finish()?;
     let out = args.out.display();
-    println!("{events} events, {payments} payments among them, in {out}");
+    println!("{}", say!("{events} events, {payments} payments among them, in {out}", events, payments, out));
     let labels = if args.anomalies { format!(" --labels {out}/labels.jsonl") } else { String::new() };
-    println!("try: fiscwatch backtest --rules rules --events {out}/events.jsonl{labels}");
+    let command = format!("fiscwatch backtest --rules rules --events {out}/events.jsonl{labels}");
+    println!("{}", say!("try: {command}", command));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -119,7 +121,7 @@ fn partial(name: &str) -> String {
 }
 
 fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    private::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
+    private::write(path, bytes).with_context(|| say!("cannot write {path}", path = path.display()))
 }
 
 /// The same events as JSON Lines and as Parquet, and the labels.
@@ -140,7 +142,7 @@ impl Files {
     fn create(out: &Path, calendar: Arc<Calendar>, labels: bool) -> anyhow::Result<Self> {
         let create = |name: &str| {
             let path = out.join(partial(name));
-            private::create(&path).with_context(|| format!("cannot write {}", path.display()))
+            private::create(&path).with_context(|| say!("cannot write {path}", path = path.display()))
         };
         let decoder = Decoder::new(calendar);
         let compression = Compression::ZSTD(ZstdLevel::try_new(3)?);
@@ -164,10 +166,10 @@ impl Files {
         let block = file_block(&Arc::from("generate"), Path::new("events.jsonl"), 0, payload, None);
         let decoded = self.decoder.decode(&[block], None);
         if let Some(reject) = decoded.rejects.first() {
-            anyhow::bail!(
-                "the simulator made a record that breaks the schema ({}); please report this",
-                reject.detail
-            );
+            anyhow::bail!(say!(
+                "the simulator made a record that breaks the schema ({detail}); please report this",
+                detail = reject.detail
+            ));
         }
         self.table.write(&decoded.events)?;
         Ok(())
@@ -181,7 +183,7 @@ impl Files {
         self.labels.map_or(Ok(()), |mut out| out.flush())?;
         for name in [LINES, TABLE].into_iter().chain(labels) {
             std::fs::rename(self.out.join(partial(name)), self.out.join(name))
-                .with_context(|| format!("cannot rename {}", partial(name)))?;
+                .with_context(|| say!("cannot rename {file}", file = partial(name)))?;
         }
         Ok(())
     }

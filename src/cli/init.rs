@@ -2,10 +2,10 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::Context;
+use anyhow::anyhow;
 use clap::Args;
 
-use crate::{say, shipped};
+use crate::{say, shipped, text::os_reason};
 
 #[derive(Debug, Args)]
 pub struct InitArgs {
@@ -38,7 +38,8 @@ pub fn init(args: &InitArgs) -> anyhow::Result<ExitCode> {
             more
         ));
     }
-    shipped::write(&args.folder, &files).with_context(|| say!("cannot write to {folder}", folder))?;
+    shipped::write(&args.folder, &files)
+        .map_err(|e| anyhow!(say!("cannot write to {folder}: {reason}", folder, reason = os_reason(&e))))?;
     println!(
         "{}",
         say!("{n} files are written to {folder}: config/, config/lists/ and rules/", n = files.len(), folder)

@@ -4,8 +4,11 @@
 use std::{io, path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
-use clap::{Args, CommandFactory};
+use clap::{Args, Command, CommandFactory};
 use clap_complete::Shell;
+
+use super::help;
+use crate::{say, text::Language};
 
 #[derive(Debug, Args)]
 pub struct CompletionsArgs {
@@ -15,24 +18,33 @@ pub struct CompletionsArgs {
 
 #[derive(Debug, Args)]
 pub struct ManArgs {
-    /// The folder to write the pages to; without it the first page goes to standard output
+    /// The folder to write the pages to; without it, the first page goes to standard output
     #[arg(long)]
     out: Option<PathBuf>,
 }
 
-pub fn completions(args: &CompletionsArgs) -> ExitCode {
-    clap_complete::generate(args.shell, &mut super::Cli::command(), "fiscwatch", &mut io::stdout());
+/// English, whatever the reader's locale is: packages are built anywhere.
+fn command(language: Option<Language>) -> Command {
+    let command = super::Cli::command().name("fiscwatch");
+    match language {
+        Some(Language::Zh) => help::in_language(command.disable_help_subcommand(true), Language::Zh),
+        _ => command,
+    }
+}
+
+pub fn completions(args: &CompletionsArgs, language: Option<Language>) -> ExitCode {
+    clap_complete::generate(args.shell, &mut command(language), "fiscwatch", &mut io::stdout());
     ExitCode::SUCCESS
 }
 
-pub fn man(args: &ManArgs) -> anyhow::Result<ExitCode> {
-    let command = super::Cli::command().name("fiscwatch");
+pub fn man(args: &ManArgs, language: Option<Language>) -> anyhow::Result<ExitCode> {
+    let command = command(language);
     match &args.out {
         None => clap_mangen::Man::new(command).render(&mut io::stdout())?,
         Some(out) => {
-            std::fs::create_dir_all(out)
-                .and_then(|()| clap_mangen::generate_to(command, out))
-                .with_context(|| format!("cannot write the pages to {}", out.display()))?;
+            std::fs::create_dir_all(out).and_then(|()| clap_mangen::generate_to(command, out)).with_context(
+                || say!("the manual pages cannot be written to {folder}", folder = out.display()),
+            )?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -9,7 +9,9 @@ mod filter;
 mod findings;
 mod forecast;
 mod generate;
+mod help;
 mod init;
+mod language;
 mod manual;
 mod notify;
 mod officer;
@@ -21,13 +23,16 @@ mod state;
 mod table;
 mod test;
 mod tune;
+mod usage;
 
 use std::{
+    collections::BTreeSet,
+    ffi::OsString,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 
 use crate::{
     app::replay::Replay,
@@ -35,66 +40,69 @@ use crate::{
     diagnostic::Diagnostic,
     say,
     source::Encoding,
+    text,
 };
 
-/// Treasury execution monitoring (财政国库动态监控): an exact budget ledger, rules on every payment, findings once.
+/// Treasury execution monitoring (财政国库动态监控): an exact budget ledger, rules on every payment, each finding told once
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
 struct Cli {
     /// When to use colours
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
     color: table::Colour,
+    #[command(flatten)]
+    language: language::LanguageArg,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// The whole system with nothing installed: a simulated treasury, the shipped rules, findings on screen
+    /// Try everything on a simulated treasury, with nothing to set up
     Demo(demo::DemoArgs),
-    /// The shipped configuration, rules and lists as files to start from
+    /// Write the shipped configuration, rules and lists to a folder
     Init(init::InitArgs),
     /// Run the daemon
     Run(run::RunArgs),
-    /// Check configuration, lists and rules; all errors, exit code 1 if there is one
+    /// Check the configuration, the lists and the rules, and tell every error
     Check(check::CheckArgs),
-    /// Run rule unit tests
+    /// Run the tests of rules
     Test(test::TestArgs),
-    /// Run rules over recorded events, without any state
+    /// Run rules over recorded events; no state is kept
     Backtest(backtest::BacktestArgs),
-    /// What forecasts of the year's end would have been worth, over recorded events
+    /// Compare forecasts of the year's end with what recorded events show
     Forecast(forecast::ForecastArgs),
-    /// What a rule would find with other values of a constant
+    /// Show what a rule finds with other values of a constant
     Tune(tune::TuneArgs),
-    /// Write a simulated treasury's events
+    /// Write the events of a simulated treasury
     Generate(generate::GenerateArgs),
-    /// Balances of budget lines
+    /// Show the balances of budget lines
     #[command(subcommand)]
     Budget(budget::BudgetCommand),
-    /// What the rules found
+    /// Show what the rules found
     #[command(subcommand)]
     Findings(findings::FindingsCommand),
-    /// 预警: what officers work on
+    /// 预警: show alerts and work on them
     #[command(subcommand)]
     Alerts(alerts::AlertsCommand),
-    /// 静默: whom not to tell of what for a while
+    /// 静默: mute alerts for a while
     #[command(subcommand)]
     Silence(silence::SilenceCommand),
-    /// The routing tree
+    /// Show who is told of an alert
     #[command(subcommand)]
     Routes(routes::RoutesCommand),
-    /// 通知: what was told, what waits and what was refused
+    /// 通知: show notifications, send them again, test a sink
     #[command(subcommand)]
     Notify(notify::NotifyCommand),
-    /// Records in quarantine
+    /// Show the records in quarantine, and read them again
     #[command(subcommand)]
     Rejects(rejects::RejectsCommand),
-    /// The state directory
+    /// Look at the state, back it up, verify it, query it
     #[command(subcommand)]
     State(state::StateCommand),
-    /// What a shell needs to complete commands and options
+    /// Print what a shell needs to complete commands and options
     Completions(manual::CompletionsArgs),
-    /// The manual pages
+    /// Write the manual pages
     #[command(hide = true)]
     Man(manual::ManArgs),
 }
@@ -170,7 +178,12 @@ fn problems(problems: Vec<Diagnostic>) -> anyhow::Error {
 /// Runs the command line.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let args: Vec<OsString> = std::env::args_os().collect();
+    text::speak(language::decide(&args, |name| std::env::var(name).ok()));
+    let cli = match parse(&args) {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
     table::colour(cli.color);
     let result = match cli.command {
         Command::Demo(args) => demo::demo(&args),
@@ -190,8 +203,8 @@ pub fn main() -> ExitCode {
         Command::Notify(command) => notify::notify(&command),
         Command::Rejects(command) => rejects::rejects(&command),
         Command::State(command) => state::state(&command),
-        Command::Completions(args) => Ok(manual::completions(&args)),
-        Command::Man(args) => manual::man(&args),
+        Command::Completions(args) => Ok(manual::completions(&args, cli.language.asked())),
+        Command::Man(args) => manual::man(&args, cli.language.asked()),
     };
     match result {
         Ok(code) => code,
@@ -202,6 +215,33 @@ pub fn main() -> ExitCode {
             ExitCode::from(1)
         }
     }
+}
+
+/// What the command line says; or it is answered here, with help or with what is wrong with it.
+fn parse(args: &[OsString]) -> Result<Cli, ExitCode> {
+    let mut command = help::in_language(Cli::command(), text::spoken());
+    let parsed = command.try_get_matches_from_mut(args);
+    parsed.and_then(|matches| Cli::from_arg_matches(&matches)).map_err(|error| match error.kind() {
+        // A reader that has seen enough is no failure here either.
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let _ = error.print();
+            ExitCode::SUCCESS
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = error.print();
+            ExitCode::from(2)
+        }
+        _ => {
+            eprintln!("{}", usage::message(&error, args, &mut command));
+            ExitCode::from(2)
+        }
+    })
+}
+
+/// Every text of `--help`, in English.
+#[must_use]
+pub fn help_texts() -> BTreeSet<String> {
+    help::texts(Cli::command())
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -23,13 +23,14 @@ use crate::{
     say,
     store::{Cases, NoticeFilter},
     telemetry::Metrics,
+    text::quoted,
 };
 
 #[derive(Debug, Subcommand)]
 pub enum NotifyCommand {
-    /// The newest notifications
+    /// Show the newest notifications
     List(ListArgs),
-    /// Try notifications again that are parked or wait for their next attempt
+    /// Send notifications again that are parked or wait for their next attempt
     Retry(RetryArgs),
     /// Send a test to a sink, past routes and outbox
     Test(TestArgs),
@@ -98,7 +99,7 @@ pub struct PreviewArgs {
 fn reason(word: &str) -> Result<Reason, String> {
     let words: Vec<_> = REASONS.iter().map(|reason| reason_word(*reason)).collect();
     let at = words.iter().position(|known| known == word);
-    at.map(|at| REASONS[at]).ok_or_else(|| format!("use one of {}", words.join(", ")))
+    at.map(|at| REASONS[at]).ok_or_else(|| say!("use one of {known}", known = words.join(", ")))
 }
 
 pub fn notify(command: &NotifyCommand) -> anyhow::Result<ExitCode> {
@@ -158,16 +159,27 @@ fn retry(args: &RetryArgs) -> anyhow::Result<ExitCode> {
     let mut cases = Cases::open(&config.state_dir)?;
     if args.ids.is_empty() {
         if let Some(sink) = args.sink.as_deref().filter(|sink| config.sinks.iter().all(|s| s.name != *sink)) {
-            anyhow::bail!("there is no sink {sink:?} in the configuration; what waits for it cannot be sent");
+            anyhow::bail!(say!(
+                "there is no sink {sink} in the configuration; what waits for it cannot be sent",
+                sink = quoted(sink)
+            ));
         }
         let count = cases.retry(None, args.sink.as_deref(), now())?;
-        println!("{count} notifications are tried again, within a second if the daemon runs");
+        println!(
+            "{}",
+            say!("{count} notifications are tried again, within a second if the daemon runs", count)
+        );
         return Ok(ExitCode::SUCCESS);
     }
     let mut code = ExitCode::SUCCESS;
     for id in &args.ids {
         match cases.retry_one(id, now()) {
-            Ok(notice) => println!("{} is tried again, within a second if the daemon runs", notice.id),
+            Ok(notice) => {
+                println!(
+                    "{}",
+                    say!("{id} is tried again, within a second if the daemon runs", id = notice.id)
+                );
+            }
             Err(e) => {
                 eprintln!("fiscwatch: {e}");
                 code = ExitCode::from(1);
@@ -183,7 +195,11 @@ fn test(args: &TestArgs) -> anyhow::Result<ExitCode> {
     let sinks = notify::build(&config.file, &config.sinks, &setup).map_err(problems)?;
     let Some(sink) = sinks.get(&args.sink) else {
         let known: Vec<_> = sinks.keys().map(String::as_str).collect();
-        anyhow::bail!("there is no sink {:?}; there are: {}", args.sink, known.join(", "));
+        anyhow::bail!(say!(
+            "there is no sink {sink}; there are: {known}",
+            sink = quoted(&args.sink),
+            known = known.join(", ")
+        ));
     };
     let recipients: Vec<Option<String>> = match sink.recipients() {
         [] => vec![None],
@@ -194,9 +210,10 @@ fn test(args: &TestArgs) -> anyhow::Result<ExitCode> {
         let to = recipient.as_ref().map_or(args.sink.clone(), |r| format!("{} {r}", args.sink));
         let notification = trial(&args.sink, recipient, config.language);
         match send(sink, &notification) {
-            Ok(()) => println!("{} accepted it", line(&to, 100)),
+            Ok(()) => println!("{}", say!("{sink} accepted it", sink = line(&to, 100))),
             Err(e) => {
-                eprintln!("fiscwatch: {} did not accept it: {}", line(&to, 100), line(&e, 500));
+                let (sink, reason) = (line(&to, 100), line(&e, 500));
+                eprintln!("fiscwatch: {}", say!("{sink} did not accept it: {reason}", sink, reason));
                 code = ExitCode::from(1);
             }
         }
@@ -239,11 +256,15 @@ fn preview(args: &PreviewArgs) -> anyhow::Result<ExitCode> {
         false => println!("{}\n\n{}", rendered.subject, rendered.text),
     }
     for attachment in &rendered.attachments {
-        eprintln!("attached: {} ({} bytes)", attachment.name, attachment.content.len());
+        let (file, bytes) = (&attachment.name, attachment.content.len());
+        eprintln!("{}", say!("attached: {file} ({bytes} bytes)", file, bytes));
     }
     match rendered.trouble {
         Some(trouble) => {
-            anyhow::bail!("the template cannot be used, the built-in text took its place: {trouble}")
+            anyhow::bail!(say!(
+                "the template cannot be used, the built-in text took its place: {trouble}",
+                trouble
+            ))
         }
         None => Ok(ExitCode::SUCCESS),
     }

@@ -16,7 +16,7 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub enum RejectsCommand {
-    /// The records in quarantine, the oldest first
+    /// Show the records in quarantine, the oldest first
     List {
         #[command(flatten)]
         filter: FilterArgs,
@@ -26,7 +26,7 @@ pub enum RejectsCommand {
         #[command(flatten)]
         form: Form,
     },
-    /// The raw records, one a line, to be mended and read again
+    /// Print the raw records, one a line, to be mended and read again
     Export {
         #[command(flatten)]
         filter: FilterArgs,
@@ -34,7 +34,7 @@ pub enum RejectsCommand {
         #[arg(long)]
         out: Option<PathBuf>,
     },
-    /// Read the records again, after a rule of the feed or this program has changed
+    /// Read the records again, after the feed or this program has changed
     Replay {
         #[command(flatten)]
         filter: FilterArgs,

@@ -22,9 +22,9 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub enum RoutesCommand {
-    /// The tree as it is in force, with what routes take from their parents
+    /// Show the tree as it is in force, with what routes take from their parents
     Show(ShowArgs),
-    /// Where an alert with these labels would go, why, and what would hold it back now
+    /// Tell where an alert with these labels would go, why, and what would hold it back now
     Test(TestArgs),
 }
 
@@ -39,7 +39,7 @@ pub struct ShowArgs {
 
 #[derive(Debug, Args)]
 pub struct TestArgs {
-    /// Labels: rule=large-cash severity=high `unit_code=101001` tag=cash
+    /// Labels, such as rule=large-cash severity=high `unit_code=101001` tag=cash
     #[arg(long = "alert", value_name = "NAME=VALUE", num_args = 1.., required = true)]
     labels: Vec<String>,
     #[command(flatten)]

@@ -22,7 +22,7 @@ use crate::{
 pub enum SilenceCommand {
     /// Order a silence; what it mutes now is shown first
     Add(AddArgs),
-    /// Silences in force or to come
+    /// Show silences that are in force or to come
     List(ListArgs),
     /// End a silence now
     Expire(ExpireArgs),
@@ -61,7 +61,7 @@ pub struct AddArgs {
 pub struct ListArgs {
     #[command(flatten)]
     config: ConfigArg,
-    /// Those that are over too
+    /// Show those that are over too
     #[arg(long)]
     expired: bool,
     /// At most so many

@@ -6,7 +6,10 @@ use anyhow::Context;
 use clap::Args;
 
 use super::{ConfigArg, table::visible};
-use crate::rule::unit_test::{self, junit};
+use crate::{
+    rule::unit_test::{self, junit},
+    say,
+};
 
 #[derive(Debug, Args)]
 pub struct TestArgs {
@@ -25,7 +28,7 @@ pub fn test(args: &TestArgs) -> anyhow::Result<ExitCode> {
     let files = if args.files.is_empty() { configured()? } else { args.files.clone() };
     let report = unit_test::run(&files);
     if let Some(path) = &args.junit {
-        let cannot = || format!("cannot write {}", path.display());
+        let cannot = || say!("cannot write {path}", path = path.display());
         let file = BufWriter::new(File::create(path).with_context(cannot)?);
         junit::write(&report, file).with_context(cannot)?;
     }

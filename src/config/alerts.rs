@@ -16,6 +16,7 @@ use crate::{
     notify::{Office, wellbeing::Thresholds},
     rule::Severity,
     say,
+    text::quoted,
 };
 
 /// What happens with alerts.
@@ -146,7 +147,7 @@ pub struct Watch {
 pub(super) fn resolve_watch(r: &mut Resolver<'_>, raw: &Raw) -> Watch {
     let spec = &raw.alerts.watch;
     for sink in spec.sinks.iter().flatten().filter(|name| !raw.sinks.iter().any(|sink| sink.name == **name)) {
-        r.problem(format!("alerts.watch.sinks: there is no sink {sink:?}; name it under `sinks`"));
+        r.problem(no_sink("alerts.watch.sinks", sink));
     }
     let silent_after = match spec.silent_after.as_str() {
         "never" => None,
@@ -162,7 +163,7 @@ pub(super) fn resolve_watch(r: &mut Resolver<'_>, raw: &Raw) -> Watch {
     };
     let heartbeat = raw.alerts.heartbeat.as_ref().map(|spec| {
         if !spec.url.starts_with("http://") && !spec.url.starts_with("https://") {
-            r.problem(format!("alerts.heartbeat.url: {:?} is no http address", spec.url));
+            r.problem(say!("alerts.heartbeat.url: {url} is no http address", url = quoted(&spec.url)));
         }
         let every = r.value("alerts.heartbeat.every", duration(&spec.every));
         (spec.url.clone(), every.max(Duration::from_secs(1)))
@@ -309,8 +310,10 @@ pub(super) fn resolve(r: &mut Resolver<'_>, raw: &Raw, calendar: &Arc<Calendar>)
 
 fn digest(text: &str) -> Result<Ticks, String> {
     Ticks::cron(text).map_err(|e| {
-        format!(
-            "{text:?} is not a cron expression of five fields, such as 30 8 * * * for half past eight: {e}"
+        say!(
+            "{text} is not a cron expression of five fields, such as 30 8 * * * for half past eight: {reason}",
+            text = quoted(text),
+            reason = e
         )
     })
 }
@@ -333,7 +336,11 @@ fn service_levels(
 fn severity_at(r: &mut Resolver<'_>, key: &str, severity: &str) -> Option<usize> {
     let at = Severity::WORDS.iter().position(|(word, _)| *word == severity);
     if at.is_none() {
-        r.problem(format!("{key}: {severity:?} is no severity; use critical, high, medium or low"));
+        r.problem(say!(
+            "{key}: {severity} is no severity; use critical, high, medium or low",
+            key,
+            severity = quoted(severity)
+        ));
     }
     at
 }
@@ -344,7 +351,7 @@ fn matchers(r: &mut Resolver<'_>, key: &str, texts: &[String]) -> Matchers {
 
 fn inhibition(r: &mut Resolver<'_>, spec: &InhibitSpec) -> Inhibition {
     if spec.equal.is_empty() {
-        r.problem(String::from(
+        r.problem(say!(
             "alerts.inhibit: `equal` must name a label, or one alert anywhere would mute all the others",
         ));
     }
@@ -361,7 +368,14 @@ fn quiet_hours(r: &mut Resolver<'_>, spec: &QuietSpec, calendar: &Arc<Calendar>)
     for day in spec.days.iter().flatten() {
         match DAYS.iter().position(|known| known == day) {
             Some(at) => weekdays[at] = true,
-            None => r.problem(format!("{key}: {day:?} is no day; use {}", DAYS.join(", "))),
+            None => {
+                r.problem(say!(
+                    "{key}: {day} is no day; use {days}",
+                    key,
+                    day = quoted(day),
+                    days = DAYS.join(", ")
+                ));
+            }
         }
     }
     let minutes = r.value(&key, parse_minutes(&spec.time).map(Some))?;
@@ -372,15 +386,12 @@ fn quiet_hours(r: &mut Resolver<'_>, spec: &QuietSpec, calendar: &Arc<Calendar>)
 
 fn explain(r: &mut Resolver<'_>, spec: &ExplainSpec, raw: &Raw, sinks: &[String]) -> Explain {
     if !sinks.contains(&spec.sink) {
-        r.problem(say!(
-            "alerts.explain.sink: there is no sink {name}; name it under `sinks`",
-            name = format!("{:?}", spec.sink)
-        ));
+        r.problem(no_sink("alerts.explain.sink", &spec.sink));
     }
     if !raw.lists.contains_key(&spec.list) {
         r.problem(say!(
-            "alerts.explain.list: there is no list {name}; name it under `lists`",
-            name = format!("{:?}", spec.list)
+            "alerts.explain.list: there is no list {list}; name it under `lists`",
+            list = quoted(&spec.list)
         ));
     }
     let deadline = inquiry::check_deadline(spec.deadline);
@@ -417,6 +428,10 @@ pub(super) fn office(r: &mut Resolver<'_>, raw: &Raw) -> Office {
 /// The longest name or signature of an office, in characters.
 const OFFICE_MAX: usize = 400;
 
+fn no_sink(key: &str, sink: &str) -> String {
+    say!("{key}: there is no sink {sink}; name it under `sinks`", key, sink = quoted(sink))
+}
+
 /// The tree; without one, every alert goes to every sink.
 fn routes(r: &mut Resolver<'_>, spec: Option<&RouteSpec>, sinks: &[String]) -> Option<Route> {
     if sinks.is_empty() && spec.is_none() {
@@ -439,14 +454,14 @@ fn routes(r: &mut Resolver<'_>, spec: Option<&RouteSpec>, sinks: &[String]) -> O
     let default = RouteSpec::default();
     let spec = spec.unwrap_or(&default);
     if !spec.matchers.is_empty() {
-        r.problem(String::from("routes: the root takes every alert; give `match` to its children"));
+        r.problem(say!("routes: the root takes every alert; give `match` to its children"));
     }
     Some(route(r, spec, &root, root.path.clone(), sinks))
 }
 
 fn route(r: &mut Resolver<'_>, spec: &RouteSpec, parent: &Route, path: String, sinks: &[String]) -> Route {
     for sink in spec.sinks.iter().flatten().filter(|sink| !sinks.contains(sink)) {
-        r.problem(format!("{path}: there is no sink {sink:?}; name it under `sinks`"));
+        r.problem(no_sink(&path, sink));
     }
     let mut time = |name: &str, text: &Option<String>, inherited: i64| match text {
         Some(text) => r

@@ -4,11 +4,15 @@
 use serde_json::Value;
 
 use super::Raw;
-use crate::diagnostic::{Diagnostic, nearest};
+use crate::{
+    diagnostic::{Diagnostic, nearest},
+    say,
+    text::{did_you_mean, quoted},
+};
 
 const PREFIX: &str = "FISCWATCH_";
 /// Variables that are read elsewhere.
-const OTHERS: &[&str] = &["FISCWATCH_CONFIG"];
+const OTHERS: &[&str] = &["FISCWATCH_CONFIG", "FISCWATCH_LANG"];
 
 /// Puts the variables over what the file says.
 pub fn apply(raw: Raw, variables: impl Iterator<Item = (String, String)>) -> Result<Raw, Diagnostic> {
@@ -27,7 +31,7 @@ pub fn apply(raw: Raw, variables: impl Iterator<Item = (String, String)>) -> Res
         // A secret is text even if it looks like a number, and no message repeats it, nor a whole list that has some.
         let new = if secret { Value::String(text.clone()) } else { value(&text) };
         let hidden = secret || LISTS_WITH_SECRETS.contains(&path[0].as_str());
-        let shown = if hidden { String::from("its value") } else { format!("{text:?}") };
+        let shown = if hidden { say!("its value") } else { quoted(&text) };
         set(&mut tree, &path, new).map_err(|(message, hint)| fail(message, hint))?;
         raw = serde_json::from_value(tree).map_err(|e| fail(format!("{shown}: {e}"), None))?;
     }
@@ -55,20 +59,18 @@ fn set(tree: &mut Value, path: &[String], new: Value) -> Result<(), (String, Opt
             Some(at) => set(&mut entries[at], rest, new),
             None => {
                 let hint = nearest(first, names.iter().map(String::as_str));
-                Err((
-                    format!("there is no entry named {first:?} in the configuration"),
-                    hint.map(|near| format!("did you mean {near:?}?")),
-                ))
+                let message =
+                    say!("there is no entry named {name} in the configuration", name = quoted(first));
+                Err((message, hint.map(did_you_mean)))
             }
         };
     }
     let Value::Object(fields) = tree else {
-        return Err((format!("there is nothing below this key to set ({first})"), None));
+        return Err((say!("there is nothing below this key to set ({key})", key = first), None));
     };
     if !fields.contains_key(first) {
-        let hint =
-            nearest(first, fields.keys().map(String::as_str)).map(|near| format!("did you mean {near:?}?"));
-        return Err((format!("there is no key {first:?} in the configuration"), hint));
+        let hint = nearest(first, fields.keys().map(String::as_str)).map(did_you_mean);
+        return Err((say!("there is no key {key} in the configuration", key = quoted(first)), hint));
     }
     fields.get_mut(first).map_or(Ok(()), |field| set(field, rest, new))
 }

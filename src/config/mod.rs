@@ -26,11 +26,12 @@ use crate::{
     say,
     source::{Format, directory::DirectorySource, file::FileSource, kafka::KafkaSource},
     store::QuarantineLimit,
+    text::{did_you_mean, os_reason, quoted},
 };
 
 use raw::{DirectorySpec, FileSpec, ListSpec, SourceSpec};
 pub use raw::{Log, LogFormat, Raw};
-pub use reference::reference;
+pub use reference::{reference, reference_texts};
 
 /// A configuration that is valid.
 #[derive(Debug, Clone)]
@@ -134,9 +135,9 @@ impl Config {
     pub fn load(path: &Path) -> Result<Self, Vec<Diagnostic>> {
         let file = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|e| {
-            let hint =
-                format!("name the configuration with --config, or start from {DEFAULT_PATH} of the project");
-            vec![Diagnostic::of_file(&file, format!("cannot read the configuration: {e}"), Some(hint))]
+            let hint = say!("name the configuration with --config, or let `fiscwatch init` write one");
+            let message = say!("the configuration cannot be read: {reason}", reason = os_reason(&e));
+            vec![Diagnostic::of_file(&file, message, Some(hint))]
         })?;
         let base = path.parent().unwrap_or_else(|| Path::new(""));
         Self::parse(&file, &text, base, std::env::vars())
@@ -147,7 +148,7 @@ impl Config {
     /// # Errors
     /// What is wrong with the environment.
     pub fn defaults() -> Result<Self, Vec<Diagnostic>> {
-        Self::parse("the built-in configuration", "{}", Path::new(""), std::env::vars())
+        Self::parse(&say!("the built-in configuration"), "{}", Path::new(""), std::env::vars())
     }
 
     /// Parses a configuration.
@@ -188,8 +189,7 @@ impl Config {
                 Ok(list) => lists.insert(name, list),
                 Err(e) => {
                     lists.insert_unreadable(name);
-                    let hint =
-                        Some(String::from("check the file, or take the list out of the configuration"));
+                    let hint = Some(say!("check the file, or take the list out of the configuration"));
                     problems.push(Diagnostic::of_file(&self.file, format!("lists.{name}: {e}"), hint));
                 }
             }
@@ -228,8 +228,7 @@ fn syntax(file: &str, error: &serde_saphyr::Error) -> Diagnostic {
     let wrong = message.split('`').nth(1).unwrap_or_default();
     let known = message.split_once("expected ").map_or("", |(_, known)| known.trim_start_matches("one of "));
     let known = known.split([',', ' ']).map(|word| word.trim_matches('`')).filter(|word| !word.is_empty());
-    let hint =
-        nearest(wrong, known).filter(|_| !wrong.is_empty()).map(|near| format!("did you mean {near:?}?"));
+    let hint = nearest(wrong, known).filter(|_| !wrong.is_empty()).map(did_you_mean);
     let (line, column) = place.map_or((0, 0), |l| {
         (usize::try_from(l.line()).unwrap_or(0), usize::try_from(l.column()).unwrap_or(0))
     });
@@ -240,7 +239,7 @@ fn syntax(file: &str, error: &serde_saphyr::Error) -> Diagnostic {
 fn link_base(url: &str) -> Result<String, String> {
     match url.starts_with("http://") || url.starts_with("https://") {
         true => Ok(url.trim_end_matches('/').to_owned()),
-        false => Err(format!("{url:?} is no address such as https://fiscwatch.example.gov.cn")),
+        false => Err(say!("{url} is no address such as https://fiscwatch.example.gov.cn", url = quoted(url))),
     }
 }
 
@@ -249,7 +248,7 @@ fn header_name(name: &str) -> Result<String, String> {
     let parsed: Result<axum::http::HeaderName, _> = name.parse();
     parsed
         .map(|name| name.as_str().to_owned())
-        .map_err(|_| format!("{name:?} is no header such as X-Forwarded-User"))
+        .map_err(|_| say!("{name} is no header such as X-Forwarded-User", name = quoted(name)))
 }
 
 /// A duration such as `10m`, `24h` or `1d` (a day is 24 hours).
@@ -257,7 +256,7 @@ fn header_name(name: &str) -> Result<String, String> {
 /// # Errors
 /// How to write one.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is not a duration: write 500ms, 10s, 5m, 24h or 1d");
+    let wrong = || say!("{text} is not a duration: write 500ms, 10s, 5m, 24h or 1d", text = quoted(text));
     let span: jiff::Span = text.parse().map_err(|_| wrong())?;
     let signed = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
     Duration::try_from(signed).map_err(|_| wrong())
@@ -275,8 +274,9 @@ fn first_day(calendar: &Calendar, text: &str) -> Result<i64, String> {
 fn retention(text: &str) -> Result<Duration, String> {
     let retain = duration(text)?;
     match retain < RETAIN_MIN {
-        true => Err(format!(
-            "{text:?} is too short: keep events for 180d or longer, or leave it out to keep everything"
+        true => Err(say!(
+            "{text} is too short: keep events for 180d or longer, or leave it out to keep everything",
+            text = quoted(text)
         )),
         false => Ok(retain),
     }
@@ -301,7 +301,10 @@ impl Resolver<'_> {
             raw.rules.overrides.into_iter().map(|(id, o)| (id.clone(), self.rule_override(&id, o)));
         let overrides = overrides.collect();
         let listen = raw.http.listen.parse().map_err(|_| {
-            format!("http.listen {:?} is not an address and port such as 127.0.0.1:9464", raw.http.listen)
+            say!(
+                "http.listen {text} is not an address and port such as 127.0.0.1:9464",
+                text = quoted(&raw.http.listen)
+            )
         });
         let min_time =
             raw.engine.min_time.map(|day| self.value("engine.min_time", first_day(&calendar, &day)));
@@ -392,7 +395,11 @@ impl Resolver<'_> {
         match Calendar::new(&raw.time_zone, month, day) {
             Ok(calendar) => calendar,
             Err(e) => {
-                let key = if month == 0 { "fiscal_year_start" } else { "time_zone and fiscal_year_start" };
+                let key = if month == 0 {
+                    String::from("fiscal_year_start")
+                } else {
+                    say!("time_zone and fiscal_year_start")
+                };
                 self.problem(format!("{key}: {e}"));
                 Calendar::new("UTC", 1, 1).expect("UTC is known everywhere")
             }
@@ -404,8 +411,9 @@ impl Resolver<'_> {
         for spec in specs {
             let name = spec.name.clone();
             if sources.iter().any(|(other, _)| *other == name) || name == "http" {
-                self.problem(format!(
-                    "sources: the name {name:?} is taken; every source needs a name of its own"
+                self.problem(say!(
+                    "sources: the name {name} is taken; every source needs a name of its own",
+                    name = quoted(&name)
                 ));
             }
             let mut kinds = Vec::new();
@@ -416,15 +424,16 @@ impl Resolver<'_> {
                 Source::Stdin(Format::of(path, s.format))
             }));
             kinds.extend(spec.kafka.map(|kafka| {
-                self.value(&format!("source {name:?}"), kafka.check());
+                self.value(&say!("source {name}", name = quoted(&name)), kafka.check());
                 Source::Kafka(kafka)
             }));
             if kinds.len() == 1 {
                 sources.extend(kinds.pop().map(|kind| (name, kind)));
             } else {
-                self.problem(format!(
-                    "source {name:?} has {} kinds; give it exactly one of file, directory, stdin, kafka",
-                    kinds.len()
+                self.problem(say!(
+                    "source {name} has {count} kinds; give it exactly one of file, directory, stdin, kafka",
+                    name = quoted(&name),
+                    count = kinds.len()
                 ));
             }
         }
@@ -437,8 +446,9 @@ impl Resolver<'_> {
     }
 
     fn directory(&mut self, name: &str, spec: DirectorySpec) -> DirectorySource {
-        let pattern = globset::Glob::new(&spec.pattern).map_err(|e| e.to_string());
-        let key = format!("source {name:?}: pattern");
+        let pattern = globset::Glob::new(&spec.pattern)
+            .map_err(|_| say!("{pattern} is no pattern such as *.jsonl.gz", pattern = quoted(&spec.pattern)));
+        let key = say!("source {name}: pattern", name = quoted(name));
         let pattern = self
             .value(&key, pattern.map(Some))
             .unwrap_or_else(|| globset::Glob::new("*").expect("a star is a pattern"));
@@ -447,7 +457,7 @@ impl Resolver<'_> {
             pattern: pattern.compile_matcher(),
             encoding: spec.format,
             afterwards: spec.afterwards,
-            settle: self.value(&format!("source {name:?}: settle"), duration(&spec.settle)),
+            settle: self.value(&say!("source {name}: settle", name = quoted(name)), duration(&spec.settle)),
             move_refused: spec.move_refused,
         }
     }
@@ -456,8 +466,10 @@ impl Resolver<'_> {
         let mode = raw.mode.and_then(|word| {
             let mode = Mode::WORDS.iter().find(|(known, _)| *known == word).map(|(_, mode)| *mode);
             if mode.is_none() {
-                self.problem(format!(
-                    "rules.overrides.{id}.mode cannot be {word:?}: use live, shadow or disabled"
+                self.problem(say!(
+                    "rules.overrides.{id}.mode cannot be {word}: use live, shadow or disabled",
+                    id,
+                    word = quoted(&word)
                 ));
             }
             mode
@@ -468,7 +480,13 @@ impl Resolver<'_> {
                 Some(param) => {
                     params.insert(name, param);
                 }
-                None => self.problem(format!("rules.overrides.{id}.params.{name} must be a value or a list")),
+                None => {
+                    self.problem(say!(
+                        "rules.overrides.{id}.params.{name} must be a value or a list",
+                        id,
+                        name
+                    ));
+                }
             }
         }
         Override { mode, params }

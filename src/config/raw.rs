@@ -22,7 +22,7 @@ pub struct Raw {
     pub time_zone: String,
     /// The first day of the fiscal year, `MM-DD`.
     pub fiscal_year_start: String,
-    /// The language of notification lines: `zh` or `en`.
+    /// The language of notifications, and of messages where nobody asks for another: `zh` or `en`.
     pub language: Language,
     /// The bureau in whose name mails are written; without it they name none.
     pub bureau: Option<String>,

@@ -1,10 +1,12 @@
-//! docs/configuration.md, made from the types of the configuration: their keys, defaults and doc comments.
+//! docs/configuration.md and its Chinese page, made from the types of the configuration: their keys, defaults and doc
+//! comments.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use serde_json::{Map, Value};
 
 use super::Raw;
+use crate::text::{Language, translate};
 
 const BEGINNING: &str = "# Configuration
 
@@ -17,24 +19,52 @@ Secrets belong in files (`*_file`) or variables, and are never logged. Durations
 A key without a default is empty, or must be given where it says so.
 ";
 
-/// The page.
+/// The page in a language.
 #[must_use]
-pub fn reference() -> String {
+pub fn reference(language: Language) -> String {
+    page(language).text
+}
+
+/// Every text of the page, in English.
+#[must_use]
+pub fn reference_texts() -> BTreeSet<String> {
+    page(Language::En).told
+}
+
+fn page(language: Language) -> Page {
     let schema = schemars::schema_for!(Raw);
     let root = schema.as_object().cloned().unwrap_or_default();
     let none = Map::new();
     let types = root.get("$defs").and_then(Value::as_object).unwrap_or(&none).clone();
-    let mut page = Page { types, text: String::from(BEGINNING) };
+    let mut page = Page { types, language, text: String::new(), told: BTreeSet::new() };
+    for line in BEGINNING.lines() {
+        let line = page.say(line);
+        page.text.push_str(&line);
+        page.text.push('\n');
+    }
     page.section("", &root);
-    page.text
+    page
 }
 
 struct Page {
     types: Map<String, Value>,
+    language: Language,
     text: String,
+    told: BTreeSet<String>,
 }
 
 impl Page {
+    /// A text of the page, which may have several lines in the code.
+    fn say(&mut self, text: &str) -> String {
+        let text = line(text);
+        if text.is_empty() {
+            return text;
+        }
+        let said = translate(&text, self.language).to_owned();
+        self.told.insert(text);
+        said
+    }
+
     /// A table of the keys of a type, and a section for each that has keys itself.
     fn section(&mut self, path: &str, schema: &Map<String, Value>) {
         let none = Map::new();
@@ -44,9 +74,11 @@ impl Page {
         }
         if !path.is_empty() {
             let about = schema.get("description").and_then(Value::as_str).unwrap_or_default();
-            let _ = write!(self.text, "\n## `{path}`\n{}\n", line(about));
+            let about = self.say(about);
+            let _ = write!(self.text, "\n## `{path}`\n{about}\n");
         }
-        self.text.push_str("\n| key | default | |\n| --- | --- | --- |\n");
+        let header = self.say("| key | default | |");
+        let _ = write!(self.text, "\n{header}\n| --- | --- | --- |\n");
         let required: Vec<&str> = schema
             .get("required")
             .and_then(Value::as_array)
@@ -60,7 +92,7 @@ impl Page {
             let is_section = inner.as_ref().is_some_and(|(_, inner)| inner.contains_key("properties"));
             let is_one = inner.as_ref().is_some_and(|(suffix, _)| suffix.is_empty());
             let default = match value.get("default") {
-                _ if required.contains(&key.as_str()) => String::from("must be given"),
+                _ if required.contains(&key.as_str()) => self.say("must be given"),
                 // The keys below have defaults of their own.
                 Some(Value::Object(o)) if is_section && is_one || o.is_empty() => String::new(),
                 None | Some(Value::Null) => String::new(),
@@ -69,13 +101,9 @@ impl Page {
                 Some(other) => format!("`{other}`"),
             };
             let about = value.get("description").and_then(Value::as_str).unwrap_or_default();
-            let _ = writeln!(
-                self.text,
-                "| `{key}` | {} | {}{} |",
-                cell(&default),
-                cell(&line(about)),
-                cell(&self.words(value))
-            );
+            let (about, words) = (self.say(about), self.words(value));
+            let _ =
+                writeln!(self.text, "| `{key}` | {} | {}{} |", cell(&default), cell(&about), cell(&words));
             if let (true, Some((suffix, inner))) = (is_section, inner) {
                 let parent = if path.is_empty() { String::new() } else { format!("{path}.") };
                 below.push((format!("{parent}{key}{suffix}"), inner));
@@ -108,22 +136,31 @@ impl Page {
     }
 
     /// The words that a value can be, with what each means.
-    fn words(&self, value: &Value) -> String {
+    fn words(&mut self, value: &Value) -> String {
         let Some(named) = self.named(value) else { return String::new() };
         let one_of = named.get("oneOf").and_then(Value::as_array).cloned().unwrap_or_default();
-        let words: Vec<String> = one_of
+        let words: Vec<(String, String)> = one_of
             .iter()
             .filter_map(|one| {
                 let word = one.get("const")?.as_str()?;
                 let about = one.get("description").and_then(Value::as_str).unwrap_or_default();
-                Some(format!("`{word}`: {}", line(about).trim_end_matches('.')))
+                Some((word.to_owned(), about.to_owned()))
             })
             .collect();
         let about = value.get("description").and_then(Value::as_str).unwrap_or_default();
         // Where the text names the words already, their meanings are plain.
-        let is_told =
-            words.iter().all(|word| word.split(':').next().is_some_and(|word| about.contains(word)));
-        if is_told { String::new() } else { format!(" {}.", words.join("; ")) }
+        if words.iter().all(|(word, _)| about.contains(&format!("`{word}`"))) {
+            return String::new();
+        }
+        let (colon, between, end) = match self.language {
+            Language::Zh => ("：", "；", "。"),
+            Language::En => (": ", "; ", "."),
+        };
+        let meanings: Vec<_> = words
+            .iter()
+            .map(|(word, about)| format!("`{word}`{colon}{}", self.say(about).trim_end_matches(['.', '。'])))
+            .collect();
+        format!(" {}{end}", meanings.join(between))
     }
 }
 

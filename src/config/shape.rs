@@ -6,6 +6,8 @@ use serde_json::{Map, Value};
 use super::Raw;
 use crate::{
     diagnostic::{Diagnostic, suggest},
+    say,
+    text::quoted,
     yaml::{Document, Node, is_null},
 };
 use saphyr::YamlData;
@@ -32,7 +34,8 @@ impl<'s, 't> Shape<'s, '_, 't> {
         if is_null(node) || matches!(node.data, YamlData::Alias(_) | YamlData::Tagged(..)) {
             return;
         }
-        let what = if path.is_empty() { "the configuration" } else { path };
+        let whole = say!("the configuration");
+        let what = if path.is_empty() { whole.as_str() } else { path };
         if let Some(keys) = schema.get("properties").and_then(Value::as_object) {
             self.keys(node, keys, schema, path);
         } else if let Some(values) = schema.get("additionalProperties").filter(|v| v.is_object()) {
@@ -49,12 +52,14 @@ impl<'s, 't> Shape<'s, '_, 't> {
     }
 
     fn keys(&mut self, node: &Node<'t>, keys: &'s Map<String, Value>, schema: &Value, path: &str) {
-        let what = if path.is_empty() { "the configuration" } else { path };
+        let whole = say!("the configuration");
+        let what = if path.is_empty() { whole.as_str() } else { path };
         let entries = self.document.mapping(node, what);
         let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
         for key in required.filter_map(Value::as_str) {
             if !entries.is_empty() && entries.iter().all(|(name, _)| name.text != key) {
-                self.document.problem(node.span, format!("{what} has no {key:?}, which it must have"), None);
+                let message = say!("{what} has no {key}, which it must have", what, key = quoted(key));
+                self.document.problem(node.span, message, None);
             }
         }
         for (name, value) in entries {
@@ -64,7 +69,7 @@ impl<'s, 't> Shape<'s, '_, 't> {
                     let hint = suggest(&name.text, keys.keys().map(String::as_str));
                     self.document.problem(
                         name.span,
-                        format!("unknown key {:?} in {what}", name.text),
+                        say!("unknown key {key} in {what}", key = quoted(&name.text), what),
                         Some(hint),
                     );
                 }
@@ -91,16 +96,20 @@ impl<'s, 't> Shape<'s, '_, 't> {
         let wrong = match kind {
             _ if words.as_ref().is_some_and(|words| !words.contains(&text)) => {
                 let hint = suggest(text, words.into_iter().flatten());
-                return self.document.problem(node.span, format!("{what} cannot be {text:?}"), Some(hint));
+                let message = say!("{what} cannot be {text}", what, text = quoted(text));
+                return self.document.problem(node.span, message, Some(hint));
             }
             Some("integer") if text.parse::<i64>().map_or(true, |n| least.is_some_and(|least| n < least)) => {
-                format!(
-                    "{what} is {text:?}, but must be a whole number{}",
-                    least.map_or("", |_| " that is not negative")
-                )
+                let text = quoted(text);
+                match least {
+                    None => say!("{what} is {text}, but must be a whole number", what, text),
+                    Some(_) => {
+                        say!("{what} is {text}, but must be a whole number that is not negative", what, text)
+                    }
+                }
             }
             Some("boolean") if !["true", "false"].contains(&text) => {
-                format!("{what} is {text:?}, but must be true or false")
+                say!("{what} is {text}, but must be true or false", what, text = quoted(text))
             }
             _ => return,
         };

@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::rule::Language;
+use crate::{rule::Language, say, text::os_reason};
 
 /// One sink; it has exactly one kind.
 #[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
@@ -217,14 +217,20 @@ impl Secret {
     /// If the file cannot be read or is empty, or both are given.
     pub fn of(file: Option<&Path>, given: Option<&Self>, key: &str) -> Result<Option<Self>, String> {
         match (file, given) {
-            (Some(_), Some(_)) => Err(format!("give {key}_file or {key}, not both")),
+            (Some(_), Some(_)) => Err(say!("give {key}_file or {key}, not both", key)),
             (None, given) => Ok(given.cloned()),
             (Some(path), None) => {
-                let text = std::fs::read_to_string(path)
-                    .map_err(|e| format!("{key}_file {} cannot be read: {e}", path.display()))?;
+                let text = std::fs::read_to_string(path).map_err(|e| {
+                    say!(
+                        "{key}_file {path} cannot be read: {reason}",
+                        key,
+                        path = path.display(),
+                        reason = os_reason(&e)
+                    )
+                })?;
                 let text = text.trim_end_matches(['\n', '\r']);
                 match text.is_empty() {
-                    true => Err(format!("{key}_file {} is empty", path.display())),
+                    true => Err(say!("{key}_file {path} is empty", key, path = path.display())),
                     false => Ok(Some(Self::new(text))),
                 }
             }

@@ -27,6 +27,7 @@ use crate::{
     evaluate::{Evaluation, Evaluator, Moved, Prepared, schedule::Due},
     event::{EventType, period::JournalStart},
     rule::RuleSet,
+    say,
     store::{JournalBlock, StoreError},
     stream::{Block, Receipt, Reject, Span},
 };
@@ -117,7 +118,10 @@ pub enum EngineError {
     #[error("{0}")]
     Output(String),
     /// A stage broke; this is a bug.
-    #[error("internal error: {0}. Nothing after the last commit was stored; please report this")]
+    #[error("{}", say!(
+        "internal error: {what}. Nothing after the last commit was stored; please report this",
+        what = _0
+    ))]
     Internal(String),
 }
 

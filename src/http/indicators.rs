@@ -11,7 +11,7 @@ use super::{
     Problem,
     request::{Id, Params, page_size},
 };
-use crate::{app::Shared, ledger::report::indicator_object};
+use crate::{app::Shared, ledger::report::indicator_object, say, text::quoted};
 
 /// Which indicators to list, by `indicator_id`.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -97,6 +97,8 @@ pub async fn indicator(
     let ledger = shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
     match ledger.indicators().get(&id) {
         Some(indicator) => Ok(Json(indicator_object(&id, indicator, &shared.calendar))),
-        None => Err(Problem::new(StatusCode::NOT_FOUND, format!("there is no indicator {id:?}"))),
+        None => {
+            Err(Problem::new(StatusCode::NOT_FOUND, say!("there is no indicator {id}", id = quoted(&id))))
+        }
     }
 }

@@ -15,6 +15,8 @@ use crate::{
     app::Shared,
     event::Column,
     ledger::{Attributes, Line, report::line_object},
+    say,
+    text::quoted,
 };
 
 /// Which lines to list, by `budget_line_id`.
@@ -108,6 +110,8 @@ pub async fn line(
     let ledger = shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
     match ledger.line(&id) {
         Some((line, attributes)) => Ok(Json(line_object(line, attributes, &shared.calendar))),
-        None => Err(Problem::new(StatusCode::NOT_FOUND, format!("there is no budget line {id:?}"))),
+        None => {
+            Err(Problem::new(StatusCode::NOT_FOUND, say!("there is no budget line {id}", id = quoted(&id))))
+        }
     }
 }

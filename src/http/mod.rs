@@ -44,9 +44,9 @@ pub async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: Cancellatio
         .route("/-/ready", get(ready))
         .route("/-/reload", post(reload))
         .merge(api)
-        .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "there is nothing at this path") })
+        .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, say!("there is nothing at this path")) })
         .method_not_allowed_fallback(|| async {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path takes another method")
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, say!("this path takes another method"))
         })
         .layer(axum::middleware::from_fn(request::refuse_other_sites))
         .with_state(shared);
@@ -58,16 +58,16 @@ pub async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: Cancellatio
 
 /// Serves while another instance has the state, until asked to stop.
 pub async fn serve_standby(listener: TcpListener, metrics: Metrics, stop: CancellationToken) {
-    const WAITS: &str =
-        "standby: another fiscwatch has the state directory; this one takes over when it ends";
+    let waits =
+        || say!("standby: another fiscwatch has the state directory; this one takes over when it ends");
     let metrics = Arc::new(metrics);
     metrics.standby.set(1);
     let render = move || async move { ([(header::CONTENT_TYPE, CONTENT_TYPE)], metrics.render()) };
     let router = Router::new()
         .route("/metrics", get(render))
         .route("/-/healthy", get(|| async { "fiscwatch is running (standby)\n" }))
-        .route("/-/ready", get(|| async { (StatusCode::SERVICE_UNAVAILABLE, format!("{WAITS}\n")) }))
-        .fallback(|| async { Problem::new(StatusCode::SERVICE_UNAVAILABLE, WAITS) });
+        .route("/-/ready", get(move || async move { (StatusCode::SERVICE_UNAVAILABLE, waits() + "\n") }))
+        .fallback(move || async move { Problem::new(StatusCode::SERVICE_UNAVAILABLE, waits()) });
     let serving = axum::serve(listener, router).with_graceful_shutdown(async move { stop.cancelled().await });
     if let Err(e) = serving.await {
         tracing::error!("the HTTP server ended: {e}");
@@ -115,7 +115,7 @@ async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, String) {
             (StatusCode::OK, format!("fiscwatch is ready\n{troubles}"))
         }
         (true, Some(why)) => unavailable(why),
-        (false, _) => unavailable(String::from("fiscwatch is starting or stopping")),
+        (false, _) => unavailable(say!("fiscwatch is starting or stopping")),
     }
 }
 
@@ -128,10 +128,10 @@ fn troubles((name, status): (&String, &Arc<SourceStatus>)) -> Vec<String> {
 async fn reload(State(shared): State<Arc<Shared>>) -> Result<String, Problem> {
     let reloaded = tokio::task::spawn_blocking(move || crate::app::reload(&shared)).await;
     match reloaded {
-        Ok(Ok(rules)) => Ok(format!("{rules} rules are in force\n")),
+        Ok(Ok(rules)) => Ok(say!("{rules} rules are in force", rules) + "\n"),
         Ok(Err(problems)) => {
             let text: Vec<_> = problems.iter().map(ToString::to_string).collect();
-            let detail = format!("the old rules stay in force: {}", text.join("\n"));
+            let detail = say!("the old rules stay in force: {problems}", problems = text.join("\n"));
             Err(Problem::unprocessable(detail))
         }
         Err(e) => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string())),

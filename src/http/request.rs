@@ -12,6 +12,8 @@ use serde::de::DeserializeOwned;
 
 use super::Problem;
 
+use crate::{say, text::quoted};
+
 /// The most that one page of a list has.
 pub const PAGE_MAX: u32 = 1000;
 /// What a page has when nobody says how much.
@@ -74,8 +76,9 @@ impl<S: Sync> FromRequestParts<S> for IfMatch {
             return Ok(Self(None));
         }
         let version = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).and_then(|t| t.parse().ok());
-        let wrong =
-            || Problem::bad_request("If-Match must be the ETag of the alert as you saw it, such as \"3\"");
+        let wrong = || {
+            Problem::bad_request(say!("If-Match must be the ETag of the alert as you saw it, such as \"3\""))
+        };
         version.map(|version| Self(Some(version))).ok_or_else(wrong)
     }
 }
@@ -89,7 +92,8 @@ pub fn page_size(limit: Option<u32>) -> Result<u32, Problem> {
     match (1..=PAGE_MAX).contains(&limit) {
         true => Ok(limit),
         false => {
-            Err(Problem::bad_request(format!("limit must be 1 to {PAGE_MAX}; `next` of the answer leads on")))
+            let most = PAGE_MAX;
+            Err(Problem::bad_request(say!("limit must be 1 to {most}; `next` of the answer leads on", most)))
         }
     }
 }
@@ -102,18 +106,21 @@ pub fn officer(headers: &HeaderMap, trusted: Option<&str>, given: Option<&str>) 
     let Some(name) = trusted else {
         return given
             .map(str::to_owned)
-            .ok_or_else(|| Problem::unprocessable("say who you are: `who` is missing"));
+            .ok_or_else(|| Problem::unprocessable(say!("say who you are: `who` is missing")));
     };
     let value = headers.get(name).and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
     let who = value.map(str::trim).filter(|who| !who.is_empty()).ok_or_else(|| {
-        let detail = format!("the proxy in front did not say who you are (http.user_header: {name})");
+        let detail = say!("the proxy in front did not say who you are (http.user_header: {name})", name);
         Problem::new(StatusCode::FORBIDDEN, detail)
     })?;
     match given.is_none_or(|given| given == who) {
         true => Ok(who.to_owned()),
         false => Err(Problem::new(
             StatusCode::FORBIDDEN,
-            format!("you are logged in as {who:?} and cannot act as somebody else; leave out `who`"),
+            say!(
+                "you are logged in as {who} and cannot act as somebody else; leave out `who`",
+                who = quoted(who)
+            ),
         )),
     }
 }
@@ -124,7 +131,7 @@ pub async fn refuse_other_sites(request: Request, next: Next) -> Response {
     if reads || is_same_site(request.headers()) {
         return next.run(request).await;
     }
-    let detail = "a page of another site asked for a change; it is refused";
+    let detail = say!("a page of another site asked for a change; it is refused");
     Problem::new(StatusCode::FORBIDDEN, detail).into_response()
 }
 

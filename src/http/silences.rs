@@ -19,7 +19,9 @@ use crate::{
     alert::{Matchers, Silence},
     app::Shared,
     config::duration,
+    say,
     store::Cases,
+    text::quoted,
 };
 
 /// Which silences to list, the newest first.
@@ -99,7 +101,9 @@ pub async fn add(
     let author = officer(&headers, shared.user_header.as_deref(), new.author.as_deref())?;
     let now = shared.clock.now();
     let time = |text: &str| {
-        shared.calendar.parse(text).map_err(|e| Problem::unprocessable(format!("{text:?} is no time: {e}")))
+        shared.calendar.parse(text).map_err(|e| {
+            Problem::unprocessable(say!("{text} is no time: {reason}", text = quoted(text), reason = e))
+        })
     };
     let starts_at = new.starts_at.as_deref().map_or(Ok(now), time)?;
     let ends_at = match (new.ends_at.as_deref(), new.duration.as_deref()) {
@@ -108,7 +112,7 @@ pub async fn add(
             let duration = duration(text).map_err(Problem::unprocessable)?;
             starts_at.saturating_add(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX))
         }
-        _ => return Err(Problem::unprocessable("say until when: give either `ends_at` or `duration`")),
+        _ => return Err(Problem::unprocessable(say!("say until when: give either `ends_at` or `duration`"))),
     };
     let silence = Silence {
         silence_id: 0,

@@ -22,7 +22,8 @@ use super::{Notification, SendError, Setup, Sink, json, mask::masked, sample::re
 use crate::{
     config::{duration, sinks::KafkaSinkSpec},
     personal::number::Tail,
-    source::kafka::{Connection, wrong_property},
+    say,
+    source::kafka::{Connection, Reserved, wrong_property},
 };
 
 /// librdkafka's log lines become ours.
@@ -46,14 +47,14 @@ impl ClientContext for Log {
 type Producer = FutureProducer<Log>;
 
 /// Settings that are ours, with what to do instead.
-const RESERVED: &[(&str, &str)] = &[
-    ("bootstrap.servers", "use `brokers`"),
-    ("metadata.broker.list", "use `brokers`"),
-    ("enable.idempotence", "it is always on"),
-    ("acks", "a message counts when all replicas in sync have it"),
-    ("request.required.acks", "a message counts when all replicas in sync have it"),
-    ("message.timeout.ms", "use `timeout`"),
-    ("delivery.timeout.ms", "use `timeout`"),
+const RESERVED: &[Reserved] = &[
+    ("bootstrap.servers", || say!("use `brokers`")),
+    ("metadata.broker.list", || say!("use `brokers`")),
+    ("enable.idempotence", || say!("it is always on")),
+    ("acks", || say!("a message counts when all replicas in sync have it")),
+    ("request.required.acks", || say!("a message counts when all replicas in sync have it")),
+    ("message.timeout.ms", || say!("use `timeout`")),
+    ("delivery.timeout.ms", || say!("use `timeout`")),
 ];
 
 /// A topic.

@@ -15,6 +15,7 @@ use crate::{
     inspect::{self, Written},
     say,
     stream::{Payload, RECORD_BYTES_MAX, Reason, Reject},
+    text::os_reason,
 };
 
 /// Bytes read at once.
@@ -30,19 +31,21 @@ const BELOW_BYTES: usize = 1 << 14;
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// It cannot be opened.
-    #[error("cannot read {path}: {error}. {hint}")]
+    #[error("{}", say!(
+        "cannot read {path}: {reason}. {hint}",
+        path = path.display(), reason = os_reason(error), hint = hint(error)
+    ))]
     Open {
         /// The file.
         path: PathBuf,
         /// Why.
         error: std::io::Error,
-        /// What to do.
-        hint: &'static str,
     },
     /// It breaks off, or is not what it says.
-    #[error(
-        "{path} breaks off after record {record}: {error}. The records before were read; get the file again and read it once more, what is known already is skipped"
-    )]
+    #[error("{}", say!(
+        "{path} breaks off after record {record}: {error}. The records before were read; get the file again and read it once more, what is known already is skipped",
+        path = path.display(), record, error
+    ))]
     Truncated {
         /// The file.
         path: PathBuf,
@@ -68,7 +71,7 @@ pub enum ReadError {
         bytes: u64,
     },
     /// It is not what its name says.
-    #[error("{path} is not a {format} file: {error}")]
+    #[error("{}", say!("{path} is not a {format} file: {error}", path = path.display(), format, error))]
     Format {
         /// The file.
         path: PathBuf,
@@ -382,13 +385,17 @@ fn refuse(path: &Path, fault: String) -> ReadError {
 }
 
 fn fail(path: &Path, error: std::io::Error) -> ReadError {
-    let hint = match error.kind() {
-        ErrorKind::NotFound => "Check the path",
-        ErrorKind::PermissionDenied => "Give the user that runs fiscwatch the right to read it",
-        ErrorKind::IsADirectory => "Name the files in it, or use a source of type directory",
-        _ => "Check the file and the disk",
-    };
-    ReadError::Open { path: path.to_owned(), error, hint }
+    ReadError::Open { path: path.to_owned(), error }
+}
+
+/// What to do about a file that cannot be read.
+fn hint(error: &std::io::Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => say!("Check the path"),
+        ErrorKind::PermissionDenied => say!("Give the user that runs fiscwatch the right to read it"),
+        ErrorKind::IsADirectory => say!("Name the files in it, or use a source of type directory"),
+        _ => say!("Check the file and the disk"),
+    }
 }
 
 type Cut = (Payload, u64, u64);
@@ -573,7 +580,7 @@ impl Lines {
     /// A record that is too long is rejected with its start.
     fn begin_long(&mut self, path: &Path, record: u64) {
         let raw = self.buffer.split_to(RECORD_BYTES_MAX);
-        let detail = format!("over {RECORD_BYTES_MAX} bytes; only the start is kept here");
+        let detail = say!("over {most} bytes; only the start is kept here", most = RECORD_BYTES_MAX);
         let reject = Self::reject(Reason::TooLarge, detail, path, record, raw);
         self.long = Some((reject, RECORD_BYTES_MAX as u64));
     }
@@ -643,7 +650,7 @@ impl Lines {
 fn guarded<T, E: std::fmt::Display>(read: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
     match std::panic::catch_unwind(std::panic::AssertUnwindSafe(read)) {
         Ok(result) => result.map_err(|e| e.to_string()),
-        Err(_) => Err(String::from("it is damaged in a way that Parquet's reader does not expect")),
+        Err(_) => Err(say!("it is damaged in a way that Parquet's reader does not expect")),
     }
 }
 

@@ -19,7 +19,11 @@ use std::{
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio_util::sync::CancellationToken;
 
-use crate::stream::{Block, Position};
+use crate::{
+    say,
+    stream::{Block, Position},
+    text::os_reason,
+};
 
 pub use account::Account;
 pub use chunks::{Chunk, Chunks, ReadError, open};
@@ -53,7 +57,10 @@ pub enum SourceError {
     #[error(transparent)]
     Read(#[from] ReadError),
     /// A directory cannot be read.
-    #[error("source {source_name}: cannot read the directory {path}: {error}")]
+    #[error("{}", say!(
+        "source {source}: cannot read the directory {path}: {reason}",
+        source = source_name, path = path.display(), reason = os_reason(error)
+    ))]
     Directory {
         /// The source.
         source_name: String,
@@ -63,13 +70,13 @@ pub enum SourceError {
         error: std::io::Error,
     },
     /// The source's task broke; this is a bug.
-    #[error("internal error: {message}")]
+    #[error("{}", say!("internal error: {message}. Please report this", message))]
     Broken {
         /// What happened.
         message: String,
     },
     /// The broker or its settings.
-    #[error("source {source_name}: Kafka: {message}")]
+    #[error("{}", say!("source {source}: Kafka: {message}", source = source_name, message))]
     Kafka {
         /// The source.
         source_name: String,
@@ -77,9 +84,10 @@ pub enum SourceError {
         message: String,
     },
     /// The broker no longer has what was to be read next, and the configuration says to stop then.
-    #[error(
-        "source {source_name}: {partition}: {detail}. Nothing was passed over. Get the missing events from where they came from (POST /api/v1/events takes them); to go on, set `on_loss: earliest` for this source: it goes on at {goes_on}, and the hole is kept in quarantine with the reason lost"
-    )]
+    #[error("{}", say!(
+        "source {source}: {partition}: {detail}. Nothing was passed over. Get the missing events from where they came from (POST /api/v1/events takes them); to go on, set `on_loss: earliest` for this source: it goes on at {goes_on}, and the hole is kept in quarantine with the reason lost",
+        source = source_name, partition, detail, goes_on
+    ))]
     Lost {
         /// The source.
         source_name: String,

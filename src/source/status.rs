@@ -7,7 +7,7 @@ use std::{
 
 use serde::Serialize;
 
-use crate::stream::Receipt;
+use crate::{say, stream::Receipt};
 
 /// Partitions that are told of one by one; more are read, but not told.
 const PARTITIONS_MAX: usize = 1000;
@@ -193,10 +193,13 @@ impl Told {
     /// Why the source is not read as configured yet; `None` if it is.
     pub fn not_ready(&self) -> Option<String> {
         if !self.started {
-            return Some(String::from("it is starting"));
+            return Some(say!("it is starting"));
         }
         let (first, more) = (self.waits_for.first()?, self.waits_for.len() - 1);
-        let why = self.troubles.get(first).map_or("it is opened", String::as_str);
-        Some(if more == 0 { format!("{first}: {why}") } else { format!("{first}: {why}; and {more} more") })
+        let why = self.troubles.get(first).cloned().unwrap_or_else(|| say!("it is opened"));
+        Some(match more {
+            0 => say!("{what}: {why}", what = first, why),
+            _ => say!("{what}: {why}; and {more} more", what = first, why, more),
+        })
     }
 }

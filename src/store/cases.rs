@@ -23,6 +23,8 @@ use crate::{
         desk::{Order, Refusal},
     },
     evaluate::Finding,
+    say,
+    text::quoted,
 };
 
 /// Why an order was not carried out.
@@ -171,9 +173,10 @@ impl Cases {
             [one] => Ok(one.clone()),
             [first, ..] if first == prefix => Ok(first.clone()),
             [] => Err(missing(prefix)),
-            _ => {
-                Err(CaseError::NotFound(format!("several alerts begin with {prefix:?}; give more of the id")))
-            }
+            _ => Err(CaseError::NotFound(say!(
+                "several alerts begin with {prefix}; give more of the id",
+                prefix = quoted(prefix)
+            ))),
         }
     }
 
@@ -212,7 +215,10 @@ impl Verdicts {
 }
 
 fn missing(id: &str) -> CaseError {
-    CaseError::NotFound(format!("there is no alert {id:?}; `fiscwatch alerts list` shows those there are"))
+    CaseError::NotFound(say!(
+        "there is no alert {id}; `fiscwatch alerts list` shows those there are",
+        id = quoted(id)
+    ))
 }
 
 fn change(row: &Row<'_>) -> rusqlite::Result<Change> {

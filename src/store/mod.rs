@@ -35,7 +35,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::{private, say};
+use crate::{private, say, text::os_reason};
 
 pub use backup::{BackupOptions, Manifest, back_up, restore};
 pub use cases::{CaseError, Cases, FINDINGS_MAX, Verdicts};
@@ -67,9 +67,10 @@ pub const DATABASE: &str = "fiscwatch.db";
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The directory cannot be made or read.
-    #[error(
-        "state directory {path}: {error}. Check that it exists on a writable disk and belongs to the user that runs fiscwatch"
-    )]
+    #[error("{}", say!(
+        "state directory {path}: {reason}. Check that it exists on a writable disk and belongs to the user that runs fiscwatch",
+        path = path.display(), reason = os_reason(error)
+    ))]
     Directory {
         /// The directory.
         path: PathBuf,
@@ -77,9 +78,10 @@ pub enum StoreError {
         error: std::io::Error,
     },
     /// Another instance runs on it.
-    #[error(
-        "state directory {path} is in use by another fiscwatch (process {pid}). Stop that one first, give this one a directory of its own (state.dir), or let it wait (state.standby: true)"
-    )]
+    #[error("{}", say!(
+        "state directory {path} is in use by another fiscwatch (process {pid}). Stop that one first, give this one a directory of its own (state.dir), or let it wait (state.standby: true)",
+        path = path.display(), pid
+    ))]
     Locked {
         /// The directory.
         path: PathBuf,
@@ -87,12 +89,16 @@ pub enum StoreError {
         pid: String,
     },
     /// There is no state to read.
-    #[error("there is no state in {0}. Check state.dir in the configuration, or run `fiscwatch run` first")]
+    #[error("{}", say!(
+        "there is no state in {path}. Check state.dir in the configuration, or run `fiscwatch run` first",
+        path = _0.display()
+    ))]
     Missing(PathBuf),
     /// A newer version wrote it.
-    #[error(
-        "the state in {path} was written by a newer fiscwatch (schema {found}, this one knows {SCHEMA_VERSION}). Install that version again; nothing was changed"
-    )]
+    #[error("{}", say!(
+        "the state in {path} was written by a newer fiscwatch (schema {found}, this one knows {known}). Install that version again; nothing was changed",
+        path = path.display(), found, known = SCHEMA_VERSION
+    ))]
     Newer {
         /// The directory.
         path: PathBuf,
@@ -100,9 +106,10 @@ pub enum StoreError {
         found: i64,
     },
     /// An older version wrote it, and only the daemon may change it.
-    #[error(
-        "the state in {path} was written by an older fiscwatch (schema {found}, this one reads {SCHEMA_VERSION}). Start `fiscwatch run` on it once, which brings it up to date"
-    )]
+    #[error("{}", say!(
+        "the state in {path} was written by an older fiscwatch (schema {found}, this one reads {known}). Start `fiscwatch run` on it once, which brings it up to date",
+        path = path.display(), found, known = SCHEMA_VERSION
+    ))]
     Older {
         /// The directory.
         path: PathBuf,
@@ -110,9 +117,10 @@ pub enum StoreError {
         found: i64,
     },
     /// A sealed file is damaged or gone.
-    #[error(
-        "the sealed file {path} is damaged: {what}. Put this file back from a backup of the state directory; the rest of the state is not affected"
-    )]
+    #[error("{}", say!(
+        "the sealed file {path} is damaged: {what}. Put this file back from a backup of the state directory; the rest of the state is not affected",
+        path = path.display(), what
+    ))]
     SealedFile {
         /// The file.
         path: PathBuf,
@@ -120,9 +128,10 @@ pub enum StoreError {
         what: String,
     },
     /// A sealed file cannot be written.
-    #[error(
-        "cannot write {path}: {error}. The journal keeps these events as they were; it is tried again later"
-    )]
+    #[error("{}", say!(
+        "cannot write {path}: {reason}. The journal keeps these events as they were; it is tried again later",
+        path = path.display(), reason = os_reason(error)
+    ))]
     Seal {
         /// The file.
         path: PathBuf,
@@ -130,7 +139,10 @@ pub enum StoreError {
         error: std::io::Error,
     },
     /// A backup or what it is made of cannot be read or written.
-    #[error("{path}: {error}. There is nothing half at the place of the copy; the state is what it was")]
+    #[error("{}", say!(
+        "{path}: {reason}. There is nothing half at the place of the copy; the state is what it was",
+        path = path.display(), reason = os_reason(error)
+    ))]
     Backup {
         /// The file or directory.
         path: PathBuf,
@@ -138,25 +150,34 @@ pub enum StoreError {
         error: std::io::Error,
     },
     /// Something is where a backup or a restored state should go.
-    #[error("{0} exists already, and nothing is overwritten. Name a directory that does not exist yet")]
+    #[error("{}", say!(
+        "{path} exists already, and nothing is overwritten. Name a directory that does not exist yet",
+        path = _0.display()
+    ))]
     Exists(PathBuf),
     /// A directory that is asked to be a backup has no manifest.
-    #[error("{0} is no backup: it has no backup.json. Name a directory that `fiscwatch state backup` made")]
+    #[error("{}", say!(
+        "{path} is no backup: it has no backup.json. Name a directory that `fiscwatch state backup` made",
+        path = _0.display()
+    ))]
     NoBackup(PathBuf),
     /// A daemon is asked to run on a backup.
-    #[error(
-        "{0} is a backup, and a daemon would change it. Make a state directory of it with `fiscwatch state restore`, and run on that"
-    )]
+    #[error("{}", say!(
+        "{path} is a backup, and a daemon would change it. Make a state directory of it with `fiscwatch state restore`, and run on that",
+        path = _0.display()
+    ))]
     IsBackup(PathBuf),
     /// The disk is full.
-    #[error(
-        "the disk of the state directory {0} is full: nothing of this batch was stored, and nothing is lost. Free some space and start again; reading goes on where it stood"
-    )]
+    #[error("{}", say!(
+        "the disk of the state directory {path} is full: nothing of this batch was stored, and nothing is lost. Free some space and start again; reading goes on where it stood",
+        path = _0.display()
+    ))]
     Full(PathBuf),
     /// The stored data is damaged.
-    #[error(
-        "the state in {path} is damaged: {what}. Restore a backup, or move the directory away and read the sources again"
-    )]
+    #[error("{}", say!(
+        "the state in {path} is damaged: {what}. Restore a backup, or move the directory away and read the sources again",
+        path = path.display(), what
+    ))]
     Corrupt {
         /// The directory.
         path: PathBuf,
@@ -164,9 +185,10 @@ pub enum StoreError {
         what: String,
     },
     /// The disk failed while something was written, so nobody knows what of it is there.
-    #[error(
-        "the disk did not confirm what was written to {path}: {error}. What was answered or positioned before is stored; what was in work is not acknowledged. Look at the disk (dmesg, its SMART values) before you start again: the start reads and compares everything it needs"
-    )]
+    #[error("{}", say!(
+        "the disk did not confirm what was written to {path}: {error}. What was answered or positioned before is stored; what was in work is not acknowledged. Look at the disk (dmesg, its SMART values) before you start again: the start reads and compares everything it needs",
+        path = path.display(), error
+    ))]
     Unsure {
         /// The directory or file.
         path: PathBuf,
@@ -186,22 +208,25 @@ pub enum StoreError {
         configured: String,
     },
     /// Nothing can be written there.
-    #[error(
-        "the state directory {0} cannot be written: its disk is mounted read-only, or its files belong to somebody else. Nothing is lost; mount it for writing or give the files to the user that runs fiscwatch, and start again"
-    )]
+    #[error("{}", say!(
+        "the state directory {path} cannot be written: its disk is mounted read-only, or its files belong to somebody else. Nothing is lost; mount it for writing or give the files to the user that runs fiscwatch, and start again",
+        path = _0.display()
+    ))]
     ReadOnly(PathBuf),
     /// The quarantine has no room, and the configuration asks to stop then.
-    #[error(
-        "the quarantine is full ({bytes} bytes) and state.quarantine_full is stop: nothing of this batch was stored, and nothing is lost. Look at `fiscwatch rejects list`, mend the feed and replay, or raise state.quarantine_mib, and start again"
-    )]
+    #[error("{}", say!(
+        "the quarantine is full ({bytes} bytes) and state.quarantine_full is stop: nothing of this batch was stored, and nothing is lost. Look at `fiscwatch rejects list`, mend the feed and replay, or raise state.quarantine_mib, and start again",
+        bytes
+    ))]
     QuarantineFull {
         /// The bytes of all entries.
         bytes: u64,
     },
     /// Positions do not follow one another.
-    #[error(
-        "source {source_name}, partition {partition}: a block starts at {from}, but the store is at {at}: a gap or an overlap. This is a bug; nothing was stored"
-    )]
+    #[error("{}", say!(
+        "source {source}, partition {partition}: a block starts at {from}, but the store is at {at}: a gap or an overlap. This is a bug; nothing was stored",
+        source = source_name, partition, from, at
+    ))]
     Gap {
         /// The source.
         source_name: String,
@@ -216,7 +241,7 @@ pub enum StoreError {
     #[error("{0}")]
     Request(String),
     /// Anything else of the database.
-    #[error("the database in {path}: {error}")]
+    #[error("{}", say!("the database in {path}: {error}", path = path.display(), error))]
     Database {
         /// The directory.
         path: PathBuf,

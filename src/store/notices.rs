@@ -3,7 +3,7 @@
 use rusqlite::{Row, params};
 
 use super::{CaseError, Cases, StoreError, query::LIMIT_MAX, sums};
-use crate::alert::desk::Refusal;
+use crate::{alert::desk::Refusal, say, text::quoted};
 
 /// A notification without its content. Times are in microseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,7 +74,7 @@ impl NoticeFilter {
     pub fn check(&self) -> Result<(), String> {
         match self.state.as_deref() {
             None | Some("pending" | "sent" | "parked") => Ok(()),
-            Some(word) => Err(format!("state: {word:?} is none of pending, sent, parked")),
+            Some(word) => Err(say!("state: {word} is none of pending, sent, parked", word = quoted(word))),
         }
     }
 }
@@ -157,11 +157,13 @@ impl Cases {
         let mut found: Vec<Notice> =
             self.read(|c| c.prepare_cached(&sql)?.query_map([prefix, &end], notice)?.collect())?;
         match found.len() {
-            2 if found[0].id != prefix => Err(CaseError::NotFound(format!(
-                "several notifications begin with {prefix:?}; give more of the id"
+            2 if found[0].id != prefix => Err(CaseError::NotFound(say!(
+                "several notifications begin with {prefix}; give more of the id",
+                prefix = quoted(prefix)
             ))),
-            0 => Err(CaseError::NotFound(format!(
-                "there is no notification {prefix:?}; `fiscwatch notify list` shows those there are"
+            0 => Err(CaseError::NotFound(say!(
+                "there is no notification {prefix}; `fiscwatch notify list` shows those there are",
+                prefix = quoted(prefix)
             ))),
             _ => Ok(found.swap_remove(0)),
         }
@@ -174,9 +176,11 @@ impl Cases {
     pub fn retry_one(&mut self, id: &str, now: i64) -> Result<Notice, CaseError> {
         let notice = self.notification(id)?;
         if self.retry(Some(&notice.id), None, now)? == 0 {
-            return Err(
-                Refusal::State(format!("notification {} was sent; it is not sent again", notice.id)).into()
-            );
+            return Err(Refusal::State(say!(
+                "notification {id} was sent; it is not sent again",
+                id = notice.id
+            ))
+            .into());
         }
         self.notification(&notice.id)
     }

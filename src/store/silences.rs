@@ -9,9 +9,12 @@ use super::{
     query::LIMIT_MAX,
     sums::{self, Changes, Summed},
 };
-use crate::alert::{
-    Alert, Matchers, Silence,
-    desk::{Refusal, name, reason},
+use crate::{
+    alert::{
+        Alert, Matchers, Silence,
+        desk::{Refusal, name, reason},
+    },
+    say,
 };
 
 /// What a silence would mute now.
@@ -88,7 +91,7 @@ impl Cases {
         let found: Vec<Silence> =
             self.read(|c| c.prepare_cached(sql)?.query_map([id], silence)?.collect())?;
         let none =
-            || CaseError::NotFound(format!("there is no silence {id}; `fiscwatch silence list` shows them"));
+            || CaseError::NotFound(say!("there is no silence {id}; `fiscwatch silence list` shows them", id));
         found.into_iter().next().ok_or_else(none)
     }
 
@@ -100,7 +103,7 @@ impl Cases {
         let who = name(who).map_err(Refusal::Missing)?;
         let found = self.find_silence(id)?;
         if found.ends_at <= now {
-            return Err(Refusal::State(format!("silence {id} is over already")).into());
+            return Err(Refusal::State(say!("silence {id} is over already", id)).into());
         }
         // One that has not begun never does.
         let starts_at = found.starts_at.min(now);

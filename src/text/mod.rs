@@ -3,6 +3,8 @@
 //! English stands in the code, in [`say!`](crate::say); Chinese stands in `zh/*.yaml` under the English text. The test
 //! `texts` holds the two together: every text has its Chinese, with the same placeholders, and none is left over.
 
+mod phrases;
+
 use std::{
     borrow::Cow,
     collections::HashMap,
@@ -14,6 +16,8 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+
+pub use phrases::{did_you_mean, os_reason, quoted};
 
 /// The languages that texts for users are written in.
 #[derive(
@@ -28,9 +32,31 @@ pub enum Language {
     En,
 }
 
+impl Language {
+    /// By its word, `zh` or `en`.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        match word {
+            "zh" => Some(Self::Zh),
+            "en" => Some(Self::En),
+            _ => None,
+        }
+    }
+
+    /// Its word in options and files.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Zh => "zh",
+            Self::En => "en",
+        }
+    }
+}
+
 /// The Chinese of the texts in code, a file a room: flat YAML, the English text as key.
-const CHINESE: [&str; 4] = [
+const CHINESE: [&str; 5] = [
     include_str!("zh/commands.yaml"),
+    include_str!("zh/configuration.yaml"),
     include_str!("zh/files.yaml"),
     include_str!("zh/rules.yaml"),
     include_str!("zh/service.yaml"),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{evaluate::Finding, event::time::Calendar};
+use crate::{evaluate::Finding, event::time::Calendar, say, text::quoted};
 
 /// A known anomaly, a line of the labels' file. Other fields are ignored.
 #[derive(Debug, Clone, Deserialize)]
@@ -30,7 +30,7 @@ pub struct Label {
 #[derive(Debug, thiserror::Error)]
 pub enum LabelError {
     /// A line is no label.
-    #[error("line {line} is no label: {error}. docs/rules.md tells how they are written")]
+    #[error("{}", say!("line {line} is no label: {error}. docs/rules.md tells how they are written", line, error))]
     Shape {
         /// The line.
         line: usize,
@@ -38,7 +38,7 @@ pub enum LabelError {
         error: serde_json::Error,
     },
     /// A time is no time.
-    #[error("line {line}: the time {text:?}: {error}")]
+    #[error("{}", say!("line {line}: the time {time}: {error}", line, time = quoted(text), error))]
     Time {
         /// The line.
         line: usize,

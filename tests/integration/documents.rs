@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use fiscwatch::telemetry::Metrics;
+use fiscwatch::{telemetry::Metrics, text::Language};
 
 use crate::support::run;
 
@@ -73,13 +73,15 @@ fn the_runbook_tells_of_every_alert() {
 
 #[test]
 fn the_configuration_page_is_made_from_the_code() {
-    let page = crate::pages::with_contents(&fiscwatch::config::reference());
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        fs::write(root().join("docs/configuration.md"), &page).unwrap();
+    let pages = [("docs/configuration.md", Language::En), ("docs/zh/configuration.md", Language::Zh)];
+    for (path, language) in pages {
+        let page = crate::pages::with_contents(&fiscwatch::config::reference(language));
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            fs::write(root().join(path), &page).unwrap();
+        }
+        let differs = "is out of date: UPDATE_DOCS=1 cargo test --test integration documents";
+        assert!(read(path) == page, "{path} {differs}");
     }
-    let differs =
-        "docs/configuration.md is out of date: UPDATE_DOCS=1 cargo test --test integration documents";
-    assert!(read("docs/configuration.md") == page, "{differs}");
 }
 
 #[test]
@@ -95,5 +97,59 @@ fn the_command_line_documents_itself() {
         let (code, script, err) = run(dir.path(), &["completions", shell]);
         assert_eq!(code, Some(0), "{err}");
         assert!(script.contains("backtest"), "{shell}");
+    }
+}
+
+/// The documents for users; each has its Chinese page.
+const FOR_USERS: [(&str, &str); 7] = [
+    ("README.md", "README.zh.md"),
+    ("docs/alerts.md", "docs/zh/alerts.md"),
+    ("docs/events.md", "docs/zh/events.md"),
+    ("docs/notifications.md", "docs/zh/notifications.md"),
+    ("docs/operations.md", "docs/zh/operations.md"),
+    ("docs/rules.md", "docs/zh/rules.md"),
+    ("docs/runbook.md", "docs/zh/runbook.md"),
+];
+
+/// Chinese pages that lack what their English ones tell anew; each says so at its top.
+const BEHIND: [&str; 2] = ["docs/zh/notifications.md", "docs/zh/rules.md"];
+
+/// What a page quotes: names and options in its prose, and the commands in its blocks without their remarks.
+fn quoted(page: &str) -> BTreeSet<String> {
+    let commands = ["fiscwatch", "cargo", "sudo", "systemctl", "journalctl", "curl", "scripts/", "chown"];
+    let (mut fenced, mut prose, mut found) = (false, String::new(), BTreeSet::new());
+    for line in page.lines() {
+        if line.trim_start().starts_with("```") {
+            fenced = !fenced;
+        } else if fenced || line.starts_with("    ") {
+            let command = line.trim().split(" # ").next().unwrap_or_default().trim_end();
+            if commands.iter().any(|first| command.starts_with(first)) {
+                found.insert(command.to_owned());
+            }
+        } else {
+            prose.push_str(line);
+            prose.push('\n');
+        }
+    }
+    let spans = prose.split('`').skip(1).step_by(2);
+    found.extend(spans.map(|span| span.split_whitespace().collect::<Vec<_>>().join(" ")));
+    found
+}
+
+#[test]
+fn chinese_pages_name_what_the_english_ones_name() {
+    for (english, chinese) in FOR_USERS {
+        let (named, named_in_chinese) = (quoted(&read(english)), quoted(&read(chinese)));
+        assert!(named.len() > 20, "{english}: nothing is found in it");
+        if BEHIND.contains(&chinese) {
+            assert!(read(chinese).contains("以英文版为准"), "{chinese} does not say that it is behind");
+            continue;
+        }
+        let missing: Vec<_> = named.difference(&named_in_chinese).collect();
+        let left_over: Vec<_> = named_in_chinese.difference(&named).collect();
+        assert!(
+            missing.is_empty() && left_over.is_empty(),
+            "{chinese} lacks {missing:?}, and has {left_over:?} that {english} has not"
+        );
     }
 }

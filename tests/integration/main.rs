@@ -18,6 +18,7 @@ mod fuzzing;
 mod http;
 mod indicators;
 mod kafka;
+mod language;
 mod ledger;
 mod letters;
 mod lifecycle;

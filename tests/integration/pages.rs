@@ -9,7 +9,7 @@ use std::{
 use crate::support::source_files;
 
 /// What begins a line of contents.
-const CONTENTS: &str = "**On this page:** ";
+const CONTENTS: [&str; 2] = ["**On this page:** ", "**本页内容：** "];
 /// A page with so many lines and headings has contents.
 const LONG: (usize, usize) = (90, 4);
 
@@ -51,12 +51,13 @@ pub fn with_contents(text: &str) -> String {
     let headings = headings(text);
     let begin = text.find("\n## ").map_or(text.len(), |at| at + 1);
     let (head, rest) = text.split_at(begin);
-    let head = head.split(CONTENTS).next().unwrap().trim_end();
+    let label = CONTENTS[usize::from(!text.lines().next().unwrap_or_default().is_ascii())];
+    let head = head.split(label).next().unwrap().trim_end();
     if text.lines().count() < LONG.0 || headings.len() < LONG.1 {
         return format!("{head}\n\n{rest}");
     }
     let links: Vec<_> = headings.iter().map(|heading| format!("[{heading}](#{})", anchor(heading))).collect();
-    format!("{head}\n\n{CONTENTS}{}\n\n{rest}", links.join(" · "))
+    format!("{head}\n\n{label}{}\n\n{rest}", links.join(" · "))
 }
 
 #[test]

@@ -161,7 +161,8 @@ pub fn fiscwatch() -> Command {
     for name in ["COLUMNS", "NO_COLOR", "TERM"] {
         command.env_remove(name);
     }
-    command.env("RUST_BACKTRACE", "0");
+    // Messages are compared in English, whatever the configuration and the machine say.
+    command.env("RUST_BACKTRACE", "0").env("FISCWATCH_LANG", "en");
     command
 }
 

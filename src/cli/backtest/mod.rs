@@ -20,7 +20,7 @@ use crate::{
     app::load_rules,
     event::time::Calendar,
     ledger::{Ledger, report::line_object},
-    private,
+    private, say,
 };
 use report::Report;
 pub use report::{days, span_with};
@@ -89,7 +89,7 @@ pub fn backtest(args: &BacktestArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn create(path: &Path) -> anyhow::Result<BufWriter<File>> {
-    let file = private::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+    let file = private::create(path).with_context(|| say!("cannot write {path}", path = path.display()))?;
     Ok(BufWriter::with_capacity(1 << 18, file))
 }
 
@@ -99,7 +99,7 @@ fn write_ledger(path: &Path, ledger: &Ledger, calendar: &Calendar) -> anyhow::Re
     lines.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
     for (line, attributes) in lines {
         let object = serde_json::Value::Object(line_object(line, attributes, calendar));
-        writeln!(out, "{object}").context("cannot write the ledger")?;
+        writeln!(out, "{object}").with_context(|| say!("cannot write the ledger"))?;
     }
-    out.flush().context("cannot write the ledger")
+    out.flush().with_context(|| say!("cannot write the ledger"))
 }

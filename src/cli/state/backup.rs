@@ -18,6 +18,7 @@ use crate::{
 #[derive(Debug, Args)]
 pub struct BackupArgs {
     /// The directory to make; it must not exist
+    #[arg(value_name = "DIR")]
     to: PathBuf,
     #[command(flatten)]
     config: ConfigArg,
@@ -32,11 +33,12 @@ pub struct BackupArgs {
 #[derive(Debug, Args)]
 pub struct RestoreArgs {
     /// The backup
+    #[arg(value_name = "BACKUP")]
     from: PathBuf,
     #[command(flatten)]
     config: ConfigArg,
     /// The state directory to make, which must not exist; `state.dir` of the configuration if it is not given
-    #[arg(long)]
+    #[arg(long, value_name = "DIR")]
     to: Option<PathBuf>,
     /// The manifest as JSON instead of a table
     #[arg(long)]

@@ -13,13 +13,13 @@ use super::{ConfigArg, problems, runtime, table};
 
 #[derive(Debug, Subcommand)]
 pub enum StateCommand {
-    /// What the state directory holds
+    /// Show what the state directory holds
     Info(info::InfoArgs),
-    /// Copy the state, beside a running daemon too
+    /// Copy the state; a daemon may run on it meanwhile
     Backup(backup::BackupArgs),
-    /// Make a state directory of a backup
+    /// Make a state directory from a backup
     Restore(backup::RestoreArgs),
-    /// Check checksums, numbers and balances, and findings by making them again
+    /// Check checksums, numbers and balances; on request make the findings again
     Verify(verify::VerifyArgs),
     /// Ask a SELECT over `budget_lines`, payments, refunds, `budget_actions`, findings and the reference lists
     Query(query::QueryArgs),

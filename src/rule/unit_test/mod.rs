@@ -132,6 +132,9 @@ fn collect(path: &Path, files: &mut BTreeSet<PathBuf>) -> std::io::Result<()> {
     let in_tests = |file: &PathBuf| {
         file.strip_prefix(path).is_ok_and(|inner| inner.iter().rev().skip(1).any(|part| part == "tests"))
     };
+    if below.is_empty() {
+        return Err(std::io::Error::other(say!("there are no tests in this folder")));
+    }
     let tests_apart = below.iter().any(in_tests);
     files.extend(below.into_iter().filter(|file| !tests_apart || in_tests(file)));
     Ok(())

@@ -13,7 +13,9 @@ mod topic_id;
 use super::{Outlet, Positions, SourceError};
 use topic::TopicReader;
 
-pub(crate) use settings::{Connection, wrong_property};
+use crate::say;
+
+pub(crate) use settings::{Connection, Reserved, wrong_property};
 pub use settings::{KafkaSource, OnLoss, Start};
 
 impl KafkaSource {
@@ -34,7 +36,7 @@ impl KafkaSource {
                 }
             };
             let readers: Vec<_> = self.topics.iter().map(|topic| scope.spawn(read(topic))).collect();
-            let broken = |_| Err(SourceError::Broken { message: String::from("a Kafka reader panicked") });
+            let broken = |_| Err(SourceError::Broken { message: say!("a Kafka reader panicked") });
             let ended = readers.into_iter().map(|reader| reader.join().unwrap_or_else(broken));
             ended.fold(Ok(()), Result::and)
         })

@@ -13,7 +13,7 @@ use super::{
     topic::{ANSWER, Flow, TopicConsumer, TopicReader},
     topic_id::topic_id,
 };
-use crate::source::SourceError;
+use crate::{say, source::SourceError, text::quoted};
 
 /// What the broker no longer has.
 #[derive(Debug, PartialEq, Eq)]
@@ -88,7 +88,7 @@ impl TopicReader<'_> {
                 Ok(true)
             }
             Err(e) => {
-                self.trouble(&format!("the partitions cannot be assigned: {e}"));
+                self.trouble(&say!("the partitions cannot be assigned: {reason}", reason = e));
                 Ok(false)
             }
         }
@@ -103,17 +103,24 @@ impl TopicReader<'_> {
     fn ask(&self, consumer: &TopicConsumer) -> Result<(Option<String>, Vec<i32>), String> {
         let silent = |e: String| {
             let why = consumer.context().cause().unwrap_or(e);
-            format!("no answer from {}: {why}; it is tried again", self.source.brokers.join(", "))
+            say!(
+                "no answer from {brokers}: {why}; it is tried again",
+                brokers = self.source.brokers.join(", "),
+                why
+            )
         };
         let metadata =
             consumer.fetch_metadata(Some(self.topic), ANSWER).map_err(|e| silent(e.to_string()))?;
         let numbers: Vec<_> = partitions_of(&metadata, self.topic).map(MetadataPartition::id).collect();
         if numbers.is_empty() {
-            return Err(format!("the topic {:?} does not exist; it is waited for", self.topic));
+            return Err(say!(
+                "the topic {topic} does not exist; it is waited for",
+                topic = quoted(self.topic)
+            ));
         }
         let mut leaderless = partitions_of(&metadata, self.topic).filter(|p| p.leader() < 0);
         if let Some(partition) = leaderless.next() {
-            return Err(format!("partition {} has no leader; it is waited for", partition.id()));
+            return Err(say!("partition {number} has no leader; it is waited for", number = partition.id()));
         }
         let id = topic_id(consumer, self.topic, metadata.orig_broker_id(), ANSWER).map_err(silent)?;
         Ok((id, numbers))
@@ -129,7 +136,11 @@ impl TopicReader<'_> {
             match consumer.fetch_watermarks(self.topic, *number, ANSWER) {
                 Ok((low, high)) => limits.push((*number, low, high)),
                 Err(e) => {
-                    self.trouble(&format!("no answer about partition {number}: {e}; it is tried again"));
+                    self.trouble(&say!(
+                        "no answer about partition {number}: {reason}; it is tried again",
+                        number,
+                        reason = e
+                    ));
                     return None;
                 }
             }
@@ -229,21 +240,28 @@ fn judge(next: i64, old: Option<&str>, (low, high): (i64, i64), id: Option<&str>
     if let (Some(old), Some(new)) = (old, id)
         && old != new
     {
-        let detail = format!(
-            "the topic was deleted and made anew (its id was {old} and is {new} now); the old one was read up to offset {next}, and what it held after that is gone"
+        let detail = say!(
+            "the topic was deleted and made anew (its id was {old} and is {new} now); the old one was read up to offset {next}, and what it held after that is gone",
+            old,
+            new,
+            next
         );
         return Some(Loss { detail, records: None });
     }
     if next < low {
         let records = low.abs_diff(next);
-        let detail = format!(
-            "up to {records} messages, from offset {next} on, were deleted by the broker before they were read (retention)"
+        let detail = say!(
+            "up to {records} messages, from offset {next} on, were deleted by the broker before they were read (retention)",
+            records,
+            next
         );
         return Some(Loss { detail, records: Some(records) });
     }
     (next > high).then(|| {
-        let detail = format!(
-            "the topic ends at offset {high}, before {next}, up to which it was read: the cluster has lost its end, or the topic was made anew"
+        let detail = say!(
+            "the topic ends at offset {high}, before {next}, up to which it was read: the cluster has lost its end, or the topic was made anew",
+            high,
+            next
         );
         Loss { detail, records: None }
     })

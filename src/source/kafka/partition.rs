@@ -6,7 +6,10 @@ use std::{collections::VecDeque, sync::Arc};
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use crate::stream::{Block, Payload, Position, RECORD_BYTES_MAX, Reason, Receipt, Reject, Span};
+use crate::{
+    say,
+    stream::{Block, Payload, Position, RECORD_BYTES_MAX, Reason, Receipt, Reject, Span},
+};
 
 /// A block is sent when it holds so many bytes.
 const BLOCK_BYTES: usize = 4 << 20;
@@ -101,8 +104,11 @@ impl Partition {
             return None;
         }
         self.next = offset + 1;
-        let detail =
-            format!("{} bytes, {RECORD_BYTES_MAX} are allowed; only the start is kept here", payload.len());
+        let detail = say!(
+            "{bytes} bytes, {most} are allowed; only the start is kept here",
+            bytes = payload.len(),
+            most = RECORD_BYTES_MAX
+        );
         let raw = Bytes::copy_from_slice(&payload[..RECORD_BYTES_MAX.min(payload.len())]);
         Some(self.reject(Reason::TooLarge, detail, offset, raw))
     }

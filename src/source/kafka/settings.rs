@@ -10,6 +10,11 @@ use std::{
 use rdkafka::{ClientConfig, error::KafkaError};
 use serde::{Deserialize, Serialize};
 
+use crate::{
+    say,
+    text::{os_reason, quoted},
+};
+
 /// Kafka topics to read.
 #[derive(Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -74,17 +79,20 @@ pub(crate) struct Connection<'c> {
     pub key_password_file: Option<&'c Path>,
 }
 
+/// A property that cannot be set, and what to do instead.
+pub(crate) type Reserved = (&'static str, fn() -> String);
+
 impl Connection<'_> {
     /// librdkafka's configuration: `defaults`, the properties over them, the secrets of the files. `reserved` names the
     /// properties that cannot be set, with what to do instead.
     pub(crate) fn client_config(
         &self,
-        reserved: &[(&str, &str)],
+        reserved: &[Reserved],
         defaults: &[(&str, &str)],
     ) -> Result<ClientConfig, String> {
         for (name, instead) in reserved {
             if self.properties.contains_key(*name) {
-                return Err(format!("the property {name} cannot be set: {instead}"));
+                return Err(say!("the property {name} cannot be set: {instead}", name, instead = instead()));
             }
         }
         let mut config = ClientConfig::new();
@@ -99,7 +107,8 @@ impl Connection<'_> {
         for (name, file) in secrets {
             if let Some(path) = file {
                 let secret = std::fs::read_to_string(path).map_err(|e| {
-                    format!("the secret for {name} cannot be read from {}: {e}", path.display())
+                    let (path, reason) = (path.display(), os_reason(&e));
+                    say!("the secret for {name} cannot be read from {path}: {reason}", name, path, reason)
                 })?;
                 config.set(name, secret.trim_end_matches(['\n', '\r']));
             }
@@ -111,22 +120,24 @@ impl Connection<'_> {
 /// Why a client cannot be made, without the value of the property: it may be a password.
 pub(crate) fn wrong_property(error: &KafkaError) -> String {
     match error {
-        KafkaError::ClientConfig(_, what, name, _) => format!("{what} ({name}). Check `properties`"),
-        other => format!("{other}. Check `properties`"),
+        KafkaError::ClientConfig(_, what, name, _) => say!("{what} ({name}). Check `properties`", what, name),
+        other => say!("{reason}. Check `properties`", reason = other),
     }
 }
 
 /// Settings that are ours, with what to do instead.
-const RESERVED: &[(&str, &str)] = &[
-    ("bootstrap.servers", "use `brokers`"),
-    ("metadata.broker.list", "use `brokers`"),
-    ("group.id", "use `group`"),
-    ("enable.auto.commit", "positions are committed with the data"),
-    ("enable.auto.offset.store", "positions are committed with the data"),
-    ("auto.offset.reset", "use `start` and `on_loss`; a position that is gone is reported, not skipped"),
-    ("isolation.level", "messages of transactions that were aborted are never read"),
-    ("enable.partition.eof", "it is used to tell how far a topic is read"),
-    ("statistics.interval.ms", "it is used to tell how far a topic is read"),
+const RESERVED: &[Reserved] = &[
+    ("bootstrap.servers", || say!("use `brokers`")),
+    ("metadata.broker.list", || say!("use `brokers`")),
+    ("group.id", || say!("use `group`")),
+    ("enable.auto.commit", || say!("positions are committed with the data")),
+    ("enable.auto.offset.store", || say!("positions are committed with the data")),
+    ("auto.offset.reset", || {
+        say!("use `start` and `on_loss`; a position that is gone is reported, not skipped")
+    }),
+    ("isolation.level", || say!("messages of transactions that were aborted are never read")),
+    ("enable.partition.eof", || say!("it is used to tell how far a topic is read")),
+    ("statistics.interval.ms", || say!("it is used to tell how far a topic is read")),
 ];
 
 /// What librdkafka may hold of messages that we did not take yet, over all topics of a source, unless the settings say
@@ -151,10 +162,10 @@ impl KafkaSource {
     /// librdkafka's configuration.
     pub(super) fn client_config(&self) -> Result<ClientConfig, String> {
         if self.brokers.is_empty() || self.topics.is_empty() {
-            return Err(String::from("name at least one broker and one topic"));
+            return Err(say!("name at least one broker and one topic"));
         }
         if let Some(twice) = self.topics.iter().enumerate().find(|(at, t)| self.topics[..*at].contains(t)) {
-            return Err(format!("the topic {:?} is named twice", twice.1));
+            return Err(say!("the topic {topic} is named twice", topic = quoted(twice.1)));
         }
         let connection = Connection {
             brokers: &self.brokers,

@@ -20,6 +20,7 @@ use super::{
     settings::wrong_property,
 };
 use crate::{
+    say,
     source::{Outlet, Positions, SourceError},
     stream::RECORD_BYTES_MAX,
 };
@@ -211,7 +212,7 @@ impl<'s> TopicReader<'s> {
                 | Code::NotImplemented,
             )
             | KafkaError::MessageConsumptionFatal(_) => {
-                self.trouble(&format!("{error}; the topic is opened again"));
+                self.trouble(&say!("{error}; the topic is opened again", error));
                 Flow::Reopen
             }
             // One of several brokers may be away, and the others have all that is read; if not, the topic's survey tells.
@@ -225,7 +226,7 @@ impl<'s> TopicReader<'s> {
                 Flow::On
             }
             error => {
-                self.trouble(&format!("{error}; it goes on when the broker is back"));
+                self.trouble(&say!("{error}; it goes on when the broker is back", error));
                 Flow::On
             }
         }

@@ -15,6 +15,8 @@ use rdkafka::{
     types::RDKafkaRespErr,
 };
 
+use crate::say;
+
 /// Something of librdkafka's that must be given back.
 struct Owned<T>(*mut T, unsafe extern "C" fn(*mut T));
 
@@ -37,7 +39,7 @@ pub fn topic_id<C: ConsumerContext>(
     broker: i32,
     timeout: Duration,
 ) -> Result<Option<String>, String> {
-    let name = CString::new(topic).map_err(|_| String::from("a topic's name has no NUL"))?;
+    let name = CString::new(topic).map_err(|_| say!("a topic's name has no NUL"))?;
     let millis = c_int::try_from(timeout.as_millis()).unwrap_or(c_int::MAX);
     let client = consumer.client().native_ptr();
     // SAFETY: `client` lives as long as `consumer`. Everything made here is destroyed by `Owned`, in the reverse order.
@@ -58,7 +60,7 @@ pub fn topic_id<C: ConsumerContext>(
         let event = sys::rd_kafka_queue_poll(queue.0, millis.saturating_add(1000));
         let event = Owned(event, sys::rd_kafka_event_destroy);
         if event.0.is_null() {
-            return Err(String::from("no answer"));
+            return Err(say!("no answer"));
         }
         if sys::rd_kafka_event_error(event.0) != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
             return Err(text(sys::rd_kafka_event_error_string(event.0)));
@@ -71,7 +73,7 @@ pub fn topic_id<C: ConsumerContext>(
             sys::rd_kafka_DescribeTopics_result_topics(result, &raw mut count)
         };
         if list.is_null() || count == 0 {
-            return Err(String::from("an answer without the topic"));
+            return Err(say!("an answer without the topic"));
         }
         read(*list)
     }
@@ -98,7 +100,7 @@ unsafe fn read(topic: *const sys::rd_kafka_TopicDescription_t) -> Result<Option<
 /// `text` is null, or a C string that lives.
 unsafe fn text(text: *const c_char) -> String {
     if text.is_null() {
-        return String::from("unknown error");
+        return say!("unknown error");
     }
     // SAFETY: as the caller promises.
     unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()

@@ -10,7 +10,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::failed;
-use crate::{private, store::StoreError};
+use crate::{private, say, store::StoreError};
 
 /// The name of the manifest. A directory that has one is a backup, and no daemon runs on it.
 pub const MANIFEST: &str = "backup.json";
@@ -68,7 +68,9 @@ impl Manifest {
             Err(e) => return Err(failed(&path, e)),
         };
         let manifest = serde_json::from_str(&text);
-        manifest.map(Some).map_err(|e| failed(&path, std::io::Error::other(format!("it is damaged: {e}"))))
+        manifest
+            .map(Some)
+            .map_err(|e| failed(&path, std::io::Error::other(say!("it is damaged: {reason}", reason = e))))
     }
 
     /// Writes it durably.
@@ -96,10 +98,14 @@ impl Manifest {
             match contents(&dir.join(name)) {
                 Ok(found) if found == *expected => {}
                 Ok(found) if found.bytes != expected.bytes => {
-                    wrong
-                        .push(format!("{name} has {} bytes and should have {}", found.bytes, expected.bytes));
+                    wrong.push(say!(
+                        "{name} has {found} bytes and should have {wanted}",
+                        name,
+                        found = found.bytes,
+                        wanted = expected.bytes
+                    ));
                 }
-                Ok(_) => wrong.push(format!("{name} does not match its checksum")),
+                Ok(_) => wrong.push(say!("{name} does not match its checksum", name)),
                 Err(e) => wrong.push(format!("{name}: {e}")),
             }
         }
@@ -111,7 +117,7 @@ impl Manifest {
                 let name = Path::new(folder).join(entry.file_name()).display().to_string();
                 let is_known = name == MANIFEST || self.files.contains_key(&name);
                 if !is_known && !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                    wrong.push(format!("{name} is not in the manifest"));
+                    wrong.push(say!("{name} is not in the manifest", name));
                 }
             }
         }

@@ -22,6 +22,8 @@ use super::{
 };
 use crate::private;
 
+use crate::say;
+
 /// Pages that are copied at a time: 64 MiB.
 const PAGES: i32 = 4096;
 
@@ -83,7 +85,7 @@ pub fn restore(backup: &Path, target: &Path) -> Result<Manifest, StoreError> {
         let (from, to) = (backup.join(name), unfinished.dir().join(name));
         let copied = copy(&from, &to)?;
         if copied != *expected {
-            let what = "it is not what the manifest says; take another backup";
+            let what = say!("it is not what the manifest says; take another backup");
             return Err(failed(&from, std::io::Error::other(what)));
         }
     }
@@ -154,7 +156,8 @@ fn copy_database(dir: &Path, source: &Connection, to: &Path) -> Result<(), Store
                 StepResult::Done => break,
                 StepResult::More => {}
                 _ => {
-                    let busy = format!("the database in {} is locked by another program", dir.display());
+                    let busy =
+                        say!("the database in {path} is locked by another program", path = dir.display());
                     return Err(failed(to, std::io::Error::other(busy)));
                 }
             }

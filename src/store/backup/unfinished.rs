@@ -13,6 +13,8 @@ use super::{
     failed,
 };
 
+use crate::say;
+
 /// What is added to the name.
 const PARTIAL: &str = ".partial";
 /// The file that says whose work it is; it goes before the rename.
@@ -36,7 +38,7 @@ impl Unfinished {
             return Err(StoreError::Exists(target.to_owned()));
         }
         let name = target.file_name().ok_or_else(|| {
-            failed(target, std::io::Error::other("the path must end in the name of a directory"))
+            failed(target, std::io::Error::other(say!("the path must end in the name of a directory")))
         })?;
         let mut partial = name.to_owned();
         partial.push(PARTIAL);

@@ -188,7 +188,7 @@ fn settings_that_would_break_the_promise_are_refused_and_secrets_are_not_shown()
     assert!(err.contains("source \"core\": the property enable.auto.commit cannot be set: positions are committed with the data"), "{err}");
     let err = check("password_file: /none/such");
     assert!(
-        err.contains("the secret for sasl.password cannot be read from /none/such: No such file"),
+        err.contains("the secret for sasl.password cannot be read from /none/such: it is not there"),
         "{err}"
     );
     let err = check("topcis: []");
