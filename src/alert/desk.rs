@@ -280,7 +280,7 @@ impl Desk {
             inquiry: None,
             lines: line_of(finding).filter(|_| *clears).into_iter().collect(),
         };
-        alert.inquiry = self.draft(&alert, now);
+        alert.inquiry = Self::draft(&alert, now);
         let change = by_itself(&alert, Action::Opened, now);
         let mut entries = self.entries(&alert, Matter::Opened, now);
         entries.extend(self.send_by_itself(&alert));

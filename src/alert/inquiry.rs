@@ -161,7 +161,7 @@ impl From<Unreachable> for Refusal {
 
 impl Desk {
     /// The draft of a new alert, if its unit is to explain.
-    pub(super) fn draft(&self, alert: &Alert, now: i64) -> Option<Inquiry> {
+    pub(super) fn draft(alert: &Alert, now: i64) -> Option<Inquiry> {
         let asked = alert.handling == "explain" && alert.labels.first("unit_code").is_some();
         asked.then_some(Inquiry { stage: Stage::Draft, at: now, by: None, due: None, note: None })
     }

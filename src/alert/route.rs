@@ -7,6 +7,7 @@ use crate::say;
 
 /// One route, with what it does not say taken from its parent. Durations are in microseconds.
 #[derive(Debug, Clone)]
+#[allow(clippy::struct_excessive_bools)] // Each is a switch of the configuration.
 pub struct Route {
     /// Its place in the configuration, such as `routes.routes[0]`.
     pub path: String,

@@ -135,18 +135,16 @@ impl State {
     /// What can be done instead.
     pub fn after(self, action: Action) -> Result<Self, String> {
         let next = match (self, action) {
-            (Self::Open, Action::Acknowledge) => Self::Acknowledged,
+            // Whoever asks the unit looks into it.
+            (Self::Open, Action::Acknowledge | Action::Inquire) => Self::Acknowledged,
             (Self::Acknowledged, Action::Confirm) => Self::Confirmed,
             (Self::Acknowledged, Action::Dismiss) => Self::Dismissed,
             (Self::Confirmed, Action::Rectify) => Self::Rectifying,
             // What needs no putting right can be closed at once.
             (Self::Confirmed | Self::Rectifying, Action::Close) => Self::Closed,
             (state, Action::Comment) => state,
-            // Whoever asks the unit looks into it.
-            (Self::Open, Action::Inquire) => Self::Acknowledged,
-            (state, Action::Inquire) if !state.is_over() => state,
             (state, Action::Resolve) if !state.is_over() => Self::Resolved,
-            (state, Action::Raise | Action::Escalate) if !state.is_over() => state,
+            (state, Action::Inquire | Action::Raise | Action::Escalate) if !state.is_over() => state,
             (state, action) => return Err(state.refuse(action)),
         };
         Ok(next)

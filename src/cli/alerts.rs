@@ -26,6 +26,7 @@ use list::{ListArgs, list};
 use show::{ShowArgs, show};
 
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant)] // It is made once.
 pub enum AlertsCommand {
     /// Show the newest alerts that are not over
     List(ListArgs),

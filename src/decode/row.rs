@@ -433,9 +433,9 @@ fn amount(column: usize, cell: &Cell<'_>) -> Result<i128, Fault> {
 
 /// Whether a text looks like base64 of a few bytes: capitals, small letters and digits or padding together.
 fn is_base64(text: &str) -> bool {
-    let has = |is: fn(&u8) -> bool| text.as_bytes().iter().any(|byte| is(byte));
+    let has = |is: fn(&u8) -> bool| text.as_bytes().iter().any(is);
     let digits = text.trim_end_matches('=').bytes();
-    text.len() % 4 == 0
+    text.len().is_multiple_of(4)
         && digits.into_iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'))
         && has(u8::is_ascii_uppercase)
         && (has(u8::is_ascii_lowercase) || has(|byte| *byte == b'='))

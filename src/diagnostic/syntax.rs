@@ -71,7 +71,6 @@ fn wide_sign(line: &str) -> Option<Failure> {
     for sign in content.chars() {
         match quote {
             Some(open) if sign == open => quote = None,
-            Some(_) => {}
             None if matches!(sign, '"' | '\'') => quote = Some(sign),
             None if matches!(
                 sign,
@@ -91,7 +90,7 @@ fn wide_sign(line: &str) -> Option<Failure> {
                 };
                 return Some((message, Some(hint)));
             }
-            None => {}
+            _ => {}
         }
     }
     None

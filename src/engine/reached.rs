@@ -69,10 +69,9 @@ impl Reached {
     #[must_use]
     pub fn mark(self, outlier: Option<i64>) -> Option<i64> {
         let events = match (self.second, outlier) {
-            (_, None) => Some(self.first),
             (Some(second), Some(outlier)) if self.first.saturating_sub(second) > outlier => Some(second),
-            (Some(_), Some(_)) => Some(self.first),
             (None, Some(_)) => None,
+            (_, None) | (Some(_), Some(_)) => Some(self.first),
         };
         events.max(self.clock)
     }

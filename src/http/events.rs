@@ -125,7 +125,7 @@ fn payload(body: Bytes, written: Written) -> Result<Payload, Problem> {
     };
     inspect::check_text(&body[..], written).map_err(refuse)?;
     match written {
-        Written::Rows => rows(body).map_err(refuse),
+        Written::Rows => rows(&body).map_err(refuse),
         // One object over several lines is one record.
         Written::Lines if is_one_object(&body) => {
             let end = u32::try_from(body.len()).unwrap_or(u32::MAX);
@@ -151,8 +151,8 @@ fn is_one_object(body: &[u8]) -> bool {
 }
 
 /// CSV with its header.
-fn rows(body: Bytes) -> Result<Payload, String> {
-    let end = memchr::memchr2(b'\n', b'\r', &body).unwrap_or(body.len());
+fn rows(body: &Bytes) -> Result<Payload, String> {
+    let end = memchr::memchr2(b'\n', b'\r', body).unwrap_or(body.len());
     let line = String::from_utf8_lossy(&body[..end]);
     let header = inspect::read_header(&line, &[])?;
     let both = body[end..].starts_with(b"\r\n");

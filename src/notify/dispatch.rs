@@ -392,7 +392,7 @@ impl Work<'_> {
                 }
                 Err(why) => {
                     if is_draft {
-                        self.remark(&entry.alert, why)?;
+                        self.remark(&entry.alert, &why)?;
                     }
                     self.round.take(&[entry.seq])?;
                 }
@@ -409,7 +409,7 @@ impl Work<'_> {
                 self.notify(due, entries, Reason::Explain, &thread, vec![Some(contact)])?;
             }
             // The list was changed since.
-            Err(why) => entries.iter().try_for_each(|entry| self.remark(&entry.alert, why.clone()))?,
+            Err(why) => entries.iter().try_for_each(|entry| self.remark(&entry.alert, &why))?,
         }
         self.round.take(&entries.iter().map(|entry| entry.seq).collect::<Vec<_>>())
     }
@@ -419,7 +419,7 @@ impl Work<'_> {
         inquiry::contact(labels, policy.explain.as_ref(), lists).map_err(|why| why.to_string())
     }
 
-    fn remark(&self, alert: &Alert, why: String) -> rusqlite::Result<()> {
+    fn remark(&self, alert: &Alert, why: &str) -> rusqlite::Result<()> {
         let why = Some(say!("the letter to the unit did not go out: {why}", why));
         let (who, state) = (BY_ITSELF.to_owned(), alert.state);
         let change = Change { at: self.now, who, action: Action::Comment, state, why };

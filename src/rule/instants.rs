@@ -114,11 +114,8 @@ impl LocalInstants {
         let given = expr.get_type(schema).unwrap_or(DataType::Null);
         match self.wrong_zone(&given) {
             None => Ok(()),
-            Some(zone) => Err(Refusal {
-                message: match zone {
-                    Some(zone) => say!("this is a time in the zone {zone} and not in local time", zone),
-                    None => say!("this makes a time without a zone, which is read in UTC"),
-                },
+            Some(message) => Err(Refusal {
+                message,
                 hint: say!(
                     "write an instant as a text such as '2026-01-05T08:00:00+08:00', and a day as date '2026-01-05'"
                 ),
@@ -127,11 +124,16 @@ impl LocalInstants {
         }
     }
 
-    /// The zone of a type that is not the local one, if there is one in it.
-    fn wrong_zone(&self, data_type: &DataType) -> Option<Option<Arc<str>>> {
+    /// What is wrong with a type that has times of another zone than the local one.
+    fn wrong_zone(&self, data_type: &DataType) -> Option<String> {
         match data_type {
             DataType::Timestamp(_, Some(zone)) if **zone == *self.zone => None,
-            DataType::Timestamp(_, zone) => Some(zone.clone()),
+            DataType::Timestamp(_, Some(zone)) => {
+                Some(say!("this is a time in the zone {zone} and not in local time", zone))
+            }
+            DataType::Timestamp(_, None) => {
+                Some(say!("this makes a time without a zone, which is read in UTC"))
+            }
             DataType::List(field) | DataType::LargeList(field) => self.wrong_zone(field.data_type()),
             DataType::Struct(fields) => fields.iter().find_map(|field| self.wrong_zone(field.data_type())),
             _ => None,

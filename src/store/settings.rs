@@ -11,8 +11,11 @@ use super::{
 };
 use crate::event::time::Calendar;
 
-/// The settings, by their keys in the configuration.
-const SETTINGS: [(&str, fn(&Calendar) -> String); 2] = [
+/// A key in the configuration, and how a calendar tells its value.
+type Setting = (&'static str, fn(&Calendar) -> String);
+
+/// The settings.
+const SETTINGS: [Setting; 2] = [
     ("time_zone", |calendar| calendar.zone_name.clone()),
     ("fiscal_year_start", Calendar::fiscal_year_start_text),
 ];

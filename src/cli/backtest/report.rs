@@ -253,7 +253,7 @@ impl Report {
         match (silent, self.rules.len()) {
             (0, _) => {}
             (silent, all) if silent == all => {
-                eprintln!("{}", say!("none of {all} rules found anything", all))
+                eprintln!("{}", say!("none of {all} rules found anything", all));
             }
             (silent, _) => eprintln!("{}", say!("{silent} more rules found nothing", silent)),
         }

@@ -88,7 +88,7 @@ fn print(checks: &[Check]) {
     print!("{}", table.render(Screen::stdout()));
     for check in checks.iter().filter(|check| check.problem_count > 0) {
         println!("{}: {} problems", check.name, check.problem_count);
-        check.problems.iter().for_each(|problem| println!("    {}", visible(&problem.to_string())));
+        check.problems.iter().for_each(|problem| println!("    {}", visible(problem)));
         let more = check.problem_count.saturating_sub(check.problems.len() as u64);
         if more > 0 {
             println!("    and {more} more");

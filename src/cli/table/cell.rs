@@ -50,6 +50,7 @@ impl Cell {
     }
 
     /// A number of things.
+    #[allow(clippy::needless_pass_by_value)] // Numbers are copied.
     pub fn count(count: impl ToString) -> Self {
         Self::Count(count.to_string())
     }

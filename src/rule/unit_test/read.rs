@@ -177,7 +177,7 @@ fn list_file<'t>(d: &mut Document<'t>, node: &Node<'t>, folder: &Path) -> Option
     if let Err(e) = &list {
         let message = match e {
             ListError::Io { error, .. } => format!("{}: {}", path.text, why(error)),
-            other => other.to_string(),
+            ListError::Row { .. } => e.to_string(),
         };
         d.problem(path.span, message, None);
     }
