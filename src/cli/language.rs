@@ -102,9 +102,12 @@ mod tests {
         assert_eq!(decided(&["--config", config], &[("FISCWATCH_LANG", "en")]), en);
         assert_eq!(decided(&["--config", config], &[("LC_ALL", "C")]), zh);
         assert_eq!(decided(&[], &[("FISCWATCH_CONFIG", config)]), zh);
-        assert_eq!(decided(&[], &[("LC_ALL", ""), ("LC_MESSAGES", "zh_CN.UTF-8"), ("LANG", "C")]), zh);
-        assert_eq!(decided(&[], &[("LC_ALL", "C.UTF-8"), ("LANG", "zh_CN.UTF-8")]), en);
-        assert_eq!(decided(&[], &[]), en);
-        assert_eq!(decided(&["state", "query", "--", "--lang", "zh"], &[]), en);
+        // Elsewhere than in the project's own folder, which has a configuration.
+        let none = ("FISCWATCH_CONFIG", "none.yaml");
+        let locale = [none, ("LC_ALL", ""), ("LC_MESSAGES", "zh_CN.UTF-8"), ("LANG", "C")];
+        assert_eq!(decided(&[], &locale), zh);
+        assert_eq!(decided(&[], &[none, ("LC_ALL", "C.UTF-8"), ("LANG", "zh_CN.UTF-8")]), en);
+        assert_eq!(decided(&[], &[none]), en);
+        assert_eq!(decided(&["state", "query", "--", "--lang", "zh"], &[none]), en);
     }
 }

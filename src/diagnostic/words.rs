@@ -148,6 +148,7 @@ const VALUES: &[(&str, &str)] = &[
     ("企业", "entity"),
     ("个人", "person"),
     ("本单位", "self"),
+    ("期初", "opening"),
     ("批复", "approve"),
     ("追加", "supplement"),
     ("追减", "reduce"),

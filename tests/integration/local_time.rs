@@ -110,12 +110,12 @@ impl Bench {
         self.checks.borrow_mut().push((expr.to_owned(), Box::new(expected)));
     }
 
-    fn holds(&self, expr: String, expected: impl Fn(Timestamp) -> bool + 'static) {
-        self.same(&expr, move |at| expected(at.timestamp()).to_string());
+    fn holds(&self, expr: impl AsRef<str>, expected: impl Fn(Timestamp) -> bool + 'static) {
+        self.same(expr.as_ref(), move |at| expected(at.timestamp()).to_string());
     }
 
-    fn instant(&self, expr: String, expected: impl Fn(Timestamp) -> Timestamp + 'static) {
-        self.same(&expr, move |at| expected(at.timestamp()).to_string());
+    fn instant(&self, expr: impl AsRef<str>, expected: impl Fn(Timestamp) -> Timestamp + 'static) {
+        self.same(expr.as_ref(), move |at| expected(at.timestamp()).to_string());
     }
 
     /// Checks all that was noted.

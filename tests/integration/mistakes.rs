@@ -83,7 +83,7 @@ fn inputs() -> Vec<(&'static str, &'static str, String)> {
 }
 
 fn indented(text: &str) -> String {
-    text.lines().map(|line| format!("      {line}\n")).collect()
+    text.lines().flat_map(|line| ["      ", line, "\n"]).collect()
 }
 
 /// What is said about an input, with the folder left out.

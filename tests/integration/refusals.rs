@@ -188,11 +188,12 @@ fn what_checks_nothing_fails() {
 #[test]
 fn a_list_that_cannot_be_read_is_one_problem() {
     let bench = Bench::new("", "lists: { black: { path: none.csv } }\n");
-    let rules: String = (0..5)
-        .map(|n| {
-            format!("  - {{ id: r{n}, severity: low, trigger: payment, when: \"in_list('black', payee_name)\", key: [] }}\n")
-        })
-        .collect();
+    let rule = |n| {
+        format!(
+            "  - {{ id: r{n}, severity: low, trigger: payment, when: \"in_list('black', payee_name)\", key: [] }}\n"
+        )
+    };
+    let rules = (0..5).map(rule).collect::<Vec<_>>().concat();
     let query = "  - { id: q, severity: low, trigger: schedule, every: 1d, sql: \"SELECT b.name FROM black b\", key: [name] }\n";
     let own = "  - { id: own, severity: low, trigger: payment, when: amuont > 1, key: [] }\n";
     write(bench.path(), "rules/lists.yaml", &format!("rules:\n{rules}{query}"));

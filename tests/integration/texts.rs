@@ -103,7 +103,7 @@ const NOT_YET: &[&str] = &[
 #[test]
 fn no_message_stays_english_by_itself() {
     // What shows its text to people, with words in it.
-    let shows = r#"(?:bail!|anyhow!|ensure!|println!|context|Err|Problem::\w+|error)\(\s*(?:String::from\(|format!\()?\s*"#;
+    let shows = r"(?:bail!|anyhow!|ensure!|println!|context|Err|Problem::\w+|error)\(\s*(?:String::from\(|format!\()?\s*";
     let words = r#""((?:[^"\\]|\\(?s:.))*)""#;
     let message = regex::Regex::new(&format!("{shows}{words}")).unwrap();
     let placeholder = regex::Regex::new(r"\{[^}]*\}").unwrap();

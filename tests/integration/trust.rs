@@ -63,6 +63,9 @@ fn full() -> Bench {
     bench
 }
 
+/// SQL and its parameters.
+type Statement = (String, Vec<Value>);
+
 /// A table as a stranger with SQL sees it.
 struct Table {
     name: String,
@@ -124,7 +127,7 @@ impl Table {
     }
 
     /// What can be done to it, in words and as statements.
-    fn damages(&self) -> Vec<(String, Vec<(String, Vec<Value>)>)> {
+    fn damages(&self) -> Vec<(String, Vec<Statement>)> {
         let name = &self.name;
         let sum = (format!("DELETE FROM sums WHERE name = '{name}'"), Vec::new());
         let mut damages = vec![(format!("{name}: its row of sums is deleted"), vec![sum])];

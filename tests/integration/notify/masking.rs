@@ -263,7 +263,10 @@ async fn received(sent: &[Notification]) -> Vec<(&'static str, String)> {
             sink.resend(&notification.alerts).await.unwrap();
         }
         let got = got.lock().unwrap();
-        texts.push((kind, got.iter().map(|(path, body)| format!("{path} {body}\n")).collect()));
+        texts.push((
+            kind,
+            got.iter().map(|(path, body)| format!("{path} {body}")).collect::<Vec<_>>().join("\n"),
+        ));
     }
     texts.push(("kafka", topic(sent, &setup).await));
     texts.push(("log", log(sent, &setup).await));
