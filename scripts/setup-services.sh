@@ -7,7 +7,13 @@ cd "$(dirname "$0")/.."
 . scripts/fetch.sh
 services=$PWD/target/services
 
-get_alertmanager() { unpack "$services" prometheus-alertmanager usr/bin/prometheus-alertmanager; }
+# Debian's Alertmanager looks for its templates in one place only; a link leads from there to what is unpacked.
+get_alertmanager() {
+    local templates=usr/share/prometheus/alertmanager
+    (unpack "$services" prometheus-alertmanager usr/bin/prometheus-alertmanager) || return
+    [ -e "/$templates/default.tmpl" ] && return
+    root mkdir -p "$(dirname "/$templates")" && root ln -sfn "$services/prometheus-alertmanager/$templates" "/$templates"
+}
 get_aiosmtpd() { "$services/venv/bin/python" -c 'import aiosmtpd' || venv "$services/venv" aiosmtpd==1.4.6; }
 
 [ $# -gt 0 ] || set -- alertmanager aiosmtpd

@@ -25,7 +25,8 @@ done
 binary=$(realpath "$binary")
 
 # Only what the trial itself runs, and nothing is installed: it is unpacked below target/.
-echo "fetched into target/ where they are missing: Prometheus, Alertmanager (Debian's packages), aiosmtpd (PyPI)"
+echo "fetched into target/ where they are missing: Prometheus, Alertmanager (Debian's packages), aiosmtpd (PyPI);"
+echo "outside of it one link is made, /usr/share/prometheus/alertmanager, where Alertmanager looks for its templates"
 scripts/setup-ops.sh prometheus
 scripts/setup-services.sh alertmanager aiosmtpd
 found() { command -v "$1" || { [ -x "$2" ] && echo "$root/$2"; } || true; }

@@ -8,6 +8,7 @@
 //! FAILPOINT=commit.journal=error      fails with an input/output error
 //! FAILPOINT=commit.journal=full       fails with a full disk
 //! FAILPOINT=commit.journal=delay:50   waits 50 milliseconds, every time
+//! FAILPOINT=commit.journal=delay:50@3 waits the third time
 //! ```
 
 /// Every place there is, in the order in which a life of the state passes them.
@@ -89,7 +90,9 @@ mod armed {
     struct Armed {
         name: String,
         action: Action,
-        /// Times to pass before it acts.
+        /// Whether it acts every time.
+        always: bool,
+        /// Times to pass before it acts once.
         left: AtomicU32,
     }
 
@@ -98,6 +101,7 @@ mod armed {
 
     fn parse(text: &str) -> Armed {
         let parts = text.split_once('=').and_then(|(name, action)| {
+            let always = action.starts_with("delay") && !action.contains('@');
             let (action, nth) = action.split_once('@').unwrap_or((action, "1"));
             let action = match action.split_once(':') {
                 None if action == "abort" => Action::Abort,
@@ -107,7 +111,7 @@ mod armed {
                 _ => return None,
             };
             let known = super::NAMES.contains(&name).then(|| name.to_owned())?;
-            Some(Armed { name: known, action, left: AtomicU32::new(nth.parse().ok()?) })
+            Some(Armed { name: known, action, always, left: AtomicU32::new(nth.parse().ok()?) })
         });
         parts.unwrap_or_else(|| panic!("FAILPOINT={text}: see src/failpoint.rs for the names and actions"))
     }
@@ -119,14 +123,14 @@ mod armed {
     pub fn reach(name: &str) -> io::Result<()> {
         debug_assert!(super::NAMES.contains(&name), "{name} is not in the list");
         let Some(armed) = ARMED.as_ref().filter(|armed| armed.name == name) else { return Ok(()) };
-        if let Action::Delay(wait) = armed.action {
-            std::thread::sleep(wait);
-            return Ok(());
-        }
-        if armed.left.fetch_sub(1, Ordering::SeqCst) != 1 {
+        if !armed.always && armed.left.fetch_sub(1, Ordering::SeqCst) != 1 {
             return Ok(());
         }
         match armed.action {
+            Action::Delay(wait) => {
+                std::thread::sleep(wait);
+                Ok(())
+            }
             Action::Fail(kind) => Err(io::Error::new(kind, format!("failpoint {name}"))),
             // Not a panic: nothing is unwound, flushed or told, as at a kill -9.
             _ => std::process::abort(),

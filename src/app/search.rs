@@ -17,6 +17,7 @@ use crate::{
     event::{Column, EventType, event_schema},
     lists::Lists,
     rule::compile::Compiler,
+    say,
     store::{History, JournalTable},
 };
 
@@ -65,13 +66,13 @@ impl<'c> Search<'c> {
         limit: usize,
     ) -> anyhow::Result<(Vec<Deed>, bool)> {
         let table = JournalTable::new(self.history.clone(), types);
-        let mut rows = self.session.read_table(Arc::new(table)).context("the journal")?;
+        let mut rows = self.session.read_table(Arc::new(table)).with_context(journal)?;
         for condition in conditions {
-            rows = rows.filter(condition).context("the journal")?;
+            rows = rows.filter(condition).with_context(journal)?;
         }
         let order = [col("occurred_at").sort(false, false), col("event_id").sort(false, false)];
         let rows = rows.sort(order.into()).and_then(|rows| rows.limit(0, Some(limit + 1)));
-        let found = rows.context("the journal")?.collect().await.context("the journal")?;
+        let found = rows.with_context(journal)?.collect().await.with_context(journal)?;
         let mut deeds: Vec<_> = found.iter().flat_map(|batch| self.deeds(batch)).collect();
         let more = deeds.len() > limit;
         deeds.truncate(limit);
@@ -103,4 +104,9 @@ impl<'c> Search<'c> {
         let zone = self.config.calendar.zone_name.as_str();
         lit(ScalarValue::TimestampMicrosecond(Some(micros), Some(zone.into())))
     }
+}
+
+/// What an error is about.
+fn journal() -> String {
+    say!("the journal")
 }

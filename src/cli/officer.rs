@@ -24,19 +24,20 @@ impl Officer {
     /// # Errors
     /// If nobody knows, as in a container whose user has no entry.
     pub fn name(&self) -> anyhow::Result<String> {
-        let given = self.name.clone().filter(|name| !name.trim().is_empty());
-        let name = given.or_else(logged_in).unwrap_or_default();
-        match name.trim() {
-            "" => Err(anyhow::anyhow!(say!("this system does not know who you are: say it with --by NAME"))),
-            name => Ok(name.to_owned()),
-        }
+        // A variable may be set to nothing; a name of blanks is somebody's mistake.
+        // A variable may be set to nothing. A name of blanks is refused where every name is judged.
+        let given = self.name.clone().filter(|name| !name.is_empty());
+        given.or_else(logged_in).ok_or_else(|| {
+            anyhow::anyhow!(say!("this system does not know who you are: say it with --by NAME"))
+        })
     }
 }
 
 /// The name of the system's user, wherever the system has it from.
 fn logged_in() -> Option<String> {
     let asked = std::process::Command::new("id").arg("-un").output().ok()?;
-    String::from_utf8(asked.stdout).ok().filter(|_| asked.status.success())
+    let name = String::from_utf8(asked.stdout).ok().filter(|_| asked.status.success())?;
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
 /// Now, in microseconds.

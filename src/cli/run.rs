@@ -42,7 +42,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
 /// Whether a run that ends by itself did what it was for: somebody may look at nothing but its exit code.
 fn judged(outcome: &Outcome) -> ExitCode {
     let Receipt { accepted, duplicates, rejected, skipped } = outcome.records;
-    eprintln!(
+    println!(
         "{}",
         say!(
             "{seen} records: {accepted} accepted, {duplicates} known already, {rejected} rejected, {skipped} empty",

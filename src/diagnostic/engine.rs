@@ -64,7 +64,13 @@ type Says = fn(&Captures<'_>) -> Failure;
 
 /// The messages that are known: a pattern, and what we say instead.
 static KNOWN: LazyLock<Vec<(Regex, Says)>> = LazyLock::new(|| {
-    let table: [(&str, Says); 37] = [
+    let table: [(&str, Says); 38] = [
+        (r"(?i)placeholder\W.*?(\$\w+)", |c| {
+            (
+                say!("there is no constant {name} in a query", name = &c[1]),
+                Some(say!("write the value itself")),
+            )
+        }),
         (r"more than (\d+) (?:different )?values", |c| {
             (
                 say!("more than {most} different values in one group", most = &c[1]),

@@ -28,13 +28,10 @@ fn files_that_cannot_be_read() {
     let bench = Bench::new("", "");
     let d = bench.path();
     let backtest = |file: &str| fails(d, &[&BACKTEST[..], &[file]].concat());
-    assert_eq!(
-        backtest("none.jsonl"),
-        "fiscwatch: cannot read none.jsonl: No such file or directory (os error 2). Check the path"
-    );
+    assert_eq!(backtest("none.jsonl"), "fiscwatch: cannot read none.jsonl: it is not there. Check the path");
     assert_eq!(
         backtest("rules"),
-        "fiscwatch: cannot read rules: is a directory. Name the files in it, or use a source of type directory"
+        "fiscwatch: cannot read rules: it is a folder. Name the files in it, or use a source of type directory"
     );
     write(d, "no.parquet", "certainly not");
     assert!(backtest("no.parquet").starts_with("fiscwatch: no.parquet is not a Parquet file: "));
@@ -154,7 +151,7 @@ fn a_state_that_is_locked_newer_or_damaged() {
     let database = bench.path().join("state/fiscwatch.db");
     rusqlite::Connection::open(&database).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let err = fails(bench.path(), &["run", "--config", "fiscwatch.yaml"]);
-    assert!(err.contains("written by a newer fiscwatch (schema 99, this one knows 4)"), "{err}");
+    assert!(err.contains("written by a newer fiscwatch (schema 99, this one knows 5)"), "{err}");
     let err = fails(bench.path(), &["state", "info", "--config", "fiscwatch.yaml"]);
     assert!(err.contains("written by a newer fiscwatch"), "{err}");
 

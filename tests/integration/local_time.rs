@@ -156,9 +156,11 @@ fn parts_and_starts_are_local() {
     for name in ZONES {
         let bench = Bench::new(name);
         let part = |part: &str, of: fn(&ZonedDateTime) -> i64| {
-            for expr in
-                [format!("date_part('{part}', occurred_at)"), format!("extract({part} FROM occurred_at)")]
-            {
+            for expr in [
+                format!("date_part('{part}', occurred_at)"),
+                format!("datepart('{part}', occurred_at)"),
+                format!("extract({part} FROM occurred_at)"),
+            ] {
                 bench.same(&format!("cast({expr} AS bigint)"), move |at| of(at).to_string());
             }
         };
@@ -187,9 +189,24 @@ fn parts_and_starts_are_local() {
                 - SignedDuration::from_micros(at.timestamp().as_microsecond().rem_euclid(60_000_000)))
             .to_string()
         });
-        bench.same("cast(occurred_at AS date)", |at| at.date().to_string());
+        bench.same("datetrunc('day', occurred_at)", |at| first(at, at.date()));
+        for day in [
+            "cast(occurred_at AS date)",
+            "to_date(occurred_at)",
+            "arrow_cast(occurred_at, 'Date32')",
+            "arrow_try_cast(occurred_at, 'Date32')",
+            "cast_to_type(occurred_at, date '2026-01-01')",
+            "try_cast_to_type(occurred_at, date '2026-01-01')",
+        ] {
+            bench.same(day, |at| at.date().to_string());
+        }
+        bench.same("to_time(occurred_at)", |at| at.strftime("%H:%M:%S").to_string());
         bench.same("occurred_at::date", |at| at.date().to_string());
-        bench.same("to_char(occurred_at, '%Y-%m-%d %H:%M')", |at| at.strftime("%Y-%m-%d %H:%M").to_string());
+        for writes in ["to_char", "date_format"] {
+            bench.same(&format!("{writes}(occurred_at, '%Y-%m-%d %H:%M')"), |at| {
+                at.strftime("%Y-%m-%d %H:%M").to_string()
+            });
+        }
         bench.same("to_char(cast(occurred_at AS date), '%Y-%m-%d')", |at| at.date().to_string());
         bench.same("substr(cast(occurred_at AS varchar), 1, 16)", |at| {
             at.strftime("%Y-%m-%dT%H:%M").to_string()
@@ -198,6 +215,8 @@ fn parts_and_starts_are_local() {
         bench.same("cast(cast(occurred_at AS date) AS timestamp)", |at| first(at, at.date()));
         bench.same("local_hour(occurred_at)", |at| at.hour().to_string());
         bench.same("fiscal_year_of(occurred_at)", |at| (at.year() - i16::from(at.month() < 4)).to_string());
+        bench.same("fiscal_month(occurred_at)", |at| ((at.month() + 8) % 12 + 1).to_string());
+        bench.same("fiscal_quarter(occurred_at)", |at| ((at.month() + 8) % 12 / 3 + 1).to_string());
         bench.same("is_workday(occurred_at)", |at| (at.weekday().to_monday_zero_offset() < 5).to_string());
         bench.check();
     }
@@ -287,6 +306,11 @@ fn intervals_are_counted_on_the_local_calendar() {
             bench.same(&format!("occurred_at + {written}"), move |at| {
                 at.checked_add(span).unwrap().timestamp().to_string()
             });
+            for list in ["range", "generate_series"] {
+                let expr = format!("{list}(occurred_at, occurred_at + interval '90 days', {written})[2]");
+                bench.same(&expr, move |at| at.checked_add(span).unwrap().timestamp().to_string());
+            }
+            bench.same("workdays_between(occurred_at, occurred_at + interval '7 days')", |_| "5".into());
             bench.check();
         }
     }

@@ -184,7 +184,7 @@ fn everything_is_committed_however_long_it_takes() {
     let mut command = fiscwatch();
     command.current_dir(bench.path()).args(["run", "--once"]).args(CONFIG);
     // Commits may take several batches together, so that one delay is not one batch.
-    command.env("FAILPOINT", "commit.begun=delay:20000");
+    command.env("FAILPOINT", "commit.begun=delay:40000@2");
     let started = Instant::now();
     let (code, log) = ends(command, lines(&events).as_bytes());
     assert_eq!((code, accepted(bench.path())), (Some(0), 120), "{log}");

@@ -54,7 +54,7 @@ pub fn with_contents(text: &str) -> String {
     let label = CONTENTS[usize::from(!text.lines().next().unwrap_or_default().is_ascii())];
     let head = head.split(label).next().unwrap().trim_end();
     if text.lines().count() < LONG.0 || headings.len() < LONG.1 {
-        return format!("{head}\n\n{rest}");
+        return text.to_owned();
     }
     let links: Vec<_> = headings.iter().map(|heading| format!("[{heading}](#{})", anchor(heading))).collect();
     format!("{head}\n\n{label}{}\n\n{rest}", links.join(" · "))

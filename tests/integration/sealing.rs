@@ -550,7 +550,11 @@ fn a_state_of_version_1_opens_and_is_sealed() {
     old.execute_batch(include_str!("fixtures/schema_v1.sql")).unwrap();
     old.execute("ATTACH ?1 AS new", [unsealed.path().join("state/fiscwatch.db").to_str().unwrap()]).unwrap();
     for table in ["positions", "journal", "findings", "quarantine", "lines", "applications"] {
-        old.execute(&format!("INSERT INTO {table} SELECT * FROM new.{table}"), []).unwrap();
+        // The columns that there were then.
+        let sql = format!("SELECT group_concat(name) FROM pragma_table_info('{table}', 'main')");
+        let columns: String = old.query_row(&sql, [], |row| row.get(0)).unwrap();
+        old.execute(&format!("INSERT INTO {table} ({columns}) SELECT {columns} FROM new.{table}"), [])
+            .unwrap();
     }
     old.execute("UPDATE meta SET value = (SELECT value FROM new.meta n WHERE n.name = meta.name)", [])
         .unwrap();
@@ -560,7 +564,7 @@ fn a_state_of_version_1_opens_and_is_sealed() {
     let (code, _, err) = run(bench.path(), &["state", "info", "--config", "fiscwatch.yaml"]);
     assert_eq!(code, Some(1));
     assert!(
-        err.contains("was written by an older fiscwatch (schema 1, this one reads 4). Start `fiscwatch run`"),
+        err.contains("was written by an older fiscwatch (schema 1, this one reads 5). Start `fiscwatch run`"),
         "{err}"
     );
     std::fs::write(bench.path().join("events.jsonl"), lines(&events)).unwrap();

@@ -17,6 +17,7 @@ use crate::{
     event::{EventType, schema::field},
     http::{AlertDetail, view::AlertView},
     ledger::report::line_object,
+    say,
     store::{CaseFilter, Cases, Reader},
 };
 
@@ -93,7 +94,8 @@ impl Context {
             context.payee = around.payee(&detail.findings).await?;
             Ok::<_, anyhow::Error>(())
         };
-        let late = || anyhow!("it takes more than {limit:?} (engine.query_time)");
+        let late =
+            || anyhow!(say!("it takes more than {limit} (engine.query_time)", limit = format!("{limit:?}")));
         let read = tokio::time::timeout(limit, read).await.unwrap_or_else(|_| Err(late()));
         context.trouble = read.err().map(|e| format!("{e:#}"));
         Ok(context)

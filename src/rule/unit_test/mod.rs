@@ -107,7 +107,7 @@ pub fn run(files: &[PathBuf]) -> Report {
     for path in files {
         if let Err(e) = collect(path, &mut found) {
             let hint = say!("check the path; without one, the tests of the configured rules run");
-            report.problems.push(Diagnostic::of_file(&path.display().to_string(), why(&e), Some(hint)));
+            report.problems.push(Diagnostic::of_file(&path.display().to_string(), e, Some(hint)));
         }
     }
     for path in found {
@@ -118,22 +118,22 @@ pub fn run(files: &[PathBuf]) -> Report {
 
 /// The test files of a path: the file itself; of a folder its `*.yaml` files, but only those in folders named `tests` where
 /// there are such, since the others are rules then.
-fn collect(path: &Path, files: &mut BTreeSet<PathBuf>) -> std::io::Result<()> {
+fn collect(path: &Path, files: &mut BTreeSet<PathBuf>) -> Result<(), String> {
     if !path.is_dir() {
-        std::fs::metadata(path)?;
+        std::fs::metadata(path).map_err(|e| why(&e))?;
         files.insert(path.to_owned());
         return Ok(());
     }
     let mut below = BTreeSet::new();
-    walk(path, &mut below)?;
+    walk(path, &mut below).map_err(|e| why(&e))?;
     if below.is_empty() {
-        return Err(std::io::Error::other(say!("there are no tests in this folder")));
+        return Err(say!("there are no tests in this folder"));
     }
     let in_tests = |file: &PathBuf| {
         file.strip_prefix(path).is_ok_and(|inner| inner.iter().rev().skip(1).any(|part| part == "tests"))
     };
     if below.is_empty() {
-        return Err(std::io::Error::other(say!("there are no tests in this folder")));
+        return Err(say!("there are no tests in this folder"));
     }
     let tests_apart = below.iter().any(in_tests);
     files.extend(below.into_iter().filter(|file| !tests_apart || in_tests(file)));

@@ -201,19 +201,52 @@ routes:
     assert!(test(&["rule=y"]).contains("nothing holds it back now"));
 }
 
+/// A receiver that refuses everything for good, with words that would steer a terminal, until it is told to take it.
+fn receiver(port: u16) -> std::sync::Arc<std::sync::atomic::AtomicBool> {
+    use std::io::{BufRead, BufReader, Read, Write};
+    let listener = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let takes = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let asked = std::sync::Arc::clone(&takes);
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let mut reader = BufReader::new(&stream);
+            let (mut line, mut length) = (String::new(), 0);
+            while reader.read_line(&mut line).unwrap_or(0) > 2 {
+                if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+                    length = value.trim().parse().unwrap();
+                }
+                line.clear();
+            }
+            reader.read_exact(&mut vec![0; length]).unwrap_or_default();
+            let (status, body) = match asked.load(std::sync::atomic::Ordering::SeqCst) {
+                true => ("200 OK", ""),
+                false => ("404 Not Found", "no such \u{1b}[2J user"),
+            };
+            let answer = format!(
+                "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                body.len()
+            );
+            (&stream).write_all(answer.as_bytes()).unwrap_or_default();
+        }
+    });
+    takes
+}
+
 #[test]
 fn what_was_refused_is_tried_again() {
-    let (bench, daemon) = desk();
-    let dir = bench.path();
+    let port = crate::support::free_port();
+    let bench = Bench::new("", "");
+    let config = format!(
+        "state: {{ dir: state }}\nhttp: {{ listen: '127.0.0.1:0' }}\nroutes: {{ group_wait: 0s, group_interval: 0s }}\n\
+         sinks: [{{ name: book, webhook: {{ url: 'http://127.0.0.1:{port}/' }} }}]\n"
+    );
+    std::fs::write(bench.path().join("fiscwatch.yaml"), config).unwrap();
+    let (dir, taken) = (bench.path(), receiver(port));
+    let daemon = Daemon::start(dir);
     overspend(&daemon, &["L1", "L2"]);
-    wait_until(|| cli(dir, &["notify", "list", "--json", "--state", "sent"]).1.lines().count() == 2);
+    wait_until(|| cli(dir, &["notify", "list", "--json", "--parked"]).1.lines().count() == 2);
     assert_eq!(daemon.stop("-TERM"), Some(0));
-    // As if a sink had refused them.
-    let database = rusqlite::Connection::open(dir.join("state/fiscwatch.db")).unwrap();
-    database
-        .execute("UPDATE notifications SET state = 'parked', error = 'no such \u{1b}[2J user'", [])
-        .unwrap();
-    drop(database);
+    taken.store(true, std::sync::atomic::Ordering::SeqCst);
     let (_, listed, _) = cli(dir, &["notify", "list", "--parked"]);
     assert!(listed.contains("no such \\u{1b}[2J user") && !listed.contains('\u{1b}'), "{listed}");
     let parked = objects(&cli(dir, &["notify", "list", "--parked", "--json"]).1);

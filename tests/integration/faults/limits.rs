@@ -115,7 +115,7 @@ fn a_disk_that_is_read_only_is_an_error_that_says_so() {
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{part}: {said}");
         assert!(
-            said.contains("Read-only file system") || said.contains("cannot be written"),
+            said.contains("the disk is read-only") || said.contains("cannot be written"),
             "{part}: {said}"
         );
         disk.remount("rw");

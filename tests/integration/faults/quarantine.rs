@@ -67,7 +67,7 @@ fn what_was_replayed_makes_room() {
     assert_eq!(daemon.stop("-TERM"), Some(0));
     // They are still garbage: read again they are rejected again, in the place of the first ones.
     let (code, said, err) = run(bench.path(), &["rejects", "replay", "--config", "fiscwatch.yaml"]);
-    assert_eq!(code, Some(0), "{err}");
+    assert_eq!(code, Some(1), "{err}");
     assert_eq!(said, "20 records read again: 0 accepted, 0 known already, 20 in quarantine again\n");
     let database = Connection::open(bench.path().join("state/fiscwatch.db")).unwrap();
     let count = |sql: &str| database.query_row(sql, [], |row| row.get::<_, u64>(0)).unwrap();
