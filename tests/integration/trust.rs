@@ -12,12 +12,14 @@ use fiscwatch::store::{History, Outcome, Store};
 use rusqlite::{Connection, params_from_iter, types::Value};
 use serde_json::json;
 
-use crate::support::{Bench, decoder, fiscwatch, lines, random_events, run, source_files};
+use crate::support::{
+    Bench, Daemon, decoder, fiscwatch, lines, random_events, run, source_files, wait_until,
+};
 
 /// Sinks that take nothing and routes that wait, so that notifications and the outbox hold something.
 const CONFIG: &str = "
 sources: [{ name: feed, file: { path: events.jsonl } }, { name: garbled, file: { path: garbled.jsonl } }]
-state: { dir: state, checkpoint_events: 150, seal_after: 90d, quarantine_mib: 1 }
+state: { dir: state, checkpoint_events: 150, seal_after: 0s, quarantine_mib: 1 }
 engine: { batch_rows: 40, idle: 9999d, outlier: 9999d }
 sinks: [{ name: dead, webhook: { url: 'http://127.0.0.1:1/' } }, { name: later, webhook: { url: 'http://127.0.0.1:1/' } }]
 routes:
@@ -334,10 +336,21 @@ fn scores_are_the_same_digit_for_digit_however_they_are_made() {
         std::fs::write(bench.path().join("rules/rules.yaml"), SCORES).unwrap();
         succeeds(bench.path(), &["check"]);
         for part in 1..=parts {
-            // The last event of a part stays below the end of its windows: `--once` closes them all.
             let until = events.len() * part / parts;
             std::fs::write(bench.path().join("events.jsonl"), lines(&events[..until])).unwrap();
-            succeeds(bench.path(), &["run", "--once"]);
+            if part < parts {
+                // A daemon that is stopped closes nothing; `--once` closes all windows at its end.
+                let daemon = Daemon::start(bench.path());
+                let before = events.len() * (part - 1) / parts;
+                wait_until(|| {
+                    let read = &daemon.json("/api/v1/status")["since_start"];
+                    let of = |name: &str| read[name].as_u64().unwrap();
+                    of("accepted") + of("duplicates") + of("rejected") == (until - before) as u64
+                });
+                assert_eq!(daemon.stop("-TERM"), Some(0));
+            } else {
+                succeeds(bench.path(), &["run", "--once"]);
+            }
             let report = succeeds(bench.path(), &["state", "verify", "--findings", "--json"]);
             assert!(report.contains("findings compared"), "{report}");
         }

@@ -41,11 +41,15 @@ fn events() -> String {
 
 #[test]
 fn a_rule_over_alerts_finds_the_same_in_a_backtest_and_in_the_daemon() {
-    let bench = Bench::new(&events(), "state: { dir: state }\n");
+    // Two days on, a second event says that the time of the first one is right.
+    let mut confirms = payment("p6", "L3", "10.00");
+    confirms["occurred_at"] = json!("2026-03-04T16:00:00+08:00");
+    let events = events() + &lines(&[confirms]);
+    let bench = Bench::new(&events, "state: { dir: state }\n");
     std::fs::write(bench.path().join("rules/rules.yaml"), RULE).unwrap();
     let (tested, _) = bench.backtest(&[]);
     let daemon = Daemon::start(bench.path());
-    let (status, body) = daemon.post("/api/v1/events", &events());
+    let (status, body) = daemon.post("/api/v1/events", &events);
     assert_eq!(status, 200, "{body}");
     assert_eq!(daemon.stop("-TERM"), Some(0));
     // The daemon's input has not ended: the backtest has one tick more at most.
@@ -53,7 +57,7 @@ fn a_rule_over_alerts_finds_the_same_in_a_backtest_and_in_the_daemon() {
     assert_eq!(found, tested[..found.len()], "{tested:#?}");
     let often: Vec<_> = found.iter().filter(|f| f.contains("\"rule_id\":\"often\"")).collect();
     assert_eq!(often.len(), 4, "{found:#?}");
-    // A tick takes place after the event that made it due, and sees it.
+    // A tick takes place after the event that made it due, and sees it, once another one confirms its time.
     for line in ["L1", "L2"] {
         let says = format!("over-budget {line} open 3 2026-03-02T1");
         assert_eq!(often.iter().filter(|f| f.contains(&says)).count(), 2, "{often:#?}");
