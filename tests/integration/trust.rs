@@ -27,7 +27,7 @@ routes:
   group_wait: 0s
   routes:
     - { match: ['rule=\"large-cash\"'], sinks: [dead], group_wait: 0s, continue: true }
-    - { match: ['rule=\"large-cash\"'], sinks: [later], group_wait: 9999d }
+    - { match: ['rule=\"large-cash\"'], sinks: [later], digest: true }
 ";
 
 fn succeeds(dir: &Path, args: &[&str]) -> String {
