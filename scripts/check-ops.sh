@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Checks what operators get: Prometheus' rules and their tests, the dashboards, the unit's sandbox, the Debian package,
-# manual and completions. OPS_BINARY is the binary; what is missing is skipped with a line.
+# Checks what operators get: Prometheus' rules and their tests, the dashboards, the unit's sandbox, manual and
+# completions, the archive and the packages. OPS_BINARY is the binary; what is missing is skipped with a line.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 binary=${OPS_BINARY:-target/debug/fiscwatch}
@@ -54,4 +54,7 @@ echo "manual: $(find "$pages" -name '*.1' | wc -l) pages; completions for bash, 
 
 if has dpkg "the Debian package is not checked"; then
     scripts/ops/check-deb.sh "$binary"
+fi
+if has dpkg "what is handed out is not checked" && has rpmbuild "what is handed out is not checked"; then
+    scripts/ops/check-dist.sh "$binary"
 fi

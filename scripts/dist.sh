@@ -3,7 +3,7 @@
 # for x86_64 and aarch64 and glibc 2.31 or later, with a bill of materials (CycloneDX) and checksums.
 #
 #     scripts/dist.sh [x86_64|aarch64]…     builds, both by default, into target/dist
-#     scripts/dist.sh --pack BINARY         packs a binary that is built already
+#     scripts/dist.sh --pack BINARY         packs a binary that is built already, without a bill of materials
 #
 # It needs rustup, python3, readelf, dpkg-deb and rpmbuild. A Zig compiler from PyPI links against the old glibc and for
 # the other processor; it and cargo-zigbuild go into target/dist/tools, and so does cargo-cyclonedx.
@@ -13,7 +13,7 @@ cd "$(dirname "$0")/.."
 . scripts/fetch.sh
 glibc_floor=2.31
 dist=$PWD/target/dist tools=$PWD/target/dist/tools
-out=$dist/out
+out=${DIST_OUT:-$dist/out}
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 die() { echo "dist: $*" >&2; exit 1; }
 
@@ -77,7 +77,7 @@ else
         [ "$arch" != "$(uname -m)" ] || runs_here=$binary
         pack "$binary"
     done
+    bill_of_materials
 fi
-bill_of_materials
 (cd "$out" && sha256sum -- * >SHA256SUMS)
 ls -l "$out"

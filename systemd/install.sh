@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 root=${1:-}
 # In the archive that is handed out the binary stands beside; in a checkout it is built.
-[ -x fiscwatch ] && built=fiscwatch || built=target/release/fiscwatch
+[ -x ./fiscwatch ] && built=./fiscwatch || built=target/release/fiscwatch
 binary=${FISCWATCH_BINARY:-$built}
 [ -x "$binary" ] || { echo "there is no $binary: run 'cargo build --release' first" >&2; exit 1; }
 install -D -m 0755 "$binary" "$root/usr/bin/fiscwatch"

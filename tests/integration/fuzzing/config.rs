@@ -17,7 +17,7 @@ fn a_configuration_is_taken_or_refused_with_a_reason() {
         "FISCWATCH__",
         "FISCWATCH_A__B",
     ];
-    fuzz("config", 2000, &seeds("config"), |input, rng| {
+    fuzz("config", 600, &seeds("config"), |input, rng| {
         let text = String::from_utf8_lossy(input);
         let value = text.get(..rng.random_range(0..20)).unwrap_or_default().to_owned();
         let variables =

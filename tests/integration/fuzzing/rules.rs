@@ -59,7 +59,7 @@ fn run(rules: Arc<RuleSet>, calendar: &Arc<Calendar>) -> Result<(), EngineError>
 fn a_rule_is_refused_with_its_place_or_runs() {
     let calendar = calendar();
     let compiler = Compiler::new(&calendar, Lists::default(), Language::default());
-    fuzz("rules", 600, &seeds("rules"), |input, _| {
+    fuzz("rules", 200, &seeds("rules"), |input, _| {
         let text = String::from_utf8_lossy(input);
         match RuleSet::from_text(&text, &compiler, &calendar) {
             Ok(rules) => run(rules, &calendar).expect("rules that load run"),
@@ -87,7 +87,7 @@ fn a_template_is_refused_or_gives_a_line() {
     .collect();
     let values = json!({"budget_line_id": "L1", "amount": "1234567.50", "n": 5, "payee_name": null, "unit_code": "单位",
         "budget": {"available": "-1.00", "overspend_ratio": "0.1"}});
-    fuzz("template", 3000, &seeds, |input, _| match Template::new(&String::from_utf8_lossy(input)) {
+    fuzz("template", 1000, &seeds, |input, _| match Template::new(&String::from_utf8_lossy(input)) {
         Ok(template) => {
             let _ = template.columns();
             let _ = template.render(&values);
