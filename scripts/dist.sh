@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes what is handed out, for machines without a network: an archive with one binary, the Debian and the RPM package,
-# for x86_64 and aarch64 and glibc 2.31 or later, with a bill of materials (CycloneDX) and checksums.
+# for x86_64 and aarch64 and glibc 2.28 or later (Kylin V10, UOS 20, openEuler 20.03, RHEL 8), with a bill of materials (CycloneDX) and checksums.
 #
 #     scripts/dist.sh [x86_64|aarch64]…     builds, both by default, into target/dist
 #     scripts/dist.sh --pack BINARY         packs a binary that is built already, without a bill of materials
@@ -11,7 +11,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/fetch.sh
-glibc_floor=2.31
+glibc_floor=2.28
 dist=$PWD/target/dist tools=$PWD/target/dist/tools
 out=${DIST_OUT:-$dist/out}
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
