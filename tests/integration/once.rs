@@ -16,7 +16,7 @@ const CONFIG: [&str; 2] = ["--config", "fiscwatch.yaml"];
 
 /// Runs a command that must end by itself.
 fn ends(mut command: Command, input: &[u8]) -> (Option<i32>, String) {
-    let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(input).unwrap();
     let id = child.id().to_string();
     let (done, waited) = std::sync::mpsc::channel::<()>();
@@ -25,9 +25,9 @@ fn ends(mut command: Command, input: &[u8]) -> (Option<i32>, String) {
             let _ = Command::new("kill").args(["-9", &id]).status();
         }
     });
-    let Output { status, stderr, .. } = child.wait_with_output().unwrap();
+    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
     let _ = done.send(());
-    (status.code(), String::from_utf8(stderr).unwrap())
+    (status.code(), String::from_utf8([stderr, stdout].concat()).unwrap())
 }
 
 fn once(dir: &Path, input: &[u8]) -> (Option<i32>, String) {
