@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// The rules that are evaluated together.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct RuleSet {
     /// The rules, by file and then in the order in which they stand there.
     pub rules: Vec<CompiledRule>,

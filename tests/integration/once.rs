@@ -16,7 +16,8 @@ const CONFIG: [&str; 2] = ["--config", "fiscwatch.yaml"];
 
 /// Runs a command that must end by itself.
 fn ends(mut command: Command, input: &[u8]) -> (Option<i32>, String) {
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(input).unwrap();
     let id = child.id().to_string();
     let (done, waited) = std::sync::mpsc::channel::<()>();
