@@ -8,6 +8,7 @@ pub mod diagnostic;
 pub mod event;
 pub mod failpoint;
 pub mod lists;
+pub mod paths;
 pub mod personal;
 pub mod private;
 pub mod spreadsheet;

@@ -22,6 +22,7 @@ use crate::{
     event::time::Calendar,
     lists::{List, Lists},
     notify::Office,
+    paths::from_folder,
     rule::{Language, Mode, Param, load::Override},
     say,
     source::{Format, directory::DirectorySource, file::FileSource, kafka::KafkaSource},
@@ -385,7 +386,7 @@ impl Resolver<'_> {
     }
 
     fn path(&self, path: PathBuf) -> PathBuf {
-        if path.is_absolute() { path } else { self.base.join(path) }
+        from_folder(self.base, path)
     }
 
     fn calendar(&mut self, raw: &Raw) -> Calendar {

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::read::Event;
 use crate::{
     diagnostic::read_text,
+    paths::from_folder,
     say,
     yaml::{Document, Node, Placed},
 };
@@ -16,7 +17,7 @@ use crate::{
 pub fn events<'t>(d: &mut Document<'t>, node: &Node<'t>, folder: &Path) -> Vec<Event> {
     let mut events = Vec::new();
     for file in d.scalars(node, "files") {
-        match read(&folder.join(&file.text)) {
+        match read(&from_folder(folder, Path::new(&file.text))) {
             Ok(records) => events.extend(records.into_iter().map(|(line, record)| event(line, record))),
             Err(message) => problem(d, &file, &message),
         }

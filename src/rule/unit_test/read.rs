@@ -23,6 +23,7 @@ use crate::{
         time::Calendar,
     },
     lists::{ColumnKind, List, ListError, Lists},
+    paths::from_folder,
     rule::{Language, Param, parse},
     say,
     yaml::{Document, Node, Placed, Record, is_null},
@@ -117,7 +118,7 @@ fn paths<'t>(d: &mut Document<'t>, record: &Record<'_, 't>, folder: &Path) -> Ve
         d.problem(record.span, say!("the file does not say which rules it tests"), Some(hint));
         return Vec::new();
     };
-    d.scalars(node, "rules").into_iter().map(|path| folder.join(path.text)).collect()
+    d.scalars(node, "rules").into_iter().map(|path| from_folder(folder, Path::new(&path.text))).collect()
 }
 
 fn calendar<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Option<Calendar> {
@@ -173,7 +174,7 @@ fn list_file<'t>(d: &mut Document<'t>, node: &Node<'t>, folder: &Path) -> Option
     };
     let path = d.scalar(path, &say!("a list's path"))?;
     let key = key.as_ref().map(|key| key.text.as_str());
-    let list = List::read(&folder.join(&path.text), key, &columns);
+    let list = List::read(&from_folder(folder, Path::new(&path.text)), key, &columns);
     if let Err(e) = &list {
         let message = match e {
             ListError::Io { error, .. } => format!("{}: {}", path.text, why(error)),
