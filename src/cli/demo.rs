@@ -27,7 +27,7 @@ use crate::{
     simulate::{Plan, Treasury},
     source::file::file_block,
     stream::Payload,
-    text,
+    text::{self, Language, spoken},
 };
 
 #[derive(Debug, Args)]
@@ -199,7 +199,13 @@ impl Screen {
     fn finding(&self, finding: &Finding) {
         let at = Cell::instant(&finding.at, &self.calendar);
         let severity = Cell::Severity(finding.severity.clone());
-        let mark = self.terminal.paint(&severity.shown(), severity.colour());
+        let shown = severity.shown();
+        // The Chinese words are one sign each, the English ones stand under one another.
+        let gap = match spoken() {
+            Language::En => "● critical".chars().count().saturating_sub(shown.chars().count()),
+            Language::Zh => 0,
+        };
+        let mark = self.terminal.paint(&shown, severity.colour()) + &" ".repeat(gap);
         let text = format!("{:<22} {}", finding.rule_id, visible(&finding.summary));
         // The time, the mark and the blanks between take so much of the line.
         let room = self.terminal.width.map_or(usize::MAX, |width| width.saturating_sub(TIME_AND_MARK));
