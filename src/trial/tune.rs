@@ -37,7 +37,10 @@ pub fn candidates(present: &Param) -> Vec<Param> {
         .collect();
     values.sort_unstable();
     values.dedup();
-    values.into_iter().map(|value| Param::Number(value.normalize().to_string())).collect()
+    // The present value stays as it is written, so that it is recognised.
+    let written =
+        |value: Decimal| if value == present { text.clone() } else { value.normalize().to_string() };
+    values.into_iter().map(|value| Param::Number(written(value))).collect()
 }
 
 /// The index of the value that comes nearest to the wanted number of alerts without going beyond it; where all go
