@@ -8,7 +8,7 @@ use std::{
 
 use hashbrown::{HashMap, HashSet};
 
-use crate::{event::normal_name, personal::Kind, stream::lines};
+use crate::{diagnostic::json_fault, event::normal_name, personal::Kind, say, stream::lines, text::quoted};
 
 /// All lists of a configuration, by name.
 #[derive(Debug, Clone, Default)]
@@ -119,7 +119,14 @@ impl List {
         let unknown =
             kinds.keys().map(String::as_str).chain(key).find(|name| !header.iter().any(|h| h == name));
         if let Some(name) = unknown {
-            return Err(fail(1, format!("there is no column {name:?}; there are {}", header.join(", "))));
+            return Err(fail(
+                1,
+                say!(
+                    "there is no column {name}; there are {names}",
+                    name = quoted(name),
+                    names = header.join(", ")
+                ),
+            ));
         }
         let kind = |name: &str| kinds.get(name).copied().unwrap_or_else(|| ColumnKind::by_name(name));
         let columns = header.into_iter().map(|name| (kind(&name), name));
@@ -129,7 +136,10 @@ impl List {
         for (line, row) in rows {
             for ((name, kind), value) in list.columns.iter().zip(&row) {
                 if !kind.is_text() && !value.is_empty() && kind.parse(value).is_none() {
-                    return Err(fail(line, format!("{name} {value:?} is not an exact decimal")));
+                    return Err(fail(
+                        line,
+                        say!("{name} {value} is not an exact decimal", name, value = quoted(value)),
+                    ));
                 }
             }
             list.by_key.insert(row[key].clone(), list.rows.len());
@@ -299,10 +309,10 @@ type RowFault = (u64, String);
 fn csv_rows(text: &str) -> Result<Rows, RowFault> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
-    let fault = |e: &csv::Error| (e.position().map_or(1, csv::Position::line), e.to_string());
+    let fault = |e: &csv::Error| (e.position().map_or(1, csv::Position::line), csv_fault(e));
     let header: Vec<_> = reader.headers().map_err(|e| fault(&e))?.iter().map(str::to_owned).collect();
     if header.iter().all(String::is_empty) {
-        return Err((1, String::from("the first line must name the columns")));
+        return Err((1, say!("the first line must name the columns")));
     }
     let mut rows = Vec::new();
     for record in reader.records() {
@@ -313,6 +323,17 @@ fn csv_rows(text: &str) -> Result<Rows, RowFault> {
     Ok((header, rows))
 }
 
+/// Why a row of CSV cannot be read.
+fn csv_fault(error: &csv::Error) -> String {
+    match error.kind() {
+        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+            say!("this row has {found} cells and the first line {wanted}", found = len, wanted = expected_len)
+        }
+        csv::ErrorKind::Utf8 { .. } => say!("it is not UTF-8 text"),
+        _ => say!("this row is not CSV"),
+    }
+}
+
 fn json_rows(text: &str) -> Result<Rows, RowFault> {
     let mut header: Vec<String> = Vec::new();
     let mut rows = Vec::new();
@@ -321,7 +342,7 @@ fn json_rows(text: &str) -> Result<Rows, RowFault> {
             continue;
         }
         let object: serde_json::Map<String, serde_json::Value> =
-            serde_json::from_str(line).map_err(|e| (number, e.to_string()))?;
+            serde_json::from_str(line).map_err(|e| (number, json_fault(&e)))?;
         if header.is_empty() {
             header = object.keys().cloned().collect();
         }
@@ -332,7 +353,7 @@ fn json_rows(text: &str) -> Result<Rows, RowFault> {
         };
         rows.push((number, header.iter().map(value).collect()));
     }
-    if header.is_empty() { Err((1, String::from("the file is empty"))) } else { Ok((header, rows)) }
+    if header.is_empty() { Err((1, say!("the file is empty"))) } else { Ok((header, rows)) }
 }
 
 #[cfg(test)]

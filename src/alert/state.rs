@@ -157,7 +157,7 @@ impl State {
             officers.into_iter().filter(|a| self.after_is_possible(*a)).map(Action::shown).collect();
         let instead = match possible.as_slice() {
             [] => say!("it is over; only a comment can be added, and the next finding opens a new alert"),
-            words => say!("it can be: {words}", words = words.join(", ")),
+            words => say!("it can be: {words}", words = words.join(&say!(", "))),
         };
         say!(
             "an alert that is {state} cannot {action}: {instead}",

@@ -43,7 +43,7 @@ pub async fn recheck(
 ) -> anyhow::Result<Vec<Check>> {
     const NAME: &str = "findings again";
     if history.retired()? > 0 {
-        let why = "events were deleted for state.retain, so the journal does not give all findings";
+        let why = say!("events were deleted for state.retain, so the journal does not give all findings");
         return Ok(vec![Check::skipped(NAME, why)]);
     }
     let watermark = history.watermark()?;

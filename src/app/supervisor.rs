@@ -12,7 +12,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
-use crate::stream::{Block, Payload};
+use crate::{
+    say,
+    stream::{Block, Payload},
+};
 
 /// How often the status line is brought up to date where no watchdog sets the pace.
 const STATUS_EVERY: Duration = Duration::from_secs(10);
@@ -27,27 +30,27 @@ fn tell(states: &[NotifyState<'_>]) {
 /// would be taken for one that does not come up.
 pub async fn waiting(is_standby: bool) -> Infallible {
     const EXTENSION: Duration = Duration::from_mins(2);
-    let status = if is_standby { "standby: waits for the state" } else { "opening the state" };
+    let status = if is_standby { say!("standby: waits for the state") } else { say!("opening the state") };
     loop {
         let extension = u32::try_from(EXTENSION.as_micros()).unwrap_or(u32::MAX);
-        tell(&[NotifyState::Status(status), NotifyState::ExtendTimeoutUsec(extension)]);
+        tell(&[NotifyState::Status(&status), NotifyState::ExtendTimeoutUsec(extension)]);
         tokio::time::sleep(EXTENSION / 2).await;
     }
 }
 
 /// The state is being recovered.
 pub fn recovering() {
-    tell(&[NotifyState::Status("recovering the state")]);
+    tell(&[NotifyState::Status(&say!("recovering the state"))]);
 }
 
 /// Everything runs.
 pub fn ready() {
-    tell(&[NotifyState::Ready, NotifyState::Status("ready")]);
+    tell(&[NotifyState::Ready, NotifyState::Status(&say!("ready"))]);
 }
 
 /// No more is taken; what came is committed.
 pub fn stopping() {
-    tell(&[NotifyState::Stopping, NotifyState::Status("stopping: what was read is committed")]);
+    tell(&[NotifyState::Stopping, NotifyState::Status(&say!("stopping: what was read is committed"))]);
 }
 
 /// Rules and lists are read again until this is dropped.
@@ -108,9 +111,12 @@ pub async fn heart(shared: Arc<Shared>, blocks: mpsc::Sender<Block>, stop: Cance
 fn status(shared: &Shared) -> String {
     let totals = *shared.totals.lock().unwrap_or_else(PoisonError::into_inner);
     let last = shared.last_event_at.load(Ordering::Relaxed);
-    let last = if last == 0 { String::from("no event yet") } else { shared.calendar.format(last) };
-    format!(
-        "{} accepted, {} duplicates, {} in quarantine since the start; latest event {last}",
-        totals.accepted, totals.duplicates, totals.rejected
+    let last = if last == 0 { say!("no event yet") } else { shared.calendar.format(last) };
+    say!(
+        "{accepted} accepted, {duplicates} duplicates, {rejected} in quarantine since the start; latest event {last}",
+        accepted = totals.accepted,
+        duplicates = totals.duplicates,
+        rejected = totals.rejected,
+        last
     )
 }

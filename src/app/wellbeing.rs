@@ -16,6 +16,7 @@ use crate::{
         Notification, Reason, SendError, Sinks,
         wellbeing::{Figures, News, Trouble, Wellbeing},
     },
+    say,
     telemetry::sum,
 };
 
@@ -100,9 +101,7 @@ async fn tell(sinks: Arc<Sinks>, names: Option<Vec<String>>, told: News, now: i6
         for recipient in recipients {
             let notification = notification(name, recipient, (trouble, &text), now);
             let sent = tokio::time::timeout(SEND, sink.send(&notification)).await;
-            if let Err(e) =
-                sent.unwrap_or_else(|_| Err(SendError::Temporary(String::from("no answer in time"))))
-            {
+            if let Err(e) = sent.unwrap_or_else(|_| Err(SendError::Temporary(say!("no answer in time")))) {
                 tracing::warn!(sink = name, "could not say that the daemon is unwell: {e}");
             }
         }

@@ -24,6 +24,7 @@ use crate::{
     },
     say,
     store::Reader,
+    text::quoted,
 };
 
 #[derive(Debug, Subcommand)]
@@ -142,9 +143,8 @@ fn show(ledger: &Ledger, (id, at): (&str, Option<&str>), form: Form, config: &Co
     let now = at.map_or_else(|| Ok(SystemClock.now()), |at| config.calendar.parse(at)).context("--at")?;
     let Some((line, attributes)) = ledger.line(id) else {
         let near = nearest(id, ledger.lines().map(|(line, _)| &*line.id));
-        let hint =
-            near.map_or(String::new(), |near| say!("; did you mean {near}?", near = format!("{near:?}")));
-        let (id, count) = (format!("{id:?}"), ledger.len());
+        let hint = near.map_or(String::new(), |near| say!("; did you mean {near}?", near = quoted(near)));
+        let (id, count) = (quoted(id), ledger.len());
         anyhow::bail!("{}", say!("there is no budget line {id} among {count}{hint}", id, count, hint));
     };
     let mut object = line_object(line, attributes, &config.calendar);

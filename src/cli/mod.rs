@@ -154,7 +154,7 @@ pub struct EventsArg {
     /// Event files in the order to read them: JSON Lines, CSV or Parquet, .gz or .zst; - for standard input
     #[arg(long, required = true, num_args = 1..)]
     events: Vec<PathBuf>,
-    /// What they hold, where their names do not tell: standard input is jsonl unless this says csv
+    /// The format of events whose file names do not tell it, such as standard input; jsonl if it is not given
     #[arg(long, value_enum)]
     format: Option<Encoding>,
 }

@@ -133,7 +133,7 @@ fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
             Cell::Id(n.id.clone()),
             Cell::time(n.created_at, &config.calendar),
             Cell::text(n.recipient.as_ref().map_or(n.sink.clone(), |r| format!("{} {r}", n.sink))),
-            Cell::text(&*n.reason),
+            Cell::Word(n.reason.clone(), occasion(&n.reason)),
             Cell::count(n.alerts),
             Cell::Word(n.state.clone(), state_word(&n.state)),
             Cell::count(n.attempts),
@@ -142,6 +142,24 @@ fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
     }
     args.form.print(&table, found.iter().map(|n| NoticeView::new(n, &config.calendar)), left.as_slice())?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a notification is made for, as its reason is called.
+pub fn occasion(reason: &str) -> String {
+    match reason {
+        "first" => say!("first alert"),
+        "new" => say!("new alerts"),
+        "some_ended" => say!("some ended"),
+        "all_ended" => say!("all ended"),
+        "escalated" => say!("overdue"),
+        "repeat" => say!("still open"),
+        "digest" => say!("daily digest"),
+        "storm" => say!("many alerts"),
+        "explain" => say!("letter to the unit"),
+        "daemon" => say!("the daemon itself"),
+        "test" => say!("test"),
+        other => other.to_owned(),
+    }
 }
 
 /// What the state of a notification is called.

@@ -13,9 +13,11 @@ use super::{
 use crate::{
     alert::{Matcher, Matchers, Silence},
     config::{Config, duration},
+    event::time::TimeError,
     http::view::SilenceView,
     say,
     store::Cases,
+    text::quoted,
 };
 
 #[derive(Debug, Subcommand)]
@@ -122,7 +124,7 @@ fn add(args: &AddArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn order(args: &AddArgs, config: &Config, now: i64) -> Result<Silence, String> {
-    let time = |text: &String| config.calendar.parse(text).map_err(|e| format!("{text:?} is no time: {e}"));
+    let time = |text: &String| config.calendar.parse(text).map_err(|e| no_time(text, &e));
     let starts_at = args.from.as_ref().map_or(Ok(now), time)?;
     let lasts = args.lasts.unwrap_or_default();
     let end = starts_at.saturating_add(i64::try_from(lasts.as_micros()).unwrap_or(i64::MAX));
@@ -137,6 +139,10 @@ fn order(args: &AddArgs, config: &Config, now: i64) -> Result<Silence, String> {
         expired_by: None,
     };
     silence.check(now).map(|()| silence)
+}
+
+fn no_time(text: &str, error: &TimeError) -> String {
+    say!("{text} is no time: {error}", text = quoted(text), error)
 }
 
 fn told(silence: &Silence, json: bool, config: &Config) -> anyhow::Result<ExitCode> {

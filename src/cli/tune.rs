@@ -7,6 +7,7 @@ use std::{
     sync::Arc,
 };
 
+use anyhow::{anyhow, bail};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -27,6 +28,7 @@ use crate::{
         load::{self, Override},
     },
     say,
+    text::quoted,
     trial::tune::{bar, candidates, propose},
 };
 
@@ -37,13 +39,13 @@ const CHART: usize = 40;
 pub struct TuneArgs {
     /// The rule
     rule: String,
-    /// Which of its constants; needless if it has one number
+    /// Which of its constants; not needed if only one is a number
     #[arg(long)]
     param: Option<String>,
     /// The values to try; multiples of the present one otherwise
     #[arg(long, value_delimiter = ',')]
     values: Vec<String>,
-    /// Alerts a day that this rule may raise: the value that keeps it there is proposed; without it, none is
+    /// How many alerts a day this rule may raise: the value that keeps to it is proposed. Without this option none is
     #[arg(long)]
     alerts_a_day: Option<f64>,
     #[command(flatten)]
@@ -96,29 +98,36 @@ fn find(config: &Config, compiler: &Compiler, id: &str) -> anyhow::Result<Arc<Ru
     let rules: Vec<_> = loaded.set.rules.into_iter().map(|compiled| compiled.rule).collect();
     let hint = || suggest(id, rules.iter().map(|rule| rule.id.as_str()));
     let found = rules.iter().find(|rule| rule.id == id);
-    found.cloned().ok_or_else(|| anyhow::anyhow!("there is no rule {id:?}: {}", hint()))
+    found
+        .cloned()
+        .ok_or_else(|| anyhow!("{}", say!("there is no rule {id}: {hint}", id = quoted(id), hint = hint())))
 }
 
 /// The constant that is tuned, and its present value.
 fn constant<'r>(rule: &'r Rule, wanted: Option<&str>) -> anyhow::Result<(&'r str, &'r Param)> {
+    let id = &rule.id;
     let names = || rule.params.iter().map(|(name, _)| name.as_str());
     let numbers: Vec<_> = rule.params.iter().filter(|(_, value)| matches!(value, Param::Number(_))).collect();
     let found = match (wanted, &numbers[..]) {
         (Some(name), _) => rule.params.iter().find(|(param, _)| param == name),
         (None, [only]) => Some(*only),
-        (None, []) => anyhow::bail!("the rule {:?} has no constant that is a number", rule.id),
+        (None, []) => bail!("{}", say!("the rule {id} has no constant that is a number", id)),
         (None, several) => {
             let names: Vec<_> = several.iter().map(|(name, _)| name.as_str()).collect();
-            anyhow::bail!(
-                "the rule {:?} has several constants: name one with --param {}",
-                rule.id,
-                names.join("|")
+            bail!(
+                "{}",
+                say!(
+                    "the rule {id} has several constants: name one with --param {names}",
+                    id,
+                    names = names.join("|")
+                )
             )
         }
     };
     let missing = || {
         let name = wanted.unwrap_or_default();
-        anyhow::anyhow!("the rule {:?} has no constant {name:?}: {}", rule.id, suggest(name, names()))
+        let hint = suggest(name, names());
+        anyhow!("{}", say!("the rule {id} has no constant {name}: {hint}", id, name = quoted(name), hint))
     };
     found.map(|(name, value)| (name.as_str(), value)).ok_or_else(missing)
 }
@@ -131,7 +140,7 @@ fn values(args: &TuneArgs, present: &Param) -> anyhow::Result<Vec<Param>> {
     let mut values: Vec<Param> = if args.values.is_empty() { candidates(present) } else { named.collect() };
     anyhow::ensure!(
         !values.is_empty(),
-        "this constant is no number other than 0: name values with --values a,b,c"
+        say!("this constant is no number other than 0: name values with --values a,b,c")
     );
     if !values.contains(present) {
         values.insert(0, present.clone());
@@ -245,14 +254,16 @@ impl Tuned<'_> {
                 Cell::text(format!("{:.2}", 1_000.0 * findings[place] as f64 / (*payments).max(1) as f64)),
                 Cell::count(keys[place].len()),
                 Cell::text(format!("{:.2}", keys[place].len() as f64 / days(*span))),
-                Cell::Text(marks.join(", ")),
+                Cell::Text(marks.join(&say!(", "))),
                 Cell::Text(bar(findings[place], most, CHART)),
             ]);
         }
         print!("{}", table.render(Screen::stdout()));
-        println!("{payments} payments in {:.0} days", days(*span));
+        let days_told = format!("{:.0}", days(*span));
+        println!("{}", say!("{payments} payments in {days} days", payments, days = days_told));
         if errors.iter().any(|errors| *errors > 0) {
-            println!("the rule could not be evaluated on some events: see `fiscwatch backtest`");
+            let text = say!("the rule could not be evaluated on some events: see `fiscwatch backtest`");
+            println!("{text}");
         }
         match (self.proposed, self.args.alerts_a_day) {
             (Some(place), Some(wanted)) => self.advise(place, wanted),

@@ -7,6 +7,7 @@ mod json;
 mod row;
 mod table;
 mod whole;
+mod words;
 
 use std::{collections::BTreeMap, sync::Arc};
 

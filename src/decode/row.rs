@@ -11,6 +11,7 @@ use arrow::{
 use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::words::kind;
 use super::{Decoded, OriginBlock, OriginRow, Origins, Raw, columns::Columns, whole::Whole};
 use crate::{
     event::{
@@ -463,7 +464,8 @@ fn year(column: usize, cell: &Cell<'_>) -> Result<i32, Fault> {
     let digits = text.len() == 4 && text.bytes().all(|b| b.is_ascii_digit());
     text.parse().ok().filter(|year| digits && YEARS.contains(year)).ok_or_else(|| {
         let name = FIELDS[column].name;
-        (Reason::BadTime, format!("{name} {:?}: not a year of four digits", shorten(text)))
+        let value = crate::text::quoted(&shorten(text));
+        (Reason::BadTime, say!("{name} {value}: not a year of four digits", name, value))
     })
 }
 
@@ -472,7 +474,8 @@ fn check_event_id(id: &str) -> Result<(), Fault> {
     if length <= EVENT_ID_CHARS {
         return Ok(());
     }
-    Err((Reason::BadEventId, format!("event_id has {length} characters, {EVENT_ID_CHARS} are allowed")))
+    let most = EVENT_ID_CHARS;
+    Err((Reason::BadEventId, say!("event_id has {length} characters, {most} are allowed", length, most)))
 }
 
 /// A budget action may need more fields than every budget event does.
@@ -536,7 +539,8 @@ fn missing(column: usize) -> Fault {
 fn unknown_value(column: usize, value: &str) -> Fault {
     let field = &FIELDS[column];
     let FieldKind::Choice(words) = field.kind else { return missing(column) };
-    let text = format!("{} {:?} is not one of {}", field.name, shorten(value), words.join(", "));
+    let (name, value) = (field.name, crate::text::quoted(&shorten(value)));
+    let text = say!("{name} {value} is not one of {words}", name, value, words = words.join(", "));
     (Reason::UnknownValue, text)
 }
 
@@ -550,7 +554,8 @@ fn wrong_type(column: usize, cell: &Cell<'_>, wanted: &str) -> Fault {
         Cell::List(_) => "a list",
         Cell::Other(name) => name,
     };
-    (Reason::WrongType, format!("{} is {found}, but must be {wanted}", FIELDS[column].name))
+    let (name, found, wanted) = (FIELDS[column].name, kind(found), kind(wanted));
+    (Reason::WrongType, say!("{name} is {found}, but must be {wanted}", name, found, wanted))
 }
 
 /// The start of a value, for messages.

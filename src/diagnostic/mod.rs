@@ -6,11 +6,13 @@ use crate::say;
 
 pub mod characters;
 mod engine;
+mod fields;
 pub mod syntax;
 mod system;
 mod words;
 
 pub use engine::{Failure, Refusal, at_run_time, failure};
+pub use fields::{field_fault, json_fault};
 pub use system::{read_text, why};
 pub use words::{column_of, type_name, value_of};
 

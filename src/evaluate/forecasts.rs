@@ -20,6 +20,7 @@ use crate::{
     event::{BudgetAction, EventType, time::Calendar},
     forecast::{Early, Forecast, Forecasts, Level, LineYear, Position, forecast},
     ledger::columns::BALANCE_TYPE,
+    say,
 };
 
 /// The columns that `budget_lines` has besides those of the ledger, each only where a query reads one of them.
@@ -135,7 +136,7 @@ pub async fn read<'b>(
     calendar: &Calendar,
     now: i64,
 ) -> Result<(Forecaster<'b>, Forecasts)> {
-    let beyond = || DataFusionError::External("there is no fiscal year for this time".into());
+    let beyond = || DataFusionError::External(say!("there is no fiscal year for this time").into());
     let mut forecaster = Forecaster::new(lines, calendar, now).ok_or_else(beyond)?;
     forecaster.read(context, tables).await?;
     let forecasts = forecaster.forecasts();

@@ -54,7 +54,7 @@ pub trait Tables: Send + Sync {
     /// # Errors
     /// If the store cannot be read, or there is none.
     fn desk(&self, table: &str) -> std::result::Result<Arc<dyn TableProvider>, String> {
-        Err(format!("there is no table {table} without a store"))
+        Err(say!("there is no table {table} without a store", table))
     }
 }
 

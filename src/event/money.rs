@@ -2,6 +2,8 @@
 
 use rust_decimal::Decimal;
 
+use crate::say;
+
 /// One more than the largest amount, in cents: 10¹⁶ yuan.
 pub const AMOUNT_LIMIT_CENTS: i128 = 1_000_000_000_000_000_000;
 
@@ -9,16 +11,16 @@ pub const AMOUNT_LIMIT_CENTS: i128 = 1_000_000_000_000_000_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MoneyError {
     /// Not a decimal number.
-    #[error("not a decimal number")]
+    #[error("{}", say!("not a decimal number"))]
     Syntax,
     /// More than two decimals that are not zero.
-    #[error("more than 2 decimals")]
+    #[error("{}", say!("more than 2 decimals"))]
     Precision,
     /// 10¹⁶ or more.
-    #[error("not below 10,000,000,000,000,000.00")]
+    #[error("{}", say!("not below 10,000,000,000,000,000.00"))]
     Range,
     /// Zero or less.
-    #[error("not greater than zero")]
+    #[error("{}", say!("not greater than zero"))]
     NotPositive,
 }
 

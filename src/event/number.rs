@@ -3,6 +3,7 @@
 use rust_decimal::Decimal;
 
 use super::money::format_scaled;
+use crate::say;
 
 /// Digits after the point.
 pub const SCALE: u32 = 6;
@@ -13,13 +14,13 @@ const LIMIT: i128 = 1_000_000_000_000_000_000_000_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NumberError {
     /// Not a decimal number.
-    #[error("not a decimal number")]
+    #[error("{}", say!("not a decimal number"))]
     Syntax,
     /// More than six decimals that are not zero.
-    #[error("more than 6 decimals")]
+    #[error("{}", say!("more than 6 decimals"))]
     Precision,
     /// 10¹⁸ or more.
-    #[error("not between -10^18 and 10^18")]
+    #[error("{}", say!("not between -10^18 and 10^18"))]
     Range,
 }
 

@@ -2,6 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 
+use crate::{say, text::quoted};
+
 /// The calendar of a treasury: its time zone and the first day of its fiscal year.
 #[derive(Debug, Clone)]
 pub struct Calendar {
@@ -27,10 +29,12 @@ impl Calendar {
     /// If the zone is not in the time zone database, or the day does not exist in every year.
     pub fn new(zone_name: &str, month: i8, day: i8) -> Result<Self, TimeError> {
         let zone = TimeZone::get(zone_name).map_err(|_| {
-            TimeError(format!("unknown time zone {zone_name:?}: use an IANA name such as Asia/Shanghai"))
+            let name = quoted(zone_name);
+            TimeError(say!("unknown time zone {name}: use an IANA name such as Asia/Shanghai", name))
         })?;
         Date::new(2001, month, day).map_err(|_| {
-            TimeError(format!("{month:02}-{day:02} is not a day of every year: use MM-DD such as 01-01"))
+            let day = format!("{month:02}-{day:02}");
+            TimeError(say!("{day} is not a day of every year: use MM-DD such as 01-01", day))
         })?;
         Ok(Self { zone_name: zone_name.to_owned(), zone, fiscal_month: month, fiscal_day: day })
     }
@@ -57,11 +61,11 @@ impl Calendar {
         }
         let shape = text.as_bytes();
         if shape.len() < 20 || !matches!(shape[10], b'T' | b't' | b' ') || text.contains('[') {
-            return Err(TimeError(String::from(
-                "not RFC 3339 with an offset, milliseconds since the epoch, or a date",
+            return Err(TimeError(say!(
+                "not RFC 3339 with an offset, milliseconds since the epoch, or a date"
             )));
         }
-        let instant: Timestamp = text.parse().map_err(|e: jiff::Error| TimeError(e.to_string()))?;
+        let instant: Timestamp = text.parse().map_err(|_| TimeError(say!("there is no such day or time")))?;
         checked(instant)
     }
 
@@ -143,7 +147,7 @@ pub fn check_micros(micros: i64) -> Result<i64, TimeError> {
     let year = Timestamp::from_microsecond(micros).map(|t| TimeZone::UTC.to_datetime(t).year());
     match year {
         Ok(year) if YEARS.contains(&year) => Ok(micros),
-        _ => Err(TimeError(String::from("outside the years 1900 to 2999"))),
+        _ => Err(TimeError(say!("outside the years 1900 to 2999"))),
     }
 }
 

@@ -38,7 +38,7 @@ pub async fn events(
         ));
     }
     let (written, bytes_max) = (written(&headers)?, shared.body_bytes_max);
-    let body = body.map_err(|e| Problem::new(e.status(), e.body_text()))?;
+    let body = body?;
     let body = match headers.contains_key(header::CONTENT_ENCODING) {
         true => blocking(move || unpacked(&headers, body, bytes_max)).await?,
         false => body,

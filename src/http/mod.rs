@@ -8,6 +8,7 @@ mod ledger;
 mod notifications;
 mod openapi;
 mod problem;
+mod rejection;
 mod request;
 mod silences;
 pub mod view;

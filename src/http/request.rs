@@ -26,10 +26,7 @@ impl<S: Sync, T: DeserializeOwned + 'static> FromRequestParts<S> for Params<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let Query(query) = parts
-            .extract()
-            .await
-            .map_err(|e: axum::extract::rejection::QueryRejection| Problem::bad_request(e.body_text()))?;
+        let Query(query) = parts.extract::<Query<T>>().await?;
         Ok(Self(query))
     }
 }
@@ -41,10 +38,7 @@ impl<S: Sync, T: DeserializeOwned + Send + 'static> FromRequestParts<S> for Id<T
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let Path(id) = parts
-            .extract()
-            .await
-            .map_err(|e: axum::extract::rejection::PathRejection| Problem::bad_request(e.body_text()))?;
+        let Path(id) = parts.extract::<Path<T>>().await?;
         Ok(Self(id))
     }
 }
@@ -56,9 +50,7 @@ impl<S: Send + Sync, T: DeserializeOwned + 'static> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let Json(body) = Json::from_request(request, state)
-            .await
-            .map_err(|e: axum::extract::rejection::JsonRejection| Problem::new(e.status(), e.body_text()))?;
+        let Json(body) = Json::<T>::from_request(request, state).await?;
         Ok(Self(body))
     }
 }

@@ -23,6 +23,8 @@ use crate::{
     },
     personal::number::Tail,
     rule::Language,
+    say,
+    text::quoted,
 };
 
 /// Alerts in one request.
@@ -52,12 +54,15 @@ impl Alertmanager {
     pub fn new(name: &str, spec: &AlertmanagerSpec, setup: &Setup) -> Result<Self, String> {
         let password = Secret::of(spec.password_file.as_deref(), spec.password.as_ref(), "password")?;
         if spec.user.is_some() != password.is_some() {
-            return Err(String::from("give both user and password_file, or neither"));
+            return Err(say!("give both user and password_file, or neither"));
         }
         let bearer =
             Secret::of(spec.bearer_token_file.as_deref(), spec.bearer_token.as_ref(), "bearer_token")?;
         if let Some(wrong) = spec.labels.keys().find(|name| label_name(name) != **name) {
-            return Err(format!("labels: {wrong:?} is no label name: letters, digits and _ only"));
+            return Err(say!(
+                "labels: {name} is no label name: letters, digits and _ only",
+                name = quoted(wrong)
+            ));
         }
         let instances = spec.urls.iter().map(|url| {
             let shown = address("urls", url)?;
@@ -65,7 +70,7 @@ impl Alertmanager {
         });
         let instances = instances.collect::<Result<Vec<_>, String>>()?;
         if instances.is_empty() {
-            return Err(String::from("urls: name every instance, such as http://alertmanager:9093"));
+            return Err(say!("urls: name every instance, such as http://alertmanager:9093"));
         }
         let timeout = duration(&spec.timeout).map_err(|e| format!("timeout: {e}"))?;
         let resend = duration(&spec.resend).map_err(|e| format!("resend: {e}"))?;

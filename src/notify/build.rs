@@ -12,7 +12,9 @@ use crate::{
     diagnostic::Diagnostic,
     event::time::Calendar,
     rule::Language,
+    say,
     telemetry::Metrics,
+    text::quoted,
 };
 
 /// What sinks are built with.
@@ -75,24 +77,30 @@ pub fn build(file: &str, specs: &[SinkSpec], setup: &Setup) -> Result<Sinks, Vec
     let mut problems = Vec::new();
     for spec in specs {
         let mut problem = |message: String| {
-            problems.push(Diagnostic::of_file(file, format!("sink {:?}: {message}", spec.name), None));
+            problems.push(Diagnostic::of_file(
+                file,
+                say!("sink {name}: {message}", name = quoted(&spec.name), message),
+                None,
+            ));
         };
         if !is_name(&spec.name) {
-            problem(String::from("a name is made of letters, digits, - and _, at most 40"));
+            problem(say!("a name is made of letters, digits, - and _, at most 40"));
         }
         if !(1..=CONCURRENCY_MAX).contains(&spec.concurrency) {
-            problem(format!("concurrency is {}, but must be from 1 to {CONCURRENCY_MAX}", spec.concurrency));
+            problem(say!(
+                "concurrency is {given}, but must be from 1 to {most}",
+                given = spec.concurrency,
+                most = CONCURRENCY_MAX
+            ));
         }
         if spec.per_minute == Some(0) {
-            problem(String::from(
-                "per_minute is 0, which would tell nobody anything: leave it away for no limit",
-            ));
+            problem(say!("per_minute is 0, which would tell nobody anything: leave it away for no limit"));
         }
         match one(spec, setup) {
             Err(message) => problem(message),
             Ok(sink) => {
                 if sinks.insert(spec.name.clone(), sink).is_some() {
-                    problem(String::from("the name is taken; every sink needs a name of its own"));
+                    problem(say!("the name is taken; every sink needs a name of its own"));
                 }
             }
         }
@@ -108,7 +116,7 @@ fn one(spec: &SinkSpec, setup: &Setup) -> Result<Arc<dyn Sink>, String> {
         (None, None, Some(spec), None, None) => Ok(Arc::new(Webhook::new(spec, setup)?)),
         (None, None, None, Some(spec), None) => Ok(Arc::new(Kafka::new(spec, setup)?)),
         (None, None, None, None, Some(_)) => Ok(Arc::new(Log)),
-        _ => Err(String::from("give it exactly one of email, alertmanager, webhook, kafka, log")),
+        _ => Err(say!("give it exactly one of email, alertmanager, webhook, kafka, log")),
     }
 }
 

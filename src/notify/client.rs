@@ -1,13 +1,17 @@
 //! What the sinks that speak HTTP have in common: a client with limits, and what an answer means.
 
-use std::{error::Error, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 use reqwest::{Client, RequestBuilder, Response, StatusCode, header, redirect};
 
-use super::{SendError, view::one_line};
-use crate::config::sinks::Secret;
+use super::{
+    SendError,
+    answer::{reason, words},
+    view::one_line,
+};
+use crate::{config::sinks::Secret, say, text::os_reason};
 
-/// Bytes of an answer that are repeated.
+/// Bytes of an answer that are looked at.
 const ANSWER_MAX: usize = 500;
 
 /// A client that follows no redirect (a secret would go elsewhere) and uses no proxy but the one that is configured.
@@ -23,25 +27,25 @@ pub(super) fn client(
         .user_agent(concat!("fiscwatch/", env!("CARGO_PKG_VERSION")))
         .no_proxy();
     if let Some(path) = ca_file {
-        let fail = |e: String| format!("ca_file {}: {e}", path.display());
-        let text = std::fs::read(path).map_err(|e| fail(e.to_string()))?;
-        let certificates = reqwest::Certificate::from_pem_bundle(&text).map_err(|e| fail(explain(&e)))?;
+        let fail = |reason: String| say!("ca_file {path}: {reason}", path = path.display(), reason);
+        let text = std::fs::read(path).map_err(|e| fail(os_reason(&e)))?;
+        let certificates = reqwest::Certificate::from_pem_bundle(&text).map_err(|e| fail(reason(&e)))?;
         if certificates.is_empty() {
-            return Err(fail(String::from("there is no certificate (PEM) in it")));
+            return Err(fail(say!("there is no certificate (PEM) in it")));
         }
         client = client.tls_certs_merge(certificates);
     }
     if let Some(proxy) = proxy {
-        let proxy =
-            reqwest::Proxy::all(proxy).map_err(|e| format!("proxy: {}", explain(&e.without_url())))?;
+        let wrong = |e: reqwest::Error| say!("proxy: {reason}", reason = reason(&e.without_url()));
+        let proxy = reqwest::Proxy::all(proxy).map_err(wrong)?;
         client = client.proxy(proxy);
     }
-    client.build().map_err(|e| explain(&e))
+    client.build().map_err(|e| reason(&e))
 }
 
 /// Checks an address for HTTP and returns what may be shown of it.
 pub(super) fn address(key: &str, text: &str) -> Result<String, String> {
-    let wrong = || format!("{key}: this is no address such as https://host:port/path");
+    let wrong = || say!("{key}: this is no address such as https://host:port/path", key);
     let url = reqwest::Url::parse(text).map_err(|_| wrong())?;
     match url.host_str().filter(|_| ["http", "https"].contains(&url.scheme())) {
         // Neither user nor query: they may hold secrets, as may the path.
@@ -86,15 +90,27 @@ async fn judge(response: Response) -> Result<(), SendError> {
     let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     if status.is_redirection() {
         let to = text(header::LOCATION).and_then(|to| address("", &to).ok());
-        let to = to.map_or_else(String::new, |to| format!(" to {to}"));
-        let message = format!("{status}{to}: redirects are not followed; configure the address itself");
-        return Err(SendError::Permanent(message));
+        return Err(SendError::Permanent(match to {
+            Some(to) => say!(
+                "it answered {status} and points to {to}: redirects are not followed; configure the address itself",
+                status,
+                to
+            ),
+            None => {
+                say!("it answered {status}: redirects are not followed; configure the address itself", status)
+            }
+        }));
     }
     let asked = text(header::RETRY_AFTER);
     let until = asked.as_deref().and_then(|asked| retry_after(asked, text(header::DATE).as_deref()));
-    let wait = asked
-        .map_or_else(String::new, |wait| format!(" (it asks to wait: Retry-After: {})", one_line(&wait, 40)));
-    let message = format!("{status}{wait}: {}", answer(response).await);
+    let wait = asked.map_or_else(String::new, |wait| {
+        say!(" (it asks to wait: Retry-After: {wait})", wait = one_line(&wait, 40))
+    });
+    let words = answer(response).await;
+    let message = match words.is_empty() {
+        true => say!("it answered {status}{wait}", status, wait),
+        false => say!("it answered {status}{wait}: {words}", status, wait, words),
+    };
     let later =
         [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_EARLY, StatusCode::TOO_MANY_REQUESTS].contains(&status);
     match (later || status.is_server_error(), until) {
@@ -123,19 +139,17 @@ async fn answer(mut response: Response) -> String {
             _ => break,
         }
     }
-    one_line(&String::from_utf8_lossy(&bytes), ANSWER_MAX)
+    words(&String::from_utf8_lossy(&bytes))
 }
 
-/// An error with what is behind it; reqwest's own text stops at "error sending request".
-fn explain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let next = error.to_string();
-        if !text.contains(&next) {
-            text = format!("{text}: {next}");
-        }
-        source = error.source();
+/// Why there was no answer.
+fn explain(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return say!("no answer in time");
     }
-    one_line(&text, ANSWER_MAX)
+    let reason = reason(error);
+    match error.is_connect() {
+        true => say!("no connection: {reason}", reason),
+        false => say!("the request failed: {reason}", reason),
+    }
 }

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Limits, Notification, SendError, Sink};
 use crate::{
     clock::Clock,
+    say,
     store::{Fate, Outbox, Pending, StoreError},
     telemetry::Metrics,
 };
@@ -113,7 +114,9 @@ impl Delivery {
         let task = tokio::task::spawn_blocking(move || {
             work(&mut outbox.lock().unwrap_or_else(PoisonError::into_inner))
         });
-        task.await.map_err(|e| StoreError::Request(format!("the outbox broke, please report this: {e}")))?
+        task.await.map_err(|e| {
+            StoreError::Request(say!("the outbox broke, please report this: {error}", error = e))
+        })?
     }
 
     async fn pending(&self, under_way: &[String], limit: usize) -> Result<Vec<Pending>, StoreError> {

@@ -24,6 +24,7 @@ use crate::{
     personal::number::Tail,
     say,
     source::kafka::{Connection, Reserved, wrong_property},
+    text::quoted,
 };
 
 /// librdkafka's log lines become ours.
@@ -75,7 +76,7 @@ impl Kafka {
     /// What is wrong with them.
     pub fn new(spec: &KafkaSinkSpec, setup: &Setup) -> Result<Self, String> {
         if spec.brokers.is_empty() || spec.topic.is_empty() {
-            return Err(String::from("name at least one broker, and the topic"));
+            return Err(say!("name at least one broker, and the topic"));
         }
         let timeout = duration(&spec.timeout).map_err(|e| format!("timeout: {e}"))?;
         let connection = Connection {
@@ -171,16 +172,28 @@ fn judge(topic: &str, error: &KafkaError) -> SendError {
         InvalidRecord, InvalidTopic, MessageSizeTooLarge, MessageTimedOut, TopicAuthorizationFailed,
         UnknownTopic, UnknownTopicOrPartition,
     };
-    let hint = match error.rdkafka_error_code() {
-        Some(MessageSizeTooLarge | InvalidRecord | InvalidTopic) => {
-            return SendError::Permanent(format!("topic {topic:?}: {error}"));
+    let topic = quoted(topic);
+    SendError::Temporary(match error.rdkafka_error_code() {
+        Some(MessageSizeTooLarge) => {
+            return SendError::Permanent(say!(
+                "topic {topic}: the message is larger than the broker takes",
+                topic
+            ));
         }
-        Some(UnknownTopic | UnknownTopicOrPartition) => ". Create the topic",
-        Some(TopicAuthorizationFailed) => ". Allow this user to write to the topic",
-        Some(MessageTimedOut) => ". Are the brokers up?",
-        _ => "",
-    };
-    SendError::Temporary(format!("topic {topic:?}: {error}{hint}"))
+        Some(InvalidRecord | InvalidTopic) => {
+            return SendError::Permanent(say!("topic {topic}: the broker refuses it: {error}", topic, error));
+        }
+        Some(UnknownTopic | UnknownTopicOrPartition) => {
+            say!("topic {topic}: the brokers do not have it. Create the topic", topic)
+        }
+        Some(TopicAuthorizationFailed) => {
+            say!("topic {topic}: this user may not write to it. Allow it on the broker", topic)
+        }
+        Some(MessageTimedOut) => {
+            say!("topic {topic}: no broker took the message in time. Are the brokers up?", topic)
+        }
+        _ => say!("topic {topic}: {error}", topic, error),
+    })
 }
 
 impl fmt::Debug for Kafka {

@@ -2,6 +2,7 @@
 //! sends each until its sink has accepted it, and there is one file a sink. E-mail is the only place that knows lettre.
 
 pub mod alertmanager;
+mod answer;
 mod build;
 mod client;
 pub mod deliver;

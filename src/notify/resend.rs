@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 use super::{SendError, Sink, Told};
-use crate::{clock::Clock, telemetry::Metrics};
+use crate::{clock::Clock, say, telemetry::Metrics};
 
 /// An ended alert is told of for so long, in case the first telling was lost.
 const ENDED: Duration = Duration::from_mins(15);
@@ -60,9 +60,9 @@ impl Resender {
     /// What the sink said.
     pub async fn once(&self) -> Result<usize, SendError> {
         let current = self.current.clone();
-        let mut alerts = tokio::task::spawn_blocking(move || current())
-            .await
-            .map_err(|e| SendError::Temporary(format!("the current alerts cannot be read: {e}")))?;
+        let mut alerts = tokio::task::spawn_blocking(move || current()).await.map_err(|e| {
+            SendError::Temporary(say!("the current alerts cannot be read: {error}", error = e))
+        })?;
         let since = self.clock.now() - i64::try_from(ENDED.as_micros()).unwrap_or(0);
         alerts.retain(|told| told.alert.ended_at.is_none_or(|at| at >= since));
         self.sink.resend(&alerts).await.map(|()| alerts.len())

@@ -22,6 +22,8 @@ use crate::{
         Language,
         template::{add_filters, describe},
     },
+    say,
+    text::os_reason,
 };
 
 macro_rules! built_in {
@@ -140,7 +142,7 @@ impl Templates {
         language: Language,
     ) -> Option<Result<Texts, String>> {
         let own = self.own.as_ref()?;
-        Some(render(own, views, reason, language).map_err(|(name, e)| format!("{name}: {}", say(&e))))
+        Some(render(own, views, reason, language).map_err(|(name, e)| format!("{name}: {}", told(&e))))
     }
 
     /// The built-in texts.
@@ -150,7 +152,7 @@ impl Templates {
         reason: Reason,
         language: Language,
     ) -> Result<Texts, String> {
-        render(&self.built_in, views, reason, language).map_err(|(name, e)| format!("{name}: {}", say(&e)))
+        render(&self.built_in, views, reason, language).map_err(|(name, e)| format!("{name}: {}", told(&e)))
     }
 
     fn try_all(&self, dir: &Path) -> Vec<Diagnostic> {
@@ -202,7 +204,7 @@ fn render(
     let one = |name: String, view: &View| {
         let text = environment.get_template(&name).and_then(|t| t.render(context! { ..Serde(view) }));
         let text = text.and_then(|text| match text.trim().is_empty() {
-            true => Err(Error::new(minijinja::ErrorKind::InvalidOperation, "the text is empty")),
+            true => Err(Error::new(minijinja::ErrorKind::InvalidOperation, say!("the text is empty"))),
             false => Ok(text),
         });
         text.map_err(|e| (name, e))
@@ -228,7 +230,7 @@ fn read(dir: &Path) -> Result<BTreeMap<String, String>, Vec<Diagnostic>> {
             continue;
         }
         for file in list(&path).unwrap_or_else(|e| {
-            problems.push(problem(&path, &format!("cannot be read: {e}"), "name a folder in `templates`"));
+            problems.push(problem(&path, &unreadable(&e), &say!("name a folder in `templates`")));
             Vec::new()
         }) {
             let name = file.file_name().unwrap_or_default().to_string_lossy();
@@ -238,7 +240,7 @@ fn read(dir: &Path) -> Result<BTreeMap<String, String>, Vec<Diagnostic>> {
                     files.insert(name, text);
                 }
                 Err(e) => {
-                    problems.push(problem(&file, &format!("cannot be read: {e}"), "it must be UTF-8 text"));
+                    problems.push(problem(&file, &unreadable(&e), &say!("it must be UTF-8 text")));
                 }
             }
         }
@@ -265,9 +267,13 @@ fn unknown(dir: &Path, name: &str) -> Option<Diagnostic> {
     let is_part = name.rsplit('/').next().is_some_and(|file| file.starts_with('_'));
     let known = || BUILT_IN.iter().map(|(name, _)| *name);
     (!is_part && known().all(|known| known != name)).then(|| {
-        let hint = format!("{} A part that others include begins with _", suggest(name, known()));
-        problem(&dir.join(name), "replaces no built-in template", &hint)
+        let hint = say!("{meant} A part that others include begins with _", meant = suggest(name, known()));
+        problem(&dir.join(name), &say!("replaces no built-in template"), &hint)
     })
+}
+
+fn unreadable(error: &std::io::Error) -> String {
+    say!("cannot be read: {reason}", reason = os_reason(error))
 }
 
 fn problem(path: &Path, message: &str, hint: &str) -> Diagnostic {
@@ -280,14 +286,14 @@ fn diagnostic(dir: &Path, name: &str, error: &Error) -> Diagnostic {
         line: error.line().unwrap_or(0),
         column: usize::from(error.line().is_some()),
         message: describe(error),
-        hint: Some(String::from("docs/notifications.md lists what templates can use")),
+        hint: Some(say!("docs/notifications.md lists what templates can use")),
     }
 }
 
 /// An error with the line of the template, for a log and the mail itself.
-fn say(error: &Error) -> String {
+fn told(error: &Error) -> String {
     let text = describe(error);
-    error.line().map_or_else(|| text.clone(), |line| format!("line {line}: {text}"))
+    error.line().map_or_else(|| text.clone(), |line| say!("line {line}: {text}", line, text))
 }
 
 #[cfg(test)]

@@ -187,7 +187,7 @@ impl Wellbeing {
             f.outbox_age >= t.outbox_age,
             Trouble::Outbox,
             format!(
-                "通知已积压 {0} 分钟({1}) / notifications wait for {0} minutes ({1}); see `fiscwatch notify list`",
+                "通知已积压 {0} 分钟（{1}） / notifications wait for {0} minutes ({1}); see `fiscwatch notify list`",
                 f.outbox_age / 60_000_000,
                 f.waiting_for.join(", ")
             ),
@@ -208,7 +208,7 @@ impl Wellbeing {
             !f.reloaded,
             Trouble::Reload,
             String::from(
-                "重新加载失败,仍用旧规则 / the last reload was refused, the old rules stay; run `fiscwatch check`",
+                "重新加载失败，仍用旧规则 / the last reload was refused, the old rules stay; run `fiscwatch check`",
             ),
         );
         for (trouble, count, text) in [

@@ -375,7 +375,7 @@ fn column_meant(context: &SessionContext, name: &str) -> Option<String> {
 
 fn in_one((message, hint): Failure) -> String {
     match hint {
-        Some(hint) => format!("{message} ({hint})"),
+        Some(hint) => say!("{message} ({hint})", message, hint),
         None => message,
     }
 }

@@ -11,6 +11,8 @@ use super::{
 use crate::{
     event::{Column, money::format_cents, schema::LINE_ATTRIBUTES},
     ledger::{Attributes, Balances, Changes, Ledger, Line, SavedApplication},
+    say,
+    text::quoted,
 };
 
 /// Writes the changes; `seq` is the last journal block they include.
@@ -160,7 +162,7 @@ fn line(row: &Row<'_>) -> rusqlite::Result<(Line, Attributes)> {
 fn cents(row: &Row<'_>, column: usize) -> rusqlite::Result<i128> {
     let text: String = row.get(column)?;
     let broken = || {
-        let error = format!("{text:?} is not a sum of money");
+        let error = say!("{text} is not a sum of money", text = quoted(&text));
         rusqlite::Error::FromSqlConversionFailure(column, Type::Text, error.into())
     };
     let (whole, fraction) = text.split_once('.').filter(|(_, f)| f.len() == 2).ok_or_else(broken)?;

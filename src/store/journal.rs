@@ -17,7 +17,10 @@ use arrow::{
 use xxhash_rust::xxh3::Xxh3;
 
 use super::layout::{conform, stored_type};
-use crate::event::{Column, EventType};
+use crate::{
+    event::{Column, EventType},
+    say,
+};
 
 /// A block ready to be stored.
 #[derive(Debug, Clone)]
@@ -97,7 +100,7 @@ pub fn stored_block(block: &[u8], wanted: Option<&dyn Fn(&str) -> bool>) -> Resu
         // The reader takes a projection by position, and the block has to say first what stands where.
         reader = StreamReader::try_new(Cursor::new(block), Some(columns))?;
     }
-    reader.next().ok_or_else(|| ArrowError::IpcError(String::from("an empty block")))?
+    reader.next().ok_or_else(|| ArrowError::IpcError(say!("an empty block")))?
 }
 
 /// The id and content hashes of a block's events.
@@ -114,6 +117,6 @@ pub fn decode_block(block: &[u8], schema: &SchemaRef) -> Result<(RecordBatch, Ve
     let events = conform(&stored_block(block, None)?, schema)?;
     let names = events.column(Column::Type.index()).as_string_view();
     let types: Option<Vec<_>> = names.iter().map(|name| EventType::parse(name?)).collect();
-    let types = types.ok_or_else(|| ArrowError::IpcError(String::from("an event of unknown type")))?;
+    let types = types.ok_or_else(|| ArrowError::IpcError(say!("an event of unknown type")))?;
     Ok((events, types))
 }

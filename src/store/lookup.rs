@@ -16,7 +16,7 @@ use super::{
     open_reader,
     sealed::{self, SealedFile},
 };
-use crate::event::Column;
+use crate::{event::Column, say};
 
 /// Bytes of Bloom filters that are kept: those of about a hundred million events.
 const FILTER_BYTES_MAX: usize = 128 << 20;
@@ -109,7 +109,7 @@ fn filters(dir: &Path, sealed: &SealedFile) -> Result<Vec<Option<Sbbf>>, StoreEr
     let columns = builder.parquet_schema().columns();
     let name = Column::EventId.spec().name;
     let column = columns.iter().position(|c| c.path().string() == name);
-    let column = column.ok_or_else(|| file::damaged(dir, sealed, "it has no column event_id"))?;
+    let column = column.ok_or_else(|| file::damaged(dir, sealed, say!("it has no column {name}", name)))?;
     (0..builder.metadata().num_row_groups())
         .map(|group| builder.get_row_group_column_bloom_filter(group, column))
         .collect::<Result<_, _>>()
@@ -132,7 +132,7 @@ fn find(
     let reader = builder.with_projection(mask).with_row_groups(groups).build();
     for batch in reader.map_err(|e| file::damaged(dir, sealed, e))? {
         let batch = batch.map_err(|e| file::damaged(dir, sealed, e))?;
-        let missing = |name: &str| file::damaged(dir, sealed, format!("it has no column {name}"));
+        let missing = |name: &str| file::damaged(dir, sealed, say!("it has no column {name}", name));
         let ids = batch.column_by_name(name).and_then(|c| c.as_string_opt::<i32>());
         let contents = batch.column_by_name(CONTENT_HASH).and_then(|c| c.as_primitive_opt::<UInt64Type>());
         let (ids, contents) =

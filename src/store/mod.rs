@@ -453,7 +453,7 @@ fn explain(dir: &Path, error: rusqlite::Error) -> StoreError {
         Some(ReadOnly | PermissionDenied) => StoreError::ReadOnly(path),
         Some(CannotOpen) => StoreError::Directory {
             path,
-            error: std::io::Error::other(format!("the database cannot be opened ({error})")),
+            error: std::io::Error::other(say!("the database cannot be opened ({error})", error)),
         },
         _ => StoreError::Database { path, error },
     }

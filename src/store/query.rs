@@ -14,7 +14,7 @@ use super::{
     sealed::FOLDER,
     sums,
 };
-use crate::{evaluate::Finding, ledger::Ledger};
+use crate::{evaluate::Finding, ledger::Ledger, say};
 
 /// A reading connection.
 #[derive(Debug)]
@@ -336,7 +336,7 @@ pub fn ledger(
         let (block, ids): (Vec<u8>, Vec<u8>) = (row.get(1).map_err(fail)?, row.get(2).map_err(fail)?);
         if JournalBlock::checksum(&block, &ids) != row.get::<_, i64>(3).map_err(fail)? {
             let seq: i64 = row.get(0).map_err(fail)?;
-            let what = format!("journal block {seq} does not match its checksum");
+            let what = say!("journal block {seq} does not match its checksum", seq);
             return Err(StoreError::Corrupt { path: dir.to_owned(), what });
         }
         let (events, types) = decode_block(&block, schema)

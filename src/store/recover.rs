@@ -21,6 +21,7 @@ use crate::{
     engine::SavedWatermark,
     event::{Column, id_hash},
     ledger::Ledger,
+    say,
     stream::Position,
 };
 
@@ -149,9 +150,9 @@ impl Store {
             let (block, ids) = (blob(0)?, blob(1)?);
             let damaged = |what: String| StoreError::Corrupt { path: self.dir.clone(), what };
             if JournalBlock::checksum(block, ids) != row.get::<_, i64>("checksum").map_err(fail)? {
-                return Err(damaged(format!("journal block {seq} does not match its checksum")));
+                return Err(damaged(say!("journal block {seq} does not match its checksum", seq)));
             }
-            let broken = |e: ArrowError| damaged(format!("journal block {seq}: {e}"));
+            let broken = |e: ArrowError| damaged(say!("journal block {seq}: {what}", seq, what = e));
             let events = if seq > checkpoint {
                 let (events, types) = decode_block(block, schema).map_err(broken)?;
                 recovered.ledger.apply(&events, &types);
@@ -164,7 +165,7 @@ impl Store {
             let times = events.column_by_name(Column::OccurredAt.spec().name);
             let times = times
                 .and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>())
-                .ok_or_else(|| damaged(format!("journal block {seq} has no times")))?;
+                .ok_or_else(|| damaged(say!("journal block {seq} has no times", seq)))?;
             for ((id, content), at) in read_ids(ids).zip(times.values()) {
                 known(KnownEvent { id, content, at: *at, block: Some(seq) });
             }

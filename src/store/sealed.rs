@@ -19,7 +19,7 @@ use super::{
     explain, reach,
     sums::{self, Change},
 };
-use crate::private;
+use crate::{private, say, text::os_reason};
 
 /// The folder of the sealed files in the state directory.
 pub const FOLDER: &str = "sealed";
@@ -126,9 +126,13 @@ pub fn check(dir: &Path, connection: &Connection) -> Result<(), StoreError> {
 pub fn check_size(dir: &Path, file: &SealedFile) -> Result<(), StoreError> {
     let path = file.path(dir);
     let damaged = |what| StoreError::SealedFile { path: path.clone(), what };
-    let found = std::fs::metadata(&path).map_err(|e| damaged(e.to_string()))?.len();
+    let found = std::fs::metadata(&path).map_err(|e| damaged(os_reason(&e)))?.len();
     if i64::try_from(found) != Ok(file.bytes) {
-        return Err(damaged(format!("it has {found} bytes and should have {}", file.bytes)));
+        return Err(damaged(say!(
+            "it has {found} bytes and should have {wanted}",
+            found,
+            wanted = file.bytes
+        )));
     }
     Ok(())
 }

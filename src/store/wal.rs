@@ -12,6 +12,7 @@ use std::{
 };
 
 use super::{DATABASE, StoreError};
+use crate::say;
 
 const HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
@@ -30,8 +31,11 @@ pub fn check(dir: &Path) -> Result<(), StoreError> {
     };
     let lost = damage(BufReader::with_capacity(1 << 18, file)).map_err(fail)?;
     let Some(frame) = lost else { return Ok(()) };
-    let what =
-        format!("frame {frame} of {DATABASE}-wal does not match its checksum, and commits follow after it");
+    let what = say!(
+        "frame {frame} of {file}-wal does not match its checksum, and commits follow after it",
+        frame,
+        file = DATABASE
+    );
     Err(StoreError::Corrupt { path: dir.to_owned(), what })
 }
 

@@ -4,7 +4,8 @@ use std::io;
 
 use crate::say;
 
-/// A text of others within one of ours: in quotation marks, and nothing in it steers a terminal.
+/// A text of others within one of ours: in quotation marks, and nothing in it steers a terminal. They are those that
+/// files take, so that a hint can be copied.
 #[must_use]
 pub fn quoted(text: &str) -> String {
     format!("{text:?}")

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{evaluate::Finding, event::time::Calendar, say, text::quoted};
+use crate::{diagnostic::json_fault, evaluate::Finding, event::time::Calendar, say, text::quoted};
 
 /// A known anomaly, a line of the labels' file. Other fields are ignored.
 #[derive(Debug, Clone, Deserialize)]
@@ -30,7 +30,7 @@ pub struct Label {
 #[derive(Debug, thiserror::Error)]
 pub enum LabelError {
     /// A line is no label.
-    #[error("{}", say!("line {line} is no label: {error}. docs/rules.md tells how they are written", line, error))]
+    #[error("{}", say!("line {line} is no label: {error}. docs/rules.md tells how they are written", line, error = json_fault(error)))]
     Shape {
         /// The line.
         line: usize,
@@ -277,7 +277,7 @@ mod tests {
     fn a_line_that_is_no_label_is_named() {
         let calendar = Calendar::new("Asia/Shanghai", 1, 1).unwrap();
         let error = |text: &str| Labels::parse(text, &calendar).unwrap_err().to_string();
-        assert!(error("\n{\"kind\":\"x\"}").starts_with("line 2 is no label: missing field `rule_ids`"));
+        assert!(error("\n{\"kind\":\"x\"}").starts_with("line 2 is no label: rule_ids is missing"));
         let time = r#"{"kind":"x","rule_ids":[],"from":"yesterday","to":"2026-01-01"}"#;
         assert!(error(time).starts_with("line 1: the time \"yesterday\""));
     }

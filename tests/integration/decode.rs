@@ -25,7 +25,7 @@ fn with(name: &str, value: Value) -> String {
 fn refused_records_say_why() {
     let long = "x".repeat(65);
     let cases: Vec<(String, &str, &str)> = vec![
-        ("{".into(), "invalid_json", "EOF while parsing an object at column 1"),
+        ("{".into(), "invalid_json", "it breaks off at column 1"),
         (
             "[1]\n".into(),
             "invalid_json",
@@ -68,7 +68,7 @@ fn refused_records_say_why() {
         (
             "{\"event_id\":\"a\",\"event_id\":\"b\"}".into(),
             "invalid_json",
-            "the field \"event_id\" stands there twice at column 26",
+            "the field \"event_id\" stands there twice",
         ),
     ];
     for (line, reason, detail) in cases {

@@ -64,7 +64,7 @@ fn wrong_requests_get_problem_documents() {
         ("/api/v1/nothing", 404, "nothing at this path"),
         ("/api/v1/events", 405, "another method"),
         ("/api/v1/budget-lines/none", 404, "no budget line"),
-        ("/api/v1/findings?rul=x", 400, "unknown field `rul`"),
+        ("/api/v1/findings?rul=x", 400, "there is no \"rul\" here"),
     ] {
         let (found, body) = daemon.get(path);
         assert_eq!(found, status, "{path}: {body}");

@@ -87,6 +87,91 @@ fn a_wrong_command_line_is_told_in_our_words() {
     insta::assert_snapshot!("wrong_usage", told);
 }
 
+/// A bureau's folder: the example's events and rule, and a configuration without the shipped rules.
+fn bureau(dir: &Path) {
+    let example = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/config/example"));
+    for file in ["drop/events.jsonl", "my-rules/over.yaml", "my-rules/tests/over.yaml"] {
+        fs::create_dir_all(dir.join(file).parent().unwrap()).unwrap();
+        fs::copy(example.join(file), dir.join(file)).unwrap();
+    }
+    fs::create_dir(dir.join("config")).unwrap();
+    let config = "\
+language: zh
+log: { level: error }
+state: { dir: ../state }
+rules: { paths: [../my-rules] }
+sources:
+  - { name: drop, directory: { path: ../drop } }
+sinks:
+  - { name: console, log: {} }
+routes: { sinks: [console], group_wait: 0s }
+";
+    fs::write(dir.join("config/fiscwatch.yaml"), config).unwrap();
+}
+
+#[test]
+fn commands_answer_a_chinese_reader_in_chinese() {
+    let dir = tempfile::tempdir().unwrap();
+    bureau(dir.path());
+    let english = regex::Regex::new("[A-Za-z]{2,} [a-z]{2,} [a-z]{2,}").unwrap();
+    let lines: [(&[&str], i32); 31] = [
+        (&["check"], 0),
+        (&["test"], 0),
+        (&["backtest", "--events", "drop/events.jsonl"], 0),
+        (&["backtest", "--events", "drop/events.jsonl", "--from", "gestern"], 1),
+        (&["backtest", "--events", "nothing.jsonl"], 1),
+        (&["backtest", "--events", "drop/events.jsonl", "--compare", "my-rules", "my-rules"], 0),
+        (&["tune", "overspent", "--events", "drop/events.jsonl"], 0),
+        (&["tune", "overspent", "--events", "drop/events.jsonl", "--alerts-a-day", "1"], 0),
+        (&["tune", "nothing", "--events", "drop/events.jsonl"], 1),
+        (&["tune", "overspent", "--param", "rat", "--events", "drop/events.jsonl"], 1),
+        (&["forecast", "--events", "drop/events.jsonl"], 0),
+        (&["run", "--once"], 0),
+        (&["budget", "show", "L1"], 0),
+        (&["budget", "show", "L9"], 1),
+        (&["budget", "show", "L1", "--at", "gestern"], 1),
+        (&["budget", "top"], 0),
+        (&["findings", "list"], 0),
+        (&["alerts", "list"], 0),
+        (&["alerts", "show", "nothing"], 1),
+        (
+            &[
+                "silence",
+                "add",
+                "--match",
+                "rule=\"overspent\"",
+                "--for",
+                "2h",
+                "--why",
+                "盘点",
+                "--by",
+                "王芳",
+            ],
+            0,
+        ),
+        (&["silence", "add", "--match", "rule=~\".*\"", "--for", "2h", "--why", "盘点", "--by", "王芳"], 2),
+        (&["silence", "list"], 0),
+        (&["silence", "expire", "7", "--by", "王芳"], 1),
+        (&["notify", "list"], 0),
+        (&["notify", "preview"], 0),
+        (&["routes", "show"], 0),
+        (&["routes", "test", "--alert", "rule=overspent"], 0),
+        (&["rejects", "list"], 0),
+        (&["state", "info"], 0),
+        (&["state", "verify", "--findings"], 0),
+        (&["state", "query", "SELECT nothing FROM payments"], 1),
+    ];
+    let ours = regex::Regex::new("fiscwatch( [a-z]+)+").unwrap();
+    let mut mixed = Vec::new();
+    for (args, wanted) in lines {
+        let (code, text) = spoken(dir.path(), &[("LANG", "zh_CN.UTF-8")], args);
+        assert_eq!(code, Some(wanted), "{args:?}: {text}");
+        let found = text.lines().filter(|line| english.is_match(&ours.replace_all(line, "")));
+        mixed.extend(found.map(|line| format!("{}: {line}", args.join(" "))));
+    }
+    assert!(mixed.is_empty(), "{}", mixed.join("\n"));
+}
+
 #[test]
 fn the_language_that_is_asked_for_goes_before_the_configuration_and_the_locale() {
     let dir = tempfile::tempdir().unwrap();

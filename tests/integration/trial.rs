@@ -62,7 +62,7 @@ fn labels_that_are_none_are_told() {
     let args = ["backtest", "--events", "events.jsonl", "--labels", "labels.jsonl"];
     let (code, _, err) = run(bench.path(), &args);
     assert_eq!(code, Some(1));
-    assert!(err.contains("labels.jsonl: line 1 is no label: missing field `kind`"), "{err}");
+    assert!(err.contains("labels.jsonl: line 1 is no label: kind is missing"), "{err}");
 }
 
 #[test]

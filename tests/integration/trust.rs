@@ -226,7 +226,8 @@ fn whatever_is_changed_in_a_table_is_told_by_verify_and_by_a_start() {
             }
             drop(database);
             let [verified, started] = told(&state);
-            let journal = what.contains("block is") || what.contains("ids is");
+            let journal =
+                ["block", "ids", "checksum"].iter().any(|c| what == format!("journal: {c} is changed"));
             let named = if journal { "journal block".to_owned() } else { format!("table {} ", table.name) };
             for (who, said) in [("verify", &verified), ("run", &started)] {
                 assert!(said.contains(&named), "{what}, {who}: {said}");

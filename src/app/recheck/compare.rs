@@ -10,6 +10,7 @@ use crate::{
     engine::SavedWatermark,
     evaluate::Finding,
     rule::{RuleSet, compile::CompiledView},
+    say,
     store::{Check, History, InForce, Problems},
 };
 
@@ -86,7 +87,7 @@ impl Compared<'_> {
             let waits = rule.is_some_and(|rule| rule.at_ticks) && owed.is_some_and(|owed| *at > owed);
             let comparable = self.comparable(rule, *at, again) == Comparable::Yes && !waits;
             if comparable && self.range.has(*at) && !seen.contains(id) {
-                problems.add(told("missing from the state", finding));
+                problems.add(told(&say!("missing from the state"), finding));
             }
         }
         Ok(vec![rules, problems.check("findings again", self.detail(&counts))])
@@ -110,21 +111,22 @@ impl Compared<'_> {
     }
 
     fn detail(&self, counts: &Counts) -> String {
-        let mut detail = format!("{} findings compared", counts.compared);
-        let left_out = [
-            (counts.left_out, "of other rules, or not to be told from the journal"),
-            (counts.by_clock, "that the clock brought about"),
-        ];
-        for (count, why) in left_out.into_iter().filter(|(count, _)| *count > 0) {
-            detail.push_str(&format!(", {count} {why} left out"));
+        let mut detail = vec![say!("{count} findings compared", count = counts.compared)];
+        if counts.left_out > 0 {
+            let count = counts.left_out;
+            detail.push(say!("{count} left out: of other rules, or not to be told from the journal", count));
+        }
+        if counts.by_clock > 0 {
+            detail.push(say!("{count} left out that the clock brought about", count = counts.by_clock));
         }
         if !self.exact() {
             let partitions = self.watermark.partitions.len();
-            detail.push_str(&format!(
-                "; rules on windows and schedules are not compared: they depend on how {partitions} partitions came together"
+            detail.push(say!(
+                "rules on windows and schedules are not compared: they depend on how {partitions} partitions came together",
+                partitions
             ));
         }
-        detail
+        detail.join(&say!("; "))
     }
 
     /// The rules whose findings can be compared, and what is to be said about the others.
@@ -137,35 +139,42 @@ impl Compared<'_> {
             let by_watermark = matches!(compiled.view, CompiledView::Closing(_) | CompiledView::Schedule(_));
             let since = match self.in_force.get(&rule.id) {
                 Some(noted) if noted.digest != rule.digest() => {
-                    changed.push(format!("{} is another one than at the last commit", rule.id));
+                    changed.push(say!("{id} is another one than at the last commit", id = rule.id));
                     continue;
                 }
                 Some(noted) => *noted,
                 None if self.in_force.is_empty() => InForce::default(),
                 None => {
-                    changed.push(format!("{} was not in force at the last commit", rule.id));
+                    changed.push(say!("{id} was not in force at the last commit", id = rule.id));
                     continue;
                 }
             };
             if since.after_block > 0 {
-                changed.push(format!("{} is in force since block {} only", rule.id, since.after_block + 1));
+                let block = since.after_block + 1;
+                changed.push(say!("{id} is in force since block {block} only", id = rule.id, block));
             }
             let at_ticks = matches!(compiled.view, CompiledView::Schedule(_));
             known.insert(rule.id.as_str(), Known { since, by_watermark, at_ticks });
         }
         let gone =
             self.in_force.keys().filter(|id| !self.rules.rules.iter().any(|rule| rule.rule.id == **id));
-        changed
-            .extend(gone.map(|id| format!("{id} was in force at the last commit and is not there any more")));
+        changed.extend(
+            gone.map(|id| say!("{id} was in force at the last commit and is not there any more", id)),
+        );
         let check = match (self.in_force.is_empty(), changed.is_empty()) {
             (true, _) => Check::skipped(
                 NAME,
-                "the state is of a version that did not note its rules; it is taken that they are the same",
+                say!(
+                    "the state is of a version that did not note its rules; it is taken that they are the same"
+                ),
             ),
-            (_, true) => Problems::default().check(NAME, "those of all of the journal"),
+            (_, true) => Problems::default().check(NAME, say!("those of all of the journal")),
             _ => Check::skipped(
                 NAME,
-                format!("not compared, as far as they were others: {}", changed.join("; ")),
+                say!(
+                    "not compared, as far as they were others: {changes}",
+                    changes = changed.join(&say!("; "))
+                ),
             ),
         };
         (known, check)
@@ -174,10 +183,10 @@ impl Compared<'_> {
 
 fn problems_of(stored: &Finding, made: Option<&Made>, problems: &mut Problems) {
     match made {
-        None => problems.add(told("extra, not found again", stored)),
+        None => problems.add(told(&say!("extra, not found again"), stored)),
         // What routes alerts is not stored with a finding.
         Some(made) if (Finding { labels: stored.labels.clone(), ..made.finding.clone() }) != *stored => {
-            problems.add(told(&format!("differs: {}", difference(stored, &made.finding)), stored));
+            problems.add(told(&say!("differs: {how}", how = difference(stored, &made.finding)), stored));
         }
         Some(_) => {}
     }
@@ -185,7 +194,14 @@ fn problems_of(stored: &Finding, made: Option<&Made>, problems: &mut Problems) {
 
 fn told(what: &str, finding: &Finding) -> String {
     let Finding { finding_id, rule_id, at, .. } = finding;
-    format!("{what}: {rule_id} on {} at {at} ({finding_id})", finding.subject())
+    say!(
+        "{what}: {rule_id} on {subject} at {at} ({finding_id})",
+        what,
+        rule_id,
+        subject = finding.subject(),
+        at,
+        finding_id
+    )
 }
 
 /// The first field that is another one.
@@ -195,7 +211,8 @@ fn difference(stored: &Finding, made: &Finding) -> String {
     let fields = stored.as_object().into_iter().flatten();
     let differs = |(name, value): (&String, &serde_json::Value)| {
         let other = made.get(name).cloned().unwrap_or_default();
-        (other != *value).then(|| format!("{name} is {value}, and the journal gives {other}"))
+        (other != *value)
+            .then(|| say!("{name} is {value}, and the journal gives {other}", name, value, other))
     };
-    fields.into_iter().find_map(differs).unwrap_or_else(|| String::from("a field is missing"))
+    fields.into_iter().find_map(differs).unwrap_or_else(|| say!("a field is missing"))
 }

@@ -33,6 +33,7 @@ use crate::{
     event::{Column, EventType},
     ledger::Ledger,
     rule::RuleSet,
+    say,
     store::{History, JournalTable, Order, Select, StoreError},
     stream::{Block, Payload},
 };
@@ -235,10 +236,11 @@ impl Gather {
             .rejects
             .iter()
             .take(room)
-            .map(|r| format!("event {} of the journal: {}", r.record, r.detail));
+            .map(|r| say!("event {n} of the journal: {detail}", n = r.record, detail = r.detail));
         self.again.refused.extend(told);
         if batch.duplicates > 0 && self.again.refused.len() < TOLD {
-            self.again.refused.push(format!("{} events are duplicates of others", batch.duplicates));
+            let count = batch.duplicates;
+            self.again.refused.push(say!("{count} events are duplicates of others", count));
         }
         if let Some(watermark) = batch.watermark {
             self.again.watermark = watermark;

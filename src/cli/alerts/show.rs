@@ -10,7 +10,7 @@ use crate::{
     app::Deed,
     cli::{
         ConfigArg,
-        notify::state_word,
+        notify::{occasion, state_word},
         officer::{line, now},
         runtime,
         table::{Cell, Column, Screen, Sheet, Table, handling, pairs, plain, title, visible},
@@ -145,7 +145,7 @@ impl Page<'_> {
     fn facts(&self, a: &AlertView) -> Sheet {
         let mut sheet = Sheet::default();
         sheet.add(say!("alert"), Cell::text(&*a.alert_id));
-        sheet.add(say!("rule"), Cell::text(format!("{} ({})", a.title, a.rule_id)));
+        sheet.add(say!("rule"), Cell::text(say!("{title} ({id})", title = a.title, id = a.rule_id)));
         sheet.add(say!("severity"), Cell::Severity(a.severity.clone()));
         sheet.add(say!("handling"), Cell::text(handling(&a.handling)));
         sheet.add(say!("advice"), Cell::text(words::advice(&a.handling, a.event_type.as_deref(), spoken())));
@@ -299,7 +299,12 @@ impl Page<'_> {
             let to =
                 n.recipient.as_ref().map_or(n.sink.clone(), |recipient| format!("{} {recipient}", n.sink));
             let state = format!("{}{error}", state_word(&n.state));
-            table.row([self.time(&n.created_at), Cell::text(to), Cell::text(&*n.reason), Cell::text(state)]);
+            table.row([
+                self.time(&n.created_at),
+                Cell::text(to),
+                Cell::Word(n.reason.clone(), occasion(&n.reason)),
+                Cell::text(state),
+            ]);
         }
         table
     }

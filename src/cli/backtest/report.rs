@@ -22,6 +22,7 @@ use crate::{
     rule::Mode,
     say,
     source::Format,
+    text::{os_reason, quoted},
 };
 
 /// What a backtest found.
@@ -67,7 +68,7 @@ impl Report {
     pub fn new(args: &BacktestArgs, config: &Config, tables: Arc<MemoryTables>) -> anyhow::Result<Self> {
         let time = |text: &Option<String>, flag| -> anyhow::Result<Option<i64>> {
             text.as_ref()
-                .map(|t| config.calendar.parse(t).map_err(|e| anyhow::anyhow!("{flag} {t:?}: {e}")))
+                .map(|t| config.calendar.parse(t).map_err(|e| anyhow::anyhow!("{flag} {}: {e}", quoted(t))))
                 .transpose()
         };
         let findings = args.findings.as_deref().map(create).transpose()?;
@@ -145,8 +146,9 @@ impl Report {
         for (at, cents, finding) in batch.evaluation.take_findings().filter(|(at, ..)| wanted(*at)) {
             if let Some(out) = &mut self.findings {
                 let line = serde_json::to_string(&finding).map_err(|e| EngineError::Output(e.to_string()))?;
-                writeln!(out, "{line}")
-                    .map_err(|e| EngineError::Output(format!("cannot write the findings: {e}")))?;
+                writeln!(out, "{line}").map_err(|e| {
+                    EngineError::Output(say!("cannot write the findings: {reason}", reason = os_reason(&e)))
+                })?;
             }
             self.count(&finding, cents);
             if let Some(scoring) = &mut self.scoring {
@@ -155,7 +157,7 @@ impl Report {
         }
         let events: u64 = self.by_type.values().sum();
         self.progress.set_position(self.bytes);
-        self.progress.set_message(format!("{events} events"));
+        self.progress.set_message(say!("{events} events", events));
         Ok(())
     }
 
@@ -175,7 +177,9 @@ impl Report {
     pub fn finish(&mut self) -> anyhow::Result<()> {
         self.progress.finish_and_clear();
         match &mut self.findings {
-            Some(out) => out.flush().context("cannot write the findings"),
+            Some(out) => out.flush().map_err(|e| {
+                anyhow::anyhow!("{}", say!("cannot write the findings: {reason}", reason = os_reason(&e)))
+            }),
             None => Ok(()),
         }
     }
@@ -210,7 +214,8 @@ impl Report {
         let Some(scoring) = &self.scoring else { return Ok(()) };
         let payments = self.by_type.get(&EventType::Payment).copied().unwrap_or(0);
         let text = serde_json::to_string_pretty(&scoring.json(payments, days(self.span)))?;
-        crate::private::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))
+        crate::private::write(path, text + "\n")
+            .with_context(|| say!("cannot write {path}", path = path.display()))
     }
 
     /// The rules that found something, or could not.
@@ -285,7 +290,11 @@ impl Report {
         let events: u64 = self.by_type.values().sum();
         let rejected: u64 = self.rejects.values().sum();
         let reasons: Vec<_> = self.rejects.iter().map(|(reason, n)| format!("{reason} {n}")).collect();
-        let reasons = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
+        let reasons = if reasons.is_empty() {
+            String::new()
+        } else {
+            say!(" ({reasons})", reasons = reasons.join(", "))
+        };
         let seconds = self.started.elapsed().as_secs_f64();
         #[allow(clippy::cast_precision_loss)]
         let rate = events as f64 / seconds.max(1e-9);

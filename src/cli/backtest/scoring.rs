@@ -45,8 +45,8 @@ struct Totals {
 
 impl Scoring {
     pub fn read(path: &Path, config: &Config) -> anyhow::Result<Self> {
-        let text =
-            std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = std::fs::read_to_string(path)
+            .with_context(|| say!("cannot read {path}", path = path.display()))?;
         let labels = Labels::parse(&text, &config.calendar).with_context(|| path.display().to_string())?;
         let calendar = Arc::clone(&config.calendar);
         let (live, paging) = (Totals::default(), Totals::default());

@@ -14,6 +14,7 @@ use crate::{
     decode::Decoder,
     say,
     store::{Check, History, Outcome, verify_backup},
+    text::quoted,
 };
 
 #[derive(Debug, Args)]
@@ -43,7 +44,8 @@ pub fn verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.load_or_default()?;
     let dir = args.dir.as_ref().unwrap_or(&config.state_dir);
     let time = |text: &Option<String>, flag| -> anyhow::Result<Option<i64>> {
-        let parse = |t: &String| config.calendar.parse(t).map_err(|e| anyhow::anyhow!("{flag} {t:?}: {e}"));
+        let parse =
+            |t: &String| config.calendar.parse(t).map_err(|e| anyhow::anyhow!("{flag} {}: {e}", quoted(t)));
         text.as_ref().map(parse).transpose()
     };
     let range = app::Range { from: time(&args.from, "--from")?, to: time(&args.to, "--to")? };
@@ -71,6 +73,25 @@ pub fn verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
+/// What a check looks at.
+fn title(name: &str) -> String {
+    match name {
+        "backup" => say!("backup"),
+        "database" => say!("database"),
+        "numbers" => say!("numbers"),
+        "journal" => say!("journal"),
+        "sealed files" => say!("sealed files"),
+        "event ids" => say!("event ids"),
+        "ledger" => say!("ledger"),
+        "findings" => say!("findings"),
+        "tables" => say!("tables"),
+        "history" => say!("history"),
+        "rules" => say!("rules"),
+        "findings again" => say!("findings again"),
+        other => other.to_owned(),
+    }
+}
+
 fn print(checks: &[Check]) {
     let mut table = Table::new([
         Column::new("check", say!("check")),
@@ -83,15 +104,20 @@ fn print(checks: &[Check]) {
             Outcome::Failed => say!("FAILED"),
             Outcome::Skipped => say!("not checked"),
         };
-        table.row([Cell::text(check.name), Cell::text(word), Cell::text(check.detail.as_str())]);
+        table.row([
+            Cell::Word(check.name.to_owned(), title(check.name)),
+            Cell::text(word),
+            Cell::text(check.detail.as_str()),
+        ]);
     }
     print!("{}", table.render(Screen::stdout()));
     for check in checks.iter().filter(|check| check.problem_count > 0) {
-        println!("{}: {} problems", check.name, check.problem_count);
+        let (name, count) = (title(check.name), check.problem_count);
+        println!("{}", say!("{name}: {count} problems", name, count));
         check.problems.iter().for_each(|problem| println!("    {}", visible(problem)));
         let more = check.problem_count.saturating_sub(check.problems.len() as u64);
         if more > 0 {
-            println!("    and {more} more");
+            println!("    {}", say!("and {left} more", left = more));
         }
     }
     if checks.iter().any(|check| check.outcome == Outcome::Failed) {

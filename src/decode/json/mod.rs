@@ -8,7 +8,7 @@ use std::{borrow::Cow, fmt};
 
 use bytes::Bytes;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
+use serde_json::{error::Category, value::RawValue};
 
 use super::row::{Cell, Fault, RowBuilder};
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
     inspect::envelope,
     say,
     stream::{RECORD_BYTES_MAX, Reason},
+    text::quoted,
 };
 
 /// Decodes the lines of a block. Empty lines are no records.
@@ -47,7 +48,7 @@ pub fn messages(data: &Bytes, ends: &[(u32, u64)], rows: &mut RowBuilder<'_>) {
                 rows.reject(
                     (
                         Reason::InvalidJson,
-                        String::from("an empty message (or a tombstone: events cannot be deleted)"),
+                        say!("an empty message (or a tombstone: events cannot be deleted)"),
                     ),
                     offset,
                     start,
@@ -158,9 +159,17 @@ fn general<'a>(text: &'a str, order: &mut Order) -> Result<(Vec<Cell<'a>>, Vec<S
 
 /// `serde_json` counts columns within the record; its line is always 1 and says nothing.
 fn describe(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let what = text.split(" at line ").next().unwrap_or(&text);
-    if error.column() > 0 { format!("{what} at column {}", error.column()) } else { what.to_owned() }
+    let column = error.column();
+    match error.classify() {
+        Category::Syntax | Category::Io => say!("it is not JSON from column {column} on", column),
+        Category::Eof => say!("it breaks off at column {column}", column),
+        Category::Data => {
+            let text = error.to_string();
+            let what = text.split(" at line ").next().unwrap_or(&text);
+            // What is not ours is about the value as a whole.
+            if what.starts_with("invalid ") { say!("it is not a JSON object") } else { what.to_owned() }
+        }
+    }
 }
 
 struct Object<'p, 'a> {
@@ -190,7 +199,10 @@ impl<'de> Visitor<'de> for Object<'_, 'de> {
                 Some(Name::Known(column)) => {
                     if seen & (1 << column) != 0 {
                         let name = FIELDS[usize::from(column)].name;
-                        return Err(M::Error::custom(format_args!("the field {name:?} stands there twice")));
+                        return Err(M::Error::custom(say!(
+                            "the field {name} stands there twice",
+                            name = quoted(name)
+                        )));
                     }
                     seen |= 1 << column;
                     if guess != Some(column) {

@@ -23,6 +23,8 @@ use crate::{
         sinks::{EmailSpec, Secret, Security},
     },
     rule::Language,
+    say,
+    text::quoted,
 };
 
 /// A server that could not be reached is tried last for so long.
@@ -57,7 +59,7 @@ impl Email {
         let recipients = recipients.collect::<Result<Vec<_>, _>>().map_err(|e| format!("to: {e}"))?;
         let password = Secret::of(spec.password_file.as_deref(), spec.password.as_ref(), "password")?;
         if spec.user.is_some() != password.is_some() {
-            return Err(String::from("give both user and password_file, or neither"));
+            return Err(say!("give both user and password_file, or neither"));
         }
         if spec.security == Security::Plain && password.is_some() {
             tracing::warn!(sink = name, "the password for mail travels unprotected: security is plain");
@@ -74,10 +76,10 @@ impl Email {
             },
         };
         if recipients.is_empty() {
-            return Err(String::from("to: name at least one recipient"));
+            return Err(say!("to: name at least one recipient"));
         }
         if spec.servers.is_empty() {
-            return Err(String::from("servers: name at least one, such as mail.example.gov.cn:587"));
+            return Err(say!("servers: name at least one, such as mail.example.gov.cn:587"));
         }
         let servers = spec.servers.iter().map(|server| Server::new(server, spec.ca_file.as_deref(), &access));
         Ok(Self {
@@ -120,8 +122,8 @@ impl Email {
 impl Sink for Email {
     async fn send(&self, notification: &Notification) -> Result<(), SendError> {
         let to = notification.recipient.as_deref().unwrap_or_default();
-        let to: Address = to.parse().map_err(|e| {
-            SendError::Permanent(format!("{to:?} is no mail address ({e}): correct the sink's `to`"))
+        let to: Address = to.parse().map_err(|_| {
+            SendError::Permanent(say!("{to} is no mail address: correct the sink's `to`", to = quoted(to)))
         })?;
         let rendered = self.render(notification);
         if let Some(trouble) = &rendered.trouble {
@@ -156,6 +158,7 @@ impl Sink for Email {
 }
 
 fn mailbox(text: &str) -> Result<Mailbox, String> {
-    text.parse()
-        .map_err(|e| format!("{text:?} is no mail address ({e}): write a@example.cn or Name <a@example.cn>"))
+    let wrong =
+        || say!("{text} is no mail address: write a@example.cn or Name <a@example.cn>", text = quoted(text));
+    text.parse().map_err(|_| wrong())
 }

@@ -6,6 +6,7 @@
 //! anything else, or whose mail was given up, is closed.
 
 use std::{
+    error::Error,
     fmt,
     future::Future,
     path::Path,
@@ -27,7 +28,9 @@ use tokio::{net::TcpStream, time::timeout};
 
 use crate::{
     config::sinks::{Secret, Security},
-    notify::view::one_line,
+    notify::answer::{io_reason, reason},
+    say,
+    text::{os_reason, quoted},
 };
 
 /// Connections kept for the next mails.
@@ -38,8 +41,6 @@ const IDLE_TIME: Duration = Duration::from_secs(20);
 const MAILS_MAX: u32 = 100;
 /// How long a farewell may take.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// What of a server's words is repeated.
-const WORDS_MAX: usize = 300;
 
 /// How servers are talked to.
 #[derive(Debug, Clone)]
@@ -107,29 +108,35 @@ impl Failure {
         // What asks for a login is no word about the mail.
         let login = status.as_deref().is_some_and(|code| ["530", "534", "535", "538"].contains(&code));
         let step = match phase {
-            Phase::Connect => "connecting",
-            Phase::Mail => "MAIL FROM",
-            Phase::Rcpt => "RCPT TO",
-            Phase::Data => "DATA",
-            Phase::Accept => "the end of the mail",
+            Phase::Connect => say!("connecting"),
+            Phase::Mail => String::from("MAIL FROM"),
+            Phase::Rcpt => String::from("RCPT TO"),
+            Phase::Data => String::from("DATA"),
+            Phase::Accept => say!("the end of the mail"),
         };
         let hint = match (phase, login) {
-            (_, true) => ". Check user and password_file",
+            (_, true) => say!(". Check user and password_file"),
             (Phase::Mail, _) if error.is_permanent() => {
-                ". Is the sender (`from`) one that this server takes?"
+                say!(". Is the sender (`from`) one that this server takes?")
             }
-            _ => "",
+            _ => String::new(),
+        };
+        // A server that answers speaks for itself, after its code.
+        let told = match &status {
+            _ if error.is_timeout() => say!("no answer in time"),
+            Some(code) => format!("{code} {}", error.source().map_or_else(String::new, reason)),
+            None => reason(error),
         };
         Self {
             phase,
             permanent: error.is_permanent() && phase != Phase::Connect && !login,
-            message: format!("{step}: {}{hint}", one_line(&error.to_string(), WORDS_MAX)),
+            message: say!("{step}: {reason}{hint}", step, reason = told.trim(), hint),
             answered: status.is_some(),
         }
     }
 
     fn late(phase: Phase, step: &str, limit: Duration) -> Self {
-        let message = format!("no answer to {step} within {limit:?}");
+        let message = say!("no answer to {step} within {limit}", step, limit = format!("{limit:?}"));
         Self { phase, permanent: false, message, answered: false }
     }
 }
@@ -170,7 +177,8 @@ impl Server {
             Security::Plain => 25,
         };
         let (host, port) = split(text, port).ok_or_else(|| {
-            format!("servers: {text:?} is no mail server: write host or host:port, without smtp://")
+            let text = quoted(text);
+            say!("servers: {text} is no mail server: write host or host:port, without smtp://", text)
         })?;
         let tls = match access.security {
             Security::Plain => None,
@@ -239,15 +247,16 @@ impl Server {
 
     async fn connect(&self) -> Result<AsyncSmtpConnection, Failure> {
         let limit = self.access.timeouts.connect;
-        let step = "connecting, TLS, greeting and login";
-        timeout(limit, self.open()).await.unwrap_or_else(|_| Err(Failure::late(Phase::Connect, step, limit)))
+        let step = say!("connecting, TLS, greeting and login");
+        timeout(limit, self.open()).await.unwrap_or_else(|_| Err(Failure::late(Phase::Connect, &step, limit)))
     }
 
     async fn open(&self) -> Result<AsyncSmtpConnection, Failure> {
         let of = |e: lettre::transport::smtp::Error| {
             let mut failure = Failure::of(Phase::Connect, &e);
-            if e.is_tls() || failure.message.contains("certificate") {
-                failure.message.push_str(". Check ca_file and the name in the server's certificate");
+            let hint = say!(". Check ca_file and the name in the server's certificate");
+            if e.is_tls() && !failure.message.contains(&hint) {
+                failure.message.push_str(&hint);
             }
             failure
         };
@@ -267,9 +276,9 @@ impl Server {
         .map_err(of)?;
         if self.access.security == Security::Starttls {
             let tls = self.tls.clone().filter(|_| connection.can_starttls()).ok_or_else(|| {
-                Failure::connect(
-                    "the server does not offer STARTTLS, and no mail goes out without it. Either somebody tampers with the connection, or set security to tls (or to plain for a server that needs no protection)",
-                )
+                Failure::connect(say!(
+                    "the server does not offer STARTTLS, and no mail goes out without it. Either somebody tampers with the connection, or set security to tls (or to plain for a server that needs no protection)"
+                ))
             })?;
             connection.starttls(tls, &self.hello).await.map_err(of)?;
         }
@@ -278,7 +287,8 @@ impl Server {
             let mechanisms = [Mechanism::Plain, Mechanism::Login];
             connection.auth(&mechanisms, &credentials).await.map_err(|e| {
                 let mut failure = of(e);
-                failure.message = format!("login as {user:?}: {}", failure.message);
+                failure.message =
+                    say!("login as {user}: {failure}", user = quoted(user), failure = failure.message);
                 failure
             })?;
         }
@@ -289,8 +299,8 @@ impl Server {
 /// A connection that sends what it has at once: lettre ends a mail in a second write, which would else wait some 40 ms
 /// for the receiver's delayed acknowledgement of the first.
 async fn tcp(address: (&str, u16), each: Duration) -> Result<TcpStream, Failure> {
-    let fail = |e: std::io::Error| Failure::connect(format!("connecting: {e}"));
-    let mut last = Failure::connect("connecting: the name has no address");
+    let fail = |e: std::io::Error| Failure::connect(say!("connecting: {reason}", reason = io_reason(&e)));
+    let mut last = Failure::connect(say!("connecting: {reason}", reason = say!("its name has no address")));
     for address in tokio::net::lookup_host(address).await.map_err(fail)? {
         match timeout(each, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
@@ -298,7 +308,7 @@ async fn tcp(address: (&str, u16), each: Duration) -> Result<TcpStream, Failure>
                 return Ok(stream);
             }
             Ok(Err(e)) => last = fail(e),
-            Err(_) => last = Failure::late(Phase::Connect, "connecting", each),
+            Err(_) => last = Failure::late(Phase::Connect, &say!("connecting"), each),
         }
     }
     Err(last)
@@ -312,7 +322,7 @@ async fn dialogue(
     let mut parameters = Vec::new();
     if ![&mail.from, &mail.to].iter().all(|address| address.to_string().is_ascii()) {
         if !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
-            let message = "the address is not ASCII, and the server does not offer SMTPUTF8".to_owned();
+            let message = say!("the address is not ASCII, and the server does not offer SMTPUTF8");
             return Err(Failure { phase: Phase::Rcpt, permanent: true, message, answered: true });
         }
         parameters.push(MailParameter::SmtpUtfEight);
@@ -322,7 +332,14 @@ async fn dialogue(
     step(Phase::Mail, "MAIL FROM", &[250], limits.command, connection.command(from)).await?;
     step(Phase::Rcpt, "RCPT TO", &[250, 251], limits.command, connection.command(to)).await?;
     step(Phase::Data, "DATA", &[354], limits.command, connection.command(Data)).await?;
-    step(Phase::Accept, "the end of the mail", &[250], limits.accept, connection.message(&mail.content)).await
+    step(
+        Phase::Accept,
+        &say!("the end of the mail"),
+        &[250],
+        limits.accept,
+        connection.message(&mail.content),
+    )
+    .await
 }
 
 /// One question and its answer. An answer that is good but not to this question shows that the connection is out of step.
@@ -338,7 +355,8 @@ async fn step(
     if expected.iter().any(|code| response.has_code(*code)) {
         return Ok(());
     }
-    let message = format!("{name} was answered {}, which is no answer to it", response.code());
+    let message =
+        say!("{step} was answered {code}, which is no answer to it", step = name, code = response.code());
     Err(Failure { phase, permanent: false, message, answered: false })
 }
 
@@ -347,20 +365,20 @@ fn tls(host: &str, ca_file: Option<&Path>) -> Result<TlsParameters, String> {
     for certificate in ca_file.map(certificates).transpose()?.unwrap_or_default() {
         builder = builder.add_root_certificate(certificate);
     }
-    builder.build().map_err(|e| format!("TLS cannot be used: {e}"))
+    builder.build().map_err(|e| say!("TLS cannot be used: {reason}", reason = reason(&e)))
 }
 
 /// All certificates of a PEM file.
 fn certificates(path: &Path) -> Result<Vec<Certificate>, String> {
-    let fail = |e: String| format!("ca_file {}: {e}", path.display());
-    let text = std::fs::read_to_string(path).map_err(|e| fail(e.to_string()))?;
+    let fail = |reason: String| say!("ca_file {path}: {reason}", path = path.display(), reason);
+    let text = std::fs::read_to_string(path).map_err(|e| fail(os_reason(&e)))?;
     let end = "-----END CERTIFICATE-----";
     let blocks = text.split_inclusive(end).filter(|block| block.contains(end));
     let found: Vec<_> = blocks
         .map(|block| Certificate::from_pem(block.trim_start().as_bytes()))
         .collect::<Result<_, _>>()
-        .map_err(|e| fail(e.to_string()))?;
-    if found.is_empty() { Err(fail(String::from("there is no certificate (PEM) in it"))) } else { Ok(found) }
+        .map_err(|e| fail(reason(&e)))?;
+    if found.is_empty() { Err(fail(say!("there is no certificate (PEM) in it"))) } else { Ok(found) }
 }
 
 /// Host and port of `host`, `host:port` or `[address]:port`.

@@ -18,6 +18,8 @@ use super::{
     shape::Shape,
 };
 
+use crate::say;
+
 /// Rows of a batch.
 const ROWS: usize = 32 << 10;
 
@@ -149,7 +151,7 @@ fn sorted(batches: &[RecordBatch], shape: &Shape) -> Result<Option<Sorted>, Arro
     if batch.num_rows() == 0 {
         return Ok(None);
     }
-    let missing = || ArrowError::SchemaError(String::from("there is no column arrival"));
+    let missing = || ArrowError::SchemaError(say!("there is no column {name}", name = layout::ARRIVAL));
     let column = |batch: &RecordBatch| {
         batch.column_by_name(layout::ARRIVAL).and_then(|c| c.as_primitive_opt::<Int64Type>()).cloned()
     };

@@ -14,6 +14,8 @@ use super::{
     shape::Shape,
 };
 
+use crate::say;
+
 /// What is known of a block without reading it.
 #[derive(Debug, Clone, Copy)]
 pub struct BlockInfo {
@@ -61,10 +63,10 @@ pub fn read(
         .map_err(|e| explain(dir, e))?;
     let damaged = |what: String| StoreError::Corrupt {
         path: dir.clone(),
-        what: format!("journal block {}: {what}", info.seq),
+        what: say!("journal block {seq}: {what}", seq = info.seq, what),
     };
     if JournalBlock::checksum(&block, &ids) != checksum {
-        return Err(damaged(String::from("it does not match its checksum")));
+        return Err(damaged(say!("it does not match its checksum")));
     }
     let select = select.within(info.first_at, info.last_at, info.seq, info.seq);
     let batch = stored_block(&block, Some(&|name: &str| shape.needs(name, &select)))

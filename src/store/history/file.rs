@@ -31,7 +31,7 @@ use super::{
     Select,
     shape::Shape,
 };
-use crate::event::Column;
+use crate::{event::Column, say};
 
 /// Rows of a batch.
 const ROWS: usize = 32 << 10;
@@ -98,7 +98,7 @@ fn check(dir: &Path, sealed: &SealedFile, file: &mut File) -> Result<(), StoreEr
         hash.update(&buffer[..n]);
     }
     if hash.digest().cast_signed() != sealed.checksum {
-        return Err(damaged(dir, sealed, "it does not match its checksum"));
+        return Err(damaged(dir, sealed, say!("it does not match its checksum")));
     }
     Ok(())
 }

@@ -28,7 +28,10 @@ use super::{
     sealed::{self, SealedFile},
 };
 
-use crate::event::{Column, EventType};
+use crate::{
+    event::{Column, EventType},
+    say,
+};
 
 pub use select::Select;
 pub use table::JournalTable;
@@ -153,14 +156,14 @@ impl History {
             let batch = wide.batch(&batch?).map_err(|e| damaged(e.to_string()))?;
             let names = batch.column(Column::Type.index()).as_string_view();
             let types: Option<Vec<_>> = names.iter().map(|name| EventType::parse(name?)).collect();
-            take(&batch, &types.ok_or_else(|| damaged(String::from("an event of unknown type")))?);
+            take(&batch, &types.ok_or_else(|| damaged(say!("an event of unknown type")))?);
         }
         Ok(())
     }
 
     fn shape(&self, projection: Option<&[usize]>, arrival: bool) -> Result<Shape, StoreError> {
         Shape::new(&self.schema, projection, arrival)
-            .map_err(|e| StoreError::Request(format!("columns of the journal: {e}")))
+            .map_err(|e| StoreError::Request(say!("columns of the journal: {error}", error = e)))
     }
 
     fn read(&self, select: &Select, shape: Shape, order: Order, bounds: Bounds) -> Result<Scan, StoreError> {
@@ -263,6 +266,6 @@ fn run(
 }
 
 pub(super) fn lost(dir: &Path, _: parallel::Lost) -> StoreError {
-    let what = String::from("a reading thread has died; this is a bug, please report it");
+    let what = say!("a reading thread has died; this is a bug, please report it");
     StoreError::Corrupt { path: dir.to_owned(), what }
 }

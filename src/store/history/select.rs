@@ -13,7 +13,10 @@ use arrow::{
 };
 
 use super::super::layout::{ARRIVAL, arrival, block_of};
-use crate::event::{Column, EventType};
+use crate::{
+    event::{Column, EventType},
+    say,
+};
 
 /// Which events of the journal to read; the default is all of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -76,14 +79,14 @@ impl Select {
         };
         let column = |column: Column| {
             let name = column.spec().name;
-            let missing = || ArrowError::SchemaError(format!("there is no column {name}"));
+            let missing = || ArrowError::SchemaError(say!("there is no column {name}", name));
             stored.column_by_name(name).ok_or_else(missing)
         };
         if self.from.is_some() || self.to.is_some() {
             let times = column(Column::OccurredAt)?;
             let times = times
                 .as_primitive_opt::<TimestampMicrosecondType>()
-                .ok_or_else(|| ArrowError::SchemaError(String::from("occurred_at is no time")))?
+                .ok_or_else(|| ArrowError::SchemaError(say!("occurred_at is no time")))?
                 .reinterpret_cast::<Int64Type>();
             if let Some(from) = self.from {
                 narrow(gt_eq(&times, &number(from))?)?;

@@ -19,7 +19,10 @@ use super::super::{
     journal::{read_ids, stored_block},
     layout::{ARRIVAL_AT, SEALED, arrival, conform},
 };
-use crate::event::{Column, id_hash, time::Calendar};
+use crate::{
+    event::{Column, id_hash, time::Calendar},
+    say,
+};
 
 /// Rows that are put in order at once.
 const ROWS: usize = 8192;
@@ -45,9 +48,12 @@ pub fn read(
         let (block, ids) = (blob(1)?, blob(2)?);
         let damaged = |what: String| StoreError::Corrupt { path: dir.to_owned(), what };
         if JournalBlock::checksum(block, ids) != row.get::<_, i64>(3).map_err(fail)? {
-            return Err(damaged(format!("journal block {seq} does not match its checksum")));
+            return Err(damaged(say!("journal block {seq} does not match its checksum", seq)));
         }
-        batches.push(sealed(seq, block, ids).map_err(|e| damaged(format!("journal block {seq}: {e}")))?);
+        batches.push(
+            sealed(seq, block, ids)
+                .map_err(|e| damaged(say!("journal block {seq}: {what}", seq, what = e)))?,
+        );
     }
     Ok(batches)
 }
@@ -59,7 +65,7 @@ fn sealed(seq: i64, block: &[u8], ids: &[u8]) -> Result<RecordBatch, ArrowError>
     let event_ids = stored.column(Column::EventId.index()).as_string::<i32>();
     // A file has no hashes of ids, so what finds duplicates now must be what their ids will give.
     if !read_ids(ids).map(|(id, _)| Some(id)).eq(event_ids.iter().map(|id| id.map(id_hash))) {
-        return Err(ArrowError::IpcError(String::from("its ids are not those of its events")));
+        return Err(ArrowError::IpcError(say!("its ids are not those of its events")));
     }
     let mut columns: Vec<ArrayRef> = stored.columns().to_vec();
     columns.push(Arc::new(Int64Array::from_iter_values((0..rows).map(|row| arrival(seq, row)))));

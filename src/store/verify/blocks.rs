@@ -9,6 +9,7 @@ use arrow::{
 use super::{Check, Problems};
 use crate::{
     event::{Column, id_hash},
+    say,
     store::{
         History, JournalBlock, Select, StoreError, decode_block, explain,
         history::{Snapshot, block, lost, parallel::Ordered},
@@ -26,7 +27,7 @@ pub fn check(history: &History, schema: &SchemaRef) -> Result<Check, StoreError>
     let results = Ordered::new(blocks, threads, move |info, take: &mut dyn FnMut(_) -> bool| {
         take(
             look(&source, info.seq, &schema)
-                .map(|problem| problem.map(|p| format!("block {}: {p}", info.seq))),
+                .map(|problem| problem.map(|what| say!("journal block {seq}: {what}", seq = info.seq, what))),
         );
     });
     let mut problems = Problems::default();
@@ -35,7 +36,7 @@ pub fn check(history: &History, schema: &SchemaRef) -> Result<Check, StoreError>
             problems.add(problem);
         }
     }
-    Ok(problems.check("journal", format!("{events} events in {count} blocks")))
+    Ok(problems.check("journal", say!("{events} events in {count} blocks", events, count)))
 }
 
 /// Events, first and last time, block, ids and checksum.
@@ -52,7 +53,7 @@ fn look(snapshot: &Snapshot, seq: i64, schema: &SchemaRef) -> Result<Option<Stri
         })
         .map_err(|e| explain(&snapshot.dir, e))?;
     if JournalBlock::checksum(&block, &ids) != checksum {
-        return Ok(Some(String::from("it does not match its checksum")));
+        return Ok(Some(say!("it does not match its checksum")));
     }
     let events = match decode_block(&block, schema) {
         Ok((events, _)) => events,
@@ -62,11 +63,15 @@ fn look(snapshot: &Snapshot, seq: i64, schema: &SchemaRef) -> Result<Option<Stri
     let names = events.column(Column::EventId.index()).as_string_view();
     let hashes = names.iter().map(|name| name.map(id_hash));
     Ok(if events.num_rows() != rows {
-        Some(format!("it has {} events and should have {rows}", events.num_rows()))
+        Some(say!(
+            "it has {events} events and should have {wanted}",
+            events = events.num_rows(),
+            wanted = rows
+        ))
     } else if (min(times), max(times)) != (Some(first_at), Some(last_at)) {
-        Some(String::from("its times are not those it is registered with"))
+        Some(say!("its times are not those it is registered with"))
     } else if !read_ids(&ids).map(|(id, _)| Some(id)).eq(hashes) {
-        Some(String::from("its ids are not those of its events"))
+        Some(say!("its ids are not those of its events"))
     } else {
         None
     })

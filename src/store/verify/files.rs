@@ -8,6 +8,7 @@ use arrow::{
 use super::{Check, Problems};
 use crate::{
     event::Column,
+    say,
     store::{
         History, Select, StoreError,
         history::{Snapshot, file, lost, parallel::Ordered, shape::Shape},
@@ -38,7 +39,10 @@ pub fn check(history: &History) -> Result<Check, StoreError> {
             problems.add(problem);
         }
     }
-    Ok(problems.check("sealed files", format!("{events} events in {count} files, {bytes} bytes")))
+    Ok(problems.check(
+        "sealed files",
+        say!("{events} events in {files} files, {bytes} bytes", events, files = count, bytes),
+    ))
 }
 
 /// What is wrong with a file that can be read.
@@ -59,13 +63,13 @@ fn look(snapshot: &Snapshot, sealed: &SealedFile, shape: &Shape) -> Result<Optio
         true
     })?;
     Ok(if i64::try_from(events) != Ok(sealed.events) {
-        Some(format!("it has {events} events and should have {}", sealed.events))
+        Some(say!("it has {events} events and should have {wanted}", events, wanted = sealed.events))
     } else if !in_order {
-        Some(String::from("its events are not in order, or one is there twice"))
+        Some(say!("its events are not in order, or one is there twice"))
     } else if (first_at, last.0) != (Some(sealed.first_at), sealed.last_at) {
-        Some(String::from("its times are not those it is registered with"))
+        Some(say!("its times are not those it is registered with"))
     } else if blocks != (sealed.first_seq, sealed.last_seq) {
-        Some(String::from("its events are not of the blocks it is registered with"))
+        Some(say!("its events are not of the blocks it is registered with"))
     } else {
         None
     })

@@ -8,6 +8,7 @@ use super::{Check, Problems};
 use crate::{
     event::money::format_cents,
     ledger::{Attributes, Balances, LEDGER_COLUMNS, Ledger, Line},
+    say,
     store::{History, StoreError, checkpoint, query},
 };
 
@@ -15,8 +16,9 @@ pub fn check(history: &History, schema: &SchemaRef) -> Result<Check, StoreError>
     let snapshot = &history.snapshot;
     let retired = history.retired()?;
     if retired > 0 {
-        let why = format!(
-            "{retired} events were deleted for state.retain, so the journal does not give all balances"
+        let why = say!(
+            "{retired} events were deleted for state.retain, so the journal does not give all balances",
+            retired
         );
         return Ok(Check::skipped("ledger", why));
     }
@@ -35,17 +37,18 @@ pub fn check(history: &History, schema: &SchemaRef) -> Result<Check, StoreError>
         moved[1] += line.balances.corrected;
     }
     if moved != [0, 0] {
-        problems.add(format!(
-            "transfers sum to {}, corrections to {}",
-            format_cents(moved[0]),
-            format_cents(moved[1])
+        let [transfers, corrections] = moved.map(format_cents);
+        problems.add(say!(
+            "transfers sum to {transfers}, corrections to {corrections}; each must be 0",
+            transfers,
+            corrections
         ));
     }
-    let detail = format!(
-        "{} budget lines, {} open applications, {} indicators",
-        counted.len(),
-        counted.open_applications(),
-        counted.indicators().iter().count()
+    let detail = say!(
+        "{lines} budget lines, {applications} open applications, {indicators} indicators",
+        lines = counted.len(),
+        applications = counted.open_applications(),
+        indicators = counted.indicators().iter().count()
     );
     Ok(problems.check("ledger", detail))
 }
@@ -63,22 +66,28 @@ fn compare(stored: &Ledger, counted: &Ledger, problems: &mut Problems) {
                     let (s, c) = (sum(&s.balances), sum(&c.balances));
                     if s != c {
                         let (s, c) = (format_cents(s), format_cents(c));
-                        problems.add(format!("{id}: {name} is {s}, and the journal gives {c}"));
+                        problems.add(say!(
+                            "{id}: {name} is {stored}, and the journal gives {counted}",
+                            id,
+                            name,
+                            stored = s,
+                            counted = c
+                        ));
                     }
                 }
                 if s_is != c_is || s.last_event_at != c.last_event_at {
-                    problems.add(format!("{id}: its attributes are not those that the journal gives"));
+                    problems.add(say!("{id}: its attributes are not those that the journal gives", id));
                 }
             }
-            (Some(_), None) => problems.add(format!("{id}: no event of the journal names this line")),
-            _ => problems.add(format!("{id}: the line is missing")),
+            (Some(_), None) => problems.add(say!("{id}: no event of the journal names this line", id)),
+            _ => problems.add(say!("{id}: the line is missing", id)),
         }
     }
     let stored: BTreeMap<_, _> = stored.saved_applications().collect();
     let counted: BTreeMap<_, _> = counted.saved_applications().collect();
     for id in stored.keys().chain(counted.keys()).collect::<BTreeSet<_>>() {
         if stored.get(id) != counted.get(id) {
-            problems.add(format!("application {id} is not as the journal gives it"));
+            problems.add(say!("application {id} is not as the journal gives it", id));
         }
     }
 }
@@ -88,7 +97,7 @@ fn compare_indicators(stored: &Ledger, counted: &Ledger, problems: &mut Problems
         |ledger: &Ledger| ledger.indicators().iter().map(|(id, _)| id.to_owned()).collect::<BTreeSet<_>>();
     for id in &ids(stored) | &ids(counted) {
         if stored.indicators().get(&id) != counted.indicators().get(&id) {
-            problems.add(format!("indicator {id} is not as the journal gives it"));
+            problems.add(say!("indicator {id} is not as the journal gives it", id));
         }
     }
 }

@@ -96,7 +96,7 @@ pub fn verify_backup(dir: &Path) -> Result<Option<Check>, StoreError> {
     let Some(manifest) = Manifest::read(dir)? else { return Ok(None) };
     let mut problems = Problems::default();
     manifest.differences(dir)?.into_iter().for_each(|problem| problems.add(problem));
-    let detail = format!("{} files, {} bytes", manifest.files.len(), manifest.bytes());
+    let detail = say!("{files} files, {bytes} bytes", files = manifest.files.len(), bytes = manifest.bytes());
     Ok(Some(problems.check("backup", detail)))
 }
 
@@ -117,7 +117,7 @@ impl History {
         let whole = checks.iter().all(|check| check.outcome == Outcome::Ok);
         let after = |name, check: &dyn Fn() -> Result<Check, StoreError>| match whole {
             true => made(name, check()),
-            false => Check::skipped(name, "the journal is damaged"),
+            false => Check::skipped(name, say!("the journal is damaged")),
         };
         checks.push(after("event ids", &|| numbers::unique(self)));
         checks.push(after("ledger", &|| ledger::check(self, schema)));
@@ -176,7 +176,7 @@ impl History {
                 (row.get(0).map_err(fail)?, row.get(1).map_err(fail)?, row.get(2).map_err(fail)?);
             let finding = serde_json::from_str(&body).map_err(|e| StoreError::Corrupt {
                 path: self.snapshot.dir.clone(),
-                what: format!("finding {seq}: {e}"),
+                what: say!("finding {id}: {error}", id = seq, error = e),
             })?;
             take(seq, at, finding);
         }
@@ -195,6 +195,6 @@ impl History {
                 problems.add(line);
             }
         }
-        Ok(problems.check("database", "SQLite's integrity check"))
+        Ok(problems.check("database", say!("SQLite's integrity check")))
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     engine::SavedWatermark,
     evaluate::Finding,
     event::{Column, id_hash},
+    say,
     store::{History, Order, Select, StoreError, explain},
 };
 
@@ -33,42 +34,58 @@ pub fn check(history: &History) -> Result<Check, StoreError> {
     let mut problems = Problems::default();
     if let (Some(first), Some(last)) = (first, last) {
         if last - first + 1 != blocks {
-            problems
-                .add(format!("of the blocks {first} to {last}, {} are missing", last - first + 1 - blocks));
+            let missing = last - first + 1 - blocks;
+            problems.add(say!(
+                "of the blocks {first} to {last}, {missing} are missing",
+                first,
+                last,
+                missing
+            ));
         }
         if first != sealed + 1 {
-            problems
-                .add(format!("blocks up to {sealed} are sealed, and the first one after them is {first}"));
+            problems.add(say!(
+                "blocks up to {sealed} are sealed, and the first one after them is {first}",
+                sealed,
+                first
+            ));
         }
     }
     let last = last.unwrap_or(sealed);
     if checkpoint > last || sealed > checkpoint {
-        problems.add(format!(
-            "sealed up to block {sealed}, checkpoint at {checkpoint}, the last block is {last}"
+        problems.add(say!(
+            "these numbers do not fit together: sealed up to block {sealed}, checkpoint at {checkpoint}, the last block is {last}",
+            sealed,
+            checkpoint,
+            last
         ));
     }
     let mut covered = 0;
     for file in &snapshot.files {
         if file.first_seq > covered + 1 && retired == 0 {
-            problems.add(format!("no file has the sealed blocks {} to {}", covered + 1, file.first_seq - 1));
+            let (first, last) = (covered + 1, file.first_seq - 1);
+            problems.add(say!("no file has the sealed blocks {first} to {last}", first, last));
         }
         covered = covered.max(file.last_seq);
     }
     if covered > sealed || covered < sealed && retired == 0 {
-        problems.add(format!("blocks are sealed up to {sealed}, and files have them up to {covered}"));
+        problems.add(say!(
+            "blocks are sealed up to {sealed}, and files have them up to {covered}",
+            sealed,
+            covered
+        ));
     }
     let sql = "SELECT count(*) FROM positions WHERE typeof(\"offset\") <> 'integer' OR \"offset\" < 0 OR records < 0";
     if number(sql)? != Some(0) {
-        problems.add("a position is no number");
+        problems.add(say!("a position is no number"));
     }
     let watermark = connection.query_row("SELECT value FROM watermark", [], |row| row.get::<_, String>(0));
     if let Ok(text) = watermark
         && let Err(e) = serde_json::from_str::<SavedWatermark>(&text)
     {
-        problems.add(format!("the watermark cannot be read: {e}"));
+        problems.add(say!("the watermark cannot be read: {error}", error = e));
     }
     let positions = number("SELECT count(*) FROM positions")?.unwrap_or_default();
-    Ok(problems.check("numbers", format!("blocks up to {last}, {positions} positions")))
+    Ok(problems.check("numbers", say!("blocks up to {last}, {positions} positions", last, positions)))
 }
 
 /// Each event is there once.
@@ -97,14 +114,18 @@ pub fn unique(history: &History) -> Result<Check, StoreError> {
                     names.insert(id.to_owned());
                 }
             })?;
-            names.iter().for_each(|name| problems.add(format!("event {name} is there more than once")));
+            names.iter().for_each(|name| problems.add(say!("event {name} is there more than once", name)));
             problems.count += (twice.len() - names.len()) as u64;
         }
     }
     if seen != events * passes {
-        problems.add(format!("{} events were read, and {events} are registered", seen / passes));
+        problems.add(say!(
+            "{read} events were read, and {events} are registered",
+            read = seen / passes,
+            events
+        ));
     }
-    Ok(problems.check("event ids", format!("{events} events")))
+    Ok(problems.check("event ids", say!("{events} events", events)))
 }
 
 fn each_id(history: &History, columns: &[usize], mut take: impl FnMut(&str)) -> Result<(), StoreError> {
@@ -133,13 +154,13 @@ pub fn findings(history: &History) -> Result<Check, StoreError> {
                 let event = f.event_id.unwrap_or_default();
                 let own = [f.finding_id, f.rule_id, f.severity, f.mode, event];
                 if own != [id.clone(), text(1)?, text(2)?, text(3)?, text(4)?] {
-                    problems.add(format!("finding {id}: its columns are not those of its body"));
+                    problems.add(say!("finding {id}: its columns are not those of its body", id));
                 }
             }
-            Err(e) => problems.add(format!("finding {id}: {e}")),
+            Err(e) => problems.add(say!("finding {id}: {error}", id, error = e)),
         }
     }
-    let check = problems.check("findings", format!("{count} findings"));
+    let check = problems.check("findings", say!("{count} findings", count));
     debug_assert_ne!(check.outcome, Outcome::Skipped);
     Ok(check)
 }

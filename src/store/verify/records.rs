@@ -31,7 +31,7 @@ pub fn check(history: &History) -> Result<Check, StoreError> {
     for id in ids(&connection, SILENCES).map_err(fail)? {
         problems.add(say!("silence {id} is not as the last record of its history says", id));
     }
-    Ok(problems.check("history", ends.join("; ")))
+    Ok(problems.check("history", ends.join(&say!("; "))))
 }
 
 /// Alerts without a history or with another state, and histories without an alert.

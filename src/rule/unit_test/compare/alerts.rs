@@ -25,17 +25,24 @@ pub fn compare(
             differences(expected, alert, columns, calendar)
         },
         line: &|expected: &ExpectedAlert| (expected.line, expected.describe()),
-        name: &|alert: &Alert| format!("the alert of {}{}", alert.rule_id, key(alert)),
+        name: &|alert: &Alert| say!("the alert of {rule}{key}", rule = alert.rule_id, key = key(alert)),
         describe: &|alert: &Alert| {
             let (rule, state, count) = (&alert.rule_id, alert.state.word(), alert.findings);
-            format!("{rule}{} {state}, findings: {count}: {}", key(alert), alert.summary)
+            say!(
+                "{rule}{key} {state}, findings: {count}: {summary}",
+                rule,
+                key = key(alert),
+                state,
+                count,
+                summary = alert.summary
+            )
         },
     };
-    let text = lists.compare("filed");
+    let text = lists.compare(&say!("expected and not filed:"), &say!("filed and not expected:"));
     if text.is_empty() {
         return text;
     }
-    let mut indented = String::from("alerts:\n");
+    let mut indented = say!("alerts:") + "\n";
     text.lines().for_each(|line| indented.push_str(&format!("  {line}\n")));
     indented
 }
@@ -46,7 +53,7 @@ fn key(alert: &Alert) -> String {
 
 impl ExpectedAlert {
     fn describe(&self) -> String {
-        let rule = self.rule.as_ref().map_or("any rule", |rule| &rule.text);
+        let rule = self.rule.as_ref().map_or_else(|| say!("any rule"), |rule| rule.text.clone());
         let mut all = format!("{rule}{}", pairs(self.key.iter().map(|(name, value)| (name, shown(value)))));
         self.others.iter().for_each(|(name, text)| all.push_str(&format!(", {name}: {text}")));
         all

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use crate::say;
+
 /// Both lists, and how their items are compared and named.
 pub struct Lists<'a, E, F> {
     pub expected: &'a [E],
@@ -17,8 +19,8 @@ pub struct Lists<'a, E, F> {
 }
 
 impl<E, F> Lists<'_, E, F> {
-    /// What is not as expected; empty if everything is. `found` is the word for what came.
-    pub fn compare(&self, found: &str) -> String {
+    /// What is not as expected; empty if everything is. The titles stand above what is missing and what is too much.
+    pub fn compare(&self, missing_title: &str, surplus_title: &str) -> String {
         let mut text = String::new();
         let aligned = align(self.expected.len(), self.found.len(), |e, f| {
             (self.differences)(&self.expected[e], &self.found[f]).is_empty()
@@ -29,14 +31,14 @@ impl<E, F> Lists<'_, E, F> {
             (0..self.found.len()).filter(|f| aligned.iter().all(|(_, a)| a != f)).collect();
         missing.retain(|&e| !self.explain(e, &mut surplus, &mut text));
         if !missing.is_empty() {
-            let _ = writeln!(text, "expected and not {found}:");
+            let _ = writeln!(text, "{missing_title}");
             for e in missing {
                 let (line, what) = (self.line)(&self.expected[e]);
-                let _ = writeln!(text, "  {what} (line {line})");
+                let _ = writeln!(text, "  {}", say!("{what} (line {line})", what, line));
             }
         }
         if !surplus.is_empty() {
-            let _ = writeln!(text, "{found} and not expected:");
+            let _ = writeln!(text, "{surplus_title}");
             for f in surplus {
                 let _ = writeln!(text, "  {}", (self.describe)(&self.found[f]));
             }
@@ -54,11 +56,17 @@ impl<E, F> Lists<'_, E, F> {
         surplus.retain(|other| *other != f);
         let differing = differing(&f);
         if differing.is_empty() {
-            let _ = writeln!(text, "in another place than expected:\n  {}", (self.describe)(&self.found[f]));
+            let _ = writeln!(
+                text,
+                "{}\n  {}",
+                say!("in another place than expected:"),
+                (self.describe)(&self.found[f])
+            );
             return true;
         }
         let (line, _) = (self.line)(expected);
-        let _ = writeln!(text, "differs: {} (line {line})", (self.name)(&self.found[f]));
+        let what = (self.name)(&self.found[f]);
+        let _ = writeln!(text, "{}", say!("differs: {what} (line {line})", what, line));
         differing.iter().for_each(|difference| {
             let _ = writeln!(text, "  {difference}");
         });

@@ -16,12 +16,13 @@ use super::{
     play::Outcome,
     read::Case,
 };
-use crate::say;
 use crate::{
     diagnostic::suggest,
     evaluate::Finding,
     event::{money::format_cents, time::Calendar},
     ledger::{Ledger, Line, ratio_text},
+    say,
+    text::quoted,
 };
 
 /// What is not as a test expects it to be at its end.
@@ -54,14 +55,20 @@ fn balances(expected: &Balances, ledger: &Ledger, text: &mut String) {
     for (id, wanted) in expected {
         let Some((line, _)) = ledger.line(&id.text) else {
             let hint = suggest(&id.text, ledger.lines().map(|(line, _)| &*line.id));
-            let _ = writeln!(text, "there is no budget line {:?}: {hint}", id.text);
+            let _ = writeln!(
+                text,
+                "{}",
+                say!("there is no budget line {id}: {hint}", id = quoted(&id.text), hint)
+            );
             continue;
         };
         for (name, wanted) in wanted {
             let found = balance(line, &name.text).map_or(Value::Null, Value::String);
             if !same_number(wanted, &found) {
                 let (wanted, found) = (shown(wanted), written(&found));
-                let _ = writeln!(text, "{} of {}: expected {wanted}, found {found}", name.text, id.text);
+                let (name, id) = (&name.text, &id.text);
+                let told = say!("{name} of {id}: expected {wanted}, found {found}", name, id, wanted, found);
+                let _ = writeln!(text, "{told}");
             }
         }
     }
@@ -91,10 +98,10 @@ fn findings(expected: &[Expected], outcome: &Outcome, text: &mut String) {
         alike: &|expected: &Expected, found: &Finding| expected.is_about(found),
         differences: &|expected: &Expected, found: &Finding| differences(expected, found, outcome),
         line: &|expected: &Expected| (expected.line, expected.describe()),
-        name: &|found: &Finding| format!("{} on {}", found.rule_id, found.subject()),
+        name: &|found: &Finding| say!("{rule} on {event}", rule = found.rule_id, event = found.subject()),
         describe: &describe,
     };
-    text.push_str(&lists.compare("found"));
+    text.push_str(&lists.compare(&say!("expected and not found:"), &say!("found and not expected:")));
 }
 
 impl Expected {
@@ -105,15 +112,21 @@ impl Expected {
     }
 
     fn describe(&self) -> String {
-        let rule = self.rule.as_ref().map_or("any rule", |rule| &rule.text);
-        let event = self.event.as_ref().map_or(String::new(), |event| format!(" on {event}"));
+        let rule = self.rule.as_ref().map_or_else(|| say!("any rule"), |rule| rule.text.clone());
+        let event = self.event.as_ref().map_or(String::new(), |event| say!(" on {event}", event));
         format!("{rule}{event}{}", pairs(self.key.iter().map(|(name, value)| (name, shown(value)))))
     }
 }
 
 fn describe(finding: &Finding) -> String {
     let key = pairs(finding.key.iter().map(|(name, value)| (name, written(value))));
-    format!("{} on {}{key}: {}", finding.rule_id, finding.subject(), finding.summary)
+    say!(
+        "{rule} on {event}{key}: {summary}",
+        rule = finding.rule_id,
+        event = finding.subject(),
+        key,
+        summary = finding.summary
+    )
 }
 
 fn pairs<'n>(pairs: impl Iterator<Item = (&'n String, String)>) -> String {
