@@ -157,11 +157,14 @@ pub struct EventsArg {
     /// What they hold, where their names do not tell: standard input is jsonl unless this says csv
     #[arg(long, value_enum)]
     format: Option<Encoding>,
+    /// Read them as those of this source of the configuration: its zone, times and nulls
+    #[arg(long = "as", value_name = "SOURCE")]
+    read_as: Option<String>,
 }
 
 impl EventsArg {
     fn replay(&self, config: &Config) -> anyhow::Result<Replay> {
-        Replay::new(&self.events, self.format, config)
+        Replay::new(&self.events, self.format, self.read_as.as_deref(), config)
     }
 }
 
