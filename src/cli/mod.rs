@@ -214,7 +214,8 @@ pub fn main() -> ExitCode {
         // A reader that has seen enough (`| head`) is no failure.
         Err(e) if is_broken_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
-            eprintln!("fiscwatch: {e:#}");
+            // An error may repeat what stands in a record.
+            format!("fiscwatch: {e:#}").lines().for_each(|line| eprintln!("{}", table::visible(line)));
             ExitCode::from(1)
         }
     }

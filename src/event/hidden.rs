@@ -1,6 +1,8 @@
 //! Characters that nobody sees, or that change what is seen around them. In a code they are a fault; in a name they are
 //! a sign that somebody hides something.
 
+use std::borrow::Cow;
+
 /// Whether the character steers instead of being shown: controls, those that turn the direction of writing, and those
 /// that are ignored where text is drawn.
 #[must_use]
@@ -31,4 +33,97 @@ pub const fn is_ignorable(c: char) -> bool {
 #[must_use]
 pub fn code_point(c: char) -> String {
     format!("U+{:04X}", u32::from(c))
+}
+
+/// The characters of a name or sentence that are a sign of something hidden: those that nobody sees, radicals in place
+/// of characters, and letters of another alphabet within a Latin word. Line breaks and tabs are in order.
+pub fn suspicious(text: &str) -> Vec<char> {
+    // Most texts are ASCII and Chinese.
+    let ordinary = |b: &u8| matches!(b, b' '..=b'~' | 0x80..=0xBF | 0xE4..=0xE9);
+    if text.as_bytes().iter().fold(true, |all, b| all & ordinary(b)) {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    let mut before = ' ';
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        let beside_latin =
+            before.is_ascii_alphabetic() || chars.peek().is_some_and(char::is_ascii_alphabetic);
+        let is_suspicious = match c {
+            '\n' | '\r' | '\t' => false,
+            c if is_hidden(c) => !is_of_script(c, before),
+            '\u{2e80}'..='\u{2fdf}' => true,
+            c => beside_latin && is_greek_or_cyrillic(c),
+        };
+        if is_suspicious && !found.contains(&c) {
+            found.push(c);
+        }
+        before = c;
+    }
+    found
+}
+
+/// The text with its hidden characters written out: `甲[U+202E]公司`.
+#[must_use]
+pub fn readable(text: &str) -> Cow<'_, str> {
+    let found = suspicious(text);
+    if !found.iter().any(|c| is_hidden(*c)) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match is_hidden(c) && found.contains(&c) {
+            true => shown.extend(["[", &code_point(c), "]"]),
+            false => shown.push(c),
+        }
+    }
+    Cow::Owned(shown)
+}
+
+const fn is_greek_or_cyrillic(c: char) -> bool {
+    matches!(c, '\u{370}'..='\u{3ff}' | '\u{400}'..='\u{52f}' | '\u{13a0}'..='\u{13ff}')
+}
+
+/// Whether a hidden character belongs to the writing of the one before it: variants of Chinese and Mongolian
+/// characters, joiners of Arabic and Indian ones.
+const fn is_of_script(c: char, before: char) -> bool {
+    match c {
+        '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}' => {
+            matches!(before, '\u{3400}'..='\u{9fff}' | '\u{20000}'..='\u{3ffff}')
+        }
+        '\u{180b}'..='\u{180f}' => matches!(before, '\u{1800}'..='\u{18af}'),
+        '\u{200c}' | '\u{200d}' => matches!(before, '\u{600}'..='\u{dff}'),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_hide_something() {
+        for (name, hidden) in [
+            ("甲\u{202e}公司", "\u{202e}"),
+            ("甲\0公\0司\u{200b}", "\0\u{200b}"),
+            ("⼯商局", "⼯"),
+            ("АBC Company", "А"),
+            ("ABΕ有限公司", "Ε"),
+        ] {
+            assert_eq!(suspicious(name).iter().collect::<String>(), hidden, "{name:?}");
+        }
+        assert_eq!(readable("甲\u{202e}公\0司\n⼯"), "甲[U+202E]公[U+0000]司\n⼯");
+        for name in [
+            "示例建筑（集团）有限公司",
+            "办公\n用品\t一批",
+            "Société Générale",
+            "ООО Ромашка",
+            "葛\u{e0100}城",
+            "ﺎﻠﻠﻫ",
+            "ＡＢＣ·甲",
+            "",
+        ] {
+            assert!(suspicious(name).is_empty(), "{name:?}");
+        }
+    }
 }

@@ -83,7 +83,8 @@ impl Unit {
 /// A day of a spreadsheet with its time, to the millisecond: more than that its numbers do not hold.
 fn excel_days(number: &str) -> Result<Stamp, TimeError> {
     let wrong = || TimeError(say!("this is no number of days that a spreadsheet writes"));
-    let days: Decimal = number.parse().map_err(|_| wrong())?;
+    let plain = number.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let days: Decimal = number.parse().ok().filter(|_| plain).ok_or_else(wrong)?;
     let whole = i64::try_from(days.trunc().mantissa()).map_err(|_| wrong())?;
     if !(FIRST_EXCEL_DAY..500_000).contains(&whole) {
         return Err(wrong());

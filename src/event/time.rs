@@ -64,7 +64,7 @@ impl Calendar {
             || !offset_is_real(shape)
         {
             return Err(TimeError(say!(
-                "not RFC 3339 with an offset, milliseconds since the epoch, or a date"
+                "no time such as 2026-03-04T10:00:00+08:00, and no day such as 2026-03-04"
             )));
         }
         let instant: Timestamp = text.parse().map_err(|e: jiff::Error| TimeError(e.to_string()))?;
