@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use jiff::tz::TimeZone;
 
-use super::row::Cell;
+use super::{row::Cell, text::Shape};
 use crate::event::{FieldKind, stamp::Unit};
 
 /// How the values of a source are written.
@@ -47,10 +47,13 @@ impl Reading {
 
     /// Leaves of a cell what is meant by it.
     #[inline]
-    pub(super) fn undress(&self, cell: &mut Cell<'_>, kind: FieldKind) {
+    pub(super) fn undress(&self, cell: &mut Cell<'_>, kind: FieldKind) -> Left {
         match cell {
-            Cell::Text(text) if self.may_be_dressed(text, kind) => *cell = self.undressed(text, kind),
-            Cell::Owned(text) if self.may_be_dressed(text, kind) => {
+            Cell::Text(text) => match self.look(text, kind) {
+                None => *cell = self.undressed(text, kind),
+                Some(shape) => return Left::Text(shape),
+            },
+            Cell::Owned(text) if self.look(text, kind).is_none() => {
                 *cell = match self.undressed(text, kind) {
                     Cell::Text(text) => Cell::Owned(text.to_owned()),
                     Cell::Owned(text) => Cell::Owned(text),
@@ -63,8 +66,9 @@ impl Reading {
                     *cell = Cell::Absent;
                 }
             }
-            _ => {}
+            _ => return Left::Text(Shape::Other),
         }
+        if matches!(cell, Cell::Absent) { Left::Nothing } else { Left::Text(Shape::Other) }
     }
 
     fn undress_items(&self, items: &mut Vec<Cow<'_, str>>, kind: FieldKind) {
@@ -82,20 +86,26 @@ impl Reading {
 
     /// Whether a text is what is meant by it.
     pub(super) fn leaves(&self, text: &str, kind: FieldKind) -> bool {
-        !self.may_be_dressed(text, kind)
+        self.look(text, kind).is_some()
             || matches!(self.undressed(text, kind), Cell::Text(left) if left.len() == text.len())
     }
 
-    /// A quick look that most values pass.
-    fn may_be_dressed(&self, text: &str, kind: FieldKind) -> bool {
+    /// A quick look that most values pass: the shape of a text that is certainly not dressed.
+    fn look(&self, text: &str, kind: FieldKind) -> Option<Shape> {
         let bytes = text.as_bytes();
-        let Some(first) = bytes.first() else { return true };
-        let dressed = match is_free(kind) {
-            true => *first == b'=' || may_be_padded(bytes),
+        let first = bytes.first()?;
+        if self.stored {
+            return Some(Shape::Other);
+        }
+        let (shape, plain) = match is_free(kind) {
+            true => (Shape::Other, *first != b'=' && !may_be_padded(bytes)),
             // Most codes are ASCII, and begin with a letter or a digit.
-            false => matches!(first, b'\'' | b'=') || !bytes.iter().fold(true, |all, b| all & is_shown(*b)),
+            false => {
+                let shape = Shape::of(text);
+                (shape, shape != Shape::Other && !matches!(first, b'\'' | b'='))
+            }
         };
-        (dressed || self.nulls.contain(text)) && !self.stored
+        (plain && !self.nulls.contain(text)).then_some(shape)
     }
 
     fn undressed<'t>(&self, text: &'t str, kind: FieldKind) -> Cell<'t> {
@@ -110,21 +120,34 @@ impl Reading {
     }
 }
 
+/// What was left of a cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Left {
+    /// Nothing, where something stood.
+    Nothing,
+    /// Something, which is of this shape if it is text.
+    Text(Shape),
+}
+
+impl Left {
+    pub(super) const fn shape(self) -> Shape {
+        match self {
+            Self::Nothing => Shape::Other,
+            Self::Text(shape) => shape,
+        }
+    }
+}
+
 /// Names and sentences stay as people wrote them; of codes, numbers, times and words only the characters count.
 fn is_free(kind: FieldKind) -> bool {
     matches!(kind, FieldKind::Text(text) if text.is_free())
 }
 
-const fn is_shown(byte: u8) -> bool {
-    byte.is_ascii_graphic()
-}
-
 /// Whether there may be blanks around a text. Three bytes tell it of a name in ASCII or Chinese.
 fn may_be_padded(bytes: &[u8]) -> bool {
-    let is_chinese = |at: usize| matches!(bytes.get(at), Some(0xE4..=0xE9));
-    let begins = bytes.first().copied().is_some_and(is_shown) || is_chinese(0);
-    let ends =
-        bytes.last().copied().is_some_and(is_shown) || bytes.len().checked_sub(3).is_some_and(is_chinese);
+    let ([first, ..], [.., last]) = (bytes, bytes) else { return true };
+    let begins = first.is_ascii_graphic() || matches!(first, 0xE4..=0xE9);
+    let ends = last.is_ascii_graphic() || matches!(bytes, [.., 0xE4..=0xE9, _, _]);
     !(begins && ends)
 }
 
@@ -194,7 +217,7 @@ impl Nulls {
 
     fn contain(&self, text: &str) -> bool {
         text.len() <= self.longest
-            && text.bytes().next().is_some_and(|head| self.heads[usize::from(head)])
+            && text.as_bytes().first().is_some_and(|head| self.heads[usize::from(*head)])
             && self.words.iter().any(|word| word.eq_ignore_ascii_case(text))
     }
 }

@@ -14,7 +14,8 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
-    Decoded, Decoder, OriginBlock, OriginRow, Origins, Raw, Reading, columns::Columns, text, whole::Whole,
+    Decoded, Decoder, OriginBlock, OriginRow, Origins, Raw, Reading, columns::Columns, reading::Left, text,
+    text::Shape, whole::Whole,
 };
 use crate::{
     event::{
@@ -206,9 +207,12 @@ impl<'c> RowBuilder<'c> {
         let must = |required: u8| if bit == 0 { required == ALL_TYPES } else { required & bit != 0 };
         let mut content = 0u64;
         for (column, (cell, field)) in cells.iter_mut().zip(FIELDS).enumerate() {
-            reading.undress(cell, field.kind);
+            let left = reading.undress(cell, field.kind);
             match cell {
-                Cell::Absent if must(field.required) => faults.missing(column),
+                Cell::Absent if must(field.required) => {
+                    faults.missing(column);
+                    faults.emptied |= left == Left::Nothing;
+                }
                 _ if field.on & bit == 0 => {}
                 Cell::Absent if column == Column::Currency.index() => {
                     content = content.wrapping_add(self.text(column, row, currency));
@@ -216,7 +220,7 @@ impl<'c> RowBuilder<'c> {
                 Cell::Absent => {}
                 // What a faulty row has put into its columns is taken back, but for tags.
                 _ if column == Column::TagList.index() && faults.any() => {}
-                _ => match self.value(column, row, cell) {
+                _ => match self.value(column, row, cell, left.shape()) {
                     Ok(hash) => content = content.wrapping_add(hash),
                     Err(fault) => faults.add(fault),
                 },
@@ -242,13 +246,14 @@ impl<'c> RowBuilder<'c> {
         Ok((event_type, id_hash(id), content))
     }
 
-    /// Appends one value and returns its share of the content hash.
-    fn value(&mut self, column: usize, row: usize, cell: &Cell<'_>) -> Result<u64, Fault> {
+    /// Appends one value, of this shape if it is text, and returns its share of the content hash.
+    fn value(&mut self, column: usize, row: usize, cell: &Cell<'_>, shape: Shape) -> Result<u64, Fault> {
         let hash = |value: i128| fold(value.cast_unsigned(), column as u64 + 1);
         match FIELDS[column].kind {
             FieldKind::Text(kind) => {
                 let text = text_of(cell).ok_or_else(|| absent_or_wrong(column, cell))?;
-                let text = if self.reading.is_stored() { text } else { self.checked(column, kind, text)? };
+                let text =
+                    if self.reading.is_stored() { text } else { self.checked(column, kind, text, shape)? };
                 Ok(self.text(column, row, text))
             }
             FieldKind::Choice(words) => {
@@ -311,14 +316,20 @@ impl<'c> RowBuilder<'c> {
 
     /// A text that its field can have, as the event has it.
     #[inline]
-    fn checked<'t>(&self, column: usize, kind: TextKind, text: &'t str) -> Result<&'t str, Fault>
+    fn checked<'t>(
+        &self,
+        column: usize,
+        kind: TextKind,
+        text: &'t str,
+        shape: Shape,
+    ) -> Result<&'t str, Fault>
     where
         'c: 't,
     {
         if column == Column::EventId.index() && text.len() > EVENT_ID_CHARS {
             check_event_id(text)?;
         }
-        text::check(FIELDS[column].name, kind, text)?;
+        text::check(FIELDS[column].name, kind, text, shape)?;
         if column != Column::Currency.index() {
             return Ok(text);
         }
@@ -510,7 +521,7 @@ fn check_tags(column: usize, tags: &[Cow<'_, str>]) -> Result<(), Fault> {
         );
         return Err((Reason::TooLong, text));
     }
-    tags.iter().try_for_each(|tag| text::check(name, TextKind::Code, tag))
+    tags.iter().try_for_each(|tag| text::check(name, TextKind::Code, tag, Shape::of(tag)))
 }
 
 fn other_currency(column: usize, text: &str, currency: &str) -> Fault {
@@ -595,6 +606,8 @@ struct Faults {
     others: Vec<Fault>,
     /// Whether a field was missing before anything else was wrong.
     missing_first: bool,
+    /// Whether a word for nothing stands in a field that is missing.
+    emptied: bool,
 }
 
 impl Faults {
@@ -617,7 +630,14 @@ impl Faults {
     fn told(mut self) -> Option<Fault> {
         if !self.missing.is_empty() {
             let names: Vec<_> = self.missing.iter().map(|column| FIELDS[*column].name).collect();
-            let missing = (Reason::MissingField, missing_text(&names));
+            let mut text = missing_text(&names);
+            if self.emptied {
+                text = say!(
+                    "{text} (a word for nothing stands there; `nulls` at the source says which those are)",
+                    text
+                );
+            }
+            let missing = (Reason::MissingField, text);
             let place = if self.missing_first { 0 } else { self.others.len() };
             self.others.insert(place, missing);
         }

@@ -12,12 +12,12 @@ use crate::{
     stream::Reason,
 };
 
-/// Checks a text that the field `name` is to have.
+/// Checks a text of this shape that the field `name` is to have.
 ///
 /// # Errors
 /// Why it cannot.
-pub fn check(name: &str, kind: TextKind, text: &str) -> Result<(), Fault> {
-    match wrong(kind, text) {
+pub fn check(name: &str, kind: TextKind, text: &str, shape: Shape) -> Result<(), Fault> {
+    match wrong(kind, text, shape) {
         None => Ok(()),
         Some(wrong) => Err(wrong.told(name, kind, text)),
     }
@@ -36,22 +36,75 @@ pub enum Wrong {
 
 /// What is wrong with a text, if anything is.
 #[inline]
-pub fn wrong(kind: TextKind, text: &str) -> Option<Wrong> {
+pub fn wrong(kind: TextKind, text: &str, shape: Shape) -> Option<Wrong> {
     if text.len() > kind.chars_max() {
         let length = text.chars().count();
         if length > kind.chars_max() {
             return Some(Wrong::Long(length));
         }
     }
-    if kind.is_free() {
+    if kind.is_free() || shape == Shape::Digits {
         return None;
     }
-    let plain = text.bytes().fold(true, |all, b| all & matches!(b, b' '..=b'~'));
-    if !plain && let Some(hidden) = text.chars().find(|c| is_hidden(*c) || *c == char::REPLACEMENT_CHARACTER)
+    if shape == Shape::Other
+        && let Some(hidden) = text.chars().find(|c| is_hidden(*c) || *c == char::REPLACEMENT_CHARACTER)
     {
         return Some(Wrong::Hidden(hidden));
     }
     is_collapsed(text).then_some(Wrong::Inexact)
+}
+
+/// Which characters a text has, as far as eight bytes at a time tell it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// Digits, and punctuation that may stand between them.
+    Digits,
+    /// ASCII that is drawn, letters among it.
+    Shown,
+    /// There may be blanks, controls, and characters beyond ASCII.
+    Other,
+}
+
+impl Shape {
+    #[inline]
+    pub fn of(text: &str) -> Self {
+        let bytes = text.as_bytes();
+        let word = |at: usize| {
+            bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |b| u64::from_le_bytes(*b))
+        };
+        let (mut other, mut all) = (0, 0);
+        let mut take = |word: u64| {
+            other |= not_shown(word);
+            all |= word;
+        };
+        match bytes.len() {
+            0 => {}
+            short @ 1..8 => {
+                let mut filled = [b'0'; 8];
+                filled[..short].copy_from_slice(bytes);
+                take(u64::from_le_bytes(filled));
+            }
+            length => {
+                // The last eight bytes may overlap those before.
+                (0..length - 8).step_by(8).for_each(|at| take(word(at)));
+                take(word(length - 8));
+            }
+        }
+        match (other, all & (ONES * 0x40)) {
+            (0, 0) => Self::Digits,
+            (0, _) => Self::Shown,
+            _ => Self::Other,
+        }
+    }
+}
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+
+/// Not zero if one of eight bytes is not from `!` to `~`.
+const fn not_shown(word: u64) -> u64 {
+    let below = word.wrapping_sub(ONES * 0x21) & !word;
+    let delete = word ^ (ONES * 0x7F);
+    (word | below | (delete.wrapping_sub(ONES) & !delete)) & (ONES * 0x80)
 }
 
 impl Wrong {
@@ -105,10 +158,10 @@ pub fn is_scientific(text: &str) -> bool {
 }
 
 fn scientific(text: &str) -> Option<(&str, &str)> {
-    if !text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-')) {
-        return None;
-    }
-    let (mantissa, exponent) = text.split_once(['e', 'E'])?;
+    let bytes = text.as_bytes();
+    let (b'0'..=b'9' | b'+' | b'-') = bytes.first()? else { return None };
+    let at = memchr::memchr2(b'e', b'E', bytes)?;
+    let (mantissa, exponent) = (&text[..at], &text[at + 1..]);
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
     let unsigned = |part: &'_ str| -> Cow<'_, str> {
         Cow::Owned(part.trim_start_matches(['+', '-']).replacen('.', "", 1))
@@ -120,6 +173,10 @@ fn scientific(text: &str) -> Option<(&str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn wrong(kind: TextKind, text: &str) -> Option<Wrong> {
+        super::wrong(kind, text, Shape::of(text))
+    }
 
     #[test]
     fn lengths_are_counted_in_characters() {
@@ -170,5 +227,17 @@ mod tests {
                 && !is_scientific("123.45")
                 && !is_scientific("e5")
         );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_shape_is_what_is_there(text in "([0-9./+-]{0,20}|[!-~]{0,20}|\\PC{0,20})[\\x00-\\x7F]?[0-9]{0,9}") {
+            let expected = match text.bytes().all(|b| b.is_ascii_graphic()) {
+                true if text.bytes().all(|b| b < b'@') => Shape::Digits,
+                true => Shape::Shown,
+                false => Shape::Other,
+            };
+            proptest::prop_assert_eq!(Shape::of(&text), expected);
+        }
     }
 }

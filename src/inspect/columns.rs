@@ -65,7 +65,8 @@ fn fits(kind: FieldKind, data_type: &DataType) -> bool {
         FieldKind::Text(_) | FieldKind::Choice(_) => text,
         FieldKind::Money | FieldKind::Number => text || decimal || data_type.is_integer(),
         FieldKind::Time => {
-            text || data_type.is_integer()
+            text || decimal
+                || data_type.is_integer()
                 || matches!(data_type, DataType::Timestamp(..) | DataType::Date32 | DataType::Date64)
         }
         FieldKind::Year => text || data_type.is_integer(),
@@ -92,7 +93,7 @@ fn wanted(kind: FieldKind) -> String {
     match kind {
         FieldKind::Text(_) | FieldKind::Choice(_) => say!("text"),
         FieldKind::Money | FieldKind::Number => say!("a decimal, a whole number or text"),
-        FieldKind::Time => say!("a timestamp, a date, whole milliseconds or text"),
+        FieldKind::Time => say!("a timestamp, a date, a number or text"),
         FieldKind::Year => say!("a whole number or text"),
         FieldKind::Tags => say!("a list of texts"),
     }

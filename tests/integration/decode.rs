@@ -33,7 +33,7 @@ fn refused_records_say_why() {
         ),
         (with("amount", json!("12.345")), "bad_amount", "amount \"12.345\": more than 2 decimals"),
         (with("amount", json!(-5)), "bad_amount", "amount \"-5\": not greater than zero"),
-        (with("amount", json!(1e17)), "bad_amount", "amount \"1e17\": not below 10,000,000,000,000,000.00"),
+        (with("amount", json!(1e17)), "bad_amount", "amount \"1e+17\": not below 10,000,000,000,000,000.00"),
         (
             with("amount", json!("1.23E+05")),
             "inexact",

@@ -385,6 +385,20 @@ fn what_only_json_can_say() {
     }
 }
 
+/// Who sees `NULL` in a file is told why the field is missing.
+#[test]
+fn a_word_for_nothing_is_told() {
+    let detail = |account: &str| {
+        let mut event = payment("e", "L", "1.00");
+        event["payee_account"] = json!(account);
+        let payload = Payload::JsonLines(event.to_string().into());
+        decoder(Reading::default()).decode(&[block(payload)], None).rejects[0].detail.clone()
+    };
+    assert_eq!(detail(""), "payee_account is missing");
+    let told = "payee_account is missing (a word for nothing stands there; `nulls` at the source says which those are)";
+    assert_eq!(detail("#N/A"), told);
+}
+
 /// A table that is all right takes the short way; one value that is not must not change what the others become.
 #[test]
 fn a_dressed_value_changes_no_other_row() {
@@ -463,4 +477,66 @@ fn one_currency_is_configured() {
         "{err}"
     );
     assert!(err.contains("source \"a\": zone: unknown time zone \"Mars\""), "{err}");
+}
+
+/// Names that are written so that a comparison of characters misses them, and what a terminal and a spreadsheet get.
+#[test]
+fn a_disguised_name_is_found_and_steers_nothing() {
+    let names = [
+        "杭州\u{200b}某公司",
+        "\u{202d}杭州某公司\u{202c}",
+        "市⻓⻔公司\u{0}",
+        "杭 州 某 公 司",
+        "Cafe\u{301} MÜLLER ＆ O`Brien GmbH",
+        "CAFÉ müller & o\u{2019}brien gmbh",
+        "С\u{410}FÉ Müller & O'Brien GmbH",
+        "=cmd|' /C calc'!A0\u{1b}[2J",
+        "杭州某分公司",
+    ];
+    let mut events: Vec<Value> = Vec::new();
+    for (n, name) in names.iter().enumerate() {
+        let mut event = payment(&format!("p{n}"), "L", "1.00");
+        event["payee_name"] = json!(name);
+        events.push(event);
+    }
+    let mut broken = payment("bad\u{1b}[2J", "L", "1.00");
+    broken["unit_code"] = json!("1\u{202e}");
+    events.push(broken);
+    let config = "state: { dir: state }\nlists: { black: { path: black.csv } }\nsources: [{ name: a, file: { path: events.jsonl } }]\n";
+    let bench = Bench::new(&crate::support::lines(&events), config);
+    crate::support::write(
+        bench.path(),
+        "black.csv",
+        "name\n杭州某公司\nCafé Müller & O’Brien GmbH\n市长门公司\n",
+    );
+    let rules = "rules:\n  - { id: black, title: t, severity: high, trigger: payment, when: \"name_in_list('black', payee_name)\", key: [event_id], summary: '{{ payee_name }}' }
+  - { id: hidden, title: t, severity: low, trigger: payment, when: suspicious_text(payee_name), key: [event_id], summary: '{{ payee_name }}' }\n";
+    crate::support::write(bench.path(), "rules/rules.yaml", rules);
+    let (findings, _) = bench.backtest(&[]);
+    let found = |rule: &str| -> Vec<String> {
+        let of: Vec<Value> = findings.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+        of.iter()
+            .filter(|f| f["rule_id"] == rule)
+            .map(|f| f["event_id"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(found("black"), ["p0", "p1", "p2", "p3", "p4", "p5", "p6"]);
+    assert_eq!(found("hidden"), ["p0", "p1", "p2", "p6", "p7"]);
+
+    let once = run(bench.path(), &["run", "--once", "--config", "fiscwatch.yaml"]);
+    assert_eq!(once.0, Some(0), "{}", once.2);
+    let config = ["--config", "fiscwatch.yaml"];
+    let sql = "select payee_name from payments order by event_id";
+    for command in
+        [&["findings", "list"][..], &["alerts", "list"], &["rejects", "list"], &["state", "query", sql]]
+    {
+        let (_, out, err) = run(bench.path(), &[command, &config[..]].concat());
+        let steers =
+            |c: &char| c.is_control() && *c != '\n' || matches!(*c, '\u{200b}' | '\u{202d}' | '\u{202e}');
+        assert_eq!((out + &err).chars().find(steers), None, "{command:?}");
+    }
+    for command in [&["findings", "list", "--csv"][..], &["state", "query", "--csv", sql]] {
+        let (_, out, _) = run(bench.path(), &[command, &config[..]].concat());
+        assert!(out.contains("'=cmd|") && !out.contains(",=cmd") && !out.contains("\n=cmd"), "{out}");
+    }
 }

@@ -196,7 +196,7 @@ impl Work<'_> {
     fn is_plain(&self, at: usize, spec: &FieldSpec, text: &str) -> bool {
         let right = match spec.kind {
             FieldKind::Choice(words) => return words.contains(&text),
-            FieldKind::Text(kind) => text::wrong(kind, text).is_none(),
+            FieldKind::Text(kind) => text::wrong(kind, text, text::Shape::of(text)).is_none(),
             _ => true,
         };
         let column_right = match at {
@@ -210,8 +210,10 @@ impl Work<'_> {
     }
 
     fn are_plain<'t>(&self, spec: &FieldSpec, mut tags: impl ExactSizeIterator<Item = &'t str>) -> bool {
-        let plain =
-            |tag: &str| text::wrong(TextKind::Code, tag).is_none() && self.reading.leaves(tag, spec.kind);
+        let plain = |tag: &str| {
+            text::wrong(TextKind::Code, tag, text::Shape::of(tag)).is_none()
+                && self.reading.leaves(tag, spec.kind)
+        };
         self.reading.is_stored() || tags.len() <= TAGS_MAX && tags.all(plain)
     }
 
