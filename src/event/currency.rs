@@ -32,8 +32,8 @@ impl Currency {
     /// Whether a feed means this currency.
     #[must_use]
     pub fn is_meant_by(&self, text: &str) -> bool {
-        let same = |word: &&str| word.eq_ignore_ascii_case(text);
-        text.eq_ignore_ascii_case(&self.0) || &*self.0 == "CNY" && RENMINBI.iter().any(|word| same(&word))
+        let words: &[&str] = if &*self.0 == "CNY" { &RENMINBI } else { &[] };
+        text.eq_ignore_ascii_case(&self.0) || words.iter().any(|word| word.eq_ignore_ascii_case(text))
     }
 }
 

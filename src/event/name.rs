@@ -125,7 +125,7 @@ const fn sign(c: char) -> Option<char> {
     }
 }
 
-/// The characters of the radicals U+2E80 to U+2EF3 that are characters by themselves (Unicode's Equivalent_Unified_Ideograph).
+/// The characters of the radicals U+2E80 to U+2EF3 that are characters by themselves (Unicode's `Equivalent_Unified_Ideograph`).
 const RADICALS: &str = "⺀厂乛乚乙亻冂𠘨刀刂卜㔾小小兀尣尢𡯂巳幺彑彐忄心扌攵⺚旡日月歺母民氵氺灬爫爫丬牛犭王𤴔目示礻𥫗糹纟罓罒㓁冗𦉫羊𦍌𦍋耂肀聿肉𦥑艹艹艹虎衤覀西见角𧢲讠贝𧾷车辶辶辶邑钅長镸长门𨸏阝雨青韦页风飞食𩙿飠饣𩠐马骨鬼鱼鸟卤麦黄黾斉齐歯齿竜龙龜亀龟";
 
 /// A radical as the character that it is drawn as. Those from U+2F00 on are Unicode's own compatibility forms.
