@@ -326,9 +326,10 @@ fn a_value_means_the_same_when_it_is_posted() {
     let list = ["rejects", "list", "--config", "fiscwatch.yaml", "--json", "-n", "10000"];
     let (_, rejects, _) = run(bench.path(), &list);
     let mut found: BTreeMap<String, Outcome> = BTreeMap::new();
+    let id = regex::Regex::new("(json|csv)-[0-9]+").unwrap();
     for reject in rejects.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()) {
         let raw = reject["raw"].as_str().unwrap();
-        let id = regex::Regex::new("(json|csv)-[0-9]+").unwrap().find(raw).unwrap().as_str().to_owned();
+        let id = id.find(raw).unwrap().as_str().to_owned();
         found.insert(id, Err(reject["reason"].as_str().unwrap().to_owned()));
     }
     let sql = "select * from payments";
