@@ -1,8 +1,6 @@
 //! Characters that nobody sees, or that change what is seen around them. In a code they are a fault; in a name they are
 //! a sign that somebody hides something.
 
-use std::borrow::Cow;
-
 /// Whether the character steers instead of being shown: controls, those that turn the direction of writing, and those
 /// that are ignored where text is drawn.
 #[must_use]
@@ -63,23 +61,6 @@ pub fn suspicious(text: &str) -> Vec<char> {
     found
 }
 
-/// The text with its hidden characters written out: `甲[U+202E]公司`.
-#[must_use]
-pub fn readable(text: &str) -> Cow<'_, str> {
-    let found = suspicious(text);
-    if !found.iter().any(|c| is_hidden(*c)) {
-        return Cow::Borrowed(text);
-    }
-    let mut shown = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        match is_hidden(c) && found.contains(&c) {
-            true => shown.extend(["[", &code_point(c), "]"]),
-            false => shown.push(c),
-        }
-    }
-    Cow::Owned(shown)
-}
-
 const fn is_greek_or_cyrillic(c: char) -> bool {
     matches!(c, '\u{370}'..='\u{3ff}' | '\u{400}'..='\u{52f}' | '\u{13a0}'..='\u{13ff}')
 }
@@ -112,7 +93,6 @@ mod tests {
         ] {
             assert_eq!(suspicious(name).iter().collect::<String>(), hidden, "{name:?}");
         }
-        assert_eq!(readable("甲\u{202e}公\0司\n⼯"), "甲[U+202E]公[U+0000]司\n⼯");
         for name in [
             "示例建筑（集团）有限公司",
             "办公\n用品\t一批",

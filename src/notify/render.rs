@@ -180,16 +180,6 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_sees_is_written_out() {
-        let calendar = calendar();
-        let mut notification = sample(Reason::First, Language::En);
-        notification.alerts[0].alert.summary = "to 甲\u{202e}公司\u{1b}[2J <b>".into();
-        let told = render(&Templates::default(), &notification, &Style::new(Language::En, &calendar));
-        assert!(told.text.contains("to 甲[U+202E]公司[U+001B][2J <b>"), "{}", told.text);
-        assert!(told.html.contains("to 甲[U+202E]公司[U+001B][2J &lt;b&gt;"), "{}", told.html);
-    }
-
-    #[test]
     fn pages_take_nothing_from_elsewhere_and_escape_data() {
         let calendar = calendar();
         let mut notification = sample(Reason::First, Language::Zh);

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use minijinja::{Environment, Error, UndefinedBehavior, Value, context, escape_formatter, value::Serde};
+use minijinja::{Environment, Error, UndefinedBehavior, context, value::Serde};
 
 use super::{
     Reason,
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     diagnostic::{Diagnostic, suggest},
-    event::{hidden::readable, time::Calendar},
+    event::time::Calendar,
     rule::{
         Language,
         template::{add_filters, describe},
@@ -179,11 +179,6 @@ fn environment(files: &BTreeMap<String, String>) -> Environment<'static> {
     // A name that is nowhere is a mistake, not an empty text.
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     add_filters(&mut environment);
-    // What a record hides must not steer what its reader sees. Texts that are safe are made of others.
-    environment.set_formatter(|out, state, value| match value.as_str().map(readable) {
-        Some(Cow::Owned(text)) if !value.is_safe() => escape_formatter(out, state, &Value::from(text)),
-        _ => escape_formatter(out, state, value),
-    });
     let built_in = BUILT_IN.iter().filter(|(name, _)| !files.contains_key(*name));
     let built_in = built_in.map(|(name, text)| (Cow::Borrowed(*name), Cow::Borrowed(*text)));
     let own = files.iter().map(|(name, text)| (Cow::Owned(name.clone()), Cow::Owned(text.clone())));
