@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use crate::event::hidden::is_hidden;
+
 /// What tells a spreadsheet that a file is UTF-8.
 pub const BYTE_ORDER_MARK: &str = "\u{feff}";
 
@@ -48,7 +50,7 @@ impl<W: Write> Rows<W> {
 #[must_use]
 pub fn safe(text: &str) -> String {
     // Some programs pass over blanks, and over what nobody sees, in front of a formula.
-    let seen = text.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '\u{200b}' | '\u{feff}'));
+    let seen = text.trim_start_matches(|c: char| c.is_whitespace() || is_hidden(c));
     let risky = seen.starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠']);
     let breaks = text.trim_start_matches(' ').starts_with(['\t', '\r', '\n']);
     match (risky || breaks) && !is_number(text) {
@@ -84,6 +86,9 @@ mod tests {
             "-inf",
             "\u{3000}=1",
             "\u{feff}=1",
+            "\u{202e}=1",
+            "\0@SUM(A1)",
+            "\u{2060}\u{ad}+1",
         ] {
             assert_eq!(safe(formula), format!("'{formula}"));
         }

@@ -73,6 +73,8 @@ pub struct Block {
     pub span: Option<Span>,
     /// The source's name, for counts and messages.
     pub source: Arc<str>,
+    /// The source whose values are written as these are: of records that are read again, the one they came from.
+    pub read_as: Arc<str>,
     /// The file, or topic and partition, for messages.
     pub partition: Arc<str>,
     /// Records of the partition before this block.
@@ -155,6 +157,7 @@ impl Block {
         let records = payload.records();
         Self {
             span: None,
+            read_as: Arc::clone(&source),
             source,
             partition,
             first_record,
@@ -199,6 +202,14 @@ pub enum Reason {
     UnknownValue,
     /// An `event_id` of more than 64 characters.
     BadEventId,
+    /// A text of more characters than its field has.
+    TooLong,
+    /// A character in a code or number that nobody sees.
+    BadText,
+    /// A number that another program has rounded.
+    Inexact,
+    /// An amount in another currency than the books'.
+    Currency,
     /// An amount that is no number, not above zero, over-precise or out of range.
     BadAmount,
     /// A number that is none, over-precise or out of range.
@@ -230,6 +241,10 @@ impl Reason {
             Self::WrongType => "wrong_type",
             Self::UnknownValue => "unknown_value",
             Self::BadEventId => "bad_event_id",
+            Self::TooLong => "too_long",
+            Self::BadText => "bad_text",
+            Self::Inexact => "inexact",
+            Self::Currency => "currency",
             Self::BadAmount => "bad_amount",
             Self::BadNumber => "bad_number",
             Self::BadTime => "bad_time",

@@ -60,7 +60,7 @@ pub use query::{line_forecast, query};
 pub use recheck::{Range, recheck};
 pub use reload::reload;
 pub use search::{Deed, Search};
-pub use shared::Shared;
+pub use shared::{POSTED, Shared};
 use standby::Waited;
 use tables::StoredTables;
 
@@ -162,7 +162,7 @@ impl Assembly {
         let receivers = Receivers::load(config, clock, &metrics)
             .map_err(|problems| anyhow::anyhow!(diagnostic::lines(&problems)))?;
         let started = Instant::now();
-        let decoder = Arc::new(Decoder::new(Arc::clone(&config.calendar)).not_before(config.earliest_time()));
+        let decoder = Arc::new(decoder(config));
         let mut store = Store::open_locked(&config.state_dir, lock)?;
         store.settle(&config.calendar)?;
         store.limit_quarantine(config.quarantine);
@@ -415,7 +415,11 @@ pub async fn replay(
     config.accept_events = true;
     let daemon = Daemon::start(&config, rules, &RunOptions::default(), &clock)?;
     let mut total = Receipt::default();
-    for part in records.chunks(config.batch_rows) {
+    let mut records = records;
+    // Those of one source are read as that source's are.
+    records.sort_by(|a, b| a.source.cmp(&b.source));
+    let parts = records.chunk_by(|a, b| a.source == b.source).flat_map(|of| of.chunks(config.batch_rows));
+    for part in parts {
         let mut data = Vec::new();
         let mut ends = Vec::new();
         for record in part {
@@ -424,11 +428,23 @@ pub async fn replay(
         }
         let payload = Payload::Messages { data: data.into(), ends };
         let seqs = part.iter().map(|record| record.seq).collect();
-        let receipt = daemon.shared.submit(payload, seqs).await.with_context(|| say!("the commit failed"))?;
+        let receipt = daemon
+            .shared
+            .submit(&part[0].source, payload, seqs)
+            .await
+            .with_context(|| say!("the commit failed"))?;
         total += receipt;
     }
     daemon.drain(false).await?;
     Ok(total)
+}
+
+/// What reads the events of a configuration's sources.
+fn decoder(config: &Config) -> Decoder {
+    Decoder::new(Arc::clone(&config.calendar))
+        .not_before(config.earliest_time())
+        .in_currency(config.currency.clone())
+        .with_readings(config.readings.clone())
 }
 
 /// How many batches are in work at a time.

@@ -11,7 +11,6 @@ use tokio_util::sync::CancellationToken;
 use super::parallel;
 use crate::{
     config::Config,
-    decode::Decoder,
     engine::{
         BatchLimits, Committable, Dedup, Engine, EngineError, LATE_WITHOUT_HISTORY, MemoryTables, Output,
         Record, Scheduler, Sequencer, Windowing, batches,
@@ -37,6 +36,8 @@ pub struct Replay {
     pub record: Record,
     /// What the files hold, where their names do not tell.
     pub format: Option<Encoding>,
+    /// The source whose values are written as those of the files.
+    pub read_as: Option<String>,
 }
 
 /// Passes batches on and counts what became of their records.
@@ -83,12 +84,36 @@ impl Replay {
     ///
     /// # Errors
     /// If a file is missing or not of its format: that is told before hours of work on those before it.
-    pub fn new(files: &[PathBuf], format: Option<Encoding>, config: &Config) -> anyhow::Result<Self> {
+    pub fn new(
+        files: &[PathBuf],
+        format: Option<Encoding>,
+        read_as: Option<&str>,
+        config: &Config,
+    ) -> anyhow::Result<Self> {
+        if let Some(name) = read_as.filter(|name| !config.readings.contains_key(*name)) {
+            let mut known: Vec<_> = config.readings.keys().map(String::as_str).collect();
+            known.sort_unstable();
+            anyhow::bail!(
+                "{}",
+                say!(
+                    "--as {name}: the configuration has no such source; it has {known}",
+                    name,
+                    known = known.join(", ")
+                )
+            );
+        }
         for path in files.iter().filter(|path| **path != Path::new("-")) {
             Chunks::open(path, Format::of(path, format), 1, (0, 0), false)?;
         }
         let tables = Arc::new(MemoryTables::new(&config.calendar));
-        Ok(Self { files: files.to_vec(), ledger: Arc::default(), tables, record: Record::Events, format })
+        Ok(Self {
+            files: files.to_vec(),
+            ledger: Arc::default(),
+            tables,
+            record: Record::Events,
+            format,
+            read_as: read_as.map(str::to_owned),
+        })
     }
 
     /// Judges the events by rules. Two results: of the loop, and of reading, which may break off late.
@@ -101,8 +126,10 @@ impl Replay {
         let (blocks_in, blocks) = mpsc::channel(parallel());
         let (batches_in, batches_out) = mpsc::channel(parallel());
         let (files, format) = (self.files.clone(), self.format);
+        let read_as = self.read_as.as_deref().map(Arc::from);
         let rows = config.batch_rows;
-        let reading = tokio::task::spawn_blocking(move || read(&files, format, rows, &blocks_in));
+        let reading =
+            tokio::task::spawn_blocking(move || read(&files, format, read_as.as_ref(), rows, &blocks_in));
         let limits = BatchLimits { rows, wait: config.batch_wait };
         tokio::spawn(batches(blocks, batches_in, limits, CancellationToken::new()));
         let evaluator = Arc::new(Evaluator::new(rules, Arc::clone(&config.calendar)));
@@ -113,7 +140,7 @@ impl Replay {
             };
         let ledger = Arc::clone(&self.ledger);
         let engine = Engine {
-            decoder: Arc::new(Decoder::new(Arc::clone(&config.calendar)).not_before(config.earliest_time())),
+            decoder: Arc::new(super::decoder(config)),
             sequencer: Sequencer::new(ledger, Dedup::default(), super::watermark(config), None),
             windowing,
             evaluator: Arc::new(RwLock::new(evaluator)),
@@ -139,6 +166,7 @@ impl Replay {
 fn read(
     files: &[PathBuf],
     format: Option<Encoding>,
+    read_as: Option<&Arc<str>>,
     rows: usize,
     blocks: &mpsc::Sender<Block>,
 ) -> anyhow::Result<()> {
@@ -151,10 +179,9 @@ fn read(
             Chunks::open(path, Format::of(path, format), rows, (0, 0), false)?
         };
         while let Some(chunk) = chunks.next_chunk()? {
-            if blocks
-                .blocking_send(file_block(&source, path, chunk.first_record, chunk.payload, None))
-                .is_err()
-            {
+            let mut block = file_block(&source, path, chunk.first_record, chunk.payload, None);
+            block.read_as = read_as.map_or(block.read_as, Arc::clone);
+            if blocks.blocking_send(block).is_err() {
                 return Ok(());
             }
         }

@@ -96,6 +96,9 @@ pub struct Shared {
     fields: Mutex<BTreeSet<String>>,
 }
 
+/// The name of the source that posted events come from.
+pub const POSTED: &str = "http";
+
 impl Shared {
     /// The shared state of a daemon that is starting.
     #[must_use]
@@ -193,14 +196,15 @@ impl Shared {
         self.ingest.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    /// Hands events to the loop and waits until they are committed; `None` if the daemon is stopping.
-    pub async fn submit(&self, payload: Payload, replays: Vec<i64>) -> Option<Receipt> {
+    /// Hands events, written as those of a source are, to the loop and waits until they are committed; `None` if the
+    /// daemon is stopping.
+    pub async fn submit(&self, read_as: &str, payload: Payload, replays: Vec<i64>) -> Option<Receipt> {
         let sender = self.ingest.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
         let request = self.requests.fetch_add(1, Ordering::Relaxed);
         let (receipt, committed) = oneshot::channel();
         let partition = format!("request {request}").into();
-        let block = Block::new(Arc::from("http"), partition, 0, payload);
-        let block = Block { replays, receipt: Some(receipt), ..block };
+        let block = Block::new(Arc::from(POSTED), partition, 0, payload);
+        let block = Block { read_as: Arc::from(read_as), replays, receipt: Some(receipt), ..block };
         sender.send(block).await.ok()?;
         drop(sender);
         committed.await.ok()

@@ -157,11 +157,14 @@ pub struct EventsArg {
     /// The format of events whose file names do not tell it, such as standard input; jsonl if it is not given
     #[arg(long, value_enum)]
     format: Option<Encoding>,
+    /// Read them as those of this source of the configuration: its zone, times and nulls
+    #[arg(long = "as", value_name = "SOURCE")]
+    read_as: Option<String>,
 }
 
 impl EventsArg {
     fn replay(&self, config: &Config) -> anyhow::Result<Replay> {
-        Replay::new(&self.events, self.format, config)
+        Replay::new(&self.events, self.format, self.read_as.as_deref(), config)
     }
 }
 
@@ -211,7 +214,8 @@ pub fn main() -> ExitCode {
         // A reader that has seen enough (`| head`) is no failure.
         Err(e) if is_broken_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
-            eprintln!("fiscwatch: {e:#}");
+            // An error may repeat what stands in a record.
+            format!("fiscwatch: {e:#}").lines().for_each(|line| eprintln!("{}", table::visible(line)));
             ExitCode::from(1)
         }
     }

@@ -1,6 +1,10 @@
 //! `fiscwatch rejects list|export|replay`
 
-use std::{io::Write, path::PathBuf, process::ExitCode};
+use std::{
+    io::{IsTerminal, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use clap::{Args, Subcommand};
 
@@ -130,12 +134,19 @@ fn export(args: &FilterArgs, out: Option<&PathBuf>) -> anyhow::Result<ExitCode> 
     let config = args.config.load_or_default()?;
     let reader = Reader::open(&config.state_dir)?;
     reader.check_rejects()?;
+    let to_terminal = out.is_none();
     let mut out: Box<dyn Write> = match out {
         Some(path) => Box::new(std::io::BufWriter::new(crate::private::create(path)?)),
         None => Box::new(std::io::stdout().lock()),
     };
+    // A file gets the bytes as they came; a terminal would do what they say.
+    let is_shown = to_terminal && std::io::stdout().is_terminal();
     pages(&reader, args, |reject| {
-        out.write_all(reject.raw.trim_ascii_end())?;
+        let raw = reject.raw.trim_ascii_end();
+        match is_shown {
+            true => out.write_all(visible(&String::from_utf8_lossy(raw)).as_bytes())?,
+            false => out.write_all(raw)?,
+        }
         out.write_all(b"\n")
     })?;
     out.flush()?;

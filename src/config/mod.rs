@@ -8,18 +8,21 @@ mod shape;
 pub mod sinks;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
+use jiff::tz::TimeZone;
+
 use crate::{
     alert::Policy,
+    decode::Reading,
     diagnostic::{Diagnostic, nearest},
     evaluate::schedule::Limits,
-    event::time::Calendar,
+    event::{Currency, stamp::Unit, time::Calendar},
     lists::{List, Lists},
     notify::Office,
     paths::from_folder,
@@ -45,6 +48,10 @@ pub struct Config {
     pub language: Language,
     /// Where events come from, by name.
     pub sources: Vec<(String, Source)>,
+    /// How the values of sources are written, by name; posted events are of the source `http`.
+    pub readings: HashMap<String, Reading>,
+    /// The currency that the books are kept in.
+    pub currency: Currency,
     /// The sources that bring a history, whose silence does not move the watermark.
     pub backfill: BTreeSet<String>,
     /// The state directory.
@@ -252,6 +259,18 @@ fn header_name(name: &str) -> Result<String, String> {
         .map_err(|_| say!("{name} is no header such as X-Forwarded-User", name = quoted(name)))
 }
 
+fn zone_named(name: &str) -> Result<TimeZone, String> {
+    TimeZone::get(name).map_err(|_| {
+        say!("unknown time zone {name}: use an IANA name such as Asia/Shanghai", name = quoted(name))
+    })
+}
+
+fn currency(code: &str) -> Result<Currency, String> {
+    Currency::of(code).ok_or_else(|| {
+        say!("{code} is no code of a currency: write three capitals such as CNY", code = quoted(code))
+    })
+}
+
 /// A duration such as `10m`, `24h` or `1d` (a day is 24 hours).
 ///
 /// # Errors
@@ -297,6 +316,8 @@ impl Resolver<'_> {
         let backfill =
             raw.sources.iter().filter(|spec| spec.backfill).map(|spec| spec.name.clone()).collect();
         let office = Arc::new(alerts::office(&mut self, &raw));
+        let readings = self.readings(&raw);
+        let currency = self.value("currency", currency(&raw.currency));
         let sources = self.sources(raw.sources);
         let overrides =
             raw.rules.overrides.into_iter().map(|(id, o)| (id.clone(), self.rule_override(&id, o)));
@@ -320,6 +341,8 @@ impl Resolver<'_> {
             calendar,
             language: raw.language,
             sources,
+            readings,
+            currency,
             backfill,
             state_dir: self.path(raw.state.dir),
             standby: raw.state.standby,
@@ -439,6 +462,25 @@ impl Resolver<'_> {
             }
         }
         sources
+    }
+
+    fn readings(&mut self, raw: &Raw) -> HashMap<String, Reading> {
+        let posted = &raw.http.events;
+        let mut readings = HashMap::new();
+        let http =
+            self.reading("http.events.zone", posted.zone.as_deref(), posted.times, posted.nulls.as_deref());
+        readings.insert(String::from("http"), http);
+        for spec in &raw.sources {
+            let key = say!("source {name}: zone", name = quoted(&spec.name));
+            let reading = self.reading(&key, spec.zone.as_deref(), spec.times, spec.nulls.as_deref());
+            readings.insert(spec.name.clone(), reading);
+        }
+        readings
+    }
+
+    fn reading(&mut self, key: &str, zone: Option<&str>, times: Unit, nulls: Option<&[String]>) -> Reading {
+        let zone = zone.and_then(|name| self.value(key, zone_named(name).map(Some)));
+        Reading::new(zone, times, nulls)
     }
 
     fn file_source(&self, spec: FileSpec) -> FileSource {

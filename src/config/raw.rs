@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::alerts::{AlertSpec, RouteSpec};
 use crate::{
+    event::stamp::Unit,
     lists::ColumnKind,
     rule::Language,
     source::{Encoding, directory::Afterwards, kafka::KafkaSource},
@@ -22,6 +23,8 @@ pub struct Raw {
     pub time_zone: String,
     /// The first day of the fiscal year, `MM-DD`.
     pub fiscal_year_start: String,
+    /// The currency that the books are kept in, by its ISO 4217 code. Events in another one are refused.
+    pub currency: String,
     /// The language of notifications, and of messages where nobody asks for another: `zh` or `en`.
     pub language: Language,
     /// The bureau in whose name mails are written; without it they name none.
@@ -57,6 +60,7 @@ impl Default for Raw {
         Self {
             time_zone: String::from("Asia/Shanghai"),
             fiscal_year_start: String::from("01-01"),
+            currency: String::from("CNY"),
             language: Language::default(),
             bureau: None,
             sources: Vec::new(),
@@ -93,6 +97,26 @@ pub struct SourceSpec {
     /// does not move with the clock. Take it out when the history is in.
     #[serde(default)]
     pub backfill: bool,
+    /// The IANA name of the zone of its times that have none; without it such times are refused.
+    pub zone: Option<String>,
+    /// What a number counts that is a time: `seconds`, `milliseconds`, `microseconds` or `nanoseconds` since 1970, or
+    /// `excel_days`.
+    #[serde(default)]
+    pub times: Unit,
+    /// The words that stand for a missing value, in place of the usual ones (docs/events.md).
+    pub nulls: Option<Vec<String>>,
+}
+
+/// How posted events are written.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PostedSpec {
+    /// The IANA name of the zone of times that have none; without it such times are refused.
+    pub zone: Option<String>,
+    /// What a number counts that is a time, as at a source.
+    pub times: Unit,
+    /// The words that stand for a missing value, in place of the usual ones (docs/events.md).
+    pub nulls: Option<Vec<String>>,
 }
 
 /// A file, read once or followed.
@@ -278,6 +302,8 @@ pub struct Http {
     pub listen: String,
     /// Whether `POST /api/v1/events` takes events.
     pub accept_events: bool,
+    /// How posted events are written.
+    pub events: PostedSpec,
     /// The longest body, in bytes; 1 GiB at most.
     pub body_bytes_max: usize,
     /// Units with a gauge of their own, those with the most money spent.
@@ -291,6 +317,7 @@ impl Default for Http {
         Self {
             listen: String::from("127.0.0.1:9464"),
             accept_events: true,
+            events: PostedSpec::default(),
             body_bytes_max: 64 << 20,
             top_units: 20,
             user_header: None,

@@ -90,7 +90,7 @@ impl Columns {
         let builders = fields
             .iter()
             .map(|field| match field.kind {
-                FieldKind::Text | FieldKind::Choice(_) => ColumnBuilder::Text(Sparse::new()),
+                FieldKind::Text(_) | FieldKind::Choice(_) => ColumnBuilder::Text(Sparse::new()),
                 FieldKind::Money | FieldKind::Number => ColumnBuilder::Decimal(Sparse::new()),
                 FieldKind::Time => ColumnBuilder::Time(Sparse::new()),
                 FieldKind::Year => ColumnBuilder::Year(Sparse::new()),

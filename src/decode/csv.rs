@@ -86,5 +86,5 @@ fn row(
             _ => Cell::text(text),
         };
     }
-    rows.row(&cells, record, start, end);
+    rows.row(&mut cells, record, start, end);
 }

@@ -4,23 +4,29 @@
 mod columns;
 mod csv;
 mod json;
+mod reading;
 mod row;
 mod table;
+mod text;
 mod whole;
 mod words;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use arrow::{datatypes::SchemaRef, record_batch::RecordBatch};
 use bytes::Bytes;
 
 use crate::{
     event::{
-        EventType, event_schema,
+        Currency, EventType, event_schema,
         time::{Calendar, TimeBounds},
     },
     stream::{Block, Payload, Reason, Reject},
 };
+pub use reading::Reading;
 use row::RowBuilder;
 
 /// What decoding depends on besides the bytes.
@@ -30,6 +36,10 @@ pub struct Decoder {
     schema: SchemaRef,
     /// No event can be before this, in microseconds.
     earliest: i64,
+    currency: Currency,
+    /// How the values of sources are written, by name, and of all others.
+    readings: Arc<HashMap<String, Reading>>,
+    reading: Arc<Reading>,
 }
 
 /// A batch of checked events, in stream order.
@@ -108,13 +118,36 @@ impl Decoder {
     #[must_use]
     pub fn new(calendar: Arc<Calendar>) -> Self {
         let schema = event_schema(&calendar.zone_name);
-        Self { calendar, schema, earliest: i64::MIN }
+        let (currency, readings, reading) = (Currency::default(), Arc::default(), Arc::default());
+        Self { calendar, schema, earliest: i64::MIN, currency, readings, reading }
     }
 
     /// The same, which rejects events before `earliest` (microseconds).
     #[must_use]
     pub fn not_before(self, earliest: i64) -> Self {
         Self { earliest, ..self }
+    }
+
+    /// The same, for books in this currency.
+    #[must_use]
+    pub fn in_currency(self, currency: Currency) -> Self {
+        Self { currency, ..self }
+    }
+
+    /// The same, for sources whose values are written so, by name.
+    #[must_use]
+    pub fn with_readings(self, readings: HashMap<String, Reading>) -> Self {
+        Self { readings: Arc::new(readings), ..self }
+    }
+
+    /// The same, for other sources whose values are written so.
+    #[must_use]
+    pub fn reading(self, reading: Reading) -> Self {
+        Self { reading: Arc::new(reading), ..self }
+    }
+
+    fn reading_of(&self, block: &Block) -> &Reading {
+        self.readings.get(&*block.read_as).unwrap_or(&self.reading)
     }
 
     /// The schema of every batch it makes.
@@ -128,10 +161,11 @@ impl Decoder {
     pub fn decode(&self, blocks: &[Block], time_max: Option<i64>) -> Decoded {
         let rows = blocks.iter().map(|block| block.records).sum();
         let bounds = TimeBounds { earliest: self.earliest, latest: time_max.unwrap_or(i64::MAX) };
-        let mut builder = RowBuilder::new(&self.calendar, self.schema.clone(), bounds, rows);
+        let mut builder = RowBuilder::new(self, bounds, rows);
         if let [block] = blocks
             && let Payload::Table(table) = &block.payload
-            && let Some(whole) = whole::decode(table, &self.schema, bounds)
+            && let Some(whole) =
+                whole::decode(table, &self.schema, &self.currency, self.reading_of(block), bounds)
         {
             builder.start_block(block);
             return builder.whole(whole, block.first_record);

@@ -11,15 +11,20 @@ use arrow::{
 use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::words::kind;
-use super::{Decoded, OriginBlock, OriginRow, Origins, Raw, columns::Columns, whole::Whole};
+use jiff::{Timestamp, tz::TimeZone};
+
+use super::{
+    Decoded, Decoder, OriginBlock, OriginRow, Origins, Raw, Reading, columns::Columns, reading::Left, text,
+    text::Shape, whole::Whole, words::kind,
+};
 use crate::{
     event::{
         BudgetAction, Column, EventType, FieldKind,
-        money::{check_amount, parse_amount},
+        money::{check_amount, format_cents, parse_amount},
         number::{self, parse_number},
-        schema::{EVENT_ID_CHARS, FIELDS, id_hash, required_by_action},
-        time::{Calendar, TimeBounds, TimeError, check_micros, from_millis, likely_unit},
+        schema::{EVENT_ID_CHARS, FIELDS, TAGS_MAX, TextKind, id_hash, required_by_action},
+        stamp::{Stamp, instant, likely_unit, local_time, looks_like_day},
+        time::{TimeBounds, TimeError, check_micros},
     },
     say,
     stream::{Block, Payload, Reason, Reject},
@@ -41,6 +46,8 @@ pub enum Cell<'a> {
     Cents(i128),
     /// Microseconds that are exact already (a timestamp column).
     Micros(i64),
+    /// Microseconds of a clock whose zone is not told (a timestamp column without one).
+    Local(i64),
     /// A list of strings.
     List(Vec<Cow<'a, str>>),
     /// Anything else, by its name.
@@ -75,8 +82,9 @@ const UNKNOWN_FIELDS_MAX: usize = 256;
 
 /// Appends checked records to columns.
 pub struct RowBuilder<'c> {
-    calendar: &'c Calendar,
-    schema: SchemaRef,
+    decoder: &'c Decoder,
+    /// How the values of the current block are written.
+    reading: &'c Reading,
     bounds: TimeBounds,
     columns: Columns,
     types: Vec<EventType>,
@@ -95,13 +103,13 @@ pub struct RowBuilder<'c> {
 }
 
 impl<'c> RowBuilder<'c> {
-    pub fn new(calendar: &'c Calendar, schema: SchemaRef, bounds: TimeBounds, rows: usize) -> Self {
+    pub fn new(decoder: &'c Decoder, bounds: TimeBounds, rows: usize) -> Self {
         let mut columns = Columns::new(FIELDS, rows);
         // The side buffer's place is held from the start and filled at the end.
         let side_buffer = columns.add_buffer(Buffer::from(&[] as &[u8]));
         Self {
-            calendar,
-            schema,
+            decoder,
+            reading: &decoder.reading,
             bounds,
             columns,
             types: Vec::with_capacity(rows),
@@ -119,6 +127,7 @@ impl<'c> RowBuilder<'c> {
 
     /// The records that follow come from this block.
     pub fn start_block(&mut self, block: &Block) {
+        self.reading = self.decoder.reading_of(block);
         let raw = match &block.payload {
             Payload::JsonLines(bytes)
             | Payload::Csv { rows: bytes, .. }
@@ -132,7 +141,7 @@ impl<'c> RowBuilder<'c> {
         } else {
             self.block = (0, 0, self.side_buffer);
         }
-        let (source, partition) = (block.source.clone(), block.partition.clone());
+        let (source, partition) = (block.read_as.clone(), block.partition.clone());
         self.origins.blocks.push(OriginBlock { source, partition, raw });
         self.skipped.push(0);
     }
@@ -154,7 +163,7 @@ impl<'c> RowBuilder<'c> {
     }
 
     /// Checks a record and appends it, or puts it among the rejects. `start..end` is its place in the block.
-    pub fn row(&mut self, cells: &[Cell<'_>], record: u64, start: usize, end: usize) {
+    pub fn row(&mut self, cells: &mut [Cell<'_>], record: u64, start: usize, end: usize) {
         let row = self.types.len();
         match self.append(cells, row) {
             Ok((event_type, id, content)) => {
@@ -185,8 +194,10 @@ impl<'c> RowBuilder<'c> {
         OriginRow { block, start: place(start), end: place(end), record }
     }
 
-    fn append(&mut self, cells: &[Cell<'_>], row: usize) -> Result<(EventType, u64, u64), Fault> {
+    fn append(&mut self, cells: &mut [Cell<'_>], row: usize) -> Result<(EventType, u64, u64), Fault> {
         let mut faults = Faults::default();
+        let (reading, currency) = (self.reading, self.decoder.currency.code());
+        reading.undress(&mut cells[Column::Type.index()], Column::Type.spec().kind);
         let event_type = match text_of(&cells[Column::Type.index()]) {
             Some(name) => EventType::parse(name).ok_or_else(|| unknown_value(Column::Type.index(), name)),
             None => Err(absent_or_wrong(Column::Type.index(), &cells[Column::Type.index()])),
@@ -195,17 +206,21 @@ impl<'c> RowBuilder<'c> {
         let bit = event_type.as_ref().map_or(0, |event_type| event_type.bit());
         let must = |required: u8| if bit == 0 { required == ALL_TYPES } else { required & bit != 0 };
         let mut content = 0u64;
-        for (column, (cell, field)) in cells.iter().zip(FIELDS).enumerate() {
+        for (column, (cell, field)) in cells.iter_mut().zip(FIELDS).enumerate() {
+            let left = reading.undress(cell, field.kind);
             match cell {
-                Cell::Absent if must(field.required) => faults.missing(column),
+                Cell::Absent if must(field.required) => {
+                    faults.missing(column);
+                    faults.emptied |= left == Left::Nothing;
+                }
                 _ if field.on & bit == 0 => {}
                 Cell::Absent if column == Column::Currency.index() => {
-                    content = content.wrapping_add(self.text(column, row, "CNY"));
+                    content = content.wrapping_add(self.text(column, row, currency));
                 }
                 Cell::Absent => {}
                 // What a faulty row has put into its columns is taken back, but for tags.
                 _ if column == Column::TagList.index() && faults.any() => {}
-                _ => match self.value(column, row, cell) {
+                _ => match self.value(column, row, cell, left.shape()) {
                     Ok(hash) => content = content.wrapping_add(hash),
                     Err(fault) => faults.add(fault),
                 },
@@ -231,15 +246,14 @@ impl<'c> RowBuilder<'c> {
         Ok((event_type, id_hash(id), content))
     }
 
-    /// Appends one value and returns its share of the content hash.
-    fn value(&mut self, column: usize, row: usize, cell: &Cell<'_>) -> Result<u64, Fault> {
+    /// Appends one value, of this shape if it is text, and returns its share of the content hash.
+    fn value(&mut self, column: usize, row: usize, cell: &Cell<'_>, shape: Shape) -> Result<u64, Fault> {
         let hash = |value: i128| fold(value.cast_unsigned(), column as u64 + 1);
         match FIELDS[column].kind {
-            FieldKind::Text => {
+            FieldKind::Text(kind) => {
                 let text = text_of(cell).ok_or_else(|| absent_or_wrong(column, cell))?;
-                if column == Column::EventId.index() && text.len() > EVENT_ID_CHARS {
-                    check_event_id(text)?;
-                }
+                let text =
+                    if self.reading.is_stored() { text } else { self.checked(column, kind, text, shape)? };
                 Ok(self.text(column, row, text))
             }
             FieldKind::Choice(words) => {
@@ -273,6 +287,9 @@ impl<'c> RowBuilder<'c> {
                 let Cell::List(tags) = cell else {
                     return Err(wrong_type(column, cell, "a list of strings"));
                 };
+                if !self.reading.is_stored() {
+                    check_tags(column, tags)?;
+                }
                 self.columns.tags(column, row, tags.iter().map(AsRef::as_ref));
                 Ok(tags.iter().fold(1, |h, tag| xxh3_64_with_seed(tag.as_bytes(), h)))
             }
@@ -297,37 +314,59 @@ impl<'c> RowBuilder<'c> {
         if text.len() <= 12 { fold(view, seed) } else { xxh3_64_with_seed(text.as_bytes(), seed) }
     }
 
+    /// A text that its field can have, as the event has it.
+    #[inline]
+    fn checked<'t>(
+        &self,
+        column: usize,
+        kind: TextKind,
+        text: &'t str,
+        shape: Shape,
+    ) -> Result<&'t str, Fault>
+    where
+        'c: 't,
+    {
+        if column == Column::EventId.index() && text.len() > EVENT_ID_CHARS {
+            check_event_id(text)?;
+        }
+        text::check(FIELDS[column].name, kind, text, shape)?;
+        if column != Column::Currency.index() {
+            return Ok(text);
+        }
+        let currency = &self.decoder.currency;
+        match currency.is_meant_by(text) {
+            true => Ok(currency.code()),
+            false => Err(other_currency(column, text, currency.code())),
+        }
+    }
+
     fn instant(&self, column: usize, cell: &Cell<'_>) -> Result<i64, Fault> {
         let name = FIELDS[column].name;
-        let bad = |shown: &str, why: &dyn std::fmt::Display| {
-            (Reason::BadTime, format!("{name} {:?}: {why}", shorten(shown)))
-        };
+        let bad =
+            |shown: &str, why: TimeError| (Reason::BadTime, format!("{name} {:?}: {why}", shorten(shown)));
         let micros = match cell {
-            Cell::Text(text)
-                if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) && text.len() > 10 =>
-            {
-                // Formats without types (CSV) write milliseconds as text.
-                text.parse()
-                    .map_err(|e| bad(text, &e))
-                    .and_then(|n| self.millis(n).map_err(|e| bad(text, &e)))?
+            Cell::Text(text) if text::is_scientific(text) => {
+                return Err((Reason::Inexact, text::lost_digits(name, &format!("{:?}", shorten(text)))));
             }
-            Cell::Text(text) => self.calendar.parse(text).map_err(|e| bad(text, &e))?,
-            Cell::Owned(text) => self.calendar.parse(text).map_err(|e| bad(text, &e))?,
-            Cell::Number(number) => number
-                .parse()
-                .map_err(|_| bad(number, &"a number must be whole milliseconds since the epoch"))
-                .and_then(|n| self.millis(n).map_err(|e| bad(number, &e)))?,
-            Cell::Micros(micros) => check_micros(*micros).map_err(|e| bad(&micros.to_string(), &e))?,
+            Cell::Text(text) => self.time_of(text).map_err(|e| bad(text, e))?,
+            Cell::Owned(text) => self.time_of(text).map_err(|e| bad(text, e))?,
+            Cell::Number(number) => self.time_of_number(number).map_err(|e| bad(number, e))?,
+            Cell::Cents(cents) => {
+                let number = format_cents(*cents);
+                self.time_of_number(&number).map_err(|e| bad(&number, e))?
+            }
+            Cell::Micros(micros) => check_micros(*micros).map_err(|e| bad(&micros.to_string(), e))?,
+            Cell::Local(micros) => self.time_of_clock(*micros).map_err(|(shown, e)| bad(&shown, e))?,
             _ => return Err(absent_or_wrong(column, cell)),
         };
         if column != Column::OccurredAt.index() || self.bounds.contain(micros) {
             return Ok(micros);
         }
-        let at = self.calendar.format(micros);
+        let at = self.decoder.calendar.format(micros);
         Err(if micros > self.bounds.latest {
             (Reason::FutureTime, say!("{name} {at} is too far ahead of the clock", name, at))
         } else {
-            let earliest = self.calendar.format(self.bounds.earliest);
+            let earliest = self.decoder.calendar.format(self.bounds.earliest);
             let why = say!(
                 "{name} {at} is before {earliest}; if it is right, set engine.min_time to an earlier day",
                 name,
@@ -338,21 +377,55 @@ impl<'c> RowBuilder<'c> {
         })
     }
 
-    /// A number is milliseconds, and has to be a time that there can be in that unit.
-    fn millis(&self, number: i64) -> Result<i64, TimeError> {
-        match from_millis(number) {
-            Ok(micros) if self.bounds.earliest == i64::MIN || self.bounds.contain(micros) => Ok(micros),
-            read => match likely_unit(number) {
-                Some((unit, micros)) => {
-                    let at = self.calendar.format(micros);
-                    Err(TimeError(say!(
-                        "these are no milliseconds since 1970; as {unit} it would be {at}",
-                        unit,
-                        at
-                    )))
-                }
-                None => read,
-            },
+    /// Formats without types write numbers as text.
+    fn time_of(&self, text: &str) -> Result<i64, TimeError> {
+        if is_number(text) {
+            return self.time_of_number(text);
+        }
+        match local_time(text) {
+            Some(local) => instant(local, self.reading.zone()),
+            None => self.decoder.calendar.parse(text),
+        }
+    }
+
+    /// What the clock of a column without a zone shows.
+    fn time_of_clock(&self, micros: i64) -> Result<i64, (String, TimeError)> {
+        let local = Timestamp::from_microsecond(micros).map(|shown| TimeZone::UTC.to_datetime(shown));
+        match local {
+            Ok(local) => instant(local, self.reading.zone()).map_err(|e| (local.to_string(), e)),
+            Err(_) => check_micros(micros).map_err(|e| (micros.to_string(), e)),
+        }
+    }
+
+    /// A number has to be a time that there can be in its unit.
+    fn time_of_number(&self, number: &str) -> Result<i64, TimeError> {
+        let (unit, calendar) = (self.reading.times(), &self.decoder.calendar);
+        let read = unit.read(number).and_then(|stamp| match stamp {
+            Stamp::Instant(micros) => Ok(micros),
+            Stamp::Day(day) => calendar.start_of_day(day),
+            Stamp::Local(local) => instant(local, self.reading.zone()),
+        });
+        match read {
+            Ok(micros) if self.bounds.earliest == i64::MIN || self.bounds.contain(micros) => {
+                return Ok(micros);
+            }
+            _ => {}
+        }
+        if let Some(day) = looks_like_day(number) {
+            return Err(TimeError(say!(
+                "a number is a time in {unit} here; if it is a day, write {day}",
+                unit = unit.word(),
+                day
+            )));
+        }
+        match likely_unit(number, unit, calendar) {
+            Some((other, at)) => Err(TimeError(say!(
+                "this is no time in {unit}; as {other} it would be {at}: then say `times: {other}` at the source",
+                unit = unit.word(),
+                other = other.word(),
+                at
+            ))),
+            None => read,
         }
     }
 
@@ -376,9 +449,10 @@ impl<'c> RowBuilder<'c> {
     pub fn finish(mut self) -> Decoded {
         let rows = self.types.len();
         self.columns.set_buffer(self.side_buffer, Buffer::from(self.side));
-        let arrays = self.columns.finish(rows, self.schema.fields().iter().map(|f| f.data_type()));
+        let schema = SchemaRef::clone(&self.decoder.schema);
+        let arrays = self.columns.finish(rows, schema.fields().iter().map(|f| f.data_type()));
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        let events = RecordBatch::try_new_with_options(self.schema, arrays, &options)
+        let events = RecordBatch::try_new_with_options(schema, arrays, &options)
             .expect("the builders follow the schema");
         Decoded {
             events,
@@ -419,11 +493,53 @@ fn text_of<'a>(cell: &'a Cell<'_>) -> Option<&'a str> {
     }
 }
 
+/// Whether a text is digits, perhaps with a sign and a point.
+fn is_number(text: &str) -> bool {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    digits.starts_with(|c: char| c.is_ascii_digit())
+        && digits.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+}
+
+/// In JSON an exponent is a way of writing numbers; in a text it tells of a cell that a spreadsheet has rounded.
+fn check_exact(column: usize, cell: &Cell<'_>) -> Result<(), Fault> {
+    match text_of(cell).filter(|text| text::is_scientific(text)) {
+        None => Ok(()),
+        Some(text) => {
+            Err((Reason::Inexact, text::lost_digits(FIELDS[column].name, &format!("{:?}", shorten(text)))))
+        }
+    }
+}
+
+fn check_tags(column: usize, tags: &[Cow<'_, str>]) -> Result<(), Fault> {
+    let name = FIELDS[column].name;
+    if tags.len() > TAGS_MAX {
+        let text = say!(
+            "{name} has {length} entries, {most} are allowed",
+            name,
+            length = tags.len(),
+            most = TAGS_MAX
+        );
+        return Err((Reason::TooLong, text));
+    }
+    tags.iter().try_for_each(|tag| text::check(name, TextKind::Code, tag, Shape::of(tag)))
+}
+
+fn other_currency(column: usize, text: &str, currency: &str) -> Fault {
+    let text = say!(
+        "{name} {text} is not {currency}, in which the books are kept, and nothing is converted. Convert the amount where it is exported, or leave the record out",
+        name = FIELDS[column].name,
+        text = format!("{:?}", shorten(text)),
+        currency
+    );
+    (Reason::Currency, text)
+}
+
 fn amount(column: usize, cell: &Cell<'_>) -> Result<i128, Fault> {
+    check_exact(column, cell)?;
     let (result, shown) = match cell {
         Cell::Text(text) | Cell::Number(text) => (parse_amount(text), Cow::Borrowed(*text)),
         Cell::Owned(text) => (parse_amount(text), Cow::Borrowed(text.as_str())),
-        Cell::Cents(cents) => (check_amount(*cents), Cow::Owned(crate::event::money::format_cents(*cents))),
+        Cell::Cents(cents) => (check_amount(*cents), Cow::Owned(format_cents(*cents))),
         _ => return Err(wrong_type(column, cell, "a decimal as a string or a number")),
     };
     result.map_err(|e| {
@@ -444,12 +560,11 @@ fn is_base64(text: &str) -> bool {
 }
 
 fn number(column: usize, cell: &Cell<'_>) -> Result<i128, Fault> {
+    check_exact(column, cell)?;
     let (result, shown) = match cell {
         Cell::Text(text) | Cell::Number(text) => (parse_number(text), Cow::Borrowed(*text)),
         Cell::Owned(text) => (parse_number(text), Cow::Borrowed(text.as_str())),
-        Cell::Cents(cents) => {
-            (number::scaled(*cents, 2), Cow::Owned(crate::event::money::format_cents(*cents)))
-        }
+        Cell::Cents(cents) => (number::scaled(*cents, 2), Cow::Owned(format_cents(*cents))),
         _ => return Err(wrong_type(column, cell, "a decimal as a string or a number")),
     };
     result.map_err(|e| (Reason::BadNumber, format!("{} {:?}: {e}", FIELDS[column].name, shorten(&shown))))
@@ -493,6 +608,8 @@ struct Faults {
     others: Vec<Fault>,
     /// Whether a field was missing before anything else was wrong.
     missing_first: bool,
+    /// Whether a word for nothing stands in a field that is missing.
+    emptied: bool,
 }
 
 impl Faults {
@@ -515,7 +632,14 @@ impl Faults {
     fn told(mut self) -> Option<Fault> {
         if !self.missing.is_empty() {
             let names: Vec<_> = self.missing.iter().map(|column| FIELDS[*column].name).collect();
-            let missing = (Reason::MissingField, missing_text(&names));
+            let mut text = missing_text(&names);
+            if self.emptied {
+                text = say!(
+                    "{text} (a word for nothing stands there; `nulls` at the source says which those are)",
+                    text
+                );
+            }
+            let missing = (Reason::MissingField, text);
             let place = if self.missing_first { 0 } else { self.others.len() };
             self.others.insert(place, missing);
         }
@@ -550,7 +674,7 @@ fn wrong_type(column: usize, cell: &Cell<'_>, wanted: &str) -> Fault {
         Cell::Text(_) | Cell::Owned(_) => "text",
         Cell::Number(_) => "a number",
         Cell::Cents(_) => "a decimal",
-        Cell::Micros(_) => "a timestamp",
+        Cell::Micros(_) | Cell::Local(_) => "a timestamp",
         Cell::List(_) => "a list",
         Cell::Other(name) => name,
     };
@@ -559,7 +683,7 @@ fn wrong_type(column: usize, cell: &Cell<'_>, wanted: &str) -> Fault {
 }
 
 /// The start of a value, for messages.
-fn shorten(text: &str) -> Cow<'_, str> {
+pub fn shorten(text: &str) -> Cow<'_, str> {
     match text.char_indices().nth(SHOWN_CHARS) {
         Some((at, _)) => Cow::Owned(format!("{}…", &text[..at])),
         None => Cow::Borrowed(text),

@@ -34,7 +34,7 @@ pub fn rows(table: &RecordBatch, first_record: u64, rows: &mut RowBuilder<'_>) {
                 _ => Cell::Absent,
             };
         }
-        rows.row(&cells, first_record + row as u64 + 1, row, row);
+        rows.row(&mut cells, first_record + row as u64 + 1, row, row);
     }
 }
 
@@ -44,6 +44,8 @@ enum Reader {
     /// Decimals with this many digits after the point.
     Decimal(ArrayRef, u32),
     Micros(ArrayRef),
+    /// What a clock showed, nobody knows where.
+    Clock(ArrayRef),
     /// Integers, written out.
     Integer(ArrayRef, Vec<Option<String>>),
     List(ArrayRef),
@@ -64,8 +66,9 @@ impl Reader {
                     .and_then(|array| Some(Self::Decimal(array, u32::try_from(*s).ok()?)))
             }
             // Nanoseconds that are no whole microseconds are cut off, as in text.
-            DataType::Timestamp(_, _) => {
-                to(&DataType::Timestamp(TimeUnit::Microsecond, None)).map(Self::Micros)
+            DataType::Timestamp(_, zone) => {
+                let read = if zone.is_some() { Self::Micros } else { Self::Clock };
+                to(&DataType::Timestamp(TimeUnit::Microsecond, None)).map(read)
             }
             DataType::List(_) | DataType::LargeList(_) => {
                 let item = arrow::datatypes::Field::new_list_field(DataType::Utf8View, true);
@@ -77,7 +80,9 @@ impl Reader {
                 Self::Integer(array, texts)
             }),
             // A date is the start of the local day, so it is read as the text it would be.
-            DataType::Date32 | DataType::Date64 => to(&DataType::Utf8View).map(Self::Text),
+            DataType::Date32 | DataType::Date64 => {
+                to(&DataType::Date32).and_then(|days| cast(&days, &DataType::Utf8View).ok()).map(Self::Text)
+            }
             _ => None,
         }
         .unwrap_or_else(|| Self::Other(array.clone()))
@@ -88,6 +93,7 @@ impl Reader {
             Self::Text(a)
             | Self::Decimal(a, _)
             | Self::Micros(a)
+            | Self::Clock(a)
             | Self::Integer(a, _)
             | Self::List(a)
             | Self::Other(a) => a,
@@ -103,6 +109,7 @@ impl Reader {
             Self::Text(array) => Cell::text(array.as_string_view().value(row)),
             Self::Decimal(array, scale) => decimal(array.as_primitive::<Decimal128Type>().value(row), *scale),
             Self::Micros(array) => Cell::Micros(array.as_primitive::<TimestampMicrosecondType>().value(row)),
+            Self::Clock(array) => Cell::Local(array.as_primitive::<TimestampMicrosecondType>().value(row)),
             Self::Integer(_, texts) => texts[row].as_deref().map_or(Cell::Absent, Cell::Number),
             Self::List(array) => {
                 let list = array.as_list::<i32>().value(row);

@@ -360,7 +360,9 @@ struct Cut {
 }
 
 fn count_reject(receipts: &mut [Receipt], blocks: &[Block], reject: &Reject) {
-    let of = |block: &Block| block.source == reject.source && block.partition == reject.partition;
+    let of = |block: &Block| {
+        [&block.source, &block.read_as].contains(&&reject.source) && block.partition == reject.partition
+    };
     // Blocks of one source that share a batch share the count of its rejects, but for those that ask for receipts.
     if let Some(at) = blocks.iter().position(of) {
         receipts[at].rejected += 1;

@@ -1,14 +1,18 @@
 //! The data dictionary: one Arrow schema for every kind of event (SPEC §2), and exact money and time.
 
+pub mod currency;
+pub mod hidden;
 pub mod kind;
 pub mod money;
 pub mod name;
 pub mod number;
 pub mod period;
 pub mod schema;
+pub mod stamp;
 pub mod tick;
 pub mod time;
 
+pub use currency::Currency;
 pub use kind::{BudgetAction, EventType};
 pub use name::normal_name;
 pub use schema::{Column, FieldKind, event_schema, id_hash};

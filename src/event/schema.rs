@@ -18,12 +18,48 @@ pub const MONEY_SCALE: i8 = 2;
 pub const NUMBER_TYPE: DataType = DataType::Decimal128(24, super::number::SCALE as i8);
 /// The longest `event_id`, in characters.
 pub const EVENT_ID_CHARS: usize = 64;
+/// The most tags of an event. Each is a code.
+pub const TAGS_MAX: usize = 64;
+
+/// What a text is, which decides how it is written and how long it may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TextKind {
+    /// What one record, line or contract is known by.
+    Id,
+    /// A code of a classification, of a unit or of a currency.
+    Code,
+    /// The number of an account.
+    Account,
+    /// A name, as people write it.
+    Name,
+    /// Sentences.
+    Prose,
+}
+
+impl TextKind {
+    /// The longest text, in characters.
+    #[must_use]
+    pub const fn chars_max(self) -> usize {
+        match self {
+            Self::Id => 128,
+            Self::Code | Self::Account => 64,
+            Self::Name => 256,
+            Self::Prose => 2000,
+        }
+    }
+
+    /// Whether people read it as it was written; of all others only the characters count.
+    #[must_use]
+    pub const fn is_free(self) -> bool {
+        matches!(self, Self::Name | Self::Prose)
+    }
+}
 
 /// How the value of a column is written and checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FieldKind {
     /// A string: `Utf8View`.
-    Text,
+    Text(TextKind),
     /// A string out of a closed set: `Utf8View`.
     Choice(&'static [&'static str]),
     /// Exact money greater than zero: `Decimal128(18, 2)`.
@@ -99,45 +135,51 @@ macro_rules! dictionary {
 
 use FieldKind::{Choice, Money, Number, Tags, Text, Time, Year};
 
+const ID: FieldKind = Text(TextKind::Id);
+const CODE: FieldKind = Text(TextKind::Code);
+const ACCOUNT: FieldKind = Text(TextKind::Account);
+const NAME: FieldKind = Text(TextKind::Name);
+const PROSE: FieldKind = Text(TextKind::Prose);
+
 dictionary! {
-    EventId "event_id" Text, ALL, ALL;
+    EventId "event_id" ID, ALL, ALL;
     Type "type" Choice(TYPES), ALL, ALL;
     OccurredAt "occurred_at" Time, ALL, ALL;
     RecordedAt "recorded_at" Time, ALL, 0;
-    BudgetLineId "budget_line_id" Text, ALL, MONEY;
-    ToBudgetLineId "to_budget_line_id" Text, CORRECTION | BUDGET, CORRECTION;
+    BudgetLineId "budget_line_id" ID, ALL, MONEY;
+    ToBudgetLineId "to_budget_line_id" ID, CORRECTION | BUDGET, CORRECTION;
     Action "action" Choice(ACTIONS), BUDGET, BUDGET;
     Amount "amount" Money, MONEY & !WITHDRAWAL, MONEY & !WITHDRAWAL;
     FiscalYear "fiscal_year" Year, PAY | BUDGET | INDICATOR, PAY | INDICATOR;
-    RegionCode "region_code" Text, PAY | BUDGET | INDICATOR, PAY;
-    UnitCode "unit_code" Text, PAY | BUDGET | INDICATOR, PAY;
-    UnitName "unit_name" Text, PAY | BUDGET | INDICATOR, 0;
-    FunctionCode "function_code" Text, PAY | BUDGET, PAY;
-    EconomicCode "economic_code" Text, PAY | BUDGET, PAY;
-    ProjectCode "project_code" Text, PAY | BUDGET | INDICATOR, INDICATOR;
-    FundType "fund_type" Text, PAY | BUDGET, 0;
+    RegionCode "region_code" CODE, PAY | BUDGET | INDICATOR, PAY;
+    UnitCode "unit_code" CODE, PAY | BUDGET | INDICATOR, PAY;
+    UnitName "unit_name" NAME, PAY | BUDGET | INDICATOR, 0;
+    FunctionCode "function_code" CODE, PAY | BUDGET, PAY;
+    EconomicCode "economic_code" CODE, PAY | BUDGET, PAY;
+    ProjectCode "project_code" CODE, PAY | BUDGET | INDICATOR, INDICATOR;
+    FundType "fund_type" CODE, PAY | BUDGET, 0;
     PaymentMode "payment_mode" Choice(&["direct", "authorized"]), PAY, PAY;
     Settlement "settlement" Choice(&["transfer", "cash", "card", "cheque"]), PAY, PAY;
-    PayerAccount "payer_account" Text, PAY, 0;
-    PayeeName "payee_name" Text, PAY, PAY;
-    PayeeAccount "payee_account" Text, PAY, PAY;
+    PayerAccount "payer_account" ACCOUNT, PAY, 0;
+    PayeeName "payee_name" NAME, PAY, PAY;
+    PayeeAccount "payee_account" ACCOUNT, PAY, PAY;
     PayeeType "payee_type" Choice(&["entity", "person", "self"]), PAY, PAY;
-    ActualPayeeName "actual_payee_name" Text, PAY, 0;
-    ActualPayeeAccount "actual_payee_account" Text, PAY, 0;
-    Currency "currency" Text, PAY, 0;
-    Purpose "purpose" Text, PAY, 0;
-    ContractNo "contract_no" Text, PAY, 0;
-    InvoiceNo "invoice_no" Text, PAY, 0;
-    ProcurementNo "procurement_no" Text, PAY, 0;
-    BondCode "bond_code" Text, PAY, 0;
-    BeneficiaryId "beneficiary_id" Text, PAY, 0;
-    ApplicationId "application_id" Text, PAY, 0;
-    OriginalEventId "original_event_id" Text, FOLLOW_UP, FOLLOW_UP;
-    Reason "reason" Text, REFUND | CORRECTION, 0;
+    ActualPayeeName "actual_payee_name" NAME, PAY, 0;
+    ActualPayeeAccount "actual_payee_account" ACCOUNT, PAY, 0;
+    Currency "currency" CODE, PAY, 0;
+    Purpose "purpose" PROSE, PAY, 0;
+    ContractNo "contract_no" ID, PAY, 0;
+    InvoiceNo "invoice_no" ID, PAY, 0;
+    ProcurementNo "procurement_no" ID, PAY, 0;
+    BondCode "bond_code" CODE, PAY, 0;
+    BeneficiaryId "beneficiary_id" ID, PAY, 0;
+    ApplicationId "application_id" ID, PAY, 0;
+    OriginalEventId "original_event_id" ID, FOLLOW_UP, FOLLOW_UP;
+    Reason "reason" PROSE, REFUND | CORRECTION, 0;
     TagList "tags" Tags, PAY, 0;
     // A content hash counts a column by its place, so new ones stand at the end.
-    IndicatorId "indicator_id" Text, INDICATOR, INDICATOR;
-    IndicatorName "indicator_name" Text, INDICATOR, 0;
+    IndicatorId "indicator_id" ID, INDICATOR, INDICATOR;
+    IndicatorName "indicator_name" NAME, INDICATOR, 0;
     Target "target" Number, INDICATOR, INDICATOR;
     Actual "actual" Number, INDICATOR, 0;
     Direction "direction" Choice(&["at_least", "at_most"]), INDICATOR, 0;
@@ -213,7 +255,7 @@ pub fn time_type(zone: &str) -> DataType {
 #[must_use]
 pub fn arrow_type(kind: FieldKind, zone: &str) -> DataType {
     match kind {
-        Text | Choice(_) => DataType::Utf8View,
+        Text(_) | Choice(_) => DataType::Utf8View,
         Money => DataType::Decimal128(AMOUNT_PRECISION, MONEY_SCALE),
         Number => NUMBER_TYPE,
         Time => time_type(zone),

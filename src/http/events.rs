@@ -12,7 +12,7 @@ use serde::de::IgnoredAny;
 
 use super::{Problem, request::blocking};
 use crate::{
-    app::Shared,
+    app::{POSTED, Shared},
     inspect::{self, Written},
     say,
     stream::{Payload, Receipt},
@@ -46,7 +46,7 @@ pub async fn events(
     if body.iter().all(u8::is_ascii_whitespace) {
         return Err(Problem::bad_request(say!("the body is empty: send one JSON object a line")));
     }
-    let receipt = shared.submit(payload(body, written)?, Vec::new()).await;
+    let receipt = shared.submit(POSTED, payload(body, written)?, Vec::new()).await;
     receipt.map(Json).ok_or_else(|| {
         Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,

@@ -5,7 +5,10 @@ use datafusion::parquet::file::metadata::ParquetMetaData;
 
 use super::header::twice;
 use crate::{
-    event::{Column, FieldKind, schema::field},
+    event::{
+        Column, FieldKind,
+        schema::{TextKind, field},
+    },
     say,
 };
 
@@ -59,17 +62,18 @@ fn fits(kind: FieldKind, data_type: &DataType) -> bool {
     let decimal =
         matches!(data_type, DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..));
     match kind {
-        FieldKind::Text | FieldKind::Choice(_) => text,
+        FieldKind::Text(_) | FieldKind::Choice(_) => text,
         FieldKind::Money | FieldKind::Number => text || decimal || data_type.is_integer(),
         FieldKind::Time => {
-            text || data_type.is_integer()
+            text || decimal
+                || data_type.is_integer()
                 || matches!(data_type, DataType::Timestamp(..) | DataType::Date32 | DataType::Date64)
         }
         FieldKind::Year => text || data_type.is_integer(),
         FieldKind::Tags => {
             matches!(
                 data_type,
-                DataType::List(item) | DataType::LargeList(item) if fits(FieldKind::Text, item.data_type())
+                DataType::List(item) | DataType::LargeList(item) if fits(FieldKind::Text(TextKind::Code), item.data_type())
             ) || *data_type == DataType::Null
         }
     }
@@ -87,9 +91,9 @@ fn is_empty(metadata: &ParquetMetaData, name: &str) -> bool {
 /// What a field is read from.
 fn wanted(kind: FieldKind) -> String {
     match kind {
-        FieldKind::Text | FieldKind::Choice(_) => say!("text"),
+        FieldKind::Text(_) | FieldKind::Choice(_) => say!("text"),
         FieldKind::Money | FieldKind::Number => say!("a decimal, a whole number or text"),
-        FieldKind::Time => say!("a timestamp, a date, whole milliseconds or text"),
+        FieldKind::Time => say!("a timestamp, a date, a number or text"),
         FieldKind::Year => say!("a whole number or text"),
         FieldKind::Tags => say!("a list of texts"),
     }

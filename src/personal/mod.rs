@@ -144,7 +144,7 @@ mod tests {
         let ordinary = "event_id budget_line_id to_budget_line_id region_code unit_code unit_name function_code \
             economic_code project_code fund_type currency contract_no invoice_no procurement_no bond_code application_id \
             original_event_id indicator_id bank_ref";
-        let texts = FIELDS.iter().filter(|f| matches!(f.kind, FieldKind::Text | FieldKind::Tags));
+        let texts = FIELDS.iter().filter(|f| matches!(f.kind, FieldKind::Text(_) | FieldKind::Tags));
         for field in texts {
             let kind = Kind::of_column(field.name).unwrap();
             let known = ordinary.split_whitespace().any(|name| name == field.name);

@@ -42,4 +42,5 @@ mod supervisor;
 mod texts;
 mod trial;
 mod trust;
+mod values;
 mod versions;

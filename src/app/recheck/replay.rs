@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     app::parallel,
     config::Config,
-    decode::Decoder,
+    decode::{Decoder, Reading},
     engine::{
         BatchLimits, Committable, Dedup, Engine, EngineError, LATE_WITHOUT_HISTORY, MemoryAlerts, Output,
         Record, SavedWatermark, Scheduler, Sequencer, Watermark, Windowing, batches,
@@ -84,7 +84,7 @@ pub async fn replay(
         alerts: Mutex::new(MemoryAlerts::new(&config.calendar)),
     });
     let engine = Engine {
-        decoder: Arc::new(Decoder::new(Arc::clone(&config.calendar))),
+        decoder: Arc::new(Decoder::new(Arc::clone(&config.calendar)).reading(Reading::stored())),
         sequencer: Sequencer::new(
             Arc::new(RwLock::new(Ledger::default())),
             Dedup::default(),

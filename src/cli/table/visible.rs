@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use unicode_width::UnicodeWidthChar;
 
+use crate::event::hidden::is_hidden;
+
 /// The text with what would steer the terminal, turn its direction or stay unseen written out: `\n`, `\u{1b}`.
 pub fn visible(text: &str) -> Cow<'_, str> {
     if !text.contains(is_hidden) {
@@ -17,16 +19,6 @@ pub fn visible(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(shown)
-}
-
-/// Control characters, those that turn the direction of what follows, and those that have no shape of their own.
-fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(
-            c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
-        )
 }
 
 /// Columns that a text takes on a terminal.
@@ -91,6 +83,7 @@ mod tests {
     fn what_steers_a_terminal_is_written_out() {
         assert_eq!(visible("a\u{1b}[2Jb\r\nc\u{202e}d\u{9b}1m"), "a\\u{1b}[2Jb\\r\\nc\\u{202e}d\\u{9b}1m");
         assert_eq!(visible("杭州\u{200b}某公司\u{2066}"), "杭州\\u{200b}某公司\\u{2066}");
+        assert_eq!(visible("甲\0\u{3164}\u{fe0f}"), "甲\\u{0}\\u{3164}\\u{fe0f}");
         assert!(matches!(visible("杭州某公司 ①"), Cow::Borrowed(_)));
     }
 

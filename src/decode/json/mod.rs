@@ -126,17 +126,17 @@ impl<'a> Parser<'a> {
         }
         self.clear();
         if plain::read(trimmed, &mut self.cells, &mut self.filled, &mut self.order).is_some() {
-            return rows.row(&self.cells, record, start, end);
+            return rows.row(&mut self.cells, record, start, end);
         }
         match general(trimmed, &mut self.order) {
-            Ok((cells, unknown)) => {
+            Ok((mut cells, unknown)) => {
                 unknown.iter().for_each(|name| rows.unknown_field(name));
                 let untyped = matches!(cells[Column::Type.index()], Cell::Absent);
                 match envelope::of(trimmed.as_bytes()).filter(|_| untyped) {
                     Some(envelope) => {
                         rows.reject((Reason::MissingField, envelope.told()), record, start, end);
                     }
-                    None => rows.row(&cells, record, start, end),
+                    None => rows.row(&mut cells, record, start, end),
                 }
             }
             Err(detail) => {

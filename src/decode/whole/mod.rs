@@ -16,12 +16,18 @@ use arrow::{
 };
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::row::{YEARS, fold};
+use super::{
+    Reading,
+    row::{YEARS, fold},
+    text,
+};
 use crate::event::{
-    BudgetAction, Column, EventType,
+    BudgetAction, Column, Currency, EventType,
     money::check_amount,
     number,
-    schema::{EVENT_ID_CHARS, FIELDS, FieldKind, FieldSpec, field, id_hash, required_by_action},
+    schema::{
+        EVENT_ID_CHARS, FIELDS, FieldKind, FieldSpec, TAGS_MAX, TextKind, field, id_hash, required_by_action,
+    },
     time::{TimeBounds, check_micros},
 };
 
@@ -37,7 +43,13 @@ pub struct Whole {
 }
 
 /// Decodes a table; `None` if it is not all in order, or has columns of other types than the events' own.
-pub fn decode(table: &RecordBatch, schema: &SchemaRef, bounds: TimeBounds) -> Option<Whole> {
+pub fn decode(
+    table: &RecordBatch,
+    schema: &SchemaRef,
+    currency: &Currency,
+    reading: &Reading,
+    bounds: TimeBounds,
+) -> Option<Whole> {
     let mut given: Vec<Option<&ArrayRef>> = vec![None; Column::COUNT];
     let mut unknown = Vec::new();
     for (name, array) in table.schema_ref().fields().iter().zip(table.columns()) {
@@ -48,7 +60,8 @@ pub fn decode(table: &RecordBatch, schema: &SchemaRef, bounds: TimeBounds) -> Op
     }
     let rows = table.num_rows();
     let types = types(given[Column::Type.index()]?)?;
-    let mut work = Work { bits: types.iter().map(|t| t.bit()).collect(), contents: vec![0; rows], bounds };
+    let bits = types.iter().map(|t| t.bit()).collect();
+    let mut work = Work { bits, contents: vec![0; rows], bounds, currency, reading };
     let mut columns: Vec<ArrayRef> = Vec::with_capacity(Column::COUNT);
     for (at, spec) in FIELDS.iter().enumerate() {
         let column = match given[at] {
@@ -89,14 +102,16 @@ fn texts(array: &ArrayRef) -> Option<StringViewArray> {
     Some(cast(array, &DataType::Utf8View).ok()?.as_string_view().clone())
 }
 
-struct Work {
+struct Work<'w> {
     /// The type of each row, as a bit.
     bits: Vec<u8>,
     contents: Vec<u64>,
     bounds: TimeBounds,
+    currency: &'w Currency,
+    reading: &'w Reading,
 }
 
-impl Work {
+impl Work<'_> {
     /// A column in the events' own type, with its share of the content hashes; the inner `None` if no row has a value.
     #[allow(clippy::option_option)]
     fn column(&mut self, at: usize, spec: &FieldSpec, array: &ArrayRef) -> Option<Option<ArrayRef>> {
@@ -104,7 +119,7 @@ impl Work {
             return Some(None);
         }
         let column: ArrayRef = match spec.kind {
-            FieldKind::Text | FieldKind::Choice(_) => Arc::new(self.text(at, spec, texts(array)?)?),
+            FieldKind::Text(_) | FieldKind::Choice(_) => Arc::new(self.text(at, spec, texts(array)?)?),
             FieldKind::Money => self.decimals(at, spec, array, 2, |cents| check_amount(cents).ok())?,
             FieldKind::Number => {
                 self.decimals(at, spec, array, number::SCALE, |n| number::scaled(n, number::SCALE).ok())?
@@ -155,12 +170,7 @@ impl Work {
         let seed = at as u64 + 1;
         for row in present.set_indices() {
             let text = array.value(row);
-            if let FieldKind::Choice(words) = spec.kind
-                && !words.contains(&text)
-            {
-                return None;
-            }
-            if at == Column::EventId.index() && text.chars().count() > EVENT_ID_CHARS {
+            if !self.is_plain(at, spec, text) {
                 return None;
             }
             let view = array.views()[row];
@@ -175,11 +185,36 @@ impl Work {
         let mut views = views.to_vec();
         let missing = |row: usize, bits: &[u8]| spec.on & bits[row] != 0 && !present.value(row);
         for row in (0..views.len()).filter(|row| missing(*row, &self.bits)) {
-            views[row] = make_view(b"CNY", 0, 0);
+            views[row] = make_view(self.currency.code().as_bytes(), 0, 0);
             self.contents[row] = self.contents[row].wrapping_add(fold(views[row], seed));
         }
         let filled = BooleanBuffer::collect_bool(views.len(), |row| spec.on & self.bits[row] != 0);
         StringViewArray::try_new(views.into(), buffers, validity(filled)).ok()
+    }
+
+    /// Whether a value is all right as it stands.
+    fn is_plain(&self, at: usize, spec: &FieldSpec, text: &str) -> bool {
+        let right = match spec.kind {
+            FieldKind::Choice(words) => return words.contains(&text),
+            FieldKind::Text(kind) => text::wrong(kind, text, text::Shape::of(text)).is_none(),
+            _ => true,
+        };
+        let column_right = match at {
+            _ if at == Column::EventId.index() => {
+                text.len() <= EVENT_ID_CHARS || text.chars().count() <= EVENT_ID_CHARS
+            }
+            _ if at == Column::Currency.index() => text == self.currency.code(),
+            _ => true,
+        };
+        self.reading.is_stored() || right && column_right && self.reading.leaves(text, spec.kind)
+    }
+
+    fn are_plain<'t>(&self, spec: &FieldSpec, mut tags: impl ExactSizeIterator<Item = &'t str>) -> bool {
+        let plain = |tag: &str| {
+            text::wrong(TextKind::Code, tag, text::Shape::of(tag)).is_none()
+                && self.reading.leaves(tag, spec.kind)
+        };
+        self.reading.is_stored() || tags.len() <= TAGS_MAX && tags.all(plain)
     }
 
     fn tags(&mut self, spec: &FieldSpec, array: &ArrayRef) -> Option<ArrayRef> {
@@ -195,6 +230,9 @@ impl Work {
         for row in present.set_indices() {
             let (from, to) = (lists.value_offsets()[row], lists.value_offsets()[row + 1]);
             let tags = (from..to).map(|at| words.value(usize::try_from(at).unwrap_or_default()));
+            if !self.are_plain(spec, tags.clone()) {
+                return None;
+            }
             let hash = tags.fold(1, |hash, tag| xxh3_64_with_seed(tag.as_bytes(), hash));
             self.contents[row] = self.contents[row].wrapping_add(hash);
         }
@@ -223,7 +261,8 @@ impl Work {
     }
 
     fn times(&mut self, at: usize, spec: &FieldSpec, array: &ArrayRef) -> Option<ArrayRef> {
-        let DataType::Timestamp(..) = array.data_type() else { return None };
+        // A clock without a zone is read, or refused, row by row.
+        let DataType::Timestamp(_, Some(_)) = array.data_type() else { return None };
         let array = cast(array, &DataType::Timestamp(TimeUnit::Microsecond, None)).ok()?;
         let array = array.as_primitive::<TimestampMicrosecondType>();
         let present = self.present(spec, array.nulls())?;

@@ -15,11 +15,15 @@ fn block(payload: Payload) -> Block {
     Block::new(Shared::from("s"), Shared::from("p"), 0, payload)
 }
 
+/// The same table column by column.
+fn by_columns(decoder: &Decoder, table: &RecordBatch) -> Option<Whole> {
+    decode(table, decoder.schema(), &decoder.currency, &decoder.reading, TimeBounds::NONE)
+}
+
 /// The same table row by row.
 fn by_rows(decoder: &Decoder, table: &RecordBatch) -> Decoded {
     let block = block(Payload::Table(table.clone()));
-    let mut rows =
-        RowBuilder::new(&decoder.calendar, decoder.schema.clone(), TimeBounds::NONE, table.num_rows());
+    let mut rows = RowBuilder::new(decoder, TimeBounds::NONE, table.num_rows());
     rows.start_block(&block);
     table::rows(table, 0, &mut rows);
     rows.finish()
@@ -33,7 +37,7 @@ fn event(dice: u64) -> Value {
         "payment_mode": "direct", "settlement": pick(9, &[json!("cash"), json!("transfer")]), "payee_name": pick(11, &[json!("甲"), json!("一个名字很长很长的公司")]),
         "payee_account": "3301", "payee_type": "entity", "amount": pick(13, &[json!("1.00"), json!("99999999.99")]),
         "indicator_id": "I", "project_code": "X", "target": "1.5", "actual": pick(17, &[json!(null), json!("-2.25")]),
-        "action": pick(19, &[json!("approve"), json!("transfer"), json!("freeze")]), "currency": pick(21, &[json!(null), json!("USD")]),
+        "action": pick(19, &[json!("approve"), json!("transfer"), json!("freeze")]), "currency": pick(21, &[json!(null), json!("CNY")]),
         "tags": pick(23, &[json!(null), json!([]), json!(["三保"]), json!(["a", "b"])]), "recorded_at": pick(25, &[json!(null), json!(1_772_000_000_123i64)])});
     if dice.is_multiple_of(7) {
         event["purpose"] = json!("办公");
@@ -74,12 +78,12 @@ proptest! {
     fn columns_and_rows_give_the_same(dices in proptest::collection::vec(any::<u64>(), 1..40), drop in 0..Column::COUNT) {
         let decoder = Decoder::new(Shared::new(Calendar::new("Asia/Shanghai", 1, 1).unwrap()));
         let table = table_of(&decoder, &dices);
-        let whole = decode(&table, decoder.schema(), TimeBounds::NONE).expect("the table is in order");
+        let whole = by_columns(&decoder, &table).expect("the table is in order");
         same(&whole, &by_rows(&decoder, &table));
         // A column less is either the same for both, or left to the way by rows.
         let kept: Vec<usize> = (0..Column::COUNT).filter(|at| *at != drop).collect();
         let less = table.project(&kept).unwrap();
-        if let Some(whole) = decode(&less, decoder.schema(), TimeBounds::NONE) {
+        if let Some(whole) = by_columns(&decoder, &less) {
             same(&whole, &by_rows(&decoder, &less));
         } else {
             prop_assert!(!by_rows(&decoder, &less).rejects.is_empty());
@@ -96,7 +100,7 @@ proptest! {
         columns[Column::Type.index()] = Arc::new(StringViewArray::from_iter_values(dices.iter().map(|_| kind)));
         let table = RecordBatch::try_new(table.schema(), columns).unwrap();
         let rows = by_rows(&decoder, &table);
-        match decode(&table, decoder.schema(), TimeBounds::NONE) {
+        match by_columns(&decoder, &table) {
             Some(whole) => same(&whole, &rows),
             None => prop_assert!(!rows.rejects.is_empty()),
         }
@@ -132,12 +136,28 @@ fn what_is_not_in_order_is_left_to_the_rows() {
         (Column::Amount, texts("1.00")),
         (Column::FiscalYear, Arc::new(Int32Array::from(vec![99; 4])) as ArrayRef),
         (Column::PaymentMode, texts("gift")),
+        (Column::PaymentMode, texts(" direct")),
+        (Column::UnitCode, texts("'101001")),
+        (Column::UnitCode, texts("101\u{200b}001")),
+        (Column::UnitCode, texts(&"1".repeat(65))),
+        (Column::PayeeAccount, texts("6.22848E+18")),
+        (Column::PayeeAccount, texts("-")),
+        (Column::PayeeName, texts("甲 ")),
+        (Column::Currency, texts("人民币")),
+        (Column::OccurredAt, Arc::new(TimestampMicrosecondArray::from(vec![1_772_589_600_000_000; 4]))),
     ] {
-        assert!(decode(&with(column, array), decoder.schema(), TimeBounds::NONE).is_none(), "{column:?}");
+        assert!(by_columns(&decoder, &with(column, array)).is_none(), "{column:?}");
     }
     assert!(
-        decode(&table, decoder.schema(), TimeBounds { latest: 0, ..TimeBounds::NONE }).is_none(),
+        decode(
+            &table,
+            decoder.schema(),
+            &decoder.currency,
+            &decoder.reading,
+            TimeBounds { latest: 0, ..TimeBounds::NONE }
+        )
+        .is_none(),
         "too far in the future"
     );
-    assert!(decode(&table, decoder.schema(), TimeBounds::NONE).is_some());
+    assert!(by_columns(&decoder, &table).is_some());
 }

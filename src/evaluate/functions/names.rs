@@ -1,9 +1,9 @@
-//! Names of payees and units: `normal_name`, `company_core`, `name_similarity`.
+//! Names of payees and units: `normal_name`, `company_core`, `name_similarity`, `suspicious_text`.
 
 use std::{borrow::Cow, sync::Arc};
 
 use arrow::{
-    array::{ArrayRef, AsArray, Decimal128Array, StringViewArray},
+    array::{ArrayRef, AsArray, BooleanArray, Decimal128Array, StringViewArray},
     datatypes::DataType,
 };
 use datafusion::{
@@ -12,17 +12,30 @@ use datafusion::{
 };
 
 use super::{company, immutable, pair, shaped};
-use crate::{event::normal_name, ledger::columns::RATIO_TYPE};
+use crate::{
+    event::{hidden::suspicious, normal_name},
+    ledger::columns::RATIO_TYPE,
+};
 
 /// - `normal_name(Utf8View) -> Utf8View`: see [`normal_name`];
 /// - `company_core(Utf8View) -> Utf8View`: see [`company::core`];
-/// - `name_similarity(Utf8View, Utf8View) -> Decimal128(38, 18)`, 0 to 1: see [`company::similarity`].
-pub fn functions() -> [ScalarUDF; 3] {
+/// - `name_similarity(Utf8View, Utf8View) -> Decimal128(38, 18)`, 0 to 1: see [`company::similarity`];
+/// - `suspicious_text(Utf8View) -> Boolean`: whether something is hidden in it, see [`suspicious`].
+pub fn functions() -> [ScalarUDF; 4] {
     let text = [DataType::Utf8View];
     [
         immutable("normal_name", &text, DataType::Utf8View, |args| changed(args, normal_name)),
         immutable("company_core", &text, DataType::Utf8View, |args| changed(args, company::core)),
         immutable("name_similarity", &[DataType::Utf8View, DataType::Utf8View], RATIO_TYPE, similarity),
+        immutable("suspicious_text", &text, DataType::Boolean, |args| {
+            let texts = args[0].to_array(1)?;
+            let found: BooleanArray = texts
+                .as_string_view()
+                .iter()
+                .map(|text| text.map(|text| !suspicious(text).is_empty()))
+                .collect();
+            Ok(shaped(Arc::new(found), &args[0]))
+        }),
     ]
 }
 

@@ -168,7 +168,7 @@ fn simulated(config: &Config, events: PathBuf) -> (Found, Vec<Map<String, Value>
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let mut found = Found::default();
     let (judged, read) = runtime.block_on(async {
-        let replay = Replay::new(&[events], None, config).unwrap();
+        let replay = Replay::new(&[events], None, None, config).unwrap();
         replay.run(config, rules, &mut found).await
     });
     judged.unwrap();

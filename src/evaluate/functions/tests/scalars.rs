@@ -118,6 +118,9 @@ fn lists_and_names() {
         ("lookup('empty', 'a', 'word')", "NULL"),
         ("normal_name('ａ（b） ')", "A(B)"),
         ("normal_name(NULL)", "NULL"),
+        ("suspicious_text(concat('甲', chr(8238), '公司'))", "true"),
+        ("suspicious_text('示例建筑（集团）有限公司')", "false"),
+        ("suspicious_text(NULL)", "NULL"),
         ("company_core(' 杭州市示例建筑（集团）有限公司')", "示例建筑集团"),
         ("company_core(NULL)", "NULL"),
         ("name_similarity('示例', NULL)", "NULL"),
@@ -165,6 +168,7 @@ fn arrays_stay_arrays_and_scalars_scalars() {
     for (name, column, arguments) in [
         ("normal_name", &names, 1),
         ("company_core", &names, 1),
+        ("suspicious_text", &names, 1),
         ("name_similarity", &names, 2),
         ("local_hour", &times, 1),
         ("is_workday", &times, 1),
