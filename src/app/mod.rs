@@ -39,8 +39,8 @@ use crate::{
     decode::Decoder,
     diagnostic::{self, Diagnostic},
     engine::{
-        BatchLimits, Dedup, Engine, EngineError, History, Record, Scheduler, Sequencer, Silence, Watermark,
-        Windowing, Workers, batches,
+        BatchLimits, Dedup, Engine, EngineError, History, Originals, Record, Scheduler, Sequencer, Silence,
+        Watermark, Windowing, Workers, batches,
     },
     evaluate::Evaluator,
     event::EventType,
@@ -195,7 +195,8 @@ impl Assembly {
         shared.quarantine.start(store.quarantine_bytes()?, &metrics);
         let engine = Engine {
             decoder,
-            sequencer: Sequencer::new(ledger, dedup, watermark, Some(config.checkpoint_events)),
+            sequencer: Sequencer::new(ledger, dedup, watermark, Some(config.checkpoint_events))
+                .finding(Originals::in_journal(Lookup::open(store.dir())?)),
             windowing,
             evaluator,
             record: Record::Journal,

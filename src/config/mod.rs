@@ -393,7 +393,7 @@ impl Resolver<'_> {
             raw.fiscal_year_start.split_once('-').and_then(|(m, d)| Some((m.parse().ok()?, d.parse().ok()?)));
         let (month, day) = start.unwrap_or((0, 0));
         match Calendar::new(&raw.time_zone, month, day) {
-            Ok(calendar) => calendar,
+            Ok(calendar) => calendar.with_years_named_by(raw.fiscal_year_named_by),
             Err(e) => {
                 let key = if month == 0 {
                     String::from("fiscal_year_start")

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::alerts::{AlertSpec, RouteSpec};
 use crate::{
+    event::time::NamedBy,
     lists::ColumnKind,
     rule::Language,
     source::{Encoding, directory::Afterwards, kafka::KafkaSource},
@@ -22,6 +23,8 @@ pub struct Raw {
     pub time_zone: String,
     /// The first day of the fiscal year, `MM-DD`.
     pub fiscal_year_start: String,
+    /// The calendar year that a fiscal year is named after: that of its `beginning`, or that of its `end`.
+    pub fiscal_year_named_by: NamedBy,
     /// The language of notifications, and of messages where nobody asks for another: `zh` or `en`.
     pub language: Language,
     /// The bureau in whose name mails are written; without it they name none.
@@ -57,6 +60,7 @@ impl Default for Raw {
         Self {
             time_zone: String::from("Asia/Shanghai"),
             fiscal_year_start: String::from("01-01"),
+            fiscal_year_named_by: NamedBy::default(),
             language: Language::default(),
             bureau: None,
             sources: Vec::new(),

@@ -10,7 +10,7 @@ use saphyr_parser::Span;
 
 use super::{
     Mode, Param,
-    compile::{CompiledRule, CompiledView, Compiler},
+    compile::{CompiledRule, CompiledView, Compiler, ORIGINAL_AT},
     parse,
     query::QuerySession,
     share::{SharedWindow, share},
@@ -22,8 +22,7 @@ use crate::{
         forecasts::{EVENT_COLUMNS, EVENT_TYPES},
         tables,
     },
-    event::{EventType, event_schema, time::Calendar},
-    ledger::columns::BUDGET_COLUMNS,
+    event::{Column, EventType, event_schema, time::Calendar},
     say,
     yaml::Document,
 };
@@ -33,8 +32,10 @@ use crate::{
 pub struct RuleSet {
     /// The rules, by file and then in the order in which they stand there.
     pub rules: Vec<CompiledRule>,
-    /// The columns of `budget.*` that any of them reads, by position in [`BUDGET_COLUMNS`].
-    pub budget_columns: Vec<usize>,
+    /// The columns of `budget.*` and `original.*` that any of them reads, by position behind those of the event.
+    pub beside: Vec<usize>,
+    /// The types of the events whose originals any of them asks for, as [`EventType::bit`]s.
+    pub originals: u8,
     /// The sliding windows that they share.
     pub windows: Vec<SharedWindow>,
     /// The types of events that schedules read, with the columns that any of them can read, by position in the event
@@ -235,12 +236,21 @@ fn apply(d: &mut Document<'_>, rule: &mut super::Rule, changes: &Override) {
     }
 }
 
-/// The columns of `budget.*` that rules read, wherever they do.
-fn budget_columns(rules: &[CompiledRule], compiler: &Compiler) -> Vec<usize> {
-    let events = compiler.columns().fields().len() - BUDGET_COLUMNS.len();
+/// The columns of `budget.*` and `original.*` that rules read, wherever they do.
+fn beside(rules: &[CompiledRule], compiler: &Compiler) -> Vec<usize> {
+    let beside = compiler.columns().fields().len() - Column::COUNT;
     let used: BTreeSet<_> = rules.iter().flat_map(CompiledRule::event_columns).collect();
-    let used = used.into_iter().filter_map(|at| at.checked_sub(events));
-    used.filter(|at| *at < BUDGET_COLUMNS.len()).collect()
+    let used = used.into_iter().filter_map(|at| at.checked_sub(Column::COUNT));
+    used.filter(|at| *at < beside).collect()
+}
+
+/// The types of the events whose originals are asked for.
+fn originals(rules: &[CompiledRule], compiler: &Compiler) -> u8 {
+    let original = ORIGINAL_AT..compiler.columns().fields().len();
+    let asks = |rule: &&CompiledRule| {
+        rule.rule.mode != Mode::Disabled && rule.event_columns().iter().any(|at| original.contains(at))
+    };
+    rules.iter().filter(asks).fold(0, |types, rule| types | rule.rule.trigger)
 }
 
 /// The events that schedules read, with the columns that they can read of them.
@@ -308,10 +318,11 @@ impl CompiledRule {
 impl RuleSet {
     fn new(mut rules: Vec<CompiledRule>, compiler: &Compiler) -> Self {
         let windows = share(&mut rules);
-        let budget_columns = budget_columns(&rules, compiler);
+        let (beside, originals) = (beside(&rules, compiler), originals(&rules, compiler));
         let has_schedule = rules.iter().any(|rule| matches!(rule.view, CompiledView::Schedule(_)));
         let read = read_by_schedules(&rules, compiler);
-        Self { rules, budget_columns, windows, read, session: has_schedule.then(|| compiler.session()) }
+        let session = has_schedule.then(|| compiler.session());
+        Self { rules, beside, originals, windows, read, session }
     }
 
     /// Rules written in a text, for tests and examples.

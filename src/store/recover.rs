@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use arrow::{
-    array::AsArray,
-    datatypes::{SchemaRef, TimestampMicrosecondType, UInt64Type},
+    array::{Array, AsArray},
+    datatypes::{Decimal128Type, SchemaRef, TimestampMicrosecondType, UInt64Type},
     error::ArrowError,
     record_batch::RecordBatch,
 };
@@ -19,8 +19,8 @@ use super::{
 };
 use crate::{
     engine::SavedWatermark,
-    event::{Column, id_hash},
-    ledger::Ledger,
+    event::{Column, EventType, id_hash},
+    ledger::{Ledger, Reversal},
     stream::Position,
 };
 
@@ -79,7 +79,7 @@ impl Store {
             watermark: watermark(&self.connection).map_err(fail)?,
             ..Recovered::default()
         };
-        self.sealed_events(schema, known)?;
+        self.sealed_events(schema, &mut recovered.ledger, known)?;
         self.blocks(schema, &mut recovered, known)?;
         super::reach(&self.dir, "start.recovered")?;
         Ok(recovered)
@@ -95,9 +95,15 @@ impl Store {
         sums::check_indexes(&self.dir, &snapshot)
     }
 
-    fn sealed_events(&self, schema: &SchemaRef, known: &mut dyn FnMut(KnownEvent)) -> Result<(), StoreError> {
+    fn sealed_events(
+        &self,
+        schema: &SchemaRef,
+        ledger: &mut Ledger,
+        known: &mut dyn FnMut(KnownEvent),
+    ) -> Result<(), StoreError> {
         let files = sealed::list(&self.connection).map_err(|e| explain(&self.dir, e))?;
-        let columns = [Column::EventId.index(), Column::OccurredAt.index()];
+        let mut columns = vec![Column::EventId.index(), Column::OccurredAt.index()];
+        columns.extend(REVERSING.map(Column::index));
         let shape = Shape::new(schema, Some(&columns), false)
             .map_err(|e| StoreError::Request(e.to_string()))?
             .with_content_hash();
@@ -105,13 +111,19 @@ impl Store {
         let threads = std::thread::available_parallelism().map_or(2, usize::from);
         let parts = Ordered::new(files, threads, move |sealed, take: &mut dyn FnMut(_) -> bool| {
             let all = Select::default();
-            if let Err(e) = file::read(&dir, &sealed, &shape, &all, &mut |batch| take(Ok(events(&batch)))) {
+            let read = file::read(&dir, &sealed, &shape, &all, &mut |batch| {
+                take(Ok((events(&batch), reversals(&batch))))
+            });
+            if let Err(e) = read {
                 take(Err(e));
             }
         });
         for part in parts {
-            let part: Vec<KnownEvent> = part.map_err(|e| super::history::lost(&self.dir, e))??;
-            part.into_iter().for_each(&mut *known);
+            let part: Result<(Vec<KnownEvent>, Vec<Reversal>), StoreError> =
+                part.map_err(|e| super::history::lost(&self.dir, e))?;
+            let (events, reversals) = part?;
+            events.into_iter().for_each(&mut *known);
+            reversals.iter().for_each(|reversal| ledger.restore_reversal(reversal));
         }
         Ok(())
     }
@@ -158,8 +170,15 @@ impl Store {
                 recovered.replayed += types.len() as u64;
                 events
             } else {
-                let time = Column::OccurredAt.spec().name;
-                stored_block(block, Some(&|name: &str| name == time)).map_err(broken)?
+                let wanted = |name: &str| {
+                    name == Column::OccurredAt.spec().name
+                        || REVERSING.iter().any(|column| column.spec().name == name)
+                };
+                let events = stored_block(block, Some(&wanted)).map_err(broken)?;
+                for reversal in reversals(&events) {
+                    recovered.ledger.restore_reversal(&reversal);
+                }
+                events
             };
             let times = events.column_by_name(Column::OccurredAt.spec().name);
             let times = times
@@ -194,6 +213,31 @@ fn events(batch: &RecordBatch) -> Vec<KnownEvent> {
         block: None,
     };
     ids.zip(times).zip(contents).map(event).collect()
+}
+
+/// The columns that tell what an event takes back. One that no event of a batch has may be missing.
+const REVERSING: [Column; 5] =
+    [Column::Type, Column::OriginalEventId, Column::BudgetLineId, Column::ToBudgetLineId, Column::Amount];
+
+/// What the events of a batch take back of others.
+fn reversals(batch: &RecordBatch) -> Vec<Reversal> {
+    let texts = |column: Column| batch.column_by_name(column.spec().name)?.as_string_view_opt();
+    let text = |column: Column, row: usize| {
+        texts(column).filter(|texts| texts.is_valid(row)).map(|texts| texts.value(row))
+    };
+    let Some(names) = texts(Column::OriginalEventId).filter(|names| names.null_count() < names.len()) else {
+        return Vec::new();
+    };
+    let amounts = batch.column_by_name(Column::Amount.spec().name);
+    let amounts = amounts.and_then(|column| column.as_primitive_opt::<Decimal128Type>());
+    let rows = (0..batch.num_rows()).filter(|row| names.is_valid(*row));
+    let reversal = |row: usize| {
+        let event_type = EventType::parse(text(Column::Type, row)?)?;
+        let (line, to_line) = (text(Column::BudgetLineId, row)?, text(Column::ToBudgetLineId, row));
+        let cents = amounts.map_or(0, |amounts| amounts.value(row));
+        Some(Reversal::new(event_type, names.value(row), line, to_line, cents))
+    };
+    rows.filter_map(reversal).collect()
 }
 
 /// How far event time had come at the last commit.
