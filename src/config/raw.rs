@@ -4,10 +4,12 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::alerts::{AlertSpec, RouteSpec};
+use super::{
+    alerts::{AlertSpec, RouteSpec},
+    lists::ListSpecs,
+};
 use crate::{
     event::time::NamedBy,
-    lists::ColumnKind,
     rule::Language,
     source::{Encoding, directory::Afterwards, kafka::KafkaSource},
     store::WhenFull,
@@ -36,7 +38,7 @@ pub struct Raw {
     /// Which rules run.
     pub rules: Rules,
     /// Reference lists by name.
-    pub lists: BTreeMap<String, ListSpec>,
+    pub lists: ListSpecs,
     /// How the stream is processed.
     pub engine: EngineSpec,
     /// Where notifications go.
@@ -66,7 +68,7 @@ impl Default for Raw {
             sources: Vec::new(),
             state: State::default(),
             rules: Rules::default(),
-            lists: BTreeMap::new(),
+            lists: ListSpecs::default(),
             engine: EngineSpec::default(),
             sinks: Vec::new(),
             templates: None,
@@ -211,19 +213,6 @@ pub struct RuleOverride {
     pub mode: Option<String>,
     /// Other constants.
     pub params: BTreeMap<String, serde_json::Value>,
-}
-
-/// A reference list.
-#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ListSpec {
-    /// A CSV or JSON Lines file.
-    pub path: PathBuf,
-    /// The column that is looked up; the first one by default.
-    pub key: Option<String>,
-    /// What columns hold, where their names do not say it: `text`, `code`, `account`, `name`, `money` or `decimal`.
-    #[serde(default)]
-    pub columns: BTreeMap<String, ColumnKind>,
 }
 
 /// How the stream is processed.

@@ -13,6 +13,7 @@ mod pipeline;
 mod plausible;
 mod reached;
 mod recent;
+mod rejudge;
 mod scheduler;
 mod sequence;
 mod ticker;

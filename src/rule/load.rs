@@ -9,7 +9,7 @@ use std::{
 use saphyr_parser::Span;
 
 use super::{
-    Mode, Param,
+    Mode, Param, Rule,
     compile::{CompiledRule, CompiledView, Compiler, ORIGINAL_AT},
     parse,
     query::QuerySession,
@@ -23,9 +23,14 @@ use crate::{
         tables,
     },
     event::{Column, EventType, event_schema, time::Calendar},
+    ledger::original::ORIGINAL_COLUMNS,
+    lists::Lists,
     say,
     yaml::Document,
 };
+
+/// The list that says which days are worked.
+const HOLIDAYS: &str = "holidays";
 
 /// The rules that are evaluated together.
 #[derive(Debug, Default, Clone)]
@@ -43,6 +48,8 @@ pub struct RuleSet {
     pub read: Vec<(EventType, Vec<usize>)>,
     /// What the queries of schedules start from; `None` without such a rule.
     pub session: Option<QuerySession>,
+    /// The reference lists that they were compiled with.
+    pub lists: Lists,
 }
 
 /// What the configuration changes about a rule without editing it.
@@ -245,11 +252,8 @@ fn beside(rules: &[CompiledRule], compiler: &Compiler) -> Vec<usize> {
 }
 
 /// The types of the events whose originals are asked for.
-fn originals(rules: &[CompiledRule], compiler: &Compiler) -> u8 {
-    let original = ORIGINAL_AT..compiler.columns().fields().len();
-    let asks = |rule: &&CompiledRule| {
-        rule.rule.mode != Mode::Disabled && rule.event_columns().iter().any(|at| original.contains(at))
-    };
+fn originals(rules: &[CompiledRule]) -> u8 {
+    let asks = |rule: &&CompiledRule| rule.rule.mode != Mode::Disabled && rule.reads_beside().1;
     rules.iter().filter(asks).fold(0, |types, rule| types | rule.rule.trigger)
 }
 
@@ -295,6 +299,28 @@ impl CompiledRule {
         }
     }
 
+    /// Whether any of its conditions asks one of these lists.
+    #[must_use]
+    pub fn asks(&self, lists: &BTreeSet<String>) -> bool {
+        let conditions = self.filter.iter().chain(&self.when).chain(self.exceptions.iter().map(|e| &e.when));
+        let names = |text: &str| {
+            lists.iter().any(|list| {
+                // Working days are counted by the list of that name without naming it.
+                text.contains(&format!("'{list}'")) || list == HOLIDAYS && text.contains("workday")
+            })
+        };
+        conditions.into_iter().any(|condition| names(&condition.text))
+    }
+
+    /// Whether it reads `budget.*`, and `original.*`.
+    #[must_use]
+    pub fn reads_beside(&self) -> (bool, bool) {
+        let read = self.event_columns();
+        let original = ORIGINAL_AT..ORIGINAL_AT + ORIGINAL_COLUMNS.len();
+        let budget = read.iter().any(|at| (Column::COUNT..ORIGINAL_AT).contains(at));
+        (budget, read.iter().any(|at| original.contains(at)))
+    }
+
     /// The event and budget columns that it reads, by position in [`super::compile::wide_schema`], and perhaps
     /// positions behind them (its measures).
     fn event_columns(&self) -> Vec<usize> {
@@ -318,11 +344,34 @@ impl CompiledRule {
 impl RuleSet {
     fn new(mut rules: Vec<CompiledRule>, compiler: &Compiler) -> Self {
         let windows = share(&mut rules);
-        let (beside, originals) = (beside(&rules, compiler), originals(&rules, compiler));
+        let (beside, originals) = (beside(&rules, compiler), originals(&rules));
         let has_schedule = rules.iter().any(|rule| matches!(rule.view, CompiledView::Schedule(_)));
         let read = read_by_schedules(&rules, compiler);
         let session = has_schedule.then(|| compiler.session());
-        Self { rules, beside, originals, windows, read, session }
+        Self { rules, beside, originals, windows, read, session, lists: compiler.lists().clone() }
+    }
+
+    /// The same rules with the lists of another compiler.
+    ///
+    /// # Errors
+    /// If a rule needs what a list has no longer.
+    pub fn with_lists(&self, compiler: &Compiler) -> Result<Arc<Self>, Vec<Diagnostic>> {
+        let (mut document, _) = Document::parse(&say!("the rules in force"), "{}");
+        let again = self.rules.iter().map(|rule| compiler.compile(&mut document, Rule::clone(&rule.rule)));
+        let rules = again.flatten().collect();
+        if document.problems.is_empty() {
+            Ok(Arc::new(Self::new(rules, compiler)))
+        } else {
+            Err(document.problems)
+        }
+    }
+
+    /// Some of the rules, those that look at single events, without anything else.
+    #[must_use]
+    pub fn only(&self, wanted: impl Fn(&CompiledRule) -> bool) -> Self {
+        let wanted = |rule: &&CompiledRule| matches!(rule.view, CompiledView::Event) && wanted(rule);
+        let rules = self.rules.iter().filter(wanted).cloned().collect();
+        Self { rules, beside: self.beside.clone(), ..Self::default() }
     }
 
     /// Rules written in a text, for tests and examples.

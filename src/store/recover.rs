@@ -205,7 +205,8 @@ impl Store {
 fn events(batch: &RecordBatch) -> Vec<KnownEvent> {
     let ids = batch.column(0).as_string_view().iter().flatten();
     let times = batch.column(1).as_primitive::<TimestampMicrosecondType>().values();
-    let contents = batch.column(2).as_primitive::<UInt64Type>().values();
+    // The content hash comes after all other columns.
+    let contents = batch.column(batch.num_columns() - 1).as_primitive::<UInt64Type>().values();
     let event = |((id, at), content): ((&str, &i64), &u64)| KnownEvent {
         id: id_hash(id),
         content: *content,
