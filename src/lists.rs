@@ -149,7 +149,11 @@ impl List {
         let fail = |line, message| ListError::Row { path: shown.clone(), line, message };
         let io = |error| ListError::Io { path: shown.clone(), error };
         let mut file = File::open(path).map_err(io)?;
-        let bytes = file.metadata().map_or(0, |metadata| usize::try_from(metadata.len()).unwrap_or(0));
+        let metadata = file.metadata().map_err(io)?;
+        if metadata.is_dir() {
+            return Err(io(std::io::ErrorKind::IsADirectory.into()));
+        }
+        let bytes = usize::try_from(metadata.len()).unwrap_or(0);
         let json = path.extension().is_some_and(|e| e == "jsonl" || e == "ndjson");
         let mut reading = Reading { key, kinds, bytes, list: Self::default() };
         if json {

@@ -191,9 +191,10 @@ pub fn refresh(shared: &Shared) {
         Ok(rules) => {
             watched.lists = lists;
             watched.mark(&taken, |file, stamp| file.read = stamp);
+            shared.take_rules(Evaluator::new(rules, Arc::clone(&config.calendar)));
+            shared.receivers.send_modify(|receivers| receivers.take_lists(&watched.lists));
             gauge_rows(&shared.metrics, &watched.lists);
             shared.metrics.reload_successful.set(1);
-            shared.take_rules(Evaluator::new(rules, Arc::clone(&config.calendar)));
         }
         Err(problems) => {
             watched.mark(&taken, |file, stamp| file.refused = stamp);

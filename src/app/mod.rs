@@ -165,7 +165,7 @@ impl Assembly {
         parallel: usize,
     ) -> anyhow::Result<Self> {
         let metrics = Arc::new(Metrics::new()?);
-        let receivers = Receivers::load(config, clock, &metrics)
+        let receivers = Receivers::load(config, rules.lists.clone(), clock, &metrics)
             .map_err(|problems| anyhow::anyhow!(diagnostic::lines(&problems)))?;
         let started = Instant::now();
         let decoder = Arc::new(Decoder::new(Arc::clone(&config.calendar)).not_before(config.earliest_time()));

@@ -198,7 +198,7 @@ fn load(shared: &Shared, force: bool) -> Result<Loaded, Vec<Diagnostic>> {
     let config = Arc::new(config);
     let watched = lists::read(shared, &config, force)?;
     let rules = compile_rules(&config, watched.lists().clone())?;
-    let receivers = Receivers::load(&config, &shared.clock, &shared.metrics)?;
+    let receivers = Receivers::load(&config, watched.lists().clone(), &shared.clock, &shared.metrics)?;
     let evaluator = Evaluator::new(rules, Arc::clone(&config.calendar));
     Ok((evaluator, watched, Arc::clone(&config.policy), receivers))
 }

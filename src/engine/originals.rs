@@ -17,8 +17,8 @@ use crate::{
     store::{Lookup, StoreError},
 };
 
-/// Payments and applications at hand: about 80 MB. Those that are not committed yet stay, whatever their number.
-const AT_HAND: usize = 1 << 19;
+/// Payments and applications at hand. Those that are not committed yet stay, whatever their number.
+const AT_HAND: usize = 1 << 18;
 
 /// The events that others may name.
 #[derive(Debug, Default)]
@@ -99,23 +99,26 @@ impl Originals {
             let events = Arc::new(compact(&present, &UInt32Array::from(rows)));
             self.batches.push_back(Kept { events, ids, block });
         }
-        let Some(journal) = &self.journal else { return Ok(()) };
-        while self.places.len() > AT_HAND
-            && let Some(oldest) = self.batches.front()
-        {
-            if oldest.block > self.committed {
+        if self.journal.is_some() && self.places.len() > AT_HAND {
+            let oldest = self.batches.front().map_or(0, |oldest| oldest.block);
+            if let Some(journal) = self.journal.as_ref().filter(|_| oldest > self.committed) {
                 self.committed = journal.last_block()?;
-                if oldest.block > self.committed {
-                    break;
-                }
             }
-            oldest.ids.iter().for_each(|id| {
-                self.places.remove(id);
-            });
-            self.batches.pop_front();
-            self.first = self.first.wrapping_add(1);
+            self.let_go(AT_HAND);
         }
         Ok(())
+    }
+
+    /// Lets go of the oldest batches that are committed, until no more than so many events are left.
+    fn let_go(&mut self, at_hand: usize) {
+        while self.places.len() > at_hand
+            && let Some(oldest) = self.batches.pop_front_if(|oldest| oldest.block <= self.committed)
+        {
+            for id in oldest.ids {
+                self.places.remove(&id);
+            }
+            self.first = self.first.wrapping_add(1);
+        }
     }
 
     /// The number of the batch that is being sequenced.
@@ -139,4 +142,64 @@ fn compact(events: &RecordBatch, rows: &UInt32Array) -> RecordBatch {
     let fields = fields.map(|(f, column)| Field::new(f.name(), column.data_type().clone(), true));
     RecordBatch::try_new(Arc::new(Schema::new(fields.collect::<Vec<_>>())), columns)
         .expect("columns of the same length")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        decode::Decoder,
+        event::{id_hash, time::Calendar},
+        ledger::{AfterEvent, original::Naming},
+        stream::{Block, Payload},
+    };
+
+    fn batch(decoder: &Decoder, number: usize) -> RecordBatch {
+        let payment = |row: usize| {
+            format!(
+                r#"{{"event_id":"e{number}-{row}","type":"payment","occurred_at":"2026-03-01","budget_line_id":"L1","amount":"{number}.0{row}","fiscal_year":2026,
+                "region_code":"1","unit_code":"1","function_code":"1","economic_code":"1","payment_mode":"direct","settlement":"transfer",
+                "payee_name":"payee {row}","payee_account":"1","payee_type":"entity"}}"#
+            )
+            .replace('\n', "")
+        };
+        let lines = (1..4).map(payment).collect::<Vec<_>>().join("\n");
+        let block = Block::new("test".into(), "test".into(), 0, Payload::JsonLines(lines.into()));
+        decoder.decode(&[block], None).events
+    }
+
+    #[test]
+    fn the_oldest_are_let_go_once_they_are_committed() {
+        let decoder = Decoder::new(Arc::new(Calendar::new("Asia/Shanghai", 1, 1).unwrap()));
+        let (mut originals, known) = (Originals::default(), Dedup::default());
+        for number in 1..5 {
+            originals.begin(&batch(&decoder, number));
+            for row in 0..3 {
+                originals.accept(EventType::Payment, id_hash(&format!("e{number}-{}", row + 1)), row, true);
+            }
+            // One of this batch, and one of the first.
+            for id in [format!("e{number}-2"), String::from("e1-3")] {
+                assert!(originals.find(&id, id_hash(&id), &known).unwrap().is_some(), "{id}");
+            }
+            originals.end(i64::try_from(number).unwrap()).unwrap();
+        }
+        originals.committed = 2;
+        originals.let_go(1);
+        let found = |originals: &mut Originals, id: &str| {
+            let original = originals.find(id, id_hash(id), &known).unwrap();
+            let named = original.map(|original| Naming {
+                row: 0,
+                reversed: crate::ledger::Reversed::default(),
+                brought: 0,
+                original: Some(original),
+            });
+            let after = AfterEvent { named: named.into_iter().collect(), ..AfterEvent::default() };
+            let amount = crate::ledger::original::ORIGINAL_COLUMNS[2].1.compute(&after, &batch(&decoder, 9));
+            arrow::util::display::array_value_to_string(&amount, 0).unwrap()
+        };
+        let all = ["e1-1", "e2-3", "e3-1", "e4-3"].map(|id| found(&mut originals, id));
+        // What is not committed stays; what was let go of is for the journal to find.
+        assert_eq!(all, ["", "", "3.01", "4.03"]);
+        assert_eq!((originals.places.len(), originals.batches.len()), (6, 2));
+    }
 }

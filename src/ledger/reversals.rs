@@ -1,5 +1,5 @@
-//! What was taken back of each event, by the hash that its id is known by: about 100 bytes for each event that another
-//! one names. Nothing of it is stored: it is the sum of the reversals in the journal.
+//! What was taken back of each event, by the hash that its id is known by. Nothing of it is stored: it is the sum of the
+//! reversals in the journal.
 
 use hashbrown::HashMap;
 

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use arrow::{
     array::{Array, AsArray},
-    datatypes::{Decimal128Type, SchemaRef, TimestampMicrosecondType, UInt64Type},
+    compute::cast,
+    datatypes::{DataType, Decimal128Type, SchemaRef, TimestampMicrosecondType, UInt64Type},
     error::ArrowError,
     record_batch::RecordBatch,
 };
@@ -222,23 +223,27 @@ const REVERSING: [Column; 5] =
 
 /// What the events of a batch take back of others.
 fn reversals(batch: &RecordBatch) -> Vec<Reversal> {
-    let texts = |column: Column| batch.column_by_name(column.spec().name)?.as_string_view_opt();
-    let text = |column: Column, row: usize| {
-        texts(column).filter(|texts| texts.is_valid(row)).map(|texts| texts.value(row))
-    };
-    let Some(names) = texts(Column::OriginalEventId).filter(|names| names.null_count() < names.len()) else {
+    let stored = |column: Column| batch.column_by_name(column.spec().name);
+    if stored(Column::OriginalEventId).is_none_or(|names| names.null_count() == names.len()) {
         return Vec::new();
+    }
+    // Blocks have text in another layout than files.
+    let texts = [Column::Type, Column::OriginalEventId, Column::BudgetLineId, Column::ToBudgetLineId];
+    let views = texts.map(|column| Some((column, cast(stored(column)?, &DataType::Utf8View).ok()?)));
+    let text = |column: Column, row: usize| {
+        let (_, texts) = views.iter().flatten().find(|(known, _)| *known == column)?;
+        let texts = texts.as_string_view_opt()?;
+        texts.is_valid(row).then(|| texts.value(row))
     };
-    let amounts = batch.column_by_name(Column::Amount.spec().name);
-    let amounts = amounts.and_then(|column| column.as_primitive_opt::<Decimal128Type>());
-    let rows = (0..batch.num_rows()).filter(|row| names.is_valid(*row));
+    let amounts = stored(Column::Amount).and_then(|column| column.as_primitive_opt::<Decimal128Type>());
     let reversal = |row: usize| {
+        let original = text(Column::OriginalEventId, row)?;
         let event_type = EventType::parse(text(Column::Type, row)?)?;
         let (line, to_line) = (text(Column::BudgetLineId, row)?, text(Column::ToBudgetLineId, row));
         let cents = amounts.map_or(0, |amounts| amounts.value(row));
-        Some(Reversal::new(event_type, names.value(row), line, to_line, cents))
+        Some(Reversal::new(event_type, original, line, to_line, cents))
     };
-    rows.filter_map(reversal).collect()
+    (0..batch.num_rows()).filter_map(reversal).collect()
 }
 
 /// How far event time had come at the last commit.
