@@ -71,7 +71,9 @@ impl Index {
             let number = u32::try_from(row).unwrap_or(u32::MAX);
             match table.entry(self::hash(own.as_ref()), same, hash) {
                 Entry::Occupied(mut entry) => *entry.get_mut() = number,
-                Entry::Vacant(entry) => drop(entry.insert(number)),
+                Entry::Vacant(entry) => {
+                    entry.insert(number);
+                }
             }
         }
         Self(table)
