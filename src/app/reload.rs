@@ -63,7 +63,7 @@ impl Signals {
 
 /// Reloads that are allowed within [`ALLOWANCE`]: each compiles every rule.
 const OFTEN: usize = 60;
-const ALLOWANCE: Duration = Duration::from_secs(60);
+const ALLOWANCE: Duration = Duration::from_mins(1);
 
 /// Reloads that wait for another one.
 const WAITING: usize = 2;
@@ -106,7 +106,7 @@ impl Begun {
             self.0.pop_front();
         }
         match self.0.front() {
-            Some(first) if self.0.len() >= OFTEN => Err(ALLOWANCE - now.duration_since(*first)),
+            Some(first) if self.0.len() >= OFTEN => Err(ALLOWANCE.saturating_sub(now.duration_since(*first))),
             _ => {
                 self.0.push_back(now);
                 Ok(())

@@ -108,7 +108,7 @@ fn by(
         findings += evaluation.findings.len();
         if !evaluation.findings.is_empty() {
             let rules = Arc::clone(evaluator.rules());
-            results.push(Committable { rules, evaluation, ..Committable::default() });
+            results.push(Committable { evaluation, rules, ..Committable::default() });
         }
     })?;
     tracing::info!(lists = ?names, events, findings, "events judged again by lists that have changed");

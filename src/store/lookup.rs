@@ -25,6 +25,9 @@ const FILTER_BYTES_MAX: usize = 128 << 20;
 /// How often a list of files that has become old is read again for one search.
 const TRIES: u32 = 3;
 
+/// Finds something in some row groups of a file.
+type Find<'f, T> = dyn Fn(&Path, &SealedFile, Vec<usize>) -> Result<Option<T>, StoreError> + 'f;
+
 /// Finds events in sealed files.
 #[derive(Debug)]
 pub struct Lookup {
@@ -164,7 +167,7 @@ impl Lookup {
         &mut self,
         event_id: &str,
         (from, before): (i64, i64),
-        find: &dyn Fn(&Path, &SealedFile, Vec<usize>) -> Result<Option<T>, StoreError>,
+        find: &Find<'_, T>,
     ) -> Result<Option<T>, StoreError> {
         for sealed in self.files.iter().filter(|file| file.first_at < before && file.last_at >= from) {
             if !self.filters.contains_key(&sealed.file) {
