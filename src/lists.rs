@@ -1,14 +1,26 @@
 //! Reference lists (SPEC §3.4): CSV or JSON Lines files that rules look things up in.
 
+mod rows;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs::File,
+    io::{BufReader, Read},
     path::Path,
     sync::{Arc, OnceLock},
 };
 
-use hashbrown::{HashMap, HashSet};
+use xxhash_rust::xxh3::Xxh3;
 
-use crate::{diagnostic::json_fault, event::normal_name, personal::Kind, say, stream::lines, text::quoted};
+use self::rows::{Index, Rows, TooLarge};
+use crate::{
+    diagnostic::json_fault,
+    event::normal_name,
+    personal::Kind,
+    say,
+    stream::lines,
+    text::{os_reason, quoted},
+};
 
 /// All lists of a configuration, by name.
 #[derive(Debug, Clone, Default)]
@@ -42,10 +54,25 @@ pub enum ColumnKind {
 #[derive(Debug, Default)]
 pub struct List {
     columns: Vec<(String, ColumnKind)>,
-    rows: Vec<Vec<String>>,
-    by_key: HashMap<String, usize>,
+    /// The place of the key among the columns.
+    key: usize,
+    rows: Rows,
+    by_key: Index,
+    /// What it holds, as a number: another list has another one.
+    print: u64,
     /// The keys as [`normal_name`]s, made when first asked for: most lists are not of names.
-    names: OnceLock<HashSet<String>>,
+    names: OnceLock<Index>,
+}
+
+/// How a list differs from an older one, in rows told by their keys.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RowChanges {
+    /// Keys that were not there.
+    pub added: u64,
+    /// Keys that are gone.
+    pub removed: u64,
+    /// Keys of which another cell differs.
+    pub changed: u64,
 }
 
 /// Why a list cannot be used.
@@ -87,6 +114,22 @@ impl Lists {
         self.unreadable.iter().map(String::as_str)
     }
 
+    /// Puts a list in that there is already.
+    pub fn share(&mut self, name: &str, list: Arc<List>) {
+        self.lists.insert(name.to_owned(), list);
+    }
+
+    /// What the lists are, by name: what they hold as a number, and how many rows.
+    pub fn prints(&self) -> impl Iterator<Item = (&str, u64, usize)> {
+        self.lists.iter().map(|(name, list)| (name.as_str(), list.print(), list.len()))
+    }
+
+    /// Whether there is no list.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lists.is_empty()
+    }
+
     /// A list by name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Arc<List>> {
@@ -110,42 +153,25 @@ impl List {
         kinds: &BTreeMap<String, ColumnKind>,
     ) -> Result<Self, ListError> {
         let shown = path.display().to_string();
-        let text =
-            std::fs::read_to_string(path).map_err(|error| ListError::Io { path: shown.clone(), error })?;
         let fail = |line, message| ListError::Row { path: shown.clone(), line, message };
+        let io = |error| ListError::Io { path: shown.clone(), error };
+        let mut file = File::open(path).map_err(io)?;
+        let metadata = file.metadata().map_err(io)?;
+        if metadata.is_dir() {
+            return Err(io(std::io::ErrorKind::IsADirectory.into()));
+        }
+        let bytes = usize::try_from(metadata.len()).unwrap_or(0);
         let json = path.extension().is_some_and(|e| e == "jsonl" || e == "ndjson");
-        let (header, rows) = if json { json_rows(&text) } else { csv_rows(&text) }
-            .map_err(|(line, message)| fail(line, message))?;
-        let unknown =
-            kinds.keys().map(String::as_str).chain(key).find(|name| !header.iter().any(|h| h == name));
-        if let Some(name) = unknown {
-            return Err(fail(
-                1,
-                say!(
-                    "there is no column {name}; there are {names}",
-                    name = quoted(name),
-                    names = header.join(", ")
-                ),
-            ));
+        let mut reading = Reading { key, kinds, bytes, list: Self::default() };
+        if json {
+            let mut text = String::with_capacity(bytes);
+            file.read_to_string(&mut text).map_err(io)?;
+            json_rows(&text, &mut reading)
+        } else {
+            csv_rows(file, &mut reading)
         }
-        let kind = |name: &str| kinds.get(name).copied().unwrap_or_else(|| ColumnKind::by_name(name));
-        let columns = header.into_iter().map(|name| (kind(&name), name));
-        let mut list =
-            Self { columns: columns.map(|(kind, name)| (name, kind)).collect(), ..Self::default() };
-        let key = key.and_then(|key| list.column(key)).map_or(0, |(at, _)| at);
-        for (line, row) in rows {
-            for ((name, kind), value) in list.columns.iter().zip(&row) {
-                if !kind.is_text() && !value.is_empty() && kind.parse(value).is_none() {
-                    return Err(fail(
-                        line,
-                        say!("{name} {value} is not an exact decimal", name, value = quoted(value)),
-                    ));
-                }
-            }
-            list.by_key.insert(row[key].clone(), list.rows.len());
-            list.rows.push(row);
-        }
-        Ok(list)
+        .map_err(|(line, message)| fail(line, message))?;
+        Ok(reading.list.indexed())
     }
 
     /// A list made of rows of text, keyed by its first column.
@@ -153,31 +179,77 @@ impl List {
     pub fn of(columns: &[&str], rows: &[&[&str]]) -> Self {
         let mut list = Self {
             columns: columns.iter().map(|name| ((*name).to_owned(), ColumnKind::by_name(name))).collect(),
+            rows: Rows::new(columns.len(), 0),
             ..Self::default()
         };
         for row in rows {
-            list.by_key.insert(row[0].to_owned(), list.rows.len());
-            list.rows.push(row.iter().map(|&value| value.to_owned()).collect());
+            let cells = (0..columns.len()).map(|at| row.get(at).copied().unwrap_or_default());
+            list.rows.push(cells).expect("a list in memory is small");
         }
-        list
+        list.indexed()
+    }
+
+    /// The list when all of its rows are there.
+    fn indexed(mut self) -> Self {
+        self.rows.shrink();
+        self.by_key = Index::new(self.rows.len(), |row| self.rows.cell(row, self.key));
+        self.print = self.hash();
+        self
+    }
+
+    fn row_of(&self, key: &str) -> Option<usize> {
+        self.by_key.find(key, |row| self.rows.cell(row, self.key))
     }
 
     /// Whether the key is in the list.
     #[must_use]
     pub fn contains(&self, key: &str) -> bool {
-        self.by_key.contains_key(key)
+        self.row_of(key).is_some()
     }
 
     /// Whether the name is in the list, both compared as [`normal_name`]s.
     #[must_use]
     pub fn contains_name(&self, name: &str) -> bool {
-        let names = self.names.get_or_init(|| self.keys().map(|key| normal_name(key).into_owned()).collect());
-        !names.is_empty() && names.contains(normal_name(name).as_ref())
+        let normal = |row: usize| normal_name(self.rows.cell(row, self.key));
+        let names = self.names.get_or_init(|| Index::new(self.rows.len(), normal));
+        names.len() > 0 && names.find(normal_name(name).as_ref(), normal).is_some()
+    }
+
+    /// What the list holds, as a number: another list has another one.
+    #[must_use]
+    pub fn print(&self) -> u64 {
+        self.print
+    }
+
+    fn hash(&self) -> u64 {
+        let mut hash = Xxh3::new();
+        let mut add = |text: &str| {
+            hash.update(&text.len().to_le_bytes());
+            hash.update(text.as_bytes());
+        };
+        self.columns().for_each(&mut add);
+        (0..self.len()).for_each(|row| self.rows.row(row).for_each(&mut add));
+        hash.digest()
+    }
+
+    /// How it differs from an older list of the same name.
+    #[must_use]
+    pub fn changes(&self, older: &Self) -> RowChanges {
+        let mut changes = RowChanges::default();
+        for row in self.by_key.rows() {
+            match older.row_of(self.rows.cell(row, self.key)) {
+                None => changes.added += 1,
+                Some(before) => changes.changed += u64::from(!self.rows.row(row).eq(older.rows.row(before))),
+            }
+        }
+        let gone = |row: &usize| !self.contains(older.rows.cell(*row, older.key));
+        changes.removed = older.by_key.rows().filter(gone).count() as u64;
+        changes
     }
 
     /// All keys, in no order.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
-        self.by_key.keys().map(String::as_str)
+        self.by_key.rows().map(|row| self.rows.cell(row, self.key))
     }
 
     /// The position and kind of a column.
@@ -186,9 +258,9 @@ impl List {
         self.columns.iter().position(|(column, _)| column == name).map(|at| (at, self.columns[at].1))
     }
 
-    /// The rows, each with a cell for every column.
-    pub fn rows(&self) -> impl Iterator<Item = &[String]> {
-        self.rows.iter().map(Vec::as_slice)
+    /// The cells of a column, from the first row to the last.
+    pub fn cells(&self, column: usize) -> impl Iterator<Item = &str> {
+        (0..self.len()).map(move |row| self.rows.cell(row, column))
     }
 
     /// The names of the columns.
@@ -199,8 +271,7 @@ impl List {
     /// A value of the row with this key; `None` where there is no row, or the value is empty.
     #[must_use]
     pub fn value(&self, key: &str, column: usize) -> Option<&str> {
-        let row = &self.rows[*self.by_key.get(key)?];
-        row.get(column).map(String::as_str).filter(|value| !value.is_empty())
+        Some(self.rows.cell(self.row_of(key)?, column)).filter(|value| !value.is_empty())
     }
 
     /// The number of rows.
@@ -212,7 +283,7 @@ impl List {
     /// Whether the list has no rows.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.len() == 0
     }
 }
 
@@ -303,40 +374,83 @@ impl ColumnKind {
     }
 }
 
-type Rows = (Vec<String>, Vec<(u64, Vec<String>)>);
 type RowFault = (u64, String);
 
-fn csv_rows(text: &str) -> Result<Rows, RowFault> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
-    let fault = |e: &csv::Error| (e.position().map_or(1, csv::Position::line), csv_fault(e));
-    let header: Vec<_> = reader.headers().map_err(|e| fault(&e))?.iter().map(str::to_owned).collect();
+/// A list that is being read.
+struct Reading<'r> {
+    key: Option<&'r str>,
+    kinds: &'r BTreeMap<String, ColumnKind>,
+    bytes: usize,
+    list: List,
+}
+
+impl Reading<'_> {
+    fn header(&mut self, names: Vec<String>) -> Result<(), RowFault> {
+        let asked = self.kinds.keys().map(String::as_str).chain(self.key);
+        let unknown = asked.into_iter().find(|name| !names.iter().any(|known| known == name));
+        if let Some(name) = unknown {
+            let message = say!(
+                "there is no column {name}; there are {names}",
+                name = quoted(name),
+                names = names.join(", ")
+            );
+            return Err((1, message));
+        }
+        let kind = |name: &str| self.kinds.get(name).copied().unwrap_or_else(|| ColumnKind::by_name(name));
+        self.list.rows = Rows::new(names.len(), self.bytes);
+        self.list.columns = names.into_iter().map(|name| (kind(&name), name)).map(|(k, n)| (n, k)).collect();
+        self.list.key = self.key.and_then(|key| self.list.column(key)).map_or(0, |(at, _)| at);
+        Ok(())
+    }
+
+    fn row<'c>(&mut self, line: u64, cells: impl Iterator<Item = &'c str> + Clone) -> Result<(), RowFault> {
+        for ((name, kind), value) in self.list.columns.iter().zip(cells.clone()) {
+            if !kind.is_text() && !value.is_empty() && kind.parse(value).is_none() {
+                return Err((
+                    line,
+                    say!("{name} {value} is not an exact decimal", name, value = quoted(value)),
+                ));
+            }
+        }
+        let too_large = |_: TooLarge| (line, say!("the list is larger than 4 GiB; take rows or columns out"));
+        self.list.rows.push(cells).map_err(too_large)
+    }
+}
+
+/// Reads CSV row by row: the file is never in memory beside the list.
+fn csv_rows(file: File, reading: &mut Reading<'_>) -> Result<(), RowFault> {
+    let mut reader =
+        csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(BufReader::with_capacity(1 << 16, file));
+    let header = reader.headers().map_err(|e| csv_fault(&e))?;
+    let header: Vec<_> = header.iter().map(|name| name.trim_start_matches('\u{feff}').to_owned()).collect();
     if header.iter().all(String::is_empty) {
         return Err((1, say!("the first line must name the columns")));
     }
-    let mut rows = Vec::new();
-    for record in reader.records() {
-        let record = record.map_err(|e| fault(&e))?;
+    reading.header(header)?;
+    let mut record = csv::StringRecord::new();
+    while reader.read_record(&mut record).map_err(|e| csv_fault(&e))? {
         let line = record.position().map_or(0, csv::Position::line);
-        rows.push((line, record.iter().map(str::to_owned).collect()));
+        reading.row(line, record.iter())?;
     }
-    Ok((header, rows))
+    Ok(())
 }
 
-/// Why a row of CSV cannot be read.
-fn csv_fault(error: &csv::Error) -> String {
-    match error.kind() {
+/// What is wrong with a row of CSV, in our words.
+fn csv_fault(error: &csv::Error) -> RowFault {
+    let line = error.position().map_or(1, csv::Position::line);
+    let message = match error.kind() {
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
             say!("this row has {found} cells and the first line {wanted}", found = len, wanted = expected_len)
         }
-        csv::ErrorKind::Utf8 { .. } => say!("it is not UTF-8 text"),
+        csv::ErrorKind::Utf8 { .. } => say!("the text is not UTF-8; save the list as UTF-8"),
+        csv::ErrorKind::Io(e) => os_reason(e),
         _ => say!("this row is not CSV"),
-    }
+    };
+    (line, message)
 }
 
-fn json_rows(text: &str) -> Result<Rows, RowFault> {
+fn json_rows(text: &str, reading: &mut Reading<'_>) -> Result<(), RowFault> {
     let mut header: Vec<String> = Vec::new();
-    let mut rows = Vec::new();
     for (number, line) in (1u64..).zip(lines(text)) {
         if line.trim().is_empty() {
             continue;
@@ -345,15 +459,17 @@ fn json_rows(text: &str) -> Result<Rows, RowFault> {
             serde_json::from_str(line).map_err(|e| (number, json_fault(&e)))?;
         if header.is_empty() {
             header = object.keys().cloned().collect();
+            reading.header(header.clone())?;
         }
         let value = |name: &String| match object.get(name) {
             None | Some(serde_json::Value::Null) => String::new(),
             Some(serde_json::Value::String(text)) => text.clone(),
             Some(other) => other.to_string(),
         };
-        rows.push((number, header.iter().map(value).collect()));
+        let cells: Vec<String> = header.iter().map(value).collect();
+        reading.row(number, cells.iter().map(String::as_str))?;
     }
-    if header.is_empty() { Err((1, say!("the file is empty"))) } else { Ok((header, rows)) }
+    if header.is_empty() { Err((1, say!("the file is empty"))) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -392,5 +508,22 @@ mod tests {
         assert!(error.contains("there is no column \"b\"; there are a, cap"), "{error}");
         let error = List::read(dir.path(), None, &BTreeMap::new()).unwrap_err().to_string();
         assert!(error.contains("directory"), "{error}");
+        std::fs::write(&path, "a,cap\nx,1,2\n").unwrap();
+        let error = List::read(&path, None, &kinds).unwrap_err().to_string();
+        assert!(error.ends_with("l.csv:2: the row has 3 cells and the header 2"), "{error}");
+    }
+
+    #[test]
+    fn lists_are_compared_by_their_keys() {
+        let list = |rows: &[&[&str]]| List::of(&["id", "why"], rows);
+        let old = list(&[&["a", "1"], &["b", "2"], &["c", "3"], &["a", "9"]]);
+        let new = list(&[&["d", "4"], &["c", "3"], &["a", "8"]]);
+        assert_eq!(new.changes(&old), RowChanges { added: 1, removed: 1, changed: 1 });
+        assert_eq!(old.value("a", 1), Some("9"));
+        assert_eq!(new.changes(&new), RowChanges::default());
+        assert_eq!(old.print(), list(&[&["a", "1"], &["b", "2"], &["c", "3"], &["a", "9"]]).print());
+        // The same text in other cells is another list.
+        assert_ne!(list(&[&["ab", "c"]]).print(), list(&[&["a", "bc"]]).print());
+        assert_ne!(old.print(), new.print());
     }
 }

@@ -39,6 +39,7 @@ pub static FILES: &[(&str, &str)] = files! { "":
     "rules/payee.yaml",
     "rules/repeated.yaml",
     "rules/results.yaml",
+    "rules/reversals.yaml",
     "rules/splitting.yaml",
     "rules/statistics.yaml",
     "rules/tests/budget.yaml",
@@ -52,6 +53,7 @@ pub static FILES: &[(&str, &str)] = files! { "":
     "rules/tests/payee.yaml",
     "rules/tests/repeated.yaml",
     "rules/tests/results.yaml",
+    "rules/tests/reversals.yaml",
     "rules/tests/splitting.yaml",
     "rules/tests/statistics.yaml",
 };

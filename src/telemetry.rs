@@ -138,6 +138,12 @@ pub struct Metrics {
     pub standby: IntGauge,
     /// Whether the last reload worked.
     pub reload_successful: IntGauge,
+    /// Rows of each reference list.
+    pub list_rows: GaugeVec,
+    /// Rows that came to a list and went from it, by change.
+    pub list_changes: IntCounterVec,
+    /// How often a list was read again, by result.
+    pub list_reads: IntCounterVec,
     /// The daemon's clock, to be compared with Prometheus'.
     pub clock: Gauge,
     /// What was counted under `other`, by label.
@@ -328,6 +334,9 @@ impl Metrics {
             resend_errors: resend_errors(r)?,
             standby: gauge(r, "standby", "Whether this instance waits for another one to end.")?,
             reload_successful: gauge(r, "config_last_reload_successful", "Whether the last reload worked.")?,
+            list_rows: gauges(r, "list_rows", "Rows of each reference list in force.", &["list"])?,
+            list_changes: list_changes(r)?,
+            list_reads: list_reads(r)?,
             clock: clock(r)?,
             labels_folded: labels_folded(r)?,
             sources: Mutex::default(),
@@ -488,6 +497,17 @@ fn labelled(counters: &IntCounterVec, is: &dyn Fn(&str, &str) -> bool) -> u64 {
     // A count is a whole number that a float holds exactly up to 2^53.
     #[allow(clippy::cast_sign_loss)]
     wanted.map(|m| m.get_counter().get_value() as u64).sum()
+}
+
+fn list_changes(r: &Registry) -> prometheus::Result<IntCounterVec> {
+    let help =
+        "Rows that a list gained, lost or has with other cells when it was read again, told by their keys.";
+    counters(r, "list_changes_total", help, &["list", "change"])
+}
+
+fn list_reads(r: &Registry) -> prometheus::Result<IntCounterVec> {
+    let help = "How often the file of a list was read again; refused, if the old list stayed in force.";
+    counters(r, "list_reads_total", help, &["list", "result"])
 }
 
 fn template_errors(r: &Registry) -> prometheus::Result<IntCounter> {

@@ -46,18 +46,18 @@ pub struct Receivers {
 }
 
 impl Receivers {
-    /// Makes the sinks and reads the lists.
+    /// Makes the sinks. `lists` are those in force.
     ///
     /// # Errors
     /// What is wrong with them.
     pub fn load(
         config: &Config,
+        lists: Lists,
         clock: &Arc<dyn Clock>,
         metrics: &Arc<Metrics>,
     ) -> Result<Self, Vec<Diagnostic>> {
         let setup = Setup::new(config, Arc::clone(clock), Arc::clone(metrics))?;
         let sinks = notify::build(&config.file, &config.sinks, &setup)?;
-        let lists = config.read_lists()?;
         let drafts = Drafts::new(config, setup.templates, lists.clone());
         Ok(Self {
             sinks: Arc::new(sinks),
@@ -65,6 +65,12 @@ impl Receivers {
             lists,
             drafts: Some(Arc::new(drafts)),
         })
+    }
+
+    /// Takes lists that have changed.
+    pub fn take_lists(&mut self, lists: &Lists) {
+        self.lists = lists.clone();
+        self.drafts = self.drafts.as_ref().map(|drafts| Arc::new(drafts.with_lists(lists.clone())));
     }
 }
 

@@ -3,6 +3,7 @@
 mod deliver;
 mod gauges;
 mod ingest;
+mod lists;
 mod output;
 mod quarantine;
 mod query;
@@ -39,12 +40,13 @@ use crate::{
     decode::Decoder,
     diagnostic::{self, Diagnostic},
     engine::{
-        BatchLimits, Dedup, Engine, EngineError, History, Record, Scheduler, Sequencer, Silence, Watermark,
-        Windowing, Workers, batches,
+        BatchLimits, Dedup, Engine, EngineError, History, Originals, Record, Scheduler, Sequencer, Silence,
+        Watermark, Windowing, Workers, batches,
     },
     evaluate::Evaluator,
     event::EventType,
     http,
+    lists::Lists,
     rule::{self, RuleSet, compile::Compiler},
     say,
     store::{self, Lookup, StateLock, Store, StoreError, StoredReject},
@@ -58,7 +60,7 @@ pub use ingest::run_source;
 pub use output::StoreOutput;
 pub use query::{line_forecast, query};
 pub use recheck::{Range, recheck};
-pub use reload::reload;
+pub use reload::{NotReloaded, reload};
 pub use search::{Deed, Search};
 pub use shared::{POSTED, Shared};
 use standby::Waited;
@@ -75,7 +77,7 @@ const DRAIN_MAX: Duration = Duration::from_secs(30);
 /// How long sources may take to end.
 const SOURCES_STOP: Duration = Duration::from_secs(5);
 /// How often the files of reference lists are looked at.
-const LISTS_EVERY: Duration = Duration::from_secs(2);
+const LISTS_EVERY: Duration = Duration::from_secs(1);
 /// How long open HTTP requests may take at the end.
 const SERVER_STOP: Duration = Duration::from_secs(2);
 
@@ -93,7 +95,11 @@ pub struct RunOptions {
 /// # Errors
 /// Everything that is wrong with them.
 pub fn load_rules(config: &Config) -> Result<Arc<RuleSet>, Vec<Diagnostic>> {
-    let lists = config.read_lists()?;
+    compile_rules(config, config.read_lists()?)
+}
+
+/// Loads the rules of a configuration with these lists.
+fn compile_rules(config: &Config, lists: Lists) -> Result<Arc<RuleSet>, Vec<Diagnostic>> {
     let compiler = Compiler::new(&config.calendar, lists, config.language);
     let loaded = rule::load(&config.rule_paths, &compiler, &config.calendar, &config.overrides);
     if loaded.problems.is_empty() { Ok(Arc::new(loaded.set)) } else { Err(loaded.problems) }
@@ -159,7 +165,7 @@ impl Assembly {
         parallel: usize,
     ) -> anyhow::Result<Self> {
         let metrics = Arc::new(Metrics::new()?);
-        let receivers = Receivers::load(config, clock, &metrics)
+        let receivers = Receivers::load(config, rules.lists.clone(), clock, &metrics)
             .map_err(|problems| anyhow::anyhow!(diagnostic::lines(&problems)))?;
         let started = Instant::now();
         let decoder = Arc::new(decoder(config));
@@ -186,7 +192,8 @@ impl Assembly {
         let journal_start = watermark.journal_start(&config.calendar);
         metrics.journal_start.set(journal_start.map_or(0, |start| start.at / 1_000_000));
         let windowing =
-            Windowing::new(&evaluator, Some(Arc::new(journal)), config.keep_late, at, journal_start)?;
+            Windowing::new(&evaluator, Some(Arc::new(journal)), config.keep_late, at, journal_start)?
+                .judging_again(store.lists_judged_by()?, config.rejudge);
         let evaluator = Arc::new(RwLock::new(evaluator));
         let (blocks, waiting) = mpsc::channel(BLOCKS_WAITING);
         let shared = Shared::new(config, options, &metrics, &ledger, &evaluator, &blocks, clock, receivers);
@@ -195,7 +202,8 @@ impl Assembly {
         shared.quarantine.start(store.quarantine_bytes()?, &metrics);
         let engine = Engine {
             decoder,
-            sequencer: Sequencer::new(ledger, dedup, watermark, Some(config.checkpoint_events)),
+            sequencer: Sequencer::new(ledger, dedup, watermark, Some(config.checkpoint_events))
+                .finding(Originals::in_journal(Lookup::open(store.dir())?)),
             windowing,
             evaluator,
             record: Record::Journal,
@@ -370,7 +378,7 @@ pub async fn run(
     };
     supervisor::recovering();
     let daemon = Daemon::start_locked(&config, lock, rules, &options, &clock)?;
-    if after_another && let Err(problems) = reload(&daemon.shared) {
+    if after_another && let Err(NotReloaded::Wrong(problems)) = reload(&daemon.shared, false) {
         problems.iter().for_each(|p| tracing::error!("the rules of the start stay in force: {p}"));
     }
     let server = tokio::spawn(http::serve(listener, Arc::clone(&daemon.shared), daemon.stop.clone()));
@@ -465,6 +473,7 @@ async fn watch(
     let mut failed = None;
     let mut sources_left = !sources.is_empty();
     let mut lists = tokio::time::interval(LISTS_EVERY);
+    let mut asked = reload::Asked::default();
     while !once || sources_left {
         tokio::select! {
             result = ended(&mut daemon.engine) => {
@@ -487,13 +496,12 @@ async fn watch(
                     break;
                 }
             },
-            _ = lists.tick() => {
-                if daemon.shared.lists.lock().unwrap_or_else(PoisonError::into_inner).changed() {
-                    reload::reload_and_tell(&daemon.shared);
-                }
-            }
+            _ = lists.tick() => asked.begin(&daemon.shared).await,
             signal = signals.next() => match signal {
-                reload::Signal::Reload => reload::reload_and_tell(&daemon.shared),
+                reload::Signal::Reload => {
+                    asked.reload();
+                    asked.begin(&daemon.shared).await;
+                }
                 reload::Signal::Stop => {
                     tracing::info!("stopping: the sources end, what was read is committed");
                     break;

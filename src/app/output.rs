@@ -96,6 +96,7 @@ impl Output for StoreOutput {
                 duplicates: batch.duplicates,
                 checkpoint: batch.checkpoint.take(),
                 watermark: batch.watermark.take(),
+                lists: batch.lists.take(),
                 now,
                 received_at: batch
                     .received

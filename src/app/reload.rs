@@ -1,14 +1,26 @@
 //! Signals, and new rules and lists without a restart: all or nothing.
 
 use std::{
-    path::{Path, PathBuf},
-    sync::{Arc, PoisonError},
-    time::SystemTime,
+    collections::VecDeque,
+    path::Path,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    task::JoinHandle,
+};
 
-use super::{Shared, deliver::Receivers, load_rules, supervisor};
+use super::{
+    Shared, compile_rules,
+    deliver::Receivers,
+    lists::{self, WatchedLists, gauge_rows},
+    supervisor,
+};
 use crate::{alert::Policy, config::Config, diagnostic::Diagnostic, evaluate::Evaluator, store::Reader};
 
 /// What a signal asks for.
@@ -49,17 +61,82 @@ impl Signals {
     }
 }
 
+/// Reloads that are allowed within [`ALLOWANCE`]: each compiles every rule.
+const OFTEN: usize = 60;
+const ALLOWANCE: Duration = Duration::from_mins(1);
+
+/// Reloads that wait for another one.
+const WAITING: usize = 2;
+
+/// One reload at a time, and not too many.
+#[derive(Debug, Default)]
+pub struct Reloads {
+    begun: Mutex<Begun>,
+    waiting: AtomicUsize,
+}
+
+impl Reloads {
+    /// Waits until nobody else reloads.
+    pub fn alone(&self) -> MutexGuard<'_, Begun> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same for who can also come again later.
+    fn begin(&self) -> Result<MutexGuard<'_, Begun>, Duration> {
+        let waiting = self.waiting.fetch_add(1, Ordering::SeqCst);
+        let alone = (waiting < WAITING).then(|| self.alone());
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+        let mut begun = alone.ok_or(Duration::from_secs(1))?;
+        begun.note(Instant::now())?;
+        Ok(begun)
+    }
+}
+
+/// When the last reloads began.
+#[derive(Debug, Default)]
+pub struct Begun(VecDeque<Instant>);
+
+impl Begun {
+    /// Notes a reload.
+    ///
+    /// # Errors
+    /// After which time there can be one, if there were too many.
+    fn note(&mut self, now: Instant) -> Result<(), Duration> {
+        while self.0.front().is_some_and(|first| now.duration_since(*first) >= ALLOWANCE) {
+            self.0.pop_front();
+        }
+        match self.0.front() {
+            Some(first) if self.0.len() >= OFTEN => Err(ALLOWANCE.saturating_sub(now.duration_since(*first))),
+            _ => {
+                self.0.push_back(now);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Why nothing was reloaded; what was in force stays.
+#[derive(Debug)]
+pub enum NotReloaded {
+    /// Another reload is under way, or there were too many: it can be tried again after this time.
+    Later(Duration),
+    /// Everything that is wrong with the files.
+    Wrong(Vec<Diagnostic>),
+}
+
 /// Reads configuration, rules, lists, routes and sinks again. They take effect with the next batch; a bad file
-/// keeps the old ones. Sources, state and HTTP settings need a restart.
+/// keeps the old ones. Sources, state and HTTP settings need a restart. `force` takes lists that lose most of their rows.
 ///
 /// # Errors
-/// Everything that is wrong with the files.
-pub fn reload(shared: &Shared) -> Result<usize, Vec<Diagnostic>> {
+/// If there is no reload now, or something is wrong with the files.
+pub fn reload(shared: &Shared, force: bool) -> Result<usize, NotReloaded> {
+    let _alone = shared.reloads.begin().map_err(NotReloaded::Later)?;
     let _told = supervisor::reloading(shared.ready());
-    let result = load(shared).map(|(evaluator, lists, policy, receivers)| {
+    let result = load(shared, force).map(|(evaluator, lists, policy, receivers)| {
+        gauge_rows(&shared.metrics, lists.lists());
         *shared.lists.lock().unwrap_or_else(PoisonError::into_inner) = lists;
         let rules = evaluator.rules().rules.len();
-        *shared.evaluator.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(evaluator);
+        shared.take_rules(evaluator);
         *shared.policy.write().unwrap_or_else(PoisonError::into_inner) = policy;
         shared.receivers.send_replace(receivers);
         rules
@@ -68,52 +145,75 @@ pub fn reload(shared: &Shared) -> Result<usize, Vec<Diagnostic>> {
     if let Ok(rules) = result {
         tracing::info!(rules, "rules and lists reloaded");
     }
-    result
+    result.map_err(NotReloaded::Wrong)
 }
 
-/// Reference lists whose files are looked at, and what their metadata said last.
+/// What the loop of the daemon asks for: a reload, where a signal wanted one, and lists that have changed. It goes on
+/// meanwhile, and asks again before long.
 #[derive(Debug, Default)]
-pub struct WatchedLists(Vec<(PathBuf, Option<(SystemTime, u64)>)>);
-
-impl WatchedLists {
-    /// The lists of a configuration, as they are now.
-    #[must_use]
-    pub fn new(config: &Config) -> Self {
-        Self(config.list_paths().map(|path| (path.to_owned(), stamp(path))).collect())
-    }
-
-    /// Whether a file has changed since it was looked at last.
-    pub fn changed(&mut self) -> bool {
-        self.0.iter_mut().fold(false, |changed, (path, last)| {
-            let now = stamp(path);
-            changed | (std::mem::replace(last, now) != now)
-        })
-    }
+pub struct Asked {
+    reload: bool,
+    running: Option<JoinHandle<bool>>,
 }
 
-fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
-    let metadata = path.metadata().ok()?;
-    Some((metadata.modified().ok()?, metadata.len()))
+impl Asked {
+    /// A signal asks for a reload. Several are one.
+    pub fn reload(&mut self) {
+        self.reload = true;
+    }
+
+    /// Begins what is asked for, unless the last one is still under way.
+    pub async fn begin(&mut self, shared: &Arc<Shared>) {
+        match &mut self.running {
+            Some(running) if !running.is_finished() => return,
+            Some(running) => self.reload |= running.await.unwrap_or(false),
+            None => {}
+        }
+        let (shared, wanted) = (Arc::clone(shared), std::mem::take(&mut self.reload));
+        self.running = Some(tokio::task::spawn_blocking(move || {
+            let later = wanted && matches!(reload_and_tell(&shared), Err(NotReloaded::Later(_)));
+            lists::refresh(&shared);
+            later
+        }));
+    }
 }
 
 /// Reloads, and says in the log what is wrong.
-pub fn reload_and_tell(shared: &Shared) {
-    if let Err(problems) = reload(shared) {
+pub fn reload_and_tell(shared: &Shared) -> Result<usize, NotReloaded> {
+    let result = reload(shared, false);
+    if let Err(NotReloaded::Wrong(problems)) = &result {
         problems.iter().for_each(|p| tracing::error!("reload refused, the old rules stay: {p}"));
     }
+    result
 }
 
 type Loaded = (Evaluator, WatchedLists, Arc<Policy>, Receivers);
 
-fn load(shared: &Shared) -> Result<Loaded, Vec<Diagnostic>> {
+fn load(shared: &Shared, force: bool) -> Result<Loaded, Vec<Diagnostic>> {
     let path: &Path = &shared.config_path;
     let config = if path.as_os_str().is_empty() { Config::defaults() } else { Config::load(path) }?;
     // The rules would count by another calendar than what is stored.
     let agrees = Reader::open(&shared.state_dir).and_then(|state| state.agrees(&config.calendar));
     agrees.map_err(|e| vec![Diagnostic::of_file(&path.display().to_string(), e.to_string(), None)])?;
-    // Looked at before they are read, so that a change in between is seen the next time.
-    let lists = WatchedLists::new(&config);
-    let rules = load_rules(&config)?;
-    let receivers = Receivers::load(&config, &shared.clock, &shared.metrics)?;
-    Ok((Evaluator::new(rules, config.calendar), lists, config.policy, receivers))
+    let config = Arc::new(config);
+    let watched = lists::read(shared, &config, force)?;
+    let rules = compile_rules(&config, watched.lists().clone())?;
+    let receivers = Receivers::load(&config, watched.lists().clone(), &shared.clock, &shared.metrics)?;
+    let evaluator = Evaluator::new(rules, Arc::clone(&config.calendar));
+    Ok((evaluator, watched, Arc::clone(&config.policy), receivers))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sixty_reloads_a_minute_and_no_more() {
+        let (mut reloads, start) = (Begun::default(), Instant::now());
+        let at = |millis| start + Duration::from_millis(millis);
+        assert!((0..60).all(|n| reloads.note(at(n * 500)).is_ok()));
+        assert_eq!(reloads.note(at(40_000)), Err(Duration::from_secs(20)));
+        assert_eq!(reloads.note(at(60_000)), Ok(()));
+        assert_eq!(reloads.note(at(60_000)), Err(Duration::from_millis(500)));
+    }
 }

@@ -11,7 +11,13 @@ use std::{
 
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use super::{RunOptions, deliver::Receivers, quarantine::QuarantineGauge, reload::WatchedLists};
+use super::{
+    RunOptions,
+    deliver::Receivers,
+    lists::{WatchedLists, gauge_rows},
+    quarantine::QuarantineGauge,
+    reload::Reloads,
+};
 use crate::{
     alert::{Desk, Policy},
     clock::Clock,
@@ -84,8 +90,10 @@ pub struct Shared {
     pub totals: Mutex<Receipt>,
     /// How full the quarantine is.
     pub quarantine: QuarantineGauge,
-    /// The files of the reference lists in force.
+    /// The reference lists in force, with their files.
     pub lists: Mutex<WatchedLists>,
+    /// One reload at a time.
+    pub reloads: Reloads,
     /// What the sources tell, by name.
     pub sources: BTreeMap<String, Arc<SourceStatus>>,
     /// Findings as they are committed, for screens; who is too slow misses some here, never in the store.
@@ -112,6 +120,8 @@ impl Shared {
         clock: &Arc<dyn Clock>,
         receivers: Receivers,
     ) -> Self {
+        let lists = evaluator.read().unwrap_or_else(PoisonError::into_inner).rules().lists.clone();
+        gauge_rows(metrics, &lists);
         Self {
             metrics: Arc::clone(metrics),
             ledger: Arc::clone(ledger),
@@ -137,7 +147,8 @@ impl Shared {
             rule_counts: Mutex::default(),
             totals: Mutex::default(),
             quarantine: QuarantineGauge::new(config.quarantine.bytes, metrics),
-            lists: Mutex::new(WatchedLists::new(config)),
+            lists: Mutex::new(WatchedLists::new(Arc::new(config.clone()), lists)),
+            reloads: Reloads::default(),
             sources: config.sources.iter().map(|(name, _)| (name.clone(), Arc::default())).collect(),
             findings: broadcast::channel(FINDINGS_SHOWN).0,
             ingest: Mutex::new(config.accept_events.then(|| ingest.clone()).filter(|_| !options.once)),
@@ -158,6 +169,11 @@ impl Shared {
     pub fn rules_in_force(&self) -> Arc<RuleSet> {
         let evaluator = self.evaluator.read().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(evaluator.rules())
+    }
+
+    /// Puts other rules in force, from the next batch on.
+    pub fn take_rules(&self, evaluator: Evaluator) {
+        *self.evaluator.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(evaluator);
     }
 
     /// Tells those who tell of alerts that there is something new.

@@ -59,7 +59,7 @@ pub fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         live,
         others = loaded.set.rules.len() - live,
         sources = config.sources.len(),
-        lists = config.list_paths().count()
+        lists = config.list_specs().count()
     );
     println!("{text}");
     tell_of_years(&loaded.set.rules);

@@ -388,7 +388,7 @@ fn explain(r: &mut Resolver<'_>, spec: &ExplainSpec, raw: &Raw, sinks: &[String]
     if !sinks.contains(&spec.sink) {
         r.problem(no_sink("alerts.explain.sink", &spec.sink));
     }
-    if !raw.lists.contains_key(&spec.list) {
+    if !raw.lists.named.contains_key(&spec.list) {
         r.problem(say!(
             "alerts.explain.list: there is no list {list}; name it under `lists`",
             list = quoted(&spec.list)

@@ -2,6 +2,7 @@
 
 pub mod alerts;
 mod environment;
+pub mod lists;
 mod raw;
 mod reference;
 mod shape;
@@ -33,7 +34,8 @@ use crate::{
     text::{did_you_mean, os_reason, quoted},
 };
 
-use raw::{DirectorySpec, FileSpec, ListSpec, SourceSpec};
+use lists::ListSpec;
+use raw::{DirectorySpec, FileSpec, SourceSpec};
 pub use raw::{Log, LogFormat, Raw};
 pub use reference::{reference, reference_texts};
 
@@ -73,6 +75,10 @@ pub struct Config {
     /// Changes to rules.
     pub overrides: BTreeMap<String, Override>,
     lists: BTreeMap<String, ListSpec>,
+    /// How long the file of a list must have been left alone before it is read again.
+    pub list_settle: Duration,
+    /// How far back events are judged again by a list that has changed, in microseconds.
+    pub rejudge: i64,
     /// The most records of a batch.
     pub batch_rows: usize,
     /// How long a batch waits for more.
@@ -192,17 +198,33 @@ impl Config {
     pub fn read_lists_there_are(&self) -> (Lists, Vec<Diagnostic>) {
         let mut lists = Lists::default();
         let mut problems = Vec::new();
-        for (name, spec) in &self.lists {
-            match List::read(&spec.path, spec.key.as_deref(), &spec.columns) {
+        for name in self.lists.keys() {
+            match self.read_list(name) {
                 Ok(list) => lists.insert(name, list),
-                Err(e) => {
+                Err(problem) => {
                     lists.insert_unreadable(name);
-                    let hint = Some(say!("check the file, or take the list out of the configuration"));
-                    problems.push(Diagnostic::of_file(&self.file, format!("lists.{name}: {e}"), hint));
+                    problems.push(problem);
                 }
             }
         }
         (lists, problems)
+    }
+
+    /// Reads one list.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn read_list(&self, name: &str) -> Result<List, Diagnostic> {
+        let Some(spec) = self.lists.get(name) else { return Ok(List::default()) };
+        List::read(&spec.path, spec.key.as_deref(), &spec.columns).map_err(|e| {
+            let hint = Some(say!("check the file, or take the list out of the configuration"));
+            Diagnostic::of_file(&self.file, format!("lists.{name}: {e}"), hint)
+        })
+    }
+
+    /// The lists by name, as they are configured.
+    pub fn list_specs(&self) -> impl Iterator<Item = (&str, &ListSpec)> {
+        self.lists.iter().map(|(name, spec)| (name.as_str(), spec))
     }
 
     /// The earliest time that an event can have, whatever the budget lines are.
@@ -215,11 +237,6 @@ impl Config {
     #[must_use]
     pub fn duplicate_horizon_micros(&self) -> i64 {
         i64::try_from(self.duplicate_horizon.as_micros()).unwrap_or(i64::MAX)
-    }
-
-    /// The files whose change calls for a reload.
-    pub fn list_paths(&self) -> impl Iterator<Item = &Path> {
-        self.lists.values().map(|spec| spec.path.as_path())
     }
 }
 
@@ -356,8 +373,11 @@ impl Resolver<'_> {
             },
             rule_paths: raw.rules.paths.into_iter().map(|p| self.path(p)).collect(),
             overrides,
+            list_settle: self.value("lists.settle", duration(&raw.lists.settle)),
+            rejudge: self.micros("lists.rejudge", &raw.lists.rejudge),
             lists: raw
                 .lists
+                .named
                 .into_iter()
                 .map(|(n, l)| (n, ListSpec { path: self.path(l.path), ..l }))
                 .collect(),
@@ -417,7 +437,7 @@ impl Resolver<'_> {
             raw.fiscal_year_start.split_once('-').and_then(|(m, d)| Some((m.parse().ok()?, d.parse().ok()?)));
         let (month, day) = start.unwrap_or((0, 0));
         match Calendar::new(&raw.time_zone, month, day) {
-            Ok(calendar) => calendar,
+            Ok(calendar) => calendar.with_years_named_by(raw.fiscal_year_named_by),
             Err(e) => {
                 let key = if month == 0 {
                     String::from("fiscal_year_start")

@@ -4,9 +4,12 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::alerts::{AlertSpec, RouteSpec};
+use super::{
+    alerts::{AlertSpec, RouteSpec},
+    lists::ListSpecs,
+};
 use crate::{
-    event::stamp::Unit,
+    event::{stamp::Unit, time::NamedBy},
     lists::ColumnKind,
     rule::Language,
     source::{Encoding, directory::Afterwards, kafka::KafkaSource},
@@ -25,6 +28,8 @@ pub struct Raw {
     pub fiscal_year_start: String,
     /// The currency that the books are kept in, by its ISO 4217 code. Events in another one are refused.
     pub currency: String,
+    /// The calendar year that a fiscal year is named after: that of its `beginning`, or that of its `end`.
+    pub fiscal_year_named_by: NamedBy,
     /// The language of notifications, and of messages where nobody asks for another: `zh` or `en`.
     pub language: Language,
     /// The bureau in whose name mails are written; without it they name none.
@@ -36,7 +41,7 @@ pub struct Raw {
     /// Which rules run.
     pub rules: Rules,
     /// Reference lists by name.
-    pub lists: BTreeMap<String, ListSpec>,
+    pub lists: ListSpecs,
     /// How the stream is processed.
     pub engine: EngineSpec,
     /// Where notifications go.
@@ -61,12 +66,13 @@ impl Default for Raw {
             time_zone: String::from("Asia/Shanghai"),
             fiscal_year_start: String::from("01-01"),
             currency: String::from("CNY"),
+            fiscal_year_named_by: NamedBy::default(),
             language: Language::default(),
             bureau: None,
             sources: Vec::new(),
             state: State::default(),
             rules: Rules::default(),
-            lists: BTreeMap::new(),
+            lists: ListSpecs::default(),
             engine: EngineSpec::default(),
             sinks: Vec::new(),
             templates: None,
@@ -231,19 +237,6 @@ pub struct RuleOverride {
     pub mode: Option<String>,
     /// Other constants.
     pub params: BTreeMap<String, serde_json::Value>,
-}
-
-/// A reference list.
-#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ListSpec {
-    /// A CSV or JSON Lines file.
-    pub path: PathBuf,
-    /// The column that is looked up; the first one by default.
-    pub key: Option<String>,
-    /// What columns hold, where their names do not say it: `text`, `code`, `account`, `name`, `money` or `decimal`.
-    #[serde(default)]
-    pub columns: BTreeMap<String, ColumnKind>,
 }
 
 /// How the stream is processed.

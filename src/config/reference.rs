@@ -109,6 +109,9 @@ impl Page {
                 below.push((format!("{parent}{key}{suffix}"), inner));
             }
         }
+        // A type whose other entries go by names of their own.
+        let named = schema.get("additionalProperties").and_then(|values| self.named(values));
+        below.extend(named.filter(|_| !path.is_empty()).map(|inner| (format!("{path}.<name>"), inner)));
         for (path, inner) in below {
             // Routes have routes.
             if path.matches("routes[]").count() < 2 && !path.starts_with("routes.routes") {

@@ -159,6 +159,22 @@ impl Dedup {
         Ok(Seen::New)
     }
 
+    /// The times that an event can have of which the id is known, from and before, in microseconds; `None` if it is new.
+    #[must_use]
+    pub fn times(&self, id: u64) -> Option<(i64, i64)> {
+        if let Some(known) = self.shards[shard_of(id)].get(&id) {
+            let day = start_of(*known & DAY_MASK);
+            return Some((day, day + MICROS_A_DAY));
+        }
+        self.forgotten.may_have(id).then(|| (i64::MIN, start_of(self.floor)))
+    }
+
+    /// The journal block that the events of the last batch are in.
+    #[must_use]
+    pub fn last_block(&self) -> i64 {
+        self.block - 1
+    }
+
     /// Says that a batch is over, and how many journal blocks it makes; forgets some of what is too old.
     ///
     /// # Errors

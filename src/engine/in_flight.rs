@@ -113,6 +113,7 @@ impl InFlight {
             checkpoint: s.checkpoint,
             unknown_fields,
             watermark: Some(s.watermark.save()),
+            lists: None,
             stages,
         })
     }

@@ -77,6 +77,8 @@ pub struct Committable {
     pub unknown_fields: BTreeMap<String, u64>,
     /// The watermark after the batch.
     pub watermark: Option<SavedWatermark>,
+    /// The lists that everything so far was judged by, if those are others now.
+    pub lists: Option<BTreeMap<String, u64>>,
     /// Raw bytes of the batch, for progress.
     pub bytes: u64,
     /// When the first of its blocks was read.
@@ -218,7 +220,8 @@ impl Engine {
         let windows =
             Windows { windowing, committed, forwarded, record, scheduler, workers: workers.clone() };
         let windows = tokio::spawn(windows.run(preparing, concluding_in));
-        let sequence = Sequence { decoder, sequencer, evaluator, bounded, silence, workers, ticker: None };
+        let sequence =
+            Sequence { decoder, sequencer, evaluator, bounded, silence, workers, ticker: None, told: None };
         let sequence = tokio::spawn(sequence.run(decoding, preparing_in));
         let result = commit_all(concluding, output, &committed_in).await;
         drop(committed_in);
@@ -253,6 +256,8 @@ struct Sequence {
     silence: Option<Silence>,
     workers: Workers,
     ticker: Option<Ticker>,
+    /// The rules that silence has told the stages behind of: other lists judge again what there is.
+    told: Option<Arc<RuleSet>>,
 }
 
 impl Sequence {
@@ -295,7 +300,11 @@ impl Sequence {
 
     /// Moves the watermark of silent sources with the clock. `false` if nobody takes batches any more.
     async fn silent(&mut self, out: &mpsc::Sender<Preparing>) -> Result<bool, EngineError> {
-        if !self.sequencer.is_silent(self.now()) {
+        let rules = self.evaluator.read().map(|e| Arc::clone(e.rules()));
+        let rules = rules.unwrap_or_else(|e| Arc::clone(e.into_inner().rules()));
+        let known =
+            self.told.as_ref().is_some_and(|told| Arc::ptr_eq(told, &rules)) || rules.lists.is_empty();
+        if known && !self.sequencer.is_silent(self.now()) {
             return Ok(true);
         }
         let decoded = self.decoder.decode(&[], None);
@@ -322,6 +331,7 @@ impl Sequence {
         if !self.ticker.as_ref().is_some_and(|ticker| ticker.is_for(evaluator.rules())) {
             self.ticker = None;
         }
+        self.told = Some(Arc::clone(evaluator.rules()));
         let now = self.now();
         let new_ticker = || Ticker::new(evaluator.rules(), evaluator.calendar());
         let ticker = self.ticker.get_or_insert_with(new_ticker);
@@ -388,6 +398,22 @@ impl Windows {
                     self.blocking(move |windowing| windowing.change(&evaluator, latest)).await?;
                 changed?;
                 self = rest;
+            }
+            if self.windowing.rejudging().differ(&prepared.evaluator().rules().lists) {
+                // What came before this batch was judged by other lists.
+                if !self.all_committed().await {
+                    return Ok(());
+                }
+                let (evaluator, latest) = (prepared.evaluator().clone(), in_flight.latest);
+                let (rest, again) =
+                    self.blocking(move |windowing| windowing.judge_again(&evaluator, latest)).await?;
+                self = rest;
+                for committable in again? {
+                    self.forwarded += 1;
+                    if out.send(tokio::spawn(async { Ok(Ok(committable)) })).await.is_err() {
+                        return Ok(());
+                    }
+                }
             }
             let mut prepared = prepared;
             if self.windowing.lacks(&prepared) {

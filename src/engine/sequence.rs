@@ -6,7 +6,7 @@ use std::{
 };
 
 use arrow::{
-    array::{AsArray, BooleanArray},
+    array::{Array, AsArray, BooleanArray},
     buffer::BooleanBuffer,
     compute::filter_record_batch,
     datatypes::TimestampMicrosecondType,
@@ -15,6 +15,7 @@ use arrow::{
 
 use super::{
     dedup::{Dedup, Seen},
+    originals::Originals,
     recent::Recent,
     ticker::{Ticked, Ticker},
     watermark::Watermark,
@@ -22,8 +23,8 @@ use super::{
 use crate::{
     decode::Decoded,
     evaluate::{LedgerTables, schedule::Due},
-    event::{Column, EventType, period::JournalStart, time::Calendar},
-    ledger::{AfterEvent, Attributes, Changes, Ledger},
+    event::{Column, EventType, id_hash, period::JournalStart, time::Calendar},
+    ledger::{AfterEvent, Attributes, Changes, Ledger, original::Original},
     rule::compile::CompiledView,
     store::StoreError,
     stream::{Block, Reason, Receipt, Reject},
@@ -34,6 +35,7 @@ pub struct Sequencer {
     ledger: Arc<RwLock<Ledger>>,
     dedup: Dedup,
     recent: Recent,
+    originals: Originals,
     watermark: Watermark,
     /// Events between two checkpoints; `None` for a run that keeps no state.
     checkpoint_every: Option<u64>,
@@ -101,7 +103,14 @@ impl Sequencer {
         watermark: Watermark,
         checkpoint_every: Option<u64>,
     ) -> Self {
-        Self { ledger, dedup, recent: Recent::default(), watermark, checkpoint_every, since_checkpoint: 0 }
+        let (recent, originals) = (Recent::default(), Originals::default());
+        Self { ledger, dedup, recent, originals, watermark, checkpoint_every, since_checkpoint: 0 }
+    }
+
+    /// Finds the events that others name with these.
+    #[must_use]
+    pub fn finding(self, originals: Originals) -> Self {
+        Self { originals, ..self }
     }
 
     /// The watermark, in microseconds.
@@ -140,6 +149,10 @@ impl Sequencer {
         ticker: &mut Ticker,
     ) -> Result<Vec<Sequenced>, StoreError> {
         let event_ids = decoded.events.column(Column::EventId.index()).as_string_view().clone();
+        let names = decoded.events.column(Column::OriginalEventId.index()).as_string_view().clone();
+        let wanted = ticker.rules().originals;
+        self.originals.begin(&decoded.events);
+        let mut originals = Vec::new();
         let places: Vec<_> = blocks.iter().map(|block| self.watermark.place(block, now.0)).collect();
         let times = decoded.events.column(Column::OccurredAt.index()).clone();
         let times = times.as_primitive::<TimestampMicrosecondType>();
@@ -164,6 +177,13 @@ impl Sequencer {
                     let place = places[decoded.origins.block(row)];
                     if let Some(plausible) = self.watermark.plausible() {
                         plausible.observe(&decoded.events, decoded.types[row], row);
+                    }
+                    let event_type = decoded.types[row];
+                    self.originals.accept(event_type, id, row, wanted != 0);
+                    if wanted & event_type.bit() != 0 && names.is_valid(row) {
+                        let name = names.value(row);
+                        let original = self.originals.find(name, id_hash(name), &self.dedup)?;
+                        originals.extend(original.map(|original| (watermarks.len(), original)));
                     }
                     late += u64::from(times.value(row) < self.watermark.at());
                     let mut from = self.watermark.ticked().unwrap_or_else(|| times.value(row));
@@ -201,8 +221,10 @@ impl Sequencer {
         self.recent.keep(&events);
         let kept = Kept { events, types, hashes, watermarks };
         let mut parts = self.parts(&kept, cuts, step, ticker);
+        name(&mut parts, originals);
         // A part with events is a journal block, one without is none.
         self.dedup.end_batch(parts.iter().filter(|part| !part.types.is_empty()).count())?;
+        self.originals.end(self.dedup.last_block())?;
         if let Some(last) = parts.last_mut() {
             // What became of the records is told with the last part, which their position belongs to.
             last.rejects = decoded.rejects;
@@ -337,6 +359,22 @@ impl Sequencer {
             ledger.take_changes()
         });
         (after, ledger.attributes(), checkpoint)
+    }
+}
+
+/// Tells the events that name others, by their places among all accepted events, which ones those are.
+fn name(parts: &mut [Sequenced], originals: Vec<(usize, Original)>) {
+    let mut originals = originals.into_iter().peekable();
+    let mut before = 0;
+    for part in parts {
+        let end = before + part.types.len();
+        let mut named = part.after.named.iter_mut();
+        while let Some((place, original)) = originals.next_if(|(place, _)| *place < end) {
+            if let Some(naming) = named.find(|naming| naming.row as usize == place - before) {
+                naming.original = Some(original);
+            }
+        }
+        before = end;
     }
 }
 

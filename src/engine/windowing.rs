@@ -1,9 +1,10 @@
 //! The stage with the windows: it sees the batches one after another.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::record_batch::RecordBatch;
 
+use super::{Committable, rejudge::Rejudging};
 use crate::{
     evaluate::{Batch, Evaluator, Filling, Moved, Prepared, Windows, windows::Empty},
     event::{EventType, period::JournalStart},
@@ -38,6 +39,7 @@ pub struct Windowing {
     late: i64,
     /// From when on the journal holds everything.
     journal: Option<JournalStart>,
+    lists: Rejudging,
 }
 
 impl Windowing {
@@ -56,9 +58,36 @@ impl Windowing {
     ) -> Result<Self, StoreError> {
         let mut none = Windows::new(&Arc::default(), evaluator.calendar(), late, watermark);
         none.complete_from(journal.map_or(i64::MIN, |journal| journal.at));
-        let mut windowing = Self { windows: none, history, late, journal };
+        let mut windowing = Self { windows: none, history, late, journal, lists: Rejudging::default() };
         windowing.change(evaluator, latest)?;
         Ok(windowing)
+    }
+
+    /// Judges events again when a list changes: `judged` are the lists that what is stored was judged by, and `back` is how
+    /// far back events are judged again, in microseconds.
+    #[must_use]
+    pub fn judging_again(self, judged: BTreeMap<String, u64>, back: i64) -> Self {
+        Self { lists: Rejudging::new(judged, back), ..self }
+    }
+
+    /// The lists that it judges by now, and whether anybody has to be told of others.
+    #[must_use]
+    pub fn rejudging(&self) -> &Rejudging {
+        &self.lists
+    }
+
+    /// Judges stored events again by lists that have changed, all of which must be committed. `latest` is the largest event
+    /// time.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn judge_again(
+        &mut self,
+        evaluator: &Evaluator,
+        latest: i64,
+    ) -> Result<Vec<Committable>, StoreError> {
+        let Some(history) = self.history.clone() else { return Ok(Vec::new()) };
+        self.lists.judge(evaluator, history.as_ref(), (self.journal, latest))
     }
 
     /// Whether the windows are those of an evaluator's rules.

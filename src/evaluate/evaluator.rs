@@ -25,7 +25,7 @@ use super::{
 use crate::{
     diagnostic::at_run_time,
     event::{Column, EventType, period::Reaches, time::Calendar},
-    ledger::{AfterEvent, Attributes, columns::BUDGET_COLUMNS},
+    ledger::{AfterEvent, Attributes, columns::BUDGET_COLUMNS, original::ORIGINAL_COLUMNS},
     rule::{
         Mode, RuleSet,
         compile::{CompiledRule, CompiledView, SlidingRule},
@@ -151,7 +151,7 @@ impl Evaluator {
     /// Judges the events of a batch by themselves, and lays them out for the windows.
     #[must_use]
     pub fn prepare(&self, batch: &Batch<'_>) -> Prepared {
-        let mut prepared = self.prepared(batch, &|column| self.rules.budget_columns.contains(&column));
+        let mut prepared = self.prepared(batch, &|column| self.rules.beside.contains(&column));
         prepared.standings = Standings::new(&self.rules, &prepared.table, batch, &self.calendar);
         let present = batch.types.iter().fold(0, |bits, t| bits | t.bit());
         let mut masks: Vec<(u8, BooleanBuffer)> = Vec::new();
@@ -183,7 +183,8 @@ impl Evaluator {
         }
     }
 
-    /// The event columns, and the `wanted` of the `budget.*` columns; the others are empty and never read.
+    /// The event columns, and the `wanted` of the `budget.*` and `original.*` columns, counted from the first; the others
+    /// are empty and never read.
     fn table(&self, batch: &Batch<'_>, wanted: &dyn Fn(usize) -> bool) -> Table {
         let mut columns: Vec<ArrayRef> = batch.events.columns().to_vec();
         for (at, (_, column)) in BUDGET_COLUMNS.iter().enumerate() {
@@ -191,6 +192,13 @@ impl Evaluator {
                 column.compute(batch.after, batch.attributes, batch.events, &self.calendar)
             } else {
                 new_empty_array(&column.data_type())
+            });
+        }
+        for (at, (_, column)) in ORIGINAL_COLUMNS.iter().enumerate() {
+            columns.push(if wanted(BUDGET_COLUMNS.len() + at) {
+                column.compute(batch.after, batch.events)
+            } else {
+                new_empty_array(&column.data_type(&batch.events.schema()))
             });
         }
         Table { columns, rows: batch.events.num_rows() }

@@ -194,15 +194,19 @@ fn finding_id(rule: &str, key: &Map<String, Value>, subject: &str) -> String {
 /// `budget.total` as `budget: {total: …}`, as templates name it.
 fn nested(values: &Map<String, Value>) -> Value {
     let mut root = Map::new();
-    let mut budget = Map::new();
+    // What is beside the event is there even if nothing of it is known.
+    let mut beside = ["budget", "original"].map(|name| (name, Map::new()));
     // A missing value is no word on the notification line.
     for (name, value) in values.iter().filter(|(_, value)| !value.is_null()) {
-        match name.strip_prefix("budget.") {
-            Some(name) => budget.insert(name.to_owned(), value.clone()),
+        let within = beside
+            .iter_mut()
+            .find_map(|(table, fields)| Some((fields, name.strip_prefix(*table)?.strip_prefix('.')?)));
+        match within {
+            Some((fields, name)) => fields.insert(name.to_owned(), value.clone()),
             None => root.insert(name.clone(), value.clone()),
         };
     }
-    root.insert(String::from("budget"), Value::Object(budget));
+    root.extend(beside.map(|(table, fields)| (table.to_owned(), Value::Object(fields))));
     Value::Object(root)
 }
 

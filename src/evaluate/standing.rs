@@ -141,7 +141,7 @@ fn other_lines(rules: &RuleSet, batch: &Batch<'_>, calendar: &Calendar) -> Table
         others.map(|others| take_record_batch(batch.events, &UInt32Array::from(others.rows.clone())));
     for (at, (_, column)) in BUDGET_COLUMNS.iter().enumerate() {
         columns.push(match (others, &events) {
-            (Some(others), Some(Ok(events))) if rules.budget_columns.contains(&at) => {
+            (Some(others), Some(Ok(events))) if rules.beside.contains(&at) => {
                 column.compute(&others.after, batch.attributes, events, calendar)
             }
             _ => new_empty_array(&column.data_type()),

@@ -252,7 +252,7 @@ pub fn list(list: &List) -> Option<RecordBatch> {
     let mut columns: Vec<ArrayRef> = Vec::new();
     for name in list.columns() {
         let (at, kind) = list.column(name)?;
-        let values = list.rows().map(|row| row.get(at).map(String::as_str).filter(|text| !text.is_empty()));
+        let values = list.cells(at).map(|text| Some(text).filter(|text| !text.is_empty()));
         let data_type = match kind {
             ColumnKind::Money => BALANCE_TYPE,
             ColumnKind::Decimal => RATIO_TYPE,

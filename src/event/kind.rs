@@ -52,6 +52,12 @@ impl EventType {
         Self::ALL.into_iter().find(|t| t.name() == name)
     }
 
+    /// Whether it names another event, in `original_event_id`.
+    #[must_use]
+    pub fn names_another(self) -> bool {
+        super::Column::OriginalEventId.spec().on & self.bit() != 0
+    }
+
     /// The bit of this type in a set of types.
     #[must_use]
     pub const fn bit(self) -> u8 {

@@ -146,7 +146,7 @@ impl Calendar {
     #[must_use]
     pub fn journal_start(&self, first: i64) -> JournalStart {
         let year = self.stretch(first, Length::Year);
-        let number = i32::from(self.fiscal_year_start(self.local(first).date()).year());
+        let number = self.fiscal_year_of(self.local(first).date());
         match first - year.start <= YEAR_BEGINS {
             true => JournalStart { at: year.start, year: number },
             false => JournalStart { at: self.day(first).start, year: number + 1 },

@@ -12,6 +12,20 @@ pub struct Calendar {
     zone: TimeZone,
     fiscal_month: i8,
     fiscal_day: i8,
+    named_by: NamedBy,
+}
+
+/// Which calendar year a fiscal year has its name from.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum NamedBy {
+    /// The one that its first day is in.
+    #[default]
+    Beginning,
+    /// The one that its last day is in.
+    End,
 }
 
 /// Why a text is not an instant.
@@ -36,7 +50,14 @@ impl Calendar {
             let day = format!("{month:02}-{day:02}");
             TimeError(say!("{day} is not a day of every year: use MM-DD such as 01-01", day))
         })?;
-        Ok(Self { zone_name: zone_name.to_owned(), zone, fiscal_month: month, fiscal_day: day })
+        let named_by = NamedBy::default();
+        Ok(Self { zone_name: zone_name.to_owned(), zone, fiscal_month: month, fiscal_day: day, named_by })
+    }
+
+    /// The same with fiscal years that are named in another way.
+    #[must_use]
+    pub fn with_years_named_by(self, named_by: NamedBy) -> Self {
+        Self { named_by, ..self }
     }
 
     /// The time zone.
@@ -98,14 +119,34 @@ impl Calendar {
         (weekday, part(local.hour()) * 60 + part(local.minute()))
     }
 
-    /// Start and end (exclusive) of a fiscal year, in microseconds.
+    /// Start and end (exclusive) of the fiscal year of this name, in microseconds.
     #[must_use]
     pub fn fiscal_year(&self, year: i32) -> Option<(i64, i64)> {
+        let year = year - self.years_ahead();
         let start = |year: i32| {
             let date = Date::new(i16::try_from(year).ok()?, self.fiscal_month, self.fiscal_day).ok()?;
             self.start_of_day(date).ok()
         };
         Some((start(year)?, start(year + 1)?))
+    }
+
+    /// The name of the fiscal year that a day lies in.
+    #[must_use]
+    pub fn fiscal_year_of(&self, date: Date) -> i32 {
+        i32::from(self.fiscal_year_start(date).year()) + self.years_ahead()
+    }
+
+    /// By how much the name of a fiscal year is ahead of the year that it begins in. One that begins on 1 January ends in
+    /// the same year.
+    fn years_ahead(&self) -> i32 {
+        let same_year = self.fiscal_month == 1 && self.fiscal_day == 1;
+        i32::from(self.named_by == NamedBy::End && !same_year)
+    }
+
+    /// What fiscal years are named by, in the word of the configuration.
+    #[must_use]
+    pub fn fiscal_year_named_by_text(&self) -> String {
+        String::from(if self.years_ahead() == 0 { "beginning" } else { "end" })
     }
 
     /// The first day of the fiscal year as the configuration has it, `MM-DD`.
@@ -303,6 +344,13 @@ mod tests {
         let (start, end) = april.fiscal_year(2026).unwrap();
         assert_eq!(april.format(start), "2026-04-06T00:00:00+01:00");
         assert_eq!(april.format(end), "2027-04-06T00:00:00+01:00");
+        let november = "2026-11-01".parse().unwrap();
+        assert_eq!(april.fiscal_year_of(november), 2026);
+        let named = april.with_years_named_by(NamedBy::End);
+        assert_eq!((named.fiscal_year(2027), named.fiscal_year_of(november)), (Some((start, end)), 2027));
+        let whole = shanghai().with_years_named_by(NamedBy::End);
+        assert_eq!(whole.fiscal_year(2026), shanghai().fiscal_year(2026));
+        assert_eq!(whole.fiscal_year_named_by_text(), "beginning");
         assert!(Calendar::new("Asia/Peking", 1, 1).is_err());
         assert!(Calendar::new("UTC", 2, 29).is_err());
     }

@@ -24,8 +24,7 @@ impl Position {
     /// Where `now` (microseconds) lies; `None` beyond the calendar.
     #[must_use]
     pub fn at(calendar: &Calendar, now: i64) -> Option<Self> {
-        let first = calendar.fiscal_year_start(calendar.local(now).date());
-        let year = i32::from(first.year());
+        let year = calendar.fiscal_year_of(calendar.local(now).date());
         let (start, end) = calendar.fiscal_year(year)?;
         let month = |year: i32, months: i64| -> Option<i64> {
             let (start, _) = calendar.fiscal_year(year)?;

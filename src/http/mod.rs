@@ -19,14 +19,14 @@ use axum::{
     Router,
     extract::State,
     http::{StatusCode, header},
-    response::IntoResponse,
+    response::{IntoResponse, Response},
     routing::{get, post},
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    app::{Shared, scrape_gauges},
+    app::{NotReloaded, Shared, scrape_gauges},
     say,
     source::SourceStatus,
     store::Cases,
@@ -126,15 +126,35 @@ fn troubles((name, status): (&String, &Arc<SourceStatus>)) -> Vec<String> {
     troubles.map(|(with, trouble)| format!("source {name}: {with}: {trouble}\n")).collect()
 }
 
-async fn reload(State(shared): State<Arc<Shared>>) -> Result<String, Problem> {
-    let reloaded = tokio::task::spawn_blocking(move || crate::app::reload(&shared)).await;
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Reload {
+    /// Whether lists may lose more than half of their rows.
+    #[serde(default)]
+    force: bool,
+}
+
+async fn reload(
+    State(shared): State<Arc<Shared>>,
+    request::Params(asked): request::Params<Reload>,
+) -> Result<String, Response> {
+    let reloaded = tokio::task::spawn_blocking(move || crate::app::reload(&shared, asked.force)).await;
     match reloaded {
         Ok(Ok(rules)) => Ok(say!("{rules} rules are in force", rules) + "\n"),
-        Ok(Err(problems)) => {
+        Ok(Err(NotReloaded::Later(wait))) => {
+            let seconds = wait.as_secs() + 1;
+            let detail = say!(
+                "there is a reload under way, or there were too many within a minute; try again in {seconds} s",
+                seconds
+            );
+            let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, detail);
+            Err(([(header::RETRY_AFTER, seconds.to_string())], problem).into_response())
+        }
+        Ok(Err(NotReloaded::Wrong(problems))) => {
             let text: Vec<_> = problems.iter().map(ToString::to_string).collect();
             let detail = say!("the old rules stay in force: {problems}", problems = text.join("\n"));
-            Err(Problem::unprocessable(detail))
+            Err(Problem::unprocessable(detail).into_response())
         }
-        Err(e) => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string())),
+        Err(e) => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()).into_response()),
     }
 }

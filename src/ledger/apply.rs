@@ -6,7 +6,7 @@ use arrow::{
     record_batch::RecordBatch,
 };
 
-use super::{Attributes, Balances, Indicator, Ledger, LineNumber};
+use super::{Attributes, Balances, Indicator, Ledger, LineNumber, Reversal, original::Naming};
 use crate::event::{BudgetAction, Column, EventType, schema::LINE_ATTRIBUTES};
 
 /// The columns that [`Ledger::apply`] reads.
@@ -60,6 +60,8 @@ pub struct AfterEvent {
     pub covered: Vec<bool>,
     /// The other lines that events touched.
     pub others: Option<Box<OtherLines>>,
+    /// The events that name another one, in order. Which one that is, the sequencer finds out.
+    pub named: Vec<Naming>,
 }
 
 /// Lines that an event touched beside the one in its `budget_line_id`: where a transfer or correction went to, or where
@@ -87,6 +89,7 @@ impl AfterEvent {
             opening: cents(),
             covered: Vec::with_capacity(rows),
             others: None,
+            named: Vec::new(),
         }
     }
 
@@ -174,6 +177,7 @@ impl Ledger {
                 continue;
             }
             let number = self.apply_event(&events, row, *event_type);
+            after.named.extend(self.reverse(&events, row, *event_type));
             let line = self.touch(number);
             line.last_event_at = events.at[row];
             let line = &self.lines[number as usize];
@@ -221,6 +225,19 @@ impl Ledger {
             EventType::Indicator => {}
         }
         number
+    }
+
+    /// Counts what an event takes back of the one that it names, if it names one.
+    fn reverse(&mut self, events: &Events<'_>, row: usize, event_type: EventType) -> Option<Naming> {
+        if !event_type.names_another() {
+            return None;
+        }
+        let original = events.text(Column::OriginalEventId, row)?;
+        let to_line = events.text(Column::ToBudgetLineId, row);
+        let line = events.line.value(row);
+        let reversal = Reversal::new(event_type, original, line, to_line, events.amount[row]);
+        let (reversed, brought) = self.reversals.add(&reversal);
+        Some(Naming { row: u32::try_from(row).unwrap_or(u32::MAX), reversed, brought, original: None })
     }
 
     /// A statement about an indicator: it neither opens nor touches the line that it may name.

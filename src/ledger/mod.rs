@@ -7,7 +7,9 @@ mod attributes;
 pub mod columns;
 mod indicators;
 mod line;
+pub mod original;
 pub mod report;
+mod reversals;
 
 use std::{collections::BTreeSet, hash::BuildHasher, sync::Arc};
 
@@ -17,8 +19,10 @@ pub use apply::{AfterEvent, LEDGER_COLUMNS, OtherLines};
 pub use attributes::Attributes;
 pub use indicators::{Indicator, Indicators, achievement};
 pub use line::{Balances, Line, ratio, ratio_text};
+pub use reversals::{Reversal, Reversed};
 
 use applications::{Application, Applications};
+use reversals::Reversals;
 
 /// The number of a budget line, in the order in which lines were opened.
 pub type LineNumber = u32;
@@ -34,6 +38,7 @@ pub struct Ledger {
     attributes: Arc<boxcar::Vec<Attributes>>,
     applications: Applications,
     indicators: Indicators,
+    reversals: Reversals,
     /// Lines changed since the last checkpoint.
     changed: Vec<LineNumber>,
     /// The other line that the event being applied touches.
@@ -169,6 +174,11 @@ impl Ledger {
             Some((line, amount)) => Application::Open { line: self.number(line), amount: *amount },
         };
         self.applications.restore(id, application);
+    }
+
+    /// Counts a reversal that a checkpoint has the balances of.
+    pub fn restore_reversal(&mut self, reversal: &Reversal) {
+        self.reversals.add(reversal);
     }
 
     fn hash(&self, id: &str) -> u64 {

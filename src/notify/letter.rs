@@ -67,7 +67,7 @@ impl LetterView {
 }
 
 /// Writes drafts as their units would read them today. It needs no secrets of the sink.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Drafts {
     policy: Arc<Policy>,
     calendar: Arc<Calendar>,
@@ -89,6 +89,12 @@ pub struct Draft {
 }
 
 impl Drafts {
+    /// The same with other lists.
+    #[must_use]
+    pub fn with_lists(&self, lists: Lists) -> Self {
+        Self { lists, ..self.clone() }
+    }
+
     /// Those of a configuration.
     #[must_use]
     pub fn new(config: &Config, templates: Arc<Templates>, lists: Lists) -> Self {

@@ -20,7 +20,7 @@ use crate::{
     diagnostic::{Failure, column_of, nearest, type_name},
     evaluate::aggregate::Layout,
     event::{Column, event_schema, period::Length, schema::FIELDS, time::Calendar},
-    ledger::columns::BUDGET_COLUMNS,
+    ledger::{columns::BUDGET_COLUMNS, original::ORIGINAL_COLUMNS},
     lists::Lists,
     personal::{Kind, Kinds},
     say,
@@ -153,7 +153,7 @@ pub struct ClosingRule {
     pub anomaly: Option<(Anomaly, usize)>,
 }
 
-/// The columns of the event, then those of `budget.*` by their whole names.
+/// The columns of the event, then those of `budget.*` and `original.*` by their whole names.
 #[must_use]
 pub fn wide_schema(zone: &str) -> SchemaRef {
     let events = event_schema(zone);
@@ -161,7 +161,26 @@ pub fn wide_schema(zone: &str) -> SchemaRef {
         BUDGET_COLUMNS.iter().map(|(name, c)| Field::new(format!("budget.{name}"), c.data_type(), true));
     // Every event column is nullable here: a rule may have several triggers.
     let event_fields = events.fields().iter().map(|f| f.as_ref().clone().with_nullable(true));
-    Arc::new(Schema::new(event_fields.chain(budget).collect::<Vec<_>>()))
+    let original = ORIGINAL_COLUMNS.iter().map(|(name, c)| Field::new(*name, c.data_type(&events), true));
+    Arc::new(Schema::new(event_fields.chain(budget).chain(original).collect::<Vec<_>>()))
+}
+
+/// Where the columns of `original.*` begin in [`wide_schema`].
+pub const ORIGINAL_AT: usize = Column::COUNT + BUDGET_COLUMNS.len();
+
+/// A window is filled from the journal, event by event, and must hold the same then: it holds what events say themselves.
+fn refuse_originals(d: &mut Document<'_>, rule: &Rule, filter: Option<&Condition>, view: &CompiledView) {
+    let (by, measures) = match view {
+        CompiledView::Sliding(view) => (&view.by, &view.measures),
+        CompiledView::Closing(view) => (&view.by, &view.measures),
+        CompiledView::Event | CompiledView::Schedule(_) => return,
+    };
+    let lanes = measures.lanes.iter().flat_map(|lane| &lane.inputs);
+    let mut read = by.iter().chain(filter.iter().flat_map(|filter| &filter.inputs)).chain(lanes);
+    if read.any(|at| *at >= ORIGINAL_AT) {
+        let hint = say!("compare original.* in `when`, or leave the window out");
+        d.problem(rule.span, say!("a window cannot hold columns of original.*"), Some(hint));
+    }
 }
 
 impl Compiler {
@@ -276,6 +295,7 @@ impl Compiler {
             }
         };
         let filter = filter.flatten().map(|(condition, _)| condition);
+        refuse_originals(d, &rule, filter.as_ref(), &view);
         let clears = match &view {
             CompiledView::Event | CompiledView::Sliding(_) => self.clears(d, &rule, &scope),
             CompiledView::Closing(_) | CompiledView::Schedule(_) => None,
@@ -347,9 +367,16 @@ impl Compiler {
 
     /// The columns that all of the triggers' events have, and the names of the others.
     fn columns_for(&self, trigger: u8) -> (Schema, Vec<&'static str>) {
-        let has = |name: &str| FIELDS.iter().find(|f| f.name == name).is_none_or(|f| f.on & trigger != 0);
+        let originals = ORIGINAL_COLUMNS.iter().map(|(name, _)| *name);
+        // An original is that of the event's `original_event_id`.
+        let of = |name: &str| match originals.clone().any(|original| original == name) {
+            true => Some(Column::OriginalEventId.spec()),
+            false => FIELDS.iter().find(|f| f.name == name),
+        };
+        let has = |name: &str| of(name).is_none_or(|f| f.on & trigger != 0);
         let fields: Vec<_> = self.columns.fields().iter().filter(|f| has(f.name())).cloned().collect();
-        let elsewhere = FIELDS.iter().map(|f| f.name).filter(|name| !has(name)).collect();
+        let names = FIELDS.iter().map(|f| f.name).chain(originals.clone());
+        let elsewhere = names.filter(|name| !has(name)).collect();
         (Schema::new(fields), elsewhere)
     }
 

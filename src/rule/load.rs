@@ -9,8 +9,8 @@ use std::{
 use saphyr_parser::Span;
 
 use super::{
-    Mode, Param,
-    compile::{CompiledRule, CompiledView, Compiler},
+    Mode, Param, Rule,
+    compile::{CompiledRule, CompiledView, Compiler, ORIGINAL_AT},
     parse,
     query::QuerySession,
     share::{SharedWindow, share},
@@ -22,19 +22,25 @@ use crate::{
         forecasts::{EVENT_COLUMNS, EVENT_TYPES},
         tables,
     },
-    event::{EventType, event_schema, time::Calendar},
-    ledger::columns::BUDGET_COLUMNS,
+    event::{Column, EventType, event_schema, time::Calendar},
+    ledger::original::ORIGINAL_COLUMNS,
+    lists::Lists,
     say,
     yaml::Document,
 };
+
+/// The list that says which days are worked.
+const HOLIDAYS: &str = "holidays";
 
 /// The rules that are evaluated together.
 #[derive(Debug, Default, Clone)]
 pub struct RuleSet {
     /// The rules, by file and then in the order in which they stand there.
     pub rules: Vec<CompiledRule>,
-    /// The columns of `budget.*` that any of them reads, by position in [`BUDGET_COLUMNS`].
-    pub budget_columns: Vec<usize>,
+    /// The columns of `budget.*` and `original.*` that any of them reads, by position behind those of the event.
+    pub beside: Vec<usize>,
+    /// The types of the events whose originals any of them asks for, as [`EventType::bit`]s.
+    pub originals: u8,
     /// The sliding windows that they share.
     pub windows: Vec<SharedWindow>,
     /// The types of events that schedules read, with the columns that any of them can read, by position in the event
@@ -42,6 +48,8 @@ pub struct RuleSet {
     pub read: Vec<(EventType, Vec<usize>)>,
     /// What the queries of schedules start from; `None` without such a rule.
     pub session: Option<QuerySession>,
+    /// The reference lists that they were compiled with.
+    pub lists: Lists,
 }
 
 /// What the configuration changes about a rule without editing it.
@@ -235,12 +243,18 @@ fn apply(d: &mut Document<'_>, rule: &mut super::Rule, changes: &Override) {
     }
 }
 
-/// The columns of `budget.*` that rules read, wherever they do.
-fn budget_columns(rules: &[CompiledRule], compiler: &Compiler) -> Vec<usize> {
-    let events = compiler.columns().fields().len() - BUDGET_COLUMNS.len();
+/// The columns of `budget.*` and `original.*` that rules read, wherever they do.
+fn beside(rules: &[CompiledRule], compiler: &Compiler) -> Vec<usize> {
+    let beside = compiler.columns().fields().len() - Column::COUNT;
     let used: BTreeSet<_> = rules.iter().flat_map(CompiledRule::event_columns).collect();
-    let used = used.into_iter().filter_map(|at| at.checked_sub(events));
-    used.filter(|at| *at < BUDGET_COLUMNS.len()).collect()
+    let used = used.into_iter().filter_map(|at| at.checked_sub(Column::COUNT));
+    used.filter(|at| *at < beside).collect()
+}
+
+/// The types of the events whose originals are asked for.
+fn originals(rules: &[CompiledRule]) -> u8 {
+    let asks = |rule: &&CompiledRule| rule.rule.mode != Mode::Disabled && rule.reads_beside().1;
+    rules.iter().filter(asks).fold(0, |types, rule| types | rule.rule.trigger)
 }
 
 /// The events that schedules read, with the columns that they can read of them.
@@ -285,6 +299,28 @@ impl CompiledRule {
         }
     }
 
+    /// Whether any of its conditions asks one of these lists.
+    #[must_use]
+    pub fn asks(&self, lists: &BTreeSet<String>) -> bool {
+        let conditions = self.filter.iter().chain(&self.when).chain(self.exceptions.iter().map(|e| &e.when));
+        let names = |text: &str| {
+            lists.iter().any(|list| {
+                // Working days are counted by the list of that name without naming it.
+                text.contains(&format!("'{list}'")) || list == HOLIDAYS && text.contains("workday")
+            })
+        };
+        conditions.into_iter().any(|condition| names(&condition.text))
+    }
+
+    /// Whether it reads `budget.*`, and `original.*`.
+    #[must_use]
+    pub fn reads_beside(&self) -> (bool, bool) {
+        let read = self.event_columns();
+        let original = ORIGINAL_AT..ORIGINAL_AT + ORIGINAL_COLUMNS.len();
+        let budget = read.iter().any(|at| (Column::COUNT..ORIGINAL_AT).contains(at));
+        (budget, read.iter().any(|at| original.contains(at)))
+    }
+
     /// The event and budget columns that it reads, by position in [`super::compile::wide_schema`], and perhaps
     /// positions behind them (its measures).
     fn event_columns(&self) -> Vec<usize> {
@@ -308,10 +344,34 @@ impl CompiledRule {
 impl RuleSet {
     fn new(mut rules: Vec<CompiledRule>, compiler: &Compiler) -> Self {
         let windows = share(&mut rules);
-        let budget_columns = budget_columns(&rules, compiler);
+        let (beside, originals) = (beside(&rules, compiler), originals(&rules));
         let has_schedule = rules.iter().any(|rule| matches!(rule.view, CompiledView::Schedule(_)));
         let read = read_by_schedules(&rules, compiler);
-        Self { rules, budget_columns, windows, read, session: has_schedule.then(|| compiler.session()) }
+        let session = has_schedule.then(|| compiler.session());
+        Self { rules, beside, originals, windows, read, session, lists: compiler.lists().clone() }
+    }
+
+    /// The same rules with the lists of another compiler.
+    ///
+    /// # Errors
+    /// If a rule needs what a list has no longer.
+    pub fn with_lists(&self, compiler: &Compiler) -> Result<Arc<Self>, Vec<Diagnostic>> {
+        let (mut document, _) = Document::parse(&say!("the rules in force"), "{}");
+        let again = self.rules.iter().map(|rule| compiler.compile(&mut document, Rule::clone(&rule.rule)));
+        let rules = again.flatten().collect();
+        if document.problems.is_empty() {
+            Ok(Arc::new(Self::new(rules, compiler)))
+        } else {
+            Err(document.problems)
+        }
+    }
+
+    /// Some of the rules, those that look at single events, without anything else.
+    #[must_use]
+    pub fn only(&self, wanted: impl Fn(&CompiledRule) -> bool) -> Self {
+        let wanted = |rule: &&CompiledRule| matches!(rule.view, CompiledView::Event) && wanted(rule);
+        let rules = self.rules.iter().filter(wanted).cloned().collect();
+        Self { rules, beside: self.beside.clone(), ..Self::default() }
     }
 
     /// Rules written in a text, for tests and examples.

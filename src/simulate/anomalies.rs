@@ -81,6 +81,8 @@ pub(super) enum Deed {
     SameAmount,
     RefundAndRepay,
     RepayElsewhere,
+    RefundTwice,
+    RefundUnknown,
     SubsidyTwice,
     SharedAccount,
     Ineligible,
@@ -196,4 +198,6 @@ anomalies! {
     D::MissTarget, Opening, "target-missed" ["money-spent-target-missed"] 2 x 0: "45 to 75 % of a programme's target achieved";
     D::FallBehind, Opening, "results-behind-money" [] 2 x 0: "a few per cent of a programme's target achieved in summer";
     D::ReportNothing, Opening, "target-unreported" [] 2 x 0: "nobody reports what a programme has achieved";
+    D::RefundTwice, Any, "reversed-beyond-original" ["executed-below-zero"] 3 x 1: "refunded in full, and refunded again";
+    D::RefundUnknown, Any, "reversal-without-original" [] 3 x 0: "a refund of a payment that was never made";
 }

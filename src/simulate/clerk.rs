@@ -72,6 +72,12 @@ impl<'a> Clerk<'a> {
         unlabelled(event)
     }
 
+    /// Less than a yuan comes back of a payment that nobody made, so that the line stays what it is.
+    pub(super) fn refund_unknown(&mut self, line: u32, at: i64) -> Simulated {
+        let nobodys = 900_000_000 + self.last(EventType::Refund);
+        self.refund(line, nobodys, 1 + (mix(nobodys, 10) % 99) as i64, at)
+    }
+
     /// The whole of a planted payment comes back.
     pub(super) fn pay_back(&mut self, voucher: &Voucher, payment: u64, at: i64) -> Simulated {
         let mut refund = self.refund(voucher.line, payment, voucher.amount, at);

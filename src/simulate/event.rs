@@ -54,6 +54,9 @@ pub struct LabelKey {
     /// The class that is paid.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub economic_code: String,
+    /// The event that is taken back.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub original_event_id: String,
 }
 
 /// The type of an event.

@@ -37,6 +37,14 @@ impl Labels {
         }
     }
 
+    /// Ends an anomaly with an event that is no payment of it.
+    pub(super) fn end(&mut self, part: Part, event: &Event) {
+        let Some(mut label) = self.open.remove(&part.anomaly).and_then(|(_, label)| label) else { return };
+        label.to = event.occurred_at;
+        label.key.original_event_id = event.original_event_id.clone().unwrap_or_default();
+        self.complete.push_back(label);
+    }
+
     /// An anomaly that consists of one event that is no payment.
     pub(super) fn add_event(&mut self, anomaly: &'static Anomaly, event: &Event) {
         let mut label = of_event(anomaly, event);
@@ -62,6 +70,7 @@ fn of_event(anomaly: &'static Anomaly, event: &Event) -> Label {
         budget_line_id: event.budget_line_id.clone().unwrap_or_default(),
         payee_account: event.payee_account.clone().unwrap_or_default(),
         economic_code: event.economic_code.clone().unwrap_or_default().into_owned(),
+        original_event_id: event.original_event_id.clone().unwrap_or_default(),
     };
     label(anomaly, key, event.occurred_at, event.occurred_at)
 }

@@ -38,7 +38,9 @@ impl Simulation<'_> {
         let number = self.labels.begin(anomaly);
         let last = series.len().saturating_sub(1);
         for (index, (time, mut voucher)) in series.into_iter().enumerate() {
-            voucher.plant = Some(Part { anomaly: number, last: index == last });
+            // What is refunded twice ends with the second refund.
+            let ends = index == last && anomaly.deed != Deed::RefundTwice;
+            voucher.plant = Some(Part { anomaly: number, last: ends });
             self.arrange(time, Task::Pay(Box::new(voucher)));
         }
     }
@@ -180,6 +182,7 @@ impl Simulation<'_> {
             Deed::Ineligible => self.special(None, "30305", (400.0, 2_000.0)),
             Deed::BeforeContract => self.special(None, "30227", (60_000.0, 180_000.0)),
             Deed::LastYear => self.special(None, "30201", (1_000.0, 20_000.0)),
+            Deed::RefundTwice => self.special(None, "30227", (8_000.0, 40_000.0)),
             _ => self.special(None, "30227", (2.0, 5.0)),
         };
         match deed {
@@ -204,6 +207,7 @@ impl Simulation<'_> {
                 voucher.flaw = Flaw::Contract(self.treasury.contracts() + self.contracts.1);
             }
             Deed::LastYear => voucher.flaw = Flaw::LastYear,
+            Deed::RefundTwice => {}
             // A round amount: two to four times ten thousand.
             _ => {
                 voucher.flaw = Flaw::NoPapers;

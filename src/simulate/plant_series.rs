@@ -130,6 +130,14 @@ impl Simulation<'_> {
             let time = if workdays == 0 { at + HOUR } else { self.later(at, 3) };
             self.arrange(time, Task::PayBack { voucher: Box::new(voucher.clone()), payment });
         }
+        if self.labels.anomaly(part.anomaly).is_some_and(|anomaly| anomaly.deed == Deed::RefundTwice) {
+            let first = self.later(at, 2);
+            let second = self.after(first + HOUR, at, 5);
+            for (time, last) in [(first, false), (second, true)] {
+                let voucher = Voucher { plant: Some(Part { last, ..part }), ..voucher.clone() };
+                self.arrange(time, Task::PayBack { voucher: Box::new(voucher), payment });
+            }
+        }
     }
 
     fn subsidy_twice(&mut self, at: i64) -> Series {

@@ -55,6 +55,12 @@ impl Simulation<'_> {
                 self.labels.add_event(anomaly, &event);
             }
             Deed::MissTarget | Deed::FallBehind | Deed::ReportNothing => self.plant_programme(anomaly, unit),
+            Deed::RefundUnknown => {
+                let event =
+                    self.clerk.refund_unknown(self.treasury.lines_of(unit).next().unwrap_or_default(), at);
+                self.labels.add_event(anomaly, &event.event);
+                self.emit(event);
+            }
             Deed::StopWages => {
                 let month = self.day().date.month();
                 self.without_wages.push((unit, month));

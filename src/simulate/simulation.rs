@@ -330,6 +330,9 @@ impl<'a> Simulation<'a> {
             Task::Unfreeze { line, amount } => self.unfreeze(line, amount, at),
             Task::PayBack { voucher, payment } => {
                 let event = self.clerk.pay_back(&voucher, payment, at);
+                if let Some(part) = voucher.plant.filter(|part| part.last) {
+                    self.labels.end(part, &event.event);
+                }
                 self.emit(event);
             }
             Task::Plant(planned) => self.plant(planned, at),

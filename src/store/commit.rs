@@ -1,5 +1,7 @@
 //! One batch, one transaction.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::{
@@ -38,6 +40,8 @@ pub struct Commit {
     pub checkpoint: Option<Changes>,
     /// The rules that it was judged by with their digests, if they are others than those of the last commit.
     pub rules: Option<Vec<(String, i64)>>,
+    /// The lists that everything so far was judged by, if they are others than before.
+    pub lists: Option<BTreeMap<String, u64>>,
     /// The time of the commit, in microseconds, for quarantine and alerts.
     pub now: i64,
     /// When the first of its records was read, in microseconds, for how long notifications take.
@@ -62,6 +66,7 @@ impl Commit {
             && self.checkpoint.is_none()
             && self.findings.is_empty()
             && self.cleared.is_empty()
+            && self.lists.is_none()
     }
 
     /// Adds what follows directly on this commit.
@@ -75,6 +80,7 @@ impl Commit {
         self.replayed.extend(next.replayed);
         self.duplicates += next.duplicates;
         self.rules = next.rules.or(self.rules.take());
+        self.lists = next.lists.or(self.lists.take());
         self.now = self.now.max(next.now);
         self.received_at = self.received_at.into_iter().chain(next.received_at).min();
         self.watermark = next.watermark.or(self.watermark.take());
@@ -100,6 +106,9 @@ impl Store {
         reach(&dir, "commit.positions")?;
         if let Some(rules) = &commit.rules {
             in_force::write(&transaction, rules).map_err(fail)?;
+        }
+        if let Some(lists) = &commit.lists {
+            in_force::write_lists(&transaction, lists).map_err(fail)?;
         }
         let seq = journal(&transaction, &commit.journal).map_err(fail)?;
         reach(&dir, "commit.journal")?;

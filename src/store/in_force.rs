@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, Transaction};
 
 use super::{
-    History, StoreError, commit, explain,
+    History, Store, StoreError, commit, explain,
     sums::{remove_meta, set_meta},
 };
 
@@ -65,6 +65,36 @@ fn read(connection: &Connection) -> rusqlite::Result<BTreeMap<String, InForce>> 
         }
     }
     Ok(known)
+}
+
+const LIST: &str = "list ";
+
+/// Notes the lists that everything so far was judged by: for each a number that tells what it holds.
+pub fn write_lists(transaction: &Transaction<'_>, lists: &BTreeMap<String, u64>) -> rusqlite::Result<()> {
+    for gone in read_lists(transaction)?.keys().filter(|name| !lists.contains_key(*name)) {
+        remove_meta(transaction, &format!("{LIST}{gone}"))?;
+    }
+    let mut lists = lists.iter();
+    lists.try_for_each(|(name, print)| set_meta(transaction, &format!("{LIST}{name}"), print.cast_signed()))
+}
+
+fn read_lists(connection: &Connection) -> rusqlite::Result<BTreeMap<String, u64>> {
+    let mut statement = connection.prepare_cached("SELECT name, value FROM meta WHERE name LIKE 'list %'")?;
+    let rows = statement.query_map([], |row| {
+        let (name, value): (String, i64) = (row.get(0)?, row.get(1)?);
+        Ok((name[LIST.len()..].to_owned(), value.cast_unsigned()))
+    })?;
+    rows.collect()
+}
+
+impl Store {
+    /// The lists that everything so far was judged by.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn lists_judged_by(&self) -> Result<BTreeMap<String, u64>, StoreError> {
+        read_lists(&self.connection).map_err(|error| explain(&self.dir, error))
+    }
 }
 
 impl History {

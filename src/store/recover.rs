@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use arrow::{
-    array::AsArray,
-    datatypes::{SchemaRef, TimestampMicrosecondType, UInt64Type},
+    array::{Array, AsArray},
+    compute::cast,
+    datatypes::{DataType, Decimal128Type, SchemaRef, TimestampMicrosecondType, UInt64Type},
     error::ArrowError,
     record_batch::RecordBatch,
 };
@@ -19,8 +20,8 @@ use super::{
 };
 use crate::{
     engine::SavedWatermark,
-    event::{Column, id_hash},
-    ledger::Ledger,
+    event::{Column, EventType, id_hash},
+    ledger::{Ledger, Reversal},
     say,
     stream::Position,
 };
@@ -80,7 +81,7 @@ impl Store {
             watermark: watermark(&self.connection).map_err(fail)?,
             ..Recovered::default()
         };
-        self.sealed_events(schema, known)?;
+        self.sealed_events(schema, &mut recovered.ledger, known)?;
         self.blocks(schema, &mut recovered, known)?;
         super::reach(&self.dir, "start.recovered")?;
         Ok(recovered)
@@ -96,9 +97,15 @@ impl Store {
         sums::check_indexes(&self.dir, &snapshot)
     }
 
-    fn sealed_events(&self, schema: &SchemaRef, known: &mut dyn FnMut(KnownEvent)) -> Result<(), StoreError> {
+    fn sealed_events(
+        &self,
+        schema: &SchemaRef,
+        ledger: &mut Ledger,
+        known: &mut dyn FnMut(KnownEvent),
+    ) -> Result<(), StoreError> {
         let files = sealed::list(&self.connection).map_err(|e| explain(&self.dir, e))?;
-        let columns = [Column::EventId.index(), Column::OccurredAt.index()];
+        let mut columns = vec![Column::EventId.index(), Column::OccurredAt.index()];
+        columns.extend(REVERSING.map(Column::index));
         let shape = Shape::new(schema, Some(&columns), false)
             .map_err(|e| StoreError::Request(e.to_string()))?
             .with_content_hash();
@@ -106,13 +113,19 @@ impl Store {
         let threads = std::thread::available_parallelism().map_or(2, usize::from);
         let parts = Ordered::new(files, threads, move |sealed, take: &mut dyn FnMut(_) -> bool| {
             let all = Select::default();
-            if let Err(e) = file::read(&dir, &sealed, &shape, &all, &mut |batch| take(Ok(events(&batch)))) {
+            let read = file::read(&dir, &sealed, &shape, &all, &mut |batch| {
+                take(Ok((events(&batch), reversals(&batch))))
+            });
+            if let Err(e) = read {
                 take(Err(e));
             }
         });
         for part in parts {
-            let part: Vec<KnownEvent> = part.map_err(|e| super::history::lost(&self.dir, e))??;
-            part.into_iter().for_each(&mut *known);
+            let part: Result<(Vec<KnownEvent>, Vec<Reversal>), StoreError> =
+                part.map_err(|e| super::history::lost(&self.dir, e))?;
+            let (events, reversals) = part?;
+            events.into_iter().for_each(&mut *known);
+            reversals.iter().for_each(|reversal| ledger.restore_reversal(reversal));
         }
         Ok(())
     }
@@ -159,8 +172,15 @@ impl Store {
                 recovered.replayed += types.len() as u64;
                 events
             } else {
-                let time = Column::OccurredAt.spec().name;
-                stored_block(block, Some(&|name: &str| name == time)).map_err(broken)?
+                let wanted = |name: &str| {
+                    name == Column::OccurredAt.spec().name
+                        || REVERSING.iter().any(|column| column.spec().name == name)
+                };
+                let events = stored_block(block, Some(&wanted)).map_err(broken)?;
+                for reversal in reversals(&events) {
+                    recovered.ledger.restore_reversal(&reversal);
+                }
+                events
             };
             let times = events.column_by_name(Column::OccurredAt.spec().name);
             let times = times
@@ -187,7 +207,8 @@ impl Store {
 fn events(batch: &RecordBatch) -> Vec<KnownEvent> {
     let ids = batch.column(0).as_string_view().iter().flatten();
     let times = batch.column(1).as_primitive::<TimestampMicrosecondType>().values();
-    let contents = batch.column(2).as_primitive::<UInt64Type>().values();
+    // The content hash comes after all other columns.
+    let contents = batch.column(batch.num_columns() - 1).as_primitive::<UInt64Type>().values();
     let event = |((id, at), content): ((&str, &i64), &u64)| KnownEvent {
         id: id_hash(id),
         content: *content,
@@ -195,6 +216,35 @@ fn events(batch: &RecordBatch) -> Vec<KnownEvent> {
         block: None,
     };
     ids.zip(times).zip(contents).map(event).collect()
+}
+
+/// The columns that tell what an event takes back. One that no event of a batch has may be missing.
+const REVERSING: [Column; 5] =
+    [Column::Type, Column::OriginalEventId, Column::BudgetLineId, Column::ToBudgetLineId, Column::Amount];
+
+/// What the events of a batch take back of others.
+fn reversals(batch: &RecordBatch) -> Vec<Reversal> {
+    let stored = |column: Column| batch.column_by_name(column.spec().name);
+    if stored(Column::OriginalEventId).is_none_or(|names| names.null_count() == names.len()) {
+        return Vec::new();
+    }
+    // Blocks have text in another layout than files.
+    let texts = [Column::Type, Column::OriginalEventId, Column::BudgetLineId, Column::ToBudgetLineId];
+    let views = texts.map(|column| Some((column, cast(stored(column)?, &DataType::Utf8View).ok()?)));
+    let text = |column: Column, row: usize| {
+        let (_, texts) = views.iter().flatten().find(|(known, _)| *known == column)?;
+        let texts = texts.as_string_view_opt()?;
+        texts.is_valid(row).then(|| texts.value(row))
+    };
+    let amounts = stored(Column::Amount).and_then(|column| column.as_primitive_opt::<Decimal128Type>());
+    let reversal = |row: usize| {
+        let original = text(Column::OriginalEventId, row)?;
+        let event_type = EventType::parse(text(Column::Type, row)?)?;
+        let (line, to_line) = (text(Column::BudgetLineId, row)?, text(Column::ToBudgetLineId, row));
+        let cents = amounts.map_or(0, |amounts| amounts.value(row));
+        Some(Reversal::new(event_type, original, line, to_line, cents))
+    };
+    (0..batch.num_rows()).filter_map(reversal).collect()
 }
 
 /// How far event time had come at the last commit.

@@ -22,7 +22,7 @@ CREATE TABLE chains (
     head    BLOB NOT NULL
 ) WITHOUT ROWID;
 
--- What the state was made with and cannot be changed under it: time_zone, fiscal_year_start.
+-- What the state was made with and cannot be changed under it: time_zone, fiscal_year_start, fiscal_year_named_by.
 CREATE TABLE settings (
     name  TEXT PRIMARY KEY,
     value TEXT NOT NULL

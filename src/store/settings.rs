@@ -15,9 +15,10 @@ use crate::event::time::Calendar;
 type Setting = (&'static str, fn(&Calendar) -> String);
 
 /// The settings.
-const SETTINGS: [Setting; 2] = [
+const SETTINGS: [Setting; 3] = [
     ("time_zone", |calendar| calendar.zone_name.clone()),
     ("fiscal_year_start", Calendar::fiscal_year_start_text),
+    ("fiscal_year_named_by", Calendar::fiscal_year_named_by_text),
 ];
 
 impl Store {

@@ -22,8 +22,8 @@ use crate::{
     config::Config,
     decode::{Decoder, Reading},
     engine::{
-        BatchLimits, Committable, Dedup, Engine, EngineError, LATE_WITHOUT_HISTORY, MemoryAlerts, Output,
-        Record, SavedWatermark, Scheduler, Sequencer, Watermark, Windowing, batches,
+        BatchLimits, Committable, Dedup, Engine, EngineError, LATE_WITHOUT_HISTORY, MemoryAlerts, Originals,
+        Output, Record, SavedWatermark, Scheduler, Sequencer, Watermark, Windowing, batches,
     },
     evaluate::{
         Evaluator, Finding,
@@ -34,7 +34,7 @@ use crate::{
     ledger::Ledger,
     rule::RuleSet,
     say,
-    store::{History, JournalTable, Order, Select, StoreError},
+    store::{History, JournalTable, Lookup, Order, Select, StoreError},
     stream::{Block, Payload},
 };
 
@@ -90,7 +90,8 @@ pub async fn replay(
             Dedup::default(),
             Watermark::new(config.lateness, Some(config.outlier)),
             None,
-        ),
+        )
+        .finding(Originals::in_journal(Lookup::open(&config.state_dir)?)),
         windowing: Windowing::new(&evaluator, None, LATE_WITHOUT_HISTORY, (i64::MIN, i64::MIN), None)?,
         evaluator: Arc::new(RwLock::new(evaluator)),
         record: Record::Events,

@@ -121,11 +121,8 @@ fn fiscal_year(calendar: &Calendar, micros: i64, last: &mut Option<(i32, i64, i6
     {
         return Some(*year);
     }
-    let year = i32::from(calendar.local(micros).year());
-    let (year, (start, end)) = [year, year - 1]
-        .into_iter()
-        .filter_map(|year| Some((year, calendar.fiscal_year(year)?)))
-        .find(|(_, (start, end))| (*start..*end).contains(&micros))?;
+    let year = calendar.fiscal_year_of(calendar.local(micros).date());
+    let (start, end) = calendar.fiscal_year(year)?;
     *last = Some((year, start, end));
     Some(year)
 }

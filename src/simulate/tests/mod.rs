@@ -108,6 +108,7 @@ fn the_clean_stream_never_overdraws_a_line_or_its_plan() {
             }
         }
         assert!(ledger.applications.is_empty());
+        assert_eq!(ledger.unknown, 0);
     }
 }
 
@@ -226,7 +227,7 @@ fn labels_name_the_events_they_are_about() {
         assert!(label.from.at <= label.to.at);
         for event in named {
             assert!((label.from.at..=label.to.at).contains(&event.occurred_at.at), "{}", kind.kind);
-            assert_eq!(event.unit_code.as_ref(), Some(&label.key.unit_code), "{}", kind.kind);
+            assert_eq!(event.unit_code.clone().unwrap_or_default(), label.key.unit_code, "{}", kind.kind);
         }
     }
 }

@@ -40,6 +40,11 @@ pub struct Model {
     open: HashMap<String, (String, i128)>,
     settled: HashSet<String>,
     payments: Vec<Payment>,
+    /// What is taken back of whom: the line and cents of payments, `None` for applications.
+    originals: HashMap<String, Option<(String, i128)>>,
+    withdrawn: HashMap<String, u32>,
+    /// The cents that reversals moved to a line, by original and line.
+    moved: HashMap<(String, String), i128>,
     /// Ids of the accepted events, in order.
     pub accepted: Vec<String>,
     /// Rule and subject of the findings of the plain rules.
@@ -93,6 +98,7 @@ impl Model {
             return;
         }
         self.line(event, "budget_line_id");
+        self.take_back(event, id, cents);
         match text(event, "type") {
             "payment" => {
                 self.line(event, "budget_line_id").executed += cents;
@@ -156,6 +162,39 @@ impl Model {
             && let Some(line) = self.lines.get_mut(&line)
         {
             line.reserved -= cents;
+        }
+    }
+
+    /// What an event takes back of another one, and whether it is there.
+    fn take_back(&mut self, event: &Value, id: &str, cents: i128) {
+        let line = text(event, "budget_line_id").to_owned();
+        let kind = text(event, "type");
+        match kind {
+            "payment" => drop(self.originals.insert(id.to_owned(), Some((line, cents)))),
+            "application" => drop(self.originals.insert(id.to_owned(), None)),
+            "refund" | "correction" | "withdrawal" => {
+                let name = text(event, "original_event_id").to_owned();
+                if kind != "withdrawal" {
+                    *self.moved.entry((name.clone(), line.clone())).or_default() -= cents;
+                }
+                if kind == "correction" {
+                    let to = text(event, "to_budget_line_id").to_owned();
+                    *self.moved.entry((name.clone(), to)).or_default() += cents;
+                }
+                let times = self.withdrawn.entry(name.clone()).or_default();
+                *times += u32::from(kind == "withdrawal");
+                let (known, again) = (self.originals.get(&name).cloned(), *times > 1);
+                if known.is_none() || again {
+                    self.found("of-nothing", id);
+                }
+                if let (Some(Some((paid_on, paid))), true) = (known, kind != "withdrawal") {
+                    let own = if paid_on == line { paid } else { 0 };
+                    if own + self.moved.get(&(name, line)).copied().unwrap_or(0) < 0 {
+                        self.found("taken-back", id);
+                    }
+                }
+            }
+            _ => {}
         }
     }
 

@@ -240,7 +240,9 @@ impl Street<'_> {
         let at = (self.at - late) / 1000;
         let id = format!("e{}", self.n);
         let line = format!("L{}", rng.random_range(0..5));
-        let earlier = format!("e{}", rng.random_range(1..self.n + 4));
+        // What is let go of is not known any more, so only what is recent is named then.
+        let first = if self.recent { self.n.saturating_sub(10).max(1) } else { 1 };
+        let earlier = format!("e{}", rng.random_range(first..self.n + 4));
         let cents = rng.random_range(1..5_000_000);
         let amount = format!("{}.{:02}", cents / 100, cents % 100);
         let other = format!("L{}", rng.random_range(0..6));

@@ -38,6 +38,17 @@ rules:
     measure: { total: sum(amount) }
     when: total > 90000
     key: [unit_code, payee_account]
+  - id: taken-back
+    severity: high
+    trigger: [refund, correction]
+    when: original.left < 0
+    key: [original_event_id]
+    summary: '{{ original.payee_account }} had {{ original.amount }}, {{ original.refunds }} refunds'
+  - id: of-nothing
+    severity: high
+    trigger: [refund, correction, withdrawal]
+    when: original.type is null or original.withdrawals > 1
+    key: [original_event_id]
   - id: unit-day
     severity: low
     trigger: window

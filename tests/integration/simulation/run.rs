@@ -284,7 +284,7 @@ impl Run {
         let shared = &process.assembly.shared;
         if self.rng.random_ratio(1, 3) {
             let before = Arc::clone(&shared.evaluator.read().unwrap_or_else(PoisonError::into_inner));
-            if fiscwatch::app::reload(shared).is_ok() {
+            if fiscwatch::app::reload(shared, false).is_ok() {
                 return Err(String::from("a configuration that is not there is taken"));
             }
             let after = Arc::clone(&shared.evaluator.read().unwrap_or_else(PoisonError::into_inner));
@@ -446,7 +446,9 @@ impl Run {
 /// Rule and subject of a finding of a plain rule.
 fn subject(finding: &Finding) -> Option<(String, String)> {
     let subject = match finding.rule_id.as_str() {
-        "over-budget" | "large-cash" | "burst" | "split" => finding.event_id.clone()?,
+        "over-budget" | "large-cash" | "burst" | "split" | "taken-back" | "of-nothing" => {
+            finding.event_id.clone()?
+        }
         "unit-day" => {
             let end = calendar().parse(&finding.window.as_ref()?.end).ok()?;
             format!("{} {end}", finding.key["unit_code"].as_str()?)

@@ -1,0 +1,83 @@
+//! What was taken back of each event, by the hash that its id is known by. Nothing of it is stored: it is the sum of the
+//! reversals in the journal.
+
+use hashbrown::HashMap;
+
+use crate::event::{EventType, id_hash};
+
+/// What was taken back of one event.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reversed {
+    /// Cents of all refunds.
+    pub refunded: i128,
+    /// Cents of all corrections.
+    pub corrected: i128,
+    /// Refunds.
+    pub refunds: u32,
+    /// Withdrawals.
+    pub withdrawals: u32,
+}
+
+/// An event that takes something back of another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reversal {
+    event_type: EventType,
+    original: u64,
+    line: u64,
+    to_line: u64,
+    cents: i128,
+}
+
+impl Reversal {
+    /// An event of this type that names `original`, with its lines and cents.
+    #[must_use]
+    pub fn new(
+        event_type: EventType,
+        original: &str,
+        line: &str,
+        to_line: Option<&str>,
+        cents: i128,
+    ) -> Self {
+        let (original, to_line) = (id_hash(original), to_line.map_or(0, id_hash));
+        Self { event_type, original, line: id_hash(line), to_line, cents }
+    }
+}
+
+/// What was taken back of all events.
+#[derive(Debug, Default)]
+pub struct Reversals {
+    of: HashMap<u64, Reversed>,
+    /// By event and line: cents that reversals brought to the line, less those that they took from it.
+    lines: HashMap<(u64, u64), i128>,
+}
+
+impl Reversals {
+    /// Adds one. Returns what was taken back of its original with it, and what came to its line.
+    pub fn add(&mut self, reversal: &Reversal) -> (Reversed, i128) {
+        let Reversal { event_type, original, line, to_line, cents } = *reversal;
+        match event_type {
+            EventType::Refund => {
+                let reversed = self.of.entry(original).or_default();
+                reversed.refunded += cents;
+                reversed.refunds = reversed.refunds.saturating_add(1);
+                self.bring(original, line, -cents);
+            }
+            EventType::Correction => {
+                self.of.entry(original).or_default().corrected += cents;
+                self.bring(original, line, -cents);
+                self.bring(original, to_line, cents);
+            }
+            EventType::Withdrawal => {
+                let reversed = self.of.entry(original).or_default();
+                reversed.withdrawals = reversed.withdrawals.saturating_add(1);
+            }
+            // It names another event and takes nothing back.
+            _ => {}
+        }
+        let reversed = self.of.get(&original).copied().unwrap_or_default();
+        (reversed, self.lines.get(&(original, line)).copied().unwrap_or(0))
+    }
+    fn bring(&mut self, original: u64, line: u64, cents: i128) {
+        *self.lines.entry((original, line)).or_default() += cents;
+    }
+}
