@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     decode::{Decoded, Decoder},
-    evaluate::{Evaluation, Evaluator, Moved, Prepared, schedule::Due},
+    evaluate::{Evaluation, Evaluator, Held, Moved, Prepared, schedule::Due},
     event::{EventType, period::JournalStart},
     rule::RuleSet,
     say,
@@ -69,8 +69,8 @@ pub struct Committable {
     pub rests: u64,
     /// From when on the journal holds everything.
     pub journal_start: Option<JournalStart>,
-    /// Events and panes that windows hold.
-    pub held: (usize, usize),
+    /// What windows hold.
+    pub held: Held,
     /// The ledger's changes, when it is time for a checkpoint.
     pub checkpoint: Option<crate::ledger::Changes>,
     /// Fields that the data dictionary does not know.

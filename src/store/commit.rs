@@ -1,6 +1,6 @@
 //! One batch, one transaction.
 
-use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, Transaction, params};
 
 use super::{
     JournalBlock, Store, StoreError,
@@ -92,9 +92,8 @@ impl Store {
     pub fn commit(&mut self, commit: &mut Commit, desk: &Desk) -> Result<(), StoreError> {
         let dir = self.dir.clone();
         let fail = |error| explain(&dir, error);
-        // Immediate: a transaction that reads first cannot wait for the sealer's when it comes to write.
-        let transaction =
-            self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
+        // However long another program takes: the stream waits, and nothing is lost.
+        let transaction = self.turns.begin(&self.connection, None).map_err(fail)?;
         reach(&dir, "commit.begun")?;
         positions(&transaction, &commit.spans, &dir)?;
         reach(&dir, "commit.positions")?;
