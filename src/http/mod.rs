@@ -11,6 +11,7 @@ mod ledger;
 mod notifications;
 mod openapi;
 mod pace;
+mod page;
 mod problem;
 mod refused;
 mod request;
