@@ -12,7 +12,7 @@ use crate::{
     evaluate::{Finding, Held, standing::Watched},
     personal::number::{self, Tail},
     rule::RuleSet,
-    store::{Commit, Store, StoreError},
+    store::{Commit, Store, StoreError, Ticked},
     telemetry::Metrics,
 };
 
@@ -97,6 +97,12 @@ impl Output for StoreOutput {
                 rejects: std::mem::take(&mut batch.rejects),
                 replayed: std::mem::take(&mut batch.replayed),
                 duplicates: batch.duplicates,
+                ticks: batch
+                    .tick
+                    .take()
+                    .into_iter()
+                    .map(|(at, rule_id)| Ticked { at, rule_id, block: 0 })
+                    .collect(),
                 checkpoint: batch.checkpoint.take(),
                 watermark: batch.watermark.take(),
                 now,

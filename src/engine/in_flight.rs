@@ -109,6 +109,7 @@ impl InFlight {
             late: s.late,
             rests: s.rests,
             journal_start: s.journal,
+            tick: None,
             held,
             checkpoint: s.checkpoint,
             unknown_fields,

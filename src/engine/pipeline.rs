@@ -69,6 +69,8 @@ pub struct Committable {
     pub rests: u64,
     /// From when on the journal holds everything.
     pub journal_start: Option<JournalStart>,
+    /// The tick and the rule that this is the evaluation of.
+    pub tick: Option<(i64, String)>,
     /// What windows hold.
     pub held: Held,
     /// The ledger's changes, when it is time for a checkpoint.
@@ -447,11 +449,13 @@ impl Windows {
             let evaluation = scheduler.run(&due, evaluator).await;
             let rules = Arc::clone(evaluator.rules());
             let done = (due.tick, rules.rules[due.rule].rule.id.clone());
+            let tick = Some(done.clone());
             watermark.owed =
                 watermark.owed.filter(|_| number + 1 < last).map(|owed| Owed { done: Some(done), ..owed });
             let held = self.windowing.held();
             let watermark = Some(watermark.clone());
-            let committable = Committable { evaluation, rules, held, watermark, ..Committable::default() };
+            let committable =
+                Committable { evaluation, rules, held, tick, watermark, ..Committable::default() };
             self.forwarded += 1;
             if out.send(tokio::spawn(async { Ok(Ok(committable)) })).await.is_err() {
                 return false;

@@ -7,6 +7,7 @@ use super::{
     alerts::{self, Times},
     checkpoint, explain, in_force, quarantine, reach,
     sums::{self, Change, meta, set_meta},
+    ticks::{self, Ticked},
 };
 use crate::{
     alert::{Cleared, Desk, Filing},
@@ -36,6 +37,8 @@ pub struct Commit {
     pub watermark: Option<SavedWatermark>,
     /// What changed in the ledger since the last checkpoint, as of the end of this commit.
     pub checkpoint: Option<Changes>,
+    /// Rules on a schedule that were evaluated, each after so many of the blocks.
+    pub ticks: Vec<Ticked>,
     /// The rules that it was judged by with their digests, if they are others than those of the last commit.
     pub rules: Option<Vec<(String, i64)>>,
     /// The time of the commit, in microseconds, for quarantine and alerts.
@@ -60,6 +63,7 @@ impl Commit {
             && self.replayed.is_empty()
             && self.duplicates == 0
             && self.checkpoint.is_none()
+            && self.ticks.is_empty()
             && self.findings.is_empty()
             && self.cleared.is_empty()
     }
@@ -67,6 +71,9 @@ impl Commit {
     /// Adds what follows directly on this commit.
     pub fn append(&mut self, next: Self) {
         self.spans.extend(next.spans);
+        let blocks = i64::try_from(self.journal.len()).unwrap_or(i64::MAX);
+        let later = next.ticks.into_iter().map(|tick| Ticked { block: tick.block + blocks, ..tick });
+        self.ticks.extend(later);
         self.journal.extend(next.journal);
         let before = self.findings.len();
         self.findings.extend(next.findings);
@@ -100,7 +107,10 @@ impl Store {
         if let Some(rules) = &commit.rules {
             in_force::write(&transaction, rules).map_err(fail)?;
         }
+        let before = last_seq(&transaction).map_err(fail)?;
         let seq = journal(&transaction, &commit.journal).map_err(fail)?;
+        commit.ticks.iter_mut().for_each(|tick| tick.block += before);
+        ticks::write(&transaction, &commit.ticks).map_err(fail)?;
         reach(&dir, "commit.journal")?;
         let stored = findings(&transaction, &commit.findings).map_err(fail)?;
         reach(&dir, "commit.findings")?;

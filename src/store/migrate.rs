@@ -7,6 +7,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use super::{
     SCHEMA_VERSION, StoreError, chain, explain, quarantine, reach, silences,
     sums::{self, Changes},
+    ticks,
 };
 
 /// What version 5 adds, a file a subject.
@@ -15,6 +16,7 @@ macro_rules! version_5 {
         concat!(
             include_str!("schema_5.sql"),         // Trust in the state.
             include_str!("schema_5_opening.sql"), // Opening balances.
+            include_str!("schema_5_ticks.sql"),   // When schedules were evaluated.
         )
     };
 }
@@ -120,7 +122,8 @@ fn trust(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     for chain in chain::ALL {
         chain.begin(&changes.within(transaction))?;
     }
-    sums::begin(transaction)
+    sums::begin(transaction)?;
+    ticks::begin(transaction)
 }
 
 /// The schema version of a database; 0 for an empty one.

@@ -28,6 +28,7 @@ mod sealed;
 mod settings;
 mod silences;
 mod sums;
+mod ticks;
 mod turn;
 mod verify;
 mod wal;
@@ -60,6 +61,7 @@ pub use query::{
 pub use recover::{KnownEvent, Recovered};
 pub use seal::{SealOptions, Sealer, Sealing};
 pub use silences::Muted;
+pub use ticks::Ticked;
 pub use turn::Turns;
 pub use verify::{Check, Outcome, Problems, verify_backup};
 

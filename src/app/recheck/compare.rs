@@ -21,6 +21,8 @@ pub struct Compared<'r> {
     pub in_force: BTreeMap<String, InForce>,
     /// The watermark of the last commit.
     pub watermark: SavedWatermark,
+    /// Whether the state tells when schedules were evaluated.
+    pub noted: bool,
     /// The findings that are asked for.
     pub range: Range,
 }
@@ -98,6 +100,7 @@ impl Compared<'_> {
         let reached = if ended { i64::MAX } else { again.watermark.at.unwrap_or(i64::MIN) };
         match rule {
             None => Comparable::No,
+            Some(rule) if rule.at_ticks && self.noted => Comparable::Yes,
             Some(rule) if rule.by_watermark && !self.exact() => Comparable::No,
             Some(rule) if rule.by_watermark && at > reached => Comparable::ByClock,
             Some(_) => Comparable::Yes,
@@ -120,8 +123,9 @@ impl Compared<'_> {
         }
         if !self.exact() {
             let partitions = self.watermark.partitions.len();
+            let rules = if self.noted { "rules on windows" } else { "rules on windows and schedules" };
             detail.push_str(&format!(
-                "; rules on windows and schedules are not compared: they depend on how {partitions} partitions came together"
+                "; {rules} are not compared: they depend on how {partitions} partitions came together"
             ));
         }
         detail
