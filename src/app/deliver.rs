@@ -76,8 +76,11 @@ const FLUSH: Duration = Duration::from_secs(30);
 const ENDED: i64 = 15 * 60_000_000;
 /// The most alerts that are shown again.
 const CURRENT_MAX: usize = 10_000;
-/// How long is bundled at a time, before anything else is looked at.
+/// How long is bundled at a time, before anything else is looked at; longer where it takes long to learn what has to be
+/// known for it.
 const BUNDLE: Duration = Duration::from_secs(1);
+/// How much longer than to learn it.
+const BUNDLE_FOR_PASS: u32 = 10;
 /// The pause between two rounds that follow one another: commits come first.
 const PAUSE: Duration = Duration::from_millis(50);
 /// The pause after the outbox could not be read or written.
@@ -232,9 +235,10 @@ impl Loop {
         };
         let now = self.shared.clock.now().saturating_add(ahead);
         let metrics = Arc::clone(&self.shared.metrics);
+        let stop = self.stop.clone();
         let task = tokio::task::spawn_blocking(move || {
             let mut outbox = outbox;
-            let result = rounds(&mut outbox, &dispatch, now, &metrics);
+            let result = rounds(&mut outbox, &dispatch, now, &metrics, &stop);
             (outbox, result)
         });
         let (outbox, result) = match task.await {
@@ -295,17 +299,23 @@ fn rounds(
     dispatch: &Dispatch,
     now: i64,
     metrics: &Metrics,
+    stop: &CancellationToken,
 ) -> Result<(usize, bool), StoreError> {
     let (started, mut made) = (Instant::now(), 0);
-    let mut pass = None;
+    let (mut pass, mut limit) = (None, BUNDLE);
     // Only a read, as long as nothing is due: the commits of the first loop never wait for an idle second one.
     while outbox.next_due()?.is_some_and(|due| due <= now) {
         if pass.is_none() {
             pass = Some(dispatch.pass(outbox, now)?);
+            limit = BUNDLE.max(BUNDLE_FOR_PASS * started.elapsed());
         }
         let Some(pass) = &pass else { break };
-        let began = Instant::now();
-        let report: Report = outbox.round(|round| dispatch.round(round, pass))?;
+        let mut began = Instant::now();
+        let report: Report = outbox.round(|round| {
+            // Its turn has come: from now on others wait for it.
+            began = Instant::now();
+            dispatch.round(round, pass)
+        })?;
         metrics.outbox_round.observe(began.elapsed().as_secs_f64());
         made += report.notifications;
         for (reason, n) in &report.held {
@@ -316,7 +326,7 @@ fn rounds(
         if !report.more {
             break;
         }
-        if started.elapsed() >= BUNDLE {
+        if started.elapsed() >= limit || stop.is_cancelled() {
             return Ok((made, true));
         }
         std::thread::sleep(PAUSE);

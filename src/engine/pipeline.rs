@@ -455,7 +455,7 @@ impl Windows {
             let held = self.windowing.held();
             let watermark = Some(watermark.clone());
             let committable =
-                Committable { evaluation, rules, held, tick, watermark, ..Committable::default() };
+                Committable { evaluation, rules, tick, held, watermark, ..Committable::default() };
             self.forwarded += 1;
             if out.send(tokio::spawn(async { Ok(Ok(committable)) })).await.is_err() {
                 return false;

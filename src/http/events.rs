@@ -1,10 +1,10 @@
 //! Events in: what a request says that its body is, and the records in it.
 
-use std::{io::Read, sync::Arc};
+use std::{io::Read, sync::Arc, time::Duration};
 
 use axum::{
     Json,
-    body::{Body as Incoming, HttpBody},
+    body::{Body as Incoming, BodyDataStream, HttpBody},
     extract::State,
     http::{HeaderMap, StatusCode, header},
 };
@@ -39,6 +39,21 @@ pub async fn events(
     headers: HeaderMap,
     body: Incoming,
 ) -> Result<Json<Receipt>, Problem> {
+    let said = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    let mut parts = body.into_data_stream();
+    let taken = take(&shared, &refusals, headers, (said, &mut parts)).await;
+    if taken.is_err() {
+        hear_out(parts, shared.body_bytes_max).await;
+    }
+    taken.map(Json)
+}
+
+async fn take(
+    shared: &Shared,
+    refusals: &Arc<Refusals>,
+    headers: HeaderMap,
+    (said, parts): (usize, &mut BodyDataStream),
+) -> Result<Receipt, Problem> {
     if !shared.accept_events {
         return Err(Problem::new(
             StatusCode::FORBIDDEN,
@@ -49,24 +64,40 @@ pub async fn events(
         refusals.count(Cause::Windows);
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, why).again_after(30));
     }
-    let (written, bodies) = (written(&headers)?, shared.bodies.clone());
+    let (written, bodies, refusals) = (written(&headers)?, shared.bodies.clone(), Arc::clone(refusals));
     let into = Into { bodies, bytes_max: shared.body_bytes_max, refusals };
-    let body = into.read(body).await?;
+    let body = into.read(said, parts).await?;
     let body = match headers.contains_key(header::CONTENT_ENCODING) {
         true => blocking(move || unpacked(&headers, body, &into)).await?,
         false => body,
     };
-    if body.bytes().iter().all(u8::is_ascii_whitespace) {
-        return Err(Problem::bad_request(say!("the body is empty: send one JSON object a line")));
-    }
+    // Whatever looks at all of a body takes its time.
     let payload = blocking(move || payload(body, written)).await?;
     let receipt = shared.submit(payload, Vec::new()).await;
-    receipt.map(Json).ok_or_else(|| {
+    receipt.ok_or_else(|| {
         Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
             say!("the daemon is stopping; send the events again later"),
         )
     })
+}
+
+/// How long the rest of a refused body is heard out.
+const HEARD: Duration = Duration::from_secs(10);
+
+/// Reads the rest of a body that is refused, and forgets it: most clients look for an answer only when they have sent
+/// everything, and would see a broken connection instead.
+async fn hear_out(mut parts: BodyDataStream, bytes_max: usize) {
+    let mut left = bytes_max;
+    let rest = async {
+        while let Some(Ok(part)) = parts.next().await {
+            match left.checked_sub(part.len()) {
+                Some(less) => left = less,
+                None => break,
+            }
+        }
+    };
+    let _ = tokio::time::timeout(HEARD, rest).await;
 }
 
 /// How the records are written, by the type that the body is said to have. What programs say that do not know is JSON
@@ -95,8 +126,7 @@ struct Into {
 }
 
 impl Into {
-    async fn read(&self, incoming: Incoming) -> Result<Body, Problem> {
-        let said = usize::try_from(incoming.size_hint().lower()).unwrap_or(usize::MAX);
+    async fn read(&self, said: usize, parts: &mut BodyDataStream) -> Result<Body, Problem> {
         if said > self.bytes_max {
             return Err(self.too_long());
         }
@@ -104,7 +134,6 @@ impl Into {
             return Err(self.full());
         }
         let mut body = self.bodies.begin();
-        let mut parts = incoming.into_data_stream();
         while let Some(part) = parts.next().await {
             self.add(&mut body, &part.map_err(|e| broken_off(&e))?)?;
         }
@@ -139,7 +168,7 @@ impl Into {
 /// A body that did not come whole.
 fn broken_off(error: &axum::Error) -> Problem {
     let source = std::error::Error::source(error);
-    match source.is_some_and(|source| source.is::<TooSlow>()) {
+    match source.is_some_and(<dyn std::error::Error>::is::<TooSlow>) {
         true => Problem::new(
             StatusCode::REQUEST_TIMEOUT,
             say!("the body did not come in time (http.body_time); nothing of it is taken, send it again"),
@@ -208,6 +237,9 @@ fn payload(mut body: Body, written: Written) -> Result<Payload, Problem> {
     let refuse = |fault: String| {
         Problem::bad_request(say!("the body is refused, nothing of it is taken: {fault}", fault))
     };
+    if body.bytes().iter().all(u8::is_ascii_whitespace) {
+        return Err(Problem::bad_request(say!("the body is empty: send one JSON object a line")));
+    }
     inspect::check_text(body.bytes(), written).map_err(refuse)?;
     match written {
         Written::Rows => rows(&body.into_bytes()).map_err(refuse),

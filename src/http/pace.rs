@@ -16,6 +16,7 @@ use tokio::{
 };
 
 use super::refused::{Cause, Refusals};
+use crate::say;
 
 /// For so long a client may be as slow as it likes.
 const GRACE: Duration = Duration::from_secs(10);
@@ -57,19 +58,21 @@ pub struct PacedBody<B> {
     limit: Duration,
     /// Once somebody reads it.
     pace: Option<Pace>,
+    /// Whether it was given up.
+    is_over: bool,
     refusals: Arc<Refusals>,
 }
 
 impl<B> PacedBody<B> {
     /// A body that may take so long.
     pub fn new(body: B, limit: Duration, refusals: &Arc<Refusals>) -> Self {
-        Self { body, limit, pace: None, refusals: Arc::clone(refusals) }
+        Self { body, limit, pace: None, is_over: false, refusals: Arc::clone(refusals) }
     }
 }
 
 /// A body that did not come in time.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error("the body did not come in time")]
+#[error("{}", say!("the body did not come in time"))]
 pub struct TooSlow;
 
 impl<B: Body<Data = Bytes, Error: Into<axum::BoxError>> + Unpin> Body for PacedBody<B> {
@@ -80,7 +83,10 @@ impl<B: Body<Data = Bytes, Error: Into<axum::BoxError>> + Unpin> Body for PacedB
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::BoxError>>> {
-        let Self { body, limit, pace, refusals } = &mut *self;
+        let Self { body, limit, pace, is_over, refusals } = &mut *self;
+        if *is_over {
+            return Poll::Ready(None);
+        }
         let pace = pace.get_or_insert_with(|| Pace::new(*limit));
         match Pin::new(body).poll_frame(cx) {
             Poll::Ready(frame) => {
@@ -92,6 +98,7 @@ impl<B: Body<Data = Bytes, Error: Into<axum::BoxError>> + Unpin> Body for PacedB
             Poll::Pending => {
                 ready!(pace.poll(cx));
                 refusals.count(Cause::Body);
+                *is_over = true;
                 Poll::Ready(Some(Err(TooSlow.into())))
             }
         }

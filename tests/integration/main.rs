@@ -24,6 +24,7 @@ mod ledger;
 mod letters;
 mod lifecycle;
 mod local_time;
+mod meeting;
 mod mistakes;
 mod notify;
 mod once;
