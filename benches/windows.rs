@@ -294,7 +294,7 @@ fn flat(f: &Fixture) {
         first += if round < 5 { seconds / 5.0 } else { 0.0 };
         if round % 10 == 9 {
             let millions = (round + 1) as f64 * f.payments as f64 / 1e6;
-            let held = runner.windowing.held().0;
+            let held = runner.windowing.held().events;
             let name = format!("after {millions:.1} M payments, {:.2} of the first", first / seconds);
             report(&name, f.payments, seconds, runner.findings);
             println!("{:>44} events held, {} MiB resident", held, resident_mib());
@@ -312,11 +312,11 @@ fn memory(f: &Fixture) {
     let before = resident_mib();
     let mut runner = Runner::new(f, &rules);
     let mut round = 0;
-    while runner.windowing.held().0 < 10_000_000 {
+    while runner.windowing.held().events < 10_000_000 {
         runner.run(f, round * f.span / 90);
         round += 1;
     }
-    let (held, after) = (runner.windowing.held().0, resident_mib());
+    let (held, after) = (runner.windowing.held().events, resident_mib());
     let mut line = String::new();
     let _ = write!(
         line,

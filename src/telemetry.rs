@@ -68,6 +68,10 @@ pub struct Metrics {
     pub watermark: GaugeVec,
     /// What windows hold.
     pub windows_held: IntGaugeVec,
+    /// Bytes of it.
+    pub window_bytes: IntGaugeVec,
+    /// Bytes that windows may hold.
+    pub window_limit: IntGauge,
     /// From when on the journal holds everything.
     pub journal_start: IntGauge,
     /// Rules on a schedule that are due and not evaluated yet.
@@ -90,6 +94,10 @@ pub struct Metrics {
     pub store_bytes: IntGauge,
     /// Bytes that the file system of the store has left.
     pub store_free_bytes: IntGauge,
+    /// How long another program holds the database against a writer of ours.
+    pub store_held: Gauge,
+    /// How often it did for longer than a second.
+    pub store_holds: IntCounter,
     /// Events in the journal.
     pub journal_events: IntGauge,
     /// Events that were sealed.
@@ -116,6 +124,8 @@ pub struct Metrics {
     pub outbox_oldest_age: Gauge,
     /// Times that the outbox could not be read or written.
     pub outbox_errors: IntCounter,
+    /// Time of a round of bundling.
+    pub outbox_round: Histogram,
     /// From opened to first acknowledged.
     pub alert_acknowledge: HistogramVec,
     /// From opened to over.
@@ -130,6 +140,12 @@ pub struct Metrics {
     pub template_errors: IntCounter,
     /// Times that a sink did not take the current alerts again.
     pub resend_errors: IntCounterVec,
+    /// HTTP clients that were refused or cut off, by cause.
+    pub http_refused: IntCounterVec,
+    /// HTTP connections and requests under way.
+    pub http_connections: IntGaugeVec,
+    /// Bytes of event bodies in work.
+    pub http_bodies: IntGauge,
     /// What the sources tell.
     pub source: SourceMetrics,
     /// Time the last start took to recover.
@@ -225,6 +241,18 @@ impl Metrics {
             late: late(r)?,
             watermark: watermark(r)?,
             windows_held: windows_held(r)?,
+            window_bytes: register(
+                r,
+                IntGaugeVec::new(
+                    opts("window_bytes", "Bytes that windows hold in memory, as they were last weighed."),
+                    &["kind"],
+                )?,
+            )?,
+            window_limit: gauge(
+                r,
+                "window_limit_bytes",
+                "Bytes that windows may hold before no more events are taken.",
+            )?,
             journal_start: gauge(
                 r,
                 "journal_start_timestamp_seconds",
@@ -257,6 +285,18 @@ impl Metrics {
             budget_year_elapsed: year_elapsed(r)?,
             store_bytes: gauge(r, "store_bytes", "Bytes of the state on disk.")?,
             store_free_bytes: store_free_bytes(r)?,
+            store_held: register(
+                r,
+                Gauge::with_opts(opts(
+                    "store_held_seconds",
+                    "How long another program has held the database against a writer of the daemon; 0 if none does.",
+                ))?,
+            )?,
+            store_holds: counter(
+                r,
+                "store_holds_total",
+                "Times that another program held the database for longer than a second.",
+            )?,
             journal_events: gauge(r, "journal_events", "Events in the journal.")?,
             sealed_events: counter(r, "sealed_events_total", "Events moved into sealed files.")?,
             retired_events: counter(r, "retired_events_total", "Events deleted for state.retain.")?,
@@ -322,6 +362,30 @@ impl Metrics {
                 "outbox_errors_total",
                 "Times that the outbox could not be read or written.",
             )?,
+            outbox_round: register(
+                r,
+                Histogram::with_opts(histogram(
+                    "outbox_round_seconds",
+                    "Time of a round in which the outbox becomes notifications; a commit waits for it.",
+                ))?,
+            )?,
+            http_refused: counters(
+                r,
+                "http_refused_total",
+                "HTTP clients that were refused or cut off, by cause.",
+                &["cause"],
+            )?,
+            http_connections: register(
+                r,
+                IntGaugeVec::new(
+                    opts(
+                        "http_connections",
+                        "HTTP connections that are open, and requests under way on them.",
+                    ),
+                    &["kind"],
+                )?,
+            )?,
+            http_bodies: gauge(r, "http_bodies_bytes", "Bytes of posted events that are in work.")?,
             source: SourceMetrics::new(r)?,
             recovery_duration: register(
                 r,

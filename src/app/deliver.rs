@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::{
@@ -82,6 +82,13 @@ const FLUSH: Duration = Duration::from_secs(30);
 const ENDED: i64 = 15 * 60_000_000;
 /// The most alerts that are shown again.
 const CURRENT_MAX: usize = 10_000;
+/// How long is bundled at a time, before anything else is looked at; longer where it takes long to learn what has to be
+/// known for it.
+const BUNDLE: Duration = Duration::from_secs(1);
+/// How much longer than to learn it.
+const BUNDLE_FOR_PASS: u32 = 10;
+/// The pause between two rounds that follow one another: commits come first.
+const PAUSE: Duration = Duration::from_millis(50);
 /// The pause after the outbox could not be read or written.
 const TROUBLE: Duration = Duration::from_secs(5);
 
@@ -143,12 +150,14 @@ impl Loop {
             let current = receivers.borrow_and_update().clone();
             let mut deliveries = self.deliveries(&current);
             loop {
-                bundling = self.bundle(bundling, &current, 0, &deliveries).await;
+                let more;
+                (bundling, more) = self.bundle(bundling, &current, 0, &deliveries).await;
                 let (now, policy) = (self.shared.clock.now(), self.shared.desk().policy);
                 if let Err(e) = gauged.look(&bundling, &self.shared.metrics, &policy, now) {
                     tracing::error!("the outbox: {e}");
                 }
                 tokio::select! {
+                    biased;
                     () = self.stop.cancelled() => return deliveries.end().await,
                     () = self.flush.cancelled() => return self.flush(bundling, &current, deliveries).await,
                     changed = receivers.changed() => if changed.is_ok() { break },
@@ -158,7 +167,7 @@ impl Loop {
                         break;
                     }
                     () = self.shared.dispatch.notified() => {}
-                    () = tokio::time::sleep(LOOK) => {}
+                    () = tokio::time::sleep(if more { PAUSE } else { LOOK }) => {}
                 }
             }
             deliveries.end().await;
@@ -217,14 +226,14 @@ impl Loop {
         })
     }
 
-    /// Bundles what is due, `ahead` microseconds from now, until nothing is.
+    /// Bundles what is due, `ahead` microseconds from now, for a while. Gives whether more is due.
     async fn bundle(
         &self,
         outbox: Outbox,
         receivers: &Receivers,
         ahead: i64,
         deliveries: &Deliveries,
-    ) -> Outbox {
+    ) -> (Outbox, bool) {
         let dispatch = Dispatch {
             policy: self.shared.desk().policy,
             sinks: Arc::clone(&receivers.sinks),
@@ -232,9 +241,10 @@ impl Loop {
         };
         let now = self.shared.clock.now().saturating_add(ahead);
         let metrics = Arc::clone(&self.shared.metrics);
+        let stop = self.stop.clone();
         let task = tokio::task::spawn_blocking(move || {
             let mut outbox = outbox;
-            let result = rounds(&mut outbox, &dispatch, now, &metrics);
+            let result = rounds(&mut outbox, &dispatch, now, &metrics, &stop);
             (outbox, result)
         });
         let (outbox, result) = match task.await {
@@ -242,29 +252,38 @@ impl Loop {
             // Only a panic gets here, and it has been reported; the loop's task ends with it.
             Err(e) => std::panic::resume_unwind(e.into_panic()),
         };
-        match result {
-            Ok(0) => {}
-            Ok(_) => deliveries.news.send_modify(|n| *n += 1),
+        let more = match result {
+            Ok((made, more)) => {
+                if made > 0 {
+                    deliveries.news.send_modify(|n| *n += 1);
+                }
+                more
+            }
             Err(e) => {
                 tracing::error!("the outbox: {e}");
                 self.shared.metrics.outbox_errors.inc();
                 tokio::time::sleep(TROUBLE).await;
+                false
             }
-        }
-        outbox
+        };
+        (outbox, more)
     }
 
     async fn flush(&self, bundling: Outbox, receivers: &Receivers, deliveries: Deliveries) {
         let policy = self.shared.desk().policy;
         let waits = policy.routes.iter().flat_map(|root| root.all()).map(|route| route.group_wait);
-        self.bundle(bundling, receivers, waits.max().unwrap_or(0), &deliveries).await;
-        let left = || self.sending.lock().unwrap_or_else(PoisonError::into_inner).untried();
-        let untried = async {
-            while left().unwrap_or(0) > 0 {
+        let ahead = waits.max().unwrap_or(0);
+        let left = || self.sending.lock().unwrap_or_else(PoisonError::into_inner).has_untried();
+        let flushed = async {
+            let (mut bundling, mut more) = (bundling, true);
+            while more {
+                (bundling, more) = self.bundle(bundling, receivers, ahead, &deliveries).await;
+            }
+            while left().unwrap_or(false) {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        let _ = tokio::time::timeout(FLUSH, untried).await;
+        let _ = tokio::time::timeout(FLUSH, flushed).await;
         deliveries.end().await;
     }
 }
@@ -280,17 +299,30 @@ impl Deliveries {
     }
 }
 
-/// Bundles until nothing is due, and gives how many notifications that made.
+/// Bundles what is due for a while: gives how many notifications that made, and whether more is due.
 fn rounds(
     outbox: &mut Outbox,
     dispatch: &Dispatch,
     now: i64,
     metrics: &Metrics,
-) -> Result<usize, StoreError> {
-    let mut made = 0;
+    stop: &CancellationToken,
+) -> Result<(usize, bool), StoreError> {
+    let (started, mut made) = (Instant::now(), 0);
+    let (mut pass, mut limit) = (None, BUNDLE);
     // Only a read, as long as nothing is due: the commits of the first loop never wait for an idle second one.
     while outbox.next_due()?.is_some_and(|due| due <= now) {
-        let report: Report = outbox.round(|round| dispatch.round(round, now))?;
+        if pass.is_none() {
+            pass = Some(dispatch.pass(outbox, now)?);
+            limit = BUNDLE.max(BUNDLE_FOR_PASS * started.elapsed());
+        }
+        let Some(pass) = &pass else { break };
+        let mut began = Instant::now();
+        let report: Report = outbox.round(|round| {
+            // Its turn has come: from now on others wait for it.
+            began = Instant::now();
+            dispatch.round(round, pass)
+        })?;
+        metrics.outbox_round.observe(began.elapsed().as_secs_f64());
         made += report.notifications;
         for (reason, n) in &report.held {
             metrics.notifications_held.with_label_values(&[*reason]).inc_by(*n);
@@ -300,8 +332,12 @@ fn rounds(
         if !report.more {
             break;
         }
+        if started.elapsed() >= limit || stop.is_cancelled() {
+            return Ok((made, true));
+        }
+        std::thread::sleep(PAUSE);
     }
-    Ok(made)
+    Ok((made, false))
 }
 
 /// What the gauges were last made of.

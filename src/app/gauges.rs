@@ -20,6 +20,9 @@ pub fn scrape_gauges(shared: &Shared) {
         ledger_gauges(&ledger, m, shared.top_units);
     }
     source_gauges(shared);
+    m.http_bodies.set(shared.bodies.taken().try_into().unwrap_or(i64::MAX));
+    m.store_held.set(shared.turns.held_up().map_or(0.0, |held| held.as_secs_f64()));
+    m.store_holds.inc_by(shared.turns.waits().saturating_sub(m.store_holds.get()));
     m.ticks_pending.set(shared.busy.load(Ordering::Relaxed).try_into().unwrap_or(i64::MAX));
     let now = shared.clock.now();
     m.clock.set(seconds(now));

@@ -1,8 +1,10 @@
 //! Wiring: the only place that spawns. `run` is the daemon.
 
+mod bodies;
 mod deliver;
 mod gauges;
 mod ingest;
+mod intake;
 mod lists;
 mod output;
 mod quarantine;
@@ -55,8 +57,10 @@ use crate::{
     text::{os_reason, quoted},
 };
 
+pub use bodies::{Bodies, Body, Full};
 pub use gauges::scrape_gauges;
 pub use ingest::run_source;
+pub use intake::Intake;
 pub use output::StoreOutput;
 pub use query::{line_forecast, query};
 pub use recheck::{Range, recheck};
@@ -193,7 +197,9 @@ impl Assembly {
         metrics.journal_start.set(journal_start.map_or(0, |start| start.at / 1_000_000));
         let windowing =
             Windowing::new(&evaluator, Some(Arc::new(journal)), config.keep_late, at, journal_start)?
-                .judging_again(store.lists_judged_by()?, config.rejudge);
+                .judging_again(store.lists_judged_by()?, config.rejudge)
+                .within(config.window_bytes);
+        metrics.window_limit.set(i64::try_from(config.window_bytes).unwrap_or(i64::MAX));
         let evaluator = Arc::new(RwLock::new(evaluator));
         let (blocks, waiting) = mpsc::channel(BLOCKS_WAITING);
         let shared = Shared::new(config, options, &metrics, &ledger, &evaluator, &blocks, clock, receivers);
@@ -252,7 +258,10 @@ impl Daemon {
         let (batches_in, batches_out) = mpsc::channel(parallel());
         let limits = BatchLimits { rows: config.batch_rows, wait: config.batch_wait };
         let (closing, bounded) = (CancellationToken::new(), Arc::clone(&engine.bounded));
-        tokio::spawn(batches(waiting, batches_in, limits, closing.clone()));
+        let (handed_on, taken) = mpsc::channel(1);
+        tokio::spawn(intake::hand_on(waiting, handed_on, Arc::clone(&shared.intake), closing.clone()));
+        // It ends with what is handed on.
+        tokio::spawn(batches(taken, batches_in, limits, CancellationToken::new()));
         let sealing = SealingTask::start(sealing, &shared);
         let deliver = DeliverTask::start(&shared)?;
         let engine = Some(tokio::spawn(async move { engine.run(batches_out, &mut output).await }));
@@ -284,6 +293,15 @@ impl Daemon {
         drop(self.blocks);
         self.closing.cancel();
         let drained = tokio::time::timeout(DRAIN_MAX, ended(&mut self.engine)).await;
+        if drained.is_err() {
+            self.shared.turns.give_up();
+        }
+        let turns = Arc::clone(&self.shared.turns);
+        // What is left is told and sealed; nobody waits for another program any longer than that.
+        tokio::spawn(async move {
+            tokio::time::sleep(DRAIN_MAX + DRAIN_MAX).await;
+            turns.give_up();
+        });
         crate::failpoint::reach("drain.committed")?;
         // A signal waits for the step under way, which is at most about a second's work.
         let sealing = self.sealing;
@@ -496,7 +514,18 @@ async fn watch(
                     break;
                 }
             },
-            _ = lists.tick() => asked.begin(&daemon.shared).await,
+            _ = lists.tick() => {
+                if once && daemon.shared.intake.is_full() {
+                    let (held, limit) = (daemon.shared.intake.held() >> 20, daemon.shared.intake.limit >> 20);
+                    failed = Some(anyhow!(say!(
+                        "windows hold {held} MiB, and may hold {limit} (engine.window_memory_mib): not everything was read. What was read is committed, and nothing is lost; raise the limit, or take out rules with windows over many keys, and start again",
+                        held,
+                        limit
+                    )));
+                    break;
+                }
+                asked.begin(&daemon.shared).await;
+            }
             signal = signals.next() => match signal {
                 reload::Signal::Reload => {
                     asked.reload();

@@ -9,10 +9,10 @@ use super::Shared;
 use crate::{
     alert::Filing,
     engine::{Committable, EngineError, Output, SavedWatermark, Workers, cleared},
-    evaluate::{Finding, standing::Watched},
+    evaluate::{Finding, Held, standing::Watched},
     personal::number::{self, Tail},
     rule::RuleSet,
-    store::{Commit, Store, StoreError},
+    store::{Commit, Store, StoreError, Ticked},
     telemetry::Metrics,
 };
 
@@ -78,6 +78,9 @@ impl StoreOutput {
 impl Output for StoreOutput {
     async fn commit(&mut self, mut batches: Vec<Committable>) -> Result<(), EngineError> {
         let now = self.shared.clock.now();
+        if let Some(held) = batches.last().map(|batch| batch.held) {
+            self.shared.intake.holds(held.bytes.iter().sum());
+        }
         if let Some((watermark, held)) =
             batches.iter().rev().find_map(|b| Some((b.watermark.as_ref()?, b.held)))
         {
@@ -94,6 +97,12 @@ impl Output for StoreOutput {
                 rejects: std::mem::take(&mut batch.rejects),
                 replayed: std::mem::take(&mut batch.replayed),
                 duplicates: batch.duplicates,
+                ticks: batch
+                    .tick
+                    .take()
+                    .into_iter()
+                    .map(|(at, rule_id)| Ticked { at, rule_id, block: 0 })
+                    .collect(),
                 checkpoint: batch.checkpoint.take(),
                 watermark: batch.watermark.take(),
                 lists: batch.lists.take(),
@@ -245,7 +254,7 @@ fn count_rules(shared: &Shared, m: &Metrics, batch: &Committable) {
 }
 
 /// How far event time has come, and what windows hold.
-fn gauge_windows(shared: &Shared, watermark: &SavedWatermark, (events, panes): (usize, usize)) {
+fn gauge_windows(shared: &Shared, watermark: &SavedWatermark, held: Held) {
     let m = &shared.metrics;
     let mut least: BTreeMap<&str, i64> = BTreeMap::new();
     for (source, _, latest) in &watermark.partitions {
@@ -257,8 +266,11 @@ fn gauge_windows(shared: &Shared, watermark: &SavedWatermark, (events, panes): (
         let seconds = latest.saturating_sub(shared.lateness) as f64 / 1e6;
         m.watermark.with_label_values(&[m.source_label(source)]).set(seconds);
     }
-    for (kind, items) in [("events", events), ("panes", panes)] {
+    for (kind, items) in [("events", held.events), ("panes", held.panes)] {
         m.windows_held.with_label_values(&[kind]).set(items.try_into().unwrap_or(i64::MAX));
+    }
+    for (kind, bytes) in ["sliding", "closing"].into_iter().zip(held.bytes) {
+        m.window_bytes.with_label_values(&[kind]).set(bytes.try_into().unwrap_or(i64::MAX));
     }
 }
 

@@ -48,8 +48,10 @@ pub async fn recheck(
     }
     let watermark = history.watermark()?;
     let in_force = history.rules_in_force()?;
-    let again = replay::replay(config, Arc::clone(&rules), history, &watermark).await;
+    let ticks = history.ticks()?;
+    let noted = ticks.is_some();
+    let again = replay::replay(config, Arc::clone(&rules), history, (&watermark, ticks)).await;
     let again = again.with_context(|| say!("the journal cannot be replayed"))?;
-    let compared = compare::Compared { rules: &rules, in_force, watermark, range };
+    let compared = compare::Compared { rules: &rules, in_force, watermark, noted, range };
     compared.checks(history, &again)
 }

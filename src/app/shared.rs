@@ -7,12 +7,13 @@ use std::{
         Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::{
-    RunOptions,
+    Bodies, Intake, RunOptions,
     deliver::Receivers,
     lists::{WatchedLists, gauge_rows},
     quarantine::QuarantineGauge,
@@ -21,21 +22,24 @@ use super::{
 use crate::{
     alert::{Desk, Policy},
     clock::Clock,
-    config::Config,
+    config::{Config, clients::Clients},
     evaluate::{Evaluator, Finding, row::RuleCounts},
     event::time::Calendar,
     ledger::Ledger,
     rule::RuleSet,
     say,
     source::SourceStatus,
+    store::Turns,
     stream::{Block, Payload, Receipt},
     telemetry::Metrics,
 };
 
-/// Findings that a screen may be behind.
 /// Rules that are due together on any day; more than this are those of a stretch of time.
 const BUSY: usize = 64;
+/// Findings that a screen may be behind.
 const FINDINGS_SHOWN: usize = 256;
+/// How long a commit waits for another program before the daemon says that it is not ready.
+const HELD: Duration = Duration::from_secs(2);
 /// Unknown field names that are told apart in the log.
 const FIELD_NAMES_MAX: usize = 256;
 
@@ -60,14 +64,22 @@ pub struct Shared {
     pub clock: Arc<dyn Clock>,
     /// The state directory, for readers.
     pub state_dir: PathBuf,
+    /// Who writes to the state, and who waits.
+    pub turns: Arc<Turns>,
     /// The configuration file; empty if there is none.
     pub config_path: PathBuf,
     /// Whether events come in over HTTP.
     pub accept_events: bool,
+    /// What the HTTP server grants its clients.
+    pub clients: Clients,
     /// The longest HTTP body.
     pub body_bytes_max: usize,
+    /// Room for the bytes of all bodies together.
+    pub bodies: Bodies,
     /// The header that names the officer, set by a proxy in front.
     pub user_header: Option<String>,
+    /// Whether more events are taken.
+    pub intake: Arc<Intake>,
     /// Units with a gauge of their own.
     pub top_units: usize,
     /// How much later than others events may be, in microseconds.
@@ -132,10 +144,14 @@ impl Shared {
             calendar: Arc::clone(&config.calendar),
             clock: Arc::clone(clock),
             state_dir: config.state_dir.clone(),
+            turns: Turns::of(&config.state_dir),
             config_path: options.config_path.clone(),
             accept_events: config.accept_events,
+            clients: config.clients.clone(),
             body_bytes_max: config.body_bytes_max,
+            bodies: Bodies::new(config.clients.bodies_bytes),
             user_header: config.user_header.clone(),
+            intake: Arc::new(Intake::new(config.window_bytes)),
             top_units: config.top_units,
             lateness: config.lateness,
             started_at: clock.now(),
@@ -200,6 +216,25 @@ impl Shared {
     #[must_use]
     pub fn busy_with_ticks(&self) -> Option<usize> {
         Some(self.busy.load(Ordering::Relaxed)).filter(|due| *due > BUSY)
+    }
+
+    /// Why no more events are taken: windows hold more than they may.
+    #[must_use]
+    pub fn takes_no_more(&self) -> Option<String> {
+        let (held, limit) = (self.intake.held() >> 20, self.intake.limit >> 20);
+        self.intake.is_full().then(|| {
+            say!(
+                "windows hold {held} MiB, and may hold {limit} (engine.window_memory_mib): no more events are taken, and nothing is lost. Take out rules with windows over many keys and reload, or raise the limit and start again",
+                held,
+                limit
+            )
+        })
+    }
+
+    /// For how long another program has kept commits waiting, if that is noticeable.
+    #[must_use]
+    pub fn commits_wait(&self) -> Option<Duration> {
+        self.turns.held_up().filter(|held| *held >= HELD)
     }
 
     /// Says whether events can be taken.

@@ -42,7 +42,8 @@ pub async fn lock_state(
     };
     tracing::info!(holder = pid, dir = %config.state_dir.display(), "standby: waiting until the other instance ends");
     let stop = CancellationToken::new();
-    let server = tokio::spawn(http::serve_standby(another(listener)?, Metrics::new()?, stop.clone()));
+    let (listener, metrics) = (another(listener)?, Metrics::new()?);
+    let server = tokio::spawn(http::serve_standby(listener, metrics, config.clients.clone(), stop.clone()));
     let waited = wait(config, signals).await;
     stop.cancel();
     let _ = tokio::time::timeout(super::SERVER_STOP, server).await;

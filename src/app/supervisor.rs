@@ -96,6 +96,13 @@ pub async fn heart(shared: Arc<Shared>, blocks: mpsc::Sender<Block>, stop: Cance
             () = tokio::time::sleep(every) => {}
         }
         let commits = shared.commits.load(Ordering::Relaxed);
+        if let Some(held) = shared.commits_wait() {
+            // A restart would not take the database from another program.
+            let status =
+                format!("waits for the database, which another program has held for {} s", held.as_secs());
+            tell(&[NotifyState::Watchdog, NotifyState::Status(&status)]);
+            continue;
+        }
         if commits == seen {
             tracing::warn!(
                 seconds = every.as_secs(),

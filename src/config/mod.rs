@@ -1,8 +1,10 @@
 //! The configuration: read, overridden by the environment, and resolved into what the rooms need.
 
 pub mod alerts;
+pub mod clients;
 mod environment;
 pub mod lists;
+mod machine;
 mod raw;
 mod reference;
 mod shape;
@@ -97,6 +99,8 @@ pub struct Config {
     pub idle: i64,
     /// How late an event may be that still finds all of its window, in microseconds.
     pub keep_late: i64,
+    /// Bytes that windows may hold before no more events are taken.
+    pub window_bytes: u64,
     /// What the queries of schedules may use.
     pub query_limits: Limits,
     /// Where notifications go, as written; `notify::build` makes them.
@@ -113,6 +117,8 @@ pub struct Config {
     pub accept_events: bool,
     /// The longest HTTP body.
     pub body_bytes_max: usize,
+    /// What the HTTP server grants its clients.
+    pub clients: clients::Clients,
     /// Units with a gauge of their own.
     pub top_units: usize,
     /// The request header in which a proxy in front tells who is logged in.
@@ -335,6 +341,7 @@ impl Resolver<'_> {
         let office = Arc::new(alerts::office(&mut self, &raw));
         let readings = self.readings(&raw);
         let currency = self.value("currency", currency(&raw.currency));
+        let clients = clients::Clients::resolve(&mut self, &raw.http, raw.external_url.as_ref());
         let sources = self.sources(raw.sources);
         let overrides =
             raw.rules.overrides.into_iter().map(|(id, o)| (id.clone(), self.rule_override(&id, o)));
@@ -390,6 +397,10 @@ impl Resolver<'_> {
             lateness: self.micros("engine.lateness", &raw.engine.lateness),
             idle: self.micros("engine.idle", &raw.engine.idle).max(1_000_000),
             keep_late: self.micros("engine.keep_late", &raw.engine.keep_late),
+            window_bytes: raw
+                .engine
+                .window_memory_mib
+                .map_or_else(machine::half, |mib| mib.max(1).saturating_mul(1 << 20)),
             query_limits: Limits {
                 memory: raw.engine.query_memory_mib.max(1) << 20,
                 time: self.value("engine.query_time", duration(&raw.engine.query_time)),
@@ -405,6 +416,7 @@ impl Resolver<'_> {
             accept_events: raw.http.accept_events,
             // A body is one journal block, and its rows must fit into an arrival (store/layout.rs).
             body_bytes_max: raw.http.body_bytes_max.min(1 << 30),
+            clients,
             top_units: raw.http.top_units.min(1000),
             user_header: raw.http.user_header.map(|name| self.value("http.user_header", header_name(&name))),
             log: raw.log,

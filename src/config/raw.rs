@@ -263,6 +263,9 @@ pub struct EngineSpec {
     pub journal_from: Option<String>,
     /// How far ahead of all others an event moves time by itself; beyond that a second event has to confirm it.
     pub outlier: String,
+    /// How much memory windows may hold before no more events are taken, in MiB; half of what the machine or the
+    /// service has without it.
+    pub window_memory_mib: Option<u64>,
     /// How long the query of a schedule may take.
     pub query_time: String,
     /// How much memory it may use, in MiB.
@@ -281,6 +284,7 @@ impl Default for EngineSpec {
             min_time: None,
             journal_from: None,
             outlier: String::from("1d"),
+            window_memory_mib: None,
             query_time: String::from("1m"),
             query_memory_mib: 512,
         }
@@ -299,6 +303,18 @@ pub struct Http {
     pub events: PostedSpec,
     /// The longest body, in bytes; 1 GiB at most.
     pub body_bytes_max: usize,
+    /// Names that the server answers to besides its own, as `fiscwatch.example.gov.cn`; `*.svc` stands for all below a
+    /// name, `*` for every name. IP addresses, the names of this machine to itself and the host of `external_url` need
+    /// not be named.
+    pub hosts: Vec<String>,
+    /// Connections at a time. Half of them can have a request under way; health and metrics are always answered.
+    pub connections: usize,
+    /// How long a connection may take until the head of its next request is there.
+    pub head_time: String,
+    /// How long a client may take to send a body, or to take an answer.
+    pub body_time: String,
+    /// Bytes of posted events that are in work at a time, in MiB; what comes beyond that is answered 503.
+    pub bodies_mib: usize,
     /// Units with a gauge of their own, those with the most money spent.
     pub top_units: usize,
     /// The request header in which a proxy in front tells who is logged in.
@@ -312,6 +328,11 @@ impl Default for Http {
             accept_events: true,
             events: PostedSpec::default(),
             body_bytes_max: 64 << 20,
+            hosts: Vec::new(),
+            connections: 512,
+            head_time: String::from("30s"),
+            body_time: String::from("2m"),
+            bodies_mib: 256,
             top_units: 20,
             user_header: None,
         }

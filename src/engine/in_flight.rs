@@ -9,7 +9,7 @@ use arrow::{
 
 use super::{Committable, EngineError, KeptEvents, Record, Sequenced, Stages, Step, Windowing};
 use crate::{
-    evaluate::{Batch, Evaluator, Moved, Prepared},
+    evaluate::{Batch, Evaluator, Held, Moved, Prepared},
     event::{Column, EventType},
     store::JournalBlock,
     stream::Block,
@@ -24,8 +24,8 @@ pub struct InFlight {
     step: Step,
     /// The largest event time before and in the batch.
     pub latest: i64,
-    /// Events and panes that windows hold after it.
-    pub held: (usize, usize),
+    /// What windows hold after it.
+    pub held: Held,
     /// Time spent so far.
     pub stages: Stages,
 }
@@ -49,7 +49,7 @@ pub fn prepare(
     let prepared = evaluator.prepare(&batch);
     let stages = Stages { evaluate: started.elapsed(), ..stages };
     let latest = sequenced.watermark.latest();
-    (InFlight { blocks, sequenced, unknown_fields, step, latest, held: (0, 0), stages }, prepared)
+    (InFlight { blocks, sequenced, unknown_fields, step, latest, held: Held::default(), stages }, prepared)
 }
 
 impl InFlight {
@@ -109,6 +109,7 @@ impl InFlight {
             late: s.late,
             rests: s.rests,
             journal_start: s.journal,
+            tick: None,
             held,
             checkpoint: s.checkpoint,
             unknown_fields,

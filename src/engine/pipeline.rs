@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     decode::{Decoded, Decoder},
-    evaluate::{Evaluation, Evaluator, Moved, Prepared, schedule::Due},
+    evaluate::{Evaluation, Evaluator, Held, Moved, Prepared, schedule::Due},
     event::{EventType, period::JournalStart},
     rule::RuleSet,
     say,
@@ -69,8 +69,10 @@ pub struct Committable {
     pub rests: u64,
     /// From when on the journal holds everything.
     pub journal_start: Option<JournalStart>,
-    /// Events and panes that windows hold.
-    pub held: (usize, usize),
+    /// The tick and the rule that this is the evaluation of.
+    pub tick: Option<(i64, String)>,
+    /// What windows hold.
+    pub held: Held,
     /// The ledger's changes, when it is time for a checkpoint.
     pub checkpoint: Option<crate::ledger::Changes>,
     /// Fields that the data dictionary does not know.
@@ -473,11 +475,13 @@ impl Windows {
             let evaluation = scheduler.run(&due, evaluator).await;
             let rules = Arc::clone(evaluator.rules());
             let done = (due.tick, rules.rules[due.rule].rule.id.clone());
+            let tick = Some(done.clone());
             watermark.owed =
                 watermark.owed.filter(|_| number + 1 < last).map(|owed| Owed { done: Some(done), ..owed });
             let held = self.windowing.held();
             let watermark = Some(watermark.clone());
-            let committable = Committable { evaluation, rules, held, watermark, ..Committable::default() };
+            let committable =
+                Committable { evaluation, rules, tick, held, watermark, ..Committable::default() };
             self.forwarded += 1;
             if out.send(tokio::spawn(async { Ok(Ok(committable)) })).await.is_err() {
                 return false;

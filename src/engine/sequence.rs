@@ -14,6 +14,7 @@ use arrow::{
 };
 
 use super::{
+    Noted,
     dedup::{Dedup, Seen},
     originals::Originals,
     recent::Recent,
@@ -40,6 +41,8 @@ pub struct Sequencer {
     /// Events between two checkpoints; `None` for a run that keeps no state.
     checkpoint_every: Option<u64>,
     since_checkpoint: u64,
+    /// When rules on a schedule are due, where a journal is replayed that tells.
+    noted: Option<Noted>,
 }
 
 /// A batch, or a part of one, after it was applied to the ledger.
@@ -104,13 +107,20 @@ impl Sequencer {
         checkpoint_every: Option<u64>,
     ) -> Self {
         let (recent, originals) = (Recent::default(), Originals::default());
-        Self { ledger, dedup, recent, originals, watermark, checkpoint_every, since_checkpoint: 0 }
+        let since_checkpoint = 0;
+        Self { ledger, dedup, recent, originals, watermark, checkpoint_every, since_checkpoint, noted: None }
     }
 
     /// Finds the events that others name with these.
     #[must_use]
     pub fn finding(self, originals: Originals) -> Self {
         Self { originals, ..self }
+    }
+
+    /// The same with ticks where they were noted, and not by the watermark.
+    #[must_use]
+    pub fn replaying(self, noted: Option<Noted>) -> Self {
+        Self { noted, ..self }
     }
 
     /// The watermark, in microseconds.
@@ -174,6 +184,10 @@ impl Sequencer {
             let receipt = &mut receipts[decoded.origins.block(row)];
             match seen {
                 Seen::New => {
+                    if let Some(noted) = &mut self.noted {
+                        let due = noted.before_next(ticker);
+                        cuts.extend(self.noted_cut(watermarks.len(), due));
+                    }
                     let place = places[decoded.origins.block(row)];
                     if let Some(plausible) = self.watermark.plausible() {
                         plausible.observe(&decoded.events, decoded.types[row], row);
@@ -239,6 +253,13 @@ impl Sequencer {
     /// Moves the watermark without an event.
     fn step(&mut self, step: Step, rows: usize, now: (i64, i64), ticker: &mut Ticker) -> Option<Cut> {
         let from = self.watermark.ticked()?;
+        if let (Some(noted), Step::End { bounded }) = (&mut self.noted, step) {
+            let due = noted.rest(ticker);
+            if bounded {
+                self.watermark.end();
+            }
+            return self.noted_cut(rows, due);
+        }
         match step {
             Step::Start => return self.owed(rows, ticker),
             Step::Events | Step::End { bounded: false } => return None,
@@ -262,8 +283,16 @@ impl Sequencer {
         Some(cut)
     }
 
+    /// A cut after `rows` events with what was due there.
+    fn noted_cut(&self, rows: usize, due: Vec<(i64, usize)>) -> Option<Cut> {
+        (!due.is_empty()).then(|| Cut { rows, watermark: self.watermark.clone(), due, rests: false })
+    }
+
     /// A cut after `rows` events, if the watermark has passed a tick since `from`.
     fn cut(&self, rows: usize, from: i64, ticker: &mut Ticker) -> Option<Cut> {
+        if self.noted.is_some() {
+            return None;
+        }
         let due = ticker.is_due(from, self.watermark.at());
         due.then(|| {
             let Ticked { due, rests } = ticker.due(from, self.watermark.at());

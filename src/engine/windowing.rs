@@ -6,7 +6,7 @@ use arrow::record_batch::RecordBatch;
 
 use super::{Committable, rejudge::Rejudging};
 use crate::{
-    evaluate::{Batch, Evaluator, Filling, Moved, Prepared, Windows, windows::Empty},
+    evaluate::{Batch, Evaluator, Filling, Held, Moved, Prepared, Windows, windows::Empty},
     event::{EventType, period::JournalStart},
     ledger::{AfterEvent, Ledger},
     rule::compile::CompiledView,
@@ -40,6 +40,10 @@ pub struct Windowing {
     /// From when on the journal holds everything.
     journal: Option<JournalStart>,
     lists: Rejudging,
+    /// Bytes that windows hold before they let go of what they need not hold.
+    limit: u64,
+    /// What they may weigh before they do so again.
+    lightened: u64,
 }
 
 impl Windowing {
@@ -58,7 +62,8 @@ impl Windowing {
     ) -> Result<Self, StoreError> {
         let mut none = Windows::new(&Arc::default(), evaluator.calendar(), late, watermark);
         none.complete_from(journal.map_or(i64::MIN, |journal| journal.at));
-        let mut windowing = Self { windows: none, history, late, journal, lists: Rejudging::default() };
+        let (limit, lightened, lists) = (u64::MAX, 0, Rejudging::default());
+        let mut windowing = Self { windows: none, history, late, journal, lists, limit, lightened };
         windowing.change(evaluator, latest)?;
         Ok(windowing)
     }
@@ -102,10 +107,25 @@ impl Windowing {
         self.windows.is_empty()
     }
 
-    /// Events that are held, and panes of closing windows.
+    /// What windows hold. Where that is more than they may, they let go of what none of them needs.
+    pub fn held(&mut self) -> Held {
+        let held = self.windows.held();
+        let bytes: u64 = held.bytes.iter().sum();
+        if bytes <= self.limit.max(self.lightened) {
+            return held;
+        }
+        self.windows.lighten();
+        let held = self.windows.held();
+        // To try again makes sense when much has come since.
+        let bytes: u64 = held.bytes.iter().sum();
+        self.lightened = bytes + bytes / 16;
+        held
+    }
+
+    /// Says how many bytes windows may hold before they let go of what they need not hold.
     #[must_use]
-    pub fn held(&self) -> (usize, usize) {
-        self.windows.held()
+    pub fn within(self, limit: u64) -> Self {
+        Self { limit, ..self }
     }
 
     /// Goes over to other rules. Windows that stay the same go on; new ones are filled with what is stored, without

@@ -28,6 +28,7 @@ use super::{
     panes::Grid,
     past::{Key, Past},
     row::{RuleCounts, Table, judge},
+    scale::Scale,
     sliding::Selected,
 };
 use crate::{
@@ -54,6 +55,7 @@ pub struct Closing {
     closed: i64,
     next: Next,
     held: usize,
+    scale: Scale,
     limit: usize,
     /// Panes that start before this may be gone.
     floor: i64,
@@ -137,6 +139,21 @@ impl Closing {
     #[must_use]
     pub fn panes(&self) -> usize {
         self.held
+    }
+
+    /// Bytes held.
+    pub fn bytes(&mut self) -> u64 {
+        let Self { scale, keys, panes, held, .. } = self;
+        scale.weigh(*held + keys.len(), || {
+            let of_keys: usize = keys.values().map(Key::bytes).sum();
+            let starts: usize = panes.values().map(|keys| keys.capacity() * size_of::<u128>()).sum();
+            of_keys + starts + keys.allocation_size()
+        })
+    }
+
+    /// Lets go of what no window needs, before it would by itself.
+    pub fn lighten(&mut self, judge: &Judge<'_>) {
+        self.expire(judge);
     }
 
     /// The first instant that a window with one of these events reaches back to, if what was there may be gone.

@@ -34,6 +34,12 @@ impl Partial {
         Ok(Self { accumulator: function.create_accumulator()?, waiting: Vec::new() })
     }
 
+    fn bytes(&self) -> usize {
+        let values = |row: &[ScalarValue]| row.iter().map(ScalarValue::size).sum::<usize>();
+        let waiting: usize = self.waiting.iter().map(|row| values(row)).sum();
+        self.accumulator.size() + waiting + self.waiting.capacity() * size_of::<Box<[ScalarValue]>>()
+    }
+
     fn add(&mut self, values: Box<[ScalarValue]>) -> Result<()> {
         self.waiting.push(values);
         if self.waiting.len() >= WAITING { self.flush() } else { Ok(()) }
@@ -61,6 +67,17 @@ impl Partial {
 }
 
 impl Pane {
+    /// Bytes beside the pane itself.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let tallies: usize = self.tallies.iter().map(Tally::bytes).sum();
+        let others: usize = self.others.iter().map(|(_, partial)| partial.borrow().bytes()).sum();
+        tallies
+            + others
+            + size_of_val(&*self.tallies)
+            + self.others.capacity() * size_of::<(usize, RefCell<Partial>)>()
+    }
+
     /// A pane without events.
     #[must_use]
     pub fn new(aggregates: &[Aggregate], layout: &Layout) -> Self {

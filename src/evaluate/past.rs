@@ -34,6 +34,13 @@ pub struct Past {
 }
 
 impl Key {
+    /// Bytes beside the key itself.
+    pub fn bytes(&self) -> usize {
+        let by: usize = self.by.iter().map(ScalarValue::size).sum();
+        let panes: usize = self.panes.things().map(Pane::bytes).sum();
+        by + panes + self.panes.bytes() + self.past.bytes()
+    }
+
     /// The values as text, by which keys are ordered.
     pub fn label(&self) -> SmallVec<[Cow<'_, str>; 2]> {
         let mut label = SmallVec::new();

@@ -1,6 +1,7 @@
 //! The events of one key of a sliding window, in the order of their times.
 
 use arrow::array::StringViewArray;
+use datafusion::common::ScalarValue;
 use smallvec::SmallVec;
 
 use super::{
@@ -36,6 +37,21 @@ struct Extra {
     /// The values beside the rows.
     others: Vec<Others>,
     hot: Option<Hot>,
+}
+
+impl Extra {
+    fn bytes(&self) -> usize {
+        let values = |values: &[ScalarValue]| values.iter().map(ScalarValue::size).sum::<usize>();
+        let event = |others: &Others| {
+            size_of_val(&**others) + others.iter().flatten().map(|of| values(of)).sum::<usize>()
+        };
+        let tallies = |hot: &Hot| {
+            let beside: usize = hot.tallies.iter().map(Tally::bytes).sum();
+            beside + hot.tallies.capacity() * size_of::<Tally>()
+        };
+        let others: usize = self.others.iter().map(event).sum();
+        others + self.others.capacity() * size_of::<Others>() + self.hot.as_ref().map_or(0, tallies)
+    }
 }
 
 /// The running aggregates of the window that ends with the latest event.
@@ -93,6 +109,13 @@ impl Series {
     #[must_use]
     pub fn len(&self, plan: &Plan) -> usize {
         self.words.len() / plan.layout.stride()
+    }
+
+    /// Bytes beside the series itself.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let words = if self.words.spilled() { self.words.capacity() * size_of::<u64>() } else { 0 };
+        words + self.extra.as_deref().map_or(0, |extra| size_of::<Extra>() + extra.bytes())
     }
 
     fn end(&self, plan: &Plan) -> u32 {

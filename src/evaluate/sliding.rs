@@ -12,6 +12,7 @@ use hashbrown::HashMap;
 use super::{
     aggregate::{Failed, Output, Packed, Tally, Texts},
     key::KeyHasher,
+    scale::Scale,
     series::{Arrival, Plan, Series, Shared, hold},
 };
 use crate::diagnostic::at_run_time;
@@ -55,6 +56,7 @@ pub struct Sliding {
     scratch: Vec<Tally>,
     /// Events held.
     rows: usize,
+    scale: Scale,
     /// When so many are held, those that are not needed are let go.
     limit: usize,
     /// The limit is never below this.
@@ -81,6 +83,7 @@ impl Sliding {
             texts: Texts::default(),
             scratch,
             rows: 0,
+            scale: Scale::default(),
             limit: ROWS_MIN,
             least: ROWS_MIN,
             floor: i64::MIN,
@@ -100,6 +103,20 @@ impl Sliding {
     #[must_use]
     pub fn lacks(&self, selected: &Selected) -> Option<i64> {
         selected.from.iter().copied().min().filter(|from| *from < self.floor)
+    }
+
+    /// Bytes held.
+    pub fn bytes(&mut self) -> u64 {
+        let Self { scale, keys, texts, rows, .. } = self;
+        scale.weigh(*rows + keys.len(), || {
+            let series: usize = keys.values().map(Series::bytes).sum();
+            series + keys.allocation_size() + texts.bytes()
+        })
+    }
+
+    /// Lets go of what no window needs, before it would by itself.
+    pub fn lighten(&mut self) {
+        self.expire();
     }
 
     /// Says that events before `floor` were not taken in.

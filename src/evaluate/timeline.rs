@@ -17,6 +17,17 @@ impl<T> Timeline<T> {
         self.0.len()
     }
 
+    /// Bytes beside the timeline itself, without what things have beside themselves.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.0.capacity() * size_of::<(i64, T)>()
+    }
+
+    /// The things, by time.
+    pub fn things(&self) -> impl Iterator<Item = &T> {
+        self.0.iter().map(|(_, thing)| thing)
+    }
+
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -33,6 +33,17 @@ pub struct Windows {
     start: i64,
 }
 
+/// What windows hold.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Events in sliding windows.
+    pub events: usize,
+    /// Panes of closing windows.
+    pub panes: usize,
+    /// Bytes of sliding windows, and of closing ones.
+    pub bytes: [u64; 2],
+}
+
 /// What the windows say about a batch.
 #[derive(Debug, Default)]
 pub struct Moved {
@@ -138,11 +149,21 @@ impl Windows {
         self.sliding.is_empty() && self.closing.iter().all(Option::is_none)
     }
 
-    /// Events that are held, and panes of closing windows.
-    #[must_use]
-    pub fn held(&self) -> (usize, usize) {
+    /// What is held.
+    pub fn held(&mut self) -> Held {
         let panes = self.closing.iter().flatten().map(Closing::panes).sum();
-        (self.sliding.iter().map(Sliding::rows).sum(), panes)
+        let sliding = self.sliding.iter_mut().map(Sliding::bytes).sum();
+        let closing = self.closing.iter_mut().flatten().map(Closing::bytes).sum();
+        Held { events: self.sliding.iter().map(Sliding::rows).sum(), panes, bytes: [sliding, closing] }
+    }
+
+    /// Lets go of everything that no window needs, before it would go by itself. It costs time, and memory is short.
+    pub fn lighten(&mut self) {
+        self.sliding.iter_mut().for_each(Sliding::lighten);
+        for (state, rule) in self.closing.iter_mut().zip(&self.rules.rules) {
+            let (Some(state), Some(view)) = (state, closing_view(rule)) else { continue };
+            state.lighten(&Judge::new(rule, view, &self.calendar, (self.late, self.start)));
+        }
     }
 
     /// Closing windows that end at or before this are closed, in microseconds.

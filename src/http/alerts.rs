@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Problem,
+    Problem, page,
     request::{Body, Id, IfMatch, Params, blocking, officer, page_size},
     view::{AlertView, ChangeView, DraftView, NoticeView, WaitingView},
 };
@@ -42,14 +42,16 @@ pub async fn list(
     State(shared): State<Arc<Shared>>,
     Params(mut filter): Params<CaseFilter>,
 ) -> Result<Json<AlertPage>, Problem> {
-    let limit = page_size(filter.limit)?;
-    filter.limit = Some(limit + 1);
-    let wanted = filter.understood(&shared.calendar, shared.clock.now()).map_err(Problem::bad_request)?;
+    let (limit, before) = (page_size(filter.limit)?, filter.before.take());
+    let mut wanted = filter.understood(&shared.calendar, shared.clock.now()).map_err(Problem::bad_request)?;
     blocking(move || {
-        let found = Cases::open_read_only(&shared.state_dir)?.list(&wanted)?;
-        let limit = limit as usize;
-        let next = found.get(limit).and(found.get(limit - 1)).map(|last| last.alert_id.clone());
-        let alerts = found.iter().take(limit).map(|alert| AlertView::new(alert, &shared.calendar)).collect();
+        let cases = Cases::open_read_only(&shared.state_dir)?;
+        let list = |before, limit| {
+            (wanted.filter.before, wanted.filter.limit) = (before, Some(limit));
+            cases.list(&wanted)
+        };
+        let show = |alert: Alert| AlertView::new(&alert, &shared.calendar);
+        let (alerts, next) = page::read(limit, before, list, |alert| alert.alert_id.clone(), show)?;
         Ok(Json(AlertPage { alerts, next }))
     })
     .await

@@ -10,7 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    Problem,
+    Problem, page,
     request::{Params, blocking, page_size},
 };
 use crate::{
@@ -34,16 +34,19 @@ pub struct FindingPage {
     responses((status = 200, description = "A page", body = FindingPage)))]
 pub async fn findings(
     State(shared): State<Arc<Shared>>,
-    Params(mut filter): Params<CaseFilter>,
+    Params(filter): Params<CaseFilter>,
 ) -> Result<Json<FindingPage>, Problem> {
     let limit = page_size(filter.limit)?;
-    filter.limit = Some(limit + 1);
-    let wanted = filter.understood(&shared.calendar, shared.clock.now()).map_err(Problem::bad_request)?;
+    let mut wanted = filter.understood(&shared.calendar, shared.clock.now()).map_err(Problem::bad_request)?;
     blocking(move || {
-        let found = Reader::open(&shared.state_dir)?.findings(&wanted)?;
-        let limit = limit as usize;
-        let next = found.get(limit).and(found.get(limit - 1)).map(|(seq, _)| *seq);
-        let findings = found.into_iter().take(limit).map(|(_, finding)| finding).collect();
+        let (reader, before) = (Reader::open(&shared.state_dir)?, wanted.filter.before.clone());
+        let list = |before, limit| {
+            (wanted.filter.before, wanted.filter.limit) = (before, Some(limit));
+            reader.findings(&wanted)
+        };
+        let (findings, next) =
+            page::read(limit, before, list, |(seq, _)| seq.to_string(), |(_, finding)| finding)?;
+        let next = next.and_then(|seq| seq.parse().ok());
         Ok(Json(FindingPage { findings, next }))
     })
     .await

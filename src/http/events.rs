@@ -1,18 +1,25 @@
 //! Events in: what a request says that its body is, and the records in it.
 
-use std::{io::Read, sync::Arc};
+use std::{io::Read, sync::Arc, time::Duration};
 
 use axum::{
     Json,
-    body::Bytes,
-    extract::{State, rejection::BytesRejection},
+    body::{Body as Incoming, BodyDataStream, HttpBody},
+    extract::State,
     http::{HeaderMap, StatusCode, header},
 };
+use bytes::Bytes;
+use futures::StreamExt;
 use serde::de::IgnoredAny;
 
-use super::{Problem, request::blocking};
+use super::{
+    Problem,
+    pace::TooSlow,
+    refused::{Cause, Refusals},
+    request::blocking,
+};
 use crate::{
-    app::{POSTED, Shared},
+    app::{Bodies, Body, Full, POSTED, Shared},
     inspect::{self, Written},
     say,
     stream::{Payload, Receipt},
@@ -28,31 +35,69 @@ use crate::{
     responses((status = 200, description = "Everything is committed", body = Receipt)))]
 pub async fn events(
     State(shared): State<Arc<Shared>>,
+    State(refusals): State<Arc<Refusals>>,
     headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    body: Incoming,
 ) -> Result<Json<Receipt>, Problem> {
+    let said = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    let mut parts = body.into_data_stream();
+    let taken = take(&shared, &refusals, headers, (said, &mut parts)).await;
+    if taken.is_err() {
+        hear_out(parts, shared.body_bytes_max).await;
+    }
+    taken.map(Json)
+}
+
+async fn take(
+    shared: &Shared,
+    refusals: &Arc<Refusals>,
+    headers: HeaderMap,
+    (said, parts): (usize, &mut BodyDataStream),
+) -> Result<Receipt, Problem> {
     if !shared.accept_events {
         return Err(Problem::new(
             StatusCode::FORBIDDEN,
             say!("events are not taken over HTTP (http.accept_events)"),
         ));
     }
-    let (written, bytes_max) = (written(&headers)?, shared.body_bytes_max);
-    let body = body?;
+    if let Some(why) = shared.takes_no_more() {
+        refusals.count(Cause::Windows);
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, why).again_after(30));
+    }
+    let (written, bodies, refusals) = (written(&headers)?, shared.bodies.clone(), Arc::clone(refusals));
+    let into = Into { bodies, bytes_max: shared.body_bytes_max, refusals };
+    let body = into.read(said, parts).await?;
     let body = match headers.contains_key(header::CONTENT_ENCODING) {
-        true => blocking(move || unpacked(&headers, body, bytes_max)).await?,
+        true => blocking(move || unpacked(&headers, body, &into)).await?,
         false => body,
     };
-    if body.iter().all(u8::is_ascii_whitespace) {
-        return Err(Problem::bad_request(say!("the body is empty: send one JSON object a line")));
-    }
-    let receipt = shared.submit(POSTED, payload(body, written)?, Vec::new()).await;
-    receipt.map(Json).ok_or_else(|| {
+    // Whatever looks at all of a body takes its time.
+    let payload = blocking(move || payload(body, written)).await?;
+    let receipt = shared.submit(POSTED, payload, Vec::new()).await;
+    receipt.ok_or_else(|| {
         Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
             say!("the daemon is stopping; send the events again later"),
         )
     })
+}
+
+/// How long the rest of a refused body is heard out.
+const HEARD: Duration = Duration::from_secs(10);
+
+/// Reads the rest of a body that is refused, and forgets it: most clients look for an answer only when they have sent
+/// everything, and would see a broken connection instead.
+async fn hear_out(mut parts: BodyDataStream, bytes_max: usize) {
+    let mut left = bytes_max;
+    let rest = async {
+        while let Some(Ok(part)) = parts.next().await {
+            match left.checked_sub(part.len()) {
+                Some(less) => left = less,
+                None => break,
+            }
+        }
+    };
+    let _ = tokio::time::timeout(HEARD, rest).await;
 }
 
 /// How the records are written, by the type that the body is said to have. What programs say that do not know is JSON
@@ -73,19 +118,78 @@ fn written(headers: &HeaderMap) -> Result<Written, Problem> {
     }
 }
 
+/// Where a body is read into: it has a length of its own, and room with all others.
+struct Into {
+    bodies: Bodies,
+    bytes_max: usize,
+    refusals: Arc<Refusals>,
+}
+
+impl Into {
+    async fn read(&self, said: usize, parts: &mut BodyDataStream) -> Result<Body, Problem> {
+        if said > self.bytes_max {
+            return Err(self.too_long());
+        }
+        if !self.bodies.has_room(said) {
+            return Err(self.full());
+        }
+        let mut body = self.bodies.begin();
+        while let Some(part) = parts.next().await {
+            self.add(&mut body, &part.map_err(|e| broken_off(&e))?)?;
+        }
+        Ok(body)
+    }
+
+    fn add(&self, body: &mut Body, part: &[u8]) -> Result<(), Problem> {
+        if body.bytes().len() + part.len() > self.bytes_max {
+            return Err(self.too_long());
+        }
+        body.add(part).map_err(|Full| self.full())
+    }
+
+    fn too_long(&self) -> Problem {
+        let most = self.bytes_max;
+        let detail =
+            say!("the body is longer than {most} bytes (http.body_bytes_max): send it in parts", most);
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+    }
+
+    fn full(&self) -> Problem {
+        self.refusals.count(Cause::Bytes);
+        let room = self.bodies.room() >> 20;
+        let detail = say!(
+            "{room} MiB of posted events are in work already (http.bodies_mib); nothing of this body is taken, send it again in a few seconds",
+            room
+        );
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).again_after(2)
+    }
+}
+
+/// A body that did not come whole.
+fn broken_off(error: &axum::Error) -> Problem {
+    let source = std::error::Error::source(error);
+    match source.is_some_and(<dyn std::error::Error>::is::<TooSlow>) {
+        true => Problem::new(
+            StatusCode::REQUEST_TIMEOUT,
+            say!("the body did not come in time (http.body_time); nothing of it is taken, send it again"),
+        ),
+        false => Problem::bad_request(say!("the body broke off; nothing of it is taken, send it again")),
+    }
+}
+
 /// The body as it was before it was packed; it may not become longer than one that is sent unpacked.
-fn unpacked(headers: &HeaderMap, body: Bytes, bytes_max: usize) -> Result<Bytes, Problem> {
+fn unpacked(headers: &HeaderMap, packed: Body, into: &Into) -> Result<Body, Problem> {
     let said: Vec<_> = headers.get_all(header::CONTENT_ENCODING).iter().collect();
     let said = match &said[..] {
         [] => "",
         [one] => one.to_str().unwrap_or("?").trim(),
         _ => "?",
     };
-    let reader: Box<dyn Read> = match said.to_ascii_lowercase().as_str() {
-        "" | "identity" => return Ok(body),
-        "gzip" | "x-gzip" => Box::new(flate2::read::MultiGzDecoder::new(&body[..])),
+    let mut reader: Box<dyn Read> = match said.to_ascii_lowercase().as_str() {
+        "" | "identity" => return Ok(packed),
+        "gzip" | "x-gzip" => Box::new(flate2::read::MultiGzDecoder::new(packed.bytes())),
         "zstd" => {
-            let mut decoder = zstd::Decoder::new(&body[..]).map_err(|e| damaged(said, &e))?;
+            let mut decoder = zstd::Decoder::new(packed.bytes()).map_err(|e| damaged(said, &e))?;
             // What a frame may ask for to be unpacked: 8 MiB, as RFC 8878 has it.
             decoder.window_log_max(WINDOW_LOG_MAX).map_err(|e| damaged(said, &e))?;
             Box::new(decoder)
@@ -97,20 +201,30 @@ fn unpacked(headers: &HeaderMap, body: Bytes, bytes_max: usize) -> Result<Bytes,
             ));
         }
     };
-    let mut plain = Vec::new();
-    reader.take(bytes_max as u64 + 1).read_to_end(&mut plain).map_err(|e| damaged(said, &e))?;
-    if plain.len() > bytes_max {
-        return Err(Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            say!(
-                "unpacked, the body is longer than {most} bytes (http.body_bytes_max): send it in parts",
-                most = bytes_max
-            ),
-        ));
+    let mut plain = into.bodies.begin();
+    let mut part = vec![0; PART];
+    loop {
+        let n = reader.read(&mut part).map_err(|e| damaged(said, &e))?;
+        if n == 0 {
+            break;
+        }
+        if plain.bytes().len() + n > into.bytes_max {
+            return Err(Problem::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                say!(
+                    "unpacked, the body is longer than {most} bytes (http.body_bytes_max): send it in parts",
+                    most = into.bytes_max
+                ),
+            ));
+        }
+        into.add(&mut plain, &part[..n])?;
     }
-    Ok(plain.into())
+    drop(reader);
+    Ok(plain)
 }
 
+/// How much is unpacked at a time, in bytes.
+const PART: usize = 64 << 10;
 /// The largest window of zstd, as a power of two.
 const WINDOW_LOG_MAX: u32 = 23;
 
@@ -119,29 +233,35 @@ fn damaged(encoding: &str, error: &std::io::Error) -> Problem {
 }
 
 /// The records of a body, unless it is wrong as a whole.
-fn payload(body: Bytes, written: Written) -> Result<Payload, Problem> {
+fn payload(mut body: Body, written: Written) -> Result<Payload, Problem> {
     let refuse = |fault: String| {
         Problem::bad_request(say!("the body is refused, nothing of it is taken: {fault}", fault))
     };
-    inspect::check_text(&body[..], written).map_err(refuse)?;
+    if body.bytes().iter().all(u8::is_ascii_whitespace) {
+        return Err(Problem::bad_request(say!("the body is empty: send one JSON object a line")));
+    }
+    inspect::check_text(body.bytes(), written).map_err(refuse)?;
     match written {
-        Written::Rows => rows(&body).map_err(refuse),
+        Written::Rows => rows(&body.into_bytes()).map_err(refuse),
         // One object over several lines is one record.
-        Written::Lines if is_one_object(&body) => {
-            let end = u32::try_from(body.len()).unwrap_or(u32::MAX);
-            Ok(Payload::Messages { data: body, ends: vec![(end, 1)] })
+        Written::Lines if is_one_object(body.bytes()) => {
+            let data = body.into_bytes();
+            let end = u32::try_from(data.len()).unwrap_or(u32::MAX);
+            Ok(Payload::Messages { data, ends: vec![(end, 1)] })
         }
-        Written::Lines => Ok(Payload::JsonLines(ended_by_lf(body))),
+        Written::Lines => {
+            end_by_lf(body.bytes_mut());
+            Ok(Payload::JsonLines(body.into_bytes()))
+        }
     }
 }
 
 /// Lines that end in CR end in LF from here on, unless the CRs lie within one record.
-fn ended_by_lf(body: Bytes) -> Bytes {
+fn end_by_lf(body: &mut [u8]) {
     let cr_only = !body.contains(&b'\n') && body.contains(&b'\r');
-    if !cr_only || serde_json::from_slice::<IgnoredAny>(&body).is_ok() {
-        return body;
+    if cr_only && serde_json::from_slice::<IgnoredAny>(body).is_err() {
+        body.iter_mut().filter(|byte| **byte == b'\r').for_each(|byte| *byte = b'\n');
     }
-    body.iter().map(|byte| if *byte == b'\r' { b'\n' } else { *byte }).collect::<Vec<u8>>().into()
 }
 
 fn is_one_object(body: &[u8]) -> bool {

@@ -9,6 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Problem,
+    page::Page,
     request::{Id, Params, page_size},
 };
 use crate::{app::Shared, ledger::report::indicator_object, say, text::quoted};
@@ -71,17 +72,23 @@ pub async fn indicators(
     State(shared): State<Arc<Shared>>,
     Params(filter): Params<IndicatorFilter>,
 ) -> Result<Json<IndicatorPage>, Problem> {
-    let limit = page_size(filter.limit)? as usize;
+    let limit = page_size(filter.limit)?;
     let ledger = shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
-    let mut found = ledger.indicators().iter().filter(|(id, indicator)| {
+    let found = ledger.indicators().iter().filter(|(id, indicator)| {
         filter.after.as_deref().is_none_or(|after| *id > after)
             && filter.unit_code.as_deref().is_none_or(|unit| indicator.unit_code.as_deref() == Some(unit))
             && filter.project_code.as_deref().is_none_or(|project| *indicator.project_code == *project)
     });
-    let page: Vec<_> = found.by_ref().take(limit).collect();
-    let next = found.next().and(page.last()).map(|(id, _)| (*id).to_owned());
-    let indicators = page.iter().map(|(id, indicator)| indicator_object(id, indicator, &shared.calendar));
-    Ok(Json(IndicatorPage { indicators: indicators.collect(), next }))
+    let mut last = None;
+    let mut page = Page::new(limit);
+    for (id, indicator) in found {
+        if !page.add(indicator_object(id, indicator, &shared.calendar)) {
+            break;
+        }
+        last = Some(id.to_owned());
+    }
+    let next = last.filter(|_| page.is_cut);
+    Ok(Json(IndicatorPage { indicators: page.rows, next }))
 }
 
 /// One indicator

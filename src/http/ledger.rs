@@ -9,6 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Problem,
+    page::Page,
     request::{Id, Params, page_size},
 };
 use crate::{
@@ -83,7 +84,7 @@ pub async fn lines(
     State(shared): State<Arc<Shared>>,
     Params(filter): Params<LineFilter>,
 ) -> Result<Json<LinePage>, Problem> {
-    let limit = page_size(filter.limit)? as usize;
+    let limit = page_size(filter.limit)?;
     let ledger = shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
     let wanted = |line: &Line, attributes: &Attributes| {
         filter.after.as_deref().is_none_or(|after| *line.id > *after)
@@ -91,10 +92,10 @@ pub async fn lines(
     };
     let mut found: Vec<_> = ledger.lines().filter(|(line, attributes)| wanted(line, attributes)).collect();
     found.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
-    let next = found.get(limit).and(found.get(limit - 1)).map(|(last, _)| last.id.to_string());
-    found.truncate(limit);
-    let budget_lines = found.iter().map(|(line, a)| line_object(line, a, &shared.calendar)).collect();
-    Ok(Json(LinePage { budget_lines, next }))
+    let objects = found.iter().map(|(line, a)| line_object(line, a, &shared.calendar));
+    let page = Page::new(limit).fill(objects);
+    let last = page.is_cut.then(|| found[page.rows.len() - 1].0.id.to_string());
+    Ok(Json(LinePage { budget_lines: page.rows, next: last }))
 }
 
 /// One budget line

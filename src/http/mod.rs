@@ -2,12 +2,18 @@
 
 mod alerts;
 mod api;
+mod connection;
+mod door;
 mod events;
+mod guard;
 mod indicators;
 mod ledger;
 mod notifications;
 mod openapi;
+mod pace;
+mod page;
 mod problem;
+mod refused;
 mod rejection;
 mod request;
 mod silences;
@@ -19,6 +25,7 @@ use axum::{
     Router,
     extract::State,
     http::{StatusCode, header},
+    middleware::from_fn_with_state,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -27,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::{NotReloaded, Shared, scrape_gauges},
+    config::clients::Clients,
     say,
     source::SourceStatus,
     store::Cases,
@@ -36,9 +44,33 @@ use crate::{
 pub use alerts::AlertDetail;
 pub use problem::Problem;
 
+use door::Door;
+use guard::{Guard, guard};
+use refused::Refusals;
+
+/// What handlers share.
+#[derive(Clone)]
+struct Served {
+    shared: Arc<Shared>,
+    refusals: Arc<Refusals>,
+}
+
+impl axum::extract::FromRef<Served> for Arc<Shared> {
+    fn from_ref(served: &Served) -> Self {
+        Arc::clone(&served.shared)
+    }
+}
+
+impl axum::extract::FromRef<Served> for Arc<Refusals> {
+    fn from_ref(served: &Served) -> Self {
+        Arc::clone(&served.refusals)
+    }
+}
+
 /// Serves until asked to stop.
 pub async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: CancellationToken) {
-    let (api, _) = openapi::api(shared.body_bytes_max);
+    let door = Arc::new(Door::new(&shared.clients, &shared.metrics));
+    let (api, _) = openapi::api();
     let router = Router::new()
         .route("/metrics", get(metrics))
         .route("/-/healthy", get(|| async { "fiscwatch is running\n" }))
@@ -49,30 +81,35 @@ pub async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: Cancellatio
         .method_not_allowed_fallback(|| async {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, say!("this path takes another method"))
         })
-        .layer(axum::middleware::from_fn(request::refuse_other_sites))
-        .with_state(shared);
-    let serving = axum::serve(listener, router).with_graceful_shutdown(async move { stop.cancelled().await });
-    if let Err(e) = serving.await {
-        tracing::error!("the HTTP server ended: {e}");
-    }
+        .with_state(Served { shared, refusals: Arc::clone(&door.refusals) });
+    connection::serve(listener, guarded(router, &door), door, stop).await;
 }
 
 /// Serves while another instance has the state, until asked to stop.
-pub async fn serve_standby(listener: TcpListener, metrics: Metrics, stop: CancellationToken) {
+pub async fn serve_standby(
+    listener: TcpListener,
+    metrics: Metrics,
+    clients: Clients,
+    stop: CancellationToken,
+) {
     let waits =
         || say!("standby: another fiscwatch has the state directory; this one takes over when it ends");
     let metrics = Arc::new(metrics);
     metrics.standby.set(1);
+    let door = Arc::new(Door::new(&clients, &metrics));
     let render = move || async move { ([(header::CONTENT_TYPE, CONTENT_TYPE)], metrics.render()) };
     let router = Router::new()
         .route("/metrics", get(render))
         .route("/-/healthy", get(|| async { "fiscwatch is running (standby)\n" }))
         .route("/-/ready", get(move || async move { (StatusCode::SERVICE_UNAVAILABLE, waits() + "\n") }))
         .fallback(move || async move { Problem::new(StatusCode::SERVICE_UNAVAILABLE, waits()) });
-    let serving = axum::serve(listener, router).with_graceful_shutdown(async move { stop.cancelled().await });
-    if let Err(e) = serving.await {
-        tracing::error!("the HTTP server ended: {e}");
-    }
+    connection::serve(listener, guarded(router, &door), door, stop).await;
+}
+
+/// The same for requests that are for this server.
+fn guarded(router: Router, door: &Door) -> Router {
+    let by = Arc::new(Guard::new(&door.clients, &door.refusals));
+    router.layer(from_fn_with_state(by, guard))
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
@@ -103,6 +140,16 @@ fn count_verdicts(shared: &Shared) -> Result<(), Problem> {
 
 async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, String) {
     let unavailable = |why: String| (StatusCode::SERVICE_UNAVAILABLE, why + "\n");
+    if let Some(held) = shared.commits_wait() {
+        let seconds = held.as_secs();
+        return unavailable(say!(
+            "another program has held the database for {seconds} seconds; commits wait for it, and nothing is lost. End that program (sqlite3, a backup tool, a check of the disk)",
+            seconds
+        ));
+    }
+    if let Some(why) = shared.takes_no_more() {
+        return unavailable(why);
+    }
     match (shared.ready(), shared.sources_wait()) {
         (true, None) if shared.busy_with_ticks().is_some() => {
             let due = shared.busy_with_ticks().unwrap_or_default();

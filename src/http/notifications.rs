@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Problem,
+    Problem, page,
     request::{Body, Id, Params, blocking, page_size},
     view::NoticeView,
 };
 use crate::{
     app::Shared,
-    store::{Cases, NoticeFilter},
+    store::{Cases, Notice, NoticeFilter},
 };
 
 /// A page of notifications.
@@ -34,12 +34,14 @@ pub async fn list(
 ) -> Result<Json<NoticePage>, Problem> {
     filter.check().map_err(Problem::bad_request)?;
     let limit = page_size(filter.limit)?;
-    filter.limit = Some(limit + 1);
     blocking(move || {
-        let found = Cases::open_read_only(&shared.state_dir)?.notifications(&filter)?;
-        let limit = limit as usize;
-        let next = found.get(limit).and(found.get(limit - 1)).map(|last| last.seq);
-        let notifications = found.iter().take(limit).map(|n| NoticeView::new(n, &shared.calendar)).collect();
+        let (cases, before) = (Cases::open_read_only(&shared.state_dir)?, filter.before);
+        let list = |before, limit| {
+            (filter.before, filter.limit) = (before, Some(limit));
+            cases.notifications(&filter)
+        };
+        let show = |notice: Notice| NoticeView::new(&notice, &shared.calendar);
+        let (notifications, next) = page::read(limit, before, list, |notice| notice.seq, show)?;
         Ok(Json(NoticePage { notifications, next }))
     })
     .await

@@ -1,20 +1,14 @@
 //! The API and its description, which are made from the same handlers: what is served is described, and the other way
 //! round.
 
-use std::sync::Arc;
-
 use axum::{Json, Router, extract::DefaultBodyLimit};
 use utoipa::{
     OpenApi,
     openapi::{Content, Ref, RefOr, ResponseBuilder},
 };
-use utoipa_axum::{
-    router::{OpenApiRouter, UtoipaMethodRouterExt},
-    routes,
-};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Problem, alerts, api, events, indicators, ledger, notifications, problem, silences};
-use crate::app::Shared;
+use super::{Problem, Served, alerts, api, events, indicators, ledger, notifications, problem, silences};
 
 /// The longest body of what officers send, in bytes.
 const BODY_BYTES_MAX: usize = 64 << 10;
@@ -31,8 +25,8 @@ const BODY_BYTES_MAX: usize = 64 << 10;
 )]
 struct Description;
 
-/// The routes of the API, and their description. Events may be of `events_bytes_max`.
-pub fn api(events_bytes_max: usize) -> (Router<Arc<Shared>>, utoipa::openapi::OpenApi) {
+/// The routes of the API, and their description. What reads events bounds them itself.
+pub fn api() -> (Router<Served>, utoipa::openapi::OpenApi) {
     let (router, mut description) = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(alerts::list))
         .routes(routes!(alerts::show))
@@ -51,7 +45,7 @@ pub fn api(events_bytes_max: usize) -> (Router<Arc<Shared>>, utoipa::openapi::Op
         .routes(routes!(indicators::indicator))
         .routes(routes!(api::status))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .routes(routes!(events::events).layer(DefaultBodyLimit::max(events_bytes_max)))
+        .routes(routes!(events::events))
         .routes(routes!(itself))
         .split_for_parts();
     add_problems(&mut description);
@@ -62,7 +56,7 @@ pub fn api(events_bytes_max: usize) -> (Router<Arc<Shared>>, utoipa::openapi::Op
 #[utoipa::path(get, path = "/api/v1/openapi.json", operation_id = "show_openapi", tag = "status",
     responses((status = 200, description = "The description", body = Object)))]
 async fn itself() -> Json<utoipa::openapi::OpenApi> {
-    Json(api(0).1)
+    Json(api().1)
 }
 
 /// Whatever else a request ends in is a problem document.

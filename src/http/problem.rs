@@ -28,6 +28,10 @@ pub struct Problem {
     status: StatusCode,
     /// What is wrong, and what to do.
     detail: String,
+    /// When it may be worth to try again, in seconds; the header `Retry-After` has it.
+    #[serde(skip)]
+    #[schema(ignore)]
+    again: Option<u32>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
@@ -40,7 +44,13 @@ impl Problem {
     #[must_use]
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         let title = status.canonical_reason().unwrap_or("error");
-        Self { r#type: "about:blank", title, status, detail: detail.into() }
+        Self { r#type: "about:blank", title, status, detail: detail.into(), again: None }
+    }
+
+    /// The same, to be tried again in some seconds.
+    #[must_use]
+    pub fn again_after(self, seconds: u32) -> Self {
+        Self { again: Some(seconds), ..self }
     }
 
     /// A request that cannot mean anything.
@@ -58,7 +68,12 @@ impl Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+        match error {
+            StoreError::Busy(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()).again_after(5)
+            }
+            _ => Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        }
     }
 }
 
@@ -71,13 +86,20 @@ impl From<CaseError> for Problem {
             CaseError::Refused(Refusal::Missing(_)) => StatusCode::UNPROCESSABLE_ENTITY,
             CaseError::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        Self::new(status, error.to_string())
+        match error {
+            CaseError::Store(error) => error.into(),
+            error => Self::new(status, error.to_string()),
+        }
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = serde_json::to_string(&self).unwrap_or_default();
-        (self.status, [(header::CONTENT_TYPE, CONTENT_TYPE)], body).into_response()
+        let mut response = (self.status, [(header::CONTENT_TYPE, CONTENT_TYPE)], body).into_response();
+        if let Some(seconds) = self.again {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
     }
 }

@@ -4,9 +4,7 @@
 use axum::{
     Json, RequestPartsExt,
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
-    http::{HeaderMap, Method, StatusCode, header, request::Parts},
-    middleware::Next,
-    response::{IntoResponse, Response},
+    http::{HeaderMap, StatusCode, header, request::Parts},
 };
 use serde::de::DeserializeOwned;
 
@@ -115,26 +113,6 @@ pub fn officer(headers: &HeaderMap, trusted: Option<&str>, given: Option<&str>) 
             ),
         )),
     }
-}
-
-/// Refuses a change that a page of another site asks for: browsers say where a page is from (`Origin`).
-pub async fn refuse_other_sites(request: Request, next: Next) -> Response {
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    if reads || is_same_site(request.headers()) {
-        return next.run(request).await;
-    }
-    let detail = say!("a page of another site asked for a change; it is refused");
-    Problem::new(StatusCode::FORBIDDEN, detail).into_response()
-}
-
-fn is_same_site(headers: &HeaderMap) -> bool {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let Some(origin) = text(header::ORIGIN) else {
-        // No browser, or an old one, which sends no JSON to other sites either.
-        return headers.get(header::ORIGIN).is_none();
-    };
-    let host = origin.split_once("://").map(|(_, host)| host);
-    host.is_some() && host == text(header::HOST)
 }
 
 /// Runs what blocks on a thread of its own.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    Problem,
+    Problem, page,
     request::{Body, Id, Params, blocking, officer, page_size},
     view::{Preview, SilenceView},
 };
@@ -58,10 +58,9 @@ pub async fn list(
     blocking(move || {
         let now = shared.clock.now();
         let cases = Cases::open_read_only(&shared.state_dir)?;
-        let found = cases.silences(now, filter.expired, filter.before, limit + 1)?;
-        let limit = limit as usize;
-        let next = found.get(limit).and(found.get(limit - 1)).map(|last| last.silence_id);
-        let silences = found.iter().take(limit).map(|s| SilenceView::new(s, &shared.calendar, now)).collect();
+        let list = |before, limit| cases.silences(now, filter.expired, before, limit);
+        let show = |silence: Silence| SilenceView::new(&silence, &shared.calendar, now);
+        let (silences, next) = page::read(limit, filter.before, list, |silence| silence.silence_id, show)?;
         Ok(Json(SilencePage { silences, next }))
     })
     .await

@@ -1,9 +1,13 @@
 //! From the outbox's entries to notifications: what is due is bundled by group, what is muted waits, and too much at
 //! once becomes one summary. A round is one transaction: an entry is in the outbox or in a notification, never in both.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use super::{ALERTS_MAX, EVIDENCE_MAX, Notification, Reason, Sinks, Told};
+use super::{ALERTS_MAX, EVIDENCE_MAX, Notification, Reason, Sinks, Told, inhibit::Gravers};
 use crate::{
     alert::{
         Action, Alert, BY_ITSELF, Change, Desk, Labels, Policy, Silence,
@@ -14,11 +18,19 @@ use crate::{
     },
     lists::Lists,
     say,
-    store::{DueEntry, DueGroup, Group, Round},
+    store::{DueEntry, DueGroup, Group, Outbox, Round, StoreError},
 };
 
+/// How long a round may work: a commit that comes meanwhile waits for it.
+const ROUND: Duration = Duration::from_millis(50);
+/// The same for the round, once in a storm, that makes its summary: what is cut off waits for the next summary.
+const ROUND_OF_SUMMARY: Duration = Duration::from_millis(250);
 /// Groups that one round looks at; the next round follows at once.
 const GROUPS_MAX: usize = 500;
+/// Entries that are read at a time.
+const CHUNK: usize = 64;
+/// Entries of one group that one round tells of; the next ones are told of by another notification.
+const ENTRIES_MAX: usize = 500;
 /// How long an inhibited alert waits before it is looked at again, in microseconds.
 const INHIBITED: i64 = 60_000_000;
 /// The same for quiet hours.
@@ -50,40 +62,56 @@ pub struct Dispatch {
     pub lists: Lists,
 }
 
+/// What rounds know that follow one another: it is read before they begin, so that no commit waits for it.
+#[derive(Debug)]
+pub struct Pass {
+    /// The time.
+    pub now: i64,
+    gravers: Gravers,
+}
+
 /// What one round knows.
 struct Work<'w> {
     dispatch: &'w Dispatch,
     round: &'w Round<'w>,
     now: i64,
+    gravers: &'w Gravers,
+    started: Instant,
     silences: Vec<Silence>,
-    /// For each inhibition the labels of alerts that mute, once they are asked for.
-    sources: Vec<Option<Vec<Labels>>>,
+    /// By sink, how many notifications it was given lately.
+    given: BTreeMap<String, u32>,
     /// By sink, what is too much.
     surplus: BTreeMap<String, Vec<(DueGroup, Vec<DueEntry>)>>,
     report: Report,
 }
 
 impl Dispatch {
-    /// Does a round at a time.
+    /// Learns what rounds at a time have to know.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn pass(&self, outbox: &Outbox, now: i64) -> Result<Pass, StoreError> {
+        Ok(Pass { now, gravers: Gravers::read(&self.policy, outbox)? })
+    }
+
+    /// Does a round, for so long that a commit can wait for it.
     ///
     /// # Errors
     /// If the database cannot be read or written.
-    pub fn round(&self, round: &Round<'_>, now: i64) -> rusqlite::Result<Report> {
+    pub fn round(&self, round: &Round<'_>, pass: &Pass) -> rusqlite::Result<Report> {
         let mut work = Work {
             dispatch: self,
             round,
-            now,
-            silences: round.silences(now)?,
-            sources: vec![None; self.policy.inhibitions.len()],
+            now: pass.now,
+            gravers: &pass.gravers,
+            started: Instant::now(),
+            silences: round.silences(pass.now)?,
+            given: BTreeMap::new(),
             surplus: BTreeMap::new(),
             report: Report::default(),
         };
         work.escalate()?;
-        let due = round.due(now, GROUPS_MAX)?;
-        work.report.more = due.len() == GROUPS_MAX;
-        for group in due {
-            work.group(group)?;
-        }
+        work.groups()?;
         work.storms()?;
         work.repeats()?;
         Ok(work.report)
@@ -102,17 +130,55 @@ impl Dispatch {
 }
 
 impl Work<'_> {
+    /// Whether the next round has to go on. What is begun in a storm is first summed up.
+    fn is_over(&self) -> bool {
+        let limit = if self.surplus.is_empty() { ROUND } else { ROUND_OF_SUMMARY };
+        self.started.elapsed() >= limit
+    }
+
     fn escalate(&mut self) -> rusqlite::Result<()> {
         let desk = Desk::new(Arc::clone(&self.dispatch.policy));
-        for alert in self.round.unacknowledged(self.now, GROUPS_MAX)? {
-            self.round.escalate(&desk, alert, self.now)?;
-            self.report.escalated += 1;
+        while !self.is_over() {
+            let alerts = self.round.unacknowledged(self.now, CHUNK)?;
+            let is_last = alerts.len() < CHUNK;
+            for alert in alerts {
+                self.round.escalate(&desk, alert, self.now)?;
+                self.report.escalated += 1;
+            }
+            if is_last {
+                return Ok(());
+            }
         }
+        self.report.more = true;
         Ok(())
     }
 
+    /// Works off the groups that are due, at least one of them.
+    fn groups(&mut self) -> rusqlite::Result<()> {
+        let mut after = (i64::MIN, 0);
+        let mut seen = BTreeSet::new();
+        loop {
+            let due = self.round.due(self.now, &mut after, CHUNK)?;
+            if due.is_empty() {
+                return Ok(());
+            }
+            for group in due {
+                if seen.contains(&group.group_key) {
+                    continue;
+                }
+                if (self.is_over() && !seen.is_empty()) || seen.len() == GROUPS_MAX {
+                    self.report.more = true;
+                    return Ok(());
+                }
+                seen.insert(group.group_key.clone());
+                self.group(group)?;
+            }
+        }
+    }
+
     fn group(&mut self, due: DueGroup) -> rusqlite::Result<()> {
-        let entries = self.round.entries(&due.group_key, self.now)?;
+        let entries = self.round.entries(&due.group_key, self.now, ENTRIES_MAX)?;
+        self.report.more |= entries.len() == ENTRIES_MAX;
         // What an officer sends, nothing holds back.
         if due.labels.first(ALERT).is_some() && entries.iter().any(|e| e.matter == Matter::Explain) {
             return self.send_letter(&due, &entries);
@@ -132,14 +198,33 @@ impl Work<'_> {
         }
         let group = self.round.group(&due.group_key)?.unwrap_or_default();
         let Some(reason) = self.reason(&group, &mut left)? else { return Ok(()) };
-        let policy = &self.dispatch.policy;
-        let given = self.round.given(&due.sink, self.now - policy.storm.window)?;
+        let storm = self.dispatch.policy.storm;
         // What is told counts by sink, and a mail to three people counts three times.
-        if given >= policy.storm.notifications {
-            self.surplus.entry(due.sink.clone()).or_default().push((due, left));
-            return Ok(());
+        if self.given(&due.sink)? < storm.notifications {
+            return self.tell(&due, &left, reason);
         }
-        self.tell(&due, &left, reason)
+        // One summary at most within the time that is counted over.
+        match self.round.last_storm(&due.sink, self.now - storm.window)? {
+            Some(last) => {
+                let seqs: Vec<_> = left.iter().map(|entry| entry.seq).collect();
+                *self.report.held.entry("storm").or_default() += seqs.len() as u64;
+                self.round.hold(&seqs, "storm", last + storm.window)
+            }
+            None => {
+                self.surplus.entry(due.sink.clone()).or_default().push((due, left));
+                Ok(())
+            }
+        }
+    }
+
+    /// How many notifications a sink was given lately.
+    fn given(&mut self, sink: &str) -> rusqlite::Result<u32> {
+        if let Some(given) = self.given.get(sink) {
+            return Ok(*given);
+        }
+        let given = self.round.given(sink, self.now - self.dispatch.policy.storm.window)?;
+        self.given.insert(sink.to_owned(), given);
+        Ok(given)
     }
 
     /// Why a group is told of; entries that say nothing new are taken out.
@@ -202,24 +287,8 @@ impl Work<'_> {
         if let Some(name) = self.dispatch.policy.quiet(labels, self.now) {
             return Ok(Some(("quiet_hours", format!("quiet hours {name}"), self.now + QUIET)));
         }
-        let policy = Arc::clone(&self.dispatch.policy);
-        for (at, inhibition) in policy.inhibitions.iter().enumerate() {
-            if !inhibition.target.matches(labels) {
-                continue;
-            }
-            if self.sources[at].is_none() {
-                let equality =
-                    |name| inhibition.source.0.iter().filter_map(|m| m.equality()).find(|(n, _)| *n == name);
-                let of = |name| equality(name).map(|(_, value)| value);
-                self.sources[at] = Some(self.round.open_labels(of("severity"), of("rule"))?);
-            }
-            let sources = self.sources[at].as_deref().unwrap_or_default();
-            if let Some(source) = sources.iter().find(|source| inhibition.mutes(source, labels)) {
-                let by = source.first(ALERT).unwrap_or_default();
-                return Ok(Some(("inhibition", format!("alert {by}"), self.now + INHIBITED)));
-            }
-        }
-        Ok(None)
+        let by = self.gravers.of(&self.dispatch.policy, labels);
+        Ok(by.map(|by| ("inhibition", format!("alert {by}"), self.now + INHIBITED)))
     }
 
     /// Makes the notifications of a group, and remembers what it was told.
@@ -248,7 +317,12 @@ impl Work<'_> {
             self.round.remove_group(&due.group_key)?;
         } else {
             let repeat = self.dispatch.route(&due.route).and_then(|route| route.repeat_interval);
-            self.round.save_group(due, &after, self.now, repeat.map(|r| self.now.saturating_add(r)))?;
+            self.round.save_group(
+                due,
+                (&before, &after),
+                self.now,
+                repeat.map(|r| self.now.saturating_add(r)),
+            )?;
         }
         Ok(before)
     }
@@ -316,22 +390,18 @@ impl Work<'_> {
                 received_at,
             })?;
             self.report.notifications += 1;
+            if let Some(given) = self.given.get_mut(&due.sink)
+                && !matches!(reason, Reason::Digest | Reason::Storm)
+            {
+                *given += 1;
+            }
         }
         Ok(())
     }
 
-    /// One summary for each sink that would get too much, and at most one within the time that is counted over.
+    /// One summary for each sink that would get too much.
     fn storms(&mut self) -> rusqlite::Result<()> {
-        let window = self.dispatch.policy.storm.window;
         for (sink, groups) in std::mem::take(&mut self.surplus) {
-            if let Some(last) = self.round.last_storm(&sink)?.filter(|last| last + window > self.now) {
-                for (_, entries) in &groups {
-                    let seqs: Vec<_> = entries.iter().map(|entry| entry.seq).collect();
-                    self.round.hold(&seqs, "storm", last + window)?;
-                    *self.report.held.entry("storm").or_default() += seqs.len() as u64;
-                }
-                continue;
-            }
             let mut all = Vec::new();
             for (due, entries) in groups {
                 self.remember(&due, &entries)?;
@@ -353,7 +423,11 @@ impl Work<'_> {
 
     /// Tells again of alerts that nobody has acknowledged.
     fn repeats(&mut self) -> rusqlite::Result<()> {
-        for due in self.round.repeats(self.now, GROUPS_MAX)? {
+        for due in self.round.repeats(self.now, CHUNK)? {
+            if self.is_over() {
+                self.report.more = true;
+                break;
+            }
             let group = self.round.group(&due.group_key)?.unwrap_or_default();
             let mut entries = Vec::new();
             for id in &group.alerts {

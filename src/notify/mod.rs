@@ -9,6 +9,7 @@ pub mod deliver;
 pub mod dispatch;
 pub mod email;
 mod evidence;
+mod inhibit;
 mod json;
 pub mod kafka;
 pub mod letter;

@@ -139,7 +139,10 @@ pub fn evidence(connection: &Connection, id: &str, limit: usize) -> rusqlite::Re
 pub fn save(summed: &Summed<'_>, step: &Step, times: Times) -> rusqlite::Result<()> {
     let a = &step.alert;
     let mut write = summed.transaction.prepare_cached(
-        "INSERT OR REPLACE INTO alerts VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        // An update and no replacement: triggers count (figures.sql).
+        "INSERT INTO alerts VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+         ON CONFLICT (alert_id) DO UPDATE SET rule_id = ?2, \"key\" = ?3, severity = ?4, state = ?5, unit_code = ?6,
+         version = ?7, opened_at = ?8, changed_at = ?9, escalates_at = ?10, body = ?11",
     )?;
     let body = json(a)?;
     summed.change(&sums::ALERTS, [&a.alert_id], || {

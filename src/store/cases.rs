@@ -6,16 +6,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rusqlite::{Connection, Row, TransactionBehavior, params_from_iter};
+use rusqlite::{Connection, Row, params_from_iter};
 
 use super::{
-    StoreError,
+    BUSY, StoreError,
     alerts::{self, Times},
     explain,
     filter::{Conditions, Wanted},
     open_reader, open_writer,
     query::LIMIT_MAX,
     sums::Changes,
+    turn::{Turn, Turns},
 };
 use crate::{
     alert::{
@@ -70,6 +71,11 @@ impl Cases {
         Ok(Self { dir: dir.to_owned(), connection: open_reader(dir)? })
     }
 
+    /// Begins to write; an officer does not wait for ever.
+    pub(super) fn begin(&self) -> rusqlite::Result<Turn<'_>> {
+        Turns::of(&self.dir).begin(&self.connection, Some(BUSY))
+    }
+
     pub(super) fn read<T>(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
@@ -84,8 +90,7 @@ impl Cases {
     pub fn act(&mut self, id: &str, order: &Order, desk: &Desk, now: i64) -> Result<Alert, CaseError> {
         let dir = self.dir.clone();
         let fail = |error| explain(&dir, error);
-        let behavior = TransactionBehavior::Immediate;
-        let transaction = self.connection.transaction_with_behavior(behavior).map_err(fail)?;
+        let transaction = self.begin().map_err(fail)?;
         let alert = alerts::find(&transaction, id).map_err(fail)?.ok_or_else(|| missing(id))?;
         let step = desk.act(alert, order, now)?;
         let changes = Changes::default();

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, Transaction, params};
 
 use super::{
     JournalBlock, Store, StoreError,
     alerts::{self, Times},
     checkpoint, explain, in_force, quarantine, reach,
     sums::{self, Change, meta, set_meta},
+    ticks::{self, Ticked},
 };
 use crate::{
     alert::{Cleared, Desk, Filing},
@@ -38,6 +39,8 @@ pub struct Commit {
     pub watermark: Option<SavedWatermark>,
     /// What changed in the ledger since the last checkpoint, as of the end of this commit.
     pub checkpoint: Option<Changes>,
+    /// Rules on a schedule that were evaluated, each after so many of the blocks.
+    pub ticks: Vec<Ticked>,
     /// The rules that it was judged by with their digests, if they are others than those of the last commit.
     pub rules: Option<Vec<(String, i64)>>,
     /// The lists that everything so far was judged by, if they are others than before.
@@ -64,6 +67,7 @@ impl Commit {
             && self.replayed.is_empty()
             && self.duplicates == 0
             && self.checkpoint.is_none()
+            && self.ticks.is_empty()
             && self.findings.is_empty()
             && self.cleared.is_empty()
             && self.lists.is_none()
@@ -72,6 +76,9 @@ impl Commit {
     /// Adds what follows directly on this commit.
     pub fn append(&mut self, next: Self) {
         self.spans.extend(next.spans);
+        let blocks = i64::try_from(self.journal.len()).unwrap_or(i64::MAX);
+        let later = next.ticks.into_iter().map(|tick| Ticked { block: tick.block + blocks, ..tick });
+        self.ticks.extend(later);
         self.journal.extend(next.journal);
         let before = self.findings.len();
         self.findings.extend(next.findings);
@@ -98,9 +105,8 @@ impl Store {
     pub fn commit(&mut self, commit: &mut Commit, desk: &Desk) -> Result<(), StoreError> {
         let dir = self.dir.clone();
         let fail = |error| explain(&dir, error);
-        // Immediate: a transaction that reads first cannot wait for the sealer's when it comes to write.
-        let transaction =
-            self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
+        // However long another program takes: the stream waits, and nothing is lost.
+        let transaction = self.turns.begin(&self.connection, None).map_err(fail)?;
         reach(&dir, "commit.begun")?;
         positions(&transaction, &commit.spans, &dir)?;
         reach(&dir, "commit.positions")?;
@@ -110,7 +116,10 @@ impl Store {
         if let Some(lists) = &commit.lists {
             in_force::write_lists(&transaction, lists).map_err(fail)?;
         }
+        let before = last_seq(&transaction).map_err(fail)?;
         let seq = journal(&transaction, &commit.journal).map_err(fail)?;
+        commit.ticks.iter_mut().for_each(|tick| tick.block += before);
+        ticks::write(&transaction, &commit.ticks).map_err(fail)?;
         reach(&dir, "commit.journal")?;
         let stored = findings(&transaction, &commit.findings).map_err(fail)?;
         reach(&dir, "commit.findings")?;

@@ -7,6 +7,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use super::{
     SCHEMA_VERSION, StoreError, chain, explain, quarantine, reach, silences,
     sums::{self, Changes},
+    ticks,
 };
 
 /// What version 5 adds, a file a subject.
@@ -15,6 +16,7 @@ macro_rules! version_5 {
         concat!(
             include_str!("schema_5.sql"),         // Trust in the state.
             include_str!("schema_5_opening.sql"), // Opening balances.
+            include_str!("schema_5_ticks.sql"),   // When schedules were evaluated.
         )
     };
 }
@@ -74,7 +76,15 @@ pub fn migrate(dir: &Path, connection: &Connection) -> Result<(), StoreError> {
     if let Some(missing) = sums::first_missing(connection, sums::ALL).map_err(fail)? {
         return Err(fail(missing.into()));
     }
+    count(connection).map_err(fail)?;
     reach(dir, "migrate.done")
+}
+
+/// Counts anew what triggers count from then on.
+fn count(connection: &Connection) -> rusqlite::Result<()> {
+    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+    transaction.execute_batch(include_str!("figures.sql"))?;
+    transaction.commit()
 }
 
 /// Runs a step, and what SQL cannot do of it, in one transaction with the new version number.
@@ -112,7 +122,8 @@ fn trust(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     for chain in chain::ALL {
         chain.begin(&changes.within(transaction))?;
     }
-    sums::begin(transaction)
+    sums::begin(transaction)?;
+    ticks::begin(transaction)
 }
 
 /// The schema version of a database; 0 for an empty one.

@@ -28,10 +28,15 @@ mod sealed;
 mod settings;
 mod silences;
 mod sums;
+mod ticks;
+mod turn;
 mod verify;
 mod wal;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -56,6 +61,8 @@ pub use query::{
 pub use recover::{KnownEvent, Recovered};
 pub use seal::{SealOptions, Sealer, Sealing};
 pub use silences::Muted;
+pub use ticks::Ticked;
+pub use turn::Turns;
 pub use verify::{Check, Outcome, Problems, verify_backup};
 
 /// The schema this version writes.
@@ -207,6 +214,12 @@ pub enum StoreError {
         /// Its value now.
         configured: String,
     },
+    /// Another program has the database and does not let go of it.
+    #[error("{}", say!(
+        "another program holds the database in {path} and did not let go of it in time; nothing was changed, and nothing is lost. End that program (sqlite3, a backup tool, a check of the disk), and try again",
+        path = _0.display()
+    ))]
+    Busy(PathBuf),
     /// Nothing can be written there.
     #[error("{}", say!(
         "the state directory {path} cannot be written: its disk is mounted read-only, or its files belong to somebody else. Nothing is lost; mount it for writing or give the files to the user that runs fiscwatch, and start again",
@@ -256,6 +269,7 @@ pub struct Store {
     dir: PathBuf,
     connection: Connection,
     quarantine: QuarantineLimit,
+    turns: Arc<Turns>,
     _lock: StateLock,
 }
 
@@ -295,7 +309,10 @@ impl Store {
         sealed::check(dir, &connection)?;
         sealed::remove_unregistered(dir, &connection)?;
         reach(dir, "start.swept")?;
-        Ok(Self { dir: dir.to_owned(), connection, quarantine: QuarantineLimit::default(), _lock: lock })
+        let turns = Turns::of(dir);
+        turns.take_up();
+        let quarantine = QuarantineLimit::default();
+        Ok(Self { dir: dir.to_owned(), connection, quarantine, turns, _lock: lock })
     }
 
     /// Bounds the quarantine.
@@ -345,7 +362,7 @@ pub fn not_a_backup(dir: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// How long a writing transaction waits for another one, which takes milliseconds.
+/// How long somebody who cannot wait for ever waits for another writer, who takes milliseconds.
 const BUSY: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// Prepares a writing connection: that of the commits, or that of the sealer.
@@ -365,7 +382,11 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
 /// not, and a log that is read back from its cache looks whole until the power fails. So what a start finds in the log
 /// is written, and confirmed, once more.
 fn empty_log(connection: &Connection) -> rusqlite::Result<()> {
-    to_the_end(connection, "PRAGMA wal_checkpoint(TRUNCATE)")
+    let is_busy = |row: &rusqlite::Row<'_>| row.get::<_, bool>(0);
+    match connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], is_busy)? {
+        true => Err(turn::busy()),
+        false => Ok(()),
+    }
 }
 
 /// Runs a pragma to its end: it gives its row first, and commits, and fails, after that.
@@ -440,7 +461,8 @@ fn check_version(dir: &Path, connection: &Connection) -> Result<i64, StoreError>
 /// `SQLite`'s error in words that say what to do.
 fn explain(dir: &Path, error: rusqlite::Error) -> StoreError {
     use rusqlite::ErrorCode::{
-        CannotOpen, DatabaseCorrupt, DiskFull, NotADatabase, PermissionDenied, ReadOnly, SystemIoFailure,
+        CannotOpen, DatabaseBusy, DatabaseCorrupt, DiskFull, NotADatabase, PermissionDenied, ReadOnly,
+        SystemIoFailure,
     };
     let path = dir.to_owned();
     if let Some(damage) = damage(&error) {
@@ -448,6 +470,7 @@ fn explain(dir: &Path, error: rusqlite::Error) -> StoreError {
     }
     match error.sqlite_error_code() {
         Some(DiskFull) => StoreError::Full(path),
+        Some(DatabaseBusy) => StoreError::Busy(path),
         Some(DatabaseCorrupt | NotADatabase) => StoreError::Corrupt { path, what: error.to_string() },
         Some(SystemIoFailure) => StoreError::Unsure { path, error: error.to_string() },
         Some(ReadOnly | PermissionDenied) => StoreError::ReadOnly(path),

@@ -79,6 +79,8 @@ impl NoticeFilter {
     }
 }
 
+/// Notifications that one transaction lets be tried again.
+const RETRIED: usize = 500;
 /// Notifications listed when nobody says how many.
 const LIMIT: u32 = 100;
 /// The columns that [`notice`] reads.
@@ -190,16 +192,29 @@ impl Cases {
     /// # Errors
     /// If the database cannot be written.
     pub fn retry(&mut self, id: Option<&str>, sink: Option<&str>, now: i64) -> Result<usize, StoreError> {
-        let which =
-            "state IN ('parked', 'pending') AND (?1 IS NULL OR id = ?1) AND (?2 IS NULL OR sink = ?2)";
-        self.change(|summed| {
-            summed.change_where(&sums::NOTIFICATIONS, which, params![id, sink], || {
-                let sql = format!(
-                    "UPDATE notifications SET state = 'pending', next_at = ?3, ended_at = NULL WHERE {which}"
-                );
-                summed.transaction.execute(&sql, params![id, sink, now])
-            })
-        })
+        let which = "state IN ('parked', 'pending') AND (?1 IS NULL OR id = ?1) AND (?2 IS NULL OR sink = ?2)
+                     AND seq BETWEEN ?3 AND ?4";
+        let next = format!(
+            "SELECT min(seq), max(seq) FROM (SELECT seq FROM notifications WHERE {which} ORDER BY seq LIMIT {RETRIED})"
+        );
+        let update = format!(
+            "UPDATE notifications SET state = 'pending', next_at = ?5, ended_at = NULL WHERE {which}"
+        );
+        let (mut all, mut after) = (0, 0);
+        // Some at a time: commits come in between.
+        loop {
+            let values = params![id, sink, after, i64::MAX];
+            let part: (Option<i64>, Option<i64>) =
+                self.read(|c| c.query_row(&next, values, |row| Ok((row.get(0)?, row.get(1)?))))?;
+            let (Some(first), Some(last)) = part else { return Ok(all) };
+            all += self.change(|summed| {
+                let key = params![id, sink, first, last];
+                summed.change_where(&sums::NOTIFICATIONS, which, key, || {
+                    summed.transaction.execute(&update, params![id, sink, first, last, now])
+                })
+            })?;
+            after = last + 1;
+        }
     }
 }
 

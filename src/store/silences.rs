@@ -1,6 +1,6 @@
 //! 静默 in the store: ordered and ended by officers, beside a running daemon or without one.
 
-use rusqlite::{Connection, Row, TransactionBehavior, params, types::ValueRef};
+use rusqlite::{Connection, Row, params, types::ValueRef};
 
 use super::{
     CaseError, Cases, StoreError,
@@ -132,9 +132,8 @@ impl Cases {
         &mut self,
         work: impl FnOnce(&Summed<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
-        let behavior = TransactionBehavior::Immediate;
         let run = || {
-            let transaction = self.connection.transaction_with_behavior(behavior)?;
+            let transaction = self.begin()?;
             let changes = Changes::default();
             let done = work(&changes.within(&transaction))?;
             changes.end(&transaction)?;

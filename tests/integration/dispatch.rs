@@ -145,7 +145,8 @@ impl World {
         self.now += micros;
         let (dispatch, now) = (self.dispatch.clone(), self.now);
         loop {
-            let report = self.outbox.round(|round| dispatch.round(round, now)).unwrap();
+            let pass = dispatch.pass(&self.outbox, now).unwrap();
+            let report = self.outbox.round(|round| dispatch.round(round, &pass)).unwrap();
             self.untold += report.untold;
             if !report.more {
                 break;

@@ -97,8 +97,9 @@ fn other(value: &Value) -> Value {
 
 impl Table {
     fn all(database: &Connection) -> Vec<Self> {
-        let sql =
-            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN ('sums', 'sqlite_sequence')";
+        // Figures are counted anew by every start; `meeting.rs` has ticks, and changes them.
+        let sql = "SELECT name FROM sqlite_schema WHERE type = 'table'
+                   AND name NOT IN ('sums', 'sqlite_sequence', 'figures', 'ticks')";
         let mut names = database.prepare(sql).unwrap();
         let names = names.query_map([], |row| row.get::<_, String>(0)).unwrap();
         names.map(|name| Self::read(database, name.unwrap())).collect()

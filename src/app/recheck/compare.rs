@@ -22,6 +22,8 @@ pub struct Compared<'r> {
     pub in_force: BTreeMap<String, InForce>,
     /// The watermark of the last commit.
     pub watermark: SavedWatermark,
+    /// Whether the state tells when schedules were evaluated.
+    pub noted: bool,
     /// The findings that are asked for.
     pub range: Range,
 }
@@ -99,6 +101,7 @@ impl Compared<'_> {
         let reached = if ended { i64::MAX } else { again.watermark.at.unwrap_or(i64::MIN) };
         match rule {
             None => Comparable::No,
+            Some(rule) if rule.at_ticks && self.noted => Comparable::Yes,
             Some(rule) if rule.by_watermark && !self.exact() => Comparable::No,
             Some(rule) if rule.by_watermark && at > reached => Comparable::ByClock,
             Some(_) => Comparable::Yes,
@@ -121,10 +124,18 @@ impl Compared<'_> {
         }
         if !self.exact() {
             let partitions = self.watermark.partitions.len();
-            detail.push(say!(
-                "rules on windows and schedules are not compared: they depend on how {partitions} partitions came together",
-                partitions
-            ));
+            let rest = if self.noted {
+                say!(
+                    "rules on windows are not compared: they depend on how {partitions} partitions came together",
+                    partitions
+                )
+            } else {
+                say!(
+                    "rules on windows and schedules are not compared: they depend on how {partitions} partitions came together",
+                    partitions
+                )
+            };
+            detail.push(rest);
         }
         detail.join(&say!("; "))
     }

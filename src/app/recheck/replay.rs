@@ -22,8 +22,8 @@ use crate::{
     config::Config,
     decode::{Decoder, Reading},
     engine::{
-        BatchLimits, Committable, Dedup, Engine, EngineError, LATE_WITHOUT_HISTORY, MemoryAlerts, Originals,
-        Output, Record, SavedWatermark, Scheduler, Sequencer, Watermark, Windowing, batches,
+        BatchLimits, Committable, Dedup, Engine, EngineError, LATE_WITHOUT_HISTORY, MemoryAlerts, Noted,
+        Originals, Output, Record, SavedWatermark, Scheduler, Sequencer, Watermark, Windowing, batches,
     },
     evaluate::{
         Evaluator, Finding,
@@ -34,7 +34,7 @@ use crate::{
     ledger::Ledger,
     rule::RuleSet,
     say,
-    store::{History, JournalTable, Lookup, Order, Select, StoreError},
+    store::{History, JournalTable, Lookup, Order, Select, StoreError, Ticked, block_of},
     stream::{Block, Payload},
 };
 
@@ -65,7 +65,7 @@ pub async fn replay(
     config: &Config,
     rules: Arc<RuleSet>,
     history: &History,
-    saved: &SavedWatermark,
+    (saved, ticks): (&SavedWatermark, Option<Vec<Ticked>>),
 ) -> anyhow::Result<Again> {
     let (blocks_in, blocks) = mpsc::channel(parallel());
     let (batches_in, batches_out) = mpsc::channel(parallel());
@@ -83,6 +83,10 @@ pub async fn replay(
         findings: Mutex::default(),
         alerts: Mutex::new(MemoryAlerts::new(&config.calendar)),
     });
+    let noted = ticks.map(|ticks| {
+        let places = Arc::clone(&places);
+        Noted::new(ticks, move |before| block_of(places.last_of(before + 1)))
+    });
     let engine = Engine {
         decoder: Arc::new(Decoder::new(Arc::clone(&config.calendar)).reading(Reading::stored())),
         sequencer: Sequencer::new(
@@ -91,7 +95,8 @@ pub async fn replay(
             Watermark::new(config.lateness, Some(config.outlier)),
             None,
         )
-        .finding(Originals::in_journal(Lookup::open(&config.state_dir)?)),
+        .finding(Originals::in_journal(Lookup::open(&config.state_dir)?))
+        .replaying(noted),
         windowing: Windowing::new(&evaluator, None, LATE_WITHOUT_HISTORY, (i64::MIN, i64::MIN), None)?,
         evaluator: Arc::new(RwLock::new(evaluator)),
         record: Record::Events,
@@ -221,7 +226,7 @@ impl Gather {
         for (row, (at, _, finding)) in rows.into_iter().zip(batch.evaluation.take_findings()) {
             // What a tick or the end of the input finds comes after the events before it.
             let count = (before.saturating_add(row).saturating_add(1)).min(before + events);
-            let block = crate::store::block_of(self.tables.places.last_of(count));
+            let block = block_of(self.tables.places.last_of(count));
             if let std::collections::btree_map::Entry::Vacant(new) =
                 self.again.findings.entry(finding.finding_id.clone())
             {

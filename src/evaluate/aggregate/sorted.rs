@@ -12,6 +12,13 @@ pub struct Sorted {
 }
 
 impl Sorted {
+    /// Bytes beside the numbers' own place.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let numbers: usize = self.blocks.iter().map(Vec::capacity).sum();
+        numbers * size_of::<i128>() + self.blocks.capacity() * size_of::<Vec<i128>>()
+    }
+
     /// How many numbers there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -98,6 +98,20 @@ impl Tally {
         }
     }
 
+    /// Bytes beside the tally itself.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Count(_) | Self::Sum { .. } | Self::WideSum { .. } | Self::Rows => 0,
+            Self::Extreme { candidates, .. } => candidates.capacity() * size_of::<(u32, i128)>(),
+            Self::Text { candidates, .. } => candidates.capacity() * size_of::<(u32, u32)>(),
+            Self::Best { text, .. } => text.as_deref().map_or(0, str::len),
+            Self::Ordered { numbers, .. } => numbers.bytes(),
+            Self::Moments(_) => size_of::<Moments>(),
+            Self::Distinct(values) => values.allocation_size(),
+        }
+    }
+
     /// Forgets all events.
     pub fn clear(&mut self) {
         match self {

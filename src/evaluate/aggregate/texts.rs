@@ -62,6 +62,14 @@ impl Texts {
         &self.entries[number as usize].text
     }
 
+    /// Bytes beside the table itself.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let texts: usize = self.entries.iter().map(|entry| entry.text.len()).sum();
+        let numbers = (self.numbers.capacity() + self.free.capacity()) * size_of::<u32>();
+        texts + numbers + self.entries.capacity() * size_of::<Entry>()
+    }
+
     /// Texts that are held.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -30,8 +30,7 @@ impl Outbox {
     /// If the database cannot be read.
     pub fn waiting(&self) -> Result<(BTreeMap<String, i64>, Option<i64>), StoreError> {
         self.read(|c| {
-            let sql = "SELECT sink, count(*) FROM (SELECT sink FROM outbox
-                       UNION ALL SELECT sink FROM notifications WHERE state = 'pending') GROUP BY sink";
+            let sql = "SELECT a, n FROM figures WHERE name = 'waiting'";
             let mut statement = c.prepare_cached(sql)?;
             let by_sink = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
             let oldest = "SELECT min(at) FROM (SELECT min(due_at) AS at FROM outbox WHERE held_by IS NULL
@@ -46,7 +45,7 @@ impl Outbox {
     /// # Errors
     /// If the database cannot be read.
     pub fn alert_counts(&self) -> Result<Vec<(String, String, i64)>, StoreError> {
-        let sql = "SELECT state, severity, count(*) FROM alerts GROUP BY state, severity";
+        let sql = "SELECT a, b, n FROM figures WHERE name = 'alerts'";
         self.read(|c| {
             let mut statement = c.prepare_cached(sql)?;
             statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect()

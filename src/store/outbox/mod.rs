@@ -4,21 +4,21 @@
 mod figures;
 mod round;
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
-use rusqlite::{Connection, Row, TransactionBehavior, params};
+use rusqlite::{Connection, Row, params};
 
 pub use figures::Done;
 pub use round::{DueEntry, DueGroup, Group, Round};
 
 use super::{
-    StoreError,
+    StoreError, Turns,
     alerts::{self, Times, from_json, json},
     explain, open_writer,
     sums::{self, Changes, Summed},
 };
 use crate::{
-    alert::desk::Entry,
+    alert::{Labels, desk::Entry},
     notify::{Notification, Told},
 };
 
@@ -64,6 +64,7 @@ pub enum Fate {
 pub struct Outbox {
     dir: std::path::PathBuf,
     connection: Connection,
+    turns: Arc<Turns>,
 }
 
 impl Outbox {
@@ -72,10 +73,10 @@ impl Outbox {
     /// # Errors
     /// If it cannot be opened.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        Ok(Self { dir: dir.to_owned(), connection: open_writer(dir)? })
+        Ok(Self { dir: dir.to_owned(), connection: open_writer(dir)?, turns: Turns::of(dir) })
     }
 
-    /// Does a round of bundling: everything that `work` does, or nothing.
+    /// Does a round of bundling: everything that `work` does, or nothing. It waits for its turn however long that takes.
     ///
     /// # Errors
     /// If the database cannot be read or written.
@@ -83,17 +84,15 @@ impl Outbox {
         &mut self,
         work: impl FnOnce(&Round<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
-        let dir = self.dir.clone();
-        let behavior = TransactionBehavior::Immediate;
         let run = || {
-            let transaction = self.connection.transaction_with_behavior(behavior)?;
+            let transaction = self.turns.begin(&self.connection, None)?;
             let round = Round { transaction, changes: Changes::default() };
             let result = work(&round)?;
             round.changes.end(&round.transaction)?;
             round.transaction.commit()?;
             Ok(result)
         };
-        run().map_err(|error| explain(&dir, error))
+        run().map_err(|error| explain(&self.dir, error))
     }
 
     fn read<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
@@ -152,13 +151,27 @@ impl Outbox {
         })
     }
 
-    /// How many notifications were not tried yet.
+    /// Whether a notification was not tried yet.
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn untried(&self) -> Result<i64, StoreError> {
-        let sql = "SELECT count(*) FROM notifications WHERE state = 'pending' AND attempts = 0";
-        self.read(|c| c.prepare_cached(sql)?.query_row([], |row| row.get(0)))
+    pub fn has_untried(&self) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM notifications WHERE state = 'pending' AND attempts = 0 LIMIT 1";
+        self.read(|c| c.prepare_cached(sql)?.exists([]))
+    }
+
+    /// The labels of alerts that are not over, with these values where they are given. It may take its time: nobody who
+    /// writes waits for it.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn open_labels(&self, severity: Option<&str>, rule: Option<&str>) -> Result<Vec<Labels>, StoreError> {
+        let sql = "SELECT body FROM alerts WHERE state IN ('open', 'acknowledged', 'confirmed', 'rectifying')
+                   AND (?1 IS NULL OR severity = ?1) AND (?2 IS NULL OR rule_id = ?2)";
+        self.read(|c| {
+            let mut statement = c.prepare_cached(sql)?;
+            statement.query_map([severity, rule], |row| Ok(alerts::alert(row)?.labels))?.collect()
+        })
     }
 
     /// Records what became of attempts, all in one transaction.

@@ -1,6 +1,8 @@
 //! One round of bundling: what is due is read, and becomes notifications, in one transaction.
 
-use rusqlite::{OptionalExtension, Row, Transaction, params};
+use std::collections::BTreeSet;
+
+use rusqlite::{OptionalExtension, Row, params};
 
 use crate::{
     alert::{
@@ -12,6 +14,7 @@ use crate::{
     store::{
         alerts::{self, Times, from_json, json},
         sums::{self, Changes, Summed},
+        turn::Turn,
     },
 };
 
@@ -55,7 +58,7 @@ pub struct Group {
 /// One round of bundling: a transaction.
 #[derive(Debug)]
 pub struct Round<'o> {
-    pub(super) transaction: Transaction<'o>,
+    pub(super) transaction: Turn<'o>,
     pub(super) changes: Changes,
 }
 
@@ -64,23 +67,33 @@ impl Round<'_> {
         self.changes.within(&self.transaction)
     }
 
-    /// Groups with entries that are due.
+    /// The groups of the next entries that are due, in the order of the entries; a group comes once for each of them. They
+    /// follow on `after`, which is moved on.
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn due(&self, now: i64, limit: usize) -> rusqlite::Result<Vec<DueGroup>> {
-        let sql = "SELECT group_key, route, sink, labels FROM outbox WHERE due_at <= ?1
-                   GROUP BY group_key ORDER BY min(due_at), min(seq) LIMIT ?2";
-        self.transaction.prepare_cached(sql)?.query_map(params![now, limit], due_group)?.collect()
+    pub fn due(&self, now: i64, after: &mut (i64, i64), limit: usize) -> rusqlite::Result<Vec<DueGroup>> {
+        let sql = "SELECT group_key, route, sink, labels, due_at, seq FROM outbox
+                   WHERE (due_at, seq) > (?1, ?2) AND due_at <= ?3 ORDER BY due_at, seq LIMIT ?4";
+        let mut statement = self.transaction.prepare_cached(sql)?;
+        let (due_at, seq) = *after;
+        let values = params![due_at, seq, now, limit];
+        let rows = statement.query_map(values, |row| Ok((due_group(row)?, (row.get(4)?, row.get(5)?))))?;
+        rows.map(|row| {
+            let (group, place) = row?;
+            *after = place;
+            Ok(group)
+        })
+        .collect()
     }
 
-    /// The entries of a group that are due, oldest first.
+    /// The entries of a group that are due, oldest first, and at most so many.
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn entries(&self, group_key: &str, now: i64) -> rusqlite::Result<Vec<DueEntry>> {
+    pub fn entries(&self, group_key: &str, now: i64, limit: usize) -> rusqlite::Result<Vec<DueEntry>> {
         let sql = "SELECT a.body, o.seq, o.matter, o.received_at, o.held_by IS NOT NULL FROM outbox o JOIN alerts a USING (alert_id)
-                   WHERE o.group_key = ?1 AND o.due_at <= ?2 ORDER BY o.seq";
+                   WHERE o.group_key = ?1 AND o.due_at <= ?2 ORDER BY o.seq LIMIT ?3";
         let entry = |row: &Row<'_>| {
             let matter: String = row.get(2)?;
             Ok(DueEntry {
@@ -91,7 +104,7 @@ impl Round<'_> {
                 was_held: row.get(4)?,
             })
         };
-        self.transaction.prepare_cached(sql)?.query_map(params![group_key, now], entry)?.collect()
+        self.transaction.prepare_cached(sql)?.query_map(params![group_key, now, limit], entry)?.collect()
     }
 
     /// What is known of a group.
@@ -109,14 +122,14 @@ impl Round<'_> {
         Ok(Some(Group { thread, alerts }))
     }
 
-    /// Writes what is known of a group after it was told of.
+    /// Writes what is known of a group after it was told of; of its alerts only those that came or went.
     ///
     /// # Errors
     /// If the database cannot be written.
     pub fn save_group(
         &self,
         due: &DueGroup,
-        group: &Group,
+        (before, group): (&Group, &Group),
         now: i64,
         repeat_at: Option<i64>,
     ) -> rusqlite::Result<()> {
@@ -125,11 +138,20 @@ impl Round<'_> {
         let values = params![due.group_key, due.route, due.sink, labels, group.thread, now, repeat_at];
         let (summed, key) = (self.summed(), [&due.group_key]);
         summed.change(&sums::GROUPS, key, || self.transaction.prepare_cached(sql)?.execute(values))?;
-        summed.change(&sums::GROUP_ALERTS, key, || {
-            self.transaction.prepare_cached("DELETE FROM group_alerts WHERE group_key = ?1")?.execute(key)?;
-            let mut insert = self.transaction.prepare_cached("INSERT INTO group_alerts VALUES (?1, ?2)")?;
-            group.alerts.iter().try_for_each(|alert| insert.execute([&due.group_key, alert]).map(|_| ()))
-        })
+        let known: BTreeSet<_> = before.alerts.iter().collect();
+        let told: BTreeSet<_> = group.alerts.iter().collect();
+        let one = "group_key = ?1 AND alert_id = ?2";
+        for (sql, alerts) in [
+            ("DELETE FROM group_alerts WHERE group_key = ?1 AND alert_id = ?2", known.difference(&told)),
+            ("INSERT OR IGNORE INTO group_alerts VALUES (?1, ?2)", told.difference(&known)),
+        ] {
+            let mut write = self.transaction.prepare_cached(sql)?;
+            for alert in alerts {
+                let key = [&due.group_key, *alert];
+                summed.change_where(&sums::GROUP_ALERTS, one, key, || write.execute(key))?;
+            }
+        }
+        Ok(())
     }
 
     /// Forgets a group whose alerts are all over.
@@ -213,13 +235,13 @@ impl Round<'_> {
         self.transaction.prepare_cached(sql)?.query_row(params![sink, since], |row| row.get(0))
     }
 
-    /// When a sink was last given a summary of a storm.
+    /// When a sink was last given a summary of a storm, if that was after `since`.
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn last_storm(&self, sink: &str) -> rusqlite::Result<Option<i64>> {
-        let sql = "SELECT max(created_at) FROM notifications WHERE sink = ?1 AND reason = 'storm'";
-        self.transaction.prepare_cached(sql)?.query_row([sink], |row| row.get(0))
+    pub fn last_storm(&self, sink: &str, since: i64) -> rusqlite::Result<Option<i64>> {
+        let sql = "SELECT max(created_at) FROM notifications WHERE sink = ?1 AND created_at > ?2 AND reason = 'storm'";
+        self.transaction.prepare_cached(sql)?.query_row(params![sink, since], |row| row.get(0))
     }
 
     /// Silences that are in force.
@@ -234,17 +256,6 @@ impl Round<'_> {
             Ok(Silence { silence_id: row.get(1)?, ..silence })
         };
         statement.query_map([now], silence)?.collect()
-    }
-
-    /// The labels of alerts that are not over, with these values where they are given.
-    ///
-    /// # Errors
-    /// If the database cannot be read.
-    pub fn open_labels(&self, severity: Option<&str>, rule: Option<&str>) -> rusqlite::Result<Vec<Labels>> {
-        let sql = "SELECT body FROM alerts WHERE state IN ('open', 'acknowledged', 'confirmed', 'rectifying')
-                   AND (?1 IS NULL OR severity = ?1) AND (?2 IS NULL OR rule_id = ?2)";
-        let mut statement = self.transaction.prepare_cached(sql)?;
-        statement.query_map([severity, rule], |row| Ok(alerts::alert(row)?.labels))?.collect()
     }
 
     /// Alerts that are to be escalated.

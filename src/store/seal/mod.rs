@@ -13,10 +13,10 @@ use std::{
 };
 
 use arrow::error::ArrowError;
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Transaction};
 
 use super::{
-    DATABASE, Store, StoreError, configure, explain, reach,
+    BUSY, DATABASE, Store, StoreError, Turns, configure, explain, reach,
     sealed::{self, SealedFile},
     sums::{self, Change, meta, set_meta},
 };
@@ -249,9 +249,7 @@ impl Sealer {
         work: impl FnOnce(&Transaction<'_>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let fail = |error| explain(&self.dir, error);
-        // Immediate, so that it waits for a commit instead of failing.
-        let transaction = Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate);
-        let transaction = transaction.map_err(fail)?;
+        let transaction = Turns::of(&self.dir).begin(&self.connection, Some(BUSY)).map_err(fail)?;
         work(&transaction)?;
         transaction.commit().map_err(fail)
     }

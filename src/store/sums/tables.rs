@@ -76,6 +76,9 @@ pub const INDICATORS: Table = Table {
               budget_line_id, target, actual, at_most, due, stated_at",
     key: "indicator_id = ?1",
 };
+/// When rules on a schedule were evaluated.
+pub const TICKS: Table =
+    Table { name: "ticks", columns: "at, rule_id, block", key: "at = ?1 AND rule_id = ?2" };
 /// How far event time has come.
 pub const WATERMARK: Table = Table { name: "watermark", columns: "id, value", key: "id = ?1" };
 /// Numbers of the state.
@@ -145,6 +148,7 @@ pub const ALL: &[&Table] = &[
     &LINES,
     &APPLICATIONS,
     &INDICATORS,
+    &TICKS,
     &WATERMARK,
     &META,
     &SETTINGS,
@@ -184,13 +188,14 @@ mod tests {
     use super::*;
 
     /// Tables without a sum, and columns that are in none, with why.
-    const WITHOUT_SUM: [(&str, &str, &str); 4] = [
+    const WITHOUT_SUM: [(&str, &str, &str); 5] = [
         (
             "sums",
             "",
             "it is what the others are compared with: a missing row is damage, another value a mismatch",
         ),
         ("sqlite_sequence", "", "SQLite's own: it only keeps numbers from being given twice"),
+        ("figures", "", "it counts rows of other tables for gauges, and every start counts anew"),
         ("journal", "block", "the block's own checksum, which is summed, covers it"),
         ("journal", "ids", "the block's own checksum, which is summed, covers it"),
     ];

@@ -1,0 +1,68 @@
+//! What the HTTP server grants its clients.
+
+use std::time::Duration;
+
+use axum::http::{Uri, uri::Authority};
+
+use super::{Resolver, duration, raw};
+use crate::{say, text::quoted};
+
+/// The fewest and the most connections at a time.
+const CONNECTIONS: (usize, usize) = (16, 65_536);
+
+/// Which requests are taken, and how much of everything clients may take up.
+#[derive(Debug, Clone)]
+pub struct Clients {
+    /// Names that the server answers to, in lower case; one that begins with `*.` stands for all below it.
+    pub hosts: Vec<String>,
+    /// Whether it answers to every name.
+    pub any_host: bool,
+    /// Host and port that people reach the daemon by.
+    pub site: Option<String>,
+    /// Connections at a time.
+    pub connections: usize,
+    /// How long a connection may take until the head of its next request is there.
+    pub head_time: Duration,
+    /// How long a client may take to send a body, or to take an answer.
+    pub body_time: Duration,
+    /// Bytes of event bodies that are held at a time.
+    pub bodies_bytes: usize,
+}
+
+impl Clients {
+    pub(super) fn resolve(
+        resolver: &mut Resolver<'_>,
+        http: &raw::Http,
+        external_url: Option<&String>,
+    ) -> Self {
+        let site = external_url.and_then(|url| url.parse::<Uri>().ok()?.authority().cloned());
+        let own = site.as_ref().map(|site| site.host().to_ascii_lowercase());
+        let any_host = http.hosts.iter().any(|name| name == "*");
+        let named = http.hosts.iter().filter(|name| *name != "*");
+        let named: Vec<_> = named.map(|name| resolver.value("http.hosts", host(name))).collect();
+        Self {
+            hosts: named.into_iter().chain(own).collect(),
+            any_host,
+            site: site.map(|site| site.as_str().to_ascii_lowercase()),
+            connections: http.connections.clamp(CONNECTIONS.0, CONNECTIONS.1),
+            head_time: resolver.value("http.head_time", duration(&http.head_time)),
+            body_time: resolver.value("http.body_time", duration(&http.body_time)),
+            // One body always has room.
+            bodies_bytes: (http.bodies_mib.min(1 << 20) << 20).max(http.body_bytes_max.min(1 << 30)),
+        }
+    }
+}
+
+/// A name as it stands in a request, without a port.
+fn host(name: &str) -> Result<String, String> {
+    let plain = name.strip_prefix("*.").unwrap_or(name);
+    let parsed = plain.parse::<Authority>().ok();
+    let is_name = parsed.is_some_and(|a| a.host() == plain) && !plain.contains(['*', ':', '/', '@']);
+    match is_name {
+        true => Ok(name.trim_end_matches('.').to_ascii_lowercase()),
+        false => Err(say!(
+            "{name} is no name such as fiscwatch.example.gov.cn or *.svc: leave out http:// and the port",
+            name = quoted(name)
+        )),
+    }
+}

@@ -1,0 +1,47 @@
+//! Ticks as they were noted: a journal that is replayed evaluates rules on a schedule where the daemon did, however its
+//! sources had come together.
+
+use std::collections::VecDeque;
+
+use super::Ticker;
+use crate::store::Ticked;
+
+/// The ticks that are still to come.
+pub struct Noted {
+    ticks: VecDeque<Ticked>,
+    /// The journal block of an event, by how many events come before it.
+    block_of: Box<dyn Fn(u64) -> i64 + Send + Sync>,
+    events: u64,
+}
+
+impl Noted {
+    /// Ticks in the order in which they were.
+    #[must_use]
+    pub fn new(ticks: Vec<Ticked>, block_of: impl Fn(u64) -> i64 + Send + Sync + 'static) -> Self {
+        Self { ticks: ticks.into(), block_of: Box::new(block_of), events: 0 }
+    }
+
+    /// The ticks and rules that were due before the next event; it is taken in after that.
+    pub fn before_next(&mut self, ticker: &Ticker) -> Vec<(i64, usize)> {
+        let Some(first) = self.ticks.front() else { return Vec::new() };
+        let block = (self.block_of)(self.events);
+        self.events += 1;
+        if first.block >= block { Vec::new() } else { self.until(block, ticker) }
+    }
+
+    /// Those that were after the last event.
+    pub fn rest(&mut self, ticker: &Ticker) -> Vec<(i64, usize)> {
+        self.until(i64::MAX, ticker)
+    }
+
+    fn until(&mut self, block: i64, ticker: &Ticker) -> Vec<(i64, usize)> {
+        let mut due = Vec::new();
+        while let Some(tick) = self.ticks.pop_front_if(|tick| tick.block < block) {
+            // A rule that is not there any more is not evaluated.
+            let rule = ticker.rules().rules.iter().position(|rule| rule.rule.id == tick.rule_id);
+            due.extend(rule.map(|rule| (tick.at, rule)));
+        }
+        due.sort_unstable();
+        due
+    }
+}

@@ -1,0 +1,147 @@
+//! Connections: accepted, served request by request, and closed when they are slow or somebody else needs their place.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::Body,
+    http::{Request, Response, StatusCode},
+    response::IntoResponse,
+};
+use bytes::Bytes;
+use hyper::{
+    body::{Frame, Incoming, SizeHint},
+    server::conn::http1,
+    service::{Service as _, service_fn},
+};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    Problem,
+    door::{Door, Place, Turn},
+    pace::{PacedBody, PacedIo},
+    refused::Cause,
+};
+use crate::say;
+
+/// What one connection buffers of heads and answers.
+const BUFFER: usize = 64 << 10;
+/// The pause after a connection could not be accepted: there are no descriptors left.
+const TROUBLE: Duration = Duration::from_millis(100);
+
+/// Serves connections until asked to stop, and then lets those end that have a request under way.
+pub async fn serve(listener: TcpListener, router: Router, door: Arc<Door>, stop: CancellationToken) {
+    let (service, connections) = (TowerToHyperService::new(router), TaskTracker::new());
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!("a connection could not be accepted: {error}");
+                tokio::time::sleep(TROUBLE).await;
+                continue;
+            }
+        };
+        let place = tokio::select! {
+            () = stop.cancelled() => break,
+            place = door.enter() => place,
+        };
+        // An answer is written at once.
+        let _ = stream.set_nodelay(true);
+        connections.spawn(connection(stream, place, service.clone(), Arc::clone(&door), stop.clone()));
+    }
+    connections.close();
+    connections.wait().await;
+}
+
+async fn connection(
+    stream: TcpStream,
+    place: Place,
+    router: TowerToHyperService<Router>,
+    door: Arc<Door>,
+    stop: CancellationToken,
+) {
+    let (place, clients) = (Arc::new(place), &door.clients);
+    let reader = Arc::clone(&place);
+    let io = PacedIo::new(stream, clients.body_time, &door.refusals, move || reader.reads());
+    let service = service_fn(|request: Request<Incoming>| {
+        let turn = place.begin(request.uri().path());
+        let body_time = clients.body_time;
+        let request = request.map(|body| Body::new(PacedBody::new(body, body_time, &door.refusals)));
+        let answer = turn.is_some().then(|| router.call(request));
+        async move {
+            let Some(answer) = answer else { return Ok(too_many()) };
+            answer.await.map(|response| response.map(|body| Body::new(Answer { body, turn })))
+        }
+    });
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(clients.head_time)
+        .max_buf_size(BUFFER)
+        .serve_connection(TokioIo::new(io), service);
+    tokio::pin!(serving);
+    let mut stopping = false;
+    loop {
+        tokio::select! {
+            ended = serving.as_mut() => {
+                if ended.is_err_and(|error| error.is_timeout()) && place.is_slow() {
+                    door.refusals.count(Cause::Head);
+                }
+                return;
+            }
+            () = place.close.cancelled() => return,
+            () = stop.cancelled(), if !stopping => {
+                serving.as_mut().graceful_shutdown();
+                stopping = true;
+            }
+        }
+    }
+}
+
+fn too_many() -> Response<Body> {
+    let detail = say!("too many requests are under way (http.connections); send this one again in a second");
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).again_after(1).into_response()
+}
+
+/// An answer that is under way until it is written.
+struct Answer {
+    body: Body,
+    turn: Option<Turn>,
+}
+
+impl hyper::body::Body for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        if matches!(frame, Poll::Ready(None)) {
+            self.turn = None;
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

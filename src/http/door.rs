@@ -1,0 +1,214 @@
+//! Who comes in: a bounded number of connections, of which half at most have a request under way. Health and metrics are
+//! always answered: a connection that only waits makes room for a new one.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::refused::{Cause, Refusals};
+use crate::{config::clients::Clients, telemetry::Metrics};
+
+/// Paths that are answered however many requests are under way; what they ask for is small.
+const ALWAYS: [&str; 3] = ["/-/healthy", "/-/ready", "/metrics"];
+
+/// The connections that there are.
+#[derive(Debug)]
+pub struct Door {
+    /// What clients are granted.
+    pub clients: Clients,
+    /// Who was refused.
+    pub refusals: Arc<Refusals>,
+    metrics: Arc<Metrics>,
+    seats: Mutex<Seats>,
+    freed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Seats {
+    next: u64,
+    taken: BTreeMap<u64, Seat>,
+    requests: usize,
+}
+
+#[derive(Debug)]
+struct Seat {
+    /// Since when it has waited for its client; `None` while a request is under way.
+    waits_since: Option<Instant>,
+    /// Whether something of the next request is there.
+    begun: bool,
+    close: CancellationToken,
+}
+
+impl Door {
+    /// A door that nobody came through yet.
+    #[must_use]
+    pub fn new(clients: &Clients, metrics: &Arc<Metrics>) -> Self {
+        Self {
+            clients: clients.clone(),
+            refusals: Arc::new(Refusals::new(metrics)),
+            metrics: Arc::clone(metrics),
+            seats: Mutex::default(),
+            freed: Notify::new(),
+        }
+    }
+
+    fn seats(&self) -> MutexGuard<'_, Seats> {
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place for a new connection, as soon as there is one.
+    pub async fn enter(self: &Arc<Self>) -> Place {
+        loop {
+            let freed = self.freed.notified();
+            if let Some(place) = self.try_enter() {
+                return place;
+            }
+            freed.await;
+        }
+    }
+
+    fn try_enter(self: &Arc<Self>) -> Option<Place> {
+        let mut seats = self.seats();
+        if seats.taken.len() >= self.clients.connections {
+            let waiting = seats.taken.iter().filter_map(|(number, seat)| Some((seat.waits_since?, *number)));
+            let (_, longest) = waiting.min()?;
+            if let Some(seat) = seats.taken.remove(&longest) {
+                seat.close.cancel();
+                self.refusals.count(Cause::Connections);
+            }
+        }
+        let (number, close) = (seats.next, CancellationToken::new());
+        seats.next += 1;
+        let seat = Seat { waits_since: Some(Instant::now()), begun: false, close: close.clone() };
+        seats.taken.insert(number, seat);
+        self.gauge(&seats);
+        Some(Place { door: Arc::clone(self), number, close })
+    }
+
+    fn gauge(&self, seats: &Seats) {
+        let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        self.metrics.http_connections.with_label_values(&["open"]).set(count(seats.taken.len()));
+        self.metrics.http_connections.with_label_values(&["requests"]).set(count(seats.requests));
+    }
+}
+
+/// The place of a connection.
+#[derive(Debug)]
+pub struct Place {
+    door: Arc<Door>,
+    number: u64,
+    /// Cancelled when somebody else needs the place more.
+    pub close: CancellationToken,
+}
+
+impl Place {
+    /// Something of the next request is there.
+    pub fn reads(&self) {
+        if let Some(seat) = self.door.seats().taken.get_mut(&self.number) {
+            seat.begun = true;
+        }
+    }
+
+    /// Whether something of a request is there, and it is not whole.
+    #[must_use]
+    pub fn is_slow(&self) -> bool {
+        let seats = self.door.seats();
+        seats.taken.get(&self.number).is_some_and(|seat| seat.begun && seat.waits_since.is_some())
+    }
+
+    /// Begins a request to a path; `None` if there are too many.
+    pub fn begin(self: &Arc<Self>, path: &str) -> Option<Turn> {
+        let counts = !ALWAYS.contains(&path);
+        let mut seats = self.door.seats();
+        if counts && seats.requests >= self.door.clients.connections / 2 {
+            drop(seats);
+            self.door.refusals.count(Cause::Requests);
+            return None;
+        }
+        seats.requests += usize::from(counts);
+        if let Some(seat) = seats.taken.get_mut(&self.number) {
+            seat.waits_since = None;
+        }
+        self.door.gauge(&seats);
+        Some(Turn { place: Arc::clone(self), counts })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut seats = self.door.seats();
+        seats.taken.remove(&self.number);
+        self.door.gauge(&seats);
+        drop(seats);
+        self.door.freed.notify_one();
+    }
+}
+
+/// A request that is under way, until its answer is written.
+#[derive(Debug)]
+pub struct Turn {
+    place: Arc<Place>,
+    counts: bool,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let door = &self.place.door;
+        let mut seats = door.seats();
+        seats.requests -= usize::from(self.counts);
+        if let Some(seat) = seats.taken.get_mut(&self.place.number) {
+            (seat.waits_since, seat.begun) = (Some(Instant::now()), false);
+        }
+        door.gauge(&seats);
+        drop(seats);
+        door.freed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn door() -> Arc<Door> {
+        let config = "http: { connections: 16 }";
+        let config =
+            crate::config::Config::parse("test", config, std::path::Path::new(""), std::iter::empty());
+        Arc::new(Door::new(&config.unwrap().clients, &Arc::new(Metrics::new().unwrap())))
+    }
+
+    #[test]
+    fn who_waits_longest_makes_room_and_health_is_always_answered() {
+        let door = door();
+        let enter = || door.try_enter().map(Arc::new);
+        let places: Vec<_> = (0..16).map(|_| enter().unwrap()).collect();
+        let requests: Vec<_> =
+            places[..8].iter().map(|place| place.begin("/api/v1/alerts").unwrap()).collect();
+        assert!(places[8].begin("/api/v1/alerts").is_none(), "half of the connections have a request");
+        let health = places[8].begin("/-/healthy").unwrap();
+        let new = enter().unwrap();
+        assert!(places[9].close.is_cancelled() && !places[8].close.is_cancelled());
+        assert!(new.begin("/metrics").is_some());
+        drop(requests);
+        let _another = enter().unwrap();
+        assert!(places[10].close.is_cancelled() && !places[0].close.is_cancelled());
+        drop(health);
+        drop(places);
+        let seats = door.seats();
+        assert_eq!((seats.taken.len(), seats.requests), (2, 0));
+    }
+
+    #[test]
+    fn nobody_makes_room_while_all_are_answered() {
+        let door = door();
+        let places: Vec<_> = (0..16).map(|_| Arc::new(door.try_enter().unwrap())).collect();
+        let turns: Vec<_> = places.iter().map(|place| place.begin("/metrics").unwrap()).collect();
+        assert!(door.try_enter().is_none());
+        drop(turns);
+        assert!(door.try_enter().is_some());
+    }
+}

@@ -1,0 +1,57 @@
+//! The alerts that mute lesser ones, found by the labels that both must have: there can be 100,000 of them.
+
+use std::collections::HashMap;
+
+use crate::{
+    alert::{Labels, Policy, route::ALERT},
+    store::{Outbox, StoreError},
+};
+
+/// For each inhibition the alerts that mute by it.
+#[derive(Debug, Default)]
+pub struct Gravers(Vec<Graver>);
+
+/// The alerts of one inhibition, by the values of the labels that must be equal.
+type Graver = HashMap<Vec<Vec<String>>, Vec<Labels>>;
+
+impl Gravers {
+    /// Reads the alerts that are not over and that may mute others.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn read(policy: &Policy, outbox: &Outbox) -> Result<Self, StoreError> {
+        let mut all = Vec::new();
+        for inhibition in &policy.inhibitions {
+            let source = &inhibition.source;
+            let equality = |name| source.0.iter().filter_map(|m| m.equality()).find(|(n, _)| *n == name);
+            let of = |name| equality(name).map(|(_, value)| value);
+            let mut graver = Graver::new();
+            for labels in outbox.open_labels(of("severity"), of("rule"))? {
+                if let Some(key) = values(&labels, &inhibition.equal).filter(|_| source.matches(&labels)) {
+                    graver.entry(key).or_default().push(labels);
+                }
+            }
+            all.push(graver);
+        }
+        Ok(Self(all))
+    }
+
+    /// The alert that mutes one with these labels.
+    #[must_use]
+    pub fn of(&self, policy: &Policy, labels: &Labels) -> Option<&str> {
+        policy.inhibitions.iter().zip(&self.0).find_map(|(inhibition, graver)| {
+            let candidates = graver.get(&values(labels, &inhibition.equal)?)?;
+            let source = candidates.iter().find(|source| inhibition.mutes(source, labels))?;
+            Some(source.first(ALERT).unwrap_or_default())
+        })
+    }
+}
+
+/// The values of some labels; `None` if one of them is missing.
+fn values(labels: &Labels, names: &[String]) -> Option<Vec<Vec<String>>> {
+    let of = |name: &String| {
+        let values = labels.values(name).to_vec();
+        Some(values).filter(|values| !values.is_empty())
+    };
+    names.iter().map(of).collect()
+}

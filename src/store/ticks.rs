@@ -1,0 +1,67 @@
+//! When rules on a schedule were evaluated: after which block of the journal. Where several sources came together, only
+//! this tells what a tick saw.
+
+use rusqlite::{Connection, params};
+
+use super::{
+    History, StoreError, explain,
+    sums::{self, Change, meta, set_meta},
+};
+
+/// A rule that was evaluated at a tick.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ticked {
+    /// The tick, in microseconds.
+    pub at: i64,
+    /// The rule.
+    pub rule_id: String,
+    /// The journal block after which it was.
+    pub block: i64,
+}
+
+/// The number of the last block whose ticks were not noted: a state of before was brought to this version after it.
+const UNTIL: &str = "ticks_unknown_until";
+
+/// A state that has events already does not know their ticks.
+pub fn begin(connection: &Connection) -> rusqlite::Result<()> {
+    match super::commit::last_seq(connection)? {
+        0 => Ok(()),
+        last => set_meta(connection, UNTIL, last),
+    }
+}
+
+/// Notes ticks.
+pub fn write(connection: &Connection, ticks: &[Ticked]) -> rusqlite::Result<()> {
+    let mut insert = connection.prepare_cached("INSERT OR IGNORE INTO ticks VALUES (?1, ?2, ?3)")?;
+    let mut change = Change::of(connection, &sums::TICKS);
+    for Ticked { at, rule_id, block } in ticks {
+        // One that an earlier process did is evaluated again where its rule was gone meanwhile; the first one counts.
+        if insert.execute(params![at, rule_id, block])? > 0 {
+            change.after(params![at, rule_id])?;
+        }
+    }
+    change.end()
+}
+
+impl History {
+    /// When rules on a schedule were evaluated, in the order in which it happened; `None` where that is not known of all
+    /// of the journal.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn ticks(&self) -> Result<Option<Vec<Ticked>>, StoreError> {
+        let connection = self.snapshot.connection();
+        let read = || {
+            if meta(&connection, UNTIL)? > 0 {
+                return Ok(None);
+            }
+            let sql = "SELECT at, rule_id, block FROM ticks ORDER BY block, at, rule_id";
+            let mut statement = connection.prepare(sql)?;
+            let rows = statement.query_map([], |row| {
+                Ok(Ticked { at: row.get(0)?, rule_id: row.get(1)?, block: row.get(2)? })
+            })?;
+            rows.collect::<rusqlite::Result<Vec<_>>>().map(Some)
+        };
+        read().map_err(|error| explain(&self.snapshot.dir, error))
+    }
+}

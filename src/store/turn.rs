@@ -1,0 +1,300 @@
+//! Whose turn it is to write. The database takes one writer at a time, and gives itself to whoever asks at the right
+//! moment: a loop that writes again and again shuts out all others. So the writers of this process stand in line, and
+//! only the first of them asks. Another program may hold the database meanwhile; it is waited for, and told.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    ops::Deref,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+
+use super::BUSY;
+
+/// How long the database is asked at a time: whoever gave up or ran out of patience notices after it.
+const ASK: Duration = Duration::from_millis(20);
+/// How often somebody in line looks whether it is still worth it.
+const LOOK: Duration = Duration::from_millis(100);
+/// A wait that is told.
+const TOLD: Duration = Duration::from_secs(1);
+/// How often a wait is told again.
+const TOLD_AGAIN: Duration = Duration::from_secs(30);
+
+/// The writers of a state directory in this process.
+#[derive(Debug, Default)]
+pub struct Turns {
+    line: Mutex<Line>,
+    moved: Condvar,
+    /// Since when another program holds the database.
+    held_since: Mutex<Option<Instant>>,
+    waits: AtomicU64,
+    given_up: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Line {
+    next: u64,
+    /// The first of them may write.
+    waiting: VecDeque<u64>,
+}
+
+/// One line a state directory, whoever opens it.
+static LINES: Mutex<BTreeMap<PathBuf, Weak<Turns>>> = Mutex::new(BTreeMap::new());
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Turns {
+    /// The line before the database of a state directory.
+    #[must_use]
+    pub fn of(dir: &Path) -> Arc<Self> {
+        let mut lines = lock(&LINES);
+        lines.retain(|_, turns| turns.strong_count() > 0);
+        if let Some(turns) = lines.get(dir).and_then(Weak::upgrade) {
+            return turns;
+        }
+        let turns = Arc::new(Self::default());
+        lines.insert(dir.to_owned(), Arc::downgrade(&turns));
+        turns
+    }
+
+    /// How long another program has held the database against the writer whose turn it is.
+    #[must_use]
+    pub fn held_up(&self) -> Option<Duration> {
+        lock(&self.held_since).map(|since| since.elapsed())
+    }
+
+    /// How often it was held for longer than a second.
+    #[must_use]
+    pub fn waits(&self) -> u64 {
+        self.waits.load(Ordering::Relaxed)
+    }
+
+    /// Ends all waiting: the process is to end, and what was not written is read again.
+    pub fn give_up(&self) {
+        self.given_up.store(true, Ordering::SeqCst);
+    }
+
+    /// Waits again, in a state directory that is opened anew.
+    pub(super) fn take_up(&self) {
+        self.given_up.store(false, Ordering::SeqCst);
+    }
+
+    /// Begins to write when it is this connection's turn and the database is free. Without `patience` it waits as long
+    /// as that takes.
+    ///
+    /// # Errors
+    /// If the database is not free in time, or fails.
+    pub fn begin<'c>(
+        self: &Arc<Self>,
+        connection: &'c Connection,
+        patience: Option<Duration>,
+    ) -> rusqlite::Result<Turn<'c>> {
+        let until = patience.map(|patience| Instant::now() + patience);
+        let place = self.stand_in_line(until).ok_or_else(busy)?;
+        connection.busy_timeout(ASK)?;
+        let transaction = self.ask(connection, until);
+        connection.busy_timeout(BUSY)?;
+        Ok(Turn { transaction: transaction?, _place: place })
+    }
+
+    fn stand_in_line(self: &Arc<Self>, until: Option<Instant>) -> Option<Place> {
+        let mut line = lock(&self.line);
+        let number = line.next;
+        line.next += 1;
+        line.waiting.push_back(number);
+        while line.waiting.front() != Some(&number) {
+            if self.is_over(until) {
+                line.waiting.retain(|other| *other != number);
+                return None;
+            }
+            let waited = self.moved.wait_timeout(line, LOOK);
+            line = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        drop(line);
+        Some(Place { turns: Arc::clone(self), number })
+    }
+
+    fn ask<'c>(
+        &self,
+        connection: &'c Connection,
+        until: Option<Instant>,
+    ) -> rusqlite::Result<Transaction<'c>> {
+        let started = Instant::now();
+        let mut told: Option<Instant> = None;
+        loop {
+            // Immediate: a transaction that reads first cannot wait for another one when it comes to write.
+            match Transaction::new_unchecked(connection, TransactionBehavior::Immediate) {
+                Err(error) if is_busy(&error) && !self.is_over(until) => {
+                    lock(&self.held_since).get_or_insert(started);
+                    if started.elapsed() >= TOLD && told.is_none_or(|told| told.elapsed() >= TOLD_AGAIN) {
+                        if told.is_none() {
+                            self.waits.fetch_add(1, Ordering::Relaxed);
+                        }
+                        told = Some(Instant::now());
+                        let seconds = started.elapsed().as_secs();
+                        tracing::warn!(
+                            seconds,
+                            "another program holds the database of the state; commits wait for it, and nothing is lost"
+                        );
+                    }
+                }
+                done => {
+                    lock(&self.held_since).take();
+                    if told.is_some() && done.is_ok() {
+                        let seconds = started.elapsed().as_secs();
+                        tracing::info!(seconds, "the database of the state is free again");
+                    }
+                    return done;
+                }
+            }
+        }
+    }
+
+    fn is_over(&self, until: Option<Instant>) -> bool {
+        self.given_up.load(Ordering::SeqCst) || until.is_some_and(|until| Instant::now() >= until)
+    }
+}
+
+/// A place in the line, until it is dropped.
+#[derive(Debug)]
+struct Place {
+    turns: Arc<Turns>,
+    number: u64,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        lock(&self.turns.line).waiting.retain(|other| *other != self.number);
+        self.turns.moved.notify_all();
+    }
+}
+
+/// A transaction that writes. It is undone unless it is committed.
+#[derive(Debug)]
+pub struct Turn<'c> {
+    // Dropped first: the next in line finds the database free.
+    transaction: Transaction<'c>,
+    _place: Place,
+}
+
+impl Turn<'_> {
+    /// Makes it durable.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn commit(self) -> rusqlite::Result<()> {
+        let Self { transaction, _place } = self;
+        transaction.commit()
+    }
+}
+
+impl<'c> Deref for Turn<'c> {
+    type Target = Transaction<'c>;
+
+    fn deref(&self) -> &Transaction<'c> {
+        &self.transaction
+    }
+}
+
+/// Whether somebody else has what is asked for.
+pub fn is_busy(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+}
+
+/// What the database says when somebody else writes.
+pub fn busy() -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY), None)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    fn database() -> (tempfile::TempDir, impl Fn() -> Connection) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("db");
+        let open = move || {
+            let connection = Connection::open(&path).unwrap();
+            connection.busy_timeout(Duration::ZERO).unwrap();
+            connection
+        };
+        open().execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (n INTEGER)").unwrap();
+        (dir, open)
+    }
+
+    /// A loop that writes again and again, as the delivery of 100,000 groups does, lets everybody else have a turn.
+    #[test]
+    fn a_greedy_writer_waits_for_those_in_line() {
+        let (dir, open) = database();
+        let turns = Turns::of(dir.path());
+        let (stop, greedy) = (Arc::new(AtomicBool::new(false)), open());
+        let (line, ends) = (Arc::clone(&turns), Arc::clone(&stop));
+        let thread = std::thread::spawn(move || {
+            while !ends.load(Ordering::SeqCst) {
+                let turn = line.begin(&greedy, None).unwrap();
+                std::thread::sleep(Duration::from_millis(20));
+                turn.commit().unwrap();
+            }
+        });
+        let modest = open();
+        for _ in 0..20 {
+            let started = Instant::now();
+            turns.begin(&modest, None).unwrap().commit().unwrap();
+            assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+        }
+        stop.store(true, Ordering::SeqCst);
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn another_program_is_waited_for_and_told_and_patience_ends() {
+        let (dir, open) = database();
+        let turns = Turns::of(dir.path());
+        let other = open();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let connection = open();
+        let impatient = turns.begin(&connection, Some(Duration::from_millis(50))).map(|_| ());
+        assert!(is_busy(&impatient.unwrap_err()));
+        assert_eq!(turns.held_up(), None);
+
+        let (line, connection) = (Arc::clone(&turns), open());
+        let (sender, done) = mpsc::channel();
+        std::thread::spawn(move || sender.send(line.begin(&connection, None).and_then(Turn::commit)));
+        assert!(done.recv_timeout(Duration::from_millis(1300)).is_err());
+        assert!(turns.held_up().unwrap() > Duration::from_secs(1));
+        assert_eq!(turns.waits(), 1);
+        other.execute_batch("ROLLBACK").unwrap();
+        done.recv_timeout(Duration::from_secs(5)).unwrap().unwrap();
+        assert_eq!(turns.held_up(), None);
+    }
+
+    #[test]
+    fn giving_up_ends_all_waiting() {
+        let (dir, open) = database();
+        let turns = Turns::of(dir.path());
+        let other = open();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let waiting: Vec<_> = (0..2)
+            .map(|_| {
+                let (line, connection) = (Arc::clone(&turns), open());
+                std::thread::spawn(move || line.begin(&connection, None).map(|_| ()))
+            })
+            .collect();
+        std::thread::sleep(Duration::from_millis(50));
+        turns.give_up();
+        for thread in waiting {
+            assert!(is_busy(&thread.join().unwrap().unwrap_err()));
+        }
+        assert!(lock(&turns.line).waiting.is_empty());
+    }
+}

@@ -1,0 +1,311 @@
+//! Clients, receivers and programs that do their worst: a page of another site, slow and greedy clients, a receiver that is
+//! gone, another program on the database, windows that grow beyond their memory. Each is refused, cut off or waited for,
+//! that is told, and the stream goes on.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    time::{Duration, Instant},
+};
+
+use rusqlite::Connection;
+use serde_json::{Value, json};
+
+use crate::support::{Bench, Daemon, lines, payment, wait_until};
+
+fn daemon(config: &str) -> (Bench, Daemon) {
+    let bench = Bench::new("", "");
+    let config = format!("state: {{ dir: state }}\n{config}");
+    std::fs::write(bench.path().join("fiscwatch.yaml"), config).unwrap();
+    let daemon = Daemon::start(bench.path());
+    (bench, daemon)
+}
+
+fn connect(daemon: &Daemon) -> TcpStream {
+    let stream = TcpStream::connect(daemon.address.strip_prefix("http://").unwrap()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream
+}
+
+/// Sends bytes as they are, and gives everything that is answered until the connection ends.
+fn raw(daemon: &Daemon, request: &str) -> String {
+    let mut stream = connect(daemon);
+    stream.write_all(request.as_bytes()).unwrap();
+    rest(&mut stream)
+}
+
+fn rest(stream: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    // A connection that is cut off may end with an error instead of an end.
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+fn status(answer: &str) -> u16 {
+    answer.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0)
+}
+
+/// A metric's value without what follows its point; 0 if it is not there.
+fn metric(daemon: &Daemon, name: &str) -> u64 {
+    let text = daemon.get("/metrics").1;
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.and_then(|value| value.split('.').next()).map_or(0, |whole| whole.parse().unwrap())
+}
+
+fn refused(daemon: &Daemon, cause: &str) -> u64 {
+    metric(daemon, &format!("fiscwatch_http_refused_total{{cause=\"{cause}\"}}"))
+}
+
+fn said(daemon: &Daemon, words: &str) -> bool {
+    daemon.log.try_iter().any(|line| line.contains(words))
+}
+
+#[test]
+fn a_page_that_reaches_the_daemon_under_its_own_name_gets_nothing() {
+    let (_bench, daemon) = daemon("http: { hosts: [fiscwatch.svc] }\n");
+    let get = |path: &str, head: &str| {
+        raw(&daemon, &format!("GET {path} HTTP/1.1\r\n{head}Connection: close\r\n\r\n"))
+    };
+    let rebound = get("/api/v1/alerts", "Host: rebound.example.com:9464\r\n");
+    assert_eq!(status(&rebound), 421);
+    assert!(rebound.contains("add it to http.hosts"), "{rebound}");
+    for (head, code) in [
+        ("", 400),
+        ("Host: localhost\r\nHost: localhost\r\n", 400),
+        ("Host: fiscwatch.svc:9464\r\n", 200),
+        ("Host: 127.0.0.1\r\n", 200),
+        ("Host: localhost\r\nSec-Fetch-Site: cross-site\r\n", 403),
+        ("Host: localhost\r\nSec-Fetch-Site: same-origin\r\n", 200),
+    ] {
+        for path in ["/metrics", "/-/healthy", "/api/v1/alerts", "/api/v1/openapi.json"] {
+            assert_eq!(status(&get(path, head)), code, "{path} {head}");
+        }
+    }
+    let posted = "POST /api/v1/events HTTP/1.1\r\nHost: rebound.example.com\r\nOrigin: http://rebound.example.com\r\nContent-Length: 2\r\n\r\n{}";
+    assert_eq!(status(&raw(&daemon, posted)), 421);
+    let answer = get("/api/v1/alerts", "Host: localhost\r\n").to_lowercase();
+    for header in [
+        "x-content-type-options: nosniff",
+        "frame-ancestors 'none'",
+        "referrer-policy: no-referrer",
+        "cache-control: no-store",
+    ] {
+        assert!(answer.contains(header), "{header} is not in {answer}");
+        assert!(rebound.to_lowercase().contains(header), "{header}: refusals have it too");
+    }
+    assert!(refused(&daemon, "host") >= 10);
+    assert!(refused(&daemon, "site") >= 4);
+}
+
+#[test]
+fn slow_clients_are_cut_off_and_health_and_metrics_are_answered_all_the_while() {
+    let (_bench, daemon) =
+        daemon("http: { connections: 32, head_time: 2s, body_time: 3s, body_bytes_max: 100000 }\n");
+    let started = Instant::now();
+    // Half of a head, for ever.
+    let mut heads: Vec<_> = (0..100).map(|_| connect(&daemon)).collect();
+    for stream in &mut heads {
+        let _ = stream.write_all(b"GET /api/v1/alerts HTTP/1.1\r\nHost: localhost\r\nX-Slow: ");
+    }
+    assert_eq!(daemon.get("/-/healthy").0, 200);
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    assert!(refused(&daemon, "connections") >= 60, "those that waited longest made room");
+    for stream in &mut heads {
+        assert_eq!(rest(stream), "", "nobody was answered");
+    }
+    assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
+    wait_until(|| refused(&daemon, "slow_head") >= 10);
+
+    // Bodies that do not come: as many as there can be requests, and one more.
+    let mut bodies: Vec<_> = (0..17).map(|_| connect(&daemon)).collect();
+    for stream in &mut bodies {
+        let head = "POST /api/v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{";
+        stream.write_all(head.as_bytes()).unwrap();
+    }
+    wait_until(|| refused(&daemon, "requests") >= 1);
+    let (code, body) = daemon.get("/api/v1/alerts");
+    assert_eq!(code, 503, "{body}");
+    assert_eq!(daemon.get("/-/ready").0, 200);
+    let mut codes: Vec<_> = bodies.iter_mut().map(|stream| status(&rest(stream))).collect();
+    codes.sort_unstable();
+    assert_eq!((&codes[..16], codes[16]), (&[408; 16][..], 503));
+    assert_eq!(refused(&daemon, "slow_body"), 16);
+    assert_eq!(daemon.post("/api/v1/events", &lines(&[payment("p1", "L1", "1.00")])).0, 200);
+    assert!(said(&daemon, "HTTP clients were refused or cut off"));
+}
+
+#[test]
+fn a_client_that_does_not_take_its_answer_is_cut_off() {
+    let (_bench, daemon) = daemon("http: { body_time: 2s }\n");
+    let events: Vec<Value> = (0..3000).map(|n| payment(&format!("p{n}"), &format!("L{n}"), "1.00")).collect();
+    assert_eq!(daemon.post("/api/v1/events", &lines(&events)).0, 200);
+    let mut stream = connect(&daemon);
+    // Far more than what the connection buffers.
+    for _ in 0..64 {
+        let page = "GET /api/v1/findings?limit=1000 HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        if stream.write_all(page.as_bytes()).is_err() {
+            break;
+        }
+    }
+    wait_until(|| refused(&daemon, "slow_answer") >= 1);
+    assert_eq!(daemon.get("/-/ready").0, 200);
+}
+
+#[test]
+fn bytes_of_bodies_have_one_budget_and_what_has_no_room_is_to_be_sent_again() {
+    let (_bench, daemon) = daemon("http: { bodies_mib: 1, body_bytes_max: 700000, body_time: 1m }\n");
+    // Two bodies of which most has come.
+    let mut held: Vec<_> = (0..2).map(|_| connect(&daemon)).collect();
+    for stream in &mut held {
+        let head = "POST /api/v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500000\r\n\r\n";
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(" ".repeat(400_000).as_bytes()).unwrap();
+    }
+    wait_until(|| metric(&daemon, "fiscwatch_http_bodies_bytes") >= 800_000);
+    let (code, body) = daemon.post("/api/v1/events", &" ".repeat(600_000));
+    assert_eq!(code, 503, "{body}");
+    assert!(body.contains("http.bodies_mib"), "{body}");
+    // One that does not say how long it is, and one that is long only when it is unpacked.
+    let mut chunked = connect(&daemon);
+    chunked
+        .write_all(
+            b"POST /api/v1/events HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n61a80\r\n",
+        )
+        .unwrap();
+    let _ = chunked.write_all(" ".repeat(400_000).as_bytes());
+    let _ = chunked.write_all(b"\r\n0\r\n\r\n");
+    assert_eq!(status(&rest(&mut chunked)), 503);
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(" ".repeat(600_000).as_bytes()).unwrap();
+    let packed = packed.finish().unwrap();
+    let head = format!(
+        "POST /api/v1/events HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
+        packed.len()
+    );
+    let mut stream = connect(&daemon);
+    stream.write_all(&[head.as_bytes(), &packed].concat()).unwrap();
+    let answer = rest(&mut stream);
+    assert_eq!(status(&answer), 503, "{answer}");
+    assert!(answer.to_lowercase().contains("retry-after: 2"), "{answer}");
+    assert!(refused(&daemon, "bytes") >= 3);
+    // A small one has room, and all of it is given back.
+    assert_eq!(daemon.post("/api/v1/events", &lines(&[payment("p1", "L1", "1.00")])).0, 200);
+    drop(held);
+    wait_until(|| metric(&daemon, "fiscwatch_http_bodies_bytes") == 0);
+    assert_eq!(daemon.post("/api/v1/events", &" ".repeat(600_000)).0, 400, "there is room again");
+}
+
+const WINDOWS: &str = "
+rules:
+  - id: often
+    title: often
+    severity: low
+    trigger: payment
+    over: { by: [payee_account], last: 30d }
+    measure: { n: count(*) }
+    when: n > 1000000
+    key: [payee_account]
+    summary: often
+";
+
+#[test]
+fn windows_beyond_their_memory_stop_the_intake_until_rules_are_taken_out() {
+    let bench = Bench::new("", "");
+    let config = "state: { dir: state }\nengine: { window_memory_mib: 1 }\n";
+    std::fs::write(bench.path().join("fiscwatch.yaml"), config).unwrap();
+    let rules = bench.path().join("rules/rules.yaml");
+    let plain = std::fs::read_to_string(&rules).unwrap();
+    std::fs::write(&rules, WINDOWS).unwrap();
+    let daemon = Daemon::start(bench.path());
+    let body = |from: usize, to: usize| {
+        let event = |n: usize| {
+            let mut event = payment(&format!("p{n}"), "L1", "1.00");
+            event["payee_account"] = json!(format!("6222{n:012}"));
+            event
+        };
+        lines(&(from..to).map(event).collect::<Vec<_>>())
+    };
+    let mut sent = 0;
+    let full = loop {
+        assert!(sent < 100_000, "windows never filled");
+        let (code, answer) = daemon.post("/api/v1/events", &body(sent, sent + 2000));
+        if code == 503 {
+            break answer;
+        }
+        assert_eq!(code, 200, "{answer}");
+        sent += 2000;
+    };
+    assert!(full.contains("engine.window_memory_mib"), "{full}");
+    let (code, why) = daemon.get("/-/ready");
+    assert_eq!(code, 503);
+    assert!(why.contains("no more events are taken"), "{why}");
+    assert!(metric(&daemon, "fiscwatch_window_bytes{kind=\"sliding\"}") > 1 << 20);
+    assert!(refused(&daemon, "windows") >= 1);
+    assert_eq!(daemon.get("/api/v1/alerts").0, 200, "everything else goes on");
+
+    std::fs::write(&rules, plain).unwrap();
+    assert_eq!(daemon.post("/-/reload", "").0, 200);
+    wait_until(|| daemon.get("/-/ready").0 == 200);
+    assert_eq!(daemon.post("/api/v1/events", &body(sent, sent + 2000)).0, 200);
+    assert_eq!(daemon.json("/api/v1/status")["since_start"]["accepted"], sent + 2000);
+    assert_eq!(daemon.stop("-TERM"), Some(0));
+}
+
+/// `BEGIN IMMEDIATE` in sqlite3, and somebody who goes to lunch.
+#[test]
+fn another_program_that_holds_the_database_is_waited_for_and_told() {
+    let (bench, daemon) = daemon("");
+    let other = Connection::open(bench.path().join("state/fiscwatch.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let address = daemon.address.clone();
+    let body = lines(&[payment("p1", "L1", "1.00")]);
+    let posted = std::thread::spawn(move || crate::support::post(&format!("{address}/api/v1/events"), &body));
+    wait_until(|| daemon.get("/-/ready").1.contains("another program has held the database"));
+    assert!(metric(&daemon, "fiscwatch_store_held_seconds") >= 2);
+    assert_eq!(daemon.get("/-/healthy").0, 200);
+    assert_eq!(daemon.get("/api/v1/alerts").0, 200, "reading goes on");
+    assert!(!posted.is_finished(), "nothing is confirmed that is not stored");
+    other.execute_batch("ROLLBACK").unwrap();
+    let (code, receipt) = posted.join().unwrap();
+    assert_eq!((code, receipt.as_str()), (200, "{\"accepted\":1,\"duplicates\":0,\"rejected\":0}"));
+    wait_until(|| daemon.get("/-/ready").0 == 200);
+    assert_eq!(metric(&daemon, "fiscwatch_store_holds_total"), 1);
+    assert!(said(&daemon, "another program holds the database"));
+    assert_eq!(daemon.stop("-TERM"), Some(0));
+}
+
+const DEAD: &str = "
+sinks: [{ name: dead, webhook: { url: 'http://127.0.0.1:9/', secret_file: secret } }]
+alerts: { storm: { notifications: 1000000, window: 1m }, escalate_after: {} }
+routes: { sinks: [dead], group_by: [alert], group_wait: 2s }
+";
+
+/// Every alert is a group of its own, and nobody takes the notifications.
+#[test]
+fn a_dead_receiver_costs_no_commit() {
+    let bench = Bench::new("", "");
+    std::fs::write(bench.path().join("secret"), "0123456789abcdef0123456789abcdef").unwrap();
+    std::fs::write(bench.path().join("fiscwatch.yaml"), format!("state: {{ dir: state }}\n{DEAD}")).unwrap();
+    let daemon = Daemon::start(bench.path());
+    let events: Vec<Value> = (0..1000).map(|n| payment(&format!("p{n}"), &format!("L{n}"), "1.00")).collect();
+    for part in events.chunks(200) {
+        assert_eq!(daemon.post("/api/v1/events", &lines(part)).0, 200);
+    }
+    // While the outbox is worked off, small commits follow one another.
+    let mut slowest = Duration::ZERO;
+    let started = Instant::now();
+    let mut n = 0;
+    while started.elapsed() < Duration::from_secs(6) {
+        let began = Instant::now();
+        let body = lines(&[payment(&format!("later{n}"), "L1", "1.00")]);
+        assert_eq!(daemon.post("/api/v1/events", &body).0, 200);
+        slowest = slowest.max(began.elapsed());
+        n += 1;
+    }
+    let rounds = metric(&daemon, "fiscwatch_outbox_round_seconds_count");
+    assert!(rounds >= 5, "{rounds} rounds");
+    assert!(slowest < Duration::from_secs(3), "a commit took {slowest:?} of {n}");
+    wait_until(|| metric(&daemon, "fiscwatch_outbox_pending{sink=\"dead\"}") >= 1000);
+    assert_eq!(daemon.get("/-/ready").0, 200);
+    assert_eq!(daemon.stop("-TERM"), Some(0));
+}
