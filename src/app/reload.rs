@@ -8,7 +8,7 @@ use std::{
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Shared, deliver::Receivers, load_rules, supervisor};
+use super::{Shared, deliver::Receivers, rules_to_run, supervisor};
 use crate::{alert::Policy, config::Config, diagnostic::Diagnostic, evaluate::Evaluator, store::Reader};
 
 /// What a signal asks for.
@@ -113,7 +113,7 @@ fn load(shared: &Shared) -> Result<Loaded, Vec<Diagnostic>> {
     agrees.map_err(|e| vec![Diagnostic::of_file(&path.display().to_string(), e.to_string(), None)])?;
     // Looked at before they are read, so that a change in between is seen the next time.
     let lists = WatchedLists::new(&config);
-    let rules = load_rules(&config)?;
+    let rules = rules_to_run(&config, Some(&shared.rules_in_force()))?;
     let receivers = Receivers::load(&config, &shared.clock, &shared.metrics)?;
     Ok((Evaluator::new(rules, config.calendar), lists, config.policy, receivers))
 }

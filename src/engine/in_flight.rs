@@ -89,6 +89,7 @@ impl InFlight {
             present.map(|(event_type, n)| (Arc::clone(&block.source), event_type, n))
         });
         stages.evaluate += started.elapsed();
+        let watermark = s.watermark.save();
         Ok(Committable {
             accepted: accepted.collect(),
             paid: payments.map(|(_, cents)| *cents).sum(),
@@ -110,9 +111,11 @@ impl InFlight {
             rests: s.rests,
             journal_start: s.journal,
             held,
+            passed: None,
+            again: watermark.owed.as_ref().is_some_and(|owed| owed.attempts > 0),
             checkpoint: s.checkpoint,
             unknown_fields,
-            watermark: Some(s.watermark.save()),
+            watermark: Some(watermark),
             stages,
         })
     }

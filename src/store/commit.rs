@@ -5,12 +5,13 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use super::{
     JournalBlock, Store, StoreError,
     alerts::{self, Times},
-    checkpoint, explain, in_force, quarantine, reach,
+    checkpoint, explain, in_force, passed, quarantine, reach,
     sums::{self, Change, meta, set_meta},
 };
 use crate::{
     alert::{Cleared, Desk, Filing},
     engine::SavedWatermark,
+    evaluate::schedule::PassedTick,
     ledger::Changes,
     stream::{Reject, Span},
 };
@@ -38,6 +39,10 @@ pub struct Commit {
     pub checkpoint: Option<Changes>,
     /// The rules that it was judged by with their digests, if they are others than those of the last commit.
     pub rules: Option<Vec<(String, i64)>>,
+    /// Ticks that were passed without an answer.
+    pub passed: Vec<PassedTick>,
+    /// It is stored even if only the watermark is new.
+    pub again: bool,
     /// The time of the commit, in microseconds, for quarantine and alerts.
     pub now: i64,
     /// When the first of its records was read, in microseconds, for how long notifications take.
@@ -62,6 +67,8 @@ impl Commit {
             && self.checkpoint.is_none()
             && self.findings.is_empty()
             && self.cleared.is_empty()
+            && self.passed.is_empty()
+            && !self.again
     }
 
     /// Adds what follows directly on this commit.
@@ -74,6 +81,8 @@ impl Commit {
         self.rejects.extend(next.rejects);
         self.replayed.extend(next.replayed);
         self.duplicates += next.duplicates;
+        self.passed.extend(next.passed);
+        self.again |= next.again;
         self.rules = next.rules.or(self.rules.take());
         self.now = self.now.max(next.now);
         self.received_at = self.received_at.into_iter().chain(next.received_at).min();
@@ -116,6 +125,7 @@ impl Store {
         commit.findings.retain(|_| is_new.next().unwrap_or(true));
         reach(&dir, "commit.alerts")?;
         watermark(&transaction, commit.watermark.as_ref()).map_err(fail)?;
+        passed::write(&transaction, &commit.passed).map_err(fail)?;
         reach(&dir, "commit.watermark")?;
         quarantine::write(&transaction, commit, &self.quarantine, &fail)?;
         reach(&dir, "commit.quarantine")?;

@@ -44,6 +44,8 @@ pub struct Again {
     pub findings: BTreeMap<String, Made>,
     /// Events that could not be taken in again; the first of them.
     pub refused: Vec<String>,
+    /// The rules and ticks that were passed without an answer.
+    pub passed: Vec<(String, i64)>,
     /// The watermark at the end.
     pub watermark: SavedWatermark,
 }
@@ -240,6 +242,7 @@ impl Gather {
         if batch.duplicates > 0 && self.again.refused.len() < TOLD {
             self.again.refused.push(format!("{} events are duplicates of others", batch.duplicates));
         }
+        self.again.passed.extend(batch.passed.map(|passed| (passed.rule, passed.tick)));
         if let Some(watermark) = batch.watermark {
             self.again.watermark = watermark;
         }
