@@ -1,7 +1,7 @@
 //! Reading YAML with positions: every problem of a document is collected, each with its line and column.
 
 use saphyr::{MarkedYaml, YamlData, YamlLoader};
-use saphyr_parser::{Event, Parser, ScanError, Span};
+use saphyr_parser::{Parser, ScanError, Span};
 
 use crate::diagnostic::{Diagnostic, meant, suggest, syntax};
 use crate::say;
@@ -13,26 +13,6 @@ pub struct Document<'t> {
     text: &'t str,
     /// What was found wrong so far.
     pub problems: Vec<Diagnostic>,
-}
-
-/// Levels of a document: each takes a piece of the stack when it is read, and again when it is dropped.
-const DEPTH: usize = 64;
-
-/// Where a document goes deeper than that.
-fn too_deep(text: &str) -> Option<(usize, usize)> {
-    let mut depth = 0usize;
-    // What is no YAML is told by who reads it.
-    for (event, span) in Parser::new_from_str(text).map_while(Result::ok) {
-        match event {
-            Event::SequenceStart(..) | Event::MappingStart(..) => depth += 1,
-            Event::SequenceEnd | Event::MappingEnd => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth > DEPTH {
-            return Some((span.start.line(), span.start.col() + 1));
-        }
-    }
-    None
 }
 
 /// A node of a document.
@@ -51,11 +31,6 @@ impl<'t> Document<'t> {
     /// Parses `text`. `None` with a problem noted if it is no YAML or empty.
     pub fn parse(file: &str, text: &'t str) -> (Self, Option<Node<'t>>) {
         let mut document = Self { file: file.to_owned(), text, problems: Vec::new() };
-        if let Some((line, column)) = too_deep(text) {
-            let (message, hint) = (say!("more than {DEPTH} levels stand in one another", DEPTH), None);
-            document.problems.push(Diagnostic { file: file.to_owned(), line, column, message, hint });
-            return (document, None);
-        }
         let mut loader = YamlLoader::default();
         // Scalars stay as they are written: a decimal must not become a float.
         loader.early_parse(false);

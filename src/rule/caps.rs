@@ -59,6 +59,9 @@ impl AnalyzerRule for Caps {
 pub fn cap(expr: Expr) -> Result<Transformed<Expr>> {
     expr.transform_up(|node| match node {
         Expr::ScalarFunction(ScalarFunction { func, args }) => {
+            if matches!(func.name(), "arrow_cast" | "arrow_try_cast") {
+                named(args.get(1))?;
+            }
             let capped = Capped::of(&func).ok_or_else(|| unknown(func.name()))?;
             let changed = capped != *func;
             Ok(Transformed::new_transformed(capped.call(args), changed))
@@ -110,14 +113,30 @@ fn pattern(expr: &Expr, op: Operator) -> Result<(), Refusal> {
     }
 }
 
+/// A type that is named in a text, before it becomes one of a cast.
+fn named(data_type: Option<&Expr>) -> Result<(), Refusal> {
+    match data_type {
+        Some(Expr::Literal(value, _))
+            if value.try_as_str().flatten().is_some_and(|t| t.contains("Fixed")) =>
+        {
+            Err(of_a_fixed_length())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn of_a_fixed_length() -> Refusal {
+    Refusal {
+        message: say!("a value of a fixed length cannot be cast to"),
+        hint: say!("cast to a text or a list without a length"),
+        word: String::from("cast"),
+    }
+}
+
 /// Types whose every value has as many bytes as somebody wrote.
 fn wide(data_type: &DataType) -> Result<(), Refusal> {
     match data_type {
-        DataType::FixedSizeBinary(_) | DataType::FixedSizeList(..) => Err(Refusal {
-            message: say!("a value of a fixed length cannot be cast to"),
-            hint: say!("cast to a text or a list without a length"),
-            word: String::from("cast"),
-        }),
+        DataType::FixedSizeBinary(_) | DataType::FixedSizeList(..) => Err(of_a_fixed_length()),
         DataType::List(item) | DataType::LargeList(item) => wide(item.data_type()),
         _ => Ok(()),
     }

@@ -61,6 +61,10 @@ pub fn resolve(
     placed: &Placed,
     scope: &Scope<'_>,
 ) -> Option<Resolved> {
+    if let Err((message, hint)) = limits::text(&placed.text, scope.params) {
+        d.problem(placed.span, message, hint);
+        return None;
+    }
     let odd = characters::oddities(&placed.text);
     if !odd.is_empty() {
         for odd in odd {
@@ -68,10 +72,6 @@ pub fn resolve(
             let nth = before.matches(&odd.text).count();
             d.problem_at(placed.span, (&odd.text, nth), odd.message, Some(odd.hint));
         }
-        return None;
-    }
-    if let Err((message, hint)) = limits::text(&placed.text, scope.params) {
-        d.problem(placed.span, message, hint);
         return None;
     }
     let sql = match session.sql_to_expr(&placed.text, &Dialect::Generic) {

@@ -29,6 +29,8 @@ const RULES: usize = 2000;
 const SQL_BYTES: usize = 64 << 10;
 /// Operators of one expression or query: each can make its tree one level deeper.
 const OPERATORS: usize = 2000;
+/// Brackets in one another; the parser gives up soon after.
+const BRACKETS: usize = 40;
 /// Levels of one expression, and parts of one UNION.
 const DEPTH: usize = 200;
 /// Tables of a query, each as often as it is read: those of a WITH once for every time that it is named.
@@ -81,6 +83,12 @@ pub fn text(sql: &str, params: &[(String, Param)]) -> Result<(), Failure> {
     let operators = tokens.iter().filter(|token| is_operator(token)).count();
     if operators > OPERATORS {
         let message = say!("it has {operators} operators, {most} are allowed", operators, most = OPERATORS);
+        return Err((message, Some(shorter())));
+    }
+    let nested = nested(&tokens);
+    if nested > BRACKETS {
+        let message =
+            say!("{nested} brackets stand in one another, {most} are allowed", nested, most = BRACKETS);
         return Err((message, Some(shorter())));
     }
     let items: usize = tokens.iter().map(|token| items(token, params)).sum();
@@ -153,6 +161,20 @@ fn at_most(count: u64) -> String {
 
 fn shorter() -> String {
     say!("write `column in (…)`, use a reference list, or make several rules of it")
+}
+
+/// How deep brackets go.
+fn nested(tokens: &[Token]) -> usize {
+    let (mut depth, mut deepest) = (0usize, 0);
+    for token in tokens {
+        match token {
+            Token::LParen | Token::LBracket | Token::LBrace => depth += 1,
+            Token::RParen | Token::RBracket | Token::RBrace => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
 }
 
 /// Whether a token can stand for a level of its own in the tree.

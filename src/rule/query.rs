@@ -252,6 +252,10 @@ fn parse(
     params: &[(String, Param)],
 ) -> Option<ast::Statement> {
     let hint = || Some(say!("write one SELECT over budget_lines, payments, refunds, … or a list"));
+    if let Err((message, hint)) = limits::text(&sql.text, params) {
+        d.problem(sql.span, message, hint);
+        return None;
+    }
     let odd = characters::oddities(&sql.text);
     if !odd.is_empty() {
         for odd in odd {
@@ -259,10 +263,6 @@ fn parse(
             let nth = before.matches(&odd.text).count();
             d.problem_at(sql.span, (&odd.text, nth), odd.message, Some(odd.hint));
         }
-        return None;
-    }
-    if let Err((message, hint)) = limits::text(&sql.text, params) {
-        d.problem(sql.span, message, hint);
         return None;
     }
     let statement = match compiler.state().sql_to_statement(&sql.text, &Dialect::Generic) {

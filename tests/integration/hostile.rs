@@ -117,8 +117,6 @@ language: en
 time_zone: Asia/Shanghai
 rules: { paths: [rules] }
 engine: { query_time: 500ms, query_memory_mib: 128 }
-sources:
-  - { name: feed, file: events.jsonl, follow: true }
 state: { dir: state }
 http: { listen: 127.0.0.1:0 }
 ";
@@ -166,14 +164,14 @@ fn functions_that_blow_up_are_capped() {
         ("cardinality(array_resize([1], 1000000000, 1)) > 1", "'array_resize' would have"),
         (
             "length(replace(repeat('x', 200000), 'x', repeat('y', 200000))) > 1",
-            "a value of 'replace' would have",
+            "its constants have 400000 bytes",
         ),
         (
-            "length(array_to_string(array_repeat('', 30000), repeat('y', 200000))) > 1",
+            "length(array_to_string(array_repeat('', 1000), repeat('y', 3000))) > 1",
             "'array_to_string' would have",
         ),
-        ("length(repeat('x', 200000) || repeat('x', 200000)) > 1", "a value of '||' would have 400000 bytes"),
-        ("length(concat(repeat('x', 200000), repeat('x', 200000))) > 1", "a value of 'concat' would have"),
+        ("length(repeat('x', 200000) || repeat('x', 200000)) > 1", "its constants have 400000 bytes"),
+        ("length(concat(repeat('x', 200000), repeat('x', 200000))) > 1", "its constants have 400000 bytes"),
         ("regexp_like(purpose, '(\\\\\\\\pL{500}){500}')", "the pattern of 'regexp_like' is too large"),
         ("arrow_cast('x', 'FixedSizeBinary(2000000000)') is null", "a fixed length cannot be cast to"),
     ] {
@@ -258,7 +256,10 @@ fn a_rule_that_is_too_large_is_refused_before_it_is_planned() {
         (row("a", &ands(3000)), "operators, 2000 are allowed"),
         (row("a", &ands(20_000)), "bytes, 65536 are allowed"),
         (row("a", &format!("{} amount > 1", "not ".repeat(400))), ""),
-        (row("a", &format!("{}amount > 1{}", "(".repeat(5000), ")".repeat(5000))), ""),
+        (
+            row("a", &format!("{}amount > 1{}", "(".repeat(5000), ")".repeat(5000))),
+            "5000 brackets stand in one another",
+        ),
         (row("a", &format!("amount {} > 1", "+ 1 ".repeat(1500))), "stand in one another, 200 are allowed"),
         (schedule("a", &unions(300)), "299 conditions or parts"),
         (schedule("a", &unions(150)), "it reads 150 tables, 64 are allowed"),
@@ -274,7 +275,7 @@ fn a_rule_that_is_too_large_is_refused_before_it_is_planned() {
             ),
             "a WITH that reads itself is not allowed",
         ),
-        (format!("  - {}{}\n", "[".repeat(100_000), "]".repeat(100_000)), "levels stand in one another"),
+        (format!("  - {}{}\n", "[".repeat(100_000), "]".repeat(100_000)), "the file is nested too deeply"),
         (format!("  - {{id: a, title: \"{}\"}}\n", "x".repeat(2 << 20)), "bytes, 1048576 are allowed"),
         (
             (0..2500).map(|n| row(&format!("r{n}"), "amount > 1")).collect(),
@@ -292,17 +293,19 @@ fn a_rule_that_is_too_large_is_refused_before_it_is_planned() {
 /// What is just small enough is planned and evaluated, on every way.
 #[test]
 fn what_is_small_enough_runs() {
-    let ands = vec!["amount > 1"; 200].join(" and ");
+    let ands = vec!["amount > 1"; 198].join(" and ");
     let sum = format!("amount {} > 1", "+ 1 ".repeat(190));
     let unions = vec!["SELECT count(*) AS n FROM payments"; 60].join(" UNION ALL ");
-    let listed = (0..8000).map(|n| n.to_string()).collect::<Vec<_>>().join(", ");
+    let listed = (0..5000).map(|n| n.to_string()).collect::<Vec<_>>().join(", ");
     let text = rules(&[
         row("ands", &ands),
         row("sum", &sum),
-        row("listed", &format!("cast(amount as bigint) in ({listed})")),
+        row("listed", &format!("fiscal_year in ({listed})")),
         schedule("unions", &unions),
     ]);
     let bench = Bench::new(&text, 300);
+    // Sixty tables take seconds to plan in a debug build.
+    std::fs::write(bench.path().join("fiscwatch.yaml"), CONFIG.replace("500ms", "30s")).unwrap();
     assert_eq!(bench.check().within("check of large rules").code, Some(0));
     let held = bench.backtest();
     assert_eq!(held.within("backtest of large rules").code, Some(0), "{}", held.text);

@@ -268,8 +268,10 @@ impl Costs {
                 Self::Sum(sizes, all.map(|at| given.items(at)).collect::<Result<_>>()?)
             }
             Growth::Repeated => {
-                let of_list = given.array(0)?.is_some_and(|array| !array.data_type().is_string());
-                Self::Times(given.sizes(0)?.or(given, of_list), given.counts(1)?, true)
+                let of_text = given.array(0)?.is_some_and(|array| array.data_type().is_string());
+                let sizes = given.sizes(0)?;
+                // An item of a list takes some bytes, however small it is.
+                Self::Times(if of_text { sizes } else { sizes.at_least(8) }, given.counts(1)?, !of_text)
             }
             Growth::Padded => Self::Times(Sizes::always(4), given.counts(1)?, false),
             Growth::Resized => Self::Times(given.sizes(2)?.at_least(8), given.counts(1)?, true),
@@ -358,13 +360,6 @@ fn steps(given: &Given<'_>) -> Result<Sizes> {
 /// In microseconds.
 const DAY: i64 = 86_400_000_000;
 const HOUR: i64 = 3_600_000_000;
-
-impl Sizes {
-    /// Items of a list take some bytes, however small they are.
-    fn or(self, _: &Given<'_>, of_list: bool) -> Self {
-        if of_list { self.at_least(8) } else { self }
-    }
-}
 
 fn too_large(name: &str, bytes: u64, items: u64) -> Refusal {
     let (most, most_items) = (VALUE_BYTES, VALUE_ITEMS);
