@@ -276,6 +276,10 @@ fn load_file(
         if let Some(changes) = overrides.get(&rule.id) {
             apply(d, &mut rule, changes);
         }
+        if limits::rules(loaded.places.len()).is_err() {
+            // That is told; to compile them all would take minutes.
+            continue;
+        }
         let (span, before) = (rule.span, d.problems.len());
         if let Some(compiled) = compiler.compile(d, rule) {
             loaded.set.rules.push(compiled);

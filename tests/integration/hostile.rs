@@ -197,7 +197,7 @@ fn queries_are_ended_when_their_time_or_memory_is_over() {
             "lists",
             "SELECT count(*) AS n FROM (SELECT unnest(range(1, cast(amount as bigint) + 3000)) AS x FROM payments) WHERE x % 7 = 8",
         ),
-        ("aggregated", "SELECT length(string_agg(repeat(event_id, 1000), '')) AS n FROM payments"),
+        ("aggregated", "SELECT length(string_agg(repeat(event_id, 3500), '')) AS n FROM payments"),
         (
             "collected",
             "SELECT cardinality(array_agg(a.event_id || b.event_id)) AS n FROM payments a JOIN payments b ON a.unit_code = b.unit_code",
