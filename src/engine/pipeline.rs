@@ -463,7 +463,7 @@ impl Windows {
             let watermark = Some(watermark.clone());
             let again = due.attempt > 0;
             let committable =
-                Committable { evaluation, rules, held, watermark, passed, again, ..Committable::default() };
+                Committable { evaluation, rules, passed, again, held, watermark, ..Committable::default() };
             self.forwarded += 1;
             if out.send(tokio::spawn(async { Ok(Ok(committable)) })).await.is_err() {
                 return false;

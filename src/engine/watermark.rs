@@ -53,12 +53,8 @@ pub struct Owed {
     #[serde(default)]
     pub done: Option<(i64, String)>,
     /// How many processes have begun the next of them after the first.
-    #[serde(default, skip_serializing_if = "is_none_yet")]
+    #[serde(default)]
     pub attempts: u32,
-}
-
-fn is_none_yet(attempts: &u32) -> bool {
-    *attempts == 0
 }
 
 #[derive(Debug, Clone, Default)]

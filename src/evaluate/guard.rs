@@ -278,7 +278,7 @@ fn rows_of_lists(batch: &RecordBatch) -> usize {
     for row in 0..batch.num_rows() {
         for column in batch.columns() {
             if let DataType::List(_) = column.data_type() {
-                items += column.as_list::<i32>().value_length(row).unsigned_abs() as u64;
+                items += u64::from(column.as_list::<i32>().value_length(row).unsigned_abs());
             }
         }
         if items > ITEMS_AT_ONCE {

@@ -218,7 +218,7 @@ impl Given<'_> {
         let Some(array) = self.array(at)? else { return Ok(Sizes::nothing()) };
         let numbers = cast(&array, &DataType::Int64)?;
         let numbers = numbers.as_primitive::<Int64Type>();
-        Ok(Sizes::from_iter(numbers.iter().map(|n| n.and_then(|n| u64::try_from(n).ok()).unwrap_or(0))))
+        Ok(numbers.iter().map(|n| n.and_then(|n| u64::try_from(n).ok()).unwrap_or(0)).collect())
     }
 
     /// A pattern must be a constant: one from data could be any.

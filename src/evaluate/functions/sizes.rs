@@ -51,7 +51,8 @@ impl Sizes {
                 let items = Self::of(lists.values());
                 rows.map(|row| {
                     let offsets = lists.value_offsets();
-                    let (from, to) = (offsets[row] as usize, offsets[row + 1] as usize);
+                    let place = |row: usize| usize::try_from(offsets[row]).unwrap_or(0);
+                    let (from, to) = (place(row), place(row + 1));
                     items.0[from..to].iter().fold(0, |sum: u64, size| sum.saturating_add(*size))
                 })
                 .collect()
@@ -97,7 +98,7 @@ impl Sizes {
 
     /// What follows from the whole numbers of several columns.
     pub fn zip(columns: &[Option<ArrayRef>], size: impl Fn(&[Option<i64>]) -> u64) -> Self {
-        let rows = columns.iter().flatten().map(|column| column.len()).max().unwrap_or(0);
+        let rows = columns.iter().flatten().map(Array::len).max().unwrap_or(0);
         let value = |column: &Option<ArrayRef>, row: usize| {
             let column = column.as_ref()?.as_primitive::<Int64Type>();
             let row = if column.len() == 1 { 0 } else { row };
