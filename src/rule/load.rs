@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -281,8 +282,10 @@ fn load_file(
             continue;
         }
         let (span, before) = (rule.span, d.problems.len());
-        if let Some(compiled) = compiler.compile(d, rule) {
-            loaded.set.rules.push(compiled);
+        // What the engine cannot plan must not end a daemon that reads its rules again.
+        match catch_unwind(AssertUnwindSafe(|| compiler.compile(d, rule))) {
+            Ok(compiled) => loaded.set.rules.extend(compiled),
+            Err(_) => d.problem(span, say!("this rule cannot be planned; please report it"), None),
         }
         if uses_unreadable(&text, span, compiler) {
             // What is wrong may be the list's fault, which is told where the list is.

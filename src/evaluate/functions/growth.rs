@@ -164,6 +164,8 @@ const BOUNDED: &[&str] = &[
     // Texts.
     "ascii",
     "bit_length",
+    "decode",
+    "encode",
     "btrim",
     "character_length",
     "chr",

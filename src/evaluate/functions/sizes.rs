@@ -53,7 +53,7 @@ impl Sizes {
                     let offsets = lists.value_offsets();
                     let place = |row: usize| usize::try_from(offsets[row]).unwrap_or(0);
                     let (from, to) = (place(row), place(row + 1));
-                    items.0[from..to].iter().fold(0, |sum: u64, size| sum.saturating_add(*size))
+                    (from..to).fold(0, |sum: u64, item| sum.saturating_add(items.at(item)))
                 })
                 .collect()
             }
@@ -124,4 +124,29 @@ pub fn items(array: &ArrayRef) -> Sizes {
 /// The bytes of all values of a column, as they are: what views share counts for each.
 pub fn bytes(array: &ArrayRef) -> u64 {
     Sizes::of(array).sum(array.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::{
+        array::{Int64Array, ListArray, StringViewArray},
+        datatypes::Int64Type,
+    };
+
+    use super::*;
+
+    #[test]
+    fn values_are_as_long_as_what_they_hold() {
+        let texts: ArrayRef = Arc::new(StringViewArray::from(vec![Some("支付"), None, Some("x")]));
+        assert_eq!([0, 1, 2].map(|row| Sizes::of(&texts).at(row)), [6, 0, 1]);
+        let numbers: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3]));
+        assert_eq!(bytes(&numbers), 24);
+        let of = |values: Vec<i64>| Some(values.into_iter().map(Some));
+        let lists = ListArray::from_iter_primitive::<Int64Type, _, _>([of(vec![1, 2]), None, of(vec![3])]);
+        let lists: ArrayRef = Arc::new(lists);
+        assert_eq!([0, 1, 2].map(|row| Sizes::of(&lists).at(row)), [16, 0, 8]);
+        assert_eq!([0, 1, 2].map(|row| items(&lists).at(row)), [2, 0, 1]);
+    }
 }
