@@ -76,6 +76,14 @@ pub struct Metrics {
     pub journal_start: IntGauge,
     /// Rules on a schedule that are due and not evaluated yet.
     pub ticks_pending: IntGauge,
+    /// How long the stream has waited for the query that runs.
+    pub query_running: Gauge,
+    /// Queries that nobody waits for any more and that have not ended.
+    pub queries_left: IntGauge,
+    /// Ticks that were passed without an answer.
+    pub ticks_passed: IntCounterVec,
+    /// Rules that the daemon runs without.
+    pub rules_skipped: IntGauge,
     /// Stretches of more than a year without any event.
     pub schedule_rests: IntCounter,
     /// Fields that the data dictionary does not know.
@@ -262,6 +270,29 @@ impl Metrics {
                 r,
                 "ticks_pending",
                 "Rules on a schedule that are due and not evaluated yet.",
+            )?,
+            query_running: register(
+                r,
+                Gauge::with_opts(opts(
+                    "query_running_seconds",
+                    "How long the stream has waited for the query that runs; 0 if none does.",
+                ))?,
+            )?,
+            queries_left: gauge(
+                r,
+                "queries_left_behind",
+                "Queries that nobody waits for any more and that have not ended.",
+            )?,
+            ticks_passed: counters(
+                r,
+                "ticks_passed_total",
+                "Ticks that were passed without an answer, because the query took too much time or memory.",
+                &["rule"],
+            )?,
+            rules_skipped: gauge(
+                r,
+                "rules_skipped",
+                "Rules with mistakes that the daemon runs without (rules.on_error: skip).",
             )?,
             schedule_rests: counter(
                 r,

@@ -7,6 +7,7 @@ use std::{
 
 use super::Shared;
 use crate::{
+    evaluate::bounded,
     event::{Column, time::Calendar},
     ledger::Ledger,
     telemetry::{Metrics, OTHER, fits},
@@ -23,7 +24,10 @@ pub fn scrape_gauges(shared: &Shared) {
     m.http_bodies.set(shared.bodies.taken().try_into().unwrap_or(i64::MAX));
     m.store_held.set(shared.turns.held_up().map_or(0.0, |held| held.as_secs_f64()));
     m.store_holds.inc_by(shared.turns.waits().saturating_sub(m.store_holds.get()));
-    m.ticks_pending.set(shared.busy.load(Ordering::Relaxed).try_into().unwrap_or(i64::MAX));
+    m.ticks_pending.set(shared.busy.pending.load(Ordering::Relaxed).try_into().unwrap_or(i64::MAX));
+    m.query_running.set(shared.busy.running().map_or(0.0, |(_, time)| time.as_secs_f64()));
+    m.queries_left.set(bounded::left_behind().try_into().unwrap_or(i64::MAX));
+    m.rules_skipped.set(shared.skipped().len().try_into().unwrap_or(i64::MAX));
     let now = shared.clock.now();
     m.clock.set(seconds(now));
     for (source, at) in shared.last_by_source.lock().unwrap_or_else(PoisonError::into_inner).iter() {

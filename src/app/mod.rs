@@ -109,6 +109,37 @@ fn compile_rules(config: &Config, lists: Lists) -> Result<Arc<RuleSet>, Vec<Diag
     if loaded.problems.is_empty() { Ok(Arc::new(loaded.set)) } else { Err(loaded.problems) }
 }
 
+/// Loads the rules that the daemon runs with. Where the configuration says so, it goes on without a rule with mistakes
+/// and tells which; but one that is in force already is not dropped.
+///
+/// # Errors
+/// Everything that is wrong with them.
+pub fn rules_to_run(config: &Config, in_force: Option<&RuleSet>) -> Result<Arc<RuleSet>, Vec<Diagnostic>> {
+    rules_with(config, config.read_lists()?, in_force)
+}
+
+fn rules_with(
+    config: &Config,
+    lists: Lists,
+    in_force: Option<&RuleSet>,
+) -> Result<Arc<RuleSet>, Vec<Diagnostic>> {
+    if !config.skip_wrong_rules {
+        return compile_rules(config, lists);
+    }
+    let compiler = Compiler::new(&config.calendar, lists, config.language);
+    let runs = |id: &str| in_force.is_some_and(|set| set.rules.iter().any(|rule| rule.rule.id == id));
+    let may_skip = |id: &str| !runs(id);
+    let loaded =
+        rule::load_without(&config.rule_paths, &compiler, &config.calendar, &config.overrides, &may_skip);
+    if !loaded.problems.is_empty() {
+        return Err(loaded.problems);
+    }
+    for (rule, problem) in &loaded.set.skipped {
+        tracing::error!(rule, "the daemon runs without this rule: {problem}");
+    }
+    Ok(Arc::new(loaded.set))
+}
+
 /// A daemon whose loop runs.
 pub struct Daemon {
     /// What the HTTP server and the loop share.

@@ -106,6 +106,8 @@ impl Output for StoreOutput {
                 checkpoint: batch.checkpoint.take(),
                 watermark: batch.watermark.take(),
                 lists: batch.lists.take(),
+                passed: batch.passed.iter().cloned().collect(),
+                again: batch.again,
                 now,
                 received_at: batch
                     .received
@@ -217,6 +219,9 @@ fn count(shared: &Shared, batch: &Committable) {
     m.duplicates.inc_by(batch.duplicates);
     m.late.inc_by(batch.late);
     m.schedule_rests.inc_by(batch.rests);
+    if let Some(passed) = &batch.passed {
+        m.ticks_passed.with_label_values(&[&passed.rule]).inc();
+    }
     if let Some(start) = batch.journal_start {
         m.journal_start.set(start.at / 1_000_000);
     }

@@ -9,8 +9,10 @@ use super::StoredTables;
 use crate::{
     config::Config,
     decode::Decoder,
+    diagnostic::at_run_time,
     evaluate::{
-        LedgerTables, forecasts,
+        LedgerTables, bounded, forecasts,
+        guard::Watch,
         schedule::{self, Due},
         tables::budget_lines,
     },
@@ -36,13 +38,17 @@ pub async fn query(config: &Config, sql: &str, now: i64) -> anyhow::Result<Senda
     let decoder = Decoder::new(Arc::clone(&config.calendar));
     let mut reader = Reader::open(&config.state_dir)?;
     reader.agrees(&config.calendar)?;
-    let mut due = Due { tick: now, rule: 0, ledger: LedgerTables::default() };
+    let mut due = Due { tick: now, rule: 0, ledger: LedgerTables::default(), attempt: 0 };
     if LedgerTables::are_read_by(&rule) {
         due.ledger.add(&rule, &reader.ledger(decoder.schema())?, &config.calendar, now);
     }
     let tables = StoredTables::new(&config.state_dir, decoder.schema(), &config.calendar);
-    let context = compiler.session().context(config.query_limits.memory);
-    schedule::start(&context, &rule, &due, &tables, &config.calendar).await.with_context(|| say!("the query"))
+    let (limits, calendar, session) = (config.query_limits, Arc::clone(&config.calendar), compiler.session());
+    let answer = bounded::stream(limits.time, move |watch| async move {
+        let context = session.context(limits.memory);
+        schedule::start(&context, &rule, &due, &tables, &calendar, &watch).await
+    });
+    answer.await.map_err(|e| anyhow!(at_run_time(&e))).with_context(|| say!("the query"))
 }
 
 /// The forecast for a budget line at the time given (microseconds), and what the even pace would bring, in cents; `None`
@@ -64,7 +70,9 @@ pub async fn line_forecast(
     let lines =
         budget_lines(ledger, calendar, now).with_context(|| say!("the budget lines make no table"))?;
     let limit = config.query_limits.time;
-    let read = tokio::time::timeout(limit, forecasts::read(&lines, &context, &tables, calendar, now)).await;
+    let watch = Watch::new(limit);
+    let read = forecasts::read(&lines, &context, &tables, calendar, now, &watch);
+    let read = tokio::time::timeout(limit, read).await;
     let (forecaster, forecasts) = read.map_err(|_| {
         anyhow!(say!("it takes more than {seconds} s (engine.query_time)", seconds = limit.as_secs_f64()))
     })??;

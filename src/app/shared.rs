@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
-        atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -23,7 +23,8 @@ use crate::{
     alert::{Desk, Policy},
     clock::Clock,
     config::{Config, clients::Clients},
-    evaluate::{Evaluator, Finding, row::RuleCounts},
+    diagnostic::Diagnostic,
+    evaluate::{Evaluator, Finding, bounded::Busy, row::RuleCounts},
     event::time::Calendar,
     ledger::Ledger,
     rule::RuleSet,
@@ -36,6 +37,8 @@ use crate::{
 
 /// Rules that are due together on any day; more than this are those of a stretch of time.
 const BUSY: usize = 64;
+/// A query that the stream waits for longer is told.
+const NOTICEABLE: Duration = Duration::from_secs(10);
 /// Findings that a screen may be behind.
 const FINDINGS_SHOWN: usize = 256;
 /// How long a commit waits for another program before the daemon says that it is not ready.
@@ -86,8 +89,8 @@ pub struct Shared {
     pub lateness: i64,
     /// When the daemon started, in microseconds.
     pub started_at: i64,
-    /// Rules on a schedule that are due and not evaluated yet.
-    pub busy: Arc<AtomicUsize>,
+    /// What rules that are due do to the stream.
+    pub busy: Arc<Busy>,
     /// Commits so far.
     pub commits: AtomicU64,
     /// The latest event time that is committed, in microseconds.
@@ -215,7 +218,19 @@ impl Shared {
     /// How many rules on a schedule are due, if that is so much that events wait for them noticeably.
     #[must_use]
     pub fn busy_with_ticks(&self) -> Option<usize> {
-        Some(self.busy.load(Ordering::Relaxed)).filter(|due| *due > BUSY)
+        Some(self.busy.pending.load(Ordering::Relaxed)).filter(|due| *due > BUSY)
+    }
+
+    /// The rule whose query the stream waits for, and for how long it has, if that is noticeable.
+    #[must_use]
+    pub fn busy_with_query(&self) -> Option<(String, Duration)> {
+        self.busy.running().filter(|(_, time)| *time > NOTICEABLE)
+    }
+
+    /// The rules that the daemon runs without, and what is wrong with them.
+    #[must_use]
+    pub fn skipped(&self) -> Vec<(String, Diagnostic)> {
+        self.rules_in_force().skipped.clone()
     }
 
     /// Why no more events are taken: windows hold more than they may.

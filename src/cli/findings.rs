@@ -10,7 +10,7 @@ use super::{
     table::{Cell, Column, Form, Table, more, pairs},
 };
 use crate::{
-    evaluate::Finding,
+    evaluate::{Finding, schedule::PassedTick},
     event::time::Calendar,
     say,
     store::{CaseFilter, Reader},
@@ -66,8 +66,9 @@ pub fn findings(command: &FindingsCommand) -> anyhow::Result<ExitCode> {
     match command {
         FindingsCommand::List { form, .. } => {
             let found: Vec<_> = reader.findings(&wanted)?.into_iter().map(|(_, finding)| finding).collect();
-            let left = more(found.len(), reader.count_findings(&wanted)?);
-            form.print(&finding_table(&found, &config.calendar), &found, left.as_slice())?;
+            let mut notes: Vec<_> = more(found.len(), reader.count_findings(&wanted)?).into_iter().collect();
+            notes.extend(passed(&reader.passed_ticks()?, &config.calendar));
+            form.print(&finding_table(&found, &config.calendar), &found, &notes)?;
         }
         FindingsCommand::Export { .. } => {
             let mut out = std::io::BufWriter::new(std::io::stdout().lock());
@@ -76,6 +77,19 @@ pub fn findings(command: &FindingsCommand) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What no finding tells: ticks that were passed without an answer.
+fn passed(ticks: &[PassedTick], calendar: &Calendar) -> Option<String> {
+    let last = ticks.last()?;
+    let (n, rule, tick) = (ticks.len(), &last.rule, calendar.format(last.tick));
+    Some(say!(
+        "{n} ticks of schedules were passed without an answer, the last of rule {rule} at {tick}: {why}",
+        n,
+        rule,
+        tick,
+        why = last.why
+    ))
 }
 
 /// Findings, a line each.

@@ -38,6 +38,7 @@ use crate::{
     app::replay::Replay,
     config::{Config, DEFAULT_PATH},
     diagnostic::Diagnostic,
+    rule::limits::STACK,
     say,
     source::Encoding,
     text,
@@ -255,5 +256,6 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 /// A runtime for commands that run the loop.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+    // Rules are evaluated on its threads, so they have the stack that rules are measured for.
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK).build()?)
 }

@@ -74,6 +74,8 @@ pub struct Config {
     pub quarantine: QuarantineLimit,
     /// Rule files and folders.
     pub rule_paths: Vec<PathBuf>,
+    /// Whether the daemon starts without a rule that has a mistake.
+    pub skip_wrong_rules: bool,
     /// Changes to rules.
     pub overrides: BTreeMap<String, Override>,
     lists: BTreeMap<String, ListSpec>,
@@ -378,6 +380,7 @@ impl Resolver<'_> {
                 bytes: raw.state.quarantine_mib.saturating_mul(1 << 20),
                 full: raw.state.quarantine_full,
             },
+            skip_wrong_rules: raw.rules.on_error == raw::OnError::Skip,
             rule_paths: raw.rules.paths.into_iter().map(|p| self.path(p)).collect(),
             overrides,
             list_settle: self.value("lists.settle", duration(&raw.lists.settle)),

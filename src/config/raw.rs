@@ -219,14 +219,26 @@ impl Default for State {
 pub struct Rules {
     /// Files and folders.
     pub paths: Vec<PathBuf>,
+    /// What `run` does about a rule with a mistake: `refuse` to start, or `skip` it, start without it and tell so.
+    pub on_error: OnError,
     /// Changes to rules, by their ids.
     pub overrides: BTreeMap<String, RuleOverride>,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { paths: vec![PathBuf::from("rules")], overrides: BTreeMap::new() }
+        Self { paths: vec![PathBuf::from("rules")], on_error: OnError::Refuse, overrides: BTreeMap::new() }
     }
+}
+
+/// What `run` does about a rule with a mistake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnError {
+    /// It does not start.
+    Refuse,
+    /// It starts without the rule, and tells so.
+    Skip,
 }
 
 /// What is changed about a rule without editing it.

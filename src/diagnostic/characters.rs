@@ -129,10 +129,10 @@ fn number(chars: &[char], outside: &[bool], start: usize) -> (usize, Option<Oddi
     let mut commas = 0;
     while end < chars.len() {
         let grouped = chars[end] == ','
-            && !in_list(chars, outside, start)
             && chars.len() >= end + 4
             && chars[end + 1..end + 4].iter().all(char::is_ascii_digit)
-            && !chars.get(end + 4).is_some_and(char::is_ascii_digit);
+            && !chars.get(end + 4).is_some_and(char::is_ascii_digit)
+            && !in_list(chars, outside, start);
         if !(chars[end].is_ascii_digit() || chars[end] == '.' || grouped) {
             break;
         }

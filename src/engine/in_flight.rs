@@ -89,6 +89,7 @@ impl InFlight {
             present.map(|(event_type, n)| (Arc::clone(&block.source), event_type, n))
         });
         stages.evaluate += started.elapsed();
+        let watermark = s.watermark.save();
         Ok(Committable {
             accepted: accepted.collect(),
             paid: payments.map(|(_, cents)| *cents).sum(),
@@ -111,9 +112,11 @@ impl InFlight {
             journal_start: s.journal,
             tick: None,
             held,
+            passed: None,
+            again: watermark.owed.as_ref().is_some_and(|owed| owed.attempts > 0),
             checkpoint: s.checkpoint,
             unknown_fields,
-            watermark: Some(s.watermark.save()),
+            watermark: Some(watermark),
             lists: None,
             stages,
         })

@@ -24,7 +24,10 @@ use super::{
 };
 use crate::{
     decode::{Decoded, Decoder},
-    evaluate::{Evaluation, Evaluator, Held, Moved, Prepared, schedule::Due},
+    evaluate::{
+        Evaluation, Evaluator, Held, Moved, Prepared,
+        schedule::{Due, PassedTick},
+    },
     event::{EventType, period::JournalStart},
     rule::RuleSet,
     say,
@@ -67,6 +70,10 @@ pub struct Committable {
     pub late: u64,
     /// Stretches without any event that schedules rested in.
     pub rests: u64,
+    /// The tick that was passed without an answer.
+    pub passed: Option<PassedTick>,
+    /// It has to be stored even if it holds nothing but how far time has come: an earlier process ended here.
+    pub again: bool,
     /// From when on the journal holds everything.
     pub journal_start: Option<JournalStart>,
     /// The tick and the rule that this is the evaluation of.
@@ -468,25 +475,37 @@ impl Windows {
         let last = due.len();
         for (number, due) in due.into_iter().enumerate() {
             let Some(scheduler) = self.scheduler.clone() else { return true };
-            scheduler.busy.store(last - number, Ordering::Relaxed);
+            scheduler.busy.pending.store(last - number, Ordering::Relaxed);
             if !self.all_committed().await {
                 return false;
             }
-            let evaluation = scheduler.run(&due, evaluator).await;
+            let (evaluation, passed) = scheduler.run(&due, evaluator, self.workers.are_threads()).await;
             let rules = Arc::clone(evaluator.rules());
             let done = (due.tick, rules.rules[due.rule].rule.id.clone());
             let tick = Some(done.clone());
-            watermark.owed =
-                watermark.owed.filter(|_| number + 1 < last).map(|owed| Owed { done: Some(done), ..owed });
+            watermark.owed = watermark.owed.filter(|_| number + 1 < last).map(|owed| Owed {
+                done: Some(done),
+                attempts: 0,
+                ..owed
+            });
             let held = self.windowing.held();
             let watermark = Some(watermark.clone());
-            let committable =
-                Committable { evaluation, rules, tick, held, watermark, ..Committable::default() };
+            let again = due.attempt > 0;
+            let committable = Committable {
+                evaluation,
+                rules,
+                tick,
+                passed,
+                again,
+                held,
+                watermark,
+                ..Committable::default()
+            };
             self.forwarded += 1;
             if out.send(tokio::spawn(async { Ok(Ok(committable)) })).await.is_err() {
                 return false;
             }
-            scheduler.busy.store(last - number - 1, Ordering::Relaxed);
+            scheduler.busy.pending.store(last - number - 1, Ordering::Relaxed);
         }
         true
     }

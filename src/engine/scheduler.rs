@@ -1,13 +1,20 @@
 //! Rules on a schedule within the loop.
 
-use std::sync::{Arc, atomic::AtomicUsize};
+use std::sync::Arc;
 
-use crate::evaluate::{
-    Evaluation, Evaluator,
-    evaluator::Found,
-    row::RuleCounts,
-    schedule::{self, Due, Limits, Tables},
+use crate::{
+    evaluate::{
+        Evaluation, Evaluator,
+        bounded::Busy,
+        evaluator::Found,
+        row::RuleCounts,
+        schedule::{self, Due, Limits, PassedTick, Ran, Tables, Why},
+    },
+    say,
 };
+
+/// So many processes begin one tick; then it is passed.
+const ATTEMPTS_MAX: u32 = 4;
 
 /// Evaluates rules that are due.
 #[derive(Clone)]
@@ -16,19 +23,37 @@ pub struct Scheduler {
     pub tables: Arc<dyn Tables>,
     /// What a query may use.
     pub limits: Limits,
-    /// Rules that are due and not evaluated yet.
-    pub busy: Arc<AtomicUsize>,
+    /// What rules that are due do to the stream.
+    pub busy: Arc<Busy>,
 }
 
 impl Scheduler {
-    /// What a rule that is due finds.
-    pub async fn run(&self, due: &Due, evaluator: &Evaluator) -> Evaluation {
-        let rules = evaluator.rules();
-        let mut counts = vec![RuleCounts::default(); rules.rules.len()];
-        let calendar = evaluator.calendar();
-        let tables = self.tables.as_ref();
-        let findings = schedule::run(rules, due, tables, self.limits, calendar, &mut counts[due.rule]).await;
+    /// What a rule that is due finds, on a thread of its own if `threads` are wanted; and its tick if it is passed.
+    pub async fn run(
+        &self,
+        due: &Due,
+        evaluator: &Evaluator,
+        threads: bool,
+    ) -> (Evaluation, Option<PassedTick>) {
+        let (rules, calendar) = (evaluator.rules(), evaluator.calendar());
+        let rule = &rules.rules[due.rule].rule;
+        let _busy = self.busy.with(&rule.id);
+        let Ran { findings, counts, passed } = match due.attempt {
+            attempt if attempt >= ATTEMPTS_MAX => {
+                let ended = attempt - 1;
+                let error = say!("the daemon ended {ended} times while this was evaluated", ended);
+                Ran::failed(&error, Some(Why::Ended))
+            }
+            _ => schedule::run(rules, due, &self.tables, self.limits, calendar, threads).await,
+        };
+        let passed = passed.map(|why| PassedTick { rule: rule.id.clone(), tick: due.tick, why });
+        if let Some(PassedTick { rule, tick, why }) = &passed {
+            let tick = calendar.format(*tick);
+            tracing::warn!(rule, tick, ?why, "a tick is passed without an answer, and not begun again");
+        }
         let found = findings.iter().map(|_| Found { row: 0, at: due.tick, cents: 0 }).collect();
-        Evaluation { findings, found, counts, ..Evaluation::default() }
+        let mut all = vec![RuleCounts::default(); rules.rules.len()];
+        all[due.rule] = counts;
+        (Evaluation { findings, found, counts: all, ..Evaluation::default() }, passed)
     }
 }

@@ -19,7 +19,7 @@ use super::{
     originals::Originals,
     recent::Recent,
     ticker::{Ticked, Ticker},
-    watermark::Watermark,
+    watermark::{Owed, Watermark},
 };
 use crate::{
     decode::Decoded,
@@ -275,11 +275,15 @@ impl Sequencer {
         let mut cut = self.cut(rows, owed.from, ticker)?;
         // The earlier process counted it.
         cut.rests = false;
-        if let Some((tick, rule)) = owed.done {
-            let done = cut.due.iter().position(|(at, rule_at)| *at == tick && ticker.rule(*rule_at) == rule);
+        if let Some((tick, rule)) = &owed.done {
+            let done = cut.due.iter().position(|(at, at_rule)| at == tick && ticker.rule(*at_rule) == rule);
             // Without that rule, its tick is evaluated again: a finding is stored once.
             cut.due.drain(..done.map_or(0, |done| done + 1));
         }
+        // It is stored before it is begun that this process begins it: one that it ends is not begun for ever.
+        let attempts = owed.attempts.saturating_add(1);
+        cut.attempt = attempts;
+        cut.watermark = self.watermark.owing_still(Owed { attempts, ..owed });
         Some(cut)
     }
 
@@ -305,16 +309,19 @@ impl Sequencer {
                     "no event for more than a year: schedules rest until events come again"
                 );
             }
-            Cut { rows, watermark: self.watermark.owing(from), due, rests }
+            Cut { rows, watermark: self.watermark.owing(from), due, rests, attempt: 0 }
         })
     }
 
     fn parts(&mut self, kept: &Kept, cuts: Vec<Cut>, step: Step, ticker: &Ticker) -> Vec<Sequenced> {
         let mut parts = Vec::with_capacity(cuts.len() + 1);
         let mut start = 0;
-        for Cut { rows, watermark, due, rests } in cuts {
+        for Cut { rows, watermark, due, rests, attempt } in cuts {
             let mut part = self.part(kept, start..rows, watermark, false, ticker.calendar());
             part.due = self.due(due, ticker);
+            // Each of them is stored when it is done, so that the next process knows which one it was.
+            part.due.iter_mut().for_each(|due| due.attempt = attempt.min(1));
+            part.due.iter_mut().take(1).for_each(|first| first.attempt = attempt);
             part.rests = rests.into();
             parts.push(part);
             start = rows;
@@ -366,7 +373,7 @@ impl Sequencer {
             if let CompiledView::Schedule(view) = &ticker.rules().rules[rule].view {
                 tables.add(view, &ledger, ticker.calendar(), tick);
             }
-            Due { tick, rule, ledger: tables.clone() }
+            Due { tick, rule, ledger: tables.clone(), attempt: 0 }
         };
         due.into_iter().map(with_tables).collect()
     }
@@ -424,6 +431,8 @@ struct Cut {
     due: Vec<(i64, usize)>,
     /// Later ticks are left out.
     rests: bool,
+    /// The how manieth process begins the first of them, if another ended before it was done; else 0.
+    attempt: u32,
 }
 
 fn count_reject(receipts: &mut [Receipt], blocks: &[Block], reject: &Reject) {

@@ -52,6 +52,9 @@ pub struct Owed {
     /// The last tick and rule after it that are done too.
     #[serde(default)]
     pub done: Option<(i64, String)>,
+    /// How many processes have begun the next of them after the first.
+    #[serde(default)]
+    pub attempts: u32,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -210,7 +213,13 @@ impl Watermark {
     /// The same with ticks after `from` to be evaluated yet.
     #[must_use]
     pub fn owing(&self, from: i64) -> Self {
-        Self { owed: Some(Owed { from, done: None }), ..self.clone() }
+        self.owing_still(Owed { from, done: None, attempts: 0 })
+    }
+
+    /// The same, of which some are done.
+    #[must_use]
+    pub fn owing_still(&self, owed: Owed) -> Self {
+        Self { owed: Some(owed), ..self.clone() }
     }
 
     /// Takes what is to be evaluated yet: the process that came so far died before it did it.

@@ -22,6 +22,12 @@ impl Workers {
         Self((parallel > 0).then(|| Arc::new(Semaphore::new(parallel))))
     }
 
+    /// Whether there are any.
+    #[must_use]
+    pub fn are_threads(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Does a piece of work when a worker is free: more at a time than there are processors would only push each
     /// other's batches out of the caches. The caller does not wait.
     pub fn work<T: Send + 'static>(&self, piece: impl FnOnce() -> T + Send + 'static) -> Working<T> {

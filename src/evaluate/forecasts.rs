@@ -15,7 +15,7 @@ use datafusion::{
 };
 use futures::StreamExt;
 
-use super::schedule::Tables;
+use super::{guard::Watch, schedule::Tables};
 use crate::{
     event::{BudgetAction, EventType, time::Calendar},
     forecast::{Early, Forecast, Forecasts, Level, LineYear, Position, forecast},
@@ -109,7 +109,7 @@ impl<'b> Forecaster<'b> {
     }
 
     /// Reads the events: all of them, for only those that tell all of a line tell something of it.
-    async fn read(&mut self, context: &SessionContext, tables: &dyn Tables) -> Result<()> {
+    async fn read(&mut self, context: &SessionContext, tables: &dyn Tables, watch: &Watch) -> Result<()> {
         let mut early = self.early();
         if early.is_empty() {
             return Ok(());
@@ -118,6 +118,9 @@ impl<'b> Forecaster<'b> {
         let columns: Vec<Expr> = EVENT_COLUMNS.map(col).to_vec();
         let mut stream = context.read_table(events)?.select(columns)?.execute_stream().await?;
         while let Some(batch) = stream.next().await {
+            if watch.is_over() {
+                return Err(watch.over());
+            }
             add(&mut early, &batch?);
         }
         early.finish();
@@ -135,10 +138,11 @@ pub async fn read<'b>(
     tables: &dyn Tables,
     calendar: &Calendar,
     now: i64,
+    watch: &Watch,
 ) -> Result<(Forecaster<'b>, Forecasts)> {
     let beyond = || DataFusionError::External(say!("there is no fiscal year for this time").into());
     let mut forecaster = Forecaster::new(lines, calendar, now).ok_or_else(beyond)?;
-    forecaster.read(context, tables).await?;
+    forecaster.read(context, tables, watch).await?;
     let forecasts = forecaster.forecasts();
     Ok((forecaster, forecasts))
 }

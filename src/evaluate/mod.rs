@@ -2,6 +2,7 @@
 
 pub mod aggregate;
 mod anomaly;
+pub mod bounded;
 mod closing;
 pub mod desk;
 pub mod evaluator;
@@ -11,6 +12,7 @@ pub mod finding;
 pub mod forecasts;
 mod foreign;
 pub mod functions;
+pub mod guard;
 mod key;
 mod ledger_tables;
 mod measures;

@@ -2,19 +2,23 @@
 
 use std::{sync::Arc, time::Duration};
 
-use arrow::{compute::concat_batches, record_batch::RecordBatch};
+use arrow::{compute::concat_batches, datatypes::Schema, record_batch::RecordBatch};
 use datafusion::{
     catalog::TableProvider,
     common::{DataFusionError, Result},
     execution::{SendableRecordBatchStream, context::SessionContext},
+    physical_plan::execute_stream,
 };
 use futures::StreamExt;
 
 use super::{
     Finding, LedgerTables,
+    bounded::{self, Broken},
     desk::DESK_TABLES,
     finding::{Place, Subject},
     forecasts,
+    functions::sizes,
+    guard::{TimeOver, Watch, guarded},
     row::{RuleCounts, Table, judge_all},
     tables::{self, ALERTS, BUDGET_LINES, FINDINGS, FORECASTS, INDICATORS, event_type},
 };
@@ -84,58 +88,175 @@ pub struct Due {
     pub rule: usize,
     /// What the ledger holds at this moment, as far as the rule reads it.
     pub ledger: LedgerTables,
+    /// The how manieth process begins it, if another ended before it was done; else 0.
+    pub attempt: u32,
 }
 
-/// Evaluates a rule that is due. What goes wrong is that rule's error.
+/// Why a tick is passed without an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// It took too long.
+    Time,
+    /// It needed too much memory.
+    Memory,
+    /// It did not end when its time was over.
+    Left,
+    /// It panicked.
+    Panicked,
+    /// Other queries whose time is over have not ended.
+    Crowded,
+    /// So many processes ended while they evaluated it.
+    Ended,
+}
+
+impl Why {
+    const ALL: [Self; 6] = [Self::Time, Self::Memory, Self::Left, Self::Panicked, Self::Crowded, Self::Ended];
+
+    /// Its number in the store.
+    #[must_use]
+    pub fn code(self) -> i64 {
+        Self::ALL.iter().zip(1..).find(|(why, _)| **why == self).map_or(0, |(_, code)| code)
+    }
+
+    /// By its number in the store.
+    #[must_use]
+    pub fn of_code(code: i64) -> Self {
+        Self::ALL.into_iter().find(|why| why.code() == code).unwrap_or(Self::Ended)
+    }
+
+    /// For an error of time or memory: the same query over the same events may be answered another time.
+    fn of(error: &DataFusionError) -> Option<Self> {
+        match error.find_root() {
+            DataFusionError::ResourcesExhausted(_) => Some(Self::Memory),
+            DataFusionError::External(inner) if inner.is::<TimeOver>() => Some(Self::Time),
+            DataFusionError::External(inner) => inner.downcast_ref().map(|broken| match broken {
+                Broken::Left => Self::Left,
+                Broken::Panicked => Self::Panicked,
+                Broken::Crowded => Self::Crowded,
+            }),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Why {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&match self {
+            Self::Time => say!("it took too long"),
+            Self::Memory => say!("it needed too much memory"),
+            Self::Left | Self::Panicked => say!("it broke off"),
+            Self::Crowded => say!("others before it had not ended"),
+            Self::Ended => say!("the daemon ended several times while it was evaluated"),
+        })
+    }
+}
+
+/// A tick of a rule that was passed without an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PassedTick {
+    /// The rule.
+    pub rule: String,
+    /// The tick, in microseconds.
+    pub tick: i64,
+    /// Why.
+    pub why: Why,
+}
+
+/// What came of a rule that was due.
+#[derive(Debug, Default)]
+pub struct Ran {
+    /// What it found.
+    pub findings: Vec<Finding>,
+    /// What happened to it.
+    pub counts: RuleCounts,
+    /// Why its tick is passed without an answer; `None` if it was answered, or would fail in the same way again.
+    pub passed: Option<Why>,
+}
+
+impl Ran {
+    /// An evaluation that failed.
+    #[must_use]
+    pub fn failed(error: &str, passed: Option<Why>) -> Self {
+        let mut ran = Self { passed, ..Self::default() };
+        ran.counts.fail(error);
+        ran
+    }
+}
+
+/// Evaluates a rule that is due, on a thread of its own where `threads` are wanted. What goes wrong is that rule's error.
 pub async fn run(
-    rules: &RuleSet,
+    rules: &Arc<RuleSet>,
     due: &Due,
-    tables: &dyn Tables,
+    tables: &Arc<dyn Tables>,
     limits: Limits,
-    calendar: &Calendar,
-    counts: &mut RuleCounts,
-) -> Vec<Finding> {
-    let rule = &rules.rules[due.rule];
-    let (CompiledView::Schedule(view), Some(session)) = (&rule.view, &rules.session) else {
-        return Vec::new();
-    };
+    calendar: &Arc<Calendar>,
+    threads: bool,
+) -> Ran {
     let started = std::time::Instant::now();
-    let context = session.context(limits.memory);
-    let queried =
-        tokio::time::timeout(limits.time, query(&context, view, due, tables, limits, calendar)).await;
-    let found = match queried {
-        Ok(Ok(rows)) => judged(rule, &rows, due.tick, calendar, counts),
-        Ok(Err(e)) => {
-            counts.fail(&at_run_time(&e));
-            Vec::new()
-        }
-        Err(_) => {
-            counts.fail(&say!("the query took more than {time}", time = format!("{:?}", limits.time)));
-            Vec::new()
-        }
+    let asked = Asked {
+        rules: Arc::clone(rules),
+        due: due.clone(),
+        tables: Arc::clone(tables),
+        limits,
+        calendar: Arc::clone(calendar),
     };
-    counts.nanos += u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
-    found
+    let queried = match threads {
+        true => bounded::run(limits.time, move |watch| asked.rows(watch)).await,
+        false => asked.rows(Arc::new(Watch::new(limits.time))).await,
+    };
+    let mut ran = match queried {
+        Ok(rows) => {
+            let mut ran = Ran::default();
+            ran.findings = judged(&rules.rules[due.rule], &rows, due.tick, calendar, &mut ran.counts);
+            ran
+        }
+        Err(e) => Ran::failed(&at_run_time(&e), Why::of(&e)),
+    };
+    ran.counts.nanos += u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    ran
 }
 
-async fn query(
-    context: &SessionContext,
-    rule: &ScheduleRule,
-    due: &Due,
-    tables: &dyn Tables,
+/// A rule that is due, with all that its query needs.
+struct Asked {
+    rules: Arc<RuleSet>,
+    due: Due,
+    tables: Arc<dyn Tables>,
     limits: Limits,
-    calendar: &Calendar,
-) -> Result<RecordBatch> {
+    calendar: Arc<Calendar>,
+}
+
+impl Asked {
+    async fn rows(self, watch: Arc<Watch>) -> Result<RecordBatch> {
+        let (CompiledView::Schedule(view), Some(session)) =
+            (&self.rules.rules[self.due.rule].view, &self.rules.session)
+        else {
+            return Ok(RecordBatch::new_empty(Arc::new(Schema::empty())));
+        };
+        let context = session.context(self.limits.memory);
+        let stream = start(&context, view, &self.due, self.tables.as_ref(), &self.calendar, &watch).await?;
+        collected(stream, self.limits).await
+    }
+}
+
+/// All rows of a query, unless they are too many or too long.
+async fn collected(mut stream: SendableRecordBatchStream, limits: Limits) -> Result<RecordBatch> {
     let external = |e: String| DataFusionError::External(e.into());
-    let mut stream = start(context, rule, due, tables, calendar).await?;
     let schema = stream.schema();
-    let (mut batches, mut rows) = (Vec::new(), 0);
+    let (mut batches, mut rows, mut bytes) = (Vec::new(), 0, 0);
     while let Some(batch) = stream.next().await {
         let batch = batch?;
         rows += batch.num_rows();
+        bytes += batch.columns().iter().map(sizes::bytes).sum::<u64>();
         if rows > limits.rows {
             let message =
                 say!("the query returns more than {rows} rows: narrow its condition", rows = limits.rows);
+            return Err(external(message));
+        }
+        if bytes > limits.memory as u64 {
+            let message = say!(
+                "the query returns more than {bytes} bytes: name fewer or shorter columns",
+                bytes = limits.memory
+            );
             return Err(external(message));
         }
         batches.push(batch);
@@ -153,13 +274,14 @@ pub async fn start(
     due: &Due,
     tables: &dyn Tables,
     calendar: &Calendar,
+    watch: &Arc<Watch>,
 ) -> Result<SendableRecordBatchStream> {
     let external = |e: String| DataFusionError::External(e.into());
     let missing = || DataFusionError::External("a table is missing".into());
     let ledger = due.ledger.at(calendar, due.tick);
     let forecasts = match ledger.rows(BUDGET_LINES) {
         Some(lines) if rule.forecasts => {
-            Some(forecasts::read(lines, context, tables, calendar, due.tick).await?)
+            Some(forecasts::read(lines, context, tables, calendar, due.tick, watch).await?)
         }
         _ => None,
     };
@@ -194,9 +316,11 @@ pub async fn start(
             context.register_table(name, provider)?;
         }
     }
-    let plan = context.state().statement_to_plan(rule.at(due.tick)).await?;
+    let state = context.state();
+    let plan = state.statement_to_plan(rule.at(due.tick)).await?;
     options().verify_plan(&plan)?;
-    context.execute_logical_plan(plan).await?.execute_stream().await
+    let plan = guarded(state.create_physical_plan(&plan).await?, watch)?;
+    execute_stream(plan, context.task_ctx())
 }
 
 /// Every row is a finding, unless an exception takes it out.

@@ -15,7 +15,8 @@ use super::{
 };
 use crate::{
     app::Shared,
-    evaluate::{Finding, row::RuleCounts},
+    diagnostic::Diagnostic,
+    evaluate::{Finding, row::RuleCounts, schedule::PassedTick},
     rule::{Handling, Mode, Rule, Severity, Status as Ripeness, Text},
     store::{CaseFilter, Cases, Reader, Verdicts},
 };
@@ -157,6 +158,12 @@ pub struct Status {
     open_applications: usize,
     /// The rules that failed, by id.
     rule_errors: BTreeMap<String, RuleError>,
+    /// The rules with mistakes that the daemon runs without (`rules.on_error: skip`).
+    rules_skipped: Vec<SkippedRule>,
+    /// The latest ticks of schedules that were passed without an answer; at most 20.
+    ticks_passed: Vec<PassedTickView>,
+    /// The rule whose query the stream waits for.
+    query_running: Option<RunningQuery>,
     /// How full the quarantine is.
     #[schema(value_type = Object)]
     quarantine: serde_json::Value,
@@ -175,6 +182,32 @@ pub struct SinceStart {
     commits: u64,
 }
 
+/// A rule that the daemon runs without.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SkippedRule {
+    rule_id: String,
+    /// What is wrong with it.
+    problem: String,
+}
+
+/// A tick that was passed without an answer: what it would have found is not known.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PassedTick)]
+pub struct PassedTickView {
+    rule_id: String,
+    #[schema(format = DateTime)]
+    tick: String,
+    /// Why it was passed.
+    why: String,
+}
+
+/// A query that the stream waits for.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RunningQuery {
+    rule_id: String,
+    seconds: f64,
+}
+
 /// What a rule failed on.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RuleError {
@@ -182,10 +215,28 @@ pub struct RuleError {
     last_error: Option<String>,
 }
 
+/// Passed ticks that the status shows.
+const TICKS_SHOWN: usize = 20;
+
+fn skipped((rule_id, problem): (String, Diagnostic)) -> SkippedRule {
+    SkippedRule { rule_id, problem: problem.to_string() }
+}
+
+fn passed_tick(passed: &PassedTick, shared: &Shared) -> PassedTickView {
+    PassedTickView {
+        rule_id: passed.rule.clone(),
+        tick: shared.calendar.format(passed.tick),
+        why: passed.why.to_string(),
+    }
+}
+
 /// How the daemon is
 #[utoipa::path(get, path = "/api/v1/status", operation_id = "show_status", tag = "status",
     responses((status = 200, description = "The daemon", body = Status)))]
 pub async fn status(State(shared): State<Arc<Shared>>) -> Json<Status> {
+    let read = Arc::clone(&shared);
+    let passed = tokio::task::spawn_blocking(move || Reader::open(&read.state_dir)?.passed_ticks()).await;
+    let passed = passed.ok().and_then(Result::ok).unwrap_or_default();
     let totals = *shared.totals.lock().unwrap_or_else(PoisonError::into_inner);
     let counts = shared.rule_counts.lock().unwrap_or_else(PoisonError::into_inner);
     let error = |c: &RuleCounts| RuleError { errors: c.errors, last_error: c.last_error.clone() };
@@ -196,6 +247,7 @@ pub async fn status(State(shared): State<Arc<Shared>>) -> Json<Status> {
         let ledger = shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
         (ledger.len(), ledger.open_applications())
     };
+    let ticks_passed = passed.iter().rev().take(TICKS_SHOWN).map(|tick| passed_tick(tick, &shared)).collect();
     let last = shared.last_event_at.load(Ordering::Relaxed);
     let journal_from = Some(shared.metrics.journal_start.get() * 1_000_000).filter(|at| *at != 0);
     Json(Status {
@@ -217,6 +269,12 @@ pub async fn status(State(shared): State<Arc<Shared>>) -> Json<Status> {
         budget_lines,
         open_applications,
         rule_errors,
+        rules_skipped: shared.skipped().into_iter().map(skipped).collect(),
+        ticks_passed,
+        query_running: shared
+            .busy
+            .running()
+            .map(|(rule_id, time)| RunningQuery { rule_id, seconds: time.as_secs_f64() }),
         quarantine: shared.quarantine.status(),
         store_bytes: shared.metrics.store_bytes.get(),
     })

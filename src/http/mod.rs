@@ -158,6 +158,14 @@ async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, String) {
                 due
             ))
         }
+        (true, None) if shared.busy_with_query().is_some() => {
+            let (rule, time) = shared.busy_with_query().unwrap_or_default();
+            unavailable(say!(
+                "fiscwatch waits for the query of rule {rule}, which has run for {seconds} s; events wait",
+                rule,
+                seconds = time.as_secs()
+            ))
+        }
         (true, None) => {
             let troubles: String = shared.sources.iter().flat_map(troubles).collect();
             (StatusCode::OK, format!("fiscwatch is ready\n{troubles}"))

@@ -23,7 +23,7 @@ use datafusion::{
 use crate::{
     diagnostic::{Failure, characters, column_of, nearest, suggest, type_name},
     lists::Lists,
-    rule::{Param, instants::zoned, never::Comparisons, session::Session},
+    rule::{Param, caps, instants::zoned, limits, never::Comparisons, session::Session},
     say,
     yaml::{Document, Placed},
 };
@@ -61,6 +61,10 @@ pub fn resolve(
     placed: &Placed,
     scope: &Scope<'_>,
 ) -> Option<Resolved> {
+    if let Err((message, hint)) = limits::text(&placed.text, scope.params) {
+        d.problem(placed.span, message, hint);
+        return None;
+    }
     let odd = characters::oddities(&placed.text);
     if !odd.is_empty() {
         for odd in odd {
@@ -79,6 +83,10 @@ pub fn resolve(
             return None;
         }
     };
+    if let Err((message, hint)) = limits::expression(&sql) {
+        d.problem(placed.span, message, hint);
+        return None;
+    }
     let mut resolver = Resolver { scope, problems: Vec::new(), columns: BTreeSet::new(), text: &placed.text };
     let mut sql = sql;
     let _: ControlFlow<()> = visit_expressions(&sql, |e| resolver.refuse(e));
@@ -354,6 +362,7 @@ impl Resolved {
         refuse_aggregates(&logical)?;
         refuse_volatile(&logical)?;
         let logical = session.simplify(logical, &df_schema).map_err(|e| session.failure(&e))?;
+        caps::constants(&logical)?;
         let physical = session.create_physical_expr(logical, &df_schema).map_err(|e| session.failure(&e))?;
         let found = physical.data_type(schema).map_err(|e| session.failure(&e))?;
         if found == *wanted || found == DataType::Null {

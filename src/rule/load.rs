@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -11,7 +12,7 @@ use saphyr_parser::Span;
 use super::{
     Mode, Param, Rule,
     compile::{CompiledRule, CompiledView, Compiler, ORIGINAL_AT},
-    parse,
+    limits, parse,
     query::QuerySession,
     share::{SharedWindow, share},
     window::View,
@@ -50,6 +51,8 @@ pub struct RuleSet {
     pub session: Option<QuerySession>,
     /// The reference lists that they were compiled with.
     pub lists: Lists,
+    /// The rules that were left out, and the first mistake of each.
+    pub skipped: Vec<(String, Diagnostic)>,
 }
 
 /// What the configuration changes about a rule without editing it.
@@ -79,6 +82,16 @@ pub struct Loaded {
     pub files: Vec<LoadedFile>,
     /// Everything that is wrong, in every file.
     pub problems: Vec<Diagnostic>,
+    /// Where rules begin, those with problems too.
+    places: Vec<Place>,
+}
+
+/// Where a rule begins.
+#[derive(Debug)]
+struct Place {
+    id: String,
+    file: String,
+    line: usize,
 }
 
 /// Loads the rules of files, and of all `*.yaml` files in folders except those under a folder `tests`.
@@ -89,7 +102,68 @@ pub fn load(
     calendar: &Calendar,
     overrides: &BTreeMap<String, Override>,
 ) -> Loaded {
-    let mut loaded = Loaded::default();
+    limits::on_a_stack(|| {
+        let mut loaded = Loaded::default();
+        let rules = load_files(paths, compiler, calendar, overrides, &mut loaded);
+        loaded.set = RuleSet::new(rules, compiler);
+        loaded
+    })
+}
+
+/// Loads rules and leaves out those with mistakes that `may_skip` names, as long as any are left. A file that cannot be
+/// read as rules is left out whole.
+#[must_use]
+pub fn load_without(
+    paths: &[PathBuf],
+    compiler: &Compiler,
+    calendar: &Calendar,
+    overrides: &BTreeMap<String, Override>,
+    may_skip: &(dyn Fn(&str) -> bool + Sync),
+) -> Loaded {
+    limits::on_a_stack(|| {
+        let mut loaded = Loaded::default();
+        let mut rules = load_files(paths, compiler, calendar, overrides, &mut loaded);
+        let mut skipped: Vec<(String, Diagnostic)> = Vec::new();
+        let mut left = Vec::new();
+        for problem in std::mem::take(&mut loaded.problems) {
+            match loaded.rule_of(&problem).filter(|id| may_skip(id)) {
+                None => left.push(problem),
+                Some(id) => {
+                    rules.retain(|rule| rule.rule.id != id);
+                    if !skipped.iter().any(|(known, _)| *known == id) {
+                        skipped.push((id, problem));
+                    }
+                }
+            }
+        }
+        if rules.is_empty() {
+            // Nothing would be watched.
+            left.extend(skipped.drain(..).map(|(_, problem)| problem));
+        }
+        loaded.problems = left;
+        loaded.set = RuleSet { skipped, ..RuleSet::new(rules, compiler) };
+        loaded
+    })
+}
+
+impl Loaded {
+    /// The rule that a problem is about; the file, if it is about a file of rules as a whole.
+    fn rule_of(&self, problem: &Diagnostic) -> Option<String> {
+        let file = self.files.iter().find(|file| file.path.display().to_string() == problem.file)?;
+        let before =
+            self.places.iter().filter(|place| place.file == problem.file && place.line <= problem.line);
+        let rule = before.max_by_key(|place| place.line).map(|place| place.id.clone());
+        Some(rule.unwrap_or_else(|| file.path.display().to_string()))
+    }
+}
+
+fn load_files(
+    paths: &[PathBuf],
+    compiler: &Compiler,
+    calendar: &Calendar,
+    overrides: &BTreeMap<String, Override>,
+    loaded: &mut Loaded,
+) -> Vec<CompiledRule> {
     let mut files = BTreeSet::new();
     for path in paths {
         if let Err(e) = collect(path, &mut files, true) {
@@ -100,7 +174,7 @@ pub fn load(
     let nowhere = files.is_empty();
     let mut places: BTreeMap<String, String> = BTreeMap::new();
     for path in files {
-        load_file(&path, compiler, calendar, overrides, &mut places, &mut loaded);
+        load_file(&path, compiler, calendar, overrides, &mut places, loaded);
     }
     for id in overrides.keys().filter(|id| !places.contains_key(*id)) {
         let hint = suggest(id, places.keys().map(String::as_str));
@@ -110,8 +184,10 @@ pub fn load(
     if places.is_empty() && loaded.problems.is_empty() {
         loaded.problems.push(no_rules(paths, nowhere));
     }
-    loaded.set = RuleSet::new(std::mem::take(&mut loaded.set.rules), compiler);
-    loaded
+    if let Err((message, hint)) = limits::rules(loaded.places.len()) {
+        loaded.problems.push(Diagnostic::of_file("rules.paths", message, hint));
+    }
+    std::mem::take(&mut loaded.set.rules)
 }
 
 /// Without a rule nothing would be watched, and nothing would say so.
@@ -178,8 +254,18 @@ fn load_file(
     let file = path.display().to_string();
     let text = match read_text(path) {
         Ok(text) => text,
-        Err((message, hint)) => return loaded.problems.push(Diagnostic::of_file(&file, message, hint)),
+        Err((message, hint)) => {
+            loaded.files.push(LoadedFile { path: path.to_owned(), rules: 0 });
+            return loaded.problems.push(Diagnostic::of_file(&file, message, hint));
+        }
     };
+    if text.len() > limits::FILE_BYTES {
+        let (bytes, most) = (text.len(), limits::FILE_BYTES);
+        let message = say!("the file has {bytes} bytes, {most} are allowed", bytes, most);
+        let hint = say!("make several files of it, and put values into reference lists");
+        loaded.files.push(LoadedFile { path: path.to_owned(), rules: 0 });
+        return loaded.problems.push(Diagnostic::of_file(&file, message, Some(hint)));
+    }
     let (mut document, root) = Document::parse(&file, &text);
     let d = &mut document;
     let rules = root.map(|root| parse::rules(d, &root, calendar)).unwrap_or_default();
@@ -194,12 +280,20 @@ fn load_file(
             );
         }
         places.insert(rule.id.clone(), format!("{file}:{}", rule.span.start.line()));
+        let (id, line) = (rule.id.clone(), rule.span.start.line());
+        loaded.places.push(Place { id, file: file.clone(), line });
         if let Some(changes) = overrides.get(&rule.id) {
             apply(d, &mut rule, changes);
         }
+        if limits::rules(loaded.places.len()).is_err() {
+            // That is told; to compile them all would take minutes.
+            continue;
+        }
         let (span, before) = (rule.span, d.problems.len());
-        if let Some(compiled) = compiler.compile(d, rule) {
-            loaded.set.rules.push(compiled);
+        // What the engine cannot plan must not end a daemon that reads its rules again.
+        match catch_unwind(AssertUnwindSafe(|| compiler.compile(d, rule))) {
+            Ok(compiled) => loaded.set.rules.extend(compiled),
+            Err(_) => d.problem(span, say!("this rule cannot be planned; please report it"), None),
         }
         if uses_unreadable(&text, span, compiler) {
             // What is wrong may be the list's fault, which is told where the list is.
@@ -348,7 +442,8 @@ impl RuleSet {
         let has_schedule = rules.iter().any(|rule| matches!(rule.view, CompiledView::Schedule(_)));
         let read = read_by_schedules(&rules, compiler);
         let session = has_schedule.then(|| compiler.session());
-        Self { rules, beside, originals, windows, read, session, lists: compiler.lists().clone() }
+        let lists = compiler.lists().clone();
+        Self { rules, beside, originals, windows, read, session, lists, skipped: Vec::new() }
     }
 
     /// The same rules with the lists of another compiler.
@@ -356,14 +451,17 @@ impl RuleSet {
     /// # Errors
     /// If a rule needs what a list has no longer.
     pub fn with_lists(&self, compiler: &Compiler) -> Result<Arc<Self>, Vec<Diagnostic>> {
-        let (mut document, _) = Document::parse(&say!("the rules in force"), "{}");
-        let again = self.rules.iter().map(|rule| compiler.compile(&mut document, Rule::clone(&rule.rule)));
-        let rules = again.flatten().collect();
-        if document.problems.is_empty() {
-            Ok(Arc::new(Self::new(rules, compiler)))
-        } else {
-            Err(document.problems)
-        }
+        limits::on_a_stack(|| {
+            let (mut document, _) = Document::parse(&say!("the rules in force"), "{}");
+            let again =
+                self.rules.iter().map(|rule| compiler.compile(&mut document, Rule::clone(&rule.rule)));
+            let rules = again.flatten().collect();
+            if document.problems.is_empty() {
+                Ok(Arc::new(Self { skipped: self.skipped.clone(), ..Self::new(rules, compiler) }))
+            } else {
+                Err(document.problems)
+            }
+        })
     }
 
     /// Some of the rules, those that look at single events, without anything else.
@@ -379,6 +477,14 @@ impl RuleSet {
     /// # Errors
     /// Everything that is wrong with them.
     pub fn from_text(
+        text: &str,
+        compiler: &Compiler,
+        calendar: &Calendar,
+    ) -> Result<Arc<Self>, Vec<Diagnostic>> {
+        limits::on_a_stack(|| Self::from_text_here(text, compiler, calendar))
+    }
+
+    fn from_text_here(
         text: &str,
         compiler: &Compiler,
         calendar: &Calendar,

@@ -17,6 +17,7 @@ use datafusion::{
 };
 
 use super::{
+    caps,
     expression::{Resolved, Scope, project, quoted_word, refuse_volatile, resolve},
     personal,
     session::Session,
@@ -123,6 +124,7 @@ impl Planner<'_> {
         refuse_volatile(&logical)?;
         planned.personal.push(personal::of_expression(&logical, &df_schema, self.scope.lists));
         let logical = self.session.simplify(logical, &df_schema).map_err(|e| self.session.failure(&e))?;
+        caps::constants(&logical)?;
         let mut wrong: Option<Failure> = None;
         let split = logical.transform_down(|expr| match expr {
             Expr::AggregateFunction(_) => {

@@ -1,11 +1,13 @@
 //! 监控规则: rules as people write them (SPEC §3), parsed and checked.
 
 mod budget_part;
+mod caps;
 pub mod compile;
 mod digest;
 mod exact;
 mod expression;
 mod instants;
+pub mod limits;
 pub mod load;
 pub mod measure;
 mod never;
@@ -28,7 +30,7 @@ pub use crate::text::Language;
 
 use window::View;
 
-pub use load::{LoadedFile, RuleSet, load};
+pub use load::{LoadedFile, RuleSet, load, load_without};
 
 /// 级别: how bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, utoipa::ToSchema)]

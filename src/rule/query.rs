@@ -27,16 +27,17 @@ use datafusion::{
 };
 
 use super::{
-    Param, Rule,
+    Param, Rule, caps,
     compile::{CompiledRule, CompiledView, Compiler},
     expression::{literal, quoted_word, token_at},
     instants::zoned,
+    limits,
     never::Comparisons,
     personal, reads,
     window::Schedule,
 };
 use crate::{
-    diagnostic::{Failure, characters, column_of, nearest, suggest},
+    diagnostic::{Failure, Refusal, characters, column_of, nearest, suggest},
     evaluate::{
         desk::DESK_TABLES,
         forecasts::FORECAST_COLUMNS,
@@ -195,12 +196,18 @@ pub fn compile(
 /// # Errors
 /// In words, if it is no single SELECT over the tables there are.
 pub fn asked(compiler: &Compiler, sql: &str) -> Result<ScheduleRule, String> {
+    limits::on_a_stack(|| asked_here(compiler, sql))
+}
+
+fn asked_here(compiler: &Compiler, sql: &str) -> Result<ScheduleRule, String> {
+    limits::text(sql, &[]).map_err(in_one)?;
     let statement = compiler
         .state()
         .sql_to_statement(sql, &Dialect::Generic)
         .map_err(|e| in_one(compiler.session_failure(&e)))?;
     let query = match statement {
         Statement::Statement(mut statement) if matches!(*statement, ast::Statement::Query(_)) => {
+            limits::query(&statement).map_err(in_one)?;
             let _: ControlFlow<()> = visit_expressions_mut(&mut statement, |expr| {
                 zoned(expr);
                 ControlFlow::Continue(())
@@ -245,6 +252,10 @@ fn parse(
     params: &[(String, Param)],
 ) -> Option<ast::Statement> {
     let hint = || Some(say!("write one SELECT over budget_lines, payments, refunds, … or a list"));
+    if let Err((message, hint)) = limits::text(&sql.text, params) {
+        d.problem(sql.span, message, hint);
+        return None;
+    }
     let odd = characters::oddities(&sql.text);
     if !odd.is_empty() {
         for odd in odd {
@@ -267,6 +278,10 @@ fn parse(
             return None;
         }
     };
+    if let Err((message, hint)) = limits::query(&statement) {
+        d.problem(sql.span, message, hint);
+        return None;
+    }
     let mut statement = statement;
     let mut constants = Constants { params, unknown: Vec::new() };
     let _: ControlFlow<()> = statement.visit(&mut constants);
@@ -338,9 +353,15 @@ async fn plan(
     let state = context.state();
     let plan = state.statement_to_plan(rule.at(0)).await?;
     options().verify_plan(&plan)?;
-    // Types are checked on the way to a physical plan.
-    state.create_physical_plan(&plan).await?;
+    // Types are checked on the way to a physical plan, and constants are computed.
+    let optimised = state.optimize(&plan)?;
+    state.query_planner().create_physical_plan(&optimised, &state).await?;
+    caps::constants_of(&optimised).map_err(refusal)?;
     Ok(plan)
+}
+
+fn refusal((message, hint): Failure) -> DataFusionError {
+    Refusal { message, hint: hint.unwrap_or_default(), word: String::new() }.into()
 }
 
 /// What is wrong with a query. A table or column that does not exist has one that is meant.

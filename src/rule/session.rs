@@ -10,10 +10,14 @@ use datafusion::{
     prelude::SessionConfig,
 };
 
-use super::{exact::ExactArithmetic, instants::LocalInstants};
+use super::{
+    caps::{Caps, cap},
+    exact::ExactArithmetic,
+    instants::LocalInstants,
+};
 use crate::{
     diagnostic::{self, Failure, nearest},
-    evaluate::functions,
+    evaluate::functions::{self, capped::Capped},
     event::time::Calendar,
     lists::Lists,
     say,
@@ -48,6 +52,7 @@ impl Session {
             .with_config(config)
             .with_default_features()
             .with_analyzer_rule(Arc::clone(&instants) as _)
+            .with_analyzer_rule(Arc::new(Caps))
             .build();
         // A registry in memory does not fail.
         let _ = state.register_expr_planner(Arc::new(ExactArithmetic));
@@ -56,6 +61,11 @@ impl Session {
         }
         for function in functions::aggregates() {
             let _ = state.register_udaf(Arc::new(function));
+        }
+        // Constants are folded on the way, so caps are on what is called from the first moment on.
+        let all: Vec<_> = state.scalar_functions().values().cloned().collect();
+        for capped in all.iter().filter_map(|function| Capped::of(function)) {
+            let _ = state.register_udf(Arc::new(capped));
         }
         Self { state, instants }
     }
@@ -86,6 +96,40 @@ impl Session {
             .build();
         let simplifier = ExprSimplifier::new(context);
         let coerced = simplifier.coerce(expr, schema)?;
-        simplifier.simplify(self.instants.settle(coerced, schema)?.data)
+        let settled = self.instants.settle(coerced, schema)?.data;
+        simplifier.simplify(cap(settled)?.data)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evaluate::functions::growth::{Growth, of_aggregate, of_scalar};
+
+    fn session() -> Session {
+        Session::new(&Arc::new(Calendar::new("Asia/Shanghai", 1, 1).unwrap()), &Lists::default())
+    }
+
+    /// A function that a new version of the engine brings is refused in rules until somebody has judged it.
+    #[test]
+    fn every_function_of_the_engine_is_judged() {
+        let session = session();
+        let scalars = session.scalar_functions().values().map(|f| f.name().to_owned());
+        let unknown: std::collections::BTreeSet<_> =
+            scalars.filter(|name| of_scalar(name).is_none()).collect();
+        assert!(unknown.is_empty(), "scalar functions that nobody judged: {unknown:?}");
+        let aggregates = session.aggregate_functions().values().map(|f| f.name().to_owned());
+        let unknown: std::collections::BTreeSet<_> =
+            aggregates.filter(|name| of_aggregate(name).is_none()).collect();
+        assert!(unknown.is_empty(), "aggregates that nobody judged: {unknown:?}");
+    }
+
+    #[test]
+    fn every_function_that_grows_is_capped_by_all_of_its_names() {
+        for (name, function) in session().scalar_functions() {
+            if of_scalar(function.name()).is_some_and(|growth| growth != Growth::Bounded) {
+                assert!(function.inner().downcast_ref::<Capped>().is_some(), "{name} has no cap");
+            }
+        }
     }
 }

@@ -12,6 +12,10 @@ pub struct Template {
 }
 
 const NAME: &str = "summary";
+/// Steps that one line may take.
+const STEPS: u64 = 10_000;
+/// Bytes of a line.
+const LINE_BYTES: usize = 16 << 10;
 
 impl Template {
     /// Compiles a template.
@@ -21,6 +25,8 @@ impl Template {
     pub fn new(text: &str) -> Result<Self, String> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Lenient);
+        // A line for people takes a few steps; loops in loops would take for ever.
+        environment.set_fuel(Some(STEPS));
         add_filters(&mut environment);
         environment.add_template_owned(NAME, text.to_owned()).map_err(|e| said(&e))?;
         let template = Self { environment };
@@ -30,7 +36,10 @@ impl Template {
             Err(e)
                 if matches!(
                     e.kind(),
-                    ErrorKind::UnknownFilter | ErrorKind::UnknownFunction | ErrorKind::UnknownTest
+                    ErrorKind::UnknownFilter
+                        | ErrorKind::UnknownFunction
+                        | ErrorKind::UnknownTest
+                        | ErrorKind::OutOfFuel
                 ) =>
             {
                 Err(said(&e))
@@ -52,7 +61,9 @@ impl Template {
     pub fn render(&self, values: &serde_json::Value) -> String {
         let template = self.environment.get_template(NAME);
         let line = template.and_then(|t| t.render(Value::from(Serde(values))));
-        line.unwrap_or_else(|e| say!("(summary: {e})", e = said(&e))).trim().to_owned()
+        let mut line = line.unwrap_or_else(|e| say!("(summary: {e})", e = said(&e))).trim().to_owned();
+        line.truncate(line.floor_char_boundary(LINE_BYTES));
+        line
     }
 }
 
@@ -81,6 +92,7 @@ fn said(error: &Error) -> String {
             say!("it holds columns and filters, and no functions")
         }
         ErrorKind::SyntaxError => say!("a column stands between {{{{ and }}}}, and its filter behind |"),
+        ErrorKind::OutOfFuel => say!("it takes too many steps: leave loops out"),
         ErrorKind::InvalidOperation => say!("a value cannot be computed with"),
         _ => say!("a value cannot be shown"),
     }

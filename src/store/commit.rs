@@ -7,13 +7,14 @@ use rusqlite::{Connection, Transaction, params};
 use super::{
     JournalBlock, Store, StoreError,
     alerts::{self, Times},
-    checkpoint, explain, in_force, quarantine, reach,
+    checkpoint, explain, in_force, passed, quarantine, reach,
     sums::{self, Change, meta, set_meta},
     ticks::{self, Ticked},
 };
 use crate::{
     alert::{Cleared, Desk, Filing},
     engine::SavedWatermark,
+    evaluate::schedule::PassedTick,
     ledger::Changes,
     stream::{Reject, Span},
 };
@@ -45,6 +46,10 @@ pub struct Commit {
     pub rules: Option<Vec<(String, i64)>>,
     /// The lists that everything so far was judged by, if they are others than before.
     pub lists: Option<BTreeMap<String, u64>>,
+    /// Ticks that were passed without an answer.
+    pub passed: Vec<PassedTick>,
+    /// It is stored even if only the watermark is new.
+    pub again: bool,
     /// The time of the commit, in microseconds, for quarantine and alerts.
     pub now: i64,
     /// When the first of its records was read, in microseconds, for how long notifications take.
@@ -71,6 +76,8 @@ impl Commit {
             && self.findings.is_empty()
             && self.cleared.is_empty()
             && self.lists.is_none()
+            && self.passed.is_empty()
+            && !self.again
     }
 
     /// Adds what follows directly on this commit.
@@ -86,6 +93,8 @@ impl Commit {
         self.rejects.extend(next.rejects);
         self.replayed.extend(next.replayed);
         self.duplicates += next.duplicates;
+        self.passed.extend(next.passed);
+        self.again |= next.again;
         self.rules = next.rules.or(self.rules.take());
         self.lists = next.lists.or(self.lists.take());
         self.now = self.now.max(next.now);
@@ -134,6 +143,7 @@ impl Store {
         commit.findings.retain(|_| is_new.next().unwrap_or(true));
         reach(&dir, "commit.alerts")?;
         watermark(&transaction, commit.watermark.as_ref()).map_err(fail)?;
+        passed::write(&transaction, &commit.passed).map_err(fail)?;
         reach(&dir, "commit.watermark")?;
         quarantine::write(&transaction, commit, &self.quarantine, &fail)?;
         reach(&dir, "commit.quarantine")?;

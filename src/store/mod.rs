@@ -20,6 +20,7 @@ mod lookup;
 mod migrate;
 mod notices;
 mod outbox;
+mod passed;
 mod quarantine;
 mod query;
 mod recover;

@@ -15,6 +15,7 @@ mod errors;
 mod faults;
 mod forecast;
 mod fuzzing;
+mod hostile;
 mod hostile_http;
 mod http;
 mod indicators;

@@ -45,6 +45,8 @@ pub struct Again {
     pub findings: BTreeMap<String, Made>,
     /// Events that could not be taken in again; the first of them.
     pub refused: Vec<String>,
+    /// The rules and ticks that were passed without an answer.
+    pub passed: Vec<(String, i64)>,
     /// The watermark at the end.
     pub watermark: SavedWatermark,
 }
@@ -248,6 +250,7 @@ impl Gather {
             let count = batch.duplicates;
             self.again.refused.push(say!("{count} events are duplicates of others", count));
         }
+        self.again.passed.extend(batch.passed.map(|passed| (passed.rule, passed.tick)));
         if let Some(watermark) = batch.watermark {
             self.again.watermark = watermark;
         }

@@ -60,7 +60,7 @@ pub fn verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
         if checks.iter().any(|check| check.outcome == Outcome::Failed && !RESULTS.contains(&check.name)) {
             checks.push(Check::skipped("findings again", say!("the state is damaged")));
         } else {
-            let rules = app::load_rules(&config).map_err(problems)?;
+            let rules = app::rules_to_run(&config, None).map_err(problems)?;
             checks.extend(runtime()?.block_on(app::recheck(&config, rules, &history, range))?);
         }
     }

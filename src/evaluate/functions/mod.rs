@@ -14,14 +14,17 @@ use crate::{event::time::Calendar, lists::Lists};
 mod amounts;
 mod benford;
 mod calendar;
+pub mod capped;
 mod company;
 mod concentration;
 pub(super) mod deviation;
 pub mod exact;
+pub mod growth;
 mod lists;
 mod names;
 mod places;
 mod programmes;
+pub mod sizes;
 mod workdays;
 
 pub use calendar::day_start;

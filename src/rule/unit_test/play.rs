@@ -29,6 +29,7 @@ use crate::{
     rule::{
         Mode, RuleSet,
         compile::{CompiledRule, CompiledView},
+        limits::STACK,
     },
     stream::{Block, Payload, Reject},
 };
@@ -107,7 +108,8 @@ fn run(suite: &Suite, case: &Case, rules: &Arc<RuleSet>, until: i64) -> Result<(
         silence: None,
     };
     let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(|e| e.to_string())?;
+        tokio::runtime::Builder::new_current_thread().enable_time().thread_stack_size(STACK).build();
+    let runtime = runtime.map_err(|e| e.to_string())?;
     let played = runtime.block_on(async {
         let (sender, batches) = tokio::sync::mpsc::channel(1);
         let blocks = vec![block(case, calendar, until)];

@@ -1,0 +1,217 @@
+//! A query on a thread of its own, with the stack that rules are measured for. Who asks waits as long as the query may
+//! take, and a moment longer; then the query is left behind, and ends at its next step ([`super::guard`]).
+
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU8, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use arrow::record_batch::RecordBatch;
+use datafusion::{
+    common::{DataFusionError, Result},
+    execution::SendableRecordBatchStream,
+    physical_plan::stream::RecordBatchStreamAdapter,
+};
+use futures::{FutureExt, StreamExt};
+use tokio::sync::{mpsc, oneshot};
+
+use super::guard::Watch;
+use crate::{rule::limits::STACK, say};
+
+/// How long a query whose time is over is waited for: it ends by itself at its next step.
+const GRACE: Duration = Duration::from_secs(2);
+/// Queries that were left behind and still run. With so many, no other is begun.
+const LEFT_MAX: usize = 2;
+
+/// Queries of the whole process that nobody waits for any more.
+static LEFT: AtomicUsize = AtomicUsize::new(0);
+
+/// What the rules that are due do to the stream.
+#[derive(Debug, Default)]
+pub struct Busy {
+    /// Rules that are due and not evaluated yet.
+    pub pending: AtomicUsize,
+    running: Mutex<Option<(String, Instant)>>,
+}
+
+impl Busy {
+    /// Notes that the stream waits for this rule, until what is returned is dropped.
+    pub fn with(&self, rule: &str) -> impl Drop + use<'_> {
+        struct Ended<'b>(&'b Busy);
+        impl Drop for Ended<'_> {
+            fn drop(&mut self) {
+                *self.0.running.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            }
+        }
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some((rule.to_owned(), Instant::now()));
+        Ended(self)
+    }
+
+    /// The rule that the stream waits for, and for how long it has.
+    #[must_use]
+    pub fn running(&self) -> Option<(String, Duration)> {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.as_ref().map(|(rule, since)| (rule.clone(), since.elapsed()))
+    }
+}
+
+/// How many queries run that nobody waits for any more.
+#[must_use]
+pub fn left_behind() -> usize {
+    LEFT.load(Ordering::Relaxed)
+}
+
+/// A query that came to no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Broken {
+    /// It did not end when its time was over.
+    Left,
+    /// It panicked.
+    Panicked,
+    /// Too many others did not end.
+    Crowded,
+}
+
+impl std::fmt::Display for Broken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&match self {
+            Self::Left => say!("the query did not end when its time was over"),
+            Self::Panicked => say!("the query broke off; please report this"),
+            Self::Crowded => say!("other queries whose time is over have not ended yet"),
+        })
+    }
+}
+
+impl std::error::Error for Broken {}
+
+impl From<Broken> for DataFusionError {
+    fn from(broken: Broken) -> Self {
+        Self::External(Box::new(broken))
+    }
+}
+
+/// Whether a query has ended, and whether anybody waits for it.
+#[derive(Debug, Default)]
+struct Course(AtomicU8);
+
+const WAITED_FOR: u8 = 0;
+const LEFT_BEHIND: u8 = 1;
+const ENDED: u8 = 2;
+
+impl Course {
+    fn leave(&self) {
+        let order = Ordering::SeqCst;
+        if self.0.compare_exchange(WAITED_FOR, LEFT_BEHIND, order, order).is_ok() {
+            LEFT.fetch_add(1, order);
+        }
+    }
+
+    fn end(&self) {
+        if self.0.swap(ENDED, Ordering::SeqCst) == LEFT_BEHIND {
+            LEFT.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+}
+
+/// Held by who waits for a query: it is cancelled when nobody does any more.
+struct Waiting(Arc<Watch>, Arc<Course>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.cancel();
+        self.1.leave();
+    }
+}
+
+/// Does `work` on a thread of its own, within `time`.
+///
+/// # Errors
+/// What it fails with, or that there is no answer.
+pub async fn run<T, W, F>(time: Duration, work: W) -> Result<T>
+where
+    T: Send + 'static,
+    W: FnOnce(Arc<Watch>) -> F + Send + 'static,
+    F: Future<Output = Result<T>>,
+{
+    let (answer, answered) = oneshot::channel();
+    let waiting = on_a_thread(time, answer, work)?;
+    let patience = tokio::time::timeout(time.saturating_add(GRACE), answered).await;
+    drop(waiting);
+    match patience {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(_)) => Err(Broken::Panicked.into()),
+        Err(_) => Err(Broken::Left.into()),
+    }
+}
+
+/// The rows of a query that is run in the same way; they come as they are asked for.
+///
+/// # Errors
+/// What it fails with before its first row.
+pub async fn stream<W, F>(time: Duration, work: W) -> Result<SendableRecordBatchStream>
+where
+    W: FnOnce(Arc<Watch>) -> F + Send + 'static,
+    F: Future<Output = Result<SendableRecordBatchStream>>,
+{
+    let (rows, taken) = mpsc::channel::<Result<RecordBatch>>(1);
+    let (begun, schema) = oneshot::channel();
+    let (answer, answered) = oneshot::channel();
+    let waiting = on_a_thread(time, answer, move |watch| async move {
+        let mut stream = work(watch).await?;
+        // Who does not take the schema takes no rows either.
+        let _ = begun.send(stream.schema());
+        while let Some(batch) = stream.next().await {
+            if rows.send(batch).await.is_err() {
+                break;
+            }
+        }
+        Ok(())
+    })?;
+    let Ok(schema) = schema.await else {
+        return Err(answered.await.map_or(Broken::Panicked.into(), |ended| {
+            ended.err().unwrap_or_else(|| Broken::Panicked.into())
+        }));
+    };
+    let rows = futures::stream::unfold((taken, waiting), |(mut taken, waiting)| async move {
+        taken.recv().await.map(|batch| (batch, (taken, waiting)))
+    });
+    Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
+}
+
+/// Begins `work` on a thread; it has a runtime of its own, so that nothing else waits while it computes.
+fn on_a_thread<T, W, F>(time: Duration, answer: oneshot::Sender<Result<T>>, work: W) -> Result<Waiting>
+where
+    T: Send + 'static,
+    W: FnOnce(Arc<Watch>) -> F + Send + 'static,
+    F: Future<Output = Result<T>>,
+{
+    if LEFT.load(Ordering::Relaxed) >= LEFT_MAX {
+        return Err(Broken::Crowded.into());
+    }
+    let external = |e: std::io::Error| DataFusionError::External(Box::new(e));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .thread_stack_size(STACK)
+        .build()
+        .map_err(external)?;
+    let (watch, course) = (Arc::new(Watch::new(time)), Arc::new(Course::default()));
+    let waiting = Waiting(Arc::clone(&watch), Arc::clone(&course));
+    let thread = std::thread::Builder::new().name(String::from("query")).stack_size(STACK);
+    let begun = thread.spawn(move || {
+        let worked = AssertUnwindSafe(work(watch)).catch_unwind();
+        let result = runtime.block_on(worked);
+        // What reads files for it ends when it finds that nobody takes its rows.
+        runtime.shutdown_background();
+        course.end();
+        let _ = answer.send(result.unwrap_or_else(|_| Err(Broken::Panicked.into())));
+    });
+    begun.map(|_| waiting).map_err(|e| {
+        // There is nothing that could be left behind.
+        external(e)
+    })
+}

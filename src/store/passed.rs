@@ -1,0 +1,69 @@
+//! Ticks that were passed without an answer, in a row of `meta` each: a rule that found nothing and one that was not asked
+//! are two things. The number of rows is bounded; the latest ticks stay.
+
+use rusqlite::{Connection, Transaction};
+
+use super::{
+    History, Reader, StoreError, explain,
+    sums::{remove_meta, set_meta},
+};
+use crate::evaluate::schedule::{PassedTick, Why};
+
+/// Rows that are kept.
+const KEPT: usize = 1000;
+const PREFIX: &str = "passed ";
+
+/// Notes ticks.
+pub fn write(transaction: &Transaction<'_>, passed: &[PassedTick]) -> rusqlite::Result<()> {
+    if passed.is_empty() {
+        return Ok(());
+    }
+    for tick in passed {
+        set_meta(transaction, &name(tick), tick.why.code())?;
+    }
+    let known = read(transaction)?;
+    let forgotten = known.len().saturating_sub(KEPT);
+    known.iter().take(forgotten).try_for_each(|tick| remove_meta(transaction, &name(tick)))
+}
+
+fn name(tick: &PassedTick) -> String {
+    format!("{PREFIX}{} {}", tick.rule, tick.tick)
+}
+
+/// All of them, by their ticks.
+fn read(connection: &Connection) -> rusqlite::Result<Vec<PassedTick>> {
+    let mut statement =
+        connection.prepare_cached("SELECT name, value FROM meta WHERE name LIKE 'passed %'")?;
+    let mut rows = statement.query([])?;
+    let mut known = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (name, code): (String, i64) = (row.get(0)?, row.get(1)?);
+        // An id has no spaces.
+        let tick = name.strip_prefix(PREFIX).and_then(|rest| rest.split_once(' '));
+        if let Some((rule, Ok(at))) = tick.map(|(rule, at)| (rule, at.parse())) {
+            known.push(PassedTick { rule: rule.to_owned(), tick: at, why: Why::of_code(code) });
+        }
+    }
+    known.sort_by(|a, b| (a.tick, &a.rule).cmp(&(b.tick, &b.rule)));
+    Ok(known)
+}
+
+impl Reader {
+    /// The ticks that were passed without an answer, by their times.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn passed_ticks(&self) -> Result<Vec<PassedTick>, StoreError> {
+        read(&self.connection).map_err(|error| explain(&self.dir, error))
+    }
+}
+
+impl History {
+    /// The ticks that were passed without an answer, by their times.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn passed_ticks(&self) -> Result<Vec<PassedTick>, StoreError> {
+        read(&self.snapshot.connection()).map_err(|error| explain(&self.snapshot.dir, error))
+    }
+}
