@@ -10,7 +10,6 @@ use super::{
 };
 use crate::{
     event::{stamp::Unit, time::NamedBy},
-    lists::ColumnKind,
     rule::Language,
     source::{Encoding, directory::Afterwards, kafka::KafkaSource},
     store::WhenFull,

@@ -289,7 +289,13 @@ impl Sequencer {
 
     /// A cut after `rows` events with what was due there.
     fn noted_cut(&self, rows: usize, due: Vec<(i64, usize)>) -> Option<Cut> {
-        (!due.is_empty()).then(|| Cut { rows, watermark: self.watermark.clone(), due, rests: false })
+        (!due.is_empty()).then(|| Cut {
+            rows,
+            watermark: self.watermark.clone(),
+            due,
+            rests: false,
+            attempt: 0,
+        })
     }
 
     /// A cut after `rows` events, if the watermark has passed a tick since `from`.
