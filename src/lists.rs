@@ -510,7 +510,7 @@ mod tests {
         assert!(error.contains("directory"), "{error}");
         std::fs::write(&path, "a,cap\nx,1,2\n").unwrap();
         let error = List::read(&path, None, &kinds).unwrap_err().to_string();
-        assert!(error.ends_with("l.csv:2: the row has 3 cells and the header 2"), "{error}");
+        assert!(error.ends_with("l.csv:2: this row has 3 cells and the first line 2"), "{error}");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use datafusion::{
     },
     logical_expr::{
         Distinct, Expr, ExprSchemable, JoinType, LogicalPlan, Operator, WindowFunctionDefinition,
-        logical_plan::RecursiveQuery, utils::grouping_set_to_exprlist,
+        utils::grouping_set_to_exprlist,
     },
 };
 
@@ -63,8 +63,6 @@ struct Walk<'w> {
     lists: &'w Lists,
     /// The rows around a subquery, the nearest last.
     outer: Vec<(Arc<DFSchema>, Vec<Kind>)>,
-    /// What recursive queries are known to return so far, by name.
-    recursive: Vec<(String, Vec<Kind>)>,
 }
 
 /// Functions that give back one of their arguments.
@@ -97,7 +95,7 @@ const CASTING: &[&str] = &["arrow_cast", "arrow_try_cast"];
 
 impl<'w> Walk<'w> {
     fn new(lists: &'w Lists) -> Self {
-        Self { lists, outer: Vec::new(), recursive: Vec::new() }
+        Self { lists, outer: Vec::new() }
     }
 
     fn expression(&mut self, expr: &Expr, row: &Row<'_>) -> Kind {
@@ -253,7 +251,6 @@ impl<'w> Walk<'w> {
                 let columns = scan.projected_schema.fields().iter();
                 columns.map(|field| self.stored(scan.table_name.table(), field.name())).collect()
             }
-            LogicalPlan::RecursiveQuery(query) => self.recursive(query),
             LogicalPlan::Unnest(unnest) => {
                 let input = self.plan(&unnest.input);
                 let of = |at: &usize| input.get(*at).copied().unwrap_or(Kind::ANYTHING).without(Kind::LIST);
@@ -292,9 +289,6 @@ impl<'w> Walk<'w> {
 
     /// The kind of a column as it is stored.
     fn stored(&self, table: &str, column: &str) -> Kind {
-        if let Some((_, kinds)) = self.recursive.iter().rev().find(|(name, _)| name == table) {
-            return kinds.iter().fold(Kind::ORDINARY, |all, kind| all.and(*kind));
-        }
         match (table, column) {
             (FINDINGS | ALERTS, "key" | "summary") => Kind::ANYTHING,
             (FINDINGS | ALERTS, _) => Kind::ORDINARY,
@@ -303,21 +297,6 @@ impl<'w> Walk<'w> {
                 let kind = list.map(|(_, kind)| kind.personal()).or_else(|| Kind::of_column(column));
                 kind.unwrap_or_default().without(Kind::TYPED)
             }
-        }
-    }
-
-    /// What a step returns may go through the next, so steps are taken until nothing is added.
-    fn recursive(&mut self, query: &RecursiveQuery) -> Vec<Kind> {
-        let mut kinds = self.plan(&query.static_term);
-        loop {
-            self.recursive.push((query.name.clone(), kinds.clone()));
-            let step = self.plan(&query.recursive_term);
-            self.recursive.pop();
-            let all = together(&kinds, &step);
-            if all == kinds {
-                return kinds;
-            }
-            kinds = all;
         }
     }
 }
@@ -468,10 +447,6 @@ mod tests {
             ("select x from (values ('a', 1), ('b', 2)) v(x, y)", ""),
             (
                 "select unit_code as u, payee_account as a, sum(amount) as s from payments group by rollup(unit_code, payee_account)",
-                "a=account",
-            ),
-            (
-                "with recursive r as (select payee_account as a, 1 as n from payments union all select a, n + 1 from r where n < 3) select a from r",
                 "a=account",
             ),
             ("select unit_code, executed from budget_lines", ""),

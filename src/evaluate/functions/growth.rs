@@ -280,5 +280,6 @@ const BOUNDED: &[&str] = &[
     "name_similarity",
     "normal_name",
     "roundness",
+    "suspicious_text",
     "workdays_between",
 ];
