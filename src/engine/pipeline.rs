@@ -494,9 +494,9 @@ impl Windows {
             let committable = Committable {
                 evaluation,
                 rules,
-                tick,
                 passed,
                 again,
+                tick,
                 held,
                 watermark,
                 ..Committable::default()
