@@ -301,6 +301,8 @@ impl Store {
         configure(&connection).map_err(fail)?;
         migrate::migrate(dir, &connection)?;
         empty_log(&connection).map_err(fail)?;
+        // After that: a program that reads meanwhile would keep what is written before in the log.
+        migrate::count(&connection).map_err(fail)?;
         // SQLite does so too, but does not say when it fails.
         sealed::sync_names(dir)
             .map_err(|error| StoreError::Unsure { path: dir.to_owned(), error: error.to_string() })?;

@@ -325,7 +325,7 @@ fn a_year_that_is_interrupted_has_no_name_of_a_whole_one() {
         .spawn()
         .unwrap();
     crate::support::wait_until(|| year.join("events.jsonl.partial").exists());
-    let asked = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let asked = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
     assert!(asked.success() && !child.wait().unwrap().success());
     for name in ["events.jsonl", "events.parquet", "labels.jsonl"] {
         assert!(!year.join(name).exists(), "{name}");

@@ -405,7 +405,7 @@ fn a_file_that_is_gone_keeps_the_state_from_opening() {
     let file = std::fs::read_dir(dir.path().join("sealed")).unwrap().next().unwrap().unwrap().path();
     std::fs::remove_file(&file).unwrap();
     let error = Store::open(dir.path()).unwrap_err().to_string();
-    assert!(error.contains(&file.display().to_string()) && error.contains("No such file"), "{error}");
+    assert!(error.contains(&file.display().to_string()) && error.contains("it is not there"), "{error}");
 }
 
 #[test]
