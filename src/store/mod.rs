@@ -383,13 +383,12 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
 
 /// Moves the log into the database and empties it. After a failed fsync the kernel takes pages for written that are
 /// not, and a log that is read back from its cache looks whole until the power fails. So what a start finds in the log
-/// is written, and confirmed, once more.
+/// is written, and confirmed, once more. A program that reads meanwhile keeps the log from being cut, which is not waited
+/// for; what the log holds is moved all the same.
 fn empty_log(connection: &Connection) -> rusqlite::Result<()> {
-    let is_busy = |row: &rusqlite::Row<'_>| row.get::<_, bool>(0);
-    match connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], is_busy)? {
-        true => Err(turn::busy()),
-        false => Ok(()),
-    }
+    connection.busy_timeout(std::time::Duration::from_secs(1))?;
+    to_the_end(connection, "PRAGMA wal_checkpoint(TRUNCATE)")?;
+    connection.busy_timeout(BUSY)
 }
 
 /// Runs a pragma to its end: it gives its row first, and commits, and fails, after that.

@@ -74,7 +74,7 @@ impl Store {
         let fail = |error| explain(&self.dir, error);
         self.check_tables()?;
         let mut recovered = Recovered {
-            ledger: checkpoint::read(&self.dir, &self.connection)?,
+            ledger: checkpoint::read(&self.dir, &self.connection).map_err(|error| self.damage_or(error))?,
             positions: self.positions().map_err(fail)?,
             events: number(self, EVENTS)?.unwrap_or(0).unsigned_abs(),
             last_seq: super::commit::last_seq(&self.connection).map_err(fail)?,
@@ -95,6 +95,12 @@ impl Store {
             sums::check(&self.dir, &snapshot, table)?;
         }
         sums::check_indexes(&self.dir, &snapshot)
+    }
+
+    /// A row that cannot be read has been changed, as a rule: then the sum of its table says so.
+    fn damage_or(&self, error: StoreError) -> StoreError {
+        let mut read = sums::ALL.iter().filter(|table| SUMMED_WHILE_READ.contains(&table.name));
+        read.find_map(|table| sums::check(&self.dir, &self.connection, table).err()).unwrap_or(error)
     }
 
     fn sealed_events(

@@ -346,7 +346,7 @@ fn damage_is_found_and_named() {
     sql(&format!("DELETE FROM sealed WHERE first_seq = {first}"), "numbers", "no file has");
     says(&|| state.flip_in_file(), "sealed files", "does not match its checksum");
     let remove = || std::fs::remove_file(sealed_file(&state.state())).unwrap();
-    says(&remove, "sealed files", "No such file");
+    says(&remove, "sealed files", "it is not there");
     let line = "WHERE budget_line_id = 'L3'";
     let cent = format!("UPDATE lines SET executed = printf('%.2f', executed + 0.01) {line}");
     sql(&cent, "ledger", "L3: executed is");

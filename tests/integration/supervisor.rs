@@ -27,16 +27,24 @@ impl Supervisor {
 
     /// Starts a daemon on the bench with a watchdog of a second, and waits until it is ready.
     fn start(&self, bench: &Bench) -> (Daemon, Vec<String>) {
+        self.start_failing(bench, "")
+    }
+
+    /// The same with a failpoint.
+    fn start_failing(&self, bench: &Bench, failpoint: &str) -> (Daemon, Vec<String>) {
         let port = free_port();
-        let child = fiscwatch()
+        let mut command = fiscwatch();
+        command
             .current_dir(bench.path())
             .args(["run", "--config", "fiscwatch.yaml"])
             .env("FISCWATCH_HTTP__LISTEN", format!("127.0.0.1:{port}"))
             .env("NOTIFY_SOCKET", self.dir.path().join("notify"))
             .env("WATCHDOG_USEC", "1000000")
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+            .stderr(Stdio::null());
+        if !failpoint.is_empty() {
+            command.env("FAILPOINT", failpoint);
+        }
+        let child = command.spawn().unwrap();
         let (_, log) = std::sync::mpsc::channel();
         let daemon = Daemon { child, address: format!("http://127.0.0.1:{port}"), log };
         let before = self.until(|text| text.contains("READY=1"));
@@ -95,12 +103,10 @@ fn a_supervisor_is_told_what_the_daemon_does() {
 fn a_loop_that_hangs_does_not_beat() {
     let bench = bench();
     let supervisor = Supervisor::new();
-    let (daemon, _) = supervisor.start(&bench);
+    let (daemon, _) = supervisor.start_failing(&bench, "commit.journal=delay:6000@1");
     supervisor.until(|text| text.starts_with("WATCHDOG=1"));
 
-    // Another program has locked the database: a commit waits for it, for longer than the watchdog does.
-    let other = rusqlite::Connection::open(bench.path().join("state/fiscwatch.db")).unwrap();
-    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    // A commit hangs in a write, for longer than the watchdog waits.
     let posting = std::thread::spawn({
         let (address, event) = (daemon.address.clone(), payment("p1", "L1", "5").to_string());
         move || ureq::post(format!("{address}/api/v1/events")).send(event).unwrap().status()
@@ -110,7 +116,6 @@ fn a_loop_that_hangs_does_not_beat() {
     assert_eq!(daemon.get("/-/healthy").0, 200);
 
     // When the disk answers again, so does the heart.
-    other.execute_batch("COMMIT").unwrap();
     assert_eq!(posting.join().unwrap(), 200);
     supervisor.until(|text| text.starts_with("WATCHDOG=1"));
 }
