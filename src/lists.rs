@@ -14,12 +14,12 @@ use xxhash_rust::xxh3::Xxh3;
 
 use self::rows::{Index, Rows, TooLarge};
 use crate::{
-    diagnostic::json_fault,
+    diagnostic::{json_fault, os_reason},
     event::normal_name,
     personal::Kind,
     say,
     stream::lines,
-    text::{os_reason, quoted},
+    text::quoted,
 };
 
 /// All lists of a configuration, by name.

@@ -40,7 +40,7 @@ use crate::{
     clock::Clock,
     config::Config,
     decode::Decoder,
-    diagnostic::{self, Diagnostic},
+    diagnostic::{self, Diagnostic, os_reason},
     engine::{
         BatchLimits, Dedup, Engine, EngineError, History, Originals, Record, Scheduler, Sequencer, Silence,
         Watermark, Windowing, Workers, batches,
@@ -54,7 +54,7 @@ use crate::{
     store::{self, Lookup, StateLock, Store, StoreError, StoredReject},
     stream::{Block, Payload, Position, Receipt},
     telemetry::Metrics,
-    text::{os_reason, quoted},
+    text::quoted,
 };
 
 pub use bodies::{Bodies, Body, Full};

@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::anyhow;
 use clap::Args;
 
-use crate::{say, shipped, text::os_reason};
+use crate::{diagnostic::os_reason, say, shipped};
 
 #[derive(Debug, Args)]
 pub struct InitArgs {

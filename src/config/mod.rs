@@ -23,7 +23,7 @@ use jiff::tz::TimeZone;
 use crate::{
     alert::Policy,
     decode::Reading,
-    diagnostic::{Diagnostic, nearest},
+    diagnostic::{Diagnostic, nearest, os_reason},
     evaluate::schedule::Limits,
     event::{Currency, stamp::Unit, time::Calendar},
     lists::{List, Lists},
@@ -33,7 +33,7 @@ use crate::{
     say,
     source::{Format, directory::DirectorySource, file::FileSource, kafka::KafkaSource},
     store::QuarantineLimit,
-    text::{did_you_mean, os_reason, quoted},
+    text::{did_you_mean, quoted},
 };
 
 use lists::ListSpec;

@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{rule::Language, say, text::os_reason};
+use crate::{diagnostic::os_reason, rule::Language, say};
 
 /// One sink; it has exactly one kind.
 #[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]

@@ -3,11 +3,14 @@
 
 mod columns;
 mod csv;
+mod fault;
+mod instant;
 mod json;
 mod reading;
 mod row;
 mod table;
 mod text;
+mod value;
 mod whole;
 mod words;
 

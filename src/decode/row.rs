@@ -11,23 +11,23 @@ use arrow::{
 use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use jiff::{Timestamp, tz::TimeZone};
-
 use super::{
-    Decoded, Decoder, OriginBlock, OriginRow, Origins, Raw, Reading, columns::Columns, reading::Left, text,
-    text::Shape, whole::Whole, words::kind,
+    Decoded, Decoder, OriginBlock, OriginRow, Origins, Raw, Reading,
+    columns::Columns,
+    fault::{Fault, Faults, absent_or_wrong, missing, other_currency, unknown_value, wrong_type},
+    instant::Instants,
+    reading::Left,
+    text::{self, Shape},
+    value::{amount, check_event_id, check_tags, number, text_of, year},
+    whole::Whole,
 };
 use crate::{
     event::{
         BudgetAction, Column, EventType, FieldKind,
-        money::{check_amount, format_cents, parse_amount},
-        number::{self, parse_number},
-        schema::{EVENT_ID_CHARS, FIELDS, TAGS_MAX, TextKind, id_hash, required_by_action},
-        stamp::{Stamp, instant, likely_unit, local_time, looks_like_day},
-        time::{TimeBounds, TimeError, check_micros},
+        schema::{EVENT_ID_CHARS, FIELDS, TextKind, id_hash, required_by_action},
+        time::TimeBounds,
     },
-    say,
-    stream::{Block, Payload, Reason, Reject},
+    stream::{Block, Payload, Reject},
 };
 
 /// A value as a record has it, before it is checked.
@@ -61,11 +61,6 @@ impl<'a> Cell<'a> {
     }
 }
 
-/// Why a record is rejected.
-pub type Fault = (Reason, String);
-
-/// Years that can be fiscal years.
-pub const YEARS: std::ops::Range<i32> = 1900..3000;
 /// The bits of all event types.
 const ALL_TYPES: u8 = {
     let (mut bits, mut at) = (0, 0);
@@ -75,8 +70,8 @@ const ALL_TYPES: u8 = {
     }
     bits
 };
-/// The longest piece of a bad value that a message repeats.
-const SHOWN_CHARS: usize = 60;
+/// Characters of an unknown field's name that are remembered.
+const NAME_CHARS: usize = 60;
 /// Unknown field names remembered a batch; more are not told apart.
 const UNKNOWN_FIELDS_MAX: usize = 256;
 
@@ -158,7 +153,7 @@ impl<'c> RowBuilder<'c> {
         if let Some(count) = self.unknown_fields.get_mut(name) {
             *count += 1;
         } else if self.unknown_fields.len() < UNKNOWN_FIELDS_MAX {
-            self.unknown_fields.insert(name.chars().take(SHOWN_CHARS).collect(), 1);
+            self.unknown_fields.insert(name.chars().take(NAME_CHARS).collect(), 1);
         }
     }
 
@@ -274,7 +269,7 @@ impl<'c> RowBuilder<'c> {
                 Ok(hash(millionths))
             }
             FieldKind::Time => {
-                let micros = self.instant(column, cell)?;
+                let micros = self.instants().read(column, cell)?;
                 self.columns.time(column, row, micros);
                 Ok(hash(micros.into()))
             }
@@ -294,6 +289,10 @@ impl<'c> RowBuilder<'c> {
                 Ok(tags.iter().fold(1, |h, tag| xxh3_64_with_seed(tag.as_bytes(), h)))
             }
         }
+    }
+
+    fn instants(&self) -> Instants<'_> {
+        Instants { calendar: &self.decoder.calendar, reading: self.reading, bounds: self.bounds }
     }
 
     fn text(&mut self, column: usize, row: usize, text: &str) -> u64 {
@@ -337,95 +336,6 @@ impl<'c> RowBuilder<'c> {
         match currency.is_meant_by(text) {
             true => Ok(currency.code()),
             false => Err(other_currency(column, text, currency.code())),
-        }
-    }
-
-    fn instant(&self, column: usize, cell: &Cell<'_>) -> Result<i64, Fault> {
-        let name = FIELDS[column].name;
-        let bad =
-            |shown: &str, why: TimeError| (Reason::BadTime, format!("{name} {:?}: {why}", shorten(shown)));
-        let micros = match cell {
-            Cell::Text(text) if text::is_scientific(text) => {
-                return Err((Reason::Inexact, text::lost_digits(name, &format!("{:?}", shorten(text)))));
-            }
-            Cell::Text(text) => self.time_of(text).map_err(|e| bad(text, e))?,
-            Cell::Owned(text) => self.time_of(text).map_err(|e| bad(text, e))?,
-            Cell::Number(number) => self.time_of_number(number).map_err(|e| bad(number, e))?,
-            Cell::Cents(cents) => {
-                let number = format_cents(*cents);
-                self.time_of_number(&number).map_err(|e| bad(&number, e))?
-            }
-            Cell::Micros(micros) => check_micros(*micros).map_err(|e| bad(&micros.to_string(), e))?,
-            Cell::Local(micros) => self.time_of_clock(*micros).map_err(|(shown, e)| bad(&shown, e))?,
-            _ => return Err(absent_or_wrong(column, cell)),
-        };
-        if column != Column::OccurredAt.index() || self.bounds.contain(micros) {
-            return Ok(micros);
-        }
-        let at = self.decoder.calendar.format(micros);
-        Err(if micros > self.bounds.latest {
-            (Reason::FutureTime, say!("{name} {at} is too far ahead of the clock", name, at))
-        } else {
-            let earliest = self.decoder.calendar.format(self.bounds.earliest);
-            let why = say!(
-                "{name} {at} is before {earliest}; if it is right, set engine.min_time to an earlier day",
-                name,
-                at,
-                earliest
-            );
-            (Reason::BadTime, why)
-        })
-    }
-
-    /// Formats without types write numbers as text.
-    fn time_of(&self, text: &str) -> Result<i64, TimeError> {
-        if is_number(text) {
-            return self.time_of_number(text);
-        }
-        match local_time(text) {
-            Some(local) => instant(local, self.reading.zone()),
-            None => self.decoder.calendar.parse(text),
-        }
-    }
-
-    /// What the clock of a column without a zone shows.
-    fn time_of_clock(&self, micros: i64) -> Result<i64, (String, TimeError)> {
-        let local = Timestamp::from_microsecond(micros).map(|shown| TimeZone::UTC.to_datetime(shown));
-        match local {
-            Ok(local) => instant(local, self.reading.zone()).map_err(|e| (local.to_string(), e)),
-            Err(_) => check_micros(micros).map_err(|e| (micros.to_string(), e)),
-        }
-    }
-
-    /// A number has to be a time that there can be in its unit.
-    fn time_of_number(&self, number: &str) -> Result<i64, TimeError> {
-        let (unit, calendar) = (self.reading.times(), &self.decoder.calendar);
-        let read = unit.read(number).and_then(|stamp| match stamp {
-            Stamp::Instant(micros) => Ok(micros),
-            Stamp::Day(day) => calendar.start_of_day(day),
-            Stamp::Local(local) => instant(local, self.reading.zone()),
-        });
-        match read {
-            Ok(micros) if self.bounds.earliest == i64::MIN || self.bounds.contain(micros) => {
-                return Ok(micros);
-            }
-            _ => {}
-        }
-        if let Some(day) = looks_like_day(number) {
-            return Err(TimeError(say!(
-                "a number is a time in {unit} here; if it is a day, write {day}",
-                unit = unit.word(),
-                day
-            )));
-        }
-        match likely_unit(number, unit, calendar) {
-            Some((other, at)) => Err(TimeError(say!(
-                "this is no time in {unit}; as {other} it would be {at}: then say `times: {other}` at the source",
-                unit = unit.word(),
-                other = other.word(),
-                at
-            ))),
-            None => read,
         }
     }
 
@@ -478,214 +388,10 @@ pub fn fold(value: u128, seed: u64) -> u64 {
     mix(first ^ seed, 0xA076_1D64_78BD_642F)
 }
 
-fn absent_or_wrong(column: usize, cell: &Cell<'_>) -> Fault {
-    match cell {
-        Cell::Absent => missing(column),
-        _ => wrong_type(column, cell, "a string"),
-    }
-}
-
-fn text_of<'a>(cell: &'a Cell<'_>) -> Option<&'a str> {
-    match cell {
-        Cell::Text(text) => Some(text),
-        Cell::Owned(text) => Some(text),
-        _ => None,
-    }
-}
-
-/// Whether a text is digits, perhaps with a sign and a point.
-fn is_number(text: &str) -> bool {
-    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
-    digits.starts_with(|c: char| c.is_ascii_digit())
-        && digits.bytes().all(|b| b.is_ascii_digit() || b == b'.')
-}
-
-/// In JSON an exponent is a way of writing numbers; in a text it tells of a cell that a spreadsheet has rounded.
-fn check_exact(column: usize, cell: &Cell<'_>) -> Result<(), Fault> {
-    match text_of(cell).filter(|text| text::is_scientific(text)) {
-        None => Ok(()),
-        Some(text) => {
-            Err((Reason::Inexact, text::lost_digits(FIELDS[column].name, &format!("{:?}", shorten(text)))))
-        }
-    }
-}
-
-fn check_tags(column: usize, tags: &[Cow<'_, str>]) -> Result<(), Fault> {
-    let name = FIELDS[column].name;
-    if tags.len() > TAGS_MAX {
-        let text = say!(
-            "{name} has {length} entries, {most} are allowed",
-            name,
-            length = tags.len(),
-            most = TAGS_MAX
-        );
-        return Err((Reason::TooLong, text));
-    }
-    tags.iter().try_for_each(|tag| text::check(name, TextKind::Code, tag, Shape::of(tag)))
-}
-
-fn other_currency(column: usize, text: &str, currency: &str) -> Fault {
-    let text = say!(
-        "{name} {text} is not {currency}, in which the books are kept, and nothing is converted. Convert the amount where it is exported, or leave the record out",
-        name = FIELDS[column].name,
-        text = format!("{:?}", shorten(text)),
-        currency
-    );
-    (Reason::Currency, text)
-}
-
-fn amount(column: usize, cell: &Cell<'_>) -> Result<i128, Fault> {
-    check_exact(column, cell)?;
-    let (result, shown) = match cell {
-        Cell::Text(text) | Cell::Number(text) => (parse_amount(text), Cow::Borrowed(*text)),
-        Cell::Owned(text) => (parse_amount(text), Cow::Borrowed(text.as_str())),
-        Cell::Cents(cents) => (check_amount(*cents), Cow::Owned(format_cents(*cents))),
-        _ => return Err(wrong_type(column, cell, "a decimal as a string or a number")),
-    };
-    result.map_err(|e| {
-        let detail = format!("{} {:?}: {e}", FIELDS[column].name, shorten(&shown));
-        (Reason::BadAmount, if is_base64(&shown) { format!("{detail}; {}", say!("it looks like a binary decimal in base64: have decimals written as text (decimal.handling.mode=string)")) } else { detail })
-    })
-}
-
-/// Whether a text looks like base64 of a few bytes: capitals, small letters and digits or padding together.
-fn is_base64(text: &str) -> bool {
-    let has = |is: fn(&u8) -> bool| text.as_bytes().iter().any(is);
-    let digits = text.trim_end_matches('=').bytes();
-    text.len().is_multiple_of(4)
-        && digits.into_iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'))
-        && has(u8::is_ascii_uppercase)
-        && (has(u8::is_ascii_lowercase) || has(|byte| *byte == b'='))
-        && has(|byte| byte.is_ascii_digit() || *byte == b'=')
-}
-
-fn number(column: usize, cell: &Cell<'_>) -> Result<i128, Fault> {
-    check_exact(column, cell)?;
-    let (result, shown) = match cell {
-        Cell::Text(text) | Cell::Number(text) => (parse_number(text), Cow::Borrowed(*text)),
-        Cell::Owned(text) => (parse_number(text), Cow::Borrowed(text.as_str())),
-        Cell::Cents(cents) => (number::scaled(*cents, 2), Cow::Owned(format_cents(*cents))),
-        _ => return Err(wrong_type(column, cell, "a decimal as a string or a number")),
-    };
-    result.map_err(|e| (Reason::BadNumber, format!("{} {:?}: {e}", FIELDS[column].name, shorten(&shown))))
-}
-
-fn year(column: usize, cell: &Cell<'_>) -> Result<i32, Fault> {
-    let text = match cell {
-        Cell::Text(text) | Cell::Number(text) => text,
-        Cell::Owned(text) => text.as_str(),
-        _ => return Err(wrong_type(column, cell, "a year of four digits")),
-    };
-    let digits = text.len() == 4 && text.bytes().all(|b| b.is_ascii_digit());
-    text.parse().ok().filter(|year| digits && YEARS.contains(year)).ok_or_else(|| {
-        let name = FIELDS[column].name;
-        let value = crate::text::quoted(&shorten(text));
-        (Reason::BadTime, say!("{name} {value}: not a year of four digits", name, value))
-    })
-}
-
-fn check_event_id(id: &str) -> Result<(), Fault> {
-    let length = id.chars().count();
-    if length <= EVENT_ID_CHARS {
-        return Ok(());
-    }
-    let most = EVENT_ID_CHARS;
-    Err((Reason::BadEventId, say!("event_id has {length} characters, {most} are allowed", length, most)))
-}
-
 /// A budget action may need more fields than every budget event does.
 fn check_action(cells: &[Cell<'_>], faults: &mut Faults) {
     let action = text_of(&cells[Column::Action.index()]).and_then(BudgetAction::parse);
     let needed = action.map_or(&[][..], required_by_action);
     let absent = needed.iter().filter(|column| matches!(cells[column.index()], Cell::Absent));
     absent.for_each(|column| faults.missing(column.index()));
-}
-
-/// All that is wrong with one record: who mends it should not have to send it once for each fault.
-#[derive(Default)]
-struct Faults {
-    missing: Vec<usize>,
-    others: Vec<Fault>,
-    /// Whether a field was missing before anything else was wrong.
-    missing_first: bool,
-    /// Whether a word for nothing stands in a field that is missing.
-    emptied: bool,
-}
-
-impl Faults {
-    fn any(&self) -> bool {
-        !self.missing.is_empty() || !self.others.is_empty()
-    }
-
-    fn missing(&mut self, column: usize) {
-        self.missing_first |= self.others.is_empty();
-        if !self.missing.contains(&column) {
-            self.missing.push(column);
-        }
-    }
-
-    fn add(&mut self, fault: Fault) {
-        self.others.push(fault);
-    }
-
-    /// All of them under the reason of the first.
-    fn told(mut self) -> Option<Fault> {
-        if !self.missing.is_empty() {
-            let names: Vec<_> = self.missing.iter().map(|column| FIELDS[*column].name).collect();
-            let mut text = missing_text(&names);
-            if self.emptied {
-                text = say!(
-                    "{text} (a word for nothing stands there; `nulls` at the source says which those are)",
-                    text
-                );
-            }
-            let missing = (Reason::MissingField, text);
-            let place = if self.missing_first { 0 } else { self.others.len() };
-            self.others.insert(place, missing);
-        }
-        let reason = self.others.first()?.0;
-        let details: Vec<_> = self.others.into_iter().map(|(_, detail)| detail).collect();
-        Some((reason, details.join("; ")))
-    }
-}
-
-fn missing_text(names: &[&str]) -> String {
-    match names {
-        [name] => say!("{name} is missing", name),
-        names => say!("{names} are missing", names = names.join(", ")),
-    }
-}
-
-fn missing(column: usize) -> Fault {
-    (Reason::MissingField, missing_text(&[FIELDS[column].name]))
-}
-
-fn unknown_value(column: usize, value: &str) -> Fault {
-    let field = &FIELDS[column];
-    let FieldKind::Choice(words) = field.kind else { return missing(column) };
-    let (name, value) = (field.name, crate::text::quoted(&shorten(value)));
-    let text = say!("{name} {value} is not one of {words}", name, value, words = words.join(", "));
-    (Reason::UnknownValue, text)
-}
-
-fn wrong_type(column: usize, cell: &Cell<'_>, wanted: &str) -> Fault {
-    let found = match cell {
-        Cell::Absent => "nothing",
-        Cell::Text(_) | Cell::Owned(_) => "text",
-        Cell::Number(_) => "a number",
-        Cell::Cents(_) => "a decimal",
-        Cell::Micros(_) | Cell::Local(_) => "a timestamp",
-        Cell::List(_) => "a list",
-        Cell::Other(name) => name,
-    };
-    let (name, found, wanted) = (FIELDS[column].name, kind(found), kind(wanted));
-    (Reason::WrongType, say!("{name} is {found}, but must be {wanted}", name, found, wanted))
-}
-
-/// The start of a value, for messages.
-pub fn shorten(text: &str) -> Cow<'_, str> {
-    match text.char_indices().nth(SHOWN_CHARS) {
-        Some((at, _)) => Cow::Owned(format!("{}…", &text[..at])),
-        None => Cow::Borrowed(text),
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::row::{Fault, shorten};
+use super::fault::{Fault, shorten};
 use crate::{
     event::{
         hidden::{code_point, is_hidden},

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::say;
+use crate::{say, text::did_you_mean};
 
 pub mod characters;
 mod engine;
@@ -13,7 +13,7 @@ mod words;
 
 pub use engine::{Failure, Refusal, at_run_time, failure};
 pub use fields::{field_fault, json_fault};
-pub use system::{read_text, why};
+pub use system::{os_reason, read_text};
 pub use words::{column_of, type_name, value_of};
 
 /// One thing that is wrong in a file.
@@ -67,7 +67,7 @@ pub fn nearest<'n>(name: &str, candidates: impl IntoIterator<Item = &'n str>) ->
 pub fn suggest<'n>(name: &str, candidates: impl IntoIterator<Item = &'n str>) -> String {
     let candidates: Vec<_> = candidates.into_iter().collect();
     match nearest(name, candidates.iter().copied()) {
-        Some(near) => say!("did you mean \"{near}\"?", near),
+        Some(near) => did_you_mean(near),
         None => say!("known are: {names}", names = candidates.join(", ")),
     }
 }

@@ -4,25 +4,27 @@ use std::io::{Error, ErrorKind};
 
 use crate::say;
 
-/// Why a file or folder cannot be used.
+/// Why the operating system refuses, without its numbers.
 #[must_use]
-pub fn why(error: &Error) -> String {
+pub fn os_reason(error: &Error) -> String {
     match error.kind() {
-        ErrorKind::NotFound => say!("there is no such file or folder"),
-        ErrorKind::PermissionDenied => say!("this user may not read or write it"),
-        ErrorKind::IsADirectory => say!("this is a folder and not a file"),
-        ErrorKind::NotADirectory => say!("a part of the path is a file and not a folder"),
-        ErrorKind::AlreadyExists => say!("it exists already"),
+        ErrorKind::NotFound => say!("it is not there"),
+        ErrorKind::PermissionDenied => say!("this user may not do that"),
+        ErrorKind::AlreadyExists => say!("it is there already"),
+        ErrorKind::IsADirectory => say!("it is a folder"),
+        ErrorKind::NotADirectory => say!("a part of the path is not a folder"),
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => say!("the disk is full"),
-        ErrorKind::ReadOnlyFilesystem => say!("the disk cannot be written to"),
-        ErrorKind::InvalidData => say!("it is not text in UTF-8"),
-        ErrorKind::AddrInUse => say!("another program uses this address"),
+        ErrorKind::ReadOnlyFilesystem => say!("the disk is read-only"),
+        ErrorKind::AddrInUse => say!("the address is in use; does another instance run?"),
+        ErrorKind::AddrNotAvailable => say!("this machine does not have that address"),
         ErrorKind::ConnectionRefused => say!("nobody listens there"),
-        ErrorKind::TimedOut => say!("it takes too long"),
+        ErrorKind::TimedOut => say!("it took too long"),
+        ErrorKind::InvalidData => say!("it is not UTF-8 text"),
         ErrorKind::UnexpectedEof => say!("it ends too early"),
         _ => match error.raw_os_error() {
             Some(code) => say!("the operating system refuses it (error {code})", code),
-            None => say!("it cannot be used"),
+            // Ours: what is made of a text has no number.
+            None => error.to_string(),
         },
     }
 }
@@ -32,7 +34,7 @@ pub fn why(error: &Error) -> String {
 /// # Errors
 /// In words, with a hint, if it cannot be read or is not UTF-8.
 pub fn read_text(path: &std::path::Path) -> Result<String, (String, Option<String>)> {
-    let bytes = std::fs::read(path).map_err(|e| (why(&e), None))?;
+    let bytes = std::fs::read(path).map_err(|e| (os_reason(&e), None))?;
     let bytes = match bytes.strip_prefix(b"\xEF\xBB\xBF") {
         Some(rest) => rest.to_vec(),
         None => bytes,
@@ -86,7 +88,7 @@ mod tests {
         );
         assert_eq!(said(b"\xFF\xFEa\0"), Err(String::from("the file is in UTF-16 and not in UTF-8")));
         assert_eq!(said(b"a\nb\xFF"), Err(String::from("the file is not UTF-8: line 2 has other bytes")));
-        assert_eq!(why(&Error::from(ErrorKind::NotFound)), "there is no such file or folder");
-        assert_eq!(why(&Error::from_raw_os_error(74)), "the operating system refuses it (error 74)");
+        assert_eq!(os_reason(&Error::from(ErrorKind::NotFound)), "it is not there");
+        assert_eq!(os_reason(&Error::from_raw_os_error(74)), "the operating system refuses it (error 74)");
     }
 }

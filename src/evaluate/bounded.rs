@@ -201,6 +201,7 @@ where
         .map_err(external)?;
     let (watch, course) = (Arc::new(Watch::new(time)), Arc::new(Course::default()));
     let waiting = Waiting(Arc::clone(&watch), Arc::clone(&course));
+    let ended = Arc::clone(&course);
     let thread = std::thread::Builder::new().name(String::from("query")).stack_size(STACK);
     let begun = thread.spawn(move || {
         let worked = AssertUnwindSafe(work(watch)).catch_unwind();
@@ -210,8 +211,12 @@ where
         course.end();
         let _ = answer.send(result.unwrap_or_else(|_| Err(Broken::Panicked.into())));
     });
-    begun.map(|_| waiting).map_err(|e| {
-        // There is nothing that could be left behind.
-        external(e)
-    })
+    match begun {
+        Ok(_) => Ok(waiting),
+        Err(e) => {
+            // What never began is not left behind.
+            ended.end();
+            Err(external(e))
+        }
+    }
 }

@@ -5,9 +5,9 @@ use std::{error::Error, io};
 
 use super::view::one_line;
 use crate::{
+    diagnostic::os_reason,
     personal::number::{Tail, masked_within},
     say,
-    text::os_reason,
 };
 
 /// Characters of other people's words that are repeated.

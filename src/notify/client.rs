@@ -9,7 +9,7 @@ use super::{
     answer::{reason, words},
     view::one_line,
 };
-use crate::{config::sinks::Secret, say, text::os_reason};
+use crate::{config::sinks::Secret, diagnostic::os_reason, say};
 
 /// Bytes of an answer that are looked at.
 const ANSWER_MAX: usize = 500;

@@ -16,6 +16,7 @@ use super::{
     view::View,
 };
 use crate::{
+    diagnostic::os_reason,
     diagnostic::{Diagnostic, suggest},
     event::time::Calendar,
     rule::{
@@ -23,7 +24,6 @@ use crate::{
         template::{add_filters, describe},
     },
     say,
-    text::os_reason,
 };
 
 macro_rules! built_in {

@@ -18,7 +18,7 @@ use super::{
     window::View,
 };
 use crate::{
-    diagnostic::{Diagnostic, read_text, suggest, why},
+    diagnostic::{Diagnostic, os_reason, read_text, suggest},
     evaluate::{
         forecasts::{EVENT_COLUMNS, EVENT_TYPES},
         tables,
@@ -168,7 +168,7 @@ fn load_files(
     for path in paths {
         if let Err(e) = collect(path, &mut files, true) {
             let hint = say!("check the path and the permissions, or name another folder with --rules");
-            loaded.problems.push(Diagnostic::of_file(&path.display().to_string(), why(&e), Some(hint)));
+            loaded.problems.push(Diagnostic::of_file(&path.display().to_string(), os_reason(&e), Some(hint)));
         }
     }
     let nowhere = files.is_empty();

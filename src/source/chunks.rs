@@ -12,10 +12,10 @@ use datafusion::parquet::arrow::arrow_reader::{ParquetRecordBatchReader, Parquet
 
 use super::{Compression, Encoding, Format};
 use crate::{
+    diagnostic::os_reason,
     inspect::{self, Written},
     say,
     stream::{Payload, RECORD_BYTES_MAX, Reason, Reject},
-    text::os_reason,
 };
 
 /// Bytes read at once.

@@ -20,9 +20,9 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    diagnostic::os_reason,
     say,
     stream::{Block, Position},
-    text::os_reason,
 };
 
 pub use account::Account;

@@ -41,7 +41,7 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::{private, say, text::os_reason};
+use crate::{diagnostic::os_reason, private, say};
 
 pub use backup::{BackupOptions, Manifest, back_up, restore};
 pub use cases::{CaseError, Cases, FINDINGS_MAX, Verdicts};

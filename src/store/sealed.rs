@@ -19,7 +19,7 @@ use super::{
     explain, reach,
     sums::{self, Change},
 };
-use crate::{private, say, text::os_reason};
+use crate::{diagnostic::os_reason, private, say};
 
 /// The folder of the sealed files in the state directory.
 pub const FOLDER: &str = "sealed";

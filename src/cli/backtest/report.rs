@@ -16,13 +16,14 @@ use super::{BacktestArgs, create, scoring::Scoring};
 use crate::{
     cli::table::{Cell, Column, Screen, Table, separated, title, visible},
     config::Config,
+    diagnostic::os_reason,
     engine::{Committable, EngineError, MemoryTables, Output, Stages},
     evaluate::{Finding, row::RuleCounts},
     event::{EventType, money::format_cents, period::JournalStart, time::Calendar},
     rule::Mode,
     say,
     source::Format,
-    text::{os_reason, quoted},
+    text::quoted,
 };
 
 /// What a backtest found.

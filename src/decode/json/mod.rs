@@ -10,7 +10,10 @@ use bytes::Bytes;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::{error::Category, value::RawValue};
 
-use super::row::{Cell, Fault, RowBuilder};
+use super::{
+    fault::Fault,
+    row::{Cell, RowBuilder},
+};
 use crate::{
     event::{Column, FieldKind, schema::FIELDS},
     inspect::envelope,

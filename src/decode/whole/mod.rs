@@ -16,11 +16,7 @@ use arrow::{
 };
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::{
-    Reading,
-    row::{YEARS, fold},
-    text,
-};
+use super::{Reading, row::fold, text, value::YEARS};
 use crate::event::{
     BudgetAction, Column, Currency, EventType,
     money::check_amount,

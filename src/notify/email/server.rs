@@ -28,9 +28,10 @@ use tokio::{net::TcpStream, time::timeout};
 
 use crate::{
     config::sinks::{Secret, Security},
+    diagnostic::os_reason,
     notify::answer::{io_reason, reason},
     say,
-    text::{os_reason, quoted},
+    text::quoted,
 };
 
 /// Connections kept for the next mails.

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     alert::Alert,
-    diagnostic::{Diagnostic, read_text, suggest, why},
+    diagnostic::{Diagnostic, os_reason, read_text, suggest},
     evaluate::Finding,
     say,
     yaml::Document,
@@ -120,12 +120,12 @@ pub fn run(files: &[PathBuf]) -> Report {
 /// there are such, since the others are rules then.
 fn collect(path: &Path, files: &mut BTreeSet<PathBuf>) -> Result<(), String> {
     if !path.is_dir() {
-        std::fs::metadata(path).map_err(|e| why(&e))?;
+        std::fs::metadata(path).map_err(|e| os_reason(&e))?;
         files.insert(path.to_owned());
         return Ok(());
     }
     let mut below = BTreeSet::new();
-    walk(path, &mut below).map_err(|e| why(&e))?;
+    walk(path, &mut below).map_err(|e| os_reason(&e))?;
     if below.is_empty() {
         return Err(say!("there are no tests in this folder"));
     }

@@ -15,7 +15,7 @@ use super::{
     files,
 };
 use crate::{
-    diagnostic::{column_of, meant, suggest, why},
+    diagnostic::{column_of, meant, os_reason, suggest},
     event::{
         EventType,
         period::Length,
@@ -177,7 +177,7 @@ fn list_file<'t>(d: &mut Document<'t>, node: &Node<'t>, folder: &Path) -> Option
     let list = List::read(&from_folder(folder, Path::new(&path.text)), key, &columns);
     if let Err(e) = &list {
         let message = match e {
-            ListError::Io { error, .. } => format!("{}: {}", path.text, why(error)),
+            ListError::Io { error, .. } => format!("{}: {}", path.text, os_reason(error)),
             ListError::Row { .. } => e.to_string(),
         };
         d.problem(path.span, message, None);

@@ -317,7 +317,7 @@ fn findings_and_balances_in_between_and_events_from_files() {
     0 passed, 1 failed
     "#);
     insta::assert_snapshot!(run("6000", ", c.parquet"), @r#"
-    tests/t.yaml:21:29: c.parquet: there is no such file or folder
+    tests/t.yaml:21:29: c.parquet: it is not there
         hint: a test reads JSON Lines (.jsonl) and CSV with a header (.csv)
     0 passed, 0 failed, 1 problem in the files
     "#);

@@ -10,10 +10,7 @@ use std::{
 use rdkafka::{ClientConfig, error::KafkaError};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    say,
-    text::{os_reason, quoted},
-};
+use crate::{diagnostic::os_reason, say, text::quoted};
 
 /// Kafka topics to read.
 #[derive(Clone, Serialize, Deserialize, schemars::JsonSchema)]

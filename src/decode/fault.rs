@@ -1,0 +1,123 @@
+//! What is wrong with a record, in words: all of it at once.
+
+use std::borrow::Cow;
+
+use super::{row::Cell, words::kind};
+use crate::{
+    event::{FieldKind, schema::FIELDS},
+    say,
+    stream::Reason,
+    text::quoted,
+};
+
+/// Why a record is rejected.
+pub type Fault = (Reason, String);
+
+/// The longest piece of a bad value that a message repeats.
+const SHOWN_CHARS: usize = 60;
+
+/// All that is wrong with one record: who mends it should not have to send it once for each fault.
+#[derive(Default)]
+pub struct Faults {
+    missing: Vec<usize>,
+    others: Vec<Fault>,
+    /// Whether a field was missing before anything else was wrong.
+    missing_first: bool,
+    /// Whether a word for nothing stands in a field that is missing.
+    pub emptied: bool,
+}
+
+impl Faults {
+    pub fn any(&self) -> bool {
+        !self.missing.is_empty() || !self.others.is_empty()
+    }
+
+    pub fn missing(&mut self, column: usize) {
+        self.missing_first |= self.others.is_empty();
+        if !self.missing.contains(&column) {
+            self.missing.push(column);
+        }
+    }
+
+    pub fn add(&mut self, fault: Fault) {
+        self.others.push(fault);
+    }
+
+    /// All of them under the reason of the first.
+    pub fn told(mut self) -> Option<Fault> {
+        if !self.missing.is_empty() {
+            let names: Vec<_> = self.missing.iter().map(|column| FIELDS[*column].name).collect();
+            let mut text = missing_text(&names);
+            if self.emptied {
+                text = say!(
+                    "{text} (a word for nothing stands there; `nulls` at the source says which those are)",
+                    text
+                );
+            }
+            let missing = (Reason::MissingField, text);
+            let place = if self.missing_first { 0 } else { self.others.len() };
+            self.others.insert(place, missing);
+        }
+        let reason = self.others.first()?.0;
+        let details: Vec<_> = self.others.into_iter().map(|(_, detail)| detail).collect();
+        Some((reason, details.join("; ")))
+    }
+}
+
+fn missing_text(names: &[&str]) -> String {
+    match names {
+        [name] => say!("{name} is missing", name),
+        names => say!("{names} are missing", names = names.join(", ")),
+    }
+}
+
+pub fn missing(column: usize) -> Fault {
+    (Reason::MissingField, missing_text(&[FIELDS[column].name]))
+}
+
+pub fn unknown_value(column: usize, value: &str) -> Fault {
+    let field = &FIELDS[column];
+    let FieldKind::Choice(words) = field.kind else { return missing(column) };
+    let (name, value) = (field.name, quoted(&shorten(value)));
+    let text = say!("{name} {value} is not one of {words}", name, value, words = words.join(", "));
+    (Reason::UnknownValue, text)
+}
+
+pub fn wrong_type(column: usize, cell: &Cell<'_>, wanted: &str) -> Fault {
+    let found = match cell {
+        Cell::Absent => "nothing",
+        Cell::Text(_) | Cell::Owned(_) => "text",
+        Cell::Number(_) => "a number",
+        Cell::Cents(_) => "a decimal",
+        Cell::Micros(_) | Cell::Local(_) => "a timestamp",
+        Cell::List(_) => "a list",
+        Cell::Other(name) => name,
+    };
+    let (name, found, wanted) = (FIELDS[column].name, kind(found), kind(wanted));
+    (Reason::WrongType, say!("{name} is {found}, but must be {wanted}", name, found, wanted))
+}
+
+pub fn absent_or_wrong(column: usize, cell: &Cell<'_>) -> Fault {
+    match cell {
+        Cell::Absent => missing(column),
+        _ => wrong_type(column, cell, "a string"),
+    }
+}
+
+pub fn other_currency(column: usize, text: &str, currency: &str) -> Fault {
+    let text = say!(
+        "{name} {text} is not {currency}, in which the books are kept, and nothing is converted. Convert the amount where it is exported, or leave the record out",
+        name = FIELDS[column].name,
+        text = format!("{:?}", shorten(text)),
+        currency
+    );
+    (Reason::Currency, text)
+}
+
+/// The start of a value, for messages.
+pub fn shorten(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(SHOWN_CHARS) {
+        Some((at, _)) => Cow::Owned(format!("{}…", &text[..at])),
+        None => Cow::Borrowed(text),
+    }
+}
