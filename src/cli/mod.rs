@@ -37,7 +37,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, error::Erro
 use crate::{
     app::replay::Replay,
     config::{Config, DEFAULT_PATH},
-    diagnostic::Diagnostic,
+    diagnostic::{Diagnostic, os_reason},
     rule::limits::STACK,
     say,
     source::Encoding,
@@ -216,7 +216,9 @@ pub fn main() -> ExitCode {
         Err(e) if is_broken_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
             // An error may repeat what stands in a record.
-            format!("fiscwatch: {e:#}").lines().for_each(|line| eprintln!("{}", table::visible(line)));
+            format!("fiscwatch: {}", in_our_words(&e))
+                .lines()
+                .for_each(|line| eprintln!("{}", table::visible(line)));
             ExitCode::from(1)
         }
     }
@@ -247,6 +249,15 @@ fn parse(args: &[OsString]) -> Result<Cli, ExitCode> {
 #[must_use]
 pub fn help_texts() -> BTreeSet<String> {
     help::texts(Cli::command())
+}
+
+/// An error and its causes; what the operating system has against it in our words.
+fn in_our_words(error: &anyhow::Error) -> String {
+    let said = error.chain().map(|cause| match cause.downcast_ref::<std::io::Error>() {
+        Some(refused) => os_reason(refused),
+        None => cause.to_string(),
+    });
+    said.collect::<Vec<_>>().join(": ")
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

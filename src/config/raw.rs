@@ -314,9 +314,9 @@ pub struct Http {
     pub events: PostedSpec,
     /// The longest body, in bytes; 1 GiB at most.
     pub body_bytes_max: usize,
-    /// Names that the server answers to besides its own, as `fiscwatch.example.gov.cn`; `*.svc` stands for all below a
-    /// name, `*` for every name. IP addresses, the names of this machine to itself and the host of `external_url` need
-    /// not be named.
+    /// Names that the server answers to besides its own, such as `fiscwatch.example.gov.cn`. `*.svc` stands for all
+    /// names below `.svc`, `*` for every name. IP addresses, `localhost` and the host of `external_url` are always
+    /// answered.
     pub hosts: Vec<String>,
     /// Connections at a time. Half of them can have a request under way; health and metrics are always answered.
     pub connections: usize,

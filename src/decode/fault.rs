@@ -23,8 +23,8 @@ pub struct Faults {
     others: Vec<Fault>,
     /// Whether a field was missing before anything else was wrong.
     missing_first: bool,
-    /// Whether a word for nothing stands in a field that is missing.
-    pub emptied: bool,
+    /// The missing fields in which a word for nothing stands.
+    emptied: Vec<usize>,
 }
 
 impl Faults {
@@ -39,6 +39,12 @@ impl Faults {
         }
     }
 
+    /// A word for nothing stands in a field that must have something.
+    pub fn emptied(&mut self, column: usize) {
+        self.missing(column);
+        self.emptied.push(column);
+    }
+
     pub fn add(&mut self, fault: Fault) {
         self.others.push(fault);
     }
@@ -46,12 +52,17 @@ impl Faults {
     /// All of them under the reason of the first.
     pub fn told(mut self) -> Option<Fault> {
         if !self.missing.is_empty() {
-            let names: Vec<_> = self.missing.iter().map(|column| FIELDS[*column].name).collect();
-            let mut text = missing_text(&names);
-            if self.emptied {
+            let mut text = missing_text(&self.missing);
+            if self.emptied.len() == self.missing.len() {
                 text = say!(
                     "{text} (a word for nothing stands there; `nulls` at the source says which those are)",
                     text
+                );
+            } else if !self.emptied.is_empty() {
+                text = say!(
+                    "{text} (in {names} a word for nothing stands; `nulls` at the source says which those are)",
+                    text,
+                    names = listed(&self.emptied)
                 );
             }
             let missing = (Reason::MissingField, text);
@@ -60,19 +71,23 @@ impl Faults {
         }
         let reason = self.others.first()?.0;
         let details: Vec<_> = self.others.into_iter().map(|(_, detail)| detail).collect();
-        Some((reason, details.join("; ")))
+        Some((reason, details.join(&say!("; "))))
     }
 }
 
-fn missing_text(names: &[&str]) -> String {
-    match names {
-        [name] => say!("{name} is missing", name),
-        names => say!("{names} are missing", names = names.join(", ")),
+fn listed(columns: &[usize]) -> String {
+    columns.iter().map(|column| FIELDS[*column].name).collect::<Vec<_>>().join(", ")
+}
+
+fn missing_text(columns: &[usize]) -> String {
+    match columns {
+        [column] => say!("{name} is missing", name = FIELDS[*column].name),
+        columns => say!("{names} are missing", names = listed(columns)),
     }
 }
 
 pub fn missing(column: usize) -> Fault {
-    (Reason::MissingField, missing_text(&[FIELDS[column].name]))
+    (Reason::MissingField, missing_text(&[column]))
 }
 
 pub fn unknown_value(column: usize, value: &str) -> Fault {

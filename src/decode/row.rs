@@ -204,10 +204,10 @@ impl<'c> RowBuilder<'c> {
         for (column, (cell, field)) in cells.iter_mut().zip(FIELDS).enumerate() {
             let left = reading.undress(cell, field.kind);
             match cell {
-                Cell::Absent if must(field.required) => {
-                    faults.missing(column);
-                    faults.emptied |= left == Left::Nothing;
-                }
+                Cell::Absent if must(field.required) => match left {
+                    Left::Nothing => faults.emptied(column),
+                    Left::Text(_) => faults.missing(column),
+                },
                 _ if field.on & bit == 0 => {}
                 Cell::Absent if column == Column::Currency.index() => {
                     content = content.wrapping_add(self.text(column, row, currency));

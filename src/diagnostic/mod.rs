@@ -76,7 +76,7 @@ pub fn suggest<'n>(name: &str, candidates: impl IntoIterator<Item = &'n str>) ->
 #[must_use]
 pub fn meant(word: &str, known: &[&str]) -> String {
     match value_of(word, known) {
-        Some(ours) => say!("did you mean \"{near}\"?", near = ours),
+        Some(ours) => did_you_mean(ours),
         None => suggest(word, known.iter().copied()),
     }
 }

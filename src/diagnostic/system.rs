@@ -2,6 +2,8 @@
 
 use std::io::{Error, ErrorKind};
 
+use rustix::io::Errno;
+
 use crate::say;
 
 /// Why the operating system refuses, without its numbers.
@@ -22,6 +24,9 @@ pub fn os_reason(error: &Error) -> String {
         ErrorKind::InvalidData => say!("it is not UTF-8 text"),
         ErrorKind::UnexpectedEof => say!("it ends too early"),
         _ => match error.raw_os_error() {
+            Some(code) if [Errno::MFILE, Errno::NFILE].map(Errno::raw_os_error).contains(&code) => {
+                say!("too many files are open; raise `ulimit -n`, or LimitNOFILE= of the service")
+            }
             Some(code) => say!("the operating system refuses it (error {code})", code),
             // Ours: what is made of a text has no number.
             None => error.to_string(),

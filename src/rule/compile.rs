@@ -24,6 +24,7 @@ use crate::{
     lists::Lists,
     personal::{Kind, Kinds},
     say,
+    text::did_you_mean,
     yaml::{Document, Placed},
 };
 
@@ -401,8 +402,7 @@ impl Compiler {
             if shown.column_with_name(text).is_none() {
                 let names = shown.fields().iter().map(|f| f.name().as_str());
                 let ours = column_of(text).filter(|ours| shown.column_with_name(ours).is_some());
-                let hint =
-                    ours.or_else(|| nearest(text, names)).map(|near| say!("did you mean \"{near}\"?", near));
+                let hint = ours.or_else(|| nearest(text, names)).map(did_you_mean);
                 d.problem(*span, say!("unknown column \"{text}\" in {what}", text, what), hint);
             }
             positions.extend(self.columns.index_of(text));
@@ -436,9 +436,7 @@ impl Compiler {
                 if columns.column_with_name(&name).is_none() {
                     let names = columns.fields().iter().map(|f| f.name().as_str());
                     let ours = column_of(&name).filter(|ours| columns.column_with_name(ours).is_some());
-                    let hint = ours
-                        .or_else(|| nearest(&name, names))
-                        .map(|near| say!("did you mean \"{near}\"?", near));
+                    let hint = ours.or_else(|| nearest(&name, names)).map(did_you_mean);
                     let message = say!("unknown column \"{name}\" in the summary", name);
                     d.problem_at(placed.span, (&name, 0), message, hint);
                 }

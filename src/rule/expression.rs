@@ -25,6 +25,7 @@ use crate::{
     lists::Lists,
     rule::{Param, caps, instants::zoned, limits, never::Comparisons, session::Session},
     say,
+    text::did_you_mean,
     yaml::{Document, Placed},
 };
 
@@ -232,7 +233,7 @@ impl Resolver<'_, '_> {
             let near = near
                 .or_else(|| nearest(&name, names()))
                 .or_else(|| nearest(&format!("budget.{bare}"), names()));
-            let hint = near.map(|near| say!("did you mean \"{near}\"?", near));
+            let hint = near.map(did_you_mean);
             (
                 say!("unknown column \"{shown}\"", shown),
                 hint.or_else(|| Some(say!("text is written in single quotes"))),

@@ -89,7 +89,10 @@ pub fn text(sql: &str, params: &[(String, Param)]) -> Result<(), Failure> {
     if nested > BRACKETS {
         let message =
             say!("{nested} brackets stand in one another, {most} are allowed", nested, most = BRACKETS);
-        return Err((message, Some(shorter())));
+        return Err((
+            message,
+            Some(say!("take out brackets that are not needed, or make several rules of it")),
+        ));
     }
     let items: usize = tokens.iter().map(|token| items(token, params)).sum();
     if items > ITEMS {

@@ -46,6 +46,7 @@ use crate::{
     event::{period::Length, tick::Ticks},
     lists::Lists,
     say,
+    text::did_you_mean,
     yaml::{Document, Placed},
 };
 
@@ -391,7 +392,7 @@ fn column_meant(context: &SessionContext, name: &str) -> Option<String> {
             .collect();
         nearest(name, names.iter().map(String::as_str)).map(str::to_owned)
     });
-    near.map(|near| say!("did you mean \"{near}\"?", near))
+    near.map(|near| did_you_mean(&near))
 }
 
 fn in_one((message, hint): Failure) -> String {

@@ -20,7 +20,7 @@ use crate::{
     evaluate::functions::{self, capped::Capped},
     event::time::Calendar,
     lists::Lists,
-    say,
+    text::did_you_mean,
 };
 
 /// What expressions and queries are planned with.
@@ -81,7 +81,7 @@ impl Session {
             let all = scalars.chain(self.state.aggregate_functions().keys());
             nearest(name, all.map(String::as_str))
         });
-        (message, hint.or_else(|| meant.map(|near| say!("did you mean \"{near}\"?", near))))
+        (message, hint.or_else(|| meant.map(did_you_mean)))
     }
 
     /// Coerces types, settles what days mean, folds constants, and puts the general form in place of what exists only

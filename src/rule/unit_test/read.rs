@@ -26,6 +26,7 @@ use crate::{
     paths::from_folder,
     rule::{Language, Param, parse},
     say,
+    text::did_you_mean,
     yaml::{Document, Node, Placed, Record, is_null},
 };
 
@@ -240,7 +241,7 @@ fn fields<'t>(
         let Some((_, spec)) = field(&name.text).filter(|(_, spec)| known(spec)) else {
             let names = FIELDS.iter().filter(|spec| known(spec)).map(|spec| spec.name);
             let hint = match column_of(&name.text) {
-                Some(near) => say!("did you mean \"{near}\"?", near),
+                Some(near) => did_you_mean(near),
                 None => suggest(&name.text, names),
             };
             d.problem(name.span, say!("{who} has no field \"{name}\"", who, name = name.text), Some(hint));
