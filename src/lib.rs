@@ -7,6 +7,7 @@ pub mod config;
 pub mod diagnostic;
 pub mod event;
 pub mod failpoint;
+pub mod finding;
 pub mod lists;
 pub mod paths;
 pub mod personal;
@@ -28,6 +29,7 @@ pub mod ledger;
 
 pub mod evaluate;
 pub mod rule;
+pub mod sql;
 
 pub mod store;
 

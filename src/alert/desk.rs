@@ -13,8 +13,8 @@ use super::{
     route::{ALERT, Route},
 };
 use crate::{
-    evaluate::Finding,
     event::{EventType, normal_name},
+    finding::Finding,
     personal::Kinds,
     rule::{Mode, Rule, window::View},
     say,

@@ -13,10 +13,10 @@ use super::{
     route::ALERT,
 };
 use crate::{
-    evaluate::functions::{HOLIDAYS, Workdays},
     event::time::Calendar,
     lists::Lists,
     say,
+    sql::functions::{HOLIDAYS, Workdays},
 };
 
 /// How far a letter has come.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{evaluate::Finding, rule::Rule, say, text::quoted};
+use crate::{finding::Finding, rule::Rule, say, text::quoted};
 
 /// Labels of an alert. A name usually has one value; `tag` has one for each tag of the rule.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

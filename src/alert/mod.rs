@@ -9,6 +9,7 @@ pub mod matcher;
 pub mod mute;
 pub mod policy;
 pub mod route;
+mod rows;
 pub mod state;
 
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,7 @@ pub use labels::Labels;
 pub use matcher::{Matcher, Matchers};
 pub use mute::Silence;
 pub use policy::Policy;
+pub use rows::rows;
 pub use state::{Action, State};
 
 /// An alert, as it is stored and shown. Times are RFC 3339 when shown; inside they are microseconds.

@@ -9,7 +9,8 @@ use super::Shared;
 use crate::{
     alert::Filing,
     engine::{Committable, EngineError, Output, SavedWatermark, Workers, cleared},
-    evaluate::{Finding, Held, standing::Watched},
+    evaluate::{Held, standing::Watched},
+    finding::Finding,
     personal::number::{self, Tail},
     rule::RuleSet,
     store::{Commit, Store, StoreError, Ticked},

@@ -13,11 +13,11 @@ use serde::Serialize;
 
 use crate::{
     config::Config,
-    evaluate::finding::value,
     event::{Column, EventType, event_schema},
     lists::Lists,
     rule::compile::Compiler,
     say,
+    sql::value,
     store::{History, JournalTable},
 };
 

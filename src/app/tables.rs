@@ -9,12 +9,13 @@ use arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 
 use crate::{
-    evaluate::{
+    alert,
+    evaluate::schedule::Tables,
+    event::{EventType, time::Calendar},
+    sql::{
         desk,
-        schedule::Tables,
         tables::{self, ALERTS, FINDINGS},
     },
-    event::{EventType, time::Calendar},
     store::{Cases, History, JournalTable, Reader, Wanted},
 };
 
@@ -42,7 +43,7 @@ impl Tables for StoredTables {
         let reader = Reader::open(&self.dir).map_err(|e| e.to_string())?;
         let mut found = Vec::new();
         let take = |body: &str| -> Result<(), String> {
-            let finding: crate::evaluate::Finding = serde_json::from_str(body).map_err(|e| e.to_string())?;
+            let finding: crate::finding::Finding = serde_json::from_str(body).map_err(|e| e.to_string())?;
             let at = self.calendar.parse(&finding.at).map_err(|e| e.to_string())?;
             found.push((at, finding));
             Ok(())
@@ -66,7 +67,7 @@ impl Tables for StoredTables {
         let alerts = cases.all().map_err(|e| e.to_string())?;
         let zone = &self.calendar.zone_name;
         let schema = tables::schema(ALERTS, zone).ok_or("the table of alerts has no columns")?;
-        in_memory(schema, tables::alerts(alerts.iter(), zone).into_iter().collect())
+        in_memory(schema, alert::rows(alerts.iter(), zone).into_iter().collect())
     }
 }
 

@@ -16,13 +16,13 @@ use crate::{
     config::Config,
     decode::Decoder,
     diagnostic::nearest,
-    evaluate::forecasts::FORECAST_COLUMNS,
     event::{money::format_cents, time::Calendar},
     ledger::{
         Attributes, Indicator, Ledger, Line,
         report::{indicator_object, line_object},
     },
     say,
+    sql::tables::FORECAST_COLUMNS,
     store::Reader,
     text::quoted,
 };

@@ -10,8 +10,9 @@ use super::{
     table::{Cell, Column, Form, Table, more, pairs},
 };
 use crate::{
-    evaluate::{Finding, schedule::PassedTick},
+    evaluate::schedule::PassedTick,
     event::time::Calendar,
+    finding::Finding,
     say,
     store::{CaseFilter, Reader},
 };

@@ -14,13 +14,14 @@ use crate::{
     app::replay::Replay,
     engine::{Committable, EngineError, Output, Record},
     evaluate::{
-        forecasts::{self, EVENT_COLUMNS, Forecaster},
+        forecasts::{self, Forecaster},
         tables::budget_lines,
     },
     event::{EventType, time::Calendar},
     forecast::{Level, Position},
     ledger::Ledger,
     say,
+    sql::tables::EVENT_COLUMNS,
     trial::forecast::{Score, Trial},
 };
 

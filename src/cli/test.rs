@@ -7,8 +7,8 @@ use clap::Args;
 
 use super::{ConfigArg, table::visible};
 use crate::{
-    rule::unit_test::{self, junit},
     say,
+    trial::unit_test::{self, junit},
 };
 
 #[derive(Debug, Args)]

@@ -9,14 +9,14 @@ use datafusion::catalog::TableProvider;
 
 use super::Committable;
 use crate::{
-    alert::{Alert, Cleared, Desk, Filing, Policy},
+    alert::{self, Alert, Cleared, Desk, Filing, Policy},
     evaluate::{
         Evaluation,
         standing::{Lost, Watched},
-        tables::{self, ALERTS},
     },
     event::time::Calendar,
     rule::Language,
+    sql::tables::{self, ALERTS},
 };
 
 /// The conditions that stopped being true in a batch, each with the number of findings before it.
@@ -65,7 +65,7 @@ impl MemoryAlerts {
         let mut alerts: Vec<_> = self.all().collect();
         alerts.sort_by(|a, b| a.alert_id.cmp(&b.alert_id));
         let schema = tables::schema(ALERTS, zone).ok_or("the table of alerts has no columns")?;
-        let rows = tables::alerts(alerts.into_iter(), zone).into_iter().collect();
+        let rows = alert::rows(alerts.into_iter(), zone).into_iter().collect();
         tables::in_memory(schema, rows).ok_or_else(|| String::from("rows do not fit their table"))
     }
 

@@ -20,13 +20,11 @@ use datafusion::{
 
 use super::{Committable, alerts::MemoryAlerts};
 use crate::{
-    evaluate::{
-        Finding,
-        schedule::Tables,
-        tables::{self, FINDINGS},
-    },
+    evaluate::schedule::Tables,
     event::{EventType, event_schema, time::Calendar},
+    finding::Finding,
     rule::RuleSet,
+    sql::tables::{self, FINDINGS},
 };
 
 /// What is kept of the accepted events of a batch, where nothing else keeps them for schedules.

@@ -18,7 +18,6 @@ use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use super::{
-    Finding,
     aggregate::{Output, Packed, Row, TextsOf},
     anomaly::{Score, score},
     finding::{Place, Subject},
@@ -37,6 +36,7 @@ use crate::{
         period::{Length, Stretch},
         time::Calendar,
     },
+    finding::Finding,
     rule::compile::{ClosingRule, CompiledRule},
 };
 

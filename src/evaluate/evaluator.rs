@@ -12,7 +12,7 @@ use arrow::{
 };
 
 use super::{
-    Filling, Finding,
+    Filling,
     filling::Times,
     finding::{Place, Subject},
     measures,
@@ -25,6 +25,7 @@ use super::{
 use crate::{
     diagnostic::at_run_time,
     event::{Column, EventType, period::Reaches, time::Calendar},
+    finding::Finding,
     ledger::{AfterEvent, Attributes, columns::BUDGET_COLUMNS, original::ORIGINAL_COLUMNS},
     rule::{
         Mode, RuleSet,

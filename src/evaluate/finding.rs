@@ -1,71 +1,18 @@
-//! 疑点: one immutable fact, as SPEC §4 writes it.
+//! How a rule makes a finding of a row.
 
-use arrow::{
-    array::{Array, ArrayRef, AsArray},
-    datatypes::{
-        DataType, Decimal128Type, Float64Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType,
-    },
-    util::display::array_value_to_string,
-};
-use serde::{Deserialize, Serialize};
+use arrow::array::ArrayRef;
 use serde_json::{Map, Value};
 
-use super::{exact, row::Table};
+use super::row::Table;
 use crate::{
-    event::{Column, money::format_scaled, period::Stretch, time::Calendar},
-    ledger::ratio_text,
+    event::{Column, period::Stretch, time::Calendar},
+    finding::{Finding, WindowSpan},
     rule::compile::CompiledRule,
+    sql::value,
 };
-
-/// A finding, as it is stored and shown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct Finding {
-    /// A digest of rule, key and subject: the same finding always has the same id.
-    pub finding_id: String,
-    /// The rule.
-    pub rule_id: String,
-    /// The rule's severity when it was found.
-    pub severity: String,
-    /// The rule's handling.
-    pub handling: String,
-    /// `live` or `shadow`.
-    pub mode: String,
-    /// The columns of the rule's key.
-    #[schema(value_type = Object)]
-    #[serde(deserialize_with = "exact::map")]
-    pub key: Map<String, Value>,
-    /// The event time, RFC 3339.
-    #[schema(format = DateTime)]
-    pub at: String,
-    /// The event, of a rule on events.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub event_id: Option<String>,
-    /// The window, of a rule on windows.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub window: Option<WindowSpan>,
-    /// The columns that the rule's condition and summary name.
-    #[schema(value_type = Object)]
-    #[serde(deserialize_with = "exact::map")]
-    pub values: Map<String, Value>,
-    /// The notification line.
-    pub summary: String,
-    /// What alerts are routed by beside the key: unit, region and budget line as far as the event has them; and the type of
-    /// the event. Not a part of the finding.
-    #[serde(skip)]
-    pub labels: Map<String, Value>,
-}
 
 /// Columns that label an alert whenever the event has them, and its type.
 const LABELS: [Column; 4] = [Column::UnitCode, Column::RegionCode, Column::BudgetLineId, Column::Type];
-
-/// The window of a finding, half-open, RFC 3339.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct WindowSpan {
-    /// Its first instant.
-    pub start: String,
-    /// The first instant after it.
-    pub end: String,
-}
 
 /// What a finding is about; its time is that of the event, the end of the window, or the tick.
 #[derive(Debug, Clone, Copy)]
@@ -171,14 +118,6 @@ fn labels(rule: &CompiledRule, place: &Place<'_>, calendar: &Calendar) -> Map<St
     labels
 }
 
-impl Finding {
-    /// The event that it is about, or the end of the window or the tick.
-    #[must_use]
-    pub fn subject(&self) -> &str {
-        self.event_id.as_deref().unwrap_or(&self.at)
-    }
-}
-
 fn finding_id(rule: &str, key: &Map<String, Value>, subject: &str) -> String {
     let mut hasher = blake3::Hasher::new();
     // Lengths before the parts, so that no two different triples are the same bytes.
@@ -208,43 +147,4 @@ fn nested(values: &Map<String, Value>) -> Value {
     }
     root.extend(beside.map(|(table, fields)| (table.to_owned(), Value::Object(fields))));
     Value::Object(root)
-}
-
-/// A value as JSON: decimals as strings, ratios without needless zeros, times in local RFC 3339.
-#[must_use]
-pub fn value(array: &ArrayRef, row: usize, calendar: &Calendar) -> Value {
-    if array.is_null(row) {
-        return Value::Null;
-    }
-    match array.data_type() {
-        DataType::Utf8View => array.as_string_view().value(row).into(),
-        DataType::Decimal128(_, 18) => ratio_text(array.as_primitive::<Decimal128Type>().value(row)).into(),
-        DataType::Decimal128(_, scale) => {
-            let value = array.as_primitive::<Decimal128Type>().value(row);
-            format_scaled(value, u32::try_from(*scale).unwrap_or(0)).into()
-        }
-        DataType::Int32 => array.as_primitive::<Int32Type>().value(row).into(),
-        DataType::Int64 => array.as_primitive::<Int64Type>().value(row).into(),
-        DataType::Float64 => float(array.as_primitive::<Float64Type>().value(row)),
-        DataType::Boolean => array.as_boolean().value(row).into(),
-        DataType::Timestamp(TimeUnit::Microsecond, _) => {
-            calendar.format(array.as_primitive::<TimestampMicrosecondType>().value(row)).into()
-        }
-        DataType::List(field) if *field.data_type() == DataType::Utf8 => {
-            let items = array.as_list::<i32>().value(row);
-            items.as_string::<i32>().iter().flatten().collect()
-        }
-        // Anything else as Arrow shows it.
-        _ => array_value_to_string(array, row).unwrap_or_else(|e| format!("({e})")).into(),
-    }
-}
-
-/// JSON has no infinity, so it is the word that other languages read.
-fn float(value: f64) -> Value {
-    let word = || match value {
-        f64::INFINITY => "Infinity",
-        f64::NEG_INFINITY => "-Infinity",
-        _ => "NaN",
-    };
-    serde_json::Number::from_f64(value).map_or_else(|| word().into(), Value::Number)
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::{
     array::{Array, ArrayRef, AsArray, Decimal128Builder, Int32Builder, StringViewArray, StringViewBuilder},
-    datatypes::{DataType, Decimal128Type, Field, Int32Type, Schema, SchemaRef, TimestampMicrosecondType},
+    datatypes::{Decimal128Type, Int32Type, TimestampMicrosecondType},
     record_batch::RecordBatch,
 };
 use datafusion::{
@@ -21,37 +21,8 @@ use crate::{
     forecast::{Early, Forecast, Forecasts, Level, LineYear, Position, forecast},
     ledger::columns::BALANCE_TYPE,
     say,
+    sql::tables::{EVENT_COLUMNS, EVENT_TYPES, forecasts_schema, with_forecasts},
 };
-
-/// The columns that `budget_lines` has besides those of the ledger, each only where a query reads one of them.
-pub const FORECAST_COLUMNS: [&str; 3] = ["forecast_year_end", "forecast_low", "forecast_high"];
-/// The columns of events that forecasts need.
-pub const EVENT_COLUMNS: [&str; 6] =
-    ["type", "occurred_at", "budget_line_id", "amount", "action", "to_budget_line_id"];
-/// The types of events that forecasts need.
-pub const EVENT_TYPES: [EventType; 4] =
-    [EventType::Payment, EventType::Refund, EventType::Correction, EventType::Budget];
-
-/// The columns of `forecasts`.
-#[must_use]
-pub fn table_schema() -> SchemaRef {
-    let text = |name: &str| Field::new(name, DataType::Utf8View, true);
-    let money = |name: &str| Field::new(name, BALANCE_TYPE, true);
-    let mut fields = vec![text("level"), text("budget_line_id"), text("unit_code"), text("economic_code")];
-    fields.push(Field::new("fiscal_year", DataType::Int32, true));
-    fields.extend(["total", "executed"].map(money));
-    fields.extend(FORECAST_COLUMNS.map(money));
-    fields.push(money("naive_year_end"));
-    Arc::new(Schema::new(fields))
-}
-
-/// The columns of `budget_lines` with those of forecasts.
-#[must_use]
-pub fn with_columns(lines: &Schema) -> SchemaRef {
-    let fields = lines.fields().iter().map(|field| field.as_ref().clone());
-    let more = FORECAST_COLUMNS.map(|name| Field::new(name, BALANCE_TYPE, true));
-    Arc::new(Schema::new(fields.chain(more).collect::<Vec<_>>()))
-}
 
 /// The lines of a moment, and what became of them.
 pub struct Forecaster<'b> {
@@ -213,7 +184,7 @@ pub fn columns(lines: &RecordBatch, forecasts: &Forecasts) -> Option<RecordBatch
     let mut money = Money::<3>::new();
     forecasts.lines.iter().for_each(|forecast| money.push(cells(forecast.as_ref())));
     let columns = lines.columns().iter().cloned().chain(money.finish()).collect();
-    RecordBatch::try_new(with_columns(&lines.schema()), columns).ok()
+    RecordBatch::try_new(with_forecasts(&lines.schema()), columns).ok()
 }
 
 /// The rows of `forecasts`: every line, unit and economic class.
@@ -243,5 +214,5 @@ pub fn table(forecaster: &Forecaster<'_>, forecasts: &Forecasts) -> Option<Recor
         texts.iter_mut().map(|text| Arc::new(text.finish()) as ArrayRef).collect();
     columns.push(Arc::new(years.finish()));
     columns.extend(money.finish());
-    RecordBatch::try_new(table_schema(), columns).ok()
+    RecordBatch::try_new(forecasts_schema(), columns).ok()
 }

@@ -10,7 +10,8 @@ use datafusion::{
 use hashbrown::HashSet;
 use smallvec::SmallVec;
 
-use super::aggregate::{Layout, NULL_TEXT, Others, Output, Texts};
+use super::aggregate::{Output, Texts};
+use crate::rule::plan::{Layout, NULL_TEXT, Others};
 
 /// So many different texts are looked through one by one.
 const FEW: usize = 8;

@@ -34,8 +34,7 @@ use datafusion::{
 };
 use futures::Stream;
 
-use super::functions::sizes;
-use crate::{diagnostic::Refusal, say};
+use crate::{diagnostic::Refusal, say, sql::functions::sizes};
 
 /// Pairs of rows that a join without an equality compares at once, and in all.
 const PAIRS_AT_ONCE: u64 = 4_000_000;

@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use arrow::{
     array::{ArrayRef, Decimal128Builder, Int32Builder, StringViewBuilder, TimestampMicrosecondBuilder},
-    datatypes::{DataType, Field},
     record_batch::RecordBatch,
 };
 
-use super::tables::{BUDGET_LINES, INDICATORS, budget_lines, elapsed_at, schema};
+use super::tables::{budget_lines, elapsed_at};
 use crate::{
     event::{
         schema::{NUMBER_TYPE, time_type},
@@ -16,6 +15,7 @@ use crate::{
     },
     ledger::{Indicator, Ledger, columns::RATIO_TYPE},
     rule::query::ScheduleRule,
+    sql::tables::{BUDGET_LINES, INDICATOR_TEXTS, INDICATORS, schema},
 };
 
 /// What the ledger held at one moment.
@@ -63,27 +63,16 @@ impl LedgerTables {
 
 type TextOf = fn(&Indicator) -> Option<&str>;
 
-/// The texts of an indicator in the table, after its id.
-const TEXTS: [(&str, TextOf); 7] = [
-    ("indicator_name", |i| i.name.as_deref()),
-    ("project_code", |i| Some(&i.project_code)),
-    ("region_code", |i| i.region_code.as_deref()),
-    ("unit_code", |i| i.unit_code.as_deref()),
-    ("unit_name", |i| i.unit_name.as_deref()),
-    ("budget_line_id", |i| i.budget_line_id.as_deref()),
-    ("direction", |i| Some(i.direction())),
+/// In the order of [`INDICATOR_TEXTS`].
+const TEXTS: [TextOf; INDICATOR_TEXTS.len()] = [
+    |i| i.name.as_deref(),
+    |i| Some(&i.project_code),
+    |i| i.region_code.as_deref(),
+    |i| i.unit_code.as_deref(),
+    |i| i.unit_name.as_deref(),
+    |i| i.budget_line_id.as_deref(),
+    |i| Some(i.direction()),
 ];
-
-/// The columns of the table `indicators`. `due` is the end of the fiscal year where the statement names no time.
-pub fn indicator_fields(zone: &str) -> Vec<Field> {
-    let text = |name: &str| Field::new(name, DataType::Utf8View, true);
-    let mut fields = vec![text("indicator_id"), Field::new("fiscal_year", DataType::Int32, true)];
-    fields.extend(TEXTS.iter().map(|(name, _)| text(name)));
-    fields.extend(["target", "actual"].map(|name| Field::new(name, NUMBER_TYPE, true)));
-    fields.push(Field::new("achievement", RATIO_TYPE, true));
-    fields.extend(["due", "stated_at"].map(|name| Field::new(name, time_type(zone), true)));
-    fields
-}
 
 /// Every indicator as it was stated last.
 fn indicators(ledger: &Ledger, calendar: &Calendar) -> Option<RecordBatch> {
@@ -96,7 +85,7 @@ fn indicators(ledger: &Ledger, calendar: &Calendar) -> Option<RecordBatch> {
     for (id, indicator) in ledger.indicators().iter() {
         ids.append_value(id);
         years.append_value(indicator.fiscal_year);
-        texts.iter_mut().zip(TEXTS).for_each(|(text, (_, of))| text.append_option(of(indicator)));
+        texts.iter_mut().zip(TEXTS).for_each(|(text, of)| text.append_option(of(indicator)));
         numbers[0].append_value(indicator.target);
         numbers[1].append_option(indicator.actual);
         shares.append_option(indicator.achievement());

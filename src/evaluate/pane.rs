@@ -8,7 +8,8 @@ use datafusion::{
     physical_expr::aggregate::AggregateFunctionExpr,
 };
 
-use super::aggregate::{Aggregate, Beside, Kind, Layout, Output, Row, Tally, Texts};
+use super::aggregate::{Beside, Output, Row, Tally, Texts};
+use crate::rule::plan::{Aggregate, Kind, Layout};
 
 /// What is kept of the events of a pane.
 #[derive(Debug)]

@@ -12,25 +12,30 @@ use datafusion::{
 use futures::StreamExt;
 
 use super::{
-    Finding, LedgerTables,
+    LedgerTables,
     bounded::{self, Broken},
-    desk::DESK_TABLES,
     finding::{Place, Subject},
     forecasts,
-    functions::sizes,
     guard::{TimeOver, Watch, guarded},
     row::{RuleCounts, Table, judge_all},
-    tables::{self, ALERTS, BUDGET_LINES, FINDINGS, FORECASTS, INDICATORS, event_type},
 };
 use crate::{
     diagnostic::at_run_time,
     event::{EventType, time::Calendar},
+    finding::Finding,
     rule::{
         RuleSet,
         compile::{CompiledRule, CompiledView},
         query::{ScheduleRule, options},
     },
     say,
+    sql::{
+        desk::DESK_TABLES,
+        functions::sizes,
+        tables::{
+            ALERTS, BUDGET_LINES, FINDINGS, FORECASTS, INDICATORS, event_type, forecasts_schema, in_memory,
+        },
+    },
 };
 
 /// What is stored: where the tables of a query come from.
@@ -294,15 +299,15 @@ pub async fn start(
                     Some((_, forecasts)) => forecasts::columns(lines, forecasts).ok_or_else(missing)?,
                     None => lines.clone(),
                 };
-                tables::in_memory(lines.schema(), vec![lines])
+                in_memory(lines.schema(), vec![lines])
             }
             (FORECASTS, _) => {
                 let rows = forecasts.as_ref().and_then(|(forecaster, f)| forecasts::table(forecaster, f));
-                tables::in_memory(forecasts::table_schema(), vec![rows.ok_or_else(missing)?])
+                in_memory(forecasts_schema(), vec![rows.ok_or_else(missing)?])
             }
             (INDICATORS, _) => {
                 let rows = ledger.rows(INDICATORS).ok_or_else(missing)?;
-                tables::in_memory(rows.schema(), vec![rows.clone()])
+                in_memory(rows.schema(), vec![rows.clone()])
             }
             (FINDINGS, _) => Some(tables.findings().map_err(external)?),
             (ALERTS, _) => Some(tables.alerts().map_err(external)?),

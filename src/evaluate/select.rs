@@ -12,7 +12,7 @@ use arrow::{
 use datafusion::common::Result;
 
 use super::{
-    aggregate::{Failed, Lane, Layout, Packed, hashes},
+    aggregate::{Failed, Packed, hashes},
     key::SEED,
     row::Table,
     sliding::Selected,
@@ -20,7 +20,10 @@ use super::{
 use crate::{
     diagnostic::at_run_time,
     event::Column,
-    rule::compile::{CompiledRule, Condition},
+    rule::{
+        compile::{CompiledRule, Condition},
+        plan::{Lane, Layout},
+    },
 };
 
 /// Lays out the events in `mask` as a window holds them. `from` gives the first instant of an event's window.

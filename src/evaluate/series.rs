@@ -5,24 +5,14 @@ use datafusion::common::ScalarValue;
 use smallvec::SmallVec;
 
 use super::{
-    aggregate::{Aggregate, Kind, Layout, NULL_TEXT, Others, Output, Row, Tally, Texts, TextsOf},
+    aggregate::{Output, Row, Tally, Texts, TextsOf},
     foreign,
 };
+use crate::rule::plan::{Kind, Layout, NULL_TEXT, Others, WindowPlan};
 
 /// Keys with fewer events in their window are added up anew for each event, which is faster than keeping tallies, and
 /// needs no memory for them.
 const HOT: u32 = 48;
-
-/// What the events of all keys of a window have in common.
-#[derive(Debug, Clone)]
-pub struct Plan {
-    /// How a row is laid out.
-    pub layout: Layout,
-    /// The aggregates.
-    pub aggregates: Vec<Aggregate>,
-    /// Whether the event itself counts.
-    pub current: bool,
-}
 
 /// The events of one key. Most keys have few events, so a row of up to three words needs no memory beside the key's.
 #[derive(Debug, Default)]
@@ -88,7 +78,7 @@ pub struct Shared<'s> {
 }
 
 /// Puts the numbers of its texts into a row that has their hashes.
-pub fn hold(plan: &Plan, row: &mut [u64], batch: &[StringViewArray], place: usize, texts: &mut Texts) {
+pub fn hold(plan: &WindowPlan, row: &mut [u64], batch: &[StringViewArray], place: usize, texts: &mut Texts) {
     for ((lane, at), column) in plan.layout.texts().iter().zip(batch) {
         if Layout::has(row, *lane) && row[*at] != NULL_TEXT {
             row[*at] = u64::from(texts.take(column.value(place), row[*at]));
@@ -96,7 +86,7 @@ pub fn hold(plan: &Plan, row: &mut [u64], batch: &[StringViewArray], place: usiz
     }
 }
 
-fn release(plan: &Plan, row: &[u64], texts: &mut Texts) {
+fn release(plan: &WindowPlan, row: &[u64], texts: &mut Texts) {
     for (lane, at) in plan.layout.texts() {
         if Layout::has(row, *lane) && row[*at] != NULL_TEXT {
             texts.release(row[*at] as u32);
@@ -107,7 +97,7 @@ fn release(plan: &Plan, row: &[u64], texts: &mut Texts) {
 impl Series {
     /// Events that are held.
     #[must_use]
-    pub fn len(&self, plan: &Plan) -> usize {
+    pub fn len(&self, plan: &WindowPlan) -> usize {
         self.words.len() / plan.layout.stride()
     }
 
@@ -118,7 +108,7 @@ impl Series {
         words + self.extra.as_deref().map_or(0, |extra| size_of::<Extra>() + extra.bytes())
     }
 
-    fn end(&self, plan: &Plan) -> u32 {
+    fn end(&self, plan: &WindowPlan) -> u32 {
         u32::try_from(self.len(plan)).unwrap_or(u32::MAX)
     }
 
@@ -130,19 +120,19 @@ impl Series {
         self.extra.get_or_insert_default().hot = Some(hot);
     }
 
-    fn row(&self, plan: &Plan, place: u32) -> &[u64] {
+    fn row(&self, plan: &WindowPlan, place: u32) -> &[u64] {
         let stride = plan.layout.stride();
         &self.words[place as usize * stride..][..stride]
     }
 
     /// The rows from place `lo` on and before `end`.
-    fn words(&self, plan: &Plan, lo: u32, end: u32) -> &[u64] {
+    fn words(&self, plan: &WindowPlan, lo: u32, end: u32) -> &[u64] {
         let stride = plan.layout.stride();
         &self.words[lo as usize * stride..end.max(lo) as usize * stride]
     }
 
     /// The row, with the texts that it has the numbers of.
-    fn whole<'r>(&'r self, plan: &Plan, held: &'r Texts, place: u32) -> Row<'r> {
+    fn whole<'r>(&'r self, plan: &WindowPlan, held: &'r Texts, place: u32) -> Row<'r> {
         Row { words: self.row(plan, place), texts: TextsOf::Held(held) }
     }
 
@@ -150,16 +140,16 @@ impl Series {
         self.extra.as_ref().map_or(&[], |extra| &extra.others)
     }
 
-    fn at(&self, plan: &Plan, place: u32) -> i64 {
+    fn at(&self, plan: &WindowPlan, place: u32) -> i64 {
         self.row(plan, place)[0].cast_signed()
     }
 
     /// The first place whose time is not before `at`.
-    fn first_from(&self, plan: &Plan, at: i64) -> u32 {
+    fn first_from(&self, plan: &WindowPlan, at: i64) -> u32 {
         self.search(plan, |time| time < at)
     }
 
-    fn search(&self, plan: &Plan, before: impl Fn(i64) -> bool) -> u32 {
+    fn search(&self, plan: &WindowPlan, before: impl Fn(i64) -> bool) -> u32 {
         let (mut low, mut high) = (0, self.end(plan));
         while low < high {
             let middle = low + (high - low) / 2;
@@ -173,7 +163,7 @@ impl Series {
     }
 
     /// Takes in an event without asking for its window.
-    pub fn load(&mut self, plan: &Plan, arrival: Arrival<'_>) {
+    pub fn load(&mut self, plan: &WindowPlan, arrival: Arrival<'_>) {
         self.take_hot();
         let place = match self.is_latest(plan, arrival.at()) {
             true => self.end(plan),
@@ -183,7 +173,13 @@ impl Series {
     }
 
     /// Takes in an event and adds the aggregates of its window to `outputs`.
-    pub fn observe(&mut self, plan: &Plan, arrival: Arrival<'_>, shared: Shared<'_>, outputs: &mut [Output]) {
+    pub fn observe(
+        &mut self,
+        plan: &WindowPlan,
+        arrival: Arrival<'_>,
+        shared: Shared<'_>,
+        outputs: &mut [Output],
+    ) {
         if self.is_latest(plan, arrival.at()) {
             self.append(plan, arrival, shared, outputs);
         } else {
@@ -191,12 +187,18 @@ impl Series {
         }
     }
 
-    fn is_latest(&self, plan: &Plan, at: i64) -> bool {
+    fn is_latest(&self, plan: &WindowPlan, at: i64) -> bool {
         let end = self.end(plan);
         end == 0 || self.at(plan, end - 1) <= at
     }
 
-    fn append(&mut self, plan: &Plan, arrival: Arrival<'_>, shared: Shared<'_>, outputs: &mut [Output]) {
+    fn append(
+        &mut self,
+        plan: &WindowPlan,
+        arrival: Arrival<'_>,
+        shared: Shared<'_>,
+        outputs: &mut [Output],
+    ) {
         let Shared { scratch, texts } = shared;
         let (place, from) = (self.end(plan), arrival.from);
         self.place(plan, place, arrival);
@@ -231,7 +233,13 @@ impl Series {
     }
 
     /// An event that came late is judged by its own window, and counts in those of later events that come after it.
-    fn insert(&mut self, plan: &Plan, arrival: Arrival<'_>, shared: Shared<'_>, outputs: &mut [Output]) {
+    fn insert(
+        &mut self,
+        plan: &WindowPlan,
+        arrival: Arrival<'_>,
+        shared: Shared<'_>,
+        outputs: &mut [Output],
+    ) {
         let Shared { scratch, texts } = shared;
         let (place, from) = (self.search(plan, |time| time <= arrival.at()), arrival.from);
         self.place(plan, place, arrival);
@@ -253,7 +261,7 @@ impl Series {
         self.emit(plan, texts, scratch, (lo, end), outputs);
     }
 
-    fn place(&mut self, plan: &Plan, place: u32, arrival: Arrival<'_>) {
+    fn place(&mut self, plan: &WindowPlan, place: u32, arrival: Arrival<'_>) {
         let at = place as usize * plan.layout.stride();
         if at == self.words.len() {
             self.words.extend_from_slice(arrival.row);
@@ -265,21 +273,21 @@ impl Series {
         }
     }
 
-    fn add(&self, plan: &Plan, texts: &Texts, tallies: &mut [Tally], place: u32) {
+    fn add(&self, plan: &WindowPlan, texts: &Texts, tallies: &mut [Tally], place: u32) {
         let row = self.whole(plan, texts, place);
         for (tally, aggregate) in tallies.iter_mut().zip(&plan.aggregates) {
             tally.add(&plan.layout, aggregate.lane, row, place);
         }
     }
 
-    fn remove(&self, plan: &Plan, texts: &Texts, tallies: &mut [Tally], place: u32) {
+    fn remove(&self, plan: &WindowPlan, texts: &Texts, tallies: &mut [Tally], place: u32) {
         let row = self.whole(plan, texts, place);
         for (tally, aggregate) in tallies.iter_mut().zip(&plan.aggregates) {
             tally.remove(&plan.layout, aggregate.lane, row, place);
         }
     }
 
-    fn scan(&self, plan: &Plan, held: &Texts, (lo, end): (u32, u32), tallies: &mut [Tally]) {
+    fn scan(&self, plan: &WindowPlan, held: &Texts, (lo, end): (u32, u32), tallies: &mut [Tally]) {
         tallies.iter_mut().for_each(Tally::clear);
         let (stride, words) = (plan.layout.stride(), self.words(plan, lo, end));
         for (tally, aggregate) in tallies.iter_mut().zip(&plan.aggregates) {
@@ -295,7 +303,7 @@ impl Series {
 
     fn emit(
         &self,
-        plan: &Plan,
+        plan: &WindowPlan,
         texts: &Texts,
         tallies: &[Tally],
         (lo, end): (u32, u32),
@@ -316,7 +324,7 @@ impl Series {
     }
 
     /// Lets go of events before `floor`. Says how many are left.
-    pub fn expire(&mut self, plan: &Plan, floor: i64, texts: &mut Texts) -> usize {
+    pub fn expire(&mut self, plan: &WindowPlan, floor: i64, texts: &mut Texts) -> usize {
         let gone = self.first_from(plan, floor);
         if gone > 0 {
             for place in 0..gone {

@@ -13,9 +13,9 @@ use super::{
     aggregate::{Failed, Output, Packed, Tally, Texts},
     key::KeyHasher,
     scale::Scale,
-    series::{Arrival, Plan, Series, Shared, hold},
+    series::{Arrival, Series, Shared, hold},
 };
-use crate::diagnostic::at_run_time;
+use crate::{diagnostic::at_run_time, rule::plan::WindowPlan};
 
 /// Events of a window that are held without asking whether they are still needed.
 const ROWS_MIN: usize = 1 << 20;
@@ -49,7 +49,7 @@ pub struct Measured {
 /// The state of one sliding window.
 #[derive(Debug)]
 pub struct Sliding {
-    plan: Arc<Plan>,
+    plan: Arc<WindowPlan>,
     keys: HashMap<u128, Series, BuildHasherDefault<KeyHasher>>,
     /// The texts that events have the numbers of.
     texts: Texts,
@@ -75,7 +75,7 @@ impl Sliding {
     /// A window without events. `reach` is the longest the window can be, `late` how late an event may be that
     /// still finds all of its window.
     #[must_use]
-    pub fn new(plan: Arc<Plan>, reach: i64, late: i64) -> Self {
+    pub fn new(plan: Arc<WindowPlan>, reach: i64, late: i64) -> Self {
         let scratch = plan.aggregates.iter().map(|aggregate| Tally::new(aggregate, &plan.layout)).collect();
         Self {
             plan,
@@ -164,7 +164,7 @@ impl Sliding {
     fn each(
         &mut self,
         selected: &Selected,
-        mut take: impl FnMut(&Plan, &mut Series, Arrival<'_>, State<'_>),
+        mut take: impl FnMut(&WindowPlan, &mut Series, Arrival<'_>, State<'_>),
     ) {
         let plan = Arc::clone(&self.plan);
         let packed = &selected.packed;
@@ -223,12 +223,12 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
-    use crate::evaluate::aggregate::{Aggregate, Kind, Lane, LaneKind, Layout};
+    use crate::rule::plan::{Aggregate, Kind, Lane, LaneKind, Layout};
 
     const REACH: i64 = 1000;
     const LATE: i64 = 300;
 
-    fn plan() -> Arc<Plan> {
+    fn plan() -> Arc<WindowPlan> {
         let schema = Arc::new(Schema::empty());
         let lane = Lane { args: Vec::new(), filter: None, kind: LaneKind::Word, inputs: Vec::new(), schema };
         let aggregate = |kind, lane, data_type| Aggregate { kind, lane, data_type };
@@ -238,7 +238,7 @@ mod tests {
             aggregate(Kind::Min, Some(0), DataType::Int64),
             aggregate(Kind::Max, Some(0), DataType::Int64),
         ];
-        Arc::new(Plan { layout: Layout::new(&[lane]), aggregates, current: true })
+        Arc::new(WindowPlan { layout: Layout::new(&[lane]), aggregates, current: true })
     }
 
     fn batch(rng: &mut ChaCha8Rng, clock: &mut i64) -> Selected {

@@ -13,12 +13,13 @@ use arrow::{
 };
 
 use super::{
-    Batch, Finding,
+    Batch,
     evaluator::Found,
     row::{RuleCounts, Table, holds},
 };
 use crate::{
     event::{Column, time::Calendar},
+    finding::Finding,
     ledger::columns::BUDGET_COLUMNS,
     rule::{Mode, RuleSet},
 };

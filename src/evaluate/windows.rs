@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{
-    Filling, Finding,
+    Filling,
     closing::{self, Closing, Judge},
     evaluator::Prepared,
     row::RuleCounts,
@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     event::time::Calendar,
+    finding::Finding,
     rule::{
         Mode, RuleSet,
         compile::{ClosingRule, CompiledRule, CompiledView},

@@ -19,8 +19,8 @@ use super::{
 use crate::{
     alert::{Action, Alert, desk::Order, inquiry},
     app::Shared,
-    evaluate::Finding,
     event::time::Calendar,
+    finding::Finding,
     notify::letter::Draft,
     say,
     store::{CaseError, CaseFilter, Cases, FINDINGS_MAX},

@@ -16,7 +16,8 @@ use super::{
 use crate::{
     app::Shared,
     diagnostic::Diagnostic,
-    evaluate::{Finding, row::RuleCounts, schedule::PassedTick},
+    evaluate::{row::RuleCounts, schedule::PassedTick},
+    finding::Finding,
     rule::{Handling, Mode, Rule, Severity, Status as Ripeness, Text},
     store::{CaseFilter, Cases, Reader, Verdicts},
 };

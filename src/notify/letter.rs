@@ -19,8 +19,8 @@ use crate::{
         inquiry::{DEADLINE, Stage, Unreachable, contact, due},
     },
     config::Config,
-    evaluate::Finding,
     event::time::Calendar,
+    finding::Finding,
     lists::Lists,
     rule::Language,
 };

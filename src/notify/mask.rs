@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::{Notification, Told};
 use crate::{
     alert::{Alert, Labels, route::ALERT},
-    evaluate::Finding,
+    finding::Finding,
     personal::{
         Kind, name,
         number::{self, Tail},

@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     alert::{Alert, Labels},
-    evaluate::Finding,
+    finding::Finding,
 };
 
 pub use build::{Setup, build, limits};

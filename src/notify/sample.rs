@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{Notification, Reason, Told};
 use crate::{
     alert::{Alert, Inquiry, Labels, State, inquiry::Stage},
-    evaluate::Finding,
+    finding::Finding,
     personal::{Kind, Kinds},
     rule::Language,
 };

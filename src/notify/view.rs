@@ -11,7 +11,7 @@ use super::{
     sample::reason_word,
     words::{self, Severity},
 };
-use crate::{alert::Alert, evaluate::Finding};
+use crate::{alert::Alert, finding::Finding};
 
 /// Alerts shown in a mail's text; the attachment has all.
 const ALERTS_SHOWN: usize = 20;

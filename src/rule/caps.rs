@@ -1,5 +1,5 @@
 //! Caps on what expressions make, put in when they are planned: wherever a function stands, the one with its caps does
-//! ([`crate::evaluate::functions::capped`]), and what has no bound is refused.
+//! ([`crate::sql::functions::capped`]), and what has no bound is refused.
 
 use arrow::datatypes::DataType;
 use datafusion::{
@@ -17,11 +17,11 @@ use datafusion::{
 
 use crate::{
     diagnostic::{Failure, Refusal},
-    evaluate::functions::{
+    say,
+    sql::functions::{
         capped::{self, Capped},
         growth::{Keeps, of_aggregate},
     },
-    say,
 };
 
 /// Bytes of the constants of a rule that are longer than [`SHORT`], after they are computed: each can stand in every row

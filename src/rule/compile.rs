@@ -18,11 +18,11 @@ use super::{
 };
 use crate::{
     diagnostic::{Failure, column_of, nearest, type_name},
-    evaluate::aggregate::Layout,
     event::{Column, event_schema, period::Length, schema::FIELDS, time::Calendar},
     ledger::{columns::BUDGET_COLUMNS, original::ORIGINAL_COLUMNS},
     lists::Lists,
     personal::{Kind, Kinds},
+    rule::plan::Layout,
     say,
     text::did_you_mean,
     yaml::{Document, Placed},

@@ -13,7 +13,7 @@ use datafusion::{
     sql::sqlparser::ast::BinaryOperator,
 };
 
-use crate::evaluate::functions::exact::Operation;
+use crate::sql::functions::exact::Operation;
 
 /// Plans arithmetic.
 #[derive(Debug)]

@@ -24,9 +24,9 @@ use datafusion::{
 use super::exact::is_inexact;
 use crate::{
     diagnostic::Refusal,
-    evaluate::functions::day_start,
     event::{schema::time_type, time::Calendar},
     say,
+    sql::functions::day_start,
 };
 
 /// Functions that count in UTC whatever the zone of their arguments is.

@@ -19,14 +19,11 @@ use super::{
 };
 use crate::{
     diagnostic::{Diagnostic, os_reason, read_text, suggest},
-    evaluate::{
-        forecasts::{EVENT_COLUMNS, EVENT_TYPES},
-        tables,
-    },
     event::{Column, EventType, event_schema, time::Calendar},
     ledger::original::ORIGINAL_COLUMNS,
     lists::Lists,
     say,
+    sql::tables::{self, EVENT_COLUMNS, EVENT_TYPES},
     yaml::Document,
 };
 

@@ -25,8 +25,8 @@ use super::{
 };
 use crate::{
     diagnostic::{Failure, suggest},
-    evaluate::aggregate::{Aggregate, LANES_MAX, Lane, Layout, classify},
     personal::Kind,
+    rule::plan::{Aggregate, LANES_MAX, Lane, Layout, classify},
     say,
     yaml::Document,
 };

@@ -11,14 +11,14 @@ pub mod limits;
 pub mod load;
 pub mod measure;
 mod never;
-mod parse;
+pub(crate) mod parse;
 mod personal;
+pub mod plan;
 pub mod query;
 mod reads;
 mod session;
 pub mod share;
 pub mod template;
-pub mod unit_test;
 pub mod window;
 
 use saphyr_parser::Span;

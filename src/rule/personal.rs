@@ -16,9 +16,9 @@ use datafusion::{
 };
 
 use crate::{
-    evaluate::tables::{ALERTS, FINDINGS},
     lists::Lists,
     personal::{Kind, Kinds, number},
+    sql::tables::{ALERTS, FINDINGS},
 };
 
 /// The kinds of the columns that events and budget lines have, in the order of a schema.

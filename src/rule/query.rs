@@ -38,14 +38,13 @@ use super::{
 };
 use crate::{
     diagnostic::{Failure, Refusal, characters, column_of, nearest, suggest},
-    evaluate::{
-        desk::DESK_TABLES,
-        forecasts::FORECAST_COLUMNS,
-        tables::{self, BUDGET_LINES, FORECASTS, TABLES},
-    },
     event::{period::Length, tick::Ticks},
     lists::Lists,
     say,
+    sql::{
+        desk::DESK_TABLES,
+        tables::{self, BUDGET_LINES, FORECAST_COLUMNS, FORECASTS, TABLES},
+    },
     text::did_you_mean,
     yaml::{Document, Placed},
 };

@@ -17,9 +17,9 @@ use super::{
 };
 use crate::{
     diagnostic::{self, Failure, nearest},
-    evaluate::functions::{self, capped::Capped},
     event::time::Calendar,
     lists::Lists,
+    sql::functions::{self, capped::Capped},
     text::did_you_mean,
 };
 
@@ -104,7 +104,7 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evaluate::functions::growth::{Growth, of_aggregate, of_scalar};
+    use crate::sql::functions::growth::{Growth, of_aggregate, of_scalar};
 
     fn session() -> Session {
         Session::new(&Arc::new(Calendar::new("Asia/Shanghai", 1, 1).unwrap()), &Lists::default())

@@ -8,11 +8,8 @@ use super::{
     window::View,
 };
 use crate::{
-    evaluate::{
-        aggregate::{Aggregate, LANES_MAX, Lane, Layout},
-        series::Plan,
-    },
     event::period::Reach,
+    rule::plan::{Aggregate, LANES_MAX, Lane, Layout, WindowPlan},
 };
 
 /// A sliding window with all that any of its rules measures.
@@ -31,7 +28,7 @@ pub struct SharedWindow {
     /// The values that the aggregates read.
     pub lanes: Vec<Lane>,
     /// How events are held, and the aggregates.
-    pub plan: Arc<Plan>,
+    pub plan: Arc<WindowPlan>,
 }
 
 impl SharedWindow {
@@ -68,7 +65,7 @@ pub fn share(rules: &mut [CompiledRule]) -> Vec<SharedWindow> {
                 by: sliding.by.clone(),
                 reach: over.reach,
                 lanes: Vec::new(),
-                plan: Arc::new(Plan {
+                plan: Arc::new(WindowPlan {
                     layout: Layout::new(&[]),
                     aggregates: Vec::new(),
                     current: over.current,
@@ -114,7 +111,7 @@ impl Building {
     }
 
     fn finish(mut self) -> SharedWindow {
-        let plan = Plan {
+        let plan = WindowPlan {
             layout: Layout::new(&self.window.lanes),
             aggregates: self.aggregates,
             current: self.window.plan.current,

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     alert::{Alert, Change, Cleared, Desk, Filing, desk::Step},
-    evaluate::Finding,
+    finding::Finding,
 };
 
 /// When something happens, and when its cause was received, in microseconds.

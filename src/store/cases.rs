@@ -23,7 +23,7 @@ use crate::{
         Action, Alert, Change, Desk, State,
         desk::{Order, Refusal},
     },
-    evaluate::Finding,
+    finding::Finding,
     say,
     text::quoted,
 };

@@ -3,7 +3,7 @@
 use rusqlite::{Row, types::ValueRef};
 
 use super::{Cases, StoreError};
-use crate::evaluate::desk::{ALERT_HISTORY, NOTIFICATIONS, SILENCES, Stored};
+use crate::sql::desk::{ALERT_HISTORY, NOTIFICATIONS, SILENCES, Stored};
 
 impl Cases {
     /// All rows of one of the tables of `evaluate::desk`, with the columns that it has there, the oldest first.

@@ -14,7 +14,7 @@ use super::{
     sealed::FOLDER,
     sums,
 };
-use crate::{evaluate::Finding, ledger::Ledger, say};
+use crate::{finding::Finding, ledger::Ledger, say};
 
 /// A reading connection.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use crate::evaluate::Finding;
+use crate::finding::Finding;
 
 /// The findings of two sets of rules over the same events, apart.
 #[derive(Debug, Default)]

@@ -5,3 +5,4 @@ pub mod compare;
 pub mod forecast;
 pub mod score;
 pub mod tune;
+pub mod unit_test;

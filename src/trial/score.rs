@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{diagnostic::json_fault, evaluate::Finding, event::time::Calendar, say, text::quoted};
+use crate::{diagnostic::json_fault, event::time::Calendar, finding::Finding, say, text::quoted};
 
 /// A known anomaly, a line of the labels' file. Other fields are ignored.
 #[derive(Debug, Clone, Deserialize)]

@@ -10,9 +10,9 @@ use arrow::{
 };
 use datafusion::{datasource::MemTable, prelude::SessionContext};
 use fiscwatch::{
-    evaluate::functions::exact::SCALE,
     lists::Lists,
     rule::{Language, RuleSet, compile::Compiler},
+    sql::functions::exact::SCALE,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use fiscwatch::{
     alert::{Action, Alert, Cleared, Desk, Filing, Silence, desk::Order},
     config::Config,
-    evaluate::Finding,
+    finding::Finding,
     lists::{List, Lists},
     notify::{Notification, Reason, SendError, Sink, Sinks, dispatch::Dispatch},
     personal::{Kind, Kinds},

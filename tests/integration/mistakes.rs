@@ -7,8 +7,9 @@ use std::{fmt::Write, path::Path, process::Command};
 use fiscwatch::{
     diagnostic::{Diagnostic, lines},
     lists::Lists,
-    rule::{self, compile::Compiler, unit_test},
+    rule::{self, compile::Compiler},
     text::{self, Language},
+    trial::unit_test,
 };
 
 use crate::support::{calendar, write};

@@ -162,7 +162,7 @@ async fn oracle(events: &[Value], zone: &TimeZone, at: usize) -> BTreeMap<String
         ("purpose", Arc::new(text("purpose"))),
     ];
     let context = SessionContext::new();
-    fiscwatch::evaluate::functions::aggregates().into_iter().for_each(|f| context.register_udaf(f));
+    fiscwatch::sql::functions::aggregates().into_iter().for_each(|f| context.register_udaf(f));
     context.register_batch("events", RecordBatch::try_from_iter(columns).unwrap()).unwrap();
     // A quotient is held against exact arithmetic, as the engine's own cuts it off.
     let quotient = |sql: &'static str| match sql {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     engine::SavedWatermark,
-    evaluate::Finding,
+    finding::Finding,
     rule::{RuleSet, compile::CompiledView},
     say,
     store::{Check, History, InForce, Problems},

@@ -25,15 +25,13 @@ use crate::{
         BatchLimits, Committable, Dedup, Engine, EngineError, LATE_WITHOUT_HISTORY, MemoryAlerts, Noted,
         Originals, Output, Record, SavedWatermark, Scheduler, Sequencer, Watermark, Windowing, batches,
     },
-    evaluate::{
-        Evaluator, Finding,
-        schedule::Tables,
-        tables::{self, FINDINGS},
-    },
+    evaluate::{Evaluator, schedule::Tables},
     event::{Column, EventType},
+    finding::Finding,
     ledger::Ledger,
     rule::RuleSet,
     say,
+    sql::tables::{self, FINDINGS},
     store::{History, JournalTable, Lookup, Order, Select, StoreError, Ticked, block_of},
     stream::{Block, Payload},
 };

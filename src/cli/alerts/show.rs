@@ -17,8 +17,8 @@ use crate::{
     },
     config::Config,
     diagnostic::Diagnostic,
-    evaluate::Finding,
     event::time::Calendar,
+    finding::Finding,
     http::{
         AlertDetail,
         view::{AlertView, ChangeView, DraftView, InquiryView, NoticeView, WaitingView},

@@ -11,8 +11,8 @@ use crate::{
     },
     config::Config,
     engine::{Committable, EngineError, MemoryTables, Output},
-    evaluate::Finding,
     event::time::Calendar,
+    finding::Finding,
     say,
     trial::compare::{Change, Comparison},
 };

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use crate::{
     cli::table::{Cell, Column, Screen, Table, handling},
     config::Config,
-    evaluate::Finding,
     event::time::Calendar,
+    finding::Finding,
     say,
     trial::score::{Labels, RuleScore},
 };

@@ -20,9 +20,9 @@ use crate::{
     clock::{Clock, SystemClock},
     config::Config,
     diagnostic::at_run_time,
-    evaluate::finding::value,
     event::{schema::MONEY_SCALE, time::Calendar},
     say, spreadsheet,
+    sql::value,
 };
 
 #[derive(Debug, Args)]

@@ -12,10 +12,13 @@ use arrow::{
 };
 use datafusion::common::{Result, ScalarValue, exec_err};
 
-use super::{Aggregate, Kind, Tally, Texts, median, tally::Moments};
-use crate::diagnostic::at_run_time;
-use crate::evaluate::functions::deviation::VALUES_MAX;
-use crate::say;
+use super::{Tally, Texts, median, tally::Moments};
+use crate::{
+    diagnostic::at_run_time,
+    rule::plan::{Aggregate, Kind},
+    say,
+    sql::functions::deviation::VALUES_MAX,
+};
 
 /// The results of one aggregate, a value an event or window.
 #[derive(Debug)]

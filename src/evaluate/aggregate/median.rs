@@ -1,9 +1,7 @@
 //! Medians of numbers in order, with `DataFusion`'s rounding.
 
-use super::{
-    lane::{float, ordered},
-    sorted::Sorted,
-};
+use super::sorted::Sorted;
+use crate::rule::plan::{float, ordered};
 
 /// The median of whole numbers, and of decimals at their scale: the mean of the two in the middle is cut off.
 #[must_use]
@@ -21,7 +19,7 @@ pub fn of_floats(floats: &Sorted) -> Option<f64> {
     Some(if floats.len() % 2 == 1 { upper } else { (lower + upper) / 2.0 })
 }
 
-/// The median of the absolute differences from the median, as [`crate::evaluate::functions`]' `median_deviation`.
+/// The median of the absolute differences from the median, as [`crate::sql::functions`]' `median_deviation`.
 #[must_use]
 pub fn deviation(floats: &Sorted) -> Option<f64> {
     let (lower, upper) = middle(floats)?;
@@ -160,7 +158,7 @@ mod tests {
 
     #[test]
     fn medians_and_deviations_of_floats_are_those_of_datafusion() {
-        let spread = Arc::new(crate::evaluate::functions::deviation::function());
+        let spread = Arc::new(crate::sql::functions::deviation::function());
         for seed in 20..32 {
             let (mut sorted, mut last) = (Sorted::default(), Vec::new());
             walk(seed, 400, [5, 60][seed as usize % 2], |values| {

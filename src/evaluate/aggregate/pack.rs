@@ -17,8 +17,10 @@ use datafusion::{
 };
 use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
 
-use super::lane::{Lane, LaneKind, Layout, NULL_TEXT, Others, ordered};
-use crate::diagnostic::at_run_time;
+use crate::{
+    diagnostic::at_run_time,
+    rule::plan::{Lane, LaneKind, Layout, NULL_TEXT, Others, ordered},
+};
 
 /// The events of a batch as rows.
 #[derive(Debug, Default)]
@@ -111,8 +113,8 @@ impl Layout {
         times: &[i64],
         seed: u64,
     ) -> Result<(Packed, Vec<Failed>)> {
-        let mut words = vec![0; times.len() * self.stride];
-        for (row, time) in words.chunks_exact_mut(self.stride).zip(times) {
+        let mut words = vec![0; times.len() * self.stride()];
+        for (row, time) in words.chunks_exact_mut(self.stride()).zip(times) {
             row[0] = time.cast_unsigned();
         }
         let mut packed = Packed { words, ..Packed::default() };
@@ -159,17 +161,17 @@ impl Layout {
                 valid = &valid & NullBuffer::inner(&nulls);
             }
         }
-        let at = self.offsets[number];
-        let words = &mut words[first * self.stride..][..rows * self.stride];
+        let at = self.offset(number);
+        let words = &mut words[first * self.stride()..][..rows * self.stride()];
         let mut fill = |value: &dyn Fn(usize) -> u64| {
             for i in valid.set_indices() {
-                let row = &mut words[i * self.stride..][..self.stride];
+                let row = &mut words[i * self.stride()..][..self.stride()];
                 row[1] |= 1 << number;
                 row[at] = value(i);
             }
         };
         match lane.kind {
-            LaneKind::Mark => valid.set_indices().for_each(|i| words[i * self.stride + 1] |= 1 << number),
+            LaneKind::Mark => valid.set_indices().for_each(|i| words[i * self.stride() + 1] |= 1 << number),
             LaneKind::Float => {
                 let floats = cast(&args[0], &DataType::Float64)?;
                 let floats = floats.as_primitive::<Float64Type>();
@@ -192,7 +194,7 @@ impl Layout {
                 Numbers::Doubles(array) => {
                     fill(&|i| array.value(i).cast_unsigned() as u64);
                     for i in valid.set_indices() {
-                        words[i * self.stride + at + 1] = (array.value(i).cast_unsigned() >> 64) as u64;
+                        words[i * self.stride() + at + 1] = (array.value(i).cast_unsigned() >> 64) as u64;
                     }
                 }
             },
@@ -200,14 +202,14 @@ impl Layout {
                 let hashes = hashes(&args, seed)?;
                 fill(&|i| hashes[i] as u64);
                 for i in valid.set_indices() {
-                    words[i * self.stride + at + 1] = (hashes[i] >> 64) as u64;
+                    words[i * self.stride() + at + 1] = (hashes[i] >> 64) as u64;
                 }
             }
             LaneKind::Other => {
                 for i in valid.set_indices() {
                     // An aggregate of several arguments sees its own NULLs.
                     if args.len() != 1 || !args[0].is_null(i) {
-                        words[i * self.stride + 1] |= 1 << number;
+                        words[i * self.stride() + 1] |= 1 << number;
                     }
                 }
                 if rows > 0 {

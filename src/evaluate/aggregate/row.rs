@@ -2,7 +2,8 @@
 
 use arrow::array::{Array, StringViewArray};
 
-use super::{Layout, Texts, lane::NULL_TEXT};
+use super::Texts;
+use crate::rule::plan::{Layout, NULL_TEXT};
 
 /// An event of a window: its row, and where its text is.
 #[derive(Debug, Clone, Copy)]

@@ -4,12 +4,11 @@ use arrow::datatypes::i256;
 use hashbrown::HashMap;
 
 use super::{
-    Aggregate, Kind, LaneKind, Layout,
     extreme::{Candidates, better, pop, push, squeeze},
-    lane::{float, ordered},
     row::{Row, TextsOf},
     sorted::Sorted,
 };
+use crate::rule::plan::{Aggregate, Kind, LaneKind, Layout, float, ordered};
 
 /// A running aggregate in exact integers. Events come in at the end, or late somewhere before it, and leave at the
 /// beginning.

@@ -9,7 +9,7 @@ use crate::{
         Alert, Change, Desk, Labels, Silence,
         desk::{Matter, Step},
     },
-    evaluate::Finding,
+    finding::Finding,
     notify::Notification,
     store::{
         alerts::{self, Times, from_json, json},

@@ -14,7 +14,7 @@ use arrow::datatypes::SchemaRef;
 use serde::Serialize;
 
 use super::{History, Manifest, StoreError, explain, recover};
-use crate::{engine::SavedWatermark, evaluate::Finding, say};
+use crate::{engine::SavedWatermark, finding::Finding, say};
 
 /// Problems of one check that are told one by one.
 const TOLD: usize = 20;

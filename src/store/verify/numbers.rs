@@ -7,8 +7,8 @@ use arrow::array::AsArray;
 use super::{Check, Outcome, Problems};
 use crate::{
     engine::SavedWatermark,
-    evaluate::Finding,
     event::{Column, id_hash},
+    finding::Finding,
     say,
     store::{History, Order, Select, StoreError, explain},
 };

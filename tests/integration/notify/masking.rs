@@ -15,14 +15,15 @@ use fiscwatch::{
     app::{load_rules, replay::Replay},
     config::Config,
     engine::{Committable, EngineError, Output},
-    evaluate::Finding,
+    finding::Finding,
     notify::{
         Notification, Reason, Setup, Told,
         render::{Rendered, Style, render},
         sample::sample,
         template::Templates,
     },
-    rule::{Language, unit_test},
+    rule::Language,
+    trial::unit_test,
 };
 use rdkafka::{
     ClientConfig, Message,

@@ -8,7 +8,7 @@ use std::{
 use fiscwatch::{
     app::{Shared, StoreOutput},
     engine::{Committable, EngineError, Output},
-    evaluate::Finding,
+    finding::Finding,
     store::DATABASE,
 };
 use rand::{Rng, RngExt};

@@ -13,8 +13,9 @@ use fiscwatch::{
     config::Config,
     decode::Decoder,
     engine::EngineError,
-    evaluate::{Evaluator, Finding},
+    evaluate::Evaluator,
     event::{money::format_scaled, number::format_number},
+    finding::Finding,
     ledger::Ledger,
     store::{Reader as StoreReader, RejectFilter, StoreError, Wanted},
 };

@@ -448,12 +448,12 @@ fn the_aggregates_of_the_documentation_are_valid() {
     let mut config = SessionConfig::new();
     config.options_mut().sql_parser.parse_float_as_decimal = true;
     let context = SessionContext::new_with_config(config);
-    for function in crate::evaluate::functions::scalars(&calendar, &Lists::default()) {
+    for function in crate::sql::functions::scalars(&calendar, &Lists::default()) {
         let example = format!("{}(", function.name());
         assert!(expressions(&text, "sql").iter().any(|e| e.contains(&example)), "no example of {example}…)");
         context.register_udf(function);
     }
-    let ours = crate::evaluate::functions::aggregates();
+    let ours = crate::sql::functions::aggregates();
     ours.iter().for_each(|function| context.register_udaf(function.clone()));
     let events = arrow::record_batch::RecordBatch::new_empty(crate::event::event_schema("Asia/Shanghai"));
     context.register_batch("payments", events).unwrap();

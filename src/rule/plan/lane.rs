@@ -22,7 +22,7 @@ pub enum LaneKind {
     Float,
     /// 128 bits of a hash, for telling values apart.
     Hash,
-    /// Text: its hash while the event is on its way, then its number in [`super::Texts`].
+    /// Text: its hash while the event is on its way, then its number among the texts that are held.
     Text {
         /// Whether NULL is a value like any other.
         nulls: bool,
@@ -106,9 +106,9 @@ impl Lane {
 /// Where everything is in a row.
 #[derive(Debug, Clone)]
 pub struct Layout {
-    pub(super) lanes: Vec<LaneKind>,
-    pub(super) offsets: Vec<usize>,
-    pub(super) stride: usize,
+    lanes: Vec<LaneKind>,
+    offsets: Vec<usize>,
+    stride: usize,
     /// Of a lane with text, or with values beside the row, which of its kind it is.
     numbers: Vec<usize>,
     /// Lanes with text, with their words.
@@ -148,6 +148,12 @@ impl Layout {
     #[must_use]
     pub const fn stride(&self) -> usize {
         self.stride
+    }
+
+    /// The first word of a lane.
+    #[must_use]
+    pub fn offset(&self, lane: usize) -> usize {
+        self.offsets[lane]
     }
 
     /// The lanes with text, and the words that stand for it.

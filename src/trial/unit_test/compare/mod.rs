@@ -18,8 +18,8 @@ use super::{
 };
 use crate::{
     diagnostic::suggest,
-    evaluate::Finding,
     event::{money::format_cents, time::Calendar},
+    finding::Finding,
     ledger::{Ledger, Line, ratio_text},
     say,
     text::quoted,

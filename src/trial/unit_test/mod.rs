@@ -18,15 +18,15 @@ use std::{
 
 use serde_json::{Map, Value};
 
-use super::{
-    Mode, RuleSet,
-    compile::Compiler,
-    load::{Override, load},
-};
 use crate::{
     alert::Alert,
     diagnostic::{Diagnostic, os_reason, read_text, suggest},
-    evaluate::Finding,
+    finding::Finding,
+    rule::{
+        Mode, RuleSet,
+        compile::Compiler,
+        load::{Override, load},
+    },
     say,
     yaml::Document,
 };

@@ -10,7 +10,6 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::read::{Case, Event, Suite};
-use crate::say;
 use crate::{
     alert::Alert,
     decode::Decoder,
@@ -18,19 +17,17 @@ use crate::{
         Committable, Dedup, Engine, EngineError, MemoryAlerts, MemoryTables, Output, Record, Scheduler,
         Sequencer, Watermark, Windowing,
     },
-    evaluate::{
-        Evaluator, Finding,
-        row::RuleCounts,
-        schedule::Limits,
-        tables::{ALERTS, FINDINGS},
-    },
+    evaluate::{Evaluator, row::RuleCounts, schedule::Limits},
     event::time::Calendar,
+    finding::Finding,
     ledger::Ledger,
     rule::{
         Mode, RuleSet,
         compile::{CompiledRule, CompiledView},
         limits::STACK,
     },
+    say,
+    sql::tables::{ALERTS, FINDINGS},
     stream::{Block, Payload, Reject},
 };
 

@@ -17,7 +17,7 @@ mod calendar;
 pub mod capped;
 mod company;
 mod concentration;
-pub(super) mod deviation;
+pub mod deviation;
 pub mod exact;
 pub mod growth;
 mod lists;

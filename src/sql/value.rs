@@ -1,0 +1,54 @@
+//! A value of a column, as people and programs read it.
+
+use arrow::{
+    array::{Array, ArrayRef, AsArray},
+    datatypes::{
+        DataType, Decimal128Type, Float64Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType,
+    },
+    util::display::array_value_to_string,
+};
+use serde_json::Value;
+
+use crate::{
+    event::{money::format_scaled, time::Calendar},
+    ledger::ratio_text,
+};
+
+/// A value as JSON: decimals as strings, ratios without needless zeros, times in local RFC 3339.
+#[must_use]
+pub fn value(array: &ArrayRef, row: usize, calendar: &Calendar) -> Value {
+    if array.is_null(row) {
+        return Value::Null;
+    }
+    match array.data_type() {
+        DataType::Utf8View => array.as_string_view().value(row).into(),
+        DataType::Decimal128(_, 18) => ratio_text(array.as_primitive::<Decimal128Type>().value(row)).into(),
+        DataType::Decimal128(_, scale) => {
+            let value = array.as_primitive::<Decimal128Type>().value(row);
+            format_scaled(value, u32::try_from(*scale).unwrap_or(0)).into()
+        }
+        DataType::Int32 => array.as_primitive::<Int32Type>().value(row).into(),
+        DataType::Int64 => array.as_primitive::<Int64Type>().value(row).into(),
+        DataType::Float64 => float(array.as_primitive::<Float64Type>().value(row)),
+        DataType::Boolean => array.as_boolean().value(row).into(),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => {
+            calendar.format(array.as_primitive::<TimestampMicrosecondType>().value(row)).into()
+        }
+        DataType::List(field) if *field.data_type() == DataType::Utf8 => {
+            let items = array.as_list::<i32>().value(row);
+            items.as_string::<i32>().iter().flatten().collect()
+        }
+        // Anything else as Arrow shows it.
+        _ => array_value_to_string(array, row).unwrap_or_else(|e| format!("({e})")).into(),
+    }
+}
+
+/// JSON has no infinity, so it is the word that other languages read.
+fn float(value: f64) -> Value {
+    let word = || match value {
+        f64::INFINITY => "Infinity",
+        f64::NEG_INFINITY => "-Infinity",
+        _ => "NaN",
+    };
+    serde_json::Number::from_f64(value).map_or_else(|| word().into(), Value::Number)
+}
