@@ -22,10 +22,11 @@ use fiscwatch::{
         Watermark, Windowing,
     },
     evaluate::{Batch, Evaluator, Moved},
+    journal::JournalBlock,
     ledger::Ledger,
     rule::RuleSet,
     simulate::{Plan, Treasury},
-    store::{Commit, JournalBlock, Store},
+    store::{Commit, Store},
     stream::{Block, Payload},
 };
 use tokio::sync::mpsc;

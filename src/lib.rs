@@ -8,6 +8,7 @@ pub mod diagnostic;
 pub mod event;
 pub mod failpoint;
 pub mod finding;
+pub mod journal;
 pub mod lists;
 pub mod paths;
 pub mod personal;

@@ -42,8 +42,8 @@ use crate::{
     decode::Decoder,
     diagnostic::{self, Diagnostic, os_reason},
     engine::{
-        BatchLimits, Dedup, Engine, EngineError, History, Originals, Record, Scheduler, Sequencer, Silence,
-        Watermark, Windowing, Workers, batches,
+        BatchLimits, Dedup, Engine, EngineError, History, Originals, PortError, Record, Scheduler, Sequencer,
+        Silence, Watermark, Windowing, Workers, batches,
     },
     evaluate::Evaluator,
     event::EventType,
@@ -51,7 +51,7 @@ use crate::{
     lists::Lists,
     rule::{self, RuleSet, compile::Compiler},
     say,
-    store::{self, Lookup, StateLock, Store, StoreError, StoredReject},
+    store::{self, Lookup, StateLock, Store, StoredReject},
     stream::{Block, Payload, Position, Receipt},
     telemetry::Metrics,
     text::quoted,
@@ -380,8 +380,8 @@ impl History for Journal {
         from: Option<i64>,
         columns: &[usize],
         take: &mut dyn FnMut(&RecordBatch, &[EventType]),
-    ) -> Result<(), StoreError> {
-        store::History::open(&self.dir, &self.schema)?.replay(from, columns, take)
+    ) -> Result<(), PortError> {
+        Ok(store::History::open(&self.dir, &self.schema)?.replay(from, columns, take)?)
     }
 }
 

@@ -13,8 +13,10 @@ use std::{
 
 use hashbrown::HashMap;
 
-use super::forgotten::Forgotten;
-use crate::store::{KnownEvent, Lookup, StoreError};
+use super::{
+    forgotten::Forgotten,
+    ports::{KnownEvent, KnownIds, PortError},
+};
 
 /// What is known of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +48,7 @@ pub struct Dedup {
     latest_at: i64,
     /// The first day within the horizon of it.
     floor: u64,
-    old: Option<Lookup>,
+    old: Option<Box<dyn KnownIds>>,
     forgotten: Forgotten,
     /// The journal block that events go into now.
     block: i64,
@@ -93,8 +95,8 @@ impl Dedup {
 
     /// Lets it forget what `old` finds. `last_block` is the last journal block so far.
     #[must_use]
-    pub fn forgetting(self, old: Lookup, last_block: i64) -> Self {
-        Self { old: Some(old), block: last_block + 1, ..self }
+    pub fn forgetting(self, old: impl KnownIds + 'static, last_block: i64) -> Self {
+        Self { old: Some(Box::new(old)), block: last_block + 1, ..self }
     }
 
     /// The first instant of which events are remembered, in microseconds.
@@ -138,7 +140,7 @@ impl Dedup {
     ///
     /// # Errors
     /// If it may be forgotten and the sealed files cannot be read.
-    pub fn see(&mut self, event_id: &str, id: u64, content: u64, at: i64) -> Result<Seen, StoreError> {
+    pub fn see(&mut self, event_id: &str, id: u64, content: u64, at: i64) -> Result<Seen, PortError> {
         if let Some(known) = self.shards[shard_of(id)].get(&id) {
             return Ok(told(*known, content));
         }
@@ -179,7 +181,7 @@ impl Dedup {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn end_batch(&mut self, blocks: usize) -> Result<(), StoreError> {
+    pub fn end_batch(&mut self, blocks: usize) -> Result<(), PortError> {
         let first = self.block;
         self.block += i64::try_from(blocks).unwrap_or(i64::MAX);
         if blocks > 1 {

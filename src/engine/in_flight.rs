@@ -11,7 +11,7 @@ use super::{Committable, EngineError, KeptEvents, Record, Sequenced, Stages, Ste
 use crate::{
     evaluate::{Batch, Evaluator, Held, Moved, Prepared},
     event::{Column, EventType},
-    store::JournalBlock,
+    journal::JournalBlock,
     stream::Block,
 };
 

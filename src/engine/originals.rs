@@ -10,11 +10,13 @@ use arrow::{
 };
 use hashbrown::HashMap;
 
-use super::dedup::Dedup;
+use super::{
+    dedup::Dedup,
+    ports::{Journal, PortError},
+};
 use crate::{
     event::{Column, EventType},
     ledger::original::{ORIGINAL_FIELDS, Original, TAKEN_BACK},
-    store::{Lookup, StoreError},
 };
 
 /// Payments and applications at hand. Those that are not committed yet stay, whatever their number.
@@ -33,7 +35,7 @@ pub struct Originals {
     ids: Vec<u64>,
     rows: Vec<u32>,
     /// Finds what is not at hand; without it, everything is.
-    journal: Option<Lookup>,
+    journal: Option<Box<dyn Journal>>,
     /// The last journal block that it can find events of.
     committed: i64,
 }
@@ -49,8 +51,8 @@ struct Kept {
 impl Originals {
     /// Keeps only the latest events, since the others are found in the journal.
     #[must_use]
-    pub fn in_journal(journal: Lookup) -> Self {
-        Self { journal: Some(journal), ..Self::default() }
+    pub fn in_journal(journal: impl Journal + 'static) -> Self {
+        Self { journal: Some(Box::new(journal)), ..Self::default() }
     }
 
     /// Begins a batch.
@@ -74,7 +76,7 @@ impl Originals {
     ///
     /// # Errors
     /// If it must be looked up and the journal cannot be read.
-    pub fn find(&mut self, event_id: &str, id: u64, known: &Dedup) -> Result<Option<Original>, StoreError> {
+    pub fn find(&mut self, event_id: &str, id: u64, known: &Dedup) -> Result<Option<Original>, PortError> {
         if let Some((batch, at)) = self.places.get(&id).copied() {
             return Ok(if batch == self.next() {
                 let row = self.rows.get(at as usize).copied().unwrap_or_default();
@@ -93,7 +95,7 @@ impl Originals {
     ///
     /// # Errors
     /// If the journal cannot be read.
-    pub fn end(&mut self, block: i64) -> Result<(), StoreError> {
+    pub fn end(&mut self, block: i64) -> Result<(), PortError> {
         if let Some(present) = self.present.take().filter(|_| !self.rows.is_empty()) {
             let (ids, rows) = (std::mem::take(&mut self.ids), std::mem::take(&mut self.rows));
             let events = Arc::new(compact(&present, &UInt32Array::from(rows)));

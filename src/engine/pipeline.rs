@@ -18,6 +18,7 @@ use tokio::{
 use super::{
     KeptEvents, SavedWatermark, Scheduler, Sequencer, Step, Windowing,
     in_flight::{InFlight, prepare},
+    ports::PortError,
     ticker::Ticker,
     watermark::Owed,
     workers::{Workers, Working},
@@ -29,9 +30,9 @@ use crate::{
         schedule::{Due, PassedTick},
     },
     event::{EventType, period::JournalStart},
+    journal::JournalBlock,
     rule::RuleSet,
     say,
-    store::{JournalBlock, StoreError},
     stream::{Block, Receipt, Reject, Span},
 };
 
@@ -122,9 +123,9 @@ impl Stages {
 /// Why the loop ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// The store cannot commit.
+    /// What is outside the loop cannot do what it is asked.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Port(#[from] PortError),
     /// An output cannot be written.
     #[error("{0}")]
     Output(String),

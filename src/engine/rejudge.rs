@@ -8,14 +8,13 @@ use std::{
 
 use arrow::{array::AsArray, compute::max, datatypes::TimestampMicrosecondType};
 
-use super::{Committable, History};
+use super::{Committable, History, ports::PortError};
 use crate::{
     evaluate::{Batch, Evaluation, Evaluator, Moved},
     event::{Column, period::JournalStart},
     ledger::{AfterEvent, Ledger},
     lists::Lists,
     rule::Mode,
-    store::StoreError,
 };
 
 /// Findings that one change of lists brings at most, as a query has rows at most.
@@ -54,7 +53,7 @@ impl Rejudging {
         evaluator: &Evaluator,
         history: &dyn History,
         (journal, latest): (Option<JournalStart>, i64),
-    ) -> Result<Vec<Committable>, StoreError> {
+    ) -> Result<Vec<Committable>, PortError> {
         let lists = &evaluator.rules().lists;
         let judged = self.judged.get_or_insert_default();
         let now: BTreeMap<String, u64> =
@@ -80,7 +79,7 @@ fn by(
     changed: &BTreeSet<String>,
     journal: Option<JournalStart>,
     from: i64,
-) -> Result<Vec<Committable>, StoreError> {
+) -> Result<Vec<Committable>, PortError> {
     let rules = evaluator
         .rules()
         .only(|rule| rule.rule.mode != Mode::Disabled && rule.asks(changed) && !rule.reads_beside().1);

@@ -17,6 +17,7 @@ use super::{
     Noted,
     dedup::{Dedup, Seen},
     originals::Originals,
+    ports::PortError,
     recent::Recent,
     ticker::{Ticked, Ticker},
     watermark::{Owed, Watermark},
@@ -27,7 +28,6 @@ use crate::{
     event::{Column, EventType, id_hash, period::JournalStart, time::Calendar},
     ledger::{AfterEvent, Attributes, Changes, Ledger, original::Original},
     rule::compile::CompiledView,
-    store::StoreError,
     stream::{Block, Reason, Receipt, Reject},
 };
 
@@ -157,7 +157,7 @@ impl Sequencer {
         step: Step,
         now: (i64, i64),
         ticker: &mut Ticker,
-    ) -> Result<Vec<Sequenced>, StoreError> {
+    ) -> Result<Vec<Sequenced>, PortError> {
         let event_ids = decoded.events.column(Column::EventId.index()).as_string_view().clone();
         let names = decoded.events.column(Column::OriginalEventId.index()).as_string_view().clone();
         let wanted = ticker.rules().originals;

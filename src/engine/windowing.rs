@@ -2,31 +2,17 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use arrow::record_batch::RecordBatch;
-
-use super::{Committable, rejudge::Rejudging};
+use super::{
+    Committable,
+    ports::{History, PortError},
+    rejudge::Rejudging,
+};
 use crate::{
     evaluate::{Batch, Evaluator, Filling, Held, Moved, Prepared, Windows, windows::Empty},
-    event::{EventType, period::JournalStart},
+    event::period::JournalStart,
     ledger::{AfterEvent, Ledger},
     rule::compile::CompiledView,
-    store::StoreError,
 };
-
-/// The events that are stored, from which windows are filled.
-pub trait History: Send + Sync {
-    /// Gives every stored event in the order of arrival, at least those not before `from` (microseconds). Of the columns
-    /// of the event schema only those at the places in `columns` have to have their values.
-    ///
-    /// # Errors
-    /// If the store cannot be read.
-    fn replay(
-        &self,
-        from: Option<i64>,
-        columns: &[usize],
-        take: &mut dyn FnMut(&RecordBatch, &[EventType]),
-    ) -> Result<(), StoreError>;
-}
 
 /// How late an event may be that still finds all of its window where there is no journal to look it up in, once so many
 /// events are held that old ones are let go: 400 days, in microseconds.
@@ -59,7 +45,7 @@ impl Windowing {
         late: i64,
         (watermark, latest): (i64, i64),
         journal: Option<JournalStart>,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<Self, PortError> {
         let mut none = Windows::new(&Arc::default(), evaluator.calendar(), late, watermark);
         none.complete_from(journal.map_or(i64::MIN, |journal| journal.at));
         let (limit, lightened, lists) = (u64::MAX, 0, Rejudging::default());
@@ -86,11 +72,7 @@ impl Windowing {
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub fn judge_again(
-        &mut self,
-        evaluator: &Evaluator,
-        latest: i64,
-    ) -> Result<Vec<Committable>, StoreError> {
+    pub fn judge_again(&mut self, evaluator: &Evaluator, latest: i64) -> Result<Vec<Committable>, PortError> {
         let Some(history) = self.history.clone() else { return Ok(Vec::new()) };
         self.lists.judge(evaluator, history.as_ref(), (self.journal, latest))
     }
@@ -133,7 +115,7 @@ impl Windowing {
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub fn change(&mut self, evaluator: &Evaluator, latest: i64) -> Result<(), StoreError> {
+    pub fn change(&mut self, evaluator: &Evaluator, latest: i64) -> Result<(), PortError> {
         let windows = std::mem::replace(
             &mut self.windows,
             Windows::new(&Arc::default(), evaluator.calendar(), self.late, i64::MIN),
@@ -157,7 +139,7 @@ impl Windowing {
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub fn reach_back(&mut self, prepared: &Prepared) -> Result<(), StoreError> {
+    pub fn reach_back(&mut self, prepared: &Prepared) -> Result<(), PortError> {
         let Some((empty, from)) = self.windows.lacking(prepared) else { return Ok(()) };
         self.windows.clear(&empty);
         let evaluator = prepared.evaluator();
@@ -165,7 +147,7 @@ impl Windowing {
         self.fill(evaluator, &filling)
     }
 
-    fn fill(&mut self, evaluator: &Evaluator, filling: &Filling) -> Result<(), StoreError> {
+    fn fill(&mut self, evaluator: &Evaluator, filling: &Filling) -> Result<(), PortError> {
         let Some(history) = self.history.clone() else { return Ok(()) };
         let balances = filling.balances();
         let from = if balances { None } else { filling.from() };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, Transaction, params};
 
 use super::{
-    JournalBlock, Store, StoreError,
+    Store, StoreError,
     alerts::{self, Times},
     checkpoint, explain, in_force, passed, quarantine, reach,
     sums::{self, Change, meta, set_meta},
@@ -15,6 +15,7 @@ use crate::{
     alert::{Cleared, Desk, Filing},
     engine::SavedWatermark,
     evaluate::schedule::PassedTick,
+    journal::JournalBlock,
     ledger::Changes,
     stream::{Reject, Span},
 };

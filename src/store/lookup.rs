@@ -11,15 +11,14 @@ use datafusion::parquet::{arrow::ProjectionMask, bloom_filter::Sbbf};
 use rusqlite::Connection;
 
 use super::{
-    JournalBlock, Select, StoreError, explain,
+    Select, StoreError, explain,
     history::{file, shape::Shape},
-    journal::{read_ids, stored_block},
-    layout::CONTENT_HASH,
     open_reader,
     sealed::{self, SealedFile},
 };
 use crate::{
     event::{Column, event_schema},
+    journal::{JournalBlock, layout::CONTENT_HASH, read_ids, stored_block},
     say,
 };
 

@@ -7,14 +7,19 @@ use rusqlite::{Connection, params_from_iter, types::Value};
 use serde::Serialize;
 
 use super::{
-    DATABASE, JournalBlock, SCHEMA_VERSION, StoreError, alerts, checkpoint, decode_block, explain,
+    DATABASE, SCHEMA_VERSION, StoreError, alerts, checkpoint, explain,
     filter::{Conditions, Wanted},
     open_reader,
     recover::{EARLIEST, EVENTS, LATEST},
     sealed::FOLDER,
     sums,
 };
-use crate::{finding::Finding, ledger::Ledger, say};
+use crate::{
+    finding::Finding,
+    journal::{JournalBlock, decode_block},
+    ledger::Ledger,
+    say,
+};
 
 /// A reading connection.
 #[derive(Debug)]

@@ -12,15 +12,15 @@ use arrow::{
 use rusqlite::Connection;
 
 use super::{
-    JournalBlock, Select, Store, StoreError, checkpoint, decode_block, explain,
+    Select, Store, StoreError, checkpoint, explain,
     history::{file, parallel::Ordered, shape::Shape},
-    journal::{read_ids, stored_block},
     sealed,
     sums::{self, Sum},
 };
 use crate::{
-    engine::SavedWatermark,
+    engine::{KnownEvent, SavedWatermark},
     event::{Column, EventType, id_hash},
+    journal::{JournalBlock, decode_block, read_ids, stored_block},
     ledger::{Ledger, Reversal},
     say,
     stream::Position,
@@ -41,19 +41,6 @@ pub struct Recovered {
     pub events: u64,
     /// The number of the last journal block.
     pub last_seq: i64,
-}
-
-/// An accepted event, as far as finding duplicates needs it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct KnownEvent {
-    /// The hash of its id.
-    pub id: u64,
-    /// The hash of its content.
-    pub content: u64,
-    /// Its time, in microseconds.
-    pub at: i64,
-    /// Its journal block; `None` if it is in a sealed file.
-    pub block: Option<i64>,
 }
 
 /// The journal and the balances.

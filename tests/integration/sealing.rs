@@ -15,9 +15,9 @@ use datafusion::prelude::SessionContext;
 use fiscwatch::{
     engine::{Dedup, Seen},
     event::{Column, EventType},
+    journal::JournalBlock,
     store::{
-        Commit, History, JournalBlock, JournalTable, Lookup, Order, SealOptions, Sealer, Sealing, Select,
-        Store, StoreError,
+        Commit, History, JournalTable, Lookup, Order, SealOptions, Sealer, Sealing, Select, Store, StoreError,
     },
 };
 use rand::{Rng, RngExt, SeedableRng};

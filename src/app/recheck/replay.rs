@@ -28,11 +28,12 @@ use crate::{
     evaluate::{Evaluator, schedule::Tables},
     event::{Column, EventType},
     finding::Finding,
+    journal::layout::block_of,
     ledger::Ledger,
     rule::RuleSet,
     say,
     sql::tables::{self, FINDINGS},
-    store::{History, JournalTable, Lookup, Order, Select, StoreError, Ticked, block_of},
+    store::{History, JournalTable, Lookup, Order, Select, StoreError, Ticked},
     stream::{Block, Payload},
 };
 

@@ -12,13 +12,13 @@ use arrow::{
 };
 
 use super::{
-    super::{StoreError, layout, sealed::SealedFile},
+    super::{StoreError, sealed::SealedFile},
     Select, file, lost,
     parallel::Ordered,
     shape::Shape,
 };
 
-use crate::say;
+use crate::{journal::layout, say};
 
 /// Rows of a batch.
 const ROWS: usize = 32 << 10;

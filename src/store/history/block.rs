@@ -9,12 +9,15 @@ use arrow::{
 use rusqlite::Connection;
 
 use super::{
-    super::{JournalBlock, StoreError, explain, journal::stored_block, layout::arrival},
+    super::{StoreError, explain},
     Select, Snapshot,
     shape::Shape,
 };
 
-use crate::say;
+use crate::{
+    journal::{JournalBlock, layout::arrival, stored_block},
+    say,
+};
 
 /// What is known of a block without reading it.
 #[derive(Debug, Clone, Copy)]

@@ -12,9 +12,9 @@ use arrow::{
     record_batch::RecordBatch,
 };
 
-use super::super::layout::{ARRIVAL, arrival, block_of};
 use crate::{
     event::{Column, EventType},
+    journal::layout::{ARRIVAL, arrival, block_of},
     say,
 };
 

@@ -10,10 +10,8 @@ use arrow::{
     record_batch::{RecordBatch, RecordBatchOptions},
 };
 
-use super::{
-    super::layout::{ARRIVAL, CONTENT_HASH},
-    Select,
-};
+use super::Select;
+use crate::journal::layout::{ARRIVAL, CONTENT_HASH};
 
 /// Columns of the event schema, then `arrival` and the content hash if they are asked for.
 #[derive(Debug, Clone)]

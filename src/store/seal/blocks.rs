@@ -14,13 +14,14 @@ use arrow::{
 };
 use rusqlite::Connection;
 
-use super::super::{
-    JournalBlock, StoreError, explain,
-    journal::{read_ids, stored_block},
-    layout::{ARRIVAL_AT, SEALED, arrival, conform},
-};
+use super::super::{StoreError, explain};
 use crate::{
     event::{Column, id_hash, time::Calendar},
+    journal::{
+        JournalBlock,
+        layout::{ARRIVAL_AT, SEALED, arrival, conform},
+        read_ids, stored_block,
+    },
     say,
 };
 

@@ -16,15 +16,13 @@ use arrow::{
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
 use super::{
-    super::{
-        StoreError,
-        history::file,
-        layout::{ARRIVAL, SEALED, conform},
-        sealed::SealedFile,
-    },
+    super::{StoreError, history::file, sealed::SealedFile},
     writer::SealedWriter,
 };
-use crate::event::Column;
+use crate::{
+    event::Column,
+    journal::layout::{ARRIVAL, SEALED, conform},
+};
 
 /// Rows that are read of a file, and written, at once.
 const ROWS: usize = 8192;

@@ -26,12 +26,14 @@ use datafusion::parquet::{
 use xxhash_rust::xxh3::Xxh3;
 
 use super::super::{
-    StoreError,
-    layout::{ARRIVAL, CONTENT_HASH, block_of},
-    reach,
+    StoreError, reach,
     sealed::{FOLDER, SealedFile, UNFINISHED, sync_folder},
 };
-use crate::{event::Column, private};
+use crate::{
+    event::Column,
+    journal::layout::{ARRIVAL, CONTENT_HASH, block_of},
+    private,
+};
 
 /// Rows of a row group: what a reader decodes at least, and what a Bloom filter covers.
 const ROW_GROUP: usize = 128 << 10;

@@ -9,11 +9,11 @@ use arrow::{
 use super::{Check, Problems};
 use crate::{
     event::{Column, id_hash},
+    journal::{JournalBlock, decode_block, read_ids},
     say,
     store::{
-        History, JournalBlock, Select, StoreError, decode_block, explain,
+        History, Select, StoreError, explain,
         history::{Snapshot, block, lost, parallel::Ordered},
-        journal::read_ids,
     },
 };
 

@@ -8,11 +8,11 @@ use arrow::{
 use super::{Check, Problems};
 use crate::{
     event::Column,
+    journal::layout::block_of,
     say,
     store::{
         History, Select, StoreError,
         history::{Snapshot, file, lost, parallel::Ordered, shape::Shape},
-        layout::block_of,
         sealed::SealedFile,
     },
 };

@@ -16,8 +16,9 @@ use fiscwatch::{
     evaluate::Evaluator,
     event::EventType,
     finding::Finding,
+    journal::decode_block,
     ledger::Ledger,
-    store::{StoreError, decode_block},
+    store::StoreError,
     stream::{Block, Payload, Position},
 };
 use tokio::sync::mpsc;

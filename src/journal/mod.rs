@@ -1,5 +1,7 @@
 //! Journal blocks: events as compressed Arrow IPC, and their id hashes beside them.
 
+pub mod layout;
+
 use std::{io::Cursor, sync::Arc};
 
 use arrow::{
@@ -16,11 +18,11 @@ use arrow::{
 };
 use xxhash_rust::xxh3::Xxh3;
 
-use super::layout::{conform, stored_type};
 use crate::{
     event::{Column, EventType},
     say,
 };
+use layout::{conform, stored_type};
 
 /// A block ready to be stored.
 #[derive(Debug, Clone)]

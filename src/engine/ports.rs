@@ -1,0 +1,83 @@
+//! What the loop asks of what is outside it: who stores and remembers is not its business.
+
+use std::fmt::Debug;
+
+use arrow::record_batch::RecordBatch;
+
+use crate::event::{Column, EventType};
+
+/// Why something outside the loop cannot answer, in its own words.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct PortError(Box<dyn std::error::Error + Send + Sync>);
+
+impl PortError {
+    /// Takes the error of what was asked.
+    pub fn new(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self(Box::new(error))
+    }
+}
+
+/// An event of the journal, for telling duplicates.
+#[derive(Debug, Clone, Copy)]
+pub struct KnownEvent {
+    /// The hash of its id.
+    pub id: u64,
+    /// The hash of its content.
+    pub content: u64,
+    /// Its time, in microseconds.
+    pub at: i64,
+    /// Its journal block; `None` if it is in a sealed file.
+    pub block: Option<i64>,
+}
+
+/// Finds the events that are too old to be remembered.
+pub trait KnownIds: Debug + Send {
+    /// Learns what there is now; the last journal block of which every event is found.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    fn refresh(&mut self) -> Result<i64, PortError>;
+
+    /// The content hash of an event whose time is before `before` (microseconds).
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    fn content(&mut self, event_id: &str, before: i64) -> Result<Option<u64>, PortError>;
+}
+
+/// Finds committed events by their id.
+pub trait Journal: Debug + Send {
+    /// Some columns of the event with the id hash `id` whose time is from `times.0` on and before `times.1`.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    fn event(
+        &mut self,
+        event_id: &str,
+        id: u64,
+        times: (i64, i64),
+        columns: &[Column],
+    ) -> Result<Option<RecordBatch>, PortError>;
+
+    /// The last journal block that is committed.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    fn last_block(&self) -> Result<i64, PortError>;
+}
+
+/// The events that are stored, from which windows are filled.
+pub trait History: Send + Sync {
+    /// Gives every stored event in the order of arrival, at least those not before `from` (microseconds). Of the columns
+    /// of the event schema only those at the places in `columns` have to have their values.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn replay(
+        &self,
+        from: Option<i64>,
+        columns: &[usize],
+        take: &mut dyn FnMut(&RecordBatch, &[EventType]),
+    ) -> Result<(), PortError>;
+}
