@@ -11,9 +11,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use crate::{
+    alert::{Notification, Reason},
     config::alerts::Watch,
     notify::{
-        Notification, Reason, SendError, Sinks,
+        SendError, Sinks,
         wellbeing::{Figures, News, Trouble, Wellbeing},
     },
     say,

@@ -11,10 +11,11 @@ use super::{
     table::{Cell, Column, Form, Table, more},
 };
 use crate::{
+    alert::{Notification, Reason},
     clock::SystemClock,
     http::view::NoticeView,
     notify::{
-        self, Notification, Reason, Setup, Sink,
+        self, Setup, Sink,
         render::{Style, render},
         sample::{REASONS, reason_word, sample},
         template::Templates,

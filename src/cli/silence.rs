@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     alert::{Matcher, Matchers, Silence},
-    config::{Config, duration},
-    event::time::TimeError,
+    config::Config,
+    event::{duration, time::TimeError},
     http::view::SilenceView,
     say,
     store::Cases,

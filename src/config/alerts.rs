@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Resolver, duration, raw::Raw};
+use super::{Resolver, raw::Raw};
 use crate::{
     alert::{
         Matchers, Policy, inquiry,
@@ -12,8 +12,8 @@ use crate::{
         policy::{BySeverity, Explain, ServiceLevel, Storm},
         route::{ALERT, Route},
     },
-    event::{tick::Ticks, time::Calendar},
-    notify::{Office, wellbeing::Thresholds},
+    config::office::{Office, Thresholds},
+    event::{duration, tick::Ticks, time::Calendar},
     rule::Severity,
     say,
     text::quoted,

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use axum::http::{Uri, uri::Authority};
 
-use super::{Resolver, duration, raw};
-use crate::{say, text::quoted};
+use super::{Resolver, raw};
+use crate::{event::duration, say, text::quoted};
 
 /// The fewest and the most connections at a time.
 const CONNECTIONS: (usize, usize) = (16, 65_536);

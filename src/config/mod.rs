@@ -5,6 +5,7 @@ pub mod clients;
 mod environment;
 pub mod lists;
 mod machine;
+pub mod office;
 mod raw;
 mod reference;
 mod shape;
@@ -22,12 +23,12 @@ use jiff::tz::TimeZone;
 
 use crate::{
     alert::Policy,
+    config::office::Office,
     decode::Reading,
     diagnostic::{Diagnostic, nearest, os_reason},
     evaluate::schedule::Limits,
-    event::{Currency, stamp::Unit, time::Calendar},
+    event::{Currency, duration, stamp::Unit, time::Calendar},
     lists::{List, Lists},
-    notify::Office,
     paths::from_folder,
     rule::{Language, Mode, Param, load::Override},
     say,
@@ -294,17 +295,6 @@ fn currency(code: &str) -> Result<Currency, String> {
     Currency::of(code).ok_or_else(|| {
         say!("{code} is no code of a currency: write three capitals such as CNY", code = quoted(code))
     })
-}
-
-/// A duration such as `10m`, `24h` or `1d` (a day is 24 hours).
-///
-/// # Errors
-/// How to write one.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || say!("{text} is not a duration: write 500ms, 10s, 5m, 24h or 1d", text = quoted(text));
-    let span: jiff::Span = text.parse().map_err(|_| wrong())?;
-    let signed = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
-    Duration::try_from(signed).map_err(|_| wrong())
 }
 
 /// The shortest time that events can be kept for: a half-year's windows and its audit.

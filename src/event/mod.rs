@@ -1,6 +1,7 @@
 //! The data dictionary: one Arrow schema for every kind of event (SPEC §2), and exact money and time.
 
 pub mod currency;
+mod duration;
 pub mod hidden;
 pub mod kind;
 pub mod money;
@@ -13,6 +14,7 @@ pub mod tick;
 pub mod time;
 
 pub use currency::Currency;
+pub use duration::duration;
 pub use kind::{BudgetAction, EventType};
 pub use name::normal_name;
 pub use schema::{Column, FieldKind, event_schema, id_hash};

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     alert::{Matchers, Silence},
     app::Shared,
-    config::duration,
+    event::duration,
     say,
     store::Cases,
     text::quoted,

@@ -9,18 +9,16 @@ use reqwest::Client;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Notification, Reason, SendError, Setup, Sink, Told,
+    SendError, Setup, Sink,
     client::{Login, address, client, post},
     mask::masked,
     view::{link, one_line},
     words,
 };
 use crate::{
-    alert::Alert,
-    config::{
-        duration,
-        sinks::{AlertmanagerSpec, Secret},
-    },
+    alert::{Alert, Notification, Reason, Told},
+    config::sinks::{AlertmanagerSpec, Secret},
+    event::duration,
     personal::number::Tail,
     rule::Language,
     say,

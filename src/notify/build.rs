@@ -3,12 +3,12 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    Limits, Office, Sink, Sinks, alertmanager::Alertmanager, email::Email, kafka::Kafka, log::Log,
+    Limits, Sink, Sinks, alertmanager::Alertmanager, email::Email, kafka::Kafka, log::Log,
     template::Templates, webhook::Webhook,
 };
 use crate::{
     clock::Clock,
-    config::{Config, sinks::SinkSpec},
+    config::{Config, office::Office, sinks::SinkSpec},
     diagnostic::Diagnostic,
     event::time::Calendar,
     rule::Language,

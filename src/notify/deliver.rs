@@ -9,8 +9,9 @@ use std::{
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{Limits, Notification, SendError, Sink};
+use super::{Limits, SendError, Sink};
 use crate::{
+    alert::Notification,
     clock::Clock,
     say,
     store::{Fate, Outbox, Pending, StoreError},

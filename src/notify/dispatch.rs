@@ -7,10 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{ALERTS_MAX, EVIDENCE_MAX, Notification, Reason, Sinks, Told, inhibit::Gravers};
+use super::{Sinks, inhibit::Gravers};
 use crate::{
     alert::{
-        Action, Alert, BY_ITSELF, Change, Desk, Labels, Policy, Silence,
+        ALERTS_MAX, Action, Alert, BY_ITSELF, Change, Desk, EVIDENCE_MAX, Labels, Notification, Policy,
+        Reason, Silence, Told,
         desk::Matter,
         inquiry::{self, Stage},
         policy::rank,

@@ -3,8 +3,11 @@
 
 use serde_json::{Map, Value};
 
-use super::{Notification, render::Style, view::local, words};
-use crate::spreadsheet::{BYTE_ORDER_MARK, safe};
+use super::{render::Style, view::local, words};
+use crate::{
+    alert::Notification,
+    spreadsheet::{BYTE_ORDER_MARK, safe},
+};
 
 /// A file is cut after so many bytes of rows, and says so.
 const BYTES_MAX: usize = 1 << 20;
@@ -126,8 +129,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::notify::{Reason, sample::sample};
-    use crate::rule::Language;
+    use crate::{alert::Reason, notify::sample::sample, rule::Language};
 
     #[test]
     fn a_reader_gets_back_what_was_written() {

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Notification, Setup, Told, sample::reason_word, view::link};
+use super::{Setup, sample::reason_word, view::link};
+use crate::alert::{Notification, Told};
 
 /// Grows when a field changes its meaning or goes; new fields may come at any time.
 const VERSION: u32 = 1;

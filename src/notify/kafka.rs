@@ -18,9 +18,11 @@ use rdkafka::{
 };
 use serde_json::Value;
 
-use super::{Notification, SendError, Setup, Sink, json, mask::masked, sample::reason_word};
+use super::{SendError, Setup, Sink, json, mask::masked, sample::reason_word};
 use crate::{
-    config::{duration, sinks::KafkaSinkSpec},
+    alert::Notification,
+    config::sinks::KafkaSinkSpec,
+    event::duration,
     personal::number::Tail,
     say,
     source::kafka::{Connection, Reserved, wrong_property},

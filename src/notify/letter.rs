@@ -6,7 +6,6 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::{
-    EVIDENCE_MAX, Notification, Office, Reason, Told,
     render::{Rendered, Style, render},
     sample::bare,
     template::Templates,
@@ -15,10 +14,10 @@ use super::{
 };
 use crate::{
     alert::{
-        Alert, Policy,
+        Alert, EVIDENCE_MAX, Notification, Policy, Reason, Told,
         inquiry::{DEADLINE, Stage, Unreachable, contact, due},
     },
-    config::Config,
+    config::{Config, office::Office},
     event::time::Calendar,
     finding::Finding,
     lists::Lists,

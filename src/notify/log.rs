@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 
-use super::{Notification, SendError, Sink, mask::masked, sample::reason_word, view::one_line};
-use crate::personal::number::Tail;
+use super::{SendError, Sink, mask::masked, sample::reason_word, view::one_line};
+use crate::{alert::Notification, personal::number::Tail};
 
 /// The log.
 #[derive(Debug, Default)]

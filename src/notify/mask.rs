@@ -6,9 +6,8 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use super::{Notification, Told};
 use crate::{
-    alert::{Alert, Labels, route::ALERT},
+    alert::{Alert, Labels, Notification, Told, route::ALERT},
     finding::Finding,
     personal::{
         Kind, name,
@@ -315,9 +314,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::notify::{Reason, sample::sample};
-    use crate::personal::Kinds;
-    use crate::rule::Language;
+    use crate::{alert::Reason, notify::sample::sample, personal::Kinds, rule::Language};
 
     #[test]
     fn accounts_and_persons_are_masked_everywhere() {

@@ -3,23 +3,18 @@
 use std::borrow::Cow;
 
 use super::{
-    Notification, Reason, evidence,
+    evidence,
     mask::masked,
     template::{Templates, Texts},
     view::View,
 };
-use crate::{event::time::Calendar, personal::number::Tail, rule::Language};
-
-/// In whose name mails and letters are written.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Office {
-    /// The bureau; mails name none without it.
-    pub bureau: Option<String>,
-    /// The office that signs letters; the bureau without it.
-    pub sender: Option<String>,
-    /// What stands under its name.
-    pub signature: Option<String>,
-}
+use crate::{
+    alert::{Notification, Reason},
+    config::office::Office,
+    event::time::Calendar,
+    personal::number::Tail,
+    rule::Language,
+};
 
 /// No names.
 static NEUTRAL: Office = Office { bureau: None, sender: None, signature: None };
@@ -205,10 +200,10 @@ mod tests {
     fn a_hundred_alerts_are_told_within_bounds() {
         let mut notification = sample(Reason::New, Language::En);
         let told = notification.alerts[0].clone();
-        notification.alerts = vec![told; crate::notify::ALERTS_MAX];
+        notification.alerts = vec![told; crate::alert::ALERTS_MAX];
         for told in &mut notification.alerts {
             told.alert.summary = "x".repeat(100_000);
-            told.evidence = vec![told.evidence[0].clone(); crate::notify::EVIDENCE_MAX];
+            told.evidence = vec![told.evidence[0].clone(); crate::alert::EVIDENCE_MAX];
             told.evidence[0].summary = "y".repeat(100_000);
         }
         notification.omitted = 900;

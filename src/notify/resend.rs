@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{SendError, Sink, Told};
-use crate::{clock::Clock, say, telemetry::Metrics};
+use super::{SendError, Sink};
+use crate::{alert::Told, clock::Clock, say, telemetry::Metrics};
 
 /// An ended alert is told of for so long, in case the first telling was lost.
 const ENDED: Duration = Duration::from_mins(15);

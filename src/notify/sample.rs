@@ -2,9 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Notification, Reason, Told};
 use crate::{
-    alert::{Alert, Inquiry, Labels, State, inquiry::Stage},
+    alert::{Alert, Inquiry, Labels, Notification, Reason, State, Told, inquiry::Stage},
     finding::Finding,
     personal::{Kind, Kinds},
     rule::Language,

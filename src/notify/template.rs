@@ -10,14 +10,13 @@ use std::{
 use minijinja::{Environment, Error, UndefinedBehavior, context, value::Serde};
 
 use super::{
-    Reason,
     render::Style,
     sample::{REASONS, sample},
     view::View,
 };
 use crate::{
-    diagnostic::os_reason,
-    diagnostic::{Diagnostic, suggest},
+    alert::Reason,
+    diagnostic::{Diagnostic, os_reason, suggest},
     event::time::Calendar,
     rule::{
         Language,

@@ -5,13 +5,15 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{
-    Notification, Reason, Told,
     letter::LetterView,
     render::Style,
     sample::reason_word,
     words::{self, Severity},
 };
-use crate::{alert::Alert, finding::Finding};
+use crate::{
+    alert::{Alert, Notification, Reason, Told},
+    finding::Finding,
+};
 
 /// Alerts shown in a mail's text; the attachment has all.
 const ALERTS_SHOWN: usize = 20;

@@ -6,16 +6,15 @@ use reqwest::Client;
 use sha2::Sha256;
 
 use super::{
-    Notification, SendError, Setup, Sink,
+    SendError, Setup, Sink,
     client::{Login, address, client, post},
     json,
     mask::masked,
 };
 use crate::{
-    config::{
-        duration,
-        sinks::{Secret, WebhookSpec},
-    },
+    alert::Notification,
+    config::sinks::{Secret, WebhookSpec},
+    event::duration,
     personal::number::Tail,
 };
 

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::config::office::Thresholds;
+
 /// What can be wrong with the daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Trouble {
@@ -55,23 +57,6 @@ impl Trouble {
             Self::Reload => "reload",
         }
     }
-}
-
-/// From when on something is wrong. Times are in microseconds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Thresholds {
-    /// Without an event for so long; `None` is never wrong.
-    pub silent_after: Option<i64>,
-    /// So many records behind.
-    pub lag_records: u64,
-    /// What is due waits so long.
-    pub outbox_age: i64,
-    /// So many records put into quarantine within an hour.
-    pub rejects_per_hour: u64,
-    /// Fewer bytes free.
-    pub disk_free: u64,
-    /// How long until what is still wrong is told again.
-    pub repeat: i64,
 }
 
 /// The daemon's figures at a time. Counts are since the start.

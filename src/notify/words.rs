@@ -1,7 +1,9 @@
 //! The words of notifications in both languages.
 
-use super::Reason;
-use crate::{alert::State, rule::Language};
+use crate::{
+    alert::{Reason, State},
+    rule::Language,
+};
 
 /// A severity's words and colours: dark for text and edges, light behind text.
 #[derive(Debug, Clone, Copy)]

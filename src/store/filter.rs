@@ -5,8 +5,8 @@ use rusqlite::types::Value;
 
 use crate::{
     alert::{State, inquiry::Stage},
-    config::duration,
     event::{
+        duration,
         money::{MoneyError, parse_amount},
         time::{Calendar, TimeError},
     },

@@ -5,11 +5,11 @@ use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use fiscwatch::{
-    alert::{Action, Alert, Cleared, Desk, Filing, Silence, desk::Order},
+    alert::{Action, Alert, Cleared, Desk, Filing, Notification, Reason, Silence, desk::Order},
     config::Config,
     finding::Finding,
     lists::{List, Lists},
-    notify::{Notification, Reason, SendError, Sink, Sinks, dispatch::Dispatch},
+    notify::{SendError, Sink, Sinks, dispatch::Dispatch},
     personal::{Kind, Kinds},
     rule::{Language, Rule, RuleSet, compile::Compiler},
     store::{Cases, Commit, Fate, Outbox, Store},

@@ -5,13 +5,13 @@ use std::{collections::BTreeMap, path::Path};
 
 use fiscwatch::{
     alert::{
-        Action, Alert, Silence,
+        Action, Alert, Notification, Reason, Silence, Told,
         desk::Refusal,
         inquiry::{self, Stage},
     },
+    config::office::Office,
     lists::List,
     notify::{
-        Notification, Office, Reason, Told,
         render::{Rendered, Style, render},
         sample::sample,
         template::Templates,

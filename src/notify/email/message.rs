@@ -12,7 +12,10 @@ use lettre::{
 };
 
 use super::server::Mail;
-use crate::notify::{Notification, Reason, render::Rendered, sample::reason_word, view::one_line};
+use crate::{
+    alert::{Notification, Reason},
+    notify::{render::Rendered, sample::reason_word, view::one_line},
+};
 
 /// Alerts named in a header.
 const ALERTS_NAMED: usize = 10;

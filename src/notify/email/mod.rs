@@ -14,14 +14,13 @@ use self::{
     server::{Access, Server, Timeouts},
 };
 use super::{
-    Notification, SendError, Setup, Sink,
+    SendError, Setup, Sink,
     render::{Rendered, Style, render},
 };
 use crate::{
-    config::{
-        duration,
-        sinks::{EmailSpec, Secret, Security},
-    },
+    alert::Notification,
+    config::sinks::{EmailSpec, Secret, Security},
+    event::duration,
     rule::Language,
     say,
     text::quoted,

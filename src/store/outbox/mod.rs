@@ -17,10 +17,7 @@ use super::{
     explain, open_writer,
     sums::{self, Changes, Summed},
 };
-use crate::{
-    alert::{Labels, desk::Entry},
-    notify::{Notification, Told},
-};
+use crate::alert::{Labels, Notification, Told, desk::Entry};
 
 /// Adds an entry. It is due with its group.
 pub fn add(summed: &Summed<'_>, alert_id: &str, entry: &Entry, times: Times) -> rusqlite::Result<()> {

@@ -6,11 +6,10 @@ use rusqlite::{OptionalExtension, Row, params};
 
 use crate::{
     alert::{
-        Alert, Change, Desk, Labels, Silence,
+        Alert, Change, Desk, Labels, Notification, Silence,
         desk::{Matter, Step},
     },
     finding::Finding,
-    notify::Notification,
     store::{
         alerts::{self, Times, from_json, json},
         sums::{self, Changes, Summed},

@@ -6,9 +6,9 @@ use std::{
 };
 
 use fiscwatch::{
-    alert::State,
+    alert::{Notification, Reason, State, Told},
     clock::{Clock, SystemClock},
-    notify::{Notification, Reason, Resender, Sink, Told},
+    notify::{Resender, Sink},
 };
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use fiscwatch::notify::{Reason, Sink, sample::REASONS};
+use fiscwatch::{
+    alert::Reason,
+    notify::{Sink, sample::REASONS},
+};
 use serde_json::Value;
 use tokio::net::TcpListener;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fiscwatch::notify::Reason;
+use fiscwatch::alert::Reason;
 use rdkafka::{
     ClientConfig, Message,
     consumer::{BaseConsumer, Consumer},

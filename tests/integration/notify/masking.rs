@@ -11,13 +11,13 @@ use std::{
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use fiscwatch::{
-    alert::{Alert, Filing},
+    alert::{Alert, Filing, Notification, Reason, Told},
     app::{load_rules, replay::Replay},
     config::Config,
     engine::{Committable, EngineError, Output},
     finding::Finding,
     notify::{
-        Notification, Reason, Setup, Told,
+        Setup,
         render::{Rendered, Style, render},
         sample::sample,
         template::Templates,

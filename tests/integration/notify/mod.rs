@@ -15,11 +15,10 @@ mod wellbeing;
 use std::{path::PathBuf, sync::Arc};
 
 use fiscwatch::{
+    alert::{Notification, Reason},
     clock::{Clock, SystemClock},
     config::Config,
-    notify::{
-        self, Notification, Reason, SendError, Setup, Sink, Sinks, sample::sample, template::Templates,
-    },
+    notify::{self, SendError, Setup, Sink, Sinks, sample::sample, template::Templates},
     rule::Language,
     telemetry::Metrics,
 };

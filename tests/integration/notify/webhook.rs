@@ -15,9 +15,10 @@ use axum::{
     routing::post,
 };
 use fiscwatch::{
+    alert::Reason,
     clock::ManualClock,
     config::sinks::Secret,
-    notify::{Reason, SendError, webhook::signature},
+    notify::{SendError, webhook::signature},
 };
 use serde_json::Value;
 

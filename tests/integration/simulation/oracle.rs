@@ -10,15 +10,14 @@ use arrow::{datatypes::SchemaRef, record_batch::RecordBatch};
 use fiscwatch::{
     decode::Decoder,
     engine::{
-        Committable, Dedup, Engine, EngineError, History, MemoryTables, Output, Record, Scheduler, Sequencer,
-        Watermark, Windowing,
+        Committable, Dedup, Engine, EngineError, History, MemoryTables, Output, PortError, Record, Scheduler,
+        Sequencer, Watermark, Windowing,
     },
     evaluate::Evaluator,
     event::EventType,
     finding::Finding,
     journal::decode_block,
     ledger::Ledger,
-    store::StoreError,
     stream::{Block, Payload, Position},
 };
 use tokio::sync::mpsc;
@@ -46,7 +45,7 @@ impl History for Kept {
         _from: Option<i64>,
         _columns: &[usize],
         take: &mut dyn FnMut(&RecordBatch, &[EventType]),
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), PortError> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.iter().for_each(|(batch, types)| take(batch, types));
         Ok(())

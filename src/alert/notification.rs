@@ -1,0 +1,82 @@
+//! 通知: one message about alerts, as it waits for its sink.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Alert, Labels};
+use crate::finding::Finding;
+
+/// Why a notification is sent; a closed set, shown to templates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// The first of its group.
+    First,
+    /// New alerts in a group that was told before.
+    New,
+    /// Some of the group's alerts have ended, others have not.
+    SomeEnded,
+    /// All of the group's alerts have ended.
+    AllEnded,
+    /// Nobody has acknowledged within the time that the severity allows.
+    Escalated,
+    /// Still open after `repeat_interval`.
+    Repeat,
+    /// What can wait, once a day.
+    Digest,
+    /// One summary for many groups, because there are too many.
+    Storm,
+    /// The unit is asked to explain.
+    Explain,
+    /// The daemon itself is unwell, or well again.
+    Daemon,
+    /// Somebody tries whether a sink works.
+    Test,
+}
+
+/// One message for one recipient of one sink. It is stored as it is here and rendered when it is sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notification {
+    /// A digest of what is told to whom: stable over retries and restarts, so that a receiver can know a repeat.
+    pub id: String,
+    /// The sink, by its name in the configuration.
+    pub sink: String,
+    /// The recipient, for a sink that has several (an e-mail address).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipient: Option<String>,
+    /// Why.
+    pub reason: Reason,
+    /// The path of the route, such as `routes[0].routes[2]`.
+    pub route: String,
+    /// The labels that all its alerts share (those of `group_by`).
+    pub group: Labels,
+    /// What all notifications of one thread share: the id of the first alert that the group told of.
+    pub thread: String,
+    /// Whether it begins its thread.
+    pub begins_thread: bool,
+    /// The alerts, worst first; at most [`ALERTS_MAX`].
+    pub alerts: Vec<Told>,
+    /// Alerts that are meant too but not listed.
+    pub omitted: u64,
+    /// What else is to be said, for `Daemon` and `Test`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// When it was made, in microseconds.
+    pub created_at: i64,
+    /// When the earliest event that led to it was committed, in microseconds, for `alert_delivery_seconds`.
+    pub received_at: i64,
+}
+
+/// Alerts listed in one notification.
+pub const ALERTS_MAX: usize = 100;
+/// Findings shown as evidence of one alert.
+pub const EVIDENCE_MAX: usize = 50;
+
+/// An alert in a notification.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// The alert as it was when the notification was made.
+    #[serde(flatten)]
+    pub alert: Alert,
+    /// Its latest findings, newest first; at most [`EVIDENCE_MAX`].
+    pub evidence: Vec<Finding>,
+}

@@ -1,0 +1,29 @@
+//! Whose daemon it is, and when it is unwell.
+
+/// In whose name mails and letters are written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Office {
+    /// The bureau; mails name none without it.
+    pub bureau: Option<String>,
+    /// The office that signs letters; the bureau without it.
+    pub sender: Option<String>,
+    /// What stands under its name.
+    pub signature: Option<String>,
+}
+
+/// From when on something is wrong. Times are in microseconds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Thresholds {
+    /// Without an event for so long; `None` is never wrong.
+    pub silent_after: Option<i64>,
+    /// So many records behind.
+    pub lag_records: u64,
+    /// What is due waits so long.
+    pub outbox_age: i64,
+    /// So many records put into quarantine within an hour.
+    pub rejects_per_hour: u64,
+    /// Fewer bytes free.
+    pub disk_free: u64,
+    /// How long until what is still wrong is told again.
+    pub repeat: i64,
+}
