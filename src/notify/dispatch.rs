@@ -19,7 +19,7 @@ use crate::{
     },
     lists::Lists,
     say,
-    store::{DueEntry, DueGroup, Group, Outbox, Round, StoreError},
+    store::{DueEntry, DueGroup, Group, Outbox, Round, RoundResult, StoreError},
 };
 
 /// How long a round may work: a commit that comes meanwhile waits for it.
@@ -99,7 +99,7 @@ impl Dispatch {
     ///
     /// # Errors
     /// If the database cannot be read or written.
-    pub fn round(&self, round: &Round<'_>, pass: &Pass) -> rusqlite::Result<Report> {
+    pub fn round(&self, round: &Round<'_>, pass: &Pass) -> RoundResult<Report> {
         let mut work = Work {
             dispatch: self,
             round,
@@ -137,7 +137,7 @@ impl Work<'_> {
         self.started.elapsed() >= limit
     }
 
-    fn escalate(&mut self) -> rusqlite::Result<()> {
+    fn escalate(&mut self) -> RoundResult<()> {
         let desk = Desk::new(Arc::clone(&self.dispatch.policy));
         while !self.is_over() {
             let alerts = self.round.unacknowledged(self.now, CHUNK)?;
@@ -155,7 +155,7 @@ impl Work<'_> {
     }
 
     /// Works off the groups that are due, at least one of them.
-    fn groups(&mut self) -> rusqlite::Result<()> {
+    fn groups(&mut self) -> RoundResult<()> {
         let mut after = (i64::MIN, 0);
         let mut seen = BTreeSet::new();
         loop {
@@ -177,7 +177,7 @@ impl Work<'_> {
         }
     }
 
-    fn group(&mut self, due: DueGroup) -> rusqlite::Result<()> {
+    fn group(&mut self, due: DueGroup) -> RoundResult<()> {
         let entries = self.round.entries(&due.group_key, self.now, ENTRIES_MAX)?;
         self.report.more |= entries.len() == ENTRIES_MAX;
         // What an officer sends, nothing holds back.
@@ -219,7 +219,7 @@ impl Work<'_> {
     }
 
     /// How many notifications a sink was given lately.
-    fn given(&mut self, sink: &str) -> rusqlite::Result<u32> {
+    fn given(&mut self, sink: &str) -> RoundResult<u32> {
         if let Some(given) = self.given.get(sink) {
             return Ok(*given);
         }
@@ -229,7 +229,7 @@ impl Work<'_> {
     }
 
     /// Why a group is told of; entries that say nothing new are taken out.
-    fn reason(&mut self, group: &Group, left: &mut Vec<DueEntry>) -> rusqlite::Result<Option<Reason>> {
+    fn reason(&mut self, group: &Group, left: &mut Vec<DueEntry>) -> RoundResult<Option<Reason>> {
         // An alert that is over is told of to those who know it, and is news to nobody.
         let (told, over): (Vec<_>, Vec<_>) = left
             .drain(..)
@@ -255,7 +255,7 @@ impl Work<'_> {
     }
 
     /// The entry, or nothing if it waits or is not worth telling any more.
-    fn unless_muted(&mut self, entry: DueEntry) -> rusqlite::Result<Option<DueEntry>> {
+    fn unless_muted(&mut self, entry: DueEntry) -> RoundResult<Option<DueEntry>> {
         let is_over = entry.alert.state.is_over();
         let Some((kind, held_by, until)) = self.muted(&entry.alert.labels)? else {
             if is_over && entry.was_held {
@@ -275,13 +275,13 @@ impl Work<'_> {
     }
 
     /// Takes out what is not told, because its alert ended first.
-    fn leave_untold(&mut self, entries: &[DueEntry]) -> rusqlite::Result<()> {
+    fn leave_untold(&mut self, entries: &[DueEntry]) -> RoundResult<()> {
         self.report.untold += entries.iter().filter(|entry| entry.matter != Matter::Ended).count() as u64;
         self.round.take(&entries.iter().map(|entry| entry.seq).collect::<Vec<_>>())
     }
 
     /// What mutes an alert: the kind, which one, and until when.
-    fn muted(&mut self, labels: &Labels) -> rusqlite::Result<Option<(&'static str, String, i64)>> {
+    fn muted(&mut self, labels: &Labels) -> RoundResult<Option<(&'static str, String, i64)>> {
         if let Some(silence) = self.silences.iter().find(|s| s.matchers.matches(labels)) {
             return Ok(Some(("silence", format!("silence {}", silence.silence_id), silence.ends_at)));
         }
@@ -293,7 +293,7 @@ impl Work<'_> {
     }
 
     /// Makes the notifications of a group, and remembers what it was told.
-    fn tell(&mut self, due: &DueGroup, entries: &[DueEntry], reason: Reason) -> rusqlite::Result<()> {
+    fn tell(&mut self, due: &DueGroup, entries: &[DueEntry], reason: Reason) -> RoundResult<()> {
         let group = self.remember(due, entries)?;
         let recipients = self.dispatch.recipients(&due.sink);
         self.notify(due, entries, reason, &group.thread, recipients)?;
@@ -301,7 +301,7 @@ impl Work<'_> {
     }
 
     /// Brings what is known of a group up to date, and gives it as it was with its thread.
-    fn remember(&mut self, due: &DueGroup, entries: &[DueEntry]) -> rusqlite::Result<Group> {
+    fn remember(&mut self, due: &DueGroup, entries: &[DueEntry]) -> RoundResult<Group> {
         let first = entries.first().map(|entry| entry.alert.alert_id.clone()).unwrap_or_default();
         if due.group_key.starts_with("digest ") {
             return Ok(Group { thread: own_thread(&due.group_key, entries), alerts: Vec::new() });
@@ -335,7 +335,7 @@ impl Work<'_> {
         reason: Reason,
         thread: &str,
         recipients: Vec<Option<String>>,
-    ) -> rusqlite::Result<()> {
+    ) -> RoundResult<()> {
         let mut alerts: Vec<&Alert> = Vec::new();
         for entry in entries {
             if !alerts.iter().any(|alert| alert.alert_id == entry.alert.alert_id) {
@@ -352,7 +352,7 @@ impl Work<'_> {
             .map(|alert| {
                 Ok(Told { evidence: self.round.evidence(&alert.alert_id, shown)?, alert: alert.clone() })
             })
-            .collect::<rusqlite::Result<_>>()?;
+            .collect::<RoundResult<_>>()?;
         let received_at = entries.iter().map(|entry| entry.received_at).min().unwrap_or(self.now);
         let cause: Vec<String> = entries.iter().map(|entry| entry.seq.to_string()).collect();
         let ids: Vec<_> = told.iter().map(|told| told.alert.alert_id.as_str()).collect();
@@ -401,7 +401,7 @@ impl Work<'_> {
     }
 
     /// One summary for each sink that would get too much.
-    fn storms(&mut self) -> rusqlite::Result<()> {
+    fn storms(&mut self) -> RoundResult<()> {
         for (sink, groups) in std::mem::take(&mut self.surplus) {
             let mut all = Vec::new();
             for (due, entries) in groups {
@@ -423,7 +423,7 @@ impl Work<'_> {
     }
 
     /// Tells again of alerts that nobody has acknowledged.
-    fn repeats(&mut self) -> rusqlite::Result<()> {
+    fn repeats(&mut self) -> RoundResult<()> {
         for due in self.round.repeats(self.now, CHUNK)? {
             if self.is_over() {
                 self.report.more = true;
@@ -449,7 +449,7 @@ impl Work<'_> {
     }
 
     /// Sends the drafts of a unit that a route lets go out without an officer.
-    fn send_drafts(&mut self, due: &DueGroup, entries: Vec<DueEntry>) -> rusqlite::Result<()> {
+    fn send_drafts(&mut self, due: &DueGroup, entries: Vec<DueEntry>) -> RoundResult<()> {
         let policy = Arc::clone(&self.dispatch.policy);
         let workdays = policy.explain.as_ref().map_or(inquiry::DEADLINE, |explain| explain.deadline);
         let until = inquiry::due(self.now, workdays, &policy.calendar, &self.dispatch.lists);
@@ -477,7 +477,7 @@ impl Work<'_> {
     }
 
     /// Makes the notification of a letter that was sent.
-    fn send_letter(&mut self, due: &DueGroup, entries: &[DueEntry]) -> rusqlite::Result<()> {
+    fn send_letter(&mut self, due: &DueGroup, entries: &[DueEntry]) -> RoundResult<()> {
         match self.contact(&due.labels) {
             Ok(contact) => {
                 let thread = own_thread(&due.group_key, entries);
@@ -494,7 +494,7 @@ impl Work<'_> {
         inquiry::contact(labels, policy.explain.as_ref(), lists).map_err(|why| why.to_string())
     }
 
-    fn remark(&self, alert: &Alert, why: &str) -> rusqlite::Result<()> {
+    fn remark(&self, alert: &Alert, why: &str) -> RoundResult<()> {
         let why = Some(say!("the letter to the unit did not go out: {why}", why));
         let (who, state) = (BY_ITSELF.to_owned(), alert.state);
         let change = Change { at: self.now, who, action: Action::Comment, state, why };

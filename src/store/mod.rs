@@ -51,7 +51,7 @@ pub use in_force::InForce;
 pub use lock::StateLock;
 pub use lookup::Lookup;
 pub use notices::{Notice, NoticeFilter, Waiting};
-pub use outbox::{Done, DueEntry, DueGroup, Fate, Group, Outbox, Pending, Round};
+pub use outbox::{Done, DueEntry, DueGroup, Fate, Group, Outbox, Pending, Round, RoundError, RoundResult};
 pub use quarantine::{QuarantineLimit, WhenFull};
 pub use query::{
     Overflow, Reader, RejectFilter, StateInfo, StoredReject, disk_free, sealed_bytes, store_bytes,

@@ -9,7 +9,7 @@ use std::{path::Path, sync::Arc};
 use rusqlite::{Connection, Row, params};
 
 pub use figures::Done;
-pub use round::{DueEntry, DueGroup, Group, Round};
+pub use round::{DueEntry, DueGroup, Group, Round, RoundError, RoundResult};
 
 use super::{
     StoreError, Turns,
@@ -77,11 +77,8 @@ impl Outbox {
     ///
     /// # Errors
     /// If the database cannot be read or written.
-    pub fn round<T>(
-        &mut self,
-        work: impl FnOnce(&Round<'_>) -> rusqlite::Result<T>,
-    ) -> Result<T, StoreError> {
-        let run = || {
+    pub fn round<T>(&mut self, work: impl FnOnce(&Round<'_>) -> RoundResult<T>) -> Result<T, StoreError> {
+        let run = || -> RoundResult<T> {
             let transaction = self.turns.begin(&self.connection, None)?;
             let round = Round { transaction, changes: Changes::default() };
             let result = work(&round)?;
@@ -89,7 +86,7 @@ impl Outbox {
             round.transaction.commit()?;
             Ok(result)
         };
-        run().map_err(|error| explain(&self.dir, error))
+        run().map_err(|RoundError(error)| explain(&self.dir, error))
     }
 
     fn read<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {

@@ -54,6 +54,19 @@ pub struct Group {
     pub alerts: Vec<String>,
 }
 
+/// What the database has against a round. [`super::Outbox::round`] says it in words.
+#[derive(Debug)]
+pub struct RoundError(pub(super) rusqlite::Error);
+
+impl From<rusqlite::Error> for RoundError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self(error)
+    }
+}
+
+/// What a step of a round gives.
+pub type RoundResult<T> = Result<T, RoundError>;
+
 /// One round of bundling: a transaction.
 #[derive(Debug)]
 pub struct Round<'o> {
@@ -71,7 +84,7 @@ impl Round<'_> {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn due(&self, now: i64, after: &mut (i64, i64), limit: usize) -> rusqlite::Result<Vec<DueGroup>> {
+    pub fn due(&self, now: i64, after: &mut (i64, i64), limit: usize) -> RoundResult<Vec<DueGroup>> {
         let sql = "SELECT group_key, route, sink, labels, due_at, seq FROM outbox
                    WHERE (due_at, seq) > (?1, ?2) AND due_at <= ?3 ORDER BY due_at, seq LIMIT ?4";
         let mut statement = self.transaction.prepare_cached(sql)?;
@@ -90,7 +103,7 @@ impl Round<'_> {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn entries(&self, group_key: &str, now: i64, limit: usize) -> rusqlite::Result<Vec<DueEntry>> {
+    pub fn entries(&self, group_key: &str, now: i64, limit: usize) -> RoundResult<Vec<DueEntry>> {
         let sql = "SELECT a.body, o.seq, o.matter, o.received_at, o.held_by IS NOT NULL FROM outbox o JOIN alerts a USING (alert_id)
                    WHERE o.group_key = ?1 AND o.due_at <= ?2 ORDER BY o.seq LIMIT ?3";
         let entry = |row: &Row<'_>| {
@@ -103,14 +116,18 @@ impl Round<'_> {
                 was_held: row.get(4)?,
             })
         };
-        self.transaction.prepare_cached(sql)?.query_map(params![group_key, now, limit], entry)?.collect()
+        self.transaction
+            .prepare_cached(sql)?
+            .query_map(params![group_key, now, limit], entry)?
+            .map(|row| Ok(row?))
+            .collect()
     }
 
     /// What is known of a group.
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn group(&self, group_key: &str) -> rusqlite::Result<Option<Group>> {
+    pub fn group(&self, group_key: &str) -> RoundResult<Option<Group>> {
         let sql = "SELECT thread FROM groups WHERE group_key = ?1";
         let thread =
             self.transaction.prepare_cached(sql)?.query_row([group_key], |row| row.get(0)).optional()?;
@@ -131,7 +148,7 @@ impl Round<'_> {
         (before, group): (&Group, &Group),
         now: i64,
         repeat_at: Option<i64>,
-    ) -> rusqlite::Result<()> {
+    ) -> RoundResult<()> {
         let sql = "INSERT OR REPLACE INTO groups VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
         let labels = json(&due.labels)?;
         let values = params![due.group_key, due.route, due.sink, labels, group.thread, now, repeat_at];
@@ -157,7 +174,7 @@ impl Round<'_> {
     ///
     /// # Errors
     /// If the database cannot be written.
-    pub fn remove_group(&self, group_key: &str) -> rusqlite::Result<()> {
+    pub fn remove_group(&self, group_key: &str) -> RoundResult<()> {
         for table in [&sums::GROUPS, &sums::GROUP_ALERTS] {
             let sql = format!("DELETE FROM {} WHERE group_key = ?1", table.name);
             self.summed()
@@ -170,51 +187,58 @@ impl Round<'_> {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn repeats(&self, now: i64, limit: usize) -> rusqlite::Result<Vec<DueGroup>> {
+    pub fn repeats(&self, now: i64, limit: usize) -> RoundResult<Vec<DueGroup>> {
         let sql = "SELECT group_key, route, sink, labels FROM groups WHERE repeat_at <= ?1 ORDER BY repeat_at LIMIT ?2";
-        self.transaction.prepare_cached(sql)?.query_map(params![now, limit], due_group)?.collect()
+        self.transaction
+            .prepare_cached(sql)?
+            .query_map(params![now, limit], due_group)?
+            .map(|row| Ok(row?))
+            .collect()
     }
 
     /// Sets when a group is to be told of again.
     ///
     /// # Errors
     /// If the database cannot be written.
-    pub fn repeat_at(&self, group_key: &str, at: Option<i64>) -> rusqlite::Result<()> {
+    pub fn repeat_at(&self, group_key: &str, at: Option<i64>) -> RoundResult<()> {
         let sql = "UPDATE groups SET repeat_at = ?2 WHERE group_key = ?1";
         self.summed().change(&sums::GROUPS, [group_key], || {
             self.transaction.prepare_cached(sql)?.execute(params![group_key, at]).map(|_| ())
-        })
+        })?;
+        Ok(())
     }
 
     /// Lets entries wait until `until`, because something mutes them or there are too many.
     ///
     /// # Errors
     /// If the database cannot be written.
-    pub fn hold(&self, seqs: &[i64], held_by: &str, until: i64) -> rusqlite::Result<()> {
+    pub fn hold(&self, seqs: &[i64], held_by: &str, until: i64) -> RoundResult<()> {
         let sql = "UPDATE outbox SET due_at = ?2, held_by = ?3 WHERE seq = ?1";
         let mut update = self.transaction.prepare_cached(sql)?;
-        seqs.iter().try_for_each(|seq| {
+        for seq in seqs {
             self.summed()
-                .change(&sums::OUTBOX, [seq], || update.execute(params![seq, until, held_by]).map(|_| ()))
-        })
+                .change(&sums::OUTBOX, [seq], || update.execute(params![seq, until, held_by]).map(|_| ()))?;
+        }
+        Ok(())
     }
 
     /// Takes entries out: they are in a notification of the same transaction, or there is nothing more to tell.
     ///
     /// # Errors
     /// If the database cannot be written.
-    pub fn take(&self, seqs: &[i64]) -> rusqlite::Result<()> {
+    pub fn take(&self, seqs: &[i64]) -> RoundResult<()> {
         let mut delete = self.transaction.prepare_cached("DELETE FROM outbox WHERE seq = ?1")?;
-        seqs.iter().try_for_each(|seq| {
-            self.summed().change(&sums::OUTBOX, [seq], || delete.execute([seq]).map(|_| ()))
-        })
+        for seq in seqs {
+            self.summed().change(&sums::OUTBOX, [seq], || delete.execute([seq]).map(|_| ()))?;
+        }
+        Ok(())
     }
 
     /// Adds a notification; one with the same id is there already after a crash, and stays.
     ///
     /// # Errors
     /// If the database cannot be written.
-    pub fn notify(&self, n: &Notification) -> rusqlite::Result<()> {
+    pub fn notify(&self, n: &Notification) -> RoundResult<()> {
         let sql = "INSERT OR IGNORE INTO notifications (id, sink, recipient, reason, state, attempts, next_at, created_at, body)
                    VALUES (?1, ?2, ?3, ?4, 'pending', 0, ?5, ?5, ?6)";
         let reason = serde_json::to_value(n.reason).ok();
@@ -222,88 +246,93 @@ impl Round<'_> {
         let values = params![n.id, n.sink, n.recipient, reason, n.created_at, json(n)?];
         self.summed().change(&sums::NOTIFICATIONS, [&n.id], || {
             self.transaction.prepare_cached(sql)?.execute(values).map(|_| ())
-        })
+        })?;
+        Ok(())
     }
 
     /// How many notifications a sink was given since `since`, digests and summaries left out.
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn given(&self, sink: &str, since: i64) -> rusqlite::Result<u32> {
+    pub fn given(&self, sink: &str, since: i64) -> RoundResult<u32> {
         let sql = "SELECT count(*) FROM notifications WHERE sink = ?1 AND created_at > ?2 AND reason NOT IN ('digest', 'storm')";
-        self.transaction.prepare_cached(sql)?.query_row(params![sink, since], |row| row.get(0))
+        Ok(self.transaction.prepare_cached(sql)?.query_row(params![sink, since], |row| row.get(0))?)
     }
 
     /// When a sink was last given a summary of a storm, if that was after `since`.
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn last_storm(&self, sink: &str, since: i64) -> rusqlite::Result<Option<i64>> {
+    pub fn last_storm(&self, sink: &str, since: i64) -> RoundResult<Option<i64>> {
         let sql = "SELECT max(created_at) FROM notifications WHERE sink = ?1 AND created_at > ?2 AND reason = 'storm'";
-        self.transaction.prepare_cached(sql)?.query_row(params![sink, since], |row| row.get(0))
+        Ok(self.transaction.prepare_cached(sql)?.query_row(params![sink, since], |row| row.get(0))?)
     }
 
     /// Silences that are in force.
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn silences(&self, now: i64) -> rusqlite::Result<Vec<Silence>> {
+    pub fn silences(&self, now: i64) -> RoundResult<Vec<Silence>> {
         let sql = "SELECT body, silence_id FROM silences WHERE starts_at <= ?1 AND ends_at > ?1 ORDER BY silence_id";
         let mut statement = self.transaction.prepare_cached(sql)?;
         let silence = |row: &Row<'_>| {
             let silence: Silence = from_json(row, 0)?;
             Ok(Silence { silence_id: row.get(1)?, ..silence })
         };
-        statement.query_map([now], silence)?.collect()
+        statement.query_map([now], silence)?.map(|row| Ok(row?)).collect()
     }
 
     /// Alerts that are to be escalated.
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn unacknowledged(&self, now: i64, limit: usize) -> rusqlite::Result<Vec<Alert>> {
+    pub fn unacknowledged(&self, now: i64, limit: usize) -> RoundResult<Vec<Alert>> {
         let sql = "SELECT body FROM alerts WHERE escalates_at <= ?1 ORDER BY escalates_at LIMIT ?2";
-        self.transaction.prepare_cached(sql)?.query_map(params![now, limit], alerts::alert)?.collect()
+        self.transaction
+            .prepare_cached(sql)?
+            .query_map(params![now, limit], alerts::alert)?
+            .map(|row| Ok(row?))
+            .collect()
     }
 
     /// An alert by its id.
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn alert(&self, id: &str) -> rusqlite::Result<Option<Alert>> {
-        alerts::find(&self.transaction, id)
+    pub fn alert(&self, id: &str) -> RoundResult<Option<Alert>> {
+        Ok(alerts::find(&self.transaction, id)?)
     }
 
     /// Escalates an alert.
     ///
     /// # Errors
     /// If the database cannot be written.
-    pub fn escalate(&self, desk: &Desk, alert: Alert, now: i64) -> rusqlite::Result<()> {
-        alerts::save(&self.summed(), &desk.escalate(alert, now), Times::at(now))
+    pub fn escalate(&self, desk: &Desk, alert: Alert, now: i64) -> RoundResult<()> {
+        Ok(alerts::save(&self.summed(), &desk.escalate(alert, now), Times::at(now))?)
     }
 
     /// Stores what became of an alert.
     ///
     /// # Errors
     /// If the database cannot be written.
-    pub fn save(&self, step: &Step, now: i64) -> rusqlite::Result<()> {
-        alerts::save(&self.summed(), step, Times::at(now))
+    pub fn save(&self, step: &Step, now: i64) -> RoundResult<()> {
+        Ok(alerts::save(&self.summed(), step, Times::at(now))?)
     }
 
     /// Adds a remark to an alert's history.
     ///
     /// # Errors
     /// If the database cannot be written.
-    pub fn remark(&self, alert_id: &str, change: &Change) -> rusqlite::Result<()> {
-        alerts::remark(&self.summed(), alert_id, change)
+    pub fn remark(&self, alert_id: &str, change: &Change) -> RoundResult<()> {
+        Ok(alerts::remark(&self.summed(), alert_id, change)?)
     }
 
     /// The latest findings of an alert, newest first.
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn evidence(&self, alert_id: &str, limit: usize) -> rusqlite::Result<Vec<Finding>> {
-        alerts::evidence(&self.transaction, alert_id, limit)
+    pub fn evidence(&self, alert_id: &str, limit: usize) -> RoundResult<Vec<Finding>> {
+        Ok(alerts::evidence(&self.transaction, alert_id, limit)?)
     }
 }
 
