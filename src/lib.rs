@@ -1,49 +1,76 @@
-//! fiscwatch: treasury execution monitoring. The modules stand in the order of the flow.
+//! fiscwatch: treasury execution monitoring.
+//!
+//! The rooms stand in the order in which they may import each other: each only those above it. A test holds it.
 #![deny(unsafe_code)]
 
 // Foundations.
-pub mod clock;
-pub mod config;
-pub mod diagnostic;
-pub mod event;
 pub mod failpoint;
-pub mod finding;
-pub mod journal;
-pub mod lists;
-pub mod paths;
-pub mod personal;
-pub mod private;
-pub mod spreadsheet;
-pub mod stream;
-pub mod telemetry;
+
+pub mod clock;
+
 pub mod text;
+
+pub mod event;
+
+pub mod stream;
+
+pub mod diagnostic;
+
 pub mod yaml;
 
+pub mod private;
+
+pub mod paths;
+
+pub mod spreadsheet;
+
+pub mod personal;
+
+pub mod lists;
+
 // The way of the data.
+pub mod journal;
+
 pub mod inspect;
+
 pub mod source;
 
 pub mod decode;
 
-pub mod forecast;
 pub mod ledger;
 
-pub mod evaluate;
-pub mod rule;
+pub mod forecast;
+
+pub mod finding;
+
 pub mod sql;
+
+pub mod rule;
+
+pub mod evaluate;
+
+pub mod alert;
+
+pub mod engine;
 
 pub mod store;
 
-pub mod alert;
-pub mod notify;
-
 // What joins and starts it.
-pub mod engine;
-
-pub mod app;
-pub mod http;
 pub mod trial;
 
-pub mod cli;
-pub mod shipped;
+pub mod config;
+
+pub mod telemetry;
+
+pub mod notify;
+
+pub mod http;
+
+pub mod app;
+
+// The command line.
 pub mod simulate;
+
+pub mod shipped;
+
+pub mod cli;

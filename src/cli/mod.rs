@@ -5,6 +5,7 @@ mod backtest;
 mod budget;
 mod check;
 mod demo;
+mod encoding;
 mod filter;
 mod findings;
 mod forecast;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::http::{Uri, uri::Authority};
+use ::http::{Uri, uri::Authority};
 
 use super::{Resolver, raw};
 use crate::{event::duration, say, text::quoted};

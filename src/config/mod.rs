@@ -279,7 +279,7 @@ fn link_base(url: &str) -> Result<String, String> {
 
 /// The name of a request header.
 fn header_name(name: &str) -> Result<String, String> {
-    let parsed: Result<axum::http::HeaderName, _> = name.parse();
+    let parsed: Result<::http::HeaderName, _> = name.parse();
     parsed
         .map(|name| name.as_str().to_owned())
         .map_err(|_| say!("{name} is no header such as X-Forwarded-User", name = quoted(name)))

@@ -35,6 +35,7 @@ mod pages;
 mod readme;
 mod refusals;
 mod reversals;
+mod rooms;
 mod schedule;
 mod sealing;
 mod simulation;

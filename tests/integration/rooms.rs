@@ -1,0 +1,129 @@
+//! Which room of `src/` may import which: one direction, from the top of `src/lib.rs` to its end, and who may name the
+//! large libraries.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use regex::Regex;
+
+use crate::support::source_files;
+
+/// Rooms that may name a library, and files that may where it is not the whole room.
+const LIBRARIES: &[(&str, &[&str])] = &[
+    ("rusqlite", &["store"]),
+    ("lettre", &["notify/email"]),
+    ("rdkafka", &["source/kafka", "notify/kafka.rs"]),
+    ("axum", &["http"]),
+    ("clap", &["cli"]),
+    (
+        "datafusion",
+        &[
+            "diagnostic",
+            "inspect",
+            "source",
+            "sql",
+            "rule",
+            "evaluate",
+            "engine",
+            "store",
+            "trial/unit_test",
+            "app",
+            "cli",
+        ],
+    ),
+];
+
+fn source() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+/// The rooms in the order of `src/lib.rs`.
+fn rooms() -> Vec<String> {
+    let lib = fs::read_to_string(source().join("lib.rs")).unwrap();
+    let room = Regex::new(r"(?m)^pub mod (\w+);").unwrap();
+    room.captures_iter(&lib).map(|c| c[1].to_owned()).collect()
+}
+
+/// The Rust files below `src/` by their path, without what is only for tests and without comments.
+fn files() -> Vec<(String, String)> {
+    let comment = Regex::new(r"(?m)//.*$").unwrap();
+    let file = |(path, text): (std::path::PathBuf, String)| {
+        let name = path.strip_prefix(source()).unwrap().to_str().unwrap().to_owned();
+        let code = text.split("#[cfg(test)]\nmod ").next().unwrap();
+        (name, comment.replace_all(code, "").into_owned())
+    };
+    let all = source_files(&source()).into_iter().map(file);
+    let is_code = |name: &str| name.ends_with(".rs") && !name.contains("tests");
+    all.filter(|(name, _)| is_code(name) && !matches!(name.as_str(), "lib.rs" | "main.rs")).collect()
+}
+
+/// The rooms that a file names: after `crate::`, and one level into the braces of `use crate::{…}`.
+fn named(code: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for (at, _) in code.match_indices("crate::") {
+        let rest = &code[at + "crate::".len()..];
+        let Some(inside) = rest.strip_prefix('{') else {
+            names.insert(rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect());
+            continue;
+        };
+        let (mut depth, mut name) = (0, String::new());
+        for sign in inside.chars() {
+            match sign {
+                '{' => depth += 1,
+                '}' if depth == 0 => break,
+                '}' => depth -= 1,
+                ',' if depth == 0 => {
+                    names.insert(std::mem::take(&mut name));
+                }
+                sign if depth == 0 => name.push(sign),
+                _ => {}
+            }
+        }
+        names.insert(name);
+    }
+    let first = |name: String| name.trim().split("::").next().unwrap().split(' ').next().unwrap().to_owned();
+    names.into_iter().map(first).filter(|name| !name.is_empty()).collect()
+}
+
+fn room_of(file: &str) -> &str {
+    file.split('/').next().unwrap().trim_end_matches(".rs")
+}
+
+#[test]
+fn each_room_imports_only_those_above_it() {
+    let rooms = rooms();
+    assert!(rooms.len() > 20, "the rooms are not read");
+    let place = |room: &str| rooms.iter().position(|known| known == room);
+    let mut imports = 0;
+    let mut upwards = Vec::new();
+    for (file, code) in files() {
+        let own = place(room_of(&file)).unwrap_or_else(|| panic!("{file} is in no room of src/lib.rs"));
+        for other in named(&code) {
+            let Some(at) = place(&other) else { continue };
+            imports += usize::from(at < own);
+            if at > own {
+                upwards.push(format!("{file} imports {other}, which stands below it in src/lib.rs"));
+            }
+        }
+    }
+    assert!(imports > 500, "only {imports} imports are found");
+    assert!(upwards.is_empty(), "{}", upwards.join("\n"));
+}
+
+#[test]
+fn libraries_are_named_where_they_belong() {
+    let files = files();
+    for (library, places) in LIBRARIES {
+        let name = Regex::new(&format!(r"(?:^|[^\w:])(?:::)?{library}::")).unwrap();
+        let using: Vec<_> =
+            files.iter().filter(|(_, code)| name.is_match(code)).map(|(file, _)| file).collect();
+        let stray: Vec<_> =
+            using.iter().filter(|file| !places.iter().any(|place| file.starts_with(place))).collect();
+        assert!(stray.is_empty(), "{library} is named in {stray:?}, and belongs to {places:?}");
+        for place in *places {
+            assert!(
+                using.iter().any(|file| file.starts_with(place)),
+                "{library} is not used in {place} any more"
+            );
+        }
+    }
+}
