@@ -227,7 +227,11 @@ impl List {
             hash.update(&text.len().to_le_bytes());
             hash.update(text.as_bytes());
         };
-        self.columns().for_each(&mut add);
+        for (name, kind) in &self.columns {
+            add(name);
+            add(&format!("{kind:?}"));
+        }
+        add(&self.key.to_string());
         (0..self.len()).for_each(|row| self.rows.row(row).for_each(&mut add));
         hash.digest()
     }
@@ -525,5 +529,15 @@ mod tests {
         // The same text in other cells is another list.
         assert_ne!(list(&[&["ab", "c"]]).print(), list(&[&["a", "bc"]]).print());
         assert_ne!(old.print(), new.print());
+        // So it is with another key, and with a column of another kind.
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("l.csv");
+        std::fs::write(&path, "a,b\n1,2\n").unwrap();
+        let print = |key, kind| {
+            let kinds = BTreeMap::from([(String::from("b"), kind)]);
+            List::read(&path, Some(key), &kinds).unwrap().print()
+        };
+        assert_ne!(print("a", ColumnKind::Text), print("b", ColumnKind::Text));
+        assert_ne!(print("a", ColumnKind::Text), print("a", ColumnKind::Money));
     }
 }

@@ -30,9 +30,6 @@ use crate::{
     yaml::Document,
 };
 
-/// The list that says which days are worked.
-const HOLIDAYS: &str = "holidays";
-
 /// The rules that are evaluated together.
 #[derive(Debug, Default, Clone)]
 pub struct RuleSet {
@@ -393,19 +390,6 @@ impl CompiledRule {
         }
     }
 
-    /// Whether any of its conditions asks one of these lists.
-    #[must_use]
-    pub fn asks(&self, lists: &BTreeSet<String>) -> bool {
-        let conditions = self.filter.iter().chain(&self.when).chain(self.exceptions.iter().map(|e| &e.when));
-        let names = |text: &str| {
-            lists.iter().any(|list| {
-                // Working days are counted by the list of that name without naming it.
-                text.contains(&format!("'{list}'")) || list == HOLIDAYS && text.contains("workday")
-            })
-        };
-        conditions.into_iter().any(|condition| names(&condition.text))
-    }
-
     /// Whether it reads `budget.*`, and `original.*`.
     #[must_use]
     pub fn reads_beside(&self) -> (bool, bool) {
@@ -437,7 +421,7 @@ impl CompiledRule {
 
 impl RuleSet {
     fn new(mut rules: Vec<CompiledRule>, compiler: &Compiler) -> Self {
-        let windows = share(&mut rules);
+        let windows = share(&mut rules, compiler.lists());
         let (beside, originals) = (beside(&rules, compiler), originals(&rules));
         let has_schedule = rules.iter().any(|rule| matches!(rule.view, CompiledView::Schedule(_)));
         let read = read_by_schedules(&rules, compiler);

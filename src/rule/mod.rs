@@ -1,5 +1,6 @@
 //! 监控规则: rules as people write them (SPEC §3), parsed and checked.
 
+mod asks;
 mod budget_part;
 mod caps;
 pub mod compile;
@@ -30,6 +31,7 @@ pub use crate::text::Language;
 
 use window::View;
 
+pub use asks::with_lists;
 pub use load::{LoadedFile, RuleSet, load, load_without};
 
 /// 级别: how bad a finding is.

@@ -13,7 +13,7 @@ use super::{
 /// Since when a rule is in force.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct InForce {
-    /// [`crate::rule::Rule::digest`].
+    /// That of [`crate::rule::RuleSet::digests`].
     pub digest: i64,
     /// The last journal block before it was.
     pub after_block: i64,

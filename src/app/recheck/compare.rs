@@ -156,15 +156,18 @@ impl Compared<'_> {
         const NAME: &str = "rules";
         let mut known = BTreeMap::new();
         let mut changed = Vec::new();
-        for compiled in &self.rules.rules {
+        for (compiled, (_, digest)) in self.rules.rules.iter().zip(self.rules.digests()) {
             let rule = &compiled.rule;
             let by_watermark = matches!(compiled.view, CompiledView::Closing(_) | CompiledView::Schedule(_));
             let since = match self.in_force.get(&rule.id) {
-                Some(noted) if noted.digest != rule.digest() => {
-                    changed.push(say!("{id} is another one than at the last commit", id = rule.id));
+                Some(since) if since.digest != digest => {
+                    changed.push(say!(
+                        "{id} is another one than at the last commit, or a list that it asks is",
+                        id = rule.id
+                    ));
                     continue;
                 }
-                Some(noted) => *noted,
+                Some(since) => *since,
                 None if self.in_force.is_empty() => InForce::default(),
                 None => {
                     changed.push(say!("{id} was not in force at the last commit", id = rule.id));
