@@ -396,7 +396,7 @@ fn a_tick_beyond_its_budget_is_passed_once() {
     held.says("ticks of schedules were passed without an answer, the last of rule slow at");
     let held = bench.run(&["state", "verify", "--findings", "--config", "fiscwatch.yaml"], 60);
     assert_eq!(held.code, Some(0), "{}", held.text);
-    held.says("passed without an answer left out");
+    held.says("were passed without an answer and are left out");
 }
 
 /// A process that dies in a tick begins it again, but not for ever: it is killed each time before the tick is over.
