@@ -81,6 +81,8 @@ pub struct Loaded {
     pub problems: Vec<Diagnostic>,
     /// Where rules begin, those with problems too.
     places: Vec<Place>,
+    /// The rules that could be compiled, each with its place.
+    compiled: Vec<(usize, CompiledRule)>,
 }
 
 /// Where a rule begins.
@@ -88,7 +90,8 @@ pub struct Loaded {
 struct Place {
     id: String,
     file: String,
-    line: usize,
+    /// Line and column.
+    begins: (usize, usize),
 }
 
 /// Loads the rules of files, and of all `*.yaml` files in folders except those under a folder `tests`.
@@ -101,14 +104,15 @@ pub fn load(
 ) -> Loaded {
     limits::on_a_stack(|| {
         let mut loaded = Loaded::default();
-        let rules = load_files(paths, compiler, calendar, overrides, &mut loaded);
+        load_files(paths, compiler, calendar, overrides, &mut loaded);
+        let rules = std::mem::take(&mut loaded.compiled).into_iter().map(|(_, rule)| rule).collect();
         loaded.set = RuleSet::new(rules, compiler);
         loaded
     })
 }
 
 /// Loads rules and leaves out those with mistakes that `may_skip` names, as long as any are left. A file that cannot be
-/// read as rules is left out whole.
+/// read as rules is left out whole. Of two rules with one id the first stays, whatever `may_skip` says.
 #[must_use]
 pub fn load_without(
     paths: &[PathBuf],
@@ -119,37 +123,43 @@ pub fn load_without(
 ) -> Loaded {
     limits::on_a_stack(|| {
         let mut loaded = Loaded::default();
-        let mut rules = load_files(paths, compiler, calendar, overrides, &mut loaded);
+        load_files(paths, compiler, calendar, overrides, &mut loaded);
+        let problems = std::mem::take(&mut loaded.problems);
+        let wrong: BTreeSet<usize> = problems.iter().filter_map(|problem| loaded.place_of(problem)).collect();
+        let mut kept = std::mem::take(&mut loaded.compiled);
+        kept.retain(|(place, _)| !wrong.contains(place));
+        let stays = |id: &str| kept.iter().any(|(_, rule)| rule.rule.id == id);
         let mut skipped: Vec<(String, Diagnostic)> = Vec::new();
-        let mut left = Vec::new();
-        for problem in std::mem::take(&mut loaded.problems) {
-            match loaded.rule_of(&problem).filter(|id| may_skip(id)) {
-                None => left.push(problem),
-                Some(id) => {
-                    rules.retain(|rule| rule.rule.id != id);
-                    if !skipped.iter().any(|(known, _)| *known == id) {
-                        skipped.push((id, problem));
-                    }
-                }
+        for problem in problems {
+            match loaded.subject_of(&problem).filter(|id| may_skip(id) || stays(id)) {
+                None => loaded.problems.push(problem),
+                Some(id) if skipped.iter().any(|(known, _)| *known == id) => {}
+                Some(id) => skipped.push((id, problem)),
             }
         }
-        if rules.is_empty() {
+        if kept.is_empty() {
             // Nothing would be watched.
-            left.extend(skipped.drain(..).map(|(_, problem)| problem));
+            loaded.problems.extend(skipped.drain(..).map(|(_, problem)| problem));
         }
-        loaded.problems = left;
+        let rules = kept.into_iter().map(|(_, rule)| rule).collect();
         loaded.set = RuleSet { skipped, ..RuleSet::new(rules, compiler) };
         loaded
     })
 }
 
 impl Loaded {
-    /// The rule that a problem is about; the file, if it is about a file of rules as a whole.
-    fn rule_of(&self, problem: &Diagnostic) -> Option<String> {
+    /// The place of the rule that a problem is about: the last one that begins before it.
+    fn place_of(&self, problem: &Diagnostic) -> Option<usize> {
+        let at = (problem.line, problem.column);
+        let before = |place: &Place| place.file == problem.file && place.begins <= at;
+        let places = self.places.iter().enumerate().filter(|(_, place)| before(place));
+        places.max_by_key(|(_, place)| place.begins).map(|(number, _)| number)
+    }
+
+    /// What a problem is about: a rule by its id, or the file, if it is about a file of rules as a whole.
+    fn subject_of(&self, problem: &Diagnostic) -> Option<String> {
         let file = self.files.iter().find(|file| file.path.display().to_string() == problem.file)?;
-        let before =
-            self.places.iter().filter(|place| place.file == problem.file && place.line <= problem.line);
-        let rule = before.max_by_key(|place| place.line).map(|place| place.id.clone());
+        let rule = self.place_of(problem).map(|place| self.places[place].id.clone());
         Some(rule.unwrap_or_else(|| file.path.display().to_string()))
     }
 }
@@ -160,7 +170,7 @@ fn load_files(
     calendar: &Calendar,
     overrides: &BTreeMap<String, Override>,
     loaded: &mut Loaded,
-) -> Vec<CompiledRule> {
+) {
     let mut files = BTreeSet::new();
     for path in paths {
         if let Err(e) = collect(path, &mut files, true) {
@@ -184,7 +194,6 @@ fn load_files(
     if let Err((message, hint)) = limits::rules(loaded.places.len()) {
         loaded.problems.push(Diagnostic::of_file("rules.paths", message, hint));
     }
-    std::mem::take(&mut loaded.set.rules)
 }
 
 /// Without a rule nothing would be watched, and nothing would say so.
@@ -276,9 +285,10 @@ fn load_file(
                 Some(hint),
             );
         }
-        places.insert(rule.id.clone(), format!("{file}:{}", rule.span.start.line()));
-        let (id, line) = (rule.id.clone(), rule.span.start.line());
-        loaded.places.push(Place { id, file: file.clone(), line });
+        places.entry(rule.id.clone()).or_insert_with(|| format!("{file}:{}", rule.span.start.line()));
+        let begins = (rule.span.start.line(), rule.span.start.col() + 1);
+        loaded.places.push(Place { id: rule.id.clone(), file: file.clone(), begins });
+        let place = loaded.places.len() - 1;
         if let Some(changes) = overrides.get(&rule.id) {
             apply(d, &mut rule, changes);
         }
@@ -289,7 +299,7 @@ fn load_file(
         let (span, before) = (rule.span, d.problems.len());
         // What the engine cannot plan must not end a daemon that reads its rules again.
         match catch_unwind(AssertUnwindSafe(|| compiler.compile(d, rule))) {
-            Ok(compiled) => loaded.set.rules.extend(compiled),
+            Ok(compiled) => loaded.compiled.extend(compiled.map(|rule| (place, rule))),
             Err(_) => d.problem(span, say!("this rule cannot be planned; please report it"), None),
         }
         if uses_unreadable(&text, span, compiler) {
