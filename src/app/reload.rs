@@ -173,8 +173,11 @@ impl Asked {
         let (shared, wanted) = (Arc::clone(shared), std::mem::take(&mut self.reload));
         self.running = Some(tokio::task::spawn_blocking(move || {
             let later = wanted && matches!(reload_and_tell(&shared), Err(NotReloaded::Later(_)));
-            lists::refresh(&shared);
-            later
+            let mended = lists::refresh(&shared);
+            if mended {
+                tracing::info!("a list has changed, and rules are left out: they are read again");
+            }
+            later || mended
         }));
     }
 }
