@@ -196,7 +196,7 @@ impl Assembly {
             decoder,
             sequencer: Sequencer::new(ledger, dedup, watermark, Some(config.checkpoint_events))
                 .finding(Originals::in_journal(Lookup::open(store.dir())?)),
-            windowing,
+            windowing: windowing.telling(Arc::clone(&shared.busy)),
             evaluator,
             record: Record::Journal,
             scheduler: Some(Scheduler {

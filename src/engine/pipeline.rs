@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    KeptEvents, SavedWatermark, Scheduler, Sequencer, Step, Windowing,
+    KeptEvents, ListsStep, SavedWatermark, Scheduler, Sequencer, Step, Windowing,
     in_flight::{InFlight, prepare},
     ticker::Ticker,
     watermark::Owed,
@@ -86,8 +86,8 @@ pub struct Committable {
     pub unknown_fields: BTreeMap<String, u64>,
     /// The watermark after the batch.
     pub watermark: Option<SavedWatermark>,
-    /// The lists that everything so far was judged by, if those are others now.
-    pub lists: Option<BTreeMap<String, u64>>,
+    /// What is to be stored about lists that have changed.
+    pub lists: Option<ListsStep>,
     /// Raw bytes of the batch, for progress.
     pub bytes: u64,
     /// When the first of its blocks was read.
@@ -413,13 +413,18 @@ impl Windows {
                 if !self.all_committed().await {
                     return Ok(());
                 }
+                let begun = self.windowing.begin_again(prepared.evaluator());
+                if let Some(begun) = begun
+                    && !(self.forward(begun, &out).await && self.all_committed().await)
+                {
+                    return Ok(());
+                }
                 let (evaluator, latest) = (prepared.evaluator().clone(), in_flight.latest);
                 let (rest, again) =
                     self.blocking(move |windowing| windowing.judge_again(&evaluator, latest)).await?;
                 self = rest;
                 for committable in again? {
-                    self.forwarded += 1;
-                    if out.send(tokio::spawn(async { Ok(Ok(committable)) })).await.is_err() {
+                    if !self.forward(committable, &out).await {
                         return Ok(());
                     }
                 }
@@ -501,13 +506,18 @@ impl Windows {
                 watermark,
                 ..Committable::default()
             };
-            self.forwarded += 1;
-            if out.send(tokio::spawn(async { Ok(Ok(committable)) })).await.is_err() {
+            if !self.forward(committable, out).await {
                 return false;
             }
             scheduler.busy.pending.store(last - number - 1, Ordering::Relaxed);
         }
         true
+    }
+
+    /// Hands on what is ready. `false` if the last stage has ended.
+    async fn forward(&mut self, committable: Committable, out: &mpsc::Sender<Concluding>) -> bool {
+        self.forwarded += 1;
+        out.send(tokio::spawn(async { Ok(Ok(committable)) })).await.is_ok()
     }
 
     /// Waits until everything that was handed on is committed. `false` if the last stage has ended.

@@ -5,7 +5,7 @@ use std::{
     panic::AssertUnwindSafe,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU8, AtomicUsize, Ordering},
+        atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -30,33 +30,64 @@ const LEFT_MAX: usize = 2;
 /// Queries of the whole process that nobody waits for any more.
 static LEFT: AtomicUsize = AtomicUsize::new(0);
 
-/// What the rules that are due do to the stream.
+/// What a stream waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Work {
+    /// The query of this rule.
+    Query(String),
+    /// Events are judged again by these lists.
+    Lists(String),
+    /// Windows are filled from the journal.
+    Windows,
+}
+
+/// What holds the stream up besides events.
 #[derive(Debug, Default)]
 pub struct Busy {
     /// Rules that are due and not evaluated yet.
     pub pending: AtomicUsize,
-    running: Mutex<Option<(String, Instant)>>,
+    running: Mutex<Option<(Work, Instant)>>,
+    beats: AtomicU64,
 }
 
 impl Busy {
-    /// Notes that the stream waits for this rule, until what is returned is dropped.
-    pub fn with(&self, rule: &str) -> impl Drop + use<'_> {
+    /// Notes that the stream waits for this, until what is returned is dropped.
+    pub fn with(&self, work: Work) -> impl Drop + use<'_> {
         struct Ended<'b>(&'b Busy);
         impl Drop for Ended<'_> {
             fn drop(&mut self) {
                 *self.0.running.lock().unwrap_or_else(PoisonError::into_inner) = None;
             }
         }
-        *self.running.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some((rule.to_owned(), Instant::now()));
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some((work, Instant::now()));
         Ended(self)
     }
 
-    /// The rule that the stream waits for, and for how long it has.
+    /// What the stream waits for, and for how long it has.
     #[must_use]
-    pub fn running(&self) -> Option<(String, Duration)> {
+    pub fn running(&self) -> Option<(Work, Duration)> {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        running.as_ref().map(|(rule, since)| (rule.clone(), since.elapsed()))
+        running.as_ref().map(|(work, since)| (work.clone(), since.elapsed()))
+    }
+
+    /// The rule whose query the stream waits for, and for how long it has.
+    #[must_use]
+    pub fn query(&self) -> Option<(String, Duration)> {
+        match self.running() {
+            Some((Work::Query(rule), time)) => Some((rule, time)),
+            _ => None,
+        }
+    }
+
+    /// What reads the journal has come a step further.
+    pub fn beat(&self) {
+        self.beats.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many steps reading the journal has come.
+    #[must_use]
+    pub fn beats(&self) -> u64 {
+        self.beats.load(Ordering::Relaxed)
     }
 }
 

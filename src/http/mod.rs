@@ -35,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     app::{NotReloaded, Shared, scrape_gauges},
     config::clients::Clients,
+    evaluate::bounded::Work,
     say,
     source::SourceStatus,
     store::Cases,
@@ -158,20 +159,34 @@ async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, String) {
                 due
             ))
         }
-        (true, None) if shared.busy_with_query().is_some() => {
-            let (rule, time) = shared.busy_with_query().unwrap_or_default();
-            unavailable(say!(
-                "fiscwatch waits for the query of rule {rule}, which has run for {seconds} s; events wait",
-                rule,
-                seconds = time.as_secs()
-            ))
-        }
-        (true, None) => {
-            let troubles: String = shared.sources.iter().flat_map(troubles).collect();
-            (StatusCode::OK, format!("fiscwatch is ready\n{troubles}"))
-        }
+        (true, None) => match shared.busy_with() {
+            Some((work, time)) => unavailable(waits_for(&work, time.as_secs())),
+            None => {
+                let troubles: String = shared.sources.iter().flat_map(troubles).collect();
+                (StatusCode::OK, say!("fiscwatch is ready") + "\n" + &troubles)
+            }
+        },
         (true, Some(why)) => unavailable(why),
         (false, _) => unavailable(say!("fiscwatch is starting or stopping")),
+    }
+}
+
+/// What the stream waits for.
+fn waits_for(work: &Work, seconds: u64) -> String {
+    match work {
+        Work::Query(rule) => say!(
+            "fiscwatch waits for the query of rule {rule}, which has run for {seconds} s; events wait",
+            rule,
+            seconds
+        ),
+        Work::Lists(lists) => say!(
+            "fiscwatch has judged events again for {seconds} s, because these lists have changed: {lists}; new events wait",
+            seconds,
+            lists
+        ),
+        Work::Windows => {
+            say!("fiscwatch has filled windows from the journal for {seconds} s; new events wait", seconds)
+        }
     }
 }
 
