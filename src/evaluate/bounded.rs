@@ -20,7 +20,7 @@ use futures::{FutureExt, StreamExt};
 use tokio::sync::{mpsc, oneshot};
 
 use super::guard::Watch;
-use crate::{rule::limits::STACK, say};
+use crate::{diagnostic::os_reason, rule::limits::STACK, say};
 
 /// How long a query whose time is over is waited for: it ends by itself at its next step.
 const GRACE: Duration = Duration::from_secs(2);
@@ -119,6 +119,24 @@ impl std::fmt::Display for Broken {
 }
 
 impl std::error::Error for Broken {}
+
+/// What a query needs of the store or of the operating system, and did not get: the same query may be answered another time.
+#[derive(Debug)]
+pub struct Unread(pub String);
+
+impl std::fmt::Display for Unread {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unread {}
+
+impl From<Unread> for DataFusionError {
+    fn from(unread: Unread) -> Self {
+        Self::External(Box::new(unread))
+    }
+}
 
 impl From<Broken> for DataFusionError {
     fn from(broken: Broken) -> Self {
@@ -224,12 +242,12 @@ where
     if LEFT.load(Ordering::Relaxed) >= LEFT_MAX {
         return Err(Broken::Crowded.into());
     }
-    let external = |e: std::io::Error| DataFusionError::External(Box::new(e));
+    let unread = |e: std::io::Error| DataFusionError::from(Unread(os_reason(&e)));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .thread_stack_size(STACK)
         .build()
-        .map_err(external)?;
+        .map_err(unread)?;
     let (watch, course) = (Arc::new(Watch::new(time)), Arc::new(Course::default()));
     let waiting = Waiting(Arc::clone(&watch), Arc::clone(&course));
     let ended = Arc::clone(&course);
@@ -247,7 +265,7 @@ where
         Err(e) => {
             // What never began is not left behind.
             ended.end();
-            Err(external(e))
+            Err(unread(e))
         }
     }
 }
