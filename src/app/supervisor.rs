@@ -100,8 +100,9 @@ pub async fn heart(shared: Arc<Shared>, blocks: mpsc::Sender<Block>, stop: Cance
         let turned = turns();
         if let Some(held) = shared.commits_wait() {
             // A restart would not take the database from another program.
+            let seconds = held.as_secs();
             let status =
-                format!("waits for the database, which another program has held for {} s", held.as_secs());
+                say!("waits for the database, which another program has held for {seconds} s", seconds);
             tell(&[NotifyState::Watchdog, NotifyState::Status(&status)]);
             continue;
         }

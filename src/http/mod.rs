@@ -193,7 +193,9 @@ fn waits_for(work: &Work, seconds: u64) -> String {
 /// What is wrong with a source that was read before: the daemon is ready, and reads it again when it can.
 fn troubles((name, status): (&String, &Arc<SourceStatus>)) -> Vec<String> {
     let troubles = status.told().troubles.into_iter();
-    troubles.map(|(with, trouble)| format!("source {name}: {with}: {trouble}\n")).collect()
+    let said =
+        |(with, trouble)| say!("source {name}: {why}", name, why = format!("{with}: {trouble}")) + "\n";
+    troubles.map(said).collect()
 }
 
 #[derive(serde::Deserialize)]
