@@ -83,7 +83,7 @@ pub async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: Cancellatio
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, say!("this path takes another method"))
         })
         .with_state(Served { shared, refusals: Arc::clone(&door.refusals) });
-    connection::serve(listener, guarded(router, &door), door, stop).await;
+    connection::serve(listener, behind_door(router, &door), door, stop).await;
 }
 
 /// Serves while another instance has the state, until asked to stop.
@@ -104,11 +104,11 @@ pub async fn serve_standby(
         .route("/-/healthy", get(|| async { "fiscwatch is running (standby)\n" }))
         .route("/-/ready", get(move || async move { (StatusCode::SERVICE_UNAVAILABLE, waits() + "\n") }))
         .fallback(move || async move { Problem::new(StatusCode::SERVICE_UNAVAILABLE, waits()) });
-    connection::serve(listener, guarded(router, &door), door, stop).await;
+    connection::serve(listener, behind_door(router, &door), door, stop).await;
 }
 
 /// The same for requests that are for this server.
-fn guarded(router: Router, door: &Door) -> Router {
+fn behind_door(router: Router, door: &Door) -> Router {
     let by = Arc::new(Guard::new(&door.clients, &door.refusals));
     router.layer(from_fn_with_state(by, guard))
 }
