@@ -160,9 +160,9 @@ fn replay(args: &FilterArgs) -> anyhow::Result<ExitCode> {
     let (mut records, mut unreadable) = (Vec::new(), 0u64);
     pages(&reader, args, |reject| {
         if can_be_read_again(&reject) {
-            records.push(reject)
+            records.push(reject);
         } else {
-            unreadable += 1
+            unreadable += 1;
         }
         Ok(())
     })?;

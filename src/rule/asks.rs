@@ -90,7 +90,8 @@ mod tests {
     const RULES: &str = r#"
 rules:
   - { id: condition, title: t, severity: low, trigger: payment, when: "in_list('black', payee_account)", key: [event_id] }
-  - { id: constant, title: t, severity: low, trigger: payment, params: { list: black }, when: "in_list($list, payee_account)", key: [event_id] }
+  - { id: constant, title: t, severity: low, trigger: schedule, every: 1d, params: { list: black }, key: [event_id],
+      sql: "SELECT event_id FROM payments WHERE in_list($list, payee_account)" }
   - { id: exception, title: t, severity: low, trigger: payment, when: amount > 1, key: [event_id],
       exceptions: [{ name: e, when: "lookup('black', payee_account, 'reason') = 'x'", reason: r }] }
   - { id: measure, title: t, severity: low, trigger: payment, over: { by: [unit_code], last: 7d }, key: [unit_code],
