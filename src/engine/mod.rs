@@ -4,6 +4,7 @@
 
 mod alerts;
 mod batcher;
+mod committable;
 mod dedup;
 mod forgotten;
 mod in_flight;
@@ -25,12 +26,13 @@ mod workers;
 
 pub use alerts::{MemoryAlerts, cleared};
 pub use batcher::{BatchLimits, batches};
+pub use committable::{Committable, Stages};
 pub use dedup::{Dedup, Seen};
 pub use memory::{KeptEvents, MemoryTables};
 pub use noted::{Noted, RuleTicks};
 pub use originals::Originals;
 pub use past::History;
-pub use pipeline::{Committable, Engine, EngineError, Output, Record, Silence, Stages};
+pub use pipeline::{Engine, EngineError, Output, Record, Silence};
 pub use rejudge::ListsStep;
 pub use scheduler::Scheduler;
 pub use sequence::{Sequenced, Sequencer, Step};
