@@ -24,7 +24,11 @@ use crate::{
     clock::Clock,
     config::{Config, clients::Clients},
     diagnostic::Diagnostic,
-    evaluate::{Evaluator, Finding, bounded::Busy, row::RuleCounts},
+    evaluate::{
+        Evaluator, Finding,
+        bounded::{Busy, Work},
+        row::RuleCounts,
+    },
     event::time::Calendar,
     ledger::Ledger,
     rule::RuleSet,
@@ -221,9 +225,9 @@ impl Shared {
         Some(self.busy.pending.load(Ordering::Relaxed)).filter(|due| *due > BUSY)
     }
 
-    /// The rule whose query the stream waits for, and for how long it has, if that is noticeable.
+    /// What the stream waits for, and for how long it has, if that is noticeable.
     #[must_use]
-    pub fn busy_with_query(&self) -> Option<(String, Duration)> {
+    pub fn busy_with(&self) -> Option<(Work, Duration)> {
         self.busy.running().filter(|(_, time)| *time > NOTICEABLE)
     }
 

@@ -13,7 +13,7 @@ use futures::StreamExt;
 
 use super::{
     Finding, LedgerTables,
-    bounded::{self, Broken},
+    bounded::{self, Broken, Unread},
     desk::DESK_TABLES,
     finding::{Place, Subject},
     forecasts,
@@ -107,10 +107,13 @@ pub enum Why {
     Crowded,
     /// So many processes ended while they evaluated it.
     Ended,
+    /// The store could not be read, or the operating system gave no thread.
+    Unread,
 }
 
 impl Why {
-    const ALL: [Self; 6] = [Self::Time, Self::Memory, Self::Left, Self::Panicked, Self::Crowded, Self::Ended];
+    const ALL: [Self; 7] =
+        [Self::Time, Self::Memory, Self::Left, Self::Panicked, Self::Crowded, Self::Ended, Self::Unread];
 
     /// Its number in the store.
     #[must_use]
@@ -124,11 +127,12 @@ impl Why {
         Self::ALL.into_iter().find(|why| why.code() == code).unwrap_or(Self::Ended)
     }
 
-    /// For an error of time or memory: the same query over the same events may be answered another time.
+    /// For an error of time, memory or reading: the same query over the same events may be answered another time.
     fn of(error: &DataFusionError) -> Option<Self> {
         match error.find_root() {
             DataFusionError::ResourcesExhausted(_) => Some(Self::Memory),
             DataFusionError::External(inner) if inner.is::<TimeOver>() => Some(Self::Time),
+            DataFusionError::External(inner) if inner.is::<Unread>() => Some(Self::Unread),
             DataFusionError::External(inner) => inner.downcast_ref().map(|broken| match broken {
                 Broken::Left => Self::Left,
                 Broken::Panicked => Self::Panicked,
@@ -147,6 +151,7 @@ impl std::fmt::Display for Why {
             Self::Left | Self::Panicked => say!("it broke off"),
             Self::Crowded => say!("others before it had not ended"),
             Self::Ended => say!("the daemon ended several times while it was evaluated"),
+            Self::Unread => say!("what is stored could not be read"),
         })
     }
 }
@@ -276,7 +281,7 @@ pub async fn start(
     calendar: &Calendar,
     watch: &Arc<Watch>,
 ) -> Result<SendableRecordBatchStream> {
-    let external = |e: String| DataFusionError::External(e.into());
+    let unread = |e: String| DataFusionError::from(Unread(e));
     let missing = || DataFusionError::External("a table is missing".into());
     let ledger = due.ledger.at(calendar, due.tick);
     let forecasts = match ledger.rows(BUDGET_LINES) {
@@ -287,7 +292,7 @@ pub async fn start(
     };
     for name in rule.tables.iter().map(String::as_str) {
         let provider = match (name, event_type(name)) {
-            (_, Some(event_type)) => Some(tables.events(&[event_type]).map_err(external)?),
+            (_, Some(event_type)) => Some(tables.events(&[event_type]).map_err(unread)?),
             (BUDGET_LINES, _) => {
                 let lines = ledger.rows(BUDGET_LINES).ok_or_else(missing)?;
                 let lines = match &forecasts {
@@ -304,11 +309,11 @@ pub async fn start(
                 let rows = ledger.rows(INDICATORS).ok_or_else(missing)?;
                 tables::in_memory(rows.schema(), vec![rows.clone()])
             }
-            (FINDINGS, _) => Some(tables.findings().map_err(external)?),
-            (ALERTS, _) => Some(tables.alerts().map_err(external)?),
+            (FINDINGS, _) => Some(tables.findings().map_err(unread)?),
+            (ALERTS, _) => Some(tables.alerts().map_err(unread)?),
             // A reference list of this name goes first.
             (name, _) if DESK_TABLES.contains(&name) && !context.table_exist(name)? => {
-                Some(tables.desk(name).map_err(external)?)
+                Some(tables.desk(name).map_err(unread)?)
             }
             _ => None,
         };
