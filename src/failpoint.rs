@@ -34,6 +34,8 @@ pub const NAMES: &[&str] = &[
     "commit.done",
     "commit.counted",
     "commit.told",
+    // Events are judged again by lists that have changed.
+    "lists.batch",
     // Sealing, compaction, retention.
     "seal.created",
     "seal.written",

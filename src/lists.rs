@@ -1,53 +1,27 @@
 //! Reference lists (SPEC §3.4): CSV or JSON Lines files that rules look things up in.
 
+mod kind;
+mod read;
 mod rows;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::File,
-    io::{BufReader, Read},
-    path::Path,
     sync::{Arc, OnceLock},
 };
 
 use xxhash_rust::xxh3::Xxh3;
 
-use self::rows::{Index, Rows, TooLarge};
-use crate::{
-    diagnostic::{json_fault, os_reason},
-    event::normal_name,
-    personal::Kind,
-    say,
-    stream::lines,
-    text::quoted,
-};
+use self::rows::{Index, Rows};
+use crate::event::normal_name;
+
+pub use kind::ColumnKind;
+pub use read::ListError;
 
 /// All lists of a configuration, by name.
 #[derive(Debug, Clone, Default)]
 pub struct Lists {
     lists: BTreeMap<String, Arc<List>>,
     unreadable: BTreeSet<String>,
-}
-
-/// What a list's column holds, which decides the type of `lookup`, and whether its values are masked.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize, schemars::JsonSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum ColumnKind {
-    /// Free text: `Utf8View`.
-    #[default]
-    Text,
-    /// Codes and ids, which are never masked: `Utf8View`.
-    Code,
-    /// Numbers of accounts, cards, identity cards or telephones: `Utf8View`.
-    Account,
-    /// Names that may be natural persons': `Utf8View`.
-    Name,
-    /// Money: `Decimal128(28, 2)`.
-    Money,
-    /// An exact decimal: `Decimal128(38, 18)`.
-    Decimal,
 }
 
 /// A table with a key.
@@ -73,29 +47,6 @@ pub struct RowChanges {
     pub removed: u64,
     /// Keys of which another cell differs.
     pub changed: u64,
-}
-
-/// Why a list cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ListError {
-    /// The file cannot be read.
-    #[error("{path}: {error}")]
-    Io {
-        /// The file.
-        path: String,
-        /// Why.
-        error: std::io::Error,
-    },
-    /// A row cannot be read.
-    #[error("{path}:{line}: {message}")]
-    Row {
-        /// The file.
-        path: String,
-        /// The line.
-        line: u64,
-        /// What is wrong.
-        message: String,
-    },
 }
 
 impl Lists {
@@ -143,37 +94,6 @@ impl Lists {
 }
 
 impl List {
-    /// Reads a list. The key is the column `key`, or the first one; a key that comes again replaces the row before.
-    ///
-    /// # Errors
-    /// If the file cannot be read, a row has another shape than the header, or a value is not of its column's kind.
-    pub fn read(
-        path: &Path,
-        key: Option<&str>,
-        kinds: &BTreeMap<String, ColumnKind>,
-    ) -> Result<Self, ListError> {
-        let shown = path.display().to_string();
-        let fail = |line, message| ListError::Row { path: shown.clone(), line, message };
-        let io = |error| ListError::Io { path: shown.clone(), error };
-        let mut file = File::open(path).map_err(io)?;
-        let metadata = file.metadata().map_err(io)?;
-        if metadata.is_dir() {
-            return Err(io(std::io::ErrorKind::IsADirectory.into()));
-        }
-        let bytes = usize::try_from(metadata.len()).unwrap_or(0);
-        let json = path.extension().is_some_and(|e| e == "jsonl" || e == "ndjson");
-        let mut reading = Reading { key, kinds, bytes, list: Self::default() };
-        if json {
-            let mut text = String::with_capacity(bytes);
-            file.read_to_string(&mut text).map_err(io)?;
-            json_rows(&text, &mut reading)
-        } else {
-            csv_rows(file, &mut reading)
-        }
-        .map_err(|(line, message)| fail(line, message))?;
-        Ok(reading.list.indexed())
-    }
-
     /// A list made of rows of text, keyed by its first column.
     #[must_use]
     pub fn of(columns: &[&str], rows: &[&[&str]]) -> Self {
@@ -227,7 +147,11 @@ impl List {
             hash.update(&text.len().to_le_bytes());
             hash.update(text.as_bytes());
         };
-        self.columns().for_each(&mut add);
+        for (name, kind) in &self.columns {
+            add(name);
+            add(&format!("{kind:?}"));
+        }
+        add(&self.key.to_string());
         (0..self.len()).for_each(|row| self.rows.row(row).for_each(&mut add));
         hash.digest()
     }
@@ -287,191 +211,6 @@ impl List {
     }
 }
 
-/// What the names of columns with personal numbers contain.
-const NUMBER_WORDS: &[&str] = &[
-    "account",
-    "card",
-    "iban",
-    "id_no",
-    "identity",
-    "phone",
-    "mobile",
-    "账号",
-    "帐号",
-    "账户",
-    "卡号",
-    "身份证",
-    "证件号",
-    "电话",
-    "手机",
-];
-/// The same for names.
-const NAME_WORDS: &[&str] = &[
-    "name",
-    "payee",
-    "payer",
-    "person",
-    "owner",
-    "姓名",
-    "户名",
-    "名称",
-    "收款人",
-    "付款人",
-    "联系人",
-    "负责人",
-];
-
-impl ColumnKind {
-    /// The kind of a column of which the configuration says nothing: that of the data dictionary's column of this name,
-    /// else what the name says.
-    #[must_use]
-    pub fn by_name(name: &str) -> Self {
-        let name = name.to_lowercase();
-        let contains = |words: &[&str]| words.iter().any(|word| name.contains(word));
-        match Kind::of_column(&name) {
-            Some(kind) if kind.is_ordinary() => Self::Code,
-            Some(kind) if kind.has(Kind::ACCOUNT) => Self::Account,
-            Some(kind) if kind.has(Kind::NAME) => Self::Name,
-            None if contains(NUMBER_WORDS) => Self::Account,
-            None if contains(NAME_WORDS) => Self::Name,
-            _ => Self::Text,
-        }
-    }
-
-    /// What values of such a column tell of a person.
-    #[must_use]
-    pub const fn personal(self) -> Kind {
-        match self {
-            Self::Text => Kind::TEXT,
-            Self::Account => Kind::ACCOUNT,
-            Self::Name => Kind::NAME,
-            Self::Code | Self::Money | Self::Decimal => Kind::ORDINARY,
-        }
-    }
-
-    /// Whether its values are text and no numbers.
-    #[must_use]
-    pub const fn is_text(self) -> bool {
-        !matches!(self, Self::Money | Self::Decimal)
-    }
-
-    /// Digits after the point.
-    #[must_use]
-    pub const fn scale(self) -> u32 {
-        if matches!(self, Self::Decimal) { 18 } else { 2 }
-    }
-
-    /// A value at [`Self::scale`], if it is a decimal that fits.
-    #[must_use]
-    pub fn parse(self, text: &str) -> Option<i128> {
-        let mut value: rust_decimal::Decimal = rust_decimal::Decimal::from_str_exact(text).ok()?.normalize();
-        if value.scale() > self.scale() {
-            return None;
-        }
-        let zeros = self.scale() - value.scale();
-        value.normalize_assign();
-        value.mantissa().checked_mul(10i128.checked_pow(zeros)?)
-    }
-}
-
-type RowFault = (u64, String);
-
-/// A list that is being read.
-struct Reading<'r> {
-    key: Option<&'r str>,
-    kinds: &'r BTreeMap<String, ColumnKind>,
-    bytes: usize,
-    list: List,
-}
-
-impl Reading<'_> {
-    fn header(&mut self, names: Vec<String>) -> Result<(), RowFault> {
-        let asked = self.kinds.keys().map(String::as_str).chain(self.key);
-        let unknown = asked.into_iter().find(|name| !names.iter().any(|known| known == name));
-        if let Some(name) = unknown {
-            let message = say!(
-                "there is no column {name}; there are {names}",
-                name = quoted(name),
-                names = names.join(", ")
-            );
-            return Err((1, message));
-        }
-        let kind = |name: &str| self.kinds.get(name).copied().unwrap_or_else(|| ColumnKind::by_name(name));
-        self.list.rows = Rows::new(names.len(), self.bytes);
-        self.list.columns = names.into_iter().map(|name| (kind(&name), name)).map(|(k, n)| (n, k)).collect();
-        self.list.key = self.key.and_then(|key| self.list.column(key)).map_or(0, |(at, _)| at);
-        Ok(())
-    }
-
-    fn row<'c>(&mut self, line: u64, cells: impl Iterator<Item = &'c str> + Clone) -> Result<(), RowFault> {
-        for ((name, kind), value) in self.list.columns.iter().zip(cells.clone()) {
-            if !kind.is_text() && !value.is_empty() && kind.parse(value).is_none() {
-                return Err((
-                    line,
-                    say!("{name} {value} is not an exact decimal", name, value = quoted(value)),
-                ));
-            }
-        }
-        let too_large = |_: TooLarge| (line, say!("the list is larger than 4 GiB; take rows or columns out"));
-        self.list.rows.push(cells).map_err(too_large)
-    }
-}
-
-/// Reads CSV row by row: the file is never in memory beside the list.
-fn csv_rows(file: File, reading: &mut Reading<'_>) -> Result<(), RowFault> {
-    let mut reader =
-        csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(BufReader::with_capacity(1 << 16, file));
-    let header = reader.headers().map_err(|e| csv_fault(&e))?;
-    let header: Vec<_> = header.iter().map(|name| name.trim_start_matches('\u{feff}').to_owned()).collect();
-    if header.iter().all(String::is_empty) {
-        return Err((1, say!("the first line must name the columns")));
-    }
-    reading.header(header)?;
-    let mut record = csv::StringRecord::new();
-    while reader.read_record(&mut record).map_err(|e| csv_fault(&e))? {
-        let line = record.position().map_or(0, csv::Position::line);
-        reading.row(line, record.iter())?;
-    }
-    Ok(())
-}
-
-/// What is wrong with a row of CSV, in our words.
-fn csv_fault(error: &csv::Error) -> RowFault {
-    let line = error.position().map_or(1, csv::Position::line);
-    let message = match error.kind() {
-        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            say!("this row has {found} cells and the first line {wanted}", found = len, wanted = expected_len)
-        }
-        csv::ErrorKind::Utf8 { .. } => say!("the text is not UTF-8; save the list as UTF-8"),
-        csv::ErrorKind::Io(e) => os_reason(e),
-        _ => say!("this row is not CSV"),
-    };
-    (line, message)
-}
-
-fn json_rows(text: &str, reading: &mut Reading<'_>) -> Result<(), RowFault> {
-    let mut header: Vec<String> = Vec::new();
-    for (number, line) in (1u64..).zip(lines(text)) {
-        if line.trim().is_empty() {
-            continue;
-        }
-        let object: serde_json::Map<String, serde_json::Value> =
-            serde_json::from_str(line).map_err(|e| (number, json_fault(&e)))?;
-        if header.is_empty() {
-            header = object.keys().cloned().collect();
-            reading.header(header.clone())?;
-        }
-        let value = |name: &String| match object.get(name) {
-            None | Some(serde_json::Value::Null) => String::new(),
-            Some(serde_json::Value::String(text)) => text.clone(),
-            Some(other) => other.to_string(),
-        };
-        let cells: Vec<String> = header.iter().map(value).collect();
-        reading.row(number, cells.iter().map(String::as_str))?;
-    }
-    if header.is_empty() { Err((1, say!("the file is empty"))) } else { Ok(()) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -525,5 +264,15 @@ mod tests {
         // The same text in other cells is another list.
         assert_ne!(list(&[&["ab", "c"]]).print(), list(&[&["a", "bc"]]).print());
         assert_ne!(old.print(), new.print());
+        // So it is with another key, and with a column of another kind.
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("l.csv");
+        std::fs::write(&path, "a,b\n1,2\n").unwrap();
+        let print = |key, kind| {
+            let kinds = BTreeMap::from([(String::from("b"), kind)]);
+            List::read(&path, Some(key), &kinds).unwrap().print()
+        };
+        assert_ne!(print("a", ColumnKind::Text), print("b", ColumnKind::Text));
+        assert_ne!(print("a", ColumnKind::Text), print("a", ColumnKind::Money));
     }
 }

@@ -270,6 +270,6 @@ pub struct Reject {
     pub partition: Arc<str>,
     /// The line, row or offset in the partition; lines and rows count from 1.
     pub record: u64,
-    /// The record as it came; of an over-long one its first mebibyte.
+    /// The record as it came, a row of CSV or Parquet as a JSON object; of an over-long one its first mebibyte.
     pub raw: Bytes,
 }

@@ -19,7 +19,7 @@ use crate::{
     telemetry::Metrics,
 };
 
-/// What a file's metadata says: when it was changed last, and its size.
+/// What a file's metadata says: when it was changed last, and its size; `None` where there is no file.
 type Stamp = Option<(SystemTime, u64)>;
 
 /// The lists in force, and the files that they came from.
@@ -36,9 +36,9 @@ struct Watched {
     spec: ListSpec,
     /// As it was when the list in force was read.
     read: Stamp,
-    /// As it was when it was refused.
-    refused: Stamp,
-    /// As it was when it was looked at last, and since when.
+    /// As it was when it was refused, if it is.
+    refused: Option<Stamp>,
+    /// As it was when it was looked at last, and since when it is so.
     seen: Stamp,
     since: Instant,
 }
@@ -86,7 +86,9 @@ impl Watched {
         if stamp != self.seen {
             (self.seen, self.since) = (stamp, now);
         }
-        stamp != self.read && stamp != self.refused && now.duration_since(self.since) >= settle
+        // One that was refused is read again when it is as it was before, too: it is no fault any more.
+        let is_news = if self.refused.is_some() { self.refused != Some(stamp) } else { stamp != self.read };
+        is_news && now.duration_since(self.since) >= settle
     }
 }
 
@@ -156,11 +158,12 @@ fn shrinks(config: &Config, name: &str, (before, after): (usize, usize)) -> Diag
 }
 
 /// Reads the lists again whose files have changed and settled. A list that cannot be taken is told once, and the old one
-/// stays until its file changes again.
-pub fn refresh(shared: &Shared) {
+/// stays until its file changes again. Says whether the rules should be read again as well: one that was left out may have
+/// wanted what a list has only now.
+pub fn refresh(shared: &Shared) -> bool {
     let settled = || shared.lists.lock().unwrap_or_else(PoisonError::into_inner).settled(Instant::now());
     if settled().is_empty() {
-        return;
+        return false;
     }
     let _alone = shared.reloads.alone();
     // Another reload may have read them meanwhile.
@@ -177,31 +180,34 @@ pub fn refresh(shared: &Shared) {
                 taken.push((name, seen));
             }
             Err(problem) => {
-                file.refused = seen;
+                file.refused = Some(seen);
                 shared.metrics.reload_successful.set(0);
                 tracing::error!("reload refused, the old list stays: {problem}");
             }
         }
     }
     if taken.is_empty() {
-        return;
+        return false;
     }
     let compiler = Compiler::new(&config.calendar, lists.clone(), config.language);
     match shared.rules_in_force().with_lists(&compiler) {
         Ok(rules) => {
             watched.lists = lists;
-            watched.mark(&taken, |file, stamp| file.read = stamp);
+            watched.mark(&taken, |file, stamp| (file.read, file.refused) = (stamp, None));
+            let leaves_out = !rules.skipped.is_empty();
             shared.take_rules(Evaluator::new(rules, Arc::clone(&config.calendar)));
             shared.receivers.send_modify(|receivers| receivers.take_lists(&watched.lists));
             gauge_rows(&shared.metrics, &watched.lists);
             shared.metrics.reload_successful.set(1);
+            leaves_out
         }
         Err(problems) => {
-            watched.mark(&taken, |file, stamp| file.refused = stamp);
+            watched.mark(&taken, |file, stamp| file.refused = Some(stamp));
             shared.metrics.reload_successful.set(0);
             problems
                 .iter()
                 .for_each(|p| tracing::error!("reload refused, the rules in force need the old lists: {p}"));
+            false
         }
     }
 }

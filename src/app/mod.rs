@@ -12,6 +12,7 @@ mod query;
 mod recheck;
 mod reload;
 pub mod replay;
+mod rules;
 mod sealing;
 mod search;
 mod shared;
@@ -40,7 +41,7 @@ use crate::{
     clock::Clock,
     config::Config,
     decode::Decoder,
-    diagnostic::{self, Diagnostic, os_reason},
+    diagnostic::{self, os_reason},
     engine::{
         BatchLimits, Dedup, Engine, EngineError, History, Originals, PortError, Record, Scheduler, Sequencer,
         Silence, Watermark, Windowing, Workers, batches,
@@ -48,8 +49,7 @@ use crate::{
     evaluate::Evaluator,
     event::EventType,
     http,
-    lists::Lists,
-    rule::{self, RuleSet, compile::Compiler},
+    rule::RuleSet,
     say,
     store::{self, Lookup, StateLock, Store, StoredReject},
     stream::{Block, Payload, Position, Receipt},
@@ -65,6 +65,7 @@ pub use output::StoreOutput;
 pub use query::{line_forecast, query};
 pub use recheck::{Range, recheck};
 pub use reload::{NotReloaded, reload};
+pub use rules::{load_rules, rules_to_start};
 pub use search::{Deed, Search};
 pub use shared::{POSTED, Shared};
 use standby::Waited;
@@ -92,52 +93,6 @@ pub struct RunOptions {
     pub config_path: PathBuf,
     /// End when all sources have ended.
     pub once: bool,
-}
-
-/// Loads the rules and lists of a configuration.
-///
-/// # Errors
-/// Everything that is wrong with them.
-pub fn load_rules(config: &Config) -> Result<Arc<RuleSet>, Vec<Diagnostic>> {
-    compile_rules(config, config.read_lists()?)
-}
-
-/// Loads the rules of a configuration with these lists.
-fn compile_rules(config: &Config, lists: Lists) -> Result<Arc<RuleSet>, Vec<Diagnostic>> {
-    let compiler = Compiler::new(&config.calendar, lists, config.language);
-    let loaded = rule::load(&config.rule_paths, &compiler, &config.calendar, &config.overrides);
-    if loaded.problems.is_empty() { Ok(Arc::new(loaded.set)) } else { Err(loaded.problems) }
-}
-
-/// Loads the rules that the daemon runs with. Where the configuration says so, it goes on without a rule with mistakes
-/// and tells which; but one that is in force already is not dropped.
-///
-/// # Errors
-/// Everything that is wrong with them.
-pub fn rules_to_run(config: &Config, in_force: Option<&RuleSet>) -> Result<Arc<RuleSet>, Vec<Diagnostic>> {
-    rules_with(config, config.read_lists()?, in_force)
-}
-
-fn rules_with(
-    config: &Config,
-    lists: Lists,
-    in_force: Option<&RuleSet>,
-) -> Result<Arc<RuleSet>, Vec<Diagnostic>> {
-    if !config.skip_wrong_rules {
-        return compile_rules(config, lists);
-    }
-    let compiler = Compiler::new(&config.calendar, lists, config.language);
-    let runs = |id: &str| in_force.is_some_and(|set| set.rules.iter().any(|rule| rule.rule.id == id));
-    let may_skip = |id: &str| !runs(id);
-    let loaded =
-        rule::load_without(&config.rule_paths, &compiler, &config.calendar, &config.overrides, &may_skip);
-    if !loaded.problems.is_empty() {
-        return Err(loaded.problems);
-    }
-    for (rule, problem) in &loaded.set.skipped {
-        tracing::error!(rule, "the daemon runs without this rule: {problem}");
-    }
-    Ok(Arc::new(loaded.set))
 }
 
 /// A daemon whose loop runs.
@@ -241,7 +196,7 @@ impl Assembly {
             decoder,
             sequencer: Sequencer::new(ledger, dedup, watermark, Some(config.checkpoint_events))
                 .finding(Originals::in_journal(Lookup::open(store.dir())?)),
-            windowing,
+            windowing: windowing.telling(Arc::clone(&shared.busy)),
             evaluator,
             record: Record::Journal,
             scheduler: Some(Scheduler {

@@ -8,12 +8,12 @@ use std::{
 use super::Shared;
 use crate::{
     alert::Filing,
-    engine::{Committable, EngineError, Output, SavedWatermark, Workers, cleared},
+    engine::{Committable, EngineError, Output, SavedWatermark, Ticked, Workers, cleared},
     evaluate::{Held, standing::Watched},
     finding::Finding,
     personal::number::{self, Tail},
     rule::RuleSet,
-    store::{Commit, Store, StoreError, Ticked},
+    store::{Commit, Store, StoreError},
     telemetry::Metrics,
 };
 
@@ -26,8 +26,8 @@ pub struct StoreOutput {
     sealing: SyncSender<()>,
     /// The budget lines that keep alerts open; the store has the last word.
     watched: Watched,
-    /// The rules that are noted in the store.
-    noted: Option<Arc<RuleSet>>,
+    /// The rules whose digests are in the store.
+    in_force: Option<Arc<RuleSet>>,
     /// What commits.
     workers: Workers,
 }
@@ -47,16 +47,16 @@ impl StoreOutput {
         for (rule, line) in store.watched_lines()? {
             watched.entry(rule).or_default().insert(line);
         }
-        Ok(Self { store: Some(store), shared, sealing, watched, noted: None, workers })
+        Ok(Self { store: Some(store), shared, sealing, watched, in_force: None, workers })
     }
 
-    /// The digests of these rules, if they are not noted.
+    /// The digests of these rules, if they are not in the store.
     fn other_rules(&mut self, rules: &Arc<RuleSet>) -> Option<Vec<(String, i64)>> {
-        if self.noted.as_ref().is_some_and(|noted| Arc::ptr_eq(noted, rules)) {
+        if self.in_force.as_ref().is_some_and(|known| Arc::ptr_eq(known, rules)) {
             return None;
         }
-        self.noted = Some(Arc::clone(rules));
-        Some(rules.rules.iter().map(|rule| (rule.rule.id.clone(), rule.rule.digest())).collect())
+        self.in_force = Some(Arc::clone(rules));
+        Some(rules.digests().map(|(id, digest)| (id.to_owned(), digest)).collect())
     }
 
     async fn store(&mut self, mut commit: Commit) -> Result<Commit, EngineError> {

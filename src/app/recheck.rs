@@ -3,6 +3,7 @@
 
 mod compare;
 mod replay;
+mod ticks;
 
 use std::sync::Arc;
 
@@ -48,10 +49,10 @@ pub async fn recheck(
     }
     let watermark = history.watermark()?;
     let in_force = history.rules_in_force()?;
-    let ticks = history.ticks()?;
-    let noted = ticks.is_some();
-    let again = replay::replay(config, Arc::clone(&rules), history, (&watermark, ticks)).await;
+    let ticks = ticks::StoredTicks::read(history)?;
+    let again = replay::replay(config, Arc::clone(&rules), history, (&watermark, ticks.answered())).await;
     let again = again.with_context(|| say!("the journal cannot be replayed"))?;
-    let compared = compare::Compared { rules: &rules, in_force, watermark, noted, range };
+    let compared =
+        compare::Compared { rules: &rules, in_force, watermark, ticks, range, calendar: &config.calendar };
     compared.checks(history, &again)
 }

@@ -19,7 +19,8 @@ use super::{
     Shared,
     deliver::Receivers,
     lists::{self, WatchedLists, gauge_rows},
-    rules_with, supervisor,
+    rules::rules_to_reload,
+    supervisor,
 };
 use crate::{alert::Policy, config::Config, diagnostic::Diagnostic, evaluate::Evaluator, store::Reader};
 
@@ -172,8 +173,11 @@ impl Asked {
         let (shared, wanted) = (Arc::clone(shared), std::mem::take(&mut self.reload));
         self.running = Some(tokio::task::spawn_blocking(move || {
             let later = wanted && matches!(reload_and_tell(&shared), Err(NotReloaded::Later(_)));
-            lists::refresh(&shared);
-            later
+            let mended = lists::refresh(&shared);
+            if mended {
+                tracing::info!("a list has changed, and rules are left out: they are read again");
+            }
+            later || mended
         }));
     }
 }
@@ -197,7 +201,7 @@ fn load(shared: &Shared, force: bool) -> Result<Loaded, Vec<Diagnostic>> {
     agrees.map_err(|e| vec![Diagnostic::of_file(&path.display().to_string(), e.to_string(), None)])?;
     let config = Arc::new(config);
     let watched = lists::read(shared, &config, force)?;
-    let rules = rules_with(&config, watched.lists().clone(), Some(&shared.rules_in_force()))?;
+    let rules = rules_to_reload(&config, watched.lists().clone(), &shared.rules_in_force())?;
     let receivers = Receivers::load(&config, watched.lists().clone(), &shared.clock, &shared.metrics)?;
     let evaluator = Evaluator::new(rules, Arc::clone(&config.calendar));
     Ok((evaluator, watched, Arc::clone(&config.policy), receivers))

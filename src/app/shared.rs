@@ -24,7 +24,11 @@ use crate::{
     clock::Clock,
     config::{Config, clients::Clients},
     diagnostic::Diagnostic,
-    evaluate::{Evaluator, bounded::Busy, row::RuleCounts},
+    evaluate::{
+        Evaluator,
+        bounded::{Busy, Work},
+        row::RuleCounts,
+    },
     event::time::Calendar,
     finding::Finding,
     ledger::Ledger,
@@ -222,9 +226,9 @@ impl Shared {
         Some(self.busy.pending.load(Ordering::Relaxed)).filter(|due| *due > BUSY)
     }
 
-    /// The rule whose query the stream waits for, and for how long it has, if that is noticeable.
+    /// What the stream waits for, and for how long it has, if that is noticeable.
     #[must_use]
-    pub fn busy_with_query(&self) -> Option<(String, Duration)> {
+    pub fn busy_with(&self) -> Option<(Work, Duration)> {
         self.busy.running().filter(|(_, time)| *time > NOTICEABLE)
     }
 

@@ -75,14 +75,16 @@ impl Drop for Reloading {
 }
 
 /// Beats while the loop turns: now and then an empty batch is sent through all of its stages, and only if something has
-/// come out at the end since the last look, systemd hears of it. A loop that hangs, in a query or in a write to the disk,
+/// come out at the end since the last look, or the journal is being read, systemd hears of it. A loop that hangs, in a query or in a write to the disk,
 /// misses its beats, and systemd restarts it.
 pub async fn heart(shared: Arc<Shared>, blocks: mpsc::Sender<Block>, stop: CancellationToken) {
     if std::env::var_os("NOTIFY_SOCKET").is_none() {
         return;
     }
     let every = sd_notify::watchdog_enabled().map_or(STATUS_EVERY, |limit| limit / 4);
-    let mut seen = shared.commits.load(Ordering::Relaxed);
+    // Reading a long journal again is no standstill either.
+    let turns = || (shared.commits.load(Ordering::Relaxed), shared.busy.beats());
+    let mut seen = turns();
     loop {
         // If there is no room the loop has something to do, or is stuck; either will show.
         let _ = blocks.try_send(Block::new(
@@ -95,22 +97,23 @@ pub async fn heart(shared: Arc<Shared>, blocks: mpsc::Sender<Block>, stop: Cance
             () = stop.cancelled() => return,
             () = tokio::time::sleep(every) => {}
         }
-        let commits = shared.commits.load(Ordering::Relaxed);
+        let turned = turns();
         if let Some(held) = shared.commits_wait() {
             // A restart would not take the database from another program.
+            let seconds = held.as_secs();
             let status =
-                format!("waits for the database, which another program has held for {} s", held.as_secs());
+                say!("waits for the database, which another program has held for {seconds} s", seconds);
             tell(&[NotifyState::Watchdog, NotifyState::Status(&status)]);
             continue;
         }
-        if commits == seen {
+        if turned == seen {
             tracing::warn!(
                 seconds = every.as_secs(),
                 "nothing has come through the loop; if that goes on, systemd restarts the daemon"
             );
             continue;
         }
-        seen = commits;
+        seen = turned;
         tell(&[NotifyState::Watchdog, NotifyState::Status(&status(&shared))]);
     }
 }

@@ -157,12 +157,25 @@ fn replay(args: &FilterArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.load_or_default()?;
     let reader = Reader::open(&config.state_dir)?;
     reader.check_rejects()?;
-    let mut records = Vec::new();
+    let (mut records, mut unreadable) = (Vec::new(), 0u64);
     pages(&reader, args, |reject| {
-        records.push(reject);
+        if can_be_read_again(&reject) {
+            records.push(reject);
+        } else {
+            unreadable += 1;
+        }
         Ok(())
     })?;
     drop(reader);
+    if unreadable > 0 {
+        eprintln!(
+            "{}",
+            say!(
+                "{unreadable} records are no JSON objects and stay as they are: rows of CSV with too many or too few cells, or from before this version. Send the mended file again",
+                unreadable
+            )
+        );
+    }
     let count = records.len();
     let receipt = super::run::replay(config, records)?;
     println!(
@@ -176,6 +189,11 @@ fn replay(args: &FilterArgs) -> anyhow::Result<ExitCode> {
         )
     );
     Ok(ExitCode::from(u8::from(receipt.is_refused())))
+}
+
+/// A record is read as JSON again. What is none came as something else, and its reason would be lost.
+fn can_be_read_again(reject: &StoredReject) -> bool {
+    reject.reason == Reason::InvalidJson.code() || reject.raw.trim_ascii_start().starts_with(b"{")
 }
 
 fn pages(

@@ -28,7 +28,7 @@ pub struct RunArgs {
 pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.load()?;
     telemetry::log(&config.log);
-    let rules = app::rules_to_run(&config, None).map_err(problems)?;
+    let rules = app::rules_to_start(&config).map_err(problems)?;
     let once = args.once;
     let options = RunOptions { config_path: args.config.config.clone(), once: args.once };
     let runtime = runtime()?;
@@ -68,6 +68,6 @@ fn judged(outcome: &Outcome) -> ExitCode {
 
 /// Reads quarantined records again, while no daemon runs on the state.
 pub fn replay(config: Config, records: Vec<StoredReject>) -> anyhow::Result<Receipt> {
-    let rules = app::rules_to_run(&config, None).map_err(problems)?;
+    let rules = app::rules_to_start(&config).map_err(problems)?;
     runtime()?.block_on(app::replay(config, rules, records, Arc::new(SteadyClock::default())))
 }

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use serde_json::{Map, Value};
 
 use super::row::{Cell, RowBuilder};
 use crate::{
@@ -87,4 +88,21 @@ fn row(
         };
     }
     rows.row(&mut cells, record, start, end);
+}
+
+/// A row as a JSON object of texts, for quarantine: without its header it could not be read again. A row that does not fit
+/// the header stays as it came.
+pub fn raw_row(header: &[String], row: Bytes) -> Bytes {
+    let mut reader = ::csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(&row[..]);
+    let mut cells = ::csv::StringRecord::new();
+    if !matches!(reader.read_record(&mut cells), Ok(true)) || cells.len() != header.len() {
+        return row;
+    }
+    let value = |name: &str, text: &str| match schema::field(name).map(|(_, spec)| spec.kind) {
+        Some(FieldKind::Tags) => text.split(';').map(|tag| Value::from(tag.trim())).collect::<Value>(),
+        _ => Value::from(text),
+    };
+    let filled = header.iter().zip(&cells).filter(|(_, text)| !text.is_empty());
+    let object: Map<_, _> = filled.map(|(name, text)| (name.clone(), value(name, text))).collect();
+    Bytes::from(Value::Object(object).to_string())
 }

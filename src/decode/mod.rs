@@ -77,13 +77,15 @@ pub struct Origins {
 struct OriginBlock {
     source: Arc<str>,
     partition: Arc<str>,
-    /// The raw bytes, or the table that the rows were columns of.
+    /// The raw bytes, or what the rows were part of.
     raw: Raw,
 }
 
 #[derive(Debug, Clone)]
 enum Raw {
     Bytes(Bytes),
+    /// The names of the columns, and the rows.
+    Csv(Arc<[String]>, Bytes),
     Table(RecordBatch),
 }
 
@@ -102,13 +104,14 @@ impl Origins {
         self.rows[row].block as usize
     }
 
-    /// The row as a reject, with its bytes.
+    /// The row as a reject: with its bytes, or as an object where these say nothing without their file.
     #[must_use]
     pub fn reject(&self, row: usize, reason: Reason, detail: String) -> Reject {
         let OriginRow { block, start, end, record } = self.rows[row];
         let origin = &self.blocks[block as usize];
         let raw = match &origin.raw {
             Raw::Bytes(bytes) => bytes.slice(start as usize..end as usize),
+            Raw::Csv(header, bytes) => csv::raw_row(header, bytes.slice(start as usize..end as usize)),
             Raw::Table(batch) => table::raw_row(batch, start as usize),
         };
         let (source, partition) = (origin.source.clone(), origin.partition.clone());

@@ -1,6 +1,6 @@
 //! Checking one record against the data dictionary and appending it to the columns.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use arrow::{
     array::{RecordBatchOptions, make_view},
@@ -124,13 +124,12 @@ impl<'c> RowBuilder<'c> {
     pub fn start_block(&mut self, block: &Block) {
         self.reading = self.decoder.reading_of(block);
         let raw = match &block.payload {
-            Payload::JsonLines(bytes)
-            | Payload::Csv { rows: bytes, .. }
-            | Payload::Messages { data: bytes, .. } => Raw::Bytes(bytes.clone()),
+            Payload::JsonLines(bytes) | Payload::Messages { data: bytes, .. } => Raw::Bytes(bytes.clone()),
+            Payload::Csv { header, rows } => Raw::Csv(Arc::clone(header), rows.clone()),
             Payload::Table(table) => Raw::Table(table.clone()),
             Payload::Rejected(_) => Raw::Bytes(Bytes::new()),
         };
-        if let Raw::Bytes(bytes) = &raw {
+        if let Raw::Bytes(bytes) | Raw::Csv(_, bytes) = &raw {
             let (address, length) = (bytes.as_ptr() as usize, bytes.len());
             self.block = (address, length, self.columns.add_buffer(Buffer::from(bytes.clone())));
         } else {

@@ -4,12 +4,14 @@
 
 mod alerts;
 mod batcher;
+mod committable;
 mod dedup;
 mod forgotten;
 mod in_flight;
 mod memory;
 mod noted;
 mod originals;
+mod past;
 mod pipeline;
 mod plausible;
 mod ports;
@@ -25,15 +27,17 @@ mod workers;
 
 pub use alerts::{MemoryAlerts, cleared};
 pub use batcher::{BatchLimits, batches};
+pub use committable::{Committable, Stages};
 pub use dedup::{Dedup, Seen};
 pub use memory::{KeptEvents, MemoryTables};
-pub use noted::Noted;
+pub use noted::{Noted, RuleTicks};
 pub use originals::Originals;
-pub use pipeline::{Committable, Engine, EngineError, Output, Record, Silence, Stages};
-pub use ports::{History, Journal, KnownEvent, KnownIds, PortError};
+pub use pipeline::{Engine, EngineError, Output, Record, Silence};
+pub use ports::{History, Journal, KnownEvent, KnownIds, PortError, Ticked};
+pub use rejudge::ListsStep;
 pub use scheduler::Scheduler;
 pub use sequence::{Sequenced, Sequencer, Step};
-pub use ticker::Ticker;
+pub use ticker::{RESTS_AFTER, TICKS_MAX, Ticker};
 pub use watermark::{Owed, SavedWatermark, Watermark};
 pub use windowing::{LATE_WITHOUT_HISTORY, Windowing};
 pub use workers::Workers;

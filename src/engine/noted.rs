@@ -1,10 +1,16 @@
 //! Ticks as they were noted: a journal that is replayed evaluates rules on a schedule where the daemon did, however its
 //! sources had come together.
 
-use std::collections::VecDeque;
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use super::Ticker;
-use crate::store::Ticked;
+use super::ports::Ticked;
+
+/// Ticks by rule and time, in microseconds.
+pub type RuleTicks = BTreeSet<(String, i64)>;
 
 /// The ticks that are still to come.
 pub struct Noted {
@@ -12,13 +18,26 @@ pub struct Noted {
     /// The journal block of an event, by how many events come before it.
     block_of: Box<dyn Fn(u64) -> i64 + Send + Sync>,
     events: u64,
+    due: Arc<Mutex<RuleTicks>>,
 }
 
 impl Noted {
     /// Ticks in the order in which they were.
     #[must_use]
     pub fn new(ticks: Vec<Ticked>, block_of: impl Fn(u64) -> i64 + Send + Sync + 'static) -> Self {
-        Self { ticks: ticks.into(), block_of: Box::new(block_of), events: 0 }
+        Self { ticks: ticks.into(), block_of: Box::new(block_of), events: 0, due: Arc::default() }
+    }
+
+    /// What is due by the watermark of the replay, whether or not it was noted.
+    #[must_use]
+    pub fn due(&self) -> Arc<Mutex<RuleTicks>> {
+        Arc::clone(&self.due)
+    }
+
+    /// The watermark has passed these ticks.
+    pub fn remember(&self, due: &[(i64, usize)], ticker: &Ticker) {
+        let passed = due.iter().map(|(tick, rule)| (ticker.rule(*rule).to_owned(), *tick));
+        self.due.lock().unwrap_or_else(PoisonError::into_inner).extend(passed);
     }
 
     /// The ticks and rules that were due before the next event; it is taken in after that.

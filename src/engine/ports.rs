@@ -81,3 +81,14 @@ pub trait History: Send + Sync {
         take: &mut dyn FnMut(&RecordBatch, &[EventType]),
     ) -> Result<(), PortError>;
 }
+
+/// A rule that was evaluated at a tick.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ticked {
+    /// The tick, in microseconds.
+    pub at: i64,
+    /// The rule.
+    pub rule_id: String,
+    /// The journal block after which it was.
+    pub block: i64,
+}

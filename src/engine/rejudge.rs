@@ -8,32 +8,48 @@ use std::{
 
 use arrow::{array::AsArray, compute::max, datatypes::TimestampMicrosecondType};
 
-use super::{Committable, History, ports::PortError};
+use super::{
+    Committable,
+    past::{Past, Wanted},
+    ports::PortError,
+};
 use crate::{
-    evaluate::{Batch, Evaluation, Evaluator, Moved},
-    event::{Column, period::JournalStart},
-    ledger::{AfterEvent, Ledger},
+    evaluate::{Evaluation, Evaluator, Moved, bounded::Work},
+    event::Column,
     lists::Lists,
-    rule::Mode,
+    rule::{Mode, RuleSet, compile::CompiledRule},
 };
 
 /// Findings that one change of lists brings at most, as a query has rows at most.
 const FINDINGS_MAX: usize = 100_000;
+/// So many processes begin to judge by one change of lists; then events stay as they were judged.
+const ATTEMPTS_MAX: u32 = 4;
+
+/// What is to be stored about lists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListsStep {
+    /// Events are about to be judged again; so many processes have begun that.
+    Begun(u32),
+    /// Everything so far was judged by these lists, each told by what it holds.
+    Judged(BTreeMap<String, u64>),
+}
 
 /// The lists that what is stored was judged by.
 #[derive(Debug, Default)]
 pub struct Rejudging {
     /// What each held, by name; `None` where nobody notes it.
     judged: Option<BTreeMap<String, u64>>,
+    /// How many processes have begun to judge by others, and did not end.
+    attempts: u32,
     /// How far back events are judged again, in microseconds.
     back: i64,
 }
 
 impl Rejudging {
-    /// These lists were judged by so far.
+    /// These lists were judged by so far, and so many processes ended while they judged by others.
     #[must_use]
-    pub fn new(judged: BTreeMap<String, u64>, back: i64) -> Self {
-        Self { judged: Some(judged), back }
+    pub fn new((judged, attempts): (BTreeMap<String, u64>, u32), back: i64) -> Self {
+        Self { judged: Some(judged), attempts, back }
     }
 
     /// Whether these lists are others.
@@ -44,6 +60,32 @@ impl Rejudging {
             || lists.prints().any(|(name, print, _)| judged.get(name) != Some(&print))
     }
 
+    /// The lists that hold something else now. What a new list is asked for, only new rules ask.
+    fn changed(&self, lists: &Lists) -> BTreeSet<String> {
+        let known = |name: &str| self.judged.as_ref().and_then(|judged| judged.get(name));
+        let other = |(name, print, _): &(&str, u64, usize)| known(name).is_some_and(|known| known != print);
+        lists.prints().filter(other).map(|(name, ..)| name.to_owned()).collect()
+    }
+
+    /// The rules on single events that judge again: those that ask a list that has changed.
+    fn rules(&self, evaluator: &Evaluator) -> RuleSet {
+        let changed = self.changed(&evaluator.rules().lists);
+        let asks = |rule: &CompiledRule| {
+            rule.rule.mode != Mode::Disabled && rule.asks(&changed) && !rule.reads_beside().1
+        };
+        if self.back == 0 || changed.is_empty() { RuleSet::default() } else { evaluator.rules().only(asks) }
+    }
+
+    /// What is to be committed before events are judged again: a process that dies of it must not begin for ever. `None` if
+    /// no rule judges again.
+    pub fn begin(&mut self, evaluator: &Evaluator) -> Option<Committable> {
+        if self.rules(evaluator).rules.is_empty() {
+            return None;
+        }
+        self.attempts = self.attempts.saturating_add(1);
+        Some(step(evaluator, ListsStep::Begun(self.attempts)))
+    }
+
     /// Judges events again by the lists that are others now. The last result says which lists it was judged by.
     ///
     /// # Errors
@@ -51,68 +93,71 @@ impl Rejudging {
     pub fn judge(
         &mut self,
         evaluator: &Evaluator,
-        history: &dyn History,
-        (journal, latest): (Option<JournalStart>, i64),
+        past: &Past,
+        latest: i64,
     ) -> Result<Vec<Committable>, PortError> {
-        let lists = &evaluator.rules().lists;
-        let judged = self.judged.get_or_insert_default();
+        let rules = self.rules(evaluator);
+        let lists = self.changed(&evaluator.rules().lists).into_iter().collect::<Vec<_>>().join(", ");
+        let mut results = Vec::new();
+        if self.attempts >= ATTEMPTS_MAX {
+            let ended = self.attempts - 1;
+            tracing::error!(
+                lists,
+                ended,
+                "the daemon ended so many times while it judged events again by these lists: they stay as they were judged"
+            );
+        } else if !rules.rules.is_empty() {
+            let _busy = past.busy.with(Work::Lists(lists.clone()));
+            results = again(evaluator, rules, past, latest.saturating_sub(self.back), &lists)?;
+        }
         let now: BTreeMap<String, u64> =
-            lists.prints().map(|(name, print, _)| (name.to_owned(), print)).collect();
-        // What a new list is asked for, only new rules ask.
-        let other = |(name, print): &(&String, &u64)| judged.get(*name).is_some_and(|known| known != *print);
-        let changed: BTreeSet<String> = now.iter().filter(other).map(|(name, _)| name.clone()).collect();
-        let mut results = match changed.is_empty() || self.back == 0 {
-            true => Vec::new(),
-            false => by(evaluator, history, &changed, journal, latest.saturating_sub(self.back))?,
-        };
-        let rules = Arc::clone(evaluator.rules());
-        results.push(Committable { rules, lists: Some(now.clone()), ..Committable::default() });
-        self.judged = Some(now);
+            evaluator.rules().lists.prints().map(|(name, print, _)| (name.to_owned(), print)).collect();
+        results.push(step(evaluator, ListsStep::Judged(now.clone())));
+        (self.judged, self.attempts) = (Some(now), 0);
         Ok(results)
     }
 }
 
-/// What rules on single events that ask one of the `changed` lists find from `from` (microseconds) on.
-fn by(
+fn step(evaluator: &Evaluator, step: ListsStep) -> Committable {
+    Committable { rules: Arc::clone(evaluator.rules()), lists: Some(step), ..Committable::default() }
+}
+
+/// What these rules find from `from` (microseconds) on.
+fn again(
     evaluator: &Evaluator,
-    history: &dyn History,
-    changed: &BTreeSet<String>,
-    journal: Option<JournalStart>,
+    rules: RuleSet,
+    past: &Past,
     from: i64,
+    lists: &str,
 ) -> Result<Vec<Committable>, PortError> {
-    let rules = evaluator
-        .rules()
-        .only(|rule| rule.rule.mode != Mode::Disabled && rule.asks(changed) && !rule.reads_beside().1);
-    if rules.rules.is_empty() {
-        return Ok(Vec::new());
-    }
     let balances = rules.rules.iter().any(|rule| rule.reads_beside().0);
-    let (judging, names) = (Evaluator::new(Arc::new(rules), Arc::clone(evaluator.calendar())), changed);
-    let mut ledger = Ledger::default();
-    ledger.whole_from(journal.map(|journal| journal.year));
+    let judging = Evaluator::new(Arc::new(rules), Arc::clone(evaluator.calendar()));
     let columns: Vec<usize> = (0..Column::COUNT).collect();
-    let (mut results, mut events, mut findings) = (Vec::new(), 0, 0);
-    // Balances are those after each event, and have to be counted from the first one on.
-    let start = (!balances).then_some(from);
-    history.replay(start, &columns, &mut |batch, types| {
-        let after = if balances { ledger.apply(batch, types) } else { AfterEvent::default() };
-        let times = batch.column(Column::OccurredAt.index()).as_primitive::<TimestampMicrosecondType>();
-        if max(times).is_none_or(|latest| latest < from) || findings >= FINDINGS_MAX {
+    let (mut results, mut findings, mut reached) = (Vec::new(), 0, Ok(()));
+    let wanted = Wanted { from: Some(from), columns: &columns, balances };
+    let events = past.replay(&wanted, &mut |batch| {
+        let here = crate::failpoint::reach("lists.batch");
+        reached = std::mem::replace(&mut reached, Ok(())).and(here);
+        let times = batch.events.column(Column::OccurredAt.index());
+        let latest = max(times.as_primitive::<TimestampMicrosecondType>());
+        if latest.is_none_or(|latest| latest < from) || findings >= FINDINGS_MAX {
             return;
         }
-        let attributes = ledger.attributes();
-        let batch = Batch { events: batch, types, after: &after, attributes: &attributes };
-        let evaluation = since(judging.prepare(&batch).conclude(Moved::default()), from);
-        events += types.len();
+        let evaluation = since(judging.prepare(batch).conclude(Moved::default()), from);
         findings += evaluation.findings.len();
         if !evaluation.findings.is_empty() {
             let rules = Arc::clone(evaluator.rules());
             results.push(Committable { evaluation, rules, ..Committable::default() });
         }
     })?;
-    tracing::info!(lists = ?names, events, findings, "events judged again by lists that have changed");
+    reached.map_err(PortError::new)?;
+    tracing::info!(lists, events, findings, "events judged again by lists that have changed");
     if findings >= FINDINGS_MAX {
-        tracing::error!(lists = ?names, FINDINGS_MAX, "the lists find more than that; later events were not judged again");
+        tracing::error!(
+            lists,
+            FINDINGS_MAX,
+            "the lists find more than that; later events were not judged again"
+        );
     }
     Ok(results)
 }

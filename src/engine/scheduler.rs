@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     evaluate::{
         Evaluation, Evaluator,
-        bounded::Busy,
+        bounded::{Busy, Work},
         evaluator::Found,
         row::RuleCounts,
         schedule::{self, Due, Limits, PassedTick, Ran, Tables, Why},
@@ -37,7 +37,7 @@ impl Scheduler {
     ) -> (Evaluation, Option<PassedTick>) {
         let (rules, calendar) = (evaluator.rules(), evaluator.calendar());
         let rule = &rules.rules[due.rule].rule;
-        let _busy = self.busy.with(&rule.id);
+        let _busy = self.busy.with(Work::Query(rule.id.clone()));
         let Ran { findings, counts, passed } = match due.attempt {
             attempt if attempt >= ATTEMPTS_MAX => {
                 let ended = attempt - 1;

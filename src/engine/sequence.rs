@@ -19,7 +19,7 @@ use super::{
     originals::Originals,
     ports::PortError,
     recent::Recent,
-    ticker::{Ticked, Ticker},
+    ticker::{Stretch, Ticker},
     watermark::{Owed, Watermark},
 };
 use crate::{
@@ -257,6 +257,7 @@ impl Sequencer {
             let due = noted.rest(ticker);
             if bounded {
                 self.watermark.end();
+                self.cut(rows, from, ticker);
             }
             return self.noted_cut(rows, due);
         }
@@ -298,14 +299,18 @@ impl Sequencer {
         })
     }
 
-    /// A cut after `rows` events, if the watermark has passed a tick since `from`.
+    /// A cut after `rows` events, if the watermark has passed a tick since `from`. A journal that tells when it was
+    /// evaluated is cut there, and the tick is only remembered.
     fn cut(&self, rows: usize, from: i64, ticker: &mut Ticker) -> Option<Cut> {
-        if self.noted.is_some() {
+        let is_due = ticker.is_due(from, self.watermark.at());
+        if let Some(noted) = &self.noted {
+            if is_due {
+                noted.remember(&ticker.due(from, self.watermark.at()).due, ticker);
+            }
             return None;
         }
-        let due = ticker.is_due(from, self.watermark.at());
-        due.then(|| {
-            let Ticked { due, rests } = ticker.due(from, self.watermark.at());
+        is_due.then(|| {
+            let Stretch { due, rests } = ticker.due(from, self.watermark.at());
             if rests {
                 let (from, to) =
                     (ticker.calendar().format(from), ticker.calendar().format(self.watermark.at()));

@@ -9,9 +9,9 @@ use crate::{
 
 /// How long schedules go on while no event comes: 366 days. After that they rest until events come again, so that a
 /// gap in time costs the same however long it is.
-const RESTS_AFTER: i64 = 366 * 86_400_000_000;
+pub const RESTS_AFTER: i64 = 366 * 86_400_000_000;
 /// Ticks of one rule in one gap at most.
-const TICKS_MAX: usize = 4096;
+pub const TICKS_MAX: usize = 4096;
 
 /// The schedules of a rule set.
 #[derive(Debug)]
@@ -80,7 +80,7 @@ impl Ticker {
 
     /// The ticks after `from` and not after `to`, between which no event was.
     #[must_use]
-    pub fn due(&self, from: i64, to: i64) -> Ticked {
+    pub fn due(&self, from: i64, to: i64) -> Stretch {
         let until = to.min(from.saturating_add(RESTS_AFTER));
         let mut due = Vec::new();
         let mut rests = false;
@@ -97,13 +97,13 @@ impl Ticker {
             }
         }
         due.sort_unstable();
-        Ticked { due, rests }
+        Stretch { due, rests }
     }
 }
 
 /// What is due after a stretch of time.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Ticked {
+pub struct Stretch {
     /// The ticks in the order of time, with the rules that are due, in rule order.
     pub due: Vec<(i64, usize)>,
     /// The stretch is so long that later ticks are left out.

@@ -4,13 +4,17 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     Committable,
+    past::{Past, Wanted},
     ports::{History, PortError},
     rejudge::Rejudging,
 };
 use crate::{
-    evaluate::{Batch, Evaluator, Filling, Held, Moved, Prepared, Windows, windows::Empty},
+    evaluate::{
+        Evaluator, Filling, Held, Moved, Prepared, Windows,
+        bounded::{Busy, Work},
+        windows::Empty,
+    },
     event::period::JournalStart,
-    ledger::{AfterEvent, Ledger},
     rule::compile::CompiledView,
 };
 
@@ -26,6 +30,8 @@ pub struct Windowing {
     /// From when on the journal holds everything.
     journal: Option<JournalStart>,
     lists: Rejudging,
+    /// Who is told that the stream waits.
+    busy: Arc<Busy>,
     /// Bytes that windows hold before they let go of what they need not hold.
     limit: u64,
     /// What they may weigh before they do so again.
@@ -49,15 +55,22 @@ impl Windowing {
         let mut none = Windows::new(&Arc::default(), evaluator.calendar(), late, watermark);
         none.complete_from(journal.map_or(i64::MIN, |journal| journal.at));
         let (limit, lightened, lists) = (u64::MAX, 0, Rejudging::default());
-        let mut windowing = Self { windows: none, history, late, journal, lists, limit, lightened };
+        let busy = Arc::default();
+        let mut windowing = Self { windows: none, history, late, journal, lists, busy, limit, lightened };
         windowing.change(evaluator, latest)?;
         Ok(windowing)
     }
 
-    /// Judges events again when a list changes: `judged` are the lists that what is stored was judged by, and `back` is how
-    /// far back events are judged again, in microseconds.
+    /// Tells when the stream waits for what is read of the journal.
     #[must_use]
-    pub fn judging_again(self, judged: BTreeMap<String, u64>, back: i64) -> Self {
+    pub fn telling(self, busy: Arc<Busy>) -> Self {
+        Self { busy, ..self }
+    }
+
+    /// Judges events again when a list changes: `judged` are the lists that what is stored was judged by, with how many
+    /// processes ended while they judged by others, and `back` is how far back events are judged again, in microseconds.
+    #[must_use]
+    pub fn judging_again(self, judged: (BTreeMap<String, u64>, u32), back: i64) -> Self {
         Self { lists: Rejudging::new(judged, back), ..self }
     }
 
@@ -67,14 +80,19 @@ impl Windowing {
         &self.lists
     }
 
+    /// What is to be committed before [`Self::judge_again`], if that takes more than noting the lists.
+    pub fn begin_again(&mut self, evaluator: &Evaluator) -> Option<Committable> {
+        self.history.as_ref().and_then(|_| self.lists.begin(evaluator))
+    }
+
     /// Judges stored events again by lists that have changed, all of which must be committed. `latest` is the largest event
     /// time.
     ///
     /// # Errors
     /// If the store cannot be read.
     pub fn judge_again(&mut self, evaluator: &Evaluator, latest: i64) -> Result<Vec<Committable>, PortError> {
-        let Some(history) = self.history.clone() else { return Ok(Vec::new()) };
-        self.lists.judge(evaluator, history.as_ref(), (self.journal, latest))
+        let Some(past) = self.past() else { return Ok(Vec::new()) };
+        self.lists.judge(evaluator, &past, latest)
     }
 
     /// Whether the windows are those of an evaluator's rules.
@@ -148,26 +166,22 @@ impl Windowing {
     }
 
     fn fill(&mut self, evaluator: &Evaluator, filling: &Filling) -> Result<(), PortError> {
-        let Some(history) = self.history.clone() else { return Ok(()) };
-        let balances = filling.balances();
-        let from = if balances { None } else { filling.from() };
-        let mut ledger = Ledger::default();
-        ledger.whole_from(self.journal.map(|journal| journal.year));
-        let windows = &mut self.windows;
+        let Some(past) = self.past() else { return Ok(()) };
+        let _busy = past.busy.with(Work::Windows);
         let started = std::time::Instant::now();
-        let mut events = 0;
-        history.replay(from, &filling.columns(), &mut |batch, types| {
-            let after = if balances { ledger.apply(batch, types) } else { AfterEvent::default() };
-            let attributes = ledger.attributes();
-            let batch = Batch { events: batch, types, after: &after, attributes: &attributes };
-            windows.load(&evaluator.lay_out(&batch, filling));
-            events += types.len();
-        })?;
+        let (windows, columns) = (&mut self.windows, filling.columns());
+        let wanted = Wanted { from: filling.from(), columns: &columns, balances: filling.balances() };
+        let events = past.replay(&wanted, &mut |batch| windows.load(&evaluator.lay_out(batch, filling)))?;
         windows.loaded(filling);
         let seconds = started.elapsed().as_secs_f64();
         let filled = filling.sliding.len() + filling.closing.len();
         tracing::info!(windows = filled, events, seconds, "windows filled from the journal");
         Ok(())
+    }
+
+    fn past(&self) -> Option<Past> {
+        let (journal, busy) = (self.journal, Arc::clone(&self.busy));
+        self.history.clone().map(|history| Past { history, journal, busy })
     }
 
     /// What empty windows still need, when `latest` is the largest event time. Closing windows need all that can still be

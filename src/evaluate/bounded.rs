@@ -5,7 +5,7 @@ use std::{
     panic::AssertUnwindSafe,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU8, AtomicUsize, Ordering},
+        atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -20,7 +20,7 @@ use futures::{FutureExt, StreamExt};
 use tokio::sync::{mpsc, oneshot};
 
 use super::guard::Watch;
-use crate::{rule::limits::STACK, say};
+use crate::{diagnostic::os_reason, rule::limits::STACK, say};
 
 /// How long a query whose time is over is waited for: it ends by itself at its next step.
 const GRACE: Duration = Duration::from_secs(2);
@@ -30,33 +30,64 @@ const LEFT_MAX: usize = 2;
 /// Queries of the whole process that nobody waits for any more.
 static LEFT: AtomicUsize = AtomicUsize::new(0);
 
-/// What the rules that are due do to the stream.
+/// What a stream waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Work {
+    /// The query of this rule.
+    Query(String),
+    /// Events are judged again by these lists.
+    Lists(String),
+    /// Windows are filled from the journal.
+    Windows,
+}
+
+/// What holds the stream up besides events.
 #[derive(Debug, Default)]
 pub struct Busy {
     /// Rules that are due and not evaluated yet.
     pub pending: AtomicUsize,
-    running: Mutex<Option<(String, Instant)>>,
+    running: Mutex<Option<(Work, Instant)>>,
+    beats: AtomicU64,
 }
 
 impl Busy {
-    /// Notes that the stream waits for this rule, until what is returned is dropped.
-    pub fn with(&self, rule: &str) -> impl Drop + use<'_> {
+    /// Notes that the stream waits for this, until what is returned is dropped.
+    pub fn with(&self, work: Work) -> impl Drop + use<'_> {
         struct Ended<'b>(&'b Busy);
         impl Drop for Ended<'_> {
             fn drop(&mut self) {
                 *self.0.running.lock().unwrap_or_else(PoisonError::into_inner) = None;
             }
         }
-        *self.running.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some((rule.to_owned(), Instant::now()));
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some((work, Instant::now()));
         Ended(self)
     }
 
-    /// The rule that the stream waits for, and for how long it has.
+    /// What the stream waits for, and for how long it has.
     #[must_use]
-    pub fn running(&self) -> Option<(String, Duration)> {
+    pub fn running(&self) -> Option<(Work, Duration)> {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        running.as_ref().map(|(rule, since)| (rule.clone(), since.elapsed()))
+        running.as_ref().map(|(work, since)| (work.clone(), since.elapsed()))
+    }
+
+    /// The rule whose query the stream waits for, and for how long it has.
+    #[must_use]
+    pub fn query(&self) -> Option<(String, Duration)> {
+        match self.running() {
+            Some((Work::Query(rule), time)) => Some((rule, time)),
+            _ => None,
+        }
+    }
+
+    /// What reads the journal has come a step further.
+    pub fn beat(&self) {
+        self.beats.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many steps reading the journal has come.
+    #[must_use]
+    pub fn beats(&self) -> u64 {
+        self.beats.load(Ordering::Relaxed)
     }
 }
 
@@ -88,6 +119,24 @@ impl std::fmt::Display for Broken {
 }
 
 impl std::error::Error for Broken {}
+
+/// What a query needs of the store or of the operating system, and did not get: the same query may be answered another time.
+#[derive(Debug)]
+pub struct Unread(pub String);
+
+impl std::fmt::Display for Unread {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unread {}
+
+impl From<Unread> for DataFusionError {
+    fn from(unread: Unread) -> Self {
+        Self::External(Box::new(unread))
+    }
+}
 
 impl From<Broken> for DataFusionError {
     fn from(broken: Broken) -> Self {
@@ -193,12 +242,12 @@ where
     if LEFT.load(Ordering::Relaxed) >= LEFT_MAX {
         return Err(Broken::Crowded.into());
     }
-    let external = |e: std::io::Error| DataFusionError::External(Box::new(e));
+    let unread = |e: std::io::Error| DataFusionError::from(Unread(os_reason(&e)));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .thread_stack_size(STACK)
         .build()
-        .map_err(external)?;
+        .map_err(unread)?;
     let (watch, course) = (Arc::new(Watch::new(time)), Arc::new(Course::default()));
     let waiting = Waiting(Arc::clone(&watch), Arc::clone(&course));
     let ended = Arc::clone(&course);
@@ -216,7 +265,7 @@ where
         Err(e) => {
             // What never began is not left behind.
             ended.end();
-            Err(external(e))
+            Err(unread(e))
         }
     }
 }

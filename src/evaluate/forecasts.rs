@@ -15,7 +15,7 @@ use datafusion::{
 };
 use futures::StreamExt;
 
-use super::{guard::Watch, schedule::Tables};
+use super::{bounded::Unread, guard::Watch, schedule::Tables};
 use crate::{
     event::{BudgetAction, EventType, time::Calendar},
     forecast::{Early, Forecast, Forecasts, Level, LineYear, Position, forecast},
@@ -85,7 +85,7 @@ impl<'b> Forecaster<'b> {
         if early.is_empty() {
             return Ok(());
         }
-        let events = tables.events(&EVENT_TYPES).map_err(|e| DataFusionError::External(e.into()))?;
+        let events = tables.events(&EVENT_TYPES).map_err(|e| DataFusionError::from(Unread(e)))?;
         let columns: Vec<Expr> = EVENT_COLUMNS.map(col).to_vec();
         let mut stream = context.read_table(events)?.select(columns)?.execute_stream().await?;
         while let Some(batch) = stream.next().await {

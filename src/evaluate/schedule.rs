@@ -13,7 +13,7 @@ use futures::StreamExt;
 
 use super::{
     LedgerTables,
-    bounded::{self, Broken},
+    bounded::{self, Broken, Unread},
     finding::{Place, Subject},
     forecasts,
     guard::{TimeOver, Watch, guarded},
@@ -112,10 +112,13 @@ pub enum Why {
     Crowded,
     /// So many processes ended while they evaluated it.
     Ended,
+    /// The store could not be read, or the operating system gave no thread.
+    Unread,
 }
 
 impl Why {
-    const ALL: [Self; 6] = [Self::Time, Self::Memory, Self::Left, Self::Panicked, Self::Crowded, Self::Ended];
+    const ALL: [Self; 7] =
+        [Self::Time, Self::Memory, Self::Left, Self::Panicked, Self::Crowded, Self::Ended, Self::Unread];
 
     /// Its number in the store.
     #[must_use]
@@ -129,11 +132,12 @@ impl Why {
         Self::ALL.into_iter().find(|why| why.code() == code).unwrap_or(Self::Ended)
     }
 
-    /// For an error of time or memory: the same query over the same events may be answered another time.
+    /// For an error of time, memory or reading: the same query over the same events may be answered another time.
     fn of(error: &DataFusionError) -> Option<Self> {
         match error.find_root() {
             DataFusionError::ResourcesExhausted(_) => Some(Self::Memory),
             DataFusionError::External(inner) if inner.is::<TimeOver>() => Some(Self::Time),
+            DataFusionError::External(inner) if inner.is::<Unread>() => Some(Self::Unread),
             DataFusionError::External(inner) => inner.downcast_ref().map(|broken| match broken {
                 Broken::Left => Self::Left,
                 Broken::Panicked => Self::Panicked,
@@ -152,6 +156,7 @@ impl std::fmt::Display for Why {
             Self::Left | Self::Panicked => say!("it broke off"),
             Self::Crowded => say!("others before it had not ended"),
             Self::Ended => say!("the daemon ended several times while it was evaluated"),
+            Self::Unread => say!("what is stored could not be read"),
         })
     }
 }
@@ -281,7 +286,7 @@ pub async fn start(
     calendar: &Calendar,
     watch: &Arc<Watch>,
 ) -> Result<SendableRecordBatchStream> {
-    let external = |e: String| DataFusionError::External(e.into());
+    let unread = |e: String| DataFusionError::from(Unread(e));
     let missing = || DataFusionError::External("a table is missing".into());
     let ledger = due.ledger.at(calendar, due.tick);
     let forecasts = match ledger.rows(BUDGET_LINES) {
@@ -292,7 +297,7 @@ pub async fn start(
     };
     for name in rule.tables.iter().map(String::as_str) {
         let provider = match (name, event_type(name)) {
-            (_, Some(event_type)) => Some(tables.events(&[event_type]).map_err(external)?),
+            (_, Some(event_type)) => Some(tables.events(&[event_type]).map_err(unread)?),
             (BUDGET_LINES, _) => {
                 let lines = ledger.rows(BUDGET_LINES).ok_or_else(missing)?;
                 let lines = match &forecasts {
@@ -309,11 +314,11 @@ pub async fn start(
                 let rows = ledger.rows(INDICATORS).ok_or_else(missing)?;
                 in_memory(rows.schema(), vec![rows.clone()])
             }
-            (FINDINGS, _) => Some(tables.findings().map_err(external)?),
-            (ALERTS, _) => Some(tables.alerts().map_err(external)?),
+            (FINDINGS, _) => Some(tables.findings().map_err(unread)?),
+            (ALERTS, _) => Some(tables.alerts().map_err(unread)?),
             // A reference list of this name goes first.
             (name, _) if DESK_TABLES.contains(&name) && !context.table_exist(name)? => {
-                Some(tables.desk(name).map_err(external)?)
+                Some(tables.desk(name).map_err(unread)?)
             }
             _ => None,
         };

@@ -12,10 +12,12 @@ use super::{
 use crate::{
     event::time::Calendar,
     finding::Finding,
+    lists::Lists,
     rule::{
         Mode, RuleSet,
         compile::{ClosingRule, CompiledRule, CompiledView},
         share::SharedWindow,
+        with_lists,
     },
 };
 
@@ -124,7 +126,8 @@ impl Windows {
                 closing.push(None);
                 continue;
             }
-            let same = self.rules.rules.iter().position(|known| same_windows(known, rule));
+            let same = |known: &CompiledRule| same_windows((known, &self.rules.lists), (rule, &rules.lists));
+            let same = self.rules.rules.iter().position(same);
             closing.push(same.and_then(|at| self.closing[at].take()).or_else(|| {
                 empty.closing.push(at);
                 Some(Closing::new(self.watermark))
@@ -414,14 +417,16 @@ fn closing_view(rule: &CompiledRule) -> Option<&ClosingRule> {
 }
 
 /// Whether a rule's windows hold the same events, values and history as those of another one.
-fn same_windows(known: &CompiledRule, rule: &CompiledRule) -> bool {
+fn same_windows((known, before): (&CompiledRule, &Lists), (rule, lists): (&CompiledRule, &Lists)) -> bool {
     let (Some(a), Some(b)) = (closing_view(known), closing_view(rule)) else { return false };
-    let filter = |rule: &CompiledRule| rule.filter.as_ref().map(|filter| filter.text.clone());
+    let filter = |rule: &CompiledRule, lists: &Lists| {
+        rule.filter.as_ref().map(|filter| with_lists(&filter.text, lists))
+    };
     let measured = |view: &ClosingRule| format!("{:?} {:?}", view.measures.aggregates, view.measures.columns);
     let compared = |view: &ClosingRule| view.anomaly.as_ref().map(|(_, at)| *at);
     known.rule.id == rule.rule.id
         && known.rule.trigger == rule.rule.trigger
-        && filter(known) == filter(rule)
+        && filter(known, before) == filter(rule, lists)
         && (a.size, a.slide, &a.by) == (b.size, b.slide, &b.by)
         && a.measures.lanes.len() == b.measures.lanes.len()
         && a.measures.lanes.iter().zip(&b.measures.lanes).all(|(a, b)| a.same(b))

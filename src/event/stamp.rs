@@ -116,7 +116,7 @@ pub fn local_time(text: &str) -> Option<DateTime> {
 pub fn instant(local: DateTime, zone: Option<&TimeZone>) -> Result<i64, TimeError> {
     let Some(zone) = zone else {
         return Err(TimeError(say!(
-            "a time without an offset. Write it with one (+08:00), or say with `zone` at the source which zone such times are in"
+            "a time without an offset. Write it with one (+08:00), or say with `zone` at the source (of posted events: http.events.zone) which zone such times are in"
         )));
     };
     let found = zone.to_ambiguous_timestamp(local);

@@ -274,7 +274,7 @@ pub async fn status(State(shared): State<Arc<Shared>>) -> Json<Status> {
         ticks_passed,
         query_running: shared
             .busy
-            .running()
+            .query()
             .map(|(rule_id, time)| RunningQuery { rule_id, seconds: time.as_secs_f64() }),
         quarantine: shared.quarantine.status(),
         store_bytes: shared.metrics.store_bytes.get(),

@@ -35,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     app::{NotReloaded, Shared, scrape_gauges},
     config::clients::Clients,
+    evaluate::bounded::Work,
     say,
     source::SourceStatus,
     store::Cases,
@@ -82,7 +83,7 @@ pub async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: Cancellatio
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, say!("this path takes another method"))
         })
         .with_state(Served { shared, refusals: Arc::clone(&door.refusals) });
-    connection::serve(listener, guarded(router, &door), door, stop).await;
+    connection::serve(listener, behind_door(router, &door), door, stop).await;
 }
 
 /// Serves while another instance has the state, until asked to stop.
@@ -103,11 +104,11 @@ pub async fn serve_standby(
         .route("/-/healthy", get(|| async { "fiscwatch is running (standby)\n" }))
         .route("/-/ready", get(move || async move { (StatusCode::SERVICE_UNAVAILABLE, waits() + "\n") }))
         .fallback(move || async move { Problem::new(StatusCode::SERVICE_UNAVAILABLE, waits()) });
-    connection::serve(listener, guarded(router, &door), door, stop).await;
+    connection::serve(listener, behind_door(router, &door), door, stop).await;
 }
 
 /// The same for requests that are for this server.
-fn guarded(router: Router, door: &Door) -> Router {
+fn behind_door(router: Router, door: &Door) -> Router {
     let by = Arc::new(Guard::new(&door.clients, &door.refusals));
     router.layer(from_fn_with_state(by, guard))
 }
@@ -158,27 +159,43 @@ async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, String) {
                 due
             ))
         }
-        (true, None) if shared.busy_with_query().is_some() => {
-            let (rule, time) = shared.busy_with_query().unwrap_or_default();
-            unavailable(say!(
-                "fiscwatch waits for the query of rule {rule}, which has run for {seconds} s; events wait",
-                rule,
-                seconds = time.as_secs()
-            ))
-        }
-        (true, None) => {
-            let troubles: String = shared.sources.iter().flat_map(troubles).collect();
-            (StatusCode::OK, format!("fiscwatch is ready\n{troubles}"))
-        }
+        (true, None) => match shared.busy_with() {
+            Some((work, time)) => unavailable(waits_for(&work, time.as_secs())),
+            None => {
+                let troubles: String = shared.sources.iter().flat_map(troubles).collect();
+                (StatusCode::OK, say!("fiscwatch is ready") + "\n" + &troubles)
+            }
+        },
         (true, Some(why)) => unavailable(why),
         (false, _) => unavailable(say!("fiscwatch is starting or stopping")),
+    }
+}
+
+/// What the stream waits for.
+fn waits_for(work: &Work, seconds: u64) -> String {
+    match work {
+        Work::Query(rule) => say!(
+            "fiscwatch waits for the query of rule {rule}, which has run for {seconds} s; events wait",
+            rule,
+            seconds
+        ),
+        Work::Lists(lists) => say!(
+            "fiscwatch has judged events again for {seconds} s, because these lists have changed: {lists}; new events wait",
+            seconds,
+            lists
+        ),
+        Work::Windows => {
+            say!("fiscwatch has filled windows from the journal for {seconds} s; new events wait", seconds)
+        }
     }
 }
 
 /// What is wrong with a source that was read before: the daemon is ready, and reads it again when it can.
 fn troubles((name, status): (&String, &Arc<SourceStatus>)) -> Vec<String> {
     let troubles = status.told().troubles.into_iter();
-    troubles.map(|(with, trouble)| format!("source {name}: {with}: {trouble}\n")).collect()
+    let said =
+        |(with, trouble)| say!("source {name}: {why}", name, why = format!("{with}: {trouble}")) + "\n";
+    troubles.map(said).collect()
 }
 
 #[derive(serde::Deserialize)]

@@ -10,47 +10,16 @@ use std::{
 use saphyr_parser::Span;
 
 use super::{
-    Mode, Param, Rule,
-    compile::{CompiledRule, CompiledView, Compiler, ORIGINAL_AT},
+    Mode, Param, RuleSet,
+    compile::{CompiledRule, Compiler},
     limits, parse,
-    query::QuerySession,
-    share::{SharedWindow, share},
-    window::View,
 };
 use crate::{
     diagnostic::{Diagnostic, os_reason, read_text, suggest},
-    event::{Column, EventType, event_schema, time::Calendar},
-    ledger::original::ORIGINAL_COLUMNS,
-    lists::Lists,
+    event::time::Calendar,
     say,
-    sql::tables::{self, EVENT_COLUMNS, EVENT_TYPES},
     yaml::Document,
 };
-
-/// The list that says which days are worked.
-const HOLIDAYS: &str = "holidays";
-
-/// The rules that are evaluated together.
-#[derive(Debug, Default, Clone)]
-pub struct RuleSet {
-    /// The rules, by file and then in the order in which they stand there.
-    pub rules: Vec<CompiledRule>,
-    /// The columns of `budget.*` and `original.*` that any of them reads, by position behind those of the event.
-    pub beside: Vec<usize>,
-    /// The types of the events whose originals any of them asks for, as [`EventType::bit`]s.
-    pub originals: u8,
-    /// The sliding windows that they share.
-    pub windows: Vec<SharedWindow>,
-    /// The types of events that schedules read, with the columns that any of them can read, by position in the event
-    /// schema.
-    pub read: Vec<(EventType, Vec<usize>)>,
-    /// What the queries of schedules start from; `None` without such a rule.
-    pub session: Option<QuerySession>,
-    /// The reference lists that they were compiled with.
-    pub lists: Lists,
-    /// The rules that were left out, and the first mistake of each.
-    pub skipped: Vec<(String, Diagnostic)>,
-}
 
 /// What the configuration changes about a rule without editing it.
 #[derive(Debug, Clone, Default)]
@@ -81,6 +50,8 @@ pub struct Loaded {
     pub problems: Vec<Diagnostic>,
     /// Where rules begin, those with problems too.
     places: Vec<Place>,
+    /// The rules that could be compiled, each with its place.
+    compiled: Vec<(usize, CompiledRule)>,
 }
 
 /// Where a rule begins.
@@ -88,7 +59,8 @@ pub struct Loaded {
 struct Place {
     id: String,
     file: String,
-    line: usize,
+    /// Line and column.
+    begins: (usize, usize),
 }
 
 /// Loads the rules of files, and of all `*.yaml` files in folders except those under a folder `tests`.
@@ -101,14 +73,15 @@ pub fn load(
 ) -> Loaded {
     limits::on_a_stack(|| {
         let mut loaded = Loaded::default();
-        let rules = load_files(paths, compiler, calendar, overrides, &mut loaded);
+        load_files(paths, compiler, calendar, overrides, &mut loaded);
+        let rules = std::mem::take(&mut loaded.compiled).into_iter().map(|(_, rule)| rule).collect();
         loaded.set = RuleSet::new(rules, compiler);
         loaded
     })
 }
 
 /// Loads rules and leaves out those with mistakes that `may_skip` names, as long as any are left. A file that cannot be
-/// read as rules is left out whole.
+/// read as rules is left out whole. Of two rules with one id the first stays, whatever `may_skip` says.
 #[must_use]
 pub fn load_without(
     paths: &[PathBuf],
@@ -119,37 +92,43 @@ pub fn load_without(
 ) -> Loaded {
     limits::on_a_stack(|| {
         let mut loaded = Loaded::default();
-        let mut rules = load_files(paths, compiler, calendar, overrides, &mut loaded);
+        load_files(paths, compiler, calendar, overrides, &mut loaded);
+        let problems = std::mem::take(&mut loaded.problems);
+        let wrong: BTreeSet<usize> = problems.iter().filter_map(|problem| loaded.place_of(problem)).collect();
+        let mut kept = std::mem::take(&mut loaded.compiled);
+        kept.retain(|(place, _)| !wrong.contains(place));
+        let stays = |id: &str| kept.iter().any(|(_, rule)| rule.rule.id == id);
         let mut skipped: Vec<(String, Diagnostic)> = Vec::new();
-        let mut left = Vec::new();
-        for problem in std::mem::take(&mut loaded.problems) {
-            match loaded.rule_of(&problem).filter(|id| may_skip(id)) {
-                None => left.push(problem),
-                Some(id) => {
-                    rules.retain(|rule| rule.rule.id != id);
-                    if !skipped.iter().any(|(known, _)| *known == id) {
-                        skipped.push((id, problem));
-                    }
-                }
+        for problem in problems {
+            match loaded.subject_of(&problem).filter(|id| may_skip(id) || stays(id)) {
+                None => loaded.problems.push(problem),
+                Some(id) if skipped.iter().any(|(known, _)| *known == id) => {}
+                Some(id) => skipped.push((id, problem)),
             }
         }
-        if rules.is_empty() {
+        if kept.is_empty() {
             // Nothing would be watched.
-            left.extend(skipped.drain(..).map(|(_, problem)| problem));
+            loaded.problems.extend(skipped.drain(..).map(|(_, problem)| problem));
         }
-        loaded.problems = left;
+        let rules = kept.into_iter().map(|(_, rule)| rule).collect();
         loaded.set = RuleSet { skipped, ..RuleSet::new(rules, compiler) };
         loaded
     })
 }
 
 impl Loaded {
-    /// The rule that a problem is about; the file, if it is about a file of rules as a whole.
-    fn rule_of(&self, problem: &Diagnostic) -> Option<String> {
+    /// The place of the rule that a problem is about: the last one that begins before it.
+    fn place_of(&self, problem: &Diagnostic) -> Option<usize> {
+        let at = (problem.line, problem.column);
+        let before = |place: &Place| place.file == problem.file && place.begins <= at;
+        let places = self.places.iter().enumerate().filter(|(_, place)| before(place));
+        places.max_by_key(|(_, place)| place.begins).map(|(number, _)| number)
+    }
+
+    /// What a problem is about: a rule by its id, or the file, if it is about a file of rules as a whole.
+    fn subject_of(&self, problem: &Diagnostic) -> Option<String> {
         let file = self.files.iter().find(|file| file.path.display().to_string() == problem.file)?;
-        let before =
-            self.places.iter().filter(|place| place.file == problem.file && place.line <= problem.line);
-        let rule = before.max_by_key(|place| place.line).map(|place| place.id.clone());
+        let rule = self.place_of(problem).map(|place| self.places[place].id.clone());
         Some(rule.unwrap_or_else(|| file.path.display().to_string()))
     }
 }
@@ -160,7 +139,7 @@ fn load_files(
     calendar: &Calendar,
     overrides: &BTreeMap<String, Override>,
     loaded: &mut Loaded,
-) -> Vec<CompiledRule> {
+) {
     let mut files = BTreeSet::new();
     for path in paths {
         if let Err(e) = collect(path, &mut files, true) {
@@ -184,7 +163,6 @@ fn load_files(
     if let Err((message, hint)) = limits::rules(loaded.places.len()) {
         loaded.problems.push(Diagnostic::of_file("rules.paths", message, hint));
     }
-    std::mem::take(&mut loaded.set.rules)
 }
 
 /// Without a rule nothing would be watched, and nothing would say so.
@@ -276,9 +254,10 @@ fn load_file(
                 Some(hint),
             );
         }
-        places.insert(rule.id.clone(), format!("{file}:{}", rule.span.start.line()));
-        let (id, line) = (rule.id.clone(), rule.span.start.line());
-        loaded.places.push(Place { id, file: file.clone(), line });
+        places.entry(rule.id.clone()).or_insert_with(|| format!("{file}:{}", rule.span.start.line()));
+        let begins = (rule.span.start.line(), rule.span.start.col() + 1);
+        loaded.places.push(Place { id: rule.id.clone(), file: file.clone(), begins });
+        let place = loaded.places.len() - 1;
         if let Some(changes) = overrides.get(&rule.id) {
             apply(d, &mut rule, changes);
         }
@@ -289,7 +268,7 @@ fn load_file(
         let (span, before) = (rule.span, d.problems.len());
         // What the engine cannot plan must not end a daemon that reads its rules again.
         match catch_unwind(AssertUnwindSafe(|| compiler.compile(d, rule))) {
-            Ok(compiled) => loaded.set.rules.extend(compiled),
+            Ok(compiled) => loaded.compiled.extend(compiled.map(|rule| (place, rule))),
             Err(_) => d.problem(span, say!("this rule cannot be planned; please report it"), None),
         }
         if uses_unreadable(&text, span, compiler) {
@@ -331,168 +310,5 @@ fn apply(d: &mut Document<'_>, rule: &mut super::Rule, changes: &Override) {
                 d.problem(rule.span, message, Some(hint));
             }
         }
-    }
-}
-
-/// The columns of `budget.*` and `original.*` that rules read, wherever they do.
-fn beside(rules: &[CompiledRule], compiler: &Compiler) -> Vec<usize> {
-    let beside = compiler.columns().fields().len() - Column::COUNT;
-    let used: BTreeSet<_> = rules.iter().flat_map(CompiledRule::event_columns).collect();
-    let used = used.into_iter().filter_map(|at| at.checked_sub(Column::COUNT));
-    used.filter(|at| *at < beside).collect()
-}
-
-/// The types of the events whose originals are asked for.
-fn originals(rules: &[CompiledRule]) -> u8 {
-    let asks = |rule: &&CompiledRule| rule.rule.mode != Mode::Disabled && rule.reads_beside().1;
-    rules.iter().filter(asks).fold(0, |types, rule| types | rule.rule.trigger)
-}
-
-/// The events that schedules read, with the columns that they can read of them.
-fn read_by_schedules(rules: &[CompiledRule], compiler: &Compiler) -> Vec<(EventType, Vec<usize>)> {
-    let schedules = rules.iter().filter(|rule| rule.rule.mode != Mode::Disabled);
-    let schedules: Vec<_> = schedules
-        .filter_map(|rule| match &rule.view {
-            CompiledView::Schedule(schedule) => Some(schedule),
-            _ => None,
-        })
-        .collect();
-    let mut read = Vec::new();
-    for event_type in EventType::ALL {
-        let of_type = |table: &String| tables::event_type(table) == Some(event_type);
-        let reading = schedules.iter().filter(|schedule| schedule.tables.iter().any(of_type));
-        let forecasts = EVENT_TYPES.contains(&event_type) && schedules.iter().any(|s| s.forecasts);
-        let names = reading.clone().flat_map(|schedule| &schedule.columns).map(String::as_str);
-        let names: BTreeSet<_> = names.chain(EVENT_COLUMNS.into_iter().filter(|_| forecasts)).collect();
-        if forecasts || reading.count() > 0 {
-            let schema = event_schema(compiler.zone());
-            read.push((event_type, names.into_iter().filter_map(|n| schema.index_of(n).ok()).collect()));
-        }
-    }
-    read
-}
-
-impl CompiledRule {
-    /// How far back its windows and their history reach, in microseconds; 0 for a rule that looks at single events, `None`
-    /// for a query, whose reach nobody knows.
-    #[must_use]
-    pub fn horizon(&self) -> Option<i64> {
-        match (&self.view, &self.rule.view) {
-            (CompiledView::Sliding(_), View::Sliding(over)) => Some(over.reach.max_micros()),
-            (CompiledView::Closing(closing), _) => {
-                let windows = closing.anomaly.as_ref().map_or(0, |(anomaly, _)| anomaly.history);
-                let history =
-                    closing.slide.max_micros().saturating_mul(i64::try_from(windows).unwrap_or(i64::MAX));
-                Some(closing.size.max_micros().saturating_add(history))
-            }
-            (CompiledView::Schedule(_), _) => None,
-            _ => Some(0),
-        }
-    }
-
-    /// Whether any of its conditions asks one of these lists.
-    #[must_use]
-    pub fn asks(&self, lists: &BTreeSet<String>) -> bool {
-        let conditions = self.filter.iter().chain(&self.when).chain(self.exceptions.iter().map(|e| &e.when));
-        let names = |text: &str| {
-            lists.iter().any(|list| {
-                // Working days are counted by the list of that name without naming it.
-                text.contains(&format!("'{list}'")) || list == HOLIDAYS && text.contains("workday")
-            })
-        };
-        conditions.into_iter().any(|condition| names(&condition.text))
-    }
-
-    /// Whether it reads `budget.*`, and `original.*`.
-    #[must_use]
-    pub fn reads_beside(&self) -> (bool, bool) {
-        let read = self.event_columns();
-        let original = ORIGINAL_AT..ORIGINAL_AT + ORIGINAL_COLUMNS.len();
-        let budget = read.iter().any(|at| (Column::COUNT..ORIGINAL_AT).contains(at));
-        (budget, read.iter().any(|at| original.contains(at)))
-    }
-
-    /// The event and budget columns that it reads, by position in [`super::compile::wide_schema`], and perhaps
-    /// positions behind them (its measures).
-    fn event_columns(&self) -> Vec<usize> {
-        let mut columns: Vec<usize> = self.filter.iter().flat_map(|c| c.inputs.iter().copied()).collect();
-        let (by, measures) = match &self.view {
-            CompiledView::Sliding(sliding) => (&sliding.by[..], Some(&sliding.measures)),
-            CompiledView::Closing(closing) => (&closing.by[..], Some(&closing.measures)),
-            CompiledView::Event | CompiledView::Schedule(_) => (&[][..], None),
-        };
-        columns.extend(by);
-        columns.extend(measures.iter().flat_map(|m| &m.lanes).flat_map(|lane| &lane.inputs));
-        if matches!(self.view, CompiledView::Event | CompiledView::Sliding(_)) {
-            let conditions = self.when.iter().chain(self.exceptions.iter().map(|e| &e.when));
-            columns.extend(conditions.flat_map(|c| &c.inputs));
-            columns.extend(self.key.iter().chain(&self.values));
-        }
-        columns
-    }
-}
-
-impl RuleSet {
-    fn new(mut rules: Vec<CompiledRule>, compiler: &Compiler) -> Self {
-        let windows = share(&mut rules);
-        let (beside, originals) = (beside(&rules, compiler), originals(&rules));
-        let has_schedule = rules.iter().any(|rule| matches!(rule.view, CompiledView::Schedule(_)));
-        let read = read_by_schedules(&rules, compiler);
-        let session = has_schedule.then(|| compiler.session());
-        let lists = compiler.lists().clone();
-        Self { rules, beside, originals, windows, read, session, lists, skipped: Vec::new() }
-    }
-
-    /// The same rules with the lists of another compiler.
-    ///
-    /// # Errors
-    /// If a rule needs what a list has no longer.
-    pub fn with_lists(&self, compiler: &Compiler) -> Result<Arc<Self>, Vec<Diagnostic>> {
-        limits::on_a_stack(|| {
-            let (mut document, _) = Document::parse(&say!("the rules in force"), "{}");
-            let again =
-                self.rules.iter().map(|rule| compiler.compile(&mut document, Rule::clone(&rule.rule)));
-            let rules = again.flatten().collect();
-            if document.problems.is_empty() {
-                Ok(Arc::new(Self { skipped: self.skipped.clone(), ..Self::new(rules, compiler) }))
-            } else {
-                Err(document.problems)
-            }
-        })
-    }
-
-    /// Some of the rules, those that look at single events, without anything else.
-    #[must_use]
-    pub fn only(&self, wanted: impl Fn(&CompiledRule) -> bool) -> Self {
-        let wanted = |rule: &&CompiledRule| matches!(rule.view, CompiledView::Event) && wanted(rule);
-        let rules = self.rules.iter().filter(wanted).cloned().collect();
-        Self { rules, beside: self.beside.clone(), ..Self::default() }
-    }
-
-    /// Rules written in a text, for tests and examples.
-    ///
-    /// # Errors
-    /// Everything that is wrong with them.
-    pub fn from_text(
-        text: &str,
-        compiler: &Compiler,
-        calendar: &Calendar,
-    ) -> Result<Arc<Self>, Vec<Diagnostic>> {
-        limits::on_a_stack(|| Self::from_text_here(text, compiler, calendar))
-    }
-
-    fn from_text_here(
-        text: &str,
-        compiler: &Compiler,
-        calendar: &Calendar,
-    ) -> Result<Arc<Self>, Vec<Diagnostic>> {
-        let (mut document, root) = Document::parse("rules", text);
-        let rules = root.map(|root| parse::rules(&mut document, &root, calendar)).unwrap_or_default();
-        let rules: Vec<_> =
-            rules.into_iter().filter_map(|rule| compiler.compile(&mut document, rule)).collect();
-        if !document.problems.is_empty() {
-            return Err(document.problems);
-        }
-        Ok(Arc::new(Self::new(rules, compiler)))
     }
 }

@@ -1,5 +1,6 @@
 //! 监控规则: rules as people write them (SPEC §3), parsed and checked.
 
+mod asks;
 mod budget_part;
 mod caps;
 pub mod compile;
@@ -17,6 +18,7 @@ pub mod plan;
 pub mod query;
 mod reads;
 mod session;
+mod set;
 pub mod share;
 pub mod template;
 pub mod window;
@@ -30,7 +32,9 @@ pub use crate::text::Language;
 
 use window::View;
 
-pub use load::{LoadedFile, RuleSet, load, load_without};
+pub use asks::with_lists;
+pub use load::{LoadedFile, load, load_without};
+pub use set::RuleSet;
 
 /// 级别: how bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, utoipa::ToSchema)]

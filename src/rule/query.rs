@@ -1,35 +1,32 @@
 //! Schedule rules: one read-only SELECT, planned at load against tables without rows, so that what is wrong is told then.
 
+mod constants;
+mod session;
+
 use std::{collections::BTreeSet, ops::ControlFlow, sync::Arc};
 
 use arrow::datatypes::{Field, Schema};
 use datafusion::{
-    catalog::MemoryCatalogProviderList,
     common::{
         DataFusionError,
         config::Dialect,
         tree_node::{TreeNode, TreeNodeRecursion},
     },
-    execution::{
-        SessionState, SessionStateBuilder,
-        context::{SQLOptions, SessionContext},
-        disk_manager::{DiskManagerBuilder, DiskManagerMode},
-        runtime_env::RuntimeEnvBuilder,
-    },
+    execution::context::{SQLOptions, SessionContext},
     logical_expr::{LogicalPlan, Volatility},
     sql::{
         parser::Statement,
         sqlparser::ast::{
-            self, Expr as Sql, Value, VisitMut, VisitorMut, visit_expressions, visit_expressions_mut,
-            visit_relations,
+            self, Expr as Sql, Value, VisitMut, visit_expressions, visit_expressions_mut, visit_relations,
         },
     },
 };
 
+use self::constants::Constants;
 use super::{
     Param, Rule, caps,
     compile::{CompiledRule, CompiledView, Compiler},
-    expression::{literal, quoted_word, token_at},
+    expression::{quoted_word, token_at},
     instants::zoned,
     limits,
     never::Comparisons,
@@ -39,7 +36,6 @@ use super::{
 use crate::{
     diagnostic::{Failure, Refusal, characters, column_of, nearest, suggest},
     event::{period::Length, tick::Ticks},
-    lists::Lists,
     say,
     sql::{
         desk::DESK_TABLES,
@@ -48,6 +44,8 @@ use crate::{
     text::did_you_mean,
     yaml::{Document, Placed},
 };
+
+pub use session::QuerySession;
 
 /// A rule that is evaluated at ticks.
 #[derive(Debug, Clone)]
@@ -86,48 +84,6 @@ impl ScheduleRule {
             ControlFlow::Continue(())
         });
         Statement::Statement(query)
-    }
-}
-
-/// What queries start from: `DataFusion`'s functions and ours, and the reference lists.
-#[derive(Debug, Clone)]
-pub struct QuerySession {
-    pub(super) state: SessionState,
-    pub(super) lists: Lists,
-}
-
-impl QuerySession {
-    /// A session of its own, in which a query may use so much memory, and no disk.
-    #[must_use]
-    pub fn context(&self, memory: usize) -> SessionContext {
-        let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
-        let runtime = RuntimeEnvBuilder::new()
-            .with_memory_limit(memory, 1.0)
-            .with_disk_manager_builder(disk)
-            .build_arc();
-        // One partition: what a query finds must not depend on the timing of threads.
-        let config = self
-            .state
-            .config()
-            .clone()
-            .with_create_default_catalog_and_schema(true)
-            .with_target_partitions(1);
-        let mut builder = SessionStateBuilder::new_from_existing(self.state.clone())
-            .with_catalog_list(Arc::new(MemoryCatalogProviderList::new()))
-            .with_config(config);
-        if let Ok(runtime) = runtime {
-            builder = builder.with_runtime_env(runtime);
-        }
-        let context = SessionContext::new_with_state(builder.build());
-        for name in self.lists.names().filter(|name| !TABLES.contains(name)) {
-            if let Some(rows) = self.lists.get(name).and_then(|list| tables::list(list))
-                && let Some(table) = tables::in_memory(rows.schema(), vec![rows])
-            {
-                // A table of a new catalogue is never there already.
-                let _ = context.register_table(name, table);
-            }
-        }
-        context
     }
 }
 
@@ -462,62 +418,10 @@ fn call(name: &str, args: [Value; 2]) -> Sql {
     })
 }
 
-/// Puts constants in their places.
-struct Constants<'p> {
-    params: &'p [(String, Param)],
-    unknown: Vec<String>,
-}
-
-impl Constants<'_> {
-    fn get(&self, placeholder: &str) -> Option<&Param> {
-        let name = placeholder.strip_prefix('$')?;
-        self.params.iter().find(|(param, _)| param == name).map(|(_, value)| value)
-    }
-}
-
-impl VisitorMut for Constants<'_> {
-    type Break = ();
-
-    fn pre_visit_expr(&mut self, sql: &mut Sql) -> ControlFlow<()> {
-        match sql {
-            Sql::InList { list, .. } => {
-                let items = std::mem::take(list);
-                for item in items {
-                    match placeholder(&item).and_then(|name| self.get(&name)) {
-                        Some(Param::List(values)) => list.extend(values.iter().map(literal)),
-                        _ => list.push(item),
-                    }
-                }
-            }
-            Sql::Cast { .. } | Sql::TypedString(_) => zoned(sql),
-            Sql::Value(_) => {
-                if let Some(name) = placeholder(sql) {
-                    match self.get(&name) {
-                        Some(value) => *sql = literal(value),
-                        None => self.unknown.push(name),
-                    }
-                }
-            }
-            _ => {}
-        }
-        ControlFlow::Continue(())
-    }
-}
-
-fn placeholder(sql: &Sql) -> Option<String> {
-    match sql {
-        Sql::Value(value) => match &value.value {
-            Value::Placeholder(name) => Some(name.clone()),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{event::time::Calendar, rule::Language};
+    use crate::{event::time::Calendar, lists::Lists, rule::Language};
 
     /// Forecasts need the whole history: who does not ask for them does not pay for them.
     #[test]

@@ -4,18 +4,20 @@ use std::{fmt::Write, sync::Arc};
 
 use super::{
     Mode,
+    asks::with_lists,
     compile::{CompiledRule, CompiledView, Condition},
     window::View,
 };
 use crate::{
     event::period::Reach,
+    lists::Lists,
     rule::plan::{Aggregate, LANES_MAX, Lane, Layout, WindowPlan},
 };
 
 /// A sliding window with all that any of its rules measures.
 #[derive(Debug, Clone)]
 pub struct SharedWindow {
-    /// Stream, filter, key and window as text: what makes it the same as another one.
+    /// Stream, filter with the lists that it asks, key and window as text: what makes it the same as another one.
     pub identity: String,
     /// The event types, as [`crate::event::EventType::bit`]s.
     pub types: u8,
@@ -44,15 +46,16 @@ impl SharedWindow {
     }
 }
 
-/// Gives every rule with a sliding window its place in a shared one.
-pub fn share(rules: &mut [CompiledRule]) -> Vec<SharedWindow> {
+/// Gives every rule with a sliding window its place in a shared one. Events that a filter lets in are others over other
+/// `lists`.
+pub fn share(rules: &mut [CompiledRule], lists: &Lists) -> Vec<SharedWindow> {
     let mut windows: Vec<Building> = Vec::new();
     for rule in rules.iter_mut().filter(|rule| rule.rule.mode != Mode::Disabled) {
         let (View::Sliding(over), CompiledView::Sliding(sliding)) = (&rule.rule.view, &mut rule.view) else {
             continue;
         };
         let mut identity = format!("{:#b} by {:?} {} ", rule.rule.trigger, sliding.by, over.reach);
-        let filter = rule.filter.as_ref().map_or("", |filter| &filter.text);
+        let filter = rule.filter.as_ref().map_or(String::new(), |filter| with_lists(&filter.text, lists));
         let _ = write!(identity, "{} where {filter}", if over.current { "" } else { "before" });
         let fits = |w: &&mut Building| {
             w.window.identity == identity && w.window.lanes.len() + sliding.measures.lanes.len() <= LANES_MAX

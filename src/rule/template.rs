@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::say;
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value, value::Serde};
+use rust_decimal::Decimal;
+
+use crate::say;
 
 /// A compiled `summary`.
 #[derive(Debug, Clone)]
@@ -67,9 +69,10 @@ impl Template {
     }
 }
 
-/// The filters of every template: `money`, `percent`, `number`, `abs` and `time`.
+/// The filters of every template: `money`, `percent`, `number`, `abs`, `above` and `time`.
 pub(crate) fn add_filters(environment: &mut Environment<'_>) {
     environment.add_filter("abs", abs);
+    environment.add_filter("above", above);
     environment.add_filter("time", time);
     environment.add_filter("money", money);
     environment.add_filter("percent", percent);
@@ -116,6 +119,13 @@ fn number(value: &Value) -> String {
 fn abs(value: &Value) -> String {
     let text = value.to_string();
     text.strip_prefix('-').map_or_else(|| text.clone(), str::to_owned)
+}
+
+/// By how much a decimal is above another one; nothing if it is not.
+fn above(value: &Value, other: &Value) -> String {
+    let decimal = |value: &Value| Decimal::from_str_exact(&value.to_string()).ok();
+    let difference = decimal(value).zip(decimal(other)).and_then(|(a, b)| a.checked_sub(b));
+    difference.filter(|d| *d > Decimal::ZERO).map_or_else(String::new, |d| d.to_string())
 }
 
 /// `2026-03-02T18:00:00+08:00` as `2026-03-02 18:00:00`: values are in local time, so their zone says nothing.

@@ -285,11 +285,11 @@ impl Chunks {
             format: "Parquet",
             error: error.to_string(),
         };
-        let builder = guarded(|| ParquetRecordBatchReaderBuilder::try_new(file)).map_err(|e| error(&e))?;
+        let builder = caught(|| ParquetRecordBatchReaderBuilder::try_new(file)).map_err(|e| error(&e))?;
         inspect::check_columns(builder.schema(), builder.metadata()).map_err(|fault| refuse(path, fault))?;
         let skip = usize::try_from(offset).unwrap_or(usize::MAX);
         let builder = builder.with_batch_size(rows.max(1)).with_offset(skip);
-        let reader = guarded(|| builder.build()).map_err(|e| error(&e))?;
+        let reader = caught(|| builder.build()).map_err(|e| error(&e))?;
         let kind = Kind::Table(Box::new(reader));
         Ok(Self { path: path.to_owned(), rows, offset, record: offset, found: true, kind })
     }
@@ -325,7 +325,7 @@ impl Chunks {
                 }
                 Err(error) => return Err(self.truncated(&error)),
             },
-            Kind::Table(reader) => match guarded(|| reader.next().transpose()) {
+            Kind::Table(reader) => match caught(|| reader.next().transpose()) {
                 Ok(Some(batch)) => {
                     let rows = batch.num_rows() as u64;
                     (Payload::Table(batch), rows, rows)
@@ -647,7 +647,7 @@ impl Lines {
 }
 
 /// Arrow's and Parquet's readers panic over some damaged files, which must not stop the stream: it is an error of the file.
-fn guarded<T, E: std::fmt::Display>(read: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
+fn caught<T, E: std::fmt::Display>(read: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
     match std::panic::catch_unwind(std::panic::AssertUnwindSafe(read)) {
         Ok(result) => result.map_err(|e| e.to_string()),
         Err(_) => Err(say!("it is damaged in a way that Parquet's reader does not expect")),

@@ -1,7 +1,5 @@
 //! One batch, one transaction.
 
-use std::collections::BTreeMap;
-
 use rusqlite::{Connection, Transaction, params};
 
 use super::{
@@ -9,11 +7,11 @@ use super::{
     alerts::{self, Times},
     checkpoint, explain, in_force, passed, quarantine, reach,
     sums::{self, Change, meta, set_meta},
-    ticks::{self, Ticked},
+    ticks,
 };
 use crate::{
     alert::{Cleared, Desk, Filing},
-    engine::SavedWatermark,
+    engine::{ListsStep, SavedWatermark, Ticked},
     evaluate::schedule::PassedTick,
     journal::JournalBlock,
     ledger::Changes,
@@ -45,8 +43,8 @@ pub struct Commit {
     pub ticks: Vec<Ticked>,
     /// The rules that it was judged by with their digests, if they are others than those of the last commit.
     pub rules: Option<Vec<(String, i64)>>,
-    /// The lists that everything so far was judged by, if they are others than before.
-    pub lists: Option<BTreeMap<String, u64>>,
+    /// What is to be stored about lists that have changed.
+    pub lists: Option<ListsStep>,
     /// Ticks that were passed without an answer.
     pub passed: Vec<PassedTick>,
     /// It is stored even if only the watermark is new.

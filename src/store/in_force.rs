@@ -7,13 +7,14 @@ use rusqlite::{Connection, Transaction};
 
 use super::{
     History, Store, StoreError, commit, explain,
-    sums::{remove_meta, set_meta},
+    sums::{meta, remove_meta, set_meta},
 };
+use crate::engine::ListsStep;
 
 /// Since when a rule is in force.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct InForce {
-    /// [`crate::rule::Rule::digest`].
+    /// That of [`crate::rule::RuleSet::digests`].
     pub digest: i64,
     /// The last journal block before it was.
     pub after_block: i64,
@@ -69,8 +70,19 @@ fn read(connection: &Connection) -> rusqlite::Result<BTreeMap<String, InForce>> 
 
 const LIST: &str = "list ";
 
-/// Notes the lists that everything so far was judged by: for each a number that tells what it holds.
-pub fn write_lists(transaction: &Transaction<'_>, lists: &BTreeMap<String, u64>) -> rusqlite::Result<()> {
+/// How many processes have begun to judge events again by other lists, and did not end.
+const BEGUN: &str = "lists_begun";
+
+/// Notes that events are about to be judged again by other lists, or the lists that everything so far was judged by: for
+/// each a number that tells what it holds.
+pub fn write_lists(transaction: &Transaction<'_>, step: &ListsStep) -> rusqlite::Result<()> {
+    let lists = match step {
+        ListsStep::Begun(attempts) => return set_meta(transaction, BEGUN, i64::from(*attempts)),
+        ListsStep::Judged(lists) => lists,
+    };
+    if meta(transaction, BEGUN)? > 0 {
+        remove_meta(transaction, BEGUN)?;
+    }
     for gone in read_lists(transaction)?.keys().filter(|name| !lists.contains_key(*name)) {
         remove_meta(transaction, &format!("{LIST}{gone}"))?;
     }
@@ -88,12 +100,16 @@ fn read_lists(connection: &Connection) -> rusqlite::Result<BTreeMap<String, u64>
 }
 
 impl Store {
-    /// The lists that everything so far was judged by.
+    /// The lists that everything so far was judged by, and how many processes ended while they judged by others.
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn lists_judged_by(&self) -> Result<BTreeMap<String, u64>, StoreError> {
-        read_lists(&self.connection).map_err(|error| explain(&self.dir, error))
+    pub fn lists_judged_by(&self) -> Result<(BTreeMap<String, u64>, u32), StoreError> {
+        let read = || {
+            let begun = u32::try_from(meta(&self.connection, BEGUN)?).unwrap_or(u32::MAX);
+            Ok((read_lists(&self.connection)?, begun))
+        };
+        read().map_err(|error| explain(&self.dir, error))
     }
 }
 

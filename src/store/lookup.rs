@@ -154,10 +154,10 @@ impl Lookup {
         let (block, ids, checksum): (Vec<u8>, Vec<u8>, i64) = read.map_err(|e| explain(&self.dir, e))?;
         let damaged = |what| StoreError::Corrupt {
             path: self.dir.clone(),
-            what: format!("journal block {seq}: {what}"),
+            what: say!("journal block {seq}: {what}", seq, what),
         };
         if JournalBlock::checksum(&block, &ids) != checksum {
-            return Err(damaged(String::from("it does not match its checksum")));
+            return Err(damaged(say!("it does not match its checksum")));
         }
         let all = Select::default();
         stored_block(&block, Some(&|name: &str| shape.needs(name, &all)))
@@ -255,7 +255,7 @@ fn row(
     for batch in reader.map_err(|e| file::damaged(dir, sealed, e))? {
         let batch = batch.map_err(|e| file::damaged(dir, sealed, e))?;
         let ids = batch.column_by_name(name).and_then(|c| c.as_string_opt::<i32>());
-        let ids = ids.ok_or_else(|| file::damaged(dir, sealed, format!("it has no column {name}")))?;
+        let ids = ids.ok_or_else(|| file::damaged(dir, sealed, say!("it has no column {name}", name)))?;
         if let Some(row) = ids.iter().position(|id| id == Some(event_id)) {
             let event = shape.output(&batch.slice(row, 1), None, &all);
             return event.map(Some).map_err(|e| file::damaged(dir, sealed, e));

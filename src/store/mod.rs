@@ -59,7 +59,6 @@ pub use query::{
 pub use recover::Recovered;
 pub use seal::{SealOptions, Sealer, Sealing};
 pub use silences::Muted;
-pub use ticks::Ticked;
 pub use turn::Turns;
 pub use verify::{Check, Outcome, Problems, verify_backup};
 

@@ -7,17 +7,7 @@ use super::{
     History, StoreError, explain,
     sums::{self, Change, meta, set_meta},
 };
-
-/// A rule that was evaluated at a tick.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ticked {
-    /// The tick, in microseconds.
-    pub at: i64,
-    /// The rule.
-    pub rule_id: String,
-    /// The journal block after which it was.
-    pub block: i64,
-}
+use crate::engine::Ticked;
 
 /// The number of the last block whose ticks were not noted: a state of before was brought to this version after it.
 const UNTIL: &str = "ticks_unknown_until";

@@ -60,7 +60,7 @@ fn refused_records_say_why() {
         (
             with("occurred_at", json!("2026-03-04T10:00:00")),
             "bad_time",
-            "occurred_at \"2026-03-04T10:00:00\": a time without an offset. Write it with one (+08:00), or say with `zone` at the source which zone such times are in",
+            "occurred_at \"2026-03-04T10:00:00\": a time without an offset. Write it with one (+08:00), or say with `zone` at the source (of posted events: http.events.zone) which zone such times are in",
         ),
         (
             with("occurred_at", json!(1.5)),

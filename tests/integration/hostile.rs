@@ -396,7 +396,7 @@ fn a_tick_beyond_its_budget_is_passed_once() {
     held.says("ticks of schedules were passed without an answer, the last of rule slow at");
     let held = bench.run(&["state", "verify", "--findings", "--config", "fiscwatch.yaml"], 60);
     assert_eq!(held.code, Some(0), "{}", held.text);
-    held.says("passed without an answer left out");
+    held.says("were passed without an answer and are left out");
 }
 
 /// A process that dies in a tick begins it again, but not for ever: it is killed each time before the tick is over.
@@ -469,4 +469,31 @@ fn a_start_without_a_wrong_rule_tells_which() {
     write_rules(&bench, &rules(&[row("good", "amount > 0"), row("bad", "amount > 1")]));
     assert_eq!(daemon.post("/-/reload", "").0, 200);
     assert_eq!(daemon.json("/api/v1/status")["rules_skipped"], json!([]));
+    // A file that cannot be read as rules does not take those with it that it held.
+    write_rules(&bench, "rules: [");
+    assert_eq!(daemon.post("/-/reload", "").0, 422);
+    assert_eq!(daemon.json("/api/v1/rules")["rules"].as_array().unwrap().len(), 2);
+}
+
+/// Of two rules with one id the first stays, at a start and at a reload.
+#[test]
+fn of_two_rules_with_one_id_the_first_stays() {
+    let twice = rules(&[row("twice", "amount > 0"), row("other", "amount > 0"), row("twice", "amount < 0")]);
+    let bench = Bench::new(&twice, 0);
+    std::fs::write(bench.path().join("fiscwatch.yaml"), format!("{DAEMON}rules: {{ on_error: skip }}\n"))
+        .unwrap();
+    let daemon = Daemon::start(bench.path());
+    for _ in 0..2 {
+        let in_force = daemon.json("/api/v1/rules");
+        let ids: Vec<_> = in_force["rules"].as_array().unwrap().iter().map(|rule| &rule["id"]).collect();
+        assert_eq!(ids, ["twice", "other"]);
+        let skipped = daemon.json("/api/v1/status")["rules_skipped"].clone();
+        assert_eq!(skipped[0]["rule_id"], "twice", "{skipped}");
+        assert!(skipped[0]["problem"].as_str().unwrap().contains("the id \"twice\" is taken"), "{skipped}");
+        assert_eq!(daemon.post("/-/reload", "").0, 200);
+    }
+    let event = crate::support::payment("p1", "L1", "1.00");
+    assert_eq!(daemon.post("/api/v1/events", &event.to_string()).0, 200);
+    let found = daemon.json("/api/v1/findings?rule=twice");
+    assert_eq!(found["findings"].as_array().unwrap().len(), 1, "{found}");
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::support::{Bench, Daemon, lines, payment, wait_until, write};
+use crate::support::{Bench, Daemon, fiscwatch, lines, payment, run, wait_until, write};
 
 const RULES: &str = "
 rules:
@@ -16,6 +16,24 @@ rules:
     when: in_list('black', payee_account) and budget.available < 100000
     key: [event_id]
     summary: '{{ event_id }} leaves {{ budget.available }}'
+  - id: often
+    title: often on the list
+    severity: low
+    trigger: payment
+    where: in_list('black', payee_account)
+    over: { by: [unit_code], last: 30d }
+    measure: { n: count(*) }
+    when: n > 0
+    key: [event_id]
+    summary: '{{ event_id }} {{ n }}'
+  - id: daily
+    title: paid to the list
+    severity: low
+    trigger: schedule
+    every: 1d
+    sql: SELECT unit_code, count(*) AS n FROM payments WHERE in_list('black', payee_account) GROUP BY unit_code
+    key: [unit_code]
+    summary: '{{ unit_code }} {{ n }}'
   - id: exempt
     title: exempt
     severity: low
@@ -61,6 +79,13 @@ fn found(daemon: &Daemon) -> Vec<String> {
     let mut ids: Vec<_> = findings.map(|f| f["event_id"].as_str().unwrap().to_owned()).collect();
     ids.sort();
     ids
+}
+
+/// What `state verify --findings` says, with its exit code.
+fn verified(bench: &Bench) -> (Option<i32>, String) {
+    let (code, said, err) =
+        run(bench.path(), &["state", "verify", "--findings", "--config", "fiscwatch.yaml"]);
+    (code, said + &err)
 }
 
 fn metric(daemon: &Daemon, name: &str) -> String {
@@ -145,6 +170,119 @@ fn a_list_that_changes_while_nobody_runs_is_judged_by_at_the_start() {
     let daemon = Daemon::start(bench.path());
     pay(&daemon, 42, "A00011");
     assert_eq!(found(&daemon), ["q21", "q41"]);
+}
+
+/// Findings of a list that is another one by now are no damage; those of the list in force are compared.
+#[test]
+fn what_another_list_found_is_not_compared() {
+    let bench = bench(10);
+    let daemon = Daemon::start(bench.path());
+    for n in [1, 20] {
+        pay(&daemon, n, "A00009");
+    }
+    assert_eq!(found(&daemon), ["q1", "q20"]);
+    write(bench.path(), "black.csv", &accounts(9));
+    wait_until(|| metric(&daemon, "fiscwatch_list_rows{list=\"black\"}") == "9");
+    pay(&daemon, 25, "A00009");
+    for n in [26, 50] {
+        pay(&daemon, n, "A00001");
+    }
+    assert_eq!(found(&daemon), ["q1", "q20", "q26", "q50"]);
+    assert_eq!(daemon.stop("-TERM"), Some(0));
+    let (code, said) = verified(&bench);
+    assert_eq!(code, Some(0), "{said}");
+    for rule in ["listed", "often", "daily", "exempt"] {
+        assert!(said.contains(&format!("{rule} is in force since block ")), "{said}");
+    }
+    // Once the file has changed again, nothing was judged by it yet.
+    write(bench.path(), "black.csv", &accounts(8));
+    let (code, said) = verified(&bench);
+    assert!(
+        code == Some(0) && said.contains("often is another one than at the last commit, or a list"),
+        "{said}"
+    );
+    write(bench.path(), "black.csv", &accounts(9));
+    let database = rusqlite::Connection::open(bench.path().join("state/fiscwatch.db")).unwrap();
+    let delete = "DELETE FROM findings WHERE event_id = 'q50' AND rule_id IN ('listed', 'often')";
+    assert_eq!(database.execute(delete, []).unwrap(), 2);
+    drop(database);
+    let (code, said) = verified(&bench);
+    assert_eq!(code, Some(1));
+    for rule in ["listed", "often"] {
+        assert!(said.contains(&format!("missing from the state: {rule} on q50")), "{said}");
+    }
+}
+
+/// A file that is gone is told like one that is wrong, and one that comes back as it was is in order again.
+#[test]
+fn a_list_whose_file_is_deleted_is_told() {
+    let bench = bench(10);
+    let daemon = Daemon::start(bench.path());
+    let (list, away) = (bench.path().join("black.csv"), bench.path().join("away"));
+    std::fs::rename(&list, &away).unwrap();
+    wait_until(|| metric(&daemon, "fiscwatch_config_last_reload_successful") == "0");
+    let told: Vec<_> = daemon.log.try_iter().filter(|line| line.contains("the old list stays")).collect();
+    assert!(told.len() == 1 && told[0].contains("black.csv"), "{told:?}");
+    pay(&daemon, 1, "A00009");
+    assert_eq!(found(&daemon), ["q1"]);
+    std::fs::rename(&away, &list).unwrap();
+    wait_until(|| metric(&daemon, "fiscwatch_config_last_reload_successful") == "1");
+    assert_eq!(metric(&daemon, "fiscwatch_list_reads_total{list=\"black\",result=\"refused\"}"), "1");
+}
+
+/// A rule was left out because of its list; the list is mended, and the rule comes into force.
+#[test]
+fn a_rule_that_was_left_out_for_its_list_is_read_again() {
+    let bench = bench(10);
+    let rule = "
+  - id: capped
+    title: capped
+    severity: low
+    trigger: payment
+    when: lookup('black', payee_account, 'cap') = 'none'
+    key: [event_id]
+";
+    write(bench.path(), "rules/rules.yaml", &(RULES.to_owned() + rule));
+    let config = std::fs::read_to_string(bench.path().join("fiscwatch.yaml")).unwrap();
+    write(bench.path(), "fiscwatch.yaml", &(config + "rules: { on_error: skip }\n"));
+    let daemon = Daemon::start(bench.path());
+    assert_eq!(daemon.json("/api/v1/status")["rules_skipped"][0]["rule_id"], "capped");
+    write(bench.path(), "black.csv", &accounts(11).replace("reason", "cap").replace(",x", ",none"));
+    wait_until(|| daemon.json("/api/v1/status")["rules_skipped"] == json!([]));
+    pay(&daemon, 1, "A00010");
+    assert_eq!(daemon.json("/api/v1/findings?rule=capped")["findings"].as_array().unwrap().len(), 1);
+}
+
+/// A process that dies while it judges again leaves that to the next one, and after so many no other dies of it.
+#[test]
+fn a_process_that_dies_while_it_judges_again_leaves_it_to_the_next() {
+    let paid_before = || {
+        let bench = bench(10);
+        let daemon = Daemon::start(bench.path());
+        pay(&daemon, 1, "A00010");
+        assert_eq!(daemon.stop("-TERM"), Some(0));
+        write(bench.path(), "black.csv", &accounts(11));
+        bench
+    };
+    let dies = |bench: &Bench| {
+        let args = ["run", "--config", "fiscwatch.yaml"];
+        let run =
+            fiscwatch().current_dir(bench.path()).args(args).env("FAILPOINT", "lists.batch=abort").output();
+        let output = run.unwrap();
+        assert_eq!(output.status.code(), None, "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    let bench = paid_before();
+    dies(&bench);
+    let daemon = Daemon::start(bench.path());
+    wait_until(|| found(&daemon) == ["q1"]);
+    drop(daemon);
+    let bench = paid_before();
+    (0..3).for_each(|_| dies(&bench));
+    let daemon = Daemon::start(bench.path());
+    wait_until(|| daemon.log.try_iter().any(|line| line.contains("they stay as they were judged")));
+    assert!(found(&daemon).is_empty());
+    assert_eq!(daemon.stop("-TERM"), Some(0));
+    assert_eq!(verified(&bench).0, Some(0));
 }
 
 /// Another list, and rule files that somebody is in the middle of writing, are not read with it.

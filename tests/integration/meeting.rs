@@ -85,11 +85,26 @@ fn live(bench: &Bench, kills: u32, seed: u64) {
     assert_eq!(daemon.stop("-TERM"), Some(0));
 }
 
+/// Every midnight that both sources have passed, as it is noted.
+fn noted(bench: &Bench) -> Vec<i64> {
+    let database = rusqlite::Connection::open(bench.path().join("state/fiscwatch.db")).unwrap();
+    let mut ticks = database.prepare("SELECT at FROM ticks WHERE rule_id = 'busy' ORDER BY at").unwrap();
+    let ticks = ticks.query_map([], |row| row.get(0)).unwrap();
+    ticks.collect::<Result<_, _>>().unwrap()
+}
+
+/// The midnights after the first event and before the last ones.
+fn midnights() -> Vec<i64> {
+    (1..DAYS).map(|day| (1_767_196_800_000 + day * 86_400_000) * 1000).collect()
+}
+
 /// How many findings there are, after each was compared with what the journal gives.
 fn verified(bench: &Bench) -> usize {
     let args = ["state", "verify", "--findings", "--config", "fiscwatch.yaml"];
     let (code, said, err) = run(bench.path(), &args);
     assert_eq!(code, Some(0), "{said}{err}");
+    assert_eq!(noted(bench), midnights());
+    assert!(said.contains(&format!("{} ticks", midnights().len())), "{said}");
     let found = bench.state().0.len();
     assert!(said.contains(&format!("{found} findings compared")), "{said}");
     assert!(!said.contains("schedules are not compared"), "{said}");
@@ -110,6 +125,44 @@ fn kills_change_nothing_that_the_journal_does_not_tell() {
         live(&bench, 4, seed);
         assert!(verified(&bench) > 15);
     }
+}
+
+/// A tick that the daemon never did leaves nothing behind that could be wrong; that it was due tells.
+#[test]
+fn a_tick_that_was_never_done_is_told() {
+    let bench = bench();
+    live(&bench, 0, 6);
+    let database = rusqlite::Connection::open(bench.path().join("state/fiscwatch.db")).unwrap();
+    let at = midnights()[4];
+    assert_eq!(database.execute("DELETE FROM ticks WHERE at = ?1", [at]).unwrap(), 1);
+    assert!(database.execute("DELETE FROM findings WHERE at = ?1", [at]).unwrap() > 0);
+    drop(database);
+    let args = ["state", "verify", "--findings", "--config", "fiscwatch.yaml"];
+    let (code, said, _) = run(bench.path(), &args);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("busy was due at 2026-01-06T00:00:00+08:00 and was never evaluated"), "{said}");
+    assert!(!said.contains("missing from the state"), "{said}");
+    assert_eq!(said.matches("was never evaluated").count(), 1, "{said}");
+}
+
+/// To verify must not say that all is well when it has compared nothing.
+#[test]
+fn ticks_that_verify_has_no_time_for_are_told() {
+    let bench = bench();
+    live(&bench, 0, 7);
+    let config = bench.path().join("fiscwatch.yaml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replace("batch_rows: 20", "batch_rows: 20, query_time: 1ms")).unwrap();
+    let args = ["state", "verify", "--findings", "--config", "fiscwatch.yaml"];
+    let (code, said, _) = run(bench.path(), &args);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("INCOMPLETE") && said.contains("Not everything was compared"), "{said}");
+    assert!(said.contains("not compared: busy at 2026-01-02T00:00:00+08:00, it took too long"), "{said}");
+    assert!(said.contains("left out whose ticks could not be evaluated again"), "{said}");
+    assert!(!said.contains("The state is damaged"), "{said}");
+    let (code, said, _) = run(bench.path(), &[&args[..], &["--json"]].concat());
+    let report: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((code, &report["ok"]), (Some(1), &json!(false)), "{said}");
 }
 
 /// A tick that is noted at another place finds other things: the comparison tells.

@@ -456,6 +456,70 @@ fn a_source_has_its_own_zone_and_a_replay_keeps_it() {
     );
 }
 
+/// A row of CSV says nothing without its header; in quarantine it is an object that can be read again.
+#[test]
+fn a_row_of_csv_is_replayed_by_what_is_configured_now() {
+    let row = |id: &str, at: &str, tags: &str| {
+        format!(
+            "{id},payment,{at},L,2026,330100000,101001,2050201,30201,direct,transfer,\"杭州, 某公司\",33010160006,entity,1.50,{tags}\n"
+        )
+    };
+    let header = "event_id,type,occurred_at,budget_line_id,fiscal_year,region_code,unit_code,function_code,economic_code,\
+        payment_mode,settlement,payee_name,payee_account,payee_type,amount,tags\n";
+    let rows = [
+        row("p0", "2026-03-04T10:00:00+08:00", ""),
+        row("p1", "2026-03-04T10:00:00", "a; b"),
+        // The same event with other content, and a row that does not fit its header.
+        row("p0", "2026-03-04T11:00:00+08:00", "c"),
+        String::from("p2,payment\n"),
+    ];
+    let config = |zone: &str| {
+        format!(
+            "state: {{ dir: state }}\nsources:\n  - {{ name: core, file: {{ path: events.csv }}{zone} }}\n"
+        )
+    };
+    let bench = Bench::new("", &config(""));
+    crate::support::write(bench.path(), "events.csv", &(header.to_owned() + &rows.concat()));
+    let with_config = |args: &[&str]| run(bench.path(), &[args, &["--config", "fiscwatch.yaml"]].concat());
+    assert_eq!(with_config(&["run", "--once"]).0, Some(0));
+    let rejected = || -> Vec<(String, String)> {
+        let (_, out, _) = with_config(&["rejects", "list", "--json"]);
+        let parse = |line: &str| -> serde_json::Value { serde_json::from_str(line).unwrap() };
+        let text = |r: &serde_json::Value, name: &str| r[name].as_str().unwrap().to_owned();
+        out.lines().map(parse).map(|r| (text(&r, "reason"), text(&r, "raw"))).collect()
+    };
+    let reasons = || rejected().into_iter().map(|(reason, _)| reason).collect::<Vec<_>>();
+    let before = rejected();
+    let late = before.iter().find(|(reason, _)| reason == "bad_time").unwrap();
+    let object: serde_json::Value = serde_json::from_str(&late.1).unwrap();
+    assert_eq!(object["tags"], json!(["a", "b"]));
+    assert_eq!((&object["payee_name"], &object["fiscal_year"]), (&json!("杭州, 某公司"), &json!("2026")));
+    assert!(before.iter().any(|(reason, raw)| reason == "conflict" && raw.contains("\"tags\":[\"c\"]")));
+    assert!(before.contains(&(String::from("invalid_csv"), String::from("p2,payment"))), "{before:?}");
+
+    crate::support::write(bench.path(), "fiscwatch.yaml", &config(", zone: Asia/Shanghai"));
+    let (code, out, err) = with_config(&["rejects", "replay"]);
+    assert_eq!(code, Some(0), "{out}{err}");
+    assert!(
+        out.starts_with("2 records read again: 1 accepted, 0 known already, 1 in quarantine again"),
+        "{out}"
+    );
+    assert!(err.contains("1 records are no JSON objects and stay as they are"), "{err}");
+    let sql = "select event_id, occurred_at, amount, payee_name, tags from payments where event_id = 'p1'";
+    let (_, out, _) = with_config(&["state", "query", "--json", sql]);
+    let event: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(event["occurred_at"], "2026-03-04T10:00:00+08:00", "{out}");
+    assert_eq!((&event["amount"], &event["payee_name"]), (&json!("1.50"), &json!("杭州, 某公司")), "{out}");
+    // What is still wrong is so for the same reason, and what cannot be read again keeps its own.
+    let mut after = reasons();
+    after.sort();
+    assert!(
+        after.contains(&String::from("conflict")) && after.contains(&String::from("invalid_csv")),
+        "{after:?}"
+    );
+    assert!(!after.contains(&String::from("invalid_json")), "{after:?}");
+}
+
 #[test]
 fn one_currency_is_configured() {
     let mut euro = payment("e1", "L", "1.00");

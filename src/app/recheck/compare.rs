@@ -1,17 +1,19 @@
 //! Stored findings against those that were made again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
 
 use super::{
     Range,
     replay::{Again, Made},
+    ticks::{StoredTicks, TickCheck},
 };
 use crate::{
-    engine::SavedWatermark,
+    engine::{RuleTicks, SavedWatermark},
+    event::time::Calendar,
     finding::Finding,
     rule::{RuleSet, compile::CompiledView},
     say,
-    store::{Check, History, InForce, Problems},
+    store::{Check, History, InForce, Outcome, Problems},
 };
 
 /// What can be compared.
@@ -22,10 +24,12 @@ pub struct Compared<'r> {
     pub in_force: BTreeMap<String, InForce>,
     /// The watermark of the last commit.
     pub watermark: SavedWatermark,
-    /// Whether the state tells when schedules were evaluated.
-    pub noted: bool,
+    /// When schedules were evaluated.
+    pub ticks: StoredTicks,
     /// The findings that are asked for.
     pub range: Range,
+    /// How times are shown.
+    pub calendar: &'r Calendar,
 }
 
 /// Whether a finding can be compared.
@@ -34,6 +38,8 @@ enum Comparable {
     Yes,
     /// It is of another rule, or depends on more than the journal tells.
     No,
+    /// The rule could not be evaluated at its tick again.
+    Unanswered,
     /// It lies beyond the watermark that the events give.
     ByClock,
 }
@@ -43,6 +49,7 @@ enum Comparable {
 struct Counts {
     compared: u64,
     left_out: u64,
+    unanswered: u64,
     by_clock: u64,
 }
 
@@ -52,6 +59,7 @@ impl Counts {
         match comparable {
             Comparable::Yes => self.compared += 1,
             Comparable::No => self.left_out += 1,
+            Comparable::Unanswered => self.unanswered += 1,
             Comparable::ByClock => self.by_clock += 1,
         }
         comparable == Comparable::Yes
@@ -60,50 +68,79 @@ impl Counts {
 
 /// A rule whose findings can be compared.
 #[derive(Debug, Clone, Copy)]
-struct Known {
-    since: InForce,
+pub struct Known {
+    /// Since when it is in force.
+    pub since: InForce,
     /// Whether its findings depend on the watermark.
     by_watermark: bool,
     /// Whether it is evaluated at ticks.
-    at_ticks: bool,
+    pub at_ticks: bool,
 }
 
 impl Compared<'_> {
-    /// The checks: the rules, and the findings.
+    /// The checks: the rules, the findings, and the ticks.
     pub fn checks(self, history: &History, again: &Again) -> anyhow::Result<Vec<Check>> {
         let (known, rules) = self.known();
+        let ticks = TickCheck {
+            known: &known,
+            stored: &self.ticks,
+            watermark: &self.watermark,
+            range: self.range,
+            calendar: self.calendar,
+        };
+        let unanswered = ticks.unanswered(again);
+        let ticks = ticks.check(again, &unanswered);
+        let unanswered = unanswered.iter().map(|tick| (tick.rule.clone(), tick.tick)).collect();
+        let findings = self.findings(history, again, &known, &unanswered)?;
+        Ok([rules, findings].into_iter().chain(ticks).collect())
+    }
+
+    /// The findings of the state and of the replay, one by one.
+    fn findings(
+        &self,
+        history: &History,
+        again: &Again,
+        known: &BTreeMap<&str, Known>,
+        unanswered: &RuleTicks,
+    ) -> anyhow::Result<Check> {
         let mut problems = Problems::default();
         again.refused.iter().for_each(|refused| problems.add(refused.clone()));
-        let mut seen = BTreeSet::new();
+        let mut seen = HashSet::new();
         let mut counts = Counts::default();
-        let mut passed: BTreeSet<(String, i64)> = again.passed.iter().cloned().collect();
-        passed.extend(history.passed_ticks()?.into_iter().map(|passed| (passed.rule, passed.tick)));
+        // What a tick would have found that was passed without an answer, the state does not have.
+        let is_passed = |rule: Option<&Known>, id: &str, at: i64| {
+            rule.is_some_and(|rule| rule.at_ticks) && self.ticks.passed.contains(&(id.to_owned(), at))
+        };
+        let comparable = |rule: Option<&Known>, id: &str, at: i64| match rule {
+            Some(rule) if rule.at_ticks && unanswered.contains(&(id.to_owned(), at)) => {
+                Comparable::Unanswered
+            }
+            _ => self.comparable(rule, at, again),
+        };
         history.each_finding(&mut |seq, at, stored: Finding| {
             seen.insert(stored.finding_id.clone());
-            let rule = known.get(stored.rule_id.as_str()).filter(|rule| seq > rule.since.after_finding);
-            let is_passed =
-                rule.is_some_and(|rule| rule.at_ticks) && passed.contains(&(stored.rule_id.clone(), at));
-            if self.range.has(at) && !is_passed && counts.has(self.comparable(rule, at, again)) {
+            let id = stored.rule_id.as_str();
+            let rule = known.get(id).filter(|rule| seq > rule.since.after_finding);
+            if self.range.has(at) && !is_passed(rule, id, at) && counts.has(comparable(rule, id, at)) {
                 problems_of(&stored, again.findings.get(&stored.finding_id), &mut problems);
             }
         })?;
-        let owed = history.ticks_owed_after()?;
+        let owed = self.ticks.owed_after;
         for (id, Made { block, at, finding }) in &again.findings {
-            let rule = known.get(finding.rule_id.as_str()).filter(|rule| *block > rule.since.after_block);
+            let rule_id = finding.rule_id.as_str();
+            let rule = known.get(rule_id).filter(|rule| *block > rule.since.after_block);
             let waits = rule.is_some_and(|rule| rule.at_ticks) && owed.is_some_and(|owed| *at > owed);
-            // What a tick would have found that was passed without an answer, the state does not have.
-            let is_passed =
-                rule.is_some_and(|rule| rule.at_ticks) && passed.contains(&(finding.rule_id.clone(), *at));
-            let comparable = self.comparable(rule, *at, again) == Comparable::Yes && !waits && !is_passed;
-            if comparable && self.range.has(*at) && !seen.contains(id) {
+            let is_compared =
+                comparable(rule, rule_id, *at) == Comparable::Yes && !waits && !is_passed(rule, rule_id, *at);
+            if is_compared && self.range.has(*at) && !seen.contains(id) {
                 problems.add(told(&say!("missing from the state"), finding));
             }
         }
-        let mut detail = self.detail(&counts);
-        if !passed.is_empty() {
-            detail.push_str(&format!("; {} ticks that were passed without an answer left out", passed.len()));
+        let mut check = problems.check("findings again", self.detail(&counts));
+        if check.outcome == Outcome::Ok && !unanswered.is_empty() {
+            check.outcome = Outcome::Incomplete;
         }
-        Ok(vec![rules, problems.check("findings again", detail)])
+        Ok(check)
     }
 
     /// Whether the journal tells what must have been found.
@@ -112,7 +149,7 @@ impl Compared<'_> {
         let reached = if ended { i64::MAX } else { again.watermark.at.unwrap_or(i64::MIN) };
         match rule {
             None => Comparable::No,
-            Some(rule) if rule.at_ticks && self.noted => Comparable::Yes,
+            Some(rule) if rule.at_ticks && self.ticks.noted.is_some() => Comparable::Yes,
             Some(rule) if rule.by_watermark && !self.exact() => Comparable::No,
             Some(rule) if rule.by_watermark && at > reached => Comparable::ByClock,
             Some(_) => Comparable::Yes,
@@ -130,12 +167,16 @@ impl Compared<'_> {
             let count = counts.left_out;
             detail.push(say!("{count} left out: of other rules, or not to be told from the journal", count));
         }
+        if counts.unanswered > 0 {
+            let count = counts.unanswered;
+            detail.push(say!("{count} left out whose ticks could not be evaluated again", count));
+        }
         if counts.by_clock > 0 {
             detail.push(say!("{count} left out that the clock brought about", count = counts.by_clock));
         }
         if !self.exact() {
             let partitions = self.watermark.partitions.len();
-            let rest = if self.noted {
+            let rest = if self.ticks.noted.is_some() {
                 say!(
                     "rules on windows are not compared: they depend on how {partitions} partitions came together",
                     partitions
@@ -156,15 +197,18 @@ impl Compared<'_> {
         const NAME: &str = "rules";
         let mut known = BTreeMap::new();
         let mut changed = Vec::new();
-        for compiled in &self.rules.rules {
+        for (compiled, (_, digest)) in self.rules.rules.iter().zip(self.rules.digests()) {
             let rule = &compiled.rule;
             let by_watermark = matches!(compiled.view, CompiledView::Closing(_) | CompiledView::Schedule(_));
             let since = match self.in_force.get(&rule.id) {
-                Some(noted) if noted.digest != rule.digest() => {
-                    changed.push(say!("{id} is another one than at the last commit", id = rule.id));
+                Some(since) if since.digest != digest => {
+                    changed.push(say!(
+                        "{id} is another one than at the last commit, or a list that it asks is",
+                        id = rule.id
+                    ));
                     continue;
                 }
-                Some(noted) => *noted,
+                Some(since) => *since,
                 None if self.in_force.is_empty() => InForce::default(),
                 None => {
                     changed.push(say!("{id} was not in force at the last commit", id = rule.id));

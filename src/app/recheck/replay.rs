@@ -23,9 +23,13 @@ use crate::{
     decode::{Decoder, Reading},
     engine::{
         BatchLimits, Committable, Dedup, Engine, EngineError, LATE_WITHOUT_HISTORY, MemoryAlerts, Noted,
-        Originals, Output, Record, SavedWatermark, Scheduler, Sequencer, Watermark, Windowing, batches,
+        Originals, Output, Record, RuleTicks, SavedWatermark, Scheduler, Sequencer, Ticked, Watermark,
+        Windowing, batches,
     },
-    evaluate::{Evaluator, schedule::Tables},
+    evaluate::{
+        Evaluator,
+        schedule::{PassedTick, Tables},
+    },
     event::{Column, EventType},
     finding::Finding,
     journal::layout::block_of,
@@ -33,7 +37,7 @@ use crate::{
     rule::RuleSet,
     say,
     sql::tables::{self, FINDINGS},
-    store::{History, JournalTable, Lookup, Order, Select, StoreError, Ticked},
+    store::{History, JournalTable, Lookup, Order, Select, StoreError},
     stream::{Block, Payload},
 };
 
@@ -44,8 +48,10 @@ pub struct Again {
     pub findings: BTreeMap<String, Made>,
     /// Events that could not be taken in again; the first of them.
     pub refused: Vec<String>,
-    /// The rules and ticks that were passed without an answer.
-    pub passed: Vec<(String, i64)>,
+    /// The ticks that could not be evaluated again.
+    pub passed: Vec<PassedTick>,
+    /// The ticks that were due by the watermark, where those that were evaluated are noted.
+    pub due: RuleTicks,
     /// The watermark at the end.
     pub watermark: SavedWatermark,
 }
@@ -71,8 +77,8 @@ pub async fn replay(
     let (blocks_in, blocks) = mpsc::channel(parallel());
     let (batches_in, batches_out) = mpsc::channel(parallel());
     let places = Arc::new(Places::default());
-    let (source, noted) = (history.clone(), Arc::clone(&places));
-    let reading = tokio::task::spawn_blocking(move || read(&source, &noted, &blocks_in));
+    let (source, read_places) = (history.clone(), Arc::clone(&places));
+    let reading = tokio::task::spawn_blocking(move || read(&source, &read_places, &blocks_in));
     let limits = BatchLimits { rows: config.batch_rows, wait: config.batch_wait };
     tokio::spawn(batches(blocks, batches_in, limits, CancellationToken::new()));
     let evaluator = Arc::new(Evaluator::new(rules, Arc::clone(&config.calendar)));
@@ -88,6 +94,7 @@ pub async fn replay(
         let places = Arc::clone(&places);
         Noted::new(ticks, move |before| block_of(places.last_of(before + 1)))
     });
+    let due = noted.as_ref().map(Noted::due);
     let engine = Engine {
         decoder: Arc::new(Decoder::new(Arc::clone(&config.calendar)).reading(Reading::stored())),
         sequencer: Sequencer::new(
@@ -115,7 +122,11 @@ pub async fn replay(
     let result = engine.run(batches_out, &mut output).await;
     reading.await??;
     result?;
-    Ok(output.again)
+    let mut again = output.again;
+    again.due = due.map_or_else(RuleTicks::default, |due| {
+        std::mem::take(&mut *due.lock().unwrap_or_else(PoisonError::into_inner))
+    });
+    Ok(again)
 }
 
 /// Gives the events in the order they arrived in.
@@ -249,7 +260,7 @@ impl Gather {
             let count = batch.duplicates;
             self.again.refused.push(say!("{count} events are duplicates of others", count));
         }
-        self.again.passed.extend(batch.passed.map(|passed| (passed.rule, passed.tick)));
+        self.again.passed.extend(batch.passed);
         if let Some(watermark) = batch.watermark {
             self.again.watermark = watermark;
         }

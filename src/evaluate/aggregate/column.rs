@@ -14,7 +14,7 @@ use datafusion::common::{Result, ScalarValue, exec_err};
 
 use super::{Tally, Texts, median, tally::Moments};
 use crate::{
-    diagnostic::at_run_time,
+    diagnostic::{at_run_time, type_name},
     rule::plan::{Aggregate, Kind},
     say,
     sql::functions::deviation::VALUES_MAX,
@@ -130,7 +130,8 @@ impl Output {
         let fits = number.is_none_or(|number| fits(number, &self.data_type));
         let row = self.len();
         if !fits {
-            self.failed.push((row, format!("the result does not fit {}", self.data_type)));
+            self.failed
+                .push((row, say!("the result is too large for {kind}", kind = type_name(&self.data_type))));
         }
         if let Cells::Numbers(cells) = &mut self.cells {
             cells.push(number.filter(|_| fits));

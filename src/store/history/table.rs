@@ -20,7 +20,11 @@ use datafusion::{
 };
 
 use super::{Bounds, History, Order, Select, shape::Shape};
-use crate::event::{Column, EventType};
+use crate::{
+    evaluate::bounded::Unread,
+    event::{Column, EventType},
+    store::StoreError,
+};
 
 /// Batches that wait for the query.
 const WAITING: usize = 4;
@@ -113,9 +117,9 @@ impl PartitionStream for Part {
         let sender = builder.tx();
         let (history, select, shape) = (self.history.clone(), self.select, self.shape.clone());
         builder.spawn_blocking(move || {
-            let external = |e| DataFusionError::External(Box::new(e));
-            for batch in history.read(&select, shape, Order::Any, Bounds::Exact).map_err(external)? {
-                let batch: Result<RecordBatch> = batch.map_err(external);
+            let unread = |e: StoreError| DataFusionError::from(Unread(e.to_string()));
+            for batch in history.read(&select, shape, Order::Any, Bounds::Exact).map_err(unread)? {
+                let batch: Result<RecordBatch> = batch.map_err(unread);
                 // The query has all it needs.
                 if sender.blocking_send(batch).is_err() {
                     break;

@@ -44,6 +44,8 @@ pub enum Outcome {
     Failed,
     /// It cannot be checked.
     Skipped,
+    /// It could be checked, and this run did not come to its end.
+    Incomplete,
 }
 
 /// What is wrong, gathered.
@@ -60,6 +62,12 @@ impl Problems {
         if self.told.len() < TOLD {
             self.told.push(problem.into());
         }
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
     }
 
     /// The check that found them.

@@ -170,7 +170,7 @@ fn run_file(path: &Path, report: &mut Report) {
 
 fn run_suite(suite: &Suite, file: &str, d: &mut Document<'_>, report: &mut Report) {
     let compiler = Compiler::new(&suite.calendar, suite.lists.clone(), suite.language);
-    let Some(rules) = load_rules(suite, &compiler, &BTreeMap::new(), d) else { return };
+    let Some(rules) = rules_of(suite, &compiler, &BTreeMap::new(), d) else { return };
     suite.cases.iter().for_each(|case| check_names(case, &rules, d));
     if !d.problems.is_empty() {
         return;
@@ -179,7 +179,7 @@ fn run_suite(suite: &Suite, file: &str, d: &mut Document<'_>, report: &mut Repor
         // Constants are part of a compiled rule; most tests have none of their own.
         let rules = match case.params.is_empty() {
             true => Some(Arc::clone(&rules)),
-            false => load_rules(suite, &compiler, &overrides(case), d),
+            false => rules_of(suite, &compiler, &overrides(case), d),
         };
         let Some(rules) = rules else { continue };
         let played = play::play(suite, case, &rules);
@@ -213,7 +213,7 @@ fn check(suite: &Suite, case: &Case, rules: &Arc<RuleSet>, outcome: &play::Outco
 }
 
 /// The suite's rules. A disabled rule is loaded as live: what is tested is what it says, not whether it is in use.
-fn load_rules(
+fn rules_of(
     suite: &Suite,
     compiler: &Compiler,
     overrides: &BTreeMap<String, Override>,

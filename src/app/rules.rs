@@ -1,0 +1,71 @@
+//! The rules of a configuration: all of them, or those that a daemon runs with.
+
+use std::sync::Arc;
+
+use crate::{
+    config::Config,
+    diagnostic::Diagnostic,
+    lists::Lists,
+    rule::{self, RuleSet, compile::Compiler},
+};
+
+/// All rules of a configuration, with its lists.
+///
+/// # Errors
+/// Everything that is wrong with them.
+pub fn load_rules(config: &Config) -> Result<Arc<RuleSet>, Vec<Diagnostic>> {
+    all(config, config.read_lists()?)
+}
+
+/// The rules that a daemon starts with. Where the configuration says so, it goes on without those with mistakes and tells
+/// which.
+///
+/// # Errors
+/// Everything that is wrong with them.
+pub fn rules_to_start(config: &Config) -> Result<Arc<RuleSet>, Vec<Diagnostic>> {
+    let lists = config.read_lists()?;
+    if config.skip_wrong_rules { right_ones(config, lists, &|_| true) } else { all(config, lists) }
+}
+
+/// The rules that take the place of those `in_force`. None of these is left out, nor a file that they may stand in.
+///
+/// # Errors
+/// Everything that is wrong with them.
+pub fn rules_to_reload(
+    config: &Config,
+    lists: Lists,
+    in_force: &RuleSet,
+) -> Result<Arc<RuleSet>, Vec<Diagnostic>> {
+    if !config.skip_wrong_rules {
+        return all(config, lists);
+    }
+    let runs = |id: &str| in_force.rules.iter().any(|rule| rule.rule.id == id);
+    let is_out = |file: &str| in_force.skipped.iter().any(|(known, _)| known == file);
+    // An id has neither dots nor slashes; a file has a name that ends with `.yaml`.
+    let is_file = |id: &str| id.contains(['.', '/']);
+    right_ones(config, lists, &|id| if is_file(id) { is_out(id) } else { !runs(id) })
+}
+
+fn all(config: &Config, lists: Lists) -> Result<Arc<RuleSet>, Vec<Diagnostic>> {
+    let compiler = Compiler::new(&config.calendar, lists, config.language);
+    let loaded = rule::load(&config.rule_paths, &compiler, &config.calendar, &config.overrides);
+    if loaded.problems.is_empty() { Ok(Arc::new(loaded.set)) } else { Err(loaded.problems) }
+}
+
+/// All rules but those with mistakes that `may_skip` names.
+fn right_ones(
+    config: &Config,
+    lists: Lists,
+    may_skip: &(dyn Fn(&str) -> bool + Sync),
+) -> Result<Arc<RuleSet>, Vec<Diagnostic>> {
+    let compiler = Compiler::new(&config.calendar, lists, config.language);
+    let loaded =
+        rule::load_without(&config.rule_paths, &compiler, &config.calendar, &config.overrides, may_skip);
+    if !loaded.problems.is_empty() {
+        return Err(loaded.problems);
+    }
+    for (rule, problem) in &loaded.set.skipped {
+        tracing::error!(rule, "the daemon runs without this rule: {problem}");
+    }
+    Ok(Arc::new(loaded.set))
+}

@@ -1,0 +1,102 @@
+//! A batch behind all stages but the last.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use arrow::record_batch::RecordBatch;
+
+use super::{KeptEvents, ListsStep, SavedWatermark};
+use crate::{
+    evaluate::{Evaluation, Held, schedule::PassedTick},
+    event::{EventType, period::JournalStart},
+    journal::JournalBlock,
+    rule::RuleSet,
+    stream::{Receipt, Reject, Span},
+};
+
+/// A batch that is ready to be committed.
+#[derive(Debug, Default)]
+pub struct Committable {
+    /// How far the sources were read.
+    pub spans: Vec<Span>,
+    /// Who waits for the commit, and what to tell them.
+    pub receipts: Vec<(Arc<str>, Option<tokio::sync::oneshot::Sender<Receipt>>, Receipt)>,
+    /// The accepted events, encoded; `None` where no journal is kept or no event was accepted.
+    pub journal: Option<JournalBlock>,
+    /// What is kept of the accepted events, where nothing else keeps them for schedules.
+    pub events: Option<KeptEvents>,
+    /// The accepted events themselves and their types, in order, for who asked for [`super::Record::Whole`].
+    pub whole: Option<(RecordBatch, Vec<EventType>)>,
+    /// The number of accepted events by source and type.
+    pub accepted: Vec<(Arc<str>, EventType, u64)>,
+    /// Cents of accepted payments.
+    pub paid: i128,
+    /// The earliest event time of the batch, in microseconds.
+    pub first_at: Option<i64>,
+    /// The latest one.
+    pub last_at: Option<i64>,
+    /// Findings with their event times, and what happened to each rule.
+    pub evaluation: Evaluation,
+    /// The rules that the batch was judged by.
+    pub rules: Arc<RuleSet>,
+    /// Records for the quarantine.
+    pub rejects: Vec<Reject>,
+    /// Quarantined records that were read again.
+    pub replayed: Vec<i64>,
+    /// Duplicates.
+    pub duplicates: u64,
+    /// Events that the watermark had passed when they came.
+    pub late: u64,
+    /// Stretches without any event that schedules rested in.
+    pub rests: u64,
+    /// The tick that was passed without an answer.
+    pub passed: Option<PassedTick>,
+    /// It has to be stored even if it holds nothing but how far time has come: an earlier process ended here.
+    pub again: bool,
+    /// From when on the journal holds everything.
+    pub journal_start: Option<JournalStart>,
+    /// The tick and the rule that this is the evaluation of.
+    pub tick: Option<(i64, String)>,
+    /// What windows hold.
+    pub held: Held,
+    /// The ledger's changes, when it is time for a checkpoint.
+    pub checkpoint: Option<crate::ledger::Changes>,
+    /// Fields that the data dictionary does not know.
+    pub unknown_fields: BTreeMap<String, u64>,
+    /// The watermark after the batch.
+    pub watermark: Option<SavedWatermark>,
+    /// What is to be stored about lists that have changed.
+    pub lists: Option<ListsStep>,
+    /// Raw bytes of the batch, for progress.
+    pub bytes: u64,
+    /// When the first of its blocks was read.
+    pub received: Option<Instant>,
+    /// Time spent in the stages.
+    pub stages: Stages,
+}
+
+/// Time a batch spent in each stage.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Stages {
+    /// Bytes to columns.
+    pub decode: Duration,
+    /// Duplicates and ledger.
+    pub sequence: Duration,
+    /// Windows.
+    pub windows: Duration,
+    /// Rules, and encoding the journal block.
+    pub evaluate: Duration,
+}
+
+impl Stages {
+    /// Adds another batch's.
+    pub fn add(&mut self, other: Self) {
+        self.decode += other.decode;
+        self.sequence += other.sequence;
+        self.windows += other.windows;
+        self.evaluate += other.evaluate;
+    }
+}

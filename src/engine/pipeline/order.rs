@@ -1,0 +1,129 @@
+//! The stage that sees the batches in order: duplicates, watermark, ledger.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::sync::mpsc;
+
+use super::{Decoding, EngineError, Preparing, Silence, done};
+use crate::{
+    decode::{Decoded, Decoder},
+    engine::{Sequencer, Stages, Step, in_flight::prepare, ticker::Ticker, workers::Workers},
+    evaluate::Evaluator,
+    rule::RuleSet,
+    stream::Block,
+};
+
+/// The stage that puts events in order: duplicates, watermark, ledger.
+pub struct Sequence {
+    pub decoder: Arc<Decoder>,
+    pub sequencer: Sequencer,
+    pub evaluator: Arc<RwLock<Arc<Evaluator>>>,
+    pub bounded: Arc<AtomicBool>,
+    pub silence: Option<Silence>,
+    pub workers: Workers,
+    pub ticker: Option<Ticker>,
+    /// The rules that silence has told the stages behind of: other lists judge again what there is.
+    pub told: Option<Arc<RuleSet>>,
+}
+
+impl Sequence {
+    /// Runs until the batches end.
+    pub async fn run(
+        mut self,
+        mut decoding: mpsc::Receiver<Decoding>,
+        out: mpsc::Sender<Preparing>,
+    ) -> Result<(), EngineError> {
+        if self.sequencer.owes() {
+            let decoded = self.decoder.decode(&[], None);
+            if !self.send(Vec::new(), decoded, Duration::ZERO, Step::Start, &out).await? {
+                return Ok(());
+            }
+        }
+        let mut tick = self.silence.as_ref().map(|silence| tokio::time::interval(silence.every));
+        loop {
+            let batch = match &mut tick {
+                None => decoding.recv().await,
+                Some(tick) => tokio::select! {
+                    batch = decoding.recv() => batch,
+                    _ = tick.tick() => {
+                        if !self.silent(&out).await? {
+                            return Ok(());
+                        }
+                        continue;
+                    }
+                },
+            };
+            let Some(batch) = batch else { break };
+            let (blocks, decoded, decode) = done(batch).await?;
+            if !self.send(blocks, decoded, decode, Step::Events, &out).await? {
+                return Ok(());
+            }
+        }
+        let decoded = self.decoder.decode(&[], None);
+        let bounded = self.bounded.load(Ordering::SeqCst);
+        self.send(Vec::new(), decoded, Duration::ZERO, Step::End { bounded }, &out).await?;
+        Ok(())
+    }
+
+    /// Moves the watermark of silent sources with the clock. `false` if nobody takes batches any more.
+    async fn silent(&mut self, out: &mpsc::Sender<Preparing>) -> Result<bool, EngineError> {
+        let rules = self.evaluator.read().map(|e| Arc::clone(e.rules()));
+        let rules = rules.unwrap_or_else(|e| Arc::clone(e.into_inner().rules()));
+        let known =
+            self.told.as_ref().is_some_and(|told| Arc::ptr_eq(told, &rules)) || rules.lists.is_empty();
+        if known && !self.sequencer.is_silent(self.now()) {
+            return Ok(true);
+        }
+        let decoded = self.decoder.decode(&[], None);
+        self.send(Vec::new(), decoded, Duration::ZERO, Step::Silence, out).await
+    }
+
+    fn now(&self) -> (i64, i64) {
+        self.silence.as_ref().map_or((0, i64::MAX), |silence| ((silence.now)(), silence.idle))
+    }
+
+    /// Sequences a batch and has its parts prepared. `false` if nobody takes them any more.
+    async fn send(
+        &mut self,
+        blocks: Vec<Block>,
+        decoded: Decoded,
+        decode: Duration,
+        step: Step,
+        out: &mpsc::Sender<Preparing>,
+    ) -> Result<bool, EngineError> {
+        let started = Instant::now();
+        let mut unknown_fields = decoded.unknown_fields.clone();
+        let evaluator = self.evaluator.read().map(|e| Arc::clone(&e));
+        let evaluator = evaluator.unwrap_or_else(|e| Arc::clone(&e.into_inner()));
+        if !self.ticker.as_ref().is_some_and(|ticker| ticker.is_for(evaluator.rules())) {
+            self.ticker = None;
+        }
+        self.told = Some(Arc::clone(evaluator.rules()));
+        let now = self.now();
+        let new_ticker = || Ticker::new(evaluator.rules(), evaluator.calendar());
+        let ticker = self.ticker.get_or_insert_with(new_ticker);
+        let parts = self.sequencer.sequence(&blocks, decoded, step, now, ticker)?;
+        let mut stages = Stages { decode, sequence: started.elapsed(), ..Stages::default() };
+        let (mut blocks, last) = (Some(blocks), parts.len() - 1);
+        for (number, part) in parts.into_iter().enumerate() {
+            let is_last = number == last;
+            let step = if is_last { step } else { Step::Events };
+            let blocks = blocks.take_if(|_| is_last).unwrap_or_default();
+            let fields = if is_last { std::mem::take(&mut unknown_fields) } else { BTreeMap::new() };
+            let (stages, evaluator) = (std::mem::take(&mut stages), Arc::clone(&evaluator));
+            let piece =
+                self.workers.work(move || Ok(prepare(blocks, part, fields, &evaluator, stages, step)));
+            if out.send(piece).await.is_err() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,179 @@
+//! The stage with the windows, which also evaluates what is due between two batches.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
+
+use tokio::sync::{mpsc, watch};
+
+use super::{Concluding, EngineError, Preparing, Record, broken, done};
+use crate::{
+    engine::{Committable, SavedWatermark, Scheduler, Windowing, watermark::Owed, workers::Workers},
+    evaluate::{Evaluator, Moved, schedule::Due},
+};
+
+/// The stage with the windows.
+pub struct Windows {
+    pub windowing: Windowing,
+    /// How many batches are committed.
+    pub committed: watch::Receiver<u64>,
+    /// How many batches were handed on.
+    pub forwarded: u64,
+    pub record: Record,
+    pub scheduler: Option<Scheduler>,
+    pub workers: Workers,
+}
+
+impl Windows {
+    /// Does something with the windows on a thread that may take its time.
+    async fn blocking<T: Send + 'static>(
+        self,
+        act: impl FnOnce(&mut Windowing) -> T + Send + 'static,
+    ) -> Result<(Self, T), EngineError> {
+        let Self { mut windowing, committed, forwarded, record, scheduler, workers } = self;
+        let acted = workers.blocking(move || {
+            let result = act(&mut windowing);
+            (windowing, result)
+        });
+        let (windowing, result) = acted.await.map_err(|e| broken(&e))?;
+        Ok((Self { windowing, committed, forwarded, record, scheduler, workers }, result))
+    }
+
+    /// Runs until the batches end.
+    pub async fn run(
+        mut self,
+        mut preparing: mpsc::Receiver<Preparing>,
+        out: mpsc::Sender<Concluding>,
+    ) -> Result<(), EngineError> {
+        while let Some(batch) = preparing.recv().await {
+            let (mut in_flight, prepared) = done(batch).await??;
+            if !self.windowing.is_for(prepared.evaluator()) {
+                // New windows are filled from the journal, which must have everything before this batch.
+                if !self.all_committed().await {
+                    return Ok(());
+                }
+                let (evaluator, latest) = (prepared.evaluator().clone(), in_flight.latest);
+                let (rest, changed) =
+                    self.blocking(move |windowing| windowing.change(&evaluator, latest)).await?;
+                changed?;
+                self = rest;
+            }
+            if self.windowing.rejudging().differ(&prepared.evaluator().rules().lists) {
+                // What came before this batch was judged by other lists.
+                if !self.all_committed().await {
+                    return Ok(());
+                }
+                let begun = self.windowing.begin_again(prepared.evaluator());
+                if let Some(begun) = begun
+                    && !(self.forward(begun, &out).await && self.all_committed().await)
+                {
+                    return Ok(());
+                }
+                let (evaluator, latest) = (prepared.evaluator().clone(), in_flight.latest);
+                let (rest, again) =
+                    self.blocking(move |windowing| windowing.judge_again(&evaluator, latest)).await?;
+                self = rest;
+                for committable in again? {
+                    if !self.forward(committable, &out).await {
+                        return Ok(());
+                    }
+                }
+            }
+            let mut prepared = prepared;
+            if self.windowing.lacks(&prepared) {
+                if !self.all_committed().await {
+                    return Ok(());
+                }
+                let (rest, (filled, back)) =
+                    self.blocking(move |windowing| (windowing.reach_back(&prepared), prepared)).await?;
+                filled?;
+                (self, prepared) = (rest, back);
+            }
+            let due = std::mem::take(&mut in_flight.sequenced.due);
+            let watermark = in_flight.sequenced.watermark.save();
+            let evaluator = prepared.evaluator().clone();
+            let journal = self.record;
+            let piece = if self.windowing.is_empty() {
+                self.workers.work(move || in_flight.conclude(prepared, Moved::default(), journal))
+            } else {
+                let (rest, moved) = self
+                    .blocking(move |windowing| {
+                        let started = Instant::now();
+                        let moved = in_flight.observe(windowing, &prepared);
+                        in_flight.stages.windows = started.elapsed();
+                        in_flight.held = windowing.held();
+                        (in_flight, prepared, moved)
+                    })
+                    .await?;
+                self = rest;
+                let (in_flight, prepared, moved) = moved;
+                self.workers.work(move || in_flight.conclude(prepared, moved, journal))
+            };
+            self.forwarded += 1;
+            if out.send(piece).await.is_err() || !self.tick(due, watermark, &evaluator, &out).await {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Evaluates the rules that are due on all that is committed. `false` if nobody takes batches any more.
+    /// What is still owed is stored with what each of them finds, so that a process that dies in between leaves the
+    /// rest to the next one.
+    async fn tick(
+        &mut self,
+        due: Vec<Due>,
+        mut watermark: SavedWatermark,
+        evaluator: &Evaluator,
+        out: &mpsc::Sender<Concluding>,
+    ) -> bool {
+        let last = due.len();
+        for (number, due) in due.into_iter().enumerate() {
+            let Some(scheduler) = self.scheduler.clone() else { return true };
+            scheduler.busy.pending.store(last - number, Ordering::Relaxed);
+            if !self.all_committed().await {
+                return false;
+            }
+            let (evaluation, passed) = scheduler.run(&due, evaluator, self.workers.are_threads()).await;
+            let rules = Arc::clone(evaluator.rules());
+            let done = (due.tick, rules.rules[due.rule].rule.id.clone());
+            let tick = Some(done.clone());
+            watermark.owed = watermark.owed.filter(|_| number + 1 < last).map(|owed| Owed {
+                done: Some(done),
+                attempts: 0,
+                ..owed
+            });
+            let held = self.windowing.held();
+            let watermark = Some(watermark.clone());
+            let again = due.attempt > 0;
+            let committable = Committable {
+                evaluation,
+                rules,
+                passed,
+                again,
+                tick,
+                held,
+                watermark,
+                ..Committable::default()
+            };
+            if !self.forward(committable, out).await {
+                return false;
+            }
+            scheduler.busy.pending.store(last - number - 1, Ordering::Relaxed);
+        }
+        true
+    }
+
+    /// Hands on what is ready. `false` if the last stage has ended.
+    async fn forward(&mut self, committable: Committable, out: &mpsc::Sender<Concluding>) -> bool {
+        self.forwarded += 1;
+        out.send(tokio::spawn(async { Ok(Ok(committable)) })).await.is_ok()
+    }
+
+    /// Waits until everything that was handed on is committed. `false` if the last stage has ended.
+    async fn all_committed(&mut self) -> bool {
+        let forwarded = self.forwarded;
+        self.committed.wait_for(|committed| *committed >= forwarded).await.is_ok()
+    }
+}

@@ -1,0 +1,122 @@
+//! Which reference lists a rule asks. What it finds depends on what they hold as on its own words.
+
+use std::{collections::BTreeSet, fmt::Write};
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::{
+    Param, RuleSet,
+    compile::{CompiledRule, CompiledView},
+    window::View,
+};
+use crate::{lists::Lists, sql::functions::HOLIDAYS};
+
+/// Whether an expression asks a list.
+fn asks_in(text: &str, list: &str) -> bool {
+    // Working days are counted by the list of that name without naming it.
+    text.contains(&format!("'{list}'")) || list == HOLIDAYS && text.contains("workday")
+}
+
+/// An expression, and what the lists hold that it asks: the same words over another list mean something else.
+#[must_use]
+pub fn with_lists(text: &str, lists: &Lists) -> String {
+    let mut whole = text.to_owned();
+    for (list, print, _) in lists.prints().filter(|(list, ..)| asks_in(text, list)) {
+        let _ = write!(whole, " {list}={print:x}");
+    }
+    whole
+}
+
+impl CompiledRule {
+    /// Whether it asks this list, in a condition, a measure or its query.
+    fn asks_list(&self, list: &str) -> bool {
+        let conditions = self.filter.iter().chain(&self.when).chain(self.exceptions.iter().map(|e| &e.when));
+        let mut conditions = conditions.map(|condition| condition.text.as_str());
+        // Measures and queries stand here as they are written; a constant may be the name.
+        let named = |param: &Param| matches!(param, Param::Text(text) if text == list);
+        let in_constant = || self.rule.params.iter().any(|(_, param)| named(param));
+        let measures = match &self.rule.view {
+            View::Sliding(over) => &over.measures[..],
+            View::Window(closing) => &closing.measures[..],
+            View::Event | View::Schedule(_) => &[],
+        };
+        let in_query = || match (&self.view, &self.rule.view) {
+            (CompiledView::Schedule(query), View::Schedule(schedule)) => {
+                query.tables.contains(list) || asks_in(&schedule.sql.text, list)
+            }
+            _ => false,
+        };
+        conditions.any(|text| asks_in(text, list))
+            || measures.iter().any(|measure| asks_in(&measure.expression.text, list))
+            || in_constant()
+            || in_query()
+    }
+
+    /// Whether it asks one of these lists.
+    #[must_use]
+    pub fn asks(&self, lists: &BTreeSet<String>) -> bool {
+        lists.iter().any(|list| self.asks_list(list))
+    }
+
+    /// A digest of all that its findings depend on: [`super::Rule::digest`], and what the lists hold that it asks.
+    fn digest(&self, lists: &Lists) -> i64 {
+        let own = self.rule.digest();
+        let mut text = format!("{own}");
+        for (list, print, _) in lists.prints().filter(|(list, ..)| self.asks_list(list)) {
+            let _ = write!(text, " {list:?} {print}");
+        }
+        let asks_none = !text.contains(' ');
+        if asks_none { own } else { xxh3_64(text.as_bytes()).cast_signed() }
+    }
+}
+
+impl RuleSet {
+    /// The digest of each rule, with what the lists hold that it asks.
+    pub fn digests(&self) -> impl Iterator<Item = (&str, i64)> {
+        self.rules.iter().map(|rule| (rule.rule.id.as_str(), rule.digest(&self.lists)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::{
+        event::time::Calendar,
+        lists::{List, Lists},
+        rule::{Language, RuleSet, compile::Compiler},
+    };
+
+    const RULES: &str = r#"
+rules:
+  - { id: condition, title: t, severity: low, trigger: payment, when: "in_list('black', payee_account)", key: [event_id] }
+  - { id: constant, title: t, severity: low, trigger: schedule, every: 1d, params: { list: black }, key: [event_id],
+      sql: "SELECT event_id FROM payments WHERE in_list($list, payee_account)" }
+  - { id: exception, title: t, severity: low, trigger: payment, when: amount > 1, key: [event_id],
+      exceptions: [{ name: e, when: "lookup('black', payee_account, 'reason') = 'x'", reason: r }] }
+  - { id: measure, title: t, severity: low, trigger: payment, over: { by: [unit_code], last: 7d }, key: [unit_code],
+      measure: { n: "count(*) filter (where in_list('black', payee_account))" }, when: n > 1 }
+  - { id: table, title: t, severity: low, trigger: schedule, every: 1d, key: [event_id],
+      sql: "SELECT event_id FROM payments JOIN black ON payee_account = account" }
+  - { id: query, title: t, severity: low, trigger: schedule, every: 1d, key: [event_id],
+      sql: "SELECT event_id FROM payments WHERE in_list('black', payee_account)" }
+  - { id: none, title: t, severity: low, trigger: payment, when: amount > 1, key: [event_id] }
+"#;
+
+    fn digests(rows: &[&[&str]]) -> Vec<(String, i64)> {
+        let calendar = Arc::new(Calendar::new("Asia/Shanghai", 1, 1).unwrap());
+        let mut lists = Lists::default();
+        lists.insert("black", List::of(&["account", "reason"], rows));
+        let compiler = Compiler::new(&calendar, lists, Language::Zh);
+        let rules = RuleSet::from_text(RULES, &compiler, &calendar).unwrap_or_else(|e| panic!("{e:?}"));
+        rules.digests().map(|(id, digest)| (id.to_owned(), digest)).collect()
+    }
+
+    #[test]
+    fn a_rule_is_another_one_if_a_list_that_it_asks_is() {
+        let (old, new) = (digests(&[&["A1", "x"]]), digests(&[&["A1", "x"], &["A2", "x"]]));
+        assert_eq!(old, digests(&[&["A1", "x"]]));
+        let same: Vec<_> = old.iter().filter(|rule| new.contains(rule)).map(|(id, _)| id.as_str()).collect();
+        assert_eq!(same, ["none"]);
+    }
+}

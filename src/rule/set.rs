@@ -1,0 +1,194 @@
+//! The rules that are evaluated together, and what they need of events.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use super::{
+    Mode, Rule,
+    compile::{CompiledRule, CompiledView, Compiler, ORIGINAL_AT},
+    limits, parse,
+    query::QuerySession,
+    share::{SharedWindow, share},
+    window::View,
+};
+use crate::{
+    diagnostic::Diagnostic,
+    event::{Column, EventType, event_schema, time::Calendar},
+    ledger::original::ORIGINAL_COLUMNS,
+    lists::Lists,
+    say,
+    sql::tables::{self, EVENT_COLUMNS, EVENT_TYPES},
+    yaml::Document,
+};
+
+/// The rules that are evaluated together.
+#[derive(Debug, Default, Clone)]
+pub struct RuleSet {
+    /// The rules, by file and then in the order in which they stand there.
+    pub rules: Vec<CompiledRule>,
+    /// The columns of `budget.*` and `original.*` that any of them reads, by position behind those of the event.
+    pub beside: Vec<usize>,
+    /// The types of the events whose originals any of them asks for, as [`EventType::bit`]s.
+    pub originals: u8,
+    /// The sliding windows that they share.
+    pub windows: Vec<SharedWindow>,
+    /// The types of events that schedules read, with the columns that any of them can read, by position in the event
+    /// schema.
+    pub read: Vec<(EventType, Vec<usize>)>,
+    /// What the queries of schedules start from; `None` without such a rule.
+    pub session: Option<QuerySession>,
+    /// The reference lists that they were compiled with.
+    pub lists: Lists,
+    /// The rules that were left out, and the first mistake of each.
+    pub skipped: Vec<(String, Diagnostic)>,
+}
+
+impl RuleSet {
+    /// The set of these rules.
+    pub(super) fn new(mut rules: Vec<CompiledRule>, compiler: &Compiler) -> Self {
+        let windows = share(&mut rules, compiler.lists());
+        let (beside, originals) = (beside(&rules, compiler), originals(&rules));
+        let has_schedule = rules.iter().any(|rule| matches!(rule.view, CompiledView::Schedule(_)));
+        let read = read_by_schedules(&rules, compiler);
+        let session = has_schedule.then(|| compiler.session());
+        let lists = compiler.lists().clone();
+        Self { rules, beside, originals, windows, read, session, lists, skipped: Vec::new() }
+    }
+
+    /// The same rules with the lists of another compiler.
+    ///
+    /// # Errors
+    /// If a rule needs what a list has no longer.
+    pub fn with_lists(&self, compiler: &Compiler) -> Result<Arc<Self>, Vec<Diagnostic>> {
+        limits::on_a_stack(|| {
+            let (mut document, _) = Document::parse(&say!("the rules in force"), "{}");
+            let again =
+                self.rules.iter().map(|rule| compiler.compile(&mut document, Rule::clone(&rule.rule)));
+            let rules = again.flatten().collect();
+            if document.problems.is_empty() {
+                Ok(Arc::new(Self { skipped: self.skipped.clone(), ..Self::new(rules, compiler) }))
+            } else {
+                Err(document.problems)
+            }
+        })
+    }
+
+    /// Some of the rules, those that look at single events, without anything else.
+    #[must_use]
+    pub fn only(&self, wanted: impl Fn(&CompiledRule) -> bool) -> Self {
+        let wanted = |rule: &&CompiledRule| matches!(rule.view, CompiledView::Event) && wanted(rule);
+        let rules = self.rules.iter().filter(wanted).cloned().collect();
+        Self { rules, beside: self.beside.clone(), ..Self::default() }
+    }
+
+    /// Rules written in a text, for tests and examples.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub fn from_text(
+        text: &str,
+        compiler: &Compiler,
+        calendar: &Calendar,
+    ) -> Result<Arc<Self>, Vec<Diagnostic>> {
+        limits::on_a_stack(|| Self::from_text_here(text, compiler, calendar))
+    }
+
+    fn from_text_here(
+        text: &str,
+        compiler: &Compiler,
+        calendar: &Calendar,
+    ) -> Result<Arc<Self>, Vec<Diagnostic>> {
+        let (mut document, root) = Document::parse("rules", text);
+        let rules = root.map(|root| parse::rules(&mut document, &root, calendar)).unwrap_or_default();
+        let rules: Vec<_> =
+            rules.into_iter().filter_map(|rule| compiler.compile(&mut document, rule)).collect();
+        if !document.problems.is_empty() {
+            return Err(document.problems);
+        }
+        Ok(Arc::new(Self::new(rules, compiler)))
+    }
+}
+
+impl CompiledRule {
+    /// How far back its windows and their history reach, in microseconds; 0 for a rule that looks at single events, `None`
+    /// for a query, whose reach nobody knows.
+    #[must_use]
+    pub fn horizon(&self) -> Option<i64> {
+        match (&self.view, &self.rule.view) {
+            (CompiledView::Sliding(_), View::Sliding(over)) => Some(over.reach.max_micros()),
+            (CompiledView::Closing(closing), _) => {
+                let windows = closing.anomaly.as_ref().map_or(0, |(anomaly, _)| anomaly.history);
+                let history =
+                    closing.slide.max_micros().saturating_mul(i64::try_from(windows).unwrap_or(i64::MAX));
+                Some(closing.size.max_micros().saturating_add(history))
+            }
+            (CompiledView::Schedule(_), _) => None,
+            _ => Some(0),
+        }
+    }
+
+    /// Whether it reads `budget.*`, and `original.*`.
+    #[must_use]
+    pub fn reads_beside(&self) -> (bool, bool) {
+        let read = self.event_columns();
+        let original = ORIGINAL_AT..ORIGINAL_AT + ORIGINAL_COLUMNS.len();
+        let budget = read.iter().any(|at| (Column::COUNT..ORIGINAL_AT).contains(at));
+        (budget, read.iter().any(|at| original.contains(at)))
+    }
+
+    /// The event and budget columns that it reads, by position in [`super::compile::wide_schema`], and perhaps
+    /// positions behind them (its measures).
+    fn event_columns(&self) -> Vec<usize> {
+        let mut columns: Vec<usize> = self.filter.iter().flat_map(|c| c.inputs.iter().copied()).collect();
+        let (by, measures) = match &self.view {
+            CompiledView::Sliding(sliding) => (&sliding.by[..], Some(&sliding.measures)),
+            CompiledView::Closing(closing) => (&closing.by[..], Some(&closing.measures)),
+            CompiledView::Event | CompiledView::Schedule(_) => (&[][..], None),
+        };
+        columns.extend(by);
+        columns.extend(measures.iter().flat_map(|m| &m.lanes).flat_map(|lane| &lane.inputs));
+        if matches!(self.view, CompiledView::Event | CompiledView::Sliding(_)) {
+            let conditions = self.when.iter().chain(self.exceptions.iter().map(|e| &e.when));
+            columns.extend(conditions.flat_map(|c| &c.inputs));
+            columns.extend(self.key.iter().chain(&self.values));
+        }
+        columns
+    }
+}
+
+/// The columns of `budget.*` and `original.*` that rules read, wherever they do.
+fn beside(rules: &[CompiledRule], compiler: &Compiler) -> Vec<usize> {
+    let beside = compiler.columns().fields().len() - Column::COUNT;
+    let used: BTreeSet<_> = rules.iter().flat_map(CompiledRule::event_columns).collect();
+    let used = used.into_iter().filter_map(|at| at.checked_sub(Column::COUNT));
+    used.filter(|at| *at < beside).collect()
+}
+
+/// The types of the events whose originals are asked for.
+fn originals(rules: &[CompiledRule]) -> u8 {
+    let asks = |rule: &&CompiledRule| rule.rule.mode != Mode::Disabled && rule.reads_beside().1;
+    rules.iter().filter(asks).fold(0, |types, rule| types | rule.rule.trigger)
+}
+
+/// The events that schedules read, with the columns that they can read of them.
+fn read_by_schedules(rules: &[CompiledRule], compiler: &Compiler) -> Vec<(EventType, Vec<usize>)> {
+    let schedules = rules.iter().filter(|rule| rule.rule.mode != Mode::Disabled);
+    let schedules: Vec<_> = schedules
+        .filter_map(|rule| match &rule.view {
+            CompiledView::Schedule(schedule) => Some(schedule),
+            _ => None,
+        })
+        .collect();
+    let mut read = Vec::new();
+    for event_type in EventType::ALL {
+        let of_type = |table: &String| tables::event_type(table) == Some(event_type);
+        let reading = schedules.iter().filter(|schedule| schedule.tables.iter().any(of_type));
+        let forecasts = EVENT_TYPES.contains(&event_type) && schedules.iter().any(|s| s.forecasts);
+        let names = reading.clone().flat_map(|schedule| &schedule.columns).map(String::as_str);
+        let names: BTreeSet<_> = names.chain(EVENT_COLUMNS.into_iter().filter(|_| forecasts)).collect();
+        if forecasts || reading.count() > 0 {
+            let schema = event_schema(compiler.zone());
+            read.push((event_type, names.into_iter().filter_map(|n| schema.index_of(n).ok()).collect()));
+        }
+    }
+    read
+}
