@@ -39,7 +39,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::Clock,
-    config::Config,
+    config::{Config, Source},
     decode::Decoder,
     diagnostic::{self, os_reason},
     engine::{
@@ -67,7 +67,7 @@ pub use recheck::{Range, recheck};
 pub use reload::{NotReloaded, reload};
 pub use rules::{load_rules, rules_to_start};
 pub use search::{Deed, Search};
-pub use shared::{POSTED, Shared};
+pub use shared::{NotTaken, POSTED, Shared};
 use standby::Waited;
 use tables::StoredTables;
 
@@ -119,8 +119,10 @@ pub struct Daemon {
 pub struct Assembly {
     /// What the HTTP server and the loop share.
     pub shared: Arc<Shared>,
-    /// Where sources put their blocks, and where they wait to be cut into batches.
-    pub blocks: (mpsc::Sender<Block>, mpsc::Receiver<Block>),
+    /// Where sources put their blocks.
+    pub blocks: mpsc::Sender<Block>,
+    /// Where they and what is posted wait to be cut into batches.
+    pub incoming: intake::Incoming,
     /// How far the sources were read before.
     pub positions: BTreeMap<(String, String), Position>,
     /// The loop.
@@ -181,15 +183,17 @@ impl Assembly {
         let at = (watermark.settled(), watermark.latest());
         let journal_start = watermark.journal_start(&config.calendar);
         metrics.journal_start.set(journal_start.map_or(0, |start| start.at / 1_000_000));
-        let windowing =
+        let mut windowing =
             Windowing::new(&evaluator, Some(Arc::new(journal)), config.keep_late, at, journal_start)?
                 .judging_again(store.lists_judged_by()?, config.rejudge)
                 .within(config.window_bytes);
         metrics.window_limit.set(i64::try_from(config.window_bytes).unwrap_or(i64::MAX));
         let evaluator = Arc::new(RwLock::new(evaluator));
-        let (blocks, waiting) = mpsc::channel(BLOCKS_WAITING);
-        let shared = Shared::new(config, options, &metrics, &ledger, &evaluator, &blocks, clock, receivers);
+        let (blocks, sources) = mpsc::channel(BLOCKS_WAITING);
+        let (post, posted) = mpsc::channel(BLOCKS_WAITING);
+        let shared = Shared::new(config, options, &metrics, &ledger, &evaluator, &post, clock, receivers);
         let shared = Arc::new(shared);
+        shared.intake.holds(windowing.held().bytes.iter().sum());
         shared.last_event_at.store(store.latest_at()?.unwrap_or(0), Ordering::Relaxed);
         shared.quarantine.start(store.quarantine_bytes()?, &metrics);
         let engine = Engine {
@@ -213,8 +217,8 @@ impl Assembly {
         let sealing = SealingParts::open(config, &store)?;
         let workers = Workers::new(parallel);
         let output = StoreOutput::new(store, Arc::clone(&shared), sealing.waker(), workers)?;
-        let (blocks, positions) = ((blocks, waiting), recovered.positions);
-        Ok(Self { shared, blocks, positions, engine, output, sealing })
+        let (incoming, positions) = (intake::Incoming { sources, posted }, recovered.positions);
+        Ok(Self { shared, blocks, incoming, positions, engine, output, sealing })
     }
 }
 
@@ -240,12 +244,12 @@ impl Daemon {
         clock: &Arc<dyn Clock>,
     ) -> anyhow::Result<Self> {
         let assembly = Assembly::locked(config, lock, rules, options, clock, parallel())?;
-        let Assembly { shared, blocks: (blocks, waiting), positions, engine, mut output, sealing } = assembly;
+        let Assembly { shared, blocks, incoming, positions, engine, mut output, sealing } = assembly;
         let (batches_in, batches_out) = mpsc::channel(parallel());
         let limits = BatchLimits { rows: config.batch_rows, wait: config.batch_wait };
         let (closing, bounded) = (CancellationToken::new(), Arc::clone(&engine.bounded));
         let (handed_on, taken) = mpsc::channel(1);
-        tokio::spawn(intake::hand_on(waiting, handed_on, Arc::clone(&shared.intake), closing.clone()));
+        tokio::spawn(intake::hand_on(incoming, handed_on, Arc::clone(&shared.intake), closing.clone()));
         // It ends with what is handed on.
         tokio::spawn(batches(taken, batches_in, limits, CancellationToken::new()));
         let sealing = SealingTask::start(sealing, &shared);
@@ -392,16 +396,38 @@ pub async fn run(
     tokio::spawn(supervisor::heart(Arc::clone(&daemon.shared), daemon.blocks.clone(), daemon.stop.clone()));
     tracing::info!(listen = %config.listen, sources = config.sources.len(), "ready");
     let shared = Arc::clone(&daemon.shared);
+    let reads_pipe = config.sources.iter().any(|(_, source)| matches!(source, Source::Stdin(_)));
     let result = watch(daemon, sources, signals, options.once).await;
     let _ = tokio::time::timeout(SERVER_STOP, server).await;
-    result.map(|()| Outcome::of(&shared))
+    let ended = result?;
+    let unread = ended.is_full.then(|| left_unread(&shared, reads_pipe));
+    Ok(Outcome { unread, ..Outcome::of(&shared) })
+}
+
+/// What became of an input that windows had no room for.
+fn left_unread(shared: &Shared, reads_pipe: bool) -> String {
+    let (held, limit) = (shared.intake.held() >> 20, shared.intake.limit >> 20);
+    match reads_pipe {
+        true => say!(
+            "windows hold {held} MiB, and may hold {limit} (engine.window_memory_mib): not everything was read. What was read is committed; what was still to come through standard input is not. Raise the limit, or take out rules with windows over many keys, and send all of it again: what is known already changes nothing",
+            held,
+            limit
+        ),
+        false => say!(
+            "windows hold {held} MiB, and may hold {limit} (engine.window_memory_mib): not everything was read. What was read is committed. Raise the limit, or take out rules with windows over many keys, and start again: it reads on from there",
+            held,
+            limit
+        ),
+    }
 }
 
 /// What came of a run.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Outcome {
     /// What became of all records.
     pub records: Receipt,
+    /// Why not everything was read, and what became of the rest; `None` if it was.
+    pub unread: Option<String>,
     /// Files that could not be read, or not to their end.
     pub files_refused: u64,
 }
@@ -409,7 +435,8 @@ pub struct Outcome {
 impl Outcome {
     fn of(shared: &Shared) -> Self {
         let records = *shared.totals.lock().unwrap_or_else(PoisonError::into_inner);
-        Self { records, files_refused: shared.sources.values().map(|s| s.told().files_refused).sum() }
+        let files_refused = shared.sources.values().map(|s| s.told().files_refused).sum();
+        Self { records, unread: None, files_refused }
     }
 }
 
@@ -440,12 +467,20 @@ pub async fn replay(
         }
         let payload = Payload::Messages { data: data.into(), ends };
         let seqs = part.iter().map(|record| record.seq).collect();
-        let receipt = daemon
-            .shared
-            .submit(&part[0].source, payload, seqs)
-            .await
-            .with_context(|| say!("the commit failed"))?;
-        total += receipt;
+        match daemon.shared.submit(&part[0].source, payload, seqs).await {
+            Ok(receipt) => total += receipt,
+            Err(not_taken) => {
+                daemon.drain(false).await?;
+                bail!(match not_taken {
+                    NotTaken::Full(why) => say!(
+                        "{read} records were read again, the others stay in quarantine: {why}",
+                        read = total.seen(),
+                        why
+                    ),
+                    NotTaken::Stopping => say!("the commit failed"),
+                });
+            }
+        }
     }
     daemon.drain(false).await?;
     Ok(total)
@@ -467,14 +502,20 @@ pub fn parallel() -> usize {
 
 type EngineTask = tokio::task::JoinHandle<Result<(), EngineError>>;
 
+/// How a daemon ended that was not broken.
+struct Ended {
+    /// Windows had no room for the rest of the input.
+    is_full: bool,
+}
+
 /// Waits for the end, whichever comes first: a signal, a failing engine or source, or (once) the sources' end.
 async fn watch(
     mut daemon: Daemon,
     mut sources: ingest::SourceTasks,
     mut signals: reload::Signals,
     once: bool,
-) -> anyhow::Result<()> {
-    let mut failed = None;
+) -> anyhow::Result<Ended> {
+    let (mut failed, mut is_full) = (None, false);
     let mut sources_left = !sources.is_empty();
     let mut lists = tokio::time::interval(LISTS_EVERY);
     let mut asked = reload::Asked::default();
@@ -501,13 +542,8 @@ async fn watch(
                 }
             },
             _ = lists.tick() => {
-                if once && daemon.shared.intake.is_full() {
-                    let (held, limit) = (daemon.shared.intake.held() >> 20, daemon.shared.intake.limit >> 20);
-                    failed = Some(anyhow!(say!(
-                        "windows hold {held} MiB, and may hold {limit} (engine.window_memory_mib): not everything was read. What was read is committed, and nothing is lost; raise the limit, or take out rules with windows over many keys, and start again",
-                        held,
-                        limit
-                    )));
+                is_full = once && daemon.shared.intake.is_full();
+                if is_full {
                     break;
                 }
                 asked.begin(&daemon.shared).await;
@@ -524,7 +560,7 @@ async fn watch(
             },
         }
     }
-    let whole = !sources_left && failed.is_none();
+    let whole = !sources_left && failed.is_none() && !is_full;
     if once && whole {
         tracing::info!("everything is read; what is left of it is judged and committed");
         tokio::select! {
@@ -541,7 +577,7 @@ async fn watch(
     // A run that ends by itself leaves the state tidy; one that is told to stop does not make its supervisor wait.
     daemon.drain(whole).await?;
     tracing::info!("stopped");
-    failed.map_or(Ok(()), Err)
+    failed.map_or(Ok(Ended { is_full }), Err)
 }
 
 async fn asked_to_stop(signals: &mut reload::Signals) {

@@ -16,13 +16,16 @@ use tokio::{
 };
 
 use super::{
-    Shared,
+    Journal, Shared,
     deliver::Receivers,
     lists::{self, WatchedLists, gauge_rows},
     rules::rules_to_reload,
     supervisor,
 };
-use crate::{alert::Policy, config::Config, diagnostic::Diagnostic, evaluate::Evaluator, store::Reader};
+use crate::{
+    alert::Policy, config::Config, decode::Decoder, diagnostic::Diagnostic, engine::Windowing,
+    evaluate::Evaluator, say, store::Reader,
+};
 
 /// What a signal asks for.
 pub enum Signal {
@@ -204,7 +207,29 @@ fn load(shared: &Shared, force: bool) -> Result<Loaded, Vec<Diagnostic>> {
     let rules = rules_to_reload(&config, watched.lists().clone(), &shared.rules_in_force())?;
     let receivers = Receivers::load(&config, watched.lists().clone(), &shared.clock, &shared.metrics)?;
     let evaluator = Evaluator::new(rules, Arc::clone(&config.calendar));
+    has_room(shared, &config, &evaluator)?;
     Ok((evaluator, watched, Arc::clone(&config.policy), receivers))
+}
+
+/// Whether the windows that rules bring have room: those in force go on without them. It is tried beforehand, because they
+/// cannot be left out again once events are judged by them.
+fn has_room(shared: &Shared, config: &Config, evaluator: &Evaluator) -> Result<(), Vec<Diagnostic>> {
+    let in_force = Arc::clone(&shared.evaluator.read().unwrap_or_else(PoisonError::into_inner));
+    let schema = Arc::clone(Decoder::new(Arc::clone(&config.calendar)).schema());
+    let journal = Journal { dir: shared.state_dir.clone(), schema };
+    let latest = shared.last_event_at.load(Ordering::Relaxed);
+    let (most, at) = (shared.intake.limit, (latest.saturating_sub(shared.lateness), latest));
+    let bytes = Windowing::weigh(&in_force, evaluator, Arc::new(journal), (config.keep_late, most), at);
+    let wrong = match bytes {
+        Ok(bytes) if bytes <= most => return Ok(()),
+        Ok(_) => say!(
+            "the windows that these rules bring do not fit into {limit} MiB (engine.window_memory_mib): make them shorter or of fewer keys, or raise the limit and start again",
+            limit = most >> 20
+        ),
+        Err(error) => error.to_string(),
+    };
+    let path = &shared.config_path;
+    Err(vec![Diagnostic::of_file(&path.display().to_string(), wrong, None)])
 }
 
 #[cfg(test)]

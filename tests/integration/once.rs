@@ -191,3 +191,44 @@ fn everything_is_committed_however_long_it_takes() {
     assert_eq!((code, accepted(bench.path())), (Some(0), 120), "{log}");
     assert!(started.elapsed() > Duration::from_secs(35), "the delay was too short to prove anything");
 }
+
+/// Windows that have no room end the run: what was read is told, and what is to be done with the rest.
+#[test]
+fn a_run_that_windows_have_no_room_for_says_what_was_read_and_what_was_not() {
+    let rules = "
+rules:
+  - {id: often, title: often, severity: low, trigger: payment, over: { by: [payee_account], last: 30d }, measure: { n: count(*) }, when: n > 1000000, key: [payee_account], summary: often}
+";
+    let event = |n: usize| {
+        let mut event = payment(&format!("p{n}"), "L1", "1.00");
+        event["payee_account"] = format!("6222{n:012}").into();
+        event
+    };
+    let input = lines(&(0..60_000).map(event).collect::<Vec<_>>());
+    for (source, said) in [
+        ("stdin: {}", "what was still to come through standard input is not"),
+        ("file: { path: events.jsonl }", "start again: it reads on from there"),
+    ] {
+        let bench = Bench::new(&input, "");
+        let config = format!(
+            "sources: [{{ name: all, {source} }}]\nstate: {{ dir: state }}\nengine: {{ window_memory_mib: 1, batch_rows: 1000 }}\n"
+        );
+        write(bench.path(), "fiscwatch.yaml", &config);
+        write(bench.path(), "rules/rules.yaml", rules);
+        let mut command = fiscwatch();
+        command.current_dir(bench.path()).args(["run", "--once"]).args(CONFIG);
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (mut pipe, sent) = (child.stdin.take().unwrap(), input.clone());
+        // The pipe breaks when the run ends.
+        let writer = std::thread::spawn(move || pipe.write_all(sent.as_bytes()).is_ok());
+        let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
+        let (out, err) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
+        assert_eq!(status.code(), Some(1), "{out} {err}");
+        assert!(err.contains("engine.window_memory_mib") && err.contains(said), "{err}");
+        let accepted = accepted(bench.path());
+        assert!((1000..60_000).contains(&accepted), "{accepted}");
+        assert!(out.contains(&format!("{accepted} records: {accepted} accepted")), "{out}");
+        drop(writer.join());
+    }
+}
