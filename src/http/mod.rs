@@ -1,6 +1,7 @@
 //! The HTTP server (SPEC §7): one file a thing that the API has, and `openapi.rs`, which joins and describes them.
 
 mod alerts;
+mod answers;
 mod api;
 mod connection;
 mod door;
@@ -45,6 +46,7 @@ use crate::{
 pub use alerts::AlertDetail;
 pub use problem::Problem;
 
+use answers::{Answers, answers};
 use door::Door;
 use guard::{Guard, guard};
 use refused::Refusals;
@@ -72,12 +74,13 @@ impl axum::extract::FromRef<Served> for Arc<Refusals> {
 pub async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: CancellationToken) {
     let door = Arc::new(Door::new(&shared.clients, &shared.metrics));
     let (api, _) = openapi::api();
+    let room = Arc::new(Answers::new(&door.refusals));
     let router = Router::new()
         .route("/metrics", get(metrics))
         .route("/-/healthy", get(|| async { "fiscwatch is running\n" }))
         .route("/-/ready", get(ready))
         .route("/-/reload", post(reload))
-        .merge(api)
+        .merge(api.layer(from_fn_with_state(room, answers)))
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, say!("there is nothing at this path")) })
         .method_not_allowed_fallback(|| async {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, say!("this path takes another method"))
@@ -103,7 +106,9 @@ pub async fn serve_standby(
         .route("/metrics", get(render))
         .route("/-/healthy", get(|| async { "fiscwatch is running (standby)\n" }))
         .route("/-/ready", get(move || async move { (StatusCode::SERVICE_UNAVAILABLE, waits() + "\n") }))
-        .fallback(move || async move { Problem::new(StatusCode::SERVICE_UNAVAILABLE, waits()) });
+        .fallback(
+            move || async move { Problem::new(StatusCode::SERVICE_UNAVAILABLE, waits()).again_after(5) },
+        );
     connection::serve(listener, behind_door(router, &door), door, stop).await;
 }
 
