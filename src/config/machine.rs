@@ -20,7 +20,7 @@ pub fn half() -> u64 {
 /// The memory of the machine. The kernel is asked, and not `/proc/meminfo`: a service may not see that.
 fn total() -> Option<u64> {
     let said = sysinfo();
-    let total = u64::try_from(said.totalram).ok()?.checked_mul(said.mem_unit.into())?;
+    let total = said.totalram.checked_mul(said.mem_unit.into())?;
     Some(total).filter(|total| *total > 0)
 }
 
