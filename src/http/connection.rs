@@ -75,8 +75,7 @@ async fn connection(
     stop: CancellationToken,
 ) {
     let (place, clients) = (Arc::new(place), &door.clients);
-    let reader = Arc::clone(&place);
-    let io = PacedIo::new(stream, clients.body_time, &door.refusals, move || reader.reads());
+    let io = PacedIo::new(stream, clients.body_time, &door.refusals, Arc::clone(&place));
     let service = service_fn(|request: Request<Incoming>| {
         let turn = place.begin(request.uri().path());
         let body_time = clients.body_time;
@@ -116,7 +115,7 @@ fn too_many() -> Response<Body> {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).again_after(1).into_response()
 }
 
-/// An answer that is under way until it is written.
+/// An answer, which is made when its last part is taken to be written.
 struct Answer {
     body: Body,
     turn: Option<Turn>,
