@@ -411,12 +411,7 @@ impl Resolver<'_> {
             window_bytes: raw.engine.window_memory_mib.map_or_else(machine::half, |mib| {
                 self.within("engine.window_memory_mib", mib, (1, u64::MAX >> 20)) << 20
             }),
-            query_limits: Limits {
-                memory: self.within("engine.query_memory_mib", raw.engine.query_memory_mib, (1, 1 << 24))
-                    << 20,
-                time: self.value("engine.query_time", duration(&raw.engine.query_time)),
-                ..Limits::default()
-            },
+            query_limits: self.query_limits(raw.engine.query_memory_mib, &raw.engine.query_time),
             sinks: raw.sinks.into_iter().map(|sink| sink.with_paths(|p| self.path(p))).collect(),
             templates: raw.templates.map(|p| self.path(p)),
             external_url: raw.external_url.map(|url| self.value("external_url", link_base(&url))),
@@ -449,6 +444,12 @@ impl Resolver<'_> {
     fn micros(&mut self, key: &str, text: &str) -> i64 {
         let duration = self.value(key, duration(text));
         i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+    }
+
+    fn query_limits(&mut self, mib: usize, time: &str) -> Limits {
+        let mib = self.within("engine.query_memory_mib", mib, (1, 1 << 24));
+        let time = self.value("engine.query_time", duration(time));
+        Limits { memory: mib << 20, time, ..Limits::default() }
     }
 
     /// A number that is neither too small nor too large: one that was changed in silence would be believed.

@@ -168,7 +168,7 @@ impl Turns {
         hold.told = Some(Instant::now());
         tracing::warn!(
             seconds = held.as_secs(),
-            "another program holds the database of the state; commits wait for it, and nothing is lost"
+            "another program holds the database of the state; writing waits for it, and nothing is lost; end that program (sqlite3, a backup tool, a check of the disk)"
         );
     }
 
