@@ -32,7 +32,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{anyhow, bail};
 use arrow::{datatypes::SchemaRef, record_batch::RecordBatch};
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
@@ -48,10 +48,10 @@ use crate::{
     },
     evaluate::Evaluator,
     event::EventType,
-    http,
+    failpoint, http,
     rule::RuleSet,
     say,
-    store::{self, Lookup, StateLock, Store, StoreError, StoredReject},
+    store::{self, Lookup, StateLock, Store, StoreError, StoredReject, Turns},
     stream::{Block, Payload, Position, Receipt},
     telemetry::Metrics,
     text::quoted,
@@ -275,35 +275,48 @@ impl Daemon {
     /// # Errors
     /// If a commit fails or takes too long.
     pub async fn drain(mut self, seal: bool) -> anyhow::Result<()> {
-        crate::failpoint::reach("drain.begun")?;
+        failpoint::reach("drain.begun")?;
         self.shared.set_ready(false);
         supervisor::stopping();
         self.stop.cancel();
         self.shared.close_ingest();
         drop(self.blocks);
         self.closing.cancel();
-        let drained = tokio::time::timeout(DRAIN_MAX, ended(&mut self.engine)).await;
-        if drained.is_err() {
-            self.shared.turns.give_up();
-        }
+        let patience = failpoint::within("patience.drain", DRAIN_MAX);
+        let drained = tokio::time::timeout(patience, ended(&mut self.engine)).await;
         let turns = Arc::clone(&self.shared.turns);
+        let drained = drained.unwrap_or_else(|_| Err(anyhow!(too_long(turns.held_up()))));
+        if drained.is_err() {
+            turns.give_up();
+        }
         // What is left is told and sealed; nobody waits for another program any longer than that.
-        tokio::spawn(async move {
-            tokio::time::sleep(DRAIN_MAX + DRAIN_MAX).await;
+        let patient = tokio::spawn(async move {
+            tokio::time::sleep(patience + patience).await;
             turns.give_up();
         });
-        crate::failpoint::reach("drain.committed")?;
+        failpoint::reach("drain.committed")?;
         // A signal waits for the step under way, which is at most about a second's work.
         let sealing = self.sealing;
         let sealed = tokio::task::spawn_blocking(move || sealing.end(seal)).await?;
-        crate::failpoint::reach("drain.sealed")?;
+        failpoint::reach("drain.sealed")?;
         self.deliver.end(seal).await;
         self.wellbeing.abort();
-        let result = drained.with_context(|| {
-            say!("draining took too long; what was not committed is read again at the next start")
-        })?;
-        result?;
+        patient.abort();
+        drained?;
         Ok(sealed?)
+    }
+}
+
+/// Why a daemon ends before everything that came is committed.
+fn too_long(held: Option<Duration>) -> String {
+    match held {
+        Some(held) => say!(
+            "another program has held the database for {seconds} s, so what came last is not stored. Files and topics are read from there again at the next start; send again what was posted and not answered. End that program (sqlite3, a backup tool, a check of the disk) first",
+            seconds = held.as_secs()
+        ),
+        None => say!(
+            "it took too long to store what came last. Files and topics are read from there again at the next start; send again what was posted and not answered"
+        ),
     }
 }
 
@@ -361,7 +374,11 @@ pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
             "cannot listen on {address}: another program has the port, perhaps another fiscwatch. Stop it, or set http.listen to another one",
             address
         )),
-        _ => anyhow!(say!("cannot listen on {address} (http.listen): {reason}", address, reason = os_reason(&e))),
+        _ => anyhow!(say!(
+            "cannot listen on {address}: {reason}. Set http.listen to an address of this machine, such as 127.0.0.1:9464, and a port above 1023",
+            address,
+            reason = os_reason(&e)
+        )),
     })
 }
 
@@ -385,7 +402,18 @@ pub async fn run(
         return Ok(Outcome::default());
     };
     supervisor::recovering();
-    let daemon = Daemon::start_locked(&config, lock, rules, &options, &clock)?;
+    // Opening the state keeps this thread, and may have to wait for another program: signals are heard beside it.
+    let (turns, opened) = (Turns::of(&config.state_dir), CancellationToken::new());
+    let hearing = tokio::spawn(signals.while_opening(Arc::clone(&turns), opened.clone()));
+    let started = Daemon::start_locked(&config, lock, rules, &options, &clock);
+    opened.cancel();
+    let signals = hearing.await?;
+    if signals.asked_to_stop() && started.as_ref().is_err_and(is_busy) {
+        tracing::info!("asked to stop while another program held the database; nothing was changed");
+        return Ok(Outcome::default());
+    }
+    turns.take_up();
+    let daemon = started?;
     if after_another && let Err(NotReloaded::Wrong(problems)) = reload(&daemon.shared, false) {
         problems.iter().for_each(|p| tracing::error!("the rules of the start stay in force: {p}"));
     }
@@ -419,6 +447,11 @@ fn left_unread(shared: &Shared, reads_pipe: bool) -> String {
             limit
         ),
     }
+}
+
+/// Whether another program holds the database.
+fn is_busy(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(StoreError::Busy(_)))
 }
 
 /// What came of a run.
@@ -555,6 +588,7 @@ async fn watch(
                 }
                 reload::Signal::Stop => {
                     tracing::info!("stopping: the sources end, what was read is committed");
+                    failed = once.then(interrupted);
                     break;
                 }
             },
@@ -566,7 +600,7 @@ async fn watch(
         tokio::select! {
             finished = daemon.finish() => finished?,
             () = asked_to_stop(&mut signals) => {
-                tracing::warn!("asked to stop before everything was committed");
+                failed = Some(interrupted());
             }
         }
     }
@@ -578,6 +612,13 @@ async fn watch(
     daemon.drain(whole).await?;
     tracing::info!("stopped");
     failed.map_or(Ok(Ended { is_full }), Err)
+}
+
+/// A run that was to read everything and did not: what waits for it must not take it for done.
+fn interrupted() -> anyhow::Error {
+    anyhow!(say!(
+        "asked to stop before everything was read and committed. What was read is committed, and the next run goes on from there"
+    ))
 }
 
 async fn asked_to_stop(signals: &mut reload::Signals) {

@@ -14,6 +14,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
     task::JoinHandle,
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Journal, Shared,
@@ -23,8 +24,14 @@ use super::{
     supervisor,
 };
 use crate::{
-    alert::Policy, config::Config, decode::Decoder, diagnostic::Diagnostic, engine::Windowing,
-    evaluate::Evaluator, say, store::Reader,
+    alert::Policy,
+    config::Config,
+    decode::Decoder,
+    diagnostic::Diagnostic,
+    engine::Windowing,
+    evaluate::Evaluator,
+    say,
+    store::{Reader, Turns},
 };
 
 /// What a signal asks for.
@@ -40,6 +47,8 @@ pub struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
     hang_up: tokio::signal::unix::Signal,
+    /// What was asked for and not heard yet.
+    pending: Option<Signal>,
 }
 
 impl Signals {
@@ -52,16 +61,49 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
+            pending: None,
         })
     }
 
     /// The next signal.
     pub async fn next(&mut self) -> Signal {
+        match self.pending.take() {
+            Some(pending) => pending,
+            None => self.arrives().await,
+        }
+    }
+
+    async fn arrives(&mut self) -> Signal {
         tokio::select! {
             _ = self.terminate.recv() => Signal::Stop,
             _ = self.interrupt.recv() => Signal::Stop,
             _ = self.hang_up.recv() => Signal::Reload,
         }
+    }
+
+    /// Listens while the state is opened, until that is `over`: who asks to stop ends all waiting for the database. What
+    /// was asked for is the next signal.
+    pub async fn while_opening(mut self, turns: Arc<Turns>, over: CancellationToken) -> Self {
+        loop {
+            tokio::select! {
+                () = over.cancelled() => return self,
+                never = supervisor::held_up(&turns) => match never {},
+                signal = self.arrives() => {
+                    let is_stop = matches!(signal, Signal::Stop);
+                    self.pending = Some(signal);
+                    if is_stop {
+                        turns.give_up();
+                        return self;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether somebody has asked to stop.
+    #[must_use]
+    pub const fn asked_to_stop(&self) -> bool {
+        matches!(self.pending, Some(Signal::Stop))
     }
 }
 

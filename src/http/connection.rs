@@ -70,8 +70,7 @@ async fn connection(
     stop: CancellationToken,
 ) {
     let (place, clients) = (Arc::new(place), &door.clients);
-    let reader = Arc::clone(&place);
-    let io = PacedIo::new(stream, clients.body_time, &door.refusals, move || reader.reads());
+    let io = PacedIo::new(stream, clients.body_time, &door.refusals, Arc::clone(&place));
     let service = service_fn(|request: Request<Incoming>| {
         let turn = place.begin(request.uri().path());
         let body_time = clients.body_time;

@@ -56,6 +56,16 @@ use refused::Refusals;
 struct Served {
     shared: Arc<Shared>,
     refusals: Arc<Refusals>,
+    scrapes: Scrapes,
+}
+
+/// One scrape at a time: counters follow what others count, and series are made anew.
+type Scrapes = Arc<tokio::sync::Mutex<()>>;
+
+impl axum::extract::FromRef<Served> for Scrapes {
+    fn from_ref(served: &Served) -> Self {
+        Arc::clone(&served.scrapes)
+    }
 }
 
 impl axum::extract::FromRef<Served> for Arc<Shared> {
@@ -85,7 +95,7 @@ pub async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: Cancellatio
         .method_not_allowed_fallback(|| async {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, say!("this path takes another method"))
         })
-        .with_state(Served { shared, refusals: Arc::clone(&door.refusals) });
+        .with_state(Served { shared, refusals: Arc::clone(&door.refusals), scrapes: Scrapes::default() });
     connection::serve(listener, behind_door(router, &door), door, stop).await;
 }
 
@@ -118,7 +128,8 @@ fn behind_door(router: Router, door: &Door) -> Router {
     router.layer(from_fn_with_state(by, guard))
 }
 
-async fn metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+async fn metrics(State(scrapes): State<Scrapes>, State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+    let _alone = scrapes.lock().await;
     scrape_gauges(&shared);
     let asked = Arc::clone(&shared);
     if let Err(problem) = request::blocking(move || count_verdicts(&asked)).await {
@@ -156,24 +167,23 @@ async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, String) {
     if let Some(why) = shared.takes_no_more() {
         return unavailable(why);
     }
-    match (shared.ready(), shared.sources_wait()) {
-        (true, None) if shared.busy_with_ticks().is_some() => {
-            let due = shared.busy_with_ticks().unwrap_or_default();
-            unavailable(say!(
-                "fiscwatch is busy with {due} rules on a schedule that are due; events wait",
-                due
-            ))
-        }
-        (true, None) => match shared.busy_with() {
-            Some((work, time)) => unavailable(waits_for(&work, time.as_secs())),
-            None => {
-                let troubles: String = shared.sources.iter().flat_map(troubles).collect();
-                (StatusCode::OK, say!("fiscwatch is ready") + "\n" + &troubles)
-            }
-        },
-        (true, Some(why)) => unavailable(why),
-        (false, _) => unavailable(say!("fiscwatch is starting or stopping")),
+    if !shared.ready() {
+        return unavailable(say!("fiscwatch is starting or stopping"));
     }
+    if let Some(why) = shared.sources_wait() {
+        return unavailable(why);
+    }
+    if let Some(due) = shared.busy_with_ticks() {
+        return unavailable(say!(
+            "fiscwatch is busy with {due} rules on a schedule that are due; events wait",
+            due
+        ));
+    }
+    if let Some((work, time)) = shared.busy_with() {
+        return unavailable(waits_for(&work, time.as_secs()));
+    }
+    let troubles: String = shared.sources.iter().flat_map(troubles).collect();
+    (StatusCode::OK, say!("fiscwatch is ready") + "\n" + &troubles)
 }
 
 /// What the stream waits for.

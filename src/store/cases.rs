@@ -24,7 +24,7 @@ use crate::{
         desk::{Order, Refusal},
     },
     evaluate::Finding,
-    say,
+    failpoint, say,
     text::quoted,
 };
 
@@ -77,7 +77,7 @@ impl Cases {
 
     /// Begins to write; an officer does not wait for ever.
     pub(super) fn begin(&self) -> rusqlite::Result<Turn<'_>> {
-        Turns::of(&self.dir).begin(&self.connection, Some(BUSY))
+        Turns::of(&self.dir).begin(&self.connection, Some(failpoint::within("patience.officer", BUSY)))
     }
 
     pub(super) fn read<T>(

@@ -376,12 +376,134 @@ fn a_replay_without_room_ends() {
     assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
 }
 
-/// `BEGIN IMMEDIATE` in sqlite3, and somebody who goes to lunch.
+#[test]
+fn who_is_being_answered_makes_no_room_for_others() {
+    let (_bench, daemon) = daemon("http: { connections: 16 }\n");
+    let events: Vec<Value> = (0..1000).map(|n| payment(&format!("p{n}"), &format!("L{n}"), "1.00")).collect();
+    assert_eq!(daemon.post("/api/v1/events", &lines(&events)).0, 200);
+    let page = daemon.get("/api/v1/findings?limit=1000").1;
+    // Far more than what the operating system takes from a daemon whose client does not read.
+    let pages = 12_000_000 / page.len() + 1;
+    let mut slow = connect(&daemon);
+    for n in 1..=pages {
+        let end = if n == pages { "Connection: close\r\n" } else { "" };
+        let ask = format!("GET /api/v1/findings?limit=1000 HTTP/1.1\r\nHost: localhost\r\n{end}\r\n");
+        slow.write_all(ask.as_bytes()).unwrap();
+    }
+    let under_way = || metric(&daemon, "fiscwatch_http_connections{kind=\"requests\"}");
+    wait_until(|| under_way() == 1);
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(under_way(), 1, "the answer is not written yet");
+    let _others: Vec<_> = (0..40).map(|_| connect(&daemon)).collect();
+    wait_until(|| refused(&daemon, "connections") >= 20);
+    let answers = rest(&mut slow);
+    assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), pages);
+    assert_eq!(answers.matches(&page).count(), pages, "every answer is whole");
+    wait_until(|| under_way() == 0);
+}
+
+/// Prometheus, a second one, and somebody with curl.
+#[test]
+fn scrapes_at_the_same_time_tell_the_same() {
+    let bench = Bench::new("", "");
+    let feed = "sources: [{ name: feed, file: { path: events.jsonl } }]\nstate: { dir: state }\n";
+    std::fs::write(bench.path().join("fiscwatch.yaml"), feed).unwrap();
+    let daemon = Daemon::start(bench.path());
+    wait_until(|| daemon.get("/metrics").1.contains("fiscwatch_source_up{source=\"feed\"} 1"));
+    let series = |text: &str| text.lines().filter(|line| line.starts_with("fiscwatch_source_")).count();
+    let expected = series(&daemon.get("/metrics").1);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            let url = format!("{}/metrics", daemon.address);
+            scope.spawn(move || {
+                for _ in 0..20 {
+                    let mut answer = crate::support::agent().get(&url).call().unwrap();
+                    assert_eq!(series(&answer.body_mut().read_to_string().unwrap()), expected);
+                }
+            });
+        }
+    });
+}
+
+/// `BEGIN IMMEDIATE` in sqlite3.
+fn hold(bench: &Bench) -> Connection {
+    let other = Connection::open(bench.path().join("state/fiscwatch.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    other
+}
+
+const HELD: &str = "another program holds the database";
+
+#[test]
+fn a_start_waits_for_a_database_that_is_held_and_can_be_stopped_meanwhile() {
+    let (bench, daemon) = daemon("");
+    assert_eq!(daemon.stop("-TERM"), Some(0));
+    let other = hold(&bench);
+    let waiting = Daemon::begin(bench.path(), "");
+    wait_until(|| said(&waiting, HELD));
+    let asked = Instant::now();
+    let (code, log) = waiting.end("-TERM");
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("asked to stop while another program held the database"), "{log}");
+    assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
+
+    let waiting = Daemon::begin(bench.path(), "");
+    wait_until(|| said(&waiting, HELD));
+    other.execute_batch("ROLLBACK").unwrap();
+    wait_until(|| waiting.get("/-/ready").0 == 200);
+    assert_eq!(waiting.post("/api/v1/events", &lines(&[payment("p1", "L1", "1.00")])).0, 200);
+    assert_eq!(waiting.stop("-TERM"), Some(0));
+}
+
+#[test]
+fn a_daemon_that_is_stopped_beside_a_database_that_is_held_says_so() {
+    let (bench, daemon) = daemon("");
+    assert_eq!(daemon.stop("-TERM"), Some(0));
+    let daemon = Daemon::start_failing(bench.path(), "patience.drain=within:500");
+    let other = hold(&bench);
+    let address = daemon.address.clone();
+    let body = lines(&[payment("p1", "L1", "1.00")]);
+    let posted = std::thread::spawn(move || crate::support::post(&format!("{address}/api/v1/events"), &body));
+    wait_until(|| said(&daemon, HELD));
+    let (code, log) = daemon.end("-TERM");
+    assert_eq!(code, Some(1), "{log}");
+    assert!(log.contains("another program has held the database for"), "{log}");
+    assert!(log.contains("send again what was posted and not answered"), "{log}");
+    assert!(!log.contains("deadline"), "{log}");
+    assert_ne!(posted.join().unwrap().0, 200, "what is not stored is not confirmed");
+    drop(other);
+}
+
+#[test]
+fn an_officer_beside_a_database_that_is_held_is_told_to_come_again() {
+    let (bench, daemon) = daemon("");
+    assert_eq!(daemon.stop("-TERM"), Some(0));
+    let daemon = Daemon::start_failing(bench.path(), "patience.officer=within:300");
+    assert_eq!(daemon.post("/api/v1/events", &lines(&[payment("p1", "L1", "1.00")])).0, 200);
+    let alert = daemon.json("/api/v1/alerts")["alerts"][0]["alert_id"].as_str().unwrap().to_owned();
+    let body = json!({ "action": "acknowledge", "who": "zhang" }).to_string();
+    let ask = format!(
+        "POST /api/v1/alerts/{alert}/transitions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let other = hold(&bench);
+    let answer = raw(&daemon, &ask);
+    assert_eq!(status(&answer), 503, "{answer}");
+    assert!(answer.to_lowercase().contains("\r\nretry-after: 5\r\n"), "{answer}");
+    assert!(answer.contains(HELD), "{answer}");
+    let state = || daemon.json("/api/v1/alerts")["alerts"][0]["state"].clone();
+    assert_eq!(state(), "open");
+    other.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(status(&raw(&daemon, &ask)), 200);
+    assert_eq!(state(), "acknowledged");
+}
+
+/// Somebody who goes to lunch.
 #[test]
 fn another_program_that_holds_the_database_is_waited_for_and_told() {
     let (bench, daemon) = daemon("");
-    let other = Connection::open(bench.path().join("state/fiscwatch.db")).unwrap();
-    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let other = hold(&bench);
     let address = daemon.address.clone();
     let body = lines(&[payment("p1", "L1", "1.00")]);
     let posted = std::thread::spawn(move || crate::support::post(&format!("{address}/api/v1/events"), &body));
@@ -395,7 +517,7 @@ fn another_program_that_holds_the_database_is_waited_for_and_told() {
     assert_eq!((code, receipt.as_str()), (200, "{\"accepted\":1,\"duplicates\":0,\"rejected\":0}"));
     wait_until(|| daemon.get("/-/ready").0 == 200);
     assert_eq!(metric(&daemon, "fiscwatch_store_holds_total"), 1);
-    assert!(said(&daemon, "another program holds the database"));
+    assert!(said(&daemon, HELD));
     assert_eq!(daemon.stop("-TERM"), Some(0));
 }
 

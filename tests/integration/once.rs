@@ -2,7 +2,7 @@
 //! is what a nightly job goes by.
 
 use std::{
-    io::Write,
+    io::{BufRead, BufReader, Write},
     path::Path,
     process::{Command, Output, Stdio},
     time::{Duration, Instant},
@@ -231,4 +231,28 @@ rules:
         assert!(out.contains(&format!("{accepted} records: {accepted} accepted")), "{out}");
         drop(writer.join());
     }
+}
+
+/// A nightly job that was interrupted is not one that is done.
+#[test]
+fn a_run_that_is_interrupted_says_so_and_the_next_one_goes_on() {
+    let config = "sources: [{ name: feed, file: { path: events.jsonl } }]\nstate: { dir: state }\nengine: { batch_rows: 1 }\n";
+    let events: Vec<_> = (0..60).map(|n| payment(&format!("e{n}"), "L", "1.00")).collect();
+    let bench = Bench::new(&lines(&events), config);
+    let mut command = fiscwatch();
+    command
+        .current_dir(bench.path())
+        .args(["run", "--once"])
+        .args(CONFIG)
+        .env("FISCWATCH_LOG__LEVEL", "info");
+    command.env("FAILPOINT", "commit.begun=delay:300");
+    let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!(log.any(|line| line.contains("ready")));
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let rest = log.collect::<Vec<_>>().join("\n");
+    assert_eq!(child.wait().unwrap().code(), Some(1), "{rest}");
+    assert!(rest.contains("asked to stop before everything was read and committed"), "{rest}");
+    assert_eq!(once(bench.path(), b"").0, Some(0));
+    assert_eq!(accepted(bench.path()), 60);
 }
