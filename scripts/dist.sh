@@ -7,7 +7,7 @@
 #
 # It needs rustup, python3, readelf, dpkg-deb and rpmbuild. A Zig compiler from PyPI links against the old glibc and for
 # the other processor; it and cargo-zigbuild go into target/dist/tools, and so does cargo-cyclonedx.
-# For the manual of a binary that does not run here it asks one that does.
+# For the manual of a binary that does not run here it asks one that does: FISCWATCH_MANUAL, or one that it builds first.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/fetch.sh
@@ -15,6 +15,7 @@ glibc_floor=2.28
 dist=$PWD/target/dist tools=$PWD/target/dist/tools
 out=${DIST_OUT:-$dist/out}
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+runs_here=${FISCWATCH_MANUAL:-}
 die() { echo "dist: $*" >&2; exit 1; }
 
 get_zig() {
@@ -72,9 +73,13 @@ else
     [ $# -gt 0 ] || set -- x86_64 aarch64
     for arch in "$@"; do
         case $arch in x86_64 | aarch64) ;; *) sed -n '2,11s/^# \{0,1\}//p' "$0" >&2; exit 2 ;; esac
+    done
+    if [ -z "$runs_here" ]; then
+        build "$(uname -m)"
+        runs_here=$binary
+    fi
+    for arch in "$@"; do
         build "$arch"
-        # What is built first on this machine's own processor tells the manual of the others.
-        [ "$arch" != "$(uname -m)" ] || runs_here=$binary
         pack "$binary"
     done
     bill_of_materials

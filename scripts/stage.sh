@@ -14,7 +14,9 @@ stage=$(mktemp -d)
 trap 'rm -rf "$stage"' EXIT
 FISCWATCH_BINARY=$binary FISCWATCH_MANUAL=${FISCWATCH_MANUAL:-$binary} systemd/install.sh "$stage" >/dev/null
 install -d "$stage/usr/share/doc/fiscwatch/examples"
-cp -r docs/*.md CHANGELOG.md "$stage/usr/share/doc/fiscwatch/"
+# As in the checkout, so that the pages find one another.
+cp -r docs CHANGELOG.md "$stage/usr/share/doc/fiscwatch/"
+rm -rf "$stage/usr/share/doc/fiscwatch/docs/decisions"
 cp systemd/drop-in.conf.example "$stage/usr/share/doc/fiscwatch/examples/"
 cp -r config/prometheus config/grafana "$stage/usr/share/doc/fiscwatch/examples/"
 rm -rf "$stage/usr/share/doc/fiscwatch/examples/grafana/source"

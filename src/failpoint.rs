@@ -9,6 +9,7 @@
 //! FAILPOINT=commit.journal=full       fails with a full disk
 //! FAILPOINT=commit.journal=delay:50   waits 50 milliseconds, every time
 //! FAILPOINT=commit.journal=delay:50@3 waits the third time
+//! FAILPOINT=patience.drain=within:500 makes a wait that has an end shorter
 //! ```
 
 /// Every place there is, in the order in which a life of the state passes them.
@@ -59,6 +60,16 @@ pub const NAMES: &[&str] = &[
     "drain.sealed",
 ];
 
+/// Waits that have an end: for a log that is read, for a database that another program holds.
+pub const PATIENCE: &[&str] = &["patience.log", "patience.officer", "patience.drain"];
+
+/// How long something is waited for: as long as usual, unless a test asked for less.
+#[cfg(not(debug_assertions))]
+#[inline]
+pub const fn within(_name: &str, usual: std::time::Duration) -> std::time::Duration {
+    usual
+}
+
 /// Does what is asked for at this place, which is nothing in a release binary.
 ///
 /// # Errors
@@ -70,7 +81,7 @@ pub const fn reach(_name: &str) -> std::io::Result<()> {
 }
 
 #[cfg(debug_assertions)]
-pub use armed::reach;
+pub use armed::{reach, within};
 
 #[cfg(debug_assertions)]
 mod armed {
@@ -87,6 +98,7 @@ mod armed {
         Abort,
         Fail(io::ErrorKind),
         Delay(Duration),
+        Within(Duration),
     }
 
     struct Armed {
@@ -110,12 +122,24 @@ mod armed {
                 None if action == "error" => Action::Fail(io::ErrorKind::Other),
                 None if action == "full" => Action::Fail(io::ErrorKind::StorageFull),
                 Some(("delay", millis)) => Action::Delay(Duration::from_millis(millis.parse().ok()?)),
+                Some(("within", millis)) => Action::Within(Duration::from_millis(millis.parse().ok()?)),
                 _ => return None,
             };
-            let known = super::NAMES.contains(&name).then(|| name.to_owned())?;
+            let names = if matches!(action, Action::Within(_)) { super::PATIENCE } else { super::NAMES };
+            let known = names.contains(&name).then(|| name.to_owned())?;
             Some(Armed { name: known, action, always, left: AtomicU32::new(nth.parse().ok()?) })
         });
         parts.unwrap_or_else(|| panic!("FAILPOINT={text}: see src/failpoint.rs for the names and actions"))
+    }
+
+    /// How long something is waited for: as long as usual, unless a test asked for less.
+    #[must_use]
+    pub fn within(name: &str, usual: Duration) -> Duration {
+        debug_assert!(super::PATIENCE.contains(&name), "{name} is not in the list");
+        match ARMED.as_ref() {
+            Some(Armed { name: armed, action: Action::Within(time), .. }) if armed == name => *time,
+            _ => usual,
+        }
     }
 
     /// Does what is asked for at this place.
@@ -129,6 +153,7 @@ mod armed {
             return Ok(());
         }
         match armed.action {
+            Action::Within(_) => Ok(()),
             Action::Delay(wait) => {
                 std::thread::sleep(wait);
                 Ok(())

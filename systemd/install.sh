@@ -11,7 +11,8 @@ binary=${FISCWATCH_BINARY:-$built}
 install -D -m 0755 "$binary" "$root/usr/bin/fiscwatch"
 install -D -m 0644 systemd/fiscwatch.service "$root/usr/lib/systemd/system/fiscwatch.service"
 install -D -m 0644 systemd/fiscwatch.sysusers "$root/usr/lib/sysusers.d/fiscwatch.conf"
-install -D -m 0644 README.md "$root/usr/share/doc/fiscwatch/README.md"
+install -d "$root/usr/share/doc/fiscwatch"
+install -m 0644 README.md README.zh.md "$root/usr/share/doc/fiscwatch/"
 # A binary knows its own manual and what a shell can complete; one for another machine is asked through one that runs here.
 manual=${FISCWATCH_MANUAL:-$binary}
 install -d "$root/usr/share/man/man1" "$root/usr/share/bash-completion/completions" "$root/usr/share/zsh/vendor-completions" \

@@ -11,6 +11,11 @@ die() { echo "Debian package: $*" >&2; exit 1; }
 strip -o "$work/fiscwatch" "$binary"
 build() { FISCWATCH_BINARY=$work/fiscwatch DEB_VERSION=$1 DEB_COMPRESSION=-Zgzip\ -z1 scripts/deb.sh "$work"; }
 old=$(build 0.0.1-1)
+# The next version ships another configuration and other rules, as releases do.
+mkdir "$work/next"
+cp -r README*.md LICENSE CHANGELOG.md Cargo.toml docs config rules systemd scripts packaging "$work/next/"
+for file in config/fiscwatch.yaml rules/budget.yaml; do echo '# Said by the next version.' >>"$work/next/$file"; done
+cd "$work/next"
 new=$(build 0.0.2-1)
 
 root=$work/root
@@ -25,7 +30,8 @@ gone() { [ ! -e "$root/$1" ] || die "$1 is still there after $2"; }
 
 package --install "$old"
 for file in usr/bin/fiscwatch usr/lib/systemd/system/fiscwatch.service etc/fiscwatch/fiscwatch.yaml etc/fiscwatch/rules/budget.yaml \
-    etc/fiscwatch/secrets usr/share/man/man1/fiscwatch.1.gz usr/share/bash-completion/completions/fiscwatch; do
+    etc/fiscwatch/secrets usr/share/man/man1/fiscwatch.1.gz usr/share/bash-completion/completions/fiscwatch \
+    usr/share/doc/fiscwatch/README.zh.md usr/share/doc/fiscwatch/docs/zh/operations.md; do
     there "$file" "the installation"
 done
 command -v systemd-sysusers >/dev/null && { grep -q '^fiscwatch:' "$root/etc/passwd" || die "there is no user fiscwatch"; }
@@ -37,6 +43,8 @@ mkdir -p "$root/var/lib/fiscwatch"
 touch "$root/var/lib/fiscwatch/fiscwatch.db"
 package --install "$new"
 grep -q '^language: en' "$root/etc/fiscwatch/fiscwatch.yaml" || die "the upgrade took the administrator's configuration"
+! grep -q 'next version' "$root/etc/fiscwatch/fiscwatch.yaml" || die "the upgrade changed the administrator's configuration"
+grep -q 'next version' "$root/etc/fiscwatch/rules/budget.yaml" || die "a file that nobody changed stayed old"
 package --remove fiscwatch
 gone usr/bin/fiscwatch "removing"
 gone usr/lib/systemd/system/fiscwatch.service "removing"

@@ -23,7 +23,7 @@ pub fn scrape_gauges(shared: &Shared) {
     source_gauges(shared);
     m.http_bodies.set(shared.bodies.taken().try_into().unwrap_or(i64::MAX));
     m.store_held.set(shared.turns.held_up().map_or(0.0, |held| held.as_secs_f64()));
-    m.store_holds.inc_by(shared.turns.waits().saturating_sub(m.store_holds.get()));
+    m.store_holds.inc_by(shared.turns.holds().saturating_sub(m.store_holds.get()));
     m.ticks_pending.set(shared.busy.pending.load(Ordering::Relaxed).try_into().unwrap_or(i64::MAX));
     m.query_running.set(shared.busy.query().map_or(0.0, |(_, time)| time.as_secs_f64()));
     m.queries_left.set(bounded::left_behind().try_into().unwrap_or(i64::MAX));

@@ -64,36 +64,52 @@ impl Intake {
     }
 }
 
-/// Hands blocks on as long as windows have room. At `closing` it hands on what is waiting and no more.
+/// What comes in.
+pub struct Incoming {
+    /// Blocks of sources, which wait where they stand.
+    pub sources: mpsc::Receiver<Block>,
+    /// Posted events, whose senders wait for an answer.
+    pub posted: mpsc::Receiver<Block>,
+}
+
+/// Hands blocks on as long as windows have room. Posted ones are dropped meanwhile, which tells their senders that they are
+/// not taken. At `closing` it hands on what is waiting and no more.
 pub async fn hand_on(
-    mut blocks: mpsc::Receiver<Block>,
+    incoming: Incoming,
     out: mpsc::Sender<Block>,
     intake: Arc<Intake>,
     closing: CancellationToken,
 ) {
-    loop {
-        while intake.is_full() && !closing.is_cancelled() {
-            let nothing = Payload::JsonLines(Vec::new().into());
-            if out.send(Block::new(Arc::from("intake"), Arc::from("intake"), 0, nothing)).await.is_err() {
-                return;
-            }
-            tokio::select! {
-                () = closing.cancelled() => {}
-                () = tokio::time::sleep(ASK) => {}
-            }
-        }
+    let Incoming { mut sources, mut posted } = incoming;
+    let (mut sources_end, mut posted_end) = (false, false);
+    while !(sources_end && posted_end) {
+        let has_room = !intake.is_full() || closing.is_cancelled();
         let block = tokio::select! {
-            block = blocks.recv() => block,
-            () = closing.cancelled(), if !blocks.is_closed() => {
-                blocks.close();
-                continue;
+            block = posted.recv(), if !posted_end => {
+                posted_end = block.is_none();
+                block.filter(|_| !intake.is_full() || closing.is_cancelled())
             }
-            // What is in the loop may fill the windows meanwhile.
-            () = tokio::time::sleep(ASK) => continue,
+            block = sources.recv(), if has_room && !sources_end => {
+                sources_end = block.is_none();
+                block
+            }
+            () = closing.cancelled(), if !(sources.is_closed() && posted.is_closed()) => {
+                sources.close();
+                posted.close();
+                None
+            }
+            // What is in the loop may fill the windows meanwhile, and a reload may empty them.
+            () = tokio::time::sleep(ASK) => Some(nothing()).filter(|_| !has_room),
         };
-        let Some(block) = block else { return };
-        if out.send(block).await.is_err() {
+        if let Some(block) = block
+            && out.send(block).await.is_err()
+        {
             return;
         }
     }
+}
+
+/// A block that only has the loop look around.
+fn nothing() -> Block {
+    Block::new(Arc::from("intake"), Arc::from("intake"), 0, Payload::JsonLines(Vec::new().into()))
 }

@@ -32,14 +32,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{anyhow, bail};
 use arrow::{datatypes::SchemaRef, record_batch::RecordBatch};
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::Clock,
-    config::Config,
+    config::{Config, Source},
     decode::Decoder,
     diagnostic::{self, os_reason},
     engine::{
@@ -48,10 +48,10 @@ use crate::{
     },
     evaluate::Evaluator,
     event::EventType,
-    http,
+    failpoint, http,
     rule::RuleSet,
     say,
-    store::{self, Lookup, StateLock, Store, StoredReject},
+    store::{self, Lookup, StateLock, Store, StoreError, StoredReject, Turns},
     stream::{Block, Payload, Position, Receipt},
     telemetry::Metrics,
     text::quoted,
@@ -67,7 +67,7 @@ pub use recheck::{Range, recheck};
 pub use reload::{NotReloaded, reload};
 pub use rules::{load_rules, rules_to_start};
 pub use search::{Deed, Search};
-pub use shared::{POSTED, Shared};
+pub use shared::{NotTaken, POSTED, Shared};
 use standby::Waited;
 use tables::StoredTables;
 
@@ -119,8 +119,10 @@ pub struct Daemon {
 pub struct Assembly {
     /// What the HTTP server and the loop share.
     pub shared: Arc<Shared>,
-    /// Where sources put their blocks, and where they wait to be cut into batches.
-    pub blocks: (mpsc::Sender<Block>, mpsc::Receiver<Block>),
+    /// Where sources put their blocks.
+    pub blocks: mpsc::Sender<Block>,
+    /// Where they and what is posted wait to be cut into batches.
+    pub incoming: intake::Incoming,
     /// How far the sources were read before.
     pub positions: BTreeMap<(String, String), Position>,
     /// The loop.
@@ -181,15 +183,17 @@ impl Assembly {
         let at = (watermark.settled(), watermark.latest());
         let journal_start = watermark.journal_start(&config.calendar);
         metrics.journal_start.set(journal_start.map_or(0, |start| start.at / 1_000_000));
-        let windowing =
+        let mut windowing =
             Windowing::new(&evaluator, Some(Arc::new(journal)), config.keep_late, at, journal_start)?
                 .judging_again(store.lists_judged_by()?, config.rejudge)
                 .within(config.window_bytes);
         metrics.window_limit.set(i64::try_from(config.window_bytes).unwrap_or(i64::MAX));
         let evaluator = Arc::new(RwLock::new(evaluator));
-        let (blocks, waiting) = mpsc::channel(BLOCKS_WAITING);
-        let shared = Shared::new(config, options, &metrics, &ledger, &evaluator, &blocks, clock, receivers);
+        let (blocks, sources) = mpsc::channel(BLOCKS_WAITING);
+        let (post, posted) = mpsc::channel(BLOCKS_WAITING);
+        let shared = Shared::new(config, options, &metrics, &ledger, &evaluator, &post, clock, receivers);
         let shared = Arc::new(shared);
+        shared.intake.holds(windowing.held().bytes.iter().sum());
         shared.last_event_at.store(store.latest_at()?.unwrap_or(0), Ordering::Relaxed);
         shared.quarantine.start(store.quarantine_bytes()?, &metrics);
         let engine = Engine {
@@ -213,8 +217,8 @@ impl Assembly {
         let sealing = SealingParts::open(config, &store)?;
         let workers = Workers::new(parallel);
         let output = StoreOutput::new(store, Arc::clone(&shared), sealing.waker(), workers)?;
-        let (blocks, positions) = ((blocks, waiting), recovered.positions);
-        Ok(Self { shared, blocks, positions, engine, output, sealing })
+        let (incoming, positions) = (intake::Incoming { sources, posted }, recovered.positions);
+        Ok(Self { shared, blocks, incoming, positions, engine, output, sealing })
     }
 }
 
@@ -240,12 +244,12 @@ impl Daemon {
         clock: &Arc<dyn Clock>,
     ) -> anyhow::Result<Self> {
         let assembly = Assembly::locked(config, lock, rules, options, clock, parallel())?;
-        let Assembly { shared, blocks: (blocks, waiting), positions, engine, mut output, sealing } = assembly;
+        let Assembly { shared, blocks, incoming, positions, engine, mut output, sealing } = assembly;
         let (batches_in, batches_out) = mpsc::channel(parallel());
         let limits = BatchLimits { rows: config.batch_rows, wait: config.batch_wait };
         let (closing, bounded) = (CancellationToken::new(), Arc::clone(&engine.bounded));
         let (handed_on, taken) = mpsc::channel(1);
-        tokio::spawn(intake::hand_on(waiting, handed_on, Arc::clone(&shared.intake), closing.clone()));
+        tokio::spawn(intake::hand_on(incoming, handed_on, Arc::clone(&shared.intake), closing.clone()));
         // It ends with what is handed on.
         tokio::spawn(batches(taken, batches_in, limits, CancellationToken::new()));
         let sealing = SealingTask::start(sealing, &shared);
@@ -271,35 +275,48 @@ impl Daemon {
     /// # Errors
     /// If a commit fails or takes too long.
     pub async fn drain(mut self, seal: bool) -> anyhow::Result<()> {
-        crate::failpoint::reach("drain.begun")?;
+        failpoint::reach("drain.begun")?;
         self.shared.set_ready(false);
         supervisor::stopping();
         self.stop.cancel();
         self.shared.close_ingest();
         drop(self.blocks);
         self.closing.cancel();
-        let drained = tokio::time::timeout(DRAIN_MAX, ended(&mut self.engine)).await;
-        if drained.is_err() {
-            self.shared.turns.give_up();
-        }
+        let patience = failpoint::within("patience.drain", DRAIN_MAX);
+        let drained = tokio::time::timeout(patience, ended(&mut self.engine)).await;
         let turns = Arc::clone(&self.shared.turns);
+        let drained = drained.unwrap_or_else(|_| Err(anyhow!(too_long(turns.held_up()))));
+        if drained.is_err() {
+            turns.give_up();
+        }
         // What is left is told and sealed; nobody waits for another program any longer than that.
-        tokio::spawn(async move {
-            tokio::time::sleep(DRAIN_MAX + DRAIN_MAX).await;
+        let patient = tokio::spawn(async move {
+            tokio::time::sleep(patience + patience).await;
             turns.give_up();
         });
-        crate::failpoint::reach("drain.committed")?;
+        failpoint::reach("drain.committed")?;
         // A signal waits for the step under way, which is at most about a second's work.
         let sealing = self.sealing;
         let sealed = tokio::task::spawn_blocking(move || sealing.end(seal)).await?;
-        crate::failpoint::reach("drain.sealed")?;
+        failpoint::reach("drain.sealed")?;
         self.deliver.end(seal).await;
         self.wellbeing.abort();
-        let result = drained.with_context(|| {
-            say!("draining took too long; what was not committed is read again at the next start")
-        })?;
-        result?;
+        patient.abort();
+        drained?;
         Ok(sealed?)
+    }
+}
+
+/// Why a daemon ends before everything that came is committed.
+fn too_long(held: Option<Duration>) -> String {
+    match held {
+        Some(held) => say!(
+            "another program has held the database for {seconds} s, so what came last is not stored. Files and topics are read from there again at the next start; send again what was posted and not answered. End that program (sqlite3, a backup tool, a check of the disk) first",
+            seconds = held.as_secs()
+        ),
+        None => say!(
+            "it took too long to store what came last. Files and topics are read from there again at the next start; send again what was posted and not answered"
+        ),
     }
 }
 
@@ -357,7 +374,11 @@ pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
             "cannot listen on {address}: another program has the port, perhaps another fiscwatch. Stop it, or set http.listen to another one",
             address
         )),
-        _ => anyhow!(say!("cannot listen on {address} (http.listen): {reason}", address, reason = os_reason(&e))),
+        _ => anyhow!(say!(
+            "cannot listen on {address}: {reason}. Set http.listen to an address of this machine, such as 127.0.0.1:9464, and a port above 1023",
+            address,
+            reason = os_reason(&e)
+        )),
     })
 }
 
@@ -381,7 +402,18 @@ pub async fn run(
         return Ok(Outcome::default());
     };
     supervisor::recovering();
-    let daemon = Daemon::start_locked(&config, lock, rules, &options, &clock)?;
+    // Opening the state keeps this thread, and may have to wait for another program: signals are heard beside it.
+    let (turns, opened) = (Turns::of(&config.state_dir), CancellationToken::new());
+    let hearing = tokio::spawn(signals.while_opening(Arc::clone(&turns), opened.clone()));
+    let started = Daemon::start_locked(&config, lock, rules, &options, &clock);
+    opened.cancel();
+    let signals = hearing.await?;
+    if signals.asked_to_stop() && started.as_ref().is_err_and(is_busy) {
+        tracing::info!("asked to stop while another program held the database; nothing was changed");
+        return Ok(Outcome::default());
+    }
+    turns.take_up();
+    let daemon = started?;
     if after_another && let Err(NotReloaded::Wrong(problems)) = reload(&daemon.shared, false) {
         problems.iter().for_each(|p| tracing::error!("the rules of the start stay in force: {p}"));
     }
@@ -392,16 +424,44 @@ pub async fn run(
     tokio::spawn(supervisor::heart(Arc::clone(&daemon.shared), daemon.blocks.clone(), daemon.stop.clone()));
     tracing::info!(listen = %config.listen, sources = config.sources.len(), "ready");
     let shared = Arc::clone(&daemon.shared);
+    let reads_pipe = config.sources.iter().any(|(_, source)| matches!(source, Source::Stdin(_)));
     let result = watch(daemon, sources, signals, options.once).await;
     let _ = tokio::time::timeout(SERVER_STOP, server).await;
-    result.map(|()| Outcome::of(&shared))
+    let ended = result?;
+    let unread = ended.is_full.then(|| left_unread(&shared, reads_pipe));
+    Ok(Outcome { unread, ..Outcome::of(&shared) })
+}
+
+/// What became of an input that windows had no room for.
+fn left_unread(shared: &Shared, reads_pipe: bool) -> String {
+    let (held, limit) = (shared.intake.held() >> 20, shared.intake.limit >> 20);
+    match reads_pipe {
+        true => say!(
+            "windows hold {held} MiB, and may hold {limit} (engine.window_memory_mib): not everything was read. What was read is committed; what was still to come through standard input is not. Raise the limit, or take out rules with windows over many keys, and send all of it again: what is known already changes nothing",
+            held,
+            limit
+        ),
+        false => say!(
+            "windows hold {held} MiB, and may hold {limit} (engine.window_memory_mib): not everything was read. What was read is committed. Raise the limit, or take out rules with windows over many keys, and start again: it reads on from there",
+            held,
+            limit
+        ),
+    }
+}
+
+/// Whether another program holds the database.
+fn is_busy(error: &anyhow::Error) -> bool {
+    let asked = || error.downcast_ref::<PortError>().and_then(PortError::of);
+    matches!(error.downcast_ref().or_else(asked), Some(StoreError::Busy(_)))
 }
 
 /// What came of a run.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Outcome {
     /// What became of all records.
     pub records: Receipt,
+    /// Why not everything was read, and what became of the rest; `None` if it was.
+    pub unread: Option<String>,
     /// Files that could not be read, or not to their end.
     pub files_refused: u64,
 }
@@ -409,7 +469,8 @@ pub struct Outcome {
 impl Outcome {
     fn of(shared: &Shared) -> Self {
         let records = *shared.totals.lock().unwrap_or_else(PoisonError::into_inner);
-        Self { records, files_refused: shared.sources.values().map(|s| s.told().files_refused).sum() }
+        let files_refused = shared.sources.values().map(|s| s.told().files_refused).sum();
+        Self { records, unread: None, files_refused }
     }
 }
 
@@ -440,12 +501,20 @@ pub async fn replay(
         }
         let payload = Payload::Messages { data: data.into(), ends };
         let seqs = part.iter().map(|record| record.seq).collect();
-        let receipt = daemon
-            .shared
-            .submit(&part[0].source, payload, seqs)
-            .await
-            .with_context(|| say!("the commit failed"))?;
-        total += receipt;
+        match daemon.shared.submit(&part[0].source, payload, seqs).await {
+            Ok(receipt) => total += receipt,
+            Err(not_taken) => {
+                daemon.drain(false).await?;
+                bail!(match not_taken {
+                    NotTaken::Full(why) => say!(
+                        "{read} records were read again, the others stay in quarantine: {why}",
+                        read = total.seen(),
+                        why
+                    ),
+                    NotTaken::Stopping => say!("the commit failed"),
+                });
+            }
+        }
     }
     daemon.drain(false).await?;
     Ok(total)
@@ -467,14 +536,20 @@ pub fn parallel() -> usize {
 
 type EngineTask = tokio::task::JoinHandle<Result<(), EngineError>>;
 
+/// How a daemon ended that was not broken.
+struct Ended {
+    /// Windows had no room for the rest of the input.
+    is_full: bool,
+}
+
 /// Waits for the end, whichever comes first: a signal, a failing engine or source, or (once) the sources' end.
 async fn watch(
     mut daemon: Daemon,
     mut sources: ingest::SourceTasks,
     mut signals: reload::Signals,
     once: bool,
-) -> anyhow::Result<()> {
-    let mut failed = None;
+) -> anyhow::Result<Ended> {
+    let (mut failed, mut is_full) = (None, false);
     let mut sources_left = !sources.is_empty();
     let mut lists = tokio::time::interval(LISTS_EVERY);
     let mut asked = reload::Asked::default();
@@ -501,13 +576,8 @@ async fn watch(
                 }
             },
             _ = lists.tick() => {
-                if once && daemon.shared.intake.is_full() {
-                    let (held, limit) = (daemon.shared.intake.held() >> 20, daemon.shared.intake.limit >> 20);
-                    failed = Some(anyhow!(say!(
-                        "windows hold {held} MiB, and may hold {limit} (engine.window_memory_mib): not everything was read. What was read is committed, and nothing is lost; raise the limit, or take out rules with windows over many keys, and start again",
-                        held,
-                        limit
-                    )));
+                is_full = once && daemon.shared.intake.is_full();
+                if is_full {
                     break;
                 }
                 asked.begin(&daemon.shared).await;
@@ -519,18 +589,19 @@ async fn watch(
                 }
                 reload::Signal::Stop => {
                     tracing::info!("stopping: the sources end, what was read is committed");
+                    failed = once.then(interrupted);
                     break;
                 }
             },
         }
     }
-    let whole = !sources_left && failed.is_none();
+    let whole = !sources_left && failed.is_none() && !is_full;
     if once && whole {
         tracing::info!("everything is read; what is left of it is judged and committed");
         tokio::select! {
             finished = daemon.finish() => finished?,
             () = asked_to_stop(&mut signals) => {
-                tracing::warn!("asked to stop before everything was committed");
+                failed = Some(interrupted());
             }
         }
     }
@@ -541,7 +612,14 @@ async fn watch(
     // A run that ends by itself leaves the state tidy; one that is told to stop does not make its supervisor wait.
     daemon.drain(whole).await?;
     tracing::info!("stopped");
-    failed.map_or(Ok(()), Err)
+    failed.map_or(Ok(Ended { is_full }), Err)
+}
+
+/// A run that was to read everything and did not: what waits for it must not take it for done.
+fn interrupted() -> anyhow::Error {
+    anyhow!(say!(
+        "asked to stop before everything was read and committed. What was read is committed, and the next run goes on from there"
+    ))
 }
 
 async fn asked_to_stop(signals: &mut reload::Signals) {

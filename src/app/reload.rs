@@ -14,15 +14,25 @@ use tokio::{
     signal::unix::{SignalKind, signal},
     task::JoinHandle,
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{
-    Shared,
+    Journal, Shared,
     deliver::Receivers,
     lists::{self, WatchedLists, gauge_rows},
     rules::rules_to_reload,
     supervisor,
 };
-use crate::{alert::Policy, config::Config, diagnostic::Diagnostic, evaluate::Evaluator, store::Reader};
+use crate::{
+    alert::Policy,
+    config::Config,
+    decode::Decoder,
+    diagnostic::Diagnostic,
+    engine::Windowing,
+    evaluate::Evaluator,
+    say,
+    store::{Reader, Turns},
+};
 
 /// What a signal asks for.
 pub enum Signal {
@@ -37,6 +47,8 @@ pub struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
     hang_up: tokio::signal::unix::Signal,
+    /// What was asked for and not heard yet.
+    pending: Option<Signal>,
 }
 
 impl Signals {
@@ -49,16 +61,49 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
+            pending: None,
         })
     }
 
     /// The next signal.
     pub async fn next(&mut self) -> Signal {
+        match self.pending.take() {
+            Some(pending) => pending,
+            None => self.arrives().await,
+        }
+    }
+
+    async fn arrives(&mut self) -> Signal {
         tokio::select! {
             _ = self.terminate.recv() => Signal::Stop,
             _ = self.interrupt.recv() => Signal::Stop,
             _ = self.hang_up.recv() => Signal::Reload,
         }
+    }
+
+    /// Listens while the state is opened, until that is `over`: who asks to stop ends all waiting for the database. What
+    /// was asked for is the next signal.
+    pub async fn while_opening(mut self, turns: Arc<Turns>, over: CancellationToken) -> Self {
+        loop {
+            tokio::select! {
+                () = over.cancelled() => return self,
+                never = supervisor::held_up(&turns) => match never {},
+                signal = self.arrives() => {
+                    let is_stop = matches!(signal, Signal::Stop);
+                    self.pending = Some(signal);
+                    if is_stop {
+                        turns.give_up();
+                        return self;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether somebody has asked to stop.
+    #[must_use]
+    pub const fn asked_to_stop(&self) -> bool {
+        matches!(self.pending, Some(Signal::Stop))
     }
 }
 
@@ -204,7 +249,29 @@ fn load(shared: &Shared, force: bool) -> Result<Loaded, Vec<Diagnostic>> {
     let rules = rules_to_reload(&config, watched.lists().clone(), &shared.rules_in_force())?;
     let receivers = Receivers::load(&config, watched.lists().clone(), &shared.clock, &shared.metrics)?;
     let evaluator = Evaluator::new(rules, Arc::clone(&config.calendar));
+    has_room(shared, &config, &evaluator)?;
     Ok((evaluator, watched, Arc::clone(&config.policy), receivers))
+}
+
+/// Whether the windows that rules bring have room: those in force go on without them. It is tried beforehand, because they
+/// cannot be left out again once events are judged by them.
+fn has_room(shared: &Shared, config: &Config, evaluator: &Evaluator) -> Result<(), Vec<Diagnostic>> {
+    let in_force = Arc::clone(&shared.evaluator.read().unwrap_or_else(PoisonError::into_inner));
+    let schema = Arc::clone(Decoder::new(Arc::clone(&config.calendar)).schema());
+    let journal = Journal { dir: shared.state_dir.clone(), schema };
+    let latest = shared.last_event_at.load(Ordering::Relaxed);
+    let (most, at) = (shared.intake.limit, (latest.saturating_sub(shared.lateness), latest));
+    let bytes = Windowing::weigh(&in_force, evaluator, Arc::new(journal), (config.keep_late, most), at);
+    let wrong = match bytes {
+        Ok(bytes) if bytes <= most => return Ok(()),
+        Ok(_) => say!(
+            "the windows that these rules bring do not fit into {limit} MiB (engine.window_memory_mib): make them shorter or of fewer keys, or raise the limit and start again",
+            limit = most >> 20
+        ),
+        Err(error) => error.to_string(),
+    };
+    let path = &shared.config_path;
+    Err(vec![Diagnostic::of_file(&path.display().to_string(), wrong, None)])
 }
 
 #[cfg(test)]

@@ -124,6 +124,15 @@ pub struct Shared {
     fields: Mutex<BTreeSet<String>>,
 }
 
+/// Why events are not taken.
+#[derive(Debug)]
+pub enum NotTaken {
+    /// Windows have no room; this says so.
+    Full(String),
+    /// The daemon is stopping.
+    Stopping,
+}
+
 /// The name of the source that posted events come from.
 pub const POSTED: &str = "http";
 
@@ -267,9 +276,21 @@ impl Shared {
         self.ingest.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    /// Hands events, written as those of a source are, to the loop and waits until they are committed; `None` if the
-    /// daemon is stopping.
-    pub async fn submit(&self, read_as: &str, payload: Payload, replays: Vec<i64>) -> Option<Receipt> {
+    /// Hands events, written as those of a source are, to the loop and waits until they are committed.
+    ///
+    /// # Errors
+    /// If they are not taken.
+    pub async fn submit(
+        &self,
+        read_as: &str,
+        payload: Payload,
+        replays: Vec<i64>,
+    ) -> Result<Receipt, NotTaken> {
+        let taken = self.hand_in(read_as, payload, replays).await;
+        taken.ok_or_else(|| self.takes_no_more().map_or(NotTaken::Stopping, NotTaken::Full))
+    }
+
+    async fn hand_in(&self, read_as: &str, payload: Payload, replays: Vec<i64>) -> Option<Receipt> {
         let sender = self.ingest.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
         let request = self.requests.fetch_add(1, Ordering::Relaxed);
         let (receipt, committed) = oneshot::channel();

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::Shared;
 use crate::{
     say,
+    store::Turns,
     stream::{Block, Payload},
 };
 
@@ -36,6 +37,26 @@ pub async fn waiting(is_standby: bool) -> Infallible {
         tell(&[NotifyState::Status(&status), NotifyState::ExtendTimeoutUsec(extension)]);
         tokio::time::sleep(EXTENSION / 2).await;
     }
+}
+
+/// Until it is dropped: while another program holds the database, the start takes longer, and says why.
+pub async fn held_up(turns: &Turns) -> Infallible {
+    const LOOK: Duration = Duration::from_secs(1);
+    const EXTENSION: Duration = Duration::from_mins(2);
+    loop {
+        tokio::time::sleep(LOOK).await;
+        if let Some(held) = turns.held_up().filter(|held| *held >= LOOK) {
+            let extension = u32::try_from(EXTENSION.as_micros()).unwrap_or(u32::MAX);
+            tell(&[
+                NotifyState::Status(&waits_for_database(held)),
+                NotifyState::ExtendTimeoutUsec(extension),
+            ]);
+        }
+    }
+}
+
+fn waits_for_database(held: Duration) -> String {
+    say!("waits for the database, which another program has held for {seconds} s", seconds = held.as_secs())
 }
 
 /// The state is being recovered.
@@ -100,10 +121,7 @@ pub async fn heart(shared: Arc<Shared>, blocks: mpsc::Sender<Block>, stop: Cance
         let turned = turns();
         if let Some(held) = shared.commits_wait() {
             // A restart would not take the database from another program.
-            let seconds = held.as_secs();
-            let status =
-                say!("waits for the database, which another program has held for {seconds} s", seconds);
-            tell(&[NotifyState::Watchdog, NotifyState::Status(&status)]);
+            tell(&[NotifyState::Watchdog, NotifyState::Status(&waits_for_database(held))]);
             continue;
         }
         if turned == seen {

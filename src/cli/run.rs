@@ -53,6 +53,9 @@ fn judged(outcome: &Outcome) -> ExitCode {
             skipped
         )
     );
+    if let Some(unread) = &outcome.unread {
+        eprintln!("{unread}");
+    }
     let files = outcome.files_refused;
     if files > 0 {
         eprintln!(
@@ -63,7 +66,8 @@ fn judged(outcome: &Outcome) -> ExitCode {
     if outcome.records.is_refused() {
         eprintln!("{}", say!("no record was accepted; `fiscwatch rejects list` says why"));
     }
-    ExitCode::from(u8::from(files > 0 || outcome.records.is_refused()))
+    let is_whole = files == 0 && outcome.unread.is_none() && !outcome.records.is_refused();
+    ExitCode::from(u8::from(!is_whole))
 }
 
 /// Reads quarantined records again, while no daemon runs on the state.

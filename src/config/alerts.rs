@@ -157,16 +157,16 @@ pub(super) fn resolve_watch(r: &mut Resolver<'_>, raw: &Raw) -> Watch {
         silent_after,
         lag_records: spec.lag_records,
         outbox_age: r.micros("alerts.watch.outbox_age", &spec.outbox_age),
-        rejects_per_hour: spec.rejects_per_hour.max(1),
+        rejects_per_hour: r.within("alerts.watch.rejects_per_hour", spec.rejects_per_hour, (1, u64::MAX)),
         disk_free: spec.disk_free_mib << 20,
-        repeat: r.micros("alerts.watch.repeat", &spec.repeat).max(60_000_000),
+        repeat: r.micros_from("alerts.watch.repeat", &spec.repeat, "1m"),
     };
     let heartbeat = raw.alerts.heartbeat.as_ref().map(|spec| {
         if !spec.url.starts_with("http://") && !spec.url.starts_with("https://") {
             r.problem(say!("alerts.heartbeat.url: {url} is no http address", url = quoted(&spec.url)));
         }
-        let every = r.value("alerts.heartbeat.every", duration(&spec.every));
-        (spec.url.clone(), every.max(Duration::from_secs(1)))
+        let every = r.micros_from("alerts.heartbeat.every", &spec.every, "1s");
+        (spec.url.clone(), Duration::from_micros(every.unsigned_abs()))
     });
     Watch { sinks: spec.sinks.clone(), thresholds, heartbeat }
 }
@@ -289,8 +289,8 @@ pub(super) fn resolve(r: &mut Resolver<'_>, raw: &Raw, calendar: &Arc<Calendar>)
         quiet_hours: spec.quiet_hours.iter().filter_map(|q| quiet_hours(r, q, calendar)).collect(),
         escalations_max: spec.escalations_max,
         storm: Storm {
-            notifications: spec.storm.notifications.max(1),
-            window: r.micros("alerts.storm.window", &spec.storm.window).max(1_000_000),
+            notifications: r.within("alerts.storm.notifications", spec.storm.notifications, (1, u32::MAX)),
+            window: r.micros_from("alerts.storm.window", &spec.storm.window, "1s"),
         },
         digest: r
             .value("alerts.digest", digest(&spec.digest).map(Some))
@@ -473,7 +473,7 @@ fn route(r: &mut Resolver<'_>, spec: &RouteSpec, parent: &Route, path: String, s
     let group_interval = time("group_interval", &spec.group_interval, parent.group_interval);
     let repeat_interval = match spec.repeat_interval.as_deref() {
         Some("never") => None,
-        Some(_) => Some(time("repeat_interval", &spec.repeat_interval, 0).max(1_000_000)),
+        Some(text) => Some(r.micros_from(&format!("{path}.repeat_interval"), text, "1s")),
         None => parent.repeat_interval,
     };
     let mut this = Route {

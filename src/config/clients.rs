@@ -44,11 +44,12 @@ impl Clients {
             hosts: named.into_iter().chain(own).collect(),
             any_host,
             site: site.map(|site| site.as_str().to_ascii_lowercase()),
-            connections: http.connections.clamp(CONNECTIONS.0, CONNECTIONS.1),
+            connections: resolver.within("http.connections", http.connections, CONNECTIONS),
             head_time: resolver.value("http.head_time", duration(&http.head_time)),
             body_time: resolver.value("http.body_time", duration(&http.body_time)),
             // One body always has room.
-            bodies_bytes: (http.bodies_mib.min(1 << 20) << 20).max(http.body_bytes_max.min(1 << 30)),
+            bodies_bytes: (resolver.within("http.bodies_mib", http.bodies_mib, (0, 1 << 20)) << 20)
+                .max(http.body_bytes_max),
         }
     }
 }

@@ -25,7 +25,7 @@ use crate::{
     alert::Policy,
     config::office::Office,
     decode::Reading,
-    diagnostic::{Diagnostic, nearest, os_reason},
+    diagnostic::{Diagnostic, nearest, read_text},
     evaluate::schedule::Limits,
     event::{Currency, duration, stamp::Unit, time::Calendar},
     lists::{List, Lists},
@@ -157,10 +157,14 @@ impl Config {
     /// Everything that is wrong with it.
     pub fn load(path: &Path) -> Result<Self, Vec<Diagnostic>> {
         let file = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|e| {
-            let hint = say!("name the configuration with --config, or let `fiscwatch init` write one");
-            let message = say!("the configuration cannot be read: {reason}", reason = os_reason(&e));
-            vec![Diagnostic::of_file(&file, message, Some(hint))]
+        let text = read_text(path).map_err(|(reason, hint)| {
+            let other = if path.is_file() {
+                say!("let the user that runs fiscwatch read it, or name another one with --config")
+            } else {
+                say!("name the configuration with --config, or let `fiscwatch init` write one")
+            };
+            let message = say!("the configuration cannot be read: {reason}", reason);
+            vec![Diagnostic::of_file(&file, message, Some(hint.unwrap_or(other)))]
         })?;
         let base = path.parent().unwrap_or_else(|| Path::new(""));
         Self::parse(&file, &text, base, std::env::vars())
@@ -362,7 +366,11 @@ impl Resolver<'_> {
             backfill,
             state_dir: self.path(raw.state.dir),
             standby: raw.state.standby,
-            checkpoint_events: raw.state.checkpoint_events.max(1),
+            checkpoint_events: self.within(
+                "state.checkpoint_events",
+                raw.state.checkpoint_events,
+                (1, u64::MAX),
+            ),
             seal_after: self.value("state.seal_after", duration(&raw.state.seal_after)),
             retain: raw.state.retain.map(|text| self.value("state.retain", retention(&text))),
             duplicate_horizon: self.value("state.duplicate_horizon", duration(&raw.state.duplicate_horizon)),
@@ -381,24 +389,19 @@ impl Resolver<'_> {
                 .into_iter()
                 .map(|(n, l)| (n, ListSpec { path: self.path(l.path), ..l }))
                 .collect(),
-            batch_rows: raw.engine.batch_rows.clamp(1, 1 << 20),
+            batch_rows: self.within("engine.batch_rows", raw.engine.batch_rows, (1, 1 << 20)),
             batch_wait: self.value("engine.batch_wait", duration(&raw.engine.batch_wait)),
             max_future: self.value("engine.max_future", duration(&raw.engine.max_future)),
             min_time,
             journal_from,
             outlier: self.micros("engine.outlier", &raw.engine.outlier),
             lateness: self.micros("engine.lateness", &raw.engine.lateness),
-            idle: self.micros("engine.idle", &raw.engine.idle).max(1_000_000),
+            idle: self.micros_from("engine.idle", &raw.engine.idle, "1s"),
             keep_late: self.micros("engine.keep_late", &raw.engine.keep_late),
-            window_bytes: raw
-                .engine
-                .window_memory_mib
-                .map_or_else(machine::half, |mib| mib.max(1).saturating_mul(1 << 20)),
-            query_limits: Limits {
-                memory: raw.engine.query_memory_mib.max(1) << 20,
-                time: self.value("engine.query_time", duration(&raw.engine.query_time)),
-                ..Limits::default()
-            },
+            window_bytes: raw.engine.window_memory_mib.map_or_else(machine::half, |mib| {
+                self.within("engine.window_memory_mib", mib, (1, u64::MAX >> 20)) << 20
+            }),
+            query_limits: self.query_limits(raw.engine.query_memory_mib, &raw.engine.query_time),
             sinks: raw.sinks.into_iter().map(|sink| sink.with_paths(|p| self.path(p))).collect(),
             templates: raw.templates.map(|p| self.path(p)),
             external_url: raw.external_url.map(|url| self.value("external_url", link_base(&url))),
@@ -408,9 +411,9 @@ impl Resolver<'_> {
             }),
             accept_events: raw.http.accept_events,
             // A body is one journal block, and its rows must fit into an arrival (store/layout.rs).
-            body_bytes_max: raw.http.body_bytes_max.min(1 << 30),
+            body_bytes_max: self.within("http.body_bytes_max", raw.http.body_bytes_max, (0, 1 << 30)),
             clients,
-            top_units: raw.http.top_units.min(1000),
+            top_units: self.within("http.top_units", raw.http.top_units, (0, 1000)),
             user_header: raw.http.user_header.map(|name| self.value("http.user_header", header_name(&name))),
             log: raw.log,
         };
@@ -431,6 +434,52 @@ impl Resolver<'_> {
     fn micros(&mut self, key: &str, text: &str) -> i64 {
         let duration = self.value(key, duration(text));
         i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+    }
+
+    fn query_limits(&mut self, mib: usize, time: &str) -> Limits {
+        let mib = self.within("engine.query_memory_mib", mib, (1, 1 << 24));
+        let time = self.value("engine.query_time", duration(time));
+        Limits { memory: mib << 20, time, ..Limits::default() }
+    }
+
+    /// A number that is neither too small nor too large: one that was changed in silence would be believed.
+    fn within<N: PartialOrd + Copy + std::fmt::Display>(
+        &mut self,
+        key: &str,
+        wanted: N,
+        (least, most): (N, N),
+    ) -> N {
+        if wanted < least {
+            self.problem(say!(
+                "{key}: {wanted} is too small; it has to be {least} or more",
+                key,
+                wanted,
+                least
+            ));
+        } else if wanted > most {
+            self.problem(say!(
+                "{key}: {wanted} is too large; it has to be {most} or less",
+                key,
+                wanted,
+                most
+            ));
+        }
+        wanted
+    }
+
+    /// A duration that is not too short.
+    fn micros_from(&mut self, key: &str, text: &str, least: &str) -> i64 {
+        let micros = self.micros(key, text);
+        let is_short = |least: Duration| duration(text).is_ok_and(|duration| duration < least);
+        if duration(least).is_ok_and(is_short) {
+            self.problem(say!(
+                "{key}: {wanted} is too short; it has to be {least} or longer",
+                key,
+                wanted = text,
+                least
+            ));
+        }
+        micros
     }
 
     fn path(&self, path: PathBuf) -> PathBuf {

@@ -318,7 +318,7 @@ pub struct Http {
     /// names below `.svc`, `*` for every name. IP addresses, `localhost` and the host of `external_url` are always
     /// answered.
     pub hosts: Vec<String>,
-    /// Connections at a time. Half of them can have a request under way; health and metrics are always answered.
+    /// Connections at a time, 16 to 65536. Half of them can have a request under way; health and metrics are always answered.
     pub connections: usize,
     /// How long a connection may take until the head of its next request is there.
     pub head_time: String,

@@ -16,6 +16,11 @@ impl PortError {
     pub fn new(error: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self(Box::new(error))
     }
+
+    /// What was asked says it itself, if it is of this kind.
+    pub fn of<E: std::error::Error + 'static>(&self) -> Option<&E> {
+        self.0.downcast_ref()
+    }
 }
 
 /// An event of the journal, for telling duplicates.

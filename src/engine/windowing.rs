@@ -36,6 +36,8 @@ pub struct Windowing {
     limit: u64,
     /// What they may weigh before they do so again.
     lightened: u64,
+    /// Bytes after which nothing more is filled in: whoever only weighs windows needs to know no more.
+    enough: u64,
 }
 
 impl Windowing {
@@ -55,10 +57,39 @@ impl Windowing {
         let mut none = Windows::new(&Arc::default(), evaluator.calendar(), late, watermark);
         none.complete_from(journal.map_or(i64::MIN, |journal| journal.at));
         let (limit, lightened, lists) = (u64::MAX, 0, Rejudging::default());
-        let busy = Arc::default();
-        let mut windowing = Self { windows: none, history, late, journal, lists, busy, limit, lightened };
+        let (busy, enough) = (Arc::default(), u64::MAX);
+        let mut windowing =
+            Self { windows: none, history, late, journal, lists, busy, limit, lightened, enough };
         windowing.change(evaluator, latest)?;
         Ok(windowing)
+    }
+
+    /// How many bytes the windows will hold that rules bring beside those `in_force`, filled with what is stored; it is
+    /// weighed no further than `enough`.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn weigh(
+        in_force: &Evaluator,
+        evaluator: &Evaluator,
+        history: Arc<dyn History>,
+        (late, enough): (i64, u64),
+        (watermark, latest): (i64, i64),
+    ) -> Result<u64, PortError> {
+        let mut weighed = Self {
+            windows: Windows::new(in_force.rules(), in_force.calendar(), late, watermark),
+            history: Some(history),
+            late,
+            journal: None,
+            lists: Rejudging::default(),
+            // The stream does not wait for it.
+            busy: Arc::default(),
+            limit: u64::MAX,
+            lightened: 0,
+            enough,
+        };
+        weighed.change(evaluator, latest)?;
+        Ok(weight(&mut weighed.windows))
     }
 
     /// Tells when the stream waits for what is read of the journal.
@@ -168,11 +199,24 @@ impl Windowing {
     fn fill(&mut self, evaluator: &Evaluator, filling: &Filling) -> Result<(), PortError> {
         let Some(past) = self.past() else { return Ok(()) };
         let _busy = past.busy.with(Work::Windows);
-        let started = std::time::Instant::now();
+        let (started, enough) = (std::time::Instant::now(), self.enough);
         let (windows, columns) = (&mut self.windows, filling.columns());
         let wanted = Wanted { from: filling.from(), columns: &columns, balances: filling.balances() };
-        let events = past.replay(&wanted, &mut |batch| windows.load(&evaluator.lay_out(batch, filling)))?;
+        let mut is_enough = false;
+        let events = past.replay(&wanted, &mut |batch| {
+            if is_enough {
+                return;
+            }
+            windows.load(&evaluator.lay_out(batch, filling));
+            if enough < u64::MAX && weight(windows) > enough {
+                windows.lighten();
+                is_enough = weight(windows) > enough;
+            }
+        })?;
         windows.loaded(filling);
+        if enough < u64::MAX {
+            return Ok(());
+        }
         let seconds = started.elapsed().as_secs_f64();
         let filled = filling.sliding.len() + filling.closing.len();
         tracing::info!(windows = filled, events, seconds, "windows filled from the journal");
@@ -226,4 +270,9 @@ impl Windowing {
     pub fn end(&mut self, moved: &mut Moved) {
         self.windows.advance(i64::MAX, usize::MAX, moved);
     }
+}
+
+/// Bytes of all windows.
+fn weight(windows: &mut Windows) -> u64 {
+    windows.held().bytes.iter().sum()
 }

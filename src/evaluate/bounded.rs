@@ -1,11 +1,12 @@
 //! A query on a thread of its own, with the stack that rules are measured for. Who asks waits as long as the query may
-//! take, and a moment longer; then the query is left behind, and ends at its next step ([`super::guard`]).
+//! take, and a moment longer; then the query is left behind, and ends at its next step ([`super::guard`]). Those left
+//! behind are counted in [`super::crowd`].
 
 use std::{
     panic::AssertUnwindSafe,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -19,16 +20,19 @@ use datafusion::{
 use futures::{FutureExt, StreamExt};
 use tokio::sync::{mpsc, oneshot};
 
-use super::guard::Watch;
+use super::{
+    crowd::{Course, Crowd},
+    guard::Watch,
+};
 use crate::{diagnostic::os_reason, rule::limits::STACK, say};
 
 /// How long a query whose time is over is waited for: it ends by itself at its next step.
 const GRACE: Duration = Duration::from_secs(2);
-/// Queries that were left behind and still run. With so many, no other is begun.
-const LEFT_MAX: usize = 2;
+/// How long one that is left behind is waited for before the next begins: the stream waits with it.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Queries of the whole process that nobody waits for any more.
-static LEFT: AtomicUsize = AtomicUsize::new(0);
+static LEFT: Crowd = Crowd::new();
 
 /// What a stream waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,7 +98,7 @@ impl Busy {
 /// How many queries run that nobody waits for any more.
 #[must_use]
 pub fn left_behind() -> usize {
-    LEFT.load(Ordering::Relaxed)
+    LEFT.count()
 }
 
 /// A query that came to no answer.
@@ -104,7 +108,7 @@ pub enum Broken {
     Left,
     /// It panicked.
     Panicked,
-    /// Too many others did not end.
+    /// One before it did not end, of the same rule or of too many others.
     Crowded,
 }
 
@@ -113,7 +117,7 @@ impl std::fmt::Display for Broken {
         f.write_str(&match self {
             Self::Left => say!("the query did not end when its time was over"),
             Self::Panicked => say!("the query broke off; please report this"),
-            Self::Crowded => say!("other queries whose time is over have not ended yet"),
+            Self::Crowded => say!("queries before it whose time is over have not ended yet"),
         })
     }
 }
@@ -144,31 +148,8 @@ impl From<Broken> for DataFusionError {
     }
 }
 
-/// Whether a query has ended, and whether anybody waits for it.
-#[derive(Debug, Default)]
-struct Course(AtomicU8);
-
-const WAITED_FOR: u8 = 0;
-const LEFT_BEHIND: u8 = 1;
-const ENDED: u8 = 2;
-
-impl Course {
-    fn leave(&self) {
-        let order = Ordering::SeqCst;
-        if self.0.compare_exchange(WAITED_FOR, LEFT_BEHIND, order, order).is_ok() {
-            LEFT.fetch_add(1, order);
-        }
-    }
-
-    fn end(&self) {
-        if self.0.swap(ENDED, Ordering::SeqCst) == LEFT_BEHIND {
-            LEFT.fetch_sub(1, Ordering::SeqCst);
-        }
-    }
-}
-
 /// Held by who waits for a query: it is cancelled when nobody does any more.
-struct Waiting(Arc<Watch>, Arc<Course>);
+struct Waiting(Arc<Watch>, Arc<Course<'static>>);
 
 impl Drop for Waiting {
     fn drop(&mut self) {
@@ -177,18 +158,22 @@ impl Drop for Waiting {
     }
 }
 
-/// Does `work` on a thread of its own, within `time`.
+/// Does `work` on a thread of its own, within `time`, once what was left behind lets it: it waits for that as long as it
+/// may take itself, and 10 s at most. `owner` is the rule.
 ///
 /// # Errors
 /// What it fails with, or that there is no answer.
-pub async fn run<T, W, F>(time: Duration, work: W) -> Result<T>
+pub async fn run<T, W, F>(owner: &str, time: Duration, work: W) -> Result<T>
 where
     T: Send + 'static,
     W: FnOnce(Arc<Watch>) -> F + Send + 'static,
     F: Future<Output = Result<T>>,
 {
+    if !LEFT.admits(owner, time.min(PATIENCE)).await {
+        return Err(Broken::Crowded.into());
+    }
     let (answer, answered) = oneshot::channel();
-    let waiting = on_a_thread(time, answer, work)?;
+    let waiting = on_a_thread(owner, time, answer, work)?;
     let patience = tokio::time::timeout(time.saturating_add(GRACE), answered).await;
     drop(waiting);
     match patience {
@@ -210,7 +195,8 @@ where
     let (rows, taken) = mpsc::channel::<Result<RecordBatch>>(1);
     let (begun, schema) = oneshot::channel();
     let (answer, answered) = oneshot::channel();
-    let waiting = on_a_thread(time, answer, move |watch| async move {
+    // Whoever asks a command of its own has a process of its own.
+    let waiting = on_a_thread("", time, answer, move |watch| async move {
         let mut stream = work(watch).await?;
         // Who does not take the schema takes no rows either.
         let _ = begun.send(stream.schema());
@@ -233,22 +219,24 @@ where
 }
 
 /// Begins `work` on a thread; it has a runtime of its own, so that nothing else waits while it computes.
-fn on_a_thread<T, W, F>(time: Duration, answer: oneshot::Sender<Result<T>>, work: W) -> Result<Waiting>
+fn on_a_thread<T, W, F>(
+    owner: &str,
+    time: Duration,
+    answer: oneshot::Sender<Result<T>>,
+    work: W,
+) -> Result<Waiting>
 where
     T: Send + 'static,
     W: FnOnce(Arc<Watch>) -> F + Send + 'static,
     F: Future<Output = Result<T>>,
 {
-    if LEFT.load(Ordering::Relaxed) >= LEFT_MAX {
-        return Err(Broken::Crowded.into());
-    }
     let unread = |e: std::io::Error| DataFusionError::from(Unread(os_reason(&e)));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .thread_stack_size(STACK)
         .build()
         .map_err(unread)?;
-    let (watch, course) = (Arc::new(Watch::new(time)), Arc::new(Course::default()));
+    let (watch, course) = (Arc::new(Watch::new(time)), Arc::new(LEFT.course(owner)));
     let waiting = Waiting(Arc::clone(&watch), Arc::clone(&course));
     let ended = Arc::clone(&course);
     let thread = std::thread::Builder::new().name(String::from("query")).stack_size(STACK);

@@ -4,14 +4,96 @@ use std::sync::Arc;
 
 use arrow::array::StringViewArray;
 use datafusion::{
-    common::{Result, ScalarValue},
+    common::{DataFusionError, ScalarValue},
+    logical_expr::Accumulator,
     physical_expr::aggregate::AggregateFunctionExpr,
 };
 use hashbrown::HashSet;
 use smallvec::SmallVec;
 
 use super::aggregate::{Output, Texts};
-use crate::rule::plan::{Layout, NULL_TEXT, Others};
+use crate::{
+    diagnostic::Refusal,
+    rule::plan::{Layout, NULL_TEXT, Others},
+    sql::functions::{
+        capped,
+        growth::{Keeps, of_aggregate},
+    },
+};
+
+/// How much an aggregate of `DataFusion`'s is given of one window, as far as it keeps it.
+#[derive(Debug, Clone, Copy)]
+pub struct Weight {
+    keeps: Keeps,
+    bytes: u64,
+    values: u64,
+}
+
+impl Weight {
+    /// Nothing yet.
+    pub fn of(function: &AggregateFunctionExpr) -> Self {
+        let keeps = match of_aggregate(function.fun().name()) {
+            // What is kept once is not told by what is given.
+            Some(_) if function.is_distinct() => Keeps::Values,
+            keeps => keeps.unwrap_or(Keeps::Values),
+        };
+        Self { keeps, bytes: 0, values: 0 }
+    }
+
+    /// Adds the arguments of an event.
+    pub fn add(&mut self, args: &[ScalarValue]) {
+        if self.keeps != Keeps::Numbers {
+            self.values += 1;
+            self.bytes += args.iter().map(bytes).sum::<u64>();
+        }
+    }
+
+    /// Adds what another pane of the window is given.
+    pub fn merge(&mut self, other: Self) {
+        self.values += other.values;
+        self.bytes += other.bytes;
+    }
+
+    /// An aggregate that keeps each different value once holds this.
+    pub fn set(&mut self, accumulator: &dyn Accumulator) {
+        self.bytes = accumulator.size() as u64;
+    }
+
+    /// Whether that is no more than it may be.
+    ///
+    /// # Errors
+    /// If it is more.
+    pub fn within(self, function: &AggregateFunctionExpr) -> Result<(), Refusal> {
+        match self.keeps {
+            Keeps::Numbers => Ok(()),
+            Keeps::Values => capped::values(function.fun().name(), self.bytes),
+            Keeps::Everything => capped::value(function.fun().name(), self.bytes, self.values),
+        }
+    }
+}
+
+/// The result of an aggregate, unless it is longer than a value may be.
+///
+/// # Errors
+/// If it is, or there is none.
+pub fn result(
+    function: &AggregateFunctionExpr,
+    accumulator: &mut dyn Accumulator,
+) -> Result<ScalarValue, DataFusionError> {
+    let result = accumulator.evaluate()?;
+    let name = function.fun().name();
+    if of_aggregate(name) == Some(Keeps::Everything) {
+        capped::value(name, bytes(&result), 0)?;
+    }
+    Ok(result)
+}
+
+fn bytes(value: &ScalarValue) -> u64 {
+    match value.try_as_str() {
+        Some(text) => text.map_or(0, str::len) as u64,
+        None => (value.size() - size_of::<ScalarValue>()).max(8) as u64,
+    }
+}
 
 /// So many different texts are looked through one by one.
 const FEW: usize = 8;
@@ -29,6 +111,10 @@ pub fn list(
     let text = |word: &u64| (*word != NULL_TEXT).then(|| held.get(*word as u32));
     if different.len() < 2 {
         return output.push_list(different.first().map(text));
+    }
+    let bytes = different.iter().filter_map(text).map(|text| text.len() as u64).sum();
+    if let Err(refusal) = capped::value(function.fun().name(), bytes, different.len() as u64) {
+        return output.push_value(Err(refusal.into()));
     }
     let texts: StringViewArray = different.iter().map(text).collect();
     let list = function.create_accumulator().and_then(|mut accumulator| {
@@ -62,13 +148,22 @@ fn different(layout: &Layout, lane: usize, words: &[u64]) -> SmallVec<[u64; FEW]
 ///
 /// # Errors
 /// If `DataFusion` cannot compute it.
-pub fn evaluate(function: &AggregateFunctionExpr, beside: usize, events: &[Others]) -> Result<ScalarValue> {
+pub fn evaluate(
+    function: &AggregateFunctionExpr,
+    beside: usize,
+    events: &[Others],
+) -> Result<ScalarValue, DataFusionError> {
     let mut accumulator = function.create_accumulator()?;
     let rows: Vec<_> = events.iter().filter_map(|row| row[beside].as_deref()).collect();
+    let mut weight = Weight::of(function);
+    if !function.is_distinct() {
+        rows.iter().for_each(|row| weight.add(row));
+        weight.within(function)?;
+    }
     if let Some(first) = rows.first() {
         let column = |at: usize| ScalarValue::iter_to_array(rows.iter().map(|row| row[at].clone()));
-        let columns: Vec<_> = (0..first.len()).map(column).collect::<Result<_>>()?;
+        let columns: Vec<_> = (0..first.len()).map(column).collect::<Result<_, DataFusionError>>()?;
         accumulator.update_batch(&columns)?;
     }
-    accumulator.evaluate()
+    result(function, accumulator.as_mut())
 }

@@ -4,6 +4,7 @@ pub mod aggregate;
 mod anomaly;
 pub mod bounded;
 mod closing;
+mod crowd;
 pub mod evaluator;
 pub mod filling;
 mod finding;

@@ -8,7 +8,10 @@ use datafusion::{
     physical_expr::aggregate::AggregateFunctionExpr,
 };
 
-use super::aggregate::{Beside, Output, Row, Tally, Texts};
+use super::{
+    aggregate::{Beside, Output, Row, Tally, Texts},
+    foreign::{self, Weight},
+};
 use crate::rule::plan::{Aggregate, Kind, Layout};
 
 /// What is kept of the events of a pane.
@@ -25,6 +28,7 @@ pub struct Pane {
 struct Partial {
     accumulator: Box<dyn Accumulator>,
     waiting: Vec<Box<[ScalarValue]>>,
+    weight: Weight,
 }
 
 /// Values that wait at most.
@@ -32,7 +36,8 @@ const WAITING: usize = 64;
 
 impl Partial {
     fn new(function: &AggregateFunctionExpr) -> Result<Self> {
-        Ok(Self { accumulator: function.create_accumulator()?, waiting: Vec::new() })
+        let accumulator = function.create_accumulator()?;
+        Ok(Self { accumulator, waiting: Vec::new(), weight: Weight::of(function) })
     }
 
     fn bytes(&self) -> usize {
@@ -41,12 +46,24 @@ impl Partial {
         self.accumulator.size() + waiting + self.waiting.capacity() * size_of::<Box<[ScalarValue]>>()
     }
 
-    fn add(&mut self, values: Box<[ScalarValue]>) -> Result<()> {
+    fn add(&mut self, function: &AggregateFunctionExpr, values: Box<[ScalarValue]>) -> Result<()> {
+        let had_room = self.weight.within(function).is_ok();
+        if !function.is_distinct() {
+            self.weight.add(&values);
+        }
+        if self.weight.within(function).is_err() {
+            // There is no result any more, which is told when it is asked for.
+            if had_room {
+                self.waiting = Vec::new();
+                self.accumulator = function.create_accumulator()?;
+            }
+            return Ok(());
+        }
         self.waiting.push(values);
-        if self.waiting.len() >= WAITING { self.flush() } else { Ok(()) }
+        if self.waiting.len() >= WAITING { self.flush(function) } else { Ok(()) }
     }
 
-    fn flush(&mut self) -> Result<()> {
+    fn flush(&mut self, function: &AggregateFunctionExpr) -> Result<()> {
         let mut waiting = std::mem::take(&mut self.waiting);
         let Some(args) = waiting.first().map(|row| row.len()) else { return Ok(()) };
         let mut columns = Vec::with_capacity(args);
@@ -54,12 +71,16 @@ impl Partial {
             let values = waiting.iter_mut().map(|row| std::mem::replace(&mut row[at], ScalarValue::Null));
             columns.push(ScalarValue::iter_to_array(values)?);
         }
-        self.accumulator.update_batch(&columns)
+        self.accumulator.update_batch(&columns)?;
+        if function.is_distinct() {
+            self.weight.set(self.accumulator.as_ref());
+        }
+        Ok(())
     }
 
     /// What it has seen. Some accumulators give their state away, so it is given back.
     fn state(&mut self, function: &AggregateFunctionExpr) -> Result<Vec<ScalarValue>> {
-        self.flush()?;
+        self.flush(function)?;
         let state = self.accumulator.state()?;
         self.accumulator = function.create_accumulator()?;
         merge(self.accumulator.as_mut(), &state)?;
@@ -110,10 +131,10 @@ impl Pane {
             };
             let Some(values) = values else { continue };
             match self.others.iter_mut().find(|(n, _)| *n == number) {
-                Some((_, partial)) => partial.get_mut().add(values)?,
+                Some((_, partial)) => partial.get_mut().add(function, values)?,
                 None => {
                     let mut partial = Partial::new(function)?;
-                    partial.add(values)?;
+                    partial.add(function, values)?;
                     self.others.push((number, RefCell::new(partial)));
                 }
             }
@@ -141,10 +162,14 @@ impl Pane {
     /// One of `DataFusion`'s aggregates over several panes.
     fn evaluate(function: &AggregateFunctionExpr, number: usize, panes: &[&Self]) -> Result<ScalarValue> {
         let mut accumulator = function.create_accumulator()?;
-        for (_, partial) in panes.iter().flat_map(|pane| &pane.others).filter(|(n, _)| *n == number) {
+        let parts = || panes.iter().flat_map(|pane| &pane.others).filter(|(n, _)| *n == number);
+        let mut weight = Weight::of(function);
+        parts().for_each(|(_, partial)| weight.merge(partial.borrow().weight));
+        weight.within(function)?;
+        for (_, partial) in parts() {
             merge(accumulator.as_mut(), &partial.borrow_mut().state(function)?)?;
         }
-        accumulator.evaluate()
+        foreign::result(function, accumulator.as_mut())
     }
 }
 

@@ -108,7 +108,7 @@ pub enum Why {
     Left,
     /// It panicked.
     Panicked,
-    /// Other queries whose time is over have not ended.
+    /// Queries before it whose time is over have not ended.
     Crowded,
     /// So many processes ended while they evaluated it.
     Ended,
@@ -211,7 +211,10 @@ pub async fn run(
         calendar: Arc::clone(calendar),
     };
     let queried = match threads {
-        true => bounded::run(limits.time, move |watch| asked.rows(watch)).await,
+        true => {
+            let rule = &rules.rules[due.rule].rule.id;
+            bounded::run(rule, limits.time, move |watch| asked.rows(watch)).await
+        }
         false => asked.rows(Arc::new(Watch::new(limits.time))).await,
     };
     let mut ran = match queried {

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Problem, page,
+    Problem,
+    page::{self, Page},
     request::{Body, Id, IfMatch, Params, blocking, officer, page_size},
     view::{AlertView, ChangeView, DraftView, NoticeView, WaitingView},
 };
@@ -62,13 +63,15 @@ pub async fn list(
 pub struct AlertDetail {
     /// The alert.
     pub alert: AlertView,
-    /// What happened to it, oldest first.
+    /// What happened to it, oldest first; the latest of it, if it is longer than about 1 MiB.
     pub history: Vec<ChangeView>,
-    /// Its latest findings, newest first; 100 at most.
+    /// How many older changes are left out of `history`.
+    pub history_left_out: u64,
+    /// Its latest findings, newest first; 100 and about 4 MiB at most.
     pub findings: Vec<Finding>,
     /// What is still to be told of it, and what holds that back.
     pub waiting: Vec<WaitingView>,
-    /// What was told of it, newest first; 100 at most.
+    /// What was told of it, newest first; 100 and about 4 MiB at most.
     pub notifications: Vec<NoticeView>,
     /// The letter to its unit, while it is a draft.
     pub draft: Option<DraftView>,
@@ -88,13 +91,17 @@ impl AlertDetail {
         let (alert, history, findings) = cases.show(id, FINDINGS_MAX)?;
         let told = cases.told_of(id, alert.opened_at, FINDINGS_MAX)?;
         let waiting = cases.waiting_for(id, FINDINGS_MAX)?;
+        let history_left_out = cases.changes(id)?.saturating_sub(history.len() as u64);
         Ok(Self {
             alert: AlertView::new(&alert, calendar),
+            history_left_out,
             draft: drafts(&alert, &findings).map(DraftView::from),
             history: history.iter().map(|change| ChangeView::new(change, calendar)).collect(),
-            findings,
+            findings: Page::new(FINDINGS_MAX).fill(findings).rows,
             waiting: waiting.iter().map(|w| WaitingView::new(w, calendar)).collect(),
-            notifications: told.iter().map(|notice| NoticeView::new(notice, calendar)).collect(),
+            notifications: Page::new(FINDINGS_MAX)
+                .fill(told.iter().map(|notice| NoticeView::new(notice, calendar)))
+                .rows,
         })
     }
 }

@@ -1,11 +1,6 @@
 //! Connections: accepted, served request by request, and closed when they are slow or somebody else needs their place.
 
-use std::{
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -13,9 +8,8 @@ use axum::{
     http::{Request, Response, StatusCode},
     response::IntoResponse,
 };
-use bytes::Bytes;
 use hyper::{
-    body::{Frame, Incoming, SizeHint},
+    body::Incoming,
     server::conn::http1,
     service::{Service as _, service_fn},
 };
@@ -28,7 +22,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Problem,
-    door::{Door, Place, Turn},
+    answers::Held,
+    door::{Door, Place},
     pace::{PacedBody, PacedIo},
     refused::Cause,
 };
@@ -75,8 +70,7 @@ async fn connection(
     stop: CancellationToken,
 ) {
     let (place, clients) = (Arc::new(place), &door.clients);
-    let reader = Arc::clone(&place);
-    let io = PacedIo::new(stream, clients.body_time, &door.refusals, move || reader.reads());
+    let io = PacedIo::new(stream, clients.body_time, &door.refusals, Arc::clone(&place));
     let service = service_fn(|request: Request<Incoming>| {
         let turn = place.begin(request.uri().path());
         let body_time = clients.body_time;
@@ -84,7 +78,7 @@ async fn connection(
         let answer = turn.is_some().then(|| router.call(request));
         async move {
             let Some(answer) = answer else { return Ok(too_many()) };
-            answer.await.map(|response| response.map(|body| Body::new(Answer { body, turn })))
+            answer.await.map(|response| response.map(|body| Body::new(Held { body, held: turn })))
         }
     });
     let serving = http1::Builder::new()
@@ -114,34 +108,4 @@ async fn connection(
 fn too_many() -> Response<Body> {
     let detail = say!("too many requests are under way (http.connections); send this one again in a second");
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).again_after(1).into_response()
-}
-
-/// An answer that is under way until it is written.
-struct Answer {
-    body: Body,
-    turn: Option<Turn>,
-}
-
-impl hyper::body::Body for Answer {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(cx);
-        if matches!(frame, Poll::Ready(None)) {
-            self.turn = None;
-        }
-        frame
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }

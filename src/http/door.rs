@@ -41,6 +41,8 @@ struct Seat {
     waits_since: Option<Instant>,
     /// Whether something of the next request is there.
     begun: bool,
+    /// The answer is made and not yet written; whether its request counts.
+    unwritten: Option<bool>,
     close: CancellationToken,
 }
 
@@ -84,7 +86,8 @@ impl Door {
         }
         let (number, close) = (seats.next, CancellationToken::new());
         seats.next += 1;
-        let seat = Seat { waits_since: Some(Instant::now()), begun: false, close: close.clone() };
+        let seat =
+            Seat { waits_since: Some(Instant::now()), begun: false, unwritten: None, close: close.clone() };
         seats.taken.insert(number, seat);
         self.gauge(&seats);
         Some(Place { door: Arc::clone(self), number, close })
@@ -112,6 +115,18 @@ impl Place {
         if let Some(seat) = self.door.seats().taken.get_mut(&self.number) {
             seat.begun = true;
         }
+    }
+
+    /// All that was answered is written: a request whose answer was made is over.
+    pub fn is_written(&self) {
+        let mut seats = self.door.seats();
+        let Some(seat) = seats.taken.get_mut(&self.number) else { return };
+        let Some(counts) = seat.unwritten.take() else { return };
+        (seat.waits_since, seat.begun) = (Some(Instant::now()), false);
+        seats.requests -= usize::from(counts);
+        self.door.gauge(&seats);
+        drop(seats);
+        self.door.freed.notify_one();
     }
 
     /// Whether something of a request is there, and it is not whole.
@@ -142,14 +157,15 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut seats = self.door.seats();
-        seats.taken.remove(&self.number);
+        let seat = seats.taken.remove(&self.number);
+        seats.requests -= usize::from(seat.and_then(|seat| seat.unwritten).unwrap_or(false));
         self.door.gauge(&seats);
         drop(seats);
         self.door.freed.notify_one();
     }
 }
 
-/// A request that is under way, until its answer is written.
+/// A request that is under way, until its answer is made. It is over when that is written.
 #[derive(Debug)]
 pub struct Turn {
     place: Arc<Place>,
@@ -158,15 +174,11 @@ pub struct Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let door = &self.place.door;
-        let mut seats = door.seats();
-        seats.requests -= usize::from(self.counts);
-        if let Some(seat) = seats.taken.get_mut(&self.place.number) {
-            (seat.waits_since, seat.begun) = (Some(Instant::now()), false);
+        let mut seats = self.place.door.seats();
+        match seats.taken.get_mut(&self.place.number) {
+            Some(seat) => seat.unwritten = Some(self.counts),
+            None => seats.requests -= usize::from(self.counts),
         }
-        door.gauge(&seats);
-        drop(seats);
-        door.freed.notify_one();
     }
 }
 
@@ -194,8 +206,12 @@ mod tests {
         assert!(places[9].close.is_cancelled() && !places[8].close.is_cancelled());
         assert!(new.begin("/metrics").is_some());
         drop(requests);
+        assert!(places[10].begin("/api/v1/alerts").is_none(), "their answers are not written");
         let _another = enter().unwrap();
         assert!(places[10].close.is_cancelled() && !places[0].close.is_cancelled());
+        places[..7].iter().for_each(|place| place.is_written());
+        assert_eq!(door.seats().requests, 1);
+        assert!(places[11].begin("/api/v1/alerts").is_some());
         drop(health);
         drop(places);
         let seats = door.seats();
@@ -209,6 +225,9 @@ mod tests {
         let turns: Vec<_> = places.iter().map(|place| place.begin("/metrics").unwrap()).collect();
         assert!(door.try_enter().is_none());
         drop(turns);
+        assert!(door.try_enter().is_none(), "nor while their answers are written");
+        places[0].is_written();
         assert!(door.try_enter().is_some());
+        assert!(places[0].close.is_cancelled() && !places[1].close.is_cancelled());
     }
 }

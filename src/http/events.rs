@@ -19,7 +19,7 @@ use super::{
     request::blocking,
 };
 use crate::{
-    app::{Bodies, Body, Full, POSTED, Shared},
+    app::{Bodies, Body, Full, NotTaken, POSTED, Shared},
     inspect::{self, Written},
     say,
     stream::{Payload, Receipt},
@@ -61,11 +61,10 @@ async fn take(
         ));
     }
     if let Some(why) = shared.takes_no_more() {
-        refusals.count(Cause::Windows);
-        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, why).again_after(30));
+        return Err(no_room(refusals, why));
     }
-    let (written, bodies, refusals) = (written(&headers)?, shared.bodies.clone(), Arc::clone(refusals));
-    let into = Into { bodies, bytes_max: shared.body_bytes_max, refusals };
+    let (written, bodies) = (written(&headers)?, shared.bodies.clone());
+    let into = Into { bodies, bytes_max: shared.body_bytes_max, refusals: Arc::clone(refusals) };
     let body = into.read(said, parts).await?;
     let body = match headers.contains_key(header::CONTENT_ENCODING) {
         true => blocking(move || unpacked(&headers, body, &into)).await?,
@@ -73,13 +72,24 @@ async fn take(
     };
     // Whatever looks at all of a body takes its time.
     let payload = blocking(move || payload(body, written)).await?;
-    let receipt = shared.submit(POSTED, payload, Vec::new()).await;
-    receipt.ok_or_else(|| {
-        Problem::new(
+    let taken = shared.submit(POSTED, payload, Vec::new()).await;
+    taken.map_err(|not_taken| match not_taken {
+        // They filled up while the body came.
+        NotTaken::Full(why) => no_room(refusals, why),
+        NotTaken::Stopping => Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
             say!("the daemon is stopping; send the events again later"),
         )
+        .again_after(STOPPED),
     })
+}
+
+/// When to try again after the daemon has stopped, in seconds.
+const STOPPED: u32 = 10;
+
+fn no_room(refusals: &Refusals, why: String) -> Problem {
+    refusals.count(Cause::Windows);
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, why).again_after(30)
 }
 
 /// How long the rest of a refused body is heard out.

@@ -1,6 +1,7 @@
 //! The HTTP server (SPEC §7): one file a thing that the API has, and `openapi.rs`, which joins and describes them.
 
 mod alerts;
+mod answers;
 mod api;
 mod connection;
 mod door;
@@ -45,6 +46,7 @@ use crate::{
 pub use alerts::AlertDetail;
 pub use problem::Problem;
 
+use answers::{Answers, answers};
 use door::Door;
 use guard::{Guard, guard};
 use refused::Refusals;
@@ -54,6 +56,16 @@ use refused::Refusals;
 struct Served {
     shared: Arc<Shared>,
     refusals: Arc<Refusals>,
+    scrapes: Scrapes,
+}
+
+/// One scrape at a time: counters follow what others count, and series are made anew.
+type Scrapes = Arc<tokio::sync::Mutex<()>>;
+
+impl axum::extract::FromRef<Served> for Scrapes {
+    fn from_ref(served: &Served) -> Self {
+        Arc::clone(&served.scrapes)
+    }
 }
 
 impl axum::extract::FromRef<Served> for Arc<Shared> {
@@ -72,17 +84,18 @@ impl axum::extract::FromRef<Served> for Arc<Refusals> {
 pub async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: CancellationToken) {
     let door = Arc::new(Door::new(&shared.clients, &shared.metrics));
     let (api, _) = openapi::api();
+    let room = Arc::new(Answers::new(&door.refusals));
     let router = Router::new()
         .route("/metrics", get(metrics))
         .route("/-/healthy", get(|| async { "fiscwatch is running\n" }))
         .route("/-/ready", get(ready))
         .route("/-/reload", post(reload))
-        .merge(api)
+        .merge(api.layer(from_fn_with_state(room, answers)))
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, say!("there is nothing at this path")) })
         .method_not_allowed_fallback(|| async {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, say!("this path takes another method"))
         })
-        .with_state(Served { shared, refusals: Arc::clone(&door.refusals) });
+        .with_state(Served { shared, refusals: Arc::clone(&door.refusals), scrapes: Scrapes::default() });
     connection::serve(listener, behind_door(router, &door), door, stop).await;
 }
 
@@ -103,7 +116,9 @@ pub async fn serve_standby(
         .route("/metrics", get(render))
         .route("/-/healthy", get(|| async { "fiscwatch is running (standby)\n" }))
         .route("/-/ready", get(move || async move { (StatusCode::SERVICE_UNAVAILABLE, waits() + "\n") }))
-        .fallback(move || async move { Problem::new(StatusCode::SERVICE_UNAVAILABLE, waits()) });
+        .fallback(
+            move || async move { Problem::new(StatusCode::SERVICE_UNAVAILABLE, waits()).again_after(5) },
+        );
     connection::serve(listener, behind_door(router, &door), door, stop).await;
 }
 
@@ -113,7 +128,8 @@ fn behind_door(router: Router, door: &Door) -> Router {
     router.layer(from_fn_with_state(by, guard))
 }
 
-async fn metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+async fn metrics(State(scrapes): State<Scrapes>, State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+    let _alone = scrapes.lock().await;
     scrape_gauges(&shared);
     let asked = Arc::clone(&shared);
     if let Err(problem) = request::blocking(move || count_verdicts(&asked)).await {
@@ -151,24 +167,23 @@ async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, String) {
     if let Some(why) = shared.takes_no_more() {
         return unavailable(why);
     }
-    match (shared.ready(), shared.sources_wait()) {
-        (true, None) if shared.busy_with_ticks().is_some() => {
-            let due = shared.busy_with_ticks().unwrap_or_default();
-            unavailable(say!(
-                "fiscwatch is busy with {due} rules on a schedule that are due; events wait",
-                due
-            ))
-        }
-        (true, None) => match shared.busy_with() {
-            Some((work, time)) => unavailable(waits_for(&work, time.as_secs())),
-            None => {
-                let troubles: String = shared.sources.iter().flat_map(troubles).collect();
-                (StatusCode::OK, say!("fiscwatch is ready") + "\n" + &troubles)
-            }
-        },
-        (true, Some(why)) => unavailable(why),
-        (false, _) => unavailable(say!("fiscwatch is starting or stopping")),
+    if !shared.ready() {
+        return unavailable(say!("fiscwatch is starting or stopping"));
     }
+    if let Some(why) = shared.sources_wait() {
+        return unavailable(why);
+    }
+    if let Some(due) = shared.busy_with_ticks() {
+        return unavailable(say!(
+            "fiscwatch is busy with {due} rules on a schedule that are due; events wait",
+            due
+        ));
+    }
+    if let Some((work, time)) = shared.busy_with() {
+        return unavailable(waits_for(&work, time.as_secs()));
+    }
+    let troubles: String = shared.sources.iter().flat_map(troubles).collect();
+    (StatusCode::OK, say!("fiscwatch is ready") + "\n" + &troubles)
 }
 
 /// What the stream waits for.

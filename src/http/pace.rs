@@ -15,7 +15,10 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-use super::refused::{Cause, Refusals};
+use super::{
+    door::Place,
+    refused::{Cause, Refusals},
+};
 use crate::say;
 
 /// For so long a client may be as slow as it likes.
@@ -120,19 +123,14 @@ pub struct PacedIo<S> {
     /// While the client has not taken everything.
     pace: Option<Pace>,
     refusals: Arc<Refusals>,
-    /// Told when something was read.
-    read: Box<dyn Fn() + Send + Sync>,
+    /// Told when something was read, and when all was written.
+    place: Arc<Place>,
 }
 
 impl<S> PacedIo<S> {
-    /// A connection whose client may take so long; `read` is called when it sent something.
-    pub fn new(
-        stream: S,
-        limit: Duration,
-        refusals: &Arc<Refusals>,
-        read: impl Fn() + Send + Sync + 'static,
-    ) -> Self {
-        Self { stream, limit, pace: None, refusals: Arc::clone(refusals), read: Box::new(read) }
+    /// A connection whose client may take so long.
+    pub fn new(stream: S, limit: Duration, refusals: &Arc<Refusals>, place: Arc<Place>) -> Self {
+        Self { stream, limit, pace: None, refusals: Arc::clone(refusals), place }
     }
 
     fn written<T>(
@@ -168,7 +166,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for PacedIo<S> {
         let before = buffer.filled().len();
         let result = Pin::new(&mut self.stream).poll_read(cx, buffer);
         if buffer.filled().len() > before {
-            (self.read)();
+            self.place.reads();
         }
         result
     }
@@ -194,8 +192,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for PacedIo<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // It is asked for when everything has been handed to the operating system.
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
         self.pace = None;
+        self.place.is_written();
         Poll::Ready(Ok(()))
     }
 

@@ -31,11 +31,13 @@ pub enum Cause {
     Body,
     /// The client does not take its answer.
     Answer,
+    /// Too many bytes of answers under way.
+    Answers,
 }
 
 impl Cause {
     /// All of them.
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Connections,
         Self::Requests,
         Self::Bytes,
@@ -45,6 +47,7 @@ impl Cause {
         Self::Head,
         Self::Body,
         Self::Answer,
+        Self::Answers,
     ];
 
     /// Its name in metrics.
@@ -59,6 +62,7 @@ impl Cause {
             Self::Head => "slow_head",
             Self::Body => "slow_body",
             Self::Answer => "slow_answer",
+            Self::Answers => "answers",
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum ListError {
     /// The file cannot be read.
-    #[error("{path}: {error}")]
+    #[error("{path}: {}", os_reason(error))]
     Io {
         /// The file.
         path: String,

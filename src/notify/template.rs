@@ -168,6 +168,10 @@ impl Templates {
                     if !problems.contains(&problem) {
                         problems.push(problem);
                     }
+                    // It would take as long each time.
+                    if e.kind() == minijinja::ErrorKind::OutOfFuel {
+                        return problems;
+                    }
                 }
             }
         }
@@ -179,6 +183,8 @@ fn environment(files: &BTreeMap<String, String>) -> Environment<'static> {
     let mut environment = Environment::new();
     // A name that is nowhere is a mistake, not an empty text.
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    // Loops in loops would take for ever, and nobody else would be told meanwhile.
+    environment.set_fuel(Some(STEPS));
     add_filters(&mut environment);
     let built_in = BUILT_IN.iter().filter(|(name, _)| !files.contains_key(*name));
     let built_in = built_in.map(|(name, text)| (Cow::Borrowed(*name), Cow::Borrowed(*text)));
@@ -191,6 +197,9 @@ fn environment(files: &BTreeMap<String, String>) -> Environment<'static> {
     }
     environment
 }
+
+/// Steps that one text may take, with the bytes that it writes.
+const STEPS: u64 = 2_000_000;
 
 /// Renders the subject of the first view and the bodies of the second.
 fn render(
@@ -343,6 +352,19 @@ mod tests {
             ("en/alerts.html", "{% if %}"),
             ("en/digest.txt", "line one\n{{ alerts }"),
         ]));
+    }
+
+    #[test]
+    fn a_text_that_takes_for_ever_or_writes_without_end_is_refused() {
+        let started = std::time::Instant::now();
+        for text in [
+            "{% for a in range(90000) %}{% for b in range(90000) %}{{ a * b }}{% endfor %}{% endfor %}",
+            "{{ 'x' * 2000000000 }}",
+        ] {
+            let said = problems(&[("zh/alerts.txt", text)]);
+            assert!(said.contains("it takes too many steps"), "{said}");
+        }
+        assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
     }
 
     #[test]

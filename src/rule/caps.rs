@@ -85,7 +85,7 @@ pub fn cap(expr: Expr) -> Result<Transformed<Expr>> {
             if let WindowFunctionDefinition::AggregateUDF(function) = &call.fun {
                 let name = function.name();
                 let keeps = of_aggregate(name).ok_or_else(|| unknown(name))?;
-                let grows = keeps == Keeps::Values || call.params.distinct;
+                let grows = keeps != Keeps::Numbers || call.params.distinct;
                 if grows && !call.params.order_by.is_empty() {
                     return Err(running(name).into());
                 }

@@ -85,6 +85,15 @@ pub fn text(sql: &str, params: &[(String, Param)]) -> Result<(), Failure> {
         let message = say!("it has {operators} operators, {most} are allowed", operators, most = OPERATORS);
         return Err((message, Some(shorter())));
     }
+    let signs = in_a_row(&tokens);
+    if signs > BRACKETS {
+        let message = say!(
+            "{signs} signs stand before one value (`not`, `-`), {most} are allowed",
+            signs,
+            most = BRACKETS
+        );
+        return Err((message, Some(say!("keep one of them, or none"))));
+    }
     let nested = nested(&tokens);
     if nested > BRACKETS {
         let message =
@@ -178,6 +187,20 @@ fn nested(tokens: &[Token]) -> usize {
         deepest = deepest.max(depth);
     }
     deepest
+}
+
+/// The most `not` and signs that follow one another: each is a level of its own to the parser.
+fn in_a_row(tokens: &[Token]) -> usize {
+    let (mut run, mut longest) = (0, 0);
+    for token in tokens.iter().filter(|token| !matches!(token, Token::Whitespace(_))) {
+        run = match token {
+            Token::Minus | Token::Plus | Token::Tilde | Token::ExclamationMark => run + 1,
+            Token::Word(word) if word.keyword == Keyword::NOT => run + 1,
+            _ => 0,
+        };
+        longest = longest.max(run);
+    }
+    longest
 }
 
 /// Whether a token can stand for a level of its own in the tree.

@@ -2,7 +2,7 @@
 
 mod asks;
 mod budget_part;
-mod caps;
+pub(crate) mod caps;
 pub mod compile;
 mod digest;
 mod exact;

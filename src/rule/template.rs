@@ -103,6 +103,9 @@ fn said(error: &Error) -> String {
 
 /// An error in one line.
 pub(crate) fn describe(error: &Error) -> String {
+    if error.kind() == ErrorKind::OutOfFuel {
+        return said(error);
+    }
     error.detail().map_or_else(|| error.kind().to_string(), |detail| format!("{}: {detail}", error.kind()))
 }
 

@@ -58,12 +58,10 @@ pub enum SourceError {
     Read(#[from] ReadError),
     /// A directory cannot be read.
     #[error("{}", say!(
-        "source {source}: cannot read the directory {path}: {reason}",
-        source = source_name, path = path.display(), reason = os_reason(error)
+        "cannot read the directory {path}: {reason}. Make it, or correct the path of the source; the user that runs fiscwatch must be able to read it",
+        path = path.display(), reason = os_reason(error)
     ))]
     Directory {
-        /// The source.
-        source_name: String,
         /// The directory.
         path: PathBuf,
         /// Why.
@@ -76,21 +74,17 @@ pub enum SourceError {
         message: String,
     },
     /// The broker or its settings.
-    #[error("{}", say!("source {source}: Kafka: {message}", source = source_name, message))]
+    #[error("{}", say!("Kafka: {message}", message))]
     Kafka {
-        /// The source.
-        source_name: String,
         /// What librdkafka says.
         message: String,
     },
     /// The broker no longer has what was to be read next, and the configuration says to stop then.
     #[error("{}", say!(
-        "source {source}: {partition}: {detail}. Nothing was passed over. Get the missing events from where they came from (POST /api/v1/events takes them); to go on, set `on_loss: earliest` for this source: it goes on at {goes_on}, and the hole is kept in quarantine with the reason lost",
-        source = source_name, partition, detail, goes_on
+        "{partition}: {detail}. Nothing was passed over. Get the missing events from where they came from (POST /api/v1/events takes them); to go on, set `on_loss: earliest` for this source: it goes on at {goes_on}, and the hole is kept in quarantine with the reason lost",
+        partition, detail, goes_on
     ))]
     Lost {
-        /// The source.
-        source_name: String,
         /// The topic and partition.
         partition: String,
         /// What is missing, and why.

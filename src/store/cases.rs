@@ -23,6 +23,7 @@ use crate::{
         Action, Alert, Change, Desk, State,
         desk::{Order, Refusal},
     },
+    failpoint,
     finding::Finding,
     say,
     text::quoted,
@@ -51,6 +52,10 @@ pub struct Cases {
 
 /// Findings shown of one alert.
 pub const FINDINGS_MAX: u32 = 100;
+/// Bytes of the history that is shown of one alert, and what a change takes beside its texts. A newest change that is
+/// longer by itself comes alone.
+const HISTORY_BYTES: usize = 1 << 20;
+const CHANGE_BYTES: usize = 100;
 /// Alerts listed when nobody says how many.
 const LIMIT: u32 = 100;
 
@@ -73,7 +78,7 @@ impl Cases {
 
     /// Begins to write; an officer does not wait for ever.
     pub(super) fn begin(&self) -> rusqlite::Result<Turn<'_>> {
-        Turns::of(&self.dir).begin(&self.connection, Some(BUSY))
+        Turns::of(&self.dir).begin(&self.connection, Some(failpoint::within("patience.officer", BUSY)))
     }
 
     pub(super) fn read<T>(
@@ -148,20 +153,25 @@ impl Cases {
         self.read(|c| c.prepare_cached(sql)?.query_map([], alerts::alert)?.collect())
     }
 
-    /// An alert with its history, and its latest findings.
+    /// An alert with its latest history (as much as [`HISTORY_BYTES`], oldest first), and its latest findings.
     ///
     /// # Errors
     /// If there is none.
     pub fn show(&self, id: &str, findings: u32) -> Result<(Alert, Vec<Change>, Vec<Finding>), CaseError> {
         let alert = self.read(|c| alerts::find(c, id))?.ok_or_else(|| missing(id))?;
-        let history = self.read(|c| {
-            let sql =
-                "SELECT at, who, action, state, why FROM alert_history WHERE alert_id = ?1 ORDER BY seq";
-            c.prepare_cached(sql)?.query_map([id], change)?.collect()
-        })?;
+        let history = self.read(|c| latest(c, id))?;
         let limit = usize::try_from(findings.min(LIMIT_MAX)).unwrap_or(0);
         let evidence = self.read(|c| alerts::evidence(c, id, limit))?;
         Ok((alert, history, evidence))
+    }
+
+    /// How many changes of an alert there are.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn changes(&self, id: &str) -> Result<u64, StoreError> {
+        let sql = "SELECT count(*) FROM alert_history WHERE alert_id = ?1";
+        self.read(|c| c.prepare_cached(sql)?.query_row([id], |row| row.get(0)))
     }
 
     /// The whole id of the one alert whose id begins so, as people type it.
@@ -224,6 +234,24 @@ fn missing(id: &str) -> CaseError {
         "there is no alert {id}; `fiscwatch alerts list` shows those there are",
         id = quoted(id)
     ))
+}
+
+/// The latest changes of an alert, oldest first.
+fn latest(connection: &Connection, id: &str) -> rusqlite::Result<Vec<Change>> {
+    let sql = "SELECT at, who, action, state, why FROM alert_history WHERE alert_id = ?1 ORDER BY seq DESC";
+    let mut statement = connection.prepare_cached(sql)?;
+    let (mut latest, mut bytes) = (Vec::new(), 0);
+    for change in statement.query_map([id], change)? {
+        let change = change?;
+        let why = change.why.as_deref().map_or(0, str::len);
+        bytes += CHANGE_BYTES + change.who.len() + why;
+        if bytes > HISTORY_BYTES && !latest.is_empty() {
+            break;
+        }
+        latest.push(change);
+    }
+    latest.reverse();
+    Ok(latest)
 }
 
 fn change(row: &Row<'_>) -> rusqlite::Result<Change> {

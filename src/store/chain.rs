@@ -163,7 +163,7 @@ mod tests {
 
     fn chained(records: i64) -> Connection {
         let connection = Connection::open_in_memory().unwrap();
-        migrate::migrate(Path::new("here"), &connection).unwrap();
+        migrate::migrate(Path::new("here"), &connection, &std::sync::Arc::default()).unwrap();
         let changes = Changes::default();
         for n in 0..records {
             let (alert, why) = (format!("a{n}"), format!("because {n}"));

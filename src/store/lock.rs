@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use super::{StoreError, sealed};
+use super::{StoreError, sealed, turn::Turns};
 use crate::private;
 
 /// Held while the process writes; the operating system lets go of it when the process ends, however it ends.
@@ -38,6 +38,7 @@ impl StateLock {
             .set_len(0)
             .and_then(|()| file.rewind())
             .and_then(|()| writeln!(file, "{}", std::process::id()));
+        Turns::of(dir).take_up();
         Ok(Self { _file: file })
     }
 }

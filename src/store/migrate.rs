@@ -1,13 +1,14 @@
 //! The schema and how an older one becomes it.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Transaction};
 
 use super::{
     SCHEMA_VERSION, StoreError, chain, explain, quarantine, reach, silences,
     sums::{self, Changes},
     ticks,
+    turn::Turns,
 };
 
 /// What version 5 adds, a file a subject.
@@ -54,21 +55,22 @@ const MIGRATIONS: &[&str] = &[
     version_5!(),
 ];
 
-/// Makes the tables of an empty database, or brings an older one up to date.
+/// Makes the tables of an empty database, or brings an older one up to date. Another program that holds the database is
+/// waited for, however long that takes.
 ///
 /// # Errors
 /// If the database cannot be written; it is then what it was.
-pub fn migrate(dir: &Path, connection: &Connection) -> Result<(), StoreError> {
+pub fn migrate(dir: &Path, connection: &Connection, turns: &Arc<Turns>) -> Result<(), StoreError> {
     let fail = |error| explain(dir, error);
     let mut found = version(connection).map_err(fail)?;
     if found == 0 {
-        step(connection, SCHEMA, SCHEMA_VERSION).map_err(fail)?;
+        step(connection, turns, SCHEMA, SCHEMA_VERSION).map_err(fail)?;
         found = SCHEMA_VERSION;
     }
     for from in found..SCHEMA_VERSION {
         let sql =
             usize::try_from(from - 1).ok().and_then(|at| MIGRATIONS.get(at)).copied().unwrap_or_default();
-        step(connection, sql, from + 1).map_err(fail)?;
+        step(connection, turns, sql, from + 1).map_err(fail)?;
         reach(dir, "migrate.step")?;
         tracing::info!(from, to = from + 1, "the state was brought to a newer schema");
     }
@@ -79,16 +81,16 @@ pub fn migrate(dir: &Path, connection: &Connection) -> Result<(), StoreError> {
     reach(dir, "migrate.done")
 }
 
-/// Counts anew what triggers count from then on.
-pub(super) fn count(connection: &Connection) -> rusqlite::Result<()> {
-    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+/// Counts anew what triggers count from then on, when it is its turn.
+pub(super) fn count(connection: &Connection, turns: &Arc<Turns>) -> rusqlite::Result<()> {
+    let transaction = turns.begin(connection, None)?;
     transaction.execute_batch(include_str!("figures.sql"))?;
     transaction.commit()
 }
 
 /// Runs a step, and what SQL cannot do of it, in one transaction with the new version number.
-fn step(connection: &Connection, sql: &str, version: i64) -> rusqlite::Result<()> {
-    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+fn step(connection: &Connection, turns: &Arc<Turns>, sql: &str, version: i64) -> rusqlite::Result<()> {
+    let transaction = turns.begin(connection, None)?;
     transaction.execute_batch(sql)?;
     if version == 5 {
         trust(&transaction)?;
@@ -145,15 +147,15 @@ mod tests {
 
     #[test]
     fn a_migrated_schema_is_the_new_one() {
-        let dir = Path::new("here");
+        let (dir, turns) = (Path::new("here"), Arc::default());
         let new = Connection::open_in_memory().unwrap();
-        migrate(dir, &new).unwrap();
+        migrate(dir, &new, &turns).unwrap();
         let old = Connection::open_in_memory().unwrap();
-        step(&old, include_str!("../../tests/integration/fixtures/schema_v1.sql"), 1).unwrap();
+        step(&old, &turns, include_str!("../../tests/integration/fixtures/schema_v1.sql"), 1).unwrap();
         assert_ne!(shape(&old), shape(&new));
-        migrate(dir, &old).unwrap();
+        migrate(dir, &old, &turns).unwrap();
         assert_eq!(shape(&old), shape(&new));
         assert_eq!(version(&old).unwrap(), SCHEMA_VERSION);
-        migrate(dir, &old).unwrap();
+        migrate(dir, &old, &turns).unwrap();
     }
 }

@@ -36,11 +36,12 @@ mod wal;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::{diagnostic::os_reason, private, say};
+use crate::{diagnostic::os_reason, failpoint, private, say};
 
 pub use backup::{BackupOptions, Manifest, back_up, restore};
 pub use cases::{CaseError, Cases, FINDINGS_MAX, Verdicts};
@@ -288,6 +289,7 @@ impl Store {
         not_a_backup(dir)?;
         reach(dir, "start.locked")?;
         let fail = |error| explain(dir, error);
+        let turns = Turns::of(dir);
         wal::check(dir)?;
         // SQLite's other files take the mode of the database.
         private::open(&dir.join(DATABASE))
@@ -295,10 +297,10 @@ impl Store {
         let connection = Connection::open(dir.join(DATABASE)).map_err(fail)?;
         check_version(dir, &connection)?;
         configure(&connection).map_err(fail)?;
-        migrate::migrate(dir, &connection)?;
-        empty_log(&connection).map_err(fail)?;
+        migrate::migrate(dir, &connection, &turns)?;
+        empty_log(dir, &connection).map_err(fail)?;
         // After that: a program that reads meanwhile would keep what is written before in the log.
-        migrate::count(&connection).map_err(fail)?;
+        migrate::count(&connection, &turns).map_err(fail)?;
         // SQLite does so too, but does not say when it fails.
         sealed::sync_names(dir)
             .map_err(|error| StoreError::Unsure { path: dir.to_owned(), error: error.to_string() })?;
@@ -308,8 +310,6 @@ impl Store {
         sealed::check(dir, &connection)?;
         sealed::remove_unregistered(dir, &connection)?;
         reach(dir, "start.swept")?;
-        let turns = Turns::of(dir);
-        turns.take_up();
         let quarantine = QuarantineLimit::default();
         Ok(Self { dir: dir.to_owned(), connection, quarantine, turns, _lock: lock })
     }
@@ -362,7 +362,7 @@ pub fn not_a_backup(dir: &Path) -> Result<(), StoreError> {
 }
 
 /// How long somebody who cannot wait for ever waits for another writer, who takes milliseconds.
-const BUSY: std::time::Duration = std::time::Duration::from_secs(30);
+const BUSY: Duration = Duration::from_secs(30);
 
 /// Prepares a writing connection: that of the commits, or that of the sealer.
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
@@ -380,11 +380,35 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
 /// Moves the log into the database and empties it. After a failed fsync the kernel takes pages for written that are
 /// not, and a log that is read back from its cache looks whole until the power fails. So what a start finds in the log
 /// is written, and confirmed, once more. A program that reads meanwhile keeps the log from being cut, which is not waited
-/// for; what the log holds is moved all the same.
-fn empty_log(connection: &Connection) -> rusqlite::Result<()> {
-    connection.busy_timeout(std::time::Duration::from_secs(1))?;
-    to_the_end(connection, "PRAGMA wal_checkpoint(TRUNCATE)")?;
+/// for. One that reads an earlier moment keeps what came after it from being moved: it is waited for, and then told.
+fn empty_log(dir: &Path, connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(Duration::from_secs(1))?;
+    let (started, patience) = (Instant::now(), failpoint::within("patience.log", BUSY));
+    while !is_moved(connection)? {
+        if started.elapsed() >= patience {
+            tracing::warn!(
+                dir = %dir.display(),
+                "another program reads an earlier moment of the state, so the log could not be written once more; \
+                 the start goes on, and later commits write it when that program ends"
+            );
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
     connection.busy_timeout(BUSY)
+}
+
+/// Moves what can be moved of the log into the database; whether that was all.
+fn is_moved(connection: &Connection) -> rusqlite::Result<bool> {
+    let mut statement = connection.prepare("PRAGMA wal_checkpoint(TRUNCATE)")?;
+    let mut rows = statement.query([])?;
+    let mut is_moved = false;
+    while let Some(row) = rows.next()? {
+        let (busy, log, moved): (bool, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        // Below zero: another program moves it at this moment.
+        is_moved = !busy || (log >= 0 && moved >= log);
+    }
+    Ok(is_moved)
 }
 
 /// Runs a pragma to its end: it gives its row first, and commits, and fails, after that.
@@ -398,25 +422,27 @@ fn to_the_end(connection: &Connection, pragma: &str) -> rusqlite::Result<()> {
 /// A writing connection beside the one of the commits, to a state that a store has brought up to date.
 fn open_writer(dir: &Path) -> Result<Connection, StoreError> {
     let path = dir.join(DATABASE);
-    if !path.exists() {
-        return Err(StoreError::Missing(dir.to_owned()));
-    }
+    is_there(dir, &path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(|error| explain(dir, error))?;
-    let found = check_version(dir, &connection)?;
-    if found < SCHEMA_VERSION {
-        return Err(StoreError::Older { path: dir.to_owned(), found });
-    }
+    is_of_this_version(dir, check_version(dir, &connection)?)?;
     configure(&connection).map_err(|error| explain(dir, error))?;
     Ok(connection)
+}
+
+/// Whether there is a database; one that this user may not see is not taken for none.
+fn is_there(dir: &Path, path: &Path) -> Result<(), StoreError> {
+    match path.try_exists() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(StoreError::Missing(dir.to_owned())),
+        Err(error) => Err(StoreError::Directory { path: dir.to_owned(), error }),
+    }
 }
 
 /// A reading connection, which works beside a running daemon.
 fn open_reader(dir: &Path) -> Result<Connection, StoreError> {
     let path = dir.join(DATABASE);
-    if !path.exists() {
-        return Err(StoreError::Missing(dir.to_owned()));
-    }
+    is_there(dir, &path)?;
     let connection = if dir.join(backup::MANIFEST).exists() {
         // Nobody writes to a backup, and reading it must leave nothing beside it.
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
@@ -427,12 +453,9 @@ fn open_reader(dir: &Path) -> Result<Connection, StoreError> {
         Connection::open_with_flags(path, flags)
     };
     let connection = connection.map_err(|error| explain(dir, error))?;
-    let found = check_version(dir, &connection)?;
-    if found < SCHEMA_VERSION {
-        return Err(StoreError::Older { path: dir.to_owned(), found });
-    }
+    is_of_this_version(dir, check_version(dir, &connection)?)?;
     connection.pragma_update(None, "query_only", true).map_err(|error| explain(dir, error))?;
-    connection.busy_timeout(std::time::Duration::from_secs(5)).map_err(|error| explain(dir, error))?;
+    connection.busy_timeout(Duration::from_secs(5)).map_err(|error| explain(dir, error))?;
     Ok(connection)
 }
 
@@ -456,6 +479,15 @@ fn check_version(dir: &Path, connection: &Connection) -> Result<i64, StoreError>
     Ok(found)
 }
 
+/// Refuses an older state, and one that a daemon is about to make.
+fn is_of_this_version(dir: &Path, found: i64) -> Result<(), StoreError> {
+    match found {
+        0 => Err(StoreError::Missing(dir.to_owned())),
+        SCHEMA_VERSION => Ok(()),
+        _ => Err(StoreError::Older { path: dir.to_owned(), found }),
+    }
+}
+
 /// `SQLite`'s error in words that say what to do.
 fn explain(dir: &Path, error: rusqlite::Error) -> StoreError {
     use rusqlite::ErrorCode::{
@@ -472,12 +504,24 @@ fn explain(dir: &Path, error: rusqlite::Error) -> StoreError {
         Some(DatabaseCorrupt | NotADatabase) => StoreError::Corrupt { path, what: error.to_string() },
         Some(SystemIoFailure) => StoreError::Unsure { path, error: error.to_string() },
         Some(ReadOnly | PermissionDenied) => StoreError::ReadOnly(path),
-        Some(CannotOpen) => StoreError::Directory {
-            path,
-            error: std::io::Error::other(say!("the database cannot be opened ({error})", error)),
-        },
+        Some(CannotOpen) => StoreError::Directory { error: cannot_open(dir), path },
         _ => StoreError::Database { path, error },
     }
+}
+
+/// Why the database cannot be opened: `SQLite` does not say, so it is tried once more. It needs more files beside it.
+fn cannot_open(dir: &Path) -> std::io::Error {
+    let files = [DATABASE.to_owned(), format!("{DATABASE}-shm"), format!("{DATABASE}-wal")]
+        .map(|name| dir.join(name));
+    let tried = files.iter().find_map(|path| {
+        std::fs::File::options()
+            .read(true)
+            .write(true)
+            .open(path)
+            .err()
+            .filter(|error| error.kind() != std::io::ErrorKind::NotFound || path.ends_with(DATABASE))
+    });
+    tried.unwrap_or_else(|| std::io::Error::other(say!("the database cannot be opened")))
 }
 
 /// A sum that does not match, which came along as an error of the database.
@@ -490,7 +534,7 @@ fn damage(error: &rusqlite::Error) -> Option<&sums::Damage> {
 
 /// A place where a test can make the process die or fail.
 fn reach(dir: &Path, name: &str) -> Result<(), StoreError> {
-    crate::failpoint::reach(name).map_err(|error| match error.kind() {
+    failpoint::reach(name).map_err(|error| match error.kind() {
         std::io::ErrorKind::StorageFull => StoreError::Full(dir.to_owned()),
         _ => StoreError::Unsure { path: dir.to_owned(), error: error.to_string() },
     })
@@ -501,5 +545,37 @@ impl StoreError {
     #[must_use]
     pub fn is_unsure(&self) -> bool {
         matches!(self, Self::Unsure { .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_is_moved_unless_somebody_reads_an_earlier_moment() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = || {
+            let connection = Connection::open(dir.path().join("db")).unwrap();
+            connection.busy_timeout(Duration::ZERO).unwrap();
+            connection
+        };
+        let (writer, reader) = (open(), open());
+        writer.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (n INTEGER)").unwrap();
+        let read = || reader.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0)).unwrap();
+        reader.execute_batch("BEGIN").unwrap();
+        assert_eq!(read(), 0);
+        assert!(
+            is_moved(&writer).unwrap(),
+            "the latest moment is read: the log stays, and all of it is moved"
+        );
+        writer.execute_batch("INSERT INTO t VALUES (1)").unwrap();
+        assert!(!is_moved(&writer).unwrap(), "an earlier moment is read");
+        reader.execute_batch("COMMIT; BEGIN IMMEDIATE").unwrap();
+        assert!(is_moved(&writer).unwrap(), "who writes keeps nothing from being moved");
+        reader.execute_batch("COMMIT").unwrap();
+        assert!(is_moved(&writer).unwrap());
+        assert_eq!(read(), 1);
+        assert_eq!(std::fs::metadata(dir.path().join("db-wal")).unwrap().len(), 0);
     }
 }

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension};
 
 use super::{
     History, Reader, Store, StoreError, explain,
@@ -22,15 +22,15 @@ const SETTINGS: [Setting; 3] = [
 ];
 
 impl Store {
-    /// Holds the state to a calendar: the first one that it is opened with stays.
+    /// Holds the state to a calendar: the first one that it is opened with stays. Another program that holds the database
+    /// is waited for.
     ///
     /// # Errors
     /// If it was made with another one; nothing is changed then.
     pub fn settle(&mut self, calendar: &Calendar) -> Result<(), StoreError> {
         let dir = self.dir.clone();
         let fail = |error| explain(&dir, error);
-        let behavior = TransactionBehavior::Immediate;
-        let transaction = self.connection.transaction_with_behavior(behavior).map_err(fail)?;
+        let transaction = self.turns.begin(&self.connection, None).map_err(fail)?;
         sums::check(&dir, &transaction, &sums::SETTINGS)?;
         agree(&dir, &transaction, calendar)?;
         let changes = Changes::default();

@@ -31,10 +31,17 @@ const TOLD_AGAIN: Duration = Duration::from_secs(30);
 pub struct Turns {
     line: Mutex<Line>,
     moved: Condvar,
-    /// Since when another program holds the database.
-    held_since: Mutex<Option<Instant>>,
-    waits: AtomicU64,
+    /// Another program holds the database, as far as those in line know.
+    hold: Mutex<Option<Hold>>,
+    holds: AtomicU64,
     given_up: AtomicBool,
+}
+
+/// A time in which another program holds the database, however many have waited for it.
+#[derive(Debug)]
+struct Hold {
+    since: Instant,
+    told: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
@@ -68,13 +75,13 @@ impl Turns {
     /// How long another program has held the database against the writer whose turn it is.
     #[must_use]
     pub fn held_up(&self) -> Option<Duration> {
-        lock(&self.held_since).map(|since| since.elapsed())
+        lock(&self.hold).as_ref().map(|hold| hold.since.elapsed())
     }
 
     /// How often it was held for longer than a second.
     #[must_use]
-    pub fn waits(&self) -> u64 {
-        self.waits.load(Ordering::Relaxed)
+    pub fn holds(&self) -> u64 {
+        self.holds.load(Ordering::Relaxed)
     }
 
     /// Ends all waiting: the process is to end, and what was not written is read again.
@@ -83,7 +90,7 @@ impl Turns {
     }
 
     /// Waits again, in a state directory that is opened anew.
-    pub(super) fn take_up(&self) {
+    pub fn take_up(&self) {
         self.given_up.store(false, Ordering::SeqCst);
     }
 
@@ -127,35 +134,42 @@ impl Turns {
         connection: &'c Connection,
         until: Option<Instant>,
     ) -> rusqlite::Result<Transaction<'c>> {
-        let started = Instant::now();
-        let mut told: Option<Instant> = None;
         loop {
             // Immediate: a transaction that reads first cannot wait for another one when it comes to write.
             match Transaction::new_unchecked(connection, TransactionBehavior::Immediate) {
-                Err(error) if is_busy(&error) && !self.is_over(until) => {
-                    lock(&self.held_since).get_or_insert(started);
-                    if started.elapsed() >= TOLD && told.is_none_or(|told| told.elapsed() >= TOLD_AGAIN) {
-                        if told.is_none() {
-                            self.waits.fetch_add(1, Ordering::Relaxed);
-                        }
-                        told = Some(Instant::now());
-                        let seconds = started.elapsed().as_secs();
-                        tracing::warn!(
-                            seconds,
-                            "another program holds the database of the state; commits wait for it, and nothing is lost"
-                        );
+                Err(error) if is_busy(&error) => {
+                    self.is_held();
+                    // The next in line finds the database held since the same time.
+                    if self.is_over(until) {
+                        return Err(error);
                     }
                 }
                 done => {
-                    lock(&self.held_since).take();
-                    if told.is_some() && done.is_ok() {
-                        let seconds = started.elapsed().as_secs();
+                    let hold = lock(&self.hold).take().filter(|hold| hold.told.is_some());
+                    if let (Some(hold), true) = (hold, done.is_ok()) {
+                        let seconds = hold.since.elapsed().as_secs();
                         tracing::info!(seconds, "the database of the state is free again");
                     }
                     return done;
                 }
             }
         }
+    }
+
+    /// Notes that another program holds the database, and tells of it now and then.
+    fn is_held(&self) {
+        let mut hold = lock(&self.hold);
+        let hold = hold.get_or_insert_with(|| Hold { since: Instant::now(), told: None });
+        let held = hold.since.elapsed();
+        if held < TOLD || hold.told.is_some_and(|told| told.elapsed() < TOLD_AGAIN) {
+            return;
+        }
+        self.holds.fetch_add(u64::from(hold.told.is_none()), Ordering::Relaxed);
+        hold.told = Some(Instant::now());
+        tracing::warn!(
+            seconds = held.as_secs(),
+            "another program holds the database of the state; writing waits for it, and nothing is lost; end that program (sqlite3, a backup tool, a check of the disk)"
+        );
     }
 
     fn is_over(&self, until: Option<Instant>) -> bool {
@@ -172,7 +186,13 @@ struct Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        lock(&self.turns.line).waiting.retain(|other| *other != self.number);
+        let mut line = lock(&self.turns.line);
+        line.waiting.retain(|other| *other != self.number);
+        if line.waiting.is_empty() {
+            // Nobody asks any more, so nobody knows.
+            lock(&self.turns.hold).take();
+        }
+        drop(line);
         self.turns.moved.notify_all();
     }
 }
@@ -272,10 +292,34 @@ mod tests {
         std::thread::spawn(move || sender.send(line.begin(&connection, None).and_then(Turn::commit)));
         assert!(done.recv_timeout(Duration::from_millis(1300)).is_err());
         assert!(turns.held_up().unwrap() > Duration::from_secs(1));
-        assert_eq!(turns.waits(), 1);
+        assert_eq!(turns.holds(), 1);
         other.execute_batch("ROLLBACK").unwrap();
         done.recv_timeout(Duration::from_secs(5)).unwrap().unwrap();
         assert_eq!(turns.held_up(), None);
+    }
+
+    /// Who gives up does not make the time shorter that the next in line has waited, nor is it another time.
+    #[test]
+    fn a_database_that_is_held_is_held_for_all_in_line() {
+        let (dir, open) = database();
+        let turns = Turns::of(dir.path());
+        let other = open();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let begin = |patience: Option<Duration>| {
+            let (line, connection) = (Arc::clone(&turns), open());
+            std::thread::spawn(move || line.begin(&connection, patience).and_then(Turn::commit))
+        };
+        let impatient = begin(Some(Duration::from_millis(1300)));
+        std::thread::sleep(Duration::from_millis(100));
+        let patient = begin(None);
+        assert!(is_busy(&impatient.join().unwrap().unwrap_err()));
+        std::thread::sleep(Duration::from_millis(100));
+        assert!(turns.held_up().unwrap() > Duration::from_millis(1300), "{:?}", turns.held_up());
+        std::thread::sleep(Duration::from_millis(1100));
+        assert_eq!(turns.holds(), 1);
+        other.execute_batch("ROLLBACK").unwrap();
+        patient.join().unwrap().unwrap();
+        assert_eq!((turns.held_up(), turns.holds()), (None, 1));
     }
 
     #[test]

@@ -129,11 +129,49 @@ fn configurations_that_are_wrong() {
         "lists: { black: { path: none.csv } }\nrules: { paths: [nowhere] }\n",
         "rules: [\n",
         "rules: { paths: [], overrides: { ghost: { mode: sleeping } } }\n",
+        "http: { connections: 4 }\nengine: { batch_rows: 0, idle: 10ms }\nalerts: { watch: { repeat: 5s } }\n",
     ] {
         report.push_str(&format!("{text}----\n{}\n\n", check(text)));
     }
     report.push_str(&fails(dir.path(), &["run", "--config", "missing.yaml"]));
     insta::assert_snapshot!(report);
+}
+
+#[test]
+fn what_is_not_there_or_not_readable_is_told_with_what_to_do() {
+    let bench = Bench::new("", "");
+    let fiscwatch = |config: &[u8], args: &[&str]| {
+        std::fs::write(bench.path().join("c.yaml"), config).unwrap();
+        fails(bench.path(), &[args, &["--config", "c.yaml"]].concat())
+    };
+    // `language: zh # 财政`, as an editor saves it that does not know UTF-8.
+    let gbk = fiscwatch(b"language: zh # \xb2\xc6\xd5\xfe\n", &["check"]);
+    assert!(gbk.contains("cannot be read: the file is in GBK and not in UTF-8"), "{gbk}");
+    assert!(gbk.contains("hint: save it as UTF-8"), "{gbk}");
+
+    let list = fiscwatch(b"lists: { black: { path: none.csv } }\n", &["check"]);
+    assert!(list.contains("lists.black: none.csv: it is not there") && !list.contains("os error"), "{list}");
+
+    let config = b"sources: [{ name: d, directory: { path: none } }]\nstate: { dir: state }\nhttp: { listen: '127.0.0.1:0' }\n";
+    let folder = fiscwatch(config, &["run"]);
+    let told = "source \"d\": cannot read the directory none: it is not there. Make it, or correct the path";
+    assert!(folder.contains(told), "{folder}");
+
+    // Something is where the state should be; nobody is told that there is none.
+    std::fs::write(bench.path().join("file"), "").unwrap();
+    let state = fiscwatch(b"state: { dir: file }\n", &["state", "info"]);
+    assert!(state.contains("state directory file: a part of the path is not a folder"), "{state}");
+    // A daemon that starts for the first time has made the file, and nothing in it yet.
+    std::fs::create_dir(bench.path().join("new")).unwrap();
+    std::fs::write(bench.path().join("new/fiscwatch.db"), "").unwrap();
+    let state = fiscwatch(b"state: { dir: new }\n", &["findings", "list"]);
+    assert!(state.contains("there is no state in new"), "{state}");
+    std::fs::create_dir_all(bench.path().join("odd/fiscwatch.db")).unwrap();
+    let state = fiscwatch(b"state: { dir: odd }\n", &["state", "info"]);
+    assert!(state.contains("state directory odd: it is a folder. Check"), "{state}");
+
+    let address = fiscwatch(b"http: { listen: '192.0.2.1:80' }\nstate: { dir: state }\n", &["run"]);
+    assert!(address.contains("Set http.listen to an address of this machine"), "{address}");
 }
 
 #[test]
@@ -173,7 +211,7 @@ fn a_port_that_is_taken_and_a_state_that_is_no_directory() {
     let err = fails(bench.path(), &["run", "--config", "fiscwatch.yaml"]);
     assert!(err.contains("state directory") && err.contains("Check that it exists"), "{err}");
     let err = fails(bench.path(), &["budget", "show", "x", "--config", "fiscwatch.yaml"]);
-    assert!(err.contains("there is no state in"), "{err}");
+    assert!(err.contains("state directory events.jsonl: a part of the path is not a folder"), "{err}");
 }
 
 #[test]

@@ -229,6 +229,76 @@ fn queries_are_ended_when_their_time_or_memory_is_over() {
     assert!(held.seconds < 40.0, "{} s", held.seconds);
 }
 
+/// A rule whose query cannot be stopped loses its own ticks, and no other rule does.
+#[test]
+fn a_slow_rule_costs_no_other_rule_its_ticks() {
+    // One step of it takes far longer than the query may and is waited for.
+    let slow = "SELECT max(levenshtein(repeat(left(event_id, 1), 60000), repeat(left(unit_code, 1), 60000))) AS n FROM payments WHERE event_id = 'e0'";
+    let good = schedule("good", "SELECT count(*) AS n FROM payments");
+    let found = |bench: &Bench| {
+        let found = std::fs::read_to_string(bench.path().join("found.jsonl")).unwrap();
+        found.lines().filter(|line| line.contains("\"rule_id\":\"good\"")).count()
+    };
+    let bench = Bench::new(&rules(&[schedule("slow", slow), good.clone()]), 0);
+    let events: Vec<_> = (0..6i64)
+        .map(|day| {
+            let mut event = payment(&format!("e{day}"), "L1", "1.00");
+            event["occurred_at"] = json!(1_772_600_000_000i64 + day * 86_400_000);
+            event
+        })
+        .collect();
+    std::fs::write(bench.path().join("events.jsonl"), lines(&events)).unwrap();
+    std::fs::write(bench.path().join("fiscwatch.yaml"), CONFIG.replace("500ms", "200ms")).unwrap();
+    let held = bench.backtest();
+    held.within("backtest of a query that cannot be stopped").says("rule slow: ");
+    let beside = found(&bench);
+    write_rules(&bench, &rules(&[good]));
+    bench.backtest();
+    assert!(beside >= 4, "{beside} ticks");
+    assert_eq!(beside, found(&bench), "{}", held.text);
+}
+
+/// What an aggregate collects of a window is as bounded as any other value.
+#[test]
+fn aggregates_over_a_window_are_capped() {
+    let judged = |id: &str, window: &str, measure: &str| {
+        format!(
+            "  - {{id: {id}, severity: low, {window}, measure: {{ n: \"length({measure})\" }}, when: n > 400000, key: [region_code]}}\n"
+        )
+    };
+    let sliding = "trigger: payment, over: { by: [region_code], last: 30d }";
+    let closing = "trigger: window, of: payment, window: { by: [region_code], size: 1d }";
+    let long = "string_agg(repeat(event_id, 1000), ',')";
+    let list = "array_to_string(array_agg(repeat(event_id, 1000)), ',')";
+    let different = "array_to_string(array_agg(distinct repeat(event_id, 1000)), ',')";
+    let bench = Bench::new(
+        &rules(&[
+            judged("sliding", sliding, long),
+            judged("closing", closing, long),
+            judged("listed", sliding, list),
+            judged("different", sliding, different),
+            judged("closed", closing, different),
+        ]),
+        400,
+    );
+    let checked = bench.check();
+    assert_eq!(checked.code, Some(0), "{}", checked.text);
+    let held = bench.backtest();
+    held.within("backtest of aggregates that collect all of a window");
+    for (id, function) in [
+        ("sliding", "string_agg"),
+        ("closing", "string_agg"),
+        ("listed", "array_agg"),
+        ("different", "array_agg"),
+        ("closed", "array_agg"),
+    ] {
+        held.says(&format!("rule {id}: "));
+        held.says(&format!("a value of '{function}' would have"));
+    }
+    let found = std::fs::read_to_string(bench.path().join("found.jsonl")).unwrap();
+    assert_eq!(found, "", "nothing is found by half a window");
+}
+
 /// What is too large is refused by numbers before it is planned.
 #[test]
 fn a_rule_that_is_too_large_is_refused_before_it_is_planned() {
@@ -255,7 +325,10 @@ fn a_rule_that_is_too_large_is_refused_before_it_is_planned() {
         (row("a", &ands(800)), "conditions or parts stand in one another, 200 are allowed"),
         (row("a", &ands(3000)), "operators, 2000 are allowed"),
         (row("a", &ands(20_000)), "bytes, 65536 are allowed"),
-        (row("a", &format!("{} amount > 1", "not ".repeat(400))), ""),
+        (
+            row("a", &format!("{} amount > 1", "not ".repeat(400))),
+            "400 signs stand before one value (`not`, `-`), 40 are allowed",
+        ),
         (
             row("a", &format!("{}amount > 1{}", "(".repeat(5000), ")".repeat(5000))),
             "5000 brackets stand in one another",
@@ -347,9 +420,14 @@ fn a_hostile_reload_keeps_the_old_rules() {
         let (status, body) = daemon.post("/-/reload", "");
         assert_eq!(status, 422, "{body}");
         assert!(body.contains("the old rules stay in force"), "{body}");
+        daemon.log.try_iter().for_each(drop);
         let pid = daemon.child.id().to_string();
         assert!(std::process::Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
-        std::thread::sleep(Duration::from_millis(300));
+        let mut told = String::new();
+        wait_until(|| {
+            told = daemon.log.try_iter().collect::<Vec<_>>().join("\n");
+            told.contains("reload refused, the old rules stay")
+        });
         let in_force = daemon.json("/api/v1/rules");
         assert_eq!(in_force["rules"][0]["id"], "good", "{in_force}");
     }

@@ -2,7 +2,7 @@
 //! is what a nightly job goes by.
 
 use std::{
-    io::Write,
+    io::{BufRead, BufReader, Write},
     path::Path,
     process::{Command, Output, Stdio},
     time::{Duration, Instant},
@@ -190,4 +190,69 @@ fn everything_is_committed_however_long_it_takes() {
     let (code, log) = ends(command, lines(&events).as_bytes());
     assert_eq!((code, accepted(bench.path())), (Some(0), 120), "{log}");
     assert!(started.elapsed() > Duration::from_secs(35), "the delay was too short to prove anything");
+}
+
+/// Windows that have no room end the run: what was read is told, and what is to be done with the rest.
+#[test]
+fn a_run_that_windows_have_no_room_for_says_what_was_read_and_what_was_not() {
+    let rules = "
+rules:
+  - {id: often, title: often, severity: low, trigger: payment, over: { by: [payee_account], last: 30d }, measure: { n: count(*) }, when: n > 1000000, key: [payee_account], summary: often}
+";
+    let event = |n: usize| {
+        let mut event = payment(&format!("p{n}"), "L1", "1.00");
+        event["payee_account"] = format!("6222{n:012}").into();
+        event
+    };
+    let input = lines(&(0..60_000).map(event).collect::<Vec<_>>());
+    for (source, said) in [
+        ("stdin: {}", "what was still to come through standard input is not"),
+        ("file: { path: events.jsonl }", "start again: it reads on from there"),
+    ] {
+        let bench = Bench::new(&input, "");
+        let config = format!(
+            "sources: [{{ name: all, {source} }}]\nstate: {{ dir: state }}\nengine: {{ window_memory_mib: 1, batch_rows: 1000 }}\n"
+        );
+        write(bench.path(), "fiscwatch.yaml", &config);
+        write(bench.path(), "rules/rules.yaml", rules);
+        let mut command = fiscwatch();
+        command.current_dir(bench.path()).args(["run", "--once"]).args(CONFIG);
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (mut pipe, sent) = (child.stdin.take().unwrap(), input.clone());
+        // The pipe breaks when the run ends.
+        let writer = std::thread::spawn(move || pipe.write_all(sent.as_bytes()).is_ok());
+        let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
+        let (out, err) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
+        assert_eq!(status.code(), Some(1), "{out} {err}");
+        assert!(err.contains("engine.window_memory_mib") && err.contains(said), "{err}");
+        let accepted = accepted(bench.path());
+        assert!((1000..60_000).contains(&accepted), "{accepted}");
+        assert!(out.contains(&format!("{accepted} records: {accepted} accepted")), "{out}");
+        drop(writer.join());
+    }
+}
+
+/// A nightly job that was interrupted is not one that is done.
+#[test]
+fn a_run_that_is_interrupted_says_so_and_the_next_one_goes_on() {
+    let config = "sources: [{ name: feed, file: { path: events.jsonl } }]\nstate: { dir: state }\nengine: { batch_rows: 1 }\n";
+    let events: Vec<_> = (0..60).map(|n| payment(&format!("e{n}"), "L", "1.00")).collect();
+    let bench = Bench::new(&lines(&events), config);
+    let mut command = fiscwatch();
+    command
+        .current_dir(bench.path())
+        .args(["run", "--once"])
+        .args(CONFIG)
+        .env("FISCWATCH_LOG__LEVEL", "info");
+    command.env("FAILPOINT", "commit.begun=delay:300");
+    let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!(log.any(|line| line.contains("ready")));
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let rest = log.collect::<Vec<_>>().join("\n");
+    assert_eq!(child.wait().unwrap().code(), Some(1), "{rest}");
+    assert!(rest.contains("asked to stop before everything was read and committed"), "{rest}");
+    assert_eq!(once(bench.path(), b"").0, Some(0));
+    assert_eq!(accepted(bench.path()), 60);
 }

@@ -32,6 +32,13 @@ impl Supervisor {
 
     /// The same with a failpoint.
     fn start_failing(&self, bench: &Bench, failpoint: &str) -> (Daemon, Vec<String>) {
+        let daemon = self.begin(bench, failpoint);
+        let before = self.until(|text| text.contains("READY=1"));
+        (daemon, before)
+    }
+
+    /// Begins to start a daemon, and waits for nothing.
+    fn begin(&self, bench: &Bench, failpoint: &str) -> Daemon {
         let port = free_port();
         let mut command = fiscwatch();
         command
@@ -46,9 +53,7 @@ impl Supervisor {
         }
         let child = command.spawn().unwrap();
         let (_, log) = std::sync::mpsc::channel();
-        let daemon = Daemon { child, address: format!("http://127.0.0.1:{port}"), log };
-        let before = self.until(|text| text.contains("READY=1"));
-        (daemon, before)
+        Daemon { child, address: format!("http://127.0.0.1:{port}"), log }
     }
 
     /// All that is told up to what is waited for.
@@ -118,6 +123,39 @@ fn a_loop_that_hangs_does_not_beat() {
     // When the disk answers again, so does the heart.
     assert_eq!(posting.join().unwrap(), 200);
     supervisor.until(|text| text.starts_with("WATCHDOG=1"));
+}
+
+/// A restart would not take the database from another program.
+#[test]
+fn a_loop_that_waits_for_another_program_beats() {
+    let bench = bench();
+    let supervisor = Supervisor::new();
+    let (daemon, _) = supervisor.start(&bench);
+    let other = rusqlite::Connection::open(bench.path().join("state/fiscwatch.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let posting = std::thread::spawn({
+        let (address, event) = (daemon.address.clone(), payment("p1", "L1", "5").to_string());
+        move || ureq::post(format!("{address}/api/v1/events")).send(event).unwrap().status()
+    });
+    let waits =
+        |text: &str| text.contains("STATUS=waits for the database, which another program has held for");
+    supervisor.until(waits);
+    // For longer than the watchdog's time.
+    assert!((0..8).all(|_| supervisor.beats_within(Duration::from_secs(1))));
+    assert!(!posting.is_finished());
+    other.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(posting.join().unwrap(), 200);
+    supervisor.until(|text| text.starts_with("WATCHDOG=1") && text.contains("STATUS=1 accepted"));
+
+    // So does a start that waits for it: it tells systemd to be patient.
+    assert_eq!(daemon.stop("-TERM"), Some(0));
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let waiting = supervisor.begin(&bench, "");
+    let told = supervisor.until(waits);
+    assert!(told.last().is_some_and(|text| text.contains("EXTEND_TIMEOUT_USEC=")), "{told:?}");
+    other.execute_batch("ROLLBACK").unwrap();
+    supervisor.until(|text| text.contains("READY=1"));
+    assert_eq!(waiting.stop("-TERM"), Some(0));
 }
 
 /// Runs the daemon over the events with its log in a file, which is said to be journald's if it `is_journal`.

@@ -270,8 +270,26 @@ impl Daemon {
 
     /// Starts the daemon and waits until it lives.
     pub fn launch(dir: &Path) -> Self {
+        let daemon = Self::begin(dir, "");
+        wait_until(|| daemon.get("/-/healthy").0 == 200);
+        daemon
+    }
+
+    /// Starts the daemon with a failpoint, if there is one, and waits until it is ready.
+    pub fn start_failing(dir: &Path, failpoint: &str) -> Self {
+        let daemon = Self::begin(dir, failpoint);
+        wait_until(|| daemon.get("/-/ready").0 == 200);
+        daemon
+    }
+
+    /// Begins to start the daemon, and waits for nothing.
+    pub fn begin(dir: &Path, failpoint: &str) -> Self {
         let port = free_port();
-        let mut child = fiscwatch()
+        let mut command = fiscwatch();
+        if !failpoint.is_empty() {
+            command.env("FAILPOINT", failpoint);
+        }
+        let mut child = command
             .current_dir(dir)
             .args(["run", "--config", "fiscwatch.yaml"])
             .env("FISCWATCH_HTTP__LISTEN", format!("127.0.0.1:{port}"))
@@ -284,9 +302,7 @@ impl Daemon {
         std::thread::spawn(move || {
             stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
         });
-        let daemon = Self { child, address: format!("http://127.0.0.1:{port}"), log };
-        wait_until(|| daemon.get("/-/healthy").0 == 200);
-        daemon
+        Self { child, address: format!("http://127.0.0.1:{port}"), log }
     }
 
     /// A daemon that was started otherwise.
@@ -322,10 +338,16 @@ impl Daemon {
     }
 
     /// Sends a signal and waits for the end.
-    pub fn stop(mut self, signal: &str) -> Option<i32> {
+    pub fn stop(self, signal: &str) -> Option<i32> {
+        self.end(signal).0
+    }
+
+    /// The same, with what the log says from now on.
+    pub fn end(mut self, signal: &str) -> (Option<i32>, String) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
-        self.child.wait().unwrap().code()
+        let code = self.child.wait().unwrap().code();
+        (code, self.log.iter().collect::<Vec<_>>().join("\n"))
     }
 }
 

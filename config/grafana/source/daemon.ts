@@ -45,6 +45,26 @@ export const daemon = dashboard(
       ],
     },
     {
+      title: '限度',
+      pieces: [
+        curves('窗口内存', 'Bytes that windows hold, and how many they may hold before no more events are taken.', 'bytes', [
+          { expr: `sum by (kind) (${metric('window_bytes')})`, legend: '{{kind}}' },
+          { expr: `sum(${metric('window_limit_bytes')})`, legend: '上限' },
+        ], { width: 8, min: 0 }),
+        curves('数据库被占用', 'How long another program has held the database against a writer. Commits wait for it.', 's', [{ expr: `max(${metric('store_held_seconds')})`, legend: '已占用' }], { width: 8, min: 0 }),
+        curves('拒绝的请求（按原因）', 'HTTP clients a second that were refused or cut off.', 'ops', [{ expr: rate('http_refused_total', 'cause'), legend: '{{cause}}' }], { width: 8, min: 0 }),
+        curves('HTTP 连接', 'Connections that are open, and requests under way on them.', 'short', [{ expr: `sum by (kind) (${metric('http_connections')})`, legend: '{{kind}}' }], { width: 8, min: 0 }),
+        curves('查询', 'How long the stream has waited for the query that runs; rules on a schedule that are due.', 'short', [
+          { expr: `max(${metric('query_running_seconds')})`, legend: '已运行（秒）' },
+          { expr: `sum(${metric('ticks_pending')})`, legend: '待执行' },
+        ], { width: 8, min: 0 }),
+        [stat('跳过的规则', 'Rules with mistakes that the daemon runs without (rules.on_error: skip).', 'short', { expr: `sum(${metric('rules_skipped')})` }, { width: 4, thresholds: steps('green', [1, 'red']) }),
+        stat('占用次数', 'How often another program held the database for longer than a second, over the time shown.', 'short', { expr: `sum(increase(${metric('store_holds_total', '', '[$__range]')}))` }, { width: 4, decimals: 0 })],
+        [stat('未能执行的查询', 'Ticks that were passed without an answer, over the time shown.', 'short', { expr: `sum(increase(${metric('ticks_passed_total', '', '[$__range]')})) or vector(0)` }, { width: 4, decimals: 0, thresholds: steps('green', [1, 'red']) }),
+        stat('未结束的查询', 'Queries that nobody waits for any more and that have not ended.', 'short', { expr: `sum(${metric('queries_left_behind')})` }, { width: 4, thresholds: steps('green', [1, 'orange']) })],
+      ],
+    },
+    {
       title: '各阶段用时',
       pieces: [
         curves('批次用时（按阶段，99%）', 'Time of a batch in each stage, 99th percentile.', 's', [{ expr: quantile(0.99, 'batch_duration_seconds', 'stage'), legend: '{{stage}}' }], { min: 0 }),

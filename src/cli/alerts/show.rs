@@ -74,9 +74,13 @@ struct Page<'p> {
 
 impl Page<'_> {
     fn write(&self, detail: &AlertDetail, context: &Context, out: &mut impl Write) -> std::io::Result<()> {
-        let AlertDetail { alert, history, findings, waiting, notifications, draft } = detail;
+        let AlertDetail { alert, history, history_left_out: left, findings, waiting, notifications, draft } =
+            detail;
         write!(out, "{}", self.facts(alert).render(self.screen))?;
         self.part(out, &say!("history"), &self.history(history))?;
+        if *left > 0 {
+            writeln!(out, "{}", say!("and {left} older changes before these", left))?;
+        }
         self.part(out, &say!("findings"), &self.evidence(findings))?;
         if let Some(older) = alert.findings.checked_sub(findings.len() as u64).filter(|older| *older > 0) {
             let rule = &alert.rule_id;

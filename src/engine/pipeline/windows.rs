@@ -144,19 +144,10 @@ impl Windows {
                 attempts: 0,
                 ..owed
             });
-            let held = self.windowing.held();
             let watermark = Some(watermark.clone());
             let again = due.attempt > 0;
-            let committable = Committable {
-                evaluation,
-                rules,
-                passed,
-                again,
-                tick,
-                held,
-                watermark,
-                ..Committable::default()
-            };
+            let committable =
+                Committable { evaluation, rules, passed, again, tick, watermark, ..Committable::default() };
             if !self.forward(committable, out).await {
                 return false;
             }
@@ -165,8 +156,11 @@ impl Windows {
         true
     }
 
-    /// Hands on what is ready. `false` if the last stage has ended.
+    /// Hands on what is ready, with what windows hold: a commit that said nothing of it would open the intake. `false` if
+    /// the last stage has ended.
     async fn forward(&mut self, committable: Committable, out: &mpsc::Sender<Concluding>) -> bool {
+        let held = self.windowing.held();
+        let committable = Committable { held, ..committable };
         self.forwarded += 1;
         out.send(tokio::spawn(async { Ok(Ok(committable)) })).await.is_ok()
     }

@@ -78,7 +78,7 @@ impl DirectorySource {
         };
         let mut watch = Watch::new(with(DONE));
         // A crash may have come between the commit of a file's end and putting it away.
-        for (path, partition) in self.scan(outlet, &watch.refused, &mut Settling::new())?.files {
+        for (path, partition) in self.scan(&watch.refused, &mut Settling::new())?.files {
             if positions.get(&partition).is_some_and(|p| p.token == WHOLE) {
                 self.put_away(&path, outlet);
             }
@@ -88,7 +88,7 @@ impl DirectorySource {
         // What is read once: the files that are there at the start.
         let mut wanted: Option<BTreeSet<PathBuf>> = None;
         loop {
-            let scan = self.scan(outlet, &seen, &mut settling)?;
+            let scan = self.scan(&seen, &mut settling)?;
             watch.tell(&scan, outlet);
             let there = scan.files.keys().chain(&scan.settling);
             match &mut wanted {
@@ -121,17 +121,8 @@ impl DirectorySource {
     }
 
     /// Files that are ready and were not read, by name, and what else lies there. A file that was changed is another file.
-    fn scan(
-        &self,
-        outlet: &Outlet,
-        seen: &HashSet<String>,
-        settling: &mut Settling,
-    ) -> Result<Scan, SourceError> {
-        let fail = |error| SourceError::Directory {
-            source_name: outlet.name.to_string(),
-            path: self.path.clone(),
-            error,
-        };
+    fn scan(&self, seen: &HashSet<String>, settling: &mut Settling) -> Result<Scan, SourceError> {
+        let fail = |error| SourceError::Directory { path: self.path.clone(), error };
         let mut scan = Scan::default();
         let mut waiting = Settling::new();
         for entry in std::fs::read_dir(&self.path).map_err(fail)? {

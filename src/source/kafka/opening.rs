@@ -3,7 +3,7 @@
 use rdkafka::{
     Offset, TopicPartitionList,
     consumer::Consumer,
-    error::KafkaResult,
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
     metadata::{Metadata, MetadataPartition, MetadataTopic},
 };
 
@@ -110,7 +110,7 @@ impl TopicReader<'_> {
             )
         };
         let metadata =
-            consumer.fetch_metadata(Some(self.topic), ANSWER).map_err(|e| silent(e.to_string()))?;
+            consumer.fetch_metadata(Some(self.topic), ANSWER).map_err(|e| silent(why_silent(&e)))?;
         let numbers: Vec<_> = partitions_of(&metadata, self.topic).map(MetadataPartition::id).collect();
         if numbers.is_empty() {
             return Err(say!(
@@ -169,8 +169,7 @@ impl TopicReader<'_> {
         if let Some(loss) = judge(partition.next(), partition.topic_id(), limits, id) {
             let (at, detail) = (partition.next(), loss.detail);
             if self.source.on_loss == OnLoss::Stop {
-                let source_name = outlet.name.to_string();
-                return Err(SourceError::Lost { source_name, partition: name, detail, goes_on: low });
+                return Err(SourceError::Lost { partition: name, detail, goes_on: low });
             }
             tracing::error!(source = %outlet.name, partition = name, position = at, goes_on = low, "kafka: {detail}");
             outlet.status.lost(&name, loss.records, &detail);
@@ -265,6 +264,20 @@ fn judge(next: i64, old: Option<&str>, (low, high): (i64, i64), id: Option<&str>
         );
         Loss { detail, records: None }
     })
+}
+
+/// Why no broker answers, in our words where we have some.
+fn why_silent(error: &KafkaError) -> String {
+    use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, OperationTimedOut, RequestTimedOut};
+    match error.rdkafka_error_code() {
+        Some(BrokerTransportFailure | AllBrokersDown) => {
+            say!(
+                "the connection does not come about; look at `brokers` of the source, the network, and whether the broker runs"
+            )
+        }
+        Some(OperationTimedOut | RequestTimedOut) => say!("it took too long"),
+        _ => error.to_string(),
+    }
 }
 
 #[cfg(test)]

@@ -88,8 +88,7 @@ impl<'s> TopicReader<'s> {
 
     /// Reads until asked to stop.
     pub fn read(mut self) -> Result<(), SourceError> {
-        let fail =
-            |message: String| SourceError::Kafka { source_name: self.outlet.name.to_string(), message };
+        let fail = |message| SourceError::Kafka { message };
         let config = self.source.client_config().map_err(fail)?;
         while !self.outlet.stop.is_cancelled() {
             let context = Context::new(Arc::clone(&self.outlet.name));

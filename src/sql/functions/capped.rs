@@ -1,13 +1,9 @@
 //! Functions that could make much of little, with caps: how large a result will be is computed before it is made. The
 //! caps hold wherever the function is called: for events, in queries, and where a constant is folded while rules are read.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
-use arrow::{
-    array::{Array, ArrayRef, AsArray},
-    compute::{cast, kernels::concat_elements::concat_elements_dyn},
-    datatypes::{DataType, Int64Type, IntervalMonthDayNanoType, IntervalUnit},
-};
+use arrow::{compute::kernels::concat_elements::concat_elements_dyn, datatypes::DataType};
 use datafusion::{
     common::{Result, ScalarValue},
     logical_expr::{
@@ -17,8 +13,8 @@ use datafusion::{
 };
 
 use super::{
+    costs::{Cost, Costs, Given},
     growth::{Growth, of_scalar},
-    sizes::{Sizes, items},
 };
 use crate::{diagnostic::Refusal, say};
 
@@ -33,6 +29,8 @@ const BATCH_WORK: u64 = 4_000_000_000;
 /// Bytes of a pattern, and of the machine that it becomes.
 const PATTERN_BYTES: usize = 4 << 10;
 const MACHINE_BYTES: usize = 1 << 20;
+/// Different patterns that are matched at once: the engine keeps the machine of each.
+const PATTERNS: usize = 32;
 
 /// A function that is asked beforehand how large its result will be.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -57,25 +55,35 @@ impl Capped {
         let rows = if all_scalars { 1 } else { args.number_rows };
         let given = Given { args: &args.args };
         let name = self.inner.name();
-        if self.growth == Growth::Matched || (self.growth == Growth::Replaced && name == "regexp_replace") {
-            given.pattern(name)?;
+        if name.starts_with("regexp_") {
+            self.check_patterns(&given)?;
         }
         let costs = Costs::new(self.growth, &given).map_err(|_| unknown(name))?;
-        let mut total = 0u64;
+        let (mut all_bytes, mut all_work) = (0u64, 0u64);
         for row in 0..rows {
-            let (bytes, items) = costs.of(row);
-            total = total.saturating_add(bytes);
-            if costs.is_work() {
-                continue;
+            let Cost { bytes, items, work } = costs.of(row);
+            value(name, bytes, items)?;
+            all_bytes = all_bytes.saturating_add(bytes);
+            all_work = all_work.saturating_add(work);
+        }
+        values(name, all_bytes)?;
+        if all_work > BATCH_WORK { Err(too_much(name)) } else { Ok(()) }
+    }
+
+    /// Each becomes a machine that is small enough, and there are few: patterns may come from data.
+    fn check_patterns(&self, given: &Given<'_>) -> Result<(), Refusal> {
+        let name = self.inner.name();
+        let patterns = given.texts(1).map_err(|_| unknown(name))?;
+        let mut known = BTreeSet::new();
+        for text in patterns.iter().flat_map(|texts| texts.iter()).flatten() {
+            if known.insert(text) {
+                pattern(text, name)?;
             }
-            if bytes > VALUE_BYTES || items > VALUE_ITEMS {
-                return Err(too_large(name, bytes, items));
+            if known.len() > PATTERNS {
+                return Err(too_many_patterns(name));
             }
         }
-        match total > if costs.is_work() { BATCH_WORK } else { BATCH_BYTES } {
-            true => Err(too_much(name)),
-            false => Ok(()),
-        }
+        Ok(())
     }
 }
 
@@ -169,14 +177,15 @@ pub fn matches_pattern(operator: Operator) -> bool {
     matches!(operator, RegexMatch | RegexIMatch | RegexNotMatch | RegexNotIMatch)
 }
 
-/// Whether a pattern becomes a machine that is small enough; what is no pattern is told elsewhere.
+/// Whether a pattern becomes a machine that is small enough, whether or not case counts; what is no pattern is told
+/// elsewhere.
 ///
 /// # Errors
 /// If it does not.
 pub fn pattern(text: &str, name: &str) -> Result<(), Refusal> {
     let fits = text.len() <= PATTERN_BYTES
         && !matches!(
-            regex::RegexBuilder::new(text).size_limit(MACHINE_BYTES).build(),
+            regex::RegexBuilder::new(text).case_insensitive(true).size_limit(MACHINE_BYTES).build(),
             Err(regex::Error::CompiledTooBig(_))
         );
     if fits {
@@ -189,177 +198,24 @@ pub fn pattern(text: &str, name: &str) -> Result<(), Refusal> {
     })
 }
 
-/// What a function is given.
-struct Given<'a> {
-    args: &'a [ColumnarValue],
-}
-
-impl Given<'_> {
-    fn array(&self, at: usize) -> Result<Option<ArrayRef>> {
-        self.args
-            .get(at)
-            .map(|arg| match arg {
-                ColumnarValue::Array(array) => Ok(Arc::clone(array)),
-                ColumnarValue::Scalar(scalar) => scalar.to_array(),
-            })
-            .transpose()
-    }
-
-    fn sizes(&self, at: usize) -> Result<Sizes> {
-        Ok(self.array(at)?.map_or_else(Sizes::nothing, |array| Sizes::of(&array)))
-    }
-
-    fn items(&self, at: usize) -> Result<Sizes> {
-        Ok(self.array(at)?.map_or_else(Sizes::nothing, |array| items(&array)))
-    }
-
-    /// Whole numbers; below zero is nothing.
-    fn counts(&self, at: usize) -> Result<Sizes> {
-        let Some(array) = self.array(at)? else { return Ok(Sizes::nothing()) };
-        let numbers = cast(&array, &DataType::Int64)?;
-        let numbers = numbers.as_primitive::<Int64Type>();
-        Ok(numbers.iter().map(|n| n.and_then(|n| u64::try_from(n).ok()).unwrap_or(0)).collect())
-    }
-
-    /// A pattern must be a constant: one from data could be any.
-    fn pattern(&self, name: &str) -> Result<(), Refusal> {
-        match self.args.get(1) {
-            Some(ColumnarValue::Scalar(
-                ScalarValue::Utf8(Some(text))
-                | ScalarValue::Utf8View(Some(text))
-                | ScalarValue::LargeUtf8(Some(text)),
-            )) => pattern(text, name),
-            Some(ColumnarValue::Array(array)) if array.data_type().is_string() => {
-                let texts = cast(array, &DataType::Utf8View).map_err(|_| unknown(name))?;
-                let mut last = None;
-                for text in texts.as_string_view().iter().flatten() {
-                    if last != Some(text) {
-                        pattern(text, name)?;
-                        last = Some(text);
-                    }
-                }
-                Ok(())
-            }
-            _ => Ok(()),
-        }
+/// Whether one value may have so many bytes and items.
+///
+/// # Errors
+/// If it may not.
+pub fn value(name: &str, bytes: u64, items: u64) -> Result<(), Refusal> {
+    match bytes > VALUE_BYTES || items > VALUE_ITEMS {
+        true => Err(too_large(name, bytes, items)),
+        false => Ok(()),
     }
 }
 
-/// What the results cost, row by row.
-enum Costs {
-    /// Bytes and items of values that are put together.
-    Sum(Vec<Sizes>, Vec<Sizes>),
-    /// So many times so many bytes, and so many items.
-    Times(Sizes, Sizes, bool),
-    /// The first, with the third for each of its places.
-    Replaced(Sizes, Sizes, Sizes),
-    /// Steps between two values.
-    Steps(Sizes),
-    /// Lengths that are multiplied in time.
-    Work(Sizes, Sizes),
+/// Whether values that are kept together may have so many bytes.
+///
+/// # Errors
+/// If they may not.
+pub fn values(name: &str, bytes: u64) -> Result<(), Refusal> {
+    if bytes > BATCH_BYTES { Err(too_much(name)) } else { Ok(()) }
 }
-
-impl Costs {
-    fn new(growth: Growth, given: &Given<'_>) -> Result<Self> {
-        Ok(match growth {
-            Growth::Bounded | Growth::Sum => {
-                let all = 0..given.args.len();
-                let sizes = all.clone().map(|at| given.sizes(at)).collect::<Result<_>>()?;
-                Self::Sum(sizes, all.map(|at| given.items(at)).collect::<Result<_>>()?)
-            }
-            Growth::Repeated => {
-                let of_text = given.array(0)?.is_some_and(|array| array.data_type().is_string());
-                let sizes = given.sizes(0)?;
-                // An item of a list takes some bytes, however small it is.
-                Self::Times(if of_text { sizes } else { sizes.at_least(8) }, given.counts(1)?, !of_text)
-            }
-            Growth::Padded => Self::Times(Sizes::always(4), given.counts(1)?, false),
-            Growth::Resized => Self::Times(given.sizes(2)?.at_least(8), given.counts(1)?, true),
-            Growth::Replaced => Self::Replaced(given.sizes(0)?, given.sizes(2)?, given.items(0)?),
-            Growth::Joined => Self::Replaced(given.sizes(0)?.times(4), given.sizes(1)?, given.items(0)?),
-            Growth::Formatted => Self::Times(given.sizes(1)?.at_least(1), Sizes::always(16), false),
-            Growth::Series => Self::Steps(steps(given)?),
-            Growth::Compared | Growth::Matched => Self::Work(given.sizes(0)?, given.sizes(1)?),
-        })
-    }
-
-    const fn is_work(&self) -> bool {
-        matches!(self, Self::Work(..))
-    }
-
-    /// Bytes (or steps of work) and items of a row.
-    fn of(&self, row: usize) -> (u64, u64) {
-        match self {
-            Self::Sum(bytes, items) => {
-                let sum =
-                    |sizes: &[Sizes]| sizes.iter().fold(0u64, |sum, size| sum.saturating_add(size.at(row)));
-                (sum(bytes), sum(items).saturating_add(items.len() as u64))
-            }
-            Self::Times(bytes, count, lists) => {
-                let count = count.at(row);
-                (bytes.at(row).saturating_mul(count), if *lists { count } else { 0 })
-            }
-            Self::Replaced(of, by, places) => {
-                let (of, by) = (of.at(row), by.at(row));
-                let places = places.at(row).max(of.saturating_add(1));
-                // Where the new text is not longer than a character, the result is not longer either.
-                let grown = if by > 1 { places.saturating_mul(by) } else { places };
-                (of.saturating_add(grown), 0)
-            }
-            Self::Steps(steps) => (steps.at(row).saturating_mul(8), steps.at(row)),
-            Self::Work(left, right) => (left.at(row).saturating_mul(right.at(row).max(1)), 0),
-        }
-    }
-}
-
-/// How many steps a series takes.
-fn steps(given: &Given<'_>) -> Result<Sizes> {
-    let Some(first) = given.array(0)? else { return Ok(Sizes::nothing()) };
-    if first.data_type().is_integer() || first.data_type().is_null() {
-        let numbers = |at: usize| -> Result<Option<ArrayRef>> {
-            Ok(given.array(at)?.map(|array| cast(&array, &DataType::Int64)).transpose()?)
-        };
-        let (a, b, c) = (numbers(0)?, numbers(1)?, numbers(2)?);
-        // One value is the end of a series from zero.
-        let (start, stop) = if b.is_some() { (a, b) } else { (None, a) };
-        return Ok(Sizes::zip(&[start, stop, c], |row| {
-            let (start, stop, step) = (row[0].unwrap_or(0), row[1].unwrap_or(0), row[2].unwrap_or(1));
-            start.abs_diff(stop) / step.unsigned_abs().max(1) + 1
-        }));
-    }
-    // Days and instants, by an interval.
-    let micros = |at: usize| -> Result<Option<ArrayRef>> {
-        let time = DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, None);
-        let array = given.array(at)?;
-        Ok(array
-            .map(|array| cast(&array, &time).and_then(|array| cast(&array, &DataType::Int64)))
-            .transpose()?)
-    };
-    let month_day_nano = DataType::Interval(IntervalUnit::MonthDayNano);
-    let step = given.array(2)?.map(|array| cast(&array, &month_day_nano)).transpose()?;
-    let step = step.map(|array| {
-        let steps = array.as_primitive::<IntervalMonthDayNanoType>();
-        // The shortest that it can be, in microseconds; one of mixed signs may hardly move.
-        let length = |step: arrow::datatypes::IntervalMonthDayNano| {
-            let parts = [
-                i64::from(step.months).saturating_mul(28 * DAY),
-                i64::from(step.days).saturating_mul(DAY - HOUR),
-                step.nanoseconds / 1000,
-            ];
-            let mixed = parts.iter().any(|part| *part < 0) && parts.iter().any(|part| *part > 0);
-            if mixed { 1 } else { parts.iter().fold(0i64, |sum, part| sum.saturating_add(*part)) }
-        };
-        Arc::new(steps.iter().map(|step| step.map(length)).collect::<arrow::array::Int64Array>()) as ArrayRef
-    });
-    Ok(Sizes::zip(&[micros(0)?, micros(1)?, step], |row| {
-        let (Some(start), Some(stop)) = (row[0], row[1]) else { return 0 };
-        start.abs_diff(stop) / row[2].unwrap_or(DAY).unsigned_abs().max(1) + 1
-    }))
-}
-
-/// In microseconds.
-const DAY: i64 = 86_400_000_000;
-const HOUR: i64 = 3_600_000_000;
 
 fn too_large(name: &str, bytes: u64, items: u64) -> Refusal {
     let (most, most_items) = (VALUE_BYTES, VALUE_ITEMS);
@@ -375,6 +231,14 @@ fn too_large(name: &str, bytes: u64, items: u64) -> Refusal {
         }
     };
     Refusal { message, hint: say!("make a shorter one"), word: name.to_owned() }
+}
+
+fn too_many_patterns(name: &str) -> Refusal {
+    Refusal {
+        message: say!("'{name}' is given more than {most} different patterns", name, most = PATTERNS),
+        hint: say!("join them with '|' into one"),
+        word: name.to_owned(),
+    }
 }
 
 fn too_much(name: &str) -> Refusal {

@@ -8,6 +8,10 @@ pub enum Growth {
     Bounded,
     /// All that it is given, together.
     Sum,
+    /// The second value and those after it, with the first between them.
+    Separated,
+    /// Lists side by side, each as long as the longest.
+    Zipped,
     /// The first value, as often as the second says.
     Repeated,
     /// A text with as many characters as the second value says.
@@ -16,14 +20,18 @@ pub enum Growth {
     Resized,
     /// The first value with the third in as many places as there are characters or items.
     Replaced,
-    /// The items of the first value with the second between them.
+    /// The items of the first value with the second between them, and the third in place of those that are missing.
     Joined,
+    /// The first value in parts, wherever the second is in it.
+    Cut,
     /// From the first value to the second in steps of the third.
     Series,
     /// A number, in time that grows with the product of the lengths.
     Compared,
     /// As [`Self::Compared`], by a pattern.
     Matched,
+    /// What the groups of a pattern match, each of which may match all of the first value.
+    Captured,
     /// A time as the second value says.
     Formatted,
 }
@@ -35,14 +43,18 @@ pub enum Keeps {
     Numbers,
     /// Every value, or every different one.
     Values,
+    /// The same, and all of them are in its result.
+    Everything,
 }
 
 /// What bounds a scalar function; `None` for one that nobody has judged.
 #[must_use]
 pub fn of_scalar(name: &str) -> Option<Growth> {
     Some(match name {
-        "concat" | "concat_ws" | "make_array" | "array_append" | "array_prepend" | "array_concat"
-        | "struct" | "named_struct" | "map" | "overlay" | "array_union" | "arrays_zip" | "||" => Growth::Sum,
+        "concat" | "make_array" | "array_append" | "array_prepend" | "array_concat" | "struct"
+        | "named_struct" | "map" | "overlay" | "array_union" | "||" => Growth::Sum,
+        "concat_ws" => Growth::Separated,
+        "arrays_zip" => Growth::Zipped,
         "repeat" | "array_repeat" => Growth::Repeated,
         "lpad" | "rpad" => Growth::Padded,
         "array_resize" => Growth::Resized,
@@ -51,11 +63,11 @@ pub fn of_scalar(name: &str) -> Option<Growth> {
         }
         "array_to_string" => Growth::Joined,
         "range" | "generate_series" => Growth::Series,
-        "levenshtein" | "strpos" | "find_in_set" | "substr_index" | "split_part" | "string_to_array"
-        | "array_has_any" | "array_has_all" | "array_except" | "array_intersect" | "array_remove_all" => {
-            Growth::Compared
-        }
-        "regexp_like" | "regexp_match" | "regexp_count" | "regexp_instr" => Growth::Matched,
+        "levenshtein" | "strpos" | "find_in_set" | "substr_index" | "split_part" | "array_has_any"
+        | "array_has_all" | "array_except" | "array_intersect" | "array_remove_all" => Growth::Compared,
+        "string_to_array" => Growth::Cut,
+        "regexp_like" | "regexp_count" | "regexp_instr" => Growth::Matched,
+        "regexp_match" => Growth::Captured,
         "to_char" => Growth::Formatted,
         name if BOUNDED.contains(&name) => Growth::Bounded,
         _ => return None,
@@ -96,16 +108,9 @@ pub fn of_aggregate(name: &str) -> Option<Keeps> {
         "var_samp",
         "stddev_samp",
     ];
-    const VALUES: [&str; 7] = [
-        "array_agg",
-        "median",
-        "median_deviation",
-        "percentile_cont",
-        "string_agg",
-        "top_share",
-        "top_value",
-    ];
+    const VALUES: [&str; 5] = ["median", "median_deviation", "percentile_cont", "top_share", "top_value"];
     match name {
+        "array_agg" | "string_agg" => Some(Keeps::Everything),
         name if NUMBERS.contains(&name) || name.starts_with("regr_") => Some(Keeps::Numbers),
         name if VALUES.contains(&name) => Some(Keeps::Values),
         _ => None,

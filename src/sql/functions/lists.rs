@@ -18,7 +18,7 @@ use datafusion::{
     },
 };
 
-use super::{immutable, shaped};
+use super::{capped, immutable, shaped};
 use crate::{
     ledger::columns::{BALANCE_TYPE, RATIO_TYPE},
     lists::{ColumnKind, List, Lists},
@@ -163,7 +163,13 @@ impl ScalarUDFImpl for Lookup {
         let keys = args.args[1].cast_to(&DataType::Utf8View, None)?.to_array(1)?;
         let values = keys.as_string_view().iter().map(|key| list.value(key?, column));
         let result: ArrayRef = match kind.is_text() {
-            true => Arc::new(values.collect::<StringViewArray>()),
+            true => {
+                // A cell may be longer than anything that asks for it, and every row may ask for the same one.
+                let bytes =
+                    values.clone().flatten().fold(0, |sum: u64, v| sum.saturating_add(v.len() as u64));
+                capped::values(self.name(), bytes)?;
+                Arc::new(values.collect::<StringViewArray>())
+            }
             false => {
                 let decimals: Decimal128Array = values.map(|v| kind.parse(v?)).collect();
                 Arc::new(decimals.with_data_type(args.return_field.data_type().clone()))

@@ -17,6 +17,7 @@ mod calendar;
 pub mod capped;
 mod company;
 mod concentration;
+mod costs;
 pub mod deviation;
 pub mod exact;
 pub mod growth;
@@ -24,6 +25,7 @@ mod lists;
 mod names;
 mod places;
 mod programmes;
+mod series;
 pub mod sizes;
 mod workdays;
 

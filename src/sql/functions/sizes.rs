@@ -1,9 +1,14 @@
 //! How long the values of a column are.
 
+use std::{ops::Range, sync::Arc};
+
 use arrow::{
     array::{Array, ArrayRef, AsArray},
     datatypes::{DataType, Int64Type},
 };
+
+/// What an item of a list takes at least.
+const ITEM: u64 = 8;
 
 /// A number for each row; one for all of them where it is a constant's.
 #[derive(Debug, Clone)]
@@ -46,23 +51,34 @@ impl Sizes {
             DataType::Binary => {
                 rows.map(|row| length(array.as_binary::<i32>().value(row).len(), row)).collect()
             }
-            DataType::List(_) => {
-                let lists = array.as_list::<i32>();
-                let items = Self::of(lists.values());
-                rows.map(|row| {
-                    let offsets = lists.value_offsets();
-                    let place = |row: usize| usize::try_from(offsets[row]).unwrap_or(0);
-                    let (from, to) = (place(row), place(row + 1));
-                    (from..to).fold(0, |sum: u64, item| sum.saturating_add(items.at(item)))
-                })
-                .collect()
+            DataType::LargeBinary => {
+                rows.map(|row| length(array.as_binary::<i64>().value(row).len(), row)).collect()
+            }
+            DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..) | DataType::Map(..) => {
+                let Some((places, items)) = lists(array) else { return Self::always(0) };
+                // However short an item is, it takes some bytes.
+                let items = Self::of(&items).at_least(ITEM);
+                let sum =
+                    |place: Range<usize>| place.fold(0, |sum: u64, item| sum.saturating_add(items.at(item)));
+                places.into_iter().map(sum).collect()
+            }
+            DataType::Dictionary(..) => {
+                let dictionary = array.as_any_dictionary();
+                let values = Self::of(dictionary.values());
+                let keys = dictionary.normalized_keys();
+                rows.map(|row| if array.is_null(row) { 0 } else { values.at(keys[row]) }).collect()
             }
             DataType::Struct(_) => {
                 let columns: Vec<Self> = array.as_struct().columns().iter().map(Self::of).collect();
                 rows.map(|row| columns.iter().map(|column| column.at(row)).sum()).collect()
             }
             DataType::Null => Self::always(0),
-            other => Self::always(other.primitive_width().unwrap_or(16) as u64),
+            DataType::Boolean => Self::always(1),
+            other => match other.primitive_width() {
+                Some(width) => Self::always(width as u64),
+                // What nobody has looked into may be anywhere.
+                None => Self::always(array.get_buffer_memory_size() as u64),
+            },
         }
     }
 
@@ -110,15 +126,57 @@ impl Sizes {
     }
 }
 
-/// How many items each value has; a value that is no list has none.
-pub fn items(array: &ArrayRef) -> Sizes {
-    match array.data_type() {
+/// Where the items of each list are, and the items of all; `None` if they are no lists.
+fn lists(array: &ArrayRef) -> Option<(Vec<Range<usize>>, ArrayRef)> {
+    let place = |from: i64, to: i64| usize::try_from(from).unwrap_or(0)..usize::try_from(to).unwrap_or(0);
+    let short =
+        |offsets: &[i32]| offsets.windows(2).map(|pair| place(pair[0].into(), pair[1].into())).collect();
+    Some(match array.data_type() {
         DataType::List(_) => {
-            let offsets = array.as_list::<i32>().value_offsets();
-            offsets.windows(2).map(|pair| (pair[1] - pair[0]).unsigned_abs().into()).collect()
+            let lists = array.as_list::<i32>();
+            (short(lists.value_offsets()), Arc::clone(lists.values()))
         }
-        _ => Sizes::nothing(),
-    }
+        DataType::LargeList(_) => {
+            let lists = array.as_list::<i64>();
+            let places = lists.value_offsets().windows(2).map(|pair| place(pair[0], pair[1])).collect();
+            (places, Arc::clone(lists.values()))
+        }
+        DataType::FixedSizeList(_, length) => {
+            let (lists, length) = (array.as_fixed_size_list(), usize::try_from(*length).unwrap_or(0));
+            let places = (0..lists.len()).map(|row| row * length..(row + 1) * length).collect();
+            (places, Arc::clone(lists.values()))
+        }
+        DataType::Map(..) => {
+            let maps = array.as_map();
+            (short(maps.value_offsets()), Arc::new(maps.entries().clone()) as ArrayRef)
+        }
+        _ => return None,
+    })
+}
+
+/// How many items each value has, with the items of those that are lists themselves; a value that is no list has none.
+pub fn items(array: &ArrayRef) -> Sizes {
+    let Some((places, values)) = lists(array) else { return Sizes::nothing() };
+    let inner = items(&values);
+    let count = |place: Range<usize>| {
+        let len = place.len() as u64;
+        place.fold(len, |sum, item| sum.saturating_add(inner.at(item)))
+    };
+    places.into_iter().map(count).collect()
+}
+
+/// How long the items of each list are as text, at most.
+pub fn widest_text(array: &ArrayRef) -> Sizes {
+    let Some((places, values)) = lists(array) else { return Sizes::of(array) };
+    let texts = match values.data_type() {
+        text if text.is_string() => Sizes::of(&values),
+        // A float is written without an exponent.
+        float if float.is_floating() => Sizes::always(330),
+        list if list.is_nested() => widest_text(&values),
+        _ => Sizes::of(&values).at_least(ITEM).times(4),
+    };
+    let sum = |place: Range<usize>| place.fold(0, |sum: u64, item| sum.saturating_add(texts.at(item)));
+    places.into_iter().map(sum).collect()
 }
 
 /// The bytes of all values of a column, as they are: what views share counts for each.
@@ -128,8 +186,6 @@ pub fn bytes(array: &ArrayRef) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use arrow::{
         array::{Int64Array, ListArray, StringViewArray},
         datatypes::Int64Type,

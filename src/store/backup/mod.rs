@@ -96,9 +96,7 @@ pub fn restore(backup: &Path, target: &Path) -> Result<Manifest, StoreError> {
 /// A reading connection to a state of any version that this one can bring up to date: a copy is made before that.
 fn open(dir: &Path) -> Result<Connection, StoreError> {
     let path = dir.join(DATABASE);
-    if !path.exists() {
-        return Err(StoreError::Missing(dir.to_owned()));
-    }
+    super::is_there(dir, &path)?;
     let fail = |error| explain(dir, error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(fail)?;

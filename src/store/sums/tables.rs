@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn every_column_of_every_table_is_summed_or_says_why_not() {
         let connection = Connection::open_in_memory().unwrap();
-        crate::store::migrate::migrate(Path::new("here"), &connection).unwrap();
+        crate::store::migrate::migrate(Path::new("here"), &connection, &std::sync::Arc::default()).unwrap();
         let sql =
             "SELECT m.name, c.name FROM sqlite_schema m, pragma_table_info(m.name) c WHERE m.type = 'table'";
         let mut statement = connection.prepare(sql).unwrap();

@@ -7,6 +7,7 @@ mod kills;
 mod limits;
 mod power;
 mod quarantine;
+mod readers;
 mod reload;
 mod shim;
 mod signals;

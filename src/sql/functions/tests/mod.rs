@@ -14,6 +14,7 @@ use crate::{
 };
 
 mod aggregates;
+mod caps;
 mod names;
 mod scalars;
 
