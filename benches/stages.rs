@@ -14,8 +14,9 @@ use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use fiscwatch::{
     alert::Desk,
-    app::{load_rules, parallel},
+    app::parallel,
     config::Config,
+    daemon::load_rules,
     decode::{Decoded, Decoder},
     engine::{
         Committable, Dedup, Engine, EngineError, Output, Record, Sequenced, Sequencer, Step, Ticker,

@@ -64,6 +64,8 @@ pub mod telemetry;
 
 pub mod notify;
 
+pub mod daemon;
+
 pub mod http;
 
 pub mod app;

@@ -2,7 +2,6 @@
 //! dead mail server costs nothing but a longer outbox.
 
 use std::{
-    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -13,66 +12,19 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::Shared;
 use crate::{
     alert::{Action, Policy},
-    clock::Clock,
-    config::Config,
-    diagnostic::Diagnostic,
-    lists::Lists,
+    daemon::{Shared, receivers::Receivers},
     notify::{
-        self, Limits, Resender, Setup, Sinks,
+        Resender,
         deliver::Delivery,
         dispatch::{Dispatch, Report},
-        letter::Drafts,
         resend::Current,
     },
     rule::Severity,
     store::{Done, Outbox, StoreError},
     telemetry::Metrics,
 };
-
-/// Who is told, and where the contacts of units are; changes with a reload.
-#[derive(Debug, Clone, Default)]
-pub struct Receivers {
-    /// The sinks.
-    pub sinks: Arc<Sinks>,
-    /// How much each takes at a time.
-    pub limits: BTreeMap<String, Limits>,
-    /// The reference lists.
-    pub lists: Lists,
-    /// Writes drafts of letters; none before the configuration is read.
-    pub drafts: Option<Arc<Drafts>>,
-}
-
-impl Receivers {
-    /// Makes the sinks. `lists` are those in force.
-    ///
-    /// # Errors
-    /// What is wrong with them.
-    pub fn load(
-        config: &Config,
-        lists: Lists,
-        clock: &Arc<dyn Clock>,
-        metrics: &Arc<Metrics>,
-    ) -> Result<Self, Vec<Diagnostic>> {
-        let setup = Setup::new(config, Arc::clone(clock), Arc::clone(metrics))?;
-        let sinks = notify::build(&config.file, &config.sinks, &setup)?;
-        let drafts = Drafts::new(config, setup.templates, lists.clone());
-        Ok(Self {
-            sinks: Arc::new(sinks),
-            limits: notify::limits(&config.sinks),
-            lists,
-            drafts: Some(Arc::new(drafts)),
-        })
-    }
-
-    /// Takes lists that have changed.
-    pub fn take_lists(&mut self, lists: &Lists) {
-        self.lists = lists.clone();
-        self.drafts = self.drafts.as_ref().map(|drafts| Arc::new(drafts.with_lists(lists.clone())));
-    }
-}
 
 /// The longest time until the outbox is looked at again: commands of other processes are noticed then.
 const LOOK: Duration = Duration::from_secs(1);

@@ -1,30 +1,20 @@
 //! Wiring: the only place that spawns. `run` is the daemon.
 
-mod bodies;
 mod deliver;
-mod gauges;
 mod ingest;
-mod intake;
-mod lists;
 mod output;
-mod quarantine;
 mod query;
 mod recheck;
-mod reload;
 pub mod replay;
-mod rules;
 mod sealing;
 mod search;
-mod shared;
 mod standby;
-mod supervisor;
 mod tables;
 mod wellbeing;
 
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
-    path::PathBuf,
     sync::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
@@ -33,45 +23,41 @@ use std::{
 };
 
 use anyhow::{anyhow, bail};
-use arrow::{datatypes::SchemaRef, record_batch::RecordBatch};
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::Clock,
     config::{Config, Source},
+    daemon::{
+        NotReloaded, NotTaken, RunOptions, Shared, intake, journal::StoredPast, receivers::Receivers, reload,
+        supervisor,
+    },
     decode::Decoder,
     diagnostic::{self, os_reason},
     engine::{
-        BatchLimits, Dedup, Engine, EngineError, History, Originals, PortError, Record, Scheduler, Sequencer,
-        Silence, Watermark, Windowing, Workers, batches,
+        BatchLimits, Dedup, Engine, EngineError, Originals, PortError, Record, Scheduler, Sequencer, Silence,
+        Watermark, Windowing, Workers, batches,
     },
     evaluate::Evaluator,
-    event::EventType,
     failpoint, http,
     rule::RuleSet,
     say,
-    store::{self, Lookup, StateLock, Store, StoreError, StoredReject, Turns},
+    store::{Lookup, StateLock, Store, StoreError, StoredReject, Turns},
     stream::{Block, Payload, Position, Receipt},
     telemetry::Metrics,
     text::quoted,
 };
 
-pub use bodies::{Bodies, Body, Full};
-pub use gauges::scrape_gauges;
 pub use ingest::run_source;
-pub use intake::Intake;
 pub use output::StoreOutput;
 pub use query::{line_forecast, query};
 pub use recheck::{Range, recheck};
-pub use reload::{NotReloaded, reload};
-pub use rules::{load_rules, rules_to_start};
 pub use search::{Deed, Search};
-pub use shared::{NotTaken, POSTED, Shared};
 use standby::Waited;
 use tables::StoredTables;
 
-use deliver::{DeliverTask, Receivers};
+use deliver::DeliverTask;
 pub use sealing::SealingParts;
 use sealing::SealingTask;
 
@@ -85,15 +71,6 @@ const SOURCES_STOP: Duration = Duration::from_secs(5);
 const LISTS_EVERY: Duration = Duration::from_secs(1);
 /// How long open HTTP requests may take at the end.
 const SERVER_STOP: Duration = Duration::from_secs(2);
-
-/// How the daemon runs.
-#[derive(Debug, Clone, Default)]
-pub struct RunOptions {
-    /// The configuration file, for reloads.
-    pub config_path: PathBuf,
-    /// End when all sources have ended.
-    pub once: bool,
-}
 
 /// A daemon whose loop runs.
 pub struct Daemon {
@@ -178,7 +155,7 @@ impl Assembly {
         let evaluator = Arc::new(Evaluator::new(rules, Arc::clone(&config.calendar)));
         let watermark =
             watermark(config).waiting_for(&config.backfill).restore(&recovered.watermark, clock.now());
-        let journal = Journal { dir: config.state_dir.clone(), schema: Arc::clone(decoder.schema()) };
+        let journal = StoredPast { dir: config.state_dir.clone(), schema: Arc::clone(decoder.schema()) };
         let tables = Arc::new(StoredTables::new(&config.state_dir, decoder.schema(), &config.calendar));
         let at = (watermark.settled(), watermark.latest());
         let journal_start = watermark.journal_start(&config.calendar);
@@ -338,23 +315,6 @@ fn silence(config: &Config, clock: &Arc<dyn Clock>) -> Silence {
 pub(crate) fn watermark(config: &Config) -> Watermark {
     let watermark = Watermark::new(config.lateness, Some(config.outlier)).complete_from(config.journal_from);
     if config.min_time.is_some() { watermark } else { watermark.judging_times(&config.calendar) }
-}
-
-/// The journal that windows are filled from.
-struct Journal {
-    dir: PathBuf,
-    schema: SchemaRef,
-}
-
-impl History for Journal {
-    fn replay(
-        &self,
-        from: Option<i64>,
-        columns: &[usize],
-        take: &mut dyn FnMut(&RecordBatch, &[EventType]),
-    ) -> Result<(), PortError> {
-        Ok(store::History::open(&self.dir, &self.schema)?.replay(from, columns, take)?)
-    }
 }
 
 /// Events later than this are rejected.

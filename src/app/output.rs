@@ -5,9 +5,9 @@ use std::{
     sync::{Arc, PoisonError, atomic::Ordering, mpsc::SyncSender},
 };
 
-use super::Shared;
 use crate::{
     alert::Filing,
+    daemon::Shared,
     engine::{Committable, EngineError, Output, SavedWatermark, Ticked, Workers, cleared},
     evaluate::{Held, standing::Watched},
     finding::Finding,

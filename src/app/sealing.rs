@@ -11,9 +11,9 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use super::Shared;
 use crate::{
     config::Config,
+    daemon::Shared,
     store::{SealOptions, Sealer, Sealing, Store, StoreError},
 };
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::reload::{Signal, Signals};
 use crate::{
     config::Config,
+    daemon::reload::{Signal, Signals},
     http,
     store::{StateLock, StoreError},
     telemetry::Metrics,

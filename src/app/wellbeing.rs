@@ -9,10 +9,10 @@ use std::{
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::Shared;
 use crate::{
     alert::{Notification, Reason},
     config::alerts::Watch,
+    daemon::Shared,
     notify::{
         SendError, Sinks,
         wellbeing::{Figures, News, Trouble, Wellbeing},

@@ -18,9 +18,10 @@ use super::{
     table::{Cell, Screen as Terminal, cut, visible},
 };
 use crate::{
-    app::{self, Daemon, RunOptions, Shared},
+    app::{self, Daemon},
     clock::SystemClock,
     config::Config,
+    daemon::{self, RunOptions, Shared},
     event::time::Calendar,
     finding::Finding,
     http, say, shipped,
@@ -87,7 +88,7 @@ pub fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn play(config: Config, treasury: Treasury, args: &DemoArgs) -> anyhow::Result<()> {
-    let rules = app::load_rules(&config).map_err(problems)?;
+    let rules = daemon::load_rules(&config).map_err(problems)?;
     let listener = app::listen(config.listen).await?;
     let address = listener.local_addr()?;
     let clock: Arc<dyn crate::clock::Clock> = Arc::new(SystemClock);

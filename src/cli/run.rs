@@ -6,9 +6,10 @@ use clap::Args;
 
 use super::{ConfigArg, problems, runtime};
 use crate::{
-    app::{self, Outcome, RunOptions},
+    app::{self, Outcome},
     clock::SteadyClock,
     config::Config,
+    daemon::{self, RunOptions},
     say,
     store::StoredReject,
     stream::Receipt,
@@ -28,7 +29,7 @@ pub struct RunArgs {
 pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.load()?;
     telemetry::log(&config.log);
-    let rules = app::rules_to_start(&config).map_err(problems)?;
+    let rules = daemon::rules_to_start(&config).map_err(problems)?;
     let once = args.once;
     let options = RunOptions { config_path: args.config.config.clone(), once: args.once };
     let runtime = runtime()?;
@@ -72,6 +73,6 @@ fn judged(outcome: &Outcome) -> ExitCode {
 
 /// Reads quarantined records again, while no daemon runs on the state.
 pub fn replay(config: Config, records: Vec<StoredReject>) -> anyhow::Result<Receipt> {
-    let rules = app::rules_to_start(&config).map_err(problems)?;
+    let rules = daemon::rules_to_start(&config).map_err(problems)?;
     runtime()?.block_on(app::replay(config, rules, records, Arc::new(SteadyClock::default())))
 }

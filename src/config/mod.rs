@@ -410,7 +410,7 @@ impl Resolver<'_> {
                 SocketAddr::from(([127, 0, 0, 1], 9464))
             }),
             accept_events: raw.http.accept_events,
-            // A body is one journal block, and its rows must fit into an arrival (store/layout.rs).
+            // A body is one journal block, and its rows must fit into an arrival (journal/layout.rs).
             body_bytes_max: self.within("http.body_bytes_max", raw.http.body_bytes_max, (0, 1 << 30)),
             clients,
             top_units: self.within("http.top_units", raw.http.top_units, (0, 1000)),

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     alert::{Action, Alert, desk::Order, inquiry},
-    app::Shared,
+    daemon::Shared,
     event::time::Calendar,
     finding::Finding,
     notify::letter::Draft,

@@ -14,7 +14,7 @@ use super::{
     request::{Params, blocking, page_size},
 };
 use crate::{
-    app::Shared,
+    daemon::Shared,
     diagnostic::Diagnostic,
     evaluate::{row::RuleCounts, schedule::PassedTick},
     finding::Finding,

@@ -19,7 +19,7 @@ use super::{
     request::blocking,
 };
 use crate::{
-    app::{Bodies, Body, Full, NotTaken, POSTED, Shared},
+    daemon::{Bodies, Body, Full, NotTaken, POSTED, Shared},
     inspect::{self, Written},
     say,
     stream::{Payload, Receipt},

@@ -12,7 +12,7 @@ use super::{
     page::Page,
     request::{Id, Params, page_size},
 };
-use crate::{app::Shared, ledger::report::indicator_object, say, text::quoted};
+use crate::{daemon::Shared, ledger::report::indicator_object, say, text::quoted};
 
 /// Which indicators to list, by `indicator_id`.
 #[derive(Debug, Deserialize, IntoParams)]

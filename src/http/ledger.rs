@@ -13,7 +13,7 @@ use super::{
     request::{Id, Params, page_size},
 };
 use crate::{
-    app::Shared,
+    daemon::Shared,
     event::Column,
     ledger::{Attributes, Line, report::line_object},
     say,

@@ -34,8 +34,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    app::{NotReloaded, Shared, scrape_gauges},
     config::clients::Clients,
+    daemon::{NotReloaded, Shared, scrape_gauges},
     evaluate::bounded::Work,
     say,
     source::SourceStatus,
@@ -225,7 +225,7 @@ async fn reload(
     State(shared): State<Arc<Shared>>,
     request::Params(asked): request::Params<Reload>,
 ) -> Result<String, Response> {
-    let reloaded = tokio::task::spawn_blocking(move || crate::app::reload(&shared, asked.force)).await;
+    let reloaded = tokio::task::spawn_blocking(move || crate::daemon::reload(&shared, asked.force)).await;
     match reloaded {
         Ok(Ok(rules)) => Ok(say!("{rules} rules are in force", rules) + "\n"),
         Ok(Err(NotReloaded::Later(wait))) => {

@@ -12,7 +12,7 @@ use super::{
     view::NoticeView,
 };
 use crate::{
-    app::Shared,
+    daemon::Shared,
     store::{Cases, Notice, NoticeFilter},
 };
 

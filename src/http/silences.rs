@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     alert::{Matchers, Silence},
-    app::Shared,
+    daemon::Shared,
     event::duration,
     say,
     store::Cases,

@@ -4,12 +4,12 @@ use std::{path::Path, process::ExitCode, sync::Arc};
 
 use super::BacktestArgs;
 use crate::{
-    app::load_rules,
     cli::{
         problems, runtime,
         table::{Cell, Column, Screen, Table, visible},
     },
     config::Config,
+    daemon::load_rules,
     engine::{Committable, EngineError, MemoryTables, Output},
     event::time::Calendar,
     finding::Finding,

@@ -17,7 +17,7 @@ use clap::Args;
 
 use super::{ConfigArg, EventsArg, problems, runtime};
 use crate::{
-    app::load_rules,
+    daemon::load_rules,
     event::time::Calendar,
     ledger::{Ledger, report::line_object},
     private, say,

@@ -10,7 +10,7 @@ use super::{
     table::{Cell, Column, Screen, Table, visible},
 };
 use crate::{
-    app,
+    app, daemon,
     decode::Decoder,
     say,
     store::{Check, History, Outcome, verify_backup},
@@ -60,7 +60,7 @@ pub fn verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
         if checks.iter().any(|check| check.outcome == Outcome::Failed && !RESULTS.contains(&check.name)) {
             checks.push(Check::skipped("findings again", say!("the state is damaged")));
         } else {
-            let rules = app::rules_to_start(&config).map_err(problems)?;
+            let rules = daemon::rules_to_start(&config).map_err(problems)?;
             checks.extend(runtime()?.block_on(app::recheck(&config, rules, &history, range))?);
         }
     }

@@ -12,8 +12,9 @@ use std::{
 use aho_corasick::{AhoCorasick, MatchKind};
 use fiscwatch::{
     alert::{Alert, Filing, Notification, Reason, Told},
-    app::{load_rules, replay::Replay},
+    app::replay::Replay,
     config::Config,
+    daemon::load_rules,
     engine::{Committable, EngineError, Output},
     finding::Finding,
     notify::{

@@ -6,7 +6,8 @@ use std::{
 };
 
 use fiscwatch::{
-    app::{Shared, StoreOutput},
+    app::StoreOutput,
+    daemon::Shared,
     engine::{Committable, EngineError, Output},
     finding::Finding,
     store::DATABASE,

@@ -8,9 +8,10 @@ use std::{
 };
 
 use fiscwatch::{
-    app::{Assembly, RunOptions},
+    app::Assembly,
     clock::{Clock, ManualClock},
     config::Config,
+    daemon::RunOptions,
     decode::Decoder,
     engine::EngineError,
     evaluate::Evaluator,
@@ -105,7 +106,7 @@ struct Process {
 }
 
 struct Parts {
-    shared: Arc<fiscwatch::app::Shared>,
+    shared: Arc<fiscwatch::daemon::Shared>,
     sealing: fiscwatch::app::SealingParts,
     bounded: Arc<std::sync::atomic::AtomicBool>,
 }
@@ -285,7 +286,7 @@ impl Run {
         let shared = &process.assembly.shared;
         if self.rng.random_ratio(1, 3) {
             let before = Arc::clone(&shared.evaluator.read().unwrap_or_else(PoisonError::into_inner));
-            if fiscwatch::app::reload(shared, false).is_ok() {
+            if fiscwatch::daemon::reload(shared, false).is_ok() {
                 return Err(String::from("a configuration that is not there is taken"));
             }
             let after = Arc::clone(&shared.evaluator.read().unwrap_or_else(PoisonError::into_inner));

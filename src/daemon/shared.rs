@@ -14,9 +14,9 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::{
     Bodies, Intake, RunOptions,
-    deliver::Receivers,
     lists::{WatchedLists, gauge_rows},
     quarantine::QuarantineGauge,
+    receivers::Receivers,
     reload::Reloads,
 };
 use crate::{

@@ -17,9 +17,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Journal, Shared,
-    deliver::Receivers,
+    Shared,
+    journal::StoredPast,
     lists::{self, WatchedLists, gauge_rows},
+    receivers::Receivers,
     rules::rules_to_reload,
     supervisor,
 };
@@ -258,7 +259,7 @@ fn load(shared: &Shared, force: bool) -> Result<Loaded, Vec<Diagnostic>> {
 fn has_room(shared: &Shared, config: &Config, evaluator: &Evaluator) -> Result<(), Vec<Diagnostic>> {
     let in_force = Arc::clone(&shared.evaluator.read().unwrap_or_else(PoisonError::into_inner));
     let schema = Arc::clone(Decoder::new(Arc::clone(&config.calendar)).schema());
-    let journal = Journal { dir: shared.state_dir.clone(), schema };
+    let journal = StoredPast { dir: shared.state_dir.clone(), schema };
     let latest = shared.last_event_at.load(Ordering::Relaxed);
     let (most, at) = (shared.intake.limit, (latest.saturating_sub(shared.lateness), latest));
     let bytes = Windowing::weigh(&in_force, evaluator, Arc::new(journal), (config.keep_late, most), at);

@@ -1,0 +1,30 @@
+//! The journal as windows and lists that changed ask it.
+
+use std::path::PathBuf;
+
+use arrow::{datatypes::SchemaRef, record_batch::RecordBatch};
+
+use crate::{
+    engine::{History, PortError},
+    event::EventType,
+    store,
+};
+
+/// The journal that windows are filled from.
+pub struct StoredPast {
+    /// The state directory.
+    pub dir: PathBuf,
+    /// The columns of events.
+    pub schema: SchemaRef,
+}
+
+impl History for StoredPast {
+    fn replay(
+        &self,
+        from: Option<i64>,
+        columns: &[usize],
+        take: &mut dyn FnMut(&RecordBatch, &[EventType]),
+    ) -> Result<(), PortError> {
+        Ok(store::History::open(&self.dir, &self.schema)?.replay(from, columns, take)?)
+    }
+}

@@ -1,0 +1,54 @@
+//! Who is told.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{
+    clock::Clock,
+    config::Config,
+    diagnostic::Diagnostic,
+    lists::Lists,
+    notify::{self, Limits, Setup, Sinks, letter::Drafts},
+    telemetry::Metrics,
+};
+
+/// Who is told, and where the contacts of units are; changes with a reload.
+#[derive(Debug, Clone, Default)]
+pub struct Receivers {
+    /// The sinks.
+    pub sinks: Arc<Sinks>,
+    /// How much each takes at a time.
+    pub limits: BTreeMap<String, Limits>,
+    /// The reference lists.
+    pub lists: Lists,
+    /// Writes drafts of letters; none before the configuration is read.
+    pub drafts: Option<Arc<Drafts>>,
+}
+
+impl Receivers {
+    /// Makes the sinks. `lists` are those in force.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn load(
+        config: &Config,
+        lists: Lists,
+        clock: &Arc<dyn Clock>,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Self, Vec<Diagnostic>> {
+        let setup = Setup::new(config, Arc::clone(clock), Arc::clone(metrics))?;
+        let sinks = notify::build(&config.file, &config.sinks, &setup)?;
+        let drafts = Drafts::new(config, setup.templates, lists.clone());
+        Ok(Self {
+            sinks: Arc::new(sinks),
+            limits: notify::limits(&config.sinks),
+            lists,
+            drafts: Some(Arc::new(drafts)),
+        })
+    }
+
+    /// Takes lists that have changed.
+    pub fn take_lists(&mut self, lists: &Lists) {
+        self.lists = lists.clone();
+        self.drafts = self.drafts.as_ref().map(|drafts| Arc::new(drafts.with_lists(lists.clone())));
+    }
+}
