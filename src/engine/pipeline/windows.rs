@@ -146,15 +146,8 @@ impl Windows {
             });
             let watermark = Some(watermark.clone());
             let again = due.attempt > 0;
-            let committable = Committable {
-                evaluation,
-                rules,
-                passed,
-                again,
-                tick,
-                watermark,
-                ..Committable::default()
-            };
+            let committable =
+                Committable { evaluation, rules, passed, again, tick, watermark, ..Committable::default() };
             if !self.forward(committable, out).await {
                 return false;
             }
