@@ -16,19 +16,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     (
         "datafusion",
-        &[
-            "diagnostic",
-            "inspect",
-            "source",
-            "sql",
-            "rule",
-            "evaluate",
-            "engine",
-            "store",
-            "trial/unit_test",
-            "app",
-            "cli",
-        ],
+        &["diagnostic", "inspect", "source", "sql", "rule", "evaluate", "engine", "store", "app", "cli"],
     ),
 ];
 

@@ -262,7 +262,7 @@ fn what_retention_took_is_never_passed_over_in_silence() {
         let (code, _, err) = run(bench.path(), &["run", "--config", "fiscwatch.yaml"]);
         assert_eq!(code, Some(1), "{err}");
         assert!(
-            err.contains("source core: retained[0]: up to 15 messages, from offset 10 on, were deleted by the broker before they were read (retention). Nothing was passed over."),
+            err.contains("source \"core\": retained[0]: up to 15 messages, from offset 10 on, were deleted by the broker before they were read (retention). Nothing was passed over."),
             "{err}"
         );
         assert!(err.contains("set `on_loss: earliest` for this source: it goes on at 25"), "{err}");
