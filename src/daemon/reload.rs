@@ -229,7 +229,7 @@ impl Asked {
 }
 
 /// Reloads, and says in the log what is wrong.
-pub fn reload_and_tell(shared: &Shared) -> Result<usize, NotReloaded> {
+fn reload_and_tell(shared: &Shared) -> Result<usize, NotReloaded> {
     let result = reload(shared, false);
     if let Err(NotReloaded::Wrong(problems)) = &result {
         problems.iter().for_each(|p| tracing::error!("reload refused, the old rules stay: {p}"));
