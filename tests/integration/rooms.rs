@@ -40,7 +40,8 @@ fn files() -> Vec<(String, String)> {
         (name, comment.replace_all(code, "").into_owned())
     };
     let all = source_files(&source()).into_iter().map(file);
-    let is_code = |name: &str| name.ends_with(".rs") && !name.contains("tests");
+    let is_code =
+        |name: &str| Path::new(name).extension().is_some_and(|e| e == "rs") && !name.contains("tests");
     all.filter(|(name, _)| is_code(name) && !matches!(name.as_str(), "lib.rs" | "main.rs")).collect()
 }
 
