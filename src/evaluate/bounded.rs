@@ -1,6 +1,6 @@
 //! A query on a thread of its own, with the stack that rules are measured for. Who asks waits as long as the query may
 //! take, and a moment longer; then the query is left behind, and ends at its next step ([`super::guard`]). Those left
-//! behind are counted in [`super::crowd`].
+//! behind are counted in `crowd.rs`.
 
 use std::{
     panic::AssertUnwindSafe,

@@ -153,7 +153,7 @@ impl Cases {
         self.read(|c| c.prepare_cached(sql)?.query_map([], alerts::alert)?.collect())
     }
 
-    /// An alert with its latest history (as much as [`HISTORY_BYTES`], oldest first), and its latest findings.
+    /// An alert with its latest history (as much as `HISTORY_BYTES`, oldest first), and its latest findings.
     ///
     /// # Errors
     /// If there is none.
