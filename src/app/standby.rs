@@ -46,7 +46,7 @@ pub async fn lock_state(
     let server = tokio::spawn(http::serve_standby(listener, metrics, config.clients.clone(), stop.clone()));
     let waited = wait(config, signals).await;
     stop.cancel();
-    let _ = tokio::time::timeout(super::SERVER_STOP, server).await;
+    let _ = tokio::time::timeout(super::run::SERVER_STOP, server).await;
     waited
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Resolver, raw::Raw};
+use super::{raw::Raw, resolve::Resolver};
 use crate::{
     alert::{
         Matchers, Policy, inquiry,

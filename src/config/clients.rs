@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ::http::{Uri, uri::Authority};
 
-use super::{Resolver, raw};
+use super::{raw, resolve::Resolver};
 use crate::{event::duration, say, text::quoted};
 
 /// The fewest and the most connections at a time.

@@ -1,0 +1,133 @@
+//! A daemon as it is wired: what is recovered, and the parts of the loop.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, RwLock, atomic::Ordering},
+    time::Instant,
+};
+
+use tokio::sync::mpsc;
+
+use super::{
+    BLOCKS_WAITING, decoder, output::StoreOutput, sealing::SealingParts, silence, tables::StoredTables,
+    time_limit, watermark,
+};
+use crate::{
+    clock::Clock,
+    config::Config,
+    daemon::{RunOptions, Shared, intake, journal::StoredPast, receivers::Receivers},
+    diagnostic,
+    engine::{Dedup, Engine, Originals, Record, Scheduler, Sequencer, Windowing, Workers},
+    evaluate::Evaluator,
+    rule::RuleSet,
+    store::{Lookup, StateLock, Store},
+    stream::{Block, Position},
+    telemetry::Metrics,
+};
+
+/// A daemon that is wired and does not run yet.
+pub struct Assembly {
+    /// What the HTTP server and the loop share.
+    pub shared: Arc<Shared>,
+    /// Where sources put their blocks.
+    pub blocks: mpsc::Sender<Block>,
+    /// Where they and what is posted wait to be cut into batches.
+    pub incoming: intake::Incoming,
+    /// How far the sources were read before.
+    pub positions: BTreeMap<(String, String), Position>,
+    /// The loop.
+    pub engine: Engine,
+    /// Its last stage.
+    pub output: StoreOutput,
+    /// What seals.
+    pub sealing: SealingParts,
+}
+
+impl Assembly {
+    /// Opens the state, recovers it, and wires the loop, with `parallel` batches in work at the same time.
+    ///
+    /// # Errors
+    /// If the state cannot be opened.
+    pub fn new(
+        config: &Config,
+        rules: Arc<RuleSet>,
+        options: &RunOptions,
+        clock: &Arc<dyn Clock>,
+        parallel: usize,
+    ) -> anyhow::Result<Self> {
+        Self::locked(config, StateLock::acquire(&config.state_dir)?, rules, options, clock, parallel)
+    }
+
+    pub(super) fn locked(
+        config: &Config,
+        lock: StateLock,
+        rules: Arc<RuleSet>,
+        options: &RunOptions,
+        clock: &Arc<dyn Clock>,
+        parallel: usize,
+    ) -> anyhow::Result<Self> {
+        let metrics = Arc::new(Metrics::new()?);
+        let receivers = Receivers::load(config, rules.lists.clone(), clock, &metrics)
+            .map_err(|problems| anyhow::anyhow!(diagnostic::lines(&problems)))?;
+        let started = Instant::now();
+        let decoder = Arc::new(decoder(config));
+        let mut store = Store::open_locked(&config.state_dir, lock)?;
+        store.settle(&config.calendar)?;
+        store.limit_quarantine(config.quarantine);
+        let mut dedup = Dedup::new(Some(config.duplicate_horizon_micros()), store.latest_at()?);
+        dedup.reserve(store.events_since(dedup.remembers_from())?);
+        let recovered = store.recover(decoder.schema(), &mut |event| dedup.restore(&event))?;
+        let dedup = dedup.forgetting(Lookup::open(store.dir())?, recovered.last_seq);
+        let seconds = started.elapsed().as_secs_f64();
+        metrics.recovery_duration.set(seconds);
+        metrics.journal_events.set(recovered.events.try_into().unwrap_or(i64::MAX));
+        let (lines, replayed) = (recovered.ledger.len(), recovered.replayed);
+        tracing::info!(events = recovered.events, lines, replayed, seconds, "state recovered");
+
+        let ledger = Arc::new(RwLock::new(recovered.ledger));
+        let evaluator = Arc::new(Evaluator::new(rules, Arc::clone(&config.calendar)));
+        let watermark =
+            watermark(config).waiting_for(&config.backfill).restore(&recovered.watermark, clock.now());
+        let journal = StoredPast { dir: config.state_dir.clone(), schema: Arc::clone(decoder.schema()) };
+        let tables = Arc::new(StoredTables::new(&config.state_dir, decoder.schema(), &config.calendar));
+        let at = (watermark.settled(), watermark.latest());
+        let journal_start = watermark.journal_start(&config.calendar);
+        metrics.journal_start.set(journal_start.map_or(0, |start| start.at / 1_000_000));
+        let mut windowing =
+            Windowing::new(&evaluator, Some(Arc::new(journal)), config.keep_late, at, journal_start)?
+                .judging_again(store.lists_judged_by()?, config.rejudge)
+                .within(config.window_bytes);
+        metrics.window_limit.set(i64::try_from(config.window_bytes).unwrap_or(i64::MAX));
+        let evaluator = Arc::new(RwLock::new(evaluator));
+        let (blocks, sources) = mpsc::channel(BLOCKS_WAITING);
+        let (post, posted) = mpsc::channel(BLOCKS_WAITING);
+        let shared = Shared::new(config, options, &metrics, &ledger, &evaluator, &post, clock, receivers);
+        let shared = Arc::new(shared);
+        shared.intake.holds(windowing.held().bytes.iter().sum());
+        shared.last_event_at.store(store.latest_at()?.unwrap_or(0), Ordering::Relaxed);
+        shared.quarantine.start(store.quarantine_bytes()?, &metrics);
+        let engine = Engine {
+            decoder,
+            sequencer: Sequencer::new(ledger, dedup, watermark, Some(config.checkpoint_events))
+                .finding(Originals::in_journal(Lookup::open(store.dir())?)),
+            windowing: windowing.telling(Arc::clone(&shared.busy)),
+            evaluator,
+            record: Record::Journal,
+            scheduler: Some(Scheduler {
+                tables,
+                limits: config.query_limits,
+                busy: Arc::clone(&shared.busy),
+            }),
+            time_max: time_limit(config, clock),
+            parallel,
+            bounded: Arc::default(),
+            // Input that is read once is whole at its end, and a pause on the way is no news.
+            silence: (!options.once).then(|| silence(config, clock)),
+        };
+        let sealing = SealingParts::open(config, &store)?;
+        let workers = Workers::new(parallel);
+        let output = StoreOutput::new(store, Arc::clone(&shared), sealing.waker(), workers)?;
+        let (incoming, positions) = (intake::Incoming { sources, posted }, recovered.positions);
+        Ok(Self { shared, blocks, incoming, positions, engine, output, sealing })
+    }
+}

@@ -1,0 +1,234 @@
+//! Running until the end: of the sources, or by a signal.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, PoisonError, atomic::Ordering},
+    time::Duration,
+};
+
+use anyhow::{anyhow, bail};
+use standby::Waited;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::{Daemon, ended, ingest, standby};
+use crate::{
+    clock::Clock,
+    config::{Config, Source},
+    daemon::{NotReloaded, RunOptions, Shared, reload, supervisor},
+    diagnostic::os_reason,
+    engine::PortError,
+    http,
+    rule::RuleSet,
+    say,
+    store::{StoreError, Turns},
+    stream::Receipt,
+    text::quoted,
+};
+
+/// How long sources may take to end.
+const SOURCES_STOP: Duration = Duration::from_secs(5);
+/// How often the files of reference lists are looked at.
+const LISTS_EVERY: Duration = Duration::from_secs(1);
+/// How long open HTTP requests may take at the end.
+pub const SERVER_STOP: Duration = Duration::from_secs(2);
+
+/// Opens the port, with an error that says what to do.
+///
+/// # Errors
+/// If it is taken or not allowed.
+pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|e| match e.kind() {
+        std::io::ErrorKind::AddrInUse => anyhow!(say!(
+            "cannot listen on {address}: another program has the port, perhaps another fiscwatch. Stop it, or set http.listen to another one",
+            address
+        )),
+        _ => anyhow!(say!(
+            "cannot listen on {address}: {reason}. Set http.listen to an address of this machine, such as 127.0.0.1:9464, and a port above 1023",
+            address,
+            reason = os_reason(&e)
+        )),
+    })
+}
+
+/// Runs the daemon until it is asked to stop.
+///
+/// # Errors
+/// If it cannot start, or a commit fails.
+pub async fn run(
+    config: Config,
+    rules: Arc<RuleSet>,
+    options: RunOptions,
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<Outcome> {
+    let mut signals = reload::Signals::new()?;
+    let listener = listen(config.listen).await?;
+    let waiting = tokio::select! {
+        waited = standby::lock_state(&config, &listener, &mut signals) => waited?,
+        never = supervisor::waiting(config.standby) => match never {},
+    };
+    let Waited::Locked { lock, after_another } = waiting else {
+        return Ok(Outcome::default());
+    };
+    supervisor::recovering();
+    // Opening the state keeps this thread, and may have to wait for another program: signals are heard beside it.
+    let (turns, opened) = (Turns::of(&config.state_dir), CancellationToken::new());
+    let hearing = tokio::spawn(signals.while_opening(Arc::clone(&turns), opened.clone()));
+    let started = Daemon::start_locked(&config, lock, rules, &options, &clock);
+    opened.cancel();
+    let signals = hearing.await?;
+    if signals.asked_to_stop() && started.as_ref().is_err_and(is_busy) {
+        tracing::info!("asked to stop while another program held the database; nothing was changed");
+        return Ok(Outcome::default());
+    }
+    turns.take_up();
+    let daemon = started?;
+    if after_another && let Err(NotReloaded::Wrong(problems)) = reload(&daemon.shared, false) {
+        problems.iter().for_each(|p| tracing::error!("the rules of the start stay in force: {p}"));
+    }
+    let server = tokio::spawn(http::serve(listener, Arc::clone(&daemon.shared), daemon.stop.clone()));
+    let sources = ingest::spawn(&config, &daemon, options.once);
+    daemon.shared.set_ready(true);
+    supervisor::ready();
+    tokio::spawn(supervisor::heart(Arc::clone(&daemon.shared), daemon.blocks.clone(), daemon.stop.clone()));
+    tracing::info!(listen = %config.listen, sources = config.sources.len(), "ready");
+    let shared = Arc::clone(&daemon.shared);
+    let reads_pipe = config.sources.iter().any(|(_, source)| matches!(source, Source::Stdin(_)));
+    let result = watch(daemon, sources, signals, options.once).await;
+    let _ = tokio::time::timeout(SERVER_STOP, server).await;
+    let ended = result?;
+    let unread = ended.is_full.then(|| left_unread(&shared, reads_pipe));
+    Ok(Outcome { unread, ..Outcome::of(&shared) })
+}
+
+/// What became of an input that windows had no room for.
+fn left_unread(shared: &Shared, reads_pipe: bool) -> String {
+    let (held, limit) = (shared.intake.held() >> 20, shared.intake.limit >> 20);
+    match reads_pipe {
+        true => say!(
+            "windows hold {held} MiB, and may hold {limit} (engine.window_memory_mib): not everything was read. What was read is committed; what was still to come through standard input is not. Raise the limit, or take out rules with windows over many keys, and send all of it again: what is known already changes nothing",
+            held,
+            limit
+        ),
+        false => say!(
+            "windows hold {held} MiB, and may hold {limit} (engine.window_memory_mib): not everything was read. What was read is committed. Raise the limit, or take out rules with windows over many keys, and start again: it reads on from there",
+            held,
+            limit
+        ),
+    }
+}
+
+/// Whether another program holds the database.
+fn is_busy(error: &anyhow::Error) -> bool {
+    let asked = || error.downcast_ref::<PortError>().and_then(PortError::of);
+    matches!(error.downcast_ref().or_else(asked), Some(StoreError::Busy(_)))
+}
+
+/// What came of a run.
+#[derive(Debug, Clone, Default)]
+pub struct Outcome {
+    /// What became of all records.
+    pub records: Receipt,
+    /// Why not everything was read, and what became of the rest; `None` if it was.
+    pub unread: Option<String>,
+    /// Files that could not be read, or not to their end.
+    pub files_refused: u64,
+}
+
+impl Outcome {
+    fn of(shared: &Shared) -> Self {
+        let records = *shared.totals.lock().unwrap_or_else(PoisonError::into_inner);
+        let files_refused = shared.sources.values().map(|s| s.told().files_refused).sum();
+        Self { records, unread: None, files_refused }
+    }
+}
+
+/// How a daemon ended that was not broken.
+struct Ended {
+    /// Windows had no room for the rest of the input.
+    is_full: bool,
+}
+
+/// Waits for the end, whichever comes first: a signal, a failing engine or source, or (once) the sources' end.
+async fn watch(
+    mut daemon: Daemon,
+    mut sources: ingest::SourceTasks,
+    mut signals: reload::Signals,
+    once: bool,
+) -> anyhow::Result<Ended> {
+    let (mut failed, mut is_full) = (None, false);
+    let mut sources_left = !sources.is_empty();
+    let mut lists = tokio::time::interval(LISTS_EVERY);
+    let mut asked = reload::Asked::default();
+    while !once || sources_left {
+        tokio::select! {
+            result = ended(&mut daemon.engine) => {
+                daemon.stop.cancel();
+                result?;
+                bail!(say!("the loop ended by itself; please report this"));
+            }
+            error = daemon.sealing.failed() => {
+                daemon.stop.cancel();
+                return Err(error.into());
+            }
+            ended = sources.join_next(), if sources_left => match ended {
+                None => {
+                    sources_left = false;
+                    daemon.bounded.store(once, Ordering::SeqCst);
+                }
+                Some((name, Ok(()))) => tracing::info!(source = name, "the source has ended"),
+                Some((name, Err(e))) => {
+                    failed = Some(anyhow::Error::from(e).context(say!("source {name}", name = quoted(&name))));
+                    break;
+                }
+            },
+            _ = lists.tick() => {
+                is_full = once && daemon.shared.intake.is_full();
+                if is_full {
+                    break;
+                }
+                asked.begin(&daemon.shared).await;
+            }
+            signal = signals.next() => match signal {
+                reload::Signal::Reload => {
+                    asked.reload();
+                    asked.begin(&daemon.shared).await;
+                }
+                reload::Signal::Stop => {
+                    tracing::info!("stopping: the sources end, what was read is committed");
+                    failed = once.then(interrupted);
+                    break;
+                }
+            },
+        }
+    }
+    let whole = !sources_left && failed.is_none() && !is_full;
+    if once && whole {
+        tracing::info!("everything is read; what is left of it is judged and committed");
+        tokio::select! {
+            finished = daemon.finish() => finished?,
+            () = asked_to_stop(&mut signals) => {
+                failed = Some(interrupted());
+            }
+        }
+    }
+    daemon.stop.cancel();
+    let ended = async { while sources.join_next().await.is_some() {} };
+    // A read of standard input cannot be interrupted; it is left behind.
+    let _ = tokio::time::timeout(SOURCES_STOP, ended).await;
+    // A run that ends by itself leaves the state tidy; one that is told to stop does not make its supervisor wait.
+    daemon.drain(whole).await?;
+    tracing::info!("stopped");
+    failed.map_or(Ok(Ended { is_full }), Err)
+}
+
+/// A run that was to read everything and did not: what waits for it must not take it for done.
+fn interrupted() -> anyhow::Error {
+    anyhow!(say!(
+        "asked to stop before everything was read and committed. What was read is committed, and the next run goes on from there"
+    ))
+}
+
+async fn asked_to_stop(signals: &mut reload::Signals) {
+    while !matches!(signals.next().await, reload::Signal::Stop) {}
+}

@@ -1,0 +1,363 @@
+//! What is written in a configuration, checked and made into what it means.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use jiff::tz::TimeZone;
+use raw::{DirectorySpec, FileSpec, SourceSpec};
+
+use super::{Config, Source, alerts, clients, lists::ListSpec, machine, raw, raw::Raw};
+use crate::{
+    decode::Reading,
+    diagnostic::Diagnostic,
+    evaluate::schedule::Limits,
+    event::{Currency, duration, stamp::Unit, time::Calendar},
+    paths::from_folder,
+    rule::{Mode, Param, load::Override},
+    say,
+    source::{Format, directory::DirectorySource, file::FileSource},
+    store::QuarantineLimit,
+    text::quoted,
+};
+
+/// An address that links are made from.
+fn link_base(url: &str) -> Result<String, String> {
+    match url.starts_with("http://") || url.starts_with("https://") {
+        true => Ok(url.trim_end_matches('/').to_owned()),
+        false => Err(say!("{url} is no address such as https://fiscwatch.example.gov.cn", url = quoted(url))),
+    }
+}
+
+/// The name of a request header.
+fn header_name(name: &str) -> Result<String, String> {
+    let parsed: Result<::http::HeaderName, _> = name.parse();
+    parsed
+        .map(|name| name.as_str().to_owned())
+        .map_err(|_| say!("{name} is no header such as X-Forwarded-User", name = quoted(name)))
+}
+
+fn zone_named(name: &str) -> Result<TimeZone, String> {
+    TimeZone::get(name).map_err(|_| {
+        say!("unknown time zone {name}: use an IANA name such as Asia/Shanghai", name = quoted(name))
+    })
+}
+
+fn currency(code: &str) -> Result<Currency, String> {
+    Currency::of(code).ok_or_else(|| {
+        say!("{code} is no code of a currency: write three capitals such as CNY", code = quoted(code))
+    })
+}
+
+/// The shortest time that events can be kept for: a half-year's windows and its audit.
+const RETAIN_MIN: Duration = Duration::from_hours(180 * 24);
+
+/// The start of a day of the configuration.
+fn first_day(calendar: &Calendar, text: &str) -> Result<i64, String> {
+    let day = text.parse().ok().and_then(|day| calendar.start_of_day(day).ok());
+    day.ok_or_else(|| say!("{text} is not a day from 1900 on: write it as 2015-01-01", text))
+}
+
+fn retention(text: &str) -> Result<Duration, String> {
+    let retain = duration(text)?;
+    match retain < RETAIN_MIN {
+        true => Err(say!(
+            "{text} is too short: keep events for 180d or longer, or leave it out to keep everything",
+            text = quoted(text)
+        )),
+        false => Ok(retain),
+    }
+}
+
+pub(super) struct Resolver<'f> {
+    pub(super) file: &'f str,
+    pub(super) base: &'f Path,
+    pub(super) problems: Vec<Diagnostic>,
+}
+
+impl Resolver<'_> {
+    pub(super) fn resolve(mut self, raw: Raw) -> Result<Config, Vec<Diagnostic>> {
+        let calendar = Arc::new(self.calendar(&raw));
+        let policy = alerts::resolve(&mut self, &raw, &calendar);
+        let watch = alerts::resolve_watch(&mut self, &raw);
+        let backfill =
+            raw.sources.iter().filter(|spec| spec.backfill).map(|spec| spec.name.clone()).collect();
+        let office = Arc::new(alerts::office(&mut self, &raw));
+        let readings = self.readings(&raw);
+        let currency = self.value("currency", currency(&raw.currency));
+        let clients = clients::Clients::resolve(&mut self, &raw.http, raw.external_url.as_ref());
+        let sources = self.sources(raw.sources);
+        let overrides =
+            raw.rules.overrides.into_iter().map(|(id, o)| (id.clone(), self.rule_override(&id, o)));
+        let overrides = overrides.collect();
+        let listen = raw.http.listen.parse().map_err(|_| {
+            say!(
+                "http.listen {text} is not an address and port such as 127.0.0.1:9464",
+                text = quoted(&raw.http.listen)
+            )
+        });
+        let min_time =
+            raw.engine.min_time.map(|day| self.value("engine.min_time", first_day(&calendar, &day)));
+        let journal_from = raw.engine.journal_from;
+        let journal_from =
+            journal_from.map(|day| self.value("engine.journal_from", first_day(&calendar, &day)));
+        let config = Config {
+            file: self.file.to_owned(),
+            policy: Arc::new(policy),
+            watch,
+            office,
+            calendar,
+            language: raw.language,
+            sources,
+            readings,
+            currency,
+            backfill,
+            state_dir: self.path(raw.state.dir),
+            standby: raw.state.standby,
+            checkpoint_events: self.within(
+                "state.checkpoint_events",
+                raw.state.checkpoint_events,
+                (1, u64::MAX),
+            ),
+            seal_after: self.value("state.seal_after", duration(&raw.state.seal_after)),
+            retain: raw.state.retain.map(|text| self.value("state.retain", retention(&text))),
+            duplicate_horizon: self.value("state.duplicate_horizon", duration(&raw.state.duplicate_horizon)),
+            quarantine: QuarantineLimit {
+                bytes: raw.state.quarantine_mib.saturating_mul(1 << 20),
+                full: raw.state.quarantine_full,
+            },
+            skip_wrong_rules: raw.rules.on_error == raw::OnError::Skip,
+            rule_paths: raw.rules.paths.into_iter().map(|p| self.path(p)).collect(),
+            overrides,
+            list_settle: self.value("lists.settle", duration(&raw.lists.settle)),
+            rejudge: self.micros("lists.rejudge", &raw.lists.rejudge),
+            lists: raw
+                .lists
+                .named
+                .into_iter()
+                .map(|(n, l)| (n, ListSpec { path: self.path(l.path), ..l }))
+                .collect(),
+            batch_rows: self.within("engine.batch_rows", raw.engine.batch_rows, (1, 1 << 20)),
+            batch_wait: self.value("engine.batch_wait", duration(&raw.engine.batch_wait)),
+            max_future: self.value("engine.max_future", duration(&raw.engine.max_future)),
+            min_time,
+            journal_from,
+            outlier: self.micros("engine.outlier", &raw.engine.outlier),
+            lateness: self.micros("engine.lateness", &raw.engine.lateness),
+            idle: self.micros_from("engine.idle", &raw.engine.idle, "1s"),
+            keep_late: self.micros("engine.keep_late", &raw.engine.keep_late),
+            window_bytes: raw.engine.window_memory_mib.map_or_else(machine::half, |mib| {
+                self.within("engine.window_memory_mib", mib, (1, u64::MAX >> 20)) << 20
+            }),
+            query_limits: self.query_limits(raw.engine.query_memory_mib, &raw.engine.query_time),
+            sinks: raw.sinks.into_iter().map(|sink| sink.with_paths(|p| self.path(p))).collect(),
+            templates: raw.templates.map(|p| self.path(p)),
+            external_url: raw.external_url.map(|url| self.value("external_url", link_base(&url))),
+            listen: listen.unwrap_or_else(|message| {
+                self.problem(message);
+                SocketAddr::from(([127, 0, 0, 1], 9464))
+            }),
+            accept_events: raw.http.accept_events,
+            // A body is one journal block, and its rows must fit into an arrival (journal/layout.rs).
+            body_bytes_max: self.within("http.body_bytes_max", raw.http.body_bytes_max, (0, 1 << 30)),
+            clients,
+            top_units: self.within("http.top_units", raw.http.top_units, (0, 1000)),
+            user_header: raw.http.user_header.map(|name| self.value("http.user_header", header_name(&name))),
+            log: raw.log,
+        };
+        if self.problems.is_empty() { Ok(config) } else { Err(self.problems) }
+    }
+
+    pub(super) fn problem(&mut self, message: String) {
+        self.problems.push(Diagnostic::of_file(self.file, message, None));
+    }
+
+    pub(super) fn value<T: Default>(&mut self, key: &str, result: Result<T, String>) -> T {
+        result.unwrap_or_else(|message| {
+            self.problem(format!("{key}: {message}"));
+            T::default()
+        })
+    }
+
+    pub(super) fn micros(&mut self, key: &str, text: &str) -> i64 {
+        let duration = self.value(key, duration(text));
+        i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+    }
+
+    fn query_limits(&mut self, mib: usize, time: &str) -> Limits {
+        let mib = self.within("engine.query_memory_mib", mib, (1, 1 << 24));
+        let time = self.value("engine.query_time", duration(time));
+        Limits { memory: mib << 20, time, ..Limits::default() }
+    }
+
+    /// A number that is neither too small nor too large: one that was changed in silence would be believed.
+    pub(super) fn within<N: PartialOrd + Copy + std::fmt::Display>(
+        &mut self,
+        key: &str,
+        wanted: N,
+        (least, most): (N, N),
+    ) -> N {
+        if wanted < least {
+            self.problem(say!(
+                "{key}: {wanted} is too small; it has to be {least} or more",
+                key,
+                wanted,
+                least
+            ));
+        } else if wanted > most {
+            self.problem(say!(
+                "{key}: {wanted} is too large; it has to be {most} or less",
+                key,
+                wanted,
+                most
+            ));
+        }
+        wanted
+    }
+
+    /// A duration that is not too short.
+    pub(super) fn micros_from(&mut self, key: &str, text: &str, least: &str) -> i64 {
+        let micros = self.micros(key, text);
+        let is_short = |least: Duration| duration(text).is_ok_and(|duration| duration < least);
+        if duration(least).is_ok_and(is_short) {
+            self.problem(say!(
+                "{key}: {wanted} is too short; it has to be {least} or longer",
+                key,
+                wanted = text,
+                least
+            ));
+        }
+        micros
+    }
+
+    fn path(&self, path: PathBuf) -> PathBuf {
+        from_folder(self.base, path)
+    }
+
+    fn calendar(&mut self, raw: &Raw) -> Calendar {
+        let start =
+            raw.fiscal_year_start.split_once('-').and_then(|(m, d)| Some((m.parse().ok()?, d.parse().ok()?)));
+        let (month, day) = start.unwrap_or((0, 0));
+        match Calendar::new(&raw.time_zone, month, day) {
+            Ok(calendar) => calendar.with_years_named_by(raw.fiscal_year_named_by),
+            Err(e) => {
+                let key = if month == 0 {
+                    String::from("fiscal_year_start")
+                } else {
+                    say!("time_zone and fiscal_year_start")
+                };
+                self.problem(format!("{key}: {e}"));
+                Calendar::new("UTC", 1, 1).expect("UTC is known everywhere")
+            }
+        }
+    }
+
+    fn sources(&mut self, specs: Vec<SourceSpec>) -> Vec<(String, Source)> {
+        let mut sources: Vec<(String, Source)> = Vec::new();
+        for spec in specs {
+            let name = spec.name.clone();
+            if sources.iter().any(|(other, _)| *other == name) || name == "http" {
+                self.problem(say!(
+                    "sources: the name {name} is taken; every source needs a name of its own",
+                    name = quoted(&name)
+                ));
+            }
+            let mut kinds = Vec::new();
+            kinds.extend(spec.file.map(|f| Source::File(self.file_source(f))));
+            kinds.extend(spec.directory.map(|d| Source::Directory(self.directory(&name, d))));
+            kinds.extend(spec.stdin.map(|s| {
+                let path = Path::new("stdin.jsonl");
+                Source::Stdin(Format::of(path, s.format))
+            }));
+            kinds.extend(spec.kafka.map(|kafka| {
+                self.value(&say!("source {name}", name = quoted(&name)), kafka.check());
+                Source::Kafka(kafka)
+            }));
+            if kinds.len() == 1 {
+                sources.extend(kinds.pop().map(|kind| (name, kind)));
+            } else {
+                self.problem(say!(
+                    "source {name} has {count} kinds; give it exactly one of file, directory, stdin, kafka",
+                    name = quoted(&name),
+                    count = kinds.len()
+                ));
+            }
+        }
+        sources
+    }
+
+    fn readings(&mut self, raw: &Raw) -> HashMap<String, Reading> {
+        let posted = &raw.http.events;
+        let mut readings = HashMap::new();
+        let http =
+            self.reading("http.events.zone", posted.zone.as_deref(), posted.times, posted.nulls.as_deref());
+        readings.insert(String::from("http"), http);
+        for spec in &raw.sources {
+            let key = say!("source {name}: zone", name = quoted(&spec.name));
+            let reading = self.reading(&key, spec.zone.as_deref(), spec.times, spec.nulls.as_deref());
+            readings.insert(spec.name.clone(), reading);
+        }
+        readings
+    }
+
+    fn reading(&mut self, key: &str, zone: Option<&str>, times: Unit, nulls: Option<&[String]>) -> Reading {
+        let zone = zone.and_then(|name| self.value(key, zone_named(name).map(Some)));
+        Reading::new(zone, times, nulls)
+    }
+
+    fn file_source(&self, spec: FileSpec) -> FileSource {
+        let path = self.path(spec.path);
+        FileSource { format: Format::of(&path, spec.format), follow: spec.follow, path }
+    }
+
+    fn directory(&mut self, name: &str, spec: DirectorySpec) -> DirectorySource {
+        let pattern = globset::Glob::new(&spec.pattern)
+            .map_err(|_| say!("{pattern} is no pattern such as *.jsonl.gz", pattern = quoted(&spec.pattern)));
+        let key = say!("source {name}: pattern", name = quoted(name));
+        let pattern = self
+            .value(&key, pattern.map(Some))
+            .unwrap_or_else(|| globset::Glob::new("*").expect("a star is a pattern"));
+        DirectorySource {
+            path: self.path(spec.path),
+            pattern: pattern.compile_matcher(),
+            encoding: spec.format,
+            afterwards: spec.afterwards,
+            settle: self.value(&say!("source {name}: settle", name = quoted(name)), duration(&spec.settle)),
+            move_refused: spec.move_refused,
+        }
+    }
+
+    fn rule_override(&mut self, id: &str, raw: raw::RuleOverride) -> Override {
+        let mode = raw.mode.and_then(|word| {
+            let mode = Mode::WORDS.iter().find(|(known, _)| *known == word).map(|(_, mode)| *mode);
+            if mode.is_none() {
+                self.problem(say!(
+                    "rules.overrides.{id}.mode cannot be {word}: use live, shadow or disabled",
+                    id,
+                    word = quoted(&word)
+                ));
+            }
+            mode
+        });
+        let mut params = BTreeMap::new();
+        for (name, value) in raw.params {
+            match Param::from_json(&value) {
+                Some(param) => {
+                    params.insert(name, param);
+                }
+                None => {
+                    self.problem(say!(
+                        "rules.overrides.{id}.params.{name} must be a value or a list",
+                        id,
+                        name
+                    ));
+                }
+            }
+        }
+        Override { mode, params }
+    }
+}
