@@ -1,4 +1,4 @@
-//! Reference lists (SPEC §3.4): CSV or JSON Lines files that rules look things up in.
+//! Reference lists: CSV or JSON Lines files that rules look things up in.
 
 mod kind;
 mod read;

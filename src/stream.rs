@@ -183,7 +183,7 @@ impl Block {
     }
 }
 
-/// Why a record is in quarantine (SPEC §2). The code is stable: scripts and metrics use it.
+/// Why a record is in quarantine. The code is stable: scripts and metrics use it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Reason {
     /// Not a JSON object, or a field twice.

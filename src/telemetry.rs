@@ -1,4 +1,4 @@
-//! Every metric's name in one place (SPEC §8), and logging.
+//! Every metric's name in one place, and logging.
 
 mod catalogue;
 mod logging;

@@ -1,5 +1,5 @@
-//! 预警: what people work on. The findings of one rule and key make one alert, with a life of its own (SPEC §4), and
-//! every change of it may be told to somebody (SPEC §5). Everything here is pure: what was before, what happened and
+//! 预警: what people work on. The findings of one rule and key make one alert, with a life of its own, and
+//! every change of it may be told to somebody. Everything here is pure: what was before, what happened and
 //! the time go in, what is to be stored comes out. `store/` keeps it, `notify/` sends it.
 
 pub mod desk;

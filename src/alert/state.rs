@@ -1,4 +1,4 @@
-//! The states of an alert and what leads from one to another (SPEC §4).
+//! The states of an alert and what leads from one to another.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! One file a subcommand. Exit codes (SPEC §6): 0 done, 1 the check or the run failed, 2 wrong usage.
+//! One file a subcommand. Exit codes: 0 done, 1 the check or the run failed, 2 wrong usage.
 
 mod alerts;
 mod backtest;

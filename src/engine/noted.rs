@@ -6,8 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::Ticker;
-use super::ports::Ticked;
+use super::{Ticker, ports::Ticked};
 
 /// Ticks by rule and time, in microseconds.
 pub type RuleTicks = BTreeSet<(String, i64)>;

@@ -1,4 +1,4 @@
-//! Event times that cannot be right (SPEC §10): a wrong stamp goes to quarantine, where it is counted and seen.
+//! Event times that cannot be right: a wrong stamp goes to quarantine, where it is counted and seen.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! 水位线: the event time up to which the stream is taken to be complete (SPEC §3.2).
+//! 水位线: the event time up to which the stream is taken to be complete.
 //!
 //! One wrong stamp must not move time for everybody, so time has two marks. Schedules follow `at`: a jump beyond `outlier`
 //! waits for a second event. Windows follow `settled`, which every single event waits for: what closes is judged once.

@@ -1,4 +1,4 @@
-//! A window's value against its key's history (SPEC §3.2). Scores are statistics, not money: they are floats, computed
+//! A window's value against its key's history. Scores are statistics, not money: they are floats, computed
 //! in the order of the windows from exact values, so that they are the same on every run.
 
 use crate::rule::window::{Anomaly, Direction, Method};

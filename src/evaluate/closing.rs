@@ -1,4 +1,4 @@
-//! Windows that are judged once, when they close (SPEC §3.2).
+//! Windows that are judged once, when they close.
 //!
 //! A key's events are added up in panes as long as the slide; a window is a number of panes after one another. A late
 //! event changes its pane, and the windows that are closed already are judged again at once.

@@ -1,4 +1,4 @@
-//! Rules on a schedule (SPEC §3.3): a query over everything that is stored, at a tick of event time.
+//! Rules on a schedule: a query over everything that is stored, at a tick of event time.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Sliding windows (SPEC §3.1 `over`): for each event the aggregates of those before it that share its key.
+//! Sliding windows (`over`): for each event the aggregates of those before it that share its key.
 //!
 //! The window of an event is defined by the events that arrived before it, so that one that comes late is judged at
 //! its own time, and nothing that was decided before changes. Rules with the same stream, filter, key and window

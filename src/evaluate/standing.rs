@@ -1,5 +1,5 @@
 //! Where conditions on budget lines stand after each event, so that an alert whose condition stops being true resolves
-//! by itself (SPEC §4). An event of any type counts, and so do the other lines that it touches.
+//! by itself. An event of any type counts, and so do the other lines that it touches.
 
 use std::{
     collections::{HashMap, HashSet},

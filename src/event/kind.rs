@@ -1,6 +1,6 @@
 //! What an event is: its type and, for a budget event, its action.
 
-/// The `type` of an event (SPEC §2). The discriminant is a bit number, so that sets of types are bit masks.
+/// The `type` of an event. The discriminant is a bit number, so that sets of types are bit masks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum EventType {
@@ -65,7 +65,7 @@ impl EventType {
     }
 }
 
-/// The `action` of a budget event (SPEC §2).
+/// The `action` of a budget event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum BudgetAction {
@@ -94,7 +94,7 @@ pub enum BudgetAction {
 }
 
 impl BudgetAction {
-    /// Every action, in the order of SPEC §2.
+    /// Every action, in the order of docs/events.md.
     pub const ALL: [Self; 11] = [
         Self::Approve,
         Self::Supplement,

@@ -1,4 +1,4 @@
-//! The data dictionary: one Arrow schema for every kind of event (SPEC §2), and exact money and time.
+//! The data dictionary: one Arrow schema for every kind of event, and exact money and time.
 
 pub mod currency;
 mod duration;

@@ -1,4 +1,4 @@
-//! Names of payees and units as people compare them: DOMAIN.md's normalised name.
+//! Names of payees and units as people compare them: by how they look.
 //!
 //! Names that look the same are the same: Unicode's compatibility forms, cases, accents put together or apart, letters
 //! of other alphabets that are drawn alike, parts of characters in place of characters. What nobody sees does not count.

@@ -1,4 +1,4 @@
-//! The data dictionary of SPEC §2 as one table and one Arrow schema.
+//! The data dictionary of docs/events.md as one table and one Arrow schema.
 //!
 //! Every event has the same columns; a column that its type does not have is NULL. One schema keeps a mixed
 //! batch columnar from decoding to the journal.
@@ -123,7 +123,7 @@ macro_rules! dictionary {
         /// A column of the event schema, by position.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[repr(u8)]
-        #[allow(missing_docs)] // SPEC §2 is their documentation.
+        #[allow(missing_docs)] // docs/events.md is their documentation.
         pub enum Column { $($variant),* }
 
         /// The data dictionary, in column order.

@@ -1,4 +1,4 @@
-//! 疑点: one immutable fact, as SPEC §4 writes it. Rules make findings, alerts gather them, the store keeps them.
+//! 疑点: one immutable fact. Rules make findings, alerts gather them, the store keeps them.
 
 mod exact;
 

@@ -1,4 +1,4 @@
-//! The HTTP server (SPEC §7): one file a thing that the API has, and `openapi.rs`, which joins and describes them.
+//! The HTTP server: one file a thing that the API has, and `openapi.rs`, which joins and describes them.
 
 mod alerts;
 mod answers;

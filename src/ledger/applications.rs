@@ -1,4 +1,4 @@
-//! Applications that reserve money until they are paid or withdrawn (SPEC §2).
+//! Applications that reserve money until they are paid or withdrawn.
 //!
 //! Events can arrive out of order, and the balances must not depend on it: a payment or withdrawal that
 //! arrives before its application leaves a mark, and the application then reserves nothing. An application

@@ -38,7 +38,7 @@ pub enum BudgetColumn {
     Text(Column),
 }
 
-/// Every column of `budget.*` by name, in the order of SPEC §2.
+/// Every column of `budget.*` by name, in the order of docs/rules.md.
 pub static BUDGET_COLUMNS: &[(&str, BudgetColumn)] = &[
     ("total", BudgetColumn::Sum(|a, row| a.total[row])),
     ("executed", BudgetColumn::Sum(|a, row| a.executed[row])),

@@ -1,4 +1,4 @@
-//! One budget line and the equations of SPEC §2. All sums are whole cents.
+//! One budget line and the equations of its balances (docs/events.md). All sums are whole cents.
 
 use arrow::datatypes::i256;
 

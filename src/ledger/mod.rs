@@ -1,4 +1,4 @@
-//! 指标账: every budget line and its balances, exact to the cent (SPEC §2). Applying an event is pure arithmetic:
+//! 指标账: every budget line and its balances, exact to the cent. Applying an event is pure arithmetic:
 //! no clock, no I/O, no refusal. What the ledger says after each event is kept as [`AfterEvent`] for the rules.
 
 mod applications;

@@ -14,7 +14,7 @@ use crate::{lists::Lists, sql::functions::HOLIDAYS};
 /// Whether an expression asks a list.
 fn asks_in(text: &str, list: &str) -> bool {
     // Working days are counted by the list of that name without naming it.
-    text.contains(&format!("'{list}'")) || list == HOLIDAYS && text.contains("workday")
+    text.contains(&format!("'{list}'")) || list == HOLIDAYS && text.to_lowercase().contains("workday")
 }
 
 /// An expression, and what the lists hold that it asks: the same words over another list mean something else.

@@ -1,4 +1,4 @@
-//! 监控规则: rules as people write them (SPEC §3), parsed and checked.
+//! 监控规则: rules as people write them, parsed and checked.
 
 mod asks;
 mod budget_part;

@@ -1,4 +1,4 @@
-//! Rules that look at more than one event (SPEC §3.1 `over`, §3.2, §3.3), as their files say.
+//! Rules that look at more than one event (`over`, `window`, `schedule`), as their files say.
 
 use crate::{
     event::{
@@ -59,7 +59,7 @@ pub struct Closing {
     pub anomaly: Option<Anomaly>,
 }
 
-/// How a window's value is compared with those before (SPEC §3.2).
+/// How a window's value is compared with those before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
     /// (x − mean) / sample standard deviation

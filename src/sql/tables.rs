@@ -1,4 +1,4 @@
-//! The tables that schedules query (SPEC §3.3): their names and columns.
+//! The tables that schedules query: their names and columns.
 
 use std::sync::Arc;
 

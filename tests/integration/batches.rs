@@ -1,4 +1,4 @@
-//! Findings and balances depend on the events and their order, and on nothing else (SPEC §3.5).
+//! Findings and balances depend on the events and their order, and on nothing else.
 
 use crate::support::{Bench, lines, random_events, run};
 

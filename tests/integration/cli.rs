@@ -1,4 +1,4 @@
-//! What goes wrong, and what the user reads then: one clear message, the exit code of SPEC §6, nothing lost.
+//! What goes wrong, and what the user reads then: one clear message, the exit code, nothing lost.
 
 use std::{fs::File, io::Write, path::Path};
 

@@ -1,4 +1,4 @@
-//! The ledger against a plain model: the equations of SPEC §2 computed from sets of events, by other means.
+//! The ledger against a plain model: the equations of docs/events.md computed from sets of events, by other means.
 
 use std::collections::{BTreeMap, BTreeSet};
 

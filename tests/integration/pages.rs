@@ -100,3 +100,16 @@ fn links_lead_somewhere() {
     }
     assert!(broken.is_empty(), "{}", broken.into_iter().collect::<Vec<_>>().join("\n"));
 }
+
+/// What a reader needs stands in the repository, and the code cites nothing else.
+#[test]
+fn nothing_cites_a_page_that_is_not_here() {
+    let elsewhere = ["SP\u{45}C §", "DOM\u{41}IN.md", "SP\u{45}C.md", "HOUS\u{45}.md", "TARG\u{45}TS.md"];
+    let files = ["src", "tests", "benches", "docs", "rules", "config"]
+        .map(|folder| source_files(&root().join(folder)));
+    for (path, text) in files.into_iter().flatten() {
+        for page in elsewhere {
+            assert!(!text.contains(page), "{} cites {page}", path.display());
+        }
+    }
+}

@@ -1,5 +1,5 @@
 //! Sliding windows against `DataFusion`'s SQL over the whole history: the same aggregates over a self-join that
-//! writes SPEC §3.1 down word for word.
+//! writes the definition in docs/rules.md down word for word.
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -125,7 +125,7 @@ impl Cell {
     }
 }
 
-/// What a severity is called; the colour that SPEC gives it in Chinese.
+/// What a severity is called; in Chinese by its colour.
 fn severity_word(word: &str) -> String {
     match word {
         "critical" => say!("critical"),

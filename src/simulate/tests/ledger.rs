@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::super::{Action, Event, EventType};
 
-/// The balances of a line as SPEC §2 defines them, in cents.
+/// The balances of a line as docs/events.md defines them, in cents.
 #[derive(Default)]
 pub(super) struct Balance {
     pub total: i64,

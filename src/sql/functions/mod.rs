@@ -1,4 +1,4 @@
-//! The SQL functions that `DataFusion` does not have: SPEC §3.4, and what the rules of the trade (DOMAIN.md) need.
+//! The SQL functions that `DataFusion` does not have, for rules: docs/rules.md describes each.
 //! All are immutable: a reload makes new ones with the new lists. NULL among the arguments makes NULL.
 
 use std::sync::Arc;

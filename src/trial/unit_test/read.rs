@@ -1,4 +1,4 @@
-//! A test file's YAML into a [`Suite`]. Field names are those of SPEC §2, and a misspelt one is an error here.
+//! A test file's YAML into a [`Suite`]. Field names are those of events, and a misspelt one is an error here.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::plan::{DAY, HOUR, Is, Record};
 
-/// A budget line, in cents (SPEC §2).
+/// A budget line, in cents.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Line {
     pub approved: bool,
