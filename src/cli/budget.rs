@@ -22,7 +22,7 @@ use crate::{
         report::{indicator_object, line_object},
     },
     say,
-    sql::tables::FORECAST_COLUMNS,
+    sql::tables::{FORECAST_COLUMNS, SUMS},
     store::Reader,
     text::quoted,
 };
@@ -193,26 +193,16 @@ fn cell(name: &str, value: &Value, calendar: &Calendar) -> Cell {
         ("executed_ratio" | "overspend_ratio" | "year_elapsed" | "achievement", value) => {
             Cell::Share(plain(value))
         }
-        (name, value) if MONEY.contains(&name) => Cell::Money(plain(value)),
+        (name, value) if is_money(name) => Cell::Money(plain(value)),
         ("target" | "actual", value) => Cell::Count(plain(value)),
         (_, value) => Cell::text(plain(value)),
     }
 }
 
-/// The amounts of a line.
-const MONEY: [&str; 11] = [
-    "total",
-    "executed",
-    "frozen",
-    "reserved",
-    "available",
-    "planned",
-    "plan_available",
-    FORECAST_COLUMNS[0],
-    FORECAST_COLUMNS[1],
-    FORECAST_COLUMNS[2],
-    "naive_year_end",
-];
+/// Whether a column of a line is an amount.
+fn is_money(name: &str) -> bool {
+    SUMS.contains(&name) || FORECAST_COLUMNS.contains(&name) || name == "naive_year_end"
+}
 
 /// Some columns of objects. Ids and names give way where room is short, and then balances that others tell too.
 fn table<'o>(
@@ -225,7 +215,7 @@ fn table<'o>(
         match *name {
             "reserved" | "executed_ratio" | "achievement" => column.right().spare(),
             "target" | "actual" => column.right(),
-            name if MONEY.contains(&name) => column.right(),
+            name if is_money(name) => column.right(),
             "due" => column,
             _ => column.shrinks(8),
         }

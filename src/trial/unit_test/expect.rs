@@ -3,6 +3,7 @@
 use crate::{
     event::time::Calendar,
     say,
+    sql::tables::{RATIOS, SUMS},
     yaml::{Document, Node, Placed, Record, is_null},
 };
 use saphyr::YamlData;
@@ -55,19 +56,10 @@ const EXPECTED: &[&str] =
 const OTHERS: [&str; 5] = ["severity", "handling", "mode", "at", "summary"];
 const ALERT: &[&str] = &["rule", "key", "state", "severity", "handling", "findings", "summary"];
 const ALERT_OTHERS: [&str; 5] = ["state", "severity", "handling", "findings", "summary"];
-/// The names of a line's balances.
-pub const BALANCES: &[&str] = &[
-    "total",
-    "executed",
-    "frozen",
-    "reserved",
-    "available",
-    "planned",
-    "plan_available",
-    "opening",
-    "executed_ratio",
-    "overspend_ratio",
-];
+/// The names of a line's balances; the elapsed year is none.
+pub fn balance_names() -> impl Iterator<Item = &'static str> {
+    SUMS.into_iter().chain(RATIOS).filter(|name| *name != "year_elapsed")
+}
 
 /// The alerts that a test or a moment of it expects.
 pub fn alerts<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Option<Vec<ExpectedAlert>> {
@@ -120,7 +112,7 @@ pub fn moments<'t>(d: &mut Document<'t>, node: &Node<'t>, calendar: &Calendar) -
 pub fn balances<'t>(d: &mut Document<'t>, node: &Node<'t>) -> Balances {
     let mut lines = Vec::new();
     for (line, node) in d.mapping(node, "balances") {
-        d.record(node, &say!("the balances of a line"), BALANCES);
+        d.record(node, &say!("the balances of a line"), &balance_names().collect::<Vec<_>>());
         let entries = d.mapping(node, &say!("the balances of a line"));
         let wanted = entries.into_iter().map(|(name, node)| (name, wanted(d, node))).collect();
         lines.push((line, wanted));
