@@ -90,17 +90,30 @@ pub fn files(example: bool) -> Vec<(&'static str, Cow<'static, str>)> {
     shipped.chain(own).collect()
 }
 
-/// Writes files below a folder.
+/// Writes files below a folder, in which none of them is yet. If one cannot be written, those before it go again.
 ///
 /// # Errors
 /// If the folder cannot be written.
 pub fn write(folder: &Path, files: &[(&str, Cow<'_, str>)]) -> std::io::Result<()> {
-    for (path, text) in files {
+    let (mut begun, is_there) = (Vec::new(), folder.exists());
+    let written = files.iter().try_for_each(|(path, text)| {
         let path = folder.join(path);
         path.parent().map_or(Ok(()), private::create_dir_all)?;
-        private::write(&path, text.as_bytes())?;
+        begun.push(path.clone());
+        private::write(&path, text.as_bytes())
+    });
+    if written.is_err() {
+        for path in begun.iter().rev() {
+            // A folder goes with its last file, but for the one that was there before.
+            let _ = std::fs::remove_file(path);
+            let folders = path
+                .ancestors()
+                .skip(1)
+                .take_while(|above| above.starts_with(folder) && !(is_there && *above == folder));
+            folders.map_while(|above| std::fs::remove_dir(above).ok()).for_each(drop);
+        }
     }
-    Ok(())
+    written
 }
 
 #[cfg(test)]

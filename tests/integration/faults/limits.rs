@@ -103,6 +103,21 @@ fn a_disk_that_is_full_ends_it_and_room_lets_it_go_on() {
 }
 
 #[test]
+fn init_on_a_full_disk_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(_disk) = Disk::mount(folder.path(), 64, "init on a full disk") else { return };
+    let left = || std::fs::read_dir(folder.path()).unwrap().count();
+    for at in ["new", "."] {
+        let mut init = fiscwatch();
+        let output = init.current_dir(folder.path()).args(["init", "--example", at]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(&format!("cannot write to {at}: the disk is full")), "{said}");
+        assert_eq!(left(), 0, "{at}");
+    }
+}
+
+#[test]
 fn a_disk_that_is_read_only_is_an_error_that_says_so() {
     let scene = Scene::new(34, 300, CONFIG);
     let state = scene.path().join("state");
