@@ -94,7 +94,7 @@ pub async fn run(
     tracing::info!(listen = %config.listen, sources = config.sources.len(), "ready");
     let shared = Arc::clone(&daemon.shared);
     let reads_pipe = config.sources.iter().any(|(_, source)| matches!(source, Source::Stdin(_)));
-    let result = watch(daemon, sources, signals, options.once).await;
+    let result = watch(daemon, sources, signals, (options.once, reads_pipe)).await;
     let _ = tokio::time::timeout(SERVER_STOP, server).await;
     let ended = result?;
     let unread = ended.is_full.then(|| left_unread(&shared, reads_pipe));
@@ -154,7 +154,7 @@ async fn watch(
     mut daemon: Daemon,
     mut sources: ingest::SourceTasks,
     mut signals: reload::Signals,
-    once: bool,
+    (once, reads_pipe): (bool, bool),
 ) -> anyhow::Result<Ended> {
     let (mut failed, mut is_full) = (None, false);
     let mut sources_left = !sources.is_empty();
@@ -196,7 +196,7 @@ async fn watch(
                 }
                 reload::Signal::Stop => {
                     tracing::info!("stopping: the sources end, what was read is committed");
-                    failed = once.then(interrupted);
+                    failed = once.then(|| interrupted(reads_pipe));
                     break;
                 }
             },
@@ -208,7 +208,7 @@ async fn watch(
         tokio::select! {
             finished = daemon.finish() => finished?,
             () = asked_to_stop(&mut signals) => {
-                failed = Some(interrupted());
+                failed = Some(interrupted(reads_pipe));
             }
         }
     }
@@ -223,10 +223,15 @@ async fn watch(
 }
 
 /// A run that was to read everything and did not: what waits for it must not take it for done.
-fn interrupted() -> anyhow::Error {
-    anyhow!(say!(
-        "asked to stop before everything was read and committed. What was read is committed, and the next run goes on from there"
-    ))
+fn interrupted(reads_pipe: bool) -> anyhow::Error {
+    anyhow!(match reads_pipe {
+        true => say!(
+            "asked to stop before everything was read and committed. What was read is committed; what was still to come through standard input is not. Send all of it again: what is known already changes nothing"
+        ),
+        false => say!(
+            "asked to stop before everything was read and committed. What was read is committed, and the next run goes on from there"
+        ),
+    })
 }
 
 async fn asked_to_stop(signals: &mut reload::Signals) {

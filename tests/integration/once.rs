@@ -211,7 +211,7 @@ rules:
     ] {
         let bench = Bench::new(&input, "");
         let config = format!(
-            "sources: [{{ name: all, {source} }}]\nstate: {{ dir: state }}\nengine: {{ window_memory_mib: 1, batch_rows: 1000 }}\n"
+            "sources: [{{ name: all, {source} }}]\nstate: {{ dir: state }}\nengine: {{ window_memory_mib: 1, batch_rows: 1000 }}\nhttp: {{ listen: '127.0.0.1:0' }}\n"
         );
         write(bench.path(), "fiscwatch.yaml", &config);
         write(bench.path(), "rules/rules.yaml", rules);
@@ -253,6 +253,27 @@ fn a_run_that_is_interrupted_says_so_and_the_next_one_goes_on() {
     let rest = log.collect::<Vec<_>>().join("\n");
     assert_eq!(child.wait().unwrap().code(), Some(1), "{rest}");
     assert!(rest.contains("asked to stop before everything was read and committed"), "{rest}");
+    assert!(rest.contains("the next run goes on from there"), "{rest}");
     assert_eq!(once(bench.path(), b"").0, Some(0));
     assert_eq!(accepted(bench.path()), 60);
+}
+
+/// What a pipe still had is gone, and nothing goes on from there.
+#[test]
+fn a_run_over_a_pipe_that_is_interrupted_asks_for_all_of_it_again() {
+    let bench = Bench::new("", "sources: [{ name: feed, stdin: {} }]\nstate: { dir: state }\n");
+    let mut command = fiscwatch();
+    command.current_dir(bench.path()).args(["run", "--once"]).args(CONFIG);
+    command.env("FISCWATCH_LOG__LEVEL", "info").stdin(Stdio::piped()).stdout(Stdio::null());
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut pipe = child.stdin.take().unwrap();
+    pipe.write_all(lines(&[payment("e1", "L", "1.00")]).as_bytes()).unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!(log.any(|line| line.contains("ready")));
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let rest = log.collect::<Vec<_>>().join("\n");
+    assert_eq!(child.wait().unwrap().code(), Some(1), "{rest}");
+    assert!(rest.contains("Send all of it again"), "{rest}");
+    assert!(!rest.contains("the next run goes on from there"), "{rest}");
+    drop(pipe);
 }
