@@ -2,11 +2,15 @@
 //! that a crash cut off between the sink's answer and our record is sent once more, with the same id.
 
 use std::{
+    collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{
+    sync::watch,
+    task::{Id, JoinError, JoinSet},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{Limits, SendError, Sink};
@@ -59,6 +63,12 @@ pub struct Delivery {
 }
 
 type Attempt = (Notification, u32, Result<(), SendError>);
+/// What is under way, with the attempts before, by the task that sends it.
+type UnderWay = HashMap<Id, (String, u32)>;
+
+fn ids(under_way: &UnderWay) -> Vec<String> {
+    under_way.values().map(|(id, _)| id.clone()).collect()
+}
 
 impl Delivery {
     /// Delivers until it is stopped.
@@ -68,7 +78,7 @@ impl Delivery {
     pub async fn run(mut self) -> Result<(), StoreError> {
         let limits = self.limits;
         let mut attempts: JoinSet<Attempt> = JoinSet::new();
-        let mut under_way: Vec<String> = Vec::new();
+        let mut under_way = UnderWay::new();
         let mut not_before = tokio::time::Instant::now();
         loop {
             let free = limits.concurrency.saturating_sub(under_way.len());
@@ -78,21 +88,21 @@ impl Delivery {
                 pending = self.pending(&under_way, take).await?;
             }
             for Pending { notification, attempts: before } in pending {
-                under_way.push(notification.id.clone());
-                let sink = Arc::clone(&self.sink);
-                attempts.spawn(async move {
+                let (sink, id) = (Arc::clone(&self.sink), notification.id.clone());
+                let task = attempts.spawn(async move {
                     let result = sink.send(&notification).await;
                     (notification, before, result)
                 });
+                under_way.insert(task.id(), (id, before));
                 if let Some(per_minute) = limits.per_minute {
                     not_before = tokio::time::Instant::now() + Duration::from_mins(1) / per_minute.max(1);
                 }
             }
             let wait = self.wait(&under_way, limits.concurrency, not_before).await?;
             tokio::select! {
-                Some(done) = attempts.join_next(), if !attempts.is_empty() => {
+                Some(done) = attempts.join_next_with_id(), if !attempts.is_empty() => {
                     let mut finished = vec![done];
-                    while let Some(done) = attempts.try_join_next() {
+                    while let Some(done) = attempts.try_join_next_with_id() {
                         finished.push(done);
                     }
                     self.record(finished, &mut under_way).await?;
@@ -120,15 +130,15 @@ impl Delivery {
         })?
     }
 
-    async fn pending(&self, under_way: &[String], limit: usize) -> Result<Vec<Pending>, StoreError> {
-        let (name, now, under_way) = (self.name.clone(), self.clock.now(), under_way.to_vec());
+    async fn pending(&self, under_way: &UnderWay, limit: usize) -> Result<Vec<Pending>, StoreError> {
+        let (name, now, under_way) = (self.name.clone(), self.clock.now(), ids(under_way));
         self.outbox(move |outbox| outbox.pending(&name, now, &under_way, limit)).await
     }
 
     /// How long there is nothing to do, if nobody says otherwise.
     async fn wait(
         &self,
-        under_way: &[String],
+        under_way: &UnderWay,
         concurrency: usize,
         not_before: tokio::time::Instant,
     ) -> Result<Duration, StoreError> {
@@ -136,7 +146,7 @@ impl Delivery {
             return Ok(LOOK);
         }
         let rate = not_before.saturating_duration_since(tokio::time::Instant::now());
-        let (name, under_way) = (self.name.clone(), under_way.to_vec());
+        let (name, under_way) = (self.name.clone(), ids(under_way));
         let next = self.outbox(move |outbox| outbox.next_attempt(&name, &under_way)).await?;
         let until = next.map_or(LOOK, |at| {
             Duration::from_micros(u64::try_from(at.saturating_sub(self.clock.now())).unwrap_or(0))
@@ -146,22 +156,26 @@ impl Delivery {
 
     async fn record(
         &self,
-        finished: Vec<Result<Attempt, tokio::task::JoinError>>,
-        under_way: &mut Vec<String>,
+        finished: Vec<Result<(Id, Attempt), JoinError>>,
+        under_way: &mut UnderWay,
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
         let mut outcomes = Vec::new();
         for attempt in finished {
             match attempt {
-                Ok((notification, before, result)) => {
-                    under_way.retain(|id| *id != notification.id);
+                Ok((task, (notification, before, result))) => {
+                    under_way.remove(&task);
                     outcomes
                         .push((notification.id.clone(), self.outcome(&notification, before, result, now)));
                 }
-                // A sink that breaks is a bug; what it was given is tried again after a look.
+                // A sink that breaks is a bug. What it was given is tried again; what else is under way stays so.
                 Err(e) => {
                     tracing::error!(sink = self.name, "a delivery broke, please report this: {e}");
-                    under_way.clear();
+                    if let Some((id, before)) = under_way.remove(&e.id()) {
+                        self.metrics.notifications.with_label_values(&[self.name.as_str(), "retried"]).inc();
+                        let again = now.saturating_add(pause(before, fastrand::f64()));
+                        outcomes.push((id, Fate::Later(again, say!("the sink broke, please report this"))));
+                    }
                 }
             }
         }
@@ -215,10 +229,10 @@ impl Delivery {
     async fn finish(
         &self,
         mut attempts: JoinSet<Attempt>,
-        mut under_way: Vec<String>,
+        mut under_way: UnderWay,
     ) -> Result<(), StoreError> {
         let deadline = tokio::time::Instant::now() + STOP;
-        while let Ok(Some(done)) = tokio::time::timeout_at(deadline, attempts.join_next()).await {
+        while let Ok(Some(done)) = tokio::time::timeout_at(deadline, attempts.join_next_with_id()).await {
             self.record(vec![done], &mut under_way).await?;
         }
         Ok(())

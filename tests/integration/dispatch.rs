@@ -140,9 +140,8 @@ impl World {
         Cases::open(self.dir.path()).unwrap().act(id, &order, &self.desk(), self.now).unwrap()
     }
 
-    /// Lets time pass, bundles what is due, and gives what was made for a sink, taken as accepted.
-    pub fn pass(&mut self, micros: i64, sink: &str) -> Vec<Notification> {
-        self.now += micros;
+    /// Bundles what is due.
+    pub fn bundle(&mut self) {
         let (dispatch, now) = (self.dispatch.clone(), self.now);
         loop {
             let pass = dispatch.pass(&self.outbox, now).unwrap();
@@ -152,6 +151,13 @@ impl World {
                 break;
             }
         }
+    }
+
+    /// Lets time pass, bundles what is due, and gives what was made for a sink, taken as accepted.
+    pub fn pass(&mut self, micros: i64, sink: &str) -> Vec<Notification> {
+        self.now += micros;
+        self.bundle();
+        let now = self.now;
         let pending = self.outbox.pending(sink, now, &[], 10_000).unwrap();
         let made: Vec<_> = pending.into_iter().map(|pending| pending.notification).collect();
         let sent: Vec<_> = made.iter().map(|n| (n.id.clone(), Fate::Sent)).collect();

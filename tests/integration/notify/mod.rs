@@ -1,6 +1,7 @@
 //! The sinks against real servers, and against servers that misbehave in every way there is.
 
 mod alertmanager;
+mod broken;
 mod delivery;
 mod email;
 mod kafka;
