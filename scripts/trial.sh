@@ -27,8 +27,8 @@ binary=$(realpath "$binary")
 # Only what the trial itself runs, and nothing is installed: it is unpacked below target/.
 echo "fetched into target/ where they are missing: Prometheus, Alertmanager (Debian's packages), aiosmtpd (PyPI);"
 echo "outside of it one link is made, /usr/share/prometheus/alertmanager, where Alertmanager looks for its templates"
-scripts/setup-ops.sh prometheus
-scripts/setup-services.sh alertmanager aiosmtpd
+scripts/setup/ops.sh prometheus
+scripts/setup/services.sh alertmanager aiosmtpd
 found() { command -v "$1" || { [ -x "$2" ] && echo "$root/$2"; } || true; }
 prometheus=$(found prometheus target/ops/prometheus/usr/bin/prometheus)
 promtool=$(found promtool target/ops/prometheus/usr/bin/promtool)
@@ -177,4 +177,4 @@ if [ "$check" = no ]; then
     exit
 fi
 
-source scripts/ops/check-trial.sh
+source scripts/check/trial.sh

@@ -202,8 +202,9 @@ async fn watch(
             },
         }
     }
-    let whole = !sources_left && failed.is_none() && !is_full;
-    if once && whole {
+    // A daemon without sources, fed over HTTP, is never through with its input.
+    let whole = once && !sources_left && failed.is_none() && !is_full;
+    if whole {
         tracing::info!("everything is read; what is left of it is judged and committed");
         tokio::select! {
             finished = daemon.finish() => finished?,

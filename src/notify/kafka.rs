@@ -148,9 +148,12 @@ impl Sink for Kafka {
         if failed.iter().any(|e| e.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal)) {
             *self.producer.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
-        match failed.into_iter().next() {
-            None => Ok(()),
-            Some(error) => Err(judge(&self.topic, &error)),
+        let mut refusals: Vec<_> = failed.iter().map(|error| judge(&self.topic, error)).collect();
+        // While one of them may still get through, the notification is tried again.
+        let tried_again = refusals.iter().position(|e| matches!(e, SendError::Temporary(_))).unwrap_or(0);
+        match refusals.is_empty() {
+            true => Ok(()),
+            false => Err(refusals.swap_remove(tried_again)),
         }
     }
 }

@@ -113,3 +113,56 @@ fn nothing_cites_a_page_that_is_not_here() {
         }
     }
 }
+
+/// Each row of the glossary ends with a type; the file or folder that the room is defines it.
+#[test]
+fn the_glossary_names_what_is_there() {
+    let glossary = fs::read_to_string(root().join("docs/glossary.md")).unwrap();
+    let named = regex::Regex::new(r"(?m)\| `(\w+)::(\w+)` \|$").unwrap();
+    let mut rows = 0;
+    for found in named.captures_iter(&glossary) {
+        let (room, name) = (&found[1], &found[2]);
+        let file = root().join("src").join(format!("{room}.rs"));
+        let texts = match fs::read_to_string(&file) {
+            Ok(text) => vec![(file, text)],
+            Err(_) => source_files(&root().join("src").join(room)),
+        };
+        let defined =
+            regex::Regex::new(&format!(r"(?m)^pub(\(\w+\))? (struct|enum|trait|type) {name}\b")).unwrap();
+        assert!(texts.iter().any(|(_, text)| defined.is_match(text)), "there is no {room}::{name}");
+        rows += 1;
+    }
+    let table_rows = glossary.lines().filter(|line| line.starts_with("| ")).count();
+    assert_eq!(rows, table_rows - 2 * glossary.matches("\n## ").count(), "each row names a type");
+}
+
+/// The first sentence that a theme's module says of itself.
+fn first_sentence(theme: &str) -> String {
+    let folder = root().join("tests/integration");
+    let text = fs::read_to_string(folder.join(format!("{theme}.rs")))
+        .or_else(|_| fs::read_to_string(folder.join(theme).join("mod.rs")))
+        .unwrap();
+    let lines = text.lines().map_while(|line| line.strip_prefix("//! "));
+    let text = lines.map(str::trim).collect::<Vec<_>>().join(" ");
+    text.find(". ").map_or(text.clone(), |end| text[..=end].to_owned())
+}
+
+#[test]
+fn the_page_of_the_tests_has_every_theme() {
+    let page = root().join("tests/README.md");
+    let text = fs::read_to_string(&page).unwrap();
+    let main = fs::read_to_string(root().join("tests/integration/main.rs")).unwrap();
+    let themes = main.lines().filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';'));
+    let rows: Vec<_> = themes.map(|theme| format!("| `{theme}` | {} |\n", first_sentence(theme))).collect();
+    let head = "| module | what it holds |\n| --- | --- |\n";
+    let until = text.find(head).unwrap() + head.len();
+    let wanted = format!("{}{}", &text[..until], rows.concat());
+    if text != wanted && std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&page, wanted).unwrap();
+        return;
+    }
+    assert!(
+        text == wanted,
+        "tests/README.md lacks a theme: UPDATE_DOCS=1 cargo test --test integration pages"
+    );
+}

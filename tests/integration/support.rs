@@ -6,7 +6,10 @@ use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -380,15 +383,27 @@ fn answer(response: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> (u
     }
 }
 
+/// Where nobody listens, whatever other tests do.
+pub const NOBODY: &str = "127.0.0.1:1";
+
+/// A port that nobody else takes before it is used: below those that the system gives out, and each given once.
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    loop {
+        // Another run of the tests beside this one begins elsewhere.
+        let at = std::process::id().wrapping_mul(97) + GIVEN.fetch_add(1, Ordering::Relaxed);
+        let port = 10_000 + u16::try_from(at % 22_000).unwrap();
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// Waits for something that must happen soon.
 pub fn wait_until(mut happened: impl FnMut() -> bool) {
     let started = Instant::now();
     while !happened() {
-        assert!(started.elapsed() < Duration::from_mins(1), "waited in vain");
+        assert!(started.elapsed() < Duration::from_mins(3), "waited in vain");
         std::thread::sleep(Duration::from_millis(20));
     }
 }

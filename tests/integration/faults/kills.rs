@@ -1,5 +1,5 @@
 //! The whole daemon killed at random moments under load: a file that is followed, events posted and answered, sealing.
-//! `scripts/kills.sh` asks for a thousand kills.
+//! `scripts/measure/kills.sh` asks for a thousand kills.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -14,9 +14,9 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::{notification, server::Process, service, setup, sink, temporary};
-use crate::support::{free_port, wait_until};
+use crate::support::{NOBODY, free_port, wait_until};
 
-/// Installed, or unpacked by `scripts/setup-services.sh`.
+/// Installed, or unpacked by `scripts/setup/services.sh`.
 const BINARY: [&str; 2] = [
     "/usr/bin/prometheus-alertmanager",
     "target/services/prometheus-alertmanager/usr/bin/prometheus-alertmanager",
@@ -155,7 +155,7 @@ async fn alerts_are_kept_alive_until_they_end() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_instance_of_several_is_enough() {
-    let dead = format!("http://127.0.0.1:{}", free_port());
+    let dead = format!("http://{NOBODY}");
     let text = temporary(sink_to(&[&dead, &dead], "").send(&now(Reason::First)).await);
     assert_eq!(text.matches("nobody listens there").count(), 2, "{text}");
     let Some(server) = Alertmanager::start() else { return };

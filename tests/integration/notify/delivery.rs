@@ -81,3 +81,14 @@ fn killed_before_anything_was_bundled_the_outbox_tells_it_later() {
     assert_eq!(times.len(), 6);
     assert!(times.values().all(|n| *n == 1), "nothing was accepted, so nothing is repeated: {times:?}");
 }
+
+/// Without sources of its own a daemon has not read everything: its groups go on waiting, and its supervisor does not.
+#[test]
+fn a_daemon_without_sources_that_is_told_to_stop_tells_nothing_before_its_time() {
+    let (port, received, _) = receiver();
+    let bench = bench(port, "1h");
+    let daemon = Daemon::start(bench.path());
+    assert_eq!(daemon.post("/api/v1/events", &payments(0)).0, 200);
+    assert_eq!(daemon.stop("-TERM"), Some(0));
+    assert_eq!(*received.lock().unwrap(), []);
+}

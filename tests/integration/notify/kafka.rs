@@ -12,6 +12,7 @@ use rdkafka::{
 use serde_json::Value;
 
 use super::{notification, permanent, setup, sink, temporary};
+use crate::support::NOBODY;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_alert_is_a_message_with_its_key() {
@@ -59,8 +60,7 @@ async fn every_alert_is_a_message_with_its_key() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn brokers_that_are_away_are_waited_for_and_what_is_too_large_is_not() {
-    let port = crate::support::free_port();
-    let away = format!("kafka: {{ brokers: ['127.0.0.1:{port}'], topic: alerts, timeout: 1s }}");
+    let away = format!("kafka: {{ brokers: ['{NOBODY}'], topic: alerts, timeout: 1s }}");
     let text = temporary(sink(&away, &setup()).send(&notification(Reason::First, "")).await);
     assert!(text.contains("Are the brokers up?"), "{text}");
 

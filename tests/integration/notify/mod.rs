@@ -80,7 +80,7 @@ fn permanent(result: Result<(), SendError>) -> String {
     }
 }
 
-/// A program that `scripts/setup-services.sh` fetches, at the first of these places where it is. CI insists on it, others
+/// A program that `scripts/setup/services.sh` fetches, at the first of these places where it is. CI insists on it, others
 /// are told what is skipped.
 fn service(places: &[&str]) -> Option<PathBuf> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
@@ -89,9 +89,9 @@ fn service(places: &[&str]) -> Option<PathBuf> {
         let missing = places.join(" and no ");
         assert!(
             std::env::var_os("SERVICES_REQUIRED").is_none(),
-            "run scripts/setup-services.sh: there is no {missing}"
+            "run scripts/setup/services.sh: there is no {missing}"
         );
-        eprintln!("skipped: there is no {missing}; scripts/setup-services.sh fetches it");
+        eprintln!("skipped: there is no {missing}; scripts/setup/services.sh fetches it");
     }
     found
 }

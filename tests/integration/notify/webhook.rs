@@ -23,6 +23,7 @@ use fiscwatch::{
 use serde_json::Value;
 
 use super::{notification, permanent, setup, setup_at, sink, temporary};
+use crate::support::NOBODY;
 
 type Answer = Arc<dyn Fn() -> Response + Send + Sync>;
 
@@ -151,11 +152,9 @@ async fn answers_are_told_apart() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_that_is_not_there_or_says_nothing_is_tried_later() {
-    let gone = crate::support::free_port();
     let notification = notification(Reason::First, "");
     let sink_to = |url: &str, more: &str| sink(&format!("webhook: {{ url: '{url}', {more} }}"), &setup());
-    let text =
-        temporary(sink_to(&format!("http://127.0.0.1:{gone}/?token=hunter2"), "").send(&notification).await);
+    let text = temporary(sink_to(&format!("http://{NOBODY}/?token=hunter2"), "").send(&notification).await);
     assert!(text.contains("nobody listens there") && !text.contains("hunter2"), "{text}");
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = silent.local_addr().unwrap();

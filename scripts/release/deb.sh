@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Builds the Debian package: scripts/deb.sh [OUT_DIR]. It takes target/release/fiscwatch, or FISCWATCH_BINARY, and needs
+# Builds the Debian package: scripts/release/deb.sh [OUT_DIR]. It takes target/release/fiscwatch, or FISCWATCH_BINARY, and needs
 # dpkg-deb and readelf.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 out=${1:-target/debian}
-. scripts/stage.sh
+. scripts/release/stage.sh
 # A version of its own is for tests of upgrades.
 version=${DEB_VERSION:-$version-1}
 case $arch in x86_64) arch=amd64 ;; aarch64) arch=arm64 ;; esac

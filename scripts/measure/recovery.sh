@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # How long a start takes after kill -9, with many events in the horizon: from exec to 200 of /-/ready.
-# scripts/recovery.sh [PAYMENTS] [RULES...]
+# scripts/measure/recovery.sh [PAYMENTS] [RULES...]
 #   PAYMENTS  7450000 make about ten million events
 #   RULES     rule files or folders, one measurement each (default: rules/budget.yaml and rules/splitting.yaml)
 # RECOVERY_WORK keeps the events and states for another run; RECOVERY_BINARY measures another binary.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 payments=${1:-7450000}
 shift || true
 [ $# -gt 0 ] || set -- rules/budget.yaml rules/splitting.yaml

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # The shipped rules over real payments: those over £250/£500 that the Greater London Authority published for 2008 to
 # 2013 (PDDL 1.0; columns pay_date, payee, amount, category). docs/rules.md shows the result.
-#   scripts/gla.sh CSV [OUT]
-# What the data lacks is made up in a visible way by scripts/gla.awk, which says how.
+#   scripts/measure/gla.sh CSV [OUT]
+# What the data lacks is made up in a visible way by scripts/measure/gla.awk, which says how.
 set -euo pipefail
 csv=$(realpath "$1")
 out=$(realpath -m "${2:-$(mktemp -d)}")
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 binary=${FISCWATCH:-$PWD/target/release/fiscwatch}
 [ -x "$binary" ] || cargo build --release --locked
 
@@ -23,7 +23,7 @@ echo '201:312,一般公共服务支出·对企业补助' >> "$out/lists/allowed_
     printf 'rules: { paths: [%s], overrides: { new-or-dormant-payee: { params: { since: "2009-04-01" } } } }\n' "$PWD/rules"
 } > "$out/fiscwatch.yaml"
 # Twice over the same file: the first time sums up each year, for the budgets of the next.
-awk -f scripts/gla.awk "$csv" "$csv" > "$out/events.csv"
+awk -f scripts/measure/gla.awk "$csv" "$csv" > "$out/events.csv"
 "$binary" backtest --config "$out/fiscwatch.yaml" --events "$out/events.csv" \
     --findings "$out/findings.jsonl" 2> "$out/backtest.txt" || { cat "$out/backtest.txt"; exit 1; }
 tail -2 "$out/backtest.txt"

@@ -13,4 +13,4 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 command -v cargo >/dev/null || { echo "install Rust first: https://rustup.rs" >&2; exit 1; }
 # A Kafka broker for the tests.
-"$(dirname "$0")/../tests/kafka/setup.sh"
+"$(dirname "$0")/../../tests/kafka/setup.sh"

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # The same rules over the same year by `fiscwatch backtest` and by DuckDB as one batch of SQL, start to end, one after the
 # other on the same machine; the findings must be the same.
-# scripts/duckdb.sh [PAYMENTS]
+# scripts/measure/duckdb.sh [PAYMENTS]
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 payments=${1:-1000000}
 binary=${DUCKDB_BINARY:-$PWD/target/release/fiscwatch}
 [ -x "$binary" ] || cargo build --release --locked

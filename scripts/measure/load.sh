@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # How long events take from their arrival to the commit of their findings, at a steady rate, with the shipped rules: a
 # simulated stretch of days goes to POST /api/v1/events, which answers after the commit.
-# scripts/load.sh [EVENTS_A_SECOND] [SECONDS] [RULES]
+# scripts/measure/load.sh [EVENTS_A_SECOND] [SECONDS] [RULES]
 # Latency counts from when a body was due, so a daemon that falls behind is not excused.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 rate=${1:-20000}
 seconds=${2:-20}
 rules=$PWD/${3:-rules}

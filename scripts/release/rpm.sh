@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Builds the RPM package: scripts/rpm.sh [OUT_DIR]. It takes target/release/fiscwatch, or FISCWATCH_BINARY, and needs
+# Builds the RPM package: scripts/release/rpm.sh [OUT_DIR]. It takes target/release/fiscwatch, or FISCWATCH_BINARY, and needs
 # rpmbuild and readelf.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 out=${1:-target/rpm}
 command -v rpmbuild >/dev/null || { echo "there is no rpmbuild: install the package rpm or rpm-build" >&2; exit 1; }
-. scripts/stage.sh
+. scripts/release/stage.sh
 top=$(mktemp -d)
 trap 'rm -rf "$stage" "$top"' EXIT
 

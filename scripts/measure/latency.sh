@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # How long an event takes from the daemon's reading it to the mail server's acceptance of its mail: one event after
 # another over HTTP, each an alert of its own, mails to aiosmtpd on this machine, group_wait 0.
-# scripts/latency.sh [EVENTS] [EVENTS_A_SECOND]
+# scripts/measure/latency.sh [EVENTS] [EVENTS_A_SECOND]
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 events=${1:-1000}
 rate=${2:-50}
-scripts/setup-services.sh > /dev/null
+scripts/setup/services.sh > /dev/null
 binary=${LATENCY_BINARY:-$PWD/target/release/fiscwatch}
 [ -x "$binary" ] || cargo build --release --locked
 python=$PWD/target/services/venv/bin/python

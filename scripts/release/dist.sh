@@ -2,15 +2,15 @@
 # Makes what is handed out, for machines without a network: an archive with one binary, the Debian and the RPM package,
 # for x86_64 and aarch64 and glibc 2.28 or later (Kylin V10, UOS 20, openEuler 20.03, RHEL 8), with a bill of materials (CycloneDX) and checksums.
 #
-#     scripts/dist.sh [x86_64|aarch64]…     builds, both by default, into target/dist
-#     scripts/dist.sh --pack BINARY         packs a binary that is built already, without a bill of materials
+#     scripts/release/dist.sh [x86_64|aarch64]…     builds, both by default, into target/dist
+#     scripts/release/dist.sh --pack BINARY         packs a binary that is built already, without a bill of materials
 #
 # It needs rustup, python3, readelf, dpkg-deb and rpmbuild. A Zig compiler from PyPI links against the old glibc and for
 # the other processor; it and cargo-zigbuild go into target/dist/tools, and so does cargo-cyclonedx.
 # For the manual of a binary that does not run here it asks one that does: FISCWATCH_MANUAL, or one that it builds first.
 set -euo pipefail
-cd "$(dirname "$0")/.."
-. scripts/fetch.sh
+cd "$(dirname "$0")/../.."
+. scripts/setup/fetch.sh
 glibc_floor=2.28
 dist=$PWD/target/dist tools=$PWD/target/dist/tools
 out=${DIST_OUT:-$dist/out}
@@ -61,8 +61,8 @@ pack() {
     arch=$(readelf -h "$binary" | sed -n 's/.*Machine: *//p')
     case $arch in *X86-64) arch=x86_64 ;; AArch64) arch=aarch64 ;; *) die "$binary is for $arch" ;; esac
     archive "$arch" "$binary"
-    FISCWATCH_BINARY=$binary FISCWATCH_MANUAL=${runs_here:-$binary} scripts/deb.sh "$out" >/dev/null
-    FISCWATCH_BINARY=$binary FISCWATCH_MANUAL=${runs_here:-$binary} scripts/rpm.sh "$out" >/dev/null
+    FISCWATCH_BINARY=$binary FISCWATCH_MANUAL=${runs_here:-$binary} scripts/release/deb.sh "$out" >/dev/null
+    FISCWATCH_BINARY=$binary FISCWATCH_MANUAL=${runs_here:-$binary} scripts/release/rpm.sh "$out" >/dev/null
 }
 
 rm -rf "$out"

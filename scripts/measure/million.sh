@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # A million payments through `backtest` and through `run`, with several batch sizes: the same findings, the same ledger.
-# scripts/million.sh [PAYMENTS] [RULES]
+# scripts/measure/million.sh [PAYMENTS] [RULES]
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 payments=${1:-1000000}
 binary=$PWD/target/release/fiscwatch
 [ -x "$binary" ] || cargo build --release --locked

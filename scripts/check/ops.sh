@@ -2,9 +2,9 @@
 # Checks what operators get: Prometheus' rules and their tests, the dashboards, the unit's sandbox, manual and
 # completions, the archive and the packages. OPS_BINARY is the binary; what is missing is skipped with a line.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 binary=${OPS_BINARY:-target/debug/fiscwatch}
-scripts/setup-ops.sh
+scripts/setup/ops.sh
 export PATH=$PWD/target/ops/prometheus/usr/bin:$PWD/target/ops/mandoc/usr/bin:$PATH
 has() { command -v "$1" >/dev/null || { echo "skipped: there is no $1: $2"; return 1; }; }
 
@@ -53,8 +53,8 @@ done
 echo "manual: $(find "$pages" -name '*.1' | wc -l) pages; completions for bash, zsh, fish"
 
 if has dpkg "the Debian package is not checked"; then
-    scripts/ops/check-deb.sh "$binary"
+    scripts/check/deb.sh "$binary"
 fi
 if has dpkg "what is handed out is not checked" && has rpmbuild "what is handed out is not checked"; then
-    scripts/ops/check-dist.sh "$binary"
+    scripts/check/dist.sh "$binary"
 fi

@@ -9,7 +9,7 @@ die() { echo "Debian package: $*" >&2; exit 1; }
 
 # Symbols would take most of the time to pack.
 strip -o "$work/fiscwatch" "$binary"
-build() { FISCWATCH_BINARY=$work/fiscwatch DEB_VERSION=$1 DEB_COMPRESSION=-Zgzip\ -z1 scripts/deb.sh "$work"; }
+build() { FISCWATCH_BINARY=$work/fiscwatch DEB_VERSION=$1 DEB_COMPRESSION=-Zgzip\ -z1 scripts/release/deb.sh "$work"; }
 old=$(build 0.0.1-1)
 # The next version ships another configuration and other rules, as releases do.
 mkdir "$work/next"

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Fetches what checks the operations side, into target/ops: Prometheus with promtool, mandoc (Debian's packages,
 # unpacked), Grafana's types and TypeScript (npm); and installs systemd's analyser and rpm's tools.
-# setup-ops.sh [prometheus|mandoc|grafana_types|systemd_analyze|rpm_tools]… fetches only those.
-# It does nothing where they are there. Where one cannot be had it says so, and scripts/check-ops.sh says what it skips.
+# setup/ops.sh [prometheus|mandoc|grafana_types|systemd_analyze|rpm_tools]… fetches only those.
+# It does nothing where they are there. Where one cannot be had it says so, and scripts/check/ops.sh says what it skips.
 set -uo pipefail
-cd "$(dirname "$0")/.."
-. scripts/fetch.sh
+cd "$(dirname "$0")/../.."
+. scripts/setup/fetch.sh
 ops=$PWD/target/ops
 
 get_prometheus() { unpack "$ops" prometheus usr/bin/prometheus; }

@@ -1,4 +1,4 @@
-# Published payments into events. Read the file twice: awk -f scripts/gla.awk FILE FILE
+# Published payments into events. Read the file twice: awk -f scripts/measure/gla.awk FILE FILE
 #
 # A row is a payment, and a credit note (a negative amount) a refund of the last payment to that payee in that category.
 # Made up, because the data lacks it:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Packs a binary as scripts/dist.sh does, and uses what came out as somebody without a checkout would: the archive in an
+# Packs a binary as scripts/release/dist.sh does, and uses what came out as somebody without a checkout would: the archive in an
 # empty folder, the RPM package in a scratch root, and its next version over it: check-dist.sh BINARY
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -7,14 +7,14 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 die() { echo "what is handed out: $*" >&2; exit 1; }
 strip -o "$work/fiscwatch" "$1"
-FISCWATCH_BINARY=$work/fiscwatch DEB_COMPRESSION='-Zgzip -z1' DIST_OUT=$work/out scripts/dist.sh --pack "$work/fiscwatch" >"$work/log" 2>&1 ||
+FISCWATCH_BINARY=$work/fiscwatch DEB_COMPRESSION='-Zgzip -z1' DIST_OUT=$work/out scripts/release/dist.sh --pack "$work/fiscwatch" >"$work/log" 2>&1 ||
     { cat "$work/log" >&2; die "packing failed"; }
 
 # The next version ships another configuration and other rules, as releases do.
 mkdir "$work/next"
 cp -r README*.md LICENSE CHANGELOG.md Cargo.toml docs config rules systemd scripts packaging "$work/next/"
 for file in config/fiscwatch.yaml rules/budget.yaml; do echo '# Said by the next version.' >>"$work/next/$file"; done
-FISCWATCH_BINARY=$work/fiscwatch RPM_VERSION=99.0.0 "$work/next/scripts/rpm.sh" "$work/next/out" >"$work/log" 2>&1 ||
+FISCWATCH_BINARY=$work/fiscwatch RPM_VERSION=99.0.0 "$work/next/scripts/release/rpm.sh" "$work/next/out" >"$work/log" 2>&1 ||
     { cat "$work/log" >&2; die "packing the next version failed"; }
 
 cd "$work/out"

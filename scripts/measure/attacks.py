@@ -1,4 +1,4 @@
-"""The attacks of scripts/attacks.sh: each starts a daemon in an empty folder, does its worst, and gives one line."""
+"""The attacks of scripts/measure/attacks.sh: each starts a daemon in an empty folder, does its worst, and gives one line."""
 import concurrent.futures as futures
 import http.client, json, os, shutil, socket, sqlite3, subprocess, sys, tempfile, threading, time
 

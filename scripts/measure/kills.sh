@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Kills the whole daemon N times at random moments, under load: a file that is followed, events posted over HTTP and
 # answered, checkpoints and sealing all the time. Prints kills, lost and repeated findings, and differences in the ledger.
-# scripts/kills.sh [KILLS] [SEED]
+# scripts/measure/kills.sh [KILLS] [SEED]
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 export FISCWATCH_TEST_KILLS=${1:-1000} FISCWATCH_TEST_SEED=${2:-1}
 built=$(cargo test --locked --test integration --no-run --message-format=json 2>/dev/null |
     sed -n 's/.*"name":"integration".*"executable":"\([^"]*\)".*/\1/p' | tail -1)

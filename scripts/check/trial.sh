@@ -70,7 +70,7 @@ svg=()
 [ -z "${SVG:-}" ] || svg=(--svg "$SVG")
 # There is no Kafka here, so nothing lags behind it.
 absent=fiscwatch_source_lag_records
-python3 scripts/ops/panels.py --prometheus "http://127.0.0.1:$prom" --dashboards config/grafana/dashboards \
+python3 scripts/check/panels.py --prometheus "http://127.0.0.1:$prom" --dashboards config/grafana/dashboards \
     --minutes 2 --absent "$absent" "${svg[@]}" || failed=1
 
 # Rules are loaded and evaluate; the daemon is well.

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Gets the real servers that tests of notifications talk to, into target/services: Alertmanager (Debian's package,
-# unpacked) and aiosmtpd (PyPI, in an environment of its own). setup-services.sh [alertmanager|aiosmtpd]…
+# unpacked) and aiosmtpd (PyPI, in an environment of its own). setup/services.sh [alertmanager|aiosmtpd]…
 # It does nothing where they are there. Where one cannot be had it says so, and `cargo test` says what it skips.
 set -uo pipefail
-cd "$(dirname "$0")/.."
-. scripts/fetch.sh
+cd "$(dirname "$0")/../.."
+. scripts/setup/fetch.sh
 services=$PWD/target/services
 
 # Debian's Alertmanager looks for its templates in one place only; a link leads from there to what is unpacked.
