@@ -28,6 +28,8 @@ use crate::{
 
 /// The longest time until the outbox is looked at again: commands of other processes are noticed then.
 const LOOK: Duration = Duration::from_secs(1);
+/// How many entries are brought forward in one transaction.
+const FORWARD: usize = 1000;
 /// How long a run that ends by itself tries to deliver what is due.
 const FLUSH: Duration = Duration::from_secs(30);
 /// Alerts that ended within this time, in microseconds, are shown again to a sink that forgets.
@@ -103,7 +105,7 @@ impl Loop {
             let mut deliveries = self.deliveries(&current);
             loop {
                 let more;
-                (bundling, more) = self.bundle(bundling, &current, 0, &deliveries).await;
+                (bundling, more) = self.bundle(bundling, &current, &deliveries).await;
                 let (now, policy) = (self.shared.clock.now(), self.shared.desk().policy);
                 if let Err(e) = gauged.look(&bundling, &self.shared.metrics, &policy, now) {
                     tracing::error!("the outbox: {e}");
@@ -178,20 +180,14 @@ impl Loop {
         })
     }
 
-    /// Bundles what is due, `ahead` microseconds from now, for a while. Gives whether more is due.
-    async fn bundle(
-        &self,
-        outbox: Outbox,
-        receivers: &Receivers,
-        ahead: i64,
-        deliveries: &Deliveries,
-    ) -> (Outbox, bool) {
+    /// Bundles what is due for a while. Gives whether more is due.
+    async fn bundle(&self, outbox: Outbox, receivers: &Receivers, deliveries: &Deliveries) -> (Outbox, bool) {
         let dispatch = Dispatch {
             policy: self.shared.desk().policy,
             sinks: Arc::clone(&receivers.sinks),
             lists: receivers.lists.clone(),
         };
-        let now = self.shared.clock.now().saturating_add(ahead);
+        let now = self.shared.clock.now();
         let metrics = Arc::clone(&self.shared.metrics);
         let stop = self.stop.clone();
         let task = tokio::task::spawn_blocking(move || {
@@ -227,9 +223,9 @@ impl Loop {
         let ahead = waits.max().unwrap_or(0);
         let left = || self.sending.lock().unwrap_or_else(PoisonError::into_inner).has_untried();
         let flushed = async {
-            let (mut bundling, mut more) = (bundling, true);
+            let (mut bundling, mut more) = (self.bring_forward(bundling, ahead).await, true);
             while more {
-                (bundling, more) = self.bundle(bundling, receivers, ahead, &deliveries).await;
+                (bundling, more) = self.bundle(bundling, receivers, &deliveries).await;
             }
             while left().unwrap_or(false) {
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -237,6 +233,27 @@ impl Loop {
         };
         let _ = tokio::time::timeout(FLUSH, flushed).await;
         deliveries.end().await;
+    }
+}
+
+impl Loop {
+    /// Nobody is to wait for a group any more that would be told within `ahead` microseconds.
+    async fn bring_forward(&self, mut outbox: Outbox, ahead: i64) -> Outbox {
+        let now = self.shared.clock.now();
+        let task = tokio::task::spawn_blocking(move || {
+            loop {
+                match outbox.round(|round| round.bring_forward(now, now.saturating_add(ahead), FORWARD)) {
+                    Ok(FORWARD) => {}
+                    Ok(_) => break,
+                    Err(e) => {
+                        tracing::error!("the outbox: {e}");
+                        break;
+                    }
+                }
+            }
+            outbox
+        });
+        task.await.unwrap_or_else(|e| std::panic::resume_unwind(e.into_panic()))
     }
 }
 

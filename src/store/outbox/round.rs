@@ -222,6 +222,23 @@ impl Round<'_> {
         Ok(())
     }
 
+    /// Makes entries due that wait only for others of their group, and would until `until` at most. What something mutes
+    /// goes on waiting. Gives how many there were, at most `limit`.
+    ///
+    /// # Errors
+    /// If the database cannot be read or written.
+    pub fn bring_forward(&self, now: i64, until: i64, limit: usize) -> RoundResult<usize> {
+        let sql = "SELECT seq FROM outbox WHERE held_by IS NULL AND due_at > ?1 AND due_at <= ?2 LIMIT ?3";
+        let mut waiting = self.transaction.prepare_cached(sql)?;
+        let waiting = waiting.query_map(params![now, until, limit], |row| row.get(0))?;
+        let waiting: Vec<i64> = waiting.collect::<Result<_, _>>()?;
+        let mut update = self.transaction.prepare_cached("UPDATE outbox SET due_at = ?2 WHERE seq = ?1")?;
+        for seq in &waiting {
+            self.summed().change(&sums::OUTBOX, [seq], || update.execute([*seq, now]).map(|_| ()))?;
+        }
+        Ok(waiting.len())
+    }
+
     /// Takes entries out: they are in a notification of the same transaction, or there is nothing more to tell.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::receiver::{Kill, Received, receiver};
-use crate::support::{Bench, Daemon, lines, payment, wait_until};
+use crate::support::{Bench, Daemon, lines, payment, run, wait_until, write};
 
 fn bench(port: u16, group_wait: &str) -> Bench {
     let sink = format!("sinks: [{{ name: hook, webhook: {{ url: 'http://127.0.0.1:{port}/' }} }}]");
@@ -91,4 +91,22 @@ fn a_daemon_without_sources_that_is_told_to_stop_tells_nothing_before_its_time()
     assert_eq!(daemon.post("/api/v1/events", &payments(0)).0, 200);
     assert_eq!(daemon.stop("-TERM"), Some(0));
     assert_eq!(*received.lock().unwrap(), []);
+}
+
+/// A nightly run has nobody who would tell the rest later: it waits for no group.
+#[test]
+fn a_run_that_ends_by_itself_tells_what_it_found() {
+    let (port, received, _) = receiver();
+    let bench = bench(port, "1h");
+    write(bench.path(), "events.jsonl", &payments(0));
+    let sources = "sources: [{ name: feed, file: { path: events.jsonl } }]\n";
+    let config = std::fs::read_to_string(bench.path().join("fiscwatch.yaml")).unwrap();
+    write(bench.path(), "fiscwatch.yaml", &format!("{sources}{config}"));
+    let (code, out, err) = run(bench.path(), &["run", "--once", "--config", "fiscwatch.yaml"]);
+    assert_eq!(code, Some(0), "{out}{err}");
+    let told: usize =
+        received.lock().unwrap().iter().map(|(_, body)| body["alerts"].as_array().unwrap().len()).sum();
+    assert_eq!(told, 3);
+    let (code, out, _) = run(bench.path(), &["state", "verify", "--config", "fiscwatch.yaml"]);
+    assert_eq!(code, Some(0), "{out}");
 }
