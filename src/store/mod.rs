@@ -8,6 +8,7 @@ mod cases;
 mod chain;
 mod checkpoint;
 mod commit;
+mod confirmations;
 mod desk;
 mod error;
 mod filter;
@@ -24,6 +25,7 @@ mod ports;
 mod quarantine;
 mod query;
 mod recover;
+mod refunded;
 mod seal;
 mod sealed;
 mod settings;
@@ -67,7 +69,7 @@ pub use turn::Turns;
 pub use verify::{Check, Outcome, Problems, verify_backup};
 
 /// The schema this version writes.
-pub const SCHEMA_VERSION: i64 = 5;
+pub const SCHEMA_VERSION: i64 = 6;
 /// The database's name in the state directory.
 pub const DATABASE: &str = "fiscwatch.db";
 
