@@ -8,6 +8,7 @@ pub mod columns;
 mod confirmations;
 mod indicators;
 mod line;
+mod matching;
 pub mod original;
 pub mod report;
 mod reversals;
@@ -19,6 +20,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 pub use apply::{AfterEvent, LEDGER_COLUMNS, OtherLines};
 pub use attributes::Attributes;
 pub use indicators::{Indicator, Indicators, achievement};
+pub use matching::{Completeness, Figure, Matching};
 pub use line::{Balances, Line, ratio, ratio_text};
 pub use reversals::{Reversal, Reversed};
 
