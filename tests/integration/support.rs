@@ -98,7 +98,7 @@ fn random_event(rng: &mut impl Rng, n: usize) -> Value {
     match rng.random_range(0..25) {
         21..24 => {
             let mut event = json!({"event_id": format!("e{n}"), "type": "confirmation", "occurred_at": at, "original_event_id": earlier, "amount": amount,
-                "status": ["paid", "paid", "partial", "returned"][rng.random_range(0..4)]});
+                "status": status(rng)});
             if rng.random_ratio(1, 4) {
                 event["budget_line_id"] = json!(line);
             }
@@ -147,6 +147,11 @@ fn random_event(rng: &mut impl Rng, n: usize) -> Value {
         }
     }
     event
+}
+
+/// What a bank says, mostly that it has paid.
+pub fn status(rng: &mut impl Rng) -> &'static str {
+    ["paid", "paid", "partial", "returned"][rng.random_range(0..4)]
 }
 
 fn random_indicator(rng: &mut impl Rng, n: usize, at: i64, line: &str) -> Value {

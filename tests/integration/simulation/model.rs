@@ -43,7 +43,7 @@ pub struct Model {
     settled: HashSet<String>,
     payments: Vec<Payment>,
     /// Events this much older than the latest are not known any more.
-    pub retain: Option<i64>,
+    retain: Option<i64>,
     latest: i64,
     /// What is taken back of whom: the line and cents of payments, `None` for applications.
     originals: HashMap<String, Option<(String, i128)>>,
@@ -71,6 +71,11 @@ struct Payment {
 }
 
 impl Model {
+    /// A treasury that knows events for so long.
+    pub fn keeping(retain: Option<i64>) -> Self {
+        Self { retain, ..Self::default() }
+    }
+
     /// Takes the next record.
     pub fn take(&mut self, record: &Record) -> Fate {
         let event = match &record.is {

@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
 use super::rules::Set;
-use crate::support::payment;
+use crate::support::{payment, status};
 
 pub const MINUTE: i64 = 60_000_000;
 pub const HOUR: i64 = 60 * MINUTE;
@@ -256,7 +256,7 @@ impl Street<'_> {
                     false => (at, earlier),
                 };
                 event = json!({"event_id": id, "type": "confirmation", "occurred_at": at, "original_event_id": name, "amount": amount,
-                    "status": ["paid", "paid", "partial", "returned"][rng.random_range(0..4)]});
+                    "status": status(rng)});
                 if rng.random_ratio(1, 4) {
                     event["budget_line_id"] = json!(line);
                 }
