@@ -107,7 +107,7 @@ pub async fn run(plan: &Plan, journal: &[(usize, usize)], sets: &[(usize, Set)])
             None,
         )
         .finding(Originals::default().within(plan.retain)),
-        windowing: Windowing::new(&first, Some(kept), 4000 * DAY, (i64::MIN, i64::MIN), None)
+        windowing: Windowing::new(&first, Some(kept), (4000 * DAY, u64::MAX), (i64::MIN, i64::MIN), None)
             .expect("nothing to fill windows from"),
         evaluator: Arc::clone(&in_force),
         record,
