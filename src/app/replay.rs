@@ -12,8 +12,8 @@ use super::parallel;
 use crate::{
     config::Config,
     engine::{
-        BatchLimits, Committable, Dedup, Engine, EngineError, LATE_WITHOUT_HISTORY, MemoryTables,
-        Originals, Output, Record, Scheduler, Sequencer, Windowing, batches,
+        BatchLimits, Committable, Dedup, Engine, EngineError, LATE_WITHOUT_HISTORY, MemoryTables, Originals,
+        Output, Record, Scheduler, Sequencer, Windowing, batches,
     },
     evaluate::Evaluator,
     ledger::Ledger,

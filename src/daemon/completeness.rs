@@ -17,9 +17,10 @@ use crate::{
 /// If it is no day.
 pub fn span(calendar: &Calendar, given: Option<&str>, now: i64) -> Result<(String, (i64, i64)), String> {
     let date = match given {
-        Some(text) => text.trim().parse::<jiff::civil::Date>().map_err(|_| {
-            say!("{day} is no day: write it as 2026-03-05", day = quoted(text))
-        })?,
+        Some(text) => text
+            .trim()
+            .parse::<jiff::civil::Date>()
+            .map_err(|_| say!("{day} is no day: write it as 2026-03-05", day = quoted(text)))?,
         None => calendar.local(now).date().yesterday().map_err(|e| e.to_string())?,
     };
     let start = |date| calendar.start_of_day(date).map_err(|e| e.to_string());

@@ -97,7 +97,17 @@ fn ledger_gauges(ledger: &Ledger, metrics: &Metrics, top_units: usize) {
         let b = &line.balances;
         let over = (b.executed - b.total).max(0);
         overspent += i64::from(over > 0);
-        let parts = [b.total, b.executed, b.frozen, b.reserved, b.available(), b.planned, over, b.cleared, b.uncleared()];
+        let parts = [
+            b.total,
+            b.executed,
+            b.frozen,
+            b.reserved,
+            b.available(),
+            b.planned,
+            over,
+            b.cleared,
+            b.uncleared(),
+        ];
         for (sum, part) in sums.iter_mut().zip(parts) {
             *sum += part;
         }
@@ -107,7 +117,15 @@ fn ledger_gauges(ledger: &Ledger, metrics: &Metrics, top_units: usize) {
         entry.1 += b.total;
     }
     let kinds = [
-        "total", "executed", "frozen", "reserved", "available", "planned", "overspent", "cleared", "uncleared",
+        "total",
+        "executed",
+        "frozen",
+        "reserved",
+        "available",
+        "planned",
+        "overspent",
+        "cleared",
+        "uncleared",
     ];
     for (kind, cents) in kinds.into_iter().zip(sums) {
         metrics.budget_amount.with_label_values(&[kind]).set(yuan(cents));

@@ -104,8 +104,17 @@ const AMOUNT: TypeSet = ALL & !(INDICATOR | WITHDRAWAL);
 const PAY: TypeSet = APPLICATION | PAYMENT;
 const FOLLOW_UP: TypeSet = WITHDRAWAL | REFUND | CORRECTION;
 
-const TYPES: &[&str] =
-    &["application", "payment", "withdrawal", "refund", "correction", "budget", "indicator", "confirmation", "receipt"];
+const TYPES: &[&str] = &[
+    "application",
+    "payment",
+    "withdrawal",
+    "refund",
+    "correction",
+    "budget",
+    "indicator",
+    "confirmation",
+    "receipt",
+];
 const STATUSES: &[&str] = &["paid", "partial", "returned"];
 const ACTIONS: &[&str] = &[
     "approve",

@@ -11,7 +11,11 @@ use super::{
     Problem,
     request::{Params, blocking},
 };
-use crate::{daemon::{Shared, completeness}, event::event_schema, store::History};
+use crate::{
+    daemon::{Shared, completeness},
+    event::event_schema,
+    store::History,
+};
 
 /// Which day.
 #[derive(Debug, Deserialize, IntoParams)]

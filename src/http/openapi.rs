@@ -8,7 +8,9 @@ use utoipa::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Problem, Served, alerts, api, completeness, events, indicators, ledger, notifications, problem, silences};
+use super::{
+    Problem, Served, alerts, api, completeness, events, indicators, ledger, notifications, problem, silences,
+};
 
 /// The longest body of what officers send, in bytes.
 const BODY_BYTES_MAX: usize = 64 << 10;
@@ -21,7 +23,13 @@ const BODY_BYTES_MAX: usize = 64 << 10;
         description = "Treasury execution monitoring. Times are RFC 3339, in answers in the configured zone; money is \
                        text with two decimals. Lists give the newest first and lead on by `next`. Errors are RFC 9457."
     ),
-    components(schemas(Problem, ledger::BudgetLine, indicators::IndicatorBody, completeness::CompletenessBody))
+    components(schemas(
+        Problem,
+        ledger::BudgetLine,
+        indicators::IndicatorBody,
+        completeness::CompletenessBody,
+        completeness::FigureBody
+    ))
 )]
 struct Description;
 

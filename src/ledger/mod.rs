@@ -20,8 +20,8 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 pub use apply::{AfterEvent, LEDGER_COLUMNS, OtherLines};
 pub use attributes::Attributes;
 pub use indicators::{Indicator, Indicators, achievement};
-pub use matching::{Completeness, Figure, Matching};
 pub use line::{Balances, Line, ratio, ratio_text};
+pub use matching::{Completeness, Figure, Matching};
 pub use reversals::{Reversal, Reversed};
 
 use applications::{Application, Applications};

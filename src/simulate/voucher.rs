@@ -278,7 +278,8 @@ impl Treasury {
             false => (String::from("省财政厅国库处"), treasury_account(self.plan.seed, unit.region)),
         };
         (event.payer_name, event.payer_account) = (Some(name), Some(account));
-        event.amount = Some(Cents(if from_payee { (voucher.amount * 6 / 10).max(1) } else { voucher.amount }));
+        event.amount =
+            Some(Cents(if from_payee { (voucher.amount * 6 / 10).max(1) } else { voucher.amount }));
         event.purpose = Some(if from_payee { "往来款" } else { "专项转移支付资金" }.to_owned());
     }
 

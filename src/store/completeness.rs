@@ -105,7 +105,8 @@ impl History {
     fn quarantined(&self, (from, to): (i64, i64)) -> Result<(Figure, u64), StoreError> {
         let fail = |error| explain(&self.snapshot.dir, error);
         let connection = self.snapshot.connection();
-        let sql = "SELECT raw FROM quarantine WHERE received_at >= ?1 AND received_at < ?2 AND replayed_at IS NULL";
+        let sql =
+            "SELECT raw FROM quarantine WHERE received_at >= ?1 AND received_at < ?2 AND replayed_at IS NULL";
         let mut statement = connection.prepare(sql).map_err(fail)?;
         let mut rows = statement.query([from, to]).map_err(fail)?;
         let (mut figure, mut unreadable) = (Figure::default(), 0);

@@ -65,7 +65,9 @@ fn add(events: &RecordBatch, refunded: &mut BTreeMap<String, i128>) {
     let texts = |of| column(of).and_then(|texts| cast(texts, &DataType::Utf8View).ok());
     let (Some(types), Some(lines)) = (texts(Column::Type), texts(Column::BudgetLineId)) else { return };
     let amounts = column(Column::Amount).and_then(|amounts| amounts.as_primitive_opt::<Decimal128Type>());
-    let (Some(amounts), types, lines) = (amounts, types.as_string_view(), lines.as_string_view()) else { return };
+    let (Some(amounts), types, lines) = (amounts, types.as_string_view(), lines.as_string_view()) else {
+        return;
+    };
     let is_refund = |row: &usize| types.is_valid(*row) && types.value(*row) == EventType::Refund.name();
     for row in (0..events.num_rows()).filter(is_refund) {
         *refunded.entry(lines.value(row).to_owned()).or_default() += amounts.value(row);

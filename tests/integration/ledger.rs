@@ -59,7 +59,8 @@ fn model(events: &[&Value]) -> BTreeMap<String, Expected> {
         let payment = events.iter().find(|e| e["type"] == "payment" && e["event_id"] == *id);
         payment.map(|payment| payment["budget_line_id"].clone())
     };
-    let of_lines = |event: &&&Value| !["indicator", "confirmation", "receipt"].map(Value::from).contains(&event["type"]);
+    let of_lines =
+        |event: &&&Value| !["indicator", "confirmation", "receipt"].map(Value::from).contains(&event["type"]);
     for event in events.iter().filter(|event| event["type"] == "confirmation") {
         let amount: Decimal = text(event, "amount").parse().unwrap();
         let own = event.get("budget_line_id").cloned();
@@ -156,7 +157,8 @@ fn compare(ledger: &Ledger, events: &[Value]) {
         ledger.indicators().iter().map(|(id, i)| (id.to_owned(), (number(i.target), i.actual.map(number))));
     assert_eq!(stated.collect::<BTreeMap<_, _>>(), indicators(&events));
     let met: BTreeSet<_> = ledger.saved_confirmations().map(|(id, _)| id).collect();
-    let came = |event: &&&Value| event["type"] == "payment" && met.contains(event["event_id"].as_str().unwrap());
+    let came =
+        |event: &&&Value| event["type"] == "payment" && met.contains(event["event_id"].as_str().unwrap());
     assert_eq!(events.iter().find(came), None, "nothing waits for a payment that has come");
     assert_eq!((transferred, corrected), (0, 0), "transfers and corrections have two legs");
 }

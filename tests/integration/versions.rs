@@ -95,7 +95,10 @@ fn states_of_older_versions_open_with_what_they_held_and_go_on() {
     for version in 1..=5 {
         let dir = state_of(version);
         let dir = dir.path();
-        let expected = (file_lines(&dir.join("findings.jsonl")), ledger_of_today(&dir.join("ledger.jsonl"), &dir.join("events.jsonl")));
+        let expected = (
+            file_lines(&dir.join("findings.jsonl")),
+            ledger_of_today(&dir.join("ledger.jsonl"), &dir.join("events.jsonl")),
+        );
         assert!(expected.0.len() > 40 && expected.1.len() > 20);
         // A copy can be made before anything is changed.
         succeeds(dir, &["state", "backup", "before"]);

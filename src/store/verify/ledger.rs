@@ -107,7 +107,10 @@ fn compare_confirmations(stored: &Ledger, counted: &Ledger, problems: &mut Probl
     let [stored, counted] = [stored, counted].map(|l| l.saved_confirmations().collect::<BTreeMap<_, _>>());
     for id in stored.keys().chain(counted.keys()).collect::<BTreeSet<_>>() {
         if stored.get(id) != counted.get(id) {
-            problems.add(say!("what is cleared of the payment {id}, which has not come, is not as the journal gives it", id));
+            problems.add(say!(
+                "what is cleared of the payment {id}, which has not come, is not as the journal gives it",
+                id
+            ));
         }
     }
 }

@@ -363,7 +363,10 @@ impl Run {
         let waiting: std::collections::BTreeMap<_, _> =
             ledger.saved_confirmations().map(|(id, cents)| (id.to_owned(), cents)).collect();
         if waiting != ground.model.waiting {
-            return Err(format!("confirmations that wait are\n{waiting:#?}\nand not\n{:#?}", ground.model.waiting));
+            return Err(format!(
+                "confirmations that wait are\n{waiting:#?}\nand not\n{:#?}",
+                ground.model.waiting
+            ));
         }
         let stated = ledger.indicators().iter().map(|(id, indicator)| {
             let actual =
@@ -456,9 +459,7 @@ impl Run {
 fn subject(finding: &Finding) -> Option<(String, String)> {
     let subject = match finding.rule_id.as_str() {
         "over-budget" | "large-cash" | "burst" | "split" | "taken-back" | "of-nothing" | "cleared-beyond"
-        | "cleared-nothing" | "cleared-line" => {
-            finding.event_id.clone()?
-        }
+        | "cleared-nothing" | "cleared-line" => finding.event_id.clone()?,
         "unit-day" => {
             let end = calendar().parse(&finding.window.as_ref()?.end).ok()?;
             format!("{} {end}", finding.key["unit_code"].as_str()?)
