@@ -31,6 +31,7 @@ pub const NAMES: &[&str] = &[
     "commit.quarantine",
     "checkpoint.lines",
     "checkpoint.applications",
+    "checkpoint.confirmations",
     "commit.ready",
     "commit.done",
     "commit.counted",
