@@ -33,6 +33,8 @@ pub mod journal;
 
 pub mod inspect;
 
+pub mod map;
+
 pub mod source;
 
 pub mod decode;
