@@ -78,7 +78,7 @@ async fn take(
         return Err(no_room(refusals, why));
     }
     let map = shared.maps.get(read_as).cloned().ok_or_else(|| no_source(shared, read_as))?;
-    let (written, bodies) = (written(&headers, map.as_deref())?, shared.bodies.clone());
+    let (said_kind, bodies) = (written(&headers, map.as_deref())?, shared.bodies.clone());
     let into = Into { bodies, bytes_max: shared.body_bytes_max, refusals: Arc::clone(refusals) };
     let again = into.clone();
     let body = into.read(said, parts).await?;
@@ -91,6 +91,7 @@ async fn take(
         Some(map) => blocking(move || in_utf8(body, &map, &again)).await?,
         None => body,
     };
+    let written = said_kind.unwrap_or_else(|| seems_written(body.bytes(), map.is_some()));
     let payload = blocking(move || payload(body, written, map.as_deref())).await?;
     let taken = shared.submit(read_as, payload, Vec::new()).await;
     taken.map_err(|not_taken| match not_taken {
@@ -139,22 +140,26 @@ async fn hear_out(mut parts: BodyDataStream, bytes_max: usize) {
     let _ = tokio::time::timeout(HEARD, rest).await;
 }
 
-/// How the records are written, by the type that the body is said to have. What programs say that do not know is JSON
-/// Lines: curl calls everything a form.
-fn written(headers: &HeaderMap, map: Option<&Map>) -> Result<Written, Problem> {
+/// How records seem to be written of which nothing is said: as JSON Lines, but by a map also as CSV.
+fn seems_written(body: &[u8], mapped: bool) -> Written {
+    let text = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body).trim_ascii_start();
+    if mapped && !text.starts_with(b"{") { Written::Rows } else { Written::Lines }
+}
+
+/// How the records are written, by the type that the body is said to have. What programs say that do not know tells
+/// nothing: curl calls everything a form.
+fn written(headers: &HeaderMap, map: Option<&Map>) -> Result<Option<Written>, Problem> {
     match map.and_then(|map| map.format) {
-        Some(Encoding::Csv) => return Ok(Written::Rows),
-        Some(Encoding::Jsonl) => return Ok(Written::Lines),
+        Some(Encoding::Csv) => return Ok(Some(Written::Rows)),
+        Some(Encoding::Jsonl) => return Ok(Some(Written::Lines)),
         Some(Encoding::Parquet) | None => {}
     }
     let said = headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or("?"));
     let kind = said.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match &*kind {
-        "text/csv" | "application/csv" => Ok(Written::Rows),
-        "" | "text/plain" | "application/octet-stream" | "application/x-www-form-urlencoded" => {
-            Ok(Written::Lines)
-        }
-        json if json.starts_with("application/") && json.contains("json") => Ok(Written::Lines),
+        "text/csv" | "application/csv" => Ok(Some(Written::Rows)),
+        "" | "text/plain" | "application/octet-stream" | "application/x-www-form-urlencoded" => Ok(None),
+        json if json.starts_with("application/") && json.contains("json") => Ok(Some(Written::Lines)),
         kind => Err(Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             say!("events are JSON Lines (application/x-ndjson) or CSV (text/csv), and not {kind}", kind),
@@ -303,7 +308,7 @@ fn payload(mut body: Body, written: Written, map: Option<&Map>) -> Result<Payloa
     }
     .map_err(refuse)?;
     match (written, map) {
-        (Written::Rows, Some(map)) => mapped_payload(body.into_bytes(), map).map_err(refuse),
+        (Written::Rows, Some(map)) => mapped_payload(&body.into_bytes(), map).map_err(refuse),
         (Written::Rows, None) => rows(&body.into_bytes()).map_err(refuse),
         // One object over several lines is one record.
         (Written::Lines, _) if is_one_object(body.bytes()) => {

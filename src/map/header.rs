@@ -32,7 +32,7 @@ impl Map {
                 "Row {row} names more of them: write `header_row: {row}`",
                 row = self.header_row + at + 1
             )),
-            None if names.len() <= 1 => Some(self.delimiter_hint(row)),
+            None if names.len() <= 1 => Some(Self::delimiter_hint(row)),
             None => None,
         };
         let told =
@@ -41,7 +41,7 @@ impl Map {
     }
 
     /// What to do about a header that is one cell.
-    fn delimiter_hint(&self, row: &str) -> String {
+    fn delimiter_hint(row: &str) -> String {
         let signs = [(',', ","), (';', ";"), ('\t', "tab"), ('|', "|")];
         let most = signs.iter().max_by_key(|(sign, _)| row.matches(*sign).count());
         match most.filter(|(sign, _)| row.contains(*sign)) {

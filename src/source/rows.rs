@@ -132,8 +132,8 @@ fn end_of(text: &[u8], dialect: Dialect, ended: bool, rows: usize) -> Option<usi
 ///
 /// # Errors
 /// If its columns are not the map's.
-pub fn payload(text: Bytes, map: &Map) -> Result<Payload, String> {
-    let Some((header, bytes, _)) = preamble(&text, map, true)? else {
+pub fn payload(text: &Bytes, map: &Map) -> Result<Payload, String> {
+    let Some((header, bytes, _)) = preamble(text, map, true)? else {
         return Err(say!(
             "it ends before row {row}, which names the columns as the map has it (`header_row`)",
             row = map.header_row

@@ -16,7 +16,19 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     (
         "datafusion",
-        &["diagnostic", "inspect", "source", "sql", "rule", "evaluate", "engine", "store", "app", "cli"],
+        &[
+            "diagnostic",
+            "inspect",
+            "map",
+            "source",
+            "sql",
+            "rule",
+            "evaluate",
+            "engine",
+            "store",
+            "app",
+            "cli",
+        ],
     ),
 ];
 

@@ -37,14 +37,13 @@ pub fn problems(config: &Config, decoder: &Decoder) -> Vec<Diagnostic> {
 
 /// A file that a source would read.
 fn sample(source: &Source) -> Option<(PathBuf, Format)> {
-    let path = match source {
+    match source {
         Source::File(file) => file.path.is_file().then(|| (file.path.clone(), file.format)),
         Source::Directory(directory) => {
             directory.sample().map(|path| (path.clone(), Format::of(&path, directory.encoding)))
         }
         Source::Stdin(..) | Source::Kafka(_) => None,
-    };
-    path
+    }
 }
 
 /// The columns of the map that a header lacks, each where the map names it.

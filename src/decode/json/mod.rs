@@ -122,7 +122,7 @@ impl Default for Parser<'_> {
     }
 }
 
-impl<'a> Parser<'a> {
+impl Parser<'_> {
     fn clear(&mut self) {
         while self.filled != 0 {
             self.cells[self.filled.trailing_zeros() as usize] = Cell::Absent;
