@@ -419,7 +419,7 @@ fn the_daemon_a_request_and_a_backtest_read_alike() {
     );
     let (_, answer) = daemon.post_bytes("/api/v1/events?as=vouchers", csv(first, b',').as_bytes());
     assert_eq!(serde_json::from_str::<Value>(&answer).unwrap()["duplicates"].as_u64(), Some(200), "{answer}");
-    daemon.stop("TERM");
+    daemon.stop("-TERM");
     crate::support::assert_same(&bench.state(), &expected, "a mapped directory and request");
 
     write(bench.path(), "map.yaml", MAP);
