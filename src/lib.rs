@@ -33,6 +33,10 @@ pub mod journal;
 
 pub mod inspect;
 
+pub mod markup;
+
+pub mod workbook;
+
 pub mod source;
 
 pub mod decode;
