@@ -88,12 +88,8 @@ pub struct Pull<R: BufRead> {
 impl<R: BufRead> Pull<R> {
     /// Reads UTF-8.
     pub fn new(bytes: R, bounds: Bounds) -> Self {
-        let mut reader = Reader::from_reader(Bounded {
-            inner: bytes,
-            left: bounds.bytes,
-            piece: bounds.piece,
-            lines: 0,
-        });
+        let mut reader =
+            Reader::from_reader(Bounded { inner: bytes, left: bounds.bytes, piece: bounds.piece, lines: 0 });
         reader.config_mut().expand_empty_elements = true;
         reader.config_mut().allow_dangling_amp = false;
         Self { reader, piece: Vec::new(), bounds, depth: 0 }

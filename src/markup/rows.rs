@@ -224,7 +224,8 @@ impl RowReader<'_> {
         self.closed.push(Around { name, json });
         let bytes = |row: &Row| row.around.iter().map(|at| self.closed[*at].json.len()).sum::<usize>();
         if self.rows.last().is_some_and(|row| bytes(row) > AROUND_MAX) {
-            let what = say!("what stands around a row, and would be repeated in each, takes more than 256 KiB");
+            let what =
+                say!("what stands around a row, and would be repeated in each, takes more than 256 KiB");
             return Err(Fault::TooLarge { line, what });
         }
         Ok(())

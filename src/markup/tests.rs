@@ -68,7 +68,7 @@ fn namespaces_and_envelopes_do_not_matter() {
 #[test]
 fn documents_that_are_refused() {
     let deep = format!("{}{}", "<a>".repeat(100), "</a>".repeat(100));
-    let attributes: String = (0..100).map(|n| format!(" a{n}='1'")).collect();
+    let attributes = " a='1'".repeat(100);
     let long = format!("<a>{}</a>", "x".repeat(5 << 20));
     let around = format!("<r><h>{}</h><x/></r>", "h".repeat(300 << 10));
     let cases = [
@@ -82,7 +82,10 @@ fn documents_that_are_refused() {
         (format!("<r><x{attributes}/></r>"), "more than 64 attributes"),
         (long, "too long"),
         (around, "256 KiB"),
-        ("<r><z><a/></z><z/></r>".to_owned(), "it has no element r/x, which the map's `rows` names. It has: r (1), r/z (2)"),
+        (
+            "<r><z><a/></z><z/></r>".to_owned(),
+            "it has no element r/x, which the map's `rows` names. It has: r (1), r/z (2)",
+        ),
         (String::new(), "it has no element r/x"),
     ];
     for (text, told) in cases {
@@ -99,11 +102,9 @@ fn encodings_are_named_by_the_document() {
     let wide = |mark: &[u8], encode: fn(u16) -> [u8; 2]| {
         mark.iter().copied().chain(text.encode_utf16().flat_map(encode)).collect::<Vec<u8>>()
     };
-    for bytes in [
-        wide(&[0xFF, 0xFE], u16::to_le_bytes),
-        wide(&[], u16::to_le_bytes),
-        wide(&[], u16::to_be_bytes),
-    ] {
+    for bytes in
+        [wide(&[0xFF, 0xFE], u16::to_le_bytes), wide(&[], u16::to_le_bytes), wide(&[], u16::to_be_bytes)]
+    {
         assert_eq!(decode(&bytes, None).unwrap(), text);
     }
     // A program that says UTF-16 and writes UTF-8.

@@ -93,12 +93,28 @@ mod tests {
 
     #[test]
     fn formats_of_dates_are_known() {
-        for date in ["yyyy-mm-dd", "yyyy\"年\"m\"月\"d\"日\"", "[$-804]yyyy/m/d;@", "h:mm:ss", "m/d", "上午/下午h\"时\""] {
+        for date in [
+            "yyyy-mm-dd",
+            "yyyy\"年\"m\"月\"d\"日\"",
+            "[$-804]yyyy/m/d;@",
+            "h:mm:ss",
+            "m/d",
+            "上午/下午h\"时\"",
+        ] {
             assert!(is_date_format(date), "{date}");
         }
-        for number in
-            ["General", "0.00", "#,##0.00;[Red]-#,##0.00", "\"day\"0", "[Red]0.00", "0.00E+00", "@", "¥#,##0.00", "G/通用格式", "0_d"]
-        {
+        for number in [
+            "General",
+            "0.00",
+            "#,##0.00;[Red]-#,##0.00",
+            "\"day\"0",
+            "[Red]0.00",
+            "0.00E+00",
+            "@",
+            "¥#,##0.00",
+            "G/通用格式",
+            "0_d",
+        ] {
             assert!(!is_date_format(number), "{number}");
         }
     }

@@ -177,7 +177,11 @@ mod tests {
 
     #[test]
     fn names_over_names_are_joined() {
-        let head = [row(1, &["号", "收款人", "", "金额"]), row(2, &["", "全称", "账号", ""]), row(3, &["1", "甲", "62", "5"])];
+        let head = [
+            row(1, &["号", "收款人", "", "金额"]),
+            row(2, &["", "全称", "账号", ""]),
+            row(3, &["1", "甲", "62", "5"]),
+        ];
         let area = |rows, columns| Area { rows, columns };
         let areas = [area((1, 2), (0, 0)), area((1, 1), (1, 2)), area((1, 2), (3, 3))];
         assert_eq!(names(&head, &areas), ["号", "收款人/全称", "收款人/账号", "金额"]);

@@ -7,6 +7,8 @@
 
 /// Digits that a float holds whatever they are.
 const EXACT_DIGITS: usize = 15;
+/// The same before the point.
+const WHOLE_DIGITS: i32 = 15;
 /// Digits that tell a float from all others.
 const FLOAT_DIGITS: usize = 17;
 /// Whole numbers below this are floats one by one.
@@ -107,8 +109,7 @@ impl Decimal {
     /// Whether a float holds it whatever it is.
     fn is_short(&self) -> bool {
         let whole = i32::try_from(self.digits.len()).unwrap_or(i32::MAX).saturating_sub(self.scale);
-        let limit = EXACT_DIGITS as i32;
-        self.digits.len() <= EXACT_DIGITS && whole <= limit && self.scale <= limit + EXPONENT_MAX
+        self.digits.len() <= EXACT_DIGITS && whole <= WHOLE_DIGITS
     }
 
     fn last(&self) -> Option<u8> {
@@ -117,7 +118,7 @@ impl Decimal {
 
     fn stripped(&self) -> (&[u8], i32) {
         let zeros = self.digits.iter().rev().take_while(|digit| **digit == b'0').count();
-        (&self.digits[..self.digits.len() - zeros], self.scale - zeros as i32)
+        (&self.digits[..self.digits.len() - zeros], self.scale - i32::try_from(zeros).unwrap_or(i32::MAX))
     }
 
     fn plain(&self) -> Number {
@@ -125,9 +126,8 @@ impl Decimal {
         if digits.is_empty() {
             return Number::Exact("0".to_owned());
         }
-        for _ in self.scale..0 {
-            digits.push(b'0');
-        }
+        let zeros = usize::try_from(-self.scale).unwrap_or(0);
+        digits.extend(std::iter::repeat_n(b'0', zeros));
         let scale = usize::try_from(self.scale).unwrap_or(0);
         let missing = (scale + 1).saturating_sub(digits.len());
         digits.splice(..0, std::iter::repeat_n(b'0', missing));

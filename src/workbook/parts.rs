@@ -5,10 +5,7 @@ use std::{
     io::{Read, Seek},
 };
 
-use super::{
-    Fault, Tab, date,
-    package::Package,
-};
+use super::{Fault, Tab, date, package::Package};
 use crate::{
     markup::{Tag, Token},
     say,
@@ -71,8 +68,8 @@ pub fn date_styles<R: Read + Seek>(package: &mut Package<R>, name: &str) -> Resu
         match part.next_token()? {
             Token::Open(tag) => match tag.name() {
                 "numFmt" => {
-                    let [number, code] = take(&tag, ["numFmtId", "formatCode"])
-                        .map_err(|fault| Fault::of(name, fault))?;
+                    let [number, code] =
+                        take(&tag, ["numFmtId", "formatCode"]).map_err(|fault| Fault::of(name, fault))?;
                     if let Some(number) = number.and_then(|number| number.parse::<u32>().ok())
                         && own.len() < COUNT_MAX
                     {
@@ -119,7 +116,8 @@ impl Book {
             let found = relations.iter().find(|relation| relation.kind.ends_with(kind));
             found.map(|relation| relation.target.clone()).unwrap_or_default()
         };
-        let mut book = Self { strings: of_kind("/sharedStrings"), styles: of_kind("/styles"), ..Self::default() };
+        let mut book =
+            Self { strings: of_kind("/sharedStrings"), styles: of_kind("/styles"), ..Self::default() };
         let Some(mut part) = package.part(&name, Some(SMALL_MAX))? else {
             let what = match package.has("xl/workbook.bin") {
                 true => say!("a binary workbook (.xlsb)"),
@@ -141,7 +139,8 @@ impl Book {
                         let hidden = state.is_some_and(|state| state != "visible");
                         let target = relations.iter().find(|relation| Some(&relation.id) == id.as_ref());
                         // Sheets that are charts or macros have no cells.
-                        if let Some(target) = target.filter(|relation| relation.kind.ends_with("/worksheet")) {
+                        if let Some(target) = target.filter(|relation| relation.kind.ends_with("/worksheet"))
+                        {
                             let tab = Tab { name: title.unwrap_or_default(), hidden };
                             book.sheets.push((tab, target.target.clone()));
                         }
@@ -163,7 +162,11 @@ struct Relation {
     target: String,
 }
 
-fn relations<R: Read + Seek>(package: &mut Package<R>, name: &str, folder: &str) -> Result<Vec<Relation>, Fault> {
+fn relations<R: Read + Seek>(
+    package: &mut Package<R>,
+    name: &str,
+    folder: &str,
+) -> Result<Vec<Relation>, Fault> {
     let mut relations = Vec::new();
     let Some(mut part) = package.part(name, Some(SMALL_MAX))? else { return Ok(relations) };
     loop {
@@ -176,7 +179,11 @@ fn relations<R: Read + Seek>(package: &mut Package<R>, name: &str, folder: &str)
                     Some(absolute) => absolute.to_owned(),
                     None => within(folder, &target),
                 };
-                relations.push(Relation { id: id.unwrap_or_default(), kind: kind.unwrap_or_default(), target });
+                relations.push(Relation {
+                    id: id.unwrap_or_default(),
+                    kind: kind.unwrap_or_default(),
+                    target,
+                });
             }
             Token::End => return Ok(relations),
             _ => {}
@@ -218,4 +225,3 @@ pub fn take<const N: usize>(
 pub fn missing(name: &str) -> Fault {
     Fault::Damaged { part: name.to_owned(), what: say!("it is not there") }
 }
-

@@ -50,7 +50,8 @@ impl<R: Read + Seek> Grid for Xlsx<R> {
             let fault = match part.next_token()? {
                 Token::Open(tag) => match tag.name() {
                     "row" => {
-                        (row.hidden, row.number) = begin_row(&tag, row.number).map_err(|fault| Fault::of(&self.part, fault))?;
+                        (row.hidden, row.number) =
+                            begin_row(&tag, row.number).map_err(|fault| Fault::of(&self.part, fault))?;
                         row.cells.clear();
                         (bytes, cell.next) = (0, 0);
                         (row.number <= last || row.number > ROWS_MAX)
@@ -110,7 +111,9 @@ impl<R: Read + Seek> Grid for Xlsx<R> {
                     let [area] = take(&tag, ["ref"]).map_err(|fault| Fault::of(&self.part, fault))?;
                     areas.extend(area.as_deref().and_then(Area::of));
                     if areas.len() > AREAS_MAX {
-                        return Err(Fault::TooLarge { what: say!("more than {n} merged cells", n = AREAS_MAX) });
+                        return Err(Fault::TooLarge {
+                            what: say!("more than {n} merged cells", n = AREAS_MAX),
+                        });
                     }
                 }
                 Token::End => return Ok(areas),
@@ -199,7 +202,10 @@ impl Cell {
         let style = style.and_then(|style| style.parse().ok()).unwrap_or(0);
         *self = Self { style, kind: kind.unwrap_or_default(), ..Self::default() };
         let Some(column) = column else {
-            return Ok(Some(say!("a cell at no place: {place}", place = crate::inspect::shown(&place_of.unwrap_or_default()))));
+            return Ok(Some(say!(
+                "a cell at no place: {place}",
+                place = crate::inspect::shown(&place_of.unwrap_or_default())
+            )));
         };
         (self.column, self.next) = (column, column + 1);
         Ok(None)
@@ -236,18 +242,26 @@ impl Cell {
     /// What stands in it, if anything does; otherwise what is wrong with it.
     fn content(&mut self, context: &Context<'_>) -> Result<Option<Content>, String> {
         if !self.has_value || self.value.trim().is_empty() && self.kind.is_empty() {
-            return Ok(self.formula.take().map(|formula| Content::Flawed(Flaw::Formula, format!("={formula}"))));
+            return Ok(self
+                .formula
+                .take()
+                .map(|formula| Content::Flawed(Flaw::Formula, format!("={formula}"))));
         }
         let value = self.value.as_str();
         let content = match self.kind.as_str() {
             "s" => {
                 let text = value.trim().parse().ok().and_then(|number| context.strings.get(number));
                 let Some(text) = text else {
-                    return Err(say!("a cell names the text {n}, which is not there", n = crate::inspect::shown(value)));
+                    return Err(say!(
+                        "a cell names the text {n}, which is not there",
+                        n = crate::inspect::shown(value)
+                    ));
                 };
                 Content::Text(unescaped(text))
             }
-            "b" => Content::Number(if matches!(value.trim(), "1" | "true") { "TRUE" } else { "FALSE" }.to_owned()),
+            "b" => Content::Number(
+                if matches!(value.trim(), "1" | "true") { "TRUE" } else { "FALSE" }.to_owned(),
+            ),
             "d" => Content::Number(value.trim().to_owned()),
             "str" | "inlineStr" | "e" => Content::Text(unescaped(value)),
             _ => numeric(value.trim(), context.dates.get(self.style) == Some(&true), context.from_1904),

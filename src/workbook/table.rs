@@ -210,7 +210,8 @@ impl Lines {
         match content {
             Content::Text(text) | Content::Number(text) => json(&mut self.line, text),
             Content::Flawed(flaw, shown) => {
-                self.line.extend_from_slice(format!("{{\"$fault\":\"{}\",\"shown\":", flaw.word()).as_bytes());
+                self.line
+                    .extend_from_slice(format!("{{\"$fault\":\"{}\",\"shown\":", flaw.word()).as_bytes());
                 json(&mut self.line, shown);
                 self.line.push(b'}');
             }

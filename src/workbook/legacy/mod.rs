@@ -87,9 +87,8 @@ impl Grid for Sheet {
         let (first_row, first_column) = self.range.start().unwrap_or_default();
         for (at, cells) in self.range.rows().enumerate() {
             let number = first_row + at as u32 + 1;
-            let content = |(at, data): (usize, &Data)| {
-                Some((first_column + at as u32, content(data, self.from_1904)?))
-            };
+            let content =
+                |(at, data): (usize, &Data)| Some((first_column + at as u32, content(data, self.from_1904)?));
             let cells = cells.iter().enumerate().filter_map(content).collect();
             if !each(&Row { number, hidden: self.hidden.contains(&(number - 1)), cells })? {
                 break;

@@ -2,7 +2,6 @@ use std::io::{Cursor, Write as _};
 
 use serde_json::{Value, json};
 
-use super::*;
 use crate::workbook::{Choice, Options, Summary, to_lines};
 
 /// Records of an old workbook, written by hand after the public description of its format.
@@ -24,7 +23,8 @@ impl Records {
     /// A text in a cell.
     fn label(self, row: u16, column: u16, text: &str) -> Self {
         let wide: Vec<u16> = text.encode_utf16().collect();
-        let mut data: Vec<u8> = [row, column, 0, wide.len() as u16].iter().flat_map(|s| s.to_le_bytes()).collect();
+        let mut data: Vec<u8> =
+            [row, column, 0, wide.len() as u16].iter().flat_map(|s| s.to_le_bytes()).collect();
         data.push(1);
         data.extend(wide.iter().flat_map(|short| short.to_le_bytes()));
         self.add(0x0204, &data)
@@ -93,8 +93,14 @@ fn an_old_workbook_is_read_like_a_new_one() {
         .label(3, 0, "P3")
         .shorts(0x00E5, &[1, 2, 3, 2, 2]);
     let (summary, rows) = read(&xls(records)).unwrap();
-    assert_eq!((summary.columns, summary.rows, summary.hidden), (vec!["凭证号".into(), "日期".into(), "金额".into()], 3, 1));
-    assert_eq!(rows[0], json!({"凭证号": "P1", "日期": "2026-03-05", "金额": "123456.78", "$place": "sheet 付款, row 2"}));
+    assert_eq!(
+        (summary.columns, summary.rows, summary.hidden),
+        (vec!["凭证号".into(), "日期".into(), "金额".into()], 3, 1)
+    );
+    assert_eq!(
+        rows[0],
+        json!({"凭证号": "P1", "日期": "2026-03-05", "金额": "123456.78", "$place": "sheet 付款, row 2"})
+    );
     assert_eq!(rows[1]["日期"], "20260305");
     assert_eq!(rows[1]["金额"], json!({"$fault": "inexact", "shown": "0.30000000000000004"}));
     assert_eq!(rows[2]["金额"]["$fault"], "merged");

@@ -50,7 +50,10 @@ fn package(sheet: &[u8]) -> Vec<u8> {
         ("xl/workbook.xml", b"<workbook><sheets><sheet name='s' id='r1'/></sheets></workbook>"),
         ("xl/_rels/workbook.xml.rels", relations.as_bytes()),
         ("xl/strings.xml", "<sst><si><t>金额</t></si></sst>".as_bytes()),
-        ("xl/styles.xml", b"<styleSheet><cellXfs><xf numFmtId='0'/><xf numFmtId='14'/></cellXfs></styleSheet>"),
+        (
+            "xl/styles.xml",
+            b"<styleSheet><cellXfs><xf numFmtId='0'/><xf numFmtId='14'/></cellXfs></styleSheet>",
+        ),
         ("xl/sheet.xml", sheet),
     ];
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
