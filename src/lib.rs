@@ -37,6 +37,8 @@ pub mod markup;
 
 pub mod workbook;
 
+pub mod map;
+
 pub mod source;
 
 pub mod decode;

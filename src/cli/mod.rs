@@ -37,7 +37,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, error::Erro
 
 use crate::{
     app::replay::Replay,
-    config::{Config, DEFAULT_PATH},
+    config::{Config, DEFAULT_PATH, feeds},
     diagnostic::{Diagnostic, os_reason},
     rule::limits::STACK,
     say,
@@ -135,7 +135,11 @@ impl ConfigArg {
 impl ConfigArg {
     /// As [`Self::load_or_default`]; but where no configuration is named, one beside the events goes first, as
     /// `fiscwatch generate` writes it for the lists that belong to them.
-    fn load_beside(&self, events: &[PathBuf]) -> anyhow::Result<Config> {
+    fn load_beside(&self, events: &EventsArg) -> anyhow::Result<Config> {
+        events.take_map(self.load_beside_files(&events.events)?)
+    }
+
+    fn load_beside_files(&self, events: &[PathBuf]) -> anyhow::Result<Config> {
         let folder = events.first().and_then(|first| first.parent());
         let beside = folder.map(|folder| folder.join(BESIDE)).filter(|path| path.exists());
         let Some(path) = beside.filter(|_| self.config == Path::new(DEFAULT_PATH)) else {
@@ -162,13 +166,30 @@ pub struct EventsArg {
     /// Read them as those of this source of the configuration: its zone, times and nulls
     #[arg(long = "as", value_name = "SOURCE")]
     read_as: Option<String>,
+    /// Make events of them by this map (docs/feeds.md)
+    #[arg(long, value_name = "FILE", conflicts_with = "read_as")]
+    map: Option<PathBuf>,
 }
 
 impl EventsArg {
     fn replay(&self, config: &Config) -> anyhow::Result<Replay> {
-        Replay::new(&self.events, self.format, self.read_as.as_deref(), config)
+        let mapped = self.map.as_ref().map(|_| MAPPED);
+        Replay::new(&self.events, self.format, mapped.or(self.read_as.as_deref()), config)
+    }
+
+    /// Takes the map into the configuration, as that of a source.
+    fn take_map(&self, mut config: Config) -> anyhow::Result<Config> {
+        if let Some(path) = &self.map {
+            let map = feeds::read(path).map_err(problems)?;
+            let reading = feeds::reading(map).map_err(|why| anyhow::anyhow!("{}: {why}", path.display()))?;
+            config.readings.insert(String::from(MAPPED), reading);
+        }
+        Ok(config)
     }
 }
+
+/// The source that events are taken to be of which a map makes.
+const MAPPED: &str = "--map";
 
 /// The configuration that stands beside simulated events.
 const BESIDE: &str = "fiscwatch.yaml";

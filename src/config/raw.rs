@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     alerts::{AlertSpec, RouteSpec},
+    feeds::MapSpec,
     lists::ListSpecs,
 };
 use crate::{
@@ -110,6 +111,8 @@ pub struct SourceSpec {
     pub times: Unit,
     /// The words that stand for a missing value, in place of the usual ones (docs/events.md).
     pub nulls: Option<Vec<String>>,
+    /// How its records become events, if they are none yet (docs/feeds.md): a map, or the file that it is in.
+    pub map: Option<MapSpec>,
 }
 
 /// How posted events are written.
@@ -122,6 +125,8 @@ pub struct PostedSpec {
     pub times: Unit,
     /// The words that stand for a missing value, in place of the usual ones (docs/events.md).
     pub nulls: Option<Vec<String>>,
+    /// How they become events, if they are none yet, as at a source.
+    pub map: Option<MapSpec>,
 }
 
 /// A file, read once or followed.

@@ -6,20 +6,7 @@ use std::{
     path::Path,
 };
 
-use serde::{Deserialize, Serialize};
-
-/// How records are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Encoding {
-    /// One JSON object a line.
-    #[serde(alias = "jsonlines", alias = "json", alias = "ndjson")]
-    Jsonl,
-    /// Comma-separated values with a header.
-    Csv,
-    /// Apache Parquet.
-    Parquet,
-}
+pub use crate::stream::Encoding;
 
 /// How a file is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,6 +7,7 @@ pub mod directory;
 pub mod file;
 pub mod format;
 pub mod kafka;
+mod rows;
 pub mod status;
 
 use std::{
@@ -28,6 +29,7 @@ use crate::{
 pub use account::Account;
 pub use chunks::{Chunk, Chunks, ReadError, open};
 pub use format::{Compression, Encoding, Format};
+pub use rows::{header as header_of, payload as mapped_payload};
 pub use status::{Left, PartitionStatus, SourceStatus, Told};
 
 /// What a source gets to work with.

@@ -20,7 +20,19 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("zip", &["workbook/package.rs"]),
     (
         "datafusion",
-        &["diagnostic", "inspect", "source", "sql", "rule", "evaluate", "engine", "store", "app", "cli"],
+        &[
+            "diagnostic",
+            "inspect",
+            "map",
+            "source",
+            "sql",
+            "rule",
+            "evaluate",
+            "engine",
+            "store",
+            "app",
+            "cli",
+        ],
     ),
 ];
 
