@@ -28,6 +28,12 @@ pub static FILES: &[(&str, &str)] = files! { "":
     "config/lists/sensitive_words.csv",
     "config/lists/three_public_caps.csv",
     "config/lists/unit_accounts.csv",
+    "config/maps/iso20022-pacs.004.yaml",
+    "config/maps/iso20022-pacs.008.yaml",
+    "config/maps/iso20022-pain.001.yaml",
+    "config/maps/payments-zh.yaml",
+    "config/maps/uk-council-spending.yaml",
+    "config/maps/voucher.yaml",
     "rules/budget.yaml",
     "rules/caps.yaml",
     "rules/cash.yaml",
@@ -139,7 +145,7 @@ mod tests {
     fn nothing_that_is_shipped_is_forgotten() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         for (folder, extension) in
-            [("rules", "yaml"), ("rules/tests", "yaml"), ("config/lists", "csv"), ("config", "yaml")]
+            [("rules", "yaml"), ("rules/tests", "yaml"), ("config/lists", "csv"), ("config/maps", "yaml"), ("config", "yaml")]
         {
             for entry in std::fs::read_dir(root.join(folder)).unwrap() {
                 let name = entry.unwrap().file_name().into_string().unwrap();

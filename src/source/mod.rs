@@ -9,6 +9,7 @@ pub mod format;
 pub mod kafka;
 mod rows;
 pub mod status;
+mod whole;
 
 use std::{
     collections::BTreeMap,
@@ -30,6 +31,7 @@ pub use account::Account;
 pub use chunks::{Chunk, Chunks, ReadError, open};
 pub use format::{Compression, Encoding, Format};
 pub use rows::{header as header_of, payload as mapped_payload};
+pub use whole::{is_whole, lines as whole_lines};
 pub use status::{Left, PartitionStatus, SourceStatus, Told};
 
 /// What a source gets to work with.

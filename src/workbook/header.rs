@@ -46,6 +46,19 @@ impl Header {
         Ok(Self { row: row.number, last, names: told_apart(names) })
     }
 
+    /// Whether a row names the columns once more, as on each printed page.
+    pub fn is_repeated_by(&self, row: &Row) -> bool {
+        let is_name = |(column, content): &(u32, Content)| {
+            let name = self.names.binary_search_by_key(column, |(column, _)| *column).map(|at| &self.names[at].1);
+            let Content::Text(text) = content else { return false };
+            name.is_ok_and(|name| {
+                let text = one_line(text);
+                *name == text || name.ends_with(&format!("/{text}")) || name.starts_with(&format!("{text} ("))
+            })
+        };
+        row.cells.len() > 1 && row.cells.iter().all(is_name)
+    }
+
     /// The key of a column: its name, or its letters where it has none.
     pub fn key(&self, column: u32) -> String {
         match self.names.binary_search_by_key(&column, |(column, _)| *column) {
@@ -188,6 +201,15 @@ mod tests {
         // A name over two columns without names below it is that of the first.
         let head = [row(1, &["号", "用途", "", "金额"]), row(2, &["1", "甲", "乙", "5"])];
         assert_eq!(names(&head, &[area((1, 1), (1, 2))]), ["号", "用途", "金额"]);
+    }
+
+    #[test]
+    fn a_header_on_each_page_is_known() {
+        let head = [row(1, &["号", "金额", "金额"]), row(2, &["1", "2", "3"])];
+        let header = Header::find("s", &head, &[], None).unwrap();
+        assert!(header.is_repeated_by(&row(9, &["号", "金额", "金额"])));
+        assert!(!header.is_repeated_by(&row(9, &["号", "金额", "7"])));
+        assert!(!header.is_repeated_by(&row(9, &["号"])));
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub struct Options {
     pub sheet: Option<Choice>,
     /// The row with the names, from 1; without one it is looked for.
     pub header_row: Option<u32>,
+    /// Rows below it that are no records.
+    pub skip: u32,
 }
 
 /// A sheet, named in the configuration.

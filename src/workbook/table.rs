@@ -28,7 +28,7 @@ pub struct Summary {
     pub columns: Vec<String>,
     /// Rows with something in them.
     pub rows: u64,
-    /// Rows between them that hold nothing; each is an empty line.
+    /// Rows between them that hold nothing, or the names of the columns once more; each is an empty line.
     pub blank: u64,
     /// Rows that are hidden, and read like the others.
     pub hidden: u64,
@@ -103,7 +103,7 @@ fn write(
     drop(head);
     let columns = header.names.iter().map(|(_, name)| name.clone()).collect();
     let summary = Summary { sheet, header_row: header.row, columns, tabs, ..Summary::default() };
-    let last = header.last;
+    let last = header.last.saturating_add(options.skip);
     let mut lines = Lines { header, summary, line: Vec::new(), left: OUTPUT_MAX, last };
     let mut covers = Covers { areas: &areas, next: 0, open: Vec::new() };
     grid.rows(&mut |row| {
@@ -176,6 +176,9 @@ struct Lines {
 
 impl Lines {
     fn write(&mut self, row: &Row, covered: Vec<(u32, Content)>, out: &mut impl Write) -> Result<(), Fault> {
+        if self.header.is_repeated_by(row) {
+            return Ok(());
+        }
         self.line.clear();
         for _ in self.last + 1..row.number {
             self.line.push(b'\n');

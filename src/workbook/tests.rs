@@ -144,7 +144,7 @@ fn sheets_are_chosen() {
         }
     }
     let bytes = workbook.save_to_buffer().unwrap();
-    let choose = |sheet| read_with(&bytes, &Options { sheet, header_row: None });
+    let choose = |sheet| read_with(&bytes, &Options { sheet, header_row: None, skip: 0 });
     assert_eq!(choose(None).unwrap().0.sheet, "一月");
     assert_eq!(choose(Some(Choice::Name("二月".to_owned()))).unwrap().1[0]["号"], "2");
     assert_eq!(choose(Some(Choice::Number(1))).unwrap().0.sheet, "目录");

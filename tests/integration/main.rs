@@ -28,6 +28,7 @@ mod lifecycle;
 mod lists;
 mod local_time;
 mod meeting;
+mod messages;
 mod mistakes;
 mod notify;
 mod once;

@@ -70,7 +70,7 @@ fn xls(sheet: Records) -> Vec<u8> {
 
 fn read(bytes: &[u8]) -> Result<(Summary, Vec<Value>), String> {
     let mut out = Vec::new();
-    let options = Options { sheet: Some(Choice::Name("付款".to_owned())), header_row: None };
+    let options = Options { sheet: Some(Choice::Name("付款".to_owned())), header_row: None, skip: 0 };
     let summary = to_lines(Cursor::new(bytes), &options, &mut out).map_err(|fault| fault.to_string())?;
     let lines = std::str::from_utf8(&out).unwrap().lines();
     Ok((summary, lines.map(|line| serde_json::from_str(line).unwrap()).collect()))
