@@ -144,9 +144,13 @@ mod tests {
     #[test]
     fn nothing_that_is_shipped_is_forgotten() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        for (folder, extension) in
-            [("rules", "yaml"), ("rules/tests", "yaml"), ("config/lists", "csv"), ("config/maps", "yaml"), ("config", "yaml")]
-        {
+        for (folder, extension) in [
+            ("rules", "yaml"),
+            ("rules/tests", "yaml"),
+            ("config/lists", "csv"),
+            ("config/maps", "yaml"),
+            ("config", "yaml"),
+        ] {
             for entry in std::fs::read_dir(root.join(folder)).unwrap() {
                 let name = entry.unwrap().file_name().into_string().unwrap();
                 if name.ends_with(extension) {

@@ -71,7 +71,8 @@ impl Compiler<'_> {
         }
         self.required(&id);
         if shape.format == Some(Encoding::Xml) && shape.rows.is_none() {
-            let message = say!("`rows` must name the elements of the XML document that are rows, by their path");
+            let message =
+                say!("`rows` must name the elements of the XML document that are rows, by their path");
             self.mistake(&[], message, None);
         }
         let charset = self.checked(&["encoding"], Charset::named(&shape.encoding));

@@ -31,8 +31,8 @@ pub use account::Account;
 pub use chunks::{Chunk, Chunks, ReadError, open};
 pub use format::{Compression, Encoding, Format};
 pub use rows::{header as header_of, payload as mapped_payload};
-pub use whole::{is_whole, lines as whole_lines};
 pub use status::{Left, PartitionStatus, SourceStatus, Told};
+pub use whole::{is_whole, lines as whole_lines};
 
 /// What a source gets to work with.
 #[derive(Debug, Clone)]

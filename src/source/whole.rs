@@ -23,7 +23,9 @@ pub const fn is_whole(encoding: Encoding) -> bool {
 pub fn file(file: File, format: Format, map: Option<&Map>) -> Result<File, String> {
     let mut rows = BufWriter::new(private::unnamed().map_err(|e| not_kept(&e))?);
     match format.compression {
-        super::Compression::None if format.encoding == Encoding::Excel => lines_of_workbook(file, map, &mut rows)?,
+        super::Compression::None if format.encoding == Encoding::Excel => {
+            lines_of_workbook(file, map, &mut rows)?
+        }
         _ => {
             let reader = format.reader(file).map_err(|e| os_reason(&e))?;
             lines(&all(reader)?, format.encoding, map, &mut rows)?;
@@ -64,13 +66,18 @@ fn all(reader: impl Read) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     reader.take(DOCUMENT_MAX + 1).read_to_end(&mut bytes).map_err(|e| os_reason(&e))?;
     if bytes.len() as u64 > DOCUMENT_MAX {
-        return Err(say!("it is larger than {n} MiB, which is the most that is read at once: have it split", n = DOCUMENT_MAX >> 20));
+        return Err(say!(
+            "it is larger than {n} MiB, which is the most that is read at once: have it split",
+            n = DOCUMENT_MAX >> 20
+        ));
     }
     Ok(bytes)
 }
 
 fn lines_of_workbook(file: impl Read + Seek, map: Option<&Map>, rows: &mut impl Write) -> Result<(), String> {
-    let map = map.ok_or_else(|| say!("an Excel workbook is read with a `map`, which says what its columns are (docs/feeds.md)"))?;
+    let map = map.ok_or_else(|| {
+        say!("an Excel workbook is read with a `map`, which says what its columns are (docs/feeds.md)")
+    })?;
     let summary = workbook::to_lines(file, &map.workbook, rows).map_err(|fault| fault.to_string())?;
     if summary.hidden > 0 {
         tracing::info!(sheet = %summary.sheet, rows = summary.hidden, "hidden rows of the sheet are read like the others");
@@ -81,7 +88,9 @@ fn lines_of_workbook(file: impl Read + Seek, map: Option<&Map>, rows: &mut impl 
 fn lines_of_document(bytes: &[u8], map: Option<&Map>, rows: &mut impl Write) -> Result<(), String> {
     let elements = map.and_then(|map| map.elements.as_deref());
     let (Some(map), Some(elements)) = (map, elements) else {
-        return Err(say!("an XML document is read with a `map`, whose `rows` says which of its elements are rows (docs/feeds.md)"));
+        return Err(say!(
+            "an XML document is read with a `map`, whose `rows` says which of its elements are rows (docs/feeds.md)"
+        ));
     };
     let text = markup::decode(bytes, map.charset.name()).map_err(|fault| fault.to_string())?;
     markup::to_lines(&text, elements, rows).map_err(|fault| fault.to_string())?;

@@ -49,7 +49,8 @@ impl Header {
     /// Whether a row names the columns once more, as on each printed page.
     pub fn is_repeated_by(&self, row: &Row) -> bool {
         let is_name = |(column, content): &(u32, Content)| {
-            let name = self.names.binary_search_by_key(column, |(column, _)| *column).map(|at| &self.names[at].1);
+            let name =
+                self.names.binary_search_by_key(column, |(column, _)| *column).map(|at| &self.names[at].1);
             let Content::Text(text) = content else { return false };
             name.is_ok_and(|name| {
                 let text = one_line(text);

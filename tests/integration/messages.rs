@@ -244,7 +244,8 @@ fn each_bad_cell_is_one_clear_line() {
     let sheet = workbook.add_worksheet();
     sheet.set_name("三月").unwrap();
     let header = day()[0].row();
-    let column = |name: &str| u16::try_from(header.iter().position(|(known, _)| *known == name).unwrap()).unwrap();
+    let column =
+        |name: &str| u16::try_from(header.iter().position(|(known, _)| *known == name).unwrap()).unwrap();
     for row in 0..6 {
         for (at, (name, text)) in (0..).zip(day()[row].row()) {
             let text = if row == 0 { name.to_owned() } else { text };
