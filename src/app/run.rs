@@ -93,7 +93,7 @@ pub async fn run(
     tokio::spawn(supervisor::heart(Arc::clone(&daemon.shared), daemon.blocks.clone(), daemon.stop.clone()));
     tracing::info!(listen = %config.listen, sources = config.sources.len(), "ready");
     let shared = Arc::clone(&daemon.shared);
-    let reads_pipe = config.sources.iter().any(|(_, source)| matches!(source, Source::Stdin(_)));
+    let reads_pipe = config.sources.iter().any(|(_, source)| matches!(source, Source::Stdin(..)));
     let result = watch(daemon, sources, signals, (options.once, reads_pipe)).await;
     let _ = tokio::time::timeout(SERVER_STOP, server).await;
     let ended = result?;

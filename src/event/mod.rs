@@ -1,6 +1,7 @@
 //! The data dictionary: one Arrow schema for every kind of event, and exact money and time.
 
 pub mod currency;
+pub mod dress;
 mod duration;
 pub mod hidden;
 pub mod kind;
