@@ -47,6 +47,10 @@ pub mod journal;
 
 pub mod inspect;
 
+pub mod markup;
+
+pub mod workbook;
+
 pub mod map;
 
 pub mod source;

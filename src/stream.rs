@@ -52,6 +52,11 @@ pub enum Encoding {
     Csv,
     /// Apache Parquet.
     Parquet,
+    /// An Excel workbook.
+    #[serde(alias = "xlsx", alias = "xls")]
+    Excel,
+    /// An XML document.
+    Xml,
 }
 
 /// What parts the cells of a row.

@@ -4,6 +4,7 @@ mod alerts;
 mod backtest;
 mod budget;
 mod check;
+mod completeness;
 mod demo;
 mod encoding;
 mod filter;
@@ -11,6 +12,7 @@ mod findings;
 mod forecast;
 mod generate;
 mod help;
+mod import;
 mod init;
 mod language;
 mod manual;
@@ -72,6 +74,8 @@ enum Command {
     Test(test::TestArgs),
     /// Run rules over recorded events; no state is kept
     Backtest(backtest::BacktestArgs),
+    /// Look at a file of another system, and write the map that makes events of it
+    Import(import::ImportArgs),
     /// Compare forecasts of the year's end with what recorded events show
     Forecast(forecast::ForecastArgs),
     /// Show what a rule finds with other values of a constant
@@ -81,6 +85,8 @@ enum Command {
     /// Show the balances of budget lines
     #[command(subcommand)]
     Budget(budget::BudgetCommand),
+    /// Show whether vouchers, bank and budget lines agree on a day
+    Completeness(completeness::CompletenessArgs),
     /// Show what the rules found
     #[command(subcommand)]
     Findings(findings::FindingsCommand),
@@ -211,17 +217,31 @@ pub fn main() -> ExitCode {
         Err(code) => return code,
     };
     table::colour(cli.color);
-    let result = match cli.command {
+    ended(act(cli))
+}
+
+/// Runs another command line within this process.
+fn again(args: &[OsString]) -> anyhow::Result<ExitCode> {
+    match parse(args) {
+        Ok(cli) => act(cli),
+        Err(code) => Ok(code),
+    }
+}
+
+fn act(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {
         Command::Demo(args) => demo::demo(&args),
         Command::Init(args) => init::init(&args),
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::check(&args),
         Command::Test(args) => test::test(&args),
         Command::Backtest(args) => backtest::backtest(&args),
+        Command::Import(args) => import::import(&args),
         Command::Forecast(args) => forecast::forecast(&args),
         Command::Tune(args) => tune::tune(&args),
         Command::Generate(args) => generate::generate(&args),
         Command::Budget(command) => budget::budget(&command),
+        Command::Completeness(args) => completeness::completeness(&args),
         Command::Findings(command) => findings::findings(&command),
         Command::Alerts(command) => alerts::alerts(&command),
         Command::Silence(command) => silence::silence(&command),
@@ -231,7 +251,10 @@ pub fn main() -> ExitCode {
         Command::State(command) => state::state(&command),
         Command::Completions(args) => Ok(manual::completions(&args, cli.language.asked())),
         Command::Man(args) => manual::man(&args, cli.language.asked()),
-    };
+    }
+}
+
+fn ended(result: anyhow::Result<ExitCode>) -> ExitCode {
     match result {
         Ok(code) => code,
         // A reader that has seen enough (`| head`) is no failure.

@@ -138,7 +138,7 @@ pub struct FileSpec {
     /// Whether to wait for more at its end, and to go on with the new file when it is rotated.
     #[serde(default)]
     pub follow: bool,
-    /// `jsonl`, `csv` or `parquet`, if the name does not tell.
+    /// `jsonl`, `csv`, `parquet`, `excel` or `xml`, if the name does not tell.
     pub format: Option<Encoding>,
 }
 
@@ -151,7 +151,7 @@ pub struct DirectorySpec {
     /// The names to read, such as `*.jsonl.gz`.
     #[serde(default = "everything")]
     pub pattern: String,
-    /// `jsonl`, `csv` or `parquet`, if the names do not tell.
+    /// `jsonl`, `csv`, `parquet`, `excel` or `xml`, if the names do not tell.
     pub format: Option<Encoding>,
     /// `keep`, `move` (into `done`) or `delete` a file after everything in it is committed.
     #[serde(default)]

@@ -1,6 +1,10 @@
 //! Events in: what a request says that its body is, and the records in it.
 
-use std::{io::Read, sync::Arc, time::Duration};
+use std::{
+    io::{Read, Write},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{
     Json,
@@ -23,7 +27,7 @@ use crate::{
     inspect::{self, Written},
     map::{self, Map},
     say,
-    source::{Encoding, mapped_payload},
+    source::{Encoding, is_whole, mapped_payload, whole_lines},
     stream::{Dialect, Payload, Receipt},
     text::quoted,
 };
@@ -87,12 +91,26 @@ async fn take(
         false => body,
     };
     // Whatever looks at all of a body takes its time.
+    let whole = map.as_ref().and_then(|map| map.format).filter(|format| is_whole(*format));
+    if let (Some(map), Some(format)) = (map.clone(), whole) {
+        let payload = blocking(move || rows_of(&body, format, &map, &again)).await?;
+        return submit(shared, refusals, read_as, payload).await;
+    }
     let body = match map.clone() {
         Some(map) => blocking(move || in_utf8(body, &map, &again)).await?,
         None => body,
     };
     let written = said_kind.unwrap_or_else(|| seems_written(body.bytes(), map.is_some()));
     let payload = blocking(move || payload(body, written, map.as_deref())).await?;
+    submit(shared, refusals, read_as, payload).await
+}
+
+async fn submit(
+    shared: &Shared,
+    refusals: &Refusals,
+    read_as: &str,
+    payload: Payload,
+) -> Result<Receipt, Problem> {
     let taken = shared.submit(read_as, payload, Vec::new()).await;
     taken.map_err(|not_taken| match not_taken {
         // They filled up while the body came.
@@ -152,6 +170,8 @@ fn written(headers: &HeaderMap, map: Option<&Map>) -> Result<Option<Written>, Pr
     match map.and_then(|map| map.format) {
         Some(Encoding::Csv) => return Ok(Some(Written::Rows)),
         Some(Encoding::Jsonl) => return Ok(Some(Written::Lines)),
+        // A workbook or an XML document is what the map says, whatever the client says that it is.
+        Some(Encoding::Excel | Encoding::Xml) => return Ok(Some(Written::Lines)),
         Some(Encoding::Parquet) | None => {}
     }
     let said = headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or("?"));
@@ -177,6 +197,42 @@ fn in_utf8(body: Body, map: &Map, into: &Into) -> Result<Body, Problem> {
     let mut plain = into.bodies.begin();
     into.add(&mut plain, &text)?;
     Ok(plain)
+}
+
+/// The rows of a workbook or a document.
+fn rows_of(body: &Body, format: Encoding, map: &Map, into: &Into) -> Result<Payload, Problem> {
+    let mut room = Room { into, body: into.bodies.begin(), problem: None };
+    let read = whole_lines(body.bytes(), format, Some(map), &mut room);
+    match (read, room.problem) {
+        (_, Some(problem)) => Err(problem),
+        (Err(fault), None) => {
+            Err(Problem::bad_request(say!("the body is refused, nothing of it is taken: {fault}", fault)))
+        }
+        (Ok(()), None) => Ok(Payload::JsonLines(room.body.into_bytes())),
+    }
+}
+
+/// Rows that are made of a body, which take up room like it.
+struct Room<'i> {
+    into: &'i Into,
+    body: Body,
+    problem: Option<Problem>,
+}
+
+impl Write for Room<'_> {
+    fn write(&mut self, part: &[u8]) -> std::io::Result<usize> {
+        match self.into.add(&mut self.body, part) {
+            Ok(()) => Ok(part.len()),
+            Err(problem) => {
+                self.problem = Some(problem);
+                Err(std::io::ErrorKind::OutOfMemory.into())
+            }
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Where a body is read into: it has a length of its own, and room with all others.

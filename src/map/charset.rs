@@ -41,6 +41,15 @@ impl Charset {
         }
     }
 
+    /// The name of the encoding, if one is named.
+    #[must_use]
+    pub fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Auto => None,
+            Self::Named(encoding) => Some(encoding.name()),
+        }
+    }
+
     /// The encoding of most lines of a text; where this is only its start, that of the first line which tells it, and
     /// `None` if no line does.
     fn decide(self, start: &[u8], all: bool) -> Option<&'static Encoding> {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Charset, Condition, Dates, Field, Map, MapShape, Money, Slots, Words, when};
+use super::{Charset, Condition, Dates, Field, Map, MapShape, Money, Slots, Word, Words, when};
 use crate::{
     diagnostic::suggest,
     event::{
@@ -11,8 +11,9 @@ use crate::{
         schema::{FIELDS, field},
     },
     say,
-    stream::Dialect,
+    stream::{Dialect, Encoding},
     text::quoted,
+    workbook,
 };
 
 /// A mistake in a map.
@@ -69,6 +70,11 @@ impl Compiler<'_> {
             }
         }
         self.required(&id);
+        if shape.format == Some(Encoding::Xml) && shape.rows.is_none() {
+            let message =
+                say!("`rows` must name the elements of the XML document that are rows, by their path");
+            self.mistake(&[], message, None);
+        }
         let charset = self.checked(&["encoding"], Charset::named(&shape.encoding));
         let dialect = self.dialect();
         let money = self.checked(&["money"], Money::new(&shape.money));
@@ -81,7 +87,8 @@ impl Compiler<'_> {
                 None
             }
         };
-        if shape.header_row > MOST_ROWS || shape.skip > MOST_ROWS {
+        let header_row = shape.header_row.unwrap_or(1);
+        if header_row > MOST_ROWS || shape.skip > MOST_ROWS {
             let most = MOST_ROWS;
             self.mistake(&["header_row"], say!("a header stands in the first {most} rows", most), None);
         }
@@ -89,7 +96,9 @@ impl Compiler<'_> {
             format: shape.format,
             charset: charset?,
             dialect: dialect?,
-            header_row: shape.header_row,
+            header_row,
+            workbook: self.workbook(),
+            elements: shape.rows.clone(),
             skip: shape.skip,
             tree: self.slots.tree(),
             slots: std::mem::take(&mut self.slots),
@@ -103,6 +112,17 @@ impl Compiler<'_> {
             times: shape.times,
             nulls: shape.nulls.clone(),
         })
+    }
+
+    /// Where the rows of a workbook stand.
+    fn workbook(&self) -> workbook::Options {
+        let shape = self.shape;
+        let sheet = shape.sheet.as_ref().map(|sheet| match sheet {
+            Word::Text(name) => workbook::Choice::Name(name.clone()),
+            Word::Number(number) => workbook::Choice::Number(usize::try_from(*number).unwrap_or(0)),
+        });
+        let header_row = shape.header_row.and_then(|row| u32::try_from(row).ok()).filter(|row| *row > 0);
+        workbook::Options { sheet, header_row, skip: u32::try_from(shape.skip).unwrap_or(0) }
     }
 
     fn mistake(&mut self, path: &[&str], message: String, hint: Option<String>) {

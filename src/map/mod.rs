@@ -15,6 +15,7 @@ use std::collections::HashMap;
 use crate::{
     event::stamp::Unit,
     stream::{Dialect, Encoding},
+    workbook,
 };
 
 pub use charset::{Charset, growing_reader, look as look_at_encoding, reader as utf8_reader, utf8};
@@ -36,6 +37,10 @@ pub struct Map {
     pub dialect: Dialect,
     /// The row that names the columns, counted from 1; 0 if there is none.
     pub header_row: usize,
+    /// Where they stand in a workbook.
+    pub workbook: workbook::Options,
+    /// The path of the elements of an XML document that are rows.
+    pub elements: Option<String>,
     /// Rows below it that are no records.
     pub skip: usize,
     /// The columns it names.

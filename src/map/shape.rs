@@ -10,12 +10,17 @@ use crate::{event::stamp::Unit, stream::Encoding};
 #[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MapShape {
-    /// `jsonl`, `csv` or `parquet`, whatever the names of the files tell.
+    /// `jsonl`, `csv`, `parquet`, `excel` or `xml`, whatever the names of the files tell.
     pub format: Option<Encoding>,
     /// The encoding: `auto` takes a byte order mark, else UTF-8 where all is UTF-8, else GB18030; or a name such as `gbk`.
     pub encoding: String,
-    /// The row that names the columns, counted from 1; 0 if no row does: then they are `#1`, `#2` and so on.
-    pub header_row: usize,
+    /// The row that names the columns, counted from 1; 0 if no row does: then they are `#1`, `#2` and so on. In a workbook
+    /// it is looked for where it is not given.
+    pub header_row: Option<usize>,
+    /// The sheet of a workbook, by its name or number; the first that is shown without it.
+    pub sheet: Option<Word>,
+    /// The elements of an XML document that are rows, by their path: `VoucherBody/Voucher/DetailList/Detail`.
+    pub rows: Option<String>,
     /// Rows below the header that are no records.
     pub skip: usize,
     /// What parts the cells of a row: one character, or `tab`.
@@ -55,7 +60,9 @@ impl Default for MapShape {
         Self {
             format: None,
             encoding: String::from("auto"),
-            header_row: 1,
+            header_row: None,
+            sheet: None,
+            rows: None,
             skip: 0,
             delimiter: String::from(","),
             quote: String::from("\""),

@@ -16,6 +16,7 @@ use datafusion::parquet::arrow::arrow_reader::{ParquetRecordBatchReader, Parquet
 use super::{
     Compression, Encoding, Format,
     rows::{self, Rows, Then},
+    whole,
 };
 use crate::{
     diagnostic::os_reason,
@@ -230,6 +231,10 @@ impl Chunks {
         if format.encoding == Encoding::Parquet {
             return Self::table(path, file, rows, at.0, map);
         }
+        if whole::is_whole(format.encoding) {
+            let rows_of_it = whole::file(file, format, map).map_err(|fault| refuse(path, fault))?;
+            return Self::objects(path, Box::new(rows_of_it), rows, at);
+        }
         let again = || format.reader(open(path)?).map_err(|error| fail(path, error));
         let reader = format.reader(file).map_err(|error| fail(path, error))?;
         let mut raw = None;
@@ -266,11 +271,26 @@ impl Chunks {
         rows: usize,
         map: Option<&Map>,
     ) -> Result<Self, ReadError> {
+        if whole::is_whole(format.encoding) {
+            let objects = whole::piped(reader, format.encoding, map).map_err(|fault| refuse(path, fault))?;
+            return Self::objects(path, Box::new(objects), rows, (0, 0));
+        }
         let reader = match map {
             Some(map) => map::utf8_reader(reader, map.charset, None),
             None => reader,
         };
         Self::text(path, reader, format, rows, (0, 0), Growth { grows: false, live: true }, map)
+    }
+
+    /// Reads the rows that a reader made of a whole file.
+    fn objects(
+        path: &Path,
+        reader: Box<dyn Read + Send>,
+        rows: usize,
+        at: (u64, u64),
+    ) -> Result<Self, ReadError> {
+        let format = Format { encoding: Encoding::Jsonl, compression: Compression::None };
+        Self::text(path, reader, format, rows, at, Growth { grows: false, live: false }, None)
     }
 
     /// Reads text from a stream.
@@ -738,5 +758,7 @@ fn caught<T, E: std::fmt::Display>(read: impl FnOnce() -> Result<T, E>) -> Resul
 /// Whether more can be appended to a file of this format while it is read.
 #[must_use]
 pub fn can_grow(format: Format) -> bool {
-    format.compression == Compression::None && format.encoding != Encoding::Parquet
+    format.compression == Compression::None
+        && format.encoding != Encoding::Parquet
+        && !whole::is_whole(format.encoding)
 }

@@ -14,6 +14,10 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("rdkafka", &["source/kafka", "notify/kafka.rs"]),
     ("axum", &["http"]),
     ("clap", &["cli"]),
+    ("quick_xml", &["markup"]),
+    ("calamine", &["workbook/legacy"]),
+    ("cfb", &["workbook/legacy"]),
+    ("zip", &["workbook/package.rs"]),
     (
         "datafusion",
         &[
