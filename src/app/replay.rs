@@ -12,8 +12,8 @@ use super::parallel;
 use crate::{
     config::Config,
     engine::{
-        BatchLimits, Committable, Dedup, Engine, EngineError, LATE_WITHOUT_HISTORY, MemoryTables, Output,
-        Record, Scheduler, Sequencer, Windowing, batches,
+        BatchLimits, Committable, Dedup, Engine, EngineError, LATE_WITHOUT_HISTORY, MemoryTables, Originals,
+        Output, Record, Scheduler, Sequencer, Windowing, batches,
     },
     evaluate::Evaluator,
     ledger::Ledger,
@@ -153,7 +153,8 @@ impl Replay {
         let ledger = Arc::clone(&self.ledger);
         let engine = Engine {
             decoder: Arc::new(super::decoder(config)),
-            sequencer: Sequencer::new(ledger, Dedup::default(), super::watermark(config), None),
+            sequencer: Sequencer::new(ledger, Dedup::default(), super::watermark(config), None)
+                .finding(Originals::default().within(config.retain_micros())),
             windowing,
             evaluator: Arc::new(RwLock::new(evaluator)),
             record: self.record,

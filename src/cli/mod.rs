@@ -4,6 +4,7 @@ mod alerts;
 mod backtest;
 mod budget;
 mod check;
+mod completeness;
 mod demo;
 mod encoding;
 mod filter;
@@ -84,6 +85,8 @@ enum Command {
     /// Show the balances of budget lines
     #[command(subcommand)]
     Budget(budget::BudgetCommand),
+    /// Show whether vouchers, bank and budget lines agree on a day
+    Completeness(completeness::CompletenessArgs),
     /// Show what the rules found
     #[command(subcommand)]
     Findings(findings::FindingsCommand),
@@ -238,6 +241,7 @@ fn act(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Tune(args) => tune::tune(&args),
         Command::Generate(args) => generate::generate(&args),
         Command::Budget(command) => budget::budget(&command),
+        Command::Completeness(args) => completeness::completeness(&args),
         Command::Findings(command) => findings::findings(&command),
         Command::Alerts(command) => alerts::alerts(&command),
         Command::Silence(command) => silence::silence(&command),

@@ -1,12 +1,16 @@
 //! Maps of sources: written where the source is, or in a file of their own.
 
 use std::{
+    fmt,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use saphyr::YamlData;
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{MapAccess, Visitor, value::MapAccessDeserializer},
+};
 
 use super::{resolve::Resolver, shape, syntax};
 use crate::{
@@ -19,13 +23,37 @@ use crate::{
 };
 
 /// A map, or the file that it is in.
-#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 #[serde(untagged)]
 pub enum MapSpec {
     /// A file.
     File(PathBuf),
     /// The map itself.
     Inline(Box<MapShape>),
+}
+
+/// By hand, so that keys which look like numbers stay texts, and a mistake is told where it stands.
+impl<'de> Deserialize<'de> for MapSpec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = MapSpec;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map, or the name of its file")
+            }
+
+            fn visit_str<E>(self, path: &str) -> Result<MapSpec, E> {
+                Ok(MapSpec::File(PathBuf::from(path)))
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<MapSpec, M::Error> {
+                MapShape::deserialize(MapAccessDeserializer::new(map))
+                    .map(|shape| MapSpec::Inline(Box::new(shape)))
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
 }
 
 /// Where the map of a source is written, to say where a mistake in it stands.

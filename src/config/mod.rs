@@ -256,6 +256,12 @@ impl Config {
     pub fn duplicate_horizon_micros(&self) -> i64 {
         i64::try_from(self.duplicate_horizon.as_micros()).unwrap_or(i64::MAX)
     }
+
+    /// `state.retain` in microseconds.
+    #[must_use]
+    pub fn retain_micros(&self) -> Option<i64> {
+        self.retain.map(|retain| i64::try_from(retain.as_micros()).unwrap_or(i64::MAX))
+    }
 }
 
 /// serde's message with its place, and the nearest of the names that it says are expected.

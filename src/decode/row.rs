@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     event::{
-        BudgetAction, Column, EventType, FieldKind,
+        BudgetAction, Column, EventType, FieldKind, TypeSet,
         schema::{EVENT_ID_CHARS, FIELDS, TextKind, id_hash, required_by_action},
         time::TimeBounds,
     },
@@ -67,7 +67,7 @@ impl<'a> Cell<'a> {
 }
 
 /// The bits of all event types.
-const ALL_TYPES: u8 = {
+const ALL_TYPES: TypeSet = {
     let (mut bits, mut at) = (0, 0);
     while at < EventType::ALL.len() {
         bits |= EventType::ALL[at].bit();
@@ -237,7 +237,7 @@ impl<'c> RowBuilder<'c> {
         };
         // Of an event of no type only what every event has can be told.
         let bit = event_type.as_ref().map_or(0, |event_type| event_type.bit());
-        let must = |required: u8| if bit == 0 { required == ALL_TYPES } else { required & bit != 0 };
+        let must = |required: TypeSet| if bit == 0 { required == ALL_TYPES } else { required & bit != 0 };
         let mut content = 0u64;
         for (column, (cell, field)) in cells.iter_mut().zip(FIELDS).enumerate() {
             let left = reading.undress(cell, field.kind);

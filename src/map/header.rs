@@ -23,7 +23,7 @@ impl Map {
         }
         let Err(fault) = self.slots.check(&names) else { return Ok(names.into()) };
         let found = self.slots.among(&names);
-        let lines = below.split(['\n', '\r']).filter(|line| !line.is_empty()).take(BELOW).enumerate();
+        let lines = crate::stream::lines(below).take(BELOW).enumerate();
         let better = lines.map(|(at, line)| (at, self.slots.among(&self.dialect.cells(line))));
         let better =
             better.filter(|(_, count)| *count > found).max_by_key(|(at, count)| (*count, BELOW - at));

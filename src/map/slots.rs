@@ -92,7 +92,12 @@ impl Slots {
         let missing: Vec<_> = self.missing(header).collect();
         if let Some(first) = missing.first() {
             const SHOWN: usize = 12;
-            let names = missing.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ");
+            const NAMED: usize = 5;
+            let mut names =
+                missing.iter().take(NAMED).map(|name| quoted(name)).collect::<Vec<_>>().join(", ");
+            if missing.len() > NAMED {
+                names.push_str(", …");
+            }
             let mut found = header.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
             if header.len() > SHOWN {
                 found.push_str(", …");
@@ -134,8 +139,10 @@ impl Slots {
     pub fn likely<'h>(&self, name: &str, header: &'h [String]) -> Option<&'h str> {
         let places = self.places(header);
         let free = header.iter().enumerate().filter(|(at, _)| !places.contains(&Some(*at)));
-        let free: Vec<_> = free.map(|(_, name)| name.as_str()).collect();
-        in_turn(name).find_map(|one| nearest(one, free.iter().copied()))
+        let free: Vec<_> = free.map(|(_, name)| (squeezed(name), name.as_str())).collect();
+        let near =
+            in_turn(name).find_map(|one| nearest(&squeezed(one), free.iter().map(|(name, _)| name.as_str())));
+        near.and_then(|near| free.iter().find(|(name, _)| name == near)).map(|(_, name)| *name)
     }
 
     /// The columns as keys and paths of objects.

@@ -8,6 +8,8 @@ mod cases;
 mod chain;
 mod checkpoint;
 mod commit;
+mod completeness;
+mod confirmations;
 mod desk;
 mod error;
 mod filter;
@@ -24,6 +26,7 @@ mod ports;
 mod quarantine;
 mod query;
 mod recover;
+mod refunded;
 mod seal;
 mod sealed;
 mod settings;
@@ -47,6 +50,7 @@ use crate::{failpoint, private};
 pub use backup::{BackupOptions, Manifest, back_up, restore};
 pub use cases::{CaseError, Cases, FINDINGS_MAX, Verdicts};
 pub use commit::Commit;
+pub use completeness::DayStatement;
 pub use error::StoreError;
 use error::explain;
 pub use filter::{ACTIVE, CaseFilter, SORTS, Wanted};
@@ -67,7 +71,7 @@ pub use turn::Turns;
 pub use verify::{Check, Outcome, Problems, verify_backup};
 
 /// The schema this version writes.
-pub const SCHEMA_VERSION: i64 = 5;
+pub const SCHEMA_VERSION: i64 = 6;
 /// The database's name in the state directory.
 pub const DATABASE: &str = "fiscwatch.db";
 

@@ -76,7 +76,8 @@ fn payments(seed: u64, count: usize) -> Vec<Payment> {
 }
 
 fn one(rng: &mut impl Rng, n: usize) -> Payment {
-    let cents: u64 = rng.random_range(1..10u64.pow(rng.random_range(2..17)));
+    let digits = rng.random_range(2..17);
+    let cents: u64 = rng.random_range(1..10u64.pow(digits));
     let (month, day, hour) = (rng.random_range(1..=12), rng.random_range(1..=28), rng.random_range(0..24));
     let (at, written) = match rng.random_range(0..3) {
         0 => (format!("2025-{month:02}-{day:02}"), format!("2025{month:02}{day:02}")),
@@ -418,7 +419,7 @@ fn the_daemon_a_request_and_a_backtest_read_alike() {
     );
     let (_, answer) = daemon.post_bytes("/api/v1/events?as=vouchers", csv(first, b',').as_bytes());
     assert_eq!(serde_json::from_str::<Value>(&answer).unwrap()["duplicates"].as_u64(), Some(200), "{answer}");
-    daemon.stop("TERM");
+    daemon.stop("-TERM");
     crate::support::assert_same(&bench.state(), &expected, "a mapped directory and request");
 
     write(bench.path(), "map.yaml", MAP);

@@ -4,6 +4,7 @@ mod support;
 
 mod alerts;
 mod arithmetic;
+mod bank;
 mod batches;
 mod cli;
 mod closing;

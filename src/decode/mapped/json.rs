@@ -40,6 +40,7 @@ struct Found<'a> {
     turns: Vec<u8>,
     first: Option<&'a str>,
     place: Option<Cell<'a>>,
+    is_suspect: bool,
     /// Keys that are no columns.
     strange: HashSet<Box<str>>,
 }
@@ -62,6 +63,10 @@ impl<'a> Row<'a> for Found<'a> {
             Cell::Owned(text) => Cow::Owned(text),
             _ => Cow::Borrowed(""),
         }
+    }
+
+    fn is_suspect(&self) -> bool {
+        self.is_suspect
     }
 }
 
@@ -93,6 +98,7 @@ impl<'a> Record<'a> for Objects<'a> {
         let Some(trimmed) = body(text, record, start, rows) else { return };
         let end = start + text.len();
         self.found.clear(self.apply.map.slots.names().len());
+        self.found.is_suspect = super::has_mark(trimmed.as_bytes());
         let mut deserializer = serde_json::Deserializer::from_str(trimmed);
         let object = Object { tree: &self.apply.map.tree, found: &mut self.found, is_root: true };
         let read = deserializer.deserialize_map(object).and_then(|()| deserializer.end());

@@ -21,6 +21,7 @@ use super::{
 use crate::{
     event::{
         Column, FieldKind,
+        dress::squeezed,
         schema::{FIELDS, TextKind},
         stamp::Stamp,
         time::Calendar,
@@ -67,6 +68,8 @@ trait Row<'a> {
     fn cell(&self, slot: usize) -> Cell<'a>;
     /// The first value that stands there at all.
     fn first(&self) -> Cow<'_, str>;
+    /// Whether some value may have lost characters when it was decoded.
+    fn is_suspect(&self) -> bool;
 }
 
 /// A map at work on the records of a block.
@@ -104,6 +107,10 @@ impl<'a> Apply<'a> {
         (record, start, end): (u64, usize, usize),
         rows: &mut RowBuilder<'_>,
     ) {
+        // A word that is damaged must not decide what the row is.
+        if let Some(fault) = self.damage(row) {
+            return rows.reject(placed(place, fault), record, start, end);
+        }
         if self.is_total(row) {
             return rows.skip(1);
         }
@@ -116,8 +123,7 @@ impl<'a> Apply<'a> {
                     let (name, found) = (&self.map.slots.names()[no_number.slot], shorten(&no_number.found));
                     let detail =
                         say!("{name} {found} is no number, as `when` asks", name, found = quoted(&found));
-                    let detail = if place.is_empty() { detail } else { format!("{place}: {detail}") };
-                    return rows.reject((Reason::WrongType, detail), record, start, end);
+                    return rows.reject(placed(place, (Reason::WrongType, detail)), record, start, end);
                 }
             }
         }
@@ -127,6 +133,15 @@ impl<'a> Apply<'a> {
         if let Cell::Owned(id) = std::mem::take(&mut cells[Column::EventId.index()]) {
             self.id = id;
         }
+    }
+
+    /// A column of the map that has lost characters.
+    fn damage(&self, row: &impl Row<'a>) -> Option<Fault> {
+        if !row.is_suspect() {
+            return None;
+        }
+        let names = self.map.slots.names().iter().enumerate();
+        names.filter_map(|(slot, name)| lost(name, text_of(&row.cell(slot))?)).next()
     }
 
     /// A row of totals has no id, or the word stands where it would.
@@ -141,7 +156,7 @@ impl<'a> Apply<'a> {
         let mut id = self.map.id.iter().copied().chain(field);
         id.all(|slot| match self.bare(row.cell(slot)) {
             Cell::Absent => true,
-            cell => text_of(&cell).is_some_and(|text| text.trim() == first.trim()),
+            cell => text_of(&cell).is_some_and(|text| squeezed(text) == squeezed(&first)),
         })
     }
 
@@ -216,7 +231,6 @@ impl<'a> Apply<'a> {
             }
             id.push_str(part);
         }
-        whole(Column::EventId.index(), &id)?;
         Ok(Cell::Owned(id))
     }
 
@@ -244,9 +258,6 @@ impl<'a> Apply<'a> {
         match kind {
             FieldKind::Choice(known) => chosen(field, known, cell),
             FieldKind::Text(_) => {
-                if let Some(text) = text_of(&cell) {
-                    whole(field.column, text)?;
-                }
                 // A code that JSON has as a number keeps its digits.
                 Ok(if let Cell::Number(text) = cell { Cell::Text(text) } else { cell })
             }
@@ -354,16 +365,25 @@ fn chosen<'a>(field: &Field, known: &[&str], cell: Cell<'a>) -> Result<Cell<'a>,
     }
 }
 
-/// A text of which no character was lost when it was decoded.
-fn whole(column: usize, text: &str) -> Result<(), Fault> {
-    if !text.contains(char::REPLACEMENT_CHARACTER) {
-        return Ok(());
-    }
-    let (name, text) = (FIELDS[column].name, quoted(&shorten(text)));
-    Err((
-        Reason::NotUtf8,
-        say!("{name} {text} has bytes that are not in the encoding of the file", name, text),
-    ))
+/// Whether there is the mark of a lost character.
+fn has_mark(text: &[u8]) -> bool {
+    memchr::memmem::find(text, "\u{fffd}".as_bytes()).is_some()
+}
+
+/// That characters of a text were lost when it was decoded, if they were.
+fn lost(name: &str, text: &str) -> Option<Fault> {
+    text.contains(char::REPLACEMENT_CHARACTER).then(|| {
+        let text = quoted(&shorten(text));
+        (
+            Reason::NotUtf8,
+            say!("{name} {text} has bytes that are not in the encoding of the file", name, text),
+        )
+    })
+}
+
+/// A fault with where its record stands, if its number does not say it.
+fn placed(place: &str, (reason, detail): Fault) -> Fault {
+    (reason, if place.is_empty() { detail } else { format!("{place}: {detail}") })
 }
 
 /// A year without the word for it.

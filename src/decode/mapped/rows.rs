@@ -54,6 +54,11 @@ impl<'f> Row<'f> for Line<'f> {
         let mut cells = self.fields.iter().map(<[u8]>::trim_ascii).filter(|cell| !cell.is_empty());
         cells.next().map_or(Cow::Borrowed(""), String::from_utf8_lossy)
     }
+
+    fn is_suspect(&self) -> bool {
+        let all = self.fields.as_slice();
+        simdutf8::basic::from_utf8(all).is_err() || super::has_mark(all)
+    }
 }
 
 impl Take for Rows<'_> {

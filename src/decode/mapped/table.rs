@@ -41,6 +41,10 @@ impl<'c> Row<'c> for At<'c> {
             })
             .unwrap_or_default()
     }
+
+    fn is_suspect(&self) -> bool {
+        false
+    }
 }
 
 /// Decodes the rows of a table.
