@@ -10,7 +10,7 @@ use fiscwatch::{
     event::schema::FIELDS,
     map::Map,
     source::{Chunks, Format},
-    sql::value::value,
+    sql::value,
 };
 use rust_xlsxwriter::{Format as Style, Workbook};
 use serde_json::{Value, json};
