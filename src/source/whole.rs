@@ -24,7 +24,7 @@ pub fn file(file: File, format: Format, map: Option<&Map>) -> Result<File, Strin
     let mut rows = BufWriter::new(private::unnamed().map_err(|e| not_kept(&e))?);
     match format.compression {
         super::Compression::None if format.encoding == Encoding::Excel => {
-            lines_of_workbook(file, map, &mut rows)?
+            lines_of_workbook(file, map, &mut rows)?;
         }
         _ => {
             let reader = format.reader(file).map_err(|e| os_reason(&e))?;
@@ -56,7 +56,7 @@ pub fn lines(
 ///
 /// # Errors
 /// What it is refused for.
-pub fn piped(reader: impl Read, encoding: Encoding, map: Option<&Map>) -> Result<impl Read + Send, String> {
+pub fn piped(reader: impl Read, encoding: Encoding, map: Option<&Map>) -> Result<Cursor<Vec<u8>>, String> {
     let mut rows = Vec::new();
     lines(&all(reader)?, encoding, map, &mut rows)?;
     Ok(Cursor::new(rows))

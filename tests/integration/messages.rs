@@ -10,7 +10,7 @@ use fiscwatch::{
     event::schema::FIELDS,
     map::Map,
     source::{Chunks, Format},
-    sql::value::value,
+    sql::value,
 };
 use rust_xlsxwriter::{Format as Style, Workbook};
 use serde_json::{Value, json};
@@ -65,6 +65,7 @@ fn messages_of_banks_are_events() {
         ("pain.001.001.03.xml", "iso20022-pain.001"),
         ("pacs.008.001.08.xml", "iso20022-pacs.008"),
         ("pacs.004.001.09.xml", "iso20022-pacs.004"),
+        ("camt.054.001.08.xml", "iso20022-camt.054"),
         ("voucher.gbk.xml", "voucher"),
     ] {
         insta::assert_snapshot!(message, told(&read(&fixture(message), map).unwrap()));
@@ -80,6 +81,8 @@ fn versions_of_a_message_mean_the_same() {
     assert_eq!(first[0], ninth[0]);
     let settled = |message: &str| contents(message, "iso20022-pacs.008");
     assert_eq!(settled("pacs.008.001.02.xml"), settled("pacs.008.001.08.xml"));
+    let confirmed = |message: &str| contents(message, "iso20022-camt.054");
+    assert_eq!(confirmed("camt.054.001.02.xml"), confirmed("camt.054.001.08.xml"));
 }
 
 /// One payment of a made up day.

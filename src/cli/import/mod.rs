@@ -23,7 +23,6 @@ use crate::{
     decode::Reading,
     diagnostic::suggest,
     event::schema::{FIELDS, field},
-    map::Map,
     private, say,
     text::quoted,
 };
@@ -129,11 +128,8 @@ fn trial(path: &Path, text: &str, guess: &Guess, config: &Config) -> anyhow::Res
         return Ok(None);
     }
     let reading = reading(text)?;
-    let map: &Map = &reading
-        .map()
-        .cloned()
-        .context(say!("internal error: {message}. Please report this", message = "no map"))?;
-    Trial::of(path, map, reading.clone(), &config.calendar).map(Some)
+    let Some(map) = reading.map().cloned() else { return Ok(None) };
+    Trial::of(path, &map, reading, &config.calendar).map(Some)
 }
 
 fn tell(sample: &Sample, guess: &Guess, trial: Option<&Trial>, config: &Config) {

@@ -12,7 +12,7 @@ use crate::{
     event::schema::FIELDS,
     say,
     source::{Chunks, Format, file::file_block},
-    sql::value::value,
+    sql::value,
     stream::Receipt,
 };
 

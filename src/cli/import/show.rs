@@ -15,7 +15,7 @@ use crate::{
     map::Map,
     say,
     source::{Chunks, Format, file::file_block},
-    sql::value::value,
+    sql::value,
 };
 
 /// Rows that are shown.
