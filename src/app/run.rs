@@ -92,6 +92,11 @@ pub async fn run(
     supervisor::ready();
     tokio::spawn(supervisor::heart(Arc::clone(&daemon.shared), daemon.blocks.clone(), daemon.stop.clone()));
     tracing::info!(listen = %config.listen, sources = config.sources.len(), "ready");
+    if !config.clients.auth {
+        tracing::warn!(
+            "nobody is asked who they are (http.auth): whoever reaches this port may do everything; fine for a trial"
+        );
+    }
     let shared = Arc::clone(&daemon.shared);
     let reads_pipe = config.sources.iter().any(|(_, source)| matches!(source, Source::Stdin(_)));
     let result = watch(daemon, sources, signals, (options.once, reads_pipe)).await;

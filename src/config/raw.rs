@@ -330,6 +330,21 @@ pub struct Http {
     pub top_units: usize,
     /// The request header in which a proxy in front tells who is logged in.
     pub user_header: Option<String>,
+    /// Whether requests must say who sends them: by a token, or by `user_header` from a proxy that is listed. An address
+    /// that other machines reach needs it.
+    pub auth: bool,
+    /// Who speaks TLS with clients: `proxy`, if one in front does. An address that other machines reach needs it.
+    pub tls: Option<Tls>,
+    /// IP addresses of proxies whose `user_header` is believed where `auth` is on; those of this machine if none is named.
+    pub proxies: Vec<String>,
+}
+
+/// Who speaks TLS with clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Tls {
+    /// A proxy in front.
+    Proxy,
 }
 
 impl Default for Http {
@@ -346,6 +361,9 @@ impl Default for Http {
             bodies_mib: 256,
             top_units: 20,
             user_header: None,
+            auth: false,
+            tls: None,
+            proxies: Vec::new(),
         }
     }
 }

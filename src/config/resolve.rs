@@ -34,7 +34,7 @@ fn link_base(url: &str) -> Result<String, String> {
 }
 
 /// The name of a request header.
-fn header_name(name: &str) -> Result<String, String> {
+pub(super) fn header_name(name: &str) -> Result<String, String> {
     let parsed: Result<::http::HeaderName, _> = name.parse();
     parsed
         .map(|name| name.as_str().to_owned())
@@ -166,7 +166,7 @@ impl Resolver<'_> {
             body_bytes_max: self.within("http.body_bytes_max", raw.http.body_bytes_max, (0, 1 << 30)),
             clients,
             top_units: self.within("http.top_units", raw.http.top_units, (0, 1000)),
-            user_header: raw.http.user_header.map(|name| self.value("http.user_header", header_name(&name))),
+            tls: raw.http.tls,
             log: raw.log,
         };
         if self.problems.is_empty() { Ok(config) } else { Err(self.problems) }

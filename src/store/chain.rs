@@ -27,8 +27,11 @@ pub const ALERTS: Chain =
 /// What officers did with silences.
 pub const SILENCES: Chain =
     Chain { table: &sums::SILENCE_HISTORY, columns: "silence_id, at, who, action, body" };
+/// Who did what.
+pub const AUDIT: Chain =
+    Chain { table: &sums::AUDIT, columns: "at, who, place, action, subject, result, detail" };
 /// All of them.
-pub const ALL: [&Chain; 2] = [&ALERTS, &SILENCES];
+pub const ALL: [&Chain; 3] = [&ALERTS, &SILENCES, &AUDIT];
 
 /// The end of a chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -22,12 +22,22 @@ macro_rules! version_5 {
     };
 }
 
-/// A new database: the events and balances, alerts, indicators, what version 5 adds.
+/// What version 6 adds, a file a subject.
+macro_rules! version_6 {
+    () => {
+        concat!(
+            include_str!("schema_6_access.sql"), // Users, tokens, the audit log.
+        )
+    };
+}
+
+/// A new database: the events and balances, alerts, indicators, what later versions add.
 const SCHEMA: &str = concat!(
     include_str!("schema.sql"),
     include_str!("schema_3.sql"),
     include_str!("schema_4.sql"),
-    version_5!()
+    version_5!(),
+    version_6!()
 );
 
 /// What leads from version n + 1 to the next one, at n. Each runs in one transaction with the new version number.
@@ -53,6 +63,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema_4.sql"),
     // 4 to 5: sums of every table, chained histories. What SQL cannot do follows in `after`.
     version_5!(),
+    // 5 to 6: who may do what.
+    version_6!(),
 ];
 
 /// Makes the tables of an empty database, or brings an older one up to date. Another program that holds the database is
@@ -91,9 +103,14 @@ pub(super) fn count(connection: &Connection, turns: &Arc<Turns>) -> rusqlite::Re
 /// Runs a step, and what SQL cannot do of it, in one transaction with the new version number.
 fn step(connection: &Connection, turns: &Arc<Turns>, sql: &str, version: i64) -> rusqlite::Result<()> {
     let transaction = turns.begin(connection, None)?;
+    let before = self::version(&transaction)?;
     transaction.execute_batch(sql)?;
-    if version == 5 {
+    // A new database takes all steps at once.
+    if version >= 5 && before < 5 {
         trust(&transaction)?;
+    }
+    if version >= 6 && before < 6 {
+        keep_out(&transaction)?;
     }
     transaction.pragma_update(None, "user_version", version)?;
     transaction.commit()
@@ -120,11 +137,22 @@ fn trust(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     // Tables that have no sum yet are summed at the end, as they are then.
     let changes = Changes::default();
     silences::begin_history(transaction)?;
-    for chain in chain::ALL {
+    for chain in [&chain::ALERTS, &chain::SILENCES] {
         chain.begin(&changes.within(transaction))?;
     }
-    sums::begin(transaction)?;
+    sums::begin(transaction, sums::BEFORE_6)?;
     ticks::begin(transaction)
+}
+
+/// Version 6: users, tokens and the audit log. The tables from before have their sums, or are damaged.
+fn keep_out(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    if let Some(missing) = sums::first_missing(transaction, sums::BEFORE_6)? {
+        return Err(missing.into());
+    }
+    sums::begin(transaction, sums::SINCE_6)?;
+    let changes = Changes::default();
+    chain::AUDIT.begin(&changes.within(transaction))?;
+    changes.end(transaction)
 }
 
 /// The schema version of a database; 0 for an empty one.

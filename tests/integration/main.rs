@@ -2,6 +2,7 @@
 
 mod support;
 
+mod access;
 mod alerts;
 mod arithmetic;
 mod batches;

@@ -137,6 +137,25 @@ pub const NOTIFICATIONS: Table = Table {
     key: "id = ?1",
 };
 
+/// People.
+pub const USERS: Table = Table {
+    name: "users",
+    columns: "name, roles, created_at, created_by, disabled_at, seen_at",
+    key: "name = ?1",
+};
+/// Tokens.
+pub const TOKENS: Table = Table {
+    name: "tokens",
+    columns: "id, name, owner, roles, digest, created_at, created_by, expires_at, revoked_at, used_at",
+    key: "id = ?1",
+};
+/// Who did what.
+pub const AUDIT: Table = Table {
+    name: "audit",
+    columns: "seq, at, who, place, action, subject, result, detail, digest",
+    key: "seq = ?1",
+};
+
 /// All of them.
 pub const ALL: &[&Table] = &[
     &POSITIONS,
@@ -163,7 +182,41 @@ pub const ALL: &[&Table] = &[
     &GROUPS,
     &GROUP_ALERTS,
     &NOTIFICATIONS,
+    &USERS,
+    &TOKENS,
+    &AUDIT,
 ];
+
+/// Those that a state of version 5 has.
+pub const BEFORE_6: &[&Table] = &[
+    &POSITIONS,
+    &JOURNAL,
+    &SEALED,
+    &FINDINGS,
+    &QUARANTINE,
+    &OVERFLOW,
+    &LINES,
+    &APPLICATIONS,
+    &INDICATORS,
+    &TICKS,
+    &WATERMARK,
+    &META,
+    &SETTINGS,
+    &ALERTS,
+    &ALERT_HISTORY,
+    &ALERT_FINDINGS,
+    &ALERT_LINES,
+    &SILENCES,
+    &SILENCE_HISTORY,
+    &CHAINS,
+    &OUTBOX,
+    &GROUPS,
+    &GROUP_ALERTS,
+    &NOTIFICATIONS,
+];
+
+/// Those that version 6 adds.
+pub const SINCE_6: &[&Table] = &[&USERS, &TOKENS, &AUDIT];
 
 /// Those that a state of version 4 has sums of, once it has any; `indicators` came last, in a transaction of its own.
 pub const BEFORE_5: &[&Table] = &[
