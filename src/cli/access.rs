@@ -82,7 +82,7 @@ struct Row {
 
 fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     let mut table = Table::new([
-        Column::new("action", say!("right")),
+        Column::new("action", say!("permission")),
         Column::new("roles", say!("roles")).shrinks(20),
         Column::new("requests", say!("requests")).shrinks(16),
         Column::new("commands", say!("commands")).shrinks(16),

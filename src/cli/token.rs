@@ -65,7 +65,7 @@ pub struct ListArgs {
 }
 
 /// The longest life of a token.
-const LONGEST: Duration = Duration::from_secs(400 * 86_400);
+const LONGEST: Duration = Duration::from_hours(400 * 24);
 
 pub fn token(command: &TokenCommand) -> anyhow::Result<ExitCode> {
     match command {

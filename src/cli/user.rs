@@ -140,7 +140,7 @@ fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
         Column::new("name", say!("user")),
         Column::new("roles", say!("roles")).shrinks(12),
         Column::new("state", say!("state")),
-        Column::new("created_at", say!("added")).spare(),
+        Column::new("created_at", say!("added on")).spare(),
         Column::new("created_by", say!("by")).spare(),
         Column::new("seen_at", say!("last here")),
     ]);

@@ -78,8 +78,20 @@ fn states_of_older_versions_open_with_what_they_held_and_go_on() {
     for version in 1..=5 {
         let dir = state_of(version);
         let dir = dir.path();
-        let expected = (file_lines(&dir.join("findings.jsonl")), ledger_of_today(&dir.join("ledger.jsonl")));
+        let mut expected =
+            (file_lines(&dir.join("findings.jsonl")), ledger_of_today(&dir.join("ledger.jsonl")));
         assert!(expected.0.len() > 40 && expected.1.len() > 20);
+        // Version 5 evaluates a tick before the windows that close at it, so it has found the same in another order.
+        let held = || {
+            let mut held = held(dir);
+            if version == 5 {
+                held.0.sort();
+            }
+            held
+        };
+        if version == 5 {
+            expected.0.sort();
+        }
         // A copy can be made before anything is changed.
         succeeds(dir, &["state", "backup", "before"]);
         if version < SCHEMA_VERSION {
@@ -91,7 +103,7 @@ fn states_of_older_versions_open_with_what_they_held_and_go_on() {
             assert!(err.contains(&says) && err.contains("Start `fiscwatch run` on it once"), "{err}");
         }
         succeeds(dir, &["run", "--once"]);
-        assert_same(&held(dir), &expected, &format!("version {version}"));
+        assert_same(&held(), &expected, &format!("version {version}"));
         let info: Value = serde_json::from_str(&succeeds(dir, &["state", "info", "--json"])[0]).unwrap();
         assert_eq!(info["schema_version"], SCHEMA_VERSION);
         succeeds(dir, &["state", "verify"]);
@@ -114,7 +126,7 @@ fn states_of_older_versions_open_with_what_they_held_and_go_on() {
         succeeds(dir, &["state", "restore", "before"]);
         unpack("events.jsonl", &dir.join("events.jsonl"));
         succeeds(dir, &["run", "--once"]);
-        assert_same(&held(dir), &expected, &format!("version {version}, restored"));
+        assert_same(&held(), &expected, &format!("version {version}, restored"));
     }
 }
 
