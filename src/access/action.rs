@@ -83,10 +83,30 @@ table! {
     ReadState "state.read" [Auditor, System];
     /// Copy the state, and make one of a copy.
     BackUpState "state.backup" [System];
+    /// Read and check the audit log.
+    ReadAudit "audit.read" [Auditor];
     /// See users and tokens.
     ReadUsers "users.read" [Auditor, Security];
     /// Add, change and disable users; make and revoke tokens.
     ManageUsers "users.manage" [Security];
+}
+
+impl Action {
+    /// Whether it is recorded although it changes nothing: payments and persons are shown, or data leaves.
+    #[must_use]
+    pub const fn shows(self) -> bool {
+        matches!(
+            self,
+            Self::ReadFindings
+                | Self::ExportFindings
+                | Self::ReadAlerts
+                | Self::ExportBudget
+                | Self::ReadNotifications
+                | Self::ReadQuarantine
+                | Self::QueryState
+                | Self::BackUpState
+        )
+    }
 }
 
 /// Whether somebody with these roles may do it. Nothing else in the program decides that.

@@ -3,6 +3,7 @@
 
 mod action;
 mod role;
+pub mod seal;
 mod secret;
 
 pub use action::{Action, decide};

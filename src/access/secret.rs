@@ -66,7 +66,7 @@ pub fn presented(text: &str) -> Option<(&str, SecretDigest)> {
     (is_hex(id, ID) && is_hex(secret, SECRET)).then(|| (id, SecretDigest::of(secret)))
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         text.push_str(&format!("{byte:02x}"));
         text

@@ -44,14 +44,21 @@ fn permit(config: &Config, action: Action) -> anyhow::Result<()> {
         Some(user) => user.identity().is_some_and(|identity| decide(&identity.roles, action)),
         None => has_the_state(&config.state_dir),
     };
+    if !may || action.shows() {
+        let deed = Deed {
+            action: action.word(),
+            subject: "",
+            result: if may { "done" } else { "refused" },
+            detail: "command",
+        };
+        let recorded =
+            Accounts::open(&config.state_dir).and_then(|mut accounts| accounts.record(&actor, deed, now()));
+        if let Err(error) = recorded {
+            eprintln!("{}", say!("this could not be recorded in the audit log: {error}", error));
+        }
+    }
     if may {
         return Ok(());
-    }
-    let deed = Deed { action: action.word(), subject: "", result: "refused", detail: "" };
-    if let Err(error) =
-        Accounts::open(&config.state_dir).and_then(|mut accounts| accounts.record(&actor, deed, now()))
-    {
-        eprintln!("{}", say!("the refusal could not be recorded: {error}", error));
     }
     let has = user.map_or_else(|| say!("nobody that this state knows"), |user| user.roles.to_string());
     let roles = action.roles().iter().map(|role| role.word()).collect::<Vec<_>>().join(", ");

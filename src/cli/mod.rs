@@ -2,6 +2,7 @@
 
 mod access;
 mod alerts;
+mod audit;
 mod backtest;
 mod budget;
 mod check;
@@ -116,6 +117,9 @@ enum Command {
     /// 权限: show who may do what
     #[command(subcommand)]
     Access(access::AccessCommand),
+    /// 审计: read the audit log, check it, export it
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Print what a shell needs to complete commands and options
     Completions(manual::CompletionsArgs),
     /// Write the manual pages
@@ -225,6 +229,7 @@ pub fn main() -> ExitCode {
         Command::User(command) => user::user(&command),
         Command::Token(command) => token::token(&command),
         Command::Access(command) => access::access(&command),
+        Command::Audit(command) => audit::audit(&command),
         Command::Completions(args) => Ok(manual::completions(&args, cli.language.asked())),
         Command::Man(args) => manual::man(&args, cli.language.asked()),
     };

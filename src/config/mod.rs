@@ -124,12 +124,25 @@ pub struct Config {
     pub top_units: usize,
     /// Who speaks TLS with clients.
     pub tls: Option<raw::Tls>,
+    /// How the audit log is sealed.
+    pub audit: Sealing,
     /// What is logged.
     pub log: Log,
     /// What happens with alerts, and who is told.
     pub policy: Arc<Policy>,
     /// How the daemon looks after itself.
     pub watch: alerts::Watch,
+}
+
+/// How the audit log is sealed.
+#[derive(Debug, Clone, Default)]
+pub struct Sealing {
+    /// The file with the key; in the state directory if it is not named.
+    pub key_file: Option<PathBuf>,
+    /// The file outside of the state to which seals are added.
+    pub head_file: Option<PathBuf>,
+    /// How often.
+    pub every: Duration,
 }
 
 /// A source, ready to run.

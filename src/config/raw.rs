@@ -55,6 +55,8 @@ pub struct Raw {
     pub routes: Option<RouteSpec>,
     /// The HTTP server.
     pub http: Http,
+    /// The audit log.
+    pub audit: Audit,
     /// What is logged.
     pub log: Log,
 }
@@ -79,6 +81,7 @@ impl Default for Raw {
             alerts: AlertSpec::default(),
             routes: None,
             http: Http::default(),
+            audit: Audit::default(),
             log: Log::default(),
         }
     }
@@ -365,6 +368,25 @@ impl Default for Http {
             tls: None,
             proxies: Vec::new(),
         }
+    }
+}
+
+/// The audit log: how its end is sealed.
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Audit {
+    /// The file with the key that seals; `audit.key` in the state directory without it. It is made if it is not there. A
+    /// place that those who can write the state cannot read is better.
+    pub key_file: Option<PathBuf>,
+    /// A file outside of the state to which each seal is added: it tells a state that was put back from one that goes on.
+    pub head_file: Option<PathBuf>,
+    /// How often it is sealed, if there is something new; `1m` to `1d`.
+    pub seal_every: String,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self { key_file: None, head_file: None, seal_every: String::from("1h") }
     }
 }
 

@@ -54,7 +54,7 @@ use answers::{Answers, answers};
 use door::Door;
 use guard::{Guard, guard};
 use refused::Refusals;
-use sign_in::{SignIn, sign_in};
+use sign_in::{By, SignIn, sign_in};
 
 /// What handlers share.
 #[derive(Clone)]
@@ -232,9 +232,11 @@ struct Reload {
 
 async fn reload(
     State(shared): State<Arc<Shared>>,
+    by: By,
     request::Params(asked): request::Params<Reload>,
 ) -> Result<String, Response> {
-    let reloaded = tokio::task::spawn_blocking(move || crate::daemon::reload(&shared, asked.force)).await;
+    let reloaded =
+        tokio::task::spawn_blocking(move || crate::daemon::reload(&shared, asked.force, by.unnamed())).await;
     match reloaded {
         Ok(Ok(rules)) => Ok(say!("{rules} rules are in force", rules) + "\n"),
         Ok(Err(NotReloaded::Later(wait))) => {

@@ -32,6 +32,8 @@ use crate::{
 
 /// How exactly it is known when somebody was here last, and how often a refusal is recorded of one address.
 const MINUTE: i64 = 60_000_000;
+/// Characters of a path that are recorded.
+const PATH_MAX: usize = 200;
 /// Refused addresses and users that are remembered for that.
 const REMEMBERED: usize = 4096;
 
@@ -113,12 +115,13 @@ impl SignIn {
             false => Need::Nothing,
         };
         let shown = Shown::of(request.headers(), &self.clients, peer);
-        Asked { peer, need, shown, path: path.unwrap_or_default().to_owned() }
+        let at = request.uri().path().chars().take(PATH_MAX).collect();
+        Asked { peer, need, shown, path: path.unwrap_or_default().to_owned(), at }
     }
 
     /// Whether a request may pass, and who sends it.
     async fn judge(self: &Arc<Self>, asked: Asked) -> Result<By, Problem> {
-        let Asked { peer, need, shown, path } = asked;
+        let Asked { peer, need, shown, path, at } = asked;
         let by = |known| By { known, peer, trusted_header: self.clients.user_header.clone() };
         if need == Need::Nothing {
             return Ok(by(None));
@@ -142,6 +145,11 @@ impl SignIn {
             let actor = Actor { who: identity.name.clone(), place: peer.to_string() };
             self.note_refusal(actor, what, "refused");
             return Err(forbidden(&identity, need));
+        }
+        if let Need::Act(action) = need
+            && action.shows()
+        {
+            self.note_reading(&identity, peer, action, at);
         }
         Ok(by(Some(identity)))
     }
@@ -180,32 +188,43 @@ impl SignIn {
     }
 
     /// Whether something is to be written now that is written once a minute.
-    fn is_due(&self, what: String, now: i64) -> bool {
+    fn is_due(&self, what: String, now: i64, when_full: bool) -> bool {
         let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
         if noted.len() >= REMEMBERED {
             noted.retain(|_, at| now - *at < MINUTE);
         }
         let is_known = noted.get(&what).is_some_and(|at| now - at < MINUTE);
-        // Beyond what is remembered it is counted only.
-        if is_known || noted.len() >= REMEMBERED {
-            return false;
+        if !is_known && noted.len() < REMEMBERED {
+            noted.insert(what, now);
+            return true;
         }
-        noted.insert(what, now);
-        true
+        // Beyond what is remembered, refusals are counted only; what is read is recorded each time.
+        !is_known && when_full
     }
 
     fn note_use(self: &Arc<Self>, token: Option<String>, user: Option<String>, now: i64) {
         let what =
             format!("{} {}", token.as_deref().unwrap_or_default(), user.as_deref().unwrap_or_default());
-        if self.writes && self.is_due(what, now) {
+        if self.writes && self.is_due(what, now, false) {
             self.write(move |accounts| accounts.used(token.as_deref(), user.as_deref(), now));
+        }
+    }
+
+    /// What somebody reads of payments and persons is recorded once a minute for each of it.
+    fn note_reading(self: &Arc<Self>, identity: &Identity, peer: IpAddr, action: Action, at: String) {
+        let (now, actor) = (self.clock.now(), Actor { who: identity.name.clone(), place: peer.to_string() });
+        if self.writes && self.is_due(format!("read {} {} {at}", actor.place, actor.who), now, true) {
+            self.write(move |accounts| {
+                let deed = Deed { action: action.word(), subject: &at, result: "done", detail: "" };
+                accounts.record(&actor, deed, now)
+            });
         }
     }
 
     /// Refusals are recorded once a minute for each address and name, so that nobody can fill the log.
     fn note_refusal(self: &Arc<Self>, actor: Actor, action: &str, result: &'static str) {
         let (now, action) = (self.clock.now(), action.to_owned());
-        if self.writes && self.is_due(format!("{result} {} {}", actor.place, actor.who), now) {
+        if self.writes && self.is_due(format!("{result} {} {}", actor.place, actor.who), now, false) {
             self.write(move |accounts| {
                 let deed = Deed { action: &action, subject: "", result, detail: "" };
                 accounts.record(&actor, deed, now)
@@ -229,7 +248,9 @@ struct Asked {
     peer: IpAddr,
     need: Need,
     shown: Shown,
+    /// The path as the router has it, and as it was asked for.
     path: String,
+    at: String,
 }
 
 /// What a request shows of its sender.

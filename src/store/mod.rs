@@ -47,7 +47,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::{failpoint, private};
 
 pub use accounts::{AccountError, Accounts, TokenSpec};
-pub use audit::Deed;
+pub use audit::{Audit, Deed, Entry as AuditEntry, Report as AuditReport, Seal};
 pub use backup::{BackupOptions, Manifest, back_up, restore};
 pub use cases::{CaseError, Cases, FINDINGS_MAX, Verdicts};
 pub use commit::Commit;

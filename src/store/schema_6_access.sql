@@ -39,3 +39,13 @@ CREATE TABLE audit (
     detail  TEXT NOT NULL,
     digest  BLOB NOT NULL
 );
+
+-- The end of the audit log, signed now and then (Ed25519); digests, keys and signatures in hexadecimal.
+CREATE TABLE audit_seals (
+    -- How many records it covers.
+    records   INTEGER PRIMARY KEY,
+    at        INTEGER NOT NULL,
+    head      TEXT NOT NULL,
+    "key"     TEXT NOT NULL,
+    signature TEXT NOT NULL
+) WITHOUT ROWID;

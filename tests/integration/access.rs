@@ -11,7 +11,7 @@ use fiscwatch::{
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use crate::support::{Bench, Daemon, agent, fiscwatch, lines, payment, run};
+use crate::support::{Bench, Daemon, agent, fiscwatch, lines, payment, run, wait_until};
 
 const CONFIG: &str = "state: { dir: state }
 http: { listen: '127.0.0.1:0', auth: true }
@@ -196,6 +196,10 @@ fn every_command_answers_every_role_as_the_table_says() {
     assert!(
         audit.iter().any(|row| row.starts_with(&format!("{me}|local uid ")) && row.contains("|refused|"))
     );
+    for (_, action) in asks.iter().filter(|(_, action)| action.shows()) {
+        let told = format!("|{}||done|command", action.word());
+        assert!(audit.iter().any(|row| row.ends_with(&told)), "{action:?} was done, and is not recorded");
+    }
 }
 
 /// The audit log: who, place, action, subject, result, detail.
@@ -245,11 +249,18 @@ fn who_acts_is_who_is_known_and_a_revoked_token_is_worth_nothing() {
     let told = format!("officer|127.0.0.1|alerts.acknowledge|{id}|done|");
     assert!(audit(&bench).contains(&told), "{:?}", audit(&bench));
 
+    // What was read is recorded beside the answer, once a minute.
+    for path in [String::from("/api/v1/alerts"), format!("/api/v1/alerts/{id}")] {
+        let read = format!("officer|127.0.0.1|alerts.read|{path}|done|");
+        wait_until(|| audit(&bench).contains(&read));
+        assert_eq!(audit(&bench).iter().filter(|row| **row == read).count(), 1);
+    }
+
     // A name from a proxy counts only where the configuration has its header; here it has none.
     assert_eq!(ask(&daemon, ("GET", "/api/v1/alerts"), &[("x-forwarded-user", "officer")], "").0, 401);
     for token in accounts.tokens().unwrap() {
         let used = token.used_at.is_some();
-        crate::support::wait_until(|| used || accounts.tokens().unwrap().iter().all(|t| t.used_at.is_some()));
+        wait_until(|| used || accounts.tokens().unwrap().iter().all(|t| t.used_at.is_some()));
         accounts.revoke(&token.id, &by("test"), 3).unwrap();
     }
     assert_eq!(ask(&daemon, ("GET", "/api/v1/alerts"), &[officer], "").0, 401);

@@ -5,6 +5,7 @@ mod support;
 mod access;
 mod alerts;
 mod arithmetic;
+mod audit;
 mod batches;
 mod cli;
 mod closing;

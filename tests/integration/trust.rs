@@ -65,6 +65,8 @@ fn full() -> Bench {
     for (name, role) in [("王芳", "officer"), ("李雷", "auditor")] {
         succeeds(bench.path(), &["user", "add", name, "--role", role]);
         succeeds(bench.path(), &["token", "add", "console", "--user", name]);
+        // Its end seals the audit log.
+        succeeds(bench.path(), &["run", "--once"]);
     }
     bench
 }

@@ -155,6 +155,9 @@ pub const AUDIT: Table = Table {
     columns: "seq, at, who, place, action, subject, result, detail, digest",
     key: "seq = ?1",
 };
+/// Seals of the audit log.
+pub const AUDIT_SEALS: Table =
+    Table { name: "audit_seals", columns: "records, at, head, \"key\", signature", key: "records = ?1" };
 
 /// All of them.
 pub const ALL: &[&Table] = &[
@@ -185,6 +188,7 @@ pub const ALL: &[&Table] = &[
     &USERS,
     &TOKENS,
     &AUDIT,
+    &AUDIT_SEALS,
 ];
 
 /// Those that a state of version 5 has.
@@ -216,7 +220,7 @@ pub const BEFORE_6: &[&Table] = &[
 ];
 
 /// Those that version 6 adds.
-pub const SINCE_6: &[&Table] = &[&USERS, &TOKENS, &AUDIT];
+pub const SINCE_6: &[&Table] = &[&USERS, &TOKENS, &AUDIT, &AUDIT_SEALS];
 
 /// Those that a state of version 4 has sums of, once it has any; `indicators` came last, in a transaction of its own.
 pub const BEFORE_5: &[&Table] = &[
