@@ -49,6 +49,12 @@ pub mod journal;
 
 pub mod inspect;
 
+pub mod markup;
+
+pub mod workbook;
+
+pub mod map;
+
 pub mod source;
 
 pub mod decode;

@@ -100,7 +100,7 @@ pub async fn run(
         );
     }
     let shared = Arc::clone(&daemon.shared);
-    let reads_pipe = config.sources.iter().any(|(_, source)| matches!(source, Source::Stdin(_)));
+    let reads_pipe = config.sources.iter().any(|(_, source)| matches!(source, Source::Stdin(..)));
     let sealing = tokio::spawn(seal_now_and_then(config.clone(), Arc::clone(&shared)));
     let result = watch(daemon, sources, signals, (options.once, reads_pipe)).await;
     sealing.abort();

@@ -6,6 +6,7 @@ mod audit;
 mod backtest;
 mod budget;
 mod check;
+mod completeness;
 mod demo;
 mod encoding;
 mod filter;
@@ -13,6 +14,7 @@ mod findings;
 mod forecast;
 mod generate;
 mod help;
+mod import;
 mod init;
 mod language;
 mod local;
@@ -43,7 +45,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, error::Erro
 use crate::{
     access::Action,
     app::replay::Replay,
-    config::{Config, DEFAULT_PATH},
+    config::{Config, DEFAULT_PATH, feeds},
     diagnostic::{Diagnostic, os_reason},
     rule::limits::STACK,
     say,
@@ -78,6 +80,8 @@ enum Command {
     Test(test::TestArgs),
     /// Run rules over recorded events; no state is kept
     Backtest(backtest::BacktestArgs),
+    /// Look at a file of another system, and write the map that makes events of it
+    Import(import::ImportArgs),
     /// Compare forecasts of the year's end with what recorded events show
     Forecast(forecast::ForecastArgs),
     /// Show what a rule finds with other values of a constant
@@ -87,6 +91,8 @@ enum Command {
     /// Show the balances of budget lines
     #[command(subcommand)]
     Budget(budget::BudgetCommand),
+    /// Show whether vouchers, bank and budget lines agree on a day
+    Completeness(completeness::CompletenessArgs),
     /// Show what the rules found
     #[command(subcommand)]
     Findings(findings::FindingsCommand),
@@ -153,7 +159,11 @@ impl ConfigArg {
 impl ConfigArg {
     /// As [`Self::load_or_default`]; but where no configuration is named, one beside the events goes first, as
     /// `fiscwatch generate` writes it for the lists that belong to them.
-    fn load_beside(&self, events: &[PathBuf]) -> anyhow::Result<Config> {
+    fn load_beside(&self, events: &EventsArg) -> anyhow::Result<Config> {
+        events.take_map(self.load_beside_files(&events.events)?)
+    }
+
+    fn load_beside_files(&self, events: &[PathBuf]) -> anyhow::Result<Config> {
         let folder = events.first().and_then(|first| first.parent());
         let beside = folder.map(|folder| folder.join(BESIDE)).filter(|path| path.exists());
         let Some(path) = beside.filter(|_| self.config == Path::new(DEFAULT_PATH)) else {
@@ -180,13 +190,30 @@ pub struct EventsArg {
     /// Read them as those of this source of the configuration: its zone, times and nulls
     #[arg(long = "as", value_name = "SOURCE")]
     read_as: Option<String>,
+    /// Make events of them by this map (docs/feeds.md)
+    #[arg(long, value_name = "FILE", conflicts_with = "read_as")]
+    map: Option<PathBuf>,
 }
 
 impl EventsArg {
     fn replay(&self, config: &Config) -> anyhow::Result<Replay> {
-        Replay::new(&self.events, self.format, self.read_as.as_deref(), config)
+        let mapped = self.map.as_ref().map(|_| MAPPED);
+        Replay::new(&self.events, self.format, mapped.or(self.read_as.as_deref()), config)
+    }
+
+    /// Takes the map into the configuration, as that of a source.
+    fn take_map(&self, mut config: Config) -> anyhow::Result<Config> {
+        if let Some(path) = &self.map {
+            let map = feeds::read(path).map_err(problems)?;
+            let reading = feeds::reading(map).map_err(|why| anyhow::anyhow!("{}: {why}", path.display()))?;
+            config.readings.insert(String::from(MAPPED), reading);
+        }
+        Ok(config)
     }
 }
+
+/// The source that events are taken to be of which a map makes.
+const MAPPED: &str = "--map";
 
 /// The configuration that stands beside simulated events.
 const BESIDE: &str = "fiscwatch.yaml";
@@ -208,17 +235,31 @@ pub fn main() -> ExitCode {
         Err(code) => return code,
     };
     table::colour(cli.color);
-    let result = match cli.command {
+    ended(act(cli))
+}
+
+/// Runs another command line within this process.
+fn again(args: &[OsString]) -> anyhow::Result<ExitCode> {
+    match parse(args) {
+        Ok(cli) => act(cli),
+        Err(code) => Ok(code),
+    }
+}
+
+fn act(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {
         Command::Demo(args) => demo::demo(&args),
         Command::Init(args) => init::init(&args),
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::check(&args),
         Command::Test(args) => test::test(&args),
         Command::Backtest(args) => backtest::backtest(&args),
+        Command::Import(args) => import::import(&args),
         Command::Forecast(args) => forecast::forecast(&args),
         Command::Tune(args) => tune::tune(&args),
         Command::Generate(args) => generate::generate(&args),
         Command::Budget(command) => budget::budget(&command),
+        Command::Completeness(args) => completeness::completeness(&args),
         Command::Findings(command) => findings::findings(&command),
         Command::Alerts(command) => alerts::alerts(&command),
         Command::Silence(command) => silence::silence(&command),
@@ -232,7 +273,10 @@ pub fn main() -> ExitCode {
         Command::Audit(command) => audit::audit(&command),
         Command::Completions(args) => Ok(manual::completions(&args, cli.language.asked())),
         Command::Man(args) => manual::man(&args, cli.language.asked()),
-    };
+    }
+}
+
+fn ended(result: anyhow::Result<ExitCode>) -> ExitCode {
     match result {
         Ok(code) => code,
         // A reader that has seen enough (`| head`) is no failure.

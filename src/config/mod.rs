@@ -3,6 +3,7 @@
 pub mod alerts;
 pub mod clients;
 mod environment;
+pub mod feeds;
 pub mod lists;
 mod machine;
 pub mod office;
@@ -28,6 +29,7 @@ use crate::{
     evaluate::schedule::Limits,
     event::{Currency, time::Calendar},
     lists::{List, Lists},
+    map::Map,
     rule::{Language, load::Override},
     say,
     source::{Format, directory::DirectorySource, file::FileSource, kafka::KafkaSource},
@@ -52,7 +54,9 @@ pub struct Config {
     /// Where events come from, by name.
     pub sources: Vec<(String, Source)>,
     /// How the values of sources are written, by name; posted events are of the source `http`.
-    pub readings: HashMap<String, Reading>,
+    pub readings: Readings,
+    /// Where the maps of sources are written, by their names.
+    pub map_places: HashMap<String, feeds::MapPlace>,
     /// The currency that the books are kept in.
     pub currency: Currency,
     /// The sources that bring a history, whose silence does not move the watermark.
@@ -145,6 +149,9 @@ pub struct Sealing {
     pub every: Duration,
 }
 
+/// How the values of sources are written, by name.
+pub type Readings = HashMap<String, Reading>;
+
 /// A source, ready to run.
 #[derive(Debug, Clone)]
 pub enum Source {
@@ -153,7 +160,7 @@ pub enum Source {
     /// A drop directory.
     Directory(DirectorySource),
     /// Standard input.
-    Stdin(Format),
+    Stdin(Format, Option<Arc<Map>>),
     /// Kafka topics.
     Kafka(KafkaSource),
 }
@@ -205,7 +212,7 @@ impl Config {
             if problems.is_empty() { vec![syntax(file, &e)] } else { problems }
         })?;
         let raw = environment::apply(raw, variables).map_err(|d| vec![d])?;
-        Resolver { file, base, problems: Vec::new() }.resolve(raw)
+        Resolver { file, text, base, map_places: HashMap::new(), problems: Vec::new() }.resolve(raw)
     }
 
     /// Reads the reference lists.
@@ -287,6 +294,12 @@ impl Config {
     #[must_use]
     pub fn duplicate_horizon_micros(&self) -> i64 {
         i64::try_from(self.duplicate_horizon.as_micros()).unwrap_or(i64::MAX)
+    }
+
+    /// `state.retain` in microseconds.
+    #[must_use]
+    pub fn retain_micros(&self) -> Option<i64> {
+        self.retain.map(|retain| i64::try_from(retain.as_micros()).unwrap_or(i64::MAX))
     }
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     alerts::{AlertSpec, RouteSpec},
+    feeds::MapSpec,
     lists::ListSpecs,
 };
 use crate::{
@@ -113,6 +114,8 @@ pub struct SourceSpec {
     pub times: Unit,
     /// The words that stand for a missing value, in place of the usual ones (docs/events.md).
     pub nulls: Option<Vec<String>>,
+    /// How its records become events, if they are none yet (docs/feeds.md): a map, or the file that it is in.
+    pub map: Option<MapSpec>,
 }
 
 /// How posted events are written.
@@ -125,6 +128,8 @@ pub struct PostedSpec {
     pub times: Unit,
     /// The words that stand for a missing value, in place of the usual ones (docs/events.md).
     pub nulls: Option<Vec<String>>,
+    /// How they become events, if they are none yet, as at a source.
+    pub map: Option<MapSpec>,
 }
 
 /// A file, read once or followed.
@@ -136,7 +141,7 @@ pub struct FileSpec {
     /// Whether to wait for more at its end, and to go on with the new file when it is rotated.
     #[serde(default)]
     pub follow: bool,
-    /// `jsonl`, `csv` or `parquet`, if the name does not tell.
+    /// `jsonl`, `csv`, `parquet`, `excel` or `xml`, if the name does not tell.
     pub format: Option<Encoding>,
 }
 
@@ -149,7 +154,7 @@ pub struct DirectorySpec {
     /// The names to read, such as `*.jsonl.gz`.
     #[serde(default = "everything")]
     pub pattern: String,
-    /// `jsonl`, `csv` or `parquet`, if the names do not tell.
+    /// `jsonl`, `csv`, `parquet`, `excel` or `xml`, if the names do not tell.
     pub format: Option<Encoding>,
     /// `keep`, `move` (into `done`) or `delete` a file after everything in it is committed.
     #[serde(default)]

@@ -11,16 +11,23 @@ use std::{
 use jiff::tz::TimeZone;
 use raw::{DirectorySpec, FileSpec, SourceSpec};
 
-use super::{Config, Sealing, Source, alerts, clients, lists::ListSpec, machine, raw, raw::Raw};
+use super::{
+    Config, Readings, Sealing, Source, alerts, clients,
+    feeds::{MapPlace, Said},
+    lists::ListSpec,
+    machine, raw,
+    raw::Raw,
+};
 use crate::{
     decode::Reading,
     diagnostic::Diagnostic,
     evaluate::schedule::Limits,
     event::{Currency, duration, stamp::Unit, time::Calendar},
+    map::Map,
     paths::from_folder,
     rule::{Mode, Param, load::Override},
     say,
-    source::{Format, directory::DirectorySource, file::FileSource},
+    source::{Encoding, Format, directory::DirectorySource, file::FileSource},
     store::QuarantineLimit,
     text::quoted,
 };
@@ -41,7 +48,7 @@ pub(super) fn header_name(name: &str) -> Result<String, String> {
         .map_err(|_| say!("{name} is no header such as X-Forwarded-User", name = quoted(name)))
 }
 
-fn zone_named(name: &str) -> Result<TimeZone, String> {
+pub(super) fn zone_named(name: &str) -> Result<TimeZone, String> {
     TimeZone::get(name).map_err(|_| {
         say!("unknown time zone {name}: use an IANA name such as Asia/Shanghai", name = quoted(name))
     })
@@ -51,6 +58,11 @@ fn currency(code: &str) -> Result<Currency, String> {
     Currency::of(code).ok_or_else(|| {
         say!("{code} is no code of a currency: write three capitals such as CNY", code = quoted(code))
     })
+}
+
+/// The format that a map says its records have.
+fn format_of(map: Option<&Arc<Map>>) -> Option<Encoding> {
+    map.and_then(|map| map.format)
 }
 
 /// The shortest time that events can be kept for: a half-year's windows and its audit.
@@ -83,7 +95,9 @@ fn retention(text: &str) -> Result<Duration, String> {
 
 pub(super) struct Resolver<'f> {
     pub(super) file: &'f str,
+    pub(super) text: &'f str,
     pub(super) base: &'f Path,
+    pub(super) map_places: HashMap<String, MapPlace>,
     pub(super) problems: Vec<Diagnostic>,
 }
 
@@ -98,7 +112,8 @@ impl Resolver<'_> {
         let readings = self.readings(&raw);
         let currency = self.value("currency", currency(&raw.currency));
         let clients = clients::Clients::resolve(&mut self, &raw.http, raw.external_url.as_ref());
-        let sources = self.sources(raw.sources);
+        let sources = self.sources(raw.sources, &readings);
+        let map_places = std::mem::take(&mut self.map_places);
         let overrides =
             raw.rules.overrides.into_iter().map(|(id, o)| (id.clone(), self.rule_override(&id, o)));
         let overrides = overrides.collect();
@@ -122,6 +137,7 @@ impl Resolver<'_> {
             language: raw.language,
             sources,
             readings,
+            map_places,
             currency,
             backfill,
             state_dir: self.path(raw.state.dir),
@@ -251,7 +267,7 @@ impl Resolver<'_> {
         micros
     }
 
-    fn path(&self, path: PathBuf) -> PathBuf {
+    pub(super) fn path(&self, path: PathBuf) -> PathBuf {
         from_folder(self.base, path)
     }
 
@@ -273,7 +289,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn sources(&mut self, specs: Vec<SourceSpec>) -> Vec<(String, Source)> {
+    fn sources(&mut self, specs: Vec<SourceSpec>, readings: &Readings) -> Vec<(String, Source)> {
         let mut sources: Vec<(String, Source)> = Vec::new();
         for spec in specs {
             let name = spec.name.clone();
@@ -283,12 +299,13 @@ impl Resolver<'_> {
                     name = quoted(&name)
                 ));
             }
+            let map = Self::map_of(readings, &name);
             let mut kinds = Vec::new();
-            kinds.extend(spec.file.map(|f| Source::File(self.file_source(f))));
-            kinds.extend(spec.directory.map(|d| Source::Directory(self.directory(&name, d))));
+            kinds.extend(spec.file.map(|f| Source::File(self.file_source(f, map.clone()))));
+            kinds.extend(spec.directory.map(|d| Source::Directory(self.directory(&name, d, map.clone()))));
             kinds.extend(spec.stdin.map(|s| {
                 let path = Path::new("stdin.jsonl");
-                Source::Stdin(Format::of(path, s.format))
+                Source::Stdin(Format::of(path, s.format.or(format_of(map.as_ref()))), map.clone())
             }));
             kinds.extend(spec.kafka.map(|kafka| {
                 self.value(&say!("source {name}", name = quoted(&name)), kafka.check());
@@ -307,31 +324,39 @@ impl Resolver<'_> {
         sources
     }
 
-    fn readings(&mut self, raw: &Raw) -> HashMap<String, Reading> {
+    fn readings(&mut self, raw: &Raw) -> Readings {
         let posted = &raw.http.events;
-        let mut readings = HashMap::new();
-        let http =
-            self.reading("http.events.zone", posted.zone.as_deref(), posted.times, posted.nulls.as_deref());
-        readings.insert(String::from("http"), http);
+        let said = Said { zone: posted.zone.as_deref(), times: posted.times, nulls: posted.nulls.as_deref() };
+        let path = ["http", "events", "map"];
+        let http = self.feed(("http.events.zone", &path), &said, posted.map.as_ref());
+        let mut readings = HashMap::from([(String::from("http"), http)]);
         for spec in &raw.sources {
             let key = say!("source {name}: zone", name = quoted(&spec.name));
-            let reading = self.reading(&key, spec.zone.as_deref(), spec.times, spec.nulls.as_deref());
+            let said = Said { zone: spec.zone.as_deref(), times: spec.times, nulls: spec.nulls.as_deref() };
+            let reading = self.feed((&key, &["sources", &spec.name, "map"]), &said, spec.map.as_ref());
             readings.insert(spec.name.clone(), reading);
         }
         readings
     }
 
-    fn reading(&mut self, key: &str, zone: Option<&str>, times: Unit, nulls: Option<&[String]>) -> Reading {
+    pub(super) fn reading(
+        &mut self,
+        key: &str,
+        zone: Option<&str>,
+        times: Unit,
+        nulls: Option<&[String]>,
+    ) -> Reading {
         let zone = zone.and_then(|name| self.value(key, zone_named(name).map(Some)));
         Reading::new(zone, times, nulls)
     }
 
-    fn file_source(&self, spec: FileSpec) -> FileSource {
+    fn file_source(&self, spec: FileSpec, map: Option<Arc<Map>>) -> FileSource {
         let path = self.path(spec.path);
-        FileSource { format: Format::of(&path, spec.format), follow: spec.follow, path }
+        let format = Format::of(&path, spec.format.or(format_of(map.as_ref())));
+        FileSource { format, follow: spec.follow, path, map }
     }
 
-    fn directory(&mut self, name: &str, spec: DirectorySpec) -> DirectorySource {
+    fn directory(&mut self, name: &str, spec: DirectorySpec, map: Option<Arc<Map>>) -> DirectorySource {
         let pattern = globset::Glob::new(&spec.pattern)
             .map_err(|_| say!("{pattern} is no pattern such as *.jsonl.gz", pattern = quoted(&spec.pattern)));
         let key = say!("source {name}: pattern", name = quoted(name));
@@ -341,7 +366,8 @@ impl Resolver<'_> {
         DirectorySource {
             path: self.path(spec.path),
             pattern: pattern.compile_matcher(),
-            encoding: spec.format,
+            encoding: spec.format.or(format_of(map.as_ref())),
+            map,
             afterwards: spec.afterwards,
             settle: self.value(&say!("source {name}: settle", name = quoted(name)), duration(&spec.settle)),
             move_refused: spec.move_refused,

@@ -32,6 +32,7 @@ use crate::{
     event::time::Calendar,
     finding::Finding,
     ledger::Ledger,
+    map::Map,
     rule::RuleSet,
     say,
     source::SourceStatus,
@@ -78,6 +79,8 @@ pub struct Shared {
     pub config_path: PathBuf,
     /// Whether events come in over HTTP.
     pub accept_events: bool,
+    /// The sources that posted events can be read as, with how their records become events.
+    pub maps: BTreeMap<String, Option<Arc<Map>>>,
     /// What the HTTP server grants its clients.
     pub clients: Clients,
     /// The longest HTTP body.
@@ -162,6 +165,7 @@ impl Shared {
             turns: Turns::of(&config.state_dir),
             config_path: options.config_path.clone(),
             accept_events: config.accept_events,
+            maps: config.readings.iter().map(|(name, r)| (name.clone(), r.map().cloned())).collect(),
             clients: config.clients.clone(),
             body_bytes_max: config.body_bytes_max,
             bodies: Bodies::new(config.clients.bodies_bytes),

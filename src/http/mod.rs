@@ -3,6 +3,7 @@
 mod alerts;
 mod answers;
 mod api;
+mod completeness;
 mod connection;
 mod door;
 mod events;

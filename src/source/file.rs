@@ -18,6 +18,7 @@ use super::{
     Account, Chunk, Chunks, Format, Outlet, Positions, ReadError, SourceError,
     chunks::{can_grow, open},
 };
+use crate::map::Map;
 use crate::stream::{Block, Payload, Position, Reason, Reject, Span};
 
 /// How long to wait before a growing file is looked at again.
@@ -46,6 +47,8 @@ pub struct FileSource {
     pub format: Format,
     /// Whether to wait for more at its end.
     pub follow: bool,
+    /// How its records become events, if they are none yet.
+    pub map: Option<Arc<Map>>,
 }
 
 impl Identity {
@@ -213,7 +216,8 @@ impl FileSource {
         let (offset, records) = (generation.position.offset, generation.position.records);
         // A file that grows may end with half a record, also when it is read only once.
         let grows = self.follow && can_grow(self.format);
-        let mut chunks = Chunks::open(path, self.format, outlet.rows, (offset, records), grows)?;
+        let mut chunks =
+            Chunks::open(path, self.format, outlet.rows, (offset, records), grows, self.map.as_deref())?;
         loop {
             match chunks.next_chunk() {
                 Ok(Some(chunk)) => {
@@ -293,7 +297,7 @@ impl FileSource {
     ) {
         let rest = chunks.rest();
         if !rest.is_empty() {
-            let payload = Payload::JsonLines(rest);
+            let payload = chunks.payload(rest);
             let mut block = file_block(&outlet.name, &self.path, generation.position.records, payload, None);
             account.follow(&mut block);
             let _ = outlet.send_blocking(block);

@@ -10,6 +10,8 @@ mod cases;
 mod chain;
 mod checkpoint;
 mod commit;
+mod completeness;
+mod confirmations;
 mod desk;
 mod error;
 mod filter;
@@ -26,6 +28,7 @@ mod ports;
 mod quarantine;
 mod query;
 mod recover;
+mod refunded;
 mod seal;
 mod sealed;
 mod settings;
@@ -51,6 +54,7 @@ pub use audit::{Audit, Deed, Entry as AuditEntry, Report as AuditReport, Seal};
 pub use backup::{BackupOptions, Manifest, back_up, restore};
 pub use cases::{CaseError, Cases, FINDINGS_MAX, Verdicts};
 pub use commit::Commit;
+pub use completeness::DayStatement;
 pub use error::StoreError;
 use error::explain;
 pub use filter::{ACTIVE, CaseFilter, SORTS, Wanted};
@@ -71,7 +75,7 @@ pub use turn::Turns;
 pub use verify::{Check, Outcome, Problems, verify_backup};
 
 /// The schema this version writes.
-pub const SCHEMA_VERSION: i64 = 6;
+pub const SCHEMA_VERSION: i64 = 7;
 /// The database's name in the state directory.
 pub const DATABASE: &str = "fiscwatch.db";
 

@@ -14,9 +14,25 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("rdkafka", &["source/kafka", "notify/kafka.rs"]),
     ("axum", &["http"]),
     ("clap", &["cli"]),
+    ("quick_xml", &["markup"]),
+    ("calamine", &["workbook/legacy"]),
+    ("cfb", &["workbook/legacy"]),
+    ("zip", &["workbook/package.rs"]),
     (
         "datafusion",
-        &["diagnostic", "inspect", "source", "sql", "rule", "evaluate", "engine", "store", "app", "cli"],
+        &[
+            "diagnostic",
+            "inspect",
+            "map",
+            "source",
+            "sql",
+            "rule",
+            "evaluate",
+            "engine",
+            "store",
+            "app",
+            "cli",
+        ],
     ),
 ];
 

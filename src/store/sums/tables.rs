@@ -55,6 +55,14 @@ pub const LINES: Table = Table {
     name: "lines",
     columns: "budget_line_id, number, approved, fiscal_year, region_code, unit_code, unit_name, function_code, \
               economic_code, project_code, fund_type, total, executed, frozen, reserved, planned, transferred, \
+              corrected, last_event_at, opening, refunded, cleared",
+    key: "budget_line_id = ?1",
+};
+/// The same as version 5 summed it.
+pub const LINES_BEFORE_6: Table = Table {
+    name: "lines",
+    columns: "budget_line_id, number, approved, fiscal_year, region_code, unit_code, unit_name, function_code, \
+              economic_code, project_code, fund_type, total, executed, frozen, reserved, planned, transferred, \
               corrected, last_event_at, opening",
     key: "budget_line_id = ?1",
 };
@@ -69,6 +77,9 @@ pub const LINES_BEFORE_5: Table = Table {
 /// Open applications at the checkpoint.
 pub const APPLICATIONS: Table =
     Table { name: "applications", columns: "event_id, budget_line_id, amount", key: "event_id = ?1" };
+/// What is cleared of payments that have not come, at the checkpoint.
+pub const CONFIRMATIONS: Table =
+    Table { name: "confirmations", columns: "event_id, cleared", key: "event_id = ?1" };
 /// Indicators at the checkpoint.
 pub const INDICATORS: Table = Table {
     name: "indicators",
@@ -169,6 +180,7 @@ pub const ALL: &[&Table] = &[
     &OVERFLOW,
     &LINES,
     &APPLICATIONS,
+    &CONFIRMATIONS,
     &INDICATORS,
     &TICKS,
     &WATERMARK,
@@ -191,15 +203,18 @@ pub const ALL: &[&Table] = &[
     &AUDIT_SEALS,
 ];
 
-/// Those that a state of version 5 has.
-pub const BEFORE_6: &[&Table] = &[
+/// Those that version 7 adds.
+pub const SINCE_7: &[&Table] = &[&USERS, &TOKENS, &AUDIT, &AUDIT_SEALS];
+
+/// Those that version 5 summed.
+pub const OF_5: &[&Table] = &[
     &POSITIONS,
     &JOURNAL,
     &SEALED,
     &FINDINGS,
     &QUARANTINE,
     &OVERFLOW,
-    &LINES,
+    &LINES_BEFORE_6,
     &APPLICATIONS,
     &INDICATORS,
     &TICKS,
@@ -218,9 +233,6 @@ pub const BEFORE_6: &[&Table] = &[
     &GROUP_ALERTS,
     &NOTIFICATIONS,
 ];
-
-/// Those that version 6 adds.
-pub const SINCE_6: &[&Table] = &[&USERS, &TOKENS, &AUDIT, &AUDIT_SEALS];
 
 /// Those that a state of version 4 has sums of, once it has any; `indicators` came last, in a transaction of its own.
 pub const BEFORE_5: &[&Table] = &[

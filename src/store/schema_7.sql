@@ -1,4 +1,4 @@
--- Who may do what, and what was done: what version 6 adds.
+-- Who may do what, and what was done: what version 7 adds.
 
 -- 用户. Roles are words parted by blanks.
 CREATE TABLE users (
