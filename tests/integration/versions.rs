@@ -105,7 +105,7 @@ fn states_of_older_versions_open_with_what_they_held_and_go_on() {
     for version in 1..=5 {
         let dir = state_of(version);
         let dir = dir.path();
-        let expected = (
+        let mut expected = (
             file_lines(&dir.join("findings.jsonl")),
             ledger_of_today(&dir.join("ledger.jsonl"), &dir.join("events.jsonl")),
         );
