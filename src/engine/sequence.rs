@@ -196,13 +196,11 @@ impl Sequencer {
                     let event_type = decoded.types[row];
                     self.originals.accept(event_type, id, row);
                     let clears = event_type == EventType::Confirmation && lines.is_null(row);
-                    if (clears || wanted & event_type.bit() != 0) && names.is_valid(row) {
-                        let name = names.value(row);
-                        let original = self.originals.find(name, id_hash(name), &self.dedup)?;
-                        let original = original.map(|original| (watermarks.len(), original));
-                        cleared.extend(original.clone().filter(|_| clears));
-                        originals.extend(original);
-                    }
+                    let asked = names.is_valid(row) && (clears || wanted & event_type.bit() != 0);
+                    let original = self.original(asked.then(|| names.value(row)))?;
+                    let original = original.map(|original| (watermarks.len(), original));
+                    cleared.extend(original.clone().filter(|_| clears));
+                    originals.extend(original);
                     late += u64::from(times.value(row) < self.watermark.at());
                     let mut from = self.watermark.ticked().unwrap_or_else(|| times.value(row));
                     // What this event confirms has passed before it: ticks see what they see without the doubt.
@@ -254,6 +252,11 @@ impl Sequencer {
             last.types_by_block = types_by_block;
         }
         Ok(parts)
+    }
+
+    /// The event that another one names, if it is asked for and came before.
+    fn original(&mut self, name: Option<&str>) -> Result<Option<Original>, PortError> {
+        name.map_or(Ok(None), |name| self.originals.find(name, id_hash(name), &self.dedup))
     }
 
     /// Moves the watermark without an event.
