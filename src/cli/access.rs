@@ -43,6 +43,7 @@ pub const COMMANDS: &[(&str, Action)] = &[
     ("budget indicators", Action::ReadBudget),
     ("budget show", Action::ReadBudget),
     ("budget top", Action::ReadBudget),
+    ("completeness", Action::ReadBudget),
     ("findings export", Action::ExportFindings),
     ("findings list", Action::ReadFindings),
     ("notify list", Action::ReadNotifications),

@@ -10,6 +10,7 @@ use super::{
     table::{Cell, Column, Form, Table},
 };
 use crate::{
+    access::Action,
     clock::{Clock, SystemClock},
     daemon::completeness,
     decode::Decoder,
@@ -30,7 +31,7 @@ pub struct CompletenessArgs {
 }
 
 pub fn completeness(args: &CompletenessArgs) -> anyhow::Result<ExitCode> {
-    let config = args.config.load_or_default()?;
+    let config = args.config.permitted(Action::ReadBudget)?;
     let (day, span) = completeness::span(&config.calendar, args.day.as_deref(), SystemClock.now())
         .map_err(anyhow::Error::msg)
         .context("--day")?;

@@ -68,6 +68,13 @@ fn format_of(map: Option<&Arc<Map>>) -> Option<Encoding> {
 /// The shortest time that events can be kept for: a half-year's windows and its audit.
 const RETAIN_MIN: Duration = Duration::from_hours(180 * 24);
 
+/// Where the server listens.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        say!("http.listen {text} is not an address and port such as 127.0.0.1:9464", text = quoted(text))
+    })
+}
+
 /// The start of a day of the configuration.
 fn first_day(calendar: &Calendar, text: &str) -> Result<i64, String> {
     let day = text.parse().ok().and_then(|day| calendar.start_of_day(day).ok());
@@ -117,12 +124,7 @@ impl Resolver<'_> {
         let overrides =
             raw.rules.overrides.into_iter().map(|(id, o)| (id.clone(), self.rule_override(&id, o)));
         let overrides = overrides.collect();
-        let listen = raw.http.listen.parse().map_err(|_| {
-            say!(
-                "http.listen {text} is not an address and port such as 127.0.0.1:9464",
-                text = quoted(&raw.http.listen)
-            )
-        });
+        let listen = address(&raw.http.listen);
         let min_time =
             raw.engine.min_time.map(|day| self.value("engine.min_time", first_day(&calendar, &day)));
         let journal_from = raw.engine.journal_from;

@@ -18,6 +18,7 @@ pub const ROUTES: &[Route] = &[
     ("POST", "/api/v1/alerts/{id}/transitions", Some(Action::WorkAlerts)),
     ("GET", "/api/v1/budget-lines", Some(Action::ReadBudget)),
     ("GET", "/api/v1/budget-lines/{id}", Some(Action::ReadBudget)),
+    ("GET", "/api/v1/completeness", Some(Action::ReadBudget)),
     ("POST", "/api/v1/events", Some(Action::PostEvents)),
     ("GET", "/api/v1/findings", Some(Action::ReadFindings)),
     ("GET", "/api/v1/indicators", Some(Action::ReadBudget)),

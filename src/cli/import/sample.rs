@@ -99,7 +99,8 @@ impl Sample {
             Err(_) => workbook::Choice::Name(name.to_owned()),
         });
         let mut lines = Vec::new();
-        let summary = workbook::to_lines(file, &workbook::Options { sheet, header_row: None, skip: 0 }, &mut lines)?;
+        let summary =
+            workbook::to_lines(file, &workbook::Options { sheet, header_row: None, skip: 0 }, &mut lines)?;
         let layout = Layout::Workbook { sheet: summary.sheet, header_row: summary.header_row };
         Ok(Self::objects(layout, summary.columns, &String::from_utf8_lossy(&lines)))
     }

@@ -140,8 +140,8 @@ impl<'a> Apply<'a> {
         if !row.is_suspect() {
             return None;
         }
-        let names = self.map.slots.names().iter().enumerate();
-        names.filter_map(|(slot, name)| lost(name, text_of(&row.cell(slot))?)).next()
+        let mut names = self.map.slots.names().iter().enumerate();
+        names.find_map(|(slot, name)| lost(name, text_of(&row.cell(slot))?))
     }
 
     /// A row of totals has no id, or the word stands where it would.
