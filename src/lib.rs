@@ -42,6 +42,8 @@ pub mod personal;
 
 pub mod lists;
 
+pub mod access;
+
 // The way of the data.
 pub mod journal;
 

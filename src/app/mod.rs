@@ -1,6 +1,7 @@
 //! Wiring: a daemon is put together here, started and ended.
 
 mod assembly;
+pub mod audit;
 mod deliver;
 mod ingest;
 mod output;

@@ -1,6 +1,8 @@
 //! One file a subcommand. Exit codes: 0 done, 1 the check or the run failed, 2 wrong usage.
 
+mod access;
 mod alerts;
+mod audit;
 mod backtest;
 mod budget;
 mod check;
@@ -14,6 +16,7 @@ mod generate;
 mod help;
 mod init;
 mod language;
+mod local;
 mod manual;
 mod notify;
 mod officer;
@@ -24,8 +27,10 @@ mod silence;
 mod state;
 mod table;
 mod test;
+mod token;
 mod tune;
 mod usage;
+mod user;
 
 use std::{
     collections::BTreeSet,
@@ -37,6 +42,7 @@ use std::{
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 
 use crate::{
+    access::Action,
     app::replay::Replay,
     config::{Config, DEFAULT_PATH, feeds},
     diagnostic::{Diagnostic, os_reason},
@@ -105,6 +111,18 @@ enum Command {
     /// Look at the state, back it up, verify it, query it
     #[command(subcommand)]
     State(state::StateCommand),
+    /// 用户: add users and say what they may
+    #[command(subcommand)]
+    User(user::UserCommand),
+    /// 令牌: make tokens for programs and users, and revoke them
+    #[command(subcommand)]
+    Token(token::TokenCommand),
+    /// 权限: show who may do what
+    #[command(subcommand)]
+    Access(access::AccessCommand),
+    /// 审计: read the audit log, check it, export it
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Print what a shell needs to complete commands and options
     Completions(manual::CompletionsArgs),
     /// Write the manual pages
@@ -237,6 +255,10 @@ fn act(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Notify(command) => notify::notify(&command),
         Command::Rejects(command) => rejects::rejects(&command),
         Command::State(command) => state::state(&command),
+        Command::User(command) => user::user(&command),
+        Command::Token(command) => token::token(&command),
+        Command::Access(command) => access::access(&command),
+        Command::Audit(command) => audit::audit(&command),
         Command::Completions(args) => Ok(manual::completions(&args, cli.language.asked())),
         Command::Man(args) => manual::man(&args, cli.language.asked()),
     }
@@ -282,6 +304,29 @@ fn parse(args: &[OsString]) -> Result<Cli, ExitCode> {
 #[must_use]
 pub fn help_texts() -> BTreeSet<String> {
     help::texts(Cli::command())
+}
+
+/// The commands that have no commands below them, as they are typed.
+#[must_use]
+pub fn commands() -> Vec<String> {
+    fn below(command: &clap::Command, before: &str, found: &mut Vec<String>) {
+        for command in command.get_subcommands() {
+            let name = format!("{before}{}", command.get_name());
+            match command.has_subcommands() {
+                true => below(command, &format!("{name} "), found),
+                false => found.push(name),
+            }
+        }
+    }
+    let mut found = Vec::new();
+    below(&Cli::command(), "", &mut found);
+    found
+}
+
+/// What each command on the state asks for.
+#[must_use]
+pub const fn commands_that_ask() -> &'static [(&'static str, Action)] {
+    access::COMMANDS
 }
 
 /// An error and its causes; what the operating system has against it in our words.

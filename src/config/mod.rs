@@ -38,7 +38,7 @@ use crate::{
 };
 
 use lists::ListSpec;
-pub use raw::{Log, LogFormat, Raw};
+pub use raw::{Log, LogFormat, Raw, Tls};
 pub use reference::{reference, reference_texts};
 use resolve::Resolver;
 
@@ -126,14 +126,27 @@ pub struct Config {
     pub clients: clients::Clients,
     /// Units with a gauge of their own.
     pub top_units: usize,
-    /// The request header in which a proxy in front tells who is logged in.
-    pub user_header: Option<String>,
+    /// Who speaks TLS with clients.
+    pub tls: Option<raw::Tls>,
+    /// How the audit log is sealed.
+    pub audit: Sealing,
     /// What is logged.
     pub log: Log,
     /// What happens with alerts, and who is told.
     pub policy: Arc<Policy>,
     /// How the daemon looks after itself.
     pub watch: alerts::Watch,
+}
+
+/// How the audit log is sealed.
+#[derive(Debug, Clone, Default)]
+pub struct Sealing {
+    /// The file with the key; in the state directory if it is not named.
+    pub key_file: Option<PathBuf>,
+    /// The file outside of the state to which seals are added.
+    pub head_file: Option<PathBuf>,
+    /// How often.
+    pub every: Duration,
 }
 
 /// How the values of sources are written, by name.
@@ -243,6 +256,32 @@ impl Config {
     /// The lists by name, as they are configured.
     pub fn list_specs(&self) -> impl Iterator<Item = (&str, &ListSpec)> {
         self.lists.iter().map(|(name, spec)| (name.as_str(), spec))
+    }
+
+    /// Why the daemon may not be started on this address: other machines reach it, and nobody says who they are.
+    ///
+    /// # Errors
+    /// The reason.
+    pub fn is_closed_enough(&self) -> Result<(), Diagnostic> {
+        let mut lacks = Vec::new();
+        if !self.clients.auth {
+            lacks.push("http.auth: true");
+        }
+        if self.tls.is_none() {
+            lacks.push("http.tls: proxy");
+        }
+        if self.listen.ip().is_loopback() || lacks.is_empty() {
+            return Ok(());
+        }
+        let message = say!(
+            "http.listen {address} is reached from other machines, and lacks {keys}",
+            address = self.listen,
+            keys = lacks.join(", ")
+        );
+        let hint = say!(
+            "listen on 127.0.0.1, or set them: tokens say who sends a request (`fiscwatch token add`), and a proxy in front speaks TLS (docs/security.md)"
+        );
+        Err(Diagnostic::of_file(&self.file, message, Some(hint)))
     }
 
     /// The earliest time that an event can have, whatever the budget lines are.

@@ -56,6 +56,8 @@ pub struct Raw {
     pub routes: Option<RouteSpec>,
     /// The HTTP server.
     pub http: Http,
+    /// The audit log.
+    pub audit: Audit,
     /// What is logged.
     pub log: Log,
 }
@@ -80,6 +82,7 @@ impl Default for Raw {
             alerts: AlertSpec::default(),
             routes: None,
             http: Http::default(),
+            audit: Audit::default(),
             log: Log::default(),
         }
     }
@@ -335,6 +338,21 @@ pub struct Http {
     pub top_units: usize,
     /// The request header in which a proxy in front tells who is logged in.
     pub user_header: Option<String>,
+    /// Whether requests must say who sends them: by a token, or by `user_header` from a proxy that is listed. An address
+    /// that other machines reach needs it.
+    pub auth: bool,
+    /// Who speaks TLS with clients: `proxy`, if one in front does. An address that other machines reach needs it.
+    pub tls: Option<Tls>,
+    /// IP addresses of proxies whose `user_header` is believed where `auth` is on; those of this machine if none is named.
+    pub proxies: Vec<String>,
+}
+
+/// Who speaks TLS with clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Tls {
+    /// A proxy in front.
+    Proxy,
 }
 
 impl Default for Http {
@@ -351,7 +369,29 @@ impl Default for Http {
             bodies_mib: 256,
             top_units: 20,
             user_header: None,
+            auth: false,
+            tls: None,
+            proxies: Vec::new(),
         }
+    }
+}
+
+/// The audit log: how its end is sealed.
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Audit {
+    /// The file with the key that seals; `audit.key` in the state directory without it. It is made if it is not there. A
+    /// place that those who can write the state cannot read is better.
+    pub key_file: Option<PathBuf>,
+    /// A file outside of the state to which each seal is added: it tells a state that was put back from one that goes on.
+    pub head_file: Option<PathBuf>,
+    /// How often it is sealed, if there is something new; `1m` to `1d`.
+    pub seal_every: String,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self { key_file: None, head_file: None, seal_every: String::from("1h") }
     }
 }
 

@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use raw::{DirectorySpec, FileSpec, SourceSpec};
 
 use super::{
-    Config, Readings, Source, alerts, clients,
+    Config, Readings, Sealing, Source, alerts, clients,
     feeds::{MapPlace, Said},
     lists::ListSpec,
     machine, raw,
@@ -41,7 +41,7 @@ fn link_base(url: &str) -> Result<String, String> {
 }
 
 /// The name of a request header.
-fn header_name(name: &str) -> Result<String, String> {
+pub(super) fn header_name(name: &str) -> Result<String, String> {
     let parsed: Result<::http::HeaderName, _> = name.parse();
     parsed
         .map(|name| name.as_str().to_owned())
@@ -72,6 +72,14 @@ const RETAIN_MIN: Duration = Duration::from_hours(180 * 24);
 fn first_day(calendar: &Calendar, text: &str) -> Result<i64, String> {
     let day = text.parse().ok().and_then(|day| calendar.start_of_day(day).ok());
     day.ok_or_else(|| say!("{text} is not a day from 1900 on: write it as 2015-01-01", text))
+}
+
+fn sealing(text: &str) -> Result<Duration, String> {
+    let every = duration(text)?;
+    match (Duration::from_mins(1)..=Duration::from_hours(24)).contains(&every) {
+        true => Ok(every),
+        false => Err(say!("{text} is not 1m to 1d", text = quoted(text))),
+    }
 }
 
 fn retention(text: &str) -> Result<Duration, String> {
@@ -182,10 +190,19 @@ impl Resolver<'_> {
             body_bytes_max: self.within("http.body_bytes_max", raw.http.body_bytes_max, (0, 1 << 30)),
             clients,
             top_units: self.within("http.top_units", raw.http.top_units, (0, 1000)),
-            user_header: raw.http.user_header.map(|name| self.value("http.user_header", header_name(&name))),
+            tls: raw.http.tls,
+            audit: self.audit_log(raw.audit),
             log: raw.log,
         };
         if self.problems.is_empty() { Ok(config) } else { Err(self.problems) }
+    }
+
+    fn audit_log(&mut self, raw: raw::Audit) -> Sealing {
+        Sealing {
+            key_file: raw.key_file.map(|path| self.path(path)),
+            head_file: raw.head_file.map(|path| self.path(path)),
+            every: self.value("audit.seal_every", sealing(&raw.seal_every)),
+        }
     }
 
     pub(super) fn problem(&mut self, message: String) {

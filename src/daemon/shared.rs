@@ -87,8 +87,6 @@ pub struct Shared {
     pub body_bytes_max: usize,
     /// Room for the bytes of all bodies together.
     pub bodies: Bodies,
-    /// The header that names the officer, set by a proxy in front.
-    pub user_header: Option<String>,
     /// Whether more events are taken.
     pub intake: Arc<Intake>,
     /// Units with a gauge of their own.
@@ -171,7 +169,6 @@ impl Shared {
             clients: config.clients.clone(),
             body_bytes_max: config.body_bytes_max,
             bodies: Bodies::new(config.clients.bodies_bytes),
-            user_header: config.user_header.clone(),
             intake: Arc::new(Intake::new(config.window_bytes)),
             top_units: config.top_units,
             lateness: config.lateness,

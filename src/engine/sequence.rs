@@ -434,13 +434,13 @@ fn name(parts: &mut [Sequenced], originals: Vec<(usize, Original)>) {
 /// The accepted events, with the line of the payment in those confirmations, by their places, that name none themselves. It
 /// goes into the journal with the event, so nobody who reads it has to find the payment once more.
 fn on_lines_of_payments(events: RecordBatch, cleared: &[(usize, Original)]) -> RecordBatch {
-    let mut found = vec![None; events.num_rows()];
-    cleared.iter().for_each(|(place, payment)| found[*place] = payment.line_of_payment());
-    if found.iter().all(Option::is_none) {
+    if cleared.is_empty() {
         return events;
     }
+    let mut found = vec![None; events.num_rows()];
+    cleared.iter().for_each(|(place, payment)| found[*place] = payment.line_of_payment());
     let at = Column::BudgetLineId.index();
-    let is_found = BooleanArray::from_iter(found.iter().map(|line| Some(line.is_some())));
+    let is_found = found.iter().map(|line| Some(line.is_some())).collect::<BooleanArray>();
     let found: StringViewArray = found.into_iter().collect();
     let mut columns = events.columns().to_vec();
     columns[at] = zip(&is_found, &found, &columns[at]).expect("columns of one batch");

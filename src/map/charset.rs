@@ -1,6 +1,12 @@
 //! Text in the encodings that treasuries' systems write, as UTF-8.
 
-use std::io::Read;
+use std::{
+    io::Read,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use encoding_rs::{Decoder, Encoding, GB18030, UTF_8};
 
@@ -129,6 +135,15 @@ pub fn reader(
     }
 }
 
+/// The same of a file that grows: what it ends with is the start of a line until `last` says that nothing more comes.
+pub fn growing_reader(
+    inner: Box<dyn Read + Send>,
+    charset: Charset,
+    last: Arc<AtomicBool>,
+) -> Box<dyn Read + Send> {
+    Box::new(Transcoder { inner, charset, last: Some(last), ..Transcoder::default() })
+}
+
 /// All of a text as UTF-8.
 #[must_use]
 pub fn utf8(text: &[u8], charset: Charset) -> Option<Vec<u8>> {
@@ -158,13 +173,15 @@ struct Transcoder {
     /// Decoded, and not handed out.
     text: Vec<u8>,
     at: usize,
+    /// Of a file that grows: whether nothing more comes.
+    last: Option<Arc<AtomicBool>>,
 }
 
 impl Default for Transcoder {
     fn default() -> Self {
         let inner = Box::new(std::io::empty());
         let (raw, text) = (Vec::new(), Vec::new());
-        Self { inner, charset: Charset::Auto, found: None, wide: None, raw, text, at: 0 }
+        Self { inner, charset: Charset::Auto, found: None, wide: None, raw, text, at: 0, last: None }
     }
 }
 
@@ -176,7 +193,8 @@ impl Read for Transcoder {
             let read = self.inner.read(&mut self.raw[before..]);
             self.raw.truncate(before + *read.as_ref().unwrap_or(&0));
             let ended = read? == 0;
-            if ended && self.raw.is_empty() {
+            let goes_on = self.last.as_ref().is_some_and(|last| !last.load(Ordering::Relaxed));
+            if ended && (self.raw.is_empty() || goes_on) {
                 return Ok(0);
             }
             self.text.clear();

@@ -18,7 +18,7 @@ use crate::{
     workbook,
 };
 
-pub use charset::{Charset, look as look_at_encoding, reader as utf8_reader, utf8};
+pub use charset::{Charset, growing_reader, look as look_at_encoding, reader as utf8_reader, utf8};
 pub use compile::Mistake;
 pub use date::Dates;
 pub use money::{Amount, AmountError, Money};

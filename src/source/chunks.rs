@@ -4,7 +4,10 @@ use std::{
     fs::File,
     io::{ErrorKind, Read},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -131,6 +134,8 @@ pub struct Chunks {
     /// Whether something that is a record, or is refused as one, was handed out.
     found: bool,
     kind: Kind,
+    /// Of a file that grows and is decoded.
+    raw: Option<Raw>,
 }
 
 /// Read buffers used again: fresh memory for every one would cost as much as reading.
@@ -232,6 +237,7 @@ impl Chunks {
         }
         let again = || format.reader(open(path)?).map_err(|error| fail(path, error));
         let reader = format.reader(file).map_err(|error| fail(path, error))?;
+        let mut raw = None;
         let reader = match map {
             None if at.0 == 0 && !grows => {
                 inspect::check_text(again()?, written(format)).map_err(|fault| refuse(path, fault))?;
@@ -239,7 +245,10 @@ impl Chunks {
             }
             None => reader,
             // What a growing file is in, its first lines tell.
-            Some(map) if grows => map::utf8_reader(reader, map.charset, None),
+            Some(map) if grows => {
+                let Raw { count, last } = raw.insert(Raw::default()).clone();
+                map::growing_reader(Box::new(Counted { reader, count }), map.charset, last)
+            }
             Some(map) => {
                 inspect::check_kind(again()?).map_err(|fault| refuse(path, fault))?;
                 let found =
@@ -247,7 +256,8 @@ impl Chunks {
                 map::utf8_reader(reader, map.charset, Some(found))
             }
         };
-        Self::text(path, reader, format, rows, at, Growth { grows, live: false }, map)
+        let chunks = Self::text(path, reader, format, rows, at, Growth { grows, live: false }, map)?;
+        Ok(Self { raw, ..chunks })
     }
 
     /// Reads text from a pipe, such as standard input.
@@ -327,7 +337,7 @@ impl Chunks {
         lines.skip(offset.saturating_sub(at)).map_err(|error| fail(path, error))?;
         let found = offset > 0 || grows;
         let (offset, path) = (offset.max(at), path.to_owned());
-        Ok(Self { path, rows: rows.max(1), offset, record, found, kind: Kind::Lines(lines) })
+        Ok(Self { path, rows: rows.max(1), offset, record, found, kind: Kind::Lines(lines), raw: None })
     }
 
     fn table(
@@ -355,13 +365,19 @@ impl Chunks {
         let builder = builder.with_batch_size(rows.max(1)).with_offset(skip);
         let reader = caught(|| builder.build()).map_err(|e| error(&e))?;
         let kind = Kind::Table(Box::new(reader));
-        Ok(Self { path: path.to_owned(), rows, offset, record: offset, found: true, kind })
+        Ok(Self { path: path.to_owned(), rows, offset, record: offset, found: true, kind, raw: None })
     }
 
     /// The offset after what was handed out, and the records before it.
     #[must_use]
     pub fn position(&self) -> (u64, u64) {
         (self.offset, self.record)
+    }
+
+    /// Bytes of the file that were read.
+    #[must_use]
+    pub fn bytes_read(&self) -> u64 {
+        self.raw.as_ref().map_or(self.offset, |raw| raw.count.load(Ordering::Relaxed))
     }
 
     /// Bytes of the stream as records.
@@ -379,7 +395,14 @@ impl Chunks {
     #[must_use]
     pub fn rest(&mut self) -> Bytes {
         match &mut self.kind {
-            Kind::Lines(lines) => lines.rest(),
+            Kind::Lines(lines) => {
+                if let Some(raw) = &self.raw {
+                    raw.last.store(true, Ordering::Relaxed);
+                    // What cannot be read any more was told when it was met.
+                    let _ = lines.fill();
+                }
+                lines.rest()
+            }
             Kind::Table(_) => Bytes::new(),
         }
     }
@@ -418,6 +441,29 @@ impl Chunks {
 
     fn truncated(&self, error: &dyn std::fmt::Display) -> ReadError {
         ReadError::Truncated { path: self.path.clone(), record: self.record, error: error.to_string() }
+    }
+}
+
+/// What is known of the bytes of a file that grows, whose text is decoded.
+#[derive(Debug, Clone, Default)]
+struct Raw {
+    /// Those that were read.
+    count: Arc<AtomicU64>,
+    /// Whether nothing more comes.
+    last: Arc<AtomicBool>,
+}
+
+/// A file whose bytes are counted.
+struct Counted {
+    reader: Box<dyn Read + Send>,
+    count: Arc<AtomicU64>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.reader.read(into)?;
+        self.count.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
     }
 }
 

@@ -173,7 +173,8 @@ impl FileSource {
             return Some(self.path.clone());
         }
         let identity: Identity = serde_json::from_str(&generation.position.token).ok()?;
-        let compressed = self.format.compression != super::Compression::None;
+        // Positions in a text that was decoded are none in the file.
+        let compressed = self.format.compression != super::Compression::None || self.map.is_some();
         let is = |path: &Path| identity.is(path, generation.position.offset, compressed);
         if is(&self.path) {
             return Some(self.path.clone());
@@ -227,7 +228,7 @@ impl FileSource {
                     }
                 }
                 Ok(None) if !follow => return Ok(End::Whole),
-                Ok(None) => match self.rotated(&file, chunks.position().0) {
+                Ok(None) => match self.rotated(&file, chunks.bytes_read()) {
                     Rotation::None if stopped_after(outlet, POLL) => return Ok(End::Stopped),
                     Rotation::None => {
                         account.settle();

@@ -23,13 +23,14 @@ macro_rules! version_5 {
     };
 }
 
-/// A new database: the events and balances, alerts, indicators, what versions 5 and 6 add.
+/// A new database: the events and balances, alerts, indicators, what versions 5 to 7 add.
 const SCHEMA: &str = concat!(
     include_str!("schema.sql"),
     include_str!("schema_3.sql"),
     include_str!("schema_4.sql"),
     version_5!(),
-    include_str!("schema_6.sql")
+    include_str!("schema_6.sql"),
+    include_str!("schema_7.sql")
 );
 
 /// What leads from version n + 1 to the next one, at n. Each runs in one transaction with the new version number.
@@ -57,6 +58,8 @@ const MIGRATIONS: &[&str] = &[
     version_5!(),
     // 5 to 6: what banks confirm. What refunds took is counted in `refunds`.
     include_str!("schema_6.sql"),
+    // 6 to 7: users, tokens and the audit log.
+    include_str!("schema_7.sql"),
 ];
 
 /// Makes the tables of an empty database, or brings an older one up to date. Another program that holds the database is
@@ -77,6 +80,7 @@ pub fn migrate(dir: &Path, connection: &Connection, turns: &Arc<Turns>) -> Resul
         let beyond: &Beyond<'_> = match from + 1 {
             5 => &|old| trust(old, sums::OF_5).map_err(fail),
             6 => &|old| refunds(dir, old),
+            7 => &|old| sums::begin(old, sums::SINCE_7).map_err(fail),
             _ => &|_| Ok(()),
         };
         step(dir, connection, turns, (sql, from + 1), beyond)?;
@@ -137,7 +141,7 @@ fn trust(transaction: &Transaction<'_>, tables: &[&Table]) -> rusqlite::Result<(
     // Tables that have no sum yet are summed at the end, as they are then.
     let changes = Changes::default();
     silences::begin_history(transaction)?;
-    for chain in chain::ALL {
+    for chain in [&chain::ALERTS, &chain::SILENCES] {
         chain.begin(&changes.within(transaction))?;
     }
     sums::begin(transaction, tables)?;
@@ -155,7 +159,7 @@ fn refunds(dir: &Path, transaction: &Transaction<'_>) -> Result<(), StoreError> 
     for (line, cents) in refunded::of_lines(dir, transaction)? {
         update.execute((&line, format_cents(cents))).map_err(fail)?;
     }
-    sums::begin(transaction, sums::ALL).map_err(fail)
+    sums::begin(transaction, &[&sums::LINES, &sums::CONFIRMATIONS]).map_err(fail)
 }
 
 /// The schema version of a database; 0 for an empty one.

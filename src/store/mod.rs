@@ -2,7 +2,9 @@
 //! holds source positions, journal block, findings and quarantine; balances are checkpointed inside it at
 //! intervals. Old journal blocks become Parquet files. docs/decisions/0001-store.md and 0004-sealing.md say why.
 
+mod accounts;
 mod alerts;
+mod audit;
 mod backup;
 mod cases;
 mod chain;
@@ -47,6 +49,8 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::{failpoint, private};
 
+pub use accounts::{AccountError, Accounts, TokenSpec};
+pub use audit::{Audit, Deed, Entry as AuditEntry, Report as AuditReport, Seal};
 pub use backup::{BackupOptions, Manifest, back_up, restore};
 pub use cases::{CaseError, Cases, FINDINGS_MAX, Verdicts};
 pub use commit::Commit;
@@ -71,7 +75,7 @@ pub use turn::Turns;
 pub use verify::{Check, Outcome, Problems, verify_backup};
 
 /// The schema this version writes.
-pub const SCHEMA_VERSION: i64 = 6;
+pub const SCHEMA_VERSION: i64 = 7;
 /// The database's name in the state directory.
 pub const DATABASE: &str = "fiscwatch.db";
 
@@ -308,6 +312,11 @@ fn reach(dir: &Path, name: &str) -> Result<(), StoreError> {
         std::io::ErrorKind::StorageFull => StoreError::Full(dir.to_owned()),
         _ => StoreError::Unsure { path: dir.to_owned(), error: error.to_string() },
     })
+}
+
+/// The same within a transaction.
+fn reach_in(name: &str) -> rusqlite::Result<()> {
+    failpoint::reach(name).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
 }
 
 #[cfg(test)]

@@ -170,6 +170,6 @@ fn a_restart_between_a_confirmation_and_its_payment_changes_nothing() {
     let line = daemon.json("/api/v1/budget-lines/L1");
     assert_eq!((&line["cleared"], &line["uncleared"]), (&json!("90.00"), &json!("10.00")));
     assert_eq!(daemon.get("/api/v1/completeness?day=x").0, 400);
-    daemon.stop("TERM");
+    daemon.stop("-TERM");
     assert_eq!(cleared(&sent), expected);
 }

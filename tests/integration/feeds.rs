@@ -445,3 +445,42 @@ fn the_daemon_a_request_and_a_backtest_read_alike() {
     );
     crate::support::assert_same(&found, &expected, "a mapped backtest");
 }
+
+#[test]
+fn a_file_in_another_encoding_is_followed_and_gone_on_with() {
+    let payments = payments(5, 60);
+    let text = csv(&payments, b',');
+    let lines: Vec<&str> = text.lines().collect();
+    let gbk = |part: &[&str]| GB18030.encode(&format!("{}\n", part.join("\n"))).0.into_owned();
+    let config = config(MAP).replace(
+        "directory: { path: drop, pattern: '*.csv', settle: 0s }",
+        "file: { path: grows.csv, follow: true }",
+    );
+    let bench = Bench::new("", &format!("{config}\n"));
+    let path = bench.path().join("grows.csv");
+    std::fs::write(&path, gbk(&lines[..20])).unwrap();
+    let count = |daemon: &Daemon| {
+        let metrics = daemon.get("/metrics").1;
+        let counts = metrics.lines().filter(|line| line.starts_with("fiscwatch_events_total{"));
+        counts
+            .map(|line| (line.contains("accepted"), line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()))
+            .fold(
+                (0, 0),
+                |(accepted, others), (is, n)| {
+                    if is { (accepted + n, others) } else { (accepted, others + n) }
+                },
+            )
+    };
+    let daemon = Daemon::start(bench.path());
+    crate::support::wait_until(|| count(&daemon) == (19, 0));
+    crate::support::append_bytes(&path, &gbk(&lines[20..40]));
+    crate::support::wait_until(|| count(&daemon) == (39, 0));
+    daemon.stop("-TERM");
+    crate::support::append_bytes(&path, &gbk(&lines[40..]));
+    let daemon = Daemon::start(bench.path());
+    crate::support::wait_until(|| count(&daemon) == (21, 0));
+    // Time for a second reading of the same rows to show.
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert_eq!(count(&daemon), (21, 0));
+    daemon.stop("-TERM");
+}

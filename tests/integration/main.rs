@@ -2,8 +2,10 @@
 
 mod support;
 
+mod access;
 mod alerts;
 mod arithmetic;
+mod audit;
 mod bank;
 mod batches;
 mod cli;

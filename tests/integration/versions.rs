@@ -80,6 +80,16 @@ fn held(dir: &Path) -> (Vec<String>, Vec<String>) {
     (succeeds(dir, &["findings", "export"]), succeeds(dir, &["budget", "export"]))
 }
 
+/// What a state holds that a version wrote. From version 5 on windows close one event later, so findings of ticks come before
+/// theirs; they are the same findings.
+fn held_by(dir: &Path, version: i64) -> (Vec<String>, Vec<String>) {
+    let mut held = held(dir);
+    if version >= 5 {
+        held.0.sort();
+    }
+    held
+}
+
 /// Reads the rest of the events, and gives what is held then and what a backtest of all events gives.
 fn go_on(dir: &Path) -> [(Vec<String>, Vec<String>); 2] {
     let mut events = std::fs::read_to_string(dir.join("events.jsonl")).unwrap();
@@ -92,14 +102,17 @@ fn go_on(dir: &Path) -> [(Vec<String>, Vec<String>); 2] {
 
 #[test]
 fn states_of_older_versions_open_with_what_they_held_and_go_on() {
-    for version in 1..=5 {
+    for version in 1..=6 {
         let dir = state_of(version);
         let dir = dir.path();
-        let expected = (
+        let mut expected = (
             file_lines(&dir.join("findings.jsonl")),
             ledger_of_today(&dir.join("ledger.jsonl"), &dir.join("events.jsonl")),
         );
         assert!(expected.0.len() > 40 && expected.1.len() > 20);
+        if version >= 5 {
+            expected.0.sort();
+        }
         // A copy can be made before anything is changed.
         succeeds(dir, &["state", "backup", "before"]);
         if version < SCHEMA_VERSION {
@@ -111,7 +124,7 @@ fn states_of_older_versions_open_with_what_they_held_and_go_on() {
             assert!(err.contains(&says) && err.contains("Start `fiscwatch run` on it once"), "{err}");
         }
         succeeds(dir, &["run", "--once"]);
-        assert_same(&held(dir), &expected, &format!("version {version}"));
+        assert_same(&held_by(dir, version), &expected, &format!("version {version}"));
         let info: Value = serde_json::from_str(&succeeds(dir, &["state", "info", "--json"])[0]).unwrap();
         assert_eq!(info["schema_version"], SCHEMA_VERSION);
         succeeds(dir, &["state", "verify"]);
@@ -134,7 +147,7 @@ fn states_of_older_versions_open_with_what_they_held_and_go_on() {
         succeeds(dir, &["state", "restore", "before"]);
         unpack("events.jsonl", &dir.join("events.jsonl"));
         succeeds(dir, &["run", "--once"]);
-        assert_same(&held(dir), &expected, &format!("version {version}, restored"));
+        assert_same(&held_by(dir, version), &expected, &format!("version {version}, restored"));
     }
 }
 

@@ -148,6 +148,28 @@ pub const NOTIFICATIONS: Table = Table {
     key: "id = ?1",
 };
 
+/// People.
+pub const USERS: Table = Table {
+    name: "users",
+    columns: "name, roles, created_at, created_by, disabled_at, seen_at",
+    key: "name = ?1",
+};
+/// Tokens.
+pub const TOKENS: Table = Table {
+    name: "tokens",
+    columns: "id, name, owner, roles, digest, created_at, created_by, expires_at, revoked_at, used_at",
+    key: "id = ?1",
+};
+/// Who did what.
+pub const AUDIT: Table = Table {
+    name: "audit",
+    columns: "seq, at, who, place, action, subject, result, detail, digest",
+    key: "seq = ?1",
+};
+/// Seals of the audit log.
+pub const AUDIT_SEALS: Table =
+    Table { name: "audit_seals", columns: "records, at, head, \"key\", signature", key: "records = ?1" };
+
 /// All of them.
 pub const ALL: &[&Table] = &[
     &POSITIONS,
@@ -175,7 +197,14 @@ pub const ALL: &[&Table] = &[
     &GROUPS,
     &GROUP_ALERTS,
     &NOTIFICATIONS,
+    &USERS,
+    &TOKENS,
+    &AUDIT,
+    &AUDIT_SEALS,
 ];
+
+/// Those that version 7 adds.
+pub const SINCE_7: &[&Table] = &[&USERS, &TOKENS, &AUDIT, &AUDIT_SEALS];
 
 /// Those that version 5 summed.
 pub const OF_5: &[&Table] = &[

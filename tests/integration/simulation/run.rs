@@ -286,7 +286,7 @@ impl Run {
         let shared = &process.assembly.shared;
         if self.rng.random_ratio(1, 3) {
             let before = Arc::clone(&shared.evaluator.read().unwrap_or_else(PoisonError::into_inner));
-            if fiscwatch::daemon::reload(shared, false).is_ok() {
+            if fiscwatch::daemon::reload(shared, false, fiscwatch::access::Actor::daemon()).is_ok() {
                 return Err(String::from("a configuration that is not there is taken"));
             }
             let after = Arc::clone(&shared.evaluator.read().unwrap_or_else(PoisonError::into_inner));
