@@ -10,6 +10,15 @@ use tokio::sync::oneshot;
 /// The longest record that is read; a longer one goes to quarantine.
 pub const RECORD_BYTES_MAX: usize = 1 << 20;
 
+/// Where a record is found in its source, for people: a field that a reader adds to the columns of a row.
+pub const PLACE: &str = "$place";
+/// What stands in place of a value that cannot be taken: an object with the reason, and what was found.
+pub const FAULT: &str = "$fault";
+/// The reason of a value that another program has rounded.
+pub const INEXACT: &str = "inexact";
+/// What was found there.
+pub const SHOWN: &str = "shown";
+
 /// The lines of a text, which end in LF, CR LF, or (where there is no LF at all) in CR.
 pub fn lines(text: &str) -> impl Iterator<Item = &str> {
     let end = if text.contains('\n') { '\n' } else { '\r' };

@@ -6,6 +6,7 @@ mod environment;
 pub mod lists;
 mod machine;
 pub mod office;
+pub mod postgres;
 mod raw;
 mod reference;
 mod resolve;
@@ -30,7 +31,9 @@ use crate::{
     lists::{List, Lists},
     rule::{Language, load::Override},
     say,
-    source::{Format, directory::DirectorySource, file::FileSource, kafka::KafkaSource},
+    source::{
+        Format, directory::DirectorySource, file::FileSource, kafka::KafkaSource, postgres::PostgresSource,
+    },
     store::QuarantineLimit,
     text::did_you_mean,
 };
@@ -143,6 +146,8 @@ pub enum Source {
     Stdin(Format),
     /// Kafka topics.
     Kafka(KafkaSource),
+    /// A table or query of a database.
+    Postgres(PostgresSource),
 }
 
 /// Where the configuration is looked for when no path is given.

@@ -234,7 +234,7 @@ impl Resolver<'_> {
         micros
     }
 
-    fn path(&self, path: PathBuf) -> PathBuf {
+    pub(super) fn path(&self, path: PathBuf) -> PathBuf {
         from_folder(self.base, path)
     }
 
@@ -266,22 +266,24 @@ impl Resolver<'_> {
                     name = quoted(&name)
                 ));
             }
-            let mut kinds = Vec::new();
-            kinds.extend(spec.file.map(|f| Source::File(self.file_source(f))));
-            kinds.extend(spec.directory.map(|d| Source::Directory(self.directory(&name, d))));
+            // Without the source itself where it has mistakes, which are told.
+            let mut kinds: Vec<Option<Source>> = Vec::new();
+            kinds.extend(spec.file.map(|f| Some(Source::File(self.file_source(f)))));
+            kinds.extend(spec.directory.map(|d| Some(Source::Directory(self.directory(&name, d)))));
             kinds.extend(spec.stdin.map(|s| {
                 let path = Path::new("stdin.jsonl");
-                Source::Stdin(Format::of(path, s.format))
+                Some(Source::Stdin(Format::of(path, s.format)))
             }));
             kinds.extend(spec.kafka.map(|kafka| {
                 self.value(&say!("source {name}", name = quoted(&name)), kafka.check());
-                Source::Kafka(kafka)
+                Some(Source::Kafka(kafka))
             }));
+            kinds.extend(spec.postgres.map(|postgres| self.postgres(&name, postgres).map(Source::Postgres)));
             if kinds.len() == 1 {
-                sources.extend(kinds.pop().map(|kind| (name, kind)));
+                sources.extend(kinds.pop().flatten().map(|kind| (name, kind)));
             } else {
                 self.problem(say!(
-                    "source {name} has {count} kinds; give it exactly one of file, directory, stdin, kafka",
+                    "source {name} has {count} kinds; give it exactly one of file, directory, stdin, kafka, postgres",
                     name = quoted(&name),
                     count = kinds.len()
                 ));

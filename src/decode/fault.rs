@@ -13,6 +13,9 @@ use crate::{
 /// Why a record is rejected.
 pub type Fault = (Reason, String);
 
+/// A value that a reader of ours found to be rounded, as a cell.
+pub const ROUNDED: &str = "a rounded number";
+
 /// The longest piece of a bad value that a message repeats.
 const SHOWN_CHARS: usize = 60;
 
@@ -99,6 +102,13 @@ pub fn unknown_value(column: usize, value: &str) -> Fault {
 }
 
 pub fn wrong_type(column: usize, cell: &Cell<'_>, wanted: &str) -> Fault {
+    if matches!(cell, Cell::Other(ROUNDED)) {
+        let text = say!(
+            "{name} is a floating-point number with more digits than it holds exactly. Have it stored as numeric, or leave it out",
+            name = FIELDS[column].name
+        );
+        return (Reason::Inexact, text);
+    }
     let found = match cell {
         Cell::Absent => "nothing",
         Cell::Text(_) | Cell::Owned(_) => "text",

@@ -7,6 +7,7 @@ pub mod directory;
 pub mod file;
 pub mod format;
 pub mod kafka;
+pub mod postgres;
 pub mod status;
 
 use std::{
@@ -77,6 +78,12 @@ pub enum SourceError {
     #[error("{}", say!("Kafka: {message}", message))]
     Kafka {
         /// What librdkafka says.
+        message: String,
+    },
+    /// The settings of a database.
+    #[error("{}", say!("PostgreSQL: {message}", message))]
+    Postgres {
+        /// What is wrong with them.
         message: String,
     },
     /// The broker no longer has what was to be read next, and the configuration says to stop then.

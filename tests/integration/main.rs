@@ -32,6 +32,7 @@ mod notify;
 mod once;
 mod openings;
 mod pages;
+mod postgres;
 mod readme;
 mod refusals;
 mod reversals;

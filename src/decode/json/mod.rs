@@ -4,21 +4,21 @@
 
 mod plain;
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, collections::HashMap, fmt};
 
 use bytes::Bytes;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::{error::Category, value::RawValue};
 
 use super::{
-    fault::Fault,
+    fault::{Fault, ROUNDED},
     row::{Cell, RowBuilder},
 };
 use crate::{
     event::{Column, FieldKind, schema::FIELDS},
     inspect::envelope,
     say,
-    stream::{RECORD_BYTES_MAX, Reason},
+    stream::{FAULT, INEXACT, PLACE, RECORD_BYTES_MAX, Reason},
     text::quoted,
 };
 
@@ -196,7 +196,10 @@ impl<'de> Visitor<'de> for Object<'_, 'de> {
             match map.next_key_seed(Key { guess })? {
                 None => return Ok(()),
                 Some(Name::Unknown(name)) => {
-                    self.unknown.push(name);
+                    // What a reader of ours added is no field of the source.
+                    if name != PLACE {
+                        self.unknown.push(name);
+                    }
                     map.next_value::<IgnoredAny>()?;
                 }
                 Some(Name::Known(column)) => {
@@ -268,9 +271,16 @@ fn cell(raw: &str, kind: FieldKind) -> Cell<'_> {
             serde_json::from_str(raw).map_or(Cell::Other("a list that is not of strings"), Cell::List)
         }
         Some(b'[') => Cell::Other("a list"),
+        Some(b'{') if is_inexact(raw) => Cell::Other(ROUNDED),
         Some(b'{') => Cell::Other("an object"),
         _ => Cell::Other("true or false"),
     }
+}
+
+/// Whether a reader of ours found a value that cannot be exact.
+fn is_inexact(raw: &str) -> bool {
+    let fault: Option<HashMap<&str, Cow<'_, str>>> = raw.contains(FAULT).then(|| serde_json::from_str(raw).ok()).flatten();
+    fault.is_some_and(|fault| fault.get(FAULT).is_some_and(|reason| reason == INEXACT))
 }
 
 fn string(raw: &str) -> Option<Cow<'_, str>> {

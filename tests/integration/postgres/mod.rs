@@ -1,0 +1,3 @@
+//! Databases as sources, against a real PostgreSQL where there is one.
+
+mod server;
