@@ -20,7 +20,7 @@ use crate::{
     paths::from_folder,
     rule::{Mode, Param, load::Override},
     say,
-    source::{Format, directory::DirectorySource, file::FileSource},
+    source::{Format, directory::DirectorySource, file::FileSource, kafka::MessageFormat},
     store::QuarantineLimit,
     text::quoted,
 };
@@ -301,7 +301,8 @@ impl Resolver<'_> {
         for spec in &raw.sources {
             let key = say!("source {name}: zone", name = quoted(&spec.name));
             let reading = self.reading(&key, spec.zone.as_deref(), spec.times, spec.nulls.as_deref());
-            readings.insert(spec.name.clone(), reading);
+            let debezium = spec.kafka.as_ref().is_some_and(|kafka| kafka.format == MessageFormat::Debezium);
+            readings.insert(spec.name.clone(), reading.in_debezium(debezium));
         }
         readings
     }

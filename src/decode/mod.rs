@@ -1,6 +1,7 @@
 //! Raw records into one Arrow batch of checked events. A record that breaks the schema becomes a [`Reject`];
 //! it never fails its batch, and nothing is dropped.
 
+mod changes;
 mod columns;
 mod csv;
 mod fault;
@@ -178,7 +179,15 @@ impl Decoder {
         }
         for block in blocks {
             builder.start_block(block);
+            let in_envelopes = self.reading_of(block).is_debezium();
             match &block.payload {
+                Payload::JsonLines(bytes) if in_envelopes => {
+                    let places = changes::of_lines(bytes, block.first_record);
+                    changes::decode(bytes, &places, &block.partition, &mut builder);
+                }
+                Payload::Messages { data, ends } if in_envelopes => {
+                    changes::decode(data, &changes::of_messages(ends), &block.partition, &mut builder);
+                }
                 Payload::JsonLines(bytes) => json::lines(bytes, block.first_record, &mut builder),
                 Payload::Messages { data, ends } => json::messages(data, ends, &mut builder),
                 Payload::Csv { header, rows } => csv::rows(header, rows, block.first_record, &mut builder),

@@ -16,6 +16,8 @@ pub struct Reading {
     nulls: Nulls,
     /// Whether they were read before: what the journal holds stays as it is.
     stored: bool,
+    /// Whether records are change events in Debezium's envelope.
+    debezium: bool,
 }
 
 impl Reading {
@@ -24,7 +26,17 @@ impl Reading {
     #[must_use]
     pub fn new(zone: Option<TimeZone>, times: Unit, nulls: Option<&[String]>) -> Self {
         let nulls = nulls.map_or_else(Nulls::default, |words| Nulls::of(words.iter().map(String::as_str)));
-        Self { zone, times, nulls, stored: false }
+        Self { zone, times, nulls, stored: false, debezium: false }
+    }
+
+    /// The same, of records that are change events in Debezium's envelope.
+    #[must_use]
+    pub fn in_debezium(self, debezium: bool) -> Self {
+        Self { debezium, ..self }
+    }
+
+    pub(super) const fn is_debezium(&self) -> bool {
+        self.debezium
     }
 
     /// The reading of events that were accepted before.

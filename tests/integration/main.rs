@@ -13,6 +13,7 @@ mod dispatch;
 mod documents;
 mod errors;
 mod faults;
+mod feeds;
 mod forecast;
 mod fuzzing;
 mod hostile;

@@ -11,14 +11,14 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess
 use serde_json::{error::Category, value::RawValue};
 
 use super::{
-    fault::{Fault, ROUNDED},
+    fault::{ENCODED, Fault, ROUNDED, UNSTATED},
     row::{Cell, RowBuilder},
 };
 use crate::{
     event::{Column, FieldKind, schema::FIELDS},
     inspect::envelope,
     say,
-    stream::{FAULT, INEXACT, PLACE, RECORD_BYTES_MAX, Reason},
+    stream::{BY, DEBEZIUM, FAULT, INEXACT, OP, PLACE, RECORD_BYTES_MAX, Reason, UNTYPED, VERSION},
     text::quoted,
 };
 
@@ -33,7 +33,7 @@ pub fn lines(bytes: &Bytes, first_record: u64, rows: &mut RowBuilder<'_>) {
         record += 1;
         // A block that is UTF-8 as a whole is checked once, any other line by line.
         match whole.map_or_else(|| utf8(&bytes[start..end]), |text| Ok(&text[start..end])) {
-            Ok(line) => parser.record(line, record, start, rows),
+            Ok(line) => parser.record(line, record, (start, end), rows),
             Err(fault) => rows.reject(fault, record, start, end),
         }
         start = end + 1;
@@ -58,14 +58,14 @@ pub fn messages(data: &Bytes, ends: &[(u32, u64)], rows: &mut RowBuilder<'_>) {
                     end,
                 );
             }
-            Ok(text) => parser.record(text, offset, start, rows),
+            Ok(text) => parser.record(text, offset, (start, end), rows),
             Err(fault) => rows.reject(fault, offset, start, end),
         }
         start = end;
     }
 }
 
-fn utf8(bytes: &[u8]) -> Result<&str, Fault> {
+pub(super) fn utf8(bytes: &[u8]) -> Result<&str, Fault> {
     simdutf8::compat::from_utf8(bytes).map_err(|e| match envelope::of(bytes) {
         Some(envelope) => (Reason::InvalidJson, envelope.told()),
         None => (Reason::NotUtf8, say!("not UTF-8 at byte {byte} of the record", byte = e.valid_up_to())),
@@ -95,7 +95,7 @@ fn column(name: &str) -> Option<u8> {
 }
 
 /// Reads objects into cells.
-struct Parser<'a> {
+pub(super) struct Parser<'a> {
     cells: Vec<Cell<'a>>,
     /// The cells that the record before filled, a bit each.
     filled: u64,
@@ -116,8 +116,14 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn record(&mut self, text: &'a str, record: u64, start: usize, rows: &mut RowBuilder<'_>) {
-        let end = start + text.len();
+    /// Reads a record; `start..end` is its place in the block, which the text may have been made from.
+    pub(super) fn record(
+        &mut self,
+        text: &'a str,
+        record: u64,
+        (start, end): (usize, usize),
+        rows: &mut RowBuilder<'_>,
+    ) {
         let trimmed = text.strip_prefix('\u{feff}').unwrap_or(text).trim_ascii();
         if trimmed.is_empty() {
             return rows.skip(1);
@@ -125,7 +131,7 @@ impl<'a> Parser<'a> {
         if text.len() > RECORD_BYTES_MAX {
             let (bytes, most) = (text.len(), RECORD_BYTES_MAX);
             let detail = say!("{bytes} bytes, {most} are allowed", bytes, most);
-            return rows.reject((Reason::TooLarge, detail), record, start, start + RECORD_BYTES_MAX);
+            return rows.reject((Reason::TooLarge, detail), record, start, end.min(start + RECORD_BYTES_MAX));
         }
         self.clear();
         if plain::read(trimmed, &mut self.cells, &mut self.filled, &mut self.order).is_some() {
@@ -197,7 +203,7 @@ impl<'de> Visitor<'de> for Object<'_, 'de> {
                 None => return Ok(()),
                 Some(Name::Unknown(name)) => {
                     // What a reader of ours added is no field of the source.
-                    if name != PLACE {
+                    if ![PLACE, OP, VERSION].contains(&name.as_str()) {
                         self.unknown.push(name);
                     }
                     map.next_value::<IgnoredAny>()?;
@@ -271,16 +277,23 @@ fn cell(raw: &str, kind: FieldKind) -> Cell<'_> {
             serde_json::from_str(raw).map_or(Cell::Other("a list that is not of strings"), Cell::List)
         }
         Some(b'[') => Cell::Other("a list"),
-        Some(b'{') if is_inexact(raw) => Cell::Other(ROUNDED),
-        Some(b'{') => Cell::Other("an object"),
+        Some(b'{') => Cell::Other(found_wrong(raw).unwrap_or("an object")),
         _ => Cell::Other("true or false"),
     }
 }
 
-/// Whether a reader of ours found a value that cannot be exact.
-fn is_inexact(raw: &str) -> bool {
-    let fault: Option<HashMap<&str, Cow<'_, str>>> = raw.contains(FAULT).then(|| serde_json::from_str(raw).ok()).flatten();
-    fault.is_some_and(|fault| fault.get(FAULT).is_some_and(|reason| reason == INEXACT))
+/// What a reader of ours found to be wrong with a value, in place of which this object stands.
+fn found_wrong(raw: &str) -> Option<&'static str> {
+    if !raw.contains(FAULT) {
+        return None;
+    }
+    let fault: HashMap<&str, Cow<'_, str>> = serde_json::from_str(raw).ok()?;
+    match (&**fault.get(FAULT)?, fault.get(BY).map(|by| &**by)) {
+        (INEXACT, Some(DEBEZIUM)) => Some(ENCODED),
+        (INEXACT, _) => Some(ROUNDED),
+        (UNTYPED, _) => Some(UNSTATED),
+        _ => None,
+    }
 }
 
 fn string(raw: &str) -> Option<Cow<'_, str>> {

@@ -1,7 +1,7 @@
 //! Databases as sources, against a real PostgreSQL where there is one.
 
-mod reading;
-mod server;
+pub mod reading;
+pub mod server;
 mod troubles;
 
 use server::Server;
@@ -9,7 +9,7 @@ use server::Server;
 use crate::support::Bench;
 
 /// A configuration that reads a relation of a server as the role `reader`.
-fn config(server: &Server, relation: &str, more: &str) -> String {
+pub fn config(server: &Server, relation: &str, more: &str) -> String {
     let (url, secret) = (server.url(), "password_file: secret, tls: off, every: 50ms");
     format!(
         "sources: [{{ name: core, zone: Asia/Shanghai, postgres: {{ url: '{url}', {secret}, {relation}{more} }} }}]\nstate: {{ dir: state }}\n"
@@ -17,14 +17,14 @@ fn config(server: &Server, relation: &str, more: &str) -> String {
 }
 
 /// A folder with such a configuration and the password.
-fn bench(events: &str, config: &str) -> Bench {
+pub fn bench(events: &str, config: &str) -> Bench {
     let bench = Bench::new(events, config);
     std::fs::write(bench.path().join("secret"), "geheim\n").unwrap();
     bench
 }
 
 /// A schema of its own that the role `reader` may read, whatever is made in it.
-fn schema(server: &Server, name: &str) {
+pub fn schema(server: &Server, name: &str) {
     server.sql(&format!(
         "CREATE SCHEMA {name}; GRANT USAGE ON SCHEMA {name} TO reader; \
          ALTER DEFAULT PRIVILEGES IN SCHEMA {name} GRANT SELECT ON TABLES TO reader"
