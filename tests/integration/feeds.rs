@@ -18,7 +18,10 @@ fn once(bench: &Bench) -> (Vec<String>, Vec<String>) {
 #[test]
 fn lines_a_table_and_its_change_events_are_the_same_stream() {
     let events = postgres::reading::events(77, 2000);
-    let file = Bench::new(&lines(&events), "sources: [{ name: core, file: { path: events.jsonl } }]\nstate: { dir: state }\n");
+    let file = Bench::new(
+        &lines(&events),
+        "sources: [{ name: core, file: { path: events.jsonl } }]\nstate: { dir: state }\n",
+    );
     let expected = once(&file);
     assert!(expected.0.len() > 50 && expected.1.len() > 5);
 
@@ -41,8 +44,11 @@ fn lines_a_table_and_its_change_events_are_the_same_stream() {
         }
         row
     };
-    let plain: Vec<_> =
-        events.iter().enumerate().map(|(n, event)| debezium::change("c", &Value::Null, &row(event), n)).collect();
+    let plain: Vec<_> = events
+        .iter()
+        .enumerate()
+        .map(|(n, event)| debezium::change("c", &Value::Null, &row(event), n))
+        .collect();
     let schema = debezium::schema(&[
         ("event_id", "string", ""),
         ("seq", "int64", ""),

@@ -144,7 +144,9 @@ impl Change {
             out.push(b',');
         }
         let version = version(&source).or_else(|| change.text("ts_ms").map(|at| padded(&at)));
-        for (name, text) in [(OP, op), (VERSION, &version.unwrap_or_default()), (PLACE, &place(&source, partition, record))] {
+        for (name, text) in
+            [(OP, op), (VERSION, &version.unwrap_or_default()), (PLACE, &place(&source, partition, record))]
+        {
             string(name, &mut out);
             out.push(b':');
             string(text, &mut out);

@@ -28,7 +28,8 @@ pub fn of_messages(ends: &[(u32, u64)]) -> Places {
 pub fn of_lines(bytes: &[u8], first_record: u64) -> Places {
     let ends = memchr::memchr_iter(b'\n', bytes).chain((bytes.last() != Some(&b'\n')).then_some(bytes.len()));
     let mut start = 0;
-    let place = |(number, end): (u64, usize)| (std::mem::replace(&mut start, end + 1), end, first_record + number);
+    let place =
+        |(number, end): (u64, usize)| (std::mem::replace(&mut start, end + 1), end, first_record + number);
     (1..).zip(ends).map(place).collect()
 }
 
@@ -50,7 +51,12 @@ pub fn decode(data: &Bytes, places: &Places, partition: &str, rows: &mut RowBuil
 }
 
 /// The row of a message, if it is a new one; `None` if it has none.
-fn read(message: &[u8], partition: &str, record: u64, schemas: &mut Schemas) -> Result<Option<String>, Fault> {
+fn read(
+    message: &[u8],
+    partition: &str,
+    record: u64,
+    schemas: &mut Schemas,
+) -> Result<Option<String>, Fault> {
     let text = json::utf8(message)?;
     match Change::read(text, partition, record, schemas)? {
         Some(change) if change.is_new() => Ok(Some(change.row)),

@@ -60,7 +60,8 @@ pub fn value(raw: &str, column: &str, kind: Option<&Type>, has_schema: bool, out
 }
 
 fn number(raw: &str, column: &str, kind: Option<&Type>, has_schema: bool, out: &mut Vec<u8>) {
-    let is_float = kind.is_some_and(|kind| matches!(kind.plain.as_str(), "float" | "double" | "float32" | "float64"));
+    let is_float =
+        kind.is_some_and(|kind| matches!(kind.plain.as_str(), "float" | "double" | "float32" | "float64"));
     if is_float || raw.contains(['.', 'e', 'E']) {
         return fault(INEXACT, raw, out);
     }

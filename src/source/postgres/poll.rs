@@ -134,7 +134,8 @@ impl<'s> Reader<'s> {
     async fn round(&mut self, client: &mut Client) -> Result<(), String> {
         let limit = self.source.statement_timeout;
         let shape = Shape::ask(client, self.source).await?;
-        let begin = client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true);
+        let begin =
+            client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true);
         let transaction = within(limit, begin.start()).await?;
         let portal = match &self.reached {
             Some(value) => {
@@ -154,7 +155,12 @@ impl<'s> Reader<'s> {
     }
 
     /// Reads and sends a page; `false` if it was the last one.
-    async fn read_page(&mut self, transaction: &Transaction<'_>, portal: &Portal, shape: &Shape) -> Result<bool, String> {
+    async fn read_page(
+        &mut self,
+        transaction: &Transaction<'_>,
+        portal: &Portal,
+        shape: &Shape,
+    ) -> Result<bool, String> {
         let limit = self.source.statement_timeout;
         let most = self.source.page_rows.min(u32::try_from(self.outlet.rows).unwrap_or(u32::MAX));
         let rows = transaction.query_portal_raw(portal, i32::try_from(most).unwrap_or(i32::MAX));
@@ -164,7 +170,8 @@ impl<'s> Reader<'s> {
             count += 1;
             let start = self.page.lines.len();
             let read = row::append(&row, shape, self.source, &mut self.page.lines);
-            let read = read.map_err(|error| say!("the database answers what is not understood: {text}", text = error))?;
+            let read = read
+                .map_err(|error| say!("the database answers what is not understood: {text}", text = error))?;
             self.take(read, start);
             if self.page.lines.len() >= BLOCK_BYTES {
                 self.send().await;
@@ -201,7 +208,8 @@ impl<'s> Reader<'s> {
         if page.new == 0 {
             return;
         }
-        let place = Place::new(&self.source.cursor, self.reached.as_deref().unwrap_or_default(), &self.window);
+        let place =
+            Place::new(&self.source.cursor, self.reached.as_deref().unwrap_or_default(), &self.window);
         let (from, to) = (self.sent, self.sent + page.new);
         let token = serde_json::to_string(&place).unwrap_or_default();
         let span = Span {
@@ -236,7 +244,9 @@ impl<'s> Reader<'s> {
         let query = rows_without(self.source, NULLS_MAX);
         let answer = within(self.source.statement_timeout, client.query_one(&query, &[])).await;
         // Where that takes too long, there is no index, and the next session asks again.
-        let Ok(count) = answer.map(|row| row.try_get::<_, &str>(0).unwrap_or_default().to_owned()) else { return };
+        let Ok(count) = answer.map(|row| row.try_get::<_, &str>(0).unwrap_or_default().to_owned()) else {
+            return;
+        };
         if count == "0" {
             self.outlet.status.recovered(NULLS);
             return;

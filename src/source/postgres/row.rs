@@ -25,7 +25,12 @@ pub struct Read {
 }
 
 /// Appends a row as a line.
-pub fn append(row: &Row, shape: &Shape, source: &PostgresSource, out: &mut Vec<u8>) -> Result<Read, tokio_postgres::Error> {
+pub fn append(
+    row: &Row,
+    shape: &Shape,
+    source: &PostgresSource,
+    out: &mut Vec<u8>,
+) -> Result<Read, tokio_postgres::Error> {
     let start = out.len();
     out.push(b'{');
     for (at, column) in shape.columns.iter().enumerate() {
@@ -49,7 +54,12 @@ pub fn append(row: &Row, shape: &Shape, source: &PostgresSource, out: &mut Vec<u
 }
 
 /// Where a row is found, for people.
-fn place(row: &Row, shape: &Shape, source: &PostgresSource, at: &str) -> Result<String, tokio_postgres::Error> {
+fn place(
+    row: &Row,
+    shape: &Shape,
+    source: &PostgresSource,
+    at: &str,
+) -> Result<String, tokio_postgres::Error> {
     let mut parts = Vec::new();
     for column in &shape.key {
         let value: Option<&str> = row.try_get(*column)?;

@@ -192,7 +192,10 @@ fn connection(url: &str) -> Result<Config, String> {
     if url.contains("sslmode") {
         return Err(say!("take sslmode out of url: `tls` says how the connection is protected"));
     }
-    if connection.get_hosts().is_empty() || connection.get_user().is_none() || connection.get_dbname().is_none() {
+    if connection.get_hosts().is_empty()
+        || connection.get_user().is_none()
+        || connection.get_dbname().is_none()
+    {
         return Err(say!(
             "url must name user, host and database, such as postgresql://reader@db.example.gov.cn:5432/pay"
         ));

@@ -7,11 +7,7 @@ use tokio_postgres::{
     types::{Kind as TypeKind, Type},
 };
 
-use super::{
-    PostgresSource,
-    settings::identifier,
-    trouble::within,
-};
+use super::{PostgresSource, settings::identifier, trouble::within};
 use crate::{
     diagnostic::nearest,
     event::{Column as Field, schema::FIELDS},

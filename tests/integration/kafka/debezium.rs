@@ -98,16 +98,22 @@ fn new_rows_are_events_and_what_is_no_row_is_passed_over() {
         None,
         Some(change("d", &none, &none, 5)),
         Some(change("t", &none, &none, 6)),
-        Some(json!({"status": "BEGIN", "id": "571:53195829", "ts_ms": 1, "event_count": null, "data_collections": null})),
+        Some(
+            json!({"status": "BEGIN", "id": "571:53195829", "ts_ms": 1, "event_count": null, "data_collections": null}),
+        ),
         Some(json!({"status": "END", "id": "571:53195832", "ts_ms": 2, "event_count": 1,
             "data_collections": [{"data_collection": "pay.event", "event_count": 1}]})),
         Some(json!({"ts_ms": 1_772_618_400_000i64})),
-        Some(json!({"source": {}, "ts_ms": 1, "databaseName": "pay", "ddl": "ALTER TABLE …", "tableChanges": []})),
+        Some(
+            json!({"source": {}, "ts_ms": 1, "databaseName": "pay", "ddl": "ALTER TABLE …", "tableChanges": []}),
+        ),
         Some(json!({"op": "m", "ts_ms": 1, "source": {}, "message": {"prefix": "p", "content": "aGk="}})),
         Some(row("p3")),
         Some(change("x", &none, &row("p4"), 7)),
         Some(json!({"schema": null, "payload": null})),
-        Some(json!({"schema": schema(&[("event_id", "string", "")]), "payload": change("c", &none, &row("p5"), 8)})),
+        Some(
+            json!({"schema": schema(&[("event_id", "string", "")]), "payload": change("c", &none, &row("p5"), 8)}),
+        ),
     ];
     send(broker, "changes", messages.into_iter().map(|message| message.map(|message| message.to_string())));
     let daemon = Daemon::start(bench.path());
@@ -124,9 +130,20 @@ fn new_rows_are_events_and_what_is_no_row_is_passed_over() {
     let reasons: Vec<_> = found.iter().map(|(record, reason, _)| (*record, reason.as_str())).collect();
     assert_eq!(
         reasons,
-        [(3, "changed"), (4, "changed"), (6, "missing_field"), (7, "changed"), (13, "invalid_json"), (14, "unknown_value")]
+        [
+            (3, "changed"),
+            (4, "changed"),
+            (6, "missing_field"),
+            (7, "changed"),
+            (13, "invalid_json"),
+            (14, "unknown_value")
+        ]
     );
-    assert!(found[0].2.contains("(update)") && found[0].2.contains("skipped.operations=u,d,t"), "{}", found[0].2);
+    assert!(
+        found[0].2.contains("(update)") && found[0].2.contains("skipped.operations=u,d,t"),
+        "{}",
+        found[0].2
+    );
     assert!(found[2].2.contains("REPLICA IDENTITY FULL"), "{}", found[2].2);
     assert!(found[4].2.contains("`format: debezium`"), "{}", found[4].2);
 
@@ -162,9 +179,17 @@ fn amounts_and_times_are_exact_or_refused_with_the_setting_that_is_the_cause() {
     let messages = [
         // Taken: text, local times with the source's zone, a day, an instant.
         with(text, micros, row("a", json!("60150.51"), json!(1_772_618_400_000_000i64))),
-        with(text, ("int64", "io.debezium.time.Timestamp"), row("b", json!("0.01"), json!(1_772_618_400_000i64))),
+        with(
+            text,
+            ("int64", "io.debezium.time.Timestamp"),
+            row("b", json!("0.01"), json!(1_772_618_400_000i64)),
+        ),
         with(text, ("int32", "io.debezium.time.Date"), row("c", json!("1"), json!(20516))),
-        with(text, ("string", "io.debezium.time.ZonedTimestamp"), row("d", json!("1"), json!("2026-03-04T02:00:00Z"))),
+        with(
+            text,
+            ("string", "io.debezium.time.ZonedTimestamp"),
+            row("d", json!("1"), json!("2026-03-04T02:00:00Z")),
+        ),
         row("e", json!("123456789012345.67"), noon.clone()),
         // Refused.
         with(("bytes", decimal), text, row("f", json!("W8gj"), noon.clone())),
@@ -182,12 +207,26 @@ fn amounts_and_times_are_exact_or_refused_with_the_setting_that_is_the_cause() {
         assert!(matches!(reason.as_str(), "inexact" | "bad_amount"), "{reason}: {detail}");
         assert!(detail.contains("amount") && detail.contains("decimal.handling.mode=string"), "{detail}");
     }
-    assert!(found[5].1 == "bad_time" && found[5].2.contains("value.converter.schemas.enable=true"), "{found:?}");
+    assert!(
+        found[5].1 == "bad_time" && found[5].2.contains("value.converter.schemas.enable=true"),
+        "{found:?}"
+    );
     let query = "SELECT event_id, amount, occurred_at FROM events ORDER BY event_id";
     let (_, out, _) = run(bench.path(), &["query", query, "--json", "--config", "fiscwatch.yaml"]);
     let rows: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let times: Vec<_> = rows.iter().map(|row| row["occurred_at"].as_str().unwrap()).collect();
     assert_eq!(times.len(), 5, "{out}");
-    assert!(times.iter().enumerate().all(|(n, at)| at.starts_with(if n == 2 { "2026-03-04T00:00:00" } else { "2026-03-04T10:00:00" })), "{times:?}");
-    assert_eq!((&rows[0]["amount"], &rows[4]["amount"]), (&json!("60150.51"), &json!("123456789012345.67")), "{out}");
+    assert!(
+        times.iter().enumerate().all(|(n, at)| at.starts_with(if n == 2 {
+            "2026-03-04T00:00:00"
+        } else {
+            "2026-03-04T10:00:00"
+        })),
+        "{times:?}"
+    );
+    assert_eq!(
+        (&rows[0]["amount"], &rows[4]["amount"]),
+        (&json!("60150.51"), &json!("123456789012345.67")),
+        "{out}"
+    );
 }

@@ -58,7 +58,8 @@ pub fn make_table(server: &Server, table: &str, events: &[Value]) {
 
 pub fn insert(server: &Server, table: &str, events: &[Value]) {
     let rows = Value::from(events.to_vec()).to_string().replace('\'', "''");
-    server.sql(&format!("INSERT INTO {table} SELECT * FROM json_populate_recordset(null::{table}, '{rows}')"));
+    server
+        .sql(&format!("INSERT INTO {table} SELECT * FROM json_populate_recordset(null::{table}, '{rows}')"));
 }
 
 #[test]
@@ -148,7 +149,10 @@ fn rows_with_equal_cursors_and_rows_that_are_committed_late_come_once() {
     assert!(told["rows_again"].as_u64().unwrap() > 1000, "{told}");
     assert_eq!(daemon.json("/api/v1/status")["since_start"]["duplicates"], 0);
     let metrics = daemon.get("/metrics").1;
-    assert!(metrics.contains("fiscwatch_source_overlap_rows_total{kind=\"late\",source=\"core\"} 3"), "{metrics}");
+    assert!(
+        metrics.contains("fiscwatch_source_overlap_rows_total{kind=\"late\",source=\"core\"} 3"),
+        "{metrics}"
+    );
     drop(daemon);
 
     // A restart knows the latest rows, and the ids of all others.
@@ -222,19 +226,34 @@ fn values_stay_as_the_database_has_them() {
     let numerics = once(query);
     let (_, out, _) = run(
         numerics.path(),
-        &["query", "SELECT event_id, amount, occurred_at, tags, payee_name FROM events ORDER BY event_id", "--json", "--config", "fiscwatch.yaml"],
+        &[
+            "query",
+            "SELECT event_id, amount, occurred_at, tags, payee_name FROM events ORDER BY event_id",
+            "--json",
+            "--config",
+            "fiscwatch.yaml",
+        ],
     );
     let rows: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(rows.len(), 2, "{out}");
     assert_eq!(rows[0]["amount"], "123456789012345.67", "{out}");
-    assert_eq!((&rows[0]["tags"], &rows[0]["payee_name"]), (&json!(["直达", "三保"]), &json!("甲\"乙\\丙\n公司")), "{out}");
+    assert_eq!(
+        (&rows[0]["tags"], &rows[0]["payee_name"]),
+        (&json!(["直达", "三保"]), &json!("甲\"乙\\丙\n公司")),
+        "{out}"
+    );
     assert_eq!(rows[1]["occurred_at"], "2026-03-04T10:00:00.250+08:00", "{out}");
-    let found = |bench: &Bench| rejects(bench).into_iter().map(|(reason, detail, _)| (reason, detail)).collect::<Vec<_>>();
+    let found = |bench: &Bench| {
+        rejects(bench).into_iter().map(|(reason, detail, _)| (reason, detail)).collect::<Vec<_>>()
+    };
     assert!(matches!(&found(&numerics)[..], [(reason, _)] if reason == "bad_amount"));
 
     // A float of up to 15 digits shows what was put into it; another one does not.
     let floats = once(&floats);
     let reasons: Vec<_> = found(&floats);
-    assert!(matches!(&reasons[..], [(first, detail), (second, _)] if first == "inexact" && second == "inexact"
-        && detail.contains("amount is a floating-point number")), "{reasons:?}");
+    assert!(
+        matches!(&reasons[..], [(first, detail), (second, _)] if first == "inexact" && second == "inexact"
+        && detail.contains("amount is a floating-point number")),
+        "{reasons:?}"
+    );
 }

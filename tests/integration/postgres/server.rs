@@ -26,8 +26,10 @@ pub struct Server {
 fn programs() -> Option<PathBuf> {
     static SAID: Once = Once::new();
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let mut found: Vec<_> =
-        versions.map(|version| version.path().join("bin")).filter(|bin| bin.join("initdb").exists()).collect();
+    let mut found: Vec<_> = versions
+        .map(|version| version.path().join("bin"))
+        .filter(|bin| bin.join("initdb").exists())
+        .collect();
     found.sort();
     if found.is_empty() {
         assert!(
@@ -158,7 +160,8 @@ impl Server {
 
     /// A session that is held open, for a transaction that is committed late.
     pub fn session(&self) -> Session {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let config = self.config();
         let client = runtime.block_on(async {
             let (client, connection) = config.connect(NoTls).await.unwrap();

@@ -29,13 +29,19 @@ fn what_the_database_refuses_is_told_and_waited_for() {
         ("query: 'SELECT n, n FROM trouble.t', cursor: n", "two columns are named \"n\""),
         ("query: SELECT * FROM trouble.writes(), cursor: n", "fiscwatch only reads"),
         ("query: 'SELECT n::float8 AS n FROM trouble.t', cursor: n", "not exact"),
-        ("query: 'SELECT 1 AS n, pg_sleep(9)', cursor: n, statement_timeout: 200ms", "the database took too long"),
+        (
+            "query: 'SELECT 1 AS n, pg_sleep(9)', cursor: n, statement_timeout: 200ms",
+            "the database took too long",
+        ),
     ] {
         let bench = bench("", &config(server, relation, ""));
         let daemon = Daemon::launch(bench.path());
         wait_until(|| ready(&daemon).1.contains(told) || ready(&daemon).0 == 200);
         let (status, why) = ready(&daemon);
-        assert!(status == 503 && why.contains("source core: ") && why.contains(told), "{relation}: {status} {why}");
+        assert!(
+            status == 503 && why.contains("source core: ") && why.contains(told),
+            "{relation}: {status} {why}"
+        );
         assert_eq!(daemon.stop("-TERM"), Some(0));
     }
     assert_eq!(server.sql("SELECT count(*) FROM trouble.t"), [["0"]]);
@@ -54,7 +60,9 @@ fn what_the_database_refuses_is_told_and_waited_for() {
     let daemon = Daemon::start(bench.path());
     wait_until(|| {
         let status: Value = daemon.json("/api/v1/status");
-        status["sources"]["core"]["troubles"]["cursor"].as_str().is_some_and(|told| told.starts_with("1 rows or more"))
+        status["sources"]["core"]["troubles"]["cursor"]
+            .as_str()
+            .is_some_and(|told| told.starts_with("1 rows or more"))
     });
     assert_eq!(daemon.stop("-TERM"), Some(0));
 }
@@ -91,7 +99,11 @@ fn connections_are_secure_and_passwords_are_not_told() {
     // A variable of the environment gives the password too.
     let (code, _, err) = {
         let config = trusted.replace("password_file: secret, ", "");
-        std::fs::write(bench.path().join("other.yaml"), format!("http: {{ listen: '127.0.0.1:0' }}\n{config}")).unwrap();
+        std::fs::write(
+            bench.path().join("other.yaml"),
+            format!("http: {{ listen: '127.0.0.1:0' }}\n{config}"),
+        )
+        .unwrap();
         let out = crate::support::fiscwatch()
             .current_dir(bench.path())
             .env("FISCWATCH_SOURCES__CORE__POSTGRES__PASSWORD", "geheim")
@@ -108,7 +120,12 @@ fn connections_are_secure_and_passwords_are_not_told() {
 fn wrong_settings_are_told_by_a_check() {
     let good = "url: 'postgresql://reader@127.0.0.1:1/pay', table: pay.voucher, cursor: id";
     let check = |settings: &str| {
-        let bench = bench("", &format!("sources: [{{ name: core, postgres: {{ {settings} }} }}]\nrules: {{ paths: [rules] }}\n"));
+        let bench = bench(
+            "",
+            &format!(
+                "sources: [{{ name: core, postgres: {{ {settings} }} }}]\nrules: {{ paths: [rules] }}\n"
+            ),
+        );
         run(bench.path(), &["check", "--config", "fiscwatch.yaml"])
     };
     let (code, out, err) = check(good);
@@ -127,6 +144,9 @@ fn wrong_settings_are_told_by_a_check() {
     ] {
         let (code, out, err) = check(&settings);
         let all = format!("{out}{err}");
-        assert!(code == Some(1) && all.contains(told) && !all.contains("geheim"), "{settings}: {code:?} {all}");
+        assert!(
+            code == Some(1) && all.contains(told) && !all.contains("geheim"),
+            "{settings}: {code:?} {all}"
+        );
     }
 }
