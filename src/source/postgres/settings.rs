@@ -226,7 +226,7 @@ mod tests {
             assert!(table(wrong).is_err(), "{wrong}");
         }
         let query = |text: &str| Relation::Query(text.to_owned()).checked().map(|query| query.sql());
-        assert_eq!(query(" SELECT 1 -- one ; \n; ").unwrap(), "(\nSELECT 1 -- one\n)");
+        assert_eq!(query(" SELECT 1 -- one ; \n; ").unwrap(), "(\nSELECT 1 -- one ;\n)");
         assert!(query(" ; ").is_err());
     }
 

@@ -119,12 +119,9 @@ fn new_rows_are_events_and_what_is_no_row_is_passed_over() {
     let daemon = Daemon::start(bench.path());
     let since = |daemon: &Daemon| daemon.json("/api/v1/status")["since_start"].clone();
     wait_until(|| since(&daemon)["accepted"] == 3);
-    assert_eq!(
-        since(&daemon),
-        json!({"accepted": 3, "duplicates": 1, "rejected": 6, "skipped": 7}),
-        "{}",
-        since(&daemon)
-    );
+    let counts =
+        ["accepted", "duplicates", "rejected", "skipped"].map(|name| since(&daemon)[name].as_u64().unwrap());
+    assert_eq!(counts, [3, 1, 6, 7]);
     assert_eq!(daemon.stop("-TERM"), Some(0));
     let found = rejects(&bench);
     let reasons: Vec<_> = found.iter().map(|(record, reason, _)| (*record, reason.as_str())).collect();
@@ -211,8 +208,8 @@ fn amounts_and_times_are_exact_or_refused_with_the_setting_that_is_the_cause() {
         found[5].1 == "bad_time" && found[5].2.contains("value.converter.schemas.enable=true"),
         "{found:?}"
     );
-    let query = "SELECT event_id, amount, occurred_at FROM events ORDER BY event_id";
-    let (_, out, _) = run(bench.path(), &["query", query, "--json", "--config", "fiscwatch.yaml"]);
+    let query = "SELECT event_id, amount, occurred_at FROM payments ORDER BY event_id";
+    let (_, out, _) = run(bench.path(), &["state", "query", query, "--json", "--config", "fiscwatch.yaml"]);
     let rows: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let times: Vec<_> = rows.iter().map(|row| row["occurred_at"].as_str().unwrap()).collect();
     assert_eq!(times.len(), 5, "{out}");

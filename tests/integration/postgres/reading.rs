@@ -73,8 +73,8 @@ fn a_table_gives_what_its_lines_give_whoever_is_killed() {
     // Daemon and database die in turn, mostly while rows are on their way.
     for (n, part) in events.chunks(400).enumerate() {
         let daemon = Daemon::launch(bench.path());
+        let before = journal(&daemon);
         insert(&server, "pay.event", part);
-        let (before, sent) = (journal(&daemon), part.len());
         wait_until(|| journal(&daemon) > before);
         if n % 3 == 1 {
             server.kill();
@@ -82,7 +82,7 @@ fn a_table_gives_what_its_lines_give_whoever_is_killed() {
             server.restart();
             wait_until(|| source(&daemon)["troubles"] == json!({}));
         }
-        assert!(sent > 0);
+        // The drop is a kill -9.
     }
     let daemon = Daemon::start(bench.path());
     wait_until(|| source(&daemon)["partitions"]["pay.event"]["next"] == events.len());
@@ -227,8 +227,9 @@ fn values_stay_as_the_database_has_them() {
     let (_, out, _) = run(
         numerics.path(),
         &[
+            "state",
             "query",
-            "SELECT event_id, amount, occurred_at, tags, payee_name FROM events ORDER BY event_id",
+            "SELECT event_id, amount, occurred_at, tags, payee_name FROM payments ORDER BY event_id",
             "--json",
             "--config",
             "fiscwatch.yaml",
