@@ -26,7 +26,8 @@ pub fn of_messages(ends: &[(u32, u64)]) -> Places {
 
 /// The places of lines.
 pub fn of_lines(bytes: &[u8], first_record: u64) -> Places {
-    let ends = memchr::memchr_iter(b'\n', bytes).chain((bytes.last() != Some(&b'\n')).then_some(bytes.len()));
+    let rest = bytes.last().is_some_and(|last| *last != b'\n').then_some(bytes.len());
+    let ends = memchr::memchr_iter(b'\n', bytes).chain(rest);
     let mut start = 0;
     let place =
         |(number, end): (u64, usize)| (std::mem::replace(&mut start, end + 1), end, first_record + number);

@@ -243,7 +243,7 @@ fn values_stay_as_the_database_has_them() {
         (&json!(["直达", "三保"]), &json!("甲\"乙\\丙\n公司")),
         "{out}"
     );
-    assert_eq!(rows[1]["occurred_at"], "2026-03-04T10:00:00.250+08:00", "{out}");
+    assert_eq!(rows[1]["occurred_at"], "2026-03-04T10:00:00.25+08:00", "{out}");
     let found = |bench: &Bench| {
         rejects(bench).into_iter().map(|(reason, detail, _)| (reason, detail)).collect::<Vec<_>>()
     };
