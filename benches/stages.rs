@@ -83,7 +83,8 @@ fn run_loop(runtime: &tokio::runtime::Runtime, f: &Fixture, rules: &Arc<RuleSet>
     let engine = Engine {
         decoder: Arc::new(f.decoder.clone()),
         sequencer: sequencer(),
-        windowing: Windowing::new(&evaluator, None, i64::MAX, (i64::MIN, i64::MIN), None).expect("windows"),
+        windowing: Windowing::new(&evaluator, None, (i64::MAX, u64::MAX), (i64::MIN, i64::MIN), None)
+            .expect("windows"),
         evaluator: Arc::new(RwLock::new(evaluator)),
         record: Record::Nothing,
         scheduler: None,

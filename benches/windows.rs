@@ -92,7 +92,8 @@ impl Runner {
     fn new(f: &Fixture, rules: &Arc<RuleSet>) -> Self {
         let evaluator = Evaluator::new(Arc::clone(rules), f.config.calendar.clone());
         let late = 35 * DAY;
-        let windowing = Windowing::new(&evaluator, None, late, (i64::MIN, i64::MIN), None).expect("windows");
+        let windowing =
+            Windowing::new(&evaluator, None, (late, u64::MAX), (i64::MIN, i64::MIN), None).expect("windows");
         Self { evaluator, windowing, findings: 0 }
     }
 

@@ -2,6 +2,20 @@
 //!
 //! The rooms stand in the order in which they may import each other: each only those above it. A test holds it.
 #![deny(unsafe_code)]
+// What came from outside is never unwrapped, only the command line writes to the terminal, and only `main` ends the process.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::dbg_macro,
+        clippy::exit,
+        clippy::get_unwrap,
+        clippy::print_stderr,
+        clippy::print_stdout,
+        clippy::todo,
+        clippy::unimplemented,
+        clippy::unwrap_used
+    )
+)]
 
 // Foundations.
 pub mod failpoint;
@@ -75,4 +89,5 @@ pub mod simulate;
 
 pub mod shipped;
 
+#[allow(clippy::print_stderr, clippy::print_stdout)]
 pub mod cli;

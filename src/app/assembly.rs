@@ -93,10 +93,9 @@ impl Assembly {
         let at = (watermark.settled(), watermark.latest());
         let journal_start = watermark.journal_start(&config.calendar);
         metrics.journal_start.set(journal_start.map_or(0, |start| start.at / 1_000_000));
-        let mut windowing =
-            Windowing::new(&evaluator, Some(Arc::new(journal)), config.keep_late, at, journal_start)?
-                .judging_again(store.lists_judged_by()?, config.rejudge)
-                .within(config.window_bytes);
+        let windows = (config.keep_late, config.window_bytes);
+        let mut windowing = Windowing::new(&evaluator, Some(Arc::new(journal)), windows, at, journal_start)?
+            .judging_again(store.lists_judged_by()?, config.rejudge);
         metrics.window_limit.set(i64::try_from(config.window_bytes).unwrap_or(i64::MAX));
         let evaluator = Arc::new(RwLock::new(evaluator));
         let (blocks, sources) = mpsc::channel(BLOCKS_WAITING);

@@ -29,8 +29,9 @@ use crate::{
     config::Config,
     decode::Decoder,
     diagnostic::Diagnostic,
-    engine::Windowing,
+    engine::{History, Windowing},
     evaluate::Evaluator,
+    rule::RuleSet,
     say,
     store::{Reader, Turns},
 };
@@ -254,19 +255,27 @@ fn load(shared: &Shared, force: bool) -> Result<Loaded, Vec<Diagnostic>> {
     Ok((evaluator, watched, Arc::clone(&config.policy), receivers))
 }
 
-/// Whether the windows that rules bring have room: those in force go on without them. It is tried beforehand, because they
-/// cannot be left out again once events are judged by them.
+/// Whether the windows that rules bring have room beside those that stay. It is tried beforehand, because they cannot be
+/// left out again once events are judged by them. Rules that hold less than those in force always come into force.
 fn has_room(shared: &Shared, config: &Config, evaluator: &Evaluator) -> Result<(), Vec<Diagnostic>> {
     let in_force = Arc::clone(&shared.evaluator.read().unwrap_or_else(PoisonError::into_inner));
     let schema = Arc::clone(Decoder::new(Arc::clone(&config.calendar)).schema());
-    let journal = StoredPast { dir: shared.state_dir.clone(), schema };
+    let journal: Arc<dyn History> = Arc::new(StoredPast { dir: shared.state_dir.clone(), schema });
     let latest = shared.last_event_at.load(Ordering::Relaxed);
-    let (most, at) = (shared.intake.limit, (latest.saturating_sub(shared.lateness), latest));
-    let bytes = Windowing::weigh(&in_force, evaluator, Arc::new(journal), (config.keep_late, most), at);
-    let wrong = match bytes {
-        Ok(bytes) if bytes <= most => return Ok(()),
-        Ok(_) => say!(
-            "the windows that these rules bring do not fit into {limit} MiB (engine.window_memory_mib): make them shorter or of fewer keys, or raise the limit and start again",
+    let (most, held) = (shared.intake.limit, shared.intake.held());
+    let at = (latest.saturating_sub(shared.lateness), latest);
+    let weigh = |beside: &Arc<RuleSet>, enough| {
+        Windowing::weigh(beside, evaluator, Arc::clone(&journal), (config.keep_late, enough), at)
+    };
+    let enough = most.max(held);
+    let fits = weigh(in_force.rules(), enough).and_then(|new| {
+        // Which of those in force go is known only by weighing what will be there.
+        Ok(new.saturating_add(held) <= most || (new <= enough && weigh(&Arc::default(), enough)? <= enough))
+    });
+    let wrong = match fits {
+        Ok(true) => return Ok(()),
+        Ok(false) => say!(
+            "the windows of these rules do not fit into {limit} MiB (engine.window_memory_mib): make them shorter or of fewer keys, or raise the limit and start again",
             limit = most >> 20
         ),
         Err(error) => error.to_string(),

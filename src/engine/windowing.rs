@@ -1,6 +1,10 @@
 //! The stage with the windows: it sees the batches one after another.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Display, Formatter},
+    sync::Arc,
+};
 
 use super::{
     Committable,
@@ -15,7 +19,8 @@ use crate::{
         windows::Empty,
     },
     event::period::JournalStart,
-    rule::compile::CompiledView,
+    rule::{RuleSet, compile::CompiledView},
+    say,
 };
 
 /// How late an event may be that still finds all of its window where there is no journal to look it up in, once so many
@@ -36,48 +41,81 @@ pub struct Windowing {
     limit: u64,
     /// What they may weigh before they do so again.
     lightened: u64,
-    /// Bytes after which nothing more is filled in: whoever only weighs windows needs to know no more.
+    /// Bytes after which nothing more is filled in.
     enough: u64,
+    /// Whether windows are only weighed, and not to be used.
+    weighs: bool,
 }
+
+/// What is stored fills windows beyond what they may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoRoom {
+    /// Bytes that windows may hold.
+    pub limit: u64,
+}
+
+impl Display for NoRoom {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(&say!(
+            "what is stored fills the windows of the rules to more than one and a half times the {limit} MiB that they may hold (engine.window_memory_mib): raise the limit, or take out rules with windows over many keys, and start again. Nothing is lost",
+            limit = self.limit >> 20
+        ))
+    }
+}
+
+impl std::error::Error for NoRoom {}
 
 impl Windowing {
     /// The windows of the evaluator's rules, filled with what is stored. `late` is how late an event may be that still
     /// finds all of its window; windows that end at or before `watermark` are closed; `latest` is the largest event
-    /// time; all in microseconds. `journal` is from when on there is everything.
+    /// time; all in microseconds. `journal` is from when on there is everything. `limit` is how many bytes they may hold.
     ///
     /// # Errors
-    /// If the store cannot be read.
+    /// If the store cannot be read, or fills them to more than one and a half times the limit ([`NoRoom`]): the daemon
+    /// that was stopped at its limit can start again.
     pub fn new(
         evaluator: &Evaluator,
         history: Option<Arc<dyn History>>,
-        late: i64,
+        (late, limit): (i64, u64),
         (watermark, latest): (i64, i64),
         journal: Option<JournalStart>,
     ) -> Result<Self, PortError> {
         let mut none = Windows::new(&Arc::default(), evaluator.calendar(), late, watermark);
         none.complete_from(journal.map_or(i64::MIN, |journal| journal.at));
-        let (limit, lightened, lists) = (u64::MAX, 0, Rejudging::default());
-        let (busy, enough) = (Arc::default(), u64::MAX);
-        let mut windowing =
-            Self { windows: none, history, late, journal, lists, busy, limit, lightened, enough };
+        let (lightened, lists, busy) = (0, Rejudging::default(), Arc::default());
+        let enough = limit.saturating_add(limit / 2);
+        let mut windowing = Self {
+            windows: none,
+            history,
+            late,
+            journal,
+            lists,
+            busy,
+            limit,
+            lightened,
+            enough,
+            weighs: false,
+        };
         windowing.change(evaluator, latest)?;
+        // From now on it is looked at between batches, and what a reload brings is weighed before.
+        windowing.enough = u64::MAX;
         Ok(windowing)
     }
 
-    /// How many bytes the windows will hold that rules bring beside those `in_force`, filled with what is stored; it is
+    /// How many bytes the windows will hold that rules bring beside those of `in_force`, filled with what is stored; it is
     /// weighed no further than `enough`.
     ///
     /// # Errors
     /// If the store cannot be read.
     pub fn weigh(
-        in_force: &Evaluator,
+        in_force: &Arc<RuleSet>,
         evaluator: &Evaluator,
         history: Arc<dyn History>,
         (late, enough): (i64, u64),
         (watermark, latest): (i64, i64),
     ) -> Result<u64, PortError> {
         let mut weighed = Self {
-            windows: Windows::new(in_force.rules(), in_force.calendar(), late, watermark),
+            windows: Windows::new(in_force, evaluator.calendar(), late, watermark),
             history: Some(history),
             late,
             journal: None,
@@ -87,6 +125,7 @@ impl Windowing {
             limit: u64::MAX,
             lightened: 0,
             enough,
+            weighs: true,
         };
         weighed.change(evaluator, latest)?;
         Ok(weight(&mut weighed.windows))
@@ -153,12 +192,6 @@ impl Windowing {
         held
     }
 
-    /// Says how many bytes windows may hold before they let go of what they need not hold.
-    #[must_use]
-    pub fn within(self, limit: u64) -> Self {
-        Self { limit, ..self }
-    }
-
     /// Goes over to other rules. Windows that stay the same go on; new ones are filled with what is stored, without
     /// findings about the past.
     ///
@@ -214,8 +247,11 @@ impl Windowing {
             }
         })?;
         windows.loaded(filling);
-        if enough < u64::MAX {
+        if self.weighs {
             return Ok(());
+        }
+        if is_enough {
+            return Err(PortError::new(NoRoom { limit: self.limit }));
         }
         let seconds = started.elapsed().as_secs_f64();
         let filled = filling.sliding.len() + filling.closing.len();

@@ -349,6 +349,53 @@ fn a_reload_whose_windows_have_no_room_is_refused() {
     assert_eq!(daemon.get("/-/ready").0, 200);
 }
 
+/// Two windows that fit by themselves and not together: the second does not come into force.
+#[test]
+fn a_reload_whose_windows_have_no_room_beside_those_in_force_is_refused() {
+    let (bench, plain) = narrow("");
+    let rules = bench.path().join("rules/rules.yaml");
+    std::fs::write(&rules, WINDOWS).unwrap();
+    let daemon = Daemon::start(bench.path());
+    let held = || metric(&daemon, "fiscwatch_window_bytes{kind=\"sliding\"}");
+    let mut sent = 0;
+    while held() < 600 << 10 {
+        assert_eq!(daemon.post("/api/v1/events", &payees(sent, sent + 50)).0, 200);
+        sent += 50;
+    }
+    let second = WINDOWS.replace("rules:\n", "").replace("often", "again").replace("last: 30d", "last: 29d");
+    std::fs::write(&rules, format!("{WINDOWS}{second}")).unwrap();
+    let (code, why) = daemon.post("/-/reload", "");
+    assert_eq!(code, 422, "{why}");
+    assert!(why.contains("do not fit into 1 MiB (engine.window_memory_mib)"), "{why}");
+    // One in place of the other has room.
+    std::fs::write(&rules, format!("rules:\n{second}")).unwrap();
+    let (code, why) = daemon.post("/-/reload", "");
+    assert_eq!(code, 200, "{why}");
+    std::fs::write(&rules, plain).unwrap();
+    assert_eq!(daemon.post("/-/reload", "").0, 200);
+    assert_eq!(daemon.get("/-/ready").0, 200);
+}
+
+/// What stood at its limit starts again; what would need much more ends at the start, and says so.
+#[test]
+fn a_start_whose_windows_have_no_room_ends() {
+    let (bench, plain) = narrow("");
+    let rules = bench.path().join("rules/rules.yaml");
+    std::fs::write(&rules, &plain).unwrap();
+    let daemon = Daemon::start(bench.path());
+    for part in 0..15 {
+        assert_eq!(daemon.post("/api/v1/events", &payees(part * 2000, part * 2000 + 2000)).0, 200);
+    }
+    assert_eq!(daemon.stop("-TERM"), Some(0));
+    std::fs::write(&rules, WINDOWS).unwrap();
+    let start = || crate::support::run(bench.path(), &["run", "--once", "--config", "fiscwatch.yaml"]);
+    let (code, out, err) = start();
+    assert_eq!(code, Some(1), "{out} {err}");
+    assert!(err.contains("one and a half times the 1 MiB") && err.contains("Nothing is lost"), "{err}");
+    std::fs::write(&rules, plain).unwrap();
+    assert_eq!(start().0, Some(0));
+}
+
 /// Records that are read again have no more room than others: the command ends and says so.
 #[test]
 fn a_replay_without_room_ends() {

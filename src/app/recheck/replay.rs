@@ -105,7 +105,13 @@ pub async fn replay(
         )
         .finding(Originals::in_journal(Lookup::open(&config.state_dir)?))
         .replaying(noted),
-        windowing: Windowing::new(&evaluator, None, LATE_WITHOUT_HISTORY, (i64::MIN, i64::MIN), None)?,
+        windowing: Windowing::new(
+            &evaluator,
+            None,
+            (LATE_WITHOUT_HISTORY, u64::MAX),
+            (i64::MIN, i64::MIN),
+            None,
+        )?,
         evaluator: Arc::new(RwLock::new(evaluator)),
         record: Record::Events,
         scheduler: Some(Scheduler {

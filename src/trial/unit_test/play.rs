@@ -90,7 +90,7 @@ fn run(suite: &Suite, case: &Case, rules: &Arc<RuleSet>, until: i64) -> Result<(
     let engine = Engine {
         decoder: Arc::new(Decoder::new(Arc::clone(calendar))),
         sequencer: Sequencer::new(Arc::clone(&ledger), Dedup::default(), watermark, None),
-        windowing: Windowing::new(&evaluator, None, i64::MAX, (i64::MIN, i64::MIN), None)
+        windowing: Windowing::new(&evaluator, None, (i64::MAX, u64::MAX), (i64::MIN, i64::MIN), None)
             .map_err(|e| e.to_string())?,
         evaluator: Arc::new(RwLock::new(evaluator)),
         record: Record::Events,

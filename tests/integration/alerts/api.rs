@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::{Answer, JSON, ask, ask_at, desk, desk_with, get, ids, overspend, post, transitions};
-use crate::support::{payment, wait_until};
+use crate::support::{lines, payment, wait_until};
 
 #[test]
 fn an_alert_lives_from_open_to_closed() {
@@ -44,6 +44,36 @@ fn an_alert_lives_from_open_to_closed() {
     wait_until(|| {
         get(&daemon, &format!("/api/v1/alerts/{id}")).body["notifications"].as_array().unwrap().len() == 2
     });
+}
+
+/// However much was written and found, an answer ends, keeps what is latest and says how much it leaves out.
+#[test]
+fn an_alert_with_a_long_history_is_shown_in_bounds() {
+    let (_bench, daemon) = desk();
+    overspend(&daemon, &["L1"]);
+    let id = ids(&daemon).remove(0);
+    assert_eq!(
+        post(&daemon, &transitions(&id), &json!({"action": "acknowledge", "who": "王芳"})).status,
+        200
+    );
+    let more: Vec<_> = (0..150).map(|n| payment(&format!("more-{n}"), "L1", "1.00")).collect();
+    assert_eq!(daemon.post("/api/v1/events", &lines(&more)).0, 200);
+    for n in 0..220 {
+        let why = format!("{n} {}", "核".repeat(1990));
+        let comment = json!({"action": "comment", "who": "王芳", "why": why});
+        assert_eq!(post(&daemon, &transitions(&id), &comment).status, 200);
+    }
+    let (status, text) = daemon.get(&format!("/api/v1/alerts/{id}"));
+    assert_eq!(status, 200);
+    assert!((1 << 20..3 << 20).contains(&text.len()), "{}", text.len());
+    let shown: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let history = shown["history"].as_array().unwrap();
+    let left_out = shown["history_left_out"].as_u64().unwrap();
+    let version = shown["alert"]["version"].as_u64().unwrap();
+    assert_eq!((left_out > 20, left_out + history.len() as u64), (true, version));
+    assert!(history.last().unwrap()["why"].as_str().unwrap().starts_with("219 "));
+    let findings = shown["findings"].as_array().unwrap();
+    assert_eq!((findings.len(), &findings[0]["event_id"]), (100, &json!("more-149")));
 }
 
 #[test]

@@ -106,7 +106,7 @@ pub async fn run(plan: &Plan, journal: &[(usize, usize)], sets: &[(usize, Set)])
             Watermark::new(plan.lateness, Some(super::config().outlier)),
             None,
         ),
-        windowing: Windowing::new(&first, Some(kept), 4000 * DAY, (i64::MIN, i64::MIN), None)
+        windowing: Windowing::new(&first, Some(kept), (4000 * DAY, u64::MAX), (i64::MIN, i64::MIN), None)
             .expect("nothing to fill windows from"),
         evaluator: Arc::clone(&in_force),
         record,
