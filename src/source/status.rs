@@ -50,9 +50,9 @@ pub struct Told {
     pub files: VecDeque<FileStatus>,
     /// What lies in the directory and is not read.
     pub left: Left,
-    /// Rows of a database that were read again and known, and those that were found only because one reads again.
+    /// Rows of a database that were read again, and known.
     pub rows_again: u64,
-    /// See there.
+    /// Rows that were found only because one reads again: they were committed late.
     pub rows_late: u64,
 }
 
