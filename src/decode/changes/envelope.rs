@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::{
     super::fault::Fault,
-    values::{Types, value},
+    values::{Columns, Types, value},
 };
 use crate::{
     say,
@@ -48,6 +48,27 @@ impl<'a> Fields<'a> {
 
     fn has(&self, name: &str) -> bool {
         self.0.iter().any(|(field, _)| field == name)
+    }
+
+    /// An object of texts, with what the envelope says beside them.
+    fn as_texts(&self, types: Option<&Columns>, said: &[(&str, &str)]) -> String {
+        let mut out = vec![b'{'];
+        for (name, raw) in &self.0 {
+            string(name, &mut out);
+            out.push(b':');
+            value(raw.get(), name, types, &mut out);
+            out.push(b',');
+        }
+        for (name, text) in said {
+            string(name, &mut out);
+            out.push(b':');
+            string(text, &mut out);
+            out.push(b',');
+        }
+        out.pop();
+        out.push(b'}');
+        // It was put together from text.
+        String::from_utf8(out).unwrap_or_default()
     }
 
     /// A text, or the digits of a number.
@@ -134,26 +155,10 @@ impl Change {
         let fields = change.get(row).and_then(Fields::of);
         let fields = fields.ok_or_else(|| (Reason::MissingField, without_row(op, row)))?;
         let source = change.get("source").and_then(Fields::of).unwrap_or(Fields(Vec::new()));
-        let types = schemas.types(schema);
-        let mut out = Vec::with_capacity(text.len().min(4096));
-        out.push(b'{');
-        for (name, raw) in &fields.0 {
-            string(name, &mut out);
-            out.push(b':');
-            value(raw.get(), name, types.of_column(row, name), schema.is_some(), &mut out);
-            out.push(b',');
-        }
         let version = version(&source).or_else(|| change.text("ts_ms").map(|at| padded(&at)));
-        for (name, text) in
-            [(OP, op), (VERSION, &version.unwrap_or_default()), (PLACE, &place(&source, partition, record))]
-        {
-            string(name, &mut out);
-            out.push(b':');
-            string(text, &mut out);
-            out.push(if name == PLACE { b'}' } else { b',' });
-        }
-        // It was put together from text.
-        let row = String::from_utf8(out).map_err(|_| no_envelope())?;
+        let (version, place) = (version.unwrap_or_default(), place(&source, partition, record));
+        let types = schemas.types(schema);
+        let row = fields.as_texts(types.of_row(row), &[(OP, op), (VERSION, &version), (PLACE, &place)]);
         Ok(Some(Self { op, row }))
     }
 

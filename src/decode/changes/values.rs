@@ -12,9 +12,12 @@ use crate::{
     stream::{BY, DEBEZIUM, FAULT, INEXACT, SHOWN, UNTYPED},
 };
 
-/// The columns of a table by their names, before and after the change.
+/// The types of a table's columns, of the row before the change and of the one after it.
 #[derive(Debug, Default)]
-pub struct Types(HashMap<(String, String), Type>);
+pub struct Types(HashMap<String, Columns>);
+
+/// The types of a row's columns by their names.
+pub type Columns = HashMap<String, Type>;
 
 /// A column's type.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,44 +32,42 @@ impl Types {
     /// Reads the schema of an envelope.
     pub fn of(schema: &Value) -> Self {
         let text = |value: &Value, name: &str| value[name].as_str().unwrap_or_default().to_owned();
-        let mut types = HashMap::new();
         let fields = |value: &Value| value["fields"].as_array().cloned().unwrap_or_default();
-        for row in fields(schema) {
-            for column in fields(&row) {
-                let kind = Type { plain: text(&column, "type"), meaning: text(&column, "name") };
-                types.insert((text(&row, "field"), text(&column, "field")), kind);
-            }
-        }
-        Self(types)
+        let kind = |column: &Value| Type { plain: text(column, "type"), meaning: text(column, "name") };
+        let columns = |row: &Value| -> Columns {
+            fields(row).iter().map(|column| (text(column, "field"), kind(column))).collect()
+        };
+        Self(fields(schema).iter().map(|row| (text(row, "field"), columns(row))).collect())
     }
 
-    /// The type of a column of the row before or after the change.
-    pub fn of_column(&self, row: &str, column: &str) -> Option<&Type> {
-        self.0.get(&(row.to_owned(), column.to_owned()))
+    /// The columns of the row `before` or `after` the change; `None` without a schema.
+    pub fn of_row(&self, row: &str) -> Option<&Columns> {
+        self.0.get(row)
     }
 }
 
-/// Appends a value as a JSON text, or as what is wrong with it. `has_schema` says whether the message brought a schema.
-pub fn value(raw: &str, column: &str, kind: Option<&Type>, has_schema: bool, out: &mut Vec<u8>) {
+/// Appends a value as a JSON text, or as what is wrong with it; `types` are those of the row, if the message brought them.
+pub fn value(raw: &str, column: &str, types: Option<&Columns>, out: &mut Vec<u8>) {
+    let kind = types.and_then(|types| types.get(column));
     let meaning = kind.map(|kind| kind.meaning.as_str()).unwrap_or_default();
     match raw.as_bytes().first() {
         Some(b'"') if meaning == "org.apache.kafka.connect.data.Decimal" => fault(INEXACT, raw, out),
         Some(b'{') if is_variable_decimal(raw, meaning) => fault(INEXACT, raw, out),
-        Some(b'-' | b'0'..=b'9') => number(raw, column, kind, has_schema, out),
+        Some(b'-' | b'0'..=b'9') => number(raw, column, kind, out),
         Some(b't' | b'f') => string(raw, out),
         // A line end stands between parts, never within a string.
         _ => out.extend(raw.bytes().map(|byte| if byte.is_ascii_whitespace() { b' ' } else { byte })),
     }
 }
 
-fn number(raw: &str, column: &str, kind: Option<&Type>, has_schema: bool, out: &mut Vec<u8>) {
+fn number(raw: &str, column: &str, kind: Option<&Type>, out: &mut Vec<u8>) {
     let is_float =
         kind.is_some_and(|kind| matches!(kind.plain.as_str(), "float" | "double" | "float32" | "float64"));
     if is_float || raw.contains(['.', 'e', 'E']) {
         return fault(INEXACT, raw, out);
     }
     let is_time = || schema::field(column).is_some_and(|(_, field)| field.kind == FieldKind::Time);
-    if !has_schema && is_time() {
+    if kind.is_none() && is_time() {
         return fault(UNTYPED, raw, out);
     }
     let meant = kind.and_then(|kind| time(raw.parse().ok()?, &kind.meaning));
@@ -114,8 +115,9 @@ mod tests {
 
     fn shown(raw: &str, plain: &str, meaning: &str) -> String {
         let kind = Type { plain: plain.to_owned(), meaning: meaning.to_owned() };
+        let types = Columns::from([(String::from("column"), kind)]);
         let mut out = Vec::new();
-        value(raw, "column", Some(&kind), true, &mut out);
+        value(raw, "column", Some(&types), &mut out);
         String::from_utf8(out).unwrap()
     }
 
