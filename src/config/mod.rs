@@ -147,7 +147,7 @@ pub enum Source {
     /// Kafka topics.
     Kafka(KafkaSource),
     /// A table or query of a database.
-    Postgres(PostgresSource),
+    Postgres(Box<PostgresSource>),
 }
 
 /// Where the configuration is looked for when no path is given.

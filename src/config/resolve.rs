@@ -278,7 +278,9 @@ impl Resolver<'_> {
                 self.value(&say!("source {name}", name = quoted(&name)), kafka.check());
                 Some(Source::Kafka(kafka))
             }));
-            kinds.extend(spec.postgres.map(|postgres| self.postgres(&name, postgres).map(Source::Postgres)));
+            kinds.extend(spec.postgres.map(|postgres| {
+                self.postgres(&name, postgres).map(|source| Source::Postgres(Box::new(source)))
+            }));
             if kinds.len() == 1 {
                 sources.extend(kinds.pop().flatten().map(|kind| (name, kind)));
             } else {
