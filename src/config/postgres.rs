@@ -42,7 +42,7 @@ pub struct PostgresSpec {
     #[serde(default = "ten_minutes")]
     pub overlap: String,
     /// The same if the cursor is a number.
-    #[serde(default = "ten_thousand")]
+    #[serde(default = "thousand_values")]
     pub overlap_values: u64,
     /// How often one looks for more.
     #[serde(default = "five_seconds")]
@@ -67,8 +67,8 @@ fn thirty_seconds() -> String {
     String::from("30s")
 }
 
-const fn ten_thousand() -> u64 {
-    10_000
+const fn thousand_values() -> u64 {
+    1000
 }
 
 const fn thousand() -> u32 {

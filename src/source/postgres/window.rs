@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Rows that are remembered while the source runs (8 MiB).
 pub const REMEMBERED: usize = 1 << 18;
 /// Rows that are remembered over a restart: they stand in every commit.
-pub const KEPT: usize = 1024;
+pub const KEPT: usize = 2048;
 
 /// A row's digest.
 pub type Digest = u128;
