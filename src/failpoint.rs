@@ -31,6 +31,7 @@ pub const NAMES: &[&str] = &[
     "commit.quarantine",
     "checkpoint.lines",
     "checkpoint.applications",
+    "checkpoint.confirmations",
     "commit.ready",
     "commit.done",
     "commit.counted",
@@ -59,6 +60,9 @@ pub const NAMES: &[&str] = &[
     "drain.committed",
     "drain.sealed",
 ];
+
+/// Places within what people do, which no life of the state passes by itself.
+pub const ACTS: &[&str] = &["audit.record", "audit.recorded"];
 
 /// Waits that have an end: for a log that is read, for a database that another program holds.
 pub const PATIENCE: &[&str] = &["patience.log", "patience.officer", "patience.drain"];
@@ -125,11 +129,16 @@ mod armed {
                 Some(("within", millis)) => Action::Within(Duration::from_millis(millis.parse().ok()?)),
                 _ => return None,
             };
-            let names = if matches!(action, Action::Within(_)) { super::PATIENCE } else { super::NAMES };
-            let known = names.contains(&name).then(|| name.to_owned())?;
+            let is_wait = matches!(action, Action::Within(_));
+            let is_known = if is_wait { super::PATIENCE.contains(&name) } else { is_place(name) };
+            let known = is_known.then(|| name.to_owned())?;
             Some(Armed { name: known, action, always, left: AtomicU32::new(nth.parse().ok()?) })
         });
         parts.unwrap_or_else(|| panic!("FAILPOINT={text}: see src/failpoint.rs for the names and actions"))
+    }
+
+    fn is_place(name: &str) -> bool {
+        super::NAMES.contains(&name) || super::ACTS.contains(&name)
     }
 
     /// How long something is waited for: as long as usual, unless a test asked for less.
@@ -147,7 +156,7 @@ mod armed {
     /// # Errors
     /// If a test asked for one.
     pub fn reach(name: &str) -> io::Result<()> {
-        debug_assert!(super::NAMES.contains(&name), "{name} is not in the list");
+        debug_assert!(is_place(name), "{name} is not in the list");
         let Some(armed) = ARMED.as_ref().filter(|armed| armed.name == name) else { return Ok(()) };
         if !armed.always && armed.left.fetch_sub(1, Ordering::SeqCst) != 1 {
             return Ok(());

@@ -42,10 +42,18 @@ pub mod personal;
 
 pub mod lists;
 
+pub mod access;
+
 // The way of the data.
 pub mod journal;
 
 pub mod inspect;
+
+pub mod markup;
+
+pub mod workbook;
+
+pub mod map;
 
 pub mod source;
 

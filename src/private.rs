@@ -36,6 +36,14 @@ pub fn open(path: &Path) -> Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(FILE).open(path)
 }
 
+/// Makes a file without a name, which is gone when nobody has it open any more.
+///
+/// # Errors
+/// If it cannot be made.
+pub fn unnamed() -> Result<File> {
+    tempfile::tempfile()
+}
+
 /// Writes a whole file.
 ///
 /// # Errors

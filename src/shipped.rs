@@ -28,6 +28,14 @@ pub static FILES: &[(&str, &str)] = files! { "":
     "config/lists/sensitive_words.csv",
     "config/lists/three_public_caps.csv",
     "config/lists/unit_accounts.csv",
+    "config/maps/iso20022-camt.054.yaml",
+    "config/maps/iso20022-pacs.004.yaml",
+    "config/maps/iso20022-pacs.008.yaml",
+    "config/maps/iso20022-pain.001.yaml",
+    "config/maps/payments-zh.yaml",
+    "config/maps/uk-council-spending.yaml",
+    "config/maps/voucher.yaml",
+    "rules/bank.yaml",
     "rules/budget.yaml",
     "rules/caps.yaml",
     "rules/cash.yaml",
@@ -42,6 +50,7 @@ pub static FILES: &[(&str, &str)] = files! { "":
     "rules/reversals.yaml",
     "rules/splitting.yaml",
     "rules/statistics.yaml",
+    "rules/tests/bank.yaml",
     "rules/tests/budget.yaml",
     "rules/tests/caps.yaml",
     "rules/tests/cash.yaml",
@@ -138,9 +147,13 @@ mod tests {
     #[test]
     fn nothing_that_is_shipped_is_forgotten() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        for (folder, extension) in
-            [("rules", "yaml"), ("rules/tests", "yaml"), ("config/lists", "csv"), ("config", "yaml")]
-        {
+        for (folder, extension) in [
+            ("rules", "yaml"),
+            ("rules/tests", "yaml"),
+            ("config/lists", "csv"),
+            ("config/maps", "yaml"),
+            ("config", "yaml"),
+        ] {
             for entry in std::fs::read_dir(root.join(folder)).unwrap() {
                 let name = entry.unwrap().file_name().into_string().unwrap();
                 if name.ends_with(extension) {

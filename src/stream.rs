@@ -60,6 +60,59 @@ pub struct Span {
     pub to: Position,
 }
 
+/// How records are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Encoding {
+    /// One JSON object a line.
+    #[serde(alias = "jsonlines", alias = "json", alias = "ndjson")]
+    Jsonl,
+    /// Comma-separated values with a header.
+    Csv,
+    /// Apache Parquet.
+    Parquet,
+    /// An Excel workbook.
+    #[serde(alias = "xlsx", alias = "xls")]
+    Excel,
+    /// An XML document.
+    Xml,
+}
+
+/// What parts the cells of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dialect {
+    /// The byte between two cells.
+    pub delimiter: u8,
+    /// The byte around a cell that has delimiters or line ends in it; without it no cell has any.
+    pub quote: Option<u8>,
+}
+
+impl Default for Dialect {
+    fn default() -> Self {
+        Self { delimiter: b',', quote: Some(b'"') }
+    }
+}
+
+impl Dialect {
+    /// A reader of rows without a header.
+    pub fn reader<R: std::io::Read>(self, rows: R) -> csv::Reader<R> {
+        let mut builder = csv::ReaderBuilder::new();
+        builder.has_headers(false).flexible(true).delimiter(self.delimiter).quoting(self.quote.is_some());
+        if let Some(quote) = self.quote {
+            builder.quote(quote);
+        }
+        builder.from_reader(rows)
+    }
+
+    /// The cells of one row, without blanks around them.
+    #[must_use]
+    pub fn cells(self, row: &str) -> Vec<String> {
+        let mut reader = self.reader(row.as_bytes());
+        let first = reader.records().next().and_then(Result::ok);
+        first.iter().flatten().map(|cell| cell.trim().to_owned()).collect()
+    }
+}
+
 /// The records of a block, still as the source wrote them.
 #[derive(Debug, Clone)]
 pub enum Payload {
@@ -71,6 +124,8 @@ pub enum Payload {
         header: Arc<[String]>,
         /// The rows.
         rows: Bytes,
+        /// What parts their cells.
+        dialect: Dialect,
     },
     /// Messages of a broker: the bytes of each, one after another.
     Messages {

@@ -96,6 +96,8 @@ pub struct Metrics {
     pub budget_lines: IntGauge,
     /// Budget lines that spent more than they have.
     pub budget_lines_overspent: IntGauge,
+    /// Payments that the bank confirmed and that have not come.
+    pub payments_awaited: IntGauge,
     /// How much of the fiscal year had passed at the latest event.
     pub budget_year_elapsed: Gauge,
     /// Bytes of the store.
@@ -313,6 +315,7 @@ impl Metrics {
             )?,
             budget_lines: gauge(r, "budget_lines", "Budget lines in the ledger.")?,
             budget_lines_overspent: overspent(r)?,
+            payments_awaited: payments_awaited(r)?,
             budget_year_elapsed: year_elapsed(r)?,
             store_bytes: gauge(r, "store_bytes", "Bytes of the state on disk.")?,
             store_free_bytes: store_free_bytes(r)?,
@@ -514,6 +517,10 @@ pub fn fits(label: &str) -> bool {
 
 fn overspent(r: &Registry) -> prometheus::Result<IntGauge> {
     gauge(r, "budget_lines_overspent", "Budget lines whose execution is above their total.")
+}
+
+fn payments_awaited(r: &Registry) -> prometheus::Result<IntGauge> {
+    gauge(r, "payments_awaited", "Payments that the bank confirmed and that have not come.")
 }
 
 fn year_elapsed(r: &Registry) -> prometheus::Result<Gauge> {

@@ -108,7 +108,7 @@ impl Assembly {
         let engine = Engine {
             decoder,
             sequencer: Sequencer::new(ledger, dedup, watermark, Some(config.checkpoint_events))
-                .finding(Originals::in_journal(Lookup::open(store.dir())?)),
+                .finding(Originals::in_journal(Lookup::open(store.dir())?).within(config.retain_micros())),
             windowing: windowing.telling(Arc::clone(&shared.busy)),
             evaluator,
             record: Record::Journal,

@@ -5,6 +5,7 @@ use std::{io, path::Path, sync::Arc};
 use super::Daemon;
 use crate::{
     config::{Config, Source},
+    map::Map,
     source::{Account, Chunks, Format, Outlet, Positions, SourceError, file::file_block},
 };
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
@@ -66,7 +67,7 @@ pub async fn run_source(source: Source, outlet: Outlet, positions: Positions) ->
     let blocking = move || match source {
         Source::File(file) => file.run(&outlet, &positions),
         Source::Directory(directory) => directory.run(&outlet, &positions),
-        Source::Stdin(format) => stdin(format, &outlet),
+        Source::Stdin(format, map) => stdin(format, map.as_deref(), &outlet),
         Source::Kafka(kafka) => kafka.run(&outlet, &positions),
         // It waits without a thread of its own, above.
         Source::Postgres(_) => Ok(()),
@@ -77,10 +78,10 @@ pub async fn run_source(source: Source, outlet: Outlet, positions: Positions) ->
 }
 
 /// Standard input has no positions: what was not committed is lost with the pipe, and that is the writer's to repeat.
-fn stdin(format: Format, outlet: &Outlet) -> Result<(), SourceError> {
+fn stdin(format: Format, map: Option<&Map>, outlet: &Outlet) -> Result<(), SourceError> {
     let path = Path::new("stdin");
     let mut account = Account::default();
-    let mut chunks = Chunks::pipe(path, Box::new(io::stdin()), format, outlet.rows)?;
+    let mut chunks = Chunks::pipe(path, Box::new(io::stdin()), format, outlet.rows, map)?;
     while let Some(chunk) = chunks.next_chunk()? {
         let mut block = file_block(&outlet.name, path, chunk.first_record, chunk.payload, None);
         account.follow(&mut block);

@@ -1,6 +1,7 @@
 //! Wiring: a daemon is put together here, started and ended.
 
 mod assembly;
+pub mod audit;
 mod deliver;
 mod ingest;
 mod output;
@@ -203,7 +204,8 @@ fn time_limit(config: &Config, clock: &Arc<dyn Clock>) -> Arc<dyn Fn() -> Option
 }
 
 /// What reads the events of a configuration's sources.
-fn decoder(config: &Config) -> Decoder {
+#[must_use]
+pub fn decoder(config: &Config) -> Decoder {
     Decoder::new(Arc::clone(&config.calendar))
         .not_before(config.earliest_time())
         .in_currency(config.currency.clone())

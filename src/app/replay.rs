@@ -12,11 +12,12 @@ use super::parallel;
 use crate::{
     config::Config,
     engine::{
-        BatchLimits, Committable, Dedup, Engine, EngineError, LATE_WITHOUT_HISTORY, MemoryTables, Output,
-        Record, Scheduler, Sequencer, Windowing, batches,
+        BatchLimits, Committable, Dedup, Engine, EngineError, LATE_WITHOUT_HISTORY, MemoryTables, Originals,
+        Output, Record, Scheduler, Sequencer, Windowing, batches,
     },
     evaluate::Evaluator,
     ledger::Ledger,
+    map::Map,
     rule::RuleSet,
     say,
     source::{Chunks, Encoding, Format, file::file_block},
@@ -38,6 +39,8 @@ pub struct Replay {
     pub format: Option<Encoding>,
     /// The source whose values are written as those of the files.
     pub read_as: Option<String>,
+    /// How their records become events, if they are none yet.
+    pub map: Option<Arc<Map>>,
 }
 
 /// Passes batches on and counts what became of their records.
@@ -102,8 +105,10 @@ impl Replay {
                 )
             );
         }
+        let map = read_as.and_then(|name| config.readings[name].map().cloned());
+        let format = format.or(map.as_ref().and_then(|map| map.format));
         for path in files.iter().filter(|path| **path != Path::new("-")) {
-            Chunks::open(path, Format::of(path, format), 1, (0, 0), false)?;
+            Chunks::open(path, Format::of(path, format), 1, (0, 0), false, map.as_deref())?;
         }
         let tables = Arc::new(MemoryTables::new(&config.calendar));
         Ok(Self {
@@ -113,6 +118,7 @@ impl Replay {
             record: Record::Events,
             format,
             read_as: read_as.map(str::to_owned),
+            map,
         })
     }
 
@@ -127,9 +133,10 @@ impl Replay {
         let (batches_in, batches_out) = mpsc::channel(parallel());
         let (files, format) = (self.files.clone(), self.format);
         let read_as = self.read_as.as_deref().map(Arc::from);
-        let rows = config.batch_rows;
-        let reading =
-            tokio::task::spawn_blocking(move || read(&files, format, read_as.as_ref(), rows, &blocks_in));
+        let (rows, map) = (config.batch_rows, self.map.clone());
+        let reading = tokio::task::spawn_blocking(move || {
+            read(&files, (format, map.as_deref()), read_as.as_ref(), rows, &blocks_in)
+        });
         let limits = BatchLimits { rows, wait: config.batch_wait };
         tokio::spawn(batches(blocks, batches_in, limits, CancellationToken::new()));
         let evaluator = Arc::new(Evaluator::new(rules, Arc::clone(&config.calendar)));
@@ -146,7 +153,8 @@ impl Replay {
         let ledger = Arc::clone(&self.ledger);
         let engine = Engine {
             decoder: Arc::new(super::decoder(config)),
-            sequencer: Sequencer::new(ledger, Dedup::default(), super::watermark(config), None),
+            sequencer: Sequencer::new(ledger, Dedup::default(), super::watermark(config), None)
+                .finding(Originals::default().within(config.retain_micros())),
             windowing,
             evaluator: Arc::new(RwLock::new(evaluator)),
             record: self.record,
@@ -170,7 +178,7 @@ impl Replay {
 /// Reads all files in order. A file that breaks off ends the run after what could be read of it.
 fn read(
     files: &[PathBuf],
-    format: Option<Encoding>,
+    (format, map): (Option<Encoding>, Option<&Map>),
     read_as: Option<&Arc<str>>,
     rows: usize,
     blocks: &mpsc::Sender<Block>,
@@ -179,9 +187,9 @@ fn read(
     for path in files {
         let mut chunks = if path == Path::new("-") {
             let format = Format::of(Path::new("stdin.jsonl"), format);
-            Chunks::pipe(Path::new("stdin"), Box::new(std::io::stdin()), format, rows)?
+            Chunks::pipe(Path::new("stdin"), Box::new(std::io::stdin()), format, rows, map)?
         } else {
-            Chunks::open(path, Format::of(path, format), rows, (0, 0), false)?
+            Chunks::open(path, Format::of(path, format), rows, (0, 0), false, map)?
         };
         while let Some(chunk) = chunks.next_chunk()? {
             let mut block = file_block(&source, path, chunk.first_record, chunk.payload, None);

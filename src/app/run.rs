@@ -11,8 +11,9 @@ use standby::Waited;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{Daemon, ended, ingest, standby};
+use super::{Daemon, audit, ended, ingest, standby};
 use crate::{
+    access::Actor,
     clock::Clock,
     config::{Config, Source},
     daemon::{NotReloaded, RunOptions, Shared, reload, supervisor},
@@ -83,7 +84,8 @@ pub async fn run(
     }
     turns.take_up();
     let daemon = started?;
-    if after_another && let Err(NotReloaded::Wrong(problems)) = reload(&daemon.shared, false) {
+    if after_another && let Err(NotReloaded::Wrong(problems)) = reload(&daemon.shared, false, Actor::daemon())
+    {
         problems.iter().for_each(|p| tracing::error!("the rules of the start stay in force: {p}"));
     }
     let server = tokio::spawn(http::serve(listener, Arc::clone(&daemon.shared), daemon.stop.clone()));
@@ -92,13 +94,48 @@ pub async fn run(
     supervisor::ready();
     tokio::spawn(supervisor::heart(Arc::clone(&daemon.shared), daemon.blocks.clone(), daemon.stop.clone()));
     tracing::info!(listen = %config.listen, sources = config.sources.len(), "ready");
+    if !config.clients.auth {
+        tracing::warn!(
+            "nobody is asked who they are (http.auth): whoever reaches this port may do everything; fine for a trial"
+        );
+    }
     let shared = Arc::clone(&daemon.shared);
-    let reads_pipe = config.sources.iter().any(|(_, source)| matches!(source, Source::Stdin(_)));
+    let reads_pipe = config.sources.iter().any(|(_, source)| matches!(source, Source::Stdin(..)));
+    let sealing = tokio::spawn(seal_now_and_then(config.clone(), Arc::clone(&shared)));
     let result = watch(daemon, sources, signals, (options.once, reads_pipe)).await;
+    sealing.abort();
+    let _ = sealing.await;
+    // A state that failed is left alone.
+    if result.is_ok() {
+        seal(config, &shared).await;
+    }
     let _ = tokio::time::timeout(SERVER_STOP, server).await;
     let ended = result?;
     let unread = ended.is_full.then(|| left_unread(&shared, reads_pipe));
     Ok(Outcome { unread, ..Outcome::of(&shared) })
+}
+
+/// Seals the audit log at the start and then now and then.
+async fn seal_now_and_then(config: Config, shared: Arc<Shared>) {
+    let mut due = tokio::time::interval(config.audit.every);
+    loop {
+        due.tick().await;
+        seal(config.clone(), &shared).await;
+    }
+}
+
+/// Seals the audit log. What keeps it from that is told, and keeps nobody from their work.
+async fn seal(config: Config, shared: &Arc<Shared>) {
+    let now = shared.clock.now();
+    let sealed = tokio::task::spawn_blocking(move || audit::seal(&config, now)).await;
+    match sealed {
+        Ok(Ok(Some(seal))) => {
+            tracing::info!(records = seal.records, head = seal.head, "the audit log was sealed");
+        }
+        Ok(Ok(None)) => {}
+        Ok(Err(error)) => tracing::error!("the audit log could not be sealed: {error:#}"),
+        Err(error) => tracing::error!("the audit log could not be sealed: {error}"),
+    }
 }
 
 /// What became of an input that windows had no room for.

@@ -35,7 +35,7 @@ impl SealingParts {
         let micros = |d: std::time::Duration| i64::try_from(d.as_micros()).unwrap_or(i64::MAX);
         let sealer = store.sealer(SealOptions {
             after: micros(config.seal_after),
-            retain: config.retain.map(micros),
+            retain: config.retain_micros(),
             calendar: Arc::clone(&config.calendar),
         })?;
         let (wake, woken) = sync_channel(1);

@@ -43,7 +43,10 @@ pub async fn lock_state(
     tracing::info!(holder = pid, dir = %config.state_dir.display(), "standby: waiting until the other instance ends");
     let stop = CancellationToken::new();
     let (listener, metrics) = (another(listener)?, Metrics::new()?);
-    let server = tokio::spawn(http::serve_standby(listener, metrics, config.clients.clone(), stop.clone()));
+    let (clients, state_dir, stopped) = (config.clients.clone(), config.state_dir.clone(), stop.clone());
+    let server = tokio::spawn(async move {
+        http::serve_standby(listener, metrics, (clients, &state_dir), stopped).await;
+    });
     let waited = wait(config, signals).await;
     stop.cancel();
     let _ = tokio::time::timeout(super::run::SERVER_STOP, server).await;

@@ -15,6 +15,7 @@ use super::{
     table::Cell,
 };
 use crate::{
+    access::Action as Permit,
     alert::{Action, Alert, Desk, desk::Order, inquiry},
     config::Config,
     http::view::AlertView,
@@ -111,10 +112,11 @@ fn act(args: &ActArgs, action: Action) -> anyhow::Result<ExitCode> {
     if args.if_version.is_some() && args.ids.len() > 1 {
         return Ok(wrong_usage(&say!("--if-version is of one alert; name only that one")));
     }
-    let config = args.config.load_or_default()?;
-    let mut cases = Cases::open(&config.state_dir)?;
+    let config = args.config.permitted(Permit::WorkAlerts)?;
+    let actor = args.officer.actor(&config)?;
+    let mut cases = Cases::open(&config.state_dir)?.by(actor.clone());
     let desk = Desk::new(Arc::clone(&config.policy));
-    let (who, why) = (args.officer.name()?, args.why.clone());
+    let (who, why) = (actor.who, args.why.clone());
     let order = Order { action, who, why, version: args.if_version, letter: None };
     let mut code = ExitCode::SUCCESS;
     for id in &args.ids {
@@ -131,15 +133,16 @@ fn act(args: &ActArgs, action: Action) -> anyhow::Result<ExitCode> {
 }
 
 fn inquire(args: &InquireArgs) -> anyhow::Result<ExitCode> {
-    let config = args.config.load_or_default()?;
+    let config = args.config.permitted(Permit::WorkAlerts)?;
     if let Some(Err(message)) = args.deadline.map(inquiry::check_deadline) {
         return Ok(wrong_usage(&message));
     }
     let lists = config.read_lists().map_err(problems)?;
-    let mut cases = Cases::open(&config.state_dir)?;
+    let actor = args.officer.actor(&config)?;
+    let mut cases = Cases::open(&config.state_dir)?.by(actor.clone());
     let (desk, now) = (Desk::new(Arc::clone(&config.policy)), now());
     let (alert, ..) = cases.show(&cases.complete(&args.id)?, 0)?;
-    let by = (args.officer.name()?, args.note.clone(), args.if_version);
+    let by = (actor.who, args.note.clone(), args.if_version);
     let order = inquiry::order(&alert, &desk, &lists, by, (args.deadline, args.again), now)?;
     let alert = cases.act(&alert.alert_id, &order, &desk, now)?;
     if args.json {

@@ -11,6 +11,7 @@ use super::{
     table::{Cell, Column, Form, Screen, Sheet, Table, more, plain, title},
 };
 use crate::{
+    access::Action,
     app::line_forecast,
     clock::{Clock, SystemClock},
     config::Config,
@@ -112,7 +113,10 @@ pub fn budget(command: &BudgetCommand) -> anyhow::Result<ExitCode> {
     | BudgetCommand::Top { common, .. }
     | BudgetCommand::Indicators { common, .. }
     | BudgetCommand::Export { common, .. }) = command;
-    let config = common.config.load_or_default()?;
+    let config = common.config.permitted(match command {
+        BudgetCommand::Export { .. } => Action::ExportBudget,
+        _ => Action::ReadBudget,
+    })?;
     let decoder = Decoder::new(config.calendar.clone());
     let mut reader = Reader::open(&config.state_dir)?;
     reader.agrees(&config.calendar)?;

@@ -10,6 +10,7 @@ use super::{
     table::{Cell, Column, Form, Table, more, pairs},
 };
 use crate::{
+    access::Action,
     evaluate::schedule::PassedTick,
     event::time::Calendar,
     finding::Finding,
@@ -52,7 +53,10 @@ pub struct WhichArgs {
 
 pub fn findings(command: &FindingsCommand) -> anyhow::Result<ExitCode> {
     let (FindingsCommand::List { which, .. } | FindingsCommand::Export { which }) = command;
-    let config = which.config.load_or_default()?;
+    let config = which.config.permitted(match command {
+        FindingsCommand::List { .. } => Action::ReadFindings,
+        FindingsCommand::Export { .. } => Action::ExportFindings,
+    })?;
     let reader = Reader::open(&config.state_dir)?;
     let page = match command {
         FindingsCommand::List { before, limit, .. } => {

@@ -40,7 +40,7 @@ pub struct ForecastArgs {
 }
 
 pub fn forecast(args: &ForecastArgs) -> anyhow::Result<ExitCode> {
-    let config = args.config.load_beside(&args.events.events)?;
+    let config = args.config.load_beside(&args.events)?;
     let replay = Replay { record: Record::Whole, ..args.events.replay(&config)? };
     let mut months = Months::new(&config.calendar, config.lateness);
     let (judged, read) = runtime()?.block_on(replay.run(&config, Arc::default(), &mut months));

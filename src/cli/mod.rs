@@ -1,9 +1,12 @@
 //! One file a subcommand. Exit codes: 0 done, 1 the check or the run failed, 2 wrong usage.
 
+mod access;
 mod alerts;
+mod audit;
 mod backtest;
 mod budget;
 mod check;
+mod completeness;
 mod demo;
 mod encoding;
 mod filter;
@@ -11,8 +14,10 @@ mod findings;
 mod forecast;
 mod generate;
 mod help;
+mod import;
 mod init;
 mod language;
+mod local;
 mod manual;
 mod notify;
 mod officer;
@@ -23,8 +28,10 @@ mod silence;
 mod state;
 mod table;
 mod test;
+mod token;
 mod tune;
 mod usage;
+mod user;
 
 use std::{
     collections::BTreeSet,
@@ -36,8 +43,9 @@ use std::{
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 
 use crate::{
+    access::Action,
     app::replay::Replay,
-    config::{Config, DEFAULT_PATH},
+    config::{Config, DEFAULT_PATH, feeds},
     diagnostic::{Diagnostic, os_reason},
     rule::limits::STACK,
     say,
@@ -72,6 +80,8 @@ enum Command {
     Test(test::TestArgs),
     /// Run rules over recorded events; no state is kept
     Backtest(backtest::BacktestArgs),
+    /// Look at a file of another system, and write the map that makes events of it
+    Import(import::ImportArgs),
     /// Compare forecasts of the year's end with what recorded events show
     Forecast(forecast::ForecastArgs),
     /// Show what a rule finds with other values of a constant
@@ -81,6 +91,8 @@ enum Command {
     /// Show the balances of budget lines
     #[command(subcommand)]
     Budget(budget::BudgetCommand),
+    /// Show whether vouchers, bank and budget lines agree on a day
+    Completeness(completeness::CompletenessArgs),
     /// Show what the rules found
     #[command(subcommand)]
     Findings(findings::FindingsCommand),
@@ -102,6 +114,18 @@ enum Command {
     /// Look at the state, back it up, verify it, query it
     #[command(subcommand)]
     State(state::StateCommand),
+    /// 用户: add users and say what they may
+    #[command(subcommand)]
+    User(user::UserCommand),
+    /// 令牌: make tokens for programs and users, and revoke them
+    #[command(subcommand)]
+    Token(token::TokenCommand),
+    /// 权限: show who may do what
+    #[command(subcommand)]
+    Access(access::AccessCommand),
+    /// 审计: read the audit log, check it, export it
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Print what a shell needs to complete commands and options
     Completions(manual::CompletionsArgs),
     /// Write the manual pages
@@ -135,7 +159,11 @@ impl ConfigArg {
 impl ConfigArg {
     /// As [`Self::load_or_default`]; but where no configuration is named, one beside the events goes first, as
     /// `fiscwatch generate` writes it for the lists that belong to them.
-    fn load_beside(&self, events: &[PathBuf]) -> anyhow::Result<Config> {
+    fn load_beside(&self, events: &EventsArg) -> anyhow::Result<Config> {
+        events.take_map(self.load_beside_files(&events.events)?)
+    }
+
+    fn load_beside_files(&self, events: &[PathBuf]) -> anyhow::Result<Config> {
         let folder = events.first().and_then(|first| first.parent());
         let beside = folder.map(|folder| folder.join(BESIDE)).filter(|path| path.exists());
         let Some(path) = beside.filter(|_| self.config == Path::new(DEFAULT_PATH)) else {
@@ -162,13 +190,30 @@ pub struct EventsArg {
     /// Read them as those of this source of the configuration: its zone, times and nulls
     #[arg(long = "as", value_name = "SOURCE")]
     read_as: Option<String>,
+    /// Make events of them by this map (docs/feeds.md)
+    #[arg(long, value_name = "FILE", conflicts_with = "read_as")]
+    map: Option<PathBuf>,
 }
 
 impl EventsArg {
     fn replay(&self, config: &Config) -> anyhow::Result<Replay> {
-        Replay::new(&self.events, self.format, self.read_as.as_deref(), config)
+        let mapped = self.map.as_ref().map(|_| MAPPED);
+        Replay::new(&self.events, self.format, mapped.or(self.read_as.as_deref()), config)
+    }
+
+    /// Takes the map into the configuration, as that of a source.
+    fn take_map(&self, mut config: Config) -> anyhow::Result<Config> {
+        if let Some(path) = &self.map {
+            let map = feeds::read(path).map_err(problems)?;
+            let reading = feeds::reading(map).map_err(|why| anyhow::anyhow!("{}: {why}", path.display()))?;
+            config.readings.insert(String::from(MAPPED), reading);
+        }
+        Ok(config)
     }
 }
+
+/// The source that events are taken to be of which a map makes.
+const MAPPED: &str = "--map";
 
 /// The configuration that stands beside simulated events.
 const BESIDE: &str = "fiscwatch.yaml";
@@ -190,17 +235,31 @@ pub fn main() -> ExitCode {
         Err(code) => return code,
     };
     table::colour(cli.color);
-    let result = match cli.command {
+    ended(act(cli))
+}
+
+/// Runs another command line within this process.
+fn again(args: &[OsString]) -> anyhow::Result<ExitCode> {
+    match parse(args) {
+        Ok(cli) => act(cli),
+        Err(code) => Ok(code),
+    }
+}
+
+fn act(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {
         Command::Demo(args) => demo::demo(&args),
         Command::Init(args) => init::init(&args),
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::check(&args),
         Command::Test(args) => test::test(&args),
         Command::Backtest(args) => backtest::backtest(&args),
+        Command::Import(args) => import::import(&args),
         Command::Forecast(args) => forecast::forecast(&args),
         Command::Tune(args) => tune::tune(&args),
         Command::Generate(args) => generate::generate(&args),
         Command::Budget(command) => budget::budget(&command),
+        Command::Completeness(args) => completeness::completeness(&args),
         Command::Findings(command) => findings::findings(&command),
         Command::Alerts(command) => alerts::alerts(&command),
         Command::Silence(command) => silence::silence(&command),
@@ -208,9 +267,16 @@ pub fn main() -> ExitCode {
         Command::Notify(command) => notify::notify(&command),
         Command::Rejects(command) => rejects::rejects(&command),
         Command::State(command) => state::state(&command),
+        Command::User(command) => user::user(&command),
+        Command::Token(command) => token::token(&command),
+        Command::Access(command) => access::access(&command),
+        Command::Audit(command) => audit::audit(&command),
         Command::Completions(args) => Ok(manual::completions(&args, cli.language.asked())),
         Command::Man(args) => manual::man(&args, cli.language.asked()),
-    };
+    }
+}
+
+fn ended(result: anyhow::Result<ExitCode>) -> ExitCode {
     match result {
         Ok(code) => code,
         // A reader that has seen enough (`| head`) is no failure.
@@ -250,6 +316,29 @@ fn parse(args: &[OsString]) -> Result<Cli, ExitCode> {
 #[must_use]
 pub fn help_texts() -> BTreeSet<String> {
     help::texts(Cli::command())
+}
+
+/// The commands that have no commands below them, as they are typed.
+#[must_use]
+pub fn commands() -> Vec<String> {
+    fn below(command: &clap::Command, before: &str, found: &mut Vec<String>) {
+        for command in command.get_subcommands() {
+            let name = format!("{before}{}", command.get_name());
+            match command.has_subcommands() {
+                true => below(command, &format!("{name} "), found),
+                false => found.push(name),
+            }
+        }
+    }
+    let mut found = Vec::new();
+    below(&Cli::command(), "", &mut found);
+    found
+}
+
+/// What each command on the state asks for.
+#[must_use]
+pub const fn commands_that_ask() -> &'static [(&'static str, Action)] {
+    access::COMMANDS
 }
 
 /// An error and its causes; what the operating system has against it in our words.

@@ -6,11 +6,13 @@ use clap::{Args, Subcommand};
 
 use super::{
     ConfigArg,
+    local::local,
     officer::{line, now},
     problems, runtime,
     table::{Cell, Column, Form, Table, more},
 };
 use crate::{
+    access::Action,
     alert::{Notification, Reason},
     clock::SystemClock,
     http::view::NoticeView,
@@ -113,7 +115,7 @@ pub fn notify(command: &NotifyCommand) -> anyhow::Result<ExitCode> {
 }
 
 fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
-    let config = args.config.load_or_default()?;
+    let config = args.config.permitted(Action::ReadNotifications)?;
     let state = args.state.clone().or_else(|| args.parked.then(|| String::from("parked")));
     let filter = NoticeFilter { state, sink: args.sink.clone(), before: None, limit: Some(args.limit) };
     let cases = Cases::open_read_only(&config.state_dir)?;
@@ -174,8 +176,8 @@ pub fn state_word(state: &str) -> String {
 }
 
 fn retry(args: &RetryArgs) -> anyhow::Result<ExitCode> {
-    let config = args.config.load_or_default()?;
-    let mut cases = Cases::open(&config.state_dir)?;
+    let config = args.config.permitted(Action::RetryNotifications)?;
+    let mut cases = Cases::open(&config.state_dir)?.by(local());
     if args.ids.is_empty() {
         if let Some(sink) = args.sink.as_deref().filter(|sink| config.sinks.iter().all(|s| s.name != *sink)) {
             anyhow::bail!(say!(
@@ -209,7 +211,7 @@ fn retry(args: &RetryArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn test(args: &TestArgs) -> anyhow::Result<ExitCode> {
-    let config = args.config.load_or_default()?;
+    let config = args.config.permitted(Action::TestSinks)?;
     let setup = Setup::new(&config, Arc::new(SystemClock), Arc::new(Metrics::new()?)).map_err(problems)?;
     let sinks = notify::build(&config.file, &config.sinks, &setup).map_err(problems)?;
     let Some(sink) = sinks.get(&args.sink) else {

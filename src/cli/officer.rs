@@ -4,10 +4,16 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::table::{cut, visible};
+use super::{
+    local::local,
+    table::{cut, visible},
+};
 use crate::{
+    access::Actor,
     clock::{Clock, SystemClock},
+    config::Config,
     say,
+    text::quoted,
 };
 
 /// Who acts.
@@ -23,13 +29,39 @@ impl Officer {
     ///
     /// # Errors
     /// If nobody knows, as in a container whose user has no entry.
-    pub fn name(&self) -> anyhow::Result<String> {
+    pub fn name(&self, config: &Config) -> anyhow::Result<String> {
+        if config.clients.auth {
+            return self.known();
+        }
         // A variable may be set to nothing; a name of blanks is somebody's mistake.
         // A variable may be set to nothing. A name of blanks is refused where every name is judged.
         let given = self.name.clone().filter(|name| !name.is_empty());
         given.or_else(logged_in).ok_or_else(|| {
             anyhow::anyhow!(say!("this system does not know who you are: say it with --by NAME"))
         })
+    }
+}
+
+impl Officer {
+    /// Where people are told apart, nobody acts as somebody else.
+    fn known(&self) -> anyhow::Result<String> {
+        let who = local().who;
+        let usual = std::env::var("USER").ok();
+        match self.name.as_ref().is_none_or(|given| *given == who || Some(given) == usual.as_ref()) {
+            true => Ok(who),
+            false => Err(anyhow::anyhow!(say!(
+                "you are logged in as {who} and cannot act as somebody else; leave out --by",
+                who = quoted(&who)
+            ))),
+        }
+    }
+
+    /// Who acts, and from where, for what is recorded.
+    ///
+    /// # Errors
+    /// If nobody knows.
+    pub fn actor(&self, config: &Config) -> anyhow::Result<Actor> {
+        Ok(Actor { who: self.name(config)?, place: local().place })
     }
 }
 

@@ -13,6 +13,7 @@ use super::{
     table::{Cell, Column, Form, Table, more, visible},
 };
 use crate::{
+    access::Action,
     say,
     store::{Overflow, Reader, RejectFilter, StoredReject},
     stream::Reason,
@@ -79,7 +80,7 @@ pub fn rejects(command: &RejectsCommand) -> anyhow::Result<ExitCode> {
 }
 
 fn list(args: &FilterArgs, limit: u32, form: Form) -> anyhow::Result<ExitCode> {
-    let config = args.config.load_or_default()?;
+    let config = args.config.permitted(Action::ReadQuarantine)?;
     let reader = Reader::open(&config.state_dir)?;
     let filter = args.filter(0, limit);
     let (rejects, overflow) = (reader.rejects(&filter)?, reader.overflow(&filter)?);
@@ -131,7 +132,7 @@ fn no_room(o: &Overflow) -> String {
 }
 
 fn export(args: &FilterArgs, out: Option<&PathBuf>) -> anyhow::Result<ExitCode> {
-    let config = args.config.load_or_default()?;
+    let config = args.config.permitted(Action::ReadQuarantine)?;
     let reader = Reader::open(&config.state_dir)?;
     reader.check_rejects()?;
     let to_terminal = out.is_none();
@@ -154,7 +155,7 @@ fn export(args: &FilterArgs, out: Option<&PathBuf>) -> anyhow::Result<ExitCode> 
 }
 
 fn replay(args: &FilterArgs) -> anyhow::Result<ExitCode> {
-    let config = args.config.load_or_default()?;
+    let config = args.config.permitted(Action::ReplayQuarantine)?;
     let reader = Reader::open(&config.state_dir)?;
     reader.check_rejects()?;
     let (mut records, mut unreadable) = (Vec::new(), 0u64);

@@ -29,6 +29,7 @@ pub struct RunArgs {
 pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.load()?;
     telemetry::log(&config.log);
+    config.is_closed_enough().map_err(|problem| problems(vec![problem]))?;
     let rules = daemon::rules_to_start(&config).map_err(problems)?;
     let once = args.once;
     let options = RunOptions { config_path: args.config.config.clone(), once: args.once };

@@ -7,10 +7,12 @@ use clap::{Args, Subcommand};
 use super::{
     ConfigArg,
     alerts::alert_table,
+    local::local,
     officer::{Officer, line, now, span, wrong_usage},
     table::{Cell, Column, Form, Screen, Table, more},
 };
 use crate::{
+    access::Action,
     alert::{Matcher, Matchers, Silence},
     config::Config,
     event::{duration, time::TimeError},
@@ -98,12 +100,12 @@ pub fn silence(command: &SilenceCommand) -> anyhow::Result<ExitCode> {
 const SHOWN: usize = 10;
 
 fn add(args: &AddArgs) -> anyhow::Result<ExitCode> {
-    let config = args.config.load_or_default()?;
+    let config = args.config.permitted(Action::OrderSilences)?;
     let silence = match order(args, &config, now()) {
         Ok(silence) => silence,
         Err(message) => return Ok(wrong_usage(&message)),
     };
-    let mut cases = Cases::open(&config.state_dir)?;
+    let mut cases = Cases::open(&config.state_dir)?.by(local());
     if !args.json {
         let muted = cases.muted_by(&silence.matchers)?;
         let count = muted.count;
@@ -133,7 +135,7 @@ fn order(args: &AddArgs, config: &Config, now: i64) -> Result<Silence, String> {
         matchers: Matchers(args.matchers.clone()),
         starts_at,
         ends_at: args.until.as_ref().map_or(Ok(end), time)?,
-        author: args.officer.name().map_err(|e| e.to_string())?,
+        author: args.officer.name(config).map_err(|e| e.to_string())?,
         reason: args.why.clone(),
         created_at: now,
         expired_by: None,
@@ -166,7 +168,7 @@ fn told(silence: &Silence, json: bool, config: &Config) -> anyhow::Result<ExitCo
 }
 
 fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
-    let config = args.config.load_or_default()?;
+    let config = args.config.permitted(Action::ReadSilences)?;
     let now = now();
     let cases = Cases::open_read_only(&config.state_dir)?;
     let mut found = cases.silences(now, args.expired, None, args.limit)?;
@@ -208,7 +210,8 @@ fn state_zh(state: &str) -> &'static str {
 }
 
 fn expire(args: &ExpireArgs) -> anyhow::Result<ExitCode> {
-    let config = args.config.load_or_default()?;
-    let silence = Cases::open(&config.state_dir)?.expire(args.id, &args.officer.name()?, now())?;
+    let config = args.config.permitted(Action::OrderSilences)?;
+    let who = args.officer.name(&config)?;
+    let silence = Cases::open(&config.state_dir)?.by(local()).expire(args.id, &who, now())?;
     told(&silence, args.json, &config)
 }

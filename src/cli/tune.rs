@@ -61,7 +61,7 @@ pub struct TuneArgs {
 }
 
 pub fn tune(args: &TuneArgs) -> anyhow::Result<ExitCode> {
-    let mut config = args.config.load_beside(&args.events.events)?;
+    let mut config = args.config.load_beside(&args.events)?;
     if !args.rules.is_empty() {
         config.rule_paths.clone_from(&args.rules);
         config.overrides.clear();

@@ -1,10 +1,13 @@
 //! What the HTTP server grants its clients.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use ::http::{Uri, uri::Authority};
 
-use super::{raw, resolve::Resolver};
+use super::{
+    raw,
+    resolve::{Resolver, header_name},
+};
 use crate::{event::duration, say, text::quoted};
 
 /// The fewest and the most connections at a time.
@@ -27,6 +30,12 @@ pub struct Clients {
     pub body_time: Duration,
     /// Bytes of event bodies that are held at a time.
     pub bodies_bytes: usize,
+    /// Whether requests must say who sends them.
+    pub auth: bool,
+    /// The request header in which a proxy in front tells who is logged in.
+    pub user_header: Option<String>,
+    /// Proxies that are believed; those of this machine if there are none.
+    pub proxies: Vec<IpAddr>,
 }
 
 impl Clients {
@@ -50,8 +59,34 @@ impl Clients {
             // One body always has room.
             bodies_bytes: (resolver.within("http.bodies_mib", http.bodies_mib, (0, 1 << 20)) << 20)
                 .max(http.body_bytes_max),
+            auth: http.auth,
+            user_header: http
+                .user_header
+                .as_deref()
+                .map(|name| resolver.value("http.user_header", header_name(name))),
+            proxies: http
+                .proxies
+                .iter()
+                .filter_map(|address| resolver.value("http.proxies", proxy(address).map(Some)))
+                .collect(),
         }
     }
+}
+
+impl Clients {
+    /// Whether a proxy at this address is believed.
+    #[must_use]
+    pub fn is_proxy(&self, address: IpAddr) -> bool {
+        match self.proxies.as_slice() {
+            [] => address.to_canonical().is_loopback(),
+            proxies => proxies.contains(&address.to_canonical()),
+        }
+    }
+}
+
+fn proxy(address: &str) -> Result<IpAddr, String> {
+    let parsed = address.parse();
+    parsed.map_err(|_| say!("{address} is no IP address such as 10.1.2.3", address = quoted(address)))
 }
 
 /// A name as it stands in a request, without a port.

@@ -3,6 +3,7 @@
 pub mod alerts;
 pub mod clients;
 mod environment;
+pub mod feeds;
 pub mod lists;
 mod machine;
 pub mod office;
@@ -29,6 +30,7 @@ use crate::{
     evaluate::schedule::Limits,
     event::{Currency, time::Calendar},
     lists::{List, Lists},
+    map::Map,
     rule::{Language, load::Override},
     say,
     source::{
@@ -39,7 +41,7 @@ use crate::{
 };
 
 use lists::ListSpec;
-pub use raw::{Log, LogFormat, Raw};
+pub use raw::{Log, LogFormat, Raw, Tls};
 pub use reference::{reference, reference_texts};
 use resolve::Resolver;
 
@@ -55,7 +57,9 @@ pub struct Config {
     /// Where events come from, by name.
     pub sources: Vec<(String, Source)>,
     /// How the values of sources are written, by name; posted events are of the source `http`.
-    pub readings: HashMap<String, Reading>,
+    pub readings: Readings,
+    /// Where the maps of sources are written, by their names.
+    pub map_places: HashMap<String, feeds::MapPlace>,
     /// The currency that the books are kept in.
     pub currency: Currency,
     /// The sources that bring a history, whose silence does not move the watermark.
@@ -125,8 +129,10 @@ pub struct Config {
     pub clients: clients::Clients,
     /// Units with a gauge of their own.
     pub top_units: usize,
-    /// The request header in which a proxy in front tells who is logged in.
-    pub user_header: Option<String>,
+    /// Who speaks TLS with clients.
+    pub tls: Option<raw::Tls>,
+    /// How the audit log is sealed.
+    pub audit: Sealing,
     /// What is logged.
     pub log: Log,
     /// What happens with alerts, and who is told.
@@ -134,6 +140,20 @@ pub struct Config {
     /// How the daemon looks after itself.
     pub watch: alerts::Watch,
 }
+
+/// How the audit log is sealed.
+#[derive(Debug, Clone, Default)]
+pub struct Sealing {
+    /// The file with the key; in the state directory if it is not named.
+    pub key_file: Option<PathBuf>,
+    /// The file outside of the state to which seals are added.
+    pub head_file: Option<PathBuf>,
+    /// How often.
+    pub every: Duration,
+}
+
+/// How the values of sources are written, by name.
+pub type Readings = HashMap<String, Reading>;
 
 /// A source, ready to run.
 #[derive(Debug, Clone)]
@@ -143,7 +163,7 @@ pub enum Source {
     /// A drop directory.
     Directory(DirectorySource),
     /// Standard input.
-    Stdin(Format),
+    Stdin(Format, Option<Arc<Map>>),
     /// Kafka topics.
     Kafka(KafkaSource),
     /// A table or query of a database.
@@ -197,7 +217,7 @@ impl Config {
             if problems.is_empty() { vec![syntax(file, &e)] } else { problems }
         })?;
         let raw = environment::apply(raw, variables).map_err(|d| vec![d])?;
-        Resolver { file, base, problems: Vec::new() }.resolve(raw)
+        Resolver { file, text, base, map_places: HashMap::new(), problems: Vec::new() }.resolve(raw)
     }
 
     /// Reads the reference lists.
@@ -243,6 +263,32 @@ impl Config {
         self.lists.iter().map(|(name, spec)| (name.as_str(), spec))
     }
 
+    /// Why the daemon may not be started on this address: other machines reach it, and nobody says who they are.
+    ///
+    /// # Errors
+    /// The reason.
+    pub fn is_closed_enough(&self) -> Result<(), Diagnostic> {
+        let mut lacks = Vec::new();
+        if !self.clients.auth {
+            lacks.push("http.auth: true");
+        }
+        if self.tls.is_none() {
+            lacks.push("http.tls: proxy");
+        }
+        if self.listen.ip().is_loopback() || lacks.is_empty() {
+            return Ok(());
+        }
+        let message = say!(
+            "http.listen {address} is reached from other machines, and lacks {keys}",
+            address = self.listen,
+            keys = lacks.join(", ")
+        );
+        let hint = say!(
+            "listen on 127.0.0.1, or set them: tokens say who sends a request (`fiscwatch token add`), and a proxy in front speaks TLS (docs/security.md)"
+        );
+        Err(Diagnostic::of_file(&self.file, message, Some(hint)))
+    }
+
     /// The earliest time that an event can have, whatever the budget lines are.
     #[must_use]
     pub fn earliest_time(&self) -> i64 {
@@ -253,6 +299,12 @@ impl Config {
     #[must_use]
     pub fn duplicate_horizon_micros(&self) -> i64 {
         i64::try_from(self.duplicate_horizon.as_micros()).unwrap_or(i64::MAX)
+    }
+
+    /// `state.retain` in microseconds.
+    #[must_use]
+    pub fn retain_micros(&self) -> Option<i64> {
+        self.retain.map(|retain| i64::try_from(retain.as_micros()).unwrap_or(i64::MAX))
     }
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     alerts::{AlertSpec, RouteSpec},
+    feeds::MapSpec,
     lists::ListSpecs,
     postgres::PostgresSpec,
 };
@@ -56,6 +57,8 @@ pub struct Raw {
     pub routes: Option<RouteSpec>,
     /// The HTTP server.
     pub http: Http,
+    /// The audit log.
+    pub audit: Audit,
     /// What is logged.
     pub log: Log,
 }
@@ -80,6 +83,7 @@ impl Default for Raw {
             alerts: AlertSpec::default(),
             routes: None,
             http: Http::default(),
+            audit: Audit::default(),
             log: Log::default(),
         }
     }
@@ -113,6 +117,8 @@ pub struct SourceSpec {
     pub times: Unit,
     /// The words that stand for a missing value, in place of the usual ones (docs/events.md).
     pub nulls: Option<Vec<String>>,
+    /// How its records become events, if they are none yet (docs/feeds.md): a map, or the file that it is in.
+    pub map: Option<MapSpec>,
 }
 
 /// How posted events are written.
@@ -125,6 +131,8 @@ pub struct PostedSpec {
     pub times: Unit,
     /// The words that stand for a missing value, in place of the usual ones (docs/events.md).
     pub nulls: Option<Vec<String>>,
+    /// How they become events, if they are none yet, as at a source.
+    pub map: Option<MapSpec>,
 }
 
 /// A file, read once or followed.
@@ -136,7 +144,7 @@ pub struct FileSpec {
     /// Whether to wait for more at its end, and to go on with the new file when it is rotated.
     #[serde(default)]
     pub follow: bool,
-    /// `jsonl`, `csv` or `parquet`, if the name does not tell.
+    /// `jsonl`, `csv`, `parquet`, `excel` or `xml`, if the name does not tell.
     pub format: Option<Encoding>,
 }
 
@@ -149,7 +157,7 @@ pub struct DirectorySpec {
     /// The names to read, such as `*.jsonl.gz`.
     #[serde(default = "everything")]
     pub pattern: String,
-    /// `jsonl`, `csv` or `parquet`, if the names do not tell.
+    /// `jsonl`, `csv`, `parquet`, `excel` or `xml`, if the names do not tell.
     pub format: Option<Encoding>,
     /// `keep`, `move` (into `done`) or `delete` a file after everything in it is committed.
     #[serde(default)]
@@ -333,6 +341,21 @@ pub struct Http {
     pub top_units: usize,
     /// The request header in which a proxy in front tells who is logged in.
     pub user_header: Option<String>,
+    /// Whether requests must say who sends them: by a token, or by `user_header` from a proxy that is listed. An address
+    /// that other machines reach needs it.
+    pub auth: bool,
+    /// Who speaks TLS with clients: `proxy`, if one in front does. An address that other machines reach needs it.
+    pub tls: Option<Tls>,
+    /// IP addresses of proxies whose `user_header` is believed where `auth` is on; those of this machine if none is named.
+    pub proxies: Vec<String>,
+}
+
+/// Who speaks TLS with clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Tls {
+    /// A proxy in front.
+    Proxy,
 }
 
 impl Default for Http {
@@ -349,7 +372,29 @@ impl Default for Http {
             bodies_mib: 256,
             top_units: 20,
             user_header: None,
+            auth: false,
+            tls: None,
+            proxies: Vec::new(),
         }
+    }
+}
+
+/// The audit log: how its end is sealed.
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Audit {
+    /// The file with the key that seals; `audit.key` in the state directory without it. It is made if it is not there. A
+    /// place that those who can write the state cannot read is better.
+    pub key_file: Option<PathBuf>,
+    /// A file outside of the state to which each seal is added: it tells a state that was put back from one that goes on.
+    pub head_file: Option<PathBuf>,
+    /// How often it is sealed, if there is something new; `1m` to `1d`.
+    pub seal_every: String,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self { key_file: None, head_file: None, seal_every: String::from("1h") }
     }
 }
 

@@ -113,7 +113,10 @@ impl Page {
         let named = schema.get("additionalProperties").and_then(|values| self.named(values));
         below.extend(named.filter(|_| !path.is_empty()).map(|inner| (format!("{path}.<name>"), inner)));
         for (path, inner) in below {
-            // Routes have routes.
+            // A map is shown once; routes have routes.
+            if path == "http.events.map" {
+                continue;
+            }
             if path.matches("routes[]").count() < 2 && !path.starts_with("routes.routes") {
                 self.section(&path, &inner);
             }
@@ -135,7 +138,11 @@ impl Page {
     fn named(&self, value: &Value) -> Option<Map<String, Value>> {
         let optional = value.get("anyOf").and_then(Value::as_array).and_then(|any| any.first());
         let name = value.get("$ref").or_else(|| optional?.get("$ref"))?.as_str()?;
-        self.types.get(name.strip_prefix("#/$defs/")?)?.as_object().cloned()
+        let named = self.types.get(name.strip_prefix("#/$defs/")?)?.as_object()?;
+        // What can be named or written out is shown as it is written out.
+        let written = named.get("anyOf").and_then(Value::as_array);
+        let written = written.and_then(|ways| ways.iter().find_map(|way| self.named(way).filter(has_keys)));
+        written.or_else(|| Some(named.clone()))
     }
 
     /// The words that a value can be, with what each means.
@@ -165,6 +172,10 @@ impl Page {
             .collect();
         format!(" {}{end}", meanings.join(between))
     }
+}
+
+fn has_keys(schema: &Map<String, Value>) -> bool {
+    schema.contains_key("properties")
 }
 
 /// A doc comment as one line.

@@ -11,16 +11,23 @@ use std::{
 use jiff::tz::TimeZone;
 use raw::{DirectorySpec, FileSpec, SourceSpec};
 
-use super::{Config, Source, alerts, clients, lists::ListSpec, machine, raw, raw::Raw};
+use super::{
+    Config, Readings, Sealing, Source, alerts, clients,
+    feeds::{MapPlace, Said},
+    lists::ListSpec,
+    machine, raw,
+    raw::Raw,
+};
 use crate::{
     decode::Reading,
     diagnostic::Diagnostic,
     evaluate::schedule::Limits,
     event::{Currency, duration, stamp::Unit, time::Calendar},
+    map::Map,
     paths::from_folder,
     rule::{Mode, Param, load::Override},
     say,
-    source::{Format, directory::DirectorySource, file::FileSource, kafka::MessageFormat},
+    source::{Encoding, Format, directory::DirectorySource, file::FileSource, kafka::MessageFormat},
     store::QuarantineLimit,
     text::quoted,
 };
@@ -34,14 +41,14 @@ fn link_base(url: &str) -> Result<String, String> {
 }
 
 /// The name of a request header.
-fn header_name(name: &str) -> Result<String, String> {
+pub(super) fn header_name(name: &str) -> Result<String, String> {
     let parsed: Result<::http::HeaderName, _> = name.parse();
     parsed
         .map(|name| name.as_str().to_owned())
         .map_err(|_| say!("{name} is no header such as X-Forwarded-User", name = quoted(name)))
 }
 
-fn zone_named(name: &str) -> Result<TimeZone, String> {
+pub(super) fn zone_named(name: &str) -> Result<TimeZone, String> {
     TimeZone::get(name).map_err(|_| {
         say!("unknown time zone {name}: use an IANA name such as Asia/Shanghai", name = quoted(name))
     })
@@ -53,6 +60,11 @@ fn currency(code: &str) -> Result<Currency, String> {
     })
 }
 
+/// The format that a map says its records have.
+fn format_of(map: Option<&Arc<Map>>) -> Option<Encoding> {
+    map.and_then(|map| map.format)
+}
+
 /// The shortest time that events can be kept for: a half-year's windows and its audit.
 const RETAIN_MIN: Duration = Duration::from_hours(180 * 24);
 
@@ -60,6 +72,14 @@ const RETAIN_MIN: Duration = Duration::from_hours(180 * 24);
 fn first_day(calendar: &Calendar, text: &str) -> Result<i64, String> {
     let day = text.parse().ok().and_then(|day| calendar.start_of_day(day).ok());
     day.ok_or_else(|| say!("{text} is not a day from 1900 on: write it as 2015-01-01", text))
+}
+
+fn sealing(text: &str) -> Result<Duration, String> {
+    let every = duration(text)?;
+    match (Duration::from_mins(1)..=Duration::from_hours(24)).contains(&every) {
+        true => Ok(every),
+        false => Err(say!("{text} is not 1m to 1d", text = quoted(text))),
+    }
 }
 
 fn retention(text: &str) -> Result<Duration, String> {
@@ -75,7 +95,9 @@ fn retention(text: &str) -> Result<Duration, String> {
 
 pub(super) struct Resolver<'f> {
     pub(super) file: &'f str,
+    pub(super) text: &'f str,
     pub(super) base: &'f Path,
+    pub(super) map_places: HashMap<String, MapPlace>,
     pub(super) problems: Vec<Diagnostic>,
 }
 
@@ -90,7 +112,8 @@ impl Resolver<'_> {
         let readings = self.readings(&raw);
         let currency = self.value("currency", currency(&raw.currency));
         let clients = clients::Clients::resolve(&mut self, &raw.http, raw.external_url.as_ref());
-        let sources = self.sources(raw.sources);
+        let sources = self.sources(raw.sources, &readings);
+        let map_places = std::mem::take(&mut self.map_places);
         let overrides =
             raw.rules.overrides.into_iter().map(|(id, o)| (id.clone(), self.rule_override(&id, o)));
         let overrides = overrides.collect();
@@ -114,6 +137,7 @@ impl Resolver<'_> {
             language: raw.language,
             sources,
             readings,
+            map_places,
             currency,
             backfill,
             state_dir: self.path(raw.state.dir),
@@ -166,10 +190,19 @@ impl Resolver<'_> {
             body_bytes_max: self.within("http.body_bytes_max", raw.http.body_bytes_max, (0, 1 << 30)),
             clients,
             top_units: self.within("http.top_units", raw.http.top_units, (0, 1000)),
-            user_header: raw.http.user_header.map(|name| self.value("http.user_header", header_name(&name))),
+            tls: raw.http.tls,
+            audit: self.audit_log(raw.audit),
             log: raw.log,
         };
         if self.problems.is_empty() { Ok(config) } else { Err(self.problems) }
+    }
+
+    fn audit_log(&mut self, raw: raw::Audit) -> Sealing {
+        Sealing {
+            key_file: raw.key_file.map(|path| self.path(path)),
+            head_file: raw.head_file.map(|path| self.path(path)),
+            every: self.value("audit.seal_every", sealing(&raw.seal_every)),
+        }
     }
 
     pub(super) fn problem(&mut self, message: String) {
@@ -256,7 +289,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn sources(&mut self, specs: Vec<SourceSpec>) -> Vec<(String, Source)> {
+    fn sources(&mut self, specs: Vec<SourceSpec>, readings: &Readings) -> Vec<(String, Source)> {
         let mut sources: Vec<(String, Source)> = Vec::new();
         for spec in specs {
             let name = spec.name.clone();
@@ -266,13 +299,16 @@ impl Resolver<'_> {
                     name = quoted(&name)
                 ));
             }
+            let map = Self::map_of(readings, &name);
             // Without the source itself where it has mistakes, which are told.
             let mut kinds: Vec<Option<Source>> = Vec::new();
-            kinds.extend(spec.file.map(|f| Some(Source::File(self.file_source(f)))));
-            kinds.extend(spec.directory.map(|d| Some(Source::Directory(self.directory(&name, d)))));
+            kinds.extend(spec.file.map(|f| Some(Source::File(self.file_source(f, map.clone())))));
+            kinds.extend(
+                spec.directory.map(|d| Some(Source::Directory(self.directory(&name, d, map.clone())))),
+            );
             kinds.extend(spec.stdin.map(|s| {
                 let path = Path::new("stdin.jsonl");
-                Some(Source::Stdin(Format::of(path, s.format)))
+                Some(Source::Stdin(Format::of(path, s.format.or(format_of(map.as_ref()))), map.clone()))
             }));
             kinds.extend(spec.kafka.map(|kafka| {
                 self.value(&say!("source {name}", name = quoted(&name)), kafka.check());
@@ -294,32 +330,40 @@ impl Resolver<'_> {
         sources
     }
 
-    fn readings(&mut self, raw: &Raw) -> HashMap<String, Reading> {
+    fn readings(&mut self, raw: &Raw) -> Readings {
         let posted = &raw.http.events;
-        let mut readings = HashMap::new();
-        let http =
-            self.reading("http.events.zone", posted.zone.as_deref(), posted.times, posted.nulls.as_deref());
-        readings.insert(String::from("http"), http);
+        let said = Said { zone: posted.zone.as_deref(), times: posted.times, nulls: posted.nulls.as_deref() };
+        let path = ["http", "events", "map"];
+        let http = self.feed(("http.events.zone", &path), &said, posted.map.as_ref());
+        let mut readings = HashMap::from([(String::from("http"), http)]);
         for spec in &raw.sources {
             let key = say!("source {name}: zone", name = quoted(&spec.name));
-            let reading = self.reading(&key, spec.zone.as_deref(), spec.times, spec.nulls.as_deref());
+            let said = Said { zone: spec.zone.as_deref(), times: spec.times, nulls: spec.nulls.as_deref() };
+            let reading = self.feed((&key, &["sources", &spec.name, "map"]), &said, spec.map.as_ref());
             let debezium = spec.kafka.as_ref().is_some_and(|kafka| kafka.format == MessageFormat::Debezium);
             readings.insert(spec.name.clone(), reading.in_debezium(debezium));
         }
         readings
     }
 
-    fn reading(&mut self, key: &str, zone: Option<&str>, times: Unit, nulls: Option<&[String]>) -> Reading {
+    pub(super) fn reading(
+        &mut self,
+        key: &str,
+        zone: Option<&str>,
+        times: Unit,
+        nulls: Option<&[String]>,
+    ) -> Reading {
         let zone = zone.and_then(|name| self.value(key, zone_named(name).map(Some)));
         Reading::new(zone, times, nulls)
     }
 
-    fn file_source(&self, spec: FileSpec) -> FileSource {
+    fn file_source(&self, spec: FileSpec, map: Option<Arc<Map>>) -> FileSource {
         let path = self.path(spec.path);
-        FileSource { format: Format::of(&path, spec.format), follow: spec.follow, path }
+        let format = Format::of(&path, spec.format.or(format_of(map.as_ref())));
+        FileSource { format, follow: spec.follow, path, map }
     }
 
-    fn directory(&mut self, name: &str, spec: DirectorySpec) -> DirectorySource {
+    fn directory(&mut self, name: &str, spec: DirectorySpec, map: Option<Arc<Map>>) -> DirectorySource {
         let pattern = globset::Glob::new(&spec.pattern)
             .map_err(|_| say!("{pattern} is no pattern such as *.jsonl.gz", pattern = quoted(&spec.pattern)));
         let key = say!("source {name}: pattern", name = quoted(name));
@@ -329,7 +373,8 @@ impl Resolver<'_> {
         DirectorySource {
             path: self.path(spec.path),
             pattern: pattern.compile_matcher(),
-            encoding: spec.format,
+            encoding: spec.format.or(format_of(map.as_ref())),
+            map,
             afterwards: spec.afterwards,
             settle: self.value(&say!("source {name}: settle", name = quoted(name)), duration(&spec.settle)),
             move_refused: spec.move_refused,

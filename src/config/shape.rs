@@ -12,9 +12,14 @@ use crate::{
 };
 use saphyr::YamlData;
 
-/// Every mistake in the shape of `text`; none if it is no YAML, which serde says better.
+/// Every mistake in the shape of a configuration; none if it is no YAML, which serde says better.
 pub fn problems(file: &str, text: &str) -> Vec<Diagnostic> {
-    let schema = schemars::schema_for!(Raw).to_value();
+    problems_of::<Raw>(file, text)
+}
+
+/// The same for a text that is to be read as a `T`.
+pub fn problems_of<T: schemars::JsonSchema>(file: &str, text: &str) -> Vec<Diagnostic> {
+    let schema = schemars::schema_for!(T).to_value();
     let (mut document, root) = Document::parse(file, text);
     let Some(root) = root else { return Vec::new() };
     let none = Map::new();
@@ -30,7 +35,7 @@ struct Shape<'s, 'd, 't> {
 
 impl<'s, 't> Shape<'s, '_, 't> {
     fn check(&mut self, node: &Node<'t>, schema: &'s Value, path: &str) {
-        let Some(schema) = self.resolved(schema) else { return };
+        let Some(schema) = self.resolved(schema, node) else { return };
         if is_null(node) || matches!(node.data, YamlData::Alias(_) | YamlData::Tagged(..)) {
             return;
         }
@@ -116,13 +121,21 @@ impl<'s, 't> Shape<'s, '_, 't> {
         self.document.problem(node.span, wrong, None);
     }
 
-    /// The schema that a reference means, also of what may be left out; `None` where there are several ways to write it.
-    fn resolved(&self, schema: &'s Value) -> Option<&'s Value> {
+    /// The schema that a reference means, also of what may be left out; where there are several ways to write it, that
+    /// of a mapping for a mapping, else `None`.
+    fn resolved(&self, schema: &'s Value, node: &Node<'t>) -> Option<&'s Value> {
         let mut schema = schema;
         loop {
             if let Some(any) = schema.get("anyOf").and_then(Value::as_array) {
-                let mut kinds = any.iter().filter(|kind| kind.get("type") != Some(&Value::from("null")));
-                schema = kinds.next().filter(|_| kinds.next().is_none())?;
+                let kinds: Vec<_> =
+                    any.iter().filter(|kind| kind.get("type") != Some(&Value::from("null"))).collect();
+                schema = match &kinds[..] {
+                    [kind] => kind,
+                    kinds if matches!(node.data, YamlData::Mapping(_)) => {
+                        kinds.iter().find(|kind| kind.get("$ref").is_some())?
+                    }
+                    _ => return None,
+                };
             } else if let Some(name) = schema.get("$ref").and_then(Value::as_str) {
                 schema = self.types.get(name.strip_prefix("#/$defs/")?)?;
             } else {

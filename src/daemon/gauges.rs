@@ -96,14 +96,24 @@ fn year_elapsed(calendar: &Calendar, at: i64) -> f64 {
 
 /// Sums over the whole ledger, and the units that spent most; the others are one.
 fn ledger_gauges(ledger: &Ledger, metrics: &Metrics, top_units: usize) {
-    let mut sums = [0i128; 7];
+    let mut sums = [0i128; 9];
     let mut overspent = 0;
     let mut units: BTreeMap<&str, (i128, i128)> = BTreeMap::new();
     for (line, attributes) in ledger.lines() {
         let b = &line.balances;
         let over = (b.executed - b.total).max(0);
         overspent += i64::from(over > 0);
-        let parts = [b.total, b.executed, b.frozen, b.reserved, b.available(), b.planned, over];
+        let parts = [
+            b.total,
+            b.executed,
+            b.frozen,
+            b.reserved,
+            b.available(),
+            b.planned,
+            over,
+            b.cleared,
+            b.uncleared(),
+        ];
         for (sum, part) in sums.iter_mut().zip(parts) {
             *sum += part;
         }
@@ -112,11 +122,22 @@ fn ledger_gauges(ledger: &Ledger, metrics: &Metrics, top_units: usize) {
         entry.0 += b.executed;
         entry.1 += b.total;
     }
-    let kinds = ["total", "executed", "frozen", "reserved", "available", "planned", "overspent"];
+    let kinds = [
+        "total",
+        "executed",
+        "frozen",
+        "reserved",
+        "available",
+        "planned",
+        "overspent",
+        "cleared",
+        "uncleared",
+    ];
     for (kind, cents) in kinds.into_iter().zip(sums) {
         metrics.budget_amount.with_label_values(&[kind]).set(yuan(cents));
     }
     metrics.budget_lines_overspent.set(overspent);
+    metrics.payments_awaited.set(ledger.payments_awaited().try_into().unwrap_or(i64::MAX));
     unit_gauges(units, metrics, top_units);
 }
 

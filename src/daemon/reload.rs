@@ -25,6 +25,7 @@ use super::{
     supervisor,
 };
 use crate::{
+    access::{Action, Actor},
     alert::Policy,
     config::Config,
     decode::Decoder,
@@ -33,7 +34,7 @@ use crate::{
     evaluate::Evaluator,
     rule::RuleSet,
     say,
-    store::{Reader, Turns},
+    store::{Accounts, Deed, Reader, Turns},
 };
 
 /// What a signal asks for.
@@ -177,7 +178,7 @@ pub enum NotReloaded {
 ///
 /// # Errors
 /// If there is no reload now, or something is wrong with the files.
-pub fn reload(shared: &Shared, force: bool) -> Result<usize, NotReloaded> {
+pub fn reload(shared: &Shared, force: bool, by: Actor) -> Result<usize, NotReloaded> {
     let _alone = shared.reloads.begin().map_err(NotReloaded::Later)?;
     let _told = supervisor::reloading(shared.ready());
     let result = load(shared, force).map(|(evaluator, lists, policy, receivers)| {
@@ -193,7 +194,23 @@ pub fn reload(shared: &Shared, force: bool) -> Result<usize, NotReloaded> {
     if let Ok(rules) = result {
         tracing::info!(rules, "rules and lists reloaded");
     }
+    record(shared, by, result.as_ref().ok().copied());
     result.map_err(NotReloaded::Wrong)
+}
+
+/// Records a reload, beside it: whoever holds the database does not hold it up.
+fn record(shared: &Shared, by: Actor, rules: Option<usize>) {
+    let (dir, now) = (shared.state_dir.clone(), shared.clock.now());
+    std::thread::spawn(move || {
+        let (result, detail) = match rules {
+            Some(rules) => ("done", format!("{rules} rules")),
+            None => ("refused", String::new()),
+        };
+        let deed = Deed { action: Action::ReloadRules.word(), subject: "", result, detail: &detail };
+        if let Err(error) = Accounts::open(&dir).and_then(|mut accounts| accounts.record(&by, deed, now)) {
+            tracing::warn!("the reload could not be recorded: {error}");
+        }
+    });
 }
 
 /// What the loop of the daemon asks for: a reload, where a signal wanted one, and lists that have changed. It goes on
@@ -231,7 +248,8 @@ impl Asked {
 
 /// Reloads, and says in the log what is wrong.
 fn reload_and_tell(shared: &Shared) -> Result<usize, NotReloaded> {
-    let result = reload(shared, false);
+    let by = Actor { who: String::new(), place: String::from("signal") };
+    let result = reload(shared, false, by);
     if let Err(NotReloaded::Wrong(problems)) = &result {
         problems.iter().for_each(|p| tracing::error!("reload refused, the old rules stay: {p}"));
     }

@@ -32,6 +32,7 @@ use crate::{
     event::time::Calendar,
     finding::Finding,
     ledger::Ledger,
+    map::Map,
     rule::RuleSet,
     say,
     source::SourceStatus,
@@ -78,14 +79,14 @@ pub struct Shared {
     pub config_path: PathBuf,
     /// Whether events come in over HTTP.
     pub accept_events: bool,
+    /// The sources that posted events can be read as, with how their records become events.
+    pub maps: BTreeMap<String, Option<Arc<Map>>>,
     /// What the HTTP server grants its clients.
     pub clients: Clients,
     /// The longest HTTP body.
     pub body_bytes_max: usize,
     /// Room for the bytes of all bodies together.
     pub bodies: Bodies,
-    /// The header that names the officer, set by a proxy in front.
-    pub user_header: Option<String>,
     /// Whether more events are taken.
     pub intake: Arc<Intake>,
     /// Units with a gauge of their own.
@@ -164,10 +165,10 @@ impl Shared {
             turns: Turns::of(&config.state_dir),
             config_path: options.config_path.clone(),
             accept_events: config.accept_events,
+            maps: config.readings.iter().map(|(name, r)| (name.clone(), r.map().cloned())).collect(),
             clients: config.clients.clone(),
             body_bytes_max: config.body_bytes_max,
             bodies: Bodies::new(config.clients.bodies_bytes),
-            user_header: config.user_header.clone(),
             intake: Arc::new(Intake::new(config.window_bytes)),
             top_units: config.top_units,
             lateness: config.lateness,

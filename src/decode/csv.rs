@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use ::csv::ByteRecord;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
@@ -10,14 +11,31 @@ use super::row::{Cell, RowBuilder};
 use crate::{
     event::{Column, FieldKind, schema},
     say,
-    stream::Reason,
+    stream::{Dialect, Reason},
 };
 
+/// Takes the rows of a block one after another.
+pub trait Take {
+    /// A row with its number, and where it starts and ends in the block.
+    fn take(&mut self, fields: &ByteRecord, place: (u64, usize, usize), rows: &mut RowBuilder<'_>);
+
+    /// Whether a row has the cells that it must have.
+    fn fits(&self, fields: &ByteRecord, columns: usize) -> bool {
+        fields.len() == columns
+    }
+}
+
 /// Decodes the rows of a block.
-pub fn rows(header: &[String], bytes: &Bytes, first_record: u64, rows: &mut RowBuilder<'_>) {
-    let columns: Vec<_> = header.iter().map(|name| schema::field(name)).collect();
-    let mut reader = ::csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(&bytes[..]);
-    let mut fields = ::csv::ByteRecord::new();
+pub fn rows(
+    dialect: Dialect,
+    header: &[String],
+    bytes: &Bytes,
+    first_record: u64,
+    take: &mut impl Take,
+    rows: &mut RowBuilder<'_>,
+) {
+    let mut reader = dialect.reader(&bytes[..]);
+    let mut fields = ByteRecord::new();
     let mut record = first_record;
     loop {
         let start = usize::try_from(reader.position().byte()).unwrap_or(usize::MAX);
@@ -30,12 +48,12 @@ pub fn rows(header: &[String], bytes: &Bytes, first_record: u64, rows: &mut RowB
         match read {
             Ok(false) => return,
             Ok(true) if fields.iter().all(|cell| cell.trim_ascii().is_empty()) => rows.skip(1),
-            Ok(true) if fields.len() != header.len() => {
+            Ok(true) if !take.fits(&fields, header.len()) => {
                 let (cells, columns) = (fields.len(), header.len());
                 let detail = say!("{cells} cells, the header has {columns}", cells, columns);
                 rows.reject((Reason::InvalidCsv, detail), record, start, end);
             }
-            Ok(true) => row(header, &columns, &fields, (record, start, end), rows),
+            Ok(true) => take.take(&fields, (record, start, end), rows),
             Err(e) => rows.reject((Reason::InvalidCsv, e.to_string()), record, start, end),
         }
     }
@@ -61,39 +79,53 @@ fn blank_lines(bytes: &[u8], from: usize, to: usize) -> u64 {
     (ends.len() - halves.count()) as u64
 }
 
-type Known = Option<(usize, &'static schema::FieldSpec)>;
+/// Columns that have the names of fields.
+pub struct Columns<'h> {
+    header: &'h [String],
+    known: Vec<Option<(usize, &'static schema::FieldSpec)>>,
+}
 
-fn row(
-    header: &[String],
-    columns: &[Known],
-    fields: &::csv::ByteRecord,
-    (record, start, end): (u64, usize, usize),
-    rows: &mut RowBuilder<'_>,
-) {
-    let mut cells = vec![Cell::Absent; Column::COUNT];
-    for ((name, column), bytes) in header.iter().zip(columns).zip(fields) {
-        let Some((column, spec)) = *column else {
-            rows.unknown_field(name);
-            continue;
-        };
-        let Ok(text) = simdutf8::basic::from_utf8(bytes) else {
-            let detail = say!("{name} is not UTF-8: save the file as UTF-8", name);
-            return rows.reject((Reason::NotUtf8, detail), record, start, end);
-        };
-        cells[column] = match spec.kind {
-            FieldKind::Tags if !text.is_empty() => {
-                Cell::List(text.split(';').map(|tag| Cow::Borrowed(tag.trim())).collect())
-            }
-            _ => Cell::text(text),
-        };
+impl<'h> Columns<'h> {
+    pub fn new(header: &'h [String]) -> Self {
+        Self { header, known: header.iter().map(|name| schema::field(name)).collect() }
     }
-    rows.row(&mut cells, record, start, end);
+}
+
+impl Take for Columns<'_> {
+    fn take(
+        &mut self,
+        fields: &ByteRecord,
+        (record, start, end): (u64, usize, usize),
+        rows: &mut RowBuilder<'_>,
+    ) {
+        let mut cells = [const { Cell::Absent }; Column::COUNT];
+        for ((name, column), bytes) in self.header.iter().zip(&self.known).zip(fields) {
+            let Some((column, spec)) = *column else {
+                rows.unknown_field(name);
+                continue;
+            };
+            let Ok(text) = simdutf8::basic::from_utf8(bytes) else {
+                let detail = say!("{name} is not UTF-8: save the file as UTF-8", name);
+                return rows.reject((Reason::NotUtf8, detail), record, start, end);
+            };
+            cells[column] = match spec.kind {
+                FieldKind::Tags if !text.is_empty() => tags(text),
+                _ => Cell::text(text),
+            };
+        }
+        rows.row(&mut cells, record, start, end);
+    }
+}
+
+/// Tags in one cell.
+pub fn tags(text: &str) -> Cell<'_> {
+    Cell::List(text.split(';').map(|tag| Cow::Borrowed(tag.trim())).collect())
 }
 
 /// A row as a JSON object of texts, for quarantine: without its header it could not be read again. A row that does not fit
 /// the header stays as it came.
-pub fn raw_row(header: &[String], row: Bytes) -> Bytes {
-    let mut reader = ::csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(&row[..]);
+pub fn raw_row(header: &[String], dialect: Dialect, row: Bytes) -> Bytes {
+    let mut reader = dialect.reader(&row[..]);
     let mut cells = ::csv::StringRecord::new();
     if !matches!(reader.read_record(&mut cells), Ok(true)) || cells.len() != header.len() {
         return row;

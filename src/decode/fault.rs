@@ -32,6 +32,8 @@ pub struct Faults {
     missing_first: bool,
     /// The missing fields in which a word for nothing stands.
     emptied: Vec<usize>,
+    /// The fields that something else is wrong with.
+    faulty: Vec<usize>,
 }
 
 impl Faults {
@@ -52,8 +54,17 @@ impl Faults {
         self.emptied.push(column);
     }
 
-    pub fn add(&mut self, fault: Fault) {
+    pub fn add(&mut self, column: usize, fault: Fault) {
         self.others.push(fault);
+        self.faulty.push(column);
+    }
+
+    /// The fields that something is wrong with.
+    pub fn columns(&self) -> Vec<usize> {
+        let mut columns = [&self.missing[..], &self.faulty].concat();
+        columns.sort_unstable();
+        columns.dedup();
+        columns
     }
 
     /// All of them under the reason of the first.
@@ -117,6 +128,7 @@ pub fn wrong_type(column: usize, cell: &Cell<'_>, wanted: &str) -> Fault {
         Cell::Micros(_) | Cell::Local(_) => "a timestamp",
         Cell::List(_) => "a list",
         Cell::Other(name) => name,
+        Cell::Inexact(_) | Cell::Told => "a value out of range",
     };
     let (name, found, wanted) = (FIELDS[column].name, kind(found), kind(wanted));
     (Reason::WrongType, say!("{name} is {found}, but must be {wanted}", name, found, wanted))

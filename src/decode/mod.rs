@@ -7,6 +7,7 @@ mod csv;
 mod fault;
 mod instant;
 mod json;
+mod mapped;
 mod reading;
 mod row;
 mod table;
@@ -28,7 +29,7 @@ use crate::{
         Currency, EventType, event_schema,
         time::{Calendar, TimeBounds},
     },
-    stream::{Block, Payload, Reason, Reject},
+    stream::{Block, Dialect, Payload, Reason, Reject},
 };
 pub use reading::Reading;
 use row::RowBuilder;
@@ -85,8 +86,8 @@ struct OriginBlock {
 #[derive(Debug, Clone)]
 enum Raw {
     Bytes(Bytes),
-    /// The names of the columns, and the rows.
-    Csv(Arc<[String]>, Bytes),
+    /// The names of the columns, the rows, and what parts their cells.
+    Csv(Arc<[String]>, Bytes, Dialect),
     Table(RecordBatch),
 }
 
@@ -112,7 +113,9 @@ impl Origins {
         let origin = &self.blocks[block as usize];
         let raw = match &origin.raw {
             Raw::Bytes(bytes) => bytes.slice(start as usize..end as usize),
-            Raw::Csv(header, bytes) => csv::raw_row(header, bytes.slice(start as usize..end as usize)),
+            Raw::Csv(header, bytes, dialect) => {
+                csv::raw_row(header, *dialect, bytes.slice(start as usize..end as usize))
+            }
             Raw::Table(batch) => table::raw_row(batch, start as usize),
         };
         let (source, partition) = (origin.source.clone(), origin.partition.clone());
@@ -171,6 +174,7 @@ impl Decoder {
         let mut builder = RowBuilder::new(self, bounds, rows);
         if let [block] = blocks
             && let Payload::Table(table) = &block.payload
+            && self.reading_of(block).map().is_none()
             && let Some(whole) =
                 whole::decode(table, &self.schema, &self.currency, self.reading_of(block), bounds)
         {
@@ -179,18 +183,33 @@ impl Decoder {
         }
         for block in blocks {
             builder.start_block(block);
-            let in_envelopes = self.reading_of(block).is_debezium();
+            let reading = self.reading_of(block);
+            if reading.is_debezium()
+                && let Some(changes) = changes::Changes::of(block)
+            {
+                match reading.map() {
+                    Some(map) => {
+                        changes.decode(mapped::objects((map, reading), &self.calendar), &mut builder)
+                    }
+                    None => changes.decode(json::Parser::default(), &mut builder),
+                }
+                continue;
+            }
+            if let Some(map) = reading.map() {
+                mapped::decode((map, reading), &self.calendar, block, &mut builder);
+                continue;
+            }
             match &block.payload {
-                Payload::JsonLines(bytes) if in_envelopes => {
-                    let places = changes::of_lines(bytes, block.first_record);
-                    changes::decode(bytes, &places, &block.partition, &mut builder);
+                Payload::JsonLines(bytes) => {
+                    json::lines(bytes, block.first_record, &mut json::Parser::default(), &mut builder);
                 }
-                Payload::Messages { data, ends } if in_envelopes => {
-                    changes::decode(data, &changes::of_messages(ends), &block.partition, &mut builder);
+                Payload::Messages { data, ends } => {
+                    json::messages(data, ends, &mut json::Parser::default(), &mut builder);
                 }
-                Payload::JsonLines(bytes) => json::lines(bytes, block.first_record, &mut builder),
-                Payload::Messages { data, ends } => json::messages(data, ends, &mut builder),
-                Payload::Csv { header, rows } => csv::rows(header, rows, block.first_record, &mut builder),
+                Payload::Csv { header, rows, dialect } => {
+                    let mut columns = csv::Columns::new(header);
+                    csv::rows(*dialect, header, rows, block.first_record, &mut columns, &mut builder);
+                }
                 Payload::Table(table) => table::rows(table, block.first_record, &mut builder),
                 Payload::Rejected(rejects) => builder.rejects.extend(rejects.iter().cloned()),
             }

@@ -1,12 +1,19 @@
 //! How the values of a source are written where the data dictionary leaves it open, and what other programs put around
 //! them: blanks, marks of spreadsheets, wide letters, words for nothing.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use jiff::tz::TimeZone;
 
 use super::{row::Cell, text::Shape};
-use crate::event::{FieldKind, stamp::Unit};
+use crate::{
+    event::{
+        FieldKind,
+        dress::{naked, trim},
+        stamp::Unit,
+    },
+    map::Map,
+};
 
 /// How the values of a source are written.
 #[derive(Debug, Clone, Default)]
@@ -18,6 +25,8 @@ pub struct Reading {
     stored: bool,
     /// Whether records are change events in Debezium's envelope.
     debezium: bool,
+    /// What its records are called there, and how they become events.
+    map: Option<Arc<Map>>,
 }
 
 impl Reading {
@@ -26,7 +35,7 @@ impl Reading {
     #[must_use]
     pub fn new(zone: Option<TimeZone>, times: Unit, nulls: Option<&[String]>) -> Self {
         let nulls = nulls.map_or_else(Nulls::default, |words| Nulls::of(words.iter().map(String::as_str)));
-        Self { zone, times, nulls, stored: false, debezium: false }
+        Self { zone, times, nulls, stored: false, debezium: false, map: None }
     }
 
     /// The same, of records that are change events in Debezium's envelope.
@@ -37,6 +46,18 @@ impl Reading {
 
     pub(super) const fn is_debezium(&self) -> bool {
         self.debezium
+    }
+
+    /// The same, for records that become events by a map.
+    #[must_use]
+    pub fn mapped(self, map: Arc<Map>) -> Self {
+        Self { map: Some(map), ..self }
+    }
+
+    /// How its records become events, if they are none yet.
+    #[must_use]
+    pub fn map(&self) -> Option<&Arc<Map>> {
+        self.map.as_ref()
     }
 
     /// The reading of events that were accepted before.
@@ -161,38 +182,6 @@ fn may_be_padded(bytes: &[u8]) -> bool {
     let begins = first.is_ascii_graphic() || matches!(first, 0xE4..=0xE9);
     let ends = last.is_ascii_graphic() || matches!(bytes, [.., 0xE4..=0xE9, _, _]);
     !(begins && ends)
-}
-
-/// A text without blanks around it and without `="…"`; if it is not free, without an apostrophe in front and with wide
-/// letters, digits and punctuation made narrow.
-fn naked(text: &str, free: bool) -> Cow<'_, str> {
-    let text = trim(text);
-    let text = text.strip_prefix("=\"").and_then(|text| text.strip_suffix('"')).map_or(text, trim);
-    if free {
-        return Cow::Borrowed(text);
-    }
-    let text = trim(text.strip_prefix('\'').unwrap_or(text));
-    match text.contains(is_wide) {
-        true => Cow::Owned(text.chars().map(narrow).collect()),
-        false => Cow::Borrowed(text),
-    }
-}
-
-fn trim(text: &str) -> &str {
-    text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}')
-}
-
-const fn is_wide(c: char) -> bool {
-    matches!(c, '！'..='～' | '\u{3000}')
-}
-
-fn narrow(c: char) -> char {
-    match c {
-        '\u{3000}' => ' ',
-        // The wide forms stand in the order of ASCII.
-        c if is_wide(c) => char::from_u32(u32::from(c) - 0xFEE0).unwrap_or(c),
-        c => c,
-    }
 }
 
 /// Words that stand where nothing is meant, whatever their case.

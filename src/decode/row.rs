@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::{
     Decoded, Decoder, OriginBlock, OriginRow, Origins, Raw, Reading,
     columns::Columns,
-    fault::{Fault, Faults, absent_or_wrong, missing, other_currency, unknown_value, wrong_type},
+    fault::{Fault, Faults, absent_or_wrong, missing, other_currency, shorten, unknown_value, wrong_type},
     instant::Instants,
     reading::Left,
     text::{self, Shape},
@@ -23,11 +23,12 @@ use super::{
 };
 use crate::{
     event::{
-        BudgetAction, Column, EventType, FieldKind,
+        BudgetAction, Column, EventType, FieldKind, TypeSet,
         schema::{EVENT_ID_CHARS, FIELDS, TextKind, id_hash, required_by_action},
         time::TimeBounds,
     },
-    stream::{Block, Payload, Reject},
+    say,
+    stream::{Block, Payload, Reason, Reject},
 };
 
 /// A value as a record has it, before it is checked.
@@ -52,6 +53,10 @@ pub enum Cell<'a> {
     List(Vec<Cow<'a, str>>),
     /// Anything else, by its name.
     Other(&'static str),
+    /// A value that has lost its digits, as its source shows it.
+    Inexact(String),
+    /// A value whose fault is told already.
+    Told,
 }
 
 impl<'a> Cell<'a> {
@@ -62,7 +67,7 @@ impl<'a> Cell<'a> {
 }
 
 /// The bits of all event types.
-const ALL_TYPES: u8 = {
+const ALL_TYPES: TypeSet = {
     let (mut bits, mut at) = (0, 0);
     while at < EventType::ALL.len() {
         bits |= EventType::ALL[at].bit();
@@ -125,11 +130,11 @@ impl<'c> RowBuilder<'c> {
         self.reading = self.decoder.reading_of(block);
         let raw = match &block.payload {
             Payload::JsonLines(bytes) | Payload::Messages { data: bytes, .. } => Raw::Bytes(bytes.clone()),
-            Payload::Csv { header, rows } => Raw::Csv(Arc::clone(header), rows.clone()),
+            Payload::Csv { header, rows, dialect } => Raw::Csv(Arc::clone(header), rows.clone(), *dialect),
             Payload::Table(table) => Raw::Table(table.clone()),
             Payload::Rejected(_) => Raw::Bytes(Bytes::new()),
         };
-        if let Raw::Bytes(bytes) | Raw::Csv(_, bytes) = &raw {
+        if let Raw::Bytes(bytes) | Raw::Csv(_, bytes, _) = &raw {
             let (address, length) = (bytes.as_ptr() as usize, bytes.len());
             self.block = (address, length, self.columns.add_buffer(Buffer::from(bytes.clone())));
         } else {
@@ -158,19 +163,49 @@ impl<'c> RowBuilder<'c> {
 
     /// Checks a record and appends it, or puts it among the rejects. `start..end` is its place in the block.
     pub fn row(&mut self, cells: &mut [Cell<'_>], record: u64, start: usize, end: usize) {
+        self.faulty_row(cells, Faults::default(), "", (record, start, end));
+    }
+
+    /// The same, of a record in which something is known to be wrong already; `place` says where it stands if its number
+    /// does not.
+    pub fn faulty_row(
+        &mut self,
+        cells: &mut [Cell<'_>],
+        faults: Faults,
+        place: &str,
+        (record, start, end): (u64, usize, usize),
+    ) {
         let row = self.types.len();
-        match self.append(cells, row) {
+        match self.append(cells, row, faults) {
             Ok((event_type, id, content)) => {
                 self.types.push(event_type);
                 self.ids.push(id);
                 self.contents.push(content);
                 self.origins.rows.push(self.origin(record, start, end));
             }
-            Err(fault) => {
+            Err(faults) => {
                 self.columns.truncate(row);
+                let fault = self.told(faults, place);
                 self.reject(fault, record, start, end);
             }
         }
+    }
+
+    /// All that is wrong with a record, and in which columns of its source.
+    fn told(&self, faults: Faults, place: &str) -> Fault {
+        let columns = faults.columns();
+        let (reason, mut detail) = faults.told().unwrap_or_else(|| missing(Column::Type.index()));
+        if let Some(map) = self.reading.map() {
+            let named = |column: &usize| {
+                let name = map.columns_of(*column)?;
+                Some(say!("{field} is the column {name}", field = FIELDS[*column].name, name))
+            };
+            let names: Vec<_> = columns.iter().filter_map(named).collect();
+            if !names.is_empty() {
+                detail = say!("{detail} ({columns})", detail, columns = names.join(&say!("; ")));
+            }
+        }
+        (reason, if place.is_empty() { detail } else { format!("{place}: {detail}") })
     }
 
     /// Puts a record among the rejects.
@@ -188,8 +223,12 @@ impl<'c> RowBuilder<'c> {
         OriginRow { block, start: place(start), end: place(end), record }
     }
 
-    fn append(&mut self, cells: &mut [Cell<'_>], row: usize) -> Result<(EventType, u64, u64), Fault> {
-        let mut faults = Faults::default();
+    fn append(
+        &mut self,
+        cells: &mut [Cell<'_>],
+        row: usize,
+        mut faults: Faults,
+    ) -> Result<(EventType, u64, u64), Faults> {
         let (reading, currency) = (self.reading, self.decoder.currency.code());
         reading.undress(&mut cells[Column::Type.index()], Column::Type.spec().kind);
         let event_type = match text_of(&cells[Column::Type.index()]) {
@@ -198,11 +237,12 @@ impl<'c> RowBuilder<'c> {
         };
         // Of an event of no type only what every event has can be told.
         let bit = event_type.as_ref().map_or(0, |event_type| event_type.bit());
-        let must = |required: u8| if bit == 0 { required == ALL_TYPES } else { required & bit != 0 };
+        let must = |required: TypeSet| if bit == 0 { required == ALL_TYPES } else { required & bit != 0 };
         let mut content = 0u64;
         for (column, (cell, field)) in cells.iter_mut().zip(FIELDS).enumerate() {
             let left = reading.undress(cell, field.kind);
             match cell {
+                Cell::Told => {}
                 Cell::Absent if must(field.required) => match left {
                     Left::Nothing => faults.emptied(column),
                     Left::Text(_) => faults.missing(column),
@@ -216,25 +256,28 @@ impl<'c> RowBuilder<'c> {
                 _ if column == Column::TagList.index() && faults.any() => {}
                 _ => match self.value(column, row, cell, left.shape()) {
                     Ok(hash) => content = content.wrapping_add(hash),
-                    Err(fault) => faults.add(fault),
+                    Err(fault) => faults.add(column, fault),
                 },
             }
         }
         let event_type = match event_type {
             Ok(event_type) => event_type,
             Err(_) if matches!(cells[Column::Type.index()], Cell::Absent) => {
-                return Err(faults.told().unwrap_or_else(|| missing(Column::Type.index())));
+                faults.missing(Column::Type.index());
+                return Err(faults);
             }
             Err(fault) => {
-                faults.add(fault);
+                if !matches!(cells[Column::Type.index()], Cell::Told) {
+                    faults.add(Column::Type.index(), fault);
+                }
                 EventType::Payment
             }
         };
         if event_type == EventType::Budget {
             check_action(cells, &mut faults);
         }
-        if let Some(fault) = faults.told() {
-            return Err(fault);
+        if faults.any() {
+            return Err(faults);
         }
         let id = text_of(&cells[Column::EventId.index()]).unwrap_or_default();
         Ok((event_type, id_hash(id), content))
@@ -243,6 +286,10 @@ impl<'c> RowBuilder<'c> {
     /// Appends one value, of this shape if it is text, and returns its share of the content hash.
     fn value(&mut self, column: usize, row: usize, cell: &Cell<'_>, shape: Shape) -> Result<u64, Fault> {
         let hash = |value: i128| fold(value.cast_unsigned(), column as u64 + 1);
+        if let Cell::Inexact(shown) = cell {
+            let shown = format!("{:?}", shorten(shown));
+            return Err((Reason::Inexact, text::lost_digits(FIELDS[column].name, &shown)));
+        }
         match FIELDS[column].kind {
             FieldKind::Text(kind) => {
                 let text = text_of(cell).ok_or_else(|| absent_or_wrong(column, cell))?;

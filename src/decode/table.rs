@@ -39,7 +39,7 @@ pub fn rows(table: &RecordBatch, first_record: u64, rows: &mut RowBuilder<'_>) {
 }
 
 /// A column in one of the few shapes that cells are read from.
-enum Reader {
+pub enum Reader {
     Text(ArrayRef),
     /// Decimals with this many digits after the point.
     Decimal(ArrayRef, u32),
@@ -54,7 +54,7 @@ enum Reader {
 }
 
 impl Reader {
-    fn new(array: &ArrayRef) -> Self {
+    pub fn new(array: &ArrayRef) -> Self {
         let to = |target: &DataType| cast(array, target).ok();
         match array.data_type() {
             DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
@@ -100,7 +100,7 @@ impl Reader {
         }
     }
 
-    fn cell(&self, row: usize) -> Cell<'_> {
+    pub fn cell(&self, row: usize) -> Cell<'_> {
         if self.array().is_null(row) {
             // It was there before it was cast.
             return Cell::Other("a value out of range");

@@ -21,6 +21,10 @@ pub fn kind(word: &str) -> String {
         "a year of four digits" => say!("a year of four digits"),
         "a value out of range" => say!("a value out of range"),
         "a floating-point number" => say!("a floating-point number"),
+        "a cell that is merged with the one above or beside it" => {
+            say!("a cell that is merged with the one above or beside it")
+        }
+        "a formula that was never calculated" => say!("a formula that was never calculated"),
         "of a column type that no field can have" => say!("of a column type that no field can have"),
         other => other.to_owned(),
     }

@@ -171,6 +171,12 @@ impl Dedup {
         self.forgotten.may_have(id).then(|| (i64::MIN, start_of(self.floor)))
     }
 
+    /// The latest event time, in microseconds.
+    #[must_use]
+    pub fn latest_at(&self) -> i64 {
+        self.latest_at
+    }
+
     /// The journal block that the events of the last batch are in.
     #[must_use]
     pub fn last_block(&self) -> i64 {

@@ -1,5 +1,8 @@
-//! The events that refunds, corrections and withdrawals name. The latest payments and applications are at hand; older ones
-//! are looked up in the journal. What is found is the same either way, and only what came before counts.
+//! The events that others name: the payments of refunds, corrections and confirmations, and applications. The latest are at
+//! hand; older ones are looked up in the journal. What is found is the same either way, and only what came before counts.
+//!
+//! What is older than events are kept for is not found even where it is still at hand: a daemon that has run for months
+//! books a late confirmation as one does that has just started, and as a backtest.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -16,7 +19,7 @@ use super::{
 };
 use crate::{
     event::{Column, EventType},
-    ledger::original::{ORIGINAL_FIELDS, Original, TAKEN_BACK},
+    ledger::original::{LINE_FIELDS, ORIGINAL_FIELDS, Original, TAKEN_BACK},
 };
 
 /// Payments and applications at hand. Those that are not committed yet stay, whatever their number.
@@ -38,6 +41,8 @@ pub struct Originals {
     journal: Option<Box<dyn Journal>>,
     /// The last journal block that it can find events of.
     committed: i64,
+    /// Events so many microseconds older than the latest one are not found.
+    retain: Option<i64>,
 }
 
 #[derive(Debug)]
@@ -55,16 +60,23 @@ impl Originals {
         Self { journal: Some(Box::new(journal)), ..Self::default() }
     }
 
-    /// Begins a batch.
-    pub fn begin(&mut self, events: &RecordBatch) {
-        let columns = ORIGINAL_FIELDS.map(Column::index);
-        self.present = events.project(&columns).ok().map(Arc::new);
+    /// Finds nothing that is older than events are kept for.
+    #[must_use]
+    pub fn within(self, retain: Option<i64>) -> Self {
+        Self { retain, ..self }
     }
 
-    /// Takes in an event of the batch that was accepted; `wanted` says whether any rule asks for originals.
-    pub fn accept(&mut self, event_type: EventType, id: u64, row: usize, wanted: bool) {
-        // Without a journal there are never other rules.
-        if event_type.bit() & TAKEN_BACK != 0 && (wanted || self.journal.is_some()) {
+    /// Begins a batch; `wanted` says whether any rule asks for originals.
+    pub fn begin(&mut self, events: &RecordBatch, wanted: bool) {
+        // Without a journal there are never other rules, and then the ledger asks only for the lines of payments.
+        let fields = if wanted || self.journal.is_some() { ORIGINAL_FIELDS.len() } else { LINE_FIELDS };
+        let columns = ORIGINAL_FIELDS.map(Column::index);
+        self.present = events.project(&columns[..fields]).ok().map(Arc::new);
+    }
+
+    /// Takes in an event of the batch that was accepted.
+    pub fn accept(&mut self, event_type: EventType, id: u64, row: usize) {
+        if event_type.bit() & TAKEN_BACK != 0 {
             let at = u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
             self.places.insert(id, (self.next(), at));
             self.ids.push(id);
@@ -72,11 +84,18 @@ impl Originals {
         }
     }
 
-    /// The event of this id, if it came before.
+    /// The event of this id, if it came before and is not too old.
     ///
     /// # Errors
     /// If it must be looked up and the journal cannot be read.
     pub fn find(&mut self, event_id: &str, id: u64, known: &Dedup) -> Result<Option<Original>, PortError> {
+        let kept = self.retain.map(|retain| known.latest_at().saturating_sub(retain));
+        let is_kept =
+            |original: &Original| kept.is_none_or(|kept| original.at().is_some_and(|at| at >= kept));
+        Ok(self.look_up(event_id, id, known)?.filter(is_kept))
+    }
+
+    fn look_up(&mut self, event_id: &str, id: u64, known: &Dedup) -> Result<Option<Original>, PortError> {
         if let Some((batch, at)) = self.places.get(&id).copied() {
             return Ok(if batch == self.next() {
                 let row = self.rows.get(at as usize).copied().unwrap_or_default();
@@ -175,9 +194,9 @@ mod tests {
         let decoder = Decoder::new(Arc::new(Calendar::new("Asia/Shanghai", 1, 1).unwrap()));
         let (mut originals, known) = (Originals::default(), Dedup::default());
         for number in 1..5 {
-            originals.begin(&batch(&decoder, number));
+            originals.begin(&batch(&decoder, number), true);
             for row in 0..3 {
-                originals.accept(EventType::Payment, id_hash(&format!("e{number}-{}", row + 1)), row, true);
+                originals.accept(EventType::Payment, id_hash(&format!("e{number}-{}", row + 1)), row);
             }
             // One of this batch, and one of the first.
             for id in [format!("e{number}-2"), String::from("e1-3")] {

@@ -6,9 +6,9 @@ use std::{
 };
 
 use arrow::{
-    array::{Array, AsArray, BooleanArray},
+    array::{Array, AsArray, BooleanArray, StringViewArray},
     buffer::BooleanBuffer,
-    compute::filter_record_batch,
+    compute::{filter_record_batch, kernels::zip::zip},
     datatypes::TimestampMicrosecondType,
     record_batch::RecordBatch,
 };
@@ -161,8 +161,9 @@ impl Sequencer {
         let event_ids = decoded.events.column(Column::EventId.index()).as_string_view().clone();
         let names = decoded.events.column(Column::OriginalEventId.index()).as_string_view().clone();
         let wanted = ticker.rules().originals;
-        self.originals.begin(&decoded.events);
-        let mut originals = Vec::new();
+        let lines = decoded.events.column(Column::BudgetLineId.index()).as_string_view().clone();
+        self.originals.begin(&decoded.events, wanted != 0);
+        let (mut originals, mut cleared) = (Vec::new(), Vec::new());
         let places: Vec<_> = blocks.iter().map(|block| self.watermark.place(block, now.0)).collect();
         let times = decoded.events.column(Column::OccurredAt.index()).clone();
         let times = times.as_primitive::<TimestampMicrosecondType>();
@@ -193,11 +194,14 @@ impl Sequencer {
                         plausible.observe(&decoded.events, decoded.types[row], row);
                     }
                     let event_type = decoded.types[row];
-                    self.originals.accept(event_type, id, row, wanted != 0);
-                    if wanted & event_type.bit() != 0 && names.is_valid(row) {
+                    self.originals.accept(event_type, id, row);
+                    let clears = event_type == EventType::Confirmation && lines.is_null(row);
+                    if (clears || wanted & event_type.bit() != 0) && names.is_valid(row) {
                         let name = names.value(row);
                         let original = self.originals.find(name, id_hash(name), &self.dedup)?;
-                        originals.extend(original.map(|original| (watermarks.len(), original)));
+                        let original = original.map(|original| (watermarks.len(), original));
+                        cleared.extend(original.clone().filter(|_| clears));
+                        originals.extend(original);
                     }
                     late += u64::from(times.value(row) < self.watermark.at());
                     let mut from = self.watermark.ticked().unwrap_or_else(|| times.value(row));
@@ -232,7 +236,9 @@ impl Sequencer {
         }
         cuts.extend(self.step(step, watermarks.len(), now, ticker));
         let (events, types, hashes) = keep(&decoded, &accepted);
+        // A record that comes again is compared with what was sent, not with what was found out.
         self.recent.keep(&events);
+        let events = on_lines_of_payments(events, &cleared);
         let kept = Kept { events, types, hashes, watermarks };
         let mut parts = self.parts(&kept, cuts, step, ticker);
         name(&mut parts, originals);
@@ -423,6 +429,22 @@ fn name(parts: &mut [Sequenced], originals: Vec<(usize, Original)>) {
         }
         before = end;
     }
+}
+
+/// The accepted events, with the line of the payment in those confirmations, by their places, that name none themselves. It
+/// goes into the journal with the event, so nobody who reads it has to find the payment once more.
+fn on_lines_of_payments(events: RecordBatch, cleared: &[(usize, Original)]) -> RecordBatch {
+    if cleared.is_empty() {
+        return events;
+    }
+    let mut found = vec![None; events.num_rows()];
+    cleared.iter().for_each(|(place, payment)| found[*place] = payment.line_of_payment());
+    let at = Column::BudgetLineId.index();
+    let is_found = found.iter().map(|line| Some(line.is_some())).collect::<BooleanArray>();
+    let found: StringViewArray = found.into_iter().collect();
+    let mut columns = events.columns().to_vec();
+    columns[at] = zip(&is_found, &found, &columns[at]).expect("columns of one batch");
+    RecordBatch::try_new(events.schema(), columns).expect("the columns of the batch")
 }
 
 /// The accepted events of a batch.

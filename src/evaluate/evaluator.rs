@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     diagnostic::at_run_time,
-    event::{Column, EventType, period::Reaches, time::Calendar},
+    event::{Column, EventType, TypeSet, period::Reaches, time::Calendar},
     finding::Finding,
     ledger::{AfterEvent, Attributes, columns::BUDGET_COLUMNS, original::ORIGINAL_COLUMNS},
     rule::{
@@ -134,7 +134,7 @@ impl Evaluator {
         prepared.windows.resize_with(self.rules.windows.len(), Selected::default);
         prepared.closings.resize_with(self.rules.rules.len(), || None);
         let times = Times::new(batch.events);
-        let mut masks: Vec<(u8, BooleanBuffer)> = Vec::new();
+        let mut masks: Vec<(TypeSet, BooleanBuffer)> = Vec::new();
         for (number, from) in &filling.closing {
             let rule = &self.rules.rules[*number];
             let mask = times.since(*from, mask(&mut masks, rule.rule.trigger, batch.types));
@@ -155,7 +155,7 @@ impl Evaluator {
         let mut prepared = self.prepared(batch, &|column| self.rules.beside.contains(&column));
         prepared.standings = Standings::new(&self.rules, &prepared.table, batch, &self.calendar);
         let present = batch.types.iter().fold(0, |bits, t| bits | t.bit());
-        let mut masks: Vec<(u8, BooleanBuffer)> = Vec::new();
+        let mut masks: Vec<(TypeSet, BooleanBuffer)> = Vec::new();
         for (number, rule) in self.rules.rules.iter().enumerate() {
             let mut closing = None;
             if rule.rule.mode != Mode::Disabled && rule.rule.trigger & present != 0 {

@@ -11,7 +11,8 @@ use crate::{
     sql::value,
 };
 
-/// Columns that label an alert whenever the event has them, and its type.
+/// Columns that label an alert whenever the event has them, and its type. What the event lacks, such as the unit of a bank's
+/// confirmation, is that of the event that it names, if the rule shows it.
 const LABELS: [Column; 4] = [Column::UnitCode, Column::RegionCode, Column::BudgetLineId, Column::Type];
 
 /// What a finding is about; its time is that of the event, the end of the window, or the tick.
@@ -111,7 +112,13 @@ fn labels(rule: &CompiledRule, place: &Place<'_>, calendar: &Calendar) -> Map<St
     let mut labels = Map::new();
     for name in LABELS.map(|column| column.spec().name) {
         if let Ok(at) = rule.columns.index_of(name) {
-            let (array, row) = place.cell(at);
+            let of_original = rule.columns.index_of(&format!("original.{name}"));
+            let shown = |at: &usize| rule.key.contains(at) || rule.values.contains(at);
+            let own = place.cell(at);
+            let (array, row) = match of_original {
+                Ok(at) if own.0.is_null(own.1) && shown(&at) => place.cell(at),
+                _ => own,
+            };
             labels.insert(name.to_owned(), value(array, row, calendar));
         }
     }

@@ -12,7 +12,7 @@ use datafusion::{common::Result, logical_expr::ColumnarValue};
 
 use crate::{
     diagnostic::at_run_time,
-    event::EventType,
+    event::{EventType, TypeSet},
     rule::compile::{CompiledRule, Condition},
 };
 
@@ -70,8 +70,8 @@ pub struct Table {
 
 /// The rows of the trigger's types, made once a batch for each set of types.
 pub fn mask<'m>(
-    masks: &'m mut Vec<(u8, BooleanBuffer)>,
-    trigger: u8,
+    masks: &'m mut Vec<(TypeSet, BooleanBuffer)>,
+    trigger: TypeSet,
     types: &[EventType],
 ) -> &'m BooleanBuffer {
     let at = masks.iter().position(|(bits, _)| *bits == trigger).unwrap_or_else(|| {

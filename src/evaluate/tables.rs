@@ -43,9 +43,18 @@ pub fn budget_lines(ledger: &Ledger, calendar: &Calendar, now: i64) -> Option<Re
         for (text, column) in texts.iter_mut().zip(&LINE_ATTRIBUTES[1..]) {
             text.append_option(attributes.text(*column));
         }
-        let (available, plan_available) = (b.available(), b.plan_available());
-        let cents =
-            [b.total, b.executed, b.frozen, b.reserved, available, b.planned, plan_available, b.opening];
+        let cents = [
+            b.total,
+            b.executed,
+            b.frozen,
+            b.reserved,
+            b.available(),
+            b.planned,
+            b.plan_available(),
+            b.opening,
+            b.cleared,
+            b.uncleared(),
+        ];
         sums.iter_mut().zip(cents).for_each(|(sum, cents)| sum.append_value(cents));
         let year = attributes.fiscal_year.filter(|_| ledger.covers(line));
         let year = year.and_then(|year| elapsed.elapsed(year, now));

@@ -1,4 +1,7 @@
-//! What an event is: its type and, for a budget event, its action.
+//! What an event is: its type, of a budget event its action, and of a confirmation its status.
+
+/// A set of event types: the [`EventType::bit`]s of its members.
+pub type TypeSet = u16;
 
 /// The `type` of an event. The discriminant is a bit number, so that sets of types are bit masks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -18,11 +21,15 @@ pub enum EventType {
     Budget,
     /// 绩效指标: what a programme is to achieve and has achieved.
     Indicator,
+    /// 回单: what the bank did with a payment.
+    Confirmation,
+    /// 收款: an own account was credited.
+    Receipt,
 }
 
 impl EventType {
     /// Every type, in the order of their discriminants.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Application,
         Self::Payment,
         Self::Withdrawal,
@@ -30,6 +37,8 @@ impl EventType {
         Self::Correction,
         Self::Budget,
         Self::Indicator,
+        Self::Confirmation,
+        Self::Receipt,
     ];
 
     /// The word used on the wire.
@@ -43,6 +52,8 @@ impl EventType {
             Self::Correction => "correction",
             Self::Budget => "budget",
             Self::Indicator => "indicator",
+            Self::Confirmation => "confirmation",
+            Self::Receipt => "receipt",
         }
     }
 
@@ -60,7 +71,7 @@ impl EventType {
 
     /// The bit of this type in a set of types.
     #[must_use]
-    pub const fn bit(self) -> u8 {
+    pub const fn bit(self) -> TypeSet {
         1 << self as u8
     }
 }
@@ -131,5 +142,47 @@ impl BudgetAction {
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|a| a.name() == name)
+    }
+}
+
+/// The `status` of a confirmation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum BankStatus {
+    /// 已支付: the whole amount left the account.
+    Paid,
+    /// 部分支付: a part of it did.
+    Partial,
+    /// 退汇: it came back.
+    Returned,
+}
+
+impl BankStatus {
+    /// Every status, in the order of docs/events.md.
+    pub const ALL: [Self; 3] = [Self::Paid, Self::Partial, Self::Returned];
+
+    /// The word used on the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Paid => "paid",
+            Self::Partial => "partial",
+            Self::Returned => "returned",
+        }
+    }
+
+    /// The status named on the wire.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|s| s.name() == name)
+    }
+
+    /// What a confirmation of so many cents adds to what is cleared.
+    #[must_use]
+    pub const fn cleared(self, cents: i128) -> i128 {
+        match self {
+            Self::Paid | Self::Partial => cents,
+            Self::Returned => -cents,
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The data dictionary: one Arrow schema for every kind of event, and exact money and time.
 
 pub mod currency;
+pub mod dress;
 mod duration;
 pub mod hidden;
 pub mod kind;
@@ -15,6 +16,6 @@ pub mod time;
 
 pub use currency::Currency;
 pub use duration::duration;
-pub use kind::{BudgetAction, EventType};
+pub use kind::{BankStatus, BudgetAction, EventType, TypeSet};
 pub use name::normal_name;
 pub use schema::{Column, FieldKind, event_schema, id_hash};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
-use super::kind::EventType;
+use super::kind::{EventType, TypeSet};
 
 /// Digits of an `amount`: `Decimal128(18, 2)`, below 10 000 000 000 000 000.00.
 pub const AMOUNT_PRECISION: u8 = 18;
@@ -82,27 +82,40 @@ pub struct FieldSpec {
     /// How it is written.
     pub kind: FieldKind,
     /// The event types that have it, as [`EventType::bit`]s.
-    pub on: u8,
+    pub on: TypeSet,
     /// The event types that must have it.
-    pub required: u8,
+    pub required: TypeSet,
 }
 
-const APPLICATION: u8 = EventType::Application.bit();
-const PAYMENT: u8 = EventType::Payment.bit();
-const WITHDRAWAL: u8 = EventType::Withdrawal.bit();
-const REFUND: u8 = EventType::Refund.bit();
-const CORRECTION: u8 = EventType::Correction.bit();
-const BUDGET: u8 = EventType::Budget.bit();
-const INDICATOR: u8 = EventType::Indicator.bit();
-const ALL: u8 = 0b111_1111;
-/// Events that move money or the right to spend it.
-const MONEY: u8 = ALL & !INDICATOR;
+const APPLICATION: TypeSet = EventType::Application.bit();
+const PAYMENT: TypeSet = EventType::Payment.bit();
+const WITHDRAWAL: TypeSet = EventType::Withdrawal.bit();
+const REFUND: TypeSet = EventType::Refund.bit();
+const CORRECTION: TypeSet = EventType::Correction.bit();
+const BUDGET: TypeSet = EventType::Budget.bit();
+const INDICATOR: TypeSet = EventType::Indicator.bit();
+const CONFIRMATION: TypeSet = EventType::Confirmation.bit();
+const RECEIPT: TypeSet = EventType::Receipt.bit();
+const ALL: TypeSet = 0b1_1111_1111;
+/// Events that change what a budget line may spend or has spent.
+const MONEY: TypeSet = ALL & !(INDICATOR | CONFIRMATION | RECEIPT);
+const AMOUNT: TypeSet = ALL & !(INDICATOR | WITHDRAWAL);
 /// Applications are written as payments are.
-const PAY: u8 = APPLICATION | PAYMENT;
-const FOLLOW_UP: u8 = WITHDRAWAL | REFUND | CORRECTION;
+const PAY: TypeSet = APPLICATION | PAYMENT;
+const FOLLOW_UP: TypeSet = WITHDRAWAL | REFUND | CORRECTION;
 
-const TYPES: &[&str] =
-    &["application", "payment", "withdrawal", "refund", "correction", "budget", "indicator"];
+const TYPES: &[&str] = &[
+    "application",
+    "payment",
+    "withdrawal",
+    "refund",
+    "correction",
+    "budget",
+    "indicator",
+    "confirmation",
+    "receipt",
+];
+const STATUSES: &[&str] = &["paid", "partial", "returned"];
 const ACTIONS: &[&str] = &[
     "approve",
     "supplement",
@@ -146,13 +159,13 @@ dictionary! {
     Type "type" Choice(TYPES), ALL, ALL;
     OccurredAt "occurred_at" Time, ALL, ALL;
     RecordedAt "recorded_at" Time, ALL, 0;
-    BudgetLineId "budget_line_id" ID, ALL, MONEY;
+    BudgetLineId "budget_line_id" ID, ALL & !RECEIPT, MONEY;
     ToBudgetLineId "to_budget_line_id" ID, CORRECTION | BUDGET, CORRECTION;
     Action "action" Choice(ACTIONS), BUDGET, BUDGET;
-    Amount "amount" Money, MONEY & !WITHDRAWAL, MONEY & !WITHDRAWAL;
+    Amount "amount" Money, AMOUNT, AMOUNT;
     FiscalYear "fiscal_year" Year, PAY | BUDGET | INDICATOR, PAY | INDICATOR;
     RegionCode "region_code" CODE, PAY | BUDGET | INDICATOR, PAY;
-    UnitCode "unit_code" CODE, PAY | BUDGET | INDICATOR, PAY;
+    UnitCode "unit_code" CODE, PAY | BUDGET | INDICATOR | RECEIPT, PAY;
     UnitName "unit_name" NAME, PAY | BUDGET | INDICATOR, 0;
     FunctionCode "function_code" CODE, PAY | BUDGET, PAY;
     EconomicCode "economic_code" CODE, PAY | BUDGET, PAY;
@@ -160,21 +173,21 @@ dictionary! {
     FundType "fund_type" CODE, PAY | BUDGET, 0;
     PaymentMode "payment_mode" Choice(&["direct", "authorized"]), PAY, PAY;
     Settlement "settlement" Choice(&["transfer", "cash", "card", "cheque"]), PAY, PAY;
-    PayerAccount "payer_account" ACCOUNT, PAY, 0;
+    PayerAccount "payer_account" ACCOUNT, PAY | RECEIPT, RECEIPT;
     PayeeName "payee_name" NAME, PAY, PAY;
     PayeeAccount "payee_account" ACCOUNT, PAY, PAY;
     PayeeType "payee_type" Choice(&["entity", "person", "self"]), PAY, PAY;
-    ActualPayeeName "actual_payee_name" NAME, PAY, 0;
-    ActualPayeeAccount "actual_payee_account" ACCOUNT, PAY, 0;
+    ActualPayeeName "actual_payee_name" NAME, PAY | CONFIRMATION, 0;
+    ActualPayeeAccount "actual_payee_account" ACCOUNT, PAY | CONFIRMATION, 0;
     Currency "currency" CODE, PAY, 0;
-    Purpose "purpose" PROSE, PAY, 0;
+    Purpose "purpose" PROSE, PAY | RECEIPT, 0;
     ContractNo "contract_no" ID, PAY, 0;
     InvoiceNo "invoice_no" ID, PAY, 0;
     ProcurementNo "procurement_no" ID, PAY, 0;
     BondCode "bond_code" CODE, PAY, 0;
     BeneficiaryId "beneficiary_id" ID, PAY, 0;
     ApplicationId "application_id" ID, PAY, 0;
-    OriginalEventId "original_event_id" ID, FOLLOW_UP, FOLLOW_UP;
+    OriginalEventId "original_event_id" ID, FOLLOW_UP | CONFIRMATION | RECEIPT, FOLLOW_UP | CONFIRMATION;
     Reason "reason" PROSE, REFUND | CORRECTION, 0;
     TagList "tags" Tags, PAY, 0;
     // A content hash counts a column by its place, so new ones stand at the end.
@@ -184,6 +197,10 @@ dictionary! {
     Actual "actual" Number, INDICATOR, 0;
     Direction "direction" Choice(&["at_least", "at_most"]), INDICATOR, 0;
     Due "due" Time, INDICATOR, 0;
+    Status "status" Choice(STATUSES), CONFIRMATION, CONFIRMATION;
+    BankRef "bank_ref" ID, CONFIRMATION, 0;
+    Account "account" ACCOUNT, RECEIPT, RECEIPT;
+    PayerName "payer_name" NAME, RECEIPT, RECEIPT;
 }
 
 /// The attributes of a budget line, given at `approve`, or by the payment that opens the line.
@@ -200,7 +217,7 @@ pub const LINE_ATTRIBUTES: [Column; 8] = [
 
 impl Column {
     /// The number of columns.
-    pub const COUNT: usize = Column::Due as usize + 1;
+    pub const COUNT: usize = Column::PayerName as usize + 1;
 
     /// The position in the event schema.
     #[must_use]
@@ -278,12 +295,13 @@ pub fn event_schema(zone: &str) -> SchemaRef {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::BudgetAction;
+    use crate::event::{BankStatus, BudgetAction};
 
     #[test]
     fn choices_name_what_the_enums_name() {
         assert_eq!(TYPES, EventType::ALL.map(EventType::name));
         assert_eq!(ACTIONS, BudgetAction::ALL.map(BudgetAction::name));
+        assert_eq!(STATUSES, BankStatus::ALL.map(BankStatus::name));
     }
 
     #[test]

@@ -14,7 +14,8 @@ use utoipa::ToSchema;
 use super::{
     Problem,
     page::{self, Page},
-    request::{Body, Id, IfMatch, Params, blocking, officer, page_size},
+    request::{Body, Id, IfMatch, Params, blocking, page_size},
+    sign_in::By,
     view::{AlertView, ChangeView, DraftView, NoticeView, WaitingView},
 };
 use crate::{
@@ -159,15 +160,16 @@ pub async fn transition(
     State(shared): State<Arc<Shared>>,
     Id(id): Id<String>,
     IfMatch(seen): IfMatch,
+    by: By,
     headers: HeaderMap,
     Body(body): Body<Transition>,
 ) -> Result<Response, Problem> {
-    let who = officer(&headers, shared.user_header.as_deref(), body.who.as_deref())?;
+    let actor = by.actor(&headers, body.who.as_deref())?;
     let version = one_version(seen, body.version)?;
-    let order = Order { action: body.action, who, why: body.why, version, letter: None };
+    let order = Order { action: body.action, who: actor.who.clone(), why: body.why, version, letter: None };
     blocking(move || {
         let (desk, now) = (shared.desk(), shared.clock.now());
-        let alert = Cases::open(&shared.state_dir)?.act(&id, &order, &desk, now)?;
+        let alert = Cases::open(&shared.state_dir)?.by(actor).act(&id, &order, &desk, now)?;
         shared.wake_dispatch();
         Ok(tagged(alert.version, AlertView::new(&alert, &shared.calendar)))
     })
@@ -219,15 +221,16 @@ pub async fn inquire(
     State(shared): State<Arc<Shared>>,
     Id(id): Id<String>,
     IfMatch(seen): IfMatch,
+    by: By,
     headers: HeaderMap,
     Body(body): Body<NewInquiry>,
 ) -> Result<Response, Problem> {
-    let who = officer(&headers, shared.user_header.as_deref(), body.who.as_deref())?;
-    let version = one_version(seen, body.version)?;
+    let actor = by.actor(&headers, body.who.as_deref())?;
+    let (who, version) = (actor.who.clone(), one_version(seen, body.version)?);
     blocking(move || {
         let (desk, now) = (shared.desk(), shared.clock.now());
         let lists = shared.receivers.borrow().lists.clone();
-        let mut cases = Cases::open(&shared.state_dir)?;
+        let mut cases = Cases::open(&shared.state_dir)?.by(actor);
         let (alert, ..) = cases.show(&id, 0)?;
         let by = (who, body.note, version);
         let order = inquiry::order(&alert, &desk, &lists, by, (body.deadline, body.again), now);

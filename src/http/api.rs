@@ -157,6 +157,8 @@ pub struct Status {
     budget_lines: usize,
     /// Applications that reserve money.
     open_applications: usize,
+    /// Payments that the bank confirmed and that have not come.
+    payments_awaited: usize,
     /// The rules that failed, by id.
     rule_errors: BTreeMap<String, RuleError>,
     /// The rules with mistakes that the daemon runs without (`rules.on_error: skip`).
@@ -244,9 +246,9 @@ pub async fn status(State(shared): State<Arc<Shared>>) -> Json<Status> {
     let rule_errors =
         counts.iter().filter(|(_, c)| c.errors > 0).map(|(id, c)| (id.clone(), error(c))).collect();
     let findings = counts.values().map(|c| c.findings).sum();
-    let (budget_lines, open_applications) = {
+    let (budget_lines, open_applications, payments_awaited) = {
         let ledger = shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
-        (ledger.len(), ledger.open_applications())
+        (ledger.len(), ledger.open_applications(), ledger.payments_awaited())
     };
     let ticks_passed = passed.iter().rev().take(TICKS_SHOWN).map(|tick| passed_tick(tick, &shared)).collect();
     let last = shared.last_event_at.load(Ordering::Relaxed);
@@ -269,6 +271,7 @@ pub async fn status(State(shared): State<Arc<Shared>>) -> Json<Status> {
         journal_events: shared.metrics.journal_events.get(),
         budget_lines,
         open_applications,
+        payments_awaited,
         rule_errors,
         rules_skipped: shared.skipped().into_iter().map(skipped).collect(),
         ticks_passed,

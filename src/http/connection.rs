@@ -1,6 +1,6 @@
 //! Connections: accepted, served request by request, and closed when they are slow or somebody else needs their place.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -34,6 +34,10 @@ const BUFFER: usize = 64 << 10;
 /// The pause after a connection could not be accepted: there are no descriptors left.
 const TROUBLE: Duration = Duration::from_millis(100);
 
+/// The address that a request comes from.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub IpAddr);
+
 /// Serves connections until asked to stop, and then lets those end that have a request under way.
 pub async fn serve(listener: TcpListener, router: Router, door: Arc<Door>, stop: CancellationToken) {
     let (service, connections) = (TowerToHyperService::new(router), TaskTracker::new());
@@ -42,8 +46,8 @@ pub async fn serve(listener: TcpListener, router: Router, door: Arc<Door>, stop:
             () = stop.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!("a connection could not be accepted: {error}");
                 tokio::time::sleep(TROUBLE).await;
@@ -56,14 +60,21 @@ pub async fn serve(listener: TcpListener, router: Router, door: Arc<Door>, stop:
         };
         // An answer is written at once.
         let _ = stream.set_nodelay(true);
-        connections.spawn(connection(stream, place, service.clone(), Arc::clone(&door), stop.clone()));
+        let peer = Peer(peer.ip().to_canonical());
+        connections.spawn(connection(
+            (stream, peer),
+            place,
+            service.clone(),
+            Arc::clone(&door),
+            stop.clone(),
+        ));
     }
     connections.close();
     connections.wait().await;
 }
 
 async fn connection(
-    stream: TcpStream,
+    (stream, peer): (TcpStream, Peer),
     place: Place,
     router: TowerToHyperService<Router>,
     door: Arc<Door>,
@@ -71,7 +82,8 @@ async fn connection(
 ) {
     let (place, clients) = (Arc::new(place), &door.clients);
     let io = PacedIo::new(stream, clients.body_time, &door.refusals, Arc::clone(&place));
-    let service = service_fn(|request: Request<Incoming>| {
+    let service = service_fn(|mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
         let turn = place.begin(request.uri().path());
         let body_time = clients.body_time;
         let request = request.map(|body| Body::new(PacedBody::new(body, body_time, &door.refusals)));

@@ -1,6 +1,10 @@
 //! Events in: what a request says that its body is, and the records in it.
 
-use std::{io::Read, sync::Arc, time::Duration};
+use std::{
+    io::{Read, Write},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{
     Json,
@@ -10,38 +14,52 @@ use axum::{
 };
 use bytes::Bytes;
 use futures::StreamExt;
-use serde::de::IgnoredAny;
+use serde::{Deserialize, de::IgnoredAny};
 
 use super::{
     Problem,
     pace::TooSlow,
     refused::{Cause, Refusals},
-    request::blocking,
+    request::{Params, blocking},
 };
 use crate::{
     daemon::{Bodies, Body, Full, NotTaken, POSTED, Shared},
     inspect::{self, Written},
+    map::{self, Map},
     say,
-    stream::{Payload, Receipt},
+    source::{Encoding, is_whole, mapped_payload, whole_lines},
+    stream::{Dialect, Payload, Receipt},
+    text::quoted,
 };
+
+/// How posted events are to be read.
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct Posted {
+    /// The source whose events these are like: its map, zone, times and words for nothing hold for them
+    #[serde(rename = "as")]
+    read_as: Option<String>,
+}
 
 /// Takes events, and answers after the commit
 ///
 /// One JSON object a line, or CSV with a header (`text/csv`); packed with gzip or zstd if `Content-Encoding` says so.
 /// Records that cannot be read are in quarantine then; the answer counts them. A body that is wrong as a whole is
 /// refused, and nothing of it is taken. Send again what was not answered: a record that is known changes nothing.
-#[utoipa::path(post, path = "/api/v1/events", operation_id = "post_events", tag = "events",
+#[utoipa::path(post, path = "/api/v1/events", operation_id = "post_events", tag = "events", params(Posted),
     request_body(content = String, content_type = "application/x-ndjson", description = "One event a line (docs/events.md)"),
     responses((status = 200, description = "Everything is committed", body = Receipt)))]
 pub async fn events(
     State(shared): State<Arc<Shared>>,
     State(refusals): State<Arc<Refusals>>,
+    Params(posted): Params<Posted>,
     headers: HeaderMap,
     body: Incoming,
 ) -> Result<Json<Receipt>, Problem> {
     let said = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     let mut parts = body.into_data_stream();
-    let taken = take(&shared, &refusals, headers, (said, &mut parts)).await;
+    let read_as = posted.read_as.as_deref().unwrap_or(POSTED);
+    let taken = take(&shared, &refusals, (read_as, headers), (said, &mut parts)).await;
     if taken.is_err() {
         hear_out(parts, shared.body_bytes_max).await;
     }
@@ -51,7 +69,7 @@ pub async fn events(
 async fn take(
     shared: &Shared,
     refusals: &Arc<Refusals>,
-    headers: HeaderMap,
+    (read_as, headers): (&str, HeaderMap),
     (said, parts): (usize, &mut BodyDataStream),
 ) -> Result<Receipt, Problem> {
     if !shared.accept_events {
@@ -63,16 +81,37 @@ async fn take(
     if let Some(why) = shared.takes_no_more() {
         return Err(no_room(refusals, why));
     }
-    let (written, bodies) = (written(&headers)?, shared.bodies.clone());
+    let map = shared.maps.get(read_as).cloned().ok_or_else(|| no_source(shared, read_as))?;
+    let (said_kind, bodies) = (written(&headers, map.as_deref())?, shared.bodies.clone());
     let into = Into { bodies, bytes_max: shared.body_bytes_max, refusals: Arc::clone(refusals) };
+    let again = into.clone();
     let body = into.read(said, parts).await?;
     let body = match headers.contains_key(header::CONTENT_ENCODING) {
         true => blocking(move || unpacked(&headers, body, &into)).await?,
         false => body,
     };
     // Whatever looks at all of a body takes its time.
-    let payload = blocking(move || payload(body, written)).await?;
-    let taken = shared.submit(POSTED, payload, Vec::new()).await;
+    let whole = map.as_ref().and_then(|map| map.format).filter(|format| is_whole(*format));
+    if let (Some(map), Some(format)) = (map.clone(), whole) {
+        let payload = blocking(move || rows_of(&body, format, &map, &again)).await?;
+        return submit(shared, refusals, read_as, payload).await;
+    }
+    let body = match map.clone() {
+        Some(map) => blocking(move || in_utf8(body, &map, &again)).await?,
+        None => body,
+    };
+    let written = said_kind.unwrap_or_else(|| seems_written(body.bytes(), map.is_some()));
+    let payload = blocking(move || payload(body, written, map.as_deref())).await?;
+    submit(shared, refusals, read_as, payload).await
+}
+
+async fn submit(
+    shared: &Shared,
+    refusals: &Refusals,
+    read_as: &str,
+    payload: Payload,
+) -> Result<Receipt, Problem> {
+    let taken = shared.submit(read_as, payload, Vec::new()).await;
     taken.map_err(|not_taken| match not_taken {
         // They filled up while the body came.
         NotTaken::Full(why) => no_room(refusals, why),
@@ -82,6 +121,15 @@ async fn take(
         )
         .again_after(STOPPED),
     })
+}
+
+fn no_source(shared: &Shared, name: &str) -> Problem {
+    let names: Vec<_> = shared.maps.keys().map(String::as_str).collect();
+    Problem::bad_request(say!(
+        "there is no source {name} to read the events as; there are {names}",
+        name = quoted(name),
+        names = names.join(", ")
+    ))
 }
 
 /// When to try again after the daemon has stopped, in seconds.
@@ -110,17 +158,28 @@ async fn hear_out(mut parts: BodyDataStream, bytes_max: usize) {
     let _ = tokio::time::timeout(HEARD, rest).await;
 }
 
-/// How the records are written, by the type that the body is said to have. What programs say that do not know is JSON
-/// Lines: curl calls everything a form.
-fn written(headers: &HeaderMap) -> Result<Written, Problem> {
+/// How records seem to be written of which nothing is said: as JSON Lines, but by a map also as CSV.
+fn seems_written(body: &[u8], mapped: bool) -> Written {
+    let text = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body).trim_ascii_start();
+    if mapped && !text.starts_with(b"{") { Written::Rows } else { Written::Lines }
+}
+
+/// How the records are written, by the type that the body is said to have. What programs say that do not know tells
+/// nothing: curl calls everything a form.
+fn written(headers: &HeaderMap, map: Option<&Map>) -> Result<Option<Written>, Problem> {
+    match map.and_then(|map| map.format) {
+        Some(Encoding::Csv) => return Ok(Some(Written::Rows)),
+        Some(Encoding::Jsonl) => return Ok(Some(Written::Lines)),
+        // A workbook or an XML document is what the map says, whatever the client says that it is.
+        Some(Encoding::Excel | Encoding::Xml) => return Ok(Some(Written::Lines)),
+        Some(Encoding::Parquet) | None => {}
+    }
     let said = headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or("?"));
     let kind = said.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match &*kind {
-        "text/csv" | "application/csv" => Ok(Written::Rows),
-        "" | "text/plain" | "application/octet-stream" | "application/x-www-form-urlencoded" => {
-            Ok(Written::Lines)
-        }
-        json if json.starts_with("application/") && json.contains("json") => Ok(Written::Lines),
+        "text/csv" | "application/csv" => Ok(Some(Written::Rows)),
+        "" | "text/plain" | "application/octet-stream" | "application/x-www-form-urlencoded" => Ok(None),
+        json if json.starts_with("application/") && json.contains("json") => Ok(Some(Written::Lines)),
         kind => Err(Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             say!("events are JSON Lines (application/x-ndjson) or CSV (text/csv), and not {kind}", kind),
@@ -128,7 +187,56 @@ fn written(headers: &HeaderMap) -> Result<Written, Problem> {
     }
 }
 
+/// A body in the encoding that a map names, as UTF-8.
+fn in_utf8(body: Body, map: &Map, into: &Into) -> Result<Body, Problem> {
+    let refuse = |fault: String| {
+        Problem::bad_request(say!("the body is refused, nothing of it is taken: {fault}", fault))
+    };
+    map::look_at_encoding(body.bytes(), map.charset).map_err(refuse)?;
+    let Some(text) = map::utf8(body.bytes(), map.charset) else { return Ok(body) };
+    let mut plain = into.bodies.begin();
+    into.add(&mut plain, &text)?;
+    Ok(plain)
+}
+
+/// The rows of a workbook or a document.
+fn rows_of(body: &Body, format: Encoding, map: &Map, into: &Into) -> Result<Payload, Problem> {
+    let mut room = Room { into, body: into.bodies.begin(), problem: None };
+    let read = whole_lines(body.bytes(), format, Some(map), &mut room);
+    match (read, room.problem) {
+        (_, Some(problem)) => Err(problem),
+        (Err(fault), None) => {
+            Err(Problem::bad_request(say!("the body is refused, nothing of it is taken: {fault}", fault)))
+        }
+        (Ok(()), None) => Ok(Payload::JsonLines(room.body.into_bytes())),
+    }
+}
+
+/// Rows that are made of a body, which take up room like it.
+struct Room<'i> {
+    into: &'i Into,
+    body: Body,
+    problem: Option<Problem>,
+}
+
+impl Write for Room<'_> {
+    fn write(&mut self, part: &[u8]) -> std::io::Result<usize> {
+        match self.into.add(&mut self.body, part) {
+            Ok(()) => Ok(part.len()),
+            Err(problem) => {
+                self.problem = Some(problem);
+                Err(std::io::ErrorKind::OutOfMemory.into())
+            }
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Where a body is read into: it has a length of its own, and room with all others.
+#[derive(Clone)]
 struct Into {
     bodies: Bodies,
     bytes_max: usize,
@@ -243,23 +351,28 @@ fn damaged(encoding: &str, error: &std::io::Error) -> Problem {
 }
 
 /// The records of a body, unless it is wrong as a whole.
-fn payload(mut body: Body, written: Written) -> Result<Payload, Problem> {
+fn payload(mut body: Body, written: Written, map: Option<&Map>) -> Result<Payload, Problem> {
     let refuse = |fault: String| {
         Problem::bad_request(say!("the body is refused, nothing of it is taken: {fault}", fault))
     };
     if body.bytes().iter().all(u8::is_ascii_whitespace) {
         return Err(Problem::bad_request(say!("the body is empty: send one JSON object a line")));
     }
-    inspect::check_text(body.bytes(), written).map_err(refuse)?;
-    match written {
-        Written::Rows => rows(&body.into_bytes()).map_err(refuse),
+    match map {
+        Some(_) => inspect::check_kind(body.bytes()),
+        None => inspect::check_text(body.bytes(), written),
+    }
+    .map_err(refuse)?;
+    match (written, map) {
+        (Written::Rows, Some(map)) => mapped_payload(&body.into_bytes(), map).map_err(refuse),
+        (Written::Rows, None) => rows(&body.into_bytes()).map_err(refuse),
         // One object over several lines is one record.
-        Written::Lines if is_one_object(body.bytes()) => {
+        (Written::Lines, _) if is_one_object(body.bytes()) => {
             let data = body.into_bytes();
             let end = u32::try_from(data.len()).unwrap_or(u32::MAX);
             Ok(Payload::Messages { data, ends: vec![(end, 1)] })
         }
-        Written::Lines => {
+        (Written::Lines, _) => {
             end_by_lf(body.bytes_mut());
             Ok(Payload::JsonLines(body.into_bytes()))
         }
@@ -290,5 +403,5 @@ fn rows(body: &Bytes) -> Result<Payload, String> {
     if rows.iter().all(u8::is_ascii_whitespace) {
         return Err(say!("a header without rows"));
     }
-    Ok(Payload::Csv { header, rows })
+    Ok(Payload::Csv { header, rows, dialect: Dialect::default() })
 }

@@ -59,6 +59,10 @@ pub struct BudgetLine {
     plan_available: String,
     /// The part of `executed` from before the journal begins.
     opening: String,
+    /// What the bank confirmed of its payments, less what it returned.
+    cleared: String,
+    /// Its payments less `cleared`.
+    uncleared: String,
     executed_ratio: Option<String>,
     overspend_ratio: Option<String>,
     /// The elapsed share of its year at its last event.

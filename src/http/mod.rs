@@ -3,6 +3,7 @@
 mod alerts;
 mod answers;
 mod api;
+mod completeness;
 mod connection;
 mod door;
 mod events;
@@ -17,10 +18,12 @@ mod problem;
 mod refused;
 mod rejection;
 mod request;
+mod routes;
+mod sign_in;
 mod silences;
 pub mod view;
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use axum::{
     Router,
@@ -34,6 +37,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    clock::SystemClock,
     config::clients::Clients,
     daemon::{NotReloaded, Shared, scrape_gauges},
     evaluate::bounded::Work,
@@ -45,11 +49,13 @@ use crate::{
 
 pub use alerts::AlertDetail;
 pub use problem::Problem;
+pub use routes::ROUTES;
 
 use answers::{Answers, answers};
 use door::Door;
 use guard::{Guard, guard};
 use refused::Refusals;
+use sign_in::{By, SignIn, sign_in};
 
 /// What handlers share.
 #[derive(Clone)]
@@ -85,6 +91,8 @@ pub async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: Cancellatio
     let door = Arc::new(Door::new(&shared.clients, &shared.metrics));
     let (api, _) = openapi::api();
     let room = Arc::new(Answers::new(&door.refusals));
+    let known =
+        SignIn::new(&shared.clients, &shared.state_dir, Arc::clone(&shared.clock), (&door.refusals, true));
     let router = Router::new()
         .route("/metrics", get(metrics))
         .route("/-/healthy", get(|| async { "fiscwatch is running\n" }))
@@ -96,14 +104,14 @@ pub async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: Cancellatio
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, say!("this path takes another method"))
         })
         .with_state(Served { shared, refusals: Arc::clone(&door.refusals), scrapes: Scrapes::default() });
-    connection::serve(listener, behind_door(router, &door), door, stop).await;
+    connection::serve(listener, behind_door(router, &door, known), door, stop).await;
 }
 
 /// Serves while another instance has the state, until asked to stop.
 pub async fn serve_standby(
     listener: TcpListener,
     metrics: Metrics,
-    clients: Clients,
+    (clients, state_dir): (Clients, &Path),
     stop: CancellationToken,
 ) {
     let waits =
@@ -111,6 +119,8 @@ pub async fn serve_standby(
     let metrics = Arc::new(metrics);
     metrics.standby.set(1);
     let door = Arc::new(Door::new(&clients, &metrics));
+    let clock = Arc::new(SystemClock);
+    let known = SignIn::new(&clients, state_dir, clock, (&door.refusals, false));
     let render = move || async move { ([(header::CONTENT_TYPE, CONTENT_TYPE)], metrics.render()) };
     let router = Router::new()
         .route("/metrics", get(render))
@@ -119,13 +129,13 @@ pub async fn serve_standby(
         .fallback(
             move || async move { Problem::new(StatusCode::SERVICE_UNAVAILABLE, waits()).again_after(5) },
         );
-    connection::serve(listener, behind_door(router, &door), door, stop).await;
+    connection::serve(listener, behind_door(router, &door, known), door, stop).await;
 }
 
-/// The same for requests that are for this server.
-fn behind_door(router: Router, door: &Door) -> Router {
+/// The same for requests that are for this server, and whose senders may.
+fn behind_door(router: Router, door: &Door, known: SignIn) -> Router {
     let by = Arc::new(Guard::new(&door.clients, &door.refusals));
-    router.layer(from_fn_with_state(by, guard))
+    router.layer(from_fn_with_state(Arc::new(known), sign_in)).layer(from_fn_with_state(by, guard))
 }
 
 async fn metrics(State(scrapes): State<Scrapes>, State(shared): State<Arc<Shared>>) -> impl IntoResponse {
@@ -223,9 +233,11 @@ struct Reload {
 
 async fn reload(
     State(shared): State<Arc<Shared>>,
+    by: By,
     request::Params(asked): request::Params<Reload>,
 ) -> Result<String, Response> {
-    let reloaded = tokio::task::spawn_blocking(move || crate::daemon::reload(&shared, asked.force)).await;
+    let reloaded =
+        tokio::task::spawn_blocking(move || crate::daemon::reload(&shared, asked.force, by.unnamed())).await;
     match reloaded {
         Ok(Ok(rules)) => Ok(say!("{rules} rules are in force", rules) + "\n"),
         Ok(Err(NotReloaded::Later(wait))) => {

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use super::{
     Problem, page,
     request::{Body, Id, Params, blocking, page_size},
+    sign_in::By,
     view::NoticeView,
 };
 use crate::{
@@ -62,10 +63,12 @@ pub struct Nothing {}
 pub async fn retry(
     State(shared): State<Arc<Shared>>,
     Id(id): Id<String>,
+    by: By,
     Body(Nothing {}): Body<Nothing>,
 ) -> Result<Json<NoticeView>, Problem> {
+    let actor = by.unnamed();
     blocking(move || {
-        let notice = Cases::open(&shared.state_dir)?.retry_one(&id, shared.clock.now())?;
+        let notice = Cases::open(&shared.state_dir)?.by(actor).retry_one(&id, shared.clock.now())?;
         shared.wake_dispatch();
         Ok(Json(NoticeView::new(&notice, &shared.calendar)))
     })

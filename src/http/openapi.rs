@@ -8,7 +8,9 @@ use utoipa::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Problem, Served, alerts, api, events, indicators, ledger, notifications, problem, silences};
+use super::{
+    Problem, Served, alerts, api, completeness, events, indicators, ledger, notifications, problem, silences,
+};
 
 /// The longest body of what officers send, in bytes.
 const BODY_BYTES_MAX: usize = 64 << 10;
@@ -21,7 +23,13 @@ const BODY_BYTES_MAX: usize = 64 << 10;
         description = "Treasury execution monitoring. Times are RFC 3339, in answers in the configured zone; money is \
                        text with two decimals. Lists give the newest first and lead on by `next`. Errors are RFC 9457."
     ),
-    components(schemas(Problem, ledger::BudgetLine, indicators::IndicatorBody))
+    components(schemas(
+        Problem,
+        ledger::BudgetLine,
+        indicators::IndicatorBody,
+        completeness::CompletenessBody,
+        completeness::FigureBody
+    ))
 )]
 struct Description;
 
@@ -41,6 +49,7 @@ pub fn api() -> (Router<Served>, utoipa::openapi::OpenApi) {
         .routes(routes!(api::rules))
         .routes(routes!(ledger::lines))
         .routes(routes!(ledger::line))
+        .routes(routes!(completeness::completeness))
         .routes(routes!(indicators::indicators))
         .routes(routes!(indicators::indicator))
         .routes(routes!(api::status))

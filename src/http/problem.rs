@@ -1,7 +1,7 @@
 //! Errors as RFC 9457 writes them.
 
 use axum::{
-    http::{StatusCode, header},
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
@@ -97,6 +97,10 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = serde_json::to_string(&self).unwrap_or_default();
         let mut response = (self.status, [(header::CONTENT_TYPE, CONTENT_TYPE)], body).into_response();
+        if self.status == StatusCode::UNAUTHORIZED {
+            let challenge = HeaderValue::from_static("Bearer realm=\"fiscwatch\"");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
         if let Some(seconds) = self.again {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }

@@ -33,11 +33,15 @@ pub enum Cause {
     Answer,
     /// Too many bytes of answers under way.
     Answers,
+    /// Nobody that is known.
+    Identity,
+    /// Somebody who may not.
+    Role,
 }
 
 impl Cause {
     /// All of them.
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 12] = [
         Self::Connections,
         Self::Requests,
         Self::Bytes,
@@ -48,6 +52,8 @@ impl Cause {
         Self::Body,
         Self::Answer,
         Self::Answers,
+        Self::Identity,
+        Self::Role,
     ];
 
     /// Its name in metrics.
@@ -63,6 +69,8 @@ impl Cause {
             Self::Body => "slow_body",
             Self::Answer => "slow_answer",
             Self::Answers => "answers",
+            Self::Identity => "identity",
+            Self::Role => "role",
         }
     }
 }

@@ -88,21 +88,25 @@ pub fn page_size(limit: Option<u32>) -> Result<u32, Problem> {
     }
 }
 
-/// Who acts: the name that the proxy in front gives, if the configuration names its header, else the one given.
+/// Who acts: the one who is known, or the name that the proxy in front gives, if the configuration names its header, else
+/// the one given.
 ///
 /// # Errors
 /// If the proxy gives none, or the one given is another.
-pub fn officer(headers: &HeaderMap, trusted: Option<&str>, given: Option<&str>) -> Result<String, Problem> {
-    let Some(name) = trusted else {
-        return given
-            .map(str::to_owned)
-            .ok_or_else(|| Problem::unprocessable(say!("say who you are: `who` is missing")));
+pub fn officer(
+    headers: &HeaderMap,
+    known: Option<&str>,
+    trusted: Option<&str>,
+    given: Option<&str>,
+) -> Result<String, Problem> {
+    let who = match (known, trusted) {
+        (Some(known), _) => known,
+        (None, Some(header)) => named_by_proxy(headers, header)?,
+        (None, None) => {
+            let missing = || Problem::unprocessable(say!("say who you are: `who` is missing"));
+            return given.map(str::to_owned).ok_or_else(missing);
+        }
     };
-    let value = headers.get(name).and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
-    let who = value.map(str::trim).filter(|who| !who.is_empty()).ok_or_else(|| {
-        let detail = say!("the proxy in front did not say who you are (http.user_header: {name})", name);
-        Problem::new(StatusCode::FORBIDDEN, detail)
-    })?;
     match given.is_none_or(|given| given == who) {
         true => Ok(who.to_owned()),
         false => Err(Problem::new(
@@ -113,6 +117,15 @@ pub fn officer(headers: &HeaderMap, trusted: Option<&str>, given: Option<&str>) 
             ),
         )),
     }
+}
+
+fn named_by_proxy<'h>(headers: &'h HeaderMap, header: &str) -> Result<&'h str, Problem> {
+    let value = headers.get(header).and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
+    value.map(str::trim).filter(|who| !who.is_empty()).ok_or_else(|| {
+        let detail =
+            say!("the proxy in front did not say who you are (http.user_header: {name})", name = header);
+        Problem::new(StatusCode::FORBIDDEN, detail)
+    })
 }
 
 /// Runs what blocks on a thread of its own.

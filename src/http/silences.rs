@@ -12,7 +12,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Problem, page,
-    request::{Body, Id, Params, blocking, officer, page_size},
+    request::{Body, Id, Params, blocking, page_size},
+    sign_in::By,
     view::{Preview, SilenceView},
 };
 use crate::{
@@ -94,10 +95,11 @@ pub struct NewSilence {
             body = Problem, content_type = "application/problem+json")))]
 pub async fn add(
     State(shared): State<Arc<Shared>>,
+    by: By,
     headers: HeaderMap,
     Body(new): Body<NewSilence>,
 ) -> Result<(StatusCode, Json<SilenceView>), Problem> {
-    let author = officer(&headers, shared.user_header.as_deref(), new.author.as_deref())?;
+    let actor = by.actor(&headers, new.author.as_deref())?;
     let now = shared.clock.now();
     let time = |text: &str| {
         shared.calendar.parse(text).map_err(|e| {
@@ -118,13 +120,13 @@ pub async fn add(
         matchers: Matchers::parse(&new.matchers).map_err(Problem::unprocessable)?,
         starts_at,
         ends_at,
-        author,
+        author: actor.who.clone(),
         reason: new.reason.unwrap_or_default(),
         created_at: now,
         expired_by: None,
     };
     blocking(move || {
-        let silence = Cases::open(&shared.state_dir)?.silence(&silence, now)?;
+        let silence = Cases::open(&shared.state_dir)?.by(actor).silence(&silence, now)?;
         Ok((StatusCode::CREATED, Json(SilenceView::new(&silence, &shared.calendar, now))))
     })
     .await
@@ -164,13 +166,15 @@ pub struct Who {
 pub async fn expire(
     State(shared): State<Arc<Shared>>,
     Id(id): Id<i64>,
+    by: By,
     headers: HeaderMap,
     Params(Who { who }): Params<Who>,
 ) -> Result<Json<SilenceView>, Problem> {
-    let who = officer(&headers, shared.user_header.as_deref(), who.as_deref())?;
+    let actor = by.actor(&headers, who.as_deref())?;
+    let who = actor.who.clone();
     blocking(move || {
         let now = shared.clock.now();
-        let silence = Cases::open(&shared.state_dir)?.expire(id, &who, now)?;
+        let silence = Cases::open(&shared.state_dir)?.by(actor).expire(id, &who, now)?;
         shared.wake_dispatch();
         Ok(Json(SilenceView::new(&silence, &shared.calendar, now)))
     })

@@ -70,13 +70,27 @@ pub fn check_bytes(start: &[u8], written: Written) -> Result<(), String> {
     census.fault().map_or(Ok(()), Err)
 }
 
+/// Refuses what is no text at all.
+///
+/// # Errors
+/// What it is instead.
+pub fn check_kind(reader: impl Read) -> Result<(), String> {
+    let mut start = Vec::new();
+    let _ = reader.take(KIND_BYTES).read_to_end(&mut start);
+    kind_of(&start).map_or(Ok(()), |kind| Err(no_text(&kind)))
+}
+
+/// Bytes that tell the kind of a file.
+const KIND_BYTES: u64 = 1 << 10;
+
+fn no_text(kind: &str) -> String {
+    say!("it is {kind} and no text of events. Export the events as CSV or JSON Lines in UTF-8", kind)
+}
+
 /// What the first bytes tell: a file of another kind, UTF-16, or an envelope.
 fn check_start(start: &[u8], written: Written) -> Result<(), String> {
     if let Some(kind) = kind_of(start) {
-        return Err(say!(
-            "it is {kind} and no text of events. Export the events as CSV or JSON Lines in UTF-8",
-            kind
-        ));
+        return Err(no_text(&kind));
     }
     encoding::check_wide(start)?;
     match written {

@@ -7,7 +7,7 @@ use arrow::{
 };
 
 use super::{Attributes, Balances, Indicator, Ledger, LineNumber, Reversal, original::Naming};
-use crate::event::{BudgetAction, Column, EventType, schema::LINE_ATTRIBUTES};
+use crate::event::{BankStatus, BudgetAction, Column, EventType, schema::LINE_ATTRIBUTES};
 
 /// The columns that [`Ledger::apply`] reads.
 pub const LEDGER_COLUMNS: &[Column] = &[
@@ -34,9 +34,11 @@ pub const LEDGER_COLUMNS: &[Column] = &[
     Column::Actual,
     Column::Direction,
     Column::Due,
+    Column::Status,
 ];
 
-/// Stands for the attributes where an event names no line that there is: an indicator may be of no line.
+/// Stands for the attributes where an event names no line that there is: an indicator may be of no line, a receipt never is
+/// of one, and a confirmation is of none until its payment comes.
 const NO_LINE: u32 = u32::MAX;
 
 /// What the ledger says right after each event about the line in its `budget_line_id`.
@@ -56,6 +58,10 @@ pub struct AfterEvent {
     pub planned: Vec<i128>,
     /// Cents.
     pub opening: Vec<i128>,
+    /// Cents.
+    pub cleared: Vec<i128>,
+    /// Cents.
+    pub uncleared: Vec<i128>,
     /// Whether everything that was executed in the line's fiscal year is known.
     pub covered: Vec<bool>,
     /// The other lines that events touched.
@@ -87,6 +93,8 @@ impl AfterEvent {
             reserved: cents(),
             planned: cents(),
             opening: cents(),
+            cleared: cents(),
+            uncleared: cents(),
             covered: Vec::with_capacity(rows),
             others: None,
             named: Vec::new(),
@@ -101,6 +109,8 @@ impl AfterEvent {
         self.reserved.push(balances.reserved);
         self.planned.push(balances.planned);
         self.opening.push(balances.opening);
+        self.cleared.push(balances.cleared);
+        self.uncleared.push(balances.uncleared());
         self.covered.push(covered);
     }
 
@@ -145,6 +155,12 @@ impl<'b> Events<'b> {
         array.is_valid(row).then(|| array.value(row))
     }
 
+    /// The cents of an event; below zero what the bank returned.
+    fn cents(&self, row: usize) -> i128 {
+        let status = self.text(Column::Status, row).and_then(BankStatus::parse);
+        status.map_or(self.amount[row], |status| status.cleared(self.amount[row]))
+    }
+
     fn indicator(&self, row: usize) -> Indicator {
         let text = |column| self.text(column, row).map(Box::from);
         Indicator {
@@ -176,8 +192,12 @@ impl Ledger {
                 self.state(&events, row, &mut after);
                 continue;
             }
-            let number = self.apply_event(&events, row, *event_type);
             after.named.extend(self.reverse(&events, row, *event_type));
+            if !events.line.is_valid(row) {
+                self.apply_beside(&events, row, *event_type, &mut after);
+                continue;
+            }
+            let number = self.apply_event(&events, row, *event_type);
             let line = self.touch(number);
             line.last_event_at = events.at[row];
             let line = &self.lines[number as usize];
@@ -199,7 +219,10 @@ impl Ledger {
         match event_type {
             EventType::Payment => {
                 self.open_with(number, events, row);
-                self.touch(number).balances.executed += amount;
+                let cleared = self.confirmations.meet(|| events.text(Column::EventId, row));
+                let balances = &mut self.touch(number).balances;
+                balances.executed += amount;
+                balances.cleared += cleared;
                 if let Some(application) = events.text(Column::ApplicationId, row) {
                     self.release(application);
                 }
@@ -213,7 +236,11 @@ impl Ledger {
             EventType::Withdrawal => {
                 self.release(events.text(Column::OriginalEventId, row).unwrap_or_default());
             }
-            EventType::Refund => self.touch(number).balances.executed -= amount,
+            EventType::Refund => {
+                let balances = &mut self.touch(number).balances;
+                balances.executed -= amount;
+                balances.refunded += amount;
+            }
             EventType::Correction => {
                 let to = self.number(events.text(Column::ToBudgetLineId, row).unwrap_or_default());
                 self.correct(number, -amount);
@@ -221,10 +248,26 @@ impl Ledger {
                 self.other = Some(to);
             }
             EventType::Budget => self.act(events, row, number, amount),
-            // Moves no money.
-            EventType::Indicator => {}
+            EventType::Confirmation => self.touch(number).balances.cleared += events.cents(row),
+            // They move no line's money.
+            EventType::Indicator | EventType::Receipt => {}
         }
         number
+    }
+
+    /// An event of no line. A confirmation is cleared on the line of its payment when that comes.
+    fn apply_beside(
+        &mut self,
+        events: &Events<'_>,
+        row: usize,
+        event_type: EventType,
+        after: &mut AfterEvent,
+    ) {
+        if event_type == EventType::Confirmation {
+            let payment = events.text(Column::OriginalEventId, row).unwrap_or_default();
+            self.confirmations.wait(payment, events.cents(row));
+        }
+        after.push(NO_LINE, &Balances::default(), true);
     }
 
     /// Counts what an event takes back of the one that it names, if it names one.
@@ -234,8 +277,8 @@ impl Ledger {
         }
         let original = events.text(Column::OriginalEventId, row)?;
         let to_line = events.text(Column::ToBudgetLineId, row);
-        let line = events.line.value(row);
-        let reversal = Reversal::new(event_type, original, line, to_line, events.amount[row]);
+        let line = events.text(Column::BudgetLineId, row).unwrap_or_default();
+        let reversal = Reversal::new(event_type, original, line, to_line, events.cents(row));
         let (reversed, brought) = self.reversals.add(&reversal);
         Some(Naming { row: u32::try_from(row).unwrap_or(u32::MAX), reversed, brought, original: None })
     }

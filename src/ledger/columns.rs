@@ -51,6 +51,8 @@ pub static BUDGET_COLUMNS: &[(&str, BudgetColumn)] = &[
     ("planned", BudgetColumn::Sum(|a, row| a.planned[row])),
     ("plan_available", BudgetColumn::Sum(|a, row| a.planned[row] - a.reserved[row] - a.executed[row])),
     ("opening", BudgetColumn::Sum(|a, row| a.opening[row])),
+    ("cleared", BudgetColumn::Sum(|a, row| a.cleared[row])),
+    ("uncleared", BudgetColumn::Sum(|a, row| a.uncleared[row])),
     ("executed_ratio", BudgetColumn::Ratio(|a, row| ratio(a.executed[row], a.total[row]))),
     (
         "overspend_ratio",

@@ -31,6 +31,10 @@ pub struct Balances {
     pub transferred: i128,
     /// The part of `executed` that corrections brought; over all lines it sums to zero.
     pub corrected: i128,
+    /// What refunds took from `executed`.
+    pub refunded: i128,
+    /// Confirmations paid or partial − returned
+    pub cleared: i128,
 }
 
 impl Balances {
@@ -44,6 +48,18 @@ impl Balances {
     #[must_use]
     pub const fn plan_available(&self) -> i128 {
         self.planned - self.reserved - self.executed
+    }
+
+    /// Payments, whatever became of them: what `executed` has besides openings, refunds and corrections.
+    #[must_use]
+    pub const fn paid(&self) -> i128 {
+        self.executed - self.opening - self.corrected + self.refunded
+    }
+
+    /// payments − cleared
+    #[must_use]
+    pub const fn uncleared(&self) -> i128 {
+        self.paid() - self.cleared
     }
 
     /// executed / total at `RATIO_SCALE`; `None` when total is 0.

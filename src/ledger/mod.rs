@@ -5,8 +5,10 @@ mod applications;
 mod apply;
 mod attributes;
 pub mod columns;
+mod confirmations;
 mod indicators;
 mod line;
+mod matching;
 pub mod original;
 pub mod report;
 mod reversals;
@@ -19,9 +21,11 @@ pub use apply::{AfterEvent, LEDGER_COLUMNS, OtherLines};
 pub use attributes::Attributes;
 pub use indicators::{Indicator, Indicators, achievement};
 pub use line::{Balances, Line, ratio, ratio_text};
+pub use matching::{Completeness, Figure, Matching};
 pub use reversals::{Reversal, Reversed};
 
 use applications::{Application, Applications};
+use confirmations::Confirmations;
 use reversals::Reversals;
 
 /// The number of a budget line, in the order in which lines were opened.
@@ -37,6 +41,7 @@ pub struct Ledger {
     /// ledger goes on.
     attributes: Arc<boxcar::Vec<Attributes>>,
     applications: Applications,
+    confirmations: Confirmations,
     indicators: Indicators,
     reversals: Reversals,
     /// Lines changed since the last checkpoint.
@@ -58,6 +63,8 @@ pub struct Changes {
     pub applications: Vec<(Box<str>, Option<SavedApplication>)>,
     /// Indicators that were stated, by their `indicator_id`.
     pub indicators: Vec<(Box<str>, Indicator)>,
+    /// Cents that the bank confirmed of payments which have not come, by their `event_id`; `None` for one that has.
+    pub confirmations: Vec<(Box<str>, Option<i128>)>,
 }
 
 /// An application as a checkpoint has it.
@@ -130,7 +137,24 @@ impl Ledger {
             .collect();
         let applications = self.applications.take_changes().into_iter();
         let applications = applications.map(|(id, a)| (id, a.map(|a| self.saved(a)))).collect();
-        Changes { lines, applications, indicators: self.indicators.take_changes() }
+        let (indicators, confirmations) = (self.indicators.take_changes(), self.confirmations.take_changes());
+        Changes { lines, applications, indicators, confirmations }
+    }
+
+    /// Payments that the bank confirmed and that have not come.
+    #[must_use]
+    pub fn payments_awaited(&self) -> usize {
+        self.confirmations.len()
+    }
+
+    /// Each of them with the cents that are cleared of it, in no particular order.
+    pub fn saved_confirmations(&self) -> impl Iterator<Item = (&str, i128)> {
+        self.confirmations.all()
+    }
+
+    /// Puts back what a checkpoint has of a payment that the bank confirmed and that has not come.
+    pub fn restore_confirmation(&mut self, payment: &str, cents: i128) {
+        self.confirmations.restore(payment, cents);
     }
 
     /// What programmes are to achieve and have achieved.

@@ -1,4 +1,5 @@
-//! `original.*`: the event that a refund, correction or withdrawal names, and what was taken back of it so far. Each
+//! `original.*`: the event that another one names, such as the payment of a refund or confirmation, and what was taken
+//! back and cleared of it so far. Each
 //! column is computed only when a rule names it.
 
 use std::sync::Arc;
@@ -14,14 +15,14 @@ use arrow::{
 };
 
 use super::{AfterEvent, columns::BALANCE_TYPE, reversals::Reversed};
-use crate::event::{Column, EventType};
+use crate::event::{Column, EventType, TypeSet};
 
 /// What is kept of an event that may be taken back.
 pub const ORIGINAL_FIELDS: [Column; 11] = [
     Column::Type,
     Column::OccurredAt,
-    Column::Amount,
     Column::BudgetLineId,
+    Column::Amount,
     Column::UnitCode,
     Column::UnitName,
     Column::PayeeName,
@@ -31,10 +32,13 @@ pub const ORIGINAL_FIELDS: [Column; 11] = [
     Column::ActualPayeeAccount,
 ];
 
-/// The types of events that others take back, as [`EventType::bit`]s.
-pub const TAKEN_BACK: u8 = EventType::Application.bit() | EventType::Payment.bit();
+/// The first of [`ORIGINAL_FIELDS`]: what the ledger asks of a payment that is confirmed.
+pub const LINE_FIELDS: usize = 3;
 
-/// An event that another one names: a row of a batch with the columns of [`ORIGINAL_FIELDS`].
+/// The types of events that others take back, as [`EventType::bit`]s.
+pub const TAKEN_BACK: TypeSet = EventType::Application.bit() | EventType::Payment.bit();
+
+/// An event that another one names: a row of a batch with the columns of [`ORIGINAL_FIELDS`], or the first of them.
 #[derive(Debug, Clone)]
 pub struct Original {
     events: Arc<RecordBatch>,
@@ -59,7 +63,7 @@ pub struct Naming {
 pub enum OriginalColumn {
     /// A field of the original.
     Field(Column),
-    /// Cents that were taken back.
+    /// Cents that were taken back or cleared.
     Sum(fn(&Reversed) -> i128),
     /// Events that took back.
     Count(fn(&Reversed) -> u32),
@@ -84,6 +88,7 @@ pub static ORIGINAL_COLUMNS: &[(&str, OriginalColumn)] = &[
     ("original.refunds", OriginalColumn::Count(|r| r.refunds)),
     ("original.corrected", OriginalColumn::Sum(|r| r.corrected)),
     ("original.withdrawals", OriginalColumn::Count(|r| r.withdrawals)),
+    ("original.cleared", OriginalColumn::Sum(|r| r.cleared)),
     ("original.left", OriginalColumn::Left),
 ];
 
@@ -102,7 +107,7 @@ impl Original {
 
     fn column(&self, column: Column) -> Option<&ArrayRef> {
         let at = ORIGINAL_FIELDS.iter().position(|field| *field == column)?;
-        Some(self.events.column(at)).filter(|values| values.is_valid(self.row))
+        self.events.columns().get(at).filter(|values| values.is_valid(self.row))
     }
 
     /// Text is viewed in the block of its batch, or stands in a buffer of its own.
@@ -116,7 +121,16 @@ impl Original {
         Some(self.column(Column::Amount)?.as_primitive_opt::<Decimal128Type>()?.value(self.row))
     }
 
-    fn at(&self) -> Option<i64> {
+    /// The budget line that it is charged to, if it is a payment.
+    #[must_use]
+    pub fn line_of_payment(&self) -> Option<&str> {
+        let paid = self.text(Column::Type) == Some(EventType::Payment.name());
+        self.text(Column::BudgetLineId).filter(|_| paid)
+    }
+
+    /// Its time, in microseconds.
+    #[must_use]
+    pub fn at(&self) -> Option<i64> {
         let times = self.column(Column::OccurredAt)?.as_primitive_opt::<TimestampMicrosecondType>()?;
         Some(times.value(self.row))
     }

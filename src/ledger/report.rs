@@ -32,6 +32,8 @@ pub fn line_object(line: &Line, attributes: &Attributes, calendar: &Calendar) ->
         ("planned", b.planned),
         ("plan_available", b.plan_available()),
         ("opening", b.opening),
+        ("cleared", b.cleared),
+        ("uncleared", b.uncleared()),
     ];
     for (name, cents) in sums {
         put(name, json!(format_cents(cents)));

@@ -1,4 +1,4 @@
-//! What was taken back of each event, by the hash that its id is known by. Nothing of it is stored: it is the sum of the
+//! What was taken back of each event, and what the bank confirmed of it, by the hash that its id is known by. Nothing of it is stored: it is the sum of the
 //! reversals in the journal.
 
 use hashbrown::HashMap;
@@ -16,9 +16,11 @@ pub struct Reversed {
     pub refunds: u32,
     /// Withdrawals.
     pub withdrawals: u32,
+    /// Cents that the bank confirmed, less those that it returned.
+    pub cleared: i128,
 }
 
-/// An event that takes something back of another one.
+/// An event that takes something back of another one, or confirms it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reversal {
     event_type: EventType,
@@ -29,7 +31,7 @@ pub struct Reversal {
 }
 
 impl Reversal {
-    /// An event of this type that names `original`, with its lines and cents.
+    /// An event of this type that names `original`, with its lines and cents; below zero what the bank returned.
     #[must_use]
     pub fn new(
         event_type: EventType,
@@ -49,6 +51,9 @@ pub struct Reversals {
     of: HashMap<u64, Reversed>,
     /// By event and line: cents that reversals brought to the line, less those that they took from it.
     lines: HashMap<(u64, u64), i128>,
+    /// What is cleared of each payment. Nearly every payment has an entry, so it is a narrow one: it holds 92
+    /// quadrillion yuan, which nine confirmations of the largest amount stay inside.
+    cleared: HashMap<u64, i64>,
 }
 
 impl Reversals {
@@ -71,12 +76,19 @@ impl Reversals {
                 let reversed = self.of.entry(original).or_default();
                 reversed.withdrawals = reversed.withdrawals.saturating_add(1);
             }
+            EventType::Confirmation => {
+                let cleared = self.cleared.entry(original).or_default();
+                let sum = i128::from(*cleared) + cents;
+                *cleared = i64::try_from(sum).unwrap_or(if sum < 0 { i64::MIN } else { i64::MAX });
+            }
             // It names another event and takes nothing back.
             _ => {}
         }
-        let reversed = self.of.get(&original).copied().unwrap_or_default();
+        let mut reversed = self.of.get(&original).copied().unwrap_or_default();
+        reversed.cleared = self.cleared.get(&original).copied().unwrap_or(0).into();
         (reversed, self.lines.get(&(original, line)).copied().unwrap_or(0))
     }
+
     fn bring(&mut self, original: u64, line: u64, cents: i128) {
         *self.lines.entry((original, line)).or_default() += cents;
     }

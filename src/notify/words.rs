@@ -94,6 +94,8 @@ pub fn document(event_type: Option<&str>, language: Language) -> &'static str {
         Some("application") => ("支付申请号", "application"),
         Some("payment") => ("支付凭证号", "voucher"),
         Some("refund") => ("退款凭证号", "refund"),
+        Some("confirmation") => ("回单号", "confirmation"),
+        Some("receipt") => ("收款单号", "receipt"),
         _ => ("单据号", "document"),
     };
     pick(language, zh, en)
@@ -217,7 +219,12 @@ const COLUMNS: &[(&str, &str, &str)] = &[
     ("original.refunds", "退款次数", "refunds of it"),
     ("original.corrected", "累计已更正", "corrected of it"),
     ("original.withdrawals", "退回次数", "withdrawals of it"),
+    ("original.cleared", "累计已清算", "cleared of it"),
     ("original.left", "指标上尚余", "left of it on the line"),
+    ("status", "回单状态", "bank status"),
+    ("bank_ref", "银行流水号", "bank reference"),
+    ("account", "收款账户", "account"),
+    ("payer_name", "付款人", "payer"),
     ("reason", "原因", "reason"),
     ("occurred_at", "发生时间", "time"),
     ("recorded_at", "录入时间", "recorded at"),
@@ -230,6 +237,8 @@ const COLUMNS: &[(&str, &str, &str)] = &[
     ("budget.planned", "用款计划", "planned"),
     ("budget.plan_available", "计划可用", "left of the plan"),
     ("budget.opening", "期初已执行", "executed before the journal"),
+    ("budget.cleared", "已清算", "cleared"),
+    ("budget.uncleared", "未清算", "not cleared"),
     ("budget.executed_ratio", "执行率", "executed share"),
     ("budget.overspend_ratio", "超支率", "overspend share"),
 ];
@@ -259,6 +268,8 @@ mod tests {
                     Some("correction"),
                     Some("budget"),
                     Some("indicator"),
+                    Some("confirmation"),
+                    Some("receipt"),
                 ] {
                     let advice = advice(handling, event_type, language);
                     table.push_str(&format!("{handling:8} {:12} {advice}\n", event_type.unwrap_or("–")));

@@ -97,7 +97,7 @@ rules:
   - { id: measure, title: t, severity: low, trigger: payment, over: { by: [unit_code], last: 7d }, key: [unit_code],
       measure: { n: "count(*) filter (where in_list('black', payee_account))" }, when: n > 1 }
   - { id: table, title: t, severity: low, trigger: schedule, every: 1d, key: [event_id],
-      sql: "SELECT event_id FROM payments JOIN black ON payee_account = account" }
+      sql: "SELECT event_id FROM payments JOIN black ON payee_account = black.account" }
   - { id: query, title: t, severity: low, trigger: schedule, every: 1d, key: [event_id],
       sql: "SELECT event_id FROM payments WHERE in_list('black', payee_account)" }
   - { id: none, title: t, severity: low, trigger: payment, when: amount > 1, key: [event_id] }

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     diagnostic::{Failure, column_of, nearest, type_name},
-    event::{Column, event_schema, period::Length, schema::FIELDS, time::Calendar},
+    event::{Column, TypeSet, event_schema, period::Length, schema::FIELDS, time::Calendar},
     ledger::{columns::BUDGET_COLUMNS, original::ORIGINAL_COLUMNS},
     lists::Lists,
     personal::{Kind, Kinds},
@@ -367,7 +367,7 @@ impl Compiler {
     }
 
     /// The columns that all of the triggers' events have, and the names of the others.
-    fn columns_for(&self, trigger: u8) -> (Schema, Vec<&'static str>) {
+    fn columns_for(&self, trigger: TypeSet) -> (Schema, Vec<&'static str>) {
         let originals = ORIGINAL_COLUMNS.iter().map(|(name, _)| *name);
         // An original is that of the event's `original_event_id`.
         let of = |name: &str| match originals.clone().any(|original| original == name) {

@@ -196,7 +196,7 @@ pub struct Rule {
     /// The template of the notification line, by language.
     pub summary: Vec<(Language, Placed)>,
     /// The event types it is evaluated for, or that its windows hold, as [`crate::event::EventType::bit`]s.
-    pub trigger: u8,
+    pub trigger: crate::event::TypeSet,
     /// What it looks at.
     pub view: View,
     /// The filter before the condition.

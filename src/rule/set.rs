@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     diagnostic::Diagnostic,
-    event::{Column, EventType, event_schema, time::Calendar},
+    event::{Column, EventType, TypeSet, event_schema, time::Calendar},
     ledger::original::ORIGINAL_COLUMNS,
     lists::Lists,
     say,
@@ -28,7 +28,7 @@ pub struct RuleSet {
     /// The columns of `budget.*` and `original.*` that any of them reads, by position behind those of the event.
     pub beside: Vec<usize>,
     /// The types of the events whose originals any of them asks for, as [`EventType::bit`]s.
-    pub originals: u8,
+    pub originals: TypeSet,
     /// The sliding windows that they share.
     pub windows: Vec<SharedWindow>,
     /// The types of events that schedules read, with the columns that any of them can read, by position in the event
@@ -164,7 +164,7 @@ fn beside(rules: &[CompiledRule], compiler: &Compiler) -> Vec<usize> {
 }
 
 /// The types of the events whose originals are asked for.
-fn originals(rules: &[CompiledRule]) -> u8 {
+fn originals(rules: &[CompiledRule]) -> TypeSet {
     let asks = |rule: &&CompiledRule| rule.rule.mode != Mode::Disabled && rule.reads_beside().1;
     rules.iter().filter(asks).fold(0, |types, rule| types | rule.rule.trigger)
 }

@@ -20,7 +20,7 @@ pub struct SharedWindow {
     /// Stream, filter with the lists that it asks, key and window as text: what makes it the same as another one.
     pub identity: String,
     /// The event types, as [`crate::event::EventType::bit`]s.
-    pub types: u8,
+    pub types: crate::event::TypeSet,
     /// The filter.
     pub filter: Option<Condition>,
     /// The columns of the key, by position in [`super::compile::wide_schema`].

@@ -103,6 +103,12 @@ pub(super) enum Deed {
     MissTarget,
     FallBehind,
     ReportNothing,
+    PayLess,
+    NeverClear,
+    ClearNothing,
+    SkipNumber,
+    RoundTrip,
+    KeepFunds,
 }
 
 macro_rules! anomalies {
@@ -200,4 +206,10 @@ anomalies! {
     D::ReportNothing, Opening, "target-unreported" [] 2 x 0: "nobody reports what a programme has achieved";
     D::RefundTwice, Any, "reversed-beyond-original" ["executed-below-zero"] 3 x 1: "refunded in full, and refunded again";
     D::RefundUnknown, Any, "reversal-without-original" [] 3 x 0: "a refund of a payment that was never made";
+    D::PayLess, Any, "cleared-beyond-payment" ["not-cleared"] 3 x 1: "the bank paid a tenth less than was ordered";
+    D::NeverClear, Middle, "not-cleared" [] 3 x 1: "the bank never answers";
+    D::ClearNothing, Middle, "cleared-without-order" [] 3 x 0: "the bank paid what nobody ordered";
+    D::SkipNumber, Middle, "voucher-gap" [] 3 x 1: "the number before the voucher is missing";
+    D::RoundTrip, Early, "round-trip" [] 3 x 1: "more than half comes back from the payee after six working days";
+    D::KeepFunds, Early, "slow-allocation" [] 2 x 0: "funds that are received and not handed on";
 }

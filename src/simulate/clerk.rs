@@ -16,7 +16,7 @@ const CORRECTION_REASONS: [&str; 3] = ["指标使用错误更正", "经济分类
 pub(super) struct Clerk<'a> {
     treasury: &'a Treasury,
     /// Events written so far, by type.
-    written: [u64; 7],
+    written: [u64; 9],
     year: i16,
     month: i8,
     offset: Offset,
@@ -25,7 +25,7 @@ pub(super) struct Clerk<'a> {
 
 impl<'a> Clerk<'a> {
     pub(super) fn new(treasury: &'a Treasury) -> Self {
-        Self { treasury, written: [0; 7], year: 0, month: 0, offset: Offset::UTC, close: 0 }
+        Self { treasury, written: [0; 9], year: 0, month: 0, offset: Offset::UTC, close: 0 }
     }
 
     pub(super) fn begin(&mut self, day: &Day) {
@@ -51,9 +51,41 @@ impl<'a> Clerk<'a> {
     pub(super) fn payment(&mut self, voucher: &Voucher, at: i64) -> Simulated {
         let mut event = self.next(EventType::Payment, at);
         self.treasury.describe(voucher, &mut event);
-        self.treasury.confirm_payee(voucher, &mut event);
         event.application_id = voucher.application.map(|number| self.id(EventType::Application, number));
         unlabelled(event)
+    }
+
+    /// The bank's answer to a payment.
+    pub(super) fn confirmation(&mut self, voucher: &Voucher, payment: u64, at: i64) -> Simulated {
+        let mut event = self.next(EventType::Confirmation, at);
+        event.original_event_id = Some(self.id(EventType::Payment, payment));
+        event.amount = Some(Cents(if voucher.flaw == Flaw::Underpaid {
+            (voucher.amount - voucher.amount / 10).max(1)
+        } else {
+            voucher.amount
+        }));
+        event.status = Some("paid".into());
+        event.bank_ref = Some(format!("{:02}{:016}", self.year % 100, mix(payment, 14) % 10u64.pow(16)));
+        self.treasury.confirm_payee(voucher, &mut event);
+        unlabelled(event)
+    }
+
+    /// The bank has paid what nobody ordered.
+    pub(super) fn confirmation_unknown(&mut self, voucher: &Voucher, at: i64) -> Simulated {
+        let nobodys = 900_000_000 + self.last(EventType::Confirmation);
+        self.confirmation(voucher, nobodys, at)
+    }
+
+    /// A unit receives money on its basic account: some of what it paid, or funds from elsewhere.
+    pub(super) fn receipt(&mut self, voucher: &Voucher, from_payee: bool, at: i64) -> Simulated {
+        let mut event = self.next(EventType::Receipt, at);
+        self.treasury.describe_receipt(voucher, from_payee, &mut event);
+        unlabelled(event)
+    }
+
+    /// Leaves a number out.
+    pub(super) fn skip(&mut self, event_type: EventType) {
+        self.written[event_type as usize] += 1;
     }
 
     pub(super) fn withdrawal(&mut self, line: u32, application: u64, at: i64) -> Simulated {
@@ -169,6 +201,8 @@ impl<'a> Clerk<'a> {
             EventType::Correction => 'C',
             EventType::Budget => 'B',
             EventType::Indicator => 'I',
+            EventType::Confirmation => 'K',
+            EventType::Receipt => 'S',
         };
         // All that refers to an event happens in its fiscal year.
         format!("{prefix}{}-{number:09}", self.year)

@@ -77,6 +77,10 @@ pub enum EventType {
     Budget,
     /// 绩效指标
     Indicator,
+    /// 回单
+    Confirmation,
+    /// 收款
+    Receipt,
 }
 
 /// What a `budget` event does to its line.
@@ -211,6 +215,14 @@ record! {
     direction: Text,
     /// By when.
     due: String,
+    /// `paid`, `partial` or `returned`.
+    status: Text,
+    /// The bank's own number.
+    bank_ref: String,
+    /// The own account that was credited.
+    account: String,
+    /// Who paid into it.
+    payer_name: String,
 }
 
 /// An exact amount of money in cents, written as a string like `1234.50`.

@@ -38,8 +38,9 @@ impl Simulation<'_> {
         let number = self.labels.begin(anomaly);
         let last = series.len().saturating_sub(1);
         for (index, (time, mut voucher)) in series.into_iter().enumerate() {
-            // What is refunded twice ends with the second refund.
-            let ends = index == last && anomaly.deed != Deed::RefundTwice;
+            // What is refunded twice ends with the second refund, and what the bank did with its answer.
+            let shows_later = [Deed::RefundTwice, Deed::OtherPayee, Deed::PayLess, Deed::RoundTrip];
+            let ends = index == last && !shows_later.contains(&anomaly.deed);
             voucher.plant = Some(Part { anomaly: number, last: ends });
             self.arrange(time, Task::Pay(Box::new(voucher)));
         }
@@ -64,6 +65,10 @@ impl Simulation<'_> {
             | Deed::SensitivePurpose
             | Deed::TersePurpose
             | Deed::BondMoney
+            | Deed::PayLess
+            | Deed::NeverClear
+            | Deed::SkipNumber
+            | Deed::RoundTrip
             | Deed::OffHours => self.flawed(deed, at),
             _ => self.remarkable(deed, unit, at),
         }
@@ -101,6 +106,10 @@ impl Simulation<'_> {
             Deed::SensitivePurpose => voucher.flaw = Flaw::SensitivePurpose,
             Deed::TersePurpose => voucher.flaw = Flaw::TersePurpose,
             Deed::BondMoney => voucher.flaw = Flaw::BondMoney,
+            Deed::PayLess => voucher.flaw = Flaw::Underpaid,
+            Deed::NeverClear => voucher.flaw = Flaw::Uncleared,
+            Deed::SkipNumber => voucher.flaw = Flaw::SkippedNumber,
+            Deed::RoundTrip => voucher.flaw = Flaw::RoundTrip,
             _ => {}
         }
         if voucher.settlement == "cash" && deed != Deed::CashForCard {

@@ -61,6 +61,18 @@ impl Simulation<'_> {
                 self.labels.add_event(anomaly, &event.event);
                 self.emit(event);
             }
+            Deed::ClearNothing => {
+                let voucher = self.special(Some(unit), "30227", (20_000.0, 150_000.0));
+                let event = self.clerk.confirmation_unknown(&voucher, at);
+                self.labels.add_event(anomaly, &event.event);
+                self.emit(event);
+            }
+            Deed::KeepFunds => {
+                let voucher = self.special(Some(unit), "30227", (200_000.0, 500_000.0));
+                let event = self.clerk.receipt(&voucher, false, at);
+                self.labels.add_event(anomaly, &event.event);
+                self.emit(event);
+            }
             Deed::StopWages => {
                 let month = self.day().date.month();
                 self.without_wages.push((unit, month));

@@ -4,15 +4,15 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
-use super::calendar::{DESK, Day};
+use super::calendar::{DESK, Day, HOUR, MINUTE};
 use super::clerk::Clerk;
-use super::dice::Dice;
+use super::dice::{Dice, mix, scale};
 use super::labels::Labels;
 use super::ledger::{Book, Release};
 use super::programmes::{Failing, Report};
 use super::schedule::{Planned, schedule};
 use super::treasury::Treasury;
-use super::voucher::{Charge, Voucher};
+use super::voucher::{Charge, Flaw, Part, Voucher};
 use super::{Action, EventType, Simulated, spend};
 
 /// Share of payments that follow an application.
@@ -44,6 +44,15 @@ pub(super) enum Task {
     Unfreeze {
         line: u32,
         amount: i64,
+    },
+    /// The bank answers.
+    Confirm {
+        voucher: Box<Voucher>,
+        payment: u64,
+    },
+    /// Some of a planted payment comes back from its payee.
+    Receive {
+        voucher: Box<Voucher>,
     },
     /// Pays back a planted payment.
     PayBack {
@@ -282,12 +291,16 @@ impl<'a> Simulation<'a> {
 
     /// Pays, and now and then arranges what is wrong with the payment.
     fn pay(&mut self, voucher: &Voucher, at: i64) {
+        if voucher.flaw == Flaw::SkippedNumber {
+            self.clerk.skip(EventType::Payment);
+        }
         let payment = self.clerk.payment(voucher, at);
         if let Some(part) = voucher.plant {
             self.labels.add(part, &payment.event);
         }
         self.emit(payment);
         self.remember(voucher.payee);
+        self.await_answer(voucher, at);
         let Voucher { line, amount, .. } = *voucher;
         if voucher.charge == Charge::Regular {
             self.book.account(line).settle(amount);
@@ -311,6 +324,30 @@ impl<'a> Simulation<'a> {
         }
     }
 
+    /// The bank answers what is not cash within some hours, and the next working day what was paid late. Nothing of it is
+    /// diced, so that the year is the same without it.
+    fn await_answer(&mut self, voucher: &Voucher, at: i64) {
+        if voucher.flaw == Flaw::RoundTrip {
+            let at = self.later(at, 6);
+            self.arrange(at, Task::Receive { voucher: Box::new(voucher.clone()) });
+        }
+        if voucher.settlement == "cash" || voucher.flaw == Flaw::Uncleared {
+            return;
+        }
+        let (day, calendar) = (self.day(), &self.treasury.calendar);
+        let soon = at + 10 * MINUTE + scale(mix(voucher.salt, 12), 3 * HOUR as u64) as i64;
+        let next = calendar.workday_after(self.today, 1);
+        let answered = if day.working && soon < day.close_of_business() {
+            soon
+        } else if next == self.today {
+            soon.min(day.close_of_business() - 1).max(at)
+        } else {
+            calendar.days[next].midnight + 9 * HOUR + scale(mix(voucher.salt, 13), HOUR as u64) as i64
+        };
+        let payment = self.clerk.last(EventType::Payment);
+        self.arrange(answered, Task::Confirm { voucher: Box::new(voucher.clone()), payment });
+    }
+
     fn do_task(&mut self) {
         let Some(Reverse(Arranged { at, task, .. })) = self.agenda.pop() else { return };
         match task {
@@ -328,6 +365,21 @@ impl<'a> Simulation<'a> {
             Task::Correct { line, payment, amount } => self.correct(line, payment, amount, at),
             Task::Adjust => self.adjust(at),
             Task::Unfreeze { line, amount } => self.unfreeze(line, amount, at),
+            Task::Confirm { voucher, payment } => {
+                let event = self.clerk.confirmation(&voucher, payment, at);
+                let shows = matches!(voucher.flaw, Flaw::OtherPayee(_) | Flaw::Underpaid);
+                if let Some(part) = voucher.plant.filter(|_| shows) {
+                    self.labels.add(Part { last: true, ..part }, &event.event);
+                }
+                self.emit(event);
+            }
+            Task::Receive { voucher } => {
+                let event = self.clerk.receipt(&voucher, true, at);
+                if let Some(part) = voucher.plant {
+                    self.labels.add(Part { last: true, ..part }, &event.event);
+                }
+                self.emit(event);
+            }
             Task::PayBack { voucher, payment } => {
                 let event = self.clerk.pay_back(&voucher, payment, at);
                 if let Some(part) = voucher.plant.filter(|part| part.last) {

@@ -70,6 +70,14 @@ pub(super) enum Flaw {
     BondOf(u32),
     /// On a contract of the list.
     Contract(u32),
+    /// The bank paid less than was ordered.
+    Underpaid,
+    /// The bank never answers.
+    Uncleared,
+    /// The number before it is missing.
+    SkippedNumber,
+    /// Some of it comes back from the payee.
+    RoundTrip,
 }
 
 /// The part that a payment is of an anomaly.
@@ -190,6 +198,16 @@ impl Treasury {
         }
     }
 
+    /// The name and account that a payment is ordered to.
+    fn payee_of(&self, voucher: &Voucher, unit: &Unit) -> (String, String) {
+        let named = if let Flaw::NameOf(other) = voucher.flaw { other } else { voucher.payee };
+        let account = match voucher.flaw {
+            Flaw::NewAccount => Payee::Person(mix(voucher.salt, 11)).account(self.plan.seed, unit),
+            _ => self.account_of(voucher.payee, unit),
+        };
+        (self.name_of(named, unit), account)
+    }
+
     /// Fills in what an application and its payment have in common.
     pub(super) fn describe(&self, voucher: &Voucher, event: &mut Event) {
         let unit = self.unit_of(voucher.line);
@@ -203,12 +221,8 @@ impl Treasury {
             own_account(self.plan.seed, &unit.code, OwnAccount::ZeroBalance)
         });
         event.settlement = Some(voucher.settlement.into());
-        let named = if let Flaw::NameOf(other) = voucher.flaw { other } else { voucher.payee };
-        event.payee_name = Some(self.name_of(named, unit));
-        event.payee_account = Some(match voucher.flaw {
-            Flaw::NewAccount => Payee::Person(mix(voucher.salt, 11)).account(self.plan.seed, unit),
-            _ => self.account_of(voucher.payee, unit),
-        });
+        let (name, account) = self.payee_of(voucher, unit);
+        (event.payee_name, event.payee_account) = (Some(name), Some(account));
         event.payee_type = Some(voucher.payee.kind().into());
         event.amount = Some(Cents(voucher.amount));
         event.currency = Some("CNY".into());
@@ -248,10 +262,25 @@ impl Treasury {
         if let Flaw::OtherPayee(payee) = voucher.flaw {
             event.actual_payee_name = Some(self.name_of(payee, unit));
             event.actual_payee_account = Some(self.account_of(payee, unit));
-        } else if voucher.settlement != "cash" && !mix(voucher.salt, 3).is_multiple_of(7) {
-            event.actual_payee_name.clone_from(&event.payee_name);
-            event.actual_payee_account.clone_from(&event.payee_account);
+        } else if !mix(voucher.salt, 3).is_multiple_of(7) {
+            let (name, account) = self.payee_of(voucher, unit);
+            (event.actual_payee_name, event.actual_payee_account) = (Some(name), Some(account));
         }
+    }
+
+    /// Money that comes to the basic account of a voucher's unit: most of what it paid, or funds that it is to hand on.
+    pub(super) fn describe_receipt(&self, voucher: &Voucher, from_payee: bool, event: &mut Event) {
+        let unit = self.unit_of(voucher.line);
+        event.unit_code = Some(unit.code.clone());
+        event.account = Some(own_account(self.plan.seed, &unit.code, OwnAccount::Basic));
+        let (name, account) = match from_payee {
+            true => self.payee_of(voucher, unit),
+            false => (String::from("省财政厅国库处"), treasury_account(self.plan.seed, unit.region)),
+        };
+        (event.payer_name, event.payer_account) = (Some(name), Some(account));
+        event.amount =
+            Some(Cents(if from_payee { (voucher.amount * 6 / 10).max(1) } else { voucher.amount }));
+        event.purpose = Some(if from_payee { "往来款" } else { "专项转移支付资金" }.to_owned());
     }
 
     fn attach_papers(&self, voucher: &Voucher, unit: &Unit, event: &mut Event) {

@@ -4,18 +4,26 @@ use std::{
     fs::File,
     io::{ErrorKind, Read},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use bytes::Bytes;
 use datafusion::parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
-use super::{Compression, Encoding, Format};
+use super::{
+    Compression, Encoding, Format,
+    rows::{self, Rows, Then},
+    whole,
+};
 use crate::{
     diagnostic::os_reason,
     inspect::{self, Written},
+    map::{self, Map},
     say,
-    stream::{Payload, RECORD_BYTES_MAX, Reason, Reject},
+    stream::{Dialect, Payload, RECORD_BYTES_MAX, Reason, Reject},
 };
 
 /// Bytes read at once.
@@ -126,6 +134,8 @@ pub struct Chunks {
     /// Whether something that is a record, or is refused as one, was handed out.
     found: bool,
     kind: Kind,
+    /// Of a file that grows and is decoded.
+    raw: Option<Raw>,
 }
 
 /// Read buffers used again: fresh memory for every one would cost as much as reading.
@@ -186,6 +196,8 @@ struct Lines {
     reader: Box<dyn Read + Send>,
     /// The columns of a CSV file.
     header: Option<Arc<[String]>>,
+    /// What parts the cells of its rows.
+    dialect: Dialect,
     /// Read and not handed out.
     buffer: Bytes,
     /// The stream has ended; a last record without a line end is whole.
@@ -213,19 +225,39 @@ impl Chunks {
         rows: usize,
         at: (u64, u64),
         grows: bool,
+        map: Option<&Map>,
     ) -> Result<Self, ReadError> {
         let file = open(path)?;
-        match format.encoding {
-            Encoding::Parquet => Self::table(path, file, rows, at.0),
-            _ => {
-                if at.0 == 0 && !grows {
-                    let first = format.reader(open(path)?).map_err(|error| fail(path, error))?;
-                    inspect::check_text(first, written(format)).map_err(|fault| refuse(path, fault))?;
-                }
-                let reader = format.reader(file).map_err(|error| fail(path, error))?;
-                Self::text(path, reader, format, rows, at, Growth { grows, live: false })
-            }
+        if format.encoding == Encoding::Parquet {
+            return Self::table(path, file, rows, at.0, map);
         }
+        if whole::is_whole(format.encoding) {
+            let rows_of_it = whole::file(file, format, map).map_err(|fault| refuse(path, fault))?;
+            return Self::objects(path, Box::new(rows_of_it), rows, at);
+        }
+        let again = || format.reader(open(path)?).map_err(|error| fail(path, error));
+        let reader = format.reader(file).map_err(|error| fail(path, error))?;
+        let mut raw = None;
+        let reader = match map {
+            None if at.0 == 0 && !grows => {
+                inspect::check_text(again()?, written(format)).map_err(|fault| refuse(path, fault))?;
+                reader
+            }
+            None => reader,
+            // What a growing file is in, its first lines tell.
+            Some(map) if grows => {
+                let Raw { count, last } = raw.insert(Raw::default()).clone();
+                map::growing_reader(Box::new(Counted { reader, count }), map.charset, last)
+            }
+            Some(map) => {
+                inspect::check_kind(again()?).map_err(|fault| refuse(path, fault))?;
+                let found =
+                    map::look_at_encoding(again()?, map.charset).map_err(|fault| refuse(path, fault))?;
+                map::utf8_reader(reader, map.charset, Some(found))
+            }
+        };
+        let chunks = Self::text(path, reader, format, rows, at, Growth { grows, live: false }, map)?;
+        Ok(Self { raw, ..chunks })
     }
 
     /// Reads text from a pipe, such as standard input.
@@ -237,8 +269,28 @@ impl Chunks {
         reader: Box<dyn Read + Send>,
         format: Format,
         rows: usize,
+        map: Option<&Map>,
     ) -> Result<Self, ReadError> {
-        Self::text(path, reader, format, rows, (0, 0), Growth { grows: false, live: true })
+        if whole::is_whole(format.encoding) {
+            let objects = whole::piped(reader, format.encoding, map).map_err(|fault| refuse(path, fault))?;
+            return Self::objects(path, Box::new(objects), rows, (0, 0));
+        }
+        let reader = match map {
+            Some(map) => map::utf8_reader(reader, map.charset, None),
+            None => reader,
+        };
+        Self::text(path, reader, format, rows, (0, 0), Growth { grows: false, live: true }, map)
+    }
+
+    /// Reads the rows that a reader made of a whole file.
+    fn objects(
+        path: &Path,
+        reader: Box<dyn Read + Send>,
+        rows: usize,
+        at: (u64, u64),
+    ) -> Result<Self, ReadError> {
+        let format = Format { encoding: Encoding::Jsonl, compression: Compression::None };
+        Self::text(path, reader, format, rows, at, Growth { grows: false, live: false }, None)
     }
 
     /// Reads text from a stream.
@@ -250,13 +302,15 @@ impl Chunks {
         reader: Box<dyn Read + Send>,
         format: Format,
         rows: usize,
-        (offset, record): (u64, u64),
+        (offset, mut record): (u64, u64),
         Growth { grows, live }: Growth,
+        map: Option<&Map>,
     ) -> Result<Self, ReadError> {
         let buffer = Bytes::new();
         let mut lines = Lines {
             reader,
             header: None,
+            dialect: map.map_or_else(Dialect::default, |map| map.dialect),
             buffer,
             ended: false,
             grows,
@@ -266,32 +320,52 @@ impl Chunks {
             broken: None,
         };
         let mut at = 0;
-        if live {
+        if live && map.is_none() {
             lines.fill().map_err(|error| fail(path, error))?;
             inspect::check_bytes(&lines.buffer, written(format)).map_err(|fault| refuse(path, fault))?;
         }
-        if format.encoding == Encoding::Csv {
-            at = lines.read_header(path)?;
+        match map {
+            _ if format.encoding != Encoding::Csv => {}
+            None => at = lines.read_header(path)?,
+            Some(map) => {
+                let above;
+                (at, above) = lines.read_preamble(path, map)?;
+                // Rows are counted as people see them, from the first of the file.
+                record = if offset == 0 { above } else { record };
+            }
         }
         lines.skip(offset.saturating_sub(at)).map_err(|error| fail(path, error))?;
         let found = offset > 0 || grows;
         let (offset, path) = (offset.max(at), path.to_owned());
-        Ok(Self { path, rows: rows.max(1), offset, record, found, kind: Kind::Lines(lines) })
+        Ok(Self { path, rows: rows.max(1), offset, record, found, kind: Kind::Lines(lines), raw: None })
     }
 
-    fn table(path: &Path, file: File, rows: usize, offset: u64) -> Result<Self, ReadError> {
+    fn table(
+        path: &Path,
+        file: File,
+        rows: usize,
+        offset: u64,
+        map: Option<&Map>,
+    ) -> Result<Self, ReadError> {
         let error = |error: &dyn std::fmt::Display| ReadError::Format {
             path: path.to_owned(),
             format: "Parquet",
             error: error.to_string(),
         };
         let builder = caught(|| ParquetRecordBatchReaderBuilder::try_new(file)).map_err(|e| error(&e))?;
-        inspect::check_columns(builder.schema(), builder.metadata()).map_err(|fault| refuse(path, fault))?;
+        let checked = match map {
+            None => inspect::check_columns(builder.schema(), builder.metadata()),
+            Some(map) => {
+                let names = builder.schema().fields().iter().map(|field| field.name().clone());
+                map.slots.check(&names.collect::<Vec<_>>())
+            }
+        };
+        checked.map_err(|fault| refuse(path, fault))?;
         let skip = usize::try_from(offset).unwrap_or(usize::MAX);
         let builder = builder.with_batch_size(rows.max(1)).with_offset(skip);
         let reader = caught(|| builder.build()).map_err(|e| error(&e))?;
         let kind = Kind::Table(Box::new(reader));
-        Ok(Self { path: path.to_owned(), rows, offset, record: offset, found: true, kind })
+        Ok(Self { path: path.to_owned(), rows, offset, record: offset, found: true, kind, raw: None })
     }
 
     /// The offset after what was handed out, and the records before it.
@@ -300,11 +374,35 @@ impl Chunks {
         (self.offset, self.record)
     }
 
+    /// Bytes of the file that were read.
+    #[must_use]
+    pub fn bytes_read(&self) -> u64 {
+        self.raw.as_ref().map_or(self.offset, |raw| raw.count.load(Ordering::Relaxed))
+    }
+
+    /// Bytes of the stream as records.
+    #[must_use]
+    pub fn payload(&self, bytes: Bytes) -> Payload {
+        match &self.kind {
+            Kind::Lines(Lines { header: Some(header), dialect, .. }) => {
+                Payload::Csv { header: Arc::clone(header), rows: bytes, dialect: *dialect }
+            }
+            _ => Payload::JsonLines(bytes),
+        }
+    }
+
     /// What is left of a record that the stream broke off in, for the quarantine.
     #[must_use]
     pub fn rest(&mut self) -> Bytes {
         match &mut self.kind {
-            Kind::Lines(lines) => lines.rest(),
+            Kind::Lines(lines) => {
+                if let Some(raw) = &self.raw {
+                    raw.last.store(true, Ordering::Relaxed);
+                    // What cannot be read any more was told when it was met.
+                    let _ = lines.fill();
+                }
+                lines.rest()
+            }
             Kind::Table(_) => Bytes::new(),
         }
     }
@@ -346,6 +444,29 @@ impl Chunks {
     }
 }
 
+/// What is known of the bytes of a file that grows, whose text is decoded.
+#[derive(Debug, Clone, Default)]
+struct Raw {
+    /// Those that were read.
+    count: Arc<AtomicU64>,
+    /// Whether nothing more comes.
+    last: Arc<AtomicBool>,
+}
+
+/// A file whose bytes are counted.
+struct Counted {
+    reader: Box<dyn Read + Send>,
+    count: Arc<AtomicU64>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.reader.read(into)?;
+        self.count.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
 /// Opens a file to read, with an error that says what to do.
 ///
 /// # Errors
@@ -367,11 +488,20 @@ fn ended_by_lf(bytes: Bytes) -> Bytes {
     bytes.iter().map(|byte| if *byte == b'\r' { b'\n' } else { *byte }).collect::<Vec<u8>>().into()
 }
 
+fn no_header(map: &Map) -> String {
+    say!(
+        "it ends before row {row}, which names the columns as the map has it (`header_row`)",
+        row = map.header_row
+    )
+}
+
 /// Whether nothing but empty lines, or rows of empty cells, is there.
 fn is_blank(payload: &Payload) -> bool {
     match payload {
         Payload::JsonLines(bytes) => bytes.iter().all(u8::is_ascii_whitespace),
-        Payload::Csv { rows, .. } => rows.iter().all(|byte| byte.is_ascii_whitespace() || *byte == b','),
+        Payload::Csv { rows, dialect, .. } => {
+            rows.iter().all(|byte| byte.is_ascii_whitespace() || *byte == dialect.delimiter)
+        }
         Payload::Messages { .. } | Payload::Table(_) | Payload::Rejected(_) => false,
     }
 }
@@ -400,24 +530,6 @@ fn hint(error: &std::io::Error) -> String {
 
 type Cut = (Payload, u64, u64);
 
-/// The whole records at the start of a buffer.
-struct Rows {
-    /// Where the last one ends, and their number.
-    whole: Option<(usize, u64)>,
-    then: Then,
-}
-
-/// What comes after whole records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Then {
-    /// Nothing, or the start of a record.
-    More,
-    /// A row with a quote that is open.
-    Open,
-    /// A row with text behind a quoted cell.
-    Misquoted,
-}
-
 const MISQUOTED: &str = "a cell goes on after its closing quote: write a quote inside of a quoted cell twice";
 const OPEN: &str =
     "a quote is opened and never closed: write a quote at the start of a cell as three, and one at its end";
@@ -433,7 +545,9 @@ impl Lines {
             if let Some((end, records)) = rows.whole {
                 let bytes = self.buffer.split_to(end);
                 let payload = match &self.header {
-                    Some(header) => Payload::Csv { header: Arc::clone(header), rows: bytes },
+                    Some(header) => {
+                        Payload::Csv { header: Arc::clone(header), rows: bytes, dialect: self.dialect }
+                    }
                     None => Payload::JsonLines(ended_by_lf(bytes)),
                 };
                 return Ok(Some((payload, end as u64, records)));
@@ -489,40 +603,8 @@ impl Lines {
         Some(first + 1 + usize::from(both))
     }
 
-    /// Rows of CSV: a line end inside quotes ends no row. As in RFC 4180 and the decoder's reader, a quote opens at the
-    /// start of a cell only. What it closes must end there: otherwise it was no pair, and what lies between two such
-    /// quotes, perhaps many rows, must not become one cell.
-    fn whole_rows(&self, rows: usize) -> Rows {
-        let (buffer, mut whole) = (&self.buffer, None);
-        let (mut count, mut open, mut closed) = (0, false, None);
-        for at in memchr::memchr3_iter(b'\n', b'"', b'\r', buffer) {
-            let before = at.checked_sub(1);
-            if buffer[at] == b'\r' {
-                // The LF behind it ends the row; at the end of what is read it may still come.
-                match buffer.get(at + 1) {
-                    Some(b'\n') => continue,
-                    None if !self.ended => continue,
-                    _ => {}
-                }
-            }
-            if buffer[at] == b'"' && open {
-                open = false;
-                closed = Some(at);
-                if !matches!(buffer.get(at + 1), None | Some(b'"' | b',' | b'\r' | b'\n')) {
-                    return Rows { whole, then: Then::Misquoted };
-                }
-            } else if buffer[at] == b'"' {
-                let starts = before.is_none_or(|before| matches!(buffer[before], b',' | b'\r' | b'\n'));
-                open = starts || (closed.is_some() && closed == before);
-            } else if !open {
-                count += 1;
-                whole = Some((at + 1, count));
-                if count as usize >= rows {
-                    break;
-                }
-            }
-        }
-        Rows { whole, then: if open { Then::Open } else { Then::More } }
+    fn whole_rows(&self, most: usize) -> Rows {
+        rows::find(&self.buffer, self.dialect, self.ended, most)
     }
 
     /// Reads more. `false` at the end of the stream.
@@ -617,6 +699,25 @@ impl Lines {
         Ok(())
     }
 
+    /// Reads what stands above the rows that a map is for: its bytes, and its rows.
+    fn read_preamble(&mut self, path: &Path, map: &Map) -> Result<(u64, u64), ReadError> {
+        loop {
+            let read = rows::preamble(&self.buffer, map, self.ended).map_err(|fault| refuse(path, fault))?;
+            if let Some((header, bytes, rows)) = read {
+                self.header = Some(header);
+                let _ = self.buffer.split_to(bytes);
+                return Ok((bytes as u64, rows));
+            }
+            if self.ended || self.buffer.len() > RECORD_BYTES_MAX {
+                // An empty file has no rows that a header could be missing for.
+                self.header = Some(Arc::from([]));
+                let is_empty = self.buffer.iter().all(u8::is_ascii_whitespace);
+                return if is_empty && !self.grows { Ok((0, 0)) } else { Err(refuse(path, no_header(map))) };
+            }
+            self.fill().map_err(|e| fail(path, e))?;
+        }
+    }
+
     /// Reads the header of a CSV file and returns its length.
     fn read_header(&mut self, path: &Path) -> Result<u64, ReadError> {
         let error = |error: String| ReadError::Format { path: path.to_owned(), format: "CSV", error };
@@ -657,5 +758,7 @@ fn caught<T, E: std::fmt::Display>(read: impl FnOnce() -> Result<T, E>) -> Resul
 /// Whether more can be appended to a file of this format while it is read.
 #[must_use]
 pub fn can_grow(format: Format) -> bool {
-    format.compression == Compression::None && format.encoding != Encoding::Parquet
+    format.compression == Compression::None
+        && format.encoding != Encoding::Parquet
+        && !whole::is_whole(format.encoding)
 }

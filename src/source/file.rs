@@ -18,6 +18,7 @@ use super::{
     Account, Chunk, Chunks, Format, Outlet, Positions, ReadError, SourceError,
     chunks::{can_grow, open},
 };
+use crate::map::Map;
 use crate::stream::{Block, Payload, Position, Reason, Reject, Span};
 
 /// How long to wait before a growing file is looked at again.
@@ -46,6 +47,8 @@ pub struct FileSource {
     pub format: Format,
     /// Whether to wait for more at its end.
     pub follow: bool,
+    /// How its records become events, if they are none yet.
+    pub map: Option<Arc<Map>>,
 }
 
 impl Identity {
@@ -170,7 +173,8 @@ impl FileSource {
             return Some(self.path.clone());
         }
         let identity: Identity = serde_json::from_str(&generation.position.token).ok()?;
-        let compressed = self.format.compression != super::Compression::None;
+        // Positions in a text that was decoded are none in the file.
+        let compressed = self.format.compression != super::Compression::None || self.map.is_some();
         let is = |path: &Path| identity.is(path, generation.position.offset, compressed);
         if is(&self.path) {
             return Some(self.path.clone());
@@ -213,7 +217,8 @@ impl FileSource {
         let (offset, records) = (generation.position.offset, generation.position.records);
         // A file that grows may end with half a record, also when it is read only once.
         let grows = self.follow && can_grow(self.format);
-        let mut chunks = Chunks::open(path, self.format, outlet.rows, (offset, records), grows)?;
+        let mut chunks =
+            Chunks::open(path, self.format, outlet.rows, (offset, records), grows, self.map.as_deref())?;
         loop {
             match chunks.next_chunk() {
                 Ok(Some(chunk)) => {
@@ -223,7 +228,7 @@ impl FileSource {
                     }
                 }
                 Ok(None) if !follow => return Ok(End::Whole),
-                Ok(None) => match self.rotated(&file, chunks.position().0) {
+                Ok(None) => match self.rotated(&file, chunks.bytes_read()) {
                     Rotation::None if stopped_after(outlet, POLL) => return Ok(End::Stopped),
                     Rotation::None => {
                         account.settle();
@@ -293,7 +298,7 @@ impl FileSource {
     ) {
         let rest = chunks.rest();
         if !rest.is_empty() {
-            let payload = Payload::JsonLines(rest);
+            let payload = chunks.payload(rest);
             let mut block = file_block(&outlet.name, &self.path, generation.position.records, payload, None);
             account.follow(&mut block);
             let _ = outlet.send_blocking(block);

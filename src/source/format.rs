@@ -6,20 +6,7 @@ use std::{
     path::Path,
 };
 
-use serde::{Deserialize, Serialize};
-
-/// How records are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Encoding {
-    /// One JSON object a line.
-    #[serde(alias = "jsonlines", alias = "json", alias = "ndjson")]
-    Jsonl,
-    /// Comma-separated values with a header.
-    Csv,
-    /// Apache Parquet.
-    Parquet,
-}
+pub use crate::stream::Encoding;
 
 /// How a file is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +41,8 @@ impl Format {
         let told = match stem.rsplit_once('.') {
             Some((_, "csv")) => Encoding::Csv,
             Some((_, "parquet")) => Encoding::Parquet,
+            Some((_, "xlsx" | "xlsm" | "xls")) => Encoding::Excel,
+            Some((_, "xml")) => Encoding::Xml,
             _ => Encoding::Jsonl,
         };
         Self { encoding: encoding.unwrap_or(told), compression }
@@ -84,6 +73,8 @@ mod tests {
         let of = |encoding, compression| Format { encoding, compression };
         assert_eq!(format("a/payments.jsonl"), of(Encoding::Jsonl, Compression::None));
         assert_eq!(format("PAYMENTS.CSV.GZ"), of(Encoding::Csv, Compression::Gzip));
+        assert_eq!(format("支付.XLSX"), of(Encoding::Excel, Compression::None));
+        assert_eq!(format("voucher.xml.gz"), of(Encoding::Xml, Compression::Gzip));
         assert_eq!(format("p.parquet"), of(Encoding::Parquet, Compression::None));
         assert_eq!(format("p.jsonl.zst"), of(Encoding::Jsonl, Compression::Zstd));
         assert_eq!(format("events.log"), of(Encoding::Jsonl, Compression::None));

@@ -8,7 +8,9 @@ pub mod file;
 pub mod format;
 pub mod kafka;
 pub mod postgres;
+mod rows;
 pub mod status;
+mod whole;
 
 use std::{
     collections::BTreeMap,
@@ -29,7 +31,9 @@ use crate::{
 pub use account::Account;
 pub use chunks::{Chunk, Chunks, ReadError, open};
 pub use format::{Compression, Encoding, Format};
+pub use rows::{header as header_of, payload as mapped_payload};
 pub use status::{Left, PartitionStatus, SourceStatus, Told};
+pub use whole::{is_whole, lines as whole_lines};
 
 /// What a source gets to work with.
 #[derive(Debug, Clone)]

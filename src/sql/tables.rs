@@ -41,6 +41,8 @@ pub const TABLES: &[&str] = &[
     "refunds",
     "corrections",
     "budget_actions",
+    "confirmations",
+    "receipts",
     "indicator_statements",
     INDICATORS,
     FINDINGS,
@@ -57,6 +59,8 @@ pub fn event_type(table: &str) -> Option<EventType> {
         "refunds" => Some(EventType::Refund),
         "corrections" => Some(EventType::Correction),
         "budget_actions" => Some(EventType::Budget),
+        "confirmations" => Some(EventType::Confirmation),
+        "receipts" => Some(EventType::Receipt),
         "indicator_statements" => Some(EventType::Indicator),
         _ => None,
     }
@@ -116,8 +120,18 @@ pub const ALERT_TEXTS: [&str; 11] = [
 ];
 
 /// Sums of money of a budget line.
-pub const SUMS: [&str; 8] =
-    ["total", "executed", "frozen", "reserved", "available", "planned", "plan_available", "opening"];
+pub const SUMS: [&str; 10] = [
+    "total",
+    "executed",
+    "frozen",
+    "reserved",
+    "available",
+    "planned",
+    "plan_available",
+    "opening",
+    "cleared",
+    "uncleared",
+];
 /// Ratios of a budget line.
 pub const RATIOS: [&str; 3] = ["executed_ratio", "overspend_ratio", "year_elapsed"];
 

@@ -11,14 +11,16 @@ use rusqlite::{Connection, Row, params_from_iter};
 use super::{
     BUSY, StoreError,
     alerts::{self, Times},
+    audit::{self, DONE, Deed},
     explain,
     filter::{Conditions, Wanted},
     open_reader, open_writer,
     query::LIMIT_MAX,
-    sums::Changes,
+    sums::{Changes, Summed},
     turn::{Turn, Turns},
 };
 use crate::{
+    access::Actor,
     alert::{
         Action, Alert, Change, Desk, State,
         desk::{Order, Refusal},
@@ -48,6 +50,7 @@ pub enum CaseError {
 pub struct Cases {
     pub(super) dir: PathBuf,
     pub(super) connection: Connection,
+    pub(super) actor: Actor,
 }
 
 /// Findings shown of one alert.
@@ -65,7 +68,7 @@ impl Cases {
     /// # Errors
     /// If there is no state, or it is of another version.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        Ok(Self { dir: dir.to_owned(), connection: open_writer(dir)? })
+        Ok(Self { dir: dir.to_owned(), connection: open_writer(dir)?, actor: Actor::daemon() })
     }
 
     /// Opens them for reading.
@@ -73,7 +76,24 @@ impl Cases {
     /// # Errors
     /// If there is no state, or it is of another version.
     pub fn open_read_only(dir: &Path) -> Result<Self, StoreError> {
-        Ok(Self { dir: dir.to_owned(), connection: open_reader(dir)? })
+        Ok(Self { dir: dir.to_owned(), connection: open_reader(dir)?, actor: Actor::daemon() })
+    }
+
+    /// Says who acts, and from where; the daemon, if nobody says so.
+    #[must_use]
+    pub fn by(self, actor: Actor) -> Self {
+        Self { actor, ..self }
+    }
+
+    /// Records what somebody did, in the transaction that does it.
+    pub(super) fn tell(
+        &self,
+        summed: &Summed<'_>,
+        (who, now): (&str, i64),
+        (action, subject, detail): (&str, &str, &str),
+    ) -> rusqlite::Result<()> {
+        let actor = Actor { who: who.to_owned(), place: self.actor.place.clone() };
+        audit::record(summed, now, &actor, Deed { action, subject, result: DONE, detail })
     }
 
     /// Begins to write; an officer does not wait for ever.
@@ -99,7 +119,12 @@ impl Cases {
         let alert = alerts::find(&transaction, id).map_err(fail)?.ok_or_else(|| missing(id))?;
         let step = desk.act(alert, order, now)?;
         let changes = Changes::default();
-        alerts::save(&changes.within(&transaction), &step, Times::at(now)).map_err(fail)?;
+        let summed = changes.within(&transaction);
+        alerts::save(&summed, &step, Times::at(now)).map_err(fail)?;
+        let deed = format!("alerts.{}", order.action.word());
+        let who = step.change.as_ref().map_or(&*order.who, |change| &*change.who);
+        self.tell(&summed, (who, now), (&deed, id, order.why.as_deref().unwrap_or_default()))
+            .map_err(fail)?;
         changes.end(&transaction).map_err(fail)?;
         transaction.commit().map_err(fail)?;
         Ok(step.alert)

@@ -27,8 +27,11 @@ pub const ALERTS: Chain =
 /// What officers did with silences.
 pub const SILENCES: Chain =
     Chain { table: &sums::SILENCE_HISTORY, columns: "silence_id, at, who, action, body" };
+/// Who did what.
+pub const AUDIT: Chain =
+    Chain { table: &sums::AUDIT, columns: "at, who, place, action, subject, result, detail" };
 /// All of them.
-pub const ALL: [&Chain; 2] = [&ALERTS, &SILENCES];
+pub const ALL: [&Chain; 3] = [&ALERTS, &SILENCES, &AUDIT];
 
 /// The end of a chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +43,8 @@ pub struct Head {
 }
 
 impl Head {
-    const NONE: Self = Self { records: 0, digest: blake3::Hash::from_bytes([0; 32]) };
+    /// Nothing yet.
+    pub const NONE: Self = Self { records: 0, digest: blake3::Hash::from_bytes([0; 32]) };
 
     /// The end after one more record.
     fn then<'v>(self, values: impl Iterator<Item = ValueRef<'v>>) -> Self {
@@ -101,7 +105,8 @@ impl Chain {
         self.set_head(summed, &head)
     }
 
-    fn head(&self, connection: &Connection) -> rusqlite::Result<Head> {
+    /// Where it ends.
+    pub fn head(&self, connection: &Connection) -> rusqlite::Result<Head> {
         let mut read = connection.prepare_cached("SELECT records, head FROM chains WHERE name = ?1")?;
         match read.query_row([self.table.name], |row| Ok((row.get(0)?, row.get(1)?))) {
             Ok((records, digest)) => Ok(Head { records, digest: blake3::Hash::from_bytes(digest) }),
@@ -121,6 +126,15 @@ impl Chain {
 
     /// Follows the chain from its first record, and gives its end, or where it breaks.
     pub fn follow(&self, connection: &Connection) -> rusqlite::Result<Result<Head, String>> {
+        self.follow_with(connection, |_| {})
+    }
+
+    /// The same, and shows the end after each record that follows.
+    pub fn follow_with(
+        &self,
+        connection: &Connection,
+        mut shown: impl FnMut(&Head),
+    ) -> rusqlite::Result<Result<Head, String>> {
         let table = self.table.name;
         let sql = format!("SELECT seq, digest, {} FROM {table} ORDER BY seq", self.columns);
         let mut statement = connection.prepare(&sql)?;
@@ -130,6 +144,7 @@ impl Chain {
         while let Some(row) = rows.next()? {
             head = head.then((2..count).map(|at| row.get_ref_unwrap(at)));
             if row.get_ref(1)?.as_blob().is_ok_and(|digest| digest == head.digest.as_bytes()) {
+                shown(&head);
                 continue;
             }
             let seq: i64 = row.get(0)?;

@@ -5,7 +5,7 @@ use std::path::Path;
 use rusqlite::{Connection, Row, Transaction, params, types::Type};
 
 use super::{
-    StoreError, explain, indicators,
+    StoreError, confirmations, explain, indicators,
     sums::{self, Change, Sum, set_meta},
 };
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
 /// Writes the changes; `seq` is the last journal block they include.
 pub fn write(transaction: &Transaction<'_>, changes: &Changes, seq: i64) -> rusqlite::Result<()> {
     let mut line_sql = transaction.prepare_cached(
-        "INSERT OR REPLACE INTO lines VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
+        "INSERT OR REPLACE INTO lines VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)",
     )?;
     let mut sum = Change::of(transaction, &sums::LINES);
     for (number, line, attributes) in &changes.lines {
@@ -46,6 +46,8 @@ pub fn write(transaction: &Transaction<'_>, changes: &Changes, seq: i64) -> rusq
             format_cents(b.corrected),
             line.last_event_at,
             format_cents(b.opening),
+            format_cents(b.refunded),
+            format_cents(b.cleared),
         ])?;
         sum.after([&*line.id])?;
     }
@@ -73,6 +75,8 @@ pub fn write(transaction: &Transaction<'_>, changes: &Changes, seq: i64) -> rusq
     sum.end()?;
     reach("checkpoint.applications")?;
     indicators::write(transaction, &changes.indicators)?;
+    confirmations::write(transaction, &changes.confirmations)?;
+    reach("checkpoint.confirmations")?;
     set_meta(transaction, "checkpoint", seq)
 }
 
@@ -92,7 +96,9 @@ pub fn read(dir: &Path, connection: &Connection) -> Result<Ledger, StoreError> {
     let indicators = indicators::restore(connection, &mut ledger).map_err(|e| explain(dir, e))?;
     sums::expect(dir, connection, &sums::LINES, lines)?;
     sums::expect(dir, connection, &sums::APPLICATIONS, applications)?;
+    let confirmations = confirmations::restore(connection, &mut ledger).map_err(|e| explain(dir, e))?;
     sums::expect(dir, connection, &sums::INDICATORS, indicators)?;
+    sums::expect(dir, connection, &sums::CONFIRMATIONS, confirmations)?;
     Ok(ledger)
 }
 
@@ -102,6 +108,7 @@ pub fn read_unchecked(dir: &Path, connection: &Connection) -> Result<Ledger, Sto
     restore(connection, &mut ledger, &mut Sum::default(), &mut Sum::default())
         .map_err(|e| explain(dir, e))?;
     indicators::restore(connection, &mut ledger).map_err(|e| explain(dir, e))?;
+    confirmations::restore(connection, &mut ledger).map_err(|e| explain(dir, e))?;
     Ok(ledger)
 }
 
@@ -152,6 +159,8 @@ fn line(row: &Row<'_>) -> rusqlite::Result<(Line, Attributes)> {
         transferred: cents(row, 16)?,
         corrected: cents(row, 17)?,
         opening: cents(row, 19)?,
+        refunded: cents(row, 20)?,
+        cleared: cents(row, 21)?,
     };
     let mut line = Line::new(&id, 0);
     line.balances = balances;
@@ -159,7 +168,7 @@ fn line(row: &Row<'_>) -> rusqlite::Result<(Line, Attributes)> {
     Ok((line, attributes))
 }
 
-fn cents(row: &Row<'_>, column: usize) -> rusqlite::Result<i128> {
+pub fn cents(row: &Row<'_>, column: usize) -> rusqlite::Result<i128> {
     let text: String = row.get(column)?;
     let broken = || {
         let error = say!("{text} is not a sum of money", text = quoted(&text));

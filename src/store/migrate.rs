@@ -5,11 +5,12 @@ use std::{path::Path, sync::Arc};
 use rusqlite::{Connection, Transaction};
 
 use super::{
-    SCHEMA_VERSION, StoreError, chain, explain, quarantine, reach, silences,
-    sums::{self, Changes},
+    SCHEMA_VERSION, StoreError, chain, explain, quarantine, reach, refunded, silences,
+    sums::{self, Changes, Table},
     ticks,
     turn::Turns,
 };
+use crate::event::money::format_cents;
 
 /// What version 5 adds, a file a subject.
 macro_rules! version_5 {
@@ -22,12 +23,14 @@ macro_rules! version_5 {
     };
 }
 
-/// A new database: the events and balances, alerts, indicators, what version 5 adds.
+/// A new database: the events and balances, alerts, indicators, what versions 5 to 7 add.
 const SCHEMA: &str = concat!(
     include_str!("schema.sql"),
     include_str!("schema_3.sql"),
     include_str!("schema_4.sql"),
-    version_5!()
+    version_5!(),
+    include_str!("schema_6.sql"),
+    include_str!("schema_7.sql")
 );
 
 /// What leads from version n + 1 to the next one, at n. Each runs in one transaction with the new version number.
@@ -53,6 +56,10 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema_4.sql"),
     // 4 to 5: sums of every table, chained histories. What SQL cannot do follows in `after`.
     version_5!(),
+    // 5 to 6: what banks confirm. What refunds took is counted in `refunds`.
+    include_str!("schema_6.sql"),
+    // 6 to 7: users, tokens and the audit log.
+    include_str!("schema_7.sql"),
 ];
 
 /// Makes the tables of an empty database, or brings an older one up to date. Another program that holds the database is
@@ -64,13 +71,19 @@ pub fn migrate(dir: &Path, connection: &Connection, turns: &Arc<Turns>) -> Resul
     let fail = |error| explain(dir, error);
     let mut found = version(connection).map_err(fail)?;
     if found == 0 {
-        step(connection, turns, SCHEMA, SCHEMA_VERSION).map_err(fail)?;
+        step(dir, connection, turns, (SCHEMA, SCHEMA_VERSION), &|new| trust(new, sums::ALL).map_err(fail))?;
         found = SCHEMA_VERSION;
     }
     for from in found..SCHEMA_VERSION {
         let sql =
             usize::try_from(from - 1).ok().and_then(|at| MIGRATIONS.get(at)).copied().unwrap_or_default();
-        step(connection, turns, sql, from + 1).map_err(fail)?;
+        let beyond: &Beyond<'_> = match from + 1 {
+            5 => &|old| trust(old, sums::OF_5).map_err(fail),
+            6 => &|old| refunds(dir, old),
+            7 => &|old| sums::begin(old, sums::SINCE_7).map_err(fail),
+            _ => &|_| Ok(()),
+        };
+        step(dir, connection, turns, (sql, from + 1), beyond)?;
         reach(dir, "migrate.step")?;
         tracing::info!(from, to = from + 1, "the state was brought to a newer schema");
     }
@@ -88,20 +101,28 @@ pub(super) fn count(connection: &Connection, turns: &Arc<Turns>) -> rusqlite::Re
     transaction.commit()
 }
 
+/// What SQL cannot do of a step.
+type Beyond<'b> = dyn Fn(&Transaction<'_>) -> Result<(), StoreError> + 'b;
+
 /// Runs a step, and what SQL cannot do of it, in one transaction with the new version number.
-fn step(connection: &Connection, turns: &Arc<Turns>, sql: &str, version: i64) -> rusqlite::Result<()> {
-    let transaction = turns.begin(connection, None)?;
-    transaction.execute_batch(sql)?;
-    if version == 5 {
-        trust(&transaction)?;
-    }
-    transaction.pragma_update(None, "user_version", version)?;
-    transaction.commit()
+fn step(
+    dir: &Path,
+    connection: &Connection,
+    turns: &Arc<Turns>,
+    (sql, version): (&str, i64),
+    beyond: &Beyond<'_>,
+) -> Result<(), StoreError> {
+    let fail = |error| explain(dir, error);
+    let transaction = turns.begin(connection, None).map_err(fail)?;
+    transaction.execute_batch(sql).map_err(fail)?;
+    beyond(&transaction)?;
+    transaction.pragma_update(None, "user_version", version).map_err(fail)?;
+    transaction.commit().map_err(fail)
 }
 
 /// Version 5: sums of every table, and chained histories. A state from before may have sums of the tables that it had;
 /// then none of those may be missing, and tables that gain a column must match theirs, which are replaced.
-fn trust(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+fn trust(transaction: &Transaction<'_>, tables: &[&Table]) -> rusqlite::Result<()> {
     transaction.execute_batch(sums::SCHEMA)?;
     transaction.execute_batch(quarantine::SCHEMA)?;
     if sums::begun(transaction)? {
@@ -120,11 +141,25 @@ fn trust(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     // Tables that have no sum yet are summed at the end, as they are then.
     let changes = Changes::default();
     silences::begin_history(transaction)?;
-    for chain in chain::ALL {
+    for chain in [&chain::ALERTS, &chain::SILENCES] {
         chain.begin(&changes.within(transaction))?;
     }
-    sums::begin(transaction)?;
+    sums::begin(transaction, tables)?;
     ticks::begin(transaction)
+}
+
+/// Version 6: what refunds took from each line, which the journal tells. Of events that `state.retain` has deleted it does
+/// not: their payments count as less by their refunds from then on.
+fn refunds(dir: &Path, transaction: &Transaction<'_>) -> Result<(), StoreError> {
+    let fail = |error| explain(dir, error);
+    sums::matches(transaction, &sums::LINES_BEFORE_6).map_err(fail)?;
+    sums::forget(transaction, &sums::LINES).map_err(fail)?;
+    let sql = "UPDATE lines SET refunded = ?2 WHERE budget_line_id = ?1";
+    let mut update = transaction.prepare(sql).map_err(fail)?;
+    for (line, cents) in refunded::of_lines(dir, transaction)? {
+        update.execute((&line, format_cents(cents))).map_err(fail)?;
+    }
+    sums::begin(transaction, &[&sums::LINES, &sums::CONFIRMATIONS]).map_err(fail)
 }
 
 /// The schema version of a database; 0 for an empty one.
@@ -151,7 +186,8 @@ mod tests {
         let new = Connection::open_in_memory().unwrap();
         migrate(dir, &new, &turns).unwrap();
         let old = Connection::open_in_memory().unwrap();
-        step(&old, &turns, include_str!("../../tests/integration/fixtures/schema_v1.sql"), 1).unwrap();
+        let first = include_str!("../../tests/integration/fixtures/schema_v1.sql");
+        step(dir, &old, &turns, (first, 1), &|_| Ok(())).unwrap();
         assert_ne!(shape(&old), shape(&new));
         migrate(dir, &old, &turns).unwrap();
         assert_eq!(shape(&old), shape(&new));

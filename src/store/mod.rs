@@ -2,12 +2,16 @@
 //! holds source positions, journal block, findings and quarantine; balances are checkpointed inside it at
 //! intervals. Old journal blocks become Parquet files. docs/decisions/0001-store.md and 0004-sealing.md say why.
 
+mod accounts;
 mod alerts;
+mod audit;
 mod backup;
 mod cases;
 mod chain;
 mod checkpoint;
 mod commit;
+mod completeness;
+mod confirmations;
 mod desk;
 mod error;
 mod filter;
@@ -24,6 +28,7 @@ mod ports;
 mod quarantine;
 mod query;
 mod recover;
+mod refunded;
 mod seal;
 mod sealed;
 mod settings;
@@ -44,9 +49,12 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::{failpoint, private};
 
+pub use accounts::{AccountError, Accounts, TokenSpec};
+pub use audit::{Audit, Deed, Entry as AuditEntry, Report as AuditReport, Seal};
 pub use backup::{BackupOptions, Manifest, back_up, restore};
 pub use cases::{CaseError, Cases, FINDINGS_MAX, Verdicts};
 pub use commit::Commit;
+pub use completeness::DayStatement;
 pub use error::StoreError;
 use error::explain;
 pub use filter::{ACTIVE, CaseFilter, SORTS, Wanted};
@@ -67,7 +75,7 @@ pub use turn::Turns;
 pub use verify::{Check, Outcome, Problems, verify_backup};
 
 /// The schema this version writes.
-pub const SCHEMA_VERSION: i64 = 5;
+pub const SCHEMA_VERSION: i64 = 7;
 /// The database's name in the state directory.
 pub const DATABASE: &str = "fiscwatch.db";
 
@@ -304,6 +312,11 @@ fn reach(dir: &Path, name: &str) -> Result<(), StoreError> {
         std::io::ErrorKind::StorageFull => StoreError::Full(dir.to_owned()),
         _ => StoreError::Unsure { path: dir.to_owned(), error: error.to_string() },
     })
+}
+
+/// The same within a transaction.
+fn reach_in(name: &str) -> rusqlite::Result<()> {
+    failpoint::reach(name).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
 }
 
 #[cfg(test)]

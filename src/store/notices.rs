@@ -209,9 +209,12 @@ impl Cases {
             let (Some(first), Some(last)) = part else { return Ok(all) };
             all += self.change(|summed| {
                 let key = params![id, sink, first, last];
-                summed.change_where(&sums::NOTIFICATIONS, which, key, || {
+                let retried = summed.change_where(&sums::NOTIFICATIONS, which, key, || {
                     summed.transaction.execute(&update, params![id, sink, first, last, now])
-                })
+                })?;
+                let (of, detail) = (id.or(sink).unwrap_or("all"), retried.to_string());
+                self.tell(summed, (&self.actor.who, now), ("notifications.retry", of, &detail))?;
+                Ok(retried)
             })?;
             after = last + 1;
         }

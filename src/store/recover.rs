@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     engine::{KnownEvent, SavedWatermark},
-    event::{Column, EventType, id_hash},
+    event::{BankStatus, Column, EventType, id_hash},
     journal::{JournalBlock, decode_block, read_ids, stored_block},
     ledger::{Ledger, Reversal},
     say,
@@ -44,8 +44,13 @@ pub struct Recovered {
 }
 
 /// The journal and the balances.
-const SUMMED_WHILE_READ: [&str; 4] =
-    [sums::JOURNAL.name, sums::LINES.name, sums::APPLICATIONS.name, sums::INDICATORS.name];
+const SUMMED_WHILE_READ: [&str; 5] = [
+    sums::JOURNAL.name,
+    sums::LINES.name,
+    sums::APPLICATIONS.name,
+    sums::CONFIRMATIONS.name,
+    sums::INDICATORS.name,
+];
 
 impl Store {
     /// Reads the state as of the last commit. `schema` is the event schema in the configured zone. `known` is given
@@ -211,18 +216,24 @@ fn events(batch: &RecordBatch) -> Vec<KnownEvent> {
     ids.zip(times).zip(contents).map(event).collect()
 }
 
-/// The columns that tell what an event takes back. One that no event of a batch has may be missing.
-const REVERSING: [Column; 5] =
-    [Column::Type, Column::OriginalEventId, Column::BudgetLineId, Column::ToBudgetLineId, Column::Amount];
+/// The columns that tell what an event takes back or confirms. One that no event of a batch has may be missing.
+const REVERSING: [Column; 6] = [
+    Column::Type,
+    Column::OriginalEventId,
+    Column::BudgetLineId,
+    Column::ToBudgetLineId,
+    Column::Status,
+    Column::Amount,
+];
 
-/// What the events of a batch take back of others.
+/// What the events of a batch take back of others, or confirm.
 fn reversals(batch: &RecordBatch) -> Vec<Reversal> {
     let stored = |column: Column| batch.column_by_name(column.spec().name);
     if stored(Column::OriginalEventId).is_none_or(|names| names.null_count() == names.len()) {
         return Vec::new();
     }
     // Blocks have text in another layout than files.
-    let texts = [Column::Type, Column::OriginalEventId, Column::BudgetLineId, Column::ToBudgetLineId];
+    let [texts @ .., _] = REVERSING;
     let views = texts.map(|column| Some((column, cast(stored(column)?, &DataType::Utf8View).ok()?)));
     let text = |column: Column, row: usize| {
         let (_, texts) = views.iter().flatten().find(|(known, _)| *known == column)?;
@@ -233,8 +244,12 @@ fn reversals(batch: &RecordBatch) -> Vec<Reversal> {
     let reversal = |row: usize| {
         let original = text(Column::OriginalEventId, row)?;
         let event_type = EventType::parse(text(Column::Type, row)?)?;
-        let (line, to_line) = (text(Column::BudgetLineId, row)?, text(Column::ToBudgetLineId, row));
+        // A confirmation may be of no line.
+        let line = text(Column::BudgetLineId, row).unwrap_or_default();
+        let to_line = text(Column::ToBudgetLineId, row);
         let cents = amounts.map_or(0, |amounts| amounts.value(row));
+        let status = text(Column::Status, row).and_then(BankStatus::parse);
+        let cents = status.map_or(cents, |status| status.cleared(cents));
         Some(Reversal::new(event_type, original, line, to_line, cents))
     };
     (0..batch.num_rows()).filter_map(reversal).collect()

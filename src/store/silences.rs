@@ -51,6 +51,7 @@ impl Cases {
             let id = insert.insert(params![silence.starts_at, silence.ends_at, body])?;
             summed.inserted(&sums::SILENCES, [id])?;
             record(summed, id, now, &silence.author, ORDER, &body)?;
+            self.tell(summed, (&silence.author, now), ("silences.order", &id.to_string(), &silence.reason))?;
             Ok(id)
         })?;
         Ok(Silence { silence_id, ..silence })
@@ -115,6 +116,7 @@ impl Cases {
                 summed.transaction.execute(sql, params![id, silence.starts_at, silence.ends_at, body])
             })?;
             record(summed, id, now, who, EXPIRE, &body)?;
+            self.tell(summed, (who, now), ("silences.expire", &id.to_string(), ""))?;
             // What it held back is looked at again at once. That it was held back stays known: what is over by now is
             // not told.
             let held_by = format!("silence {id}");
@@ -129,7 +131,7 @@ impl Cases {
 
     /// Does `work` in one transaction, which keeps the sums.
     pub(super) fn change<T>(
-        &mut self,
+        &self,
         work: impl FnOnce(&Summed<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
         let run = || {

@@ -54,7 +54,8 @@ impl Language {
 }
 
 /// The Chinese of the texts in code, a file a room: flat YAML, the English text as key.
-const CHINESE: [&str; 6] = [
+const CHINESE: [&str; 7] = [
+    include_str!("zh/access.yaml"),
     include_str!("zh/commands.yaml"),
     include_str!("zh/configuration.yaml"),
     include_str!("zh/databases.yaml"),

@@ -170,7 +170,10 @@ fn what_is_not_there_or_not_readable_is_told_with_what_to_do() {
     let state = fiscwatch(b"state: { dir: odd }\n", &["state", "info"]);
     assert!(state.contains("state directory odd: it is a folder. Check"), "{state}");
 
-    let address = fiscwatch(b"http: { listen: '192.0.2.1:80' }\nstate: { dir: state }\n", &["run"]);
+    let address = fiscwatch(
+        b"http: { listen: '192.0.2.1:80', auth: true, tls: proxy }\nstate: { dir: state }\n",
+        &["run"],
+    );
     assert!(address.contains("Set http.listen to an address of this machine"), "{address}");
 }
 
@@ -189,7 +192,7 @@ fn a_state_that_is_locked_newer_or_damaged() {
     let database = bench.path().join("state/fiscwatch.db");
     rusqlite::Connection::open(&database).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let err = fails(bench.path(), &["run", "--config", "fiscwatch.yaml"]);
-    assert!(err.contains("written by a newer fiscwatch (schema 99, this one knows 5)"), "{err}");
+    assert!(err.contains("written by a newer fiscwatch (schema 99, this one knows 7)"), "{err}");
     let err = fails(bench.path(), &["state", "info", "--config", "fiscwatch.yaml"]);
     assert!(err.contains("written by a newer fiscwatch"), "{err}");
 

@@ -243,7 +243,7 @@ fn chunks_cover_a_file_without_gap_whatever_their_size() {
     );
     let path = crate::support::write(dir.path(), "events.jsonl", &text);
     for rows in [1, 2, 1000] {
-        let mut chunks = Chunks::open(&path, Format::of(&path, None), rows, (0, 0), false).unwrap();
+        let mut chunks = Chunks::open(&path, Format::of(&path, None), rows, (0, 0), false, None).unwrap();
         let (mut at, mut accepted, mut reasons) = (0, 0, Vec::new());
         while let Some(chunk) = chunks.next_chunk().unwrap() {
             assert_eq!(chunk.from, at);
@@ -261,7 +261,7 @@ fn chunks_cover_a_file_without_gap_whatever_their_size() {
 fn a_record_that_is_too_long_is_one_record_even_while_it_is_written() {
     let dir = tempfile::tempdir().unwrap();
     let path = crate::support::write(dir.path(), "events.jsonl", &"y".repeat(3 << 20));
-    let mut chunks = Chunks::open(&path, Format::of(&path, None), 10, (0, 0), true).unwrap();
+    let mut chunks = Chunks::open(&path, Format::of(&path, None), 10, (0, 0), true, None).unwrap();
     for _ in 0..3 {
         // A process that starts again here must not take the rest for a record.
         assert!(chunks.next_chunk().unwrap().is_none());

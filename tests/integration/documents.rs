@@ -101,10 +101,11 @@ fn the_command_line_documents_itself() {
 }
 
 /// The documents for users; each has its Chinese page.
-const FOR_USERS: [(&str, &str); 8] = [
+const FOR_USERS: [(&str, &str); 9] = [
     ("README.md", "README.zh.md"),
     ("docs/alerts.md", "docs/zh/alerts.md"),
     ("docs/events.md", "docs/zh/events.md"),
+    ("docs/feeds.md", "docs/zh/feeds.md"),
     ("docs/first-hour.md", "docs/zh/first-hour.md"),
     ("docs/notifications.md", "docs/zh/notifications.md"),
     ("docs/operations.md", "docs/zh/operations.md"),

@@ -24,6 +24,8 @@ struct Expected {
     reserved: Decimal,
     planned: Decimal,
     opening: Decimal,
+    paid: Decimal,
+    cleared: Decimal,
 }
 
 /// Says by its own rules which records are events: valid, and the first with their id.
@@ -53,12 +55,29 @@ fn model(events: &[&Value]) -> BTreeMap<String, Expected> {
             _ => None,
         })
         .collect();
-    for event in events.iter().filter(|event| event["type"] != "indicator") {
+    let paid_on = |id: &Value| {
+        let payment = events.iter().find(|e| e["type"] == "payment" && e["event_id"] == *id);
+        payment.map(|payment| payment["budget_line_id"].clone())
+    };
+    let of_lines =
+        |event: &&&Value| !["indicator", "confirmation", "receipt"].map(Value::from).contains(&event["type"]);
+    for event in events.iter().filter(|event| event["type"] == "confirmation") {
+        let amount: Decimal = text(event, "amount").parse().unwrap();
+        let own = event.get("budget_line_id").cloned();
+        if let Some(Value::String(line)) = own.or_else(|| paid_on(&event["original_event_id"])) {
+            let sign = if event["status"] == "returned" { -Decimal::ONE } else { Decimal::ONE };
+            lines.entry(line).or_default().cleared += sign * amount;
+        }
+    }
+    for event in events.iter().filter(of_lines) {
         let amount: Decimal = text(event, "amount").parse().unwrap_or_default();
         let to = text(event, "to_budget_line_id");
         let line = lines.entry(text(event, "budget_line_id")).or_default();
         match event["type"].as_str().unwrap() {
-            "payment" => line.executed += amount,
+            "payment" => {
+                line.executed += amount;
+                line.paid += amount;
+            }
             "application" if settled.contains(event["event_id"].as_str().unwrap()) => {}
             "application" => line.reserved += amount,
             "refund" => line.executed -= amount,
@@ -122,10 +141,13 @@ fn compare(ledger: &Ledger, events: &[Value]) {
             reserved: cents(b.reserved),
             planned: cents(b.planned),
             opening: cents(b.opening),
+            paid: cents(b.paid()),
+            cleared: cents(b.cleared),
         };
         assert_eq!(Some(&found), expected.get(&*line.id), "{}", line.id);
         assert_eq!(b.available(), b.total - b.frozen - b.reserved - b.executed);
         assert_eq!(b.plan_available(), b.planned - b.reserved - b.executed);
+        assert_eq!(b.uncleared(), b.paid() - b.cleared);
         transferred += b.transferred;
         corrected += b.corrected;
     }
@@ -134,6 +156,10 @@ fn compare(ledger: &Ledger, events: &[Value]) {
     let stated =
         ledger.indicators().iter().map(|(id, i)| (id.to_owned(), (number(i.target), i.actual.map(number))));
     assert_eq!(stated.collect::<BTreeMap<_, _>>(), indicators(&events));
+    let met: BTreeSet<_> = ledger.saved_confirmations().map(|(id, _)| id).collect();
+    let came =
+        |event: &&&Value| event["type"] == "payment" && met.contains(event["event_id"].as_str().unwrap());
+    assert_eq!(events.iter().find(came), None, "nothing waits for a payment that has come");
     assert_eq!((transferred, corrected), (0, 0), "transfers and corrections have two legs");
 }
 
@@ -152,7 +178,8 @@ fn sequenced(decoder: &Decoder, sequencer: &mut Sequencer, events: &[Value]) {
     // What rules see after each event obeys the equations too.
     for row in 0..sequenced.types.len() {
         let found = sequenced.attributes.get(sequenced.after.attributes[row] as usize).is_some();
-        assert!(found || sequenced.types[row] == EventType::Indicator && !sequenced.after.has_line(row));
+        let may_be_of_none = [EventType::Indicator, EventType::Confirmation, EventType::Receipt];
+        assert!(found || may_be_of_none.contains(&sequenced.types[row]) && !sequenced.after.has_line(row));
     }
 }
 

@@ -2,8 +2,11 @@
 
 mod support;
 
+mod access;
 mod alerts;
 mod arithmetic;
+mod audit;
+mod bank;
 mod batches;
 mod cli;
 mod closing;
@@ -19,6 +22,7 @@ mod fuzzing;
 mod hostile;
 mod hostile_http;
 mod http;
+mod import;
 mod indicators;
 mod kafka;
 mod language;
@@ -28,6 +32,7 @@ mod lifecycle;
 mod lists;
 mod local_time;
 mod meeting;
+mod messages;
 mod mistakes;
 mod notify;
 mod once;
@@ -52,3 +57,4 @@ mod trial;
 mod trust;
 mod values;
 mod versions;
+mod ways;

@@ -15,9 +15,25 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("tokio_postgres", &["source/postgres"]),
     ("axum", &["http"]),
     ("clap", &["cli"]),
+    ("quick_xml", &["markup"]),
+    ("calamine", &["workbook/legacy"]),
+    ("cfb", &["workbook/legacy"]),
+    ("zip", &["workbook/package.rs"]),
     (
         "datafusion",
-        &["diagnostic", "inspect", "source", "sql", "rule", "evaluate", "engine", "store", "app", "cli"],
+        &[
+            "diagnostic",
+            "inspect",
+            "map",
+            "source",
+            "sql",
+            "rule",
+            "evaluate",
+            "engine",
+            "store",
+            "app",
+            "cli",
+        ],
     ),
 ];
 

@@ -95,7 +95,19 @@ fn random_event(rng: &mut impl Rng, n: usize) -> Value {
     let at = 1_735_660_800_000i64 + rng.random_range(0..31_536_000_000i64);
     event["occurred_at"] = json!(at);
     let earlier = format!("e{}", rng.random_range(0..n.max(1) + 5));
-    match rng.random_range(0..21) {
+    match rng.random_range(0..25) {
+        21..24 => {
+            let mut event = json!({"event_id": format!("e{n}"), "type": "confirmation", "occurred_at": at, "original_event_id": earlier, "amount": amount,
+                "status": status(rng)});
+            if rng.random_ratio(1, 4) {
+                event["budget_line_id"] = json!(line);
+            }
+            return event;
+        }
+        24 => {
+            return json!({"event_id": format!("e{n}"), "type": "receipt", "occurred_at": at, "account": "3301016001", "payer_name": "文具有限公司",
+                "payer_account": "33010160099", "amount": amount});
+        }
         20 => return random_indicator(rng, n, at, &line),
         0..7 => {
             if rng.random_ratio(1, 3) {
@@ -135,6 +147,11 @@ fn random_event(rng: &mut impl Rng, n: usize) -> Value {
         }
     }
     event
+}
+
+/// What a bank says, mostly that it has paid.
+pub fn status(rng: &mut impl Rng) -> &'static str {
+    ["paid", "paid", "partial", "returned"][rng.random_range(0..4)]
 }
 
 fn random_indicator(rng: &mut impl Rng, n: usize, at: i64, line: &str) -> Value {

@@ -62,6 +62,12 @@ fn full() -> Bench {
         succeeds(bench.path(), &silence);
     }
     succeeds(bench.path(), &["silence", "expire", "2", "--by", "王芳"]);
+    for (name, role) in [("王芳", "officer"), ("李雷", "auditor")] {
+        succeeds(bench.path(), &["user", "add", name, "--role", role]);
+        succeeds(bench.path(), &["token", "add", "console", "--user", name]);
+        // Its end seals the audit log.
+        succeeds(bench.path(), &["run", "--once"]);
+    }
     bench
 }
 

@@ -265,7 +265,7 @@ fn outcomes(dir: &Path, case: &Case, decoder: &Decoder) -> Vec<(&'static str, Ou
     let of = |payload: Payload| outcome(case, &decoder.decode(&[block(payload)], None));
     let of_file = |name: &str| {
         let path = dir.join(name);
-        let mut chunks = Chunks::open(&path, Format::of(&path, None), 10, (0, 0), false).unwrap();
+        let mut chunks = Chunks::open(&path, Format::of(&path, None), 10, (0, 0), false, None).unwrap();
         of(chunks.next_chunk().unwrap().unwrap().payload)
     };
     std::fs::write(dir.join("e.jsonl"), format!("{json}\n")).unwrap();

@@ -2,6 +2,7 @@
 //! `fixtures/states` were written by the versions themselves (`make.sh` and `make-later.sh` there).
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     path::{Path, PathBuf},
 };
@@ -51,16 +52,42 @@ fn succeeds(dir: &Path, args: &[&str]) -> Vec<String> {
     out.lines().map(str::to_owned).collect()
 }
 
-/// The lines as an older version showed them, with the balance that it did not know.
-fn ledger_of_today(path: &Path) -> Vec<String> {
-    let shown = file_lines(path).into_iter();
-    shown
-        .map(|line| line.replacen(",\"executed_ratio\"", ",\"opening\":\"0.00\",\"executed_ratio\"", 1))
-        .collect()
+/// The lines as an older version showed them, with the balances that it did not know. Nothing is cleared in these events,
+/// so what is not is every payment.
+fn ledger_of_today(path: &Path, events: &Path) -> Vec<String> {
+    let mut paid: BTreeMap<String, i128> = BTreeMap::new();
+    for line in file_lines(events) {
+        let event: Value = serde_json::from_str(&line).unwrap();
+        if event["type"] == "payment" {
+            let cents: i128 = event["amount"].as_str().unwrap().replace('.', "").parse().unwrap();
+            *paid.entry(event["budget_line_id"].as_str().unwrap().to_owned()).or_default() += cents;
+        }
+    }
+    let today = |line: String| {
+        let shown: Value = serde_json::from_str(&line).unwrap();
+        let cents = paid.get(shown["budget_line_id"].as_str().unwrap()).copied().unwrap_or(0);
+        let new = format!(
+            r#","opening":"0.00","cleared":"0.00","uncleared":"{}.{:02}","executed_ratio""#,
+            cents / 100,
+            cents % 100
+        );
+        line.replacen(",\"executed_ratio\"", &new, 1)
+    };
+    file_lines(path).into_iter().map(today).collect()
 }
 
 fn held(dir: &Path) -> (Vec<String>, Vec<String>) {
     (succeeds(dir, &["findings", "export"]), succeeds(dir, &["budget", "export"]))
+}
+
+/// What a state holds that a version wrote. From version 5 on windows close one event later, so findings of ticks come before
+/// theirs; they are the same findings.
+fn held_by(dir: &Path, version: i64) -> (Vec<String>, Vec<String>) {
+    let mut held = held(dir);
+    if version >= 5 {
+        held.0.sort();
+    }
+    held
 }
 
 /// Reads the rest of the events, and gives what is held then and what a backtest of all events gives.
@@ -75,11 +102,17 @@ fn go_on(dir: &Path) -> [(Vec<String>, Vec<String>); 2] {
 
 #[test]
 fn states_of_older_versions_open_with_what_they_held_and_go_on() {
-    for version in 1..=4 {
+    for version in 1..=6 {
         let dir = state_of(version);
         let dir = dir.path();
-        let expected = (file_lines(&dir.join("findings.jsonl")), ledger_of_today(&dir.join("ledger.jsonl")));
+        let mut expected = (
+            file_lines(&dir.join("findings.jsonl")),
+            ledger_of_today(&dir.join("ledger.jsonl"), &dir.join("events.jsonl")),
+        );
         assert!(expected.0.len() > 40 && expected.1.len() > 20);
+        if version >= 5 {
+            expected.0.sort();
+        }
         // A copy can be made before anything is changed.
         succeeds(dir, &["state", "backup", "before"]);
         if version < SCHEMA_VERSION {
@@ -91,7 +124,7 @@ fn states_of_older_versions_open_with_what_they_held_and_go_on() {
             assert!(err.contains(&says) && err.contains("Start `fiscwatch run` on it once"), "{err}");
         }
         succeeds(dir, &["run", "--once"]);
-        assert_same(&held(dir), &expected, &format!("version {version}"));
+        assert_same(&held_by(dir, version), &expected, &format!("version {version}"));
         let info: Value = serde_json::from_str(&succeeds(dir, &["state", "info", "--json"])[0]).unwrap();
         assert_eq!(info["schema_version"], SCHEMA_VERSION);
         succeeds(dir, &["state", "verify"]);
@@ -114,7 +147,7 @@ fn states_of_older_versions_open_with_what_they_held_and_go_on() {
         succeeds(dir, &["state", "restore", "before"]);
         unpack("events.jsonl", &dir.join("events.jsonl"));
         succeeds(dir, &["run", "--once"]);
-        assert_same(&held(dir), &expected, &format!("version {version}, restored"));
+        assert_same(&held_by(dir, version), &expected, &format!("version {version}, restored"));
     }
 }
 

@@ -103,7 +103,7 @@ pub async fn replay(
             Watermark::new(config.lateness, Some(config.outlier)),
             None,
         )
-        .finding(Originals::in_journal(Lookup::open(&config.state_dir)?))
+        .finding(Originals::in_journal(Lookup::open(&config.state_dir)?).within(config.retain_micros()))
         .replaying(noted),
         windowing: Windowing::new(
             &evaluator,

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::{
+    access::Action as Permit,
     alert::{Alert, inquiry::Stage},
     cli::{
         ConfigArg,
@@ -40,7 +41,7 @@ pub struct ListArgs {
 }
 
 pub fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
-    let config = args.config.load_or_default()?;
+    let config = args.config.permitted(Permit::ReadAlerts)?;
     let cases = Cases::open_read_only(&config.state_dir)?;
     let before = args.before.as_deref().map(|id| cases.complete(id)).transpose()?;
     let inquiry = args.drafts.then(|| Stage::Draft.word().to_owned());

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::context::Context;
 use crate::{
+    access::Action as Permit,
     alert::{Alert, inquiry::Stage},
     app::Deed,
     cli::{
@@ -41,7 +42,7 @@ pub struct ShowArgs {
 }
 
 pub fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
-    let config = args.config.load_or_default()?;
+    let config = args.config.permitted(Permit::ReadAlerts)?;
     let cases = Cases::open_read_only(&config.state_dir)?;
     let draft = |alert: &Alert, findings: &[Finding]| {
         alert.inquiry.as_ref().filter(|letter| letter.stage == Stage::Draft)?;

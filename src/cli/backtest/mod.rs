@@ -61,7 +61,7 @@ pub struct BacktestArgs {
 }
 
 pub fn backtest(args: &BacktestArgs) -> anyhow::Result<ExitCode> {
-    let mut config = args.config.load_beside(&args.events.events)?;
+    let mut config = args.config.load_beside(&args.events)?;
     config.batch_rows = args.batch_rows.unwrap_or(config.batch_rows).clamp(1, 1 << 20);
     if let [old, new] = &args.compare[..] {
         return compare::compare(args, config, old, new);

@@ -9,6 +9,7 @@ use super::{
     table::{Cell, Screen, Sheet},
 };
 use crate::{
+    access::Action,
     clock::{Clock, SystemClock},
     config::Config,
     say,
@@ -46,14 +47,14 @@ pub struct RestoreArgs {
 }
 
 pub fn backup(args: &BackupArgs) -> anyhow::Result<ExitCode> {
-    let config = args.config.load_or_default()?;
+    let config = args.config.permitted(Action::BackUpState)?;
     let options = BackupOptions { link: args.link, now: SystemClock.now() };
     let manifest = store::back_up(&config.state_dir, &args.to, options)?;
     show("backup", &args.to, &manifest, args.json, &config)
 }
 
 pub fn restore(args: &RestoreArgs) -> anyhow::Result<ExitCode> {
-    let config = args.config.load_or_default()?;
+    let config = args.config.permitted(Action::BackUpState)?;
     let to = args.to.as_ref().unwrap_or(&config.state_dir);
     let manifest = store::restore(&args.from, to)?;
     show("state", to, &manifest, args.json, &config)

@@ -8,7 +8,7 @@ use super::{
     ConfigArg,
     table::{Cell, Screen, Sheet},
 };
-use crate::{say, store::Reader};
+use crate::{access::Action, say, store::Reader};
 
 #[derive(Debug, Args)]
 pub struct InfoArgs {
@@ -21,7 +21,7 @@ pub struct InfoArgs {
 
 pub fn info(args: &InfoArgs) -> anyhow::Result<ExitCode> {
     let InfoArgs { config, json } = args;
-    let config = config.load_or_default()?;
+    let config = config.permitted(Action::ReadState)?;
     let info = Reader::open(&config.state_dir)?.info()?;
     if *json {
         println!("{}", serde_json::to_string(&info)?);

@@ -16,6 +16,7 @@ use super::{
     table::{Cell, Column, Form, Table, plain},
 };
 use crate::{
+    access::Action,
     app,
     clock::{Clock, SystemClock},
     config::Config,
@@ -39,7 +40,7 @@ pub struct QueryArgs {
 const SHOWN: usize = 1000;
 
 pub fn query(args: &QueryArgs) -> anyhow::Result<ExitCode> {
-    let config = args.config.load_or_default()?;
+    let config = args.config.permitted(Action::QueryState)?;
     let limit = config.query_limits.time;
     let answered = async { tokio::time::timeout(limit, answer(args, &config)).await };
     let runtime = runtime()?;

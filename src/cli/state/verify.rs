@@ -10,6 +10,7 @@ use super::{
     table::{Cell, Column, Screen, Table, visible},
 };
 use crate::{
+    access::Action,
     app, daemon,
     decode::Decoder,
     say,
@@ -41,7 +42,7 @@ pub struct VerifyArgs {
 const RESULTS: [&str; 3] = ["tables", "history", "findings"];
 
 pub fn verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
-    let config = args.config.load_or_default()?;
+    let config = args.config.permitted(Action::ReadState)?;
     let dir = args.dir.as_ref().unwrap_or(&config.state_dir);
     let time = |text: &Option<String>, flag| -> anyhow::Result<Option<i64>> {
         let parse =

@@ -4,18 +4,19 @@
 mod envelope;
 mod values;
 
-use bytes::Bytes;
-
 use super::{fault::Fault, json, row::RowBuilder};
-use crate::{say, stream::Reason};
+use crate::{
+    say,
+    stream::{Block, Payload, Reason},
+};
 
 pub use envelope::{Change, Schemas};
 
 /// Where the text of each record is in a block, with its number.
-pub type Places = Vec<(usize, usize, u64)>;
+type Places = Vec<(usize, usize, u64)>;
 
 /// The places of messages.
-pub fn of_messages(ends: &[(u32, u64)]) -> Places {
+fn of_messages(ends: &[(u32, u64)]) -> Places {
     let mut start = 0;
     let place = |&(end, offset): &(u32, u64)| {
         let end = end as usize;
@@ -25,7 +26,7 @@ pub fn of_messages(ends: &[(u32, u64)]) -> Places {
 }
 
 /// The places of lines.
-pub fn of_lines(bytes: &[u8], first_record: u64) -> Places {
+fn of_lines(bytes: &[u8], first_record: u64) -> Places {
     let rest = bytes.last().is_some_and(|last| *last != b'\n').then_some(bytes.len());
     let ends = memchr::memchr_iter(b'\n', bytes).chain(rest);
     let mut start = 0;
@@ -34,19 +35,33 @@ pub fn of_lines(bytes: &[u8], first_record: u64) -> Places {
     (1..).zip(ends).map(place).collect()
 }
 
-/// Decodes change events. Only new rows are events; a row that was changed or deleted is refused.
-pub fn decode(data: &Bytes, places: &Places, partition: &str, rows: &mut RowBuilder<'_>) {
-    let mut schemas = Schemas::default();
-    let read: Vec<_> = places
-        .iter()
-        .map(|&(start, end, record)| read(&data[start..end], partition, record, &mut schemas))
-        .collect();
-    let mut parser = json::Parser::default();
-    for (change, &(start, end, record)) in read.iter().zip(places) {
-        match change {
-            Ok(None) => rows.skip(1),
-            Ok(Some(row)) => parser.record(row, record, (start, end), rows),
-            Err(fault) => rows.reject(fault.clone(), record, start, end),
+/// What the messages of a block say, each with its place.
+pub struct Changes(Vec<(Result<Option<String>, Fault>, (usize, usize, u64))>);
+
+impl Changes {
+    /// Reads the messages of a block; `None` if it has none.
+    pub fn of(block: &Block) -> Option<Self> {
+        let (data, places) = match &block.payload {
+            Payload::JsonLines(bytes) => (bytes, of_lines(bytes, block.first_record)),
+            Payload::Messages { data, ends } => (data, of_messages(ends)),
+            _ => return None,
+        };
+        let mut schemas = Schemas::default();
+        let mut read = |place: (usize, usize, u64)| {
+            (read(&data[place.0..place.1], &block.partition, place.2, &mut schemas), place)
+        };
+        Some(Self(places.into_iter().map(&mut read).collect()))
+    }
+
+    /// Decodes the rows. Only new ones are events; a row that was changed or deleted is refused.
+    pub fn decode<'c>(&'c self, parser: impl json::Record<'c>, rows: &mut RowBuilder<'_>) {
+        let mut parser = parser;
+        for (change, (start, end, record)) in &self.0 {
+            match change {
+                Ok(None) => rows.skip(1),
+                Ok(Some(row)) => parser.record(row, *record, (*start, *end), rows),
+                Err(fault) => rows.reject(fault.clone(), *record, *start, *end),
+            }
         }
     }
 }

@@ -22,9 +22,19 @@ use crate::{
     text::quoted,
 };
 
+/// Takes the records of a block one after another.
+pub trait Record<'a> {
+    /// A record with its number and its place in the block.
+    fn record(&mut self, text: &'a str, record: u64, place: (usize, usize), rows: &mut RowBuilder<'_>);
+}
+
 /// Decodes the lines of a block. Empty lines are no records.
-pub fn lines(bytes: &Bytes, first_record: u64, rows: &mut RowBuilder<'_>) {
-    let mut parser = Parser::default();
+pub fn lines<'a>(
+    bytes: &'a Bytes,
+    first_record: u64,
+    parser: &mut impl Record<'a>,
+    rows: &mut RowBuilder<'_>,
+) {
     let whole = simdutf8::basic::from_utf8(bytes).ok();
     let mut start = 0;
     let mut record = first_record;
@@ -41,8 +51,12 @@ pub fn lines(bytes: &Bytes, first_record: u64, rows: &mut RowBuilder<'_>) {
 }
 
 /// Decodes messages, one JSON object each.
-pub fn messages(data: &Bytes, ends: &[(u32, u64)], rows: &mut RowBuilder<'_>) {
-    let mut parser = Parser::default();
+pub fn messages<'a>(
+    data: &'a Bytes,
+    ends: &[(u32, u64)],
+    parser: &mut impl Record<'a>,
+    rows: &mut RowBuilder<'_>,
+) {
     let mut start = 0;
     for &(end, offset) in ends {
         let end = end as usize;
@@ -95,7 +109,7 @@ fn column(name: &str) -> Option<u8> {
 }
 
 /// Reads objects into cells.
-pub(super) struct Parser<'a> {
+pub struct Parser<'a> {
     cells: Vec<Cell<'a>>,
     /// The cells that the record before filled, a bit each.
     filled: u64,
@@ -108,31 +122,45 @@ impl Default for Parser<'_> {
     }
 }
 
-impl<'a> Parser<'a> {
+impl Parser<'_> {
     fn clear(&mut self) {
         while self.filled != 0 {
             self.cells[self.filled.trailing_zeros() as usize] = Cell::Absent;
             self.filled &= self.filled - 1;
         }
     }
+}
 
-    /// Reads a record; `start..end` is its place in the block, which the text may have been made from.
-    pub(super) fn record(
+/// A record without what is around it; `None` if it is skipped or rejected.
+pub fn body<'a>(
+    text: &'a str,
+    record: u64,
+    (start, end): (usize, usize),
+    rows: &mut RowBuilder<'_>,
+) -> Option<&'a str> {
+    let trimmed = text.strip_prefix('\u{feff}').unwrap_or(text).trim_ascii();
+    if trimmed.is_empty() {
+        rows.skip(1);
+        return None;
+    }
+    if text.len() > RECORD_BYTES_MAX {
+        let (bytes, most) = (text.len(), RECORD_BYTES_MAX);
+        let detail = say!("{bytes} bytes, {most} are allowed", bytes, most);
+        rows.reject((Reason::TooLarge, detail), record, start, end.min(start + RECORD_BYTES_MAX));
+        return None;
+    }
+    Some(trimmed)
+}
+
+impl<'a> Record<'a> for Parser<'a> {
+    fn record(
         &mut self,
         text: &'a str,
         record: u64,
         (start, end): (usize, usize),
         rows: &mut RowBuilder<'_>,
     ) {
-        let trimmed = text.strip_prefix('\u{feff}').unwrap_or(text).trim_ascii();
-        if trimmed.is_empty() {
-            return rows.skip(1);
-        }
-        if text.len() > RECORD_BYTES_MAX {
-            let (bytes, most) = (text.len(), RECORD_BYTES_MAX);
-            let detail = say!("{bytes} bytes, {most} are allowed", bytes, most);
-            return rows.reject((Reason::TooLarge, detail), record, start, end.min(start + RECORD_BYTES_MAX));
-        }
+        let Some(trimmed) = body(text, record, (start, end), rows) else { return };
         self.clear();
         if plain::read(trimmed, &mut self.cells, &mut self.filled, &mut self.order).is_some() {
             return rows.row(&mut self.cells, record, start, end);
@@ -167,7 +195,7 @@ fn general<'a>(text: &'a str, order: &mut Order) -> Result<(Vec<Cell<'a>>, Vec<S
 }
 
 /// `serde_json` counts columns within the record; its line is always 1 and says nothing.
-fn describe(error: &serde_json::Error) -> String {
+pub fn describe(error: &serde_json::Error) -> String {
     let column = error.column();
     match error.classify() {
         Category::Syntax | Category::Io => say!("it is not JSON from column {column} on", column),
@@ -264,7 +292,7 @@ impl Visitor<'_> for Key {
 }
 
 /// A raw JSON value, which `serde_json` has found to be valid, as a cell.
-fn cell(raw: &str, kind: FieldKind) -> Cell<'_> {
+pub fn cell(raw: &str, kind: FieldKind) -> Cell<'_> {
     match raw.as_bytes().first() {
         Some(b'"') => string(raw).map_or(Cell::Other("a string with a broken escape"), |text| match text {
             Cow::Borrowed(text) => Cell::text(text),

@@ -18,7 +18,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::{Reading, row::fold, text, value::YEARS};
 use crate::event::{
-    BudgetAction, Column, Currency, EventType,
+    BudgetAction, Column, Currency, EventType, TypeSet,
     money::check_amount,
     number,
     schema::{
@@ -100,7 +100,7 @@ fn texts(array: &ArrayRef) -> Option<StringViewArray> {
 
 struct Work<'w> {
     /// The type of each row, as a bit.
-    bits: Vec<u8>,
+    bits: Vec<TypeSet>,
     contents: Vec<u64>,
     bounds: TimeBounds,
     currency: &'w Currency,
@@ -179,7 +179,7 @@ impl Work<'_> {
             return StringViewArray::try_new(views, buffers, validity(present)).ok();
         }
         let mut views = views.to_vec();
-        let missing = |row: usize, bits: &[u8]| spec.on & bits[row] != 0 && !present.value(row);
+        let missing = |row: usize, bits: &[TypeSet]| spec.on & bits[row] != 0 && !present.value(row);
         for row in (0..views.len()).filter(|row| missing(*row, &self.bits)) {
             views[row] = make_view(self.currency.code().as_bytes(), 0, 0);
             self.contents[row] = self.contents[row].wrapping_add(fold(views[row], seed));

@@ -8,7 +8,7 @@ use saphyr::{ScalarStyle, YamlData};
 
 use crate::{
     diagnostic::meant,
-    event::{EventType, time::Calendar},
+    event::{EventType, TypeSet, time::Calendar},
     rule::{Exception, Handling, Language, Mode, Param, Rule, Severity, Status, Text},
     say,
     yaml::{Document, Node, Placed, Record},
@@ -50,6 +50,8 @@ const TRIGGERS: &[&str] = &[
     "correction",
     "budget",
     "indicator",
+    "confirmation",
+    "receipt",
     "window",
     "schedule",
 ];
@@ -173,7 +175,7 @@ fn summary<'t>(d: &mut Document<'t>, node: &Node<'t>) -> Vec<(Language, Placed)>
 #[derive(Debug, Clone, Copy, Default)]
 struct Trigger {
     /// Events, as [`EventType::bit`]s.
-    types: u8,
+    types: TypeSet,
     window: bool,
     schedule: bool,
 }
@@ -201,7 +203,7 @@ fn trigger<'t>(d: &mut Document<'t>, node: &Node<'t>) -> Trigger {
 }
 
 /// The bit of a type of events; a word that is none is a problem.
-fn event_type(d: &mut Document<'_>, word: &Placed, what: &str) -> u8 {
+fn event_type(d: &mut Document<'_>, word: &Placed, what: &str) -> TypeSet {
     let known = EventType::parse(&word.text).map(EventType::bit);
     if known.is_none() {
         let hint = meant(&word.text, TRIGGERS);

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use super::{Trigger, event_type, list, optional, required, required_node};
 use crate::{
     event::{
+        TypeSet,
         period::{Length, Reach},
         tick::Ticks,
     },
@@ -46,7 +47,7 @@ impl Kind {
 
 /// The event types of the stream that a rule looks at, and how it looks at them. Without types there is a problem
 /// that keeps the rule from being compiled.
-pub fn view<'t>(d: &mut Document<'t>, record: &Record<'_, 't>, trigger: Trigger) -> (u8, View) {
+pub fn view<'t>(d: &mut Document<'t>, record: &Record<'_, 't>, trigger: Trigger) -> (TypeSet, View) {
     let kind = match trigger {
         Trigger { window: true, .. } => Kind::Window,
         Trigger { schedule: true, .. } => Kind::Schedule,

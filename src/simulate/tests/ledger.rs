@@ -1,6 +1,6 @@
 //! A plain ledger to check the stream against, which knows nothing of the simulator's own books.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::super::{Action, Event, EventType};
 
@@ -29,6 +29,7 @@ pub(super) struct Ledger {
     pub lines: HashMap<String, Balance>,
     pub applications: HashMap<String, (String, i64)>,
     payments: HashMap<String, String>,
+    answered: HashSet<String>,
     /// Refunds of nothing.
     pub unknown: u64,
 }
@@ -40,6 +41,9 @@ impl Ledger {
 
     /// Applies an event and returns the lines it touched.
     pub(super) fn apply(&mut self, event: &Event) -> Vec<String> {
+        if matches!(event.event_type, EventType::Confirmation | EventType::Receipt) {
+            return self.answer(event);
+        }
         let line = event.budget_line_id.clone().unwrap();
         let amount = event.amount.map_or(0, |cents| cents.0);
         let original = event.original_event_id.as_ref();
@@ -76,8 +80,19 @@ impl Ledger {
                 self.line(&line).executed -= amount;
                 self.line(event.to_budget_line_id.as_ref().unwrap()).executed += amount;
             }
+            EventType::Confirmation | EventType::Receipt => unreachable!("they are of no line"),
         }
         std::iter::once(line).chain(event.to_budget_line_id.clone()).collect()
+    }
+
+    /// A bank's answer comes once, and after its payment.
+    fn answer(&mut self, event: &Event) -> Vec<String> {
+        if event.event_type == EventType::Confirmation {
+            let payment = event.original_event_id.clone().unwrap();
+            self.unknown += u64::from(!self.payments.contains_key(&payment));
+            assert!(self.answered.insert(payment));
+        }
+        Vec::new()
     }
 
     fn budget(&mut self, event: &Event, line: &str, amount: i64) {

@@ -156,8 +156,7 @@ fn the_clean_stream_breaks_no_rule_of_conduct() {
         let exempt = class.starts_with("301") || class.starts_with("303") || class == "30226";
         assert!(event.payee_type.as_deref() != Some("person") || exempt || cents < 5_000_000);
         assert!(event.bond_code.is_none() || class.starts_with("310"));
-        assert!(event.actual_payee_name.is_none() || event.actual_payee_name == event.payee_name);
-        assert!(event.actual_payee_account.is_none() || event.actual_payee_account == event.payee_account);
+        assert!(event.actual_payee_name.is_none(), "a payment does not know what the bank will do");
     }
 }
 
@@ -222,12 +221,15 @@ fn labels_name_the_events_they_are_about() {
             label.event_ids.is_empty(),
             matches!(kind.kind, "wages-unpaid" | "benford" | "target-unreported")
         );
-        assert!(kind.payments == 0 || label.event_ids.len() as u64 == kind.payments, "{}", kind.kind);
         let named: Vec<_> = label.event_ids.iter().map(|id| by_id[id.as_str()]).collect();
+        let paid = named.iter().filter(|event| event.event_type == EventType::Payment).count();
+        assert!(kind.payments == 0 || paid as u64 == kind.payments, "{}", kind.kind);
         assert!(label.from.at <= label.to.at);
         for event in named {
             assert!((label.from.at..=label.to.at).contains(&event.occurred_at.at), "{}", kind.kind);
-            assert_eq!(event.unit_code.clone().unwrap_or_default(), label.key.unit_code, "{}", kind.kind);
+            if event.event_type != EventType::Confirmation {
+                assert_eq!(event.unit_code.clone().unwrap_or_default(), label.key.unit_code, "{}", kind.kind);
+            }
         }
     }
 }
@@ -301,7 +303,7 @@ fn ids_are_unique_and_codes_within_their_limits() {
     for Simulated { event, .. } in &events {
         assert!(ids.insert(event.event_id.clone()));
         assert!((1..=64).contains(&event.event_id.len()));
-        assert!(event.budget_line_id.as_ref().unwrap().len() <= 64);
+        assert!(event.budget_line_id.as_ref().is_none_or(|line| line.len() <= 64));
         let Some(region) = &event.region_code else { continue };
         assert!(digits(region, 9..=9));
         let unit = event.unit_code.as_ref().unwrap();

@@ -17,6 +17,7 @@ use super::{
     Account, Chunks, Encoding, Format, Outlet, Positions, ReadError, SourceError,
     file::{file_block, stopped_after},
 };
+use crate::map::Map;
 use crate::private;
 use crate::stream::{Payload, Position, Reason, Reject, Span};
 use watch::{Done, Scan, Watch};
@@ -58,6 +59,8 @@ pub struct DirectorySource {
     pub pattern: GlobMatcher,
     /// What they hold, if their names do not tell.
     pub encoding: Option<Encoding>,
+    /// How their records become events, if they are none yet.
+    pub map: Option<Arc<Map>>,
     /// What is done with a file afterwards.
     pub afterwards: Afterwards,
     /// Whether a file that cannot be read is moved into the folder `refused` beside it.
@@ -120,6 +123,13 @@ impl DirectorySource {
         }
     }
 
+    /// The first file by name that would be read, if there is one.
+    #[must_use]
+    pub fn sample(&self) -> Option<PathBuf> {
+        let scan = self.scan(&HashSet::new(), &mut Settling::new()).ok()?;
+        scan.files.keys().chain(&scan.settling).min().cloned()
+    }
+
     /// Files that are ready and were not read, by name, and what else lies there. A file that was changed is another file.
     fn scan(&self, seen: &HashSet<String>, settling: &mut Settling) -> Result<Scan, SourceError> {
         let fail = |error| SourceError::Directory { path: self.path.clone(), error };
@@ -167,7 +177,8 @@ impl DirectorySource {
         let format = Format::of(path, self.encoding);
         let partition: Arc<str> = partition.into();
         let (mut at, mut account) = (at, Account::default());
-        let opened = Chunks::open(path, format, outlet.rows, (at.offset, at.records), false);
+        let opened =
+            Chunks::open(path, format, outlet.rows, (at.offset, at.records), false, self.map.as_deref());
         let mut failed = None;
         match opened {
             Err(error) => failed = Some((Reason::Unreadable, error, bytes::Bytes::new())),

@@ -13,7 +13,7 @@ use arrow::{
 };
 
 use crate::{
-    event::{Column, EventType},
+    event::{Column, EventType, TypeSet},
     journal::layout::{ARRIVAL, arrival, block_of},
     say,
 };
@@ -30,7 +30,7 @@ pub struct Select {
     /// Arrivals up to this one, which is included.
     pub until: Option<i64>,
     /// Events of these types, as [`EventType::bit`]s.
-    pub types: Option<u8>,
+    pub types: Option<TypeSet>,
 }
 
 impl Select {
@@ -116,7 +116,7 @@ fn number(value: i64) -> Scalar<arrow::array::Int64Array> {
     arrow::array::Int64Array::new_scalar(value)
 }
 
-fn of_types(names: &ArrayRef, types: u8) -> Result<BooleanArray, ArrowError> {
+fn of_types(names: &ArrayRef, types: TypeSet) -> Result<BooleanArray, ArrowError> {
     let mut mask = BooleanArray::from(vec![false; names.len()]);
     for event_type in EventType::ALL.into_iter().filter(|t| types & t.bit() != 0) {
         let name = event_type.name();

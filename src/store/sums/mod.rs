@@ -68,9 +68,9 @@ pub fn begun(connection: &Connection) -> rusqlite::Result<bool> {
     connection.prepare("SELECT 1 FROM sums")?.exists([])
 }
 
-/// Sums what has no sum yet: a state of before there were sums is believed as it is.
-pub fn begin(connection: &Connection) -> rusqlite::Result<()> {
-    for table in ALL {
+/// Sums what has no sum yet of these tables: a state of before there were sums is believed as it is.
+pub fn begin(connection: &Connection, tables: &[&Table]) -> rusqlite::Result<()> {
+    for table in tables {
         if !is_there(connection, table)? {
             let sum = Sum::of(connection, table)?.0.cast_signed();
             connection.execute("INSERT INTO sums VALUES (?1, ?2)", (table.name, sum))?;

@@ -55,6 +55,14 @@ pub const LINES: Table = Table {
     name: "lines",
     columns: "budget_line_id, number, approved, fiscal_year, region_code, unit_code, unit_name, function_code, \
               economic_code, project_code, fund_type, total, executed, frozen, reserved, planned, transferred, \
+              corrected, last_event_at, opening, refunded, cleared",
+    key: "budget_line_id = ?1",
+};
+/// The same as version 5 summed it.
+pub const LINES_BEFORE_6: Table = Table {
+    name: "lines",
+    columns: "budget_line_id, number, approved, fiscal_year, region_code, unit_code, unit_name, function_code, \
+              economic_code, project_code, fund_type, total, executed, frozen, reserved, planned, transferred, \
               corrected, last_event_at, opening",
     key: "budget_line_id = ?1",
 };
@@ -69,6 +77,9 @@ pub const LINES_BEFORE_5: Table = Table {
 /// Open applications at the checkpoint.
 pub const APPLICATIONS: Table =
     Table { name: "applications", columns: "event_id, budget_line_id, amount", key: "event_id = ?1" };
+/// What is cleared of payments that have not come, at the checkpoint.
+pub const CONFIRMATIONS: Table =
+    Table { name: "confirmations", columns: "event_id, cleared", key: "event_id = ?1" };
 /// Indicators at the checkpoint.
 pub const INDICATORS: Table = Table {
     name: "indicators",
@@ -137,6 +148,28 @@ pub const NOTIFICATIONS: Table = Table {
     key: "id = ?1",
 };
 
+/// People.
+pub const USERS: Table = Table {
+    name: "users",
+    columns: "name, roles, created_at, created_by, disabled_at, seen_at",
+    key: "name = ?1",
+};
+/// Tokens.
+pub const TOKENS: Table = Table {
+    name: "tokens",
+    columns: "id, name, owner, roles, digest, created_at, created_by, expires_at, revoked_at, used_at",
+    key: "id = ?1",
+};
+/// Who did what.
+pub const AUDIT: Table = Table {
+    name: "audit",
+    columns: "seq, at, who, place, action, subject, result, detail, digest",
+    key: "seq = ?1",
+};
+/// Seals of the audit log.
+pub const AUDIT_SEALS: Table =
+    Table { name: "audit_seals", columns: "records, at, head, \"key\", signature", key: "records = ?1" };
+
 /// All of them.
 pub const ALL: &[&Table] = &[
     &POSITIONS,
@@ -146,6 +179,42 @@ pub const ALL: &[&Table] = &[
     &QUARANTINE,
     &OVERFLOW,
     &LINES,
+    &APPLICATIONS,
+    &CONFIRMATIONS,
+    &INDICATORS,
+    &TICKS,
+    &WATERMARK,
+    &META,
+    &SETTINGS,
+    &ALERTS,
+    &ALERT_HISTORY,
+    &ALERT_FINDINGS,
+    &ALERT_LINES,
+    &SILENCES,
+    &SILENCE_HISTORY,
+    &CHAINS,
+    &OUTBOX,
+    &GROUPS,
+    &GROUP_ALERTS,
+    &NOTIFICATIONS,
+    &USERS,
+    &TOKENS,
+    &AUDIT,
+    &AUDIT_SEALS,
+];
+
+/// Those that version 7 adds.
+pub const SINCE_7: &[&Table] = &[&USERS, &TOKENS, &AUDIT, &AUDIT_SEALS];
+
+/// Those that version 5 summed.
+pub const OF_5: &[&Table] = &[
+    &POSITIONS,
+    &JOURNAL,
+    &SEALED,
+    &FINDINGS,
+    &QUARANTINE,
+    &OVERFLOW,
+    &LINES_BEFORE_6,
     &APPLICATIONS,
     &INDICATORS,
     &TICKS,

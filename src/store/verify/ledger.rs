@@ -31,6 +31,7 @@ pub fn check(history: &History, schema: &SchemaRef) -> Result<Check, StoreError>
     let mut problems = Problems::default();
     compare(&stored, &counted, &mut problems);
     compare_indicators(&stored, &counted, &mut problems);
+    compare_confirmations(&stored, &counted, &mut problems);
     let mut moved = [0, 0];
     for (line, _) in counted.lines() {
         moved[0] += line.balances.transferred;
@@ -102,8 +103,20 @@ fn compare_indicators(stored: &Ledger, counted: &Ledger, problems: &mut Problems
     }
 }
 
+fn compare_confirmations(stored: &Ledger, counted: &Ledger, problems: &mut Problems) {
+    let [stored, counted] = [stored, counted].map(|l| l.saved_confirmations().collect::<BTreeMap<_, _>>());
+    for id in stored.keys().chain(counted.keys()).collect::<BTreeSet<_>>() {
+        if stored.get(id) != counted.get(id) {
+            problems.add(say!(
+                "what is cleared of the payment {id}, which has not come, is not as the journal gives it",
+                id
+            ));
+        }
+    }
+}
+
 type Sum = fn(&Balances) -> i128;
-const SUMS: [(&str, Sum); 8] = [
+const SUMS: [(&str, Sum); 10] = [
     ("total", |b| b.total),
     ("executed", |b| b.executed),
     ("frozen", |b| b.frozen),
@@ -112,4 +125,6 @@ const SUMS: [(&str, Sum); 8] = [
     ("transferred", |b| b.transferred),
     ("corrected", |b| b.corrected),
     ("opening", |b| b.opening),
+    ("refunded", |b| b.refunded),
+    ("cleared", |b| b.cleared),
 ];

@@ -16,7 +16,7 @@ pub type Read = Result<(String, Vec<(Reason, Vec<u8>)>), String>;
 /// Reads a file to its end, in chunks of so many records.
 pub fn read(path: &Path, rows: usize) -> Read {
     let mut chunks =
-        Chunks::open(path, Format::of(path, None), rows, (0, 0), false).map_err(|e| e.to_string())?;
+        Chunks::open(path, Format::of(path, None), rows, (0, 0), false, None).map_err(|e| e.to_string())?;
     let (mut payloads, mut at) = (Vec::new(), None);
     while let Some(chunk) = chunks.next_chunk().map_err(|e| e.to_string())? {
         assert!(at.is_none_or(|at| at == chunk.from), "a gap between chunks");

@@ -7,6 +7,7 @@
 
 mod config;
 mod csv;
+mod documents;
 mod http;
 mod json;
 mod mutate;

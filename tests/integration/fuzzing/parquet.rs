@@ -48,7 +48,9 @@ fn a_damaged_file_is_read_or_refused() {
     let seeds: Vec<_> = std::iter::once(whole).chain(super::seeds("parquet")).collect();
     fuzz("parquet", 400, &seeds, |input, _| {
         std::fs::write(&path, input).unwrap();
-        let Ok(mut chunks) = Chunks::open(&path, Format::of(&path, None), 7, (0, 0), false) else { return };
+        let Ok(mut chunks) = Chunks::open(&path, Format::of(&path, None), 7, (0, 0), false, None) else {
+            return;
+        };
         while let Ok(Some(chunk)) = chunks.next_chunk() {
             let Payload::Table(table) = &chunk.payload else { unreachable!("a table") };
             let rows = table.num_rows();

@@ -91,7 +91,7 @@ impl Ground {
     pub fn new(plan: &Arc<Plan>) -> Arc<Mutex<Self>> {
         Arc::new(Mutex::new(Self {
             plan: Arc::clone(plan),
-            model: Model::default(),
+            model: Model::keeping(plan.retain),
             sent: VecDeque::new(),
             journal: Vec::new(),
             positions: BTreeMap::new(),

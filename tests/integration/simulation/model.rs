@@ -18,6 +18,8 @@ pub struct Line {
     pub transferred: i128,
     pub corrected: i128,
     pub opening: i128,
+    pub paid: i128,
+    pub cleared: i128,
 }
 
 /// What became of a record.
@@ -40,8 +42,17 @@ pub struct Model {
     open: HashMap<String, (String, i128)>,
     settled: HashSet<String>,
     payments: Vec<Payment>,
+    /// Events this much older than the latest are not known any more.
+    retain: Option<i64>,
+    latest: i64,
     /// What is taken back of whom: the line and cents of payments, `None` for applications.
     originals: HashMap<String, Option<(String, i128)>>,
+    /// The times of those.
+    times: HashMap<String, i64>,
+    /// What is cleared of each payment.
+    cleared: HashMap<String, i128>,
+    /// What is cleared of payments that have not come.
+    pub waiting: BTreeMap<String, i128>,
     withdrawn: HashMap<String, u32>,
     /// The cents that reversals moved to a line, by original and line.
     moved: HashMap<(String, String), i128>,
@@ -60,6 +71,11 @@ struct Payment {
 }
 
 impl Model {
+    /// A treasury that knows events for so long.
+    pub fn keeping(retain: Option<i64>) -> Self {
+        Self { retain, ..Self::default() }
+    }
+
     /// Takes the next record.
     pub fn take(&mut self, record: &Record) -> Fate {
         let event = match &record.is {
@@ -88,8 +104,11 @@ impl Model {
             .get("amount")
             .and_then(Value::as_str)
             .map_or(0, |amount| amount.replace('.', "").parse().expect("the plan writes two decimals"));
+        let millis = event["occurred_at"].as_i64().expect("the plan writes milliseconds");
+        let at = millis * 1000;
+        self.latest = self.latest.max(at);
         if text(event, "type") == "indicator" {
-            let at = event["occurred_at"].as_i64().expect("the plan writes milliseconds");
+            let at = millis;
             let stated = (at, text(event, "target").to_owned(), text(event, "actual").to_owned());
             let known = self.indicators.entry(text(event, "indicator_id").to_owned()).or_default();
             if known.0 <= at {
@@ -97,11 +116,21 @@ impl Model {
             }
             return;
         }
+        match text(event, "type") {
+            "receipt" => return,
+            "confirmation" => return self.confirm(event, id, cents),
+            "payment" | "application" => drop(self.times.insert(id.to_owned(), at)),
+            _ => {}
+        }
         self.line(event, "budget_line_id");
         self.take_back(event, id, cents);
         match text(event, "type") {
             "payment" => {
-                self.line(event, "budget_line_id").executed += cents;
+                let cleared = self.waiting.remove(id).unwrap_or(0);
+                let line = self.line(event, "budget_line_id");
+                line.executed += cents;
+                line.paid += cents;
+                line.cleared += cleared;
                 if let Some(application) = event.get("application_id").and_then(Value::as_str) {
                     self.settle(application);
                 }
@@ -153,6 +182,36 @@ impl Model {
                 }
             }
             other => unreachable!("the plan knows no action {other}"),
+        }
+    }
+
+    /// What the bank says of a payment: it is cleared on the line that the bank names, or else on the payment's, now or when
+    /// that comes.
+    fn confirm(&mut self, event: &Value, id: &str, cents: i128) {
+        let name = text(event, "original_event_id").to_owned();
+        let cents = if text(event, "status") == "returned" { -cents } else { cents };
+        let sum = self.cleared.entry(name.clone()).or_default();
+        *sum += cents;
+        let sum = *sum;
+        let kept = self.retain.map_or(i64::MIN, |retain| self.latest - retain);
+        let original = self.originals.get(&name).filter(|_| self.times[&name] >= kept).cloned();
+        if original.is_none() {
+            self.found("cleared-nothing", id);
+        }
+        let payment = original.flatten();
+        if payment.as_ref().is_some_and(|(_, paid)| sum > *paid) {
+            self.found("cleared-beyond", id);
+        }
+        let own = event.get("budget_line_id").and_then(Value::as_str).map(str::to_owned);
+        match own.or(payment.map(|(line, _)| line)) {
+            Some(line) => {
+                let line = self.lines.entry(line).or_default();
+                line.cleared += cents;
+                if line.paid - line.cleared < 0 {
+                    self.found("cleared-line", id);
+                }
+            }
+            None => *self.waiting.entry(name).or_default() += cents,
         }
     }
 

@@ -10,8 +10,8 @@ use arrow::{datatypes::SchemaRef, record_batch::RecordBatch};
 use fiscwatch::{
     decode::Decoder,
     engine::{
-        Committable, Dedup, Engine, EngineError, History, MemoryTables, Output, PortError, Record, Scheduler,
-        Sequencer, Watermark, Windowing,
+        Committable, Dedup, Engine, EngineError, History, MemoryTables, Originals, Output, PortError, Record,
+        Scheduler, Sequencer, Watermark, Windowing,
     },
     evaluate::Evaluator,
     event::EventType,
@@ -105,7 +105,8 @@ pub async fn run(plan: &Plan, journal: &[(usize, usize)], sets: &[(usize, Set)])
             Dedup::default(),
             Watermark::new(plan.lateness, Some(super::config().outlier)),
             None,
-        ),
+        )
+        .finding(Originals::default().within(plan.retain)),
         windowing: Windowing::new(&first, Some(kept), (4000 * DAY, u64::MAX), (i64::MIN, i64::MIN), None)
             .expect("nothing to fill windows from"),
         evaluator: Arc::clone(&in_force),

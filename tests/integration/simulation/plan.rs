@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
 use super::rules::Set;
-use crate::support::payment;
+use crate::support::{payment, status};
 
 pub const MINUTE: i64 = 60_000_000;
 pub const HOUR: i64 = 60 * MINUTE;
@@ -248,7 +248,23 @@ impl Street<'_> {
         let other = format!("L{}", rng.random_range(0..6));
         let mut event = payment(&id, &line, &amount);
         event["occurred_at"] = json!(at);
-        match rng.random_range(0..21) {
+        match rng.random_range(0..25) {
+            21..24 => {
+                // Of those that are let go of too: what is cleared of them is on no line, whoever remembers them.
+                let (at, name) = match self.recent {
+                    true => (self.at / 1000, format!("e{}", rng.random_range(1..self.n.max(2)))),
+                    false => (at, earlier),
+                };
+                event = json!({"event_id": id, "type": "confirmation", "occurred_at": at, "original_event_id": name, "amount": amount,
+                    "status": status(rng)});
+                if rng.random_ratio(1, 4) {
+                    event["budget_line_id"] = json!(line);
+                }
+            }
+            24 => {
+                event = json!({"event_id": id, "type": "receipt", "occurred_at": at, "account": "3301016001", "payer_name": "文具有限公司",
+                    "payer_account": format!("3301016000{}", rng.random_range(0..4)), "amount": amount});
+            }
             20 => {
                 event = json!({"event_id": id, "type": "indicator", "occurred_at": at, "indicator_id": format!("I{}", rng.random_range(0..4)),
                     "fiscal_year": 2026, "project_code": "X", "target": rng.random_range(1..50).to_string(), "actual": amount});

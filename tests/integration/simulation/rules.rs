@@ -49,6 +49,22 @@ rules:
     trigger: [refund, correction, withdrawal]
     when: original.type is null or original.withdrawals > 1
     key: [original_event_id]
+  - id: cleared-beyond
+    severity: high
+    trigger: confirmation
+    when: original.type = 'payment' and original.cleared > original.amount
+    key: [original_event_id]
+  - id: cleared-nothing
+    severity: high
+    trigger: confirmation
+    when: original.type is null
+    key: [original_event_id]
+  - id: cleared-line
+    severity: high
+    trigger: confirmation
+    when: budget.uncleared < 0
+    key: [budget_line_id]
+    summary: '{{ budget_line_id }} {{ budget.cleared }}'
   - id: unit-day
     severity: low
     trigger: window

@@ -286,7 +286,7 @@ impl Run {
         let shared = &process.assembly.shared;
         if self.rng.random_ratio(1, 3) {
             let before = Arc::clone(&shared.evaluator.read().unwrap_or_else(PoisonError::into_inner));
-            if fiscwatch::daemon::reload(shared, false).is_ok() {
+            if fiscwatch::daemon::reload(shared, false, fiscwatch::access::Actor::daemon()).is_ok() {
                 return Err(String::from("a configuration that is not there is taken"));
             }
             let after = Arc::clone(&shared.evaluator.read().unwrap_or_else(PoisonError::into_inner));
@@ -351,12 +351,22 @@ impl Run {
                     transferred: b.transferred,
                     corrected: b.corrected,
                     opening: b.opening,
+                    paid: b.paid(),
+                    cleared: b.cleared,
                 };
                 (line.id.to_string(), line_of_model)
             })
             .collect();
         if found != ground.model.lines {
             return Err(format!("the ledger is\n{found:#?}\nand not\n{:#?}", ground.model.lines));
+        }
+        let waiting: std::collections::BTreeMap<_, _> =
+            ledger.saved_confirmations().map(|(id, cents)| (id.to_owned(), cents)).collect();
+        if waiting != ground.model.waiting {
+            return Err(format!(
+                "confirmations that wait are\n{waiting:#?}\nand not\n{:#?}",
+                ground.model.waiting
+            ));
         }
         let stated = ledger.indicators().iter().map(|(id, indicator)| {
             let actual =
@@ -448,9 +458,8 @@ impl Run {
 /// Rule and subject of a finding of a plain rule.
 fn subject(finding: &Finding) -> Option<(String, String)> {
     let subject = match finding.rule_id.as_str() {
-        "over-budget" | "large-cash" | "burst" | "split" | "taken-back" | "of-nothing" => {
-            finding.event_id.clone()?
-        }
+        "over-budget" | "large-cash" | "burst" | "split" | "taken-back" | "of-nothing" | "cleared-beyond"
+        | "cleared-nothing" | "cleared-line" => finding.event_id.clone()?,
         "unit-day" => {
             let end = calendar().parse(&finding.window.as_ref()?.end).ok()?;
             format!("{} {end}", finding.key["unit_code"].as_str()?)

@@ -76,7 +76,7 @@ impl World {
         let path = self.path(number);
         let rows = [1, 2, 7, 1000][rng.random_range(0..4)];
         let at = (at.offset, at.records);
-        Chunks::open(&path, Format::of(&path, None), rows, at, true).expect("the log opens")
+        Chunks::open(&path, Format::of(&path, None), rows, at, true, None).expect("the log opens")
     }
 
     /// The next block with its records; `None` if there is nothing to read at the moment.

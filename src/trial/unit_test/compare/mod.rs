@@ -85,6 +85,8 @@ fn balance(line: &Line, name: &str) -> Option<String> {
         "planned" => balances.planned,
         "plan_available" => balances.plan_available(),
         "opening" => balances.opening,
+        "cleared" => balances.cleared,
+        "uncleared" => balances.uncleared(),
         "executed_ratio" => return balances.executed_ratio().map(ratio_text),
         _ => return balances.overspend_ratio().map(ratio_text),
     };

@@ -1,11 +1,14 @@
 //! `fiscwatch check`
 
+mod feeds;
+
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::Args;
 
 use super::{ConfigArg, problems};
 use crate::{
+    app,
     clock::SystemClock,
     config::Config,
     diagnostic::Diagnostic,
@@ -33,6 +36,8 @@ pub fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     // Rules are checked even if a list is missing, so that one run shows everything.
     let (lists, mut found) = config.read_lists_there_are();
     found.extend(sinks(&config));
+    found.extend(config.is_closed_enough().err());
+    found.extend(feeds::problems(&config, &app::decoder(&config)));
     let compiler = Compiler::new(&config.calendar, lists, config.language);
     let paths = if args.rules.is_empty() { &config.rule_paths } else { &args.rules };
     let overrides =

@@ -1,0 +1,157 @@
+//! What can be done, and which roles may do it: the one table that decides.
+
+use super::role::{
+    Role::{self, Approver, Auditor, Author, Ingest, Metrics, Officer, Read, Security, Supervisor, System},
+    Roles,
+};
+
+/// One row an action: its name, its word, and who may.
+macro_rules! table {
+    ($($(#[$doc:meta])* $action:ident $word:literal [$($role:ident),*];)*) => {
+        /// What somebody asks for.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Action {
+            $($(#[$doc])* $action,)*
+        }
+
+        impl Action {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$action),*];
+
+            /// Its word, in the audit log and in messages.
+            #[must_use]
+            pub const fn word(self) -> &'static str {
+                match self {
+                    $(Self::$action => $word,)*
+                }
+            }
+
+            /// The roles that may.
+            #[must_use]
+            pub const fn roles(self) -> &'static [Role] {
+                match self {
+                    $(Self::$action => &[$($role),*],)*
+                }
+            }
+        }
+    };
+}
+
+table! {
+    /// Send events.
+    PostEvents "events.post" [Ingest];
+    /// Scrape metrics.
+    ReadMetrics "metrics.read" [System, Metrics];
+    /// See how the daemon is.
+    ReadStatus "status.read" [Officer, Supervisor, Author, Approver, Auditor, System, Read];
+    /// Read what the API is.
+    DescribeApi "api.describe"
+        [Officer, Supervisor, Author, Approver, Auditor, Security, System, Ingest, Metrics, Read];
+    /// See rules and how they do.
+    ReadRules "rules.read" [Officer, Supervisor, Author, Approver, Auditor, Read];
+    /// Put the rules and lists of the configuration into force.
+    ReloadRules "rules.reload" [Approver];
+    /// See findings.
+    ReadFindings "findings.read" [Officer, Supervisor, Author, Approver, Auditor, Read];
+    /// Take all findings out.
+    ExportFindings "findings.export" [Supervisor, Auditor];
+    /// See alerts.
+    ReadAlerts "alerts.read" [Officer, Supervisor, Author, Approver, Auditor, Read];
+    /// Move alerts on, comment on them, write to units.
+    WorkAlerts "alerts.work" [Officer, Supervisor];
+    /// See silences.
+    ReadSilences "silences.read" [Officer, Supervisor, Auditor, Read];
+    /// Order and end silences.
+    OrderSilences "silences.order" [Officer, Supervisor];
+    /// See balances and indicators.
+    ReadBudget "budget.read" [Officer, Supervisor, Author, Approver, Auditor, Read];
+    /// Take all balances out.
+    ExportBudget "budget.export" [Supervisor, Auditor];
+    /// See who was told of what.
+    ReadNotifications "notifications.read" [Officer, Supervisor, Auditor];
+    /// Try notifications again.
+    RetryNotifications "notifications.retry" [Officer, Supervisor];
+    /// Send a test through a sink.
+    TestSinks "sinks.test" [System];
+    /// See records in quarantine.
+    ReadQuarantine "quarantine.read" [Officer, Supervisor, Author, Auditor];
+    /// Read records in quarantine again.
+    ReplayQuarantine "quarantine.replay" [Supervisor, Author];
+    /// Ask SQL of everything stored.
+    QueryState "state.query" [Supervisor, Auditor];
+    /// See what the state directory holds, and check it.
+    ReadState "state.read" [Auditor, System];
+    /// Copy the state, and make one of a copy.
+    BackUpState "state.backup" [System];
+    /// Read and check the audit log.
+    ReadAudit "audit.read" [Auditor];
+    /// See users and tokens.
+    ReadUsers "users.read" [Auditor, Security];
+    /// Add, change and disable users; make and revoke tokens.
+    ManageUsers "users.manage" [Security];
+}
+
+impl Action {
+    /// Whether it is recorded although it changes nothing: payments and persons are shown, or data leaves.
+    #[must_use]
+    pub const fn shows(self) -> bool {
+        matches!(
+            self,
+            Self::ReadFindings
+                | Self::ExportFindings
+                | Self::ReadAlerts
+                | Self::ExportBudget
+                | Self::ReadNotifications
+                | Self::ReadQuarantine
+                | Self::QueryState
+                | Self::BackUpState
+        )
+    }
+}
+
+/// Whether somebody with these roles may do it. Nothing else in the program decides that.
+#[must_use]
+pub fn decide(roles: &Roles, action: Action) -> bool {
+    action.roles().iter().any(|role| roles.has(*role))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the separation of duties means, said once more without the table.
+    #[test]
+    fn duties_are_separated() {
+        let may = |role: Role, action: Action| decide(&role.word().parse().unwrap(), action);
+        let payments = [
+            Action::ReadFindings,
+            Action::ReadAlerts,
+            Action::ReadBudget,
+            Action::ReadNotifications,
+            Action::ReadQuarantine,
+            Action::QueryState,
+        ];
+        for action in payments {
+            assert!(!may(Security, action) && !may(System, action), "{action:?} shows payments");
+            assert!(may(Auditor, action), "{action:?} is hidden from the auditor");
+            assert!(!may(Ingest, action) && !may(Metrics, action), "{action:?}");
+        }
+        let changes = [
+            Action::PostEvents,
+            Action::ReloadRules,
+            Action::WorkAlerts,
+            Action::OrderSilences,
+            Action::RetryNotifications,
+            Action::ReplayQuarantine,
+            Action::BackUpState,
+            Action::ManageUsers,
+        ];
+        for action in changes {
+            assert!(!may(Auditor, action) && !may(Read, action), "{action:?} changes something");
+        }
+        let managers = Role::ALL.into_iter().filter(|role| may(*role, Action::ManageUsers));
+        assert_eq!(managers.collect::<Vec<_>>(), [Security]);
+        assert!(!may(Author, Action::ReloadRules), "who writes rules does not put them into force");
+        assert!(!decide(&Roles::default(), Action::DescribeApi));
+    }
+}

@@ -1,0 +1,123 @@
+//! Who may do what: identities, roles and actions, and the one place that decides. Pure: who somebody is stands in the
+//! store, and is asked there.
+
+mod action;
+mod role;
+pub mod seal;
+mod secret;
+
+pub use action::{Action, decide};
+pub use role::{Role, Roles};
+pub use secret::{NewToken, SecretDigest, presented};
+
+use crate::say;
+
+/// Somebody who is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The user's or token's name.
+    pub name: String,
+    /// Whether it is a program.
+    pub is_program: bool,
+    /// What it may.
+    pub roles: Roles,
+}
+
+/// A person.
+#[derive(Debug, Clone)]
+pub struct User {
+    /// As the proxy, or the operating system, names them.
+    pub name: String,
+    /// What they may.
+    pub roles: Roles,
+    /// When they were added, in microseconds.
+    pub created_at: i64,
+    /// By whom.
+    pub created_by: String,
+    /// Since when they may nothing.
+    pub disabled_at: Option<i64>,
+    /// When they were here last, to the minute.
+    pub seen_at: Option<i64>,
+}
+
+impl User {
+    /// What they are while they are not disabled.
+    #[must_use]
+    pub fn identity(&self) -> Option<Identity> {
+        let identity = Identity { name: self.name.clone(), is_program: false, roles: self.roles.clone() };
+        self.disabled_at.is_none().then_some(identity)
+    }
+}
+
+/// A token, without its secret.
+#[derive(Debug, Clone)]
+pub struct Token {
+    /// Its public id.
+    pub id: String,
+    /// What it is for.
+    pub name: String,
+    /// Whose it is; a program's if it is nobody's.
+    pub owner: Option<String>,
+    /// What a program may with it; who uses a person's token may what that person may.
+    pub roles: Roles,
+    /// When it was made, in microseconds.
+    pub created_at: i64,
+    /// By whom.
+    pub created_by: String,
+    /// Until when it is good.
+    pub expires_at: i64,
+    /// When it was revoked.
+    pub revoked_at: Option<i64>,
+    /// When it was used last, to the minute.
+    pub used_at: Option<i64>,
+}
+
+impl Token {
+    /// Whether it is good for anything.
+    #[must_use]
+    pub fn is_good(&self, now: i64) -> bool {
+        self.revoked_at.is_none() && now < self.expires_at
+    }
+
+    /// What becomes of it in one word.
+    #[must_use]
+    pub fn state(&self, now: i64) -> &'static str {
+        match (self.revoked_at, now < self.expires_at) {
+            (Some(_), _) => "revoked",
+            (None, false) => "expired",
+            (None, true) => "good",
+        }
+    }
+}
+
+/// The most characters of a name.
+const NAME_MAX: usize = 64;
+
+/// A name that a user or token may have: it stands in logs and in the histories of alerts.
+///
+/// # Errors
+/// If it is empty, too long, or has blanks or signs that are not seen.
+pub fn check_name(name: &str) -> Result<(), String> {
+    let fits = (1..=NAME_MAX).contains(&name.chars().count());
+    match fits && name.chars().all(|c| !c.is_whitespace() && !c.is_control()) {
+        true => Ok(()),
+        false => Err(say!("a name has 1 to {most} characters and no blanks", most = NAME_MAX)),
+    }
+}
+
+/// Who does something, and from where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actor {
+    /// Their name.
+    pub who: String,
+    /// The address or the system's user.
+    pub place: String,
+}
+
+impl Actor {
+    /// The daemon itself.
+    #[must_use]
+    pub fn daemon() -> Self {
+        Self { who: String::from("fiscwatch"), place: String::from("daemon") }
+    }
+}

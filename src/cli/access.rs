@@ -1,0 +1,124 @@
+//! `fiscwatch access show`
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use serde::Serialize;
+
+use super::table::{Cell, Column, Form, Table};
+use crate::{
+    access::{Action, Role},
+    http::ROUTES,
+    say,
+    text::{Language, spoken},
+};
+
+#[derive(Debug, Subcommand)]
+pub enum AccessCommand {
+    /// Show which roles may do what, by which requests and commands
+    Show(ShowArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub struct ShowArgs {
+    #[command(flatten)]
+    form: Form,
+}
+
+/// What each command on the state asks for. The others read no state, or are for whoever runs the machine.
+pub const COMMANDS: &[(&str, Action)] = &[
+    ("alerts ack", Action::WorkAlerts),
+    ("alerts close", Action::WorkAlerts),
+    ("alerts comment", Action::WorkAlerts),
+    ("alerts confirm", Action::WorkAlerts),
+    ("alerts dismiss", Action::WorkAlerts),
+    ("alerts inquire", Action::WorkAlerts),
+    ("alerts list", Action::ReadAlerts),
+    ("alerts rectify", Action::WorkAlerts),
+    ("alerts show", Action::ReadAlerts),
+    ("audit export", Action::ReadAudit),
+    ("audit list", Action::ReadAudit),
+    ("audit verify", Action::ReadAudit),
+    ("budget export", Action::ExportBudget),
+    ("budget indicators", Action::ReadBudget),
+    ("budget show", Action::ReadBudget),
+    ("budget top", Action::ReadBudget),
+    ("findings export", Action::ExportFindings),
+    ("findings list", Action::ReadFindings),
+    ("notify list", Action::ReadNotifications),
+    ("notify retry", Action::RetryNotifications),
+    ("notify test", Action::TestSinks),
+    ("rejects export", Action::ReadQuarantine),
+    ("rejects list", Action::ReadQuarantine),
+    ("rejects replay", Action::ReplayQuarantine),
+    ("silence add", Action::OrderSilences),
+    ("silence expire", Action::OrderSilences),
+    ("silence list", Action::ReadSilences),
+    ("state backup", Action::BackUpState),
+    ("state info", Action::ReadState),
+    ("state query", Action::QueryState),
+    ("state restore", Action::BackUpState),
+    ("state verify", Action::ReadState),
+    ("token add", Action::ManageUsers),
+    ("token list", Action::ReadUsers),
+    ("token revoke", Action::ManageUsers),
+    ("user add", Action::ManageUsers),
+    ("user disable", Action::ManageUsers),
+    ("user enable", Action::ManageUsers),
+    ("user list", Action::ReadUsers),
+    ("user roles", Action::ManageUsers),
+];
+
+pub fn access(command: &AccessCommand) -> anyhow::Result<ExitCode> {
+    let AccessCommand::Show(args) = command;
+    show(args)
+}
+
+/// A row as JSON has it.
+#[derive(Serialize)]
+struct Row {
+    action: &'static str,
+    roles: Vec<&'static str>,
+    requests: Vec<String>,
+    commands: Vec<&'static str>,
+}
+
+fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
+    let mut table = Table::new([
+        Column::new("action", say!("permission")),
+        Column::new("roles", say!("roles")).shrinks(20),
+        Column::new("requests", say!("requests")).shrinks(16),
+        Column::new("commands", say!("commands")).shrinks(16),
+    ]);
+    let rows: Vec<Row> = Action::ALL.iter().map(|action| row(*action)).collect();
+    for (row, action) in rows.iter().zip(Action::ALL) {
+        let roles: Vec<_> = action.roles().iter().map(|role| titled(*role)).collect();
+        table.row([
+            Cell::text(row.action),
+            Cell::text(roles.join(", ")),
+            Cell::text(row.requests.join(", ")),
+            Cell::text(row.commands.join(", ")),
+        ]);
+    }
+    args.form.print(&table, &rows, &[])?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn row(action: Action) -> Row {
+    let requests = ROUTES.iter().filter(|(.., asked)| *asked == Some(action));
+    let commands = COMMANDS.iter().filter(|(_, asked)| *asked == action);
+    Row {
+        action: action.word(),
+        roles: action.roles().iter().map(|role| role.word()).collect(),
+        requests: requests.map(|(method, path, _)| format!("{method} {path}")).collect(),
+        commands: commands.map(|(command, _)| *command).collect(),
+    }
+}
+
+/// A role as people call it: by its word, and by the field's term where that is spoken.
+pub fn titled(role: Role) -> String {
+    match spoken() {
+        Language::Zh => format!("{}（{}）", role.zh(), role.word()),
+        Language::En => role.word().to_owned(),
+    }
+}

@@ -1,0 +1,194 @@
+//! `fiscwatch audit list|verify|export`
+
+use std::{
+    io::{BufWriter, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::{Value, json};
+
+use super::{
+    ConfigArg,
+    table::{Cell, Column, Form, Table},
+};
+use crate::{
+    access::Action,
+    app::audit::last_kept,
+    event::time::Calendar,
+    say,
+    store::{Audit, AuditEntry, AuditReport},
+};
+
+#[derive(Debug, Subcommand)]
+pub enum AuditCommand {
+    /// Show the latest records
+    List(ListArgs),
+    /// Check that no record was changed, taken out, put in or cut off
+    Verify(VerifyArgs),
+    /// Print all records
+    Export(ExportArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// At most so many
+    #[arg(short = 'n', long, default_value_t = 100)]
+    limit: u32,
+    #[command(flatten)]
+    form: Form,
+}
+
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// A file with seals that was kept outside of the state; `audit.head_file` of the configuration if it is not given
+    #[arg(long, value_name = "FILE")]
+    head: Option<PathBuf>,
+    /// A public key that may have sealed; several may be named. Without one, any may
+    #[arg(long = "key", value_name = "KEY")]
+    keys: Vec<String>,
+    /// JSON instead of words
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// In which form
+    #[arg(long, value_enum, default_value = "jsonl")]
+    format: Format,
+    /// Only records after this number
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    after: i64,
+}
+
+/// The form of an export.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Format {
+    /// A JSON object a line
+    Jsonl,
+    /// A message a line as RFC 5424 has it, with the JSON object as its text
+    Syslog,
+}
+
+pub fn audit(command: &AuditCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        AuditCommand::List(args) => list(args),
+        AuditCommand::Verify(args) => verify(args),
+        AuditCommand::Export(args) => export(args),
+    }
+}
+
+fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
+    let config = args.config.permitted(Action::ReadAudit)?;
+    let found = Audit::open_read_only(&config.state_dir)?.latest(args.limit)?;
+    let mut table = Table::new([
+        Column::new("seq", say!("no.")).right(),
+        Column::new("at", say!("time")),
+        Column::new("who", say!("who")).shrinks(8),
+        Column::new("place", say!("from")).shrinks(8),
+        Column::new("action", say!("what")),
+        Column::new("subject", say!("of what")).shrinks(8),
+        Column::new("result", say!("result")),
+        Column::new("detail", say!("detail")).shrinks(10).spare(),
+    ]);
+    for entry in &found {
+        table.row([
+            Cell::text(entry.seq.to_string()),
+            Cell::time(entry.at, &config.calendar),
+            Cell::text(&*entry.who),
+            Cell::text(&*entry.place),
+            Cell::text(&*entry.action),
+            Cell::text(&*entry.subject),
+            Cell::text(&*entry.result),
+            Cell::text(&*entry.detail),
+        ]);
+    }
+    let objects: Vec<Value> = found.iter().map(|entry| object(entry, &config.calendar)).collect();
+    args.form.print(&table, &objects, &[])?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A record as JSON has it, with its time in front.
+fn object(entry: &AuditEntry, calendar: &Calendar) -> Value {
+    let mut object = json!({ "seq": entry.seq, "at": calendar.format(entry.at) });
+    if let (Value::Object(object), Ok(Value::Object(rest))) = (&mut object, serde_json::to_value(entry)) {
+        object.extend(rest);
+    }
+    object
+}
+
+fn verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
+    let config = args.config.permitted(Action::ReadAudit)?;
+    let head = args.head.as_ref().or(config.audit.head_file.as_ref());
+    let outside = head.map(|path| last_kept(path)).transpose()?.flatten();
+    if let (Some(path), None) = (&args.head, &outside) {
+        anyhow::bail!(say!("there is no seal in {path}", path = path.display()));
+    }
+    let report = Audit::open_read_only(&config.state_dir)?.verify(outside.as_ref(), &args.keys)?;
+    match args.json {
+        true => println!("{}", serde_json::to_string(&report)?),
+        false => tell(&report, outside.is_some()),
+    }
+    Ok(ExitCode::from(u8::from(!report.problems.is_empty())))
+}
+
+fn tell(report: &AuditReport, is_held: bool) {
+    let AuditReport { records, head, seals, sealed, keys, problems } = report;
+    println!("{}", say!("{records} records, the last has the digest {head}", records, head));
+    let keys = keys.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    println!("{}", say!("{seals} seals cover {sealed} records, by {keys}", seals, sealed, keys));
+    if !is_held {
+        println!(
+            "{}",
+            say!(
+                "note: no seal from outside was compared, so a state that was put back from an older backup looks whole (--head, audit.head_file)"
+            )
+        );
+    }
+    match problems.as_slice() {
+        [] => println!("{}", say!("the audit log is whole")),
+        problems => problems.iter().for_each(|problem| println!("{problem}")),
+    }
+}
+
+/// Records read at once.
+const PAGE: u32 = 1000;
+
+fn export(args: &ExportArgs) -> anyhow::Result<ExitCode> {
+    let config = args.config.permitted(Action::ReadAudit)?;
+    let audit = Audit::open_read_only(&config.state_dir)?;
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    let mut after = args.after;
+    loop {
+        let page = audit.after(after, PAGE)?;
+        let Some(last) = page.last() else { break };
+        after = last.seq;
+        for entry in &page {
+            let object = object(entry, &config.calendar);
+            match args.format {
+                Format::Jsonl => writeln!(out, "{object}")?,
+                Format::Syslog => writeln!(out, "{}", syslog(entry, &object, &host))?,
+            }
+        }
+    }
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Facility 13 is the audit log's; what was refused is a warning. The text is UTF-8, which its mark says.
+fn syslog(entry: &AuditEntry, object: &Value, host: &str) -> String {
+    let severity = if entry.result == "done" { 6 } else { 4 };
+    let host: String = host.chars().filter(char::is_ascii_graphic).take(255).collect();
+    let host: &str = if host.is_empty() { "-" } else { &host };
+    let at = object["at"].as_str().unwrap_or("-");
+    format!("<{}>1 {at} {host} fiscwatch - audit - \u{feff}{object}", 13 * 8 + severity)
+}

@@ -1,0 +1,107 @@
+//! Who runs a command, as the kernel knows them, and whether they may: a command on the state directory is asked of the
+//! same table as a request.
+
+use std::{fs, path::Path};
+
+use anyhow::anyhow;
+
+use super::{ConfigArg, officer::now};
+use crate::{
+    access::{Action, Actor, decide},
+    config::Config,
+    say,
+    store::{Accounts, Deed, StoreError},
+    text::quoted,
+};
+
+impl ConfigArg {
+    /// The configuration, if whoever runs this command may do that.
+    pub(super) fn permitted(&self, action: Action) -> anyhow::Result<Config> {
+        let config = self.load_or_default()?;
+        permit(&config, action)?;
+        Ok(config)
+    }
+}
+
+/// Whether whoever runs this command may do that, where `http.auth` says that people are told apart. The system's user
+/// that has the state may do everything, unless a user of that name has roles.
+///
+/// # Errors
+/// If they may not.
+fn permit(config: &Config, action: Action) -> anyhow::Result<()> {
+    if !config.clients.auth {
+        return Ok(());
+    }
+    let accounts = match Accounts::open_read_only(&config.state_dir) {
+        Ok(accounts) => accounts,
+        // Without a state there is nothing to keep from anybody; what is older is refused by its own message.
+        Err(StoreError::Missing(_) | StoreError::Older { .. }) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    let actor = local();
+    let user = accounts.user(&actor.who)?;
+    let may = match &user {
+        Some(user) => user.identity().is_some_and(|identity| decide(&identity.roles, action)),
+        None => has_the_state(&config.state_dir),
+    };
+    if !may || action.shows() {
+        let deed = Deed {
+            action: action.word(),
+            subject: "",
+            result: if may { "done" } else { "refused" },
+            detail: "command",
+        };
+        let recorded =
+            Accounts::open(&config.state_dir).and_then(|mut accounts| accounts.record(&actor, deed, now()));
+        if let Err(error) = recorded {
+            eprintln!("{}", say!("this could not be recorded in the audit log: {error}", error));
+        }
+    }
+    if may {
+        return Ok(());
+    }
+    let has = user.map_or_else(|| say!("nobody that this state knows"), |user| user.roles.to_string());
+    let roles = action.roles().iter().map(|role| role.word()).collect::<Vec<_>>().join(", ");
+    Err(anyhow!(say!(
+        "{name} is {has}, and this is for {roles}; `fiscwatch access show` has the whole table",
+        name = quoted(&actor.who),
+        has,
+        roles
+    )))
+}
+
+/// Who runs this process, as the kernel knows them.
+pub fn local() -> Actor {
+    let uid = rustix::process::geteuid().as_raw();
+    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let who = name_of(uid, &users).unwrap_or_else(|| format!("uid-{uid}"));
+    Actor { who, place: format!("local uid {uid}") }
+}
+
+fn name_of(uid: u32, users: &str) -> Option<String> {
+    let user = |line: &str| {
+        let mut fields = line.split(':');
+        let (name, id) = (fields.next()?, fields.nth(1)?);
+        (id.parse() == Ok(uid)).then(|| name.to_owned())
+    };
+    users.lines().find_map(user)
+}
+
+/// Whether this process runs as the user that the state belongs to, or as the one who may everything.
+fn has_the_state(dir: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let uid = rustix::process::geteuid();
+    uid.is_root() || fs::metadata(dir).is_ok_and(|metadata| metadata.uid() == uid.as_raw())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_knows_a_number_and_the_system_its_name() {
+        let users = "root:x:0:0:root:/root:/bin/bash\nfiscwatch:x:998:998::/var/lib:/bin/false\nbroken\n";
+        assert_eq!(name_of(998, users).as_deref(), Some("fiscwatch"));
+        assert_eq!(name_of(5, users), None);
+    }
+}

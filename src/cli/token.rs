@@ -1,0 +1,191 @@
+//! `fiscwatch token add|list|revoke`
+
+use std::{process::ExitCode, time::Duration};
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::{
+    ConfigArg,
+    local::local,
+    officer::{now, wrong_usage},
+    table::{Cell, Column, Form, Table},
+};
+use crate::{
+    access::{Action, Role, Roles, Token},
+    event::{duration, time::Calendar},
+    say,
+    store::{Accounts, TokenSpec},
+};
+
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Make a token for a program, or for a user; it is shown once
+    Add(AddArgs),
+    /// Show the tokens, without their secrets
+    List(ListArgs),
+    /// Revoke a token: from the next request on it is good for nothing
+    Revoke(RevokeArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct AddArgs {
+    /// What it is for, such as prometheus
+    name: String,
+    /// What a program may: ingest, metrics, read; several may be named
+    #[arg(long = "role", value_name = "ROLE", required_unless_present = "user", conflicts_with = "user")]
+    roles: Vec<Role>,
+    /// Whose it is: who sends it may what this user may
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// How long it is good, such as 30d; 400d at most
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration, default_value = "90d")]
+    lasts: Duration,
+    #[command(flatten)]
+    config: ConfigArg,
+    /// JSON instead of words
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RevokeArgs {
+    /// The token's id, as the list has it: eight digits, not its secret
+    id: String,
+    #[command(flatten)]
+    config: ConfigArg,
+}
+
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    #[command(flatten)]
+    form: Form,
+}
+
+/// The longest life of a token.
+const LONGEST: Duration = Duration::from_hours(400 * 24);
+
+pub fn token(command: &TokenCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        TokenCommand::Add(args) => add(args),
+        TokenCommand::List(args) => list(args),
+        TokenCommand::Revoke(args) => revoke(args),
+    }
+}
+
+fn add(args: &AddArgs) -> anyhow::Result<ExitCode> {
+    if args.lasts.is_zero() || args.lasts > LONGEST {
+        return Ok(wrong_usage(&say!("a token is good for 1s to 400d: --for")));
+    }
+    let roles = match &args.user {
+        Some(_) => Ok(Roles::default()),
+        None => Roles::of_program(args.roles.iter().copied()),
+    };
+    let roles = match roles {
+        Ok(roles) => roles,
+        Err(message) => return Ok(wrong_usage(&message)),
+    };
+    let config = args.config.permitted(Action::ManageUsers)?;
+    let (now, lasts) = (now(), i64::try_from(args.lasts.as_micros()).unwrap_or(i64::MAX));
+    let spec = TokenSpec {
+        name: args.name.clone(),
+        owner: args.user.clone(),
+        roles,
+        expires_at: now.saturating_add(lasts),
+    };
+    let made = Accounts::open(&config.state_dir)?.add_token(&spec, &local(), now)?;
+    let until = config.calendar.format(spec.expires_at);
+    if args.json {
+        println!("{}", serde_json::json!({ "id": made.id, "token": made.text, "expires_at": until }));
+        return Ok(ExitCode::SUCCESS);
+    }
+    // The token stands alone on standard output, so that it can go into a file.
+    eprintln!(
+        "{}",
+        say!(
+            "token {id} is good until {until}. It is shown now and never again; keep it in a file that only its user can read",
+            id = made.id,
+            until
+        )
+    );
+    println!("{}", made.text);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn revoke(args: &RevokeArgs) -> anyhow::Result<ExitCode> {
+    let config = args.config.permitted(Action::ManageUsers)?;
+    Accounts::open(&config.state_dir)?.revoke(&args.id, &local(), now())?;
+    println!("{}", say!("token {id} is good for nothing any more", id = args.id));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A token as JSON has it.
+#[derive(Serialize)]
+struct View {
+    id: String,
+    name: String,
+    user: Option<String>,
+    roles: Roles,
+    state: &'static str,
+    created_at: String,
+    created_by: String,
+    expires_at: String,
+    used_at: Option<String>,
+}
+
+impl View {
+    fn new(token: &Token, calendar: &Calendar, now: i64) -> Self {
+        Self {
+            id: token.id.clone(),
+            name: token.name.clone(),
+            user: token.owner.clone(),
+            roles: token.roles.clone(),
+            state: token.state(now),
+            created_at: calendar.format(token.created_at),
+            created_by: token.created_by.clone(),
+            expires_at: calendar.format(token.expires_at),
+            used_at: token.used_at.map(|at| calendar.format(at)),
+        }
+    }
+}
+
+fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
+    let config = args.config.permitted(Action::ReadUsers)?;
+    let now = now();
+    let tokens = Accounts::open_read_only(&config.state_dir)?.tokens()?;
+    let views: Vec<_> = tokens.iter().map(|token| View::new(token, &config.calendar, now)).collect();
+    let mut table = Table::new([
+        Column::new("id", say!("token")),
+        Column::new("name", say!("for")).shrinks(8),
+        Column::new("user", say!("user")),
+        Column::new("roles", say!("roles")).shrinks(8),
+        Column::new("state", say!("state")),
+        Column::new("expires_at", say!("good until")),
+        Column::new("created_by", say!("by")).spare(),
+        Column::new("used_at", say!("last used")),
+    ]);
+    for (token, view) in tokens.iter().zip(&views) {
+        table.row([
+            Cell::text(&*view.id),
+            Cell::text(&*view.name),
+            view.user.as_deref().map_or(Cell::Missing, Cell::text),
+            Cell::text(token.roles.to_string()),
+            Cell::word(view.state, state_zh(view.state)),
+            Cell::time(token.expires_at, &config.calendar),
+            Cell::text(&*view.created_by),
+            token.used_at.map_or(Cell::Missing, |at| Cell::time(at, &config.calendar)),
+        ]);
+    }
+    args.form.print(&table, &views, &[])?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn state_zh(state: &str) -> &'static str {
+    match state {
+        "good" => "有效",
+        "expired" => "已过期",
+        _ => "已撤销",
+    }
+}

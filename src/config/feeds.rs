@@ -1,0 +1,203 @@
+//! Maps of sources: written where the source is, or in a file of their own.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use saphyr::YamlData;
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{MapAccess, Visitor, value::MapAccessDeserializer},
+};
+
+use super::{resolve::Resolver, shape, syntax};
+use crate::{
+    decode::Reading,
+    diagnostic::{Diagnostic, read_text},
+    event::stamp::Unit,
+    map::{Map, MapShape, Mistake},
+    say,
+    yaml::{Document, Node},
+};
+
+/// A map, or the file that it is in.
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
+#[serde(untagged)]
+pub enum MapSpec {
+    /// A file.
+    File(PathBuf),
+    /// The map itself.
+    Inline(Box<MapShape>),
+}
+
+/// By hand, so that keys which look like numbers stay texts, and a mistake is told where it stands.
+impl<'de> Deserialize<'de> for MapSpec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = MapSpec;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map, or the name of its file")
+            }
+
+            fn visit_str<E>(self, path: &str) -> Result<MapSpec, E> {
+                Ok(MapSpec::File(PathBuf::from(path)))
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<MapSpec, M::Error> {
+                MapShape::deserialize(MapAccessDeserializer::new(map))
+                    .map(|shape| MapSpec::Inline(Box::new(shape)))
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+/// Where the map of a source is written, to say where a mistake in it stands.
+#[derive(Debug, Clone)]
+pub struct MapPlace {
+    /// The file.
+    pub file: String,
+    /// The keys that lead to the map in it.
+    path: Vec<String>,
+}
+
+/// What is said of the values of a source besides its map.
+pub(super) struct Said<'s> {
+    pub zone: Option<&'s str>,
+    pub times: Unit,
+    pub nulls: Option<&'s [String]>,
+}
+
+impl MapPlace {
+    /// A problem with what stands below the map under these keys.
+    #[must_use]
+    pub fn problem(&self, keys: &[&str], message: String, hint: Option<String>) -> Diagnostic {
+        let path: Vec<String> =
+            self.path.iter().cloned().chain(keys.iter().map(|key| (*key).to_owned())).collect();
+        let text = read_text(Path::new(&self.file)).unwrap_or_default();
+        place(&self.file, &text, &path, message, hint)
+    }
+}
+
+/// Reads a map from its file.
+///
+/// # Errors
+/// Every mistake in it.
+pub fn read(path: &Path) -> Result<Map, Vec<Diagnostic>> {
+    let file = path.display().to_string();
+    let text = read_text(path).map_err(|(reason, hint)| {
+        vec![Diagnostic::of_file(&file, say!("the map cannot be read: {reason}", reason), hint)]
+    })?;
+    let shape: MapShape = serde_saphyr::from_str(&text).map_err(|e| {
+        let problems = shape::problems_of::<MapShape>(&file, &text);
+        if problems.is_empty() { vec![syntax(&file, &e)] } else { problems }
+    })?;
+    Map::compile(&shape).map_err(|mistakes| placed(&file, &text, &[], mistakes))
+}
+
+/// The reading of a map's records, where nothing else is said of them.
+///
+/// # Errors
+/// If the map names a zone that there is not.
+pub fn reading(map: Map) -> Result<Reading, String> {
+    let zone = map.zone.as_deref().map(super::resolve::zone_named).transpose()?;
+    let reading = Reading::new(zone, map.times.unwrap_or_default(), map.nulls.as_deref());
+    Ok(reading.mapped(Arc::new(map)))
+}
+
+fn placed(file: &str, text: &str, path: &[String], mistakes: Vec<Mistake>) -> Vec<Diagnostic> {
+    let diagnostic = |mistake: Mistake| {
+        let path = [path, &mistake.path].concat();
+        place(file, text, &path, mistake.message, mistake.hint)
+    };
+    mistakes.into_iter().map(diagnostic).collect()
+}
+
+/// A problem at the end of a path of keys, or as near to it as there is something.
+fn place(file: &str, text: &str, path: &[String], message: String, hint: Option<String>) -> Diagnostic {
+    let (_, root) = Document::parse(file, text);
+    let mark = root.and_then(|root| {
+        let mut node = &root;
+        let mut mark = path.is_empty().then_some(node.span.start);
+        for key in path {
+            let Some((at, next)) = below(node, key) else { break };
+            (mark, node) = (Some(at), next);
+        }
+        mark.map(|mark| (mark.line(), mark.col() + 1))
+    });
+    let (line, column) = mark.unwrap_or((0, 0));
+    Diagnostic { file: file.to_owned(), line, column, message, hint }
+}
+
+/// What stands under a key, under an entry of that name, or is that word; with its place.
+fn below<'n, 't>(node: &'n Node<'t>, key: &str) -> Option<(saphyr_parser::Marker, &'n Node<'t>)> {
+    let is = |node: &Node<'t>| matches!(&node.data, YamlData::Representation(text, ..) if text.trim() == key.trim());
+    match &node.data {
+        YamlData::Mapping(entries) => {
+            entries.iter().find(|(name, _)| is(name)).map(|(name, value)| (name.span.start, value))
+        }
+        YamlData::Sequence(items) => {
+            let named = |item: &Node<'t>| is(item) || below(item, "name").is_some_and(|(_, name)| is(name));
+            items.iter().find(|item| named(item)).map(|item| (item.span.start, item))
+        }
+        _ => None,
+    }
+}
+
+impl Resolver<'_> {
+    /// How the values of a source are written, and how its records become events.
+    pub(super) fn feed(
+        &mut self,
+        (key, path): (&str, &[&str]),
+        said: &Said<'_>,
+        map: Option<&MapSpec>,
+    ) -> Reading {
+        let (map, place) = match map.map(|spec| self.map(path, spec)) {
+            Some(Some((map, place))) => (Some(map), Some(place)),
+            _ => (None, None),
+        };
+        let zone = map.as_ref().and_then(|map| map.zone.as_deref()).or(said.zone);
+        let times = map.as_ref().and_then(|map| map.times).unwrap_or(said.times);
+        let nulls = map.as_ref().and_then(|map| map.nulls.as_deref()).or(said.nulls);
+        let reading = self.reading(key, zone, times, nulls);
+        if let (Some(place), [.., name, _]) = (place, path) {
+            self.map_places.insert((*name).to_owned(), place);
+        }
+        match map {
+            Some(map) => reading.mapped(Arc::new(map)),
+            None => reading,
+        }
+    }
+
+    fn map(&mut self, path: &[&str], spec: &MapSpec) -> Option<(Map, MapPlace)> {
+        let path: Vec<String> = path.iter().map(|key| (*key).to_owned()).collect();
+        match spec {
+            MapSpec::File(file) => {
+                let file = self.path(file.clone());
+                match read(&file) {
+                    Ok(map) => Some((map, MapPlace { file: file.display().to_string(), path: Vec::new() })),
+                    Err(problems) => {
+                        self.problems.extend(problems);
+                        None
+                    }
+                }
+            }
+            MapSpec::Inline(shape) => match Map::compile(shape) {
+                Ok(map) => Some((map, MapPlace { file: self.file.to_owned(), path })),
+                Err(mistakes) => {
+                    self.problems.extend(placed(self.file, self.text, &path, mistakes));
+                    None
+                }
+            },
+        }
+    }
+
+    /// The map of a source whose reading is made already.
+    pub(super) fn map_of(readings: &super::Readings, name: &str) -> Option<Arc<Map>> {
+        readings.get(name).and_then(|reading| reading.map().cloned())
+    }
+}

@@ -1,0 +1,400 @@
+//! Records of other systems into events, as a [`Map`] says. What an event must be is checked where all events are; here
+//! a value only changes how it is written.
+
+mod json;
+mod rows;
+mod table;
+
+use std::borrow::Cow;
+
+use jiff::tz::TimeZone;
+
+use super::{
+    csv,
+    fault::{Fault, Faults, shorten, unknown_value},
+    json as plain_json,
+    reading::Reading,
+    row::{Cell, RowBuilder},
+    text::is_scientific,
+    value::text_of,
+};
+use crate::{
+    event::{
+        Column, FieldKind,
+        dress::squeezed,
+        schema::{FIELDS, TextKind},
+        stamp::Stamp,
+        time::Calendar,
+    },
+    map::{Field, Map, Values},
+    say,
+    stream::{Block, Payload, Reason},
+    text::quoted,
+};
+
+/// What is read as a code loses its dress.
+const CODE: FieldKind = FieldKind::Text(TextKind::Code);
+
+/// Decodes a block whose records become events by a map.
+pub fn decode<'a>(
+    (map, reading): (&'a Map, &'a Reading),
+    calendar: &'a Calendar,
+    block: &'a Block,
+    rows: &mut RowBuilder<'_>,
+) {
+    let apply = Apply { map, reading, calendar, id: String::new() };
+    let first = block.first_record;
+    match &block.payload {
+        Payload::JsonLines(bytes) => plain_json::lines(bytes, first, &mut json::Objects::new(apply), rows),
+        Payload::Messages { data, ends } => {
+            plain_json::messages(data, ends, &mut json::Objects::new(apply), rows);
+        }
+        Payload::Csv { header, rows: bytes, dialect } => {
+            csv::rows(*dialect, header, bytes, first, &mut rows::Rows::new(apply, header), rows);
+        }
+        Payload::Table(table) => table::rows(apply, table, first, rows),
+        Payload::Rejected(rejects) => rows.rejects.extend(rejects.iter().cloned()),
+    }
+}
+
+/// What decodes objects whose values become events by a map.
+pub fn objects<'a>(
+    (map, reading): (&'a Map, &'a Reading),
+    calendar: &'a Calendar,
+) -> impl plain_json::Record<'a> {
+    json::Objects::new(Apply { map, reading, calendar, id: String::new() })
+}
+
+/// The cells of an event.
+type Cells<'a> = [Cell<'a>; Column::COUNT];
+
+const NO_CELLS: [Cell<'static>; Column::COUNT] = [const { Cell::Absent }; Column::COUNT];
+
+/// A record as its source has it.
+trait Row<'a> {
+    /// What stands in a column of the map.
+    fn cell(&self, slot: usize) -> Cell<'a>;
+    /// The first value that stands there at all.
+    fn first(&self) -> Cow<'_, str>;
+    /// Whether some value may have lost characters when it was decoded.
+    fn is_suspect(&self) -> bool;
+}
+
+/// A map at work on the records of a block.
+struct Apply<'a> {
+    map: &'a Map,
+    reading: &'a Reading,
+    calendar: &'a Calendar,
+    /// Where ids of several columns are put together.
+    id: String,
+}
+
+/// The values of a row without what is around them, for conditions.
+struct Bare<'r, 'a, R> {
+    row: &'r R,
+    apply: &'r Apply<'a>,
+}
+
+impl<'a, R: Row<'a>> Values for Bare<'_, 'a, R> {
+    fn value(&self, slot: usize) -> Option<Cow<'_, str>> {
+        match self.apply.bare(self.row.cell(slot)) {
+            Cell::Text(text) | Cell::Number(text) => Some(Cow::Borrowed(text)),
+            Cell::Owned(text) | Cell::Inexact(text) => Some(Cow::Owned(text)),
+            Cell::Cents(cents) => Some(Cow::Owned(crate::event::money::format_cents(cents))),
+            _ => None,
+        }
+    }
+}
+
+impl<'a> Apply<'a> {
+    /// Appends the event of a row, rejects it, or skips it if it is none.
+    fn row(
+        &mut self,
+        row: &impl Row<'a>,
+        place: &str,
+        (record, start, end): (u64, usize, usize),
+        rows: &mut RowBuilder<'_>,
+    ) {
+        // A word that is damaged must not decide what the row is.
+        if let Some(fault) = self.damage(row) {
+            return rows.reject(placed(place, fault), record, start, end);
+        }
+        if self.is_total(row) {
+            return rows.skip(1);
+        }
+        let mut faults = Faults::default();
+        if let Some(when) = &self.map.when {
+            match when.holds(&Bare { row, apply: self }) {
+                Ok(Some(true)) => {}
+                Ok(_) => return rows.skip(1),
+                Err(no_number) => {
+                    let (name, found) = (&self.map.slots.names()[no_number.slot], shorten(&no_number.found));
+                    let detail =
+                        say!("{name} {found} is no number, as `when` asks", name, found = quoted(&found));
+                    return rows.reject(placed(place, (Reason::WrongType, detail)), record, start, end);
+                }
+            }
+        }
+        let mut cells: Cells<'a> = NO_CELLS;
+        self.event(row, &mut cells, &mut faults);
+        rows.faulty_row(&mut cells, faults, place, (record, start, end));
+        if let Cell::Owned(id) = std::mem::take(&mut cells[Column::EventId.index()]) {
+            self.id = id;
+        }
+    }
+
+    /// A column of the map that has lost characters.
+    fn damage(&self, row: &impl Row<'a>) -> Option<Fault> {
+        if !row.is_suspect() {
+            return None;
+        }
+        let names = self.map.slots.names().iter().enumerate();
+        names.filter_map(|(slot, name)| lost(name, text_of(&row.cell(slot))?)).next()
+    }
+
+    /// A row of totals has no id, or the word stands where it would.
+    fn is_total(&self, row: &impl Row<'a>) -> bool {
+        let first = row.first();
+        if !self.map.is_total(&first) {
+            return false;
+        }
+        let event_id = Column::EventId.index();
+        let field =
+            self.map.fields.iter().find(|field| field.column == event_id).and_then(|field| field.slot);
+        let mut id = self.map.id.iter().copied().chain(field);
+        id.all(|slot| match self.bare(row.cell(slot)) {
+            Cell::Absent => true,
+            cell => text_of(&cell).is_some_and(|text| squeezed(text) == squeezed(&first)),
+        })
+    }
+
+    fn bare(&self, mut cell: Cell<'a>) -> Cell<'a> {
+        self.reading.undress(&mut cell, CODE);
+        cell
+    }
+
+    fn event(&mut self, row: &impl Row<'a>, cells: &mut Cells<'a>, faults: &mut Faults) {
+        let mut negative = None;
+        for field in &self.map.fields {
+            let cell = field.slot.map_or(Cell::Absent, |slot| row.cell(slot));
+            cells[field.column] = match self.value(field, cell, &mut negative) {
+                Ok(cell) => cell,
+                Err(fault) => {
+                    faults.add(field.column, fault);
+                    Cell::Told
+                }
+            };
+        }
+        if !self.map.id.is_empty() {
+            cells[Column::EventId.index()] = self.joined(row).unwrap_or_else(|fault| {
+                faults.add(Column::EventId.index(), fault);
+                Cell::Told
+            });
+        }
+        if let Some((column, shown)) = negative {
+            self.turn_back(cells, faults, column, &shown);
+        }
+    }
+
+    /// A payment below zero is a refund, if the map says so.
+    fn turn_back(&self, cells: &mut Cells<'a>, faults: &mut Faults, column: usize, shown: &str) {
+        let event_type = &mut cells[Column::Type.index()];
+        if self.map.money.refunds && text_of(event_type) == Some("payment") {
+            *event_type = Cell::Text("refund");
+            return;
+        }
+        let (name, shown) = (FIELDS[column].name, quoted(&shorten(shown)));
+        let detail = if self.map.money.refunds {
+            say!("{name} {shown} is below zero, and only a payment can be turned into a refund", name, shown)
+        } else {
+            say!(
+                "{name} {shown} is below zero; if it is a refund, write `negative: refund` below `money`",
+                name,
+                shown
+            )
+        };
+        faults.add(column, (Reason::BadAmount, detail));
+        cells[column] = Cell::Told;
+    }
+
+    /// The id that several columns make.
+    fn joined(&mut self, row: &impl Row<'a>) -> Result<Cell<'a>, Fault> {
+        let mut id = std::mem::take(&mut self.id);
+        id.clear();
+        for slot in &self.map.id {
+            let cell = self.bare(row.cell(*slot));
+            let part = match &cell {
+                Cell::Text(text) | Cell::Number(text) => *text,
+                Cell::Owned(text) => text,
+                _ => {
+                    let name = quoted(&self.map.slots.names()[*slot]);
+                    return Err((
+                        Reason::MissingField,
+                        say!("{name} is missing, which is part of event_id", name),
+                    ));
+                }
+            };
+            if !id.is_empty() {
+                id.push('-');
+            }
+            id.push_str(part);
+        }
+        Ok(Cell::Owned(id))
+    }
+
+    /// A value as events have it.
+    fn value(
+        &self,
+        field: &'a Field,
+        cell: Cell<'a>,
+        negative: &mut Option<(usize, String)>,
+    ) -> Result<Cell<'a>, Fault> {
+        let kind = FIELDS[field.column].kind;
+        let is_text = matches!(kind, FieldKind::Text(_) | FieldKind::Choice(_));
+        let cell =
+            if is_text && field.constant.is_none() && field.words.is_none() { cell } else { self.bare(cell) };
+        if matches!(cell, Cell::Absent) {
+            return Ok(field.constant.as_deref().map_or(Cell::Absent, Cell::text));
+        }
+        let cell = match (&field.words, &cell) {
+            (Some(words), Cell::Text(text) | Cell::Number(text)) => {
+                words.value(text).map_or(cell, Cell::Text)
+            }
+            (Some(words), Cell::Owned(text)) => words.value(text).map_or(cell, Cell::Text),
+            _ => cell,
+        };
+        match kind {
+            FieldKind::Choice(known) => chosen(field, known, cell),
+            FieldKind::Text(_) => {
+                // A code that JSON has as a number keeps its digits.
+                Ok(if let Cell::Number(text) = cell { Cell::Text(text) } else { cell })
+            }
+            FieldKind::Money => self.amount(field.column, cell, negative),
+            FieldKind::Time => self.time(field.column, cell),
+            FieldKind::Year => Ok(match cell {
+                Cell::Text(text) => Cell::Text(year(text)),
+                Cell::Owned(text) => Cell::Owned(year(&text).to_owned()),
+                cell => cell,
+            }),
+            FieldKind::Tags => Ok(match cell {
+                Cell::Text(text) => csv::tags(text),
+                Cell::Owned(text) => {
+                    Cell::List(text.split(';').map(|tag| Cow::Owned(tag.trim().to_owned())).collect())
+                }
+                cell => cell,
+            }),
+            FieldKind::Number => Ok(cell),
+        }
+    }
+
+    fn amount(
+        &self,
+        column: usize,
+        cell: Cell<'a>,
+        negative: &mut Option<(usize, String)>,
+    ) -> Result<Cell<'a>, Fault> {
+        let text = match &cell {
+            // In JSON an exponent is a way of writing numbers.
+            Cell::Number(text) if self.map.money.is_plain() && text.contains(['e', 'E']) => return Ok(cell),
+            Cell::Text(text) | Cell::Number(text) => *text,
+            Cell::Owned(text) => text.as_str(),
+            _ => return Ok(cell),
+        };
+        if is_scientific(text) {
+            return Ok(Cell::Inexact(text.to_owned()));
+        }
+        match self.map.money.read(text) {
+            Ok(amount) => {
+                if amount.negative {
+                    *negative = Some((column, text.to_owned()));
+                }
+                Ok(Cell::Cents(amount.cents))
+            }
+            Err(why) => {
+                let detail = format!("{} {:?}: {why}", FIELDS[column].name, shorten(text));
+                Err((Reason::BadAmount, detail))
+            }
+        }
+    }
+
+    fn time(&self, column: usize, cell: Cell<'a>) -> Result<Cell<'a>, Fault> {
+        let dates = &self.map.dates;
+        let text = match &cell {
+            Cell::Text(text) | Cell::Number(text) => *text,
+            Cell::Owned(text) => text.as_str(),
+            _ => return Ok(cell),
+        };
+        if dates.is_empty() {
+            return Ok(cell);
+        }
+        let name = FIELDS[column].name;
+        match dates.read(text) {
+            Some(Stamp::Instant(micros)) => return Ok(Cell::Micros(micros)),
+            Some(Stamp::Local(time)) => {
+                let shown = TimeZone::UTC.to_timestamp(time).map(|at| Cell::Local(at.as_microsecond()));
+                return Ok(shown.unwrap_or(cell));
+            }
+            Some(Stamp::Day(day)) => {
+                let start = self.calendar.start_of_day(day).map(Cell::Micros);
+                return start.map_err(|why| (Reason::BadTime, format!("{name} {:?}: {why}", shorten(text))));
+            }
+            None => {}
+        }
+        let is_number = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        let usual = if is_number { self.map.times.is_some() } else { self.calendar.parse(text).is_ok() };
+        if usual || is_scientific(text) {
+            return Ok(cell);
+        }
+        let formats = dates.told();
+        let detail = say!(
+            "{name} {value}: none of the formats {formats} reads it",
+            name,
+            value = quoted(&shorten(text)),
+            formats
+        );
+        Err((Reason::BadTime, detail))
+    }
+}
+
+/// A word out of a closed set.
+fn chosen<'a>(field: &Field, known: &[&str], cell: Cell<'a>) -> Result<Cell<'a>, Fault> {
+    let text = match &cell {
+        Cell::Text(text) | Cell::Number(text) => *text,
+        Cell::Owned(text) => text.as_str(),
+        _ => return Ok(cell),
+    };
+    match &field.words {
+        Some(words) if !known.contains(&text) => {
+            let (reason, detail) = unknown_value(field.column, text);
+            let words = words.told();
+            Err((reason, say!("{detail}, and not among the words of the map: {words}", detail, words)))
+        }
+        _ => Ok(if let Cell::Number(text) = cell { Cell::Text(text) } else { cell }),
+    }
+}
+
+/// Whether there is the mark of a lost character.
+fn has_mark(text: &[u8]) -> bool {
+    memchr::memmem::find(text, "\u{fffd}".as_bytes()).is_some()
+}
+
+/// That characters of a text were lost when it was decoded, if they were.
+fn lost(name: &str, text: &str) -> Option<Fault> {
+    text.contains(char::REPLACEMENT_CHARACTER).then(|| {
+        let text = quoted(&shorten(text));
+        (
+            Reason::NotUtf8,
+            say!("{name} {text} has bytes that are not in the encoding of the file", name, text),
+        )
+    })
+}
+
+/// A fault with where its record stands, if its number does not say it.
+fn placed(place: &str, (reason, detail): Fault) -> Fault {
+    (reason, if place.is_empty() { detail } else { format!("{place}: {detail}") })
+}
+
+/// A year without the word for it.
+fn year(text: &str) -> &str {
+    text.trim_end_matches('度').trim_end_matches('年').trim_end()
+}

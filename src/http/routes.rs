@@ -1,0 +1,100 @@
+//! What each route asks for. A route that is not here is nobody's: a test compares the table with what is served.
+
+use crate::access::Action;
+
+/// A route: its method, its path as the router has it, and what it asks for; `None` for what everybody may, because
+/// supervisors ask it.
+pub type Route = (&'static str, &'static str, Option<Action>);
+
+/// All of them.
+pub const ROUTES: &[Route] = &[
+    ("GET", "/-/healthy", None),
+    ("GET", "/-/ready", None),
+    ("POST", "/-/reload", Some(Action::ReloadRules)),
+    ("GET", "/metrics", Some(Action::ReadMetrics)),
+    ("GET", "/api/v1/alerts", Some(Action::ReadAlerts)),
+    ("GET", "/api/v1/alerts/{id}", Some(Action::ReadAlerts)),
+    ("POST", "/api/v1/alerts/{id}/inquire", Some(Action::WorkAlerts)),
+    ("POST", "/api/v1/alerts/{id}/transitions", Some(Action::WorkAlerts)),
+    ("GET", "/api/v1/budget-lines", Some(Action::ReadBudget)),
+    ("GET", "/api/v1/budget-lines/{id}", Some(Action::ReadBudget)),
+    ("POST", "/api/v1/events", Some(Action::PostEvents)),
+    ("GET", "/api/v1/findings", Some(Action::ReadFindings)),
+    ("GET", "/api/v1/indicators", Some(Action::ReadBudget)),
+    ("GET", "/api/v1/indicators/{id}", Some(Action::ReadBudget)),
+    ("GET", "/api/v1/notifications", Some(Action::ReadNotifications)),
+    ("POST", "/api/v1/notifications/{id}/retry", Some(Action::RetryNotifications)),
+    ("GET", "/api/v1/openapi.json", Some(Action::DescribeApi)),
+    ("GET", "/api/v1/rules", Some(Action::ReadRules)),
+    ("GET", "/api/v1/silences", Some(Action::ReadSilences)),
+    ("POST", "/api/v1/silences", Some(Action::OrderSilences)),
+    ("POST", "/api/v1/silences/preview", Some(Action::ReadAlerts)),
+    ("DELETE", "/api/v1/silences/{id}", Some(Action::OrderSilences)),
+    ("GET", "/api/v1/silences/{id}", Some(Action::ReadSilences)),
+    ("GET", "/api/v1/status", Some(Action::ReadStatus)),
+];
+
+/// What a request asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// Nothing.
+    Nothing,
+    /// This.
+    Act(Action),
+    /// Somebody who is known: nothing is served there, and only they learn that.
+    Anybody,
+    /// More than anybody may: it is served, and missing in the table.
+    Nobody,
+}
+
+/// What a method of a route asks for; `path` as the router has it, `None` where it has none.
+#[must_use]
+pub fn need(method: &str, path: Option<&str>) -> Need {
+    let Some(path) = path else { return Need::Anybody };
+    let method = if method == "HEAD" { "GET" } else { method };
+    let mut of_path = ROUTES.iter().filter(|(_, known, _)| *known == path).peekable();
+    if of_path.peek().is_none() {
+        return Need::Nobody;
+    }
+    // Another method of a path that is known is answered 405.
+    of_path.find(|(known, ..)| *known == method).map_or(Need::Anybody, |(.., action)| match action {
+        Some(action) => Need::Act(*action),
+        None => Need::Nothing,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_has_every_route_of_the_api() {
+        let (_, description) = super::super::openapi::api();
+        let mut served: Vec<(&str, String)> = Vec::new();
+        for (path, item) in &description.paths.paths {
+            let methods = [
+                ("GET", &item.get),
+                ("POST", &item.post),
+                ("DELETE", &item.delete),
+                ("PUT", &item.put),
+                ("PATCH", &item.patch),
+            ];
+            served.extend(methods.into_iter().filter(|(_, o)| o.is_some()).map(|(m, _)| (m, path.clone())));
+        }
+        let mut known: Vec<_> =
+            ROUTES.iter().map(|(method, path, _)| (*method, (*path).to_owned())).collect();
+        known.retain(|(_, path)| path.starts_with("/api/"));
+        served.sort();
+        known.sort();
+        assert_eq!(known, served);
+    }
+
+    #[test]
+    fn what_is_not_in_the_table_is_nobodys() {
+        assert_eq!(need("GET", Some("/api/v1/new")), Need::Nobody);
+        assert_eq!(need("GET", None), Need::Anybody);
+        assert_eq!(need("PUT", Some("/metrics")), Need::Anybody);
+        assert_eq!(need("HEAD", Some("/metrics")), Need::Act(Action::ReadMetrics));
+        assert_eq!(need("GET", Some("/-/ready")), Need::Nothing);
+    }
+}

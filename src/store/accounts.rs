@@ -1,0 +1,402 @@
+//! 用户 and 令牌 in the store: who is known, and what they may. Each change is recorded with it in the audit log.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension, Row, params, types::Type};
+
+use super::{
+    Cases, StoreError,
+    audit::{self, DONE, Deed},
+    sums::{self, Summed},
+};
+use crate::{
+    access::{Actor, Identity, NewToken, Role, Roles, Token, User, check_name, presented},
+    say,
+    text::quoted,
+};
+
+/// Why an account was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountError {
+    /// It may not be.
+    #[error("{0}")]
+    Refused(String),
+    /// The store cannot do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A token to be made.
+#[derive(Debug, Clone)]
+pub struct TokenSpec {
+    /// What it is for.
+    pub name: String,
+    /// Whose it is; a program's if it is nobody's.
+    pub owner: Option<String>,
+    /// The roles of a program.
+    pub roles: Roles,
+    /// Until when it is good, in microseconds.
+    pub expires_at: i64,
+}
+
+/// The users and tokens of a state directory.
+#[derive(Debug)]
+pub struct Accounts {
+    cases: Cases,
+}
+
+type Refusable<T> = rusqlite::Result<Result<T, String>>;
+
+impl Accounts {
+    /// Opens them for changes.
+    ///
+    /// # Errors
+    /// If there is no state, or it is of another version.
+    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        Ok(Self { cases: Cases::open(dir)? })
+    }
+
+    /// Opens them for reading.
+    ///
+    /// # Errors
+    /// If there is no state, or it is of another version.
+    pub fn open_read_only(dir: &Path) -> Result<Self, StoreError> {
+        Ok(Self { cases: Cases::open_read_only(dir)? })
+    }
+
+    /// All users, by name.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn users(&self) -> Result<Vec<User>, StoreError> {
+        let sql = format!("SELECT {USER} FROM users ORDER BY name");
+        self.cases.read(|c| c.prepare_cached(&sql)?.query_map([], user)?.collect())
+    }
+
+    /// One user.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn user(&self, name: &str) -> Result<Option<User>, StoreError> {
+        self.cases.read(|c| find_user(c, name))
+    }
+
+    /// All tokens, the newest first.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn tokens(&self) -> Result<Vec<Token>, StoreError> {
+        let sql = format!("SELECT {TOKEN} FROM tokens ORDER BY created_at DESC, id");
+        self.cases.read(|c| c.prepare_cached(&sql)?.query_map([], token)?.collect())
+    }
+
+    /// Who sends this token, with its id; `None` if it is not good, or its owner may nothing.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn bearer(&self, text: &str, now: i64) -> Result<Option<(String, Identity)>, StoreError> {
+        let Some((id, digest)) = presented(text) else { return Ok(None) };
+        let sql = format!("SELECT {TOKEN}, digest FROM tokens WHERE id = ?1");
+        let row = |row: &Row<'_>| Ok((token(row)?, row.get::<_, Vec<u8>>("digest")?));
+        self.cases.read(|c| {
+            let found = c.prepare_cached(&sql)?.query_row([id], row).optional()?;
+            let found = found.filter(|(token, kept)| digest.is(kept) && token.is_good(now));
+            let Some((token, _)) = found else { return Ok(None) };
+            let identity = match &token.owner {
+                Some(owner) => find_user(c, owner)?.and_then(|user| user.identity()),
+                None => Some(Identity { name: token.name, is_program: true, roles: token.roles }),
+            };
+            Ok(identity.map(|identity| (token.id, identity)))
+        })
+    }
+
+    /// Adds a user.
+    ///
+    /// # Errors
+    /// If the name is none or taken.
+    pub fn add_user(&mut self, name: &str, roles: &Roles, by: &Actor, now: i64) -> Result<(), AccountError> {
+        check_name(name).map_err(AccountError::Refused)?;
+        self.act(|summed| {
+            if find_user(summed.transaction, name)?.is_some() {
+                return Ok(Err(say!(
+                    "there is a user {name} already; `fiscwatch user roles` changes what they may",
+                    name = quoted(name)
+                )));
+            }
+            let sql = "INSERT INTO users (name, roles, created_at, created_by) VALUES (?1, ?2, ?3, ?4)";
+            summed.transaction.execute(sql, params![name, roles.to_string(), now, by.who])?;
+            summed.inserted(&sums::USERS, [name])?;
+            tell(summed, now, by, ("users.add", name, &roles.to_string()))
+        })
+    }
+
+    /// Gives a user other roles.
+    ///
+    /// # Errors
+    /// If there is no such user, they change their own, or nobody would be left to manage users.
+    pub fn set_roles(&mut self, name: &str, roles: &Roles, by: &Actor, now: i64) -> Result<(), AccountError> {
+        self.act(|summed| {
+            let user = match changeable(summed.transaction, name, by)? {
+                Ok(user) => user,
+                Err(why) => return Ok(Err(why)),
+            };
+            if !roles.has(Role::Security) && is_last_manager(summed.transaction, &user)? {
+                return Ok(Err(last_manager(name)));
+            }
+            change_user(summed, name, "roles", Some(&roles.to_string()))?;
+            tell(summed, now, by, ("users.roles", name, &format!("{} -> {roles}", user.roles)))
+        })
+    }
+
+    /// Takes everything from a user at once, or gives it back.
+    ///
+    /// # Errors
+    /// If there is no such user, it is themselves, or nobody would be left to manage users.
+    pub fn set_enabled(&mut self, name: &str, is: bool, by: &Actor, now: i64) -> Result<(), AccountError> {
+        self.act(|summed| {
+            let user = match changeable(summed.transaction, name, by)? {
+                Ok(user) => user,
+                Err(why) => return Ok(Err(why)),
+            };
+            if !is && is_last_manager(summed.transaction, &user)? {
+                return Ok(Err(last_manager(name)));
+            }
+            change_user(summed, name, "disabled_at", (!is).then_some(now))?;
+            tell(summed, now, by, (if is { "users.enable" } else { "users.disable" }, name, ""))
+        })
+    }
+
+    /// Makes a token. What is given back is shown once: the store has only its digest.
+    ///
+    /// # Errors
+    /// If the name is none, or its owner may nothing.
+    pub fn add_token(&mut self, spec: &TokenSpec, by: &Actor, now: i64) -> Result<NewToken, AccountError> {
+        check_name(&spec.name).map_err(AccountError::Refused)?;
+        let made = NewToken::make();
+        self.act(|summed| {
+            if let Some(owner) = &spec.owner
+                && find_user(summed.transaction, owner)?.and_then(|user| user.identity()).is_none()
+            {
+                return Ok(Err(no_user(owner)));
+            }
+            let sql =
+                "INSERT INTO tokens (id, name, owner, roles, digest, created_at, created_by, expires_at)
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+            let roles = spec.roles.to_string();
+            let digest = made.digest.bytes();
+            summed.transaction.execute(
+                sql,
+                params![made.id, spec.name, spec.owner, roles, digest, now, by.who, spec.expires_at],
+            )?;
+            summed.inserted(&sums::TOKENS, [&made.id])?;
+            let whose = spec.owner.as_ref().map_or(roles, |owner| format!("of {owner}"));
+            tell(summed, now, by, ("tokens.add", &made.id, &format!("{} ({whose})", spec.name)))
+        })?;
+        Ok(made)
+    }
+
+    /// Revokes a token: from the next request on it is good for nothing.
+    ///
+    /// # Errors
+    /// If there is none, or it is revoked already.
+    pub fn revoke(&mut self, id: &str, by: &Actor, now: i64) -> Result<(), AccountError> {
+        self.act(|summed| {
+            let sql = "UPDATE tokens SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL";
+            let changed = summed
+                .change(&sums::TOKENS, [id], || summed.transaction.execute(sql, params![id, now]))?;
+            if changed == 0 {
+                return Ok(Err(say!(
+                    "there is no token {id} that is not revoked; `fiscwatch token list` shows those there are",
+                    id = quoted(id)
+                )));
+            }
+            tell(summed, now, by, ("tokens.revoke", id, ""))
+        })
+    }
+
+    /// Notes that a user, or a token, was used. That is no change of anybody's rights, and is not recorded.
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub fn used(&mut self, token: Option<&str>, user: Option<&str>, now: i64) -> Result<(), StoreError> {
+        self.cases.change(|summed| {
+            if let Some(id) = token {
+                let sql = "UPDATE tokens SET used_at = ?2 WHERE id = ?1";
+                summed.change(&sums::TOKENS, [id], || summed.transaction.execute(sql, params![id, now]))?;
+            }
+            if let Some(name) = user {
+                change_user(summed, name, "seen_at", Some(now))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Records what somebody did, or was refused, that changes nothing in the store.
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub fn record(&mut self, by: &Actor, deed: Deed<'_>, now: i64) -> Result<(), StoreError> {
+        self.cases.change(|summed| audit::record(summed, now, by, deed))
+    }
+
+    /// Does `work` in a transaction; what it refuses has changed nothing.
+    fn act<T>(&mut self, work: impl FnOnce(&Summed<'_>) -> Refusable<T>) -> Result<T, AccountError> {
+        self.cases.change(work)?.map_err(AccountError::Refused)
+    }
+}
+
+fn tell(
+    summed: &Summed<'_>,
+    now: i64,
+    by: &Actor,
+    (action, subject, detail): (&str, &str, &str),
+) -> Refusable<()> {
+    audit::record(summed, now, by, Deed { action, subject, result: DONE, detail }).map(Ok)
+}
+
+fn change_user(
+    summed: &Summed<'_>,
+    name: &str,
+    column: &'static str,
+    value: impl rusqlite::ToSql,
+) -> rusqlite::Result<()> {
+    let sql = format!("UPDATE users SET {column} = ?2 WHERE name = ?1");
+    summed.change(&sums::USERS, [name], || summed.transaction.execute(&sql, params![name, value])).map(|_| ())
+}
+
+/// A user whom somebody else may change.
+fn changeable(connection: &Connection, name: &str, by: &Actor) -> Refusable<User> {
+    let user = find_user(connection, name)?;
+    Ok(match user {
+        Some(_) if by.who == name => Err(say!("nobody changes what they themselves may; ask somebody else")),
+        Some(user) => Ok(user),
+        None => Err(no_user(name)),
+    })
+}
+
+fn no_user(name: &str) -> String {
+    say!(
+        "there is no user {name}, or they are disabled; `fiscwatch user list` shows those there are",
+        name = quoted(name)
+    )
+}
+
+fn is_last_manager(connection: &Connection, user: &User) -> rusqlite::Result<bool> {
+    let manages = |user: &User| user.disabled_at.is_none() && user.roles.has(Role::Security);
+    let sql = format!("SELECT {USER} FROM users");
+    let all: Vec<User> =
+        connection.prepare_cached(&sql)?.query_map([], self::user)?.collect::<Result<_, _>>()?;
+    Ok(manages(user) && all.iter().filter(|user| manages(user)).count() == 1)
+}
+
+fn last_manager(name: &str) -> String {
+    say!(
+        "{name} is the last one who manages users (security); give that role to somebody else first",
+        name = quoted(name)
+    )
+}
+
+/// The columns of users and tokens that are shown.
+const USER: &str = "name, roles, created_at, created_by, disabled_at, seen_at";
+const TOKEN: &str = "id, name, owner, roles, created_at, created_by, expires_at, revoked_at, used_at";
+
+fn find_user(connection: &Connection, name: &str) -> rusqlite::Result<Option<User>> {
+    let sql = format!("SELECT {USER} FROM users WHERE name = ?1");
+    connection.prepare_cached(&sql)?.query_row([name], user).optional()
+}
+
+fn roles(row: &Row<'_>) -> rusqlite::Result<Roles> {
+    let words: String = row.get("roles")?;
+    words.parse().map_err(|e: String| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, e.into()))
+}
+
+fn user(row: &Row<'_>) -> rusqlite::Result<User> {
+    Ok(User {
+        name: row.get("name")?,
+        roles: roles(row)?,
+        created_at: row.get("created_at")?,
+        created_by: row.get("created_by")?,
+        disabled_at: row.get("disabled_at")?,
+        seen_at: row.get("seen_at")?,
+    })
+}
+
+fn token(row: &Row<'_>) -> rusqlite::Result<Token> {
+    Ok(Token {
+        id: row.get("id")?,
+        name: row.get("name")?,
+        owner: row.get("owner")?,
+        roles: roles(row)?,
+        created_at: row.get("created_at")?,
+        created_by: row.get("created_by")?,
+        expires_at: row.get("expires_at")?,
+        revoked_at: row.get("revoked_at")?,
+        used_at: row.get("used_at")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Store;
+
+    fn by(who: &str) -> Actor {
+        Actor { who: who.to_owned(), place: String::from("test") }
+    }
+
+    fn accounts() -> (tempfile::TempDir, Accounts) {
+        let dir = tempfile::tempdir().unwrap();
+        drop(Store::open(dir.path()).unwrap());
+        let accounts = Accounts::open(dir.path()).unwrap();
+        (dir, accounts)
+    }
+
+    fn roles(roles: &[Role]) -> Roles {
+        Roles::of_person(roles.iter().copied()).unwrap()
+    }
+
+    #[test]
+    fn a_token_is_good_until_it_expires_is_revoked_or_its_owner_may_nothing() {
+        let (_dir, mut accounts) = accounts();
+        accounts.add_user("王芳", &roles(&[Role::Officer]), &by("root"), 1).unwrap();
+        let scrape = Roles::of_program([Role::Metrics]).unwrap();
+        let of = |owner: Option<&str>, roles: &Roles| TokenSpec {
+            name: String::from("t"),
+            owner: owner.map(str::to_owned),
+            roles: roles.clone(),
+            expires_at: 100,
+        };
+        let program = accounts.add_token(&of(None, &scrape), &by("root"), 2).unwrap();
+        let person = accounts.add_token(&of(Some("王芳"), &Roles::default()), &by("root"), 2).unwrap();
+        assert!(accounts.add_token(&of(Some("李雷"), &Roles::default()), &by("root"), 2).is_err());
+        let bearer = |accounts: &Accounts, token: &NewToken, now| accounts.bearer(&token.text, now).unwrap();
+        let (id, identity) = bearer(&accounts, &program, 99).unwrap();
+        assert_eq!((id, identity.is_program, identity.roles), (program.id.clone(), true, scrape));
+        assert!(bearer(&accounts, &program, 100).is_none(), "it has expired");
+        let other = program.text.replace(&program.id, &person.id);
+        assert!(accounts.bearer(&other, 99).unwrap().is_none(), "the secret of another token");
+        // A person's token is worth what the person is at that moment.
+        assert_eq!(bearer(&accounts, &person, 99).unwrap().1.roles, roles(&[Role::Officer]));
+        accounts.set_roles("王芳", &roles(&[Role::Auditor]), &by("root"), 3).unwrap();
+        assert_eq!(bearer(&accounts, &person, 99).unwrap().1.roles, roles(&[Role::Auditor]));
+        accounts.set_enabled("王芳", false, &by("root"), 4).unwrap();
+        assert!(bearer(&accounts, &person, 99).is_none());
+        accounts.revoke(&program.id, &by("root"), 5).unwrap();
+        assert!(bearer(&accounts, &program, 99).is_none());
+        assert!(accounts.revoke(&program.id, &by("root"), 6).is_err());
+    }
+
+    #[test]
+    fn nobody_locks_everybody_out_or_lifts_themselves() {
+        let (_dir, mut accounts) = accounts();
+        let (officer, security) = (roles(&[Role::Officer]), roles(&[Role::Security]));
+        accounts.add_user("one", &security, &by("root"), 1).unwrap();
+        assert!(accounts.add_user("one", &officer, &by("root"), 1).is_err());
+        assert!(accounts.set_roles("one", &officer, &by("root"), 2).is_err(), "the last one");
+        assert!(accounts.set_enabled("one", false, &by("root"), 2).is_err());
+        accounts.add_user("two", &security, &by("one"), 3).unwrap();
+        assert!(accounts.set_roles("two", &officer, &by("two"), 4).is_err(), "themselves");
+        accounts.set_roles("two", &officer, &by("one"), 4).unwrap();
+        assert!(accounts.add_user("three four", &officer, &by("one"), 5).is_err());
+    }
+}

@@ -1,0 +1,40 @@
+//! What is cleared of payments that have not come, in the store: what changed since the last checkpoint, written inside a
+//! commit.
+
+use rusqlite::{Connection, Transaction, params};
+
+use super::{
+    checkpoint::cents,
+    sums::{self, Change, Sum},
+};
+use crate::{event::money::format_cents, ledger::Ledger};
+
+/// Writes the changes of a checkpoint.
+pub fn write(transaction: &Transaction<'_>, changes: &[(Box<str>, Option<i128>)]) -> rusqlite::Result<()> {
+    let mut waits = transaction.prepare_cached("INSERT OR REPLACE INTO confirmations VALUES (?1, ?2)")?;
+    let mut came = transaction.prepare_cached("DELETE FROM confirmations WHERE event_id = ?1")?;
+    let mut sum = Change::of(transaction, &sums::CONFIRMATIONS);
+    for (payment, cleared) in changes {
+        sum.before([&**payment])?;
+        match cleared {
+            Some(cleared) => waits.execute(params![&**payment, format_cents(*cleared)])?,
+            None => came.execute([&**payment])?,
+        };
+        sum.after([&**payment])?;
+    }
+    sum.end()
+}
+
+/// Puts those of the last checkpoint into the ledger, and gives the sum of their rows.
+pub fn restore(connection: &Connection, ledger: &mut Ledger) -> rusqlite::Result<Sum> {
+    let columns = sums::columns(&sums::CONFIRMATIONS);
+    let mut statement = connection.prepare(&format!("SELECT {columns} FROM confirmations"))?;
+    let all = 0..statement.column_count();
+    let mut sum = Sum::default();
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        sum.add(row, all.clone())?;
+        ledger.restore_confirmation(&row.get::<_, String>(0)?, cents(row, 1)?);
+    }
+    Ok(sum)
+}

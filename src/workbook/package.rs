@@ -1,0 +1,108 @@
+//! The archive that an `.xlsx` file is, and its parts, each read within bounds.
+
+use std::{
+    collections::HashMap,
+    io::{BufReader, Read, Seek, SeekFrom},
+};
+
+use zip::{ZipArchive, result::ZipError};
+
+use super::Fault;
+use crate::{
+    markup::{Bounds, Pull, Token},
+    say,
+};
+
+/// The largest file that is opened.
+pub const FILE_MAX: u64 = 256 << 20;
+/// Bytes that all parts together, and each of them, may unpack to.
+const UNPACKED_MAX: u64 = 2 << 30;
+/// Files in the archive; a workbook has some dozens.
+const ENTRIES_MAX: usize = 10_000;
+
+/// An archive of parts.
+pub struct Package<R> {
+    archive: ZipArchive<R>,
+    /// By name, as names are compared in such archives: without case, with slashes.
+    places: HashMap<String, usize>,
+}
+
+/// A part as XML.
+pub struct Part<'p> {
+    name: &'p str,
+    pull: Pull<BufReader<Box<dyn Read + 'p>>>,
+}
+
+impl Part<'_> {
+    /// The next piece of it.
+    pub fn next_token(&mut self) -> Result<Token<'_>, Fault> {
+        let name = self.name;
+        self.pull.next_token().map_err(|fault| Fault::of(name, fault))
+    }
+
+    /// What is wrong with it.
+    pub fn damaged(&self, what: String) -> Fault {
+        Fault::Damaged { part: self.name.to_owned(), what }
+    }
+}
+
+/// Refuses a file that is too large to be opened.
+pub fn check_size(file: &mut impl Seek) -> Result<(), Fault> {
+    let bytes = file.seek(SeekFrom::End(0)).map_err(Fault::Read)?;
+    file.seek(SeekFrom::Start(0)).map_err(Fault::Read)?;
+    if bytes > FILE_MAX {
+        let what = say!("a workbook of {n} MiB; {most} MiB are read", n = bytes >> 20, most = FILE_MAX >> 20);
+        return Err(Fault::TooLarge { what });
+    }
+    Ok(())
+}
+
+impl<R: Read + Seek> Package<R> {
+    /// Opens an archive, and refuses one that says it unpacks to more than is read.
+    pub fn open(file: R) -> Result<Self, Fault> {
+        let archive = ZipArchive::new(file).map_err(|error| told("ZIP", error))?;
+        if archive.len() > ENTRIES_MAX {
+            return Err(Fault::TooLarge { what: say!("an archive of {n} files", n = archive.len()) });
+        }
+        if archive.decompressed_size().is_some_and(|bytes| bytes > u128::from(UNPACKED_MAX)) {
+            return Err(Fault::TooLarge { what: say!("an archive that unpacks to more than 2 GiB") });
+        }
+        let mut places = HashMap::new();
+        for place in 0..archive.len() {
+            if let Some(Ok(name)) = archive.name_for_index(place) {
+                places.insert(folded(&name), place);
+            }
+        }
+        Ok(Self { archive, places })
+    }
+
+    /// A part by its name, if it is there, of at most so many bytes.
+    pub fn part<'p>(&'p mut self, name: &'p str, most: Option<u64>) -> Result<Option<Part<'p>>, Fault> {
+        let Some(place) = self.places.get(&folded(name)) else { return Ok(None) };
+        let file = self.archive.by_index(*place).map_err(|error| told(name, error))?;
+        let bounds = Bounds { bytes: most.unwrap_or(UNPACKED_MAX), ..Bounds::default() };
+        let bytes: Box<dyn Read + 'p> = Box::new(file);
+        Ok(Some(Part { name, pull: Pull::new(BufReader::with_capacity(1 << 16, bytes), bounds) }))
+    }
+
+    /// Whether there is such a part.
+    pub fn has(&self, name: &str) -> bool {
+        self.places.contains_key(&folded(name))
+    }
+}
+
+fn folded(name: &str) -> String {
+    name.trim_start_matches('/').replace('\\', "/").to_lowercase()
+}
+
+fn told(part: &str, error: ZipError) -> Fault {
+    match error {
+        ZipError::Io(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => Fault::Read(error),
+        ZipError::UnsupportedArchive(text) if text == ZipError::PASSWORD_REQUIRED => Fault::Password,
+        ZipError::CompressionMethodNotSupported(_) => Fault::Damaged {
+            part: part.to_owned(),
+            what: say!("it is compressed in a way that workbooks are not"),
+        },
+        _ => Fault::Damaged { part: part.to_owned(), what: say!("the archive is broken, or not complete") },
+    }
+}
