@@ -10,6 +10,25 @@ use tokio::sync::oneshot;
 /// The longest record that is read; a longer one goes to quarantine.
 pub const RECORD_BYTES_MAX: usize = 1 << 20;
 
+/// Where a record is found in its source, for people: a field that a reader adds to the columns of a row.
+pub const PLACE: &str = "$place";
+/// What happened to a row in its database: `insert`, `update` or `delete`.
+pub const OP: &str = "$op";
+/// What orders the versions of a row.
+pub const VERSION: &str = "$version";
+/// What stands in place of a value that cannot be taken: an object with the reason, and what was found.
+pub const FAULT: &str = "$fault";
+/// The reason of a value that another program has rounded.
+pub const INEXACT: &str = "inexact";
+/// The reason of a number that is a time in a unit that nobody stated.
+pub const UNTYPED: &str = "untyped";
+/// What was found there.
+pub const SHOWN: &str = "shown";
+/// Who wrote it so, if a setting of his is the cause.
+pub const BY: &str = "by";
+/// Debezium.
+pub const DEBEZIUM: &str = "debezium";
+
 /// The lines of a text, which end in LF, CR LF, or (where there is no LF at all) in CR.
 pub fn lines(text: &str) -> impl Iterator<Item = &str> {
     let end = if text.contains('\n') { '\n' } else { '\r' };
@@ -275,6 +294,8 @@ pub enum Reason {
     FutureTime,
     /// The `event_id` is known, with other content.
     Conflict,
+    /// A row that was changed or deleted in its database, where only new rows are taken.
+    Changed,
     /// The file breaks off or cannot be decompressed; the records before are kept.
     Truncated,
     /// The file is not what its name says.
@@ -305,6 +326,7 @@ impl Reason {
             Self::BadTime => "bad_time",
             Self::FutureTime => "future_time",
             Self::Conflict => "conflict",
+            Self::Changed => "changed",
             Self::Truncated => "truncated",
             Self::Unreadable => "unreadable",
             Self::Lost => "lost",

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Gets the real servers that tests of notifications talk to, into target/services: Alertmanager (Debian's package,
-# unpacked) and aiosmtpd (PyPI, in an environment of its own). setup/services.sh [alertmanager|aiosmtpd]…
+# Gets the real servers that tests talk to: Alertmanager (Debian's package, unpacked) and aiosmtpd (PyPI, in an environment
+# of its own) into target/services, and PostgreSQL (Debian's package, installed without a server that runs).
+# setup/services.sh [alertmanager|aiosmtpd|postgresql]…
 # It does nothing where they are there. Where one cannot be had it says so, and `cargo test` says what it skips.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
@@ -16,5 +17,14 @@ get_alertmanager() {
 }
 get_aiosmtpd() { "$services/venv/bin/python" -c 'import aiosmtpd' || venv "$services/venv" aiosmtpd==1.4.6; }
 
-[ $# -gt 0 ] || set -- alertmanager aiosmtpd
+# It needs libraries of its own, so it is installed; without a cluster nothing starts.
+get_postgresql() {
+    ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && return
+    local none=/etc/postgresql-common/createcluster.d/no-main-cluster.conf
+    root mkdir -p "$(dirname $none)" && echo "create_main_cluster = false" | root tee $none >/dev/null || return
+    root apt-get install -y -qq --no-install-recommends postgresql ||
+        { root apt-get update -qq && root apt-get install -y -qq --no-install-recommends postgresql; }
+}
+
+[ $# -gt 0 ] || set -- alertmanager aiosmtpd postgresql
 fetch "$services/setup.log" "$@"

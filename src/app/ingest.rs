@@ -58,6 +58,9 @@ pub fn spawn(config: &Config, daemon: &Daemon, once: bool) -> SourceTasks {
 /// # Errors
 /// If it cannot go on.
 pub async fn run_source(source: Source, outlet: Outlet, positions: Positions) -> Result<(), SourceError> {
+    if let Source::Postgres(postgres) = &source {
+        return postgres.run(&outlet, &positions).await;
+    }
     if !matches!(source, Source::Kafka(_)) {
         outlet.status.start([]);
     }
@@ -66,6 +69,8 @@ pub async fn run_source(source: Source, outlet: Outlet, positions: Positions) ->
         Source::Directory(directory) => directory.run(&outlet, &positions),
         Source::Stdin(format, map) => stdin(format, map.as_deref(), &outlet),
         Source::Kafka(kafka) => kafka.run(&outlet, &positions),
+        // It waits without a thread of its own, above.
+        Source::Postgres(_) => Ok(()),
     };
     tokio::task::spawn_blocking(blocking)
         .await

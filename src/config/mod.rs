@@ -7,6 +7,7 @@ pub mod feeds;
 pub mod lists;
 mod machine;
 pub mod office;
+pub mod postgres;
 mod raw;
 mod reference;
 mod resolve;
@@ -32,7 +33,9 @@ use crate::{
     map::Map,
     rule::{Language, load::Override},
     say,
-    source::{Format, directory::DirectorySource, file::FileSource, kafka::KafkaSource},
+    source::{
+        Format, directory::DirectorySource, file::FileSource, kafka::KafkaSource, postgres::PostgresSource,
+    },
     store::QuarantineLimit,
     text::did_you_mean,
 };
@@ -163,6 +166,8 @@ pub enum Source {
     Stdin(Format, Option<Arc<Map>>),
     /// Kafka topics.
     Kafka(KafkaSource),
+    /// A table or query of a database.
+    Postgres(Box<PostgresSource>),
 }
 
 /// Where the configuration is looked for when no path is given.

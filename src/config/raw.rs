@@ -8,6 +8,7 @@ use super::{
     alerts::{AlertSpec, RouteSpec},
     feeds::MapSpec,
     lists::ListSpecs,
+    postgres::PostgresSpec,
 };
 use crate::{
     event::{stamp::Unit, time::NamedBy},
@@ -102,6 +103,8 @@ pub struct SourceSpec {
     pub stdin: Option<StdinSpec>,
     /// Kafka topics.
     pub kafka: Option<KafkaSource>,
+    /// A table or query of a PostgreSQL database, or of one that speaks its protocol.
+    pub postgres: Option<PostgresSpec>,
     /// Whether the source brings a history that is loaded with pauses: while it pauses, the watermark waits for it and
     /// does not move with the clock. Take it out when the history is in.
     #[serde(default)]

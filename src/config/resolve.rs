@@ -27,7 +27,7 @@ use crate::{
     paths::from_folder,
     rule::{Mode, Param, load::Override},
     say,
-    source::{Encoding, Format, directory::DirectorySource, file::FileSource},
+    source::{Encoding, Format, directory::DirectorySource, file::FileSource, kafka::MessageFormat},
     store::QuarantineLimit,
     text::quoted,
 };
@@ -302,22 +302,28 @@ impl Resolver<'_> {
                 ));
             }
             let map = Self::map_of(readings, &name);
-            let mut kinds = Vec::new();
-            kinds.extend(spec.file.map(|f| Source::File(self.file_source(f, map.clone()))));
-            kinds.extend(spec.directory.map(|d| Source::Directory(self.directory(&name, d, map.clone()))));
+            // Without the source itself where it has mistakes, which are told.
+            let mut kinds: Vec<Option<Source>> = Vec::new();
+            kinds.extend(spec.file.map(|f| Some(Source::File(self.file_source(f, map.clone())))));
+            kinds.extend(
+                spec.directory.map(|d| Some(Source::Directory(self.directory(&name, d, map.clone())))),
+            );
             kinds.extend(spec.stdin.map(|s| {
                 let path = Path::new("stdin.jsonl");
-                Source::Stdin(Format::of(path, s.format.or(format_of(map.as_ref()))), map.clone())
+                Some(Source::Stdin(Format::of(path, s.format.or(format_of(map.as_ref()))), map.clone()))
             }));
             kinds.extend(spec.kafka.map(|kafka| {
                 self.value(&say!("source {name}", name = quoted(&name)), kafka.check());
-                Source::Kafka(kafka)
+                Some(Source::Kafka(kafka))
+            }));
+            kinds.extend(spec.postgres.map(|postgres| {
+                self.postgres(&name, postgres).map(|source| Source::Postgres(Box::new(source)))
             }));
             if kinds.len() == 1 {
-                sources.extend(kinds.pop().map(|kind| (name, kind)));
+                sources.extend(kinds.pop().flatten().map(|kind| (name, kind)));
             } else {
                 self.problem(say!(
-                    "source {name} has {count} kinds; give it exactly one of file, directory, stdin, kafka",
+                    "source {name} has {count} kinds; give it exactly one of file, directory, stdin, kafka, postgres",
                     name = quoted(&name),
                     count = kinds.len()
                 ));
@@ -336,7 +342,8 @@ impl Resolver<'_> {
             let key = say!("source {name}: zone", name = quoted(&spec.name));
             let said = Said { zone: spec.zone.as_deref(), times: spec.times, nulls: spec.nulls.as_deref() };
             let reading = self.feed((&key, &["sources", &spec.name, "map"]), &said, spec.map.as_ref());
-            readings.insert(spec.name.clone(), reading);
+            let debezium = spec.kafka.as_ref().is_some_and(|kafka| kafka.format == MessageFormat::Debezium);
+            readings.insert(spec.name.clone(), reading.in_debezium(debezium));
         }
         readings
     }

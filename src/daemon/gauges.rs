@@ -47,6 +47,7 @@ fn source_gauges(shared: &Shared) {
     m.lost.reset();
     m.lag.reset();
     m.files.reset();
+    m.overlap.reset();
     for (name, status) in &shared.sources {
         let (told, name) = (status.told(), shared.metrics.source_label(name));
         m.up.with_label_values(&[name]).set(i64::from(told.is_up()));
@@ -58,6 +59,11 @@ fn source_gauges(shared: &Shared) {
         let kinds = [("unmatched", left.unmatched), ("folder", left.folders), ("refused", left.refused)];
         for (kind, files) in kinds {
             m.left.with_label_values(&[name, kind]).set(files.try_into().unwrap_or(i64::MAX));
+        }
+        for (kind, rows) in [("known", told.rows_again), ("late", told.rows_late)] {
+            if rows > 0 {
+                m.overlap.with_label_values(&[name, kind]).inc_by(rows);
+            }
         }
         for (partition, records) in &told.lost {
             m.lost.with_label_values(&[name, partition]).inc_by(*records);

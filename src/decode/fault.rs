@@ -13,6 +13,13 @@ use crate::{
 /// Why a record is rejected.
 pub type Fault = (Reason, String);
 
+/// Values that a reader of ours found to be wrong, as cells: a floating-point number that is rounded,
+pub const ROUNDED: &str = "a rounded number";
+/// a decimal that Debezium wrote as bytes or as a floating-point number,
+pub const ENCODED: &str = "an encoded decimal";
+/// and a number that is a time in a unit that nobody stated.
+pub const UNSTATED: &str = "a time without its unit";
+
 /// The longest piece of a bad value that a message repeats.
 const SHOWN_CHARS: usize = 60;
 
@@ -110,6 +117,9 @@ pub fn unknown_value(column: usize, value: &str) -> Fault {
 }
 
 pub fn wrong_type(column: usize, cell: &Cell<'_>, wanted: &str) -> Fault {
+    if let Some(fault) = found_by_reader(FIELDS[column].name, cell) {
+        return fault;
+    }
     let found = match cell {
         Cell::Absent => "nothing",
         Cell::Text(_) | Cell::Owned(_) => "text",
@@ -122,6 +132,34 @@ pub fn wrong_type(column: usize, cell: &Cell<'_>, wanted: &str) -> Fault {
     };
     let (name, found, wanted) = (FIELDS[column].name, kind(found), kind(wanted));
     (Reason::WrongType, say!("{name} is {found}, but must be {wanted}", name, found, wanted))
+}
+
+/// What a reader of ours found to be wrong with a value.
+fn found_by_reader(name: &str, cell: &Cell<'_>) -> Option<Fault> {
+    Some(match cell {
+        Cell::Other(ROUNDED) => (
+            Reason::Inexact,
+            say!(
+                "{name} is a floating-point number with more digits than it holds exactly. Have it stored as numeric, or leave it out",
+                name
+            ),
+        ),
+        Cell::Other(ENCODED) => (
+            Reason::Inexact,
+            say!(
+                "{name} is a decimal that the connector wrote as bytes or as a floating-point number: set decimal.handling.mode=string there",
+                name
+            ),
+        ),
+        Cell::Other(UNSTATED) => (
+            Reason::BadTime,
+            say!(
+                "{name} is a number, which Debezium writes for days, milliseconds or microseconds, and the schema that says it is not in the message: set value.converter.schemas.enable=true at the connector, or have the column written as a text with its zone",
+                name
+            ),
+        ),
+        _ => return None,
+    })
 }
 
 pub fn absent_or_wrong(column: usize, cell: &Cell<'_>) -> Fault {

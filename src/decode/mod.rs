@@ -1,6 +1,7 @@
 //! Raw records into one Arrow batch of checked events. A record that breaks the schema becomes a [`Reject`];
 //! it never fails its batch, and nothing is dropped.
 
+mod changes;
 mod columns;
 mod csv;
 mod fault;
@@ -183,6 +184,17 @@ impl Decoder {
         for block in blocks {
             builder.start_block(block);
             let reading = self.reading_of(block);
+            if reading.is_debezium()
+                && let Some(changes) = changes::Changes::of(block)
+            {
+                match reading.map() {
+                    Some(map) => {
+                        changes.decode(mapped::objects((map, reading), &self.calendar), &mut builder)
+                    }
+                    None => changes.decode(json::Parser::default(), &mut builder),
+                }
+                continue;
+            }
             if let Some(map) = reading.map() {
                 mapped::decode((map, reading), &self.calendar, block, &mut builder);
                 continue;

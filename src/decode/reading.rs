@@ -23,6 +23,8 @@ pub struct Reading {
     nulls: Nulls,
     /// Whether they were read before: what the journal holds stays as it is.
     stored: bool,
+    /// Whether records are change events in Debezium's envelope.
+    debezium: bool,
     /// What its records are called there, and how they become events.
     map: Option<Arc<Map>>,
 }
@@ -33,7 +35,17 @@ impl Reading {
     #[must_use]
     pub fn new(zone: Option<TimeZone>, times: Unit, nulls: Option<&[String]>) -> Self {
         let nulls = nulls.map_or_else(Nulls::default, |words| Nulls::of(words.iter().map(String::as_str)));
-        Self { zone, times, nulls, stored: false, map: None }
+        Self { zone, times, nulls, stored: false, debezium: false, map: None }
+    }
+
+    /// The same, of records that are change events in Debezium's envelope.
+    #[must_use]
+    pub fn in_debezium(self, debezium: bool) -> Self {
+        Self { debezium, ..self }
+    }
+
+    pub(super) const fn is_debezium(&self) -> bool {
+        self.debezium
     }
 
     /// The same, for records that become events by a map.

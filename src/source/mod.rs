@@ -7,6 +7,7 @@ pub mod directory;
 pub mod file;
 pub mod format;
 pub mod kafka;
+pub mod postgres;
 mod rows;
 pub mod status;
 mod whole;
@@ -81,6 +82,12 @@ pub enum SourceError {
     #[error("{}", say!("Kafka: {message}", message))]
     Kafka {
         /// What librdkafka says.
+        message: String,
+    },
+    /// The settings of a database.
+    #[error("{}", say!("PostgreSQL: {message}", message))]
+    Postgres {
+        /// What is wrong with them.
         message: String,
     },
     /// The broker no longer has what was to be read next, and the configuration says to stop then.

@@ -50,6 +50,10 @@ pub struct Told {
     pub files: VecDeque<FileStatus>,
     /// What lies in the directory and is not read.
     pub left: Left,
+    /// Rows of a database that were read again, and known.
+    pub rows_again: u64,
+    /// Rows that were found only because one reads again: they were committed late.
+    pub rows_late: u64,
 }
 
 /// What became of a file.
@@ -172,6 +176,14 @@ impl SourceStatus {
     /// What lies in the directory and is not read.
     pub fn left(&self, left: Left) {
         self.with(|told| told.left = left);
+    }
+
+    /// Rows of a stretch that is read again: known ones, and those that came late.
+    pub fn rows(&self, again: u64, late: u64) {
+        self.with(|told| {
+            told.rows_again += again;
+            told.rows_late += late;
+        });
     }
 
     /// A partition is gone.

@@ -22,6 +22,8 @@ pub struct SourceMetrics {
     pub files: IntCounterVec,
     /// What lies in drop directories and is not read.
     pub left: IntGaugeVec,
+    /// Rows of databases that were read again.
+    pub overlap: IntCounterVec,
 }
 
 impl SourceMetrics {
@@ -47,6 +49,12 @@ impl SourceMetrics {
             left: gauge(
                 "source_files_left",
                 "What lies in a drop directory and is not read: unmatched, folder, refused.",
+                &["source", "kind"],
+            )?,
+            overlap: counters(
+                r,
+                "source_overlap_rows_total",
+                "Rows of a database's overlap: known (read again), late (found only there).",
                 &["source", "kind"],
             )?,
         })

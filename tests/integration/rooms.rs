@@ -12,6 +12,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("rusqlite", &["store"]),
     ("lettre", &["notify/email"]),
     ("rdkafka", &["source/kafka", "notify/kafka.rs"]),
+    ("tokio_postgres", &["source/postgres"]),
     ("axum", &["http"]),
     ("clap", &["cli"]),
     ("quick_xml", &["markup"]),

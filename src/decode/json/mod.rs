@@ -4,28 +4,28 @@
 
 mod plain;
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, collections::HashMap, fmt};
 
 use bytes::Bytes;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::{error::Category, value::RawValue};
 
 use super::{
-    fault::Fault,
+    fault::{ENCODED, Fault, ROUNDED, UNSTATED},
     row::{Cell, RowBuilder},
 };
 use crate::{
     event::{Column, FieldKind, schema::FIELDS},
     inspect::envelope,
     say,
-    stream::{RECORD_BYTES_MAX, Reason},
+    stream::{BY, DEBEZIUM, FAULT, INEXACT, OP, PLACE, RECORD_BYTES_MAX, Reason, UNTYPED, VERSION},
     text::quoted,
 };
 
 /// Takes the records of a block one after another.
 pub trait Record<'a> {
     /// A record with its number and its place in the block.
-    fn record(&mut self, text: &'a str, record: u64, start: usize, rows: &mut RowBuilder<'_>);
+    fn record(&mut self, text: &'a str, record: u64, place: (usize, usize), rows: &mut RowBuilder<'_>);
 }
 
 /// Decodes the lines of a block. Empty lines are no records.
@@ -43,7 +43,7 @@ pub fn lines<'a>(
         record += 1;
         // A block that is UTF-8 as a whole is checked once, any other line by line.
         match whole.map_or_else(|| utf8(&bytes[start..end]), |text| Ok(&text[start..end])) {
-            Ok(line) => parser.record(line, record, start, rows),
+            Ok(line) => parser.record(line, record, (start, end), rows),
             Err(fault) => rows.reject(fault, record, start, end),
         }
         start = end + 1;
@@ -72,14 +72,14 @@ pub fn messages<'a>(
                     end,
                 );
             }
-            Ok(text) => parser.record(text, offset, start, rows),
+            Ok(text) => parser.record(text, offset, (start, end), rows),
             Err(fault) => rows.reject(fault, offset, start, end),
         }
         start = end;
     }
 }
 
-fn utf8(bytes: &[u8]) -> Result<&str, Fault> {
+pub(super) fn utf8(bytes: &[u8]) -> Result<&str, Fault> {
     simdutf8::compat::from_utf8(bytes).map_err(|e| match envelope::of(bytes) {
         Some(envelope) => (Reason::InvalidJson, envelope.told()),
         None => (Reason::NotUtf8, say!("not UTF-8 at byte {byte} of the record", byte = e.valid_up_to())),
@@ -132,7 +132,12 @@ impl Parser<'_> {
 }
 
 /// A record without what is around it; `None` if it is skipped or rejected.
-pub fn body<'a>(text: &'a str, record: u64, start: usize, rows: &mut RowBuilder<'_>) -> Option<&'a str> {
+pub fn body<'a>(
+    text: &'a str,
+    record: u64,
+    (start, end): (usize, usize),
+    rows: &mut RowBuilder<'_>,
+) -> Option<&'a str> {
     let trimmed = text.strip_prefix('\u{feff}').unwrap_or(text).trim_ascii();
     if trimmed.is_empty() {
         rows.skip(1);
@@ -141,16 +146,21 @@ pub fn body<'a>(text: &'a str, record: u64, start: usize, rows: &mut RowBuilder<
     if text.len() > RECORD_BYTES_MAX {
         let (bytes, most) = (text.len(), RECORD_BYTES_MAX);
         let detail = say!("{bytes} bytes, {most} are allowed", bytes, most);
-        rows.reject((Reason::TooLarge, detail), record, start, start + RECORD_BYTES_MAX);
+        rows.reject((Reason::TooLarge, detail), record, start, end.min(start + RECORD_BYTES_MAX));
         return None;
     }
     Some(trimmed)
 }
 
 impl<'a> Record<'a> for Parser<'a> {
-    fn record(&mut self, text: &'a str, record: u64, start: usize, rows: &mut RowBuilder<'_>) {
-        let end = start + text.len();
-        let Some(trimmed) = body(text, record, start, rows) else { return };
+    fn record(
+        &mut self,
+        text: &'a str,
+        record: u64,
+        (start, end): (usize, usize),
+        rows: &mut RowBuilder<'_>,
+    ) {
+        let Some(trimmed) = body(text, record, (start, end), rows) else { return };
         self.clear();
         if plain::read(trimmed, &mut self.cells, &mut self.filled, &mut self.order).is_some() {
             return rows.row(&mut self.cells, record, start, end);
@@ -220,7 +230,10 @@ impl<'de> Visitor<'de> for Object<'_, 'de> {
             match map.next_key_seed(Key { guess })? {
                 None => return Ok(()),
                 Some(Name::Unknown(name)) => {
-                    self.unknown.push(name);
+                    // What a reader of ours added is no field of the source.
+                    if ![PLACE, OP, VERSION].contains(&name.as_str()) {
+                        self.unknown.push(name);
+                    }
                     map.next_value::<IgnoredAny>()?;
                 }
                 Some(Name::Known(column)) => {
@@ -292,8 +305,22 @@ pub fn cell(raw: &str, kind: FieldKind) -> Cell<'_> {
             serde_json::from_str(raw).map_or(Cell::Other("a list that is not of strings"), Cell::List)
         }
         Some(b'[') => Cell::Other("a list"),
-        Some(b'{') => Cell::Other("an object"),
+        Some(b'{') => Cell::Other(found_wrong(raw).unwrap_or("an object")),
         _ => Cell::Other("true or false"),
+    }
+}
+
+/// What a reader of ours found to be wrong with a value, in place of which this object stands.
+fn found_wrong(raw: &str) -> Option<&'static str> {
+    if !raw.contains(FAULT) {
+        return None;
+    }
+    let fault: HashMap<&str, Cow<'_, str>> = serde_json::from_str(raw).ok()?;
+    match (&**fault.get(FAULT)?, fault.get(BY).map(|by| &**by)) {
+        (INEXACT, Some(DEBEZIUM)) => Some(ENCODED),
+        (INEXACT, _) => Some(ROUNDED),
+        (UNTYPED, _) => Some(UNSTATED),
+        _ => None,
     }
 }
 

@@ -94,9 +94,14 @@ impl<'a> Found<'a> {
 }
 
 impl<'a> Record<'a> for Objects<'a> {
-    fn record(&mut self, text: &'a str, record: u64, start: usize, rows: &mut RowBuilder<'_>) {
-        let Some(trimmed) = body(text, record, start, rows) else { return };
-        let end = start + text.len();
+    fn record(
+        &mut self,
+        text: &'a str,
+        record: u64,
+        (start, end): (usize, usize),
+        rows: &mut RowBuilder<'_>,
+    ) {
+        let Some(trimmed) = body(text, record, (start, end), rows) else { return };
         self.found.clear(self.apply.map.slots.names().len());
         self.found.is_suspect = super::has_mark(trimmed.as_bytes());
         let mut deserializer = serde_json::Deserializer::from_str(trimmed);

@@ -57,6 +57,14 @@ pub fn decode<'a>(
     }
 }
 
+/// What decodes objects whose values become events by a map.
+pub fn objects<'a>(
+    (map, reading): (&'a Map, &'a Reading),
+    calendar: &'a Calendar,
+) -> impl plain_json::Record<'a> {
+    json::Objects::new(Apply { map, reading, calendar, id: String::new() })
+}
+
 /// The cells of an event.
 type Cells<'a> = [Cell<'a>; Column::COUNT];
 

@@ -16,7 +16,7 @@ use topic::TopicReader;
 use crate::say;
 
 pub(crate) use settings::{Connection, Reserved, wrong_property};
-pub use settings::{KafkaSource, OnLoss, Start};
+pub use settings::{KafkaSource, MessageFormat, OnLoss, Start};
 
 impl KafkaSource {
     /// Reads until asked to stop. Brokers and topics that are not there are waited for. Each topic has a consumer and a

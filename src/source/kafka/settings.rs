@@ -24,6 +24,9 @@ pub struct KafkaSource {
     /// has them, and never read from it.
     #[serde(default = "group")]
     pub group: String,
+    /// What a message holds: `json`, one event; `debezium`, a change of a row in a database.
+    #[serde(default)]
+    pub format: MessageFormat,
     /// Where a partition without a stored position begins.
     #[serde(default)]
     pub start: Start,
@@ -39,6 +42,17 @@ pub struct KafkaSource {
     /// A file with the password of the TLS key.
     #[serde(default)]
     pub key_password_file: Option<PathBuf>,
+}
+
+/// What a message holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum MessageFormat {
+    /// One event, a JSON object.
+    #[default]
+    Json,
+    /// A change of a row in a database, in Debezium's envelope.
+    Debezium,
 }
 
 /// Where a partition without a stored position begins.
@@ -198,6 +212,7 @@ impl fmt::Debug for KafkaSource {
             .field("brokers", &self.brokers)
             .field("topics", &self.topics)
             .field("group", &self.group)
+            .field("format", &self.format)
             .field("start", &self.start)
             .field("on_loss", &self.on_loss)
             .field("properties", &self.properties.keys().collect::<Vec<_>>())

@@ -8,8 +8,8 @@ use arrow::{
     util::pretty::pretty_format_batches,
 };
 use fiscwatch::{
-    decode::Decoded,
-    event::{Column, money::parse_amount},
+    decode::{Decoded, Reading},
+    event::{Column, money::parse_amount, stamp::Unit},
     stream::{Block, Payload, Reason},
 };
 use rand::{Rng, RngExt};
@@ -68,6 +68,30 @@ fn messages_are_all_accounted_for() {
         }
         let decoded = decode(vec![Payload::Messages { data: input.to_vec().into(), ends: ends.clone() }]);
         assert_eq!(decoded.types.len() + decoded.rejects.len(), ends.len());
+    });
+}
+
+#[test]
+fn change_events_are_all_accounted_for_and_each_is_what_it_is_alone() {
+    let seeds = seeds("changes");
+    let decode = |payload: Payload| {
+        let reading = Reading::new(None, Unit::default(), None).in_debezium(true);
+        decoder().reading(reading).decode(&[block(payload)], None)
+    };
+    fuzz("changes", 500, &seeds, |input, _| {
+        let lines: Vec<_> = input.split_inclusive(|b| *b == b'\n').collect();
+        let whole = decode(Payload::JsonLines(input.to_vec().into()));
+        let counted = whole.types.len() + whole.rejects.len() + usize::try_from(whole.skipped[0]).unwrap();
+        assert_eq!(counted, lines.len());
+        let mut alone = Vec::new();
+        for line in &lines {
+            let text = line.strip_suffix(b"\n").unwrap_or(line).to_vec();
+            let ends = vec![(u32::try_from(text.len()).unwrap(), 0)];
+            let decoded = decode(Payload::Messages { data: text.clone().into(), ends });
+            assert!(decoded.rejects.iter().all(|reject| reject.raw == text && !reject.detail.is_empty()));
+            alone.extend(decoded.contents);
+        }
+        assert_eq!(alone, whole.contents);
     });
 }
 

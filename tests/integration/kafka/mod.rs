@@ -1,5 +1,6 @@
 //! The Kafka source: against librdkafka's mock cluster everywhere, against a real broker where there is one.
 
-mod broker;
+pub mod broker;
+pub mod debezium;
 mod mock;
 mod real;
