@@ -189,7 +189,7 @@ impl Decoder {
             {
                 match reading.map() {
                     Some(map) => {
-                        changes.decode(mapped::objects((map, reading), &self.calendar), &mut builder)
+                        changes.decode(mapped::objects((map, reading), &self.calendar), &mut builder);
                     }
                     None => changes.decode(json::Parser::default(), &mut builder),
                 }

@@ -169,9 +169,8 @@ fn seems_written(body: &[u8], mapped: bool) -> Written {
 fn written(headers: &HeaderMap, map: Option<&Map>) -> Result<Option<Written>, Problem> {
     match map.and_then(|map| map.format) {
         Some(Encoding::Csv) => return Ok(Some(Written::Rows)),
-        Some(Encoding::Jsonl) => return Ok(Some(Written::Lines)),
         // A workbook or an XML document is what the map says, whatever the client says that it is.
-        Some(Encoding::Excel | Encoding::Xml) => return Ok(Some(Written::Lines)),
+        Some(Encoding::Jsonl | Encoding::Excel | Encoding::Xml) => return Ok(Some(Written::Lines)),
         Some(Encoding::Parquet) | None => {}
     }
     let said = headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or("?"));

@@ -128,11 +128,11 @@ fn arguments(command: &str) -> Vec<&str> {
     let mut words: Vec<&str> = command.split(' ').collect();
     words.extend::<&[&str]>(match command {
         "alerts dismiss" | "alerts close" | "alerts comment" => &["x", "--why", "y"],
-        "alerts ack" | "alerts confirm" | "alerts rectify" | "alerts show" | "alerts inquire" => &["x"],
+        "alerts ack" | "alerts confirm" | "alerts rectify" | "alerts show" | "alerts inquire"
+        | "notify retry" => &["x"],
         "silence add" => &["--match", "rule=\"x\"", "--for", "2h", "--why", "y", "--dry-run"],
         "silence expire" => &["7"],
         "notify test" => &["dead"],
-        "notify retry" => &["x"],
         "budget show" => &["L1"],
         "state backup" => &["copy"],
         "state restore" => &["nothing"],
@@ -314,7 +314,7 @@ fn an_address_that_others_reach_needs_both_and_loopback_says_that_nobody_is_aske
             let err = String::from_utf8(output.stderr).unwrap();
             match lacks {
                 Some(lacks) => {
-                    assert!(output.status.code() == Some(1) && err.contains(lacks), "{http}: {err}")
+                    assert!(output.status.code() == Some(1) && err.contains(lacks), "{http}: {err}");
                 }
                 None => {
                     assert_eq!(output.status.code(), Some(0), "{http} {command:?}: {err}");

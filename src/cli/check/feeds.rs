@@ -42,7 +42,7 @@ fn sample(source: &Source) -> Option<(PathBuf, Format)> {
         Source::Directory(directory) => {
             directory.sample().map(|path| (path.clone(), Format::of(&path, directory.encoding)))
         }
-        Source::Stdin(..) | Source::Kafka(_) => None,
+        Source::Stdin(..) | Source::Kafka(_) | Source::Postgres(_) => None,
     }
 }
 

@@ -35,8 +35,11 @@ fn of_lines(bytes: &[u8], first_record: u64) -> Places {
     (1..).zip(ends).map(place).collect()
 }
 
+/// Where a message starts and ends, and its number.
+type Place = (usize, usize, u64);
+
 /// What the messages of a block say, each with its place.
-pub struct Changes(Vec<(Result<Option<String>, Fault>, (usize, usize, u64))>);
+pub struct Changes(Vec<(Result<Option<String>, Fault>, Place)>);
 
 impl Changes {
     /// Reads the messages of a block; `None` if it has none.
@@ -47,9 +50,8 @@ impl Changes {
             _ => return None,
         };
         let mut schemas = Schemas::default();
-        let mut read = |place: (usize, usize, u64)| {
-            (read(&data[place.0..place.1], &block.partition, place.2, &mut schemas), place)
-        };
+        let mut read =
+            |place: Place| (read(&data[place.0..place.1], &block.partition, place.2, &mut schemas), place);
         Some(Self(places.into_iter().map(&mut read).collect()))
     }
 
