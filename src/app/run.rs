@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{anyhow, bail};
 use standby::Waited;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use super::{Daemon, audit, ended, ingest, standby};
@@ -94,33 +94,45 @@ pub async fn run(
     supervisor::ready();
     tokio::spawn(supervisor::heart(Arc::clone(&daemon.shared), daemon.blocks.clone(), daemon.stop.clone()));
     tracing::info!(listen = %config.listen, sources = config.sources.len(), "ready");
-    if !config.clients.auth {
+    // A run that ends by itself is no service that others could reach.
+    if !config.clients.auth && !options.once {
         tracing::warn!(
             "nobody is asked who they are (http.auth): whoever reaches this port may do everything; fine for a trial"
         );
     }
     let shared = Arc::clone(&daemon.shared);
     let reads_pipe = config.sources.iter().any(|(_, source)| matches!(source, Source::Stdin(..)));
-    let sealing = tokio::spawn(seal_now_and_then(config.clone(), Arc::clone(&shared)));
-    let result = watch(daemon, sources, signals, (options.once, reads_pipe)).await;
-    sealing.abort();
-    let _ = sealing.await;
-    // A state that failed is left alone.
-    if result.is_ok() {
-        seal(config, &shared).await;
-    }
+    let seals = AuditSeals::begin(config, &shared);
+    let result = watch(daemon, sources, signals, seals, (options.once, reads_pipe)).await;
     let _ = tokio::time::timeout(SERVER_STOP, server).await;
     let ended = result?;
     let unread = ended.is_full.then(|| left_unread(&shared, reads_pipe));
     Ok(Outcome { unread, ..Outcome::of(&shared) })
 }
 
-/// Seals the audit log at the start and then now and then.
-async fn seal_now_and_then(config: Config, shared: Arc<Shared>) {
-    let mut due = tokio::time::interval(config.audit.every);
-    loop {
-        due.tick().await;
-        seal(config.clone(), &shared).await;
+/// Seals the audit log at the start, then now and then, and at the end.
+struct AuditSeals {
+    config: Config,
+    task: JoinHandle<()>,
+}
+
+impl AuditSeals {
+    fn begin(config: Config, shared: &Arc<Shared>) -> Self {
+        let (shared, each) = (Arc::clone(shared), config.clone());
+        let task = tokio::spawn(async move {
+            let mut due = tokio::time::interval(each.audit.every);
+            loop {
+                due.tick().await;
+                seal(each.clone(), &shared).await;
+            }
+        });
+        Self { config, task }
+    }
+
+    async fn end(self, shared: &Arc<Shared>) {
+        self.task.abort();
+        let _ = self.task.await;
+        seal(self.config, shared).await;
     }
 }
 
@@ -191,6 +203,7 @@ async fn watch(
     mut daemon: Daemon,
     mut sources: ingest::SourceTasks,
     mut signals: reload::Signals,
+    seals: AuditSeals,
     (once, reads_pipe): (bool, bool),
 ) -> anyhow::Result<Ended> {
     let (mut failed, mut is_full) = (None, false);
@@ -254,6 +267,8 @@ async fn watch(
     let ended = async { while sources.join_next().await.is_some() {} };
     // A read of standard input cannot be interrupted; it is left behind.
     let _ = tokio::time::timeout(SOURCES_STOP, ended).await;
+    // Before the loops end: nobody writes the database after the store that closes it, which tells of a failed fsync.
+    seals.end(&daemon.shared).await;
     // A run that ends by itself leaves the state tidy; one that is told to stop does not make its supervisor wait.
     daemon.drain(whole).await?;
     tracing::info!("stopped");

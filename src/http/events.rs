@@ -34,6 +34,7 @@ use crate::{
 
 /// How posted events are to be read.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct Posted {
     /// The source whose events these are like: its map, zone, times and words for nothing hold for them

@@ -238,7 +238,7 @@ fn workbooks_are_dropped_and_posted() {
     assert_eq!((status, count(&answer, "duplicates")), (200, Some(60)), "{answer}");
     let (status, answer) = daemon.post_bytes("/api/v1/events?as=vouchers", b"<MOF><!DOCTYPE x></MOF>");
     assert!(status == 400 && answer.contains("document type"), "{answer}");
-    daemon.stop("TERM");
+    assert_eq!(daemon.stop("-TERM"), Some(0));
 }
 
 #[test]
