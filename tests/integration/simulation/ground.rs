@@ -35,6 +35,10 @@ pub struct Ground {
     told: HashSet<String>,
     /// A commit that was begun and not heard of again.
     pub begun: Option<Claim>,
+    /// A process died between a tick and the rest of the batch that it was in. The event that showed that the tick was
+    /// due may be read after those of other partitions then, so the order of the journal does not show any more why the
+    /// tick was where it was; the state has noted it.
+    pub torn: bool,
     /// What went wrong first.
     pub problem: Option<String>,
 }
@@ -101,6 +105,7 @@ impl Ground {
             watermark: i64::MIN,
             told: HashSet::new(),
             begun: None,
+            torn: false,
             problem: None,
         }))
     }
@@ -136,6 +141,7 @@ impl Ground {
         }
         let expected = self.stored();
         self.must(*stored == expected, || format!("{stored:?} is stored, and not {expected:?}"));
+        self.torn |= !self.fates.is_empty() && self.plan.partitions.len() > 1;
         self.sent.clear();
         self.fates.clear();
     }
