@@ -71,7 +71,7 @@ impl Windowing {
     /// time; all in microseconds. `journal` is from when on there is everything. `limit` is how many bytes they may hold.
     ///
     /// # Errors
-    /// If the store cannot be read, or fills them to more than one and a half times the limit ([`NoRoom`]): the daemon
+    /// If the store cannot be read, or fills them to more than one and a half times the limit: the daemon
     /// that was stopped at its limit can start again.
     pub fn new(
         evaluator: &Evaluator,
