@@ -14,6 +14,7 @@ mod findings;
 mod forecast;
 mod generate;
 mod help;
+mod import;
 mod init;
 mod language;
 mod local;
@@ -79,6 +80,8 @@ enum Command {
     Test(test::TestArgs),
     /// Run rules over recorded events; no state is kept
     Backtest(backtest::BacktestArgs),
+    /// Look at a file of another system, and write the map that makes events of it
+    Import(import::ImportArgs),
     /// Compare forecasts of the year's end with what recorded events show
     Forecast(forecast::ForecastArgs),
     /// Show what a rule finds with other values of a constant
@@ -235,6 +238,14 @@ pub fn main() -> ExitCode {
     ended(act(cli))
 }
 
+/// Runs another command line within this process.
+fn again(args: &[OsString]) -> anyhow::Result<ExitCode> {
+    match parse(args) {
+        Ok(cli) => act(cli),
+        Err(code) => Ok(code),
+    }
+}
+
 fn act(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Demo(args) => demo::demo(&args),
@@ -243,6 +254,7 @@ fn act(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Check(args) => check::check(&args),
         Command::Test(args) => test::test(&args),
         Command::Backtest(args) => backtest::backtest(&args),
+        Command::Import(args) => import::import(&args),
         Command::Forecast(args) => forecast::forecast(&args),
         Command::Tune(args) => tune::tune(&args),
         Command::Generate(args) => generate::generate(&args),

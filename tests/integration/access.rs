@@ -161,6 +161,7 @@ fn every_command_answers_every_role_as_the_table_says() {
         "demo",
         "forecast",
         "generate",
+        "import",
         "init",
         "man",
         "notify preview",

@@ -22,6 +22,7 @@ mod fuzzing;
 mod hostile;
 mod hostile_http;
 mod http;
+mod import;
 mod indicators;
 mod kafka;
 mod language;

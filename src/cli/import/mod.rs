@@ -1,0 +1,180 @@
+//! `fiscwatch import`: from a file of another system to a map of it.
+
+mod ask;
+mod guess;
+mod names;
+mod post;
+mod sample;
+mod show;
+mod yaml;
+
+use std::{
+    io::IsTerminal,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+use super::{ConfigArg, problems};
+use crate::{
+    config::{Config, feeds},
+    decode::Reading,
+    diagnostic::suggest,
+    event::schema::{FIELDS, field},
+    private, say,
+    text::quoted,
+};
+use guess::Guess;
+use sample::Sample;
+use show::Trial;
+
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// Files of one kind, as another system writes them; the first is looked at
+    #[arg(required = true, num_args = 1.., value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Write the map here
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// What to do with the files then: `backtest`, or the address of a daemon that takes the events
+    #[arg(long, value_name = "backtest|URL")]
+    into: Option<String>,
+    /// The column of a field, or a value for all rows: `amount=@支付金额`, `region_code=330100000`
+    #[arg(long = "set", value_name = "FIELD=VALUE")]
+    set: Vec<String>,
+    /// The sheet of a workbook, by its name or number; the first that is shown without it
+    #[arg(long)]
+    sheet: Option<String>,
+    #[command(flatten)]
+    config: ConfigArg,
+}
+
+pub fn import(args: &ImportArgs) -> anyhow::Result<ExitCode> {
+    let config = args.config.load_or_default()?;
+    let first = &args.files[0];
+    let sample = Sample::of(first, args.sheet.as_deref())?;
+    let mut guess = Guess::of(&sample);
+    for set in &args.set {
+        put(&sample, &mut guess, set)?;
+    }
+    println!("{}", show::kind(first, &sample));
+    if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
+        ask::missing(&sample, &mut guess)?;
+    }
+    let text = yaml::text(&sample, &guess);
+    let trial = trial(first, &text, &guess, &config)?;
+    tell(&sample, &guess, trial.as_ref(), &config);
+    if let Some(out) = &args.out {
+        private::write(out, &text).with_context(|| say!("cannot write {path}", path = out.display()))?;
+        println!("{}", say!("the map is written to {path}", path = out.display()));
+    } else {
+        println!("\n{text}");
+    }
+    if !guess.missing.is_empty() {
+        let missing = guess.missing.join(", ");
+        eprintln!(
+            "{}",
+            say!(
+                "missing: {missing}. Give each a column or a value: --set FIELD=@COLUMN or --set FIELD=VALUE",
+                missing
+            )
+        );
+        return Ok(ExitCode::from(1));
+    }
+    match args.into.as_deref() {
+        None => Ok(ExitCode::SUCCESS),
+        Some("backtest") => backtest(args, &text),
+        Some(url) => post::events(url, &args.files, &reading(&text)?, &config),
+    }
+}
+
+/// Takes a field from a column or a value that the command line names.
+fn put(sample: &Sample, guess: &mut Guess, set: &str) -> anyhow::Result<()> {
+    let Some((name, value)) = set.split_once('=') else {
+        bail!(say!("--set {set}: write FIELD=@COLUMN or FIELD=VALUE", set));
+    };
+    let Some((_, spec)) = field(name.trim()) else {
+        let hint = suggest(name, FIELDS.iter().map(|field| field.name));
+        bail!(say!("no event has a field {name}: {hint}", name = quoted(name), hint));
+    };
+    guess.forget(spec.name);
+    match value.strip_prefix('@') {
+        None => guess.constants.push((spec.name, value.to_owned())),
+        Some(column) => {
+            let Some(at) = sample.columns.iter().position(|known| known == column.trim()) else {
+                let hint = suggest(column, sample.columns.iter().map(String::as_str));
+                bail!(say!("the file has no column {column}: {hint}", column = quoted(column), hint));
+            };
+            guess.columns.push((at, spec.name));
+        }
+    }
+    Ok(())
+}
+
+/// The map of a text, and how its records are read.
+fn reading(text: &str) -> anyhow::Result<Reading> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("map.yaml");
+    private::write(&path, text)?;
+    let map = feeds::read(&path).map_err(problems)?;
+    feeds::reading(map).map_err(|why| anyhow::anyhow!(why))
+}
+
+/// The first rows, if the map is whole.
+fn trial(path: &Path, text: &str, guess: &Guess, config: &Config) -> anyhow::Result<Option<Trial>> {
+    if !guess.missing.is_empty() {
+        return Ok(None);
+    }
+    let reading = reading(text)?;
+    let Some(map) = reading.map().cloned() else { return Ok(None) };
+    Trial::of(path, &map, reading, &config.calendar).map(Some)
+}
+
+fn tell(sample: &Sample, guess: &Guess, trial: Option<&Trial>, config: &Config) {
+    println!();
+    print!("{}", show::columns(sample, guess, trial, &config.calendar));
+    let unused = show::left_out(sample, guess);
+    if !unused.is_empty() {
+        println!("{}", say!("left out: {columns}", columns = unused.join(", ")));
+    }
+    if guess.unclear_day {
+        println!(
+            "{}",
+            say!(
+                "note: nothing in these rows says whether the day or the month stands first; `dates` in the map takes the day to be first"
+            )
+        );
+    }
+    if guess.ten_thousands {
+        println!("{}", say!("note: amounts are taken to count 万元"));
+    }
+    let Some(trial) = trial else { return };
+    println!();
+    print!("{}", show::rows(trial, &config.calendar));
+    println!(
+        "{}",
+        say!(
+            "of the first rows {events} are events, {rejected} are refused, {skipped} are skipped",
+            events = trial.events,
+            rejected = trial.rejected,
+            skipped = trial.skipped
+        )
+    );
+}
+
+/// Runs the rules over the files.
+fn backtest(args: &ImportArgs, text: &str) -> anyhow::Result<ExitCode> {
+    let folder = tempfile::tempdir()?;
+    let map = folder.path().join("map.yaml");
+    private::write(&map, text)?;
+    let mut line: Vec<std::ffi::OsString> = vec!["fiscwatch".into(), "backtest".into(), "--config".into()];
+    line.push(args.config.config.clone().into());
+    line.push("--map".into());
+    line.push(map.into());
+    line.push("--events".into());
+    line.extend(args.files.iter().map(|file| file.clone().into_os_string()));
+    println!();
+    super::again(&line)
+}
