@@ -144,7 +144,13 @@ fn tell(report: &AuditReport, is_held: bool) {
     let AuditReport { records, head, seals, sealed, keys, problems } = report;
     println!("{}", say!("{records} records, the last has the digest {head}", records, head));
     let keys = keys.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-    println!("{}", say!("{seals} seals cover {sealed} records, by {keys}", seals, sealed, keys));
+    match seals {
+        0 => println!(
+            "{}",
+            say!("no seal covers them yet: a daemon that runs seals now and then (audit.seal_every)")
+        ),
+        seals => println!("{}", say!("{seals} seals cover {sealed} records, by {keys}", seals, sealed, keys)),
+    }
     if !is_held {
         println!(
             "{}",

@@ -3,7 +3,7 @@
 use encoding_rs::GB18030;
 use rust_xlsxwriter::Workbook;
 
-use crate::support::{Bench, Daemon, run, write};
+use crate::support::{Bench, Daemon, fiscwatch, run, write};
 
 /// A bank's statement of an account, in GBK, with what banks put above it.
 const STATEMENT: &str = "中国某某银行股份有限公司对账单\n账号：33010000000000001,,币种：人民币,,,\n交易日期,交易流水号,借方发生额,贷方发生额,对方户名,对方账号,摘要\n\
@@ -114,4 +114,27 @@ fn a_workbook_comes_to_a_daemon() {
     assert_eq!(code, Some(0), "{out}{err}");
     assert!(out.contains("1 records: 1 accepted") && out.contains("12345.00"), "{out}");
     assert_eq!(daemon.stop("-TERM"), Some(0));
+}
+
+/// A daemon that asks who posts is told by a token in a variable, which no list of processes shows.
+#[test]
+fn a_daemon_that_asks_gets_a_token() {
+    let bench = Bench::new("", "");
+    write(bench.path(), "fiscwatch.yaml", "http: { listen: '127.0.0.1:0', auth: true }\n");
+    write(bench.path(), "council.csv", COUNCIL.split_inclusive('\n').take(2).collect::<String>().as_str());
+    let daemon = Daemon::start(bench.path());
+    let token = ["token", "add", "feeder", "--role", "ingest", "--config", "fiscwatch.yaml"];
+    let (code, token, err) = run(bench.path(), &token);
+    assert_eq!(code, Some(0), "{err}");
+    let mut args = vec!["import", "council.csv", "--into", &daemon.address];
+    let rest = rest();
+    args.extend(&rest);
+    let (code, _, err) = run(bench.path(), &args);
+    assert_eq!(code, Some(1));
+    assert!(err.contains("FISCWATCH_TOKEN"), "{err}");
+    let mut command = fiscwatch();
+    let output =
+        command.current_dir(bench.path()).args(&args).env("FISCWATCH_TOKEN", token.trim()).output().unwrap();
+    let out = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && out.contains("1 records: 1 accepted"), "{out}");
 }
