@@ -35,6 +35,8 @@ pub struct Ground {
     told: HashSet<String>,
     /// A commit that was begun and not heard of again.
     pub begun: Option<Claim>,
+    /// The journal block of each of them.
+    pub blocks: Vec<i64>,
     /// A process died between a tick and the rest of the batch that it was in. The event that showed that the tick was
     /// due may be read after those of other partitions then, so the order of the journal does not show any more why the
     /// tick was where it was; the state has noted it.
@@ -105,6 +107,7 @@ impl Ground {
             watermark: i64::MIN,
             told: HashSet::new(),
             begun: None,
+            blocks: Vec::new(),
             torn: false,
             problem: None,
         }))
@@ -169,6 +172,9 @@ impl Ground {
             self.finish(part);
         }
         let journalled = self.journal.len() as u64 - before;
+        // The events of a part are a block.
+        let block = self.blocks.last().map_or(1, |last| last + 1);
+        self.blocks.resize(self.journal.len(), block);
         self.must(part.journalled == journalled, || {
             format!("{} events go into the journal, and not {journalled}", part.journalled)
         });

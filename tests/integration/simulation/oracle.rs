@@ -10,8 +10,8 @@ use arrow::{datatypes::SchemaRef, record_batch::RecordBatch};
 use fiscwatch::{
     decode::Decoder,
     engine::{
-        Committable, Dedup, Engine, EngineError, History, MemoryTables, Originals, Output, PortError, Record,
-        Scheduler, Sequencer, Watermark, Windowing,
+        Committable, Dedup, Engine, EngineError, History, MemoryTables, Noted, Originals, Output, PortError,
+        Record, Scheduler, Sequencer, Watermark, Windowing,
     },
     evaluate::Evaluator,
     event::EventType,
@@ -78,8 +78,13 @@ impl Output for Collected {
     }
 }
 
-/// Runs a journal. `sets` are the rules in force from so many events on.
-pub async fn run(plan: &Plan, journal: &[(usize, usize)], sets: &[(usize, Set)]) -> Outcome {
+/// Runs a journal. `sets` are the rules in force from so many events on; ticks are where they are noted, if they are.
+pub async fn run(
+    plan: &Plan,
+    journal: &[(usize, usize)],
+    sets: &[(usize, Set)],
+    noted: Option<Noted>,
+) -> Outcome {
     let calendar = calendar();
     let ledger = Arc::new(RwLock::new(Ledger::default()));
     let (kept, tables) = (Arc::new(Kept::default()), Arc::new(MemoryTables::new(&calendar)));
@@ -106,7 +111,8 @@ pub async fn run(plan: &Plan, journal: &[(usize, usize)], sets: &[(usize, Set)])
             Watermark::new(plan.lateness, Some(super::config().outlier)),
             None,
         )
-        .finding(Originals::default().within(plan.retain)),
+        .finding(Originals::default().within(plan.retain))
+        .replaying(noted),
         windowing: Windowing::new(&first, Some(kept), (4000 * DAY, u64::MAX), (i64::MIN, i64::MIN), None)
             .expect("nothing to fill windows from"),
         evaluator: Arc::clone(&in_force),

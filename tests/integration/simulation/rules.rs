@@ -175,13 +175,6 @@ pub enum Set {
 }
 
 impl Set {
-    /// Whether a finding is of a rule on a schedule.
-    pub fn is_at_ticks(finding: &str) -> bool {
-        ["overspent", "busy-payee", "much-found"]
-            .iter()
-            .any(|id| finding.contains(&format!("\"rule_id\":\"{id}\"")))
-    }
-
     /// The compiled rules.
     pub fn rules(self) -> Arc<RuleSet> {
         static WINDOWS: LazyLock<Arc<RuleSet>> = LazyLock::new(|| compile(&[PLAIN, MORE, HOP]));
