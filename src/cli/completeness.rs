@@ -12,11 +12,10 @@ use super::{
 use crate::{
     access::Action,
     clock::{Clock, SystemClock},
-    daemon::completeness,
     decode::Decoder,
-    event::money::format_cents,
+    http::{CompletenessView, FigureView, day_span},
     say,
-    store::{DayStatement, History, Reader},
+    store::{History, Reader},
 };
 
 #[derive(Debug, Args)]
@@ -32,7 +31,7 @@ pub struct CompletenessArgs {
 
 pub fn completeness(args: &CompletenessArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.permitted(Action::ReadBudget)?;
-    let (day, span) = completeness::span(&config.calendar, args.day.as_deref(), SystemClock.now())
+    let (day, span) = day_span(&config.calendar, args.day.as_deref(), SystemClock.now())
         .map_err(anyhow::Error::msg)
         .context("--day")?;
     let decoder = Decoder::new(config.calendar.clone());
@@ -41,49 +40,43 @@ pub fn completeness(args: &CompletenessArgs) -> anyhow::Result<ExitCode> {
     let ledger = reader.ledger(decoder.schema())?;
     let approved = |line: &str| ledger.line(line).is_some_and(|(_, attributes)| attributes.approved);
     let statement = History::open(&config.state_dir, decoder.schema())?.completeness(span, &approved)?;
-    let object = completeness::object(&day, &statement);
-    args.form.print(&table(&statement), [&object], &notes(&day, &statement))?;
+    let statement = CompletenessView::new(day, &statement);
+    args.form.print(&table(&statement), [&statement], &notes(&statement))?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn table(statement: &DayStatement) -> Table {
+fn table(statement: &CompletenessView) -> Table {
     let mut table = Table::new([
         Column::new("item", say!("item")).shrinks(8),
         Column::new("count", say!("count")).right(),
         Column::new("amount", say!("amount")).right(),
     ]);
-    for (item, figure) in completeness::figures(statement) {
-        let cells = [
-            Cell::Word(item.to_owned(), title(item)),
-            Cell::Count(figure.count.to_string()),
-            Cell::Money(format_cents(figure.cents)),
-        ];
+    let rows = [
+        ("ordered", say!("ordered"), &statement.ordered),
+        ("cleared", say!("  cleared by the bank"), &statement.cleared),
+        ("open", say!("  open"), &statement.open),
+        ("budgeted", say!("  on approved lines"), &statement.budgeted),
+        ("unbudgeted", say!("  on lines that nobody approved"), &statement.unbudgeted),
+        ("confirmed", say!("confirmed by the bank"), &statement.confirmed),
+        ("matched", say!("  of a payment"), &statement.matched),
+        ("without_order", say!("  without an order"), &statement.without_order),
+        ("quarantined", say!("in quarantine"), &statement.quarantined),
+    ];
+    for (item, title, FigureView { count, amount }) in rows {
+        let cells =
+            [Cell::Word(item.to_owned(), title), Cell::Count(count.to_string()), Cell::Money(amount.clone())];
         table.row(cells);
     }
     table
 }
 
-fn title(item: &str) -> String {
-    match item {
-        "ordered" => say!("ordered"),
-        "cleared" => say!("  cleared by the bank"),
-        "open" => say!("  open"),
-        "budgeted" => say!("  on approved lines"),
-        "unbudgeted" => say!("  on lines that nobody approved"),
-        "confirmed" => say!("confirmed by the bank"),
-        "matched" => say!("  of a payment"),
-        "without_order" => say!("  without an order"),
-        _ => say!("in quarantine"),
-    }
-}
-
-fn notes(day: &str, statement: &DayStatement) -> Vec<String> {
-    let unreadable = statement.unreadable;
+fn notes(statement: &CompletenessView) -> Vec<String> {
+    let CompletenessView { day, quarantined_without_amount: unreadable, .. } = statement;
     let mut notes = vec![say!(
         "{day}: ordered is cleared and open, and on approved lines and on others; confirmed is of a payment and without an order",
         day
     )];
-    if unreadable > 0 {
+    if *unreadable > 0 {
         notes.push(say!(
             "in {unreadable} of the records in quarantine no amount can be read: `fiscwatch rejects list`",
             unreadable

@@ -1,7 +1,6 @@
 //! The running daemon's state, which the loop, the HTTP server and the signals share, and how a reload changes it.
 
 mod bodies;
-pub mod completeness;
 mod gauges;
 pub mod intake;
 pub mod journal;

@@ -3,8 +3,8 @@
 use std::sync::{Arc, PoisonError};
 
 use axum::{Json, extract::State};
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use jiff::ToSpan;
+use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
@@ -12,9 +12,12 @@ use super::{
     request::{Params, blocking},
 };
 use crate::{
-    daemon::{Shared, completeness},
-    event::event_schema,
-    store::History,
+    daemon::Shared,
+    event::{event_schema, money::format_cents, time::Calendar},
+    ledger::Figure,
+    say,
+    store::{DayStatement, History},
+    text::quoted,
 };
 
 /// Which day.
@@ -28,54 +31,96 @@ pub struct DayFilter {
 }
 
 /// So many, and so much in yuan.
-#[derive(ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = Figure)]
-// It describes what `daemon::completeness` writes.
-#[allow(dead_code)]
-pub struct FigureBody {
-    count: u64,
-    amount: String,
+pub struct FigureView {
+    /// How many.
+    pub count: u64,
+    /// Yuan, as text.
+    pub amount: String,
+}
+
+impl From<Figure> for FigureView {
+    fn from(Figure { count, cents }: Figure) -> Self {
+        Self { count, amount: format_cents(cents) }
+    }
 }
 
 /// What a day comes to. `ordered` is `cleared` and `open`, and it is `budgeted` and `unbudgeted`; `confirmed` is `matched`
 /// and `without_order`.
-#[derive(ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = Completeness)]
-// It describes what `daemon::completeness` writes.
-#[allow(dead_code)]
-pub struct CompletenessBody {
+pub struct CompletenessView {
+    /// The local day.
     #[schema(format = Date)]
-    day: String,
+    pub day: String,
     /// Payments of the day.
-    ordered: FigureBody,
+    pub ordered: FigureView,
     /// Of them: those that the bank confirmed whole by now, and the cents of parts too.
-    cleared: FigureBody,
+    pub cleared: FigureView,
     /// The others, and what is left of them.
-    open: FigureBody,
+    pub open: FigureView,
     /// Of the ordered: on approved lines.
-    budgeted: FigureBody,
+    pub budgeted: FigureView,
     /// On lines that nobody approved.
-    unbudgeted: FigureBody,
+    pub unbudgeted: FigureView,
     /// Confirmations of the day; returns count below zero.
-    confirmed: FigureBody,
+    pub confirmed: FigureView,
     /// Of them: of a payment.
-    matched: FigureBody,
+    pub matched: FigureView,
     /// Of no payment.
-    without_order: FigureBody,
+    pub without_order: FigureView,
     /// Records received on the day that are in quarantine, with the amounts that can be read in them.
-    quarantined: FigureBody,
+    pub quarantined: FigureView,
     /// Those of them in which no amount can be read.
-    quarantined_without_amount: u64,
+    pub quarantined_without_amount: u64,
+}
+
+impl CompletenessView {
+    /// The statement of a day.
+    #[must_use]
+    pub fn new(day: String, statement: &DayStatement) -> Self {
+        let f = &statement.figures;
+        Self {
+            day,
+            ordered: f.ordered.into(),
+            cleared: f.cleared.into(),
+            open: f.open.into(),
+            budgeted: f.budgeted.into(),
+            unbudgeted: f.unbudgeted.into(),
+            confirmed: f.confirmed.into(),
+            matched: f.matched.into(),
+            without_order: f.without_order.into(),
+            quarantined: statement.quarantined.into(),
+            quarantined_without_amount: statement.unreadable,
+        }
+    }
+}
+
+/// A local day, given as a date or else yesterday at `now` (microseconds): its name, its first instant and its end.
+///
+/// # Errors
+/// If it is no day.
+pub fn day_span(calendar: &Calendar, given: Option<&str>, now: i64) -> Result<(String, (i64, i64)), String> {
+    let date = match given {
+        Some(text) => text
+            .trim()
+            .parse::<jiff::civil::Date>()
+            .map_err(|_| say!("{day} is no day: write it as 2026-03-05", day = quoted(text)))?,
+        None => calendar.local(now).date().yesterday().map_err(|e| e.to_string())?,
+    };
+    let start = |date| calendar.start_of_day(date).map_err(|e| e.to_string());
+    Ok((date.to_string(), (start(date)?, start(date.saturating_add(1.day()))?)))
 }
 
 /// The three-way match of a day
 #[utoipa::path(get, path = "/api/v1/completeness", operation_id = "show_completeness", tag = "budget lines", params(DayFilter),
-    responses((status = 200, description = "The statement", body = CompletenessBody)))]
+    responses((status = 200, description = "The statement", body = CompletenessView)))]
 pub async fn completeness(
     State(shared): State<Arc<Shared>>,
     Params(filter): Params<DayFilter>,
-) -> Result<Json<Map<String, Value>>, Problem> {
-    let (day, span) = completeness::span(&shared.calendar, filter.day.as_deref(), shared.clock.now())
+) -> Result<Json<CompletenessView>, Problem> {
+    let (day, span) = day_span(&shared.calendar, filter.day.as_deref(), shared.clock.now())
         .map_err(Problem::bad_request)?;
     blocking(move || {
         let history = History::open(&shared.state_dir, &event_schema(&shared.calendar.zone_name))?;
@@ -83,7 +128,7 @@ pub async fn completeness(
             let ledger = shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
             ledger.line(line).is_some_and(|(_, attributes)| attributes.approved)
         };
-        Ok(Json(completeness::object(&day, &history.completeness(span, &approved)?)))
+        Ok(Json(CompletenessView::new(day, &history.completeness(span, &approved)?)))
     })
     .await
 }

@@ -48,6 +48,7 @@ use crate::{
 };
 
 pub use alerts::AlertDetail;
+pub use completeness::{CompletenessView, FigureView, day_span};
 pub use problem::Problem;
 pub use routes::ROUTES;
 

@@ -27,8 +27,8 @@ const BODY_BYTES_MAX: usize = 64 << 10;
         Problem,
         ledger::BudgetLine,
         indicators::IndicatorBody,
-        completeness::CompletenessBody,
-        completeness::FigureBody
+        completeness::CompletenessView,
+        completeness::FigureView
     ))
 )]
 struct Description;
