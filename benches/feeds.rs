@@ -1,5 +1,5 @@
 //! What a map costs: the same payments as plain CSV, and as an export with Chinese headers, in UTF-8 and in GB18030. The
-//! promise is at least half the throughput of plain CSV (docs/feeds.md).
+//! aim is at least half the throughput of plain CSV.
 
 use std::{hint::black_box, io::Read, sync::Arc};
 

@@ -93,7 +93,7 @@ pub fn read(path: &Path) -> Result<Map, Vec<Diagnostic>> {
         vec![Diagnostic::of_file(&file, say!("the map cannot be read: {reason}", reason), hint)]
     })?;
     let shape: MapShape = serde_saphyr::from_str(&text).map_err(|e| {
-        let problems = shape::problems_of::<MapShape>(&file, &text);
+        let problems = shape::problems_of::<MapShape>(&file, &text, &say!("the map"));
         if problems.is_empty() { vec![syntax(&file, &e)] } else { problems }
     })?;
     Map::compile(&shape).map_err(|mistakes| placed(&file, &text, &[], mistakes))

@@ -14,22 +14,24 @@ use saphyr::YamlData;
 
 /// Every mistake in the shape of a configuration; none if it is no YAML, which serde says better.
 pub fn problems(file: &str, text: &str) -> Vec<Diagnostic> {
-    problems_of::<Raw>(file, text)
+    problems_of::<Raw>(file, text, &say!("the configuration"))
 }
 
-/// The same for a text that is to be read as a `T`.
-pub fn problems_of<T: schemars::JsonSchema>(file: &str, text: &str) -> Vec<Diagnostic> {
+/// The same for a text that is to be read as a `T`, which is called `whole`.
+pub fn problems_of<T: schemars::JsonSchema>(file: &str, text: &str, whole: &str) -> Vec<Diagnostic> {
     let schema = schemars::schema_for!(T).to_value();
     let (mut document, root) = Document::parse(file, text);
     let Some(root) = root else { return Vec::new() };
     let none = Map::new();
     let types = schema.get("$defs").and_then(Value::as_object).unwrap_or(&none);
-    Shape { types, document: &mut document }.check(&root, &schema, "");
+    Shape { types, whole, document: &mut document }.check(&root, &schema, "");
     document.problems
 }
 
 struct Shape<'s, 'd, 't> {
     types: &'s Map<String, Value>,
+    /// What the whole text is called.
+    whole: &'s str,
     document: &'d mut Document<'t>,
 }
 
@@ -39,8 +41,7 @@ impl<'s, 't> Shape<'s, '_, 't> {
         if is_null(node) || matches!(node.data, YamlData::Alias(_) | YamlData::Tagged(..)) {
             return;
         }
-        let whole = say!("the configuration");
-        let what = if path.is_empty() { whole.as_str() } else { path };
+        let what = if path.is_empty() { self.whole } else { path };
         if let Some(keys) = schema.get("properties").and_then(Value::as_object) {
             self.keys(node, keys, schema, path);
         } else if let Some(values) = schema.get("additionalProperties").filter(|v| v.is_object()) {
@@ -57,8 +58,7 @@ impl<'s, 't> Shape<'s, '_, 't> {
     }
 
     fn keys(&mut self, node: &Node<'t>, keys: &'s Map<String, Value>, schema: &Value, path: &str) {
-        let whole = say!("the configuration");
-        let what = if path.is_empty() { whole.as_str() } else { path };
+        let what = if path.is_empty() { self.whole } else { path };
         let entries = self.document.mapping(node, what);
         let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
         for key in required.filter_map(Value::as_str) {

@@ -64,7 +64,7 @@ type Says = fn(&Captures<'_>) -> Failure;
 
 /// The messages that are known: a pattern, and what we say instead.
 static KNOWN: LazyLock<Vec<(Regex, Says)>> = LazyLock::new(|| {
-    let table: [(&str, Says); 38] = [
+    let table: [(&str, Says); 39] = [
         (r"(?i)placeholder\W.*?(\$\w+)", |c| {
             (
                 say!("there is no constant {name} in a query", name = &c[1]),
@@ -279,6 +279,12 @@ static KNOWN: LazyLock<Vec<(Regex, Says)>> = LazyLock::new(|| {
         }),
         (r"(?i)correlated|subquery|lateral", |_| {
             (say!("a query within a query is too complicated here"), Some(say!("write it as a join")))
+        }),
+        (r#"there is no list "(\w+)""#, |c| {
+            (
+                say!("there is no list \"{list_name}\"", list_name = &c[1]),
+                Some(say!("name its file under `lists:` in the configuration")),
+            )
         }),
         (r"(?i)a list's name|there is no list|the list's name|lookup|the key of", |_| {
             (say!("the list or its column is not there"), None)

@@ -64,6 +64,20 @@ fn files_of_others_are_understood() {
 }
 
 #[test]
+fn a_file_is_tried_with_the_rules_at_once() {
+    let bench = Bench::new("", "");
+    write(bench.path(), "council.csv", COUNCIL);
+    let mut args = vec!["import", "council.csv", "--into", "backtest"];
+    let rest = rest();
+    args.extend(&rest);
+    let (code, out, err) = run(bench.path(), &args);
+    // 1,234.50 without a budget; the credit note names no payment that it takes back.
+    assert_eq!(code, Some(0), "{out}{err}");
+    assert!(err.lines().any(|line| line.starts_with("over-budget") && line.contains("1,234.50")), "{err}");
+    assert!(err.contains("1 events") && err.contains("1 rejected (missing_field 1)"), "{err}");
+}
+
+#[test]
 fn what_is_missing_is_named() {
     let bench = Bench::new("", "");
     write(bench.path(), "council.csv", COUNCIL);
@@ -77,6 +91,9 @@ fn what_is_missing_is_named() {
         let (code, _, err) = run(bench.path(), &["import", "council.csv", "--set", set]);
         assert!(code == Some(1) && err.contains(told), "{err}");
     }
+    write(bench.path(), "map.yaml", "columns: { a: event_id }\nmonye: { unit: 万元 }\n");
+    let (code, _, err) = run(bench.path(), &["backtest", "--events", "council.csv", "--map", "map.yaml"]);
+    assert!(code == Some(1) && err.contains("map.yaml:2:1: unknown key \"monye\" in the map"), "{err}");
     for (file, text, told) in [
         ("a.csv", "", "no character"),
         ("b.csv", "a,b\n", "has no rows"),

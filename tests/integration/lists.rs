@@ -297,3 +297,17 @@ fn a_list_is_read_alone() {
     assert_eq!(found(&daemon), ["q1"]);
     assert_eq!(metric(&daemon, "fiscwatch_config_last_reload_successful"), "1");
 }
+
+/// In a query as in an expression: the list is named, and what to do.
+#[test]
+fn a_query_over_a_list_that_is_not_there_names_it() {
+    let bench = Bench::new("", "");
+    let rule = "rules:\n  - {id: a, title: a, severity: low, trigger: schedule, every: 1d, sql: \"SELECT unit_code FROM payments WHERE lookup('nobody', payee_account, 'x') IS NULL\", key: [unit_code]}\n";
+    std::fs::write(bench.path().join("rules/rules.yaml"), rule).unwrap();
+    let (code, _, err) = run(bench.path(), &["check", "--config", "fiscwatch.yaml"]);
+    assert_eq!(code, Some(1));
+    assert!(
+        err.contains("there is no list \"nobody\"") && err.contains("name its file under `lists:`"),
+        "{err}"
+    );
+}

@@ -139,6 +139,10 @@ impl ScalarUDFImpl for Lookup {
 
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
         let Some((_, _, kind)) = self.column(args.scalar_arguments[0], args.scalar_arguments[2]) else {
+            let list = args.scalar_arguments[0].and_then(|name| name.try_as_str().flatten());
+            if let Some(name) = list.filter(|name| self.lists.get(name).is_none()) {
+                return plan_err!("there is no list {name:?}");
+            }
             return plan_err!("lookup needs the names of a list and of one of its columns as constants");
         };
         if !args.arg_fields[1].data_type().is_string() {
