@@ -112,11 +112,7 @@ impl Assembly {
             windowing: windowing.telling(Arc::clone(&shared.busy)),
             evaluator,
             record: Record::Journal,
-            scheduler: Some(Scheduler {
-                tables,
-                limits: config.query_limits,
-                busy: Arc::clone(&shared.busy),
-            }),
+            scheduler: Some(Scheduler::new(tables, config.query_limits, Arc::clone(&shared.busy))),
             time_max: time_limit(config, clock),
             parallel,
             bounded: Arc::default(),

@@ -158,11 +158,11 @@ impl Replay {
             windowing,
             evaluator: Arc::new(RwLock::new(evaluator)),
             record: self.record,
-            scheduler: Some(Scheduler {
-                tables: Arc::clone(&self.tables) as _,
-                limits: config.query_limits,
-                busy: Arc::default(),
-            }),
+            scheduler: Some(Scheduler::new(
+                Arc::clone(&self.tables) as _,
+                config.query_limits,
+                Arc::default(),
+            )),
             time_max: Arc::new(|| None),
             parallel: parallel(),
             bounded: Arc::new(AtomicBool::new(true)),

@@ -1,26 +1,22 @@
 //! The tables of a run that keeps nothing on disk. Of events they hold what the schedules of the run can read: whole
 //! events would keep every block that was read.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use arrow::{
     array::{ArrayRef, AsArray, BooleanArray},
     compute::filter_record_batch,
-    datatypes::{Schema, SchemaRef},
+    datatypes::SchemaRef,
     record_batch::RecordBatch,
 };
-use async_trait::async_trait;
-use datafusion::{
-    catalog::{Session, TableProvider},
-    common::{Result, exec_err},
-    datasource::MemTable,
-    logical_expr::{Expr, TableType},
-    physical_plan::ExecutionPlan,
-};
+use datafusion::catalog::TableProvider;
 
 use super::{Committable, alerts::MemoryAlerts};
 use crate::{
-    evaluate::schedule::Tables,
+    evaluate::{
+        plans::rows::{Rows, RowsTable, Timed},
+        schedule::Tables,
+    },
     event::{EventType, event_schema, time::Calendar},
     finding::Finding,
     rule::RuleSet,
@@ -33,7 +29,7 @@ pub struct KeptEvents {
     /// The number of accepted events, whether anything is kept of them or not.
     pub count: usize,
     /// The rows of the types that are read, with the columns that are.
-    tables: Vec<(EventType, RecordBatch)>,
+    tables: Vec<(EventType, Timed)>,
 }
 
 impl KeptEvents {
@@ -44,7 +40,7 @@ impl KeptEvents {
             let mask: BooleanArray = types.iter().map(|t| Some(t == event_type)).collect();
             let rows = filter_record_batch(&events.project(columns).ok()?, &mask).ok()?;
             let compact = rows.columns().iter().map(compact).collect();
-            Some((*event_type, RecordBatch::try_new(rows.schema(), compact).unwrap_or(rows)))
+            Some((*event_type, Timed::new(RecordBatch::try_new(rows.schema(), compact).unwrap_or(rows))))
         };
         Self { count: types.len(), tables: rules.read.iter().filter_map(keep).collect() }
     }
@@ -62,25 +58,67 @@ fn compact(column: &ArrayRef) -> ArrayRef {
 #[derive(Debug)]
 pub struct MemoryTables {
     zone: String,
+    events: Arc<Events>,
     kept: Mutex<Kept>,
 }
 
 #[derive(Debug)]
 struct Kept {
-    /// The types that are read, with the columns that are.
-    columns: Vec<(EventType, Vec<usize>)>,
-    events: Vec<(EventType, RecordBatch)>,
     findings: Vec<(i64, Finding)>,
     alerts: MemoryAlerts,
+}
+
+/// Events in the order in which they were committed.
+#[derive(Debug, Default)]
+struct Events(RwLock<EventsKept>);
+
+#[derive(Debug, Default)]
+struct EventsKept {
+    /// The types that are read, with the columns that are.
+    columns: Vec<(EventType, Vec<usize>)>,
+    batches: Vec<(EventType, Timed)>,
+}
+
+impl EventsKept {
+    fn columns(&self, of: EventType) -> &[usize] {
+        self.columns
+            .iter()
+            .find(|(event_type, _)| *event_type == of)
+            .map_or(&[], |(_, columns)| columns.as_slice())
+    }
+}
+
+/// Those of one type, as they are when they are read.
+#[derive(Debug)]
+struct OfType(Arc<Events>, EventType);
+
+impl Rows for OfType {
+    fn each(&self, take: &mut dyn FnMut(&Timed) -> bool) {
+        let kept = self.0.0.read().unwrap_or_else(PoisonError::into_inner);
+        for (event_type, batch) in &kept.batches {
+            if *event_type == self.1 && !take(batch) {
+                return;
+            }
+        }
+    }
+}
+
+/// Those that were there when the table was made.
+#[derive(Debug)]
+struct Taken(Vec<Timed>);
+
+impl Rows for Taken {
+    fn each(&self, take: &mut dyn FnMut(&Timed) -> bool) {
+        self.0.iter().all(take);
+    }
 }
 
 impl MemoryTables {
     /// Tables without rows.
     #[must_use]
     pub fn new(calendar: &Arc<Calendar>) -> Self {
-        let alerts = MemoryAlerts::new(calendar);
-        let kept = Kept { columns: Vec::new(), events: Vec::new(), findings: Vec::new(), alerts };
-        Self { zone: calendar.zone_name.clone(), kept: Mutex::new(kept) }
+        let kept = Kept { findings: Vec::new(), alerts: MemoryAlerts::new(calendar) };
+        Self { zone: calendar.zone_name.clone(), events: Arc::default(), kept: Mutex::new(kept) }
     }
 
     /// Keeps what schedules may query of a batch.
@@ -88,40 +126,50 @@ impl MemoryTables {
         if batch.rules.session.is_none() {
             return;
         }
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.columns.is_empty() {
-            kept.columns.clone_from(&batch.rules.read);
+        let mut events = self.events.0.write().unwrap_or_else(PoisonError::into_inner);
+        if events.columns.is_empty() {
+            events.columns.clone_from(&batch.rules.read);
         }
         let tables = batch.events.iter().flat_map(|events| &events.tables);
-        kept.events.extend(tables.filter(|(_, rows)| rows.num_rows() > 0).cloned());
+        events.batches.extend(tables.filter(|(_, batch)| batch.rows().num_rows() > 0).cloned());
+        drop(events);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let times = batch.evaluation.found.iter().map(|found| found.at);
         kept.findings.extend(times.zip(batch.evaluation.findings.iter().cloned()));
         kept.alerts.file(batch);
+    }
+
+    /// The columns of events that are there of all these types.
+    fn columns(&self, event_types: &[EventType]) -> Vec<usize> {
+        let kept = self.events.0.read().unwrap_or_else(PoisonError::into_inner);
+        let mut all = event_types.iter().map(|event_type| kept.columns(*event_type));
+        let first = all.next().unwrap_or_default().to_vec();
+        all.fold(first, |mut columns, other| {
+            columns.retain(|column| other.contains(column));
+            columns
+        })
     }
 }
 
 impl Tables for MemoryTables {
     fn events(&self, event_types: &[EventType]) -> Result<Arc<dyn TableProvider>, String> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let schema = event_schema(&self.zone);
-        let of =
-            |wanted: &EventType| kept.columns.iter().find(|(t, _)| t == wanted).map(|(_, columns)| columns);
-        // What is there of all of them.
-        let mut all = event_types.iter().map(|t| of(t).map(Vec::as_slice).unwrap_or_default());
-        let first = all.next().unwrap_or_default();
-        let columns = all.fold(first.to_vec(), |mut columns, other| {
-            columns.retain(|column| other.contains(column));
-            columns
+        let columns = self.columns(event_types);
+        let kept = self.events.0.read().unwrap_or_else(PoisonError::into_inner);
+        let wanted = kept.batches.iter().filter(|(t, _)| event_types.contains(t));
+        let rows = wanted.map(|(t, batch)| {
+            let of = kept.columns(*t);
+            let places = columns.iter().filter_map(|column| of.iter().position(|kept| kept == column));
+            batch.rows().project(&places.collect::<Vec<_>>()).map(Timed::new).map_err(|e| e.to_string())
         });
-        let own = schema.project(&columns).map_err(|e| e.to_string())?;
-        let wanted = kept.events.iter().filter(|(t, _)| event_types.contains(t));
-        let rows = wanted.map(|(t, rows)| {
-            let places = columns.iter().filter_map(|column| of(t)?.iter().position(|kept| kept == column));
-            rows.project(&places.collect::<Vec<_>>()).map_err(|e| e.to_string())
-        });
-        let rows = rows.collect::<Result<Vec<_>, String>>()?;
-        let table = MemTable::try_new(Arc::new(own), vec![rows]).map_err(|e| e.to_string())?;
-        Ok(Arc::new(Narrow { schema, columns, table }))
+        let rows = Taken(rows.collect::<Result<_, String>>()?);
+        Ok(Arc::new(RowsTable::new(event_schema(&self.zone), columns, Arc::new(rows))))
+    }
+
+    fn lasting(&self, event_type: EventType) -> Option<Arc<dyn TableProvider>> {
+        let (columns, rows) = (self.columns(&[event_type]), OfType(Arc::clone(&self.events), event_type));
+        // Before the first batch nobody knows the columns.
+        let table = RowsTable::new(event_schema(&self.zone), columns, Arc::new(rows));
+        (!table.lacks_columns()).then(|| Arc::new(table) as _)
     }
 
     fn findings(&self) -> Result<Arc<dyn TableProvider>, String> {
@@ -139,41 +187,4 @@ impl Tables for MemoryTables {
 
 fn in_memory(schema: SchemaRef, batches: Vec<RecordBatch>) -> Result<Arc<dyn TableProvider>, String> {
     tables::in_memory(schema, batches).ok_or_else(|| String::from("rows do not fit their table"))
-}
-
-/// A table with all columns to those who plan, of which only some are there to be read.
-#[derive(Debug)]
-struct Narrow {
-    schema: Arc<Schema>,
-    /// The columns that are there.
-    columns: Vec<usize>,
-    table: MemTable,
-}
-
-#[async_trait]
-impl TableProvider for Narrow {
-    fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.schema)
-    }
-
-    fn table_type(&self) -> TableType {
-        TableType::Base
-    }
-
-    async fn scan(
-        &self,
-        state: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        filters: &[Expr],
-        limit: Option<usize>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let all = (0..self.schema.fields().len()).collect();
-        let wanted = projection.unwrap_or(&all);
-        let place = |column: &usize| self.columns.iter().position(|kept| kept == column);
-        let Some(places) = wanted.iter().map(place).collect::<Option<Vec<_>>>() else {
-            // `reads::names` has every column that a query can read, so this is a bug.
-            return exec_err!("the query reads a column that was not kept for it");
-        };
-        self.table.scan(state, Some(&places), filters, limit).await
-    }
 }

@@ -8,7 +8,7 @@ use crate::{
         bounded::{Busy, Work},
         evaluator::Found,
         row::RuleCounts,
-        schedule::{self, Due, Limits, PassedTick, Ran, Tables, Why},
+        schedule::{self, Due, Limits, Means, PassedTick, Ran, Tables, Why},
     },
     say,
 };
@@ -19,15 +19,18 @@ const ATTEMPTS_MAX: u32 = 4;
 /// Evaluates rules that are due.
 #[derive(Clone)]
 pub struct Scheduler {
-    /// Where the tables come from.
-    pub tables: Arc<dyn Tables>,
-    /// What a query may use.
-    pub limits: Limits,
+    means: Means,
     /// What rules that are due do to the stream.
     pub busy: Arc<Busy>,
 }
 
 impl Scheduler {
+    /// With tables from there, and queries within these limits.
+    #[must_use]
+    pub fn new(tables: Arc<dyn Tables>, limits: Limits, busy: Arc<Busy>) -> Self {
+        Self { means: Means { tables, limits, plans: Arc::default() }, busy }
+    }
+
     /// What a rule that is due finds, on a thread of its own if `threads` are wanted; and its tick if it is passed.
     pub async fn run(
         &self,
@@ -44,7 +47,7 @@ impl Scheduler {
                 let error = say!("the daemon ended {ended} times while this was evaluated", ended);
                 Ran::failed(&error, Some(Why::Ended))
             }
-            _ => schedule::run(rules, due, &self.tables, self.limits, calendar, threads).await,
+            _ => schedule::run(rules, due, &self.means, calendar, threads).await,
         };
         let passed = passed.map(|why| PassedTick { rule: rule.id.clone(), tick: due.tick, why });
         if let Some(PassedTick { rule, tick, why }) = &passed {

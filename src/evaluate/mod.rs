@@ -17,6 +17,7 @@ mod measures;
 mod pane;
 mod panes;
 mod past;
+pub mod plans;
 pub mod row;
 mod scale;
 pub mod schedule;

@@ -17,6 +17,7 @@ use super::{
     finding::{Place, Subject},
     forecasts,
     guard::{TimeOver, Watch, guarded},
+    plans::{Plan, Plans, Ready},
     row::{RuleCounts, Table, judge_all},
 };
 use crate::{
@@ -26,7 +27,7 @@ use crate::{
     rule::{
         RuleSet,
         compile::{CompiledRule, CompiledView},
-        query::{ScheduleRule, options},
+        query::{QuerySession, ScheduleRule, options},
     },
     say,
     sql::{
@@ -45,6 +46,12 @@ pub trait Tables: Send + Sync {
     /// # Errors
     /// If the store cannot be read.
     fn events(&self, event_types: &[EventType]) -> std::result::Result<Arc<dyn TableProvider>, String>;
+
+    /// The events of a type as a table that gives those that are there when it is read; `None` where a table has what was
+    /// there when it was made.
+    fn lasting(&self, _: EventType) -> Option<Arc<dyn TableProvider>> {
+        None
+    }
 
     /// The findings so far.
     ///
@@ -193,29 +200,39 @@ impl Ran {
     }
 }
 
+/// What rules on a schedule are evaluated with.
+#[derive(Clone)]
+pub struct Means {
+    /// Where the tables come from.
+    pub tables: Arc<dyn Tables>,
+    /// What a query may use.
+    pub limits: Limits,
+    /// The plans that are kept.
+    pub plans: Arc<Plans>,
+}
+
 /// Evaluates a rule that is due, on a thread of its own where `threads` are wanted. What goes wrong is that rule's error.
 pub async fn run(
     rules: &Arc<RuleSet>,
     due: &Due,
-    tables: &Arc<dyn Tables>,
-    limits: Limits,
+    means: &Means,
     calendar: &Arc<Calendar>,
     threads: bool,
 ) -> Ran {
     let started = std::time::Instant::now();
+    let time = means.limits.time;
     let asked = Asked {
         rules: Arc::clone(rules),
         due: due.clone(),
-        tables: Arc::clone(tables),
-        limits,
+        means: means.clone(),
         calendar: Arc::clone(calendar),
     };
     let queried = match threads {
         true => {
             let rule = &rules.rules[due.rule].rule.id;
-            bounded::run(rule, limits.time, move |watch| asked.rows(watch)).await
+            bounded::run(rule, time, move |watch| asked.rows(watch)).await
         }
-        false => asked.rows(Arc::new(Watch::new(limits.time))).await,
+        false => asked.rows(Arc::new(Watch::new(time))).await,
     };
     let mut ran = match queried {
         Ok(rows) => {
@@ -233,8 +250,7 @@ pub async fn run(
 struct Asked {
     rules: Arc<RuleSet>,
     due: Due,
-    tables: Arc<dyn Tables>,
-    limits: Limits,
+    means: Means,
     calendar: Arc<Calendar>,
 }
 
@@ -245,9 +261,47 @@ impl Asked {
         else {
             return Ok(RecordBatch::new_empty(Arc::new(Schema::empty())));
         };
-        let context = session.context(self.limits.memory);
-        let stream = start(&context, view, &self.due, self.tables.as_ref(), &self.calendar, &watch).await?;
-        collected(stream, self.limits).await
+        let Means { tables, limits, .. } = &self.means;
+        match self.by_plan(view, session, &watch).await {
+            Some(Ok(rows)) => return Ok(rows),
+            Some(Err(e)) if Why::of(&e).is_some() => return Err(e),
+            // What goes wrong is told by a query that knows its tick.
+            Some(Err(_)) | None => {}
+        }
+        let context = session.context(limits.memory);
+        let stream = start(&context, view, &self.due, tables.as_ref(), &self.calendar, &watch).await?;
+        collected(stream, *limits).await
+    }
+
+    /// The rows by a plan that is kept, if there is to be one.
+    async fn by_plan(
+        &self,
+        view: &ScheduleRule,
+        session: &QuerySession,
+        watch: &Arc<Watch>,
+    ) -> Option<Result<RecordBatch>> {
+        let Means { tables, limits, plans } = &self.means;
+        let (rule, due) = (self.due.rule, &self.due);
+        let plan = match plans.take(&self.rules, rule) {
+            Ready::Kept(plan) => plan,
+            Ready::Never => return None,
+            Ready::ToBeMade => match Plan::make(session, view, due, tables.as_ref(), &self.calendar).await {
+                Some(plan) => plan,
+                None => {
+                    plans.put(&self.rules, rule, None);
+                    return None;
+                }
+            },
+        };
+        let rows = match plan.start(due, &self.calendar, limits.memory, watch) {
+            Ok(stream) => collected(stream, *limits).await,
+            Err(e) => Err(e),
+        };
+        // A query that did not end well may have left something in its plan.
+        if rows.is_ok() {
+            plans.put(&self.rules, rule, Some(plan));
+        }
+        Some(rows)
     }
 }
 

@@ -72,20 +72,31 @@ impl ScheduleRule {
     /// The query with `now` as a tick's time, in microseconds.
     #[must_use]
     pub fn at(&self, tick: i64) -> Statement {
+        let zone = format!("Timestamp(Microsecond, Some(\"{}\"))", self.zone);
+        let args = [Value::Number(tick.to_string(), false), Value::SingleQuotedString(zone)];
+        self.with_now(&call("arrow_cast", args))
+    }
+
+    /// The query with `now` as a call of [`MOMENT`].
+    #[must_use]
+    pub fn at_any_time(&self) -> Statement {
+        self.with_now(&call(MOMENT, []))
+    }
+
+    fn with_now(&self, now: &Sql) -> Statement {
         let mut query = self.query.clone();
-        let now = || {
-            let zone = format!("Timestamp(Microsecond, Some(\"{}\"))", self.zone);
-            call("arrow_cast", [Value::Number(tick.to_string(), false), Value::SingleQuotedString(zone)])
-        };
         let _: ControlFlow<()> = visit_expressions_mut(&mut query, |expr| {
             if is_now(expr) {
-                *expr = now();
+                *expr = now.clone();
             }
             ControlFlow::Continue(())
         });
         Statement::Statement(query)
     }
 }
+
+/// The function that gives the tick's time in plans that are kept. No rule can name it: it is not there when they are compiled.
+pub const MOMENT: &str = "time_of_tick";
 
 /// What a query must not do.
 #[must_use]
@@ -400,7 +411,7 @@ fn is_now(expr: &Sql) -> bool {
     }
 }
 
-fn call(name: &str, args: [Value; 2]) -> Sql {
+fn call<const N: usize>(name: &str, args: [Value; N]) -> Sql {
     let arg = |value: Value| ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(Sql::Value(value.into())));
     Sql::Function(ast::Function {
         name: ast::ObjectName::from(vec![ast::Ident::new(name)]),

@@ -38,6 +38,7 @@ mod notify;
 mod once;
 mod openings;
 mod pages;
+mod plans;
 mod postgres;
 mod readme;
 mod refusals;

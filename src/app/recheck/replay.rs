@@ -114,11 +114,7 @@ pub async fn replay(
         )?,
         evaluator: Arc::new(RwLock::new(evaluator)),
         record: Record::Events,
-        scheduler: Some(Scheduler {
-            tables: Arc::clone(&tables) as _,
-            limits: config.query_limits,
-            busy: Arc::default(),
-        }),
+        scheduler: Some(Scheduler::new(Arc::clone(&tables) as _, config.query_limits, Arc::default())),
         time_max: Arc::new(|| None),
         parallel: parallel(),
         bounded: Arc::new(AtomicBool::new(saved.at.is_some() && saved.at == saved.latest)),

@@ -94,11 +94,7 @@ fn run(suite: &Suite, case: &Case, rules: &Arc<RuleSet>, until: i64) -> Result<(
             .map_err(|e| e.to_string())?,
         evaluator: Arc::new(RwLock::new(evaluator)),
         record: Record::Events,
-        scheduler: Some(Scheduler {
-            tables: Arc::clone(&player.tables) as _,
-            limits: Limits::default(),
-            busy: Arc::default(),
-        }),
+        scheduler: Some(Scheduler::new(Arc::clone(&player.tables) as _, Limits::default(), Arc::default())),
         time_max: Arc::new(|| None),
         parallel: 1,
         bounded: Arc::new(AtomicBool::new(true)),

@@ -40,7 +40,7 @@ fn run(rules: Arc<RuleSet>, calendar: &Arc<Calendar>) -> Result<(), EngineError>
         windowing: Windowing::new(&evaluator, None, (0, u64::MAX), (i64::MIN, i64::MIN), None)?,
         evaluator: Arc::new(RwLock::new(evaluator)),
         record: Record::Events,
-        scheduler: Some(Scheduler { tables: Arc::clone(&tables) as _, limits, busy: Arc::default() }),
+        scheduler: Some(Scheduler::new(Arc::clone(&tables) as _, limits, Arc::default())),
         time_max: Arc::new(|| None),
         parallel: 0,
         bounded: Arc::new(true.into()),

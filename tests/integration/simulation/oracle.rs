@@ -117,7 +117,7 @@ pub async fn run(
             .expect("nothing to fill windows from"),
         evaluator: Arc::clone(&in_force),
         record,
-        scheduler: Some(Scheduler { tables, limits: super::config().query_limits, busy: Arc::default() }),
+        scheduler: Some(Scheduler::new(tables, super::config().query_limits, Arc::default())),
         time_max: Arc::new(|| None),
         parallel: 0,
         bounded: Arc::new(true.into()),

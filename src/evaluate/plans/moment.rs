@@ -1,0 +1,128 @@
+//! `now` as something that changes without planning. The optimizer must neither fold it nor keep its hands off what is
+//! compared with it, as it does with functions that it takes for random: so it sees a variable there, and what is executed
+//! is a function that reads the tick's time.
+
+use std::{
+    hash::{Hash, Hasher},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::{
+    common::{
+        Result, ScalarValue,
+        tree_node::{Transformed, TreeNode},
+    },
+    logical_expr::{
+        ColumnarValue, Expr, LogicalPlan, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
+        Signature, Volatility, expr::ScalarFunction, expr_rewriter::NamePreserver,
+    },
+};
+
+use crate::{event::schema::time_type, rule::query::MOMENT};
+
+/// The tick's time.
+#[derive(Debug, Clone)]
+pub struct Moment {
+    at: Arc<AtomicI64>,
+    zone: Arc<str>,
+    signature: Signature,
+}
+
+impl Moment {
+    /// A moment in local time.
+    pub fn new(zone: &str) -> Self {
+        let signature = Signature::nullary(Volatility::Volatile);
+        Self { at: Arc::default(), zone: Arc::from(zone), signature }
+    }
+
+    /// Moves it, in microseconds.
+    pub fn set(&self, at: i64) {
+        self.at.store(at, Ordering::SeqCst);
+    }
+
+    /// What stands for `now` in queries.
+    pub fn function(&self) -> ScalarUDF {
+        ScalarUDF::from(self.clone())
+    }
+
+    fn field(&self) -> FieldRef {
+        Arc::new(Field::new(MOMENT, time_type(&self.zone), false))
+    }
+
+    /// The plan with a variable in the place of the function.
+    pub fn hidden(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
+        replaced(plan, &|expr| match expr {
+            Expr::ScalarFunction(call) if call.func.name() == MOMENT => {
+                Transformed::yes(Expr::ScalarVariable(self.field(), vec![format!("@{MOMENT}")]))
+            }
+            other => Transformed::no(other),
+        })
+    }
+
+    /// The plan with the function in the place of the variable.
+    pub fn shown(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
+        let function = Arc::new(self.function());
+        replaced(plan, &|expr| match expr {
+            Expr::ScalarVariable(..) => Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(
+                Arc::clone(&function),
+                Vec::new(),
+            ))),
+            other => Transformed::no(other),
+        })
+    }
+}
+
+/// The plan with other expressions in it, under the names of those that were there.
+fn replaced(plan: LogicalPlan, replace: &dyn Fn(Expr) -> Transformed<Expr>) -> Result<LogicalPlan> {
+    let replaced = plan.transform_up_with_subqueries(|plan| {
+        let names = NamePreserver::new(&plan);
+        plan.map_expressions(|expr| {
+            let name = names.save(&expr);
+            let replaced = expr.transform_up(|expr| Ok(replace(expr)))?;
+            Ok(replaced.update_data(|expr| name.restore(expr)))
+        })?
+        .map_data(LogicalPlan::recompute_schema)
+    });
+    replaced.map(|replaced| replaced.data)
+}
+
+impl PartialEq for Moment {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.at, &other.at)
+    }
+}
+
+impl Eq for Moment {}
+
+impl Hash for Moment {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.at).hash(state);
+    }
+}
+
+impl ScalarUDFImpl for Moment {
+    fn name(&self) -> &str {
+        MOMENT
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(time_type(&self.zone))
+    }
+
+    fn return_field_from_args(&self, _: ReturnFieldArgs) -> Result<FieldRef> {
+        Ok(self.field())
+    }
+
+    fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let at = self.at.load(Ordering::SeqCst);
+        Ok(ColumnarValue::Scalar(ScalarValue::TimestampMicrosecond(Some(at), Some(Arc::clone(&self.zone)))))
+    }
+}
