@@ -5,6 +5,7 @@ pub mod dress;
 mod duration;
 pub mod hidden;
 pub mod kind;
+pub mod local;
 pub mod money;
 pub mod name;
 pub mod number;

@@ -76,7 +76,7 @@ impl Output for Found {
     async fn commit(&mut self, batches: Vec<Committable>) -> Result<(), EngineError> {
         for batch in batches {
             self.0.keep(&batch);
-            let failed = batch.evaluation.counts.iter().find_map(|counts| counts.first_error.as_ref());
+            let failed = batch.evaluation.counts.iter().find_map(|counts| counts.last_error.as_ref());
             assert!(failed.is_none(), "{failed:?}");
             self.1.extend(batch.evaluation.findings);
         }

@@ -18,7 +18,7 @@ use jiff::{
 
 use super::{immutable, pair, shaped, workdays::Workdays};
 use crate::{
-    event::{schema::time_type, time::Calendar},
+    event::{local::LocalDays, schema::time_type, time::Calendar},
     lists::List,
 };
 
@@ -90,12 +90,12 @@ where
 
 /// A function of the local day. Neighbouring events are mostly of the same one.
 fn by_day<T: Copy>(calendar: &Calendar, f: impl Fn(Date) -> T) -> impl FnMut(i64) -> Option<T> {
-    let mut last = None;
+    let (mut days, mut last) = (LocalDays::new(calendar.zone()), None);
     move |micros| {
-        let date = calendar.local(micros).date();
+        let number = days.number(micros);
         match last {
-            Some((day, value)) if day == date => Some(value),
-            _ => Some(last.insert((date, f(date))).1),
+            Some((day, value)) if day == number => Some(value),
+            _ => Some(last.insert((number, f(LocalDays::date(number)))).1),
         }
     }
 }
