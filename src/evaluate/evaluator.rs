@@ -17,7 +17,7 @@ use super::{
     finding::{Place, Subject},
     measures,
     row::{RuleCounts, Table, holds, judge, mask},
-    select::{Compact, select},
+    select::{Compacts, select},
     sliding::{Measured, Selected},
     standing::Standings,
     windows::Moved,
@@ -92,6 +92,7 @@ pub struct Prepared {
     counts: Vec<RuleCounts>,
     hits: Vec<Hit>,
     standings: Standings,
+    compacts: Compacts,
     /// For each window of the rule set the events that belong to it.
     pub windows: Vec<Selected>,
     /// For each rule on closing windows the events that belong to them; `None` for the others.
@@ -179,6 +180,7 @@ impl Evaluator {
             counts: vec![RuleCounts::default(); self.rules.rules.len()],
             hits: Vec::new(),
             standings: Standings::default(),
+            compacts: Compacts::default(),
             windows: Vec::new(),
             closings: Vec::new(),
         }
@@ -236,8 +238,8 @@ impl Prepared {
             }
             CompiledView::Closing(view) => {
                 let mask = filtered(counts);
-                let selected =
-                    select(&self.table, &mask, &view.by, &view.measures.lanes, &view.layout, |_| 0);
+                let compact = self.compacts.of(&self.table, &mask);
+                let selected = select(&compact, &view.by, &view.measures.lanes, &view.layout, |_| 0);
                 selected.failed.iter().for_each(|failed| counts.fail(&failed.error));
                 closing = Some(selected);
             }
@@ -259,7 +261,8 @@ impl Prepared {
         };
         let reaches = Reaches::new(&evaluator.calendar, window.reach);
         let from = |at| reaches.from(at);
-        let selected = select(&self.table, &mask, &window.by, &window.lanes, &window.plan.layout, from);
+        let compact = self.compacts.of(&self.table, &mask);
+        let selected = select(&compact, &window.by, &window.lanes, &window.plan.layout, from);
         counts.nanos = nanos(started);
         // What happens to a window happens to all rules that share it; its time is divided among them.
         let shares = |rule: &CompiledRule| {
@@ -282,18 +285,18 @@ impl Prepared {
         let evaluator = self.evaluator.clone();
         let rules = &evaluator.rules.rules;
         let mut measures: Vec<Vec<ArrayRef>> = vec![Vec::new(); rules.len()];
-        let compacts: Vec<_> = self.windows.iter().map(|s| Compact::new(&self.table, &s.rows)).collect();
         for (number, rule) in rules.iter().enumerate() {
             let CompiledView::Sliding(sliding) = &rule.view else { continue };
             let Some(selected) = self.windows.get(sliding.window) else { continue };
             if measured.is_empty() || rule.rule.mode == Mode::Disabled || selected.rows.is_empty() {
                 continue;
             }
+            let Some(compact) = &selected.compact else { continue };
             let started = std::time::Instant::now();
             let (counts, measured) = (&mut self.counts[number], &measured[sliding.window]);
             counts.beyond += measured.beyond;
             let (columns, sound) = measured_columns(sliding, measured, selected, counts);
-            let table = compacts[sliding.window].table(rule, &columns);
+            let table = compact.table(rule, &columns);
             let at = |place: usize| time(&self.table, selected.rows[place] as usize);
             let found = judge(rule, &table, &sound, &at, counts);
             let hit = |place: usize| Hit { row: selected.rows[place] as usize, rule: number, place };
@@ -301,7 +304,6 @@ impl Prepared {
             measures[number] = columns;
             counts.nanos += nanos(started);
         }
-        drop(compacts);
         self.hits.sort_unstable();
         let about_events =
             self.hits.iter().map(|hit| (self.found(*hit), self.finding(*hit, &measures[hit.rule])));

@@ -1,9 +1,9 @@
 //! The events of a batch that belong to a window.
 
-use std::{cell::OnceCell, sync::Arc};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arrow::{
-    array::{ArrayRef, AsArray, RecordBatchOptions, UInt32Array, new_empty_array},
+    array::{Array, ArrayRef, AsArray, RecordBatchOptions, UInt32Array, new_empty_array},
     buffer::BooleanBuffer,
     compute::take,
     datatypes::{SchemaRef, TimestampMicrosecondType},
@@ -12,7 +12,7 @@ use arrow::{
 use datafusion::common::Result;
 
 use super::{
-    aggregate::{Failed, Packed, hashes},
+    aggregate::{Failed, Packed, add_hashes},
     key::SEED,
     row::Table,
     sliding::Selected,
@@ -26,27 +26,23 @@ use crate::{
     },
 };
 
-/// Lays out the events in `mask` as a window holds them. `from` gives the first instant of an event's window.
+/// Lays out some events as a window holds them. `from` gives the first instant of an event's window.
 pub fn select(
-    table: &Table,
-    mask: &BooleanBuffer,
+    compact: &Arc<Compact>,
     by: &[usize],
     lanes: &[Lane],
     layout: &Layout,
     from: impl Fn(i64) -> i64,
 ) -> Selected {
-    let rows: Vec<u32> = mask.set_indices_u32().collect();
+    let rows = compact.rows.values().to_vec();
     if rows.is_empty() {
         return Selected::default();
     }
-    let compact = Compact::new(table, &rows);
     let times = compact.column(Column::OccurredAt.index());
     let times = times.as_primitive::<TimestampMicrosecondType>().values();
     let batch = |lane: &Lane| compact.batch(&lane.inputs, &lane.schema);
-    let columns: Vec<_> = by.iter().map(|at| compact.column(*at)).collect();
     let packed = layout.pack(lanes, &batch, times, *SEED);
-    let keys = if columns.is_empty() { Ok(vec![0; rows.len()]) } else { hashes(&columns, *SEED) };
-    let (packed, keys, failed) = match (packed, keys) {
+    let (packed, keys, failed) = match (packed, compact.keys(by)) {
         (Ok((packed, failed)), Ok(keys)) => (packed, keys, failed),
         // Planning has checked the types, so this is a bug: it is counted for every event.
         (Err(e), _) | (_, Err(e)) => {
@@ -56,33 +52,79 @@ pub fn select(
         }
     };
     let from = times.iter().map(|at| from(*at)).collect();
-    drop(compact);
-    Selected { rows, keys, from, packed, failed }
+    Selected { rows, keys, from, packed, failed, compact: Some(Arc::clone(compact)) }
 }
 
-/// Some rows of a table, each column made when it is first asked for.
-pub struct Compact<'t> {
-    table: &'t Table,
-    rows: &'t [u32],
-    indices: UInt32Array,
-    columns: Vec<OnceCell<ArrayRef>>,
+/// The rows of a batch that windows hold. Windows of the same rows share them.
+#[derive(Debug, Default)]
+pub struct Compacts(Vec<(BooleanBuffer, Arc<Compact>)>);
+
+impl Compacts {
+    /// The rows of `table` in `mask`.
+    pub fn of(&mut self, table: &Table, mask: &BooleanBuffer) -> Arc<Compact> {
+        if let Some((_, known)) = self.0.iter().find(|(known, _)| known == mask) {
+            return Arc::clone(known);
+        }
+        let compact = Arc::new(Compact::new(table, mask));
+        self.0.push((mask.clone(), Arc::clone(&compact)));
+        compact
+    }
 }
 
-impl<'t> Compact<'t> {
-    /// These rows of `table`.
-    pub fn new(table: &'t Table, rows: &'t [u32]) -> Self {
-        let indices = UInt32Array::from(rows.to_vec());
-        Self { table, rows, indices, columns: vec![OnceCell::new(); table.columns.len()] }
+/// The hashes of one column at one place of a key.
+type Hashed = ((usize, usize), Arc<[u128]>);
+
+/// Some rows of a table, each column and its hashes made when they are first asked for.
+#[derive(Debug)]
+pub struct Compact {
+    rows: UInt32Array,
+    /// The columns of the table, and the number of its rows.
+    columns: Vec<ArrayRef>,
+    of: usize,
+    taken: Vec<OnceLock<ArrayRef>>,
+    hashes: Mutex<Vec<Hashed>>,
+}
+
+impl Compact {
+    fn new(table: &Table, mask: &BooleanBuffer) -> Self {
+        let rows = UInt32Array::from_iter_values(mask.set_indices_u32());
+        let taken = vec![OnceLock::new(); table.columns.len()];
+        Self { rows, columns: table.columns.clone(), of: table.rows, taken, hashes: Mutex::default() }
     }
 
     /// A column of these rows.
     pub fn column(&self, at: usize) -> ArrayRef {
-        let column = &self.table.columns[at];
-        let make = || match self.rows.len() == self.table.rows {
+        let column = &self.columns[at];
+        let make = || match self.rows.len() == self.of {
             true => Arc::clone(column),
-            false => take(column, &self.indices, None).expect("rows of the table"),
+            false => take(column, &self.rows, None).expect("rows of the table"),
         };
-        Arc::clone(self.columns[at].get_or_init(make))
+        Arc::clone(self.taken[at].get_or_init(make))
+    }
+
+    /// The keys of these rows by some columns.
+    ///
+    /// # Errors
+    /// If a column's type has no row format.
+    fn keys(&self, by: &[usize]) -> Result<Vec<u128>> {
+        let mut keys = vec![0u128; self.rows.len()];
+        for (number, at) in by.iter().enumerate() {
+            let hashes = self.hashes(*at, number)?;
+            keys.iter_mut().zip(hashes.iter()).for_each(|(key, hash)| *key = key.wrapping_add(*hash));
+        }
+        Ok(keys)
+    }
+
+    fn hashes(&self, at: usize, number: usize) -> Result<Arc<[u128]>> {
+        let mut known = self.hashes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, hashes)) = known.iter().find(|(of, _)| *of == (at, number)) {
+            return Ok(Arc::clone(hashes));
+        }
+        let mut hashes = vec![0; self.rows.len()];
+        add_hashes(&self.column(at), SEED.wrapping_add(number as u64), &mut hashes)?;
+        let hashes: Arc<[u128]> = hashes.into();
+        known.push(((at, number), Arc::clone(&hashes)));
+        Ok(hashes)
     }
 
     /// Some columns as a batch.
@@ -99,9 +141,9 @@ impl<'t> Compact<'t> {
     pub fn table(&self, rule: &CompiledRule, measures: &[ArrayRef]) -> Table {
         let conditions = rule.when.iter().chain(rule.exceptions.iter().map(|e| &e.when));
         let read: Vec<usize> = conditions.flat_map(|c: &Condition| c.inputs.iter().copied()).collect();
-        let own = (0..self.table.columns.len()).map(|at| match read.contains(&at) {
+        let own = (0..self.columns.len()).map(|at| match read.contains(&at) {
             true => self.column(at),
-            false => new_empty_array(self.table.columns[at].data_type()),
+            false => new_empty_array(self.columns[at].data_type()),
         });
         Table { columns: own.chain(measures.iter().cloned()).collect(), rows: self.rows.len() }
     }

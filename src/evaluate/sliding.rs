@@ -13,6 +13,7 @@ use super::{
     aggregate::{Failed, Output, Packed, Tally, Texts},
     key::KeyHasher,
     scale::Scale,
+    select::Compact,
     series::{Arrival, Series, Shared, hold},
 };
 use crate::{diagnostic::at_run_time, rule::plan::WindowPlan};
@@ -33,6 +34,8 @@ pub struct Selected {
     pub packed: Packed,
     /// Values that could not be computed: they are missing in the window.
     pub failed: Vec<Failed>,
+    /// The rows as columns; `None` where there is none.
+    pub compact: Option<Arc<Compact>>,
 }
 
 /// The results for the selected events of a batch.

@@ -107,7 +107,7 @@ fn run(rules: &Arc<RuleSet>, events: &str, keeps: bool) -> Vec<String> {
     let mut found = Found(tables, Vec::new());
     runtime.block_on(async {
         let (send, batches) = tokio::sync::mpsc::channel(1);
-        send.send(vec![block(Payload::JsonLines(events.as_bytes().into()))]).await.unwrap();
+        send.send(vec![block(Payload::JsonLines(events.as_bytes().to_vec().into()))]).await.unwrap();
         drop(send);
         engine.run(batches, &mut found).await.unwrap();
     });

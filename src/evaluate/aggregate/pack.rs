@@ -260,7 +260,7 @@ fn passes(filter: &Arc<dyn PhysicalExpr>, batch: &RecordBatch) -> Result<Boolean
 ///
 /// # Errors
 /// If a column's type has no row format.
-pub fn hashes(columns: &[ArrayRef], seed: u64) -> Result<Vec<u128>> {
+fn hashes(columns: &[ArrayRef], seed: u64) -> Result<Vec<u128>> {
     let rows = columns.first().map_or(0, Array::len);
     let mut hashes = vec![0; rows];
     for (number, column) in columns.iter().enumerate() {
@@ -269,7 +269,11 @@ pub fn hashes(columns: &[ArrayRef], seed: u64) -> Result<Vec<u128>> {
     Ok(hashes)
 }
 
-fn add_hashes(column: &ArrayRef, seed: u64, hashes: &mut [u128]) -> Result<()> {
+/// Adds the hash of a column's value to each row's.
+///
+/// # Errors
+/// If the column's type has no row format.
+pub fn add_hashes(column: &ArrayRef, seed: u64, hashes: &mut [u128]) -> Result<()> {
     let nulls = column.logical_nulls();
     let null = xxh3_128_with_seed(&[], seed ^ u64::MAX);
     let mut add = |value_of: &dyn Fn(usize) -> u128| {
