@@ -62,16 +62,32 @@ function TopBar() {
       <div class="top-tools">
         <div class="segments" role="group" aria-label={said.unit}>
           {(["yuan", "wan"] as const).map((unit) => (
-            <button key={unit} type="button" aria-pressed={settings.money.value === unit} onClick={() => (settings.money.value = unit)}>
+            <button
+              key={unit}
+              type="button"
+              aria-pressed={settings.money.value === unit}
+              onClick={() => (settings.money.value = unit)}
+            >
               {said[unit]}
             </button>
           ))}
         </div>
-        <button type="button" class="plain" lang={settings.language.value === "zh" ? "en" : "zh"} onClick={() => (settings.language.value = settings.language.value === "zh" ? "en" : "zh")}>
+        <button
+          type="button"
+          class="plain"
+          lang={settings.language.value === "zh" ? "en" : "zh"}
+          onClick={() => (settings.language.value = settings.language.value === "zh" ? "en" : "zh")}
+        >
           {said.language}
         </button>
         <ThemeButton />
-        <button type="button" class="plain icon-only wide-only" aria-label={said.help} title={`${said.help} ?`} onClick={() => (helpIsOpen.value = true)}>
+        <button
+          type="button"
+          class="plain icon-only wide-only"
+          aria-label={said.help}
+          title={`${said.help} ?`}
+          onClick={() => (helpIsOpen.value = true)}
+        >
           <Icon of="help" />
         </button>
         <Who />
@@ -87,7 +103,13 @@ function ThemeButton() {
   const next = order[(order.indexOf(now) + 1) % order.length]!;
   const label = `${said.theme}: ${said.themes[now]}`;
   return (
-    <button type="button" class="plain icon-only" aria-label={label} title={label} onClick={() => (settings.theme.value = next)}>
+    <button
+      type="button"
+      class="plain icon-only"
+      aria-label={label}
+      title={label}
+      onClick={() => (settings.theme.value = next)}
+    >
       <Icon of={now === "dark" ? "moon" : now === "light" ? "sun" : "auto"} />
     </button>
   );
@@ -96,11 +118,7 @@ function ThemeButton() {
 function Who() {
   const { user } = session.value;
   if (user) {
-    return (
-      <span class="who">
-        {user}
-      </span>
-    );
+    return <span class="who">{user}</span>;
   }
   return settings.officer.value ? <span class="who">{settings.officer.value}</span> : null;
 }

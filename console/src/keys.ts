@@ -9,7 +9,11 @@ let prefixTimer: ReturnType<typeof setTimeout> | undefined;
 
 const isTyping = (target: EventTarget | null): boolean => {
   const element = target as HTMLElement | null;
-  return !!element && (/^(INPUT|TEXTAREA|SELECT)$/.test(element.tagName) || element.isContentEditable) && (element as HTMLInputElement).type !== "checkbox";
+  return (
+    !!element &&
+    (/^(INPUT|TEXTAREA|SELECT)$/.test(element.tagName) || element.isContentEditable) &&
+    (element as HTMLInputElement).type !== "checkbox"
+  );
 };
 
 document.addEventListener("keydown", (event) => {

@@ -45,7 +45,9 @@ async function main() {
       (name) => !built.has(name) || !there.includes(name) || !readFileSync(join(dist, name)).equals(built.get(name)),
     );
     if (wrong.length > 0) {
-      console.error(`console/dist is not what the source gives (${wrong.join(", ")}): run \`npm run build\` in console/ and commit it`);
+      console.error(
+        `console/dist is not what the source gives (${wrong.join(", ")}): run \`npm run build\` in console/ and commit it`,
+      );
       process.exit(1);
     }
   } else {
@@ -54,7 +56,9 @@ async function main() {
     for (const [name, bytes] of built) writeFileSync(join(dist, name), bytes);
   }
   for (const [name, bytes] of built) {
-    console.log(`${name.padEnd(24)} ${String(bytes.length).padStart(7)}  ${String(gzipSync(bytes, { level: 9 }).length).padStart(6)} compressed`);
+    console.log(
+      `${name.padEnd(24)} ${String(bytes.length).padStart(7)}  ${String(gzipSync(bytes, { level: 9 }).length).padStart(6)} compressed`,
+    );
   }
 }
 

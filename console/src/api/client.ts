@@ -17,7 +17,11 @@ export class Problem extends Error {
 export class Gone extends Error {}
 
 /** Whether the daemon answers; while it does not, when it is tried next. */
-export const link = signal<{ up: boolean; nextTry: number; wasDown: boolean }>({ up: true, nextTry: 0, wasDown: false });
+export const link = signal<{ up: boolean; nextTry: number; wasDown: boolean }>({
+  up: true,
+  nextTry: 0,
+  wasDown: false,
+});
 /** Grows when everything is to be read again. */
 export const epoch = signal(0);
 /** Whether a request was refused because nobody is signed in. */
@@ -107,7 +111,11 @@ export async function send<T>(method: "POST" | "DELETE", path: string, body?: un
   const headers: Record<string, string> = {};
   if (body !== undefined) headers["Content-Type"] = "application/json";
   if (version !== undefined) headers["If-Match"] = `"${version}"`;
-  const answer = await call(`/api/v1${path}`, { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
+  const answer = await call(`/api/v1${path}`, {
+    method,
+    headers,
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
   const text = await answer.text();
   return (text === "" ? undefined : JSON.parse(text)) as T;
 }

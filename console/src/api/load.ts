@@ -30,7 +30,12 @@ export function useLoad<T>(key: string | null, read: (stop: AbortSignal) => Prom
       (data) => set({ key, data, error: undefined, busy: false }),
       (error: Error) => {
         // When the daemon is gone the banner says so, and what was read stays.
-        if (!stop.signal.aborted) set((before) => ({ ...before, error: error instanceof Gone ? before.error : error, busy: error instanceof Gone }));
+        if (!stop.signal.aborted)
+          set((before) => ({
+            ...before,
+            error: error instanceof Gone ? before.error : error,
+            busy: error instanceof Gone,
+          }));
       },
     );
     return () => stop.abort();

@@ -4,7 +4,8 @@ import { t, word } from "../text";
 import { cents, money, percent } from "./money";
 import { stamp } from "./time";
 
-const MONEY = /(^|\.|_)(amount|total|executed|available|reserved|frozen|planned|plan_available|cleared|uncleared|opening)$/;
+const MONEY =
+  /(^|\.|_)(amount|total|executed|available|reserved|frozen|planned|plan_available|cleared|uncleared|opening)$/;
 const SHARE = /(_ratio|year_elapsed|_share)$/;
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d/;
 

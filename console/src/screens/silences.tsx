@@ -16,13 +16,23 @@ export function Silences() {
   const said = t().silences;
   const all = query.value.get("expired") === "true";
   const given = query.value.get("new");
-  const { data, error, again } = useLoad(`silences ${all}`, (stop) => ask<SilencePage>("/silences", { expired: all || null, limit: 500 }, stop));
-  const rows = data?.silences.slice().sort((a, b) => Number(a.state === "expired") - Number(b.state === "expired") || a.ends_at.localeCompare(b.ends_at));
+  const { data, error, again } = useLoad(`silences ${all}`, (stop) =>
+    ask<SilencePage>("/silences", { expired: all || null, limit: 500 }, stop),
+  );
+  const rows = data?.silences
+    .slice()
+    .sort(
+      (a, b) => Number(a.state === "expired") - Number(b.state === "expired") || a.ends_at.localeCompare(b.ends_at),
+    );
   return (
     <div>
       <Heading title={said.title} lead={said.lead}>
         <label class="inline">
-          <input type="checkbox" checked={all} onChange={() => go(withParams({ expired: all ? null : "true" }), { replace: true })} />
+          <input
+            type="checkbox"
+            checked={all}
+            onChange={() => go(withParams({ expired: all ? null : "true" }), { replace: true })}
+          />
           <span>{said.expired}</span>
         </label>
         <a class="button" href={withParams({ new: given === null ? " " : null })}>
@@ -46,13 +56,19 @@ export function Silences() {
           <table class="table">
             <thead>
               <tr>
-                <th scope="col" class="figure">{said.columns.id}</th>
+                <th scope="col" class="figure">
+                  {said.columns.id}
+                </th>
                 <th scope="col">{said.columns.state}</th>
                 <th scope="col">{said.columns.matchers}</th>
                 <th scope="col">{said.columns.reason}</th>
                 <th scope="col">{said.columns.author}</th>
-                <th scope="col" class="figure">{said.columns.from}</th>
-                <th scope="col" class="figure">{said.columns.until}</th>
+                <th scope="col" class="figure">
+                  {said.columns.from}
+                </th>
+                <th scope="col" class="figure">
+                  {said.columns.until}
+                </th>
                 <th scope="col">
                   <span class="sr">{t().act.bar}</span>
                 </th>
@@ -139,7 +155,9 @@ function New({ matchers: first, done }: { matchers: string; done: () => void }) 
     setTrouble("");
     if (lines.length === 0) return undefined;
     const timer = setTimeout(() => {
-      send<Preview>("POST", "/silences/preview", { matchers: lines }).then(setPreview, (error: Error) => setTrouble(error.message));
+      send<Preview>("POST", "/silences/preview", { matchers: lines }).then(setPreview, (error: Error) =>
+        setTrouble(error.message),
+      );
     }, 300);
     return () => clearTimeout(timer);
   }, [matchers]);
@@ -163,7 +181,14 @@ function New({ matchers: first, done }: { matchers: string; done: () => void }) 
       >
         <label class="is-wide">
           <span>{said.matchers}</span>
-          <textarea class="code" rows={3} value={matchers} spellcheck={false} aria-describedby="matchers-hint" onInput={(event) => setMatchers(event.currentTarget.value)} />
+          <textarea
+            class="code"
+            rows={3}
+            value={matchers}
+            spellcheck={false}
+            aria-describedby="matchers-hint"
+            onInput={(event) => setMatchers(event.currentTarget.value)}
+          />
           <small id="matchers-hint">{said.matchersHint}</small>
         </label>
         <label>
@@ -177,7 +202,12 @@ function New({ matchers: first, done }: { matchers: string; done: () => void }) 
         {session.value.user === null && (
           <label>
             <span>{t().act.name}</span>
-            <input value={settings.officer.value} maxLength={100} autoComplete="name" onInput={(event) => (settings.officer.value = event.currentTarget.value)} />
+            <input
+              value={settings.officer.value}
+              maxLength={100}
+              autoComplete="name"
+              onInput={(event) => (settings.officer.value = event.currentTarget.value)}
+            />
           </label>
         )}
         <label class="is-wide">
@@ -190,7 +220,11 @@ function New({ matchers: first, done }: { matchers: string; done: () => void }) 
               {trouble}
             </span>
           )}
-          {preview && <span role="status">{preview.count === 0 ? said.previewNone : said.preview(preview.count, preview.complete)}</span>}
+          {preview && (
+            <span role="status">
+              {preview.count === 0 ? said.previewNone : said.preview(preview.count, preview.complete)}
+            </span>
+          )}
           <button type="submit" class="button is-main" disabled={lines.length === 0}>
             {said.submit}
           </button>

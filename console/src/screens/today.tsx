@@ -13,7 +13,9 @@ export function Today() {
   const said = t().today;
   const round = `${epoch.value} ${live.alerts.value}`;
   void round;
-  const { data, error, again } = useLoad("today", (stop) => ask<AlertPage>("/alerts", { state: "active", limit: 1000 }, stop));
+  const { data, error, again } = useLoad("today", (stop) =>
+    ask<AlertPage>("/alerts", { state: "active", limit: 1000 }, stop),
+  );
   const active = data?.alerts ?? [];
   const open = active.filter((alert) => alert.state === "open");
   const oldest = open.slice(-8).reverse();
@@ -27,7 +29,11 @@ export function Today() {
         <>
           <Open active={active} />
           <Panel title={said.oldest} lead={oldest[0] && said.oldestSince(since(oldest[0].opened_at, now))}>
-            {oldest.length === 0 ? <Empty title={said.oldestNone} /> : <AlertLines alerts={oldest} aside={(alert) => since(alert.opened_at, now)} />}
+            {oldest.length === 0 ? (
+              <Empty title={said.oldestNone} />
+            ) : (
+              <AlertLines alerts={oldest} aside={(alert) => since(alert.opened_at, now)} />
+            )}
           </Panel>
         </>
       )}
@@ -38,7 +44,8 @@ export function Today() {
 
 function Open({ active }: { active: Alert[] }) {
   const said = t().today;
-  const of = (severity: string, isOpen: boolean) => active.filter((alert) => alert.severity === severity && (alert.state === "open") === isOpen).length;
+  const of = (severity: string, isOpen: boolean) =>
+    active.filter((alert) => alert.severity === severity && (alert.state === "open") === isOpen).length;
   return (
     <Panel title={said.open}>
       <ul class="tiles">
@@ -78,4 +85,3 @@ function Service() {
     </Panel>
   );
 }
-

@@ -31,10 +31,18 @@ export function BudgetBar({ of, calendar, tall = false }: { of: Balances; calend
     `${t().money.available} ${money(of.available, settings.money.value)}`,
     `${t().money.total} ${money(total, settings.money.value)}`,
   ].join(" · ");
-  const mark = (part: number, kind: string) => <rect key={kind} class={`mark mark-${kind}`} x={part * WIDTH - 2} y={0} width={4} height={height} />;
+  const mark = (part: number, kind: string) => (
+    <rect key={kind} class={`mark mark-${kind}`} x={part * WIDTH - 2} y={0} width={4} height={height} />
+  );
   const planned = cents(of.planned) ?? 0n;
   return (
-    <svg class={`bar${tall ? " bar-tall" : ""}`} viewBox={`0 0 ${WIDTH} ${height}`} preserveAspectRatio="none" role="img" aria-label={said}>
+    <svg
+      class={`bar${tall ? " bar-tall" : ""}`}
+      viewBox={`0 0 ${WIDTH} ${height}`}
+      preserveAspectRatio="none"
+      role="img"
+      aria-label={said}
+    >
       <title>{said}</title>
       <rect class="part part-total" x={0} y={2} width={share(total, scale) * WIDTH} height={height - 4} />
       {parts.map(({ kind, value }) => {
@@ -43,7 +51,15 @@ export function BudgetBar({ of, calendar, tall = false }: { of: Balances; calend
         x += width;
         return part;
       })}
-      {over && <rect class="part part-over" x={share(total, scale) * WIDTH} y={2} width={WIDTH - share(total, scale) * WIDTH} height={height - 4} />}
+      {over && (
+        <rect
+          class="part part-over"
+          x={share(total, scale) * WIDTH}
+          y={2}
+          width={WIDTH - share(total, scale) * WIDTH}
+          height={height - 4}
+        />
+      )}
       {planned > 0n && mark(share(planned, scale), "plan")}
       {calendar !== null && calendar !== undefined && !over && mark(calendar, "calendar")}
     </svg>

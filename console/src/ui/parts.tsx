@@ -40,7 +40,9 @@ export function Time({ at, text }: { at: string | null | undefined; text?: strin
 }
 
 /** A number of things. */
-export const Count = ({ of }: { of: number | null | undefined }) => <span class="figure">{of === null || of === undefined ? t().empty : count(of)}</span>;
+export const Count = ({ of }: { of: number | null | undefined }) => (
+  <span class="figure">{of === null || of === undefined ? t().empty : count(of)}</span>
+);
 
 /** A part of a screen with its heading. */
 export function Panel({
@@ -69,7 +71,15 @@ export function Panel({
 }
 
 /** The heading of a screen. */
-export function Heading({ title, lead, children }: { title: ComponentChildren; lead?: ComponentChildren; children?: ComponentChildren }) {
+export function Heading({
+  title,
+  lead,
+  children,
+}: {
+  title: ComponentChildren;
+  lead?: ComponentChildren;
+  children?: ComponentChildren;
+}) {
   return (
     <header class="heading">
       <h1>{title}</h1>
@@ -94,10 +104,19 @@ export function Facts({ of }: { of: [string, ComponentChildren][] }) {
 }
 
 /** Nothing is there, and what that means. */
-export function Empty({ title, children }: { title: string; children?: ComponentChildren }) {
+export function Empty({
+  title,
+  whole = false,
+  children,
+}: {
+  title: string;
+  /** Whether it is all that the screen shows. */
+  whole?: boolean;
+  children?: ComponentChildren;
+}) {
   return (
     <div class="empty">
-      <p>{title}</p>
+      {whole ? <h1>{title}</h1> : <p>{title}</p>}
       {children}
     </div>
   );

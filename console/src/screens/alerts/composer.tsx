@@ -31,7 +31,12 @@ export function begin(act: Act, alerts: Alert[], done: Order["done"]): void {
   const fit = alerts.filter((alert) => allows(alert, act));
   result.value = null;
   if (fit.length === 0) {
-    if (alerts.length > 0) result.value = { act, outcomes: alerts.map((alert) => ({ alert, why: t().act.notAllowed(word(t().state, alert.state)) })), skipped: 0 };
+    if (alerts.length > 0)
+      result.value = {
+        act,
+        outcomes: alerts.map((alert) => ({ alert, why: t().act.notAllowed(word(t().state, alert.state)) })),
+        skipped: 0,
+      };
     return;
   }
   const given: Order = { act, alerts: fit, done, from: document.activeElement };
@@ -48,7 +53,8 @@ async function give(given: Order, why: string, skipped: number): Promise<void> {
     delete typed[given.act];
     order.value = null;
   } else {
-    order.value = failed.length === outcomes.length ? order.peek() : { ...given, alerts: failed.map((outcome) => outcome.alert) };
+    order.value =
+      failed.length === outcomes.length ? order.peek() : { ...given, alerts: failed.map((outcome) => outcome.alert) };
   }
   if (why) reasons[given.act] = [why, ...(reasons[given.act] ?? []).filter((known) => known !== why)].slice(0, 3);
   result.value = { act: given.act, outcomes, skipped };
@@ -96,15 +102,29 @@ export function Composer() {
       else result.value = null;
     },
   });
+  useEffect(() => {
+    // What went well need not be put away by hand.
+    if (!shown || shown.outcomes.some((outcome) => outcome.why !== null)) return undefined;
+    const timer = setTimeout(() => result.peek() === shown && (result.value = null), 5_000);
+    return () => clearTimeout(timer);
+  }, [shown]);
   if (!now && !shown) return <Said text="" />;
   const failed = shown?.outcomes.filter((outcome) => outcome.why !== null) ?? [];
   const doneCount = (shown?.outcomes.length ?? 0) - failed.length;
-  const summary = shown ? [doneCount > 0 ? t().act.done(word(t().action, shown.act), doneCount) : "", failed.length > 0 ? t().act.failed(failed.length) : "", shown.skipped > 0 ? t().act.skipped(shown.skipped) : ""].filter(Boolean).join(" · ") : "";
+  const summary = shown
+    ? [
+        doneCount > 0 ? t().act.done(word(t().action, shown.act), doneCount) : "",
+        failed.length > 0 ? t().act.failed(failed.length) : "",
+        shown.skipped > 0 ? t().act.skipped(shown.skipped) : "",
+      ]
+        .filter(Boolean)
+        .join(" · ")
+    : "";
   return (
     <div class={`composer${failed.length > 0 ? " has-failed" : ""}`}>
       <Said text={summary} />
       {shown && (
-        <div class="result">
+        <div class={`result${failed.length === 0 ? " is-done" : ""}`}>
           <header>
             <span>{summary}</span>
             <button type="button" class="plain" onClick={() => (result.value = null)}>
@@ -185,17 +205,35 @@ function Form({ order: given }: { order: Order }) {
       <div class="order-what">
         <strong>{t().act.of(word(t().action, act), alerts.length)}</strong>
         {alerts.length === 1 && <span>{alerts[0]!.title}</span>}
-        {isVerdict(act) && (act === "confirm" || act === "dismiss") && alerts.some((alert) => alert.state === "open") && <small>{t().act.both}</small>}
+        {isVerdict(act) &&
+          (act === "confirm" || act === "dismiss") &&
+          alerts.some((alert) => alert.state === "open") && <small>{t().act.both}</small>}
       </div>
       {asksName && (
         <label class="order-name">
           <span>{t().act.name}</span>
-          <input ref={name} name="who" autoComplete="name" maxLength={100} value={settings.officer.value} onInput={(event) => (settings.officer.value = event.currentTarget.value)} />
+          <input
+            ref={name}
+            name="who"
+            autoComplete="name"
+            maxLength={100}
+            value={settings.officer.value}
+            onInput={(event) => (settings.officer.value = event.currentTarget.value)}
+          />
         </label>
       )}
       <label class="order-why">
         <span>{word(t().act.why, act)}</span>
-        <textarea ref={text} name="why" rows={2} maxLength={4000} value={why} aria-invalid={trouble !== ""} aria-describedby="order-hint" onInput={(event) => type(event.currentTarget.value)} />
+        <textarea
+          ref={text}
+          name="why"
+          rows={2}
+          maxLength={4000}
+          value={why}
+          aria-invalid={trouble !== ""}
+          aria-describedby="order-hint"
+          onInput={(event) => type(event.currentTarget.value)}
+        />
       </label>
       {(reasons[act] ?? []).length > 0 && why === "" && (
         <div class="reasons">

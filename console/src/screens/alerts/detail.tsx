@@ -21,7 +21,9 @@ import { ACTS, KEYS, type Act, type Outcome, isOver } from "./work";
 export function Detail({ id }: { id: string }) {
   const changes = live.alerts.value;
   const row = list.byId.value.get(id);
-  const { data, error, again } = useLoad(`alert ${id}`, (stop) => ask<AlertDetail>(`/alerts/${encodeURIComponent(id)}`, {}, stop));
+  const { data, error, again } = useLoad(`alert ${id}`, (stop) =>
+    ask<AlertDetail>(`/alerts/${encodeURIComponent(id)}`, {}, stop),
+  );
   // What is known of it elsewhere may be newer.
   const version = row?.version ?? 0;
   useEffect(() => {
@@ -62,7 +64,12 @@ export function Detail({ id }: { id: string }) {
   });
 
   if (!alert) {
-    if (error instanceof Problem && error.status === 404) return <Empty title={t().alert.missing}>{<p>{error.message}</p>}</Empty>;
+    if (error instanceof Problem && error.status === 404)
+      return (
+        <Empty title={t().alert.missing} whole>
+          <p>{error.message}</p>
+        </Empty>
+      );
     return error ? <Failed error={error} again={again} /> : <Loading rows={12} />;
   }
   const position = list.cursorAt.value;
@@ -75,7 +82,14 @@ export function Detail({ id }: { id: string }) {
         </a>
         {position >= 0 && (
           <span class="detail-steps">
-            <button type="button" class="plain icon-only" aria-label={t().alert.previousOne} title={`${t().alert.previousOne} k`} disabled={position === 0} onClick={() => step(-1)}>
+            <button
+              type="button"
+              class="plain icon-only"
+              aria-label={t().alert.previousOne}
+              title={`${t().alert.previousOne} k`}
+              disabled={position === 0}
+              onClick={() => step(-1)}
+            >
               <Icon of="back" />
             </button>
             <span class="figure">{t().alert.position(position + 1, list.rows.value.length)}</span>
@@ -142,7 +156,12 @@ function Known({ alert }: { alert: Alert }) {
         of={[
           [said.advice, <strong>{word(t().handling, alert.handling)}</strong>],
           [said.what, word(t().eventType, alert.event_type)],
-          [said.unit, label("unit_code") && <a href={`/alerts?state=all&unit=${encodeURIComponent(label("unit_code")!)}`}>{label("unit_code")}</a>],
+          [
+            said.unit,
+            label("unit_code") && (
+              <a href={`/alerts?state=all&unit=${encodeURIComponent(label("unit_code")!)}`}>{label("unit_code")}</a>
+            ),
+          ],
           [said.line, line && <a href={to("budget", line)}>{line}</a>],
           [said.region, label("region_code")],
           [said.owner, alert.owner],
@@ -152,10 +171,22 @@ function Known({ alert }: { alert: Alert }) {
           [said.ended, alert.ended_at && <Time at={alert.ended_at} />],
           [
             said.escalation,
-            alert.escalation > 0 || alert.escalates_at ? [alert.escalation > 0 ? t().inbox.escalated(alert.escalation) : "", alert.escalates_at ? t().inbox.escalates(stamp(alert.escalates_at)) : ""].filter(Boolean).join("，") : null,
+            alert.escalation > 0 || alert.escalates_at
+              ? [
+                  alert.escalation > 0 ? t().inbox.escalated(alert.escalation) : "",
+                  alert.escalates_at ? t().inbox.escalates(stamp(alert.escalates_at)) : "",
+                ]
+                  .filter(Boolean)
+                  .join("，")
+              : null,
           ],
           [said.id, <code>{alert.alert_id}</code>],
-          ...(alert.previous ? ([[said.previous, <a href={to("alerts", alert.previous)}>{alert.previous}</a>]] as [string, preact.ComponentChildren][]) : []),
+          ...(alert.previous
+            ? ([[said.previous, <a href={to("alerts", alert.previous)}>{alert.previous}</a>]] as [
+                string,
+                preact.ComponentChildren,
+              ][])
+            : []),
         ]}
       />
     </section>
@@ -202,7 +233,8 @@ function Why({ findings, count }: { findings: Finding[]; count: number }) {
                   <tr>
                     <th scope="row">{said.window}</th>
                     <td>
-                      {stamp(String((finding.window as Record<string, unknown>)["start"] ?? ""))} – {stamp(String((finding.window as Record<string, unknown>)["end"] ?? ""))}
+                      {stamp(String((finding.window as Record<string, unknown>)["start"] ?? ""))} –{" "}
+                      {stamp(String((finding.window as Record<string, unknown>)["end"] ?? ""))}
                     </td>
                   </tr>
                 )}
@@ -245,12 +277,14 @@ function Told({ of }: { of: AlertDetail }) {
       <ul class="told">
         {of.waiting.map((waiting, at) => (
           <li key={at}>
-            <strong>{said.waits}</strong> {word(reason, waiting.matter)} → {waiting.sink} · {waiting.held_by ? said.heldBy(waiting.held_by) : said.due(stamp(waiting.due_at))}
+            <strong>{said.waits}</strong> {word(reason, waiting.matter)} → {waiting.sink} ·{" "}
+            {waiting.held_by ? said.heldBy(waiting.held_by) : said.due(stamp(waiting.due_at))}
           </li>
         ))}
         {of.notifications.map((notice) => (
           <li key={notice.id}>
-            <strong>{word(t().notifications.state, notice.state)}</strong> {word(reason, notice.reason)} → {notice.recipient ?? notice.sink} · <Time at={notice.ended_at ?? notice.created_at} />
+            <strong>{word(t().notifications.state, notice.state)}</strong> {word(reason, notice.reason)} →{" "}
+            {notice.recipient ?? notice.sink} · <Time at={notice.ended_at ?? notice.created_at} />
             {notice.error && <p class="trouble">{notice.error}</p>}
           </li>
         ))}
@@ -258,4 +292,3 @@ function Told({ of }: { of: AlertDetail }) {
     </Panel>
   );
 }
-

@@ -4,7 +4,17 @@ import { t, word } from "../../text";
 
 export const SEVERITIES = ["critical", "high", "medium", "low"] as const;
 /** The tabs: what is not over, each state of it, and what is over. */
-export const TABS = ["active", "open", "acknowledged", "confirmed", "rectifying", "closed", "dismissed", "resolved", "all"] as const;
+export const TABS = [
+  "active",
+  "open",
+  "acknowledged",
+  "confirmed",
+  "rectifying",
+  "closed",
+  "dismissed",
+  "resolved",
+  "all",
+] as const;
 export const SORTS = ["newest", "severity", "occurred", "changed", "findings"] as const;
 /** Filters that stand behind "more". */
 export const DETAILS = ["rule", "unit", "line", "payee", "owner", "from", "to", "min_amount", "max_amount"] as const;
@@ -38,7 +48,15 @@ export function set(query: URLSearchParams): { name: string; words: string }[] {
   };
   return PLAIN.filter((name) => query.get(name)).map((name) => {
     const value = query.get(name)!;
-    const shown = name === "severity" ? value.split(",").map((one) => word(t().severityLong, one)).join("、") : name === "inquiry" ? word(t().alert.letterStage, value) : value;
+    const shown =
+      name === "severity"
+        ? value
+            .split(",")
+            .map((one) => word(t().severityLong, one))
+            .join("、")
+        : name === "inquiry"
+          ? word(t().alert.letterStage, value)
+          : value;
     return { name, words: `${names[name]} ${shown}` };
   });
 }

@@ -13,7 +13,11 @@ export function Tabs({ counts }: { counts?: Record<string, number> | null }) {
   return (
     <nav class="tabs" aria-label={t().inbox.groupsLabel}>
       {TABS.map((tab) => (
-        <a key={tab} href={withParams({ state: tab === "active" ? null : tab })} aria-current={now === tab ? "page" : undefined}>
+        <a
+          key={tab}
+          href={withParams({ state: tab === "active" ? null : tab })}
+          aria-current={now === tab ? "page" : undefined}
+        >
           {word(t().state, tab)}
           {counts && <span class="tab-count">{counts[tab] ?? 0}</span>}
         </a>
@@ -35,10 +39,7 @@ export function Filters() {
     if (document.activeElement !== find.current) setText(given);
   }, [given]);
   const severities = (now.get("severity") ?? "").split(",").filter(Boolean);
-  const flip = (severity: string) => {
-    const next = SEVERITIES.filter((one) => (one === severity) !== severities.includes(one));
-    change({ severity: next.length === SEVERITIES.length ? null : next.join(",") });
-  };
+  const flip = (severity: string) => change({ severity: severities.includes(severity) ? null : severity });
   const isSet = set(now);
   return (
     <div class="filters" role="search" aria-label={said.filters}>
@@ -65,7 +66,12 @@ export function Filters() {
         </label>
         <div class="segments" role="group" aria-label={said.severity}>
           {SEVERITIES.map((severity) => (
-            <button key={severity} type="button" aria-pressed={severities.includes(severity)} onClick={() => flip(severity)}>
+            <button
+              key={severity}
+              type="button"
+              aria-pressed={severities.includes(severity)}
+              onClick={() => flip(severity)}
+            >
               <span class={`severity severity-${severity}`}>
                 <i class="dot" aria-hidden="true" />
                 {word(t().severity, severity)}
@@ -75,7 +81,12 @@ export function Filters() {
         </div>
         <label class="inline">
           <span>{said.sort}</span>
-          <select value={now.get("sort") ?? "newest"} onChange={(event) => change({ sort: event.currentTarget.value === "newest" ? null : event.currentTarget.value })}>
+          <select
+            value={now.get("sort") ?? "newest"}
+            onChange={(event) =>
+              change({ sort: event.currentTarget.value === "newest" ? null : event.currentTarget.value })
+            }
+          >
             {SORTS.map((sort) => (
               <option key={sort} value={sort}>
                 {word(said.sorts, sort)}
@@ -87,7 +98,11 @@ export function Filters() {
           {open ? said.less : said.more}
         </button>
         {isSet.length > 0 && (
-          <button type="button" class="plain" onClick={() => change(Object.fromEntries(isSet.map(({ name }) => [name, null])))}>
+          <button
+            type="button"
+            class="plain"
+            onClick={() => change(Object.fromEntries(isSet.map(({ name }) => [name, null])))}
+          >
             {said.clear}
           </button>
         )}
@@ -126,7 +141,13 @@ function Details() {
           {name === "from" || name === "to" ? (
             <input key={now.get(name) ?? ""} name={name} type="date" defaultValue={now.get(name) ?? ""} />
           ) : (
-            <input key={now.get(name) ?? ""} name={name} type="text" inputMode={name.endsWith("amount") ? "decimal" : "text"} defaultValue={now.get(name) ?? ""} />
+            <input
+              key={now.get(name) ?? ""}
+              name={name}
+              type="text"
+              inputMode={name.endsWith("amount") ? "decimal" : "text"}
+              defaultValue={now.get(name) ?? ""}
+            />
           )}
         </label>
       ))}

@@ -29,7 +29,10 @@ export function Inbox() {
   }, [key]);
   // The daemon is back, or something changed.
   const changes = live.alerts.value;
-  useEffect(() => void (list.rows.peek().length > 0 || list.failure.peek() ? list.refresh() : list.load()), [round, changes]);
+  useEffect(() => {
+    if (list.rows.peek().length > 0) void list.refresh();
+    else if (!list.busy.peek()) void list.load();
+  }, [round, changes]);
   useEffect(() => () => void (list.focused.value = false), []);
 
   const cursor = list.cursor.value;
@@ -106,7 +109,7 @@ export function Inbox() {
             }}
             onClick={(event) => {
               const row = (event.target as Element).closest<HTMLElement>("[data-id]");
-              if (!row || (event.target as Element).closest("a, button, input")) return;
+              if (!row || (event.target as Element).closest("a, button, label")) return;
               list.cursor.value = row.dataset.id!;
               if (getSelection()?.toString() === "") go(to("alerts", row.dataset.id!));
             }}
@@ -128,7 +131,9 @@ export function Inbox() {
         )}
         {rows.length === 0 && list.busy.value && <Loading rows={14} />}
         {rows.length === 0 && !list.busy.value && !list.failure.value && (
-          <Empty title={isSet.length > 0 ? t().inbox.emptyFiltered : t().inbox.empty}>{isSet.length > 0 ? <Excluding key={key} /> : <p class="faint">{t().inbox.emptyHint}</p>}</Empty>
+          <Empty title={isSet.length > 0 ? t().inbox.emptyFiltered : t().inbox.empty}>
+            {isSet.length > 0 ? <Excluding key={key} /> : <p class="faint">{t().inbox.emptyHint}</p>}
+          </Empty>
         )}
         <Foot />
       </div>
@@ -174,18 +179,38 @@ function Head() {
           aria-label={t().act.selectAll(all)}
           title={t().act.selectAll(all)}
           checked={isAll}
-          onChange={() => (list.selected.value = isAll ? new Set() : new Set(list.rows.peek().map((alert) => alert.alert_id)))}
+          onChange={() =>
+            (list.selected.value = isAll ? new Set() : new Set(list.rows.peek().map((alert) => alert.alert_id)))
+          }
         />
       </span>
-      <span role="columnheader" class="cell severity-cell">{said.severity}</span>
-      <span role="columnheader" class="cell state-cell">{said.state}</span>
-      <span role="columnheader" class="cell title-cell">{said.rule}</span>
-      <span role="columnheader" class="cell summary-cell">{said.summary}</span>
-      <span role="columnheader" class="cell findings-cell figure">{said.findings}</span>
-      <span role="columnheader" class="cell last-cell figure">{said.last}</span>
-      <span role="columnheader" class="cell age-cell figure">{said.age}</span>
-      <span role="columnheader" class="cell owner-cell">{said.owner}</span>
-      <span role="columnheader" class="cell actions-cell"><span class="sr">{t().act.bar}</span></span>
+      <span role="columnheader" class="cell severity-cell">
+        {said.severity}
+      </span>
+      <span role="columnheader" class="cell state-cell">
+        {said.state}
+      </span>
+      <span role="columnheader" class="cell title-cell">
+        {said.rule}
+      </span>
+      <span role="columnheader" class="cell summary-cell">
+        {said.summary}
+      </span>
+      <span role="columnheader" class="cell findings-cell figure">
+        {said.findings}
+      </span>
+      <span role="columnheader" class="cell last-cell figure">
+        {said.last}
+      </span>
+      <span role="columnheader" class="cell age-cell figure">
+        {said.age}
+      </span>
+      <span role="columnheader" class="cell owner-cell">
+        {said.owner}
+      </span>
+      <span role="columnheader" class="cell actions-cell">
+        <span class="sr">{t().act.bar}</span>
+      </span>
     </div>
   );
 }
@@ -210,7 +235,9 @@ function Held({ focus }: { focus: () => void }) {
 function Foot() {
   const place = useRef<HTMLDivElement>(null);
   useEffect(() => {
-    const watch = new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && void list.more(), { rootMargin: "600px" });
+    const watch = new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && void list.more(), {
+      rootMargin: "600px",
+    });
     if (place.current) watch.observe(place.current);
     return () => watch.disconnect();
   }, []);
@@ -234,7 +261,12 @@ function Excluding() {
   useEffect(() => {
     const stop = new AbortController();
     const state = now.get("state");
-    const candidates = [...set(now), ...(state !== "all" ? [{ name: "state", words: `${t().inbox.state} ${word(t().state, state ?? "active")}` }] : [])];
+    const candidates = [
+      ...set(now),
+      ...(state !== "all"
+        ? [{ name: "state", words: `${t().inbox.state} ${word(t().state, state ?? "active")}` }]
+        : []),
+    ];
     void Promise.all(
       candidates.map(async (one) => {
         const rest = new URLSearchParams(now);
@@ -269,4 +301,3 @@ function useMinute(): number {
   }, []);
   return minute;
 }
-

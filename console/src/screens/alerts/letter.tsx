@@ -34,7 +34,9 @@ export function Letter({ detail, again }: { detail: AlertDetail; again: () => vo
         </details>
       )}
       {draft?.trouble && <p class="trouble">{draft.trouble}</p>}
-      {!isOver(alert) && draft?.to && <Order alert={alert} to={draft.to} isSent={inquiry?.stage === "sent"} again={again} />}
+      {!isOver(alert) && draft?.to && (
+        <Order alert={alert} to={draft.to} isSent={inquiry?.stage === "sent"} again={again} />
+      )}
     </Panel>
   );
 }
@@ -49,7 +51,12 @@ function Order({ alert, to, isSent, again }: { alert: Alert; to: string; isSent:
     setBusy(true);
     try {
       const who = session.peek().user ? undefined : settings.officer.peek();
-      const body = { ...(who ? { who } : {}), ...(days ? { deadline: Number(days) } : {}), ...(note.trim() ? { note: note.trim() } : {}), ...(isSent ? { again: true } : {}) };
+      const body = {
+        ...(who ? { who } : {}),
+        ...(days ? { deadline: Number(days) } : {}),
+        ...(note.trim() ? { note: note.trim() } : {}),
+        ...(isSent ? { again: true } : {}),
+      };
       update(await send<Alert>("POST", `/alerts/${encodeURIComponent(alert.alert_id)}/inquire`, body, alert.version));
       setError(null);
       again();
@@ -73,7 +80,12 @@ function Order({ alert, to, isSent, again }: { alert: Alert; to: string; isSent:
       {session.value.user === null && (
         <label>
           <span>{t().act.name}</span>
-          <input value={settings.officer.value} maxLength={100} autoComplete="name" onInput={(event) => (settings.officer.value = event.currentTarget.value)} />
+          <input
+            value={settings.officer.value}
+            maxLength={100}
+            autoComplete="name"
+            onInput={(event) => (settings.officer.value = event.currentTarget.value)}
+          />
         </label>
       )}
       <label>

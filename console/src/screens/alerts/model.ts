@@ -55,7 +55,8 @@ export async function load(): Promise<void> {
       next.value = page.next ?? null;
       failure.value = null;
       selected.value = new Set([...selected.value].filter((id) => page.alerts.some((alert) => alert.alert_id === id)));
-      if (!page.alerts.some((alert) => alert.alert_id === cursor.value)) cursor.value = page.alerts[0]?.alert_id ?? null;
+      if (!page.alerts.some((alert) => alert.alert_id === cursor.value))
+        cursor.value = page.alerts[0]?.alert_id ?? null;
     });
   } catch (error) {
     if (mine === round) failure.value = error as Error;

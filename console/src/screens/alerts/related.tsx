@@ -21,7 +21,9 @@ export function Related({ alert }: { alert: Alert }) {
 }
 
 function Others({ title, value, query, except }: { title: string; value: string; query: Query; except: string }) {
-  const { data, error, again } = useLoad(`related ${JSON.stringify(query)}`, (stop) => ask<AlertPage>("/alerts", { ...query, limit: 8 }, stop));
+  const { data, error, again } = useLoad(`related ${JSON.stringify(query)}`, (stop) =>
+    ask<AlertPage>("/alerts", { ...query, limit: 8 }, stop),
+  );
   const others = data?.alerts.filter((other) => other.alert_id !== except) ?? [];
   const name = Object.keys(query)[0]!;
   return (
@@ -48,7 +50,9 @@ export function AlertLines({ alerts, aside }: { alerts: Alert[]; aside?: (alert:
             <b>{alert.title}</b>
             <span>{alert.summary}</span>
           </a>
-          <span class="figure faint">{aside ? aside(alert) : <Time at={alert.last_at} text={short(alert.last_at)} />}</span>
+          <span class="figure faint">
+            {aside ? aside(alert) : <Time at={alert.last_at} text={short(alert.last_at)} />}
+          </span>
         </li>
       ))}
     </ul>

@@ -34,16 +34,18 @@ export const Row = memo<Props>(({ alert, at, isCursor, isSelected, minute, onPic
       tabIndex={isCursor ? 0 : -1}
     >
       <span role="gridcell" class="cell pick">
-        <input
-          type="checkbox"
-          tabIndex={-1}
-          aria-label={`${said.columns.pick} ${alert.title}`}
-          checked={isSelected}
-          onClick={(event) => {
-            event.stopPropagation();
-            onPick(alert.alert_id, event.shiftKey);
-          }}
-        />
+        <label>
+          <input
+            type="checkbox"
+            tabIndex={-1}
+            aria-label={`${said.columns.pick} ${alert.title}`}
+            checked={isSelected}
+            onClick={(event) => {
+              event.stopPropagation();
+              onPick(alert.alert_id, event.shiftKey);
+            }}
+          />
+        </label>
       </span>
       <span role="gridcell" class="cell severity-cell">
         <Severity of={alert.severity} />
@@ -69,12 +71,18 @@ export const Row = memo<Props>(({ alert, at, isCursor, isSelected, minute, onPic
         <Time at={alert.last_at} text={short(alert.last_at)} />
       </span>
       <span role="gridcell" class="cell age-cell figure">
-        {over ? <Time at={alert.ended_at} text={short(alert.ended_at)} /> : <span title={alert.opened_at}>{since(alert.acknowledged_at ?? alert.opened_at, minute)}</span>}
+        {over ? (
+          <Time at={alert.ended_at} text={short(alert.ended_at)} />
+        ) : (
+          <span title={alert.opened_at}>{since(alert.acknowledged_at ?? alert.opened_at, minute)}</span>
+        )}
       </span>
       <span role="gridcell" class="cell owner-cell">
         {alert.owner ?? <span class="faint">{t().empty}</span>}
       </span>
-      <span role="gridcell" class="cell actions-cell">{isCursor && <ActionBar alerts={[alert]} done={afterInList} small />}</span>
+      <span role="gridcell" class="cell actions-cell">
+        {isCursor && <ActionBar alerts={[alert]} done={afterInList} small />}
+      </span>
     </div>
   );
 });

@@ -16,6 +16,8 @@ export function afterInList(outcomes: Outcome[], act: Act): void {
   const wasMany = list.selected.peek().size > 0;
   list.selected.value = new Set([...list.selected.peek()].filter((id) => failed.has(id)));
   if (!wasMany && failed.size === 0 && act !== "comment") {
+    // Whoever works in the list has it: the next row gets the focus.
+    list.focused.value = true;
     list.moveTo((alert) => !isOver(alert) && !outcomes.some((outcome) => outcome.alert.alert_id === alert.alert_id));
   }
 }

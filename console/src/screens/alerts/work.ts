@@ -9,7 +9,14 @@ import { update } from "./model";
 
 export type Act = "acknowledge" | "confirm" | "dismiss" | "rectify" | "close" | "comment";
 export const ACTS: Act[] = ["acknowledge", "confirm", "dismiss", "rectify", "close", "comment"];
-export const KEYS: Record<Act, string> = { acknowledge: "a", confirm: "c", dismiss: "d", rectify: "r", close: "e", comment: "m" };
+export const KEYS: Record<Act, string> = {
+  acknowledge: "a",
+  confirm: "c",
+  dismiss: "d",
+  rectify: "r",
+  close: "e",
+  comment: "m",
+};
 
 /** From which states an action is possible; a verdict on an open alert acknowledges it first. */
 const FROM: Record<Act, string[]> = {
@@ -78,7 +85,8 @@ async function failed(alert: Alert, error: Error): Promise<Outcome> {
       const { alert: now, history } = await ask<AlertDetail>(`/alerts/${encodeURIComponent(alert.alert_id)}`);
       update(now);
       const last = history[history.length - 1];
-      if (last && now.version > alert.version) return { alert: now, why: t().act.otherWas(last.who, word(t().state, now.state)) };
+      if (last && now.version > alert.version)
+        return { alert: now, why: t().act.otherWas(last.who, word(t().state, now.state)) };
       return { alert: now, why: error.message };
     } catch {
       return { alert, why: error.message };

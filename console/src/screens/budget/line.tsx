@@ -10,11 +10,13 @@ import { AlertLines } from "../alerts/related";
 /** One budget line: what it has, and what was found about it. */
 export function LinePage({ id }: { id: string }) {
   const said = t().budget;
-  const { data, error, again } = useLoad(`line ${id}`, (stop) => ask<BudgetLine>(`/budget-lines/${encodeURIComponent(id)}`, {}, stop));
+  const { data, error, again } = useLoad(`line ${id}`, (stop) =>
+    ask<BudgetLine>(`/budget-lines/${encodeURIComponent(id)}`, {}, stop),
+  );
   const alerts = useLoad(`alerts of line ${id}`, (stop) => ask<AlertPage>("/alerts", { line: id, limit: 20 }, stop));
   if (error instanceof Problem && error.status === 404) {
     return (
-      <Empty title={said.missing}>
+      <Empty title={said.missing} whole>
         <p>{error.message}</p>
       </Empty>
     );
@@ -23,7 +25,12 @@ export function LinePage({ id }: { id: string }) {
   if (!data) return <Loading />;
   return (
     <div>
-      <Heading title={id} lead={[data.unit_name, data.fiscal_year, data.approved ? said.approved : said.notApproved].filter(Boolean).join(" · ")} />
+      <Heading
+        title={id}
+        lead={[data.unit_name, data.fiscal_year, data.approved ? said.approved : said.notApproved]
+          .filter(Boolean)
+          .join(" · ")}
+      />
       <Panel title={said.bar} lead={moneyUnit()} aside={`${t().money["ratio"]} ${executedShare(data)}`}>
         <BudgetBar of={data} calendar={data.year_elapsed ? Number(data.year_elapsed) : null} tall />
         <BarLegend />
@@ -48,7 +55,12 @@ export function LinePage({ id }: { id: string }) {
       </Panel>
       <Panel title={said.alerts}>
         {alerts.error && <Failed error={alerts.error} again={alerts.again} />}
-        {alerts.data && (alerts.data.alerts.length === 0 ? <p class="faint">{t().alert.relatedNone}</p> : <AlertLines alerts={alerts.data.alerts} />)}
+        {alerts.data &&
+          (alerts.data.alerts.length === 0 ? (
+            <p class="faint">{t().alert.relatedNone}</p>
+          ) : (
+            <AlertLines alerts={alerts.data.alerts} />
+          ))}
       </Panel>
     </div>
   );
