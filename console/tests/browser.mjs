@@ -9,8 +9,8 @@ const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.mi
 /** What is not the API and is asked all the same. */
 const FREE = [
   /^\/$/,
-  /^\/(alerts|budget|units|payees|payments|rules|users)(\/[^/]+)?$/,
-  /^\/(silences|notifications|results|quarantine|sources|sign-in)$/,
+  /^\/(alerts|budget|units|payees|payments|rules)(\/[^/]+)?$/,
+  /^\/(silences|notifications|results|quarantine|sources|ask|sign-in)$/,
   /^\/assets\//,
   /^\/(app|worker)\.(js|css)$/,
   /^\/manifest\.webmanifest$/,

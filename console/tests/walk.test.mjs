@@ -179,7 +179,7 @@ const SCREENS = async () => {
     silences: '/silences?new=rule%3D"no-budget"',
     nothing: "/alerts?text=nosuch",
     unknown: "/alerts/none",
-    "no-page": "/users/none",
+    "no-page": "/ask",
   };
 };
 
