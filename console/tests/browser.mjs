@@ -10,7 +10,7 @@ const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.mi
 const FREE = [
   /^\/$/,
   /^\/(alerts|budget|units|payees|payments|rules)(\/[^/]+)?$/,
-  /^\/(silences|notifications|results|quarantine|sources|ask|sign-in)$/,
+  /^\/(silences|notifications|results|quarantine|sources|ask|sign-in|rules|payments|budget)$/,
   /^\/assets\//,
   /^\/(app|worker)\.(js|css)$/,
   /^\/manifest\.webmanifest$/,

@@ -37,6 +37,7 @@ test("an officer clears twenty alerts with the keyboard only", async () => {
     );
     await page.keyboard.press(at % 2 === 0 ? "d" : "c");
     if (at === 0) {
+      await page.waitForFunction(() => document.activeElement?.getAttribute("name") === "who");
       await page.keyboard.type("王芳");
       await page.keyboard.press("Tab");
     }
@@ -174,6 +175,11 @@ const SCREENS = async () => {
     line: `/budget/${line}`,
     silences: '/silences?new=rule%3D"no-budget"',
     nothing: "/alerts?text=nosuch",
+    rules: "/rules",
+    rule: "/rules/large-cash",
+    results: "/results",
+    notifications: "/notifications",
+    sources: "/sources",
     unknown: "/alerts/none",
     "no-page": "/ask",
   };

@@ -100,9 +100,14 @@ export function at(path: string, query: Query = {}): string {
   return text === "" ? path : `${path}?${text}`;
 }
 
-/** Reads something. */
-export async function ask<T>(path: string, query: Query = {}, stop?: AbortSignal): Promise<T> {
-  const answer = await call(at(`/api/v1${path}`, query), stop ? { signal: stop } : {});
+/** Reads something. What a page asks by itself (`isBackground`) keeps no session awake. */
+export async function ask<T>(
+  path: string,
+  query: Query = {},
+  { stop, isBackground = false }: { stop?: AbortSignal; isBackground?: boolean } = {},
+): Promise<T> {
+  const headers: Record<string, string> = isBackground ? { "X-Background": "1" } : {};
+  const answer = await call(at(`/api/v1${path}`, query), { headers, ...(stop ? { signal: stop } : {}) });
   return (await answer.json()) as T;
 }
 

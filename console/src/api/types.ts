@@ -19,3 +19,5 @@ export type Preview = Schemas["Preview"];
 export type Notification = Schemas["Notification"];
 export type Indicator = Schemas["Indicator"];
 export type State = Schemas["State"];
+export type NoticePage = Schemas["NoticePage"];
+export type IndicatorPage = Schemas["IndicatorPage"];

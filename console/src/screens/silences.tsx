@@ -17,7 +17,7 @@ export function Silences() {
   const all = query.value.get("expired") === "true";
   const given = query.value.get("new");
   const { data, error, again } = useLoad(`silences ${all}`, (stop) =>
-    ask<SilencePage>("/silences", { expired: all || null, limit: 500 }, stop),
+    ask<SilencePage>("/silences", { expired: all || null, limit: 500 }, { stop }),
   );
   const rows = data?.silences
     .slice()

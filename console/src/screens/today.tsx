@@ -14,7 +14,7 @@ export function Today() {
   const round = `${epoch.value} ${live.alerts.value}`;
   void round;
   const { data, error, again } = useLoad("today", (stop) =>
-    ask<AlertPage>("/alerts", { state: "active", limit: 1000 }, stop),
+    ask<AlertPage>("/alerts", { state: "active", limit: 1000 }, { stop }),
   );
   const active = data?.alerts ?? [];
   const open = active.filter((alert) => alert.state === "open");

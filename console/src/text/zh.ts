@@ -426,7 +426,7 @@ export const zh = {
     title: "绩效",
     lead: "横轴为资金执行率，纵轴为目标完成率。",
     columns: {
-      indicator: "指标",
+      indicator: "绩效目标",
       unit: "单位",
       project: "项目",
       target: "目标",

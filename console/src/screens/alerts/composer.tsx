@@ -1,7 +1,7 @@
 // The place where an order is given: docked at the bottom, so that what it is about stays in sight. What was typed is kept until
 // it is done; what failed is listed with its reason and stays selected.
 import { signal } from "@preact/signals";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { session } from "../../api/session";
 import type { Alert } from "../../api/types";
 import { useKeys } from "../../keys";
@@ -163,7 +163,8 @@ function Form({ order: given }: { order: Order }) {
   const text = useRef<HTMLTextAreaElement>(null);
   const name = useRef<HTMLInputElement>(null);
   const asksName = session.value.user === null;
-  useEffect(() => (isNamed() ? text.current : name.current)?.focus(), []);
+  // Before the next key can come.
+  useLayoutEffect(() => (isNamed() ? text.current : name.current)?.focus(), []);
   const submit = () => {
     if (progress.peek()) return;
     if (!isNamed()) {

@@ -22,7 +22,7 @@ export function Detail({ id }: { id: string }) {
   const changes = live.alerts.value;
   const row = list.byId.value.get(id);
   const { data, error, again } = useLoad(`alert ${id}`, (stop) =>
-    ask<AlertDetail>(`/alerts/${encodeURIComponent(id)}`, {}, stop),
+    ask<AlertDetail>(`/alerts/${encodeURIComponent(id)}`, {}, { stop }),
   );
   // What is known of it elsewhere may be newer.
   const version = row?.version ?? 0;

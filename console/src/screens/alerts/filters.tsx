@@ -1,8 +1,7 @@
-import { useEffect, useRef, useState } from "preact/hooks";
-import { useKeys } from "../../keys";
+import { useState } from "preact/hooks";
 import { go, query, withParams } from "../../router";
 import { t, word } from "../../text";
-import { Icon } from "../../ui/icon";
+import { Search } from "../../ui/search";
 import { DETAILS, SEVERITIES, SORTS, TABS, set } from "./filter";
 
 const change = (changes: Record<string, string | null>) => go(withParams(changes), { replace: true });
@@ -29,41 +28,14 @@ export function Tabs({ counts }: { counts?: Record<string, number> | null }) {
 export function Filters() {
   const said = t().inbox;
   const now = query.value;
-  const [text, setText] = useState(now.get("text") ?? "");
   const [open, setOpen] = useState(DETAILS.some((name) => now.get(name)));
-  const find = useRef<HTMLInputElement>(null);
-  const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
-  useKeys({ "/": () => find.current?.focus() });
-  const given = now.get("text") ?? "";
-  useEffect(() => {
-    if (document.activeElement !== find.current) setText(given);
-  }, [given]);
   const severities = (now.get("severity") ?? "").split(",").filter(Boolean);
   const flip = (severity: string) => change({ severity: severities.includes(severity) ? null : severity });
   const isSet = set(now);
   return (
     <div class="filters" role="search" aria-label={said.filters}>
       <div class="filter-line">
-        <label class="find">
-          <Icon of="search" />
-          <span class="sr">{said.text}</span>
-          <input
-            ref={find}
-            type="search"
-            placeholder={said.text}
-            aria-keyshortcuts="/"
-            value={text}
-            onInput={(event) => {
-              const value = event.currentTarget.value;
-              setText(value);
-              clearTimeout(timer.current);
-              timer.current = setTimeout(() => change({ text: value.trim() }), 250);
-            }}
-            onKeyDown={(event) => {
-              if (event.key === "Escape" || (event.key === "Enter" && !event.isComposing)) event.currentTarget.blur();
-            }}
-          />
-        </label>
+        <Search label={said.text} value={now.get("text") ?? ""} onChange={(text) => change({ text })} />
         <div class="segments" role="group" aria-label={said.severity}>
           {SEVERITIES.map((severity) => (
             <button

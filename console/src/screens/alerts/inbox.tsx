@@ -272,7 +272,7 @@ function Excluding() {
         const rest = new URLSearchParams(now);
         if (one.name === "state") rest.set("state", "all");
         else rest.delete(one.name);
-        const page = await ask<AlertPage>("/alerts", { ...asked(rest), limit: 1 }, stop.signal);
+        const page = await ask<AlertPage>("/alerts", { ...asked(rest), limit: 1 }, { stop: stop.signal });
         return page.alerts.length > 0 ? one : null;
       }),
     ).then(

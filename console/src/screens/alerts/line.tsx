@@ -11,7 +11,7 @@ export const BALANCES = ["total", "executed", "reserved", "frozen", "available",
 /** The line of an alert as it stands now. */
 export function LineNow({ id }: { id: string }) {
   const { data, error, again } = useLoad(`line ${id}`, (stop) =>
-    ask<BudgetLine>(`/budget-lines/${encodeURIComponent(id)}`, {}, stop),
+    ask<BudgetLine>(`/budget-lines/${encodeURIComponent(id)}`, {}, { stop }),
   );
   if (error instanceof Problem && (error.status === 404 || error.status === 403)) return null;
   return (

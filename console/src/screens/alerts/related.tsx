@@ -22,7 +22,7 @@ export function Related({ alert }: { alert: Alert }) {
 
 function Others({ title, value, query, except }: { title: string; value: string; query: Query; except: string }) {
   const { data, error, again } = useLoad(`related ${JSON.stringify(query)}`, (stop) =>
-    ask<AlertPage>("/alerts", { ...query, limit: 8 }, stop),
+    ask<AlertPage>("/alerts", { ...query, limit: 8 }, { stop }),
   );
   const others = data?.alerts.filter((other) => other.alert_id !== except) ?? [];
   const name = Object.keys(query)[0]!;

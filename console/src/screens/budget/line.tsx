@@ -11,9 +11,11 @@ import { AlertLines } from "../alerts/related";
 export function LinePage({ id }: { id: string }) {
   const said = t().budget;
   const { data, error, again } = useLoad(`line ${id}`, (stop) =>
-    ask<BudgetLine>(`/budget-lines/${encodeURIComponent(id)}`, {}, stop),
+    ask<BudgetLine>(`/budget-lines/${encodeURIComponent(id)}`, {}, { stop }),
   );
-  const alerts = useLoad(`alerts of line ${id}`, (stop) => ask<AlertPage>("/alerts", { line: id, limit: 20 }, stop));
+  const alerts = useLoad(`alerts of line ${id}`, (stop) =>
+    ask<AlertPage>("/alerts", { line: id, limit: 20 }, { stop }),
+  );
   if (error instanceof Problem && error.status === 404) {
     return (
       <Empty title={said.missing} whole>
