@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{ArrayRef, AsArray, RecordBatchOptions, new_empty_array},
+    array::{ArrayRef, AsArray, NullArray, RecordBatchOptions},
     buffer::BooleanBuffer,
     datatypes::{Decimal128Type, TimestampMicrosecondType},
     record_batch::RecordBatch,
@@ -190,18 +190,19 @@ impl Evaluator {
     /// are empty and never read.
     fn table(&self, batch: &Batch<'_>, wanted: &dyn Fn(usize) -> bool) -> Table {
         let mut columns: Vec<ArrayRef> = batch.events.columns().to_vec();
+        let none: ArrayRef = Arc::new(NullArray::new(0));
         for (at, (_, column)) in BUDGET_COLUMNS.iter().enumerate() {
             columns.push(if wanted(at) {
                 column.compute(batch.after, batch.attributes, batch.events, &self.calendar)
             } else {
-                new_empty_array(&column.data_type())
+                Arc::clone(&none)
             });
         }
         for (at, (_, column)) in ORIGINAL_COLUMNS.iter().enumerate() {
             columns.push(if wanted(BUDGET_COLUMNS.len() + at) {
                 column.compute(batch.after, batch.events)
             } else {
-                new_empty_array(&column.data_type(&batch.events.schema()))
+                Arc::clone(&none)
             });
         }
         Table { columns, rows: batch.events.num_rows() }

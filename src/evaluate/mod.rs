@@ -18,6 +18,7 @@ mod pane;
 mod panes;
 mod past;
 pub mod plans;
+mod pool;
 pub mod row;
 mod scale;
 pub mod schedule;

@@ -1,5 +1,5 @@
 //! What something with very many parts weighs. To weigh each part takes its time, so that is done again only when the
-//! number of parts has changed by a sixteenth; in between the weight goes with the number.
+//! number of parts has changed by a quarter; in between the weight goes with the number.
 
 /// The last weighing.
 #[derive(Debug, Default)]
@@ -16,7 +16,7 @@ const SLACK: u64 = 8;
 impl Scale {
     /// The bytes of so many parts, of which `weigh` gives those that were asked of the allocator.
     pub fn weigh(&mut self, parts: usize, weigh: impl FnOnce() -> usize) -> u64 {
-        if parts.abs_diff(self.parts) > self.parts / 16 + FEW {
+        if parts.abs_diff(self.parts) > self.parts / 4 + FEW {
             let bytes = weigh() as u64;
             (self.parts, self.bytes) = (parts, bytes + bytes / SLACK);
         }
@@ -38,7 +38,7 @@ mod tests {
         let mut scale = Scale::default();
         assert_eq!(scale.weigh(100, || unreachable!("so few are nothing")), 0);
         assert_eq!(scale.weigh(1600, || 16_000), 18_000);
-        assert_eq!(scale.weigh(1700, || unreachable!("that is less than a sixteenth and some")), 19_125);
+        assert_eq!(scale.weigh(1700, || unreachable!("that is less than a quarter and some")), 19_125);
         assert_eq!(scale.weigh(3200, || 64_000), 72_000);
     }
 }

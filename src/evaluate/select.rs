@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, RecordBatchOptions, UInt32Array, new_empty_array},
+    array::{Array, ArrayRef, AsArray, RecordBatchOptions, UInt32Array},
     buffer::BooleanBuffer,
     compute::take,
     datatypes::{SchemaRef, TimestampMicrosecondType},
@@ -141,9 +141,10 @@ impl Compact {
     pub fn table(&self, rule: &CompiledRule, measures: &[ArrayRef]) -> Table {
         let conditions = rule.when.iter().chain(rule.exceptions.iter().map(|e| &e.when));
         let read: Vec<usize> = conditions.flat_map(|c: &Condition| c.inputs.iter().copied()).collect();
-        let own = (0..self.columns.len()).map(|at| match read.contains(&at) {
+        // Nobody looks at the others, whatever they hold.
+        let own = self.columns.iter().enumerate().map(|(at, other)| match read.contains(&at) {
             true => self.column(at),
-            false => new_empty_array(self.columns[at].data_type()),
+            false => Arc::clone(other),
         });
         Table { columns: own.chain(measures.iter().cloned()).collect(), rows: self.rows.len() }
     }

@@ -1,11 +1,12 @@
 //! The state of all windows: what `prepare` laid out goes in, one batch after another.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use super::{
     Filling,
     closing::{self, Closing, Judge},
     evaluator::Prepared,
+    pool::in_parallel,
     row::RuleCounts,
     sliding::{Measured, Selected, Sliding},
 };
@@ -228,7 +229,7 @@ impl Windows {
             let judge = Judge::new(rule, closing_view(rule)?, &self.calendar, (self.late, self.start));
             Some(Load::Closing(judge, state.as_mut()?, selected.as_ref()?))
         }));
-        in_parallel(jobs, usize::MAX, |job| match job {
+        in_parallel(jobs, true, |job| match job {
             Load::Sliding(state, selected) => state.load(selected),
             Load::Closing(judge, state, selected) => {
                 state.reopen();
@@ -272,7 +273,7 @@ impl Windows {
             jobs.push(Job::Closing(Batch { judge, state, watermark: self.watermark, out, number }));
         }
         let rows = prepared.table().rows;
-        in_parallel(jobs, if rows < PARALLEL_ROWS { 1 } else { usize::MAX }, |job| match job {
+        in_parallel(jobs, rows >= PARALLEL_ROWS, |job| match job {
             Job::Sliding { state, selected, out } => *out = state.observe(selected),
             Job::Closing(mut batch) => {
                 let started = std::time::Instant::now();
@@ -318,7 +319,7 @@ impl Moved {
     }
 }
 
-/// Below so many events it is not worth to start threads.
+/// Below so many events it is not worth to wake threads.
 const PARALLEL_ROWS: usize = 512;
 
 /// What one window does with a batch; windows do not know one another.
@@ -331,26 +332,6 @@ enum Job<'b> {
 enum Load<'b> {
     Sliding(&'b mut Sliding, &'b Selected),
     Closing(Judge<'b>, &'b mut Closing, &'b Selected),
-}
-
-/// Does every job, several at a time where there are processors.
-fn in_parallel<J: Send>(jobs: Vec<J>, most: usize, act: impl Fn(J) + Sync) {
-    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let threads = processors.min(jobs.len()).min(most);
-    if threads <= 1 {
-        return jobs.into_iter().for_each(act);
-    }
-    let jobs = Mutex::new(jobs.into_iter());
-    let next = || jobs.lock().unwrap_or_else(PoisonError::into_inner).next();
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                while let Some(job) = next() {
-                    act(job);
-                }
-            });
-        }
-    });
 }
 
 /// What happened to the windows of one rule.

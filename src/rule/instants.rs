@@ -26,7 +26,7 @@ use crate::{
     diagnostic::Refusal,
     event::{schema::time_type, time::Calendar},
     say,
-    sql::functions::day_start,
+    sql::functions::{day_start, local_day},
 };
 
 /// Functions that count in UTC whatever the zone of their arguments is.
@@ -37,13 +37,15 @@ const COUNT_IN_UTC: [&str; 1] = ["date_bin"];
 pub struct LocalInstants {
     zone: Arc<str>,
     day_start: ScalarUDF,
+    local_day: ScalarUDF,
 }
 
 impl LocalInstants {
     /// In the zone of `calendar`.
     #[must_use]
     pub fn new(calendar: &Arc<Calendar>) -> Self {
-        Self { zone: Arc::from(calendar.zone_name.as_str()), day_start: day_start(calendar) }
+        let zone = Arc::from(calendar.zone_name.as_str());
+        Self { zone, day_start: day_start(calendar), local_day: local_day(calendar) }
     }
 
     /// An expression whose types are coerced, with days as starts of local days.
@@ -83,7 +85,11 @@ impl LocalInstants {
             DataType::Timestamp(unit, None) => DataType::Timestamp(*unit, Some(Arc::clone(&self.zone))),
             other => other.clone(),
         };
-        let is_day = matches!(expr.get_type(schema), Ok(DataType::Date32 | DataType::Date64));
+        let of = expr.get_type(schema);
+        if *to == DataType::Date32 && of.as_ref().is_ok_and(|of| *of == time_type(&self.zone)) {
+            return Transformed::yes(self.local_day.call(vec![expr]));
+        }
+        let is_day = matches!(of, Ok(DataType::Date32 | DataType::Date64));
         match is_day && matches!(zoned, DataType::Timestamp(..)) {
             true => {
                 let start = self.day_start.call(vec![again(expr, DataType::Date32)]);

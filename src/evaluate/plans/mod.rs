@@ -91,7 +91,7 @@ impl Plans {
 #[derive(Debug)]
 pub struct Plan {
     /// It is never executed itself, but what is made of it.
-    plan: Arc<dyn ExecutionPlan>,
+    steps: Arc<dyn ExecutionPlan>,
     now: Moment,
     /// The tables of the ledger that it reads.
     ledger: Vec<(String, Arc<Slot>)>,
@@ -139,7 +139,7 @@ impl Plan {
         let state = context.state();
         let plan = physical(&state, rule, &now).await.ok()?;
         let is_recursive = plan.exists(|step| Ok(step.is::<RecursiveQueryExec>())).unwrap_or(true);
-        (!is_recursive).then(|| Box::new(Self { plan, now, ledger, state }))
+        (!is_recursive).then(|| Box::new(Self { steps: plan, now, ledger, state }))
     }
 
     /// Starts it at a tick.
@@ -160,7 +160,7 @@ impl Plan {
                 *slot.0.lock().unwrap_or_else(PoisonError::into_inner) = Timed::new(rows.clone());
             }
         }
-        let plan = reset_plan_states(Arc::clone(&self.plan))?;
+        let plan = reset_plan_states(Arc::clone(&self.steps))?;
         if gives_nothing(&plan) {
             return Ok(Box::pin(EmptyRecordBatchStream::new(plan.schema())));
         }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{Array, AsArray, BooleanArray, Int32Array, Int64Array, TimestampMicrosecondArray},
+    array::{Array, AsArray, BooleanArray, Date32Array, Int32Array, Int64Array, TimestampMicrosecondArray},
     datatypes::{DataType, Date32Type, TimestampMicrosecondType},
 };
 use datafusion::{
@@ -69,6 +69,17 @@ pub fn day_start(calendar: &Arc<Calendar>) -> ScalarUDF {
         let days = array.as_primitive::<Date32Type>();
         let starts: TimestampMicrosecondArray = days.unary_opt(|day| start_of(&zone, day));
         Ok(shaped(Arc::new(starts.with_data_type(time.clone())), &args[0]))
+    })
+}
+
+/// `local_day(time) -> Date32`: the day that an instant lies in. Planning puts it in the place of a cast, which looks the
+/// offset of the zone up for every row.
+#[must_use]
+pub fn local_day(calendar: &Arc<Calendar>) -> ScalarUDF {
+    let zone = Arc::clone(calendar);
+    immutable("local_day", &[time_type(&calendar.zone_name)], DataType::Date32, move |args| {
+        let mut days = LocalDays::new(zone.zone());
+        by_time::<Date32Array, _>(args, |micros| i32::try_from(days.number(micros)).ok())
     })
 }
 

@@ -279,6 +279,7 @@ const BOUNDED: &[&str] = &[
     "in_list",
     "is_workday",
     "leading_digit",
+    "local_day",
     "local_hour",
     "lookup",
     "name_in_list",

@@ -29,7 +29,7 @@ mod series;
 pub mod sizes;
 mod workdays;
 
-pub use calendar::day_start;
+pub use calendar::{day_start, local_day};
 pub use company::{core as company_core, similarity as name_similarity};
 pub use workdays::{HOLIDAYS, Workdays};
 
