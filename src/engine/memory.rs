@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use arrow::{
     array::{ArrayRef, AsArray, BooleanArray},
-    compute::filter_record_batch,
+    compute::{concat_batches, filter_record_batch},
     datatypes::SchemaRef,
     record_batch::RecordBatch,
 };
@@ -39,19 +39,20 @@ impl KeptEvents {
         let keep = |(event_type, columns): &(EventType, Vec<usize>)| {
             let mask: BooleanArray = types.iter().map(|t| Some(t == event_type)).collect();
             let rows = filter_record_batch(&events.project(columns).ok()?, &mask).ok()?;
-            let compact = rows.columns().iter().map(compact).collect();
-            Some((*event_type, Timed::new(RecordBatch::try_new(rows.schema(), compact).unwrap_or(rows))))
+            Some((*event_type, Timed::new(compacted(rows))))
         };
         Self { count: types.len(), tables: rules.read.iter().filter_map(keep).collect() }
     }
 }
 
 /// Text in a buffer of its own: the one that it stands in has all the other columns too.
-fn compact(column: &ArrayRef) -> ArrayRef {
-    match column.as_string_view_opt() {
-        Some(texts) => Arc::new(texts.gc()),
+fn compacted(rows: RecordBatch) -> RecordBatch {
+    let compact = |column: &ArrayRef| match column.as_string_view_opt() {
+        Some(texts) => Arc::new(texts.gc()) as ArrayRef,
         None => Arc::clone(column),
-    }
+    };
+    let columns = rows.columns().iter().map(compact).collect();
+    RecordBatch::try_new(rows.schema(), columns).unwrap_or(rows)
 }
 
 /// The tables of a run without a store: what was committed so far, in memory. All its batches are of one set of rules.
@@ -68,24 +69,40 @@ struct Kept {
     alerts: MemoryAlerts,
 }
 
-/// Events in the order in which they were committed.
+/// Events by type, each in the order in which they were committed.
 #[derive(Debug, Default)]
-struct Events(RwLock<EventsKept>);
+struct Events(RwLock<Vec<OneType>>);
 
-#[derive(Debug, Default)]
-struct EventsKept {
-    /// The types that are read, with the columns that are.
-    columns: Vec<(EventType, Vec<usize>)>,
-    batches: Vec<(EventType, Timed)>,
+/// The events of a type that is read.
+#[derive(Debug)]
+struct OneType {
+    event_type: EventType,
+    /// The columns that are.
+    columns: Vec<usize>,
+    batches: Vec<Timed>,
 }
 
-impl EventsKept {
-    fn columns(&self, of: EventType) -> &[usize] {
-        self.columns
-            .iter()
-            .find(|(event_type, _)| *event_type == of)
-            .map_or(&[], |(_, columns)| columns.as_slice())
+/// Batches are joined until they have so many rows: what they cost a query is the same however few they have.
+const JOINED: usize = 4096;
+
+impl OneType {
+    /// Adds a batch, and joins batches at the end that are as large as those after them: each row is copied a few times.
+    fn push(&mut self, batch: Timed) {
+        self.batches.push(batch);
+        while let [.., before, last] = &self.batches[..]
+            && before.rows().num_rows() <= 2 * last.rows().num_rows()
+            && before.rows().num_rows() + last.rows().num_rows() <= JOINED
+            && let Ok(rows) = concat_batches(&before.rows().schema(), [before.rows(), last.rows()])
+        {
+            let joined = Timed::new(compacted(rows));
+            self.batches.truncate(self.batches.len() - 2);
+            self.batches.push(joined);
+        }
     }
+}
+
+fn columns_of(kept: &[OneType], event_type: EventType) -> &[usize] {
+    kept.iter().find(|of| of.event_type == event_type).map_or(&[], |of| of.columns.as_slice())
 }
 
 /// Those of one type, as they are when they are read.
@@ -95,11 +112,8 @@ struct OfType(Arc<Events>, EventType);
 impl Rows for OfType {
     fn each(&self, take: &mut dyn FnMut(&Timed) -> bool) {
         let kept = self.0.0.read().unwrap_or_else(PoisonError::into_inner);
-        for (event_type, batch) in &kept.batches {
-            if *event_type == self.1 && !take(batch) {
-                return;
-            }
-        }
+        let of = kept.iter().filter(|of| of.event_type == self.1);
+        of.flat_map(|of| &of.batches).all(take);
     }
 }
 
@@ -127,11 +141,20 @@ impl MemoryTables {
             return;
         }
         let mut events = self.events.0.write().unwrap_or_else(PoisonError::into_inner);
-        if events.columns.is_empty() {
-            events.columns.clone_from(&batch.rules.read);
+        if events.is_empty() {
+            let read = batch.rules.read.iter().cloned();
+            events.extend(read.map(|(event_type, columns)| OneType {
+                event_type,
+                columns,
+                batches: Vec::new(),
+            }));
         }
-        let tables = batch.events.iter().flat_map(|events| &events.tables);
-        events.batches.extend(tables.filter(|(_, batch)| batch.rows().num_rows() > 0).cloned());
+        for (event_type, rows) in batch.events.iter().flat_map(|events| &events.tables) {
+            let of = events.iter_mut().find(|of| of.event_type == *event_type);
+            if let Some(of) = of.filter(|_| rows.rows().num_rows() > 0) {
+                of.push(rows.clone());
+            }
+        }
         drop(events);
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let times = batch.evaluation.found.iter().map(|found| found.at);
@@ -142,7 +165,7 @@ impl MemoryTables {
     /// The columns of events that are there of all these types.
     fn columns(&self, event_types: &[EventType]) -> Vec<usize> {
         let kept = self.events.0.read().unwrap_or_else(PoisonError::into_inner);
-        let mut all = event_types.iter().map(|event_type| kept.columns(*event_type));
+        let mut all = event_types.iter().map(|event_type| columns_of(&kept, *event_type));
         let first = all.next().unwrap_or_default().to_vec();
         all.fold(first, |mut columns, other| {
             columns.retain(|column| other.contains(column));
@@ -155,14 +178,15 @@ impl Tables for MemoryTables {
     fn events(&self, event_types: &[EventType]) -> Result<Arc<dyn TableProvider>, String> {
         let columns = self.columns(event_types);
         let kept = self.events.0.read().unwrap_or_else(PoisonError::into_inner);
-        let wanted = kept.batches.iter().filter(|(t, _)| event_types.contains(t));
-        let rows = wanted.map(|(t, batch)| {
-            let of = kept.columns(*t);
-            let places = columns.iter().filter_map(|column| of.iter().position(|kept| kept == column));
-            batch.rows().project(&places.collect::<Vec<_>>()).map(Timed::new).map_err(|e| e.to_string())
+        let wanted = kept.iter().filter(|of| event_types.contains(&of.event_type));
+        let rows = wanted.flat_map(|of| {
+            let place = |column: &usize| of.columns.iter().position(|kept| kept == column);
+            let places: Vec<_> = columns.iter().filter_map(place).collect();
+            let narrow = move |batch: &Timed| batch.rows().project(&places).map(Timed::new);
+            of.batches.iter().map(narrow)
         });
-        let rows = Taken(rows.collect::<Result<_, String>>()?);
-        Ok(Arc::new(RowsTable::new(event_schema(&self.zone), columns, Arc::new(rows))))
+        let rows = rows.collect::<Result<Vec<_>, _>>().map_err(|e| e.to_string())?;
+        Ok(Arc::new(RowsTable::new(event_schema(&self.zone), columns.clone(), Arc::new(Taken(rows)))))
     }
 
     fn lasting(&self, event_type: EventType) -> Option<Arc<dyn TableProvider>> {
