@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, RecordBatchOptions, UInt32Array},
+    array::{ArrayRef, AsArray, RecordBatchOptions, UInt32Array},
     buffer::BooleanBuffer,
     compute::take,
     datatypes::{SchemaRef, TimestampMicrosecondType},
