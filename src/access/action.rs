@@ -40,6 +40,8 @@ macro_rules! table {
 table! {
     /// Send events.
     PostEvents "events.post" [Ingest];
+    /// Look events up, with personal data masked.
+    ReadEvents "events.read" [Officer, Supervisor, Author, Approver, Auditor, Read];
     /// Scrape metrics.
     ReadMetrics "metrics.read" [System, Metrics];
     /// See how the daemon is.
@@ -97,7 +99,8 @@ impl Action {
     pub const fn shows(self) -> bool {
         matches!(
             self,
-            Self::ReadFindings
+            Self::ReadEvents
+                | Self::ReadFindings
                 | Self::ExportFindings
                 | Self::ReadAlerts
                 | Self::ExportBudget
@@ -124,6 +127,7 @@ mod tests {
     fn duties_are_separated() {
         let may = |role: Role, action: Action| decide(&role.word().parse().unwrap(), action);
         let payments = [
+            Action::ReadEvents,
             Action::ReadFindings,
             Action::ReadAlerts,
             Action::ReadBudget,

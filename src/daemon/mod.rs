@@ -1,5 +1,6 @@
 //! The running daemon's state, which the loop, the HTTP server and the signals share, and how a reload changes it.
 
+mod balances;
 mod bodies;
 mod gauges;
 pub mod intake;
@@ -14,6 +15,7 @@ pub mod supervisor;
 
 use std::path::PathBuf;
 
+pub use balances::BalancesCopy;
 pub use bodies::{Bodies, Body, Full};
 pub use gauges::scrape_gauges;
 pub use intake::Intake;

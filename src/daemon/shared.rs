@@ -13,7 +13,7 @@ use std::{
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::{
-    Bodies, Intake, RunOptions,
+    BalancesCopy, Bodies, Intake, RunOptions,
     lists::{WatchedLists, gauge_rows},
     quarantine::QuarantineGauge,
     receivers::Receivers,
@@ -31,7 +31,7 @@ use crate::{
     },
     event::time::Calendar,
     finding::Finding,
-    ledger::Ledger,
+    ledger::{Ledger, LedgerCopy},
     map::Map,
     rule::RuleSet,
     say,
@@ -59,6 +59,8 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     /// The balances.
     pub ledger: Arc<RwLock<Ledger>>,
+    /// A copy of them for readers.
+    pub balances: BalancesCopy,
     /// The rules in force.
     pub evaluator: Arc<RwLock<Arc<Evaluator>>>,
     /// What the configuration says about alerts.
@@ -155,6 +157,7 @@ impl Shared {
         Self {
             metrics: Arc::clone(metrics),
             ledger: Arc::clone(ledger),
+            balances: BalancesCopy::default(),
             evaluator: Arc::clone(evaluator),
             policy: RwLock::new(Arc::clone(&config.policy)),
             receivers: tokio::sync::watch::channel(receivers).0,
@@ -203,6 +206,12 @@ impl Shared {
     pub fn rules_in_force(&self) -> Arc<RuleSet> {
         let evaluator = self.evaluator.read().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(evaluator.rules())
+    }
+
+    /// The budget lines as they were a moment ago, to be looked through at leisure.
+    #[must_use]
+    pub fn lines(&self) -> Arc<LedgerCopy> {
+        self.balances.get(&self.ledger, &self.commits)
     }
 
     /// Puts other rules in force, from the next batch on.

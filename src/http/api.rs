@@ -29,6 +29,9 @@ pub struct FindingPage {
     findings: Vec<Finding>,
     /// Give it as `before` for the next page; null on the last one.
     next: Option<i64>,
+    /// How many there are on all pages, if `totals` asks for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total: Option<u64>,
 }
 
 /// The findings, the newest first
@@ -49,7 +52,9 @@ pub async fn findings(
         let (findings, next) =
             page::read(limit, before, list, |(seq, _)| seq.to_string(), |(_, finding)| finding)?;
         let next = next.and_then(|seq| seq.parse().ok());
-        Ok(Json(FindingPage { findings, next }))
+        wanted.filter.before = None;
+        let total = wanted.filter.totals.then(|| reader.count_findings(&wanted)).transpose()?;
+        Ok(Json(FindingPage { findings, next, total }))
     })
     .await
 }
@@ -92,7 +97,8 @@ pub struct RuleView {
 }
 
 impl RuleView {
-    fn new(rule: &Rule, counts: RuleCounts, verdicts: Verdicts) -> Self {
+    /// A rule as it is shown.
+    pub fn new(rule: &Rule, counts: RuleCounts, verdicts: Verdicts) -> Self {
         Self {
             id: rule.id.clone(),
             title: rule.title.clone(),

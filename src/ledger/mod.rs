@@ -6,6 +6,7 @@ mod apply;
 mod attributes;
 pub mod columns;
 mod confirmations;
+mod copy;
 mod indicators;
 mod line;
 mod matching;
@@ -19,6 +20,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 
 pub use apply::{AfterEvent, LEDGER_COLUMNS, OtherLines};
 pub use attributes::Attributes;
+pub use copy::LedgerCopy;
 pub use indicators::{Indicator, Indicators, achievement};
 pub use line::{Balances, Line, ratio, ratio_text};
 pub use matching::{Completeness, Figure, Matching};

@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use rusqlite::{Connection, Transaction};
 
 use super::{
-    SCHEMA_VERSION, StoreError, chain, explain, quarantine, reach, refunded, silences,
+    SCHEMA_VERSION, StoreError, alert_rows, chain, explain, quarantine, reach, refunded, silences,
     sums::{self, Changes, Table},
     ticks,
     turn::Turns,
@@ -98,6 +98,7 @@ pub fn migrate(dir: &Path, connection: &Connection, turns: &Arc<Turns>) -> Resul
 pub(super) fn count(connection: &Connection, turns: &Arc<Turns>) -> rusqlite::Result<()> {
     let transaction = turns.begin(connection, None)?;
     transaction.execute_batch(include_str!("figures.sql"))?;
+    alert_rows::keep(&transaction)?;
     transaction.commit()
 }
 

@@ -257,7 +257,7 @@ mod tests {
     use super::*;
 
     /// Tables without a sum, and columns that are in none, with why.
-    const WITHOUT_SUM: [(&str, &str, &str); 5] = [
+    const WITHOUT_SUM: [(&str, &str, &str); 6] = [
         (
             "sums",
             "",
@@ -265,6 +265,7 @@ mod tests {
         ),
         ("sqlite_sequence", "", "SQLite's own: it only keeps numbers from being given twice"),
         ("figures", "", "it counts rows of other tables for gauges, and every start counts anew"),
+        ("alert_rows", "", "it repeats columns of alerts to find them by, and every start compares it"),
         ("journal", "block", "the block's own checksum, which is summed, covers it"),
         ("journal", "ids", "the block's own checksum, which is summed, covers it"),
     ];
