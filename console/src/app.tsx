@@ -20,11 +20,14 @@ export function App() {
     "g b": () => go("/budget"),
     "?": () => (helpIsOpen.value = true),
   });
-  useEffect(() => live.start(), []);
-  return session.value.must ? <SignIn /> : <Shell />;
+  useEffect(() => session.start(), []);
+  if (session.must) return <SignIn />;
+  // Nothing is asked before it is known who asks.
+  return session.own === null && link.value.up ? null : <Shell />;
 }
 
 function Shell() {
+  useEffect(() => live.start(), []);
   const screen = screenOf(path.value);
   const title = `${screen.title()} · ${t().product}`;
   useEffect(() => {
@@ -116,7 +119,7 @@ function ThemeButton() {
 }
 
 function Who() {
-  const { user } = session.value;
+  const { user } = session;
   if (user) {
     return <span class="who">{user}</span>;
   }
@@ -131,7 +134,7 @@ function Navigation() {
   return (
     <nav class={`nav${open ? " is-open" : ""}`} aria-label={t().nav.label}>
       <ul>
-        {NAVIGATION.map(({ to, name, icon, first }) => (
+        {NAVIGATION.filter(({ needs }) => session.may(needs)).map(({ to, name, icon, first }) => (
           <li key={to} class={first ? "on-phone" : "beyond-phone"}>
             <a href={to} aria-current={isHere(to) ? "page" : undefined}>
               <Icon of={icon} />

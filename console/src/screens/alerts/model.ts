@@ -1,7 +1,8 @@
 // The inbox as data. A list must not move under the hand: rows are known by id, and what is new waits while somebody works.
 import { batch, computed, signal } from "@preact/signals";
 import { type Query, ask } from "../../api/client";
-import type { Alert, AlertPage } from "../../api/types";
+import type { Alert, AlertCounts, AlertPage } from "../../api/types";
+import type { AlertNews } from "../../live";
 
 const PAGE = 100;
 
@@ -13,6 +14,10 @@ export const selected = signal<ReadonlySet<string>>(new Set());
 /** The row that keys act on. */
 export const cursor = signal<string | null>(null);
 export const next = signal<string | null>(null);
+/** How many the filter finds; null until it is known. */
+export const total = signal<number | null>(null);
+/** How many there are by state and severity. */
+export const counts = signal<AlertCounts | null>(null);
 export const busy = signal(false);
 export const failure = signal<Error | null>(null);
 /** Whether the list has the focus: then nothing new moves into it. */
@@ -47,10 +52,12 @@ export async function load(): Promise<void> {
   const mine = ++round;
   busy.value = true;
   try {
-    const page = await ask<AlertPage>("/alerts", { ...wanted.peek().query, limit: PAGE });
+    const page = await ask<AlertPage>("/alerts", { ...wanted.peek().query, limit: PAGE, totals: true });
     if (mine !== round) return;
+    void countAll();
     batch(() => {
       rows.value = page.alerts;
+      total.value = page.total ?? null;
       held.value = [];
       next.value = page.next ?? null;
       failure.value = null;
@@ -90,8 +97,14 @@ export async function refresh(): Promise<void> {
   if (busy.peek()) return;
   const mine = round;
   try {
-    const page = await ask<AlertPage>("/alerts", { ...wanted.peek().query, limit: PAGE });
+    const page = await ask<AlertPage>(
+      "/alerts",
+      { ...wanted.peek().query, limit: PAGE, totals: true },
+      { isBackground: true },
+    );
     if (mine !== round) return;
+    void countAll();
+    total.value = page.total ?? null;
     const known = byId.peek();
     page.alerts.forEach((alert) => known.has(alert.alert_id) && update(alert));
     const fresh = page.alerts.filter((alert) => !known.has(alert.alert_id));
@@ -112,6 +125,28 @@ function place(page: AlertPage): void {
   held.value = [];
   if (beyond.length === 0) next.value = page.next ?? null;
   if (cursor.value === null || !byId.value.has(cursor.value)) cursor.value = page.alerts[0]?.alert_id ?? null;
+}
+
+/** How many there are, for the tabs. */
+async function countAll(): Promise<void> {
+  const { sort: _, ...filter } = wanted.peek().query;
+  const mine = round;
+  try {
+    const found = await ask<AlertCounts>("/alerts/counts", filter, { isBackground: true });
+    if (mine === round) counts.value = found;
+  } catch {
+    // The list itself says what is wrong.
+  }
+}
+
+/** What the stream tells: rows that are listed change at once, and whether there are others is asked. */
+export function hear(news: AlertNews[]): void {
+  const known = byId.peek();
+  for (const { alert_id, changed_at, ...now } of news) {
+    const row = known.get(alert_id);
+    if (row && row.version < now.version) update({ ...row, ...now, changed_at, state: now.state as Alert["state"] });
+  }
+  if (news.length > 0) void refresh();
 }
 
 /** Shows what waits. */
