@@ -62,14 +62,12 @@ function Alerts() {
         </Panel>
         <Panel title={said.rulesTop} aside={<a href="/rules">{said.seeAll}</a>}>
           <Ranks
-            of={data.rules
-              .slice(0, 8)
-              .map((one) => ({
-                key: one.value ?? "",
-                title: title(one.value ?? ""),
-                there: `/alerts?rule=${encodeURIComponent(one.value ?? "")}`,
-                n: one.alerts,
-              }))}
+            of={data.rules.slice(0, 8).map((one) => ({
+              key: one.value ?? "",
+              title: title(one.value ?? ""),
+              there: `/alerts?rule=${encodeURIComponent(one.value ?? "")}`,
+              n: one.alerts,
+            }))}
           />
         </Panel>
       </div>

@@ -4,7 +4,7 @@ import { type Query, ask } from "../../api/client";
 import type { Alert, AlertCounts, AlertPage } from "../../api/types";
 import type { AlertNews } from "../../live";
 
-const PAGE = 100;
+const PAGE = 200;
 
 /** The rows in the order of the list. */
 export const rows = signal<Alert[]>([]);

@@ -152,7 +152,7 @@ function Groups({ by, calendar }: { by: string; calendar: number | null }) {
                     <BudgetBar of={group.sums} calendar={calendar} />
                   </td>
                   <Figures of={group.sums} />
-                  <td class="figure">{percent(group.executed_ratio)}</td>
+                  <td class="figure on-phone">{percent(group.executed_ratio)}</td>
                   <td class="figure">{count(group.lines)}</td>
                   <td class={`figure${group.overspent > 0 ? " trouble" : " faint"}`}>{count(group.overspent)}</td>
                 </tr>
@@ -166,6 +166,10 @@ function Groups({ by, calendar }: { by: string; calendar: number | null }) {
   );
 }
 
+/** What is left on a phone, and what only a wide screen has room for. */
+const NARROW = ["executed", "available"];
+const WIDE = ["reserved", "frozen"];
+
 const isNarrowed = (now: URLSearchParams) => FILTERS.some((name) => now.get(name));
 
 function Figures({
@@ -176,7 +180,11 @@ function Figures({
   return (
     <>
       {(["total", "executed", "reserved", "frozen", "available"] as const).map((name) => (
-        <td key={name} class="figure">
+        <td
+          key={name}
+          class={`figure${NARROW.includes(name) ? " on-phone" : WIDE.includes(name) ? " on-wide" : ""}`}
+          data-name={t().money[name]}
+        >
           <Money of={of[name]} sign />
         </td>
       ))}
@@ -248,7 +256,7 @@ export function Lines({ calendar, unit }: { calendar: number | null; unit?: stri
           <thead>
             <tr>
               <Head name="id" title={said.line} sort={sort} />
-              <th scope="col">{said.unit}</th>
+              {!unit && <th scope="col">{said.unit}</th>}
               <th scope="col">{said.economic}</th>
               <th scope="col" class="bar-cell">
                 {said.bar}
@@ -268,13 +276,13 @@ export function Lines({ calendar, unit }: { calendar: number | null; unit?: stri
                   <a href={to("budget", line.budget_line_id)}>{line.budget_line_id}</a>
                   {!line.approved && <em class="tag is-late">{said.notApproved}</em>}
                 </th>
-                <td>{line.unit_name ?? line.unit_code}</td>
+                {!unit && <td>{line.unit_name ?? line.unit_code}</td>}
                 <td>{line.economic_code}</td>
                 <td class="bar-cell">
                   <BudgetBar of={line} calendar={calendar} />
                 </td>
                 <Figures of={line} />
-                <td class="figure">{percent(line.executed_ratio)}</td>
+                <td class="figure on-phone">{percent(line.executed_ratio)}</td>
               </tr>
             ))}
           </tbody>
