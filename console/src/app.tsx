@@ -59,7 +59,14 @@ function TopBar() {
         <span>{t().product}</span>
       </a>
       <span class="as-of">
-        {at ? said.asOf(stamp(at).slice(0, 16)) : said.asOfNone}
+        {at ? (
+          <>
+            <span class="wide-only">{said.asOf} </span>
+            <time dateTime={at}>{stamp(at).slice(0, 16)}</time>
+          </>
+        ) : (
+          said.asOfNone
+        )}
         <small>{zone(at)}</small>
       </span>
       <div class="top-tools">

@@ -22,7 +22,7 @@ export const en: Texts = {
     groups: { work: "Work", look: "Look up", run: "Operation" },
   },
   top: {
-    asOf: (time) => `As of ${time}`,
+    asOf: "As of",
     asOfNone: "No data yet",
     zone: (zone) => `All times ${zone}`,
     yuan: "Yuan",

@@ -18,7 +18,7 @@ export const zh = {
     groups: { work: "监控", look: "查询", run: "运行" },
   },
   top: {
-    asOf: (time: string) => `数据截至 ${time}`,
+    asOf: "数据截至",
     asOfNone: "尚无数据",
     zone: (zone: string) => `时间均为 ${zone}`,
     yuan: "元",
