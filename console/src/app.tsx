@@ -20,10 +20,7 @@ export function App() {
     "g b": () => go("/budget"),
     "?": () => (helpIsOpen.value = true),
   });
-  useEffect(() => session.start(), []);
-  if (session.must) return <SignIn />;
-  // Nothing is asked before it is known who asks.
-  return session.own === null && link.value.up ? null : <Shell />;
+  return session.must ? <SignIn /> : <Shell />;
 }
 
 function Shell() {

@@ -1,64 +1,14 @@
-// Who is here, as the daemon says it, and what they may.
-import { effect, signal } from "@preact/signals";
-import { Gone, Problem, ask, csrf, epoch, refused, send } from "./client";
-import type { OwnSession } from "./types";
-
-const own = signal<OwnSession | null>(null);
-
-async function look(): Promise<void> {
-  try {
-    take(await ask<OwnSession>("/session", {}, { isBackground: true }));
-  } catch (error) {
-    // The banner says that the daemon is gone.
-    if (!(error instanceof Gone)) throw error;
-  }
-}
-
-function take(now: OwnSession): void {
-  csrf.value = now.csrf ?? null;
-  refused.value = false;
-  own.value = now;
-}
+// Who is here. The daemon says who may do what; the console learns it by being refused.
+import { refused } from "./client";
 
 export const session = {
-  /** Null until the daemon has said it. */
-  get own() {
-    return own.value;
-  },
-  /** Whether somebody has to sign in before anything is shown. */
+  /** Whether somebody has to be known before anything is shown. */
   get must() {
-    return own.value !== null && own.value.auth && own.value.user === null;
+    return refused.value;
   },
   /** The name that the daemon knows; null where nobody has to say who they are. */
-  get user(): string | null {
-    return own.value?.user ?? null;
-  },
-  /** The same without being told when it changes. */
-  peekUser: (): string | null => own.peek()?.user ?? null,
-  get canSignOut() {
-    return own.value?.by === "session";
-  },
+  user: null as string | null,
+  peekUser: (): string | null => null,
   /** Whether an action may be asked for; the daemon has the last word. */
-  may: (action: string): boolean =>
-    own.value === null || !own.value.auth || (own.value.actions as string[]).includes(action),
-  async signIn(user: string, password: string): Promise<void> {
-    take(await send<OwnSession>("POST", "/session", { user, password }));
-    epoch.value += 1;
-  },
-  async signOut(): Promise<void> {
-    await send("DELETE", "/session").catch((error: Error) => {
-      if (!(error instanceof Problem)) throw error;
-    });
-    csrf.value = null;
-    await look();
-  },
-  /** Begins; the answer ends it. */
-  start(): () => void {
-    return effect(() => {
-      epoch.value;
-      // A request that was refused for want of a name: is it the session that has ended?
-      refused.value;
-      void look();
-    });
-  },
+  may: (_action: string): boolean => true,
 };

@@ -31,6 +31,16 @@ export const byId = computed(() => new Map(rows.value.map((alert) => [alert.aler
 export const cursorAt = computed(() => rows.value.findIndex((alert) => alert.alert_id === cursor.value));
 
 let round = 0;
+/** Whether something changed while the list was being read. */
+let isStale = false;
+
+/** A page is read; what changed meanwhile is looked at. */
+function settled(): void {
+  busy.value = false;
+  if (!isStale) return;
+  isStale = false;
+  void refresh();
+}
 
 /** Shows what a filter finds. The same filter again keeps rows, selection and cursor. */
 export async function show(query: Query): Promise<void> {
@@ -68,7 +78,7 @@ export async function load(): Promise<void> {
   } catch (error) {
     if (mine === round) failure.value = error as Error;
   } finally {
-    if (mine === round) busy.value = false;
+    if (mine === round) settled();
   }
 }
 
@@ -88,13 +98,16 @@ export async function more(): Promise<void> {
   } catch (error) {
     failure.value = error as Error;
   } finally {
-    if (mine === round) busy.value = false;
+    if (mine === round) settled();
   }
 }
 
 /** Looks what is new: rows that are known change in place, new ones wait while somebody works. */
 export async function refresh(): Promise<void> {
-  if (busy.peek()) return;
+  if (busy.peek()) {
+    isStale = true;
+    return;
+  }
   const mine = round;
   try {
     const page = await ask<AlertPage>(
@@ -108,19 +121,22 @@ export async function refresh(): Promise<void> {
     const known = byId.peek();
     page.alerts.forEach((alert) => known.has(alert.alert_id) && update(alert));
     const fresh = page.alerts.filter((alert) => !known.has(alert.alert_id));
-    const works = focused.peek() || selected.peek().size > 0;
-    if (fresh.length === 0 && !works) return;
-    if (works) held.value = fresh;
+    // Whoever works in the list is told; otherwise the list is what the filter finds now.
+    if (focused.peek() || selected.peek().size > 0) held.value = fresh;
     else batch(() => place(page));
   } catch {
     // The banner says that the daemon is gone; the rows stay.
   }
 }
 
-/** The first page takes its place; rows beyond it stay where they are. */
+/** The first page takes its place; what was listed after its last row stays. */
 function place(page: AlertPage): void {
   const isIn = new Set(page.alerts.map((alert) => alert.alert_id));
-  const beyond = rows.value.length > PAGE ? rows.value.slice(PAGE).filter((alert) => !isIn.has(alert.alert_id)) : [];
+  const old = rows.value;
+  let end = old.length;
+  while (end > 0 && !isIn.has(old[end - 1]!.alert_id)) end -= 1;
+  // Without a row in common, or on the last page, there is nothing after it.
+  const beyond = end === 0 || page.next === null || page.next === undefined ? [] : old.slice(end);
   rows.value = [...page.alerts, ...beyond];
   held.value = [];
   if (beyond.length === 0) next.value = page.next ?? null;
