@@ -83,6 +83,21 @@ export const zh = {
     budget: "指标业务",
     indicator: "绩效",
   } as Record<string, string>,
+  /** Words that events have in their columns. */
+  words: {
+    direct: "直接支付",
+    authorized: "授权支付",
+    transfer: "转账",
+    cash: "现金",
+    card: "公务卡",
+    cheque: "支票",
+    entity: "单位",
+    person: "个人",
+    self: "本单位",
+    paid: "已支付",
+    partial: "部分支付",
+    returned: "退回",
+  } as Record<string, string>,
   budgetAction: {
     approve: "批复",
     supplement: "追加",
@@ -524,6 +539,7 @@ export const zh = {
     choose: "选择规则",
   },
   explain: {
+    title: "逐项条件",
     verdict: {
       found: "提示",
       excepted: "例外放行",
@@ -618,6 +634,10 @@ export const zh = {
     payment_mode: "支付方式",
     payer_account: "付款账号",
     fiscal_year: "年度",
+    currency: "币种",
+    application_id: "支付申请编号",
+    action: "指标业务",
+    tags: "标签",
     type: "业务类型",
     event_id: "业务编号",
     original_event_id: "原业务编号",

@@ -15,7 +15,17 @@ const HEIGHT = 240;
 const colour = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 /** `times` are seconds of the clock there, as if it were UTC. */
-export function Curve({ label, times, series }: { label: string; times: number[]; series: Series[] }) {
+export function Curve({
+  label,
+  time,
+  times,
+  series,
+}: {
+  label: string;
+  time: string;
+  times: number[];
+  series: Series[];
+}) {
   const place = useRef<HTMLDivElement>(null);
   const { language, theme, money } = settings;
   useEffect(() => {
@@ -55,7 +65,7 @@ export function Curve({ label, times, series }: { label: string; times: number[]
           ],
           series: [
             {
-              label: "",
+              label: time,
               value: (_, at) => (at === null ? "" : new Date(at * 1_000).toISOString().slice(0, 16).replace("T", " ")),
             },
             ...series.map(({ name, kind }) => ({

@@ -10,6 +10,7 @@ import { go, to } from "../../router";
 import { t, word } from "../../text";
 import { Icon } from "../../ui/icon";
 import { Empty, Facts, Failed, Loading, Panel, Severity, State, Time } from "../../ui/parts";
+import { Because } from "../payments/explain";
 import { ActionBar, Composer, begin } from "./composer";
 import { Letter } from "./letter";
 import { LineNow } from "./line";
@@ -206,6 +207,7 @@ function Why({ findings, count }: { findings: Finding[]; count: number }) {
             <Time at={finding.at} />
             <span>{finding.summary}</span>
           </summary>
+          {at === 0 && finding.event_id && <Because event={finding.event_id} rule={finding.rule_id} />}
           <div class="values">
             <table>
               <thead>

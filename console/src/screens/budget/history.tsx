@@ -52,7 +52,7 @@ export function History({ line }: { line: BudgetLine }) {
       <Panel title={said.curve}>
         {error && <Failed error={error} again={again} />}
         {!data && !error && <Loading rows={4} />}
-        {entries.length > 1 && <Curve label={said.curve} times={drawn.times} series={drawn.series} />}
+        {entries.length > 1 && <Curve label={said.curve} time={said.time} times={drawn.times} series={drawn.series} />}
         {data && !data.complete && <p class="foot-note">{said.incomplete}</p>}
       </Panel>
       {entries.length > 0 && <Entries of={entries} />}

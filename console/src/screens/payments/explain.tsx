@@ -109,6 +109,28 @@ export function Explained({ of }: { of: Explanation }) {
   );
 }
 
+/** The conditions alone: why a rule found something about an event. */
+export function Because({ event, rule }: { event: string; rule: string }) {
+  const said = t().explain;
+  const { data, error } = useLoad(`explain ${event} ${rule}`, (stop) =>
+    ask<Explanation>("/explain", { event, rule }, { stop }),
+  );
+  // The values beside it say the most; what cannot be explained any more is not an error of the alert.
+  if (error || !data) return null;
+  return (
+    <div class="explained">
+      <Conditions title={said.where} of={data.where} />
+      <Conditions title={said.when} of={data.when} />
+      <Conditions title={said.exceptions} of={data.exceptions} />
+      {data.limits.map((limit) => (
+        <p key={limit} class="foot-note">
+          {limit}
+        </p>
+      ))}
+    </div>
+  );
+}
+
 function Conditions({ title, of }: { title: string; of: Condition[] }) {
   const said = t().explain;
   if (of.length === 0) return null;
