@@ -40,7 +40,7 @@ export function Quarantine() {
       {!data && !error && <Loading />}
       {data && data.records.length === 0 && <Empty title={said.empty} />}
       {data && data.records.length > 0 && (
-        <div class="table-place" tabIndex={0} role="region" aria-label={said.title}>
+        <div class="table-place" tabIndex={0} role="group" aria-label={said.title}>
           <table class="table">
             <thead>
               <tr>

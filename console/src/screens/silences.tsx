@@ -52,7 +52,7 @@ export function Silences() {
       {!rows && !error && <Loading />}
       {rows && rows.length === 0 && <Empty title={said.empty} />}
       {rows && rows.length > 0 && (
-        <div class="table-place" tabIndex={0} role="region" aria-label={said.title}>
+        <div class="table-place" tabIndex={0} role="group" aria-label={said.title}>
           <table class="table">
             <thead>
               <tr>

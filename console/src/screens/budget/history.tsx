@@ -99,7 +99,7 @@ function Entries({ of }: { of: BudgetLineEntry[] }) {
   const rows = useMemo(() => of.slice().reverse(), [of]);
   return (
     <Panel title={said.entries} class="is-flush">
-      <div class="table-place" tabIndex={0} role="region" aria-label={said.entries}>
+      <div class="table-place" tabIndex={0} role="group" aria-label={said.entries}>
         <table class="table">
           <thead>
             <tr>

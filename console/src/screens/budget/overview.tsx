@@ -117,7 +117,7 @@ function Groups({ by, calendar }: { by: string; calendar: number | null }) {
         <BarLegend />
         <Balances of={data.sums} />
       </Panel>
-      <div class="table-place" tabIndex={0} role="region" aria-label={word(said.groups, by)}>
+      <div class="table-place" tabIndex={0} role="group" aria-label={word(said.groups, by)}>
         <table class="table budget-table">
           <thead>
             <tr>
@@ -251,7 +251,7 @@ export function Lines({ calendar, unit }: { calendar: number | null; unit?: stri
           <Balances of={data.sums} />
         </Panel>
       )}
-      <div class="table-place" tabIndex={0} role="region" aria-label={said.lines}>
+      <div class="table-place" tabIndex={0} role="group" aria-label={said.lines}>
         <table class="table budget-table">
           <thead>
             <tr>

@@ -52,7 +52,7 @@ export function EventScreen({ id }: { id: string }) {
       <Panel title={said.trace}>
         {trace.length === 0 && <p class="faint">{said.traceNone}</p>}
         {trace.length > 0 && (
-          <div class="table-place is-bare" tabIndex={0} role="region" aria-label={said.trace}>
+          <div class="table-place is-bare" tabIndex={0} role="group" aria-label={said.trace}>
             <table class="table">
               <tbody>
                 {trace.map((other) => (

@@ -67,7 +67,7 @@ export function Payments() {
       {!data && !error && <Loading rows={12} />}
       {data && rows.length === 0 && <Empty title={said.empty} />}
       {rows.length > 0 && (
-        <div class="table-place" tabIndex={0} role="region" aria-label={said.title}>
+        <div class="table-place" tabIndex={0} role="group" aria-label={said.title}>
           <table class="table">
             <thead>
               <tr>
