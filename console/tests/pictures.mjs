@@ -5,10 +5,11 @@ import { browser, officer } from "./browser.mjs";
 import { Daemon, cash, indicators, suspicious, treasury } from "./daemon.mjs";
 
 const out = fileURLToPath(new URL("../../docs/pictures/console/", import.meta.url));
+/** Width, height, and how much smaller the picture is: a page shows three beside each other. */
 const WIDTHS = [
-  [1440, 900],
-  [1024, 768],
-  [360, 740],
+  [1440, 900, 0.66],
+  [1024, 768, 0.72],
+  [360, 740, 1],
 ];
 const TOGETHER_MAX = 1_000_000;
 
@@ -61,13 +62,17 @@ try {
   rmSync(out, { recursive: true, force: true });
   mkdirSync(out, { recursive: true });
   let together = 0;
-  for (const [width, height] of WIDTHS) {
+  for (const [width, height, scale] of WIDTHS) {
     const page = await officer(chrome, daemon, { name: "王芳", width, height });
     const protocol = await page.context().newCDPSession(page);
     for (const [name, path] of Object.entries(screens)) {
       await page.goto(path);
       await page.waitForTimeout(1_200);
-      const { data } = await protocol.send("Page.captureScreenshot", { format: "webp", quality: 40 });
+      const { data } = await protocol.send("Page.captureScreenshot", {
+        format: "webp",
+        quality: 34,
+        clip: { x: 0, y: 0, width, height, scale },
+      });
       const file = `${out}${name}-${width}.webp`;
       writeFileSync(file, Buffer.from(data, "base64"));
       together += statSync(file).size;

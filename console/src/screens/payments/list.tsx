@@ -129,6 +129,7 @@ function Filters() {
   const said = t().payments;
   const inbox = t().inbox;
   const now = query.value;
+  const [open, setOpen] = useState(FIELDS.some((name) => now.get(name)));
   const change = (changes: Record<string, string>) => go(withParams(changes), { replace: true });
   const names: Record<(typeof FIELDS)[number], string> = {
     payee: said.payee,
@@ -157,35 +158,40 @@ function Filters() {
             ))}
           </select>
         </label>
-      </div>
-      <form
-        class="filter-details"
-        onSubmit={(event) => {
-          event.preventDefault();
-          const given = new FormData(event.currentTarget);
-          change(Object.fromEntries(FIELDS.map((name) => [name, String(given.get(name) ?? "").trim()])));
-        }}
-      >
-        {FIELDS.map((name) => (
-          <label key={name}>
-            <span>{names[name]}</span>
-            {name === "from" || name === "to" ? (
-              <input key={now.get(name) ?? ""} name={name} type="date" defaultValue={now.get(name) ?? ""} />
-            ) : (
-              <input
-                key={now.get(name) ?? ""}
-                name={name}
-                type="text"
-                inputMode={name.endsWith("amount") ? "decimal" : "text"}
-                defaultValue={now.get(name) ?? ""}
-              />
-            )}
-          </label>
-        ))}
-        <button type="submit" class="button is-main">
-          {inbox.search}
+        <button type="button" class="plain" aria-expanded={open} onClick={() => setOpen(!open)}>
+          {open ? inbox.less : inbox.more}
         </button>
-      </form>
+      </div>
+      {open && (
+        <form
+          class="filter-details"
+          onSubmit={(event) => {
+            event.preventDefault();
+            const given = new FormData(event.currentTarget);
+            change(Object.fromEntries(FIELDS.map((name) => [name, String(given.get(name) ?? "").trim()])));
+          }}
+        >
+          {FIELDS.map((name) => (
+            <label key={name}>
+              <span>{names[name]}</span>
+              {name === "from" || name === "to" ? (
+                <input key={now.get(name) ?? ""} name={name} type="date" defaultValue={now.get(name) ?? ""} />
+              ) : (
+                <input
+                  key={now.get(name) ?? ""}
+                  name={name}
+                  type="text"
+                  inputMode={name.endsWith("amount") ? "decimal" : "text"}
+                  defaultValue={now.get(name) ?? ""}
+                />
+              )}
+            </label>
+          ))}
+          <button type="submit" class="button is-main">
+            {inbox.search}
+          </button>
+        </form>
+      )}
     </div>
   );
 }
