@@ -79,10 +79,12 @@ pub fn keep(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(TABLE)?;
     connection.execute_batch(&format!(
         "CREATE TRIGGER IF NOT EXISTS alert_rows_added AFTER INSERT ON alerts BEGIN
-             INSERT OR REPLACE INTO alert_rows SELECT {COLUMNS};
+             INSERT INTO alert_rows SELECT {COLUMNS};
          END;
+         -- What a statement does about conflicts holds in its triggers too, so a row is not replaced but made anew.
          CREATE TRIGGER IF NOT EXISTS alert_rows_changed AFTER UPDATE ON alerts BEGIN
-             INSERT OR REPLACE INTO alert_rows SELECT {COLUMNS};
+             DELETE FROM alert_rows WHERE alert_id = old.alert_id;
+             INSERT INTO alert_rows SELECT {COLUMNS};
          END;
          CREATE TRIGGER IF NOT EXISTS alert_rows_taken AFTER DELETE ON alerts BEGIN
              DELETE FROM alert_rows WHERE alert_id = old.alert_id;
