@@ -134,7 +134,8 @@ function Navigation() {
   const [open, setOpen] = useState(false);
   const here = path.value;
   useEffect(() => setOpen(false), [here]);
-  const isHere = (to: string) => (to === "/" ? here === "/" : here === to || here.startsWith(`${to}/`));
+  const isBelow = (to: string) => here === to || here.startsWith(`${to}/`);
+  const isHere = (to: string) => (to === "/" ? here === "/" : isBelow(to) || (to === "/budget" && isBelow("/units")));
   return (
     <nav class={`nav${open ? " is-open" : ""}`} aria-label={t().nav.label}>
       <ul>

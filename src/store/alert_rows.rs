@@ -78,12 +78,12 @@ impl Rows {
 pub fn keep(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(TABLE)?;
     connection.execute_batch(&format!(
-        // Not OR REPLACE: in a trigger the outer statement's conflict clause holds instead, and alerts are written by upsert.
         "CREATE TRIGGER IF NOT EXISTS alert_rows_added AFTER INSERT ON alerts BEGIN
              INSERT INTO alert_rows SELECT {COLUMNS};
          END;
+         -- What a statement does about conflicts holds in its triggers too, so a row is not replaced but made anew.
          CREATE TRIGGER IF NOT EXISTS alert_rows_changed AFTER UPDATE ON alerts BEGIN
-             DELETE FROM alert_rows WHERE alert_id IN (old.alert_id, new.alert_id);
+             DELETE FROM alert_rows WHERE alert_id = old.alert_id;
              INSERT INTO alert_rows SELECT {COLUMNS};
          END;
          CREATE TRIGGER IF NOT EXISTS alert_rows_taken AFTER DELETE ON alerts BEGIN

@@ -115,7 +115,7 @@ fn an_event_has_what_came_before_and_after_it() {
         confirmed,
         at(names(true), "r1", "refund", 5),
         moved,
-        at(payment("", "L1", "150.00"), "p2", "payment", 7),
+        at(payment("", "L1", "150.00"), "p2", "payment", 9),
     ];
     assert_eq!(
         daemon.post("/api/v1/events", &lines(&events)).1,
