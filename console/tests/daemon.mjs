@@ -15,7 +15,7 @@ function configured(text, auth) {
   const sinks =
     "sinks:\n  - name: journal\n    log: {}\n  - name: oversight\n    webhook: { url: 'http://127.0.0.1:9/' }\n";
   const told = text.replace(/^sinks: \[\]$/m, sinks);
-  return auth ? told.replace(/^http:$/m, "http:\n  auth: true") : told;
+  return auth ? told.replace(/^  auth: false$/m, "  auth: true") : told;
 }
 
 const freePort = () =>
