@@ -14,6 +14,15 @@ const HEIGHT = 240;
 
 const colour = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
+/** uPlot formats numbers in the browser's language as it is loaded, and fails where that is none. */
+function speakable(): void {
+  try {
+    new Intl.NumberFormat(navigator.language);
+  } catch {
+    Object.defineProperty(navigator, "language", { value: "zh-CN", configurable: true });
+  }
+}
+
 /** `times` are seconds of the clock there, as if it were UTC. */
 export function Curve({
   label,
@@ -34,8 +43,7 @@ export function Curve({
     let isGone = false;
     void draw();
     async function draw() {
-      // uPlot formats numbers in the browser's language, and fails where that is empty.
-      if (!navigator.language) Object.defineProperty(navigator, "language", { value: "zh-CN", configurable: true });
+      speakable();
       const { default: uPlot } = await import("uplot");
       const root = place.current;
       if (isGone || !root) return;
