@@ -61,14 +61,15 @@ export class Daemon {
     process.once("exit", () => child.kill("SIGKILL"));
     for (let tries = 0; ; tries += 1) {
       const answer = await fetch(`${this.api}/-/ready`).catch(() => null);
-      if (answer?.ok) return;
       if (tries > 300 || this.process.exitCode !== null) throw new Error("the daemon does not start");
+      if (answer?.ok) return;
       await new Promise((done) => setTimeout(done, 100));
     }
   }
 
   /** Ends the process as a power failure does. */
   async kill() {
+    if (this.process.exitCode !== null || this.process.signalCode !== null) return;
     const ended = new Promise((done) => this.process.once("exit", done));
     this.process.kill("SIGKILL");
     await ended;
