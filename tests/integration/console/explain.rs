@@ -79,7 +79,7 @@ fn every_rule_on_events_explains_what_it_found_and_what_it_did_not() {
             }
         }
         explained.insert(id.to_owned());
-        if explained.len() % 5 > 0 {
+        if !explained.len().is_multiple_of(5) {
             continue;
         }
         // The same rule, asked of another payment, says what is stored of that one.
