@@ -24,10 +24,21 @@ const PAGE: File =
     ("index.html", "text/html; charset=utf-8", include_bytes!("../../console/dist/index.html"));
 
 /// What is served at the root, because browsers ask for it there.
-const AT_ROOT: &[File] = &[];
+const AT_ROOT: &[File] = &[
+    (
+        "manifest.webmanifest",
+        "application/manifest+json",
+        include_bytes!("../../console/dist/manifest.webmanifest"),
+    ),
+    ("worker.js", "text/javascript; charset=utf-8", include_bytes!("../../console/dist/worker.js")),
+];
 
 /// What is served below `/assets/`.
-const ASSETS: &[File] = &[];
+const ASSETS: &[File] = &[
+    ("app.css", "text/css; charset=utf-8", include_bytes!("../../console/dist/app.css")),
+    ("app.js", "text/javascript; charset=utf-8", include_bytes!("../../console/dist/app.js")),
+    ("icon.svg", "image/svg+xml", include_bytes!("../../console/dist/icon.svg")),
+];
 
 /// The screens. A path answers with the page, and its script shows the screen.
 pub const SCREENS: &[&str] = &[
