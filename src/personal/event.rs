@@ -68,12 +68,13 @@ pub fn mask_measures(values: &mut Map<String, Value>, kinds: &Kinds) {
 fn hide(value: &mut Value, kind: Kind) {
     match value {
         Value::String(text) => {
-            if !kind.has(Kind::NAME) || kind.has(Kind::ACCOUNT) {
+            if kind.has(Kind::ACCOUNT) {
                 *text = number::masked_words(text, Tail::Shown);
             }
-            if !kind.has(Kind::ACCOUNT) || kind.has(Kind::NAME) {
+            if kind.has(Kind::NAME) {
                 *text = name::masked_words(text);
             }
+            *text = number::masked_within(text, &[], &[], Tail::Shown);
         }
         Value::Array(items) => items.iter_mut().for_each(|item| hide(item, kind)),
         Value::Number(number) if kind.has(Kind::ACCOUNT) => {
@@ -94,14 +95,17 @@ mod tests {
         let mut kinds = Kinds::default();
         kinds.add("names", Kind::NAME.and(Kind::LIST));
         kinds.add("accounts", Kind::ACCOUNT.and(Kind::LIST));
+        kinds.add("purposes", Kind::TEXT.and(Kind::LIST));
         let Value::Object(mut values) = json!({
             "names": ["王小明", "杭州某公司"], "accounts": "[6222021202000012345]", "total": "123456789012.50", "n": 3,
+            "purposes": ["订阅报刊杂志", "卡 6222021202000012345"],
         }) else {
             panic!("no object")
         };
         mask_measures(&mut values, &kinds);
         let expected = json!({
             "names": ["王**", "杭州某公司"], "accounts": "[****2345]", "total": "123456789012.50", "n": 3,
+            "purposes": ["订阅报刊杂志", "卡 ****2345"],
         });
         assert_eq!(Value::Object(values), expected);
     }

@@ -77,7 +77,7 @@ fn events_are_found_by_what_is_known_of_them() {
     let page = daemon.json("/api/v1/events?q=p001&limit=1");
     let found = &page["events"][0];
     assert_eq!((&found["payee_name"], &found["payee_account"]), (&json!("欧***"), &json!("****0001")));
-    assert_eq!((&found["amount"], &found["currency"]), (&json!("107.50"), &Value::Null));
+    assert_eq!((&found["amount"], &found["contract_no"]), (&json!("107.50"), &Value::Null));
     for wrong in ["type=gift", "min_amount=much", "from=soon", "before=yesterday", "limit=0"] {
         assert_eq!(daemon.get(&format!("/api/v1/events?{wrong}")).0, 400, "{wrong}");
     }
