@@ -64,6 +64,7 @@ pub mod ledger;
 pub mod forecast;
 
 pub mod finding;
+pub mod decision;
 
 pub mod sql;
 

@@ -5,6 +5,7 @@ mod answers;
 mod api;
 mod completeness;
 mod connection;
+mod decide;
 mod door;
 mod events;
 mod guard;

@@ -9,7 +9,7 @@ use utoipa::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    Problem, Served, alerts, api, completeness, events, indicators, ledger, notifications, problem, silences,
+    Problem, Served, alerts, api, completeness, decide, events, indicators, ledger, notifications, problem, silences,
 };
 
 /// The longest body of what officers send, in bytes.
@@ -53,7 +53,11 @@ pub fn api() -> (Router<Served>, utoipa::openapi::OpenApi) {
         .routes(routes!(indicators::indicators))
         .routes(routes!(indicators::indicator))
         .routes(routes!(api::status))
+        .routes(routes!(decide::list))
+        .routes(routes!(decide::show))
+        .routes(routes!(decide::release))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .routes(routes!(decide::decide))
         .routes(routes!(events::events))
         .routes(routes!(itself))
         .split_for_parts();

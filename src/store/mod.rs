@@ -12,6 +12,7 @@ mod checkpoint;
 mod commit;
 mod completeness;
 mod confirmations;
+mod decisions;
 mod desk;
 mod error;
 mod filter;
@@ -55,6 +56,7 @@ pub use backup::{BackupOptions, Manifest, back_up, restore};
 pub use cases::{CaseError, Cases, FINDINGS_MAX, Verdicts};
 pub use commit::Commit;
 pub use completeness::DayStatement;
+pub use decisions::{DecisionFilter, Decisions, StoredDecision};
 pub use error::StoreError;
 use error::explain;
 pub use filter::{ACTIVE, CaseFilter, SORTS, Wanted};
@@ -75,7 +77,7 @@ pub use turn::Turns;
 pub use verify::{Check, Outcome, Problems, verify_backup};
 
 /// The schema this version writes.
-pub const SCHEMA_VERSION: i64 = 7;
+pub const SCHEMA_VERSION: i64 = 8;
 /// The database's name in the state directory.
 pub const DATABASE: &str = "fiscwatch.db";
 
@@ -130,6 +132,14 @@ impl Store {
         reach(dir, "start.swept")?;
         let quarantine = QuarantineLimit::default();
         Ok(Self { dir: dir.to_owned(), connection, quarantine, turns, _lock: lock })
+    }
+
+    /// Reservations that end by themselves, and those of blocked applications.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn releases(&self) -> Result<Vec<crate::decision::Release>, StoreError> {
+        decisions::releases(&self.connection).map_err(|error| explain(&self.dir, error))
     }
 
     /// Bounds the quarantine.
