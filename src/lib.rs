@@ -63,8 +63,8 @@ pub mod ledger;
 
 pub mod forecast;
 
-pub mod finding;
 pub mod decision;
+pub mod finding;
 
 pub mod sql;
 

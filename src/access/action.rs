@@ -1,7 +1,9 @@
 //! What can be done, and which roles may do it: the one table that decides.
 
 use super::role::{
-    Role::{self, Approver, Auditor, Author, Decide, Ingest, Metrics, Officer, Read, Security, Supervisor, System},
+    Role::{
+        self, Approver, Auditor, Author, Decide, Ingest, Metrics, Officer, Read, Security, Supervisor, System,
+    },
     Roles,
 };
 

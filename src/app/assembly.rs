@@ -105,8 +105,17 @@ impl Assembly {
         let (post, posted) = mpsc::channel(BLOCKS_WAITING);
         let (ask, questions) = mpsc::channel(QUESTIONS_WAITING);
         let ask = (config.accept_events && !options.once).then_some(ask);
-        let shared =
-            Shared::new(config, options, &metrics, &ledger, &evaluator, (&post, ask), &decoder, clock, receivers);
+        let shared = Shared::new(
+            config,
+            options,
+            &metrics,
+            &ledger,
+            &evaluator,
+            (&post, ask),
+            &decoder,
+            clock,
+            receivers,
+        );
         let shared = Arc::new(shared);
         for (source, _, latest) in &recovered.watermark.partitions {
             shared.saw_event(source, *latest);

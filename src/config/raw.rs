@@ -165,7 +165,9 @@ pub enum WhenStale {
 }
 
 /// What programs that ask are to do while nobody answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum OnUnavailable {
     /// Let nothing pass.

@@ -12,8 +12,8 @@ use jiff::tz::TimeZone;
 use raw::{DirectorySpec, FileSpec, SourceSpec};
 
 use super::{
-    decide::Decide,
     Config, Readings, Sealing, Source, alerts, clients,
+    decide::Decide,
     feeds::{MapPlace, Said},
     lists::ListSpec,
     machine, raw,

@@ -100,7 +100,8 @@ impl Shared {
         let known = self.last_by_source.lock().unwrap_or_else(PoisonError::into_inner);
         let config = &self.questions.config;
         let age = |source: &String| known.get(source).map(|at| now.saturating_sub(*at).max(0));
-        let too_old = |age: Option<i64>| config.max_staleness.is_some_and(|most| age.is_none_or(|age| age > most));
+        let too_old =
+            |age: Option<i64>| config.max_staleness.is_some_and(|most| age.is_none_or(|age| age > most));
         let is_stale = config.sources.iter().any(|source| too_old(age(source)));
         let lag = |source: &String| Lag {
             source: source.clone(),

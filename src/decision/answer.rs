@@ -105,12 +105,19 @@ impl Reason {
 /// What a line has; money with two decimals.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Funds {
+    /// 总额
     pub total: String,
+    /// 已执行
     pub executed: String,
+    /// 冻结
     pub frozen: String,
+    /// 在途申请
     pub reserved: String,
+    /// 可用
     pub available: String,
+    /// 用款计划
     pub planned: String,
+    /// 计划可用
     pub plan_available: String,
 }
 

@@ -1,5 +1,7 @@
 //! The stages of the loop, joined by bounded channels that keep the order of batches.
 
+mod answers;
+mod asked;
 mod decide;
 mod order;
 mod windows;
@@ -14,7 +16,7 @@ use tokio::{
     task::JoinError,
 };
 
-pub use self::decide::Asked;
+pub use self::asked::Asked;
 use self::{order::Sequence, windows::Windows};
 use super::{
     Committable, Scheduler, Sequencer, Windowing,

@@ -153,7 +153,8 @@ impl Sequencer {
     /// If sealed events must be looked up and cannot be read.
     pub fn refuses(&mut self, decoded: &Decoded) -> Result<Option<Unanswered>, PortError> {
         let ids = decoded.events.column(Column::EventId.index()).as_string_view();
-        let times = decoded.events.column(Column::OccurredAt.index()).as_primitive::<TimestampMicrosecondType>();
+        let times =
+            decoded.events.column(Column::OccurredAt.index()).as_primitive::<TimestampMicrosecondType>();
         for (row, id) in ids.iter().enumerate() {
             let id = id.unwrap_or_default();
             if let Some(detail) = self.watermark.plausible().and_then(|p| p.refuses(times.value(row))) {

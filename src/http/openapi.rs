@@ -9,7 +9,8 @@ use utoipa::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    Problem, Served, alerts, api, completeness, decide, events, indicators, ledger, notifications, problem, silences,
+    Problem, Served, alerts, api, completeness, decide, events, indicators, ledger, notifications, problem,
+    silences,
 };
 
 /// The longest body of what officers send, in bytes.

@@ -51,13 +51,7 @@ impl Ledger {
     }
 
     /// The line that an application is on, with what the ledger says of it, or what the application would open it with.
-    fn tried(
-        &self,
-        name: &str,
-        events: &Events<'_>,
-        row: usize,
-        store: &boxcar::Vec<Attributes>,
-    ) -> Tried {
+    fn tried(&self, name: &str, events: &Events<'_>, row: usize, store: &boxcar::Vec<Attributes>) -> Tried {
         let known = self.line(name);
         let opened = |attributes: &Attributes| *attributes == Attributes::default();
         let attributes = match known {

@@ -42,8 +42,8 @@ pub fn write(transaction: &Transaction<'_>, decided: &[Decided]) -> rusqlite::Re
     let mut change = Change::of(transaction, &sums::DECISIONS);
     let changes = Changes::default();
     for Decided { decision, content, at, expires_at, actor, asked_at } in decided {
-        let body = serde_json::to_string(decision)
-            .map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
+        let body =
+            serde_json::to_string(decision).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
         let id = decision.event_id.as_str();
         let verdict = decision.decision.word();
         let line = decision.budget_line_id.as_str();
@@ -130,16 +130,15 @@ impl Decisions {
 pub fn releases(connection: &Connection) -> rusqlite::Result<Vec<Release>> {
     let sql = "SELECT CASE decision WHEN 'block' THEN at ELSE expires_at END, event_id, budget_line_id
          FROM decisions WHERE decision = 'block' OR expires_at IS NOT NULL";
-    let release = |row: &Row<'_>| {
-        Ok(Release { at: row.get(0)?, event_id: row.get(1)?, budget_line_id: row.get(2)? })
-    };
+    let release =
+        |row: &Row<'_>| Ok(Release { at: row.get(0)?, event_id: row.get(1)?, budget_line_id: row.get(2)? });
     connection.prepare(sql)?.query_map([], release)?.collect()
 }
 
 fn decided(row: &Row<'_>) -> rusqlite::Result<StoredDecision> {
     let body: String = row.get(2)?;
-    let decision: Decision =
-        serde_json::from_str(&body).map_err(|e| rusqlite::Error::FromSqlConversionFailure(2, Type::Text, e.into()))?;
+    let decision: Decision = serde_json::from_str(&body)
+        .map_err(|e| rusqlite::Error::FromSqlConversionFailure(2, Type::Text, e.into()))?;
     let content: i64 = row.get(0)?;
     Ok(StoredDecision { decision, content: content.cast_unsigned(), at: row.get(1)? })
 }

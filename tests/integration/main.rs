@@ -11,6 +11,7 @@ mod batches;
 mod cli;
 mod closing;
 mod crash;
+mod decide;
 mod decode;
 mod dispatch;
 mod documents;

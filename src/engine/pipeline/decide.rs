@@ -3,94 +3,33 @@
 //! behind them. So replay and backtest need to know nothing of decisions.
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     sync::{Arc, PoisonError},
     time::Duration,
 };
 
 use arrow::{
-    array::{AsArray, Decimal128Array, UInt32Array},
+    array::{AsArray, Decimal128Array, TimestampMicrosecondArray, UInt32Array},
     compute::take_record_batch,
     datatypes::{Decimal128Type, TimestampMicrosecondType},
     record_batch::RecordBatch,
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::{EngineError, Preparing, order::Sequence};
+use super::{EngineError, Preparing, answers::verdicts, order::Sequence};
 use crate::{
-    decision::{
-        Decided, Decision, Funds, Mode, NotEvaluated, Question, Reason, Reasons, Release, Unanswered, Verdict,
-        withdrawal,
-    },
+    decision::{Decided, Decision, Mode, Question, Release, Unanswered, Verdict, withdrawal},
     decode::Decoded,
     engine::{Stages, Step, in_flight::prepare},
     evaluate::Evaluation,
     event::{Column, EventType, money::format_cents},
     ledger::Trial,
-    rule::{Mode as RuleMode, RuleSet, compile::CompiledView},
     say,
     stream::{Block, Payload},
 };
 
-/// Questions that are answered in a row while batches wait.
-const IN_A_ROW: u32 = 16;
 /// Amounts that are tried out together, in search of the largest one that passes.
 const AMOUNTS: i128 = 32;
-
-/// What is asked beside the stream, and the reservations that end by themselves.
-#[derive(Debug, Default)]
-pub struct Asked {
-    questions: Option<mpsc::Receiver<Question>>,
-    /// The source of applications, and of what withdraws them.
-    source: Arc<str>,
-    releases: BTreeSet<Release>,
-    in_a_row: u32,
-}
-
-impl Asked {
-    /// Questions to answer, and what an earlier process left to be released of a source.
-    #[must_use]
-    pub fn new(
-        questions: mpsc::Receiver<Question>,
-        source: &str,
-        releases: impl IntoIterator<Item = Release>,
-    ) -> Self {
-        let (questions, source) = (Some(questions), Arc::from(source));
-        Self { questions, source, releases: releases.into_iter().collect(), in_a_row: 0 }
-    }
-
-    /// The next question. Without one it waits for ever.
-    pub async fn next(&mut self) -> Question {
-        if let Some(questions) = &mut self.questions
-            && let Some(question) = questions.recv().await
-        {
-            self.in_a_row += 1;
-            return question;
-        }
-        self.questions = None;
-        std::future::pending().await
-    }
-
-    /// Whether it is the stream's turn, after many questions.
-    pub fn let_others_in(&mut self) -> bool {
-        let is_their_turn = self.in_a_row >= IN_A_ROW;
-        if is_their_turn {
-            self.in_a_row = 0;
-        }
-        is_their_turn
-    }
-
-    /// Takes no more questions.
-    pub fn close(&mut self) {
-        self.questions = None;
-    }
-}
-
-/// A question that was read.
-struct Read {
-    question: Question,
-    decoded: Decoded,
-}
 
 impl Sequence {
     /// Answers a question. `false` if nobody takes batches any more.
@@ -108,18 +47,16 @@ impl Sequence {
             let _ = question.answer.send(Err(refused));
             return Ok(true);
         }
-        let read = Read { question, decoded };
-        let Some(evaluation) = self.try_out(&read.decoded, Trial::Together, out).await? else {
+        let Some(evaluation) = self.try_out(&decoded, Trial::Together, out).await? else {
             return Ok(false);
         };
-        let mut decisions = self.decisions(&read, &evaluation);
+        let mut decisions = self.decisions(&question, &decoded, &evaluation);
         if let [decision] = &mut decisions[..]
             && decision.decision == Verdict::Block
         {
-            let Some(largest) = self.largest(&read.decoded, out).await? else { return Ok(false) };
+            let Some(largest) = self.largest(&decoded, out).await? else { return Ok(false) };
             decision.largest_amount = largest.map(format_cents);
         }
-        let Read { question, decoded } = read;
         if question.mode == Mode::WhatIf {
             let _ = question.answer.send(Ok(decisions));
             return Ok(true);
@@ -184,7 +121,7 @@ impl Sequence {
         let sequenced = self.sequencer.try_out(decoded, trial, evaluator.calendar());
         let (told, answer) = oneshot::channel();
         let piece = self.workers.work(move || {
-            let fields = std::collections::BTreeMap::new();
+            let fields = BTreeMap::new();
             let (mut in_flight, prepared) =
                 prepare(Vec::new(), sequenced, fields, &evaluator, Stages::default(), Step::Events);
             in_flight.trial = Some((trial, told));
@@ -230,65 +167,6 @@ impl Sequence {
         };
         decisions.iter().enumerate().map(one).collect()
     }
-
-    /// The answers about applications, by what would be found of them.
-    fn decisions(&self, read: &Read, evaluation: &Evaluation) -> Vec<Decision> {
-        let Read { question, decoded } = read;
-        let evaluator = self.evaluator();
-        let (rules, calendar) = (evaluator.rules(), evaluator.calendar());
-        let ids = decoded.events.column(Column::EventId.index()).as_string_view();
-        let lines = decoded.events.column(Column::BudgetLineId.index()).as_string_view();
-        let times = times(&decoded.events);
-        let found = verdicts(evaluation, decoded.types.len());
-        let blocked = found.iter().position(|verdict| *verdict == Verdict::Block);
-        let ledger = self.sequencer.ledger().read().unwrap_or_else(PoisonError::into_inner);
-        let (after, _) = ledger.try_out(&decoded.events, Trial::Together);
-        let (not_evaluated, rules_digest) = (not_evaluated(rules), digest(rules));
-        let one = |row: usize| {
-            let together = blocked.filter(|other| *other != row && found[row] != Verdict::Block);
-            let least = if question.is_stale { Verdict::Explain } else { Verdict::Allow };
-            let decision = if together.is_some() { Verdict::Block } else { found[row].max(least) };
-            let funds = |reserved| {
-                Funds::new([after.total[row], after.executed[row], after.frozen[row], reserved, after.planned[row]])
-            };
-            let amount = cents(&decoded.events, row);
-            let expires = question.expires_in.filter(|_| decision != Verdict::Block);
-            Decision {
-                event_id: ids.value(row).to_owned(),
-                decision,
-                mode: question.mode,
-                replayed: false,
-                decided_at: calendar.format(question.now),
-                occurred_at: calendar.format(times.value(row)),
-                budget_line_id: lines.value(row).to_owned(),
-                amount: format_cents(amount),
-                reasons: reasons(evaluation, row, rules),
-                also: Reasons {
-                    stale: question.is_stale,
-                    together_with: together.map(|other| ids.value(other).to_owned()),
-                },
-                before: funds(before(&after.reserved, lines, row, amount)),
-                after: funds(after.reserved[row]),
-                largest_amount: None,
-                not_evaluated: not_evaluated.clone(),
-                sources: question.sources.to_vec(),
-                rules_digest: rules_digest.clone(),
-                expires_at: expires.map(|after| calendar.format(times.value(row).saturating_add(after))),
-            }
-        };
-        (0..decoded.types.len()).map(one).collect()
-    }
-}
-
-/// What a line had reserved before the application of a row.
-fn before(
-    after: &[i128],
-    lines: &arrow::array::StringViewArray,
-    row: usize,
-    amount: i128,
-) -> i128 {
-    let earlier = (0..row).rev().find(|earlier| lines.value(*earlier) == lines.value(row));
-    earlier.map_or(after[row] - amount, |earlier| after[earlier])
 }
 
 fn release_of(at: i64, decision: &Decision) -> Release {
@@ -310,51 +188,6 @@ fn unreadable(decoded: &Decoded) -> Option<String> {
     ids.windows(2).any(|pair| pair[0] == pair[1]).then(|| say!("two applications have the same event_id"))
 }
 
-/// What is found of each of so many applications.
-fn verdicts(evaluation: &Evaluation, rows: usize) -> Vec<Verdict> {
-    let mut verdicts = vec![Verdict::Allow; rows];
-    for (found, finding) in evaluation.found.iter().zip(&evaluation.findings) {
-        if finding.mode == RuleMode::Live.word() {
-            verdicts[found.row] = verdicts[found.row].max(Verdict::of(&finding.handling));
-        }
-    }
-    verdicts
-}
-
-/// The live rules that hold for a row, the gravest first.
-fn reasons(evaluation: &Evaluation, row: usize, rules: &RuleSet) -> Vec<Reason> {
-    let of_row = evaluation.found.iter().zip(&evaluation.findings).filter(|(found, _)| found.row == row);
-    let live = of_row.filter(|(_, finding)| finding.mode == RuleMode::Live.word());
-    let reason = |(_, finding): (_, &crate::finding::Finding)| {
-        let rule = rules.rules.iter().find(|rule| rule.rule.id == finding.rule_id)?;
-        let when = rule.when.as_ref().map_or("", |when| &when.text);
-        Some(Reason::new(finding, &rule.title, when, rule.rule.basis.as_deref()))
-    };
-    let mut reasons: Vec<_> = live.filter_map(reason).collect();
-    reasons.sort_by_key(|reason| std::cmp::Reverse(Verdict::of(&reason.handling)));
-    reasons
-}
-
-/// The live rules that judge later.
-fn not_evaluated(rules: &RuleSet) -> Vec<NotEvaluated> {
-    let live = rules.rules.iter().filter(|rule| rule.rule.mode == RuleMode::Live);
-    let later = live.filter_map(|rule| {
-        let until = match rule.view {
-            CompiledView::Closing(_) => "window",
-            CompiledView::Schedule(_) => "schedule",
-            CompiledView::Event | CompiledView::Sliding(_) => return None,
-        };
-        Some(NotEvaluated { rule_id: rule.rule.id.clone(), until: until.to_owned() })
-    });
-    later.collect()
-}
-
-/// A digest of all rules in force, with their parameters and lists.
-fn digest(rules: &RuleSet) -> String {
-    let rows: String = rules.digests().map(|(id, digest)| format!("{id} {digest}\n")).collect();
-    format!("{:032x}", xxhash_rust::xxh3::xxh3_128(rows.as_bytes()))
-}
-
 /// The same application with other amounts.
 fn variants(decoded: &Decoded, amounts: &[i128]) -> Decoded {
     let rows = UInt32Array::from(vec![0; amounts.len()]);
@@ -368,11 +201,11 @@ fn variants(decoded: &Decoded, amounts: &[i128]) -> Decoded {
     decoded.alike(events)
 }
 
-fn cents(events: &RecordBatch, row: usize) -> i128 {
+pub(super) fn cents(events: &RecordBatch, row: usize) -> i128 {
     events.column(Column::Amount.index()).as_primitive::<Decimal128Type>().value(row)
 }
 
-fn times(events: &RecordBatch) -> &arrow::array::TimestampMicrosecondArray {
+pub(super) fn times(events: &RecordBatch) -> &TimestampMicrosecondArray {
     events.column(Column::OccurredAt.index()).as_primitive::<TimestampMicrosecondType>()
 }
 

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::sync::mpsc;
 
-use super::{Decoding, EngineError, Preparing, Silence, decide::Asked, done};
+use super::{Decoding, EngineError, Preparing, Silence, asked::Asked, done};
 use crate::{
     decision::Decided,
     decode::{Decoded, Decoder},
