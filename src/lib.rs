@@ -63,8 +63,9 @@ pub mod ledger;
 
 pub mod forecast;
 
-pub mod decision;
 pub mod finding;
+
+pub mod decision;
 
 pub mod sql;
 

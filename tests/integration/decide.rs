@@ -6,7 +6,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
-use crate::support::{Bench, Daemon, lines, payment, run, wait_until};
+use crate::support::{Bench, Daemon, agent, lines, payment, post, run, wait_until};
 
 const RULES: &str = "
 rules:
@@ -227,11 +227,14 @@ fn the_last_cent_is_given_once() {
         accepts(&daemon, &[approve(&line, "100.00")]);
         let words: Vec<String> = std::thread::scope(|scope| {
             let client = |n: usize| {
-                let (daemon, line) = (&daemon, &line);
+                let (url, line) = (format!("{}/api/v1/decide", daemon.address), &line);
                 move || {
-                    let mut asked = application(&format!("{line}-{n}"), "100.00", &n.to_string());
+                    let mut asked = application(&format!("{line}-{n}"), "100.00", &format!("{line}-{n}"));
                     asked["budget_line_id"] = json!(line);
-                    decide(daemon, "", &asked)["decision"].as_str().unwrap().to_owned()
+                    let (status, text) = post(&url, &asked.to_string());
+                    assert_eq!(status, 200, "{text}");
+                    let answer: Value = serde_json::from_str(&text).unwrap();
+                    answer["decision"].as_str().unwrap().to_owned()
                 }
             };
             let clients: Vec<_> = (0..64).map(|n| scope.spawn(client(n))).collect();
@@ -280,10 +283,10 @@ fn a_decision_outlives_the_process() {
         let daemon = Daemon::start(bench.path());
         accepts(&daemon, &[approve("L1", "100.00")]);
         assert_eq!(daemon.stop("-TERM"), Some(0));
-        let failing = Daemon::start_failing(bench.path(), place);
+        let failing = Daemon::start_failing(bench.path(), &format!("{place}=abort"));
         let url = format!("{}/api/v1/decide", failing.address);
         let asked = application("a1", "100.01", "A").to_string();
-        let answer = std::panic::catch_unwind(|| crate::support::post(&url, &asked));
+        let answer = agent().post(&url).send(&asked);
         assert!(answer.is_err(), "{place}: the process ended before it answered");
         drop(failing);
         let daemon = Daemon::start(bench.path());
