@@ -120,7 +120,9 @@ pub struct Decided {
 /// An application whose reservation is to be released.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Release {
-    /// By event time, in microseconds.
+    /// When the watermark is here, in microseconds.
+    pub due: i64,
+    /// The event time of the withdrawal, in microseconds.
     pub at: i64,
     /// The application.
     pub event_id: String,

@@ -128,10 +128,13 @@ impl Decisions {
 
 /// Reservations that end by themselves, and what was blocked: a process that ended in between may not have withdrawn it.
 pub fn releases(connection: &Connection) -> rusqlite::Result<Vec<Release>> {
-    let sql = "SELECT CASE decision WHEN 'block' THEN at ELSE expires_at END, event_id, budget_line_id
+    let sql = "SELECT decision = 'block', coalesce(expires_at, at), at, event_id, budget_line_id
          FROM decisions WHERE decision = 'block' OR expires_at IS NOT NULL";
-    let release =
-        |row: &Row<'_>| Ok(Release { at: row.get(0)?, event_id: row.get(1)?, budget_line_id: row.get(2)? });
+    let release = |row: &Row<'_>| {
+        let (is_blocked, expires_at, at): (bool, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let (due, at) = if is_blocked { (i64::MIN, at) } else { (expires_at, expires_at) };
+        Ok(Release { due, at, event_id: row.get(3)?, budget_line_id: row.get(4)? })
+    };
     connection.prepare(sql)?.query_map([], release)?.collect()
 }
 

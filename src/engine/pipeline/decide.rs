@@ -88,8 +88,8 @@ impl Sequence {
     /// Withdraws the applications whose time is over. `false` if nobody takes batches any more.
     pub(super) async fn release(&mut self, out: &mpsc::Sender<Preparing>) -> Result<bool, EngineError> {
         while let Some(first) = self.asked.releases.first()
-            && first.at <= self.sequencer.watermark()
-            && let Some(Release { at, event_id, budget_line_id }) = self.asked.releases.pop_first()
+            && first.due <= self.sequencer.watermark()
+            && let Some(Release { at, event_id, budget_line_id, .. }) = self.asked.releases.pop_first()
         {
             let is_open = {
                 let ledger = self.sequencer.ledger().read().unwrap_or_else(PoisonError::into_inner);
@@ -171,7 +171,7 @@ impl Sequence {
 
 fn release_of(at: i64, decision: &Decision) -> Release {
     let (event_id, budget_line_id) = (decision.event_id.clone(), decision.budget_line_id.clone());
-    Release { at, event_id, budget_line_id }
+    Release { due: at, at, event_id, budget_line_id }
 }
 
 /// Why records are no applications that can be decided.
