@@ -31,7 +31,7 @@ const SCHEMA: &str = concat!(
     version_5!(),
     include_str!("schema_6.sql"),
     include_str!("schema_7.sql"),
-    include_str!("schema_8.sql")
+    include_str!("schema_8_decisions.sql")
 );
 
 /// What leads from version n + 1 to the next one, at n. Each runs in one transaction with the new version number.
@@ -62,7 +62,7 @@ const MIGRATIONS: &[&str] = &[
     // 6 to 7: users, tokens and the audit log.
     include_str!("schema_7.sql"),
     // 7 to 8: what was decided before money moved.
-    include_str!("schema_8.sql"),
+    include_str!("schema_8_decisions.sql"),
 ];
 
 /// Makes the tables of an empty database, or brings an older one up to date. Another program that holds the database is
