@@ -15,7 +15,7 @@ use super::{
 use crate::{
     clock::Clock,
     config::Config,
-    daemon::{POSTED, RunOptions, Shared, intake, journal::StoredPast, receivers::Receivers},
+    daemon::{POSTED, Questions, RunOptions, Shared, intake, journal::StoredPast, receivers::Receivers},
     diagnostic,
     engine::{Asked, Dedup, Engine, Originals, Record, Scheduler, Sequencer, Windowing, Workers},
     evaluate::Evaluator,
@@ -105,17 +105,9 @@ impl Assembly {
         let (post, posted) = mpsc::channel(BLOCKS_WAITING);
         let (ask, questions) = mpsc::channel(QUESTIONS_WAITING);
         let ask = (config.accept_events && !options.once).then_some(ask);
-        let shared = Shared::new(
-            config,
-            options,
-            &metrics,
-            &ledger,
-            &evaluator,
-            (&post, ask),
-            &decoder,
-            clock,
-            receivers,
-        );
+        let ask = Questions::new(config, &decoder, ask);
+        let shared =
+            Shared::new(config, options, &metrics, &ledger, &evaluator, (&post, ask), clock, receivers);
         let shared = Arc::new(shared);
         for (source, _, latest) in &recovered.watermark.partitions {
             shared.saw_event(source, *latest);

@@ -36,11 +36,9 @@ pub struct Applications {
 }
 
 impl Questions {
-    pub(super) fn new(
-        config: &Config,
-        decoder: &Arc<Decoder>,
-        asked: Option<mpsc::Sender<Question>>,
-    ) -> Self {
+    /// Asks the engine behind `asked`; nobody without it.
+    #[must_use]
+    pub fn new(config: &Config, decoder: &Arc<Decoder>, asked: Option<mpsc::Sender<Question>>) -> Self {
         Self { config: config.decide.clone(), decoder: Arc::clone(decoder), asked: Mutex::new(asked) }
     }
 

@@ -24,8 +24,6 @@ use crate::{
     alert::{Desk, Policy},
     clock::Clock,
     config::{Config, clients::Clients},
-    decision::Question,
-    decode::Decoder,
     diagnostic::Diagnostic,
     evaluate::{
         Evaluator,
@@ -151,8 +149,7 @@ impl Shared {
         metrics: &Arc<Metrics>,
         ledger: &Arc<RwLock<Ledger>>,
         evaluator: &Arc<RwLock<Arc<Evaluator>>>,
-        (ingest, asked): (&mpsc::Sender<Block>, Option<mpsc::Sender<Question>>),
-        decoder: &Arc<Decoder>,
+        (ingest, questions): (&mpsc::Sender<Block>, Questions),
         clock: &Arc<dyn Clock>,
         receivers: Receivers,
     ) -> Self {
@@ -187,7 +184,7 @@ impl Shared {
             rule_counts: Mutex::default(),
             totals: Mutex::default(),
             quarantine: QuarantineGauge::new(config.quarantine.bytes, metrics),
-            questions: Questions::new(config, decoder, asked),
+            questions,
             lists: Mutex::new(WatchedLists::new(Arc::new(config.clone()), lists)),
             reloads: Reloads::default(),
             sources: config.sources.iter().map(|(name, _)| (name.clone(), Arc::default())).collect(),

@@ -185,9 +185,8 @@ impl Asked {
 
 /// What an object with `applications` says. What the address says holds.
 fn wrapped(mut object: Map<String, Value>, how: &mut How) -> Result<Vec<Value>, Problem> {
-    let list = match object.remove("applications") {
-        Some(Value::Array(list)) => list,
-        _ => return Err(Problem::unprocessable(say!("`applications` is no list"))),
+    let Some(Value::Array(list)) = object.remove("applications") else {
+        return Err(Problem::unprocessable(say!("`applications` is no list")));
     };
     let said: How = serde_json::from_value(Value::Object(object)).map_err(|_| {
         Problem::unprocessable(say!(

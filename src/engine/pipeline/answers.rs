@@ -125,6 +125,10 @@ fn not_evaluated(rules: &RuleSet) -> Vec<NotEvaluated> {
 
 /// A digest of all rules in force, with their parameters and lists.
 fn digest(rules: &RuleSet) -> String {
-    let rows: String = rules.digests().map(|(id, digest)| format!("{id} {digest}\n")).collect();
-    format!("{:032x}", xxhash_rust::xxh3::xxh3_128(rows.as_bytes()))
+    let mut hash = xxhash_rust::xxh3::Xxh3::new();
+    for (id, digest) in rules.digests() {
+        hash.update(id.as_bytes());
+        hash.update(&digest.to_le_bytes());
+    }
+    format!("{:032x}", hash.digest128())
 }

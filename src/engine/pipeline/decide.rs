@@ -61,7 +61,7 @@ impl Sequence {
             let _ = question.answer.send(Ok(decisions));
             return Ok(true);
         }
-        let decided = self.decided(&decisions, &decoded, &question);
+        let decided = decided(&decisions, &decoded, &question);
         let _ = question.answer.send(Ok(decisions));
         self.journal(question.block, decided, out).await
     }
@@ -154,19 +154,20 @@ impl Sequence {
         }
         Ok(Some(Some(passes).filter(|cents| *cents > 0)))
     }
+}
 
-    fn decided(&self, decisions: &[Decision], decoded: &Decoded, question: &Question) -> Vec<Decided> {
-        let times = times(&decoded.events);
-        let one = |(row, decision): (usize, &Decision)| Decided {
-            decision: decision.clone(),
-            content: decoded.contents[row],
-            at: times.value(row),
-            expires_at: question.expires_in.map(|after| times.value(row).saturating_add(after)),
-            actor: question.actor.clone(),
-            asked_at: question.now,
-        };
-        decisions.iter().enumerate().map(one).collect()
-    }
+/// What is stored of decisions.
+fn decided(decisions: &[Decision], decoded: &Decoded, question: &Question) -> Vec<Decided> {
+    let times = times(&decoded.events);
+    let one = |(row, decision): (usize, &Decision)| Decided {
+        decision: decision.clone(),
+        content: decoded.contents[row],
+        at: times.value(row),
+        expires_at: question.expires_in.map(|after| times.value(row).saturating_add(after)),
+        actor: question.actor.clone(),
+        asked_at: question.now,
+    };
+    decisions.iter().enumerate().map(one).collect()
 }
 
 fn release_of(at: i64, decision: &Decision) -> Release {
