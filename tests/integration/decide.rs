@@ -80,6 +80,21 @@ fn events(daemon: &Daemon) -> u64 {
     daemon.json("/api/v1/status")["journal_events"].as_u64().unwrap()
 }
 
+/// The blocked applications, page by page.
+fn listed(daemon: &Daemon) -> BTreeSet<String> {
+    let mut listed = BTreeSet::new();
+    let mut after = String::new();
+    loop {
+        let page = daemon.json(&format!("/api/v1/decisions?decision=block&limit=1{after}"));
+        listed.extend(
+            page["decisions"].as_array().unwrap().iter().map(|d| d["event_id"].as_str().unwrap().to_owned()),
+        );
+        let Some(next) = page["next"].as_str() else { break };
+        after = format!("&after={}", next.replace(' ', "%20"));
+    }
+    listed
+}
+
 #[test]
 fn an_application_is_answered_as_monitoring_finds_and_only_once() {
     let bench = bench("");
@@ -159,17 +174,7 @@ fn an_application_is_answered_as_monitoring_finds_and_only_once() {
     assert_eq!((reserved(&daemon).as_str(), daemon.get("/api/v1/decisions/nobody").0), ("71.00", 404));
     assert_eq!(daemon.json("/api/v1/decisions/a6")["reserves"], false);
     assert_eq!(daemon.json("/api/v1/decisions/a1")["reserves"], true);
-    let mut listed = BTreeSet::new();
-    let mut after = String::new();
-    loop {
-        let page = daemon.json(&format!("/api/v1/decisions?decision=block&limit=1{after}"));
-        listed.extend(
-            page["decisions"].as_array().unwrap().iter().map(|d| d["event_id"].as_str().unwrap().to_owned()),
-        );
-        let Some(next) = page["next"].as_str() else { break };
-        after = format!("&after={}", next.replace(' ', "%20"));
-    }
-    assert_eq!(listed, ["a2", "a4", "a5", "a7"].map(String::from).into());
+    assert_eq!(listed(&daemon), ["a2", "a4", "a5", "a7"].map(String::from).into());
     let metrics = daemon.get("/metrics").1;
     for line in
         ["fiscwatch_decisions_total{decision=\"allow\"} 2", "fiscwatch_decisions_total{decision=\"block\"} 4"]
