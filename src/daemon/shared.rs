@@ -16,6 +16,7 @@ use super::{
     BalancesCopy, Bodies, Intake, RunOptions,
     lists::{WatchedLists, gauge_rows},
     quarantine::QuarantineGauge,
+    questions::Questions,
     receivers::Receivers,
     reload::Reloads,
 };
@@ -113,6 +114,8 @@ pub struct Shared {
     pub totals: Mutex<Receipt>,
     /// How full the quarantine is.
     pub quarantine: QuarantineGauge,
+    /// Where applications are decided.
+    pub questions: Questions,
     /// The reference lists in force, with their files.
     pub lists: Mutex<WatchedLists>,
     /// One reload at a time.
@@ -148,7 +151,7 @@ impl Shared {
         metrics: &Arc<Metrics>,
         ledger: &Arc<RwLock<Ledger>>,
         evaluator: &Arc<RwLock<Arc<Evaluator>>>,
-        ingest: &mpsc::Sender<Block>,
+        (ingest, questions): (&mpsc::Sender<Block>, Questions),
         clock: &Arc<dyn Clock>,
         receivers: Receivers,
     ) -> Self {
@@ -184,6 +187,7 @@ impl Shared {
             rule_counts: Mutex::default(),
             totals: Mutex::default(),
             quarantine: QuarantineGauge::new(config.quarantine.bytes, metrics),
+            questions,
             lists: Mutex::new(WatchedLists::new(Arc::new(config.clone()), lists)),
             reloads: Reloads::default(),
             sources: config.sources.iter().map(|(name, _)| (name.clone(), Arc::default())).collect(),
@@ -284,6 +288,7 @@ impl Shared {
     /// Takes no more events over HTTP; the loop can end.
     pub fn close_ingest(&self) {
         self.ingest.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.questions.close();
     }
 
     /// Hands events, written as those of a source are, to the loop and waits until they are committed.

@@ -14,6 +14,7 @@ use super::{
     request::{Params, blocking, page_size},
 };
 use crate::{
+    config::decide::OnUnavailable,
     daemon::Shared,
     diagnostic::Diagnostic,
     evaluate::{row::RuleCounts, schedule::PassedTick},
@@ -173,10 +174,21 @@ pub struct Status {
     ticks_passed: Vec<PassedTickView>,
     /// The rule whose query the stream waits for.
     query_running: Option<RunningQuery>,
+    /// What programs that ask before money moves are to know.
+    decide: DecideStatus,
     /// How full the quarantine is.
     #[schema(value_type = Object)]
     quarantine: serde_json::Value,
     store_bytes: i64,
+}
+
+/// What programs that ask before money moves are to know.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DecideStatus {
+    /// What they are to do while nobody answers: let nothing pass (`closed`), or everything (`open`).
+    on_unavailable: OnUnavailable,
+    /// Whether what is known is older than `decide.max_staleness`.
+    is_stale: bool,
 }
 
 /// What happened since the start.
@@ -285,6 +297,10 @@ pub async fn status(State(shared): State<Arc<Shared>>) -> Json<Status> {
             .busy
             .query()
             .map(|(rule_id, time)| RunningQuery { rule_id, seconds: time.as_secs_f64() }),
+        decide: DecideStatus {
+            on_unavailable: shared.questions.config.on_unavailable,
+            is_stale: shared.lags().1,
+        },
         quarantine: shared.quarantine.status(),
         store_bytes: shared.metrics.store_bytes.get(),
     })

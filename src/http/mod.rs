@@ -8,6 +8,7 @@ mod bulk;
 mod completeness;
 mod connection;
 mod console;
+mod decide;
 mod door;
 mod events;
 mod explain;

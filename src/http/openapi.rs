@@ -9,8 +9,8 @@ use utoipa::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    Problem, Served, alert_lists, alerts, api, bulk, completeness, events, explain, indicators, journal,
-    ledger, line_history, notifications, problem, quarantine, rule, silences, stream, totals,
+    Problem, Served, alert_lists, alerts, api, bulk, completeness, decide, events, explain, indicators,
+    journal, ledger, line_history, notifications, problem, quarantine, rule, silences, stream, totals,
 };
 
 /// The longest body of what officers send, in bytes.
@@ -65,7 +65,11 @@ pub fn api() -> (Router<Served>, utoipa::openapi::OpenApi) {
         .routes(routes!(api::status))
         .routes(routes!(stream::stream))
         .routes(routes!(stream::changes))
+        .routes(routes!(decide::list))
+        .routes(routes!(decide::show))
+        .routes(routes!(decide::release))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .routes(routes!(decide::decide))
         .routes(routes!(events::events))
         .routes(routes!(journal::list))
         .routes(routes!(itself))

@@ -15,6 +15,7 @@ mod commit;
 mod completeness;
 mod conditions;
 mod confirmations;
+mod decisions;
 mod desk;
 mod error;
 pub mod filter;
@@ -64,6 +65,7 @@ pub use cases::{CaseError, Cases, FINDINGS_MAX, Verdicts};
 pub use changes::{Changes, News, Place};
 pub use commit::Commit;
 pub use completeness::DayStatement;
+pub use decisions::{DecisionFilter, Decisions, StoredDecision};
 pub use error::StoreError;
 use error::explain;
 pub use filter::{ACTIVE, CaseFilter, SORTS, Wanted};
@@ -88,7 +90,7 @@ pub use turn::Turns;
 pub use verify::{Check, Outcome, Problems, verify_backup};
 
 /// The schema this version writes.
-pub const SCHEMA_VERSION: i64 = 7;
+pub const SCHEMA_VERSION: i64 = 8;
 /// The database's name in the state directory.
 pub const DATABASE: &str = "fiscwatch.db";
 
@@ -143,6 +145,14 @@ impl Store {
         reach(dir, "start.swept")?;
         let quarantine = QuarantineLimit::default();
         Ok(Self { dir: dir.to_owned(), connection, quarantine, turns, _lock: lock })
+    }
+
+    /// Reservations that end by themselves, and those of blocked applications.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn releases(&self) -> Result<Vec<crate::decision::Release>, StoreError> {
+        decisions::releases(&self.connection).map_err(|error| explain(&self.dir, error))
     }
 
     /// Bounds the quarantine.

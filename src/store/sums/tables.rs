@@ -148,6 +148,13 @@ pub const NOTIFICATIONS: Table = Table {
     key: "id = ?1",
 };
 
+/// What was decided before money moved.
+pub const DECISIONS: Table = Table {
+    name: "decisions",
+    columns: "event_id, content, at, decision, budget_line_id, expires_at, body",
+    key: "event_id = ?1",
+};
+
 /// People.
 pub const USERS: Table = Table {
     name: "users",
@@ -201,7 +208,11 @@ pub const ALL: &[&Table] = &[
     &TOKENS,
     &AUDIT,
     &AUDIT_SEALS,
+    &DECISIONS,
 ];
+
+/// Those that version 8 adds.
+pub const SINCE_8: &[&Table] = &[&DECISIONS];
 
 /// Those that version 7 adds.
 pub const SINCE_7: &[&Table] = &[&USERS, &TOKENS, &AUDIT, &AUDIT_SEALS];
