@@ -1,27 +1,38 @@
 //! The HTTP server: one file a thing that the API has, and `openapi.rs`, which joins and describes them.
 
+mod alert_lists;
 mod alerts;
 mod answers;
 mod api;
+mod bulk;
 mod completeness;
 mod connection;
 mod console;
+mod decide;
 mod door;
 mod events;
+mod explain;
 mod guard;
 mod indicators;
+mod journal;
 mod ledger;
+mod line_filter;
+mod line_history;
 mod notifications;
 mod openapi;
 mod pace;
 mod page;
 mod problem;
+mod quarantine;
 mod refused;
 mod rejection;
 mod request;
 mod routes;
+mod rule;
 mod sign_in;
 mod silences;
+mod stream;
+mod totals;
 pub mod view;
 
 use std::{path::Path, sync::Arc};
@@ -59,6 +70,7 @@ use door::Door;
 use guard::{Guard, guard};
 use refused::Refusals;
 use sign_in::{By, SignIn, sign_in};
+use stream::Streams;
 
 /// What handlers share.
 #[derive(Clone)]
@@ -66,6 +78,7 @@ struct Served {
     shared: Arc<Shared>,
     refusals: Arc<Refusals>,
     scrapes: Scrapes,
+    streams: Streams,
 }
 
 /// One scrape at a time: counters follow what others count, and series are made anew.
@@ -89,6 +102,12 @@ impl axum::extract::FromRef<Served> for Arc<Refusals> {
     }
 }
 
+impl axum::extract::FromRef<Served> for Streams {
+    fn from_ref(served: &Served) -> Self {
+        served.streams.clone()
+    }
+}
+
 /// Serves until asked to stop.
 pub async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: CancellationToken) {
     let door = Arc::new(Door::new(&shared.clients, &shared.metrics));
@@ -96,6 +115,12 @@ pub async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: Cancellatio
     let room = Arc::new(Answers::new(&door.refusals));
     let known =
         SignIn::new(&shared.clients, &shared.state_dir, Arc::clone(&shared.clock), (&door.refusals, true));
+    let served = Served {
+        refusals: Arc::clone(&door.refusals),
+        scrapes: Scrapes::default(),
+        streams: Streams::new(shared.clients.connections, stop.clone()),
+        shared,
+    };
     let router = Router::new()
         .route("/metrics", get(metrics))
         .route("/-/healthy", get(|| async { "fiscwatch is running\n" }))
@@ -107,7 +132,7 @@ pub async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: Cancellatio
         .method_not_allowed_fallback(|| async {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, say!("this path takes another method"))
         })
-        .with_state(Served { shared, refusals: Arc::clone(&door.refusals), scrapes: Scrapes::default() });
+        .with_state(served);
     connection::serve(listener, behind_door(router, &door, known), door, stop).await;
 }
 
