@@ -54,6 +54,8 @@ pub struct Metrics {
     pub rule_verdicts: IntGaugeVec,
     /// Records in quarantine.
     pub quarantined: IntCounterVec,
+    /// Versions of records that come again when they have changed, and what became of them.
+    pub row_versions: IntCounterVec,
     /// Records in quarantine without their bytes, because there was no room.
     pub quarantine_overflow: IntCounterVec,
     /// Bytes in quarantine.
@@ -243,6 +245,12 @@ impl Metrics {
                 "quarantined_total",
                 "Records put into quarantine.",
                 &["source", "reason"],
+            )?,
+            row_versions: counters(
+                r,
+                "row_versions_total",
+                "Versions of records of sources with mode upsert: new, changed, same, older, void or refused.",
+                &["source", "result"],
             )?,
             quarantine_overflow: overflow(r)?,
             quarantine_bytes: gauge(r, "quarantine_bytes", "Bytes in quarantine.")?,

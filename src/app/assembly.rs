@@ -17,7 +17,7 @@ use crate::{
     config::Config,
     daemon::{RunOptions, Shared, intake, journal::StoredPast, receivers::Receivers},
     diagnostic,
-    engine::{Dedup, Engine, Originals, Record, Scheduler, Sequencer, Windowing, Workers},
+    engine::{Dedup, Engine, Originals, Record, Scheduler, Sequencer, Versions, Windowing, Workers},
     evaluate::Evaluator,
     rule::RuleSet,
     store::{Lookup, StateLock, Store},
@@ -108,7 +108,8 @@ impl Assembly {
         let engine = Engine {
             decoder,
             sequencer: Sequencer::new(ledger, dedup, watermark, Some(config.checkpoint_events))
-                .finding(Originals::in_journal(Lookup::open(store.dir())?).within(config.retain_micros())),
+                .finding(Originals::in_journal(Lookup::open(store.dir())?).within(config.retain_micros()))
+                .comparing(Versions::stored(Lookup::open(store.dir())?)?),
             windowing: windowing.telling(Arc::clone(&shared.busy)),
             evaluator,
             record: Record::Journal,

@@ -108,6 +108,7 @@ impl Output for StoreOutput {
                 watermark: batch.watermark.take(),
                 lists: batch.lists.take(),
                 passed: batch.passed.iter().cloned().collect(),
+                versions: std::mem::take(&mut batch.versions),
                 again: batch.again,
                 now,
                 received_at: batch
@@ -217,6 +218,9 @@ fn count(shared: &Shared, batch: &Committable) {
         }
     }
     drop(totals);
+    for (source, result, n) in &batch.version_results {
+        m.row_versions.with_label_values(&[m.source_label(source), result.word()]).inc_by(*n);
+    }
     m.duplicates.inc_by(batch.duplicates);
     m.late.inc_by(batch.late);
     m.schedule_rests.inc_by(batch.rests);

@@ -11,6 +11,7 @@ use super::{
     postgres::PostgresSpec,
 };
 use crate::{
+    map::{Mode, UpsertShape},
     event::{stamp::Unit, time::NamedBy},
     rule::Language,
     source::{Encoding, directory::Afterwards, kafka::KafkaSource},
@@ -119,6 +120,11 @@ pub struct SourceSpec {
     pub nulls: Option<Vec<String>>,
     /// How its records become events, if they are none yet (docs/feeds.md): a map, or the file that it is in.
     pub map: Option<MapSpec>,
+    /// `append` if a record never changes, `upsert` if it comes again when it has changed (docs/feeds.md#records-that-change).
+    #[serde(default)]
+    pub mode: Mode,
+    /// With `mode: upsert`: what tells records apart, and what orders the versions of one.
+    pub upsert: Option<UpsertShape>,
 }
 
 /// How posted events are written.

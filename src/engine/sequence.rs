@@ -20,6 +20,7 @@ use super::{
     ports::PortError,
     recent::Recent,
     ticker::{Stretch, Ticker},
+    versions::{Judges, VersionChange, VersionResult, Versions},
     watermark::{Owed, Watermark},
 };
 use crate::{
@@ -37,6 +38,7 @@ pub struct Sequencer {
     dedup: Dedup,
     recent: Recent,
     originals: Originals,
+    versions: Versions,
     watermark: Watermark,
     /// Events between two checkpoints; `None` for a run that keeps no state.
     checkpoint_every: Option<u64>,
@@ -79,6 +81,10 @@ pub struct Sequenced {
     pub journal: Option<JournalStart>,
     /// The rules that are due after it.
     pub due: Vec<Due>,
+    /// What is known of records that come again when they have changed.
+    pub versions: Vec<VersionChange>,
+    /// Versions by block and what became of them.
+    pub version_results: Vec<(usize, VersionResult)>,
 }
 
 /// Why a batch is sequenced.
@@ -106,9 +112,23 @@ impl Sequencer {
         watermark: Watermark,
         checkpoint_every: Option<u64>,
     ) -> Self {
-        let (recent, originals) = (Recent::default(), Originals::default());
-        let since_checkpoint = 0;
-        Self { ledger, dedup, recent, originals, watermark, checkpoint_every, since_checkpoint, noted: None }
+        Self {
+            ledger,
+            dedup,
+            recent: Recent::default(),
+            originals: Originals::default(),
+            versions: Versions::default(),
+            watermark,
+            checkpoint_every,
+            since_checkpoint: 0,
+            noted: None,
+        }
+    }
+
+    /// Compares records that come again with these.
+    #[must_use]
+    pub fn comparing(self, versions: Versions) -> Self {
+        Self { versions, ..self }
     }
 
     /// Finds the events that others name with these.
@@ -153,11 +173,13 @@ impl Sequencer {
     pub fn sequence(
         &mut self,
         blocks: &[Block],
-        mut decoded: Decoded,
+        decoded: Decoded,
         step: Step,
         now: (i64, i64),
         ticker: &mut Ticker,
     ) -> Result<Vec<Sequenced>, PortError> {
+        let judges = Judges { known: &mut self.dedup, plausible: self.watermark.known_plausible() };
+        let (mut decoded, mut resolved) = self.versions.resolve(decoded, judges)?;
         let event_ids = decoded.events.column(Column::EventId.index()).as_string_view().clone();
         let names = decoded.events.column(Column::OriginalEventId.index()).as_string_view().clone();
         let wanted = ticker.rules().originals;
@@ -212,12 +234,13 @@ impl Sequencer {
                     self.watermark.observe(place, times.value(row), now.0);
                     watermarks.push(self.watermark.settled());
                     cuts.extend(self.cut(watermarks.len(), from, ticker));
-                    receipt.accepted += 1;
+                    receipt.accepted += u64::from(resolved.leads(row));
                     types_by_block[decoded.origins.block(row)][decoded.types[row] as usize] += 1;
                 }
                 Seen::Duplicate => {
-                    receipt.duplicates += 1;
-                    duplicates += 1;
+                    let leads = u64::from(resolved.leads(row));
+                    receipt.duplicates += leads;
+                    duplicates += leads;
                 }
                 Seen::Conflict => {
                     let detail = self.recent.conflict(&decoded.events, row, &accepted);
@@ -228,6 +251,10 @@ impl Sequencer {
         }
         for (receipt, skipped) in receipts.iter_mut().zip(&decoded.skipped) {
             receipt.skipped = *skipped;
+        }
+        for (block, _) in resolved.results.iter().filter(|(_, result)| result.is_duplicate()) {
+            receipts[*block].duplicates += 1;
+            duplicates += 1;
         }
         for reject in &decoded.rejects {
             count_reject(&mut receipts, blocks, reject);
@@ -240,6 +267,7 @@ impl Sequencer {
         let kept = Kept { events, types, hashes, watermarks };
         let mut parts = self.parts(&kept, cuts, step, ticker);
         name(&mut parts, originals);
+        resolved.note(&mut parts, &accepted);
         // A part with events is a journal block, one without is none.
         self.dedup.end_batch(parts.iter().filter(|part| !part.types.is_empty()).count())?;
         self.originals.end(self.dedup.last_block())?;
@@ -250,6 +278,7 @@ impl Sequencer {
             last.late = late;
             last.receipts = receipts;
             last.types_by_block = types_by_block;
+            last.version_results = resolved.results;
         }
         Ok(parts)
     }
@@ -381,6 +410,8 @@ impl Sequencer {
             watermark,
             journal,
             due: Vec::new(),
+            versions: Vec::new(),
+            version_results: Vec::new(),
         }
     }
 

@@ -7,11 +7,11 @@ use super::{
     alerts::{self, Times},
     checkpoint, explain, in_force, passed, quarantine, reach,
     sums::{self, Change, meta, set_meta},
-    ticks,
+    ticks, versions,
 };
 use crate::{
     alert::{Cleared, Desk, Filing},
-    engine::{ListsStep, SavedWatermark, Ticked},
+    engine::{ListsStep, SavedWatermark, Ticked, VersionChange},
     evaluate::schedule::PassedTick,
     journal::JournalBlock,
     ledger::Changes,
@@ -47,6 +47,8 @@ pub struct Commit {
     pub lists: Option<ListsStep>,
     /// Ticks that were passed without an answer.
     pub passed: Vec<PassedTick>,
+    /// What is known of records from now on that come again when they have changed.
+    pub versions: Vec<VersionChange>,
     /// It is stored even if only the watermark is new.
     pub again: bool,
     /// The time of the commit, in microseconds, for quarantine and alerts.
@@ -76,6 +78,7 @@ impl Commit {
             && self.cleared.is_empty()
             && self.lists.is_none()
             && self.passed.is_empty()
+            && self.versions.is_empty()
             && !self.again
     }
 
@@ -93,6 +96,7 @@ impl Commit {
         self.replayed.extend(next.replayed);
         self.duplicates += next.duplicates;
         self.passed.extend(next.passed);
+        self.versions.extend(next.versions);
         self.again |= next.again;
         self.rules = next.rules.or(self.rules.take());
         self.lists = next.lists.or(self.lists.take());
@@ -129,6 +133,8 @@ impl Store {
         commit.ticks.iter_mut().for_each(|tick| tick.block += before);
         ticks::write(&transaction, &commit.ticks).map_err(fail)?;
         reach(&dir, "commit.journal")?;
+        versions::write(&transaction, &commit.versions).map_err(fail)?;
+        reach(&dir, "commit.versions")?;
         let stored = findings(&transaction, &commit.findings).map_err(fail)?;
         reach(&dir, "commit.findings")?;
         let times = Times { now: commit.now, received_at: commit.received_at.unwrap_or(commit.now) };

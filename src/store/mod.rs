@@ -37,6 +37,7 @@ mod sums;
 mod ticks;
 mod turn;
 mod verify;
+mod versions;
 mod wal;
 
 use std::{
@@ -75,7 +76,7 @@ pub use turn::Turns;
 pub use verify::{Check, Outcome, Problems, verify_backup};
 
 /// The schema this version writes.
-pub const SCHEMA_VERSION: i64 = 7;
+pub const SCHEMA_VERSION: i64 = 8;
 /// The database's name in the state directory.
 pub const DATABASE: &str = "fiscwatch.db";
 

@@ -80,6 +80,12 @@ pub const APPLICATIONS: Table =
 /// What is cleared of payments that have not come, at the checkpoint.
 pub const CONFIRMATIONS: Table =
     Table { name: "confirmations", columns: "event_id, cleared", key: "event_id = ?1" };
+/// The last versions of records.
+pub const VERSIONS: Table = Table {
+    name: "versions",
+    columns: "source, \"key\", at, body",
+    key: "source = ?1 AND \"key\" = ?2",
+};
 /// Indicators at the checkpoint.
 pub const INDICATORS: Table = Table {
     name: "indicators",
@@ -201,6 +207,7 @@ pub const ALL: &[&Table] = &[
     &TOKENS,
     &AUDIT,
     &AUDIT_SEALS,
+    &VERSIONS,
 ];
 
 /// Those that version 7 adds.
