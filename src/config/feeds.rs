@@ -193,7 +193,6 @@ impl Resolver<'_> {
         said: &Said<'s>,
         has_map: bool,
     ) -> Option<(&'s UpsertShape, Versioned<'s>)> {
-        static NOTHING: UpsertShape = UpsertShape { key: Vec::new(), version: None, confirmed_at: None };
         let versioned = said.versioned.unwrap_or(Versioned::Not);
         match (said.mode, said.upsert) {
             (Mode::Append, None) => None,
@@ -204,11 +203,18 @@ impl Resolver<'_> {
             }
             (Mode::Upsert, _) if !has_map && matches!(versioned, Versioned::Not) => {
                 let message = say!("`mode: upsert` needs a `map` at the source");
-                let hint = say!("only change events of Debezium and tables of PostgreSQL can be without one (docs/feeds.md)");
+                let hint = say!(
+                    "only change events of Debezium and tables of PostgreSQL can be without one (docs/feeds.md)"
+                );
                 self.of_source(path, &["mode"], message, Some(hint));
                 None
             }
-            (Mode::Upsert, shape) => Some((shape.unwrap_or(&NOTHING), versioned)),
+            (Mode::Upsert, None) => {
+                let message = say!("`mode: upsert` needs the columns that tell records apart");
+                self.of_source(path, &["mode"], message, Some(UpsertShape::EXAMPLE.to_owned()));
+                None
+            }
+            (Mode::Upsert, Some(shape)) => Some((shape, versioned)),
         }
     }
 
@@ -229,8 +235,9 @@ impl Resolver<'_> {
         let path: Vec<String> = path.iter().map(|key| (*key).to_owned()).collect();
         // What is wrong with `upsert` stands at the source, wherever the map is.
         let apart = |resolver: &mut Self, mistakes: Vec<Mistake>| -> Vec<Mistake> {
-            let (at_source, of_map): (Vec<_>, Vec<_>) =
-                mistakes.into_iter().partition(|mistake| mistake.path.first().is_some_and(|key| key == "upsert"));
+            let (at_source, of_map): (Vec<_>, Vec<_>) = mistakes
+                .into_iter()
+                .partition(|mistake| mistake.path.first().is_some_and(|key| key == "upsert"));
             for Mistake { path, message, hint } in at_source {
                 let keys: Vec<&str> = path.iter().map(String::as_str).collect();
                 resolver.of_source(source, &keys, message, hint);

@@ -11,8 +11,8 @@ use super::{
     postgres::PostgresSpec,
 };
 use crate::{
-    map::{Mode, UpsertShape},
     event::{stamp::Unit, time::NamedBy},
+    map::{Mode, UpsertShape},
     rule::Language,
     source::{Encoding, directory::Afterwards, kafka::KafkaSource},
     store::WhenFull,

@@ -130,7 +130,8 @@ impl Origins {
     /// The same for other rows: each as a row of these, or as what follows from a version of a record.
     #[must_use]
     pub fn rearranged<'v>(self, rows: impl Iterator<Item = Result<usize, &'v versions::RowVersion>>) -> Self {
-        let place = |row: Result<usize, &versions::RowVersion>| row.map_or_else(|v| v.place, |at| self.rows[at]);
+        let place =
+            |row: Result<usize, &versions::RowVersion>| row.map_or_else(|v| v.place, |at| self.rows[at]);
         let rows = rows.map(place).collect();
         Self { rows, ..self }
     }

@@ -114,7 +114,8 @@ impl RowVersions {
 impl Decoder {
     /// Makes events of what was checked before.
     pub(super) fn maker(&self) -> Self {
-        Self { earliest: i64::MIN, readings: std::sync::Arc::default(), ..self.clone() }.reading(Reading::stored())
+        Self { earliest: i64::MIN, readings: std::sync::Arc::default(), ..self.clone() }
+            .reading(Reading::stored())
     }
 }
 
@@ -225,7 +226,10 @@ mod tests {
     #[test]
     fn ids_are_short_enough_and_told_apart() {
         assert_eq!(derived_id("V1", "17", Role::Payment), "V1@17");
-        assert_eq!(derived_id("V1", "2026-03-05T10:00:00+08:00", Role::Paid), "V1@2026-03-05T10:00:00+08:00/paid");
+        assert_eq!(
+            derived_id("V1", "2026-03-05T10:00:00+08:00", Role::Paid),
+            "V1@2026-03-05T10:00:00+08:00/paid"
+        );
         assert_eq!(application_id("V1"), "V1/application");
         let roles =
             [Role::Application, Role::Payment, Role::Withdrawal, Role::Reversal, Role::Paid, Role::Returned];

@@ -92,8 +92,10 @@ impl InFlight {
         for (block, result) in &s.version_results {
             *version_results.entry((&blocks[*block].source, *result)).or_default() += 1;
         }
-        let version_results =
-            version_results.into_iter().map(|((source, result), n)| (Arc::clone(source), result, n)).collect();
+        let version_results = version_results
+            .into_iter()
+            .map(|((source, result), n)| (Arc::clone(source), result, n))
+            .collect();
         stages.evaluate += started.elapsed();
         let watermark = s.watermark.save();
         Ok(Committable {

@@ -66,9 +66,9 @@ impl Compiler<'_> {
         let shape = self.shape;
         self.columns();
         self.constants();
-        let upsert = self.upsert.and_then(|(upsert, versioned)| {
-            upsert.compile(versioned, &mut self.slots, &mut self.mistakes)
-        });
+        let upsert = self
+            .upsert
+            .and_then(|(upsert, versioned)| upsert.compile(versioned, &mut self.slots, &mut self.mistakes));
         let mut id = shape.id.iter().map(|name| self.slots.slot(name)).collect::<Vec<_>>();
         if let Some(upsert) = upsert.as_ref().filter(|_| id.is_empty())
             && self.field(Column::EventId.index()).is_none()

@@ -74,6 +74,9 @@ impl MapShape {
 }
 
 impl UpsertShape {
+    /// As it may be written.
+    pub const EXAMPLE: &str = "upsert: { key: [支付凭证号], version: 更新时间 }";
+
     /// Finds its columns among those of a map, and adds those that only it names.
     pub(super) fn compile(
         &self,
@@ -87,7 +90,7 @@ impl UpsertShape {
         };
         if self.key.is_empty() {
             let message = say!("`mode: upsert` needs the columns that tell records apart");
-            let hint = say!("write upsert: {{ key: [支付凭证号], version: 更新时间 }}");
+            let hint = String::from(Self::EXAMPLE);
             mistake(&["upsert", "key"], message, Some(hint));
         }
         let by_itself = match versioned {
@@ -97,12 +100,13 @@ impl UpsertShape {
         };
         let Some(version) = self.version.as_deref().or(by_itself) else {
             let message = say!("`mode: upsert` needs the column that grows when a record changes");
-            let hint = say!("write upsert: {{ key: [支付凭证号], version: 更新时间 }}");
+            let hint = String::from(Self::EXAMPLE);
             mistake(&["upsert", "version"], message, Some(hint));
             return None;
         };
         if self.key.iter().any(|name| name.trim() == version.trim()) {
-            let message = say!("{name} cannot be the key and the version: one stays, the other grows", name = version);
+            let message =
+                say!("{name} cannot be the key and the version: one stays, the other grows", name = version);
             mistake(&["upsert", "version"], message, None);
         }
         let op = matches!(versioned, Versioned::Changes).then(|| slots.slot(OP));

@@ -23,7 +23,8 @@ pub fn write(transaction: &Transaction<'_>, changes: &[VersionChange]) -> rusqli
     let mut insert = transaction.prepare_cached("INSERT OR REPLACE INTO versions VALUES (?1, ?2, ?3, ?4)")?;
     let mut sum = Change::of(transaction, &sums::VERSIONS);
     for VersionChange { source, key, kept, .. } in changes {
-        let body = serde_json::to_string(kept).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
+        let body =
+            serde_json::to_string(kept).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
         let name = params![&**source, &**key];
         sum.before(name)?;
         insert.execute(params![&**source, &**key, kept.at, body])?;
@@ -59,9 +60,9 @@ impl KnownVersions for Lookup {
     fn version(&mut self, source: &str, key: &str) -> Result<Option<Kept>, PortError> {
         let (dir, connection) = self.database();
         let sql = "SELECT body FROM versions WHERE source = ?1 AND \"key\" = ?2";
-        let found = connection.prepare_cached(sql).and_then(|mut find| {
-            find.query_row([source, key], |row| row.get::<_, String>(0)).optional()
-        });
+        let found = connection
+            .prepare_cached(sql)
+            .and_then(|mut find| find.query_row([source, key], |row| row.get::<_, String>(0)).optional());
         let body = found.map_err(|error| explain(dir, error))?;
         let damaged = |e: serde_json::Error| StoreError::Corrupt {
             path: dir.to_owned(),

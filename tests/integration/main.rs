@@ -55,6 +55,7 @@ mod supervisor;
 mod texts;
 mod trial;
 mod trust;
+mod upsert;
 mod values;
 mod versions;
 mod ways;

@@ -54,7 +54,8 @@ impl Changes {
         let mut schemas = Schemas::default();
         let names = map.map_or(&[][..], |map| map.slots.names());
         let upsert = map.and_then(|map| map.upsert.as_ref());
-        let key = upsert.map(|upsert| upsert.key.iter().map(|slot| names[*slot].as_str()).collect::<Vec<_>>());
+        let key =
+            upsert.map(|upsert| upsert.key.iter().map(|slot| names[*slot].as_str()).collect::<Vec<_>>());
         let mut read = |place: Place| {
             let message = &data[place.0..place.1];
             (read(message, &block.partition, place.2, &mut schemas, key.as_deref()), place)

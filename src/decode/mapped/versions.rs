@@ -138,7 +138,10 @@ impl<'a> Apply<'a> {
             let cell = self.bare(row.cell(*slot));
             let Some(part) = plain(&cell) else {
                 let name = quoted(&names[*slot]);
-                return Err((Reason::MissingField, say!("{name} is missing, which is part of the key", name)));
+                return Err((
+                    Reason::MissingField,
+                    say!("{name} is missing, which is part of the key", name),
+                ));
             };
             // Parts that hold what parts them would make two keys one.
             if !key.is_empty() {
@@ -146,10 +149,14 @@ impl<'a> Apply<'a> {
             }
             key.push_str(part);
         }
-        let (version, changed_at, shown) = self.order_of(self.bare(row.cell(upsert.version)), rows).ok_or_else(|| {
-            let name = quoted(&names[upsert.version]);
-            (Reason::MissingField, say!("{name} is missing, which orders the versions of the record", name))
-        })?;
+        let (version, changed_at, shown) =
+            self.order_of(self.bare(row.cell(upsert.version)), rows).ok_or_else(|| {
+                let name = quoted(&names[upsert.version]);
+                (
+                    Reason::MissingField,
+                    say!("{name} is missing, which orders the versions of the record", name),
+                )
+            })?;
         let changed_at = changed_at.filter(|at| rows.can_be(*at));
         Ok(Order { key, version, shown, changed_at })
     }
@@ -178,7 +185,9 @@ impl<'a> Apply<'a> {
         if let Some(at) = rows.instant(column, &cell) {
             return Some((Version::Time(at), Some(at), shown));
         }
-        if let Some(clock) = local_time(&shown).and_then(|time| jiff::tz::TimeZone::UTC.to_timestamp(time).ok()) {
+        if let Some(clock) =
+            local_time(&shown).and_then(|time| jiff::tz::TimeZone::UTC.to_timestamp(time).ok())
+        {
             return Some((Version::Time(clock.as_microsecond()), None, shown));
         }
         Some((Version::Text(shown.as_str().into()), None, shown))
@@ -233,4 +242,3 @@ impl<'a> Bank<'a> {
         cells
     }
 }
-

@@ -123,7 +123,6 @@ impl<'d> Difference<'d> {
     fn reverse(&mut self) {
         let Some(payment) = self.standing.payment.take() else { return };
         self.standing.bank = None;
-        let at = self.changed_at(&payment.fields);
         let id = self.id(&payment.base, Role::Reversal);
         let Issued { id: original, fields: mut event, .. } = payment;
         let others = ["application_id", "recorded_at"];
@@ -131,11 +130,12 @@ impl<'d> Difference<'d> {
         let own = [
             ("event_id", Value::String(id)),
             ("type", Value::from(EventType::Reversal.name())),
-            ("occurred_at", at),
             ("original_event_id", Value::String(original)),
             ("reason", Value::from(self.version.shown.as_ref())),
         ];
-        event.extend(own.map(|(name, value)| (name.to_owned(), value)));
+        // Its time is that of the payment, so that every window that has the one has the other.
+        let recorded = self.version.changed_at.map(|at| ("recorded_at", Value::String(time(at))));
+        event.extend(own.into_iter().chain(recorded).map(|(name, value)| (name.to_owned(), value)));
         self.step(Event::Made(event));
     }
 
@@ -145,7 +145,8 @@ impl<'d> Difference<'d> {
         let event = json!({
             "event_id": self.id(&application.base, Role::Withdrawal),
             "type": "withdrawal",
-            "occurred_at": self.changed_at(&application.fields),
+            "occurred_at": application.fields.get("occurred_at"),
+            "recorded_at": self.version.changed_at.map(time),
             "original_event_id": application.id,
             "budget_line_id": application.fields.get("budget_line_id"),
         });
@@ -191,7 +192,8 @@ impl<'d> Difference<'d> {
             return;
         }
         let was_cleared = known.is_some_and(|bank| bank.cleared);
-        let Some((payment, base)) = self.standing.payment.as_ref().map(|p| (p.id.clone(), p.base.clone())) else {
+        let Some((payment, base)) = self.standing.payment.as_ref().map(|p| (p.id.clone(), p.base.clone()))
+        else {
             return;
         };
         let returned = status == BankStatus::Returned;

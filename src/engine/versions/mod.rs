@@ -13,12 +13,12 @@ use arrow::{
     datatypes::TimestampMicrosecondType,
 };
 
+pub use self::state::{Kept, VersionChange};
 use self::{
     difference::{Difference, Event},
     kept::Records,
     state::Standing,
 };
-pub use self::state::{Kept, VersionChange};
 use super::{
     Sequenced,
     dedup::{Dedup, Seen},
@@ -241,11 +241,7 @@ impl Versions {
 
 impl Judges<'_> {
     /// Why an event of a decoded row would not be accepted, if so: then nothing of its version is.
-    fn refuse(
-        &mut self,
-        decoded: &Decoded,
-        event: &Event,
-    ) -> Result<Option<(Reason, String)>, PortError> {
+    fn refuse(&mut self, decoded: &Decoded, event: &Event) -> Result<Option<(Reason, String)>, PortError> {
         let Event::Row(row) = *event else { return Ok(None) };
         let times = decoded.events.column(Column::OccurredAt.index());
         let at = times.as_primitive::<TimestampMicrosecondType>().value(row);

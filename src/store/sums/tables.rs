@@ -81,11 +81,8 @@ pub const APPLICATIONS: Table =
 pub const CONFIRMATIONS: Table =
     Table { name: "confirmations", columns: "event_id, cleared", key: "event_id = ?1" };
 /// The last versions of records.
-pub const VERSIONS: Table = Table {
-    name: "versions",
-    columns: "source, \"key\", at, body",
-    key: "source = ?1 AND \"key\" = ?2",
-};
+pub const VERSIONS: Table =
+    Table { name: "versions", columns: "source, \"key\", at, body", key: "source = ?1 AND \"key\" = ?2" };
 /// Indicators at the checkpoint.
 pub const INDICATORS: Table = Table {
     name: "indicators",
