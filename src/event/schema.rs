@@ -191,7 +191,8 @@ dictionary! {
     BondCode "bond_code" CODE, PAID, 0;
     BeneficiaryId "beneficiary_id" ID, PAID, 0;
     ApplicationId "application_id" ID, PAID, 0;
-    OriginalEventId "original_event_id" ID, FOLLOW_UP | CONFIRMATION | RECEIPT, FOLLOW_UP | CONFIRMATION;
+    // A credit note may name no payment.
+    OriginalEventId "original_event_id" ID, FOLLOW_UP | CONFIRMATION | RECEIPT, FOLLOW_UP & !REFUND | CONFIRMATION;
     Reason "reason" PROSE, REFUND | CORRECTION | REVERSAL, 0;
     TagList "tags" Tags, PAID, 0;
     // A content hash counts a column by its place, so new ones stand at the end.
