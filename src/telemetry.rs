@@ -100,6 +100,12 @@ pub struct Metrics {
     pub budget_lines_overspent: IntGauge,
     /// Payments that the bank confirmed and that have not come.
     pub payments_awaited: IntGauge,
+    /// Confirmations that were not kept because too many payments are awaited.
+    pub payments_awaited_beyond: IntGauge,
+    /// How many payments and confirmations the statement of the day before has.
+    pub completeness_count: IntGaugeVec,
+    /// How much they are.
+    pub completeness_amount: GaugeVec,
     /// How much of the fiscal year had passed at the latest event.
     pub budget_year_elapsed: Gauge,
     /// Bytes of the store.
@@ -324,6 +330,27 @@ impl Metrics {
             budget_lines: gauge(r, "budget_lines", "Budget lines in the ledger.")?,
             budget_lines_overspent: overspent(r)?,
             payments_awaited: payments_awaited(r)?,
+            payments_awaited_beyond: gauge(
+                r,
+                "payments_awaited_beyond",
+                "Confirmations since the start that were not kept because too many payments are awaited.",
+            )?,
+            completeness_count: register(
+                r,
+                IntGaugeVec::new(
+                    opts(
+                        "completeness_records",
+                        "Payments and confirmations of the day before, by figure of the statement.",
+                    ),
+                    &["figure"],
+                )?,
+            )?,
+            completeness_amount: gauges(
+                r,
+                "completeness_amount",
+                "Yuan of the day before, by figure of the statement.",
+                &["figure"],
+            )?,
             budget_year_elapsed: year_elapsed(r)?,
             store_bytes: gauge(r, "store_bytes", "Bytes of the state on disk.")?,
             store_free_bytes: store_free_bytes(r)?,
