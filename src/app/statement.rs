@@ -8,7 +8,7 @@ use std::{
 use crate::{
     daemon::Shared,
     event::event_schema,
-    http::completeness::day_span,
+    http::day_span,
     store::{DayStatement, History},
 };
 
