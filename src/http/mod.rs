@@ -5,6 +5,7 @@ mod answers;
 mod api;
 mod completeness;
 mod connection;
+mod console;
 mod door;
 mod events;
 mod guard;
@@ -49,6 +50,7 @@ use crate::{
 
 pub use alerts::AlertDetail;
 pub use completeness::{CompletenessView, FigureView, day_span};
+pub use console::SCREENS;
 pub use problem::Problem;
 pub use routes::ROUTES;
 
@@ -99,6 +101,7 @@ pub async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: Cancellatio
         .route("/-/healthy", get(|| async { "fiscwatch is running\n" }))
         .route("/-/ready", get(ready))
         .route("/-/reload", post(reload))
+        .merge(console::routes())
         .merge(api.layer(from_fn_with_state(room, answers)))
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, say!("there is nothing at this path")) })
         .method_not_allowed_fallback(|| async {

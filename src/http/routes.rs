@@ -1,5 +1,7 @@
-//! What each route asks for. A route that is not here is nobody's: a test compares the table with what is served.
+//! What each route asks for. A route that is not here is nobody's: a test compares the table with what is served. The
+//! console's files are everybody's, and stand in `console.rs`.
 
+use super::console::is_console;
 use crate::access::Action;
 
 /// A route: its method, its path as the router has it, and what it asks for; `None` for what everybody may, because
@@ -55,6 +57,9 @@ pub fn need(method: &str, path: Option<&str>) -> Need {
     let method = if method == "HEAD" { "GET" } else { method };
     let mut of_path = ROUTES.iter().filter(|(_, known, _)| *known == path).peekable();
     if of_path.peek().is_none() {
+        if is_console(path) {
+            return Need::Nothing;
+        }
         return Need::Nobody;
     }
     // Another method of a path that is known is answered 405.
@@ -97,5 +102,6 @@ mod tests {
         assert_eq!(need("PUT", Some("/metrics")), Need::Anybody);
         assert_eq!(need("HEAD", Some("/metrics")), Need::Act(Action::ReadMetrics));
         assert_eq!(need("GET", Some("/-/ready")), Need::Nothing);
+        assert_eq!(need("GET", Some("/alerts/{id}")), Need::Nothing);
     }
 }

@@ -54,8 +54,9 @@ impl Language {
 }
 
 /// The Chinese of the texts in code, a file a room: flat YAML, the English text as key.
-const CHINESE: [&str; 7] = [
+const CHINESE: [&str; 8] = [
     include_str!("zh/access.yaml"),
+    include_str!("zh/api.yaml"),
     include_str!("zh/commands.yaml"),
     include_str!("zh/configuration.yaml"),
     include_str!("zh/databases.yaml"),

@@ -10,6 +10,7 @@ mod bank;
 mod batches;
 mod cli;
 mod closing;
+mod console;
 mod crash;
 mod decode;
 mod dispatch;

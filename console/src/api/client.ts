@@ -1,0 +1,126 @@
+// How the daemon is asked: one place that knows addresses, errors, whether the daemon is there, and who is signed in.
+import { signal } from "@preact/signals";
+import { settings } from "../settings";
+
+/** What the daemon says is wrong, in its words (RFC 9457). */
+export class Problem extends Error {
+  constructor(
+    readonly status: number,
+    detail: string,
+    readonly again: number | null = null,
+  ) {
+    super(detail);
+  }
+}
+
+/** The daemon did not answer. */
+export class Gone extends Error {}
+
+/** Whether the daemon answers; while it does not, when it is tried next. */
+export const link = signal<{ up: boolean; nextTry: number; wasDown: boolean }>({
+  up: true,
+  nextTry: 0,
+  wasDown: false,
+});
+/** Grows when everything is to be read again. */
+export const epoch = signal(0);
+/** Whether a request was refused because nobody is signed in. */
+export const refused = signal(false);
+/** What a session wants to see with each change. */
+export const csrf = signal<string | null>(null);
+
+const FIRST_WAIT = 1_000;
+const LONGEST_WAIT = 10_000;
+let wait = FIRST_WAIT;
+let timer: ReturnType<typeof setTimeout> | undefined;
+
+function isDown(): void {
+  if (timer !== undefined) return;
+  link.value = { up: false, nextTry: Date.now() + wait, wasDown: true };
+  timer = setTimeout(probe, wait);
+  wait = Math.min(LONGEST_WAIT, wait * 2);
+}
+
+/** Asks whether the daemon is back. */
+export async function probe(): Promise<void> {
+  clearTimeout(timer);
+  timer = undefined;
+  try {
+    const answer = await fetch("/-/healthy", { cache: "no-store" });
+    if (!answer.ok) throw new Gone();
+    wait = FIRST_WAIT;
+    link.value = { up: true, nextTry: 0, wasDown: true };
+    epoch.value += 1;
+  } catch {
+    isDown();
+  }
+}
+
+async function call(path: string, init: RequestInit): Promise<Response> {
+  const headers = new Headers(init.headers);
+  headers.set("Accept-Language", settings.language.peek());
+  if (init.method && init.method !== "GET" && csrf.peek()) headers.set("X-CSRF-Token", csrf.peek()!);
+  let answer: Response;
+  try {
+    answer = await fetch(path, { cache: "no-store", credentials: "same-origin", ...init, headers });
+  } catch (error) {
+    if (init.signal?.aborted) throw error;
+    isDown();
+    throw new Gone();
+  }
+  if (answer.status === 502 || answer.status === 504) {
+    isDown();
+    throw new Gone();
+  }
+  if (!answer.ok) throw await problem(answer);
+  return answer;
+}
+
+async function problem(answer: Response): Promise<Problem> {
+  if (answer.status === 401) refused.value = true;
+  const again = Number(answer.headers.get("Retry-After")) || null;
+  const text = await answer.text().catch(() => "");
+  try {
+    const { detail } = JSON.parse(text) as { detail?: string };
+    return new Problem(answer.status, detail ?? answer.statusText, again);
+  } catch {
+    return new Problem(answer.status, text.slice(0, 300) || answer.statusText, again);
+  }
+}
+
+export type Query = Record<string, string | number | boolean | null | undefined>;
+
+/** An address with its parameters; empty ones are left out. */
+export function at(path: string, query: Query = {}): string {
+  const params = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    if (value !== null && value !== undefined && value !== "") params.set(name, String(value));
+  }
+  const text = params.toString();
+  return text === "" ? path : `${path}?${text}`;
+}
+
+/** Reads something. What a page asks by itself (`isBackground`) keeps no session awake. */
+export async function ask<T>(
+  path: string,
+  query: Query = {},
+  { stop, isBackground = false }: { stop?: AbortSignal; isBackground?: boolean } = {},
+): Promise<T> {
+  const headers: Record<string, string> = isBackground ? { "X-Background": "1" } : {};
+  const answer = await call(at(`/api/v1${path}`, query), { headers, ...(stop ? { signal: stop } : {}) });
+  return (await answer.json()) as T;
+}
+
+/** Changes something. `version` is what was seen of it: if somebody else was faster, it is refused. */
+export async function send<T>(method: "POST" | "DELETE", path: string, body?: unknown, version?: number): Promise<T> {
+  const headers: Record<string, string> = {};
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  if (version !== undefined) headers["If-Match"] = `"${version}"`;
+  const answer = await call(`/api/v1${path}`, {
+    method,
+    headers,
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  const text = await answer.text();
+  return (text === "" ? undefined : JSON.parse(text)) as T;
+}

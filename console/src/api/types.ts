@@ -1,0 +1,23 @@
+// What the daemon answers, from its own description (`npm run types`).
+import type { components } from "./schema";
+
+type Schemas = components["schemas"];
+
+export type Alert = Schemas["Alert"];
+export type AlertDetail = Schemas["AlertDetail"];
+export type AlertPage = Schemas["AlertPage"];
+export type Change = Schemas["Change"];
+export type Finding = Schemas["Finding"];
+export type BudgetLine = Schemas["BudgetLine"];
+export type LinePage = Schemas["LinePage"];
+export type Status = Schemas["DaemonStatus"];
+export type Rule = Schemas["Rule"];
+export type RuleList = Schemas["RuleList"];
+export type Silence = Schemas["Silence"];
+export type SilencePage = Schemas["SilencePage"];
+export type Preview = Schemas["Preview"];
+export type Notification = Schemas["Notification"];
+export type Indicator = Schemas["Indicator"];
+export type State = Schemas["State"];
+export type NoticePage = Schemas["NoticePage"];
+export type IndicatorPage = Schemas["IndicatorPage"];

@@ -1,0 +1,184 @@
+// The shell: who is here, where they are, how current what they see is, and whether the daemon is there.
+import { useEffect, useState } from "preact/hooks";
+import { epoch, link, probe } from "./api/client";
+import { zone, stamp } from "./format/time";
+import { useKeys } from "./keys";
+import { live } from "./live";
+import { go, path } from "./router";
+import { NAVIGATION, screenOf } from "./screens";
+import { SignIn } from "./screens/sign-in";
+import { session } from "./api/session";
+import { settings, type Theme } from "./settings";
+import { t } from "./text";
+import { Help, helpIsOpen } from "./ui/help";
+import { Icon } from "./ui/icon";
+
+export function App() {
+  useKeys({
+    "g i": () => go("/alerts"),
+    "g t": () => go("/"),
+    "g b": () => go("/budget"),
+    "?": () => (helpIsOpen.value = true),
+  });
+  useEffect(() => live.start(), []);
+  return session.value.must ? <SignIn /> : <Shell />;
+}
+
+function Shell() {
+  const screen = screenOf(path.value);
+  const title = `${screen.title()} · ${t().product}`;
+  useEffect(() => {
+    document.title = title;
+  }, [title]);
+  return (
+    <>
+      <a class="skip" href="#content">
+        {t().skip}
+      </a>
+      <TopBar />
+      <Navigation />
+      <main id="content" tabIndex={-1}>
+        <Banner />
+        <screen.View key={path.value} id={screen.id} />
+      </main>
+      <Help />
+    </>
+  );
+}
+
+function TopBar() {
+  const said = t().top;
+  const at = live.status.value?.last_event_at ?? null;
+  return (
+    <header class="top">
+      <a class="brand" href="/">
+        <Icon of="brand" />
+        <span>{t().product}</span>
+      </a>
+      <span class="as-of">
+        {at ? said.asOf(stamp(at).slice(0, 16)) : said.asOfNone}
+        <small>{zone(at)}</small>
+      </span>
+      <div class="top-tools">
+        <div class="segments" role="group" aria-label={said.unit}>
+          {(["yuan", "wan"] as const).map((unit) => (
+            <button
+              key={unit}
+              type="button"
+              aria-pressed={settings.money.value === unit}
+              onClick={() => (settings.money.value = unit)}
+            >
+              {said[unit]}
+            </button>
+          ))}
+        </div>
+        <button
+          type="button"
+          class="plain"
+          lang={settings.language.value === "zh" ? "en" : "zh"}
+          onClick={() => (settings.language.value = settings.language.value === "zh" ? "en" : "zh")}
+        >
+          {said.language}
+        </button>
+        <ThemeButton />
+        <button
+          type="button"
+          class="plain icon-only wide-only"
+          aria-label={said.help}
+          title={`${said.help} ?`}
+          onClick={() => (helpIsOpen.value = true)}
+        >
+          <Icon of="help" />
+        </button>
+        <Who />
+      </div>
+    </header>
+  );
+}
+
+function ThemeButton() {
+  const said = t().top;
+  const order: Theme[] = ["auto", "light", "dark"];
+  const now = settings.theme.value;
+  const next = order[(order.indexOf(now) + 1) % order.length]!;
+  const label = `${said.theme}: ${said.themes[now]}`;
+  return (
+    <button
+      type="button"
+      class="plain icon-only"
+      aria-label={label}
+      title={label}
+      onClick={() => (settings.theme.value = next)}
+    >
+      <Icon of={now === "dark" ? "moon" : now === "light" ? "sun" : "auto"} />
+    </button>
+  );
+}
+
+function Who() {
+  const { user } = session.value;
+  if (user) {
+    return <span class="who">{user}</span>;
+  }
+  return settings.officer.value ? <span class="who">{settings.officer.value}</span> : null;
+}
+
+function Navigation() {
+  const [open, setOpen] = useState(false);
+  const here = path.value;
+  useEffect(() => setOpen(false), [here]);
+  const isHere = (to: string) => (to === "/" ? here === "/" : here === to || here.startsWith(`${to}/`));
+  return (
+    <nav class={`nav${open ? " is-open" : ""}`} aria-label={t().nav.label}>
+      <ul>
+        {NAVIGATION.map(({ to, name, icon, first }) => (
+          <li key={to} class={first ? "on-phone" : "beyond-phone"}>
+            <a href={to} aria-current={isHere(to) ? "page" : undefined}>
+              <Icon of={icon} />
+              <span>{t().nav[name]}</span>
+            </a>
+          </li>
+        ))}
+        <li class="nav-more">
+          <button type="button" aria-expanded={open} onClick={() => setOpen(!open)}>
+            <Icon of="more" />
+            <span>{t().nav.more}</span>
+          </button>
+        </li>
+      </ul>
+    </nav>
+  );
+}
+
+function Banner() {
+  const { up, nextTry, wasDown } = link.value;
+  const [, tick] = useState(0);
+  const [shown, setShown] = useState(false);
+  useEffect(() => {
+    if (up) return undefined;
+    const timer = setInterval(() => tick((n) => n + 1), 500);
+    return () => clearInterval(timer);
+  }, [up]);
+  const round = epoch.value;
+  useEffect(() => {
+    if (!up || !wasDown) return undefined;
+    setShown(true);
+    const timer = setTimeout(() => setShown(false), 4_000);
+    return () => clearTimeout(timer);
+  }, [up, round]);
+  const said = t().link;
+  return (
+    <div role="status" class="banner-place">
+      {!up && (
+        <div class="banner is-down">
+          <span>{said.down}</span>
+          <span class="faint">{said.again(Math.max(0, Math.ceil((nextTry - Date.now()) / 1_000)))}</span>
+          <button type="button" class="button" onClick={() => void probe()}>
+            {said.now}
+          </button>
+        </div>
+      )}
+      {up && shown && <div class="banner is-back">{said.back}</div>}
+    </div>
+  );
+}

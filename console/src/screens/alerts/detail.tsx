@@ -1,0 +1,294 @@
+import { useEffect } from "preact/hooks";
+import { Problem, ask, epoch } from "../../api/client";
+import { useLoad } from "../../api/load";
+import type { Alert, AlertDetail, Finding } from "../../api/types";
+import { columnName, isMoney, shown } from "../../format/values";
+import { stamp } from "../../format/time";
+import { useKeys } from "../../keys";
+import { live } from "../../live";
+import { go, to } from "../../router";
+import { t, word } from "../../text";
+import { Icon } from "../../ui/icon";
+import { Empty, Facts, Failed, Loading, Panel, Severity, State, Time } from "../../ui/parts";
+import { ActionBar, Composer, begin } from "./composer";
+import { Letter } from "./letter";
+import { LineNow } from "./line";
+import * as list from "./model";
+import { Related } from "./related";
+import { silenceAddress } from "./silence";
+import { ACTS, KEYS, type Act, type Outcome, isOver } from "./work";
+
+export function Detail({ id }: { id: string }) {
+  const changes = live.alerts.value;
+  const row = list.byId.value.get(id);
+  const { data, error, again } = useLoad(`alert ${id}`, (stop) =>
+    ask<AlertDetail>(`/alerts/${encodeURIComponent(id)}`, {}, { stop }),
+  );
+  // What is known of it elsewhere may be newer.
+  const version = row?.version ?? 0;
+  useEffect(() => {
+    if (data && version > data.alert.version) again();
+  }, [version]);
+  useEffect(() => {
+    if (data) again();
+  }, [changes]);
+  useEffect(() => {
+    list.cursor.value = id;
+  }, [id, epoch.value]);
+
+  const alert = data?.alert ?? row;
+  const after = (outcomes: Outcome[], act: Act) => {
+    again();
+    const isDone = outcomes.every((outcome) => outcome.why === null);
+    if (!isDone || act === "comment" || act === "acknowledge") return;
+    // After a verdict the next one opens.
+    const next = list.moveTo((other) => !isOver(other) && other.alert_id !== id);
+    if (next) go(to("alerts", next.alert_id));
+  };
+  const step = (by: number) => {
+    list.move(by);
+    const there = list.cursor.peek();
+    if (there && there !== id) go(to("alerts", there), { replace: true });
+  };
+  const back = () => go(list.address.peek());
+  useKeys({
+    j: () => step(1),
+    k: () => step(-1),
+    n: () => {
+      const next = list.moveTo((other) => !other.owner && !isOver(other) && other.alert_id !== id);
+      if (next) go(to("alerts", next.alert_id), { replace: true });
+    },
+    Escape: back,
+    s: () => alert && go(silenceAddress(alert)),
+    ...Object.fromEntries(ACTS.map((act) => [KEYS[act], () => alert && begin(act, [alert], after)])),
+  });
+
+  if (!alert) {
+    if (error instanceof Problem && error.status === 404)
+      return (
+        <Empty title={t().alert.missing} whole>
+          <p>{error.message}</p>
+        </Empty>
+      );
+    return error ? <Failed error={error} again={again} /> : <Loading rows={12} />;
+  }
+  const position = list.cursorAt.value;
+  return (
+    <article class="detail" aria-label={alert.title}>
+      <div class="detail-way">
+        <a class="plain" href={list.address.value}>
+          <Icon of="back" />
+          {t().alert.back}
+        </a>
+        {position >= 0 && (
+          <span class="detail-steps">
+            <button
+              type="button"
+              class="plain icon-only"
+              aria-label={t().alert.previousOne}
+              title={`${t().alert.previousOne} k`}
+              disabled={position === 0}
+              onClick={() => step(-1)}
+            >
+              <Icon of="back" />
+            </button>
+            <span class="figure">{t().alert.position(position + 1, list.rows.value.length)}</span>
+            <button
+              type="button"
+              class="plain icon-only"
+              aria-label={t().alert.nextOne}
+              title={`${t().alert.nextOne} j`}
+              disabled={position === list.rows.value.length - 1}
+              onClick={() => step(1)}
+            >
+              <Icon of="next" />
+            </button>
+          </span>
+        )}
+        <button type="button" class="plain wide-only" onClick={() => print()}>
+          {t().inbox.print}
+        </button>
+      </div>
+      <header class="detail-head">
+        <div class="detail-badges">
+          <Severity of={alert.severity} />
+          <State of={alert.state} />
+          <h1>{alert.title}</h1>
+        </div>
+        <p class="sentence">{alert.summary}</p>
+        <div class="detail-actions">
+          <ActionBar alerts={[alert]} done={after} />
+          <a class="plain" href={silenceAddress(alert)}>
+            {t().alert.mute}
+          </a>
+        </div>
+      </header>
+      {error && !(error instanceof Problem && error.status === 404) && <Failed error={error} again={again} />}
+      <div class="columns">
+        <div class="column-main">
+          <Known alert={alert} />
+          {data && <Why findings={data.findings} count={alert.findings} />}
+          {alert.labels["budget_line_id"]?.map((line) => (
+            <LineNow key={line} id={line} />
+          ))}
+          <Related alert={alert} />
+        </div>
+        {data && (
+          <div class="column-side">
+            <History of={data} />
+            <Letter detail={data} again={again} />
+            <Told of={data} />
+          </div>
+        )}
+      </div>
+      <Composer />
+    </article>
+  );
+}
+
+function Known({ alert }: { alert: Alert }) {
+  const said = t().alert;
+  const label = (name: string) => alert.labels[name]?.join("、");
+  const line = alert.labels["budget_line_id"]?.[0];
+  return (
+    <section class="panel" aria-label={alert.title}>
+      <Facts
+        of={[
+          [said.advice, <strong>{word(t().handling, alert.handling)}</strong>],
+          [said.what, word(t().eventType, alert.event_type)],
+          [
+            said.unit,
+            label("unit_code") && (
+              <a href={`/alerts?state=all&unit=${encodeURIComponent(label("unit_code")!)}`}>{label("unit_code")}</a>
+            ),
+          ],
+          [said.line, line && <a href={to("budget", line)}>{line}</a>],
+          [said.region, label("region_code")],
+          [said.owner, alert.owner],
+          [said.opened, <Time at={alert.opened_at} />],
+          [said.last, <Time at={alert.last_at} />],
+          [said.acknowledged, alert.acknowledged_at && <Time at={alert.acknowledged_at} />],
+          [said.ended, alert.ended_at && <Time at={alert.ended_at} />],
+          [
+            said.escalation,
+            alert.escalation > 0 || alert.escalates_at
+              ? [
+                  alert.escalation > 0 ? t().inbox.escalated(alert.escalation) : "",
+                  alert.escalates_at ? t().inbox.escalates(stamp(alert.escalates_at)) : "",
+                ]
+                  .filter(Boolean)
+                  .join("，")
+              : null,
+          ],
+          [said.id, <code>{alert.alert_id}</code>],
+          ...(alert.previous
+            ? ([[said.previous, <a href={to("alerts", alert.previous)}>{alert.previous}</a>]] as [
+                string,
+                preact.ComponentChildren,
+              ][])
+            : []),
+        ]}
+      />
+    </section>
+  );
+}
+
+/** The values that the rule saw, the latest finding first. */
+function Why({ findings, count }: { findings: Finding[]; count: number }) {
+  const said = t().alert;
+  return (
+    <Panel title={said.why} lead={said.whyLead} aside={said.findingsOf(count)}>
+      {findings.slice(0, 20).map((finding, at) => (
+        <details key={finding.finding_id} class="finding" open={at === 0}>
+          <summary>
+            <Time at={finding.at} />
+            <span>{finding.summary}</span>
+          </summary>
+          <div class="values">
+            <table>
+              <thead>
+                <tr>
+                  <th scope="col">{said.column}</th>
+                  <th scope="col">{said.value}</th>
+                </tr>
+              </thead>
+              <tbody>
+                {Object.entries(finding.values as Record<string, unknown>).map(([column, value]) => (
+                  <tr key={column}>
+                    <th scope="row">
+                      {columnName(column)} <code>{column}</code>
+                    </th>
+                    <td class={isMoney(column) ? "money" : ""}>{shown(column, value)}</td>
+                  </tr>
+                ))}
+                {finding.event_id && (
+                  <tr>
+                    <th scope="row">
+                      {said.event} <code>event_id</code>
+                    </th>
+                    <td>{finding.event_id}</td>
+                  </tr>
+                )}
+                {finding.window && (
+                  <tr>
+                    <th scope="row">{said.window}</th>
+                    <td>
+                      {stamp(String((finding.window as Record<string, unknown>)["start"] ?? ""))} –{" "}
+                      {stamp(String((finding.window as Record<string, unknown>)["end"] ?? ""))}
+                    </td>
+                  </tr>
+                )}
+              </tbody>
+            </table>
+          </div>
+        </details>
+      ))}
+    </Panel>
+  );
+}
+
+function History({ of }: { of: AlertDetail }) {
+  const said = t().alert;
+  return (
+    <Panel title={said.history}>
+      {of.history_left_out > 0 && <p class="faint">{said.historyLeftOut(of.history_left_out)}</p>}
+      <ol class="history">
+        {of.history.map((change, at) => (
+          <li key={at}>
+            <div>
+              <strong>{word(t().action, change.action)}</strong>
+              <span>{change.who === "fiscwatch" ? said.system : change.who}</span>
+              <Time at={change.done_at} />
+            </div>
+            {change.why && <p>{change.why}</p>}
+          </li>
+        ))}
+      </ol>
+    </Panel>
+  );
+}
+
+function Told({ of }: { of: AlertDetail }) {
+  const said = t().alert;
+  const reason = t().notifications.reason;
+  return (
+    <Panel title={said.told}>
+      {of.waiting.length === 0 && of.notifications.length === 0 && <p class="faint">{said.toldNone}</p>}
+      <ul class="told">
+        {of.waiting.map((waiting, at) => (
+          <li key={at}>
+            <strong>{said.waits}</strong> {word(reason, waiting.matter)} → {waiting.sink} ·{" "}
+            {waiting.held_by ? said.heldBy(waiting.held_by) : said.due(stamp(waiting.due_at))}
+          </li>
+        ))}
+        {of.notifications.map((notice) => (
+          <li key={notice.id}>
+            <strong>{word(t().notifications.state, notice.state)}</strong> {word(reason, notice.reason)} →{" "}
+            {notice.recipient ?? notice.sink} · <Time at={notice.ended_at ?? notice.created_at} />
+            {notice.error && <p class="trouble">{notice.error}</p>}
+          </li>
+        ))}
+      </ul>
+    </Panel>
+  );
+}

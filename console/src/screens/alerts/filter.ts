@@ -1,0 +1,62 @@
+// The filters of the inbox, as they stand in the address and as the daemon is asked.
+import type { Query } from "../../api/client";
+import { t, word } from "../../text";
+
+export const SEVERITIES = ["critical", "high", "medium", "low"] as const;
+/** The tabs: what is not over, each state of it, and what is over. */
+export const TABS = [
+  "active",
+  "open",
+  "acknowledged",
+  "confirmed",
+  "rectifying",
+  "closed",
+  "dismissed",
+  "resolved",
+  "all",
+] as const;
+export const SORTS = ["newest", "severity", "occurred", "changed", "findings"] as const;
+/** Filters that stand behind "more". */
+export const DETAILS = ["rule", "unit", "line", "payee", "owner", "from", "to", "min_amount", "max_amount"] as const;
+const PLAIN = ["severity", "text", "event", "inquiry", ...DETAILS] as const;
+
+/** What the daemon is asked for an address. The list shows alerts that are not over unless it says otherwise. */
+export function asked(query: URLSearchParams): Query {
+  const state = query.get("state") ?? "active";
+  const all: Query = { state: state === "all" ? null : state, sort: query.get("sort") };
+  for (const name of PLAIN) all[name] = query.get(name);
+  return all;
+}
+
+/** The filters that are set, each with its name and words, the tab left out. */
+export function set(query: URLSearchParams): { name: string; words: string }[] {
+  const said = t().inbox;
+  const names: Record<string, string> = {
+    severity: said.severity,
+    text: said.search,
+    rule: said.rule,
+    unit: said.unit,
+    line: said.line,
+    payee: said.payee,
+    owner: said.owner,
+    from: said.from,
+    to: said.to,
+    min_amount: said.min,
+    max_amount: said.max,
+    event: t().alert.event,
+    inquiry: t().alert.letter,
+  };
+  return PLAIN.filter((name) => query.get(name)).map((name) => {
+    const value = query.get(name)!;
+    const shown =
+      name === "severity"
+        ? value
+            .split(",")
+            .map((one) => word(t().severityLong, one))
+            .join("、")
+        : name === "inquiry"
+          ? word(t().alert.letterStage, value)
+          : value;
+    return { name, words: `${names[name]} ${shown}` };
+  });
+}

@@ -1,0 +1,69 @@
+import { Problem, ask } from "../../api/client";
+import { useLoad } from "../../api/load";
+import type { AlertPage, BudgetLine } from "../../api/types";
+import { t } from "../../text";
+import { BarLegend, BudgetBar, executedShare } from "../../ui/bar";
+import { Empty, Facts, Failed, Heading, Loading, Money, Panel, Time, moneyUnit } from "../../ui/parts";
+import { Balances } from "../alerts/line";
+import { AlertLines } from "../alerts/related";
+
+/** One budget line: what it has, and what was found about it. */
+export function LinePage({ id }: { id: string }) {
+  const said = t().budget;
+  const { data, error, again } = useLoad(`line ${id}`, (stop) =>
+    ask<BudgetLine>(`/budget-lines/${encodeURIComponent(id)}`, {}, { stop }),
+  );
+  const alerts = useLoad(`alerts of line ${id}`, (stop) =>
+    ask<AlertPage>("/alerts", { line: id, limit: 20 }, { stop }),
+  );
+  if (error instanceof Problem && error.status === 404) {
+    return (
+      <Empty title={said.missing} whole>
+        <p>{error.message}</p>
+      </Empty>
+    );
+  }
+  if (error) return <Failed error={error} again={again} />;
+  if (!data) return <Loading />;
+  return (
+    <div>
+      <Heading
+        title={id}
+        lead={[data.unit_name, data.fiscal_year, data.approved ? said.approved : said.notApproved]
+          .filter(Boolean)
+          .join(" · ")}
+      />
+      <Panel title={said.bar} lead={moneyUnit()} aside={`${t().money["ratio"]} ${executedShare(data)}`}>
+        <BudgetBar of={data} calendar={data.year_elapsed ? Number(data.year_elapsed) : null} tall />
+        <BarLegend />
+        <Balances of={data} />
+      </Panel>
+      <Panel title={said.attributes}>
+        <Facts
+          of={[
+            [said.unit, [data.unit_code, data.unit_name].filter(Boolean).join(" ")],
+            [said.region, data.region_code],
+            [said.function, data.function_code],
+            [said.economic, data.economic_code],
+            [said.project, data.project_code],
+            [said.fund, data.fund_type],
+            [t().money["plan_available"]!, <Money of={data.plan_available} sign />],
+            [t().money["cleared"]!, <Money of={data.cleared} />],
+            [t().money["uncleared"]!, <Money of={data.uncleared} />],
+            [t().money["opening"]!, <Money of={data.opening} />],
+            [said.lastEvent, <Time at={data.last_event_at} />],
+          ]}
+        />
+      </Panel>
+      <Panel title={said.alerts}>
+        {alerts.error && <Failed error={alerts.error} again={alerts.again} />}
+        {alerts.data &&
+          (alerts.data.alerts.length === 0 ? (
+            <p class="faint">{t().alert.relatedNone}</p>
+          ) : (
+            <AlertLines alerts={alerts.data.alerts} />
+          ))}
+      </Panel>
+    </div>
+  );
+}

@@ -1,0 +1,60 @@
+// Which address shows which screen. A screen that is not here is not linked.
+import type { ComponentType } from "preact";
+import { t } from "../text";
+import { Detail } from "./alerts/detail";
+import { Inbox } from "./alerts/inbox";
+import { LinePage } from "./budget/line";
+import { NotFound } from "./not-found";
+import { Notifications } from "./notifications";
+import { Results } from "./results";
+import { Rules } from "./rules/list";
+import { RulePage } from "./rules/rule";
+import { Silences } from "./silences";
+import { Sources } from "./sources";
+import { Today } from "./today";
+
+interface Screen {
+  pattern: RegExp;
+  title: () => string;
+  View: ComponentType<{ id: string }>;
+}
+
+const SCREENS: Screen[] = [
+  { pattern: /^\/$/, title: () => t().nav.today, View: Today },
+  { pattern: /^\/alerts$/, title: () => t().nav.alerts, View: Inbox },
+  { pattern: /^\/alerts\/([^/]+)$/, title: () => t().nav.alerts, View: Detail },
+  { pattern: /^\/budget\/([^/]+)$/, title: () => t().nav.budget, View: LinePage },
+  { pattern: /^\/rules$/, title: () => t().nav.rules, View: Rules },
+  { pattern: /^\/rules\/([^/]+)$/, title: () => t().nav.rules, View: RulePage },
+  { pattern: /^\/results$/, title: () => t().nav.results, View: Results },
+  { pattern: /^\/silences$/, title: () => t().nav.silences, View: Silences },
+  { pattern: /^\/notifications$/, title: () => t().nav.notifications, View: Notifications },
+  { pattern: /^\/sources$/, title: () => t().nav.sources, View: Sources },
+];
+
+export const NAVIGATION = [
+  { to: "/", name: "today", icon: "today", first: true },
+  { to: "/alerts", name: "alerts", icon: "alerts", first: true },
+  { to: "/rules", name: "rules", icon: "rules", first: true },
+  { to: "/results", name: "results", icon: "results", first: false },
+  { to: "/silences", name: "silences", icon: "silences", first: false },
+  { to: "/notifications", name: "notifications", icon: "notifications", first: false },
+  { to: "/sources", name: "sources", icon: "sources", first: false },
+] as const;
+
+/** The screen of a path, and what the path names. */
+export function screenOf(path: string): Screen & { id: string } {
+  for (const screen of SCREENS) {
+    const found = screen.pattern.exec(path);
+    if (found) return { ...screen, id: named(found[1] ?? "") };
+  }
+  return { pattern: /^/, title: () => t().notFound.title, View: NotFound, id: "" };
+}
+
+function named(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}

@@ -1,0 +1,256 @@
+// What people do with the console, in a real browser against a real daemon.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { accessible, browser, fits, judge, officer, touchable } from "./browser.mjs";
+import { Daemon, cash, suspicious, treasury } from "./daemon.mjs";
+
+let daemon;
+let chrome;
+
+before(async () => {
+  daemon = await Daemon.start();
+  chrome = await browser();
+  await daemon.feed([...treasury(), ...cash(24), ...suspicious(60)]);
+});
+
+after(async () => {
+  await chrome?.close();
+  await daemon?.end();
+});
+
+const rowsOf = (page) => page.locator(".row[data-id]");
+const stateOf = async (id) => (await daemon.get(`/alerts/${id}`)).alert.state;
+
+test("an officer clears twenty alerts with the keyboard only", async () => {
+  const page = await officer(chrome, daemon);
+  await page.goto("/");
+  await page.locator("h1").waitFor();
+  await page.keyboard.press("g");
+  await page.keyboard.press("i");
+  await rowsOf(page).first().waitFor();
+  const ids = await rowsOf(page).evaluateAll((rows) => rows.slice(0, 20).map((row) => row.dataset.id));
+  for (const [at, id] of ids.entries()) {
+    await page.waitForFunction(
+      (id) =>
+        document.querySelector(".row.is-cursor")?.dataset.id === id && document.activeElement?.tagName !== "TEXTAREA",
+      id,
+    );
+    await page.keyboard.press(at % 2 === 0 ? "d" : "c");
+    if (at === 0) {
+      await page.waitForFunction(() => document.activeElement?.getAttribute("name") === "who");
+      await page.keyboard.type("王芳");
+      await page.keyboard.press("Tab");
+    }
+    await page.waitForFunction(() => document.activeElement?.tagName === "TEXTAREA");
+    await page.keyboard.type(at % 2 === 0 ? `已核实 ${at}` : "单位已承认");
+    await page.keyboard.press("Enter");
+  }
+  await page.waitForFunction(
+    (id) => document.activeElement?.dataset?.id && document.activeElement.dataset.id !== id,
+    ids[19],
+  );
+  for (const [at, id] of ids.entries()) {
+    const { alert, history } = await daemon.get(`/alerts/${id}`);
+    assert.equal(alert.state, at % 2 === 0 ? "dismissed" : "confirmed");
+    assert.deepEqual(
+      history.map((change) => change.action),
+      ["opened", "acknowledge", at % 2 === 0 ? "dismiss" : "confirm"],
+    );
+    assert.equal(history[2].who, "王芳");
+  }
+  await judge(page, daemon);
+  await page.context().close();
+});
+
+test("after a verdict the next alert opens, and the list is where it was", async () => {
+  const page = await officer(chrome, daemon, { name: "李强" });
+  await page.goto("/alerts?state=open&severity=critical");
+  await rowsOf(page).nth(3).waitFor();
+  const ids = await rowsOf(page).evaluateAll((rows) => rows.slice(0, 4).map((row) => row.dataset.id));
+  await page.keyboard.press("j");
+  await page.keyboard.press("j");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(`**/alerts/${ids[2]}`);
+  await page.keyboard.press("d");
+  await page.keyboard.type("合同约定分期支付");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(`**/alerts/${ids[3]}`);
+  assert.equal(await stateOf(ids[2]), "dismissed");
+  await page.keyboard.press("Escape");
+  await page.waitForURL("**/alerts?state=open&severity=critical");
+  await page.waitForFunction((id) => document.activeElement?.dataset?.id === id, ids[3]);
+  await judge(page, daemon);
+  await page.context().close();
+});
+
+test("two officers collide: the slower one hears who was faster, and what was typed is kept", async () => {
+  const page = await officer(chrome, daemon, { name: "赵敏" });
+  await page.goto("/alerts?state=open&rule=large-cash");
+  await rowsOf(page).nth(2).waitFor();
+  const ids = await rowsOf(page).evaluateAll((rows) => rows.slice(0, 3).map((row) => row.dataset.id));
+  for (const id of ids) await page.locator(`.row[data-id="${id}"] input`).click();
+  await page.keyboard.press("d");
+  await page.locator(".order textarea").fill("备用金已交回，附缴款书");
+  // Meanwhile somebody else takes the second one to its end.
+  for (const action of ["acknowledge", "confirm"])
+    await daemon.post(`/alerts/${ids[1]}/transitions`, { action, who: "孙丽" });
+  await page.keyboard.press("Enter");
+  await page.locator(".result li").waitFor();
+  assert.equal(await page.locator(".result li").count(), 1);
+  assert.match(await page.locator(".result li strong").textContent(), /孙丽.*属实/);
+  assert.equal(await page.locator(".order textarea").inputValue(), "备用金已交回，附缴款书");
+  assert.match(await page.locator(".bulk-count").textContent(), /1/);
+  assert.deepEqual(await Promise.all(ids.map(stateOf)), ["dismissed", "confirmed", "dismissed"]);
+  await judge(page, daemon, /409|412|Conflict|Precondition/);
+  await page.context().close();
+});
+
+test("new alerts wait while somebody works, and are shown on a key", async () => {
+  const page = await officer(chrome, daemon, { name: "赵敏" });
+  await page.goto("/alerts?rule=no-budget");
+  await rowsOf(page).first().waitFor();
+  await page.keyboard.press("j");
+  const before = await rowsOf(page).evaluateAll((rows) => rows.map((row) => row.dataset.id));
+  await daemon.feed(suspicious(3, { from: 200, at: "2026-03-28" }));
+  await page.locator(".held").waitFor({ timeout: 20_000 });
+  assert.match(await page.locator(".held").textContent(), /3/);
+  assert.deepEqual(await rowsOf(page).evaluateAll((rows) => rows.map((row) => row.dataset.id)), before);
+  await page.keyboard.press(".");
+  await page.locator(".held").waitFor({ state: "detached" });
+  const now = await rowsOf(page).evaluateAll((rows) => rows.map((row) => row.dataset.id));
+  assert.equal(now.filter((id) => !before.includes(id)).length, 3);
+  assert.equal(new Set(now).size, now.length);
+  await judge(page, daemon);
+  await page.context().close();
+});
+
+test("the daemon dies and comes back: it is said, nothing is lost or shown twice, and nobody reloads", async () => {
+  const page = await officer(chrome, daemon, { name: "赵敏" });
+  await page.goto("/alerts?state=open");
+  await rowsOf(page).first().waitFor();
+  const before = await rowsOf(page).evaluateAll((rows) => rows.map((row) => row.dataset.id));
+  const first = before[0];
+  await page.keyboard.press("j");
+  await page.keyboard.press("k");
+  await daemon.kill();
+  await page.keyboard.press("m");
+  await page.locator(".order textarea").fill("电话无人接听");
+  await page.keyboard.press("Enter");
+  await page.locator(".banner.is-down").waitFor();
+  assert.equal(await page.locator(".order textarea").inputValue(), "电话无人接听");
+  assert.equal(await rowsOf(page).count(), before.length);
+  await daemon.run();
+  await page.locator(".banner.is-back").waitFor({ timeout: 30_000 });
+  await page.locator(".order textarea").press("Enter");
+  await page.locator(".order").waitFor({ state: "detached" });
+  const { history } = await daemon.get(`/alerts/${first}`);
+  assert.equal(history.filter((change) => change.why === "电话无人接听").length, 1);
+  const now = await rowsOf(page).evaluateAll((rows) => rows.map((row) => row.dataset.id));
+  assert.deepEqual(now, before);
+  await judge(page, daemon, /ERR_CONNECTION|Failed to load resource/);
+  await page.context().close();
+});
+
+test("an empty list says which filter excludes everything", async () => {
+  const page = await officer(chrome, daemon);
+  await page.goto("/alerts?severity=low&rule=no-budget");
+  await page.locator(".excluding a").first().waitFor();
+  const said = await page.locator(".excluding a").allTextContents();
+  assert.equal(said.length, 1);
+  assert.match(said[0], /级别/);
+  await page.locator(".excluding a").click();
+  await rowsOf(page).first().waitFor();
+  assert.equal(new URL(page.url()).search, "?rule=no-budget");
+  await judge(page, daemon);
+  await page.context().close();
+});
+
+const line = "ZB2026-380100105001-001";
+const SCREENS = async () => {
+  const { alerts } = await daemon.get("/alerts?state=active&limit=1&rule=large-cash");
+  return {
+    today: "/",
+    inbox: "/alerts",
+    alert: `/alerts/${alerts[0].alert_id}`,
+    line: `/budget/${line}`,
+    silences: '/silences?new=rule%3D"no-budget"',
+    nothing: "/alerts?text=nosuch",
+    rules: "/rules",
+    rule: "/rules/large-cash",
+    results: "/results",
+    notifications: "/notifications",
+    sources: "/sources",
+    unknown: "/alerts/none",
+    "no-page": "/ask",
+  };
+};
+
+for (const language of ["zh", "en"]) {
+  test(`every screen in ${language}: axe finds nothing, no text is missing`, async () => {
+    const page = await officer(chrome, daemon, { language });
+    for (const [name, path] of Object.entries(await SCREENS())) {
+      await page.goto(path);
+      await page.waitForLoadState("networkidle");
+      await page.locator("h1, .empty").first().waitFor();
+      await accessible(page, `${name} (${language})`);
+      const text = await page.locator("#app").innerText();
+      assert.doesNotMatch(text, /undefined|NaN|\[object/, name);
+      if (language === "en") assert.match(text, /Alerts/);
+    }
+    await judge(page, daemon, /404/);
+    await page.context().close();
+  });
+}
+
+test("a phone of 360 px: nothing scrolls sideways, everything can be touched, an alert can be worked", async () => {
+  const page = await officer(chrome, daemon, { name: "王芳", width: 360, height: 740, hasTouch: true, isMobile: true });
+  for (const [name, path] of Object.entries(await SCREENS())) {
+    await page.goto(path);
+    await page.waitForLoadState("networkidle");
+    await fits(page, name);
+    await touchable(page, name);
+  }
+  await page.goto("/alerts?state=open");
+  await rowsOf(page).first().waitFor();
+  const id = await rowsOf(page).first().getAttribute("data-id");
+  await page.locator(".row[data-id] .summary-cell a").first().tap();
+  await page.waitForURL(`**/alerts/${id}`);
+  await page.locator(".detail-actions .act-acknowledge").tap();
+  await page.waitForFunction(() => document.querySelector(".detail .state")?.textContent === "已受理");
+  assert.equal(await stateOf(id), "acknowledged");
+  await judge(page, daemon, /404/);
+  await page.context().close();
+});
+
+test("200 % zoom is half the width: everything is still there", async () => {
+  const page = await officer(chrome, daemon, { width: 720, height: 450, deviceScaleFactor: 2 });
+  for (const [name, path] of Object.entries(await SCREENS())) {
+    await page.goto(path);
+    await page.waitForLoadState("networkidle");
+    await fits(page, name);
+  }
+  await page.context().close();
+});
+
+test("on paper there are rows and no tools", async () => {
+  const page = await officer(chrome, daemon);
+  await page.goto("/alerts?state=all");
+  await rowsOf(page).first().waitFor();
+  await page.emulateMedia({ media: "print" });
+  assert.ok(await rowsOf(page).first().isVisible());
+  for (const tool of [".top", ".nav", ".filters", ".tabs"])
+    assert.equal(await page.locator(tool).isVisible(), false, tool);
+  await page.context().close();
+});
+
+test("money is exact in yuan and rounded in ten thousands", async () => {
+  const page = await officer(chrome, daemon);
+  await page.goto(`/budget/${line}`);
+  const { total } = await daemon.get(`/budget-lines/${line}`);
+  const yuan = total.replace(/\B(?=(\d{3})+\.)/g, ",");
+  await page.locator(".balances dd").first().waitFor();
+  assert.equal(await page.locator(".balances dd").first().textContent(), yuan);
+  await page.locator(".top .segments button").nth(1).click();
+  assert.equal(await page.locator(".balances dd").first().textContent(), (Number(total) / 10_000).toFixed(2));
+  await page.context().close();
+});

@@ -1,0 +1,65 @@
+// Builds `dist`: the same source gives the same bytes. `--check` refuses a `dist` that differs from what the source gives.
+import { build } from "esbuild";
+import { readFileSync, readdirSync, writeFileSync, mkdirSync, rmSync } from "node:fs";
+import { gzipSync } from "node:zlib";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const dist = join(root, "dist");
+/** What the script may weigh as it travels. */
+const SCRIPT_MAX = 100 * 1024;
+
+export const options = {
+  absWorkingDir: root,
+  entryPoints: { app: "src/main.tsx", worker: "src/worker.ts" },
+  outdir: "dist",
+  bundle: true,
+  minify: true,
+  format: "esm",
+  target: "chrome90",
+  charset: "utf8",
+  legalComments: "none",
+  jsx: "automatic",
+  jsxImportSource: "preact",
+};
+
+/** The files of `dist` by name. */
+async function files() {
+  const { outputFiles } = await build({ ...options, write: false });
+  const made = outputFiles.map((file) => [file.path.slice(dist.length + 1), Buffer.from(file.contents)]);
+  const kept = readdirSync(join(root, "public")).map((name) => [name, readFileSync(join(root, "public", name))]);
+  return new Map([...made, ...kept].sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+async function main() {
+  const built = await files();
+  const script = gzipSync(built.get("app.js"), { level: 9 }).length;
+  if (script > SCRIPT_MAX) {
+    console.error(`app.js is ${script} bytes compressed; at most ${SCRIPT_MAX} are allowed`);
+    process.exit(1);
+  }
+  if (process.argv.includes("--check")) {
+    const there = readdirSync(dist);
+    const wrong = [...new Set([...there, ...built.keys()])].filter(
+      (name) => !built.has(name) || !there.includes(name) || !readFileSync(join(dist, name)).equals(built.get(name)),
+    );
+    if (wrong.length > 0) {
+      console.error(
+        `console/dist is not what the source gives (${wrong.join(", ")}): run \`npm run build\` in console/ and commit it`,
+      );
+      process.exit(1);
+    }
+  } else {
+    rmSync(dist, { recursive: true, force: true });
+    mkdirSync(dist);
+    for (const [name, bytes] of built) writeFileSync(join(dist, name), bytes);
+  }
+  for (const [name, bytes] of built) {
+    console.log(
+      `${name.padEnd(24)} ${String(bytes.length).padStart(7)}  ${String(gzipSync(bytes, { level: 9 }).length).padStart(6)} compressed`,
+    );
+  }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await main();

@@ -1,0 +1,3 @@
+//! What the console lives on: its files, and the API behind every screen.
+
+mod shell;
