@@ -428,8 +428,9 @@ impl<'c> RowBuilder<'c> {
 
     pub fn finish(mut self) -> Decoded {
         let rows = self.types.len();
-        let maker = self.decoder.maker();
-        let versions = (!self.versions.is_empty()).then(|| RowVersions { rows: self.versions, maker });
+        let decoder = self.decoder;
+        let versions =
+            (!self.versions.is_empty()).then(|| RowVersions { rows: self.versions, maker: decoder.maker() });
         self.columns.set_buffer(self.side_buffer, Buffer::from(self.side));
         let schema = SchemaRef::clone(&self.decoder.schema);
         let arrays = self.columns.finish(rows, schema.fields().iter().map(|f| f.data_type()));

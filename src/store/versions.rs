@@ -76,3 +76,40 @@ impl KnownVersions for Lookup {
         Ok(meta(connection, LAST).map_err(|error| explain(dir, error))?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{path::Path, sync::Arc};
+
+    use super::*;
+    use crate::store::migrate::migrate;
+
+    #[test]
+    fn old_records_are_let_go_of_and_the_sum_holds() {
+        let dir = Path::new("here");
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(dir, &connection, &Arc::default()).unwrap();
+        let change = |number: i64| VersionChange {
+            source: "vouchers".into(),
+            key: format!("V{number}").into(),
+            kept: Kept { at: number, ..Kept::default() },
+            number,
+        };
+        let transaction = connection.transaction().unwrap();
+        write(&transaction, &(1..=9).map(change).collect::<Vec<_>>()).unwrap();
+        write(
+            &transaction,
+            &[VersionChange { number: 10, kept: Kept { at: 7, ..Kept::default() }, ..change(2) }],
+        )
+        .unwrap();
+        assert_eq!(meta(&transaction, LAST).unwrap(), 10);
+        sums::check(dir, &transaction, &sums::VERSIONS).unwrap();
+        assert!(are_before(&transaction, 5).unwrap());
+        assert!(!let_go(&transaction, 5).unwrap());
+        assert!(!are_before(&transaction, 5).unwrap());
+        let left = "SELECT group_concat(\"key\", ' ') FROM (SELECT \"key\" FROM versions ORDER BY \"key\")";
+        let left: String = transaction.query_row(left, [], |row| row.get(0)).unwrap();
+        assert_eq!(left, "V2 V5 V6 V7 V8 V9");
+        sums::check(dir, &transaction, &sums::VERSIONS).unwrap();
+    }
+}

@@ -53,7 +53,9 @@ impl Records {
         self.last += 1;
         let (source, key, number) = (Arc::clone(source), Box::<str>::from(key), self.last);
         let name = (Arc::clone(&source), key.clone());
-        self.changed.push_back((name.clone(), number));
+        if self.store.is_some() {
+            self.changed.push_back((name.clone(), number));
+        }
         self.at_hand.insert(name, (kept.clone(), number));
         VersionChange { source, key, kept, number }
     }
