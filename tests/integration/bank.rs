@@ -176,7 +176,9 @@ fn a_restart_between_a_confirmation_and_its_payment_changes_nothing() {
 
 #[test]
 fn the_statement_of_yesterday_is_a_metric() {
-    let today = jiff::Zoned::now().with_time_zone(jiff::tz::TimeZone::get("Asia/Shanghai").unwrap()).date();
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let now = jiff::Timestamp::from_second(i64::try_from(now).unwrap()).unwrap();
+    let today = jiff::tz::TimeZone::get("Asia/Shanghai").unwrap().to_datetime(now).date();
     let at = json!(format!("{}T10:00:00+08:00", today.yesterday().unwrap()));
     let mut events = [
         payment("p1", "L1", "100"),
