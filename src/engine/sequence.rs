@@ -20,7 +20,7 @@ use super::{
     ports::PortError,
     recent::Recent,
     ticker::{Stretch, Ticker},
-    versions::{Judges, VersionChange, VersionResult, Versions},
+    versions::{Judges, Resolved, VersionChange, VersionResult, Versions},
     watermark::{Owed, Watermark},
 };
 use crate::{
@@ -249,16 +249,7 @@ impl Sequencer {
             }
             accepted.push(seen == Seen::New);
         }
-        for (receipt, skipped) in receipts.iter_mut().zip(&decoded.skipped) {
-            receipt.skipped = *skipped;
-        }
-        for (block, _) in resolved.results.iter().filter(|(_, result)| result.is_duplicate()) {
-            receipts[*block].duplicates += 1;
-            duplicates += 1;
-        }
-        for reject in &decoded.rejects {
-            count_reject(&mut receipts, blocks, reject);
-        }
+        duplicates += count_others(&mut receipts, blocks, &decoded, &resolved);
         cuts.extend(self.step(step, watermarks.len(), now, ticker));
         let (events, types, hashes) = keep(&decoded, &accepted);
         // A record that comes again is compared with what was sent, not with what was found out.
@@ -500,6 +491,22 @@ struct Cut {
     rests: bool,
     /// The how manieth process begins the first of them, if another ended before it was done; else 0.
     attempt: u32,
+}
+
+/// Counts the records that led to no event, and gives how many of them came before.
+fn count_others(receipts: &mut [Receipt], blocks: &[Block], decoded: &Decoded, resolved: &Resolved) -> u64 {
+    for (receipt, skipped) in receipts.iter_mut().zip(&decoded.skipped) {
+        receipt.skipped = *skipped;
+    }
+    for reject in &decoded.rejects {
+        count_reject(receipts, blocks, reject);
+    }
+    let mut again = 0;
+    for (block, _) in resolved.results.iter().filter(|(_, result)| result.is_duplicate()) {
+        receipts[*block].duplicates += 1;
+        again += 1;
+    }
+    again
 }
 
 fn count_reject(receipts: &mut [Receipt], blocks: &[Block], reject: &Reject) {
