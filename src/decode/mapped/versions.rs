@@ -150,7 +150,7 @@ impl<'a> Apply<'a> {
             key.push_str(part);
         }
         let (version, changed_at, shown) =
-            self.order_of(self.bare(row.cell(upsert.version)), rows).ok_or_else(|| {
+            self.order_of(&self.bare(row.cell(upsert.version)), rows).ok_or_else(|| {
                 let name = quoted(&names[upsert.version]);
                 (
                     Reason::MissingField,
@@ -162,9 +162,9 @@ impl<'a> Apply<'a> {
     }
 
     /// A time, if it is one, else a number, else a text; as it stands there.
-    fn order_of(&self, cell: Cell<'a>, rows: &RowBuilder<'_>) -> Option<(Version, Option<i64>, String)> {
+    fn order_of(&self, cell: &Cell<'a>, rows: &RowBuilder<'_>) -> Option<(Version, Option<i64>, String)> {
         let column = Column::RecordedAt.index();
-        let shown = match &cell {
+        let shown = match cell {
             Cell::Cents(cents) => crate::event::money::format_cents(*cents),
             Cell::Micros(at) | Cell::Local(at) => at.to_string(),
             cell => plain(cell)?.to_owned(),
@@ -182,7 +182,7 @@ impl<'a> Apply<'a> {
         if let Some(number) = number(&shown) {
             return Some((Version::Number(number), None, shown));
         }
-        if let Some(at) = rows.instant(column, &cell) {
+        if let Some(at) = rows.instant(column, cell) {
             return Some((Version::Time(at), Some(at), shown));
         }
         if let Some(clock) =

@@ -150,9 +150,9 @@ fn a_day_of_vouchers_sent_three_times_is_the_clean_stream() {
             "vouchers",
             "--config",
             "fiscwatch.yaml",
-            "--out",
+            "--findings",
             "found.jsonl",
-            "--ledger-out",
+            "--ledger",
             "ledger.jsonl",
         ];
         let (code, out, err) = run(sent.path(), &[&["backtest", "--events"], files, &ledger[..]].concat());
