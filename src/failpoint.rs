@@ -25,6 +25,7 @@ pub const NAMES: &[&str] = &[
     "commit.begun",
     "commit.positions",
     "commit.journal",
+    "commit.versions",
     "commit.findings",
     "commit.alerts",
     "commit.watermark",

@@ -28,6 +28,7 @@ pub static FILES: &[(&str, &str)] = files! { "":
     "config/lists/sensitive_words.csv",
     "config/lists/three_public_caps.csv",
     "config/lists/unit_accounts.csv",
+    "config/maps/debezium.yaml",
     "config/maps/iso20022-camt.054.yaml",
     "config/maps/iso20022-pacs.004.yaml",
     "config/maps/iso20022-pacs.008.yaml",

@@ -54,6 +54,8 @@ pub struct Metrics {
     pub rule_verdicts: IntGaugeVec,
     /// Records in quarantine.
     pub quarantined: IntCounterVec,
+    /// Versions of records that come again when they have changed, and what became of them.
+    pub row_versions: IntCounterVec,
     /// Records in quarantine without their bytes, because there was no room.
     pub quarantine_overflow: IntCounterVec,
     /// Bytes in quarantine.
@@ -102,6 +104,12 @@ pub struct Metrics {
     pub budget_lines_overspent: IntGauge,
     /// Payments that the bank confirmed and that have not come.
     pub payments_awaited: IntGauge,
+    /// Confirmations that were not kept because too many payments are awaited.
+    pub payments_awaited_beyond: IntGauge,
+    /// How many payments and confirmations the statement of the day before has.
+    pub completeness_count: IntGaugeVec,
+    /// How much they are.
+    pub completeness_amount: GaugeVec,
     /// How much of the fiscal year had passed at the latest event.
     pub budget_year_elapsed: Gauge,
     /// Bytes of the store.
@@ -248,6 +256,12 @@ impl Metrics {
                 "Records put into quarantine.",
                 &["source", "reason"],
             )?,
+            row_versions: counters(
+                r,
+                "row_versions_total",
+                "Versions of records of sources with mode upsert: new, changed, same, older, void or refused.",
+                &["source", "result"],
+            )?,
             quarantine_overflow: overflow(r)?,
             quarantine_bytes: gauge(r, "quarantine_bytes", "Bytes in quarantine.")?,
             quarantine_limit: gauge(r, "quarantine_limit_bytes", "Bytes that the quarantine may have.")?,
@@ -333,6 +347,27 @@ impl Metrics {
             budget_lines: gauge(r, "budget_lines", "Budget lines in the ledger.")?,
             budget_lines_overspent: overspent(r)?,
             payments_awaited: payments_awaited(r)?,
+            payments_awaited_beyond: gauge(
+                r,
+                "payments_awaited_beyond",
+                "Confirmations since the start that were not kept because too many payments are awaited.",
+            )?,
+            completeness_count: register(
+                r,
+                IntGaugeVec::new(
+                    opts(
+                        "completeness_records",
+                        "Payments and confirmations of the day before, by figure of the statement.",
+                    ),
+                    &["figure"],
+                )?,
+            )?,
+            completeness_amount: gauges(
+                r,
+                "completeness_amount",
+                "Yuan of the day before, by figure of the statement.",
+                &["figure"],
+            )?,
             budget_year_elapsed: year_elapsed(r)?,
             store_bytes: gauge(r, "store_bytes", "Bytes of the state on disk.")?,
             store_free_bytes: store_free_bytes(r)?,

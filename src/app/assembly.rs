@@ -17,7 +17,7 @@ use crate::{
     config::Config,
     daemon::{POSTED, Questions, RunOptions, Shared, intake, journal::StoredPast, receivers::Receivers},
     diagnostic,
-    engine::{Asked, Dedup, Engine, Originals, Record, Scheduler, Sequencer, Windowing, Workers},
+    engine::{Asked, Dedup, Engine, Originals, Record, Scheduler, Sequencer, Versions, Windowing, Workers},
     evaluate::Evaluator,
     rule::RuleSet,
     store::{Lookup, StateLock, Store},
@@ -118,7 +118,8 @@ impl Assembly {
         let engine = Engine {
             decoder,
             sequencer: Sequencer::new(ledger, dedup, watermark, Some(config.checkpoint_events))
-                .finding(Originals::in_journal(Lookup::open(store.dir())?).within(config.retain_micros())),
+                .finding(Originals::in_journal(Lookup::open(store.dir())?).within(config.retain_micros()))
+                .comparing(Versions::stored(Lookup::open(store.dir())?)?),
             windowing: windowing.telling(Arc::clone(&shared.busy)),
             evaluator,
             record: Record::Journal,

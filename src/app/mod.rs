@@ -13,6 +13,7 @@ mod run;
 mod sealing;
 mod search;
 mod standby;
+mod statement;
 mod tables;
 mod wellbeing;
 

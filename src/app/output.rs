@@ -109,6 +109,7 @@ impl Output for StoreOutput {
                 lists: batch.lists.take(),
                 decided: std::mem::take(&mut batch.decided),
                 passed: batch.passed.iter().cloned().collect(),
+                versions: std::mem::take(&mut batch.versions),
                 again: batch.again,
                 now,
                 received_at: batch
@@ -218,6 +219,9 @@ fn count(shared: &Shared, batch: &Committable) {
         }
     }
     drop(totals);
+    for (source, result, n) in &batch.version_results {
+        m.row_versions.with_label_values(&[m.source_label(source), result.word()]).inc_by(*n);
+    }
     m.duplicates.inc_by(batch.duplicates);
     m.late.inc_by(batch.late);
     m.schedule_rests.inc_by(batch.rests);

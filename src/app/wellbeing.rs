@@ -33,10 +33,11 @@ pub fn start(shared: &Arc<Shared>, watch: Watch, stop: &CancellationToken) -> Jo
     let (shared, stop) = (Arc::clone(shared), stop.clone());
     tokio::spawn(async move {
         let look = look(Arc::clone(&shared), watch.clone());
+        let statement = super::statement::keep(Arc::clone(&shared));
         let beat = beat(shared, watch);
         tokio::select! {
             () = stop.cancelled() => {}
-            () = async { tokio::join!(look, beat); } => {}
+            () = async { tokio::join!(look, beat, statement); } => {}
         }
     })
 }

@@ -17,7 +17,7 @@ use crate::{
     decode::Reading,
     diagnostic::{Diagnostic, read_text},
     event::stamp::Unit,
-    map::{Map, MapShape, Mistake},
+    map::{Map, MapShape, Mistake, Mode, UpsertShape, Versioned},
     say,
     yaml::{Document, Node},
 };
@@ -66,7 +66,11 @@ pub struct MapPlace {
 }
 
 /// What is said of the values of a source besides its map.
+#[derive(Default)]
 pub(super) struct Said<'s> {
+    pub mode: Mode,
+    pub upsert: Option<&'s UpsertShape>,
+    pub versioned: Option<Versioned<'s>>,
     pub zone: Option<&'s str>,
     pub times: Unit,
     pub nulls: Option<&'s [String]>,
@@ -88,6 +92,12 @@ impl MapPlace {
 /// # Errors
 /// Every mistake in it.
 pub fn read(path: &Path) -> Result<Map, Vec<Diagnostic>> {
+    let (text, shape) = read_shape(path)?;
+    Map::compile(&shape).map_err(|mistakes| placed(&path.display().to_string(), &text, &[], mistakes))
+}
+
+/// A map as its file has it, with the text.
+fn read_shape(path: &Path) -> Result<(String, MapShape), Vec<Diagnostic>> {
     let file = path.display().to_string();
     let text = read_text(path).map_err(|(reason, hint)| {
         vec![Diagnostic::of_file(&file, say!("the map cannot be read: {reason}", reason), hint)]
@@ -96,7 +106,7 @@ pub fn read(path: &Path) -> Result<Map, Vec<Diagnostic>> {
         let problems = shape::problems_of::<MapShape>(&file, &text, &say!("the map"));
         if problems.is_empty() { vec![syntax(&file, &e)] } else { problems }
     })?;
-    Map::compile(&shape).map_err(|mistakes| placed(&file, &text, &[], mistakes))
+    Ok((text, shape))
 }
 
 /// The reading of a map's records, where nothing else is said of them.
@@ -156,8 +166,11 @@ impl Resolver<'_> {
         said: &Said<'_>,
         map: Option<&MapSpec>,
     ) -> Reading {
-        let (map, place) = match map.map(|spec| self.map(path, spec)) {
-            Some(Some((map, place))) => (Some(map), Some(place)),
+        let upsert = self.upsert(path, said, map.is_some());
+        let of_events = || MapSpec::Inline(Box::new(MapShape::of_events()));
+        let own = upsert.and_then(|_| map.is_none().then(of_events));
+        let (map, place) = match map.or(own.as_ref()).map(|spec| self.map(path, spec, upsert)) {
+            Some(Some((map, place))) => (Some(map), Some(place).filter(|_| own.is_none())),
             _ => (None, None),
         };
         let zone = map.as_ref().and_then(|map| map.zone.as_deref()).or(said.zone);
@@ -173,12 +186,74 @@ impl Resolver<'_> {
         }
     }
 
-    fn map(&mut self, path: &[&str], spec: &MapSpec) -> Option<(Map, MapPlace)> {
+    /// What tells the records of a source apart, if they may come again when they have changed.
+    fn upsert<'s>(
+        &mut self,
+        path: &[&str],
+        said: &Said<'s>,
+        has_map: bool,
+    ) -> Option<(&'s UpsertShape, Versioned<'s>)> {
+        let versioned = said.versioned.unwrap_or(Versioned::Not);
+        match (said.mode, said.upsert) {
+            (Mode::Append, None) => None,
+            (Mode::Append, Some(_)) => {
+                let hint = Some(say!("write mode: upsert beside it, or take it out"));
+                self.of_source(path, &["upsert"], say!("`upsert` says nothing without `mode: upsert`"), hint);
+                None
+            }
+            (Mode::Upsert, _) if !has_map && matches!(versioned, Versioned::Not) => {
+                let message = say!("`mode: upsert` needs a `map` at the source");
+                let hint = say!(
+                    "only change events of Debezium and tables of PostgreSQL can be without one (docs/feeds.md)"
+                );
+                self.of_source(path, &["mode"], message, Some(hint));
+                None
+            }
+            (Mode::Upsert, None) => {
+                let message = say!("`mode: upsert` needs the columns that tell records apart");
+                self.of_source(path, &["mode"], message, Some(UpsertShape::EXAMPLE.to_owned()));
+                None
+            }
+            (Mode::Upsert, Some(shape)) => Some((shape, versioned)),
+        }
+    }
+
+    /// A problem with what stands below a source, whose map would stand at `path`.
+    fn of_source(&mut self, path: &[&str], keys: &[&str], message: String, hint: Option<String>) {
+        let source = path.split_last().map_or(path, |(_, source)| source);
+        let path: Vec<String> = source.iter().chain(keys).map(|key| (*key).to_owned()).collect();
+        self.problems.push(place(self.file, self.text, &path, message, hint));
+    }
+
+    fn map(
+        &mut self,
+        path: &[&str],
+        spec: &MapSpec,
+        upsert: Option<(&UpsertShape, Versioned<'_>)>,
+    ) -> Option<(Map, MapPlace)> {
+        let source = path;
         let path: Vec<String> = path.iter().map(|key| (*key).to_owned()).collect();
+        // What is wrong with `upsert` stands at the source, wherever the map is.
+        let apart = |resolver: &mut Self, mistakes: Vec<Mistake>| -> Vec<Mistake> {
+            let (at_source, of_map): (Vec<_>, Vec<_>) = mistakes
+                .into_iter()
+                .partition(|mistake| mistake.path.first().is_some_and(|key| key == "upsert"));
+            for Mistake { path, message, hint } in at_source {
+                let keys: Vec<&str> = path.iter().map(String::as_str).collect();
+                resolver.of_source(source, &keys, message, hint);
+            }
+            of_map
+        };
         match spec {
             MapSpec::File(file) => {
                 let file = self.path(file.clone());
-                match read(&file) {
+                let compiled = read_shape(&file).and_then(|(text, shape)| {
+                    Map::compile_versions(&shape, upsert).map_err(|mistakes| {
+                        let mistakes = apart(self, mistakes);
+                        placed(&file.display().to_string(), &text, &[], mistakes)
+                    })
+                });
+                match compiled {
                     Ok(map) => Some((map, MapPlace { file: file.display().to_string(), path: Vec::new() })),
                     Err(problems) => {
                         self.problems.extend(problems);
@@ -186,9 +261,10 @@ impl Resolver<'_> {
                     }
                 }
             }
-            MapSpec::Inline(shape) => match Map::compile(shape) {
+            MapSpec::Inline(shape) => match Map::compile_versions(shape, upsert) {
                 Ok(map) => Some((map, MapPlace { file: self.file.to_owned(), path })),
                 Err(mistakes) => {
+                    let mistakes = apart(self, mistakes);
                     self.problems.extend(placed(self.file, self.text, &path, mistakes));
                     None
                 }

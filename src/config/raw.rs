@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     event::{stamp::Unit, time::NamedBy},
+    map::{Mode, UpsertShape},
     rule::Language,
     source::{Encoding, directory::Afterwards, kafka::KafkaSource},
     store::WhenFull,
@@ -122,6 +123,11 @@ pub struct SourceSpec {
     pub nulls: Option<Vec<String>>,
     /// How its records become events, if they are none yet (docs/feeds.md): a map, or the file that it is in.
     pub map: Option<MapSpec>,
+    /// `append` if a record never changes, `upsert` if it comes again when it has changed (docs/feeds.md#records-that-change).
+    #[serde(default)]
+    pub mode: Mode,
+    /// With `mode: upsert`: what tells records apart, and what orders the versions of one.
+    pub upsert: Option<UpsertShape>,
 }
 
 /// What is asked before money moves.

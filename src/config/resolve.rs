@@ -24,7 +24,7 @@ use crate::{
     diagnostic::Diagnostic,
     evaluate::schedule::Limits,
     event::{Currency, duration, stamp::Unit, time::Calendar},
-    map::Map,
+    map::{Map, Versioned},
     paths::from_folder,
     rule::{Mode, Param, load::Override},
     say,
@@ -355,15 +355,28 @@ impl Resolver<'_> {
 
     fn readings(&mut self, raw: &Raw) -> Readings {
         let posted = &raw.http.events;
-        let said = Said { zone: posted.zone.as_deref(), times: posted.times, nulls: posted.nulls.as_deref() };
+        let said = Said {
+            zone: posted.zone.as_deref(),
+            times: posted.times,
+            nulls: posted.nulls.as_deref(),
+            ..Said::default()
+        };
         let path = ["http", "events", "map"];
         let http = self.feed(("http.events.zone", &path), &said, posted.map.as_ref());
         let mut readings = HashMap::from([(String::from("http"), http)]);
         for spec in &raw.sources {
             let key = say!("source {name}: zone", name = quoted(&spec.name));
-            let said = Said { zone: spec.zone.as_deref(), times: spec.times, nulls: spec.nulls.as_deref() };
-            let reading = self.feed((&key, &["sources", &spec.name, "map"]), &said, spec.map.as_ref());
             let debezium = spec.kafka.as_ref().is_some_and(|kafka| kafka.format == MessageFormat::Debezium);
+            let polled = spec.postgres.as_ref().map(|table| Versioned::Polled(&table.cursor));
+            let said = Said {
+                zone: spec.zone.as_deref(),
+                times: spec.times,
+                nulls: spec.nulls.as_deref(),
+                mode: spec.mode,
+                upsert: spec.upsert.as_ref(),
+                versioned: polled.or(debezium.then_some(Versioned::Changes)),
+            };
+            let reading = self.feed((&key, &["sources", &spec.name, "map"]), &said, spec.map.as_ref());
             readings.insert(spec.name.clone(), reading.in_debezium(debezium));
         }
         readings

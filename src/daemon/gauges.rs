@@ -138,6 +138,7 @@ fn ledger_gauges(ledger: &Ledger, metrics: &Metrics, top_units: usize) {
     }
     metrics.budget_lines_overspent.set(overspent);
     metrics.payments_awaited.set(ledger.payments_awaited().try_into().unwrap_or(i64::MAX));
+    metrics.payments_awaited_beyond.set(ledger.confirmations_beyond().try_into().unwrap_or(i64::MAX));
     unit_gauges(units, metrics, top_units);
 }
 

@@ -13,6 +13,7 @@ mod row;
 mod table;
 mod text;
 mod value;
+pub mod versions;
 mod whole;
 mod words;
 
@@ -66,16 +67,18 @@ pub struct Decoded {
     pub skipped: Vec<u64>,
     /// Fields that the data dictionary does not know, with how often they came.
     pub unknown_fields: BTreeMap<String, u64>,
+    /// Which of them are versions of records that come again when they have changed.
+    pub versions: Option<Box<versions::RowVersions>>,
 }
 
 /// Where the rows of a batch came from.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Origins {
     blocks: Vec<OriginBlock>,
     rows: Vec<OriginRow>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct OriginBlock {
     source: Arc<str>,
     partition: Arc<str>,
@@ -92,7 +95,7 @@ enum Raw {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct OriginRow {
+pub(crate) struct OriginRow {
     block: u32,
     start: u32,
     end: u32,
@@ -106,10 +109,35 @@ impl Origins {
         self.rows[row].block as usize
     }
 
+    /// The source that the values of a block are written as.
+    #[must_use]
+    pub fn source(&self, block: usize) -> &Arc<str> {
+        &self.blocks[block].source
+    }
+
     /// The row as a reject: with its bytes, or as an object where these say nothing without their file.
     #[must_use]
     pub fn reject(&self, row: usize, reason: Reason, detail: String) -> Reject {
-        let OriginRow { block, start, end, record } = self.rows[row];
+        self.reject_at(self.rows[row], reason, detail)
+    }
+
+    /// A version of a record as a reject.
+    #[must_use]
+    pub fn reject_version(&self, version: &versions::RowVersion, reason: Reason, detail: String) -> Reject {
+        self.reject_at(version.place, reason, detail)
+    }
+
+    /// The same for other rows: each as a row of these, or as what follows from a version of a record.
+    #[must_use]
+    pub fn rearranged<'v>(self, rows: impl Iterator<Item = Result<usize, &'v versions::RowVersion>>) -> Self {
+        let place =
+            |row: Result<usize, &versions::RowVersion>| row.map_or_else(|v| v.place, |at| self.rows[at]);
+        let rows = rows.map(place).collect();
+        Self { rows, ..self }
+    }
+
+    fn reject_at(&self, place: OriginRow, reason: Reason, detail: String) -> Reject {
+        let OriginRow { block, start, end, record } = place;
         let origin = &self.blocks[block as usize];
         let raw = match &origin.raw {
             Raw::Bytes(bytes) => bytes.slice(start as usize..end as usize),
@@ -203,7 +231,7 @@ impl Decoder {
             builder.start_block(block);
             let reading = self.reading_of(block);
             if reading.is_debezium()
-                && let Some(changes) = changes::Changes::of(block)
+                && let Some(changes) = changes::Changes::of(block, reading.map().map(AsRef::as_ref))
             {
                 match reading.map() {
                     Some(map) => {

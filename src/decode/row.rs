@@ -19,6 +19,7 @@ use super::{
     reading::Left,
     text::{self, Shape},
     value::{amount, check_event_id, check_tags, number, text_of, year},
+    versions::{RowVersion, RowVersions},
     whole::Whole,
 };
 use crate::{
@@ -95,6 +96,7 @@ pub struct RowBuilder<'c> {
     /// Empty lines and rows of each block.
     skipped: Vec<u64>,
     unknown_fields: BTreeMap<String, u64>,
+    versions: Vec<RowVersion>,
     /// The current block's address, length and buffer number.
     block: (usize, usize, u32),
     /// Unescaped text of this batch; it becomes the buffer numbered `side_buffer`.
@@ -119,6 +121,7 @@ impl<'c> RowBuilder<'c> {
             rejects: Vec::new(),
             skipped: Vec::new(),
             unknown_fields: BTreeMap::new(),
+            versions: Vec::new(),
             block: (0, 0, side_buffer),
             side: Vec::new(),
             side_buffer,
@@ -217,7 +220,27 @@ impl<'c> RowBuilder<'c> {
         self.rejects.push(reject);
     }
 
-    fn origin(&self, record: u64, start: usize, end: usize) -> OriginRow {
+    /// Records accepted so far.
+    pub fn len(&self) -> usize {
+        self.types.len()
+    }
+
+    /// Notes a version of a record.
+    pub fn version(&mut self, version: RowVersion) {
+        self.versions.push(version);
+    }
+
+    /// The instant in a cell, if it is one.
+    pub fn instant(&self, column: usize, cell: &Cell<'_>) -> Option<i64> {
+        self.instants().read(column, cell).ok()
+    }
+
+    /// Whether an event can have this time, in microseconds.
+    pub fn can_be(&self, at: i64) -> bool {
+        self.bounds.contain(at)
+    }
+
+    pub fn origin(&self, record: u64, start: usize, end: usize) -> OriginRow {
         let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
         let block = place(self.origins.blocks.len() - 1);
         OriginRow { block, start: place(start), end: place(end), record }
@@ -399,11 +422,15 @@ impl<'c> RowBuilder<'c> {
             rejects: self.rejects,
             skipped: self.skipped,
             unknown_fields: self.unknown_fields,
+            versions: None,
         }
     }
 
     pub fn finish(mut self) -> Decoded {
         let rows = self.types.len();
+        let decoder = self.decoder;
+        let versions =
+            (!self.versions.is_empty()).then(|| RowVersions { rows: self.versions, maker: decoder.maker() });
         self.columns.set_buffer(self.side_buffer, Buffer::from(self.side));
         let schema = SchemaRef::clone(&self.decoder.schema);
         let arrays = self.columns.finish(rows, schema.fields().iter().map(|f| f.data_type()));
@@ -419,6 +446,7 @@ impl<'c> RowBuilder<'c> {
             rejects: self.rejects,
             skipped: self.skipped,
             unknown_fields: self.unknown_fields,
+            versions: versions.map(Box::new),
         }
     }
 }

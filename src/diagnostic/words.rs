@@ -175,6 +175,8 @@ const VALUES: &[(&str, &str)] = &[
     ("预算", "budget"),
     ("回单", "confirmation"),
     ("收款", "receipt"),
+    ("红冲", "reversal"),
+    ("红字冲销", "reversal"),
     ("已支付", "paid"),
     ("部分支付", "partial"),
     ("退汇", "returned"),

@@ -8,7 +8,7 @@ use std::{
 
 use arrow::record_batch::RecordBatch;
 
-use super::{KeptEvents, ListsStep, SavedWatermark};
+use super::{KeptEvents, ListsStep, SavedWatermark, VersionChange, VersionResult};
 use crate::{
     decision::Decided,
     evaluate::{Evaluation, Held, schedule::PassedTick},
@@ -69,6 +69,10 @@ pub struct Committable {
     pub unknown_fields: BTreeMap<String, u64>,
     /// The watermark after the batch.
     pub watermark: Option<SavedWatermark>,
+    /// What is known of records from now on that come again when they have changed.
+    pub versions: Vec<VersionChange>,
+    /// What became of their versions, by source.
+    pub version_results: Vec<(Arc<str>, VersionResult, u64)>,
     /// What is to be stored about lists that have changed.
     pub lists: Option<ListsStep>,
     /// What was decided of its applications.

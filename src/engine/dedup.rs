@@ -136,28 +136,12 @@ impl Dedup {
         *last = (*last).max(event.block.unwrap_or(0));
     }
 
-    /// Says whether an event is known.
-    ///
-    /// # Errors
-    /// If it may be forgotten and the sealed files cannot be read.
-    pub fn knows(&mut self, event_id: &str, id: u64, content: u64) -> Result<Seen, PortError> {
-        if let Some(known) = self.shards[shard_of(id)].get(&id) {
-            return Ok(told(*known, content));
-        }
-        if let Some(lookup) = self.old.as_mut().filter(|_| self.forgotten.may_have(id))
-            && let Some(known) = lookup.content(event_id, start_of(self.floor))?
-        {
-            return Ok(told(known, content));
-        }
-        Ok(Seen::New)
-    }
-
     /// Says whether an event is known, and knows it from now on. `at` is its time in microseconds.
     ///
     /// # Errors
     /// If it may be forgotten and the sealed files cannot be read.
     pub fn see(&mut self, event_id: &str, id: u64, content: u64, at: i64) -> Result<Seen, PortError> {
-        match self.knows(event_id, id, content)? {
+        match self.look(event_id, id, content)? {
             Seen::New => {}
             known => return Ok(known),
         }
@@ -170,6 +154,23 @@ impl Dedup {
             self.leaving.remove(&day);
         }
         self.move_on(at);
+        Ok(Seen::New)
+    }
+
+    /// Says whether an event is known, without knowing it from now on.
+    ///
+    /// # Errors
+    /// If it may be forgotten and the sealed files cannot be read.
+    pub fn look(&mut self, event_id: &str, id: u64, content: u64) -> Result<Seen, PortError> {
+        if let Some(known) = self.shards[shard_of(id)].get(&id) {
+            return Ok(told(*known, content));
+        }
+        let floor = start_of(self.floor);
+        if let Some(lookup) = self.old.as_mut().filter(|_| self.forgotten.may_have(id))
+            && let Some(known) = lookup.content(event_id, floor)?
+        {
+            return Ok(told(known, content));
+        }
         Ok(Seen::New)
     }
 

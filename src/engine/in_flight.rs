@@ -94,6 +94,14 @@ impl InFlight {
             let present = EventType::ALL.into_iter().zip(*counts).filter(|(_, n)| *n > 0);
             present.map(|(event_type, n)| (Arc::clone(&block.source), event_type, n))
         });
+        let mut version_results = BTreeMap::new();
+        for (block, result) in &s.version_results {
+            *version_results.entry((&blocks[*block].source, *result)).or_default() += 1;
+        }
+        let version_results = version_results
+            .into_iter()
+            .map(|((source, result), n)| (Arc::clone(source), result, n))
+            .collect();
         stages.evaluate += started.elapsed();
         let watermark = s.watermark.save();
         Ok(Committable {
@@ -123,6 +131,8 @@ impl InFlight {
             checkpoint: s.checkpoint,
             unknown_fields,
             watermark: Some(watermark),
+            versions: s.versions,
+            version_results,
             lists: None,
             decided: s.decided,
             stages,

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 
 use arrow::record_batch::RecordBatch;
 
+use super::versions::Kept;
 use crate::event::{Column, EventType};
 
 /// Why something outside the loop cannot answer, in its own words.
@@ -70,6 +71,21 @@ pub trait Journal: Debug + Send {
     /// # Errors
     /// If it cannot be read.
     fn last_block(&self) -> Result<i64, PortError>;
+}
+
+/// Finds the last versions of records that come again when they have changed.
+pub trait KnownVersions: Debug + Send {
+    /// What is known of the record of a source with this key.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    fn version(&mut self, source: &str, key: &str) -> Result<Option<Kept>, PortError>;
+
+    /// The number of the last change that is committed.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    fn last_change(&self) -> Result<i64, PortError>;
 }
 
 /// The events that are stored, from which windows are filled.

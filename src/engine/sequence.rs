@@ -20,6 +20,7 @@ use super::{
     ports::PortError,
     recent::Recent,
     ticker::{Stretch, Ticker},
+    versions::{Judges, Resolved, VersionChange, VersionResult, Versions},
     watermark::{Owed, Watermark},
 };
 use crate::{
@@ -38,6 +39,7 @@ pub struct Sequencer {
     dedup: Dedup,
     recent: Recent,
     originals: Originals,
+    versions: Versions,
     watermark: Watermark,
     /// Events between two checkpoints; `None` for a run that keeps no state.
     checkpoint_every: Option<u64>,
@@ -82,6 +84,10 @@ pub struct Sequenced {
     pub due: Vec<Due>,
     /// What was decided of its applications.
     pub decided: Vec<Decided>,
+    /// What is known of records that come again when they have changed.
+    pub versions: Vec<VersionChange>,
+    /// Versions by block and what became of them.
+    pub version_results: Vec<(usize, VersionResult)>,
 }
 
 /// Why a batch is sequenced.
@@ -109,9 +115,23 @@ impl Sequencer {
         watermark: Watermark,
         checkpoint_every: Option<u64>,
     ) -> Self {
-        let (recent, originals) = (Recent::default(), Originals::default());
-        let since_checkpoint = 0;
-        Self { ledger, dedup, recent, originals, watermark, checkpoint_every, since_checkpoint, noted: None }
+        Self {
+            ledger,
+            dedup,
+            recent: Recent::default(),
+            originals: Originals::default(),
+            versions: Versions::default(),
+            watermark,
+            checkpoint_every,
+            since_checkpoint: 0,
+            noted: None,
+        }
+    }
+
+    /// Compares records that come again with these.
+    #[must_use]
+    pub fn comparing(self, versions: Versions) -> Self {
+        Self { versions, ..self }
     }
 
     /// Finds the events that others name with these.
@@ -160,7 +180,7 @@ impl Sequencer {
             if let Some(detail) = self.watermark.plausible().and_then(|p| p.refuses(times.value(row))) {
                 return Ok(Some(Unanswered::Unreadable(detail)));
             }
-            if self.dedup.knows(id, decoded.ids[row], decoded.contents[row])? != Seen::New {
+            if self.dedup.look(id, decoded.ids[row], decoded.contents[row])? != Seen::New {
                 return Ok(Some(Unanswered::Known(id.to_owned())));
             }
         }
@@ -190,6 +210,8 @@ impl Sequencer {
             journal: self.watermark.journal_start(calendar),
             due: Vec::new(),
             decided: Vec::new(),
+            versions: Vec::new(),
+            version_results: Vec::new(),
         }
     }
 
@@ -208,11 +230,13 @@ impl Sequencer {
     pub fn sequence(
         &mut self,
         blocks: &[Block],
-        mut decoded: Decoded,
+        decoded: Decoded,
         step: Step,
         now: (i64, i64),
         ticker: &mut Ticker,
     ) -> Result<Vec<Sequenced>, PortError> {
+        let judges = Judges { known: &mut self.dedup, plausible: self.watermark.known_plausible() };
+        let (mut decoded, mut resolved) = self.versions.resolve(decoded, judges)?;
         let event_ids = decoded.events.column(Column::EventId.index()).as_string_view().clone();
         let names = decoded.events.column(Column::OriginalEventId.index()).as_string_view().clone();
         let wanted = ticker.rules().originals;
@@ -267,12 +291,13 @@ impl Sequencer {
                     self.watermark.observe(place, times.value(row), now.0);
                     watermarks.push(self.watermark.settled());
                     cuts.extend(self.cut(watermarks.len(), from, ticker));
-                    receipt.accepted += 1;
+                    receipt.accepted += u64::from(resolved.leads(row));
                     types_by_block[decoded.origins.block(row)][decoded.types[row] as usize] += 1;
                 }
                 Seen::Duplicate => {
-                    receipt.duplicates += 1;
-                    duplicates += 1;
+                    let leads = u64::from(resolved.leads(row));
+                    receipt.duplicates += leads;
+                    duplicates += leads;
                 }
                 Seen::Conflict => {
                     let detail = self.recent.conflict(&decoded.events, row, &accepted);
@@ -281,12 +306,7 @@ impl Sequencer {
             }
             accepted.push(seen == Seen::New);
         }
-        for (receipt, skipped) in receipts.iter_mut().zip(&decoded.skipped) {
-            receipt.skipped = *skipped;
-        }
-        for reject in &decoded.rejects {
-            count_reject(&mut receipts, blocks, reject);
-        }
+        duplicates += count_others(&mut receipts, blocks, &decoded, &resolved);
         cuts.extend(self.step(step, watermarks.len(), now, ticker));
         let (events, types, hashes) = keep(&decoded, &accepted);
         // A record that comes again is compared with what was sent, not with what was found out.
@@ -295,6 +315,7 @@ impl Sequencer {
         let kept = Kept { events, types, hashes, watermarks };
         let mut parts = self.parts(&kept, cuts, step, ticker);
         name(&mut parts, originals);
+        resolved.note(&mut parts, &accepted);
         // A part with events is a journal block, one without is none.
         self.dedup.end_batch(parts.iter().filter(|part| !part.types.is_empty()).count())?;
         self.originals.end(self.dedup.last_block())?;
@@ -305,6 +326,7 @@ impl Sequencer {
             last.late = late;
             last.receipts = receipts;
             last.types_by_block = types_by_block;
+            last.version_results = resolved.results;
         }
         Ok(parts)
     }
@@ -437,6 +459,8 @@ impl Sequencer {
             journal,
             due: Vec::new(),
             decided: Vec::new(),
+            versions: Vec::new(),
+            version_results: Vec::new(),
         }
     }
 
@@ -525,6 +549,22 @@ struct Cut {
     rests: bool,
     /// The how manieth process begins the first of them, if another ended before it was done; else 0.
     attempt: u32,
+}
+
+/// Counts the records that led to no event, and gives how many of them came before.
+fn count_others(receipts: &mut [Receipt], blocks: &[Block], decoded: &Decoded, resolved: &Resolved) -> u64 {
+    for (receipt, skipped) in receipts.iter_mut().zip(&decoded.skipped) {
+        receipt.skipped = *skipped;
+    }
+    for reject in &decoded.rejects {
+        count_reject(receipts, blocks, reject);
+    }
+    let mut again = 0;
+    for (block, _) in resolved.results.iter().filter(|(_, result)| result.is_duplicate()) {
+        receipts[*block].duplicates += 1;
+        again += 1;
+    }
+    again
 }
 
 fn count_reject(receipts: &mut [Receipt], blocks: &[Block], reject: &Reject) {

@@ -143,6 +143,12 @@ impl Watermark {
         Some(calendar.journal_start(from))
     }
 
+    /// What tells which times are plausible, as it is.
+    #[must_use]
+    pub fn known_plausible(&self) -> Option<&Plausible> {
+        self.plausible.as_ref()
+    }
+
     /// What tells which times are plausible.
     pub fn plausible(&mut self) -> Option<&mut Plausible> {
         self.plausible.as_mut()

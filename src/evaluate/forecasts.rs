@@ -130,7 +130,7 @@ pub fn add(early: &mut Early<'_, '_>, events: &RecordBatch) -> Option<()> {
         let other = || cell(others, row).unwrap_or_default();
         match EventType::parse(types.value(row)) {
             Some(EventType::Payment) => early.execute(line, at, cents),
-            Some(EventType::Refund) => early.execute(line, at, -cents),
+            Some(EventType::Refund | EventType::Reversal) => early.execute(line, at, -cents),
             Some(EventType::Correction) => {
                 early.execute(line, at, -cents);
                 early.execute(other(), at, cents);

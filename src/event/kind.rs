@@ -25,11 +25,13 @@ pub enum EventType {
     Confirmation,
     /// 收款: an own account was credited.
     Receipt,
+    /// 冲销: a payment is taken out of the books whole, as if it had not been.
+    Reversal,
 }
 
 impl EventType {
     /// Every type, in the order of their discriminants.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Application,
         Self::Payment,
         Self::Withdrawal,
@@ -39,6 +41,7 @@ impl EventType {
         Self::Indicator,
         Self::Confirmation,
         Self::Receipt,
+        Self::Reversal,
     ];
 
     /// The word used on the wire.
@@ -54,6 +57,7 @@ impl EventType {
             Self::Indicator => "indicator",
             Self::Confirmation => "confirmation",
             Self::Receipt => "receipt",
+            Self::Reversal => "reversal",
         }
     }
 

@@ -96,13 +96,16 @@ const BUDGET: TypeSet = EventType::Budget.bit();
 const INDICATOR: TypeSet = EventType::Indicator.bit();
 const CONFIRMATION: TypeSet = EventType::Confirmation.bit();
 const RECEIPT: TypeSet = EventType::Receipt.bit();
-const ALL: TypeSet = 0b1_1111_1111;
+const REVERSAL: TypeSet = EventType::Reversal.bit();
+const ALL: TypeSet = 0b11_1111_1111;
 /// Events that change what a budget line may spend or has spent.
 const MONEY: TypeSet = ALL & !(INDICATOR | CONFIRMATION | RECEIPT);
 const AMOUNT: TypeSet = ALL & !(INDICATOR | WITHDRAWAL);
 /// Applications are written as payments are.
 const PAY: TypeSet = APPLICATION | PAYMENT;
-const FOLLOW_UP: TypeSet = WITHDRAWAL | REFUND | CORRECTION;
+/// A reversal repeats the payment that it takes out, as far as it is known.
+const PAID: TypeSet = PAY | REVERSAL;
+const FOLLOW_UP: TypeSet = WITHDRAWAL | REFUND | CORRECTION | REVERSAL;
 
 const TYPES: &[&str] = &[
     "application",
@@ -114,6 +117,7 @@ const TYPES: &[&str] = &[
     "indicator",
     "confirmation",
     "receipt",
+    "reversal",
 ];
 const STATUSES: &[&str] = &["paid", "partial", "returned"];
 const ACTIONS: &[&str] = &[
@@ -168,33 +172,34 @@ dictionary! {
     ToBudgetLineId "to_budget_line_id" ID, CORRECTION | BUDGET, CORRECTION;
     Action "action" Choice(ACTIONS), BUDGET, BUDGET;
     Amount "amount" Money, AMOUNT, AMOUNT;
-    FiscalYear "fiscal_year" Year, PAY | BUDGET | INDICATOR, PAY | INDICATOR;
-    RegionCode "region_code" CODE, PAY | BUDGET | INDICATOR, PAY;
-    UnitCode "unit_code" CODE, PAY | BUDGET | INDICATOR | RECEIPT, PAY;
-    UnitName "unit_name" NAME, PAY | BUDGET | INDICATOR, 0;
-    FunctionCode "function_code" CODE, PAY | BUDGET, PAY;
-    EconomicCode "economic_code" CODE, PAY | BUDGET, PAY;
-    ProjectCode "project_code" CODE, PAY | BUDGET | INDICATOR, INDICATOR;
-    FundType "fund_type" CODE, PAY | BUDGET, 0;
-    PaymentMode "payment_mode" Choice(&["direct", "authorized"]), PAY, PAY;
-    Settlement "settlement" Choice(&["transfer", "cash", "card", "cheque"]), PAY, PAY;
-    PayerAccount "payer_account" ACCOUNT, PAY | RECEIPT, RECEIPT;
-    PayeeName "payee_name" NAME, PAY, PAY;
-    PayeeAccount "payee_account" ACCOUNT, PAY, PAY;
-    PayeeType "payee_type" Choice(&["entity", "person", "self"]), PAY, PAY;
-    ActualPayeeName "actual_payee_name" NAME, PAY | CONFIRMATION, 0;
-    ActualPayeeAccount "actual_payee_account" ACCOUNT, PAY | CONFIRMATION, 0;
-    Currency "currency" CODE, PAY, 0;
-    Purpose "purpose" PROSE, PAY | RECEIPT, 0;
-    ContractNo "contract_no" ID, PAY, 0;
-    InvoiceNo "invoice_no" ID, PAY, 0;
-    ProcurementNo "procurement_no" ID, PAY, 0;
-    BondCode "bond_code" CODE, PAY, 0;
-    BeneficiaryId "beneficiary_id" ID, PAY, 0;
-    ApplicationId "application_id" ID, PAY, 0;
-    OriginalEventId "original_event_id" ID, FOLLOW_UP | CONFIRMATION | RECEIPT, FOLLOW_UP | CONFIRMATION;
-    Reason "reason" PROSE, REFUND | CORRECTION, 0;
-    TagList "tags" Tags, PAY, 0;
+    FiscalYear "fiscal_year" Year, PAID | BUDGET | INDICATOR, PAY | INDICATOR;
+    RegionCode "region_code" CODE, PAID | BUDGET | INDICATOR, PAY;
+    UnitCode "unit_code" CODE, PAID | BUDGET | INDICATOR | RECEIPT, PAY;
+    UnitName "unit_name" NAME, PAID | BUDGET | INDICATOR, 0;
+    FunctionCode "function_code" CODE, PAID | BUDGET, PAY;
+    EconomicCode "economic_code" CODE, PAID | BUDGET, PAY;
+    ProjectCode "project_code" CODE, PAID | BUDGET | INDICATOR, INDICATOR;
+    FundType "fund_type" CODE, PAID | BUDGET, 0;
+    PaymentMode "payment_mode" Choice(&["direct", "authorized"]), PAID, PAY;
+    Settlement "settlement" Choice(&["transfer", "cash", "card", "cheque"]), PAID, PAY;
+    PayerAccount "payer_account" ACCOUNT, PAID | RECEIPT, RECEIPT;
+    PayeeName "payee_name" NAME, PAID, PAY;
+    PayeeAccount "payee_account" ACCOUNT, PAID, PAY;
+    PayeeType "payee_type" Choice(&["entity", "person", "self"]), PAID, PAY;
+    ActualPayeeName "actual_payee_name" NAME, PAID | CONFIRMATION, 0;
+    ActualPayeeAccount "actual_payee_account" ACCOUNT, PAID | CONFIRMATION, 0;
+    Currency "currency" CODE, PAID, 0;
+    Purpose "purpose" PROSE, PAID | RECEIPT, 0;
+    ContractNo "contract_no" ID, PAID, 0;
+    InvoiceNo "invoice_no" ID, PAID, 0;
+    ProcurementNo "procurement_no" ID, PAID, 0;
+    BondCode "bond_code" CODE, PAID, 0;
+    BeneficiaryId "beneficiary_id" ID, PAID, 0;
+    ApplicationId "application_id" ID, PAID, 0;
+    // A credit note may name no payment.
+    OriginalEventId "original_event_id" ID, FOLLOW_UP | CONFIRMATION | RECEIPT, FOLLOW_UP & !REFUND | CONFIRMATION;
+    Reason "reason" PROSE, REFUND | CORRECTION | REVERSAL, 0;
+    TagList "tags" Tags, PAID, 0;
     // A content hash counts a column by its place, so new ones stand at the end.
     IndicatorId "indicator_id" ID, INDICATOR, INDICATOR;
     IndicatorName "indicator_name" NAME, INDICATOR, 0;

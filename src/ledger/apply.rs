@@ -241,6 +241,8 @@ impl Ledger {
                 balances.executed -= amount;
                 balances.refunded += amount;
             }
+            // Unlike a refund it leaves nothing of the payment: `paid` goes down with `executed`.
+            EventType::Reversal => self.touch(number).balances.executed -= amount,
             EventType::Correction => {
                 let to = self.number(events.text(Column::ToBudgetLineId, row).unwrap_or_default());
                 self.correct(number, -amount);

@@ -6,11 +6,17 @@
 
 use hashbrown::{HashMap, HashSet};
 
+/// Payments that are awaited at most: some 100 MiB of them. What is cleared of further ones is on no line when they come; the
+/// events themselves are kept, as all are.
+pub const AWAITED_MAX: usize = 1 << 20;
+
 #[derive(Debug, Default)]
 pub struct Confirmations {
     /// Cents, by the `event_id` of the payment.
     waiting: HashMap<Box<str>, i128>,
     changed: HashSet<Box<str>>,
+    /// Confirmations that were not kept.
+    beyond: u64,
 }
 
 impl Confirmations {
@@ -19,12 +25,31 @@ impl Confirmations {
         self.waiting.iter().map(|(id, cents)| (&**id, *cents))
     }
 
+    /// Confirmations that were not kept since the start.
+    pub fn beyond(&self) -> u64 {
+        self.beyond
+    }
+
     pub fn len(&self) -> usize {
         self.waiting.len()
     }
 
     /// A confirmation waits for its payment.
     pub fn wait(&mut self, payment: &str, cents: i128) {
+        self.wait_among(payment, cents, AWAITED_MAX);
+    }
+
+    fn wait_among(&mut self, payment: &str, cents: i128, most: usize) {
+        if self.waiting.len() >= most && !self.waiting.contains_key(payment) {
+            if self.beyond == 0 {
+                tracing::error!(
+                    most,
+                    "so many payments are awaited that the bank confirmed: what it confirms of further ones is on no budget line when they come"
+                );
+            }
+            self.beyond += 1;
+            return;
+        }
         *self.waiting.entry(payment.into()).or_default() += cents;
         self.changed.insert(payment.into());
     }
@@ -47,5 +72,22 @@ impl Confirmations {
     pub fn take_changes(&mut self) -> Vec<(Box<str>, Option<i128>)> {
         let changed = std::mem::take(&mut self.changed);
         changed.into_iter().map(|id| (self.waiting.get(&id).copied(), id)).map(|(c, id)| (id, c)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn beyond_the_bound_only_those_that_wait_go_on_waiting() {
+        let mut confirmations = Confirmations::default();
+        for (payment, cents) in [("a", 5), ("b", 7), ("c", 9), ("a", 1)] {
+            confirmations.wait_among(payment, cents, 2);
+        }
+        assert_eq!((confirmations.len(), confirmations.beyond()), (2, 1));
+        assert_eq!(["a", "b", "c"].map(|id| confirmations.meet(|| Some(id))), [6, 7, 0]);
+        confirmations.wait_among("c", 9, 2);
+        assert_eq!(confirmations.meet(|| Some("c")), 9, "there is room again");
     }
 }

@@ -17,7 +17,7 @@ const RATIO_MAX: i128 = 99_999_999_999_999_999_999_999_999_999_999_999_999;
 pub struct Balances {
     /// approve + supplement + `carry_over` + transfers in − reduce − reclaim − transfers out
     pub total: i128,
-    /// opening + payments − refunds ± corrections
+    /// opening + payments − reversals − refunds ± corrections
     pub executed: i128,
     /// The part of `executed` from before the journal begins.
     pub opening: i128,
@@ -50,7 +50,7 @@ impl Balances {
         self.planned - self.reserved - self.executed
     }
 
-    /// Payments, whatever became of them: what `executed` has besides openings, refunds and corrections.
+    /// Payments that were not taken out again: what `executed` has besides openings, refunds and corrections.
     #[must_use]
     pub const fn paid(&self) -> i128 {
         self.executed - self.opening - self.corrected + self.refunded

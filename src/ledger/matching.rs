@@ -65,6 +65,11 @@ impl Matching {
         self.payments.insert(id, Payment { cents, cleared: 0, budgeted });
     }
 
+    /// A payment was taken out of the books, by the hash of its id. All payments of the day come before.
+    pub fn take_out(&mut self, payment: u64) {
+        self.payments.remove(&payment);
+    }
+
     /// A confirmation, by the hash of the payment's id: cents below zero were returned. All payments of the day come before.
     pub fn confirm(&mut self, payment: u64, cents: i128, of_the_day: bool) {
         if let Some(payment) = self.payments.get_mut(&payment) {

@@ -161,6 +161,12 @@ impl Ledger {
         self.confirmations.len()
     }
 
+    /// Confirmations since the start that were not kept, because so many payments were awaited.
+    #[must_use]
+    pub fn confirmations_beyond(&self) -> u64 {
+        self.confirmations.beyond()
+    }
+
     /// Each of them with the cents that are cleared of it, in no particular order.
     pub fn saved_confirmations(&self) -> impl Iterator<Item = (&str, i128)> {
         self.confirmations.all()

@@ -87,6 +87,7 @@ pub static ORIGINAL_COLUMNS: &[(&str, OriginalColumn)] = &[
     ("original.refunded", OriginalColumn::Sum(|r| r.refunded)),
     ("original.refunds", OriginalColumn::Count(|r| r.refunds)),
     ("original.corrected", OriginalColumn::Sum(|r| r.corrected)),
+    ("original.reversals", OriginalColumn::Count(|r| r.reversals)),
     ("original.withdrawals", OriginalColumn::Count(|r| r.withdrawals)),
     ("original.cleared", OriginalColumn::Sum(|r| r.cleared)),
     ("original.left", OriginalColumn::Left),

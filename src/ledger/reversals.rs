@@ -12,6 +12,8 @@ pub struct Reversed {
     pub refunded: i128,
     /// Cents of all corrections.
     pub corrected: i128,
+    /// Times that it was taken out of the books.
+    pub reversals: u32,
     /// Refunds.
     pub refunds: u32,
     /// Withdrawals.
@@ -71,6 +73,11 @@ impl Reversals {
                 self.of.entry(original).or_default().corrected += cents;
                 self.bring(original, line, -cents);
                 self.bring(original, to_line, cents);
+            }
+            EventType::Reversal => {
+                let reversed = self.of.entry(original).or_default();
+                reversed.reversals = reversed.reversals.saturating_add(1);
+                self.bring(original, line, -cents);
             }
             EventType::Withdrawal => {
                 let reversed = self.of.entry(original).or_default();

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::{Charset, Condition, Dates, Field, Map, MapShape, Money, Slots, Word, Words, when};
+use super::{
+    Charset, Condition, Dates, Field, Map, MapShape, Money, Slots, UpsertShape, Versioned, Word, Words, when,
+};
 use crate::{
     diagnostic::suggest,
     event::{
@@ -29,6 +31,7 @@ pub struct Mistake {
 
 struct Compiler<'s> {
     shape: &'s MapShape,
+    upsert: Option<(&'s UpsertShape, Versioned<'s>)>,
     slots: Slots,
     fields: Vec<Field>,
     mistakes: Vec<Mistake>,
@@ -40,8 +43,19 @@ impl Map {
     /// # Errors
     /// Every mistake in it.
     pub fn compile(shape: &MapShape) -> Result<Self, Vec<Mistake>> {
-        let mut compiler =
-            Compiler { shape, slots: Slots::default(), fields: Vec::new(), mistakes: Vec::new() };
+        Self::compile_versions(shape, None)
+    }
+
+    /// Compiles a map of records that may come again when they have changed.
+    ///
+    /// # Errors
+    /// Every mistake in it. The path of one in `upsert` begins with that word.
+    pub fn compile_versions(
+        shape: &MapShape,
+        upsert: Option<(&UpsertShape, Versioned<'_>)>,
+    ) -> Result<Self, Vec<Mistake>> {
+        let (slots, fields, mistakes) = Default::default();
+        let mut compiler = Compiler { shape, upsert, slots, fields, mistakes };
         let map = compiler.compile();
         if compiler.mistakes.is_empty() { map.ok_or_else(Vec::new) } else { Err(compiler.mistakes) }
     }
@@ -52,7 +66,15 @@ impl Compiler<'_> {
         let shape = self.shape;
         self.columns();
         self.constants();
-        let id = shape.id.iter().map(|name| self.slots.slot(name)).collect::<Vec<_>>();
+        let upsert = self
+            .upsert
+            .and_then(|(upsert, versioned)| upsert.compile(versioned, &mut self.slots, &mut self.mistakes));
+        let mut id = shape.id.iter().map(|name| self.slots.slot(name)).collect::<Vec<_>>();
+        if let Some(upsert) = upsert.as_ref().filter(|_| id.is_empty())
+            && self.field(Column::EventId.index()).is_none()
+        {
+            id.clone_from(&upsert.key);
+        }
         if !id.is_empty() && self.field(Column::EventId.index()).is_some() {
             self.mistake(
                 &["id"],
@@ -92,7 +114,7 @@ impl Compiler<'_> {
             let most = MOST_ROWS;
             self.mistake(&["header_row"], say!("a header stands in the first {most} rows", most), None);
         }
-        Some(Map {
+        let mut map = Map {
             format: shape.format,
             charset: charset?,
             dialect: dialect?,
@@ -111,7 +133,13 @@ impl Compiler<'_> {
             zone: shape.zone.clone(),
             times: shape.times,
             nulls: shape.nulls.clone(),
-        })
+            upsert,
+        };
+        let only_applies = map.only_applies();
+        if let Some(upsert) = &mut map.upsert {
+            upsert.applies_first = !only_applies;
+        }
+        Some(map)
     }
 
     /// Where the rows of a workbook stand.

@@ -8,6 +8,7 @@ mod header;
 mod money;
 mod shape;
 mod slots;
+mod upsert;
 mod when;
 
 use std::collections::HashMap;
@@ -24,6 +25,7 @@ pub use date::Dates;
 pub use money::{Amount, AmountError, Money};
 pub use shape::{MapShape, MoneyShape, MoneyUnit, Negative, Word};
 pub use slots::{Places, Slots, Tree, numbered};
+pub use upsert::{Mode, Upsert, UpsertShape, Versioned};
 pub use when::{Condition, NoNumber, Values};
 
 /// A map that is valid.
@@ -65,6 +67,8 @@ pub struct Map {
     pub times: Option<Unit>,
     /// The words for a missing value.
     pub nulls: Option<Vec<String>>,
+    /// What tells records apart that come again when they have changed.
+    pub upsert: Option<Upsert>,
 }
 
 /// What a field is read from.

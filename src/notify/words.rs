@@ -81,6 +81,7 @@ fn happened(event_type: Option<&str>, language: Language) -> Option<&'static str
         "correction" => ("更正已入账", "the correction is booked"),
         "confirmation" => ("银行已回单", "the bank has confirmed"),
         "receipt" => ("款项已到账", "the money has come in"),
+        "reversal" => ("原支付已红冲", "the payment is taken out of the books"),
         "budget" => ("指标调整已生效", "the change of the budget line is in force"),
         _ => return None,
     };
@@ -96,6 +97,7 @@ pub fn document(event_type: Option<&str>, language: Language) -> &'static str {
         Some("refund") => ("退款凭证号", "refund"),
         Some("confirmation") => ("回单号", "confirmation"),
         Some("receipt") => ("收款单号", "receipt"),
+        Some("reversal") => ("红冲凭证号", "reversal"),
         _ => ("单据号", "document"),
     };
     pick(language, zh, en)
@@ -218,6 +220,7 @@ const COLUMNS: &[(&str, &str, &str)] = &[
     ("original.refunded", "累计已退款", "refunded of it"),
     ("original.refunds", "退款次数", "refunds of it"),
     ("original.corrected", "累计已更正", "corrected of it"),
+    ("original.reversals", "红冲次数", "reversals of it"),
     ("original.withdrawals", "退回次数", "withdrawals of it"),
     ("original.cleared", "累计已清算", "cleared of it"),
     ("original.left", "指标上尚余", "left of it on the line"),
@@ -270,6 +273,7 @@ mod tests {
                     Some("indicator"),
                     Some("confirmation"),
                     Some("receipt"),
+                    Some("reversal"),
                 ] {
                     let advice = advice(handling, event_type, language);
                     table.push_str(&format!("{handling:8} {:12} {advice}\n", event_type.unwrap_or("–")));

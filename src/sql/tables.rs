@@ -43,6 +43,7 @@ pub const TABLES: &[&str] = &[
     "budget_actions",
     "confirmations",
     "receipts",
+    "reversals",
     "indicator_statements",
     INDICATORS,
     FINDINGS,
@@ -61,6 +62,7 @@ pub fn event_type(table: &str) -> Option<EventType> {
         "budget_actions" => Some(EventType::Budget),
         "confirmations" => Some(EventType::Confirmation),
         "receipts" => Some(EventType::Receipt),
+        "reversals" => Some(EventType::Reversal),
         "indicator_statements" => Some(EventType::Indicator),
         _ => None,
     }
@@ -163,8 +165,8 @@ pub const FORECAST_COLUMNS: [&str; 3] = ["forecast_year_end", "forecast_low", "f
 pub const EVENT_COLUMNS: [&str; 6] =
     ["type", "occurred_at", "budget_line_id", "amount", "action", "to_budget_line_id"];
 /// The types of events that forecasts need.
-pub const EVENT_TYPES: [EventType; 4] =
-    [EventType::Payment, EventType::Refund, EventType::Correction, EventType::Budget];
+pub const EVENT_TYPES: [EventType; 5] =
+    [EventType::Payment, EventType::Refund, EventType::Reversal, EventType::Correction, EventType::Budget];
 
 /// The columns of `forecasts`.
 #[must_use]

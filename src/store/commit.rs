@@ -7,12 +7,12 @@ use super::{
     alerts::{self, Times},
     checkpoint, decisions, explain, in_force, passed, quarantine, reach,
     sums::{self, Change, meta, set_meta},
-    ticks,
+    ticks, versions,
 };
 use crate::{
     alert::{Cleared, Desk, Filing},
     decision::Decided,
-    engine::{ListsStep, SavedWatermark, Ticked},
+    engine::{ListsStep, SavedWatermark, Ticked, VersionChange},
     evaluate::schedule::PassedTick,
     journal::JournalBlock,
     ledger::Changes,
@@ -50,6 +50,8 @@ pub struct Commit {
     pub decided: Vec<Decided>,
     /// Ticks that were passed without an answer.
     pub passed: Vec<PassedTick>,
+    /// What is known of records from now on that come again when they have changed.
+    pub versions: Vec<VersionChange>,
     /// It is stored even if only the watermark is new.
     pub again: bool,
     /// The time of the commit, in microseconds, for quarantine and alerts.
@@ -80,6 +82,7 @@ impl Commit {
             && self.lists.is_none()
             && self.decided.is_empty()
             && self.passed.is_empty()
+            && self.versions.is_empty()
             && !self.again
     }
 
@@ -98,6 +101,7 @@ impl Commit {
         self.duplicates += next.duplicates;
         self.decided.extend(next.decided);
         self.passed.extend(next.passed);
+        self.versions.extend(next.versions);
         self.again |= next.again;
         self.rules = next.rules.or(self.rules.take());
         self.lists = next.lists.or(self.lists.take());
@@ -134,6 +138,8 @@ impl Store {
         commit.ticks.iter_mut().for_each(|tick| tick.block += before);
         ticks::write(&transaction, &commit.ticks).map_err(fail)?;
         reach(&dir, "commit.journal")?;
+        versions::write(&transaction, &commit.versions).map_err(fail)?;
+        reach(&dir, "commit.versions")?;
         decisions::write(&transaction, &commit.decided).map_err(fail)?;
         let stored = findings(&transaction, &commit.findings).map_err(fail)?;
         reach(&dir, "commit.findings")?;

@@ -47,6 +47,13 @@ impl History {
             matching.order(id, cents(batch, row), is_approved(line));
             true
         })?;
+        let taken_out = [Column::OriginalEventId];
+        // A payment is taken out after it came, but its reversal may have been dated before it.
+        let since = Select { from: Some(day.0.saturating_sub(EARLY)), ..Select::default() };
+        self.each(EventType::Reversal, since, &taken_out, &mut |batch, row| {
+            matching.take_out(id_hash(text(batch, Column::OriginalEventId, row).unwrap_or_default()));
+            true
+        })?;
         let answered = [Column::OccurredAt, Column::Amount, Column::OriginalEventId, Column::Status];
         let since = Select { from: Some(day.0.saturating_sub(EARLY)), ..Select::default() };
         self.each(EventType::Confirmation, since, &answered, &mut |batch, row| {

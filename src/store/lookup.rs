@@ -54,6 +54,11 @@ impl Lookup {
         Ok(lookup)
     }
 
+    /// The state directory and the connection to its database.
+    pub(super) fn database(&self) -> (&Path, &Connection) {
+        (&self.dir, &self.connection)
+    }
+
     /// Learns which files there are now, and gives the last journal block that is sealed: every event up to it is
     /// found from here on.
     ///

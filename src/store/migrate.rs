@@ -23,6 +23,16 @@ macro_rules! version_5 {
     };
 }
 
+/// What version 8 adds, a file a subject.
+macro_rules! version_8 {
+    () => {
+        concat!(
+            include_str!("schema_8.sql"), // Records that come again when they have changed.
+            include_str!("schema_8_decisions.sql"), // What was decided before money moved.
+        )
+    };
+}
+
 /// A new database: the events and balances, alerts, indicators, what versions 5 to 8 add.
 const SCHEMA: &str = concat!(
     include_str!("schema.sql"),
@@ -31,7 +41,7 @@ const SCHEMA: &str = concat!(
     version_5!(),
     include_str!("schema_6.sql"),
     include_str!("schema_7.sql"),
-    include_str!("schema_8_decisions.sql")
+    version_8!()
 );
 
 /// What leads from version n + 1 to the next one, at n. Each runs in one transaction with the new version number.
@@ -61,8 +71,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema_6.sql"),
     // 6 to 7: users, tokens and the audit log.
     include_str!("schema_7.sql"),
-    // 7 to 8: what was decided before money moved.
-    include_str!("schema_8_decisions.sql"),
+    // 7 to 8: records that come again when they have changed, and what was decided before money moved.
+    version_8!(),
 ];
 
 /// Makes the tables of an empty database, or brings an older one up to date. Another program that holds the database is

@@ -45,6 +45,7 @@ mod ticks;
 mod trace;
 mod turn;
 mod verify;
+mod versions;
 mod wal;
 mod wanted;
 

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Bench, Daemon, file_lines, lines, payment, run};
+use crate::support::{Bench, Daemon, file_lines, lines, payment, run, wait_until};
 
 const RULES: &str = "
 rules:
@@ -172,4 +172,30 @@ fn a_restart_between_a_confirmation_and_its_payment_changes_nothing() {
     assert_eq!(daemon.get("/api/v1/completeness?day=x").0, 400);
     daemon.stop("-TERM");
     assert_eq!(cleared(&sent), expected);
+}
+
+#[test]
+fn the_statement_of_yesterday_is_a_metric() {
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let now = jiff::Timestamp::from_second(i64::try_from(now).unwrap()).unwrap();
+    let today = jiff::tz::TimeZone::get("Asia/Shanghai").unwrap().to_datetime(now).date();
+    let at = json!(format!("{}T10:00:00+08:00", today.yesterday().unwrap()));
+    let mut events = [
+        payment("p1", "L1", "100"),
+        payment("p2", "L1", "50.5"),
+        confirmation("k1", "p1", "paid", "100", &json!({})),
+    ];
+    events.iter_mut().for_each(|event| event["occurred_at"] = at.clone());
+    let bench = bench(&events);
+    command(&bench, &["run", "--once"]);
+    let daemon = Daemon::start(bench.path());
+    let metrics = || daemon.get("/metrics").1;
+    wait_until(|| metrics().contains("fiscwatch_completeness_records{figure=\"ordered\"} 2"));
+    for figure in
+        ["ordered\"} 150.5", "cleared\"} 100", "open\"} 50.5", "matched\"} 100", "without_order\"} 0"]
+    {
+        let line = format!("fiscwatch_completeness_amount{{figure=\"{figure}\n");
+        assert!(metrics().contains(&line), "{line}{}", metrics());
+    }
+    assert_eq!(daemon.stop("-TERM"), Some(0));
 }

@@ -55,7 +55,7 @@ fn refused_records_say_why() {
         (
             with("type", json!("gift")),
             "unknown_value",
-            "type \"gift\" is not one of application, payment, withdrawal, refund, correction, budget, indicator, confirmation, receipt",
+            "type \"gift\" is not one of application, payment, withdrawal, refund, correction, budget, indicator, confirmation, receipt, reversal",
         ),
         (
             with("occurred_at", json!("2026-03-04T10:00:00")),

@@ -81,6 +81,10 @@ fn model(events: &[&Value]) -> BTreeMap<String, Expected> {
             "application" if settled.contains(event["event_id"].as_str().unwrap()) => {}
             "application" => line.reserved += amount,
             "refund" => line.executed -= amount,
+            "reversal" => {
+                line.executed -= amount;
+                line.paid -= amount;
+            }
             "correction" => {
                 line.executed -= amount;
                 lines.entry(to).or_default().executed += amount;

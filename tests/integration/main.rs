@@ -58,6 +58,7 @@ mod supervisor;
 mod texts;
 mod trial;
 mod trust;
+mod upsert;
 mod values;
 mod versions;
 mod ways;

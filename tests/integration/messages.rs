@@ -15,7 +15,11 @@ use fiscwatch::{
 use rust_xlsxwriter::{Format as Style, Workbook};
 use serde_json::{Value, json};
 
-use crate::support::{Bench, Daemon, calendar, lines, run, write};
+use crate::{
+    kafka::{broker, debezium},
+    postgres,
+    support::{Bench, Daemon, calendar, lines, run, write},
+};
 
 fn root(path: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -117,6 +121,17 @@ impl Payment {
         })
     }
 
+    /// The same as a table of a database has it.
+    fn stored(&self) -> Value {
+        json!({
+            "pay_cert_no": format!("{:06}-1", self.number), "xpay_date": "2026-03-05", "bgt_id": format!("L{}", self.number % 5),
+            "fiscal_year": "2026", "mof_div_code": "330100000", "agency_code": "101001", "agency_name": "清源市教育局",
+            "exp_func_code": "2050201", "dep_bgt_eco_code": "30201", "pay_type_code": "11", "set_mode_code": "2",
+            "pay_acct_no": "33010000000000001", "payee_acct_name": self.payee, "payee_acct_no": "6222021234567890123",
+            "pay_amt": self.amount(), "use_des": "办公用品", "is_deleted": "2", "seq": self.number.to_string(),
+        })
+    }
+
     /// The same by the headers of an export.
     fn row(&self) -> [(&'static str, String); 15] {
         [
@@ -212,6 +227,39 @@ fn a_day_is_the_same_in_every_format() {
         );
         crate::support::assert_same(&found, &expected, name);
     }
+    of_databases(&day, &expected);
+}
+
+/// The day from a table and from its change events, where there are servers.
+fn of_databases(day: &[Payment], expected: &(Vec<String>, Vec<String>)) {
+    let map = format!("map: {},", root("config/maps/debezium.yaml").display());
+    let mapped = |config: String| config.replace("name: core,", &format!("name: core, {map}"));
+    let read = |bench: &Bench, what: &str| {
+        let (code, _, err) = run(bench.path(), &["run", "--once", "--config", "fiscwatch.yaml"]);
+        assert_eq!(code, Some(0), "{what}: {err}");
+        crate::support::assert_same(&bench.state(), expected, what);
+    };
+    if let Some(server) = postgres::server::shared() {
+        let rows = day.iter().map(Payment::stored).collect::<Vec<_>>();
+        postgres::schema(server, "day");
+        let columns: Vec<_> =
+            rows[0].as_object().unwrap().keys().map(|name| format!("{name} text")).collect();
+        let columns = columns.join(", ").replace("pay_amt text", "pay_amt numeric(18, 2)");
+        server.sql(&format!("CREATE TABLE day.voucher ({})", columns.replace("seq text", "seq bigint")));
+        postgres::reading::insert(server, "day.voucher", &rows);
+        let config = postgres::config(server, "table: day.voucher, cursor: seq, key: [pay_cert_no]", "");
+        read(&postgres::bench("", &mapped(config)), "the table");
+    }
+    let Some(broker) = broker::shared() else { return };
+    broker.create("day", 1, &[]);
+    let changes = day
+        .iter()
+        .zip(1..)
+        .map(|(payment, lsn)| Some(debezium::change("c", &Value::Null, &payment.stored(), lsn).to_string()));
+    debezium::send(broker, "day", changes);
+    let upsert = "name: core, mode: upsert, upsert: { key: [pay_cert_no] },";
+    let config = debezium::config(broker, "day").replace("name: core,", upsert);
+    read(&Bench::new("", &mapped(config)), "its change events");
 }
 
 #[test]

@@ -120,7 +120,8 @@ fn random_event(rng: &mut impl Rng, n: usize) -> Value {
             return json!({"event_id": format!("e{n}"), "type": "withdrawal", "occurred_at": at, "budget_line_id": line, "original_event_id": earlier});
         }
         12..14 => {
-            return json!({"event_id": format!("e{n}"), "type": "refund", "occurred_at": at, "budget_line_id": line, "original_event_id": earlier, "amount": amount});
+            let kind = if n.is_multiple_of(3) { "reversal" } else { "refund" };
+            return json!({"event_id": format!("e{n}"), "type": kind, "occurred_at": at, "budget_line_id": line, "original_event_id": earlier, "amount": amount});
         }
         14 => {
             return json!({"event_id": format!("e{n}"), "type": "correction", "occurred_at": at, "budget_line_id": line, "to_budget_line_id": format!("L{}", rng.random_range(0..14)), "original_event_id": earlier, "amount": amount});

@@ -18,7 +18,10 @@ use crate::support::{
 
 /// Sinks that take nothing and routes that wait, so that notifications and the outbox hold something.
 const CONFIG: &str = "
-sources: [{ name: feed, file: { path: events.jsonl } }, { name: garbled, file: { path: garbled.jsonl } }]
+sources: [{ name: feed, file: { path: events.jsonl } }, { name: garbled, file: { path: garbled.jsonl } }, { name: changing, file: { path: changing.csv },
+  map: { columns: { 号: event_id, 额: amount }, optional: [], constants: { type: payment, occurred_at: 2025-05-05, budget_line_id: L1, fiscal_year: 2025, region_code: '1', unit_code: '1',
+    function_code: '1', economic_code: '1', payment_mode: direct, settlement: transfer, payee_name: 甲, payee_account: '1', payee_type: entity } },
+  mode: upsert, upsert: { key: [号], version: 次 } }]
 state: { dir: state, checkpoint_events: 150, seal_after: 0s, quarantine_mib: 1 }
 engine: { batch_rows: 40, idle: 9999d, outlier: 9999d }
 sinks: [{ name: dead, webhook: { url: 'http://127.0.0.1:1/' } }, { name: later, webhook: { url: 'http://127.0.0.1:1/' } }]
@@ -47,6 +50,7 @@ fn full() -> Bench {
     let long = "x".repeat(700_000);
     let garbled = format!("no JSON\n{{\"event_id\":\n{long}\n{long}\n{long}\n{{\"type\":\"{long}\"}}\n");
     std::fs::write(bench.path().join("garbled.jsonl"), garbled).unwrap();
+    std::fs::write(bench.path().join("changing.csv"), "号,额,次\nc1,5,1\nc2,6,1\nc1,7,2\n").unwrap();
     succeeds(bench.path(), &["run", "--once"]);
     let alerts = succeeds(bench.path(), &["alerts", "list", "--json"]);
     let ids: Vec<String> = alerts

@@ -55,12 +55,19 @@ fn columns(path: &std::path::Path, format: Format, map: &Map, place: &MapPlace) 
     };
     let missing = map.slots.missing(&header).map(|name| {
         let message = say!("{file} has no column {name}", file = path.display(), name = quoted(name));
+        let of_versions = map.upsert.as_ref().is_some_and(|upsert| {
+            let slots = upsert.key.iter().chain([&upsert.version]).chain(&upsert.confirmed_at);
+            slots.into_iter().any(|slot| map.slots.names()[*slot] == name)
+        });
         let near = map.slots.likely(name, &header).map(did_you_mean);
         let hint = near.unwrap_or_else(|| say!("it has {names}", names = header.join(", ")));
         let keys: Vec<&str> = if map.id.iter().any(|slot| map.slots.names()[*slot] == name) {
             vec!["id", name]
         } else if map.fields.iter().any(|f| f.slot.is_some_and(|slot| map.slots.names()[slot] == name)) {
             vec!["columns", name]
+        } else if of_versions {
+            // They are named at the source, beside the map.
+            vec![]
         } else {
             vec!["when"]
         };

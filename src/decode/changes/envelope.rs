@@ -26,6 +26,8 @@ pub struct Change {
     pub op: &'static str,
     /// The row as a JSON object of texts, with its place, its version and what happened to it.
     pub row: String,
+    /// The same of the row before, as one that was deleted, if its key was another one.
+    pub before: Option<String>,
 }
 
 /// The schemas that messages brought with them: the same one comes with every message of a table.
@@ -128,6 +130,7 @@ impl Change {
         partition: &str,
         record: u64,
         schemas: &mut Schemas,
+        key: &[&str],
     ) -> Result<Option<Self>, Fault> {
         let text = text.trim_start_matches('\u{feff}').trim();
         if text.is_empty() || text == "null" {
@@ -158,8 +161,16 @@ impl Change {
         let version = version(&source).or_else(|| change.text("ts_ms").map(|at| padded(&at)));
         let (version, place) = (version.unwrap_or_default(), place(&source, partition, record));
         let types = schemas.types(schema);
-        let row = fields.as_texts(types.of_row(row), &[(OP, op), (VERSION, &version), (PLACE, &place)]);
-        Ok(Some(Self { op, row }))
+        let told = |op, fields: &Fields<'_>, row| {
+            fields.as_texts(types.of_row(row), &[(OP, op), (VERSION, &version), (PLACE, &place)])
+        };
+        let before = change.get("before").filter(|_| op == "update").and_then(Fields::of);
+        // A database may tell nothing of the row before but its key.
+        let is_other = |before: &Fields<'_>| {
+            key.iter().any(|name| before.get(name).is_some_and(|value| Some(value) != fields.get(name)))
+        };
+        let before = before.filter(is_other).map(|before| told("delete", &before, "before"));
+        Ok(Some(Self { op, row: told(op, &fields, row), before }))
     }
 
     /// Whether the row was not there before.

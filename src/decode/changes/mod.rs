@@ -6,6 +6,7 @@ mod values;
 
 use super::{fault::Fault, json, row::RowBuilder};
 use crate::{
+    map::Map,
     say,
     stream::{Block, Payload, Reason},
 };
@@ -39,52 +40,64 @@ fn of_lines(bytes: &[u8], first_record: u64) -> Places {
 type Place = (usize, usize, u64);
 
 /// What the messages of a block say, each with its place.
-pub struct Changes(Vec<(Result<Option<String>, Fault>, Place)>);
+pub struct Changes(Vec<(Result<Vec<String>, Fault>, Place)>);
 
 impl Changes {
-    /// Reads the messages of a block; `None` if it has none.
-    pub fn of(block: &Block) -> Option<Self> {
+    /// Reads the messages of a block; `None` if it has none. What happens to rows that there are is of interest only where
+    /// the map says which ones they are.
+    pub fn of(block: &Block, map: Option<&Map>) -> Option<Self> {
         let (data, places) = match &block.payload {
             Payload::JsonLines(bytes) => (bytes, of_lines(bytes, block.first_record)),
             Payload::Messages { data, ends } => (data, of_messages(ends)),
             _ => return None,
         };
         let mut schemas = Schemas::default();
-        let mut read =
-            |place: Place| (read(&data[place.0..place.1], &block.partition, place.2, &mut schemas), place);
+        let names = map.map_or(&[][..], |map| map.slots.names());
+        let upsert = map.and_then(|map| map.upsert.as_ref());
+        let key =
+            upsert.map(|upsert| upsert.key.iter().map(|slot| names[*slot].as_str()).collect::<Vec<_>>());
+        let mut read = |place: Place| {
+            let message = &data[place.0..place.1];
+            (read(message, &block.partition, place.2, &mut schemas, key.as_deref()), place)
+        };
         Some(Self(places.into_iter().map(&mut read).collect()))
     }
 
-    /// Decodes the rows. Only new ones are events; a row that was changed or deleted is refused.
+    /// Decodes the rows. Where only new ones are events, a row that was changed or deleted is refused.
     pub fn decode<'c>(&'c self, parser: impl json::Record<'c>, rows: &mut RowBuilder<'_>) {
         let mut parser = parser;
         for (change, (start, end, record)) in &self.0 {
             match change {
-                Ok(None) => rows.skip(1),
-                Ok(Some(row)) => parser.record(row, *record, (*start, *end), rows),
+                Ok(none) if none.is_empty() => rows.skip(1),
+                Ok(found) => {
+                    found.iter().for_each(|row| parser.record(row, *record, (*start, *end), rows));
+                }
                 Err(fault) => rows.reject(fault.clone(), *record, *start, *end),
             }
         }
     }
 }
 
-/// The row of a message, if it is a new one; `None` if it has none.
+/// The row of a message, if it is a new one or if changes are taken: then, where the key has changed, the one before it too.
 fn read(
     message: &[u8],
     partition: &str,
     record: u64,
     schemas: &mut Schemas,
-) -> Result<Option<String>, Fault> {
+    key: Option<&[&str]>,
+) -> Result<Vec<String>, Fault> {
     let text = json::utf8(message)?;
-    match Change::read(text, partition, record, schemas)? {
-        Some(change) if change.is_new() => Ok(Some(change.row)),
+    match Change::read(text, partition, record, schemas, key.unwrap_or_default())? {
+        Some(change) if change.is_new() || key.is_some() => {
+            Ok(change.before.into_iter().chain([change.row]).collect())
+        }
         Some(change) => Err((
             Reason::Changed,
             say!(
-                "the database changed or deleted a row ({op}), and this source takes new rows only. Send a refund or a correction instead, or have the connector leave such changes out (skipped.operations=u,d,t)",
+                "the database changed or deleted a row ({op}), and this source takes new rows only. Write `mode: upsert` at the source, with the key of its rows, or have the connector leave such changes out (skipped.operations=u,d,t)",
                 op = change.op
             ),
         )),
-        None => Ok(None),
+        None => Ok(Vec::new()),
     }
 }

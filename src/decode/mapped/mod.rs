@@ -4,6 +4,7 @@
 mod json;
 mod rows;
 mod table;
+mod versions;
 
 use std::borrow::Cow;
 
@@ -122,11 +123,18 @@ impl<'a> Apply<'a> {
         if self.is_total(row) {
             return rows.skip(1);
         }
-        let mut faults = Faults::default();
+        let (mut faults, upsert) = (Faults::default(), self.map.upsert.as_ref());
+        let at = (record, start, end);
+        if let Some(upsert) = upsert.filter(|_| self.is_deleted(row)) {
+            return self.void(upsert, row, place, at, rows);
+        }
         if let Some(when) = &self.map.when {
             match when.holds(&Bare { row, apply: self }) {
                 Ok(Some(true)) => {}
-                Ok(_) => return rows.skip(1),
+                Ok(_) => match upsert {
+                    Some(upsert) => return self.void(upsert, row, place, at, rows),
+                    None => return rows.skip(1),
+                },
                 Err(no_number) => {
                     let (name, found) = (&self.map.slots.names()[no_number.slot], shorten(&no_number.found));
                     let detail =
@@ -137,7 +145,10 @@ impl<'a> Apply<'a> {
         }
         let mut cells: Cells<'a> = NO_CELLS;
         self.event(row, &mut cells, &mut faults);
-        rows.faulty_row(&mut cells, faults, place, (record, start, end));
+        match upsert {
+            Some(upsert) => self.version((upsert, row), &mut cells, faults, (place, at), rows),
+            None => rows.faulty_row(&mut cells, faults, place, at),
+        }
         if let Cell::Owned(id) = std::mem::take(&mut cells[Column::EventId.index()]) {
             self.id = id;
         }

@@ -52,6 +52,7 @@ const TRIGGERS: &[&str] = &[
     "indicator",
     "confirmation",
     "receipt",
+    "reversal",
     "window",
     "schedule",
 ];

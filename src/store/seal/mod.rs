@@ -19,6 +19,7 @@ use super::{
     BUSY, DATABASE, Store, StoreError, Turns, configure, decisions, explain, reach,
     sealed::{self, SealedFile},
     sums::{self, Change, meta, set_meta},
+    versions,
 };
 use crate::event::time::Calendar;
 
@@ -110,6 +111,9 @@ impl Sealer {
         }
         if done.is_none() {
             done = self.retire()?;
+        }
+        if done.is_none() {
+            self.let_versions_go()?;
         }
         if self.leftovers {
             self.leftovers = !sealed::remove_unregistered(&self.dir, &self.connection)?;
@@ -224,6 +228,21 @@ impl Sealer {
         self.replace(&files, None, events)?;
         let (retired_files, retired_events) = (files.len() as u64, events.unsigned_abs());
         Ok(Some(Sealing { retired_files, retired_events, ..Sealing::default() }))
+    }
+
+    /// Lets go of the versions of records whose events are too old to be kept.
+    fn let_versions_go(&self) -> Result<(), StoreError> {
+        let (Some(retain), Some(latest)) = (self.options.retain, self.latest_at) else { return Ok(()) };
+        let fail = |error| explain(&self.dir, error);
+        let before = latest.saturating_sub(retain);
+        let mut more = versions::are_before(&self.connection, before).map_err(fail)?;
+        while more {
+            self.transaction(|transaction| {
+                more = versions::let_go(transaction, before).map_err(fail)?;
+                Ok(())
+            })?;
+        }
+        Ok(())
     }
 
     /// Registers a file in the place of others, which can be deleted then.

@@ -80,6 +80,9 @@ pub const APPLICATIONS: Table =
 /// What is cleared of payments that have not come, at the checkpoint.
 pub const CONFIRMATIONS: Table =
     Table { name: "confirmations", columns: "event_id, cleared", key: "event_id = ?1" };
+/// The last versions of records.
+pub const VERSIONS: Table =
+    Table { name: "versions", columns: "source, \"key\", at, body", key: "source = ?1 AND \"key\" = ?2" };
 /// Indicators at the checkpoint.
 pub const INDICATORS: Table = Table {
     name: "indicators",
@@ -209,10 +212,11 @@ pub const ALL: &[&Table] = &[
     &AUDIT,
     &AUDIT_SEALS,
     &DECISIONS,
+    &VERSIONS,
 ];
 
 /// Those that version 8 adds.
-pub const SINCE_8: &[&Table] = &[&DECISIONS];
+pub const SINCE_8: &[&Table] = &[&DECISIONS, &VERSIONS];
 
 /// Those that version 7 adds.
 pub const SINCE_7: &[&Table] = &[&USERS, &TOKENS, &AUDIT, &AUDIT_SEALS];

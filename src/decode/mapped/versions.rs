@@ -1,0 +1,244 @@
+//! Records that may come again when they have changed: the key, the version, and what the bank did apart from the payment.
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::{Apply, CODE, Cells, NO_CELLS, Row};
+use crate::{
+    decode::{
+        fault::{Fault, Faults},
+        row::{Cell, RowBuilder},
+        value::text_of,
+        versions::{Role, RowVersion, Stated, Version, application_id, derived_id},
+    },
+    event::{BankStatus, Column, EventType, number::parse_number, stamp::local_time},
+    map::Upsert,
+    say,
+    stream::Reason,
+    text::quoted,
+};
+
+/// What a payment of its own feed does not have: it comes with the bank's answer.
+const OF_BANK: [Column; 4] =
+    [Column::ActualPayeeName, Column::ActualPayeeAccount, Column::BankRef, Column::Status];
+
+/// Where a record stands: its number, its start and its end.
+type Place = (u64, usize, usize);
+
+/// The key of a record and what orders it.
+struct Order {
+    key: String,
+    version: Version,
+    shown: String,
+    changed_at: Option<i64>,
+}
+
+impl<'a> Apply<'a> {
+    /// Whether a change event says that the record was deleted.
+    pub(super) fn is_deleted(&self, row: &impl Row<'a>) -> bool {
+        let op = self.map.upsert.as_ref().and_then(|upsert| upsert.op);
+        op.is_some_and(|slot| text_of(&row.cell(slot)) == Some("delete"))
+    }
+
+    /// A version that says that the record is none any more.
+    pub(super) fn void(
+        &self,
+        upsert: &Upsert,
+        row: &impl Row<'a>,
+        place: &str,
+        at: Place,
+        rows: &mut RowBuilder<'_>,
+    ) {
+        match self.order(upsert, row, rows) {
+            Ok(order) => rows.version(order.stating(Stated::Void, rows, at)),
+            Err(fault) => rows.reject(super::placed(place, fault), at.0, at.1, at.2),
+        }
+    }
+
+    /// A version with an event.
+    pub(super) fn version(
+        &self,
+        (upsert, row): (&Upsert, &impl Row<'a>),
+        cells: &mut Cells<'a>,
+        mut faults: Faults,
+        (place, at): (&str, Place),
+        rows: &mut RowBuilder<'_>,
+    ) {
+        let order = match self.order(upsert, row, rows) {
+            Ok(order) => Some(order),
+            Err(fault) => {
+                faults.add(Column::EventId.index(), fault);
+                None
+            }
+        };
+        for column in [Column::Type, Column::EventId] {
+            self.reading.undress(&mut cells[column.index()], CODE);
+        }
+        let kind = text_of(&cells[Column::Type.index()]).and_then(EventType::parse);
+        let is_payment = kind == Some(EventType::Payment);
+        let bank = if is_payment { self.bank(cells) } else { None };
+        let record = text_of(&cells[Column::EventId.index()]).unwrap_or_default().to_owned();
+        if kind == Some(EventType::Application) {
+            OF_BANK.iter().for_each(|column| cells[column.index()] = Cell::Absent);
+            if upsert.applies_first && !record.is_empty() {
+                cells[Column::EventId.index()] = Cell::Owned(application_id(&record));
+            }
+        }
+        let amount = cells[Column::Amount.index()].clone();
+        let paid_at = cells[Column::OccurredAt.index()].clone();
+        let first = rows.len();
+        rows.faulty_row(cells, faults, place, at);
+        let (Some(order), true) = (order, rows.len() > first) else { return };
+        let Some(bank) = bank else {
+            let stated = match kind {
+                Some(EventType::Application) => Stated::Application,
+                Some(EventType::Payment) => Stated::Payment,
+                // Events of other types are taken as they come first.
+                _ => return,
+            };
+            return rows.version(order.stating(stated, rows, at));
+        };
+        let answered = upsert.confirmed_at.map(|slot| self.bare(row.cell(slot)));
+        let answered = answered.filter(|cell| !matches!(cell, Cell::Absent));
+        let (mut faults, column) = (Faults::default(), Column::OccurredAt.index());
+        let answered = match (answered, order.changed_at) {
+            (Some(cell), _) => self.time(column, cell).unwrap_or_else(|fault| {
+                faults.add(column, fault);
+                Cell::Told
+            }),
+            (None, Some(at)) => Cell::Micros(at),
+            (None, None) => paid_at,
+        };
+        let (status, hash) = (bank.status, bank.hash);
+        let mut confirmation = bank.confirmation(&record, &order, answered, amount);
+        rows.faulty_row(&mut confirmation, faults, place, at);
+        let whole = rows.len() == first + 2;
+        let stated = if whole { Stated::Confirmed(status, hash) } else { Stated::Refused };
+        rows.version(order.stating(stated, rows, at));
+    }
+
+    /// Takes what the bank did out of a payment, if it did anything.
+    fn bank(&self, cells: &mut Cells<'a>) -> Option<Bank<'a>> {
+        let told = OF_BANK.map(|column| std::mem::take(&mut cells[column.index()]));
+        let bare = told.clone().map(|cell| self.bare(cell));
+        if bare.iter().all(|cell| matches!(cell, Cell::Absent)) {
+            return None;
+        }
+        let word = text_of(&bare[3]).and_then(BankStatus::parse);
+        let hash = (1..).zip(&bare).fold(0, |hash, (seed, cell)| {
+            let text = plain(cell).unwrap_or_default();
+            xxh3_64_with_seed(text.as_bytes(), hash ^ seed)
+        });
+        Some(Bank { told, status: word.unwrap_or(BankStatus::Paid), hash })
+    }
+
+    fn order(&self, upsert: &Upsert, row: &impl Row<'a>, rows: &RowBuilder<'_>) -> Result<Order, Fault> {
+        let names = self.map.slots.names();
+        let mut key = String::new();
+        for slot in &upsert.key {
+            let cell = self.bare(row.cell(*slot));
+            let Some(part) = plain(&cell) else {
+                let name = quoted(&names[*slot]);
+                return Err((
+                    Reason::MissingField,
+                    say!("{name} is missing, which is part of the key", name),
+                ));
+            };
+            // Parts that hold what parts them would make two keys one.
+            if !key.is_empty() {
+                key.push('\u{1f}');
+            }
+            key.push_str(part);
+        }
+        let (version, changed_at, shown) =
+            self.order_of(&self.bare(row.cell(upsert.version)), rows).ok_or_else(|| {
+                let name = quoted(&names[upsert.version]);
+                (
+                    Reason::MissingField,
+                    say!("{name} is missing, which orders the versions of the record", name),
+                )
+            })?;
+        let changed_at = changed_at.filter(|at| rows.can_be(*at));
+        Ok(Order { key, version, shown, changed_at })
+    }
+
+    /// A time, if it is one, else a number, else a text; as it stands there.
+    fn order_of(&self, cell: &Cell<'a>, rows: &RowBuilder<'_>) -> Option<(Version, Option<i64>, String)> {
+        let column = Column::RecordedAt.index();
+        let shown = match cell {
+            Cell::Cents(cents) => crate::event::money::format_cents(*cents),
+            Cell::Micros(at) | Cell::Local(at) => at.to_string(),
+            cell => plain(cell)?.to_owned(),
+        };
+        let is_time = |cell: &Cell<'_>| matches!(cell, Cell::Micros(_) | Cell::Local(_));
+        let by_format = self.time(column, cell.clone()).ok().filter(is_time);
+        if let Some(Cell::Local(clock)) = by_format
+            && rows.instant(column, &Cell::Local(clock)).is_none()
+        {
+            return Some((Version::Time(clock), None, shown));
+        }
+        if let Some(at) = by_format.and_then(|cell| rows.instant(column, &cell)) {
+            return Some((Version::Time(at), Some(at), shown));
+        }
+        if let Some(number) = number(&shown) {
+            return Some((Version::Number(number), None, shown));
+        }
+        if let Some(at) = rows.instant(column, cell) {
+            return Some((Version::Time(at), Some(at), shown));
+        }
+        if let Some(clock) =
+            local_time(&shown).and_then(|time| jiff::tz::TimeZone::UTC.to_timestamp(time).ok())
+        {
+            return Some((Version::Time(clock.as_microsecond()), None, shown));
+        }
+        Some((Version::Text(shown.as_str().into()), None, shown))
+    }
+}
+
+/// A text, or the digits of a number.
+fn plain<'c>(cell: &'c Cell<'_>) -> Option<&'c str> {
+    if let Cell::Number(text) = cell { Some(text) } else { text_of(cell) }
+}
+
+/// Millionths of a number that orders. Places in logs have more digits than amounts do.
+fn number(text: &str) -> Option<i128> {
+    if !text.is_empty() && text.len() <= 32 && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return text.parse::<i128>().ok()?.checked_mul(1_000_000);
+    }
+    parse_number(text).ok()
+}
+
+impl Order {
+    fn stating(self, stated: Stated, rows: &RowBuilder<'_>, at: Place) -> RowVersion {
+        let Self { key, version, shown, changed_at } = self;
+        let (key, shown, place) = (key.into(), shown.into(), rows.origin(at.0, at.1, at.2));
+        let version = RowVersion { key, version, shown, changed_at, stated, row: rows.len(), place };
+        RowVersion { row: version.row - version.rows(), ..version }
+    }
+}
+
+/// What the bank did with a payment.
+struct Bank<'a> {
+    told: [Cell<'a>; 4],
+    status: BankStatus,
+    hash: u64,
+}
+
+impl<'a> Bank<'a> {
+    fn confirmation(self, record: &str, order: &Order, at: Cell<'a>, amount: Cell<'a>) -> Cells<'a> {
+        let mut cells: Cells<'a> = NO_CELLS;
+        for (column, cell) in OF_BANK.iter().zip(self.told) {
+            cells[column.index()] = cell;
+        }
+        let status = &mut cells[Column::Status.index()];
+        if matches!(status, Cell::Absent) {
+            *status = Cell::Text("paid");
+        }
+        let role = if self.status == BankStatus::Returned { Role::Returned } else { Role::Paid };
+        cells[Column::EventId.index()] = Cell::Owned(derived_id(record, &order.shown, role));
+        cells[Column::Type.index()] = Cell::Text("confirmation");
+        cells[Column::OccurredAt.index()] = at;
+        cells[Column::OriginalEventId.index()] = Cell::Owned(record.to_owned());
+        cells[Column::Amount.index()] = amount;
+        cells
+    }
+}

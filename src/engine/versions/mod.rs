@@ -1,0 +1,327 @@
+//! Records that come again when they have changed (`mode: upsert`): the difference between a version and the one before
+//! becomes events, which go the way of all others. What stands of a record is committed with the events that made it so.
+
+mod difference;
+mod kept;
+mod state;
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{AsArray, RecordBatch},
+    compute::interleave_record_batch,
+    datatypes::TimestampMicrosecondType,
+};
+
+pub use self::state::{Kept, VersionChange};
+use self::{
+    difference::{Difference, Event},
+    kept::Records,
+    state::Standing,
+};
+use super::{
+    Sequenced,
+    dedup::{Dedup, Seen},
+    plausible::Plausible,
+    ports::{KnownVersions, PortError},
+};
+use crate::{
+    decode::{
+        Decoded,
+        versions::{RowVersion, RowVersions, Stated},
+    },
+    event::Column,
+    say,
+    stream::{Reason, Reject},
+    text::quoted,
+};
+
+/// What became of the versions of records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum VersionResult {
+    /// The record was not known.
+    New,
+    /// It led to events.
+    Changed,
+    /// Nothing of interest has changed.
+    Same,
+    /// A newer one came before.
+    Older,
+    /// It is none, and was none.
+    Void,
+    /// It is in quarantine.
+    Refused,
+}
+
+impl VersionResult {
+    /// The word for metrics.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Changed => "changed",
+            Self::Same => "same",
+            Self::Older => "older",
+            Self::Void => "void",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// The last versions of records, and what follows from the next ones.
+#[derive(Debug, Default)]
+pub struct Versions(Records);
+
+/// What a batch of versions led to.
+#[derive(Debug, Default)]
+pub struct Resolved {
+    /// For each event whether it stands for its record in counts; empty if all do.
+    pub leads: Vec<bool>,
+    /// What is known of records from now on, each after so many of the events.
+    pub changes: Vec<(usize, VersionChange)>,
+    /// Versions by block and what became of them.
+    pub results: Vec<(usize, VersionResult)>,
+}
+
+impl VersionResult {
+    /// Whether the record counts as one that came before.
+    #[must_use]
+    pub const fn is_duplicate(self) -> bool {
+        matches!(self, Self::Same | Self::Older)
+    }
+}
+
+impl Resolved {
+    /// Whether an event stands for its record in counts.
+    #[must_use]
+    pub fn leads(&self, row: usize) -> bool {
+        self.leads.get(row).copied().unwrap_or(true)
+    }
+
+    /// Gives each part of a batch what is known of records after it.
+    pub fn note(&mut self, parts: &mut [Sequenced], accepted: &[bool]) {
+        let mut changes = std::mem::take(&mut self.changes).into_iter().peekable();
+        let (mut events, mut taken, mut end) = (0, 0, 0);
+        let last = parts.len().saturating_sub(1);
+        for (number, part) in parts.iter_mut().enumerate() {
+            end += part.types.len();
+            while let Some((after, _)) = changes.peek() {
+                taken += accepted[events..*after].iter().filter(|yes| **yes).count();
+                events = *after;
+                if taken > end && number < last {
+                    break;
+                }
+                part.versions.extend(changes.next().map(|(_, change)| change));
+            }
+        }
+    }
+}
+
+/// What the events of a batch are judged by before they are accepted.
+pub struct Judges<'j> {
+    pub known: &'j mut Dedup,
+    pub plausible: Option<&'j Plausible>,
+}
+
+/// Where an event comes from: a decoded row, or one that is made of a version.
+type Source = Result<usize, usize>;
+
+/// What is gathered of a batch.
+#[derive(Default)]
+struct Gathered {
+    sources: Vec<Source>,
+    lines: Vec<u8>,
+    made: usize,
+    rejects: Vec<Reject>,
+    resolved: Resolved,
+}
+
+impl Versions {
+    /// Versions that are stored.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn stored(store: impl KnownVersions + 'static) -> Result<Self, PortError> {
+        Records::stored(store).map(Self)
+    }
+
+    /// Puts events in the place of versions.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn resolve(
+        &mut self,
+        mut decoded: Decoded,
+        mut judges: Judges<'_>,
+    ) -> Result<(Decoded, Resolved), PortError> {
+        let Some(versions) = decoded.versions.take() else { return Ok((decoded, Resolved::default())) };
+        let (mut gathered, mut next) = (Gathered::default(), 0);
+        for version in &versions.rows {
+            gathered.rows(next..version.row);
+            next = version.row + version.rows();
+            let result = self.version(version, &decoded, &mut judges, &mut gathered)?;
+            gathered.resolved.results.push((version.block(), result));
+            if result == VersionResult::Void {
+                decoded.skipped[version.block()] += 1;
+            }
+        }
+        gathered.rows(next..decoded.types.len());
+        self.0.let_go()?;
+        Ok(gathered.finish(decoded, &versions))
+    }
+
+    /// What one version leads to.
+    fn version(
+        &mut self,
+        version: &RowVersion,
+        decoded: &Decoded,
+        judges: &mut Judges<'_>,
+        gathered: &mut Gathered,
+    ) -> Result<VersionResult, PortError> {
+        if version.stated == Stated::Refused {
+            return Ok(VersionResult::Refused);
+        }
+        let source = decoded.origins.source(version.block());
+        let known = self.0.find(source, &version.key)?;
+        let is_new = known.is_none();
+        let kept = known.unwrap_or_default();
+        let difference = Difference::new(decoded, version, kept.standing.clone());
+        if let Some(before) = &kept.version {
+            if !before.is_like(&version.version) {
+                let shown = quoted(&version.shown);
+                let detail = say!(
+                    "the version {shown} cannot be compared with the one before: one is a time, a number or a text, and the other is not",
+                    shown
+                );
+                return Ok(gathered.refuse(decoded, version, (Reason::WrongType, detail)));
+            }
+            if version.version < *before {
+                return Ok(VersionResult::Older);
+            }
+            if version.version == *before && !difference.is_none() {
+                let shown = quoted(&version.shown);
+                let detail = say!(
+                    "the version {shown} came before with other content: name as `version` a column that grows with every change",
+                    shown
+                );
+                return Ok(gathered.refuse(decoded, version, (Reason::Conflict, detail)));
+            }
+        }
+        for (event, _) in &difference.steps {
+            if let Some(fault) = judges.refuse(decoded, event)? {
+                return Ok(gathered.refuse(decoded, version, fault));
+            }
+        }
+        let at = kept.at.max(time_of(&decoded.events, version).unwrap_or_else(|| judges.known.latest_at()));
+        let Difference { steps, .. } = difference;
+        let (count, unchanged) = (steps.len(), kept.standing.clone());
+        for (number, (event, standing)) in steps.into_iter().enumerate() {
+            gathered.event(event, number == 0);
+            // The version holds when all that it leads to is stored: a part of a batch may be committed by itself.
+            let of = if number + 1 == count { Some(&version.version) } else { kept.version.as_ref() };
+            self.note(gathered, source, version, Kept { version: of.cloned(), at, standing });
+        }
+        if count == 0 && kept.version.as_ref() != Some(&version.version) {
+            let of = Some(version.version.clone());
+            self.note(gathered, source, version, Kept { version: of, at, standing: unchanged });
+        }
+        Ok(match (count, is_new, kept.standing == Standing::default()) {
+            (0, _, true) if version.stated == Stated::Void => VersionResult::Void,
+            (0, ..) => VersionResult::Same,
+            (_, true, _) => VersionResult::New,
+            _ => VersionResult::Changed,
+        })
+    }
+
+    fn note(&mut self, gathered: &mut Gathered, source: &Arc<str>, version: &RowVersion, kept: Kept) {
+        let change = self.0.put(source, &version.key, kept);
+        gathered.resolved.changes.push((gathered.sources.len(), change));
+    }
+}
+
+impl Judges<'_> {
+    /// Why an event of a decoded row would not be accepted, if so: then nothing of its version is.
+    fn refuse(&mut self, decoded: &Decoded, event: &Event) -> Result<Option<(Reason, String)>, PortError> {
+        let Event::Row(row) = *event else { return Ok(None) };
+        let times = decoded.events.column(Column::OccurredAt.index());
+        let at = times.as_primitive::<TimestampMicrosecondType>().value(row);
+        if let Some(detail) = self.plausible.and_then(|plausible| plausible.refuses(at)) {
+            return Ok(Some((Reason::BadTime, detail)));
+        }
+        let event_id = decoded.events.column(Column::EventId.index()).as_string_view().value(row);
+        let seen = self.known.look(event_id, decoded.ids[row], decoded.contents[row])?;
+        Ok((seen == Seen::Conflict).then(|| {
+            let detail = say!(
+                "the event_id {event_id} is known with other content, and not from this record: it came from another source, or before the source had `mode: upsert`, or so long ago that its versions are no longer kept",
+                event_id
+            );
+            (Reason::Conflict, detail)
+        }))
+    }
+}
+
+/// The event time of a version, in microseconds.
+fn time_of(events: &RecordBatch, version: &RowVersion) -> Option<i64> {
+    let times = events.column(Column::OccurredAt.index()).as_primitive::<TimestampMicrosecondType>();
+    if version.rows() > 0 { Some(times.value(version.row)) } else { version.changed_at }
+}
+
+impl Gathered {
+    /// Rows that are events as they are.
+    fn rows(&mut self, rows: std::ops::Range<usize>) {
+        self.resolved.leads.extend(rows.clone().map(|_| true));
+        self.sources.extend(rows.map(Ok));
+    }
+
+    fn event(&mut self, event: Event, leads: bool) {
+        self.resolved.leads.push(leads);
+        match event {
+            Event::Row(row) => self.sources.push(Ok(row)),
+            Event::Made(fields) => {
+                self.sources.push(Err(self.resolved.results.len()));
+                // Writing to memory cannot fail.
+                let _ = serde_json::to_writer(&mut self.lines, &fields);
+                self.lines.push(b'\n');
+                self.made += 1;
+            }
+        }
+    }
+
+    fn refuse(
+        &mut self,
+        decoded: &Decoded,
+        version: &RowVersion,
+        (reason, detail): (Reason, String),
+    ) -> VersionResult {
+        self.rejects.push(decoded.origins.reject_version(version, reason, detail));
+        VersionResult::Refused
+    }
+
+    /// The events in their order.
+    fn finish(self, mut decoded: Decoded, versions: &RowVersions) -> (Decoded, Resolved) {
+        let Self { sources, lines, made, rejects, resolved } = self;
+        decoded.rejects.extend(rejects);
+        let as_it_is = made == 0
+            && sources.len() == decoded.types.len()
+            && sources.iter().enumerate().all(|(at, source)| *source == Ok(at));
+        if as_it_is {
+            return (decoded, resolved);
+        }
+        let others = versions.make(lines);
+        debug_assert_eq!((others.types.len(), others.rejects.as_slice()), (made, &[][..]));
+        let mut made = 0..;
+        let places: Vec<_> = sources
+            .iter()
+            .map(|source| source.map_or_else(|_| (1, made.next().unwrap_or(0)), |row| (0, row)))
+            .collect();
+        let events = interleave_record_batch(&[&decoded.events, &others.events], &places);
+        let of = |batch: usize| if batch == 0 { &decoded } else { &others };
+        let types = places.iter().map(|(batch, row)| of(*batch).types[*row]).collect();
+        let ids = places.iter().map(|(batch, row)| of(*batch).ids[*row]).collect();
+        let contents = places.iter().map(|(batch, row)| of(*batch).contents[*row]).collect();
+        let from = |source: &Source| source.map_err(|version| &versions.rows[version]);
+        let origins = decoded.origins.rearranged(sources.iter().map(from));
+        let events = events.expect("rows of the two batches");
+        (Decoded { events, types, ids, contents, origins, ..decoded }, resolved)
+    }
+}

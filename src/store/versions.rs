@@ -1,0 +1,115 @@
+//! The last versions of records that come again when they have changed: written in the commit of the events that follow from
+//! them, looked up one by one, and let go of with the events.
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+
+use super::{
+    Lookup, StoreError, explain,
+    sums::{self, Change, meta, set_meta},
+};
+use crate::{
+    engine::{Kept, KnownVersions, PortError, VersionChange},
+    say,
+};
+
+/// The number in `meta` of the last change.
+const LAST: &str = "versions";
+/// Records that one transaction lets go of.
+const LET_GO: usize = 10_000;
+
+/// Writes what is known of records from this commit on.
+pub fn write(transaction: &Transaction<'_>, changes: &[VersionChange]) -> rusqlite::Result<()> {
+    let Some(last) = changes.iter().map(|change| change.number).max() else { return Ok(()) };
+    let mut insert = transaction.prepare_cached("INSERT OR REPLACE INTO versions VALUES (?1, ?2, ?3, ?4)")?;
+    let mut sum = Change::of(transaction, &sums::VERSIONS);
+    for VersionChange { source, key, kept, .. } in changes {
+        let body =
+            serde_json::to_string(kept).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
+        let name = params![&**source, &**key];
+        sum.before(name)?;
+        insert.execute(params![&**source, &**key, kept.at, body])?;
+        sum.after(name)?;
+    }
+    sum.end()?;
+    set_meta(transaction, LAST, last)
+}
+
+/// Lets go of some records whose latest event is before `before` (microseconds), and says whether there may be more.
+pub fn let_go(transaction: &Transaction<'_>, before: i64) -> rusqlite::Result<bool> {
+    let sql = "SELECT source, \"key\" FROM versions INDEXED BY versions_at WHERE at < ?1 LIMIT ?2";
+    let mut old = transaction.prepare_cached(sql)?;
+    let names = old.query_map(params![before, LET_GO], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let names: Vec<(String, String)> = names.collect::<Result<_, _>>()?;
+    let mut delete = transaction.prepare_cached("DELETE FROM versions WHERE source = ?1 AND \"key\" = ?2")?;
+    let mut sum = Change::of(transaction, &sums::VERSIONS);
+    for (source, key) in &names {
+        sum.before([source, key])?;
+        delete.execute([source, key])?;
+    }
+    sum.end()?;
+    Ok(names.len() == LET_GO)
+}
+
+/// Whether there are records whose latest event is before `before` (microseconds).
+pub fn are_before(connection: &Connection, before: i64) -> rusqlite::Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM versions INDEXED BY versions_at WHERE at < ?1)";
+    connection.prepare_cached(sql)?.query_row([before], |row| row.get(0))
+}
+
+impl KnownVersions for Lookup {
+    fn version(&mut self, source: &str, key: &str) -> Result<Option<Kept>, PortError> {
+        let (dir, connection) = self.database();
+        let sql = "SELECT body FROM versions WHERE source = ?1 AND \"key\" = ?2";
+        let found = connection
+            .prepare_cached(sql)
+            .and_then(|mut find| find.query_row([source, key], |row| row.get::<_, String>(0)).optional());
+        let body = found.map_err(|error| explain(dir, error))?;
+        let damaged = |e: serde_json::Error| StoreError::Corrupt {
+            path: dir.to_owned(),
+            what: say!("the version of a record of {source}: {what}", source, what = e),
+        };
+        Ok(body.map(|body| serde_json::from_str(&body).map_err(damaged)).transpose()?)
+    }
+
+    fn last_change(&self) -> Result<i64, PortError> {
+        let (dir, connection) = self.database();
+        Ok(meta(connection, LAST).map_err(|error| explain(dir, error))?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{path::Path, sync::Arc};
+
+    use super::*;
+    use crate::store::migrate::migrate;
+
+    #[test]
+    fn old_records_are_let_go_of_and_the_sum_holds() {
+        let dir = Path::new("here");
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(dir, &connection, &Arc::default()).unwrap();
+        let change = |number: i64| VersionChange {
+            source: "vouchers".into(),
+            key: format!("V{number}").into(),
+            kept: Kept { at: number, ..Kept::default() },
+            number,
+        };
+        let transaction = connection.transaction().unwrap();
+        write(&transaction, &(1..=9).map(change).collect::<Vec<_>>()).unwrap();
+        write(
+            &transaction,
+            &[VersionChange { number: 10, kept: Kept { at: 7, ..Kept::default() }, ..change(2) }],
+        )
+        .unwrap();
+        assert_eq!(meta(&transaction, LAST).unwrap(), 10);
+        sums::check(dir, &transaction, &sums::VERSIONS).unwrap();
+        assert!(are_before(&transaction, 5).unwrap());
+        assert!(!let_go(&transaction, 5).unwrap());
+        assert!(!are_before(&transaction, 5).unwrap());
+        let left = "SELECT group_concat(\"key\", ' ') FROM (SELECT \"key\" FROM versions ORDER BY \"key\")";
+        let left: String = transaction.query_row(left, [], |row| row.get(0)).unwrap();
+        assert_eq!(left, "V2 V5 V6 V7 V8 V9");
+        sums::check(dir, &transaction, &sums::VERSIONS).unwrap();
+    }
+}
