@@ -165,6 +165,7 @@ impl Decoded {
             rejects: Vec::new(),
             skipped: Vec::new(),
             unknown_fields: BTreeMap::new(),
+            versions: None,
         }
     }
 }
