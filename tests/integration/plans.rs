@@ -98,6 +98,7 @@ fn run(rules: &Arc<RuleSet>, events: &str, keeps: bool) -> Vec<String> {
         evaluator: Arc::new(RwLock::new(evaluator)),
         record: Record::Events,
         scheduler: Some(Scheduler::new(asked, limits, Arc::default())),
+        asked: None,
         time_max: Arc::new(|| None),
         parallel: 0,
         bounded: Arc::new(true.into()),
