@@ -9,10 +9,12 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Problem,
+    by::By,
     page::Page,
     request::{Id, Params, page_size},
 };
 use crate::{
+    access::Limits,
     daemon::Shared,
     event::Column,
     ledger::{Attributes, Line, report::line_object},
@@ -86,13 +88,16 @@ pub struct LinePage {
     responses((status = 200, description = "A page", body = LinePage)))]
 pub async fn lines(
     State(shared): State<Arc<Shared>>,
+    by: By,
     Params(filter): Params<LineFilter>,
 ) -> Result<Json<LinePage>, Problem> {
+    let limits = by.limits();
     let limit = page_size(filter.limit)?;
     let ledger = shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
     let wanted = |line: &Line, attributes: &Attributes| {
         filter.after.as_deref().is_none_or(|after| *line.id > *after)
             && filter.unit_code.as_deref().is_none_or(|unit| attributes.text(Column::UnitCode) == Some(unit))
+            && are_there(attributes, &limits)
     };
     let mut found: Vec<_> = ledger.lines().filter(|(line, attributes)| wanted(line, attributes)).collect();
     found.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
@@ -100,6 +105,11 @@ pub async fn lines(
     let page = Page::new(limit).fill(objects);
     let last = page.is_cut.then(|| found[page.rows.len() - 1].0.id.to_string());
     Ok(Json(LinePage { budget_lines: page.rows, next: last }))
+}
+
+/// Whether a line is there for whoever asks.
+fn are_there(attributes: &Attributes, limits: &Limits) -> bool {
+    limits.allow(attributes.text(Column::UnitCode), attributes.text(Column::RegionCode))
 }
 
 /// One budget line
@@ -110,10 +120,12 @@ pub async fn lines(
         (status = 404, description = "There is no such line", body = Problem, content_type = "application/problem+json")))]
 pub async fn line(
     State(shared): State<Arc<Shared>>,
+    by: By,
     Id(id): Id<String>,
 ) -> Result<Json<Map<String, Value>>, Problem> {
+    let limits = by.limits();
     let ledger = shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
-    match ledger.line(&id) {
+    match ledger.line(&id).filter(|(_, attributes)| are_there(attributes, &limits)) {
         Some((line, attributes)) => Ok(Json(line_object(line, attributes, &shared.calendar))),
         None => {
             Err(Problem::new(StatusCode::NOT_FOUND, say!("there is no budget line {id}", id = quoted(&id))))

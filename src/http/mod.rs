@@ -3,14 +3,18 @@
 mod alerts;
 mod answers;
 mod api;
+mod by;
 mod completeness;
 mod connection;
 mod console;
+mod cookie;
 mod door;
 mod events;
+mod forwarded;
 mod guard;
 mod indicators;
 mod ledger;
+mod logins;
 mod notifications;
 mod openapi;
 mod pace;
@@ -20,8 +24,13 @@ mod refused;
 mod rejection;
 mod request;
 mod routes;
+mod session;
 mod sign_in;
 mod silences;
+pub mod tls;
+mod tokens;
+mod totp;
+mod users;
 pub mod view;
 
 use std::{path::Path, sync::Arc};
@@ -34,7 +43,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Notify};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -52,19 +61,25 @@ pub use alerts::AlertDetail;
 pub use completeness::{CompletenessView, FigureView, day_span};
 pub use console::SCREENS;
 pub use problem::Problem;
-pub use routes::ROUTES;
+pub use routes::{ROUTES, WITHIN_LIMITS};
+pub use tokens::TokenView;
+pub use users::UserView;
 
 use answers::{Answers, answers};
+use by::By;
 use door::Door;
 use guard::{Guard, guard};
+use logins::Logins;
 use refused::Refusals;
-use sign_in::{By, SignIn, sign_in};
+use sign_in::{SignIn, sign_in};
+use tls::Tls;
 
 /// What handlers share.
 #[derive(Clone)]
 struct Served {
     shared: Arc<Shared>,
     refusals: Arc<Refusals>,
+    logins: Arc<Logins>,
     scrapes: Scrapes,
 }
 
@@ -89,9 +104,21 @@ impl axum::extract::FromRef<Served> for Arc<Refusals> {
     }
 }
 
+impl axum::extract::FromRef<Served> for Arc<Logins> {
+    fn from_ref(served: &Served) -> Self {
+        Arc::clone(&served.logins)
+    }
+}
+
 /// Serves until asked to stop.
-pub async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: CancellationToken) {
+pub async fn serve(
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    tls: Option<Arc<Tls>>,
+    stop: CancellationToken,
+) {
     let door = Arc::new(Door::new(&shared.clients, &shared.metrics));
+    let reloaded = Arc::clone(&shared);
     let (api, _) = openapi::api();
     let room = Arc::new(Answers::new(&door.refusals));
     let known =
@@ -107,20 +134,25 @@ pub async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: Cancellatio
         .method_not_allowed_fallback(|| async {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, say!("this path takes another method"))
         })
-        .with_state(Served { shared, refusals: Arc::clone(&door.refusals), scrapes: Scrapes::default() });
-    connection::serve(listener, behind_door(router, &door, known), door, stop).await;
+        .with_state(Served {
+            shared,
+            logins: Arc::new(Logins::new(&door.refusals)),
+            refusals: Arc::clone(&door.refusals),
+            scrapes: Scrapes::default(),
+        });
+    connection::serve(listener, behind_door(router, &door, known), (door, tls), (stop, &reloaded.reloaded))
+        .await;
 }
 
 /// Serves while another instance has the state, until asked to stop.
 pub async fn serve_standby(
     listener: TcpListener,
-    metrics: Metrics,
-    (clients, state_dir): (Clients, &Path),
+    metrics: Arc<Metrics>,
+    (clients, state_dir, tls): (Clients, &Path, Option<Arc<Tls>>),
     stop: CancellationToken,
 ) {
     let waits =
         || say!("standby: another fiscwatch has the state directory; this one takes over when it ends");
-    let metrics = Arc::new(metrics);
     metrics.standby.set(1);
     let door = Arc::new(Door::new(&clients, &metrics));
     let clock = Arc::new(SystemClock);
@@ -133,7 +165,7 @@ pub async fn serve_standby(
         .fallback(
             move || async move { Problem::new(StatusCode::SERVICE_UNAVAILABLE, waits()).again_after(5) },
         );
-    connection::serve(listener, behind_door(router, &door, known), door, stop).await;
+    connection::serve(listener, behind_door(router, &door, known), (door, tls), (stop, &Notify::new())).await;
 }
 
 /// The same for requests that are for this server, and whose senders may.

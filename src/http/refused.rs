@@ -37,11 +37,17 @@ pub enum Cause {
     Identity,
     /// Somebody who may not.
     Role,
+    /// A change without what only a page of ours knows.
+    Csrf,
+    /// Too many wrong passwords.
+    Logins,
+    /// TLS did not begin.
+    Tls,
 }
 
 impl Cause {
     /// All of them.
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 15] = [
         Self::Connections,
         Self::Requests,
         Self::Bytes,
@@ -54,6 +60,9 @@ impl Cause {
         Self::Answers,
         Self::Identity,
         Self::Role,
+        Self::Csrf,
+        Self::Logins,
+        Self::Tls,
     ];
 
     /// Its name in metrics.
@@ -71,6 +80,9 @@ impl Cause {
             Self::Answers => "answers",
             Self::Identity => "identity",
             Self::Role => "role",
+            Self::Csrf => "csrf",
+            Self::Logins => "logins",
+            Self::Tls => "tls",
         }
     }
 }

@@ -3,7 +3,9 @@
 use jiff::civil::Date;
 use rusqlite::types::Value;
 
+use super::limited;
 use crate::{
+    access::Limits,
     alert::{State, inquiry::Stage},
     event::{
         duration,
@@ -77,6 +79,7 @@ pub struct Wanted {
     opened_from: Option<i64>,
     least: Option<i64>,
     most: Option<i64>,
+    limits: Limits,
 }
 
 impl CaseFilter {
@@ -110,6 +113,7 @@ impl CaseFilter {
             opened_from: ago("opened_since", &self.opened_since)?,
             least: self.min_amount.as_ref().map(|text| cents("min_amount", text)).transpose()?,
             most: self.max_amount.as_ref().map(|text| cents("max_amount", text)).transpose()?,
+            limits: Limits::default(),
             filter: self,
         })
     }
@@ -204,10 +208,17 @@ const GRAVITY: &str =
     "CASE severity WHEN 'critical' THEN 4 WHEN 'high' THEN 3 WHEN 'medium' THEN 2 ELSE 1 END";
 
 impl Wanted {
+    /// Only what is there for somebody of these limits.
+    #[must_use]
+    pub fn within(self, limits: &Limits) -> Self {
+        Self { limits: limits.clone(), ..self }
+    }
+
     /// For rows of `alerts a`.
     pub(super) fn of_alerts(&self) -> Conditions {
         let f = &self.filter;
         let mut all = self.of_alert_alone();
+        all.within("", limited::alerts(&self.limits), "");
         all.equal("a.severity", f.severity.as_ref());
         all.equal("a.rule_id", f.rule.as_ref());
         for (label, value) in [("unit_code", &f.unit), ("budget_line_id", &f.line)] {
@@ -238,7 +249,7 @@ impl Wanted {
         const ALERTS: &str =
             "f.seq IN (SELECT l.finding FROM alerts a JOIN alert_findings l USING (alert_id) WHERE ";
         let f = &self.filter;
-        let mut all = Conditions::default();
+        let mut all = limited::findings(&self.limits);
         all.equal("f.rule_id", f.rule.as_ref());
         all.equal("f.severity", f.severity.as_ref());
         all.equal("f.event_id", f.event.as_ref());

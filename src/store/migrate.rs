@@ -23,14 +23,15 @@ macro_rules! version_5 {
     };
 }
 
-/// A new database: the events and balances, alerts, indicators, what versions 5 to 7 add.
+/// A new database: the events and balances, alerts, indicators, what versions 5 to 8 add.
 const SCHEMA: &str = concat!(
     include_str!("schema.sql"),
     include_str!("schema_3.sql"),
     include_str!("schema_4.sql"),
     version_5!(),
     include_str!("schema_6.sql"),
-    include_str!("schema_7.sql")
+    include_str!("schema_7.sql"),
+    include_str!("schema_8.sql")
 );
 
 /// What leads from version n + 1 to the next one, at n. Each runs in one transaction with the new version number.
@@ -60,6 +61,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema_6.sql"),
     // 6 to 7: users, tokens and the audit log.
     include_str!("schema_7.sql"),
+    // 7 to 8: passwords and sessions.
+    include_str!("schema_8.sql"),
 ];
 
 /// Makes the tables of an empty database, or brings an older one up to date. Another program that holds the database is
@@ -81,6 +84,7 @@ pub fn migrate(dir: &Path, connection: &Connection, turns: &Arc<Turns>) -> Resul
             5 => &|old| trust(old, sums::OF_5).map_err(fail),
             6 => &|old| refunds(dir, old),
             7 => &|old| sums::begin(old, sums::SINCE_7).map_err(fail),
+            8 => &|old| sums::begin(old, sums::SINCE_8).map_err(fail),
             _ => &|_| Ok(()),
         };
         step(dir, connection, turns, (sql, from + 1), beyond)?;

@@ -18,6 +18,7 @@ mod filter;
 mod history;
 mod in_force;
 mod indicators;
+mod limited;
 mod lock;
 mod lookup;
 mod migrate;
@@ -49,7 +50,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::{failpoint, private};
 
-pub use accounts::{AccountError, Accounts, TokenSpec};
+pub use accounts::{AccountError, Accounts, Credential, Factor, TokenSpec, Used, no_user};
 pub use audit::{Audit, Deed, Entry as AuditEntry, Report as AuditReport, Seal};
 pub use backup::{BackupOptions, Manifest, back_up, restore};
 pub use cases::{CaseError, Cases, FINDINGS_MAX, Verdicts};
@@ -75,7 +76,7 @@ pub use turn::Turns;
 pub use verify::{Check, Outcome, Problems, verify_backup};
 
 /// The schema this version writes.
-pub const SCHEMA_VERSION: i64 = 7;
+pub const SCHEMA_VERSION: i64 = 8;
 /// The database's name in the state directory.
 pub const DATABASE: &str = "fiscwatch.db";
 
