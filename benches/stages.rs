@@ -91,6 +91,7 @@ fn run_loop(runtime: &tokio::runtime::Runtime, f: &Fixture, rules: &Arc<RuleSet>
         time_max: Arc::new(|| None),
         parallel: parallel(),
         bounded: Arc::default(),
+        asked: None,
         silence: None,
     };
     let batches: Vec<_> = f.batches.iter().map(blocks).collect();

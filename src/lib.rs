@@ -65,6 +65,8 @@ pub mod forecast;
 
 pub mod finding;
 
+pub mod decision;
+
 pub mod sql;
 
 pub mod rule;

@@ -60,6 +60,10 @@ pub struct Metrics {
     pub quarantine_bytes: IntGauge,
     /// Bytes that the quarantine may have.
     pub quarantine_limit: IntGauge,
+    /// Applications that were decided before money moved, by what was answered.
+    pub decisions: IntCounterVec,
+    /// Time from a question to its answer.
+    pub decision_duration: HistogramVec,
     /// Events that were known already.
     pub duplicates: IntCounter,
     /// Events that the watermark had passed when they came.
@@ -251,6 +255,19 @@ impl Metrics {
             quarantine_overflow: overflow(r)?,
             quarantine_bytes: gauge(r, "quarantine_bytes", "Bytes in quarantine.")?,
             quarantine_limit: gauge(r, "quarantine_limit_bytes", "Bytes that the quarantine may have.")?,
+            decisions: counters(
+                r,
+                "decisions_total",
+                "Applications that were decided before money moved.",
+                &["decision"],
+            )?,
+            decision_duration: register(
+                r,
+                HistogramVec::new(
+                    histogram("decision_duration_seconds", "Time from a question to its answer."),
+                    &["mode"],
+                )?,
+            )?,
             duplicates: counter(r, "duplicates_total", "Events that were known already.")?,
             late: late(r)?,
             watermark: watermark(r)?,

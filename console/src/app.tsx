@@ -20,11 +20,11 @@ export function App() {
     "g b": () => go("/budget"),
     "?": () => (helpIsOpen.value = true),
   });
-  useEffect(() => live.start(), []);
-  return session.value.must ? <SignIn /> : <Shell />;
+  return session.must ? <SignIn /> : <Shell />;
 }
 
 function Shell() {
+  useEffect(() => live.start(), []);
   const screen = screenOf(path.value);
   const title = `${screen.title()} · ${t().product}`;
   useEffect(() => {
@@ -56,7 +56,14 @@ function TopBar() {
         <span>{t().product}</span>
       </a>
       <span class="as-of">
-        {at ? said.asOf(stamp(at).slice(0, 16)) : said.asOfNone}
+        {at ? (
+          <>
+            <span class="wide-only">{said.asOf} </span>
+            <time dateTime={at}>{stamp(at).slice(0, 16)}</time>
+          </>
+        ) : (
+          said.asOfNone
+        )}
         <small>{zone(at)}</small>
       </span>
       <div class="top-tools">
@@ -116,7 +123,7 @@ function ThemeButton() {
 }
 
 function Who() {
-  const { user } = session.value;
+  const { user } = session;
   if (user) {
     return <span class="who">{user}</span>;
   }
@@ -127,11 +134,12 @@ function Navigation() {
   const [open, setOpen] = useState(false);
   const here = path.value;
   useEffect(() => setOpen(false), [here]);
-  const isHere = (to: string) => (to === "/" ? here === "/" : here === to || here.startsWith(`${to}/`));
+  const isBelow = (to: string) => here === to || here.startsWith(`${to}/`);
+  const isHere = (to: string) => (to === "/" ? here === "/" : isBelow(to) || (to === "/budget" && isBelow("/units")));
   return (
     <nav class={`nav${open ? " is-open" : ""}`} aria-label={t().nav.label}>
       <ul>
-        {NAVIGATION.map(({ to, name, icon, first }) => (
+        {NAVIGATION.filter(({ needs }) => session.may(needs)).map(({ to, name, icon, first }) => (
           <li key={to} class={first ? "on-phone" : "beyond-phone"}>
             <a href={to} aria-current={isHere(to) ? "page" : undefined}>
               <Icon of={icon} />

@@ -9,7 +9,7 @@ const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.mi
 /** What is not the API and is asked all the same. */
 const FREE = [
   /^\/$/,
-  /^\/(alerts|budget|units|payees|payments|rules)(\/[^/]+)?$/,
+  /^\/(alerts|budget|units|payees|payments|rules|units)(\/[^/]+)?$/,
   /^\/(silences|notifications|results|quarantine|sources|ask|sign-in|rules|payments|budget)$/,
   /^\/assets\//,
   /^\/(app|worker)\.(js|css)$/,

@@ -1,6 +1,6 @@
 // A daemon with a state of its own and a small simulated treasury, whose every alert is known.
 import { spawn, execFileSync } from "node:child_process";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -9,6 +9,14 @@ import { createServer } from "node:net";
 const binary = process.env.BINARY ?? fileURLToPath(new URL("../../target/debug/fiscwatch", import.meta.url));
 /** Rules that judge each event by itself: nothing depends on the hour of the test. */
 const RULES = ["budget.yaml", "cash.yaml", "payee.yaml"];
+
+/** The shipped configuration with a sink that is always there, and one that never answers. */
+function configured(text, auth) {
+  const sinks =
+    "sinks:\n  - name: journal\n    log: {}\n  - name: oversight\n    webhook: { url: 'http://127.0.0.1:9/' }\n";
+  const told = text.replace(/^sinks: \[\]$/m, sinks);
+  return auth ? told.replace(/^  auth: false$/m, "  auth: true") : told;
+}
 
 const freePort = () =>
   new Promise((done) => {
@@ -19,7 +27,7 @@ const freePort = () =>
   });
 
 export class Daemon {
-  static async start({ language = "zh", port = process.env.DAEMON_PORT } = {}) {
+  static async start({ language = "zh", port = process.env.DAEMON_PORT, auth = false } = {}) {
     const daemon = new Daemon();
     daemon.folder = mkdtempSync(join(tmpdir(), "fiscwatch-console-"));
     daemon.port = port ?? (await freePort());
@@ -29,6 +37,8 @@ export class Daemon {
     execFileSync(binary, ["init", "treasury"], { cwd: daemon.folder, stdio: "pipe" });
     const rules = join(daemon.folder, "treasury/rules");
     for (const name of readdirSync(rules)) if (!RULES.includes(name)) rmSync(join(rules, name), { recursive: true });
+    const config = join(daemon.folder, "treasury/config/fiscwatch.yaml");
+    writeFileSync(config, configured(readFileSync(config, "utf8"), auth));
     await daemon.run();
     return daemon;
   }
@@ -51,14 +61,15 @@ export class Daemon {
     process.once("exit", () => child.kill("SIGKILL"));
     for (let tries = 0; ; tries += 1) {
       const answer = await fetch(`${this.api}/-/ready`).catch(() => null);
-      if (answer?.ok) return;
       if (tries > 300 || this.process.exitCode !== null) throw new Error("the daemon does not start");
+      if (answer?.ok) return;
       await new Promise((done) => setTimeout(done, 100));
     }
   }
 
   /** Ends the process as a power failure does. */
   async kill() {
+    if (this.process.exitCode !== null || this.process.signalCode !== null) return;
     const ended = new Promise((done) => this.process.once("exit", done));
     this.process.kill("SIGKILL");
     await ended;
@@ -93,6 +104,32 @@ export class Daemon {
     if (!answer.ok) throw new Error(await answer.text());
     return answer.json();
   }
+}
+
+/** What programmes were to reach and have reached. */
+export function indicators() {
+  const names = ["服务对象满意度（%）", "按期完成率（%）", "平均办结时间（天）"];
+  return Array.from({ length: 30 }, (_, n) => {
+    const [region, city] = REGIONS[n % 3];
+    const [unit, name] = UNITS[n % 4];
+    const target = n % 3 === 2 ? 15 : 90;
+    return {
+      event_id: `JX${n}`,
+      type: "indicator",
+      occurred_at: `2026-03-2${n % 7}T09:00:00+08:00`,
+      indicator_id: `JX-${String(n).padStart(3, "0")}`,
+      indicator_name: names[n % 3],
+      fiscal_year: "2026",
+      project_code: `${region.slice(0, 6)}${unit}2026${String(n).padStart(5, "0")}`,
+      region_code: region,
+      unit_code: `${region.slice(0, 6)}${unit}`,
+      unit_name: `${city}${name}`,
+      budget_line_id: `ZB2026-${region.slice(0, 6)}${unit}-${String((n % 4) + 1).padStart(3, "0")}`,
+      direction: n % 3 === 2 ? "at_most" : "at_least",
+      target: String(target),
+      actual: String(Math.round(target * (0.55 + ((n * 37) % 60) / 100) * 100) / 100),
+    };
+  });
 }
 
 const REGIONS = [

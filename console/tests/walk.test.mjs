@@ -2,7 +2,9 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { accessible, browser, fits, judge, officer, touchable } from "./browser.mjs";
-import { Daemon, cash, suspicious, treasury } from "./daemon.mjs";
+import { Daemon, cash, indicators, suspicious, treasury } from "./daemon.mjs";
+
+const line = "ZB2026-380100105001-001";
 
 let daemon;
 let chrome;
@@ -10,7 +12,7 @@ let chrome;
 before(async () => {
   daemon = await Daemon.start();
   chrome = await browser();
-  await daemon.feed([...treasury(), ...cash(24), ...suspicious(60)]);
+  await daemon.feed([...treasury(), ...indicators(), ...cash(24), ...suspicious(60)]);
 });
 
 after(async () => {
@@ -112,7 +114,8 @@ test("new alerts wait while somebody works, and are shown on a key", async () =>
   await page.keyboard.press("j");
   const before = await rowsOf(page).evaluateAll((rows) => rows.map((row) => row.dataset.id));
   await daemon.feed(suspicious(3, { from: 200, at: "2026-03-28" }));
-  await page.locator(".held").waitFor({ timeout: 20_000 });
+  // The stream tells of them; nobody asks.
+  await page.locator(".held").waitFor({ timeout: 8_000 });
   assert.match(await page.locator(".held").textContent(), /3/);
   assert.deepEqual(await rowsOf(page).evaluateAll((rows) => rows.map((row) => row.dataset.id)), before);
   await page.keyboard.press(".");
@@ -151,6 +154,60 @@ test("the daemon dies and comes back: it is said, nothing is lost or shown twice
   await page.context().close();
 });
 
+test("a thousand rows are there, scroll, and stay worked by keys", async () => {
+  const page = await officer(chrome, daemon, { name: "赵敏" });
+  await daemon.feed(suspicious(1_000, { from: 1_000, at: "2026-03-29" }));
+  await page.goto("/alerts?state=open&severity=critical");
+  await rowsOf(page).first().waitFor();
+  for (let n = 0; n < 12 && (await rowsOf(page).count()) < 1_000; n += 1) {
+    await page.keyboard.press("End");
+    await page.waitForTimeout(400);
+  }
+  assert.ok((await rowsOf(page).count()) >= 1_000, `${await rowsOf(page).count()} rows`);
+  const began = Date.now();
+  await page.keyboard.press("Home");
+  for (let n = 0; n < 50; n += 1) await page.keyboard.press("j");
+  await page.waitForFunction(
+    () => [...document.querySelectorAll(".row[data-id]")].indexOf(document.activeElement) === 50,
+  );
+  const took = Date.now() - began;
+  assert.ok(took < 6_000, `50 steps among 1,000 rows took ${took} ms`);
+  const scrolled = await page.evaluate(async () => {
+    let worst = 0;
+    let last = performance.now();
+    for (let n = 0; n < 60; n += 1) {
+      scrollBy(0, 500);
+      await new Promise((done) => requestAnimationFrame(done));
+      worst = Math.max(worst, performance.now() - last);
+      last = performance.now();
+    }
+    return worst;
+  });
+  assert.ok(scrolled < 500, `a frame took ${scrolled} ms`);
+  await judge(page, daemon);
+  await page.context().close();
+});
+
+test("region, unit, line: three clicks to what happened on a line, and why a rule fired", async () => {
+  const page = await officer(chrome, daemon);
+  await page.goto("/budget");
+  await page.locator(".budget-table tbody a", { hasText: "380100000" }).click();
+  await page.locator(".budget-table tbody a", { hasText: "云州市教育局" }).click();
+  await page.locator(".budget-table tbody a", { hasText: line }).click();
+  await page.waitForURL(`**/budget/${line}`);
+  await page.locator(".curve canvas").waitFor();
+  const { total } = await daemon.get(`/budget-lines/${line}`);
+  assert.equal((await page.locator(".balances dd").first().textContent()).replace(/,/g, ""), total);
+  await page.goto("/payments/C1?rule=large-cash");
+  assert.match(await page.locator(".verdict strong").textContent(), /提示/);
+  await page.locator(".explained .conditions").first().waitFor();
+  await page.locator("select").last().selectOption("no-budget");
+  await page.waitForURL("**/payments/C1?rule=no-budget");
+  await page.locator(".verdict", { hasText: /不提示|不在检查范围/ }).waitFor();
+  await judge(page, daemon);
+  await page.context().close();
+});
+
 test("an empty list says which filter excludes everything", async () => {
   const page = await officer(chrome, daemon);
   await page.goto("/alerts?severity=low&rule=no-budget");
@@ -165,7 +222,6 @@ test("an empty list says which filter excludes everything", async () => {
   await page.context().close();
 });
 
-const line = "ZB2026-380100105001-001";
 const SCREENS = async () => {
   const { alerts } = await daemon.get("/alerts?state=active&limit=1&rule=large-cash");
   return {
@@ -175,6 +231,12 @@ const SCREENS = async () => {
     line: `/budget/${line}`,
     silences: '/silences?new=rule%3D"no-budget"',
     nothing: "/alerts?text=nosuch",
+    budget: "/budget",
+    lines: "/budget?by=line&region=380100000",
+    unit: "/units/380100105001",
+    payments: "/payments",
+    payment: "/payments/C1?rule=large-cash",
+    quarantine: "/quarantine",
     rules: "/rules",
     rule: "/rules/large-cash",
     results: "/results",

@@ -1,7 +1,9 @@
 //! What can be done, and which roles may do it: the one table that decides.
 
 use super::role::{
-    Role::{self, Approver, Auditor, Author, Ingest, Metrics, Officer, Read, Security, Supervisor, System},
+    Role::{
+        self, Approver, Auditor, Author, Decide, Ingest, Metrics, Officer, Read, Security, Supervisor, System,
+    },
     Roles,
 };
 
@@ -40,13 +42,19 @@ macro_rules! table {
 table! {
     /// Send events.
     PostEvents "events.post" [Ingest];
+    /// Look events up, with personal data masked.
+    ReadEvents "events.read" [Officer, Supervisor, Author, Approver, Auditor, Read];
+    /// Ask before money moves, and release what was reserved.
+    Decide "decide" [Decide];
+    /// See what was decided.
+    ReadDecisions "decisions.read" [Officer, Supervisor, Author, Approver, Auditor, Decide, Read];
     /// Scrape metrics.
     ReadMetrics "metrics.read" [System, Metrics];
     /// See how the daemon is.
     ReadStatus "status.read" [Officer, Supervisor, Author, Approver, Auditor, System, Read];
     /// Read what the API is.
     DescribeApi "api.describe"
-        [Officer, Supervisor, Author, Approver, Auditor, Security, System, Ingest, Metrics, Read];
+        [Officer, Supervisor, Author, Approver, Auditor, Security, System, Ingest, Decide, Metrics, Read];
     /// See rules and how they do.
     ReadRules "rules.read" [Officer, Supervisor, Author, Approver, Auditor, Read];
     /// Put the rules and lists of the configuration into force.
@@ -97,9 +105,11 @@ impl Action {
     pub const fn shows(self) -> bool {
         matches!(
             self,
-            Self::ReadFindings
+            Self::ReadEvents
+                | Self::ReadFindings
                 | Self::ExportFindings
                 | Self::ReadAlerts
+                | Self::ReadDecisions
                 | Self::ExportBudget
                 | Self::ReadNotifications
                 | Self::ReadQuarantine
@@ -124,6 +134,7 @@ mod tests {
     fn duties_are_separated() {
         let may = |role: Role, action: Action| decide(&role.word().parse().unwrap(), action);
         let payments = [
+            Action::ReadEvents,
             Action::ReadFindings,
             Action::ReadAlerts,
             Action::ReadBudget,

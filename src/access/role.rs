@@ -26,6 +26,8 @@ pub enum Role {
     System,
     /// A program that sends events.
     Ingest,
+    /// A program that asks before money moves.
+    Decide,
     /// A program that scrapes metrics.
     Metrics,
     /// A program that reads what officers see.
@@ -34,7 +36,7 @@ pub enum Role {
 
 impl Role {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Officer,
         Self::Supervisor,
         Self::Author,
@@ -43,6 +45,7 @@ impl Role {
         Self::Security,
         Self::System,
         Self::Ingest,
+        Self::Decide,
         Self::Metrics,
         Self::Read,
     ];
@@ -59,6 +62,7 @@ impl Role {
             Self::Security => "security",
             Self::System => "system",
             Self::Ingest => "ingest",
+            Self::Decide => "decide",
             Self::Metrics => "metrics",
             Self::Read => "read",
         }
@@ -76,6 +80,7 @@ impl Role {
             Self::Security => "安全管理员",
             Self::System => "系统管理员",
             Self::Ingest => "数据接入",
+            Self::Decide => "事前校验",
             Self::Metrics => "指标采集",
             Self::Read => "只读程序",
         }
@@ -84,7 +89,7 @@ impl Role {
     /// Whether it is for programs; people have the others.
     #[must_use]
     pub const fn is_for_programs(self) -> bool {
-        matches!(self, Self::Ingest | Self::Metrics | Self::Read)
+        matches!(self, Self::Ingest | Self::Decide | Self::Metrics | Self::Read)
     }
 }
 

@@ -15,15 +15,18 @@ use super::{
 use crate::{
     clock::Clock,
     config::Config,
-    daemon::{RunOptions, Shared, intake, journal::StoredPast, receivers::Receivers},
+    daemon::{POSTED, Questions, RunOptions, Shared, intake, journal::StoredPast, receivers::Receivers},
     diagnostic,
-    engine::{Dedup, Engine, Originals, Record, Scheduler, Sequencer, Windowing, Workers},
+    engine::{Asked, Dedup, Engine, Originals, Record, Scheduler, Sequencer, Windowing, Workers},
     evaluate::Evaluator,
     rule::RuleSet,
     store::{Lookup, StateLock, Store},
     stream::{Block, Position},
     telemetry::Metrics,
 };
+
+/// Questions that wait to be answered; more are asked to come again.
+const QUESTIONS_WAITING: usize = 256;
 
 /// A daemon that is wired and does not run yet.
 pub struct Assembly {
@@ -100,8 +103,15 @@ impl Assembly {
         let evaluator = Arc::new(RwLock::new(evaluator));
         let (blocks, sources) = mpsc::channel(BLOCKS_WAITING);
         let (post, posted) = mpsc::channel(BLOCKS_WAITING);
-        let shared = Shared::new(config, options, &metrics, &ledger, &evaluator, &post, clock, receivers);
+        let (ask, questions) = mpsc::channel(QUESTIONS_WAITING);
+        let ask = (config.accept_events && !options.once).then_some(ask);
+        let ask = Questions::new(config, &decoder, ask);
+        let shared =
+            Shared::new(config, options, &metrics, &ledger, &evaluator, (&post, ask), clock, receivers);
         let shared = Arc::new(shared);
+        for (source, _, latest) in &recovered.watermark.partitions {
+            shared.saw_event(source, *latest);
+        }
         shared.intake.holds(windowing.held().bytes.iter().sum());
         shared.last_event_at.store(store.latest_at()?.unwrap_or(0), Ordering::Relaxed);
         shared.quarantine.start(store.quarantine_bytes()?, &metrics);
@@ -119,6 +129,7 @@ impl Assembly {
             }),
             time_max: time_limit(config, clock),
             parallel,
+            asked: Some(Asked::new(questions, POSTED, store.releases()?)),
             bounded: Arc::default(),
             // Input that is read once is whole at its end, and a pause on the way is no news.
             silence: (!options.once).then(|| silence(config, clock)),

@@ -107,6 +107,7 @@ impl Output for StoreOutput {
                 checkpoint: batch.checkpoint.take(),
                 watermark: batch.watermark.take(),
                 lists: batch.lists.take(),
+                decided: std::mem::take(&mut batch.decided),
                 passed: batch.passed.iter().cloned().collect(),
                 again: batch.again,
                 now,

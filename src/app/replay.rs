@@ -166,6 +166,7 @@ impl Replay {
             time_max: Arc::new(|| None),
             parallel: parallel(),
             bounded: Arc::new(AtomicBool::new(true)),
+            asked: None,
             silence: None,
         };
         let mut counted = Counted { output, records: Receipt::default(), rejected: None };

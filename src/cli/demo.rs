@@ -186,6 +186,7 @@ impl Screen {
         }
         let screen = Self { bar, terminal: Terminal::stdout(), calendar: Arc::clone(calendar) };
         screen.line(&say!("fiscwatch demo: a simulated treasury, 300 budget units, one year"));
+        screen.line(&format!("  console  http://{address}/"));
         screen.line(&format!("  metrics  http://{address}/metrics"));
         screen.line(&format!("  status   http://{address}/api/v1/status"));
         screen.line(&format!("  findings http://{address}/api/v1/findings"));

@@ -2,6 +2,7 @@
 
 pub mod alerts;
 pub mod clients;
+pub mod decide;
 mod environment;
 pub mod feeds;
 pub mod lists;
@@ -40,6 +41,7 @@ use crate::{
     text::did_you_mean,
 };
 
+use decide::Decide;
 use lists::ListSpec;
 pub use raw::{Log, LogFormat, Raw, Tls};
 pub use reference::{reference, reference_texts};
@@ -131,6 +133,8 @@ pub struct Config {
     pub top_units: usize,
     /// Who speaks TLS with clients.
     pub tls: Option<raw::Tls>,
+    /// What is asked before money moves.
+    pub decide: Decide,
     /// How the audit log is sealed.
     pub audit: Sealing,
     /// What is logged.

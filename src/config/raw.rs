@@ -57,6 +57,8 @@ pub struct Raw {
     pub routes: Option<RouteSpec>,
     /// The HTTP server.
     pub http: Http,
+    /// What is asked before money moves.
+    pub decide: DecideSpec,
     /// The audit log.
     pub audit: Audit,
     /// What is logged.
@@ -83,6 +85,7 @@ impl Default for Raw {
             alerts: AlertSpec::default(),
             routes: None,
             http: Http::default(),
+            decide: DecideSpec::default(),
             audit: Audit::default(),
             log: Log::default(),
         }
@@ -119,6 +122,58 @@ pub struct SourceSpec {
     pub nulls: Option<Vec<String>>,
     /// How its records become events, if they are none yet (docs/feeds.md): a map, or the file that it is in.
     pub map: Option<MapSpec>,
+}
+
+/// What is asked before money moves.
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DecideSpec {
+    /// How long ago the latest event of a source may be. Beyond that nothing is allowed silently; without it any age will
+    /// do, and the answer tells it.
+    pub max_staleness: Option<String>,
+    /// The sources that this holds for; all that are configured without it.
+    pub sources: Option<Vec<String>>,
+    /// What is answered then: `explain`, or `refuse` for 503.
+    pub when_stale: WhenStale,
+    /// What programs that ask are to do while nobody answers: let nothing pass (`closed`), or everything (`open`).
+    /// `/api/v1/status` tells them.
+    pub on_unavailable: OnUnavailable,
+    /// Applications that one request decides at most.
+    pub applications_max: usize,
+}
+
+impl Default for DecideSpec {
+    fn default() -> Self {
+        Self {
+            max_staleness: None,
+            sources: None,
+            when_stale: WhenStale::Explain,
+            on_unavailable: OnUnavailable::Closed,
+            applications_max: 100,
+        }
+    }
+}
+
+/// What is answered by a ledger that is too old.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum WhenStale {
+    /// At least `explain`.
+    Explain,
+    /// Nothing: the status 503.
+    Refuse,
+}
+
+/// What programs that ask are to do while nobody answers.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum OnUnavailable {
+    /// Let nothing pass.
+    Closed,
+    /// Let everything pass.
+    Open,
 }
 
 /// How posted events are written.

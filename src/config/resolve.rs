@@ -13,6 +13,7 @@ use raw::{DirectorySpec, FileSpec, SourceSpec};
 
 use super::{
     Config, Readings, Sealing, Source, alerts, clients,
+    decide::Decide,
     feeds::{MapPlace, Said},
     lists::ListSpec,
     machine, raw,
@@ -119,6 +120,7 @@ impl Resolver<'_> {
         let readings = self.readings(&raw);
         let currency = self.value("currency", currency(&raw.currency));
         let clients = clients::Clients::resolve(&mut self, &raw.http, raw.external_url.as_ref());
+        let source_names: Vec<_> = raw.sources.iter().map(|source| source.name.clone()).collect();
         let sources = self.sources(raw.sources, &readings);
         let map_places = std::mem::take(&mut self.map_places);
         let overrides =
@@ -193,10 +195,29 @@ impl Resolver<'_> {
             clients,
             top_units: self.within("http.top_units", raw.http.top_units, (0, 1000)),
             tls: raw.http.tls,
+            decide: self.decide(raw.decide, &source_names),
             audit: self.audit_log(raw.audit),
             log: raw.log,
         };
         if self.problems.is_empty() { Ok(config) } else { Err(self.problems) }
+    }
+
+    fn decide(&mut self, raw: raw::DecideSpec, names: &[String]) -> Decide {
+        let unknown = raw.sources.iter().flatten().find(|name| !names.contains(name));
+        if let Some(name) = unknown {
+            self.problem(say!(
+                "decide.sources names {name}, which is no source; there are {names}",
+                name = quoted(name),
+                names = names.join(", ")
+            ));
+        }
+        Decide {
+            max_staleness: raw.max_staleness.map(|text| self.micros("decide.max_staleness", &text)),
+            sources: raw.sources.unwrap_or_else(|| names.to_vec()),
+            when_stale: raw.when_stale,
+            on_unavailable: raw.on_unavailable,
+            applications_max: self.within("decide.applications_max", raw.applications_max, (1, 1000)),
+        }
     }
 
     fn audit_log(&mut self, raw: raw::Audit) -> Sealing {

@@ -1,11 +1,13 @@
 //! The running daemon's state, which the loop, the HTTP server and the signals share, and how a reload changes it.
 
+mod balances;
 mod bodies;
 mod gauges;
 pub mod intake;
 pub mod journal;
 pub mod lists;
 pub mod quarantine;
+mod questions;
 pub mod receivers;
 pub mod reload;
 mod rules;
@@ -14,9 +16,11 @@ pub mod supervisor;
 
 use std::path::PathBuf;
 
+pub use balances::BalancesCopy;
 pub use bodies::{Bodies, Body, Full};
 pub use gauges::scrape_gauges;
 pub use intake::Intake;
+pub use questions::{Applications, Questions};
 pub use reload::{NotReloaded, reload};
 pub use rules::{load_rules, rules_to_start};
 pub use shared::{NotTaken, POSTED, Shared};

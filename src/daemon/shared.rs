@@ -13,9 +13,10 @@ use std::{
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::{
-    Bodies, Intake, RunOptions,
+    BalancesCopy, Bodies, Intake, RunOptions,
     lists::{WatchedLists, gauge_rows},
     quarantine::QuarantineGauge,
+    questions::Questions,
     receivers::Receivers,
     reload::Reloads,
 };
@@ -31,7 +32,7 @@ use crate::{
     },
     event::time::Calendar,
     finding::Finding,
-    ledger::Ledger,
+    ledger::{Ledger, LedgerCopy},
     map::Map,
     rule::RuleSet,
     say,
@@ -59,6 +60,8 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     /// The balances.
     pub ledger: Arc<RwLock<Ledger>>,
+    /// A copy of them for readers.
+    pub balances: BalancesCopy,
     /// The rules in force.
     pub evaluator: Arc<RwLock<Arc<Evaluator>>>,
     /// What the configuration says about alerts.
@@ -113,6 +116,8 @@ pub struct Shared {
     pub totals: Mutex<Receipt>,
     /// How full the quarantine is.
     pub quarantine: QuarantineGauge,
+    /// Where applications are decided.
+    pub questions: Questions,
     /// The reference lists in force, with their files.
     pub lists: Mutex<WatchedLists>,
     /// One reload at a time.
@@ -148,7 +153,7 @@ impl Shared {
         metrics: &Arc<Metrics>,
         ledger: &Arc<RwLock<Ledger>>,
         evaluator: &Arc<RwLock<Arc<Evaluator>>>,
-        ingest: &mpsc::Sender<Block>,
+        (ingest, questions): (&mpsc::Sender<Block>, Questions),
         clock: &Arc<dyn Clock>,
         receivers: Receivers,
     ) -> Self {
@@ -157,6 +162,7 @@ impl Shared {
         Self {
             metrics: Arc::clone(metrics),
             ledger: Arc::clone(ledger),
+            balances: BalancesCopy::default(),
             evaluator: Arc::clone(evaluator),
             policy: RwLock::new(Arc::clone(&config.policy)),
             receivers: tokio::sync::watch::channel(receivers).0,
@@ -184,6 +190,7 @@ impl Shared {
             rule_counts: Mutex::default(),
             totals: Mutex::default(),
             quarantine: QuarantineGauge::new(config.quarantine.bytes, metrics),
+            questions,
             lists: Mutex::new(WatchedLists::new(Arc::new(config.clone()), lists)),
             reloads: Reloads::default(),
             sources: config.sources.iter().map(|(name, _)| (name.clone(), Arc::default())).collect(),
@@ -206,6 +213,12 @@ impl Shared {
     pub fn rules_in_force(&self) -> Arc<RuleSet> {
         let evaluator = self.evaluator.read().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(evaluator.rules())
+    }
+
+    /// The budget lines as they were a moment ago, to be looked through at leisure.
+    #[must_use]
+    pub fn lines(&self) -> Arc<LedgerCopy> {
+        self.balances.get(&self.ledger, &self.commits)
     }
 
     /// Puts other rules in force, from the next batch on.
@@ -278,6 +291,7 @@ impl Shared {
     /// Takes no more events over HTTP; the loop can end.
     pub fn close_ingest(&self) {
         self.ingest.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.questions.close();
     }
 
     /// Hands events, written as those of a source are, to the loop and waits until they are committed.

@@ -123,6 +123,24 @@ impl Origins {
     }
 }
 
+impl Decoded {
+    /// Variants of the first event, which differ in what is not told of here.
+    #[must_use]
+    pub fn alike(&self, events: RecordBatch) -> Self {
+        let rows = events.num_rows();
+        Self {
+            types: vec![self.types[0]; rows],
+            ids: vec![self.ids[0]; rows],
+            contents: vec![self.contents[0]; rows],
+            events,
+            origins: Origins::default(),
+            rejects: Vec::new(),
+            skipped: Vec::new(),
+            unknown_fields: BTreeMap::new(),
+        }
+    }
+}
+
 impl Decoder {
     /// A decoder that reads bare dates in, and labels times with, the zone of `calendar`.
     #[must_use]

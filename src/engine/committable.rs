@@ -10,6 +10,7 @@ use arrow::record_batch::RecordBatch;
 
 use super::{KeptEvents, ListsStep, SavedWatermark};
 use crate::{
+    decision::Decided,
     evaluate::{Evaluation, Held, schedule::PassedTick},
     event::{EventType, period::JournalStart},
     journal::JournalBlock,
@@ -70,6 +71,8 @@ pub struct Committable {
     pub watermark: Option<SavedWatermark>,
     /// What is to be stored about lists that have changed.
     pub lists: Option<ListsStep>,
+    /// What was decided of its applications.
+    pub decided: Vec<Decided>,
     /// Raw bytes of the batch, for progress.
     pub bytes: u64,
     /// When the first of its blocks was read.

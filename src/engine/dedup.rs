@@ -136,11 +136,11 @@ impl Dedup {
         *last = (*last).max(event.block.unwrap_or(0));
     }
 
-    /// Says whether an event is known, and knows it from now on. `at` is its time in microseconds.
+    /// Says whether an event is known.
     ///
     /// # Errors
     /// If it may be forgotten and the sealed files cannot be read.
-    pub fn see(&mut self, event_id: &str, id: u64, content: u64, at: i64) -> Result<Seen, PortError> {
+    pub fn knows(&mut self, event_id: &str, id: u64, content: u64) -> Result<Seen, PortError> {
         if let Some(known) = self.shards[shard_of(id)].get(&id) {
             return Ok(told(*known, content));
         }
@@ -148,6 +148,18 @@ impl Dedup {
             && let Some(known) = lookup.content(event_id, start_of(self.floor))?
         {
             return Ok(told(known, content));
+        }
+        Ok(Seen::New)
+    }
+
+    /// Says whether an event is known, and knows it from now on. `at` is its time in microseconds.
+    ///
+    /// # Errors
+    /// If it may be forgotten and the sealed files cannot be read.
+    pub fn see(&mut self, event_id: &str, id: u64, content: u64, at: i64) -> Result<Seen, PortError> {
+        match self.knows(event_id, id, content)? {
+            Seen::New => {}
+            known => return Ok(known),
         }
         let day = day_of(at);
         self.insert(id, content, day);

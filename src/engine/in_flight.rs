@@ -7,11 +7,14 @@ use arrow::{
     datatypes::{Decimal128Type, TimestampMicrosecondType},
 };
 
+use tokio::sync::oneshot;
+
 use super::{Committable, EngineError, KeptEvents, Record, Sequenced, Stages, Step, Windowing};
 use crate::{
-    evaluate::{Batch, Evaluator, Held, Moved, Prepared},
+    evaluate::{Batch, Evaluation, Evaluator, Held, Moved, Prepared},
     event::{Column, EventType},
     journal::JournalBlock,
+    ledger::Trial,
     stream::Block,
 };
 
@@ -28,6 +31,8 @@ pub struct InFlight {
     pub held: Held,
     /// Time spent so far.
     pub stages: Stages,
+    /// It is only tried out: how, and who is told what would be found.
+    pub trial: Option<(Trial, oneshot::Sender<Evaluation>)>,
 }
 
 /// Judges the events of a batch by themselves.
@@ -49,7 +54,8 @@ pub fn prepare(
     let prepared = evaluator.prepare(&batch);
     let stages = Stages { evaluate: started.elapsed(), ..stages };
     let latest = sequenced.watermark.latest();
-    (InFlight { blocks, sequenced, unknown_fields, step, latest, held: Held::default(), stages }, prepared)
+    let held = Held::default();
+    (InFlight { blocks, sequenced, unknown_fields, step, latest, held, stages, trial: None }, prepared)
 }
 
 impl InFlight {
@@ -118,6 +124,7 @@ impl InFlight {
             unknown_fields,
             watermark: Some(watermark),
             lists: None,
+            decided: s.decided,
             stages,
         })
     }

@@ -32,7 +32,7 @@ pub use dedup::{Dedup, Seen};
 pub use memory::{KeptEvents, MemoryTables};
 pub use noted::{Noted, RuleTicks};
 pub use originals::Originals;
-pub use pipeline::{Engine, EngineError, Output, Record, Silence};
+pub use pipeline::{Asked, Engine, EngineError, Output, Record, Silence};
 pub use ports::{History, Journal, KnownEvent, KnownIds, PortError, Ticked};
 pub use rejudge::ListsStep;
 pub use scheduler::Scheduler;

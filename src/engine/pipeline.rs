@@ -1,5 +1,8 @@
 //! The stages of the loop, joined by bounded channels that keep the order of batches.
 
+mod answers;
+mod asked;
+mod decide;
 mod order;
 mod windows;
 
@@ -13,6 +16,7 @@ use tokio::{
     task::JoinError,
 };
 
+pub use self::asked::Asked;
 use self::{order::Sequence, windows::Windows};
 use super::{
     Committable, Scheduler, Sequencer, Windowing,
@@ -73,6 +77,8 @@ pub struct Engine {
     pub parallel: usize,
     /// Whether the input is complete when it ends, so that every open window closes then.
     pub bounded: Arc<AtomicBool>,
+    /// What is asked beside the stream, and what is to be released; `None` where nobody asks.
+    pub asked: Option<Asked>,
     /// The clock's time in microseconds, and how long a source may be silent before its watermark moves with the
     /// clock; `None` where only events move it.
     pub silence: Option<Silence>,
@@ -133,12 +139,24 @@ impl Engine {
             workers.clone(),
         ));
         let Self { decoder, sequencer, windowing, evaluator, record, bounded, silence, scheduler, .. } = self;
+        let (asked, time_max) = (self.asked.unwrap_or_default(), self.time_max);
         let forwarded = 0;
         let windows =
             Windows { windowing, committed, forwarded, record, scheduler, workers: workers.clone() };
         let windows = tokio::spawn(windows.run(preparing, concluding_in));
-        let sequence =
-            Sequence { decoder, sequencer, evaluator, bounded, silence, workers, ticker: None, told: None };
+        let (ticker, told) = (None, None);
+        let sequence = Sequence {
+            decoder,
+            sequencer,
+            evaluator,
+            bounded,
+            silence,
+            workers,
+            ticker,
+            told,
+            asked,
+            time_max,
+        };
         let sequence = tokio::spawn(sequence.run(decoding, preparing_in));
         let result = commit_all(concluding, output, &committed_in).await;
         drop(committed_in);

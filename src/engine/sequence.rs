@@ -23,10 +23,11 @@ use super::{
     watermark::{Owed, Watermark},
 };
 use crate::{
+    decision::{Decided, Unanswered},
     decode::Decoded,
     evaluate::{LedgerTables, schedule::Due},
     event::{Column, EventType, id_hash, period::JournalStart, time::Calendar},
-    ledger::{AfterEvent, Attributes, Changes, Ledger, original::Original},
+    ledger::{AfterEvent, Attributes, Changes, Ledger, Trial, original::Original},
     rule::compile::CompiledView,
     stream::{Block, Reason, Receipt, Reject},
 };
@@ -79,6 +80,8 @@ pub struct Sequenced {
     pub journal: Option<JournalStart>,
     /// The rules that are due after it.
     pub due: Vec<Due>,
+    /// What was decided of its applications.
+    pub decided: Vec<Decided>,
 }
 
 /// Why a batch is sequenced.
@@ -142,6 +145,58 @@ impl Sequencer {
         let mut passed = self.watermark.clone();
         passed.pass_time(now, idle);
         (passed.at(), passed.settled()) != (self.watermark.at(), self.watermark.settled())
+    }
+
+    /// An event of these that is known already, or that no run would take: its id, and what is wrong with it.
+    ///
+    /// # Errors
+    /// If sealed events must be looked up and cannot be read.
+    pub fn refuses(&mut self, decoded: &Decoded) -> Result<Option<Unanswered>, PortError> {
+        let ids = decoded.events.column(Column::EventId.index()).as_string_view();
+        let times =
+            decoded.events.column(Column::OccurredAt.index()).as_primitive::<TimestampMicrosecondType>();
+        for (row, id) in ids.iter().enumerate() {
+            let id = id.unwrap_or_default();
+            if let Some(detail) = self.watermark.plausible().and_then(|p| p.refuses(times.value(row))) {
+                return Ok(Some(Unanswered::Unreadable(detail)));
+            }
+            if self.dedup.knows(id, decoded.ids[row], decoded.contents[row])? != Seen::New {
+                return Ok(Some(Unanswered::Known(id.to_owned())));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What a batch of applications would be after it was applied to the ledger, which it is not.
+    #[must_use]
+    pub fn try_out(&self, decoded: &Decoded, trial: Trial, calendar: &Calendar) -> Sequenced {
+        let ledger = self.ledger.read().unwrap_or_else(PoisonError::into_inner);
+        let (after, attributes) = ledger.try_out(&decoded.events, trial);
+        Sequenced {
+            events: decoded.events.clone(),
+            types: decoded.types.clone(),
+            hashes: decoded.ids.iter().copied().zip(decoded.contents.iter().copied()).collect(),
+            after,
+            attributes,
+            rejects: Vec::new(),
+            duplicates: 0,
+            late: 0,
+            rests: 0,
+            receipts: Vec::new(),
+            types_by_block: Vec::new(),
+            checkpoint: None,
+            watermarks: vec![self.watermark.settled(); decoded.types.len()],
+            watermark: self.watermark.clone(),
+            journal: self.watermark.journal_start(calendar),
+            due: Vec::new(),
+            decided: Vec::new(),
+        }
+    }
+
+    /// The ledger.
+    #[must_use]
+    pub fn ledger(&self) -> &Arc<RwLock<Ledger>> {
+        &self.ledger
     }
 
     /// Takes out duplicates and conflicts and applies the rest to the ledger. The batch is cut where a schedule is due,
@@ -381,6 +436,7 @@ impl Sequencer {
             watermark,
             journal,
             due: Vec::new(),
+            decided: Vec::new(),
         }
     }
 

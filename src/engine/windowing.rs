@@ -19,6 +19,7 @@ use crate::{
         windows::Empty,
     },
     event::period::JournalStart,
+    ledger::Trial,
     rule::{RuleSet, compile::CompiledView},
     say,
 };
@@ -300,6 +301,11 @@ impl Windowing {
             self.windows.advance(watermark, watermarks.len().saturating_sub(1), &mut moved);
         }
         moved
+    }
+
+    /// Measures the windows that the events of a batch would have, and takes none of them in.
+    pub fn try_out(&mut self, prepared: &Prepared, trial: Trial) -> Moved {
+        self.windows.try_out(prepared, trial)
     }
 
     /// Closes every window that is open: the input is complete.

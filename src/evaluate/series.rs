@@ -86,7 +86,8 @@ pub fn hold(plan: &WindowPlan, row: &mut [u64], batch: &[StringViewArray], place
     }
 }
 
-fn release(plan: &WindowPlan, row: &[u64], texts: &mut Texts) {
+/// Gives back the numbers of the texts of a row that is gone.
+pub fn release(plan: &WindowPlan, row: &[u64], texts: &mut Texts) {
     for (lane, at) in plan.layout.texts() {
         if Layout::has(row, *lane) && row[*at] != NULL_TEXT {
             texts.release(row[*at] as u32);
@@ -95,6 +96,14 @@ fn release(plan: &WindowPlan, row: &[u64], texts: &mut Texts) {
 }
 
 impl Series {
+    /// The same events, without the tallies of them, to try something out on.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        let others = self.others();
+        let extra = (!others.is_empty()).then(|| Box::new(Extra { others: others.to_vec(), hot: None }));
+        Self { words: self.words.clone(), extra }
+    }
+
     /// Events that are held.
     #[must_use]
     pub fn len(&self, plan: &WindowPlan) -> usize {

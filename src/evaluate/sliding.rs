@@ -13,9 +13,9 @@ use super::{
     aggregate::{Failed, Output, Packed, Tally, Texts},
     key::KeyHasher,
     scale::Scale,
-    series::{Arrival, Series, Shared, hold},
+    series::{Arrival, Series, Shared, hold, release},
 };
-use crate::{diagnostic::at_run_time, rule::plan::WindowPlan};
+use crate::{diagnostic::at_run_time, ledger::Trial, rule::plan::WindowPlan};
 
 /// Events of a window that are held without asking whether they are still needed.
 const ROWS_MIN: usize = 1 << 20;
@@ -137,27 +137,38 @@ impl Sliding {
     /// Takes in the events of a batch, one after another, and measures the window of each.
     pub fn observe(&mut self, selected: &Selected) -> Measured {
         let plan = Arc::clone(&self.plan);
-        let count = selected.rows.len();
-        let mut outputs: Vec<_> = plan.aggregates.iter().map(|a| Output::new(a, count)).collect();
+        let mut outputs = outputs(&plan, selected);
         let mut beyond = 0;
         self.each(selected, |plan, series, arrival, state| {
             beyond += u64::from(arrival.from < state.floor);
             series.observe(plan, arrival, state.shared, &mut outputs);
         });
-        let mut measured = Measured { beyond, ..Measured::default() };
-        for (output, aggregate) in outputs.into_iter().zip(&plan.aggregates) {
-            let data_type = aggregate.data_type.clone();
-            match output.finish() {
-                Ok((column, failed)) => {
-                    measured.columns.push(column);
-                    measured.failed.push(failed);
-                }
-                Err(e) => {
-                    measured.columns.push(new_null_array(&data_type, count));
-                    measured.failed.push((0..count).map(|row| (row, at_run_time(&e))).collect());
-                }
+        Measured { beyond, ..measured(&plan, outputs, selected) }
+    }
+
+    /// Measures the windows that the events would have, and takes none of them in.
+    pub fn try_out(&mut self, selected: &Selected, trial: Trial) -> Measured {
+        let Self { plan, keys, texts, scratch, .. } = self;
+        let mut outputs = outputs(plan, selected);
+        let mut copies: HashMap<u128, Series, BuildHasherDefault<KeyHasher>> = HashMap::default();
+        let mut tried = Vec::with_capacity(selected.packed.words.len());
+        let rows = selected.packed.words.chunks_exact(plan.layout.stride());
+        for (i, (row, (key, from))) in rows.zip(selected.keys.iter().zip(&selected.from)).enumerate() {
+            if trial == Trial::Apart {
+                copies.clear();
             }
+            let start = tried.len();
+            tried.extend_from_slice(row);
+            hold(plan, &mut tried[start..], &selected.packed.texts, i, texts);
+            let arrival = Arrival { row: &tried[start..], others: selected.packed.others(i), from: *from };
+            let copy = || keys.get(key).map_or_else(Series::default, Series::copy);
+            let shared = Shared { scratch, texts };
+            copies.entry(*key).or_insert_with(copy).observe(plan, arrival, shared, &mut outputs);
         }
+        // A text is given back when no copy can ask for it any more.
+        drop(copies);
+        let measured = measured(plan, outputs, selected);
+        tried.chunks_exact(plan.layout.stride()).for_each(|row| release(plan, row, texts));
         measured
     }
 
@@ -210,6 +221,28 @@ impl Sliding {
     }
 }
 
+fn outputs(plan: &WindowPlan, selected: &Selected) -> Vec<Output> {
+    plan.aggregates.iter().map(|aggregate| Output::new(aggregate, selected.rows.len())).collect()
+}
+
+fn measured(plan: &WindowPlan, outputs: Vec<Output>, selected: &Selected) -> Measured {
+    let (mut measured, count) = (Measured::default(), selected.rows.len());
+    for (output, aggregate) in outputs.into_iter().zip(&plan.aggregates) {
+        let data_type = aggregate.data_type.clone();
+        match output.finish() {
+            Ok((column, failed)) => {
+                measured.columns.push(column);
+                measured.failed.push(failed);
+            }
+            Err(e) => {
+                measured.columns.push(new_null_array(&data_type, count));
+                measured.failed.push((0..count).map(|row| (row, at_run_time(&e))).collect());
+            }
+        }
+    }
+    measured
+}
+
 /// What a series needs of the state that it is a part of.
 struct State<'s> {
     floor: i64,
@@ -259,6 +292,34 @@ mod tests {
             selected.packed.words.extend([at.cast_unsigned(), 1, value.cast_unsigned()]);
         }
         selected
+    }
+
+    /// A trial measures what taking in would measure, and leaves nothing behind.
+    #[test]
+    fn a_trial_leaves_nothing_behind() {
+        let mut rng = ChaCha8Rng::seed_from_u64(7);
+        let (mut tried, mut taken) = (Sliding::new(plan(), REACH, LATE), Sliding::new(plan(), REACH, LATE));
+        let mut clock = 0;
+        for round in 0..60 {
+            let selected = batch(&mut rng, &mut clock);
+            let trial = tried.try_out(&selected, Trial::Together);
+            let one = |i: usize| Selected {
+                rows: vec![0],
+                keys: vec![selected.keys[i]],
+                from: vec![selected.from[i]],
+                packed: Packed { words: selected.packed.words[i * 3..][..3].to_vec(), ..Packed::default() },
+                ..Selected::default()
+            };
+            let apart = tried.try_out(&selected, Trial::Apart);
+            for i in [0, 17, 99] {
+                let alone = tried.try_out(&one(i), Trial::Together);
+                let same = |(column, alone): (&ArrayRef, &ArrayRef)| column.slice(i, 1) == Arc::clone(alone);
+                assert!(apart.columns.iter().zip(&alone.columns).all(same), "round {round}");
+            }
+            assert_eq!(trial.columns, taken.observe(&selected).columns, "round {round}");
+            assert_eq!(tried.observe(&selected).columns, trial.columns, "round {round}");
+        }
+        assert_eq!((tried.rows(), tried.bytes()), (taken.rows(), taken.bytes()));
     }
 
     /// What is let go of is never missed, and what is held follows the windows and not the stream.

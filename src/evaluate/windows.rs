@@ -12,6 +12,7 @@ use super::{
 use crate::{
     event::time::Calendar,
     finding::Finding,
+    ledger::Trial,
     lists::Lists,
     rule::{
         Mode, RuleSet,
@@ -288,6 +289,14 @@ impl Windows {
         }
         moved.sort();
         moved
+    }
+
+    /// Measures the windows that the events of a batch would have, and takes none of them in. Windows that close judge nobody
+    /// before they do.
+    pub fn try_out(&mut self, prepared: &Prepared, trial: Trial) -> Moved {
+        let states = self.sliding.iter_mut().zip(&prepared.windows);
+        let measured = states.map(|(state, selected)| state.try_out(selected, trial)).collect();
+        Moved { measured, ..Moved::default() }
     }
 
     /// Moves the watermark without an event: time passes, or the input ends.

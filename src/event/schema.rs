@@ -139,6 +139,11 @@ macro_rules! dictionary {
         #[allow(missing_docs)] // docs/events.md is their documentation.
         pub enum Column { $($variant),* }
 
+        impl Column {
+            /// All of them, in their order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+        }
+
         /// The data dictionary, in column order.
         pub static FIELDS: &[FieldSpec] = &[
             $(FieldSpec { name: $name, kind: $kind, on: $on, required: $required }),*

@@ -1,4 +1,4 @@
-//! Alerts: what there is, and what officers do with it.
+//! An alert: what is known of it, and what officers do with it.
 
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ use utoipa::ToSchema;
 use super::{
     Problem,
     by::By,
-    page::{self, Page},
-    request::{Body, Id, IfMatch, Params, blocking, page_size},
+    page::Page,
+    request::{Body, Id, IfMatch, blocking},
     view::{AlertView, ChangeView, DraftView, NoticeView, WaitingView},
 };
 use crate::{
@@ -25,42 +25,8 @@ use crate::{
     finding::Finding,
     notify::letter::Draft,
     say,
-    store::{CaseError, CaseFilter, Cases, FINDINGS_MAX},
+    store::{CaseError, Cases, FINDINGS_MAX},
 };
-
-/// A page of alerts.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct AlertPage {
-    /// The newest first.
-    alerts: Vec<AlertView>,
-    /// Give it as `before` for the next page; null on the last one.
-    next: Option<String>,
-}
-
-/// The alerts, the newest first
-#[utoipa::path(get, path = "/api/v1/alerts", operation_id = "list_alerts", tag = "alerts", params(CaseFilter),
-    responses((status = 200, description = "A page", body = AlertPage)))]
-pub async fn list(
-    State(shared): State<Arc<Shared>>,
-    by: By,
-    Params(mut filter): Params<CaseFilter>,
-) -> Result<Json<AlertPage>, Problem> {
-    let limits = by.limits();
-    let (limit, before) = (page_size(filter.limit)?, filter.before.take());
-    let wanted = filter.understood(&shared.calendar, shared.clock.now()).map_err(Problem::bad_request)?;
-    blocking(move || {
-        let mut wanted = wanted.within(&limits);
-        let cases = Cases::open_read_only(&shared.state_dir)?.within(&limits);
-        let list = |before, limit| {
-            (wanted.filter.before, wanted.filter.limit) = (before, Some(limit));
-            cases.list(&wanted)
-        };
-        let show = |alert: Alert| AlertView::new(&alert, &shared.calendar);
-        let (alerts, next) = page::read(limit, before, list, |alert| alert.alert_id.clone(), show)?;
-        Ok(Json(AlertPage { alerts, next }))
-    })
-    .await
-}
 
 /// An alert with everything that is known of it.
 #[derive(Debug, Serialize, ToSchema)]

@@ -16,6 +16,7 @@ use super::{
     request::{Params, blocking, page_size},
 };
 use crate::{
+    config::decide::OnUnavailable,
     daemon::Shared,
     diagnostic::Diagnostic,
     evaluate::{row::RuleCounts, schedule::PassedTick},
@@ -31,6 +32,9 @@ pub struct FindingPage {
     findings: Vec<Finding>,
     /// Give it as `before` for the next page; null on the last one.
     next: Option<i64>,
+    /// How many there are on all pages, if `totals` asks for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total: Option<u64>,
 }
 
 /// The findings, the newest first
@@ -53,7 +57,9 @@ pub async fn findings(
         let (findings, next) =
             page::read(limit, before, list, |(seq, _)| seq.to_string(), |(_, finding)| finding)?;
         let next = next.and_then(|seq| seq.parse().ok());
-        Ok(Json(FindingPage { findings, next }))
+        wanted.filter.before = None;
+        let total = wanted.filter.totals.then(|| reader.count_findings(&wanted)).transpose()?;
+        Ok(Json(FindingPage { findings, next, total }))
     })
     .await
 }
@@ -96,7 +102,8 @@ pub struct RuleView {
 }
 
 impl RuleView {
-    fn new(rule: &Rule, counts: RuleCounts, verdicts: Verdicts) -> Self {
+    /// A rule as it is shown.
+    pub fn new(rule: &Rule, counts: RuleCounts, verdicts: Verdicts) -> Self {
         Self {
             id: rule.id.clone(),
             title: rule.title.clone(),
@@ -171,10 +178,21 @@ pub struct Status {
     ticks_passed: Vec<PassedTickView>,
     /// The rule whose query the stream waits for.
     query_running: Option<RunningQuery>,
+    /// What programs that ask before money moves are to know.
+    decide: DecideStatus,
     /// How full the quarantine is.
     #[schema(value_type = Object)]
     quarantine: serde_json::Value,
     store_bytes: i64,
+}
+
+/// What programs that ask before money moves are to know.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DecideStatus {
+    /// What they are to do while nobody answers: let nothing pass (`closed`), or everything (`open`).
+    on_unavailable: OnUnavailable,
+    /// Whether what is known is older than `decide.max_staleness`.
+    is_stale: bool,
 }
 
 /// What happened since the start.
@@ -283,6 +301,10 @@ pub async fn status(State(shared): State<Arc<Shared>>) -> Json<Status> {
             .busy
             .query()
             .map(|(rule_id, time)| RunningQuery { rule_id, seconds: time.as_secs_f64() }),
+        decide: DecideStatus {
+            on_unavailable: shared.questions.config.on_unavailable,
+            is_stale: shared.lags().1,
+        },
         quarantine: shared.quarantine.status(),
         store_bytes: shared.metrics.store_bytes.get(),
     })

@@ -3,37 +3,28 @@
 use std::sync::{Arc, PoisonError};
 
 use axum::{Json, extract::State, http::StatusCode};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::{
     Problem,
     by::By,
+    line_filter::{LineFilter, Sort},
     page::Page,
-    request::{Id, Params, page_size},
+    request::{Id, Params, blocking, page_size},
 };
 use crate::{
     access::Limits,
     daemon::Shared,
-    event::Column,
-    ledger::{Attributes, Line, report::line_object},
+    event::{Column, money::format_cents},
+    ledger::{
+        Attributes, Balances, Line,
+        report::{line_object, sums},
+    },
     say,
     text::quoted,
 };
-
-/// Which lines to list, by `budget_line_id`.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct LineFilter {
-    /// Only of this unit.
-    unit_code: Option<String>,
-    /// Only those after this one in the list: the `next` of the page before.
-    after: Option<String>,
-    /// At most so many.
-    limit: Option<u32>,
-}
 
 /// 预算指标 with every balance; money is text with two decimals, ratios are text too.
 #[derive(ToSchema)]
@@ -73,17 +64,47 @@ pub struct BudgetLine {
     last_event_at: String,
 }
 
+/// The sums of several lines: money as text with two decimals.
+#[derive(ToSchema)]
+#[schema(as = BudgetSums)]
+// It describes what `ledger::report` writes.
+#[allow(dead_code)]
+pub struct BudgetSums {
+    total: String,
+    executed: String,
+    frozen: String,
+    reserved: String,
+    available: String,
+    planned: String,
+    plan_available: String,
+    opening: String,
+    cleared: String,
+    uncleared: String,
+}
+
+/// Sums as the API shows them.
+pub fn sums_object(balances: &Balances) -> Map<String, Value> {
+    sums(balances).into_iter().map(|(name, cents)| (name.to_owned(), format_cents(cents).into())).collect()
+}
+
 /// A page of budget lines.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct LinePage {
-    /// By `budget_line_id`.
+    /// By `budget_line_id`, if nothing else is asked for.
     #[schema(value_type = Vec<BudgetLine>)]
     budget_lines: Vec<Map<String, Value>>,
     /// Give it as `after` for the next page; null on the last one.
     next: Option<String>,
+    /// How many there are on all pages, if `totals` asks for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total: Option<usize>,
+    /// What they sum up to, if `totals` asks for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<BudgetSums>)]
+    sums: Option<Map<String, Value>>,
 }
 
-/// The budget lines, by `budget_line_id`
+/// The budget lines, by `budget_line_id` or as they are sorted
 #[utoipa::path(get, path = "/api/v1/budget-lines", operation_id = "list_budget_lines", tag = "budget lines", params(LineFilter),
     responses((status = 200, description = "A page", body = LinePage)))]
 pub async fn lines(
@@ -92,19 +113,31 @@ pub async fn lines(
     Params(filter): Params<LineFilter>,
 ) -> Result<Json<LinePage>, Problem> {
     let limits = by.limits();
-    let limit = page_size(filter.limit)?;
-    let ledger = shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
-    let wanted = |line: &Line, attributes: &Attributes| {
-        filter.after.as_deref().is_none_or(|after| *line.id > *after)
-            && filter.unit_code.as_deref().is_none_or(|unit| attributes.text(Column::UnitCode) == Some(unit))
-            && are_there(attributes, &limits)
-    };
-    let mut found: Vec<_> = ledger.lines().filter(|(line, attributes)| wanted(line, attributes)).collect();
-    found.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
-    let objects = found.iter().map(|(line, a)| line_object(line, a, &shared.calendar));
-    let page = Page::new(limit).fill(objects);
-    let last = page.is_cut.then(|| found[page.rows.len() - 1].0.id.to_string());
-    Ok(Json(LinePage { budget_lines: page.rows, next: last }))
+    let (limit, sort) = (page_size(filter.limit)?, Sort::parse(filter.sort.as_deref(), "id")?);
+    blocking(move || {
+        let copy = shared.lines();
+        let wanted = filter.wanted();
+        let is_found =
+            |line: &Line, attributes: &Attributes| are_there(attributes, &limits) && wanted(line, attributes);
+        let found: Vec<_> = copy.lines().filter(|(line, attributes)| is_found(line, attributes)).collect();
+        let (total, sums) = if filter.totals {
+            let mut all = Balances::default();
+            found.iter().for_each(|(line, _)| all += line.balances);
+            (Some(found.len()), Some(sums_object(&all)))
+        } else {
+            (None, None)
+        };
+        let found = sort.page(found, filter.after.as_deref(), limit, |row| place(*row, sort))?;
+        let page =
+            Page::new(limit).fill(found.iter().map(|(line, a)| line_object(line, a, &shared.calendar)));
+        let next = page.is_cut.then(|| sort.cursor(place(found[page.rows.len() - 1], sort)));
+        Ok(Json(LinePage { budget_lines: page.rows, next, total, sums }))
+    })
+    .await
+}
+
+fn place<'l>((line, _): (&'l Line, &'l Attributes), sort: Sort) -> (i128, &'l str) {
+    (sort.key(&line.balances, line.last_event_at), &line.id)
 }
 
 /// Whether a line is there for whoever asks.

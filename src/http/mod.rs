@@ -1,34 +1,45 @@
 //! The HTTP server: one file a thing that the API has, and `openapi.rs`, which joins and describes them.
 
+mod alert_lists;
 mod alerts;
 mod answers;
 mod api;
+mod bulk;
 mod by;
 mod completeness;
 mod connection;
 mod console;
 mod cookie;
+mod decide;
 mod door;
 mod events;
+mod explain;
 mod forwarded;
 mod guard;
 mod indicators;
+mod journal;
 mod ledger;
+mod line_filter;
+mod line_history;
 mod logins;
 mod notifications;
 mod openapi;
 mod pace;
 mod page;
 mod problem;
+mod quarantine;
 mod refused;
 mod rejection;
 mod request;
 mod routes;
+mod rule;
 mod session;
 mod sign_in;
 mod silences;
+mod stream;
 pub mod tls;
 mod tokens;
+mod totals;
 mod totp;
 mod users;
 pub mod view;
@@ -72,6 +83,7 @@ use guard::{Guard, guard};
 use logins::Logins;
 use refused::Refusals;
 use sign_in::{SignIn, sign_in};
+use stream::Streams;
 use tls::Tls;
 
 /// What handlers share.
@@ -81,6 +93,7 @@ struct Served {
     refusals: Arc<Refusals>,
     logins: Arc<Logins>,
     scrapes: Scrapes,
+    streams: Streams,
 }
 
 /// One scrape at a time: counters follow what others count, and series are made anew.
@@ -110,6 +123,12 @@ impl axum::extract::FromRef<Served> for Arc<Logins> {
     }
 }
 
+impl axum::extract::FromRef<Served> for Streams {
+    fn from_ref(served: &Served) -> Self {
+        served.streams.clone()
+    }
+}
+
 /// Serves until asked to stop.
 pub async fn serve(
     listener: TcpListener,
@@ -123,6 +142,13 @@ pub async fn serve(
     let room = Arc::new(Answers::new(&door.refusals));
     let known =
         SignIn::new(&shared.clients, &shared.state_dir, Arc::clone(&shared.clock), (&door.refusals, true));
+    let served = Served {
+        logins: Arc::new(Logins::new(&door.refusals)),
+        refusals: Arc::clone(&door.refusals),
+        scrapes: Scrapes::default(),
+        streams: Streams::new(shared.clients.connections, stop.clone()),
+        shared,
+    };
     let router = Router::new()
         .route("/metrics", get(metrics))
         .route("/-/healthy", get(|| async { "fiscwatch is running\n" }))
@@ -134,12 +160,7 @@ pub async fn serve(
         .method_not_allowed_fallback(|| async {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, say!("this path takes another method"))
         })
-        .with_state(Served {
-            shared,
-            logins: Arc::new(Logins::new(&door.refusals)),
-            refusals: Arc::clone(&door.refusals),
-            scrapes: Scrapes::default(),
-        });
+        .with_state(served);
     connection::serve(listener, behind_door(router, &door, known), (door, tls), (stop, &reloaded.reloaded))
         .await;
 }

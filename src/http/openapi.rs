@@ -9,8 +9,9 @@ use utoipa::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    Problem, Served, alerts, api, completeness, events, indicators, ledger, notifications, problem, session,
-    silences, tokens, totp, users,
+    Problem, Served, alert_lists, alerts, api, bulk, completeness, decide, events, explain, indicators,
+    journal, ledger, line_history, notifications, problem, quarantine, rule, session, silences, stream,
+    tokens, totals, totp, users,
 };
 
 /// The longest body of what officers send, in bytes.
@@ -27,6 +28,7 @@ const BODY_BYTES_MAX: usize = 64 << 10;
     components(schemas(
         Problem,
         ledger::BudgetLine,
+        ledger::BudgetSums,
         indicators::IndicatorBody,
         completeness::CompletenessView,
         completeness::FigureView
@@ -37,7 +39,9 @@ struct Description;
 /// The routes of the API, and their description. What reads events bounds them itself.
 pub fn api() -> (Router<Served>, utoipa::openapi::OpenApi) {
     let (router, mut description) = OpenApiRouter::with_openapi(Description::openapi())
-        .routes(routes!(alerts::list))
+        .routes(routes!(alert_lists::list))
+        .routes(routes!(alert_lists::counts))
+        .routes(routes!(bulk::transitions))
         .routes(routes!(alerts::show))
         .routes(routes!(alerts::transition))
         .routes(routes!(alerts::inquire))
@@ -50,6 +54,12 @@ pub fn api() -> (Router<Served>, utoipa::openapi::OpenApi) {
         .routes(routes!(api::rules))
         .routes(routes!(ledger::lines))
         .routes(routes!(ledger::line))
+        .routes(routes!(line_history::history))
+        .routes(routes!(totals::totals))
+        .routes(routes!(journal::show))
+        .routes(routes!(explain::explain))
+        .routes(routes!(rule::show))
+        .routes(routes!(quarantine::list))
         .routes(routes!(completeness::completeness))
         .routes(routes!(indicators::indicators))
         .routes(routes!(indicators::indicator))
@@ -65,8 +75,15 @@ pub fn api() -> (Router<Served>, utoipa::openapi::OpenApi) {
         .routes(routes!(tokens::revoke))
         .routes(routes!(session::list))
         .routes(routes!(session::expel))
+        .routes(routes!(stream::stream))
+        .routes(routes!(stream::changes))
+        .routes(routes!(decide::list))
+        .routes(routes!(decide::show))
+        .routes(routes!(decide::release))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .routes(routes!(decide::decide))
         .routes(routes!(events::events))
+        .routes(routes!(journal::list))
         .routes(routes!(itself))
         .split_for_parts();
     add_problems(&mut description);

@@ -65,6 +65,18 @@ impl Problem {
         Self { again: Some(seconds), ..self }
     }
 
+    /// The status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// What is wrong.
+    #[must_use]
+    pub fn into_detail(self) -> String {
+        self.detail
+    }
+
     /// A request that cannot mean anything.
     #[must_use]
     pub fn bad_request(detail: impl Into<String>) -> Self {

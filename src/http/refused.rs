@@ -33,6 +33,8 @@ pub enum Cause {
     Answer,
     /// Too many bytes of answers under way.
     Answers,
+    /// Too many streams of what changes.
+    Streams,
     /// Nobody that is known.
     Identity,
     /// Somebody who may not.
@@ -47,7 +49,7 @@ pub enum Cause {
 
 impl Cause {
     /// All of them.
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::Connections,
         Self::Requests,
         Self::Bytes,
@@ -58,6 +60,7 @@ impl Cause {
         Self::Body,
         Self::Answer,
         Self::Answers,
+        Self::Streams,
         Self::Identity,
         Self::Role,
         Self::Csrf,
@@ -78,6 +81,7 @@ impl Cause {
             Self::Body => "slow_body",
             Self::Answer => "slow_answer",
             Self::Answers => "answers",
+            Self::Streams => "streams",
             Self::Identity => "identity",
             Self::Role => "role",
             Self::Csrf => "csrf",

@@ -38,6 +38,19 @@ impl Applications {
         self.states.iter().map(|(id, application)| (&**id, *application))
     }
 
+    /// What is known of an application that is not over.
+    pub fn get(&self, id: &str) -> Option<Application> {
+        self.states.get(id).copied()
+    }
+
+    /// The line that an application reserves money on.
+    pub fn line(&self, id: &str) -> Option<LineNumber> {
+        match self.get(id)? {
+            Application::Open { line, .. } => Some(line),
+            Application::SettledEarly => None,
+        }
+    }
+
     /// An application arrives. Returns the cents it reserves: none if it is settled already.
     pub fn arrive(&mut self, id: &str, line: LineNumber, amount: i128) -> i128 {
         self.changed.insert(id.into());

@@ -83,7 +83,7 @@ pub struct OtherLines {
 }
 
 impl AfterEvent {
-    fn with_capacity(rows: usize) -> Self {
+    pub(super) fn with_capacity(rows: usize) -> Self {
         let cents = || Vec::with_capacity(rows);
         Self {
             attributes: Vec::with_capacity(rows),
@@ -101,7 +101,7 @@ impl AfterEvent {
         }
     }
 
-    fn push(&mut self, attributes: u32, balances: &Balances, covered: bool) {
+    pub(super) fn push(&mut self, attributes: u32, balances: &Balances, covered: bool) {
         self.attributes.push(attributes);
         self.total.push(balances.total);
         self.executed.push(balances.executed);
@@ -122,15 +122,15 @@ impl AfterEvent {
 }
 
 /// The columns that balances depend on.
-struct Events<'b> {
+pub(super) struct Events<'b> {
     batch: &'b RecordBatch,
-    line: &'b StringViewArray,
-    amount: &'b [i128],
+    pub(super) line: &'b StringViewArray,
+    pub(super) amount: &'b [i128],
     at: &'b [i64],
 }
 
 impl<'b> Events<'b> {
-    fn new(batch: &'b RecordBatch) -> Self {
+    pub(super) fn new(batch: &'b RecordBatch) -> Self {
         let column = |c: Column| batch.column(c.index());
         Self {
             batch,
@@ -140,12 +140,12 @@ impl<'b> Events<'b> {
         }
     }
 
-    fn text(&self, column: Column, row: usize) -> Option<&'b str> {
+    pub(super) fn text(&self, column: Column, row: usize) -> Option<&'b str> {
         let array = self.batch.column(column.index()).as_string_view();
         array.is_valid(row).then(|| array.value(row))
     }
 
-    fn attributes(&self, row: usize, approved: bool) -> Attributes {
+    pub(super) fn attributes(&self, row: usize, approved: bool) -> Attributes {
         let texts = std::array::from_fn(|at| self.text(LINE_ATTRIBUTES[at + 1], row));
         Attributes::new(approved, self.value::<Int32Type>(Column::FiscalYear, row), texts)
     }

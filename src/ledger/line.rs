@@ -75,6 +75,22 @@ impl Balances {
     }
 }
 
+/// The sums of several lines together.
+impl std::ops::AddAssign for Balances {
+    fn add_assign(&mut self, other: Self) {
+        self.total += other.total;
+        self.executed += other.executed;
+        self.opening += other.opening;
+        self.frozen += other.frozen;
+        self.reserved += other.reserved;
+        self.planned += other.planned;
+        self.transferred += other.transferred;
+        self.corrected += other.corrected;
+        self.refunded += other.refunded;
+        self.cleared += other.cleared;
+    }
+}
+
 /// A budget line of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {

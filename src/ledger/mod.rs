@@ -6,12 +6,14 @@ mod apply;
 mod attributes;
 pub mod columns;
 mod confirmations;
+mod copy;
 mod indicators;
 mod line;
 mod matching;
 pub mod original;
 pub mod report;
 mod reversals;
+mod trial;
 
 use std::{collections::BTreeSet, hash::BuildHasher, sync::Arc};
 
@@ -19,10 +21,12 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 
 pub use apply::{AfterEvent, LEDGER_COLUMNS, OtherLines};
 pub use attributes::Attributes;
+pub use copy::LedgerCopy;
 pub use indicators::{Indicator, Indicators, achievement};
 pub use line::{Balances, Line, ratio, ratio_text};
 pub use matching::{Completeness, Figure, Matching};
 pub use reversals::{Reversal, Reversed};
+pub use trial::Trial;
 
 use applications::{Application, Applications};
 use confirmations::Confirmations;
@@ -107,8 +111,11 @@ impl Ledger {
     /// Whether everything that was executed in a line's fiscal year is known: from the journal, or from openings.
     #[must_use]
     pub fn covers(&self, line: &Line) -> bool {
+        self.covers_year(self.attributes[line.attributes as usize].fiscal_year)
+    }
+
+    fn covers_year(&self, year: Option<i32>) -> bool {
         let Some(whole_from) = self.whole_from else { return true };
-        let year = self.attributes[line.attributes as usize].fiscal_year;
         year.is_none_or(|year| year >= whole_from || self.opened.contains(&year))
     }
 
@@ -122,6 +129,13 @@ impl Ledger {
     #[must_use]
     pub fn open_applications(&self) -> usize {
         self.applications.open()
+    }
+
+    /// The line that an application still reserves money on.
+    #[must_use]
+    pub fn reserved_by(&self, application: &str) -> Option<&str> {
+        let line = self.applications.line(application)?;
+        Some(&self.lines[line as usize].id)
     }
 
     /// Takes what changed since the last call.

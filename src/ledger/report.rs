@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Attributes, Indicator, Line, columns::ElapsedYear, ratio_text};
+use super::{Attributes, Balances, Indicator, Line, columns::ElapsedYear, ratio_text};
 use crate::event::{
     Column,
     money::format_cents,
@@ -10,6 +10,23 @@ use crate::event::{
     schema::{FIELDS, LINE_ATTRIBUTES},
     time::Calendar,
 };
+
+/// Every sum of balances, in cents, by its name.
+#[must_use]
+pub fn sums(b: &Balances) -> [(&'static str, i128); 10] {
+    [
+        ("total", b.total),
+        ("executed", b.executed),
+        ("frozen", b.frozen),
+        ("reserved", b.reserved),
+        ("available", b.available()),
+        ("planned", b.planned),
+        ("plan_available", b.plan_available()),
+        ("opening", b.opening),
+        ("cleared", b.cleared),
+        ("uncleared", b.uncleared()),
+    ]
+}
 
 /// The balances and attributes of a line. `year_elapsed` is that at the time of the line's last event.
 #[must_use]
@@ -23,19 +40,7 @@ pub fn line_object(line: &Line, attributes: &Attributes, calendar: &Calendar) ->
     for column in &LINE_ATTRIBUTES[1..] {
         put(FIELDS[column.index()].name, json!(attributes.text(*column)));
     }
-    let sums = [
-        ("total", b.total),
-        ("executed", b.executed),
-        ("frozen", b.frozen),
-        ("reserved", b.reserved),
-        ("available", b.available()),
-        ("planned", b.planned),
-        ("plan_available", b.plan_available()),
-        ("opening", b.opening),
-        ("cleared", b.cleared),
-        ("uncleared", b.uncleared()),
-    ];
-    for (name, cents) in sums {
+    for (name, cents) in sums(b) {
         put(name, json!(format_cents(cents)));
     }
     put("executed_ratio", json!(b.executed_ratio().map(ratio_text)));

@@ -25,6 +25,16 @@ pub fn budget_part(state: &SessionState, expressions: &[&Placed]) -> Option<Stri
     (!parts.is_empty()).then(|| parts.join(" AND "))
 }
 
+/// The conditions that an expression joins by `and`, as they are written there but for blanks; the expression itself where
+/// it cannot be parsed.
+pub fn parts(state: &SessionState, placed: &Placed) -> Vec<Placed> {
+    let mut found = Vec::new();
+    if let Ok(sql) = state.sql_to_expr(&placed.text, &Dialect::Generic) {
+        conjuncts(&sql, &mut |part| found.push(Placed { text: part.to_string(), span: placed.span }));
+    }
+    if found.is_empty() { vec![placed.clone()] } else { found }
+}
+
 fn conjuncts(sql: &Sql, take: &mut impl FnMut(&Sql)) {
     match sql {
         Sql::Nested(inner) => conjuncts(inner, take),

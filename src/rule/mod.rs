@@ -15,6 +15,7 @@ mod never;
 pub(crate) mod parse;
 mod personal;
 pub mod plan;
+pub mod probe;
 pub mod query;
 mod reads;
 mod session;

@@ -137,7 +137,8 @@ impl CompiledRule {
 
     /// The event and budget columns that it reads, by position in [`super::compile::wide_schema`], and perhaps
     /// positions behind them (its measures).
-    fn event_columns(&self) -> Vec<usize> {
+    #[must_use]
+    pub fn event_columns(&self) -> Vec<usize> {
         let mut columns: Vec<usize> = self.filter.iter().flat_map(|c| c.inputs.iter().copied()).collect();
         let (by, measures) = match &self.view {
             CompiledView::Sliding(sliding) => (&sliding.by[..], Some(&sliding.measures)),

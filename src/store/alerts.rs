@@ -200,7 +200,7 @@ pub fn remark(summed: &Summed<'_>, alert_id: &str, change: &Change) -> rusqlite:
     )
 }
 
-fn key_text(key: &serde_json::Map<String, serde_json::Value>) -> String {
+pub fn key_text(key: &serde_json::Map<String, serde_json::Value>) -> String {
     serde_json::Value::Object(key.clone()).to_string()
 }
 

@@ -6,15 +6,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rusqlite::{Connection, Row, params_from_iter};
+use rusqlite::{Connection, Row};
 
 use super::{
     BUSY, StoreError,
     alerts::{self, Times},
     audit::{self, DONE, Deed},
-    explain,
-    filter::{Conditions, Wanted},
-    limited, open_reader, open_writer,
+    explain, limited, open_reader, open_writer,
     query::LIMIT_MAX,
     sums::{Changes, Summed},
     turn::{Turn, Turns},
@@ -60,8 +58,6 @@ pub const FINDINGS_MAX: u32 = 100;
 /// longer by itself comes alone.
 const HISTORY_BYTES: usize = 1 << 20;
 const CHANGE_BYTES: usize = 100;
-/// Alerts listed when nobody says how many.
-const LIMIT: u32 = 100;
 
 impl Cases {
     /// Opens them for changes.
@@ -69,7 +65,7 @@ impl Cases {
     /// # Errors
     /// If there is no state, or it is of another version.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        Self::of(dir, open_writer(dir)?)
+        Self::on(dir, open_writer(dir)?)
     }
 
     /// Opens them for reading.
@@ -77,10 +73,10 @@ impl Cases {
     /// # Errors
     /// If there is no state, or it is of another version.
     pub fn open_read_only(dir: &Path) -> Result<Self, StoreError> {
-        Self::of(dir, open_reader(dir)?)
+        Self::on(dir, open_reader(dir)?)
     }
 
-    fn of(dir: &Path, connection: Connection) -> Result<Self, StoreError> {
+    fn on(dir: &Path, connection: Connection) -> Result<Self, StoreError> {
         let (dir, actor, limits) = (dir.to_owned(), Actor::daemon(), Limits::default());
         Ok(Self { dir, connection, actor, limits })
     }
@@ -150,45 +146,6 @@ impl Cases {
         changes.end(&transaction).map_err(fail)?;
         transaction.commit().map_err(fail)?;
         Ok(step.alert)
-    }
-
-    /// Alerts, in the order that is wanted.
-    ///
-    /// # Errors
-    /// If there is no alert `before`, or the database cannot be read.
-    pub fn list(&self, wanted: &Wanted) -> Result<Vec<Alert>, CaseError> {
-        let conditions = self.conditions(wanted)?;
-        let order = wanted.order_of_alerts();
-        let limit = wanted.filter.limit.unwrap_or(LIMIT).min(LIMIT_MAX);
-        let sql = format!(
-            "SELECT body FROM alerts a {} ORDER BY {order} DESC, alert_id DESC LIMIT {limit}",
-            conditions.clause()
-        );
-        let values = params_from_iter(conditions.values);
-        Ok(self.read(|c| c.prepare_cached(&sql)?.query_map(values, alerts::alert)?.collect())?)
-    }
-
-    /// How many alerts are wanted, whatever the limit.
-    ///
-    /// # Errors
-    /// If there is no alert `before`, or the database cannot be read.
-    pub fn count(&self, wanted: &Wanted) -> Result<u64, CaseError> {
-        let conditions = self.conditions(wanted)?;
-        let sql = format!("SELECT count(*) FROM alerts a {}", conditions.clause());
-        let values = params_from_iter(conditions.values);
-        Ok(self.read(|c| c.query_row(&sql, values, |row| row.get(0)))?)
-    }
-
-    fn conditions(&self, wanted: &Wanted) -> Result<Conditions, CaseError> {
-        let mut conditions = wanted.of_alerts();
-        if let Some(before) = &wanted.filter.before {
-            self.read(|c| self.find(c, before))?.ok_or_else(|| missing(before))?;
-            let order = wanted.order_of_alerts();
-            let after =
-                format!("({order}, alert_id) < (SELECT {order}, alert_id FROM alerts WHERE alert_id = ?)");
-            conditions.and(&after, [before.clone().into()]);
-        }
-        Ok(conditions)
     }
 
     /// All alerts, in the order of their ids.
@@ -279,7 +236,7 @@ impl Verdicts {
     }
 }
 
-fn missing(id: &str) -> CaseError {
+pub(super) fn missing(id: &str) -> CaseError {
     CaseError::NotFound(say!(
         "there is no alert {id}; `fiscwatch alerts list` shows those there are",
         id = quoted(id)

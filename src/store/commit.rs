@@ -5,12 +5,13 @@ use rusqlite::{Connection, Transaction, params};
 use super::{
     Store, StoreError,
     alerts::{self, Times},
-    checkpoint, explain, in_force, passed, quarantine, reach,
+    checkpoint, decisions, explain, in_force, passed, quarantine, reach,
     sums::{self, Change, meta, set_meta},
     ticks,
 };
 use crate::{
     alert::{Cleared, Desk, Filing},
+    decision::Decided,
     engine::{ListsStep, SavedWatermark, Ticked},
     evaluate::schedule::PassedTick,
     journal::JournalBlock,
@@ -45,6 +46,8 @@ pub struct Commit {
     pub rules: Option<Vec<(String, i64)>>,
     /// What is to be stored about lists that have changed.
     pub lists: Option<ListsStep>,
+    /// What was decided of applications.
+    pub decided: Vec<Decided>,
     /// Ticks that were passed without an answer.
     pub passed: Vec<PassedTick>,
     /// It is stored even if only the watermark is new.
@@ -75,6 +78,7 @@ impl Commit {
             && self.findings.is_empty()
             && self.cleared.is_empty()
             && self.lists.is_none()
+            && self.decided.is_empty()
             && self.passed.is_empty()
             && !self.again
     }
@@ -92,6 +96,7 @@ impl Commit {
         self.rejects.extend(next.rejects);
         self.replayed.extend(next.replayed);
         self.duplicates += next.duplicates;
+        self.decided.extend(next.decided);
         self.passed.extend(next.passed);
         self.again |= next.again;
         self.rules = next.rules.or(self.rules.take());
@@ -129,6 +134,7 @@ impl Store {
         commit.ticks.iter_mut().for_each(|tick| tick.block += before);
         ticks::write(&transaction, &commit.ticks).map_err(fail)?;
         reach(&dir, "commit.journal")?;
+        decisions::write(&transaction, &commit.decided).map_err(fail)?;
         let stored = findings(&transaction, &commit.findings).map_err(fail)?;
         reach(&dir, "commit.findings")?;
         let times = Times { now: commit.now, received_at: commit.received_at.unwrap_or(commit.now) };

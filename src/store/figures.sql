@@ -40,6 +40,11 @@ CREATE TRIGGER IF NOT EXISTS alerts_taken AFTER DELETE ON alerts BEGIN
     INSERT INTO figures VALUES ('alerts', old.state, old.severity, -1) ON CONFLICT DO UPDATE SET n = n - 1;
 END;
 
+-- What was found about an event.
+CREATE INDEX IF NOT EXISTS findings_event ON findings (event_id);
+-- When a rule found something.
+CREATE INDEX IF NOT EXISTS findings_rule ON findings (rule_id, at);
+
 -- In the order in which the outbox is worked off, and what of it nothing holds back.
 CREATE INDEX IF NOT EXISTS outbox_order ON outbox (due_at);
 CREATE INDEX IF NOT EXISTS outbox_free ON outbox (due_at) WHERE held_by IS NULL;

@@ -5,7 +5,7 @@
 
 use rusqlite::types::Value;
 
-use super::filter::Conditions;
+use super::conditions::Conditions;
 use crate::access::Limits;
 
 /// What ties an alert to one unit, and so to one region.
@@ -13,8 +13,15 @@ const TIED: &str =
     "coalesce(json_extract(a.body, '$.key.unit_code'), json_extract(a.body, '$.key.budget_line_id'),
                              json_extract(a.body, '$.key.event_id')) IS NOT NULL";
 
-/// Which rows of `alerts a` are there for somebody.
+/// Which rows `a` of alerts, or of what lists keep of them, are there for somebody.
 pub fn alerts(limits: &Limits) -> Conditions {
+    let mut all = Conditions::default();
+    all.within("a.alert_id IN (SELECT a.alert_id FROM alerts a WHERE ", bodies(limits), ")");
+    all
+}
+
+/// The same of the alerts themselves.
+fn bodies(limits: &Limits) -> Conditions {
     let mut all = Conditions::default();
     if limits.is_none() {
         return all;
@@ -39,7 +46,7 @@ pub fn findings(limits: &Limits) -> Conditions {
     if limits.is_none() {
         return all;
     }
-    let of_alert = alerts(limits);
+    let of_alert = bodies(limits);
     all.and(
         &format!(
             "f.seq IN (SELECT l.finding FROM alerts a JOIN alert_findings l USING (alert_id) {})",

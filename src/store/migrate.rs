@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use rusqlite::{Connection, Transaction};
 
 use super::{
-    SCHEMA_VERSION, StoreError, chain, explain, quarantine, reach, refunded, silences,
+    SCHEMA_VERSION, StoreError, alert_rows, chain, explain, quarantine, reach, refunded, silences,
     sums::{self, Changes, Table},
     ticks,
     turn::Turns,
@@ -23,7 +23,7 @@ macro_rules! version_5 {
     };
 }
 
-/// A new database: the events and balances, alerts, indicators, what versions 5 to 8 add.
+/// A new database: the events and balances, alerts, indicators, what versions 5 to 9 add.
 const SCHEMA: &str = concat!(
     include_str!("schema.sql"),
     include_str!("schema_3.sql"),
@@ -31,7 +31,8 @@ const SCHEMA: &str = concat!(
     version_5!(),
     include_str!("schema_6.sql"),
     include_str!("schema_7.sql"),
-    include_str!("schema_8.sql")
+    include_str!("schema_8_decisions.sql"),
+    include_str!("schema_9.sql")
 );
 
 /// What leads from version n + 1 to the next one, at n. Each runs in one transaction with the new version number.
@@ -61,8 +62,10 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema_6.sql"),
     // 6 to 7: users, tokens and the audit log.
     include_str!("schema_7.sql"),
-    // 7 to 8: passwords and sessions.
-    include_str!("schema_8.sql"),
+    // 7 to 8: what was decided before money moved.
+    include_str!("schema_8_decisions.sql"),
+    // 8 to 9: passwords and sessions.
+    include_str!("schema_9.sql"),
 ];
 
 /// Makes the tables of an empty database, or brings an older one up to date. Another program that holds the database is
@@ -85,6 +88,7 @@ pub fn migrate(dir: &Path, connection: &Connection, turns: &Arc<Turns>) -> Resul
             6 => &|old| refunds(dir, old),
             7 => &|old| sums::begin(old, sums::SINCE_7).map_err(fail),
             8 => &|old| sums::begin(old, sums::SINCE_8).map_err(fail),
+            9 => &|old| sums::begin(old, sums::SINCE_9).map_err(fail),
             _ => &|_| Ok(()),
         };
         step(dir, connection, turns, (sql, from + 1), beyond)?;
@@ -102,6 +106,7 @@ pub fn migrate(dir: &Path, connection: &Connection, turns: &Arc<Turns>) -> Resul
 pub(super) fn count(connection: &Connection, turns: &Arc<Turns>) -> rusqlite::Result<()> {
     let transaction = turns.begin(connection, None)?;
     transaction.execute_batch(include_str!("figures.sql"))?;
+    alert_rows::keep(&transaction)?;
     transaction.commit()
 }
 

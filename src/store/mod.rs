@@ -3,22 +3,28 @@
 //! intervals. Old journal blocks become Parquet files. docs/decisions/0001-store.md and 0004-sealing.md say why.
 
 mod accounts;
+mod alert_rows;
 mod alerts;
 mod audit;
 mod backup;
 mod cases;
 mod chain;
+mod changes;
 mod checkpoint;
 mod commit;
 mod completeness;
+mod conditions;
 mod confirmations;
+mod decisions;
 mod desk;
 mod error;
-mod filter;
+pub mod filter;
 mod history;
 mod in_force;
 mod indicators;
 mod limited;
+mod line_history;
+mod listed;
 mod lock;
 mod lookup;
 mod migrate;
@@ -32,13 +38,16 @@ mod recover;
 mod refunded;
 mod seal;
 mod sealed;
+mod search;
 mod settings;
 mod silences;
 mod sums;
 mod ticks;
+mod trace;
 mod turn;
 mod verify;
 mod wal;
+mod wanted;
 
 use std::{
     path::{Path, PathBuf},
@@ -54,13 +63,17 @@ pub use accounts::{AccountError, Accounts, Credential, Factor, TokenSpec, Used, 
 pub use audit::{Audit, Deed, Entry as AuditEntry, Report as AuditReport, Seal};
 pub use backup::{BackupOptions, Manifest, back_up, restore};
 pub use cases::{CaseError, Cases, FINDINGS_MAX, Verdicts};
+pub use changes::{Changes, News, Place};
 pub use commit::Commit;
 pub use completeness::DayStatement;
+pub use decisions::{DecisionFilter, Decisions, StoredDecision};
 pub use error::StoreError;
 use error::explain;
 pub use filter::{ACTIVE, CaseFilter, SORTS, Wanted};
-pub use history::{History, JournalTable, Order, Scan, Select};
+pub use history::{History, JournalTable, Order, Scan, Select, shape::Wide};
 pub use in_force::InForce;
+pub use line_history::{LineEntry, LineHistory, line_history};
+pub use listed::{AlertCounts, Listed};
 pub use lock::StateLock;
 pub use lookup::Lookup;
 pub use notices::{Notice, NoticeFilter, Waiting};
@@ -71,12 +84,14 @@ pub use query::{
 };
 pub use recover::Recovered;
 pub use seal::{SealOptions, Sealer, Sealing};
+pub use search::{Found, Sought, place_of};
 pub use silences::Muted;
+pub use trace::{Trace, trace};
 pub use turn::Turns;
 pub use verify::{Check, Outcome, Problems, verify_backup};
 
 /// The schema this version writes.
-pub const SCHEMA_VERSION: i64 = 8;
+pub const SCHEMA_VERSION: i64 = 9;
 /// The database's name in the state directory.
 pub const DATABASE: &str = "fiscwatch.db";
 
@@ -131,6 +146,14 @@ impl Store {
         reach(dir, "start.swept")?;
         let quarantine = QuarantineLimit::default();
         Ok(Self { dir: dir.to_owned(), connection, quarantine, turns, _lock: lock })
+    }
+
+    /// Reservations that end by themselves, and those of blocked applications.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn releases(&self) -> Result<Vec<crate::decision::Release>, StoreError> {
+        decisions::releases(&self.connection).map_err(|error| explain(&self.dir, error))
     }
 
     /// Bounds the quarantine.

@@ -1,20 +1,32 @@
 //! Reading the state, beside a running daemon too.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use arrow::datatypes::SchemaRef;
+use jiff::{
+    Span,
+    civil::{Date, Weekday},
+};
 use rusqlite::{Connection, params_from_iter, types::Value};
 use serde::Serialize;
 
 use super::{
-    DATABASE, SCHEMA_VERSION, StoreError, alerts, checkpoint, explain,
-    filter::{Conditions, Wanted},
+    DATABASE, SCHEMA_VERSION, StoreError,
+    alert_rows::Rows,
+    alerts, checkpoint,
+    conditions::Conditions,
+    explain,
+    filter::Wanted,
     open_reader,
     recover::{EARLIEST, EVENTS, LATEST},
     sealed::FOLDER,
     sums,
 };
 use crate::{
+    event::time::Calendar,
     finding::Finding,
     journal::{JournalBlock, decode_block},
     ledger::Ledger,
@@ -162,7 +174,7 @@ impl Reader {
         mut take: impl FnMut(&str) -> Result<(), E>,
     ) -> Result<Result<(), E>, StoreError> {
         let fail = |error| explain(&self.dir, error);
-        let conditions = wanted.of_findings();
+        let conditions = wanted.of_findings(self.alert_rows()?);
         let sql = format!("SELECT body FROM findings f {} ORDER BY seq", conditions.clause());
         let mut statement = self.connection.prepare(&sql).map_err(fail)?;
         let mut rows = statement.query(params_from_iter(conditions.values)).map_err(fail)?;
@@ -180,7 +192,7 @@ impl Reader {
     /// # Errors
     /// If the database cannot be read.
     pub fn findings(&self, wanted: &Wanted) -> Result<Vec<(i64, Finding)>, StoreError> {
-        let conditions = wanted.page_of_findings();
+        let conditions = wanted.page_of_findings(self.alert_rows()?);
         let order = format!("ORDER BY {} DESC, seq DESC", wanted.order_of_findings());
         let sql = limited("SELECT seq, body FROM findings f", &conditions, &order, wanted.filter.limit);
         self.rows(&sql, conditions.values, |row| Ok((row.get(0)?, alerts::from_json(row, 1)?)))
@@ -191,7 +203,38 @@ impl Reader {
     /// # Errors
     /// If the database cannot be read.
     pub fn count_findings(&self, wanted: &Wanted) -> Result<u64, StoreError> {
-        self.count("findings f", wanted.page_of_findings())
+        self.count("findings f", wanted.page_of_findings(self.alert_rows()?))
+    }
+
+    /// What a rule found in the latest weeks of event time that have any, by their Mondays.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn findings_by_week(
+        &self,
+        rule: &str,
+        calendar: &Calendar,
+        weeks: usize,
+    ) -> Result<Vec<(Date, u64)>, StoreError> {
+        const HOUR: i64 = 3_600_000_000;
+        // Hours, because no zone's days begin within one.
+        let sql = format!("SELECT at / {HOUR}, count(*) FROM findings WHERE rule_id = ?1 GROUP BY 1");
+        let hours: Vec<(i64, u64)> =
+            self.rows(&sql, vec![rule.to_owned().into()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let mut found: BTreeMap<Date, u64> = BTreeMap::new();
+        for (hour, findings) in hours {
+            let day = calendar.format(hour * HOUR);
+            let Some(day) = day.get(..10).and_then(|day| day.parse::<Date>().ok()) else { continue };
+            let since = i64::from(day.weekday().since(Weekday::Monday));
+            let monday = day.checked_sub(Span::new().days(since)).unwrap_or(day);
+            *found.entry(monday).or_default() += findings;
+        }
+        let left_out = found.len().saturating_sub(weeks);
+        Ok(found.into_iter().skip(left_out).collect())
+    }
+
+    fn alert_rows(&self) -> Result<Rows, StoreError> {
+        Rows::of(&self.connection).map_err(|error| explain(&self.dir, error))
     }
 
     fn count(&self, table: &str, conditions: Conditions) -> Result<u64, StoreError> {

@@ -2,6 +2,7 @@
 //! takes away, and what other constants would find. Nothing here reads a file or a clock; `app/replay.rs` does.
 
 pub mod compare;
+pub mod explain;
 pub mod forecast;
 pub mod score;
 pub mod tune;

@@ -65,7 +65,13 @@ fn ask(daemon: &Daemon, (method, path): (&str, &str), headers: &[(&str, &str)], 
         request = request.header(*name, *value);
     }
     let mut response = agent().run(request.body(body.to_owned()).unwrap()).unwrap();
-    (response.status().as_u16(), response.body_mut().read_to_string().unwrap_or_default())
+    let kind = response.headers().get("content-type").and_then(|kind| kind.to_str().ok());
+    let text = match kind == Some("text/event-stream") {
+        // It would not end.
+        true => String::new(),
+        false => response.body_mut().read_to_string().unwrap_or_default(),
+    };
+    (response.status().as_u16(), text)
 }
 
 fn bearer(token: &str) -> String {

@@ -12,6 +12,7 @@ mod cli;
 mod closing;
 mod console;
 mod crash;
+mod decide;
 mod decode;
 mod dispatch;
 mod documents;

@@ -13,7 +13,7 @@ use rusqlite::{Connection, ErrorCode, params_from_iter, types::Value};
 use serde_json::json;
 
 use crate::support::{
-    Bench, Daemon, decoder, fiscwatch, lines, random_events, run, source_files, wait_until,
+    Bench, Daemon, decoder, fiscwatch, lines, payment, random_events, run, source_files, wait_until,
 };
 
 /// Sinks that take nothing and routes that wait, so that notifications and the outbox hold something.
@@ -68,6 +68,13 @@ fn full() -> Bench {
         // Its end seals the audit log.
         succeeds(bench.path(), &["run", "--once"]);
     }
+    let daemon = Daemon::start(bench.path());
+    for id in ["asked", "asked too"] {
+        let mut application = payment(id, "L1", "1.00");
+        application["type"] = json!("application");
+        assert_eq!(daemon.post("/api/v1/decide?expires_in=30d", &application.to_string()).0, 200);
+    }
+    assert_eq!(daemon.stop("-TERM"), Some(0));
     bench
 }
 

@@ -77,7 +77,7 @@ async function call(path: string, init: RequestInit): Promise<Response> {
 }
 
 async function problem(answer: Response): Promise<Problem> {
-  if (answer.status === 401) refused.value = true;
+  if (answer.status === 401 && !answer.url.endsWith("/session")) refused.value = true;
   const again = Number(answer.headers.get("Retry-After")) || null;
   const text = await answer.text().catch(() => "");
   try {

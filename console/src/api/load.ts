@@ -10,8 +10,8 @@ export interface Load<T> {
   again: () => void;
 }
 
-/** Reads when `key` changes, when the daemon comes back, and when asked to; null reads nothing. */
-export function useLoad<T>(key: string | null, read: (stop: AbortSignal) => Promise<T>): Load<T> {
+/** Reads when `key` or `turn` changes, when the daemon comes back, and when asked to; null reads nothing. */
+export function useLoad<T>(key: string | null, read: (stop: AbortSignal) => Promise<T>, turn = 0): Load<T> {
   const [state, set] = useState<{ key: string | null; data: T | undefined; error: Error | undefined; busy: boolean }>({
     key,
     data: undefined,
@@ -39,7 +39,7 @@ export function useLoad<T>(key: string | null, read: (stop: AbortSignal) => Prom
       },
     );
     return () => stop.abort();
-  }, [key, asked, round]);
+  }, [key, asked, round, turn]);
   const isOld = state.key !== key;
   return {
     data: isOld ? undefined : state.data,

@@ -7,6 +7,8 @@ import { stamp } from "./time";
 const MONEY =
   /(^|\.|_)(amount|total|executed|available|reserved|frozen|planned|plan_available|cleared|uncleared|opening)$/;
 const SHARE = /(_ratio|year_elapsed|_share)$/;
+/** Columns whose values are words of the schema. */
+const WORDS = ["payment_mode", "settlement", "payee_type", "status"];
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d/;
 
 /** The name of a column in the language that is set; `original.x` where only `x` is known. */
@@ -24,6 +26,8 @@ export function shown(column: string, value: unknown): string {
   const text = typeof value === "object" ? JSON.stringify(value) : String(value);
   if (isMoney(column) && cents(text) !== null) return money(text, settings.money.value);
   if (SHARE.test(column)) return percent(text);
+  if (WORDS.includes(column)) return word(t().words, text);
+  if (column === "action") return word(t().budgetAction, text);
   if (column === "type") return word(t().eventType, text);
   return TIME.test(text) ? stamp(text) : text;
 }

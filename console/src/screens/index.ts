@@ -4,8 +4,13 @@ import { t } from "../text";
 import { Detail } from "./alerts/detail";
 import { Inbox } from "./alerts/inbox";
 import { LinePage } from "./budget/line";
+import { Budget } from "./budget/overview";
+import { Unit } from "./budget/unit";
 import { NotFound } from "./not-found";
 import { Notifications } from "./notifications";
+import { EventScreen } from "./payments/event";
+import { Payments } from "./payments/list";
+import { Quarantine } from "./quarantine";
 import { Results } from "./results";
 import { Rules } from "./rules/list";
 import { RulePage } from "./rules/rule";
@@ -23,23 +28,32 @@ const SCREENS: Screen[] = [
   { pattern: /^\/$/, title: () => t().nav.today, View: Today },
   { pattern: /^\/alerts$/, title: () => t().nav.alerts, View: Inbox },
   { pattern: /^\/alerts\/([^/]+)$/, title: () => t().nav.alerts, View: Detail },
+  { pattern: /^\/budget$/, title: () => t().nav.budget, View: Budget },
   { pattern: /^\/budget\/([^/]+)$/, title: () => t().nav.budget, View: LinePage },
+  { pattern: /^\/units\/([^/]+)$/, title: () => t().nav.budget, View: Unit },
+  { pattern: /^\/payments$/, title: () => t().nav.payments, View: Payments },
+  { pattern: /^\/payments\/([^/]+)$/, title: () => t().nav.payments, View: EventScreen },
   { pattern: /^\/rules$/, title: () => t().nav.rules, View: Rules },
   { pattern: /^\/rules\/([^/]+)$/, title: () => t().nav.rules, View: RulePage },
   { pattern: /^\/results$/, title: () => t().nav.results, View: Results },
   { pattern: /^\/silences$/, title: () => t().nav.silences, View: Silences },
   { pattern: /^\/notifications$/, title: () => t().nav.notifications, View: Notifications },
+  { pattern: /^\/quarantine$/, title: () => t().nav.quarantine, View: Quarantine },
   { pattern: /^\/sources$/, title: () => t().nav.sources, View: Sources },
 ];
 
+/** What the navigation offers, to those who may: the first three also at the foot of a phone. */
 export const NAVIGATION = [
-  { to: "/", name: "today", icon: "today", first: true },
-  { to: "/alerts", name: "alerts", icon: "alerts", first: true },
-  { to: "/rules", name: "rules", icon: "rules", first: true },
-  { to: "/results", name: "results", icon: "results", first: false },
-  { to: "/silences", name: "silences", icon: "silences", first: false },
-  { to: "/notifications", name: "notifications", icon: "notifications", first: false },
-  { to: "/sources", name: "sources", icon: "sources", first: false },
+  { to: "/", name: "today", icon: "today", first: true, needs: "alerts.read" },
+  { to: "/alerts", name: "alerts", icon: "alerts", first: true, needs: "alerts.read" },
+  { to: "/budget", name: "budget", icon: "budget", first: true, needs: "budget.read" },
+  { to: "/payments", name: "payments", icon: "payments", first: false, needs: "events.read" },
+  { to: "/rules", name: "rules", icon: "rules", first: false, needs: "rules.read" },
+  { to: "/results", name: "results", icon: "results", first: false, needs: "budget.read" },
+  { to: "/silences", name: "silences", icon: "silences", first: false, needs: "silences.read" },
+  { to: "/notifications", name: "notifications", icon: "notifications", first: false, needs: "notifications.read" },
+  { to: "/quarantine", name: "quarantine", icon: "quarantine", first: false, needs: "quarantine.read" },
+  { to: "/sources", name: "sources", icon: "sources", first: false, needs: "status.read" },
 ] as const;
 
 /** The screen of a path, and what the path names. */

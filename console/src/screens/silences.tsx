@@ -52,7 +52,7 @@ export function Silences() {
       {!rows && !error && <Loading />}
       {rows && rows.length === 0 && <Empty title={said.empty} />}
       {rows && rows.length > 0 && (
-        <div class="table-place" tabIndex={0} role="region" aria-label={said.title}>
+        <div class="table-place" tabIndex={0} role="group" aria-label={said.title}>
           <table class="table">
             <thead>
               <tr>
@@ -93,7 +93,7 @@ function Row({ of, again }: { of: Silence; again: () => void }) {
   const end = async () => {
     if (!sure) return setSure(true);
     try {
-      const who = session.peek().user ? "" : settings.officer.peek();
+      const who = session.peekUser() ? "" : settings.officer.peek();
       await send("DELETE", `/silences/${of.silence_id}${who ? `?who=${encodeURIComponent(who)}` : ""}`);
       again();
     } catch (error) {
@@ -163,7 +163,7 @@ function New({ matchers: first, done }: { matchers: string; done: () => void }) 
   }, [matchers]);
   const order = async () => {
     try {
-      const author = session.peek().user ? undefined : settings.officer.peek();
+      const author = session.peekUser() ? undefined : settings.officer.peek();
       await send("POST", "/silences", { matchers: lines, duration, reason, ...(author ? { author } : {}) });
       done();
     } catch (error) {
@@ -199,7 +199,7 @@ function New({ matchers: first, done }: { matchers: string; done: () => void }) 
             ))}
           </select>
         </label>
-        {session.value.user === null && (
+        {session.user === null && (
           <label>
             <span>{t().act.name}</span>
             <input

@@ -29,8 +29,7 @@ interface Told {
 /** Whether it runs, and whether anything is missing. */
 export function Sources() {
   const said = t().sources;
-  const round = live.alerts.value;
-  const { data, error, again } = useLoad(`status ${round > 0}`, (stop) => ask<Status>("/status", {}, { stop }));
+  const { data, error, again } = useLoad("status", (stop) => ask<Status>("/status", {}, { stop }));
   const status = live.status.value ?? data;
   if (error && !status) return <Failed error={error} again={again} />;
   if (!status) return <Loading />;

@@ -67,7 +67,7 @@ export function Table<T>({
   const order = (column: Column<T>) =>
     sort === column.name ? "ascending" : sort === `-${column.name}` ? "descending" : undefined;
   return (
-    <div class="table-place" tabIndex={0} role="region" aria-label={label}>
+    <div class="table-place" tabIndex={0} role="group" aria-label={label}>
       <table class="table">
         <thead>
           <tr>

@@ -122,6 +122,7 @@ pub async fn replay(
         time_max: Arc::new(|| None),
         parallel: parallel(),
         bounded: Arc::new(AtomicBool::new(saved.at.is_some() && saved.at == saved.latest)),
+        asked: None,
         silence: None,
     };
     let mut output = Gather { again: Again::default(), tables };

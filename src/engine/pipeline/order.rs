@@ -11,10 +11,11 @@ use std::{
 
 use tokio::sync::mpsc;
 
-use super::{Decoding, EngineError, Preparing, Silence, done};
+use super::{Decoding, EngineError, Preparing, Silence, asked::Asked, done};
 use crate::{
+    decision::Decided,
     decode::{Decoded, Decoder},
-    engine::{Sequencer, Stages, Step, in_flight::prepare, ticker::Ticker, workers::Workers},
+    engine::{Sequenced, Sequencer, Stages, Step, in_flight::prepare, ticker::Ticker, workers::Workers},
     evaluate::Evaluator,
     rule::RuleSet,
     stream::Block,
@@ -31,6 +32,8 @@ pub struct Sequence {
     pub ticker: Option<Ticker>,
     /// The rules that silence has told the stages behind of: other lists judge again what there is.
     pub told: Option<Arc<RuleSet>>,
+    pub asked: Asked,
+    pub time_max: Arc<dyn Fn() -> Option<i64> + Send + Sync>,
 }
 
 impl Sequence {
@@ -48,11 +51,26 @@ impl Sequence {
         }
         let mut tick = self.silence.as_ref().map(|silence| tokio::time::interval(silence.every));
         loop {
-            let batch = match &mut tick {
-                None => decoding.recv().await,
-                Some(tick) => tokio::select! {
+            if !self.release(&out).await? {
+                return Ok(());
+            }
+            let batch = match self.asked.let_others_in() {
+                true => decoding.try_recv().ok(),
+                false => None,
+            };
+            let batch = match batch {
+                Some(batch) => Some(batch),
+                None => tokio::select! {
+                    // Somebody waits for the answer before money moves; the stream can wait.
+                    biased;
+                    question = self.asked.next() => {
+                        if !self.answer(question, &out).await? {
+                            return Ok(());
+                        }
+                        continue;
+                    }
                     batch = decoding.recv() => batch,
-                    _ = tick.tick() => {
+                    () = passed(&mut tick) => {
                         if !self.silent(&out).await? {
                             return Ok(());
                         }
@@ -66,10 +84,16 @@ impl Sequence {
                 return Ok(());
             }
         }
+        self.asked.close();
         let decoded = self.decoder.decode(&[], None);
         let bounded = self.bounded.load(Ordering::SeqCst);
         self.send(Vec::new(), decoded, Duration::ZERO, Step::End { bounded }, &out).await?;
         Ok(())
+    }
+
+    pub(super) fn evaluator(&self) -> Arc<Evaluator> {
+        let evaluator = self.evaluator.read().map(|e| Arc::clone(&e));
+        evaluator.unwrap_or_else(|e| Arc::clone(&e.into_inner()))
     }
 
     /// Moves the watermark of silent sources with the clock. `false` if nobody takes batches any more.
@@ -90,7 +114,7 @@ impl Sequence {
     }
 
     /// Sequences a batch and has its parts prepared. `false` if nobody takes them any more.
-    async fn send(
+    pub(super) async fn send(
         &mut self,
         blocks: Vec<Block>,
         decoded: Decoded,
@@ -98,10 +122,20 @@ impl Sequence {
         step: Step,
         out: &mpsc::Sender<Preparing>,
     ) -> Result<bool, EngineError> {
+        self.send_decided((blocks, decoded, decode), step, Vec::new(), out).await
+    }
+
+    /// The same of a batch whose first events are applications that were decided.
+    pub(super) async fn send_decided(
+        &mut self,
+        (blocks, decoded, decode): (Vec<Block>, Decoded, Duration),
+        step: Step,
+        decided: Vec<Decided>,
+        out: &mpsc::Sender<Preparing>,
+    ) -> Result<bool, EngineError> {
         let started = Instant::now();
         let mut unknown_fields = decoded.unknown_fields.clone();
-        let evaluator = self.evaluator.read().map(|e| Arc::clone(&e));
-        let evaluator = evaluator.unwrap_or_else(|e| Arc::clone(&e.into_inner()));
+        let evaluator = self.evaluator();
         if !self.ticker.as_ref().is_some_and(|ticker| ticker.is_for(evaluator.rules())) {
             self.ticker = None;
         }
@@ -109,7 +143,8 @@ impl Sequence {
         let now = self.now();
         let new_ticker = || Ticker::new(evaluator.rules(), evaluator.calendar());
         let ticker = self.ticker.get_or_insert_with(new_ticker);
-        let parts = self.sequencer.sequence(&blocks, decoded, step, now, ticker)?;
+        let mut parts = self.sequencer.sequence(&blocks, decoded, step, now, ticker)?;
+        hand_out(decided, &mut parts);
         let mut stages = Stages { decode, sequence: started.elapsed(), ..Stages::default() };
         let (mut blocks, last) = (Some(blocks), parts.len() - 1);
         for (number, part) in parts.into_iter().enumerate() {
@@ -125,5 +160,20 @@ impl Sequence {
             }
         }
         Ok(true)
+    }
+}
+
+/// What was decided goes with its application, in whichever part of the batch that is.
+fn hand_out(decided: Vec<Decided>, parts: &mut [Sequenced]) {
+    let mut decided = decided.into_iter();
+    for part in parts {
+        part.decided.extend(decided.by_ref().take(part.types.len()));
+    }
+}
+
+async fn passed(tick: &mut Option<tokio::time::Interval>) {
+    match tick {
+        Some(tick) => drop(tick.tick().await),
+        None => std::future::pending().await,
     }
 }

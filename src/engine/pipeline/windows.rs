@@ -90,6 +90,18 @@ impl Windows {
                 filled?;
                 (self, prepared) = (rest, back);
             }
+            if let Some((trial, asked)) = in_flight.trial.take() {
+                let (rest, (prepared, moved)) = self
+                    .blocking(move |windowing| {
+                        let moved = windowing.try_out(&prepared, trial);
+                        (prepared, moved)
+                    })
+                    .await?;
+                self = rest;
+                // Whoever asked may have gone.
+                self.workers.work(move || drop(asked.send(prepared.conclude(moved))));
+                continue;
+            }
             let due = std::mem::take(&mut in_flight.sequenced.due);
             let watermark = in_flight.sequenced.watermark.save();
             let evaluator = prepared.evaluator().clone();

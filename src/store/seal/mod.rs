@@ -16,7 +16,7 @@ use arrow::error::ArrowError;
 use rusqlite::{Connection, Transaction};
 
 use super::{
-    BUSY, DATABASE, Store, StoreError, Turns, configure, explain, reach,
+    BUSY, DATABASE, Store, StoreError, Turns, configure, decisions, explain, reach,
     sealed::{self, SealedFile},
     sums::{self, Change, meta, set_meta},
 };
@@ -219,6 +219,8 @@ impl Sealer {
             return Ok(None);
         }
         let events: i64 = files.iter().map(|file| file.events).sum();
+        let before = latest.saturating_sub(retain);
+        self.transaction(|t| decisions::retire(t, before).map_err(|e| explain(&self.dir, e)))?;
         self.replace(&files, None, events)?;
         let (retired_files, retired_events) = (files.len() as u64, events.unsigned_abs());
         Ok(Some(Sealing { retired_files, retired_events, ..Sealing::default() }))

@@ -148,6 +148,13 @@ pub const NOTIFICATIONS: Table = Table {
     key: "id = ?1",
 };
 
+/// What was decided before money moved.
+pub const DECISIONS: Table = Table {
+    name: "decisions",
+    columns: "event_id, content, at, decision, budget_line_id, expires_at, body",
+    key: "event_id = ?1",
+};
+
 /// People.
 pub const USERS: Table = Table {
     name: "users",
@@ -211,14 +218,18 @@ pub const ALL: &[&Table] = &[
     &TOKENS,
     &AUDIT,
     &AUDIT_SEALS,
+    &DECISIONS,
     &CREDENTIALS,
     &SESSIONS,
 ];
 
+/// Those that version 8 adds.
+pub const SINCE_8: &[&Table] = &[&DECISIONS];
+
 /// Those that version 7 adds.
 pub const SINCE_7: &[&Table] = &[&USERS, &TOKENS, &AUDIT, &AUDIT_SEALS];
-/// Those that version 8 adds.
-pub const SINCE_8: &[&Table] = &[&CREDENTIALS, &SESSIONS];
+/// Those that version 9 adds.
+pub const SINCE_9: &[&Table] = &[&CREDENTIALS, &SESSIONS];
 
 /// Those that version 5 summed.
 pub const OF_5: &[&Table] = &[
@@ -271,7 +282,7 @@ mod tests {
     use super::*;
 
     /// Tables without a sum, and columns that are in none, with why.
-    const WITHOUT_SUM: [(&str, &str, &str); 5] = [
+    const WITHOUT_SUM: [(&str, &str, &str); 6] = [
         (
             "sums",
             "",
@@ -279,6 +290,7 @@ mod tests {
         ),
         ("sqlite_sequence", "", "SQLite's own: it only keeps numbers from being given twice"),
         ("figures", "", "it counts rows of other tables for gauges, and every start counts anew"),
+        ("alert_rows", "", "it repeats columns of alerts to find them by, and every start compares it"),
         ("journal", "block", "the block's own checksum, which is summed, covers it"),
         ("journal", "ids", "the block's own checksum, which is summed, covers it"),
     ];

@@ -102,6 +102,7 @@ fn run(suite: &Suite, case: &Case, rules: &Arc<RuleSet>, until: i64) -> Result<(
         time_max: Arc::new(|| None),
         parallel: 1,
         bounded: Arc::new(AtomicBool::new(true)),
+        asked: None,
         silence: None,
     };
     let runtime =

@@ -28,6 +28,10 @@ fn requests(daemon: &Daemon) -> Vec<(&'static str, &'static str, String, Value, 
         ("inquire_alert", "post", path(&format!("alerts/{alert}/inquire")), json!({"who": "王"}), 409),
         ("inquire_alert", "post", path(&format!("alerts/{alert}/inquire")), json!({}), 422),
         ("inquire_alert", "post", path("alerts/none/inquire"), json!({"who": "王"}), 404),
+        ("count_alerts", "get", path("alerts/counts?state=active"), nothing.clone(), 200),
+        ("change_alerts", "post", path("alerts/transitions"), remark(&alert, "看过"), 200),
+        ("change_alerts", "post", path("alerts/transitions"), remark(&alert, ""), 422),
+        ("list_changes", "get", path("changes?since=0.0"), nothing.clone(), 200),
         ("add_silence", "post", path("silences"), silence, 201),
         ("add_silence", "post", path("silences"), json!({"matchers": []}), 422),
         (
@@ -50,6 +54,17 @@ fn requests(daemon: &Daemon) -> Vec<(&'static str, &'static str, String, Value, 
         ("list_budget_lines", "get", path("budget-lines?limit=2"), nothing.clone(), 200),
         ("show_budget_line", "get", path("budget-lines/L1"), nothing.clone(), 200),
         ("show_budget_line", "get", path("budget-lines/none"), nothing.clone(), 404),
+        ("show_budget_line_history", "get", path("budget-lines/L1/history"), nothing.clone(), 200),
+        ("show_budget_line_history", "get", path("budget-lines/none/history"), nothing.clone(), 404),
+        ("sum_budget_lines", "get", path("budget/totals?group_by=unit,class"), nothing.clone(), 200),
+        ("sum_budget_lines", "get", path("budget/totals"), nothing.clone(), 400),
+        ("list_events", "get", path("events?limit=2"), nothing.clone(), 200),
+        ("show_event", "get", path("events/p-L1"), nothing.clone(), 200),
+        ("show_event", "get", path("events/none"), nothing.clone(), 404),
+        ("explain_event", "get", path("explain?event=p-L1&rule=over-budget"), nothing.clone(), 200),
+        ("explain_event", "get", path("explain?event=p-L1&rule=none"), nothing.clone(), 404),
+        ("show_rule", "get", path("rules/over-budget"), nothing.clone(), 200),
+        ("show_rule", "get", path("rules/none"), nothing.clone(), 404),
         ("show_completeness", "get", path("completeness?day=2026-03-04"), nothing.clone(), 200),
         ("show_completeness", "get", path("completeness?day=never"), nothing.clone(), 400),
         ("list_indicators", "get", path("indicators?limit=1"), nothing.clone(), 200),
@@ -58,8 +73,14 @@ fn requests(daemon: &Daemon) -> Vec<(&'static str, &'static str, String, Value, 
         ("show_status", "get", path("status"), nothing.clone(), 200),
         ("post_events", "post", path("events"), json!({"event_id": "broken"}), 200),
         ("post_events", "post", path("events"), json!(" "), 200),
+        ("list_quarantine", "get", path("quarantine?limit=1"), nothing.clone(), 200),
         ("show_openapi", "get", path("openapi.json"), nothing, 200),
     ]
+}
+
+/// A remark on one alert, by the route for several.
+fn remark(alert: &str, why: &str) -> Value {
+    json!({"action": "comment", "who": "王", "why": why, "alerts": [{"alert_id": alert}]})
 }
 
 #[test]
@@ -90,6 +111,8 @@ fn every_answer_is_as_described() {
     }
     // A notification that was sent is not tried again, so that one is only refused here.
     tried.insert("retry_notification");
+    // A stream has no end: `console/stream.rs` reads it.
+    tried.insert("stream_changes");
     let described = operations.keys().map(String::as_str).collect::<BTreeSet<_>>();
     assert_eq!(tried, described, "described, but not tried, or the other way round");
 }

@@ -1,3 +1,9 @@
 //! What the console lives on: its files, and the API behind every screen.
 
+mod alerts;
+mod budget;
+mod events;
+mod explain;
+mod rules;
 mod shell;
+mod stream;

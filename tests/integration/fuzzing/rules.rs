@@ -44,6 +44,7 @@ fn run(rules: Arc<RuleSet>, calendar: &Arc<Calendar>) -> Result<(), EngineError>
         time_max: Arc::new(|| None),
         parallel: 0,
         bounded: Arc::new(true.into()),
+        asked: None,
         silence: None,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

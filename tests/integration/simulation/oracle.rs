@@ -121,6 +121,7 @@ pub async fn run(
         time_max: Arc::new(|| None),
         parallel: 0,
         bounded: Arc::new(true.into()),
+        asked: None,
         silence: None,
     };
     let (send, batches) = mpsc::channel(1);

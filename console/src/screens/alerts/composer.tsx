@@ -28,6 +28,7 @@ const reasons: Partial<Record<Act, string[]>> = {};
 
 /** Begins an order. It is carried out at once where nothing has to be said. */
 export function begin(act: Act, alerts: Alert[], done: Order["done"]): void {
+  if (!session.may("alerts.work")) return;
   const fit = alerts.filter((alert) => allows(alert, act));
   result.value = null;
   if (fit.length === 0) {
@@ -44,7 +45,7 @@ export function begin(act: Act, alerts: Alert[], done: Order["done"]): void {
   else order.value = given;
 }
 
-const isNamed = () => session.peek().user !== null || settings.officer.peek().trim() !== "";
+const isNamed = () => session.peekUser() !== null || settings.officer.peek().trim() !== "";
 
 async function give(given: Order, why: string, skipped: number): Promise<void> {
   const outcomes = await carryOut(given.act, given.alerts, why);
@@ -66,6 +67,8 @@ export const isComposing = () => order.value !== null;
 
 /** The actions that alerts allow, in the same order everywhere. */
 export function ActionBar({ alerts, done, small = false }: { alerts: Alert[]; done: Order["done"]; small?: boolean }) {
+  // The daemon has the last word; who may only look is told so once.
+  if (!session.may("alerts.work")) return small ? null : <span class="faint">{t().act.readOnly}</span>;
   return (
     <div class={`actions${small ? " actions-small" : ""}`} role="group" aria-label={t().act.bar}>
       {ACTS.map((act) => {
@@ -162,7 +165,7 @@ function Form({ order: given }: { order: Order }) {
   const [trouble, setTrouble] = useState("");
   const text = useRef<HTMLTextAreaElement>(null);
   const name = useRef<HTMLInputElement>(null);
-  const asksName = session.value.user === null;
+  const asksName = session.user === null;
   // Before the next key can come.
   useLayoutEffect(() => (isNamed() ? text.current : name.current)?.focus(), []);
   const submit = () => {

@@ -10,6 +10,7 @@ import { go, to } from "../../router";
 import { t, word } from "../../text";
 import { Icon } from "../../ui/icon";
 import { Empty, Facts, Failed, Loading, Panel, Severity, State, Time } from "../../ui/parts";
+import { Because } from "../payments/explain";
 import { ActionBar, Composer, begin } from "./composer";
 import { Letter } from "./letter";
 import { LineNow } from "./line";
@@ -19,7 +20,7 @@ import { silenceAddress } from "./silence";
 import { ACTS, KEYS, type Act, type Outcome, isOver } from "./work";
 
 export function Detail({ id }: { id: string }) {
-  const changes = live.alerts.value;
+  const news = live.alerts.value;
   const row = list.byId.value.get(id);
   const { data, error, again } = useLoad(`alert ${id}`, (stop) =>
     ask<AlertDetail>(`/alerts/${encodeURIComponent(id)}`, {}, { stop }),
@@ -30,8 +31,8 @@ export function Detail({ id }: { id: string }) {
     if (data && version > data.alert.version) again();
   }, [version]);
   useEffect(() => {
-    if (data) again();
-  }, [changes]);
+    if (data && news.some((one) => one.alert_id === id && one.version > data.alert.version)) again();
+  }, [news]);
   useEffect(() => {
     list.cursor.value = id;
   }, [id, epoch.value]);
@@ -158,9 +159,11 @@ function Known({ alert }: { alert: Alert }) {
           [said.what, word(t().eventType, alert.event_type)],
           [
             said.unit,
-            label("unit_code") && (
-              <a href={`/alerts?state=all&unit=${encodeURIComponent(label("unit_code")!)}`}>{label("unit_code")}</a>
-            ),
+            alert.labels["unit_code"]?.map((unit) => (
+              <a key={unit} href={to("units", unit)}>
+                {unit}
+              </a>
+            )),
           ],
           [said.line, line && <a href={to("budget", line)}>{line}</a>],
           [said.region, label("region_code")],
@@ -204,6 +207,7 @@ function Why({ findings, count }: { findings: Finding[]; count: number }) {
             <Time at={finding.at} />
             <span>{finding.summary}</span>
           </summary>
+          {at === 0 && finding.event_id && <Because event={finding.event_id} rule={finding.rule_id} />}
           <div class="values">
             <table>
               <thead>
@@ -226,7 +230,11 @@ function Why({ findings, count }: { findings: Finding[]; count: number }) {
                     <th scope="row">
                       {said.event} <code>event_id</code>
                     </th>
-                    <td>{finding.event_id}</td>
+                    <td>
+                      <a href={`${to("payments", finding.event_id)}?rule=${encodeURIComponent(finding.rule_id)}`}>
+                        {finding.event_id}
+                      </a>
+                    </td>
                   </tr>
                 )}
                 {finding.window && (

@@ -15,10 +15,21 @@ export const TABS = [
   "resolved",
   "all",
 ] as const;
-export const SORTS = ["newest", "severity", "occurred", "changed", "findings"] as const;
+export const SORTS = ["newest", "oldest", "severity", "occurred", "changed", "findings"] as const;
 /** Filters that stand behind "more". */
-export const DETAILS = ["rule", "unit", "line", "payee", "owner", "from", "to", "min_amount", "max_amount"] as const;
-const PLAIN = ["severity", "text", "event", "inquiry", ...DETAILS] as const;
+export const DETAILS = [
+  "rule",
+  "region",
+  "unit",
+  "line",
+  "payee",
+  "owner",
+  "from",
+  "to",
+  "min_amount",
+  "max_amount",
+] as const;
+const PLAIN = ["severity", "q", "text", "event", "inquiry", "handling", ...DETAILS] as const;
 
 /** What the daemon is asked for an address. The list shows alerts that are not over unless it says otherwise. */
 export function asked(query: URLSearchParams): Query {
@@ -33,7 +44,10 @@ export function set(query: URLSearchParams): { name: string; words: string }[] {
   const said = t().inbox;
   const names: Record<string, string> = {
     severity: said.severity,
+    q: said.search,
     text: said.search,
+    handling: t().alert.advice,
+    region: t().alert.region,
     rule: said.rule,
     unit: said.unit,
     line: said.line,
@@ -48,15 +62,19 @@ export function set(query: URLSearchParams): { name: string; words: string }[] {
   };
   return PLAIN.filter((name) => query.get(name)).map((name) => {
     const value = query.get(name)!;
-    const shown =
-      name === "severity"
-        ? value
-            .split(",")
-            .map((one) => word(t().severityLong, one))
-            .join("、")
-        : name === "inquiry"
-          ? word(t().alert.letterStage, value)
-          : value;
-    return { name, words: `${names[name]} ${shown}` };
+    return { name, words: `${names[name]} ${shown(name, value)}` };
   });
+}
+
+/** The value of a filter in words. */
+function shown(name: string, value: string): string {
+  const words = (table: Record<string, string>) =>
+    value
+      .split(",")
+      .map((one) => word(table, one))
+      .join("、");
+  if (name === "severity") return words(t().severityLong);
+  if (name === "handling") return words(t().handling);
+  if (name === "inquiry") return words(t().alert.letterStage);
+  return name === "owner" && value === "-" ? t().inbox.ownerNone : value;
 }

@@ -1,4 +1,6 @@
 import { useState } from "preact/hooks";
+import type { AlertCounts } from "../../api/types";
+import { count } from "../../format/money";
 import { go, query, withParams } from "../../router";
 import { t, word } from "../../text";
 import { Search } from "../../ui/search";
@@ -7,7 +9,7 @@ import { DETAILS, SEVERITIES, SORTS, TABS, set } from "./filter";
 const change = (changes: Record<string, string | null>) => go(withParams(changes), { replace: true });
 
 /** The tabs, each an address. */
-export function Tabs({ counts }: { counts?: Record<string, number> | null }) {
+export function Tabs({ counts }: { counts: AlertCounts | null }) {
   const now = query.value.get("state") ?? "active";
   return (
     <nav class="tabs" aria-label={t().inbox.groupsLabel}>
@@ -18,11 +20,19 @@ export function Tabs({ counts }: { counts?: Record<string, number> | null }) {
           aria-current={now === tab ? "page" : undefined}
         >
           {word(t().state, tab)}
-          {counts && <span class="tab-count">{counts[tab] ?? 0}</span>}
+          {counts && <span class="tab-count">{count(numberOf(counts, tab))}</span>}
         </a>
       ))}
     </nav>
   );
+}
+
+const OVER = ["closed", "dismissed", "resolved"];
+
+/** How many alerts a tab has. */
+function numberOf(counts: AlertCounts, tab: string): number {
+  const isIn = (state: string) => tab === "all" || (tab === "active" ? !OVER.includes(state) : state === tab);
+  return counts.counts.reduce((sum, one) => sum + (isIn(one.state) ? one.alerts : 0), 0);
 }
 
 export function Filters() {
@@ -30,12 +40,15 @@ export function Filters() {
   const now = query.value;
   const [open, setOpen] = useState(DETAILS.some((name) => now.get(name)));
   const severities = (now.get("severity") ?? "").split(",").filter(Boolean);
-  const flip = (severity: string) => change({ severity: severities.includes(severity) ? null : severity });
+  const flip = (severity: string) => {
+    const next = SEVERITIES.filter((one) => (one === severity) !== severities.includes(one));
+    change({ severity: next.length === SEVERITIES.length ? null : next.join(",") });
+  };
   const isSet = set(now);
   return (
     <div class="filters" role="search" aria-label={said.filters}>
       <div class="filter-line">
-        <Search label={said.text} value={now.get("text") ?? ""} onChange={(text) => change({ text })} />
+        <Search label={said.text} value={now.get("q") ?? ""} onChange={(q) => change({ q })} />
         <div class="segments" role="group" aria-label={said.severity}>
           {SEVERITIES.map((severity) => (
             <button
@@ -89,6 +102,7 @@ function Details() {
   const now = query.value;
   const names: Record<(typeof DETAILS)[number], string> = {
     rule: said.rule,
+    region: t().alert.region,
     unit: said.unit,
     line: said.line,
     payee: said.payee,

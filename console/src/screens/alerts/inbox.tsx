@@ -28,11 +28,13 @@ export function Inbox() {
     void list.show(filter);
   }, [key]);
   // The daemon is back, or something changed.
-  const changes = live.alerts.value;
+  const news = live.alerts.value;
+  useEffect(() => list.hear(news), [news]);
+  const resets = live.resets.value;
   useEffect(() => {
     if (list.rows.peek().length > 0) void list.refresh();
     else if (!list.busy.peek()) void list.load();
-  }, [round, changes]);
+  }, [round, resets]);
   useEffect(() => () => void (list.focused.value = false), []);
 
   const cursor = list.cursor.value;
@@ -85,12 +87,12 @@ export function Inbox() {
   const isSet = set(now);
   return (
     <div class="inbox">
-      <Heading title={t().inbox.title} lead={rows.length > 0 && t().inbox.counted(rows.length, null)}>
+      <Heading title={t().inbox.title} lead={rows.length > 0 && t().inbox.counted(rows.length, list.total.value)}>
         <button type="button" class="plain wide-only" onClick={() => print()}>
           {t().inbox.print}
         </button>
       </Heading>
-      <Tabs />
+      <Tabs counts={list.counts.value} />
       <Filters />
       <Held focus={focus} />
       {list.failure.value && <Failed error={list.failure.value} again={() => void list.load()} />}

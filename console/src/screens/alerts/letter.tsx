@@ -50,7 +50,7 @@ function Order({ alert, to, isSent, again }: { alert: Alert; to: string; isSent:
   const give = async () => {
     setBusy(true);
     try {
-      const who = session.peek().user ? undefined : settings.officer.peek();
+      const who = session.peekUser() ? undefined : settings.officer.peek();
       const body = {
         ...(who ? { who } : {}),
         ...(days ? { deadline: Number(days) } : {}),
@@ -77,7 +77,7 @@ function Order({ alert, to, isSent, again }: { alert: Alert; to: string; isSent:
       <p>
         {said.letterTo} {to}
       </p>
-      {session.value.user === null && (
+      {session.user === null && (
         <label>
           <span>{t().act.name}</span>
           <input

@@ -1,9 +1,10 @@
 // The inbox as data. A list must not move under the hand: rows are known by id, and what is new waits while somebody works.
 import { batch, computed, signal } from "@preact/signals";
 import { type Query, ask } from "../../api/client";
-import type { Alert, AlertPage } from "../../api/types";
+import type { Alert, AlertCounts, AlertPage } from "../../api/types";
+import type { AlertNews } from "../../live";
 
-const PAGE = 100;
+const PAGE = 200;
 
 /** The rows in the order of the list. */
 export const rows = signal<Alert[]>([]);
@@ -13,6 +14,10 @@ export const selected = signal<ReadonlySet<string>>(new Set());
 /** The row that keys act on. */
 export const cursor = signal<string | null>(null);
 export const next = signal<string | null>(null);
+/** How many the filter finds; null until it is known. */
+export const total = signal<number | null>(null);
+/** How many there are by state and severity. */
+export const counts = signal<AlertCounts | null>(null);
 export const busy = signal(false);
 export const failure = signal<Error | null>(null);
 /** Whether the list has the focus: then nothing new moves into it. */
@@ -26,6 +31,16 @@ export const byId = computed(() => new Map(rows.value.map((alert) => [alert.aler
 export const cursorAt = computed(() => rows.value.findIndex((alert) => alert.alert_id === cursor.value));
 
 let round = 0;
+/** Whether something changed while the list was being read. */
+let isStale = false;
+
+/** A page is read; what changed meanwhile is looked at. */
+function settled(): void {
+  busy.value = false;
+  if (!isStale) return;
+  isStale = false;
+  void refresh();
+}
 
 /** Shows what a filter finds. The same filter again keeps rows, selection and cursor. */
 export async function show(query: Query): Promise<void> {
@@ -47,10 +62,12 @@ export async function load(): Promise<void> {
   const mine = ++round;
   busy.value = true;
   try {
-    const page = await ask<AlertPage>("/alerts", { ...wanted.peek().query, limit: PAGE });
+    const page = await ask<AlertPage>("/alerts", { ...wanted.peek().query, limit: PAGE, totals: true });
     if (mine !== round) return;
+    void countAll();
     batch(() => {
       rows.value = page.alerts;
+      total.value = page.total ?? null;
       held.value = [];
       next.value = page.next ?? null;
       failure.value = null;
@@ -61,7 +78,7 @@ export async function load(): Promise<void> {
   } catch (error) {
     if (mine === round) failure.value = error as Error;
   } finally {
-    if (mine === round) busy.value = false;
+    if (mine === round) settled();
   }
 }
 
@@ -81,37 +98,71 @@ export async function more(): Promise<void> {
   } catch (error) {
     failure.value = error as Error;
   } finally {
-    if (mine === round) busy.value = false;
+    if (mine === round) settled();
   }
 }
 
 /** Looks what is new: rows that are known change in place, new ones wait while somebody works. */
 export async function refresh(): Promise<void> {
-  if (busy.peek()) return;
+  if (busy.peek()) {
+    isStale = true;
+    return;
+  }
   const mine = round;
   try {
-    const page = await ask<AlertPage>("/alerts", { ...wanted.peek().query, limit: PAGE });
+    const page = await ask<AlertPage>(
+      "/alerts",
+      { ...wanted.peek().query, limit: PAGE, totals: true },
+      { isBackground: true },
+    );
     if (mine !== round) return;
+    void countAll();
+    total.value = page.total ?? null;
     const known = byId.peek();
     page.alerts.forEach((alert) => known.has(alert.alert_id) && update(alert));
     const fresh = page.alerts.filter((alert) => !known.has(alert.alert_id));
-    const works = focused.peek() || selected.peek().size > 0;
-    if (fresh.length === 0 && !works) return;
-    if (works) held.value = fresh;
+    // Whoever works in the list is told; otherwise the list is what the filter finds now.
+    if (focused.peek() || selected.peek().size > 0) held.value = fresh;
     else batch(() => place(page));
   } catch {
     // The banner says that the daemon is gone; the rows stay.
   }
 }
 
-/** The first page takes its place; rows beyond it stay where they are. */
+/** The first page takes its place; what was listed after its last row stays. */
 function place(page: AlertPage): void {
   const isIn = new Set(page.alerts.map((alert) => alert.alert_id));
-  const beyond = rows.value.length > PAGE ? rows.value.slice(PAGE).filter((alert) => !isIn.has(alert.alert_id)) : [];
+  const old = rows.value;
+  let end = old.length;
+  while (end > 0 && !isIn.has(old[end - 1]!.alert_id)) end -= 1;
+  // Without a row in common, or on the last page, there is nothing after it.
+  const beyond = end === 0 || page.next === null || page.next === undefined ? [] : old.slice(end);
   rows.value = [...page.alerts, ...beyond];
   held.value = [];
   if (beyond.length === 0) next.value = page.next ?? null;
   if (cursor.value === null || !byId.value.has(cursor.value)) cursor.value = page.alerts[0]?.alert_id ?? null;
+}
+
+/** How many there are, for the tabs. */
+async function countAll(): Promise<void> {
+  const { sort: _, ...filter } = wanted.peek().query;
+  const mine = round;
+  try {
+    const found = await ask<AlertCounts>("/alerts/counts", filter, { isBackground: true });
+    if (mine === round) counts.value = found;
+  } catch {
+    // The list itself says what is wrong.
+  }
+}
+
+/** What the stream tells: rows that are listed change at once, and whether there are others is asked. */
+export function hear(news: AlertNews[]): void {
+  const known = byId.peek();
+  for (const { alert_id, changed_at, ...now } of news) {
+    const row = known.get(alert_id);
+    if (row && row.version < now.version) update({ ...row, ...now, changed_at, state: now.state as Alert["state"] });
+  }
+  if (news.length > 0) void refresh();
 }
 
 /** Shows what waits. */

@@ -6,6 +6,7 @@ import { BarLegend, BudgetBar, executedShare } from "../../ui/bar";
 import { Empty, Facts, Failed, Heading, Loading, Money, Panel, Time, moneyUnit } from "../../ui/parts";
 import { Balances } from "../alerts/line";
 import { AlertLines } from "../alerts/related";
+import { History } from "./history";
 
 /** One budget line: what it has, and what was found about it. */
 export function LinePage({ id }: { id: string }) {
@@ -38,6 +39,7 @@ export function LinePage({ id }: { id: string }) {
         <BarLegend />
         <Balances of={data} />
       </Panel>
+      <History line={data} />
       <Panel title={said.attributes}>
         <Facts
           of={[

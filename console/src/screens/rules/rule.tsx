@@ -1,23 +1,33 @@
-import { ask } from "../../api/client";
+import { Problem, ask } from "../../api/client";
 import { useLoad } from "../../api/load";
-import type { AlertPage, RuleList } from "../../api/types";
-import { percent } from "../../format/money";
+import type { AlertPage, RuleDetail } from "../../api/types";
+import { count, percent } from "../../format/money";
+import { columnName } from "../../format/values";
+import { day } from "../../format/time";
 import { t, word } from "../../text";
 import { Count, Empty, Facts, Failed, Heading, Loading, Panel, Severity } from "../../ui/parts";
 import { AlertLines } from "../alerts/related";
 import { said } from "./list";
 
-/** One rule: what it means, on what basis, how right it is, and its alerts. */
+/** One rule: what it says and on what basis, how right it is, what it found by week, and its alerts. */
 export function RulePage({ id }: { id: string }) {
   const texts = t().rules;
-  const { data, error, again } = useLoad("rules", (stop) => ask<RuleList>("/rules", {}, { stop }));
-  const alerts = useLoad(`alerts of rule ${id}`, (stop) =>
-    ask<AlertPage>("/alerts", { rule: id, limit: 20 }, { stop }),
+  const { data, error, again } = useLoad(`rule ${id}`, (stop) =>
+    ask<RuleDetail>(`/rules/${encodeURIComponent(id)}`, {}, { stop }),
   );
-  const rule = data?.rules.find((one) => one.id === id);
+  const alerts = useLoad(`alerts of rule ${id}`, (stop) =>
+    ask<AlertPage>("/alerts", { rule: id, limit: 10 }, { stop }),
+  );
+  if (error instanceof Problem && error.status === 404) {
+    return (
+      <Empty title={texts.missing} whole>
+        <p>{error.message}</p>
+      </Empty>
+    );
+  }
   if (error) return <Failed error={error} again={again} />;
-  if (!data) return <Loading />;
-  if (!rule) return <Empty title={texts.missing} whole />;
+  if (!data) return <Loading rows={10} />;
+  const { rule } = data;
   return (
     <div>
       <Heading title={said(rule.title)} lead={<code>{rule.id}</code>} />
@@ -28,45 +38,161 @@ export function RulePage({ id }: { id: string }) {
             [texts.columns.severity, <Severity of={rule.severity} />],
             [texts.handling, word(t().handling, rule.handling)],
             [texts.columns.mode, `${word(texts.mode, rule.mode)} · ${word(texts.ripeness, rule.status)}`],
-            [texts.basis, rule.basis],
             [texts.tags, rule.tags.join("、")],
+            [texts.owner, data.owner],
+            [texts.basis, rule.basis],
           ]}
         />
       </Panel>
-      <Panel
-        title={texts.columns.precision}
-        lead={rule.precision === null || rule.precision === undefined ? texts.none : percent(rule.precision)}
-      >
-        <Facts
-          of={[
-            [t().state["confirmed"]!, <Count of={rule.confirmed} />],
-            [t().state["dismissed"]!, <Count of={rule.dismissed} />],
-            [texts.columns.findings, <Count of={rule.findings} />],
-            [texts.columns.excepted, <Count of={rule.excepted} />],
-            [texts.evaluated, <Count of={rule.evaluated} />],
-            [texts.columns.errors, <Count of={rule.errors} />],
-            ...(rule.last_error
-              ? ([[texts.lastError, <span class="trouble">{rule.last_error}</span>]] as [
-                  string,
-                  preact.ComponentChildren,
-                ][])
-              : []),
-          ]}
-        />
-        <p class="foot-note">{texts.since}</p>
-      </Panel>
+      <div class="columns is-even">
+        <Meaning of={data} />
+        <Measured of={data} />
+      </div>
       <Panel
         title={texts.alerts}
         aside={<a href={`/alerts?state=all&rule=${encodeURIComponent(id)}`}>{t().today.seeAll}</a>}
       >
         {alerts.error && <Failed error={alerts.error} again={alerts.again} />}
-        {alerts.data &&
-          (alerts.data.alerts.length === 0 ? (
-            <p class="faint">{t().alert.relatedNone}</p>
-          ) : (
-            <AlertLines alerts={alerts.data.alerts} />
-          ))}
+        {alerts.data && alerts.data.alerts.length === 0 && <p class="faint">{t().alert.relatedNone}</p>}
+        {alerts.data && <AlertLines alerts={alerts.data.alerts} />}
       </Panel>
     </div>
+  );
+}
+
+/** What the rule says. */
+function Meaning({ of }: { of: RuleDetail }) {
+  const texts = t().rules;
+  const params = Object.entries(of.params as Record<string, unknown>);
+  return (
+    <Panel title={texts.text}>
+      <dl class="rule-text">
+        <Part name={texts.trigger}>
+          {of.trigger.map((type) => word(t().eventType, type)).join("、")}
+          {of.span && ` · ${of.span}`}
+        </Part>
+        {of.measures.length > 0 && (
+          <Part name={texts.measures}>
+            {of.measures.map((measure) => (
+              <code key={measure.name}>
+                {measure.name} = {measure.expression}
+              </code>
+            ))}
+          </Part>
+        )}
+        {of.where && (
+          <Part name={texts.where}>
+            <code>{of.where}</code>
+          </Part>
+        )}
+        <Part name={texts.when}>
+          <code>{of.when}</code>
+        </Part>
+        {params.length > 0 && (
+          <Part name={texts.params}>
+            {params.map(([name, value]) => (
+              <code key={name}>
+                ${name} = {typeof value === "object" ? JSON.stringify(value) : String(value)}
+              </code>
+            ))}
+          </Part>
+        )}
+        <Part name={texts.key}>{of.key.map(columnName).join("、")}</Part>
+        {of.exceptions.map((exception) => (
+          <Part key={exception.name} name={texts.exceptions}>
+            <code>{exception.when}</code> {exception.reason} {exception.until && texts.until(day(exception.until))}
+          </Part>
+        ))}
+        {of.false_positives.length > 0 && (
+          <Part name={texts.falsePositives}>
+            <ul>
+              {of.false_positives.map((one) => (
+                <li key={one}>{one}</li>
+              ))}
+            </ul>
+          </Part>
+        )}
+      </dl>
+    </Panel>
+  );
+}
+
+function Part({ name, children }: { name: string; children: preact.ComponentChildren }) {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}
+
+/** How often it found something, and how often officers found it right. */
+function Measured({ of }: { of: RuleDetail }) {
+  const texts = t().rules;
+  const { rule, weeks } = of;
+  return (
+    <Panel
+      title={texts.columns.precision}
+      lead={rule.precision === null || rule.precision === undefined ? texts.none : percent(rule.precision)}
+    >
+      <Facts
+        of={[
+          [t().state["confirmed"]!, <Count of={rule.confirmed} />],
+          [t().state["dismissed"]!, <Count of={rule.dismissed} />],
+          [texts.columns.findings, <Count of={rule.findings} />],
+          [texts.columns.excepted, <Count of={rule.excepted} />],
+          [texts.evaluated, <Count of={rule.evaluated} />],
+          [texts.columns.errors, <span class={rule.errors > 0 ? "trouble" : ""}>{count(rule.errors)}</span>],
+        ]}
+      />
+      {rule.last_error && (
+        <p class="trouble">
+          {texts.lastError} {rule.last_error}
+        </p>
+      )}
+      {weeks.length > 0 && <Weeks of={weeks} />}
+      <p class="foot-note">{texts.since}</p>
+    </Panel>
+  );
+}
+
+const [WIDTH, HEIGHT] = [520, 80];
+
+function Weeks({ of }: { of: RuleDetail["weeks"] }) {
+  const texts = t().rules;
+  const most = Math.max(...of.map((week) => week.findings));
+  const step = WIDTH / Math.max(26, of.length);
+  return (
+    <figure class="weeks">
+      <figcaption>{texts.weeks}</figcaption>
+      <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label={texts.weeks} preserveAspectRatio="none">
+        {of.map((week, at) => (
+          <rect
+            key={week.week}
+            class="part-executed"
+            x={at * step}
+            width={step - 2}
+            y={HEIGHT - (week.findings / most) * HEIGHT}
+            height={(week.findings / most) * HEIGHT}
+          >
+            <title>{`${week.week} · ${week.findings}`}</title>
+          </rect>
+        ))}
+      </svg>
+      <table class="sr">
+        <tbody>
+          {of.map((week) => (
+            <tr key={week.week}>
+              <th scope="row">{week.week}</th>
+              <td>{week.findings}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      <div class="weeks-ends">
+        <span>{of[0]?.week}</span>
+        <span>{of[of.length - 1]?.week}</span>
+      </div>
+    </figure>
   );
 }

@@ -1,4 +1,4 @@
--- What people in a browser log in with: what version 8 adds.
+-- What people in a browser log in with: what version 9 adds.
 
 -- 口令 of users who have one, as Argon2id keeps it (a PHC text), and the secret of their second factor.
 CREATE TABLE credentials (

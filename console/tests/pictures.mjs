@@ -1,0 +1,90 @@
+// The pictures of the documentation: every screen in three widths, as WebP, small.
+import { mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { browser, officer } from "./browser.mjs";
+import { Daemon, cash, indicators, suspicious, treasury } from "./daemon.mjs";
+
+const out = fileURLToPath(new URL("../../docs/pictures/console/", import.meta.url));
+/** Width, height, and how much smaller the picture is: a page shows three beside each other. */
+const WIDTHS = [
+  [1440, 900, 0.66],
+  [1024, 768, 0.72],
+  [360, 740, 1],
+];
+const TOGETHER_MAX = 1_000_000;
+
+const daemon = await Daemon.start();
+const chrome = await browser();
+try {
+  await daemon.feed([...treasury(), ...indicators(), ...cash(24), ...suspicious(40)]);
+  await fetch(`${daemon.api}/api/v1/events`, {
+    method: "POST",
+    body: '{"event_id":"K1","type":"payment","amount":"壹万元"}\n{"event_id":"K2"',
+  });
+  const { alerts } = await daemon.get("/alerts?state=active&limit=40&rule=large-cash");
+  const [first] = alerts;
+  for (const { alert_id } of alerts.slice(0, 6))
+    await daemon.post(`/alerts/${alert_id}/transitions`, { action: "acknowledge", who: "王芳", why: "已联系单位" });
+  await daemon.post(`/alerts/${first.alert_id}/transitions`, {
+    action: "confirm",
+    who: "王芳",
+    why: "备用金超过限额，单位已承认",
+  });
+  await daemon.post(`/alerts/${alerts[1].alert_id}/transitions`, {
+    action: "dismiss",
+    who: "李强",
+    why: "经批准的抢险备用金",
+  });
+  await daemon.post("/silences", {
+    matchers: ['rule="large-cash"', 'unit_code=~"3801.*"'],
+    duration: "2h",
+    author: "王芳",
+    reason: "盘点期间",
+  });
+  const line = "ZB2026-380100105001-001";
+  const screens = {
+    today: "/",
+    inbox: "/alerts",
+    alert: `/alerts/${first.alert_id}`,
+    budget: "/budget",
+    unit: "/units/380100105001",
+    line: `/budget/${line}`,
+    payments: "/payments?type=payment",
+    payment: "/payments/C0?rule=large-cash",
+    rules: "/rules",
+    rule: "/rules/large-cash",
+    results: "/results",
+    silences: '/silences?new=rule%3D"no-budget"',
+    notifications: "/notifications",
+    quarantine: "/quarantine",
+    sources: "/sources",
+  };
+  rmSync(out, { recursive: true, force: true });
+  mkdirSync(out, { recursive: true });
+  let together = 0;
+  for (const [width, height, scale] of WIDTHS) {
+    const page = await officer(chrome, daemon, { name: "王芳", width, height });
+    const protocol = await page.context().newCDPSession(page);
+    for (const [name, path] of Object.entries(screens)) {
+      await page.goto(path);
+      await page.waitForTimeout(1_200);
+      const { data } = await protocol.send("Page.captureScreenshot", {
+        format: "webp",
+        quality: 34,
+        clip: { x: 0, y: 0, width, height, scale },
+      });
+      const file = `${out}${name}-${width}.webp`;
+      writeFileSync(file, Buffer.from(data, "base64"));
+      together += statSync(file).size;
+      // What is looked at by hand.
+      if (process.env.PNG) await page.screenshot({ path: `${process.env.PNG}/${name}-${width}.png` });
+    }
+    await page.context().close();
+  }
+  console.log(`${Object.keys(screens).length * WIDTHS.length} pictures, ${together} bytes`);
+  if (together > TOGETHER_MAX)
+    throw new Error(`the pictures are ${together} bytes together; at most ${TOGETHER_MAX} are wanted`);
+} finally {
+  await chrome.close();
+  await daemon.end();
+}

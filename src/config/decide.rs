@@ -1,0 +1,18 @@
+//! What is asked before money moves.
+
+pub use super::raw::{OnUnavailable, WhenStale};
+
+/// How applications are decided.
+#[derive(Debug, Clone)]
+pub struct Decide {
+    /// How long ago the latest event of a source may be, in microseconds; `None` if any age will do.
+    pub max_staleness: Option<i64>,
+    /// The sources that this holds for.
+    pub sources: Vec<String>,
+    /// What is answered beyond that.
+    pub when_stale: WhenStale,
+    /// What programs that ask are to do while nobody answers.
+    pub on_unavailable: OnUnavailable,
+    /// Applications that one request decides at most.
+    pub applications_max: usize,
+}

@@ -1,0 +1,111 @@
+//! What is asked before money moves: the way of a question to the engine, and what is known of how old the ledger is.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::Shared;
+use crate::{
+    access::Actor,
+    config::{Config, decide::Decide},
+    decision::{Decision, Lag, Mode, Question, Unanswered},
+    decode::{Decoded, Decoder},
+    stream::{Block, Payload},
+};
+
+/// Asks the engine.
+#[derive(Debug)]
+pub struct Questions {
+    /// How applications are decided.
+    pub config: Decide,
+    decoder: Arc<Decoder>,
+    asked: Mutex<Option<mpsc::Sender<Question>>>,
+}
+
+/// Applications to be decided together.
+#[derive(Debug, Clone)]
+pub struct Applications {
+    /// The records, one message each.
+    pub payload: Payload,
+    /// Whether the answer has consequences.
+    pub mode: Mode,
+    /// How long what is allowed reserves money, by event time, in microseconds.
+    pub expires_in: Option<i64>,
+    /// Who asks.
+    pub actor: Actor,
+}
+
+impl Questions {
+    /// Asks the engine behind `asked`; nobody without it.
+    #[must_use]
+    pub fn new(config: &Config, decoder: &Arc<Decoder>, asked: Option<mpsc::Sender<Question>>) -> Self {
+        Self { config: config.decide.clone(), decoder: Arc::clone(decoder), asked: Mutex::new(asked) }
+    }
+
+    pub(super) fn close(&self) {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// The records as the engine reads them.
+    #[must_use]
+    pub fn read(&self, payload: &Payload) -> Decoded {
+        self.decoder.decode(&[block(payload.clone())], None)
+    }
+}
+
+fn block(payload: Payload) -> Block {
+    let source: Arc<str> = Arc::from(super::POSTED);
+    Block::new(source, Arc::from("decide"), 0, payload)
+}
+
+impl Shared {
+    /// Decides applications, and waits until that is stored.
+    ///
+    /// # Errors
+    /// If the engine does not answer them.
+    pub async fn decide(
+        &self,
+        applications: Applications,
+        (sources, is_stale): (Arc<[Lag]>, bool),
+    ) -> Result<Vec<Decision>, Unanswered> {
+        let Applications { payload, mode, expires_in, actor } = applications;
+        let asked = self.questions.asked.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let asked = asked.ok_or(Unanswered::Stopping)?;
+        let (receipt, committed) = oneshot::channel();
+        let (answer, answered) = oneshot::channel();
+        let block = Block { receipt: (mode == Mode::Commit).then_some(receipt), ..block(payload) };
+        let now = self.clock.now();
+        let question = Question { block, mode, expires_in, is_stale, sources, now, actor, answer };
+        asked.send(question).await.map_err(|_| Unanswered::Stopping)?;
+        drop(asked);
+        let decisions = answered.await.map_err(|_| Unanswered::Stopping)??;
+        if mode == Mode::Commit {
+            committed.await.map_err(|_| Unanswered::Stopping)?;
+        }
+        for decision in &decisions {
+            let labels = [decision.decision.word()];
+            if mode == Mode::Commit {
+                self.metrics.decisions.with_label_values(&labels).inc();
+            }
+        }
+        Ok(decisions)
+    }
+
+    /// How far behind each source is that decisions rest on, and whether that is too far.
+    #[must_use]
+    pub fn lags(&self) -> (Arc<[Lag]>, bool) {
+        let now = self.clock.now();
+        let known = self.last_by_source.lock().unwrap_or_else(PoisonError::into_inner);
+        let config = &self.questions.config;
+        let age = |source: &String| known.get(source).map(|at| now.saturating_sub(*at).max(0));
+        let too_old =
+            |age: Option<i64>| config.max_staleness.is_some_and(|most| age.is_none_or(|age| age > most));
+        let is_stale = config.sources.iter().any(|source| too_old(age(source)));
+        let lag = |source: &String| Lag {
+            source: source.clone(),
+            latest_event_at: known.get(source).map(|at| self.calendar.format(*at)),
+            behind_seconds: age(source).map(|age| age / 1_000_000),
+        };
+        (config.sources.iter().map(lag).collect(), is_stale)
+    }
+}

@@ -1,0 +1,159 @@
+//! What an asker is told, as it is stored and shown.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::{Mode, Verdict};
+use crate::{event::money::format_cents, finding::Finding};
+
+/// The answer about one application.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Decision {
+    /// The application.
+    pub event_id: String,
+    /// What is answered.
+    pub decision: Verdict,
+    /// Whether it has consequences.
+    pub mode: Mode,
+    /// Whether this is the answer of an earlier time, to the same application.
+    #[serde(default)]
+    pub replayed: bool,
+    /// When it was decided, RFC 3339.
+    #[schema(format = DateTime)]
+    pub decided_at: String,
+    /// The event time of the application, RFC 3339.
+    #[schema(format = DateTime)]
+    pub occurred_at: String,
+    /// The line that it is on.
+    pub budget_line_id: String,
+    /// Its amount.
+    pub amount: String,
+    /// The live rules that hold, the gravest first.
+    pub reasons: Vec<Reason>,
+    /// Why it is not allowed, beside the rules: other applications that it is decided together with, or sources that are
+    /// too far behind.
+    pub also: Reasons,
+    /// The line before it.
+    pub before: Funds,
+    /// The line after it, while it reserves money.
+    pub after: Funds,
+    /// Of a blocked one the largest amount that would not be blocked; null if none would.
+    pub largest_amount: Option<String>,
+    /// Live rules that say nothing yet.
+    pub not_evaluated: Vec<NotEvaluated>,
+    /// How far behind each source is.
+    pub sources: Vec<Lag>,
+    /// The digest of the rules in force.
+    pub rules_digest: String,
+    /// Until when it reserves money, by event time, RFC 3339; null if until it is paid or withdrawn.
+    #[schema(format = DateTime)]
+    pub expires_at: Option<String>,
+}
+
+/// Why an application is not allowed, beside the rules.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Reasons {
+    /// What is known is too old (`decide.max_staleness`).
+    pub stale: bool,
+    /// Another application of the same request is blocked, and they are decided together.
+    pub together_with: Option<String>,
+}
+
+/// A rule that holds for an application.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Reason {
+    /// The rule.
+    pub rule_id: String,
+    /// Its title.
+    pub title: String,
+    /// Its severity.
+    pub severity: String,
+    /// Its handling.
+    pub handling: String,
+    /// The sentence.
+    pub summary: String,
+    /// The values that the condition and the sentence name.
+    #[schema(value_type = Object)]
+    pub values: Map<String, Value>,
+    /// The condition.
+    pub when: String,
+    /// What it is based on.
+    pub basis: Option<String>,
+    /// The finding that is stored of it.
+    pub finding_id: String,
+}
+
+impl Reason {
+    /// The reason of a finding, by a rule with this title, condition and basis.
+    #[must_use]
+    pub fn new(finding: &Finding, title: &str, when: &str, basis: Option<&str>) -> Self {
+        Self {
+            rule_id: finding.rule_id.clone(),
+            title: title.to_owned(),
+            severity: finding.severity.clone(),
+            handling: finding.handling.clone(),
+            summary: finding.summary.clone(),
+            values: finding.values.clone(),
+            when: when.to_owned(),
+            basis: basis.map(str::to_owned),
+            finding_id: finding.finding_id.clone(),
+        }
+    }
+}
+
+/// What a line has; money with two decimals.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Funds {
+    /// 总额
+    pub total: String,
+    /// 已执行
+    pub executed: String,
+    /// 冻结
+    pub frozen: String,
+    /// 在途申请
+    pub reserved: String,
+    /// 可用
+    pub available: String,
+    /// 用款计划
+    pub planned: String,
+    /// 计划可用
+    pub plan_available: String,
+}
+
+impl Funds {
+    /// Of these cents: total, executed, frozen, reserved, planned.
+    #[must_use]
+    pub fn new([total, executed, frozen, reserved, planned]: [i128; 5]) -> Self {
+        Self {
+            total: format_cents(total),
+            executed: format_cents(executed),
+            frozen: format_cents(frozen),
+            reserved: format_cents(reserved),
+            available: format_cents(total - frozen - reserved - executed),
+            planned: format_cents(planned),
+            plan_available: format_cents(planned - reserved - executed),
+        }
+    }
+}
+
+/// A live rule that says nothing of an application yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NotEvaluated {
+    /// The rule.
+    pub rule_id: String,
+    /// `window`: it judges when its window closes; `schedule`: at its next tick.
+    pub until: String,
+}
+
+/// How far behind a source is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Lag {
+    /// Its name.
+    pub source: String,
+    /// The time of its latest event that is stored, RFC 3339; null if there is none yet.
+    #[schema(format = DateTime)]
+    pub latest_event_at: Option<String>,
+    /// How long ago that is, in seconds.
+    pub behind_seconds: Option<i64>,
+}

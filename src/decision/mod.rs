@@ -1,0 +1,172 @@
+//! 事前校验: what monitoring would find of an application, told before the money moves. The engine decides, the store keeps
+//! what was answered, the API answers.
+
+mod answer;
+
+pub use answer::{Decision, Funds, Lag, NotEvaluated, Reason, Reasons};
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+
+use crate::{access::Actor, stream::Block};
+
+/// What is answered: what is found of an application weighs as much as the gravest finding.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// 放行: nothing is found that asks for anything.
+    Allow,
+    /// 须说明: the money may move once somebody has explained.
+    Explain,
+    /// 拦截: the money must not move.
+    Block,
+}
+
+impl Verdict {
+    /// All of them, the gravest last.
+    pub const ALL: [Self; 3] = [Self::Allow, Self::Explain, Self::Block];
+
+    /// Its word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Explain => "explain",
+            Self::Block => "block",
+        }
+    }
+
+    /// The verdict of a word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|verdict| verdict.word() == word)
+    }
+
+    /// What a finding with this handling asks for.
+    #[must_use]
+    pub fn of(handling: &str) -> Self {
+        match handling {
+            "block" => Self::Block,
+            "explain" => Self::Explain,
+            _ => Self::Allow,
+        }
+    }
+}
+
+/// Whether an answer has consequences.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// The application is journalled; one that is blocked is withdrawn in the same breath.
+    #[default]
+    Commit,
+    /// Nothing changes.
+    WhatIf,
+}
+
+/// What the engine is asked. Several applications are decided together: all of them, or none.
+#[derive(Debug)]
+pub struct Question {
+    /// The applications, one message each.
+    pub block: Block,
+    /// Whether the answer has consequences.
+    pub mode: Mode,
+    /// How long an allowed application reserves money, by event time, in microseconds.
+    pub expires_in: Option<i64>,
+    /// Whether what is known is too old to allow anything by it.
+    pub is_stale: bool,
+    /// How far behind each source is.
+    pub sources: Arc<[Lag]>,
+    /// The clock's time in microseconds, for the answer.
+    pub now: i64,
+    /// Who asks.
+    pub actor: Actor,
+    /// Told what is decided, before it is stored.
+    pub answer: oneshot::Sender<Result<Vec<Decision>, Unanswered>>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unanswered {
+    /// A record is no application that can be read: what is wrong with it.
+    Unreadable(String),
+    /// An event with this id is known. Whether it was decided, the store says.
+    Known(String),
+    /// The engine ended.
+    Stopping,
+}
+
+/// What is stored of a decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decided {
+    /// The answer.
+    pub decision: Decision,
+    /// The hash of the application's content, by which the same one is known again.
+    pub content: u64,
+    /// The application's event time, in microseconds.
+    pub at: i64,
+    /// When what it reserves is released, by event time, in microseconds; `None` if never.
+    pub expires_at: Option<i64>,
+    /// Who asked.
+    pub actor: Actor,
+    /// When, by the clock, in microseconds.
+    pub asked_at: i64,
+}
+
+/// An application whose reservation is to be released.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Release {
+    /// When the watermark is here, in microseconds.
+    pub due: i64,
+    /// The event time of the withdrawal, in microseconds.
+    pub at: i64,
+    /// The application.
+    pub event_id: String,
+    /// Its line.
+    pub budget_line_id: String,
+}
+
+/// The id of the event that withdraws an application: the same whoever makes it, so that it happens once. It is as long as
+/// an id may be, whatever the application's is.
+#[must_use]
+pub fn withdrawal_id(application: &str) -> String {
+    format!("withdrawal-{:032x}", xxhash_rust::xxh3::xxh3_128(application.as_bytes()))
+}
+
+/// The event that withdraws an application at a time (RFC 3339), as JSON.
+#[must_use]
+pub fn withdrawal(application: &str, budget_line_id: &str, at: &str) -> Vec<u8> {
+    let event = serde_json::json!({
+        "event_id": withdrawal_id(application),
+        "type": "withdrawal",
+        "occurred_at": at,
+        "original_event_id": application,
+        "budget_line_id": budget_line_id,
+    });
+    event.to_string().into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finding_asks_for_what_its_handling_says() {
+        let asked =
+            ["block", "explain", "warn", "remind", "record", "?"].map(|word| Verdict::of(word).word());
+        assert_eq!(asked, ["block", "explain", "allow", "allow", "allow", "allow"]);
+        assert!(Verdict::ALL.is_sorted());
+        Verdict::ALL.iter().for_each(|verdict| assert_eq!(Verdict::parse(verdict.word()), Some(*verdict)));
+    }
+
+    #[test]
+    fn the_id_of_a_withdrawal_fits_whatever_the_application_is_called() {
+        let (short, long) = (withdrawal_id("a"), withdrawal_id(&"长".repeat(64)));
+        assert!(short != long && short.len() <= 64 && long.len() == short.len());
+        assert_eq!(short, withdrawal_id("a"));
+    }
+}

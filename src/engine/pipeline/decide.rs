@@ -1,0 +1,234 @@
+//! What is asked before money moves. A question is tried out on the state as it is, by the same rules and windows as the
+//! stream, while nothing else comes in; then the applications go into the stream, and what is blocked is withdrawn right
+//! behind them. So replay and backtest need to know nothing of decisions.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+
+use arrow::{
+    array::{AsArray, Decimal128Array, TimestampMicrosecondArray, UInt32Array},
+    compute::take_record_batch,
+    datatypes::{Decimal128Type, TimestampMicrosecondType},
+    record_batch::RecordBatch,
+};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{EngineError, Preparing, answers::verdicts, order::Sequence};
+use crate::{
+    decision::{Decided, Decision, Mode, Question, Release, Unanswered, Verdict, withdrawal},
+    decode::Decoded,
+    engine::{Stages, Step, in_flight::prepare},
+    evaluate::Evaluation,
+    event::{Column, EventType, money::format_cents},
+    ledger::Trial,
+    say,
+    stream::{Block, Payload},
+};
+
+/// Amounts that are tried out together, in search of the largest one that passes.
+const AMOUNTS: i128 = 32;
+
+impl Sequence {
+    /// Answers a question. `false` if nobody takes batches any more.
+    pub(super) async fn answer(
+        &mut self,
+        question: Question,
+        out: &mpsc::Sender<Preparing>,
+    ) -> Result<bool, EngineError> {
+        let decoded = self.decoder.decode(std::slice::from_ref(&question.block), (self.time_max)());
+        let refused = match unreadable(&decoded) {
+            Some(why) => Some(Unanswered::Unreadable(why)),
+            None => self.sequencer.refuses(&decoded)?,
+        };
+        if let Some(refused) = refused {
+            let _ = question.answer.send(Err(refused));
+            return Ok(true);
+        }
+        let Some(evaluation) = self.try_out(&decoded, Trial::Together, out).await? else {
+            return Ok(false);
+        };
+        let mut decisions = self.decisions(&question, &decoded, &evaluation);
+        if let [decision] = &mut decisions[..]
+            && decision.decision == Verdict::Block
+        {
+            let Some(largest) = self.largest(&decoded, out).await? else { return Ok(false) };
+            decision.largest_amount = largest.map(format_cents);
+        }
+        if question.mode == Mode::WhatIf {
+            let _ = question.answer.send(Ok(decisions));
+            return Ok(true);
+        }
+        let decided = decided(&decisions, &decoded, &question);
+        let _ = question.answer.send(Ok(decisions));
+        self.journal(question.block, decided, out).await
+    }
+
+    /// Puts decided applications into the stream, and behind them the withdrawals of what is blocked.
+    async fn journal(
+        &mut self,
+        block: Block,
+        decided: Vec<Decided>,
+        out: &mpsc::Sender<Preparing>,
+    ) -> Result<bool, EngineError> {
+        let blocked = decided.iter().map(|d| &d.decision).filter(|d| d.decision == Verdict::Block);
+        let withdrawals: Vec<_> =
+            blocked.map(|d| withdrawal(&d.event_id, &d.budget_line_id, &d.occurred_at)).collect();
+        let later = decided.iter().filter(|d| d.decision.decision != Verdict::Block);
+        let later = later.filter_map(|d| Some(release_of(d.expires_at?, &d.decision)));
+        self.asked.releases.extend(later.collect::<Vec<_>>());
+        let block = with_messages(block, &withdrawals);
+        let blocks = vec![block];
+        let decoded = self.decoder.decode(&blocks, (self.time_max)());
+        self.send_decided((blocks, decoded, Duration::ZERO), Step::Events, decided, out).await
+    }
+
+    /// Withdraws the applications whose time is over. `false` if nobody takes batches any more.
+    pub(super) async fn release(&mut self, out: &mpsc::Sender<Preparing>) -> Result<bool, EngineError> {
+        while let Some(first) = self.asked.releases.first()
+            && first.due <= self.sequencer.watermark()
+            && let Some(Release { at, event_id, budget_line_id, .. }) = self.asked.releases.pop_first()
+        {
+            let is_open = {
+                let ledger = self.sequencer.ledger().read().unwrap_or_else(PoisonError::into_inner);
+                ledger.reserved_by(&event_id).is_some()
+            };
+            if !is_open {
+                continue;
+            }
+            let at = self.evaluator().calendar().format(at);
+            let source = Arc::clone(&self.asked.source);
+            let payload = messages(&[withdrawal(&event_id, &budget_line_id, &at)]);
+            let blocks = vec![Block::new(source, Arc::from("expired"), 0, payload)];
+            let decoded = self.decoder.decode(&blocks, None);
+            if !self.send(blocks, decoded, Duration::ZERO, Step::Events, out).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// What would be found of these applications now; `None` if the stages behind have ended.
+    async fn try_out(
+        &mut self,
+        decoded: &Decoded,
+        trial: Trial,
+        out: &mpsc::Sender<Preparing>,
+    ) -> Result<Option<Evaluation>, EngineError> {
+        let evaluator = self.evaluator();
+        let sequenced = self.sequencer.try_out(decoded, trial, evaluator.calendar());
+        let (told, answer) = oneshot::channel();
+        let piece = self.workers.work(move || {
+            let fields = BTreeMap::new();
+            let (mut in_flight, prepared) =
+                prepare(Vec::new(), sequenced, fields, &evaluator, Stages::default(), Step::Events);
+            in_flight.trial = Some((trial, told));
+            Ok((in_flight, prepared))
+        });
+        if out.send(piece).await.is_err() {
+            return Ok(None);
+        }
+        Ok(answer.await.ok())
+    }
+
+    /// The largest amount that an application would not be blocked for, in cents; the outer `None` if the stages behind have
+    /// ended. Amounts are halved, or rather cut into many parts, so that a rule that blocks only a range is not looked
+    /// through: the amount that is told was tried out and passes.
+    async fn largest(
+        &mut self,
+        decoded: &Decoded,
+        out: &mpsc::Sender<Preparing>,
+    ) -> Result<Option<Option<i128>>, EngineError> {
+        let (mut passes, mut blocked) = (0, cents(&decoded.events, 0));
+        while blocked - passes > 1 {
+            let step = ((blocked - passes) / (AMOUNTS + 1)).max(1);
+            let amounts: Vec<_> = (1..=AMOUNTS).map(|n| passes + n * step).filter(|a| *a < blocked).collect();
+            let variants = variants(decoded, &amounts);
+            let Some(evaluation) = self.try_out(&variants, Trial::Apart, out).await? else { return Ok(None) };
+            let verdicts = verdicts(&evaluation, amounts.len());
+            let at = verdicts.iter().position(|verdict| *verdict == Verdict::Block).unwrap_or(amounts.len());
+            blocked = amounts.get(at).copied().unwrap_or(blocked);
+            passes = at.checked_sub(1).map_or(passes, |at| amounts[at]);
+        }
+        Ok(Some(Some(passes).filter(|cents| *cents > 0)))
+    }
+}
+
+/// What is stored of decisions.
+fn decided(decisions: &[Decision], decoded: &Decoded, question: &Question) -> Vec<Decided> {
+    let times = times(&decoded.events);
+    let one = |(row, decision): (usize, &Decision)| Decided {
+        decision: decision.clone(),
+        content: decoded.contents[row],
+        at: times.value(row),
+        expires_at: question.expires_in.map(|after| times.value(row).saturating_add(after)),
+        actor: question.actor.clone(),
+        asked_at: question.now,
+    };
+    decisions.iter().enumerate().map(one).collect()
+}
+
+fn release_of(at: i64, decision: &Decision) -> Release {
+    let (event_id, budget_line_id) = (decision.event_id.clone(), decision.budget_line_id.clone());
+    Release { due: at, at, event_id, budget_line_id }
+}
+
+/// Why records are no applications that can be decided.
+fn unreadable(decoded: &Decoded) -> Option<String> {
+    if let Some(reject) = decoded.rejects.first() {
+        return Some(format!("{}: {}", reject.reason.code(), reject.detail));
+    }
+    let other = decoded.types.iter().find(|event_type| **event_type != EventType::Application);
+    if let Some(other) = other {
+        return Some(say!("applications are decided, and this is of type {name}", name = other.name()));
+    }
+    let mut ids: Vec<_> = decoded.ids.clone();
+    ids.sort_unstable();
+    ids.windows(2).any(|pair| pair[0] == pair[1]).then(|| say!("two applications have the same event_id"))
+}
+
+/// The same application with other amounts.
+fn variants(decoded: &Decoded, amounts: &[i128]) -> Decoded {
+    let rows = UInt32Array::from(vec![0; amounts.len()]);
+    let copies = take_record_batch(&decoded.events, &rows).expect("the first row is there");
+    let at = Column::Amount.index();
+    let mut columns = copies.columns().to_vec();
+    let values = Decimal128Array::from_iter_values(amounts.iter().copied());
+    let values = values.with_data_type(columns[at].data_type().clone());
+    columns[at] = Arc::new(values);
+    let events = RecordBatch::try_new(copies.schema(), columns).expect("the columns of the batch");
+    decoded.alike(events)
+}
+
+pub(super) fn cents(events: &RecordBatch, row: usize) -> i128 {
+    events.column(Column::Amount.index()).as_primitive::<Decimal128Type>().value(row)
+}
+
+pub(super) fn times(events: &RecordBatch) -> &TimestampMicrosecondArray {
+    events.column(Column::OccurredAt.index()).as_primitive::<TimestampMicrosecondType>()
+}
+
+fn messages(records: &[Vec<u8>]) -> Payload {
+    let mut data = Vec::new();
+    let mut ends = Vec::with_capacity(records.len());
+    for (number, record) in (0..).zip(records) {
+        data.extend_from_slice(record);
+        ends.push((u32::try_from(data.len()).unwrap_or(u32::MAX), number));
+    }
+    Payload::Messages { data: data.into(), ends }
+}
+
+/// The block with more messages behind its own.
+fn with_messages(block: Block, more: &[Vec<u8>]) -> Block {
+    let Payload::Messages { data, ends } = &block.payload else { return block };
+    let mut records: Vec<Vec<u8>> = Vec::with_capacity(ends.len() + more.len());
+    let mut start = 0;
+    for (end, _) in ends {
+        records.push(data[start..*end as usize].to_vec());
+        start = *end as usize;
+    }
+    records.extend_from_slice(more);
+    Block { payload: messages(&records), records: records.len(), ..block }
+}

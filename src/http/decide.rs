@@ -1,0 +1,416 @@
+//! 事前校验: applications are decided before money moves; what was decided is shown, and released.
+
+use std::{
+    sync::{Arc, PoisonError},
+    time::Instant,
+};
+
+use axum::{Json, body::Bytes, extract::State, http::StatusCode};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{
+    Problem,
+    by::By,
+    page::Page,
+    request::{Id, Params, blocking, page_size},
+};
+use crate::{
+    access::Actor,
+    config::decide::WhenStale,
+    daemon::{Applications, NotTaken, POSTED, Shared},
+    decision::{Decision, Mode, Unanswered, Verdict, withdrawal},
+    event::duration,
+    say,
+    store::{DecisionFilter, Decisions, StoredDecision},
+    stream::{Payload, RECORD_BYTES_MAX},
+    text::quoted,
+};
+
+/// How applications are to be decided. The body may say the same.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct How {
+    /// `commit`, or `what_if`: nothing changes
+    mode: Option<Mode>,
+    /// Whether all of them are decided together: all, or none
+    atomic: Option<bool>,
+    /// How long an allowed application reserves money, by event time, such as `30d`; until it is paid or withdrawn without it
+    expires_in: Option<String>,
+}
+
+/// The applications to be decided. A single application, a list of them, or JSON Lines will do as well.
+#[derive(ToSchema)]
+// It describes what is read by hand below.
+#[allow(dead_code)]
+pub struct DecideBody {
+    /// As events are posted; `type` may be left out.
+    #[schema(value_type = Vec<Object>)]
+    applications: Vec<Map<String, Value>>,
+    mode: Option<Mode>,
+    atomic: Option<bool>,
+    expires_in: Option<String>,
+}
+
+/// What was decided of several applications.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DecisionList {
+    /// The gravest of them.
+    decision: Verdict,
+    /// In the order of the applications.
+    decisions: Vec<Decision>,
+}
+
+/// One decision, or several.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum Answer {
+    One(Box<Decision>),
+    Several(DecisionList),
+}
+
+/// Decides applications before the money moves
+///
+/// The answer is what monitoring finds: the gravest handling among the live rules that hold. It is stored before it is
+/// given. Ask again with the same `event_id` if no answer came: the same application gets the same answer. A blocked
+/// application is withdrawn at once. One application as the body gets one decision; otherwise there is a list.
+#[utoipa::path(post, path = "/api/v1/decide", operation_id = "decide", tag = "decisions", params(How),
+    request_body(content = DecideBody, content_type = "application/json", description = "Applications (docs/decide.md)"),
+    responses(
+        (status = 200, description = "What is decided", body = Answer),
+        (status = 409, description = "The `event_id` is of another event", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "A record is no application", body = Problem, content_type = "application/problem+json")))]
+pub async fn decide(
+    State(shared): State<Arc<Shared>>,
+    Params(how): Params<How>,
+    by: By,
+    body: Bytes,
+) -> Result<Json<Answer>, Problem> {
+    let started = Instant::now();
+    takes_questions(&shared)?;
+    let asked = Asked::read(&body, how)?;
+    let most = shared.questions.config.applications_max;
+    if asked.records.len() > most {
+        return Err(Problem::unprocessable(say!(
+            "at most {most} applications are decided by one request (decide.applications_max)",
+            most
+        )));
+    }
+    let lags = shared.lags();
+    if lags.1 && shared.questions.config.when_stale == WhenStale::Refuse {
+        return Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            say!("what is known is older than decide.max_staleness allows: nothing is decided until the sources are back"),
+        )
+        .again_after(30));
+    }
+    let Asked { records, mode, atomic, expires_in, is_single } = asked;
+    let groups: Vec<Vec<Vec<u8>>> =
+        if atomic { vec![records] } else { records.into_iter().map(|record| vec![record]).collect() };
+    let mut decisions = Vec::new();
+    for records in groups {
+        let payload = messages(&records);
+        let applications = Applications { payload, mode, expires_in, actor: by.unnamed() };
+        decisions.extend(decided(&shared, applications, lags.clone()).await?);
+    }
+    let word = if mode == Mode::Commit { "commit" } else { "what_if" };
+    shared.metrics.decision_duration.with_label_values(&[word]).observe(started.elapsed().as_secs_f64());
+    Ok(Json(match (is_single, decisions.len()) {
+        (true, 1) => Answer::One(Box::new(decisions.remove(0))),
+        _ => {
+            let gravest = decisions.iter().map(|d| d.decision).max().unwrap_or(Verdict::Allow);
+            Answer::Several(DecisionList { decision: gravest, decisions })
+        }
+    }))
+}
+
+fn takes_questions(shared: &Shared) -> Result<(), Problem> {
+    if !shared.accept_events {
+        let why = say!("events are not taken over HTTP (http.accept_events), so nothing is decided");
+        return Err(Problem::new(StatusCode::FORBIDDEN, why));
+    }
+    match shared.takes_no_more() {
+        Some(why) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, why).again_after(30)),
+        None => Ok(()),
+    }
+}
+
+/// What is asked.
+struct Asked {
+    /// The applications, one JSON object each.
+    records: Vec<Vec<u8>>,
+    mode: Mode,
+    atomic: bool,
+    expires_in: Option<i64>,
+    /// Whether the body is one application.
+    is_single: bool,
+}
+
+impl Asked {
+    fn read(body: &[u8], how: How) -> Result<Self, Problem> {
+        let values: Result<Vec<Value>, _> = serde_json::Deserializer::from_slice(body).into_iter().collect();
+        let mut values = values.map_err(|e| {
+            let (line, column) = (e.line(), e.column());
+            Problem::bad_request(say!("the body is no JSON: line {line}, column {column}", line, column))
+        })?;
+        let mut how = how;
+        let mut is_single = false;
+        if let [value] = &mut values[..] {
+            match value {
+                Value::Array(list) => values = std::mem::take(list),
+                Value::Object(object) if object.contains_key("applications") => {
+                    values = wrapped(std::mem::take(object), &mut how)?;
+                }
+                _ => is_single = true,
+            }
+        }
+        if values.is_empty() {
+            return Err(Problem::unprocessable(say!("there is no application in the body")));
+        }
+        let records = values.into_iter().map(record).collect::<Result<_, _>>()?;
+        let long = |text: &str| duration(text).map_err(Problem::unprocessable);
+        let expires_in = how.expires_in.as_deref().map(long).transpose()?;
+        let expires_in = expires_in.map(|long| i64::try_from(long.as_micros()).unwrap_or(i64::MAX));
+        Ok(Self {
+            records,
+            mode: how.mode.unwrap_or_default(),
+            atomic: how.atomic.unwrap_or_default(),
+            expires_in,
+            is_single,
+        })
+    }
+}
+
+/// What an object with `applications` says. What the address says holds.
+fn wrapped(mut object: Map<String, Value>, how: &mut How) -> Result<Vec<Value>, Problem> {
+    let Some(Value::Array(list)) = object.remove("applications") else {
+        return Err(Problem::unprocessable(say!("`applications` is no list")));
+    };
+    let said: How = serde_json::from_value(Value::Object(object)).map_err(|_| {
+        Problem::unprocessable(say!(
+            "beside `applications` a body has `mode` (commit or what_if), `atomic` (true or false) and `expires_in` (such as 30d)"
+        ))
+    })?;
+    how.mode = how.mode.or(said.mode);
+    how.atomic = how.atomic.or(said.atomic);
+    how.expires_in = how.expires_in.take().or(said.expires_in);
+    Ok(list)
+}
+
+/// An application as it is journalled.
+fn record(value: Value) -> Result<Vec<u8>, Problem> {
+    let Value::Object(mut object) = value else {
+        return Err(Problem::unprocessable(say!("an application is a JSON object")));
+    };
+    object.entry("type").or_insert_with(|| Value::from("application"));
+    let record = Value::Object(object).to_string().into_bytes();
+    match record.len() > RECORD_BYTES_MAX {
+        true => Err(Problem::unprocessable(say!("an application is longer than 1 MiB"))),
+        false => Ok(record),
+    }
+}
+
+fn messages(records: &[Vec<u8>]) -> Payload {
+    let mut data = Vec::new();
+    let mut ends = Vec::with_capacity(records.len());
+    for (number, record) in (0..).zip(records) {
+        data.extend_from_slice(record);
+        ends.push((u32::try_from(data.len()).unwrap_or(u32::MAX), number));
+    }
+    Payload::Messages { data: data.into(), ends }
+}
+
+/// Applications that are decided together, now or earlier.
+async fn decided(
+    shared: &Arc<Shared>,
+    applications: Applications,
+    lags: (Arc<[crate::decision::Lag]>, bool),
+) -> Result<Vec<Decision>, Problem> {
+    if let Some(decisions) = stored(shared, &applications).await? {
+        return Ok(decisions);
+    }
+    match shared.decide(applications.clone(), lags).await {
+        Ok(decisions) => Ok(decisions),
+        Err(Unanswered::Unreadable(why)) => {
+            Err(Problem::unprocessable(say!("nothing is decided: {why}", why)))
+        }
+        Err(Unanswered::Stopping) => Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            say!("the daemon is stopping; ask again later with the same event_id"),
+        )
+        .again_after(10)),
+        Err(Unanswered::Known(id)) => {
+            // Somebody else may have asked the same a moment ago: what came before is stored when this returns.
+            wait_for_commits(shared).await?;
+            stored(shared, &applications).await?.ok_or_else(|| known(&id))
+        }
+    }
+}
+
+fn known(id: &str) -> Problem {
+    Problem::new(
+        StatusCode::CONFLICT,
+        say!("an event {id} is known, and it was not decided: ask with another event_id", id = quoted(id)),
+    )
+}
+
+async fn wait_for_commits(shared: &Shared) -> Result<(), Problem> {
+    let nothing = Payload::JsonLines(Vec::new().into());
+    let taken = shared.submit(POSTED, nothing, Vec::new()).await;
+    taken.map(|_| ()).map_err(|not_taken| {
+        let why = match not_taken {
+            NotTaken::Full(why) => why,
+            NotTaken::Stopping => say!("the daemon is stopping; ask again later with the same event_id"),
+        };
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, why).again_after(10)
+    })
+}
+
+/// What was decided of these applications earlier; `None` if it is still to be decided.
+async fn stored(shared: &Arc<Shared>, applications: &Applications) -> Result<Option<Vec<Decision>>, Problem> {
+    let (shared, applications) = (Arc::clone(shared), applications.clone());
+    blocking(move || {
+        let read = shared.questions.read(&applications.payload);
+        let ids = arrow::array::AsArray::as_string_view(read.events.column(crate::event::Column::EventId.index()));
+        let decisions = Decisions::open(&shared.state_dir)?;
+        let mut found = Vec::new();
+        for (id, content) in ids.iter().flatten().zip(&read.contents) {
+            match decisions.of(id)? {
+                Some(stored) if stored.content != *content => {
+                    return Err(Problem::new(
+                        StatusCode::CONFLICT,
+                        say!(
+                            "another application {id} was decided: ask with another event_id, or send the same content",
+                            id = quoted(id)
+                        ),
+                    ));
+                }
+                Some(stored) => found.push(Decision { replayed: true, ..stored.decision }),
+                None if found.is_empty() => return Ok(None),
+                None => return Err(known(id)),
+            }
+        }
+        Ok((!found.is_empty() && read.rejects.is_empty()).then_some(found))
+    })
+    .await
+}
+
+/// Which decisions to list, the latest by event time first.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Listed {
+    /// `allow`, `explain` or `block`
+    decision: Option<Verdict>,
+    /// Only of this budget line
+    budget_line_id: Option<String>,
+    /// Only those after this one in the list: the `next` of the page before
+    after: Option<String>,
+    /// At most so many
+    limit: Option<u32>,
+}
+
+/// A page of decisions.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DecisionPage {
+    /// The latest by event time first.
+    decisions: Vec<DecisionView>,
+    /// Give it as `after` for the next page; null on the last one.
+    next: Option<String>,
+}
+
+/// A decision, and what became of it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DecisionView {
+    #[serde(flatten)]
+    decision: Decision,
+    /// Whether it still reserves money: it was neither paid nor withdrawn.
+    reserves: bool,
+}
+
+impl DecisionView {
+    fn new(stored: StoredDecision, shared: &Shared) -> Self {
+        let ledger = shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
+        let reserves = ledger.reserved_by(&stored.decision.event_id).is_some();
+        Self { decision: stored.decision, reserves }
+    }
+}
+
+/// What was decided
+#[utoipa::path(get, path = "/api/v1/decisions", operation_id = "list_decisions", tag = "decisions", params(Listed),
+    responses((status = 200, description = "A page", body = DecisionPage)))]
+pub async fn list(
+    State(shared): State<Arc<Shared>>,
+    Params(listed): Params<Listed>,
+) -> Result<Json<DecisionPage>, Problem> {
+    let limit = page_size(listed.limit)?;
+    let place = |text: String| {
+        let (at, id) = text.split_once(' ')?;
+        Some((at.parse().ok()?, id.to_owned()))
+    };
+    let unknown = || Problem::bad_request(say!("`after` is not the `next` of another page"));
+    let after = listed.after.map(|text| place(text).ok_or_else(unknown)).transpose()?;
+    let Listed { decision, budget_line_id, .. } = listed;
+    blocking(move || {
+        let filter = DecisionFilter { decision, budget_line_id, after, limit: limit + 1 };
+        let rows = Decisions::open(&shared.state_dir)?.list(&filter)?;
+        let places: Vec<_> = rows.iter().map(|row| format!("{} {}", row.at, row.decision.event_id)).collect();
+        let page = Page::new(limit).fill(rows.into_iter().map(|row| DecisionView::new(row, &shared)));
+        let next = page.is_cut.then(|| places[page.rows.len() - 1].clone());
+        Ok(Json(DecisionPage { decisions: page.rows, next }))
+    })
+    .await
+}
+
+fn find(shared: &Shared, id: &str) -> Result<StoredDecision, Problem> {
+    Decisions::open(&shared.state_dir)?.of(id)?.ok_or_else(|| {
+        Problem::new(StatusCode::NOT_FOUND, say!("nothing was decided of {id}", id = quoted(id)))
+    })
+}
+
+/// One decision
+#[utoipa::path(get, path = "/api/v1/decisions/{event_id}", operation_id = "show_decision", tag = "decisions",
+    params(("event_id" = String, Path, description = "The application")),
+    responses(
+        (status = 200, description = "What was decided", body = DecisionView),
+        (status = 404, description = "Nothing was decided of it", body = Problem, content_type = "application/problem+json")))]
+pub async fn show(
+    State(shared): State<Arc<Shared>>,
+    Id(id): Id<String>,
+) -> Result<Json<DecisionView>, Problem> {
+    blocking(move || Ok(Json(DecisionView::new(find(&shared, &id)?, &shared)))).await
+}
+
+/// Releases what an application reserves: it will not be paid
+///
+/// It is withdrawn by an event of its own. One that was paid, withdrawn or released before stays what it is.
+#[utoipa::path(post, path = "/api/v1/decisions/{event_id}/release", operation_id = "release_decision", tag = "decisions",
+    params(("event_id" = String, Path, description = "The application")),
+    responses(
+        (status = 200, description = "It reserves nothing any more", body = DecisionView),
+        (status = 404, description = "Nothing was decided of it", body = Problem, content_type = "application/problem+json")))]
+pub async fn release(
+    State(shared): State<Arc<Shared>>,
+    by: By,
+    Id(id): Id<String>,
+) -> Result<Json<DecisionView>, Problem> {
+    takes_questions(&shared)?;
+    let (reader, wanted) = (Arc::clone(&shared), id.clone());
+    let stored = blocking(move || find(&reader, &wanted)).await?;
+    let line = {
+        let ledger = shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
+        ledger.reserved_by(&id).map(str::to_owned)
+    };
+    if let Some(line) = line {
+        let event = withdrawal(&id, &line, &stored.decision.occurred_at);
+        let taken = shared.submit(POSTED, messages(&[event]), Vec::new()).await;
+        if taken.is_err() {
+            wait_for_commits(&shared).await?;
+        }
+    }
+    let Actor { who, place } = by.unnamed();
+    tracing::info!(application = id, who, place, "a decided application was released");
+    Ok(Json(DecisionView::new(stored, &shared)))
+}

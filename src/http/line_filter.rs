@@ -1,0 +1,245 @@
+//! Which budget lines are looked at, how they are sorted, and where a page begins.
+
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::Problem;
+use crate::{
+    event::Column,
+    ledger::{Attributes, Balances, Line, report::sums},
+    say,
+};
+
+/// Which budget lines to look at. Several values are parted by commas, and one that ends with `*` means all that begin so.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct LineFilter {
+    /// Only of this unit.
+    pub unit_code: Option<String>,
+    /// Only of these units (`101001,102*`).
+    pub unit: Option<String>,
+    /// Only of these regions.
+    pub region: Option<String>,
+    /// Only of these functional classes (`205*`).
+    pub function: Option<String>,
+    /// Only of these economic classes.
+    pub economic: Option<String>,
+    /// Only of these projects.
+    pub project: Option<String>,
+    /// Only of these types of fund.
+    pub fund: Option<String>,
+    /// Only of these fiscal years.
+    pub year: Option<String>,
+    /// Only lines with this text in their id, or in the name of their unit.
+    pub q: Option<String>,
+    /// Only lines that have executed more than their total.
+    #[serde(default)]
+    pub overspent: bool,
+    /// What the lines are summed up by, one or two of `region`, `department`, `unit`, `function`, `class`, `economic`,
+    /// `project`, `fund` and `year`, parted by a comma; for totals alone.
+    pub group_by: Option<String>,
+    /// How many of the first characters of a unit's code are its department's; 3 without it.
+    pub department_digits: Option<u8>,
+    /// What comes first: `id` (of a group: `value`), the name of a sum such as `executed`, `executed_ratio`, and of lines
+    /// `last_event_at`; with `-` before it, the largest.
+    pub sort: Option<String>,
+    /// Whether to say how many there are, and what they sum up to.
+    #[serde(default)]
+    pub totals: bool,
+    /// Only those after this one in the list: the `next` of the page before.
+    pub after: Option<String>,
+    /// At most so many.
+    pub limit: Option<u32>,
+}
+
+/// The attributes that lines are narrowed and summed up by, by the words of the API.
+pub const ATTRIBUTES: [(&str, Column); 6] = [
+    ("region", Column::RegionCode),
+    ("unit", Column::UnitCode),
+    ("function", Column::FunctionCode),
+    ("economic", Column::EconomicCode),
+    ("project", Column::ProjectCode),
+    ("fund", Column::FundType),
+];
+
+impl LineFilter {
+    /// The lines that are meant.
+    pub fn wanted(&self) -> impl Fn(&Line, &Attributes) -> bool + '_ {
+        let [region, unit, function, economic, project, fund] =
+            [&self.region, &self.unit, &self.function, &self.economic, &self.project, &self.fund];
+        let words = [region, unit, function, economic, project, fund];
+        let narrowed: Vec<(Column, Vec<&str>)> = ATTRIBUTES
+            .iter()
+            .zip(words)
+            .filter_map(|((_, column), words)| Some((*column, split(words.as_deref()?).collect())))
+            .collect();
+        let years: Option<Vec<&str>> = self.year.as_deref().map(|years| split(years).collect());
+        let text = self.q.as_deref().map(str::to_lowercase);
+        move |line, attributes| {
+            let is_named = |text: &String| {
+                let name = attributes.text(Column::UnitName).unwrap_or_default();
+                line.id.to_lowercase().contains(text) || name.to_lowercase().contains(text)
+            };
+            self.unit_code.as_deref().is_none_or(|unit| attributes.text(Column::UnitCode) == Some(unit))
+                && narrowed.iter().all(|(column, words)| {
+                    attributes.text(*column).is_some_and(|code| words.iter().any(|word| is_meant(word, code)))
+                })
+                && years.as_ref().is_none_or(|years| {
+                    let year = attributes.fiscal_year.map(|year| year.to_string()).unwrap_or_default();
+                    years.iter().any(|word| is_meant(word, &year))
+                })
+                && (!self.overspent || line.balances.executed > line.balances.total)
+                && text.as_ref().is_none_or(is_named)
+        }
+    }
+}
+
+fn is_meant(word: &str, code: &str) -> bool {
+    match word.strip_suffix('*') {
+        Some(start) => code.starts_with(start),
+        None => word == code,
+    }
+}
+
+/// Words that commas part.
+pub fn split(words: &str) -> impl Iterator<Item = &str> {
+    words.split(',').map(str::trim).filter(|word| !word.is_empty())
+}
+
+/// What a list is sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// Its id, or its value.
+    Name,
+    /// The sum at this place.
+    Sum(usize),
+    /// What part of the total is executed.
+    Ratio,
+    /// The time of the last event.
+    LastEvent,
+}
+
+/// How a list is sorted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sort {
+    by: By,
+    descends: bool,
+}
+
+impl Sort {
+    /// The order that a word names; `name` is the word for names.
+    ///
+    /// # Errors
+    /// If there is no such order.
+    pub fn parse(text: Option<&str>, name: &str) -> Result<Self, Problem> {
+        let text = text.unwrap_or(name);
+        let (word, descends) = text.strip_prefix('-').map_or((text, false), |word| (word, true));
+        let known = sums(&Balances::default()).map(|(name, _)| name);
+        let by = match known.iter().position(|known| *known == word) {
+            Some(place) => By::Sum(place),
+            None if word == name => By::Name,
+            None if word == "executed_ratio" => By::Ratio,
+            None if word == "last_event_at" && name == "id" => By::LastEvent,
+            None => {
+                let words = format!("{name}, {}, executed_ratio", known.join(", "));
+                return Err(Problem::bad_request(say!(
+                    "sort: {text} is none of {words}",
+                    text = format!("{text:?}"),
+                    words
+                )));
+            }
+        };
+        Ok(Self { by, descends })
+    }
+
+    /// What balances are sorted by.
+    pub fn key(self, balances: &Balances, last_event_at: i64) -> i128 {
+        match self.by {
+            By::Name => 0,
+            By::Sum(place) => sums(balances)[place].1,
+            By::Ratio => balances.executed_ratio().unwrap_or(i128::MIN),
+            By::LastEvent => last_event_at.into(),
+        }
+    }
+
+    /// Where the page after a row begins.
+    pub fn cursor(self, (key, name): (i128, &str)) -> String {
+        if self == (Self { by: By::Name, descends: false }) {
+            name.to_owned()
+        } else {
+            format!("{key}~{name}")
+        }
+    }
+
+    /// One page of rows after a place, and one more if there is more.
+    pub fn page<'r, T: 'r>(
+        self,
+        mut rows: Vec<T>,
+        after: Option<&str>,
+        limit: u32,
+        place: impl Fn(&T) -> (i128, &'r str),
+    ) -> Result<Vec<T>, Problem> {
+        let after = after.map(|after| self.place(after)).transpose()?;
+        let order = |one: (i128, &str), other: (i128, &str)| match self.descends {
+            true => other.cmp(&one),
+            false => one.cmp(&other),
+        };
+        if let Some(after) = after {
+            rows.retain(|row| order(place(row), after).is_gt());
+        }
+        let wanted = limit as usize + 1;
+        if rows.len() > wanted {
+            rows.select_nth_unstable_by(wanted - 1, |one, other| order(place(one), place(other)));
+            rows.truncate(wanted);
+        }
+        rows.sort_unstable_by(|one, other| order(place(one), place(other)));
+        Ok(rows)
+    }
+
+    fn place(self, after: &str) -> Result<(i128, &str), Problem> {
+        if self == (Self { by: By::Name, descends: false }) {
+            return Ok((0, after));
+        }
+        let place = after.split_once('~').and_then(|(key, name)| Some((key.parse().ok()?, name)));
+        place.ok_or_else(|| {
+            Problem::bad_request(say!("after: take the `next` of the page before, with the same sort"))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_by_any_order_have_every_row_once() {
+        let rows: Vec<(i128, String)> = (0..97).map(|n| (n * n % 13, format!("L{n:02}"))).collect();
+        for text in ["id", "-id", "executed", "-executed"] {
+            let sort = Sort::parse(Some(text), "id").unwrap();
+            let key = |row: &&(i128, String)| if sort.by == By::Name { 0 } else { row.0 };
+            let (mut seen, mut after) = (Vec::new(), None::<String>);
+            loop {
+                let all: Vec<_> = rows.iter().collect();
+                let mut page =
+                    sort.page(all, after.as_deref(), 10, |row| (key(row), row.1.as_str())).unwrap();
+                let more = page.len() > 10;
+                page.truncate(10);
+                let last = page.last().unwrap();
+                after = Some(sort.cursor((key(last), &last.1)));
+                seen.extend(page);
+                if !more {
+                    break;
+                }
+            }
+            let mut expected: Vec<_> = rows.iter().collect();
+            expected.sort_by_key(|row| (key(row), &row.1));
+            if text.starts_with('-') {
+                expected.reverse();
+            }
+            assert_eq!(seen, expected, "{text}");
+        }
+        assert!(Sort::parse(Some("colour"), "id").is_err());
+        assert!(Sort::parse(Some("last_event_at"), "value").is_err());
+    }
+}

@@ -1,0 +1,142 @@
+//! An event as it is shown: accounts but for their last four characters, the names of natural persons but for the first
+//! one, and both wherever they stand in its texts.
+
+use serde_json::{Map, Value};
+
+use super::{
+    Kind, Kinds, name,
+    number::{self, Tail},
+};
+
+/// Takes personal data out of an event, by the columns of the data dictionary.
+pub fn mask(event: &mut Map<String, Value>) {
+    let kinds: Vec<(String, Kind)> =
+        event.keys().filter_map(|column| Some((column.clone(), Kind::of_column(column)?))).collect();
+    let is_person = event.get("payee_type").and_then(Value::as_str).map(|owner| owner == "person");
+    let ours: Vec<String> = kinds
+        .iter()
+        .filter(|(_, kind)| kind.is_ordinary())
+        .filter_map(|(column, _)| event.get(column)?.as_str().map(str::to_owned))
+        .filter(|text| number::digits(text).len() >= 4)
+        .collect();
+    // Whole values first: free text may have them in it.
+    let (mut replacements, mut accounts) = (Vec::new(), Vec::new());
+    for (column, kind) in kinds.iter().filter(|(_, kind)| kind.has(Kind::ACCOUNT.and(Kind::NAME))) {
+        let Some(Value::String(text)) = event.get_mut(column) else { continue };
+        let masked = match (kind.has(Kind::ACCOUNT), is_person.filter(|_| kind.has(Kind::TYPED))) {
+            (true, _) => number::masked(text, Tail::Shown),
+            (false, Some(true)) => name::masked(text),
+            (false, Some(false)) => text.clone(),
+            (false, None) => name::masked_owner(text),
+        };
+        if kind.has(Kind::ACCOUNT) {
+            accounts.push(number::digits(text));
+        }
+        if masked != *text && text.chars().count() > 1 {
+            replacements.push((std::mem::replace(text, masked.clone()), masked));
+        }
+    }
+    replacements.sort_by_key(|(from, _)| std::cmp::Reverse(from.len()));
+    let free = |text: &str| {
+        let text = replacements.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to));
+        number::masked_within(&text, &accounts, &ours, Tail::Shown)
+    };
+    for (column, _) in kinds.iter().filter(|(_, kind)| kind.has(Kind::TEXT)) {
+        match event.get_mut(column) {
+            Some(Value::String(text)) => *text = free(text),
+            Some(Value::Array(items)) => {
+                for item in items {
+                    if let Value::String(text) = item {
+                        *text = free(text);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Takes personal data out of what a rule measured, by what is known of its measures; the columns of events are left.
+pub fn mask_measures(values: &mut Map<String, Value>, kinds: &Kinds) {
+    for (column, kind) in kinds.iter().filter(|(_, kind)| !kind.is_ordinary()) {
+        if let Some(value) = values.get_mut(column) {
+            hide(value, kind);
+        }
+    }
+}
+
+fn hide(value: &mut Value, kind: Kind) {
+    match value {
+        Value::String(text) => {
+            if kind.has(Kind::ACCOUNT) {
+                *text = number::masked_words(text, Tail::Shown);
+            }
+            if kind.has(Kind::NAME) {
+                *text = name::masked_words(text);
+            }
+            *text = number::masked_within(text, &[], &[], Tail::Shown);
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| hide(item, kind)),
+        Value::Number(number) if kind.has(Kind::ACCOUNT) => {
+            *value = number::masked(&number.to_string(), Tail::Shown).into();
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn measures_of_persons_are_masked_and_others_are_not() {
+        let mut kinds = Kinds::default();
+        kinds.add("names", Kind::NAME.and(Kind::LIST));
+        kinds.add("accounts", Kind::ACCOUNT.and(Kind::LIST));
+        kinds.add("purposes", Kind::TEXT.and(Kind::LIST));
+        let Value::Object(mut values) = json!({
+            "names": ["王小明", "杭州某公司"], "accounts": "[6222021202000012345]", "total": "123456789012.50", "n": 3,
+            "purposes": ["订阅报刊杂志", "卡 6222021202000012345"],
+        }) else {
+            panic!("no object")
+        };
+        mask_measures(&mut values, &kinds);
+        let expected = json!({
+            "names": ["王**", "杭州某公司"], "accounts": "[****2345]", "total": "123456789012.50", "n": 3,
+            "purposes": ["订阅报刊杂志", "卡 ****2345"],
+        });
+        assert_eq!(Value::Object(values), expected);
+    }
+
+    fn masked(event: Value) -> Value {
+        let Value::Object(mut event) = event else { panic!("no object") };
+        mask(&mut event);
+        event.into()
+    }
+
+    #[test]
+    fn persons_and_accounts_are_masked_wherever_they_stand() {
+        let event = masked(json!({
+            "event_id": "2026000000000987", "payee_name": "欧阳小明", "payee_type": "person",
+            "payee_account": "6222021202000012345", "payer_account": "33010160001", "amount": "60000.00",
+            "purpose": "付欧阳小明劳务费，卡 6222 0212 0200 0012 345，凭证 2026000000000987",
+            "actual_payee_name": "李四", "tags": ["欧阳小明"],
+        }));
+        let expected = json!({
+            "event_id": "2026000000000987", "payee_name": "欧***", "payee_type": "person",
+            "payee_account": "****2345", "payer_account": "****0001", "amount": "60000.00",
+            "purpose": "付欧***劳务费，卡 ****2345，凭证 2026000000000987",
+            "actual_payee_name": "李*", "tags": ["欧***"],
+        });
+        assert_eq!(event, expected);
+    }
+
+    #[test]
+    fn organisations_keep_their_names() {
+        let event = masked(json!({"payee_name": "王小明", "payee_type": "entity", "unit_name": "教育局"}));
+        assert_eq!(event, json!({"payee_name": "王小明", "payee_type": "entity", "unit_name": "教育局"}));
+        assert_eq!(masked(json!({"payer_name": "杭州某公司"})), json!({"payer_name": "杭州某公司"}));
+    }
+}

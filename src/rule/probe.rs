@@ -1,0 +1,131 @@
+//! A rule taken apart, to say why it found something, or why not: each part of its conditions becomes a rule of its own,
+//! which is compiled and evaluated as every rule is. So an explanation cannot differ from what the rule does.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use super::{
+    Exception, Mode, Rule, RuleSet,
+    budget_part::parts,
+    compile::{CompiledRule, CompiledView, Compiler},
+    limits,
+    window::View,
+};
+use crate::{
+    event::Column,
+    say,
+    yaml::{Document, Placed},
+};
+
+/// What a part is of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Of {
+    /// The whole rule.
+    Whole,
+    /// Every event that the rule may be asked of; it shows what `where` reads.
+    Asked,
+    /// Every event that passes `where`; it shows what `when` and the exceptions read.
+    Passed,
+    /// One of the conditions that `where` joins.
+    Where,
+    /// One of the conditions that `when` joins.
+    When,
+    /// An exception, by its name.
+    Exception(String),
+}
+
+/// A part of a rule. It finds something on an event exactly if it holds.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// What it is of.
+    pub of: Of,
+    /// The condition as the rule has it.
+    pub text: String,
+}
+
+/// A rule taken apart.
+#[derive(Debug)]
+pub struct Probes {
+    /// The parts as rules, whose ids are their numbers.
+    pub rules: Arc<RuleSet>,
+    /// The parts, by their numbers.
+    pub parts: Vec<Part>,
+}
+
+impl Probes {
+    /// Takes a rule on events apart.
+    ///
+    /// # Errors
+    /// If a part cannot stand by itself.
+    pub fn new(rule: &Rule, compiler: &Compiler) -> Result<Self, String> {
+        limits::on_a_stack(|| Self::new_here(rule, compiler))
+    }
+
+    fn new_here(rule: &Rule, compiler: &Compiler) -> Result<Self, String> {
+        let (mut document, _) = Document::parse(&rule.id, "{}");
+        let always = || Placed { text: String::from("1 = 1"), span: rule.when.span };
+        let conditions = |placed: &Placed| parts(compiler.state(), placed);
+        let mut rules = Vec::new();
+        let mut found = Vec::new();
+        let mut add = |of: Of, text: &str, probe: Rule| {
+            let probe = Rule { id: found.len().to_string(), mode: Mode::Live, summary: Vec::new(), ..probe };
+            found.push(Part { of, text: text.to_owned() });
+            rules.extend(compiler.compile(&mut document, probe));
+        };
+        let bare = Rule { exceptions: Vec::new(), ..rule.clone() };
+        // What comes before the window is judged by the event alone.
+        let alone = Rule { view: View::Event, filter: None, when: always(), key: Vec::new(), ..bare.clone() };
+        add(Of::Whole, "", rule.clone());
+        add(Of::Asked, "", alone.clone());
+        add(Of::Passed, "", Rule { when: always(), ..bare.clone() });
+        for when in rule.filter.iter().flat_map(conditions) {
+            add(Of::Where, &when.text, Rule { when: when.clone(), ..alone.clone() });
+        }
+        for when in conditions(&rule.when) {
+            add(Of::When, &when.text, Rule { when: when.clone(), ..bare.clone() });
+        }
+        for Exception { name, when, .. } in &rule.exceptions {
+            add(Of::Exception(name.clone()), &when.text, Rule { when: when.clone(), ..bare.clone() });
+        }
+        if let Some(problem) = document.problems.first() {
+            return Err(problem.to_string());
+        }
+        if rules.len() != found.len() {
+            return Err(say!("the rule cannot be taken apart"));
+        }
+        show(&mut rules, &found);
+        Ok(Self { rules: Arc::new(RuleSet::new(rules, compiler)), parts: found })
+    }
+}
+
+/// Has the parts for everything show what the conditions read.
+fn show(rules: &mut [CompiledRule], parts: &[Part]) {
+    let inputs = |of: &[&Of]| -> BTreeSet<usize> {
+        let read = rules.iter().zip(parts).filter(|(_, part)| of.iter().any(|of| same_kind(of, &part.of)));
+        read.filter_map(|(rule, _)| rule.when.as_ref()).flat_map(|when| when.inputs.iter().copied()).collect()
+    };
+    let asked = inputs(&[&Of::Where]);
+    let mut passed = inputs(&[&Of::When, &Of::Exception(String::new())]);
+    for (rule, part) in rules.iter_mut().zip(parts) {
+        match part.of {
+            Of::Asked => rule.values = with_amount(asked.clone()),
+            Of::Passed => {
+                passed.extend(&rule.key);
+                if let CompiledView::Sliding(sliding) = &rule.view {
+                    let measures = rule.columns.fields().len() - sliding.measures.fields.len();
+                    passed.extend(measures..rule.columns.fields().len());
+                }
+                rule.values = with_amount(std::mem::take(&mut passed));
+            }
+            _ => rule.values.clear(),
+        }
+    }
+}
+
+fn with_amount(mut columns: BTreeSet<usize>) -> Vec<usize> {
+    columns.insert(Column::Amount.index());
+    columns.into_iter().collect()
+}
+
+fn same_kind(one: &Of, other: &Of) -> bool {
+    std::mem::discriminant(one) == std::mem::discriminant(other)
+}

@@ -1,0 +1,174 @@
+//! What has changed in the store, in the store's own order: new findings and what happened to alerts, each after a place
+//! that a reader was at.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fmt,
+    str::FromStr,
+};
+
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::{Cases, StoreError, alerts, alerts::key_text};
+use crate::{alert::Alert, finding::Finding};
+
+/// How far a reader is: the last finding and the last change of an alert that it knows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The number of the finding.
+    pub finding: i64,
+    /// The number of the change.
+    pub change: i64,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.finding, self.change)
+    }
+}
+
+impl FromStr for Place {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (finding, change) = text.split_once('.').ok_or(())?;
+        let number = |text: &str| text.parse().ok().filter(|number: &i64| *number >= 0).ok_or(());
+        Ok(Self { finding: number(finding)?, change: number(change)? })
+    }
+}
+
+/// Something new.
+#[derive(Debug, Clone)]
+pub enum News {
+    /// A finding, with the alert that it is in.
+    Finding(Box<Finding>, Option<String>),
+    /// An alert, as it is now.
+    Alert(Box<Alert>),
+}
+
+/// What is new after a place.
+#[derive(Debug, Clone, Default)]
+pub struct Changes {
+    /// In the store's order, each with the place after it. What changed several times stands where it changed last.
+    pub news: Vec<(Place, News)>,
+    /// The place after all of them.
+    pub next: Place,
+    /// Whether there is more.
+    pub more: bool,
+}
+
+/// How far behind a reader may be: who is further reads everything again.
+const BEHIND_MAX: i64 = 5000;
+
+impl Cases {
+    /// The place after everything that is stored now.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn place(&self) -> Result<Place, StoreError> {
+        self.read(place)
+    }
+
+    /// How many alerts there are in each state.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn by_state(&self) -> Result<BTreeMap<String, i64>, StoreError> {
+        let sql = "SELECT a, sum(n) FROM figures WHERE name = 'alerts' GROUP BY a";
+        self.read(|c| c.prepare_cached(sql)?.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect())
+    }
+
+    /// What is new after a place, so much at most; `None` if the place is too old, or of another state.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn since(&self, since: Place, limit: u32) -> Result<Option<Changes>, StoreError> {
+        self.read(|c| {
+            let c = &c.unchecked_transaction()?;
+            let now = place(c)?;
+            let behind = [now.finding - since.finding, now.change - since.change];
+            if behind.iter().any(|behind| !(0..=BEHIND_MAX).contains(behind)) {
+                return Ok(None);
+            }
+            read(c, since, limit).map(Some)
+        })
+    }
+}
+
+impl Cases {
+    /// The latest findings about an event, newest first, and the alerts that they are in.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn about(&self, event_id: &str, limit: u32) -> Result<(Vec<Finding>, Vec<Alert>), StoreError> {
+        self.read(|c| {
+            let sql = "SELECT body FROM findings WHERE event_id = ?1 ORDER BY seq DESC LIMIT ?2";
+            let rows = |row: &Row<'_>| alerts::from_json(row, 0);
+            let found: Vec<Finding> =
+                c.prepare_cached(sql)?.query_map((event_id, limit), rows)?.collect::<Result<_, _>>()?;
+            let ids = found.iter().filter_map(|finding| alert_of(c, finding).transpose());
+            let ids: BTreeSet<String> = ids.collect::<Result<_, _>>()?;
+            let alerts = ids.iter().filter_map(|id| alerts::find(c, id).transpose());
+            let alerts = alerts.collect::<Result<_, _>>()?;
+            Ok((found, alerts))
+        })
+    }
+}
+
+fn place(c: &Connection) -> rusqlite::Result<Place> {
+    let last = |table: &str| {
+        let sql = format!("SELECT coalesce(max(seq), 0) FROM {table}");
+        c.prepare_cached(&sql)?.query_row([], |row| row.get(0))
+    };
+    Ok(Place { finding: last("findings")?, change: last("alert_history")? })
+}
+
+fn read(c: &Connection, since: Place, limit: u32) -> rusqlite::Result<Changes> {
+    let mut next = since;
+    let mut news = Vec::new();
+    let findings = findings(c, since.finding, limit)?;
+    let changed = changed(c, since.change, limit)?;
+    let more = [findings.len(), changed.len()].contains(&(limit as usize));
+    // Where each alert is seen last.
+    let mut last: HashMap<String, Place> = HashMap::new();
+    for (seq, finding) in findings {
+        next.finding = seq;
+        let alert = alert_of(c, &finding)?;
+        news.push((next, News::Finding(Box::new(finding), alert.clone())));
+        if let Some(id) = alert {
+            last.insert(id, next);
+        }
+    }
+    for (seq, id) in changed {
+        next.change = seq;
+        last.insert(id, next);
+    }
+    for (id, at) in last {
+        if let Some(alert) = alerts::find(c, &id)? {
+            news.push((at, News::Alert(Box::new(alert))));
+        }
+    }
+    // A finding stands before the alert that it is in.
+    news.sort_by_key(|(at, news)| (at.finding, at.change, matches!(news, News::Alert(_))));
+    Ok(Changes { news, next, more })
+}
+
+fn findings(c: &Connection, after: i64, limit: u32) -> rusqlite::Result<Vec<(i64, Finding)>> {
+    let sql = "SELECT seq, body FROM findings WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+    let row = |row: &Row<'_>| Ok((row.get(0)?, alerts::from_json(row, 1)?));
+    c.prepare_cached(sql)?.query_map((after, limit), row)?.collect()
+}
+
+/// The alerts of changes, each with the number of the change.
+fn changed(c: &Connection, after: i64, limit: u32) -> rusqlite::Result<Vec<(i64, String)>> {
+    let sql = "SELECT seq, alert_id FROM alert_history WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+    c.prepare_cached(sql)?.query_map((after, limit), |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+}
+
+/// The latest alert of a finding's rule and key.
+fn alert_of(c: &Connection, finding: &Finding) -> rusqlite::Result<Option<String>> {
+    let sql =
+        "SELECT alert_id FROM alerts WHERE rule_id = ?1 AND \"key\" = ?2 ORDER BY opened_at DESC LIMIT 1";
+    let key = key_text(&finding.key);
+    c.prepare_cached(sql)?.query_row([&finding.rule_id, &key], |row| row.get(0)).optional()
+}

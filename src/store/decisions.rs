@@ -1,0 +1,147 @@
+//! 事前校验 in the store: what was answered, written with the application that it is about, so that the same question gets the
+//! same answer whatever happens in between.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params, types::Type};
+
+use super::{
+    StoreError,
+    audit::{self, Deed},
+    explain, open_reader,
+    sums::{self, Change, Changes},
+};
+use crate::{
+    access::Action,
+    decision::{Decided, Decision, Release, Verdict},
+};
+
+/// Decisions that one page gives at most.
+const LIMIT: u32 = 1000;
+
+/// Which decisions are listed, the latest by event time first.
+#[derive(Debug, Clone, Default)]
+pub struct DecisionFilter {
+    /// Only these.
+    pub decision: Option<Verdict>,
+    /// Only of this budget line.
+    pub budget_line_id: Option<String>,
+    /// Only those behind this one: its event time and application.
+    pub after: Option<(i64, String)>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// Writes what was decided. An application that is decided a second time keeps its first answer.
+pub fn write(transaction: &Transaction<'_>, decided: &[Decided]) -> rusqlite::Result<()> {
+    if decided.is_empty() {
+        return Ok(());
+    }
+    let mut insert =
+        transaction.prepare_cached("INSERT OR IGNORE INTO decisions VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
+    let mut change = Change::of(transaction, &sums::DECISIONS);
+    let changes = Changes::default();
+    for Decided { decision, content, at, expires_at, actor, asked_at } in decided {
+        let body =
+            serde_json::to_string(decision).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
+        let id = decision.event_id.as_str();
+        let verdict = decision.decision.word();
+        let line = decision.budget_line_id.as_str();
+        if insert.execute(params![id, content.cast_signed(), at, verdict, line, expires_at, body])? > 0 {
+            change.after([id])?;
+            let deed = Deed { action: Action::Decide.word(), subject: id, result: verdict, detail: line };
+            audit::record(&changes.within(transaction), *asked_at, actor, deed)?;
+        }
+    }
+    changes.end(transaction)?;
+    change.end()
+}
+
+/// Deletes decisions on applications from before a time, in microseconds.
+pub fn retire(transaction: &Transaction<'_>, before: i64) -> rusqlite::Result<()> {
+    let mut old = transaction.prepare_cached("SELECT event_id FROM decisions WHERE at < ?1")?;
+    let old: Vec<String> = old.query_map([before], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    if old.is_empty() {
+        return Ok(());
+    }
+    let mut change = Change::of(transaction, &sums::DECISIONS);
+    old.iter().try_for_each(|id| change.before([id]))?;
+    change.end()?;
+    transaction.execute("DELETE FROM decisions WHERE at < ?1", [before]).map(|_| ())
+}
+
+/// A decision as it is read.
+#[derive(Debug, Clone)]
+pub struct StoredDecision {
+    /// The answer.
+    pub decision: Decision,
+    /// The hash of the application's content.
+    pub content: u64,
+    /// The application's event time, in microseconds.
+    pub at: i64,
+}
+
+/// What was decided, for readers.
+#[derive(Debug)]
+pub struct Decisions {
+    connection: Connection,
+    dir: std::path::PathBuf,
+}
+
+impl Decisions {
+    /// Opens it for reading.
+    ///
+    /// # Errors
+    /// If there is no state, or it is of another version.
+    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        Ok(Self { connection: open_reader(dir)?, dir: dir.to_owned() })
+    }
+
+    /// What was decided of an application.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn of(&self, event_id: &str) -> Result<Option<StoredDecision>, StoreError> {
+        let sql = "SELECT content, at, body FROM decisions WHERE event_id = ?1";
+        let row = self.connection.query_row(sql, [event_id], decided).optional();
+        row.map_err(|error| explain(&self.dir, error))
+    }
+
+    /// A page of them.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn list(&self, filter: &DecisionFilter) -> Result<Vec<StoredDecision>, StoreError> {
+        let (at, id) = filter.after.clone().unzip();
+        let sql = "SELECT content, at, body FROM decisions
+             WHERE (?1 IS NULL OR decision = ?1) AND (?2 IS NULL OR budget_line_id = ?2)
+               AND (?3 IS NULL OR at < ?3 OR (at = ?3 AND event_id > ?4))
+             ORDER BY at DESC, event_id LIMIT ?5";
+        let verdict = filter.decision.map(Verdict::word);
+        let values = params![verdict, filter.budget_line_id, at, id, filter.limit.min(LIMIT)];
+        let read = || -> rusqlite::Result<Vec<_>> {
+            self.connection.prepare(sql)?.query_map(values, decided)?.collect()
+        };
+        read().map_err(|error| explain(&self.dir, error))
+    }
+}
+
+/// Reservations that end by themselves, and what was blocked: a process that ended in between may not have withdrawn it.
+pub fn releases(connection: &Connection) -> rusqlite::Result<Vec<Release>> {
+    let sql = "SELECT decision = 'block', coalesce(expires_at, at), at, event_id, budget_line_id
+         FROM decisions WHERE decision = 'block' OR expires_at IS NOT NULL";
+    let release = |row: &Row<'_>| {
+        let (is_blocked, expires_at, at): (bool, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let (due, at) = if is_blocked { (i64::MIN, at) } else { (expires_at, expires_at) };
+        Ok(Release { due, at, event_id: row.get(3)?, budget_line_id: row.get(4)? })
+    };
+    connection.prepare(sql)?.query_map([], release)?.collect()
+}
+
+fn decided(row: &Row<'_>) -> rusqlite::Result<StoredDecision> {
+    let body: String = row.get(2)?;
+    let decision: Decision = serde_json::from_str(&body)
+        .map_err(|e| rusqlite::Error::FromSqlConversionFailure(2, Type::Text, e.into()))?;
+    let content: i64 = row.get(0)?;
+    Ok(StoredDecision { decision, content: content.cast_unsigned(), at: row.get(1)? })
+}

@@ -1,0 +1,55 @@
+//! One rule with what it found, and the quarantine.
+
+use serde_json::json;
+
+use crate::support::{Bench, Daemon, lines, payment};
+
+#[test]
+fn a_rule_says_what_it_looks_for_and_what_it_found_by_week() {
+    let bench = Bench::new("", "state: { dir: state }\n");
+    let daemon = Daemon::start(bench.path());
+    // A Sunday night, which is Monday in no zone but the configured one's east; a Monday; and the week after.
+    let days = [
+        "2026-03-01T23:30:00+08:00",
+        "2026-03-02T00:30:00+08:00",
+        "2026-03-08T10:00:00+08:00",
+        "2026-03-09T10:00:00+08:00",
+    ];
+    let events: Vec<_> = days
+        .iter()
+        .enumerate()
+        .map(|(n, at)| {
+            let mut event = payment(&format!("p{n}"), &format!("L{n}"), "30000.00");
+            event["settlement"] = json!("cash");
+            event["occurred_at"] = json!(at);
+            event
+        })
+        .collect();
+    assert_eq!(daemon.post("/api/v1/events", &lines(&events)).0, 200);
+    let rule = daemon.json("/api/v1/rules/large-cash");
+    assert_eq!(
+        (&rule["view"], &rule["where"], &rule["when"]),
+        (&json!("event"), &json!("settlement = 'cash'"), &json!("amount > $limit"))
+    );
+    assert_eq!((&rule["params"], &rule["key"]), (&json!({"limit": "20000"}), &json!(["unit_code"])));
+    assert_eq!(rule["rule"]["findings"], 4);
+    let weeks = [("2026-02-23", 1), ("2026-03-02", 2), ("2026-03-09", 1)]
+        .map(|(week, findings)| json!({"week": week, "findings": findings}));
+    assert_eq!(rule["weeks"], json!(weeks));
+    assert_eq!(daemon.get("/api/v1/rules/none").0, 404);
+}
+
+#[test]
+fn records_in_quarantine_are_listed_with_their_bytes() {
+    let bench = Bench::new("", "state: { dir: state }\n");
+    let daemon = Daemon::start(bench.path());
+    let bad = format!("{{\"event_id\": \"x\"}}\n{}not json\n", lines(&[payment("p1", "L1", "-1")]));
+    assert_eq!(daemon.post("/api/v1/events", &bad).0, 200);
+    let page = daemon.json("/api/v1/quarantine?limit=2");
+    assert_eq!((&page["total"], page["records"].as_array().unwrap().len()), (&json!(3), 2));
+    let rest = daemon.json(&format!("/api/v1/quarantine?after={}", page["next"]));
+    assert_eq!(rest["records"][0]["text"], "not json");
+    assert_eq!(rest["records"][0]["bytes"], 8);
+    assert_eq!(rest["next"], json!(null));
+    assert_eq!(daemon.json("/api/v1/quarantine?reason=invalid_json")["total"], 1);
+}
