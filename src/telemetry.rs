@@ -164,6 +164,10 @@ pub struct Metrics {
     pub resend_errors: IntCounterVec,
     /// HTTP clients that were refused or cut off, by cause.
     pub http_refused: IntCounterVec,
+    /// Passwords that were tried, by what came of it.
+    pub logins: IntCounterVec,
+    /// When the certificate of the listener ends, in seconds since 1970.
+    pub tls_not_after: IntGauge,
     /// HTTP connections and requests under way.
     pub http_connections: IntGaugeVec,
     /// Bytes of event bodies in work.
@@ -460,6 +464,17 @@ impl Metrics {
                 "http_refused_total",
                 "HTTP clients that were refused or cut off, by cause.",
                 &["cause"],
+            )?,
+            logins: counters(
+                r,
+                "logins_total",
+                "Passwords that were tried, by what came of it: right, wrong, or throttled after too many wrong ones.",
+                &["result"],
+            )?,
+            tls_not_after: gauge(
+                r,
+                "tls_not_after_timestamp_seconds",
+                "When the certificate of the listener ends; 0 without TLS of its own.",
             )?,
             http_connections: register(
                 r,

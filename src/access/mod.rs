@@ -2,13 +2,23 @@
 //! store, and is asked there.
 
 mod action;
+mod limits;
+mod password;
 mod role;
 pub mod seal;
 mod secret;
+pub mod session;
+mod throttle;
+mod totp;
 
 pub use action::{Action, decide};
+pub use limits::Limits;
+pub use password::Password;
 pub use role::{Role, Roles};
-pub use secret::{NewToken, SecretDigest, presented};
+pub use secret::{NewToken, SecretDigest, is_same, presented, presented_cookie};
+pub use session::Session;
+pub use throttle::{Throttle, Wait};
+pub use totp::SecondFactor;
 
 use crate::say;
 
@@ -87,6 +97,21 @@ impl Token {
             (None, false) => "expired",
             (None, true) => "good",
         }
+    }
+}
+
+/// The longest life of a token, in microseconds.
+const TOKEN_LASTS: i64 = 400 * 24 * 3600 * 1_000_000;
+
+/// A life that a token may have, in microseconds.
+///
+/// # Errors
+/// If it is none, or too long.
+pub fn token_lasts(lasts: std::time::Duration) -> Result<i64, String> {
+    let micros = i64::try_from(lasts.as_micros()).unwrap_or(i64::MAX);
+    match (1..=TOKEN_LASTS).contains(&micros) {
+        true => Ok(micros),
+        false => Err(say!("a token is good for 1s to 400d")),
     }
 }
 

@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use serde::{Serialize, Serializer};
 
+use super::Limits;
 use crate::{say, text::quoted};
 
 /// What somebody is there for.
@@ -103,9 +104,12 @@ impl FromStr for Role {
     }
 }
 
-/// The roles of one identity.
+/// The roles of one identity, and what they are limited to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Roles(BTreeSet<Role>);
+pub struct Roles {
+    roles: BTreeSet<Role>,
+    limits: Limits,
+}
 
 /// What one person may not hold together: who watches does not manage, and who runs the machine does neither.
 const APART: [(Role, Role); 3] =
@@ -115,7 +119,25 @@ impl Roles {
     /// Whether this role is among them.
     #[must_use]
     pub fn has(&self, role: Role) -> bool {
-        self.0.contains(&role)
+        self.roles.contains(&role)
+    }
+
+    /// Their words.
+    #[must_use]
+    pub fn words(&self) -> Vec<String> {
+        self.roles.iter().map(|role| role.word().to_owned()).collect()
+    }
+
+    /// What they are limited to.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The same roles, limited to these units and regions.
+    #[must_use]
+    pub fn limited_to(self, limits: Limits) -> Self {
+        Self { limits, ..self }
     }
 
     /// Roles that a person may hold.
@@ -124,7 +146,7 @@ impl Roles {
     /// If there are none, one is for programs, or two do not go together.
     pub fn of_person(roles: impl IntoIterator<Item = Role>) -> Result<Self, String> {
         let roles = Self::some(roles)?;
-        if let Some(role) = roles.0.iter().find(|role| role.is_for_programs()) {
+        if let Some(role) = roles.roles.iter().find(|role| role.is_for_programs()) {
             return Err(say!("the role {role} is for programs: give it to a token", role = role.word()));
         }
         match APART.iter().find(|(one, other)| roles.has(*one) && roles.has(*other)) {
@@ -143,7 +165,7 @@ impl Roles {
     /// If there are none, or one is for people.
     pub fn of_program(roles: impl IntoIterator<Item = Role>) -> Result<Self, String> {
         let roles = Self::some(roles)?;
-        match roles.0.iter().find(|role| !role.is_for_programs()) {
+        match roles.roles.iter().find(|role| !role.is_for_programs()) {
             Some(role) => Err(say!(
                 "the role {role} is for people: give it to a user, and make a token for that user with --user",
                 role = role.word()
@@ -156,14 +178,18 @@ impl Roles {
         let roles: BTreeSet<Role> = roles.into_iter().collect();
         match roles.is_empty() {
             true => Err(say!("name at least one role with --role; `fiscwatch access show` lists them")),
-            false => Ok(Self(roles)),
+            false => Ok(Self { roles, limits: Limits::default() }),
         }
     }
 }
 
 impl fmt::Display for Roles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.iter().map(|role| role.word()).collect::<Vec<_>>().join(" "))
+        f.write_str(&self.roles.iter().map(|role| role.word()).collect::<Vec<_>>().join(" "))?;
+        match self.limits.is_none() {
+            true => Ok(()),
+            false => write!(f, " {}", self.limits),
+        }
     }
 }
 
@@ -172,13 +198,16 @@ impl FromStr for Roles {
     type Err = String;
 
     fn from_str(words: &str) -> Result<Self, String> {
-        words.split_whitespace().map(str::parse).collect::<Result<_, _>>().map(Self)
+        let mut limits = Limits::default();
+        let roles = words.split_whitespace().filter(|word| !limits.take(word)).map(str::parse::<Role>);
+        let roles = roles.collect::<Result<BTreeSet<_>, _>>()?;
+        Ok(Self { roles, limits })
     }
 }
 
 impl Serialize for Roles {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(|role| role.word()))
+        serializer.collect_seq(self.roles.iter().map(|role| role.word()))
     }
 }
 
@@ -212,5 +241,9 @@ mod tests {
         assert_eq!(all.to_string().parse::<Roles>().unwrap(), all);
         assert!(Role::ALL.iter().all(|role| all.has(*role)));
         assert!("officer admin".parse::<Roles>().is_err());
+        let limited: Roles = "officer unit:101 region:32".parse().unwrap();
+        assert!(limited.has(Role::Officer) && !limited.has(Role::Auditor) && all.limits().is_none());
+        assert_eq!(limited.to_string(), "officer unit:101 region:32");
+        assert_eq!(limited.limits().units, ["101"]);
     }
 }

@@ -1,5 +1,5 @@
-//! Tokens: how they are made, read and compared. A token is `fw_`, its public id, and a secret of 256 random bits, of
-//! which only the digest is ever kept; a secret of that length needs no slow hash.
+//! Tokens, and cookies of sessions: how they are made, read and compared. A token is `fw_`, its public id, and a secret of
+//! 256 random bits, of which only the digest is ever kept; a secret of that length needs no slow hash.
 
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
@@ -45,8 +45,12 @@ impl NewToken {
     /// Makes a token from the system's random numbers.
     #[must_use]
     pub fn make() -> Self {
+        Self::with_prefix(PREFIX)
+    }
+
+    pub(super) fn with_prefix(prefix: &str) -> Self {
         let (id, secret) = (hex(&rand::random::<[u8; ID]>()), hex(&rand::random::<[u8; SECRET]>()));
-        Self { digest: SecretDigest::of(&secret), text: format!("{PREFIX}{id}_{secret}"), id }
+        Self { digest: SecretDigest::of(&secret), text: format!("{prefix}{id}_{secret}"), id }
     }
 }
 
@@ -59,11 +63,30 @@ impl std::fmt::Debug for NewToken {
 /// The id and the digest of a token that somebody sent; `None` if it is none.
 #[must_use]
 pub fn presented(text: &str) -> Option<(&str, SecretDigest)> {
-    let (id, secret) = text.strip_prefix(PREFIX)?.split_once('_')?;
+    presented_cookie(text.strip_prefix(PREFIX)?)
+}
+
+/// The same of the cookie of a session, which has no prefix.
+#[must_use]
+pub fn presented_cookie(text: &str) -> Option<(&str, SecretDigest)> {
+    let (id, secret) = text.split_once('_')?;
     let is_hex = |text: &str, bytes: usize| {
         text.len() == 2 * bytes && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
     };
     (is_hex(id, ID) && is_hex(secret, SECRET)).then(|| (id, SecretDigest::of(secret)))
+}
+
+/// Whether two texts are the same; that takes the same time whatever they are.
+#[must_use]
+pub fn is_same(one: &str, other: &str) -> bool {
+    one.as_bytes().ct_eq(other.as_bytes()).into()
+}
+
+/// The digest of some texts together, in hexadecimal.
+pub(super) fn digest_of(texts: &[&str]) -> String {
+    let mut digest = Sha256::new();
+    texts.iter().for_each(|text| digest.update(text.as_bytes()));
+    hex(&digest.finalize())
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {

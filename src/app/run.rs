@@ -64,6 +64,10 @@ pub async fn run(
 ) -> anyhow::Result<Outcome> {
     let mut signals = reload::Signals::new()?;
     let listener = listen(config.listen).await?;
+    // Before the state is opened, which can take its time.
+    if let Some(files) = &config.clients.tls {
+        http::tls::check(files).map_err(|why| anyhow!(why))?;
+    }
     let waiting = tokio::select! {
         waited = standby::lock_state(&config, &listener, &mut signals) => waited?,
         never = supervisor::waiting(config.standby) => match never {},
@@ -88,7 +92,8 @@ pub async fn run(
     {
         problems.iter().for_each(|p| tracing::error!("the rules of the start stay in force: {p}"));
     }
-    let server = tokio::spawn(http::serve(listener, Arc::clone(&daemon.shared), daemon.stop.clone()));
+    let tls = http::tls::Tls::of(&config.clients, &daemon.shared.metrics).map_err(|why| anyhow!(why))?;
+    let server = tokio::spawn(http::serve(listener, Arc::clone(&daemon.shared), tls, daemon.stop.clone()));
     let sources = ingest::spawn(&config, &daemon, options.once);
     daemon.shared.set_ready(true);
     supervisor::ready();

@@ -1,6 +1,6 @@
 //! Waiting for another instance to let go of the state directory: a standby that takes over when it dies.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -42,10 +42,11 @@ pub async fn lock_state(
     };
     tracing::info!(holder = pid, dir = %config.state_dir.display(), "standby: waiting until the other instance ends");
     let stop = CancellationToken::new();
-    let (listener, metrics) = (another(listener)?, Metrics::new()?);
+    let (listener, metrics) = (another(listener)?, Arc::new(Metrics::new()?));
+    let tls = http::tls::Tls::of(&config.clients, &metrics).map_err(|why| anyhow::anyhow!(why))?;
     let (clients, state_dir, stopped) = (config.clients.clone(), config.state_dir.clone(), stop.clone());
     let server = tokio::spawn(async move {
-        http::serve_standby(listener, metrics, (clients, &state_dir), stopped).await;
+        http::serve_standby(listener, metrics, (clients, &state_dir, tls), stopped).await;
     });
     let waited = wait(config, signals).await;
     stop.cancel();

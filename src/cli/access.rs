@@ -67,7 +67,9 @@ pub const COMMANDS: &[(&str, Action)] = &[
     ("user disable", Action::ManageUsers),
     ("user enable", Action::ManageUsers),
     ("user list", Action::ReadUsers),
+    ("user password", Action::ManageUsers),
     ("user roles", Action::ManageUsers),
+    ("user totp", Action::ManageUsers),
 ];
 
 pub fn access(command: &AccessCommand) -> anyhow::Result<ExitCode> {

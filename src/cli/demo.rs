@@ -93,7 +93,7 @@ async fn play(config: Config, treasury: Treasury, args: &DemoArgs) -> anyhow::Re
     let address = listener.local_addr()?;
     let clock: Arc<dyn crate::clock::Clock> = Arc::new(SystemClock);
     let daemon = Daemon::start(&config, rules, &RunOptions::default(), &clock)?;
-    let server = tokio::spawn(http::serve(listener, Arc::clone(&daemon.shared), daemon.stop.clone()));
+    let server = tokio::spawn(http::serve(listener, Arc::clone(&daemon.shared), None, daemon.stop.clone()));
     daemon.shared.set_ready(true);
     let screen = Screen::new(address, &config.calendar);
     let mut findings = daemon.shared.findings.subscribe();

@@ -40,8 +40,11 @@ fn permit(config: &Config, action: Action) -> anyhow::Result<()> {
     };
     let actor = local();
     let user = accounts.user(&actor.who)?;
+    // A command reads the whole state: what it shows cannot be parted.
     let may = match &user {
-        Some(user) => user.identity().is_some_and(|identity| decide(&identity.roles, action)),
+        Some(user) => user
+            .identity()
+            .is_some_and(|identity| decide(&identity.roles, action) && identity.roles.limits().is_none()),
         None => has_the_state(&config.state_dir),
     };
     if !may || action.shows() {
@@ -59,6 +62,13 @@ fn permit(config: &Config, action: Action) -> anyhow::Result<()> {
     }
     if may {
         return Ok(());
+    }
+    if let Some(user) = user.as_ref().filter(|user| !user.roles.limits().is_none()) {
+        return Err(anyhow!(say!(
+            "the roles of {name} are limited to {limits}, and a command reads the whole state; the API keeps to the limits",
+            name = quoted(&actor.who),
+            limits = user.roles.limits()
+        )));
     }
     let has = user.map_or_else(|| say!("nobody that this state knows"), |user| user.roles.to_string());
     let roles = action.roles().iter().map(|role| role.word()).collect::<Vec<_>>().join(", ");

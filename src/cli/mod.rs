@@ -21,6 +21,7 @@ mod local;
 mod manual;
 mod notify;
 mod officer;
+mod password;
 mod rejects;
 mod routes;
 mod run;

@@ -3,7 +3,6 @@
 use std::{process::ExitCode, time::Duration};
 
 use clap::{Args, Subcommand};
-use serde::Serialize;
 
 use super::{
     ConfigArg,
@@ -12,8 +11,9 @@ use super::{
     table::{Cell, Column, Form, Table},
 };
 use crate::{
-    access::{Action, Role, Roles, Token},
-    event::{duration, time::Calendar},
+    access::{Action, Role, Roles, token_lasts},
+    event::duration,
+    http::TokenView,
     say,
     store::{Accounts, TokenSpec},
 };
@@ -64,9 +64,6 @@ pub struct ListArgs {
     form: Form,
 }
 
-/// The longest life of a token.
-const LONGEST: Duration = Duration::from_hours(400 * 24);
-
 pub fn token(command: &TokenCommand) -> anyhow::Result<ExitCode> {
     match command {
         TokenCommand::Add(args) => add(args),
@@ -76,9 +73,10 @@ pub fn token(command: &TokenCommand) -> anyhow::Result<ExitCode> {
 }
 
 fn add(args: &AddArgs) -> anyhow::Result<ExitCode> {
-    if args.lasts.is_zero() || args.lasts > LONGEST {
-        return Ok(wrong_usage(&say!("a token is good for 1s to 400d: --for")));
-    }
+    let lasts = match token_lasts(args.lasts) {
+        Ok(lasts) => lasts,
+        Err(message) => return Ok(wrong_usage(&format!("{message}: --for"))),
+    };
     let roles = match &args.user {
         Some(_) => Ok(Roles::default()),
         None => Roles::of_program(args.roles.iter().copied()),
@@ -88,7 +86,7 @@ fn add(args: &AddArgs) -> anyhow::Result<ExitCode> {
         Err(message) => return Ok(wrong_usage(&message)),
     };
     let config = args.config.permitted(Action::ManageUsers)?;
-    let (now, lasts) = (now(), i64::try_from(args.lasts.as_micros()).unwrap_or(i64::MAX));
+    let now = now();
     let spec = TokenSpec {
         name: args.name.clone(),
         owner: args.user.clone(),
@@ -121,41 +119,11 @@ fn revoke(args: &RevokeArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A token as JSON has it.
-#[derive(Serialize)]
-struct View {
-    id: String,
-    name: String,
-    user: Option<String>,
-    roles: Roles,
-    state: &'static str,
-    created_at: String,
-    created_by: String,
-    expires_at: String,
-    used_at: Option<String>,
-}
-
-impl View {
-    fn new(token: &Token, calendar: &Calendar, now: i64) -> Self {
-        Self {
-            id: token.id.clone(),
-            name: token.name.clone(),
-            user: token.owner.clone(),
-            roles: token.roles.clone(),
-            state: token.state(now),
-            created_at: calendar.format(token.created_at),
-            created_by: token.created_by.clone(),
-            expires_at: calendar.format(token.expires_at),
-            used_at: token.used_at.map(|at| calendar.format(at)),
-        }
-    }
-}
-
 fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.permitted(Action::ReadUsers)?;
     let now = now();
     let tokens = Accounts::open_read_only(&config.state_dir)?.tokens()?;
-    let views: Vec<_> = tokens.iter().map(|token| View::new(token, &config.calendar, now)).collect();
+    let views: Vec<_> = tokens.iter().map(|token| TokenView::new(token, &config.calendar, now)).collect();
     let mut table = Table::new([
         Column::new("id", say!("token")),
         Column::new("name", say!("for")).shrinks(8),
@@ -166,15 +134,15 @@ fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
         Column::new("created_by", say!("by")).spare(),
         Column::new("used_at", say!("last used")),
     ]);
-    for (token, view) in tokens.iter().zip(&views) {
+    for token in &tokens {
         table.row([
-            Cell::text(&*view.id),
-            Cell::text(&*view.name),
-            view.user.as_deref().map_or(Cell::Missing, Cell::text),
+            Cell::text(&*token.id),
+            Cell::text(&*token.name),
+            token.owner.as_deref().map_or(Cell::Missing, Cell::text),
             Cell::text(token.roles.to_string()),
-            Cell::word(view.state, state_zh(view.state)),
+            Cell::word(token.state(now), state_zh(token.state(now))),
             Cell::time(token.expires_at, &config.calendar),
-            Cell::text(&*view.created_by),
+            Cell::text(&*token.created_by),
             token.used_at.map_or(Cell::Missing, |at| Cell::time(at, &config.calendar)),
         ]);
     }

@@ -1,6 +1,6 @@
 //! What the HTTP server grants its clients.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use ::http::{Uri, uri::Authority};
 
@@ -15,6 +15,8 @@ const CONNECTIONS: (usize, usize) = (16, 65_536);
 
 /// Which requests are taken, and how much of everything clients may take up.
 #[derive(Debug, Clone)]
+// Each is a key of the configuration, or follows from one.
+#[allow(clippy::struct_excessive_bools)]
 pub struct Clients {
     /// Names that the server answers to, in lower case; one that begins with `*.` stands for all below it.
     pub hosts: Vec<String>,
@@ -32,10 +34,29 @@ pub struct Clients {
     pub bodies_bytes: usize,
     /// Whether requests must say who sends them.
     pub auth: bool,
+    /// Whether whoever logs in by a password needs a second factor.
+    pub second_factor: bool,
     /// The request header in which a proxy in front tells who is logged in.
     pub user_header: Option<String>,
     /// Proxies that are believed; those of this machine if there are none.
     pub proxies: Vec<IpAddr>,
+    /// The files of the daemon's own TLS.
+    pub tls: Option<OwnTls>,
+    /// Whether clients come through a proxy, which tells their addresses.
+    pub behind_proxy: bool,
+    /// Whether browsers speak TLS with us, so that they may keep cookies from plain connections.
+    pub secure: bool,
+}
+
+/// The files of the daemon's own TLS.
+#[derive(Debug, Clone)]
+pub struct OwnTls {
+    /// The certificate, and those between it and its authority.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// Whose certificates clients may show.
+    pub client_ca: Option<PathBuf>,
 }
 
 impl Clients {
@@ -45,6 +66,7 @@ impl Clients {
         external_url: Option<&String>,
     ) -> Self {
         let site = external_url.and_then(|url| url.parse::<Uri>().ok()?.authority().cloned());
+        let is_https = external_url.is_some_and(|url| url.starts_with("https://"));
         let own = site.as_ref().map(|site| site.host().to_ascii_lowercase());
         let any_host = http.hosts.iter().any(|name| name == "*");
         let named = http.hosts.iter().filter(|name| *name != "*");
@@ -60,6 +82,7 @@ impl Clients {
             bodies_bytes: (resolver.within("http.bodies_mib", http.bodies_mib, (0, 1 << 20)) << 20)
                 .max(http.body_bytes_max),
             auth: http.auth,
+            second_factor: http.second_factor,
             user_header: http
                 .user_header
                 .as_deref()
@@ -69,6 +92,9 @@ impl Clients {
                 .iter()
                 .filter_map(|address| resolver.value("http.proxies", proxy(address).map(Some)))
                 .collect(),
+            tls: own_tls(resolver, http),
+            behind_proxy: http.tls == Some(raw::Tls::Proxy) || http.user_header.is_some(),
+            secure: http.tls.is_some() || is_https,
         }
     }
 }
@@ -80,6 +106,26 @@ impl Clients {
         match self.proxies.as_slice() {
             [] => address.to_canonical().is_loopback(),
             proxies => proxies.contains(&address.to_canonical()),
+        }
+    }
+}
+
+/// The files that belong together, or none of them.
+fn own_tls(resolver: &mut Resolver<'_>, http: &raw::Http) -> Option<OwnTls> {
+    let files =
+        [&http.certificate, &http.key, &http.client_ca].map(|path| path.clone().map(|p| resolver.path(p)));
+    match (http.tls, files) {
+        (Some(raw::Tls::Own), [Some(certificate), Some(key), client_ca]) => {
+            Some(OwnTls { certificate, key, client_ca })
+        }
+        (Some(raw::Tls::Own), _) => {
+            resolver.problem(say!("http.tls: own needs http.certificate and http.key"));
+            None
+        }
+        (_, [None, None, None]) => None,
+        _ => {
+            resolver.problem(say!("http.certificate, http.key and http.client_ca need http.tls: own"));
+            None
         }
     }
 }

@@ -277,7 +277,7 @@ impl Config {
             lacks.push("http.auth: true");
         }
         if self.tls.is_none() {
-            lacks.push("http.tls: proxy");
+            lacks.push("http.tls: proxy or own");
         }
         if self.listen.ip().is_loopback() || lacks.is_empty() {
             return Ok(());
@@ -288,7 +288,7 @@ impl Config {
             keys = lacks.join(", ")
         );
         let hint = say!(
-            "listen on 127.0.0.1, or set them: tokens say who sends a request (`fiscwatch token add`), and a proxy in front speaks TLS (docs/security.md)"
+            "listen on 127.0.0.1, or set them: passwords and tokens say who sends a request (`fiscwatch user add`, `fiscwatch token add`), and a proxy in front or the daemon itself speaks TLS (docs/security.md)"
         );
         Err(Diagnostic::of_file(&self.file, message, Some(hint)))
     }

@@ -405,8 +405,18 @@ pub struct Http {
     /// Whether requests must say who sends them: by a token, or by `user_header` from a proxy that is listed. An address
     /// that other machines reach needs it.
     pub auth: bool,
-    /// Who speaks TLS with clients: `proxy`, if one in front does. An address that other machines reach needs it.
+    /// Whether whoever logs in by a password needs a second factor (TOTP); who has none can only set one up. One user can be
+    /// asked for it by `fiscwatch user totp`.
+    pub second_factor: bool,
+    /// Who speaks TLS with clients: `proxy`, if one in front does, or `own`, if the daemon does with `certificate` and `key`. An
+    /// address that other machines reach needs it.
     pub tls: Option<Tls>,
+    /// With `tls: own`: the file of the certificate and those between it and its authority (PEM). It is read again at a reload.
+    pub certificate: Option<PathBuf>,
+    /// With `tls: own`: the file of its private key (PEM, without a password).
+    pub key: Option<PathBuf>,
+    /// With `tls: own`: the file of an authority (PEM). Who shows a certificate of it is the user that its common name names.
+    pub client_ca: Option<PathBuf>,
     /// IP addresses of proxies whose `user_header` is believed where `auth` is on; those of this machine if none is named.
     pub proxies: Vec<String>,
 }
@@ -417,6 +427,8 @@ pub struct Http {
 pub enum Tls {
     /// A proxy in front.
     Proxy,
+    /// The daemon itself.
+    Own,
 }
 
 impl Default for Http {
@@ -434,7 +446,11 @@ impl Default for Http {
             top_units: 20,
             user_header: None,
             auth: false,
+            second_factor: false,
             tls: None,
+            certificate: None,
+            key: None,
+            client_ca: None,
             proxies: Vec::new(),
         }
     }

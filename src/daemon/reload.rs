@@ -179,6 +179,8 @@ pub enum NotReloaded {
 /// # Errors
 /// If there is no reload now, or something is wrong with the files.
 pub fn reload(shared: &Shared, force: bool, by: Actor) -> Result<usize, NotReloaded> {
+    // Certificates do not wait for rules, nor hang on them.
+    shared.reloaded.notify_one();
     let _alone = shared.reloads.begin().map_err(NotReloaded::Later)?;
     let _told = supervisor::reloading(shared.ready());
     let result = load(shared, force).map(|(evaluator, lists, policy, receivers)| {

@@ -70,6 +70,8 @@ pub struct Shared {
     pub receivers: tokio::sync::watch::Sender<Receivers>,
     /// Wakes those who tell of alerts.
     pub dispatch: tokio::sync::Notify,
+    /// Wakes whoever reads certificates again.
+    pub reloaded: tokio::sync::Notify,
     /// The time zone and fiscal year.
     pub calendar: Arc<Calendar>,
     /// The clock.
@@ -165,6 +167,7 @@ impl Shared {
             policy: RwLock::new(Arc::clone(&config.policy)),
             receivers: tokio::sync::watch::channel(receivers).0,
             dispatch: tokio::sync::Notify::new(),
+            reloaded: tokio::sync::Notify::new(),
             calendar: Arc::clone(&config.calendar),
             clock: Arc::clone(clock),
             state_dir: config.state_dir.clone(),

@@ -7,7 +7,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    Problem, page,
+    Problem,
+    by::By,
+    page,
     request::{Params, blocking, page_size},
     view::AlertView,
 };
@@ -34,10 +36,12 @@ pub struct AlertPage {
     responses((status = 200, description = "A page", body = AlertPage)))]
 pub async fn list(
     State(shared): State<Arc<Shared>>,
+    by: By,
     Params(filter): Params<CaseFilter>,
 ) -> Result<Json<AlertPage>, Problem> {
     let limit = page_size(filter.limit)?;
-    let mut wanted = filter.understood(&shared.calendar, shared.clock.now()).map_err(Problem::bad_request)?;
+    let wanted = filter.understood(&shared.calendar, shared.clock.now()).map_err(Problem::bad_request)?;
+    let mut wanted = wanted.within(&by.limits());
     // One more than the page has room for tells whether there is more.
     wanted.filter.limit = Some(limit + 1);
     blocking(move || {
@@ -104,9 +108,11 @@ pub struct ValueCount {
     responses((status = 200, description = "The numbers", body = CountsView)))]
 pub async fn counts(
     State(shared): State<Arc<Shared>>,
+    by: By,
     Params(filter): Params<CaseFilter>,
 ) -> Result<Json<CountsView>, Problem> {
     let wanted = filter.understood(&shared.calendar, shared.clock.now()).map_err(Problem::bad_request)?;
+    let wanted = wanted.within(&by.limits());
     blocking(move || {
         let counts = Cases::open_read_only(&shared.state_dir)?.counts(&wanted)?;
         let AlertCounts { total, overdue, oldest_open, by_state, rules, units, owners } = counts;

@@ -13,9 +13,9 @@ use utoipa::ToSchema;
 
 use super::{
     Problem,
+    by::By,
     page::Page,
     request::{Body, Id, IfMatch, blocking},
-    sign_in::By,
     view::{AlertView, ChangeView, DraftView, NoticeView, WaitingView},
 };
 use crate::{
@@ -83,12 +83,21 @@ impl AlertDetail {
         (status = 200, description = "The alert", body = AlertDetail,
             headers(("ETag" = String, description = "Its version, for `If-Match`"))),
         (status = 404, description = "There is no such alert", body = Problem, content_type = "application/problem+json")))]
-pub async fn show(State(shared): State<Arc<Shared>>, Id(id): Id<String>) -> Result<Response, Problem> {
+pub async fn show(
+    State(shared): State<Arc<Shared>>,
+    by: By,
+    Id(id): Id<String>,
+) -> Result<Response, Problem> {
+    let limits = by.limits();
     blocking(move || {
-        let cases = Cases::open_read_only(&shared.state_dir)?;
+        let cases = Cases::open_read_only(&shared.state_dir)?.within(&limits);
         let (drafts, now) = (shared.receivers.borrow().drafts.clone(), shared.clock.now());
         let draft = |alert: &Alert, findings: &[Finding]| drafts?.write(alert, findings, now);
-        let detail = AlertDetail::read(&cases, &id, &shared.calendar, draft)?;
+        let mut detail = AlertDetail::read(&cases, &id, &shared.calendar, draft)?;
+        if !limits.is_none() {
+            // One message tells of several alerts.
+            (detail.waiting, detail.notifications) = (Vec::new(), Vec::new());
+        }
         Ok(tagged(detail.alert.version, detail))
     })
     .await
@@ -136,9 +145,11 @@ pub async fn transition(
     let actor = by.actor(&headers, body.who.as_deref())?;
     let version = one_version(seen, body.version)?;
     let order = Order { action: body.action, who: actor.who.clone(), why: body.why, version, letter: None };
+    let limits = by.limits();
     blocking(move || {
         let (desk, now) = (shared.desk(), shared.clock.now());
-        let alert = Cases::open(&shared.state_dir)?.by(actor).act(&id, &order, &desk, now)?;
+        let mut cases = Cases::open(&shared.state_dir)?.by(actor).within(&limits);
+        let alert = cases.act(&id, &order, &desk, now)?;
         shared.wake_dispatch();
         Ok(tagged(alert.version, AlertView::new(&alert, &shared.calendar)))
     })
@@ -195,11 +206,11 @@ pub async fn inquire(
     Body(body): Body<NewInquiry>,
 ) -> Result<Response, Problem> {
     let actor = by.actor(&headers, body.who.as_deref())?;
-    let (who, version) = (actor.who.clone(), one_version(seen, body.version)?);
+    let (who, version, limits) = (actor.who.clone(), one_version(seen, body.version)?, by.limits());
     blocking(move || {
         let (desk, now) = (shared.desk(), shared.clock.now());
         let lists = shared.receivers.borrow().lists.clone();
-        let mut cases = Cases::open(&shared.state_dir)?.by(actor);
+        let mut cases = Cases::open(&shared.state_dir)?.by(actor).within(&limits);
         let (alert, ..) = cases.show(&id, 0)?;
         let by = (who, body.note, version);
         let order = inquiry::order(&alert, &desk, &lists, by, (body.deadline, body.again), now);

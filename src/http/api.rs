@@ -10,7 +10,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    Problem, page,
+    Problem,
+    by::By,
+    page,
     request::{Params, blocking, page_size},
 };
 use crate::{
@@ -40,10 +42,12 @@ pub struct FindingPage {
     responses((status = 200, description = "A page", body = FindingPage)))]
 pub async fn findings(
     State(shared): State<Arc<Shared>>,
+    by: By,
     Params(filter): Params<CaseFilter>,
 ) -> Result<Json<FindingPage>, Problem> {
     let limit = page_size(filter.limit)?;
-    let mut wanted = filter.understood(&shared.calendar, shared.clock.now()).map_err(Problem::bad_request)?;
+    let wanted = filter.understood(&shared.calendar, shared.clock.now()).map_err(Problem::bad_request)?;
+    let mut wanted = wanted.within(&by.limits());
     blocking(move || {
         let (reader, before) = (Reader::open(&shared.state_dir)?, wanted.filter.before.clone());
         let list = |before, limit| {

@@ -8,8 +8,8 @@ use utoipa::ToSchema;
 
 use super::{
     Problem,
+    by::By,
     request::{Body, blocking},
-    sign_in::By,
     view::AlertView,
 };
 use crate::{

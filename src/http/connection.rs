@@ -17,7 +17,12 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    sync::Notify,
+};
+use tokio_openssl::SslStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
@@ -26,6 +31,7 @@ use super::{
     door::{Door, Place},
     pace::{PacedBody, PacedIo},
     refused::Cause,
+    tls::Tls,
 };
 use crate::say;
 
@@ -38,12 +44,27 @@ const TROUBLE: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone, Copy)]
 pub struct Peer(pub IpAddr);
 
+/// The name in the certificate that a client showed, and that our authority signed.
+#[derive(Debug, Clone)]
+pub struct Certified(pub String);
+
 /// Serves connections until asked to stop, and then lets those end that have a request under way.
-pub async fn serve(listener: TcpListener, router: Router, door: Arc<Door>, stop: CancellationToken) {
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    (door, tls): (Arc<Door>, Option<Arc<Tls>>),
+    (stop, reloaded): (CancellationToken, &Notify),
+) {
     let (service, connections) = (TowerToHyperService::new(router), TaskTracker::new());
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
+            () = reloaded.notified() => {
+                if let Some(tls) = tls.clone() {
+                    tokio::task::spawn_blocking(move || tls.read_again());
+                }
+                continue;
+            }
             accepted = listener.accept() => accepted,
         };
         let (stream, peer) = match accepted {
@@ -61,20 +82,42 @@ pub async fn serve(listener: TcpListener, router: Router, door: Arc<Door>, stop:
         // An answer is written at once.
         let _ = stream.set_nodelay(true);
         let peer = Peer(peer.ip().to_canonical());
-        connections.spawn(connection(
-            (stream, peer),
-            place,
-            service.clone(),
-            Arc::clone(&door),
-            stop.clone(),
-        ));
+        let (service, door, stop) = (service.clone(), Arc::clone(&door), stop.clone());
+        match tls.clone() {
+            None => connections.spawn(connection((stream, peer, None), place, service, door, stop)),
+            Some(tls) => connections.spawn(async move {
+                let shaken = shake_hands((stream, &*tls), &place, &door, &stop).await;
+                if let Some((stream, name)) = shaken {
+                    connection((stream, peer, name), place, service, door, stop).await;
+                }
+            }),
+        };
     }
     connections.close();
     connections.wait().await;
 }
 
-async fn connection(
-    (stream, peer): (TcpStream, Peer),
+/// Begins TLS with a client, which has as long for it as for the head of a request.
+async fn shake_hands(
+    (stream, tls): (TcpStream, &Tls),
+    place: &Place,
+    door: &Door,
+    stop: &CancellationToken,
+) -> Option<(SslStream<TcpStream>, Option<Certified>)> {
+    let shaken = tokio::select! {
+        shaken = tokio::time::timeout(door.clients.head_time, tls.accept(stream)) => shaken,
+        () = place.close.cancelled() => return None,
+        () = stop.cancelled() => return None,
+    };
+    let Ok(Ok((stream, name))) = shaken else {
+        door.refusals.count(Cause::Tls);
+        return None;
+    };
+    Some((stream, name.map(Certified)))
+}
+
+async fn connection<S: AsyncRead + AsyncWrite + Unpin>(
+    (stream, peer, certified): (S, Peer, Option<Certified>),
     place: Place,
     router: TowerToHyperService<Router>,
     door: Arc<Door>,
@@ -84,6 +127,9 @@ async fn connection(
     let io = PacedIo::new(stream, clients.body_time, &door.refusals, Arc::clone(&place));
     let service = service_fn(|mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
+        if let Some(certified) = &certified {
+            request.extensions_mut().insert(certified.clone());
+        }
         let turn = place.begin(request.uri().path());
         let body_time = clients.body_time;
         let request = request.map(|body| Body::new(PacedBody::new(body, body_time, &door.refusals)));

@@ -12,9 +12,9 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Problem,
+    by::By,
     page::Page,
     request::{Id, Params, blocking, page_size},
-    sign_in::By,
 };
 use crate::{
     access::Actor,

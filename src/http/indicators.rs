@@ -9,10 +9,16 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Problem,
+    by::By,
     page::Page,
     request::{Id, Params, page_size},
 };
-use crate::{daemon::Shared, ledger::report::indicator_object, say, text::quoted};
+use crate::{
+    daemon::Shared,
+    ledger::{Indicator, report::indicator_object},
+    say,
+    text::quoted,
+};
 
 /// Which indicators to list, by `indicator_id`.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -70,14 +76,17 @@ pub struct IndicatorPage {
     responses((status = 200, description = "A page", body = IndicatorPage)))]
 pub async fn indicators(
     State(shared): State<Arc<Shared>>,
+    by: By,
     Params(filter): Params<IndicatorFilter>,
 ) -> Result<Json<IndicatorPage>, Problem> {
+    let limits = by.limits();
     let limit = page_size(filter.limit)?;
     let ledger = shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
     let found = ledger.indicators().iter().filter(|(id, indicator)| {
         filter.after.as_deref().is_none_or(|after| *id > after)
             && filter.unit_code.as_deref().is_none_or(|unit| indicator.unit_code.as_deref() == Some(unit))
             && filter.project_code.as_deref().is_none_or(|project| *indicator.project_code == *project)
+            && limits.allow(indicator.unit_code.as_deref(), indicator.region_code.as_deref())
     });
     let mut last = None;
     let mut page = Page::new(limit);
@@ -99,10 +108,15 @@ pub async fn indicators(
         (status = 404, description = "There is no such indicator", body = Problem, content_type = "application/problem+json")))]
 pub async fn indicator(
     State(shared): State<Arc<Shared>>,
+    by: By,
     Id(id): Id<String>,
 ) -> Result<Json<Map<String, Value>>, Problem> {
+    let limits = by.limits();
     let ledger = shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
-    match ledger.indicators().get(&id) {
+    let is_there = |indicator: &&Indicator| {
+        limits.allow(indicator.unit_code.as_deref(), indicator.region_code.as_deref())
+    };
+    match ledger.indicators().get(&id).filter(is_there) {
         Some(indicator) => Ok(Json(indicator_object(&id, indicator, &shared.calendar))),
         None => {
             Err(Problem::new(StatusCode::NOT_FOUND, say!("there is no indicator {id}", id = quoted(&id))))

@@ -9,13 +9,15 @@ use utoipa::ToSchema;
 
 use super::{
     Problem,
+    by::By,
     line_filter::{LineFilter, Sort},
     page::Page,
     request::{Id, Params, blocking, page_size},
 };
 use crate::{
+    access::Limits,
     daemon::Shared,
-    event::money::format_cents,
+    event::{Column, money::format_cents},
     ledger::{
         Attributes, Balances, Line,
         report::{line_object, sums},
@@ -107,13 +109,17 @@ pub struct LinePage {
     responses((status = 200, description = "A page", body = LinePage)))]
 pub async fn lines(
     State(shared): State<Arc<Shared>>,
+    by: By,
     Params(filter): Params<LineFilter>,
 ) -> Result<Json<LinePage>, Problem> {
+    let limits = by.limits();
     let (limit, sort) = (page_size(filter.limit)?, Sort::parse(filter.sort.as_deref(), "id")?);
     blocking(move || {
         let copy = shared.lines();
         let wanted = filter.wanted();
-        let found: Vec<_> = copy.lines().filter(|(line, attributes)| wanted(line, attributes)).collect();
+        let is_found =
+            |line: &Line, attributes: &Attributes| are_there(attributes, &limits) && wanted(line, attributes);
+        let found: Vec<_> = copy.lines().filter(|(line, attributes)| is_found(line, attributes)).collect();
         let (total, sums) = if filter.totals {
             let mut all = Balances::default();
             found.iter().for_each(|(line, _)| all += line.balances);
@@ -134,6 +140,11 @@ fn place<'l>((line, _): (&'l Line, &'l Attributes), sort: Sort) -> (i128, &'l st
     (sort.key(&line.balances, line.last_event_at), &line.id)
 }
 
+/// Whether a line is there for whoever asks.
+fn are_there(attributes: &Attributes, limits: &Limits) -> bool {
+    limits.allow(attributes.text(Column::UnitCode), attributes.text(Column::RegionCode))
+}
+
 /// One budget line
 #[utoipa::path(get, path = "/api/v1/budget-lines/{id}", operation_id = "show_budget_line", tag = "budget lines",
     params(("id" = String, Path, description = "The `budget_line_id`")),
@@ -142,10 +153,12 @@ fn place<'l>((line, _): (&'l Line, &'l Attributes), sort: Sort) -> (i128, &'l st
         (status = 404, description = "There is no such line", body = Problem, content_type = "application/problem+json")))]
 pub async fn line(
     State(shared): State<Arc<Shared>>,
+    by: By,
     Id(id): Id<String>,
 ) -> Result<Json<Map<String, Value>>, Problem> {
+    let limits = by.limits();
     let ledger = shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
-    match ledger.line(&id) {
+    match ledger.line(&id).filter(|(_, attributes)| are_there(attributes, &limits)) {
         Some((line, attributes)) => Ok(Json(line_object(line, attributes, &shared.calendar))),
         None => {
             Err(Problem::new(StatusCode::NOT_FOUND, say!("there is no budget line {id}", id = quoted(&id))))

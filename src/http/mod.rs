@@ -5,19 +5,23 @@ mod alerts;
 mod answers;
 mod api;
 mod bulk;
+mod by;
 mod completeness;
 mod connection;
 mod console;
+mod cookie;
 mod decide;
 mod door;
 mod events;
 mod explain;
+mod forwarded;
 mod guard;
 mod indicators;
 mod journal;
 mod ledger;
 mod line_filter;
 mod line_history;
+mod logins;
 mod notifications;
 mod openapi;
 mod pace;
@@ -29,10 +33,15 @@ mod rejection;
 mod request;
 mod routes;
 mod rule;
+mod session;
 mod sign_in;
 mod silences;
 mod stream;
+pub mod tls;
+mod tokens;
 mod totals;
+mod totp;
+mod users;
 pub mod view;
 
 use std::{path::Path, sync::Arc};
@@ -45,7 +54,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Notify};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -63,20 +72,26 @@ pub use alerts::AlertDetail;
 pub use completeness::{CompletenessView, FigureView, day_span};
 pub use console::SCREENS;
 pub use problem::Problem;
-pub use routes::ROUTES;
+pub use routes::{ROUTES, WITHIN_LIMITS};
+pub use tokens::TokenView;
+pub use users::UserView;
 
 use answers::{Answers, answers};
+use by::By;
 use door::Door;
 use guard::{Guard, guard};
+use logins::Logins;
 use refused::Refusals;
-use sign_in::{By, SignIn, sign_in};
+use sign_in::{SignIn, sign_in};
 use stream::Streams;
+use tls::Tls;
 
 /// What handlers share.
 #[derive(Clone)]
 struct Served {
     shared: Arc<Shared>,
     refusals: Arc<Refusals>,
+    logins: Arc<Logins>,
     scrapes: Scrapes,
     streams: Streams,
 }
@@ -102,6 +117,12 @@ impl axum::extract::FromRef<Served> for Arc<Refusals> {
     }
 }
 
+impl axum::extract::FromRef<Served> for Arc<Logins> {
+    fn from_ref(served: &Served) -> Self {
+        Arc::clone(&served.logins)
+    }
+}
+
 impl axum::extract::FromRef<Served> for Streams {
     fn from_ref(served: &Served) -> Self {
         served.streams.clone()
@@ -109,13 +130,20 @@ impl axum::extract::FromRef<Served> for Streams {
 }
 
 /// Serves until asked to stop.
-pub async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: CancellationToken) {
+pub async fn serve(
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    tls: Option<Arc<Tls>>,
+    stop: CancellationToken,
+) {
     let door = Arc::new(Door::new(&shared.clients, &shared.metrics));
+    let reloaded = Arc::clone(&shared);
     let (api, _) = openapi::api();
     let room = Arc::new(Answers::new(&door.refusals));
     let known =
         SignIn::new(&shared.clients, &shared.state_dir, Arc::clone(&shared.clock), (&door.refusals, true));
     let served = Served {
+        logins: Arc::new(Logins::new(&door.refusals)),
         refusals: Arc::clone(&door.refusals),
         scrapes: Scrapes::default(),
         streams: Streams::new(shared.clients.connections, stop.clone()),
@@ -133,19 +161,19 @@ pub async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: Cancellatio
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, say!("this path takes another method"))
         })
         .with_state(served);
-    connection::serve(listener, behind_door(router, &door, known), door, stop).await;
+    connection::serve(listener, behind_door(router, &door, known), (door, tls), (stop, &reloaded.reloaded))
+        .await;
 }
 
 /// Serves while another instance has the state, until asked to stop.
 pub async fn serve_standby(
     listener: TcpListener,
-    metrics: Metrics,
-    (clients, state_dir): (Clients, &Path),
+    metrics: Arc<Metrics>,
+    (clients, state_dir, tls): (Clients, &Path, Option<Arc<Tls>>),
     stop: CancellationToken,
 ) {
     let waits =
         || say!("standby: another fiscwatch has the state directory; this one takes over when it ends");
-    let metrics = Arc::new(metrics);
     metrics.standby.set(1);
     let door = Arc::new(Door::new(&clients, &metrics));
     let clock = Arc::new(SystemClock);
@@ -158,7 +186,7 @@ pub async fn serve_standby(
         .fallback(
             move || async move { Problem::new(StatusCode::SERVICE_UNAVAILABLE, waits()).again_after(5) },
         );
-    connection::serve(listener, behind_door(router, &door, known), door, stop).await;
+    connection::serve(listener, behind_door(router, &door, known), (door, tls), (stop, &Notify::new())).await;
 }
 
 /// The same for requests that are for this server, and whose senders may.

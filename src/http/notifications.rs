@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Problem, page,
+    Problem,
+    by::By,
+    page,
     request::{Body, Id, Params, blocking, page_size},
-    sign_in::By,
     view::NoticeView,
 };
 use crate::{

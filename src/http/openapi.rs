@@ -10,7 +10,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Problem, Served, alert_lists, alerts, api, bulk, completeness, decide, events, explain, indicators,
-    journal, ledger, line_history, notifications, problem, quarantine, rule, silences, stream, totals,
+    journal, ledger, line_history, notifications, problem, quarantine, rule, session, silences, stream,
+    tokens, totals, totp, users,
 };
 
 /// The longest body of what officers send, in bytes.
@@ -63,6 +64,17 @@ pub fn api() -> (Router<Served>, utoipa::openapi::OpenApi) {
         .routes(routes!(indicators::indicators))
         .routes(routes!(indicators::indicator))
         .routes(routes!(api::status))
+        .routes(routes!(session::show, session::log_in, session::log_out))
+        .routes(routes!(session::change_password))
+        .routes(routes!(totp::offer))
+        .routes(routes!(totp::confirm))
+        .routes(routes!(totp::disable))
+        .routes(routes!(users::list, users::add))
+        .routes(routes!(users::change))
+        .routes(routes!(tokens::list, tokens::add))
+        .routes(routes!(tokens::revoke))
+        .routes(routes!(session::list))
+        .routes(routes!(session::expel))
         .routes(routes!(stream::stream))
         .routes(routes!(stream::changes))
         .routes(routes!(decide::list))
@@ -94,7 +106,9 @@ fn add_problems(description: &mut utoipa::openapi::OpenApi) {
         .content(problem::CONTENT_TYPE, content)
         .build();
     for item in description.paths.paths.values_mut() {
-        for operation in [&mut item.get, &mut item.post, &mut item.delete].into_iter().flatten() {
+        for operation in
+            [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten()
+        {
             let responses = &mut operation.responses.responses;
             responses.insert(String::from("default"), RefOr::T(response.clone()));
         }

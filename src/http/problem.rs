@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::{
     alert::desk::Refusal,
-    store::{CaseError, StoreError},
+    store::{AccountError, CaseError, StoreError},
 };
 
 /// The media type of problems.
@@ -28,6 +28,12 @@ pub struct Problem {
     status: StatusCode,
     /// What is wrong, and what to do.
     detail: String,
+    /// Why in one word, where a program has to tell apart what has the same status: `credentials` (name or password is
+    /// wrong), `totp` (the code is missing, wrong or was used), `throttled` (too many wrong passwords), `csrf` (the token of the
+    /// session is missing), `second_factor` (it has to be set up first), `limited` (what is asked for cannot be parted by the
+    /// units that roles are limited to).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
     /// When it may be worth to try again, in seconds; the header `Retry-After` has it.
     #[serde(skip)]
     #[schema(ignore)]
@@ -44,7 +50,13 @@ impl Problem {
     #[must_use]
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         let title = status.canonical_reason().unwrap_or("error");
-        Self { r#type: "about:blank", title, status, detail: detail.into(), again: None }
+        Self { r#type: "about:blank", title, status, detail: detail.into(), reason: None, again: None }
+    }
+
+    /// The same, with why in one word.
+    #[must_use]
+    pub fn because(self, reason: &'static str) -> Self {
+        Self { reason: Some(reason), ..self }
     }
 
     /// The same, to be tried again in some seconds.
@@ -85,6 +97,15 @@ impl From<StoreError> for Problem {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()).again_after(5)
             }
             _ => Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        }
+    }
+}
+
+impl From<AccountError> for Problem {
+    fn from(error: AccountError) -> Self {
+        match error {
+            AccountError::Refused(why) => Self::new(StatusCode::CONFLICT, why),
+            AccountError::Store(error) => error.into(),
         }
     }
 }

@@ -39,11 +39,17 @@ pub enum Cause {
     Identity,
     /// Somebody who may not.
     Role,
+    /// A change without what only a page of ours knows.
+    Csrf,
+    /// Too many wrong passwords.
+    Logins,
+    /// TLS did not begin.
+    Tls,
 }
 
 impl Cause {
     /// All of them.
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 16] = [
         Self::Connections,
         Self::Requests,
         Self::Bytes,
@@ -57,6 +63,9 @@ impl Cause {
         Self::Streams,
         Self::Identity,
         Self::Role,
+        Self::Csrf,
+        Self::Logins,
+        Self::Tls,
     ];
 
     /// Its name in metrics.
@@ -75,6 +84,9 @@ impl Cause {
             Self::Streams => "streams",
             Self::Identity => "identity",
             Self::Role => "role",
+            Self::Csrf => "csrf",
+            Self::Logins => "logins",
+            Self::Tls => "tls",
         }
     }
 }

@@ -4,8 +4,8 @@
 use super::console::is_console;
 use crate::access::Action;
 
-/// A route: its method, its path as the router has it, and what it asks for; `None` for what everybody may, because
-/// supervisors ask it.
+/// A route: its method, its path as the router has it, and what it asks for; `None` for what everybody may: supervisors ask
+/// how the daemon is, and everybody has a session of their own, or begins one.
 pub type Route = (&'static str, &'static str, Option<Action>);
 
 /// All of them.
@@ -43,6 +43,15 @@ pub const ROUTES: &[Route] = &[
     ("GET", "/api/v1/quarantine", Some(Action::ReadQuarantine)),
     ("GET", "/api/v1/rules", Some(Action::ReadRules)),
     ("GET", "/api/v1/rules/{id}", Some(Action::ReadRules)),
+    ("DELETE", "/api/v1/session", None),
+    ("GET", "/api/v1/session", None),
+    ("POST", "/api/v1/session", None),
+    ("POST", "/api/v1/session/password", None),
+    ("POST", "/api/v1/session/totp", None),
+    ("POST", "/api/v1/session/totp/confirm", None),
+    ("POST", "/api/v1/session/totp/disable", None),
+    ("GET", "/api/v1/sessions", Some(Action::ReadUsers)),
+    ("DELETE", "/api/v1/sessions/{id}", Some(Action::ManageUsers)),
     ("GET", "/api/v1/silences", Some(Action::ReadSilences)),
     ("POST", "/api/v1/silences", Some(Action::OrderSilences)),
     ("POST", "/api/v1/silences/preview", Some(Action::ReadAlerts)),
@@ -50,16 +59,50 @@ pub const ROUTES: &[Route] = &[
     ("GET", "/api/v1/silences/{id}", Some(Action::ReadSilences)),
     ("GET", "/api/v1/status", Some(Action::ReadStatus)),
     ("GET", "/api/v1/stream", Some(Action::ReadAlerts)),
+    ("GET", "/api/v1/tokens", Some(Action::ReadUsers)),
+    ("POST", "/api/v1/tokens", Some(Action::ManageUsers)),
+    ("DELETE", "/api/v1/tokens/{id}", Some(Action::ManageUsers)),
+    ("GET", "/api/v1/users", Some(Action::ReadUsers)),
+    ("POST", "/api/v1/users", Some(Action::ManageUsers)),
+    ("PATCH", "/api/v1/users/{name}", Some(Action::ManageUsers)),
 ];
+
+/// Routes that keep to the limits of roles. What the others tell cannot be parted by units, so they are not for whoever is
+/// limited.
+pub const WITHIN_LIMITS: &[(&str, &str)] = &[
+    ("GET", "/api/v1/alerts"),
+    ("GET", "/api/v1/alerts/counts"),
+    ("GET", "/api/v1/alerts/{id}"),
+    ("POST", "/api/v1/alerts/{id}/inquire"),
+    ("POST", "/api/v1/alerts/{id}/transitions"),
+    ("GET", "/api/v1/budget-lines"),
+    ("GET", "/api/v1/budget-lines/{id}"),
+    ("GET", "/api/v1/findings"),
+    ("GET", "/api/v1/indicators"),
+    ("GET", "/api/v1/indicators/{id}"),
+    ("GET", "/api/v1/openapi.json"),
+];
+
+/// Whether a route keeps to the limits of roles.
+#[must_use]
+pub fn keeps_to_limits(method: &str, path: &str) -> bool {
+    let method = if method == "HEAD" { "GET" } else { method };
+    WITHIN_LIMITS.contains(&(method, path))
+}
+
+/// One's own session.
+const OWN: &str = "/api/v1/session";
 
 /// What a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
     /// Nothing.
     Nothing,
+    /// Nothing, and who is known is told so.
+    Own,
     /// This.
     Act(Action),
-    /// Somebody who is known: nothing is served there, and only they learn that.
+    /// Somebody who is known: what is their own, or nothing is served there, and only they learn that.
     Anybody,
     /// More than anybody may: it is served, and missing in the table.
     Nobody,
@@ -80,6 +123,8 @@ pub fn need(method: &str, path: Option<&str>) -> Need {
     // Another method of a path that is known is answered 405.
     of_path.find(|(known, ..)| *known == method).map_or(Need::Anybody, |(.., action)| match action {
         Some(action) => Need::Act(*action),
+        None if path == OWN => Need::Own,
+        None if path.starts_with(OWN) => Need::Anybody,
         None => Need::Nothing,
     })
 }
@@ -117,6 +162,8 @@ mod tests {
         assert_eq!(need("PUT", Some("/metrics")), Need::Anybody);
         assert_eq!(need("HEAD", Some("/metrics")), Need::Act(Action::ReadMetrics));
         assert_eq!(need("GET", Some("/-/ready")), Need::Nothing);
+        assert_eq!(need("POST", Some("/api/v1/session")), Need::Own);
+        assert_eq!(need("POST", Some("/api/v1/session/password")), Need::Anybody);
         assert_eq!(need("GET", Some("/alerts/{id}")), Need::Nothing);
     }
 }

@@ -1,5 +1,5 @@
-//! Who sends a request, and whether they may: by a token, or by the name that a proxy gives that is believed. Both are
-//! asked of the store at each request, so that what is revoked is revoked at once.
+//! Whether the sender of a request may what it asks for: known by a token, by the cookie of a session, or by the name that a
+//! proxy gives that is believed. All are asked of the store at each request, so that what is revoked is revoked at once.
 
 use std::{
     collections::BTreeMap,
@@ -9,29 +9,35 @@ use std::{
 };
 
 use axum::{
-    extract::{FromRequestParts, MatchedPath, Request, State},
-    http::{HeaderMap, StatusCode, header, request::Parts},
+    extract::{MatchedPath, Request, State},
+    http::{Method, StatusCode},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 
 use super::{
     Problem,
+    by::{By, Known, Shown, Way, by_session},
     connection::Peer,
+    forwarded,
     refused::{Cause, Refusals},
-    request::{blocking, officer},
-    routes::{Need, need},
+    request::blocking,
+    routes::{Need, keeps_to_limits, need},
 };
 use crate::{
-    access::{Action, Actor, Identity, decide},
+    access::{Action, Actor, Identity, decide, is_same},
     clock::Clock,
     config::clients::Clients,
     say,
-    store::{Accounts, Deed, StoreError},
+    store::{Accounts, Deed, StoreError, Used},
 };
 
 /// How exactly it is known when somebody was here last, and how often a refusal is recorded of one address.
 const MINUTE: i64 = 60_000_000;
+/// What a page sends with a change: the token of its session.
+const CSRF: &str = "x-csrf-token";
+/// What a page sends with what it asks by itself, so that this does not keep a session alive.
+const BACKGROUND: &str = "x-background";
 /// Characters of a path that are recorded.
 const PATH_MAX: usize = 200;
 /// Refused addresses and users that are remembered for that.
@@ -48,43 +54,6 @@ pub struct SignIn {
     accounts: Mutex<Option<Accounts>>,
     /// When it was last written what somebody did, by what is written.
     noted: Mutex<BTreeMap<String, i64>>,
-}
-
-/// Who sends a request.
-#[derive(Debug, Clone)]
-pub struct By {
-    known: Option<Identity>,
-    peer: IpAddr,
-    trusted_header: Option<String>,
-}
-
-impl By {
-    /// Who acts: the one who is known, or else, where nobody has to say who they are, the name that is given.
-    ///
-    /// # Errors
-    /// If they are known under another name, or no name is given.
-    pub fn actor(&self, headers: &HeaderMap, given: Option<&str>) -> Result<Actor, Problem> {
-        let who = match &self.known {
-            Some(identity) => officer(headers, Some(&identity.name), None, given)?,
-            None => officer(headers, None, self.trusted_header.as_deref(), given)?,
-        };
-        Ok(Actor { who, place: self.peer.to_string() })
-    }
-
-    /// Who acts where no name is asked for.
-    pub fn unnamed(&self) -> Actor {
-        let who = self.known.as_ref().map_or_else(String::new, |identity| identity.name.clone());
-        Actor { who, place: self.peer.to_string() }
-    }
-}
-
-impl<S: Sync> FromRequestParts<S> for By {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        // Every request passes `sign_in`; one that did not is nobody's.
-        parts.extensions.get().cloned().ok_or_else(unknown)
-    }
 }
 
 impl SignIn {
@@ -108,20 +77,33 @@ impl SignIn {
 
     /// What a request shows and asks for.
     fn asked(&self, request: &Request) -> Asked {
-        let peer = request.extensions().get::<Peer>().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.0);
+        let connected = request.extensions().get::<Peer>().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.0);
+        let headers = request.headers();
         let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
         let need = match self.clients.auth {
             true => need(request.method().as_str(), path),
             false => Need::Nothing,
         };
-        let shown = Shown::of(request.headers(), &self.clients, peer);
-        let at = request.uri().path().chars().take(PATH_MAX).collect();
-        Asked { peer, need, shown, path: path.unwrap_or_default().to_owned(), at }
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        Asked {
+            peer: forwarded::client(connected, headers, &self.clients),
+            need,
+            shown: Shown::of(headers, &self.clients, connected, request.extensions().get()),
+            method: request.method().to_string(),
+            path: path.unwrap_or_default().to_owned(),
+            at: request.uri().path().chars().take(PATH_MAX).collect(),
+            // Who logs in has no session yet, or one that ends by it.
+            csrf: match need == Need::Own && request.method() == Method::POST {
+                true => None,
+                false => changes(request.method()).then(|| text(CSRF).unwrap_or_default().to_owned()),
+            },
+            by_itself: text(BACKGROUND).is_some(),
+        }
     }
 
     /// Whether a request may pass, and who sends it.
     async fn judge(self: &Arc<Self>, asked: Asked) -> Result<By, Problem> {
-        let Asked { peer, need, shown, path, at } = asked;
+        let Asked { peer, need, shown, method, path, at, csrf, by_itself } = asked;
         let by = |known| By { known, peer, trusted_header: self.clients.user_header.clone() };
         if need == Need::Nothing {
             return Ok(by(None));
@@ -130,49 +112,87 @@ impl SignIn {
             Need::Act(action) => action.word(),
             _ => &path,
         };
-        let Some(identity) = self.identity(shown).await? else {
+        let known = self.known(shown, by_itself).await?;
+        if need == Need::Own && known.is_none() {
+            return Ok(by(None));
+        }
+        let Some(known) = known else {
             self.refusals.count(Cause::Identity);
             self.note_refusal(Actor { who: String::new(), place: peer.to_string() }, what, "unknown");
             return Err(unknown());
         };
+        let identity = &known.identity;
+        let refuse = |cause, result| {
+            self.refusals.count(cause);
+            let actor = Actor { who: identity.name.clone(), place: peer.to_string() };
+            self.note_refusal(actor, what, result);
+        };
+        if let (Some(own), Some(given)) = (known.way.csrf(), &csrf)
+            && !is_same(own, given)
+        {
+            refuse(Cause::Csrf, "csrf");
+            return Err(no_csrf());
+        }
         let may = match need {
-            Need::Nothing | Need::Anybody => true,
+            Need::Nothing | Need::Own | Need::Anybody => true,
             Need::Act(action) => decide(&identity.roles, action),
             Need::Nobody => false,
         };
         if !may {
-            self.refusals.count(Cause::Role);
-            let actor = Actor { who: identity.name.clone(), place: peer.to_string() };
-            self.note_refusal(actor, what, "refused");
-            return Err(forbidden(&identity, need));
+            refuse(Cause::Role, "refused");
+            return Err(forbidden(identity, need));
+        }
+        let limits = identity.roles.limits();
+        if matches!(need, Need::Act(_)) && !limits.is_none() && !keeps_to_limits(&method, &path) {
+            refuse(Cause::Role, "refused");
+            return Err(limited(identity));
+        }
+        if matches!(need, Need::Act(_)) && known.way.lacks_factor(&self.clients) {
+            refuse(Cause::Role, "refused");
+            return Err(no_factor());
         }
         if let Need::Act(action) = need
             && action.shows()
         {
-            self.note_reading(&identity, peer, action, at);
+            self.note_reading(identity, peer, action, at);
         }
-        Ok(by(Some(identity)))
+        Ok(by(Some(known)))
     }
 
     /// Whom the store knows by what was shown.
-    async fn identity(self: &Arc<Self>, shown: Shown) -> Result<Option<Identity>, Problem> {
+    async fn known(self: &Arc<Self>, shown: Shown, by_itself: bool) -> Result<Option<Known>, Problem> {
         let (own, now) = (Arc::clone(self), self.clock.now());
         let found = blocking(move || {
-            own.ask(|accounts| match &shown {
-                Shown::Nothing => Ok(None),
-                Shown::Token(text) => Ok(accounts.bearer(text, now)?.map(|(id, known)| (Some(id), known))),
-                Shown::Name(name) => {
-                    let known = accounts.user(name)?.and_then(|user| user.identity());
-                    Ok(known.map(|known| (None, known)))
-                }
+            own.ask(|accounts| {
+                let known = |(way, identity)| Known { identity, way };
+                Ok(match &shown {
+                    Shown::Nothing => None,
+                    Shown::Token(text) => {
+                        accounts.bearer(text, now)?.map(|(id, who)| known((Way::Token(id), who)))
+                    }
+                    Shown::Name(name) => accounts
+                        .user(name)?
+                        .and_then(|user| user.identity())
+                        .map(|who| known((Way::Proxy, who))),
+                    Shown::Certificate(name) => accounts
+                        .user(name)?
+                        .and_then(|user| user.identity())
+                        .map(|who| known((Way::Certificate, who))),
+                    Shown::Cookie(text) => accounts
+                        .session(text, now)?
+                        .map(|(session, who, factor)| known((by_session((session, factor), text), who))),
+                })
             })
             .map_err(Problem::from)
         })
         .await?;
-        let Some((token, identity)) = found else { return Ok(None) };
-        let user = (!identity.is_program).then(|| identity.name.clone());
-        self.note_use(token, user, now);
-        Ok(Some(identity))
+        if let Some(known) = &found
+            && !(by_itself && known.way.csrf().is_some())
+        {
+            let user = (!known.identity.is_program).then(|| known.identity.name.clone());
+            self.note_use(known.way.used(), user, now);
+        }
+        Ok(found)
     }
 
     /// Asks the store through one connection that stays open; one that failed is not asked again.
@@ -198,15 +218,14 @@ impl SignIn {
             noted.insert(what, now);
             return true;
         }
-        // Beyond what is remembered, refusals are counted only; what is read is recorded each time.
+        // Beyond what is remembered, refusals are counted only; what is read or used is written each time.
         !is_known && when_full
     }
 
-    fn note_use(self: &Arc<Self>, token: Option<String>, user: Option<String>, now: i64) {
-        let what =
-            format!("{} {}", token.as_deref().unwrap_or_default(), user.as_deref().unwrap_or_default());
-        if self.writes && self.is_due(what, now, false) {
-            self.write(move |accounts| accounts.used(token.as_deref(), user.as_deref(), now));
+    fn note_use(self: &Arc<Self>, used: Used, user: Option<String>, now: i64) {
+        let what = format!("{used:?} {}", user.as_deref().unwrap_or_default());
+        if self.writes && self.is_due(what, now, true) {
+            self.write(move |accounts| accounts.used(&used, user.as_deref(), now));
         }
     }
 
@@ -248,40 +267,50 @@ struct Asked {
     peer: IpAddr,
     need: Need,
     shown: Shown,
+    method: String,
     /// The path as the router has it, and as it was asked for.
     path: String,
     at: String,
+    /// What it sends as the token of its session, if it changes something.
+    csrf: Option<String>,
+    /// Whether a page asks by itself.
+    by_itself: bool,
 }
 
-/// What a request shows of its sender.
-enum Shown {
-    Nothing,
-    Token(String),
-    Name(String),
+fn changes(method: &Method) -> bool {
+    !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
-impl Shown {
-    /// A token goes first. A name counts only from a proxy that is believed.
-    fn of(headers: &HeaderMap, clients: &Clients, peer: IpAddr) -> Self {
-        let text =
-            |name: &str| headers.get(name).and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
-        if let Some(value) = text(header::AUTHORIZATION.as_str()) {
-            let token = value.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-            return token.map_or(Self::Nothing, |(_, token)| Self::Token(token.trim().to_owned()));
-        }
-        let name = clients.user_header.as_deref().filter(|_| clients.is_proxy(peer)).and_then(text);
-        let name = name.map(str::trim).filter(|name| !name.is_empty());
-        name.map_or(Self::Nothing, |name| Self::Name(name.to_owned()))
-    }
-}
-
-fn unknown() -> Problem {
+/// Nobody knows who asks.
+pub fn unknown() -> Problem {
     Problem::new(
         StatusCode::UNAUTHORIZED,
         say!(
-            "say who you are: send a token as `Authorization: Bearer …`; whoever manages users makes one with `fiscwatch token add`"
+            "say who you are: log in, or send a token as `Authorization: Bearer …`; whoever manages users makes one with `fiscwatch token add`"
         ),
     )
+}
+
+fn no_csrf() -> Problem {
+    let detail = say!(
+        "a change that comes with the cookie of a session has the token of the session too (X-CSRF-Token); `GET /api/v1/session` tells it"
+    );
+    Problem::new(StatusCode::FORBIDDEN, detail).because("csrf")
+}
+
+fn limited(identity: &Identity) -> Problem {
+    let detail = say!(
+        "the roles of {name} are limited to {limits}, and what is asked for cannot be parted by that",
+        name = identity.name,
+        limits = identity.roles.limits()
+    );
+    Problem::new(StatusCode::FORBIDDEN, detail).because("limited")
+}
+
+fn no_factor() -> Problem {
+    let detail =
+        say!("set up a second factor first: `POST /api/v1/session/totp`, and confirm it by its first code");
+    Problem::new(StatusCode::FORBIDDEN, detail).because("second_factor")
 }
 
 fn forbidden(identity: &Identity, need: Need) -> Problem {

@@ -11,9 +11,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    Problem, page,
+    Problem,
+    by::By,
+    page,
     request::{Body, Id, Params, blocking, page_size},
-    sign_in::By,
     view::{Preview, SilenceView},
 };
 use crate::{

@@ -12,13 +12,13 @@ use super::{
     BUSY, StoreError,
     alerts::{self, Times},
     audit::{self, DONE, Deed},
-    explain, open_reader, open_writer,
+    explain, limited, open_reader, open_writer,
     query::LIMIT_MAX,
     sums::{Changes, Summed},
     turn::{Turn, Turns},
 };
 use crate::{
-    access::Actor,
+    access::{Actor, Limits},
     alert::{
         Action, Alert, Change, Desk, State,
         desk::{Order, Refusal},
@@ -49,6 +49,7 @@ pub struct Cases {
     pub(super) dir: PathBuf,
     pub(super) connection: Connection,
     pub(super) actor: Actor,
+    limits: Limits,
 }
 
 /// Findings shown of one alert.
@@ -64,7 +65,7 @@ impl Cases {
     /// # Errors
     /// If there is no state, or it is of another version.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        Ok(Self { dir: dir.to_owned(), connection: open_writer(dir)?, actor: Actor::daemon() })
+        Self::on(dir, open_writer(dir)?)
     }
 
     /// Opens them for reading.
@@ -72,7 +73,28 @@ impl Cases {
     /// # Errors
     /// If there is no state, or it is of another version.
     pub fn open_read_only(dir: &Path) -> Result<Self, StoreError> {
-        Ok(Self { dir: dir.to_owned(), connection: open_reader(dir)?, actor: Actor::daemon() })
+        Self::on(dir, open_reader(dir)?)
+    }
+
+    fn on(dir: &Path, connection: Connection) -> Result<Self, StoreError> {
+        let (dir, actor, limits) = (dir.to_owned(), Actor::daemon(), Limits::default());
+        Ok(Self { dir, connection, actor, limits })
+    }
+
+    /// Only alerts that are there for somebody of these limits.
+    #[must_use]
+    pub fn within(self, limits: &Limits) -> Self {
+        Self { limits: limits.clone(), ..self }
+    }
+
+    /// An alert, if it is there for whoever asks.
+    fn find(&self, connection: &Connection, id: &str) -> rusqlite::Result<Option<Alert>> {
+        let Some(alert) = alerts::find(connection, id)? else { return Ok(None) };
+        let mut conditions = limited::alerts(&self.limits);
+        conditions.and("a.alert_id = ?", [id.to_owned().into()]);
+        let sql = format!("SELECT 1 FROM alerts a {}", conditions.clause());
+        let is_there = connection.prepare_cached(&sql)?.exists(params_from_iter(conditions.values))?;
+        Ok(Some(alert).filter(|_| is_there))
     }
 
     /// Says who acts, and from where; the daemon, if nobody says so.
@@ -112,7 +134,7 @@ impl Cases {
         let dir = self.dir.clone();
         let fail = |error| explain(&dir, error);
         let transaction = self.begin().map_err(fail)?;
-        let alert = alerts::find(&transaction, id).map_err(fail)?.ok_or_else(|| missing(id))?;
+        let alert = self.find(&transaction, id).map_err(fail)?.ok_or_else(|| missing(id))?;
         let step = desk.act(alert, order, now)?;
         let changes = Changes::default();
         let summed = changes.within(&transaction);
@@ -140,10 +162,13 @@ impl Cases {
     /// # Errors
     /// If there is none.
     pub fn show(&self, id: &str, findings: u32) -> Result<(Alert, Vec<Change>, Vec<Finding>), CaseError> {
-        let alert = self.read(|c| alerts::find(c, id))?.ok_or_else(|| missing(id))?;
+        let alert = self.read(|c| self.find(c, id))?.ok_or_else(|| missing(id))?;
         let history = self.read(|c| latest(c, id))?;
         let limit = usize::try_from(findings.min(LIMIT_MAX)).unwrap_or(0);
-        let evidence = self.read(|c| alerts::evidence(c, id, limit))?;
+        let mut evidence = self.read(|c| alerts::evidence(c, id, limit))?;
+        evidence.retain(|finding| {
+            self.limits.allow_columns(&finding.key) && self.limits.allow_columns(&finding.values)
+        });
         Ok((alert, history, evidence))
     }
 

@@ -4,6 +4,7 @@ use jiff::civil::Date;
 
 use super::conditions::split;
 use crate::{
+    access::Limits,
     alert::{State, inquiry::Stage},
     event::{
         duration,
@@ -93,6 +94,7 @@ pub struct Wanted {
     pub(super) opened_to: Option<i64>,
     pub(super) least: Option<i64>,
     pub(super) most: Option<i64>,
+    pub(super) limits: Limits,
 }
 
 impl CaseFilter {
@@ -134,6 +136,7 @@ impl CaseFilter {
             opened_to: self.opened_to.as_ref().map(|text| end("opened_to", text, calendar)).transpose()?,
             least: self.min_amount.as_ref().map(|text| cents("min_amount", text)).transpose()?,
             most: self.max_amount.as_ref().map(|text| cents("max_amount", text)).transpose()?,
+            limits: Limits::default(),
             filter: self,
         })
     }

@@ -29,6 +29,7 @@ macro_rules! version_8 {
         concat!(
             include_str!("schema_8.sql"), // Records that come again when they have changed.
             include_str!("schema_8_decisions.sql"), // What was decided before money moved.
+            include_str!("schema_8_sessions.sql"), // Passwords and sessions.
         )
     };
 }
@@ -71,7 +72,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema_6.sql"),
     // 6 to 7: users, tokens and the audit log.
     include_str!("schema_7.sql"),
-    // 7 to 8: records that come again when they have changed, and what was decided before money moved.
+    // 7 to 8: records that come again when they have changed, what was decided before money moved, passwords and sessions.
     version_8!(),
 ];
 

@@ -22,6 +22,7 @@ pub mod filter;
 mod history;
 mod in_force;
 mod indicators;
+mod limited;
 mod line_history;
 mod listed;
 mod lock;
@@ -59,7 +60,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::{failpoint, private};
 
-pub use accounts::{AccountError, Accounts, TokenSpec};
+pub use accounts::{AccountError, Accounts, Credential, Factor, TokenSpec, Used, no_user};
 pub use audit::{Audit, Deed, Entry as AuditEntry, Report as AuditReport, Seal};
 pub use backup::{BackupOptions, Manifest, back_up, restore};
 pub use cases::{CaseError, Cases, FINDINGS_MAX, Verdicts};

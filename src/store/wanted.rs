@@ -4,7 +4,9 @@ use super::{
     alert_rows::Rows,
     conditions::Conditions,
     filter::{ACTIVE, NOBODY, Wanted},
+    limited,
 };
+use crate::access::Limits;
 
 /// The amount of a finding `f`: that of its event, or of its window.
 const AMOUNT: &str =
@@ -14,10 +16,17 @@ const GRAVITY: &str =
     "CASE severity WHEN 'critical' THEN 4 WHEN 'high' THEN 3 WHEN 'medium' THEN 2 ELSE 1 END";
 
 impl Wanted {
+    /// Only what is there for somebody of these limits.
+    #[must_use]
+    pub fn within(self, limits: &Limits) -> Self {
+        Self { limits: limits.clone(), ..self }
+    }
+
     /// For rows `a` of alerts.
     pub(super) fn of_alerts(&self) -> Conditions {
         let f = &self.filter;
         let mut all = self.of_alert_alone();
+        all.within("", limited::alerts(&self.limits), "");
         all.one_of("a.severity", f.severity.as_ref());
         all.one_of("a.rule_id", f.rule.as_ref());
         all.has_one_of("a.units", f.unit.as_ref());
@@ -43,7 +52,7 @@ impl Wanted {
             rows.source()
         );
         let f = &self.filter;
-        let mut all = Conditions::default();
+        let mut all = limited::findings(&self.limits);
         all.one_of("f.rule_id", f.rule.as_ref());
         all.one_of("f.severity", f.severity.as_ref());
         all.equal("f.event_id", f.event.as_ref());

@@ -12,7 +12,7 @@ use crate::{
     clock::SystemClock,
     config::Config,
     diagnostic::Diagnostic,
-    notify,
+    http, notify,
     rule::{
         self, Mode,
         compile::{CompiledRule, Compiler},
@@ -31,12 +31,19 @@ pub struct CheckArgs {
     rules: Vec<PathBuf>,
 }
 
+/// What is wrong with the files of the daemon's own TLS.
+fn certificates(config: &Config) -> Option<Diagnostic> {
+    let why = http::tls::check(config.clients.tls.as_ref()?).err()?;
+    Some(Diagnostic::of_file(&config.file, why, None))
+}
+
 pub fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let config = if args.rules.is_empty() { args.config.load() } else { args.config.load_or_default() }?;
     // Rules are checked even if a list is missing, so that one run shows everything.
     let (lists, mut found) = config.read_lists_there_are();
     found.extend(sinks(&config));
     found.extend(config.is_closed_enough().err());
+    found.extend(certificates(&config));
     found.extend(feeds::problems(&config, &app::decoder(&config)));
     let compiler = Compiler::new(&config.calendar, lists, config.language);
     let paths = if args.rules.is_empty() { &config.rule_paths } else { &args.rules };

@@ -180,6 +180,16 @@ pub const AUDIT: Table = Table {
 pub const AUDIT_SEALS: Table =
     Table { name: "audit_seals", columns: "records, at, head, \"key\", signature", key: "records = ?1" };
 
+/// Passwords.
+pub const CREDENTIALS: Table = Table {
+    name: "credentials",
+    columns: "name, password, set_at, set_by, totp_required, totp, totp_at, totp_step",
+    key: "name = ?1",
+};
+/// Sessions.
+pub const SESSIONS: Table =
+    Table { name: "sessions", columns: "id, user, place, digest, began_at, seen_at", key: "id = ?1" };
+
 /// All of them.
 pub const ALL: &[&Table] = &[
     &POSITIONS,
@@ -213,14 +223,15 @@ pub const ALL: &[&Table] = &[
     &AUDIT_SEALS,
     &DECISIONS,
     &VERSIONS,
+    &CREDENTIALS,
+    &SESSIONS,
 ];
 
 /// Those that version 8 adds.
-pub const SINCE_8: &[&Table] = &[&DECISIONS, &VERSIONS];
+pub const SINCE_8: &[&Table] = &[&DECISIONS, &VERSIONS, &CREDENTIALS, &SESSIONS];
 
 /// Those that version 7 adds.
 pub const SINCE_7: &[&Table] = &[&USERS, &TOKENS, &AUDIT, &AUDIT_SEALS];
-
 /// Those that version 5 summed.
 pub const OF_5: &[&Table] = &[
     &POSITIONS,

@@ -1,11 +1,16 @@
-//! 用户 and 令牌 in the store: who is known, and what they may. Each change is recorded with it in the audit log.
+//! 用户 and 令牌 in the store: who is known, and what they may. Each change is recorded with it in the audit log. What
+//! people in a browser log in with is in `credentials.rs`, and for how long they are known then in `sessions.rs`.
+
+mod credentials;
+mod second_factor;
+mod sessions;
 
 use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, Row, params, types::Type};
 
 use super::{
-    Cases, StoreError,
+    Cases, Store, StoreError,
     audit::{self, DONE, Deed},
     sums::{self, Summed},
 };
@@ -14,6 +19,9 @@ use crate::{
     say,
     text::quoted,
 };
+
+pub use credentials::Credential;
+pub use second_factor::Factor;
 
 /// Why an account was not changed.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +53,17 @@ pub struct Accounts {
     cases: Cases,
 }
 
+/// What somebody showed to be known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Used {
+    /// A name that a proxy gives.
+    Name,
+    /// A token, by its id.
+    Token(String),
+    /// A session, by its id.
+    Session(String),
+}
+
 type Refusable<T> = rusqlite::Result<Result<T, String>>;
 
 impl Accounts {
@@ -54,6 +73,20 @@ impl Accounts {
     /// If there is no state, or it is of another version.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         Ok(Self { cases: Cases::open(dir)? })
+    }
+
+    /// The same; a state that is not there yet is made, because the first user may come before the first event.
+    ///
+    /// # Errors
+    /// If it cannot be made, or is of another version.
+    pub fn open_or_make(dir: &Path) -> Result<Self, StoreError> {
+        match Self::open(dir) {
+            Err(StoreError::Missing(_)) => {
+                drop(Store::open(dir)?);
+                Self::open(dir)
+            }
+            opened => opened,
+        }
     }
 
     /// Opens them for reading.
@@ -110,11 +143,25 @@ impl Accounts {
         })
     }
 
-    /// Adds a user.
+    /// Adds a user, who comes by a token or a proxy.
     ///
     /// # Errors
     /// If the name is none or taken.
     pub fn add_user(&mut self, name: &str, roles: &Roles, by: &Actor, now: i64) -> Result<(), AccountError> {
+        self.add_user_with((name, None), roles, by, now)
+    }
+
+    /// Adds a user; with what is kept of their password, if they log in by one.
+    ///
+    /// # Errors
+    /// If the name is none or taken.
+    pub fn add_user_with(
+        &mut self,
+        (name, password): (&str, Option<&str>),
+        roles: &Roles,
+        by: &Actor,
+        now: i64,
+    ) -> Result<(), AccountError> {
         check_name(name).map_err(AccountError::Refused)?;
         self.act(|summed| {
             if find_user(summed.transaction, name)?.is_some() {
@@ -126,6 +173,9 @@ impl Accounts {
             let sql = "INSERT INTO users (name, roles, created_at, created_by) VALUES (?1, ?2, ?3, ?4)";
             summed.transaction.execute(sql, params![name, roles.to_string(), now, by.who])?;
             summed.inserted(&sums::USERS, [name])?;
+            if let Some(password) = password {
+                credentials::put(summed, (name, password), by, now)?;
+            }
             tell(summed, now, by, ("users.add", name, &roles.to_string()))
         })
     }
@@ -144,6 +194,7 @@ impl Accounts {
                 return Ok(Err(last_manager(name)));
             }
             change_user(summed, name, "roles", Some(&roles.to_string()))?;
+            sessions::end_all(summed, name)?;
             tell(summed, now, by, ("users.roles", name, &format!("{} -> {roles}", user.roles)))
         })
     }
@@ -162,6 +213,7 @@ impl Accounts {
                 return Ok(Err(last_manager(name)));
             }
             change_user(summed, name, "disabled_at", (!is).then_some(now))?;
+            sessions::end_all(summed, name)?;
             tell(summed, now, by, (if is { "users.enable" } else { "users.disable" }, name, ""))
         })
     }
@@ -214,15 +266,21 @@ impl Accounts {
         })
     }
 
-    /// Notes that a user, or a token, was used. That is no change of anybody's rights, and is not recorded.
+    /// Notes that a user, a token or a session was used. That is no change of anybody's rights, and is not recorded.
     ///
     /// # Errors
     /// If the database cannot be written.
-    pub fn used(&mut self, token: Option<&str>, user: Option<&str>, now: i64) -> Result<(), StoreError> {
+    pub fn used(&mut self, by: &Used, user: Option<&str>, now: i64) -> Result<(), StoreError> {
         self.cases.change(|summed| {
-            if let Some(id) = token {
-                let sql = "UPDATE tokens SET used_at = ?2 WHERE id = ?1";
-                summed.change(&sums::TOKENS, [id], || summed.transaction.execute(sql, params![id, now]))?;
+            let noted = match by {
+                Used::Name => None,
+                Used::Token(id) => Some((&sums::TOKENS, "UPDATE tokens SET used_at = ?2 WHERE id = ?1", id)),
+                Used::Session(id) => {
+                    Some((&sums::SESSIONS, "UPDATE sessions SET seen_at = ?2 WHERE id = ?1", id))
+                }
+            };
+            if let Some((table, sql, id)) = noted {
+                summed.change(table, [id], || summed.transaction.execute(sql, params![id, now]))?;
             }
             if let Some(name) = user {
                 change_user(summed, name, "seen_at", Some(now))?;
@@ -274,7 +332,8 @@ fn changeable(connection: &Connection, name: &str, by: &Actor) -> Refusable<User
     })
 }
 
-fn no_user(name: &str) -> String {
+/// That there is no such user.
+pub fn no_user(name: &str) -> String {
     say!(
         "there is no user {name}, or they are disabled; `fiscwatch user list` shows those there are",
         name = quoted(name)

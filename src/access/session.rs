@@ -1,0 +1,78 @@
+//! 会话: how long somebody in a browser stays known after logging in.
+
+use super::{NewToken, secret};
+
+/// How long a session lasts without a request, in microseconds.
+pub const IDLE: i64 = 30 * 60 * 1_000_000;
+/// How long it lasts at most.
+pub const LONGEST: i64 = 12 * 3600 * 1_000_000;
+/// Sessions of one user at a time; one more ends the oldest.
+pub const OF_ONE: usize = 16;
+
+/// A session, without its secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Its public id.
+    pub id: String,
+    /// Whose it is.
+    pub user: String,
+    /// The address that it was begun from.
+    pub place: String,
+    /// When it was begun, in microseconds.
+    pub began_at: i64,
+    /// When its last request came, to the minute.
+    pub seen_at: i64,
+}
+
+impl Session {
+    /// When it ends if no request comes.
+    #[must_use]
+    pub fn idle_until(&self) -> i64 {
+        self.seen_at.saturating_add(IDLE).min(self.until())
+    }
+
+    /// When it ends whatever comes.
+    #[must_use]
+    pub fn until(&self) -> i64 {
+        self.began_at.saturating_add(LONGEST)
+    }
+
+    /// Whether it is over.
+    #[must_use]
+    pub fn is_over(&self, now: i64) -> bool {
+        now >= self.idle_until()
+    }
+}
+
+/// The cookie of a session that begins.
+#[must_use]
+pub fn new_cookie() -> NewToken {
+    NewToken::with_prefix("")
+}
+
+/// What a page of ours sends with a change and no other page can know: it is made from the cookie, which no page reads.
+#[must_use]
+pub fn csrf(cookie: &str) -> String {
+    secret::digest_of(&["csrf ", cookie])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_ends_when_nobody_comes_and_when_it_is_old() {
+        let begun = |seen_at| Session {
+            id: String::new(),
+            user: String::new(),
+            place: String::new(),
+            began_at: 0,
+            seen_at,
+        };
+        assert!(!begun(0).is_over(IDLE - 1) && begun(0).is_over(IDLE));
+        assert!(!begun(LONGEST - 5).is_over(LONGEST - 1) && begun(LONGEST - 5).is_over(LONGEST));
+        let (one, other) = (new_cookie().text, new_cookie().text);
+        assert_eq!(csrf(&one), csrf(&one));
+        assert!(csrf(&one) != csrf(&other) && !csrf(&one).contains(&one[..8]));
+    }
+}

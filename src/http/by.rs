@@ -1,0 +1,163 @@
+//! Who sends a request: what it shows of its sender, and who that is.
+
+use std::net::IpAddr;
+
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, header, request::Parts},
+};
+
+use super::{Problem, connection::Certified, cookie, request::officer, sign_in::unknown};
+use crate::{
+    access::{Actor, Identity, Limits, Session, session},
+    config::clients::Clients,
+    store::{Factor, Used},
+};
+
+/// Who sends a request.
+#[derive(Debug, Clone)]
+pub struct By {
+    /// Who is known.
+    pub known: Option<Known>,
+    /// From where.
+    pub peer: IpAddr,
+    pub(super) trusted_header: Option<String>,
+}
+
+/// Somebody who is known, and by what.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// Who.
+    pub identity: Identity,
+    /// By what.
+    pub way: Way,
+}
+
+/// By what somebody is known.
+#[derive(Debug, Clone)]
+pub enum Way {
+    /// The name that a proxy gives.
+    Proxy,
+    /// The name in the certificate of the connection.
+    Certificate,
+    /// A token, by its id.
+    Token(String),
+    /// A session.
+    Session {
+        /// The session.
+        session: Session,
+        /// What its pages send with changes.
+        csrf: String,
+        /// How its user stands with a second factor.
+        factor: Factor,
+    },
+}
+
+impl Way {
+    /// In one word.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Proxy => "proxy",
+            Self::Certificate => "certificate",
+            Self::Token(_) => "token",
+            Self::Session { .. } => "session",
+        }
+    }
+
+    /// What was used.
+    pub fn used(&self) -> Used {
+        match self {
+            Self::Proxy | Self::Certificate => Used::Name,
+            Self::Token(id) => Used::Token(id.clone()),
+            Self::Session { session, .. } => Used::Session(session.id.clone()),
+        }
+    }
+
+    /// Whether a second factor must be set up before anything else.
+    pub fn lacks_factor(&self, clients: &Clients) -> bool {
+        matches!(self, Self::Session { factor, .. } if factor.is_missing(clients.second_factor))
+    }
+
+    /// What a page has to send with a change, because the browser sends the cookie by itself.
+    pub fn csrf(&self) -> Option<&str> {
+        match self {
+            Self::Session { csrf, .. } => Some(csrf),
+            _ => None,
+        }
+    }
+}
+
+impl By {
+    /// Who acts: the one who is known, or else, where nobody has to say who they are, the name that is given.
+    ///
+    /// # Errors
+    /// If they are known under another name, or no name is given.
+    pub fn actor(&self, headers: &HeaderMap, given: Option<&str>) -> Result<Actor, Problem> {
+        let who = match &self.known {
+            Some(known) => officer(headers, Some(&known.identity.name), None, given)?,
+            None => officer(headers, None, self.trusted_header.as_deref(), given)?,
+        };
+        Ok(Actor { who, place: self.peer.to_string() })
+    }
+
+    /// What is there for whoever asks.
+    pub fn limits(&self) -> Limits {
+        self.known.as_ref().map_or_else(Limits::default, |known| known.identity.roles.limits().clone())
+    }
+
+    /// Who acts where no name is asked for.
+    pub fn unnamed(&self) -> Actor {
+        let who = self.known.as_ref().map_or_else(String::new, |known| known.identity.name.clone());
+        Actor { who, place: self.peer.to_string() }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for By {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        // Every request passes `sign_in`; one that did not is nobody's.
+        parts.extensions.get().cloned().ok_or_else(unknown)
+    }
+}
+
+/// What a request shows of its sender.
+pub enum Shown {
+    /// Nothing.
+    Nothing,
+    /// A token.
+    Token(String),
+    /// A name, from a proxy.
+    Name(String),
+    /// A name, from a certificate.
+    Certificate(String),
+    /// The cookie of a session.
+    Cookie(String),
+}
+
+impl Shown {
+    /// A token goes first. A name counts only from a proxy that is believed. A certificate comes last: it says whose the
+    /// machine is, and a session who sits there.
+    pub fn of(headers: &HeaderMap, clients: &Clients, peer: IpAddr, certified: Option<&Certified>) -> Self {
+        let text =
+            |name: &str| headers.get(name).and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
+        if let Some(value) = text(header::AUTHORIZATION.as_str()) {
+            let token = value.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+            return token.map_or(Self::Nothing, |(_, token)| Self::Token(token.trim().to_owned()));
+        }
+        let name = clients.user_header.as_deref().filter(|_| clients.is_proxy(peer)).and_then(text);
+        match name.map(str::trim).filter(|name| !name.is_empty()) {
+            Some(name) => Self::Name(name.to_owned()),
+            None => match (cookie::shown(headers, clients), certified) {
+                (Some(cookie), _) => Self::Cookie(cookie),
+                (None, Some(Certified(name))) => Self::Certificate(name.clone()),
+                (None, None) => Self::Nothing,
+            },
+        }
+    }
+}
+
+/// A session by its cookie.
+pub fn by_session((session, factor): (Session, Factor), cookie: &str) -> Way {
+    Way::Session { session, csrf: session::csrf(cookie), factor }
+}

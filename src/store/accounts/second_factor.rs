@@ -1,0 +1,175 @@
+//! 动态口令 in the store: who has a second factor, who must have one, and which codes were used.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{AccountError, Accounts, sessions, tell};
+use crate::{
+    access::Actor,
+    say,
+    store::{
+        StoreError,
+        sums::{self, Summed},
+    },
+    text::quoted,
+};
+
+/// How somebody stands with a second factor.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Factor {
+    /// Whether this user must have one, whatever the configuration says.
+    pub is_required: bool,
+    /// The secret, in Base32.
+    secret: Option<String>,
+    /// Since when codes are asked for.
+    since: Option<i64>,
+}
+
+impl Factor {
+    /// Its columns.
+    pub(super) const COLUMNS: &str = "totp_required, totp, totp_at";
+
+    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            is_required: row.get("totp_required")?,
+            secret: row.get("totp")?,
+            since: row.get("totp_at")?,
+        })
+    }
+
+    /// The secret whose codes are asked for.
+    #[must_use]
+    pub fn secret(&self) -> Option<&str> {
+        self.secret.as_deref().filter(|_| self.since.is_some())
+    }
+
+    /// The secret that waits for its first code.
+    #[must_use]
+    pub fn offered(&self) -> Option<&str> {
+        self.secret.as_deref().filter(|_| self.since.is_none())
+    }
+
+    /// Whether one must be set up before anything else.
+    #[must_use]
+    pub fn is_missing(&self, by_configuration: bool) -> bool {
+        (self.is_required || by_configuration) && self.secret().is_none()
+    }
+}
+
+impl Accounts {
+    /// How all users who have a password stand with a second factor, by name.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn factors(&self) -> Result<BTreeMap<String, Factor>, StoreError> {
+        let sql = format!("SELECT name, {} FROM credentials", Factor::COLUMNS);
+        let row = |row: &Row<'_>| Ok((row.get("name")?, Factor::read(row)?));
+        self.cases.read(|c| c.prepare_cached(&sql)?.query_map([], row)?.collect())
+    }
+
+    /// How a user stands with a second factor; `None` if they have no password.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn factor(&self, user: &str) -> Result<Option<Factor>, StoreError> {
+        self.cases.read(|c| find(c, user))
+    }
+
+    /// Uses the code of a step, which is not good again; whether it was good.
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub fn use_code(&mut self, user: &str, step: i64) -> Result<bool, StoreError> {
+        let set = "totp_step = ?2 WHERE name = ?1 AND (totp_step IS NULL OR totp_step < ?2)";
+        self.cases.change(|summed| update(summed, user, set, params![user, step]))
+    }
+
+    /// Keeps a secret until its first code comes. One that waits already is forgotten.
+    ///
+    /// # Errors
+    /// If the user has a second factor, or no password.
+    pub fn offer_factor(&mut self, secret: &str, by: &Actor, now: i64) -> Result<(), AccountError> {
+        self.act(|summed| {
+            let set = "totp = ?2, totp_step = NULL WHERE name = ?1 AND totp_at IS NULL";
+            match update(summed, &by.who, set, params![by.who, secret])? {
+                true => tell(summed, now, by, ("users.totp", &by.who, "offered")),
+                false => Ok(Err(say!("there is a second factor already; remove it first"))),
+            }
+        })
+    }
+
+    /// Asks for codes from now on: the first one, of this step, has come.
+    ///
+    /// # Errors
+    /// If no secret waits for it.
+    pub fn confirm_factor(
+        &mut self,
+        (secret, step): (&str, i64),
+        by: &Actor,
+        now: i64,
+    ) -> Result<(), AccountError> {
+        self.act(|summed| {
+            let set = "totp_at = ?3, totp_step = ?4 WHERE name = ?1 AND totp = ?2 AND totp_at IS NULL";
+            match update(summed, &by.who, set, params![by.who, secret, now, step])? {
+                true => tell(summed, now, by, ("users.totp", &by.who, "on")),
+                false => Ok(Err(say!("no second factor waits for its first code; ask for one anew"))),
+            }
+        })
+    }
+
+    /// Takes a user's second factor away. All their sessions end.
+    ///
+    /// # Errors
+    /// If they have no password.
+    pub fn remove_factor(&mut self, user: &str, by: &Actor, now: i64) -> Result<(), AccountError> {
+        self.act(|summed| {
+            let set = "totp = NULL, totp_at = NULL, totp_step = NULL WHERE name = ?1";
+            if !update(summed, user, set, params![user])? {
+                return Ok(Err(no_password(user)));
+            }
+            sessions::end_all(summed, user)?;
+            tell(summed, now, by, ("users.totp", user, "off"))
+        })
+    }
+
+    /// Says whether a user must have one.
+    ///
+    /// # Errors
+    /// If they have no password.
+    pub fn require_factor(
+        &mut self,
+        user: &str,
+        is_required: bool,
+        by: &Actor,
+        now: i64,
+    ) -> Result<(), AccountError> {
+        self.act(|summed| {
+            if !update(summed, user, "totp_required = ?2 WHERE name = ?1", params![user, is_required])? {
+                return Ok(Err(no_password(user)));
+            }
+            tell(summed, now, by, ("users.totp", user, if is_required { "required" } else { "optional" }))
+        })
+    }
+}
+
+pub(super) fn find(connection: &Connection, user: &str) -> rusqlite::Result<Option<Factor>> {
+    let sql = format!("SELECT {} FROM credentials WHERE name = ?1", Factor::COLUMNS);
+    connection.prepare_cached(&sql)?.query_row([user], Factor::read).optional()
+}
+
+fn update(
+    summed: &Summed<'_>,
+    user: &str,
+    set: &str,
+    values: impl rusqlite::Params,
+) -> rusqlite::Result<bool> {
+    let sql = format!("UPDATE credentials SET {set}");
+    let changed = summed
+        .change(&sums::CREDENTIALS, [user], || summed.transaction.prepare_cached(&sql)?.execute(values))?;
+    Ok(changed > 0)
+}
+
+fn no_password(user: &str) -> String {
+    say!("{user} has no password, and so no second factor", user = quoted(user))
+}

@@ -1,0 +1,192 @@
+//! Roles that are limited to units: what lies outside is not there, in any byte of any answer.
+
+use std::collections::BTreeMap;
+
+use fiscwatch::{
+    access::{Actor, Limits, Role, Roles},
+    http::{ROUTES, WITHIN_LIMITS},
+    store::{Accounts, Store, TokenSpec},
+};
+use serde_json::{Value, json};
+
+use crate::support::{Bench, Daemon, agent, lines, payment, run};
+
+const CONFIG: &str = "state: { dir: state }
+http: { listen: '127.0.0.1:0', auth: true }
+log: { level: warn }
+";
+const OWN: &str = "101001";
+const OTHER: &str = "999888";
+
+fn by() -> Actor {
+    Actor { who: String::from("test"), place: String::from("test") }
+}
+
+/// A token of somebody with these roles within these units and regions.
+fn token(accounts: &mut Accounts, name: &str, roles: &[Role], units: &[&str], regions: &[&str]) -> String {
+    let owned = |codes: &[&str]| codes.iter().map(|code| (*code).to_owned()).collect();
+    let limits = Limits::new(owned(units), owned(regions)).unwrap();
+    let roles = Roles::of_person(roles.iter().copied()).unwrap().limited_to(limits);
+    accounts.add_user(name, &roles, &by(), 1).unwrap();
+    let spec = TokenSpec {
+        name: String::from("t"),
+        owner: Some(name.to_owned()),
+        roles: Roles::default(),
+        expires_at: i64::MAX,
+    };
+    format!("Bearer {}", accounts.add_token(&spec, &by(), 1).unwrap().text)
+}
+
+/// Status, headers and body together.
+fn ask(daemon: &Daemon, method: &str, path: &str, token: &str, body: &Value) -> (u16, String) {
+    let request = ureq::http::Request::builder()
+        .method(method)
+        .uri(format!("{}{path}", daemon.address))
+        .header("authorization", token)
+        .header("content-type", "application/json");
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    let mut response = agent().run(request.body(body).unwrap()).unwrap();
+    let headers = format!("{:?}", response.headers());
+    let text = response.body_mut().read_to_string().unwrap_or_default();
+    (response.status().as_u16(), headers + &text)
+}
+
+fn json_of((status, text): (u16, String)) -> Value {
+    assert_eq!(status, 200, "{text}");
+    serde_json::from_str(&text[text.find("}{").unwrap() + 1..]).unwrap()
+}
+
+/// Payments of two units, each beyond its line and in cash, and of one payee that both pay.
+fn events() -> Vec<Value> {
+    let mut events = Vec::new();
+    for (unit, region, line) in [(OWN, "320100", "L-own"), (OTHER, "650000", "L-other")] {
+        for n in 0..3 {
+            let mut event = payment(&format!("{line}-{n}"), line, "30000.00");
+            for (name, value) in [
+                ("unit_code", unit),
+                ("unit_name", &format!("单位{unit}")),
+                ("region_code", region),
+                ("settlement", "cash"),
+                ("payee_account", "6222000011112222"),
+            ] {
+                event[name] = json!(value);
+            }
+            events.push(event);
+        }
+    }
+    events
+}
+
+fn bench() -> (Bench, BTreeMap<&'static str, String>) {
+    let bench = Bench::new("", "");
+    std::fs::write(bench.path().join("fiscwatch.yaml"), CONFIG).unwrap();
+    let state = bench.path().join("state");
+    drop(Store::open(&state).unwrap());
+    let mut accounts = Accounts::open(&state).unwrap();
+    let all = [Role::Officer, Role::Supervisor, Role::Author, Role::Approver, Role::Auditor];
+    let mut tokens = BTreeMap::from([
+        ("all", token(&mut accounts, "all", &all, &[], &[])),
+        ("unit", token(&mut accounts, "unit", &all, &["101"], &[])),
+        ("region", token(&mut accounts, "region", &all, &[], &["3201"])),
+        ("none", token(&mut accounts, "none", &all, &["555"], &[])),
+    ]);
+    let feed = TokenSpec {
+        name: String::from("feed"),
+        owner: None,
+        roles: Roles::of_program([Role::Ingest]).unwrap(),
+        expires_at: i64::MAX,
+    };
+    tokens.insert("feed", format!("Bearer {}", accounts.add_token(&feed, &by(), 1).unwrap().text));
+    (bench, tokens)
+}
+
+#[test]
+fn the_code_of_a_unit_outside_is_in_no_byte_of_any_answer() {
+    let (bench, tokens) = bench();
+    let daemon = Daemon::start(bench.path());
+    let mut request =
+        ureq::http::Request::builder().method("POST").uri(format!("{}/api/v1/events", daemon.address));
+    request = request.header("authorization", &tokens["feed"]);
+    let posted = agent().run(request.body(lines(&events())).unwrap()).unwrap();
+    assert_eq!(posted.status().as_u16(), 200);
+
+    let get = |path: &str, who: &str| ask(&daemon, "GET", path, &tokens[who], &Value::Null);
+    let ids = |who: &str, list: &str, of: &str, id: &str| -> Vec<String> {
+        let listed = json_of(get(&format!("/api/v1/{list}"), who));
+        let rows = listed[of].as_array().unwrap().iter();
+        rows.map(|row| row[id].as_str().unwrap().to_owned()).collect()
+    };
+    // Whoever is not limited sees both, so there is something to hide.
+    let (every, own) =
+        (ids("all", "alerts", "alerts", "alert_id"), ids("unit", "alerts", "alerts", "alert_id"));
+    assert!(
+        every.len() == 4 && own.len() == 2 && own.iter().all(|id| every.contains(id)),
+        "{every:?} {own:?}"
+    );
+    assert_eq!(ids("region", "alerts", "alerts", "alert_id"), own);
+    assert_eq!(ids("none", "alerts", "alerts", "alert_id"), [] as [&str; 0]);
+    assert_eq!(ids("all", "budget-lines", "budget_lines", "budget_line_id").len(), 2);
+    assert_eq!(ids("unit", "budget-lines", "budget_lines", "budget_line_id"), ["L-own"]);
+    let found = |who: &str| ids(who, "findings", "findings", "finding_id").len();
+    assert!(found("unit") > 2 && found("unit") * 2 < found("all") + 1, "{} {}", found("unit"), found("all"));
+    assert_eq!((found("region"), found("none")), (found("unit"), 0));
+
+    let mut asked = 0;
+    for (_, path, _) in ROUTES.iter().filter(|(method, ..)| *method == "GET") {
+        let ids = every.iter().map(String::as_str).chain(["L-own", "L-other", "1"]);
+        let paths: Vec<String> = match path.contains("{id}") {
+            true => ids.map(|id| path.replace("{id}", id)).collect(),
+            false => ["", "?limit=1", "?unit=999888", "?unit_code=999888", "?payee=6222"]
+                .map(|q| format!("{path}{q}"))
+                .into(),
+        };
+        for path in paths {
+            for who in ["unit", "region", "none"] {
+                let (status, text) = get(&path, who);
+                let hidden = [OTHER, "L-other", "650000"].iter().filter(|hidden| !path.contains(**hidden));
+                for hidden in hidden {
+                    assert!(!text.contains(hidden), "{who} {path} {status}: {text}");
+                }
+                asked += 1;
+            }
+        }
+    }
+    assert!(asked > 150, "{asked}");
+    // What is outside is not refused but missing, and nobody acts on it.
+    let other = every.iter().find(|id| !own.contains(id)).unwrap();
+    let act = |who: &str, id: &str| {
+        let path = format!("/api/v1/alerts/{id}/transitions");
+        ask(&daemon, "POST", &path, &tokens[who], &json!({"action": "acknowledge"})).0
+    };
+    assert_eq!(get(&format!("/api/v1/alerts/{other}"), "unit").0, 404);
+    assert_eq!(get("/api/v1/budget-lines/L-other", "unit").0, 404);
+    assert_eq!((act("unit", other), act("unit", &own[0]), act("all", other)), (404, 200, 200));
+    let silence = json!({"matchers": ["rule=\"large-cash\""], "duration": "2h", "reason": "x"});
+    let (status, text) = ask(&daemon, "POST", "/api/v1/silences", &tokens["unit"], &silence);
+    assert!(status == 403 && text.contains("\"reason\":\"limited\""), "{text}");
+}
+
+/// A route that somebody adds is closed to whoever is limited until it keeps to the limits.
+#[test]
+fn routes_that_keep_to_limits_are_routes() {
+    for route in WITHIN_LIMITS {
+        assert!(ROUTES.iter().any(|(method, path, _)| (*method, *path) == *route), "{route:?}");
+    }
+}
+
+#[test]
+fn commands_read_everything_and_are_not_for_whoever_is_limited() {
+    let (bench, _) = bench();
+    let me = std::process::Command::new("id").arg("-un").output().unwrap().stdout;
+    let me = String::from_utf8(me).unwrap().trim().to_owned();
+    let limits = Limits::new(vec![String::from("101")], Vec::new()).unwrap();
+    let roles = Roles::of_person([Role::Supervisor]).unwrap().limited_to(limits);
+    Accounts::open(&bench.path().join("state")).unwrap().add_user(&me, &roles, &by(), 1).unwrap();
+    for command in [&["alerts", "list"][..], &["findings", "export"], &["state", "query", "SELECT 1"]] {
+        let (code, out, err) = run(bench.path(), &[command, &["--config", "fiscwatch.yaml"]].concat());
+        assert!(
+            code == Some(1) && out.is_empty() && err.contains("are limited to unit:101"),
+            "{command:?}: {err}"
+        );
+    }
+}
