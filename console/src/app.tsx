@@ -20,7 +20,10 @@ export function App() {
     "g b": () => go("/budget"),
     "?": () => (helpIsOpen.value = true),
   });
-  return session.must ? <SignIn /> : <Shell />;
+  useEffect(() => session.start(), []);
+  if (session.must) return <SignIn />;
+  // Nothing is asked before it is known who asks.
+  return session.own === null && link.value.up ? null : <Shell />;
 }
 
 function Shell() {
@@ -124,10 +127,17 @@ function ThemeButton() {
 
 function Who() {
   const { user } = session;
-  if (user) {
-    return <span class="who">{user}</span>;
-  }
-  return settings.officer.value ? <span class="who">{settings.officer.value}</span> : null;
+  if (!user) return settings.officer.value ? <span class="who">{settings.officer.value}</span> : null;
+  return (
+    <span class="who">
+      {user}
+      {session.canSignOut && (
+        <button type="button" class="plain" onClick={() => void session.signOut()}>
+          {t().top.signOut}
+        </button>
+      )}
+    </span>
+  );
 }
 
 function Navigation() {

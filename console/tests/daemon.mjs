@@ -18,6 +18,9 @@ function configured(text, auth) {
   return auth ? told.replace(/^  auth: false$/m, "  auth: true") : told;
 }
 
+/** Of the officer `wangfang`, where somebody has to sign in. */
+export const PASSWORD = "Kuai-Ji-Ju-2026!";
+
 const freePort = () =>
   new Promise((done) => {
     const server = createServer().listen(0, "127.0.0.1", () => {
@@ -39,6 +42,11 @@ export class Daemon {
     for (const name of readdirSync(rules)) if (!RULES.includes(name)) rmSync(join(rules, name), { recursive: true });
     const config = join(daemon.folder, "treasury/config/fiscwatch.yaml");
     writeFileSync(config, configured(readFileSync(config, "utf8"), auth));
+    // The first user is made on the machine, before the daemon runs.
+    if (auth) {
+      const files = { cwd: join(daemon.folder, "treasury"), stdio: "pipe", input: PASSWORD };
+      execFileSync(binary, ["user", "add", "--role", "officer", "--password-file", "-", "wangfang"], files);
+    }
     await daemon.run();
     return daemon;
   }

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { accessible, browser, fits, judge, officer, touchable } from "./browser.mjs";
-import { Daemon, cash, indicators, suspicious, treasury } from "./daemon.mjs";
+import { Daemon, PASSWORD, cash, indicators, suspicious, treasury } from "./daemon.mjs";
 
 const line = "ZB2026-380100105001-001";
 
@@ -315,4 +315,32 @@ test("money is exact in yuan and rounded in ten thousands", async () => {
   await page.locator(".top .segments button").nth(1).click();
   assert.equal(await page.locator(".balances dd").first().textContent(), (Number(total) / 10_000).toFixed(2));
   await page.context().close();
+});
+
+test("who has to sign in sees nothing before, acts in their own name, and signs out", async () => {
+  const closed = await Daemon.start({ auth: true });
+  try {
+    const page = await officer(chrome, closed);
+    await page.goto("/silences?new=rule%3D%22no-budget%22");
+    await page.locator(".sign-in").waitFor();
+    await accessible(page, "sign-in");
+    assert.equal(await page.locator(".nav").count(), 0);
+    await page.keyboard.type("wangfang");
+    await page.keyboard.press("Tab");
+    await page.keyboard.type("wrong");
+    await page.keyboard.press("Enter");
+    await page.locator(".sign-in .trouble").waitFor();
+    await page.keyboard.type(PASSWORD);
+    await page.keyboard.press("Enter");
+    await page.locator(".who", { hasText: "wangfang" }).waitFor();
+    await page.locator(".form label.is-wide input").fill("盘点");
+    await page.locator(".form button[type=submit]").click();
+    await page.locator(".table tbody tr", { hasText: "wangfang" }).waitFor();
+    await page.reload();
+    await page.locator(".who button").click();
+    await page.locator(".sign-in").waitFor();
+    await page.context().close();
+  } finally {
+    await closed.end();
+  }
 });

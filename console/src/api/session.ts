@@ -1,14 +1,64 @@
-// Who is here. The daemon says who may do what; the console learns it by being refused.
-import { refused } from "./client";
+// Who is here, as the daemon says it, and what they may.
+import { effect, signal } from "@preact/signals";
+import { Gone, Problem, ask, csrf, epoch, refused, send } from "./client";
+import type { OwnSession } from "./types";
+
+const own = signal<OwnSession | null>(null);
+
+async function look(): Promise<void> {
+  try {
+    take(await ask<OwnSession>("/session", {}, { isBackground: true }));
+  } catch (error) {
+    // The banner says that the daemon is gone.
+    if (!(error instanceof Gone)) throw error;
+  }
+}
+
+function take(now: OwnSession): void {
+  csrf.value = now.csrf ?? null;
+  refused.value = false;
+  own.value = now;
+}
 
 export const session = {
-  /** Whether somebody has to be known before anything is shown. */
+  /** Null until the daemon has said it. */
+  get own() {
+    return own.value;
+  },
+  /** Whether somebody has to sign in before anything is shown. */
   get must() {
-    return refused.value;
+    return own.value !== null && own.value.auth && own.value.user === null;
   },
   /** The name that the daemon knows; null where nobody has to say who they are. */
-  user: null as string | null,
-  peekUser: (): string | null => null,
+  get user(): string | null {
+    return own.value?.user ?? null;
+  },
+  /** The same without being told when it changes. */
+  peekUser: (): string | null => own.peek()?.user ?? null,
+  get canSignOut() {
+    return own.value?.by === "session";
+  },
   /** Whether an action may be asked for; the daemon has the last word. */
-  may: (_action: string): boolean => true,
+  may: (action: string): boolean =>
+    own.value === null || !own.value.auth || (own.value.actions as string[]).includes(action),
+  async signIn(user: string, password: string): Promise<void> {
+    take(await send<OwnSession>("POST", "/session", { user, password }));
+    epoch.value += 1;
+  },
+  async signOut(): Promise<void> {
+    await send("DELETE", "/session").catch((error: Error) => {
+      if (!(error instanceof Problem)) throw error;
+    });
+    csrf.value = null;
+    await look();
+  },
+  /** Begins; the answer ends it. */
+  start(): () => void {
+    return effect(() => {
+      epoch.value;
+      // A request that was refused for want of a name: is it the session that has ended?
+      refused.value;
+      void look();
+    });
+  },
 };

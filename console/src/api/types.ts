@@ -34,3 +34,4 @@ export type EventDetail = Schemas["EventDetail"];
 export type Explanation = Schemas["Explanation"];
 export type RuleDetail = Schemas["RuleDetail"];
 export type QuarantinePage = Schemas["QuarantinePage"];
+export type OwnSession = Schemas["OwnSession"];

@@ -1,22 +1,64 @@
-import { epoch, refused } from "../api/client";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { Problem } from "../api/client";
+import { session } from "../api/session";
+import { settings } from "../settings";
 import { t } from "../text";
 
-/** What is shown where the daemon wants to know who asks: a proxy in front signs people in. */
+/** Who is here: a name and a password. */
 export function SignIn() {
+  const said = t().signIn;
+  const [trouble, setTrouble] = useState("");
+  const [busy, setBusy] = useState(false);
+  const user = useRef<HTMLInputElement>(null);
+  const password = useRef<HTMLInputElement>(null);
+  useLayoutEffect(() => user.current?.focus(), []);
+  const submit = async () => {
+    setBusy(true);
+    setTrouble("");
+    try {
+      await session.signIn(user.current?.value.trim() ?? "", password.current?.value ?? "");
+    } catch (error) {
+      setTrouble(error instanceof Problem ? error.message : t().link.down);
+      if (password.current) password.current.value = "";
+      password.current?.focus();
+    } finally {
+      setBusy(false);
+    }
+  };
   return (
     <main class="sign-in">
       <h1>{t().product}</h1>
-      <p role="alert">{t().signIn.unknown}</p>
-      <button
-        type="button"
-        class="button is-main"
-        onClick={() => {
-          refused.value = false;
-          epoch.value += 1;
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          void submit();
         }}
       >
-        {t().link.tryAgain}
-      </button>
+        <label>
+          <span>{said.user}</span>
+          <input ref={user} name="user" autoComplete="username" autoCapitalize="off" spellcheck={false} required />
+        </label>
+        <label>
+          <span>{said.password}</span>
+          <input ref={password} name="password" type="password" autoComplete="current-password" required />
+        </label>
+        {trouble && (
+          <p class="trouble" role="alert">
+            {trouble}
+          </p>
+        )}
+        <button type="submit" class="button is-main" disabled={busy}>
+          {said.submit}
+        </button>
+        <button
+          type="button"
+          class="plain"
+          lang={settings.language.value === "zh" ? "en" : "zh"}
+          onClick={() => (settings.language.value = settings.language.value === "zh" ? "en" : "zh")}
+        >
+          {t().top.language}
+        </button>
+      </form>
     </main>
   );
 }

@@ -51,7 +51,6 @@ export const en: Texts = {
     user: "User name",
     password: "Password",
     submit: "Sign in",
-    unknown: "The daemon wants to know who you are. Come in through your organisation’s sign-in, and try again.",
     expired: "Your session has ended; sign in again.",
     wrong: "The user name or the password is wrong.",
   },

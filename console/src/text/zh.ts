@@ -47,7 +47,6 @@ export const zh = {
     user: "用户名",
     password: "口令",
     submit: "登录",
-    unknown: "服务要求先确认身份。请从单位的登录入口进入，再重试。",
     expired: "会话已结束，请重新登录。",
     wrong: "用户名或口令不正确。",
   },
