@@ -53,6 +53,7 @@ pub struct Decision {
 
 /// Why an application is not allowed, beside the rules.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = DecisionReasons)]
 pub struct Reasons {
     /// What is known is too old (`decide.max_staleness`).
     pub stale: bool,
@@ -62,6 +63,7 @@ pub struct Reasons {
 
 /// A rule that holds for an application.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = DecisionReason)]
 pub struct Reason {
     /// The rule.
     pub rule_id: String,
@@ -104,6 +106,7 @@ impl Reason {
 
 /// What a line has; money with two decimals.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = DecisionFunds)]
 pub struct Funds {
     /// 总额
     pub total: String,
@@ -139,6 +142,7 @@ impl Funds {
 
 /// A live rule that says nothing of an application yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = DecisionNotEvaluated)]
 pub struct NotEvaluated {
     /// The rule.
     pub rule_id: String,
@@ -148,6 +152,7 @@ pub struct NotEvaluated {
 
 /// How far behind a source is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = DecisionLag)]
 pub struct Lag {
     /// Its name.
     pub source: String,

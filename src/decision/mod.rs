@@ -60,6 +60,7 @@ impl Verdict {
 /// Whether an answer has consequences.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = DecisionMode)]
 pub enum Mode {
     /// The application is journalled; one that is blocked is withdrawn in the same breath.
     #[default]

@@ -192,7 +192,9 @@ fn a_state_that_is_locked_newer_or_damaged() {
     let database = bench.path().join("state/fiscwatch.db");
     rusqlite::Connection::open(&database).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let err = fails(bench.path(), &["run", "--config", "fiscwatch.yaml"]);
-    assert!(err.contains("written by a newer fiscwatch (schema 99, this one knows 9)"), "{err}");
+    let knows = fiscwatch::store::SCHEMA_VERSION;
+    let told = format!("written by a newer fiscwatch (schema 99, this one knows {knows})");
+    assert!(err.contains(&told), "{err}");
     let err = fails(bench.path(), &["state", "info", "--config", "fiscwatch.yaml"]);
     assert!(err.contains("written by a newer fiscwatch"), "{err}");
 

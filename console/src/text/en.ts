@@ -75,6 +75,7 @@ export const en: Texts = {
     withdrawal: "withdrawal",
     refund: "refund",
     correction: "correction",
+    reversal: "reversal",
     confirmation: "confirmation",
     receipt: "receipt",
     budget: "budget action",

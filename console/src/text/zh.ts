@@ -77,6 +77,7 @@ export const zh = {
     withdrawal: "申请退回",
     refund: "退款",
     correction: "更正",
+    reversal: "红冲",
     confirmation: "回单",
     receipt: "收款",
     budget: "指标业务",

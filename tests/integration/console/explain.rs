@@ -67,7 +67,8 @@ fn every_rule_on_events_explains_what_it_found_and_what_it_did_not() {
             let personal = ["payee", "payer", "purpose", "account", "name", "beneficiary"]
                 .iter()
                 .any(|part| name.contains(part));
-            if let Some(own) = told["values"].get(name).filter(|_| !personal) {
+            let is_masked = |own: &&Value| own.as_str().is_some_and(|own| own.contains('*'));
+            if let Some(own) = told["values"].get(name).filter(|own| !personal && !is_masked(own)) {
                 assert_eq!(own, value, "{id} {name}");
             }
         }
