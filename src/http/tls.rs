@@ -13,7 +13,8 @@ use openssl::{
     asn1::Asn1Time,
     error::ErrorStack,
     nid::Nid,
-    ssl::{self, Ssl, SslAcceptor, SslAcceptorBuilder, SslFiletype, SslMethod, SslVerifyMode},
+    pkey::PKey,
+    ssl::{self, Ssl, SslAcceptor, SslAcceptorBuilder, SslMethod, SslVerifyMode},
     x509::{X509, X509Name, X509Ref},
 };
 use tokio::net::TcpStream;
@@ -105,7 +106,7 @@ pub fn check(files: &OwnTls) -> Result<(), String> {
 /// What the files say, and when the certificate ends: in days from now, and in seconds since 1970.
 fn read(files: &OwnTls) -> Result<(SslAcceptor, (i32, i64)), String> {
     let text = contents("http.certificate", &files.certificate)?;
-    contents("http.key", &files.key)?;
+    let key = contents("http.key", &files.key)?;
     let mut builder =
         SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).map_err(|e| e.to_string())?;
     let certificate = X509::from_pem(&text)
@@ -113,11 +114,13 @@ fn read(files: &OwnTls) -> Result<(SslAcceptor, (i32, i64)), String> {
         .map_err(|e| {
             wrong("http.certificate", &files.certificate, &e, || say!("there is no certificate (PEM) in it"))
         })?;
-    builder.set_private_key_file(&files.key, SslFiletype::PEM).map_err(|e| {
-        wrong("http.key", &files.key, &e, || say!("there is no private key (PEM, without a password) in it"))
+    let key = PKey::private_key_from_pem_callback(&key, |_| Ok(0)).map_err(|e| {
+        let why = || say!("there is no private key (PEM, without a password) in it");
+        wrong("http.key", &files.key, &e, why)
     })?;
-    builder.check_private_key().map_err(|e| {
-        wrong("http.key", &files.key, &e, || say!("it is not the key of the certificate in http.certificate"))
+    builder.set_private_key(&key).and_then(|()| builder.check_private_key()).map_err(|e| {
+        let why = || say!("it is not the key of the certificate in http.certificate");
+        wrong("http.key", &files.key, &e, why)
     })?;
     if let Some(ca) = &files.client_ca {
         contents("http.client_ca", ca)?;
