@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    alert::Filing,
+    alert::{Cleared, Filing},
     daemon::Shared,
     engine::{Committable, EngineError, Output, SavedWatermark, Ticked, Workers, cleared},
     evaluate::{Held, standing::Watched},
@@ -90,33 +90,7 @@ impl Output for StoreOutput {
         let mut commit = Commit { now, ..Commit::default() };
         for batch in &mut batches {
             let cleared = cleared(batch, &mut self.watched);
-            commit.append(Commit {
-                spans: std::mem::take(&mut batch.spans),
-                journal: batch.journal.take().into_iter().collect(),
-                findings: filings(batch),
-                cleared,
-                rejects: std::mem::take(&mut batch.rejects),
-                replayed: std::mem::take(&mut batch.replayed),
-                duplicates: batch.duplicates,
-                ticks: batch
-                    .tick
-                    .take()
-                    .into_iter()
-                    .map(|(at, rule_id)| Ticked { at, rule_id, block: 0 })
-                    .collect(),
-                checkpoint: batch.checkpoint.take(),
-                watermark: batch.watermark.take(),
-                lists: batch.lists.take(),
-                decided: std::mem::take(&mut batch.decided),
-                passed: batch.passed.iter().cloned().collect(),
-                versions: std::mem::take(&mut batch.versions),
-                again: batch.again,
-                now,
-                received_at: batch
-                    .received
-                    .map(|at| now - i64::try_from(at.elapsed().as_micros()).unwrap_or(0)),
-                ..Commit::default()
-            });
+            commit.append(part(batch, cleared, now));
         }
         if !commit.is_empty() {
             commit.rules = batches.last().and_then(|batch| self.other_rules(&batch.rules));
@@ -170,6 +144,30 @@ impl Output for StoreOutput {
         }
         gauges(&self.shared);
         Ok(())
+    }
+}
+
+/// What is stored of a batch.
+fn part(batch: &mut Committable, cleared: Vec<Cleared>, now: i64) -> Commit {
+    Commit {
+        spans: std::mem::take(&mut batch.spans),
+        journal: batch.journal.take().into_iter().collect(),
+        findings: filings(batch),
+        cleared,
+        rejects: std::mem::take(&mut batch.rejects),
+        replayed: std::mem::take(&mut batch.replayed),
+        duplicates: batch.duplicates,
+        ticks: batch.tick.take().into_iter().map(|(at, rule_id)| Ticked { at, rule_id, block: 0 }).collect(),
+        checkpoint: batch.checkpoint.take(),
+        watermark: batch.watermark.take(),
+        lists: batch.lists.take(),
+        decided: std::mem::take(&mut batch.decided),
+        passed: batch.passed.iter().cloned().collect(),
+        versions: std::mem::take(&mut batch.versions),
+        again: batch.again,
+        now,
+        received_at: batch.received.map(|at| now - i64::try_from(at.elapsed().as_micros()).unwrap_or(0)),
+        ..Commit::default()
     }
 }
 
