@@ -62,7 +62,7 @@ fn wrong_requests_get_problem_documents() {
     let daemon = Daemon::start(bench.path());
     for (path, status, words) in [
         ("/api/v1/nothing", 404, "nothing at this path"),
-        ("/api/v1/events", 405, "another method"),
+        ("/api/v1/decide", 405, "another method"),
         ("/api/v1/budget-lines/none", 404, "no budget line"),
         ("/api/v1/findings?rul=x", 400, "there is no \"rul\" here"),
     ] {
