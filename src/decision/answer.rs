@@ -49,6 +49,10 @@ pub struct Decision {
     /// Until when it reserves money, by event time, RFC 3339; null if until it is paid or withdrawn.
     #[schema(format = DateTime)]
     pub expires_at: Option<String>,
+    /// Whether it still reserves money: it was neither paid nor withdrawn. Only where decisions are shown later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    pub reserves: Option<bool>,
 }
 
 /// Why an application is not allowed, beside the rules.

@@ -316,26 +316,16 @@ pub struct Listed {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DecisionPage {
     /// The latest by event time first.
-    decisions: Vec<DecisionView>,
+    decisions: Vec<Decision>,
     /// Give it as `after` for the next page; null on the last one.
     next: Option<String>,
 }
 
-/// A decision, and what became of it.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct DecisionView {
-    #[serde(flatten)]
-    decision: Decision,
-    /// Whether it still reserves money: it was neither paid nor withdrawn.
-    reserves: bool,
-}
-
-impl DecisionView {
-    fn new(stored: StoredDecision, shared: &Shared) -> Self {
-        let ledger = shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
-        let reserves = ledger.reserved_by(&stored.decision.event_id).is_some();
-        Self { decision: stored.decision, reserves }
-    }
+/// A decision, with what became of it.
+fn shown(stored: StoredDecision, shared: &Shared) -> Decision {
+    let ledger = shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
+    let reserves = Some(ledger.reserved_by(&stored.decision.event_id).is_some());
+    Decision { reserves, ..stored.decision }
 }
 
 /// What was decided
@@ -357,7 +347,7 @@ pub async fn list(
         let filter = DecisionFilter { decision, budget_line_id, after, limit: limit + 1 };
         let rows = Decisions::open(&shared.state_dir)?.list(&filter)?;
         let places: Vec<_> = rows.iter().map(|row| format!("{} {}", row.at, row.decision.event_id)).collect();
-        let page = Page::new(limit).fill(rows.into_iter().map(|row| DecisionView::new(row, &shared)));
+        let page = Page::new(limit).fill(rows.into_iter().map(|row| shown(row, &shared)));
         let next = page.is_cut.then(|| places[page.rows.len() - 1].clone());
         Ok(Json(DecisionPage { decisions: page.rows, next }))
     })
@@ -374,13 +364,10 @@ fn find(shared: &Shared, id: &str) -> Result<StoredDecision, Problem> {
 #[utoipa::path(get, path = "/api/v1/decisions/{event_id}", operation_id = "show_decision", tag = "decisions",
     params(("event_id" = String, Path, description = "The application")),
     responses(
-        (status = 200, description = "What was decided", body = DecisionView),
+        (status = 200, description = "What was decided", body = Decision),
         (status = 404, description = "Nothing was decided of it", body = Problem, content_type = "application/problem+json")))]
-pub async fn show(
-    State(shared): State<Arc<Shared>>,
-    Id(id): Id<String>,
-) -> Result<Json<DecisionView>, Problem> {
-    blocking(move || Ok(Json(DecisionView::new(find(&shared, &id)?, &shared)))).await
+pub async fn show(State(shared): State<Arc<Shared>>, Id(id): Id<String>) -> Result<Json<Decision>, Problem> {
+    blocking(move || Ok(Json(shown(find(&shared, &id)?, &shared)))).await
 }
 
 /// Releases what an application reserves: it will not be paid
@@ -389,13 +376,13 @@ pub async fn show(
 #[utoipa::path(post, path = "/api/v1/decisions/{event_id}/release", operation_id = "release_decision", tag = "decisions",
     params(("event_id" = String, Path, description = "The application")),
     responses(
-        (status = 200, description = "It reserves nothing any more", body = DecisionView),
+        (status = 200, description = "It reserves nothing any more", body = Decision),
         (status = 404, description = "Nothing was decided of it", body = Problem, content_type = "application/problem+json")))]
 pub async fn release(
     State(shared): State<Arc<Shared>>,
     by: By,
     Id(id): Id<String>,
-) -> Result<Json<DecisionView>, Problem> {
+) -> Result<Json<Decision>, Problem> {
     takes_questions(&shared)?;
     let (reader, wanted) = (Arc::clone(&shared), id.clone());
     let stored = blocking(move || find(&reader, &wanted)).await?;
@@ -412,5 +399,5 @@ pub async fn release(
     }
     let Actor { who, place } = by.unnamed();
     tracing::info!(application = id, who, place, "a decided application was released");
-    Ok(Json(DecisionView::new(stored, &shared)))
+    Ok(Json(shown(stored, &shared)))
 }

@@ -568,8 +568,11 @@ fn a_state_of_version_1_opens_and_is_sealed() {
 
     let (code, _, err) = run(bench.path(), &["state", "info", "--config", "fiscwatch.yaml"]);
     assert_eq!(code, Some(1));
+    let reads = fiscwatch::store::SCHEMA_VERSION;
     assert!(
-        err.contains("was written by an older fiscwatch (schema 1, this one reads 7). Start `fiscwatch run`"),
+        err.contains(&format!(
+            "was written by an older fiscwatch (schema 1, this one reads {reads}). Start `fiscwatch run`"
+        )),
         "{err}"
     );
     std::fs::write(bench.path().join("events.jsonl"), lines(&events)).unwrap();

@@ -13,7 +13,7 @@ use rusqlite::{Connection, ErrorCode, params_from_iter, types::Value};
 use serde_json::json;
 
 use crate::support::{
-    Bench, Daemon, decoder, fiscwatch, lines, payment, random_events, run, source_files, wait_until,
+    Bench, Daemon, agent, decoder, fiscwatch, lines, payment, random_events, run, source_files, wait_until,
 };
 
 /// Sinks that take nothing and routes that wait, so that notifications and the outbox hold something.
@@ -47,6 +47,9 @@ fn copy(from: &Path, to: &Path) {
 /// A state with rows in every table.
 fn full() -> Bench {
     let bench = Bench::new(&lines(&random_events(51, 500)), CONFIG);
+    let config = std::fs::read_to_string(bench.path().join("fiscwatch.yaml")).unwrap();
+    std::fs::write(bench.path().join("fiscwatch.yaml"), config.replace(":0' }", ":0', auth: true }"))
+        .unwrap();
     let long = "x".repeat(700_000);
     let garbled = format!("no JSON\n{{\"event_id\":\n{long}\n{long}\n{long}\n{{\"type\":\"{long}\"}}\n");
     std::fs::write(bench.path().join("garbled.jsonl"), garbled).unwrap();
@@ -67,16 +70,29 @@ fn full() -> Bench {
     }
     succeeds(bench.path(), &["silence", "expire", "2", "--by", "王芳"]);
     for (name, role) in [("王芳", "officer"), ("李雷", "auditor")] {
-        succeeds(bench.path(), &["user", "add", name, "--role", role]);
+        std::fs::write(bench.path().join("password"), "four words over tea").unwrap();
+        succeeds(bench.path(), &["user", "add", name, "--role", role, "--password-file", "password"]);
         succeeds(bench.path(), &["token", "add", "console", "--user", name]);
         // Its end seals the audit log.
         succeeds(bench.path(), &["run", "--once"]);
     }
+    let token = succeeds(bench.path(), &["token", "add", "platform", "--role", "decide"]);
     let daemon = Daemon::start(bench.path());
-    for id in ["asked", "asked too"] {
+    let send = |path: &str, token: &str, body: &serde_json::Value| {
+        let request =
+            agent().post(format!("{}{path}", daemon.address)).header("content-type", "application/json");
+        let request = if token.is_empty() {
+            request
+        } else {
+            request.header("authorization", format!("Bearer {token}"))
+        };
+        assert_eq!(request.send(body.to_string()).unwrap().status().as_u16(), 200, "{path}");
+    };
+    for (id, user) in [("asked", "王芳"), ("asked too", "李雷")] {
         let mut application = payment(id, "L1", "1.00");
         application["type"] = json!("application");
-        assert_eq!(daemon.post("/api/v1/decide?expires_in=30d", &application.to_string()).0, 200);
+        send("/api/v1/decide?expires_in=30d", token.trim(), &application);
+        send("/api/v1/session", "", &json!({"user": user, "password": "four words over tea"}));
     }
     assert_eq!(daemon.stop("-TERM"), Some(0));
     bench
@@ -114,9 +130,9 @@ fn other(value: &Value) -> Value {
 
 impl Table {
     fn all(database: &Connection) -> Vec<Self> {
-        // Figures are counted anew by every start; `meeting.rs` has ticks, and changes them.
+        // Figures and rows of alerts are made anew by every start; `meeting.rs` has ticks, and changes them.
         let sql = "SELECT name FROM sqlite_schema WHERE type = 'table'
-                   AND name NOT IN ('sums', 'sqlite_sequence', 'figures', 'ticks')";
+                   AND name NOT IN ('sums', 'sqlite_sequence', 'figures', 'ticks', 'alert_rows')";
         let mut names = database.prepare(sql).unwrap();
         let names = names.query_map([], |row| row.get::<_, String>(0)).unwrap();
         names.map(|name| Self::read(database, name.unwrap())).collect()

@@ -72,6 +72,7 @@ impl Sequence {
                 sources: question.sources.to_vec(),
                 rules_digest: rules_digest.clone(),
                 expires_at: expires.map(|after| calendar.format(times.value(row).saturating_add(after))),
+                reserves: None,
             }
         };
         (0..decoded.types.len()).map(one).collect()

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::{Answer, JSON, ask, desk, get, ids, overspend};
-use crate::support::{Daemon, calendar, wait_until};
+use crate::support::{Daemon, calendar, payment, wait_until};
 
 /// A request for every operation: its id, the method, the path, the body, and the status that is meant.
 fn requests(daemon: &Daemon) -> Vec<(&'static str, &'static str, String, Value, u16)> {
@@ -17,6 +17,8 @@ fn requests(daemon: &Daemon) -> Vec<(&'static str, &'static str, String, Value, 
     let silence = json!({"matchers": ["rule=x"], "author": "王", "reason": "盘点", "duration": "1h"});
     let retry = notification.as_str().unwrap();
     let nothing = Value::Null;
+    let mut application = payment("asked", "L1", "1.00");
+    application["type"] = json!("application");
     vec![
         ("list_alerts", "get", path("alerts?state=active&limit=1"), nothing.clone(), 200),
         ("show_alert", "get", path(&format!("alerts/{alert}")), nothing.clone(), 200),
@@ -73,6 +75,12 @@ fn requests(daemon: &Daemon) -> Vec<(&'static str, &'static str, String, Value, 
         ("show_status", "get", path("status"), nothing.clone(), 200),
         ("post_events", "post", path("events"), json!({"event_id": "broken"}), 200),
         ("post_events", "post", path("events"), json!(" "), 200),
+        ("decide", "post", path("decide"), application, 200),
+        ("decide", "post", path("decide"), json!({}), 422),
+        ("show_decision", "get", path("decisions/asked"), nothing.clone(), 200),
+        ("show_decision", "get", path("decisions/none"), nothing.clone(), 404),
+        ("list_decisions", "get", path("decisions?limit=1"), nothing.clone(), 200),
+        ("release_decision", "post", path("decisions/asked/release"), json!({}), 200),
         ("list_quarantine", "get", path("quarantine?limit=1"), nothing.clone(), 200),
         ("show_openapi", "get", path("openapi.json"), nothing, 200),
     ]
@@ -113,6 +121,24 @@ fn every_answer_is_as_described() {
     tried.insert("retry_notification");
     // A stream has no end: `console/stream.rs` reads it.
     tried.insert("stream_changes");
+    // People and programs: where nobody is asked who they are there are none. `sessions.rs` and its neighbours read these.
+    tried.extend([
+        "add_token",
+        "add_user",
+        "change_own_password",
+        "change_user",
+        "confirm_totp",
+        "disable_totp",
+        "end_session",
+        "list_sessions",
+        "list_tokens",
+        "list_users",
+        "log_in",
+        "log_out",
+        "offer_totp",
+        "revoke_token",
+        "show_own_session",
+    ]);
     let described = operations.keys().map(String::as_str).collect::<BTreeSet<_>>();
     assert_eq!(tried, described, "described, but not tried, or the other way round");
 }
