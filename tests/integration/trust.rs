@@ -47,9 +47,6 @@ fn copy(from: &Path, to: &Path) {
 /// A state with rows in every table.
 fn full() -> Bench {
     let bench = Bench::new(&lines(&random_events(51, 500)), CONFIG);
-    let config = std::fs::read_to_string(bench.path().join("fiscwatch.yaml")).unwrap();
-    std::fs::write(bench.path().join("fiscwatch.yaml"), config.replace(":0' }", ":0', auth: true }"))
-        .unwrap();
     let long = "x".repeat(700_000);
     let garbled = format!("no JSON\n{{\"event_id\":\n{long}\n{long}\n{long}\n{{\"type\":\"{long}\"}}\n");
     std::fs::write(bench.path().join("garbled.jsonl"), garbled).unwrap();
@@ -77,6 +74,10 @@ fn full() -> Bench {
         succeeds(bench.path(), &["run", "--once"]);
     }
     let token = succeeds(bench.path(), &["token", "add", "platform", "--role", "decide"]);
+    // People log in where they are asked who they are.
+    let file = bench.path().join("fiscwatch.yaml");
+    let config = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, config.replace(":0' }", ":0', auth: true }")).unwrap();
     let daemon = Daemon::start(bench.path());
     let send = |path: &str, token: &str, body: &serde_json::Value| {
         let request =
@@ -95,6 +96,7 @@ fn full() -> Bench {
         send("/api/v1/session", "", &json!({"user": user, "password": "four words over tea"}));
     }
     assert_eq!(daemon.stop("-TERM"), Some(0));
+    std::fs::write(&file, config).unwrap();
     bench
 }
 
@@ -259,7 +261,9 @@ fn whatever_is_changed_in_a_table_is_told_by_verify_and_by_a_start() {
             });
             // Nobody can make a damage that the database itself refuses.
             if let Err(e) = changed {
-                assert_eq!(e.sqlite_error_code(), Some(ErrorCode::ConstraintViolation), "{what}: {e}");
+                let is_refused = e.sqlite_error_code() == Some(ErrorCode::ConstraintViolation);
+                // The rows of alerts follow their bodies, by a trigger that reads them.
+                assert!(is_refused || e.to_string() == "malformed JSON", "{what}: {e}");
                 continue;
             }
             drop(database);
