@@ -1,5 +1,7 @@
 //! What must happen in order: duplicates and conflicts, and the ledger.
 
+mod trial;
+
 use std::{
     ops::Range,
     sync::{Arc, PoisonError, RwLock},
@@ -17,6 +19,7 @@ use super::{
     Noted,
     dedup::{Dedup, Seen},
     originals::Originals,
+    plausible::Plausible,
     ports::PortError,
     recent::Recent,
     ticker::{Stretch, Ticker},
@@ -24,11 +27,11 @@ use super::{
     watermark::{Owed, Watermark},
 };
 use crate::{
-    decision::{Decided, Unanswered},
+    decision::Decided,
     decode::Decoded,
     evaluate::{LedgerTables, schedule::Due},
     event::{Column, EventType, id_hash, period::JournalStart, time::Calendar},
-    ledger::{AfterEvent, Attributes, Changes, Ledger, Trial, original::Original},
+    ledger::{AfterEvent, Attributes, Changes, Ledger, original::Original},
     rule::compile::CompiledView,
     stream::{Block, Reason, Receipt, Reject},
 };
@@ -167,60 +170,6 @@ impl Sequencer {
         (passed.at(), passed.settled()) != (self.watermark.at(), self.watermark.settled())
     }
 
-    /// An event of these that is known already, or that no run would take: its id, and what is wrong with it.
-    ///
-    /// # Errors
-    /// If sealed events must be looked up and cannot be read.
-    pub fn refuses(&mut self, decoded: &Decoded) -> Result<Option<Unanswered>, PortError> {
-        let ids = decoded.events.column(Column::EventId.index()).as_string_view();
-        let times =
-            decoded.events.column(Column::OccurredAt.index()).as_primitive::<TimestampMicrosecondType>();
-        for (row, id) in ids.iter().enumerate() {
-            let id = id.unwrap_or_default();
-            if let Some(detail) = self.watermark.plausible().and_then(|p| p.refuses(times.value(row))) {
-                return Ok(Some(Unanswered::Unreadable(detail)));
-            }
-            if self.dedup.look(id, decoded.ids[row], decoded.contents[row])? != Seen::New {
-                return Ok(Some(Unanswered::Known(id.to_owned())));
-            }
-        }
-        Ok(None)
-    }
-
-    /// What a batch of applications would be after it was applied to the ledger, which it is not.
-    #[must_use]
-    pub fn try_out(&self, decoded: &Decoded, trial: Trial, calendar: &Calendar) -> Sequenced {
-        let ledger = self.ledger.read().unwrap_or_else(PoisonError::into_inner);
-        let (after, attributes) = ledger.try_out(&decoded.events, trial);
-        Sequenced {
-            events: decoded.events.clone(),
-            types: decoded.types.clone(),
-            hashes: decoded.ids.iter().copied().zip(decoded.contents.iter().copied()).collect(),
-            after,
-            attributes,
-            rejects: Vec::new(),
-            duplicates: 0,
-            late: 0,
-            rests: 0,
-            receipts: Vec::new(),
-            types_by_block: Vec::new(),
-            checkpoint: None,
-            watermarks: vec![self.watermark.settled(); decoded.types.len()],
-            watermark: self.watermark.clone(),
-            journal: self.watermark.journal_start(calendar),
-            due: Vec::new(),
-            decided: Vec::new(),
-            versions: Vec::new(),
-            version_results: Vec::new(),
-        }
-    }
-
-    /// The ledger.
-    #[must_use]
-    pub fn ledger(&self) -> &Arc<RwLock<Ledger>> {
-        &self.ledger
-    }
-
     /// Takes out duplicates and conflicts and applies the rest to the ledger. The batch is cut where a schedule is due,
     /// so that its query sees what arrived up to then. `now` is the clock's time, by which only idle sources are
     /// known, and how long they may be silent.
@@ -235,7 +184,7 @@ impl Sequencer {
         now: (i64, i64),
         ticker: &mut Ticker,
     ) -> Result<Vec<Sequenced>, PortError> {
-        let judges = Judges { known: &mut self.dedup, plausible: self.watermark.known_plausible() };
+        let judges = Judges::new(&mut self.dedup, self.watermark.known_plausible());
         let (mut decoded, mut resolved) = self.versions.resolve(decoded, judges)?;
         let event_ids = decoded.events.column(Column::EventId.index()).as_string_view().clone();
         let names = decoded.events.column(Column::OriginalEventId.index()).as_string_view().clone();
@@ -255,7 +204,10 @@ impl Sequencer {
         let (mut duplicates, mut late) = (0, 0);
         for row in 0..rows {
             let (id, content) = (decoded.ids[row], decoded.contents[row]);
-            if let Some(detail) = self.watermark.plausible().and_then(|p| p.refuses(times.value(row))) {
+            let refuses = |plausible: &mut Plausible| plausible.refuses(times.value(row));
+            if !resolved.is_made(row)
+                && let Some(detail) = self.watermark.plausible().and_then(refuses)
+            {
                 decoded.rejects.push(decoded.origins.reject(row, Reason::BadTime, detail));
                 accepted.push(false);
                 continue;

@@ -5,13 +5,14 @@ mod difference;
 mod kept;
 mod state;
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use arrow::{
     array::{AsArray, RecordBatch},
     compute::interleave_record_batch,
     datatypes::TimestampMicrosecondType,
 };
+use serde_json::Value;
 
 pub use self::state::{Kept, VersionChange};
 use self::{
@@ -30,7 +31,7 @@ use crate::{
         Decoded,
         versions::{RowVersion, RowVersions, Stated},
     },
-    event::Column,
+    event::{Column, id_hash},
     say,
     stream::{Reason, Reject},
     text::quoted,
@@ -77,6 +78,8 @@ pub struct Versions(Records);
 pub struct Resolved {
     /// For each event whether it stands for its record in counts; empty if all do.
     pub leads: Vec<bool>,
+    /// For each event whether it is made of a version; empty if none is.
+    pub made: Vec<bool>,
     /// What is known of records from now on, each after so many of the events.
     pub changes: Vec<(usize, VersionChange)>,
     /// Versions by block and what became of them.
@@ -98,6 +101,12 @@ impl Resolved {
         self.leads.get(row).copied().unwrap_or(true)
     }
 
+    /// Whether an event is made of what was accepted before: its time was judged then.
+    #[must_use]
+    pub fn is_made(&self, row: usize) -> bool {
+        self.made.get(row).copied().unwrap_or(false)
+    }
+
     /// Gives each part of a batch what is known of records after it.
     pub fn note(&mut self, parts: &mut [Sequenced], accepted: &[bool]) {
         let mut changes = std::mem::take(&mut self.changes).into_iter().peekable();
@@ -117,10 +126,14 @@ impl Resolved {
     }
 }
 
-/// What the events of a batch are judged by before they are accepted.
+/// What the events of a batch are judged by before they are accepted: as they will be then, so that what stands of a record
+/// does not depend on what shares a batch with it.
 pub struct Judges<'j> {
-    pub known: &'j mut Dedup,
-    pub plausible: Option<&'j Plausible>,
+    known: &'j mut Dedup,
+    /// The bound as the events before move it.
+    plausible: Option<Plausible>,
+    /// The contents of the events before in this batch, by the hashes of their ids; `None` of one that is made here.
+    before: HashMap<u64, Option<u64>>,
 }
 
 /// Where an event comes from: a decoded row, or one that is made of a version.
@@ -157,6 +170,7 @@ impl Versions {
         let Some(versions) = decoded.versions.take() else { return Ok((decoded, Resolved::default())) };
         let (mut gathered, mut next) = (Gathered::default(), 0);
         for version in &versions.rows {
+            judges.pass(&decoded, next..version.row)?;
             gathered.rows(next..version.row);
             next = version.row + version.rows();
             let result = self.version(version, &decoded, &mut judges, &mut gathered)?;
@@ -165,6 +179,7 @@ impl Versions {
                 decoded.skipped[version.block()] += 1;
             }
         }
+        // Nothing is judged after these.
         gathered.rows(next..decoded.types.len());
         self.0.let_go()?;
         Ok(gathered.finish(decoded, &versions))
@@ -208,10 +223,13 @@ impl Versions {
             }
         }
         for (event, _) in &difference.steps {
-            if let Some(fault) = judges.refuse(decoded, event)? {
+            if let Event::Row(row) = event
+                && let Some(fault) = judges.refuse(decoded, *row)?
+            {
                 return Ok(gathered.refuse(decoded, version, fault));
             }
         }
+        difference.steps.iter().for_each(|(event, _)| judges.accept(decoded, event));
         let at = kept.at.max(time_of(&decoded.events, version).unwrap_or_else(|| judges.known.latest_at()));
         let Difference { steps, .. } = difference;
         let (count, unchanged) = (steps.len(), kept.standing.clone());
@@ -239,18 +257,52 @@ impl Versions {
     }
 }
 
-impl Judges<'_> {
+impl<'j> Judges<'j> {
+    /// Before the first event of a batch.
+    pub fn new(known: &'j mut Dedup, plausible: Option<&Plausible>) -> Self {
+        Self { known, plausible: plausible.cloned(), before: HashMap::new() }
+    }
+
+    /// Goes on after rows that are events as they are.
+    fn pass(&mut self, decoded: &Decoded, rows: std::ops::Range<usize>) -> Result<(), PortError> {
+        for row in rows {
+            if self.refuse(decoded, row)?.is_none() {
+                self.accept(decoded, &Event::Row(row));
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on after an event that will be accepted.
+    fn accept(&mut self, decoded: &Decoded, event: &Event) {
+        match event {
+            Event::Row(row) => {
+                self.before.entry(decoded.ids[*row]).or_insert(Some(decoded.contents[*row]));
+                if let Some(plausible) = &mut self.plausible {
+                    plausible.observe(&decoded.events, decoded.types[*row], *row);
+                }
+            }
+            Event::Made(fields) => {
+                let id = fields.get("event_id").and_then(Value::as_str).unwrap_or_default();
+                self.before.entry(id_hash(id)).or_insert(None);
+            }
+        }
+    }
+
     /// Why an event of a decoded row would not be accepted, if so: then nothing of its version is.
-    fn refuse(&mut self, decoded: &Decoded, event: &Event) -> Result<Option<(Reason, String)>, PortError> {
-        let Event::Row(row) = *event else { return Ok(None) };
+    fn refuse(&mut self, decoded: &Decoded, row: usize) -> Result<Option<(Reason, String)>, PortError> {
         let times = decoded.events.column(Column::OccurredAt.index());
         let at = times.as_primitive::<TimestampMicrosecondType>().value(row);
-        if let Some(detail) = self.plausible.and_then(|plausible| plausible.refuses(at)) {
+        if let Some(detail) = self.plausible.as_ref().and_then(|plausible| plausible.refuses(at)) {
             return Ok(Some((Reason::BadTime, detail)));
         }
         let event_id = decoded.events.column(Column::EventId.index()).as_string_view().value(row);
-        let seen = self.known.look(event_id, decoded.ids[row], decoded.contents[row])?;
-        Ok((seen == Seen::Conflict).then(|| {
+        let (id, content) = (decoded.ids[row], decoded.contents[row]);
+        let is_conflict = match self.before.get(&id) {
+            Some(before) => *before != Some(content),
+            None => self.known.look(event_id, id, content)? == Seen::Conflict,
+        };
+        Ok(is_conflict.then(|| {
             let detail = say!(
                 "the event_id {event_id} is known with other content, and not from this record: it came from another source, or before the source had `mode: upsert`, or so long ago that its versions are no longer kept",
                 event_id
@@ -270,11 +322,13 @@ impl Gathered {
     /// Rows that are events as they are.
     fn rows(&mut self, rows: std::ops::Range<usize>) {
         self.resolved.leads.extend(rows.clone().map(|_| true));
+        self.resolved.made.extend(rows.clone().map(|_| false));
         self.sources.extend(rows.map(Ok));
     }
 
     fn event(&mut self, event: Event, leads: bool) {
         self.resolved.leads.push(leads);
+        self.resolved.made.push(matches!(event, Event::Made(_)));
         match event {
             Event::Row(row) => self.sources.push(Ok(row)),
             Event::Made(fields) => {

@@ -1,0 +1,70 @@
+//! What would become of applications, without taking them in.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use arrow::{array::AsArray, datatypes::TimestampMicrosecondType};
+
+use super::{Sequenced, Sequencer};
+use crate::{
+    decision::Unanswered,
+    decode::Decoded,
+    engine::{dedup::Seen, ports::PortError},
+    event::{Column, time::Calendar},
+    ledger::{Ledger, Trial},
+};
+
+impl Sequencer {
+    /// An event of these that is known already, or that no run would take: its id, and what is wrong with it.
+    ///
+    /// # Errors
+    /// If sealed events must be looked up and cannot be read.
+    pub fn refuses(&mut self, decoded: &Decoded) -> Result<Option<Unanswered>, PortError> {
+        let ids = decoded.events.column(Column::EventId.index()).as_string_view();
+        let times =
+            decoded.events.column(Column::OccurredAt.index()).as_primitive::<TimestampMicrosecondType>();
+        for (row, id) in ids.iter().enumerate() {
+            let id = id.unwrap_or_default();
+            if let Some(detail) = self.watermark.plausible().and_then(|p| p.refuses(times.value(row))) {
+                return Ok(Some(Unanswered::Unreadable(detail)));
+            }
+            if self.dedup.look(id, decoded.ids[row], decoded.contents[row])? != Seen::New {
+                return Ok(Some(Unanswered::Known(id.to_owned())));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What a batch of applications would be after it was applied to the ledger, which it is not.
+    #[must_use]
+    pub fn try_out(&self, decoded: &Decoded, trial: Trial, calendar: &Calendar) -> Sequenced {
+        let ledger = self.ledger.read().unwrap_or_else(PoisonError::into_inner);
+        let (after, attributes) = ledger.try_out(&decoded.events, trial);
+        Sequenced {
+            events: decoded.events.clone(),
+            types: decoded.types.clone(),
+            hashes: decoded.ids.iter().copied().zip(decoded.contents.iter().copied()).collect(),
+            after,
+            attributes,
+            rejects: Vec::new(),
+            duplicates: 0,
+            late: 0,
+            rests: 0,
+            receipts: Vec::new(),
+            types_by_block: Vec::new(),
+            checkpoint: None,
+            watermarks: vec![self.watermark.settled(); decoded.types.len()],
+            watermark: self.watermark.clone(),
+            journal: self.watermark.journal_start(calendar),
+            due: Vec::new(),
+            decided: Vec::new(),
+            versions: Vec::new(),
+            version_results: Vec::new(),
+        }
+    }
+
+    /// The ledger.
+    #[must_use]
+    pub fn ledger(&self) -> &Arc<RwLock<Ledger>> {
+        &self.ledger
+    }
+}
