@@ -3,6 +3,8 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
+use xxhash_rust::xxh3::xxh3_64;
+
 /// Failures before one has to wait: of a name at an address, and of an address.
 const FREE: u32 = 5;
 const FREE_OF_ADDRESS: u32 = 20;
@@ -16,7 +18,7 @@ const REMEMBERED: usize = 10_000;
 
 /// Failures by who had them.
 #[derive(Debug, Default)]
-pub struct Throttle(BTreeMap<(IpAddr, Option<String>), Failures>);
+pub struct Throttle(BTreeMap<(IpAddr, Option<u64>), Failures>);
 
 #[derive(Debug, Clone, Copy)]
 struct Failures {
@@ -81,9 +83,12 @@ impl Throttle {
         keys(name, address).iter().for_each(|(key, _)| self.less(key));
     }
 
-    fn less(&mut self, key: &(IpAddr, Option<String>)) {
+    fn less(&mut self, key: &(IpAddr, Option<u64>)) {
         if let Some(failures) = self.0.get_mut(key) {
             failures.count = failures.count.saturating_sub(1);
+            if failures.count == 0 {
+                self.0.remove(key);
+            }
         }
     }
 
@@ -94,8 +99,7 @@ impl Throttle {
         }
         self.0.retain(|_, failures| now - failures.last <= FORGOTTEN);
         if self.0.len() >= REMEMBERED {
-            let mut all: Vec<_> =
-                self.0.iter().map(|(key, f)| ((f.count >= FREE, f.last), key.clone())).collect();
+            let mut all: Vec<_> = self.0.iter().map(|(key, f)| ((f.count >= FREE, f.last), *key)).collect();
             all.sort();
             for (_, key) in all.into_iter().take(REMEMBERED / 4) {
                 self.0.remove(&key);
@@ -105,9 +109,10 @@ impl Throttle {
 }
 
 /// What failures are counted by, and how many are free of each.
-fn keys(name: &str, address: IpAddr) -> [((IpAddr, Option<String>), u32); 2] {
+fn keys(name: &str, address: IpAddr) -> [((IpAddr, Option<u64>), u32); 2] {
     let network = network(address);
-    [((network, Some(name.to_owned())), FREE), ((network, None), FREE_OF_ADDRESS)]
+    // Anybody can send names of any length: what is remembered of one is eight bytes.
+    [((network, Some(xxh3_64(name.as_bytes()))), FREE), ((network, None), FREE_OF_ADDRESS)]
 }
 
 /// One subscriber has 2⁶⁴ addresses of IPv6.

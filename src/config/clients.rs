@@ -93,7 +93,9 @@ impl Clients {
                 .filter_map(|address| resolver.value("http.proxies", proxy(address).map(Some)))
                 .collect(),
             tls: own_tls(resolver, http),
-            behind_proxy: http.tls == Some(raw::Tls::Proxy) || http.user_header.is_some(),
+            behind_proxy: http.tls == Some(raw::Tls::Proxy)
+                || http.user_header.is_some()
+                || !http.proxies.is_empty(),
             secure: http.tls.is_some() || is_https,
         }
     }

@@ -57,8 +57,11 @@ pub fn failure(error: &DataFusionError) -> Failure {
 /// The same without the hint: for what goes wrong while events flow.
 #[must_use]
 pub fn at_run_time(error: &DataFusionError) -> String {
-    failure(error).0
+    // What is quoted comes from an event, and whoever reads this may not be one who sees payments.
+    QUOTED.replace_all(&failure(error).0, "'…'").into_owned()
 }
+
+static QUOTED: LazyLock<Regex> = LazyLock::new(|| Regex::new("'[^']*'").expect("a pattern"));
 
 type Says = fn(&Captures<'_>) -> Failure;
 

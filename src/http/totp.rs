@@ -17,7 +17,7 @@ use crate::{
     access::{Actor, Password, SecondFactor},
     daemon::Shared,
     say,
-    store::Accounts,
+    store::{Accounts, Used},
 };
 
 /// Says once more who one is.
@@ -70,7 +70,7 @@ pub struct Code {
     totp: String,
 }
 
-/// Confirms a second factor by its first code: each login asks for one from then on
+/// Confirms a second factor by its first code: each login asks for one from then on, and other sessions end
 #[utoipa::path(post, path = "/api/v1/session/totp/confirm", operation_id = "confirm_totp", tag = "sessions", request_body = Code,
     responses(
         (status = 204, description = "Codes are asked for from now on"),
@@ -81,6 +81,10 @@ pub async fn confirm(
     by: By,
     Body(code): Body<Code>,
 ) -> Result<StatusCode, Problem> {
+    let session = match by.known.as_ref().map(|known| known.way.used()) {
+        Some(Used::Session(id)) => id,
+        _ => String::new(),
+    };
     let by = Actor { who: person(&by)?.name.clone(), place: by.peer.to_string() };
     blocking(move || {
         let now = shared.clock.now();
@@ -94,7 +98,7 @@ pub async fn confirm(
             ))
             .because("totp"));
         };
-        accounts.confirm_factor((secret, step), &by, now)?;
+        accounts.confirm_factor((secret, step), (&by, &session), now)?;
         Ok(StatusCode::NO_CONTENT)
     })
     .await

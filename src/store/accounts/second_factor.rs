@@ -106,12 +106,17 @@ impl Accounts {
     pub fn confirm_factor(
         &mut self,
         (secret, step): (&str, i64),
-        by: &Actor,
+        (by, session): (&Actor, &str),
         now: i64,
     ) -> Result<(), AccountError> {
         self.act(|summed| {
             let set = "totp_at = ?3, totp_step = ?4 WHERE name = ?1 AND totp = ?2 AND totp_at IS NULL";
-            match update(summed, &by.who, set, params![by.who, secret, now, step])? {
+            let is_on = update(summed, &by.who, set, params![by.who, secret, now, step])?;
+            if is_on {
+                // They began without a code, perhaps by somebody who knows the password alone.
+                sessions::end_others(summed, &by.who, session)?;
+            }
+            match is_on {
                 true => tell(summed, now, by, ("users.totp", &by.who, "on")),
                 false => Ok(Err(say!("no second factor waits for its first code; ask for one anew"))),
             }

@@ -107,6 +107,11 @@ pub(super) fn end_all(summed: &Summed<'_>, user: &str) -> rusqlite::Result<()> {
     end_where(summed, "user = ?1", [user])
 }
 
+/// Ends whatever sessions a user has but this one.
+pub(super) fn end_others(summed: &Summed<'_>, user: &str, kept: &str) -> rusqlite::Result<()> {
+    end_where(summed, "user = ?1 AND id <> ?2", params![user, kept])
+}
+
 fn end_where(
     summed: &Summed<'_>,
     condition: &str,
