@@ -11,7 +11,7 @@ use std::{
 };
 
 use datafusion::{
-    common::{Result, tree_node::TreeNode},
+    common::{Result, internal_err, tree_node::TreeNode},
     execution::{SendableRecordBatchStream, SessionState, TaskContext},
     physical_plan::{
         EmptyRecordBatchStream, ExecutionPlan, execute_stream, execution_plan::reset_plan_states,
@@ -156,9 +156,10 @@ impl Plan {
         self.now.set(due.tick);
         let tables = due.ledger.at(calendar, due.tick);
         for (name, slot) in &self.ledger {
-            if let Some(rows) = tables.rows(name) {
-                *slot.0.lock().unwrap_or_else(PoisonError::into_inner) = Timed::new(rows.clone());
-            }
+            let Some(rows) = tables.rows(name) else {
+                return internal_err!("no rows of {name} at this tick");
+            };
+            *slot.0.lock().unwrap_or_else(PoisonError::into_inner) = Timed::new(rows.clone());
         }
         let plan = reset_plan_states(Arc::clone(&self.steps))?;
         if gives_nothing(&plan) {
