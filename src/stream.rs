@@ -209,6 +209,18 @@ impl std::ops::AddAssign for Receipt {
 }
 
 impl Payload {
+    /// Records that nothing else numbers, each a message.
+    #[must_use]
+    pub fn messages(records: &[Vec<u8>]) -> Self {
+        let mut data = Vec::with_capacity(records.iter().map(Vec::len).sum());
+        let mut ends = Vec::with_capacity(records.len());
+        for (number, record) in (0..).zip(records) {
+            data.extend_from_slice(record);
+            ends.push((u32::try_from(data.len()).unwrap_or(u32::MAX), number));
+        }
+        Self::Messages { data: data.into(), ends }
+    }
+
     fn records(&self) -> usize {
         match self {
             Self::JsonLines(bytes) | Self::Csv { rows: bytes, .. } => {

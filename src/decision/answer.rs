@@ -77,9 +77,9 @@ pub struct Reason {
     pub severity: String,
     /// Its handling.
     pub handling: String,
-    /// The sentence.
+    /// The sentence, with personal data masked.
     pub summary: String,
-    /// The values that the condition and the sentence name.
+    /// The values that the condition and the sentence name, with personal data masked.
     #[schema(value_type = Object)]
     pub values: Map<String, Value>,
     /// The condition.
@@ -150,7 +150,7 @@ impl Funds {
 pub struct NotEvaluated {
     /// The rule.
     pub rule_id: String,
-    /// `window`: it judges when its window closes; `schedule`: at its next tick.
+    /// `window`: it judges when its window closes; `schedule`: at its next tick; `error`: it failed.
     pub until: String,
 }
 

@@ -111,9 +111,13 @@ pub async fn decide(
         if atomic { vec![records] } else { records.into_iter().map(|record| vec![record]).collect() };
     let mut decisions = Vec::new();
     for records in groups {
-        let payload = messages(&records);
+        let payload = Payload::messages(&records);
         let applications = Applications { payload, mode, expires_in, actor: by.unnamed() };
-        decisions.extend(decided(&shared, applications, lags.clone()).await?);
+        let answered = decided(&shared, applications, lags.clone()).await;
+        if answered.is_err() {
+            shared.metrics.decisions.with_label_values(&["refused"]).inc();
+        }
+        decisions.extend(answered?);
     }
     let word = if mode == Mode::Commit { "commit" } else { "what_if" };
     shared.metrics.decision_duration.with_label_values(&[word]).observe(started.elapsed().as_secs_f64());
@@ -210,16 +214,6 @@ fn record(value: Value) -> Result<Vec<u8>, Problem> {
         true => Err(Problem::unprocessable(say!("an application is longer than 1 MiB"))),
         false => Ok(record),
     }
-}
-
-fn messages(records: &[Vec<u8>]) -> Payload {
-    let mut data = Vec::new();
-    let mut ends = Vec::with_capacity(records.len());
-    for (number, record) in (0..).zip(records) {
-        data.extend_from_slice(record);
-        ends.push((u32::try_from(data.len()).unwrap_or(u32::MAX), number));
-    }
-    Payload::Messages { data: data.into(), ends }
 }
 
 /// Applications that are decided together, now or earlier.
@@ -392,7 +386,7 @@ pub async fn release(
     };
     if let Some(line) = line {
         let event = withdrawal(&id, &line, &stored.decision.occurred_at);
-        let taken = shared.submit(POSTED, messages(&[event]), Vec::new()).await;
+        let taken = shared.submit(POSTED, Payload::messages(&[event]), Vec::new()).await;
         if taken.is_err() {
             wait_for_commits(&shared).await?;
         }

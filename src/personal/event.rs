@@ -65,6 +65,44 @@ pub fn mask_measures(values: &mut Map<String, Value>, kinds: &Kinds) {
     }
 }
 
+/// Takes personal data out of what a finding shows: its values, by what is known of its measures and by the data dictionary,
+/// and the sentence that was made of them.
+pub fn mask_finding(values: &mut Map<String, Value>, sentence: &mut String, kinds: &Kinds) {
+    let before = values.clone();
+    mask(values);
+    // What is masked once has no digits left to show at another time.
+    let measures = kinds.iter().filter(|(column, _)| Kind::of_column(column).is_none());
+    for (column, kind) in measures.filter(|(_, kind)| !kind.is_ordinary()) {
+        if let Some(value) = values.get_mut(column) {
+            hide(value, kind);
+        }
+    }
+    let (mut replacements, mut ours) = (Vec::new(), Vec::new());
+    for (column, value) in &before {
+        for (text, masked) in texts(value).into_iter().zip(values.get(column).map(texts).unwrap_or_default())
+        {
+            match text == masked {
+                true => ours.push(text.to_owned()),
+                false if text.chars().count() > 1 => replacements.push((text, masked)),
+                false => {}
+            }
+        }
+    }
+    replacements.sort_by_key(|(from, _)| std::cmp::Reverse(from.len()));
+    let text = replacements.iter().fold(std::mem::take(sentence), |text, (from, to)| text.replace(from, to));
+    ours.retain(|text| number::digits(text).len() >= 4);
+    *sentence = number::masked_within(&text, &[], &ours, Tail::Shown);
+}
+
+/// The texts of a value.
+fn texts(value: &Value) -> Vec<&str> {
+    match value {
+        Value::String(text) => vec![text],
+        Value::Array(items) => items.iter().flat_map(texts).collect(),
+        _ => Vec::new(),
+    }
+}
+
 fn hide(value: &mut Value, kind: Kind) {
     match value {
         Value::String(text) => {
@@ -108,6 +146,28 @@ mod tests {
             "purposes": ["订阅报刊杂志", "卡 ****2345"],
         });
         assert_eq!(Value::Object(values), expected);
+    }
+
+    #[test]
+    fn a_sentence_tells_no_more_than_its_values() {
+        let mut kinds = Kinds::default();
+        kinds.add("others", Kind::NAME.and(Kind::LIST));
+        kinds.add("payee_account", Kind::ACCOUNT);
+        let Value::Object(mut values) = json!({
+            "payee_name": "王小明", "payee_type": "person", "payee_account": "6222021202000012345", "others": ["李大钊"],
+            "budget_line_id": "ZB20260000123456", "amount": "123456789012.50",
+        }) else {
+            panic!("no object")
+        };
+        let mut sentence = String::from(
+            "指标 ZB20260000123456 向王小明（6222021202000012345）支付 123,456,789,012.50 元，同户另有李大钊，卡 6222 0212 0200 0099 999",
+        );
+        mask_finding(&mut values, &mut sentence, &kinds);
+        assert_eq!(
+            sentence,
+            "指标 ZB20260000123456 向王**（****2345）支付 123,456,789,012.50 元，同户另有李**，卡 ****9999"
+        );
+        assert_eq!(values["payee_account"], "****2345");
     }
 
     fn masked(event: Value) -> Value {

@@ -28,6 +28,7 @@ rules:
     measure: { n: count(*), names: 'count(distinct payee_name)' }
     when: n >= 3
     key: [payee_account]
+    summary: '{{ n }} times to {{ payee_name }} at {{ payee_account }}'
   - { id: tried, title: t, severity: low, handling: block, mode: shadow, trigger: application, when: amount > 0, key: [unit_code] }
   - { id: daily, title: t, severity: low, trigger: window, of: application, window: { by: [unit_code], size: 1d }, measure: { n: count(*) }, when: n > 1000, key: [unit_code] }
   - { id: monthly, title: t, severity: low, trigger: schedule, every: 1d, sql: SELECT unit_code FROM payments WHERE amount < 0, key: [unit_code] }
@@ -249,6 +250,21 @@ fn the_last_cent_is_given_once() {
         assert_eq!(words.iter().filter(|word| *word == "block").count(), 63, "{words:?}");
         assert_eq!(daemon.json(&format!("/api/v1/budget-lines/{line}"))["available"], "0.00");
     }
+}
+
+/// A program that asks learns no account and no person.
+#[test]
+fn an_answer_shows_no_account() {
+    let bench = bench("");
+    let daemon = Daemon::start(bench.path());
+    accepts(&daemon, &[approve("L1", "100.00")]);
+    let account = "6222021202000012345";
+    let answers: Vec<_> =
+        (0..3).map(|n| decide(&daemon, "", &application(&format!("a{n}"), "1.00", account))).collect();
+    let reason = &answers[2]["reasons"][0];
+    assert!(reason["summary"].as_str().unwrap().ends_with("at ****2345"), "{reason}");
+    let listed = daemon.get("/api/v1/decisions").1;
+    assert!(listed.contains("****2345") && !listed.contains(account), "{listed}");
 }
 
 /// What is tried out is what is then decided, and nothing of the trial stays behind.

@@ -11,11 +11,15 @@ use super::{
 use crate::{
     decision::{Decision, Funds, NotEvaluated, Question, Reason, Reasons, Verdict},
     decode::Decoded,
-    evaluate::Evaluation,
+    evaluate::{Evaluation, Evaluator},
     event::{Column, money::format_cents},
     finding::Finding,
-    ledger::Trial,
-    rule::{Mode as RuleMode, RuleSet, compile::CompiledView},
+    ledger::{Ledger, Trial},
+    personal,
+    rule::{
+        Mode as RuleMode, RuleSet,
+        compile::{CompiledRule, CompiledView},
+    },
 };
 
 impl Sequence {
@@ -25,8 +29,8 @@ impl Sequence {
         question: &Question,
         decoded: &Decoded,
         evaluation: &Evaluation,
+        evaluator: &Evaluator,
     ) -> Vec<Decision> {
-        let evaluator = self.evaluator();
         let (rules, calendar) = (evaluator.rules(), evaluator.calendar());
         let ids = decoded.events.column(Column::EventId.index()).as_string_view();
         let lines = decoded.events.column(Column::BudgetLineId.index()).as_string_view();
@@ -35,10 +39,12 @@ impl Sequence {
         let blocked = found.iter().position(|verdict| *verdict == Verdict::Block);
         let ledger = self.sequencer.ledger().read().unwrap_or_else(PoisonError::into_inner);
         let (after, _) = ledger.try_out(&decoded.events, Trial::Together);
-        let (not_evaluated, rules_digest) = (not_evaluated(rules), digest(rules));
+        let (not_evaluated, rules_digest) = (not_evaluated(rules, evaluation), digest(rules));
+        // Nothing is allowed by a rule that could have said otherwise and failed.
+        let is_doubtful = question.is_stale || failed(rules, evaluation).any(asks_for_something);
         let one = |row: usize| {
             let together = blocked.filter(|other| *other != row && found[row] != Verdict::Block);
-            let least = if question.is_stale { Verdict::Explain } else { Verdict::Allow };
+            let least = if is_doubtful { Verdict::Explain } else { Verdict::Allow };
             let decision = if together.is_some() { Verdict::Block } else { found[row].max(least) };
             let funds = |reserved| {
                 Funds::new([
@@ -65,7 +71,7 @@ impl Sequence {
                     stale: question.is_stale,
                     together_with: together.map(|other| ids.value(other).to_owned()),
                 },
-                before: funds(before(&after.reserved, lines, row, amount)),
+                before: funds(before(&ledger, &after.reserved, lines, row)),
                 after: funds(after.reserved[row]),
                 largest_amount: None,
                 not_evaluated: not_evaluated.clone(),
@@ -80,9 +86,12 @@ impl Sequence {
 }
 
 /// What a line had reserved before the application of a row.
-fn before(after: &[i128], lines: &StringViewArray, row: usize, amount: i128) -> i128 {
-    let earlier = (0..row).rev().find(|earlier| lines.value(*earlier) == lines.value(row));
-    earlier.map_or(after[row] - amount, |earlier| after[earlier])
+fn before(ledger: &Ledger, after: &[i128], lines: &StringViewArray, row: usize) -> i128 {
+    let name = lines.value(row);
+    match (0..row).rev().find(|earlier| lines.value(*earlier) == name) {
+        Some(earlier) => after[earlier],
+        None => ledger.line(name).map_or(0, |(line, _)| line.balances.reserved),
+    }
 }
 
 /// What is found of each of so many applications.
@@ -103,25 +112,42 @@ fn reasons(evaluation: &Evaluation, row: usize, rules: &RuleSet) -> Vec<Reason> 
     let reason = |(_, finding): (_, &Finding)| {
         let rule = rules.rules.iter().find(|rule| rule.rule.id == finding.rule_id)?;
         let when = rule.when.as_ref().map_or("", |when| &when.text);
-        Some(Reason::new(finding, &rule.title, when, rule.rule.basis.as_deref()))
+        let mut reason = Reason::new(finding, &rule.title, when, rule.rule.basis.as_deref());
+        // A program asks: of others than its own payee it learns no account and no name.
+        personal::event::mask_finding(&mut reason.values, &mut reason.summary, &rule.personal);
+        Some(reason)
     };
     let mut reasons: Vec<_> = live.filter_map(reason).collect();
     reasons.sort_by_key(|reason| std::cmp::Reverse(Verdict::of(&reason.handling)));
     reasons
 }
 
-/// The live rules that judge later.
-fn not_evaluated(rules: &RuleSet) -> Vec<NotEvaluated> {
+/// The live rules that say nothing: those that judge later, and those that failed.
+fn not_evaluated(rules: &RuleSet, evaluation: &Evaluation) -> Vec<NotEvaluated> {
     let live = rules.rules.iter().filter(|rule| rule.rule.mode == RuleMode::Live);
-    let later = live.filter_map(|rule| {
-        let until = match rule.view {
-            CompiledView::Closing(_) => "window",
-            CompiledView::Schedule(_) => "schedule",
-            CompiledView::Event | CompiledView::Sliding(_) => return None,
-        };
-        Some(NotEvaluated { rule_id: rule.rule.id.clone(), until: until.to_owned() })
+    let later = live.filter_map(|rule| match rule.view {
+        CompiledView::Closing(_) => Some((rule, "window")),
+        CompiledView::Schedule(_) => Some((rule, "schedule")),
+        CompiledView::Event | CompiledView::Sliding(_) => None,
     });
-    later.collect()
+    let failed = failed(rules, evaluation).map(|rule| (rule, "error"));
+    let said = |(rule, until): (&CompiledRule, &str)| NotEvaluated {
+        rule_id: rule.rule.id.clone(),
+        until: until.to_owned(),
+    };
+    later.chain(failed).map(said).collect()
+}
+
+/// The live rules that could not be evaluated.
+fn failed<'r>(rules: &'r RuleSet, evaluation: &'r Evaluation) -> impl Iterator<Item = &'r CompiledRule> {
+    let counted = rules.rules.iter().zip(&evaluation.counts);
+    counted
+        .filter(|(rule, counts)| rule.rule.mode == RuleMode::Live && counts.errors > 0)
+        .map(|(rule, _)| rule)
+}
+
+fn asks_for_something(rule: &CompiledRule) -> bool {
+    Verdict::of(rule.rule.handling.word()) != Verdict::Allow
 }
 
 /// A digest of all rules in force, with their parameters and lists.

@@ -21,7 +21,7 @@ use crate::{
     decision::{Decided, Decision, Mode, Question, Release, Unanswered, Verdict, withdrawal},
     decode::Decoded,
     engine::{Stages, Step, in_flight::prepare},
-    evaluate::Evaluation,
+    evaluate::{Evaluation, Evaluator},
     event::{Column, EventType, money::format_cents},
     ledger::Trial,
     say,
@@ -47,14 +47,15 @@ impl Sequence {
             let _ = question.answer.send(Err(refused));
             return Ok(true);
         }
-        let Some(evaluation) = self.try_out(&decoded, Trial::Together, out).await? else {
+        let evaluator = self.evaluator();
+        let Some(evaluation) = self.try_out(&decoded, Trial::Together, &evaluator, out).await? else {
             return Ok(false);
         };
-        let mut decisions = self.decisions(&question, &decoded, &evaluation);
+        let mut decisions = self.decisions(&question, &decoded, &evaluation, &evaluator);
         if let [decision] = &mut decisions[..]
             && decision.decision == Verdict::Block
         {
-            let Some(largest) = self.largest(&decoded, out).await? else { return Ok(false) };
+            let Some(largest) = self.largest(&decoded, &evaluator, out).await? else { return Ok(false) };
             decision.largest_amount = largest.map(format_cents);
         }
         if question.mode == Mode::WhatIf {
@@ -100,7 +101,7 @@ impl Sequence {
             }
             let at = self.evaluator().calendar().format(at);
             let source = Arc::clone(&self.asked.source);
-            let payload = messages(&[withdrawal(&event_id, &budget_line_id, &at)]);
+            let payload = Payload::messages(&[withdrawal(&event_id, &budget_line_id, &at)]);
             let blocks = vec![Block::new(source, Arc::from("expired"), 0, payload)];
             let decoded = self.decoder.decode(&blocks, None);
             if !self.send(blocks, decoded, Duration::ZERO, Step::Events, out).await? {
@@ -115,9 +116,10 @@ impl Sequence {
         &mut self,
         decoded: &Decoded,
         trial: Trial,
+        evaluator: &Arc<Evaluator>,
         out: &mpsc::Sender<Preparing>,
     ) -> Result<Option<Evaluation>, EngineError> {
-        let evaluator = self.evaluator();
+        let evaluator = Arc::clone(evaluator);
         let sequenced = self.sequencer.try_out(decoded, trial, evaluator.calendar());
         let (told, answer) = oneshot::channel();
         let piece = self.workers.work(move || {
@@ -139,6 +141,7 @@ impl Sequence {
     async fn largest(
         &mut self,
         decoded: &Decoded,
+        evaluator: &Arc<Evaluator>,
         out: &mpsc::Sender<Preparing>,
     ) -> Result<Option<Option<i128>>, EngineError> {
         let (mut passes, mut blocked) = (0, cents(&decoded.events, 0));
@@ -146,7 +149,9 @@ impl Sequence {
             let step = ((blocked - passes) / (AMOUNTS + 1)).max(1);
             let amounts: Vec<_> = (1..=AMOUNTS).map(|n| passes + n * step).filter(|a| *a < blocked).collect();
             let variants = variants(decoded, &amounts);
-            let Some(evaluation) = self.try_out(&variants, Trial::Apart, out).await? else { return Ok(None) };
+            let Some(evaluation) = self.try_out(&variants, Trial::Apart, evaluator, out).await? else {
+                return Ok(None);
+            };
             let verdicts = verdicts(&evaluation, amounts.len());
             let at = verdicts.iter().position(|verdict| *verdict == Verdict::Block).unwrap_or(amounts.len());
             blocked = amounts.get(at).copied().unwrap_or(blocked);
@@ -210,16 +215,6 @@ pub(super) fn times(events: &RecordBatch) -> &TimestampMicrosecondArray {
     events.column(Column::OccurredAt.index()).as_primitive::<TimestampMicrosecondType>()
 }
 
-fn messages(records: &[Vec<u8>]) -> Payload {
-    let mut data = Vec::new();
-    let mut ends = Vec::with_capacity(records.len());
-    for (number, record) in (0..).zip(records) {
-        data.extend_from_slice(record);
-        ends.push((u32::try_from(data.len()).unwrap_or(u32::MAX), number));
-    }
-    Payload::Messages { data: data.into(), ends }
-}
-
 /// The block with more messages behind its own.
 fn with_messages(block: Block, more: &[Vec<u8>]) -> Block {
     let Payload::Messages { data, ends } = &block.payload else { return block };
@@ -230,5 +225,5 @@ fn with_messages(block: Block, more: &[Vec<u8>]) -> Block {
         start = *end as usize;
     }
     records.extend_from_slice(more);
-    Block { payload: messages(&records), records: records.len(), ..block }
+    Block { payload: Payload::messages(&records), records: records.len(), ..block }
 }

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures::FutureExt;
 use tokio::sync::mpsc;
 
 use super::{Decoding, EngineError, Preparing, Silence, asked::Asked, done};
@@ -54,10 +55,11 @@ impl Sequence {
             if !self.release(&out).await? {
                 return Ok(());
             }
-            let batch = match self.asked.let_others_in() {
-                true => decoding.try_recv().ok(),
-                false => None,
-            };
+            let is_their_turn = self.asked.let_others_in();
+            if is_their_turn && passed(&mut tick).now_or_never().is_some() && !self.silent(&out).await? {
+                return Ok(());
+            }
+            let batch = if is_their_turn { decoding.try_recv().ok() } else { None };
             let batch = match batch {
                 Some(batch) => Some(batch),
                 None => tokio::select! {
