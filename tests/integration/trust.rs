@@ -254,6 +254,8 @@ fn whatever_is_changed_in_a_table_is_told_by_verify_and_by_a_start() {
         for (what, statements) in table.damages() {
             copy(&good, &state);
             let database = database();
+            // A bit that flips on a disk asks no trigger.
+            database.execute_batch("DROP TRIGGER alert_rows_added; DROP TRIGGER alert_rows_changed; DROP TRIGGER alert_rows_taken").unwrap();
             let changed = statements.iter().try_fold((), |(), (sql, values)| {
                 database.execute(sql, params_from_iter(values)).map(|changed| {
                     assert_eq!(changed, 1, "{what}: {sql}");
@@ -261,9 +263,7 @@ fn whatever_is_changed_in_a_table_is_told_by_verify_and_by_a_start() {
             });
             // Nobody can make a damage that the database itself refuses.
             if let Err(e) = changed {
-                let is_refused = e.sqlite_error_code() == Some(ErrorCode::ConstraintViolation);
-                // The rows of alerts follow their bodies, by a trigger that reads them.
-                assert!(is_refused || e.to_string() == "malformed JSON", "{what}: {e}");
+                assert_eq!(e.sqlite_error_code(), Some(ErrorCode::ConstraintViolation), "{what}: {e}");
                 continue;
             }
             drop(database);
