@@ -19,7 +19,6 @@ use super::{
     Noted,
     dedup::{Dedup, Seen},
     originals::Originals,
-    plausible::Plausible,
     ports::PortError,
     recent::Recent,
     ticker::{Stretch, Ticker},
@@ -204,10 +203,7 @@ impl Sequencer {
         let (mut duplicates, mut late) = (0, 0);
         for row in 0..rows {
             let (id, content) = (decoded.ids[row], decoded.contents[row]);
-            let refuses = |plausible: &mut Plausible| plausible.refuses(times.value(row));
-            if !resolved.is_made(row)
-                && let Some(detail) = self.watermark.plausible().and_then(refuses)
-            {
+            if let Some(detail) = self.implausible(times.value(row), resolved.is_made(row)) {
                 decoded.rejects.push(decoded.origins.reject(row, Reason::BadTime, detail));
                 accepted.push(false);
                 continue;
@@ -281,6 +277,11 @@ impl Sequencer {
             last.version_results = resolved.results;
         }
         Ok(parts)
+    }
+
+    /// Why the time of an event cannot be right. One that is made of an accepted one is not judged again.
+    fn implausible(&mut self, at: i64, is_made: bool) -> Option<String> {
+        if is_made { None } else { self.watermark.plausible()?.refuses(at) }
     }
 
     /// The event that another one names, if it is asked for and came before.
