@@ -54,14 +54,27 @@ pub fn failure(error: &DataFusionError) -> Failure {
     }
 }
 
-/// The same without the hint: for what goes wrong while events flow.
+/// The same without the hint: for what goes wrong while events flow. What is quoted comes from an event, and whoever
+/// reads this may not be one who sees payments; so only a word of the rule is quoted.
 #[must_use]
 pub fn at_run_time(error: &DataFusionError) -> String {
-    // What is quoted comes from an event, and whoever reads this may not be one who sees payments.
-    QUOTED.replace_all(&failure(error).0, "'…'").into_owned()
+    let word = word_of(error);
+    let quoted = |c: &Captures<'_>| match &c[1] == word {
+        true => c[0].to_owned(),
+        false => "'…'".to_owned(),
+    };
+    QUOTED.replace_all(&failure(error).0, quoted).into_owned()
 }
 
-static QUOTED: LazyLock<Regex> = LazyLock::new(|| Regex::new("'[^']*'").expect("a pattern"));
+/// The word of the rule that an error of our own is about.
+fn word_of(error: &DataFusionError) -> &str {
+    match error.find_root() {
+        DataFusionError::External(inner) => inner.downcast_ref::<Refusal>().map_or("", |refusal| &refusal.word),
+        _ => "",
+    }
+}
+
+static QUOTED: LazyLock<Regex> = LazyLock::new(|| Regex::new("'([^']*)'").expect("a pattern"));
 
 type Says = fn(&Captures<'_>) -> Failure;
 

@@ -20,7 +20,7 @@ use crate::{
     app,
     clock::{Clock, SystemClock},
     config::Config,
-    diagnostic::at_run_time,
+    diagnostic::failure,
     event::{schema::MONEY_SCALE, time::Calendar},
     say, spreadsheet,
     sql::value,
@@ -66,7 +66,7 @@ async fn answer(args: &QueryArgs, config: &Config) -> anyhow::Result<()> {
         form => Box::new(Csv::new(form.excel, &fields)?),
     };
     while let Some(batch) = rows.next().await {
-        let batch = batch.map_err(|e| anyhow!("{}", say!("the query: {error}", error = at_run_time(&e))))?;
+        let batch = batch.map_err(|e| anyhow!("{}", say!("the query: {error}", error = failure(&e).0)))?;
         for row in 0..batch.num_rows() {
             out.row(cells(&batch, row, config))?;
         }

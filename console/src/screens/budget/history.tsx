@@ -38,7 +38,7 @@ async function read(id: string, stop: AbortSignal): Promise<{ entries: BudgetLin
     after = found.next;
     if (after === null || after === undefined) break;
   }
-  return { entries, complete };
+  return { entries, complete: complete && (after === null || after === undefined) };
 }
 
 /** What happened on a line: the curve of what is executed against plan and calendar, and the entries. */
@@ -53,7 +53,7 @@ export function History({ line }: { line: BudgetLine }) {
         {error && <Failed error={error} again={again} />}
         {!data && !error && <Loading rows={4} />}
         {entries.length > 1 && <Curve label={said.curve} time={said.time} times={drawn.times} series={drawn.series} />}
-        {data && !data.complete && <p class="foot-note">{said.incomplete}</p>}
+        {data && !data.complete && <p class="trouble">{said.incomplete}</p>}
       </Panel>
       {entries.length > 0 && <Entries of={entries} />}
     </>
@@ -133,7 +133,7 @@ function Entries({ of }: { of: BudgetLineEntry[] }) {
                 <td>
                   <a href={to("payments", text(entry, "event_id"))}>{text(entry, "event_id")}</a>
                 </td>
-                <td>{text(entry, "payee_name")}</td>
+                <td>{text(entry, "payee_name") || text(entry, "actual_payee_name") || text(entry, "payer_name")}</td>
                 <td class="wrap">{text(entry, "purpose") || text(entry, "reason")}</td>
                 <td class="figure">
                   <Money of={text(entry, "amount")} />
