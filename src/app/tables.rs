@@ -16,7 +16,7 @@ use crate::{
         desk,
         tables::{self, ALERTS, FINDINGS},
     },
-    store::{Cases, History, JournalTable, Reader, Wanted},
+    store::{Cases, History, JournalTable, LastingTable, Reader, Select, Wanted},
 };
 
 /// The tables of a state directory.
@@ -37,6 +37,12 @@ impl Tables for StoredTables {
     fn events(&self, event_types: &[EventType]) -> Result<Arc<dyn TableProvider>, String> {
         let history = History::open(&self.dir, &self.schema).map_err(|e| e.to_string())?;
         Ok(Arc::new(JournalTable::new(history, event_types)))
+    }
+
+    fn lasting(&self, event_type: EventType) -> Option<Arc<dyn TableProvider>> {
+        let (dir, schema) = (self.dir.clone(), Arc::clone(&self.schema));
+        let open = move || Ok((History::open(&dir, &schema)?, Select::default()));
+        Some(Arc::new(LastingTable::new(&self.schema, event_type, Arc::new(open))))
     }
 
     fn findings(&self) -> Result<Arc<dyn TableProvider>, String> {

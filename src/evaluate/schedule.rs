@@ -299,6 +299,7 @@ impl Asked {
         };
         // A query that did not end well may have left something in its plan.
         if rows.is_ok() {
+            plan.rest();
             plans.put(&self.rules, rule, Some(plan));
         }
         Some(rows)

@@ -37,7 +37,7 @@ use crate::{
     rule::RuleSet,
     say,
     sql::tables::{self, FINDINGS},
-    store::{History, JournalTable, Lookup, Order, Select, StoreError},
+    store::{History, JournalTable, LastingTable, Lookup, Order, Select, StoreError},
     stream::{Block, Payload},
 };
 
@@ -85,8 +85,7 @@ pub async fn replay(
     let tables = Arc::new(Past {
         history: history.clone(),
         zone: config.calendar.zone_name.clone(),
-        places: Arc::clone(&places),
-        committed: AtomicU64::new(0),
+        through: Arc::new(Through { places: Arc::clone(&places), committed: AtomicU64::new(0) }),
         findings: Mutex::default(),
         alerts: Mutex::new(MemoryAlerts::new(&config.calendar)),
     });
@@ -181,13 +180,25 @@ impl Places {
     }
 }
 
+/// How far the replay is.
+struct Through {
+    places: Arc<Places>,
+    /// Events that are through.
+    committed: AtomicU64,
+}
+
+impl Through {
+    /// The part of the journal that is through.
+    fn select(&self) -> Select {
+        Select { until: Some(self.places.last_of(self.committed.load(Ordering::SeqCst))), ..Select::default() }
+    }
+}
+
 /// The tables as they were when a rule was due.
 struct Past {
     history: History,
     zone: String,
-    places: Arc<Places>,
-    /// Events that are through.
-    committed: AtomicU64,
+    through: Arc<Through>,
     /// Findings so far; none are kept where no rule asks for them.
     findings: Mutex<Vec<(i64, Finding)>>,
     /// Alerts so far, as if nobody worked on them.
@@ -196,9 +207,15 @@ struct Past {
 
 impl Tables for Past {
     fn events(&self, event_types: &[EventType]) -> Result<Arc<dyn TableProvider>, String> {
-        let until = Some(self.places.last_of(self.committed.load(Ordering::SeqCst)));
         let table = JournalTable::new(self.history.clone(), event_types);
-        Ok(Arc::new(table.only(&Select { until, ..Select::default() })))
+        Ok(Arc::new(table.only(&self.through.select())))
+    }
+
+    fn lasting(&self, event_type: EventType) -> Option<Arc<dyn TableProvider>> {
+        let (history, through) = (self.history.clone(), Arc::clone(&self.through));
+        let schema = Arc::clone(history.schema());
+        let open = move || Ok((history.clone(), through.select()));
+        Some(Arc::new(LastingTable::new(&schema, event_type, Arc::new(open))))
     }
 
     fn findings(&self) -> Result<Arc<dyn TableProvider>, String> {
@@ -226,7 +243,7 @@ const TOLD: usize = 20;
 
 impl Gather {
     fn take(&mut self, mut batch: Committable) {
-        let before = self.tables.committed.load(Ordering::SeqCst);
+        let before = self.tables.through.committed.load(Ordering::SeqCst);
         // Where schedules cut batches, the events are there; elsewhere a batch is whole.
         let events = match (&batch.events, &batch.rules.session) {
             (Some(events), _) => events.count as u64,
@@ -241,7 +258,7 @@ impl Gather {
         for (row, (at, _, finding)) in rows.into_iter().zip(batch.evaluation.take_findings()) {
             // What a tick or the end of the input finds comes after the events before it.
             let count = (before.saturating_add(row).saturating_add(1)).min(before + events);
-            let block = block_of(self.tables.places.last_of(count));
+            let block = block_of(self.tables.through.places.last_of(count));
             if let std::collections::btree_map::Entry::Vacant(new) =
                 self.again.findings.entry(finding.finding_id.clone())
             {
@@ -267,7 +284,7 @@ impl Gather {
         if let Some(watermark) = batch.watermark {
             self.again.watermark = watermark;
         }
-        self.tables.committed.store(before + events, Ordering::SeqCst);
+        self.tables.through.committed.store(before + events, Ordering::SeqCst);
     }
 }
 

@@ -1,15 +1,17 @@
-//! Plans of queries, kept from tick to tick where rows are in memory: planning takes longer than most queries do. A plan
-//! that is kept gives what one gives that is made at the tick, with `now` as it is then.
+//! Plans of queries, kept from tick to tick: planning takes longer than most queries do. A plan that is kept gives what
+//! one gives that is made at the tick, with `now` as it is then.
 
 mod moment;
 mod nothing;
 pub mod rows;
+pub mod within;
 
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
 };
 
+use arrow::record_batch::RecordBatch;
 use datafusion::{
     common::{Result, internal_err, tree_node::TreeNode},
     execution::{SendableRecordBatchStream, SessionState, TaskContext},
@@ -17,6 +19,7 @@ use datafusion::{
         EmptyRecordBatchStream, ExecutionPlan, execute_stream, execution_plan::reset_plan_states,
         recursive_query::RecursiveQueryExec,
     },
+    prelude::SessionConfig,
 };
 
 use self::{
@@ -95,7 +98,7 @@ pub struct Plan {
     now: Moment,
     /// The tables of the ledger that it reads.
     ledger: Vec<(String, Arc<Slot>)>,
-    state: SessionState,
+    config: SessionConfig,
 }
 
 /// A table of one batch that is another one at every tick.
@@ -109,7 +112,7 @@ impl Rows for Slot {
 }
 
 impl Plan {
-    /// A plan for a rule over rows in memory; `None` if it is not to be kept: it reads what is made anew for every tick, or
+    /// A plan for a rule; `None` if it is not to be kept: it reads what is made anew for every tick, or
     /// cannot be planned without knowing the tick.
     pub async fn make(
         session: &QuerySession,
@@ -129,7 +132,8 @@ impl Plan {
                 context.register_table(name, tables.lasting(event_type)?).ok()?;
             } else if [BUDGET_LINES, INDICATORS].contains(&name.as_str()) {
                 let rows = due.ledger.rows(name)?;
-                let slot = Arc::new(Slot(Mutex::new(Timed::new(rows.clone()))));
+                let none = RecordBatch::new_empty(rows.schema());
+                let slot = Arc::new(Slot(Mutex::new(Timed::new(none))));
                 let columns = (0..rows.num_columns()).collect();
                 let table = RowsTable::new(rows.schema(), columns, Arc::clone(&slot) as _);
                 context.register_table(name, Arc::new(table)).ok()?;
@@ -139,7 +143,8 @@ impl Plan {
         let state = context.state();
         let plan = physical(&state, rule, &now).await.ok()?;
         let is_recursive = plan.exists(|step| Ok(step.is::<RecursiveQueryExec>())).unwrap_or(true);
-        (!is_recursive).then(|| Box::new(Self { steps: plan, now, ledger, state }))
+        let config = state.config().clone();
+        (!is_recursive).then(|| Box::new(Self { steps: plan, now, ledger, config }))
     }
 
     /// Starts it at a tick.
@@ -166,9 +171,18 @@ impl Plan {
             return Ok(Box::pin(EmptyRecordBatchStream::new(plan.schema())));
         }
         let context = TaskContext::default()
-            .with_session_config(self.state.config().clone())
+            .with_session_config(self.config.clone())
             .with_runtime(QuerySession::runtime(memory));
         execute_stream(guarded(plan, watch)?, Arc::new(context))
+    }
+
+    /// Lets go of the ledger's rows: those of the next tick are others.
+    pub fn rest(&self) {
+        for (_, slot) in &self.ledger {
+            let mut rows = slot.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let none = RecordBatch::new_empty(rows.rows().schema());
+            *rows = Timed::new(none);
+        }
     }
 }
 

@@ -12,9 +12,9 @@ use arrow::{
 use async_trait::async_trait;
 use datafusion::{
     catalog::{Session, TableProvider},
-    common::{DFSchema, Result, ScalarValue, exec_err, tree_node::TreeNodeRecursion},
+    common::{Result, exec_err, tree_node::TreeNodeRecursion},
     execution::{SendableRecordBatchStream, TaskContext},
-    logical_expr::{BinaryExpr, ColumnarValue, Expr, Operator, TableProviderFilterPushDown, TableType},
+    logical_expr::{Expr, Operator, TableProviderFilterPushDown, TableType},
     physical_expr::{EquivalenceProperties, PhysicalExpr},
     physical_plan::{
         DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, ReplaceChildrenOptions,
@@ -23,6 +23,7 @@ use datafusion::{
     },
 };
 
+use super::within::Within;
 use crate::event::{Column, schema::FIELDS};
 
 /// Rows with the least and the greatest of their times.
@@ -103,11 +104,7 @@ impl TableProvider for RowsTable {
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
-        let of = |filter: &&Expr| match bound(filter) {
-            Some(_) => TableProviderFilterPushDown::Inexact,
-            None => TableProviderFilterPushDown::Unsupported,
-        };
-        Ok(filters.iter().map(of).collect())
+        Ok(Within::support(filters))
     }
 
     async fn scan(
@@ -124,11 +121,6 @@ impl TableProvider for RowsTable {
             // `reads::names` has every column that a query can read, so this is a bug.
             return exec_err!("the query reads a column that was not kept for it");
         };
-        let none = DFSchema::empty();
-        let within = filters
-            .iter()
-            .filter_map(bound)
-            .map(|(operator, at)| Ok((operator, state.create_physical_expr(at.clone(), &none)?)));
         let schema = Arc::new(self.schema.project(wanted)?);
         let properties = PlanProperties::new(
             EquivalenceProperties::new(Arc::clone(&schema)),
@@ -140,26 +132,10 @@ impl TableProvider for RowsTable {
             rows: Arc::clone(&self.rows),
             places,
             schema,
-            within: within.collect::<Result<_>>()?,
+            within: Within::of(filters, state)?,
             properties: Arc::new(properties),
         }))
     }
-}
-
-/// What a filter says of `occurred_at`, if it compares that with something that is the same for all rows.
-fn bound(filter: &Expr) -> Option<(Operator, &Expr)> {
-    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = filter else { return None };
-    let is_time =
-        |expr: &Expr| matches!(expr, Expr::Column(c) if c.name == FIELDS[Column::OccurredAt.index()].name);
-    let is_fixed = |expr: &Expr| !expr.any_column_refs() && !expr.contains_outer();
-    let (operator, at) = match (left.as_ref(), right.as_ref()) {
-        (time, at) if is_time(time) && is_fixed(at) => (*op, at),
-        (at, time) if is_time(time) && is_fixed(at) => (op.swap()?, at),
-        _ => return None,
-    };
-    let bounds =
-        matches!(operator, Operator::Gt | Operator::GtEq | Operator::Lt | Operator::LtEq | Operator::Eq);
-    bounds.then_some((operator, at))
 }
 
 /// The step of a plan that reads them.
@@ -170,7 +146,7 @@ pub struct RowsExec {
     places: Vec<usize>,
     schema: SchemaRef,
     /// Bounds of the times that are meant.
-    within: Vec<(Operator, Arc<dyn PhysicalExpr>)>,
+    within: Within,
     properties: Arc<PlanProperties>,
 }
 
@@ -178,7 +154,7 @@ impl RowsExec {
     /// Whether there is no row that could be meant now.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let (within, mut is_empty) = (self.within(), true);
+        let (within, mut is_empty) = (self.within.now(), true);
         self.rows.each(&mut |batch| {
             is_empty &= !batch.may_be_in(&within);
             is_empty
@@ -186,20 +162,8 @@ impl RowsExec {
         is_empty
     }
 
-    /// The bounds as they are now; one that cannot be told is none.
-    fn within(&self) -> Vec<(Operator, i64)> {
-        let row = one_row();
-        let at = |(operator, at): &(Operator, Arc<dyn PhysicalExpr>)| match at.evaluate(&row) {
-            Ok(ColumnarValue::Scalar(ScalarValue::TimestampMicrosecond(Some(at), _))) => {
-                Some((*operator, at))
-            }
-            _ => None,
-        };
-        self.within.iter().filter_map(at).collect()
-    }
-
     fn now(&self) -> Result<Vec<RecordBatch>> {
-        let (within, mut batches) = (self.within(), Vec::new());
+        let (within, mut batches) = (self.within.now(), Vec::new());
         self.rows.each(&mut |batch| {
             if batch.may_be_in(&within) {
                 batches.push(batch.rows.project(&self.places));

@@ -3,6 +3,7 @@
 mod arrival;
 pub mod block;
 pub(super) mod file;
+mod lasting;
 pub(super) mod parallel;
 mod select;
 pub(super) mod shape;
@@ -33,6 +34,7 @@ use crate::{
     say,
 };
 
+pub use lasting::LastingTable;
 pub use select::Select;
 pub use table::JournalTable;
 

@@ -113,22 +113,31 @@ impl PartitionStream for Part {
     }
 
     fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let mut builder = RecordBatchReceiverStream::builder(Arc::clone(&self.shape.schema), WAITING);
-        let sender = builder.tx();
-        let (history, select, shape) = (self.history.clone(), self.select, self.shape.clone());
-        builder.spawn_blocking(move || {
-            let unread = |e: StoreError| DataFusionError::from(Unread(e.to_string()));
-            for batch in history.read(&select, shape, Order::Any, Bounds::Exact).map_err(unread)? {
-                let batch: Result<RecordBatch> = batch.map_err(unread);
-                // The query has all it needs.
-                if sender.blocking_send(batch).is_err() {
-                    break;
-                }
-            }
-            Ok(())
-        });
-        builder.build()
+        let (history, select) = (self.history.clone(), self.select);
+        stream(self.shape.clone(), move || Ok((history, select)))
     }
+}
+
+/// The events of a journal that is opened where they are read, on a thread that may wait.
+pub(super) fn stream(
+    shape: Shape,
+    open: impl FnOnce() -> Result<(History, Select), StoreError> + Send + 'static,
+) -> SendableRecordBatchStream {
+    let mut builder = RecordBatchReceiverStream::builder(Arc::clone(&shape.schema), WAITING);
+    let sender = builder.tx();
+    builder.spawn_blocking(move || {
+        let unread = |e: StoreError| DataFusionError::from(Unread(e.to_string()));
+        let (history, select) = open().map_err(unread)?;
+        for batch in history.read(&select, shape, Order::Any, Bounds::Exact).map_err(unread)? {
+            let batch: Result<RecordBatch> = batch.map_err(unread);
+            // The query has all it needs.
+            if sender.blocking_send(batch).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    });
+    builder.build()
 }
 
 /// The selection within a filter's bounds of `occurred_at`, and whether it has any.
@@ -157,7 +166,8 @@ fn narrowed(select: Select, filter: &Expr) -> (Select, bool) {
     }
 }
 
-fn bounded(mut select: Select, op: Operator, (floor, exact): (i64, bool)) -> Option<Select> {
+/// The selection within one more bound; an instant is whole microseconds, and whether that is all of it.
+pub(super) fn bounded(mut select: Select, op: Operator, (floor, exact): (i64, bool)) -> Option<Select> {
     // An instant between two microseconds is above its floor.
     let above = floor.checked_add(1)?;
     if matches!(op, Operator::Gt | Operator::GtEq | Operator::Eq) {

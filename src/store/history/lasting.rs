@@ -1,0 +1,104 @@
+//! The journal as a table that outlives the moment it was made in: a plan over it reads what is there when it is executed.
+
+use std::{fmt, sync::Arc};
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::{
+    catalog::{Session, TableProvider},
+    common::Result,
+    execution::TaskContext,
+    logical_expr::{Expr, TableProviderFilterPushDown, TableType},
+    physical_plan::{
+        ExecutionPlan, SendableRecordBatchStream,
+        streaming::{PartitionStream, StreamingTableExec},
+    },
+};
+
+use super::{
+    History, Select,
+    shape::Shape,
+    table::{bounded, stream},
+};
+use crate::{
+    evaluate::plans::within::Within,
+    event::{EventType, TypeSet},
+    store::StoreError,
+};
+
+/// Opens the journal, and says which of its events are there.
+pub type Open = dyn Fn() -> Result<(History, Select), StoreError> + Send + Sync;
+
+/// The events of one type, as [`super::JournalTable`] has them, but of the time at which they are read.
+#[derive(Clone)]
+pub struct LastingTable {
+    schema: SchemaRef,
+    types: TypeSet,
+    open: Arc<Open>,
+}
+
+impl LastingTable {
+    /// The events of this type, in `schema`.
+    #[must_use]
+    pub fn new(schema: &SchemaRef, event_type: EventType, open: Arc<Open>) -> Self {
+        Self { schema: Arc::clone(schema), types: event_type.bit(), open }
+    }
+}
+
+impl fmt::Debug for LastingTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LastingTable").field("types", &self.types).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl TableProvider for LastingTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let shape = Shape::new(&self.schema, projection.map(Vec::as_slice), false)?;
+        let (schema, within) = (Arc::clone(&shape.schema), Within::of(filters, state)?);
+        let partition: Arc<dyn PartitionStream> = Arc::new(Part { table: self.clone(), within, shape });
+        Ok(Arc::new(StreamingTableExec::try_new(schema, vec![partition], None, [], false, limit)?))
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        Ok(Within::support(filters))
+    }
+}
+
+/// What a plan reads.
+#[derive(Debug)]
+struct Part {
+    table: LastingTable,
+    within: Within,
+    shape: Shape,
+}
+
+impl PartitionStream for Part {
+    fn schema(&self) -> &SchemaRef {
+        &self.shape.schema
+    }
+
+    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let (open, types, within) = (Arc::clone(&self.table.open), self.table.types, self.within.now());
+        stream(self.shape.clone(), move || {
+            let (history, select) = open()?;
+            let select = Select { types: Some(types), ..select };
+            let narrowed = |select, (operator, at)| bounded(select, operator, (at, true)).unwrap_or(select);
+            Ok((history, within.into_iter().fold(select, narrowed)))
+        })
+    }
+}
