@@ -190,7 +190,10 @@ struct Through {
 impl Through {
     /// The part of the journal that is through.
     fn select(&self) -> Select {
-        Select { until: Some(self.places.last_of(self.committed.load(Ordering::SeqCst))), ..Select::default() }
+        Select {
+            until: Some(self.places.last_of(self.committed.load(Ordering::SeqCst))),
+            ..Select::default()
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Plans of queries, kept from tick to tick: planning takes longer than most queries do. A plan that is kept gives what
 //! one gives that is made at the tick, with `now` as it is then.
 
+mod fixed;
 mod moment;
 mod nothing;
 pub mod rows;
@@ -190,5 +191,5 @@ async fn physical(state: &SessionState, rule: &ScheduleRule, now: &Moment) -> Re
     let plan = state.statement_to_plan(rule.at_any_time()).await?;
     options().verify_plan(&plan)?;
     let optimised = state.optimize(&now.hidden(plan)?)?;
-    state.query_planner().create_physical_plan(&now.shown(optimised)?, state).await
+    state.query_planner().create_physical_plan(&now.shown(optimised, state)?, state).await
 }

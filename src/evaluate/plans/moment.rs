@@ -14,14 +14,16 @@ use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::{
     common::{
         Result, ScalarValue,
-        tree_node::{Transformed, TreeNode},
+        tree_node::{Transformed, TreeNode, TreeNodeRecursion},
     },
+    execution::SessionState,
     logical_expr::{
         ColumnarValue, Expr, LogicalPlan, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
         Signature, Volatility, expr::ScalarFunction, expr_rewriter::NamePreserver,
     },
 };
 
+use super::fixed::Fixed;
 use crate::{event::schema::time_type, rule::query::MOMENT};
 
 /// The tick's time.
@@ -44,6 +46,11 @@ impl Moment {
         self.at.store(at, Ordering::SeqCst);
     }
 
+    /// What it is.
+    pub fn get(&self) -> i64 {
+        self.at.load(Ordering::SeqCst)
+    }
+
     /// What stands for `now` in queries.
     pub fn function(&self) -> ScalarUDF {
         ScalarUDF::from(self.clone())
@@ -63,26 +70,36 @@ impl Moment {
         })
     }
 
-    /// The plan with the function in the place of the variable.
-    pub fn shown(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
+    /// The plan with functions in the place of the variable, and of what is computed of it alone.
+    pub fn shown(&self, plan: LogicalPlan, state: &SessionState) -> Result<LogicalPlan> {
         let function = Arc::new(self.function());
-        replaced(plan, &|expr| match expr {
-            Expr::ScalarVariable(..) => Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(
-                Arc::clone(&function),
-                Vec::new(),
-            ))),
+        let shown = |expr: Expr| match expr {
+            Expr::ScalarVariable(..) => Transformed::yes(call(&function)),
             other => Transformed::no(other),
+        };
+        replaced(plan, &|expr| {
+            if !matches!(expr, Expr::ScalarVariable(..)) && Fixed::can_be(&expr) {
+                let inner = expr.clone().transform_up(|expr| Ok(shown(expr))).map(|inner| inner.data);
+                if let Ok(fixed) = inner.and_then(|inner| Fixed::new(expr.clone(), inner, self, state)) {
+                    return Transformed::new(call(&Arc::new(fixed)), true, TreeNodeRecursion::Jump);
+                }
+            }
+            shown(expr)
         })
     }
 }
 
-/// The plan with other expressions in it, under the names of those that were there.
+fn call(function: &Arc<ScalarUDF>) -> Expr {
+    Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(function), Vec::new()))
+}
+
+/// The plan with other expressions in it, the outer ones first, under the names of those that were there.
 fn replaced(plan: LogicalPlan, replace: &dyn Fn(Expr) -> Transformed<Expr>) -> Result<LogicalPlan> {
     let replaced = plan.transform_up_with_subqueries(|plan| {
         let names = NamePreserver::new(&plan);
         plan.map_expressions(|expr| {
             let name = names.save(&expr);
-            let replaced = expr.transform_up(|expr| Ok(replace(expr)))?;
+            let replaced = expr.transform_down(|expr| Ok(replace(expr)))?;
             Ok(replaced.update_data(|expr| name.restore(expr)))
         })?
         .map_data(LogicalPlan::recompute_schema)
@@ -122,7 +139,9 @@ impl ScalarUDFImpl for Moment {
     }
 
     fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let at = self.at.load(Ordering::SeqCst);
-        Ok(ColumnarValue::Scalar(ScalarValue::TimestampMicrosecond(Some(at), Some(Arc::clone(&self.zone)))))
+        Ok(ColumnarValue::Scalar(ScalarValue::TimestampMicrosecond(
+            Some(self.get()),
+            Some(Arc::clone(&self.zone)),
+        )))
     }
 }
