@@ -16,7 +16,7 @@ use crate::{
         desk,
         tables::{self, ALERTS, FINDINGS},
     },
-    store::{Cases, History, JournalTable, LastingTable, Reader, Select, Wanted},
+    store::{Cases, History, JournalTable, LastingTable, Reader, Remembered, Select, Wanted},
 };
 
 /// The tables of a state directory.
@@ -24,12 +24,14 @@ pub struct StoredTables {
     dir: PathBuf,
     schema: SchemaRef,
     calendar: Arc<Calendar>,
+    remembered: Arc<Remembered>,
 }
 
 impl StoredTables {
     /// The tables of `dir`, with events in `schema`.
     pub fn new(dir: &Path, schema: &SchemaRef, calendar: &Arc<Calendar>) -> Self {
-        Self { dir: dir.to_owned(), schema: Arc::clone(schema), calendar: Arc::clone(calendar) }
+        let (schema, calendar) = (Arc::clone(schema), Arc::clone(calendar));
+        Self { dir: dir.to_owned(), schema, calendar, remembered: Arc::default() }
     }
 }
 
@@ -42,7 +44,7 @@ impl Tables for StoredTables {
     fn lasting(&self, event_type: EventType) -> Option<Arc<dyn TableProvider>> {
         let (dir, schema) = (self.dir.clone(), Arc::clone(&self.schema));
         let open = move || Ok((History::open(&dir, &schema)?, Select::default()));
-        Some(Arc::new(LastingTable::new(&self.schema, event_type, Arc::new(open))))
+        Some(Arc::new(LastingTable::new(&self.schema, event_type, Arc::new(open), &self.remembered)))
     }
 
     fn findings(&self) -> Result<Arc<dyn TableProvider>, String> {

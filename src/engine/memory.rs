@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use arrow::{
-    array::{ArrayRef, AsArray, BooleanArray},
+    array::BooleanArray,
     compute::{concat_batches, filter_record_batch},
     datatypes::SchemaRef,
     record_batch::RecordBatch,
@@ -14,7 +14,7 @@ use datafusion::catalog::TableProvider;
 use super::{Committable, alerts::MemoryAlerts};
 use crate::{
     evaluate::{
-        plans::rows::{Rows, RowsTable, Timed},
+        plans::rows::{Rows, RowsTable, Timed, compacted},
         schedule::Tables,
     },
     event::{EventType, event_schema, time::Calendar},
@@ -43,16 +43,6 @@ impl KeptEvents {
         };
         Self { count: types.len(), tables: rules.read.iter().filter_map(keep).collect() }
     }
-}
-
-/// Text in a buffer of its own: the one that it stands in has all the other columns too.
-fn compacted(rows: RecordBatch) -> RecordBatch {
-    let compact = |column: &ArrayRef| match column.as_string_view_opt() {
-        Some(texts) => Arc::new(texts.gc()) as ArrayRef,
-        None => Arc::clone(column),
-    };
-    let columns = rows.columns().iter().map(compact).collect();
-    RecordBatch::try_new(rows.schema(), columns).unwrap_or(rows)
 }
 
 /// The tables of a run without a store: what was committed so far, in memory. All its batches are of one set of rules.

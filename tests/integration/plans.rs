@@ -1,4 +1,5 @@
-//! Plans of queries that are kept from tick to tick, against plans that are made anew at every tick.
+//! Plans of queries that are kept from tick to tick, against plans that are made anew at every tick, in memory and over
+//! a journal.
 
 use std::sync::{Arc, RwLock};
 
@@ -18,7 +19,7 @@ use fiscwatch::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{block, calendar, lines, random_events};
+use crate::support::{Bench, assert_same, block, calendar, lines, random_events, run as command, run_once};
 
 /// What `now` can stand in, joins of every kind, subqueries, totals of nothing, tables that stay empty, and ticks at which a
 /// condition is the same for all rows.
@@ -51,6 +52,13 @@ const QUERIES: &[&str] = &[
      WHERE occurred_at >= date_trunc('day', now) - interval '8 days' AND is_workday(now - interval '1 day')
        AND EXISTS (SELECT 1 FROM withdrawals w WHERE w.occurred_at > now - interval '1 day')
      GROUP BY GROUPING SETS ((region_code), ())",
+    "SELECT unit_code, date_trunc('week', now) AS week, max(now - interval '1 hour') AS before, count(*) AS n,
+       CASE WHEN extract(dow FROM now) = 1 THEN 'monday' ELSE cast(cast(now AS date) AS text) END AS day,
+       sum(CASE WHEN occurred_at < date_trunc('month', now - interval '1 day') THEN 1 ELSE 0 END) AS older
+     FROM payments WHERE occurred_at >= date_trunc('week', now) - interval '5 days'
+       AND cast(occurred_at AS date) <> cast(now - interval '1 day' AS date)
+     GROUP BY unit_code, date_trunc('week', now), extract(dow FROM now), cast(cast(now AS date) AS text)
+     ORDER BY date_trunc('day', now), unit_code",
 ];
 
 /// Tables whose plans cannot be kept.
@@ -128,16 +136,20 @@ fn events() -> String {
     lines(&events)
 }
 
-#[test]
-fn a_plan_that_is_kept_finds_what_one_made_at_the_tick_finds() {
-    let calendar = calendar();
-    let compiler = Compiler::new(&calendar, Lists::default(), Language::default());
+/// A rule for each query, due every night.
+fn rules() -> String {
     let rule = |(n, sql): (usize, &&str)| {
         let key = if sql.contains("event_id") { "event_id" } else { "unit_code" };
         json!({"id": format!("q{n}"), "severity": "low", "trigger": "schedule", "cron": "0 2 * * *", "sql": sql, "key": [key]})
     };
-    let rules: Vec<Value> = QUERIES.iter().enumerate().map(rule).collect();
-    let rules = RuleSet::from_text(&json!({"rules": rules}).to_string(), &compiler, &calendar);
+    json!({"rules": QUERIES.iter().enumerate().map(rule).collect::<Vec<_>>()}).to_string()
+}
+
+#[test]
+fn a_plan_that_is_kept_finds_what_one_made_at_the_tick_finds() {
+    let calendar = calendar();
+    let compiler = Compiler::new(&calendar, Lists::default(), Language::default());
+    let rules = RuleSet::from_text(&rules(), &compiler, &calendar);
     let rules = Arc::new(rules.unwrap_or_else(|problems| panic!("{problems:?}")));
     let events = events();
     let (kept, anew) = (run(&rules, &events, true), run(&rules, &events, false));
@@ -148,4 +160,24 @@ fn a_plan_that_is_kept_finds_what_one_made_at_the_tick_finds() {
         assert!(!anew.is_empty(), "q{n} finds nothing, so it compares nothing");
         assert_eq!(kept, anew, "q{n}");
     }
+}
+
+#[test]
+fn plans_over_the_journal_find_what_plans_over_memory_find() {
+    let bench = Bench::new(
+        &events(),
+        "sources: [{ name: core, file: { path: events.jsonl } }]\nstate: { dir: state }\nengine: { batch_rows: 100 }\n",
+    );
+    std::fs::write(bench.path().join("rules/rules.yaml"), rules()).unwrap();
+    let expected = bench.backtest(&[]);
+    for n in 0..QUERIES.len() {
+        let id = format!("\"rule_id\":\"q{n}\"");
+        assert!(expected.0.iter().any(|found| found.contains(&id)), "q{n} finds nothing");
+    }
+    assert!(run_once(&bench).wait().unwrap().success());
+    assert_same(&bench.state(), &expected, "the journal");
+    // Once more, of the journal as it was at each tick.
+    let verify = ["state", "verify", "--findings", "--config", "fiscwatch.yaml"];
+    let (code, out, err) = command(bench.path(), &verify);
+    assert_eq!(code, Some(0), "{out}{err}");
 }

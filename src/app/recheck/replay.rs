@@ -37,7 +37,7 @@ use crate::{
     rule::RuleSet,
     say,
     sql::tables::{self, FINDINGS},
-    store::{History, JournalTable, LastingTable, Lookup, Order, Select, StoreError},
+    store::{History, JournalTable, LastingTable, Lookup, Order, Remembered, Select, StoreError},
     stream::{Block, Payload},
 };
 
@@ -86,6 +86,7 @@ pub async fn replay(
         history: history.clone(),
         zone: config.calendar.zone_name.clone(),
         through: Arc::new(Through { places: Arc::clone(&places), committed: AtomicU64::new(0) }),
+        remembered: Arc::default(),
         findings: Mutex::default(),
         alerts: Mutex::new(MemoryAlerts::new(&config.calendar)),
     });
@@ -202,6 +203,7 @@ struct Past {
     history: History,
     zone: String,
     through: Arc<Through>,
+    remembered: Arc<Remembered>,
     /// Findings so far; none are kept where no rule asks for them.
     findings: Mutex<Vec<(i64, Finding)>>,
     /// Alerts so far, as if nobody worked on them.
@@ -218,7 +220,7 @@ impl Tables for Past {
         let (history, through) = (self.history.clone(), Arc::clone(&self.through));
         let schema = Arc::clone(history.schema());
         let open = move || Ok((history.clone(), through.select()));
-        Some(Arc::new(LastingTable::new(&schema, event_type, Arc::new(open))))
+        Some(Arc::new(LastingTable::new(&schema, event_type, Arc::new(open), &self.remembered)))
     }
 
     fn findings(&self) -> Result<Arc<dyn TableProvider>, String> {

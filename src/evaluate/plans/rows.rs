@@ -4,7 +4,7 @@
 use std::{fmt::Debug, sync::Arc};
 
 use arrow::{
-    array::{Array, AsArray},
+    array::{Array, ArrayRef, AsArray},
     compute::{max, min},
     datatypes::{Schema, SchemaRef, TimestampMicrosecondType},
     record_batch::{RecordBatch, RecordBatchOptions},
@@ -62,6 +62,17 @@ impl Timed {
             })
         })
     }
+}
+
+/// The rows with text in a buffer of its own: the one that it stood in has all the other columns too.
+#[must_use]
+pub fn compacted(rows: RecordBatch) -> RecordBatch {
+    let compact = |column: &ArrayRef| match column.as_string_view_opt() {
+        Some(texts) => Arc::new(texts.gc()) as ArrayRef,
+        None => Arc::clone(column),
+    };
+    let columns = rows.columns().iter().map(compact).collect();
+    RecordBatch::try_new(rows.schema(), columns).unwrap_or(rows)
 }
 
 /// Where rows come from.

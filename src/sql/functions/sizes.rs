@@ -93,7 +93,10 @@ impl Sizes {
 
     /// All of them, as far as they are told row by row.
     pub fn sum(&self, rows: usize) -> u64 {
-        (0..rows).fold(0, |sum: u64, row| sum.saturating_add(self.at(row)))
+        match &self.0[..] {
+            [one] => one.saturating_mul(rows as u64),
+            _ => (0..rows).fold(0, |sum: u64, row| sum.saturating_add(self.at(row))),
+        }
     }
 
     /// None less than this.
@@ -181,7 +184,13 @@ pub fn widest_text(array: &ArrayRef) -> Sizes {
 
 /// The bytes of all values of a column, as they are: what views share counts for each.
 pub fn bytes(array: &ArrayRef) -> u64 {
-    Sizes::of(array).sum(array.len())
+    match array.as_string_view_opt() {
+        Some(texts) => {
+            let lengths = texts.lengths().enumerate().filter(|(row, _)| texts.is_valid(*row));
+            lengths.map(|(_, length)| u64::from(length)).sum()
+        }
+        None => Sizes::of(array).sum(array.len()),
+    }
 }
 
 #[cfg(test)]
@@ -197,6 +206,7 @@ mod tests {
     fn values_are_as_long_as_what_they_hold() {
         let texts: ArrayRef = Arc::new(StringViewArray::from(vec![Some("支付"), None, Some("x")]));
         assert_eq!([0, 1, 2].map(|row| Sizes::of(&texts).at(row)), [6, 0, 1]);
+        assert_eq!((bytes(&texts), bytes(&texts.slice(1, 2))), (7, 1));
         let numbers: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3]));
         assert_eq!(bytes(&numbers), 24);
         let of = |values: Vec<i64>| Some(values.into_iter().map(Some));

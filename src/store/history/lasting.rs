@@ -16,7 +16,7 @@ use datafusion::{
 };
 
 use super::{
-    History, Select,
+    History, Remembered, Select,
     shape::Shape,
     table::{bounded, stream},
 };
@@ -35,13 +35,20 @@ pub struct LastingTable {
     schema: SchemaRef,
     types: TypeSet,
     open: Arc<Open>,
+    remembered: Arc<Remembered>,
 }
 
 impl LastingTable {
-    /// The events of this type, in `schema`.
+    /// The events of this type, in `schema`. What is read is `remembered`, which is of one state.
     #[must_use]
-    pub fn new(schema: &SchemaRef, event_type: EventType, open: Arc<Open>) -> Self {
-        Self { schema: Arc::clone(schema), types: event_type.bit(), open }
+    pub fn new(
+        schema: &SchemaRef,
+        event_type: EventType,
+        open: Arc<Open>,
+        remembered: &Arc<Remembered>,
+    ) -> Self {
+        let remembered = Arc::clone(remembered);
+        Self { schema: Arc::clone(schema), types: event_type.bit(), open, remembered }
     }
 }
 
@@ -93,12 +100,13 @@ impl PartitionStream for Part {
     }
 
     fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let (open, types, within) = (Arc::clone(&self.table.open), self.table.types, self.within.now());
-        stream(self.shape.clone(), move || {
-            let (history, select) = open()?;
-            let select = Select { types: Some(types), ..select };
+        let (table, shape, within) = (self.table.clone(), self.shape.clone(), self.within.now());
+        stream(&self.shape, move |take| {
+            let (history, select) = (table.open)()?;
+            let select = Select { types: Some(table.types), ..select };
             let narrowed = |select, (operator, at)| bounded(select, operator, (at, true)).unwrap_or(select);
-            Ok((history, within.into_iter().fold(select, narrowed)))
+            let select = within.into_iter().fold(select, narrowed);
+            history.read_again(&select, &shape, &table.remembered, take)
         })
     }
 }

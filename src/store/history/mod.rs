@@ -5,6 +5,7 @@ pub mod block;
 pub(super) mod file;
 mod lasting;
 pub(super) mod parallel;
+mod remembered;
 mod select;
 pub(super) mod shape;
 mod table;
@@ -35,6 +36,7 @@ use crate::{
 };
 
 pub use lasting::LastingTable;
+pub use remembered::Remembered;
 pub use select::Select;
 pub use table::JournalTable;
 

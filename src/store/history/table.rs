@@ -113,29 +113,28 @@ impl PartitionStream for Part {
     }
 
     fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let (history, select) = (self.history.clone(), self.select);
-        stream(self.shape.clone(), move || Ok((history, select)))
+        let (history, select, shape) = (self.history.clone(), self.select, self.shape.clone());
+        stream(&self.shape, move |take| {
+            for batch in history.read(&select, shape, Order::Any, Bounds::Exact)? {
+                if !take(batch?) {
+                    break;
+                }
+            }
+            Ok(())
+        })
     }
 }
 
-/// The events of a journal that is opened where they are read, on a thread that may wait.
+/// Rows as `read` gives them, on a thread that may wait, until it is told that the query has all it needs.
 pub(super) fn stream(
-    shape: Shape,
-    open: impl FnOnce() -> Result<(History, Select), StoreError> + Send + 'static,
+    shape: &Shape,
+    read: impl FnOnce(&mut dyn FnMut(RecordBatch) -> bool) -> Result<(), StoreError> + Send + 'static,
 ) -> SendableRecordBatchStream {
     let mut builder = RecordBatchReceiverStream::builder(Arc::clone(&shape.schema), WAITING);
     let sender = builder.tx();
     builder.spawn_blocking(move || {
-        let unread = |e: StoreError| DataFusionError::from(Unread(e.to_string()));
-        let (history, select) = open().map_err(unread)?;
-        for batch in history.read(&select, shape, Order::Any, Bounds::Exact).map_err(unread)? {
-            let batch: Result<RecordBatch> = batch.map_err(unread);
-            // The query has all it needs.
-            if sender.blocking_send(batch).is_err() {
-                break;
-            }
-        }
-        Ok(())
+        read(&mut |batch| sender.blocking_send(Ok(batch)).is_ok())
+            .map_err(|e| DataFusionError::from(Unread(e.to_string())))
     });
     builder.build()
 }
