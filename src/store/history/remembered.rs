@@ -287,3 +287,34 @@ impl History {
         Ok(files.chain(self.blocks(select)?.into_iter().map(Unit::Block)).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{ArrayRef, Int64Array};
+
+    use super::*;
+
+    fn rows(mebibytes: usize) -> RecordBatch {
+        let numbers: ArrayRef = Arc::new(Int64Array::from(vec![0; mebibytes << 17]));
+        RecordBatch::try_from_iter([("n", numbers)]).unwrap()
+    }
+
+    fn key(block: i64) -> Key {
+        Key { place: Place::Block(block), columns: Arc::default(), types: None }
+    }
+
+    #[test]
+    fn what_was_asked_for_last_stays_within_the_bound() {
+        let remembered = Remembered::default();
+        for block in 0..100 {
+            remembered.put(&key(block), rows(1));
+            assert!(remembered.get(&key(0)).is_some(), "what is asked for every time was let go of");
+        }
+        assert!(remembered.get(&key(99)).is_some() && remembered.get(&key(1)).is_none());
+        remembered.put(&key(100), rows(BYTES >> 20));
+        assert!(remembered.get(&key(100)).is_none(), "a batch as large as all there may be");
+        let kept = remembered.0.lock().unwrap();
+        assert_eq!(kept.bytes, kept.rows.values().map(|(rows, _)| bytes(rows)).sum::<usize>());
+        assert!(kept.bytes <= BYTES && kept.rows.len() > 20);
+    }
+}
