@@ -36,6 +36,7 @@ mod rule;
 mod session;
 mod sign_in;
 mod silences;
+mod standing;
 mod stream;
 pub mod tls;
 mod tokens;
