@@ -21,7 +21,7 @@ use super::{
     connection::Peer,
     forwarded,
     refused::{Cause, Refusals},
-    request::blocking,
+    request::at_once,
     routes::{Need, keeps_to_limits, need},
     standing::Standing,
 };
@@ -167,7 +167,7 @@ impl SignIn {
         by_itself: bool,
     ) -> Result<Option<Known>, Problem> {
         let (own, now) = (Arc::clone(self), self.clock.now());
-        let found = blocking(move || {
+        let found = at_once(move || {
             own.ask(|accounts| {
                 let known = |(way, identity)| Known { identity, way };
                 Ok(match &shown {
