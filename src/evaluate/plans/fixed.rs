@@ -34,7 +34,7 @@ pub struct Fixed {
 
 impl Fixed {
     /// For an expression that can be one; `now` stands in it as `shown` has it.
-    pub fn new(of: Expr, shown: Expr, now: &Moment, state: &SessionState) -> Result<ScalarUDF> {
+    pub fn function(of: Expr, shown: Expr, now: &Moment, state: &SessionState) -> Result<ScalarUDF> {
         let none = DFSchema::empty();
         let (_, field) = of.to_field(&none)?;
         let steps = state.create_physical_expr(shown, &none)?;

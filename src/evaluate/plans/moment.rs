@@ -80,7 +80,7 @@ impl Moment {
         replaced(plan, &|expr| {
             if !matches!(expr, Expr::ScalarVariable(..)) && Fixed::can_be(&expr) {
                 let inner = expr.clone().transform_up(|expr| Ok(shown(expr))).map(|inner| inner.data);
-                if let Ok(fixed) = inner.and_then(|inner| Fixed::new(expr.clone(), inner, self, state)) {
+                if let Ok(fixed) = inner.and_then(|inner| Fixed::function(expr.clone(), inner, self, state)) {
                     return Transformed::new(call(&Arc::new(fixed)), true, TreeNodeRecursion::Jump);
                 }
             }
