@@ -10,6 +10,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Problem,
+    by::By,
+    lens::Lens,
     request::{Params, blocking},
 };
 use crate::{
@@ -114,8 +116,10 @@ pub struct WindowEvent {
         (status = 404, description = "There is no such event, or no such rule in force", body = Problem, content_type = "application/problem+json")))]
 pub async fn explain(
     State(shared): State<Arc<Shared>>,
+    by: By,
     Params(asked): Params<ExplainQuery>,
 ) -> Result<Json<Explanation>, Problem> {
+    let lens = by.lens_on_events();
     blocking(move || {
         let (calendar, rules) = (&shared.calendar, shared.rules_in_force());
         let missing = |detail: String| Problem::new(StatusCode::NOT_FOUND, detail);
@@ -150,7 +154,7 @@ pub async fn explain(
         let params = rule.rule.params.iter().map(|(name, param)| (name.clone(), param_value(param)));
         let about = (asked.event.clone(), asked.rule.clone(), rule.title.clone());
         let stored = stored.map(|finding| finding.finding_id);
-        Ok(Json(view(explained, about, params.collect(), stored, calendar)))
+        Ok(Json(view(explained, about, params.collect(), stored, (calendar, lens))))
     })
     .await
 }
@@ -160,10 +164,10 @@ fn view(
     (event_id, rule_id, title): (String, String, String),
     params: Map<String, Value>,
     finding_id: Option<String>,
-    calendar: &Calendar,
+    (calendar, lens): (&Calendar, Lens),
 ) -> Explanation {
     let Explained { verdict, parts, mut values, mut key, kinds, window, mut limits } = explained;
-    for shown in [&mut values, &mut key] {
+    for shown in [&mut values, &mut key].into_iter().filter(|_| lens == Lens::Masked) {
         personal::event::mask_measures(shown, &kinds);
         personal::event::mask(shown);
     }
