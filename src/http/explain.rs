@@ -18,7 +18,7 @@ use crate::{
     daemon::Shared,
     event::{Column, EventType, id_hash, time::Calendar},
     personal,
-    rule::{Param, probe::Of},
+    rule::probe::Of,
     say,
     store::{Cases, FINDINGS_MAX, Lookup},
     text::quoted,
@@ -151,7 +151,7 @@ pub async fn explain(
         let explained = question.explain(of)?;
         let (findings, _) = Cases::open_read_only(&shared.state_dir)?.about(&asked.event, FINDINGS_MAX)?;
         let stored = findings.into_iter().find(|finding| finding.rule_id == asked.rule);
-        let params = rule.rule.params.iter().map(|(name, param)| (name.clone(), param_value(param)));
+        let params = rule.rule.params.iter().map(|(name, param)| (name.clone(), param.to_json()));
         let about = (asked.event.clone(), asked.rule.clone(), rule.title.clone());
         let stored = stored.map(|finding| finding.finding_id);
         Ok(Json(view(explained, about, params.collect(), stored, (calendar, lens))))
@@ -234,13 +234,5 @@ fn word(verdict: Verdict) -> &'static str {
         Verdict::LeftOut => "left_out",
         Verdict::NotAsked => "not_asked",
         Verdict::Unknown => "unknown",
-    }
-}
-
-pub fn param_value(param: &Param) -> Value {
-    match param {
-        Param::Number(text) | Param::Text(text) => text.clone().into(),
-        Param::Bool(value) => (*value).into(),
-        Param::List(items) => items.iter().map(param_value).collect(),
     }
 }
