@@ -36,6 +36,7 @@ mod limits;
 mod lists;
 mod local_time;
 mod lookups;
+mod masking;
 mod meeting;
 mod messages;
 mod mistakes;
