@@ -76,7 +76,7 @@ impl Sample {
         let mut head = [0; 8];
         let read = file.read(&mut head)?;
         file.seek(SeekFrom::Start(0))?;
-        let sample = Self::rows_of(file, &format, &head[..read], sheet)
+        let sample = Self::rows_of(file, format, &head[..read], sheet)
             .with_context(|| path.display().to_string())?
             .without_totals();
         if sample.rows.is_empty() {
@@ -85,7 +85,7 @@ impl Sample {
         Ok(sample)
     }
 
-    fn rows_of(file: File, format: &Format, head: &[u8], sheet: Option<&str>) -> anyhow::Result<Self> {
+    fn rows_of(file: File, format: Format, head: &[u8], sheet: Option<&str>) -> anyhow::Result<Self> {
         match head {
             [b'P', b'K', ..] | [0xD0, 0xCF, 0x11, 0xE0, ..] => Self::workbook(file, sheet),
             [b'P', b'A', b'R', b'1', ..] => bail!(say!(
