@@ -119,7 +119,8 @@ fn streams(seed: u64, count: usize) -> (Vec<Value>, Vec<Value>, usize) {
                 row["ty"] = if kind == 2 { "application" } else { "payment" }.into();
                 row["payee"] = "甲公司".into();
                 let Some(of) = known.get(&line) else {
-                    (short.push(row), unknown += 1);
+                    short.push(row);
+                    unknown += 1;
                     continue;
                 };
                 // What the row says itself stays, and the name of the line's unit is none of another one.

@@ -94,16 +94,20 @@ fn cells() -> String {
 fn workbook(path: &std::path::Path) {
     let mut book = Workbook::new();
     let sheet = book.add_worksheet();
-    HEADER.iter().zip(0..).for_each(|(name, column)| drop(sheet.write(0, column, *name).unwrap()));
+    for (name, column) in HEADER.iter().zip(0..) {
+        sheet.write(0, column, *name).unwrap();
+    }
     for line in 1..8u32 {
         let cells = row(&format!("X{line}"), ("", ""));
-        cells.iter().zip(0..).for_each(|(cell, column)| drop(sheet.write(line, column, cell).unwrap()));
+        for (cell, column) in cells.iter().zip(0..) {
+            sheet.write(line, column, cell).unwrap();
+        }
     }
     let (day, time) =
         (Format::new().set_num_format("yyyy-mm-dd"), Format::new().set_num_format("yyyy-mm-dd hh:mm:ss"));
     let at = |text: &str| ExcelDateTime::parse_from_str(text).unwrap();
-    sheet.write_with_format(1, 1, &at("2026-03-05"), &day).unwrap();
-    sheet.write_with_format(2, 1, &at("2026-03-05T10:30:00"), &time).unwrap();
+    sheet.write_with_format(1, 1, at("2026-03-05"), &day).unwrap();
+    sheet.write_with_format(2, 1, at("2026-03-05T10:30:00"), &time).unwrap();
     sheet.write(3, 9, 6_222_021_234_567_890_123_f64).unwrap();
     sheet.write(4, 10, 0.1 + 0.2).unwrap();
     sheet.write_formula(5, 10, rust_xlsxwriter::Formula::new("=1+4").set_result("")).unwrap();
