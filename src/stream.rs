@@ -282,6 +282,8 @@ pub enum Reason {
     TooLarge,
     /// A field that the type must have is missing, null or empty.
     MissingField,
+    /// What the record lacks is looked up at its budget line, which is not approved yet.
+    UnknownLine,
     /// A value of another JSON type than the field's, such as a code as a number.
     WrongType,
     /// A word outside the field's closed set.
@@ -326,6 +328,7 @@ impl Reason {
             Self::NotUtf8 => "not_utf8",
             Self::TooLarge => "too_large",
             Self::MissingField => "missing_field",
+            Self::UnknownLine => "unknown_line",
             Self::WrongType => "wrong_type",
             Self::UnknownValue => "unknown_value",
             Self::BadEventId => "bad_event_id",

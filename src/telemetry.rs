@@ -126,6 +126,8 @@ pub struct Metrics {
     pub sealed_events: IntCounter,
     /// Events that were deleted because they were too old.
     pub retired_events: IntCounter,
+    /// Records that come again which are not known any more, because they were too old.
+    pub retired_records: IntCounter,
     /// Times that sealing did not work.
     pub seal_errors: IntCounter,
     /// Alerts by state and severity.
@@ -390,6 +392,11 @@ impl Metrics {
             journal_events: gauge(r, "journal_events", "Events in the journal.")?,
             sealed_events: counter(r, "sealed_events_total", "Events moved into sealed files.")?,
             retired_events: counter(r, "retired_events_total", "Events deleted for state.retain.")?,
+            retired_records: counter(
+                r,
+                "retired_records_total",
+                "Records of sources with mode upsert that are not known any more, for state.retain.",
+            )?,
             seal_errors: counter(r, "seal_errors_total", "Times that sealing did not work.")?,
             alerts: register(r, IntGaugeVec::new(opts("alerts", "Alerts."), &["state", "severity"])?)?,
             alerts_escalated: counter(

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Gets the real servers that tests talk to: Alertmanager (Debian's package, unpacked) and aiosmtpd (PyPI, in an environment
-# of its own) into target/services, and PostgreSQL (Debian's package, installed without a server that runs).
-# setup/services.sh [alertmanager|aiosmtpd|postgresql]…
+# of its own) into target/services, and PostgreSQL (Debian's package, installed without a server that runs); and a second
+# reader of ISO 20022 messages (PyPI, in an environment of its own).
+# setup/services.sh [alertmanager|aiosmtpd|iso20022|postgresql]…
 # It does nothing where they are there. Where one cannot be had it says so, and `cargo test` says what it skips.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
@@ -16,6 +17,10 @@ get_alertmanager() {
     root mkdir -p "$(dirname "/$templates")" && root ln -sfn "$services/prometheus-alertmanager/$templates" "/$templates"
 }
 get_aiosmtpd() { "$services/venv/bin/python" -c 'import aiosmtpd' || venv "$services/venv" aiosmtpd==1.4.6; }
+# Its classes are made from the published schemas by xsdata.
+get_iso20022() {
+    "$services/iso20022/bin/python" -c 'import xsdata, pyiso20022' || venv "$services/iso20022" pyiso20022==1.6.2 xsdata==26.10
+}
 
 # It needs libraries of its own, so it is installed; without a cluster nothing starts.
 get_postgresql() {
@@ -26,5 +31,5 @@ get_postgresql() {
         { root apt-get update -qq && root apt-get install -y -qq --no-install-recommends postgresql; }
 }
 
-[ $# -gt 0 ] || set -- alertmanager aiosmtpd postgresql
+[ $# -gt 0 ] || set -- alertmanager aiosmtpd iso20022 postgresql
 fetch "$services/setup.log" "$@"

@@ -119,7 +119,7 @@ impl Assembly {
             decoder,
             sequencer: Sequencer::new(ledger, dedup, watermark, Some(config.checkpoint_events))
                 .finding(Originals::in_journal(Lookup::open(store.dir())?).within(config.retain_micros()))
-                .comparing(Versions::stored(Lookup::open(store.dir())?)?),
+                .comparing(Versions::stored(Lookup::open(store.dir())?)?.within(config.retain_micros())),
             windowing: windowing.telling(Arc::clone(&shared.busy)),
             evaluator,
             record: Record::Journal,

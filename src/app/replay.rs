@@ -13,7 +13,7 @@ use crate::{
     config::Config,
     engine::{
         BatchLimits, Committable, Dedup, Engine, EngineError, LATE_WITHOUT_HISTORY, MemoryTables, Originals,
-        Output, Record, Scheduler, Sequencer, Windowing, batches,
+        Output, Record, Scheduler, Sequencer, Versions, Windowing, batches,
     },
     evaluate::Evaluator,
     ledger::Ledger,
@@ -154,7 +154,8 @@ impl Replay {
         let engine = Engine {
             decoder: Arc::new(super::decoder(config)),
             sequencer: Sequencer::new(ledger, Dedup::default(), super::watermark(config), None)
-                .finding(Originals::default().within(config.retain_micros())),
+                .finding(Originals::default().within(config.retain_micros()))
+                .comparing(Versions::default().within(config.retain_micros())),
             windowing,
             evaluator: Arc::new(RwLock::new(evaluator)),
             record: self.record,

@@ -137,14 +137,20 @@ fn count(done: &Sealing, shared: &Shared) {
     let m = &shared.metrics;
     m.sealed_events.inc_by(done.events);
     m.retired_events.inc_by(done.retired_events);
+    m.retired_records.inc_by(done.retired_records);
     m.journal_events.sub(done.retired_events.cast_signed());
     shared.sealed_bytes.store(crate::store::sealed_bytes(&shared.state_dir), Ordering::Relaxed);
-    let Sealing { blocks, events, files, compacted, retired_files, retired_events } = done;
+    let Sealing { blocks, events, files, compacted, retired_files, retired_events, retired_records } = done;
     if *retired_files > 0 {
         tracing::info!(
             files = retired_files,
             events = retired_events,
             "events older than state.retain were deleted"
+        );
+    } else if *retired_records > 0 {
+        tracing::info!(
+            records = retired_records,
+            "what was known of records older than state.retain was deleted"
         );
     } else if *compacted > 0 {
         tracing::debug!(files = compacted, "files of one day became one");

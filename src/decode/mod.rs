@@ -61,6 +61,8 @@ pub struct Decoded {
     pub contents: Vec<u64>,
     /// Where each came from.
     pub origins: Origins,
+    /// Those that get from their budget line what they lack of it (`lookup` of a map).
+    pub lookups: Vec<usize>,
     /// Records that cannot be read.
     pub rejects: Vec<Reject>,
     /// Lines and rows of each block that hold nothing.
@@ -162,6 +164,7 @@ impl Decoded {
             contents: vec![self.contents[0]; rows],
             events,
             origins: Origins::default(),
+            lookups: Vec::new(),
             rejects: Vec::new(),
             skipped: Vec::new(),
             unknown_fields: BTreeMap::new(),

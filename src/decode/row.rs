@@ -25,7 +25,7 @@ use super::{
 use crate::{
     event::{
         BudgetAction, Column, EventType, FieldKind, TypeSet,
-        schema::{EVENT_ID_CHARS, FIELDS, TextKind, id_hash, required_by_action},
+        schema::{EVENT_ID_CHARS, FIELDS, LINE_ATTRIBUTES, TextKind, id_hash, required_by_action},
         time::TimeBounds,
     },
     say,
@@ -92,6 +92,8 @@ pub struct RowBuilder<'c> {
     ids: Vec<u64>,
     contents: Vec<u64>,
     origins: Origins,
+    /// Rows that get from their budget line what they lack of it.
+    lookups: Vec<usize>,
     pub rejects: Vec<Reject>,
     /// Empty lines and rows of each block.
     skipped: Vec<u64>,
@@ -118,6 +120,7 @@ impl<'c> RowBuilder<'c> {
             ids: Vec::with_capacity(rows),
             contents: Vec::with_capacity(rows),
             origins: Origins::default(),
+            lookups: Vec::new(),
             rejects: Vec::new(),
             skipped: Vec::new(),
             unknown_fields: BTreeMap::new(),
@@ -181,6 +184,9 @@ impl<'c> RowBuilder<'c> {
         let row = self.types.len();
         match self.append(cells, row, faults) {
             Ok((event_type, id, content)) => {
+                if self.looks_up(event_type) {
+                    self.lookups.push(row);
+                }
                 self.types.push(event_type);
                 self.ids.push(id);
                 self.contents.push(content);
@@ -192,6 +198,11 @@ impl<'c> RowBuilder<'c> {
                 self.reject(fault, record, start, end);
             }
         }
+    }
+
+    /// Whether events of a type get from their budget line what they lack of it.
+    fn looks_up(&self, event_type: EventType) -> bool {
+        event_type.opens_lines() && self.reading.map().is_some_and(|map| map.looks_up)
     }
 
     /// All that is wrong with a record, and in which columns of its source.
@@ -260,13 +271,15 @@ impl<'c> RowBuilder<'c> {
         };
         // Of an event of no type only what every event has can be told.
         let bit = event_type.as_ref().map_or(0, |event_type| event_type.bit());
+        let looks_up = event_type.as_ref().is_ok_and(|event_type| self.looks_up(*event_type));
+        let by_line = |column: usize| looks_up && LINE_ATTRIBUTES.iter().any(|of| of.index() == column);
         let must = |required: TypeSet| if bit == 0 { required == ALL_TYPES } else { required & bit != 0 };
         let mut content = 0u64;
         for (column, (cell, field)) in cells.iter_mut().zip(FIELDS).enumerate() {
             let left = reading.undress(cell, field.kind);
             match cell {
                 Cell::Told => {}
-                Cell::Absent if must(field.required) => match left {
+                Cell::Absent if must(field.required) && !by_line(column) => match left {
                     Left::Nothing => faults.emptied(column),
                     Left::Text(_) => faults.missing(column),
                 },
@@ -419,6 +432,7 @@ impl<'c> RowBuilder<'c> {
             ids: whole.ids,
             contents: whole.contents,
             origins: self.origins,
+            lookups: self.lookups,
             rejects: self.rejects,
             skipped: self.skipped,
             unknown_fields: self.unknown_fields,
@@ -443,6 +457,7 @@ impl<'c> RowBuilder<'c> {
             ids: self.ids,
             contents: self.contents,
             origins: self.origins,
+            lookups: self.lookups,
             rejects: self.rejects,
             skipped: self.skipped,
             unknown_fields: self.unknown_fields,

@@ -8,6 +8,7 @@ mod committable;
 mod dedup;
 mod forgotten;
 mod in_flight;
+mod lookups;
 mod memory;
 mod noted;
 mod originals;

@@ -18,6 +18,7 @@ use arrow::{
 use super::{
     Noted,
     dedup::{Dedup, Seen},
+    lookups,
     originals::Originals,
     ports::PortError,
     recent::Recent,
@@ -183,8 +184,7 @@ impl Sequencer {
         now: (i64, i64),
         ticker: &mut Ticker,
     ) -> Result<Vec<Sequenced>, PortError> {
-        let judges = Judges::new(&mut self.dedup, self.watermark.known_plausible());
-        let (mut decoded, mut resolved) = self.versions.resolve(decoded, judges)?;
+        let (mut decoded, mut resolved) = self.resolve(decoded)?;
         let event_ids = decoded.events.column(Column::EventId.index()).as_string_view().clone();
         let names = decoded.events.column(Column::OriginalEventId.index()).as_string_view().clone();
         let wanted = ticker.rules().originals;
@@ -203,8 +203,9 @@ impl Sequencer {
         let (mut duplicates, mut late) = (0, 0);
         for row in 0..rows {
             let (id, content) = (decoded.ids[row], decoded.contents[row]);
-            if let Some(detail) = self.implausible(times.value(row), resolved.is_made(row)) {
-                decoded.rejects.push(decoded.origins.reject(row, Reason::BadTime, detail));
+            let at = times.value(row);
+            if let Some((reason, detail)) = self.refused(&decoded, (row, at), resolved.is_made(row)) {
+                decoded.rejects.push(decoded.origins.reject(row, reason, detail));
                 accepted.push(false);
                 continue;
             }
@@ -279,9 +280,31 @@ impl Sequencer {
         Ok(parts)
     }
 
-    /// Why the time of an event cannot be right. One that is made of an accepted one is not judged again.
-    fn implausible(&mut self, at: i64, is_made: bool) -> Option<String> {
-        if is_made { None } else { self.watermark.plausible()?.refuses(at) }
+    /// The events of a batch with all that they lack, and those that versions lead to in the place of these.
+    fn resolve(&mut self, mut decoded: Decoded) -> Result<(Decoded, Resolved), PortError> {
+        self.look_up(&mut decoded)?;
+        let judges = Judges::new(&mut self.dedup, self.watermark.known_plausible());
+        self.versions.resolve(decoded, judges)
+    }
+
+    /// Gives events what they lack of their budget lines.
+    fn look_up(&mut self, decoded: &mut Decoded) -> Result<(), PortError> {
+        if decoded.lookups.is_empty() {
+            return Ok(());
+        }
+        let ledger = self.ledger.read().unwrap_or_else(PoisonError::into_inner);
+        lookups::fill(decoded, &ledger, &mut self.dedup, self.watermark.known_plausible())
+    }
+
+    /// Why an event is not taken: its time cannot be right, or its line is to tell what it lacks and does not. The time of
+    /// one that is made of an accepted one is not judged again.
+    fn refused(&self, decoded: &Decoded, (row, at): (usize, i64), is_made: bool) -> Option<(Reason, String)> {
+        let bound = self.watermark.known_plausible().filter(|_| !is_made);
+        let implausible = bound.and_then(|bound| bound.refuses(at));
+        let told = |reason: Reason| move |detail: String| (reason, detail);
+        implausible
+            .map(told(Reason::BadTime))
+            .or_else(|| lookups::unknown(decoded, row).map(told(Reason::UnknownLine)))
     }
 
     /// The event that another one names, if it is asked for and came before.

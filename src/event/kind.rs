@@ -67,6 +67,12 @@ impl EventType {
         Self::ALL.into_iter().find(|t| t.name() == name)
     }
 
+    /// Whether it opens its budget line, if nothing did before, with the attributes that it has of it.
+    #[must_use]
+    pub const fn opens_lines(self) -> bool {
+        matches!(self, Self::Payment | Self::Application)
+    }
+
     /// Whether it names another event, in `original_event_id`.
     #[must_use]
     pub fn names_another(self) -> bool {

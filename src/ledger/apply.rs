@@ -7,7 +7,7 @@ use arrow::{
 };
 
 use super::{Attributes, Balances, Indicator, Ledger, LineNumber, Reversal, original::Naming};
-use crate::event::{BankStatus, BudgetAction, Column, EventType, schema::LINE_ATTRIBUTES};
+use crate::event::{BankStatus, BudgetAction, Column, EventType};
 
 /// The columns that [`Ledger::apply`] reads.
 pub const LEDGER_COLUMNS: &[Column] = &[
@@ -146,8 +146,7 @@ impl<'b> Events<'b> {
     }
 
     pub(super) fn attributes(&self, row: usize, approved: bool) -> Attributes {
-        let texts = std::array::from_fn(|at| self.text(LINE_ATTRIBUTES[at + 1], row));
-        Attributes::new(approved, self.value::<Int32Type>(Column::FiscalYear, row), texts)
+        Attributes::of(self.batch, row, approved)
     }
 
     fn value<T: ArrowPrimitiveType>(&self, column: Column, row: usize) -> Option<T::Native> {

@@ -1,5 +1,11 @@
 //! The attributes of a budget line: what it was approved for, or what the payment that opened it says.
 
+use arrow::{
+    array::{Array, AsArray},
+    datatypes::Int32Type,
+    record_batch::RecordBatch,
+};
+
 use crate::event::{Column, schema::LINE_ATTRIBUTES};
 
 /// The texts among [`LINE_ATTRIBUTES`]: all but the fiscal year.
@@ -27,6 +33,18 @@ impl Attributes {
             *end = u32::try_from(text.len()).unwrap_or(u32::MAX);
         }
         Self { approved, fiscal_year, ends, text: text.into() }
+    }
+
+    /// The attributes that an event has.
+    #[must_use]
+    pub fn of(events: &RecordBatch, row: usize, approved: bool) -> Self {
+        let text = |column: Column| {
+            let array = events.column(column.index()).as_string_view();
+            array.is_valid(row).then(|| array.value(row))
+        };
+        let years = events.column(Column::FiscalYear.index()).as_primitive::<Int32Type>();
+        let texts = std::array::from_fn(|at| text(LINE_ATTRIBUTES[at + 1]));
+        Self::new(approved, years.is_valid(row).then(|| years.value(row)), texts)
     }
 
     /// A text attribute; `None` where it is missing, or `column` is none.

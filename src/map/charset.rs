@@ -108,11 +108,28 @@ pub fn look(reader: impl Read, charset: Charset) -> Result<&'static Encoding, St
                 encoding = named.name()
             ))
         }
+        Charset::Named(named) if named.is_ascii_compatible() && named != UTF_8 && is_other(text, named) => {
+            Err(say!(
+                "it is in {found} and not in {encoding}, which the map names: write `encoding: auto`, or leave it out",
+                found = charset_of_most(text).name(),
+                encoding = named.name()
+            ))
+        }
         Charset::Named(named) if named == UTF_8 && !is_utf8 && charset_of_most(text) == GB18030 => Err(say!(
             "it is in GB18030 and not in UTF-8, which the map names: write `encoding: auto`, or leave it out"
         )),
         _ => Ok(found),
     }
+}
+
+/// Whether most lines beyond ASCII cannot be in an encoding, and all of them can in the one that the bytes tell.
+fn is_other(text: &[u8], named: &'static Encoding) -> bool {
+    let found = charset_of_most(text);
+    let lines = || text.split(|byte| *byte == b'\n').filter(|line| !line.is_ascii());
+    let is_wrong = |line: &&[u8]| named.decode_without_bom_handling(line).1;
+    found != named
+        && 2 * lines().filter(is_wrong).count() > lines().count()
+        && !lines().any(|line| found.decode_without_bom_handling(line).1)
 }
 
 fn charset_of_most(text: &[u8]) -> &'static Encoding {

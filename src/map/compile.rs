@@ -10,7 +10,7 @@ use crate::{
     event::{
         Column, EventType, FieldKind,
         dress::{naked, squeezed},
-        schema::{FIELDS, field},
+        schema::{FIELDS, LINE_ATTRIBUTES, field},
     },
     say,
     stream::{Dialect, Encoding},
@@ -91,6 +91,7 @@ impl Compiler<'_> {
                 self.mistake(&["optional", name], message, Some(hint));
             }
         }
+        self.lookup();
         self.required(&id);
         if shape.format == Some(Encoding::Xml) && shape.rows.is_none() {
             let message =
@@ -126,6 +127,7 @@ impl Compiler<'_> {
             slots: std::mem::take(&mut self.slots),
             id,
             fields: std::mem::take(&mut self.fields),
+            looks_up: shape.lookup.is_some(),
             when,
             totals: shape.totals.iter().map(|word| squeezed(word)).filter(|word| !word.is_empty()).collect(),
             dates: dates?,
@@ -257,8 +259,26 @@ impl Compiler<'_> {
         }
     }
 
-    /// Fields that every event of a type must have and that come from nowhere.
-    fn required(&mut self, id: &[usize]) {
+    /// What is looked up must be named by something, and be lacking.
+    fn lookup(&mut self) {
+        if self.shape.lookup.is_none() {
+            return;
+        }
+        if self.field(Column::BudgetLineId.index()).is_none() {
+            let message = say!("`lookup` finds the budget line by budget_line_id, and no column gives that");
+            let hint = say!("name the column with the number of the budget line under `columns`");
+            self.mistake(&["lookup"], message, Some(hint));
+        }
+        let types = self.types();
+        if !types.is_empty() && !types.iter().any(|event_type| event_type.opens_lines()) {
+            let message =
+                say!("`lookup` fills what payments and applications lack, and no record of this map is one");
+            self.mistake(&["lookup"], message, None);
+        }
+    }
+
+    /// The types that records may be, as far as the map tells; none if it does not.
+    fn types(&self) -> Vec<EventType> {
         let kind = self.fields.iter().find(|field| field.column == Column::Type.index());
         let words = kind.and_then(|kind| kind.words.as_ref());
         let mut types: Vec<EventType> = match kind {
@@ -272,6 +292,12 @@ impl Compiler<'_> {
                 .collect(),
         };
         types.dedup();
+        types
+    }
+
+    /// Fields that every event of a type must have and that come from nowhere.
+    fn required(&mut self, id: &[usize]) {
+        let types = self.types();
         let every = u32::MAX;
         let bits: Vec<u32> =
             if types.is_empty() { vec![every] } else { types.iter().map(|t| u32::from(t.bit())).collect() };
@@ -282,7 +308,9 @@ impl Compiler<'_> {
             let needed =
                 bits.iter().any(|bit| if *bit == every { required == all } else { required & bit != 0 });
             let by_id = *column == Column::EventId.index() && !id.is_empty();
-            needed && !has(*column) && !by_id
+            let by_line =
+                self.shape.lookup.is_some() && LINE_ATTRIBUTES.iter().any(|known| known.index() == *column);
+            needed && !has(*column) && !by_id && !by_line
         };
         let missing: Vec<_> = (0..FIELDS.len()).filter(lacks).map(|column| FIELDS[column].name).collect();
         if !missing.is_empty() {
@@ -358,6 +386,21 @@ money: { thousands: ',,' }
 when: 状态 ==
 "
         ));
+    }
+
+    #[test]
+    fn what_is_looked_up_has_a_line_and_is_lacking() {
+        let columns = "columns: { 单号: event_id, 金额: amount, 日期: occurred_at, 原单: original_event_id";
+        let refunds = format!("{columns} }}\nconstants: {{ type: refund }}\nlookup: {{ from: budget_line }}");
+        let payments = format!(
+            "{columns}, 指标: budget_line_id, 收款人: payee_name, 账号: payee_account }}
+constants: {{ type: payment, payment_mode: direct, settlement: transfer, payee_type: entity }}
+lookup: {{ from: budget_line }}"
+        );
+        assert_eq!(mistakes(&payments), "");
+        insta::assert_snapshot!(mistakes(&refunds));
+        let all_lack = payments.replace("lookup: { from: budget_line }", "");
+        insta::assert_snapshot!(mistakes(&all_lack));
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Map, numbered};
+use encoding_rs::{Encoding, GB18030, UTF_8};
+
+use super::{Charset, Map, numbered};
 use crate::{inspect::shown, say};
 
 /// Rows below a wrong header in which the right one is looked for.
@@ -32,12 +34,33 @@ impl Map {
                 "Row {row} names more of them: write `header_row: {row}`",
                 row = self.header_row + at + 1
             )),
+            None if let Some(encoding) = self.other_encoding(row, found) => Some(say!(
+                "In {encoding} it names more of them: write `encoding: auto`, or leave it out",
+                encoding
+            )),
             None if names.len() <= 1 => Some(Self::delimiter_hint(row)),
             None => None,
         };
         let told =
             say!("row {number} reads {row}: {fault}", number = self.header_row, row = shown(row), fault);
         Err(hint.map_or(told.clone(), |hint| format!("{told}. {hint}")))
+    }
+
+    /// The encoding in which a header names more columns of the map than in the one that the map names.
+    fn other_encoding(&self, row: &str, found: usize) -> Option<&'static str> {
+        let Charset::Named(named) = self.charset else { return None };
+        let bytes = named.encode(row).0;
+        let names = |other: &'static Encoding| {
+            let text = other.decode_without_bom_handling(&bytes).0;
+            self.slots.among(&self.dialect.cells(&text))
+        };
+        let others =
+            [UTF_8, GB18030].into_iter().filter(|other| *other != named && named.is_ascii_compatible());
+        others
+            .map(|other| (names(other), other.name()))
+            .filter(|(count, _)| *count > found)
+            .max()
+            .map(|(_, name)| name)
     }
 
     /// What to do about a header that is one cell.

@@ -23,7 +23,7 @@ pub use charset::{Charset, growing_reader, look as look_at_encoding, reader as u
 pub use compile::Mistake;
 pub use date::Dates;
 pub use money::{Amount, AmountError, Money};
-pub use shape::{MapShape, MoneyShape, MoneyUnit, Negative, Word};
+pub use shape::{LookupFrom, LookupShape, MapShape, MoneyShape, MoneyUnit, Negative, Word};
 pub use slots::{Places, Slots, Tree, numbered};
 pub use upsert::{Mode, Upsert, UpsertShape, Versioned};
 pub use when::{Condition, NoNumber, Values};
@@ -53,6 +53,8 @@ pub struct Map {
     pub id: Vec<usize>,
     /// What each field is read from, by its place in the data dictionary.
     pub fields: Vec<Field>,
+    /// Whether payments and applications get what they lack from their budget line.
+    pub looks_up: bool,
     /// Which rows are events.
     pub when: Option<Condition>,
     /// Words that a row of totals begins with, squeezed.

@@ -45,6 +45,12 @@ pub enum AmountError {
     /// Separators that part no thousands.
     #[error("{}", say!("its separators do not stand before every three digits"))]
     Grouping,
+    /// The sign of a currency that is none of yuan.
+    #[error("{}", say!("not a decimal number: {sign} is the sign of a currency; have the amount written without it, and a currency in a column of its own", sign))]
+    Sign {
+        /// The sign.
+        sign: char,
+    },
     /// The cell names another unit than the map.
     #[error("{}", say!("it is in 万元, and the map has `unit: 元`"))]
     Unit,
@@ -84,6 +90,9 @@ impl Money {
         let text = self.without_separators(text)?;
         let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
         let digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
+        if let Some(sign) = text.chars().find(|c| "$€£₩₽₹".contains(*c)) {
+            return Err(AmountError::Sign { sign });
+        }
         if whole.is_empty() || !digits(whole) || !digits(fraction) || text.ends_with('.') {
             let commas = self.thousands.is_none() && text.contains(',');
             return Err(if commas { AmountError::Commas } else { MoneyError::Syntax.into() });
@@ -196,8 +205,11 @@ mod tests {
             let read = yuan.read(text).map(|a| if a.negative { -a.cents } else { a.cents });
             assert_eq!(read, Ok(cents), "{text}");
         }
-        for text in ["", "-", "abc", "--1", "(-1)", "-1-", "1.2.3", "5.", ".", "US$5", "1 000", "1e3"] {
+        for text in ["", "-", "abc", "--1", "(-1)", "-1-", "1.2.3", "5.", ".", "1 000", "1e3"] {
             assert_eq!(yuan.read(text), Err(MoneyError::Syntax.into()), "{text}");
+        }
+        for (text, sign) in [("US$5", '$'), ("€5.00", '€'), ("5 £", '£')] {
+            assert_eq!(yuan.read(text), Err(AmountError::Sign { sign }), "{text}");
         }
         for text in ["1,23", "12,34.5", "1234,567", ",123", "1.234,56", "1,,234"] {
             assert_eq!(yuan.read(text), Err(AmountError::Grouping), "{text}");

@@ -42,6 +42,8 @@ pub struct MapShape {
     pub dates: Vec<String>,
     /// How amounts are written.
     pub money: MoneyShape,
+    /// Where payments and applications get what they lack of their budget line.
+    pub lookup: Option<LookupShape>,
     /// The condition that rows which are events meet, in SQL over the columns; others are counted as skipped.
     pub when: Option<String>,
     /// Words that a row of totals begins with; such a row has no id, and is counted as skipped.
@@ -73,6 +75,7 @@ impl Default for MapShape {
             values: BTreeMap::new(),
             dates: Vec::new(),
             money: MoneyShape::default(),
+            lookup: None,
             when: None,
             totals: totals.map(String::from).to_vec(),
             zone: None,
@@ -80,6 +83,23 @@ impl Default for MapShape {
             nulls: None,
         }
     }
+}
+
+/// Where rows get what they lack.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LookupShape {
+    /// `budget_line`: the line in `budget_line_id`, as it stands approved when the row comes. It fills the fiscal year, the
+    /// region, the unit, the classes, the project and the kind of funds where the row has none.
+    pub from: LookupFrom,
+}
+
+/// What rows get what they lack from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LookupFrom {
+    /// Their budget line.
+    BudgetLine,
 }
 
 /// How amounts are written.

@@ -121,6 +121,20 @@ impl UpsertShape {
 }
 
 impl Map {
+    /// The columns that tell records apart and are in no `event_id`, where that is made of fewer columns: records that differ
+    /// only there share an id.
+    #[must_use]
+    pub fn keys_beyond_ids(&self) -> Vec<&str> {
+        let Some(upsert) = &self.upsert else { return Vec::new() };
+        let event_id = self.fields.iter().find(|field| field.column == Column::EventId.index());
+        let ids: Vec<_> = self.id.iter().copied().chain(event_id.and_then(|field| field.slot)).collect();
+        if upsert.key.len() <= ids.len() {
+            return Vec::new();
+        }
+        let beyond = upsert.key.iter().filter(|slot| !ids.contains(slot));
+        beyond.map(|slot| self.slots.names()[*slot].as_str()).collect()
+    }
+
     /// Whether all of its records are applications.
     pub(super) fn only_applies(&self) -> bool {
         let kind = self.fields.iter().find(|field| field.column == Column::Type.index());

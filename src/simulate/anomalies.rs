@@ -109,6 +109,8 @@ pub(super) enum Deed {
     SkipNumber,
     RoundTrip,
     KeepFunds,
+    SilenceFeed,
+    WakeAccount,
 }
 
 macro_rules! anomalies {
@@ -212,4 +214,6 @@ anomalies! {
     D::SkipNumber, Middle, "voucher-gap" [] 3 x 1: "the number before the voucher is missing";
     D::RoundTrip, Early, "round-trip" [] 3 x 1: "more than half comes back from the payee after six working days";
     D::KeepFunds, Early, "slow-allocation" [] 2 x 0: "funds that are received and not handed on";
+    D::SilenceFeed, Middle, "feed-silent" [] 1 x 0: "a region's payments of a working day come a day late";
+    D::WakeAccount, Opening, "dormant-account-wakes" [] 3 x 0: "an own account is credited again after more than a year";
 }

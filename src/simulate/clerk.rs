@@ -6,7 +6,7 @@ use super::calendar::{Day, MINUTE, timestamp};
 use super::dice::{choose, mix, scale};
 use super::treasury::Treasury;
 use super::units::Money;
-use super::voucher::{Charge, Flaw, Voucher, regular_id};
+use super::voucher::{Charge, Credit, Flaw, Voucher, regular_id};
 use super::{Action, Cents, Event, EventType, Simulated, Stamp};
 
 const REFUND_REASONS: [&str; 4] = ["账号有误退回", "多付款项退回", "合同终止退款", "差旅借支余款退回"];
@@ -76,10 +76,10 @@ impl<'a> Clerk<'a> {
         self.confirmation(voucher, nobodys, at)
     }
 
-    /// A unit receives money on its basic account: some of what it paid, or funds from elsewhere.
-    pub(super) fn receipt(&mut self, voucher: &Voucher, from_payee: bool, at: i64) -> Simulated {
+    /// A unit receives money.
+    pub(super) fn receipt(&mut self, voucher: &Voucher, credit: Credit, at: i64) -> Simulated {
         let mut event = self.next(EventType::Receipt, at);
-        self.treasury.describe_receipt(voucher, from_payee, &mut event);
+        self.treasury.describe_receipt(voucher, credit, &mut event);
         unlabelled(event)
     }
 

@@ -44,7 +44,14 @@ pub struct Label {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct LabelKey {
     /// The unit that pays.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub unit_code: String,
+    /// The region.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub region_code: String,
+    /// The own account that is credited.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub account: String,
     /// The budget line charged.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub budget_line_id: String,

@@ -53,8 +53,7 @@ impl Labels {
     }
 
     /// An anomaly that consists of what does not happen, or of what happens all the time.
-    pub(super) fn add_span(&mut self, anomaly: &'static Anomaly, unit_code: String, from: Stamp, to: Stamp) {
-        let key = LabelKey { unit_code, ..LabelKey::default() };
+    pub(super) fn add_span(&mut self, anomaly: &'static Anomaly, key: LabelKey, from: Stamp, to: Stamp) {
         self.complete.push_back(label(anomaly, key, from, to));
     }
 
@@ -67,6 +66,8 @@ impl Labels {
 fn of_event(anomaly: &'static Anomaly, event: &Event) -> Label {
     let key = LabelKey {
         unit_code: event.unit_code.clone().unwrap_or_default(),
+        region_code: String::new(),
+        account: event.account.clone().unwrap_or_default(),
         budget_line_id: event.budget_line_id.clone().unwrap_or_default(),
         payee_account: event.payee_account.clone().unwrap_or_default(),
         economic_code: event.economic_code.clone().unwrap_or_default().into_owned(),

@@ -2,12 +2,12 @@
 
 use jiff::ToSpan;
 
-use super::Anomaly;
 use super::anomalies::Deed;
 use super::plant::{Series, YUAN};
-use super::simulation::Simulation;
-use super::voucher::Voucher;
-use super::{Stamp, calendar};
+use super::schedule::WAKES_AFTER;
+use super::simulation::{Simulation, Task};
+use super::voucher::{Credit, Voucher};
+use super::{Anomaly, LabelKey, Stamp, calendar};
 
 impl Simulation<'_> {
     /// The payments of an anomaly of a unit, if it is one.
@@ -69,9 +69,18 @@ impl Simulation<'_> {
             }
             Deed::KeepFunds => {
                 let voucher = self.special(Some(unit), "30227", (200_000.0, 500_000.0));
-                let event = self.clerk.receipt(&voucher, false, at);
+                let event = self.clerk.receipt(&voucher, Credit::Funds, at);
                 self.labels.add_event(anomaly, &event.event);
                 self.emit(event);
+            }
+            Deed::SilenceFeed => self.silence(anomaly, unit),
+            Deed::WakeAccount => {
+                let voucher = self.special(Some(unit), "30227", (20_000.0, 90_000.0));
+                let event = self.clerk.receipt(&voucher, Credit::Idle, at);
+                self.emit(event);
+                let wakes = &self.treasury.calendar.days[self.today + WAKES_AFTER];
+                let at = wakes.midnight + (at - self.day().midnight);
+                self.arrange(at, Task::Wake { voucher: Box::new(voucher), anomaly });
             }
             Deed::StopWages => {
                 let month = self.day().date.month();
@@ -85,13 +94,26 @@ impl Simulation<'_> {
         }
     }
 
+    /// Nothing is paid in the unit's region on the next working day.
+    fn silence(&mut self, anomaly: &'static Anomaly, unit: u32) {
+        let region = self.treasury.units[unit as usize].region;
+        let day = self.treasury.calendar.workday_after(self.today, 1);
+        self.silent = Some((region, day));
+        let day = &self.treasury.calendar.days[day];
+        let stamp = |at| Stamp { at: calendar::timestamp(at), offset: day.offset };
+        let region_code = self.treasury.regions[usize::from(region)].code.clone();
+        let key = LabelKey { region_code, ..LabelKey::default() };
+        self.labels.add_span(anomaly, key, stamp(day.midnight), stamp(day.end()));
+    }
+
     fn label_span(&mut self, anomaly: &'static Anomaly, unit: u32, months: i8) {
         let day = self.day();
         let length = day.date.until(day.date.saturating_add(i32::from(months).months()));
         let days = length.map_or(30, |span| i64::from(span.get_days()));
         let stamp = |at| Stamp { at: calendar::timestamp(at), offset: day.offset };
         let (from, to) = (stamp(day.midnight), stamp(day.midnight + days.max(28) * 24 * calendar::HOUR));
-        self.labels.add_span(anomaly, self.treasury.units[unit as usize].code.clone(), from, to);
+        let unit_code = self.treasury.units[unit as usize].code.clone();
+        self.labels.add_span(anomaly, LabelKey { unit_code, ..LabelKey::default() }, from, to);
     }
 
     /// The year's budgets of a unit for some classes, in cents.

@@ -5,7 +5,7 @@ use super::calendar::{HOUR, MINUTE};
 use super::dice::{choose, fraction_of, mix, scale};
 use super::simulation::{Simulation, Task};
 use super::units::Money;
-use super::{Anomaly, Stamp, calendar};
+use super::{Anomaly, LabelKey, Stamp, calendar};
 
 /// One in so many lines of project money is a programme with indicators.
 const PROGRAMME_OF: u64 = 4;
@@ -126,8 +126,9 @@ impl Simulation<'_> {
             && report == Report::Final
         {
             let stamp = |at| Stamp { at: calendar::timestamp(at), offset: self.day().offset };
-            let unit = self.treasury.unit_of(line).code.clone();
-            self.labels.add_span(anomaly, unit, stamp(at), stamp(at + 60 * 24 * HOUR));
+            let unit_code = self.treasury.unit_of(line).code.clone();
+            let key = LabelKey { unit_code, ..LabelKey::default() };
+            self.labels.add_span(anomaly, key, stamp(at), stamp(at + 60 * 24 * HOUR));
             return;
         }
         let planted = match report {

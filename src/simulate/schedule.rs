@@ -11,6 +11,11 @@ const ONE_OF_EACH_FROM: u64 = 50_000;
 /// Working days at the end of the plan in which nothing new is started.
 const LAST_DAYS: usize = 10;
 
+/// Days that an account is credited with nothing before it wakes.
+pub(super) const WAKES_AFTER: usize = 380;
+/// Payments of a region in a year with which it pays on nearly every working day.
+const DAILY: f64 = 2_000.0;
+
 /// An anomaly to be planted.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Planned {
@@ -28,7 +33,10 @@ pub(super) fn schedule(treasury: &Treasury) -> Vec<Planned> {
     let mut left = treasury.plan.payments;
     let mut schedule: Vec<Planned> = Vec::new();
     for anomaly in ANOMALIES {
-        let days = fitting_days(treasury, anomaly.season);
+        let mut days = fitting_days(treasury, anomaly.season);
+        if anomaly.deed == Deed::WakeAccount {
+            days.retain(|day| day + WAKES_AFTER < treasury.calendar.days.len());
+        }
         let units = fitting_units(treasury, anomaly.deed);
         for _ in 0..count(anomaly, treasury.plan.payments, &mut dice) {
             let day = days.get(dice.below(days.len() as u64) as usize).copied();
@@ -120,6 +128,12 @@ fn fitting_units(treasury: &Treasury, deed: Deed) -> Vec<u32> {
             Deed::CookDigits => activity.free_amounts >= 3_200.0,
             Deed::OnePayee => (20.0..400.0).contains(&activity.general),
             Deed::CapReached | Deed::CapPace => treasury.reception_line(unit).is_some(),
+            Deed::SilenceFeed => {
+                let region = treasury.units[unit as usize].region;
+                let of_region = |(number, _): &(u32, &super::units::Unit)| treasury.activity(*number).general;
+                let units = (0..).zip(&treasury.units).filter(|(_, other)| other.region == region);
+                treasury.is_whole_year() && units.map(|unit| of_region(&unit)).sum::<f64>() >= DAILY
+            }
             Deed::BondProject => !treasury.bond_lines().is_empty(),
             _ => true,
         }

@@ -12,8 +12,8 @@ use super::ledger::{Book, Release};
 use super::programmes::{Failing, Report};
 use super::schedule::{Planned, schedule};
 use super::treasury::Treasury;
-use super::voucher::{Charge, Flaw, Part, Voucher};
-use super::{Action, EventType, Simulated, spend};
+use super::voucher::{Charge, Credit, Flaw, Part, Voucher};
+use super::{Action, Anomaly, EventType, Simulated, spend};
 
 /// Share of payments that follow an application.
 const APPLIED_FOR: f64 = 0.3;
@@ -53,6 +53,11 @@ pub(super) enum Task {
     /// Some of a planted payment comes back from its payee.
     Receive {
         voucher: Box<Voucher>,
+    },
+    /// An account that was credited with nothing for long is credited again.
+    Wake {
+        voucher: Box<Voucher>,
+        anomaly: &'static Anomaly,
     },
     /// Pays back a planted payment.
     PayBack {
@@ -96,6 +101,8 @@ pub(super) struct Simulation<'a> {
     wages: Vec<u32>,
     /// Units that pay no wages in a month.
     pub without_wages: Vec<(u32, i8)>,
+    /// A region that pays nothing on a day: what it would pay waits for the next.
+    pub silent: Option<(u16, usize)>,
     /// A unit that makes its amounts up, and the quarter, from 0.
     pub cooking: Option<(u32, i8)>,
     /// Contracts of the list used so far: those that are exceeded, and those that are paid too early.
@@ -132,6 +139,7 @@ impl<'a> Simulation<'a> {
             served: 0,
             wages: Vec::new(),
             without_wages: Vec::new(),
+            silent: None,
             cooking: None,
             contracts: (0, 0),
             failing: Vec::new(),
@@ -291,6 +299,11 @@ impl<'a> Simulation<'a> {
 
     /// Pays, and now and then arranges what is wrong with the payment.
     fn pay(&mut self, voucher: &Voucher, at: i64) {
+        if self.silent == Some((self.treasury.unit_of(voucher.line).region, self.today)) {
+            let next = self.treasury.calendar.workday_after(self.today, 1);
+            let at = at - self.day().midnight + self.treasury.calendar.days[next].midnight;
+            return self.arrange(at, Task::Pay(Box::new(voucher.clone())));
+        }
         if voucher.flaw == Flaw::SkippedNumber {
             self.clerk.skip(EventType::Payment);
         }
@@ -374,10 +387,15 @@ impl<'a> Simulation<'a> {
                 self.emit(event);
             }
             Task::Receive { voucher } => {
-                let event = self.clerk.receipt(&voucher, true, at);
+                let event = self.clerk.receipt(&voucher, Credit::Returned, at);
                 if let Some(part) = voucher.plant {
                     self.labels.add(Part { last: true, ..part }, &event.event);
                 }
+                self.emit(event);
+            }
+            Task::Wake { voucher, anomaly } => {
+                let event = self.clerk.receipt(&voucher, Credit::Idle, at);
+                self.labels.add_event(anomaly, &event.event);
                 self.emit(event);
             }
             Task::PayBack { voucher, payment } => {

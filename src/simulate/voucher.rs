@@ -46,6 +46,17 @@ pub(super) enum Charge {
     Unknown(u32),
 }
 
+/// What a unit is credited with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Credit {
+    /// Most of what it paid comes back, to its basic account.
+    Returned,
+    /// Funds that it is to hand on, on its basic account.
+    Funds,
+    /// Money on the account that is never credited otherwise.
+    Idle,
+}
+
 /// What is wrong with a planted payment, as far as it shows in single fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Flaw {
@@ -268,19 +279,31 @@ impl Treasury {
         }
     }
 
-    /// Money that comes to the basic account of a voucher's unit: most of what it paid, or funds that it is to hand on.
-    pub(super) fn describe_receipt(&self, voucher: &Voucher, from_payee: bool, event: &mut Event) {
+    /// Money that comes to an account of a voucher's unit.
+    pub(super) fn describe_receipt(&self, voucher: &Voucher, credit: Credit, event: &mut Event) {
         let unit = self.unit_of(voucher.line);
         event.unit_code = Some(unit.code.clone());
-        event.account = Some(own_account(self.plan.seed, &unit.code, OwnAccount::Basic));
-        let (name, account) = match from_payee {
-            true => self.payee_of(voucher, unit),
-            false => (String::from("省财政厅国库处"), treasury_account(self.plan.seed, unit.region)),
+        event.account = Some(own_account(
+            self.plan.seed,
+            &unit.code,
+            match credit {
+                Credit::Returned | Credit::Funds => OwnAccount::Basic,
+                Credit::Idle => OwnAccount::ZeroBalance,
+            },
+        ));
+        let (name, account) = match credit {
+            Credit::Returned => self.payee_of(voucher, unit),
+            _ => (String::from("省财政厅国库处"), treasury_account(self.plan.seed, unit.region)),
         };
         (event.payer_name, event.payer_account) = (Some(name), Some(account));
-        event.amount =
-            Some(Cents(if from_payee { (voucher.amount * 6 / 10).max(1) } else { voucher.amount }));
-        event.purpose = Some(if from_payee { "往来款" } else { "专项转移支付资金" }.to_owned());
+        let returned = (voucher.amount * 6 / 10).max(1);
+        event.amount = Some(Cents(if credit == Credit::Returned { returned } else { voucher.amount }));
+        let purpose = match credit {
+            Credit::Returned => "往来款",
+            Credit::Funds => "专项转移支付资金",
+            Credit::Idle => "代管资金",
+        };
+        event.purpose = Some(purpose.to_owned());
     }
 
     fn attach_papers(&self, voucher: &Voucher, unit: &Unit, event: &mut Event) {

@@ -34,8 +34,8 @@ pub fn write(transaction: &Transaction<'_>, changes: &[VersionChange]) -> rusqli
     set_meta(transaction, LAST, last)
 }
 
-/// Lets go of some records whose latest event is before `before` (microseconds), and says whether there may be more.
-pub fn let_go(transaction: &Transaction<'_>, before: i64) -> rusqlite::Result<bool> {
+/// Lets go of some records whose latest event is before `before` (microseconds), and says how many.
+pub fn let_go(transaction: &Transaction<'_>, before: i64) -> rusqlite::Result<usize> {
     let sql = "SELECT source, \"key\" FROM versions INDEXED BY versions_at WHERE at < ?1 LIMIT ?2";
     let mut old = transaction.prepare_cached(sql)?;
     let names = old.query_map(params![before, LET_GO], |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -47,7 +47,7 @@ pub fn let_go(transaction: &Transaction<'_>, before: i64) -> rusqlite::Result<bo
         delete.execute([source, key])?;
     }
     sum.end()?;
-    Ok(names.len() == LET_GO)
+    Ok(names.len())
 }
 
 /// Whether there are records whose latest event is before `before` (microseconds).
@@ -105,7 +105,7 @@ mod tests {
         assert_eq!(meta(&transaction, LAST).unwrap(), 10);
         sums::check(dir, &transaction, &sums::VERSIONS).unwrap();
         assert!(are_before(&transaction, 5).unwrap());
-        assert!(!let_go(&transaction, 5).unwrap());
+        assert_eq!(let_go(&transaction, 5).unwrap(), 3);
         assert!(!are_before(&transaction, 5).unwrap());
         let left = "SELECT group_concat(\"key\", ' ') FROM (SELECT \"key\" FROM versions ORDER BY \"key\")";
         let left: String = transaction.query_row(left, [], |row| row.get(0)).unwrap();

@@ -95,7 +95,7 @@ fn what_is_missing_is_named() {
     let (code, _, err) = run(bench.path(), &["backtest", "--events", "council.csv", "--map", "map.yaml"]);
     assert!(code == Some(1) && err.contains("map.yaml:2:1: unknown key \"monye\" in the map"), "{err}");
     for (file, text, told) in [
-        ("a.csv", "", "no character"),
+        ("a.csv", "", "an empty file"),
         ("b.csv", "a,b\n", "has no rows"),
         ("c.xml", "<a><b/></a>", "no element"),
     ] {

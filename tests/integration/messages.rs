@@ -34,7 +34,7 @@ fn shipped(name: &str) -> (Arc<Map>, Decoder) {
     (Arc::clone(reading.map().unwrap()), Decoder::new(calendar()).reading(reading))
 }
 
-fn read(path: &Path, name: &str) -> Result<Decoded, String> {
+pub fn read(path: &Path, name: &str) -> Result<Decoded, String> {
     let (map, decoder) = shipped(name);
     let format = Format::of(path, map.format);
     let chunks = Chunks::open(path, format, 1 << 16, (0, 0), false, Some(&map));
@@ -59,7 +59,7 @@ fn told(decoded: &Decoded) -> String {
     text
 }
 
-fn fixture(name: &str) -> std::path::PathBuf {
+pub fn fixture(name: &str) -> std::path::PathBuf {
     root(&format!("tests/integration/fixtures/messages/{name}"))
 }
 

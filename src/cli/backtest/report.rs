@@ -35,6 +35,8 @@ pub struct Report {
     rules: Vec<(Arc<crate::rule::Rule>, RuleReport)>,
     by_type: BTreeMap<EventType, u64>,
     duplicates: u64,
+    /// Rows that are no events.
+    skipped: u64,
     rejects: BTreeMap<&'static str, u64>,
     shown_rejects: Vec<String>,
     paid: i128,
@@ -95,6 +97,7 @@ impl Report {
             rules: Vec::new(),
             by_type: BTreeMap::new(),
             duplicates: 0,
+            skipped: 0,
             rejects: BTreeMap::new(),
             shown_rejects: Vec::new(),
             paid: 0,
@@ -122,6 +125,7 @@ impl Report {
             *self.by_type.entry(*event_type).or_default() += n;
         }
         self.duplicates += batch.duplicates;
+        self.skipped += batch.receipts.iter().map(|(_, _, receipt)| receipt.skipped).sum::<u64>();
         self.journal_start = batch.journal_start.or(self.journal_start);
         self.rests += batch.rests;
         self.paid += batch.paid;
@@ -312,6 +316,13 @@ impl Report {
             rate = format!("{rate:.0}")
         );
         eprintln!("{text}");
+        if self.skipped > 0 {
+            let text = say!(
+                "{skipped} rows are no events and were skipped: empty ones, totals, headers once more, and those that `when` leaves out",
+                skipped = self.skipped
+            );
+            eprintln!("{text}");
+        }
         let Stages { decode, sequence, windows, evaluate } = self.stages;
         let [decode, ledger, windows, rules] =
             [decode, sequence, windows, evaluate].map(|stage| format!("{stage:.2?}"));

@@ -35,6 +35,21 @@ pub fn problems(config: &Config, decoder: &Decoder) -> Vec<Diagnostic> {
     found
 }
 
+/// Warns of sources whose records can share an `event_id`.
+pub fn warn(config: &Config) {
+    for (name, map) in config.readings.iter().filter_map(|(name, reading)| Some((name, reading.map()?))) {
+        let beyond = map.keys_beyond_ids();
+        if !beyond.is_empty() {
+            let text = say!(
+                "warning: records of {source} that differ only in {columns} have one event_id, so the second of them is no payment of its own: name the columns of the key under `id` of the map too",
+                source = quoted(name),
+                columns = beyond.join(", ")
+            );
+            eprintln!("{text}");
+        }
+    }
+}
+
 /// A file that a source would read.
 fn sample(source: &Source) -> Option<(PathBuf, Format)> {
     match source {

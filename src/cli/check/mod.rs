@@ -63,6 +63,7 @@ pub fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     if let Some(retain) = config.retain {
         warn_of_retention(&loaded.set.rules, i64::try_from(retain.as_micros()).unwrap_or(i64::MAX));
     }
+    feeds::warn(&config);
     let live = loaded.set.rules.iter().filter(|r| r.rule.mode == Mode::Live).count();
     let text = say!(
         "{rules} rules in {files} files are in order: {live} live, {others} shadow or disabled; {sources} sources, {lists} lists",

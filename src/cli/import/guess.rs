@@ -2,7 +2,10 @@
 
 use super::{names, sample::Sample};
 use crate::{
-    event::schema::{FIELDS, field},
+    event::{
+        schema::{FIELDS, field},
+        stamp::local_time,
+    },
     map::Dates,
 };
 
@@ -15,6 +18,8 @@ pub struct Guess {
     pub id: Vec<usize>,
     /// How days are written, where it is not as everywhere.
     pub dates: Vec<String>,
+    /// The zone of times that have no offset, if there are any.
+    pub zone: Option<String>,
     /// Whether nobody can say which number of a date is the day.
     pub unclear_day: bool,
     /// Whether amounts count ten thousands.
@@ -60,12 +65,15 @@ const DATES: &[&str] = &[
 ];
 
 impl Guess {
-    /// Guesses.
-    pub fn of(sample: &Sample) -> Self {
+    /// Guesses. Times without an offset are taken to be those of the books' zone.
+    pub fn of(sample: &Sample, zone: &str) -> Self {
         let mut guess = Self::default();
         guess.columns(sample);
         guess.id(sample);
         guess.dates(sample);
+        let clock =
+            guess.column("occurred_at").is_some_and(|column| shows_clock(sample, column, &guess.dates));
+        guess.zone = clock.then(|| zone.to_owned());
         guess.money(sample);
         guess.words(sample);
         guess.constants();
@@ -92,7 +100,7 @@ impl Guess {
         let mut wanted: Vec<(u8, usize, &'static str)> = Vec::new();
         for (column, name) in sample.columns.iter().enumerate() {
             let Some((field, sure)) = names::field_of(name) else { continue };
-            if can_be(sample, column, field) {
+            if can_be(sample, column, field, sure) {
                 wanted.push((sure, column, field));
             }
         }
@@ -214,10 +222,12 @@ impl Guess {
     }
 }
 
-/// Whether what stands in a column can be a field: most of its values are what the field is.
-fn can_be(sample: &Sample, column: usize, name: &str) -> bool {
+/// Whether what stands in a column can be a field: most of its values are what the field is, or half of them where the name
+/// is one that nothing else has.
+fn can_be(sample: &Sample, column: usize, name: &str, sure: u8) -> bool {
     let count = sample.values(column).count();
-    let most = |fitting: usize| count > 0 && fitting * 5 >= count * 4;
+    let least = if sure == names::EXACT { 5 } else { 8 };
+    let most = |fitting: usize| count > 0 && fitting * 10 >= count * least;
     match name {
         "amount" => most(sample.values(column).filter(|text| is_amount(text)).count()),
         "occurred_at" => is_iso(sample, column) || !formats(sample, column).is_empty(),
@@ -242,8 +252,17 @@ fn is_iso(sample: &Sample, column: usize) -> bool {
     let known = |text: &str| {
         text.parse::<jiff::civil::Date>().is_ok() && text.len() == 10 && text.contains('-')
             || text.parse::<jiff::Timestamp>().is_ok()
+            || local_time(text).is_some()
     };
-    sample.values(column).next().is_some() && sample.values(column).all(known)
+    let (count, fitting) =
+        (sample.values(column).count(), sample.values(column).filter(|text| known(text)).count());
+    count > 0 && fitting * 5 >= count * 4
+}
+
+/// Whether times of a column are what a clock shows, and nobody says where.
+fn shows_clock(sample: &Sample, column: usize, formats: &[String]) -> bool {
+    formats.iter().any(|format| format.contains("%H") && !format.contains("%z"))
+        || sample.values(column).any(|text| local_time(text).is_some())
 }
 
 /// The formats that read most values of a column.

@@ -55,7 +55,7 @@ pub fn import(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.load_or_default()?;
     let first = &args.files[0];
     let sample = Sample::of(first, args.sheet.as_deref())?;
-    let mut guess = Guess::of(&sample);
+    let mut guess = Guess::of(&sample, &config.calendar.zone_name);
     for set in &args.set {
         put(&sample, &mut guess, set)?;
     }
@@ -129,7 +129,7 @@ fn trial(path: &Path, text: &str, guess: &Guess, config: &Config) -> anyhow::Res
     }
     let reading = reading(text)?;
     let Some(map) = reading.map().cloned() else { return Ok(None) };
-    Trial::of(path, &map, reading, &config.calendar).map(Some)
+    Trial::of(path, &map, reading, config).map(Some)
 }
 
 fn tell(sample: &Sample, guess: &Guess, trial: Option<&Trial>, config: &Config) {
@@ -144,6 +144,15 @@ fn tell(sample: &Sample, guess: &Guess, trial: Option<&Trial>, config: &Config) 
             "{}",
             say!(
                 "note: nothing in these rows says whether the day or the month stands first; `dates` in the map takes the day to be first"
+            )
+        );
+    }
+    if let Some(zone) = &guess.zone {
+        println!(
+            "{}",
+            say!(
+                "note: times without an offset are taken to be those of {zone}; if they are not, correct `zone` in the map",
+                zone
             )
         );
     }

@@ -2,6 +2,9 @@
 
 use unicode_normalization::UnicodeNormalization;
 
+/// How sure a name is that is known as it stands.
+pub const EXACT: u8 = 2;
+
 /// Names of a field in exports, squeezed, the most telling first.
 const NAMES: &[(&str, &[&str])] = &[
     (
@@ -375,7 +378,7 @@ pub fn field_of(name: &str) -> Option<(&'static str, u8)> {
     let known =
         |wanted: &&(&str, &[&str])| wanted.0.replace('_', "") == name || wanted.1.contains(&name.as_str());
     if let Some((field, _)) = NAMES.iter().find(known) {
-        return Some((field, 2));
+        return Some((field, EXACT));
     }
     // The longest known name within it tells most: 收款人账号(主) is no 收款人.
     let within = |(field, names): &(&'static str, &[&'static str])| {

@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use serde_json::Value;
 
 use super::names;
@@ -76,22 +76,30 @@ impl Sample {
         let mut head = [0; 8];
         let read = file.read(&mut head)?;
         file.seek(SeekFrom::Start(0))?;
-        let sample = match &head[..read] {
-            [b'P', b'K', ..] | [0xD0, 0xCF, 0x11, 0xE0, ..] => Self::workbook(file, sheet)?,
-            [b'P', b'A', b'R', b'1', ..] => bail!(say!(
-                "a Parquet file has names and types already: give its columns a map by hand (docs/feeds.md)"
-            )),
-            _ => {
-                let mut bytes = Vec::new();
-                format.reader(file)?.take(BYTES).read_to_end(&mut bytes)?;
-                Self::text(&bytes, format.encoding)?
-            }
-        };
-        let sample = sample.without_totals();
+        let sample = Self::rows_of(file, format, &head[..read], sheet)
+            .with_context(|| path.display().to_string())?
+            .without_totals();
         if sample.rows.is_empty() {
             bail!(say!("{file} has no rows", file = path.display()));
         }
         Ok(sample)
+    }
+
+    fn rows_of(file: File, format: Format, head: &[u8], sheet: Option<&str>) -> anyhow::Result<Self> {
+        match head {
+            [b'P', b'K', ..] | [0xD0, 0xCF, 0x11, 0xE0, ..] => Self::workbook(file, sheet),
+            [b'P', b'A', b'R', b'1', ..] => bail!(say!(
+                "a Parquet file has names and types already: give its columns a map by hand (docs/feeds.md)"
+            )),
+            [] => bail!(say!("an empty file")),
+            // What is named a workbook and is none is told what it is.
+            _ if format.encoding == Encoding::Excel => Self::workbook(file, sheet),
+            _ => {
+                let mut bytes = Vec::new();
+                format.reader(file)?.take(BYTES).read_to_end(&mut bytes)?;
+                Self::text(&bytes, format.encoding)
+            }
+        }
     }
 
     fn workbook(file: File, sheet: Option<&str>) -> anyhow::Result<Self> {
@@ -288,8 +296,11 @@ impl Table {
 }
 
 impl Sample {
-    /// Rows of totals are no records, as maps have it: their columns hold other things.
+    /// Rows of totals and headers once more are no records, as maps have it: their columns hold other things.
     fn without_totals(mut self) -> Self {
+        let columns = std::mem::take(&mut self.columns);
+        self.rows.retain(|row| *row != columns);
+        self.columns = columns;
         let words = MapShape::default().totals;
         let begins = |row: &Vec<String>| {
             let first = row.iter().find(|cell| !cell.is_empty()).map(|cell| cell.to_lowercase());

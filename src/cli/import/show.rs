@@ -1,6 +1,6 @@
 //! What a file is taken for, and how its first rows are understood, beside how they stand in it.
 
-use std::{path::Path, sync::Arc};
+use std::path::Path;
 
 use arrow::array::Array;
 
@@ -9,8 +9,10 @@ use super::{
     sample::{Layout, Sample},
 };
 use crate::{
+    app,
     cli::table::{Cell, Column, Screen, Table, plain, separated},
-    decode::{Decoded, Decoder, Reading},
+    config::Config,
+    decode::{Decoded, Reading},
     event::{Column as Field, schema::field, time::Calendar},
     map::Map,
     say,
@@ -37,8 +39,8 @@ pub struct Trial {
 
 impl Trial {
     /// Reads the first rows of a file.
-    pub fn of(path: &Path, map: &Map, reading: Reading, calendar: &Arc<Calendar>) -> anyhow::Result<Self> {
-        let decoder = Decoder::new(Arc::clone(calendar)).reading(reading);
+    pub fn of(path: &Path, map: &Map, reading: Reading, config: &Config) -> anyhow::Result<Self> {
+        let decoder = app::decoder(config).reading(reading);
         let format = Format::of(path, map.format);
         let mut chunks = Chunks::open(path, format, 1, (0, 0), false, Some(map))?;
         let mut trial = Self { first: Vec::new(), events: 0, rejected: 0, skipped: 0 };

@@ -66,6 +66,9 @@ pub fn text(sample: &Sample, guess: &Guess) -> String {
         let formats: Vec<_> = guess.dates.iter().map(|format| quoted(format)).collect();
         line(format!("dates: [{}]", formats.join(", ")));
     }
+    if let Some(zone) = &guess.zone {
+        line(format!("zone: {}", quoted(zone)));
+    }
     let money = money(guess);
     if !money.is_empty() {
         line(format!("money: {{ {money} }}"));

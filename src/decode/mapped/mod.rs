@@ -24,7 +24,7 @@ use crate::{
         Column, FieldKind,
         dress::squeezed,
         schema::{FIELDS, TextKind},
-        stamp::Stamp,
+        stamp::{Stamp, local_time},
         time::Calendar,
     },
     map::{Field, Map, Values},
@@ -352,7 +352,9 @@ impl<'a> Apply<'a> {
             None => {}
         }
         let is_number = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-        let usual = if is_number { self.map.times.is_some() } else { self.calendar.parse(text).is_ok() };
+        // A time without an offset is one where a zone is stated, and is told by the want of that where none is.
+        let is_time = || local_time(text).is_some() || self.calendar.parse(text).is_ok();
+        let usual = if is_number { self.map.times.is_some() } else { is_time() };
         if usual || is_scientific(text) {
             return Ok(cell);
         }

@@ -1,16 +1,21 @@
 //! Records that may come again when they have changed: the key, the version, and what the bank did apart from the payment.
 
+use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::{Apply, CODE, Cells, NO_CELLS, Row};
 use crate::{
     decode::{
-        fault::{Fault, Faults},
+        fault::{Fault, Faults, shorten},
         row::{Cell, RowBuilder},
         value::text_of,
         versions::{Role, RowVersion, Stated, Version, application_id, derived_id},
     },
-    event::{BankStatus, Column, EventType, number::parse_number, stamp::local_time},
+    event::{
+        BankStatus, Column, EventType,
+        number::parse_number,
+        stamp::{instant, local_time},
+    },
     map::Upsert,
     say,
     stream::Reason,
@@ -149,48 +154,64 @@ impl<'a> Apply<'a> {
             }
             key.push_str(part);
         }
+        let name = &names[upsert.version];
         let (version, changed_at, shown) =
-            self.order_of(&self.bare(row.cell(upsert.version)), rows).ok_or_else(|| {
-                let name = quoted(&names[upsert.version]);
-                (
-                    Reason::MissingField,
-                    say!("{name} is missing, which orders the versions of the record", name),
-                )
+            self.order_of(name, &self.bare(row.cell(upsert.version)), rows)?.ok_or_else(|| {
+                let detail =
+                    say!("{name} is missing, which orders the versions of the record", name = quoted(name));
+                (Reason::MissingField, detail)
             })?;
         let changed_at = changed_at.filter(|at| rows.can_be(*at));
         Ok(Order { key, version, shown, changed_at })
     }
 
     /// A time, if it is one, else a number, else a text; as it stands there.
-    fn order_of(&self, cell: &Cell<'a>, rows: &RowBuilder<'_>) -> Option<(Version, Option<i64>, String)> {
+    fn order_of(
+        &self,
+        name: &str,
+        cell: &Cell<'a>,
+        rows: &RowBuilder<'_>,
+    ) -> Result<Option<(Version, Option<i64>, String)>, Fault> {
         let column = Column::RecordedAt.index();
         let shown = match cell {
             Cell::Cents(cents) => crate::event::money::format_cents(*cents),
             Cell::Micros(at) | Cell::Local(at) => at.to_string(),
-            cell => plain(cell)?.to_owned(),
+            cell => match plain(cell) {
+                Some(text) => text.to_owned(),
+                None => return Ok(None),
+            },
         };
         let is_time = |cell: &Cell<'_>| matches!(cell, Cell::Micros(_) | Cell::Local(_));
         let by_format = self.time(column, cell.clone()).ok().filter(is_time);
-        if let Some(Cell::Local(clock)) = by_format
-            && rows.instant(column, &Cell::Local(clock)).is_none()
-        {
-            return Some((Version::Time(clock), None, shown));
+        let of_clock = |clock: DateTime| self.clock(name, clock, &shown);
+        let (version, changed_at) = match by_format {
+            Some(Cell::Local(clock)) => match Timestamp::from_microsecond(clock) {
+                Ok(clock) => of_clock(TimeZone::UTC.to_datetime(clock))?,
+                Err(_) => (Version::Text(shown.as_str().into()), None),
+            },
+            Some(cell) if let Some(at) = rows.instant(column, &cell) => (Version::Time(at), Some(at)),
+            _ => match (number(&shown), local_time(&shown)) {
+                (Some(number), _) => (Version::Number(number), None),
+                (None, Some(clock)) => of_clock(clock)?,
+                (None, None) => match rows.instant(column, cell) {
+                    Some(at) => (Version::Time(at), Some(at)),
+                    None => (Version::Text(shown.as_str().into()), None),
+                },
+            },
+        };
+        Ok(Some((version, changed_at, shown)))
+    }
+
+    /// What a clock shows: an instant where its zone is known. One that it showed never or twice in that zone orders
+    /// nothing: the version could pass for an older one, and be passed over.
+    fn clock(&self, name: &str, clock: DateTime, shown: &str) -> Result<(Version, Option<i64>), Fault> {
+        if self.reading.zone().is_none() {
+            let clock = TimeZone::UTC.to_timestamp(clock).map_or(0, Timestamp::as_microsecond);
+            return Ok((Version::Time(clock), None));
         }
-        if let Some(at) = by_format.and_then(|cell| rows.instant(column, &cell)) {
-            return Some((Version::Time(at), Some(at), shown));
-        }
-        if let Some(number) = number(&shown) {
-            return Some((Version::Number(number), None, shown));
-        }
-        if let Some(at) = rows.instant(column, cell) {
-            return Some((Version::Time(at), Some(at), shown));
-        }
-        if let Some(clock) =
-            local_time(&shown).and_then(|time| jiff::tz::TimeZone::UTC.to_timestamp(time).ok())
-        {
-            return Some((Version::Time(clock.as_microsecond()), None, shown));
-        }
-        Some((Version::Text(shown.as_str().into()), None, shown))
+        let at = instant(clock, self.reading.zone())
+            .map_err(|why| (Reason::BadTime, format!("{name} {:?}: {why}", shorten(shown))))?;
+        Ok((Version::Time(at), Some(at)))
     }
 }
 

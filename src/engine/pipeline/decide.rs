@@ -38,10 +38,10 @@ impl Sequence {
         question: Question,
         out: &mpsc::Sender<Preparing>,
     ) -> Result<bool, EngineError> {
-        let decoded = self.decoder.decode(std::slice::from_ref(&question.block), (self.time_max)());
+        let mut decoded = self.decoder.decode(std::slice::from_ref(&question.block), (self.time_max)());
         let refused = match unreadable(&decoded) {
             Some(why) => Some(Unanswered::Unreadable(why)),
-            None => self.sequencer.refuses(&decoded)?,
+            None => self.sequencer.refuses(&mut decoded)?,
         };
         if let Some(refused) = refused {
             let _ = question.answer.send(Err(refused));

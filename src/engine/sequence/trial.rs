@@ -8,23 +8,28 @@ use super::{Sequenced, Sequencer};
 use crate::{
     decision::Unanswered,
     decode::Decoded,
-    engine::{dedup::Seen, ports::PortError},
+    engine::{dedup::Seen, lookups, ports::PortError},
     event::{Column, time::Calendar},
     ledger::{Ledger, Trial},
 };
 
 impl Sequencer {
-    /// An event of these that is known already, or that no run would take: its id, and what is wrong with it.
+    /// An event of these that is known already, or that no run would take: its id, and what is wrong with it. They get what
+    /// they lack of their budget lines.
     ///
     /// # Errors
     /// If sealed events must be looked up and cannot be read.
-    pub fn refuses(&mut self, decoded: &Decoded) -> Result<Option<Unanswered>, PortError> {
+    pub fn refuses(&mut self, decoded: &mut Decoded) -> Result<Option<Unanswered>, PortError> {
+        self.look_up(decoded)?;
         let ids = decoded.events.column(Column::EventId.index()).as_string_view();
         let times =
             decoded.events.column(Column::OccurredAt.index()).as_primitive::<TimestampMicrosecondType>();
         for (row, id) in ids.iter().enumerate() {
             let id = id.unwrap_or_default();
             if let Some(detail) = self.watermark.plausible().and_then(|p| p.refuses(times.value(row))) {
+                return Ok(Some(Unanswered::Unreadable(detail)));
+            }
+            if let Some(detail) = lookups::unknown(decoded, row) {
                 return Ok(Some(Unanswered::Unreadable(detail)));
             }
             if self.dedup.look(id, decoded.ids[row], decoded.contents[row])? != Seen::New {

@@ -192,11 +192,15 @@ impl<'d> Difference<'d> {
             return;
         }
         let was_cleared = known.is_some_and(|bank| bank.cleared);
+        let returned = status == BankStatus::Returned;
+        if returned && known.is_some_and(|bank| !bank.cleared) {
+            // The money came back before. What the bank writes of that now moves none.
+            return;
+        }
         let Some((payment, base)) = self.standing.payment.as_ref().map(|p| (p.id.clone(), p.base.clone()))
         else {
             return;
         };
-        let returned = status == BankStatus::Returned;
         if returned && !was_cleared {
             // What came back was paid before, in a version that nobody saw.
             self.standing.bank = Some(Answer { content: 0, cleared: true });

@@ -24,6 +24,10 @@ pub struct Records {
     store: Option<Box<dyn KnownVersions>>,
     /// The number of the last change.
     last: i64,
+    /// Records whose latest event is so many microseconds older than the latest of all are not known any more.
+    retain: Option<i64>,
+    /// Records at hand of which those that are too old are looked for, where nothing is stored.
+    sweep_at: usize,
 }
 
 impl Records {
@@ -36,16 +40,29 @@ impl Records {
         Ok(Self { store: Some(Box::new(store)), last, ..Self::default() })
     }
 
-    /// What is known of a record.
+    /// Records that are known as long as events are kept.
+    pub fn within(self, retain: Option<i64>) -> Self {
+        Self { retain, ..self }
+    }
+
+    /// What is known of a record. One that is too old is not, whether it is let go of already or not: what becomes of it
+    /// does not depend on when that is.
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub fn find(&mut self, source: &Arc<str>, key: &str) -> Result<Option<Kept>, PortError> {
+    pub fn find(&mut self, source: &Arc<str>, key: &str, latest: i64) -> Result<Option<Kept>, PortError> {
         let name = (Arc::clone(source), key.into());
-        if let Some((kept, _)) = self.at_hand.get(&name) {
-            return Ok(Some(kept.clone()));
-        }
-        self.store.as_mut().map_or(Ok(None), |store| store.version(source, key))
+        let known = match self.at_hand.get(&name) {
+            Some((kept, _)) => Some(kept.clone()),
+            None => self.store.as_mut().map_or(Ok(None), |store| store.version(source, key))?,
+        };
+        let bound = self.bound(latest);
+        Ok(known.filter(|kept| kept.at >= bound))
+    }
+
+    /// The latest event of a record that is known is not before this, in microseconds.
+    fn bound(&self, latest: i64) -> i64 {
+        self.retain.map_or(i64::MIN, |retain| latest.saturating_sub(retain))
     }
 
     /// Notes what is known of a record from now on.
@@ -60,11 +77,17 @@ impl Records {
         VersionChange { source, key, kept, number }
     }
 
-    /// Lets go of records that are committed, if there are many.
+    /// Lets go of records that are committed, if there are many; where nothing is stored, of those that are too old.
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub fn let_go(&mut self) -> Result<(), PortError> {
+    pub fn let_go(&mut self, latest: i64) -> Result<(), PortError> {
+        if self.store.is_none() && self.at_hand.len() > self.sweep_at.max(AT_HAND) {
+            let bound = self.bound(latest);
+            self.at_hand.retain(|_, (kept, _)| kept.at >= bound);
+            // Twice as many, so that each record is looked at a few times at most.
+            self.sweep_at = 2 * self.at_hand.len();
+        }
         let Some(store) = self.store.as_ref().filter(|_| self.changed.len() > AT_HAND) else { return Ok(()) };
         let committed = store.last_change()?;
         while self.changed.len() > AT_HAND
@@ -75,5 +98,34 @@ impl Records {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_known_as_long_as_events_are_kept_and_then_let_go_of() {
+        let source: Arc<str> = "vouchers".into();
+        let mut records = Records::default().within(Some(100));
+        let total = AT_HAND + AT_HAND / 2;
+        for at in 0..i64::try_from(total).unwrap() {
+            records.put(&source, &format!("V{at}"), Kept { at, ..Kept::default() });
+            records.let_go(at).unwrap();
+        }
+        let latest = i64::try_from(total).unwrap() - 1;
+        let is_known = |records: &mut Records, at: i64| {
+            records.find(&source, &format!("V{at}"), latest).unwrap().is_some()
+        };
+        assert!(is_known(&mut records, latest - 100) && !is_known(&mut records, latest - 101));
+        assert!(records.at_hand.len() <= AT_HAND + 1, "{}", records.at_hand.len());
+        // Without a bound everything stays.
+        let mut all = Records::default();
+        (0..total).for_each(|at| {
+            all.put(&source, &format!("V{at}"), Kept::default());
+            all.let_go(latest).unwrap();
+        });
+        assert_eq!(all.at_hand.len(), total);
     }
 }

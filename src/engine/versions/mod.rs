@@ -23,6 +23,7 @@ use self::{
 use super::{
     Sequenced,
     dedup::{Dedup, Seen},
+    lookups,
     plausible::Plausible,
     ports::{KnownVersions, PortError},
 };
@@ -134,6 +135,8 @@ pub struct Judges<'j> {
     plausible: Option<Plausible>,
     /// The contents of the events before in this batch, by the hashes of their ids; `None` of one that is made here.
     before: HashMap<u64, Option<u64>>,
+    /// The latest event time, in microseconds.
+    latest: i64,
 }
 
 /// Where an event comes from: a decoded row, or one that is made of a version.
@@ -156,6 +159,12 @@ impl Versions {
     /// If the store cannot be read.
     pub fn stored(store: impl KnownVersions + 'static) -> Result<Self, PortError> {
         Records::stored(store).map(Self)
+    }
+
+    /// The same, which do not know records any more whose events are not kept.
+    #[must_use]
+    pub fn within(self, retain: Option<i64>) -> Self {
+        Self(self.0.within(retain))
     }
 
     /// Puts events in the place of versions.
@@ -181,7 +190,7 @@ impl Versions {
         }
         // Nothing is judged after these.
         gathered.rows(next..decoded.types.len());
-        self.0.let_go()?;
+        self.0.let_go(judges.latest)?;
         Ok(gathered.finish(decoded, &versions))
     }
 
@@ -197,7 +206,7 @@ impl Versions {
             return Ok(VersionResult::Refused);
         }
         let source = decoded.origins.source(version.block());
-        let known = self.0.find(source, &version.key)?;
+        let known = self.0.find(source, &version.key, judges.latest)?;
         let is_new = known.is_none();
         let kept = known.unwrap_or_default();
         let difference = Difference::new(decoded, version, kept.standing.clone());
@@ -222,6 +231,12 @@ impl Versions {
                 return Ok(gathered.refuse(decoded, version, (Reason::Conflict, detail)));
             }
         }
+        if !difference.is_none()
+            && version.rows() > 0
+            && let Some(detail) = lookups::unknown(decoded, version.row)
+        {
+            return Ok(gathered.refuse(decoded, version, (Reason::UnknownLine, detail)));
+        }
         for (event, _) in &difference.steps {
             if let Event::Row(row) = event
                 && let Some(fault) = judges.refuse(decoded, *row)?
@@ -230,7 +245,7 @@ impl Versions {
             }
         }
         difference.steps.iter().for_each(|(event, _)| judges.accept(decoded, event));
-        let at = kept.at.max(time_of(&decoded.events, version).unwrap_or_else(|| judges.known.latest_at()));
+        let at = kept.at.max(time_of(&decoded.events, version).unwrap_or(judges.latest));
         let Difference { steps, .. } = difference;
         let (count, unchanged) = (steps.len(), kept.standing.clone());
         for (number, (event, standing)) in steps.into_iter().enumerate() {
@@ -260,7 +275,8 @@ impl Versions {
 impl<'j> Judges<'j> {
     /// Before the first event of a batch.
     pub fn new(known: &'j mut Dedup, plausible: Option<&Plausible>) -> Self {
-        Self { known, plausible: plausible.cloned(), before: HashMap::new() }
+        let latest = known.latest_at();
+        Self { known, plausible: plausible.cloned(), before: HashMap::new(), latest }
     }
 
     /// Goes on after rows that are events as they are.
@@ -278,6 +294,7 @@ impl<'j> Judges<'j> {
         match event {
             Event::Row(row) => {
                 self.before.entry(decoded.ids[*row]).or_insert(Some(decoded.contents[*row]));
+                self.latest = self.latest.max(occurred_at(&decoded.events, *row));
                 if let Some(plausible) = &mut self.plausible {
                     plausible.observe(&decoded.events, decoded.types[*row], *row);
                 }
@@ -291,8 +308,10 @@ impl<'j> Judges<'j> {
 
     /// Why an event of a decoded row would not be accepted, if so: then nothing of its version is.
     fn refuse(&mut self, decoded: &Decoded, row: usize) -> Result<Option<(Reason, String)>, PortError> {
-        let times = decoded.events.column(Column::OccurredAt.index());
-        let at = times.as_primitive::<TimestampMicrosecondType>().value(row);
+        if let Some(detail) = lookups::unknown(decoded, row) {
+            return Ok(Some((Reason::UnknownLine, detail)));
+        }
+        let at = occurred_at(&decoded.events, row);
         if let Some(detail) = self.plausible.as_ref().and_then(|plausible| plausible.refuses(at)) {
             return Ok(Some((Reason::BadTime, detail)));
         }
@@ -314,8 +333,12 @@ impl<'j> Judges<'j> {
 
 /// The event time of a version, in microseconds.
 fn time_of(events: &RecordBatch, version: &RowVersion) -> Option<i64> {
-    let times = events.column(Column::OccurredAt.index()).as_primitive::<TimestampMicrosecondType>();
-    if version.rows() > 0 { Some(times.value(version.row)) } else { version.changed_at }
+    if version.rows() > 0 { Some(occurred_at(events, version.row)) } else { version.changed_at }
+}
+
+/// The time of an event, in microseconds.
+fn occurred_at(events: &RecordBatch, row: usize) -> i64 {
+    events.column(Column::OccurredAt.index()).as_primitive::<TimestampMicrosecondType>().value(row)
 }
 
 impl Gathered {

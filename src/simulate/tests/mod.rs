@@ -22,6 +22,10 @@ fn payments(events: &[Simulated]) -> impl Iterator<Item = &Event> {
     events.iter().map(|simulated| &simulated.event).filter(|event| event.event_type == EventType::Payment)
 }
 
+fn labels(events: &[Simulated]) -> impl Iterator<Item = &Label> {
+    events.iter().filter_map(|simulated| simulated.label.as_ref())
+}
+
 fn list(treasury: &Treasury, name: &str) -> String {
     treasury.lists().into_iter().find(|list| list.0 == name).unwrap().1
 }
@@ -200,8 +204,10 @@ fn every_kind_is_planted_in_a_whole_year_at_its_rate() {
             let found = planted.get(kind.kind).copied().unwrap_or(0);
             let whole = count * kind.rate / 100_000;
             // What takes a unit of a certain size may not fit into this world.
-            let fits =
-                !matches!(kind.kind, "benford" | "late-december" | "payee-concentration" | "cash-year-cap");
+            let needs_units =
+                matches!(kind.kind, "benford" | "late-december" | "payee-concentration" | "cash-year-cap");
+            // An account that wakes after more than a year takes more than one.
+            let fits = !needs_units && kind.kind != "dormant-account-wakes";
             assert!(found <= (whole + 1).max(1), "{}: {found}", kind.kind);
             assert!(found >= whole.max(1) || !fits, "{}: {found} of {whole}", kind.kind);
         }
@@ -219,7 +225,7 @@ fn labels_name_the_events_they_are_about() {
         assert_eq!(label.rule_ids[0], kind.kind.split('/').next().unwrap());
         assert_eq!(
             label.event_ids.is_empty(),
-            matches!(kind.kind, "wages-unpaid" | "benford" | "target-unreported")
+            matches!(kind.kind, "wages-unpaid" | "benford" | "target-unreported" | "feed-silent")
         );
         let named: Vec<_> = label.event_ids.iter().map(|id| by_id[id.as_str()]).collect();
         let paid = named.iter().filter(|event| event.event_type == EventType::Payment).count();
@@ -357,4 +363,45 @@ fn stamps_and_amounts_are_written_exactly() {
     assert_eq!(Stamp { at, offset }.to_string(), "2026-01-05T09:07:03.045-03:30");
     assert_eq!(Cents(123_450).to_string(), "1234.50");
     assert_eq!(Cents(-5).to_string(), "-0.05");
+}
+
+#[test]
+fn a_feed_is_silent_for_a_day_and_nothing_is_lost() {
+    let plan = plan(60_000, 200, true);
+    let events = play(&plan);
+    let silent: Vec<_> = labels(&events).filter(|label| label.kind == "feed-silent").collect();
+    assert!(!silent.is_empty());
+    for label in silent {
+        let of_region = || {
+            payments(&events).filter(|event| event.region_code.as_deref() == Some(&*label.key.region_code))
+        };
+        let within = |from: jiff::Timestamp, to: jiff::Timestamp| {
+            of_region().filter(|event| (from..to).contains(&event.occurred_at.at)).count()
+        };
+        let (from, to) = (label.from.at, label.to.at);
+        let week = jiff::SignedDuration::from_hours(7 * 24);
+        assert_eq!(within(from, to), 0);
+        assert!(within(from - week, from) > 20 && within(to, to + week) > 20);
+    }
+    assert_eq!(payments(&events).count(), 60_000);
+}
+
+#[test]
+fn an_account_wakes_after_more_than_a_year() {
+    let plan = Plan { days: 730, ..plan(60_000, 100, true) };
+    let events = play(&plan);
+    let woken: Vec<_> = labels(&events).filter(|label| label.kind == "dormant-account-wakes").collect();
+    assert!(!woken.is_empty());
+    for label in woken {
+        let credits = events.iter().map(|simulated| &simulated.event);
+        let credits: Vec<_> =
+            credits.filter(|event| event.account.as_deref() == Some(&*label.key.account)).collect();
+        let [first, second] = credits[..] else { panic!("{credits:?}") };
+        let days = second.occurred_at.at.duration_since(first.occurred_at.at).as_hours() / 24;
+        assert!(days > 366 && label.event_ids == [second.event_id.clone()], "{days}");
+    }
+    assert_eq!(
+        labels(&play(&Plan { days: 365, ..plan })).filter(|l| l.kind == "dormant-account-wakes").count(),
+        0
+    );
 }

@@ -61,6 +61,8 @@ pub struct Sealing {
     pub retired_files: u64,
     /// Events in them.
     pub retired_events: u64,
+    /// Records that come again which were let go of with their events.
+    pub retired_records: u64,
 }
 
 /// The thread that seals has this.
@@ -113,7 +115,7 @@ impl Sealer {
             done = self.retire()?;
         }
         if done.is_none() {
-            self.let_versions_go()?;
+            done = self.let_versions_go()?;
         }
         if self.leftovers {
             self.leftovers = !sealed::remove_unregistered(&self.dir, &self.connection)?;
@@ -231,18 +233,19 @@ impl Sealer {
     }
 
     /// Lets go of the versions of records whose events are too old to be kept.
-    fn let_versions_go(&self) -> Result<(), StoreError> {
-        let (Some(retain), Some(latest)) = (self.options.retain, self.latest_at) else { return Ok(()) };
+    fn let_versions_go(&self) -> Result<Option<Sealing>, StoreError> {
+        let (Some(retain), Some(latest)) = (self.options.retain, self.latest_at) else { return Ok(None) };
         let fail = |error| explain(&self.dir, error);
         let before = latest.saturating_sub(retain);
-        let mut more = versions::are_before(&self.connection, before).map_err(fail)?;
-        while more {
-            self.transaction(|transaction| {
-                more = versions::let_go(transaction, before).map_err(fail)?;
-                Ok(())
-            })?;
+        if !versions::are_before(&self.connection, before).map_err(fail)? {
+            return Ok(None);
         }
-        Ok(())
+        let mut records = 0;
+        self.transaction(|transaction| {
+            records = versions::let_go(transaction, before).map_err(fail)?;
+            Ok(())
+        })?;
+        Ok(Some(Sealing { retired_records: records as u64, ..Sealing::default() }))
     }
 
     /// Registers a file in the place of others, which can be deleted then.

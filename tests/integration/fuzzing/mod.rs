@@ -10,6 +10,7 @@ mod csv;
 mod documents;
 mod http;
 mod json;
+mod mapped;
 mod mutate;
 mod parquet;
 mod rules;

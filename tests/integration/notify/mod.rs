@@ -82,7 +82,7 @@ fn permanent(result: Result<(), SendError>) -> String {
 
 /// A program that `scripts/setup/services.sh` fetches, at the first of these places where it is. CI insists on it, others
 /// are told what is skipped.
-fn service(places: &[&str]) -> Option<PathBuf> {
+pub fn service(places: &[&str]) -> Option<PathBuf> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let found = places.iter().map(|place| root.join(place)).find(|path| path.exists());
     if found.is_none() {

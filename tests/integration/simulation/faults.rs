@@ -36,8 +36,9 @@ pub struct Fault {
 }
 
 impl Fault {
-    pub fn draw(rng: &mut impl Rng) -> Self {
-        let tables = ["positions", "journal", "findings", "watermark", "quarantine", "lines"];
+    pub fn draw(rng: &mut impl Rng, with_versions: bool) -> Self {
+        let tables = ["positions", "journal", "findings", "watermark", "quarantine", "lines", "versions"];
+        let tables = if with_versions { &tables[..] } else { &tables[..6] };
         let death = match rng.random_range(0..4) {
             0 => Death::Before,
             1 => Death::After,

@@ -8,14 +8,24 @@ use std::{
 };
 
 use fiscwatch::{engine::Committable, stream::Receipt};
+use serde_json::Value;
 
 use super::{
-    model::{Fate, Model},
-    plan::Plan,
+    model::{Fate, Model, Next},
+    plan::{Is, Plan},
 };
 
 /// A stretch of a partition's records.
 pub type Delivery = (usize, Range<usize>);
+
+/// An accepted event.
+#[derive(Debug, Clone)]
+pub struct Taken {
+    /// Its partition and record there.
+    pub place: (usize, usize),
+    /// The event, if it follows from a version of a record.
+    pub made: Option<Value>,
+}
 
 /// What was seen of a seed's run so far. It outlives the processes that die.
 pub struct Ground {
@@ -23,12 +33,16 @@ pub struct Ground {
     pub model: Model,
     /// Blocks that were sent and are not committed, in order.
     pub sent: VecDeque<Delivery>,
-    /// Accepted events with their partitions, in order.
-    pub journal: Vec<(usize, usize)>,
+    /// Accepted events in order.
+    pub journal: Vec<Taken>,
     /// Offsets of what is committed, by source and partition.
     positions: BTreeMap<Place, u64>,
     /// What became of the records of `sent` that are judged already.
     fates: Vec<Fate>,
+    /// Whether the next of them, which is a version of a record, led to an event already.
+    led: bool,
+    /// Events of `sent` that are taken already.
+    events: u64,
     duplicates: u64,
     rejected: u64,
     watermark: i64,
@@ -102,6 +116,8 @@ impl Ground {
             journal: Vec::new(),
             positions: BTreeMap::new(),
             fates: Vec::new(),
+            led: false,
+            events: 0,
             duplicates: 0,
             rejected: 0,
             watermark: i64::MIN,
@@ -144,9 +160,15 @@ impl Ground {
         }
         let expected = self.stored();
         self.must(*stored == expected, || format!("{stored:?} is stored, and not {expected:?}"));
-        self.torn |= !self.fates.is_empty() && self.plan.partitions.len() > 1;
+        self.torn |= (!self.fates.is_empty() || self.led) && self.plan.partitions.len() > 1;
         self.sent.clear();
+        self.forget();
+    }
+
+    /// Goes on with other records.
+    fn forget(&mut self) {
         self.fates.clear();
+        (self.led, self.events) = (false, 0);
     }
 
     /// A transaction was made.
@@ -194,11 +216,13 @@ impl Ground {
             rejected: count(Fate::Rejected),
             skipped: 0,
         };
+        // A version of a record is one record, whatever it leads to.
+        let counted = Receipt { accepted: self.events, ..expected };
         let refused = self.refused();
         self.duplicates += expected.duplicates;
         self.rejected += expected.rejected;
         self.sent.drain(..part.receipts.len());
-        self.fates.clear();
+        self.forget();
         let mut told = Receipt::default();
         for receipt in &part.receipts {
             told.accepted += receipt.accepted;
@@ -209,7 +233,7 @@ impl Ground {
             format!("{told:?} is told of records that are {expected:?}: {refused}")
         });
         let counts = part.counts;
-        self.must(counts == expected, || format!("{counts:?} is counted of records that are {expected:?}"));
+        self.must(counts == counted, || format!("{counts:?} is counted of records that are {counted:?}"));
     }
 
     /// The records at hand that were not accepted, for a message.
@@ -222,15 +246,31 @@ impl Ground {
         records.zip(&self.fates).filter_map(of).collect()
     }
 
-    /// Takes the next record that was sent. `false` if there is none.
+    /// Takes the next record that was sent, or the next event of it. `false` if there is none.
     fn next(&mut self) -> bool {
         let mut records = self.sent.iter().flat_map(|(at, range)| range.clone().map(|number| (*at, number)));
         let Some((partition, number)) = records.nth(self.fates.len()) else { return false };
         let plan = Arc::clone(&self.plan);
-        let fate = self.model.take(&plan.partitions[partition].records[number]);
-        if fate == Fate::Accepted {
-            self.journal.push((partition, number));
-        }
+        let (record, place) = (&plan.partitions[partition].records[number], (partition, number));
+        let fate = match &record.is {
+            Is::Version(voucher) => match self.model.version(voucher, self.led) {
+                Next::Over(fate) => fate,
+                Next::Event(event) => {
+                    self.journal.push(Taken { place, made: Some(event) });
+                    (self.led, self.events) = (true, self.events + 1);
+                    return true;
+                }
+            },
+            _ => {
+                let fate = self.model.take(record);
+                if fate == Fate::Accepted {
+                    self.journal.push(Taken { place, made: None });
+                    self.events += 1;
+                }
+                fate
+            }
+        };
+        self.led = false;
         self.fates.push(fate);
         true
     }

@@ -14,6 +14,7 @@ mod plan;
 mod rules;
 mod run;
 mod sources;
+mod versions;
 
 use std::{
     path::Path,

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde_json::Value;
 
-use super::plan::{DAY, HOUR, Is, Record};
+use super::{
+    plan::{DAY, HOUR, Is, Record},
+    versions::{Standing, State, Voucher},
+};
 
 /// A budget line, in cents.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,6 +39,8 @@ pub enum Fate {
 #[derive(Debug, Default)]
 pub struct Model {
     known: HashMap<String, Value>,
+    /// What stands of records that come again, by key.
+    records: HashMap<u32, Standing>,
     pub lines: BTreeMap<String, Line>,
     /// When it was stated last, the target and what is achieved, by indicator.
     pub indicators: BTreeMap<String, (i64, String, String)>,
@@ -62,6 +67,14 @@ pub struct Model {
     pub findings: BTreeSet<(String, String)>,
 }
 
+/// What a version of a record comes to.
+pub enum Next {
+    /// Another event.
+    Event(Value),
+    /// Nothing more.
+    Over(Fate),
+}
+
 #[derive(Debug)]
 struct Payment {
     at: i64,
@@ -82,6 +95,7 @@ impl Model {
             Is::Nothing => return Fate::Nothing,
             Is::Poison => return Fate::Rejected,
             Is::Event(event) => event,
+            Is::Version(_) => unreachable!("versions are taken event by event"),
         };
         let id = text(event, "event_id").to_owned();
         match self.known.get(&id) {
@@ -93,6 +107,33 @@ impl Model {
         self.apply(event, &id);
         self.accepted.push(id);
         Fate::Accepted
+    }
+
+    /// Takes the next event that a version leads to; `led` says whether it led to one before. A process may die between two.
+    pub fn version(&mut self, voucher: &Voucher, led: bool) -> Next {
+        let standing = self.records.entry(voucher.key).or_default();
+        let next = voucher.next(standing);
+        match standing.version {
+            Some(before) if led && before == voucher.version => return Next::Over(Fate::Accepted),
+            Some(before) if before > voucher.version => return Next::Over(Fate::Duplicate),
+            Some(before) if before == voucher.version && next.is_some() => return Next::Over(Fate::Rejected),
+            _ => {}
+        }
+        let Some((event, after)) = next else {
+            standing.version = Some(voucher.version);
+            let skipped = voucher.state == State::Void && standing.is_nothing();
+            return Next::Over(if skipped { Fate::Nothing } else { Fate::Duplicate });
+        };
+        let is_last = voucher.next(&after).is_none();
+        *standing = after;
+        if is_last {
+            standing.version = Some(voucher.version);
+        }
+        let id = text(&event, "event_id").to_owned();
+        self.known.insert(id.clone(), event.clone());
+        self.apply(&event, &id);
+        self.accepted.push(id);
+        Next::Event(event)
     }
 
     fn line(&mut self, event: &Value, name: &str) -> &mut Line {
@@ -145,6 +186,11 @@ impl Model {
             }
             "withdrawal" => self.settle(text(event, "original_event_id")),
             "refund" => self.line(event, "budget_line_id").executed -= cents,
+            "reversal" => {
+                let line = self.line(event, "budget_line_id");
+                line.executed -= cents;
+                line.paid -= cents;
+            }
             "correction" => {
                 for (name, cents) in [("budget_line_id", -cents), ("to_budget_line_id", cents)] {
                     let line = self.line(event, name);

@@ -23,6 +23,7 @@ use fiscwatch::{
 use tokio::sync::mpsc;
 
 use super::{
+    ground::Taken,
     plan::{DAY, Kind, Plan},
     rules::Set,
     sources::{messages, spanned},
@@ -79,12 +80,7 @@ impl Output for Collected {
 }
 
 /// Runs a journal. `sets` are the rules in force from so many events on; ticks are where they are noted, if they are.
-pub async fn run(
-    plan: &Plan,
-    journal: &[(usize, usize)],
-    sets: &[(usize, Set)],
-    noted: Option<Noted>,
-) -> Outcome {
+pub async fn run(plan: &Plan, journal: &[Taken], sets: &[(usize, Set)], noted: Option<Noted>) -> Outcome {
     let calendar = calendar();
     let ledger = Arc::new(RwLock::new(Ledger::default()));
     let (kept, tables) = (Arc::new(Kept::default()), Arc::new(MemoryTables::new(&calendar)));
@@ -149,11 +145,17 @@ pub async fn run(
 }
 
 /// Blocks of neighbours that are of the same partition.
-fn blocks_of(plan: &Plan, journal: &[(usize, usize)]) -> Vec<Block> {
-    let neighbours = journal.chunk_by(|(a, _), (b, _)| a == b);
-    let block = |records: &[(usize, usize)]| {
-        let partition = &plan.partitions[records[0].0];
-        let numbers = records.iter().map(|(_, number)| *number);
+fn blocks_of(plan: &Plan, journal: &[Taken]) -> Vec<Block> {
+    let neighbours = journal.chunk_by(|a, b| a.place.0 == b.place.0);
+    let block = |records: &[Taken]| {
+        let partition = &plan.partitions[records[0].place.0];
+        let numbers = records.iter().map(|taken| taken.place.1);
+        // Of versions the clean stream: the events that follow from them, and no word of versions.
+        if records[0].made.is_some() {
+            let events: Vec<_> = records.iter().flat_map(|taken| &taken.made).collect();
+            let events: Vec<_> = events.iter().map(|event| event.to_string().into_bytes()).collect();
+            return spanned(partition, 0, &Position::default(), 0, Payload::messages(&events));
+        }
         if partition.kind == Kind::Topic {
             return spanned(partition, 0, &Position::default(), 0, messages(partition, numbers));
         }

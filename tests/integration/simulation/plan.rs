@@ -4,7 +4,10 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
-use super::rules::Set;
+use super::{
+    rules::Set,
+    versions::{self, Voucher},
+};
 use crate::support::{payment, status};
 
 pub const MINUTE: i64 = 60_000_000;
@@ -26,6 +29,8 @@ pub struct Record {
 pub enum Is {
     /// An event.
     Event(Value),
+    /// A version of a record that comes again when it has changed.
+    Version(Voucher),
     /// It must go to quarantine.
     Poison,
     /// An empty line, which is no record.
@@ -74,7 +79,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    pub fn new(rng: &mut ChaCha8Rng) -> Self {
+    pub fn new(seed: u64, rng: &mut ChaCha8Rng) -> Self {
         let layout: &[(Kind, &'static str)] = match rng.random_range(0..6) {
             0 => &[(Kind::Log, "log")],
             1 => &[(Kind::Topic, "topic")],
@@ -83,7 +88,7 @@ impl Plan {
             4 => &[(Kind::Requests, "http"), (Kind::Log, "log")],
             _ => &[(Kind::Log, "log"), (Kind::Topic, "topic"), (Kind::Topic, "topic")],
         };
-        let count = rng.random_range(20..160);
+        let count: usize = rng.random_range(20..160);
         // Some streams are long in time, so that days are sealed and files deleted; windows see most in dense ones.
         let step = [20 * MINUTE, 3 * HOUR, 12 * HOUR, 4 * DAY][rng.random_range(0..4)];
         // What is let go of is not known any more, so only what is recent comes again then.
@@ -96,7 +101,17 @@ impl Plan {
             let record = street.record(&partitions, at);
             partitions[at].records.push(record);
         }
-        let last = street.at;
+        let mut last = street.at;
+        // A third of the seeds has vouchers that change, with dice of their own.
+        if seed % 3 == 1 && retain.is_none() {
+            let dice = &mut dice(seed ^ 0x5eed);
+            let kind = if dice.random_ratio(1, 2) { Kind::Log } else { Kind::Topic };
+            let mut vouchers = Partition::new(kind, versions::SOURCE, partitions.len());
+            vouchers.records = versions::records(dice, count.div_ceil(2), (START, 2 * step));
+            partitions.push(vouchers);
+            // Their times run ahead of the others' by so much at most.
+            last = last.max(START + 4 * step * i64::try_from(count).unwrap_or(0));
+        }
         partitions.iter_mut().for_each(|partition| partition.close(rng));
         // A query takes as long as a hundred events, and ticks are weekly.
         // Scores reach back further than events are kept, so there are none of those where some are let go of.
@@ -121,6 +136,13 @@ impl Plan {
             reloads: if rules != Set::Schedules && retain.is_none() { rng.random_range(0..3) } else { 0 },
             now: last + 400 * DAY,
         }
+    }
+}
+
+impl Plan {
+    /// Whether there are records that come again when they have changed.
+    pub fn has_versions(&self) -> bool {
+        self.partitions.iter().any(|partition| partition.source == versions::SOURCE)
     }
 }
 

@@ -32,6 +32,7 @@ use super::{
     plan::{DAY, Plan, dice},
     rules::Set,
     sources::{Reader, World},
+    versions,
 };
 use crate::support::calendar;
 
@@ -65,7 +66,7 @@ impl Done {
 /// What does not hold.
 pub fn seed(seed: u64) -> Result<Done, String> {
     let mut rng = dice(seed);
-    let plan = Arc::new(Plan::new(&mut rng));
+    let plan = Arc::new(Plan::new(seed, &mut rng));
     let dir = scratch();
     let world = World::new(&plan, dir.path().to_owned());
     let ground = Ground::new(&plan);
@@ -129,6 +130,7 @@ impl Run {
         let mut config = super::config();
         let duration = |micros: i64| Duration::from_micros(micros.unsigned_abs());
         config.state_dir = self.state();
+        config.readings.insert(versions::SOURCE.to_owned(), versions::reading());
         config.checkpoint_events = self.plan.checkpoint_events;
         config.lateness = self.plan.lateness;
         config.keep_late = self.plan.keep_late;
@@ -235,7 +237,7 @@ impl Run {
         engine.silence = None;
         let fault = (self.deaths < self.plan.deaths && self.rng.random_ratio(3, 4)).then(|| {
             self.deaths += 1;
-            Fault::draw(&mut self.rng)
+            Fault::draw(&mut self.rng, self.plan.has_versions())
         });
         if super::tracing() {
             eprintln!("start at {positions:?}");
