@@ -298,14 +298,21 @@ fn rules(notification: &Notification, style: &Style<'_>) -> Vec<RuleView> {
     rows
 }
 
+/// Where a finding names its unit. A confirmation has the name from the payment that it is about.
+const UNIT_NAMES: [&str; 2] = ["unit_name", "original.unit_name"];
+
 /// The unit that a notification is about: its name where a finding tells it, else its code.
 fn unit(notification: &Notification) -> String {
     let mut evidence = notification.alerts.iter().flat_map(|told| &told.evidence);
-    let name = evidence.find_map(|finding| finding.values.get("unit_name").and_then(Value::as_str));
+    let named = |finding: &Finding| {
+        let names = UNIT_NAMES.iter().filter_map(|column| finding.values.get(*column)?.as_str());
+        names.map(str::to_owned).find(|name| !name.is_empty())
+    };
+    let name = evidence.find_map(named);
     let first = notification.alerts.first();
     let code = notification.group.first("unit_code");
     let code = code.or_else(|| first.and_then(|told| told.alert.labels.first("unit_code")));
-    one_line(name.or(code).unwrap_or_default(), TEXT_MAX)
+    one_line(name.as_deref().or(code).unwrap_or_default(), TEXT_MAX)
 }
 
 fn pairs(values: &Map<String, Value>, style: &Style<'_>) -> Vec<Pair> {

@@ -37,6 +37,7 @@ export const en: Texts = {
     nameNone: "No name",
   },
   link: {
+    forbidden: "You may not see this.",
     down: "The daemon cannot be reached. This is what was there before; it updates by itself when the daemon is back.",
     again: (seconds) => `next try in ${seconds} s`,
     now: "Try now",
@@ -54,7 +55,12 @@ export const en: Texts = {
     expired: "Your session has ended; sign in again.",
     wrong: "The user name or the password is wrong.",
   },
-  notFound: { title: "No such page", text: "The address is wrong, or what it named is gone.", home: "Back to Today" },
+  notFound: {
+    title: "No such page",
+    text: "The address is wrong, or what it named is gone.",
+    home: "Back to Today",
+    which: (id: string) => `“${id}” does not exist, or is outside of what you may see.`,
+  },
   severity: { critical: "red", high: "orange", medium: "yellow", low: "blue" },
   severityLong: { critical: "Red", high: "Orange", medium: "Yellow", low: "Blue" },
   state: {
@@ -312,6 +318,7 @@ export const en: Texts = {
     legend: "Legend",
   },
   budget: {
+    missingUnit: "There is no such unit",
     title: "Budget execution",
     by: "Group by",
     groups: {
@@ -415,6 +422,10 @@ export const en: Texts = {
     owner: "Owner",
   },
   silences: {
+    lasts: (length: string) => {
+      const n = Number(length.slice(0, -1));
+      return `${n} ${length.endsWith("h") ? "hour" : "day"}${n === 1 ? "" : "s"}`;
+    },
     title: "Silences",
     lead: "A silence stops notifications, never findings or alerts. Those ending soonest come first.",
     add: "New silence",

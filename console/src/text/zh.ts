@@ -33,6 +33,7 @@ export const zh = {
     nameNone: "未署名",
   },
   link: {
+    forbidden: "您没有查看这项内容的权限。",
     down: "与监控服务的连接已中断。显示的是中断前的内容，恢复后自动更新。",
     again: (seconds: number) => `${seconds} 秒后重试`,
     now: "立即重试",
@@ -50,7 +51,12 @@ export const zh = {
     expired: "会话已结束，请重新登录。",
     wrong: "用户名或口令不正确。",
   },
-  notFound: { title: "没有这个页面", text: "地址有误，或者内容已不存在。", home: "返回今日" },
+  notFound: {
+    title: "没有这个页面",
+    text: "地址有误，或者内容已不存在。",
+    home: "返回今日",
+    which: (id: string) => `“${id}”不存在，或者不在您可以查看的范围内。`,
+  },
   severity: { critical: "红", high: "橙", medium: "黄", low: "蓝" } as Record<string, string>,
   severityLong: { critical: "红色", high: "橙色", medium: "黄色", low: "蓝色" } as Record<string, string>,
   state: {
@@ -316,6 +322,7 @@ export const zh = {
     legend: "图例",
   } as Record<string, string>,
   budget: {
+    missingUnit: "没有这个单位",
     title: "预算执行",
     by: "分组",
     groups: {
@@ -419,6 +426,7 @@ export const zh = {
     owner: "负责人",
   },
   silences: {
+    lasts: (length: string) => `${length.slice(0, -1)} ${length.endsWith("h") ? "小时" : "天"}`,
     title: "静默",
     lead: "静默只暂停通知，不影响疑点和预警。先结束的排在前面。",
     add: "新建静默",

@@ -23,6 +23,20 @@ function speakable(): void {
   }
 }
 
+const DAY = 86_400;
+
+/** What stands under the axis: days, and where they are less apart than a day the hours, with the day where it begins. */
+function moments(splits: number[]): string[] {
+  const texts = splits.map((at) => new Date(at * 1_000).toISOString());
+  const day = (text: string) => text.slice(5, 10);
+  if (splits.length > 1 && splits[1]! - splits[0]! >= DAY) return texts.map(day);
+  return texts.map((text, i) => {
+    const time = text.slice(11, 16);
+    const isNew = i === 0 || day(text) !== day(texts[i - 1]!);
+    return isNew ? (time === "00:00" ? day(text) : `${day(text)} ${time}`) : time;
+  });
+}
+
 /** `times` are seconds of the clock there, as if it were UTC. */
 export function Curve({
   label,
@@ -68,7 +82,7 @@ export function Curve({
           legend: { live: true },
           scales: { x: { time: true }, y: { range: (_, low, high) => [Math.min(0, low), high > 0 ? high * 1.05 : 1] } },
           axes: [
-            { ...axis, values: (_, splits) => splits.map((at) => new Date(at * 1_000).toISOString().slice(5, 10)) },
+            { ...axis, values: (_, splits) => moments(splits) },
             { ...axis, size: 84, values: (_, splits) => splits.map(format) },
           ],
           series: [

@@ -100,7 +100,7 @@ function Entries({ of }: { of: BudgetLineEntry[] }) {
   return (
     <Panel title={said.entries} class="is-flush">
       <div class="table-place" tabIndex={0} role="group" aria-label={said.entries}>
-        <table class="table">
+        <table class="table is-cards">
           <thead>
             <tr>
               <th scope="col">{said.time}</th>
@@ -122,26 +122,30 @@ function Entries({ of }: { of: BudgetLineEntry[] }) {
           <tbody>
             {(all ? rows : rows.slice(0, SHOWN)).map((entry) => (
               <tr key={text(entry, "event_id")}>
-                <td>
+                <td data-name={said.time}>
                   <Time at={text(entry, "occurred_at")} text={stamp(text(entry, "occurred_at"))} />
                 </td>
-                <td>
+                <td data-name={said.type}>
                   {text(entry, "action")
                     ? word(t().budgetAction, text(entry, "action"))
                     : word(t().eventType, text(entry, "type"))}
                 </td>
-                <td>
+                <td data-name={said.event}>
                   <a href={to("payments", text(entry, "event_id"))}>{text(entry, "event_id")}</a>
                 </td>
-                <td>{text(entry, "payee_name") || text(entry, "actual_payee_name") || text(entry, "payer_name")}</td>
-                <td class="wrap">{text(entry, "purpose") || text(entry, "reason")}</td>
-                <td class="figure">
+                <td data-name={said.payee}>
+                  {text(entry, "payee_name") || text(entry, "actual_payee_name") || text(entry, "payer_name")}
+                </td>
+                <td data-name={said.purpose} class="wrap">
+                  {text(entry, "purpose") || text(entry, "reason")}
+                </td>
+                <td data-name={said.amount} class="figure">
                   <Money of={text(entry, "amount")} />
                 </td>
-                <td class="figure">
+                <td data-name={t().money["executed"]} class="figure">
                   <Money of={entry.balances.executed} />
                 </td>
-                <td class="figure">
+                <td data-name={said.balance} class="figure">
                   <Money of={entry.balances.available} sign />
                 </td>
               </tr>

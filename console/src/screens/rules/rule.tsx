@@ -1,11 +1,11 @@
-import { Problem, ask } from "../../api/client";
+import { ask } from "../../api/client";
 import { useLoad } from "../../api/load";
 import type { AlertPage, RuleDetail } from "../../api/types";
 import { count, percent } from "../../format/money";
 import { columnName } from "../../format/values";
 import { day } from "../../format/time";
 import { t, word } from "../../text";
-import { Count, Empty, Facts, Failed, Heading, Loading, Panel, Severity } from "../../ui/parts";
+import { Count, Facts, Failed, Heading, Loading, Missing, Panel, Severity, isMissing } from "../../ui/parts";
 import { AlertLines } from "../alerts/related";
 import { said } from "./list";
 
@@ -18,13 +18,7 @@ export function RulePage({ id }: { id: string }) {
   const alerts = useLoad(`alerts of rule ${id}`, (stop) =>
     ask<AlertPage>("/alerts", { rule: id, limit: 10 }, { stop }),
   );
-  if (error instanceof Problem && error.status === 404) {
-    return (
-      <Empty title={texts.missing} whole>
-        <p>{error.message}</p>
-      </Empty>
-    );
-  }
+  if (isMissing(error)) return <Missing title={texts.missing} id={id} />;
   if (error) return <Failed error={error} again={again} />;
   if (!data) return <Loading rows={10} />;
   const { rule } = data;
