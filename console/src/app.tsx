@@ -12,6 +12,7 @@ import { settings, type Theme } from "./settings";
 import { t } from "./text";
 import { Help, helpIsOpen } from "./ui/help";
 import { Icon } from "./ui/icon";
+import { Tour } from "./ui/tour";
 
 export function App() {
   useKeys({
@@ -45,6 +46,7 @@ function Shell() {
         <screen.View key={path.value} id={screen.id} />
       </main>
       <Help />
+      <Tour />
     </>
   );
 }

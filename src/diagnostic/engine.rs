@@ -69,7 +69,9 @@ pub fn at_run_time(error: &DataFusionError) -> String {
 /// The word of the rule that an error of our own is about.
 fn word_of(error: &DataFusionError) -> &str {
     match error.find_root() {
-        DataFusionError::External(inner) => inner.downcast_ref::<Refusal>().map_or("", |refusal| &refusal.word),
+        DataFusionError::External(inner) => {
+            inner.downcast_ref::<Refusal>().map_or("", |refusal| &refusal.word)
+        }
         _ => "",
     }
 }

@@ -30,13 +30,15 @@ struct File {
 /// A file of `console/dist`, with what the build packed.
 macro_rules! file {
     ($name:literal, $kind:literal) => {
-        File { name: $name, kind: $kind, bytes: include_bytes!(concat!("../../console/dist/", $name)), brotli: b"" }
+        File {
+            name: $name,
+            kind: $kind,
+            bytes: include_bytes!(concat!("../../console/dist/", $name)),
+            brotli: b"",
+        }
     };
     ($name:literal, $kind:literal, packed) => {
-        File {
-            brotli: include_bytes!(concat!("../../console/dist/", $name, ".br")),
-            ..file!($name, $kind)
-        }
+        File { brotli: include_bytes!(concat!("../../console/dist/", $name, ".br")), ..file!($name, $kind) }
     };
 }
 
@@ -66,6 +68,8 @@ pub const SCREENS: &[&str] = &[
     "/audit",
     "/budget",
     "/budget/{id}",
+    "/decisions",
+    "/decisions/{id}",
     "/notifications",
     "/payees/{id}",
     "/payments",
@@ -234,9 +238,7 @@ pub fn routes() -> Router<Served> {
 pub async fn nothing(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     match is_asked_by_a_person(&method, uri.path(), &headers) {
         true => (StatusCode::NOT_FOUND, CONSOLE.page.whole(&headers, "no-store")).into_response(),
-        false => {
-            Problem::new(StatusCode::NOT_FOUND, say!("there is nothing at this path")).into_response()
-        }
+        false => Problem::new(StatusCode::NOT_FOUND, say!("there is nothing at this path")).into_response(),
     }
 }
 
@@ -315,8 +317,8 @@ mod tests {
         assert_eq!(best.headers()[header::CONTENT_ENCODING], "br");
         let packed = console.assets[0].answer(&headers(&accepts), "no-cache");
         assert_eq!(packed.headers()[header::CONTENT_ENCODING], "gzip");
-        let tags =
-            [&plain, &packed, &best].map(|answer| answer.headers()[header::ETAG].to_str().unwrap().to_owned());
+        let tags = [&plain, &packed, &best]
+            .map(|answer| answer.headers()[header::ETAG].to_str().unwrap().to_owned());
         assert!(tags[0] != tags[1] && tags[1] != tags[2], "{tags:?}");
         let known = format!("\"x\", {}", tags[1]);
         let again = [accepts[0].clone(), (header::IF_NONE_MATCH, known.as_str())];

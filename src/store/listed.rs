@@ -5,13 +5,8 @@ use std::{cmp::Reverse, collections::BinaryHeap};
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 
 use super::{
-    CaseError, Cases, StoreError,
-    alert_rows::Rows,
-    alerts,
-    cases::missing,
-    conditions::Conditions,
-    filter::Wanted,
-    query::LIMIT_MAX,
+    CaseError, Cases, StoreError, alert_rows::Rows, alerts, cases::missing, conditions::Conditions,
+    filter::Wanted, query::LIMIT_MAX,
 };
 use crate::alert::Alert;
 
@@ -77,7 +72,7 @@ impl Cases {
     /// If there is no alert `before`, or the database cannot be read.
     pub fn listed_of_all(&self, wanted: &Wanted) -> Result<(Vec<Listed>, u64), CaseError> {
         let rows = self.read(Rows::of)?;
-        let place = self.place(rows, wanted)?;
+        let place = self.begins_after(rows, wanted)?;
         let (conditions, order) = (wanted.of_alerts(), wanted.order_of_alerts());
         let limit = wanted.filter.limit.unwrap_or(LIMIT).min(LIMIT_MAX) as usize;
         let sql = format!("SELECT alert_id, {order} FROM {} a {}", rows.source(), conditions.clause());
@@ -128,14 +123,14 @@ impl Cases {
     fn conditions(&self, wanted: &Wanted) -> Result<(Rows, Conditions), CaseError> {
         let rows = self.read(Rows::of)?;
         let (mut conditions, order) = (wanted.of_alerts(), wanted.order_of_alerts());
-        if let Some((place, id)) = self.place(rows, wanted)? {
+        if let Some((place, id)) = self.begins_after(rows, wanted)? {
             conditions.and(&format!("({order}, alert_id) < (?, ?)"), [place.into(), id.into()]);
         }
         Ok((rows, conditions))
     }
 
     /// After which place in the order the page begins.
-    fn place(&self, rows: Rows, wanted: &Wanted) -> Result<Option<(i64, String)>, CaseError> {
+    fn begins_after(&self, rows: Rows, wanted: &Wanted) -> Result<Option<(i64, String)>, CaseError> {
         let Some(before) = &wanted.filter.before else { return Ok(None) };
         if let Some((place, id)) = Listed::parse(before) {
             return Ok(Some((place, id.to_owned())));

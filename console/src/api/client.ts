@@ -112,7 +112,12 @@ export async function ask<T>(
 }
 
 /** Changes something. `version` is what was seen of it: if somebody else was faster, it is refused. */
-export async function send<T>(method: "POST" | "DELETE", path: string, body?: unknown, version?: number): Promise<T> {
+export async function send<T>(
+  method: "POST" | "PATCH" | "DELETE",
+  path: string,
+  body?: unknown,
+  version?: number,
+): Promise<T> {
   const headers: Record<string, string> = {};
   if (body !== undefined) headers["Content-Type"] = "application/json";
   if (version !== undefined) headers["If-Match"] = `"${version}"`;

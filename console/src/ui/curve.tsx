@@ -7,7 +7,7 @@ export interface Series {
   name: string;
   /** Whole yuan, for drawing only. */
   values: (number | null)[];
-  kind: "executed" | "plan" | "total" | "calendar";
+  kind: "executed" | "plan" | "total" | "calendar" | "forecast" | "high" | "low";
 }
 
 const HEIGHT = 240;
@@ -22,6 +22,9 @@ function speakable(): void {
     Object.defineProperty(navigator, "language", { value: "zh-CN", configurable: true });
   }
 }
+
+/** What goes evenly from one point to the next; everything else stays until it changes. */
+const isStraight = (kind: Series["kind"]) => ["calendar", "forecast", "high", "low"].includes(kind);
 
 const DAY = 86_400;
 
@@ -66,7 +69,16 @@ export function Curve({
         value === null
           ? ""
           : (value / divisor).toLocaleString("en-US", { maximumFractionDigits: divisor === 1 ? 0 : 2 });
-      const strokes = { executed: "--accent", plan: "--ink", total: "--ink-3", calendar: "--ink-3" } as const;
+      const strokes = {
+        executed: "--accent",
+        plan: "--ink",
+        total: "--ink-3",
+        calendar: "--ink-3",
+        forecast: "--accent",
+        high: "--accent-line",
+        low: "--accent-line",
+      } as const;
+      const [high, low] = (["high", "low"] as const).map((of) => series.findIndex(({ kind }) => kind === of) + 1);
       const axis = {
         stroke: colour("--ink-3"),
         grid: { stroke: colour("--line-2"), width: 1 },
@@ -85,6 +97,8 @@ export function Curve({
             { ...axis, values: (_, splits) => moments(splits) },
             { ...axis, size: 84, values: (_, splits) => splits.map(format) },
           ],
+          // Eight of ten years end within it.
+          bands: high && low ? [{ series: [high, low], fill: colour("--accent-soft") }] : [],
           series: [
             {
               label: time,
@@ -94,9 +108,9 @@ export function Curve({
               label: name,
               stroke: colour(strokes[kind]),
               width: kind === "executed" ? 2 : 1,
-              dash: kind === "calendar" ? [4, 4] : [],
+              dash: kind === "calendar" ? [4, 4] : kind === "forecast" ? [8, 4] : [],
               points: { show: false },
-              paths: kind === "calendar" ? uPlot.paths.linear!() : uPlot.paths.stepped!({ align: 1 }),
+              paths: isStraight(kind) ? uPlot.paths.linear!() : uPlot.paths.stepped!({ align: 1 }),
               value: (_: uPlotType, value: number | null) => format(value),
             })),
           ],

@@ -64,7 +64,8 @@ pub fn add(offers: &[Offer], state: &Path, now: i64) -> anyhow::Result<()> {
 
 /// Works on alerts, one after another, until asked to stop.
 pub fn work(shared: &Arc<Shared>, stop: &CancellationToken) {
-    let all = CaseFilter { state: Some(String::from("open")), limit: Some(LOOKED_AT), ..CaseFilter::default() };
+    let all =
+        CaseFilter { state: Some(String::from("open")), limit: Some(LOOKED_AT), ..CaseFilter::default() };
     while !stop.is_cancelled() {
         std::thread::sleep(EVERY);
         // It is a demo: what fails now is tried with the next alert.
@@ -84,7 +85,8 @@ fn work_on_one(shared: &Shared, open: CaseFilter) -> anyhow::Result<()> {
     let actor = Actor { who: who.clone(), place: String::from("demo") };
     let mut cases = Cases::open(&shared.state_dir)?.by(actor);
     for action in plan(&alert.alert_id) {
-        let order = Order { action: *action, who: who.clone(), why: Some(why(*action)), version: None, letter: None };
+        let order =
+            Order { action: *action, who: who.clone(), why: Some(why(*action)), version: None, letter: None };
         cases.act(&alert.alert_id, &order, &shared.desk(), now)?;
     }
     shared.wake_dispatch();

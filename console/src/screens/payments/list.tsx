@@ -115,7 +115,7 @@ export function EventRow({ of }: { of: Event }) {
       <td data-name={said.type}>
         {text(of, "action") ? word(t().budgetAction, text(of, "action")) : word(t().eventType, text(of, "type"))}
       </td>
-      <td data-name={said.event}>
+      <td data-name={said.event} class="id" title={id}>
         <a href={to("payments", id)}>{id}</a>
       </td>
       <td data-name={said.unit}>{text(of, "unit_name") || text(of, "unit_code")}</td>

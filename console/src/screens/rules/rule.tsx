@@ -6,6 +6,7 @@ import { columnName } from "../../format/values";
 import { day } from "../../format/time";
 import { t, word } from "../../text";
 import { Count, Facts, Failed, Heading, Loading, Missing, Panel, Severity, isMissing } from "../../ui/parts";
+import { Weeks } from "../../ui/weeks";
 import { AlertLines } from "../alerts/related";
 import { said } from "./list";
 
@@ -144,49 +145,8 @@ function Measured({ of }: { of: RuleDetail }) {
           {texts.lastError} {rule.last_error}
         </p>
       )}
-      {weeks.length > 0 && <Weeks of={weeks} />}
+      {weeks.length > 0 && <Weeks of={weeks} label={texts.weeks} />}
       <p class="foot-note">{texts.since}</p>
     </Panel>
-  );
-}
-
-const [WIDTH, HEIGHT] = [520, 80];
-
-function Weeks({ of }: { of: RuleDetail["weeks"] }) {
-  const texts = t().rules;
-  const most = Math.max(...of.map((week) => week.findings));
-  const step = WIDTH / Math.max(26, of.length);
-  return (
-    <figure class="weeks">
-      <figcaption>{texts.weeks}</figcaption>
-      <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label={texts.weeks} preserveAspectRatio="none">
-        {of.map((week, at) => (
-          <rect
-            key={week.week}
-            class="part-executed"
-            x={at * step}
-            width={step - 2}
-            y={HEIGHT - (week.findings / most) * HEIGHT}
-            height={(week.findings / most) * HEIGHT}
-          >
-            <title>{`${week.week} · ${week.findings}`}</title>
-          </rect>
-        ))}
-      </svg>
-      <table class="sr">
-        <tbody>
-          {of.map((week) => (
-            <tr key={week.week}>
-              <th scope="row">{week.week}</th>
-              <td>{week.findings}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-      <div class="weeks-ends">
-        <span>{of[0]?.week}</span>
-        <span>{of[of.length - 1]?.week}</span>
-      </div>
-    </figure>
   );
 }
