@@ -50,4 +50,4 @@ export type Session = Schemas["Session"];
 export type SessionList = Schemas["SessionList"];
 export type FindingTimes = Schemas["FindingTimes"];
 export type BudgetLineForecast = Schemas["BudgetLineForecast"];
-export type Offer = Schemas["Offer"];
+export type DemoUser = Schemas["DemoUser"];

@@ -151,7 +151,7 @@ function Filters() {
   const names: Record<(typeof FIELDS)[number], string> = {
     who: said.who,
     action: said.actionFilter,
-    from: t().inbox.from,
+    from: said.from,
     to: t().inbox.to,
   };
   return (

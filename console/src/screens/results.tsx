@@ -113,8 +113,8 @@ export function Results() {
           />
         </Panel>
       )}
-      {rows.length > 0 && <Table label={said.title} columns={columns} rows={rows} id={({ of }) => of.indicator_id} />}
       {session.may("findings.read") && <Found />}
+      {rows.length > 0 && <Table label={said.title} columns={columns} rows={rows} id={({ of }) => of.indicator_id} />}
     </div>
   );
 }
@@ -126,12 +126,12 @@ function Found() {
   // Whoever is limited to units may not see how many there are of all.
   if (isForbidden(error)) return null;
   return (
-    <div class="columns is-even after-table">
+    <div class="columns is-even">
       <Panel title={said.weeks} lead={said.weeksLead}>
         {error && <Failed error={error} again={again} />}
         {!data && !error && <Loading rows={3} />}
         {data?.weeks.length === 0 && <p class="faint">{said.foundNone}</p>}
-        {data && data.weeks.length > 0 && <Weeks of={data.weeks} label={said.weeks} />}
+        {data && data.weeks.length > 0 && <Weeks of={data.weeks} label={said.weeks} isHeaded />}
       </Panel>
       <Panel title={said.hours} lead={said.hoursLead}>
         {data && data.weeks.length > 0 && (

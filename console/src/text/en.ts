@@ -636,6 +636,7 @@ export const en: Texts = {
     head: "Last digest",
     number: "No.",
     time: "Time",
+    from: "From",
     who: "Who",
     nobody: "unknown",
     place: "From",

@@ -626,6 +626,7 @@ export const zh = {
     head: "末条摘要",
     number: "序号",
     time: "时间",
+    from: "日期自",
     who: "操作人",
     nobody: "未识别",
     place: "来源",

@@ -11,12 +11,13 @@ const [WIDTH, HEIGHT] = [520, 80];
 /** From below; what has no severity is drawn in one colour. */
 const SEVERITIES = ["critical", "high", "medium", "low"] as const;
 
-export function Weeks({ of, label }: { of: Week[]; label: string }) {
+/** `label` stands above it, unless the heading around it says the same. */
+export function Weeks({ of, label, isHeaded = false }: { of: Week[]; label: string; isHeaded?: boolean }) {
   const most = Math.max(1, ...of.map((week) => week.findings));
   const step = WIDTH / Math.max(26, of.length);
   return (
     <figure class="weeks">
-      <figcaption>{label}</figcaption>
+      <figcaption class={isHeaded ? "sr" : ""}>{label}</figcaption>
       <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label={label} preserveAspectRatio="none">
         {of.map((week, at) => {
           let top = HEIGHT;
@@ -44,7 +45,7 @@ export function Weeks({ of, label }: { of: Week[]; label: string }) {
       </table>
       <div class="weeks-ends">
         <span>{of[0]?.week}</span>
-        <span>{of[of.length - 1]?.week}</span>
+        {of.length > 1 && <span>{of[of.length - 1]?.week}</span>}
       </div>
     </figure>
   );

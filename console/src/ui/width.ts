@@ -3,7 +3,7 @@ import { type RefObject } from "preact";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 
 /** A place and its width in pixels; 0 before it is known. */
-export function useWidth<T extends Element>(): [RefObject<T>, number] {
+export function useWidth<T extends Element>(): [RefObject<T | null>, number] {
   const place = useRef<T>(null);
   const [width, setWidth] = useState(0);
   useLayoutEffect(() => {

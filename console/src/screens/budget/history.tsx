@@ -98,9 +98,10 @@ function ahead(
   });
   const said = t().budget;
   return [
-    line("forecast", said.forecast, of.year_end),
     line("high", said.forecastHigh, of.year_end_high),
     line("low", said.forecastLow, of.year_end_low),
+    // What is drawn last lies on top.
+    line("forecast", said.forecast, of.year_end),
   ];
 }
 

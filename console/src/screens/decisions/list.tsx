@@ -4,7 +4,7 @@ import { useLoad } from "../../api/load";
 import type { Decision, DecisionPage } from "../../api/types";
 import { query, to, withParams } from "../../router";
 import { t, word } from "../../text";
-import { Empty, Failed, Heading, Loading, Money, Time, moneyUnit } from "../../ui/parts";
+import { Empty, Failed, Heading, Loading, Money, Time } from "../../ui/parts";
 import { type Column, Table } from "../../ui/table";
 
 const TABS = ["", "block", "explain", "allow"] as const;
@@ -53,7 +53,7 @@ export function Decisions() {
   ];
   return (
     <div>
-      <Heading title={said.title} lead={`${said.lead} ${moneyUnit()}`}>
+      <Heading title={said.title} lead={said.lead}>
         {line && (
           <a class="chip" href={withParams({ line: null })} title={t().inbox.clear}>
             {t().budget.line} {line} ×
