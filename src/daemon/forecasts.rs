@@ -13,9 +13,9 @@ use super::Shared;
 use crate::{forecast::Forecast, ledger::LedgerCopy};
 
 /// How long forecasts are good for: a quarter of an hour says nothing of a year's end.
-const GOOD_FOR: Duration = Duration::from_secs(15 * 60);
+const GOOD_FOR: Duration = Duration::from_mins(15);
 /// How long it is not tried again when they could not be made.
-const BAD_FOR: Duration = Duration::from_secs(60);
+const BAD_FOR: Duration = Duration::from_mins(1);
 
 /// What budget lines are expected to have executed at the end of their year, by `budget_line_id`: the forecast, and what the
 /// even pace would bring, in cents.
@@ -33,11 +33,14 @@ pub struct Outlook {
     pub lines: LineForecasts,
 }
 
+/// What came of making them, and when.
+type Kept = (Instant, Result<Arc<Outlook>, String>);
+
 /// Forecasts, made when they are asked for.
 #[derive(Default)]
 pub struct Forecasts {
     make: OnceLock<Arc<MakeForecasts>>,
-    kept: Mutex<Option<(Instant, Result<Arc<Outlook>, String>)>>,
+    kept: Mutex<Option<Kept>>,
 }
 
 impl std::fmt::Debug for Forecasts {

@@ -62,7 +62,7 @@ pub struct OwnSession {
 
 /// A user of a demo, and what one logs in with to be them.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Offer)]
+#[schema(as = DemoUser)]
 pub struct OfferView {
     user: String,
     password: String,
