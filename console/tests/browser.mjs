@@ -88,7 +88,7 @@ export async function accessible(page, where) {
     ({ id, nodes }) =>
       `${id}: ${nodes
         .slice(0, 3)
-        .map((node) => node.target.join(" "))
+        .map((node) => `${node.target.join(" ")} (${node.any[0]?.message ?? ""})`)
         .join(" | ")}`,
   );
   assert.deepEqual(found, [], `axe on ${where}`);
