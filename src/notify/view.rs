@@ -364,6 +364,7 @@ fn is_deceptive(character: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{notify::sample::sample, rule::Language};
 
     #[test]
     fn a_line_is_one_line_without_tricks() {
@@ -372,6 +373,28 @@ mod tests {
         assert_eq!(one_line("  一二三四五 ", 4), "一二三…");
         assert_eq!(one_line("一二三四", 4), "一二三四");
         assert_eq!(lines("a\nb\rc", 100), "a\nb c");
+    }
+
+    #[test]
+    fn a_unit_is_named_by_the_payment_where_the_event_does_not_name_it() {
+        let mut notification = sample(Reason::First, Language::Zh);
+        let named = |notification: &mut Notification, names: &[(&str, &str)]| {
+            let evidence = notification.alerts.iter_mut().flat_map(|told| &mut told.evidence);
+            evidence.for_each(|finding| {
+                finding.values =
+                    names.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
+            });
+            unit(notification)
+        };
+        assert_eq!(
+            named(&mut notification, &[("unit_name", ""), ("original.unit_name", "市二中")]),
+            "市二中"
+        );
+        assert_eq!(
+            named(&mut notification, &[("unit_name", "市一中"), ("original.unit_name", "市二中")]),
+            "市一中"
+        );
+        assert_eq!(named(&mut notification, &[]), "101001");
     }
 
     #[test]
