@@ -55,6 +55,11 @@ export class Daemon {
     return daemon;
   }
 
+  /** Where its configuration is. */
+  get home() {
+    return join(this.folder, "treasury");
+  }
+
   /** Starts the process, and waits until it takes events. */
   async run() {
     const settings = {

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { accessible, browser, fits, judge, officer, touchable } from "./browser.mjs";
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
+import { createHmac } from "node:crypto";
 import {
   Daemon,
   PASSWORD,
@@ -425,6 +426,7 @@ test("who has to sign in sees nothing before, acts in their own name, and signs 
     await page.locator(".who button").click();
     await page.locator(".sign-in").waitFor();
     await page.context().close();
+    await secondFactor(closed);
     await manages(closed);
     await audits(closed);
   } finally {
@@ -440,6 +442,50 @@ async function signIn(closed, name, path) {
   await page.keyboard.press("Enter");
   await page.locator(".who", { hasText: name }).waitFor();
   return page;
+}
+
+/** The code of a secret at this minute (RFC 6238). */
+function codeOf(secret) {
+  const bits = [...secret].map((sign) => "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(sign).toString(2).padStart(5, "0"));
+  const key = Buffer.from(
+    bits
+      .join("")
+      .match(/.{8}/g)
+      .map((byte) => parseInt(byte, 2)),
+  );
+  const step = Buffer.alloc(8);
+  step.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000)));
+  const digest = createHmac("sha1", key).update(step).digest();
+  const number = digest.readUInt32BE(digest[19] & 15) & 0x7fffffff;
+  return String(number % 1_000_000).padStart(6, "0");
+}
+
+/** Who must have a second factor sets it up before anything is shown, and needs its code from then on. */
+async function secondFactor(closed) {
+  execFileSync(binaryPath, ["user", "totp", "--require", "wangfang"], { cwd: closed.home, stdio: "pipe" });
+  const page = await officer(chrome, closed);
+  await page.goto("/");
+  await page.locator("input[name=user]").fill("wangfang");
+  await page.locator("input[name=password]").fill(PASSWORD);
+  await page.keyboard.press("Enter");
+  await page.locator("h1", { hasText: "设置动态口令" }).waitFor();
+  assert.equal(await page.locator(".nav").count(), 0);
+  await page.locator("input").fill(PASSWORD);
+  await page.keyboard.press("Enter");
+  const secret = await page.locator(".made code").textContent();
+  await accessible(page, "second factor");
+  await page.locator("input").fill(codeOf(secret));
+  await page.keyboard.press("Enter");
+  await page.locator(".who button").click();
+  await page.locator("input[name=user]").fill("wangfang");
+  await page.locator("input[name=password]").fill(PASSWORD);
+  await page.keyboard.press("Enter");
+  // A code is taken once; a wrong one is refused in words.
+  await page.locator("input[name=totp]").fill("000000");
+  await page.keyboard.press("Enter");
+  await page.locator(".sign-in .trouble").waitFor();
+  assert.equal(await page.locator(".nav").count(), 0);
+  await page.context().close();
 }
 
 /** Whoever manages users adds one, takes their role away, and makes a token; payments are not offered. */

@@ -8,6 +8,8 @@ export class Problem extends Error {
     readonly status: number,
     detail: string,
     readonly again: number | null = null,
+    /** Why in one word, where the status does not say it. */
+    readonly reason: string | null = null,
   ) {
     super(detail);
   }
@@ -81,8 +83,8 @@ async function problem(answer: Response): Promise<Problem> {
   const again = Number(answer.headers.get("Retry-After")) || null;
   const text = await answer.text().catch(() => "");
   try {
-    const { detail } = JSON.parse(text) as { detail?: string };
-    return new Problem(answer.status, detail ?? answer.statusText, again);
+    const { detail, reason } = JSON.parse(text) as { detail?: string; reason?: string };
+    return new Problem(answer.status, detail ?? answer.statusText, again, reason ?? null);
   } catch {
     return new Problem(answer.status, text.slice(0, 300) || answer.statusText, again);
   }

@@ -51,6 +51,13 @@ export const en: Texts = {
     stale: "What was read before",
   },
   signIn: {
+    code: "Code (6 digits)",
+    factor: "Set up a second factor",
+    factorLead: "Your account needs one before you can go on.",
+    factorSecret: "Type this secret into an authenticator; it is shown this once:",
+    factorLink: "Open in an authenticator on this device",
+    factorBegin: "Next",
+    factorConfirm: "Confirm",
     title: "Sign in",
     user: "User name",
     password: "Password",

@@ -47,6 +47,13 @@ export const zh = {
     stale: "以下为上次读取的内容",
   },
   signIn: {
+    code: "动态口令（6 位数字）",
+    factor: "设置动态口令",
+    factorLead: "您的账号须启用动态口令后才能继续。",
+    factorSecret: "在手机的验证器中输入以下密钥，只显示这一次：",
+    factorLink: "在本机的验证器中打开",
+    factorBegin: "下一步",
+    factorConfirm: "确认",
     title: "登录",
     user: "用户名",
     password: "口令",
