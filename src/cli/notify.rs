@@ -17,7 +17,7 @@ use crate::{
     clock::SystemClock,
     http::view::NoticeView,
     notify::{
-        self, Setup, Sink,
+        self, SendError, Setup, Sink,
         render::{Style, render},
         sample::{REASONS, reason_word, sample},
         template::Templates,
@@ -233,8 +233,15 @@ fn test(args: &TestArgs) -> anyhow::Result<ExitCode> {
         match send(sink, &notification) {
             Ok(()) => println!("{}", say!("{sink} accepted it", sink = line(&to, 100))),
             Err(e) => {
-                let (sink, reason) = (line(&to, 100), line(&e, 500));
+                let (sink, reason) = (line(&to, 100), line(&e.to_string(), 500));
                 eprintln!("fiscwatch: {}", say!("{sink} did not accept it: {reason}", sink, reason));
+                if matches!(e, SendError::Temporary(_)) {
+                    let hint = say!(
+                        "check the address of the sink in {file}, whether the server runs, and whether a firewall lets this machine through",
+                        file = config.file
+                    );
+                    eprintln!("    {}", say!("hint: {hint}", hint));
+                }
                 code = ExitCode::from(1);
             }
         }
@@ -253,9 +260,9 @@ fn trial(sink: &str, recipient: Option<String>, language: Language) -> Notificat
     Notification { id, sink, recipient, thread, created_at, received_at, ..sample(Reason::Test, language) }
 }
 
-fn send(sink: &Arc<dyn Sink>, notification: &Notification) -> Result<(), String> {
-    let runtime = runtime().map_err(|e| e.to_string())?;
-    runtime.block_on(sink.send(notification)).map_err(|e| e.to_string())
+fn send(sink: &Arc<dyn Sink>, notification: &Notification) -> Result<(), SendError> {
+    let runtime = runtime().map_err(|e| SendError::Permanent(e.to_string()))?;
+    runtime.block_on(sink.send(notification))
 }
 
 fn preview(args: &PreviewArgs) -> anyhow::Result<ExitCode> {

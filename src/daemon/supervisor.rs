@@ -3,7 +3,11 @@
 
 use std::{
     convert::Infallible,
-    sync::{Arc, PoisonError, atomic::Ordering},
+    sync::{
+        Arc, LazyLock, PoisonError,
+        atomic::Ordering,
+        mpsc::{SyncSender, sync_channel},
+    },
     time::Duration,
 };
 
@@ -21,9 +25,33 @@ use crate::{
 /// How often the status line is brought up to date where no watchdog sets the pace.
 const STATUS_EVERY: Duration = Duration::from_secs(10);
 
+/// How many messages wait for a supervisor that does not read; what comes then is left out and told in the log.
+const UNREAD_MAX: usize = 32;
+
+/// What is told goes out on a thread of its own: a send waits for as long as nobody reads, and neither the loop nor a start
+/// may wait for that.
+static TOLD: LazyLock<SyncSender<String>> = LazyLock::new(|| {
+    let (told, messages) = sync_channel::<String>(UNREAD_MAX);
+    std::thread::spawn(move || {
+        for message in messages {
+            if let Err(e) = sd_notify::notify(&[NotifyState::Custom(&message)]) {
+                tracing::debug!("the supervisor cannot be told: {e}");
+            }
+        }
+    });
+    told
+});
+
 fn tell(states: &[NotifyState<'_>]) {
-    if let Err(e) = sd_notify::notify(states) {
-        tracing::debug!("the supervisor cannot be told: {e}");
+    if std::env::var_os("NOTIFY_SOCKET").is_none() {
+        return;
+    }
+    let message: Vec<String> = states.iter().map(ToString::to_string).collect();
+    if TOLD.try_send(message.join("\n")).is_err() {
+        tracing::warn!(
+            unread = UNREAD_MAX,
+            "the supervisor does not read what it is told; a message is left out"
+        );
     }
 }
 

@@ -1,5 +1,7 @@
 //! The stage with the windows: it sees the batches one after another.
 
+mod reach;
+
 use std::{
     collections::BTreeMap,
     fmt::{self, Display, Formatter},
@@ -46,6 +48,8 @@ pub struct Windowing {
     enough: u64,
     /// Whether windows are only weighed, and not to be used.
     weighs: bool,
+    /// What reaches back to this or before does not fit into memory, as was found out.
+    too_far: i64,
 }
 
 /// What is stored fills windows beyond what they may hold.
@@ -84,7 +88,7 @@ impl Windowing {
         let mut none = Windows::new(&Arc::default(), evaluator.calendar(), late, watermark);
         none.complete_from(journal.map_or(i64::MIN, |journal| journal.at));
         let (lightened, lists, busy) = (0, Rejudging::default(), Arc::default());
-        let enough = limit.saturating_add(limit / 2);
+        let enough = weighs_enough(limit);
         let mut windowing = Self {
             windows: none,
             history,
@@ -96,6 +100,7 @@ impl Windowing {
             lightened,
             enough,
             weighs: false,
+            too_far: i64::MIN,
         };
         windowing.change(evaluator, latest)?;
         // From now on it is looked at between batches, and what a reload brings is weighed before.
@@ -127,6 +132,7 @@ impl Windowing {
             lightened: 0,
             enough,
             weighs: true,
+            too_far: i64::MIN,
         };
         weighed.change(evaluator, latest)?;
         Ok(weight(&mut weighed.windows))
@@ -207,33 +213,26 @@ impl Windowing {
         self.windows = windows;
         if !empty.is_empty() {
             let filling = self.filling(evaluator, &empty, latest);
-            self.fill(evaluator, &filling)?;
+            let fits = self.fill(evaluator, &filling, self.enough, true)?;
+            if !fits && !self.weighs {
+                return Err(PortError::new(NoRoom { limit: self.limit }));
+            }
         }
+        self.too_far = i64::MIN;
         Ok(())
     }
 
-    /// Whether an event of this batch came so late that its windows reach further back than what is held.
-    #[must_use]
-    pub fn lacks(&self, prepared: &Prepared) -> bool {
-        self.history.is_some() && self.windows.lacking(prepared).is_some()
-    }
-
-    /// Fills the windows that hold too little for this batch from what is stored, which must be everything before it.
-    ///
-    /// # Errors
-    /// If the store cannot be read.
-    pub fn reach_back(&mut self, prepared: &Prepared) -> Result<(), PortError> {
-        let Some((empty, from)) = self.windows.lacking(prepared) else { return Ok(()) };
-        self.windows.clear(&empty);
-        let evaluator = prepared.evaluator();
-        let filling = Filling::new(evaluator.rules(), &empty, |_| Some(from), |_| Some(from));
-        self.fill(evaluator, &filling)
-    }
-
-    fn fill(&mut self, evaluator: &Evaluator, filling: &Filling) -> Result<(), PortError> {
-        let Some(past) = self.past() else { return Ok(()) };
+    /// Fills windows with what is stored, as far as they weigh no more than `enough`. Says whether they do.
+    fn fill(
+        &mut self,
+        evaluator: &Evaluator,
+        filling: &Filling,
+        enough: u64,
+        lightens: bool,
+    ) -> Result<bool, PortError> {
+        let Some(past) = self.past() else { return Ok(true) };
         let _busy = past.busy.with(Work::Windows);
-        let (started, enough) = (std::time::Instant::now(), self.enough);
+        let started = std::time::Instant::now();
         let (windows, columns) = (&mut self.windows, filling.columns());
         let wanted = Wanted { from: filling.from(), columns: &columns, balances: filling.balances() };
         let mut is_enough = false;
@@ -243,21 +242,19 @@ impl Windowing {
             }
             windows.load(&evaluator.lay_out(batch, filling));
             if enough < u64::MAX && weight(windows) > enough {
-                windows.lighten();
+                if lightens {
+                    windows.lighten();
+                }
                 is_enough = weight(windows) > enough;
             }
         })?;
         windows.loaded(filling);
-        if self.weighs {
-            return Ok(());
+        if !(self.weighs || is_enough) {
+            let seconds = started.elapsed().as_secs_f64();
+            let filled = filling.sliding.len() + filling.closing.len();
+            tracing::info!(windows = filled, events, seconds, "windows filled from the journal");
         }
-        if is_enough {
-            return Err(PortError::new(NoRoom { limit: self.limit }));
-        }
-        let seconds = started.elapsed().as_secs_f64();
-        let filled = filling.sliding.len() + filling.closing.len();
-        tracing::info!(windows = filled, events, seconds, "windows filled from the journal");
-        Ok(())
+        Ok(!is_enough)
     }
 
     fn past(&self) -> Option<Past> {
@@ -297,6 +294,7 @@ impl Windowing {
             self.windows.protect(prepared);
         }
         let mut moved = self.windows.observe(prepared, watermarks);
+        self.refuse_beyond(&mut moved);
         if watermarks.last().is_none_or(|last| *last < watermark) {
             self.windows.advance(watermark, watermarks.len().saturating_sub(1), &mut moved);
         }
@@ -305,13 +303,20 @@ impl Windowing {
 
     /// Measures the windows that the events of a batch would have, and takes none of them in.
     pub fn try_out(&mut self, prepared: &Prepared, trial: Trial) -> Moved {
-        self.windows.try_out(prepared, trial)
+        let mut moved = self.windows.try_out(prepared, trial);
+        self.refuse_beyond(&mut moved);
+        moved
     }
 
     /// Closes every window that is open: the input is complete.
     pub fn end(&mut self, moved: &mut Moved) {
         self.windows.advance(i64::MAX, usize::MAX, moved);
     }
+}
+
+/// Bytes after which nothing more is filled in.
+fn weighs_enough(limit: u64) -> u64 {
+    limit.saturating_add(limit / 2)
 }
 
 /// Bytes of all windows.

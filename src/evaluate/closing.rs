@@ -59,6 +59,8 @@ pub struct Closing {
     limit: usize,
     /// Panes that start before this may be gone.
     floor: i64,
+    /// Panes from this on are not let go.
+    protect: i64,
     waiting: Waiting,
 }
 
@@ -119,6 +121,19 @@ impl<'j> Judge<'j> {
         Self { rule, view, calendar, grid: Grid::new(calendar, view.size, view.slide), late, start }
     }
 
+    /// The first instant after `too_far` that a window with one of these events begins at.
+    fn reaches_back(&self, selected: &Selected, too_far: i64) -> Option<i64> {
+        let rows = selected.packed.words.chunks_exact(self.view.layout.stride());
+        // The first window that holds an event begins before the event's own pane.
+        let begins = |at: i64| self.grid.window_until(self.grid.pane(at).end).start;
+        let times = rows.map(|row| row[0].cast_signed());
+        match too_far {
+            // Windows begin in the order of the events in them.
+            i64::MIN => times.min().map(begins),
+            _ => times.map(begins).filter(|from| *from > too_far).min(),
+        }
+    }
+
     /// Whether the journal lacks the beginning of a quarter or year: a part of it says nothing about the whole.
     fn is_partial(&self, window: Stretch) -> bool {
         window.start < self.start && matches!(self.view.size, Length::Quarter | Length::Year)
@@ -132,7 +147,7 @@ impl Closing {
     /// Windows without events, of which those that end at or before `closed` are over.
     #[must_use]
     pub fn new(closed: i64) -> Self {
-        Self { closed, limit: PANES_MIN, floor: i64::MIN, ..Self::default() }
+        Self { closed, limit: PANES_MIN, floor: i64::MIN, protect: i64::MAX, ..Self::default() }
     }
 
     /// Panes held.
@@ -156,18 +171,24 @@ impl Closing {
         self.expire(judge);
     }
 
-    /// The first instant that a window with one of these events reaches back to, if what was there may be gone.
+    /// The first instant after `too_far` that a window with one of these events reaches back to, if what was there may be
+    /// gone.
     #[must_use]
-    pub fn lacks(&self, judge: &Judge<'_>, selected: &Selected) -> Option<i64> {
+    pub fn lacks(&self, judge: &Judge<'_>, selected: &Selected, too_far: i64) -> Option<i64> {
         if self.floor == i64::MIN {
             return None;
         }
-        let times =
-            selected.packed.words.chunks_exact(judge.view.layout.stride()).map(|row| row[0].cast_signed());
-        let first = times.map(|at| judge.grid.pane(at)).min_by_key(|pane| pane.start)?;
-        // The first window that holds the event begins before the event's own pane.
-        let from = judge.grid.window_until(first.end).start;
-        (from < self.floor).then_some(from)
+        let first = judge.reaches_back(selected, i64::MIN).filter(|from| *from < self.floor)?;
+        if first > too_far {
+            Some(first)
+        } else {
+            judge.reaches_back(selected, too_far).filter(|from| *from < self.floor)
+        }
+    }
+
+    /// Keeps what the windows of these events need, until the next batch.
+    pub fn protect(&mut self, judge: &Judge<'_>, selected: &Selected) {
+        self.protect = judge.reaches_back(selected, i64::MIN).unwrap_or(i64::MAX);
     }
 
     /// Says that panes that start before `floor` were not taken in as a whole.
@@ -426,8 +447,8 @@ impl Closing {
 
     /// Lets go of panes and history that no window needs any more.
     fn expire(&mut self, j: &Judge<'_>) {
-        self.floor =
-            self.floor.max(self.closed.saturating_sub(j.late).saturating_sub(j.view.size.max_micros()));
+        let needed = self.closed.saturating_sub(j.late).saturating_sub(j.view.size.max_micros());
+        self.floor = self.floor.max(needed.min(self.protect));
         let floor = self.floor;
         self.panes = self.panes.split_off(&floor);
         self.keys.retain(|_, key| {

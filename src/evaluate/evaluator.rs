@@ -295,7 +295,7 @@ impl Prepared {
             let Some(compact) = &selected.compact else { continue };
             let started = std::time::Instant::now();
             let (counts, measured) = (&mut self.counts[number], &measured[sliding.window]);
-            counts.beyond += measured.beyond;
+            counts.beyond += measured.beyond.len() as u64;
             let (columns, sound) = measured_columns(sliding, measured, selected, counts);
             let table = compact.table(rule, &columns);
             let at = |place: usize| time(&self.table, selected.rows[place] as usize);

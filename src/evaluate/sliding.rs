@@ -45,8 +45,8 @@ pub struct Measured {
     pub columns: Vec<ArrayRef>,
     /// For each aggregate the events, by their place among the selected ones, that it failed for.
     pub failed: Vec<Vec<(usize, String)>>,
-    /// Events that came so late that a part of their window may be gone.
-    pub beyond: u64,
+    /// Events, by their place among the selected ones, that came so late that a part of their window may be gone.
+    pub beyond: Vec<usize>,
 }
 
 /// The state of one sliding window.
@@ -102,10 +102,10 @@ impl Sliding {
         self.rows
     }
 
-    /// The first instant that a window of these events reaches back to, if what was there may be gone.
+    /// The first instant after `too_far` that a window of these events reaches back to, if what was there may be gone.
     #[must_use]
-    pub fn lacks(&self, selected: &Selected) -> Option<i64> {
-        selected.from.iter().copied().min().filter(|from| *from < self.floor)
+    pub fn lacks(&self, selected: &Selected, too_far: i64) -> Option<i64> {
+        selected.from.iter().copied().filter(|from| *from > too_far).min().filter(|from| *from < self.floor)
     }
 
     /// Bytes held.
@@ -141,9 +141,12 @@ impl Sliding {
     pub fn observe(&mut self, selected: &Selected) -> Measured {
         let plan = Arc::clone(&self.plan);
         let mut outputs = outputs(&plan, selected);
-        let mut beyond = 0;
+        let (mut beyond, mut place) = (Vec::new(), 0);
         self.each(selected, |plan, series, arrival, state| {
-            beyond += u64::from(arrival.from < state.floor);
+            if arrival.from < state.floor {
+                beyond.push(place);
+            }
+            place += 1;
             series.observe(plan, arrival, state.shared, &mut outputs);
         });
         Measured { beyond, ..measured(&plan, outputs, selected) }
@@ -151,7 +154,8 @@ impl Sliding {
 
     /// Measures the windows that the events would have, and takes none of them in.
     pub fn try_out(&mut self, selected: &Selected, trial: Trial) -> Measured {
-        let Self { plan, keys, texts, scratch, .. } = self;
+        let Self { plan, keys, texts, scratch, floor, .. } = self;
+        let mut beyond = Vec::new();
         let mut outputs = outputs(plan, selected);
         let mut copies: HashMap<u128, Series, BuildHasherDefault<KeyHasher>> = HashMap::default();
         let mut tried = Vec::with_capacity(selected.packed.words.len());
@@ -165,12 +169,15 @@ impl Sliding {
             hold(plan, &mut tried[start..], &selected.packed.texts, i, texts);
             let arrival = Arrival { row: &tried[start..], others: selected.packed.others(i), from: *from };
             let copy = || keys.get(key).map_or_else(Series::default, Series::copy);
+            if *from < *floor {
+                beyond.push(i);
+            }
             let shared = Shared { scratch, texts };
             copies.entry(*key).or_insert_with(copy).observe(plan, arrival, shared, &mut outputs);
         }
         // A text is given back when no copy can ask for it any more.
         drop(copies);
-        let measured = measured(plan, outputs, selected);
+        let measured = Measured { beyond, ..measured(plan, outputs, selected) };
         tried.chunks_exact(plan.layout.stride()).for_each(|row| release(plan, row, texts));
         measured
     }
@@ -336,7 +343,7 @@ mod tests {
             let selected = batch(&mut rng, &mut clock);
             let (a, b) = (lean.observe(&selected), full.observe(&selected));
             assert_eq!(a.columns, b.columns, "round {round}");
-            assert_eq!(a.beyond, 0);
+            assert!(a.beyond.is_empty());
         }
         assert_eq!(full.rows(), 30_000);
         assert!(lean.rows() < 2000, "{} events are held", lean.rows());
@@ -355,7 +362,9 @@ mod tests {
         let mut late =
             Selected { rows: vec![0], keys: vec![0], from: vec![at - REACH + 1], ..Selected::default() };
         late.packed.words.extend([at.cast_unsigned(), 1, 1]);
-        assert_eq!(lean.lacks(&late), Some(at - REACH + 1));
-        assert_eq!(lean.observe(&late).beyond, 1);
+        let from = at - REACH + 1;
+        assert_eq!(lean.lacks(&late, i64::MIN), Some(from));
+        assert_eq!(lean.lacks(&late, from), None);
+        assert_eq!(lean.observe(&late).beyond, [0]);
     }
 }

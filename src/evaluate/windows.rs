@@ -178,9 +178,10 @@ impl Windows {
         self.watermark
     }
 
-    /// The windows that an event of this batch reaches further back in than they hold, and how far.
+    /// The windows that an event of this batch reaches further back in than they hold, and how far. What reaches back to
+    /// `too_far` or before is left out.
     #[must_use]
-    pub fn lacking(&self, prepared: &Prepared) -> Option<(Empty, i64)> {
+    pub fn lacking(&self, prepared: &Prepared, too_far: i64) -> Option<(Empty, i64)> {
         let mut empty = Empty::default();
         let mut first: Option<i64> = None;
         let mut lacks = |list: &mut Vec<usize>, at: usize, from: i64| {
@@ -188,7 +189,7 @@ impl Windows {
             first = Some(first.map_or(from, |first| first.min(from)));
         };
         for (at, (state, selected)) in self.sliding.iter().zip(&prepared.windows).enumerate() {
-            if let Some(from) = state.lacks(selected) {
+            if let Some(from) = state.lacks(selected, too_far) {
                 lacks(&mut empty.sliding, at, from);
             }
         }
@@ -196,7 +197,7 @@ impl Windows {
             let (Some(state), Some(selected)) = (state, selected) else { continue };
             let Some(view) = closing_view(&self.rules.rules[at]) else { continue };
             let judge = Judge::new(&self.rules.rules[at], view, &self.calendar, (self.late, self.start));
-            if let Some(from) = state.lacks(&judge, selected) {
+            if let Some(from) = state.lacks(&judge, selected, too_far) {
                 lacks(&mut empty.closing, at, from);
             }
         }
@@ -217,6 +218,14 @@ impl Windows {
     pub fn protect(&mut self, prepared: &Prepared) {
         let states = self.sliding.iter_mut().zip(&prepared.windows);
         states.for_each(|(state, selected)| state.protect(selected));
+        for ((state, selected), rule) in
+            self.closing.iter_mut().zip(&prepared.closings).zip(&self.rules.rules)
+        {
+            let (Some(state), Some(selected), Some(view)) = (state, selected, closing_view(rule)) else {
+                continue;
+            };
+            state.protect(&Judge::new(rule, view, &self.calendar, (self.late, self.start)), selected);
+        }
     }
 
     /// Takes in events that were judged before, for the windows that were empty. What was laid out for windows that
@@ -320,6 +329,17 @@ impl Windows {
 impl Moved {
     fn extend(&mut self, found: Vec<closing::Found>) {
         self.closed.extend(found.into_iter().map(|(row, at, finding)| Closed { row, at, finding }));
+    }
+
+    /// What came so late that a part of its window is gone is an event that rules cannot be evaluated for.
+    pub fn refuse_beyond(&mut self, why: &str) {
+        for measured in &mut self.measured {
+            let failed = measured.beyond.iter().map(|place| (*place, why.to_owned()));
+            measured.failed.iter_mut().for_each(|list| list.extend(failed.clone()));
+        }
+        for counts in &mut self.counts {
+            (0..counts.beyond).for_each(|_| counts.fail(why));
+        }
     }
 
     /// In the order in which it happened; at one row by the ends of the windows, then by rule.

@@ -122,6 +122,7 @@ impl<S: Sync> FromRequestParts<S> for By {
 }
 
 /// What a request shows of its sender.
+#[derive(Clone)]
 pub enum Shown {
     /// Nothing.
     Nothing,

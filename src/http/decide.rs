@@ -14,7 +14,7 @@ use super::{
     Problem,
     by::By,
     page::Page,
-    request::{Id, Params, blocking, page_size},
+    request::{Id, Params, at_once, page_size},
 };
 use crate::{
     access::Actor,
@@ -265,7 +265,7 @@ async fn wait_for_commits(shared: &Shared) -> Result<(), Problem> {
 /// What was decided of these applications earlier; `None` if it is still to be decided.
 async fn stored(shared: &Arc<Shared>, applications: &Applications) -> Result<Option<Vec<Decision>>, Problem> {
     let (shared, applications) = (Arc::clone(shared), applications.clone());
-    blocking(move || {
+    at_once(move || {
         let read = shared.questions.read(&applications.payload);
         let ids = arrow::array::AsArray::as_string_view(read.events.column(crate::event::Column::EventId.index()));
         let decisions = Decisions::open(&shared.state_dir)?;
@@ -337,7 +337,7 @@ pub async fn list(
     let unknown = || Problem::bad_request(say!("`after` is not the `next` of another page"));
     let after = listed.after.map(|text| place(text).ok_or_else(unknown)).transpose()?;
     let Listed { decision, budget_line_id, .. } = listed;
-    blocking(move || {
+    at_once(move || {
         let filter = DecisionFilter { decision, budget_line_id, after, limit: limit + 1 };
         let rows = Decisions::open(&shared.state_dir)?.list(&filter)?;
         let places: Vec<_> = rows.iter().map(|row| format!("{} {}", row.at, row.decision.event_id)).collect();
@@ -361,7 +361,7 @@ fn find(shared: &Shared, id: &str) -> Result<StoredDecision, Problem> {
         (status = 200, description = "What was decided", body = Decision),
         (status = 404, description = "Nothing was decided of it", body = Problem, content_type = "application/problem+json")))]
 pub async fn show(State(shared): State<Arc<Shared>>, Id(id): Id<String>) -> Result<Json<Decision>, Problem> {
-    blocking(move || Ok(Json(shown(find(&shared, &id)?, &shared)))).await
+    at_once(move || Ok(Json(shown(find(&shared, &id)?, &shared)))).await
 }
 
 /// Releases what an application reserves: it will not be paid
@@ -379,7 +379,7 @@ pub async fn release(
 ) -> Result<Json<Decision>, Problem> {
     takes_questions(&shared)?;
     let (reader, wanted) = (Arc::clone(&shared), id.clone());
-    let stored = blocking(move || find(&reader, &wanted)).await?;
+    let stored = at_once(move || find(&reader, &wanted)).await?;
     let line = {
         let ledger = shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
         ledger.reserved_by(&id).map(str::to_owned)

@@ -20,7 +20,7 @@ use super::{
     Problem,
     pace::TooSlow,
     refused::{Cause, Refusals},
-    request::{Params, blocking},
+    request::{Params, at_once},
 };
 use crate::{
     daemon::{Bodies, Body, Full, NotTaken, POSTED, Shared},
@@ -88,21 +88,21 @@ async fn take(
     let again = into.clone();
     let body = into.read(said, parts).await?;
     let body = match headers.contains_key(header::CONTENT_ENCODING) {
-        true => blocking(move || unpacked(&headers, body, &into)).await?,
+        true => at_once(move || unpacked(&headers, body, &into)).await?,
         false => body,
     };
     // Whatever looks at all of a body takes its time.
     let whole = map.as_ref().and_then(|map| map.format).filter(|format| is_whole(*format));
     if let (Some(map), Some(format)) = (map.clone(), whole) {
-        let payload = blocking(move || rows_of(&body, format, &map, &again)).await?;
+        let payload = at_once(move || rows_of(&body, format, &map, &again)).await?;
         return submit(shared, refusals, read_as, payload).await;
     }
     let body = match map.clone() {
-        Some(map) => blocking(move || in_utf8(body, &map, &again)).await?,
+        Some(map) => at_once(move || in_utf8(body, &map, &again)).await?,
         None => body,
     };
     let written = said_kind.unwrap_or_else(|| seems_written(body.bytes(), map.is_some()));
-    let payload = blocking(move || payload(body, written, map.as_deref())).await?;
+    let payload = at_once(move || payload(body, written, map.as_deref())).await?;
     submit(shared, refusals, read_as, payload).await
 }
 

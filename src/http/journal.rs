@@ -45,7 +45,7 @@ pub struct EventFilter {
     contract: Option<String>,
     /// Only where the name of a payee, or of who paid in, has this text.
     payee: Option<String>,
-    /// Only where the account of a payee, or of who paid in, ends so.
+    /// Only where the account of a payee, or of who paid in, ends so; with more than four characters, where it is this one.
     account: Option<String>,
     /// Only where the purpose or reason has this text.
     purpose: Option<String>,

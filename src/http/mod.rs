@@ -39,6 +39,7 @@ mod rule;
 mod session;
 mod sign_in;
 mod silences;
+mod standing;
 mod stream;
 pub mod tls;
 mod tokens;
@@ -202,7 +203,7 @@ async fn metrics(State(scrapes): State<Scrapes>, State(shared): State<Arc<Shared
     let _alone = scrapes.lock().await;
     scrape_gauges(&shared);
     let asked = Arc::clone(&shared);
-    if let Err(problem) = request::blocking(move || count_verdicts(&asked)).await {
+    if let Err(problem) = request::at_once(move || count_verdicts(&asked)).await {
         tracing::error!("what officers said of rules cannot be counted: {problem:?}");
     }
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], shared.metrics.render())

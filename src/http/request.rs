@@ -1,15 +1,17 @@
 //! What handlers take from a request: its parts are checked before a handler sees them, and what is wrong is a problem
 //! document.
 
+use std::sync::{Arc, LazyLock};
+
 use axum::{
     Json, RequestPartsExt,
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
     http::{HeaderMap, StatusCode, header, request::Parts},
 };
 use serde::de::DeserializeOwned;
+use tokio::sync::Semaphore;
 
 use super::Problem;
-
 use crate::{say, text::quoted};
 
 /// The most that one page of a list has.
@@ -128,11 +130,34 @@ fn named_by_proxy<'h>(headers: &'h HeaderMap, header: &str) -> Result<&'h str, P
     })
 }
 
-/// Runs what blocks on a thread of its own.
+/// How much reading and writing for clients goes on at a time: one more than there are processors. More would answer nobody
+/// sooner, and take the processors from what comes in.
+static AT_WORK: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    Arc::new(Semaphore::new(processors + 1))
+});
+
+/// Runs what blocks on a thread of its own, when its turn comes.
 ///
 /// # Errors
 /// That of `work`.
 pub async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    let turn = Arc::clone(&AT_WORK).acquire_owned().await;
+    // Whoever asked may go; the work goes on, and so does its turn.
+    at_once(move || {
+        let _turn = turn;
+        work()
+    })
+    .await
+}
+
+/// The same without waiting for others: for who a client is, and for what comes in.
+///
+/// # Errors
+/// That of `work`.
+pub async fn at_once<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
     let done = tokio::task::spawn_blocking(work).await;

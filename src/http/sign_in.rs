@@ -22,8 +22,9 @@ use super::{
     console::is_asked_by_a_person,
     forwarded,
     refused::{Cause, Refusals},
-    request::blocking,
+    request::at_once,
     routes::{Need, keeps_to_limits, need},
+    standing::Standing,
 };
 use crate::{
     access::{Action, Actor, Identity, decide, is_same},
@@ -172,9 +173,13 @@ impl SignIn {
     }
 
     /// Whom the store knows by what was shown.
-    async fn known(self: &Arc<Self>, shown: Shown, by_itself: bool) -> Result<Option<Known>, Problem> {
+    pub(super) async fn known(
+        self: &Arc<Self>,
+        shown: Shown,
+        by_itself: bool,
+    ) -> Result<Option<Known>, Problem> {
         let (own, now) = (Arc::clone(self), self.clock.now());
-        let found = blocking(move || {
+        let found = at_once(move || {
             own.ask(|accounts| {
                 let known = |(way, identity)| Known { identity, way };
                 Ok(match &shown {
@@ -346,9 +351,13 @@ fn words(action: Action) -> String {
 /// Lets requests pass whose senders may.
 pub async fn sign_in(State(by): State<Arc<SignIn>>, mut request: Request, next: Next) -> Response {
     let asked = by.asked(&request);
+    let shown = asked.shown.clone();
     match by.judge(asked).await {
-        Ok(by) => {
-            request.extensions_mut().insert(by);
+        Ok(sender) => {
+            if let Some(known) = &sender.known {
+                request.extensions_mut().insert(Standing::new(&by, shown, known));
+            }
+            request.extensions_mut().insert(sender);
             next.run(request).await
         }
         Err(problem) => problem.into_response(),

@@ -8,7 +8,7 @@ use std::{
 };
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::State,
     http::{HeaderMap, StatusCode},
     response::{
@@ -27,6 +27,7 @@ use super::{
     Problem,
     refused::{Cause, Refusals},
     request::{Params, blocking},
+    standing::Standing,
 };
 use crate::{
     daemon::Shared,
@@ -49,6 +50,8 @@ const WAITING: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long a stream lasts: who reads on has to say who they are again.
 const LENGTH: Duration = Duration::from_mins(10);
+/// How often it is asked whether a reader still may.
+const ASKED_AGAIN: Duration = Duration::from_secs(3);
 
 /// Room for streams.
 #[derive(Debug, Clone)]
@@ -103,6 +106,7 @@ pub async fn stream(
     State(shared): State<Arc<Shared>>,
     State(streams): State<Streams>,
     State(refusals): State<Arc<Refusals>>,
+    standing: Option<Extension<Standing>>,
     headers: HeaderMap,
     Params(asked): Params<Since>,
 ) -> Result<Response, Problem> {
@@ -120,6 +124,7 @@ pub async fn stream(
         tokio::select! {
             () = streams.stop.cancelled() => {}
             () = tokio::time::sleep(LENGTH) => {}
+            () = loses_standing(standing.map(|Extension(standing)| standing)) => {}
             () = feed.run(start) => {}
         }
     });
@@ -127,6 +132,18 @@ pub async fn stream(
         receiver.recv().await.map(|event| (Ok::<_, Infallible>(event), receiver))
     });
     Ok(Sse::new(messages).keep_alive(KeepAlive::new().interval(QUIET)).into_response())
+}
+
+/// Returns when the reader may not read on: logged out, disabled, revoked, or with other roles. Then the stream ends, and
+/// who comes back has to say who they are again.
+async fn loses_standing(standing: Option<Standing>) {
+    let Some(standing) = standing else { return std::future::pending().await };
+    loop {
+        tokio::time::sleep(ASKED_AGAIN).await;
+        if !standing.holds().await {
+            return;
+        }
+    }
 }
 
 /// What one reader is sent.

@@ -21,6 +21,8 @@ use crate::event::{Column, TypeSet};
 /// The first stretch that is looked through, and the longest.
 const DAY: i64 = 86_400_000_000;
 const STRETCH_MAX: i64 = 64 * DAY;
+/// Characters of an account that masks leave.
+const SHOWN: usize = 4;
 
 /// Which events are sought.
 #[derive(Debug, Clone, Default)]
@@ -35,7 +37,8 @@ pub struct Sought {
     pub codes: Vec<(Column, Vec<String>)>,
     /// One of some columns has this text in it, whatever its case.
     pub texts: Vec<(Vec<Column>, String)>,
-    /// One of some columns ends with this.
+    /// One of some columns ends with this; or is this, where it has more characters than masks leave: otherwise what is
+    /// masked could be guessed digit by digit.
     pub ends: Vec<(Vec<Column>, String)>,
     /// Cents, at least and at most.
     pub amount: (Option<i128>, Option<i128>),
@@ -152,7 +155,11 @@ impl Sought {
                 columns.iter().any(|column| rows.text(*column, at).is_some_and(|own| has(own, text)))
             })
             && self.ends.iter().all(|(columns, end)| {
-                columns.iter().any(|column| rows.text(*column, at).is_some_and(|own| own.ends_with(end)))
+                let fits = |own: &str| match end.chars().count() > SHOWN {
+                    true => own == end,
+                    false => own.ends_with(end),
+                };
+                columns.iter().any(|column| rows.text(*column, at).is_some_and(fits))
             })
     }
 }

@@ -396,6 +396,45 @@ fn a_start_whose_windows_have_no_room_ends() {
     assert_eq!(start().0, Some(0));
 }
 
+/// An event from long ago whose windows do not fit is taken in and told; it neither ends the daemon nor is it judged by
+/// half a window, and what comes in time is judged as ever.
+#[test]
+fn an_event_whose_windows_lie_too_far_back_to_fit_is_told() {
+    let (bench, plain) = narrow("");
+    let rules = bench.path().join("rules/rules.yaml");
+    std::fs::write(&rules, &plain).unwrap();
+    let daemon = Daemon::start(bench.path());
+    for part in 0..15 {
+        assert_eq!(daemon.post("/api/v1/events", &payees(part * 2000, part * 2000 + 2000)).0, 200);
+    }
+    let at = |id: &str, time: &str| {
+        let mut event = payment(id, "L1", "1.00");
+        event["occurred_at"] = json!(time);
+        event
+    };
+    let now = [at("n1", "2026-12-01T10:00:00+08:00"), at("n2", "2026-12-01T10:01:00+08:00")];
+    assert_eq!(daemon.post("/api/v1/events", &lines(&now)).0, 200);
+    assert_eq!(daemon.stop("-TERM"), Some(0));
+
+    std::fs::write(&rules, WINDOWS.replace("last: 30d", "last: 1d").replace("n > 1000000", "n > 0")).unwrap();
+    let daemon = Daemon::start(bench.path());
+    for id in ["late1", "late2"] {
+        assert_eq!(daemon.post("/api/v1/events", &payment(id, "L1", "1.00").to_string()).0, 200);
+    }
+    let in_time = at("n3", "2026-12-01T10:02:00+08:00");
+    assert_eq!(daemon.post("/api/v1/events", &in_time.to_string()).0, 200);
+    assert_eq!(metric(&daemon, "fiscwatch_rule_errors_total{rule=\"often\"}"), 2);
+    assert_eq!(
+        daemon.json("/api/v1/findings?rule=often")["findings"].as_array().map(Vec::len),
+        Some(1),
+        "that in time"
+    );
+    let why = daemon.json("/api/v1/rules").to_string();
+    assert!(why.contains("came so late"), "{why}");
+    assert_eq!(daemon.get("/-/ready").0, 200);
+    assert_eq!(daemon.stop("-TERM"), Some(0));
+}
+
 /// Records that are read again have no more room than others: the command ends and says so.
 #[test]
 fn a_replay_without_room_ends() {

@@ -1,6 +1,9 @@
 //! People in a browser: passwords, sessions, and what is done to them by others.
 
-use std::process::Stdio;
+use std::{
+    process::Stdio,
+    time::{Duration, Instant},
+};
 
 use fiscwatch::{
     access::{Actor, Role, Roles},
@@ -243,6 +246,37 @@ fn whatever_changes_what_somebody_may_ends_their_sessions_at_once() {
     assert_eq!(status_of(&daemon, &cookie), 401);
     let id = of("王芳")["id"].as_str().unwrap().to_owned();
     assert!(audit(&bench).contains(&format!("safe|127.0.0.1|sessions.end|{id}|done")));
+}
+
+/// A stream lasts for minutes; who may no longer read has none of them.
+#[test]
+fn a_stream_ends_soon_after_its_reader_may_no_longer() {
+    let bench = bench(CONFIG, &[("safe", "security"), ("王芳", "officer"), ("李强", "officer")]);
+    let daemon = Daemon::start(bench.path());
+    let open = |user: &str| {
+        let request = ureq::http::Request::get(format!("{}/api/v1/stream", daemon.address))
+            .header("cookie", session(&daemon, user).0);
+        let mut answer = agent().run(request.body(()).unwrap()).unwrap();
+        assert_eq!(answer.status(), 200);
+        std::thread::spawn(move || {
+            let _ = answer.body_mut().read_to_string();
+            Instant::now()
+        })
+    };
+    let (disabled, stays) = (open("王芳"), open("李强"));
+    accounts(&bench).set_enabled("王芳", false, &by("safe"), 6).unwrap();
+    let at = Instant::now();
+    assert!(disabled.join().unwrap() - at < Duration::from_secs(8));
+    assert!(!stays.is_finished(), "others read on");
+    assert_eq!(daemon.stop("-TERM"), Some(0));
+}
+
+#[test]
+fn the_last_who_manages_users_is_not_limited_to_units() {
+    let bench = bench(CONFIG, &[("safe", "security"), ("王芳", "officer")]);
+    let limited: Roles = "security unit:101".parse().unwrap();
+    let refused = accounts(&bench).set_roles("safe", &limited, &by("王芳"), 5).unwrap_err().to_string();
+    assert!(refused.contains("the last one who manages users"), "{refused}");
 }
 
 #[test]

@@ -105,6 +105,21 @@ fn a_supervisor_is_told_what_the_daemon_does() {
 }
 
 #[test]
+fn a_supervisor_that_does_not_read_holds_nothing_up() {
+    let supervisor = Supervisor::new();
+    let bench = bench();
+    // Its buffer is full before the daemon starts, so that the first message already waits.
+    let flood = UnixDatagram::unbound().unwrap();
+    flood.set_nonblocking(true).unwrap();
+    while flood.send_to(b"STATUS=full", supervisor.dir.path().join("notify")).is_ok() {}
+    let mut daemon = supervisor.begin(&bench, "");
+    assert!(daemon.ready_or_dead(), "it starts");
+    assert_eq!(daemon.post("/api/v1/events", &payment("p1", "L1", "5").to_string()).0, 200);
+    assert_eq!(daemon.post("/-/reload", "").0, 200);
+    assert_eq!(daemon.stop("-TERM"), Some(0));
+}
+
+#[test]
 fn a_loop_that_hangs_does_not_beat() {
     let bench = bench();
     let supervisor = Supervisor::new();

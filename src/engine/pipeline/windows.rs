@@ -85,8 +85,10 @@ impl Windows {
                 if !self.all_committed().await {
                     return Ok(());
                 }
-                let (rest, (filled, back)) =
-                    self.blocking(move |windowing| (windowing.reach_back(&prepared), prepared)).await?;
+                let latest = in_flight.latest;
+                let (rest, (filled, back)) = self
+                    .blocking(move |windowing| (windowing.reach_back(&prepared, latest), prepared))
+                    .await?;
                 filled?;
                 (self, prepared) = (rest, back);
             }

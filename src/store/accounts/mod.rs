@@ -190,7 +190,7 @@ impl Accounts {
                 Ok(user) => user,
                 Err(why) => return Ok(Err(why)),
             };
-            if !roles.has(Role::Security) && is_last_manager(summed.transaction, &user)? {
+            if !manages(roles) && is_last_manager(summed.transaction, &user)? {
                 return Ok(Err(last_manager(name)));
             }
             change_user(summed, name, "roles", Some(&roles.to_string()))?;
@@ -340,8 +340,13 @@ pub fn no_user(name: &str) -> String {
     )
 }
 
+/// Users cannot be parted by units, so who is limited manages none.
+fn manages(roles: &Roles) -> bool {
+    roles.has(Role::Security) && roles.limits().is_none()
+}
+
 fn is_last_manager(connection: &Connection, user: &User) -> rusqlite::Result<bool> {
-    let manages = |user: &User| user.disabled_at.is_none() && user.roles.has(Role::Security);
+    let manages = |user: &User| user.disabled_at.is_none() && manages(&user.roles);
     let sql = format!("SELECT {USER} FROM users");
     let all: Vec<User> =
         connection.prepare_cached(&sql)?.query_map([], self::user)?.collect::<Result<_, _>>()?;

@@ -1,0 +1,30 @@
+//! Whether who asked still may, while an answer goes on for minutes.
+
+use std::sync::Arc;
+
+use super::{
+    by::{Known, Shown},
+    sign_in::SignIn,
+};
+use crate::access::Identity;
+
+/// Somebody whose request was let pass.
+#[derive(Clone)]
+pub struct Standing {
+    sign_in: Arc<SignIn>,
+    shown: Shown,
+    identity: Identity,
+}
+
+impl Standing {
+    /// Who was known by what a request shows.
+    pub fn new(sign_in: &Arc<SignIn>, shown: Shown, known: &Known) -> Self {
+        Self { sign_in: Arc::clone(sign_in), shown, identity: known.identity.clone() }
+    }
+
+    /// Whether the same is still known by it, with the same roles and limits. It is no sign that somebody sits there.
+    pub async fn holds(&self) -> bool {
+        let known = self.sign_in.known(self.shown.clone(), true).await;
+        known.is_ok_and(|known| known.is_some_and(|known| known.identity == self.identity))
+    }
+}
