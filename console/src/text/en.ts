@@ -562,7 +562,7 @@ export const en: Texts = {
     type: "Type",
     any: "Any",
     payee: "Payee",
-    account: "Account ends in",
+    account: "Account: last four, or whole",
     purpose: "Purpose",
     contract: "Contract",
     time: "Time",

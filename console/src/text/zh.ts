@@ -554,7 +554,7 @@ export const zh = {
     type: "类型",
     any: "不限",
     payee: "收款人",
-    account: "账号末尾",
+    account: "账号末四位或全号",
     purpose: "用途",
     contract: "合同号",
     time: "时间",
