@@ -224,6 +224,7 @@ test("region, unit, line: three clicks to what happened on a line, and why a rul
 test("budgets as areas: each leads a step further down, and is as large as its money", async () => {
   const page = await officer(chrome, daemon);
   await page.goto("/budget?view=map");
+  await page.locator(".treemap .tile").first().waitFor();
   const areas = await page
     .locator(".treemap .tile")
     .evaluateAll((tiles) => tiles.map((tile) => tile.width.baseVal.value * tile.height.baseVal.value));

@@ -105,32 +105,36 @@ function TileBox({ of, box }: { of: Tile; box: Box }) {
   const level = h * Math.min(1, Math.max(0, of.filled));
   const title = h >= 20 ? fitting(of.title, w - 12) : "";
   const note = h >= 38 ? fitting(of.note, w - 12) : "";
-  const drawn = (
+  const boxes = (
     <>
       <title>{of.said}</title>
       <rect class={of.isBad ? "tile is-bad" : "tile"} x={box.x} y={box.y} width={w} height={h} />
       <rect class="tile-level" x={box.x} y={box.y + h - level} width={w} height={level} />
-      <text x={box.x + 6} y={box.y + 16}>
-        {title}
-      </text>
-      <text class="tile-note" x={box.x + 6} y={box.y + 32}>
-        {note}
-      </text>
     </>
   );
-  if (of.to === null) return <g aria-label={of.said}>{drawn}</g>;
   const { to } = of;
+  const follow = (event: MouseEvent) => {
+    if (to === null || event.metaKey || event.ctrlKey || event.shiftKey || event.button !== 0) return;
+    event.preventDefault();
+    go(to);
+  };
   return (
-    <a
-      href={to}
-      aria-label={of.said}
-      onClick={(event: MouseEvent) => {
-        if (event.metaKey || event.ctrlKey || event.shiftKey || event.button !== 0) return;
-        event.preventDefault();
-        go(to);
-      }}
-    >
-      {drawn}
-    </a>
+    <>
+      {to === null ? (
+        <g>{boxes}</g>
+      ) : (
+        <a href={to} aria-label={of.said} onClick={follow}>
+          {boxes}
+        </a>
+      )}
+      <g aria-hidden="true">
+        <text x={box.x + 6} y={box.y + 16}>
+          {title}
+        </text>
+        <text class="tile-note" x={box.x + 6} y={box.y + 32}>
+          {note}
+        </text>
+      </g>
+    </>
   );
 }

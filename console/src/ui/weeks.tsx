@@ -33,16 +33,18 @@ export function Weeks({ of, label, isHeaded = false }: { of: Week[]; label: stri
           );
         })}
       </svg>
-      <table class="sr">
-        <tbody>
-          {of.map((week) => (
-            <tr key={week.week}>
-              <th scope="row">{week.week}</th>
-              <td>{said(week)}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
+      <div class="sr">
+        <table>
+          <tbody>
+            {of.map((week) => (
+              <tr key={week.week}>
+                <th scope="row">{week.week}</th>
+                <td>{said(week)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
       <div class="weeks-ends">
         <span>{of[0]?.week}</span>
         {of.length > 1 && <span>{of[of.length - 1]?.week}</span>}
