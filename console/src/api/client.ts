@@ -28,6 +28,8 @@ export const link = signal<{ up: boolean; nextTry: number; wasDown: boolean }>({
 export const epoch = signal(0);
 /** Whether a request was refused because nobody is signed in. */
 export const refused = signal(false);
+/** The page on which personal data is asked for as a whole; it ends with the page, and the daemon records it. */
+export const wholeOn = signal<string | null>(null);
 /** What a session wants to see with each change. */
 export const csrf = signal<string | null>(null);
 
@@ -61,6 +63,7 @@ export async function probe(): Promise<void> {
 async function call(path: string, init: RequestInit): Promise<Response> {
   const headers = new Headers(init.headers);
   headers.set("Accept-Language", settings.language.peek());
+  if (wholeOn.peek() === location.pathname) headers.set("X-Unmasked", "true");
   if (init.method && init.method !== "GET" && csrf.peek()) headers.set("X-CSRF-Token", csrf.peek()!);
   let answer: Response;
   try {

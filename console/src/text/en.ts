@@ -25,6 +25,9 @@ export const en: Texts = {
     groups: { work: "Work", look: "Look up", run: "Operation" },
   },
   top: {
+    whole: "Show names and accounts",
+    masked: "Mask again",
+    wholeHint: "On this page only, and recorded in the audit log",
     asOf: "As of",
     asOfNone: "No data yet",
     zone: (zone) => `All times ${zone}`,
@@ -557,7 +560,7 @@ export const en: Texts = {
   },
   payments: {
     title: "Payments",
-    lead: "The latest first. In this list accounts show their last four characters and persons their first; alerts show them whole.",
+    lead: "The latest first. Accounts show their last four characters, and persons their first.",
     find: "Text in names, purpose and numbers",
     type: "Type",
     any: "Any",
@@ -674,6 +677,7 @@ export const en: Texts = {
       "events.read": "read events",
       decide: "asked for a decision",
       "decisions.read": "read decisions",
+      "personal.show": "saw personal data as a whole",
       "rules.reload": "reloaded rules",
       "findings.read": "read findings",
       "findings.export": "exported findings",

@@ -21,6 +21,9 @@ export const zh = {
     groups: { work: "监控", look: "查询", run: "运行" },
   },
   top: {
+    whole: "显示完整姓名和账号",
+    masked: "恢复遮盖",
+    wholeHint: "只在本页有效，并记入审计日志",
     asOf: "数据截至",
     asOfNone: "尚无数据",
     zone: (zone: string) => `时间均为 ${zone}`,
@@ -549,7 +552,7 @@ export const zh = {
   },
   payments: {
     title: "支付查询",
-    lead: "最近的在前。本页流水的账号只显示末四位，自然人只显示姓氏；预警中为全文。",
+    lead: "最近的在前。账号只显示末四位，自然人只显示姓氏。",
     find: "姓名、用途、各类编号中的文字",
     type: "类型",
     any: "不限",
@@ -665,6 +668,7 @@ export const zh = {
       "events.read": "查看业务",
       decide: "事前校验",
       "decisions.read": "查看校验",
+      "personal.show": "查看完整个人信息",
       "rules.reload": "重新加载规则",
       "findings.read": "查看疑点",
       "findings.export": "导出疑点",

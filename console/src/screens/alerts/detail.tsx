@@ -11,6 +11,7 @@ import { go, to } from "../../router";
 import { t, word } from "../../text";
 import { Icon } from "../../ui/icon";
 import { Facts, Failed, Loading, Missing, Panel, Severity, State, Time, isMissing } from "../../ui/parts";
+import { Whole } from "../../ui/whole";
 import { Because } from "../payments/explain";
 import { ActionBar, Composer, begin } from "./composer";
 import { Letter } from "./letter";
@@ -118,6 +119,7 @@ export function Detail({ id }: { id: string }) {
           <a class="plain" href={silenceAddress(alert)}>
             {t().alert.mute}
           </a>
+          <Whole />
         </div>
       </header>
       {error && !isMissing(error) && <Failed error={error} again={again} />}

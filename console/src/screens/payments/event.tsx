@@ -6,6 +6,7 @@ import { stamp } from "../../format/time";
 import { to } from "../../router";
 import { t, word } from "../../text";
 import { Facts, Failed, Heading, Loading, Missing, Money, Panel, isMissing } from "../../ui/parts";
+import { Whole } from "../../ui/whole";
 import { AlertLines } from "../alerts/related";
 import { Explain } from "./explain";
 import { type Event, EventRow, text } from "./list";
@@ -34,7 +35,9 @@ export function EventScreen({ id }: { id: string }) {
             <Money of={text(event, "amount") || null} />
           </>
         }
-      />
+      >
+        <Whole />
+      </Heading>
       {data.alerts.length > 0 && (
         <Panel title={said.alerts}>
           <AlertLines alerts={data.alerts} />

@@ -7,6 +7,7 @@ import { go, query, to, withParams } from "../../router";
 import { t, word } from "../../text";
 import { Empty, Failed, Heading, Loading, Money, Time } from "../../ui/parts";
 import { Search } from "../../ui/search";
+import { Whole } from "../../ui/whole";
 
 /** What an event has, by the names of its columns. */
 export type Event = Record<string, unknown>;
@@ -61,7 +62,9 @@ export function Payments() {
   };
   return (
     <div>
-      <Heading title={said.title} lead={said.lead} />
+      <Heading title={said.title} lead={said.lead}>
+        <Whole />
+      </Heading>
       <Filters />
       {error && <Failed error={error} again={again} />}
       {!data && !error && <Loading rows={12} />}
