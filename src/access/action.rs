@@ -44,6 +44,8 @@ table! {
     PostEvents "events.post" [Ingest];
     /// Look events up, with personal data masked.
     ReadEvents "events.read" [Officer, Supervisor, Author, Approver, Auditor, Read];
+    /// See accounts and names of persons as a whole, where others see the ends of them.
+    ShowPersonal "personal.show" [Officer, Supervisor, Auditor];
     /// Ask before money moves, and release what was reserved.
     Decide "decide" [Decide];
     /// See what was decided.

@@ -110,10 +110,12 @@ fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
 fn row(action: Action) -> Row {
     let requests = ROUTES.iter().filter(|(.., asked)| *asked == Some(action));
     let commands = COMMANDS.iter().filter(|(_, asked)| *asked == action);
+    // It is asked for beside what is read.
+    let beside = (action == Action::ShowPersonal).then(|| String::from("GET with X-Unmasked: true"));
     Row {
         action: action.word(),
         roles: action.roles().iter().map(|role| role.word()).collect(),
-        requests: requests.map(|(method, path, _)| format!("{method} {path}")).collect(),
+        requests: requests.map(|(method, path, _)| format!("{method} {path}")).chain(beside).collect(),
         commands: commands.map(|(command, _)| *command).collect(),
     }
 }

@@ -84,10 +84,24 @@ pub struct Reason {
     pub values: Map<String, Value>,
     /// The condition.
     pub when: String,
+    /// What the condition joins by `and`, each with the values that it compares; all of them hold.
+    #[serde(default)]
+    pub conjuncts: Vec<Conjunct>,
     /// What it is based on.
     pub basis: Option<String>,
     /// The finding that is stored of it.
     pub finding_id: String,
+}
+
+/// A part of a condition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = DecisionConjunct)]
+pub struct Conjunct {
+    /// As the rule has it.
+    pub text: String,
+    /// The values of the columns, measures and parameters that it names, with personal data masked.
+    #[schema(value_type = Object)]
+    pub values: Map<String, Value>,
 }
 
 impl Reason {
@@ -102,6 +116,7 @@ impl Reason {
             summary: finding.summary.clone(),
             values: finding.values.clone(),
             when: when.to_owned(),
+            conjuncts: Vec::new(),
             basis: basis.map(str::to_owned),
             finding_id: finding.finding_id.clone(),
         }

@@ -3,7 +3,7 @@
 
 mod answer;
 
-pub use answer::{Decision, Funds, Lag, NotEvaluated, Reason, Reasons};
+pub use answer::{Conjunct, Decision, Funds, Lag, NotEvaluated, Reason, Reasons};
 
 use std::sync::Arc;
 

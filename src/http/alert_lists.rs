@@ -14,7 +14,6 @@ use super::{
     view::AlertView,
 };
 use crate::{
-    alert::Alert,
     daemon::Shared,
     store::{AlertCounts, CaseFilter, Cases},
 };
@@ -42,6 +41,7 @@ pub async fn list(
     let limit = page_size(filter.limit)?;
     let wanted = filter.understood(&shared.calendar, shared.clock.now()).map_err(Problem::bad_request)?;
     let mut wanted = wanted.within(&by.limits());
+    let lens = by.lens();
     // One more than the page has room for tells whether there is more.
     wanted.filter.limit = Some(limit + 1);
     blocking(move || {
@@ -54,10 +54,10 @@ pub async fn list(
             let from = after.map_or(0, |at| at + 1);
             let to = listed.len().min(from + count as usize);
             let part = listed.get(from..to).unwrap_or_default();
-            Ok::<_, Problem>(cases.of(part)?.into_iter().zip(from..).collect())
+            let shown = lens.alerts(cases.of(part)?, &cases, &shared.calendar)?;
+            Ok::<_, Problem>(shown.into_iter().zip(from..).collect())
         };
-        let show = |(alert, _): (Alert, usize)| AlertView::new(&alert, &shared.calendar);
-        let (alerts, next) = page::read(limit, None, part, |(_, at)| *at, show)?;
+        let (alerts, next) = page::read(limit, None, part, |(_, at)| *at, |(alert, _)| alert)?;
         let next = next.map(|at| listed[at].cursor(&wanted));
         Ok(Json(AlertPage { alerts, next, total }))
     })

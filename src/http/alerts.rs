@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use super::{
     Problem,
     by::By,
+    lens::Lens,
     page::Page,
     request::{Body, Id, IfMatch, blocking},
     view::{AlertView, ChangeView, DraftView, NoticeView, WaitingView},
@@ -56,16 +57,19 @@ impl AlertDetail {
         cases: &Cases,
         id: &str,
         calendar: &Calendar,
+        lens: Lens,
         drafts: impl FnOnce(&Alert, &[Finding]) -> Option<Draft>,
     ) -> Result<Self, CaseError> {
         let (alert, history, findings) = cases.show(id, FINDINGS_MAX)?;
         let told = cases.told_of(id, alert.opened_at, FINDINGS_MAX)?;
         let waiting = cases.waiting_for(id, FINDINGS_MAX)?;
         let history_left_out = cases.changes(id)?.saturating_sub(history.len() as u64);
+        let draft = drafts(&alert, &findings).map(DraftView::from);
+        let (alert, findings) = lens.case(alert, findings);
         Ok(Self {
             alert: AlertView::new(&alert, calendar),
             history_left_out,
-            draft: drafts(&alert, &findings).map(DraftView::from),
+            draft,
             history: history.iter().map(|change| ChangeView::new(change, calendar)).collect(),
             findings: Page::new(FINDINGS_MAX).fill(findings).rows,
             waiting: waiting.iter().map(|w| WaitingView::new(w, calendar)).collect(),
@@ -88,12 +92,12 @@ pub async fn show(
     by: By,
     Id(id): Id<String>,
 ) -> Result<Response, Problem> {
-    let limits = by.limits();
+    let (limits, lens) = (by.limits(), by.lens());
     blocking(move || {
         let cases = Cases::open_read_only(&shared.state_dir)?.within(&limits);
         let (drafts, now) = (shared.receivers.borrow().drafts.clone(), shared.clock.now());
         let draft = |alert: &Alert, findings: &[Finding]| drafts?.write(alert, findings, now);
-        let mut detail = AlertDetail::read(&cases, &id, &shared.calendar, draft)?;
+        let mut detail = AlertDetail::read(&cases, &id, &shared.calendar, lens, draft)?;
         if !limits.is_none() {
             // One message tells of several alerts.
             (detail.waiting, detail.notifications) = (Vec::new(), Vec::new());
@@ -145,13 +149,13 @@ pub async fn transition(
     let actor = by.actor(&headers, body.who.as_deref())?;
     let version = one_version(seen, body.version)?;
     let order = Order { action: body.action, who: actor.who.clone(), why: body.why, version, letter: None };
-    let limits = by.limits();
+    let (limits, lens) = (by.limits(), by.lens());
     blocking(move || {
         let (desk, now) = (shared.desk(), shared.clock.now());
         let mut cases = Cases::open(&shared.state_dir)?.by(actor).within(&limits);
         let alert = cases.act(&id, &order, &desk, now)?;
         shared.wake_dispatch();
-        Ok(tagged(alert.version, AlertView::new(&alert, &shared.calendar)))
+        Ok(tagged(alert.version, lens.alert(alert, &cases, &shared.calendar)?))
     })
     .await
 }
@@ -206,7 +210,8 @@ pub async fn inquire(
     Body(body): Body<NewInquiry>,
 ) -> Result<Response, Problem> {
     let actor = by.actor(&headers, body.who.as_deref())?;
-    let (who, version, limits) = (actor.who.clone(), one_version(seen, body.version)?, by.limits());
+    let (who, version) = (actor.who.clone(), one_version(seen, body.version)?);
+    let (limits, lens) = (by.limits(), by.lens());
     blocking(move || {
         let (desk, now) = (shared.desk(), shared.clock.now());
         let lists = shared.receivers.borrow().lists.clone();
@@ -216,7 +221,7 @@ pub async fn inquire(
         let order = inquiry::order(&alert, &desk, &lists, by, (body.deadline, body.again), now);
         let alert = cases.act(&id, &order.map_err(CaseError::from)?, &desk, now)?;
         shared.wake_dispatch();
-        Ok(tagged(alert.version, AlertView::new(&alert, &shared.calendar)))
+        Ok(tagged(alert.version, lens.alert(alert, &cases, &shared.calendar)?))
     })
     .await
 }

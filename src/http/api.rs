@@ -48,14 +48,20 @@ pub async fn findings(
     let limit = page_size(filter.limit)?;
     let wanted = filter.understood(&shared.calendar, shared.clock.now()).map_err(Problem::bad_request)?;
     let mut wanted = wanted.within(&by.limits());
+    let (lens, rules) = (by.lens(), shared.rules_in_force());
     blocking(move || {
         let (reader, before) = (Reader::open(&shared.state_dir)?, wanted.filter.before.clone());
         let list = |before, limit| {
             (wanted.filter.before, wanted.filter.limit) = (before, Some(limit));
             reader.findings(&wanted)
         };
-        let (findings, next) =
-            page::read(limit, before, list, |(seq, _)| seq.to_string(), |(_, finding)| finding)?;
+        let (findings, next) = page::read(
+            limit,
+            before,
+            list,
+            |(seq, _)| seq.to_string(),
+            |(_, finding)| lens.finding(finding, &rules),
+        )?;
         let next = next.and_then(|seq| seq.parse().ok());
         wanted.filter.before = None;
         let total = wanted.filter.totals.then(|| reader.count_findings(&wanted)).transpose()?;

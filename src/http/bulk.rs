@@ -90,6 +90,7 @@ pub async fn transitions(
 ) -> Result<Json<TransitionsResult>, Problem> {
     let actor = by.actor(&headers, body.who.as_deref())?;
     check(&body.alerts)?;
+    let lens = by.lens();
     blocking(move || {
         let (desk, calendar) = (shared.desk(), &shared.calendar);
         let mut cases = Cases::open(&shared.state_dir)?.by(actor.clone());
@@ -100,14 +101,16 @@ pub async fn transitions(
             let done = cases.act(&alert_id, &order, &desk, shared.clock.now());
             results.push(match done {
                 Ok(alert) => {
-                    let alert = Some(AlertView::new(&alert, calendar));
+                    let alert = Some(lens.alert(alert, &cases, calendar)?);
                     TransitionResult { alert_id, status: 200, detail: None, alert }
                 }
                 // What is missing is missing for all of them: the first is told of it, and none is changed.
                 Err(CaseError::Refused(Refusal::Missing(why))) => return Err(Problem::unprocessable(why)),
                 Err(error) => {
-                    let alert =
-                        cases.show(&alert_id, 0).ok().map(|(alert, ..)| AlertView::new(&alert, calendar));
+                    let alert = match cases.show(&alert_id, 0) {
+                        Ok((alert, ..)) => Some(lens.alert(alert, &cases, calendar)?),
+                        Err(_) => None,
+                    };
                     let problem = Problem::from(error);
                     let (status, detail) = (problem.status().as_u16(), Some(problem.into_detail()));
                     TransitionResult { alert_id, status, detail, alert }

@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderMap, header, request::Parts},
 };
 
-use super::{Problem, connection::Certified, cookie, request::officer, sign_in::unknown};
+use super::{Problem, connection::Certified, cookie, lens::Lens, request::officer, sign_in::unknown};
 use crate::{
     access::{Actor, Identity, Limits, Session, session},
     config::clients::Clients,
@@ -21,6 +21,8 @@ pub struct By {
     pub known: Option<Known>,
     /// From where.
     pub peer: IpAddr,
+    /// Whether personal data is asked for as a whole, and they may see it.
+    pub unmasked: bool,
     pub(super) trusted_header: Option<String>,
 }
 
@@ -103,6 +105,16 @@ impl By {
     /// What is there for whoever asks.
     pub fn limits(&self) -> Limits {
         self.known.as_ref().map_or_else(Limits::default, |known| known.identity.roles.limits().clone())
+    }
+
+    /// How much of persons is shown in findings, alerts and what came as it came: all of it where nobody is asked who they are.
+    pub fn lens(&self) -> Lens {
+        if self.unmasked || self.known.is_none() { Lens::Whole } else { Lens::Masked }
+    }
+
+    /// How much of persons is shown in events that are looked up.
+    pub fn lens_on_events(&self) -> Lens {
+        if self.unmasked { Lens::Whole } else { Lens::Masked }
     }
 
     /// Who acts where no name is asked for.

@@ -10,13 +10,15 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Problem,
+    by::By,
+    lens::Lens,
     request::{Params, blocking},
 };
 use crate::{
     daemon::Shared,
     event::{Column, EventType, id_hash, time::Calendar},
     personal,
-    rule::{Param, probe::Of},
+    rule::probe::Of,
     say,
     store::{Cases, FINDINGS_MAX, Lookup},
     text::quoted,
@@ -114,8 +116,10 @@ pub struct WindowEvent {
         (status = 404, description = "There is no such event, or no such rule in force", body = Problem, content_type = "application/problem+json")))]
 pub async fn explain(
     State(shared): State<Arc<Shared>>,
+    by: By,
     Params(asked): Params<ExplainQuery>,
 ) -> Result<Json<Explanation>, Problem> {
+    let lens = by.lens_on_events();
     blocking(move || {
         let (calendar, rules) = (&shared.calendar, shared.rules_in_force());
         let missing = |detail: String| Problem::new(StatusCode::NOT_FOUND, detail);
@@ -147,10 +151,10 @@ pub async fn explain(
         let explained = question.explain(of)?;
         let (findings, _) = Cases::open_read_only(&shared.state_dir)?.about(&asked.event, FINDINGS_MAX)?;
         let stored = findings.into_iter().find(|finding| finding.rule_id == asked.rule);
-        let params = rule.rule.params.iter().map(|(name, param)| (name.clone(), param_value(param)));
+        let params = rule.rule.params.iter().map(|(name, param)| (name.clone(), param.to_json()));
         let about = (asked.event.clone(), asked.rule.clone(), rule.title.clone());
         let stored = stored.map(|finding| finding.finding_id);
-        Ok(Json(view(explained, about, params.collect(), stored, calendar)))
+        Ok(Json(view(explained, about, params.collect(), stored, (calendar, lens))))
     })
     .await
 }
@@ -160,10 +164,10 @@ fn view(
     (event_id, rule_id, title): (String, String, String),
     params: Map<String, Value>,
     finding_id: Option<String>,
-    calendar: &Calendar,
+    (calendar, lens): (&Calendar, Lens),
 ) -> Explanation {
     let Explained { verdict, parts, mut values, mut key, kinds, window, mut limits } = explained;
-    for shown in [&mut values, &mut key] {
+    for shown in [&mut values, &mut key].into_iter().filter(|_| lens == Lens::Masked) {
         personal::event::mask_measures(shown, &kinds);
         personal::event::mask(shown);
     }
@@ -230,13 +234,5 @@ fn word(verdict: Verdict) -> &'static str {
         Verdict::LeftOut => "left_out",
         Verdict::NotAsked => "not_asked",
         Verdict::Unknown => "unknown",
-    }
-}
-
-pub fn param_value(param: &Param) -> Value {
-    match param {
-        Param::Number(text) | Param::Text(text) => text.clone().into(),
-        Param::Bool(value) => (*value).into(),
-        Param::List(items) => items.iter().map(param_value).collect(),
     }
 }

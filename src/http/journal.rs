@@ -10,6 +10,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Problem,
+    by::By,
+    lens::Lens,
     line_filter::split,
     page::Page,
     request::{Id, Params, blocking, page_size},
@@ -19,7 +21,7 @@ use crate::{
     daemon::Shared,
     event::{Column, EventType, event_schema, schema::FIELDS, time::Calendar},
     finding::Finding,
-    personal, say,
+    say,
     sql::value,
     store::{Cases, FINDINGS_MAX, Sought, filter, place_of, trace},
     text::quoted,
@@ -140,15 +142,17 @@ pub struct EventPage {
     responses((status = 200, description = "A page", body = EventPage)))]
 pub async fn list(
     State(shared): State<Arc<Shared>>,
+    by: By,
     Params(filter): Params<EventFilter>,
 ) -> Result<Json<EventPage>, Problem> {
     let limit = page_size(filter.limit)?;
     let sought = filter.sought(&shared.calendar).map_err(Problem::bad_request)?;
+    let lens = by.lens_on_events();
     blocking(move || {
         let calendar = &shared.calendar;
         let schema = event_schema(&calendar.zone_name);
         let found = sought.find(&shared.state_dir, &schema, limit as usize, TIME)?;
-        let page = Page::new(limit).fill(found.events.iter().map(|event| shown(event, calendar)));
+        let page = Page::new(limit).fill(found.events.iter().map(|event| shown(event, calendar, lens)));
         let next = match found.events.get(page.rows.len().saturating_sub(1)).filter(|_| page.is_cut) {
             Some(last) => Some(place_of(last)),
             None => found.next,
@@ -160,12 +164,12 @@ pub async fn list(
     .await
 }
 
-/// The columns that an event has, masked.
-pub fn shown(event: &RecordBatch, calendar: &Calendar) -> Map<String, Value> {
+/// The columns that an event has.
+pub fn shown(event: &RecordBatch, calendar: &Calendar, lens: Lens) -> Map<String, Value> {
     let columns = FIELDS.iter().filter_map(|field| Some((field.name, event.column_by_name(field.name)?)));
     let values = columns.map(|(name, array)| (name.to_owned(), value(array, 0, calendar)));
     let mut object: Map<_, _> = values.filter(|(_, value)| !value.is_null()).collect();
-    personal::event::mask(&mut object);
+    lens.event(&mut object);
     object
 }
 
@@ -212,8 +216,10 @@ impl From<Finding> for FindingRef {
         (status = 404, description = "There is no such event", body = Problem, content_type = "application/problem+json")))]
 pub async fn show(
     State(shared): State<Arc<Shared>>,
+    by: By,
     Id(id): Id<String>,
 ) -> Result<Json<EventDetail>, Problem> {
+    let lens = by.lens_on_events();
     blocking(move || {
         let calendar = &shared.calendar;
         let schema = event_schema(&calendar.zone_name);
@@ -221,13 +227,14 @@ pub async fn show(
             let detail = say!("there is no event {id} in the journal", id = quoted(&id));
             return Err(Problem::new(StatusCode::NOT_FOUND, detail));
         };
-        let (findings, alerts) = Cases::open_read_only(&shared.state_dir)?.about(&id, FINDINGS_MAX)?;
+        let cases = Cases::open_read_only(&shared.state_dir)?;
+        let (findings, alerts) = cases.about(&id, FINDINGS_MAX)?;
         Ok(Json(EventDetail {
-            event: shown(&found.event, calendar),
-            trace: found.others.iter().map(|event| shown(event, calendar)).collect(),
+            event: shown(&found.event, calendar, lens),
+            trace: found.others.iter().map(|event| shown(event, calendar, lens)).collect(),
             complete: found.complete,
             findings: findings.into_iter().map(FindingRef::from).collect(),
-            alerts: alerts.iter().map(|alert| AlertView::new(alert, calendar)).collect(),
+            alerts: by.lens().alerts(alerts, &cases, calendar)?,
         }))
     })
     .await

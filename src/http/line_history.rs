@@ -12,8 +12,10 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Problem,
+    by::By,
     journal::shown,
     ledger::{BudgetSums, sums_object},
+    lens::Lens,
     page::Page,
     request::{Id, Params, blocking, page_size},
 };
@@ -74,9 +76,11 @@ pub struct EntryView {
 pub async fn history(
     State(shared): State<Arc<Shared>>,
     Id(id): Id<String>,
+    by: By,
     Params(filter): Params<HistoryFilter>,
 ) -> Result<Json<HistoryPage>, Problem> {
     let limit = page_size(filter.limit)?;
+    let lens = by.lens_on_events();
     blocking(move || {
         let calendar = &shared.calendar;
         let balances = || {
@@ -91,7 +95,7 @@ pub async fn history(
         let found = line_history((&shared.state_dir, &schema), &id, filter.after, limit as usize, TIME)?;
         // What came in meanwhile is in one and not in the other; either moment will do.
         let complete = found.last.is_some_and(|last| last == before || Some(last) == balances());
-        let page = Page::new(limit).fill(found.entries.iter().map(|entry| entry_view(entry, calendar)));
+        let page = Page::new(limit).fill(found.entries.iter().map(|entry| entry_view(entry, calendar, lens)));
         let last = page.rows.len().checked_sub(1).and_then(|last| found.entries.get(last));
         let next = last.filter(|_| page.is_cut || found.more).map(|entry| entry.arrival);
         Ok(Json(HistoryPage { entries: page.rows, next, complete }))
@@ -99,6 +103,6 @@ pub async fn history(
     .await
 }
 
-fn entry_view(entry: &LineEntry, calendar: &Calendar) -> EntryView {
-    EntryView { event: shown(&entry.event, calendar), balances: sums_object(&entry.balances) }
+fn entry_view(entry: &LineEntry, calendar: &Calendar, lens: Lens) -> EntryView {
+    EntryView { event: shown(&entry.event, calendar, lens), balances: sums_object(&entry.balances) }
 }

@@ -21,6 +21,7 @@ mod guard;
 mod indicators;
 mod journal;
 mod ledger;
+pub mod lens;
 mod line_filter;
 mod line_history;
 mod logins;

@@ -8,6 +8,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Problem,
+    by::By,
+    lens::Lens,
     page::Page,
     request::{Params, blocking, page_size},
 };
@@ -78,7 +80,7 @@ pub struct RejectView {
 }
 
 impl RejectView {
-    fn new(record: &StoredReject, calendar: &Calendar) -> Self {
+    fn new(record: &StoredReject, calendar: &Calendar, lens: Lens) -> Self {
         let shown = &record.raw[..record.raw.len().min(BYTES_MAX)];
         Self {
             seq: record.seq,
@@ -87,7 +89,7 @@ impl RejectView {
             record: record.record,
             reason: record.reason.clone(),
             detail: record.detail.clone(),
-            text: String::from_utf8_lossy(shown).into_owned(),
+            text: lens.raw(String::from_utf8_lossy(shown).into_owned()),
             bytes: record.raw.len(),
             received_at: calendar.format(record.received_at),
             replayed_at: record.replayed_at.map(|at| calendar.format(at)),
@@ -100,9 +102,10 @@ impl RejectView {
     responses((status = 200, description = "A page", body = QuarantinePage)))]
 pub async fn list(
     State(shared): State<Arc<Shared>>,
+    by: By,
     Params(asked): Params<QuarantineFilter>,
 ) -> Result<Json<QuarantinePage>, Problem> {
-    let limit = page_size(asked.limit)?;
+    let (limit, lens) = (page_size(asked.limit)?, by.lens());
     blocking(move || {
         let QuarantineFilter { reason, source, replayed, after, .. } = asked;
         let all = RejectFilter { reason, source, replayed, ..RejectFilter::default() };
@@ -110,7 +113,7 @@ pub async fn list(
         let wanted = RejectFilter { after: after.unwrap_or(0), limit: Some(limit + 1), ..all.clone() };
         let found = reader.rejects(&wanted)?;
         let page =
-            Page::new(limit).fill(found.iter().map(|record| RejectView::new(record, &shared.calendar)));
+            Page::new(limit).fill(found.iter().map(|record| RejectView::new(record, &shared.calendar, lens)));
         let next = page.rows.last().filter(|_| page.is_cut).map(|record| record.seq);
         let only_counted = reader.overflow(&RejectFilter { limit: Some(100), ..all.clone() })?;
         let total = reader.count_rejects(&all)?;

@@ -10,7 +10,6 @@ use utoipa::ToSchema;
 use super::{
     Problem,
     api::RuleView,
-    explain::param_value,
     request::{Id, blocking},
 };
 use crate::{
@@ -154,7 +153,7 @@ fn detail(rule: &Rule, shared: &Shared) -> RuleDetail {
         r#where: rule.filter.as_ref().map(|filter| filter.text.clone()),
         when,
         key: texts(&rule.key),
-        params: rule.params.iter().map(|(name, param)| (name.clone(), param_value(param))).collect(),
+        params: rule.params.iter().map(|(name, param)| (name.clone(), param.to_json())).collect(),
         exceptions: rule
             .exceptions
             .iter()

@@ -21,6 +21,7 @@ use super::{
     connection::Peer,
     console::is_asked_by_a_person,
     forwarded,
+    lens::UNMASKED,
     refused::{Cause, Refusals},
     request::at_once,
     routes::{Need, keeps_to_limits, need},
@@ -107,13 +108,14 @@ impl SignIn {
                 false => changes(request.method()).then(|| text(CSRF).unwrap_or_default().to_owned()),
             },
             by_itself: text(BACKGROUND).is_some(),
+            unmasked: text(UNMASKED).is_some_and(|given| given == "true" || given == "1"),
         }
     }
 
     /// Whether a request may pass, and who sends it.
     async fn judge(self: &Arc<Self>, asked: Asked) -> Result<By, Problem> {
-        let Asked { peer, need, shown, method, path, at, csrf, by_itself } = asked;
-        let by = |known| By { known, peer, trusted_header: self.clients.user_header.clone() };
+        let Asked { peer, need, shown, method, path, at, csrf, by_itself, unmasked } = asked;
+        let by = |known| By { known, peer, unmasked, trusted_header: self.clients.user_header.clone() };
         if need == Need::Nothing {
             return Ok(by(None));
         }
@@ -164,10 +166,17 @@ impl SignIn {
             refuse(Cause::Role, "refused");
             return Err(no_factor());
         }
+        if unmasked && !decide(&identity.roles, Action::ShowPersonal) {
+            refuse(Cause::Role, "refused");
+            return Err(forbidden(identity, Need::Act(Action::ShowPersonal)));
+        }
         if let Need::Act(action) = need
             && action.shows()
         {
-            self.note_reading(identity, peer, action, at);
+            match unmasked {
+                true => self.note_unmasked(identity, peer, at),
+                false => self.note_reading(identity, peer, action, at),
+            }
         }
         Ok(by(Some(known)))
     }
@@ -257,6 +266,17 @@ impl SignIn {
         }
     }
 
+    /// Each time that somebody has persons shown as a whole is recorded.
+    fn note_unmasked(self: &Arc<Self>, identity: &Identity, peer: IpAddr, at: String) {
+        let (now, actor) = (self.clock.now(), Actor { who: identity.name.clone(), place: peer.to_string() });
+        if self.writes {
+            self.write(move |accounts| {
+                let action = Action::ShowPersonal.word();
+                accounts.record(&actor, Deed { action, subject: &at, result: "done", detail: "" }, now)
+            });
+        }
+    }
+
     /// Refusals are recorded once a minute for each address and name, so that nobody can fill the log.
     fn note_refusal(self: &Arc<Self>, actor: Actor, action: &str, result: &'static str) {
         let (now, action) = (self.clock.now(), action.to_owned());
@@ -292,6 +312,8 @@ struct Asked {
     csrf: Option<String>,
     /// Whether a page asks by itself.
     by_itself: bool,
+    /// Whether personal data is asked for as a whole.
+    unmasked: bool,
 }
 
 fn changes(method: &Method) -> bool {

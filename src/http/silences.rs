@@ -195,13 +195,17 @@ pub struct Trial {
     responses((status = 200, description = "The alerts that are not over and match", body = Preview)))]
 pub async fn preview(
     State(shared): State<Arc<Shared>>,
+    by: By,
     Body(trial): Body<Trial>,
 ) -> Result<Json<Preview>, Problem> {
     let matchers = Matchers::parse(&trial.matchers).map_err(Problem::unprocessable)?;
     Silence::check_matchers(&matchers).map_err(Problem::unprocessable)?;
+    let lens = by.lens();
     blocking(move || {
-        let muted = Cases::open_read_only(&shared.state_dir)?.muted_by(&matchers)?;
-        Ok(Json(Preview::new(&muted, &shared.calendar)))
+        let cases = Cases::open_read_only(&shared.state_dir)?;
+        let muted = cases.muted_by(&matchers)?;
+        let alerts = lens.alerts(muted.alerts, &cases, &shared.calendar)?;
+        Ok(Json(Preview { count: muted.count, complete: muted.complete, alerts }))
     })
     .await
 }

@@ -10,7 +10,7 @@ use crate::{
     alert::{Action, Alert, Change, Silence, State, inquiry::Stage},
     event::time::Calendar,
     notify::{letter::Draft, render::Rendered},
-    store::{Muted, Notice, Waiting},
+    store::{Notice, Waiting},
 };
 
 /// 预警: the findings of one rule and key, with a lifecycle.
@@ -238,15 +238,6 @@ pub struct Preview {
     pub complete: bool,
     /// The newest of them, 100 at most.
     pub alerts: Vec<AlertView>,
-}
-
-impl Preview {
-    /// What is muted, as it is shown.
-    #[must_use]
-    pub fn new(muted: &Muted, calendar: &Calendar) -> Self {
-        let alerts = muted.alerts.iter().map(|alert| AlertView::new(alert, calendar)).collect();
-        Self { count: muted.count, complete: muted.complete, alerts }
-    }
 }
 
 /// 通知: one message to one sink or recipient, without its content.

@@ -10,7 +10,7 @@ use crate::{
     alert::{Alert, Labels, Notification, Told, route::ALERT},
     finding::Finding,
     personal::{
-        Kind, name,
+        Kind, Kinds, name,
         number::{self, Tail},
     },
 };
@@ -41,6 +41,32 @@ pub fn masked(notification: &Notification, tail: Tail) -> Notification {
     masked
 }
 
+/// An alert and its latest findings without personal data. Its summary is that of the latest of them.
+#[must_use]
+pub fn masked_alert(alert: Alert, evidence: Vec<Finding>) -> (Alert, Vec<Finding>) {
+    let mut told = Told { alert, evidence };
+    Secrets::of(&told, Tail::Shown).mask(&mut told);
+    (told.alert, told.evidence)
+}
+
+/// A finding without personal data. `kinds` is what its rule's columns may hold, if the rule is known.
+#[must_use]
+pub fn masked_finding(finding: &Finding, kinds: Option<&Kinds>) -> Finding {
+    let kind = |column: &str| match kinds {
+        Some(kinds) => kinds.of(column),
+        None => Kind::of_column(column).unwrap_or(Kind::UNKNOWN),
+    };
+    let row = Row::of(finding);
+    let secrets =
+        Secrets::among(&[Row::of(finding)], kind, finding.event_id.as_deref().into_iter(), Tail::Shown);
+    Finding {
+        summary: secrets.free(&finding.summary),
+        key: secrets.values(&finding.key, kind, row.owner()),
+        values: secrets.values(&finding.values, kind, row.owner()),
+        ..finding.clone()
+    }
+}
+
 /// What a column of an alert may hold. An alert from before kinds were stored has names alone to go by.
 fn kind(alert: &Alert, column: &str) -> Kind {
     match &alert.personal {
@@ -67,12 +93,24 @@ impl Secrets {
     }
 
     fn of(told: &Told, tail: Tail) -> Self {
-        let mut found = Self::new(tail);
         let kind = |column: &str| kind(&told.alert, column);
-        let rows = || std::iter::once(Row::of_key(&told.alert)).chain(told.evidence.iter().map(Row::of));
+        let rows = std::iter::once(Row::of_key(&told.alert)).chain(told.evidence.iter().map(Row::of));
+        let ids = told.evidence.iter().filter_map(|finding| finding.event_id.as_deref());
+        let columns = told.alert.labels.iter().filter(|(name, _)| kind(name).is_ordinary());
+        Self::among(&rows.collect::<Vec<_>>(), kind, ids.chain(columns.map(|(_, value)| value)), tail)
+    }
+
+    /// What is personal in these rows. `ours` are ids and codes around them.
+    fn among<'o>(
+        rows: &[Row<'_>],
+        kind: impl Fn(&str) -> Kind,
+        ours: impl Iterator<Item = &'o str>,
+        tail: Tail,
+    ) -> Self {
+        let mut found = Self::new(tail);
         // Whole values first: free text may have them in it.
         for free in [false, true] {
-            for row in rows() {
+            for row in rows {
                 for (column, value) in row.cells() {
                     let kind = kind(column);
                     if kind.has(Kind::TEXT.and(Kind::MIXED)) == free {
@@ -82,9 +120,7 @@ impl Secrets {
             }
             found.sort();
         }
-        let ids = told.evidence.iter().filter_map(|finding| finding.event_id.as_deref());
-        let columns = told.alert.labels.iter().filter(|(name, _)| kind(name).is_ordinary());
-        ids.chain(columns.map(|(_, value)| value)).for_each(|text| found.own(text));
+        ours.for_each(|text| found.own(text));
         found.ours.sort_unstable();
         found.ours.dedup();
         found.ours.retain(|own| !found.known.contains(&number::digits(own)));
@@ -314,7 +350,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{alert::Reason, notify::sample::sample, personal::Kinds, rule::Language};
+    use crate::{alert::Reason, notify::sample::sample, rule::Language};
 
     #[test]
     fn accounts_and_persons_are_masked_everywhere() {

@@ -14,7 +14,7 @@ mod json;
 pub mod kafka;
 pub mod letter;
 pub mod log;
-mod mask;
+pub mod mask;
 pub mod render;
 pub mod resend;
 pub mod sample;

@@ -35,6 +35,47 @@ pub fn parts(state: &SessionState, placed: &Placed) -> Vec<Placed> {
     if found.is_empty() { vec![placed.clone()] } else { found }
 }
 
+/// One of the conditions that an expression joins by `and`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conjunct {
+    /// As it is written, but for blanks.
+    pub text: String,
+    /// The columns and measures that it names, and its parameters (`$limit`), each once.
+    pub names: Vec<String>,
+}
+
+/// The conditions that an expression joins by `and`; none where it cannot be parsed, which is told elsewhere.
+pub fn conjuncts_of(state: &SessionState, placed: &Placed) -> Vec<Conjunct> {
+    let mut found = Vec::new();
+    if let Ok(sql) = state.sql_to_expr(&placed.text, &Dialect::Generic) {
+        conjuncts(&sql, &mut |part| found.push(Conjunct { text: part.to_string(), names: names(part) }));
+    }
+    found
+}
+
+fn names(sql: &Sql) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    let _: ControlFlow<()> = visit_expressions(sql, |e| {
+        let name = match e {
+            Sql::Identifier(name) => name.value.clone(),
+            Sql::CompoundIdentifier(parts) => {
+                parts.iter().map(|part| part.value.as_str()).collect::<Vec<_>>().join(".")
+            }
+            // A parameter: `$limit`.
+            Sql::Value(value) => match &value.value {
+                ast::Value::Placeholder(name) => name.clone(),
+                _ => return ControlFlow::Continue(()),
+            },
+            _ => return ControlFlow::Continue(()),
+        };
+        if !names.contains(&name) {
+            names.push(name);
+        }
+        ControlFlow::Continue(())
+    });
+    names
+}
+
 fn conjuncts(sql: &Sql, take: &mut impl FnMut(&Sql)) {
     match sql {
         Sql::Nested(inner) => conjuncts(inner, take),

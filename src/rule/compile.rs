@@ -7,7 +7,7 @@ use datafusion::{common::DataFusionError, execution::SessionState, physical_expr
 
 use super::{
     Language, Rule,
-    budget_part::budget_part,
+    budget_part::{Conjunct, budget_part, conjuncts_of},
     expression::{Resolved, Scope, project, resolve},
     measure::{Measures, Planner},
     personal,
@@ -74,6 +74,8 @@ pub struct CompiledRule {
     pub filter: Option<Condition>,
     /// The condition; `None` for a schedule, whose query has it.
     pub when: Option<Condition>,
+    /// What the condition joins by `and`.
+    pub conjuncts: Vec<Conjunct>,
     /// The part of the condition that only the state of the budget line decides, if there is one: when it stops being
     /// true, the alert resolves by itself.
     pub clears: Option<Condition>,
@@ -338,9 +340,11 @@ impl Compiler {
         let position = |name: &String| table.index_of(name).ok();
         let values: Vec<_> = named.union(&told).filter_map(position).collect();
         let personal = personal::named(&table, &kinds, key.iter().chain(&values).copied());
+        let conjuncts = when.as_ref().map_or_else(Vec::new, |_| conjuncts_of(&self.session, &rule.when));
         Some(CompiledRule {
             filter,
             when,
+            conjuncts,
             clears: None,
             exceptions,
             key,

@@ -1,7 +1,7 @@
 //! 监控规则: rules as people write them, parsed and checked.
 
 mod asks;
-mod budget_part;
+pub mod budget_part;
 pub(crate) mod caps;
 pub mod compile;
 mod digest;
@@ -26,6 +26,7 @@ pub mod window;
 
 use saphyr_parser::Span;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::yaml::Placed;
 
@@ -161,6 +162,18 @@ pub enum Param {
     Bool(bool),
     /// Several, for `in ($name)`.
     List(Vec<Param>),
+}
+
+impl Param {
+    /// As JSON, numbers as text.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        match self {
+            Self::Number(text) | Self::Text(text) => text.clone().into(),
+            Self::Bool(value) => (*value).into(),
+            Self::List(items) => items.iter().map(Self::to_json).collect(),
+        }
+    }
 }
 
 /// A rule as its file says, before its expressions are compiled.

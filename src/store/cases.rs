@@ -172,6 +172,14 @@ impl Cases {
         Ok((alert, history, evidence))
     }
 
+    /// The latest finding of an alert, whose sentence it shows.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn latest_finding(&self, id: &str) -> Result<Option<Finding>, StoreError> {
+        Ok(self.read(|c| alerts::evidence(c, id, 1))?.pop())
+    }
+
     /// How many changes of an alert there are.
     ///
     /// # Errors

@@ -15,7 +15,8 @@ rules:
     severity: critical
     handling: block
     trigger: [application, payment]
-    when: budget.available < 0 and amount > 0
+    params: { least: 0 }
+    when: budget.available < 0 and amount > $least
     key: [budget_line_id]
     summary: '{{ budget_line_id }} lacks {{ budget.available }}'
   - id: many
@@ -125,6 +126,11 @@ fn an_application_is_answered_as_monitoring_finds_and_only_once() {
     let reason = &blocked["reasons"][0];
     assert_eq!((&reason["rule_id"], &reason["summary"]), (&json!("over-line"), &json!("L1 lacks -10.01")));
     assert_eq!(reason["values"]["budget.available"], "-10.01");
+    let conjuncts = json!([
+        {"text": "budget.available < 0", "values": {"budget.available": "-10.01"}},
+        {"text": "amount > $least", "values": {"amount": "50.01", "$least": "0"}},
+    ]);
+    assert_eq!(reason["conjuncts"], conjuncts);
     assert_eq!((reserved(&daemon).as_str(), events(&daemon)), ("60.00", 4), "it was withdrawn at once");
     let findings = daemon.json("/api/v1/findings?rule=over-line");
     assert_eq!(findings["findings"][0]["finding_id"], reason["finding_id"], "monitoring found the same");

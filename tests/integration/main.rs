@@ -34,6 +34,7 @@ mod lifecycle;
 mod limits;
 mod lists;
 mod local_time;
+mod masking;
 mod meeting;
 mod messages;
 mod mistakes;

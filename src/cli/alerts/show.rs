@@ -22,6 +22,7 @@ use crate::{
     finding::Finding,
     http::{
         AlertDetail,
+        lens::Lens,
         view::{AlertView, ChangeView, DraftView, InquiryView, NoticeView, WaitingView},
     },
     notify::{letter::Drafts, template::Templates, words},
@@ -48,7 +49,7 @@ pub fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
         alert.inquiry.as_ref().filter(|letter| letter.stage == Stage::Draft)?;
         drafts(&config).write(alert, findings, now())
     };
-    let detail = AlertDetail::read(&cases, &cases.complete(&args.id)?, &config.calendar, draft)?;
+    let detail = AlertDetail::read(&cases, &cases.complete(&args.id)?, &config.calendar, Lens::Whole, draft)?;
     let runtime = runtime()?;
     let context = runtime.block_on(Context::read(&config, &cases, &detail));
     // What still reads when the time is over must not keep the process.

@@ -3,13 +3,14 @@
 use std::sync::PoisonError;
 
 use arrow::array::{AsArray, StringViewArray};
+use serde_json::{Map, Value};
 
 use super::{
     decide::{cents, times},
     order::Sequence,
 };
 use crate::{
-    decision::{Decision, Funds, NotEvaluated, Question, Reason, Reasons, Verdict},
+    decision::{Conjunct, Decision, Funds, NotEvaluated, Question, Reason, Reasons, Verdict},
     decode::Decoded,
     evaluate::{Evaluation, Evaluator},
     event::{Column, money::format_cents},
@@ -17,7 +18,7 @@ use crate::{
     ledger::{Ledger, Trial},
     personal,
     rule::{
-        Mode as RuleMode, RuleSet,
+        Mode as RuleMode, RuleSet, budget_part,
         compile::{CompiledRule, CompiledView},
     },
 };
@@ -111,15 +112,30 @@ fn reasons(evaluation: &Evaluation, row: usize, rules: &RuleSet) -> Vec<Reason> 
     let live = of_row.filter(|(_, finding)| finding.mode == RuleMode::Live.word());
     let reason = |(_, finding): (_, &Finding)| {
         let rule = rules.rules.iter().find(|rule| rule.rule.id == finding.rule_id)?;
-        let when = rule.when.as_ref().map_or("", |when| &when.text);
+        let when = rule.when.as_ref().map_or("", |_| &rule.rule.when.text);
         let mut reason = Reason::new(finding, &rule.title, when, rule.rule.basis.as_deref());
         // A program asks: of others than its own payee it learns no account and no name.
         personal::event::mask_finding(&mut reason.values, &mut reason.summary, &rule.personal);
+        reason.conjuncts = rule.conjuncts.iter().map(|part| conjunct(part, rule, &reason.values)).collect();
         Some(reason)
     };
     let mut reasons: Vec<_> = live.filter_map(reason).collect();
     reasons.sort_by_key(|reason| std::cmp::Reverse(Verdict::of(&reason.handling)));
     reasons
+}
+
+/// A part of a condition with what it compares: what was found, and the rule's own parameters.
+fn conjunct(part: &budget_part::Conjunct, rule: &CompiledRule, found: &Map<String, Value>) -> Conjunct {
+    let params = &rule.rule.params;
+    let value = |name: &String| match found.get(name) {
+        Some(value) => Some(value.clone()),
+        None => params
+            .iter()
+            .find(|(known, _)| name.strip_prefix('$') == Some(known))
+            .map(|(_, param)| param.to_json()),
+    };
+    let values = part.names.iter().filter_map(|name| Some((name.clone(), value(name)?)));
+    Conjunct { text: part.text.clone(), values: values.collect() }
 }
 
 /// The live rules that say nothing: those that judge later, and those that failed.
