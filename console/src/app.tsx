@@ -6,12 +6,14 @@ import { useKeys } from "./keys";
 import { live } from "./live";
 import { go, path } from "./router";
 import { NAVIGATION, screenOf } from "./screens";
+import { SecondFactor } from "./screens/second-factor";
 import { SignIn } from "./screens/sign-in";
 import { session } from "./api/session";
 import { settings, type Theme } from "./settings";
 import { t } from "./text";
 import { Help, helpIsOpen } from "./ui/help";
 import { Icon } from "./ui/icon";
+import { Tour } from "./ui/tour";
 
 export function App() {
   useKeys({
@@ -22,6 +24,7 @@ export function App() {
   });
   useEffect(() => session.start(), []);
   if (session.must) return <SignIn />;
+  if (session.lacksFactor) return <SecondFactor />;
   // Nothing is asked before it is known who asks.
   return session.own === null && link.value.up ? null : <Shell />;
 }
@@ -45,6 +48,7 @@ function Shell() {
         <screen.View key={path.value} id={screen.id} />
       </main>
       <Help />
+      <Tour />
     </>
   );
 }

@@ -9,8 +9,8 @@ const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.mi
 /** What is not the API and is asked all the same. */
 const FREE = [
   /^\/$/,
-  /^\/(alerts|budget|units|payees|payments|rules|units)(\/[^/]+)?$/,
-  /^\/(silences|notifications|results|quarantine|sources|ask|sign-in|rules|payments|budget)$/,
+  /^\/(alerts|budget|units|payees|payments|decisions|rules|units)(\/[^/]+)?$/,
+  /^\/(silences|notifications|results|quarantine|sources|audit|users|ask|nonsense|sign-in|rules|payments|budget)$/,
   /^\/assets\//,
   /^\/(app|worker)\.(js|css)$/,
   /^\/manifest\.webmanifest$/,
@@ -88,7 +88,7 @@ export async function accessible(page, where) {
     ({ id, nodes }) =>
       `${id}: ${nodes
         .slice(0, 3)
-        .map((node) => node.target.join(" "))
+        .map((node) => `${node.target.join(" ")} (${node.any[0]?.message ?? ""})`)
         .join(" | ")}`,
   );
   assert.deepEqual(found, [], `axe on ${where}`);

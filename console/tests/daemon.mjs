@@ -18,10 +18,13 @@ function configured(text, auth) {
   return auth ? told.replace(/^  auth: false$/m, "  auth: true") : told;
 }
 
-/** Of the officer `wangfang`, where somebody has to sign in. */
+/** Who there is where somebody has to sign in; they all have the same password. */
+const USERS = { wangfang: "officer", chenjing: "auditor", sunwei: "security" };
 export const PASSWORD = "Kuai-Ji-Ju-2026!";
 
-const freePort = () =>
+export const binaryPath = binary;
+
+export const freePort = () =>
   new Promise((done) => {
     const server = createServer().listen(0, "127.0.0.1", () => {
       const { port } = server.address();
@@ -42,13 +45,19 @@ export class Daemon {
     for (const name of readdirSync(rules)) if (!RULES.includes(name)) rmSync(join(rules, name), { recursive: true });
     const config = join(daemon.folder, "treasury/config/fiscwatch.yaml");
     writeFileSync(config, configured(readFileSync(config, "utf8"), auth));
-    // The first user is made on the machine, before the daemon runs.
+    // The first users are made on the machine, before the daemon runs.
     if (auth) {
       const files = { cwd: join(daemon.folder, "treasury"), stdio: "pipe", input: PASSWORD };
-      execFileSync(binary, ["user", "add", "--role", "officer", "--password-file", "-", "wangfang"], files);
+      for (const [name, role] of Object.entries(USERS))
+        execFileSync(binary, ["user", "add", "--role", role, "--password-file", "-", name], files);
     }
     await daemon.run();
     return daemon;
+  }
+
+  /** Where its configuration is. */
+  get home() {
+    return join(this.folder, "treasury");
   }
 
   /** Starts the process, and waits until it takes events. */
@@ -225,6 +234,26 @@ export function payment(event_id, of) {
     purpose: "办公设备维护费",
     ...of,
   };
+}
+
+/** Applications, asked before money moves: one is allowed, one needs an explanation, one is blocked. */
+export function applications() {
+  const of = { transfer: "18500.00", cash: "52000.00", beyond: "9000000.00" };
+  return Object.entries(of).map(([name, amount], n) =>
+    payment(`SQ-${name}`, {
+      type: "application",
+      budget_line_id: "ZB2026-380100105001-002",
+      fiscal_year: "2026",
+      region_code: "380100000",
+      unit_code: "380100105001",
+      unit_name: "云州市教育局",
+      function_code: "2050101",
+      economic_code: "30206",
+      settlement: name === "cash" ? "cash" : "transfer",
+      occurred_at: `2026-03-28T1${n}:05:00+08:00`,
+      amount,
+    }),
+  );
 }
 
 /** So many payments on lines that nobody approved: each is an alert of its own, critical. */

@@ -2,7 +2,7 @@
 import { mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { browser, officer } from "./browser.mjs";
-import { Daemon, cash, indicators, suspicious, treasury } from "./daemon.mjs";
+import { Daemon, applications, cash, indicators, suspicious, treasury } from "./daemon.mjs";
 
 const out = fileURLToPath(new URL("../../docs/pictures/console/", import.meta.url));
 /** Width, height, and how much smaller the picture is: a page shows three beside each other. */
@@ -17,6 +17,7 @@ const daemon = await Daemon.start();
 const chrome = await browser();
 try {
   await daemon.feed([...treasury(), ...indicators(), ...cash(24), ...suspicious(40)]);
+  for (const application of applications()) await daemon.post("/decide", application);
   await fetch(`${daemon.api}/api/v1/events`, {
     method: "POST",
     body: '{"event_id":"K1","type":"payment","amount":"壹万元"}\n{"event_id":"K2"',
@@ -51,6 +52,11 @@ try {
     line: `/budget/${line}`,
     payments: "/payments?type=payment",
     payment: "/payments/C0?rule=large-cash",
+    map: "/budget?view=map&by=unit",
+    decisions: "/decisions",
+    decision: "/decisions/SQ-beyond",
+    audit: "/audit",
+    users: "/users?tab=tokens",
     rules: "/rules",
     rule: "/rules/large-cash",
     results: "/results",

@@ -2,7 +2,19 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { accessible, browser, fits, judge, officer, touchable } from "./browser.mjs";
-import { Daemon, PASSWORD, cash, indicators, suspicious, treasury } from "./daemon.mjs";
+import { execFileSync, spawn } from "node:child_process";
+import { createHmac } from "node:crypto";
+import {
+  Daemon,
+  PASSWORD,
+  applications,
+  binaryPath,
+  cash,
+  freePort,
+  indicators,
+  suspicious,
+  treasury,
+} from "./daemon.mjs";
 
 const line = "ZB2026-380100105001-001";
 
@@ -13,6 +25,7 @@ before(async () => {
   daemon = await Daemon.start();
   chrome = await browser();
   await daemon.feed([...treasury(), ...indicators(), ...cash(24), ...suspicious(60)]);
+  for (const application of applications()) await daemon.post("/decide", application);
 });
 
 after(async () => {
@@ -208,6 +221,74 @@ test("region, unit, line: three clicks to what happened on a line, and why a rul
   await page.context().close();
 });
 
+test("budgets as areas: each leads a step further down, and is as large as its money", async () => {
+  const page = await officer(chrome, daemon);
+  await page.goto("/budget?view=map");
+  await page.locator(".treemap .tile").first().waitFor();
+  const areas = await page
+    .locator(".treemap .tile")
+    .evaluateAll((tiles) => tiles.map((tile) => tile.width.baseVal.value * tile.height.baseVal.value));
+  const { groups } = await daemon.get("/budget/totals?group_by=region&sort=-total");
+  assert.equal(areas.length, groups.filter((group) => Number(group.sums.total) > 0).length);
+  const [largest, smallest] = [Number(groups[0].sums.total), Number(groups[areas.length - 1].sums.total)];
+  assert.ok(Math.abs(areas[0] / areas[areas.length - 1] / (largest / smallest) - 1) < 0.05, areas.join(" "));
+  await page.locator(".treemap a").first().focus();
+  await page.keyboard.press("Enter");
+  await page.waitForURL(`**/budget?*region=${groups[0].value[0]}*`);
+  await judge(page, daemon);
+  await page.context().close();
+});
+
+test("what was decided: found by its answer, with its reasons, and released", async () => {
+  const page = await officer(chrome, daemon);
+  await page.goto("/decisions?decision=block");
+  await page.locator("tbody tr", { hasText: "SQ-beyond" }).waitFor();
+  const { decisions } = await daemon.get("/decisions?decision=block");
+  assert.equal(await page.locator("tbody tr").count(), decisions.length);
+  await page.locator("tbody a", { hasText: "SQ-beyond" }).click();
+  const blocked = await daemon.get("/decisions/SQ-beyond");
+  await page.locator(".finding", { hasText: blocked.reasons[0].title }).first().waitFor();
+  const figures = await page.locator(".foot-note .money").textContent();
+  assert.equal(figures.replace(/,/g, ""), blocked.largest_amount);
+  await page.goto("/decisions/SQ-transfer");
+  const release = page.locator(".heading button");
+  await release.click();
+  await release.click();
+  await page.waitForFunction(() => document.querySelector(".heading button") === null);
+  assert.equal((await daemon.get("/decisions/SQ-transfer")).reserves, false);
+  await judge(page, daemon);
+  await page.context().close();
+});
+
+test("findings by week and hour are all findings", async () => {
+  const page = await officer(chrome, daemon);
+  await page.goto("/results");
+  const cells = page.locator(".heat tbody td span");
+  await cells.first().waitFor({ state: "attached" });
+  const sum = (await cells.allTextContents()).reduce((all, text) => all + Number(text), 0);
+  const { weeks } = await daemon.get("/findings/times");
+  const { total } = await daemon.get("/findings?totals=true&limit=1");
+  assert.equal(sum, total);
+  assert.equal(
+    weeks.reduce((all, week) => all + week.findings, 0),
+    total,
+  );
+  await judge(page, daemon);
+  await page.context().close();
+});
+
+test("an address that is none says so: to people in words, to programs by a problem", async () => {
+  const page = await officer(chrome, daemon);
+  const answer = await page.goto("/nonsense");
+  assert.equal(answer.status(), 404);
+  await page.locator(".empty h1", { hasText: "没有这个页面" }).waitFor();
+  const asked = await fetch(`${daemon.api}/nonsense`);
+  assert.equal(asked.status, 404);
+  assert.match(asked.headers.get("content-type"), /problem\+json/);
+  await judge(page, daemon, /404/);
+  await page.context().close();
+});
+
 test("an empty list says which filter excludes everything", async () => {
   const page = await officer(chrome, daemon);
   await page.goto("/alerts?severity=low&rule=no-budget");
@@ -242,7 +323,13 @@ const SCREENS = async () => {
     results: "/results",
     notifications: "/notifications",
     sources: "/sources",
+    map: "/budget?view=map",
+    decisions: "/decisions",
+    decision: "/decisions/SQ-beyond",
+    audit: "/audit",
+    users: "/users?tab=tokens",
     unknown: "/alerts/none",
+    "no-unit": "/units/none",
     "no-page": "/ask",
   };
 };
@@ -340,7 +427,148 @@ test("who has to sign in sees nothing before, acts in their own name, and signs 
     await page.locator(".who button").click();
     await page.locator(".sign-in").waitFor();
     await page.context().close();
+    await secondFactor(closed);
+    await manages(closed);
+    await audits(closed);
   } finally {
     await closed.end();
+  }
+});
+
+async function signIn(closed, name, path) {
+  const page = await officer(chrome, closed);
+  await page.goto(path);
+  await page.locator("input[name=user]").fill(name);
+  await page.locator("input[name=password]").fill(PASSWORD);
+  await page.keyboard.press("Enter");
+  await page.locator(".who", { hasText: name }).waitFor();
+  return page;
+}
+
+/** The code of a secret at this minute (RFC 6238). */
+function codeOf(secret) {
+  const bits = [...secret].map((sign) => "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(sign).toString(2).padStart(5, "0"));
+  const key = Buffer.from(
+    bits
+      .join("")
+      .match(/.{8}/g)
+      .map((byte) => parseInt(byte, 2)),
+  );
+  const step = Buffer.alloc(8);
+  step.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000)));
+  const digest = createHmac("sha1", key).update(step).digest();
+  const number = digest.readUInt32BE(digest[19] & 15) & 0x7fffffff;
+  return String(number % 1_000_000).padStart(6, "0");
+}
+
+/** Who must have a second factor sets it up before anything is shown, and needs its code from then on. */
+async function secondFactor(closed) {
+  execFileSync(binaryPath, ["user", "totp", "--require", "wangfang"], { cwd: closed.home, stdio: "pipe" });
+  const page = await officer(chrome, closed);
+  await page.goto("/");
+  await page.locator("input[name=user]").fill("wangfang");
+  await page.locator("input[name=password]").fill(PASSWORD);
+  await page.keyboard.press("Enter");
+  await page.locator("h1", { hasText: "设置动态口令" }).waitFor();
+  assert.equal(await page.locator(".nav").count(), 0);
+  await page.locator("input").fill(PASSWORD);
+  await page.keyboard.press("Enter");
+  const secret = await page.locator(".made code").textContent();
+  await accessible(page, "second factor");
+  await page.locator("input").fill(codeOf(secret));
+  await page.keyboard.press("Enter");
+  await page.locator(".who button").click();
+  await page.locator("input[name=user]").fill("wangfang");
+  await page.locator("input[name=password]").fill(PASSWORD);
+  await page.keyboard.press("Enter");
+  // A code is taken once; a wrong one is refused in words.
+  await page.locator("input[name=totp]").fill("000000");
+  await page.keyboard.press("Enter");
+  await page.locator(".sign-in .trouble").waitFor();
+  assert.equal(await page.locator(".nav").count(), 0);
+  await page.context().close();
+}
+
+/** Whoever manages users adds one, takes their role away, and makes a token; payments are not offered. */
+async function manages(closed) {
+  const page = await signIn(closed, "sunwei", "/users");
+  assert.equal(await page.locator('.nav a[href="/alerts"]').count(), 0);
+  await page.locator(".row-of-tools button").click();
+  await page.locator(".form input").first().fill("liqiang");
+  await page.locator(".form input[type=password]").fill("short");
+  await page.locator(".form button[type=submit]").click();
+  // What is wrong is said, and what was typed is kept.
+  await page.locator(".form .trouble").waitFor();
+  assert.equal(await page.locator(".form input").first().inputValue(), "liqiang");
+  await page.locator(".form input[type=password]").fill(`${PASSWORD}-2`);
+  await accessible(page, "a user to be added");
+  await page.locator(".form button[type=submit]").click();
+  const row = page.locator("tbody tr", { hasText: "liqiang" });
+  await row.locator("button").click();
+  await page.locator(".form-foot button", { hasText: "停用" }).click();
+  await row.locator(".trouble", { hasText: "已停用" }).waitFor();
+  await page.goto("/users?tab=tokens");
+  await page.locator(".form input").first().fill("prometheus");
+  await page.locator(".form button[type=submit]").click();
+  const token = await page.locator(".made code").textContent();
+  assert.match(token, /^fw_/);
+  const sends = { headers: { authorization: `Bearer ${token}` } };
+  assert.equal((await fetch(`${closed.api}/api/v1/users`, sends)).status, 403);
+  await page.context().close();
+}
+
+/** The auditor finds who did that, and that the log is whole. */
+async function audits(closed) {
+  const page = await signIn(closed, "chenjing", "/audit?action=users.*");
+  await page.locator("tbody tr", { hasText: "liqiang" }).first().waitFor();
+  const rows = await page.locator("tbody tr").allTextContents();
+  assert.ok(
+    rows.some((text) => text.includes("sunwei") && text.includes("停用用户")),
+    rows.join("\n"),
+  );
+  await page.locator(".panel-head button").click();
+  await page.locator("[role=status] strong", { hasText: "未见改动" }).waitFor();
+  await page.locator("tbody a", { hasText: "sunwei" }).first().click();
+  await page.waitForURL("**/audit?*who=sunwei*");
+  await accessible(page, "audit");
+  await page.context().close();
+}
+
+test("the demo: anybody is somebody by one click, and a tour leads through", async () => {
+  const port = await freePort();
+  const demo = spawn(binaryPath, ["demo", "--lang", "zh", "--listen", `127.0.0.1:${port}`, "--pace", "2"], {
+    stdio: "ignore",
+  });
+  process.once("exit", () => demo.kill("SIGKILL"));
+  try {
+    const base = `http://127.0.0.1:${port}`;
+    for (let tries = 0; !(await fetch(`${base}/-/ready`).catch(() => null))?.ok; tries += 1) {
+      assert.ok(tries < 200 && demo.exitCode === null, "the demo does not start");
+      await new Promise((done) => setTimeout(done, 100));
+    }
+    const page = await officer(chrome, { base });
+    await page.goto("/");
+    await page.locator(".offers button", { hasText: "安全管理员" }).click();
+    await page.locator(".who", { hasText: "孙伟" }).waitFor();
+    assert.equal(await page.locator('.nav a[href="/payments"]').count(), 0);
+    await page.locator(".offers button", { hasText: "监控人员" }).click();
+    await page.locator(".who", { hasText: "王芳" }).waitFor();
+    await page.locator('.nav a[href="/payments"]').waitFor();
+    await accessible(page, "demo");
+    await page.locator(".panel-head button", { hasText: "导览" }).click();
+    for (const path of [
+      "/",
+      "/alerts",
+      "/alerts?state=open&sort=severity",
+      "/budget?view=map",
+      "/payments?type=payment",
+    ]) {
+      await page.waitForURL(`${base}${path}`);
+      await page.locator(".tour .is-main").click();
+    }
+    assert.equal(await page.locator(".tour").count(), 0);
+    await page.context().close();
+  } finally {
+    demo.kill("SIGKILL");
   }
 });

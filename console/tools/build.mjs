@@ -1,7 +1,7 @@
 // Builds `dist`: the same source gives the same bytes. `--check` refuses a `dist` that differs from what the source gives.
 import { build } from "esbuild";
 import { readFileSync, readdirSync, writeFileSync, mkdirSync, rmSync } from "node:fs";
-import { gzipSync } from "node:zlib";
+import { brotliCompressSync, brotliDecompressSync, gzipSync } from "node:zlib";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -24,12 +24,28 @@ export const options = {
   jsxImportSource: "preact",
 };
 
+/** What is packed by brotli here, so that the daemon needs no packer; what it packs by gzip it packs itself. */
+const PACKED = ["app.css", "app.js"];
+
 /** The files of `dist` by name. */
 async function files() {
   const { outputFiles } = await build({ ...options, write: false });
   const made = outputFiles.map((file) => [file.path.slice(dist.length + 1), Buffer.from(file.contents)]);
   const kept = readdirSync(join(root, "public")).map((name) => [name, readFileSync(join(root, "public", name))]);
-  return new Map([...made, ...kept].sort(([a], [b]) => (a < b ? -1 : 1)));
+  const files = new Map([...made, ...kept]);
+  for (const name of PACKED) files.set(`${name}.br`, brotliCompressSync(files.get(name)));
+  return new Map([...files].sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/** Whether a file of `dist` is the one that was built. Another Node may pack otherwise; what comes out must be the same. */
+function isSame(name, bytes) {
+  const there = readFileSync(join(dist, name));
+  if (!name.endsWith(".br")) return there.equals(bytes);
+  try {
+    return brotliDecompressSync(there).equals(brotliDecompressSync(bytes));
+  } catch {
+    return false;
+  }
 }
 
 async function main() {
@@ -42,7 +58,7 @@ async function main() {
   if (process.argv.includes("--check")) {
     const there = readdirSync(dist);
     const wrong = [...new Set([...there, ...built.keys()])].filter(
-      (name) => !built.has(name) || !there.includes(name) || !readFileSync(join(dist, name)).equals(built.get(name)),
+      (name) => !built.has(name) || !there.includes(name) || !isSame(name, built.get(name)),
     );
     if (wrong.length > 0) {
       console.error(
@@ -56,6 +72,7 @@ async function main() {
     for (const [name, bytes] of built) writeFileSync(join(dist, name), bytes);
   }
   for (const [name, bytes] of built) {
+    if (name.endsWith(".br")) continue;
     console.log(
       `${name.padEnd(24)} ${String(bytes.length).padStart(7)}  ${String(gzipSync(bytes, { level: 9 }).length).padStart(6)} compressed`,
     );

@@ -44,7 +44,7 @@ pub use assembly::Assembly;
 pub use ingest::run_source;
 pub use output::StoreOutput;
 pub use quarantined::replay;
-pub use query::{line_forecast, query};
+pub use query::{line_forecasts, query};
 pub use recheck::{Range, recheck};
 pub use run::{Outcome, listen, run};
 pub use search::{Deed, Search};
@@ -102,6 +102,7 @@ impl Daemon {
     ) -> anyhow::Result<Self> {
         let assembly = Assembly::locked(config, lock, rules, options, clock, parallel())?;
         let Assembly { shared, blocks, incoming, positions, engine, mut output, sealing } = assembly;
+        shared.forecasts.are_made_by(query::make_forecasts(&Arc::new(config.clone())));
         let (batches_in, batches_out) = mpsc::channel(parallel());
         let limits = BatchLimits { rows: config.batch_rows, wait: config.batch_wait };
         let (closing, bounded) = (CancellationToken::new(), Arc::clone(&engine.bounded));

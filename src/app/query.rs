@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
+use arrow::record_batch::RecordBatch;
 use datafusion::execution::SendableRecordBatchStream;
 
 use super::StoredTables;
 use crate::{
     config::Config,
+    daemon::{LineForecasts, MakeForecasts},
     decode::Decoder,
     diagnostic::at_run_time,
     evaluate::{
@@ -16,8 +18,6 @@ use crate::{
         schedule::{self, Due},
         tables::budget_lines,
     },
-    forecast::Forecast,
-    ledger::Ledger,
     lists::Lists,
     rule::{compile::Compiler, query::asked},
     say,
@@ -51,34 +51,40 @@ pub async fn query(config: &Config, sql: &str, now: i64) -> anyhow::Result<Senda
     answer.await.map_err(|e| anyhow!(at_run_time(&e))).with_context(|| say!("the query"))
 }
 
-/// The forecast for a budget line at the time given (microseconds), and what the even pace would bring, in cents; `None`
-/// where the line is not there or its year has not begun.
+/// The forecasts for rows of `budget_lines` at the time given (microseconds); none for a line whose year has not begun or is
+/// not known.
 ///
 /// # Errors
 /// If the state cannot be read, or it takes longer than a query may.
-pub async fn line_forecast(
-    config: &Config,
-    ledger: &Ledger,
-    id: &str,
-    now: i64,
-) -> anyhow::Result<Option<(Forecast, Option<i128>)>> {
+pub async fn line_forecasts(config: &Config, lines: &RecordBatch, now: i64) -> anyhow::Result<LineForecasts> {
     let calendar = &config.calendar;
     let compiler = Compiler::new(calendar, Lists::default(), config.language);
     let context = compiler.session().context(config.query_limits.memory);
     let decoder = Decoder::new(Arc::clone(calendar));
     let tables = StoredTables::new(&config.state_dir, decoder.schema(), calendar);
-    let lines =
-        budget_lines(ledger, calendar, now).with_context(|| say!("the budget lines make no table"))?;
     let limit = config.query_limits.time;
     let watch = Watch::new(limit);
-    let read = forecasts::read(&lines, &context, &tables, calendar, now, &watch);
+    let read = forecasts::read(lines, &context, &tables, calendar, now, &watch);
     let read = tokio::time::timeout(limit, read).await;
     let (forecaster, forecasts) = read.map_err(|_| {
         anyhow!(say!("it takes more than {seconds} s (engine.query_time)", seconds = limit.as_secs_f64()))
     })??;
-    let found = forecaster.lines().iter().zip(forecasts.lines).find(|(line, _)| line.id == id);
-    Ok(found.and_then(|(line, forecast)| {
-        let naive = line.year.and_then(|year| forecaster.position().pace(year, line.executed));
-        Some((forecast?, naive))
-    }))
+    let made = forecaster.lines().iter().zip(forecasts.lines).filter_map(|(line, forecast)| {
+        let pace = line.year.and_then(|year| forecaster.position().pace(year, line.executed));
+        Some((line.id.to_owned(), (forecast?, pace)))
+    });
+    Ok(made.collect())
+}
+
+/// Has the forecasts of a running daemon made.
+pub fn make_forecasts(config: &Arc<Config>) -> MakeForecasts {
+    let config = Arc::clone(config);
+    Box::new(move |lines, now| {
+        let table = budget_lines(lines.lines_covered(), &config.calendar, now);
+        let table = table.with_context(|| say!("the budget lines make no table"));
+        let made = table.and_then(|table| {
+            tokio::runtime::Handle::current().block_on(line_forecasts(&config, &table, now))
+        });
+        made.map_err(|error| format!("{error:#}"))
+    })
 }

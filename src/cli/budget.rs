@@ -12,11 +12,12 @@ use super::{
 };
 use crate::{
     access::Action,
-    app::line_forecast,
+    app::line_forecasts,
     clock::{Clock, SystemClock},
     config::Config,
     decode::Decoder,
     diagnostic::nearest,
+    evaluate::tables::budget_lines,
     event::{money::format_cents, time::Calendar},
     ledger::{
         Attributes, Indicator, Ledger, Line,
@@ -169,8 +170,11 @@ fn show(ledger: &Ledger, (id, at): (&str, Option<&str>), form: Form, config: &Co
 /// What the line is expected to have executed at the end of its year. Without it the balances are shown all the same.
 fn forecast(ledger: &Ledger, id: &str, now: i64, config: &Config) -> anyhow::Result<Map<String, Value>> {
     let runtime = runtime()?;
-    let made = runtime.block_on(line_forecast(config, ledger, id, now));
+    let lines = budget_lines(ledger.lines_covered(), &config.calendar, now);
+    let lines = lines.with_context(|| say!("the budget lines make no table"));
+    let made = lines.and_then(|lines| runtime.block_on(line_forecasts(config, &lines, now)));
     runtime.shutdown_background();
+    let made = made.map(|mut made| made.remove(id));
     let made = made.unwrap_or_else(|e| {
         eprintln!("{}", say!("no forecast: {error}", error = format!("{e:#}")));
         None

@@ -1,5 +1,7 @@
 //! `fiscwatch demo`: the daemon over a simulated treasury, with nothing installed and no file given.
 
+mod people;
+
 use std::{
     io::IsTerminal,
     net::SocketAddr,
@@ -78,9 +80,13 @@ pub fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let file = folder.path().join("config/fiscwatch.yaml");
     let text = std::fs::read_to_string(&file)?;
     let variables = overrides.into_iter().map(|(name, value)| (name.to_owned(), value));
-    let config =
+    let mut config =
         Config::parse(&say!("the demo's configuration"), &text, &folder.path().join("config"), variables)
             .map_err(problems)?;
+    // Whom anybody can be is nobody's business beyond this machine.
+    if args.listen.ip().is_loopback() {
+        config.clients.offers = people::offers();
+    }
     crate::telemetry::log(&config.log);
     let runtime = runtime()?;
     runtime.block_on(play(config, treasury, args))?;
@@ -93,6 +99,11 @@ async fn play(config: Config, treasury: Treasury, args: &DemoArgs) -> anyhow::Re
     let address = listener.local_addr()?;
     let clock: Arc<dyn crate::clock::Clock> = Arc::new(SystemClock);
     let daemon = Daemon::start(&config, rules, &RunOptions::default(), &clock)?;
+    people::add(&config.clients.offers, &config.state_dir, clock.now())?;
+    let work = {
+        let (shared, stop) = (Arc::clone(&daemon.shared), daemon.stop.clone());
+        tokio::task::spawn_blocking(move || people::work(&shared, &stop))
+    };
     let server = tokio::spawn(http::serve(listener, Arc::clone(&daemon.shared), None, daemon.stop.clone()));
     daemon.shared.set_ready(true);
     let screen = Screen::new(address, &config.calendar);
@@ -125,6 +136,7 @@ async fn play(config: Config, treasury: Treasury, args: &DemoArgs) -> anyhow::Re
     let shared = Arc::clone(&daemon.shared);
     daemon.stop.cancel();
     let _ = feed.await;
+    let _ = work.await;
     daemon.drain(false).await?;
     let _ = tokio::time::timeout(Duration::from_secs(2), server).await;
     screen.end(&shared);

@@ -46,6 +46,19 @@ pub struct Clients {
     pub behind_proxy: bool,
     /// Whether browsers speak TLS with us, so that they may keep cookies from plain connections.
     pub secure: bool,
+    /// Users that anybody can be by one click: of a demo on this machine, never of a configuration.
+    pub offers: Vec<Offer>,
+}
+
+/// A user of a demo, and what one logs in with to be them.
+#[derive(Debug, Clone)]
+pub struct Offer {
+    /// Their name.
+    pub user: String,
+    /// Their password, which is made up for one run.
+    pub password: String,
+    /// What they are there for.
+    pub role: &'static str,
 }
 
 /// The files of the daemon's own TLS.
@@ -97,6 +110,7 @@ impl Clients {
                 || http.user_header.is_some()
                 || !http.proxies.is_empty(),
             secure: http.tls.is_some() || is_https,
+            offers: Vec::new(),
         }
     }
 }

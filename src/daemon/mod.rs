@@ -2,6 +2,7 @@
 
 mod balances;
 mod bodies;
+mod forecasts;
 mod gauges;
 pub mod intake;
 pub mod journal;
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 
 pub use balances::BalancesCopy;
 pub use bodies::{Bodies, Body, Full};
+pub use forecasts::{Forecasts, LineForecasts, MakeForecasts, Outlook};
 pub use gauges::scrape_gauges;
 pub use intake::Intake;
 pub use questions::{Applications, Questions};

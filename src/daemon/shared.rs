@@ -13,7 +13,7 @@ use std::{
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::{
-    BalancesCopy, Bodies, Intake, RunOptions,
+    BalancesCopy, Bodies, Forecasts, Intake, RunOptions,
     lists::{WatchedLists, gauge_rows},
     quarantine::QuarantineGauge,
     questions::Questions,
@@ -62,6 +62,8 @@ pub struct Shared {
     pub ledger: Arc<RwLock<Ledger>>,
     /// A copy of them for readers.
     pub balances: BalancesCopy,
+    /// What the end of the year is expected to bring.
+    pub forecasts: Forecasts,
     /// The rules in force.
     pub evaluator: Arc<RwLock<Arc<Evaluator>>>,
     /// What the configuration says about alerts.
@@ -163,6 +165,7 @@ impl Shared {
             metrics: Arc::clone(metrics),
             ledger: Arc::clone(ledger),
             balances: BalancesCopy::default(),
+            forecasts: Forecasts::default(),
             evaluator: Arc::clone(evaluator),
             policy: RwLock::new(Arc::clone(&config.policy)),
             receivers: tokio::sync::watch::channel(receivers).0,

@@ -30,7 +30,7 @@ impl LedgerTables {
     /// theirs from [`Self::at`].
     pub fn add(&mut self, query: &ScheduleRule, ledger: &Ledger, calendar: &Calendar, now: i64) {
         if self.lines.is_none() && query.reads_lines() {
-            self.lines = budget_lines(ledger, calendar, now);
+            self.lines = budget_lines(ledger.lines_covered(), calendar, now);
         }
         if self.indicators.is_none() && query.tables.contains(INDICATORS) {
             self.indicators = indicators(ledger, calendar);

@@ -18,15 +18,19 @@ use crate::{
         time::Calendar,
     },
     ledger::{
-        Ledger,
+        Attributes, Line,
         columns::{BALANCE_TYPE, ElapsedYear, RATIO_TYPE},
     },
     sql::tables::{BUDGET_LINES, RATIOS, SUMS, schema},
 };
 
-/// Every budget line as it is, with the elapsed share of its year at `now` (microseconds).
+/// Every budget line as it is, with the elapsed share of its year at `now` (microseconds) where that year is covered.
 #[must_use]
-pub fn budget_lines(ledger: &Ledger, calendar: &Calendar, now: i64) -> Option<RecordBatch> {
+pub fn budget_lines<'l>(
+    lines: impl Iterator<Item = (&'l Line, &'l Attributes, bool)>,
+    calendar: &Calendar,
+    now: i64,
+) -> Option<RecordBatch> {
     let (mut ids, mut approved, mut years) =
         (StringViewBuilder::new(), BooleanBuilder::new(), Int32Builder::new());
     let mut texts: Vec<_> = LINE_ATTRIBUTES[1..].iter().map(|_| StringViewBuilder::new()).collect();
@@ -35,7 +39,7 @@ pub fn budget_lines(ledger: &Ledger, calendar: &Calendar, now: i64) -> Option<Re
     let mut ratios: Vec<_> = RATIOS.iter().map(|_| decimals(RATIO_TYPE)).collect();
     let mut times = TimestampMicrosecondBuilder::new().with_data_type(time_type(&calendar.zone_name));
     let mut elapsed = ElapsedYear::new(calendar);
-    for (line, attributes) in ledger.lines() {
+    for (line, attributes, is_covered) in lines {
         let b = &line.balances;
         ids.append_value(&*line.id);
         approved.append_value(attributes.approved);
@@ -56,7 +60,7 @@ pub fn budget_lines(ledger: &Ledger, calendar: &Calendar, now: i64) -> Option<Re
             b.uncleared(),
         ];
         sums.iter_mut().zip(cents).for_each(|(sum, cents)| sum.append_value(cents));
-        let year = attributes.fiscal_year.filter(|_| ledger.covers(line));
+        let year = attributes.fiscal_year.filter(|_| is_covered);
         let year = year.and_then(|year| elapsed.elapsed(year, now));
         let values = [b.executed_ratio(), b.overspend_ratio(), year];
         ratios.iter_mut().zip(values).for_each(|(ratio, value)| ratio.append_option(value));

@@ -46,7 +46,10 @@ pub async fn list(
     wanted.filter.limit = Some(limit + 1);
     blocking(move || {
         let cases = Cases::open_read_only(&shared.state_dir)?;
-        let listed = cases.listed(&wanted)?;
+        let (listed, total) = match wanted.filter.totals {
+            true => cases.listed_of_all(&wanted).map(|(listed, total)| (listed, Some(total)))?,
+            false => (cases.listed(&wanted)?, None),
+        };
         let part = |after: Option<usize>, count: u32| {
             let from = after.map_or(0, |at| at + 1);
             let to = listed.len().min(from + count as usize);
@@ -56,12 +59,6 @@ pub async fn list(
         };
         let (alerts, next) = page::read(limit, None, part, |(_, at)| *at, |(alert, _)| alert)?;
         let next = next.map(|at| listed[at].cursor(&wanted));
-        let total = if wanted.filter.totals {
-            wanted.filter.before = None;
-            Some(cases.count(&wanted)?)
-        } else {
-            None
-        };
         Ok(Json(AlertPage { alerts, next, total }))
     })
     .await

@@ -6,7 +6,7 @@ use std::{io::Write, sync::LazyLock};
 use axum::{
     Router,
     extract::Path,
-    http::{HeaderMap, HeaderName, StatusCode, header},
+    http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -16,28 +16,46 @@ use flate2::{Compression, write::GzEncoder};
 use super::{Problem, Served};
 use crate::say;
 
-/// A file of the console: its name, its media type and its bytes.
-type File = (&'static str, &'static str, &'static [u8]);
+/// A file of the console.
+#[derive(Clone, Copy)]
+struct File {
+    name: &'static str,
+    /// Its media type.
+    kind: &'static str,
+    bytes: &'static [u8],
+    /// The same as the build packed it by brotli, which takes its time; empty where it did not.
+    brotli: &'static [u8],
+}
+
+/// A file of `console/dist`, with what the build packed.
+macro_rules! file {
+    ($name:literal, $kind:literal) => {
+        File {
+            name: $name,
+            kind: $kind,
+            bytes: include_bytes!(concat!("../../console/dist/", $name)),
+            brotli: b"",
+        }
+    };
+    ($name:literal, $kind:literal, packed) => {
+        File { brotli: include_bytes!(concat!("../../console/dist/", $name, ".br")), ..file!($name, $kind) }
+    };
+}
 
 /// The page of every screen.
-const PAGE: File =
-    ("index.html", "text/html; charset=utf-8", include_bytes!("../../console/dist/index.html"));
+const PAGE: File = file!("index.html", "text/html; charset=utf-8");
 
 /// What is served at the root, because browsers ask for it there.
 const AT_ROOT: &[File] = &[
-    (
-        "manifest.webmanifest",
-        "application/manifest+json",
-        include_bytes!("../../console/dist/manifest.webmanifest"),
-    ),
-    ("worker.js", "text/javascript; charset=utf-8", include_bytes!("../../console/dist/worker.js")),
+    file!("manifest.webmanifest", "application/manifest+json"),
+    file!("worker.js", "text/javascript; charset=utf-8"),
 ];
 
 /// What is served below `/assets/`.
 const ASSETS: &[File] = &[
-    ("app.css", "text/css; charset=utf-8", include_bytes!("../../console/dist/app.css")),
-    ("app.js", "text/javascript; charset=utf-8", include_bytes!("../../console/dist/app.js")),
-    ("icon.svg", "image/svg+xml", include_bytes!("../../console/dist/icon.svg")),
+    file!("app.css", "text/css; charset=utf-8", packed),
+    file!("app.js", "text/javascript; charset=utf-8", packed),
+    file!("icon.svg", "image/svg+xml"),
 ];
 
 /// The screens. A path answers with the page, and its script shows the screen.
@@ -50,6 +68,8 @@ pub const SCREENS: &[&str] = &[
     "/audit",
     "/budget",
     "/budget/{id}",
+    "/decisions",
+    "/decisions/{id}",
     "/notifications",
     "/payees/{id}",
     "/payments",
@@ -80,7 +100,8 @@ struct Sent {
     name: &'static str,
     kind: &'static str,
     plain: Bytes,
-    gzip: Bytes,
+    /// The same packed, by the name of the coding, the best first.
+    packed: Vec<(&'static str, Bytes)>,
     digest: String,
 }
 
@@ -98,16 +119,16 @@ static CONSOLE: LazyLock<Console> = LazyLock::new(|| Console::new(PAGE, AT_ROOT,
 impl Console {
     fn new(page: File, at_root: &[File], assets: &[File]) -> Self {
         let mut all = blake3::Hasher::new();
-        for (name, _, bytes) in [page].iter().chain(at_root).chain(assets) {
+        for File { name, bytes, .. } in [page].iter().chain(at_root).chain(assets) {
             all.update(name.as_bytes()).update(bytes);
         }
         let digest = short(&all);
         // Files are named without the digest where they are written, and with it where they are read.
-        let placed = |file: &File| Sent::new(*file, &replaced(file.2, &format!("/assets/{digest}/")));
+        let placed = |file: &File| Sent::new(*file, &replaced(file.bytes, &format!("/assets/{digest}/")));
         Self {
             page: placed(&page),
             at_root: at_root.iter().map(placed).collect(),
-            assets: assets.iter().map(|file| Sent::new(*file, file.2)).collect(),
+            assets: assets.iter().map(|file| Sent::new(*file, file.bytes)).collect(),
             digest,
         }
     }
@@ -125,41 +146,74 @@ fn short(hasher: &blake3::Hasher) -> String {
 }
 
 impl Sent {
-    fn new((name, kind, _): File, bytes: &[u8]) -> Self {
+    fn new(file: File, bytes: &[u8]) -> Self {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
         // Writing to memory does not fail; without it the file is sent as it is.
-        let packed = encoder.write_all(bytes).and_then(|()| encoder.finish()).unwrap_or_default();
-        let digest = short(blake3::Hasher::new().update(bytes));
-        Self { name, kind, plain: Bytes::copy_from_slice(bytes), gzip: packed.into(), digest }
+        let gzip = encoder.write_all(bytes).and_then(|()| encoder.finish()).unwrap_or_default();
+        let packed = [("br", Bytes::from_static(file.brotli)), ("gzip", gzip.into())];
+        Self {
+            name: file.name,
+            kind: file.kind,
+            plain: Bytes::copy_from_slice(bytes),
+            packed: packed.into_iter().filter(|(_, bytes)| !bytes.is_empty()).collect(),
+            digest: short(blake3::Hasher::new().update(bytes)),
+        }
     }
 
     fn answer(&self, headers: &HeaderMap, keep: &'static str) -> Response {
-        let said = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("");
-        let is_packed = !self.gzip.is_empty() && takes_gzip(said(header::ACCEPT_ENCODING));
-        let tag = format!("\"{}{}\"", self.digest, if is_packed { "-gzip" } else { "" });
-        let about = [
-            (header::ETAG, tag.as_str()),
-            (header::CACHE_CONTROL, keep),
-            (header::VARY, "accept-encoding"),
-            (header::CONTENT_SECURITY_POLICY, POLICY),
-        ];
-        if said(header::IF_NONE_MATCH).split(',').any(|known| known.trim() == tag) {
-            return (StatusCode::NOT_MODIFIED, about).into_response();
+        let tag = self.tag(self.coded(headers));
+        let known = said(headers, &header::IF_NONE_MATCH);
+        match known.split(',').any(|known| known.trim() == tag) {
+            true => (StatusCode::NOT_MODIFIED, about(&tag, keep)).into_response(),
+            false => self.whole(headers, keep),
         }
-        let kind = [(header::CONTENT_TYPE, self.kind)];
-        match is_packed {
-            true => (about, kind, [(header::CONTENT_ENCODING, "gzip")], self.gzip.clone()).into_response(),
-            false => (about, kind, self.plain.clone()).into_response(),
+    }
+
+    /// The file itself, whatever the client has already.
+    fn whole(&self, headers: &HeaderMap, keep: &'static str) -> Response {
+        let coded = self.coded(headers);
+        let (tag, kind) = (self.tag(coded), [(header::CONTENT_TYPE, self.kind)]);
+        match coded {
+            Some((coding, bytes)) => {
+                (about(&tag, keep), kind, [(header::CONTENT_ENCODING, *coding)], bytes.clone())
+                    .into_response()
+            }
+            None => (about(&tag, keep), kind, self.plain.clone()).into_response(),
         }
+    }
+
+    /// The best coding that a client takes.
+    fn coded(&self, headers: &HeaderMap) -> Option<&(&'static str, Bytes)> {
+        let accepted = said(headers, &header::ACCEPT_ENCODING);
+        self.packed.iter().find(|(coding, _)| takes(accepted, coding))
+    }
+
+    fn tag(&self, coded: Option<&(&'static str, Bytes)>) -> String {
+        let coding = coded.map_or(String::new(), |(coding, _)| format!("-{coding}"));
+        format!("\"{}{coding}\"", self.digest)
     }
 }
 
-/// Whether a client takes gzip; `gzip;q=0` says that it does not.
-fn takes_gzip(accepted: &str) -> bool {
+/// What a file says of itself.
+fn about<'t>(tag: &'t str, keep: &'t str) -> [(HeaderName, &'t str); 4] {
+    [
+        (header::ETAG, tag),
+        (header::CACHE_CONTROL, keep),
+        (header::VARY, "accept-encoding"),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+    ]
+}
+
+fn said<'h>(headers: &'h HeaderMap, name: &HeaderName) -> &'h str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
+}
+
+/// Whether a client takes a coding; `gzip;q=0` says that it does not.
+fn takes(accepted: &str, wanted: &str) -> bool {
     accepted.split(',').any(|coding| {
         let (name, quality) = coding.split_once(';').unwrap_or((coding, ""));
         let refuses = quality.trim().strip_prefix("q=").is_some_and(|q| q.trim().parse() == Ok(0.0_f32));
-        name.trim().eq_ignore_ascii_case("gzip") && !refuses
+        name.trim().eq_ignore_ascii_case(wanted) && !refuses
     })
 }
 
@@ -167,7 +221,7 @@ fn takes_gzip(accepted: &str) -> bool {
 pub fn is_console(path: &str) -> bool {
     path == ASSET
         || SCREENS.contains(&path)
-        || path.strip_prefix('/').is_some_and(|name| AT_ROOT.iter().any(|file| file.0 == name))
+        || path.strip_prefix('/').is_some_and(|name| AT_ROOT.iter().any(|file| file.name == name))
 }
 
 /// The routes of the console.
@@ -178,6 +232,21 @@ pub fn routes() -> Router<Served> {
         router.route(&format!("/{}", file.name), get(send))
     });
     root.route(ASSET, get(asset))
+}
+
+/// Where nothing is: people are told so by the console, programs by a problem.
+pub async fn nothing(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    match is_asked_by_a_person(&method, uri.path(), &headers) {
+        true => (StatusCode::NOT_FOUND, CONSOLE.page.whole(&headers, "no-store")).into_response(),
+        false => Problem::new(StatusCode::NOT_FOUND, say!("there is nothing at this path")).into_response(),
+    }
+}
+
+/// Whether somebody has opened an address in a browser that is none of the API.
+pub fn is_asked_by_a_person(method: &Method, path: &str, headers: &HeaderMap) -> bool {
+    let accepts = said(headers, &header::ACCEPT);
+    let is_of_programs = ["/api/", "/-/", "/assets/"].iter().any(|start| path.starts_with(start));
+    matches!(*method, Method::GET | Method::HEAD) && accepts.contains("text/html") && !is_of_programs
 }
 
 /// The page, for people; a program that asks for something else is told that there is nothing.
@@ -211,10 +280,14 @@ async fn asset(Path((digest, name)): Path<(String, String)>, headers: HeaderMap)
 mod tests {
     use super::*;
 
+    const fn file(name: &'static str, bytes: &'static [u8]) -> File {
+        File { name, kind: "text/plain", bytes, brotli: b"" }
+    }
+
     const FILES: [File; 3] = [
-        ("index.html", "text/html", b"<script src=\"/assets/app.js\"></script>"),
-        ("worker.js", "text/javascript", b"cache('/assets/app.js')"),
-        ("app.js", "text/javascript", b"let a = 1;"),
+        file("index.html", b"<script src=\"/assets/app.js\"></script>"),
+        file("worker.js", b"cache('/assets/app.js')"),
+        file("app.js", b"let a = 1;"),
     ];
 
     fn headers(given: &[(HeaderName, &str)]) -> HeaderMap {
@@ -228,7 +301,7 @@ mod tests {
         let text = String::from_utf8(one.page.plain.to_vec()).unwrap();
         assert_eq!(text, format!("<script src=\"/assets/{}/app.js\"></script>", one.digest));
         assert!(one.at_root[0].plain.starts_with(format!("cache('/assets/{}/", one.digest).as_bytes()));
-        let other = Console::new(page, &[worker], &[("app.js", "text/javascript", b"let a = 2;")]);
+        let other = Console::new(page, &[worker], &[file("app.js", b"let a = 2;")]);
         assert_ne!(one.digest, other.digest);
         assert_ne!(one.page.digest, other.page.digest);
     }
@@ -236,15 +309,17 @@ mod tests {
     #[test]
     fn files_are_packed_and_sent_once() {
         let [page, worker, script] = FILES;
-        let console = Console::new(page, &[worker], &[script]);
+        let console = Console::new(page, &[worker], &[File { brotli: b"packed", ..script }]);
         let plain = console.assets[0].answer(&headers(&[]), "no-cache");
         assert!(plain.headers().get(header::CONTENT_ENCODING).is_none());
-        let accepts = [(header::ACCEPT_ENCODING, "br, gzip;q=0.8")];
+        let accepts = [(header::ACCEPT_ENCODING, "br;q=0, gzip;q=0.8")];
+        let best = console.assets[0].answer(&headers(&[(header::ACCEPT_ENCODING, "gzip, deflate, br")]), "");
+        assert_eq!(best.headers()[header::CONTENT_ENCODING], "br");
         let packed = console.assets[0].answer(&headers(&accepts), "no-cache");
         assert_eq!(packed.headers()[header::CONTENT_ENCODING], "gzip");
-        let tags =
-            [&plain, &packed].map(|answer| answer.headers()[header::ETAG].to_str().unwrap().to_owned());
-        assert_ne!(tags[0], tags[1]);
+        let tags = [&plain, &packed, &best]
+            .map(|answer| answer.headers()[header::ETAG].to_str().unwrap().to_owned());
+        assert!(tags[0] != tags[1] && tags[1] != tags[2], "{tags:?}");
         let known = format!("\"x\", {}", tags[1]);
         let again = [accepts[0].clone(), (header::IF_NONE_MATCH, known.as_str())];
         assert_eq!(console.assets[0].answer(&headers(&again), "no-cache").status(), 304);
@@ -256,5 +331,16 @@ mod tests {
                 .get(header::CONTENT_ENCODING)
                 .is_none()
         );
+    }
+
+    #[test]
+    fn people_are_told_by_the_console_and_programs_by_a_problem() {
+        let asked = |method, path, accepts: &str| {
+            is_asked_by_a_person(&method, path, &headers(&[(header::ACCEPT, accepts)]))
+        };
+        assert!(asked(Method::GET, "/nonsense", "text/html,application/xhtml+xml"));
+        assert!(!asked(Method::GET, "/nonsense", "*/*"));
+        assert!(!asked(Method::POST, "/nonsense", "text/html"));
+        assert!(!asked(Method::GET, "/api/v1/nonsense", "text/html"));
     }
 }

@@ -4,6 +4,7 @@ mod alert_lists;
 mod alerts;
 mod answers;
 mod api;
+mod audit;
 mod bulk;
 mod by;
 mod completeness;
@@ -14,6 +15,7 @@ mod decide;
 mod door;
 mod events;
 mod explain;
+mod finding_times;
 mod forwarded;
 mod guard;
 mod indicators;
@@ -25,6 +27,7 @@ mod line_history;
 mod logins;
 mod notifications;
 mod openapi;
+mod outlook;
 mod pace;
 mod page;
 mod problem;
@@ -158,7 +161,7 @@ pub async fn serve(
         .route("/-/reload", post(reload))
         .merge(console::routes())
         .merge(api.layer(from_fn_with_state(room, answers)))
-        .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, say!("there is nothing at this path")) })
+        .fallback(console::nothing)
         .method_not_allowed_fallback(|| async {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, say!("this path takes another method"))
         })

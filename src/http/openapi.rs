@@ -9,9 +9,9 @@ use utoipa::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    Problem, Served, alert_lists, alerts, api, bulk, completeness, decide, events, explain, indicators,
-    journal, ledger, line_history, notifications, problem, quarantine, rule, session, silences, stream,
-    tokens, totals, totp, users,
+    Problem, Served, alert_lists, alerts, api, audit, bulk, completeness, decide, events, explain,
+    finding_times, indicators, journal, ledger, line_history, notifications, outlook, problem, quarantine,
+    rule, session, silences, stream, tokens, totals, totp, users,
 };
 
 /// The longest body of what officers send, in bytes.
@@ -51,10 +51,12 @@ pub fn api() -> (Router<Served>, utoipa::openapi::OpenApi) {
         .routes(routes!(notifications::list))
         .routes(routes!(notifications::retry))
         .routes(routes!(api::findings))
+        .routes(routes!(finding_times::times))
         .routes(routes!(api::rules))
         .routes(routes!(ledger::lines))
         .routes(routes!(ledger::line))
         .routes(routes!(line_history::history))
+        .routes(routes!(outlook::forecast))
         .routes(routes!(totals::totals))
         .routes(routes!(journal::show))
         .routes(routes!(explain::explain))
@@ -75,6 +77,8 @@ pub fn api() -> (Router<Served>, utoipa::openapi::OpenApi) {
         .routes(routes!(tokens::revoke))
         .routes(routes!(session::list))
         .routes(routes!(session::expel))
+        .routes(routes!(audit::list))
+        .routes(routes!(audit::check))
         .routes(routes!(stream::stream))
         .routes(routes!(stream::changes))
         .routes(routes!(decide::list))

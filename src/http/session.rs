@@ -56,11 +56,22 @@ pub struct OwnSession {
     /// When it ends whatever comes.
     #[schema(format = DateTime)]
     until: Option<String>,
+    /// Of a demo on this machine: users that anybody may log in as. Elsewhere there are none.
+    offers: Vec<OfferView>,
+}
+
+/// A user of a demo, and what one logs in with to be them.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DemoUser)]
+pub struct OfferView {
+    user: String,
+    password: String,
+    role: &'static str,
 }
 
 impl OwnSession {
     fn of(known: Option<&Known>, shared: &Shared) -> Self {
-        let (auth, time) = (shared.clients.auth, |at| shared.calendar.format(at));
+        let (auth, time) = (shared.clients.auth || known.is_some(), |at| shared.calendar.format(at));
         let session = known.and_then(|known| match &known.way {
             Way::Session { session, factor, .. } => Some((session, factor)),
             _ => None,
@@ -86,6 +97,16 @@ impl OwnSession {
             second_factor: session.map(|(_, factor)| stands(factor)),
             idle_until: session.map(|(session, _)| time(session.idle_until())),
             until: session.map(|(session, _)| time(session.until())),
+            offers: shared
+                .clients
+                .offers
+                .iter()
+                .map(|offer| OfferView {
+                    user: offer.user.clone(),
+                    password: offer.password.clone(),
+                    role: offer.role,
+                })
+                .collect(),
         }
     }
 }
@@ -268,7 +289,7 @@ pub fn person(by: &By) -> Result<&Identity, Problem> {
 /// # Errors
 /// If nobody does.
 pub fn asked_for(shared: &Shared) -> Result<(), Problem> {
-    match shared.clients.auth {
+    match shared.clients.auth || !shared.clients.offers.is_empty() {
         true => Ok(()),
         false => {
             let detail = say!("nobody has to log in here: http.auth is off, and everybody may do everything");

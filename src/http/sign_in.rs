@@ -19,6 +19,7 @@ use super::{
     Problem,
     by::{By, Known, Shown, Way, by_session},
     connection::Peer,
+    console::is_asked_by_a_person,
     forwarded,
     lens::UNMASKED,
     refused::{Cause, Refusals},
@@ -82,15 +83,22 @@ impl SignIn {
         let connected = request.extensions().get::<Peer>().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.0);
         let headers = request.headers();
         let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+        let shown = Shown::of(headers, &self.clients, connected, request.extensions().get());
+        let has_chosen = !self.clients.offers.is_empty() && matches!(shown, Shown::Cookie(_));
+        let is_page = path.is_none() && is_asked_by_a_person(request.method(), request.uri().path(), headers);
         let need = match self.clients.auth {
+            // The page that tells them so holds nothing.
+            true if is_page => Need::Nothing,
             true => need(request.method().as_str(), path),
+            // Who has chosen to be somebody in a demo may what they may.
+            false if has_chosen => need(request.method().as_str(), path),
             false => Need::Nothing,
         };
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         Asked {
             peer: forwarded::client(connected, headers, &self.clients),
             need,
-            shown: Shown::of(headers, &self.clients, connected, request.extensions().get()),
+            shown,
             method: request.method().to_string(),
             path: path.unwrap_or_default().to_owned(),
             at: request.uri().path().chars().take(PATH_MAX).collect(),
@@ -117,6 +125,10 @@ impl SignIn {
         };
         let known = self.known(shown, by_itself).await?;
         if need == Need::Own && known.is_none() {
+            return Ok(by(None));
+        }
+        // In a demo nobody has to be somebody, and the cookie may be of an earlier one.
+        if known.is_none() && !self.clients.auth {
             return Ok(by(None));
         }
         let Some(known) = known else {

@@ -58,6 +58,13 @@ pub struct Ledger {
     opened: BTreeSet<i32>,
 }
 
+/// Whether a fiscal year is known from its beginning: it is not before the first one that the journal has whole, or there
+/// are openings for it.
+fn covers_year(whole_from: Option<i32>, opened: &BTreeSet<i32>, year: Option<i32>) -> bool {
+    let Some(whole_from) = whole_from else { return true };
+    year.is_none_or(|year| year >= whole_from || opened.contains(&year))
+}
+
 /// What changed since the last checkpoint, complete enough to rebuild the ledger from all checkpoints.
 #[derive(Debug, Default)]
 pub struct Changes {
@@ -115,8 +122,12 @@ impl Ledger {
     }
 
     fn covers_year(&self, year: Option<i32>) -> bool {
-        let Some(whole_from) = self.whole_from else { return true };
-        year.is_none_or(|year| year >= whole_from || self.opened.contains(&year))
+        covers_year(self.whole_from, &self.opened, year)
+    }
+
+    /// The lines, each with whether everything that was executed in its fiscal year is known.
+    pub fn lines_covered(&self) -> impl Iterator<Item = (&Line, &Attributes, bool)> {
+        self.lines().map(|(line, attributes)| (line, attributes, self.covers_year(attributes.fiscal_year)))
     }
 
     /// The store of attributes that [`AfterEvent`] refers to.

@@ -298,14 +298,21 @@ fn rules(notification: &Notification, style: &Style<'_>) -> Vec<RuleView> {
     rows
 }
 
+/// Where a finding names its unit. A confirmation has the name from the payment that it is about.
+const UNIT_NAMES: [&str; 2] = ["unit_name", "original.unit_name"];
+
 /// The unit that a notification is about: its name where a finding tells it, else its code.
 fn unit(notification: &Notification) -> String {
     let mut evidence = notification.alerts.iter().flat_map(|told| &told.evidence);
-    let name = evidence.find_map(|finding| finding.values.get("unit_name").and_then(Value::as_str));
+    let named = |finding: &Finding| {
+        let names = UNIT_NAMES.iter().filter_map(|column| finding.values.get(*column)?.as_str());
+        names.map(str::to_owned).find(|name| !name.is_empty())
+    };
+    let name = evidence.find_map(named);
     let first = notification.alerts.first();
     let code = notification.group.first("unit_code");
     let code = code.or_else(|| first.and_then(|told| told.alert.labels.first("unit_code")));
-    one_line(name.or(code).unwrap_or_default(), TEXT_MAX)
+    one_line(name.as_deref().or(code).unwrap_or_default(), TEXT_MAX)
 }
 
 fn pairs(values: &Map<String, Value>, style: &Style<'_>) -> Vec<Pair> {
@@ -357,6 +364,7 @@ fn is_deceptive(character: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{notify::sample::sample, rule::Language};
 
     #[test]
     fn a_line_is_one_line_without_tricks() {
@@ -365,6 +373,28 @@ mod tests {
         assert_eq!(one_line("  一二三四五 ", 4), "一二三…");
         assert_eq!(one_line("一二三四", 4), "一二三四");
         assert_eq!(lines("a\nb\rc", 100), "a\nb c");
+    }
+
+    #[test]
+    fn a_unit_is_named_by_the_payment_where_the_event_does_not_name_it() {
+        let mut notification = sample(Reason::First, Language::Zh);
+        let named = |notification: &mut Notification, names: &[(&str, &str)]| {
+            let evidence = notification.alerts.iter_mut().flat_map(|told| &mut told.evidence);
+            evidence.for_each(|finding| {
+                finding.values =
+                    names.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
+            });
+            unit(notification)
+        };
+        assert_eq!(
+            named(&mut notification, &[("unit_name", ""), ("original.unit_name", "市二中")]),
+            "市二中"
+        );
+        assert_eq!(
+            named(&mut notification, &[("unit_name", "市一中"), ("original.unit_name", "市二中")]),
+            "市一中"
+        );
+        assert_eq!(named(&mut notification, &[]), "101001");
     }
 
     #[test]

@@ -2,13 +2,10 @@
 //! of a thousand bytes and more; to take 100,000 of them apart for one page takes longer than an officer waits. Triggers
 //! keep the table beside `alerts`, which alone is believed for what an alert says.
 
-use rusqlite::{Connection, OptionalExtension, params_from_iter};
-
-use super::conditions::Conditions;
+use rusqlite::{Connection, OptionalExtension};
 
 /// The table. A start makes it anew where it does not match.
-const TABLE: &str = "
-CREATE TABLE IF NOT EXISTS alert_rows (
+const TABLE: &str = "CREATE TABLE alert_rows (
     alert_id     TEXT PRIMARY KEY,
     rule_id      TEXT NOT NULL,
     severity     TEXT NOT NULL,
@@ -29,9 +26,9 @@ CREATE TABLE IF NOT EXISTS alert_rows (
     budget_lines TEXT NOT NULL,
     title        TEXT NOT NULL,
     summary      TEXT NOT NULL,
-    labels       TEXT NOT NULL
-) WITHOUT ROWID;
-";
+    -- What words are looked for in, in small letters.
+    folded       TEXT NOT NULL
+) WITHOUT ROWID";
 
 /// Its columns, of a row `new` of `alerts`.
 const COLUMNS: &str = "
@@ -46,7 +43,8 @@ const COLUMNS: &str = "
     coalesce(json_extract(new.body, '$.labels.region_code'), '') AS regions,
     coalesce(json_extract(new.body, '$.labels.budget_line_id'), '') AS budget_lines,
     coalesce(json_extract(new.body, '$.title'), '') AS title, coalesce(json_extract(new.body, '$.summary'), '') AS summary,
-    coalesce(json_extract(new.body, '$.labels'), '') AS labels";
+    lower(concat_ws(' ', json_extract(new.body, '$.title'), json_extract(new.body, '$.summary'), new.rule_id, new.alert_id,
+                    json_extract(new.body, '$.labels'))) AS folded";
 
 /// Where the rows come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +74,15 @@ impl Rows {
 
 /// Makes the table and its triggers, and fills it where it does not match the alerts.
 pub fn keep(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch(TABLE)?;
+    let sql = "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = 'alert_rows'";
+    let there: Option<String> = connection.query_row(sql, [], |row| row.get(0)).optional()?;
+    // One with other columns is of another version.
+    if there.as_deref() != Some(TABLE) {
+        connection.execute_batch(&format!(
+            "DROP TRIGGER IF EXISTS alert_rows_added; DROP TRIGGER IF EXISTS alert_rows_changed;
+             DROP TRIGGER IF EXISTS alert_rows_taken; DROP TABLE IF EXISTS alert_rows; {TABLE};"
+        ))?;
+    }
     connection.execute_batch(&format!(
         "CREATE TRIGGER IF NOT EXISTS alert_rows_added AFTER INSERT ON alerts BEGIN
              INSERT INTO alert_rows SELECT {COLUMNS};
@@ -105,22 +111,6 @@ fn figures(connection: &Connection, table: &str) -> rusqlite::Result<Vec<(String
     );
     let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
     connection.prepare(&sql)?.query_map([], row)?.collect()
-}
-
-/// How many rows there are of each value of a column, the most first; so many values at most.
-pub fn tally(
-    connection: &Connection,
-    (rows, column): (Rows, &str),
-    conditions: &Conditions,
-    limit: u32,
-) -> rusqlite::Result<Vec<(Option<String>, u64)>> {
-    let sql = format!(
-        "SELECT {column}, count(*) FROM {} a {} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {limit}",
-        rows.source(),
-        conditions.clause()
-    );
-    let values = params_from_iter(conditions.values.iter().cloned());
-    connection.prepare_cached(&sql)?.query_map(values, |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }
 
 #[cfg(test)]
@@ -169,5 +159,14 @@ mod tests {
         add("a", "closed", r#"{"title":"t","owner":"wang"}"#);
         keep(&connection).unwrap();
         same(2);
+        // So is a table of another version.
+        connection.execute_batch("DROP TABLE alert_rows; CREATE TABLE alert_rows (alert_id TEXT)").unwrap();
+        keep(&connection).unwrap();
+        same(2);
+        add("c", "open", r#"{"title":"Over BUDGET"}"#);
+        same(3);
+        let sql = "SELECT folded FROM alert_rows WHERE alert_id = 'c'";
+        let folded: String = connection.query_row(sql, [], |row| row.get(0)).unwrap();
+        assert_eq!(folded, "over budget r c");
     }
 }

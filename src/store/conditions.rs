@@ -17,6 +17,11 @@ impl Conditions {
         if self.sql.is_empty() { String::new() } else { format!("WHERE {}", self.sql) }
     }
 
+    /// The conditions as a value: 1 where they hold.
+    pub fn value(&self) -> &str {
+        if self.sql.is_empty() { "1" } else { &self.sql }
+    }
+
     /// Adds a condition with the values of its question marks.
     pub fn and(&mut self, condition: &str, values: impl IntoIterator<Item = Value>) {
         if !self.sql.is_empty() {

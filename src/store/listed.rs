@@ -1,22 +1,17 @@
-//! Lists of alerts: pages whose places stay while alerts come in, and how many there are of each kind.
+//! Lists of alerts: pages whose places stay while alerts come in, and how many there are.
 
-use rusqlite::{Connection, Row, params_from_iter};
+use std::{cmp::Reverse, collections::BinaryHeap};
+
+use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 
 use super::{
-    CaseError, Cases, StoreError,
-    alert_rows::{self, Rows},
-    alerts,
-    cases::missing,
-    conditions::Conditions,
-    filter::Wanted,
-    query::LIMIT_MAX,
+    CaseError, Cases, StoreError, alert_rows::Rows, alerts, cases::missing, conditions::Conditions,
+    filter::Wanted, query::LIMIT_MAX,
 };
 use crate::alert::Alert;
 
 /// Alerts listed when nobody says how many.
 const LIMIT: u32 = 100;
-/// Values that counts are told of.
-const VALUES_MAX: u32 = 50;
 
 /// An alert in a list.
 #[derive(Debug, Clone)]
@@ -43,24 +38,6 @@ impl Listed {
     }
 }
 
-/// How many alerts there are, by what officers part them by.
-#[derive(Debug, Clone, Default)]
-pub struct AlertCounts {
-    /// All that are wanted.
-    pub total: u64,
-    /// Those that nobody acknowledged in time.
-    pub overdue: u64,
-    /// When the oldest that nobody took on was opened, in microseconds.
-    pub oldest_open: Option<i64>,
-    /// By state and severity.
-    pub by_state: Vec<(String, String, u64)>,
-    /// By rule, the most first.
-    pub rules: Vec<(Option<String>, u64)>,
-    /// By unit.
-    pub units: Vec<(Option<String>, u64)>,
-    /// By owner.
-    pub owners: Vec<(Option<String>, u64)>,
-}
 impl Cases {
     /// Alerts, in the order that is wanted.
     ///
@@ -89,6 +66,40 @@ impl Cases {
         Ok(self.read(|c| c.prepare_cached(&sql)?.query_map(values, row)?.collect())?)
     }
 
+    /// The same, and how many there are on all pages: every alert that is wanted is looked at once.
+    ///
+    /// # Errors
+    /// If there is no alert `before`, or the database cannot be read.
+    pub fn listed_of_all(&self, wanted: &Wanted) -> Result<(Vec<Listed>, u64), CaseError> {
+        let rows = self.read(Rows::of)?;
+        let place = self.begins_after(rows, wanted)?;
+        let (conditions, order) = (wanted.of_alerts(), wanted.order_of_alerts());
+        let limit = wanted.filter.limit.unwrap_or(LIMIT).min(LIMIT_MAX) as usize;
+        let sql = format!("SELECT alert_id, {order} FROM {} a {}", rows.source(), conditions.clause());
+        self.read(|c| {
+            let mut statement = c.prepare_cached(&sql)?;
+            let mut found = statement.query(params_from_iter(conditions.values.iter()))?;
+            let (mut total, mut first) = (0, BinaryHeap::with_capacity(limit + 1));
+            while let Some(row) = found.next()? {
+                total += 1;
+                let (at, id): (i64, &str) = (row.get(1)?, row.get_ref(0)?.as_str()?);
+                let is_after = place.as_ref().is_none_or(|(there, last)| (at, id) < (*there, last.as_str()));
+                // The last of those that are held is on top, and gives way.
+                let is_before = |last: &Reverse<(i64, String)>| (at, id) > (last.0.0, last.0.1.as_str());
+                if is_after && (first.len() < limit || first.peek().is_some_and(is_before)) {
+                    first.push(Reverse((at, id.to_owned())));
+                    if first.len() > limit {
+                        first.pop();
+                    }
+                }
+            }
+            let first = first.into_sorted_vec().into_iter();
+            let listed = first.map(|Reverse((place, alert_id))| Listed { alert_id, place });
+            Ok((listed.collect(), total))
+        })
+        .map_err(CaseError::from)
+    }
+
     /// The alerts that were listed; one that is gone is left out.
     ///
     /// # Errors
@@ -109,66 +120,25 @@ impl Cases {
         Ok(self.read(|c| c.query_row(&sql, values, |row| row.get(0)))?)
     }
 
-    /// How many alerts are wanted, by what officers part them by. The numbers by state and severity leave those two of the
-    /// filter out, so that each stays while another is looked at.
-    ///
-    /// # Errors
-    /// If the database cannot be read.
-    pub fn counts(&self, wanted: &Wanted) -> Result<AlertCounts, StoreError> {
-        let mut all = wanted.clone();
-        (all.filter.before, all.filter.state, all.filter.severity) = (None, None, None);
-        let mut chosen = wanted.clone();
-        chosen.filter.before = None;
-        self.read(|c| {
-            // One moment for all of them.
-            let c = &c.unchecked_transaction()?;
-            let rows = Rows::of(c)?;
-            let conditions = all.of_alerts();
-            let sql = format!(
-                "SELECT state, severity, count(*) FROM {} a {} GROUP BY 1, 2 ORDER BY 1, 2",
-                rows.source(),
-                conditions.clause()
-            );
-            let values = params_from_iter(conditions.values);
-            let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
-            let by_state = c.prepare_cached(&sql)?.query_map(values, row)?.collect::<Result<_, _>>()?;
-            let tally = |column| alert_rows::tally(c, (rows, column), &chosen.of_alerts(), VALUES_MAX);
-            let conditions = chosen.of_alerts();
-            let sql = format!(
-                "SELECT count(*), count(*) FILTER (WHERE state = 'open' AND escalation > 0),
-                        min(opened_at) FILTER (WHERE state = 'open') FROM {} a {}",
-                rows.source(),
-                conditions.clause()
-            );
-            let values = params_from_iter(conditions.values);
-            let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
-            let (total, overdue, oldest_open) = c.prepare_cached(&sql)?.query_row(values, row)?;
-            Ok(AlertCounts {
-                total,
-                overdue,
-                oldest_open,
-                by_state,
-                rules: tally("rule_id")?,
-                units: tally("unit_code")?,
-                owners: tally("owner")?,
-            })
-        })
-    }
-
     fn conditions(&self, wanted: &Wanted) -> Result<(Rows, Conditions), CaseError> {
         let rows = self.read(Rows::of)?;
-        let mut conditions = wanted.of_alerts();
-        let Some(before) = &wanted.filter.before else { return Ok((rows, conditions)) };
-        let order = wanted.order_of_alerts();
-        if let Some((place, id)) = Listed::parse(before) {
-            conditions.and(&format!("({order}, alert_id) < (?, ?)"), [place.into(), id.to_owned().into()]);
-        } else {
-            self.read(|c| alerts::find(c, before))?.ok_or_else(|| missing(before))?;
-            let source = rows.source();
-            let after =
-                format!("({order}, alert_id) < (SELECT {order}, alert_id FROM {source} WHERE alert_id = ?)");
-            conditions.and(&after, [before.clone().into()]);
+        let (mut conditions, order) = (wanted.of_alerts(), wanted.order_of_alerts());
+        if let Some((place, id)) = self.begins_after(rows, wanted)? {
+            conditions.and(&format!("({order}, alert_id) < (?, ?)"), [place.into(), id.into()]);
         }
         Ok((rows, conditions))
+    }
+
+    /// After which place in the order the page begins.
+    fn begins_after(&self, rows: Rows, wanted: &Wanted) -> Result<Option<(i64, String)>, CaseError> {
+        let Some(before) = &wanted.filter.before else { return Ok(None) };
+        if let Some((place, id)) = Listed::parse(before) {
+            return Ok(Some((place, id.to_owned())));
+        }
+        let order = wanted.order_of_alerts();
+        let sql = format!("SELECT {order}, alert_id FROM {} WHERE alert_id = ?", rows.source());
+        let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        let found = self.read(|c| c.prepare_cached(&sql)?.query_row([before], row).optional())?;
+        found.map(Some).ok_or_else(|| missing(before))
     }
 }

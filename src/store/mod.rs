@@ -3,6 +3,7 @@
 //! intervals. Old journal blocks become Parquet files. docs/decisions/0001-store.md and 0004-sealing.md say why.
 
 mod accounts;
+mod alert_counts;
 mod alert_rows;
 mod alerts;
 mod audit;
@@ -19,6 +20,7 @@ mod decisions;
 mod desk;
 mod error;
 pub mod filter;
+mod finding_times;
 mod history;
 mod in_force;
 mod indicators;
@@ -61,7 +63,8 @@ use rusqlite::{Connection, OpenFlags};
 use crate::{failpoint, private};
 
 pub use accounts::{AccountError, Accounts, Credential, Factor, TokenSpec, Used, no_user};
-pub use audit::{Audit, Deed, Entry as AuditEntry, Report as AuditReport, Seal};
+pub use alert_counts::AlertCounts;
+pub use audit::{Audit, AuditFilter, Deed, Entry as AuditEntry, Report as AuditReport, Seal};
 pub use backup::{BackupOptions, Manifest, back_up, restore};
 pub use cases::{CaseError, Cases, FINDINGS_MAX, Verdicts};
 pub use changes::{Changes, News, Place};
@@ -71,10 +74,11 @@ pub use decisions::{DecisionFilter, Decisions, StoredDecision};
 pub use error::StoreError;
 use error::explain;
 pub use filter::{ACTIVE, CaseFilter, SORTS, Wanted};
+pub use finding_times::{FindingTimes, TimesFilter};
 pub use history::{History, JournalTable, LastingTable, Order, Remembered, Scan, Select, shape::Wide};
 pub use in_force::InForce;
 pub use line_history::{LineEntry, LineHistory, line_history};
-pub use listed::{AlertCounts, Listed};
+pub use listed::Listed;
 pub use lock::StateLock;
 pub use lookup::Lookup;
 pub use notices::{Notice, NoticeFilter, Waiting};

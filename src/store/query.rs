@@ -6,10 +6,7 @@ use std::{
 };
 
 use arrow::datatypes::SchemaRef;
-use jiff::{
-    Span,
-    civil::{Date, Weekday},
-};
+use jiff::civil::Date;
 use rusqlite::{Connection, params_from_iter, types::Value};
 use serde::Serialize;
 
@@ -20,6 +17,7 @@ use super::{
     conditions::Conditions,
     explain,
     filter::Wanted,
+    finding_times::monday,
     open_reader,
     recover::{EARLIEST, EVENTS, LATEST},
     sealed::FOLDER,
@@ -225,9 +223,7 @@ impl Reader {
         for (hour, findings) in hours {
             let day = calendar.format(hour * HOUR);
             let Some(day) = day.get(..10).and_then(|day| day.parse::<Date>().ok()) else { continue };
-            let since = i64::from(day.weekday().since(Weekday::Monday));
-            let monday = day.checked_sub(Span::new().days(since)).unwrap_or(day);
-            *found.entry(monday).or_default() += findings;
+            *found.entry(monday(day)).or_default() += findings;
         }
         let left_out = found.len().saturating_sub(weeks);
         Ok(found.into_iter().skip(left_out).collect())
@@ -355,7 +351,7 @@ impl Reader {
         })
     }
 
-    fn rows<T>(
+    pub(super) fn rows<T>(
         &self,
         sql: &str,
         values: Vec<Value>,

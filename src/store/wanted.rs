@@ -98,16 +98,29 @@ impl Wanted {
         all
     }
 
-    /// What only alerts have.
-    fn of_alert_alone(&self) -> Conditions {
-        let f = &self.filter;
+    /// Where an alert stands.
+    fn of_state(&self) -> Conditions {
         let mut all = Conditions::default();
-        if let Some(states) = &f.state {
+        if let Some(states) = &self.filter.state {
             all.any(states, |state| match state {
                 ACTIVE => (String::from("a.state NOT IN ('closed', 'dismissed', 'resolved')"), None),
                 state => (String::from("a.state = ?"), Some(state.to_owned())),
             });
         }
+        all
+    }
+
+    /// Where an alert stands, and how grave it is.
+    pub(super) fn of_state_and_severity(&self) -> Conditions {
+        let mut all = self.of_state();
+        all.one_of("a.severity", self.filter.severity.as_ref());
+        all
+    }
+
+    /// What only alerts have.
+    fn of_alert_alone(&self) -> Conditions {
+        let f = &self.filter;
+        let mut all = self.of_state();
         if let Some(owners) = &f.owner {
             all.any(owners, |owner| match owner {
                 NOBODY => (String::from("a.owner IS NULL"), None),
@@ -118,8 +131,7 @@ impl Wanted {
         all.one_of("a.handling", f.handling.as_ref());
         all.has_one_of("a.regions", f.region.as_ref());
         for word in f.q.as_deref().unwrap_or_default().split_whitespace() {
-            let column = "lower(a.title || ' ' || a.summary || ' ' || a.rule_id || ' ' || a.alert_id || ' ' || a.labels)";
-            all.and(&format!("instr({column}, lower(?)) > 0"), [word.to_owned().into()]);
+            all.and("instr(a.folded, lower(?)) > 0", [word.to_owned().into()]);
         }
         for (condition, time) in [("a.opened_at >= ?", self.opened_from), ("a.opened_at < ?", self.opened_to)]
         {

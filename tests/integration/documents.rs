@@ -101,10 +101,11 @@ fn the_command_line_documents_itself() {
 }
 
 /// The documents for users; each has its Chinese page.
-const FOR_USERS: [(&str, &str); 10] = [
+const FOR_USERS: [(&str, &str); 11] = [
     ("README.md", "README.zh.md"),
     ("docs/alerts.md", "docs/zh/alerts.md"),
     ("docs/console.md", "docs/zh/console.md"),
+    ("docs/decide.md", "docs/zh/decide.md"),
     ("docs/events.md", "docs/zh/events.md"),
     ("docs/feeds.md", "docs/zh/feeds.md"),
     ("docs/first-hour.md", "docs/zh/first-hour.md"),

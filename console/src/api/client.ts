@@ -8,6 +8,8 @@ export class Problem extends Error {
     readonly status: number,
     detail: string,
     readonly again: number | null = null,
+    /** Why in one word, where the status does not say it. */
+    readonly reason: string | null = null,
   ) {
     super(detail);
   }
@@ -26,6 +28,8 @@ export const link = signal<{ up: boolean; nextTry: number; wasDown: boolean }>({
 export const epoch = signal(0);
 /** Whether a request was refused because nobody is signed in. */
 export const refused = signal(false);
+/** The page on which personal data is asked for as a whole; it ends with the page, and the daemon records it. */
+export const wholeOn = signal<string | null>(null);
 /** What a session wants to see with each change. */
 export const csrf = signal<string | null>(null);
 
@@ -59,6 +63,7 @@ export async function probe(): Promise<void> {
 async function call(path: string, init: RequestInit): Promise<Response> {
   const headers = new Headers(init.headers);
   headers.set("Accept-Language", settings.language.peek());
+  if (wholeOn.peek() === location.pathname) headers.set("X-Unmasked", "true");
   if (init.method && init.method !== "GET" && csrf.peek()) headers.set("X-CSRF-Token", csrf.peek()!);
   let answer: Response;
   try {
@@ -81,8 +86,8 @@ async function problem(answer: Response): Promise<Problem> {
   const again = Number(answer.headers.get("Retry-After")) || null;
   const text = await answer.text().catch(() => "");
   try {
-    const { detail } = JSON.parse(text) as { detail?: string };
-    return new Problem(answer.status, detail ?? answer.statusText, again);
+    const { detail, reason } = JSON.parse(text) as { detail?: string; reason?: string };
+    return new Problem(answer.status, detail ?? answer.statusText, again, reason ?? null);
   } catch {
     return new Problem(answer.status, text.slice(0, 300) || answer.statusText, again);
   }
@@ -112,7 +117,12 @@ export async function ask<T>(
 }
 
 /** Changes something. `version` is what was seen of it: if somebody else was faster, it is refused. */
-export async function send<T>(method: "POST" | "DELETE", path: string, body?: unknown, version?: number): Promise<T> {
+export async function send<T>(
+  method: "POST" | "PATCH" | "DELETE",
+  path: string,
+  body?: unknown,
+  version?: number,
+): Promise<T> {
   const headers: Record<string, string> = {};
   if (body !== undefined) headers["Content-Type"] = "application/json";
   if (version !== undefined) headers["If-Match"] = `"${version}"`;

@@ -41,8 +41,17 @@ export const session = {
   /** Whether an action may be asked for; the daemon has the last word. */
   may: (action: string): boolean =>
     own.value === null || !own.value.auth || (own.value.actions as string[]).includes(action),
-  async signIn(user: string, password: string): Promise<void> {
-    take(await send<OwnSession>("POST", "/session", { user, password }));
+  /** Whether a second factor has to be set up before anything is shown. */
+  get lacksFactor() {
+    return own.value?.second_factor === "missing";
+  },
+  /** Reads again who is here, and everything with it. */
+  async again(): Promise<void> {
+    await look();
+    epoch.value += 1;
+  },
+  async signIn(user: string, password: string, totp?: string): Promise<void> {
+    take(await send<OwnSession>("POST", "/session", { user, password, ...(totp ? { totp } : {}) }));
     epoch.value += 1;
   },
   async signOut(): Promise<void> {

@@ -4,8 +4,11 @@ import { t } from "../text";
 import { Detail } from "./alerts/detail";
 import { Inbox } from "./alerts/inbox";
 import { LinePage } from "./budget/line";
+import { AuditScreen } from "./audit";
 import { Budget } from "./budget/overview";
 import { Unit } from "./budget/unit";
+import { DecisionScreen } from "./decisions/decision";
+import { Decisions } from "./decisions/list";
 import { NotFound } from "./not-found";
 import { Notifications } from "./notifications";
 import { EventScreen } from "./payments/event";
@@ -17,6 +20,7 @@ import { RulePage } from "./rules/rule";
 import { Silences } from "./silences";
 import { Sources } from "./sources";
 import { Today } from "./today";
+import { Users } from "./users";
 
 interface Screen {
   pattern: RegExp;
@@ -33,6 +37,8 @@ const SCREENS: Screen[] = [
   { pattern: /^\/units\/([^/]+)$/, title: () => t().nav.budget, View: Unit },
   { pattern: /^\/payments$/, title: () => t().nav.payments, View: Payments },
   { pattern: /^\/payments\/([^/]+)$/, title: () => t().nav.payments, View: EventScreen },
+  { pattern: /^\/decisions$/, title: () => t().nav.decisions, View: Decisions },
+  { pattern: /^\/decisions\/([^/]+)$/, title: () => t().nav.decisions, View: DecisionScreen },
   { pattern: /^\/rules$/, title: () => t().nav.rules, View: Rules },
   { pattern: /^\/rules\/([^/]+)$/, title: () => t().nav.rules, View: RulePage },
   { pattern: /^\/results$/, title: () => t().nav.results, View: Results },
@@ -40,6 +46,8 @@ const SCREENS: Screen[] = [
   { pattern: /^\/notifications$/, title: () => t().nav.notifications, View: Notifications },
   { pattern: /^\/quarantine$/, title: () => t().nav.quarantine, View: Quarantine },
   { pattern: /^\/sources$/, title: () => t().nav.sources, View: Sources },
+  { pattern: /^\/audit$/, title: () => t().nav.audit, View: AuditScreen },
+  { pattern: /^\/users$/, title: () => t().nav.users, View: Users },
 ];
 
 /** What the navigation offers, to those who may: the first three also at the foot of a phone. */
@@ -48,12 +56,15 @@ export const NAVIGATION = [
   { to: "/alerts", name: "alerts", icon: "alerts", first: true, needs: "alerts.read" },
   { to: "/budget", name: "budget", icon: "budget", first: true, needs: "budget.read" },
   { to: "/payments", name: "payments", icon: "payments", first: false, needs: "events.read" },
+  { to: "/decisions", name: "decisions", icon: "decisions", first: false, needs: "decisions.read" },
   { to: "/rules", name: "rules", icon: "rules", first: false, needs: "rules.read" },
   { to: "/results", name: "results", icon: "results", first: false, needs: "budget.read" },
   { to: "/silences", name: "silences", icon: "silences", first: false, needs: "silences.read" },
   { to: "/notifications", name: "notifications", icon: "notifications", first: false, needs: "notifications.read" },
   { to: "/quarantine", name: "quarantine", icon: "quarantine", first: false, needs: "quarantine.read" },
   { to: "/sources", name: "sources", icon: "sources", first: false, needs: "status.read" },
+  { to: "/audit", name: "audit", icon: "audit", first: false, needs: "audit.read" },
+  { to: "/users", name: "users", icon: "users", first: false, needs: "users.read" },
 ] as const;
 
 /** The screen of a path, and what the path names. */

@@ -41,7 +41,7 @@ export function Quarantine() {
       {data && data.records.length === 0 && <Empty title={said.empty} />}
       {data && data.records.length > 0 && (
         <div class="table-place" tabIndex={0} role="group" aria-label={said.title}>
-          <table class="table">
+          <table class="table is-cards">
             <thead>
               <tr>
                 <th scope="col">{said.received}</th>
@@ -54,19 +54,19 @@ export function Quarantine() {
             <tbody>
               {data.records.map((record) => (
                 <tr key={record.seq} class={record.replayed_at ? "is-over" : ""}>
-                  <td>
+                  <td data-name={said.received}>
                     <Time at={record.received_at} />
                   </td>
-                  <td class="wrap">
+                  <td data-name={said.reason} class="wrap">
                     <a href={withParams({ reason: record.reason, after: null })}>{record.reason}</a>
                     <div>{record.detail}</div>
                     {record.replayed_at && <small>{said.replayed}</small>}
                   </td>
-                  <td>{record.source}</td>
-                  <td>
+                  <td data-name={said.source}>{record.source}</td>
+                  <td data-name={said.place}>
                     {record.partition} · {record.record}
                   </td>
-                  <td class="wrap">
+                  <td data-name={said.text} class="wrap">
                     <details>
                       <summary>{record.text.slice(0, 60) || said.bytes(record.bytes)}</summary>
                       <pre class="problem">{record.text}</pre>

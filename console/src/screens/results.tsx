@@ -1,12 +1,15 @@
 import { ask } from "../api/client";
 import { useLoad } from "../api/load";
-import type { BudgetLine, Indicator, IndicatorPage } from "../api/types";
+import { session } from "../api/session";
+import type { BudgetLine, FindingTimes, Indicator, IndicatorPage } from "../api/types";
 import { percent } from "../format/money";
 import { go, query, to, withParams } from "../router";
 import { t } from "../text";
-import { Empty, Failed, Heading, Loading, Panel, Time } from "../ui/parts";
+import { Heat } from "../ui/heat";
+import { Empty, Failed, Heading, Loading, Panel, Time, isForbidden } from "../ui/parts";
 import { Quadrant } from "../ui/quadrant";
 import { type Column, Table, sorted } from "../ui/table";
+import { Weeks } from "../ui/weeks";
 
 const PAGE = 100;
 /** So many lines are asked at once. */
@@ -110,7 +113,31 @@ export function Results() {
           />
         </Panel>
       )}
+      {session.may("findings.read") && <Found />}
       {rows.length > 0 && <Table label={said.title} columns={columns} rows={rows} id={({ of }) => of.indicator_id} />}
+    </div>
+  );
+}
+
+/** When something was found: week by week, and at which hours of which days. */
+function Found() {
+  const said = t().results;
+  const { data, error, again } = useLoad("finding times", (stop) => ask<FindingTimes>("/findings/times", {}, { stop }));
+  // Whoever is limited to units may not see how many there are of all.
+  if (isForbidden(error)) return null;
+  return (
+    <div class="columns is-even">
+      <Panel title={said.weeks} lead={said.weeksLead}>
+        {error && <Failed error={error} again={again} />}
+        {!data && !error && <Loading rows={3} />}
+        {data?.weeks.length === 0 && <p class="faint">{said.foundNone}</p>}
+        {data && data.weeks.length > 0 && <Weeks of={data.weeks} label={said.weeks} isHeaded />}
+      </Panel>
+      <Panel title={said.hours} lead={said.hoursLead}>
+        {data && data.weeks.length > 0 && (
+          <Heat label={said.hours} days={said.days} rows={data.hours} unit={t().alert.findings} />
+        )}
+      </Panel>
     </div>
   );
 }

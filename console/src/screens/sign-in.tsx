@@ -11,13 +11,25 @@ export function SignIn() {
   const [busy, setBusy] = useState(false);
   const user = useRef<HTMLInputElement>(null);
   const password = useRef<HTMLInputElement>(null);
+  const code = useRef<HTMLInputElement>(null);
+  const [asksCode, setAsksCode] = useState(false);
   useLayoutEffect(() => user.current?.focus(), []);
+  useLayoutEffect(() => code.current?.focus(), [asksCode]);
   const submit = async () => {
     setBusy(true);
     setTrouble("");
     try {
-      await session.signIn(user.current?.value.trim() ?? "", password.current?.value ?? "");
+      const given = code.current?.value.trim();
+      await session.signIn(user.current?.value.trim() ?? "", password.current?.value ?? "", given);
     } catch (error) {
+      // The password was right, and a code is wanted beside it.
+      if (error instanceof Problem && error.reason === "totp") {
+        if (asksCode) setTrouble(error.message);
+        setAsksCode(true);
+        if (code.current) code.current.value = "";
+        code.current?.focus();
+        return;
+      }
       setTrouble(error instanceof Problem ? error.message : t().link.down);
       if (password.current) password.current.value = "";
       password.current?.focus();
@@ -42,6 +54,20 @@ export function SignIn() {
           <span>{said.password}</span>
           <input ref={password} name="password" type="password" autoComplete="current-password" required />
         </label>
+        {asksCode && (
+          <label>
+            <span>{said.code}</span>
+            <input
+              ref={code}
+              name="totp"
+              inputMode="numeric"
+              autoComplete="one-time-code"
+              pattern="[0-9]{6}"
+              maxLength={6}
+              required
+            />
+          </label>
+        )}
         {trouble && (
           <p class="trouble" role="alert">
             {trouble}

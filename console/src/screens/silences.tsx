@@ -53,7 +53,7 @@ export function Silences() {
       {rows && rows.length === 0 && <Empty title={said.empty} />}
       {rows && rows.length > 0 && (
         <div class="table-place" tabIndex={0} role="group" aria-label={said.title}>
-          <table class="table">
+          <table class="table is-cards">
             <thead>
               <tr>
                 <th scope="col" class="figure">
@@ -102,24 +102,26 @@ function Row({ of, again }: { of: Silence; again: () => void }) {
   };
   return (
     <tr class={of.state === "expired" ? "is-over" : ""}>
-      <td class="figure">{of.silence_id}</td>
-      <td>{word(said.state, of.state)}</td>
-      <td>
+      <td data-name={said.columns.id} class="figure">
+        {of.silence_id}
+      </td>
+      <td data-name={said.columns.state}>{word(said.state, of.state)}</td>
+      <td data-name={said.columns.matchers}>
         {of.matchers.map((matcher) => (
           <code key={matcher} class="matcher">
             {matcher}
           </code>
         ))}
       </td>
-      <td class="wrap">
+      <td data-name={said.columns.reason} class="wrap">
         {of.reason}
         {of.expired_by && <small class="faint"> {said.endedBy(of.expired_by)}</small>}
       </td>
-      <td>{of.author}</td>
-      <td class="figure">
+      <td data-name={said.columns.author}>{of.author}</td>
+      <td data-name={said.columns.from} class="figure">
         <Time at={of.starts_at} />
       </td>
-      <td class="figure">
+      <td data-name={said.columns.until} class="figure">
         <Time at={of.ends_at} />
       </td>
       <td class="row-tools">
@@ -195,7 +197,9 @@ function New({ matchers: first, done }: { matchers: string; done: () => void }) 
           <span>{said.duration}</span>
           <select value={duration} onChange={(event) => setDuration(event.currentTarget.value)}>
             {DURATIONS.map((length) => (
-              <option key={length}>{length}</option>
+              <option key={length} value={length}>
+                {said.lasts(length)}
+              </option>
             ))}
           </select>
         </label>

@@ -10,6 +10,7 @@ import { BarLegend, BudgetBar } from "../ui/bar";
 import { Count, Empty, Facts, Failed, Heading, Loading, Money, Panel, Severity, Time, moneyUnit } from "../ui/parts";
 import { SEVERITIES } from "./alerts/filter";
 import { AlertLines } from "./alerts/related";
+import { Demo } from "./demo";
 import { said as ofRule } from "./rules/list";
 
 /** What is new, what we are late with, and how the budget stands. */
@@ -17,6 +18,7 @@ export function Today() {
   return (
     <div>
       <Heading title={t().today.title} />
+      <Demo />
       <Alerts />
       {session.may("budget.read") && <Execution />}
       <Service />

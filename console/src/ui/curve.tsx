@@ -7,7 +7,7 @@ export interface Series {
   name: string;
   /** Whole yuan, for drawing only. */
   values: (number | null)[];
-  kind: "executed" | "plan" | "total" | "calendar";
+  kind: "executed" | "plan" | "total" | "calendar" | "forecast" | "high" | "low";
 }
 
 const HEIGHT = 240;
@@ -21,6 +21,23 @@ function speakable(): void {
   } catch {
     Object.defineProperty(navigator, "language", { value: "zh-CN", configurable: true });
   }
+}
+
+/** What goes evenly from one point to the next; everything else stays until it changes. */
+const isStraight = (kind: Series["kind"]) => ["calendar", "forecast", "high", "low"].includes(kind);
+
+const DAY = 86_400;
+
+/** What stands under the axis: days, and where they are less apart than a day the hours, with the day where it begins. */
+function moments(splits: number[]): string[] {
+  const texts = splits.map((at) => new Date(at * 1_000).toISOString());
+  const day = (text: string) => text.slice(5, 10);
+  if (splits.length > 1 && splits[1]! - splits[0]! >= DAY) return texts.map(day);
+  return texts.map((text, i) => {
+    const time = text.slice(11, 16);
+    const isNew = i === 0 || day(text) !== day(texts[i - 1]!);
+    return isNew ? (time === "00:00" ? day(text) : `${day(text)} ${time}`) : time;
+  });
 }
 
 /** `times` are seconds of the clock there, as if it were UTC. */
@@ -52,7 +69,16 @@ export function Curve({
         value === null
           ? ""
           : (value / divisor).toLocaleString("en-US", { maximumFractionDigits: divisor === 1 ? 0 : 2 });
-      const strokes = { executed: "--accent", plan: "--ink", total: "--ink-3", calendar: "--ink-3" } as const;
+      const strokes = {
+        executed: "--accent",
+        plan: "--ink",
+        total: "--ink-3",
+        calendar: "--ink-3",
+        forecast: "--accent",
+        high: "--accent-line",
+        low: "--accent-line",
+      } as const;
+      const [high, low] = (["high", "low"] as const).map((of) => series.findIndex(({ kind }) => kind === of) + 1);
       const axis = {
         stroke: colour("--ink-3"),
         grid: { stroke: colour("--line-2"), width: 1 },
@@ -68,9 +94,11 @@ export function Curve({
           legend: { live: true },
           scales: { x: { time: true }, y: { range: (_, low, high) => [Math.min(0, low), high > 0 ? high * 1.05 : 1] } },
           axes: [
-            { ...axis, values: (_, splits) => splits.map((at) => new Date(at * 1_000).toISOString().slice(5, 10)) },
+            { ...axis, values: (_, splits) => moments(splits) },
             { ...axis, size: 84, values: (_, splits) => splits.map(format) },
           ],
+          // Eight of ten years end within it.
+          bands: high && low ? [{ series: [high, low], fill: colour("--accent-soft") }] : [],
           series: [
             {
               label: time,
@@ -80,9 +108,9 @@ export function Curve({
               label: name,
               stroke: colour(strokes[kind]),
               width: kind === "executed" ? 2 : 1,
-              dash: kind === "calendar" ? [4, 4] : [],
+              dash: kind === "calendar" ? [4, 4] : kind === "forecast" ? [8, 4] : [],
               points: { show: false },
-              paths: kind === "calendar" ? uPlot.paths.linear!() : uPlot.paths.stepped!({ align: 1 }),
+              paths: isStraight(kind) ? uPlot.paths.linear!() : uPlot.paths.stepped!({ align: 1 }),
               value: (_: uPlotType, value: number | null) => format(value),
             })),
           ],

@@ -1,5 +1,6 @@
 // The small parts that every screen is made of.
 import type { ComponentChildren } from "preact";
+import { Problem } from "../api/client";
 import { count, money } from "../format/money";
 import { stamp } from "../format/time";
 import { settings } from "../settings";
@@ -122,8 +123,26 @@ export function Empty({
   );
 }
 
+/** What was asked for is not there, or not for whoever asks: the daemon's own words are for those who know its commands. */
+export function Missing({ title, id }: { title: string; id: string }) {
+  return (
+    <Empty title={title} whole>
+      <p class="faint">{t().notFound.which(id)}</p>
+      <a class="button" href="/">
+        {t().notFound.home}
+      </a>
+    </Empty>
+  );
+}
+
+/** Whether something is not there. */
+export const isMissing = (error: Error | undefined): boolean => error instanceof Problem && error.status === 404;
+/** Whether it is not for whoever asks. */
+export const isForbidden = (error: Error | undefined): boolean => error instanceof Problem && error.status === 403;
+
 /** Something could not be read: why, and again. */
 export function Failed({ error, again }: { error: Error; again: () => void }) {
+  if (isForbidden(error)) return <Empty title={t().link.forbidden} />;
   return (
     <div class="failed" role="alert">
       <p>

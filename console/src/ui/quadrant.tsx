@@ -8,7 +8,7 @@ interface Point {
   title: string;
 }
 
-const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP] = [720, 300, 44, 28, 8];
+const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP] = [720, 300, 64, 28, 8];
 const MAX = 1.5;
 
 /** `corners`: top left, top right, bottom left, bottom right. */
@@ -54,10 +54,10 @@ export function Quadrant({
       <text class="corner" x={across(MAX) - 8} y={up(0) - 8} text-anchor="end">
         {corners[3]}
       </text>
-      <text class="tick" x={across(MAX)} y={HEIGHT - 1} text-anchor="end">
+      <text class="tick axis-name" x={across(MAX)} y={HEIGHT - 1} text-anchor="end">
         {x}
       </text>
-      <text class="tick" x={LEFT + 4} y={HEIGHT - 1}>
+      <text class="tick axis-name" x={LEFT + 4} y={HEIGHT - 1}>
         {y} ↑
       </text>
       {points.map((point) => (

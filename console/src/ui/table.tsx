@@ -68,7 +68,7 @@ export function Table<T>({
     sort === column.name ? "ascending" : sort === `-${column.name}` ? "descending" : undefined;
   return (
     <div class="table-place" tabIndex={0} role="group" aria-label={label}>
-      <table class="table">
+      <table class="table is-cards">
         <thead>
           <tr>
             {columns.map((column) => (
@@ -84,6 +84,7 @@ export function Table<T>({
               {columns.map((column) => (
                 <td
                   key={column.name}
+                  data-name={column.title}
                   class={[column.isFigure ? "figure" : "", column.wraps ? "wrap" : ""].filter(Boolean).join(" ")}
                 >
                   {column.show(row)}

@@ -2,6 +2,7 @@
 //! it tells, so that there is neither without the other; records are chained (`chain.rs`), and the end of the chain is
 //! sealed by a signature now and then (`seals.rs`).
 
+mod list;
 mod seals;
 
 use std::path::Path;
@@ -12,6 +13,7 @@ use serde::Serialize;
 use super::{Cases, StoreError, chain, reach_in, sums::Summed};
 use crate::access::Actor;
 
+pub use list::AuditFilter;
 pub use seals::{Report, Seal};
 
 /// Something that was done.

@@ -108,6 +108,11 @@ fn pages_have_each_alert_once_while_alerts_change_and_come_in() {
         let mut path = format!("/api/v1/alerts?limit=3&sort={sort}&opened_to=2099-01-01");
         loop {
             let page = daemon.json(&path);
+            // Who asks how many there are gets the same page.
+            let counted = daemon.json(&format!("{path}&totals=true"));
+            assert_eq!((&counted["alerts"], &counted["next"]), (&page["alerts"], &page["next"]), "{path}");
+            let opened = daemon.json("/api/v1/alerts/counts?opened_to=2099-01-01");
+            assert_eq!(counted["total"], opened["total"], "{path}");
             seen.extend(ids(&page));
             let Some(next) = page["next"].as_str() else { break };
             // What was on the page is touched, and something new comes in.

@@ -37,6 +37,21 @@ fn a_rule_says_what_it_looks_for_and_what_it_found_by_week() {
         .map(|(week, findings)| json!({"week": week, "findings": findings}));
     assert_eq!(rule["weeks"], json!(weeks));
     assert_eq!(daemon.get("/api/v1/rules/none").0, 404);
+
+    let times = daemon.json("/api/v1/findings/times?rule=large-cash");
+    let found = times["weeks"].as_array().unwrap().iter().map(|week| &week["findings"]);
+    assert_eq!(found.collect::<Vec<_>>(), [1, 2, 1]);
+    assert_eq!(times["weeks"][1]["severities"].as_object().unwrap().values().next(), Some(&json!(2)));
+    // Monday at midnight; Sunday at ten, and at eleven in the night; Monday at ten.
+    let cells = [(0, 0, 1), (0, 10, 1), (6, 10, 1), (6, 23, 1), (3, 10, 0)];
+    for (day, hour, findings) in cells {
+        assert_eq!(times["hours"][day][hour], findings, "{day} {hour}: {times}");
+    }
+    let later = daemon.json("/api/v1/findings/times?rule=large-cash&from=2026-03-08&to=2026-03-08");
+    assert_eq!(later["weeks"][0]["findings"], 1, "{later}");
+    let others = daemon.json("/api/v1/findings/times?rule=none");
+    assert_eq!(others["weeks"], json!([]));
+    assert_eq!(daemon.get("/api/v1/findings/times?from=never").0, 400);
 }
 
 #[test]

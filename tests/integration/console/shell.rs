@@ -34,9 +34,14 @@ fn every_screen_is_the_page_for_everybody_and_the_data_are_not() {
         assert!(answer.body_mut().read_to_string().unwrap().starts_with("<!doctype html>"));
     }
     assert_eq!(get(&daemon, "/alerts", &[("accept", "application/json")]).status(), 404);
-    for path in ["/api/v1/alerts", "/api/v1/budget-lines", "/screens/none"] {
+    for path in ["/api/v1/alerts", "/api/v1/budget-lines", "/api/v1/none"] {
         assert_eq!(get(&daemon, path, &[("accept", "text/html")]).status(), 401, "{path}");
     }
+    // Where nothing is, people get the page, which says so; programs learn it only if they are known.
+    let mut nothing = get(&daemon, "/screens/none", &[("accept", "text/html")]);
+    assert_eq!((nothing.status().as_u16(), header(&nothing, "cache-control")), (404, "no-store"));
+    assert!(nothing.body_mut().read_to_string().unwrap().starts_with("<!doctype html>"));
+    assert_eq!(get(&daemon, "/screens/none", &[]).status(), 401);
 }
 
 #[test]

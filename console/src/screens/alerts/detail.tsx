@@ -1,7 +1,8 @@
 import { useEffect } from "preact/hooks";
-import { Problem, ask, epoch } from "../../api/client";
+import { ask, epoch } from "../../api/client";
 import { useLoad } from "../../api/load";
-import type { Alert, AlertDetail, Finding } from "../../api/types";
+import { session } from "../../api/session";
+import type { Alert, AlertDetail, BudgetTotals, Finding } from "../../api/types";
 import { columnName, isMoney, shown } from "../../format/values";
 import { stamp } from "../../format/time";
 import { useKeys } from "../../keys";
@@ -9,7 +10,8 @@ import { live } from "../../live";
 import { go, to } from "../../router";
 import { t, word } from "../../text";
 import { Icon } from "../../ui/icon";
-import { Empty, Facts, Failed, Loading, Panel, Severity, State, Time } from "../../ui/parts";
+import { Facts, Failed, Loading, Missing, Panel, Severity, State, Time, isMissing } from "../../ui/parts";
+import { Whole } from "../../ui/whole";
 import { Because } from "../payments/explain";
 import { ActionBar, Composer, begin } from "./composer";
 import { Letter } from "./letter";
@@ -65,12 +67,7 @@ export function Detail({ id }: { id: string }) {
   });
 
   if (!alert) {
-    if (error instanceof Problem && error.status === 404)
-      return (
-        <Empty title={t().alert.missing} whole>
-          <p>{error.message}</p>
-        </Empty>
-      );
+    if (isMissing(error)) return <Missing title={t().alert.missing} id={id} />;
     return error ? <Failed error={error} again={again} /> : <Loading rows={12} />;
   }
   const position = list.cursorAt.value;
@@ -122,12 +119,13 @@ export function Detail({ id }: { id: string }) {
           <a class="plain" href={silenceAddress(alert)}>
             {t().alert.mute}
           </a>
+          <Whole />
         </div>
       </header>
-      {error && !(error instanceof Problem && error.status === 404) && <Failed error={error} again={again} />}
+      {error && !isMissing(error) && <Failed error={error} again={again} />}
       <div class="columns">
         <div class="column-main">
-          <Known alert={alert} />
+          <Known alert={alert} name={unitName(data?.findings ?? [])} />
           {data && <Why findings={data.findings} count={alert.findings} />}
           {alert.labels["budget_line_id"]?.map((line) => (
             <LineNow key={line} id={line} />
@@ -147,7 +145,32 @@ export function Detail({ id }: { id: string }) {
   );
 }
 
-function Known({ alert }: { alert: Alert }) {
+/** The name of the unit, where the findings tell it: a confirmation has it from the payment that it is about. */
+function unitName(findings: Finding[]): string | null {
+  for (const { values } of findings) {
+    for (const column of ["unit_name", "original.unit_name"]) {
+      const name = (values as Record<string, unknown>)[column];
+      if (typeof name === "string" && name !== "") return name;
+    }
+  }
+  return null;
+}
+
+/** A unit by its name, where somebody knows it: the finding, or else its budget lines. */
+function UnitLink({ code, name }: { code: string; name: string | null }) {
+  const asked = name === null && session.may("budget.read") ? `unit name ${code}` : null;
+  const { data } = useLoad(asked, (stop) =>
+    ask<BudgetTotals>("/budget/totals", { group_by: "unit", unit: code, limit: 1 }, { stop }),
+  );
+  const known = name ?? data?.groups[0]?.name;
+  return (
+    <a href={to("units", code)}>
+      {known} {known ? <code>{code}</code> : code}
+    </a>
+  );
+}
+
+function Known({ alert, name }: { alert: Alert; name: string | null }) {
   const said = t().alert;
   const label = (name: string) => alert.labels[name]?.join("、");
   const line = alert.labels["budget_line_id"]?.[0];
@@ -159,10 +182,8 @@ function Known({ alert }: { alert: Alert }) {
           [said.what, word(t().eventType, alert.event_type)],
           [
             said.unit,
-            alert.labels["unit_code"]?.map((unit) => (
-              <a key={unit} href={to("units", unit)}>
-                {unit}
-              </a>
+            alert.labels["unit_code"]?.map((unit, _, all) => (
+              <UnitLink key={unit} code={unit} name={all.length === 1 ? name : null} />
             )),
           ],
           [said.line, line && <a href={to("budget", line)}>{line}</a>],

@@ -1,7 +1,7 @@
 import { useMemo, useState } from "preact/hooks";
 import { ask } from "../../api/client";
 import { useLoad } from "../../api/load";
-import type { BudgetLine, BudgetLineEntry, BudgetLineHistory } from "../../api/types";
+import type { BudgetLine, BudgetLineEntry, BudgetLineForecast, BudgetLineHistory } from "../../api/types";
 import { cents } from "../../format/money";
 import { stamp } from "../../format/time";
 import { to } from "../../router";
@@ -45,11 +45,14 @@ async function read(id: string, stop: AbortSignal): Promise<{ entries: BudgetLin
 export function History({ line }: { line: BudgetLine }) {
   const said = t().budget;
   const { data, error, again } = useLoad(`history ${line.budget_line_id}`, (stop) => read(line.budget_line_id, stop));
+  const forecast = useLoad(`forecast ${line.budget_line_id}`, (stop) =>
+    ask<BudgetLineForecast>(`/budget-lines/${encodeURIComponent(line.budget_line_id)}/forecast`, {}, { stop }),
+  );
   const entries = data?.entries ?? [];
-  const drawn = useMemo(() => curve(entries), [data, said]);
+  const drawn = useMemo(() => curve(entries, forecast.data ?? null), [data, forecast.data, said]);
   return (
     <>
-      <Panel title={said.curve}>
+      <Panel title={said.curve} lead={forecast.data && <Outlook of={forecast.data} />}>
         {error && <Failed error={error} again={again} />}
         {!data && !error && <Loading rows={4} />}
         {entries.length > 1 && <Curve label={said.curve} time={said.time} times={drawn.times} series={drawn.series} />}
@@ -60,7 +63,49 @@ export function History({ line }: { line: BudgetLine }) {
   );
 }
 
-function curve(entries: BudgetLineEntry[]): { times: number[]; series: Series[] } {
+/** What the end of the year is expected to bring. */
+function Outlook({ of }: { of: BudgetLineForecast }) {
+  const said = t().budget;
+  if (!of.year_end) return null;
+  return (
+    <span title={said.forecastAt(stamp(of.at))}>
+      {said.forecast} <Money of={of.year_end} />
+      {of.year_end_low && of.year_end_high && of.year_end_low !== of.year_end_high && (
+        <>
+          {" "}
+          · {said.forecastRange} <Money of={of.year_end_low} /> – <Money of={of.year_end_high} />
+        </>
+      )}
+    </span>
+  );
+}
+
+/** The forecast as three more series that begin where the curve ends; none for a year that is over. */
+function ahead(
+  times: number[],
+  last: BudgetLineEntry["balances"] | undefined,
+  of: BudgetLineForecast | null,
+): Series[] {
+  const end = of?.ends_at ? seconds(of.ends_at) : 0;
+  const now = times[times.length - 1];
+  if (!of?.year_end || !of.year_end_low || !of.year_end_high || !last || now === undefined || end <= now) return [];
+  const before = times.slice(0, -1).map(() => null);
+  const from = yuan(last.executed);
+  const line = (kind: Series["kind"], name: string, to: string): Series => ({
+    name,
+    kind,
+    values: [...before, from, yuan(to)],
+  });
+  const said = t().budget;
+  return [
+    line("high", said.forecastHigh, of.year_end_high),
+    line("low", said.forecastLow, of.year_end_low),
+    // What is drawn last lies on top.
+    line("forecast", said.forecast, of.year_end),
+  ];
+}
+
+function curve(entries: BudgetLineEntry[], forecast: BudgetLineForecast | null): { times: number[]; series: Series[] } {
   const rows = entries
     .map((entry) => ({ at: seconds(text(entry, "occurred_at")), of: entry.balances }))
     .filter(({ at }) => Number.isFinite(at))
@@ -79,17 +124,28 @@ function curve(entries: BudgetLineEntry[]): { times: number[]; series: Series[] 
   const year = times.length > 0 ? new Date(times[times.length - 1]! * 1_000).getUTCFullYear() : 0;
   const [start, end] = [Date.UTC(year, 0, 1) / 1_000, Date.UTC(year + 1, 0, 1) / 1_000];
   const total = last ? yuan(last.total) : 0;
+  const expected = ahead(times, last, forecast);
+  // The axis goes on to the end of the year where something is expected of it.
+  if (expected.length > 0 && forecast?.ends_at) times.push(seconds(forecast.ends_at));
+  const goesOn = expected.length > 0;
   const series: Series[] = [
     { name: t().money["executed"]!, kind: "executed", values: kept.map((of) => yuan(of.executed)) },
     { name: t().money["planned"]!, kind: "plan", values: kept.map((of) => yuan(of.planned)) },
-    { name: t().money["total"]!, kind: "total", values: kept.map((of) => yuan(of.total)) },
+    {
+      name: t().money["total"]!,
+      kind: "total",
+      values: [...kept.map((of) => yuan(of.total)), ...(goesOn ? [total] : [])],
+    },
     {
       name: t().money["calendar"]!,
       kind: "calendar",
       values: times.map((at) => Math.round((total * (at - start)) / (end - start))),
     },
+    ...expected,
   ];
-  return { times, series };
+  // What is known ends before the year does.
+  const whole = series.map((one) => ({ ...one, values: times.map((_, at) => one.values[at] ?? null) }));
+  return { times, series: whole };
 }
 
 /** The entries, the latest first. */
@@ -100,7 +156,7 @@ function Entries({ of }: { of: BudgetLineEntry[] }) {
   return (
     <Panel title={said.entries} class="is-flush">
       <div class="table-place" tabIndex={0} role="group" aria-label={said.entries}>
-        <table class="table">
+        <table class="table is-cards">
           <thead>
             <tr>
               <th scope="col">{said.time}</th>
@@ -122,26 +178,30 @@ function Entries({ of }: { of: BudgetLineEntry[] }) {
           <tbody>
             {(all ? rows : rows.slice(0, SHOWN)).map((entry) => (
               <tr key={text(entry, "event_id")}>
-                <td>
+                <td data-name={said.time}>
                   <Time at={text(entry, "occurred_at")} text={stamp(text(entry, "occurred_at"))} />
                 </td>
-                <td>
+                <td data-name={said.type}>
                   {text(entry, "action")
                     ? word(t().budgetAction, text(entry, "action"))
                     : word(t().eventType, text(entry, "type"))}
                 </td>
-                <td>
+                <td data-name={said.event} class="id" title={text(entry, "event_id")}>
                   <a href={to("payments", text(entry, "event_id"))}>{text(entry, "event_id")}</a>
                 </td>
-                <td>{text(entry, "payee_name") || text(entry, "actual_payee_name") || text(entry, "payer_name")}</td>
-                <td class="wrap">{text(entry, "purpose") || text(entry, "reason")}</td>
-                <td class="figure">
+                <td data-name={said.payee}>
+                  {text(entry, "payee_name") || text(entry, "actual_payee_name") || text(entry, "payer_name")}
+                </td>
+                <td data-name={said.purpose} class="wrap">
+                  {text(entry, "purpose") || text(entry, "reason")}
+                </td>
+                <td data-name={said.amount} class="figure">
                   <Money of={text(entry, "amount")} />
                 </td>
-                <td class="figure">
+                <td data-name={t().money["executed"]} class="figure">
                   <Money of={entry.balances.executed} />
                 </td>
-                <td class="figure">
+                <td data-name={said.balance} class="figure">
                   <Money of={entry.balances.available} sign />
                 </td>
               </tr>

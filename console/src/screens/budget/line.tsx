@@ -1,9 +1,10 @@
-import { Problem, ask } from "../../api/client";
+import { ask } from "../../api/client";
 import { useLoad } from "../../api/load";
 import type { AlertPage, BudgetLine } from "../../api/types";
+import { to } from "../../router";
 import { t } from "../../text";
 import { BarLegend, BudgetBar, executedShare } from "../../ui/bar";
-import { Empty, Facts, Failed, Heading, Loading, Money, Panel, Time, moneyUnit } from "../../ui/parts";
+import { Facts, Failed, Heading, Loading, Missing, Money, Panel, Time, isMissing, moneyUnit } from "../../ui/parts";
 import { Balances } from "../alerts/line";
 import { AlertLines } from "../alerts/related";
 import { History } from "./history";
@@ -17,22 +18,23 @@ export function LinePage({ id }: { id: string }) {
   const alerts = useLoad(`alerts of line ${id}`, (stop) =>
     ask<AlertPage>("/alerts", { line: id, limit: 20 }, { stop }),
   );
-  if (error instanceof Problem && error.status === 404) {
-    return (
-      <Empty title={said.missing} whole>
-        <p>{error.message}</p>
-      </Empty>
-    );
-  }
+  if (isMissing(error)) return <Missing title={said.missing} id={id} />;
   if (error) return <Failed error={error} again={again} />;
   if (!data) return <Loading />;
   return (
     <div>
       <Heading
         title={id}
-        lead={[data.unit_name, data.fiscal_year, data.approved ? said.approved : said.notApproved]
-          .filter(Boolean)
-          .join(" · ")}
+        lead={
+          <>
+            {data.unit_code && (
+              <>
+                <a href={to("units", data.unit_code)}>{data.unit_name ?? data.unit_code}</a> ·{" "}
+              </>
+            )}
+            {[data.fiscal_year, data.approved ? said.approved : said.notApproved].filter(Boolean).join(" · ")}
+          </>
+        }
       />
       <Panel title={said.bar} lead={moneyUnit()} aside={`${t().money["ratio"]} ${executedShare(data)}`}>
         <BudgetBar of={data} calendar={data.year_elapsed ? Number(data.year_elapsed) : null} tall />
@@ -43,7 +45,12 @@ export function LinePage({ id }: { id: string }) {
       <Panel title={said.attributes}>
         <Facts
           of={[
-            [said.unit, [data.unit_code, data.unit_name].filter(Boolean).join(" ")],
+            [
+              said.unit,
+              data.unit_code && (
+                <a href={to("units", data.unit_code)}>{[data.unit_name, data.unit_code].filter(Boolean).join(" ")}</a>
+              ),
+            ],
             [said.region, data.region_code],
             [said.function, data.function_code],
             [said.economic, data.economic_code],

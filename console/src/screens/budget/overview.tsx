@@ -3,14 +3,16 @@ import { useEffect, useState } from "preact/hooks";
 import { ask } from "../../api/client";
 import { useLoad } from "../../api/load";
 import type { BudgetGroup, BudgetLine, BudgetTotals, LinePage } from "../../api/types";
-import { count, percent } from "../../format/money";
+import { cents, count, money, percent, share } from "../../format/money";
 import { yearElapsed } from "../../format/time";
 import { live } from "../../live";
 import { go, query, to, withParams } from "../../router";
+import { settings } from "../../settings";
 import { t, word } from "../../text";
 import { BarLegend, BudgetBar, executedShare } from "../../ui/bar";
 import { Empty, Failed, Heading, Loading, Money, Panel, moneyUnit } from "../../ui/parts";
 import { Search } from "../../ui/search";
+import { type Tile, Treemap } from "../../ui/treemap";
 import { Balances } from "../alerts/line";
 
 /** What lines are grouped by at first, and below what was chosen. */
@@ -38,6 +40,18 @@ export function Budget() {
   return (
     <div>
       <Heading title={said.title} lead={moneyUnit()}>
+        <div class="segments" role="group" aria-label={said.view}>
+          {(["", "map"] as const).map((view) => (
+            <button
+              key={view}
+              type="button"
+              aria-pressed={(now.get("view") ?? "") === view}
+              onClick={() => go(withParams({ view }), { replace: true })}
+            >
+              {view === "map" ? said.viewMap : said.viewTable}
+            </button>
+          ))}
+        </div>
         <label class="inline">
           <input
             type="checkbox"
@@ -117,6 +131,13 @@ function Groups({ by, calendar }: { by: string; calendar: number | null }) {
         <BarLegend />
         <Balances of={data.sums} />
       </Panel>
+      {now.get("view") === "map" && (
+        <Areas
+          tiles={data.groups.map((group) =>
+            tile(group.value[0] ?? said.none, group.name ?? group.value[0] ?? said.none, group.sums, address(group)),
+          )}
+        />
+      )}
       <div class="table-place" tabIndex={0} role="group" aria-label={word(said.groups, by)}>
         <table class="table budget-table">
           <thead>
@@ -164,6 +185,34 @@ function Groups({ by, calendar }: { by: string; calendar: number | null }) {
       {data.total > data.groups.length && <p class="foot-note">{t().inbox.counted(data.groups.length, data.total)}</p>}
     </>
   );
+}
+
+/** Budgets as areas, each a way further down. */
+function Areas({ tiles }: { tiles: Tile[] }) {
+  const said = t().budget;
+  return (
+    <Panel title={said.areas} lead={said.areasLead}>
+      <Treemap label={said.areas} tiles={tiles} />
+    </Panel>
+  );
+}
+
+/** Money as whole yuan, for drawing only. */
+const yuan = (text: string) => Number((cents(text) ?? 0n) / 100n);
+
+function tile(id: string, title: string, of: { total: string; executed: string }, there: string | null): Tile {
+  const [total, executed] = [cents(of.total) ?? 0n, cents(of.executed) ?? 0n];
+  const note = `${money(of.total, settings.money.value)} · ${percent(share(executed, total, 99))}`;
+  return {
+    id,
+    title,
+    size: yuan(of.total),
+    filled: share(executed, total),
+    isBad: executed > total,
+    note,
+    said: `${title} · ${t().money["total"]} ${money(of.total, settings.money.value)} · ${t().money["ratio"]} ${percent(share(executed, total, 99))}`,
+    to: there,
+  };
 }
 
 /** What is left on a phone, and what only a wide screen has room for. */
@@ -250,6 +299,18 @@ export function Lines({ calendar, unit }: { calendar: number | null; unit?: stri
           <BarLegend />
           <Balances of={data.sums} />
         </Panel>
+      )}
+      {now.get("view") === "map" && (
+        <Areas
+          tiles={rows.map((line) =>
+            tile(
+              line.budget_line_id,
+              [line.unit_name, line.budget_line_id].filter(Boolean).join(" "),
+              line,
+              to("budget", line.budget_line_id),
+            ),
+          )}
+        />
       )}
       <div class="table-place" tabIndex={0} role="group" aria-label={said.lines}>
         <table class="table budget-table">

@@ -4,7 +4,7 @@ import type { AlertPage, BudgetTotals } from "../../api/types";
 import { yearElapsed } from "../../format/time";
 import { live } from "../../live";
 import { t } from "../../text";
-import { Failed, Heading, Panel, moneyUnit } from "../../ui/parts";
+import { Failed, Heading, Missing, Panel, moneyUnit } from "../../ui/parts";
 import { AlertLines } from "../alerts/related";
 import { Lines } from "./overview";
 
@@ -16,6 +16,7 @@ export function Unit({ id }: { id: string }) {
   const alerts = useLoad(`alerts of unit ${id}`, (stop) =>
     ask<AlertPage>("/alerts", { unit: id, state: "active", limit: 10 }, { stop }),
   );
+  if (totals.data?.groups.length === 0) return <Missing title={said.missingUnit} id={id} />;
   const asOf = live.status.value?.last_event_at;
   return (
     <div>

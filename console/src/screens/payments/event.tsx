@@ -1,11 +1,12 @@
-import { Problem, ask } from "../../api/client";
+import { ask } from "../../api/client";
 import { useLoad } from "../../api/load";
 import type { EventDetail } from "../../api/types";
 import { columnName, isMoney, shown } from "../../format/values";
 import { stamp } from "../../format/time";
 import { to } from "../../router";
 import { t, word } from "../../text";
-import { Empty, Facts, Failed, Heading, Loading, Money, Panel } from "../../ui/parts";
+import { Facts, Failed, Heading, Loading, Missing, Money, Panel, isMissing } from "../../ui/parts";
+import { Whole } from "../../ui/whole";
 import { AlertLines } from "../alerts/related";
 import { Explain } from "./explain";
 import { type Event, EventRow, text } from "./list";
@@ -19,13 +20,7 @@ export function EventScreen({ id }: { id: string }) {
   const { data, error, again } = useLoad(`event ${id}`, (stop) =>
     ask<EventDetail>(`/events/${encodeURIComponent(id)}`, {}, { stop }),
   );
-  if (error instanceof Problem && error.status === 404) {
-    return (
-      <Empty title={said.missing} whole>
-        <p>{error.message}</p>
-      </Empty>
-    );
-  }
+  if (isMissing(error)) return <Missing title={said.missing} id={id} />;
   if (error) return <Failed error={error} again={again} />;
   if (!data) return <Loading rows={10} />;
   const event = data.event as Event;
@@ -40,7 +35,9 @@ export function EventScreen({ id }: { id: string }) {
             <Money of={text(event, "amount") || null} />
           </>
         }
-      />
+      >
+        <Whole />
+      </Heading>
       {data.alerts.length > 0 && (
         <Panel title={said.alerts}>
           <AlertLines alerts={data.alerts} />
@@ -53,7 +50,7 @@ export function EventScreen({ id }: { id: string }) {
         {trace.length === 0 && <p class="faint">{said.traceNone}</p>}
         {trace.length > 0 && (
           <div class="table-place is-bare" tabIndex={0} role="group" aria-label={said.trace}>
-            <table class="table">
+            <table class="table is-cards">
               <tbody>
                 {trace.map((other) => (
                   <EventRow key={text(other, "event_id")} of={other} />

@@ -7,6 +7,7 @@ import { go, query, to, withParams } from "../../router";
 import { t, word } from "../../text";
 import { Empty, Failed, Heading, Loading, Money, Time } from "../../ui/parts";
 import { Search } from "../../ui/search";
+import { Whole } from "../../ui/whole";
 
 /** What an event has, by the names of its columns. */
 export type Event = Record<string, unknown>;
@@ -61,14 +62,16 @@ export function Payments() {
   };
   return (
     <div>
-      <Heading title={said.title} lead={said.lead} />
+      <Heading title={said.title} lead={said.lead}>
+        <Whole />
+      </Heading>
       <Filters />
       {error && <Failed error={error} again={again} />}
       {!data && !error && <Loading rows={12} />}
       {data && rows.length === 0 && <Empty title={said.empty} />}
       {rows.length > 0 && (
         <div class="table-place" tabIndex={0} role="group" aria-label={said.title}>
-          <table class="table">
+          <table class="table is-cards">
             <thead>
               <tr>
                 <th scope="col">{said.time}</th>
@@ -106,19 +109,26 @@ export function Payments() {
 
 export function EventRow({ of }: { of: Event }) {
   const id = text(of, "event_id");
+  const said = t().payments;
   return (
     <tr>
-      <td>
+      <td data-name={said.time}>
         <Time at={text(of, "occurred_at")} />
       </td>
-      <td>{text(of, "action") ? word(t().budgetAction, text(of, "action")) : word(t().eventType, text(of, "type"))}</td>
-      <td>
+      <td data-name={said.type}>
+        {text(of, "action") ? word(t().budgetAction, text(of, "action")) : word(t().eventType, text(of, "type"))}
+      </td>
+      <td data-name={said.event} class="id" title={id}>
         <a href={to("payments", id)}>{id}</a>
       </td>
-      <td>{text(of, "unit_name") || text(of, "unit_code")}</td>
-      <td>{text(of, "payee_name") || text(of, "actual_payee_name") || text(of, "payer_name")}</td>
-      <td class="wrap">{text(of, "purpose") || text(of, "reason")}</td>
-      <td class="figure">
+      <td data-name={said.unit}>{text(of, "unit_name") || text(of, "unit_code")}</td>
+      <td data-name={said.payee} class="is-first">
+        {text(of, "payee_name") || text(of, "actual_payee_name") || text(of, "payer_name")}
+      </td>
+      <td data-name={said.purpose} class="wrap">
+        {text(of, "purpose") || text(of, "reason")}
+      </td>
+      <td data-name={said.amount} class="figure is-first">
         <Money of={text(of, "amount") || null} />
       </td>
     </tr>

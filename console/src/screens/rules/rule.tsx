@@ -1,11 +1,12 @@
-import { Problem, ask } from "../../api/client";
+import { ask } from "../../api/client";
 import { useLoad } from "../../api/load";
 import type { AlertPage, RuleDetail } from "../../api/types";
 import { count, percent } from "../../format/money";
 import { columnName } from "../../format/values";
 import { day } from "../../format/time";
 import { t, word } from "../../text";
-import { Count, Empty, Facts, Failed, Heading, Loading, Panel, Severity } from "../../ui/parts";
+import { Count, Facts, Failed, Heading, Loading, Missing, Panel, Severity, isMissing } from "../../ui/parts";
+import { Weeks } from "../../ui/weeks";
 import { AlertLines } from "../alerts/related";
 import { said } from "./list";
 
@@ -18,13 +19,7 @@ export function RulePage({ id }: { id: string }) {
   const alerts = useLoad(`alerts of rule ${id}`, (stop) =>
     ask<AlertPage>("/alerts", { rule: id, limit: 10 }, { stop }),
   );
-  if (error instanceof Problem && error.status === 404) {
-    return (
-      <Empty title={texts.missing} whole>
-        <p>{error.message}</p>
-      </Empty>
-    );
-  }
+  if (isMissing(error)) return <Missing title={texts.missing} id={id} />;
   if (error) return <Failed error={error} again={again} />;
   if (!data) return <Loading rows={10} />;
   const { rule } = data;
@@ -150,49 +145,8 @@ function Measured({ of }: { of: RuleDetail }) {
           {texts.lastError} {rule.last_error}
         </p>
       )}
-      {weeks.length > 0 && <Weeks of={weeks} />}
+      {weeks.length > 0 && <Weeks of={weeks} label={texts.weeks} />}
       <p class="foot-note">{texts.since}</p>
     </Panel>
-  );
-}
-
-const [WIDTH, HEIGHT] = [520, 80];
-
-function Weeks({ of }: { of: RuleDetail["weeks"] }) {
-  const texts = t().rules;
-  const most = Math.max(...of.map((week) => week.findings));
-  const step = WIDTH / Math.max(26, of.length);
-  return (
-    <figure class="weeks">
-      <figcaption>{texts.weeks}</figcaption>
-      <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label={texts.weeks} preserveAspectRatio="none">
-        {of.map((week, at) => (
-          <rect
-            key={week.week}
-            class="part-executed"
-            x={at * step}
-            width={step - 2}
-            y={HEIGHT - (week.findings / most) * HEIGHT}
-            height={(week.findings / most) * HEIGHT}
-          >
-            <title>{`${week.week} · ${week.findings}`}</title>
-          </rect>
-        ))}
-      </svg>
-      <table class="sr">
-        <tbody>
-          {of.map((week) => (
-            <tr key={week.week}>
-              <th scope="row">{week.week}</th>
-              <td>{week.findings}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-      <div class="weeks-ends">
-        <span>{of[0]?.week}</span>
-        <span>{of[of.length - 1]?.week}</span>
-      </div>
-    </figure>
   );
 }

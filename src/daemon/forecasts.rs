@@ -1,0 +1,79 @@
+//! 执行预测 for readers. A forecast of one line rests on all lines, and on the events of the years before, so those of all
+//! lines are made at once, when somebody asks, and are good for a while.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant},
+};
+
+use tokio::sync::Mutex;
+
+use super::Shared;
+use crate::{forecast::Forecast, ledger::LedgerCopy};
+
+/// How long forecasts are good for: a quarter of an hour says nothing of a year's end.
+const GOOD_FOR: Duration = Duration::from_mins(15);
+/// How long it is not tried again when they could not be made.
+const BAD_FOR: Duration = Duration::from_mins(1);
+
+/// What budget lines are expected to have executed at the end of their year, by `budget_line_id`: the forecast, and what the
+/// even pace would bring, in cents.
+pub type LineForecasts = HashMap<String, (Forecast, Option<i128>)>;
+
+/// Makes the forecasts of all lines at a time, in microseconds. It takes its time, on a thread that may wait.
+pub type MakeForecasts = Box<dyn Fn(&LedgerCopy, i64) -> Result<LineForecasts, String> + Send + Sync>;
+
+/// The forecasts of a moment.
+#[derive(Debug)]
+pub struct Outlook {
+    /// The latest event time that they rest on, in microseconds.
+    pub at: i64,
+    /// By line.
+    pub lines: LineForecasts,
+}
+
+/// What came of making them, and when.
+type Kept = (Instant, Result<Arc<Outlook>, String>);
+
+/// Forecasts, made when they are asked for.
+#[derive(Default)]
+pub struct Forecasts {
+    make: OnceLock<Arc<MakeForecasts>>,
+    kept: Mutex<Option<Kept>>,
+}
+
+impl std::fmt::Debug for Forecasts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Forecasts").finish_non_exhaustive()
+    }
+}
+
+impl Forecasts {
+    /// Says who makes them; the first one stays.
+    pub fn are_made_by(&self, make: MakeForecasts) {
+        let _ = self.make.set(Arc::new(make));
+    }
+
+    /// The forecasts of a moment ago. Who comes while they are made waits for them.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub async fn get(&self, shared: &Arc<Shared>) -> Result<Arc<Outlook>, String> {
+        let mut kept = self.kept.lock().await;
+        if let Some((made, outlook)) = kept.as_ref()
+            && made.elapsed() < if outlook.is_ok() { GOOD_FOR } else { BAD_FOR }
+        {
+            return outlook.clone();
+        }
+        let (make, shared) = (self.make.get().cloned(), Arc::clone(shared));
+        let making = tokio::task::spawn_blocking(move || {
+            let at = shared.last_event_at.load(std::sync::atomic::Ordering::Relaxed);
+            let lines = make.map_or_else(|| Ok(LineForecasts::new()), |make| make(&shared.lines(), at))?;
+            Ok(Arc::new(Outlook { at, lines }))
+        });
+        let outlook = making.await.unwrap_or_else(|error| Err(error.to_string()));
+        *kept = Some((Instant::now(), outlook.clone()));
+        outlook
+    }
+}

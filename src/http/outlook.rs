@@ -1,0 +1,68 @@
+//! What a budget line is expected to have executed at the end of its year.
+
+use std::sync::{Arc, PoisonError};
+
+use axum::{Json, extract::State, http::StatusCode};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{Problem, request::Id};
+use crate::{daemon::Shared, event::money::format_cents, say, text::quoted};
+
+/// 执行预测 of a line, as docs/forecast.md tells it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = BudgetLineForecast)]
+pub struct ForecastView {
+    /// The latest event time that it rests on; forecasts are up to a quarter of an hour old.
+    #[schema(format = DateTime)]
+    at: String,
+    /// The end of the line's fiscal year; null where the year is not known.
+    #[schema(format = DateTime)]
+    ends_at: Option<String>,
+    /// What is expected to be executed then. Null, like the two that follow, for a line whose year has not begun or is not
+    /// known from its beginning.
+    year_end: Option<String>,
+    /// In one of ten cases it is less.
+    year_end_low: Option<String>,
+    /// In one of ten cases it is more.
+    year_end_high: Option<String>,
+    /// What the even pace since the beginning of the year would bring.
+    naive_year_end: Option<String>,
+}
+
+/// What a budget line is expected to have executed at the end of its year
+#[utoipa::path(get, path = "/api/v1/budget-lines/{id}/forecast", operation_id = "show_budget_line_forecast", tag = "budget lines",
+    params(("id" = String, Path, description = "The `budget_line_id`")),
+    responses(
+        (status = 200, description = "The forecast", body = ForecastView),
+        (status = 404, description = "There is no such line", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "There is no forecast now, and why", body = Problem, content_type = "application/problem+json")))]
+pub async fn forecast(
+    State(shared): State<Arc<Shared>>,
+    Id(id): Id<String>,
+) -> Result<Json<ForecastView>, Problem> {
+    let year = {
+        let ledger = shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
+        ledger.line(&id).map(|(_, attributes)| attributes.fiscal_year)
+    };
+    let Some(year) = year else {
+        let detail = say!("there is no budget line {id}", id = quoted(&id));
+        return Err(Problem::new(StatusCode::NOT_FOUND, detail));
+    };
+    let outlook = shared.forecasts.get(&shared).await.map_err(|error| {
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, say!("no forecast: {error}", error)).again_after(60)
+    })?;
+    let time = |at| shared.calendar.format(at);
+    let (forecast, pace) = match outlook.lines.get(&id) {
+        Some((forecast, pace)) => (Some(*forecast), *pace),
+        None => (None, None),
+    };
+    Ok(Json(ForecastView {
+        at: time(outlook.at),
+        ends_at: year.and_then(|year| shared.calendar.fiscal_year(year)).map(|(_, end)| time(end)),
+        year_end: forecast.map(|f| format_cents(f.year_end)),
+        year_end_low: forecast.map(|f| format_cents(f.low)),
+        year_end_high: forecast.map(|f| format_cents(f.high)),
+        naive_year_end: pace.map(format_cents),
+    }))
+}
