@@ -25,10 +25,26 @@ get_zig() {
 # The oldest glibc that runs a binary.
 needs_glibc() { readelf -V -W "$1" | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -n 1 | cut -d_ -f2; }
 
+# librdkafka's configure takes CC and CXX, and without them the compiler of this machine, for any processor. Other build
+# scripts go by the name of the target; what runs here while building is compiled by HOST_CC.
+cross_c() {
+    local arch=$1 name
+    unset CC CXX HOST_CC HOST_CXX
+    [ "$arch" != "$(uname -m)" ] || return 0
+    for name in cc c++; do
+        # Asked for its version, it does not take the target.
+        printf '#!/bin/sh\n[ "$1" = --version ] || set -- -target %s-linux-gnu.%s "$@"\nexec "%s" %s "$@"\n' \
+            "$arch" "$glibc_floor" "$tools/zig/bin/python-zig" "$name" >"$tools/$arch-$name"
+        chmod +x "$tools/$arch-$name"
+    done
+    export CC=$tools/$arch-cc CXX=$tools/$arch-c++ HOST_CC=cc HOST_CXX=c++
+}
+
 build() {
     local arch=$1 target=$1-unknown-linux-gnu
     get_zig || die "the Zig compiler cannot be fetched from PyPI"
     rustup target add "$target" >/dev/null 2>&1 || die "Rust's library for $target cannot be fetched"
+    cross_c "$arch"
     PATH=$tools/zig/bin:$PATH cargo zigbuild --release --locked --target "$target.$glibc_floor" --target-dir "$dist/build"
     binary=$dist/build/$target/release/fiscwatch
     local needed
