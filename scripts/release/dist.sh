@@ -29,7 +29,7 @@ needs_glibc() { readelf -V -W "$1" | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -
 # scripts go by the name of the target; what runs here while building is compiled by HOST_CC.
 cross_c() {
     local arch=$1 name
-    unset CC CXX HOST_CC HOST_CXX
+    unset CC CXX HOST_CC HOST_CXX LDFLAGS
     [ "$arch" != "$(uname -m)" ] || return 0
     for name in cc c++; do
         # Asked for its version, it does not take the target.
@@ -38,6 +38,8 @@ cross_c() {
         chmod +x "$tools/$arch-$name"
     done
     export CC=$tools/$arch-cc CXX=$tools/$arch-c++ HOST_CC=cc HOST_CXX=c++
+    # Its library for dynamic linking, which nobody uses, names symbols that are not there.
+    export LDFLAGS=-Wl,--undefined-version
 }
 
 build() {

@@ -146,6 +146,7 @@ pub struct ReportView {
     /// How many records the last one covers.
     sealed: i64,
     /// The public keys that sealed, in hexadecimal.
+    #[schema(value_type = Vec<String>)]
     keys: BTreeSet<String>,
     /// What is wrong.
     problems: Vec<String>,

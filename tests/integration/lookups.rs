@@ -223,11 +223,8 @@ fn what_comes_before_its_budget_waits_in_quarantine_and_is_read_again() {
     write(bench.path(), "lines/b.jsonl", &lines(&[approval("L1", "330100000"), paid("V2", "L1", "1.00", 1)]));
     let daemon = Daemon::start(bench.path());
     crate::support::wait_until(|| daemon.get("/api/v1/budget-lines/L1").1.contains("\"1.00\""));
-    let (_, metrics) = daemon.get("/metrics");
-    assert!(
-        metrics.contains("fiscwatch_quarantined_total{reason=\"unknown_line\",source=\"lines\"} 1"),
-        "{metrics}"
-    );
+    let counted = "fiscwatch_quarantined_total{reason=\"unknown_line\",source=\"lines\"} 1";
+    crate::support::wait_until(|| daemon.get("/metrics").1.contains(counted));
     let (code, out, err) = run(bench.path(), &["rejects", "list", "--json", "--config", "fiscwatch.yaml"]);
     assert_eq!(code, Some(0), "{err}");
     let reject: Value = serde_json::from_str(&out).unwrap();
