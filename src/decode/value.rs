@@ -55,16 +55,27 @@ pub fn check_tags(column: usize, tags: &[Cow<'_, str>]) -> Result<(), Fault> {
 
 pub fn amount(column: usize, cell: &Cell<'_>) -> Result<i128, Fault> {
     check_exact(column, cell)?;
-    let (result, shown) = match cell {
-        Cell::Text(text) | Cell::Number(text) => (parse_amount(text), Cow::Borrowed(*text)),
-        Cell::Owned(text) => (parse_amount(text), Cow::Borrowed(text.as_str())),
-        Cell::Cents(cents) => (check_amount(*cents), Cow::Owned(format_cents(*cents))),
+    let result = match cell {
+        Cell::Text(text) | Cell::Number(text) => parse_amount(text),
+        Cell::Owned(text) => parse_amount(text),
+        Cell::Cents(cents) => check_amount(*cents),
         _ => return Err(wrong_type(column, cell, "a decimal as a string or a number")),
     };
     result.map_err(|e| {
+        let shown = shown(cell);
         let detail = format!("{} {:?}: {e}", FIELDS[column].name, shorten(&shown));
         (Reason::BadAmount, if is_base64(&shown) { format!("{detail}; {}", say!("it looks like a binary decimal in base64: have decimals written as text (decimal.handling.mode=string)")) } else { detail })
     })
+}
+
+/// A number as messages show it.
+fn shown<'c>(cell: &'c Cell<'_>) -> Cow<'c, str> {
+    match cell {
+        Cell::Text(text) | Cell::Number(text) => Cow::Borrowed(text),
+        Cell::Owned(text) => Cow::Borrowed(text),
+        Cell::Cents(cents) => Cow::Owned(format_cents(*cents)),
+        _ => Cow::default(),
+    }
 }
 
 /// Whether a text looks like base64 of a few bytes: capitals, small letters and digits or padding together.
@@ -80,13 +91,14 @@ fn is_base64(text: &str) -> bool {
 
 pub fn number(column: usize, cell: &Cell<'_>) -> Result<i128, Fault> {
     check_exact(column, cell)?;
-    let (result, shown) = match cell {
-        Cell::Text(text) | Cell::Number(text) => (parse_number(text), Cow::Borrowed(*text)),
-        Cell::Owned(text) => (parse_number(text), Cow::Borrowed(text.as_str())),
-        Cell::Cents(cents) => (number::scaled(*cents, 2), Cow::Owned(format_cents(*cents))),
+    let result = match cell {
+        Cell::Text(text) | Cell::Number(text) => parse_number(text),
+        Cell::Owned(text) => parse_number(text),
+        Cell::Cents(cents) => number::scaled(*cents, 2),
         _ => return Err(wrong_type(column, cell, "a decimal as a string or a number")),
     };
-    result.map_err(|e| (Reason::BadNumber, format!("{} {:?}: {e}", FIELDS[column].name, shorten(&shown))))
+    result
+        .map_err(|e| (Reason::BadNumber, format!("{} {:?}: {e}", FIELDS[column].name, shorten(&shown(cell)))))
 }
 
 pub fn year(column: usize, cell: &Cell<'_>) -> Result<i32, Fault> {

@@ -6,9 +6,10 @@ mod rows;
 mod table;
 mod versions;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::LazyLock};
 
 use jiff::tz::TimeZone;
+use memchr::memmem::Finder;
 
 use super::{
     csv,
@@ -388,7 +389,8 @@ fn chosen<'a>(field: &Field, known: &[&str], cell: Cell<'a>) -> Result<Cell<'a>,
 
 /// Whether there is the mark of a lost character.
 fn has_mark(text: &[u8]) -> bool {
-    memchr::memmem::find(text, "\u{fffd}".as_bytes()).is_some()
+    static MARK: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\u{fffd}"));
+    MARK.find(text).is_some()
 }
 
 /// That characters of a text were lost when it was decoded, if they were.
