@@ -229,9 +229,12 @@ fn what_comes_before_its_budget_waits_in_quarantine_and_is_read_again() {
     assert_eq!(code, Some(0), "{err}");
     let reject: Value = serde_json::from_str(&out).unwrap();
     insta::assert_snapshot!(reject["detail"].as_str().unwrap());
+    assert_eq!(daemon.stop("-TERM"), Some(0));
     let args = ["rejects", "replay", "--reason", "unknown_line", "--config", "fiscwatch.yaml"];
     let (code, out, err) = run(bench.path(), &args);
     assert_eq!(code, Some(0), "{out}{err}");
-    crate::support::wait_until(|| daemon.get("/api/v1/budget-lines/L1").1.contains("\"61.00\""));
-    assert_eq!(daemon.stop("-TERM"), Some(0));
+    let (code, out, err) =
+        run(bench.path(), &["budget", "show", "L1", "--json", "--config", "fiscwatch.yaml"]);
+    assert_eq!(code, Some(0), "{out}{err}");
+    assert!(out.contains("\"61.00\""), "{out}");
 }
