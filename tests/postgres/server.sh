@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs a PostgreSQL server in DIR until standard input ends, so it never outlives the test that started it, however that
-# test ends. Then DIR is removed, unless it holds a file named "again".
+# test ends. Then DIR is removed, unless it holds a file named "again". A server that ends by itself leaves DIR: it may be started
+# again.
 # server.sh BIN DIR PORT   (BIN has initdb and postgres; the superuser is "admin", his password too)
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -27,11 +28,13 @@ rm -f "$dir/again"
 "${as_nobody[@]}" "$bin/postgres" -D "$dir/data" -p "$port" -c listen_addresses=127.0.0.1 -c unix_socket_directories= \
     -c fsync=off -c ssl=on -c ssl_cert_file="$dir/broker.crt" -c ssl_key_file="$dir/server.key" >>"$log" 2>&1 </dev/null &
 server=$!
+# Whether the one who started it is gone, or wants it to end.
+asked=
 end() {
     # Its processes end when they miss it.
     kill -9 $server 2>/dev/null || true
     wait $server 2>/dev/null || true
-    [ -e "$dir/again" ] || rm -rf "$dir"
+    [ -z "$asked" ] || [ -e "$dir/again" ] || rm -rf "$dir"
 }
 trap end EXIT
 # An interrupt from the keyboard goes to everybody; the end of the pipe is what counts here.
@@ -39,5 +42,5 @@ trap '' INT TERM
 echo $server >"$dir/server.pid"
 # Until the pipe ends, or the server by itself.
 while kill -0 $server 2>/dev/null; do
-    read -r -t 1 || [ $? -gt 128 ] || break
+    read -r -t 1 || [ $? -gt 128 ] || { asked=1 && break; }
 done
