@@ -19,22 +19,29 @@ use crate::{
         tables::budget_lines,
     },
     lists::Lists,
+    personal::Kind,
     rule::{compile::Compiler, query::asked},
     say,
     store::Reader,
 };
 
-/// Starts a query; `now` in it is the time given, in microseconds.
+/// Starts a query; `now` in it is the time given, in microseconds. Beside the rows stands what each of their columns tells
+/// of persons.
 ///
 /// # Errors
 /// If it is no SELECT, names what is not there, or the state cannot be read.
-pub async fn query(config: &Config, sql: &str, now: i64) -> anyhow::Result<SendableRecordBatchStream> {
+pub async fn query(
+    config: &Config,
+    sql: &str,
+    now: i64,
+) -> anyhow::Result<(SendableRecordBatchStream, Vec<Kind>)> {
     let lists = config.read_lists().map_err(|problems| {
         let text: Vec<_> = problems.iter().map(ToString::to_string).collect();
         anyhow!("{}", text.join("\n"))
     })?;
     let compiler = Compiler::new(&config.calendar, lists, config.language);
-    let rule = asked(&compiler, sql).map_err(|message| anyhow!(say!("the query: {message}", message)))?;
+    let (rule, kinds) =
+        asked(&compiler, sql).map_err(|message| anyhow!(say!("the query: {message}", message)))?;
     let decoder = Decoder::new(Arc::clone(&config.calendar));
     let mut reader = Reader::open(&config.state_dir)?;
     reader.agrees(&config.calendar)?;
@@ -48,7 +55,8 @@ pub async fn query(config: &Config, sql: &str, now: i64) -> anyhow::Result<Senda
         let context = session.context(limits.memory);
         schedule::start(&context, &rule, &due, &tables, &calendar, &watch).await
     });
-    answer.await.map_err(|e| anyhow!(at_run_time(&e))).with_context(|| say!("the query"))
+    let rows = answer.await.map_err(|e| anyhow!(at_run_time(&e))).with_context(|| say!("the query"))?;
+    Ok((rows, kinds))
 }
 
 /// The forecasts for rows of `budget_lines` at the time given (microseconds); none for a line whose year has not begun or is

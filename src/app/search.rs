@@ -10,11 +10,13 @@ use datafusion::{
     prelude::SessionContext,
 };
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::{
     config::Config,
     event::{Column, EventType, event_schema},
     lists::Lists,
+    personal,
     rule::compile::Compiler,
     say,
     sql::value,
@@ -34,6 +36,25 @@ pub struct Deed {
     pub payee_name: Option<String>,
     pub payee_account: Option<String>,
     pub purpose: Option<String>,
+}
+
+impl Deed {
+    /// Takes accounts and names of persons out of it.
+    pub fn mask(&mut self) {
+        let columns = [
+            ("payee_name", &mut self.payee_name),
+            ("payee_account", &mut self.payee_account),
+            ("purpose", &mut self.purpose),
+        ];
+        let mut event: Map<String, Value> = columns
+            .iter()
+            .filter_map(|(name, text)| Some(((*name).to_owned(), text.as_ref()?.as_str().into())))
+            .collect();
+        personal::event::mask(&mut event);
+        for (name, text) in columns {
+            *text = event.get(name).and_then(Value::as_str).map(str::to_owned);
+        }
+    }
 }
 
 /// The journal, to be asked for events.

@@ -11,6 +11,7 @@ use clap::{Args, Subcommand};
 use super::{
     ConfigArg,
     officer::{Officer, line, now, wrong_usage},
+    persons::unasked,
     problems,
     table::Cell,
 };
@@ -18,7 +19,6 @@ use crate::{
     access::Action as Permit,
     alert::{Action, Alert, Desk, desk::Order, inquiry},
     config::Config,
-    http::view::AlertView,
     say,
     store::Cases,
 };
@@ -122,7 +122,7 @@ fn act(args: &ActArgs, action: Action) -> anyhow::Result<ExitCode> {
     for id in &args.ids {
         // One alert that cannot be moved on keeps none of the others back.
         match cases.complete(id).and_then(|id| cases.act(&id, &order, &desk, now())) {
-            Ok(alert) => println!("{}", done(&alert, args.json, &config)?),
+            Ok(alert) => println!("{}", done(alert, args.json, (&config, &cases))?),
             Err(e) => {
                 eprintln!("fiscwatch: {}: {e}", line(id, 64));
                 code = ExitCode::from(1);
@@ -146,7 +146,7 @@ fn inquire(args: &InquireArgs) -> anyhow::Result<ExitCode> {
     let order = inquiry::order(&alert, &desk, &lists, by, (args.deadline, args.again), now)?;
     let alert = cases.act(&alert.alert_id, &order, &desk, now)?;
     if args.json {
-        println!("{}", done(&alert, true, &config)?);
+        println!("{}", done(alert, true, (&config, &cases))?);
         return Ok(ExitCode::SUCCESS);
     }
     let to = inquiry::contact(&alert.labels, config.policy.explain.as_ref(), &lists).unwrap_or_default();
@@ -162,11 +162,11 @@ fn inquire(args: &InquireArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn done(alert: &Alert, json: bool, config: &Config) -> anyhow::Result<String> {
+fn done(alert: Alert, json: bool, (config, cases): (&Config, &Cases)) -> anyhow::Result<String> {
     if json {
-        return Ok(serde_json::to_string(&AlertView::new(alert, &config.calendar))?);
+        return Ok(serde_json::to_string(&unasked(config).alert(alert, cases, &config.calendar)?)?);
     }
-    let Alert { alert_id, version, .. } = alert;
+    let Alert { alert_id, version, .. } = &alert;
     let (state, title) = (Cell::word(alert.state.word(), alert.state.zh()), line(&alert.title, 100));
     Ok(say!(
         "{alert_id} is {state}, version {version}: {title}",

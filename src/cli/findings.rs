@@ -1,19 +1,24 @@
 //! `fiscwatch findings list|export`
 
-use std::{io::Write, process::ExitCode};
+use std::{io::Write, process::ExitCode, sync::Arc};
 
 use clap::{Args, Subcommand};
 
 use super::{
     ConfigArg,
     filter::{FilterArgs, states},
+    persons::PersonsArg,
     table::{Cell, Column, Form, Table, more, pairs},
 };
 use crate::{
     access::Action,
+    config::Config,
+    daemon::load_rules,
     evaluate::schedule::PassedTick,
     event::time::Calendar,
     finding::Finding,
+    http::lens::Lens,
+    rule::RuleSet,
     say,
     store::{CaseFilter, Reader},
 };
@@ -49,14 +54,17 @@ pub struct WhichArgs {
     state: Option<String>,
     #[command(flatten)]
     filter: FilterArgs,
+    #[command(flatten)]
+    persons: PersonsArg,
 }
 
 pub fn findings(command: &FindingsCommand) -> anyhow::Result<ExitCode> {
     let (FindingsCommand::List { which, .. } | FindingsCommand::Export { which }) = command;
-    let config = which.config.permitted(match command {
+    let action = match command {
         FindingsCommand::List { .. } => Action::ReadFindings,
         FindingsCommand::Export { .. } => Action::ExportFindings,
-    })?;
+    };
+    let (config, lens) = which.config.shown(action, which.persons)?;
     let reader = Reader::open(&config.state_dir)?;
     let page = match command {
         FindingsCommand::List { before, limit, .. } => {
@@ -70,18 +78,51 @@ pub fn findings(command: &FindingsCommand) -> anyhow::Result<ExitCode> {
     };
     match command {
         FindingsCommand::List { form, .. } => {
-            let found: Vec<_> = reader.findings(&wanted)?.into_iter().map(|(_, finding)| finding).collect();
+            let found = reader.findings(&wanted)?.into_iter().map(|(_, finding)| finding);
+            let seen = Seen::new(lens, &config);
+            let found: Vec<_> = found.map(|finding| seen.finding(finding)).collect();
             let mut notes: Vec<_> = more(found.len(), reader.count_findings(&wanted)?).into_iter().collect();
             notes.extend(passed(&reader.passed_ticks()?, &config.calendar));
             form.print(&finding_table(&found, &config.calendar), &found, &notes)?;
         }
         FindingsCommand::Export { .. } => {
             let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-            reader.export_findings(&wanted, |body| writeln!(out, "{body}"))??;
+            let seen = Seen::new(lens, &config);
+            reader.export_findings(&wanted, |body| seen.write(body, &mut out))??;
             out.flush()?;
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Findings as they are shown.
+struct Seen {
+    lens: Lens,
+    rules: Arc<RuleSet>,
+}
+
+impl Seen {
+    /// What columns tell of persons stand in the rules. Without rules more is masked, never less.
+    fn new(lens: Lens, config: &Config) -> Self {
+        let rules = match lens {
+            Lens::Masked => load_rules(config).unwrap_or_default(),
+            Lens::Whole => Arc::default(),
+        };
+        Self { lens, rules }
+    }
+
+    fn finding(&self, finding: Finding) -> Finding {
+        self.lens.finding(finding, &self.rules)
+    }
+
+    /// Writes the body of a finding, to the byte as it is stored where all of it is shown.
+    fn write(&self, body: &str, out: &mut impl Write) -> anyhow::Result<()> {
+        if self.lens == Lens::Whole {
+            return Ok(writeln!(out, "{body}")?);
+        }
+        let finding = self.finding(serde_json::from_str(body)?);
+        Ok(writeln!(out, "{}", serde_json::to_string(&finding)?)?)
+    }
 }
 
 /// What no finding tells: ticks that were passed without an answer.

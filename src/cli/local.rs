@@ -28,7 +28,7 @@ impl ConfigArg {
 ///
 /// # Errors
 /// If they may not.
-fn permit(config: &Config, action: Action) -> anyhow::Result<()> {
+pub(super) fn permit(config: &Config, action: Action) -> anyhow::Result<()> {
     if !config.clients.auth {
         return Ok(());
     }
@@ -47,7 +47,8 @@ fn permit(config: &Config, action: Action) -> anyhow::Result<()> {
             .is_some_and(|identity| decide(&identity.roles, action) && identity.roles.limits().is_none()),
         None => has_the_state(&config.state_dir),
     };
-    if !may || action.shows() {
+    let is_personal = action == Action::ShowPersonal;
+    if !may || is_personal || action.shows() {
         let deed = Deed {
             action: action.word(),
             subject: "",
@@ -57,7 +58,10 @@ fn permit(config: &Config, action: Action) -> anyhow::Result<()> {
         let recorded =
             Accounts::open(&config.state_dir).and_then(|mut accounts| accounts.record(&actor, deed, now()));
         if let Err(error) = recorded {
-            eprintln!("{}", say!("this could not be recorded in the audit log: {error}", error));
+            let unrecorded = say!("this could not be recorded in the audit log: {error}", error);
+            // Persons are shown to nobody of whom no record tells.
+            anyhow::ensure!(!is_personal, unrecorded);
+            eprintln!("{unrecorded}");
         }
     }
     if may {

@@ -22,6 +22,7 @@ mod manual;
 mod notify;
 mod officer;
 mod password;
+mod persons;
 mod rejects;
 mod routes;
 mod run;

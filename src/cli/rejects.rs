@@ -10,10 +10,12 @@ use clap::{Args, Subcommand};
 
 use super::{
     ConfigArg,
+    persons::PersonsArg,
     table::{Cell, Column, Form, Table, more, visible},
 };
 use crate::{
     access::Action,
+    http::lens::Lens,
     say,
     store::{Overflow, Reader, RejectFilter, StoredReject},
     stream::Reason,
@@ -29,6 +31,8 @@ pub enum RejectsCommand {
         #[arg(short = 'n', long, default_value_t = 100)]
         limit: u32,
         #[command(flatten)]
+        persons: PersonsArg,
+        #[command(flatten)]
         form: Form,
     },
     /// Print the raw records, one a line, to be mended and read again
@@ -38,6 +42,8 @@ pub enum RejectsCommand {
         /// The file to write; standard output if it is not given
         #[arg(long)]
         out: Option<PathBuf>,
+        #[command(flatten)]
+        persons: PersonsArg,
     },
     /// Read the records again, after the feed or this program has changed
     Replay {
@@ -73,14 +79,14 @@ const PAGE: u32 = 1000;
 
 pub fn rejects(command: &RejectsCommand) -> anyhow::Result<ExitCode> {
     match command {
-        RejectsCommand::List { filter, limit, form } => list(filter, *limit, *form),
-        RejectsCommand::Export { filter, out } => export(filter, out.as_ref()),
+        RejectsCommand::List { filter, limit, persons, form } => list(filter, *limit, (*persons, *form)),
+        RejectsCommand::Export { filter, out, persons } => export(filter, out.as_ref(), *persons),
         RejectsCommand::Replay { filter } => replay(filter),
     }
 }
 
-fn list(args: &FilterArgs, limit: u32, form: Form) -> anyhow::Result<ExitCode> {
-    let config = args.config.permitted(Action::ReadQuarantine)?;
+fn list(args: &FilterArgs, limit: u32, (persons, form): (PersonsArg, Form)) -> anyhow::Result<ExitCode> {
+    let (config, lens) = args.config.shown(Action::ReadQuarantine, persons)?;
     let reader = Reader::open(&config.state_dir)?;
     let filter = args.filter(0, limit);
     let (rejects, overflow) = (reader.rejects(&filter)?, reader.overflow(&filter)?);
@@ -92,21 +98,20 @@ fn list(args: &FilterArgs, limit: u32, form: Form) -> anyhow::Result<ExitCode> {
         Column::new("detail", say!("detail")).shrinks(14),
         Column::new("raw", say!("record")).shrinks(14).spare(),
     ]);
+    let mut objects = Vec::new();
     for r in &rejects {
+        let (raw, detail) = lens.record(&String::from_utf8_lossy(&r.raw), &r.detail);
+        let mut object = serde_json::to_value(r)?;
+        (object["raw"], object["detail"]) = (raw.as_str().into(), detail.as_str().into());
+        objects.push(object);
         table.row([
             Cell::text(r.seq.to_string()),
             Cell::time(r.received_at, &config.calendar),
             Cell::text(&*r.reason),
             Cell::text(format!("{} {}:{}", r.source, r.partition, r.record)),
-            Cell::text(&*r.detail),
-            Cell::text(String::from_utf8_lossy(&r.raw)),
+            Cell::text(detail),
+            Cell::text(raw),
         ]);
-    }
-    let mut objects = Vec::new();
-    for reject in &rejects {
-        let mut object = serde_json::to_value(reject)?;
-        object["raw"] = String::from_utf8_lossy(&reject.raw).into();
-        objects.push(object);
     }
     objects.extend(overflow.iter().map(|counted| serde_json::json!({ "overflow": counted })));
     let mut notes: Vec<_> = more(rejects.len(), reader.count_rejects(&filter)?).into_iter().collect();
@@ -131,8 +136,14 @@ fn no_room(o: &Overflow) -> String {
     )
 }
 
-fn export(args: &FilterArgs, out: Option<&PathBuf>) -> anyhow::Result<ExitCode> {
-    let config = args.config.permitted(Action::ReadQuarantine)?;
+fn export(args: &FilterArgs, out: Option<&PathBuf>, persons: PersonsArg) -> anyhow::Result<ExitCode> {
+    let (config, lens) = args.config.shown(Action::ReadQuarantine, persons)?;
+    if lens == Lens::Masked {
+        // A masked record that is mended and sent would be a payment to nobody.
+        anyhow::bail!(say!(
+            "records come out as they came, with accounts and names of persons: say --unmasked, which the audit log tells of; `fiscwatch rejects list` shows them masked"
+        ));
+    }
     let reader = Reader::open(&config.state_dir)?;
     reader.check_rejects()?;
     let to_terminal = out.is_none();

@@ -9,6 +9,7 @@ use super::{
     alerts::alert_table,
     local::local,
     officer::{Officer, line, now, span, wrong_usage},
+    persons::unasked,
     table::{Cell, Column, Form, Screen, Table, more},
 };
 use crate::{
@@ -114,8 +115,10 @@ fn add(args: &AddArgs) -> anyhow::Result<ExitCode> {
             false => println!("{}", say!("it mutes at least {count} alerts that are not over", count)),
         }
         if count > 0 {
-            let newest = &muted.alerts[..muted.alerts.len().min(SHOWN)];
-            print!("{}", alert_table(newest, &config.calendar).render(Screen::stdout()));
+            let newest = muted.alerts.into_iter().take(SHOWN);
+            let newest = newest.map(|alert| unasked(&config).seen(alert, &cases));
+            let newest: Vec<_> = newest.collect::<Result<_, _>>()?;
+            print!("{}", alert_table(&newest, &config.calendar).render(Screen::stdout()));
         }
     }
     if args.dry_run {

@@ -9,10 +9,7 @@ use crate::{
     event::time::Calendar,
     finding::Finding,
     notify::mask::{masked_alert, masked_finding},
-    personal::{
-        event, name,
-        number::{self, Tail},
-    },
+    personal::{Kind, event, record},
     rule::RuleSet,
     store::{Cases, StoreError},
 };
@@ -29,30 +26,27 @@ pub enum Lens {
     Masked,
 }
 
-/// Words in Chinese that look like the name of a person are taken out wherever they stand, and long numbers.
-fn masked_raw(text: &str) -> String {
-    let words = text.split(|c: char| c.is_ascii() || !c.is_alphabetic());
-    let mut names: Vec<(&str, String)> = words.map(|word| (word, name::masked_owner(word))).collect();
-    names.retain(|(word, masked)| word != masked && word.chars().count() > 1);
-    names.sort_by_key(|(word, _)| std::cmp::Reverse(word.len()));
-    names.dedup();
-    let text = names.iter().fold(text.to_owned(), |text, (word, masked)| text.replace(word, masked));
-    number::masked_within(&text, &[], &[], Tail::Shown)
-}
-
 impl Lens {
     /// An alert as it is shown.
     ///
     /// # Errors
     /// If the finding that its summary is of cannot be read.
-    pub fn alert(self, alert: Alert, cases: &Cases, calendar: &Calendar) -> Result<AlertView, StoreError> {
+    pub fn seen(self, alert: Alert, cases: &Cases) -> Result<Alert, StoreError> {
         Ok(match self {
-            Self::Whole => AlertView::new(&alert, calendar),
+            Self::Whole => alert,
             Self::Masked => {
                 let latest = cases.latest_finding(&alert.alert_id)?;
-                AlertView::new(&masked_alert(alert, latest.into_iter().collect()).0, calendar)
+                masked_alert(alert, latest.into_iter().collect()).0
             }
         })
+    }
+
+    /// An alert as it is answered.
+    ///
+    /// # Errors
+    /// If the finding that its summary is of cannot be read.
+    pub fn alert(self, alert: Alert, cases: &Cases, calendar: &Calendar) -> Result<AlertView, StoreError> {
+        Ok(AlertView::new(&self.seen(alert, cases)?, calendar))
     }
 
     /// Several of them.
@@ -95,12 +89,19 @@ impl Lens {
         }
     }
 
-    /// A record as it came, of which nothing is known.
+    /// A row of a query, by what its columns are made of.
+    pub fn cells(self, row: &mut [Value], kinds: &[Kind]) {
+        if self == Self::Masked {
+            row.iter_mut().zip(kinds).for_each(|(value, kind)| event::hide(value, *kind));
+        }
+    }
+
+    /// A record as it came, and what is said of it.
     #[must_use]
-    pub fn raw(self, text: String) -> String {
+    pub fn record(self, raw: &str, said: &str) -> (String, String) {
         match self {
-            Self::Whole => text,
-            Self::Masked => masked_raw(&text),
+            Self::Whole => (raw.to_owned(), said.to_owned()),
+            Self::Masked => record::masked(raw, said),
         }
     }
 }

@@ -81,15 +81,16 @@ pub struct RejectView {
 
 impl RejectView {
     fn new(record: &StoredReject, calendar: &Calendar, lens: Lens) -> Self {
-        let shown = &record.raw[..record.raw.len().min(BYTES_MAX)];
+        let (mut text, detail) = lens.record(&String::from_utf8_lossy(&record.raw), &record.detail);
+        text.truncate(text.floor_char_boundary(BYTES_MAX));
         Self {
             seq: record.seq,
             source: record.source.clone(),
             partition: record.partition.clone(),
             record: record.record,
             reason: record.reason.clone(),
-            detail: record.detail.clone(),
-            text: lens.raw(String::from_utf8_lossy(shown).into_owned()),
+            detail,
+            text,
             bytes: record.raw.len(),
             received_at: calendar.format(record.received_at),
             replayed_at: record.replayed_at.map(|at| calendar.format(at)),

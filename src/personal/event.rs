@@ -103,8 +103,10 @@ fn texts(value: &Value) -> Vec<&str> {
     }
 }
 
-fn hide(value: &mut Value, kind: Kind) {
+/// Takes personal data out of one value, by what it may hold.
+pub fn hide(value: &mut Value, kind: Kind) {
     match value {
+        _ if kind.is_ordinary() => {}
         Value::String(text) => {
             if kind.has(Kind::ACCOUNT) {
                 *text = number::masked_words(text, Tail::Shown);

@@ -4,6 +4,7 @@
 pub mod event;
 pub mod name;
 pub mod number;
+pub mod record;
 
 use std::{collections::BTreeMap, fmt};
 

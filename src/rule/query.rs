@@ -36,6 +36,7 @@ use super::{
 use crate::{
     diagnostic::{Failure, Refusal, characters, column_of, nearest, suggest},
     event::{period::Length, tick::Ticks},
+    personal::Kind,
     say,
     sql::{
         desk::DESK_TABLES,
@@ -158,15 +159,15 @@ pub fn compile(
     compiled.filter(|_| d.problems.len() == before)
 }
 
-/// A query that is asked once, outside of any rule.
+/// A query that is asked once, outside of any rule, and what each of its columns tells of persons.
 ///
 /// # Errors
 /// In words, if it is no single SELECT over the tables there are.
-pub fn asked(compiler: &Compiler, sql: &str) -> Result<ScheduleRule, String> {
+pub fn asked(compiler: &Compiler, sql: &str) -> Result<(ScheduleRule, Vec<Kind>), String> {
     limits::on_a_stack(|| asked_here(compiler, sql))
 }
 
-fn asked_here(compiler: &Compiler, sql: &str) -> Result<ScheduleRule, String> {
+fn asked_here(compiler: &Compiler, sql: &str) -> Result<(ScheduleRule, Vec<Kind>), String> {
     limits::text(sql, &[]).map_err(in_one)?;
     let statement = compiler
         .state()
@@ -198,7 +199,7 @@ fn asked_here(compiler: &Compiler, sql: &str) -> Result<ScheduleRule, String> {
     let plan = futures::executor::block_on(plan(&context, &view, &known))
         .map_err(|e| in_one(told(compiler, &context, &e)))?;
     view.forecasts = view.tables.contains(FORECASTS) || reads_forecasts(&context, &plan);
-    Ok(view)
+    Ok((view, personal::of_query(&plan, compiler.lists())))
 }
 
 /// The tables that a query names.
@@ -439,7 +440,7 @@ mod tests {
     fn only_queries_that_read_a_forecast_have_them_made() {
         let calendar = Arc::new(Calendar::new("Asia/Shanghai", 1, 1).unwrap());
         let compiler = Compiler::new(&calendar, Lists::default(), Language::default());
-        let reads = |sql: &str| asked(&compiler, sql).unwrap().forecasts;
+        let reads = |sql: &str| asked(&compiler, sql).unwrap().0.forecasts;
         for sql in [
             "SELECT * FROM budget_lines",
             "SELECT b.* FROM payments p JOIN budget_lines b USING (budget_line_id)",

@@ -96,7 +96,7 @@ impl Bench {
     /// Asks for several expressions in one statement of a schedule, so that SQL's own words for instants mean the same.
     fn ask(&self, exprs: &[String]) -> Result<RecordBatch, String> {
         let columns: Vec<_> = exprs.iter().enumerate().map(|(at, expr)| format!("{expr} AS x{at}")).collect();
-        let rule = asked(&self.compiler, &format!("SELECT {} FROM payments", columns.join(", ")))?;
+        let (rule, _) = asked(&self.compiler, &format!("SELECT {} FROM payments", columns.join(", ")))?;
         let run = async {
             let plan = self.context.state().statement_to_plan(rule.at(0)).await?;
             self.context.execute_logical_plan(plan).await?.collect().await
@@ -328,7 +328,7 @@ fn now_is_local() {
             let local = at.to_zoned_datetime(bench.zone.clone());
             let sql = "SELECT cast(now AS date) AS day, date_part('hour', now) AS hour, date_trunc('month', now) = \
                        cast(date_trunc('month', now) AS date) AS same, now >= cast(now AS date) AS later";
-            let rule = asked(&bench.compiler, sql).unwrap();
+            let (rule, _) = asked(&bench.compiler, sql).unwrap();
             let run = async {
                 let plan = bench.context.state().statement_to_plan(rule.at(at.as_microsecond())).await?;
                 bench.context.execute_logical_plan(plan).await?.collect().await

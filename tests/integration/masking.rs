@@ -2,8 +2,9 @@
 
 use fiscwatch::{
     access::{Action, Actor, Role, Roles, decide},
+    cli,
     http::ROUTES,
-    store::{Accounts, Store, TokenSpec},
+    store::{Accounts, Cases, Store, TokenSpec},
 };
 use serde_json::json;
 
@@ -136,4 +137,101 @@ fn persons_are_masked_for_everybody_and_shown_to_who_may_and_asks() {
     wait_until(|| reads(&audit()) >= shown);
     assert!(!tells(&audit()), "the log tells who looked, not what they saw");
     assert_eq!(daemon.stop("-TERM"), Some(0));
+}
+
+/// The name of whoever runs the tests.
+fn me() -> String {
+    let asked = std::process::Command::new("id").arg("-un").output().unwrap();
+    String::from_utf8(asked.stdout).unwrap().trim().to_owned()
+}
+
+/// Every command that says something of payments, as each role runs it: masked, and whole for who may and asks.
+#[test]
+fn commands_mask_persons_by_the_role_of_who_runs_them() {
+    let paid = |id: &str| {
+        let mut paid = payment(id, "L1", "100.00");
+        for (column, value) in [
+            ("payee_name", "王小明"),
+            ("payee_type", "person"),
+            ("payee_account", ACCOUNT),
+            ("purpose", "付王小明劳务费，卡 6222021202000012345"),
+        ] {
+            paid[column] = json!(value);
+        }
+        paid
+    };
+    let (mut wrong, mut cut) = (paid("p2"), lines(&[paid("p3")]));
+    wrong["amount"] = json!("a lot");
+    cut.truncate(cut.len() - 3);
+    let sources = "sources: [{ name: feed, file: { path: events.jsonl } }]\n";
+    let bench = Bench::new(&(lines(&[paid("p1"), paid("p4"), wrong]) + &cut + "\n"), "");
+    write(bench.path(), "fiscwatch.yaml", &format!("{}{sources}", CONFIG.replace("warn", "error")));
+    write(bench.path(), "rules/rules.yaml", RULES);
+    let config = ["--config", "fiscwatch.yaml"];
+    let (code, _, err) = run(bench.path(), &[&["run", "--once"], &config[..]].concat());
+    assert_eq!(code, Some(0), "{err}");
+
+    let mut accounts = Accounts::open(&bench.path().join("state")).unwrap();
+    let by = Actor { who: String::from("test"), place: String::from("test") };
+    let alert = Cases::open_read_only(&bench.path().join("state")).unwrap();
+    let alert = alert.complete("").unwrap_or_else(|e| panic!("{e}"));
+    let select = "SELECT payee_name AS a, substr(payee_account, 1, 15) AS b, concat('to ', purpose) AS c FROM payments";
+    let asked: [&[&str]; 11] = [
+        &["alerts", "list", "--json"],
+        &["alerts", "show", &alert],
+        &["alerts", "show", &alert, "--json"],
+        &["findings", "list"],
+        &["findings", "list", "--json"],
+        &["findings", "export"],
+        &["rejects", "list", "--json"],
+        &["rejects", "list"],
+        &["rejects", "export"],
+        &["state", "query", select, "--json"],
+        &["state", "query", "SELECT * FROM findings", "--csv"],
+    ];
+    let may_all: &[&[&str]] = &[
+        &["alerts", "comment", &alert, "--why", "x", "--json"],
+        &["silence", "add", "--match", "rule=\"persons\"", "--for", "2h", "--why", "y", "--dry-run"],
+        &["notify", "list", "--json"],
+        &["budget", "show", "L1", "--json"],
+        &["budget", "export"],
+        &["audit", "export"],
+        &["state", "verify", "--findings"],
+    ];
+    let action = |words: &[&str]| {
+        let name = words[..2].join(" ");
+        cli::commands_that_ask().iter().find(|(command, _)| *command == name).unwrap().1
+    };
+    let (me, mut shown, mut masked) = (me(), 0, 0);
+    let mut walk = |role: Option<Role>| {
+        let may = |action| role.is_none_or(|role| decide(&role.word().parse().unwrap(), action));
+        for words in asked.into_iter().chain(may_all.iter().copied()) {
+            let (code, out, err) = run(bench.path(), &[words, &config].concat());
+            assert!(!tells(&out) && !tells(&err), "{role:?} {words:?}: {out}{err}");
+            let is_refused_as_masked = words[..2] == ["rejects", "export"];
+            let expected = may(action(words)) && !is_refused_as_masked;
+            assert_eq!(code == Some(0), expected, "{role:?} {words:?}: {err}");
+            masked += usize::from(out.contains("王**") || out.contains("****2345"));
+        }
+        for words in asked {
+            let (code, out, err) = run(bench.path(), &[words, &["--unmasked"], &config[..]].concat());
+            let expected = may(action(words)) && may(Action::ShowPersonal);
+            assert_eq!(code == Some(0), expected, "{role:?} {words:?}: {err}");
+            assert_eq!(tells(&out), expected, "{role:?} {words:?} asks to see it: {out}");
+            shown += usize::from(expected);
+        }
+    };
+    // Whoever has the state and no roles, then each role.
+    walk(None);
+    accounts.add_user(&me, &Role::Officer.word().parse().unwrap(), &by, 1).unwrap();
+    for role in Role::ALL.into_iter().filter(|role| !role.is_for_programs()) {
+        accounts.set_roles(&me, &role.word().parse().unwrap(), &by, 2).unwrap();
+        walk(Some(role));
+    }
+    assert!(shown >= 30 && masked >= 30, "{shown} {masked}");
+    drop(accounts);
+    let audit = rusqlite::Connection::open(bench.path().join("state/fiscwatch.db")).unwrap();
+    let told = "SELECT count(*) FROM audit WHERE action = 'personal.show' AND result = 'done' AND who = ?1";
+    let told: usize = audit.query_row(told, [&me], |row| row.get(0)).unwrap();
+    assert_eq!(told, shown, "each look at a whole name is recorded");
 }

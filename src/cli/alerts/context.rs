@@ -15,8 +15,12 @@ use crate::{
     decode::Decoder,
     event::{EventType, schema::field},
     finding::Finding,
-    http::{AlertDetail, view::AlertView},
+    http::{AlertDetail, lens::Lens, view::AlertView},
     ledger::report::line_object,
+    personal::{
+        name,
+        number::{self, Tail},
+    },
     say,
     store::{CaseFilter, Cases, Reader},
 };
@@ -79,12 +83,17 @@ impl Context {
     ///
     /// # Errors
     /// If the alerts cannot be read.
-    pub async fn read(config: &Config, cases: &Cases, detail: &AlertDetail) -> anyhow::Result<Self> {
+    pub async fn read(
+        config: &Config,
+        cases: &Cases,
+        detail: &AlertDetail,
+        lens: Lens,
+    ) -> anyhow::Result<Self> {
         let alert = &detail.alert;
         let label = |name: &str| alert.labels.get(name).map(Vec::as_slice).unwrap_or_default();
         let mut context = Self::default();
         if let [code, ..] = label("unit_code") {
-            context.unit = Some(others(config, cases, code, &alert.alert_id)?);
+            context.unit = Some(others(config, (cases, lens), code, &alert.alert_id)?);
         }
         let limit = config.query_limits.time;
         let read = async {
@@ -98,20 +107,39 @@ impl Context {
             || anyhow!(say!("it takes more than {limit} (engine.query_time)", limit = format!("{limit:?}")));
         let read = tokio::time::timeout(limit, read).await.unwrap_or_else(|_| Err(late()));
         context.trouble = read.err().map(|e| format!("{e:#}"));
+        if lens == Lens::Masked {
+            context.mask();
+        }
         Ok(context)
+    }
+
+    /// Takes accounts and names of persons out of the events.
+    fn mask(&mut self) {
+        self.behind.iter_mut().flat_map(|behind| &mut behind.events).for_each(Deed::mask);
+        if let Some(payee) = &mut self.payee {
+            payee.name = payee.name.take().map(|name| name::masked_owner(&name));
+            payee.account = payee.account.take().map(|account| number::masked(&account, Tail::Shown));
+            payee.payments.iter_mut().for_each(Deed::mask);
+        }
     }
 }
 
-fn others(config: &Config, cases: &Cases, code: &str, alert_id: &str) -> anyhow::Result<Unit> {
+fn others(
+    config: &Config,
+    (cases, lens): (&Cases, Lens),
+    code: &str,
+    alert_id: &str,
+) -> anyhow::Result<Unit> {
     // One more: the alert itself is among them.
     let limit = u32::try_from(SHOWN + 1).ok();
     let filter = CaseFilter { unit: Some(code.to_owned()), limit, ..CaseFilter::default() };
     let wanted = filter.understood(&config.calendar, now()).map_err(|message| anyhow!(message))?;
     let found = cases.list(&wanted)?;
-    let others = found.iter().filter(|alert| alert.alert_id != alert_id).take(SHOWN);
+    let others = found.into_iter().filter(|alert| alert.alert_id != alert_id).take(SHOWN);
+    let others = others.map(|alert| lens.alert(alert, cases, &config.calendar));
     Ok(Unit {
         code: code.to_owned(),
-        alerts: others.map(|alert| AlertView::new(alert, &config.calendar)).collect(),
+        alerts: others.collect::<Result<_, _>>()?,
         count: cases.count(&wanted)?.saturating_sub(1),
     })
 }

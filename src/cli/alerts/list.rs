@@ -10,6 +10,7 @@ use crate::{
     cli::{
         ConfigArg,
         filter::{FilterArgs, states},
+        persons::PersonsArg,
         table::{Cell, Column, Form, Table, more, pairs},
     },
     event::time::Calendar,
@@ -37,11 +38,13 @@ pub struct ListArgs {
     #[arg(short = 'n', long, default_value_t = 50)]
     limit: u32,
     #[command(flatten)]
+    persons: PersonsArg,
+    #[command(flatten)]
     form: Form,
 }
 
 pub fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
-    let config = args.config.permitted(Permit::ReadAlerts)?;
+    let (config, lens) = args.config.shown(Permit::ReadAlerts, args.persons)?;
     let cases = Cases::open_read_only(&config.state_dir)?;
     let before = args.before.as_deref().map(|id| cases.complete(id)).transpose()?;
     let inquiry = args.drafts.then(|| Stage::Draft.word().to_owned());
@@ -50,7 +53,8 @@ pub fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
         Ok(wanted) => wanted,
         Err(code) => return Ok(code),
     };
-    let found = cases.list(&wanted)?;
+    let found = cases.list(&wanted)?.into_iter().map(|alert| lens.seen(alert, &cases));
+    let found: Vec<_> = found.collect::<Result<_, _>>()?;
     let left = more(found.len(), cases.count(&wanted)?);
     let views = found.iter().map(|alert| AlertView::new(alert, &config.calendar));
     args.form.print(&alert_table(&found, &config.calendar), views, left.as_slice())?;

@@ -13,6 +13,7 @@ use crate::{
         ConfigArg,
         notify::{occasion, state_word},
         officer::{line, now},
+        persons::PersonsArg,
         runtime,
         table::{Cell, Column, Screen, Sheet, Table, handling, pairs, plain, title, visible},
     },
@@ -37,24 +38,31 @@ pub struct ShowArgs {
     id: String,
     #[command(flatten)]
     config: ConfigArg,
+    #[command(flatten)]
+    persons: PersonsArg,
     /// JSON instead of tables
     #[arg(long)]
     json: bool,
 }
 
 pub fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
-    let config = args.config.permitted(Permit::ReadAlerts)?;
+    let (config, lens) = args.config.shown(Permit::ReadAlerts, args.persons)?;
     let cases = Cases::open_read_only(&config.state_dir)?;
     let draft = |alert: &Alert, findings: &[Finding]| {
         alert.inquiry.as_ref().filter(|letter| letter.stage == Stage::Draft)?;
         drafts(&config).write(alert, findings, now())
     };
-    let detail = AlertDetail::read(&cases, &cases.complete(&args.id)?, &config.calendar, Lens::Whole, draft)?;
+    let id = cases.complete(&args.id)?;
+    // What is around it is found by whole accounts and names, whatever is shown of them.
+    let mut detail = AlertDetail::read(&cases, &id, &config.calendar, Lens::Whole, draft)?;
     let runtime = runtime()?;
-    let context = runtime.block_on(Context::read(&config, &cases, &detail));
+    let context = runtime.block_on(Context::read(&config, &cases, &detail, lens));
     // What still reads when the time is over must not keep the process.
     runtime.shutdown_background();
     let context = context?;
+    if lens == Lens::Masked {
+        detail = AlertDetail::read(&cases, &id, &config.calendar, lens, draft)?;
+    }
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     if args.json {
         let mut object = serde_json::to_value(&detail)?;

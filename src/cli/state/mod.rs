@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use super::{ConfigArg, problems, runtime, table};
+use super::{ConfigArg, persons, problems, runtime, table};
 
 #[derive(Debug, Subcommand)]
 pub enum StateCommand {

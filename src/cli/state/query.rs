@@ -12,7 +12,9 @@ use futures::StreamExt;
 use serde_json::{Map, Value};
 
 use super::{
-    ConfigArg, runtime,
+    ConfigArg,
+    persons::PersonsArg,
+    runtime,
     table::{Cell, Column, Form, Table, plain},
 };
 use crate::{
@@ -22,6 +24,7 @@ use crate::{
     config::Config,
     diagnostic::failure,
     event::{schema::MONEY_SCALE, time::Calendar},
+    http::lens::Lens,
     say, spreadsheet,
     sql::value,
 };
@@ -33,6 +36,8 @@ pub struct QueryArgs {
     #[command(flatten)]
     config: ConfigArg,
     #[command(flatten)]
+    persons: PersonsArg,
+    #[command(flatten)]
     form: Form,
 }
 
@@ -40,9 +45,9 @@ pub struct QueryArgs {
 const SHOWN: usize = 1000;
 
 pub fn query(args: &QueryArgs) -> anyhow::Result<ExitCode> {
-    let config = args.config.permitted(Action::QueryState)?;
+    let (config, lens) = args.config.shown(Action::QueryState, args.persons)?;
     let limit = config.query_limits.time;
-    let answered = async { tokio::time::timeout(limit, answer(args, &config)).await };
+    let answered = async { tokio::time::timeout(limit, answer(args, &config, lens)).await };
     let runtime = runtime()?;
     let answered = runtime.block_on(answered);
     // What still reads when the time is over must not keep the process.
@@ -54,8 +59,8 @@ pub fn query(args: &QueryArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn answer(args: &QueryArgs, config: &Config) -> anyhow::Result<()> {
-    let mut rows = app::query(config, &args.sql, SystemClock.now()).await?;
+async fn answer(args: &QueryArgs, config: &Config, lens: Lens) -> anyhow::Result<()> {
+    let (mut rows, kinds) = app::query(config, &args.sql, SystemClock.now()).await?;
     let fields: Vec<Field> = rows.schema().fields().iter().map(|field| field.as_ref().clone()).collect();
     let mut out: Box<dyn Rows> = match args.form {
         Form { json: true, .. } => {
@@ -68,7 +73,9 @@ async fn answer(args: &QueryArgs, config: &Config) -> anyhow::Result<()> {
     while let Some(batch) = rows.next().await {
         let batch = batch.map_err(|e| anyhow!("{}", say!("the query: {error}", error = failure(&e).0)))?;
         for row in 0..batch.num_rows() {
-            out.row(cells(&batch, row, config))?;
+            let mut cells = cells(&batch, row, config);
+            lens.cells(&mut cells, &kinds);
+            out.row(cells)?;
         }
     }
     out.end()
