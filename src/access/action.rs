@@ -59,6 +59,10 @@ table! {
         [Officer, Supervisor, Author, Approver, Auditor, Security, System, Ingest, Decide, Metrics, Read];
     /// See rules and how they do.
     ReadRules "rules.read" [Officer, Supervisor, Author, Approver, Auditor, Read];
+    /// Propose rules that are to come into force.
+    ProposeRules "rules.propose" [Author];
+    /// Approve rules that somebody else proposed, and take that back.
+    ApproveRules "rules.approve" [Approver];
     /// Put the rules and lists of the configuration into force.
     ReloadRules "rules.reload" [Approver];
     /// See findings.
@@ -151,6 +155,8 @@ mod tests {
         }
         let changes = [
             Action::PostEvents,
+            Action::ProposeRules,
+            Action::ApproveRules,
             Action::ReloadRules,
             Action::WorkAlerts,
             Action::OrderSilences,
@@ -164,6 +170,7 @@ mod tests {
         }
         let managers = Role::ALL.into_iter().filter(|role| may(*role, Action::ManageUsers));
         assert_eq!(managers.collect::<Vec<_>>(), [Security]);
+        assert!(!may(Author, Action::ApproveRules) && !may(Approver, Action::ProposeRules));
         assert!(!may(Author, Action::ReloadRules), "who writes rules does not put them into force");
         assert!(!decide(&Roles::default(), Action::DescribeApi));
     }

@@ -25,6 +25,7 @@ mod password;
 mod persons;
 mod rejects;
 mod routes;
+mod rules;
 mod run;
 mod silence;
 mod state;
@@ -113,6 +114,9 @@ enum Command {
     /// Show the records in quarantine, and read them again
     #[command(subcommand)]
     Rejects(rejects::RejectsCommand),
+    /// 规则审批: propose rules and approve them; sign packs
+    #[command(subcommand)]
+    Rules(rules::RulesCommand),
     /// Look at the state, back it up, verify it, query it
     #[command(subcommand)]
     State(state::StateCommand),
@@ -268,6 +272,7 @@ fn act(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Routes(command) => routes::routes(&command),
         Command::Notify(command) => notify::notify(&command),
         Command::Rejects(command) => rejects::rejects(&command),
+        Command::Rules(command) => rules::rules(&command),
         Command::State(command) => state::state(&command),
         Command::User(command) => user::user(&command),
         Command::Token(command) => token::token(&command),

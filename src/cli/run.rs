@@ -30,7 +30,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.load()?;
     telemetry::log(&config.log);
     config.is_closed_enough().map_err(|problem| problems(vec![problem]))?;
-    let rules = daemon::rules_to_start(&config).map_err(problems)?;
+    let rules = daemon::approved_rules_to_start(&config).map_err(problems)?;
     let once = args.once;
     let options = RunOptions { config_path: args.config.config.clone(), once: args.once };
     let runtime = runtime()?;
@@ -74,6 +74,6 @@ fn judged(outcome: &Outcome) -> ExitCode {
 
 /// Reads quarantined records again, while no daemon runs on the state.
 pub fn replay(config: Config, records: Vec<StoredReject>) -> anyhow::Result<Receipt> {
-    let rules = daemon::rules_to_start(&config).map_err(problems)?;
+    let rules = daemon::approved_rules_to_start(&config).map_err(problems)?;
     runtime()?.block_on(app::replay(config, rules, records, Arc::new(SteadyClock::default())))
 }

@@ -84,6 +84,8 @@ pub struct Config {
     pub rule_paths: Vec<PathBuf>,
     /// Whether the daemon starts without a rule that has a mistake.
     pub skip_wrong_rules: bool,
+    /// Whether only rules that somebody approved come into force.
+    pub require_approval: bool,
     /// Changes to rules.
     pub overrides: BTreeMap<String, Override>,
     lists: BTreeMap<String, ListSpec>,

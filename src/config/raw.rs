@@ -292,13 +292,21 @@ pub struct Rules {
     pub paths: Vec<PathBuf>,
     /// What `run` does about a rule with a mistake: `refuse` to start, or `skip` it, start without it and tell so.
     pub on_error: OnError,
+    /// Only rules that one person has proposed and another one has approved come into force (`fiscwatch rules`); needs
+    /// `http.auth`.
+    pub require_approval: bool,
     /// Changes to rules, by their ids.
     pub overrides: BTreeMap<String, RuleOverride>,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { paths: vec![PathBuf::from("rules")], on_error: OnError::Refuse, overrides: BTreeMap::new() }
+        Self {
+            paths: vec![PathBuf::from("rules")],
+            on_error: OnError::Refuse,
+            require_approval: false,
+            overrides: BTreeMap::new(),
+        }
     }
 }
 

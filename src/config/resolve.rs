@@ -159,6 +159,7 @@ impl Resolver<'_> {
                 full: raw.state.quarantine_full,
             },
             skip_wrong_rules: raw.rules.on_error == raw::OnError::Skip,
+            require_approval: raw.rules.require_approval,
             rule_paths: raw.rules.paths.into_iter().map(|p| self.path(p)).collect(),
             overrides,
             list_settle: self.value("lists.settle", duration(&raw.lists.settle)),
@@ -199,6 +200,11 @@ impl Resolver<'_> {
             audit: self.audit_log(raw.audit),
             log: raw.log,
         };
+        if config.require_approval && !config.clients.auth {
+            self.problem(say!(
+                "rules.require_approval needs http.auth: true, or nobody knows who proposes and who approves"
+            ));
+        }
         if self.problems.is_empty() { Ok(config) } else { Err(self.problems) }
     }
 

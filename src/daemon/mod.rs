@@ -1,5 +1,6 @@
 //! The running daemon's state, which the loop, the HTTP server and the signals share, and how a reload changes it.
 
+mod approval;
 mod balances;
 mod bodies;
 mod forecasts;
@@ -23,8 +24,8 @@ pub use forecasts::{Forecasts, LineForecasts, MakeForecasts, Outlook};
 pub use gauges::scrape_gauges;
 pub use intake::Intake;
 pub use questions::{Applications, Questions};
-pub use reload::{NotReloaded, reload};
-pub use rules::{load_rules, rules_to_start};
+pub use reload::{NotReloaded, configured_rules, reload};
+pub use rules::{approved_rules_to_start, load_rules, rules_to_start};
 pub use shared::{NotTaken, POSTED, Shared};
 
 /// How the daemon runs.

@@ -18,10 +18,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Shared,
+    approval::is_approved,
     journal::StoredPast,
     lists::{self, WatchedLists, gauge_rows},
     receivers::Receivers,
-    rules::rules_to_reload,
+    rules::{load_rules, rules_to_reload},
     supervisor,
 };
 use crate::{
@@ -260,15 +261,29 @@ fn reload_and_tell(shared: &Shared) -> Result<usize, NotReloaded> {
 
 type Loaded = (Evaluator, WatchedLists, Arc<Policy>, Receivers);
 
+/// The rules that the configuration names now, which need not be those in force.
+///
+/// # Errors
+/// Everything that is wrong with them.
+pub fn configured_rules(shared: &Shared) -> Result<Arc<RuleSet>, Vec<Diagnostic>> {
+    load_rules(&configuration(shared)?)
+}
+
+fn configuration(shared: &Shared) -> Result<Config, Vec<Diagnostic>> {
+    let path: &Path = &shared.config_path;
+    if path.as_os_str().is_empty() { Config::defaults() } else { Config::load(path) }
+}
+
 fn load(shared: &Shared, force: bool) -> Result<Loaded, Vec<Diagnostic>> {
     let path: &Path = &shared.config_path;
-    let config = if path.as_os_str().is_empty() { Config::defaults() } else { Config::load(path) }?;
+    let config = configuration(shared)?;
     // The rules would count by another calendar than what is stored.
     let agrees = Reader::open(&shared.state_dir).and_then(|state| state.agrees(&config.calendar));
     agrees.map_err(|e| vec![Diagnostic::of_file(&path.display().to_string(), e.to_string(), None)])?;
     let config = Arc::new(config);
     let watched = lists::read(shared, &config, force)?;
     let rules = rules_to_reload(&config, watched.lists().clone(), &shared.rules_in_force())?;
+    is_approved(&config, &rules)?;
     let receivers = Receivers::load(&config, watched.lists().clone(), &shared.clock, &shared.metrics)?;
     let evaluator = Evaluator::new(rules, Arc::clone(&config.calendar));
     has_room(shared, &config, &evaluator)?;

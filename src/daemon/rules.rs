@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::approval::is_approved;
 use crate::{
     config::Config,
     diagnostic::Diagnostic,
@@ -25,6 +26,16 @@ pub fn load_rules(config: &Config) -> Result<Arc<RuleSet>, Vec<Diagnostic>> {
 pub fn rules_to_start(config: &Config) -> Result<Arc<RuleSet>, Vec<Diagnostic>> {
     let lists = config.read_lists()?;
     if config.skip_wrong_rules { right_ones(config, lists, &|_| true) } else { all(config, lists) }
+}
+
+/// The same, if they may come into force.
+///
+/// # Errors
+/// Everything that is wrong with them, or that nobody has approved them.
+pub fn approved_rules_to_start(config: &Config) -> Result<Arc<RuleSet>, Vec<Diagnostic>> {
+    let rules = rules_to_start(config)?;
+    is_approved(config, &rules)?;
+    Ok(rules)
 }
 
 /// The rules that take the place of those `in_force`. None of these is left out, nor a file that they may stand in.

@@ -37,6 +37,7 @@ mod rejection;
 mod request;
 mod routes;
 mod rule;
+mod rule_sets;
 mod session;
 mod sign_in;
 mod silences;
@@ -78,6 +79,7 @@ pub use completeness::{CompletenessView, FigureView, day_span};
 pub use console::SCREENS;
 pub use problem::Problem;
 pub use routes::{ROUTES, WITHIN_LIMITS};
+pub use rule_sets::RuleSetView;
 pub use tokens::TokenView;
 pub use users::UserView;
 

@@ -11,7 +11,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     Problem, Served, alert_lists, alerts, api, audit, bulk, completeness, decide, events, explain,
     finding_times, indicators, journal, ledger, line_history, notifications, outlook, problem, quarantine,
-    rule, session, silences, stream, tokens, totals, totp, users,
+    rule, rule_sets, session, silences, stream, tokens, totals, totp, users,
 };
 
 /// The longest body of what officers send, in bytes.
@@ -73,6 +73,8 @@ pub fn api() -> (Router<Served>, utoipa::openapi::OpenApi) {
         .routes(routes!(totp::disable))
         .routes(routes!(users::list, users::add))
         .routes(routes!(users::change))
+        .routes(routes!(rule_sets::list, rule_sets::propose))
+        .routes(routes!(rule_sets::approve, rule_sets::withdraw))
         .routes(routes!(tokens::list, tokens::add))
         .routes(routes!(tokens::revoke))
         .routes(routes!(session::list))

@@ -12,7 +12,9 @@ use saphyr_parser::Span;
 use super::{
     Mode, Param, RuleSet,
     compile::{CompiledRule, Compiler},
-    limits, parse,
+    limits,
+    manifest::Manifest,
+    parse,
 };
 use crate::{
     diagnostic::{Diagnostic, os_reason, read_text, suggest},
@@ -48,6 +50,8 @@ pub struct Loaded {
     pub files: Vec<LoadedFile>,
     /// Everything that is wrong, in every file.
     pub problems: Vec<Diagnostic>,
+    /// What was read.
+    manifest: Manifest,
     /// Where rules begin, those with problems too.
     places: Vec<Place>,
     /// The rules that could be compiled, each with its place.
@@ -75,7 +79,8 @@ pub fn load(
         let mut loaded = Loaded::default();
         load_files(paths, compiler, calendar, overrides, &mut loaded);
         let rules = std::mem::take(&mut loaded.compiled).into_iter().map(|(_, rule)| rule).collect();
-        loaded.set = RuleSet::new(rules, compiler);
+        let manifest = std::mem::take(&mut loaded.manifest);
+        loaded.set = RuleSet { manifest, ..RuleSet::new(rules, compiler) };
         loaded
     })
 }
@@ -111,7 +116,8 @@ pub fn load_without(
             loaded.problems.extend(skipped.drain(..).map(|(_, problem)| problem));
         }
         let rules = kept.into_iter().map(|(_, rule)| rule).collect();
-        loaded.set = RuleSet { skipped, ..RuleSet::new(rules, compiler) };
+        let manifest = std::mem::take(&mut loaded.manifest);
+        loaded.set = RuleSet { skipped, manifest, ..RuleSet::new(rules, compiler) };
         loaded
     })
 }
@@ -150,8 +156,9 @@ fn load_files(
     let nowhere = files.is_empty();
     let mut places: BTreeMap<String, String> = BTreeMap::new();
     for path in files {
-        load_file(&path, compiler, calendar, overrides, &mut places, loaded);
+        load_file((&path, paths), compiler, calendar, overrides, &mut places, loaded);
     }
+    loaded.manifest.add_overrides(overrides);
     for id in overrides.keys().filter(|id| !places.contains_key(*id)) {
         let hint = suggest(id, places.keys().map(String::as_str));
         let message = say!("rules.overrides names the rule \"{id}\", which does not exist", id);
@@ -219,7 +226,7 @@ fn collect(path: &Path, files: &mut BTreeSet<PathBuf>, named: bool) -> std::io::
 }
 
 fn load_file(
-    path: &Path,
+    (path, roots): (&Path, &[PathBuf]),
     compiler: &Compiler,
     calendar: &Calendar,
     overrides: &BTreeMap<String, Override>,
@@ -241,6 +248,7 @@ fn load_file(
         loaded.files.push(LoadedFile { path: path.to_owned(), rules: 0 });
         return loaded.problems.push(Diagnostic::of_file(&file, message, Some(hint)));
     }
+    loaded.manifest.add_file(path, roots, text.as_bytes());
     let (mut document, root) = Document::parse(&file, &text);
     let d = &mut document;
     let rules = root.map(|root| parse::rules(d, &root, calendar)).unwrap_or_default();

@@ -5,7 +5,9 @@ use std::{collections::BTreeSet, sync::Arc};
 use super::{
     Mode, Rule,
     compile::{CompiledRule, CompiledView, Compiler, ORIGINAL_AT},
-    limits, parse,
+    limits,
+    manifest::Manifest,
+    parse,
     query::QuerySession,
     share::{SharedWindow, share},
     window::View,
@@ -40,6 +42,8 @@ pub struct RuleSet {
     pub lists: Lists,
     /// The rules that were left out, and the first mistake of each.
     pub skipped: Vec<(String, Diagnostic)>,
+    /// What they were read from.
+    pub manifest: Manifest,
 }
 
 impl RuleSet {
@@ -51,7 +55,17 @@ impl RuleSet {
         let read = read_by_schedules(&rules, compiler);
         let session = has_schedule.then(|| compiler.session());
         let lists = compiler.lists().clone();
-        Self { rules, beside, originals, windows, read, session, lists, skipped: Vec::new() }
+        Self {
+            rules,
+            beside,
+            originals,
+            windows,
+            read,
+            session,
+            lists,
+            skipped: Vec::new(),
+            manifest: Manifest::default(),
+        }
     }
 
     /// The same rules with the lists of another compiler.
@@ -65,7 +79,8 @@ impl RuleSet {
                 self.rules.iter().map(|rule| compiler.compile(&mut document, Rule::clone(&rule.rule)));
             let rules = again.flatten().collect();
             if document.problems.is_empty() {
-                Ok(Arc::new(Self { skipped: self.skipped.clone(), ..Self::new(rules, compiler) }))
+                let (skipped, manifest) = (self.skipped.clone(), self.manifest.clone());
+                Ok(Arc::new(Self { skipped, manifest, ..Self::new(rules, compiler) }))
             } else {
                 Err(document.problems)
             }

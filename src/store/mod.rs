@@ -38,6 +38,7 @@ mod quarantine;
 mod query;
 mod recover;
 mod refunded;
+mod rule_sets;
 mod seal;
 mod sealed;
 mod search;
@@ -88,6 +89,7 @@ pub use query::{
     Overflow, Reader, RejectFilter, StateInfo, StoredReject, disk_free, sealed_bytes, store_bytes,
 };
 pub use recover::Recovered;
+pub use rule_sets::{Proposed, RuleSets};
 pub use seal::{SealOptions, Sealer, Sealing};
 pub use search::{Found, Sought, place_of};
 pub use silences::Muted;
@@ -96,7 +98,7 @@ pub use turn::Turns;
 pub use verify::{Check, Outcome, Problems, verify_backup};
 
 /// The schema this version writes.
-pub const SCHEMA_VERSION: i64 = 8;
+pub const SCHEMA_VERSION: i64 = 9;
 /// The database's name in the state directory.
 pub const DATABASE: &str = "fiscwatch.db";
 

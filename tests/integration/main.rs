@@ -50,6 +50,7 @@ mod readme;
 mod refusals;
 mod reversals;
 mod rooms;
+mod rule_sets;
 mod schedule;
 mod sealing;
 mod sessions;

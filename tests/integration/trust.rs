@@ -74,6 +74,7 @@ fn full() -> Bench {
         succeeds(bench.path(), &["run", "--once"]);
     }
     let token = succeeds(bench.path(), &["token", "add", "platform", "--role", "decide"]);
+    proposed(&bench);
     // People log in where they are asked who they are.
     let file = bench.path().join("fiscwatch.yaml");
     let config = std::fs::read_to_string(&file).unwrap();
@@ -98,6 +99,18 @@ fn full() -> Bench {
     assert_eq!(daemon.stop("-TERM"), Some(0));
     std::fs::write(&file, config).unwrap();
     bench
+}
+
+/// Two sets of rules are proposed.
+fn proposed(bench: &Bench) {
+    for id in ["one", "two"] {
+        let rule = format!(
+            "rules: [{{ id: {id}, title: t, severity: low, trigger: payment, when: amount > 1, key: [event_id] }}]"
+        );
+        std::fs::create_dir_all(bench.path().join("proposed")).unwrap();
+        std::fs::write(bench.path().join("proposed/rules.yaml"), rule).unwrap();
+        succeeds(bench.path(), &["rules", "propose", "--reason", id, "--rules", "proposed"]);
+    }
 }
 
 /// SQL and its parameters.

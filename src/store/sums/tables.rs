@@ -190,6 +190,13 @@ pub const CREDENTIALS: Table = Table {
 pub const SESSIONS: Table =
     Table { name: "sessions", columns: "id, user, place, digest, began_at, seen_at", key: "id = ?1" };
 
+/// Which rules were proposed and approved.
+pub const RULE_SETS: Table = Table {
+    name: "rule_sets",
+    columns: "digest, manifest, reason, proposed_at, proposed_by, approved_at, approved_by",
+    key: "digest = ?1",
+};
+
 /// All of them.
 pub const ALL: &[&Table] = &[
     &POSITIONS,
@@ -225,7 +232,11 @@ pub const ALL: &[&Table] = &[
     &VERSIONS,
     &CREDENTIALS,
     &SESSIONS,
+    &RULE_SETS,
 ];
+
+/// Those that version 9 adds.
+pub const SINCE_9: &[&Table] = &[&RULE_SETS];
 
 /// Those that version 8 adds.
 pub const SINCE_8: &[&Table] = &[&DECISIONS, &VERSIONS, &CREDENTIALS, &SESSIONS];
