@@ -47,6 +47,15 @@ pub use raw::{Log, LogFormat, Raw, Tls};
 pub use reference::{reference, reference_texts};
 use resolve::Resolver;
 
+/// Which rules come into force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Approval {
+    /// Those of the configuration.
+    NotAsked,
+    /// Only those of them that one person proposed and another one approved.
+    Required,
+}
+
 /// A configuration that is valid.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -84,8 +93,8 @@ pub struct Config {
     pub rule_paths: Vec<PathBuf>,
     /// Whether the daemon starts without a rule that has a mistake.
     pub skip_wrong_rules: bool,
-    /// Whether only rules that somebody approved come into force.
-    pub require_approval: bool,
+    /// Which rules come into force.
+    pub approval: Approval,
     /// Changes to rules.
     pub overrides: BTreeMap<String, Override>,
     lists: BTreeMap<String, ListSpec>,

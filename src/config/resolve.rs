@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use raw::{DirectorySpec, FileSpec, SourceSpec};
 
 use super::{
-    Config, Readings, Sealing, Source, alerts, clients,
+    Approval, Config, Readings, Sealing, Source, alerts, clients,
     decide::Decide,
     feeds::{MapPlace, Said},
     lists::ListSpec,
@@ -159,7 +159,7 @@ impl Resolver<'_> {
                 full: raw.state.quarantine_full,
             },
             skip_wrong_rules: raw.rules.on_error == raw::OnError::Skip,
-            require_approval: raw.rules.require_approval,
+            approval: self.approval(raw.rules.require_approval, clients.auth),
             rule_paths: raw.rules.paths.into_iter().map(|p| self.path(p)).collect(),
             overrides,
             list_settle: self.value("lists.settle", duration(&raw.lists.settle)),
@@ -200,12 +200,16 @@ impl Resolver<'_> {
             audit: self.audit_log(raw.audit),
             log: raw.log,
         };
-        if config.require_approval && !config.clients.auth {
+        if self.problems.is_empty() { Ok(config) } else { Err(self.problems) }
+    }
+
+    fn approval(&mut self, required: bool, auth: bool) -> Approval {
+        if required && !auth {
             self.problem(say!(
                 "rules.require_approval needs http.auth: true, or nobody knows who proposes and who approves"
             ));
         }
-        if self.problems.is_empty() { Ok(config) } else { Err(self.problems) }
+        if required { Approval::Required } else { Approval::NotAsked }
     }
 
     fn decide(&mut self, raw: raw::DecideSpec, names: &[String]) -> Decide {

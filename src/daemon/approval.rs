@@ -2,7 +2,7 @@
 //! another one approved.
 
 use crate::{
-    config::Config,
+    config::{Approval, Config},
     diagnostic::Diagnostic,
     rule::RuleSet,
     say,
@@ -18,7 +18,7 @@ const SHOWN: usize = 12;
 /// # Errors
 /// If they may not, with what to do about it.
 pub fn is_approved(config: &Config, rules: &RuleSet) -> Result<(), Vec<Diagnostic>> {
-    if !config.require_approval {
+    if config.approval == Approval::NotAsked {
         return Ok(());
     }
     let wrong = |why: String, hint: Option<String>| {

@@ -149,14 +149,13 @@ fn arguments(command: &str) -> Vec<&str> {
         "state restore" => &["nothing"],
         "state query" => &["SELECT 1"],
         "rules propose" => &["--reason", "x"],
-        "rules approve" | "rules withdraw" | "rules show" => &["00000000"],
+        "rules approve" | "rules withdraw" | "rules show" | "token revoke" => &["00000000"],
         "user add" => &["somebody", "--role", "officer"],
         "user roles" => &["nobody", "--role", "officer"],
         "user disable" | "user enable" => &["nobody"],
         "user totp" => &["nobody", "--require"],
         "user password" => &["nobody", "--password-file", "/dev/null"],
         "token add" => &["scrape", "--role", "metrics"],
-        "token revoke" => &["00000000"],
         _ => &[],
     });
     words.extend(["--config", "fiscwatch.yaml"]);
