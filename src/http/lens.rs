@@ -89,10 +89,18 @@ impl Lens {
         }
     }
 
-    /// A row of a query, by what its columns are made of.
+    /// A row of a query, by what its columns are made of. In a text that people wrote, names cannot be told from the words
+    /// around them without the event that it is of, so nothing of it is shown.
     pub fn cells(self, row: &mut [Value], kinds: &[Kind]) {
-        if self == Self::Masked {
-            row.iter_mut().zip(kinds).for_each(|(value, kind)| event::hide(value, *kind));
+        if self == Self::Whole {
+            return;
+        }
+        for (value, kind) in row.iter_mut().zip(kinds) {
+            match value {
+                Value::Null => {}
+                _ if kind.has(Kind::TEXT.and(Kind::MIXED)) => *value = "****".into(),
+                _ => event::hide(value, *kind),
+            }
         }
     }
 
