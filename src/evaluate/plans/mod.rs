@@ -194,7 +194,7 @@ async fn physical(state: &SessionState, query: Statement, now: &Moment) -> Resul
     // Types are settled first: what is computed of `now` is that with its casts.
     let analysed =
         state.analyzer().execute_and_check(now.hidden(plan)?, state.config_options(), |_, _| ())?;
-    let (plan, alone) = now.alone(analysed)?;
+    let (plan, alone) = moment::alone(analysed)?;
     let optimised = state.optimize(&plan)?;
     state.query_planner().create_physical_plan(&now.shown(optimised, &alone, state)?, state).await
 }

@@ -71,27 +71,6 @@ impl Moment {
         })
     }
 
-    /// The plan with variables in the place of what is computed of the first one alone, and what they stand for: the
-    /// optimizer would take a part that comes twice out of them, and make a column of it.
-    pub fn alone(&self, plan: LogicalPlan) -> Result<(LogicalPlan, Vec<Expr>)> {
-        let none = DFSchema::empty();
-        let found = RefCell::new(Vec::new());
-        let plan = replaced(plan, &|expr| {
-            if matches!(expr, Expr::ScalarVariable(..)) || !Fixed::can_be(&expr) {
-                return Transformed::no(expr);
-            }
-            let Ok((_, field)) = expr.to_field(&none) else { return Transformed::no(expr) };
-            let mut found = found.borrow_mut();
-            let at = found.iter().position(|other| *other == expr).unwrap_or(found.len());
-            if at == found.len() {
-                found.push(expr);
-            }
-            let names = vec![format!("@{MOMENT}"), at.to_string()];
-            Transformed::new(Expr::ScalarVariable(field, names), true, TreeNodeRecursion::Jump)
-        })?;
-        Ok((plan, found.into_inner()))
-    }
-
     /// The plan with functions in the place of the variables, and of what is computed of them alone.
     pub fn shown(&self, plan: LogicalPlan, alone: &[Expr], state: &SessionState) -> Result<LogicalPlan> {
         let function = Arc::new(self.function());
@@ -109,6 +88,27 @@ impl Moment {
             Transformed::new(fixed, true, TreeNodeRecursion::Jump)
         })
     }
+}
+
+/// The plan with variables in the place of what is computed of the first one alone, and what they stand for: the
+/// optimizer would take a part that comes twice out of them, and make a column of it.
+pub fn alone(plan: LogicalPlan) -> Result<(LogicalPlan, Vec<Expr>)> {
+    let none = DFSchema::empty();
+    let found = RefCell::new(Vec::new());
+    let plan = replaced(plan, &|expr| {
+        if matches!(expr, Expr::ScalarVariable(..)) || !Fixed::can_be(&expr) {
+            return Transformed::no(expr);
+        }
+        let Ok((_, field)) = expr.to_field(&none) else { return Transformed::no(expr) };
+        let mut found = found.borrow_mut();
+        let at = found.iter().position(|other| *other == expr).unwrap_or(found.len());
+        if at == found.len() {
+            found.push(expr);
+        }
+        let names = vec![format!("@{MOMENT}"), at.to_string()];
+        Transformed::new(Expr::ScalarVariable(field, names), true, TreeNodeRecursion::Jump)
+    })?;
+    Ok((plan, found.into_inner()))
 }
 
 /// An expression with what its variables stand for, of `now` alone.
