@@ -63,6 +63,8 @@ table! {
     ProposeRules "rules.propose" [Author];
     /// Approve rules that somebody else proposed, and take that back.
     ApproveRules "rules.approve" [Approver];
+    /// Try rules over the journal.
+    TryRules "rules.try" [Supervisor, Author, Approver];
     /// Put the rules and lists of the configuration into force.
     ReloadRules "rules.reload" [Approver];
     /// See findings.
