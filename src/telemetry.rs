@@ -64,6 +64,8 @@ pub struct Metrics {
     pub quarantine_limit: IntGauge,
     /// Applications that were decided before money moved, by what was answered.
     pub decisions: IntCounterVec,
+    /// What was done with overrides of decisions.
+    pub overrides: IntCounterVec,
     /// Time from a question to its answer.
     pub decision_duration: HistogramVec,
     /// Events that were known already.
@@ -276,6 +278,12 @@ impl Metrics {
                 "decisions_total",
                 "Applications that were decided before money moved.",
                 &["decision"],
+            )?,
+            overrides: counters(
+                r,
+                "overrides_total",
+                "What was done with overrides: granted, confirmed, revoked, used, or refused to an application.",
+                &["act"],
             )?,
             decision_duration: register(
                 r,

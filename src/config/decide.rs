@@ -15,4 +15,17 @@ pub struct Decide {
     pub on_unavailable: OnUnavailable,
     /// Applications that one request decides at most.
     pub applications_max: usize,
+    /// Who lets blocked applications pass.
+    pub overrides: Overrides,
+}
+
+/// How blocked applications may pass.
+#[derive(Debug, Clone, Copy)]
+pub struct Overrides {
+    /// Above how many cents two people have to grant it.
+    pub two_above: i128,
+    /// How long an override is good, in microseconds.
+    pub lasts: i64,
+    /// How long at most.
+    pub lasts_max: i64,
 }

@@ -13,17 +13,17 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     Problem,
     by::By,
+    overrides,
     page::Page,
     request::{Id, Params, at_once, page_size},
 };
 use crate::{
-    access::Actor,
     config::decide::WhenStale,
     daemon::{Applications, NotTaken, POSTED, Shared},
     decision::{Decision, Mode, Unanswered, Verdict, withdrawal},
     event::duration,
     say,
-    store::{DecisionFilter, Decisions, StoredDecision},
+    store::{Cases, DecisionFilter, Decisions, StoredDecision},
     stream::{Payload, RECORD_BYTES_MAX},
     text::quoted,
 };
@@ -39,6 +39,9 @@ pub struct How {
     atomic: Option<bool>,
     /// How long an allowed application reserves money, by event time, such as `30d`; until it is paid or withdrawn without it
     expires_in: Option<String>,
+    /// By which override a blocked application passes, once it is asked for alone and under another event_id
+    #[serde(rename = "override")]
+    overriding: Option<i64>,
 }
 
 /// The applications to be decided. A single application, a list of them, or JSON Lines will do as well.
@@ -52,6 +55,8 @@ pub struct DecideBody {
     mode: Option<Mode>,
     atomic: Option<bool>,
     expires_in: Option<String>,
+    #[schema(rename = "override")]
+    overriding: Option<i64>,
 }
 
 /// What was decided of several applications.
@@ -80,7 +85,7 @@ pub enum Answer {
     request_body(content = DecideBody, content_type = "application/json", description = "Applications (docs/decide.md)"),
     responses(
         (status = 200, description = "What is decided", body = Answer),
-        (status = 409, description = "The `event_id` is of another event", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The `event_id` is of another event, or the override does not let it pass", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "A record is no application", body = Problem, content_type = "application/problem+json")))]
 pub async fn decide(
     State(shared): State<Arc<Shared>>,
@@ -106,14 +111,18 @@ pub async fn decide(
         )
         .again_after(30));
     }
-    let Asked { records, mode, atomic, expires_in, is_single } = asked;
+    let Asked { records, mode, atomic, expires_in, overriding, is_single } = asked;
+    if overriding.is_some() && records.len() > 1 {
+        return Err(Problem::unprocessable(say!("an override is for one application, asked for alone")));
+    }
     let groups: Vec<Vec<Vec<u8>>> =
         if atomic { vec![records] } else { records.into_iter().map(|record| vec![record]).collect() };
     let mut decisions = Vec::new();
     for records in groups {
         let payload = Payload::messages(&records);
-        let applications = Applications { payload, mode, expires_in, actor: by.unnamed() };
-        let answered = decided(&shared, applications, lags.clone()).await;
+        let actor = by.unnamed();
+        let applications = Applications { payload, mode, expires_in, actor, overriding: None };
+        let answered = decided(&shared, (applications, overriding), lags.clone()).await;
         if answered.is_err() {
             shared.metrics.decisions.with_label_values(&["refused"]).inc();
         }
@@ -148,6 +157,7 @@ struct Asked {
     mode: Mode,
     atomic: bool,
     expires_in: Option<i64>,
+    overriding: Option<i64>,
     /// Whether the body is one application.
     is_single: bool,
 }
@@ -182,6 +192,7 @@ impl Asked {
             mode: how.mode.unwrap_or_default(),
             atomic: how.atomic.unwrap_or_default(),
             expires_in,
+            overriding: how.overriding,
             is_single,
         })
     }
@@ -194,12 +205,13 @@ fn wrapped(mut object: Map<String, Value>, how: &mut How) -> Result<Vec<Value>, 
     };
     let said: How = serde_json::from_value(Value::Object(object)).map_err(|_| {
         Problem::unprocessable(say!(
-            "beside `applications` a body has `mode` (commit or what_if), `atomic` (true or false) and `expires_in` (such as 30d)"
+            "beside `applications` a body has `mode` (commit or what_if), `atomic` (true or false), `expires_in` (such as 30d) and `override` (a number)"
         ))
     })?;
     how.mode = how.mode.or(said.mode);
     how.atomic = how.atomic.or(said.atomic);
     how.expires_in = how.expires_in.take().or(said.expires_in);
+    how.overriding = how.overriding.or(said.overriding);
     Ok(list)
 }
 
@@ -219,16 +231,23 @@ fn record(value: Value) -> Result<Vec<u8>, Problem> {
 /// Applications that are decided together, now or earlier.
 async fn decided(
     shared: &Arc<Shared>,
-    applications: Applications,
+    (mut applications, overriding): (Applications, Option<i64>),
     lags: (Arc<[crate::decision::Lag]>, bool),
 ) -> Result<Vec<Decision>, Problem> {
     if let Some(decisions) = stored(shared, &applications).await? {
         return Ok(decisions);
     }
+    if let Some(id) = overriding {
+        applications.overriding = Some(overrides::find(shared, id).await?);
+    }
     match shared.decide(applications.clone(), lags).await {
         Ok(decisions) => Ok(decisions),
         Err(Unanswered::Unreadable(why)) => {
             Err(Problem::unprocessable(say!("nothing is decided: {why}", why)))
+        }
+        Err(Unanswered::NotOverridden(why)) => {
+            shared.metrics.overrides.with_label_values(&["refused"]).inc();
+            Err(Problem::new(StatusCode::CONFLICT, say!("nothing is decided: {why}", why)))
         }
         Err(Unanswered::Stopping) => Err(Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -250,7 +269,7 @@ fn known(id: &str) -> Problem {
     )
 }
 
-async fn wait_for_commits(shared: &Shared) -> Result<(), Problem> {
+pub(super) async fn wait_for_commits(shared: &Shared) -> Result<(), Problem> {
     let nothing = Payload::JsonLines(Vec::new().into());
     let taken = shared.submit(POSTED, nothing, Vec::new()).await;
     taken.map(|_| ()).map_err(|not_taken| {
@@ -391,7 +410,9 @@ pub async fn release(
             wait_for_commits(&shared).await?;
         }
     }
-    let Actor { who, place } = by.unnamed();
-    tracing::info!(application = id, who, place, "a decided application was released");
-    Ok(Json(shown(stored, &shared)))
+    at_once(move || {
+        Cases::open(&shared.state_dir)?.by(by.unnamed()).released(&id, shared.clock.now())?;
+        Ok(Json(shown(stored, &shared)))
+    })
+    .await
 }

@@ -28,6 +28,7 @@ mod logins;
 mod notifications;
 mod openapi;
 mod outlook;
+mod overrides;
 mod pace;
 mod page;
 mod problem;

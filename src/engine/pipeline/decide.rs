@@ -9,16 +9,17 @@ use std::{
 };
 
 use arrow::{
-    array::{AsArray, Decimal128Array, TimestampMicrosecondArray, UInt32Array},
+    array::{Array, AsArray, Decimal128Array, TimestampMicrosecondArray, UInt32Array},
     compute::take_record_batch,
     datatypes::{Decimal128Type, TimestampMicrosecondType},
     record_batch::RecordBatch,
+    util::display::array_value_to_string,
 };
 use tokio::sync::{mpsc, oneshot};
 
 use super::{EngineError, Preparing, answers::verdicts, order::Sequence};
 use crate::{
-    decision::{Decided, Decision, Mode, Question, Release, Unanswered, Verdict, withdrawal},
+    decision::{Decided, Decision, Mode, Passing, Question, Release, Unanswered, Verdict, withdrawal},
     decode::Decoded,
     engine::{Stages, Step, in_flight::prepare},
     evaluate::{Evaluation, Evaluator},
@@ -43,6 +44,7 @@ impl Sequence {
             Some(why) => Some(Unanswered::Unreadable(why)),
             None => self.sequencer.refuses(&mut decoded)?,
         };
+        let refused = refused.or_else(|| self.not_overridden(&question, &decoded));
         if let Some(refused) = refused {
             let _ = question.answer.send(Err(refused));
             return Ok(true);
@@ -62,9 +64,32 @@ impl Sequence {
             let _ = question.answer.send(Ok(decisions));
             return Ok(true);
         }
+        if let (Some(granted), [decision]) = (&question.overriding, &decisions[..])
+            && decision.overridden.is_some()
+        {
+            self.asked.uses(granted, &decision.event_id, question.now);
+        }
         let decided = decided(&decisions, &decoded, &question);
         let _ = question.answer.send(Ok(decisions));
         self.journal(question.block, decided, out).await
+    }
+
+    /// Why the override of a question does not let its application pass.
+    fn not_overridden(&self, question: &Question, decoded: &Decoded) -> Option<Unanswered> {
+        let granted = question.overriding.as_ref()?;
+        let [event_type] = decoded.types[..] else {
+            return Some(Unanswered::NotOverridden(say!("an override is for one application, asked for alone")));
+        };
+        debug_assert_eq!(event_type, EventType::Application);
+        let lines = decoded.events.column(Column::BudgetLineId.index()).as_string_view();
+        let passing = Passing {
+            who: &question.actor.who,
+            budget_line_id: lines.value(0),
+            subject: &subject(&decoded.events, 0),
+            cents: cents(&decoded.events, 0),
+        };
+        let granted = self.asked.as_used(granted);
+        granted.lets_pass(passing, question.now).err().map(Unanswered::NotOverridden)
     }
 
     /// Puts decided applications into the stream, and behind them the withdrawals of what is blocked.
@@ -209,6 +234,22 @@ fn variants(decoded: &Decoded, amounts: &[i128]) -> Decoded {
 
 pub(super) fn cents(events: &RecordBatch, row: usize) -> i128 {
     events.column(Column::Amount.index()).as_primitive::<Decimal128Type>().value(row)
+}
+
+/// A digest of what an application is about: all of it but its id, its times and its amount.
+pub(super) fn subject(events: &RecordBatch, row: usize) -> String {
+    const APART: [Column; 4] = [Column::EventId, Column::OccurredAt, Column::RecordedAt, Column::Amount];
+    let mut hash = blake3::Hasher::new();
+    for column in Column::ALL.iter().filter(|column| !APART.contains(column)) {
+        let values = events.column(column.index());
+        if values.is_valid(row) {
+            let text = array_value_to_string(values, row).unwrap_or_default();
+            hash.update(column.spec().name.as_bytes());
+            hash.update(&text.len().to_le_bytes());
+            hash.update(text.as_bytes());
+        }
+    }
+    hash.finalize().to_hex().to_string()
 }
 
 pub(super) fn times(events: &RecordBatch) -> &TimestampMicrosecondArray {
