@@ -1,6 +1,7 @@
 //! What is asked before money moves.
 
 pub use super::raw::{OnUnavailable, WhenStale};
+use crate::source::kafka::KafkaRequests;
 
 /// How applications are decided.
 #[derive(Debug, Clone)]
@@ -17,6 +18,8 @@ pub struct Decide {
     pub applications_max: usize,
     /// Who lets blocked applications pass.
     pub overrides: Overrides,
+    /// The topics that applications are decided over.
+    pub kafka: Option<KafkaRequests>,
 }
 
 /// How blocked applications may pass.

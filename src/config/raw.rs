@@ -14,7 +14,7 @@ use crate::{
     event::{stamp::Unit, time::NamedBy},
     map::{Mode, UpsertShape},
     rule::Language,
-    source::{Encoding, directory::Afterwards, kafka::KafkaSource},
+    source::{Encoding, directory::Afterwards, kafka::{KafkaRequests, KafkaSource}},
     store::WhenFull,
 };
 
@@ -148,6 +148,8 @@ pub struct DecideSpec {
     pub applications_max: usize,
     /// Who lets blocked applications pass.
     pub overrides: OverridesSpec,
+    /// Topics that applications are decided over, beside HTTP.
+    pub kafka: Option<KafkaRequests>,
 }
 
 /// Overrides: a blocked application passes once, because somebody answers for it.
@@ -178,6 +180,7 @@ impl Default for DecideSpec {
             on_unavailable: OnUnavailable::Closed,
             applications_max: 100,
             overrides: OverridesSpec::default(),
+            kafka: None,
         }
     }
 }

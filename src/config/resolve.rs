@@ -223,6 +223,7 @@ impl Resolver<'_> {
             on_unavailable: raw.on_unavailable,
             applications_max: self.within("decide.applications_max", raw.applications_max, (1, 1000)),
             overrides: self.overrides(&raw.overrides),
+            kafka: raw.kafka.inspect(|kafka| self.value("decide.kafka", kafka.check())),
         }
     }
 

@@ -18,6 +18,7 @@ use super::{
     request::{Id, Params, at_once, page_size},
 };
 use crate::{
+    access::Actor,
     config::decide::WhenStale,
     daemon::{Applications, NotTaken, POSTED, Shared},
     decision::{Decision, Mode, Unanswered, Verdict, withdrawal},
@@ -93,9 +94,26 @@ pub async fn decide(
     by: By,
     body: Bytes,
 ) -> Result<Json<Answer>, Problem> {
-    let started = Instant::now();
     takes_questions(&shared)?;
-    let asked = Asked::read(&body, how)?;
+    answer(&shared, how, &by.unnamed(), &body).await.map(Json)
+}
+
+/// Decides what a message asks for: the status and the text of the answer, as over HTTP.
+pub async fn by_message(shared: &Arc<Shared>, actor: Actor, body: &[u8]) -> (u16, Vec<u8>) {
+    let answered = match takes_more(shared) {
+        Ok(()) => answer(shared, How::default(), &actor, body).await,
+        Err(later) => Err(later),
+    };
+    match answered {
+        Ok(answer) => (StatusCode::OK.as_u16(), serde_json::to_vec(&answer).unwrap_or_default()),
+        Err(problem) => (problem.status().as_u16(), serde_json::to_vec(&problem).unwrap_or_default()),
+    }
+}
+
+/// What is answered, over HTTP or Kafka.
+async fn answer(shared: &Arc<Shared>, how: How, actor: &Actor, body: &[u8]) -> Result<Answer, Problem> {
+    let started = Instant::now();
+    let asked = Asked::read(body, how)?;
     let most = shared.questions.config.applications_max;
     if asked.records.len() > most {
         return Err(Problem::unprocessable(say!(
@@ -120,9 +138,9 @@ pub async fn decide(
     let mut decisions = Vec::new();
     for records in groups {
         let payload = Payload::messages(&records);
-        let actor = by.unnamed();
+        let actor = actor.clone();
         let applications = Applications { payload, mode, expires_in, actor, overriding: None };
-        let answered = decided(&shared, (applications, overriding), lags.clone()).await;
+        let answered = decided(shared, (applications, overriding), lags.clone()).await;
         if answered.is_err() {
             shared.metrics.decisions.with_label_values(&["refused"]).inc();
         }
@@ -130,13 +148,13 @@ pub async fn decide(
     }
     let word = if mode == Mode::Commit { "commit" } else { "what_if" };
     shared.metrics.decision_duration.with_label_values(&[word]).observe(started.elapsed().as_secs_f64());
-    Ok(Json(match (is_single, decisions.len()) {
+    Ok(match (is_single, decisions.len()) {
         (true, 1) => Answer::One(Box::new(decisions.remove(0))),
         _ => {
             let gravest = decisions.iter().map(|d| d.decision).max().unwrap_or(Verdict::Allow);
             Answer::Several(DecisionList { decision: gravest, decisions })
         }
-    }))
+    })
 }
 
 fn takes_questions(shared: &Shared) -> Result<(), Problem> {
@@ -144,6 +162,10 @@ fn takes_questions(shared: &Shared) -> Result<(), Problem> {
         let why = say!("events are not taken over HTTP (http.accept_events), so nothing is decided");
         return Err(Problem::new(StatusCode::FORBIDDEN, why));
     }
+    takes_more(shared)
+}
+
+fn takes_more(shared: &Shared) -> Result<(), Problem> {
     match shared.takes_no_more() {
         Some(why) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, why).again_after(30)),
         None => Ok(()),

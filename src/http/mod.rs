@@ -77,6 +77,7 @@ use crate::{
 pub use alerts::AlertDetail;
 pub use completeness::{CompletenessView, FigureView, day_span};
 pub use console::SCREENS;
+pub use decide::by_message as decide_message;
 pub use problem::Problem;
 pub use routes::{ROUTES, WITHIN_LIMITS};
 pub use tokens::TokenView;

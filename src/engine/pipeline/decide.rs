@@ -71,7 +71,7 @@ impl Sequence {
         }
         let decided = decided(&decisions, &decoded, &question);
         let _ = question.answer.send(Ok(decisions));
-        self.journal(question.block, decided, out).await
+        self.journal(question.block, (decided, evaluator), out).await
     }
 
     /// Why the override of a question does not let its application pass.
@@ -92,11 +92,12 @@ impl Sequence {
         granted.lets_pass(passing, question.now).err().map(Unanswered::NotOverridden)
     }
 
-    /// Puts decided applications into the stream, and behind them the withdrawals of what is blocked.
+    /// Puts decided applications into the stream, and behind them the withdrawals of what is blocked. They are judged by the
+    /// rules that decided them, though others may have come into force since.
     async fn journal(
         &mut self,
         block: Block,
-        decided: Vec<Decided>,
+        (decided, evaluator): (Vec<Decided>, Arc<Evaluator>),
         out: &mpsc::Sender<Preparing>,
     ) -> Result<bool, EngineError> {
         let blocked = decided.iter().map(|d| &d.decision).filter(|d| d.decision == Verdict::Block);
@@ -108,7 +109,7 @@ impl Sequence {
         let block = with_messages(block, &withdrawals);
         let blocks = vec![block];
         let decoded = self.decoder.decode(&blocks, (self.time_max)());
-        self.send_decided((blocks, decoded, Duration::ZERO), Step::Events, decided, out).await
+        self.send_decided((blocks, decoded, Duration::ZERO), Step::Events, (decided, evaluator), out).await
     }
 
     /// Withdraws the applications whose time is over. `false` if nobody takes batches any more.
