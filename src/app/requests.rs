@@ -16,7 +16,11 @@ pub fn start(config: &Config, daemon: &Daemon) -> Option<JoinHandle<()>> {
     let (shared, stop, runtime) = (Arc::clone(&daemon.shared), daemon.stop.clone(), Handle::current());
     let metrics = Arc::clone(&shared.metrics);
     let who = format!("kafka:{}", settings.requests);
-    tracing::info!(requests = settings.requests, replies = settings.replies, "applications are decided over Kafka");
+    tracing::info!(
+        requests = settings.requests,
+        replies = settings.replies,
+        "applications are decided over Kafka"
+    );
     Some(tokio::task::spawn_blocking(move || {
         let count = |result: &str| metrics.decision_requests.with_label_values(&[result]).inc();
         let answer = |request: crate::source::kafka::Request<'_>| {

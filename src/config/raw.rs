@@ -14,7 +14,11 @@ use crate::{
     event::{stamp::Unit, time::NamedBy},
     map::{Mode, UpsertShape},
     rule::Language,
-    source::{Encoding, directory::Afterwards, kafka::{KafkaRequests, KafkaSource}},
+    source::{
+        Encoding,
+        directory::Afterwards,
+        kafka::{KafkaRequests, KafkaSource},
+    },
     store::WhenFull,
 };
 

@@ -250,7 +250,9 @@ impl Override {
             }
             Standing::Revoked => say!("override {id} was taken back", id),
             Standing::Expired => say!("override {id} has expired", id),
-            Standing::Waiting => say!("override {id} is above the limit: another person has to grant it too", id),
+            Standing::Waiting => {
+                say!("override {id} is above the limit: another person has to grant it too", id)
+            }
             Standing::InForce => say!("override {id} is granted already", id),
         }
     }

@@ -1,13 +1,14 @@
 //! 事前校验: applications are decided before money moves; what was decided is shown, and released.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, PoisonError},
     time::Instant,
 };
 
 use axum::{Json, body::Bytes, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, value::RawValue};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
@@ -25,7 +26,7 @@ use crate::{
     event::duration,
     say,
     store::{Cases, DecisionFilter, Decisions, StoredDecision},
-    stream::{Payload, RECORD_BYTES_MAX},
+    stream::{PLAIN, Payload, RECORD_BYTES_MAX},
     text::quoted,
 };
 
@@ -40,7 +41,7 @@ pub struct How {
     atomic: Option<bool>,
     /// How long an allowed application reserves money, by event time, such as `30d`; until it is paid or withdrawn without it
     expires_in: Option<String>,
-    /// By which override a blocked application passes, once it is asked for alone and under another event_id
+    /// By which override a blocked application passes, once it is asked for alone and under another `event_id`
     #[serde(rename = "override")]
     overriding: Option<i64>,
 }
@@ -186,7 +187,9 @@ struct Asked {
 
 impl Asked {
     fn read(body: &[u8], how: How) -> Result<Self, Problem> {
-        let values: Result<Vec<Value>, _> = serde_json::Deserializer::from_slice(body).into_iter().collect();
+        // As they are written: an amount that is a number must not become a float on the way.
+        let values: Result<Vec<Box<RawValue>>, _> =
+            serde_json::Deserializer::from_slice(body).into_iter().collect();
         let mut values = values.map_err(|e| {
             let (line, column) = (e.line(), e.column());
             Problem::bad_request(say!("the body is no JSON: line {line}, column {column}", line, column))
@@ -194,10 +197,10 @@ impl Asked {
         let mut how = how;
         let mut is_single = false;
         if let [value] = &mut values[..] {
-            match value {
-                Value::Array(list) => values = std::mem::take(list),
-                Value::Object(object) if object.contains_key("applications") => {
-                    values = wrapped(std::mem::take(object), &mut how)?;
+            match parted(value) {
+                Parted::List(list) => values = list,
+                Parted::Object(object) if object.contains_key("applications") => {
+                    values = wrapped(object, &mut how)?;
                 }
                 _ => is_single = true,
             }
@@ -205,7 +208,7 @@ impl Asked {
         if values.is_empty() {
             return Err(Problem::unprocessable(say!("there is no application in the body")));
         }
-        let records = values.into_iter().map(record).collect::<Result<_, _>>()?;
+        let records = values.iter().map(|value| record(value)).collect::<Result<_, _>>()?;
         let long = |text: &str| duration(text).map_err(Problem::unprocessable);
         let expires_in = how.expires_in.as_deref().map(long).transpose()?;
         let expires_in = expires_in.map(|long| i64::try_from(long.as_micros()).unwrap_or(i64::MAX));
@@ -220,12 +223,28 @@ impl Asked {
     }
 }
 
+/// The parts of a list or of an object, as they are written.
+enum Parted {
+    List(Vec<Box<RawValue>>),
+    Object(BTreeMap<String, Box<RawValue>>),
+    Neither,
+}
+
+fn parted(value: &RawValue) -> Parted {
+    let list = serde_json::from_str(value.get()).map(Parted::List);
+    list.or_else(|_| serde_json::from_str(value.get()).map(Parted::Object)).unwrap_or(Parted::Neither)
+}
+
 /// What an object with `applications` says. What the address says holds.
-fn wrapped(mut object: Map<String, Value>, how: &mut How) -> Result<Vec<Value>, Problem> {
-    let Some(Value::Array(list)) = object.remove("applications") else {
+fn wrapped(
+    mut object: BTreeMap<String, Box<RawValue>>,
+    how: &mut How,
+) -> Result<Vec<Box<RawValue>>, Problem> {
+    let Some(Parted::List(list)) = object.remove("applications").map(|list| parted(&list)) else {
         return Err(Problem::unprocessable(say!("`applications` is no list")));
     };
-    let said: How = serde_json::from_value(Value::Object(object)).map_err(|_| {
+    let said = serde_json::to_value(object).and_then(serde_json::from_value);
+    let said: How = said.map_err(|_| {
         Problem::unprocessable(say!(
             "beside `applications` a body has `mode` (commit or what_if), `atomic` (true or false), `expires_in` (such as 30d) and `override` (a number)"
         ))
@@ -238,12 +257,16 @@ fn wrapped(mut object: Map<String, Value>, how: &mut How) -> Result<Vec<Value>, 
 }
 
 /// An application as it is journalled.
-fn record(value: Value) -> Result<Vec<u8>, Problem> {
-    let Value::Object(mut object) = value else {
+fn record(value: &RawValue) -> Result<Vec<u8>, Problem> {
+    let Parted::Object(object) = parted(value) else {
         return Err(Problem::unprocessable(say!("an application is a JSON object")));
     };
-    object.entry("type").or_insert_with(|| Value::from("application"));
-    let record = Value::Object(object).to_string().into_bytes();
+    let record = match value.get().strip_prefix('{').filter(|_| !object.contains_key("type")) {
+        Some(rest) if object.is_empty() => format!(r#"{{"type":"application"{rest}"#),
+        Some(rest) => format!(r#"{{"type":"application",{rest}"#),
+        None => value.get().to_owned(),
+    };
+    let record = record.into_bytes();
     match record.len() > RECORD_BYTES_MAX {
         true => Err(Problem::unprocessable(say!("an application is longer than 1 MiB"))),
         false => Ok(record),
@@ -427,7 +450,7 @@ pub async fn release(
     };
     if let Some(line) = line {
         let event = withdrawal(&id, &line, &stored.decision.occurred_at);
-        let taken = shared.submit(POSTED, Payload::messages(&[event]), Vec::new()).await;
+        let taken = shared.submit(PLAIN, Payload::messages(&[event]), Vec::new()).await;
         if taken.is_err() {
             wait_for_commits(&shared).await?;
         }

@@ -10,8 +10,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Problem, Served, alert_lists, alerts, api, audit, bulk, completeness, decide, events, explain,
-    finding_times, indicators, journal, ledger, line_history, notifications, outlook, overrides, problem, quarantine,
-    rule, session, silences, stream, tokens, totals, totp, users,
+    finding_times, indicators, journal, ledger, line_history, notifications, outlook, overrides, problem,
+    quarantine, rule, session, silences, stream, tokens, totals, totp, users,
 };
 
 /// The longest body of what officers send, in bytes.

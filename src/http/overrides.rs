@@ -131,8 +131,9 @@ pub async fn grant(
         )));
     }
     let cents = |text: &str| {
-        parse_amount(text)
-            .map_err(|why| Problem::unprocessable(say!("{text} is no amount: {why}", text = quoted(text), why)))
+        parse_amount(text).map_err(|why| {
+            Problem::unprocessable(say!("{text} is no amount: {why}", text = quoted(text), why))
+        })
     };
     let wish = Wish {
         grant: act(&actor, now),
@@ -234,7 +235,7 @@ pub async fn confirm(
     blocking(move || {
         let now = shared.clock.now();
         let act = act(&actor, now);
-        let granted = Cases::open(&shared.state_dir)?.by(actor).confirm_override(id, act)?;
+        let granted = Cases::open(&shared.state_dir)?.by(actor).confirm_override(id, &act)?;
         count(&shared, "confirmed");
         Ok(Json(OverrideView::new(granted, &shared.calendar, now)))
     })
@@ -260,7 +261,7 @@ pub async fn revoke(
     blocking(move || {
         let now = shared.clock.now();
         let act = act(&actor, now);
-        let revoked = Cases::open(&shared.state_dir)?.by(actor).revoke_override(id, act)?;
+        let revoked = Cases::open(&shared.state_dir)?.by(actor).revoke_override(id, &act)?;
         count(&shared, "revoked");
         Ok(Json(OverrideView::new(revoked, &shared.calendar, now)))
     })

@@ -66,7 +66,11 @@ impl Cases {
             granted.override_id = insert.insert(params![application, now, json(&granted)?])?;
             summed.inserted(&sums::OVERRIDES, [granted.override_id])?;
             let (who, amount) = (&granted.grants[0].who, format_cents(granted.cents));
-            self.tell(summed, (who, now), (GRANT, &subject(&granted), &format!("{amount} {}", granted.reason)))?;
+            self.tell(
+                summed,
+                (who, now),
+                (GRANT, &subject(&granted), &format!("{amount} {}", granted.reason)),
+            )?;
             Ok(Ok(granted))
         })?
     }
@@ -75,7 +79,7 @@ impl Cases {
     ///
     /// # Errors
     /// If there is none, or it is refused.
-    pub fn confirm_override(&mut self, id: i64, act: Act) -> Result<Override, CaseError> {
+    pub fn confirm_override(&mut self, id: i64, act: &Act) -> Result<Override, CaseError> {
         self.change_override(id, act, CONFIRM, Override::grant)
     }
 
@@ -83,14 +87,14 @@ impl Cases {
     ///
     /// # Errors
     /// If there is none, or it is over.
-    pub fn revoke_override(&mut self, id: i64, act: Act) -> Result<Override, CaseError> {
+    pub fn revoke_override(&mut self, id: i64, act: &Act) -> Result<Override, CaseError> {
         self.change_override(id, act, REVOKE, Override::revoke)
     }
 
     fn change_override(
         &mut self,
         id: i64,
-        act: Act,
+        act: &Act,
         word: &str,
         change: impl FnOnce(&mut Override, Act) -> Result<(), String>,
     ) -> Result<Override, CaseError> {
@@ -117,7 +121,9 @@ impl Cases {
     /// If the database cannot be written.
     pub fn released(&mut self, application: &str, now: i64) -> Result<(), StoreError> {
         let who = self.actor.who.clone();
-        self.change(|summed| self.tell(summed, (&who, now), (Action::ReleaseDecisions.word(), application, "")))
+        self.change(|summed| {
+            self.tell(summed, (&who, now), (Action::ReleaseDecisions.word(), application, ""))
+        })
     }
 
     /// Overrides, the newest first.

@@ -37,7 +37,10 @@ fn application(id: &str, amount: &str, account: &str) -> Value {
 }
 
 fn send(daemon: &Daemon, path: &str, body: &Value) -> (u16, Value) {
-    let (status, text) = daemon.post(path, &body.to_string());
+    let request =
+        agent().post(format!("{}{path}", daemon.address)).header("content-type", "application/json");
+    let mut response = request.send(body.to_string()).unwrap();
+    let (status, text) = (response.status().as_u16(), response.body_mut().read_to_string().unwrap());
     (status, serde_json::from_str(&text).unwrap_or_else(|_| panic!("{path}: {status}: {text}")))
 }
 
@@ -168,8 +171,10 @@ fn a_blocked_application_passes_once_by_an_override() {
     assert_same(&again, &kept, "backtest");
     let database = Connection::open(bench.path().join("state/fiscwatch.db")).unwrap();
     let sql = "SELECT who || '|' || action || '|' || subject || '|' || detail FROM audit WHERE action LIKE 'overrides.%' ORDER BY seq";
-    let told: Vec<String> = database.prepare(sql).unwrap().query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
-    let expected = [format!("王芳|overrides.grant|{id} a1|140.00 flood relief"), format!("|overrides.use|{id}|b1")];
+    let told: Vec<String> =
+        database.prepare(sql).unwrap().query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    let expected =
+        [format!("王芳|overrides.grant|{id} a1|140.00 flood relief"), format!("|overrides.use|{id}|b1")];
     assert_eq!(told, expected);
     // Another process knows that it was used.
     let daemon = Daemon::start(bench.path());
@@ -215,7 +220,10 @@ fn an_override_is_of_the_rules_that_blocked_and_above_a_limit_of_two() {
     let (status, problem) = ask(&daemon, &by, &application("b2", "130.00", "A"));
     assert!(status == 409 && detail(&problem).contains("taken back"), "{problem}");
     // What was taken back stands in nobody's way.
-    assert_eq!(grant(&daemon, "a1", &json!({"who": "王芳", "reason": "r", "amount": "120.00"})).1["needed"], 1);
+    assert_eq!(
+        grant(&daemon, "a1", &json!({"who": "王芳", "reason": "r", "amount": "120.00"})).1["needed"],
+        1
+    );
 }
 
 /// Many ask by one override at the same time, and a process that ends in between leaves it used or not.
@@ -284,8 +292,10 @@ fn a_supervisor_grants_and_releases_and_who_asks_does_not() {
     ];
     let daemon = Daemon::start(bench.path());
     let send = |token: &str, path: &str, body: &Value| {
-        let request = agent().post(format!("{}{path}", daemon.address)).header("content-type", "application/json");
-        let mut response = request.header("authorization", format!("Bearer {token}")).send(body.to_string()).unwrap();
+        let request =
+            agent().post(format!("{}{path}", daemon.address)).header("content-type", "application/json");
+        let mut response =
+            request.header("authorization", format!("Bearer {token}")).send(body.to_string()).unwrap();
         let text = response.body_mut().read_to_string().unwrap();
         (response.status().as_u16(), serde_json::from_str::<Value>(&text).unwrap_or_default())
     };
@@ -303,6 +313,7 @@ fn a_supervisor_grants_and_releases_and_who_asks_does_not() {
     assert_eq!(send(&supervisor, release, &Value::Null).1["reserves"], false);
     assert_eq!(daemon.stop("-TERM"), Some(0));
     let database = Connection::open(bench.path().join("state/fiscwatch.db")).unwrap();
-    let sql = "SELECT who || ' ' || subject FROM audit WHERE action = 'decisions.release' AND result = 'done'";
+    let sql =
+        "SELECT who || ' ' || subject FROM audit WHERE action = 'decisions.release' AND result = 'done'";
     assert_eq!(database.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap(), "supervisor b1");
 }

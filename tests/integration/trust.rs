@@ -112,8 +112,10 @@ fn overridden(bench: &Bench) {
         let (_, answer) = daemon.post("/api/v1/decide", &application.to_string());
         assert!(answer.contains("\"decision\":\"block\""), "{answer}");
         let path = format!("/api/v1/decisions/{}/overrides", id.replace(' ', "%20"));
-        let (status, answer) = daemon.post(&path, r#"{"who":"王芳","reason":"急需"}"#);
-        assert_eq!(status, 201, "{answer}");
+        let request =
+            agent().post(format!("{}{path}", daemon.address)).header("content-type", "application/json");
+        let answer = request.send(r#"{"who":"王芳","reason":"急需"}"#).unwrap();
+        assert_eq!(answer.status().as_u16(), 201, "{path}");
     }
     assert_eq!(daemon.stop("-TERM"), Some(0));
 }

@@ -78,7 +78,9 @@ impl Sequence {
     fn not_overridden(&self, question: &Question, decoded: &Decoded) -> Option<Unanswered> {
         let granted = question.overriding.as_ref()?;
         let [event_type] = decoded.types[..] else {
-            return Some(Unanswered::NotOverridden(say!("an override is for one application, asked for alone")));
+            return Some(Unanswered::NotOverridden(say!(
+                "an override is for one application, asked for alone"
+            )));
         };
         debug_assert_eq!(event_type, EventType::Application);
         let lines = decoded.events.column(Column::BudgetLineId.index()).as_string_view();
@@ -106,8 +108,13 @@ impl Sequence {
         let later = decided.iter().filter(|d| d.decision.decision != Verdict::Block);
         let later = later.filter_map(|d| Some(release_of(d.expires_at?, &d.decision)));
         self.asked.releases.extend(later.collect::<Vec<_>>());
-        let block = with_messages(block, &withdrawals);
-        let blocks = vec![block];
+        // They are events as they are, whatever a map makes of what is asked.
+        let withdrawn = |messages: &[Vec<u8>]| {
+            let (source, partition) = (Arc::clone(&block.source), Arc::clone(&block.partition));
+            Block::new(source, partition, 0, Payload::messages(messages)).plain()
+        };
+        let withdrawn = (!withdrawals.is_empty()).then(|| withdrawn(&withdrawals));
+        let blocks: Vec<_> = [block].into_iter().chain(withdrawn).collect();
         let decoded = self.decoder.decode(&blocks, (self.time_max)());
         self.send_decided((blocks, decoded, Duration::ZERO), Step::Events, (decided, evaluator), out).await
     }
@@ -128,7 +135,7 @@ impl Sequence {
             let at = self.evaluator().calendar().format(at);
             let source = Arc::clone(&self.asked.source);
             let payload = Payload::messages(&[withdrawal(&event_id, &budget_line_id, &at)]);
-            let blocks = vec![Block::new(source, Arc::from("expired"), 0, payload)];
+            let blocks = vec![Block::new(source, Arc::from("expired"), 0, payload).plain()];
             let decoded = self.decoder.decode(&blocks, None);
             if !self.send(blocks, decoded, Duration::ZERO, Step::Events, out).await? {
                 return Ok(false);
@@ -255,17 +262,4 @@ pub(super) fn subject(events: &RecordBatch, row: usize) -> String {
 
 pub(super) fn times(events: &RecordBatch) -> &TimestampMicrosecondArray {
     events.column(Column::OccurredAt.index()).as_primitive::<TimestampMicrosecondType>()
-}
-
-/// The block with more messages behind its own.
-fn with_messages(block: Block, more: &[Vec<u8>]) -> Block {
-    let Payload::Messages { data, ends } = &block.payload else { return block };
-    let mut records: Vec<Vec<u8>> = Vec::with_capacity(ends.len() + more.len());
-    let mut start = 0;
-    for (end, _) in ends {
-        records.push(data[start..*end as usize].to_vec());
-        start = *end as usize;
-    }
-    records.extend_from_slice(more);
-    Block { payload: Payload::messages(&records), records: records.len(), ..block }
 }

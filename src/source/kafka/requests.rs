@@ -294,7 +294,8 @@ impl<'s> Session<'s> {
         let asked = request.headers().map(BorrowedHeaders::detach).unwrap_or_default();
         let status = reply.status.to_string();
         let headers = asked.insert(Header { key: "fiscwatch-status", value: Some(&status) });
-        let record = FutureRecord::<[u8], [u8]>::to(&self.settings.replies).headers(headers).payload(&reply.body);
+        let record =
+            FutureRecord::<[u8], [u8]>::to(&self.settings.replies).headers(headers).payload(&reply.body);
         let record = match request.key() {
             Some(key) => record.key(key),
             None => record,

@@ -46,7 +46,13 @@ fn application(id: &str, amount: &str) -> Value {
     event
 }
 
-fn send(producer: &ThreadedProducer<DefaultProducerContext>, topic: &str, partition: i32, key: &str, text: &str) {
+fn send(
+    producer: &ThreadedProducer<DefaultProducerContext>,
+    topic: &str,
+    partition: i32,
+    key: &str,
+    text: &str,
+) {
     let headers = OwnedHeaders::new().insert(Header { key: "correlation", value: Some(key) });
     let record = BaseRecord::to(topic).partition(partition).key(key).payload(text).headers(headers);
     producer.send(record).map_err(|(e, _)| e).unwrap();
@@ -95,7 +101,8 @@ fn requests_are_answered_as_over_http() {
     let daemon = Daemon::start(bench.path());
     approve(&daemon, "100.00");
     let producer: ThreadedProducer<_> = broker.client().create().unwrap();
-    let several = json!({"applications": [application("d", "10.00"), application("e", "95.00")], "atomic": true});
+    let several =
+        json!({"applications": [application("d", "10.00"), application("e", "95.00")], "atomic": true});
     let tried = json!({"applications": [application("f", "1.00")], "mode": "what_if"});
     for (key, text) in [
         ("a", application("a", "60.00").to_string()),
@@ -110,7 +117,10 @@ fn requests_are_answered_as_over_http() {
     }
     producer.flush(Duration::from_mins(1)).unwrap();
     let answered = answers(broker, "asks-answered", 7);
-    let told: Vec<_> = answered.iter().map(|(key, status, said)| (key.as_str(), status.as_str(), said["decision"].as_str())).collect();
+    let told: Vec<_> = answered
+        .iter()
+        .map(|(key, status, said)| (key.as_str(), status.as_str(), said["decision"].as_str()))
+        .collect();
     let expected = [
         ("a", "200", Some("allow")),
         ("b", "200", Some("block")),
@@ -126,7 +136,10 @@ fn requests_are_answered_as_over_http() {
     assert_eq!(daemon.json("/api/v1/budget-lines/L1")["reserved"], "60.00");
     let metrics = daemon.get("/metrics").1;
     for line in ["answered\"} 5", "refused\"} 2"] {
-        assert!(metrics.contains(&format!("fiscwatch_decision_requests_total{{result=\"{line}")), "{metrics}");
+        assert!(
+            metrics.contains(&format!("fiscwatch_decision_requests_total{{result=\"{line}")),
+            "{metrics}"
+        );
     }
 }
 
@@ -170,13 +183,18 @@ fn each_request_gets_one_answer_whenever_the_process_is_killed() {
         assert!(by_request.insert(key, said).is_none(), "{key} was answered twice");
         // What was answered is what was decided.
         let stored = daemon.json(&format!("/api/v1/decisions/{key}"));
-        assert_eq!((&stored["decision"], &stored["decided_at"]), (&said["decision"], &said["decided_at"]), "{key}");
+        assert_eq!(
+            (&stored["decision"], &stored["decided_at"]),
+            (&said["decision"], &said["decided_at"]),
+            "{key}"
+        );
     }
     assert_eq!(by_request.len(), REQUESTS);
     let allowed = by_request.values().filter(|said| said["decision"] == "allow").count();
     assert_eq!(allowed, 50, "the line has room for so many");
     wait_until(|| daemon.json("/api/v1/budget-lines/L1")["available"] == "0.00");
     assert_eq!(daemon.stop("-TERM"), Some(0));
-    let (code, out, err) = run(bench.path(), &["state", "verify", "--findings", "--config", "fiscwatch.yaml"]);
+    let (code, out, err) =
+        run(bench.path(), &["state", "verify", "--findings", "--config", "fiscwatch.yaml"]);
     assert_eq!(code, Some(0), "{out}{err}");
 }

@@ -45,7 +45,8 @@ export function DecisionScreen({ id }: { id: string }) {
         ))}
         {data.overridden && (
           <p class="foot-note">
-            {said.overrideNumber(data.overridden.override_id)} · {said.overridden(data.overridden.granted_by.join("、"), data.overridden.reason)}
+            {said.overrideNumber(data.overridden.override_id)} ·{" "}
+            {said.overridden(data.overridden.granted_by.join("、"), data.overridden.reason)}
           </p>
         )}
         {data.reasons.map((reason) => (

@@ -70,11 +70,16 @@ function One({ of, again }: { of: Override; again: () => void }) {
           [said.overrideBy, <>{granted}</>],
           [said.overrideUntil, <Time at={of.expires_at} />],
           ...(of.used_by
-            ? ([[said.overrideUsed, <a href={to("decisions", of.used_by)}>{of.used_by}</a>]] as [string, preact.JSX.Element][])
+            ? ([[said.overrideUsed, <a href={to("decisions", of.used_by)}>{of.used_by}</a>]] as [
+                string,
+                preact.JSX.Element,
+              ][])
             : []),
         ]}
       />
-      {may && of.state === "waiting" && <Act ask={said.overrideConfirm} method="POST" path={`${path}/confirm`} again={again} />}
+      {may && of.state === "waiting" && (
+        <Act ask={said.overrideConfirm} method="POST" path={`${path}/confirm`} again={again} />
+      )}
       {may && (of.state === "waiting" || of.state === "in_force") && (
         <Act ask={said.overrideRevoke} method="DELETE" path={path} again={again} />
       )}
@@ -83,7 +88,17 @@ function One({ of, again }: { of: Override; again: () => void }) {
 }
 
 /** A button that is asked twice. */
-function Act({ ask: what, method, path, again }: { ask: string; method: "POST" | "DELETE"; path: string; again: () => void }) {
+function Act({
+  ask: what,
+  method,
+  path,
+  again,
+}: {
+  ask: string;
+  method: "POST" | "DELETE";
+  path: string;
+  again: () => void;
+}) {
   const [sure, setSure] = useState(false);
   const [trouble, setTrouble] = useState("");
   const act = async () => {
