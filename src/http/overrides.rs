@@ -143,7 +143,7 @@ pub async fn grant(
         two_above: limits.two_above,
     };
     blocking(move || {
-        let granted = Cases::open(&shared.state_dir)?.by(actor).grant_override(&application, wish)?;
+        let granted = Cases::open(&shared.state_dir)?.by(actor).grant_override(&application, &wish)?;
         count(&shared, "granted");
         Ok((StatusCode::CREATED, Json(OverrideView::new(granted, &shared.calendar, now))))
     })

@@ -36,14 +36,14 @@ impl Cases {
     ///
     /// # Errors
     /// If nothing was decided of it, or the override is refused.
-    pub fn grant_override(&mut self, application: &str, wish: Wish) -> Result<Override, CaseError> {
+    pub fn grant_override(&mut self, application: &str, wish: &Wish) -> Result<Override, CaseError> {
         let missing = Refusal::Missing;
         let who = name(&wish.grant.who).map_err(missing)?.to_owned();
         let why = reason(&wish.reason).map_err(missing)?;
         if why.is_empty() {
             return Err(missing(say!("say why: an override needs a reason")).into());
         }
-        let wish = Wish { grant: Act { who, ..wish.grant }, reason: why, ..wish };
+        let wish = Wish { grant: Act { who, at: wish.grant.at }, reason: why, ..*wish };
         let now = wish.grant.at;
         self.change(|summed| {
             let Some(decision) = of(summed.transaction, application)? else {
