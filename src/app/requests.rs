@@ -1,14 +1,21 @@
 //! Applications that are decided over Kafka.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::{runtime::Handle, task::JoinHandle};
 
 use super::Daemon;
-use crate::{access::Actor, config::Config, http, source::kafka::Reply};
+use crate::{
+    access::Actor,
+    config::Config,
+    http,
+    source::kafka::{Reply, Request},
+};
 
 /// The status of an answer that has to be asked for again.
 const LATER: u16 = 503;
+/// How long is waited with it.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Answers requests until the daemon stops; `None` where none are read.
 pub fn start(config: &Config, daemon: &Daemon) -> Option<JoinHandle<()>> {
@@ -23,12 +30,16 @@ pub fn start(config: &Config, daemon: &Daemon) -> Option<JoinHandle<()>> {
     );
     Some(tokio::task::spawn_blocking(move || {
         let count = |result: &str| metrics.decision_requests.with_label_values(&[result]).inc();
-        let answer = |request: crate::source::kafka::Request<'_>| {
+        let answer = |request: Request<'_>| {
             let actor = Actor { who: who.clone(), place: request.place };
             let (status, body) = runtime.block_on(http::decide_message(&shared, actor, request.payload));
-            // The next process answers it: what was decided by then is answered the same.
-            if status == LATER && stop.is_cancelled() {
-                return None;
+            // The next process answers it: what was decided by then is answered the same. A daemon that ends because a
+            // commit failed says so a moment later.
+            if status == LATER {
+                std::thread::sleep(PAUSE);
+                if stop.is_cancelled() {
+                    return None;
+                }
             }
             count(if status == 200 { "answered" } else { "refused" });
             Some(Reply { status, body })

@@ -211,11 +211,23 @@ impl<'s> Session<'s> {
         let committed = self.consumer.committed_offsets(wanted, ANSWER)?;
         let mut from = TopicPartitionList::new();
         for element in committed.elements() {
+            let (topic, partition) = (element.topic(), element.partition());
             let offset = match element.offset() {
                 Offset::Invalid => Offset::Beginning,
                 offset => offset,
             };
-            from.add_partition_offset(element.topic(), element.partition(), offset)?;
+            let (first, _) = self.consumer.fetch_watermarks(topic, partition, ANSWER)?;
+            if let Some(gone) =
+                offset.to_raw().map(|at| first - at).filter(|gone| offset != Offset::Beginning && *gone > 0)
+            {
+                tracing::warn!(
+                    topic,
+                    partition,
+                    gone,
+                    "requests were deleted before they were answered; those who asked have to ask again"
+                );
+            }
+            from.add_partition_offset(topic, partition, offset)?;
         }
         self.consumer.assign(&from)
     }
