@@ -152,7 +152,7 @@ fn each_request_gets_one_answer_whenever_the_process_is_killed() {
     approve(&daemon, "50.00");
     assert_eq!(daemon.stop("-TERM"), Some(0));
     let producer: ThreadedProducer<_> = broker.client().create().unwrap();
-    const REQUESTS: usize = 120;
+    const REQUESTS: usize = 80;
     let ask = |numbers: std::ops::Range<usize>| {
         for n in numbers {
             let asked = application(&format!("k{n}"), "1.00").to_string();
@@ -160,19 +160,19 @@ fn each_request_gets_one_answer_whenever_the_process_is_killed() {
         }
         producer.flush(Duration::from_mins(1)).unwrap();
     };
-    ask(0..60);
+    ask(0..40);
     // Right behind the commit of a decision, before anybody is told of it.
     for nth in [1, 4] {
         let mut failing = Daemon::begin(bench.path(), &format!("commit.done=abort@{nth}"));
         wait_until(|| !failing.ready_or_dead());
     }
-    ask(60..REQUESTS);
+    ask(40..REQUESTS);
     // And wherever it is by then.
     let decided = |daemon: &Daemon| daemon.json("/api/v1/status")["journal_events"].as_u64().unwrap_or(0);
-    for _ in 0..3 {
+    for _ in 0..2 {
         let daemon = Daemon::start(bench.path());
         let before = decided(&daemon);
-        wait_until(|| decided(&daemon) > before + 8 || before >= 120);
+        wait_until(|| decided(&daemon) > before + 8 || before >= 100);
         daemon.stop("-KILL");
     }
     let daemon = Daemon::start(bench.path());
