@@ -1,7 +1,7 @@
 //! 特批: a blocked application passes once, because somebody else answers for it, and monitoring finds what it finds.
 
 use fiscwatch::{
-    access::{Actor, Role},
+    access::{Actor, Role, Roles},
     decision::withdrawal,
     store::{Accounts, Store, TokenSpec},
 };
@@ -280,7 +280,7 @@ fn a_supervisor_grants_and_releases_and_who_asks_does_not() {
             accounts.add_user(name, &roles, &test, 1).unwrap();
         }
         let owner = owner.then(|| name.to_owned());
-        let roles = if owner.is_some() { Default::default() } else { roles };
+        let roles = if owner.is_some() { Roles::default() } else { roles };
         let spec = TokenSpec { name: name.to_owned(), owner, roles, expires_at: i64::MAX };
         accounts.add_token(&spec, &test, 1).unwrap().text
     };

@@ -16,6 +16,8 @@ use serde_json::{Value, json};
 use super::broker::{self, Broker};
 use crate::support::{Bench, Daemon, lines, payment, run, wait_until};
 
+/// Requests that are answered while the process is killed.
+const REQUESTS: usize = 80;
 const RULES: &str = "
 rules:
   - { id: over-line, title: Beyond the line, severity: critical, handling: block, trigger: [application, payment], when: budget.available < 0, key: [budget_line_id] }
@@ -152,7 +154,6 @@ fn each_request_gets_one_answer_whenever_the_process_is_killed() {
     approve(&daemon, "50.00");
     assert_eq!(daemon.stop("-TERM"), Some(0));
     let producer: ThreadedProducer<_> = broker.client().create().unwrap();
-    const REQUESTS: usize = 80;
     let ask = |numbers: std::ops::Range<usize>| {
         for n in numbers {
             let asked = application(&format!("k{n}"), "1.00").to_string();
