@@ -289,6 +289,30 @@ test("findings by week and hour are all findings", async () => {
   await page.context().close();
 });
 
+test("a rule is tried with another constant: what would stay and what would go is what the findings say", async () => {
+  const page = await officer(chrome, daemon, { name: "王芳" });
+  await page.goto("/rules/large-cash");
+  const { findings } = await daemon.get("/findings?rule=large-cash&limit=1000");
+  const amounts = findings.map(({ values }) => Number(values.amount)).sort((a, b) => a - b);
+  const limit = Math.floor(amounts[Math.floor(amounts.length / 2)]);
+  const stay = amounts.filter((amount) => amount > limit).length;
+  assert.ok(stay > 0 && stay < amounts.length, "the findings tell nothing");
+  await page.getByLabel("$limit").fill(String(limit));
+  await page.getByRole("button", { name: "开始试算" }).click();
+  const cells = page.locator(".lab-forms tbody tr").first().locator("td");
+  await cells.first().waitFor({ timeout: 30_000 });
+  assert.deepEqual(await cells.allInnerTexts(), [String(amounts.length), String(stay)]);
+  await page.getByText(`消失 ${amounts.length - stay} 条，不变 ${stay} 条`).waitFor();
+  // Who comes later sees what was tried; a value that is no number is not sent.
+  await page.reload();
+  await cells.first().waitFor();
+  assert.equal(await page.getByLabel("$limit").inputValue(), String(limit));
+  await page.getByRole("button", { name: "恢复现行参数" }).click();
+  assert.ok(await page.getByRole("button", { name: "开始试算" }).isDisabled());
+  await judge(page, daemon);
+  await page.context().close();
+});
+
 test("an address that is none says so: to people in words, to programs by a problem", async () => {
   const page = await officer(chrome, daemon);
   const answer = await page.goto("/nonsense");

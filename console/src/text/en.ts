@@ -444,6 +444,26 @@ export const en: Texts = {
     week: "Week",
     owner: "Owner",
   },
+  lab: {
+    title: "Try other constants",
+    lead: "The whole journal is judged again with other constants, beside the rule as it is. Nothing is alerted, and the rule in force does not change.",
+    now: (value) => `now ${value}`,
+    slide: (name) => `Slide ${name}`,
+    begin: "Try",
+    back: "As it is now",
+    stop: "Stop",
+    stopped: "The trial was stopped.",
+    progress: (done, all) => `${done.toLocaleString("en")} of ${all.toLocaleString("en")} events`,
+    span: (from, to) => `Events from ${from} to ${to}; both columns as if the rule were live.`,
+    present: "As it is",
+    tried: "As tried",
+    alerts: "Alerts",
+    aDay: "Alerts a day",
+    change: (added, gone, kept) => `${added} added, ${gone} gone, ${kept} the same.`,
+    added: "Added findings",
+    gone: "Findings that are gone",
+    more: (n) => `${n} more are not listed`,
+  },
   silences: {
     lasts: (length: string) => {
       const n = Number(length.slice(0, -1));
