@@ -250,6 +250,18 @@ test("what was decided: found by its answer, with its reasons, and released", as
   await page.locator(".finding", { hasText: blocked.reasons[0].title }).first().waitFor();
   const figures = await page.locator(".foot-note .money").textContent();
   assert.equal(figures.replace(/,/g, ""), blocked.largest_amount);
+  // The condition in its parts, and somebody who answers for the application.
+  assert.equal(await page.locator(".conditions li").count(), blocked.reasons.flatMap((one) => one.conjuncts).length);
+  await page.locator("section button, .panel button", { hasText: "特批放行" }).click();
+  await page.locator("textarea[name=reason]").fill("防汛急需");
+  await page.locator("input[name=who]").fill("李主任");
+  await page.locator("form button[type=submit]").click();
+  await page.locator(".override").waitFor();
+  const { overrides } = await daemon.get("/overrides?application=SQ-beyond");
+  assert.deepEqual(
+    overrides.map((one) => [one.reason, one.granted.map((act) => act.who), one.amount]),
+    [["防汛急需", ["李主任"], blocked.amount]],
+  );
   await page.goto("/decisions/SQ-transfer");
   const release = page.locator(".heading button");
   await release.click();

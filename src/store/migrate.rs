@@ -34,7 +34,16 @@ macro_rules! version_8 {
     };
 }
 
-/// A new database: the events and balances, alerts, indicators, what versions 5 to 8 add.
+/// What version 9 adds, a file a subject.
+macro_rules! version_9 {
+    () => {
+        concat!(
+            include_str!("schema_9_overrides.sql"), // Who let blocked applications pass.
+        )
+    };
+}
+
+/// A new database: the events and balances, alerts, indicators, what versions 5 to 9 add.
 const SCHEMA: &str = concat!(
     include_str!("schema.sql"),
     include_str!("schema_3.sql"),
@@ -42,7 +51,8 @@ const SCHEMA: &str = concat!(
     version_5!(),
     include_str!("schema_6.sql"),
     include_str!("schema_7.sql"),
-    version_8!()
+    version_8!(),
+    version_9!()
 );
 
 /// What leads from version n + 1 to the next one, at n. Each runs in one transaction with the new version number.
@@ -74,6 +84,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema_7.sql"),
     // 7 to 8: records that come again when they have changed, what was decided before money moved, passwords and sessions.
     version_8!(),
+    // 8 to 9: who let blocked applications pass.
+    version_9!(),
 ];
 
 /// Makes the tables of an empty database, or brings an older one up to date. Another program that holds the database is
@@ -96,6 +108,7 @@ pub fn migrate(dir: &Path, connection: &Connection, turns: &Arc<Turns>) -> Resul
             6 => &|old| refunds(dir, old),
             7 => &|old| sums::begin(old, sums::SINCE_7).map_err(fail),
             8 => &|old| sums::begin(old, sums::SINCE_8).map_err(fail),
+            9 => &|old| sums::begin(old, sums::SINCE_9).map_err(fail),
             _ => &|_| Ok(()),
         };
         step(dir, connection, turns, (sql, from + 1), beyond)?;

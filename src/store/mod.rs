@@ -32,6 +32,7 @@ mod lookup;
 mod migrate;
 mod notices;
 mod outbox;
+mod overrides;
 mod passed;
 mod ports;
 mod quarantine;
@@ -83,6 +84,7 @@ pub use lock::StateLock;
 pub use lookup::Lookup;
 pub use notices::{Notice, NoticeFilter, Waiting};
 pub use outbox::{Done, DueEntry, DueGroup, Fate, Group, Outbox, Pending, Round, RoundError, RoundResult};
+pub use overrides::OverrideFilter;
 pub use quarantine::{QuarantineLimit, WhenFull};
 pub use query::{
     Overflow, Reader, RejectFilter, StateInfo, StoredReject, disk_free, sealed_bytes, store_bytes,
@@ -96,7 +98,7 @@ pub use turn::Turns;
 pub use verify::{Check, Outcome, Problems, verify_backup};
 
 /// The schema this version writes.
-pub const SCHEMA_VERSION: i64 = 8;
+pub const SCHEMA_VERSION: i64 = 9;
 /// The database's name in the state directory.
 pub const DATABASE: &str = "fiscwatch.db";
 

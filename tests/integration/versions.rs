@@ -102,7 +102,7 @@ fn go_on(dir: &Path) -> [(Vec<String>, Vec<String>); 2] {
 
 #[test]
 fn states_of_older_versions_open_with_what_they_held_and_go_on() {
-    for version in 1..=7 {
+    for version in 1..=8 {
         let dir = state_of(version);
         let dir = dir.path();
         let mut expected = (
