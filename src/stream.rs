@@ -7,6 +7,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
+/// What no source is called: what is read as this is an event already.
+pub const PLAIN: &str = "";
 /// The longest record that is read; a longer one goes to quarantine.
 pub const RECORD_BYTES_MAX: usize = 1 << 20;
 
@@ -253,6 +255,12 @@ impl Block {
             received: Instant::now(),
             receipt: None,
         }
+    }
+
+    /// The same with records that are events already, however those of its source are written.
+    #[must_use]
+    pub fn plain(self) -> Self {
+        Self { read_as: Arc::from(PLAIN), ..self }
     }
 
     /// Raw bytes.

@@ -64,6 +64,10 @@ pub struct Metrics {
     pub quarantine_limit: IntGauge,
     /// Applications that were decided before money moved, by what was answered.
     pub decisions: IntCounterVec,
+    /// Requests for decisions that came over Kafka.
+    pub decision_requests: IntCounterVec,
+    /// What was done with overrides of decisions.
+    pub overrides: IntCounterVec,
     /// Time from a question to its answer.
     pub decision_duration: HistogramVec,
     /// Events that were known already.
@@ -276,6 +280,18 @@ impl Metrics {
                 "decisions_total",
                 "Applications that were decided before money moved.",
                 &["decision"],
+            )?,
+            decision_requests: counters(
+                r,
+                "decision_requests_total",
+                "Requests for decisions that came over Kafka: answered, refused with a problem, or again if Kafka failed.",
+                &["result"],
+            )?,
+            overrides: counters(
+                r,
+                "overrides_total",
+                "What was done with overrides: granted, confirmed, revoked, used, or refused to an application.",
+                &["act"],
             )?,
             decision_duration: register(
                 r,

@@ -250,6 +250,18 @@ test("what was decided: found by its answer, with its reasons, and released", as
   await page.locator(".finding", { hasText: blocked.reasons[0].title }).first().waitFor();
   const figures = await page.locator(".foot-note .money").textContent();
   assert.equal(figures.replace(/,/g, ""), blocked.largest_amount);
+  // The condition in its parts, and somebody who answers for the application.
+  assert.equal(await page.locator(".conditions li").count(), blocked.reasons.flatMap((one) => one.conjuncts).length);
+  await page.locator("section button, .panel button", { hasText: "特批放行" }).click();
+  await page.locator("textarea[name=reason]").fill("防汛急需");
+  await page.locator("input[name=who]").fill("李主任");
+  await page.locator("form button[type=submit]").click();
+  await page.locator(".override").waitFor();
+  const { overrides } = await daemon.get("/overrides?application=SQ-beyond");
+  assert.deepEqual(
+    overrides.map((one) => [one.reason, one.granted.map((act) => act.who), one.amount]),
+    [["防汛急需", ["李主任"], blocked.amount]],
+  );
   await page.goto("/decisions/SQ-transfer");
   const release = page.locator(".heading button");
   await release.click();
@@ -273,6 +285,30 @@ test("findings by week and hour are all findings", async () => {
     weeks.reduce((all, week) => all + week.findings, 0),
     total,
   );
+  await judge(page, daemon);
+  await page.context().close();
+});
+
+test("a rule is tried with another constant: what would stay and what would go is what the findings say", async () => {
+  const page = await officer(chrome, daemon, { name: "王芳" });
+  await page.goto("/rules/large-cash");
+  const { findings } = await daemon.get("/findings?rule=large-cash&limit=1000");
+  const amounts = findings.map(({ values }) => Number(values.amount)).sort((a, b) => a - b);
+  const limit = Math.floor(amounts[Math.floor(amounts.length / 2)]);
+  const stay = amounts.filter((amount) => amount > limit).length;
+  assert.ok(stay > 0 && stay < amounts.length, "the findings tell nothing");
+  await page.getByLabel("$limit").fill(String(limit));
+  await page.getByRole("button", { name: "开始试算" }).click();
+  const cells = page.locator(".lab-forms tbody tr").first().locator("td");
+  await cells.first().waitFor({ timeout: 30_000 });
+  assert.deepEqual(await cells.allInnerTexts(), [String(amounts.length), String(stay)]);
+  await page.getByText(`消失 ${amounts.length - stay} 条，不变 ${stay} 条`).waitFor();
+  // Who comes later sees what was tried; a value that is no number is not sent.
+  await page.reload();
+  await cells.first().waitFor();
+  assert.equal(await page.getByLabel("$limit").inputValue(), String(limit));
+  await page.getByRole("button", { name: "恢复现行参数" }).click();
+  assert.ok(await page.getByRole("button", { name: "开始试算" }).isDisabled());
   await judge(page, daemon);
   await page.context().close();
 });

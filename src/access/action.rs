@@ -46,8 +46,12 @@ table! {
     ReadEvents "events.read" [Officer, Supervisor, Author, Approver, Auditor, Read];
     /// See accounts and names of persons as a whole, where others see the ends of them.
     ShowPersonal "personal.show" [Officer, Supervisor, Auditor];
-    /// Ask before money moves, and release what was reserved.
+    /// Ask before money moves.
     Decide "decide" [Decide];
+    /// Release what a decided application reserves.
+    ReleaseDecisions "decisions.release" [Supervisor, Decide];
+    /// Let a blocked application pass, and take that back.
+    GrantOverrides "overrides.grant" [Supervisor];
     /// See what was decided.
     ReadDecisions "decisions.read" [Officer, Supervisor, Author, Approver, Auditor, Decide, Read];
     /// Scrape metrics.
@@ -166,10 +170,13 @@ mod tests {
             Action::ReplayQuarantine,
             Action::BackUpState,
             Action::ManageUsers,
+            Action::ReleaseDecisions,
+            Action::GrantOverrides,
         ];
         for action in changes {
             assert!(!may(Auditor, action) && !may(Read, action), "{action:?} changes something");
         }
+        assert!(!may(Decide, Action::GrantOverrides), "who asks does not let its own applications pass");
         let managers = Role::ALL.into_iter().filter(|role| may(*role, Action::ManageUsers));
         assert_eq!(managers.collect::<Vec<_>>(), [Security]);
         assert!(!may(Author, Action::ApproveRules) && !may(Approver, Action::ProposeRules));

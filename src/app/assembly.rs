@@ -104,7 +104,8 @@ impl Assembly {
         let (blocks, sources) = mpsc::channel(BLOCKS_WAITING);
         let (post, posted) = mpsc::channel(BLOCKS_WAITING);
         let (ask, questions) = mpsc::channel(QUESTIONS_WAITING);
-        let ask = (config.accept_events && !options.once).then_some(ask);
+        let is_asked = config.accept_events || config.decide.kafka.is_some();
+        let ask = (is_asked && !options.once).then_some(ask);
         let ask = Questions::new(config, &decoder, ask);
         let shared =
             Shared::new(config, options, &metrics, &ledger, &evaluator, (&post, ask), clock, receivers);

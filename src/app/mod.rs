@@ -9,6 +9,7 @@ mod quarantined;
 mod query;
 mod recheck;
 pub mod replay;
+mod requests;
 mod run;
 mod sealing;
 mod search;

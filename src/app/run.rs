@@ -11,7 +11,7 @@ use standby::Waited;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use super::{Daemon, audit, ended, ingest, standby};
+use super::{Daemon, audit, ended, ingest, requests, standby};
 use crate::{
     access::Actor,
     clock::Clock,
@@ -95,6 +95,7 @@ pub async fn run(
     let tls = http::tls::Tls::of(&config.clients, &daemon.shared.metrics).map_err(|why| anyhow!(why))?;
     let server = tokio::spawn(http::serve(listener, Arc::clone(&daemon.shared), tls, daemon.stop.clone()));
     let sources = ingest::spawn(&config, &daemon, options.once);
+    let requests = if options.once { None } else { requests::start(&config, &daemon) };
     daemon.shared.set_ready(true);
     supervisor::ready();
     tokio::spawn(supervisor::heart(Arc::clone(&daemon.shared), daemon.blocks.clone(), daemon.stop.clone()));
@@ -110,6 +111,9 @@ pub async fn run(
     let seals = AuditSeals::begin(config, &shared);
     let result = watch(daemon, sources, signals, seals, (options.once, reads_pipe)).await;
     let _ = tokio::time::timeout(SERVER_STOP, server).await;
+    if let Some(requests) = requests {
+        let _ = tokio::time::timeout(SERVER_STOP, requests).await;
+    }
     let ended = result?;
     let unread = ended.is_full.then(|| left_unread(&shared, reads_pipe));
     Ok(Outcome { unread, ..Outcome::of(&shared) })

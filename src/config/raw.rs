@@ -14,7 +14,11 @@ use crate::{
     event::{stamp::Unit, time::NamedBy},
     map::{Mode, UpsertShape},
     rule::Language,
-    source::{Encoding, directory::Afterwards, kafka::KafkaSource},
+    source::{
+        Encoding,
+        directory::Afterwards,
+        kafka::{KafkaRequests, KafkaSource},
+    },
     store::WhenFull,
 };
 
@@ -146,6 +150,29 @@ pub struct DecideSpec {
     pub on_unavailable: OnUnavailable,
     /// Applications that one request decides at most.
     pub applications_max: usize,
+    /// Who lets blocked applications pass.
+    pub overrides: OverridesSpec,
+    /// Topics that applications are decided over, beside HTTP.
+    pub kafka: Option<KafkaRequests>,
+}
+
+/// Overrides: a blocked application passes once, because somebody answers for it.
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct OverridesSpec {
+    /// Above this amount two people have to grant one, such as `'1000000.00'`.
+    pub two_above: String,
+    /// How long one is good if who grants it says nothing else.
+    pub lasts: String,
+    /// How long one may be good at most.
+    pub lasts_max: String,
+}
+
+impl Default for OverridesSpec {
+    fn default() -> Self {
+        let [two_above, lasts, lasts_max] = ["1000000.00", "1d", "7d"].map(String::from);
+        Self { two_above, lasts, lasts_max }
+    }
 }
 
 impl Default for DecideSpec {
@@ -156,6 +183,8 @@ impl Default for DecideSpec {
             when_stale: WhenStale::Explain,
             on_unavailable: OnUnavailable::Closed,
             applications_max: 100,
+            overrides: OverridesSpec::default(),
+            kafka: None,
         }
     }
 }

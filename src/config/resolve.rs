@@ -13,7 +13,7 @@ use raw::{DirectorySpec, FileSpec, SourceSpec};
 
 use super::{
     Approval, Config, Readings, Sealing, Source, alerts, clients,
-    decide::Decide,
+    decide::{Decide, Overrides},
     feeds::{MapPlace, Said},
     lists::ListSpec,
     machine, raw,
@@ -23,7 +23,12 @@ use crate::{
     decode::Reading,
     diagnostic::Diagnostic,
     evaluate::schedule::Limits,
-    event::{Currency, duration, stamp::Unit, time::Calendar},
+    event::{
+        Currency, duration,
+        money::{MoneyError, parse_amount},
+        stamp::Unit,
+        time::Calendar,
+    },
     map::{Map, Versioned},
     paths::from_folder,
     rule::{Mode, Param, load::Override},
@@ -227,7 +232,28 @@ impl Resolver<'_> {
             when_stale: raw.when_stale,
             on_unavailable: raw.on_unavailable,
             applications_max: self.within("decide.applications_max", raw.applications_max, (1, 1000)),
+            overrides: self.overrides(&raw.overrides),
+            kafka: raw.kafka.inspect(|kafka| self.value("decide.kafka", kafka.check())),
         }
+    }
+
+    fn overrides(&mut self, raw: &raw::OverridesSpec) -> Overrides {
+        let wrong = |why: MoneyError| {
+            let text = quoted(&raw.two_above);
+            say!("decide.overrides.two_above: {text} is no amount: {why}", text, why)
+        };
+        let two_above = match raw.two_above.trim() {
+            // Nobody lets anything pass alone.
+            "0" | "0.00" => Ok(0),
+            text => parse_amount(text).map_err(wrong),
+        };
+        let two_above = two_above.unwrap_or_else(|why| {
+            self.problem(why);
+            0
+        });
+        let lasts = self.micros_from("decide.overrides.lasts", &raw.lasts, "1m");
+        let lasts_max = self.micros_from("decide.overrides.lasts_max", &raw.lasts_max, &raw.lasts);
+        Overrides { two_above, lasts, lasts_max }
     }
 
     fn audit_log(&mut self, raw: raw::Audit) -> Sealing {

@@ -148,12 +148,12 @@ pub fn begin(shared: &Arc<Shared>, tried: Tried, by: String) -> Result<Arc<Job>,
     if let Some(running) = shared.lab.running() {
         return Err(NotBegun::Busy(running));
     }
-    let path = &shared.config_path;
-    let config = if path.as_os_str().is_empty() { Config::defaults() } else { Config::load(path) };
-    let config = config.map_err(NotBegun::Wrong)?;
-    let compiler =
-        Compiler::new(&config.calendar, config.read_lists().map_err(NotBegun::Wrong)?, config.language);
-    let (rule, rules) = forms(&config, &compiler, &tried)?;
+    let (config, lists) = {
+        let watched = shared.lists.lock().unwrap_or_else(PoisonError::into_inner);
+        (Arc::clone(watched.config()), watched.lists().clone())
+    };
+    let compiler = Compiler::new(&config.calendar, lists, config.language);
+    let (rule, rules) = forms(&shared.rules_in_force(), &config, &compiler, &tried)?;
     let failed = |e: String| NotBegun::Failed(e);
     let history = History::open(&config.state_dir, &event_schema(&config.calendar.zone_name))
         .map_err(|e| failed(e.to_string()))?;
@@ -198,9 +198,13 @@ fn run(config: &Config, rules: Arc<RuleSet>, job: &Job, history: &History) -> En
 }
 
 /// The rule's id, and both forms of it: as it is, if it is in force, and as it is tried. Both are live.
-fn forms(config: &Config, compiler: &Compiler, tried: &Tried) -> Result<(String, Arc<RuleSet>), NotBegun> {
-    let all = load::load(&config.rule_paths, compiler, &config.calendar, &config.overrides);
-    let find = |id: &str| all.set.rules.iter().find(|compiled| compiled.rule.id == id);
+fn forms(
+    in_force: &RuleSet,
+    config: &Config,
+    compiler: &Compiler,
+    tried: &Tried,
+) -> Result<(String, Arc<RuleSet>), NotBegun> {
+    let find = |id: &str| in_force.rules.iter().find(|compiled| compiled.rule.id == id);
     let (id, other) = match tried {
         Tried::Text(text) => {
             let file = say!("the text that is tried");
@@ -209,7 +213,7 @@ fn forms(config: &Config, compiler: &Compiler, tried: &Tried) -> Result<(String,
         }
         Tried::Params { rule, params } => {
             let present = find(rule).ok_or_else(|| {
-                let hint = suggest(rule, all.set.rules.iter().map(|known| known.rule.id.as_str()));
+                let hint = suggest(rule, in_force.rules.iter().map(|known| known.rule.id.as_str()));
                 NotBegun::Missing(say!("there is no rule {id}: {hint}", id = quoted(rule), hint))
             })?;
             let mut changes = config.overrides.get(rule).cloned().unwrap_or_default();

@@ -226,4 +226,10 @@ impl WatchedLists {
     pub fn lists(&self) -> &Lists {
         &self.lists
     }
+
+    /// The configuration that names them: the one in force.
+    #[must_use]
+    pub fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
 }

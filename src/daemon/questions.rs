@@ -8,7 +8,7 @@ use super::Shared;
 use crate::{
     access::Actor,
     config::{Config, decide::Decide},
-    decision::{Decision, Lag, Mode, Question, Unanswered},
+    decision::{Decision, Lag, Mode, Override, Question, Unanswered},
     decode::{Decoded, Decoder},
     stream::{Block, Payload},
 };
@@ -33,6 +33,8 @@ pub struct Applications {
     pub expires_in: Option<i64>,
     /// Who asks.
     pub actor: Actor,
+    /// By which override one application may pass.
+    pub overriding: Option<Override>,
 }
 
 impl Questions {
@@ -68,14 +70,15 @@ impl Shared {
         applications: Applications,
         (sources, is_stale): (Arc<[Lag]>, bool),
     ) -> Result<Vec<Decision>, Unanswered> {
-        let Applications { payload, mode, expires_in, actor } = applications;
+        let Applications { payload, mode, expires_in, actor, overriding } = applications;
         let asked = self.questions.asked.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let asked = asked.ok_or(Unanswered::Stopping)?;
         let (receipt, committed) = oneshot::channel();
         let (answer, answered) = oneshot::channel();
         let block = Block { receipt: (mode == Mode::Commit).then_some(receipt), ..block(payload) };
         let now = self.clock.now();
-        let question = Question { block, mode, expires_in, is_stale, sources, now, actor, answer };
+        let question =
+            Question { block, mode, expires_in, is_stale, sources, now, actor, overriding, answer };
         asked.send(question).await.map_err(|_| Unanswered::Stopping)?;
         drop(asked);
         let decisions = answered.await.map_err(|_| Unanswered::Stopping)??;
@@ -86,6 +89,8 @@ impl Shared {
             let labels = [decision.decision.word()];
             if mode == Mode::Commit {
                 self.metrics.decisions.with_label_values(&labels).inc();
+                let used = u64::from(decision.overridden.is_some());
+                self.metrics.overrides.with_label_values(&["used"]).inc_by(used);
             }
         }
         Ok(decisions)

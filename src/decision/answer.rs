@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::{Mode, Verdict};
+use super::{Mode, Overridden, Verdict};
 use crate::{event::money::format_cents, finding::Finding};
 
 /// The answer about one application.
@@ -49,6 +49,16 @@ pub struct Decision {
     /// Until when it reserves money, by event time, RFC 3339; null if until it is paid or withdrawn.
     #[schema(format = DateTime)]
     pub expires_at: Option<String>,
+    /// Who asked; empty if nobody said who they are.
+    #[serde(default)]
+    pub asked_by: String,
+    /// A digest of what the application is about: all of it but its id, its times and its amount.
+    #[serde(default)]
+    pub subject: String,
+    /// The override by which it passed what would have blocked it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    pub overridden: Option<Overridden>,
     /// Whether it still reserves money: it was neither paid nor withdrawn. Only where decisions are shown later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]

@@ -2,8 +2,10 @@
 //! what was answered, the API answers.
 
 mod answer;
+mod overrides;
 
 pub use answer::{Conjunct, Decision, Funds, Lag, NotEvaluated, Reason, Reasons};
+pub use overrides::{Act, Overridden, Override, Passing, Standing, Wish};
 
 use std::sync::Arc;
 
@@ -86,6 +88,8 @@ pub struct Question {
     pub now: i64,
     /// Who asks.
     pub actor: Actor,
+    /// By which override the application may pass what blocks it; it is alone then.
+    pub overriding: Option<Override>,
     /// Told what is decided, before it is stored.
     pub answer: oneshot::Sender<Result<Vec<Decision>, Unanswered>>,
 }
@@ -97,6 +101,8 @@ pub enum Unanswered {
     Unreadable(String),
     /// An event with this id is known. Whether it was decided, the store says.
     Known(String),
+    /// The override does not let this application pass: why.
+    NotOverridden(String),
     /// The engine ended.
     Stopping,
 }

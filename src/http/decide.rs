@@ -1,18 +1,20 @@
 //! 事前校验: applications are decided before money moves; what was decided is shown, and released.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, PoisonError},
     time::Instant,
 };
 
 use axum::{Json, body::Bytes, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, value::RawValue};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Problem,
     by::By,
+    overrides,
     page::Page,
     request::{Id, Params, at_once, page_size},
 };
@@ -23,8 +25,8 @@ use crate::{
     decision::{Decision, Mode, Unanswered, Verdict, withdrawal},
     event::duration,
     say,
-    store::{DecisionFilter, Decisions, StoredDecision},
-    stream::{Payload, RECORD_BYTES_MAX},
+    store::{Cases, DecisionFilter, Decisions, StoredDecision},
+    stream::{PLAIN, Payload, RECORD_BYTES_MAX},
     text::quoted,
 };
 
@@ -39,6 +41,9 @@ pub struct How {
     atomic: Option<bool>,
     /// How long an allowed application reserves money, by event time, such as `30d`; until it is paid or withdrawn without it
     expires_in: Option<String>,
+    /// By which override a blocked application passes, once it is asked for alone and under another `event_id`
+    #[serde(rename = "override")]
+    overriding: Option<i64>,
 }
 
 /// The applications to be decided. A single application, a list of them, or JSON Lines will do as well.
@@ -52,6 +57,8 @@ pub struct DecideBody {
     mode: Option<Mode>,
     atomic: Option<bool>,
     expires_in: Option<String>,
+    #[schema(rename = "override")]
+    overriding: Option<i64>,
 }
 
 /// What was decided of several applications.
@@ -80,7 +87,7 @@ pub enum Answer {
     request_body(content = DecideBody, content_type = "application/json", description = "Applications (docs/decide.md)"),
     responses(
         (status = 200, description = "What is decided", body = Answer),
-        (status = 409, description = "The `event_id` is of another event", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The `event_id` is of another event, or the override does not let it pass", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "A record is no application", body = Problem, content_type = "application/problem+json")))]
 pub async fn decide(
     State(shared): State<Arc<Shared>>,
@@ -88,9 +95,26 @@ pub async fn decide(
     by: By,
     body: Bytes,
 ) -> Result<Json<Answer>, Problem> {
-    let started = Instant::now();
     takes_questions(&shared)?;
-    let asked = Asked::read(&body, how)?;
+    answer(&shared, how, &by.unnamed(), &body).await.map(Json)
+}
+
+/// Decides what a message asks for: the status and the text of the answer, as over HTTP.
+pub async fn by_message(shared: &Arc<Shared>, actor: Actor, body: &[u8]) -> (u16, Vec<u8>) {
+    let answered = match takes_more(shared) {
+        Ok(()) => answer(shared, How::default(), &actor, body).await,
+        Err(later) => Err(later),
+    };
+    match answered {
+        Ok(answer) => (StatusCode::OK.as_u16(), serde_json::to_vec(&answer).unwrap_or_default()),
+        Err(problem) => (problem.status().as_u16(), serde_json::to_vec(&problem).unwrap_or_default()),
+    }
+}
+
+/// What is answered, over HTTP or Kafka.
+async fn answer(shared: &Arc<Shared>, how: How, actor: &Actor, body: &[u8]) -> Result<Answer, Problem> {
+    let started = Instant::now();
+    let asked = Asked::read(body, how)?;
     let most = shared.questions.config.applications_max;
     if asked.records.len() > most {
         return Err(Problem::unprocessable(say!(
@@ -106,14 +130,18 @@ pub async fn decide(
         )
         .again_after(30));
     }
-    let Asked { records, mode, atomic, expires_in, is_single } = asked;
+    let Asked { records, mode, atomic, expires_in, overriding, is_single } = asked;
+    if overriding.is_some() && records.len() > 1 {
+        return Err(Problem::unprocessable(say!("an override is for one application, asked for alone")));
+    }
     let groups: Vec<Vec<Vec<u8>>> =
         if atomic { vec![records] } else { records.into_iter().map(|record| vec![record]).collect() };
     let mut decisions = Vec::new();
     for records in groups {
         let payload = Payload::messages(&records);
-        let applications = Applications { payload, mode, expires_in, actor: by.unnamed() };
-        let answered = decided(&shared, applications, lags.clone()).await;
+        let actor = actor.clone();
+        let applications = Applications { payload, mode, expires_in, actor, overriding: None };
+        let answered = decided(shared, (applications, overriding), lags.clone()).await;
         if answered.is_err() {
             shared.metrics.decisions.with_label_values(&["refused"]).inc();
         }
@@ -121,13 +149,13 @@ pub async fn decide(
     }
     let word = if mode == Mode::Commit { "commit" } else { "what_if" };
     shared.metrics.decision_duration.with_label_values(&[word]).observe(started.elapsed().as_secs_f64());
-    Ok(Json(match (is_single, decisions.len()) {
+    Ok(match (is_single, decisions.len()) {
         (true, 1) => Answer::One(Box::new(decisions.remove(0))),
         _ => {
             let gravest = decisions.iter().map(|d| d.decision).max().unwrap_or(Verdict::Allow);
             Answer::Several(DecisionList { decision: gravest, decisions })
         }
-    }))
+    })
 }
 
 fn takes_questions(shared: &Shared) -> Result<(), Problem> {
@@ -135,6 +163,10 @@ fn takes_questions(shared: &Shared) -> Result<(), Problem> {
         let why = say!("events are not taken over HTTP (http.accept_events), so nothing is decided");
         return Err(Problem::new(StatusCode::FORBIDDEN, why));
     }
+    takes_more(shared)
+}
+
+fn takes_more(shared: &Shared) -> Result<(), Problem> {
     match shared.takes_no_more() {
         Some(why) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, why).again_after(30)),
         None => Ok(()),
@@ -148,13 +180,16 @@ struct Asked {
     mode: Mode,
     atomic: bool,
     expires_in: Option<i64>,
+    overriding: Option<i64>,
     /// Whether the body is one application.
     is_single: bool,
 }
 
 impl Asked {
     fn read(body: &[u8], how: How) -> Result<Self, Problem> {
-        let values: Result<Vec<Value>, _> = serde_json::Deserializer::from_slice(body).into_iter().collect();
+        // As they are written: an amount that is a number must not become a float on the way.
+        let values: Result<Vec<Box<RawValue>>, _> =
+            serde_json::Deserializer::from_slice(body).into_iter().collect();
         let mut values = values.map_err(|e| {
             let (line, column) = (e.line(), e.column());
             Problem::bad_request(say!("the body is no JSON: line {line}, column {column}", line, column))
@@ -162,10 +197,10 @@ impl Asked {
         let mut how = how;
         let mut is_single = false;
         if let [value] = &mut values[..] {
-            match value {
-                Value::Array(list) => values = std::mem::take(list),
-                Value::Object(object) if object.contains_key("applications") => {
-                    values = wrapped(std::mem::take(object), &mut how)?;
+            match parted(value) {
+                Parted::List(list) => values = list,
+                Parted::Object(object) if object.contains_key("applications") => {
+                    values = wrapped(object, &mut how)?;
                 }
                 _ => is_single = true,
             }
@@ -173,7 +208,7 @@ impl Asked {
         if values.is_empty() {
             return Err(Problem::unprocessable(say!("there is no application in the body")));
         }
-        let records = values.into_iter().map(record).collect::<Result<_, _>>()?;
+        let records = values.iter().map(|value| record(value)).collect::<Result<_, _>>()?;
         let long = |text: &str| duration(text).map_err(Problem::unprocessable);
         let expires_in = how.expires_in.as_deref().map(long).transpose()?;
         let expires_in = expires_in.map(|long| i64::try_from(long.as_micros()).unwrap_or(i64::MAX));
@@ -182,34 +217,56 @@ impl Asked {
             mode: how.mode.unwrap_or_default(),
             atomic: how.atomic.unwrap_or_default(),
             expires_in,
+            overriding: how.overriding,
             is_single,
         })
     }
 }
 
+/// The parts of a list or of an object, as they are written.
+enum Parted {
+    List(Vec<Box<RawValue>>),
+    Object(BTreeMap<String, Box<RawValue>>),
+    Neither,
+}
+
+fn parted(value: &RawValue) -> Parted {
+    let list = serde_json::from_str(value.get()).map(Parted::List);
+    list.or_else(|_| serde_json::from_str(value.get()).map(Parted::Object)).unwrap_or(Parted::Neither)
+}
+
 /// What an object with `applications` says. What the address says holds.
-fn wrapped(mut object: Map<String, Value>, how: &mut How) -> Result<Vec<Value>, Problem> {
-    let Some(Value::Array(list)) = object.remove("applications") else {
+fn wrapped(
+    mut object: BTreeMap<String, Box<RawValue>>,
+    how: &mut How,
+) -> Result<Vec<Box<RawValue>>, Problem> {
+    let Some(Parted::List(list)) = object.remove("applications").map(|list| parted(&list)) else {
         return Err(Problem::unprocessable(say!("`applications` is no list")));
     };
-    let said: How = serde_json::from_value(Value::Object(object)).map_err(|_| {
+    let said = serde_json::to_value(object).and_then(serde_json::from_value);
+    let said: How = said.map_err(|_| {
         Problem::unprocessable(say!(
-            "beside `applications` a body has `mode` (commit or what_if), `atomic` (true or false) and `expires_in` (such as 30d)"
+            "beside `applications` a body has `mode` (commit or what_if), `atomic` (true or false), `expires_in` (such as 30d) and `override` (a number)"
         ))
     })?;
     how.mode = how.mode.or(said.mode);
     how.atomic = how.atomic.or(said.atomic);
     how.expires_in = how.expires_in.take().or(said.expires_in);
+    how.overriding = how.overriding.or(said.overriding);
     Ok(list)
 }
 
 /// An application as it is journalled.
-fn record(value: Value) -> Result<Vec<u8>, Problem> {
-    let Value::Object(mut object) = value else {
+fn record(value: &RawValue) -> Result<Vec<u8>, Problem> {
+    let Parted::Object(object) = parted(value) else {
         return Err(Problem::unprocessable(say!("an application is a JSON object")));
     };
-    object.entry("type").or_insert_with(|| Value::from("application"));
-    let record = Value::Object(object).to_string().into_bytes();
+    let record = match value.get().strip_prefix('{').filter(|_| !object.contains_key("type")) {
+        Some(rest) if object.is_empty() => format!(r#"{{"type":"application"{rest}"#),
+        Some(rest) => format!(r#"{{"type":"application",{rest}"#),
+        None => value.get().to_owned(),
+    };
+    let record = record.into_bytes();
     match record.len() > RECORD_BYTES_MAX {
         true => Err(Problem::unprocessable(say!("an application is longer than 1 MiB"))),
         false => Ok(record),
@@ -219,16 +276,23 @@ fn record(value: Value) -> Result<Vec<u8>, Problem> {
 /// Applications that are decided together, now or earlier.
 async fn decided(
     shared: &Arc<Shared>,
-    applications: Applications,
+    (mut applications, overriding): (Applications, Option<i64>),
     lags: (Arc<[crate::decision::Lag]>, bool),
 ) -> Result<Vec<Decision>, Problem> {
     if let Some(decisions) = stored(shared, &applications).await? {
         return Ok(decisions);
     }
+    if let Some(id) = overriding {
+        applications.overriding = Some(overrides::find(shared, id).await?);
+    }
     match shared.decide(applications.clone(), lags).await {
         Ok(decisions) => Ok(decisions),
         Err(Unanswered::Unreadable(why)) => {
             Err(Problem::unprocessable(say!("nothing is decided: {why}", why)))
+        }
+        Err(Unanswered::NotOverridden(why)) => {
+            shared.metrics.overrides.with_label_values(&["refused"]).inc();
+            Err(Problem::new(StatusCode::CONFLICT, say!("nothing is decided: {why}", why)))
         }
         Err(Unanswered::Stopping) => Err(Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -250,7 +314,7 @@ fn known(id: &str) -> Problem {
     )
 }
 
-async fn wait_for_commits(shared: &Shared) -> Result<(), Problem> {
+pub(super) async fn wait_for_commits(shared: &Shared) -> Result<(), Problem> {
     let nothing = Payload::JsonLines(Vec::new().into());
     let taken = shared.submit(POSTED, nothing, Vec::new()).await;
     taken.map(|_| ()).map_err(|not_taken| {
@@ -386,12 +450,14 @@ pub async fn release(
     };
     if let Some(line) = line {
         let event = withdrawal(&id, &line, &stored.decision.occurred_at);
-        let taken = shared.submit(POSTED, Payload::messages(&[event]), Vec::new()).await;
+        let taken = shared.submit(PLAIN, Payload::messages(&[event]), Vec::new()).await;
         if taken.is_err() {
             wait_for_commits(&shared).await?;
         }
     }
-    let Actor { who, place } = by.unnamed();
-    tracing::info!(application = id, who, place, "a decided application was released");
-    Ok(Json(shown(stored, &shared)))
+    at_once(move || {
+        Cases::open(&shared.state_dir)?.by(by.unnamed()).released(&id, shared.clock.now())?;
+        Ok(Json(shown(stored, &shared)))
+    })
+    .await
 }

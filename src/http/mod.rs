@@ -28,6 +28,7 @@ mod logins;
 mod notifications;
 mod openapi;
 mod outlook;
+mod overrides;
 mod pace;
 mod page;
 mod problem;
@@ -78,6 +79,7 @@ use crate::{
 pub use alerts::AlertDetail;
 pub use completeness::{CompletenessView, FigureView, day_span};
 pub use console::SCREENS;
+pub use decide::by_message as decide_message;
 pub use problem::Problem;
 pub use routes::{ROUTES, WITHIN_LIMITS};
 pub use rule_sets::RuleSetView;

@@ -10,8 +10,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Problem, Served, alert_lists, alerts, api, audit, bulk, completeness, decide, events, explain,
-    finding_times, indicators, journal, ledger, line_history, notifications, outlook, problem, quarantine,
-    rule, rule_sets, session, silences, stream, tokens, totals, totp, trials, users,
+    finding_times, indicators, journal, ledger, line_history, notifications, outlook, overrides, problem,
+    quarantine, rule, rule_sets, session, silences, stream, tokens, totals, totp, trials, users,
 };
 
 /// The longest body of what officers send, in bytes.
@@ -88,6 +88,10 @@ pub fn api() -> (Router<Served>, utoipa::openapi::OpenApi) {
         .routes(routes!(decide::list))
         .routes(routes!(decide::show))
         .routes(routes!(decide::release))
+        .routes(routes!(overrides::grant))
+        .routes(routes!(overrides::list))
+        .routes(routes!(overrides::show, overrides::revoke))
+        .routes(routes!(overrides::confirm))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .routes(routes!(decide::decide))
         .routes(routes!(events::events))

@@ -107,10 +107,8 @@ pub struct Outcome {
     /// Findings that only the present form has.
     gone: u64,
     /// The latest 200 of those added.
-    #[schema(value_type = Vec<Object>)]
     added_findings: Vec<Finding>,
     /// The latest 200 of those gone.
-    #[schema(value_type = Vec<Object>)]
     gone_findings: Vec<Finding>,
 }
 

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params, types::T
 use super::{
     StoreError,
     audit::{self, Deed},
-    explain, open_reader,
+    explain, open_reader, overrides,
     sums::{self, Change, Changes},
 };
 use crate::{
@@ -16,6 +16,8 @@ use crate::{
     decision::{Decided, Decision, Release, Verdict},
 };
 
+/// The use of an override, in the audit log.
+const USE: &str = "overrides.use";
 /// Decisions that one page gives at most.
 const LIMIT: u32 = 1000;
 
@@ -51,14 +53,21 @@ pub fn write(transaction: &Transaction<'_>, decided: &[Decided]) -> rusqlite::Re
             change.after([id])?;
             let deed = Deed { action: Action::Decide.word(), subject: id, result: verdict, detail: line };
             audit::record(&changes.within(transaction), *asked_at, actor, deed)?;
+            if let Some(by) = &decision.overridden {
+                overrides::uses(transaction, by.override_id, id)?;
+                let subject = by.override_id.to_string();
+                let deed = Deed { action: USE, subject: &subject, result: audit::DONE, detail: id };
+                audit::record(&changes.within(transaction), *asked_at, actor, deed)?;
+            }
         }
     }
     changes.end(transaction)?;
     change.end()
 }
 
-/// Deletes decisions on applications from before a time, in microseconds.
+/// Deletes decisions on applications from before a time, in microseconds, and overrides.
 pub fn retire(transaction: &Transaction<'_>, before: i64) -> rusqlite::Result<()> {
+    overrides::retire(transaction, before)?;
     let mut old = transaction.prepare_cached("SELECT event_id FROM decisions WHERE at < ?1")?;
     let old: Vec<String> = old.query_map([before], |row| row.get(0))?.collect::<Result<_, _>>()?;
     if old.is_empty() {
@@ -102,9 +111,7 @@ impl Decisions {
     /// # Errors
     /// If the database cannot be read.
     pub fn of(&self, event_id: &str) -> Result<Option<StoredDecision>, StoreError> {
-        let sql = "SELECT content, at, body FROM decisions WHERE event_id = ?1";
-        let row = self.connection.query_row(sql, [event_id], decided).optional();
-        row.map_err(|error| explain(&self.dir, error))
+        of(&self.connection, event_id).map_err(|error| explain(&self.dir, error))
     }
 
     /// A page of them.
@@ -124,6 +131,12 @@ impl Decisions {
         };
         read().map_err(|error| explain(&self.dir, error))
     }
+}
+
+/// What was decided of an application.
+pub(super) fn of(connection: &Connection, event_id: &str) -> rusqlite::Result<Option<StoredDecision>> {
+    let sql = "SELECT content, at, body FROM decisions WHERE event_id = ?1";
+    connection.prepare_cached(sql)?.query_row([event_id], decided).optional()
 }
 
 /// Reservations that end by themselves, and what was blocked: a process that ended in between may not have withdrawn it.

@@ -38,7 +38,8 @@ macro_rules! version_8 {
 macro_rules! version_9 {
     () => {
         concat!(
-            include_str!("schema_9_rules.sql"), // Which rules were proposed and approved.
+            include_str!("schema_9_overrides.sql"), // Who let blocked applications pass.
+            include_str!("schema_9_rules.sql"),     // Which rules were proposed and approved.
         )
     };
 }
@@ -84,7 +85,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema_7.sql"),
     // 7 to 8: records that come again when they have changed, what was decided before money moved, passwords and sessions.
     version_8!(),
-    // 8 to 9: which rules were proposed and approved.
+    // 8 to 9: who let blocked applications pass; which rules were proposed and approved.
     version_9!(),
 ];
 

@@ -32,6 +32,7 @@ mod lookup;
 mod migrate;
 mod notices;
 mod outbox;
+mod overrides;
 mod passed;
 mod ports;
 mod quarantine;
@@ -84,6 +85,7 @@ pub use lock::StateLock;
 pub use lookup::Lookup;
 pub use notices::{Notice, NoticeFilter, Waiting};
 pub use outbox::{Done, DueEntry, DueGroup, Fate, Group, Outbox, Pending, Round, RoundError, RoundResult};
+pub use overrides::OverrideFilter;
 pub use quarantine::{QuarantineLimit, WhenFull};
 pub use query::{
     Overflow, Reader, RejectFilter, StateInfo, StoredReject, disk_free, sealed_bytes, store_bytes,

@@ -273,6 +273,62 @@ fn an_answer_shows_no_account() {
     assert!(listed.contains("****2345") && !listed.contains(account), "{listed}");
 }
 
+/// A number is as exact as a text, and no float.
+#[test]
+fn an_amount_that_is_a_number_stays_exact() {
+    let bench = bench("");
+    let daemon = Daemon::start(bench.path());
+    let amount = "90071992547409.93";
+    let text = application("a1", "0", "A").to_string().replace("\"0\"", amount);
+    assert!(text.contains(&format!(":{amount}")), "{text}");
+    for body in
+        [text.clone(), format!("[{text}]"), format!("{{\"applications\": [{text}], \"mode\": \"commit\"}}")]
+    {
+        let (status, answer) = daemon.post("/api/v1/decide", &body);
+        assert!(status == 200 && answer.contains(&format!("\"amount\":\"{amount}\"")), "{answer}");
+    }
+}
+
+/// What lacks all but its line is decided as if it had what the line is approved for, and withdrawn whatever the map makes of
+/// records.
+#[test]
+fn an_application_gets_what_it_lacks_from_its_line() {
+    let map = "http: { listen: '127.0.0.1:0', events: { map: { columns: { no: event_id, line: budget_line_id, amt: amount, at: occurred_at },
+        constants: { type: application, payment_mode: direct, settlement: transfer, payee_name: 甲, payee_account: '1', payee_type: entity },
+        lookup: { from: budget_line } } } }
+sources: [{ name: budgets, file: { path: events.jsonl } }]\n";
+    let bench = bench(map);
+    let rule = "rules: [{ id: unit, title: t, severity: high, handling: block, trigger: application, when: unit_code = '101001' and economic_code = '30201' and amount >= 50, key: [unit_code] }]";
+    std::fs::write(bench.path().join("rules/unit.yaml"), rule).unwrap();
+    std::fs::write(bench.path().join("events.jsonl"), lines(&[approve("L1", "100.00")])).unwrap();
+    let daemon = Daemon::start(bench.path());
+    wait_until(|| events(&daemon) == 1);
+    let row = |no: &str, amount: &str| json!({"no": no, "line": "L1", "amt": amount, "at": "2026-03-05T10:00:00+08:00"});
+    let tried = decide(&daemon, "?mode=what_if", &row("a1", "50.00"));
+    let blocked = decide(&daemon, "", &row("a1", "50.00"));
+    for answer in [&tried, &blocked] {
+        assert_eq!(
+            (&answer["decision"], &answer["reasons"][0]["rule_id"]),
+            (&json!("block"), &json!("unit")),
+            "{answer}"
+        );
+    }
+    assert_eq!((blocked["largest_amount"].as_str(), reserved(&daemon).as_str()), (Some("49.99"), "0.00"));
+    assert_eq!(decide(&daemon, "", &row("a1", "50.00"))["replayed"], true);
+    assert_eq!(decide(&daemon, "", &row("a2", "10.00"))["decision"], "allow");
+    assert_eq!(reserved(&daemon), "10.00");
+    assert_eq!(daemon.post("/api/v1/decisions/a2/release", "").0, 200);
+    assert_eq!((reserved(&daemon).as_str(), events(&daemon)), ("0.00", 5));
+    let mut unknown = row("a3", "10.00");
+    unknown["line"] = json!("L9");
+    let (status, problem) = ask(&daemon, "", &unknown);
+    assert!(status == 422 && problem["detail"].as_str().unwrap().contains("not approved yet"), "{problem}");
+    assert_eq!(daemon.stop("-TERM"), Some(0));
+    let (code, out, err) =
+        run(bench.path(), &["state", "verify", "--findings", "--config", "fiscwatch.yaml"]);
+    assert_eq!(code, Some(0), "{out}{err}");
+}
+
 /// What is tried out is what is then decided, and nothing of the trial stays behind.
 #[test]
 fn a_trial_and_a_decision_agree() {

@@ -44,6 +44,7 @@ mod mistakes;
 mod notify;
 mod once;
 mod openings;
+mod overrides;
 mod pages;
 mod plans;
 mod postgres;

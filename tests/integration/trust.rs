@@ -98,6 +98,7 @@ fn full() -> Bench {
     }
     assert_eq!(daemon.stop("-TERM"), Some(0));
     std::fs::write(&file, config).unwrap();
+    overridden(&bench);
     bench
 }
 
@@ -111,6 +112,25 @@ fn proposed(bench: &Bench) {
         std::fs::write(bench.path().join("proposed/rules.yaml"), rule).unwrap();
         succeeds(bench.path(), &["rules", "propose", "--reason", id, "--rules", "proposed"]);
     }
+}
+
+/// Two applications are blocked, and somebody lets them pass.
+fn overridden(bench: &Bench) {
+    let rule = "rules: [{ id: held, title: t, severity: high, handling: block, trigger: application, when: budget_line_id = 'no line', key: [event_id] }]";
+    std::fs::write(bench.path().join("rules/held.yaml"), rule).unwrap();
+    let daemon = Daemon::start(bench.path());
+    for id in ["beyond", "beyond too"] {
+        let mut application = payment(id, "no line", "1.00");
+        application["type"] = json!("application");
+        let (_, answer) = daemon.post("/api/v1/decide", &application.to_string());
+        assert!(answer.contains("\"decision\":\"block\""), "{answer}");
+        let path = format!("/api/v1/decisions/{}/overrides", id.replace(' ', "%20"));
+        let request =
+            agent().post(format!("{}{path}", daemon.address)).header("content-type", "application/json");
+        let answer = request.send(r#"{"who":"王芳","reason":"急需"}"#).unwrap();
+        assert_eq!(answer.status().as_u16(), 201, "{path}");
+    }
+    assert_eq!(daemon.stop("-TERM"), Some(0));
 }
 
 /// SQL and its parameters.
@@ -296,7 +316,7 @@ fn whatever_is_changed_in_a_table_is_told_by_verify_and_by_a_start() {
         }
     }
     assert_eq!(seen.len(), 5, "{seen:?}");
-    assert!(tables.len() >= 23, "{}", tables.len());
+    assert!(tables.len() >= 24, "{}", tables.len());
 }
 
 #[test]

@@ -6,11 +6,11 @@ use arrow::array::{AsArray, StringViewArray};
 use serde_json::{Map, Value};
 
 use super::{
-    decide::{cents, times},
+    decide::{cents, subject, times},
     order::Sequence,
 };
 use crate::{
-    decision::{Conjunct, Decision, Funds, NotEvaluated, Question, Reason, Reasons, Verdict},
+    decision::{Conjunct, Decision, Funds, NotEvaluated, Override, Question, Reason, Reasons, Verdict},
     decode::Decoded,
     evaluate::{Evaluation, Evaluator},
     event::{Column, money::format_cents},
@@ -38,6 +38,12 @@ impl Sequence {
         let times = times(&decoded.events);
         let found = verdicts(evaluation, decoded.types.len());
         let blocked = found.iter().position(|verdict| *verdict == Verdict::Block);
+        let overriding = question.overriding.as_ref().filter(|_| blocked.is_some());
+        let overridden = overriding.filter(|granted| covers(&granted.rules, evaluation));
+        let (found, blocked) = match overridden {
+            Some(_) => (vec![Verdict::Allow; found.len()], None),
+            None => (found, blocked),
+        };
         let ledger = self.sequencer.ledger().read().unwrap_or_else(PoisonError::into_inner);
         let (after, _) = ledger.try_out(&decoded.events, Trial::Together);
         let (not_evaluated, rules_digest) = (not_evaluated(rules, evaluation), digest(rules));
@@ -79,6 +85,9 @@ impl Sequence {
                 sources: question.sources.to_vec(),
                 rules_digest: rules_digest.clone(),
                 expires_at: expires.map(|after| calendar.format(times.value(row).saturating_add(after))),
+                asked_by: question.actor.who.clone(),
+                subject: subject(&decoded.events, row),
+                overridden: overridden.map(Override::overridden),
                 reserves: None,
             }
         };
@@ -104,6 +113,13 @@ pub(super) fn verdicts(evaluation: &Evaluation, rows: usize) -> Vec<Verdict> {
         }
     }
     verdicts
+}
+
+/// Whether these rules are all that block.
+fn covers(rules: &[String], evaluation: &Evaluation) -> bool {
+    let live = evaluation.findings.iter().filter(|finding| finding.mode == RuleMode::Live.word());
+    let mut blocking = live.filter(|finding| Verdict::of(&finding.handling) == Verdict::Block);
+    blocking.all(|finding| rules.contains(&finding.rule_id))
 }
 
 /// The live rules that hold for a row, the gravest first.

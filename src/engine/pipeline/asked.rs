@@ -1,10 +1,14 @@
 //! What is asked beside the stream.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use tokio::sync::mpsc;
 
-use crate::decision::{Question, Release};
+use crate::decision::{Override, Question, Release};
 
 /// Questions that are answered in a row while batches wait.
 const IN_A_ROW: u32 = 16;
@@ -16,6 +20,9 @@ pub struct Asked {
     /// The source of applications, and of what withdraws them.
     pub(super) source: Arc<str>,
     pub(super) releases: BTreeSet<Release>,
+    /// Overrides that were used, until when they would have been good, and by which application: who asks next may have
+    /// read them before.
+    used: BTreeMap<i64, (i64, String)>,
     in_a_row: u32,
 }
 
@@ -28,7 +35,7 @@ impl Asked {
         releases: impl IntoIterator<Item = Release>,
     ) -> Self {
         let (questions, source) = (Some(questions), Arc::from(source));
-        Self { questions, source, releases: releases.into_iter().collect(), in_a_row: 0 }
+        Self { questions, source, releases: releases.into_iter().collect(), ..Self::default() }
     }
 
     /// The next question. Without one it waits for ever.
@@ -50,6 +57,20 @@ impl Asked {
             self.in_a_row = 0;
         }
         is_their_turn
+    }
+
+    /// Remembers that an override is used, as long as somebody could use it again.
+    pub(super) fn uses(&mut self, granted: &Override, application: &str, now: i64) {
+        self.used.retain(|_, (expires_at, _)| *expires_at > now);
+        self.used.insert(granted.override_id, (granted.expires_at, application.to_owned()));
+    }
+
+    /// An override as it stands: what was read of it may be older than its use.
+    pub(super) fn as_used<'o>(&self, granted: &'o Override) -> Cow<'o, Override> {
+        match self.used.get(&granted.override_id) {
+            Some((_, by)) => Cow::Owned(Override { used_by: Some(by.clone()), ..granted.clone() }),
+            None => Cow::Borrowed(granted),
+        }
     }
 
     /// Takes no more questions.

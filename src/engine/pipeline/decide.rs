@@ -9,16 +9,17 @@ use std::{
 };
 
 use arrow::{
-    array::{AsArray, Decimal128Array, TimestampMicrosecondArray, UInt32Array},
+    array::{Array, AsArray, Decimal128Array, TimestampMicrosecondArray, UInt32Array},
     compute::take_record_batch,
     datatypes::{Decimal128Type, TimestampMicrosecondType},
     record_batch::RecordBatch,
+    util::display::array_value_to_string,
 };
 use tokio::sync::{mpsc, oneshot};
 
 use super::{EngineError, Preparing, answers::verdicts, order::Sequence};
 use crate::{
-    decision::{Decided, Decision, Mode, Question, Release, Unanswered, Verdict, withdrawal},
+    decision::{Decided, Decision, Mode, Passing, Question, Release, Unanswered, Verdict, withdrawal},
     decode::Decoded,
     engine::{Stages, Step, in_flight::prepare},
     evaluate::{Evaluation, Evaluator},
@@ -43,6 +44,7 @@ impl Sequence {
             Some(why) => Some(Unanswered::Unreadable(why)),
             None => self.sequencer.refuses(&mut decoded)?,
         };
+        let refused = refused.or_else(|| self.not_overridden(&question, &decoded));
         if let Some(refused) = refused {
             let _ = question.answer.send(Err(refused));
             return Ok(true);
@@ -62,16 +64,42 @@ impl Sequence {
             let _ = question.answer.send(Ok(decisions));
             return Ok(true);
         }
+        if let (Some(granted), [decision]) = (&question.overriding, &decisions[..])
+            && decision.overridden.is_some()
+        {
+            self.asked.uses(granted, &decision.event_id, question.now);
+        }
         let decided = decided(&decisions, &decoded, &question);
         let _ = question.answer.send(Ok(decisions));
-        self.journal(question.block, decided, out).await
+        self.journal(question.block, (decided, evaluator), out).await
     }
 
-    /// Puts decided applications into the stream, and behind them the withdrawals of what is blocked.
+    /// Why the override of a question does not let its application pass.
+    fn not_overridden(&self, question: &Question, decoded: &Decoded) -> Option<Unanswered> {
+        let granted = question.overriding.as_ref()?;
+        let [event_type] = decoded.types[..] else {
+            return Some(Unanswered::NotOverridden(say!(
+                "an override is for one application, asked for alone"
+            )));
+        };
+        debug_assert_eq!(event_type, EventType::Application);
+        let lines = decoded.events.column(Column::BudgetLineId.index()).as_string_view();
+        let passing = Passing {
+            who: &question.actor.who,
+            budget_line_id: lines.value(0),
+            subject: &subject(&decoded.events, 0),
+            cents: cents(&decoded.events, 0),
+        };
+        let granted = self.asked.as_used(granted);
+        granted.lets_pass(passing, question.now).err().map(Unanswered::NotOverridden)
+    }
+
+    /// Puts decided applications into the stream, and behind them the withdrawals of what is blocked. They are judged by the
+    /// rules that decided them, though others may have come into force since.
     async fn journal(
         &mut self,
         block: Block,
-        decided: Vec<Decided>,
+        (decided, evaluator): (Vec<Decided>, Arc<Evaluator>),
         out: &mpsc::Sender<Preparing>,
     ) -> Result<bool, EngineError> {
         let blocked = decided.iter().map(|d| &d.decision).filter(|d| d.decision == Verdict::Block);
@@ -80,10 +108,15 @@ impl Sequence {
         let later = decided.iter().filter(|d| d.decision.decision != Verdict::Block);
         let later = later.filter_map(|d| Some(release_of(d.expires_at?, &d.decision)));
         self.asked.releases.extend(later.collect::<Vec<_>>());
-        let block = with_messages(block, &withdrawals);
-        let blocks = vec![block];
+        // They are events as they are, whatever a map makes of what is asked.
+        let withdrawn = |messages: &[Vec<u8>]| {
+            let (source, partition) = (Arc::clone(&block.source), Arc::clone(&block.partition));
+            Block::new(source, partition, 0, Payload::messages(messages)).plain()
+        };
+        let withdrawn = (!withdrawals.is_empty()).then(|| withdrawn(&withdrawals));
+        let blocks: Vec<_> = [block].into_iter().chain(withdrawn).collect();
         let decoded = self.decoder.decode(&blocks, (self.time_max)());
-        self.send_decided((blocks, decoded, Duration::ZERO), Step::Events, decided, out).await
+        self.send_decided((blocks, decoded, Duration::ZERO), Step::Events, (decided, evaluator), out).await
     }
 
     /// Withdraws the applications whose time is over. `false` if nobody takes batches any more.
@@ -102,7 +135,7 @@ impl Sequence {
             let at = self.evaluator().calendar().format(at);
             let source = Arc::clone(&self.asked.source);
             let payload = Payload::messages(&[withdrawal(&event_id, &budget_line_id, &at)]);
-            let blocks = vec![Block::new(source, Arc::from("expired"), 0, payload)];
+            let blocks = vec![Block::new(source, Arc::from("expired"), 0, payload).plain()];
             let decoded = self.decoder.decode(&blocks, None);
             if !self.send(blocks, decoded, Duration::ZERO, Step::Events, out).await? {
                 return Ok(false);
@@ -211,19 +244,22 @@ pub(super) fn cents(events: &RecordBatch, row: usize) -> i128 {
     events.column(Column::Amount.index()).as_primitive::<Decimal128Type>().value(row)
 }
 
-pub(super) fn times(events: &RecordBatch) -> &TimestampMicrosecondArray {
-    events.column(Column::OccurredAt.index()).as_primitive::<TimestampMicrosecondType>()
+/// A digest of what an application is about: all of it but its id, its times and its amount.
+pub(super) fn subject(events: &RecordBatch, row: usize) -> String {
+    const APART: [Column; 4] = [Column::EventId, Column::OccurredAt, Column::RecordedAt, Column::Amount];
+    let mut hash = blake3::Hasher::new();
+    for column in Column::ALL.iter().filter(|column| !APART.contains(column)) {
+        let values = events.column(column.index());
+        if values.is_valid(row) {
+            let text = array_value_to_string(values, row).unwrap_or_default();
+            hash.update(column.spec().name.as_bytes());
+            hash.update(&text.len().to_le_bytes());
+            hash.update(text.as_bytes());
+        }
+    }
+    hash.finalize().to_hex().to_string()
 }
 
-/// The block with more messages behind its own.
-fn with_messages(block: Block, more: &[Vec<u8>]) -> Block {
-    let Payload::Messages { data, ends } = &block.payload else { return block };
-    let mut records: Vec<Vec<u8>> = Vec::with_capacity(ends.len() + more.len());
-    let mut start = 0;
-    for (end, _) in ends {
-        records.push(data[start..*end as usize].to_vec());
-        start = *end as usize;
-    }
-    records.extend_from_slice(more);
-    Block { payload: Payload::messages(&records), records: records.len(), ..block }
+pub(super) fn times(events: &RecordBatch) -> &TimestampMicrosecondArray {
+    events.column(Column::OccurredAt.index()).as_primitive::<TimestampMicrosecondType>()
 }

@@ -124,20 +124,20 @@ impl Sequence {
         step: Step,
         out: &mpsc::Sender<Preparing>,
     ) -> Result<bool, EngineError> {
-        self.send_decided((blocks, decoded, decode), step, Vec::new(), out).await
+        let evaluator = self.evaluator();
+        self.send_decided((blocks, decoded, decode), step, (Vec::new(), evaluator), out).await
     }
 
-    /// The same of a batch whose first events are applications that were decided.
+    /// The same of a batch whose first events are applications that were decided, by the rules that decided them.
     pub(super) async fn send_decided(
         &mut self,
         (blocks, decoded, decode): (Vec<Block>, Decoded, Duration),
         step: Step,
-        decided: Vec<Decided>,
+        (decided, evaluator): (Vec<Decided>, Arc<Evaluator>),
         out: &mpsc::Sender<Preparing>,
     ) -> Result<bool, EngineError> {
         let started = Instant::now();
         let mut unknown_fields = decoded.unknown_fields.clone();
-        let evaluator = self.evaluator();
         if !self.ticker.as_ref().is_some_and(|ticker| ticker.is_for(evaluator.rules())) {
             self.ticker = None;
         }

@@ -6,6 +6,7 @@ mod context;
 mod opening;
 mod partition;
 mod progress;
+mod requests;
 mod settings;
 mod topic;
 mod topic_id;
@@ -15,6 +16,7 @@ use topic::TopicReader;
 
 use crate::say;
 
+pub use requests::{KafkaRequests, Reply, Request};
 pub(crate) use settings::{Connection, Reserved, wrong_property};
 pub use settings::{KafkaSource, MessageFormat, OnLoss, Start};
 

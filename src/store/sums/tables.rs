@@ -158,6 +158,13 @@ pub const DECISIONS: Table = Table {
     key: "event_id = ?1",
 };
 
+/// Who let blocked applications pass.
+pub const OVERRIDES: Table = Table {
+    name: "overrides",
+    columns: "override_id, application, at, used_by, body",
+    key: "override_id = ?1",
+};
+
 /// People.
 pub const USERS: Table = Table {
     name: "users",
@@ -232,11 +239,12 @@ pub const ALL: &[&Table] = &[
     &VERSIONS,
     &CREDENTIALS,
     &SESSIONS,
+    &OVERRIDES,
     &RULE_SETS,
 ];
 
 /// Those that version 9 adds.
-pub const SINCE_9: &[&Table] = &[&RULE_SETS];
+pub const SINCE_9: &[&Table] = &[&OVERRIDES, &RULE_SETS];
 
 /// Those that version 8 adds.
 pub const SINCE_8: &[&Table] = &[&DECISIONS, &VERSIONS, &CREDENTIALS, &SESSIONS];

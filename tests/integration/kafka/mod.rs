@@ -2,5 +2,6 @@
 
 pub mod broker;
 pub mod debezium;
+mod decide;
 mod mock;
 mod real;

@@ -11,6 +11,7 @@ import { BarLegend, BudgetBar } from "../../ui/bar";
 import { Facts, Failed, Heading, Loading, Missing, Money, Panel, Severity, Time, isMissing } from "../../ui/parts";
 import { BALANCES } from "../alerts/line";
 import { Verdict, beside, standing } from "./list";
+import { Overrides } from "./overrides";
 
 /** One decision: what was answered, why, what the line had before and after, and how far behind the sources were. */
 export function DecisionScreen({ id }: { id: string }) {
@@ -34,7 +35,7 @@ export function DecisionScreen({ id }: { id: string }) {
         <a class="button" href={to("payments", id)}>
           {said.toApplication}
         </a>
-        {data.reserves && session.may("decide") && <Release of={data} again={again} />}
+        {data.reserves && session.may("decisions.release") && <Release of={data} again={again} />}
       </Heading>
       <Panel title={said.reasons} lead={data.decision === "allow" ? said.noReason : null}>
         {beside(data).map((why) => (
@@ -42,6 +43,12 @@ export function DecisionScreen({ id }: { id: string }) {
             {why}
           </p>
         ))}
+        {data.overridden && (
+          <p class="foot-note">
+            {said.overrideNumber(data.overridden.override_id)} ·{" "}
+            {said.overridden(data.overridden.granted_by.join("、"), data.overridden.reason)}
+          </p>
+        )}
         {data.reasons.map((reason) => (
           <Why key={reason.finding_id} of={reason} />
         ))}
@@ -51,6 +58,7 @@ export function DecisionScreen({ id }: { id: string }) {
           </p>
         )}
       </Panel>
+      {data.decision === "block" && <Overrides of={data} />}
       <Funds of={data} />
       <div class="columns is-even">
         <Panel title={said.basis}>
@@ -111,9 +119,7 @@ function Why({ of }: { of: DecisionReason }) {
         <a href={to("rules", of.rule_id)}>{of.title}</a> · {word(t().handling, of.handling)}
         {of.basis && <span class="faint"> · {of.basis}</span>}
       </p>
-      <p>
-        <span class="faint">{t().rules.when}</span> <code>{of.when}</code>
-      </p>
+      <Conditions of={of} />
       <div class="values">
         <table>
           <caption class="sr">{said.values}</caption>
@@ -130,6 +136,36 @@ function Why({ of }: { of: DecisionReason }) {
         </table>
       </div>
     </details>
+  );
+}
+
+/** What the condition joins, each part with what it compared; answers of an earlier version have only the whole. */
+function Conditions({ of }: { of: DecisionReason }) {
+  const said = t().decisions;
+  const parts = of.conjuncts ?? [];
+  if (parts.length === 0) {
+    return (
+      <p>
+        <span class="faint">{said.conditions}</span> <code>{of.when}</code>
+      </p>
+    );
+  }
+  return (
+    <div class="conditions">
+      <span class="faint">{said.conditions}</span>
+      <ul class="plain-list">
+        {parts.map((part) => (
+          <li key={part.text}>
+            <code>{part.text}</code>{" "}
+            {Object.entries(part.values as Record<string, unknown>).map(([name, value]) => (
+              <span key={name} class="compared">
+                {columnName(name)} <strong>{shown(name, value)}</strong>{" "}
+              </span>
+            ))}
+          </li>
+        ))}
+      </ul>
+    </div>
   );
 }
 

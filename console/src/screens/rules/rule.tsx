@@ -4,10 +4,12 @@ import type { AlertPage, RuleDetail } from "../../api/types";
 import { count, percent } from "../../format/money";
 import { columnName } from "../../format/values";
 import { day } from "../../format/time";
+import { session } from "../../api/session";
 import { t, word } from "../../text";
 import { Count, Facts, Failed, Heading, Loading, Missing, Panel, Severity, isMissing } from "../../ui/parts";
 import { Weeks } from "../../ui/weeks";
 import { AlertLines } from "../alerts/related";
+import { Lab, numbers } from "./lab";
 import { said } from "./list";
 
 /** One rule: what it says and on what basis, how right it is, what it found by week, and its alerts. */
@@ -43,6 +45,9 @@ export function RulePage({ id }: { id: string }) {
         <Meaning of={data} />
         <Measured of={data} />
       </div>
+      {session.may("rules.try") && numbers(data.params as Record<string, unknown>).length > 0 && (
+        <Lab key={id} rule={id} params={data.params as Record<string, unknown>} />
+      )}
       <Panel
         title={texts.alerts}
         aside={<a href={`/alerts?state=all&rule=${encodeURIComponent(id)}`}>{t().today.seeAll}</a>}

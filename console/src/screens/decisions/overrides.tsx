@@ -1,0 +1,203 @@
+import { useState } from "preact/hooks";
+import { ask, send } from "../../api/client";
+import { useLoad } from "../../api/load";
+import { session } from "../../api/session";
+import type { Decision, Override, OverridePage } from "../../api/types";
+import { to } from "../../router";
+import { settings } from "../../settings";
+import { t, word } from "../../text";
+import { Facts, Failed, Money, Panel, Time } from "../../ui/parts";
+
+/** Who let a blocked application pass, and the form for who may. */
+export function Overrides({ of }: { of: Decision }) {
+  const said = t().decisions;
+  const { data, error, again } = useLoad(`overrides ${of.event_id}`, (stop) =>
+    ask<OverridePage>("/overrides", { application: of.event_id }, { stop }),
+  );
+  const [granting, setGranting] = useState(false);
+  if (error) return <Failed error={error} again={again} />;
+  const overrides = data?.overrides ?? [];
+  const isFree = data && overrides.every((one) => one.state === "revoked" || one.state === "expired");
+  const isBlocked = of.reasons.some((reason) => reason.handling === "block");
+  const may = session.may("overrides.grant") && isFree && isBlocked;
+  if (overrides.length === 0 && !may) return null;
+  return (
+    <Panel title={said.overrides} lead={overrides.length > 0 ? said.overrideHint : null}>
+      {overrides.map((one) => (
+        <One key={one.override_id} of={one} again={again} />
+      ))}
+      {may && !granting && (
+        <button type="button" class="button" onClick={() => setGranting(true)}>
+          {said.override}
+        </button>
+      )}
+      {may && granting && (
+        <Grant
+          of={of}
+          done={(isGranted) => {
+            setGranting(false);
+            if (isGranted) again();
+          }}
+        />
+      )}
+    </Panel>
+  );
+}
+
+/** The name that is given where nobody is signed in. */
+function given(): string | undefined {
+  return session.peekUser() ? undefined : settings.officer.peek() || undefined;
+}
+
+function One({ of, again }: { of: Override; again: () => void }) {
+  const said = t().decisions;
+  const may = session.may("overrides.grant");
+  const path = `/overrides/${of.override_id}`;
+  const granted = of.granted.map((act) => (
+    <span key={act.who}>
+      {act.who} <Time at={act.at} />{" "}
+    </span>
+  ));
+  return (
+    <section class="override">
+      <h3>
+        {said.overrideNumber(of.override_id)} · {word(said.overrideState, of.state)}
+      </h3>
+      <Facts
+        of={[
+          [said.overrideFor, <Money of={of.amount} />],
+          [said.overrideReason, of.reason],
+          [said.overrideBy, <>{granted}</>],
+          [said.overrideUntil, <Time at={of.expires_at} />],
+          ...(of.used_by
+            ? ([[said.overrideUsed, <a href={to("decisions", of.used_by)}>{of.used_by}</a>]] as [
+                string,
+                preact.JSX.Element,
+              ][])
+            : []),
+        ]}
+      />
+      {may && of.state === "waiting" && (
+        <Act ask={said.overrideConfirm} method="POST" path={`${path}/confirm`} again={again} />
+      )}
+      {may && (of.state === "waiting" || of.state === "in_force") && (
+        <Act ask={said.overrideRevoke} method="DELETE" path={path} again={again} />
+      )}
+    </section>
+  );
+}
+
+/** A button that is asked twice. */
+function Act({
+  ask: what,
+  method,
+  path,
+  again,
+}: {
+  ask: string;
+  method: "POST" | "DELETE";
+  path: string;
+  again: () => void;
+}) {
+  const [sure, setSure] = useState(false);
+  const [trouble, setTrouble] = useState("");
+  const act = async () => {
+    if (!sure) return setSure(true);
+    setSure(false);
+    try {
+      const who = given();
+      await send(method, who ? `${path}?who=${encodeURIComponent(who)}` : path);
+      again();
+    } catch (error) {
+      setTrouble((error as Error).message);
+    }
+  };
+  return (
+    <>
+      <button type="button" class="button" onClick={() => void act()} onBlur={() => setSure(false)}>
+        {sure ? t().decisions.overrideSure : what}
+      </button>
+      {trouble && (
+        <span class="trouble" role="alert">
+          {trouble}
+        </span>
+      )}
+    </>
+  );
+}
+
+/** What is asked of who answers for it. */
+function Grant({ of, done }: { of: Decision; done: (isGranted: boolean) => void }) {
+  const said = t().decisions;
+  const [reason, setReason] = useState("");
+  const [amount, setAmount] = useState(of.amount);
+  const [trouble, setTrouble] = useState("");
+  const asksName = !session.peekUser();
+  const grant = async () => {
+    try {
+      const who = given();
+      const order = { reason, amount, ...(who ? { who } : {}) };
+      await send("POST", `/decisions/${encodeURIComponent(of.event_id)}/overrides`, order);
+      done(true);
+    } catch (error) {
+      setTrouble((error as Error).message);
+    }
+  };
+  return (
+    <form
+      class="form"
+      onSubmit={(event) => {
+        event.preventDefault();
+        void grant();
+      }}
+    >
+      <label class="is-wide">
+        <span>{said.overrideReason}</span>
+        <textarea
+          name="reason"
+          rows={2}
+          required
+          maxLength={4000}
+          value={reason}
+          onInput={(event) => setReason(event.currentTarget.value)}
+        />
+      </label>
+      <label>
+        <span>{said.overrideFor}</span>
+        <input
+          name="amount"
+          inputMode="decimal"
+          required
+          value={amount}
+          onInput={(event) => setAmount(event.currentTarget.value)}
+        />
+      </label>
+      {asksName && (
+        <label>
+          <span>{said.overrideWho}</span>
+          <input
+            name="who"
+            autoComplete="name"
+            required
+            maxLength={100}
+            value={settings.officer.value}
+            onInput={(event) => (settings.officer.value = event.currentTarget.value)}
+          />
+        </label>
+      )}
+      {trouble && (
+        <p class="trouble" role="alert">
+          {trouble}
+        </p>
+      )}
+      <div class="is-wide">
+        <button type="submit" class="button is-main">
+          {said.override}
+        </button>{" "}
+        <button type="button" class="button" onClick={() => done(false)}>
+          {t().act.cancel}
+        </button>
+      </div>
+    </form>
+  );
+}

@@ -1,0 +1,113 @@
+"""Asks a daemon for decisions at a steady rate (scripts/measure/decide.sh starts it)."""
+
+import collections
+import http.client
+import itertools
+import json
+import os
+import sys
+import threading
+import time
+
+port, rate, seconds, ingest, clients = map(int, sys.argv[1:6])
+work = sys.argv[6]
+with open(f"{work}/events.jsonl", "rb") as file:
+    lines = file.readlines()
+events = [json.loads(line) for line in lines]
+budgets = [line for line, event in zip(lines, events) if event["type"] == "budget"]
+others = [line for line, event in zip(lines, events) if event["type"] != "budget"]
+applications = [event for event in events if event["type"] == "payment"]
+NOT_ASKED = ("application_id", "recorded_at", "voucher_no", "status")
+
+
+def post(connection, path, body):
+    connection.request("POST", path, body, {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    return answer.status, answer.read()
+
+
+def connect():
+    return http.client.HTTPConnection("127.0.0.1", port)
+
+
+def at(times, share):
+    times = sorted(times)
+    return times[min(len(times) - 1, int(share * len(times)))] * 1000
+
+
+def syncing(stop, times):
+    """What an fdatasync of a page at the end of a file takes on the disk of the state."""
+    file = os.open(f"{work}/sync", os.O_CREAT | os.O_WRONLY)
+    while not stop.is_set():
+        os.write(file, b"x" * 16384)
+        began = time.monotonic()
+        os.fdatasync(file)
+        times.append(time.monotonic() - began)
+        time.sleep(0.02)
+    os.close(file)
+
+
+def loading(stop, posted):
+    connection, body = connect(), max(1, ingest // 20)
+    began, number = time.monotonic(), 0
+    for start in itertools.count(0, body):
+        due = began + number * body / ingest
+        if stop.wait(max(0, due - time.monotonic())) or not (part := others[start:start + body]):
+            return
+        status, text = post(connection, "/api/v1/events", b"".join(part))
+        assert status == 200, text
+        posted.append(len(part))
+        number += 1
+
+
+names = itertools.count()
+
+
+def application():
+    number = next(names)
+    event = {k: v for k, v in applications[number % len(applications)].items() if k not in NOT_ASKED}
+    return json.dumps({**event, "event_id": f"ask-{number}", "type": "application"})
+
+
+def asking(mode, took, answers):
+    """`clients` share the rate; each asks when its next question is due."""
+    began = time.monotonic() + 0.1
+
+    def client(own):
+        connection = connect()
+        for number in range(own, rate * seconds, clients):
+            due = began + number / rate
+            time.sleep(max(0, due - time.monotonic()))
+            status, text = post(connection, f"/api/v1/decide?mode={mode}", application())
+            took.append(time.monotonic() - due)
+            answers[json.loads(text)["decision"] if status == 200 else status] += 1
+
+    threads = [threading.Thread(target=client, args=(own,)) for own in range(clients)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+
+
+connection = connect()
+for start in range(0, len(budgets), 5000):
+    status, text = post(connection, "/api/v1/events", b"".join(budgets[start:start + 5000]))
+    assert status == 200, text
+print(f"{rate} questions/s from {clients} clients for {seconds} s each; {ingest} events/s where there is ingest")
+for load in (False, True):
+    for mode in ("what_if", "commit"):
+        stop, syncs, posted, took, answers = threading.Event(), [], [], [], collections.Counter()
+        beside = [threading.Thread(target=syncing, args=(stop, syncs))]
+        if load:
+            beside.append(threading.Thread(target=loading, args=(stop, posted)))
+        [thread.start() for thread in beside]
+        asking(mode, took, answers)
+        stop.set()
+        [thread.join() for thread in beside]
+        sync = at(syncs, 0.5)
+        told = ", ".join(f"{count} {answer}" for answer, count in sorted(answers.items(), key=str))
+        print(
+            f"{mode}{f' beside {sum(posted) / seconds:.0f} events/s' if load else ' alone'}: "
+            f"p50 {at(took, 0.5):.1f} ms, p99 {at(took, 0.99):.1f} ms, most {max(took) * 1000:.1f} ms; "
+            f"fdatasync p50 {sync:.2f} ms, p99 {at(syncs, 0.99):.2f} ms: "
+            f"p99 is {at(took, 0.99) / sync:.1f} times an fdatasync; {told}"
+        )
+        others[:] = others[sum(posted):]

@@ -1,0 +1,331 @@
+//! 特批: a blocked application may pass once, because somebody else than who asked answers for it. Above a limit two
+//! people do.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{Decision, Verdict};
+use crate::{
+    event::money::{format_cents, parse_amount},
+    say,
+    text::quoted,
+};
+
+/// An act of somebody.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Act {
+    /// Who.
+    pub who: String,
+    /// When, by the clock, in microseconds.
+    pub at: i64,
+}
+
+/// The permission for one application to pass what blocked it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Override {
+    /// Its number.
+    #[serde(skip)]
+    pub override_id: i64,
+    /// The blocked application.
+    pub application: String,
+    /// Its line.
+    pub budget_line_id: String,
+    /// What the application is about ([`Decision::subject`]).
+    pub subject: String,
+    /// The rules that blocked it: others still block.
+    pub rules: Vec<String>,
+    /// The largest amount, in cents.
+    pub cents: i128,
+    /// Why.
+    pub reason: String,
+    /// Who asked; empty if nobody said who they are.
+    pub asked_by: String,
+    /// How many people have to grant it.
+    pub needed: usize,
+    /// Who did.
+    pub grants: Vec<Act>,
+    /// Until when it is good, by the clock, in microseconds.
+    pub expires_at: i64,
+    /// Who took it back.
+    pub revoked: Option<Act>,
+    /// The application that passed by it.
+    #[serde(skip)]
+    pub used_by: Option<String>,
+}
+
+/// Where an override stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = OverrideState)]
+pub enum Standing {
+    /// Another person has to grant it.
+    Waiting,
+    /// It can be used.
+    InForce,
+    /// An application has passed by it.
+    Used,
+    /// Somebody took it back.
+    Revoked,
+    /// Nobody used it in time.
+    Expired,
+}
+
+/// What an override is to be.
+#[derive(Debug, Clone)]
+pub struct Wish {
+    /// Who grants it, and when.
+    pub grant: Act,
+    /// Why.
+    pub reason: String,
+    /// The largest amount, in cents; that of the application without it.
+    pub cents: Option<i128>,
+    /// Until when, in microseconds.
+    pub expires_at: i64,
+    /// Above how many cents two people have to grant it.
+    pub two_above: i128,
+}
+
+/// What passes by an override.
+#[derive(Debug, Clone, Copy)]
+pub struct Passing<'p> {
+    /// Who asks.
+    pub who: &'p str,
+    /// The line of the application.
+    pub budget_line_id: &'p str,
+    /// What it is about.
+    pub subject: &'p str,
+    /// Its amount.
+    pub cents: i128,
+}
+
+/// By which override an application passed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = DecisionOverride)]
+pub struct Overridden {
+    /// The override.
+    pub override_id: i64,
+    /// Who granted it.
+    pub granted_by: Vec<String>,
+    /// Why.
+    pub reason: String,
+}
+
+impl Override {
+    /// The override of a blocked application.
+    ///
+    /// # Errors
+    /// If there is nothing to override, or this person may not.
+    pub fn of(decision: &Decision, wish: Wish) -> Result<Self, String> {
+        let blocks = |handling: &str| Verdict::of(handling) == Verdict::Block;
+        let blocking = decision.reasons.iter().filter(|reason| blocks(&reason.handling));
+        let rules: Vec<_> = blocking.map(|reason| reason.rule_id.clone()).collect();
+        if decision.decision != Verdict::Block || rules.is_empty() {
+            return Err(say!("no rule blocks this application, so there is nothing to override"));
+        }
+        if decision.subject.is_empty() {
+            return Err(say!(
+                "an earlier version decided this application; ask again with another event_id, and override that"
+            ));
+        }
+        is_another(&wish.grant.who, &decision.asked_by)?;
+        let asked = parse_amount(&decision.amount).map_err(|e| e.to_string())?;
+        let cents = wish.cents.unwrap_or(asked);
+        if cents > asked {
+            return Err(say!(
+                "the application is for {asked}: an override is for that much at most",
+                asked = format_cents(asked)
+            ));
+        }
+        Ok(Self {
+            override_id: 0,
+            application: decision.event_id.clone(),
+            budget_line_id: decision.budget_line_id.clone(),
+            subject: decision.subject.clone(),
+            rules,
+            cents,
+            reason: wish.reason,
+            asked_by: decision.asked_by.clone(),
+            needed: if cents > wish.two_above { 2 } else { 1 },
+            grants: vec![wish.grant],
+            expires_at: wish.expires_at,
+            revoked: None,
+            used_by: None,
+        })
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub fn standing(&self, now: i64) -> Standing {
+        // What passed by it has passed, whatever came after.
+        match self {
+            _ if self.used_by.is_some() => Standing::Used,
+            _ if self.revoked.is_some() => Standing::Revoked,
+            _ if now >= self.expires_at => Standing::Expired,
+            _ if self.grants.len() < self.needed => Standing::Waiting,
+            _ => Standing::InForce,
+        }
+    }
+
+    /// Whether it was used, or still can be: no second one is granted beside it.
+    #[must_use]
+    pub fn stands(&self, now: i64) -> bool {
+        !matches!(self.standing(now), Standing::Revoked | Standing::Expired)
+    }
+
+    /// Has another person grant it.
+    ///
+    /// # Errors
+    /// If it needs nobody, or not this person.
+    pub fn grant(&mut self, grant: Act) -> Result<(), String> {
+        if self.standing(grant.at) != Standing::Waiting {
+            return Err(self.is_over(grant.at));
+        }
+        is_another(&grant.who, &self.asked_by)?;
+        if self.grants.iter().any(|act| act.who == grant.who) {
+            return Err(say!("you have granted it already; another person has to grant it too"));
+        }
+        self.grants.push(grant);
+        Ok(())
+    }
+
+    /// Takes it back.
+    ///
+    /// # Errors
+    /// If it is over already.
+    pub fn revoke(&mut self, act: Act) -> Result<(), String> {
+        if !matches!(self.standing(act.at), Standing::Waiting | Standing::InForce) {
+            return Err(self.is_over(act.at));
+        }
+        self.revoked = Some(act);
+        Ok(())
+    }
+
+    /// Whether an application may pass by it now: the one that was blocked, under another id.
+    ///
+    /// # Errors
+    /// If it may not: why.
+    pub fn lets_pass(&self, passing: Passing<'_>, now: i64) -> Result<(), String> {
+        let Passing { who, budget_line_id, subject, cents } = passing;
+        let standing = self.standing(now);
+        if standing != Standing::InForce {
+            return Err(self.is_over(now));
+        }
+        if self.grants.iter().any(|act| act.who == who) {
+            return Err(say!("who granted an override does not ask by it"));
+        }
+        if budget_line_id != self.budget_line_id || subject != self.subject {
+            return Err(say!(
+                "override {id} is for the application {application}, and this is another one: only event_id, occurred_at and the amount may differ",
+                id = self.override_id,
+                application = quoted(&self.application)
+            ));
+        }
+        if cents > self.cents {
+            return Err(say!(
+                "override {id} is for {most} at most",
+                id = self.override_id,
+                most = format_cents(self.cents)
+            ));
+        }
+        Ok(())
+    }
+
+    /// How an application that passes by it is told.
+    #[must_use]
+    pub fn overridden(&self) -> Overridden {
+        Overridden {
+            override_id: self.override_id,
+            granted_by: self.grants.iter().map(|act| act.who.clone()).collect(),
+            reason: self.reason.clone(),
+        }
+    }
+
+    /// Why nothing can be done with it.
+    fn is_over(&self, now: i64) -> String {
+        let id = self.override_id;
+        match self.standing(now) {
+            Standing::Used => {
+                let application = quoted(self.used_by.as_deref().unwrap_or_default());
+                say!("override {id} was used: {application} has passed by it", id, application)
+            }
+            Standing::Revoked => say!("override {id} was taken back", id),
+            Standing::Expired => say!("override {id} has expired", id),
+            Standing::Waiting => {
+                say!("override {id} is above the limit: another person has to grant it too", id)
+            }
+            Standing::InForce => say!("override {id} is granted already", id),
+        }
+    }
+}
+
+/// Whoever asked does not let their own application pass.
+fn is_another(who: &str, asked_by: &str) -> Result<(), String> {
+    match who == asked_by {
+        true => Err(say!("who asked for an application does not override its answer; somebody else does")),
+        false => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn act(who: &str, at: i64) -> Act {
+        Act { who: who.to_owned(), at }
+    }
+
+    fn granted(needed: usize) -> Override {
+        Override {
+            override_id: 7,
+            application: String::from("a"),
+            budget_line_id: String::from("L"),
+            subject: String::from("s"),
+            rules: vec![String::from("r")],
+            cents: 100,
+            reason: String::from("why"),
+            asked_by: String::from("platform"),
+            needed,
+            grants: vec![act("王芳", 1)],
+            expires_at: 10,
+            revoked: None,
+            used_by: None,
+        }
+    }
+
+    const SAME: Passing<'static> = Passing { who: "platform", budget_line_id: "L", subject: "s", cents: 100 };
+
+    #[test]
+    fn one_application_passes_in_time_up_to_the_amount() {
+        let one = granted(1);
+        assert_eq!(one.lets_pass(SAME, 9), Ok(()));
+        assert_eq!(one.lets_pass(Passing { cents: 1, ..SAME }, 9), Ok(()));
+        for other in [
+            Passing { cents: 101, ..SAME },
+            Passing { budget_line_id: "M", ..SAME },
+            Passing { subject: "t", ..SAME },
+            Passing { who: "王芳", ..SAME },
+        ] {
+            assert!(one.lets_pass(other, 9).is_err(), "{other:?}");
+        }
+        assert!(one.lets_pass(SAME, 10).is_err(), "it has expired");
+        let used = Override { used_by: Some(String::from("b")), ..granted(1) };
+        assert!(used.lets_pass(SAME, 9).is_err() && used.stands(11));
+        let mut back = granted(1);
+        back.revoke(act("李雷", 3)).unwrap();
+        assert!(back.lets_pass(SAME, 9).is_err() && !back.stands(9));
+        assert!(back.revoke(act("李雷", 4)).is_err());
+    }
+
+    #[test]
+    fn two_are_two_people_and_neither_is_the_asker() {
+        let mut two = granted(2);
+        assert_eq!(two.standing(5), Standing::Waiting);
+        assert!(two.lets_pass(SAME, 5).is_err());
+        assert!(two.grant(act("王芳", 5)).is_err() && two.grant(act("platform", 5)).is_err());
+        assert!(two.grant(act("李雷", 10)).is_err(), "too late");
+        two.grant(act("李雷", 5)).unwrap();
+        assert_eq!(two.lets_pass(SAME, 5), Ok(()));
+        assert!(two.grant(act("韩梅", 6)).is_err());
+        assert_eq!(two.overridden().granted_by, ["王芳", "李雷"]);
+    }
+}

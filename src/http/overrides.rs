@@ -1,0 +1,283 @@
+//! 特批: people let one blocked application pass.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{
+    Problem,
+    by::By,
+    page,
+    request::{Body, Id, Params, at_once, blocking, page_size},
+};
+use crate::{
+    access::Actor,
+    daemon::Shared,
+    decision::{Act, Override, Standing, Wish},
+    event::{
+        duration,
+        money::{format_cents, parse_amount},
+        time::Calendar,
+    },
+    say,
+    store::{Cases, OverrideFilter},
+    text::quoted,
+};
+
+/// The permission for one application to pass what blocked it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Override)]
+pub struct OverrideView {
+    /// Its number, for `override` of `decide`.
+    override_id: i64,
+    /// Where it stands.
+    state: Standing,
+    /// The application that was blocked.
+    application: String,
+    budget_line_id: String,
+    /// The rules that it lets pass; others still block.
+    rules: Vec<String>,
+    /// The largest amount that passes.
+    amount: String,
+    reason: String,
+    /// How many people have to grant it.
+    needed: usize,
+    /// Who did, the first first.
+    granted: Vec<ActView>,
+    #[schema(format = DateTime)]
+    expires_at: String,
+    /// Who took it back; null if nobody did.
+    revoked: Option<ActView>,
+    /// The application that passed by it; null if none did.
+    used_by: Option<String>,
+}
+
+/// Who did something, and when.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OverrideAct)]
+pub struct ActView {
+    who: String,
+    #[schema(format = DateTime)]
+    at: String,
+}
+
+impl OverrideView {
+    fn new(of: Override, calendar: &Calendar, now: i64) -> Self {
+        let act = |act: Act| ActView { who: act.who, at: calendar.format(act.at) };
+        Self {
+            override_id: of.override_id,
+            state: of.standing(now),
+            application: of.application,
+            budget_line_id: of.budget_line_id,
+            rules: of.rules,
+            amount: format_cents(of.cents),
+            reason: of.reason,
+            needed: of.needed,
+            granted: of.grants.into_iter().map(act).collect(),
+            expires_at: calendar.format(of.expires_at),
+            revoked: of.revoked.map(act),
+            used_by: of.used_by,
+        }
+    }
+}
+
+/// Who may let an application pass once, and why.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OverrideOrder {
+    /// Why.
+    reason: String,
+    /// The largest amount that passes; that of the application without it.
+    amount: Option<String>,
+    /// How long it is good, such as `4h`; `decide.overrides.lasts` without it.
+    duration: Option<String>,
+    /// Who grants it; the proxy in front tells it where `http.user_header` is set.
+    who: Option<String>,
+}
+
+/// Lets a blocked application pass once
+///
+/// Somebody else than who asked grants it; above `decide.overrides.two_above` another person has to confirm it. The
+/// application is then asked for again under another `event_id`, with `override`.
+#[utoipa::path(post, path = "/api/v1/decisions/{event_id}/overrides", operation_id = "grant_override", tag = "decisions",
+    params(("event_id" = String, Path, description = "The blocked application")), request_body = OverrideOrder,
+    responses(
+        (status = 201, description = "The override", body = OverrideView),
+        (status = 404, description = "Nothing was decided of it", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It is not blocked, has an override, or this person asked for it", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "The reason is missing, or the amount or the time cannot be", body = Problem, content_type = "application/problem+json")))]
+pub async fn grant(
+    State(shared): State<Arc<Shared>>,
+    by: By,
+    headers: HeaderMap,
+    Id(application): Id<String>,
+    Body(order): Body<OverrideOrder>,
+) -> Result<(StatusCode, Json<OverrideView>), Problem> {
+    let actor = by.actor(&headers, order.who.as_deref())?;
+    let limits = shared.questions.config.overrides;
+    let now = shared.clock.now();
+    let long = |text: &str| duration(text).map_err(Problem::unprocessable);
+    let lasts = order.duration.as_deref().map(long).transpose()?;
+    let lasts = lasts.map_or(limits.lasts, |long| i64::try_from(long.as_micros()).unwrap_or(i64::MAX));
+    if lasts > limits.lasts_max {
+        return Err(Problem::unprocessable(say!(
+            "an override is not good for longer than decide.overrides.lasts_max says"
+        )));
+    }
+    let cents = |text: &str| {
+        parse_amount(text).map_err(|why| {
+            Problem::unprocessable(say!("{text} is no amount: {why}", text = quoted(text), why))
+        })
+    };
+    let wish = Wish {
+        grant: act(&actor, now),
+        reason: order.reason,
+        cents: order.amount.as_deref().map(cents).transpose()?,
+        expires_at: now.saturating_add(lasts),
+        two_above: limits.two_above,
+    };
+    blocking(move || {
+        let granted = Cases::open(&shared.state_dir)?.by(actor).grant_override(&application, &wish)?;
+        count(&shared, "granted");
+        Ok((StatusCode::CREATED, Json(OverrideView::new(granted, &shared.calendar, now))))
+    })
+    .await
+}
+
+/// Which overrides to list, the newest first.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Listed {
+    /// Only those of this blocked application
+    application: Option<String>,
+    /// Only those after this one in the list: the `next` of the page before
+    before: Option<i64>,
+    /// At most so many
+    limit: Option<u32>,
+}
+
+/// A page of overrides.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OverridePage {
+    /// The newest first.
+    overrides: Vec<OverrideView>,
+    /// Give it as `before` for the next page; null on the last one.
+    next: Option<i64>,
+}
+
+/// The overrides, the newest first
+#[utoipa::path(get, path = "/api/v1/overrides", operation_id = "list_overrides", tag = "decisions", params(Listed),
+    responses((status = 200, description = "A page", body = OverridePage)))]
+pub async fn list(
+    State(shared): State<Arc<Shared>>,
+    Params(listed): Params<Listed>,
+) -> Result<Json<OverridePage>, Problem> {
+    let limit = page_size(listed.limit)?;
+    blocking(move || {
+        let now = shared.clock.now();
+        let cases = Cases::open_read_only(&shared.state_dir)?;
+        let read = |before, limit| {
+            cases.overrides(&OverrideFilter { application: listed.application.clone(), before, limit })
+        };
+        let show = |one: Override| OverrideView::new(one, &shared.calendar, now);
+        let (overrides, next) = page::read(limit, listed.before, read, |one| one.override_id, show)?;
+        Ok(Json(OverridePage { overrides, next }))
+    })
+    .await
+}
+
+/// One override
+#[utoipa::path(get, path = "/api/v1/overrides/{id}", operation_id = "show_override", tag = "decisions",
+    params(("id" = i64, Path, description = "The override's number")),
+    responses(
+        (status = 200, description = "The override", body = OverrideView),
+        (status = 404, description = "There is no such override", body = Problem, content_type = "application/problem+json")))]
+pub async fn show(State(shared): State<Arc<Shared>>, Id(id): Id<i64>) -> Result<Json<OverrideView>, Problem> {
+    blocking(move || {
+        let found = Cases::open_read_only(&shared.state_dir)?.find_override(id)?;
+        Ok(Json(OverrideView::new(found, &shared.calendar, shared.clock.now())))
+    })
+    .await
+}
+
+/// Who confirms an override, or takes it back.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Who {
+    /// Who acts; the proxy in front tells it where `http.user_header` is set.
+    who: Option<String>,
+}
+
+/// Grants an override as the second person
+#[utoipa::path(post, path = "/api/v1/overrides/{id}/confirm", operation_id = "confirm_override", tag = "decisions",
+    params(("id" = i64, Path, description = "The override's number"), Who),
+    responses(
+        (status = 200, description = "The override, which is in force", body = OverrideView),
+        (status = 404, description = "There is no such override", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It waits for nobody, or this person granted it or asked", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "Who is missing", body = Problem, content_type = "application/problem+json")))]
+pub async fn confirm(
+    State(shared): State<Arc<Shared>>,
+    Id(id): Id<i64>,
+    by: By,
+    headers: HeaderMap,
+    Params(Who { who }): Params<Who>,
+) -> Result<Json<OverrideView>, Problem> {
+    let actor = by.actor(&headers, who.as_deref())?;
+    blocking(move || {
+        let now = shared.clock.now();
+        let act = act(&actor, now);
+        let granted = Cases::open(&shared.state_dir)?.by(actor).confirm_override(id, &act)?;
+        count(&shared, "confirmed");
+        Ok(Json(OverrideView::new(granted, &shared.calendar, now)))
+    })
+    .await
+}
+
+/// Takes an override back before it is used
+#[utoipa::path(delete, path = "/api/v1/overrides/{id}", operation_id = "revoke_override", tag = "decisions",
+    params(("id" = i64, Path, description = "The override's number"), Who),
+    responses(
+        (status = 200, description = "The override, which is over", body = OverrideView),
+        (status = 404, description = "There is no such override", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It is over already", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "Who is missing", body = Problem, content_type = "application/problem+json")))]
+pub async fn revoke(
+    State(shared): State<Arc<Shared>>,
+    Id(id): Id<i64>,
+    by: By,
+    headers: HeaderMap,
+    Params(Who { who }): Params<Who>,
+) -> Result<Json<OverrideView>, Problem> {
+    let actor = by.actor(&headers, who.as_deref())?;
+    blocking(move || {
+        let now = shared.clock.now();
+        let act = act(&actor, now);
+        let revoked = Cases::open(&shared.state_dir)?.by(actor).revoke_override(id, &act)?;
+        count(&shared, "revoked");
+        Ok(Json(OverrideView::new(revoked, &shared.calendar, now)))
+    })
+    .await
+}
+
+/// The override that an application asks to pass by.
+pub(super) async fn find(shared: &Arc<Shared>, id: i64) -> Result<Override, Problem> {
+    let shared = Arc::clone(shared);
+    at_once(move || Ok(Cases::open_read_only(&shared.state_dir)?.find_override(id)?)).await
+}
+
+fn act(actor: &Actor, at: i64) -> Act {
+    Act { who: actor.who.clone(), at }
+}
+
+fn count(shared: &Shared, act: &str) {
+    shared.metrics.overrides.with_label_values(&[act]).inc();
+}
