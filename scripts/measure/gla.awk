@@ -79,7 +79,7 @@ amount > 0 {
     paid[line] += amount
     id = "P" ++n_payment
     last[payee, line] = id; left[payee, line] = amount
-    invoice = bills == "none" ? "" : bills == "day" ? payee "-" day : bills == "dummy" && FNR % 4 == 0 ? "N/A" : "row-" FNR
+    invoice = bills == "none" ? "" : bills == "day" ? payee "-" day : bills == "dummy" && FNR % 4 == 0 ? "0000" : "row-" FNR
     print id ",payment," day ",," line "," year ",000000001,GLA,Greater London Authority,2010301," class ",direct,transfer," payee "," payee ",entity,GBP," pounds(amount) ",for " category "," invoice ",,"
 }
 amount < 0 {

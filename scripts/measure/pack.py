@@ -11,7 +11,7 @@ import plant
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 README = ROOT / "rules" / "README.md"
-READINGS = {"row": "each row a bill", "day": "a bill a payee and day", "none": "no bill numbers", "dummy": "one bill number in four is \"N/A\""}
+READINGS = {"row": "each row a bill", "day": "a bill a payee and day", "none": "no bill numbers", "dummy": "one bill number in four is \"0000\""}
 YEARS = [(60000, 200, 301), (100000, 300, 302), (60000, 20, 303), (40000, 100, 304), (20000, 50, 305)]
 DIGEST = ("record", "remind")
 

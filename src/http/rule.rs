@@ -154,7 +154,12 @@ fn detail(rule: &Rule, shared: &Shared) -> RuleDetail {
         View::Sliding(windows) => {
             let first = windows.first();
             let by = first.map(|over| texts(&over.by)).unwrap_or_default();
-            ("over", first.map(|over| over.reach.to_string()), by, first.map_or(&[][..], |over| &over.measures))
+            (
+                "over",
+                first.map(|over| over.reach.to_string()),
+                by,
+                first.map_or(&[][..], |over| &over.measures),
+            )
         }
         View::Window(closing) => {
             ("window", Some(closing.size.to_string()), texts(&closing.by), &closing.measures[..])

@@ -36,7 +36,9 @@ impl CompiledRule {
         let named = |param: &Param| matches!(param, Param::Text(text) if text == list);
         let in_constant = || self.rule.params.iter().any(|(_, param)| named(param));
         let expressions = |by: &[Placed], measures: &[Measure]| {
-            by.iter().chain(measures.iter().map(|measure| &measure.expression)).any(|e| asks_in(&e.text, list))
+            by.iter()
+                .chain(measures.iter().map(|measure| &measure.expression))
+                .any(|e| asks_in(&e.text, list))
         };
         let in_windows = || match &self.rule.view {
             View::Sliding(windows) => windows.iter().any(|over| expressions(&over.by, &over.measures)),
@@ -49,10 +51,7 @@ impl CompiledRule {
             }
             _ => false,
         };
-        conditions.any(|text| asks_in(text, list))
-            || in_windows()
-            || in_constant()
-            || in_query()
+        conditions.any(|text| asks_in(text, list)) || in_windows() || in_constant() || in_query()
     }
 
     /// Whether it asks one of these lists.

@@ -421,7 +421,8 @@ impl Compiler {
         }
         let resolved: Resolved = resolve(&self.session, d, placed, scope)?;
         if resolved.columns.is_empty() {
-            let hint = say!("name the columns, such as `by: [unit_code]`, or `by: []` for one window over all");
+            let hint =
+                say!("name the columns, such as `by: [unit_code]`, or `by: []` for one window over all");
             d.problem(placed.span, say!("the key reads no column"), Some(hint));
             return None;
         }
