@@ -1,7 +1,8 @@
 # Published payments into events. Read the file twice: awk -v bills=row -f scripts/measure/gla.awk FILE FILE
 #
 # A row is a payment, and a credit note (a negative amount) a refund of the last payment to that payee in that category and
-# year if that was as large and nothing was refunded of it yet. The data does not tell what a credit note is for: the others name none.
+# year if that was as large and nothing was refunded of it yet. The data does not tell what a credit note is for: the others name none,
+# and where the year has not paid as much, it is for the year before.
 # Made up, because the data lacks it:
 #   unit           one, the authority
 #   budget line    one for each category (without regard to case) and fiscal year from April; approved on 1 April for
@@ -85,6 +86,8 @@ amount > 0 {
 amount < 0 {
     origin = left[payee, line] >= -amount ? last[payee, line] : ""
     left[payee, line] = 0
+    before = base "-" (year - 1)
+    if (paid[line] + amount < 0 && before in total) line = before
     paid[line] += amount
     print "R" FNR ",refund," day ",," line ",,,,,,,,,,,,," pounds(-amount) ",,," origin ",credit note"
 }

@@ -1,5 +1,5 @@
 """Anomalies of kinds that auditors know, planted into a ledger of real payments. It knows no rule: a case is found if a
-live rule finds one of its payments, or a window or tick about its payee. What only says how far a budget line is used does
+rule finds one of its payments, or a window or tick about its payee. What only says how far a budget line is used does
 not count, and amounts keep the scale of the ledger."""
 import collections, csv, datetime, random
 
@@ -179,14 +179,14 @@ def plant(source, out, seed):
              min(added[event]["occurred_at"] for event in events)) for kind, events in cases]
 
 
-def score(cases, findings, digest):
-    """For each kind and case the rules that found it, with their handlings."""
+def score(cases, found):
+    """For each kind and case the rules that found it, with their handlings and modes."""
     scores = collections.defaultdict(list)
     for kind, events, payees, since in cases:
         own = set()
-        for finding in findings:
+        for finding in found.all + found.shadow:
             of_payee = finding.get("event_id") is None and finding["at"][:10] >= since and payees & set(map(str, finding["key"].values()))
             if (finding.get("event_id") in events or of_payee) and set(finding["key"]) != {"budget_line_id"}:
-                own.add((finding["rule_id"], finding["handling"]))
+                own.add((finding["rule_id"], finding["handling"], finding["mode"]))
         scores[kind].append(sorted(own))
     return scores

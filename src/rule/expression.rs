@@ -331,7 +331,7 @@ impl Resolved {
         schema: &SchemaRef,
         wanted: &DataType,
     ) -> Option<Arc<dyn PhysicalExpr>> {
-        self.planned(d, placed, self.try_plan(session, schema, Some(wanted)))
+        planned(d, placed, self.try_plan(session, schema, Some(wanted)))
     }
 
     /// Plans the expression over `schema`, of whatever type it is.
@@ -342,24 +342,7 @@ impl Resolved {
         placed: &Placed,
         schema: &SchemaRef,
     ) -> Option<Arc<dyn PhysicalExpr>> {
-        self.planned(d, placed, self.try_plan(session, schema, None))
-    }
-
-    fn planned(
-        &self,
-        d: &mut Document<'_>,
-        placed: &Placed,
-        planned: std::result::Result<Arc<dyn PhysicalExpr>, Failure>,
-    ) -> Option<Arc<dyn PhysicalExpr>> {
-        match planned {
-            Ok(expr) => Some(expr),
-            Err((message, hint)) => {
-                let word = quoted_word(&message).filter(|word| placed.text.contains(word.as_str()));
-                let word = word.unwrap_or_default();
-                d.problem_at(placed.span, (&word, 0), message, hint);
-                None
-            }
-        }
+        planned(d, placed, self.try_plan(session, schema, None))
     }
 
     /// The expression with its names resolved and its constants put in.
@@ -395,6 +378,23 @@ impl Resolved {
         }
         let hint = say!("a condition compares something, such as `amount > 10000`");
         Err((say!("the condition is {found}, not true or false", found = type_name(&found)), Some(hint)))
+    }
+}
+
+/// What was planned; what is wrong with it goes to the document.
+fn planned(
+    d: &mut Document<'_>,
+    placed: &Placed,
+    planned: std::result::Result<Arc<dyn PhysicalExpr>, Failure>,
+) -> Option<Arc<dyn PhysicalExpr>> {
+    match planned {
+        Ok(expr) => Some(expr),
+        Err((message, hint)) => {
+            let word = quoted_word(&message).filter(|word| placed.text.contains(word.as_str()));
+            let word = word.unwrap_or_default();
+            d.problem_at(placed.span, (&word, 0), message, hint);
+            None
+        }
     }
 }
 
