@@ -59,6 +59,8 @@ table! {
         [Officer, Supervisor, Author, Approver, Auditor, Security, System, Ingest, Decide, Metrics, Read];
     /// See rules and how they do.
     ReadRules "rules.read" [Officer, Supervisor, Author, Approver, Auditor, Read];
+    /// Try rules over the journal.
+    TryRules "rules.try" [Supervisor, Author, Approver];
     /// Put the rules and lists of the configuration into force.
     ReloadRules "rules.reload" [Approver];
     /// See findings.

@@ -2,7 +2,6 @@
 //! with what is stored.
 
 mod compare;
-mod replay;
 mod ticks;
 
 use std::sync::Arc;
@@ -14,6 +13,7 @@ use crate::{
     rule::RuleSet,
     say,
     store::{Check, History},
+    trial::journal::{Course, replay},
 };
 
 /// Findings from this time on, and before that one; in microseconds.
@@ -50,7 +50,10 @@ pub async fn recheck(
     let watermark = history.watermark()?;
     let in_force = history.rules_in_force()?;
     let ticks = ticks::StoredTicks::read(history)?;
-    let again = replay::replay(config, Arc::clone(&rules), history, (&watermark, ticks.answered())).await;
+    let course = Course { parallel: super::parallel(), memory: u64::MAX, ..config.course() };
+    let stored = (&watermark, ticks.answered());
+    let again = replay(&course, Arc::clone(&rules), history, stored, &Arc::default()).await;
+    let again = again.map_err(anyhow::Error::from_boxed);
     let again = again.with_context(|| say!("the journal cannot be replayed"))?;
     let compared =
         compare::Compared { rules: &rules, in_force, watermark, ticks, range, calendar: &config.calendar };

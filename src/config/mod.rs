@@ -28,6 +28,7 @@ use crate::{
     config::office::Office,
     decode::Reading,
     diagnostic::{Diagnostic, nearest, read_text},
+    engine::BatchLimits,
     evaluate::schedule::Limits,
     event::{Currency, time::Calendar},
     lists::{List, Lists},
@@ -39,6 +40,7 @@ use crate::{
     },
     store::QuarantineLimit,
     text::did_you_mean,
+    trial::journal::Course,
 };
 
 use decide::Decide;
@@ -303,6 +305,22 @@ impl Config {
     #[must_use]
     pub fn duplicate_horizon_micros(&self) -> i64 {
         i64::try_from(self.duplicate_horizon.as_micros()).unwrap_or(i64::MAX)
+    }
+
+    /// How the journal is gone through once more: one batch at a time, with half of what windows may hold.
+    #[must_use]
+    pub fn course(&self) -> Course {
+        Course {
+            calendar: Arc::clone(&self.calendar),
+            state_dir: self.state_dir.clone(),
+            batch: BatchLimits { rows: self.batch_rows, wait: self.batch_wait },
+            lateness: self.lateness,
+            outlier: self.outlier,
+            retain: self.retain_micros(),
+            query: self.query_limits,
+            parallel: 1,
+            memory: self.window_bytes / 2,
+        }
     }
 
     /// `state.retain` in microseconds.

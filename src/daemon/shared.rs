@@ -13,7 +13,7 @@ use std::{
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::{
-    BalancesCopy, Bodies, Forecasts, Intake, RunOptions,
+    BalancesCopy, Bodies, Forecasts, Intake, Lab, RunOptions,
     lists::{WatchedLists, gauge_rows},
     quarantine::QuarantineGauge,
     questions::Questions,
@@ -104,6 +104,8 @@ pub struct Shared {
     pub started_at: i64,
     /// What rules that are due do to the stream.
     pub busy: Arc<Busy>,
+    /// Rules that are tried.
+    pub lab: Lab,
     /// Commits so far.
     pub commits: AtomicU64,
     /// The latest event time that is committed, in microseconds.
@@ -186,6 +188,7 @@ impl Shared {
             lateness: config.lateness,
             started_at: clock.now(),
             busy: Arc::default(),
+            lab: Lab::default(),
             commits: AtomicU64::new(0),
             last_event_at: AtomicI64::new(0),
             last_by_source: Mutex::default(),

@@ -1,4 +1,4 @@
-//! A query on a thread of its own, with the stack that rules are measured for. Who asks waits as long as the query may
+//! A query on a thread that does nothing else meanwhile, with the stack that rules are measured for (`threads.rs`). Who asks waits as long as the query may
 //! take, and a moment longer; then the query is left behind, and ends at its next step ([`super::guard`]). Those left
 //! behind are counted in `crowd.rs`.
 
@@ -23,6 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     crowd::{Course, Crowd},
     guard::Watch,
+    threads,
 };
 use crate::{diagnostic::os_reason, rule::limits::STACK, say};
 
@@ -239,8 +240,7 @@ where
     let (watch, course) = (Arc::new(Watch::new(time)), Arc::new(LEFT.course(owner)));
     let waiting = Waiting(Arc::clone(&watch), Arc::clone(&course));
     let ended = Arc::clone(&course);
-    let thread = std::thread::Builder::new().name(String::from("query")).stack_size(STACK);
-    let begun = thread.spawn(move || {
+    let begun = threads::on_one(move || {
         let worked = AssertUnwindSafe(work(watch)).catch_unwind();
         let result = runtime.block_on(worked);
         // What reads files for it ends when it finds that nobody takes its rows.
@@ -249,7 +249,7 @@ where
         let _ = answer.send(result.unwrap_or_else(|_| Err(Broken::Panicked.into())));
     });
     match begun {
-        Ok(_) => Ok(waiting),
+        Ok(()) => Ok(waiting),
         Err(e) => {
             // What never began is not left behind.
             ended.end();

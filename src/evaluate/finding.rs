@@ -125,7 +125,9 @@ fn labels(rule: &CompiledRule, place: &Place<'_>, calendar: &Calendar) -> Map<St
     labels
 }
 
-fn finding_id(rule: &str, key: &Map<String, Value>, subject: &str) -> String {
+/// The id of what a rule finds for a key about an event, or about a window or tick by its time in microseconds.
+#[must_use]
+pub fn finding_id(rule: &str, key: &Map<String, Value>, subject: &str) -> String {
     let mut hasher = blake3::Hasher::new();
     // Lengths before the parts, so that no two different triples are the same bytes.
     for part in [rule, &Value::Object(key.clone()).to_string(), subject] {

@@ -27,10 +27,12 @@ pub mod series;
 pub mod sliding;
 pub mod standing;
 pub mod tables;
+mod threads;
 mod timeline;
 pub mod windows;
 
 pub use evaluator::{Batch, Evaluation, Evaluator, Prepared};
 pub use filling::Filling;
+pub use finding::finding_id;
 pub use ledger_tables::LedgerTables;
 pub use windows::{Held, Moved, Windows};

@@ -117,8 +117,10 @@ impl Sliding {
         })
     }
 
-    /// Lets go of what no window needs, before it would by itself.
+    /// Lets go of what no window needs, before it would by itself. The events of the last batch are judged: what only
+    /// they needed goes too.
     pub fn lighten(&mut self) {
+        self.protect = i64::MAX;
         self.expire();
     }
 

@@ -46,6 +46,7 @@ pub mod tls;
 mod tokens;
 mod totals;
 mod totp;
+mod trials;
 mod users;
 pub mod view;
 

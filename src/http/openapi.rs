@@ -11,7 +11,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     Problem, Served, alert_lists, alerts, api, audit, bulk, completeness, decide, events, explain,
     finding_times, indicators, journal, ledger, line_history, notifications, outlook, problem, quarantine,
-    rule, session, silences, stream, tokens, totals, totp, users,
+    rule, session, silences, stream, tokens, totals, totp, trials, users,
 };
 
 /// The longest body of what officers send, in bytes.
@@ -61,6 +61,8 @@ pub fn api() -> (Router<Served>, utoipa::openapi::OpenApi) {
         .routes(routes!(journal::show))
         .routes(routes!(explain::explain))
         .routes(routes!(rule::show))
+        .routes(routes!(trials::list, trials::begin))
+        .routes(routes!(trials::show, trials::stop))
         .routes(routes!(quarantine::list))
         .routes(routes!(completeness::completeness))
         .routes(routes!(indicators::indicators))

@@ -234,6 +234,44 @@ fn load_file(
             return loaded.problems.push(Diagnostic::of_file(&file, message, hint));
         }
     };
+    load_text((path, &text), compiler, calendar, overrides, places, loaded);
+}
+
+/// One rule in another form: the rule of a text that has no other.
+///
+/// # Errors
+/// Everything that is wrong with it. `file` stands for the text in messages.
+pub fn of_text(
+    file: &str,
+    text: &str,
+    compiler: &Compiler,
+    calendar: &Calendar,
+) -> Result<CompiledRule, Vec<Diagnostic>> {
+    limits::on_a_stack(|| {
+        let mut loaded = Loaded::default();
+        let none = (BTreeMap::new(), &mut BTreeMap::new());
+        load_text((Path::new(file), text), compiler, calendar, &none.0, none.1, &mut loaded);
+        let rules = loaded.places.len();
+        match loaded.compiled.pop() {
+            Some((_, rule)) if loaded.problems.is_empty() && rules == 1 => Ok(rule),
+            _ if loaded.problems.is_empty() => {
+                let message = say!("the text has {rules} rules, and one is wanted", rules);
+                Err(vec![Diagnostic::of_file(file, message, Some(say!("write one rule under `rules:`")))])
+            }
+            _ => Err(loaded.problems),
+        }
+    })
+}
+
+fn load_text(
+    (path, text): (&Path, &str),
+    compiler: &Compiler,
+    calendar: &Calendar,
+    overrides: &BTreeMap<String, Override>,
+    places: &mut BTreeMap<String, String>,
+    loaded: &mut Loaded,
+) {
+    let file = path.display().to_string();
     if text.len() > limits::FILE_BYTES {
         let (bytes, most) = (text.len(), limits::FILE_BYTES);
         let message = say!("the file has {bytes} bytes, {most} are allowed", bytes, most);
@@ -241,7 +279,7 @@ fn load_file(
         loaded.files.push(LoadedFile { path: path.to_owned(), rules: 0 });
         return loaded.problems.push(Diagnostic::of_file(&file, message, Some(hint)));
     }
-    let (mut document, root) = Document::parse(&file, &text);
+    let (mut document, root) = Document::parse(&file, text);
     let d = &mut document;
     let rules = root.map(|root| parse::rules(d, &root, calendar)).unwrap_or_default();
     loaded.files.push(LoadedFile { path: path.to_owned(), rules: rules.len() });
@@ -271,7 +309,7 @@ fn load_file(
             Ok(compiled) => loaded.compiled.extend(compiled.map(|rule| (place, rule))),
             Err(_) => d.problem(span, say!("this rule cannot be planned; please report it"), None),
         }
-        if uses_unreadable(&text, span, compiler) {
+        if uses_unreadable(text, span, compiler) {
             // What is wrong may be the list's fault, which is told where the list is.
             d.problems.truncate(before);
         }

@@ -165,6 +165,22 @@ pub enum Param {
 }
 
 impl Param {
+    /// A value of the kind of this one, from JSON; a number may be a text.
+    #[must_use]
+    pub fn of_json(&self, value: &Value) -> Option<Self> {
+        match (self, value) {
+            (Self::Number(_), Value::String(text)) => exact(text).map(Self::Number),
+            (Self::Number(_), Value::Number(number)) => exact(&number.to_string()).map(Self::Number),
+            (Self::Text(_), Value::String(text)) => Some(Self::Text(text.clone())),
+            (Self::Bool(_), Value::Bool(yes)) => Some(Self::Bool(*yes)),
+            (Self::List(items), Value::Array(values)) => {
+                let like = items.first()?;
+                values.iter().map(|value| like.of_json(value)).collect::<Option<_>>().map(Self::List)
+            }
+            _ => None,
+        }
+    }
+
     /// As JSON, numbers as text.
     #[must_use]
     pub fn to_json(&self) -> Value {
@@ -219,4 +235,9 @@ pub struct Rule {
     pub when: Placed,
     /// Where the rule stands.
     pub span: Span,
+}
+
+fn exact(text: &str) -> Option<String> {
+    let is_plain = text.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | '-'));
+    text.parse::<rust_decimal::Decimal>().ok().filter(|_| is_plain).map(|_| text.to_owned())
 }

@@ -44,7 +44,8 @@ pub struct RuleSet {
 
 impl RuleSet {
     /// The set of these rules.
-    pub(super) fn new(mut rules: Vec<CompiledRule>, compiler: &Compiler) -> Self {
+    #[must_use]
+    pub fn new(mut rules: Vec<CompiledRule>, compiler: &Compiler) -> Self {
         let windows = share(&mut rules, compiler.lists());
         let (beside, originals) = (beside(&rules, compiler), originals(&rules));
         let has_schedule = rules.iter().any(|rule| matches!(rule.view, CompiledView::Schedule(_)));

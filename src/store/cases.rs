@@ -223,6 +223,20 @@ impl Cases {
             |row: &Row<'_>| Ok((row.get(0)?, Verdicts { confirmed: row.get(1)?, dismissed: row.get(2)? }));
         self.read(|c| c.prepare_cached(sql)?.query_map([], row)?.collect())
     }
+
+    /// What officers said last of the alerts of a rule, by the ids of their findings: whether it was as suspected.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn verdicts_of_findings(&self, rule: &str) -> Result<BTreeMap<String, bool>, StoreError> {
+        let sql = "SELECT f.finding_id, h.action = 'confirm'
+                   FROM alert_history h JOIN alerts a USING (alert_id)
+                   JOIN alert_findings b USING (alert_id) JOIN findings f ON f.seq = b.finding
+                   WHERE h.action IN ('confirm', 'dismiss') AND a.rule_id = ?1 ORDER BY h.seq";
+        self.read(|c| {
+            c.prepare_cached(sql)?.query_map([rule], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        })
+    }
 }
 
 /// What officers said of the alerts of a rule.

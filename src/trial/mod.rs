@@ -4,6 +4,8 @@
 pub mod compare;
 pub mod explain;
 pub mod forecast;
+pub mod journal;
+pub mod lab;
 pub mod score;
 pub mod tune;
 pub mod unit_test;

@@ -435,6 +435,39 @@ fn an_event_whose_windows_lie_too_far_back_to_fit_is_told() {
     assert_eq!(daemon.stop("-TERM"), Some(0));
 }
 
+/// What an event from long ago had filled in is let go of again: the windows are not full for ever because of it.
+#[test]
+fn windows_that_reached_back_beyond_their_memory_have_room_again() {
+    let (bench, plain) = narrow("");
+    let rules = bench.path().join("rules/rules.yaml");
+    std::fs::write(&rules, WINDOWS).unwrap();
+    let daemon = Daemon::start(bench.path());
+    let (_, full) = fill(&daemon);
+    assert!(full.contains("engine.window_memory_mib"), "{full}");
+    std::fs::write(&rules, plain).unwrap();
+    assert_eq!(daemon.post("/-/reload", "").0, 200);
+    wait_until(|| daemon.get("/-/ready").0 == 200);
+    let at = |id: &str, time: &str| {
+        let mut event = payment(id, "L1", "1.00");
+        event["occurred_at"] = json!(time);
+        event
+    };
+    let now = [at("n1", "2026-12-01T10:00:00+08:00"), at("n2", "2026-12-01T10:01:00+08:00")];
+    assert_eq!(daemon.post("/api/v1/events", &lines(&now)).0, 200);
+    assert_eq!(daemon.stop("-TERM"), Some(0));
+
+    std::fs::write(&rules, WINDOWS.replace("last: 30d", "last: 1d").replace("n > 1000000", "n > 0")).unwrap();
+    let daemon = Daemon::start(bench.path());
+    assert_eq!(daemon.post("/api/v1/events", &payment("late", "L1", "1.00").to_string()).0, 200);
+    assert_eq!(metric(&daemon, "fiscwatch_rule_errors_total{rule=\"often\"}"), 0, "its window fits");
+    let (code, why) = daemon.get("/-/ready");
+    assert_eq!(code, 200, "{why}");
+    let in_time = at("n3", "2026-12-01T10:02:00+08:00");
+    assert_eq!(daemon.post("/api/v1/events", &in_time.to_string()).0, 200);
+    assert!(metric(&daemon, "fiscwatch_window_bytes{kind=\"sliding\"}") < 1 << 20);
+    assert_eq!(daemon.stop("-TERM"), Some(0));
+}
+
 /// Records that are read again have no more room than others: the command ends and says so.
 #[test]
 fn a_replay_without_room_ends() {

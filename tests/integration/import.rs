@@ -63,6 +63,25 @@ fn files_of_others_are_understood() {
     }
 }
 
+/// The row of the header is the one that the daemon counts, whatever ends a line and stands above.
+#[test]
+fn the_header_is_found_however_lines_end_and_whatever_stands_above_it() {
+    let bench = Bench::new("", "");
+    for end in ["\n", "\r\n", "\r"] {
+        for above in ["", "Spending\n", "\n", "Spending\n\n", "\n\nSpending,,\n\n"] {
+            let text = format!("{above}{COUNCIL}").replace('\n', end);
+            write(bench.path(), "council.csv", &text);
+            let mut args = vec!["import", "council.csv", "--into", "backtest"];
+            let rest = rest();
+            args.extend(&rest);
+            let (_, out, err) = run(bench.path(), &args);
+            let row = above.lines().count() + 1;
+            assert!(err.contains("2 events") && err.contains("0 rejected"), "{text:?}: {out}{err}");
+            assert!(out.contains(&format!("named in row {row};")), "{text:?}: {out}");
+        }
+    }
+}
+
 #[test]
 fn a_file_is_tried_with_the_rules_at_once() {
     let bench = Bench::new("", "");

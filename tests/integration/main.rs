@@ -28,6 +28,7 @@ mod import;
 mod indicators;
 mod iso20022;
 mod kafka;
+mod lab;
 mod language;
 mod ledger;
 mod letters;

@@ -32,6 +32,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
             "evaluate",
             "engine",
             "store",
+            "trial/journal.rs",
             "app",
             "cli",
         ],

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::{
     Range,
-    replay::{Again, Made},
     ticks::{StoredTicks, TickCheck},
 };
 use crate::{
@@ -14,6 +13,7 @@ use crate::{
     rule::{RuleSet, compile::CompiledView},
     say,
     store::{Check, History, InForce, Outcome, Problems},
+    trial::journal::{Again, Made},
 };
 
 /// What can be compared.

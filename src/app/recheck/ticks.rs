@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::{Range, compare::Known, replay::Again};
+use super::{Range, compare::Known};
 use crate::{
     engine::{RESTS_AFTER, RuleTicks, SavedWatermark, TICKS_MAX, Ticked},
     evaluate::schedule::PassedTick,
     event::time::Calendar,
     say,
     store::{Check, History, Outcome, Problems},
+    trial::journal::Again,
 };
 
 /// What the state tells of ticks.

@@ -158,11 +158,11 @@ impl Sample {
 
     /// Rows of text: the delimiter is the one that parts most rows into as many cells.
     fn rows(text: &str) -> anyhow::Result<Self> {
-        let lines = || text.lines().take(HEAD + ROWS);
+        let lines = || text.split(['\n', '\r']).filter(|line| !line.trim().is_empty()).take(HEAD + ROWS);
         let parted = |delimiter: u8| {
             let dialect = Dialect { delimiter, ..Dialect::default() };
             let mut counts: HashMap<usize, usize> = HashMap::new();
-            for line in lines().filter(|line| !line.trim().is_empty()) {
+            for line in lines() {
                 *counts.entry(dialect.cells(line).len()).or_default() += 1;
             }
             let fitting = counts.into_iter().filter(|(cells, _)| *cells > 1);
@@ -176,10 +176,12 @@ impl Sample {
         let dialect = Dialect { delimiter, ..Dialect::default() };
         let mut reader = dialect.reader(Cursor::new(text.as_bytes()));
         let records = reader.records().map_while(Result::ok).take(HEAD + ROWS);
-        let all: Vec<(u64, Vec<String>)> = records
+        let mut row = 0;
+        let all: Vec<(usize, Vec<String>)> = records
             .map(|record| {
-                let line = record.position().map_or(0, csv::Position::line);
-                (line, record.iter().take(COLUMNS).map(|cell| cell.trim().to_owned()).collect())
+                let begins = record.position().and_then(|position| usize::try_from(position.byte()).ok());
+                row += 1 + blank_rows(text.as_bytes(), begins.unwrap_or(0));
+                (row, record.iter().take(COLUMNS).map(|cell| cell.trim().to_owned()).collect())
             })
             .collect();
         let width = all.iter().take(HEAD).map(|(_, cells)| filled(cells)).max().unwrap_or(0);
@@ -191,7 +193,7 @@ impl Sample {
             let line = shown(lines().next().unwrap_or_default());
             bail!(say!("no line names its columns; the first is {line}. Put one above the rows", line));
         };
-        let header_row = usize::try_from(all[at].0).unwrap_or(at + 1).max(1);
+        let header_row = all[at].0;
         let above: Vec<String> = all[..at].iter().map(|(_, cells)| cells.join(" ")).collect();
         let columns = all[at].1.clone();
         let rows = all[at + 1..].iter().map(|(_, cells)| cells.clone()).filter(|cells| filled(cells) > 0);
@@ -202,6 +204,20 @@ impl Sample {
         let rows = rows.take(ROWS).collect();
         Ok(Self { layout: Layout::Text { delimiter, header_row }, columns, rows, above: above.join(" ") })
     }
+}
+
+/// Rows without a sign at `at`, where the reader of records stands: it has read a carriage return and not the line feed
+/// that belongs to it, and it passes over blank rows.
+fn blank_rows(text: &[u8], at: usize) -> usize {
+    let mut rest = text.get(at..).unwrap_or_default();
+    if at > 0 && text.get(at - 1) == Some(&b'\r') {
+        rest = rest.strip_prefix(b"\n").unwrap_or(rest);
+    }
+    let mut rows = 0;
+    while let Some(next) = [&b"\r\n"[..], b"\n", b"\r"].iter().find_map(|end| rest.strip_prefix(*end)) {
+        (rest, rows) = (next, rows + 1);
+    }
+    rows
 }
 
 fn filled(cells: &[String]) -> usize {

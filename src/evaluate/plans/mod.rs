@@ -21,6 +21,7 @@ use datafusion::{
         recursive_query::RecursiveQueryExec,
     },
     prelude::SessionConfig,
+    sql::parser::Statement,
 };
 
 use self::{
@@ -142,7 +143,7 @@ impl Plan {
             }
         }
         let state = context.state();
-        let plan = physical(&state, rule, &now).await.ok()?;
+        let plan = physical(&state, rule.at_any_time(), &now).await.ok()?;
         let is_recursive = plan.exists(|step| Ok(step.is::<RecursiveQueryExec>())).unwrap_or(true);
         let config = state.config().clone();
         (!is_recursive).then(|| Box::new(Self { steps: plan, now, ledger, config }))
@@ -187,9 +188,50 @@ impl Plan {
     }
 }
 
-async fn physical(state: &SessionState, rule: &ScheduleRule, now: &Moment) -> Result<Arc<dyn ExecutionPlan>> {
-    let plan = state.statement_to_plan(rule.at_any_time()).await?;
+async fn physical(state: &SessionState, query: Statement, now: &Moment) -> Result<Arc<dyn ExecutionPlan>> {
+    let plan = state.statement_to_plan(query).await?;
     options().verify_plan(&plan)?;
-    let optimised = state.optimize(&now.hidden(plan)?)?;
-    state.query_planner().create_physical_plan(&now.shown(optimised, state)?, state).await
+    // Types are settled first: what is computed of `now` is that with its casts.
+    let analysed =
+        state.analyzer().execute_and_check(now.hidden(plan)?, state.config_options(), |_, _| ())?;
+    let (plan, alone) = moment::alone(analysed)?;
+    let optimised = state.optimize(&plan)?;
+    state.query_planner().create_physical_plan(&now.shown(optimised, &alone, state)?, state).await
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::datatypes::{DataType, Field, Schema};
+    use datafusion::{
+        config::Dialect, datasource::MemTable, physical_plan::displayable, prelude::SessionContext,
+    };
+
+    use super::*;
+    use crate::{event::schema::time_type, rule::query::MOMENT};
+
+    /// What comes twice is no column of its own, made for every row: the optimizer does that to what it knows no better.
+    #[tokio::test]
+    async fn what_is_computed_of_now_alone_is_computed_once() {
+        let now = Moment::new("Asia/Shanghai");
+        let context = SessionContext::new();
+        context.register_udf(now.function());
+        let fields = vec![
+            Field::new("at", time_type("Asia/Shanghai"), false),
+            Field::new("x", DataType::Int64, false),
+        ];
+        let schema = Arc::new(Schema::new(fields));
+        let rows = RecordBatch::new_empty(Arc::clone(&schema));
+        let table = MemTable::try_new(schema, vec![vec![rows]]).unwrap();
+        context.register_table("payments", Arc::new(table)).unwrap();
+        let query = format!(
+            "SELECT x, count(*) AS n FROM payments WHERE at >= date_trunc('day', {MOMENT}()) - interval '31 days' \
+             AND at < date_trunc('day', {MOMENT}()) GROUP BY x HAVING max(at) < {MOMENT}() - interval '1 day'"
+        );
+        let state = context.state();
+        let query = state.sql_to_statement(&query, &Dialect::Generic).unwrap();
+        let plan = physical(&state, query, &now).await.unwrap();
+        let plan = displayable(plan.as_ref()).indent(false).to_string();
+        assert!(plan.contains("at@0 >= at_the_tick() AND at@0 < at_the_tick()"), "{plan}");
+        assert!(!plan.contains("date_trunc") && !plan.contains(MOMENT), "{plan}");
+    }
 }

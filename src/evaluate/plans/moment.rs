@@ -3,6 +3,7 @@
 //! is a function that reads the tick's time.
 
 use std::{
+    cell::RefCell,
     hash::{Hash, Hasher},
     sync::{
         Arc,
@@ -13,13 +14,13 @@ use std::{
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::{
     common::{
-        Result, ScalarValue,
+        DFSchema, Result, ScalarValue,
         tree_node::{Transformed, TreeNode, TreeNodeRecursion},
     },
     execution::SessionState,
     logical_expr::{
-        ColumnarValue, Expr, LogicalPlan, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
-        Signature, Volatility, expr::ScalarFunction, expr_rewriter::NamePreserver,
+        ColumnarValue, Expr, ExprSchemable, LogicalPlan, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
+        ScalarUDFImpl, Signature, Volatility, expr::ScalarFunction, expr_rewriter::NamePreserver,
     },
 };
 
@@ -70,23 +71,68 @@ impl Moment {
         })
     }
 
-    /// The plan with functions in the place of the variable, and of what is computed of it alone.
-    pub fn shown(&self, plan: LogicalPlan, state: &SessionState) -> Result<LogicalPlan> {
+    /// The plan with functions in the place of the variables, and of what is computed of them alone.
+    pub fn shown(&self, plan: LogicalPlan, alone: &[Expr], state: &SessionState) -> Result<LogicalPlan> {
         let function = Arc::new(self.function());
-        let shown = |expr: Expr| match expr {
-            Expr::ScalarVariable(..) => Transformed::yes(call(&function)),
-            other => Transformed::no(other),
-        };
         replaced(plan, &|expr| {
-            if !matches!(expr, Expr::ScalarVariable(..)) && Fixed::can_be(&expr) {
-                let inner = expr.clone().transform_up(|expr| Ok(shown(expr))).map(|inner| inner.data);
-                if let Ok(fixed) = inner.and_then(|inner| Fixed::function(expr.clone(), inner, self, state)) {
-                    return Transformed::new(call(&Arc::new(fixed)), true, TreeNodeRecursion::Jump);
-                }
+            if !Fixed::can_be(&expr) {
+                return Transformed::no(expr);
             }
-            shown(expr)
+            let of = written_out(expr, alone);
+            if let Expr::ScalarVariable(..) = of {
+                return Transformed::yes(call(&function));
+            }
+            let inner = with_function(of.clone(), &function);
+            let fixed = Fixed::function(of, inner.clone(), self, state);
+            let fixed = fixed.map_or(inner, |fixed| call(&Arc::new(fixed)));
+            Transformed::new(fixed, true, TreeNodeRecursion::Jump)
         })
     }
+}
+
+/// The plan with variables in the place of what is computed of the first one alone, and what they stand for: the
+/// optimizer would take a part that comes twice out of them, and make a column of it.
+pub fn alone(plan: LogicalPlan) -> Result<(LogicalPlan, Vec<Expr>)> {
+    let none = DFSchema::empty();
+    let found = RefCell::new(Vec::new());
+    let plan = replaced(plan, &|expr| {
+        if matches!(expr, Expr::ScalarVariable(..)) || !Fixed::can_be(&expr) {
+            return Transformed::no(expr);
+        }
+        let Ok((_, field)) = expr.to_field(&none) else { return Transformed::no(expr) };
+        let mut found = found.borrow_mut();
+        let at = found.iter().position(|other| *other == expr).unwrap_or(found.len());
+        if at == found.len() {
+            found.push(expr);
+        }
+        let names = vec![format!("@{MOMENT}"), at.to_string()];
+        Transformed::new(Expr::ScalarVariable(field, names), true, TreeNodeRecursion::Jump)
+    })?;
+    Ok((plan, found.into_inner()))
+}
+
+/// An expression with what its variables stand for, of `now` alone.
+fn written_out(expr: Expr, alone: &[Expr]) -> Expr {
+    let meant = |names: &[String]| alone.get(names.get(1)?.parse::<usize>().ok()?).cloned();
+    changed(expr, &|expr| match &expr {
+        Expr::ScalarVariable(_, names) => {
+            meant(names).map_or_else(|| Transformed::no(expr), Transformed::yes)
+        }
+        _ => Transformed::no(expr),
+    })
+}
+
+/// An expression with the function in the place of `now`.
+fn with_function(expr: Expr, function: &Arc<ScalarUDF>) -> Expr {
+    changed(expr, &|expr| match expr {
+        Expr::ScalarVariable(..) => Transformed::yes(call(function)),
+        other => Transformed::no(other),
+    })
+}
+
+fn changed(expr: Expr, change: &dyn Fn(Expr) -> Transformed<Expr>) -> Expr {
+    let kept = expr.clone();
+    expr.transform_up(|expr| Ok(change(expr))).map_or(kept, |changed| changed.data)
 }
 
 fn call(function: &Arc<ScalarUDF>) -> Expr {

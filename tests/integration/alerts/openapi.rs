@@ -93,6 +93,25 @@ fn requests(daemon: &Daemon) -> Vec<(&'static str, &'static str, String, Value, 
     ]
 }
 
+/// Rules tried over the journal.
+fn backtests() -> Vec<(&'static str, &'static str, String, Value, u16)> {
+    vec![
+        (
+            "begin_backtest",
+            "post",
+            String::from("/api/v1/backtests"),
+            json!({"source": "rules: [{id: x, title: x, severity: low, trigger: payment, when: amount > 1, key: [unit_code]}]"}),
+            202,
+        ),
+        ("begin_backtest", "post", String::from("/api/v1/backtests"), json!({}), 422),
+        ("list_backtests", "get", String::from("/api/v1/backtests"), Value::Null, 200),
+        ("show_backtest", "get", String::from("/api/v1/backtests/1"), Value::Null, 200),
+        ("show_backtest", "get", String::from("/api/v1/backtests/99"), Value::Null, 404),
+        ("stop_backtest", "delete", String::from("/api/v1/backtests/1"), Value::Null, 202),
+        ("stop_backtest", "delete", String::from("/api/v1/backtests/99"), Value::Null, 404),
+    ]
+}
+
 /// A remark on one alert, by the route for several.
 fn remark(alert: &str, why: &str) -> Value {
     json!({"action": "comment", "who": "王", "why": why, "alerts": [{"alert_id": alert}]})
@@ -112,7 +131,7 @@ fn every_answer_is_as_described() {
     assert!(description["openapi"].as_str().unwrap().starts_with("3.1"));
     let operations = operations(&description);
     let mut tried = BTreeSet::new();
-    for (id, method, path, body, status) in requests(&daemon) {
+    for (id, method, path, body, status) in requests(&daemon).into_iter().chain(backtests()) {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let answer = ask(&daemon, &method.to_uppercase(), &path, &[JSON], &body);
         assert_eq!(answer.status, status, "{method} {path}: {}", answer.body);

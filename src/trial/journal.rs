@@ -1,7 +1,8 @@
-//! The journal through the loop again.
+//! The journal through the loop of the daemon once more.
 
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -18,19 +19,18 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    app::parallel,
-    config::Config,
     decode::{Decoder, Reading},
     engine::{
         BatchLimits, Committable, Dedup, Engine, EngineError, LATE_WITHOUT_HISTORY, MemoryAlerts, Noted,
-        Originals, Output, Record, RuleTicks, SavedWatermark, Scheduler, Sequencer, Ticked, Watermark,
-        Windowing, batches,
+        Originals, Output, PortError, Record, RuleTicks, SavedWatermark, Scheduler, Sequencer, Ticked,
+        Watermark, Windowing, batches,
     },
     evaluate::{
         Evaluator,
-        schedule::{PassedTick, Tables},
+        row::RuleCounts,
+        schedule::{Limits, PassedTick, Tables},
     },
-    event::{Column, EventType},
+    event::{Column, EventType, time::Calendar},
     finding::Finding,
     journal::layout::block_of,
     ledger::Ledger,
@@ -40,6 +40,53 @@ use crate::{
     store::{History, JournalTable, LastingTable, Lookup, Order, Remembered, Select, StoreError},
     stream::{Block, Payload},
 };
+
+/// How the journal is gone through.
+#[derive(Debug, Clone)]
+pub struct Course {
+    /// The time zone and fiscal year.
+    pub calendar: Arc<Calendar>,
+    /// The state directory.
+    pub state_dir: PathBuf,
+    /// How much a batch has.
+    pub batch: BatchLimits,
+    /// How late events may be, and from how far ahead on one waits for a second, in microseconds.
+    pub lateness: i64,
+    /// See `lateness`.
+    pub outlier: i64,
+    /// How long events are kept, in microseconds.
+    pub retain: Option<i64>,
+    /// What queries of rules on a schedule may use.
+    pub query: Limits,
+    /// How much goes on at a time.
+    pub parallel: usize,
+    /// Bytes that windows may hold.
+    pub memory: u64,
+}
+
+/// How far it is, and whether it is to go on.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Events that are through.
+    pub events: AtomicU64,
+    /// It ends when this is cancelled.
+    pub stop: CancellationToken,
+}
+
+/// Windows hold more than they may.
+#[derive(Debug)]
+pub struct TooLarge(pub u64);
+
+impl std::fmt::Display for TooLarge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&say!(
+            "the windows of these rules hold more than {mib} MiB: make them shorter or of fewer keys",
+            mib = self.0 >> 20
+        ))
+    }
+}
+
+impl std::error::Error for TooLarge {}
 
 /// What was found again.
 #[derive(Debug, Default)]
@@ -54,6 +101,10 @@ pub struct Again {
     pub due: RuleTicks,
     /// The watermark at the end.
     pub watermark: SavedWatermark,
+    /// What happened to each rule, by its position.
+    pub counts: Vec<RuleCounts>,
+    /// The first and the last time of events, in microseconds.
+    pub span: Option<(i64, i64)>,
 }
 
 /// A finding that was made again.
@@ -67,28 +118,33 @@ pub struct Made {
     pub finding: Finding,
 }
 
-/// Runs all events of the journal through the loop. The input ends as it ended when the state was written.
+/// Runs all events of the journal through the loop. The input ends as it ended when the state was written; `ticks` are
+/// those that the daemon noted, where it is to be told from them when schedules were due.
+///
+/// # Errors
+/// If the journal cannot be read, or windows hold more than they may.
 pub async fn replay(
-    config: &Config,
+    course: &Course,
     rules: Arc<RuleSet>,
     history: &History,
     (saved, ticks): (&SavedWatermark, Option<Vec<Ticked>>),
-) -> anyhow::Result<Again> {
-    let (blocks_in, blocks) = mpsc::channel(parallel());
-    let (batches_in, batches_out) = mpsc::channel(parallel());
+    progress: &Arc<Progress>,
+) -> Result<Again, Box<dyn std::error::Error + Send + Sync>> {
+    let (blocks_in, blocks) = mpsc::channel(course.parallel);
+    let (batches_in, batches_out) = mpsc::channel(course.parallel);
     let places = Arc::new(Places::default());
     let (source, read_places) = (history.clone(), Arc::clone(&places));
-    let reading = tokio::task::spawn_blocking(move || read(&source, &read_places, &blocks_in));
-    let limits = BatchLimits { rows: config.batch_rows, wait: config.batch_wait };
-    tokio::spawn(batches(blocks, batches_in, limits, CancellationToken::new()));
-    let evaluator = Arc::new(Evaluator::new(rules, Arc::clone(&config.calendar)));
+    let stop = progress.stop.clone();
+    let reading = tokio::task::spawn_blocking(move || read(&source, &read_places, &blocks_in, &stop));
+    tokio::spawn(batches(blocks, batches_in, course.batch, CancellationToken::new()));
+    let evaluator = Arc::new(Evaluator::new(rules, Arc::clone(&course.calendar)));
     let tables = Arc::new(Past {
         history: history.clone(),
-        zone: config.calendar.zone_name.clone(),
+        zone: course.calendar.zone_name.clone(),
         through: Arc::new(Through { places: Arc::clone(&places), committed: AtomicU64::new(0) }),
         remembered: Arc::default(),
         findings: Mutex::default(),
-        alerts: Mutex::new(MemoryAlerts::new(&config.calendar)),
+        alerts: Mutex::new(MemoryAlerts::new(&course.calendar)),
     });
     let noted = ticks.map(|ticks| {
         let places = Arc::clone(&places);
@@ -96,14 +152,14 @@ pub async fn replay(
     });
     let due = noted.as_ref().map(Noted::due);
     let engine = Engine {
-        decoder: Arc::new(Decoder::new(Arc::clone(&config.calendar)).reading(Reading::stored())),
+        decoder: Arc::new(Decoder::new(Arc::clone(&course.calendar)).reading(Reading::stored())),
         sequencer: Sequencer::new(
             Arc::new(RwLock::new(Ledger::default())),
             Dedup::default(),
-            Watermark::new(config.lateness, Some(config.outlier)),
+            Watermark::new(course.lateness, Some(course.outlier)),
             None,
         )
-        .finding(Originals::in_journal(Lookup::open(&config.state_dir)?).within(config.retain_micros()))
+        .finding(Originals::in_journal(Lookup::open(&course.state_dir)?).within(course.retain))
         .replaying(noted),
         windowing: Windowing::new(
             &evaluator,
@@ -114,14 +170,15 @@ pub async fn replay(
         )?,
         evaluator: Arc::new(RwLock::new(evaluator)),
         record: Record::Events,
-        scheduler: Some(Scheduler::new(Arc::clone(&tables) as _, config.query_limits, Arc::default())),
+        scheduler: Some(Scheduler::new(Arc::clone(&tables) as _, course.query, Arc::default())),
         time_max: Arc::new(|| None),
-        parallel: parallel(),
+        parallel: course.parallel,
         bounded: Arc::new(AtomicBool::new(saved.at.is_some() && saved.at == saved.latest)),
         asked: None,
         silence: None,
     };
-    let mut output = Gather { again: Again::default(), tables };
+    let (memory, progress) = (course.memory, Arc::clone(progress));
+    let mut output = Gather { again: Again::default(), tables, memory, progress };
     let result = engine.run(batches_out, &mut output).await;
     reading.await??;
     result?;
@@ -133,7 +190,12 @@ pub async fn replay(
 }
 
 /// Gives the events in the order they arrived in.
-fn read(history: &History, places: &Places, blocks: &mpsc::Sender<Block>) -> Result<(), StoreError> {
+fn read(
+    history: &History,
+    places: &Places,
+    blocks: &mpsc::Sender<Block>,
+    stop: &CancellationToken,
+) -> Result<(), StoreError> {
     let name: Arc<str> = Arc::from("journal");
     let columns: Vec<usize> = (0..Column::COUNT).collect();
     let mut events = 0;
@@ -145,7 +207,7 @@ fn read(history: &History, places: &Places, blocks: &mpsc::Sender<Block>) -> Res
         let first = events;
         events += rows.num_rows() as u64;
         let block = Block::new(Arc::clone(&name), Arc::clone(&name), first, Payload::Table(rows));
-        if blocks.blocking_send(block).is_err() {
+        if stop.is_cancelled() || blocks.blocking_send(block).is_err() {
             break;
         }
     }
@@ -241,6 +303,8 @@ impl Tables for Past {
 struct Gather {
     again: Again,
     tables: Arc<Past>,
+    memory: u64,
+    progress: Arc<Progress>,
 }
 
 /// Events that could not be taken in again and are told one by one.
@@ -285,17 +349,33 @@ impl Gather {
             let count = batch.duplicates;
             self.again.refused.push(say!("{count} events are duplicates of others", count));
         }
+        if self.again.counts.is_empty() {
+            self.again.counts = vec![RuleCounts::default(); batch.rules.rules.len()];
+        }
+        for (all, counts) in self.again.counts.iter_mut().zip(&batch.evaluation.counts) {
+            all.add(counts);
+        }
+        if let Some(last) = batch.last_at {
+            let (from, to) = self.again.span.unwrap_or((batch.first_at.unwrap_or(last), last));
+            self.again.span = Some((from, to.max(last)));
+        }
         self.again.passed.extend(batch.passed);
         if let Some(watermark) = batch.watermark {
             self.again.watermark = watermark;
         }
         self.tables.through.committed.store(before + events, Ordering::SeqCst);
+        self.progress.events.store(before + events, Ordering::Relaxed);
     }
 }
 
 impl Output for Gather {
     async fn commit(&mut self, batches: Vec<Committable>) -> Result<(), EngineError> {
-        batches.into_iter().for_each(|batch| self.take(batch));
+        for batch in batches {
+            if batch.held.bytes.iter().sum::<u64>() > self.memory {
+                return Err(PortError::new(TooLarge(self.memory)).into());
+            }
+            self.take(batch);
+        }
         Ok(())
     }
 }

@@ -1,0 +1,260 @@
+//! Rules tried over the own journal while the daemon goes on: one trial at a time, on one thread, and the latest ones kept
+//! until the daemon ends.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use serde_json::{Map, Value};
+
+use super::Shared;
+use crate::{
+    config::Config,
+    diagnostic::{Diagnostic, os_reason, suggest},
+    event::schema::event_schema,
+    rule::{
+        Mode, RuleSet,
+        compile::{CompiledRule, Compiler},
+        load,
+    },
+    say,
+    store::History,
+    text::quoted,
+    trial::{
+        journal::Progress,
+        lab::{self, Beside},
+    },
+};
+
+/// Trials that are kept.
+const KEPT: usize = 20;
+
+/// What is tried.
+#[derive(Debug, Clone)]
+pub enum Tried {
+    /// A rule in force with other constants.
+    Params {
+        /// The rule's id.
+        rule: String,
+        /// The constants that are others.
+        params: Map<String, Value>,
+    },
+    /// The text of a rule, which is in force in another form or not at all.
+    Text(String),
+}
+
+/// A trial.
+#[derive(Debug)]
+pub struct Job {
+    /// Its number.
+    pub id: u64,
+    /// The rule's id.
+    pub rule: String,
+    /// What is tried.
+    pub tried: Tried,
+    /// Who asked.
+    pub by: String,
+    /// When it began, in microseconds.
+    pub begun_at: i64,
+    /// Events that there are to go through.
+    pub events: u64,
+    /// How far it is.
+    pub progress: Arc<Progress>,
+    end: Mutex<Option<(i64, End)>>,
+}
+
+/// How a trial ended.
+#[derive(Debug, Clone)]
+pub enum End {
+    /// With this.
+    Done(Arc<Beside>),
+    /// Somebody stopped it.
+    Stopped,
+    /// It could not be done, and why.
+    Failed(String),
+}
+
+impl Job {
+    /// How it ended and when; `None` while it runs.
+    #[must_use]
+    pub fn end(&self) -> Option<(i64, End)> {
+        self.end.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Why a trial does not begin.
+#[derive(Debug)]
+pub enum NotBegun {
+    /// Another one runs.
+    Busy(Arc<Job>),
+    /// There is no such rule.
+    Missing(String),
+    /// What is wrong with what is tried.
+    Wrong(Vec<Diagnostic>),
+    /// The state cannot be read, or there is no thread.
+    Failed(String),
+}
+
+/// The trials.
+#[derive(Debug, Default)]
+pub struct Lab {
+    jobs: Mutex<VecDeque<Arc<Job>>>,
+    last: AtomicU64,
+}
+
+impl Lab {
+    /// The trials, the latest first.
+    #[must_use]
+    pub fn jobs(&self) -> Vec<Arc<Job>> {
+        self.locked(|jobs| jobs.iter().cloned().collect())
+    }
+
+    /// A trial.
+    #[must_use]
+    pub fn job(&self, id: u64) -> Option<Arc<Job>> {
+        self.locked(|jobs| jobs.iter().find(|job| job.id == id).cloned())
+    }
+
+    fn locked<T>(&self, act: impl FnOnce(&mut VecDeque<Arc<Job>>) -> T) -> T {
+        act(&mut self.jobs.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn running(&self) -> Option<Arc<Job>> {
+        self.locked(|jobs| jobs.iter().find(|job| job.end().is_none()).cloned())
+    }
+
+    /// Takes a trial in, unless one runs.
+    fn take(&self, job: Arc<Job>) -> Result<(), NotBegun> {
+        self.locked(|jobs| match jobs.iter().find(|job| job.end().is_none()) {
+            Some(running) => Err(NotBegun::Busy(Arc::clone(running))),
+            None => {
+                jobs.truncate(KEPT - 1);
+                jobs.push_front(job);
+                Ok(())
+            }
+        })
+    }
+}
+
+/// Begins a trial. It takes a moment: rules are compiled, so that what is wrong with them is told at once.
+///
+/// # Errors
+/// If another one runs, or what is tried is wrong.
+pub fn begin(shared: &Arc<Shared>, tried: Tried, by: String) -> Result<Arc<Job>, NotBegun> {
+    if let Some(running) = shared.lab.running() {
+        return Err(NotBegun::Busy(running));
+    }
+    let path = &shared.config_path;
+    let config = if path.as_os_str().is_empty() { Config::defaults() } else { Config::load(path) };
+    let config = config.map_err(NotBegun::Wrong)?;
+    let compiler =
+        Compiler::new(&config.calendar, config.read_lists().map_err(NotBegun::Wrong)?, config.language);
+    let (rule, rules) = forms(&config, &compiler, &tried)?;
+    let failed = |e: String| NotBegun::Failed(e);
+    let history = History::open(&config.state_dir, &event_schema(&config.calendar.zone_name))
+        .map_err(|e| failed(e.to_string()))?;
+    let job = Arc::new(Job {
+        id: shared.lab.last.fetch_add(1, Ordering::Relaxed) + 1,
+        rule,
+        tried,
+        by,
+        begun_at: shared.clock.now(),
+        events: history.events().map_err(|e| failed(e.to_string()))?,
+        progress: Arc::default(),
+        end: Mutex::default(),
+    });
+    shared.lab.take(Arc::clone(&job))?;
+    let (shared, running) = (Arc::clone(shared), Arc::clone(&job));
+    let work = move || {
+        let worked = std::panic::AssertUnwindSafe(|| run(&config, rules, &running, &history));
+        let broke = |_| End::Failed(say!("the trial broke off; please report this"));
+        let end = std::panic::catch_unwind(worked).unwrap_or_else(broke);
+        let mut ended = running.end.lock().unwrap_or_else(PoisonError::into_inner);
+        *ended = Some((shared.clock.now(), end));
+    };
+    let begun = std::thread::Builder::new().name(String::from("lab")).spawn(work);
+    if let Err(e) = begun {
+        let end = End::Failed(os_reason(&e));
+        *job.end.lock().unwrap_or_else(PoisonError::into_inner) = Some((job.begun_at, end));
+    }
+    Ok(job)
+}
+
+fn run(config: &Config, rules: Arc<RuleSet>, job: &Job, history: &History) -> End {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => return End::Failed(os_reason(&e)),
+    };
+    let result = runtime.block_on(lab::beside(&config.course(), rules, &job.rule, history, &job.progress));
+    match result {
+        _ if job.progress.stop.is_cancelled() => End::Stopped,
+        Ok(beside) => End::Done(Arc::new(beside)),
+        Err(e) => End::Failed(e.to_string()),
+    }
+}
+
+/// The rule's id, and both forms of it: as it is, if it is in force, and as it is tried. Both are live.
+fn forms(config: &Config, compiler: &Compiler, tried: &Tried) -> Result<(String, Arc<RuleSet>), NotBegun> {
+    let all = load::load(&config.rule_paths, compiler, &config.calendar, &config.overrides);
+    let find = |id: &str| all.set.rules.iter().find(|compiled| compiled.rule.id == id);
+    let (id, other) = match tried {
+        Tried::Text(text) => {
+            let file = say!("the text that is tried");
+            let rule = load::of_text(&file, text, compiler, &config.calendar).map_err(NotBegun::Wrong)?;
+            (rule.rule.id.clone(), rule)
+        }
+        Tried::Params { rule, params } => {
+            let present = find(rule).ok_or_else(|| {
+                let hint = suggest(rule, all.set.rules.iter().map(|known| known.rule.id.as_str()));
+                NotBegun::Missing(say!("there is no rule {id}: {hint}", id = quoted(rule), hint))
+            })?;
+            let mut changes = config.overrides.get(rule).cloned().unwrap_or_default();
+            changes.params.extend(others(present, params)?);
+            let variant = [(rule.clone(), changes)];
+            let set = load::variants(&config.rule_paths, compiler, &config.calendar, rule, &variant);
+            let mut rules = set.map_err(NotBegun::Wrong)?.rules;
+            let other = rules.pop().ok_or_else(|| NotBegun::Missing(rule.clone()))?;
+            (rule.clone(), other)
+        }
+    };
+    let [present, now] = lab::names(&id);
+    let mut rules: Vec<_> = find(&id).map(|rule| named(rule, present)).into_iter().collect();
+    rules.push(named(&other, now));
+    Ok((id, Arc::new(RuleSet::new(rules, compiler))))
+}
+
+fn named(rule: &CompiledRule, name: String) -> CompiledRule {
+    let mut rule = rule.clone();
+    let inner = Arc::make_mut(&mut rule.rule);
+    (inner.id, inner.mode) = (name, Mode::Live);
+    rule
+}
+
+/// Constants as the rule has them.
+fn others(
+    rule: &CompiledRule,
+    given: &Map<String, Value>,
+) -> Result<BTreeMap<String, crate::rule::Param>, NotBegun> {
+    let wrong = |message: String, hint: String| {
+        NotBegun::Wrong(vec![Diagnostic::of_file("params", message, Some(hint))])
+    };
+    let params = &rule.rule.params;
+    let one = |(name, value): (&String, &Value)| {
+        let (_, present) = params.iter().find(|(known, _)| known == name).ok_or_else(|| {
+            let hint = suggest(name, params.iter().map(|(known, _)| known.as_str()));
+            let id = quoted(&rule.rule.id);
+            wrong(say!("the rule {id} has no constant {name}", id, name = quoted(name)), hint)
+        })?;
+        let value = present.of_json(value).ok_or_else(|| {
+            let present = present.to_json().to_string();
+            let hint = say!("it is {present} now; numbers may be texts", present);
+            wrong(say!("{name} cannot be {value}", name = quoted(name), value = value.to_string()), hint)
+        })?;
+        Ok((name.clone(), value))
+    };
+    given.iter().map(one).collect()
+}
