@@ -44,7 +44,7 @@ const MEASURES: &[(&str, &str)] = &[
     ("last_purpose", "max(purpose)"),
     ("once", "sum(distinct amount)"),
     ("spread", "max(amount) - min(amount)"),
-    ("newest", "last_value(amount)"),
+    ("latest", "last_value(amount)"),
     ("oldest", "first_value(purpose)"),
     ("lag", "nth_value(amount, -2)"),
     ("share", "sum(amount) filter (where settlement = 'cash') / sum(amount)"),
