@@ -348,11 +348,9 @@ fn windows_of_one_rule_are_those_of_two() {
     let mut compared = 0;
     for (at, event, text) in both {
         let (a, b) = (format!("a{at}"), format!("b{at}"));
-        assert_eq!(
-            text,
-            format!("{} {}", summary[&(a.as_str(), event)], summary[&(b.as_str(), event)]),
-            "{at} {event}"
-        );
+        // A sum of nothing writes nothing, and blanks at an end are cut off.
+        let apart = format!("{} {}", summary[&(a.as_str(), event)], summary[&(b.as_str(), event)]);
+        assert!(text.split_whitespace().eq(apart.split_whitespace()), "{at} {event}: {text}, {apart}");
         compared += 1;
     }
     assert_eq!(compared * 3, found.len());
