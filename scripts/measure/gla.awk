@@ -1,13 +1,17 @@
-# Published payments into events. Read the file twice: awk -f scripts/measure/gla.awk FILE FILE
+# Published payments into events. Read the file twice: awk -v bills=row -f scripts/measure/gla.awk FILE FILE
 #
-# A row is a payment, and a credit note (a negative amount) a refund of the last payment to that payee in that category.
+# A row is a payment, and a credit note (a negative amount) a refund of the last payment to that payee in that category and
+# year if that was as large and nothing was refunded of it yet. The data does not tell what a credit note is for: the others name none,
+# and where the year has not paid as much, it is for the year before.
 # Made up, because the data lacks it:
 #   unit           one, the authority
 #   budget line    one for each category (without regard to case) and fiscal year from April; approved on 1 April for
 #                  what the category cost the year before (a new one: in the year); supplemented on the day by what a payment is short of, and a quarter more
 #   class          the economic class whose name fits the category best, below; 30299 (other) if none does
 #   payee          name and account are both the published hash, everybody is an entity: persons cannot be told
-#   invoice        the number of the row: each published row is taken for a bill of its own
+#   invoice        by `bills`: row (also if nothing is said), the number of the row, each published row being a bill of its own;
+#                  day, the payee and the day, rows of one day being the lines of one bill; none, no number at all; dummy,
+#                  as row, and one in four has the word that clerks type where a form insists on a number
 #   purpose        "for" and the category
 function class_of(c) {
     if (c ~ /GRANT|CONTRIBUTION|SPONSOR/) return "31299"
@@ -74,11 +78,16 @@ amount > 0 {
     short = paid[line] + amount - total[line]
     if (short > 0) { short += int(total[line] / 4); budget("supplement", short); total[line] += short }
     paid[line] += amount
-    last[payee, base] = "P" FNR
-    print "P" FNR ",payment," day ",," line "," year ",000000001,GLA,Greater London Authority,2010301," class ",direct,transfer," payee "," payee ",entity,GBP," pounds(amount) ",for " category ",row-" FNR ",,"
+    id = "P" ++n_payment
+    last[payee, line] = id; left[payee, line] = amount
+    invoice = bills == "none" ? "" : bills == "day" ? payee "-" day : bills == "dummy" && FNR % 4 == 0 ? "0000" : "row-" FNR
+    print id ",payment," day ",," line "," year ",000000001,GLA,Greater London Authority,2010301," class ",direct,transfer," payee "," payee ",entity,GBP," pounds(amount) ",for " category "," invoice ",,"
 }
 amount < 0 {
-    origin = ((payee, base) in last) ? last[payee, base] : "unknown"
+    origin = left[payee, line] >= -amount ? last[payee, line] : ""
+    left[payee, line] = 0
+    before = base "-" (year - 1)
+    if (paid[line] + amount < 0 && before in total) line = before
     paid[line] += amount
     print "R" FNR ",refund," day ",," line ",,,,,,,,,,,,," pounds(-amount) ",,," origin ",credit note"
 }

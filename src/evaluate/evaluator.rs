@@ -13,6 +13,7 @@ use arrow::{
 
 use super::{
     Filling,
+    aggregate::{Failed, KEY},
     filling::Times,
     finding::{Place, Subject},
     measures,
@@ -29,7 +30,7 @@ use crate::{
     ledger::{AfterEvent, Attributes, columns::BUDGET_COLUMNS, original::ORIGINAL_COLUMNS},
     rule::{
         Mode, RuleSet,
-        compile::{CompiledRule, CompiledView, SlidingRule},
+        compile::{CompiledRule, CompiledView, KeyPart, OverWindow},
     },
 };
 
@@ -240,7 +241,8 @@ impl Prepared {
             CompiledView::Closing(view) => {
                 let mask = filtered(counts);
                 let compact = self.compacts.of(&self.table, &mask);
-                let selected = select(&compact, &view.by, &view.measures.lanes, &view.layout, |_| 0);
+                let by: Vec<_> = view.by.iter().map(|at| KeyPart::Column(*at)).collect();
+                let selected = select(&compact, &by, &view.measures.lanes, &view.layout, |_| 0);
                 selected.failed.iter().for_each(|failed| counts.fail(&failed.error));
                 closing = Some(selected);
             }
@@ -268,7 +270,7 @@ impl Prepared {
         // What happens to a window happens to all rules that share it; its time is divided among them.
         let shares = |rule: &CompiledRule| {
             rule.rule.mode != Mode::Disabled
-                && matches!(&rule.view, CompiledView::Sliding(sliding) if sliding.window == number)
+                && matches!(&rule.view, CompiledView::Sliding(own) if own.iter().any(|w| w.window == number))
         };
         let rules = evaluator.rules.rules.iter().zip(&mut self.counts);
         let sharing: Vec<_> = rules.filter(|(rule, _)| shares(rule)).map(|(_, counts)| counts).collect();
@@ -287,16 +289,24 @@ impl Prepared {
         let rules = &evaluator.rules.rules;
         let mut measures: Vec<Vec<ArrayRef>> = vec![Vec::new(); rules.len()];
         for (number, rule) in rules.iter().enumerate() {
-            let CompiledView::Sliding(sliding) = &rule.view else { continue };
-            let Some(selected) = self.windows.get(sliding.window) else { continue };
+            let CompiledView::Sliding(windows) = &rule.view else { continue };
+            // Its windows hold the same events, by other keys.
+            let Some(selected) = windows.first().and_then(|window| self.windows.get(window.window)) else {
+                continue;
+            };
             if measured.is_empty() || rule.rule.mode == Mode::Disabled || selected.rows.is_empty() {
                 continue;
             }
             let Some(compact) = &selected.compact else { continue };
             let started = std::time::Instant::now();
-            let (counts, measured) = (&mut self.counts[number], &measured[sliding.window]);
-            counts.beyond += measured.beyond.len() as u64;
-            let (columns, sound) = measured_columns(sliding, measured, selected, counts);
+            let counts = &mut self.counts[number];
+            let (mut columns, mut failed) = (Vec::new(), vec![false; selected.rows.len()]);
+            for window in windows {
+                let (measured, selected) = (&measured[window.window], &self.windows[window.window]);
+                counts.beyond += measured.beyond.len() as u64;
+                columns.extend(measured_columns(window, measured, selected, &mut failed, counts));
+            }
+            let sound = BooleanBuffer::collect_bool(failed.len(), |row| !failed[row]);
             let table = compact.table(rule, &columns);
             let at = |place: usize| time(&self.table, selected.rows[place] as usize);
             let found = judge(rule, &table, &sound, &at, counts);
@@ -331,39 +341,36 @@ impl Prepared {
     }
 }
 
-/// The measures of a rule for the events of its window, and the events for which all of them could be computed.
+/// The measures of a window for the events of a rule. Events for which one of them could not be computed are marked in
+/// `failed`.
 fn measured_columns(
-    sliding: &SlidingRule,
+    window: &OverWindow,
     measured: &Measured,
     selected: &Selected,
+    failed: &mut [bool],
     counts: &mut RuleCounts,
-) -> (Vec<ArrayRef>, BooleanBuffer) {
-    let rows = selected.rows.len();
-    let mut failed = vec![false; rows];
+) -> Vec<ArrayRef> {
     // What goes wrong for another rule that shares the window is not this one's business.
-    let values =
-        selected.failed.iter().filter(|f| sliding.lanes.contains(&f.lane)).map(|f| (f.row, &f.error));
+    let own = |f: &&Failed| f.lane == KEY || window.lanes.contains(&f.lane);
+    let values = selected.failed.iter().filter(own).map(|f| (f.row, &f.error));
     let results =
-        sliding.results.iter().flat_map(|at| &measured.failed[*at]).map(|(row, error)| (*row, error));
+        window.results.iter().flat_map(|at| &measured.failed[*at]).map(|(row, error)| (*row, error));
     for (row, error) in values.chain(results) {
         if !std::mem::replace(&mut failed[row], true) {
             counts.fail(error);
         }
     }
-    let results = sliding.results.iter().map(|at| Arc::clone(&measured.columns[*at])).collect();
-    let options = RecordBatchOptions::new().with_row_count(Some(rows));
-    let columns = RecordBatch::try_new_with_options(Arc::clone(&sliding.measures.results), results, &options)
+    let results = window.results.iter().map(|at| Arc::clone(&measured.columns[*at])).collect();
+    let options = RecordBatchOptions::new().with_row_count(Some(failed.len()));
+    let columns = RecordBatch::try_new_with_options(Arc::clone(&window.measures.results), results, &options)
         .map_err(Into::into)
-        .and_then(|batch| measures::compute(&sliding.measures, &batch, &mut failed, counts));
-    match columns {
-        Ok(columns) => (columns, BooleanBuffer::collect_bool(rows, |row| !failed[row])),
-        Err(e) => {
-            counts.fail(&at_run_time(&e));
-            let empty =
-                sliding.measures.fields.iter().map(|f| arrow::array::new_null_array(f.data_type(), rows));
-            (empty.collect(), BooleanBuffer::new_unset(rows))
-        }
-    }
+        .and_then(|batch| measures::compute(&window.measures, &batch, failed, counts));
+    columns.unwrap_or_else(|e| {
+        counts.fail(&at_run_time(&e));
+        failed.fill(true);
+        let rows = failed.len();
+        window.measures.fields.iter().map(|f| arrow::array::new_null_array(f.data_type(), rows)).collect()
+    })
 }
 
 fn time(table: &Table, row: usize) -> i64 {

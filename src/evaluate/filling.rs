@@ -11,7 +11,10 @@ use super::windows::Empty;
 use crate::{
     event::Column,
     ledger::LEDGER_COLUMNS,
-    rule::{RuleSet, compile::CompiledView},
+    rule::{
+        RuleSet,
+        compile::{CompiledView, KeyPart},
+    },
 };
 
 /// Windows that are being filled.
@@ -38,7 +41,7 @@ impl Filling {
         let mut inputs = BTreeSet::from([Column::OccurredAt.index(), Column::Type.index()]);
         for at in &empty.sliding {
             let window = &rules.windows[*at];
-            inputs.extend(&window.by);
+            inputs.extend(window.by.iter().flat_map(KeyPart::inputs));
             inputs.extend(window.filter.iter().flat_map(|filter| &filter.inputs));
             inputs.extend(window.lanes.iter().flat_map(|lane| &lane.inputs));
         }

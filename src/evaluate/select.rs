@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use arrow::{
     array::{ArrayRef, AsArray, RecordBatchOptions, UInt32Array},
     buffer::BooleanBuffer,
-    compute::take,
+    compute::{concat, take},
     datatypes::{SchemaRef, TimestampMicrosecondType},
     record_batch::RecordBatch,
 };
-use datafusion::common::Result;
+use datafusion::common::{Result, ScalarValue};
 
 use super::{
-    aggregate::{Failed, Packed, add_hashes},
+    aggregate::{Failed, KEY, Packed, add_hashes, array},
     key::SEED,
     row::Table,
     sliding::Selected,
@@ -21,7 +21,7 @@ use crate::{
     diagnostic::at_run_time,
     event::Column,
     rule::{
-        compile::{CompiledRule, Condition},
+        compile::{CompiledRule, Condition, KeyPart},
         plan::{Lane, Layout},
     },
 };
@@ -29,7 +29,7 @@ use crate::{
 /// Lays out some events as a window holds them. `from` gives the first instant of an event's window.
 pub fn select(
     compact: &Arc<Compact>,
-    by: &[usize],
+    by: &[KeyPart],
     lanes: &[Lane],
     layout: &Layout,
     from: impl Fn(i64) -> i64,
@@ -43,7 +43,10 @@ pub fn select(
     let batch = |lane: &Lane| compact.batch(&lane.inputs, &lane.schema);
     let packed = layout.pack(lanes, &batch, times, *SEED);
     let (packed, keys, failed) = match (packed, compact.keys(by)) {
-        (Ok((packed, failed)), Ok(keys)) => (packed, keys, failed),
+        (Ok((packed, mut failed)), Ok((keys, unknown))) => {
+            failed.extend(unknown);
+            (packed, keys, failed)
+        }
         // Planning has checked the types, so this is a bug: it is counted for every event.
         (Err(e), _) | (_, Err(e)) => {
             let failed = (0..rows.len()).map(|row| Failed { row, lane: 0, error: at_run_time(&e) }).collect();
@@ -102,17 +105,46 @@ impl Compact {
         Arc::clone(self.taken[at].get_or_init(make))
     }
 
-    /// The keys of these rows by some columns.
+    /// The keys of these rows, and the rows for which a part of it could not be computed: to others they look as if it
+    /// were NULL.
     ///
     /// # Errors
     /// If a column's type has no row format.
-    fn keys(&self, by: &[usize]) -> Result<Vec<u128>> {
-        let mut keys = vec![0u128; self.rows.len()];
-        for (number, at) in by.iter().enumerate() {
-            let hashes = self.hashes(*at, number)?;
-            keys.iter_mut().zip(hashes.iter()).for_each(|(key, hash)| *key = key.wrapping_add(*hash));
+    fn keys(&self, by: &[KeyPart]) -> Result<(Vec<u128>, Vec<Failed>)> {
+        let (mut keys, mut failed) = (vec![0u128; self.rows.len()], Vec::new());
+        for (number, part) in by.iter().enumerate() {
+            match part {
+                KeyPart::Column(at) => {
+                    let hashes = self.hashes(*at, number)?;
+                    keys.iter_mut().zip(hashes.iter()).for_each(|(key, hash)| *key = key.wrapping_add(*hash));
+                }
+                KeyPart::Computed(expression) => {
+                    let values = self.computed(expression, &mut failed)?;
+                    add_hashes(&values, SEED.wrapping_add(number as u64), &mut keys)?;
+                }
+            }
         }
-        Ok(keys)
+        Ok((keys, failed))
+    }
+
+    /// The values of an expression. Where it fails for a row, they are computed one by one, and that of the row is NULL.
+    fn computed(&self, expression: &Condition, failed: &mut Vec<Failed>) -> Result<ArrayRef> {
+        let batch = self.batch(&expression.inputs, &expression.schema)?;
+        if let Ok(values) = array(&expression.expr, &batch) {
+            return Ok(values);
+        }
+        let none = ScalarValue::try_from(&expression.expr.data_type(&expression.schema)?)?;
+        let mut values = Vec::with_capacity(batch.num_rows());
+        for row in 0..batch.num_rows() {
+            values.push(match array(&expression.expr, &batch.slice(row, 1)) {
+                Ok(value) => value,
+                Err(e) => {
+                    failed.push(Failed { row, lane: KEY, error: at_run_time(&e) });
+                    none.to_array()?
+                }
+            });
+        }
+        Ok(concat(&values.iter().map(AsRef::as_ref).collect::<Vec<_>>())?)
     }
 
     fn hashes(&self, at: usize, number: usize) -> Result<Arc<[u128]>> {

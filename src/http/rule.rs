@@ -16,7 +16,10 @@ use crate::{
     daemon::Shared,
     evaluate::row::RuleCounts,
     event::EventType,
-    rule::{Rule, window::View},
+    rule::{
+        Rule,
+        window::{Measure, View},
+    },
     say,
     store::{Cases, Reader, Verdicts},
     text::quoted,
@@ -65,6 +68,12 @@ pub struct RuleDetail {
 pub struct MeasureView {
     name: String,
     expression: String,
+}
+
+impl MeasureView {
+    fn new(measure: &Measure) -> Self {
+        Self { name: measure.name.text.clone(), expression: measure.expression.text.clone() }
+    }
 }
 
 /// 白名单
@@ -122,11 +131,36 @@ pub async fn show(
     .await
 }
 
+/// The measures of the windows in `also`, each with the window that it is of.
+fn beside(view: &View) -> impl Iterator<Item = MeasureView> {
+    let also = match view {
+        View::Sliding(windows) => windows.get(1..).unwrap_or_default(),
+        _ => &[],
+    };
+    also.iter().flat_map(|over| {
+        let by: Vec<_> = over.by.iter().map(|part| part.text.as_str()).collect();
+        let window = format!("by: [{}], {}", by.join(", "), over.reach);
+        over.measures.iter().map(move |measure| {
+            let of = MeasureView::new(measure);
+            MeasureView { expression: format!("{} ({window})", of.expression), ..of }
+        })
+    })
+}
+
 fn detail(rule: &Rule, shared: &Shared) -> RuleDetail {
     let texts = |placed: &[Placed]| placed.iter().map(|one| one.text.clone()).collect();
     let (view, span, by, measures) = match &rule.view {
         View::Event => ("event", None, Vec::new(), &[][..]),
-        View::Sliding(over) => ("over", Some(over.reach.to_string()), texts(&over.by), &over.measures[..]),
+        View::Sliding(windows) => {
+            let first = windows.first();
+            let by = first.map(|over| texts(&over.by)).unwrap_or_default();
+            (
+                "over",
+                first.map(|over| over.reach.to_string()),
+                by,
+                first.map_or(&[][..], |over| &over.measures),
+            )
+        }
         View::Window(closing) => {
             ("window", Some(closing.size.to_string()), texts(&closing.by), &closing.measures[..])
         }
@@ -143,13 +177,7 @@ fn detail(rule: &Rule, shared: &Shared) -> RuleDetail {
         view,
         span,
         by,
-        measures: measures
-            .iter()
-            .map(|measure| MeasureView {
-                name: measure.name.text.clone(),
-                expression: measure.expression.text.clone(),
-            })
-            .collect(),
+        measures: measures.iter().map(MeasureView::new).chain(beside(&rule.view)).collect(),
         r#where: rule.filter.as_ref().map(|filter| filter.text.clone()),
         when,
         key: texts(&rule.key),

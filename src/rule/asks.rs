@@ -7,9 +7,9 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::{
     Param, RuleSet,
     compile::{CompiledRule, CompiledView},
-    window::View,
+    window::{Measure, View},
 };
-use crate::{lists::Lists, sql::functions::HOLIDAYS};
+use crate::{lists::Lists, sql::functions::HOLIDAYS, yaml::Placed};
 
 /// Whether an expression asks a list.
 fn asks_in(text: &str, list: &str) -> bool {
@@ -35,10 +35,15 @@ impl CompiledRule {
         // Measures and queries stand here as they are written; a constant may be the name.
         let named = |param: &Param| matches!(param, Param::Text(text) if text == list);
         let in_constant = || self.rule.params.iter().any(|(_, param)| named(param));
-        let measures = match &self.rule.view {
-            View::Sliding(over) => &over.measures[..],
-            View::Window(closing) => &closing.measures[..],
-            View::Event | View::Schedule(_) => &[],
+        let expressions = |by: &[Placed], measures: &[Measure]| {
+            by.iter()
+                .chain(measures.iter().map(|measure| &measure.expression))
+                .any(|e| asks_in(&e.text, list))
+        };
+        let in_windows = || match &self.rule.view {
+            View::Sliding(windows) => windows.iter().any(|over| expressions(&over.by, &over.measures)),
+            View::Window(closing) => expressions(&[], &closing.measures),
+            View::Event | View::Schedule(_) => false,
         };
         let in_query = || match (&self.view, &self.rule.view) {
             (CompiledView::Schedule(query), View::Schedule(schedule)) => {
@@ -46,10 +51,7 @@ impl CompiledRule {
             }
             _ => false,
         };
-        conditions.any(|text| asks_in(text, list))
-            || measures.iter().any(|measure| asks_in(&measure.expression.text, list))
-            || in_constant()
-            || in_query()
+        conditions.any(|text| asks_in(text, list)) || in_windows() || in_constant() || in_query()
     }
 
     /// Whether it asks one of these lists.

@@ -14,7 +14,7 @@ use super::{
     query::{QuerySession, ScheduleRule},
     session::Session,
     template::Template,
-    window::{Anomaly, Measure, View},
+    window::{Anomaly, Measure, Over, View},
 };
 use crate::{
     diagnostic::{Failure, column_of, nearest, type_name},
@@ -115,19 +115,39 @@ impl CompiledRule {
 pub enum CompiledView {
     /// One event.
     Event,
-    /// An event and those before it.
-    Sliding(SlidingRule),
+    /// An event and those before it, in one or several windows.
+    Sliding(Vec<OverWindow>),
     /// Windows when they close.
     Closing(Box<ClosingRule>),
     /// Everything that is stored, at ticks.
     Schedule(Box<ScheduleRule>),
 }
 
-/// A rule on events with a sliding window.
+/// What an earlier event must share with an event to be in its window.
 #[derive(Debug, Clone)]
-pub struct SlidingRule {
-    /// The columns of the window's key, by position in [`wide_schema`].
-    pub by: Vec<usize>,
+pub enum KeyPart {
+    /// A column, by position in [`wide_schema`].
+    Column(usize),
+    /// An expression over columns.
+    Computed(Condition),
+}
+
+impl KeyPart {
+    /// The columns that it reads, by position in [`wide_schema`].
+    #[must_use]
+    pub fn inputs(&self) -> &[usize] {
+        match self {
+            Self::Column(at) => std::slice::from_ref(at),
+            Self::Computed(expression) => &expression.inputs,
+        }
+    }
+}
+
+/// A sliding window of a rule on events.
+#[derive(Debug, Clone)]
+pub struct OverWindow {
+    /// The key.
+    pub by: Vec<KeyPart>,
     /// The measures.
     pub measures: Measures,
     /// The window that it shares with others, by position in [`super::RuleSet::windows`].
@@ -136,6 +156,14 @@ pub struct SlidingRule {
     pub results: Vec<usize>,
     /// Where the values that its aggregates read are among those of the window.
     pub lanes: Vec<usize>,
+}
+
+impl OverWindow {
+    /// The columns that its key and measures read, by position in [`wide_schema`].
+    pub fn inputs(&self) -> impl Iterator<Item = usize> {
+        let lanes = self.measures.lanes.iter().flat_map(|lane| &lane.inputs);
+        self.by.iter().flat_map(KeyPart::inputs).chain(lanes).copied()
+    }
 }
 
 /// A rule on windows when they close. Its table has the columns of `by`, then the measures, `score`, `baseline` and
@@ -173,14 +201,16 @@ pub const ORIGINAL_AT: usize = Column::COUNT + BUDGET_COLUMNS.len();
 
 /// A window is filled from the journal, event by event, and must hold the same then: it holds what events say themselves.
 fn refuse_originals(d: &mut Document<'_>, rule: &Rule, filter: Option<&Condition>, view: &CompiledView) {
-    let (by, measures) = match view {
-        CompiledView::Sliding(view) => (&view.by, &view.measures),
-        CompiledView::Closing(view) => (&view.by, &view.measures),
+    let mut read: Vec<usize> = match view {
+        CompiledView::Sliding(windows) => windows.iter().flat_map(OverWindow::inputs).collect(),
+        CompiledView::Closing(view) => {
+            let lanes = view.measures.lanes.iter().flat_map(|lane| &lane.inputs);
+            view.by.iter().chain(lanes).copied().collect()
+        }
         CompiledView::Event | CompiledView::Schedule(_) => return,
     };
-    let lanes = measures.lanes.iter().flat_map(|lane| &lane.inputs);
-    let mut read = by.iter().chain(filter.iter().flat_map(|filter| &filter.inputs)).chain(lanes);
-    if read.any(|at| *at >= ORIGINAL_AT) {
+    read.extend(filter.iter().flat_map(|filter| &filter.inputs));
+    if read.iter().any(|at| *at >= ORIGINAL_AT) {
         let hint = say!("compare original.* in `when`, or leave the window out");
         d.problem(rule.span, say!("a window cannot hold columns of original.*"), Some(hint));
     }
@@ -259,14 +289,13 @@ impl Compiler {
             Scope { columns: &columns, elsewhere: &elsewhere, params: &rule.params, lists: &self.lists };
         let filter = rule.filter.as_ref().map(|placed| self.condition(d, placed, &scope, &self.columns));
         let (view, shown, table, kinds) = match &rule.view {
-            View::Sliding(over) => {
-                let by = self.positions(d, &over.by, &columns, "`by`");
-                let measures = self.measures(d, &over.measures, &scope)?;
-                let shown = with(&columns, &measures.fields);
-                let table = Arc::new(with(&self.columns, &measures.fields));
-                let kinds = [personal::of_schema(&self.columns), measures.personal.clone()].concat();
-                let sliding = SlidingRule { by, measures, window: 0, results: Vec::new(), lanes: Vec::new() };
-                (CompiledView::Sliding(sliding), shown, table, kinds)
+            View::Sliding(windows) => {
+                let windows = self.over(d, windows, &scope)?;
+                let fields: Vec<_> = windows.iter().flat_map(|w| w.measures.fields.iter().cloned()).collect();
+                let (shown, table) = (with(&columns, &fields), Arc::new(with(&self.columns, &fields)));
+                let mut kinds = personal::of_schema(&self.columns);
+                kinds.extend(windows.iter().flat_map(|window| &window.measures.personal));
+                (CompiledView::Sliding(windows), shown, table, kinds)
             }
             View::Window(closing) => {
                 let by = self.positions(d, &closing.by, &columns, "`by`");
@@ -364,6 +393,43 @@ impl Compiler {
         let text = budget_part(&self.session, &expressions)?;
         let placed = Placed { text, span: rule.when.span };
         self.condition(d, &placed, scope, &self.columns).map(|(condition, _)| condition)
+    }
+
+    /// The windows of a rule on events, each with its measures.
+    fn over(&self, d: &mut Document<'_>, windows: &[Over], scope: &Scope<'_>) -> Option<Vec<OverWindow>> {
+        let mut names = BTreeSet::new();
+        for Measure { name, .. } in windows.iter().flat_map(|over| &over.measures) {
+            if !names.insert(&name.text) {
+                let message = say!("there are two measures \"{name}\"", name = name.text);
+                d.problem(name.span, message, Some(say!("give each its own name, in all windows of a rule")));
+            }
+        }
+        let window = |over: &Over| {
+            let by = over.by.iter().filter_map(|placed| self.key_part(d, placed, scope)).collect();
+            let measures = self.measures(d, &over.measures, scope)?;
+            Some(OverWindow { by, measures, window: 0, results: Vec::new(), lanes: Vec::new() })
+        };
+        windows.iter().map(window).collect()
+    }
+
+    /// A column, or an expression over columns, that is a part of a window's key.
+    fn key_part(&self, d: &mut Document<'_>, placed: &Placed, scope: &Scope<'_>) -> Option<KeyPart> {
+        // What looks like a name is one, so that a wrong one gets the nearest right one for a hint.
+        if placed.text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.')) {
+            let at = self.positions(d, std::slice::from_ref(placed), scope.columns, "`by`").pop()?;
+            return Some(KeyPart::Column(at));
+        }
+        let resolved: Resolved = resolve(&self.session, d, placed, scope)?;
+        if resolved.columns.is_empty() {
+            let hint =
+                say!("name the columns, such as `by: [unit_code]`, or `by: []` for one window over all");
+            d.problem(placed.span, say!("the key reads no column"), Some(hint));
+            return None;
+        }
+        let schema = project(&self.columns, &resolved.columns);
+        let expr = resolved.plan_any(&self.session, d, placed, &schema)?;
+        let inputs = schema.fields().iter().filter_map(|f| self.columns.index_of(f.name()).ok()).collect();
+        Some(KeyPart::Computed(Condition { expr, inputs, schema, text: resolved.text() }))
     }
 
     fn measures(&self, d: &mut Document<'_>, measures: &[Measure], scope: &Scope<'_>) -> Option<Measures> {

@@ -30,9 +30,11 @@ impl Rule {
         let _ = write!(text, "{:?}", (self.filter.as_ref().map(|filter| &filter.text), &self.when.text));
         match &self.view {
             View::Event => {}
-            View::Sliding(over) => {
-                let by = texts(&over.by);
-                let _ = write!(text, "{:?}", (by, over.reach, over.current, measures(&over.measures)));
+            View::Sliding(windows) => {
+                for over in windows {
+                    let by = texts(&over.by);
+                    let _ = write!(text, "{:?}", (by, over.reach, over.current, measures(&over.measures)));
+                }
             }
             View::Window(closing) => {
                 let by = texts(&closing.by);

@@ -331,15 +331,18 @@ impl Resolved {
         schema: &SchemaRef,
         wanted: &DataType,
     ) -> Option<Arc<dyn PhysicalExpr>> {
-        match self.try_plan(session, schema, wanted) {
-            Ok(expr) => Some(expr),
-            Err((message, hint)) => {
-                let word = quoted_word(&message).filter(|word| placed.text.contains(word.as_str()));
-                let word = word.unwrap_or_default();
-                d.problem_at(placed.span, (&word, 0), message, hint);
-                None
-            }
-        }
+        planned(d, placed, self.try_plan(session, schema, Some(wanted)))
+    }
+
+    /// Plans the expression over `schema`, of whatever type it is.
+    pub fn plan_any(
+        &self,
+        session: &Session,
+        d: &mut Document<'_>,
+        placed: &Placed,
+        schema: &SchemaRef,
+    ) -> Option<Arc<dyn PhysicalExpr>> {
+        planned(d, placed, self.try_plan(session, schema, None))
     }
 
     /// The expression with its names resolved and its constants put in.
@@ -356,7 +359,7 @@ impl Resolved {
         &self,
         session: &Session,
         schema: &SchemaRef,
-        wanted: &DataType,
+        wanted: Option<&DataType>,
     ) -> std::result::Result<Arc<dyn PhysicalExpr>, Failure> {
         let df_schema = DFSchema::try_from(Arc::clone(schema)).map_err(|e| session.failure(&e))?;
         let logical = self.logical(session, &df_schema).map_err(|e| session.failure(&e))?;
@@ -366,7 +369,7 @@ impl Resolved {
         caps::constants(&logical)?;
         let physical = session.create_physical_expr(logical, &df_schema).map_err(|e| session.failure(&e))?;
         let found = physical.data_type(schema).map_err(|e| session.failure(&e))?;
-        if found == *wanted || found == DataType::Null {
+        if wanted.is_none_or(|wanted| found == *wanted || found == DataType::Null) {
             // What fails on an event without any value fails on every event: better to say so now.
             return match physical.evaluate(&empty_event(schema)) {
                 Ok(_) => Ok(physical),
@@ -375,6 +378,23 @@ impl Resolved {
         }
         let hint = say!("a condition compares something, such as `amount > 10000`");
         Err((say!("the condition is {found}, not true or false", found = type_name(&found)), Some(hint)))
+    }
+}
+
+/// What was planned; what is wrong with it goes to the document.
+fn planned(
+    d: &mut Document<'_>,
+    placed: &Placed,
+    planned: std::result::Result<Arc<dyn PhysicalExpr>, Failure>,
+) -> Option<Arc<dyn PhysicalExpr>> {
+    match planned {
+        Ok(expr) => Some(expr),
+        Err((message, hint)) => {
+            let word = quoted_word(&message).filter(|word| placed.text.contains(word.as_str()));
+            let word = word.unwrap_or_default();
+            d.problem_at(placed.span, (&word, 0), message, hint);
+            None
+        }
     }
 }
 

@@ -110,9 +110,10 @@ fn show(rules: &mut [CompiledRule], parts: &[Part]) {
             Of::Asked => rule.values = with_amount(asked.clone()),
             Of::Passed => {
                 passed.extend(&rule.key);
-                if let CompiledView::Sliding(sliding) = &rule.view {
-                    let measures = rule.columns.fields().len() - sliding.measures.fields.len();
-                    passed.extend(measures..rule.columns.fields().len());
+                if let CompiledView::Sliding(windows) = &rule.view {
+                    let measures: usize = windows.iter().map(|window| window.measures.fields.len()).sum();
+                    let all = rule.columns.fields().len();
+                    passed.extend(all - measures..all);
                 }
                 rule.values = with_amount(std::mem::take(&mut passed));
             }

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
     Mode, Rule,
-    compile::{CompiledRule, CompiledView, Compiler, ORIGINAL_AT},
+    compile::{CompiledRule, CompiledView, Compiler, ORIGINAL_AT, OverWindow},
     limits,
     manifest::Manifest,
     parse,
@@ -130,7 +130,9 @@ impl CompiledRule {
     #[must_use]
     pub fn horizon(&self) -> Option<i64> {
         match (&self.view, &self.rule.view) {
-            (CompiledView::Sliding(_), View::Sliding(over)) => Some(over.reach.max_micros()),
+            (CompiledView::Sliding(_), View::Sliding(windows)) => {
+                windows.iter().map(|over| over.reach.max_micros()).max()
+            }
             (CompiledView::Closing(closing), _) => {
                 let windows = closing.anomaly.as_ref().map_or(0, |(anomaly, _)| anomaly.history);
                 let history =
@@ -156,13 +158,14 @@ impl CompiledRule {
     #[must_use]
     pub fn event_columns(&self) -> Vec<usize> {
         let mut columns: Vec<usize> = self.filter.iter().flat_map(|c| c.inputs.iter().copied()).collect();
-        let (by, measures) = match &self.view {
-            CompiledView::Sliding(sliding) => (&sliding.by[..], Some(&sliding.measures)),
-            CompiledView::Closing(closing) => (&closing.by[..], Some(&closing.measures)),
-            CompiledView::Event | CompiledView::Schedule(_) => (&[][..], None),
-        };
-        columns.extend(by);
-        columns.extend(measures.iter().flat_map(|m| &m.lanes).flat_map(|lane| &lane.inputs));
+        match &self.view {
+            CompiledView::Sliding(windows) => columns.extend(windows.iter().flat_map(OverWindow::inputs)),
+            CompiledView::Closing(closing) => {
+                columns.extend(&closing.by);
+                columns.extend(closing.measures.lanes.iter().flat_map(|lane| &lane.inputs));
+            }
+            CompiledView::Event | CompiledView::Schedule(_) => {}
+        }
         if matches!(self.view, CompiledView::Event | CompiledView::Sliding(_)) {
             let conditions = self.when.iter().chain(self.exceptions.iter().map(|e| &e.when));
             columns.extend(conditions.flat_map(|c| &c.inputs));

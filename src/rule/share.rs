@@ -5,11 +5,11 @@ use std::{fmt::Write, sync::Arc};
 use super::{
     Mode,
     asks::with_lists,
-    compile::{CompiledRule, CompiledView, Condition},
-    window::View,
+    compile::{CompiledRule, CompiledView, Condition, KeyPart, OverWindow},
+    window::{Over, View},
 };
 use crate::{
-    event::period::Reach,
+    event::{TypeSet, period::Reach},
     lists::Lists,
     rule::plan::{Aggregate, LANES_MAX, Lane, Layout, WindowPlan},
 };
@@ -20,11 +20,11 @@ pub struct SharedWindow {
     /// Stream, filter with the lists that it asks, key and window as text: what makes it the same as another one.
     pub identity: String,
     /// The event types, as [`crate::event::EventType::bit`]s.
-    pub types: crate::event::TypeSet,
+    pub types: TypeSet,
     /// The filter.
     pub filter: Option<Condition>,
-    /// The columns of the key, by position in [`super::compile::wide_schema`].
-    pub by: Vec<usize>,
+    /// The key.
+    pub by: Vec<KeyPart>,
     /// How far back it reaches.
     pub reach: Reach,
     /// The values that the aggregates read.
@@ -51,40 +51,62 @@ impl SharedWindow {
 pub fn share(rules: &mut [CompiledRule], lists: &Lists) -> Vec<SharedWindow> {
     let mut windows: Vec<Building> = Vec::new();
     for rule in rules.iter_mut().filter(|rule| rule.rule.mode != Mode::Disabled) {
-        let (View::Sliding(over), CompiledView::Sliding(sliding)) = (&rule.rule.view, &mut rule.view) else {
+        let (View::Sliding(overs), CompiledView::Sliding(own)) = (&rule.rule.view, &mut rule.view) else {
             continue;
         };
-        let mut identity = format!("{:#b} by {:?} {} ", rule.rule.trigger, sliding.by, over.reach);
-        let filter = rule.filter.as_ref().map_or(String::new(), |filter| with_lists(&filter.text, lists));
-        let _ = write!(identity, "{} where {filter}", if over.current { "" } else { "before" });
-        let fits = |w: &&mut Building| {
-            w.window.identity == identity && w.window.lanes.len() + sliding.measures.lanes.len() <= LANES_MAX
-        };
-        let at = windows.iter_mut().position(|w| fits(&&mut *w)).unwrap_or_else(|| {
-            windows.push(Building::new(SharedWindow {
-                identity,
-                types: rule.rule.trigger,
-                filter: rule.filter.clone(),
-                by: sliding.by.clone(),
-                reach: over.reach,
-                lanes: Vec::new(),
-                plan: Arc::new(WindowPlan {
-                    layout: Layout::new(&[]),
-                    aggregates: Vec::new(),
-                    current: over.current,
-                }),
-            }));
-            windows.len() - 1
-        });
-        sliding.window = at;
-        let lanes: Vec<_> = sliding.measures.lanes.iter().map(|lane| windows[at].lane(lane)).collect();
-        let place =
-            |aggregate: &Aggregate| Aggregate { lane: aggregate.lane.map(|l| lanes[l]), ..aggregate.clone() };
-        sliding.lanes.clone_from(&lanes);
-        sliding.results =
-            sliding.measures.aggregates.iter().map(|a| windows[at].aggregate(place(a))).collect();
+        let filter = rule.filter.as_ref();
+        for (over, own) in overs.iter().zip(own) {
+            place(&mut windows, (rule.rule.trigger, filter), over, own, lists);
+        }
     }
     windows.into_iter().map(Building::finish).collect()
+}
+
+/// Gives one window its place: in one that is there already, or in a new one.
+fn place(
+    windows: &mut Vec<Building>,
+    (types, filter): (TypeSet, Option<&Condition>),
+    over: &Over,
+    own: &mut OverWindow,
+    lists: &Lists,
+) {
+    let by: Vec<_> = own.by.iter().map(|part| named(part, lists)).collect();
+    let mut identity = format!("{types:#b} by {by:?} {} ", over.reach);
+    let asked = filter.map_or(String::new(), |filter| with_lists(&filter.text, lists));
+    let _ = write!(identity, "{} where {asked}", if over.current { "" } else { "before" });
+    let fits = |w: &&mut Building| {
+        w.window.identity == identity && w.window.lanes.len() + own.measures.lanes.len() <= LANES_MAX
+    };
+    let at = windows.iter_mut().position(|w| fits(&&mut *w)).unwrap_or_else(|| {
+        windows.push(Building::new(SharedWindow {
+            identity,
+            types,
+            filter: filter.cloned(),
+            by: own.by.clone(),
+            reach: over.reach,
+            lanes: Vec::new(),
+            plan: Arc::new(WindowPlan {
+                layout: Layout::new(&[]),
+                aggregates: Vec::new(),
+                current: over.current,
+            }),
+        }));
+        windows.len() - 1
+    });
+    own.window = at;
+    let lanes: Vec<_> = own.measures.lanes.iter().map(|lane| windows[at].lane(lane)).collect();
+    let place =
+        |aggregate: &Aggregate| Aggregate { lane: aggregate.lane.map(|l| lanes[l]), ..aggregate.clone() };
+    own.lanes.clone_from(&lanes);
+    own.results = own.measures.aggregates.iter().map(|a| windows[at].aggregate(place(a))).collect();
+}
+
+/// What a part of a key is known by.
+fn named(part: &KeyPart, lists: &Lists) -> String {
+    match part {
+        KeyPart::Column(at) => at.to_string(),
+        KeyPart::Computed(expression) => with_lists(&expression.text, lists),
+    }
 }
 
 struct Building {

@@ -14,8 +14,8 @@ pub enum View {
     /// One event and its budget line.
     #[default]
     Event,
-    /// An event and those before it: `over`.
-    Sliding(Over),
+    /// An event and those before it: `over`, and the windows of `also`.
+    Sliding(Vec<Over>),
     /// All events of a window, when it closes: `trigger: window`.
     Window(Closing),
     /// Everything that is stored, at a tick: `trigger: schedule`.
@@ -34,7 +34,7 @@ pub struct Measure {
 /// The sliding window of an event.
 #[derive(Debug, Clone)]
 pub struct Over {
-    /// The columns that an earlier event must share with it.
+    /// The columns, or expressions over them, whose values an earlier event must share with it.
     pub by: Vec<Placed>,
     /// How far back it reaches.
     pub reach: Reach,

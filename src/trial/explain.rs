@@ -9,7 +9,8 @@ use std::{
 };
 
 use arrow::{
-    array::{AsArray, BooleanArray},
+    array::{ArrayRef, AsArray, BooleanArray},
+    buffer::BooleanBuffer,
     compute::{filter_record_batch, kernels::cmp::not_distinct},
     datatypes::{Field, Int64Type},
     record_batch::RecordBatch,
@@ -26,7 +27,7 @@ use crate::{
     personal::Kinds,
     rule::{
         Language, RuleSet,
-        compile::{CompiledRule, CompiledView, Compiler},
+        compile::{CompiledRule, CompiledView, Compiler, KeyPart, OverWindow},
         probe::{Of, Probes},
     },
     say,
@@ -175,6 +176,7 @@ impl Asked<'_> {
                 return Ok(None);
             }
             let narrow = self.narrowed(&batch?, &own, balances).map_err(|e| self.damaged(e.to_string()))?;
+            let beside = self.beside_window(&narrow, &own).map_err(|e| self.damaged(e.to_string()))?;
             let events = wide.batch(&narrow).map_err(|e| self.damaged(e.to_string()))?;
             let names = events.column(Column::Type.index()).as_string_view();
             let types: Option<Vec<_>> = names.iter().map(|name| EventType::parse(name?)).collect();
@@ -186,8 +188,10 @@ impl Asked<'_> {
             let moved = windows.observe(&prepared, &vec![i64::MIN; types.len()]);
             let mut evaluation = prepared.conclude(moved);
             played.errors = evaluation.counts.iter().find_map(|counts| counts.last_error.clone());
-            for (at, _, finding) in evaluation.take_findings() {
-                played.take(at, finding, self.event.0);
+            let rows: Vec<_> = evaluation.found.iter().map(|found| found.row).collect();
+            for (row, (at, _, finding)) in rows.into_iter().zip(evaluation.take_findings()) {
+                let is_in = beside.as_ref().is_none_or(|window| window.value(row));
+                played.take(at, finding, self.event.0, is_in);
             }
         }
         Ok(Some(played))
@@ -227,15 +231,9 @@ impl Asked<'_> {
         };
         let mask = match (&self.rule.view, balances) {
             (CompiledView::Sliding(_), true) => return Ok(batch.clone()),
-            (CompiledView::Sliding(sliding), false) => {
-                let by = sliding.by.iter().filter_map(|at| Column::ALL.get(*at).copied());
-                by.map(same).try_fold(None, |all: Option<BooleanArray>, one| {
-                    let one = one?;
-                    Ok::<_, arrow::error::ArrowError>(Some(match all {
-                        Some(all) => arrow::compute::and(&all, &one)?,
-                        None => one,
-                    }))
-                })?
+            (CompiledView::Sliding(windows), false) => {
+                let masks: Result<Vec<_>, _> = windows.iter().map(|w| in_window(w, batch, own)).collect();
+                masks?.into_iter().reduce(|all, one| &all | &one).map(|mask| BooleanArray::new(mask, None))
             }
             (_, true) => {
                 let line = own.column(Column::BudgetLineId.index());
@@ -251,6 +249,20 @@ impl Asked<'_> {
             (_, false) => Some(same(Column::EventId)?),
         };
         mask.map_or_else(|| Ok(batch.clone()), |mask| filter_record_batch(batch, &mask))
+    }
+
+    /// The events that are in the first window, where others are played too: those of further windows.
+    fn beside_window(
+        &self,
+        batch: &RecordBatch,
+        own: &RecordBatch,
+    ) -> Result<Option<BooleanBuffer>, arrow::error::ArrowError> {
+        match &self.rule.view {
+            CompiledView::Sliding(windows) => {
+                windows.first().map(|window| in_window(window, batch, own)).transpose()
+            }
+            _ => Ok(None),
+        }
     }
 
     fn damaged(&self, what: String) -> StoreError {
@@ -284,8 +296,9 @@ impl Asked<'_> {
         values.extend(finding(&Of::Passed).map(|finding| finding.values.clone()).unwrap_or_default());
         let key = finding(&Of::Passed).map(|finding| finding.key.clone()).unwrap_or_default();
         let window = match (&self.rule.view, &self.rule.rule.view) {
-            (CompiledView::Sliding(_), crate::rule::window::View::Sliding(over)) if has_passed => {
-                let from = Reaches::new(self.calendar, over.reach).from(self.event.1);
+            (CompiledView::Sliding(_), crate::rule::window::View::Sliding(windows)) if has_passed => {
+                let reach = windows.first().map(|over| over.reach);
+                let from = reach.map_or(i64::MIN, |r| Reaches::new(self.calendar, r).from(self.event.1));
                 let is_in = |(_, at, _): &(String, i64, Value)| *at >= from && *at <= self.event.1;
                 let mut events: Vec<_> = played.passed.into_iter().filter(is_in).collect();
                 let total = events.len();
@@ -295,13 +308,43 @@ impl Asked<'_> {
             _ => None,
         };
         let mut kinds = Kinds::default();
-        if let CompiledView::Sliding(sliding) = &self.rule.view {
-            let names = sliding.measures.fields.iter().map(Field::name);
-            names.zip(&sliding.measures.personal).for_each(|(name, kind)| kinds.add(name, *kind));
+        if let CompiledView::Sliding(windows) = &self.rule.view {
+            for OverWindow { measures, .. } in windows {
+                let names = measures.fields.iter().map(Field::name);
+                names.zip(&measures.personal).for_each(|(name, kind)| kinds.add(name, *kind));
+            }
         }
         // An event that the rule fails on is found by none of its parts.
         let limits = played.errors.into_iter().filter(|_| !has_passed).collect();
         Explained { verdict, parts, values, key, kinds, window, limits }
+    }
+}
+
+/// The events that share the window's key with one event.
+fn in_window(
+    window: &OverWindow,
+    batch: &RecordBatch,
+    own: &RecordBatch,
+) -> Result<BooleanBuffer, arrow::error::ArrowError> {
+    let mut mask = BooleanBuffer::new_set(batch.num_rows());
+    for part in &window.by {
+        if let (Some(all), Some(one)) = (values(part, batch), values(part, own)) {
+            mask = &mask & not_distinct(&all, &arrow::array::Scalar::new(one))?.values();
+        }
+    }
+    Ok(mask)
+}
+
+/// What a part of a key is for each event; `None` if that cannot be told from what events say.
+fn values(part: &KeyPart, of: &RecordBatch) -> Option<ArrayRef> {
+    match part {
+        KeyPart::Column(at) => of.column_by_name(Column::ALL.get(*at)?.spec().name).cloned(),
+        KeyPart::Computed(expression) => {
+            let names = expression.schema.fields().iter().map(|field| field.name());
+            let columns: Option<Vec<_>> = names.map(|name| of.column_by_name(name).cloned()).collect();
+            let columns = RecordBatch::try_new(Arc::clone(&expression.schema), columns?).ok()?;
+            expression.expr.evaluate(&columns).and_then(|v| v.into_array(of.num_rows())).ok()
+        }
     }
 }
 
@@ -327,10 +370,10 @@ struct Played {
 }
 
 impl Played {
-    fn take(&mut self, at: i64, finding: Finding, event: &str) {
+    fn take(&mut self, at: i64, finding: Finding, event: &str, is_in: bool) {
         let Ok(number) = finding.rule_id.parse::<usize>() else { return };
         // The third part is found on every event that passes.
-        if number == 2 {
+        if number == 2 && is_in {
             let id = finding.event_id.clone().unwrap_or_default();
             self.passed.push((id, at, finding.values.get("amount").cloned().unwrap_or_default()));
         }

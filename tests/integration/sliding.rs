@@ -44,6 +44,9 @@ const MEASURES: &[(&str, &str)] = &[
     ("last_purpose", "max(purpose)"),
     ("once", "sum(distinct amount)"),
     ("spread", "max(amount) - min(amount)"),
+    ("latest", "last_value(amount)"),
+    ("oldest", "first_value(purpose)"),
+    ("lag", "nth_value(amount, -2)"),
     ("share", "sum(amount) filter (where settlement = 'cash') / sum(amount)"),
     ("top", "top_share(payee_account, amount)"),
     ("benford", "benford_mad(amount)"),
@@ -61,6 +64,8 @@ const WINDOWS: &[(&str, &str, bool)] = &[
     ("unit_code", "to_date: quarter", false),
     ("", "to_date: year", true),
     ("settlement", "last: 400d", true),
+    ("upper(purpose)", "last: 7d", true),
+    ("unit_code, amount % 3", "last: 30d", false),
 ];
 
 fn events(seed: u64, count: usize, zone: &TimeZone) -> Vec<Value> {
@@ -102,6 +107,22 @@ fn events(seed: u64, count: usize, zone: &TimeZone) -> Vec<Value> {
         events.push(event);
     }
     events
+}
+
+/// What the language takes in the order of time has to be told to SQL.
+fn in_sql(measure: &str) -> String {
+    match measure.strip_suffix(')') {
+        Some(call) if call.contains("_value(") && !call.starts_with("top") => {
+            format!("{call} ORDER BY at, arrival)")
+        }
+        _ => measure.to_owned(),
+    }
+}
+
+/// A part of a key over one side of the join.
+fn of_side(part: &str, side: &str) -> String {
+    let columns = ["unit_code", "payee_account", "settlement", "purpose", "amount"];
+    columns.iter().fold(part.to_owned(), |part, column| part.replace(column, &format!("{side}.{column}")))
 }
 
 fn rules() -> String {
@@ -173,11 +194,13 @@ async fn oracle(events: &[Value], zone: &TimeZone, at: usize) -> BTreeMap<String
         Some((above, below)) => {
             format!("cast({above} AS varchar) || '/' || cast({below} AS varchar) AS {name}")
         }
-        None => format!("{sql} AS {name}"),
+        None => format!("{} AS {name}", in_sql(sql)),
     };
     let measures: Vec<_> = MEASURES.iter().map(measure).collect();
-    let same =
-        by.split(", ").filter(|k| !k.is_empty()).map(|k| format!("(p.{k} IS NOT DISTINCT FROM q.{k})"));
+    let same = by
+        .split(", ")
+        .filter(|k| !k.is_empty())
+        .map(|k| format!("({} IS NOT DISTINCT FROM {})", of_side(k, "p"), of_side(k, "q")));
     let same: Vec<_> = same.chain([String::from("q.at >= p.from_at AND q.at <= p.at")]).collect();
     let order = if current { "<=" } else { "<" };
     let sql = format!(
@@ -278,6 +301,81 @@ fn every_window_and_aggregate_is_what_sql_over_all_events_says() {
     for seed in 1..4 {
         check("Asia/Shanghai", seed, 700);
         check("Europe/Berlin", seed, 500);
+    }
+}
+
+/// Two windows of one rule measure what two rules measure, each by its own key.
+#[test]
+fn windows_of_one_rule_are_those_of_two() {
+    let zone = TimeZone::get("Asia/Shanghai").unwrap();
+    let events = events(11, 400, &zone);
+    let over = |(by, window, current): (&str, &str, bool)| {
+        let current = if current { "include" } else { "exclude" };
+        format!("over: {{ by: [{by}], {window}, current: {current} }}")
+    };
+    let rule = |id: String, when: &str, rest: String, summary: &str| {
+        format!(
+            "  - {{ id: {id}, severity: low, trigger: payment, where: payee_type <> 'self', key: [], when: {when}, {rest}, summary: '{summary}' }}\n"
+        )
+    };
+    let (a, b) = (
+        "measure: { a: count(*), total: sum(amount) }",
+        "measure: { b: count(*), newest: last_value(purpose) }",
+    );
+    let mut text = String::from("rules:\n");
+    for (at, pair) in WINDOWS.windows(2).enumerate() {
+        let (one, other) = (over(pair[0]), over(pair[1]));
+        let both = format!("{one}, {a}, also: [{{ {other}, {b} }}]");
+        let told = "{{ a }} {{ total }} {{ b }} {{ newest }}";
+        text += &rule(format!("both{at}"), "a >= 0 and b >= 0", both, told);
+        text += &rule(format!("a{at}"), "a >= 0", format!("{one}, {a}"), "{{ a }} {{ total }}");
+        text += &rule(format!("b{at}"), "b >= 0", format!("{other}, {b}"), "{{ b }} {{ newest }}");
+    }
+    let bench = Bench::new(&lines(&events), "");
+    std::fs::write(bench.path().join("rules/rules.yaml"), text).unwrap();
+    let found = findings(&bench, &["--batch-rows", "50"]);
+    let summary: BTreeMap<_, _> = found
+        .iter()
+        .map(|f| {
+            (
+                (f["rule_id"].as_str().unwrap(), f["event_id"].as_str().unwrap()),
+                f["summary"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    let both =
+        summary.iter().filter_map(|((id, event), text)| Some((id.strip_prefix("both")?, *event, *text)));
+    let mut compared = 0;
+    for (at, event, text) in both {
+        let (a, b) = (format!("a{at}"), format!("b{at}"));
+        // A sum of nothing writes nothing, and blanks at an end are cut off.
+        let apart = format!("{} {}", summary[&(a.as_str(), event)], summary[&(b.as_str(), event)]);
+        assert!(text.split_whitespace().eq(apart.split_whitespace()), "{at} {event}: {text}, {apart}");
+        compared += 1;
+    }
+    assert_eq!(compared * 3, found.len());
+    assert!(compared > 2000, "{compared}");
+}
+
+/// An event whose key cannot be computed is an error of the rule; the others are judged as if it had no key.
+#[test]
+fn a_key_that_cannot_be_computed_is_an_error_of_its_event() {
+    let with = |(n, purpose): (usize, &str)| {
+        let mut event = payment(&format!("e{n}"), "L", "1.00");
+        event["purpose"] = json!(purpose);
+        event
+    };
+    let events: Vec<_> = ["1", "x", "01", "x", "2"].into_iter().enumerate().map(with).collect();
+    let bench = Bench::new(&lines(&events), "");
+    let rule = "rules:\n  - { id: a, severity: low, trigger: payment, over: { by: [cast(purpose as bigint)], last: 30d }, measure: { n: count(*) }, when: n > 0, key: [], summary: '{{ n }}' }\n";
+    std::fs::write(bench.path().join("rules/rules.yaml"), rule).unwrap();
+    for rows in ["1", "100"] {
+        let found = findings(&bench, &["--batch-rows", rows]);
+        let told: Vec<_> = found
+            .iter()
+            .map(|f| [f["event_id"].as_str(), f["summary"].as_str()].map(Option::unwrap))
+            .collect();
+        assert_eq!(told, [["e0", "1"], ["e2", "2"], ["e4", "1"]]);
     }
 }
 
@@ -392,6 +490,13 @@ fn mistakes_in_windows_are_told_with_their_place() {
         "over: { by: [unit_code], last: 7d }, measure: { n: count(*), m: sum(n) }",
         "over: { by: [unit_code], last: 7d }, measure: { n: array_agg(amount order by amount) }",
         "window: { by: [], size: 1d }",
+        "over: { by: [uper(unit_code)], last: 7d }, measure: { n: count(*) }",
+        "over: { by: [upper(unit_cod)], last: 7d }, measure: { n: count(*) }",
+        "over: { by: [1 + 1], last: 7d }, measure: { n: count(*) }",
+        "over: { by: [count(amount) + 1], last: 7d }, measure: { n: count(*) }",
+        "over: { by: [unit_code], last: 7d }, measure: { n: count(*) }, also: [{ over: { by: [], last: 7d }, measure: { n: count(*) } }]",
+        "over: { by: [unit_code], last: 7d }, measure: { n: count(*) }, also: [{ over: { by: [], last: 7d } }]",
+        "also: [{ over: { by: [], last: 7d }, measure: { n: count(*) } }]",
     ]
     .iter()
     .map(|rule| format!("{rule}\n{}", check(rule)))

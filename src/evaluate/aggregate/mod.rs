@@ -11,7 +11,7 @@ mod tally;
 mod texts;
 
 pub use column::{Cells, Output};
-pub use pack::{Beside, Failed, Packed, add_hashes, array};
+pub use pack::{Beside, Failed, KEY, Packed, add_hashes, array};
 pub use row::{Row, TextsOf};
 pub use tally::Tally;
 pub use texts::Texts;

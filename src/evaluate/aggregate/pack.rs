@@ -89,12 +89,15 @@ impl Packed {
     }
 }
 
+/// In the place of a lane: the window's key could not be computed.
+pub const KEY: usize = usize::MAX;
+
 /// A value that could not be computed.
 #[derive(Debug, Clone)]
 pub struct Failed {
     /// The event, by its place among those packed.
     pub row: usize,
-    /// The lane.
+    /// The lane, or [`KEY`].
     pub lane: usize,
     /// Why.
     pub error: String,

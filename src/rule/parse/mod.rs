@@ -35,6 +35,7 @@ const FIELDS: &[&str] = &[
     "when",
     "over",
     "measure",
+    "also",
     "of",
     "window",
     "anomaly",

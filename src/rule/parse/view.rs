@@ -18,6 +18,7 @@ use crate::{
 const FIELDS: &[(&str, &[Kind])] = &[
     ("over", &[Kind::Event]),
     ("measure", &[Kind::Event, Kind::Window]),
+    ("also", &[Kind::Event]),
     ("where", &[Kind::Event, Kind::Window]),
     ("when", &[Kind::Event, Kind::Window]),
     ("of", &[Kind::Window]),
@@ -78,14 +79,26 @@ pub fn view<'t>(d: &mut Document<'t>, record: &Record<'_, 't>, trigger: Trigger)
 }
 
 fn sliding<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Option<View> {
-    let Some(node) = record.get("over") else {
-        if record.get("measure").is_some() {
+    if record.get("over").is_none() {
+        if let Some(name) = ["measure", "also"].into_iter().find(|name| record.get(name).is_some()) {
             let hint = say!("name the window, such as `over: {{ by: [unit_code], last: 7d }}`");
-            d.problem(record.place("measure"), say!("a measure needs a window"), Some(hint));
+            d.problem(record.place(name), say!("a measure needs a window"), Some(hint));
             return None;
         }
         return Some(View::Event);
-    };
+    }
+    let mut windows = vec![over(d, record)];
+    if let Some(node) = record.get("also") {
+        for item in d.sequence(node, "also") {
+            let record = d.record(item, &say!("a window of `also`"), &["over", "measure"]);
+            windows.push(over(d, &record));
+        }
+    }
+    windows.into_iter().collect::<Option<Vec<_>>>().map(View::Sliding)
+}
+
+fn over<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Option<Over> {
+    let node = required_node(d, record, "over")?;
     let over = d.record(node, "over", &["by", "last", "to_date", "current"]);
     let by = by(d, &over);
     let measures = measures(d, record);
@@ -115,7 +128,7 @@ fn sliding<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Option<View> {
         }
     };
     let over = Over { by, reach, current: current.unwrap_or(true), measures };
-    (!over.measures.is_empty()).then_some(View::Sliding(over))
+    (!over.measures.is_empty()).then_some(over)
 }
 
 fn by<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Vec<Placed> {
