@@ -67,15 +67,7 @@ fn persons_are_masked_for_everybody_and_shown_to_who_may_and_asks() {
     let of = |wanted: Role| tokens.iter().find(|(role, _)| *role == wanted).unwrap().1.as_str();
 
     let daemon = Daemon::start(bench.path());
-    let mut paid = payment("p1", "L1", "100.00");
-    for (column, value) in [
-        ("payee_name", "王小明"),
-        ("payee_type", "person"),
-        ("payee_account", ACCOUNT),
-        ("purpose", "付王小明劳务费，卡 6222021202000012345"),
-    ] {
-        paid[column] = json!(value);
-    }
+    let paid = paid("p1");
     let mut wrong = paid.clone();
     (wrong["event_id"], wrong["amount"]) = (json!("p2"), json!("a lot"));
     let posted = agent()
@@ -145,21 +137,23 @@ fn me() -> String {
     String::from_utf8(asked.stdout).unwrap().trim().to_owned()
 }
 
+/// A payment to a natural person.
+fn paid(id: &str) -> serde_json::Value {
+    let mut paid = payment(id, "L1", "100.00");
+    for (column, value) in [
+        ("payee_name", "王小明"),
+        ("payee_type", "person"),
+        ("payee_account", ACCOUNT),
+        ("purpose", "付王小明劳务费，卡 6222021202000012345"),
+    ] {
+        paid[column] = json!(value);
+    }
+    paid
+}
+
 /// Every command that says something of payments, as each role runs it: masked, and whole for who may and asks.
 #[test]
 fn commands_mask_persons_by_the_role_of_who_runs_them() {
-    let paid = |id: &str| {
-        let mut paid = payment(id, "L1", "100.00");
-        for (column, value) in [
-            ("payee_name", "王小明"),
-            ("payee_type", "person"),
-            ("payee_account", ACCOUNT),
-            ("purpose", "付王小明劳务费，卡 6222021202000012345"),
-        ] {
-            paid[column] = json!(value);
-        }
-        paid
-    };
     let (mut wrong, mut cut) = (paid("p2"), lines(&[paid("p3")]));
     wrong["amount"] = json!("a lot");
     cut.truncate(cut.len() - 3);
