@@ -66,7 +66,7 @@ pub const NAMES: &[&str] = &[
 pub const ACTS: &[&str] = &["audit.record", "audit.recorded"];
 
 /// Waits that have an end: for a log that is read, for a database that another program holds.
-pub const PATIENCE: &[&str] = &["patience.log", "patience.officer", "patience.drain"];
+pub const PATIENCE: &[&str] = &["patience.log", "patience.officer", "patience.drain", "patience.flush"];
 
 /// How long something is waited for: as long as usual, unless a test asked for less.
 #[cfg(not(debug_assertions))]

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     alert::{Action, Policy},
     daemon::{Shared, receivers::Receivers},
+    failpoint,
     notify::{
         Resender,
         deliver::Delivery,
@@ -231,7 +232,7 @@ impl Loop {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        let _ = tokio::time::timeout(FLUSH, flushed).await;
+        let _ = tokio::time::timeout(failpoint::within("patience.flush", FLUSH), flushed).await;
         deliveries.end().await;
     }
 }

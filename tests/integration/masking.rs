@@ -224,6 +224,8 @@ fn commands_mask_persons_by_the_role_of_who_runs_them() {
     };
     // Whoever has the state and no roles, then each role.
     walk(None);
+    // Somebody manages users, whatever becomes of the one who walks.
+    accounts.add_user("keeper", &Role::Security.word().parse().unwrap(), &by, 1).unwrap();
     accounts.add_user(&me, &Role::Officer.word().parse().unwrap(), &by, 1).unwrap();
     for role in Role::ALL.into_iter().filter(|role| !role.is_for_programs()) {
         accounts.set_roles(&me, &role.word().parse().unwrap(), &by, 2).unwrap();

@@ -5,12 +5,13 @@ use std::{
     collections::BTreeMap,
     fs::File,
     path::{Path, PathBuf},
+    process::Output,
 };
 
 use fiscwatch::store::SCHEMA_VERSION;
 use serde_json::Value;
 
-use crate::support::{assert_same, file_lines, run};
+use crate::support::{assert_same, file_lines, fiscwatch};
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/integration/fixtures/states")
@@ -43,7 +44,11 @@ fn state_of(version: i64) -> tempfile::TempDir {
 }
 
 fn command(dir: &Path, args: &[&str]) -> (Option<i32>, String, String) {
-    run(dir, &[args, &["--config", "fiscwatch.yaml"]].concat())
+    // Notifications of long ago wait in these states, and nobody takes them any more.
+    let mut command = fiscwatch();
+    command.env("FAILPOINT", "patience.flush=within:200").current_dir(dir).args(args);
+    let Output { status, stdout, stderr } = command.args(["--config", "fiscwatch.yaml"]).output().unwrap();
+    (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
 }
 
 fn succeeds(dir: &Path, args: &[&str]) -> Vec<String> {
@@ -102,53 +107,61 @@ fn go_on(dir: &Path) -> [(Vec<String>, Vec<String>); 2] {
 
 #[test]
 fn states_of_older_versions_open_with_what_they_held_and_go_on() {
-    for version in 1..=8 {
-        let dir = state_of(version);
-        let dir = dir.path();
-        let mut expected = (
-            file_lines(&dir.join("findings.jsonl")),
-            ledger_of_today(&dir.join("ledger.jsonl"), &dir.join("events.jsonl")),
-        );
-        assert!(expected.0.len() > 40 && expected.1.len() > 20);
-        if version >= 5 {
-            expected.0.sort();
-        }
-        // A copy can be made before anything is changed.
-        succeeds(dir, &["state", "backup", "before"]);
-        if version < SCHEMA_VERSION {
-            let (code, _, err) = command(dir, &["findings", "export"]);
-            assert_eq!(code, Some(1), "version {version}");
-            let says = format!(
-                "was written by an older fiscwatch (schema {version}, this one reads {SCHEMA_VERSION})"
-            );
-            assert!(err.contains(&says) && err.contains("Start `fiscwatch run` on it once"), "{err}");
-        }
-        succeeds(dir, &["run", "--once"]);
-        assert_same(&held_by(dir, version), &expected, &format!("version {version}"));
-        let info: Value = serde_json::from_str(&succeeds(dir, &["state", "info", "--json"])[0]).unwrap();
-        assert_eq!(info["schema_version"], SCHEMA_VERSION);
-        succeeds(dir, &["state", "verify"]);
-
-        let [mut found, mut whole] = go_on(dir);
-        if version == 1 {
-            // It did not keep how far event time had come, so schedules are due from the next event on.
-            let other = |finding: &String| !finding.contains("paid-lines");
-            found.0.retain(other);
-            whole.0.retain(other);
-        }
-        // The end of the first part closed windows, which the whole stream closes a little later.
-        found.0.sort();
-        whole.0.sort();
-        assert_same(&found, &whole, &format!("version {version}, all events"));
-        succeeds(dir, &["state", "verify"]);
-
-        // The copy opens in the same way.
-        std::fs::remove_dir_all(dir.join("state")).unwrap();
-        succeeds(dir, &["state", "restore", "before"]);
-        unpack("events.jsonl", &dir.join("events.jsonl"));
-        succeeds(dir, &["run", "--once"]);
-        assert_same(&held_by(dir, version), &expected, &format!("version {version}, restored"));
+    // Each waits for its processes most of the time.
+    for versions in [[1, 2, 3, 4], [5, 6, 7, 8]] {
+        std::thread::scope(|side_by_side| {
+            for version in versions {
+                side_by_side.spawn(move || opens_and_goes_on(version));
+            }
+        });
     }
+}
+
+fn opens_and_goes_on(version: i64) {
+    let dir = state_of(version);
+    let dir = dir.path();
+    let mut expected = (
+        file_lines(&dir.join("findings.jsonl")),
+        ledger_of_today(&dir.join("ledger.jsonl"), &dir.join("events.jsonl")),
+    );
+    assert!(expected.0.len() > 40 && expected.1.len() > 20);
+    if version >= 5 {
+        expected.0.sort();
+    }
+    // A copy can be made before anything is changed.
+    succeeds(dir, &["state", "backup", "before"]);
+    if version < SCHEMA_VERSION {
+        let (code, _, err) = command(dir, &["findings", "export"]);
+        assert_eq!(code, Some(1), "version {version}");
+        let says =
+            format!("was written by an older fiscwatch (schema {version}, this one reads {SCHEMA_VERSION})");
+        assert!(err.contains(&says) && err.contains("Start `fiscwatch run` on it once"), "{err}");
+    }
+    succeeds(dir, &["run", "--once"]);
+    assert_same(&held_by(dir, version), &expected, &format!("version {version}"));
+    let info: Value = serde_json::from_str(&succeeds(dir, &["state", "info", "--json"])[0]).unwrap();
+    assert_eq!(info["schema_version"], SCHEMA_VERSION);
+    succeeds(dir, &["state", "verify"]);
+
+    let [mut found, mut whole] = go_on(dir);
+    if version == 1 {
+        // It did not keep how far event time had come, so schedules are due from the next event on.
+        let other = |finding: &String| !finding.contains("paid-lines");
+        found.0.retain(other);
+        whole.0.retain(other);
+    }
+    // The end of the first part closed windows, which the whole stream closes a little later.
+    found.0.sort();
+    whole.0.sort();
+    assert_same(&found, &whole, &format!("version {version}, all events"));
+    succeeds(dir, &["state", "verify"]);
+
+    // The copy opens in the same way.
+    std::fs::remove_dir_all(dir.join("state")).unwrap();
+    succeeds(dir, &["state", "restore", "before"]);
+    unpack("events.jsonl", &dir.join("events.jsonl"));
+    succeeds(dir, &["run", "--once"]);
+    assert_same(&held_by(dir, version), &expected, &format!("version {version}, restored"));
 }
 
 #[test]
