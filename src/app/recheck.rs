@@ -50,7 +50,8 @@ pub async fn recheck(
     let watermark = history.watermark()?;
     let in_force = history.rules_in_force()?;
     let ticks = ticks::StoredTicks::read(history)?;
-    let course = Course { parallel: super::parallel(), memory: u64::MAX, ..config.course() };
+    let course =
+        Course { parallel: super::parallel(), memory: u64::MAX, findings: usize::MAX, ..config.course() };
     let stored = (&watermark, ticks.answered());
     let again = replay(&course, Arc::clone(&rules), history, stored, &Arc::default()).await;
     let again = again.map_err(anyhow::Error::from_boxed);

@@ -190,6 +190,9 @@ pub enum Source {
 /// Where the configuration is looked for when no path is given.
 pub const DEFAULT_PATH: &str = "config/fiscwatch.yaml";
 
+/// Findings that rules may have that are tried over the journal: beyond it nobody learns more from them.
+const FOUND_MAX: usize = 200_000;
+
 impl Config {
     /// Reads a file; relative paths in it are taken from its folder. Variables `FISCWATCH_…` override it.
     ///
@@ -331,6 +334,7 @@ impl Config {
             query: self.query_limits,
             parallel: 1,
             memory: self.window_bytes / 2,
+            findings: FOUND_MAX,
         }
     }
 

@@ -1,4 +1,4 @@
-//! Rules tried over the own journal while the daemon goes on: one trial at a time, on one thread, and the latest ones kept
+//! Rules tried over the own journal while the daemon goes on: one backtest at a time, on one thread, and the latest ones kept
 //! until the daemon ends.
 
 use std::{
@@ -30,7 +30,7 @@ use crate::{
     },
 };
 
-/// Trials that are kept.
+/// Backtests that are kept.
 const KEPT: usize = 20;
 
 /// What is tried.
@@ -47,7 +47,7 @@ pub enum Tried {
     Text(String),
 }
 
-/// A trial.
+/// A backtest.
 #[derive(Debug)]
 pub struct Job {
     /// Its number.
@@ -67,7 +67,7 @@ pub struct Job {
     end: Mutex<Option<(i64, End)>>,
 }
 
-/// How a trial ended.
+/// How a backtest ended.
 #[derive(Debug, Clone)]
 pub enum End {
     /// With this.
@@ -86,7 +86,7 @@ impl Job {
     }
 }
 
-/// Why a trial does not begin.
+/// Why a backtest does not begin.
 #[derive(Debug)]
 pub enum NotBegun {
     /// Another one runs.
@@ -99,7 +99,7 @@ pub enum NotBegun {
     Failed(String),
 }
 
-/// The trials.
+/// The backtests.
 #[derive(Debug, Default)]
 pub struct Lab {
     jobs: Mutex<VecDeque<Arc<Job>>>,
@@ -107,13 +107,13 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// The trials, the latest first.
+    /// The backtests, the latest first.
     #[must_use]
     pub fn jobs(&self) -> Vec<Arc<Job>> {
         self.locked(|jobs| jobs.iter().cloned().collect())
     }
 
-    /// A trial.
+    /// A backtest.
     #[must_use]
     pub fn job(&self, id: u64) -> Option<Arc<Job>> {
         self.locked(|jobs| jobs.iter().find(|job| job.id == id).cloned())
@@ -127,7 +127,7 @@ impl Lab {
         self.locked(|jobs| jobs.iter().find(|job| job.end().is_none()).cloned())
     }
 
-    /// Takes a trial in, unless one runs.
+    /// Takes a backtest in, unless one runs.
     fn take(&self, job: Arc<Job>) -> Result<(), NotBegun> {
         self.locked(|jobs| match jobs.iter().find(|job| job.end().is_none()) {
             Some(running) => Err(NotBegun::Busy(Arc::clone(running))),
@@ -140,7 +140,7 @@ impl Lab {
     }
 }
 
-/// Begins a trial. It takes a moment: rules are compiled, so that what is wrong with them is told at once.
+/// Begins a backtest. It takes a moment: rules are compiled, so that what is wrong with them is told at once.
 ///
 /// # Errors
 /// If another one runs, or what is tried is wrong.
@@ -171,7 +171,7 @@ pub fn begin(shared: &Arc<Shared>, tried: Tried, by: String) -> Result<Arc<Job>,
     let (shared, running) = (Arc::clone(shared), Arc::clone(&job));
     let work = move || {
         let worked = std::panic::AssertUnwindSafe(|| run(&config, rules, &running, &history));
-        let broke = |_| End::Failed(say!("the trial broke off; please report this"));
+        let broke = |_| End::Failed(say!("the backtest broke off; please report this"));
         let end = std::panic::catch_unwind(worked).unwrap_or_else(broke);
         let mut ended = running.end.lock().unwrap_or_else(PoisonError::into_inner);
         *ended = Some((shared.clock.now(), end));
@@ -255,7 +255,8 @@ fn others(
         })?;
         let value = present.of_json(value).ok_or_else(|| {
             let present = present.to_json().to_string();
-            let hint = say!("it is {present} now; numbers may be texts", present);
+            let hint =
+                say!("it is {present} now: give a value of the same kind, a number in digits", present);
             wrong(say!("{name} cannot be {value}", name = quoted(name), value = value.to_string()), hint)
         })?;
         Ok((name.clone(), value))

@@ -5,6 +5,7 @@ mod alerts;
 mod answers;
 mod api;
 mod audit;
+mod backtests;
 mod bulk;
 mod by;
 mod completeness;
@@ -48,7 +49,6 @@ pub mod tls;
 mod tokens;
 mod totals;
 mod totp;
-mod trials;
 mod users;
 pub mod view;
 

@@ -9,9 +9,9 @@ use utoipa::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    Problem, Served, alert_lists, alerts, api, audit, bulk, completeness, decide, events, explain,
+    Problem, Served, alert_lists, alerts, api, audit, backtests, bulk, completeness, decide, events, explain,
     finding_times, indicators, journal, ledger, line_history, notifications, outlook, overrides, problem,
-    quarantine, rule, rule_sets, session, silences, stream, tokens, totals, totp, trials, users,
+    quarantine, rule, rule_sets, session, silences, stream, tokens, totals, totp, users,
 };
 
 /// The longest body of what officers send, in bytes.
@@ -61,8 +61,8 @@ pub fn api() -> (Router<Served>, utoipa::openapi::OpenApi) {
         .routes(routes!(journal::show))
         .routes(routes!(explain::explain))
         .routes(routes!(rule::show))
-        .routes(routes!(trials::list, trials::begin))
-        .routes(routes!(trials::show, trials::stop))
+        .routes(routes!(backtests::list, backtests::begin))
+        .routes(routes!(backtests::show, backtests::stop))
         .routes(routes!(quarantine::list))
         .routes(routes!(completeness::completeness))
         .routes(routes!(indicators::indicators))

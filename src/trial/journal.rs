@@ -62,6 +62,8 @@ pub struct Course {
     pub parallel: usize,
     /// Bytes that windows may hold.
     pub memory: u64,
+    /// Findings that are kept.
+    pub findings: usize,
 }
 
 /// How far it is, and whether it is to go on.
@@ -73,20 +75,30 @@ pub struct Progress {
     pub stop: CancellationToken,
 }
 
-/// Windows hold more than they may.
-#[derive(Debug)]
-pub struct TooLarge(pub u64);
+/// More is to be kept than may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TooMuch {
+    /// Bytes of windows.
+    Windows(u64),
+    /// Findings.
+    Findings(usize),
+}
 
-impl std::fmt::Display for TooLarge {
+impl std::fmt::Display for TooMuch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&say!(
-            "the windows of these rules hold more than {mib} MiB: make them shorter or of fewer keys",
-            mib = self.0 >> 20
-        ))
+        f.write_str(&match self {
+            Self::Windows(bytes) => say!(
+                "the windows of these rules hold more than {mib} MiB: make them shorter or of fewer keys",
+                mib = bytes >> 20
+            ),
+            Self::Findings(most) => {
+                say!("there are more than {most} findings: make the condition narrower", most)
+            }
+        })
     }
 }
 
-impl std::error::Error for TooLarge {}
+impl std::error::Error for TooMuch {}
 
 /// What was found again.
 #[derive(Debug, Default)]
@@ -122,7 +134,7 @@ pub struct Made {
 /// those that the daemon noted, where it is to be told from them when schedules were due.
 ///
 /// # Errors
-/// If the journal cannot be read, or windows hold more than they may.
+/// If the journal cannot be read, or windows or findings are more than may be kept.
 pub async fn replay(
     course: &Course,
     rules: Arc<RuleSet>,
@@ -177,8 +189,9 @@ pub async fn replay(
         asked: None,
         silence: None,
     };
-    let (memory, progress) = (course.memory, Arc::clone(progress));
-    let mut output = Gather { again: Again::default(), tables, memory, progress };
+    let progress = Arc::clone(progress);
+    let (memory, findings) = (course.memory, course.findings);
+    let mut output = Gather { again: Again::default(), tables, memory, findings, progress };
     let result = engine.run(batches_out, &mut output).await;
     reading.await??;
     result?;
@@ -304,6 +317,7 @@ struct Gather {
     again: Again,
     tables: Arc<Past>,
     memory: u64,
+    findings: usize,
     progress: Arc<Progress>,
 }
 
@@ -372,9 +386,12 @@ impl Output for Gather {
     async fn commit(&mut self, batches: Vec<Committable>) -> Result<(), EngineError> {
         for batch in batches {
             if batch.held.bytes.iter().sum::<u64>() > self.memory {
-                return Err(PortError::new(TooLarge(self.memory)).into());
+                return Err(PortError::new(TooMuch::Windows(self.memory)).into());
             }
             self.take(batch);
+            if self.again.findings.len() > self.findings {
+                return Err(PortError::new(TooMuch::Findings(self.findings)).into());
+            }
         }
         Ok(())
     }

@@ -54,7 +54,7 @@ pub struct Beside {
 /// Runs both forms, which `rules` has under [`names`], over the journal of a state, and compares what they find.
 ///
 /// # Errors
-/// If the journal cannot be read, or windows hold more than they may.
+/// If the journal cannot be read, or windows or findings are more than may be kept.
 pub async fn beside(
     course: &Course,
     rules: Arc<RuleSet>,

@@ -1,7 +1,14 @@
 //! Rules tried over the own journal while the daemon goes on.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
+use fiscwatch::{
+    config::Config,
+    daemon::load_rules,
+    event::schema::event_schema,
+    store::History,
+    trial::journal::{Course, replay},
+};
 use serde_json::{Value, json};
 
 use crate::support::{Bench, Daemon, agent, lines, payment, random_events, run, wait_until, write};
@@ -181,7 +188,7 @@ fn what_cannot_be_tried_is_told() {
     for (asked, code, told) in [
         (json!({"rule": "lorge", "params": {"floor": 1}}), 404, "large"),
         (json!({"rule": "large", "params": {"flor": 1}}), 422, "floor"),
-        (json!({"rule": "large", "params": {"floor": "much"}}), 422, "30000"),
+        (json!({"rule": "large", "params": {"floor": "much"}}), 422, "a number in digits"),
         (json!({"rule": "large", "params": {"floor": "1e5"}}), 422, "30000"),
         (json!({"rule": "often", "params": {"words": "a"}}), 422, "words"),
         (json!({"rule": "large"}), 422, "source"),
@@ -206,4 +213,39 @@ fn what_cannot_be_tried_is_told() {
     assert_eq!(agent().delete(&url).call().unwrap().status(), 202);
     assert!(["stopped", "done"].contains(&ended(&daemon, &first)["state"].as_str().unwrap()));
     assert_eq!(daemon.stop("-TERM"), Some(0));
+}
+
+/// Neither windows nor findings of a rule that is tried take the memory that the daemon needs.
+#[test]
+fn what_would_take_too_much_memory_is_stopped() {
+    let (bench, events) = bench();
+    write(bench.path(), "events.jsonl", &lines(&events));
+    write(
+        bench.path(),
+        "fiscwatch.yaml",
+        "sources: [{ name: feed, file: { path: events.jsonl } }]\nstate: { dir: state }\n",
+    );
+    let (code, _, err) = run(bench.path(), &["run", "--once", "--config", "fiscwatch.yaml"]);
+    assert_eq!(code, Some(0), "{err}");
+    let text = format!(
+        "state: {{ dir: state }}\nrules: {{ paths: ['{}'] }}\n",
+        bench.path().join("rules").display()
+    );
+    let config = Config::parse("fiscwatch.yaml", &text, bench.path(), std::iter::empty()).unwrap();
+    let rules = load_rules(&config).unwrap_or_else(|e| panic!("{e:?}"));
+    let history = History::open(&config.state_dir, &event_schema(&config.calendar.zone_name)).unwrap();
+    let watermark = history.watermark().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let told = |course: Course| {
+        let progress = Arc::default();
+        let ran = replay(&course, Arc::clone(&rules), &history, (&watermark, None), &progress);
+        runtime.block_on(ran).map(|again| again.findings.len()).map_err(|e| e.to_string())
+    };
+    let all = told(config.course()).unwrap();
+    assert!(all > 20);
+    assert_eq!(told(Course { findings: all, ..config.course() }), Ok(all));
+    let many = told(Course { findings: all - 1, ..config.course() }).unwrap_err();
+    assert!(many.contains(&format!("more than {} findings", all - 1)), "{many}");
+    let large = told(Course { memory: 0, ..config.course() }).unwrap_err();
+    assert!(large.contains("hold more than 0 MiB"), "{large}");
 }

@@ -44,7 +44,7 @@ pub struct NewBacktest {
     who: Option<String>,
 }
 
-/// Trials, the latest first.
+/// Backtests, the latest first.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct BacktestList {
     /// The latest 20 since the daemon began.
@@ -152,7 +152,7 @@ impl FormView {
     }
 }
 
-/// How a trial is shown.
+/// How a backtest is shown.
 struct Show<'s> {
     shared: &'s Shared,
     rules: Arc<RuleSet>,
@@ -214,7 +214,7 @@ impl Show<'_> {
 
 /// Tries a rule over the own journal, beside the rule as it is
 ///
-/// One trial runs at a time, in the background and with no effect on what is found or told. Ask again by its number for its
+/// One backtest runs at a time, in the background and with no effect on what is found or told. Ask again by its number for its
 /// progress and what came of it.
 #[utoipa::path(post, path = "/api/v1/backtests", operation_id = "begin_backtest", tag = "rules", request_body = NewBacktest,
     responses(
@@ -254,7 +254,7 @@ fn not_begun(why: NotBegun) -> Problem {
         NotBegun::Busy(job) => Problem::new(
             StatusCode::CONFLICT,
             say!(
-                "trial {id} of rule {rule} still runs: wait for it, or stop it",
+                "backtest {id} of rule {rule} still runs: wait for it, or stop it",
                 id = job.id,
                 rule = job.rule
             ),
@@ -268,7 +268,7 @@ fn not_begun(why: NotBegun) -> Problem {
     }
 }
 
-/// The latest trials; without their findings
+/// The latest backtests; without their findings
 #[utoipa::path(get, path = "/api/v1/backtests", operation_id = "list_backtests", tag = "rules",
     responses((status = 200, description = "The latest 20", body = BacktestList)))]
 pub async fn list(State(shared): State<Arc<Shared>>, by: By) -> Json<BacktestList> {
@@ -276,11 +276,11 @@ pub async fn list(State(shared): State<Arc<Shared>>, by: By) -> Json<BacktestLis
     Json(BacktestList { backtests: shared.lab.jobs().iter().map(|job| show.job(job)).collect() })
 }
 
-/// A trial: how far it is, and what came of it
+/// A backtest: how far it is, and what came of it
 #[utoipa::path(get, path = "/api/v1/backtests/{id}", operation_id = "show_backtest", tag = "rules",
     params(("id" = u64, Path, description = "Its number")),
     responses(
-        (status = 200, description = "The trial", body = BacktestView),
+        (status = 200, description = "The backtest", body = BacktestView),
         (status = 404, description = "There is none of this number any more", body = Problem, content_type = "application/problem+json")))]
 pub async fn show(
     State(shared): State<Arc<Shared>>,
@@ -292,7 +292,7 @@ pub async fn show(
     Ok(Json(show.job(&job)))
 }
 
-/// Stops a trial that runs
+/// Stops a backtest that runs
 #[utoipa::path(delete, path = "/api/v1/backtests/{id}", operation_id = "stop_backtest", tag = "rules",
     params(("id" = u64, Path, description = "Its number")),
     responses(
@@ -310,6 +310,6 @@ pub async fn stop(
 }
 
 fn missing(id: u64) -> Problem {
-    let detail = say!("there is no trial {id}; the latest 20 since the daemon began are kept", id);
+    let detail = say!("there is no backtest {id}; the latest 20 since the daemon began are kept", id);
     Problem::new(StatusCode::NOT_FOUND, detail)
 }
