@@ -19,7 +19,7 @@ FISCWATCH_BINARY=$work/fiscwatch RPM_VERSION=99.0.0 "$work/next/scripts/release/
 
 cd "$work/out"
 sha256sum --quiet --check SHA256SUMS || die "the checksums are wrong"
-for kind in tar.gz deb rpm; do compgen -G "*.$kind" >/dev/null || die "there is no .$kind"; done
+for kind in tar.gz deb rpm cdx.json; do compgen -G "*.$kind" >/dev/null || die "there is no .$kind"; done
 
 # The archive: its binary makes a project, finds something in it, and nothing of this checkout is needed.
 mkdir "$work/try" && tar -C "$work/try" -xzf ./*.tar.gz && cd "$work/try"/fiscwatch-*

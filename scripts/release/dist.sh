@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Makes what is handed out, for machines without a network: an archive with one binary, the Debian and the RPM package,
-# for x86_64 and aarch64 and glibc 2.28 or later (Kylin V10, UOS 20, openEuler 20.03, RHEL 8), with a bill of materials (CycloneDX) and checksums.
+# for x86_64 and aarch64 and glibc 2.28 or later (Kylin V10, UOS 20, openEuler 20.03, RHEL 8), each with a bill of materials (CycloneDX), and checksums.
 #
 #     scripts/release/dist.sh [x86_64|aarch64]…     builds, both by default, into target/dist
-#     scripts/release/dist.sh --pack BINARY         packs a binary that is built already, without a bill of materials
+#     scripts/release/dist.sh --pack BINARY         packs a binary that is built already
 #
 # It needs rustup, python3, readelf, dpkg-deb and rpmbuild. A Zig compiler from PyPI links against the old glibc and for
-# the other processor; it and cargo-zigbuild go into target/dist/tools, and so does cargo-cyclonedx.
+# the other processor; it and cargo-zigbuild go into target/dist/tools.
 # For the manual of a binary that does not run here it asks one that does: FISCWATCH_MANUAL, or one that it builds first.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -68,17 +68,12 @@ archive() {
     rm -rf "$folder"
 }
 
-bill_of_materials() {
-    [ -x "$tools/bin/cargo-cyclonedx" ] || cargo install --quiet --locked --root "$tools" cargo-cyclonedx --version 0.5.9
-    "$tools/bin/cargo-cyclonedx" cyclonedx --format json --spec-version 1.5 --target x86_64-unknown-linux-gnu --override-filename fiscwatch-sbom >/dev/null 2>&1
-    mv fiscwatch-sbom.json "$out/fiscwatch-$version.cdx.json"
-}
-
 pack() {
     local binary=$1 arch
     arch=$(readelf -h "$binary" | sed -n 's/.*Machine: *//p')
     case $arch in *X86-64) arch=x86_64 ;; AArch64) arch=aarch64 ;; *) die "$binary is for $arch" ;; esac
     archive "$arch" "$binary"
+    scripts/release/sbom.py "$arch-unknown-linux-gnu" >"$out/fiscwatch-$version-linux-$arch.cdx.json"
     FISCWATCH_BINARY=$binary FISCWATCH_MANUAL=${runs_here:-$binary} scripts/release/deb.sh "$out" >/dev/null
     FISCWATCH_BINARY=$binary FISCWATCH_MANUAL=${runs_here:-$binary} scripts/release/rpm.sh "$out" >/dev/null
 }
@@ -100,7 +95,6 @@ else
         build "$arch"
         pack "$binary"
     done
-    bill_of_materials
 fi
 (cd "$out" && sha256sum -- * >SHA256SUMS)
 ls -l "$out"
