@@ -1,4 +1,5 @@
-//! Files and folders for their owner alone, whatever the umask: what fiscwatch writes holds accounts and names.
+//! Files and folders for their owner alone, whatever the umask: what fiscwatch writes holds accounts and names. The daemon's
+//! memory, which holds passwords for a moment, is for nobody.
 //! Everything that it makes is made here, but for manual pages and test reports, which hold none. What is there already
 //! keeps its mode.
 
@@ -9,8 +10,21 @@ use std::{
     path::Path,
 };
 
+use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+
 const FILE: u32 = 0o600;
 const FOLDER: u32 = 0o700;
+
+/// Keeps this process' memory to itself: it leaves no core when it dies, and the system's user that it runs as can neither
+/// trace it nor read its memory and variables. Root can.
+///
+/// # Errors
+/// If the kernel refuses.
+pub fn keep_memory() -> Result<()> {
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    Ok(())
+}
 
 /// Opens a file for writing, empty.
 ///

@@ -4,6 +4,7 @@
 mod action;
 mod limits;
 mod password;
+mod rate;
 mod role;
 pub mod seal;
 mod secret;
@@ -14,10 +15,11 @@ mod totp;
 pub use action::{Action, decide};
 pub use limits::Limits;
 pub use password::Password;
+pub use rate::Rates;
 pub use role::{Role, Roles};
 pub use secret::{NewToken, SecretDigest, is_same, presented, presented_cookie};
 pub use session::Session;
-pub use throttle::{Throttle, Wait};
+pub use throttle::{Throttle, Wait, network};
 pub use totp::SecondFactor;
 
 use crate::say;
@@ -31,6 +33,14 @@ pub struct Identity {
     pub is_program: bool,
     /// What it may.
     pub roles: Roles,
+}
+
+impl Identity {
+    /// What tells it from all others: a program may have the name of a person.
+    #[must_use]
+    pub fn key(&self) -> String {
+        format!("{} {}", if self.is_program { "token" } else { "user" }, self.name)
+    }
 }
 
 /// A person.

@@ -9,6 +9,7 @@ use argon2::{
 };
 use serde::Deserialize;
 use unicode_normalization::UnicodeNormalization;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::say;
 
@@ -102,7 +103,7 @@ const ROWS: &[&str] = &[
     "1234567890qwertyuiopasdfghjklzxcvbnm",
 ];
 
-/// A password as somebody typed it. `Debug` does not show it.
+/// A password as somebody typed it. `Debug` does not show it, and its bytes are wiped when it goes.
 #[derive(Clone, Deserialize)]
 #[serde(transparent)]
 pub struct Password(String);
@@ -110,6 +111,12 @@ pub struct Password(String);
 impl fmt::Debug for Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Password(…)")
+    }
+}
+
+impl Drop for Password {
+    fn drop(&mut self) {
+        self.0.zeroize();
     }
 }
 
@@ -127,8 +134,11 @@ impl Password {
     }
 
     /// The same characters are the same password, whatever keyboard they come from.
-    fn normal(&self) -> String {
-        self.0.nfkc().collect()
+    fn normal(&self) -> Zeroizing<String> {
+        // Room for all of it, so that nothing is left behind where it would have grown.
+        let mut normal = Zeroizing::new(String::with_capacity(4 * self.0.len()));
+        normal.extend(self.0.nfkc());
+        normal
     }
 
     /// Whether this user may have it.
@@ -144,7 +154,7 @@ impl Password {
         if normal.chars().any(char::is_control) {
             return Err(say!("a password has no control characters"));
         }
-        let lower = normal.to_lowercase();
+        let lower = Zeroizing::new(normal.to_lowercase());
         if lower.contains(&user.nfkc().collect::<String>().to_lowercase()) {
             return Err(say!("a password does not contain the name of its user"));
         }

@@ -116,7 +116,7 @@ fn keys(name: &str, address: IpAddr) -> [((IpAddr, Option<u64>), u32); 2] {
 }
 
 /// One subscriber has 2⁶⁴ addresses of IPv6.
-fn network(address: IpAddr) -> IpAddr {
+pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();

@@ -4,6 +4,7 @@ mod assembly;
 pub mod audit;
 mod deliver;
 mod ingest;
+pub mod listen;
 mod output;
 mod quarantined;
 mod query;
@@ -47,7 +48,7 @@ pub use output::StoreOutput;
 pub use quarantined::replay;
 pub use query::{line_forecasts, query};
 pub use recheck::{Range, recheck};
-pub use run::{Outcome, listen, run};
+pub use run::{Outcome, run};
 pub use search::{Deed, Search};
 use tables::StoredTables;
 

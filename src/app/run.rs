@@ -1,25 +1,23 @@
 //! Running until the end: of the sources, or by a signal.
 
 use std::{
-    net::SocketAddr,
     sync::{Arc, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
 use anyhow::{anyhow, bail};
 use standby::Waited;
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{Daemon, audit, ended, ingest, requests, standby};
+use super::{Daemon, audit, ended, ingest, listen, requests, standby};
 use crate::{
     access::Actor,
     clock::Clock,
     config::{Config, Source},
     daemon::{NotReloaded, RunOptions, Shared, reload, supervisor},
-    diagnostic::os_reason,
     engine::PortError,
-    http,
+    http, private,
     rule::RuleSet,
     say,
     store::{StoreError, Turns},
@@ -34,24 +32,6 @@ const LISTS_EVERY: Duration = Duration::from_secs(1);
 /// How long open HTTP requests may take at the end.
 pub const SERVER_STOP: Duration = Duration::from_secs(2);
 
-/// Opens the port, with an error that says what to do.
-///
-/// # Errors
-/// If it is taken or not allowed.
-pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.map_err(|e| match e.kind() {
-        std::io::ErrorKind::AddrInUse => anyhow!(say!(
-            "cannot listen on {address}: another program has the port, perhaps another fiscwatch. Stop it, or set http.listen to another one",
-            address
-        )),
-        _ => anyhow!(say!(
-            "cannot listen on {address}: {reason}. Set http.listen to an address of this machine, such as 127.0.0.1:9464, and a port above 1023",
-            address,
-            reason = os_reason(&e)
-        )),
-    })
-}
-
 /// Runs the daemon until it is asked to stop.
 ///
 /// # Errors
@@ -62,14 +42,17 @@ pub async fn run(
     options: RunOptions,
     clock: Arc<dyn Clock>,
 ) -> anyhow::Result<Outcome> {
+    if let Err(error) = private::keep_memory() {
+        tracing::warn!("the memory of this process cannot be kept from others: {error}");
+    }
     let mut signals = reload::Signals::new()?;
-    let listener = listen(config.listen).await?;
+    let mut ports = listen::open(&config).await?;
     // Before the state is opened, which can take its time.
     if let Some(files) = &config.clients.tls {
         http::tls::check(files).map_err(|why| anyhow!(why))?;
     }
     let waiting = tokio::select! {
-        waited = standby::lock_state(&config, &listener, &mut signals) => waited?,
+        waited = standby::lock_state(&config, &ports, &mut signals) => waited?,
         never = supervisor::waiting(config.standby) => match never {},
     };
     let Waited::Locked { lock, after_another } = waiting else {
@@ -93,7 +76,10 @@ pub async fn run(
         problems.iter().for_each(|p| tracing::error!("the rules of the start stay in force: {p}"));
     }
     let tls = http::tls::Tls::of(&config.clients, &daemon.shared.metrics).map_err(|why| anyhow!(why))?;
-    let server = tokio::spawn(http::serve(listener, Arc::clone(&daemon.shared), tls, daemon.stop.clone()));
+    let socket = listen::local(&config)?;
+    let (local, _socket_file) = socket.unzip();
+    ports.local = local;
+    let server = tokio::spawn(http::serve(ports, Arc::clone(&daemon.shared), tls, daemon.stop.clone()));
     let sources = ingest::spawn(&config, &daemon, options.once);
     let requests = if options.once { None } else { requests::start(&config, &daemon) };
     daemon.shared.set_ready(true);

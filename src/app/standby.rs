@@ -2,13 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::listen;
 use crate::{
     config::Config,
     daemon::reload::{Signal, Signals},
-    http,
+    http::{self, Ports},
     store::{StateLock, StoreError},
     telemetry::Metrics,
 };
@@ -29,11 +29,7 @@ pub enum Waited {
 ///
 /// # Errors
 /// If another instance has it and this one is no standby, or it cannot be taken at all.
-pub async fn lock_state(
-    config: &Config,
-    listener: &TcpListener,
-    signals: &mut Signals,
-) -> anyhow::Result<Waited> {
+pub async fn lock_state(config: &Config, ports: &Ports, signals: &mut Signals) -> anyhow::Result<Waited> {
     crate::store::not_a_backup(&config.state_dir)?;
     let pid = match StateLock::acquire(&config.state_dir) {
         Ok(lock) => return Ok(Waited::Locked { lock, after_another: false }),
@@ -42,11 +38,11 @@ pub async fn lock_state(
     };
     tracing::info!(holder = pid, dir = %config.state_dir.display(), "standby: waiting until the other instance ends");
     let stop = CancellationToken::new();
-    let (listener, metrics) = (another(listener)?, Arc::new(Metrics::new()?));
+    let (ports, metrics) = (listen::again(ports)?, Arc::new(Metrics::new()?));
     let tls = http::tls::Tls::of(&config.clients, &metrics).map_err(|why| anyhow::anyhow!(why))?;
     let (clients, state_dir, stopped) = (config.clients.clone(), config.state_dir.clone(), stop.clone());
     let server = tokio::spawn(async move {
-        http::serve_standby(listener, metrics, (clients, &state_dir, tls), stopped).await;
+        http::serve_standby(ports, metrics, (clients, &state_dir, tls), stopped).await;
     });
     let waited = wait(config, signals).await;
     stop.cancel();
@@ -72,11 +68,4 @@ async fn wait(config: &Config, signals: &mut Signals) -> anyhow::Result<Waited> 
             },
         }
     }
-}
-
-/// The same port once more, so that no connection is refused between the two servers.
-fn another(listener: &TcpListener) -> std::io::Result<TcpListener> {
-    use std::os::fd::AsFd;
-    let socket = std::net::TcpListener::from(listener.as_fd().try_clone_to_owned()?);
-    TcpListener::from_std(socket)
 }

@@ -2,6 +2,7 @@
 
 mod context;
 mod list;
+mod remote;
 mod show;
 
 use std::{process::ExitCode, sync::Arc};
@@ -10,9 +11,11 @@ use clap::{Args, Subcommand};
 
 use super::{
     ConfigArg,
+    local::permit,
     officer::{Officer, line, now, wrong_usage},
     persons::unasked,
     problems,
+    socket::Socket,
     table::Cell,
 };
 use crate::{
@@ -112,7 +115,12 @@ fn act(args: &ActArgs, action: Action) -> anyhow::Result<ExitCode> {
     if args.if_version.is_some() && args.ids.len() > 1 {
         return Ok(wrong_usage(&say!("--if-version is of one alert; name only that one")));
     }
-    let config = args.config.permitted(Permit::WorkAlerts)?;
+    let config = args.config.load_or_default()?;
+    if let Some(socket) = Socket::of(&config)? {
+        args.officer.name(&config)?;
+        return Ok(remote::act(&socket, args, action));
+    }
+    permit(&config, Permit::WorkAlerts)?;
     let actor = args.officer.actor(&config)?;
     let mut cases = Cases::open(&config.state_dir)?.by(actor.clone());
     let desk = Desk::new(Arc::clone(&config.policy));
@@ -133,10 +141,15 @@ fn act(args: &ActArgs, action: Action) -> anyhow::Result<ExitCode> {
 }
 
 fn inquire(args: &InquireArgs) -> anyhow::Result<ExitCode> {
-    let config = args.config.permitted(Permit::WorkAlerts)?;
+    let config = args.config.load_or_default()?;
     if let Some(Err(message)) = args.deadline.map(inquiry::check_deadline) {
         return Ok(wrong_usage(&message));
     }
+    if let Some(socket) = Socket::of(&config)? {
+        args.officer.name(&config)?;
+        return remote::inquire(&socket, args);
+    }
+    permit(&config, Permit::WorkAlerts)?;
     let lists = config.read_lists().map_err(problems)?;
     let actor = args.officer.actor(&config)?;
     let mut cases = Cases::open(&config.state_dir)?.by(actor.clone());

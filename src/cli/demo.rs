@@ -95,8 +95,8 @@ pub fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
 
 async fn play(config: Config, treasury: Treasury, args: &DemoArgs) -> anyhow::Result<()> {
     let rules = daemon::load_rules(&config).map_err(problems)?;
-    let listener = app::listen(config.listen).await?;
-    let address = listener.local_addr()?;
+    let ports = app::listen::open(&config).await?;
+    let address = ports.main.local_addr()?;
     let clock: Arc<dyn crate::clock::Clock> = Arc::new(SystemClock);
     let daemon = Daemon::start(&config, rules, &RunOptions::default(), &clock)?;
     people::add(&config.clients.offers, &config.state_dir, clock.now())?;
@@ -104,7 +104,7 @@ async fn play(config: Config, treasury: Treasury, args: &DemoArgs) -> anyhow::Re
         let (shared, stop) = (Arc::clone(&daemon.shared), daemon.stop.clone());
         tokio::task::spawn_blocking(move || people::work(&shared, &stop))
     };
-    let server = tokio::spawn(http::serve(listener, Arc::clone(&daemon.shared), None, daemon.stop.clone()));
+    let server = tokio::spawn(http::serve(ports, Arc::clone(&daemon.shared), None, daemon.stop.clone()));
     daemon.shared.set_ready(true);
     let screen = Screen::new(address, &config.calendar);
     let mut findings = daemon.shared.findings.subscribe();

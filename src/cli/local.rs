@@ -9,6 +9,7 @@ use super::{ConfigArg, officer::now};
 use crate::{
     access::{Action, Actor, decide},
     config::Config,
+    http::Local,
     say,
     store::{Accounts, Deed, StoreError},
     text::quoted,
@@ -86,36 +87,12 @@ pub(super) fn permit(config: &Config, action: Action) -> anyhow::Result<()> {
 
 /// Who runs this process, as the kernel knows them.
 pub fn local() -> Actor {
-    let uid = rustix::process::geteuid().as_raw();
-    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let who = name_of(uid, &users).unwrap_or_else(|| format!("uid-{uid}"));
-    Actor { who, place: format!("local uid {uid}") }
-}
-
-fn name_of(uid: u32, users: &str) -> Option<String> {
-    let user = |line: &str| {
-        let mut fields = line.split(':');
-        let (name, id) = (fields.next()?, fields.nth(1)?);
-        (id.parse() == Ok(uid)).then(|| name.to_owned())
-    };
-    users.lines().find_map(user)
+    Local::own().actor()
 }
 
 /// Whether this process runs as the user that the state belongs to, or as the one who may everything.
-fn has_the_state(dir: &Path) -> bool {
+pub(super) fn has_the_state(dir: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     let uid = rustix::process::geteuid();
     uid.is_root() || fs::metadata(dir).is_ok_and(|metadata| metadata.uid() == uid.as_raw())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_kernel_knows_a_number_and_the_system_its_name() {
-        let users = "root:x:0:0:root:/root:/bin/bash\nfiscwatch:x:998:998::/var/lib:/bin/false\nbroken\n";
-        assert_eq!(name_of(998, users).as_deref(), Some("fiscwatch"));
-        assert_eq!(name_of(5, users), None);
-    }
 }

@@ -28,6 +28,7 @@ mod routes;
 mod rules;
 mod run;
 mod silence;
+mod socket;
 mod state;
 mod table;
 mod test;

@@ -30,7 +30,7 @@ impl Officer {
     /// # Errors
     /// If nobody knows, as in a container whose user has no entry.
     pub fn name(&self, config: &Config) -> anyhow::Result<String> {
-        if config.clients.auth {
+        if config.clients.auth || config.clients.socket.is_some() {
             return self.known();
         }
         // A variable may be set to nothing; a name of blanks is somebody's mistake.

@@ -10,6 +10,8 @@ use std::{
 use anyhow::{Context, anyhow};
 use terminal::Term;
 
+use zeroize::Zeroizing;
+
 use crate::{access::Password, say, text::quoted};
 
 /// Bytes of a file that are read.
@@ -42,7 +44,7 @@ impl PasswordArg {
 }
 
 fn first_line(path: &Path) -> anyhow::Result<Password> {
-    let mut text = String::new();
+    let mut text = Zeroizing::new(String::with_capacity(FILE_MAX as usize));
     let read = match path == Path::new("-") {
         true => stdin().lock().take(FILE_MAX).read_to_string(&mut text),
         false => File::open(path).and_then(|file| file.take(FILE_MAX).read_to_string(&mut text)),
@@ -55,13 +57,14 @@ fn first_line(path: &Path) -> anyhow::Result<Password> {
 fn ask(user: &str) -> anyhow::Result<Option<Password>> {
     let terminal = Term::stderr();
     terminal.write_str(&(say!("password of {user} (nothing: none)", user = quoted(user)) + ": "))?;
-    let typed = terminal.read_secure_line()?;
+    let typed = Zeroizing::new(terminal.read_secure_line()?);
     if typed.is_empty() {
         return Ok(None);
     }
     terminal.write_str(&(say!("once more") + ": "))?;
-    match terminal.read_secure_line()? == typed {
-        true => Ok(Some(Password::from(typed))),
+    let again = Zeroizing::new(terminal.read_secure_line()?);
+    match again == typed {
+        true => Ok(Some(Password::from(typed.to_string()))),
         false => Err(anyhow!(say!("the two are not the same; nothing was changed"))),
     }
 }

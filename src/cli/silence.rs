@@ -1,5 +1,7 @@
 //! `fiscwatch silence add|list|expire`
 
+mod remote;
+
 use std::{process::ExitCode, time::Duration};
 
 use clap::{Args, Subcommand};
@@ -7,9 +9,10 @@ use clap::{Args, Subcommand};
 use super::{
     ConfigArg,
     alerts::alert_table,
-    local::local,
+    local::{local, permit},
     officer::{Officer, line, now, span, wrong_usage},
     persons::unasked,
+    socket::Socket,
     table::{Cell, Column, Form, Screen, Table, more},
 };
 use crate::{
@@ -101,11 +104,18 @@ pub fn silence(command: &SilenceCommand) -> anyhow::Result<ExitCode> {
 const SHOWN: usize = 10;
 
 fn add(args: &AddArgs) -> anyhow::Result<ExitCode> {
-    let config = args.config.permitted(Action::OrderSilences)?;
+    let config = args.config.load_or_default()?;
+    let socket = Socket::of(&config)?;
+    if socket.is_none() {
+        permit(&config, Action::OrderSilences)?;
+    }
     let silence = match order(args, &config, now()) {
         Ok(silence) => silence,
         Err(message) => return Ok(wrong_usage(&message)),
     };
+    if let Some(socket) = socket {
+        return remote::add(&socket, &silence, (args.dry_run, args.json), &config);
+    }
     let mut cases = Cases::open(&config.state_dir)?.by(local());
     if !args.json {
         let muted = cases.muted_by(&silence.matchers)?;
@@ -213,8 +223,12 @@ fn state_zh(state: &str) -> &'static str {
 }
 
 fn expire(args: &ExpireArgs) -> anyhow::Result<ExitCode> {
-    let config = args.config.permitted(Action::OrderSilences)?;
+    let config = args.config.load_or_default()?;
     let who = args.officer.name(&config)?;
+    if let Some(socket) = Socket::of(&config)? {
+        return remote::expire(&socket, args.id, args.json);
+    }
+    permit(&config, Action::OrderSilences)?;
     let silence = Cases::open(&config.state_dir)?.by(local()).expire(args.id, &who, now())?;
     told(&silence, args.json, &config)
 }

@@ -1,12 +1,16 @@
 //! What the HTTP server grants its clients.
 
-use std::{net::IpAddr, path::PathBuf, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use ::http::{Uri, uri::Authority};
 
 use super::{
     raw,
-    resolve::{Resolver, header_name},
+    resolve::{Resolver, address, header_name},
 };
 use crate::{event::duration, say, text::quoted};
 
@@ -18,6 +22,12 @@ const CONNECTIONS: (usize, usize) = (16, 65_536);
 // Each is a key of the configuration, or follows from one.
 #[allow(clippy::struct_excessive_bools)]
 pub struct Clients {
+    /// Where programs send events and applications, if not where all else is.
+    pub ingest: Option<SocketAddr>,
+    /// Where metrics are scraped, if not where all else is.
+    pub scrape: Option<SocketAddr>,
+    /// The socket for commands on this machine.
+    pub socket: Option<PathBuf>,
     /// Names that the server answers to, in lower case; one that begins with `*.` stands for all below it.
     pub hosts: Vec<String>,
     /// Whether it answers to every name.
@@ -32,6 +42,8 @@ pub struct Clients {
     pub body_time: Duration,
     /// Bytes of event bodies that are held at a time.
     pub bodies_bytes: usize,
+    /// Requests a second of one identity.
+    pub rate: u32,
     /// Whether requests must say who sends them.
     pub auth: bool,
     /// Whether whoever logs in by a password needs a second factor.
@@ -80,12 +92,18 @@ impl Clients {
     ) -> Self {
         let site = external_url.and_then(|url| url.parse::<Uri>().ok()?.authority().cloned());
         let is_https = external_url.is_some_and(|url| url.starts_with("https://"));
-        let own = site.as_ref().map(|site| site.host().to_ascii_lowercase());
+        let host_of_site = site.as_ref().map(|site| site.host().to_ascii_lowercase());
         let any_host = http.hosts.iter().any(|name| name == "*");
         let named = http.hosts.iter().filter(|name| *name != "*");
         let named: Vec<_> = named.map(|name| resolver.value("http.hosts", host(name))).collect();
+        let own =
+            |key: &str, text: &Option<String>| text.as_deref().map(|text| address(key, text)).transpose();
+        let (ingest, scrape) = (own("http.ingest", &http.ingest), own("http.scrape", &http.scrape));
         Self {
-            hosts: named.into_iter().chain(own).collect(),
+            ingest: resolver.told(ingest),
+            scrape: resolver.told(scrape),
+            socket: http.socket.clone().map(|path| resolver.path(path)),
+            hosts: named.into_iter().chain(host_of_site).collect(),
             any_host,
             site: site.map(|site| site.as_str().to_ascii_lowercase()),
             connections: resolver.within("http.connections", http.connections, CONNECTIONS),
@@ -94,6 +112,7 @@ impl Clients {
             // One body always has room.
             bodies_bytes: (resolver.within("http.bodies_mib", http.bodies_mib, (0, 1 << 20)) << 20)
                 .max(http.body_bytes_max),
+            rate: resolver.within("http.rate", http.rate, (1, 100_000)),
             auth: http.auth,
             second_factor: http.second_factor,
             user_header: http

@@ -295,12 +295,22 @@ impl Config {
         if self.tls.is_none() {
             lacks.push("http.tls: proxy or own");
         }
-        if self.listen.ip().is_loopback() || lacks.is_empty() {
+        let ports = [
+            ("http.listen", Some(self.listen)),
+            ("http.ingest", self.clients.ingest),
+            ("http.scrape", self.clients.scrape),
+        ];
+        let mut ports = ports.into_iter().filter_map(|(key, address)| Some((key, address?)));
+        let Some((key, address)) = ports.find(|(_, address)| !address.ip().is_loopback()) else {
+            return Ok(());
+        };
+        if lacks.is_empty() {
             return Ok(());
         }
         let message = say!(
-            "http.listen {address} is reached from other machines, and lacks {keys}",
-            address = self.listen,
+            "{key} {address} is reached from other machines, and lacks {keys}",
+            key,
+            address,
             keys = lacks.join(", ")
         );
         let hint = say!(

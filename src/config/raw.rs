@@ -415,8 +415,16 @@ impl Default for EngineSpec {
 #[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Http {
-    /// Address and port.
+    /// Address and port of the API and the console, and of all else that has no address of its own.
     pub listen: String,
+    /// Address and port where programs send events and applications (`POST /api/v1/events`, `/api/v1/decide`), by a token or a
+    /// certificate; `listen` does not take them then.
+    pub ingest: Option<String>,
+    /// Address and port where metrics are scraped (`/metrics`), by a token or a certificate; `listen` does not answer it then.
+    pub scrape: Option<String>,
+    /// A Unix socket for commands on this machine: who is at its other end, the kernel says. Commands that act on alerts and
+    /// silences go through it if the state is another user's, and `--by` names nobody else any more.
+    pub socket: Option<PathBuf>,
     /// Whether `POST /api/v1/events` takes events.
     pub accept_events: bool,
     /// How posted events are written.
@@ -435,6 +443,9 @@ pub struct Http {
     pub body_time: String,
     /// Bytes of posted events that are in work at a time, in MiB; what comes beyond that is answered 503.
     pub bodies_mib: usize,
+    /// With `auth`: requests a second that one user, one token or one unknown address may send, and ten seconds' worth at
+    /// once; what comes beyond that is answered 429. 1 to 100000.
+    pub rate: u32,
     /// Units with a gauge of their own, those with the most money spent.
     pub top_units: usize,
     /// The request header in which a proxy in front tells who is logged in.
@@ -472,6 +483,9 @@ impl Default for Http {
     fn default() -> Self {
         Self {
             listen: String::from("127.0.0.1:9464"),
+            ingest: None,
+            scrape: None,
+            socket: None,
             accept_events: true,
             events: PostedSpec::default(),
             body_bytes_max: 64 << 20,
@@ -480,6 +494,7 @@ impl Default for Http {
             head_time: String::from("30s"),
             body_time: String::from("2m"),
             bodies_mib: 256,
+            rate: 200,
             top_units: 20,
             user_header: None,
             auth: false,

@@ -75,9 +75,9 @@ fn format_of(map: Option<&Arc<Map>>) -> Option<Encoding> {
 const RETAIN_MIN: Duration = Duration::from_hours(180 * 24);
 
 /// Where the server listens.
-fn address(text: &str) -> Result<SocketAddr, String> {
+pub(super) fn address(key: &str, text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
-        say!("http.listen {text} is not an address and port such as 127.0.0.1:9464", text = quoted(text))
+        say!("{key} {text} is not an address and port such as 127.0.0.1:9464", key, text = quoted(text))
     })
 }
 
@@ -131,7 +131,7 @@ impl Resolver<'_> {
         let overrides =
             raw.rules.overrides.into_iter().map(|(id, o)| (id.clone(), self.rule_override(&id, o)));
         let overrides = overrides.collect();
-        let listen = address(&raw.http.listen);
+        let listen = address("http.listen", &raw.http.listen);
         let min_time =
             raw.engine.min_time.map(|day| self.value("engine.min_time", first_day(&calendar, &day)));
         let journal_from = raw.engine.journal_from;
@@ -262,6 +262,14 @@ impl Resolver<'_> {
             head_file: raw.head_file.map(|path| self.path(path)),
             every: self.value("audit.seal_every", sealing(&raw.seal_every)),
         }
+    }
+
+    /// What is right, or the default where the problem is told.
+    pub(super) fn told<T: Default>(&mut self, result: Result<T, String>) -> T {
+        result.unwrap_or_else(|message| {
+            self.problem(message);
+            T::default()
+        })
     }
 
     pub(super) fn problem(&mut self, message: String) {

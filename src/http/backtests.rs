@@ -18,6 +18,7 @@ use super::{
     request::{Body, Id, blocking},
 };
 use crate::{
+    access::Actor,
     daemon::{
         Shared,
         lab::{self, End, Job, NotBegun, Tried},
@@ -25,8 +26,12 @@ use crate::{
     finding::Finding,
     rule::RuleSet,
     say,
+    store::{Accounts, Deed},
     trial::lab::{Beside, Form},
 };
+
+/// Characters of what is tried that the audit log has.
+const DETAIL_MAX: usize = 500;
 
 /// What to try: constants of a rule in force, or the text of a rule.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -228,9 +233,9 @@ pub async fn begin(
     headers: HeaderMap,
     Body(new): Body<NewBacktest>,
 ) -> Result<(StatusCode, Json<BacktestView>), Problem> {
-    let who = match (&by.known, &new.who) {
-        (None, None) => String::new(),
-        _ => by.actor(&headers, new.who.as_deref())?.who,
+    let actor = match (&by.known, &by.local, &new.who) {
+        (None, None, None) => by.unnamed(),
+        _ => by.actor(&headers, new.who.as_deref())?,
     };
     let tried = match (new.rule, new.source) {
         (Some(rule), None) if !new.params.is_empty() => Tried::Params { rule, params: new.params },
@@ -242,11 +247,25 @@ pub async fn begin(
     };
     let lens = by.lens();
     blocking(move || {
-        let job = lab::begin(&shared, tried, who).map_err(not_begun)?;
+        let job = lab::begin(&shared, tried, actor.who.clone()).map_err(not_begun)?;
+        // What nobody can be told to have asked for does not go on.
+        record(&shared, &actor, ("rules.try", &job)).inspect_err(|_| job.progress.stop.cancel())?;
         let show = Show { shared: &shared, rules: shared.rules_in_force(), lens, whole: true };
         Ok((StatusCode::ACCEPTED, Json(show.job(&job))))
     })
     .await
+}
+
+/// Puts into the audit log who had which rule tried, or stopped that.
+fn record(shared: &Shared, by: &Actor, (action, job): (&str, &Job)) -> Result<(), Problem> {
+    let detail = match &job.tried {
+        Tried::Params { params, .. } => serde_json::to_string(params).unwrap_or_default(),
+        Tried::Text(text) => blake3::hash(text.as_bytes()).to_string(),
+    };
+    let detail: String = format!("backtest {}: {detail}", job.id).chars().take(DETAIL_MAX).collect();
+    let deed = Deed { action, subject: &job.rule, result: "done", detail: &detail };
+    let now = shared.clock.now();
+    Ok(Accounts::open(&shared.state_dir)?.record(by, deed, now)?)
 }
 
 fn not_begun(why: NotBegun) -> Problem {
@@ -304,9 +323,17 @@ pub async fn stop(
     Id(id): Id<u64>,
 ) -> Result<(StatusCode, Json<BacktestView>), Problem> {
     let job = shared.lab.job(id).ok_or_else(|| missing(id))?;
-    job.progress.stop.cancel();
-    let show = Show { shared: &shared, rules: shared.rules_in_force(), lens: by.lens(), whole: false };
-    Ok((StatusCode::ACCEPTED, Json(show.job(&job))))
+    let (actor, lens) = (by.unnamed(), by.lens());
+    blocking(move || {
+        let runs = job.end().is_none();
+        job.progress.stop.cancel();
+        if runs {
+            record(&shared, &actor, ("rules.try.stop", &job))?;
+        }
+        let show = Show { shared: &shared, rules: shared.rules_in_force(), lens, whole: false };
+        Ok((StatusCode::ACCEPTED, Json(show.job(&job))))
+    })
+    .await
 }
 
 fn missing(id: u64) -> Problem {

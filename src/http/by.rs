@@ -7,7 +7,12 @@ use axum::{
     http::{HeaderMap, header, request::Parts},
 };
 
-use super::{Problem, connection::Certified, cookie, lens::Lens, request::officer, sign_in::unknown};
+use zeroize::Zeroizing;
+
+use super::{
+    Problem, connection::Origin, cookie, entrance::Entrance, lens::Lens, local::Local, request::officer,
+    sign_in::unknown,
+};
 use crate::{
     access::{Actor, Identity, Limits, Session, session},
     config::clients::Clients,
@@ -21,6 +26,8 @@ pub struct By {
     pub known: Option<Known>,
     /// From where.
     pub peer: IpAddr,
+    /// The user of this machine, for who comes through the socket: the kernel says so, whether anybody is asked or not.
+    pub local: Option<Local>,
     /// Whether personal data is asked for as a whole, and they may see it.
     pub unmasked: bool,
     pub(super) trusted_header: Option<String>,
@@ -42,6 +49,8 @@ pub enum Way {
     Proxy,
     /// The name in the certificate of the connection.
     Certificate,
+    /// The name of the system's user at the socket.
+    Local,
     /// A token, by its id.
     Token(String),
     /// A session.
@@ -61,6 +70,7 @@ impl Way {
         match self {
             Self::Proxy => "proxy",
             Self::Certificate => "certificate",
+            Self::Local => "local",
             Self::Token(_) => "token",
             Self::Session { .. } => "session",
         }
@@ -69,7 +79,7 @@ impl Way {
     /// What was used.
     pub fn used(&self) -> Used {
         match self {
-            Self::Proxy | Self::Certificate => Used::Name,
+            Self::Proxy | Self::Certificate | Self::Local => Used::Name,
             Self::Token(id) => Used::Token(id.clone()),
             Self::Session { session, .. } => Used::Session(session.id.clone()),
         }
@@ -95,11 +105,17 @@ impl By {
     /// # Errors
     /// If they are known under another name, or no name is given.
     pub fn actor(&self, headers: &HeaderMap, given: Option<&str>) -> Result<Actor, Problem> {
-        let who = match &self.known {
-            Some(known) => officer(headers, Some(&known.identity.name), None, given)?,
+        let known = self.known.as_ref().map(|known| known.identity.name.as_str());
+        let who = match known.or(self.local.as_ref().map(|local| local.name.as_str())) {
+            Some(name) => officer(headers, Some(name), None, given)?,
             None => officer(headers, None, self.trusted_header.as_deref(), given)?,
         };
-        Ok(Actor { who, place: self.peer.to_string() })
+        Ok(Actor { who, place: self.place() })
+    }
+
+    /// From where, for what is recorded.
+    pub fn place(&self) -> String {
+        self.local.as_ref().map_or_else(|| self.peer.to_string(), Local::place)
     }
 
     /// What is there for whoever asks.
@@ -119,8 +135,9 @@ impl By {
 
     /// Who acts where no name is asked for.
     pub fn unnamed(&self) -> Actor {
-        let who = self.known.as_ref().map_or_else(String::new, |known| known.identity.name.clone());
-        Actor { who, place: self.peer.to_string() }
+        let local = || self.local.as_ref().map_or_else(String::new, |local| local.name.clone());
+        let who = self.known.as_ref().map_or_else(local, |known| known.identity.name.clone());
+        Actor { who, place: self.place() }
     }
 }
 
@@ -133,39 +150,46 @@ impl<S: Sync> FromRequestParts<S> for By {
     }
 }
 
-/// What a request shows of its sender.
+/// What a request shows of its sender; secrets are wiped when it goes.
 #[derive(Clone)]
 pub enum Shown {
     /// Nothing.
     Nothing,
     /// A token.
-    Token(String),
+    Token(Zeroizing<String>),
     /// A name, from a proxy.
     Name(String),
     /// A name, from a certificate.
     Certificate(String),
+    /// A name, from the kernel.
+    Local(String),
     /// The cookie of a session.
-    Cookie(String),
+    Cookie(Zeroizing<String>),
 }
 
 impl Shown {
     /// A token goes first. A name counts only from a proxy that is believed. A certificate comes last: it says whose the
-    /// machine is, and a session who sits there.
-    pub fn of(headers: &HeaderMap, clients: &Clients, peer: IpAddr, certified: Option<&Certified>) -> Self {
+    /// machine is, and a session who sits there. At the socket the kernel says it, and nothing else counts; where programs
+    /// come in, neither names nor sessions do.
+    pub fn of(headers: &HeaderMap, clients: &Clients, origin: &Origin) -> Self {
+        if origin.entrance == Entrance::Local {
+            return origin.local.as_ref().map_or(Self::Nothing, |local| Self::Local(local.name.clone()));
+        }
+        let certified = || origin.certified.clone().map_or(Self::Nothing, Self::Certificate);
         let text =
             |name: &str| headers.get(name).and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
         if let Some(value) = text(header::AUTHORIZATION.as_str()) {
             let token = value.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-            return token.map_or(Self::Nothing, |(_, token)| Self::Token(token.trim().to_owned()));
+            return token
+                .map_or(Self::Nothing, |(_, token)| Self::Token(Zeroizing::new(token.trim().to_owned())));
         }
-        let name = clients.user_header.as_deref().filter(|_| clients.is_proxy(peer)).and_then(text);
+        if origin.entrance.is_for_programs() {
+            return certified();
+        }
+        let name = clients.user_header.as_deref().filter(|_| clients.is_proxy(origin.peer)).and_then(text);
         match name.map(str::trim).filter(|name| !name.is_empty()) {
             Some(name) => Self::Name(name.to_owned()),
-            None => match (cookie::shown(headers, clients), certified) {
-                (Some(cookie), _) => Self::Cookie(cookie),
-                (None, Some(Certified(name))) => Self::Certificate(name.clone()),
-                (None, None) => Self::Nothing,
-            },
+            None => cookie::shown(headers, clients).map(Zeroizing::new).map_or_else(certified, Self::Cookie),
         }
     }
 }

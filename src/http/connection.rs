@@ -1,6 +1,6 @@
 //! Connections: accepted, served request by request, and closed when they are slow or somebody else needs their place.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{io, net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -19,8 +19,7 @@ use hyper_util::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream},
-    sync::Notify,
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
 };
 use tokio_openssl::SslStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -29,6 +28,8 @@ use super::{
     Problem,
     answers::Held,
     door::{Door, Place},
+    entrance::Entrance,
+    local::Local,
     pace::{PacedBody, PacedIo},
     refused::Cause,
     tls::Tls,
@@ -40,34 +41,69 @@ const BUFFER: usize = 64 << 10;
 /// The pause after a connection could not be accepted: there are no descriptors left.
 const TROUBLE: Duration = Duration::from_millis(100);
 
-/// The address that a request comes from.
-#[derive(Debug, Clone, Copy)]
-pub struct Peer(pub IpAddr);
-
-/// The name in the certificate that a client showed, and that our authority signed.
+/// Where a request comes from.
 #[derive(Debug, Clone)]
-pub struct Certified(pub String);
+pub struct Origin {
+    /// Through which door.
+    pub entrance: Entrance,
+    /// The address; that of this machine for who comes through the socket.
+    pub peer: IpAddr,
+    /// The name in the certificate that a client showed, and that our authority signed.
+    pub certified: Option<String>,
+    /// Who comes through the socket.
+    pub local: Option<Local>,
+}
+
+/// Where connections are accepted.
+#[derive(Debug)]
+pub enum Port {
+    /// At an address, with TLS or without.
+    Tcp(TcpListener, Entrance, Option<Arc<Tls>>),
+    /// At a socket of this machine.
+    Local(UnixListener),
+}
+
+enum Accepted {
+    Tcp(TcpStream, Origin, Option<Arc<Tls>>),
+    Local(UnixStream, Origin),
+}
+
+impl Port {
+    /// Where its connections come in.
+    pub fn entrance(&self) -> Entrance {
+        match self {
+            Self::Tcp(_, entrance, _) => *entrance,
+            Self::Local(_) => Entrance::Local,
+        }
+    }
+
+    async fn accept(&self) -> io::Result<Accepted> {
+        let origin = |peer, local| Origin { entrance: self.entrance(), peer, certified: None, local };
+        match self {
+            Self::Tcp(listener, _, tls) => {
+                let (stream, peer) = listener.accept().await?;
+                // An answer is written at once.
+                let _ = stream.set_nodelay(true);
+                Ok(Accepted::Tcp(stream, origin(peer.ip().to_canonical(), None), tls.clone()))
+            }
+            Self::Local(listener) => {
+                let (stream, _) = listener.accept().await?;
+                let local = Local::of(stream.peer_cred()?.uid());
+                Ok(Accepted::Local(stream, origin(IpAddr::from([127, 0, 0, 1]), local)))
+            }
+        }
+    }
+}
 
 /// Serves connections until asked to stop, and then lets those end that have a request under way.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    (door, tls): (Arc<Door>, Option<Arc<Tls>>),
-    (stop, reloaded): (CancellationToken, &Notify),
-) {
+pub async fn serve(port: Port, router: Router, door: Arc<Door>, stop: CancellationToken) {
     let (service, connections) = (TowerToHyperService::new(router), TaskTracker::new());
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
-            () = reloaded.notified() => {
-                if let Some(tls) = tls.clone() {
-                    tokio::task::spawn_blocking(move || tls.read_again());
-                }
-                continue;
-            }
-            accepted = listener.accept() => accepted,
+            accepted = port.accept() => accepted,
         };
-        let (stream, peer) = match accepted {
+        let accepted = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!("a connection could not be accepted: {error}");
@@ -79,16 +115,19 @@ pub async fn serve(
             () = stop.cancelled() => break,
             place = door.enter() => place,
         };
-        // An answer is written at once.
-        let _ = stream.set_nodelay(true);
-        let peer = Peer(peer.ip().to_canonical());
         let (service, door, stop) = (service.clone(), Arc::clone(&door), stop.clone());
-        match tls.clone() {
-            None => connections.spawn(connection((stream, peer, None), place, service, door, stop)),
-            Some(tls) => connections.spawn(async move {
+        match accepted {
+            Accepted::Local(stream, origin) => {
+                connections.spawn(connection((stream, origin), place, service, door, stop))
+            }
+            Accepted::Tcp(stream, origin, None) => {
+                connections.spawn(connection((stream, origin), place, service, door, stop))
+            }
+            Accepted::Tcp(stream, origin, Some(tls)) => connections.spawn(async move {
                 let shaken = shake_hands((stream, &*tls), &place, &door, &stop).await;
-                if let Some((stream, name)) = shaken {
-                    connection((stream, peer, name), place, service, door, stop).await;
+                if let Some((stream, certified)) = shaken {
+                    let origin = Origin { certified, ..origin };
+                    connection((stream, origin), place, service, door, stop).await;
                 }
             }),
         };
@@ -103,21 +142,21 @@ async fn shake_hands(
     place: &Place,
     door: &Door,
     stop: &CancellationToken,
-) -> Option<(SslStream<TcpStream>, Option<Certified>)> {
+) -> Option<(SslStream<TcpStream>, Option<String>)> {
     let shaken = tokio::select! {
         shaken = tokio::time::timeout(door.clients.head_time, tls.accept(stream)) => shaken,
         () = place.close.cancelled() => return None,
         () = stop.cancelled() => return None,
     };
-    let Ok(Ok((stream, name))) = shaken else {
+    let Ok(Ok(accepted)) = shaken else {
         door.refusals.count(Cause::Tls);
         return None;
     };
-    Some((stream, name.map(Certified)))
+    Some(accepted)
 }
 
 async fn connection<S: AsyncRead + AsyncWrite + Unpin>(
-    (stream, peer, certified): (S, Peer, Option<Certified>),
+    (stream, origin): (S, Origin),
     place: Place,
     router: TowerToHyperService<Router>,
     door: Arc<Door>,
@@ -126,10 +165,7 @@ async fn connection<S: AsyncRead + AsyncWrite + Unpin>(
     let (place, clients) = (Arc::new(place), &door.clients);
     let io = PacedIo::new(stream, clients.body_time, &door.refusals, Arc::clone(&place));
     let service = service_fn(|mut request: Request<Incoming>| {
-        request.extensions_mut().insert(peer);
-        if let Some(certified) = &certified {
-            request.extensions_mut().insert(certified.clone());
-        }
+        request.extensions_mut().insert(origin.clone());
         let turn = place.begin(request.uri().path());
         let body_time = clients.body_time;
         let request = request.map(|body| Body::new(PacedBody::new(body, body_time, &door.refusals)));

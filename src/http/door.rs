@@ -33,6 +33,8 @@ struct Seats {
     next: u64,
     taken: BTreeMap<u64, Seat>,
     requests: usize,
+    /// What the gauges have of this door: connections and requests.
+    gauged: (i64, i64),
 }
 
 #[derive(Debug)]
@@ -54,6 +56,18 @@ impl Door {
             clients: clients.clone(),
             refusals: Arc::new(Refusals::new(metrics)),
             metrics: Arc::clone(metrics),
+            seats: Mutex::default(),
+            freed: Notify::new(),
+        }
+    }
+
+    /// Another one with places of its own, whose refusals are counted together with those of this one.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        Self {
+            clients: self.clients.clone(),
+            refusals: Arc::clone(&self.refusals),
+            metrics: Arc::clone(&self.metrics),
             seats: Mutex::default(),
             freed: Notify::new(),
         }
@@ -89,14 +103,17 @@ impl Door {
         let seat =
             Seat { waits_since: Some(Instant::now()), begun: false, unwritten: None, close: close.clone() };
         seats.taken.insert(number, seat);
-        self.gauge(&seats);
+        self.gauge(&mut seats);
         Some(Place { door: Arc::clone(self), number, close })
     }
 
-    fn gauge(&self, seats: &Seats) {
+    /// The gauges are the sums of all doors.
+    fn gauge(&self, seats: &mut Seats) {
         let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-        self.metrics.http_connections.with_label_values(&["open"]).set(count(seats.taken.len()));
-        self.metrics.http_connections.with_label_values(&["requests"]).set(count(seats.requests));
+        let now = (count(seats.taken.len()), count(seats.requests));
+        self.metrics.http_connections.with_label_values(&["open"]).add(now.0 - seats.gauged.0);
+        self.metrics.http_connections.with_label_values(&["requests"]).add(now.1 - seats.gauged.1);
+        seats.gauged = now;
     }
 }
 
@@ -124,7 +141,7 @@ impl Place {
         let Some(counts) = seat.unwritten.take() else { return };
         (seat.waits_since, seat.begun) = (Some(Instant::now()), false);
         seats.requests -= usize::from(counts);
-        self.door.gauge(&seats);
+        self.door.gauge(&mut seats);
         drop(seats);
         self.door.freed.notify_one();
     }
@@ -149,7 +166,7 @@ impl Place {
         if let Some(seat) = seats.taken.get_mut(&self.number) {
             seat.waits_since = None;
         }
-        self.door.gauge(&seats);
+        self.door.gauge(&mut seats);
         Some(Turn { place: Arc::clone(self), counts })
     }
 }
@@ -159,7 +176,7 @@ impl Drop for Place {
         let mut seats = self.door.seats();
         let seat = seats.taken.remove(&self.number);
         seats.requests -= usize::from(seat.and_then(|seat| seat.unwritten).unwrap_or(false));
-        self.door.gauge(&seats);
+        self.door.gauge(&mut seats);
         drop(seats);
         self.door.freed.notify_one();
     }

@@ -14,6 +14,7 @@ mod console;
 mod cookie;
 mod decide;
 mod door;
+mod entrance;
 mod events;
 mod explain;
 mod finding_times;
@@ -25,6 +26,7 @@ mod ledger;
 pub mod lens;
 mod line_filter;
 mod line_history;
+mod local;
 mod logins;
 mod notifications;
 mod openapi;
@@ -62,7 +64,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use tokio::{net::TcpListener, sync::Notify};
+use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -80,6 +82,7 @@ pub use alerts::AlertDetail;
 pub use completeness::{CompletenessView, FigureView, day_span};
 pub use console::SCREENS;
 pub use decide::by_message as decide_message;
+pub use local::Local;
 pub use problem::Problem;
 pub use routes::{ROUTES, WITHIN_LIMITS};
 pub use rule_sets::RuleSetView;
@@ -88,7 +91,9 @@ pub use users::UserView;
 
 use answers::{Answers, answers};
 use by::By;
+use connection::Port;
 use door::Door;
+use entrance::{Doors, Entrance, entrance};
 use guard::{Guard, guard};
 use logins::Logins;
 use refused::Refusals;
@@ -139,15 +144,34 @@ impl axum::extract::FromRef<Served> for Streams {
     }
 }
 
+/// Where the daemon listens.
+#[derive(Debug)]
+pub struct Ports {
+    /// `http.listen`.
+    pub main: TcpListener,
+    /// `http.ingest`.
+    pub ingest: Option<TcpListener>,
+    /// `http.scrape`.
+    pub scrape: Option<TcpListener>,
+    /// `http.socket`.
+    pub local: Option<UnixListener>,
+}
+
+impl Ports {
+    /// Each with its TLS; the socket needs none.
+    fn with(self, tls: Option<&Arc<Tls>>) -> Vec<Port> {
+        let Self { main, ingest, scrape, local } = self;
+        let tcp = [(Some(main), Entrance::Main), (ingest, Entrance::Ingest), (scrape, Entrance::Scrape)];
+        let tcp = tcp.into_iter().filter_map(|(listener, entrance)| Some((listener?, entrance)));
+        let tcp = tcp.map(|(listener, entrance)| Port::Tcp(listener, entrance, tls.cloned()));
+        tcp.chain(local.map(Port::Local)).collect()
+    }
+}
+
 /// Serves until asked to stop.
-pub async fn serve(
-    listener: TcpListener,
-    shared: Arc<Shared>,
-    tls: Option<Arc<Tls>>,
-    stop: CancellationToken,
-) {
+pub async fn serve(ports: Ports, shared: Arc<Shared>, tls: Option<Arc<Tls>>, stop: CancellationToken) {
     let door = Arc::new(Door::new(&shared.clients, &shared.metrics));
-    let reloaded = Arc::clone(&shared);
+    let follows = tls.clone().map(|tls| tokio::spawn(follow_reloads(tls, Arc::clone(&shared), stop.clone())));
     let (api, _) = openapi::api();
     let room = Arc::new(Answers::new(&door.refusals));
     let known =
@@ -171,13 +195,40 @@ pub async fn serve(
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, say!("this path takes another method"))
         })
         .with_state(served);
-    connection::serve(listener, behind_door(router, &door, known), (door, tls), (stop, &reloaded.reloaded))
-        .await;
+    serve_all(ports.with(tls.as_ref()), &behind_door(router, &door, known), &door, &stop).await;
+    if let Some(follows) = follows {
+        follows.abort();
+    }
+}
+
+/// Each port has places of its own, so that who takes up all of one keeps nobody from the others.
+async fn serve_all(ports: Vec<Port>, router: &Router, door: &Arc<Door>, stop: &CancellationToken) {
+    let serving = ports.into_iter().map(|port| {
+        let door = match port.entrance() {
+            Entrance::Main => Arc::clone(door),
+            _ => Arc::new(door.beside()),
+        };
+        connection::serve(port, router.clone(), door, stop.clone())
+    });
+    futures::future::join_all(serving).await;
+}
+
+/// Reads certificates again at each reload.
+async fn follow_reloads(tls: Arc<Tls>, shared: Arc<Shared>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = shared.reloaded.notified() => {
+                let tls = Arc::clone(&tls);
+                tokio::task::spawn_blocking(move || tls.read_again());
+            }
+        }
+    }
 }
 
 /// Serves while another instance has the state, until asked to stop.
 pub async fn serve_standby(
-    listener: TcpListener,
+    ports: Ports,
     metrics: Arc<Metrics>,
     (clients, state_dir, tls): (Clients, &Path, Option<Arc<Tls>>),
     stop: CancellationToken,
@@ -196,13 +247,17 @@ pub async fn serve_standby(
         .fallback(
             move || async move { Problem::new(StatusCode::SERVICE_UNAVAILABLE, waits()).again_after(5) },
         );
-    connection::serve(listener, behind_door(router, &door, known), (door, tls), (stop, &Notify::new())).await;
+    serve_all(ports.with(tls.as_ref()), &behind_door(router, &door, known), &door, &stop).await;
 }
 
 /// The same for requests that are for this server, and whose senders may.
 fn behind_door(router: Router, door: &Door, known: SignIn) -> Router {
     let by = Arc::new(Guard::new(&door.clients, &door.refusals));
-    router.layer(from_fn_with_state(Arc::new(known), sign_in)).layer(from_fn_with_state(by, guard))
+    let doors = Doors { clients: Arc::new(door.clients.clone()), refusals: Arc::clone(&door.refusals) };
+    router
+        .layer(from_fn_with_state(Arc::new(known), sign_in))
+        .layer(from_fn_with_state(doors, entrance))
+        .layer(from_fn_with_state(by, guard))
 }
 
 async fn metrics(State(scrapes): State<Scrapes>, State(shared): State<Arc<Shared>>) -> impl IntoResponse {

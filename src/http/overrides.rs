@@ -14,7 +14,7 @@ use super::{
     Problem,
     by::By,
     page,
-    request::{Body, Id, Params, at_once, blocking, page_size},
+    request::{Body, Id, Params, Who, at_once, blocking, page_size},
 };
 use crate::{
     access::Actor,
@@ -26,7 +26,7 @@ use crate::{
         time::Calendar,
     },
     say,
-    store::{Cases, OverrideFilter},
+    store::{CaseError, Cases, OverrideFilter},
     text::quoted,
 };
 
@@ -207,15 +207,6 @@ pub async fn show(State(shared): State<Arc<Shared>>, Id(id): Id<i64>) -> Result<
     .await
 }
 
-/// Who confirms an override, or takes it back.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct Who {
-    /// Who acts; the proxy in front tells it where `http.user_header` is set.
-    who: Option<String>,
-}
-
 /// Grants an override as the second person
 #[utoipa::path(post, path = "/api/v1/overrides/{id}/confirm", operation_id = "confirm_override", tag = "decisions",
     params(("id" = i64, Path, description = "The override's number"), Who),
@@ -231,13 +222,8 @@ pub async fn confirm(
     headers: HeaderMap,
     Params(Who { who }): Params<Who>,
 ) -> Result<Json<OverrideView>, Problem> {
-    let actor = by.actor(&headers, who.as_deref())?;
-    blocking(move || {
-        let now = shared.clock.now();
-        let act = act(&actor, now);
-        let granted = Cases::open(&shared.state_dir)?.by(actor).confirm_override(id, &act)?;
-        count(&shared, "confirmed");
-        Ok(Json(OverrideView::new(granted, &shared.calendar, now)))
+    change(shared, by.actor(&headers, who.as_deref())?, "confirmed", move |cases, act| {
+        cases.confirm_override(id, act)
     })
     .await
 }
@@ -257,13 +243,25 @@ pub async fn revoke(
     headers: HeaderMap,
     Params(Who { who }): Params<Who>,
 ) -> Result<Json<OverrideView>, Problem> {
-    let actor = by.actor(&headers, who.as_deref())?;
+    change(shared, by.actor(&headers, who.as_deref())?, "revoked", move |cases, act| {
+        cases.revoke_override(id, act)
+    })
+    .await
+}
+
+/// Does one thing with an override, and shows what became of it.
+async fn change(
+    shared: Arc<Shared>,
+    actor: Actor,
+    counted: &'static str,
+    work: impl FnOnce(&mut Cases, &Act) -> Result<Override, CaseError> + Send + 'static,
+) -> Result<Json<OverrideView>, Problem> {
     blocking(move || {
         let now = shared.clock.now();
         let act = act(&actor, now);
-        let revoked = Cases::open(&shared.state_dir)?.by(actor).revoke_override(id, &act)?;
-        count(&shared, "revoked");
-        Ok(Json(OverrideView::new(revoked, &shared.calendar, now)))
+        let changed = work(&mut Cases::open(&shared.state_dir)?.by(actor), &act)?;
+        count(&shared, counted);
+        Ok(Json(OverrideView::new(changed, &shared.calendar, now)))
     })
     .await
 }

@@ -45,11 +45,15 @@ pub enum Cause {
     Logins,
     /// TLS did not begin.
     Tls,
+    /// Something that is served at another address.
+    Entrance,
+    /// More requests than one identity may send.
+    Rate,
 }
 
 impl Cause {
     /// All of them.
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 18] = [
         Self::Connections,
         Self::Requests,
         Self::Bytes,
@@ -66,6 +70,8 @@ impl Cause {
         Self::Csrf,
         Self::Logins,
         Self::Tls,
+        Self::Entrance,
+        Self::Rate,
     ];
 
     /// Its name in metrics.
@@ -87,6 +93,8 @@ impl Cause {
             Self::Csrf => "csrf",
             Self::Logins => "logins",
             Self::Tls => "tls",
+            Self::Entrance => "entrance",
+            Self::Rate => "rate",
         }
     }
 }

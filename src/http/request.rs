@@ -8,8 +8,9 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
     http::{HeaderMap, StatusCode, header, request::Parts},
 };
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use tokio::sync::Semaphore;
+use utoipa::IntoParams;
 
 use super::Problem;
 use crate::{say, text::quoted};
@@ -73,6 +74,15 @@ impl<S: Sync> FromRequestParts<S> for IfMatch {
         };
         version.map(|version| Self(Some(version))).ok_or_else(wrong)
     }
+}
+
+/// Who acts, where nobody is known.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Who {
+    /// Who acts; the proxy in front tells it where `http.user_header` is set.
+    pub who: Option<String>,
 }
 
 /// The number of rows that a list gives.

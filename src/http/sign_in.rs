@@ -6,6 +6,7 @@ use std::{
     net::IpAddr,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
+    time::Instant,
 };
 
 use axum::{
@@ -18,17 +19,19 @@ use axum::{
 use super::{
     Problem,
     by::{By, Known, Shown, Way, by_session},
-    connection::Peer,
+    connection::Origin,
     console::is_asked_by_a_person,
+    entrance::Entrance,
     forwarded,
     lens::UNMASKED,
+    local::Local,
     refused::{Cause, Refusals},
     request::at_once,
     routes::{Need, keeps_to_limits, need},
     standing::Standing,
 };
 use crate::{
-    access::{Action, Actor, Identity, decide, is_same},
+    access::{Action, Actor, Identity, Rates, decide, is_same, network},
     clock::Clock,
     config::clients::Clients,
     say,
@@ -45,6 +48,8 @@ const BACKGROUND: &str = "x-background";
 const PATH_MAX: usize = 200;
 /// Refused addresses and users that are remembered for that.
 const REMEMBERED: usize = 4096;
+/// Users and tokens whose requests are counted at a time: more than anybody has.
+const IDENTITIES: usize = 65_536;
 
 /// Knows who is who.
 pub struct SignIn {
@@ -57,6 +62,10 @@ pub struct SignIn {
     accounts: Mutex<Option<Accounts>>,
     /// When it was last written what somebody did, by what is written.
     noted: Mutex<BTreeMap<String, i64>>,
+    /// How often those who are known ask, and from where those who are not.
+    identities: Rates,
+    strangers: Rates,
+    begun: Instant,
 }
 
 impl SignIn {
@@ -75,15 +84,40 @@ impl SignIn {
             writes,
             accounts: Mutex::default(),
             noted: Mutex::default(),
+            identities: Rates::new(clients.rate, IDENTITIES),
+            strangers: Rates::new(clients.rate, REMEMBERED),
+            begun: Instant::now(),
         }
+    }
+
+    /// Time for rates, which no change of the clock makes go back.
+    fn pace(&self) -> i64 {
+        i64::try_from(self.begun.elapsed().as_micros()).unwrap_or(i64::MAX)
+    }
+
+    fn too_often(&self, seconds: u32) -> Problem {
+        self.refusals.count(Cause::Rate);
+        let rate = self.clients.rate;
+        let detail = say!(
+            "too many requests: {rate} a second are taken of one user, token or address (http.rate). Send this one again in {seconds} s",
+            rate,
+            seconds
+        );
+        Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).again_after(seconds)
     }
 
     /// What a request shows and asks for.
     fn asked(&self, request: &Request) -> Asked {
-        let connected = request.extensions().get::<Peer>().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.0);
+        let nowhere = || Origin {
+            entrance: Entrance::Main,
+            peer: IpAddr::from([0, 0, 0, 0]),
+            certified: None,
+            local: None,
+        };
+        let origin = request.extensions().get::<Origin>().cloned().unwrap_or_else(nowhere);
         let headers = request.headers();
         let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-        let shown = Shown::of(headers, &self.clients, connected, request.extensions().get());
+        let shown = Shown::of(headers, &self.clients, &origin);
         let has_chosen = !self.clients.offers.is_empty() && matches!(shown, Shown::Cookie(_));
         let is_page = path.is_none() && is_asked_by_a_person(request.method(), request.uri().path(), headers);
         let need = match self.clients.auth {
@@ -96,7 +130,8 @@ impl SignIn {
         };
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         Asked {
-            peer: forwarded::client(connected, headers, &self.clients),
+            peer: forwarded::client(origin.peer, headers, &self.clients),
+            local: origin.local,
             need,
             shown,
             method: request.method().to_string(),
@@ -114,8 +149,10 @@ impl SignIn {
 
     /// Whether a request may pass, and who sends it.
     async fn judge(self: &Arc<Self>, asked: Asked) -> Result<By, Problem> {
-        let Asked { peer, need, shown, method, path, at, csrf, by_itself, unmasked } = asked;
-        let by = |known| By { known, peer, unmasked, trusted_header: self.clients.user_header.clone() };
+        let Asked { peer, local, need, shown, method, path, at, csrf, by_itself, unmasked } = asked;
+        let trusted_header = self.clients.user_header.clone();
+        let place = local.as_ref().map_or_else(|| peer.to_string(), Local::place);
+        let by = |known| By { known, peer, local, unmasked, trusted_header };
         if need == Need::Nothing {
             return Ok(by(None));
         }
@@ -133,14 +170,23 @@ impl SignIn {
         }
         let Some(known) = known else {
             self.refusals.count(Cause::Identity);
-            self.note_refusal(Actor { who: String::new(), place: peer.to_string() }, what, "unknown");
-            return Err(unknown());
+            self.note_refusal(Actor { who: String::new(), place }, what, "unknown");
+            return Err(match self.strangers.ask(&network(peer).to_string(), self.pace()) {
+                Ok(()) => unknown(),
+                Err(seconds) => self.too_often(seconds),
+            });
         };
         let identity = &known.identity;
+        let actor = || Actor { who: identity.name.clone(), place: place.clone() };
+        if self.clients.auth
+            && let Err(seconds) = self.identities.ask(&identity.key(), self.pace())
+        {
+            self.note_refusal(actor(), what, "rate");
+            return Err(self.too_often(seconds));
+        }
         let refuse = |cause, result| {
             self.refusals.count(cause);
-            let actor = Actor { who: identity.name.clone(), place: peer.to_string() };
-            self.note_refusal(actor, what, result);
+            self.note_refusal(actor(), what, result);
         };
         if let (Some(own), Some(given)) = (known.way.csrf(), &csrf)
             && !is_same(own, given)
@@ -174,8 +220,8 @@ impl SignIn {
             && action.shows()
         {
             match unmasked {
-                true => self.note_unmasked(identity, peer, at),
-                false => self.note_reading(identity, peer, action, at),
+                true => self.note_unmasked(actor(), at),
+                false => self.note_reading(actor(), action, at),
             }
         }
         Ok(by(Some(known)))
@@ -200,10 +246,13 @@ impl SignIn {
                         .user(name)?
                         .and_then(|user| user.identity())
                         .map(|who| known((Way::Proxy, who))),
-                    Shown::Certificate(name) => accounts
+                    Shown::Local(name) => accounts
                         .user(name)?
                         .and_then(|user| user.identity())
-                        .map(|who| known((Way::Certificate, who))),
+                        .map(|who| known((Way::Local, who))),
+                    Shown::Certificate(name) => accounts
+                        .certified(name, now)?
+                        .map(|(token, who)| known((token.map_or(Way::Certificate, Way::Token), who))),
                     Shown::Cookie(text) => accounts
                         .session(text, now)?
                         .map(|(session, who, factor)| known((by_session((session, factor), text), who))),
@@ -256,8 +305,8 @@ impl SignIn {
     }
 
     /// What somebody reads of payments and persons is recorded once a minute for each of it.
-    fn note_reading(self: &Arc<Self>, identity: &Identity, peer: IpAddr, action: Action, at: String) {
-        let (now, actor) = (self.clock.now(), Actor { who: identity.name.clone(), place: peer.to_string() });
+    fn note_reading(self: &Arc<Self>, actor: Actor, action: Action, at: String) {
+        let now = self.clock.now();
         if self.writes && self.is_due(format!("read {} {} {at}", actor.place, actor.who), now, true) {
             self.write(move |accounts| {
                 let deed = Deed { action: action.word(), subject: &at, result: "done", detail: "" };
@@ -267,8 +316,8 @@ impl SignIn {
     }
 
     /// Each time that somebody has persons shown as a whole is recorded.
-    fn note_unmasked(self: &Arc<Self>, identity: &Identity, peer: IpAddr, at: String) {
-        let (now, actor) = (self.clock.now(), Actor { who: identity.name.clone(), place: peer.to_string() });
+    fn note_unmasked(self: &Arc<Self>, actor: Actor, at: String) {
+        let now = self.clock.now();
         if self.writes {
             self.write(move |accounts| {
                 let action = Action::ShowPersonal.word();
@@ -302,6 +351,7 @@ impl SignIn {
 /// What a request asks for, and what it shows of its sender.
 struct Asked {
     peer: IpAddr,
+    local: Option<Local>,
     need: Need,
     shown: Shown,
     method: String,

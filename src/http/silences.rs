@@ -14,7 +14,7 @@ use super::{
     Problem,
     by::By,
     page,
-    request::{Body, Id, Params, blocking, page_size},
+    request::{Body, Id, Params, Who, blocking, page_size},
     view::{Preview, SilenceView},
 };
 use crate::{
@@ -145,15 +145,6 @@ pub async fn show(State(shared): State<Arc<Shared>>, Id(id): Id<i64>) -> Result<
         Ok(Json(SilenceView::new(&silence, &shared.calendar, shared.clock.now())))
     })
     .await
-}
-
-/// Who ends a silence.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct Who {
-    /// Who ends it; the proxy in front tells it where `http.user_header` is set.
-    who: Option<String>,
 }
 
 /// Ends a silence now

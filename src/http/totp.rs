@@ -85,7 +85,7 @@ pub async fn confirm(
         Some(Used::Session(id)) => id,
         _ => String::new(),
     };
-    let by = Actor { who: person(&by)?.name.clone(), place: by.peer.to_string() };
+    let by = Actor { who: person(&by)?.name.clone(), place: by.place() };
     blocking(move || {
         let now = shared.clock.now();
         let mut accounts = Accounts::open(&shared.state_dir)?;

@@ -212,7 +212,22 @@ fn what_cannot_be_tried_is_told() {
     let url = format!("{}/api/v1/backtests/{}", daemon.address, first["id"]);
     assert_eq!(agent().delete(&url).call().unwrap().status(), 202);
     assert!(["stopped", "done"].contains(&ended(&daemon, &first)["state"].as_str().unwrap()));
+    // Who had what tried stands in the audit log; what was refused began nothing.
+    let named = json!({"rule": "large", "params": {"floor": 7}, "who": "王芳"});
+    ended(&daemon, &begin(&daemon, &named));
     assert_eq!(daemon.stop("-TERM"), Some(0));
+    let (_, out, err) = run(bench.path(), &["audit", "export", "--config", "fiscwatch.yaml"]);
+    let rows: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let tried: Vec<_> = rows.iter().filter(|row| row["action"] == "rules.try").collect();
+    assert_eq!(
+        tried.first().map(|row| (&row["subject"], &row["who"])),
+        Some((&json!("paid"), &json!(""))),
+        "{out}{err}"
+    );
+    let named = tried.last().unwrap();
+    assert_eq!((&named["who"], &named["subject"]), (&json!("王芳"), &json!("large")));
+    assert!(named["detail"].as_str().unwrap().contains("{\"floor\":7}"), "{named}");
+    assert!(rows.iter().filter(|row| row["action"] == "rules.try.stop").count() <= 1);
 }
 
 /// Neither windows nor findings of a rule that is tried take the memory that the daemon needs.

@@ -143,6 +143,24 @@ impl Accounts {
         })
     }
 
+    /// Who shows a certificate: the user of its name, or else the program with a good token of that name, and that token's id.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn certified(&self, name: &str, now: i64) -> Result<Option<(Option<String>, Identity)>, StoreError> {
+        if let Some(user) = self.user(name)? {
+            return Ok(user.identity().map(|identity| (None, identity)));
+        }
+        let sql =
+            format!("SELECT {TOKEN} FROM tokens WHERE name = ?1 AND owner IS NULL ORDER BY created_at DESC");
+        self.cases.read(|c| {
+            let mut statement = c.prepare_cached(&sql)?;
+            let tokens = statement.query_map([name], token)?.collect::<Result<Vec<_>, _>>()?;
+            let good = tokens.into_iter().find(|token| token.is_good(now));
+            Ok(good.map(|t| (Some(t.id), Identity { name: t.name, is_program: true, roles: t.roles })))
+        })
+    }
+
     /// Adds a user, who comes by a token or a proxy.
     ///
     /// # Errors

@@ -1,0 +1,64 @@
+//! Commands through the daemon's socket (`http.socket`), for users whom the state does not belong to: the daemon learns from
+//! the kernel who they are, asks the one table, and does what they may.
+
+use anyhow::{Context as _, anyhow};
+use reqwest::{Method, Url};
+use serde_json::Value;
+
+use super::{local::has_the_state, runtime};
+use crate::{config::Config, say};
+
+/// The socket of a daemon that runs.
+pub struct Socket {
+    client: reqwest::Client,
+    runtime: tokio::runtime::Runtime,
+    path: String,
+}
+
+impl Socket {
+    /// The daemon's socket, if the configuration names one and this user cannot work on the state itself.
+    ///
+    /// # Errors
+    /// If there is no client to be had.
+    pub fn of(config: &Config) -> anyhow::Result<Option<Self>> {
+        let Some(path) = config.clients.socket.as_ref().filter(|_| !has_the_state(&config.state_dir)) else {
+            return Ok(None);
+        };
+        let client = reqwest::Client::builder().no_proxy().unix_socket(path.as_path()).build()?;
+        Ok(Some(Self { client, runtime: runtime()?, path: path.display().to_string() }))
+    }
+
+    /// What the daemon answers to a request.
+    ///
+    /// # Errors
+    /// If it cannot be reached, or says what is wrong.
+    pub fn ask(&self, method: Method, path: &[&str], body: Option<&Value>) -> anyhow::Result<Value> {
+        // The name is of no use at a socket; it is one that every daemon answers to.
+        let mut url = Url::parse("http://localhost/api/v1")?;
+        // An address of http has a path.
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.extend(path);
+        }
+        let asked = async {
+            let request = self.client.request(method, url);
+            let request = match body {
+                Some(body) => request.json(body),
+                None => request,
+            };
+            let answer = request.send().await?;
+            let status = answer.status();
+            answer.json::<Value>().await.map(|body| (status, body))
+        };
+        let unreached = || {
+            say!(
+                "the daemon does not answer at {path} (http.socket); is it running, and may you write to the socket?",
+                path = self.path
+            )
+        };
+        let (status, answer) = self.runtime.block_on(asked).with_context(unreached)?;
+        match status.is_success() {
+            true => Ok(answer),
+            false => Err(anyhow!("{}", answer["detail"].as_str().unwrap_or(status.as_str()))),
+        }
+    }
+}
