@@ -1,6 +1,6 @@
 """The attacks of scripts/measure/attacks.sh: each starts a daemon in an empty folder, does its worst, and gives one line."""
 import concurrent.futures as futures
-import http.client, json, os, shutil, socket, sqlite3, subprocess, sys, tempfile, threading, time
+import http.client, json, multiprocessing, os, shutil, socket, sqlite3, subprocess, sys, tempfile, threading, time
 
 BINARY, GROUPS = sys.argv[1], int(sys.argv[2])
 RULES = """
@@ -232,6 +232,72 @@ routes: { sinks: [dead], group_by: [alert], group_wait: 30s }
             f"{n} commits of one payment in two minutes: {at(times, .5)} in the middle, {at(times, .99)} for 99 of 100, {at(times, 1)} "
             f"at worst, {failed} failed; ready failed {ready.failed} of {len(ready.times)} times; {pending:.0f} waiting, {peak} MiB; "
             f"SIGTERM ended it with {code} after {took:.1f} s")
+
+
+def hammer(port, token, seconds):
+    """Asks as fast as it can for the largest page, with a good token and without one, and leaves heads half sent."""
+    until, held, n = time.monotonic() + seconds, [], 0
+    while time.monotonic() < until:
+        for authorization in (f"Bearer {token}", f"Bearer fw_{n:08x}_{'0' * 64}"):
+            try:
+                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+                connection.request("GET", "/api/v1/alerts?limit=1000", headers={"Authorization": authorization})
+                connection.getresponse().read()
+                connection.close()
+            except OSError:
+                pass
+        try:
+            held.append(socket.create_connection(("127.0.0.1", port), timeout=5))
+            held[-1].sendall(b"GET /api/v1/alerts HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
+        except OSError:
+            pass
+        n += 1
+        if len(held) > 500:
+            held.pop(0).close()
+
+
+def flood(seconds=20):
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        ingest = s.getsockname()[1]
+    d = Daemon(config=f"http: {{auth: true, rate: 20, ingest: '127.0.0.1:{ingest}'}}\n")
+
+    def make(*words):
+        command = [BINARY, *words, "--config", "fiscwatch.yaml"]
+        return subprocess.run(command, cwd=d.dir, check=True, stdout=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL).stdout.split()
+
+    make("user", "add", "officer", "--role", "officer")
+    reader = next(w for w in make("token", "add", "screen", "--user", "officer") if w.startswith("fw_"))
+    sender = next(w for w in make("token", "add", "feed", "--role", "ingest") if w.startswith("fw_"))
+    scraper = next(w for w in make("token", "add", "scrape", "--role", "metrics") if w.startswith("fw_"))
+
+    def post():
+        began = time.monotonic()
+        connection = http.client.HTTPConnection("127.0.0.1", ingest, timeout=300)
+        connection.request("POST", "/api/v1/events", body([payment(time.monotonic_ns())]), {"Authorization": f"Bearer {sender}"})
+        status = connection.getresponse().status
+        connection.close()
+        return status, "", time.monotonic() - began
+
+    with Asking(post) as calm:
+        time.sleep(seconds)
+    attackers = [multiprocessing.Process(target=hammer, args=(d.port, reader, seconds)) for _ in range(3)]
+    for attacker in attackers:
+        attacker.start()
+    with Asking(post) as attacked:
+        for attacker in attackers:
+            attacker.join()
+    connection = http.client.HTTPConnection("127.0.0.1", d.port)
+    connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {scraper}"})
+    metrics = connection.getresponse().read().decode()
+    refused = {c: next((int(float(l.rsplit(" ", 1)[1])) for l in metrics.splitlines() if l.startswith(f'fiscwatch_http_refused_total{{cause="{c}"}} ')), 0)
+               for c in ("rate", "identity", "connections")}
+    peak = d.memory()
+    d.stop()
+    told = ", ".join(f"{n} × {cause}" for cause, n in refused.items())
+    return ("three processes that read, guess and leave heads half sent, at the address beside that of events",
+            f"a posted payment {at(calm.times, .5)} in the middle and {at(calm.times, .99)} for 99 of 100 before, {at(attacked.times, .5)} and "
+            f"{at(attacked.times, .99)} meanwhile; {calm.failed + attacked.failed} of {len(calm.times) + len(attacked.times)} failed; refused {told}; {peak} MiB")
 
 
 print("| attack | held |\n| --- | --- |", flush=True)

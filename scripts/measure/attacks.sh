@@ -8,4 +8,4 @@ cd "$(dirname "$0")/../.."
 binary=${ATTACKS_BINARY:-$PWD/target/release/fiscwatch}
 [ -x "$binary" ] || cargo build --release --locked
 ulimit -n 8192 2> /dev/null || true
-exec python3 scripts/measure/attacks.py "$binary" "${1:-100000}" ${ATTACKS:-bodies heads readers windows database receiver}
+exec python3 scripts/measure/attacks.py "$binary" "${1:-100000}" ${ATTACKS:-bodies heads readers windows database receiver flood}

@@ -34,7 +34,7 @@ pub struct OwnSession {
     auth: bool,
     /// Who asks; null if nobody knows.
     user: Option<String>,
-    /// By what they are known: `session`, `token`, `proxy` or `certificate`.
+    /// By what they are known: `session`, `token`, `proxy`, `certificate` or, at the socket, `local`.
     by: Option<&'static str>,
     /// Their roles.
     roles: Vec<String>,

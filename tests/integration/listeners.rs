@@ -227,7 +227,7 @@ fn the_kernel_says_who_is_at_the_socket() {
     assert_eq!(knock(&socket, "POST /api/v1/silences", other).0, 403, "nobody acts as somebody else");
     let place = format!("local uid {}", my_number());
     assert!(
-        office.audit().contains(&(me.trim().to_owned(), place, String::from("silences.add"))),
+        office.audit().contains(&(me.trim().to_owned(), place, String::from("silences.order"))),
         "{:?}",
         office.audit()
     );
@@ -287,7 +287,7 @@ fn officers_work_by_commands_without_the_state_being_theirs() {
     let (code, says) = told(&as_clerk(&office, &["silence", "expire", "1"]));
     assert!(code == Some(0) && says.contains("silence 1 is expired"), "{says}");
     let place = format!("local uid {}", CLERK.1);
-    for action in ["alerts.acknowledge", "silences.add", "silences.expire"] {
+    for action in ["alerts.acknowledge", "silences.order", "silences.expire"] {
         let row = (CLERK.0.to_owned(), place.clone(), action.to_owned());
         assert!(office.audit().contains(&row), "{row:?}: {:?}", office.audit());
     }
