@@ -1,11 +1,13 @@
 //! One batch, one transaction.
 
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, Transaction, named_params, params};
 
 use super::{
     Store, StoreError,
     alerts::{self, Times},
-    checkpoint, decisions, explain, in_force, passed, quarantine, reach,
+    checkpoint, decisions, explain, in_force,
+    named::insert,
+    passed, quarantine, reach,
     sums::{self, Change, meta, set_meta},
     ticks, versions,
 };
@@ -14,9 +16,10 @@ use crate::{
     decision::Decided,
     engine::{ListsStep, SavedWatermark, Ticked, VersionChange},
     evaluate::schedule::PassedTick,
+    finding::Finding,
     journal::JournalBlock,
     ledger::Changes,
-    stream::{Reject, Span},
+    stream::{Position, Reject, Span},
 };
 
 /// All that one transaction stores.
@@ -174,30 +177,29 @@ impl Store {
 
 fn positions(transaction: &Transaction<'_>, spans: &[Span], dir: &std::path::Path) -> Result<(), StoreError> {
     let fail = |error| explain(dir, error);
-    let mut read = transaction
-        .prepare_cached("SELECT \"offset\" FROM positions WHERE source = ?1 AND partition = ?2")
-        .map_err(fail)?;
-    let mut write = transaction
-        .prepare_cached("INSERT OR REPLACE INTO positions VALUES (?1, ?2, ?3, ?4, ?5)")
-        .map_err(fail)?;
+    let sql = "SELECT \"offset\" FROM positions WHERE source = :source AND partition = :partition";
+    let mut read = transaction.prepare_cached(sql).map_err(fail)?;
     let mut change = Change::of(transaction, &sums::POSITIONS);
     for span in spans {
-        let key = params![&*span.source, &*span.partition];
-        let at = match read.query_row(key, |row| row.get::<_, u64>(0)) {
+        let (source, partition) = (&*span.source, &*span.partition);
+        let named = named_params! { ":source": source, ":partition": partition };
+        let at = match read.query_row(named, |row| row.get::<_, u64>(0)) {
             Ok(at) => Some(at),
             Err(rusqlite::Error::QueryReturnedNoRows) => None,
             Err(error) => return Err(fail(error)),
         };
         // A partition may start anywhere the first time (Kafka's retention), and then only where it stands.
         if let Some(at) = at.filter(|at| *at != span.from) {
-            let (source_name, partition) = (span.source.to_string(), span.partition.to_string());
+            let (source_name, partition) = (source.to_owned(), partition.to_owned());
             return Err(StoreError::Gap { source_name, partition, from: span.from, at });
         }
-        let to = &span.to;
+        let Position { offset, records, token } = &span.to;
+        let key = params![source, partition];
         change.before(key).map_err(fail)?;
-        write
-            .execute(params![&*span.source, &*span.partition, to.offset, to.records, to.token])
-            .map_err(fail)?;
+        insert!(transaction, "INSERT OR REPLACE INTO positions", {
+            source, partition, offset, records, token,
+        })
+        .map_err(fail)?;
         change.after(key).map_err(fail)?;
     }
     change.end().map_err(fail)
@@ -205,15 +207,15 @@ fn positions(transaction: &Transaction<'_>, spans: &[Span], dir: &std::path::Pat
 
 /// Returns the number of the last block. Numbers go on when all blocks are sealed and gone.
 fn journal(transaction: &Transaction<'_>, blocks: &[JournalBlock]) -> rusqlite::Result<i64> {
-    let mut insert = transaction.prepare_cached(
-        "INSERT INTO journal (seq, events, first_at, last_at, block, ids, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-    )?;
     let mut seq = last_seq(transaction)?;
     let mut change = Change::of(transaction, &sums::JOURNAL);
     for b in blocks {
         seq += 1;
         let checksum = JournalBlock::checksum(&b.block, &b.ids);
-        insert.execute(params![seq, b.events, b.first_at, b.last_at, b.block, b.ids, checksum])?;
+        let JournalBlock { events, first_at, last_at, block, ids, .. } = b;
+        insert!(transaction, "INSERT INTO journal", {
+            seq, events, first_at, last_at, block, ids, checksum,
+        })?;
         change.after([seq])?;
     }
     change.end()?;
@@ -230,10 +232,9 @@ fn watermark(transaction: &Transaction<'_>, watermark: Option<&SavedWatermark>) 
     let Some(watermark) = watermark else { return Ok(()) };
     let value =
         serde_json::to_string(watermark).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
-    let mut write = transaction.prepare_cached("INSERT OR REPLACE INTO watermark VALUES (1, ?1)")?;
     let mut change = Change::of(transaction, &sums::WATERMARK);
     change.before([1])?;
-    write.execute([value])?;
+    insert!(transaction, "INSERT OR REPLACE INTO watermark", { id: 1, value })?;
     change.after([1])?;
     change.end()
 }
@@ -241,16 +242,16 @@ fn watermark(transaction: &Transaction<'_>, watermark: Option<&SavedWatermark>) 
 /// A window that is judged again after a restart may find what was found before, and so may an event that is sent again
 /// after its file was retired: it is stored once. Gives the row of each, `None` for one that was stored before.
 fn findings(transaction: &Transaction<'_>, findings: &[Filing]) -> rusqlite::Result<Vec<Option<i64>>> {
-    let mut insert = transaction.prepare_cached(
-        "INSERT OR IGNORE INTO findings (finding_id, rule_id, severity, mode, at, event_id, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-    )?;
     let mut stored = Vec::with_capacity(findings.len());
     let mut change = Change::of(transaction, &sums::FINDINGS);
     for Filing { at, finding: f, .. } in findings {
         let body = serde_json::to_string(f).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
-        let event = f.event_id.as_deref().unwrap_or_default();
-        let values = params![f.finding_id, f.rule_id, f.severity, f.mode, at, event, body];
-        let row = (insert.execute(values)? > 0).then(|| transaction.last_insert_rowid());
+        let event_id = f.event_id.as_deref().unwrap_or_default();
+        let Finding { finding_id, rule_id, severity, mode, .. } = f;
+        let written = insert!(transaction, "INSERT OR IGNORE INTO findings", {
+            finding_id, rule_id, severity, mode, at, event_id, body,
+        })?;
+        let row = (written > 0).then(|| transaction.last_insert_rowid());
         if let Some(row) = row {
             change.after([row])?;
         }

@@ -30,6 +30,7 @@ mod listed;
 mod lock;
 mod lookup;
 mod migrate;
+mod named;
 mod notices;
 mod outbox;
 mod overrides;

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::{
     History, Reader, Store, StoreError, explain,
+    named::insert,
     sums::{self, Changes},
 };
 use crate::event::time::Calendar;
@@ -35,11 +36,9 @@ impl Store {
         agree(&dir, &transaction, calendar)?;
         let changes = Changes::default();
         for (name, value) in SETTINGS {
-            let insert = || {
-                let sql = "INSERT OR IGNORE INTO settings VALUES (?1, ?2)";
-                transaction.execute(sql, (name, value(calendar)))
-            };
-            changes.within(&transaction).change(&sums::SETTINGS, [name], insert).map_err(fail)?;
+            let write =
+                || insert!(transaction, "INSERT OR IGNORE INTO settings", { name, value: value(calendar) });
+            changes.within(&transaction).change(&sums::SETTINGS, [name], write).map_err(fail)?;
         }
         changes.end(&transaction).map_err(fail)?;
         transaction.commit().map_err(fail)

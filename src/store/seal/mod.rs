@@ -13,7 +13,7 @@ use std::{
 };
 
 use arrow::error::ArrowError;
-use rusqlite::{Connection, Transaction};
+use rusqlite::{Connection, Transaction, named_params};
 
 use super::{
     BUSY, DATABASE, Store, StoreError, Turns, configure, decisions, explain, reach,
@@ -192,7 +192,8 @@ impl Sealer {
         let mut rows = statement.query([])?;
         let (mut found, mut events) = (None, 0);
         while let Some(row) = rows.next()? {
-            let (seq, more, last_at): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            let (seq, more, last_at): (i64, i64, i64) =
+                (row.get("seq")?, row.get("events")?, row.get("last_at")?);
             events += more;
             if last_at >= cutoff || (found.is_some() && events > RUN_EVENTS) {
                 break;
@@ -292,5 +293,6 @@ fn delete_blocks(transaction: &Transaction<'_>, first: i64, last: i64) -> rusqli
         change.before([seq])?;
     }
     change.end()?;
-    transaction.execute("DELETE FROM journal WHERE seq BETWEEN ?1 AND ?2", [first, last])
+    let sql = "DELETE FROM journal WHERE seq BETWEEN :first AND :last";
+    transaction.execute(sql, named_params! { ":first": first, ":last": last })
 }
