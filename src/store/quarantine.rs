@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, named_params, params}
 
 use super::{
     Commit, StoreError,
+    error::Failed,
     named::insert,
     sums::{self, Change, meta, set_meta},
 };
@@ -76,35 +77,33 @@ pub fn bytes(connection: &Connection) -> rusqlite::Result<u64> {
     Ok(meta(connection, BYTES)?.unsigned_abs())
 }
 
-/// Stores rejected records and marks those that were read again.
+/// Stores rejected records and marks those that were read again. Gives the bytes in quarantine, and which of the records it
+/// had no room for.
 pub fn write(
     transaction: &Transaction<'_>,
-    commit: &mut Commit,
+    commit: &Commit,
     limit: &QuarantineLimit,
-    fail: &dyn Fn(rusqlite::Error) -> StoreError,
-) -> Result<(), StoreError> {
-    let before = bytes(transaction).map_err(fail)?;
-    mark_replayed(transaction, commit).map_err(fail)?;
+) -> Result<(u64, Vec<usize>), Failed> {
+    let before = bytes(transaction)?;
+    mark_replayed(transaction, commit)?;
     let mut entries = Entries { transaction, now: commit.now, bytes: before, tried: false };
     let mut overflow = Vec::new();
     for (at, reject) in commit.rejects.iter().enumerate() {
-        if entries.fits(reject, limit.bytes).map_err(fail)? {
-            entries.add(reject).map_err(fail)?;
+        if entries.fits(reject, limit.bytes)? {
+            entries.add(reject)?;
         } else if limit.full == WhenFull::Stop {
-            return Err(StoreError::QuarantineFull { bytes: entries.bytes });
+            return Err(StoreError::QuarantineFull { bytes: entries.bytes }.into());
         } else {
             overflow.push(at);
         }
     }
     for at in &overflow {
-        entries.count(&commit.rejects[*at]).map_err(fail)?;
+        entries.count(&commit.rejects[*at])?;
     }
     if entries.bytes != before {
-        set_meta(transaction, BYTES, entries.bytes.cast_signed()).map_err(fail)?;
+        set_meta(transaction, BYTES, entries.bytes.cast_signed())?;
     }
-    commit.quarantine_bytes = entries.bytes;
-    commit.overflow = overflow;
-    Ok(())
+    Ok((entries.bytes, overflow))
 }
 
 fn mark_replayed(transaction: &Transaction<'_>, commit: &Commit) -> rusqlite::Result<()> {

@@ -3,9 +3,10 @@
 use rusqlite::{Connection, Row, named_params, types::ValueRef};
 
 use super::{
-    CaseError, Cases, StoreError,
+    CaseError, Cases, StoreError, Turns,
     alerts::{self, from_json, json},
-    chain, explain,
+    cases::patience,
+    chain,
     named::insert,
     query::LIMIT_MAX,
     sums::{self, Changes, Summed},
@@ -142,15 +143,12 @@ impl Cases {
         &self,
         work: impl FnOnce(&Summed<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
-        let run = || {
-            let transaction = self.begin()?;
+        Turns::of(&self.dir).write((&self.dir, &self.connection), Some(patience()), |transaction| {
             let changes = Changes::default();
-            let done = work(&changes.within(&transaction))?;
-            changes.end(&transaction)?;
-            transaction.commit()?;
+            let done = work(&changes.within(transaction))?;
+            changes.end(transaction)?;
             Ok(done)
-        };
-        run().map_err(|error| explain(&self.dir, error))
+        })
     }
 
     /// The alerts that are not over and match, as far as the newest 20000 tell.

@@ -21,12 +21,12 @@ pub fn begin(connection: &Connection) -> rusqlite::Result<()> {
     }
 }
 
-/// Notes ticks.
-pub fn write(connection: &Connection, ticks: &[Ticked]) -> rusqlite::Result<()> {
+/// Notes ticks; `before` is the last block before those that they count.
+pub fn write(connection: &Connection, ticks: &[Ticked], before: i64) -> rusqlite::Result<()> {
     let mut change = Change::of(connection, &sums::TICKS);
     for Ticked { at, rule_id, block } in ticks {
         // One that an earlier process did is evaluated again where its rule was gone meanwhile; the first one counts.
-        if insert!(connection, "INSERT OR IGNORE INTO ticks", { at, rule_id, block })? > 0 {
+        if insert!(connection, "INSERT OR IGNORE INTO ticks", { at, rule_id, block: before + block })? > 0 {
             change.after(params![at, rule_id])?;
         }
     }

@@ -80,15 +80,12 @@ impl Outbox {
     /// # Errors
     /// If the database cannot be read or written.
     pub fn round<T>(&mut self, work: impl FnOnce(&Round<'_>) -> RoundResult<T>) -> Result<T, StoreError> {
-        let run = || -> RoundResult<T> {
-            let transaction = self.turns.begin(&self.connection, None)?;
+        self.turns.write((&self.dir, &self.connection), None, |transaction| {
             let round = Round { transaction, changes: Changes::default() };
             let result = work(&round)?;
-            round.changes.end(&round.transaction)?;
-            round.transaction.commit()?;
+            round.changes.end(transaction)?;
             Ok(result)
-        };
-        run().map_err(|RoundError(error)| explain(&self.dir, error))
+        })
     }
 
     fn read<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use rusqlite::{OptionalExtension, Row, named_params};
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use crate::{
     alert::{
@@ -12,9 +12,9 @@ use crate::{
     finding::Finding,
     store::{
         alerts::{self, Times, from_json, json},
+        error::Failed,
         named::insert,
         sums::{self, Changes, Summed},
-        turn::Turn,
     },
 };
 
@@ -59,6 +59,12 @@ pub struct Group {
 #[derive(Debug)]
 pub struct RoundError(pub(super) rusqlite::Error);
 
+impl From<RoundError> for Failed {
+    fn from(RoundError(error): RoundError) -> Self {
+        Self::Database(error)
+    }
+}
+
 impl From<rusqlite::Error> for RoundError {
     fn from(error: rusqlite::Error) -> Self {
         Self(error)
@@ -71,13 +77,13 @@ pub type RoundResult<T> = Result<T, RoundError>;
 /// One round of bundling: a transaction.
 #[derive(Debug)]
 pub struct Round<'o> {
-    pub(super) transaction: Turn<'o>,
+    pub(super) transaction: &'o Connection,
     pub(super) changes: Changes,
 }
 
 impl Round<'_> {
     pub(super) fn summed(&self) -> Summed<'_> {
-        self.changes.within(&self.transaction)
+        self.changes.within(self.transaction)
     }
 
     /// The groups of the next entries that are due, in the order of the entries; a group comes once for each of them. They
@@ -336,7 +342,7 @@ impl Round<'_> {
     /// # Errors
     /// If the database cannot be read.
     pub fn alert(&self, id: &str) -> RoundResult<Option<Alert>> {
-        Ok(alerts::find(&self.transaction, id)?)
+        Ok(alerts::find(self.transaction, id)?)
     }
 
     /// Escalates an alert.
@@ -368,7 +374,7 @@ impl Round<'_> {
     /// # Errors
     /// If the database cannot be read.
     pub fn evidence(&self, alert_id: &str, limit: usize) -> RoundResult<Vec<Finding>> {
-        Ok(alerts::evidence(&self.transaction, alert_id, limit)?)
+        Ok(alerts::evidence(self.transaction, alert_id, limit)?)
     }
 }
 
