@@ -135,7 +135,7 @@ impl Store {
         let (dir, limit) = (&self.dir, &self.quarantine);
         let reach = |name: &str| reach(dir, name);
         // However long another program takes: the stream waits, and nothing is lost.
-        let committed = self.turns.write((dir, &self.connection), None, |transaction| {
+        let committed = self.turns.write(dir, &self.connection, None, |transaction| {
             write(transaction, commit, desk, limit, &reach)
         })?;
         reach("commit.done")?;

@@ -30,7 +30,7 @@ impl Store {
     /// If it was made with another one; nothing is changed then.
     pub fn settle(&mut self, calendar: &Calendar) -> Result<(), StoreError> {
         let dir = &self.dir;
-        self.turns.write((dir, &self.connection), None, |transaction| {
+        self.turns.write(dir, &self.connection, None, |transaction| {
         sums::check(dir, transaction, &sums::SETTINGS)?;
         agree(dir, transaction, calendar)?;
         let changes = Changes::default();

@@ -143,7 +143,7 @@ impl Cases {
         &self,
         work: impl FnOnce(&Summed<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
-        Turns::of(&self.dir).write((&self.dir, &self.connection), Some(patience()), |transaction| {
+        Turns::of(&self.dir).write(&self.dir, &self.connection, Some(patience()), |transaction| {
             let changes = Changes::default();
             let done = work(&changes.within(transaction))?;
             changes.end(transaction)?;

@@ -135,17 +135,18 @@ impl Turns {
     /// If the database fails, or the work does; nothing is changed then.
     pub fn write<T>(
         self: &Arc<Self>,
-        (dir, connection): (&Path, &Connection),
+        dir: &Path,
+        connection: &Connection,
         patience: Option<Duration>,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, Failed>,
     ) -> Result<T, StoreError> {
-        let run = || {
+        let run = || -> Result<T, Failed> {
             let turn = self.begin(connection, patience)?;
             let done = work(&turn)?;
             turn.commit()?;
             Ok(done)
         };
-        run().map_err(|failed: Failed| failed.explained(dir))
+        run().map_err(|failed| failed.explained(dir))
     }
 
     fn ask<'c>(

@@ -273,7 +273,7 @@ impl Sealer {
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<(), Failed>,
     ) -> Result<(), StoreError> {
-        Turns::of(&self.dir).write((&self.dir, &self.connection), Some(BUSY), work)
+        Turns::of(&self.dir).write(&self.dir, &self.connection, Some(BUSY), work)
     }
 
     /// The state directory.
