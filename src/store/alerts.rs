@@ -219,13 +219,6 @@ pub fn json<T: serde::Serialize>(value: &T) -> rusqlite::Result<String> {
     serde_json::to_string(value).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))
 }
 
-/// A column that has one of the words of a type. Another word is an error: nothing stands in for it.
-pub fn word<T: std::str::FromStr<Err = String>>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
-    let at = row.as_ref().column_index(column)?;
-    let word: String = row.get(at)?;
-    word.parse().map_err(|e: String| rusqlite::Error::FromSqlConversionFailure(at, Type::Text, e.into()))
-}
-
 /// A column of JSON.
 pub fn from_json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
     let at = row.as_ref().column_index(column)?;
