@@ -1,7 +1,7 @@
 //! Alerts in the store: filed inside a commit, moved on by officers and time in transactions of their own.
 
 use rusqlite::{
-    Connection, OptionalExtension, Row, named_params, params,
+    Connection, OptionalExtension, Row, RowIndex, named_params, params,
     types::{Type, ValueRef},
 };
 
@@ -220,8 +220,11 @@ pub fn json<T: serde::Serialize>(value: &T) -> rusqlite::Result<String> {
 }
 
 /// A column of JSON.
-pub fn from_json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
-    let at = row.as_ref().column_index(column)?;
+pub fn from_json<T: serde::de::DeserializeOwned>(
+    row: &Row<'_>,
+    column: impl RowIndex,
+) -> rusqlite::Result<T> {
+    let at = column.idx(row.as_ref())?;
     let text: String = row.get(at)?;
     serde_json::from_str(&text)
         .map_err(|e| rusqlite::Error::FromSqlConversionFailure(at, Type::Text, e.into()))
