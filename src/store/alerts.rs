@@ -1,7 +1,7 @@
 //! Alerts in the store: filed inside a commit, moved on by officers and time in transactions of their own.
 
 use rusqlite::{
-    Connection, OptionalExtension, Row, named_params, params,
+    Connection, OptionalExtension, Row, RowIndex, named_params, params,
     types::{Type, ValueRef},
 };
 
@@ -219,16 +219,12 @@ pub fn json<T: serde::Serialize>(value: &T) -> rusqlite::Result<String> {
     serde_json::to_string(value).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))
 }
 
-/// A column that has one of the words of a type. Another word is an error: nothing stands in for it.
-pub fn word<T: std::str::FromStr<Err = String>>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
-    let at = row.as_ref().column_index(column)?;
-    let word: String = row.get(at)?;
-    word.parse().map_err(|e: String| rusqlite::Error::FromSqlConversionFailure(at, Type::Text, e.into()))
-}
-
 /// A column of JSON.
-pub fn from_json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
-    let at = row.as_ref().column_index(column)?;
+pub fn from_json<T: serde::de::DeserializeOwned>(
+    row: &Row<'_>,
+    column: impl RowIndex,
+) -> rusqlite::Result<T> {
+    let at = column.idx(row.as_ref())?;
     let text: String = row.get(at)?;
     serde_json::from_str(&text)
         .map_err(|e| rusqlite::Error::FromSqlConversionFailure(at, Type::Text, e.into()))

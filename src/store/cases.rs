@@ -7,11 +7,11 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, Row, named_params, params_from_iter};
+use rusqlite::{Connection, Row, params_from_iter};
 
 use super::{
     BUSY, StoreError,
-    alerts::{self, Times, word},
+    alerts::{self, Times},
     audit::{self, DONE, Deed},
     explain, limited, open_reader, open_writer,
     query::LIMIT_MAX,
@@ -21,7 +21,7 @@ use super::{
 use crate::{
     access::{Actor, Limits},
     alert::{
-        Alert, Change, Desk,
+        Action, Alert, Change, Desk, State,
         desk::{Order, Refusal},
     },
     failpoint,
@@ -200,12 +200,10 @@ impl Cases {
     /// If there is none, or several.
     pub fn complete(&self, prefix: &str) -> Result<String, CaseError> {
         let end = format!("{prefix}\u{7f}");
-        let sql = "SELECT alert_id FROM alerts WHERE alert_id >= :first AND alert_id < :end ORDER BY alert_id LIMIT 2";
-        let found: Vec<String> = self.read(|c| {
-            c.prepare_cached(sql)?
-                .query_map(named_params! { ":first": prefix, ":end": end }, |row| row.get(0))?
-                .collect()
-        })?;
+        let sql =
+            "SELECT alert_id FROM alerts WHERE alert_id >= ?1 AND alert_id < ?2 ORDER BY alert_id LIMIT 2";
+        let found: Vec<String> =
+            self.read(|c| c.prepare_cached(sql)?.query_map([prefix, &end], |row| row.get(0))?.collect())?;
         match found.as_slice() {
             [one] => Ok(one.clone()),
             [first, ..] if first == prefix => Ok(first.clone()),
@@ -222,15 +220,12 @@ impl Cases {
     /// # Errors
     /// If the database cannot be read.
     pub fn verdicts(&self) -> Result<BTreeMap<String, Verdicts>, StoreError> {
-        let sql =
-            "SELECT a.rule_id, count(DISTINCT iif(h.action = 'confirm', h.alert_id, NULL)) AS confirmed,
-                          count(DISTINCT iif(h.action = 'dismiss', h.alert_id, NULL)) AS dismissed
+        let sql = "SELECT a.rule_id, count(DISTINCT iif(h.action = 'confirm', h.alert_id, NULL)),
+                          count(DISTINCT iif(h.action = 'dismiss', h.alert_id, NULL))
                    FROM alert_history h JOIN alerts a USING (alert_id)
                    WHERE h.action IN ('confirm', 'dismiss') GROUP BY a.rule_id";
-        let row = |row: &Row<'_>| {
-            let verdicts = Verdicts { confirmed: row.get("confirmed")?, dismissed: row.get("dismissed")? };
-            Ok((row.get("rule_id")?, verdicts))
-        };
+        let row =
+            |row: &Row<'_>| Ok((row.get(0)?, Verdicts { confirmed: row.get(1)?, dismissed: row.get(2)? }));
         self.read(|c| c.prepare_cached(sql)?.query_map([], row)?.collect())
     }
 
@@ -294,11 +289,15 @@ fn latest(connection: &Connection, id: &str) -> rusqlite::Result<Vec<Change>> {
 }
 
 fn change(row: &Row<'_>) -> rusqlite::Result<Change> {
+    let (action, state): (String, String) = (row.get(2)?, row.get(3)?);
+    let wrong = |at: usize, e: String| {
+        rusqlite::Error::FromSqlConversionFailure(at, rusqlite::types::Type::Text, e.into())
+    };
     Ok(Change {
-        at: row.get("at")?,
-        who: row.get("who")?,
-        action: word(row, "action")?,
-        state: word(row, "state")?,
-        why: row.get("why")?,
+        at: row.get(0)?,
+        who: row.get(1)?,
+        action: action.parse::<Action>().map_err(|e| wrong(2, e))?,
+        state: state.parse::<State>().map_err(|e| wrong(3, e))?,
+        why: row.get(4)?,
     })
 }

@@ -6,14 +6,11 @@
 //! A digest is BLAKE3 of the digest before (32 zero bytes at first) and of each value: its type, length and bytes.
 
 use rusqlite::{
-    Connection, named_params, params_from_iter,
+    Connection, params_from_iter,
     types::{ToSqlOutput, ValueRef},
 };
 
-use super::{
-    named::insert,
-    sums::{self, Summed, Table},
-};
+use super::sums::{self, Summed, Table};
 use crate::say;
 
 /// A history whose records are chained.
@@ -99,12 +96,11 @@ impl Chain {
         let count = statement.column_count();
         let mut write = summed
             .transaction
-            .prepare(&format!("UPDATE {} SET digest = :digest WHERE seq = :seq", self.table.name))?;
+            .prepare(&format!("UPDATE {} SET digest = ?1 WHERE seq = ?2", self.table.name))?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             head = head.then((1..count).map(|at| row.get_ref_unwrap(at)));
-            let seq: i64 = row.get("seq")?;
-            write.execute(named_params! { ":seq": seq, ":digest": &head.digest.as_bytes()[..] })?;
+            write.execute((&head.digest.as_bytes()[..], row.get::<_, i64>(0)?))?;
         }
         self.set_head(summed, &head)
     }
@@ -121,12 +117,11 @@ impl Chain {
 
     fn set_head(&self, summed: &Summed<'_>, head: &Head) -> rusqlite::Result<()> {
         let name = self.table.name;
-        let write = || {
-            insert!(summed.transaction, "INSERT OR REPLACE INTO chains", {
-                name, records: head.records, head: &head.digest.as_bytes()[..],
-            })
-        };
-        summed.change(&sums::CHAINS, [name], write).map(|_| ())
+        summed.change(&sums::CHAINS, [name], || {
+            let mut write =
+                summed.transaction.prepare_cached("INSERT OR REPLACE INTO chains VALUES (?1, ?2, ?3)")?;
+            write.execute((name, head.records, &head.digest.as_bytes()[..])).map(|_| ())
+        })
     }
 
     /// Follows the chain from its first record, and gives its end, or where it breaks.
@@ -148,11 +143,11 @@ impl Chain {
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             head = head.then((2..count).map(|at| row.get_ref_unwrap(at)));
-            if row.get_ref("digest")?.as_blob().is_ok_and(|digest| digest == head.digest.as_bytes()) {
+            if row.get_ref(1)?.as_blob().is_ok_and(|digest| digest == head.digest.as_bytes()) {
                 shown(&head);
                 continue;
             }
-            let seq: i64 = row.get("seq")?;
+            let seq: i64 = row.get(0)?;
             return Ok(Err(say!(
                 "{table}: record {seq} does not follow the one before it: it was changed, or a record before it was taken out, put in or moved",
                 table,

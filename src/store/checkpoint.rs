@@ -145,8 +145,11 @@ fn restore(
     Ok(())
 }
 
-/// The amounts of a line by the names of their columns.
-const AMOUNTS: [(&str, fn(&mut Balances) -> &mut i128); 10] = [
+/// A column of a line, and the amount that stands in it.
+type Amount = (&'static str, fn(&mut Balances) -> &mut i128);
+
+/// The amounts of a line.
+const AMOUNTS: [Amount; 10] = [
     ("total", |b| &mut b.total),
     ("executed", |b| &mut b.executed),
     ("frozen", |b| &mut b.frozen),
