@@ -120,7 +120,7 @@ impl Cases {
         audit::record(summed, now, &actor, Deed { action, subject, result: DONE, detail })
     }
 
-    fn begin(&self) -> rusqlite::Result<Turn<'_>> {
+    pub(super) fn begin(&self) -> rusqlite::Result<Turn<'_>> {
         Turns::of(&self.dir).begin(&self.connection, Some(patience()))
     }
 
