@@ -180,9 +180,9 @@ fn stages(c: &mut Criterion) {
         b.iter_batched(
             commits,
             |commits| {
-                commits
-                    .into_iter()
-                    .for_each(|mut commit| store.commit(&mut commit, &desk).expect("a commit"));
+                for commit in commits {
+                    store.commit(&commit, &desk).expect("a commit");
+                }
             },
             BatchSize::LargeInput,
         );

@@ -10,6 +10,13 @@ const binary = process.env.BINARY ?? fileURLToPath(new URL("../../target/debug/f
 /** Rules that judge each event by itself: nothing depends on the hour of the test. */
 const RULES = ["budget.yaml", "cash.yaml", "payee.yaml"];
 
+/** A group of lines that finds nothing, so that there is one to look at. */
+const GROUPS = `groups:
+  - { id: unit, title: { zh: 单位, en: Unit }, by: [unit_code] }
+rules:
+  - { id: unit-below-nothing, title: t, severity: low, trigger: payment, group: unit, when: group.total < 0, key: [group.key] }
+`;
+
 /** The shipped configuration with a sink that is always there, and one that never answers. */
 function configured(text, auth) {
   const sinks =
@@ -43,6 +50,7 @@ export class Daemon {
     execFileSync(binary, ["init", "treasury"], { cwd: daemon.folder, stdio: "pipe" });
     const rules = join(daemon.folder, "treasury/rules");
     for (const name of readdirSync(rules)) if (!RULES.includes(name)) rmSync(join(rules, name), { recursive: true });
+    writeFileSync(join(rules, "groups.yaml"), GROUPS);
     const config = join(daemon.folder, "treasury/config/fiscwatch.yaml");
     writeFileSync(config, configured(readFileSync(config, "utf8"), auth));
     // The first users are made on the machine, before the daemon runs.

@@ -239,6 +239,19 @@ test("budgets as areas: each leads a step further down, and is as large as its m
   await page.context().close();
 });
 
+test("the groups that rules control stand beside what lines are grouped by", async () => {
+  const page = await officer(chrome, daemon);
+  await page.goto("/budget");
+  await page.locator(".tabs a", { hasText: "控制组" }).click();
+  await page.locator("tbody tr").first().waitFor();
+  const { groups, total } = await daemon.get("/budget/groups?sort=available");
+  assert.equal(await page.locator("tbody tr").count(), Math.min(total, 200));
+  const first = await page.locator("tbody tr th").first().textContent();
+  assert.equal(first, `${groups[0].key} 单位`);
+  await judge(page, daemon);
+  await page.context().close();
+});
+
 test("what was decided: found by its answer, with its reasons, and released", async () => {
   const page = await officer(chrome, daemon);
   await page.goto("/decisions?decision=block");
@@ -251,7 +264,9 @@ test("what was decided: found by its answer, with its reasons, and released", as
   const figures = await page.locator(".foot-note .money").textContent();
   assert.equal(figures.replace(/,/g, ""), blocked.largest_amount);
   // The condition in its parts, and somebody who answers for the application.
-  assert.equal(await page.locator(".conditions li").count(), blocked.reasons.flatMap((one) => one.conjuncts).length);
+  const groups = await page.locator(".panel", { hasText: "控制组余额" }).locator("h3").allTextContents();
+  assert.deepEqual(groups, [`${blocked.groups[0].key} ${blocked.groups[0].lines} 个指标`]);
+  assert.equal(await page.locator(".compares li").count(), blocked.reasons.flatMap((one) => one.conjuncts).length);
   await page.locator("section button, .panel button", { hasText: "特批放行" }).click();
   await page.locator("textarea[name=reason]").fill("防汛急需");
   await page.locator("input[name=who]").fill("李主任");

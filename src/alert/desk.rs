@@ -143,8 +143,6 @@ pub struct Filing {
     pub personal: Arc<Kinds>,
     /// Whether the rule's condition can stop being true by itself.
     pub clears: bool,
-    /// The alert it was filed under, once it was.
-    pub alert_id: Option<String>,
 }
 
 impl Filing {

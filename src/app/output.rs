@@ -13,7 +13,7 @@ use crate::{
     finding::Finding,
     personal::number::{self, Tail},
     rule::RuleSet,
-    store::{Commit, Store, StoreError},
+    store::{Commit, Committed, Store, StoreError},
     telemetry::Metrics,
 };
 
@@ -59,20 +59,20 @@ impl StoreOutput {
         Some(rules.digests().map(|(id, digest)| (id.to_owned(), digest)).collect())
     }
 
-    async fn store(&mut self, mut commit: Commit) -> Result<Commit, EngineError> {
+    async fn store(&mut self, commit: Commit) -> Result<(Commit, Committed), EngineError> {
         let Some(mut store) = self.store.take() else {
             return Err(EngineError::Internal(String::from("a commit after a failed one")));
         };
         // fsync blocks, so it has a thread of its own; the store comes back with the result.
         let desk = self.shared.desk();
         let task = self.workers.blocking(move || {
-            let result: Result<(), StoreError> = store.commit(&mut commit, &desk);
+            let result = store.commit(&commit, &desk);
             (store, commit, result)
         });
         let (store, commit, result) = task.await.map_err(|e| EngineError::Internal(e.to_string()))?;
-        result?;
+        let committed = result?;
         self.store = Some(store);
-        Ok(commit)
+        Ok((commit, committed))
     }
 }
 
@@ -92,10 +92,11 @@ impl Output for StoreOutput {
             let cleared = cleared(batch, &mut self.watched);
             commit.append(part(batch, cleared, now));
         }
+        let mut committed = Committed::default();
         if !commit.is_empty() {
             commit.rules = batches.last().and_then(|batch| self.other_rules(&batch.rules));
             let timer = self.shared.metrics.commit_duration.start_timer();
-            commit = self.store(commit).await?;
+            (commit, committed) = self.store(commit).await?;
             timer.observe_duration();
         }
         if commit.checkpoint.is_some() {
@@ -103,10 +104,12 @@ impl Output for StoreOutput {
             let _ = self.sealing.try_send(());
         }
         self.shared.commits.fetch_add(1, Ordering::Relaxed);
-        if !commit.findings.is_empty() || !commit.cleared.is_empty() {
+        if !committed.findings.is_empty() || !commit.cleared.is_empty() {
             self.shared.wake_dispatch();
         }
-        for Filing { finding, alert_id, .. } in std::mem::take(&mut commit.findings) {
+        let mut new = committed.findings.iter().peekable();
+        for (place, Filing { finding, .. }) in std::mem::take(&mut commit.findings).into_iter().enumerate() {
+            let Some((_, alert_id)) = new.next_if(|(at, _)| *at == place) else { continue };
             // With the alert's id this is the first link from an event to its mail (docs/operations.md).
             tracing::info!(
                 rule = finding.rule_id,
@@ -118,7 +121,7 @@ impl Output for StoreOutput {
             );
             let _ = self.shared.findings.send(Arc::new(finding));
         }
-        for alert in &commit.resolved {
+        for alert in &committed.resolved {
             tracing::info!(alert, "the condition is no longer true, the alert is resolved");
         }
         reach("commit.counted")?;
@@ -140,7 +143,7 @@ impl Output for StoreOutput {
             tracing::debug!(source, partition = %reject.partition, record = reject.record, reason, "{detail}");
         }
         if !commit.rejects.is_empty() {
-            self.shared.quarantine.committed(&commit, &self.shared.metrics);
+            self.shared.quarantine.committed(&commit.rejects, &committed, &self.shared.metrics);
         }
         gauges(&self.shared);
         Ok(())
@@ -184,7 +187,6 @@ fn filings(batch: &mut Committable) -> Vec<Filing> {
             rule: Arc::clone(&rule.rule),
             personal: Arc::clone(&rule.personal),
             clears: rule.clears.is_some(),
-            alert_id: None,
         })
     };
     batch.evaluation.take_findings().filter_map(file).collect()

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 
-use crate::{store::Commit, telemetry::Metrics};
+use crate::{store::Committed, stream::Reject, telemetry::Metrics};
 
 /// How full the quarantine is.
 #[derive(Debug)]
@@ -37,17 +37,17 @@ impl QuarantineGauge {
         metrics.quarantine_bytes.set(bytes.try_into().unwrap_or(i64::MAX));
     }
 
-    /// Takes in a commit that had rejects.
-    pub fn committed(&self, commit: &Commit, metrics: &Metrics) {
-        self.start(commit.quarantine_bytes, metrics);
-        for at in &commit.overflow {
-            let reject = &commit.rejects[*at];
+    /// Takes in what became of a commit that had rejects.
+    pub fn committed(&self, rejects: &[Reject], committed: &Committed, metrics: &Metrics) {
+        self.start(committed.quarantine_bytes, metrics);
+        for at in &committed.overflow {
+            let reject = &rejects[*at];
             let source = metrics.source_label(&reject.source);
             metrics.quarantine_overflow.with_label_values(&[source, reject.reason.code()]).inc();
         }
-        self.overflow.fetch_add(commit.overflow.len() as u64, Ordering::Relaxed);
-        let (bytes, limit) = (commit.quarantine_bytes, self.limit);
-        if !commit.overflow.is_empty() {
+        self.overflow.fetch_add(committed.overflow.len() as u64, Ordering::Relaxed);
+        let (bytes, limit) = (committed.quarantine_bytes, self.limit);
+        if !committed.overflow.is_empty() {
             if !self.told_of_none.swap(true, Ordering::Relaxed) {
                 tracing::error!(
                     bytes,

@@ -17,7 +17,7 @@ use crate::{
     evaluate::row::RuleCounts,
     event::EventType,
     rule::{
-        Rule,
+        Group, Rule, Text,
         window::{Measure, View},
     },
     say,
@@ -44,6 +44,8 @@ pub struct RuleDetail {
     by: Vec<String>,
     /// What is measured of a window.
     measures: Vec<MeasureView>,
+    /// The budget lines whose sums it compares with those of the event's line.
+    group: Option<GroupDefinition>,
     r#where: Option<String>,
     /// The condition; of a schedule its query.
     when: String,
@@ -60,6 +62,28 @@ pub struct RuleDetail {
     owner: Option<String>,
     /// What it found by week of event time, the latest 53 weeks that have any.
     weeks: Vec<WeekView>,
+}
+
+/// Which budget lines belong together.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct GroupDefinition {
+    group_id: String,
+    title: Text,
+    /// What its lines have in common beside the fiscal year.
+    by: Vec<String>,
+    /// Which lines there are; null for all.
+    r#where: Option<String>,
+}
+
+impl GroupDefinition {
+    fn new(group: &Group) -> Self {
+        Self {
+            group_id: group.id.clone(),
+            title: group.title.clone(),
+            by: group.by.iter().map(|part| part.text.clone()).collect(),
+            r#where: group.filter.as_ref().map(|filter| filter.text.clone()),
+        }
+    }
 }
 
 /// Something that is measured of a window.
@@ -178,6 +202,7 @@ fn detail(rule: &Rule, shared: &Shared) -> RuleDetail {
         span,
         by,
         measures: measures.iter().map(MeasureView::new).chain(beside(&rule.view)).collect(),
+        group: rule.group.as_deref().map(GroupDefinition::new),
         r#where: rule.filter.as_ref().map(|filter| filter.text.clone()),
         when,
         key: texts(&rule.key),

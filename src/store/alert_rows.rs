@@ -107,9 +107,11 @@ pub fn keep(connection: &Connection) -> rusqlite::Result<()> {
 /// What an index of `alerts` tells of all of them, without their bodies.
 fn figures(connection: &Connection, table: &str) -> rusqlite::Result<Vec<(String, String, i64, i64)>> {
     let sql = format!(
-        "SELECT state, severity, count(*), sum(opened_at / 1000000) FROM {table} GROUP BY 1, 2 ORDER BY 1, 2"
+        "SELECT state, severity, count(*) AS n, sum(opened_at / 1000000) AS opened FROM {table} GROUP BY 1, 2 ORDER BY 1, 2"
     );
-    let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+    let row = |row: &rusqlite::Row<'_>| {
+        Ok((row.get("state")?, row.get("severity")?, row.get("n")?, row.get("opened")?))
+    };
     connection.prepare(&sql)?.query_map([], row)?.collect()
 }
 

@@ -1,12 +1,14 @@
 //! Alerts in the store: filed inside a commit, moved on by officers and time in transactions of their own.
 
 use rusqlite::{
-    Connection, OptionalExtension, Row, params,
+    Connection, OptionalExtension, Row, RowIndex, named_params, params,
     types::{Type, ValueRef},
 };
 
 use super::{
-    chain, outbox,
+    chain,
+    named::insert,
+    outbox,
     sums::{self, Changes, Summed},
 };
 use crate::{
@@ -59,9 +61,9 @@ pub fn file(
         if let Some(row) = row.filter(|_| filing.is_live()) {
             let step = place(transaction, desk, filing, times.now)?;
             save(&summed, &step, times)?;
-            let mut link = transaction.prepare_cached("INSERT INTO alert_findings VALUES (?1, ?2)")?;
-            link.execute(params![step.alert.alert_id, row])?;
-            summed.inserted(&sums::ALERT_FINDINGS, params![step.alert.alert_id, row])?;
+            let alert_id = &step.alert.alert_id;
+            insert!(transaction, "INSERT INTO alert_findings", { alert_id, finding: row })?;
+            summed.inserted(&sums::ALERT_FINDINGS, params![alert_id, row])?;
             done.alerts[number] = Some(step.alert.alert_id);
         }
     }
@@ -94,26 +96,30 @@ fn clear(summed: &Summed<'_>, desk: &Desk, cleared: &Cleared, times: Times) -> r
     Ok(resolved)
 }
 
-const OVER: &str = "state NOT IN ('closed', 'dismissed', 'resolved')";
+const IS_CURRENT: &str = "state NOT IN ('closed', 'dismissed', 'resolved')";
 
 /// The alert of this rule and key that is not over.
 fn current(connection: &Connection, rule: &str, key: &str) -> rusqlite::Result<Option<Alert>> {
-    let sql = format!("SELECT body FROM alerts WHERE rule_id = ?1 AND \"key\" = ?2 AND {OVER}");
-    connection.prepare_cached(&sql)?.query_row([rule, key], alert).optional()
+    let sql = format!("SELECT body FROM alerts WHERE rule_id = :rule AND \"key\" = :key AND {IS_CURRENT}");
+    let values = named_params! { ":rule": rule, ":key": key };
+    connection.prepare_cached(&sql)?.query_row(values, alert).optional()
 }
 
 /// The last alert of this rule and key.
 fn latest(connection: &Connection, rule: &str, key: &str) -> rusqlite::Result<Option<String>> {
     // Several can be opened by one commit, at one time; the history has their order.
-    let sql = "SELECT alert_id FROM alerts a WHERE rule_id = ?1 AND \"key\" = ?2 ORDER BY opened_at DESC,
+    let sql =
+        "SELECT alert_id FROM alerts a WHERE rule_id = :rule AND \"key\" = :key ORDER BY opened_at DESC,
                (SELECT max(seq) FROM alert_history WHERE alert_id = a.alert_id) DESC LIMIT 1";
-    connection.prepare_cached(sql)?.query_row([rule, key], |row| row.get(0)).optional()
+    let values = named_params! { ":rule": rule, ":key": key };
+    connection.prepare_cached(sql)?.query_row(values, |row| row.get(0)).optional()
 }
 
 /// The alerts of a rule that a budget line keeps open.
 fn watched_by(connection: &Connection, rule: &str, line: &str) -> rusqlite::Result<Vec<Alert>> {
-    let sql = "SELECT a.body FROM alert_lines l JOIN alerts a USING (alert_id) WHERE l.rule_id = ?1 AND l.line = ?2";
-    connection.prepare_cached(sql)?.query_map([rule, line], alert)?.collect()
+    let sql = "SELECT a.body FROM alert_lines l JOIN alerts a USING (alert_id) WHERE l.rule_id = :rule AND l.line = :line";
+    let values = named_params! { ":rule": rule, ":line": line };
+    connection.prepare_cached(sql)?.query_map(values, alert)?.collect()
 }
 
 /// The rules and lines that keep alerts open.
@@ -130,35 +136,40 @@ pub fn find(connection: &Connection, id: &str) -> rusqlite::Result<Option<Alert>
 
 /// The latest findings of an alert, newest first.
 pub fn evidence(connection: &Connection, id: &str, limit: usize) -> rusqlite::Result<Vec<Finding>> {
-    let sql = "SELECT f.body FROM alert_findings l JOIN findings f ON f.seq = l.finding WHERE l.alert_id = ?1
-               ORDER BY l.finding DESC LIMIT ?2";
-    connection.prepare_cached(sql)?.query_map(params![id, limit], |row| from_json(row, 0))?.collect()
+    let sql =
+        "SELECT f.body FROM alert_findings l JOIN findings f ON f.seq = l.finding WHERE l.alert_id = :id
+               ORDER BY l.finding DESC LIMIT :limit";
+    let values = named_params! { ":id": id, ":limit": limit };
+    connection.prepare_cached(sql)?.query_map(values, |row| from_json(row, "body"))?.collect()
 }
 
 /// Writes what a step says.
 pub fn save(summed: &Summed<'_>, step: &Step, times: Times) -> rusqlite::Result<()> {
     let a = &step.alert;
-    let mut write = summed.transaction.prepare_cached(
-        // An update and no replacement: triggers count (figures.sql).
-        "INSERT INTO alerts VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
-         ON CONFLICT (alert_id) DO UPDATE SET rule_id = ?2, \"key\" = ?3, severity = ?4, state = ?5, unit_code = ?6,
-         version = ?7, opened_at = ?8, changed_at = ?9, escalates_at = ?10, body = ?11",
-    )?;
     let body = json(a)?;
     summed.change(&sums::ALERTS, [&a.alert_id], || {
-        write.execute(params![
-            a.alert_id,
-            a.rule_id,
-            key_text(&a.key),
-            a.severity,
-            a.state.word(),
-            a.labels.first("unit_code"),
-            a.version,
-            a.opened_at,
-            a.changed_at,
-            a.escalates_at,
-            body,
-        ])
+        insert!(
+            summed.transaction,
+            "INSERT INTO alerts",
+            {
+                alert_id: a.alert_id,
+                rule_id: a.rule_id,
+                key: key_text(&a.key),
+                severity: a.severity,
+                state: a.state.word(),
+                unit_code: a.labels.first("unit_code"),
+                version: a.version,
+                opened_at: a.opened_at,
+                changed_at: a.changed_at,
+                escalates_at: a.escalates_at,
+                body,
+            },
+            // An update and no replacement: triggers count (figures.sql).
+            "ON CONFLICT (alert_id) DO UPDATE SET rule_id = excluded.rule_id, \"key\" = excluded.\"key\",
+             severity = excluded.severity, state = excluded.state, unit_code = excluded.unit_code,
+             version = excluded.version, opened_at = excluded.opened_at, changed_at = excluded.changed_at,
+             escalates_at = excluded.escalates_at, body = excluded.body"
+        )
     })?;
     lines(summed, a)?;
     if let Some(change) = &step.change {
@@ -175,12 +186,11 @@ fn lines(summed: &Summed<'_>, alert: &Alert) -> rusqlite::Result<()> {
         if alert.state.is_over() {
             return Ok(());
         }
-        let insert = "INSERT OR IGNORE INTO alert_lines VALUES (?1, ?2, ?3)";
-        let mut insert = summed.transaction.prepare_cached(insert)?;
-        alert
-            .lines
-            .iter()
-            .try_for_each(|line| insert.execute(params![alert.rule_id, line, alert.alert_id]).map(|_| ()))
+        let Alert { rule_id, alert_id, .. } = alert;
+        alert.lines.iter().try_for_each(|line| {
+            insert!(summed.transaction, "INSERT OR IGNORE INTO alert_lines", { rule_id, line, alert_id })
+                .map(|_| ())
+        })
     })
 }
 
@@ -210,7 +220,11 @@ pub fn json<T: serde::Serialize>(value: &T) -> rusqlite::Result<String> {
 }
 
 /// A column of JSON.
-pub fn from_json<T: serde::de::DeserializeOwned>(row: &Row<'_>, at: usize) -> rusqlite::Result<T> {
+pub fn from_json<T: serde::de::DeserializeOwned>(
+    row: &Row<'_>,
+    column: impl RowIndex,
+) -> rusqlite::Result<T> {
+    let at = column.idx(row.as_ref())?;
     let text: String = row.get(at)?;
     serde_json::from_str(&text)
         .map_err(|e| rusqlite::Error::FromSqlConversionFailure(at, Type::Text, e.into()))
@@ -218,5 +232,5 @@ pub fn from_json<T: serde::de::DeserializeOwned>(row: &Row<'_>, at: usize) -> ru
 
 /// The alert in the first column.
 pub fn alert(row: &Row<'_>) -> rusqlite::Result<Alert> {
-    from_json(row, 0)
+    from_json(row, "body")
 }

@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use rusqlite::{Connection, Row, params_from_iter};
@@ -58,6 +59,11 @@ pub const FINDINGS_MAX: u32 = 100;
 /// longer by itself comes alone.
 const HISTORY_BYTES: usize = 1 << 20;
 const CHANGE_BYTES: usize = 100;
+
+/// How long an officer waits for the database: not for ever.
+pub(super) fn patience() -> Duration {
+    failpoint::within("patience.officer", BUSY)
+}
 
 impl Cases {
     /// Opens them for changes.
@@ -114,9 +120,8 @@ impl Cases {
         audit::record(summed, now, &actor, Deed { action, subject, result: DONE, detail })
     }
 
-    /// Begins to write; an officer does not wait for ever.
     pub(super) fn begin(&self) -> rusqlite::Result<Turn<'_>> {
-        Turns::of(&self.dir).begin(&self.connection, Some(failpoint::within("patience.officer", BUSY)))
+        Turns::of(&self.dir).begin(&self.connection, Some(patience()))
     }
 
     pub(super) fn read<T>(

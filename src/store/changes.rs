@@ -7,7 +7,7 @@ use std::{
     str::FromStr,
 };
 
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use super::{Cases, StoreError, alerts, alerts::key_text};
 use crate::{alert::Alert, finding::Finding};
@@ -102,10 +102,11 @@ impl Cases {
     /// If the database cannot be read.
     pub fn about(&self, event_id: &str, limit: u32) -> Result<(Vec<Finding>, Vec<Alert>), StoreError> {
         self.read(|c| {
-            let sql = "SELECT body FROM findings WHERE event_id = ?1 ORDER BY seq DESC LIMIT ?2";
-            let rows = |row: &Row<'_>| alerts::from_json(row, 0);
+            let sql = "SELECT body FROM findings WHERE event_id = :event_id ORDER BY seq DESC LIMIT :limit";
+            let values = named_params! { ":event_id": event_id, ":limit": limit };
+            let rows = |row: &Row<'_>| alerts::from_json(row, "body");
             let found: Vec<Finding> =
-                c.prepare_cached(sql)?.query_map((event_id, limit), rows)?.collect::<Result<_, _>>()?;
+                c.prepare_cached(sql)?.query_map(values, rows)?.collect::<Result<_, _>>()?;
             let ids = found.iter().filter_map(|finding| alert_of(c, finding).transpose());
             let ids: BTreeSet<String> = ids.collect::<Result<_, _>>()?;
             let alerts = ids.iter().filter_map(|id| alerts::find(c, id).transpose());
@@ -154,21 +155,23 @@ fn read(c: &Connection, since: Place, limit: u32) -> rusqlite::Result<Changes> {
 }
 
 fn findings(c: &Connection, after: i64, limit: u32) -> rusqlite::Result<Vec<(i64, Finding)>> {
-    let sql = "SELECT seq, body FROM findings WHERE seq > ?1 ORDER BY seq LIMIT ?2";
-    let row = |row: &Row<'_>| Ok((row.get(0)?, alerts::from_json(row, 1)?));
-    c.prepare_cached(sql)?.query_map((after, limit), row)?.collect()
+    let sql = "SELECT seq, body FROM findings WHERE seq > :after ORDER BY seq LIMIT :limit";
+    let values = named_params! { ":after": after, ":limit": limit };
+    let row = |row: &Row<'_>| Ok((row.get("seq")?, alerts::from_json(row, "body")?));
+    c.prepare_cached(sql)?.query_map(values, row)?.collect()
 }
 
 /// The alerts of changes, each with the number of the change.
 fn changed(c: &Connection, after: i64, limit: u32) -> rusqlite::Result<Vec<(i64, String)>> {
-    let sql = "SELECT seq, alert_id FROM alert_history WHERE seq > ?1 ORDER BY seq LIMIT ?2";
-    c.prepare_cached(sql)?.query_map((after, limit), |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+    let sql = "SELECT seq, alert_id FROM alert_history WHERE seq > :after ORDER BY seq LIMIT :limit";
+    let values = named_params! { ":after": after, ":limit": limit };
+    c.prepare_cached(sql)?.query_map(values, |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }
 
 /// The latest alert of a finding's rule and key.
 fn alert_of(c: &Connection, finding: &Finding) -> rusqlite::Result<Option<String>> {
-    let sql =
-        "SELECT alert_id FROM alerts WHERE rule_id = ?1 AND \"key\" = ?2 ORDER BY opened_at DESC LIMIT 1";
-    let key = key_text(&finding.key);
-    c.prepare_cached(sql)?.query_row([&finding.rule_id, &key], |row| row.get(0)).optional()
+    let sql = "SELECT alert_id FROM alerts WHERE rule_id = :rule_id AND \"key\" = :key
+               ORDER BY opened_at DESC LIMIT 1";
+    let values = named_params! { ":rule_id": finding.rule_id, ":key": key_text(&finding.key) };
+    c.prepare_cached(sql)?.query_row(values, |row| row.get(0)).optional()
 }

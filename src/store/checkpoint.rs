@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, Row, Transaction, params, types::Type};
+use rusqlite::{Connection, Row, Statement, Transaction, types::Type};
 
 use super::{
     StoreError, confirmations, explain, indicators,
+    named::insert,
     sums::{self, Change, Sum, set_meta},
 };
 use crate::{
@@ -17,43 +18,39 @@ use crate::{
 
 /// Writes the changes; `seq` is the last journal block they include.
 pub fn write(transaction: &Transaction<'_>, changes: &Changes, seq: i64) -> rusqlite::Result<()> {
-    let mut line_sql = transaction.prepare_cached(
-        "INSERT OR REPLACE INTO lines VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)",
-    )?;
     let mut sum = Change::of(transaction, &sums::LINES);
     for (number, line, attributes) in &changes.lines {
         sum.before([&*line.id])?;
         let text = |column: Column| attributes.text(column);
         let b = &line.balances;
-        line_sql.execute(params![
-            &*line.id,
+        insert!(transaction, "INSERT OR REPLACE INTO lines", {
+            budget_line_id: &*line.id,
             number,
-            attributes.approved,
-            attributes.fiscal_year,
-            text(Column::RegionCode),
-            text(Column::UnitCode),
-            text(Column::UnitName),
-            text(Column::FunctionCode),
-            text(Column::EconomicCode),
-            text(Column::ProjectCode),
-            text(Column::FundType),
-            format_cents(b.total),
-            format_cents(b.executed),
-            format_cents(b.frozen),
-            format_cents(b.reserved),
-            format_cents(b.planned),
-            format_cents(b.transferred),
-            format_cents(b.corrected),
-            line.last_event_at,
-            format_cents(b.opening),
-            format_cents(b.refunded),
-            format_cents(b.cleared),
-        ])?;
+            approved: attributes.approved,
+            fiscal_year: attributes.fiscal_year,
+            region_code: text(Column::RegionCode),
+            unit_code: text(Column::UnitCode),
+            unit_name: text(Column::UnitName),
+            function_code: text(Column::FunctionCode),
+            economic_code: text(Column::EconomicCode),
+            project_code: text(Column::ProjectCode),
+            fund_type: text(Column::FundType),
+            total: format_cents(b.total),
+            executed: format_cents(b.executed),
+            frozen: format_cents(b.frozen),
+            reserved: format_cents(b.reserved),
+            planned: format_cents(b.planned),
+            transferred: format_cents(b.transferred),
+            corrected: format_cents(b.corrected),
+            last_event_at: line.last_event_at,
+            opening: format_cents(b.opening),
+            refunded: format_cents(b.refunded),
+            cleared: format_cents(b.cleared),
+        })?;
         sum.after([&*line.id])?;
     }
     sum.end()?;
     reach("checkpoint.lines")?;
-    let mut open = transaction.prepare_cached("INSERT OR REPLACE INTO applications VALUES (?1, ?2, ?3)")?;
     let mut over = transaction.prepare_cached("DELETE FROM applications WHERE event_id = ?1")?;
     let mut sum = Change::of(transaction, &sums::APPLICATIONS);
     for (id, saved) in &changes.applications {
@@ -64,7 +61,9 @@ pub fn write(transaction: &Transaction<'_>, changes: &Changes, seq: i64) -> rusq
                     Some((line, amount)) => (Some(&**line), Some(format_cents(*amount))),
                     None => (None, None),
                 };
-                open.execute(params![&**id, line, amount])?;
+                insert!(transaction, "INSERT OR REPLACE INTO applications", {
+                    event_id: &**id, budget_line_id: line, amount,
+                })?;
             }
             None => {
                 over.execute([&**id])?;
@@ -121,10 +120,11 @@ fn restore(
     let columns = sums::columns(&sums::LINES);
     let mut statement = connection.prepare(&format!("SELECT {columns} FROM lines ORDER BY number"))?;
     let all = 0..statement.column_count();
+    let places = LinePlaces::of(&statement)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         lines.add(row, all.clone())?;
-        let (line, attributes) = line(row)?;
+        let (line, attributes) = places.line(row)?;
         ledger.restore_line(line, attributes);
     }
     let columns = sums::columns(&sums::APPLICATIONS);
@@ -133,10 +133,11 @@ fn restore(
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         applications.add(row, all.clone())?;
-        let id: String = row.get(0)?;
-        let line: Option<String> = row.get(1)?;
+        let id: String = row.get("event_id")?;
+        let line: Option<String> = row.get("budget_line_id")?;
+        let amount = row.as_ref().column_index("amount")?;
         let reserves = match line {
-            Some(line) => Some((line.into(), cents(row, 2)?)),
+            Some(line) => Some((line.into(), cents(row, amount)?)),
             None => None,
         };
         ledger.restore_application(&id, &SavedApplication { reserves });
@@ -144,28 +145,66 @@ fn restore(
     Ok(())
 }
 
-fn line(row: &Row<'_>) -> rusqlite::Result<(Line, Attributes)> {
-    let id: String = row.get(0)?;
-    let texts: Vec<Option<String>> =
-        (4..4 + LINE_ATTRIBUTES.len() - 1).map(|at| row.get(at)).collect::<Result<_, _>>()?;
-    let texts = std::array::from_fn(|at| texts[at].as_deref());
-    let attributes = Attributes::new(row.get(2)?, row.get(3)?, texts);
-    let balances = Balances {
-        total: cents(row, 11)?,
-        executed: cents(row, 12)?,
-        frozen: cents(row, 13)?,
-        reserved: cents(row, 14)?,
-        planned: cents(row, 15)?,
-        transferred: cents(row, 16)?,
-        corrected: cents(row, 17)?,
-        opening: cents(row, 19)?,
-        refunded: cents(row, 20)?,
-        cleared: cents(row, 21)?,
-    };
-    let mut line = Line::new(&id, 0);
-    line.balances = balances;
-    line.last_event_at = row.get(18)?;
-    Ok((line, attributes))
+/// A column of a line, and the amount that stands in it.
+type Amount = (&'static str, fn(&mut Balances) -> &mut i128);
+
+/// The amounts of a line.
+const AMOUNTS: [Amount; 10] = [
+    ("total", |b| &mut b.total),
+    ("executed", |b| &mut b.executed),
+    ("frozen", |b| &mut b.frozen),
+    ("reserved", |b| &mut b.reserved),
+    ("planned", |b| &mut b.planned),
+    ("transferred", |b| &mut b.transferred),
+    ("corrected", |b| &mut b.corrected),
+    ("opening", |b| &mut b.opening),
+    ("refunded", |b| &mut b.refunded),
+    ("cleared", |b| &mut b.cleared),
+];
+
+/// Where the columns of a line stand, found by their names once for millions of rows.
+struct LinePlaces {
+    id: usize,
+    approved: usize,
+    fiscal_year: usize,
+    last_event_at: usize,
+    texts: [usize; LINE_ATTRIBUTES.len() - 1],
+    amounts: [usize; AMOUNTS.len()],
+}
+
+impl LinePlaces {
+    fn of(statement: &Statement<'_>) -> rusqlite::Result<Self> {
+        let place = |name: &str| statement.column_index(name);
+        let mut places = Self {
+            id: place("budget_line_id")?,
+            approved: place("approved")?,
+            fiscal_year: place("fiscal_year")?,
+            last_event_at: place("last_event_at")?,
+            texts: [0; LINE_ATTRIBUTES.len() - 1],
+            amounts: [0; AMOUNTS.len()],
+        };
+        for (at, column) in places.texts.iter_mut().zip(&LINE_ATTRIBUTES[1..]) {
+            *at = place(column.spec().name)?;
+        }
+        for (at, (name, _)) in places.amounts.iter_mut().zip(AMOUNTS) {
+            *at = place(name)?;
+        }
+        Ok(places)
+    }
+
+    fn line(&self, row: &Row<'_>) -> rusqlite::Result<(Line, Attributes)> {
+        let id: String = row.get(self.id)?;
+        let texts: Vec<Option<String>> =
+            self.texts.iter().map(|at| row.get(*at)).collect::<Result<_, _>>()?;
+        let texts = std::array::from_fn(|at| texts[at].as_deref());
+        let attributes = Attributes::new(row.get(self.approved)?, row.get(self.fiscal_year)?, texts);
+        let mut line = Line::new(&id, 0);
+        for (at, (_, amount)) in self.amounts.iter().zip(AMOUNTS) {
+            *amount(&mut line.balances) = cents(row, *at)?;
+        }
+        line.last_event_at = row.get(self.last_event_at)?;
+        Ok((line, attributes))
+    }
 }
 
 pub fn cents(row: &Row<'_>, column: usize) -> rusqlite::Result<i128> {

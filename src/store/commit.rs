@@ -1,11 +1,15 @@
 //! One batch, one transaction.
 
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, Transaction, named_params, params};
 
 use super::{
-    Store, StoreError,
+    QuarantineLimit, Store, StoreError,
     alerts::{self, Times},
-    checkpoint, decisions, explain, in_force, passed, quarantine, reach,
+    checkpoint, decisions,
+    error::Failed,
+    in_force,
+    named::insert,
+    passed, quarantine, reach,
     sums::{self, Change, meta, set_meta},
     ticks, versions,
 };
@@ -14,9 +18,10 @@ use crate::{
     decision::Decided,
     engine::{ListsStep, SavedWatermark, Ticked, VersionChange},
     evaluate::schedule::PassedTick,
+    finding::Finding,
     journal::JournalBlock,
     ledger::Changes,
-    stream::{Reject, Span},
+    stream::{Position, Reject, Span},
 };
 
 /// All that one transaction stores.
@@ -58,12 +63,19 @@ pub struct Commit {
     pub now: i64,
     /// When the first of its records was read, in microseconds, for how long notifications take.
     pub received_at: Option<i64>,
-    /// Told by the store: the bytes in quarantine after this commit.
-    pub quarantine_bytes: u64,
-    /// Told by the store: which of the rejects the quarantine had no room for.
-    pub overflow: Vec<usize>,
-    /// Told by the store: the alerts that resolved.
+}
+
+/// What became of a commit that is stored.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Committed {
+    /// The places of the findings that were not stored before, in order, each with the alert that it was filed under.
+    pub findings: Vec<(usize, Option<String>)>,
+    /// The alerts that resolved.
     pub resolved: Vec<String>,
+    /// The bytes in quarantine.
+    pub quarantine_bytes: u64,
+    /// Which of the rejects the quarantine had no room for.
+    pub overflow: Vec<usize>,
 }
 
 impl Commit {
@@ -114,106 +126,107 @@ impl Commit {
 }
 
 impl Store {
-    /// Stores all of it durably, or nothing. A finding that is stored already is taken out of the commit; the others
-    /// become alerts at the desk, and what it wants to tell goes to the outbox.
+    /// Stores all of it durably, or nothing. A finding that is stored already is not stored again; the others become alerts
+    /// at the desk, and what it wants to tell goes to the outbox.
     ///
     /// # Errors
     /// If the positions have a gap or an overlap, or the database cannot write. Nothing is stored then.
-    pub fn commit(&mut self, commit: &mut Commit, desk: &Desk) -> Result<(), StoreError> {
-        let dir = self.dir.clone();
-        let fail = |error| explain(&dir, error);
+    pub fn commit(&mut self, commit: &Commit, desk: &Desk) -> Result<Committed, StoreError> {
+        let (dir, limit) = (&self.dir, &self.quarantine);
+        let reach = |name: &str| reach(dir, name);
         // However long another program takes: the stream waits, and nothing is lost.
-        let transaction = self.turns.begin(&self.connection, None).map_err(fail)?;
-        reach(&dir, "commit.begun")?;
-        positions(&transaction, &commit.spans, &dir)?;
-        reach(&dir, "commit.positions")?;
-        if let Some(rules) = &commit.rules {
-            in_force::write(&transaction, rules).map_err(fail)?;
-        }
-        if let Some(lists) = &commit.lists {
-            in_force::write_lists(&transaction, lists).map_err(fail)?;
-        }
-        let before = last_seq(&transaction).map_err(fail)?;
-        let seq = journal(&transaction, &commit.journal).map_err(fail)?;
-        commit.ticks.iter_mut().for_each(|tick| tick.block += before);
-        ticks::write(&transaction, &commit.ticks).map_err(fail)?;
-        reach(&dir, "commit.journal")?;
-        versions::write(&transaction, &commit.versions).map_err(fail)?;
-        reach(&dir, "commit.versions")?;
-        decisions::write(&transaction, &commit.decided).map_err(fail)?;
-        let stored = findings(&transaction, &commit.findings).map_err(fail)?;
-        reach(&dir, "commit.findings")?;
-        let times = Times { now: commit.now, received_at: commit.received_at.unwrap_or(commit.now) };
-        let filed = alerts::file(&transaction, desk, (&commit.findings, &stored), &commit.cleared, times)
-            .map_err(fail)?;
-        for (filing, alert_id) in commit.findings.iter_mut().zip(filed.alerts) {
-            filing.alert_id = alert_id;
-        }
-        commit.resolved = filed.resolved;
-        let mut is_new = stored.iter().map(Option::is_some);
-        commit.findings.retain(|_| is_new.next().unwrap_or(true));
-        reach(&dir, "commit.alerts")?;
-        watermark(&transaction, commit.watermark.as_ref()).map_err(fail)?;
-        passed::write(&transaction, &commit.passed).map_err(fail)?;
-        reach(&dir, "commit.watermark")?;
-        quarantine::write(&transaction, commit, &self.quarantine, &fail)?;
-        reach(&dir, "commit.quarantine")?;
-        if commit.duplicates > 0 {
-            let before = meta(&transaction, "duplicates").map_err(fail)?;
-            let after = before.saturating_add_unsigned(commit.duplicates);
-            set_meta(&transaction, "duplicates", after).map_err(fail)?;
-        }
-        if let Some(changes) = &commit.checkpoint {
-            checkpoint::write(&transaction, changes, seq).map_err(fail)?;
-        }
-        reach(&dir, "commit.ready")?;
-        transaction.commit().map_err(fail)?;
-        reach(&dir, "commit.done")
+        let committed = self.turns.write(dir, &self.connection, None, |transaction| {
+            write(transaction, commit, desk, limit, &reach)
+        })?;
+        reach("commit.done")?;
+        Ok(committed)
     }
 }
 
-fn positions(transaction: &Transaction<'_>, spans: &[Span], dir: &std::path::Path) -> Result<(), StoreError> {
-    let fail = |error| explain(dir, error);
-    let mut read = transaction
-        .prepare_cached("SELECT \"offset\" FROM positions WHERE source = ?1 AND partition = ?2")
-        .map_err(fail)?;
-    let mut write = transaction
-        .prepare_cached("INSERT OR REPLACE INTO positions VALUES (?1, ?2, ?3, ?4, ?5)")
-        .map_err(fail)?;
+fn write(
+    transaction: &Transaction<'_>,
+    commit: &Commit,
+    desk: &Desk,
+    limit: &QuarantineLimit,
+    reach: &dyn Fn(&str) -> Result<(), StoreError>,
+) -> Result<Committed, Failed> {
+    reach("commit.begun")?;
+    positions(transaction, &commit.spans)?;
+    reach("commit.positions")?;
+    if let Some(rules) = &commit.rules {
+        in_force::write(transaction, rules)?;
+    }
+    if let Some(lists) = &commit.lists {
+        in_force::write_lists(transaction, lists)?;
+    }
+    let before = last_seq(transaction)?;
+    let seq = journal(transaction, &commit.journal)?;
+    ticks::write(transaction, &commit.ticks, before)?;
+    reach("commit.journal")?;
+    versions::write(transaction, &commit.versions)?;
+    reach("commit.versions")?;
+    decisions::write(transaction, &commit.decided)?;
+    let stored = findings(transaction, &commit.findings)?;
+    reach("commit.findings")?;
+    let times = Times { now: commit.now, received_at: commit.received_at.unwrap_or(commit.now) };
+    let filed = alerts::file(transaction, desk, (&commit.findings, &stored), &commit.cleared, times)?;
+    reach("commit.alerts")?;
+    watermark(transaction, commit.watermark.as_ref())?;
+    passed::write(transaction, &commit.passed)?;
+    reach("commit.watermark")?;
+    let (quarantine_bytes, overflow) = quarantine::write(transaction, commit, limit)?;
+    reach("commit.quarantine")?;
+    if commit.duplicates > 0 {
+        let before = meta(transaction, "duplicates")?;
+        set_meta(transaction, "duplicates", before.saturating_add_unsigned(commit.duplicates))?;
+    }
+    if let Some(changes) = &commit.checkpoint {
+        checkpoint::write(transaction, changes, seq)?;
+    }
+    reach("commit.ready")?;
+    let new = filed.alerts.into_iter().enumerate().filter(|(at, _)| stored[*at].is_some());
+    Ok(Committed { findings: new.collect(), resolved: filed.resolved, quarantine_bytes, overflow })
+}
+
+fn positions(transaction: &Transaction<'_>, spans: &[Span]) -> Result<(), Failed> {
+    let sql = "SELECT \"offset\" FROM positions WHERE source = :source AND partition = :partition";
+    let mut read = transaction.prepare_cached(sql)?;
     let mut change = Change::of(transaction, &sums::POSITIONS);
     for span in spans {
-        let key = params![&*span.source, &*span.partition];
-        let at = match read.query_row(key, |row| row.get::<_, u64>(0)) {
+        let (source, partition) = (&*span.source, &*span.partition);
+        let named = named_params! { ":source": source, ":partition": partition };
+        let at = match read.query_row(named, |row| row.get::<_, u64>(0)) {
             Ok(at) => Some(at),
             Err(rusqlite::Error::QueryReturnedNoRows) => None,
-            Err(error) => return Err(fail(error)),
+            Err(error) => return Err(error.into()),
         };
         // A partition may start anywhere the first time (Kafka's retention), and then only where it stands.
         if let Some(at) = at.filter(|at| *at != span.from) {
-            let (source_name, partition) = (span.source.to_string(), span.partition.to_string());
-            return Err(StoreError::Gap { source_name, partition, from: span.from, at });
+            let (source_name, partition) = (source.to_owned(), partition.to_owned());
+            return Err(StoreError::Gap { source_name, partition, from: span.from, at }.into());
         }
-        let to = &span.to;
-        change.before(key).map_err(fail)?;
-        write
-            .execute(params![&*span.source, &*span.partition, to.offset, to.records, to.token])
-            .map_err(fail)?;
-        change.after(key).map_err(fail)?;
+        let Position { offset, records, token } = &span.to;
+        let key = params![source, partition];
+        change.before(key)?;
+        insert!(transaction, "INSERT OR REPLACE INTO positions", {
+            source, partition, offset, records, token,
+        })?;
+        change.after(key)?;
     }
-    change.end().map_err(fail)
+    Ok(change.end()?)
 }
 
 /// Returns the number of the last block. Numbers go on when all blocks are sealed and gone.
 fn journal(transaction: &Transaction<'_>, blocks: &[JournalBlock]) -> rusqlite::Result<i64> {
-    let mut insert = transaction.prepare_cached(
-        "INSERT INTO journal (seq, events, first_at, last_at, block, ids, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-    )?;
     let mut seq = last_seq(transaction)?;
     let mut change = Change::of(transaction, &sums::JOURNAL);
     for b in blocks {
         seq += 1;
         let checksum = JournalBlock::checksum(&b.block, &b.ids);
-        insert.execute(params![seq, b.events, b.first_at, b.last_at, b.block, b.ids, checksum])?;
+        let JournalBlock { events, first_at, last_at, block, ids, .. } = b;
+        insert!(transaction, "INSERT INTO journal", {
+            seq, events, first_at, last_at, block, ids, checksum,
+        })?;
         change.after([seq])?;
     }
     change.end()?;
@@ -230,10 +243,9 @@ fn watermark(transaction: &Transaction<'_>, watermark: Option<&SavedWatermark>) 
     let Some(watermark) = watermark else { return Ok(()) };
     let value =
         serde_json::to_string(watermark).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
-    let mut write = transaction.prepare_cached("INSERT OR REPLACE INTO watermark VALUES (1, ?1)")?;
     let mut change = Change::of(transaction, &sums::WATERMARK);
     change.before([1])?;
-    write.execute([value])?;
+    insert!(transaction, "INSERT OR REPLACE INTO watermark", { id: 1, value })?;
     change.after([1])?;
     change.end()
 }
@@ -241,16 +253,16 @@ fn watermark(transaction: &Transaction<'_>, watermark: Option<&SavedWatermark>) 
 /// A window that is judged again after a restart may find what was found before, and so may an event that is sent again
 /// after its file was retired: it is stored once. Gives the row of each, `None` for one that was stored before.
 fn findings(transaction: &Transaction<'_>, findings: &[Filing]) -> rusqlite::Result<Vec<Option<i64>>> {
-    let mut insert = transaction.prepare_cached(
-        "INSERT OR IGNORE INTO findings (finding_id, rule_id, severity, mode, at, event_id, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-    )?;
     let mut stored = Vec::with_capacity(findings.len());
     let mut change = Change::of(transaction, &sums::FINDINGS);
     for Filing { at, finding: f, .. } in findings {
         let body = serde_json::to_string(f).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
-        let event = f.event_id.as_deref().unwrap_or_default();
-        let values = params![f.finding_id, f.rule_id, f.severity, f.mode, at, event, body];
-        let row = (insert.execute(values)? > 0).then(|| transaction.last_insert_rowid());
+        let event_id = f.event_id.as_deref().unwrap_or_default();
+        let Finding { finding_id, rule_id, severity, mode, .. } = f;
+        let written = insert!(transaction, "INSERT OR IGNORE INTO findings", {
+            finding_id, rule_id, severity, mode, at, event_id, body,
+        })?;
+        let row = (written > 0).then(|| transaction.last_insert_rowid());
         if let Some(row) = row {
             change.after([row])?;
         }

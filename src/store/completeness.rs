@@ -5,6 +5,7 @@ use arrow::{
     datatypes::{Decimal128Type, TimestampMicrosecondType},
 };
 use hashbrown::HashSet;
+use rusqlite::named_params;
 use serde_json::{Map, Value};
 
 use super::{History, Order, Select, StoreError, explain};
@@ -112,10 +113,10 @@ impl History {
     fn quarantined(&self, (from, to): (i64, i64)) -> Result<(Figure, u64), StoreError> {
         let fail = |error| explain(&self.snapshot.dir, error);
         let connection = self.snapshot.connection();
-        let sql =
-            "SELECT raw FROM quarantine WHERE received_at >= ?1 AND received_at < ?2 AND replayed_at IS NULL";
+        let sql = "SELECT raw FROM quarantine
+                   WHERE received_at >= :from AND received_at < :to AND replayed_at IS NULL";
         let mut statement = connection.prepare(sql).map_err(fail)?;
-        let mut rows = statement.query([from, to]).map_err(fail)?;
+        let mut rows = statement.query(named_params! { ":from": from, ":to": to }).map_err(fail)?;
         let (mut figure, mut unreadable) = (Figure::default(), 0);
         while let Some(row) = rows.next().map_err(fail)? {
             let raw = row.get_ref(0).and_then(|raw| Ok(raw.as_blob()?)).map_err(fail)?;

@@ -1,23 +1,25 @@
 //! What is cleared of payments that have not come, in the store: what changed since the last checkpoint, written inside a
 //! commit.
 
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, Transaction};
 
 use super::{
     checkpoint::cents,
+    named::insert,
     sums::{self, Change, Sum},
 };
 use crate::{event::money::format_cents, ledger::Ledger};
 
 /// Writes the changes of a checkpoint.
 pub fn write(transaction: &Transaction<'_>, changes: &[(Box<str>, Option<i128>)]) -> rusqlite::Result<()> {
-    let mut waits = transaction.prepare_cached("INSERT OR REPLACE INTO confirmations VALUES (?1, ?2)")?;
     let mut came = transaction.prepare_cached("DELETE FROM confirmations WHERE event_id = ?1")?;
     let mut sum = Change::of(transaction, &sums::CONFIRMATIONS);
     for (payment, cleared) in changes {
         sum.before([&**payment])?;
         match cleared {
-            Some(cleared) => waits.execute(params![&**payment, format_cents(*cleared)])?,
+            Some(cleared) => insert!(transaction, "INSERT OR REPLACE INTO confirmations", {
+                event_id: &**payment, cleared: format_cents(*cleared),
+            })?,
             None => came.execute([&**payment])?,
         };
         sum.after([&**payment])?;

@@ -3,12 +3,15 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, params, types::Type};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, named_params};
 
 use super::{
     StoreError,
+    alerts::{from_json, json},
     audit::{self, Deed},
-    explain, open_reader, overrides,
+    explain,
+    named::insert,
+    open_reader, overrides,
     sums::{self, Change, Changes},
 };
 use crate::{
@@ -39,17 +42,17 @@ pub fn write(transaction: &Transaction<'_>, decided: &[Decided]) -> rusqlite::Re
     if decided.is_empty() {
         return Ok(());
     }
-    let mut insert =
-        transaction.prepare_cached("INSERT OR IGNORE INTO decisions VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
     let mut change = Change::of(transaction, &sums::DECISIONS);
     let changes = Changes::default();
     for Decided { decision, content, at, expires_at, actor, asked_at } in decided {
-        let body =
-            serde_json::to_string(decision).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
+        let body = json(decision)?;
         let id = decision.event_id.as_str();
         let verdict = decision.decision.word();
         let line = decision.budget_line_id.as_str();
-        if insert.execute(params![id, content.cast_signed(), at, verdict, line, expires_at, body])? > 0 {
+        let stored = insert!(transaction, "INSERT OR IGNORE INTO decisions", {
+            event_id: id, content: content.cast_signed(), at, decision: verdict, budget_line_id: line, expires_at, body,
+        })?;
+        if stored > 0 {
             change.after([id])?;
             let detail = if decision.unchecked { format!("{line} {UNCHECKED}") } else { line.to_owned() };
             let deed = Deed { action: Action::Decide.word(), subject: id, result: verdict, detail: &detail };
@@ -122,11 +125,13 @@ impl Decisions {
     pub fn list(&self, filter: &DecisionFilter) -> Result<Vec<StoredDecision>, StoreError> {
         let (at, id) = filter.after.clone().unzip();
         let sql = "SELECT content, at, body FROM decisions
-             WHERE (?1 IS NULL OR decision = ?1) AND (?2 IS NULL OR budget_line_id = ?2)
-               AND (?3 IS NULL OR at < ?3 OR (at = ?3 AND event_id > ?4))
-             ORDER BY at DESC, event_id LIMIT ?5";
+             WHERE (:verdict IS NULL OR decision = :verdict) AND (:line IS NULL OR budget_line_id = :line)
+               AND (:at IS NULL OR at < :at OR (at = :at AND event_id > :id))
+             ORDER BY at DESC, event_id LIMIT :limit";
         let verdict = filter.decision.map(Verdict::word);
-        let values = params![verdict, filter.budget_line_id, at, id, filter.limit.min(LIMIT)];
+        let (line, limit) = (&filter.budget_line_id, filter.limit.min(LIMIT));
+        let values =
+            named_params! { ":verdict": verdict, ":line": line, ":at": at, ":id": id, ":limit": limit };
         let read = || -> rusqlite::Result<Vec<_>> {
             self.connection.prepare(sql)?.query_map(values, decided)?.collect()
         };
@@ -142,20 +147,19 @@ pub(super) fn of(connection: &Connection, event_id: &str) -> rusqlite::Result<Op
 
 /// Reservations that end by themselves, and what was blocked: a process that ended in between may not have withdrawn it.
 pub fn releases(connection: &Connection) -> rusqlite::Result<Vec<Release>> {
-    let sql = "SELECT decision = 'block', coalesce(expires_at, at), at, event_id, budget_line_id
+    let sql = "SELECT decision = 'block' AS is_blocked, coalesce(expires_at, at) AS ends_at, at, event_id, budget_line_id
          FROM decisions WHERE decision = 'block' OR expires_at IS NOT NULL";
     let release = |row: &Row<'_>| {
-        let (is_blocked, expires_at, at): (bool, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        let (due, at) = if is_blocked { (i64::MIN, at) } else { (expires_at, expires_at) };
-        Ok(Release { due, at, event_id: row.get(3)?, budget_line_id: row.get(4)? })
+        let (is_blocked, ends_at, at): (bool, i64, i64) =
+            (row.get("is_blocked")?, row.get("ends_at")?, row.get("at")?);
+        let (due, at) = if is_blocked { (i64::MIN, at) } else { (ends_at, ends_at) };
+        Ok(Release { due, at, event_id: row.get("event_id")?, budget_line_id: row.get("budget_line_id")? })
     };
     connection.prepare(sql)?.query_map([], release)?.collect()
 }
 
 fn decided(row: &Row<'_>) -> rusqlite::Result<StoredDecision> {
-    let body: String = row.get(2)?;
-    let decision: Decision = serde_json::from_str(&body)
-        .map_err(|e| rusqlite::Error::FromSqlConversionFailure(2, Type::Text, e.into()))?;
-    let content: i64 = row.get(0)?;
-    Ok(StoredDecision { decision, content: content.cast_unsigned(), at: row.get(1)? })
+    let decision: Decision = from_json(row, "body")?;
+    let content: i64 = row.get("content")?;
+    Ok(StoredDecision { decision, content: content.cast_unsigned(), at: row.get("at")? })
 }

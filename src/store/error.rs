@@ -198,6 +198,37 @@ pub enum StoreError {
     },
 }
 
+/// Why a transaction came to nothing. The border of the transaction explains it (`Turns::write`).
+#[derive(Debug)]
+pub enum Failed {
+    /// The database failed.
+    Database(rusqlite::Error),
+    /// It is explained already.
+    Store(StoreError),
+}
+
+impl Failed {
+    /// The error of the state in a directory.
+    pub fn explained(self, dir: &Path) -> StoreError {
+        match self {
+            Self::Database(error) => explain(dir, error),
+            Self::Store(error) => error,
+        }
+    }
+}
+
+impl From<rusqlite::Error> for Failed {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
 impl StoreError {
     /// Whether nothing may be believed of what was written last, so that the process must end.
     #[must_use]

@@ -56,9 +56,12 @@ impl Reader {
         }
         // Hours, because no zone's days begin within one.
         let clause = conditions.clause();
-        let sql = format!("SELECT at / {HOUR}, severity, count(*) FROM findings {clause} GROUP BY 1, 2");
-        let rows: Vec<(i64, String, u64)> =
-            self.rows(&sql, conditions.values, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        let sql = format!(
+            "SELECT at / {HOUR} AS hour, severity, count(*) AS findings FROM findings {clause} GROUP BY 1, 2"
+        );
+        let rows: Vec<(i64, String, u64)> = self.rows(&sql, conditions.values, |row| {
+            Ok((row.get("hour")?, row.get("severity")?, row.get("findings")?))
+        })?;
         let mut found = FindingTimes::default();
         for (hour, severity, findings) in rows {
             let local = calendar.local(hour * HOUR);

@@ -1,8 +1,11 @@
 //! Indicators in the store: those stated since the last checkpoint, written inside a commit.
 
-use rusqlite::{Connection, Row, Transaction, params, types::Type};
+use rusqlite::{Connection, Row, Transaction, types::Type};
 
-use super::sums::{self, Change, Sum};
+use super::{
+    named::insert,
+    sums::{self, Change, Sum},
+};
 use crate::{
     event::number::{format_number, parse_number},
     ledger::{Indicator, Ledger},
@@ -10,27 +13,24 @@ use crate::{
 
 /// Writes the statements of a checkpoint.
 pub fn write(transaction: &Transaction<'_>, stated: &[(Box<str>, Indicator)]) -> rusqlite::Result<()> {
-    let mut sql = transaction.prepare_cached(
-        "INSERT OR REPLACE INTO indicators VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-    )?;
     let mut sum = Change::of(transaction, &sums::INDICATORS);
     for (id, indicator) in stated {
         sum.before([&**id])?;
-        sql.execute(params![
-            &**id,
-            indicator.name.as_deref(),
-            indicator.fiscal_year,
-            &*indicator.project_code,
-            indicator.region_code.as_deref(),
-            indicator.unit_code.as_deref(),
-            indicator.unit_name.as_deref(),
-            indicator.budget_line_id.as_deref(),
-            format_number(indicator.target),
-            indicator.actual.map(format_number),
-            indicator.at_most,
-            indicator.due,
-            indicator.stated_at,
-        ])?;
+        insert!(transaction, "INSERT OR REPLACE INTO indicators", {
+            indicator_id: &**id,
+            indicator_name: indicator.name.as_deref(),
+            fiscal_year: indicator.fiscal_year,
+            project_code: &*indicator.project_code,
+            region_code: indicator.region_code.as_deref(),
+            unit_code: indicator.unit_code.as_deref(),
+            unit_name: indicator.unit_name.as_deref(),
+            budget_line_id: indicator.budget_line_id.as_deref(),
+            target: format_number(indicator.target),
+            actual: indicator.actual.map(format_number),
+            at_most: indicator.at_most,
+            due: indicator.due,
+            stated_at: indicator.stated_at,
+        })?;
         sum.after([&**id])?;
     }
     sum.end()
@@ -45,31 +45,34 @@ pub fn restore(connection: &Connection, ledger: &mut Ledger) -> rusqlite::Result
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         sum.add(row, all.clone())?;
-        ledger.restore_indicator(&row.get::<_, String>(0)?, indicator(row)?);
+        ledger.restore_indicator(&row.get::<_, String>("indicator_id")?, indicator(row)?);
     }
     Ok(sum)
 }
 
 fn indicator(row: &Row<'_>) -> rusqlite::Result<Indicator> {
-    let text = |at: usize| row.get::<_, Option<Box<str>>>(at);
     Ok(Indicator {
-        name: text(1)?,
-        fiscal_year: row.get(2)?,
-        project_code: row.get(3)?,
-        region_code: text(4)?,
-        unit_code: text(5)?,
-        unit_name: text(6)?,
-        budget_line_id: text(7)?,
-        target: number(&row.get::<_, String>(8)?, 8)?,
-        actual: row.get::<_, Option<String>>(9)?.map(|text| number(&text, 9)).transpose()?,
-        at_most: row.get(10)?,
-        due: row.get(11)?,
-        stated_at: row.get(12)?,
+        name: row.get("indicator_name")?,
+        fiscal_year: row.get("fiscal_year")?,
+        project_code: row.get("project_code")?,
+        region_code: row.get("region_code")?,
+        unit_code: row.get("unit_code")?,
+        unit_name: row.get("unit_name")?,
+        budget_line_id: row.get("budget_line_id")?,
+        target: number(row, "target", &row.get::<_, String>("target")?)?,
+        actual: row
+            .get::<_, Option<String>>("actual")?
+            .map(|text| number(row, "actual", &text))
+            .transpose()?,
+        at_most: row.get("at_most")?,
+        due: row.get("due")?,
+        stated_at: row.get("stated_at")?,
     })
 }
 
-fn number(text: &str, column: usize) -> rusqlite::Result<i128> {
+fn number(row: &Row<'_>, column: &str, text: &str) -> rusqlite::Result<i128> {
+    let at = row.as_ref().column_index(column)?;
     parse_number(text).map_err(|e| {
-        rusqlite::Error::FromSqlConversionFailure(column, Type::Text, format!("{text:?}: {e}").into())
+        rusqlite::Error::FromSqlConversionFailure(at, Type::Text, format!("{text:?}: {e}").into())
     })
 }

@@ -8,7 +8,7 @@ use std::{
 
 use arrow::{array::AsArray, datatypes::UInt64Type, record_batch::RecordBatch};
 use datafusion::parquet::{arrow::ProjectionMask, bloom_filter::Sbbf};
-use rusqlite::Connection;
+use rusqlite::{Connection, named_params};
 
 use super::{
     Select, StoreError, explain,
@@ -141,13 +141,14 @@ impl Lookup {
         shape: &Shape,
     ) -> Result<Option<RecordBatch>, StoreError> {
         let fail = |error| explain(&self.dir, error);
-        let sql = "SELECT ids, seq FROM journal WHERE last_at >= ?1 AND first_at < ?2 ORDER BY seq DESC";
+        let sql =
+            "SELECT ids, seq FROM journal WHERE last_at >= :from AND first_at < :before ORDER BY seq DESC";
         let mut statement = self.connection.prepare_cached(sql).map_err(fail)?;
-        let mut rows = statement.query([from, before]).map_err(fail)?;
+        let mut rows = statement.query(named_params! { ":from": from, ":before": before }).map_err(fail)?;
         while let Some(row) = rows.next().map_err(fail)? {
-            let ids = row.get_ref(0).and_then(|ids| Ok(ids.as_blob()?)).map_err(fail)?;
+            let ids = row.get_ref("ids").and_then(|ids| Ok(ids.as_blob()?)).map_err(fail)?;
             if let Some(at) = read_ids(ids).position(|(known, _)| known == id) {
-                return self.in_block(row.get(1).map_err(fail)?, at, shape).map(Some);
+                return self.in_block(row.get("seq").map_err(fail)?, at, shape).map(Some);
             }
         }
         Ok(None)
@@ -155,7 +156,9 @@ impl Lookup {
 
     fn in_block(&self, seq: i64, at: usize, shape: &Shape) -> Result<RecordBatch, StoreError> {
         let sql = "SELECT block, ids, checksum FROM journal WHERE seq = ?1";
-        let read = self.connection.query_row(sql, [seq], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+        let read = self
+            .connection
+            .query_row(sql, [seq], |row| Ok((row.get("block")?, row.get("ids")?, row.get("checksum")?)));
         let (block, ids, checksum): (Vec<u8>, Vec<u8>, i64) = read.map_err(|e| explain(&self.dir, e))?;
         let damaged = |what| StoreError::Corrupt {
             path: self.dir.clone(),

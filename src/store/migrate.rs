@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use rusqlite::{Connection, Transaction};
+use rusqlite::{Connection, Transaction, named_params};
 
 use super::{
     SCHEMA_VERSION, StoreError, alert_rows, chain, explain, quarantine, reach, refunded, silences,
@@ -184,10 +184,10 @@ fn refunds(dir: &Path, transaction: &Transaction<'_>) -> Result<(), StoreError> 
     let fail = |error| explain(dir, error);
     sums::matches(transaction, &sums::LINES_BEFORE_6).map_err(fail)?;
     sums::forget(transaction, &sums::LINES).map_err(fail)?;
-    let sql = "UPDATE lines SET refunded = ?2 WHERE budget_line_id = ?1";
+    let sql = "UPDATE lines SET refunded = :refunded WHERE budget_line_id = :line";
     let mut update = transaction.prepare(sql).map_err(fail)?;
     for (line, cents) in refunded::of_lines(dir, transaction)? {
-        update.execute((&line, format_cents(cents))).map_err(fail)?;
+        update.execute(named_params! { ":line": line, ":refunded": format_cents(cents) }).map_err(fail)?;
     }
     sums::begin(transaction, &[&sums::LINES, &sums::CONFIRMATIONS]).map_err(fail)
 }

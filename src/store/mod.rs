@@ -30,6 +30,7 @@ mod listed;
 mod lock;
 mod lookup;
 mod migrate;
+mod named;
 mod notices;
 mod outbox;
 mod overrides;
@@ -70,7 +71,7 @@ pub use audit::{Audit, AuditFilter, Deed, Entry as AuditEntry, Report as AuditRe
 pub use backup::{BackupOptions, Manifest, back_up, restore};
 pub use cases::{CaseError, Cases, FINDINGS_MAX, Verdicts};
 pub use changes::{Changes, News, Place};
-pub use commit::Commit;
+pub use commit::{Commit, Committed};
 pub use completeness::DayStatement;
 pub use decisions::{DecisionFilter, Decisions, StoredDecision};
 pub use error::StoreError;

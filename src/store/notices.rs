@@ -1,6 +1,6 @@
 //! Notifications as officers see them: what was told, what waits and what was refused.
 
-use rusqlite::{Row, params};
+use rusqlite::{Row, named_params};
 
 use super::{CaseError, Cases, StoreError, query::LIMIT_MAX, sums};
 use crate::{alert::desk::Refusal, say, text::quoted};
@@ -86,7 +86,7 @@ const LIMIT: u32 = 100;
 /// The columns that [`notice`] reads.
 const COLUMNS: &str =
     "seq, id, sink, recipient, reason, state, attempts, next_at, created_at, ended_at, error,
-    json_extract(body, '$.alerts[0].alert_id'), json_array_length(body, '$.alerts')";
+    json_extract(body, '$.alerts[0].alert_id') AS alert_id, json_array_length(body, '$.alerts') AS alerts";
 
 impl Cases {
     /// Notifications, the newest first.
@@ -95,11 +95,13 @@ impl Cases {
     /// If the database cannot be read.
     pub fn notifications(&self, filter: &NoticeFilter) -> Result<Vec<Notice>, StoreError> {
         let sql = format!(
-            "SELECT {COLUMNS} FROM notifications WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR sink = ?2)
-             AND (?3 IS NULL OR seq < ?3) ORDER BY seq DESC LIMIT ?4"
+            "SELECT {COLUMNS} FROM notifications WHERE (:state IS NULL OR state = :state)
+             AND (:sink IS NULL OR sink = :sink) AND (:before IS NULL OR seq < :before)
+             ORDER BY seq DESC LIMIT :limit"
         );
         let limit = filter.limit.unwrap_or(LIMIT).min(LIMIT_MAX);
-        let values = params![filter.state, filter.sink, filter.before, limit];
+        let NoticeFilter { state, sink, before, .. } = filter;
+        let values = named_params! { ":state": state, ":sink": sink, ":before": before, ":limit": limit };
         self.read(|c| c.prepare_cached(&sql)?.query_map(values, notice)?.collect())
     }
 
@@ -108,9 +110,10 @@ impl Cases {
     /// # Errors
     /// If the database cannot be read.
     pub fn count_notifications(&self, filter: &NoticeFilter) -> Result<u64, StoreError> {
-        let sql = "SELECT count(*) FROM notifications WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR sink = ?2)
-                   AND (?3 IS NULL OR seq < ?3)";
-        let values = params![filter.state, filter.sink, filter.before];
+        let sql = "SELECT count(*) FROM notifications WHERE (:state IS NULL OR state = :state)
+                   AND (:sink IS NULL OR sink = :sink) AND (:before IS NULL OR seq < :before)";
+        let NoticeFilter { state, sink, before, .. } = filter;
+        let values = named_params! { ":state": state, ":sink": sink, ":before": before };
         self.read(|c| c.query_row(sql, values, |row| row.get(0)))
     }
 
@@ -120,11 +123,12 @@ impl Cases {
     /// If the database cannot be read.
     pub fn told_of(&self, alert_id: &str, opened_at: i64, limit: u32) -> Result<Vec<Notice>, StoreError> {
         let sql = format!(
-            "SELECT {COLUMNS} FROM notifications WHERE created_at >= ?2 AND instr(body, ?1) > 0
-             ORDER BY seq DESC LIMIT ?3"
+            "SELECT {COLUMNS} FROM notifications WHERE created_at >= :since AND instr(body, :named) > 0
+             ORDER BY seq DESC LIMIT :limit"
         );
         let named = format!("\"alert_id\":\"{alert_id}\"");
-        let values = params![named, opened_at, limit.min(LIMIT_MAX)];
+        let limit = limit.min(LIMIT_MAX);
+        let values = named_params! { ":named": named, ":since": opened_at, ":limit": limit };
         self.read(|c| c.prepare_cached(&sql)?.query_map(values, notice)?.collect())
     }
 
@@ -133,19 +137,19 @@ impl Cases {
     /// # Errors
     /// If the database cannot be read.
     pub fn waiting_for(&self, alert_id: &str, limit: u32) -> Result<Vec<Waiting>, StoreError> {
-        let sql = "SELECT matter, route, sink, due_at, held_by FROM outbox WHERE alert_id = ?1 ORDER BY seq LIMIT ?2";
+        let sql = "SELECT matter, route, sink, due_at, held_by FROM outbox WHERE alert_id = :alert_id
+                   ORDER BY seq LIMIT :limit";
         let row = |row: &Row<'_>| {
             Ok(Waiting {
-                matter: row.get(0)?,
-                route: row.get(1)?,
-                sink: row.get(2)?,
-                due_at: row.get(3)?,
-                held_by: row.get(4)?,
+                matter: row.get("matter")?,
+                route: row.get("route")?,
+                sink: row.get("sink")?,
+                due_at: row.get("due_at")?,
+                held_by: row.get("held_by")?,
             })
         };
-        self.read(|c| {
-            c.prepare_cached(sql)?.query_map(params![alert_id, limit.min(LIMIT_MAX)], row)?.collect()
-        })
+        let values = named_params! { ":alert_id": alert_id, ":limit": limit.min(LIMIT_MAX) };
+        self.read(|c| c.prepare_cached(sql)?.query_map(values, row)?.collect())
     }
 
     /// The one notification whose id begins so, as people type it.
@@ -153,11 +157,13 @@ impl Cases {
     /// # Errors
     /// If there is none, or several.
     pub fn notification(&self, prefix: &str) -> Result<Notice, CaseError> {
-        let sql =
-            format!("SELECT {COLUMNS} FROM notifications WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT 2");
+        let sql = format!(
+            "SELECT {COLUMNS} FROM notifications WHERE id >= :first AND id < :end ORDER BY id LIMIT 2"
+        );
         let end = format!("{prefix}\u{7f}");
+        let values = named_params! { ":first": prefix, ":end": end };
         let mut found: Vec<Notice> =
-            self.read(|c| c.prepare_cached(&sql)?.query_map([prefix, &end], notice)?.collect())?;
+            self.read(|c| c.prepare_cached(&sql)?.query_map(values, notice)?.collect())?;
         match found.len() {
             2 if found[0].id != prefix => Err(CaseError::NotFound(say!(
                 "several notifications begin with {prefix}; give more of the id",
@@ -192,25 +198,29 @@ impl Cases {
     /// # Errors
     /// If the database cannot be written.
     pub fn retry(&mut self, id: Option<&str>, sink: Option<&str>, now: i64) -> Result<usize, StoreError> {
-        let which = "state IN ('parked', 'pending') AND (?1 IS NULL OR id = ?1) AND (?2 IS NULL OR sink = ?2)
-                     AND seq BETWEEN ?3 AND ?4";
+        let which =
+            "state IN ('parked', 'pending') AND (:id IS NULL OR id = :id) AND (:sink IS NULL OR sink = :sink)
+                     AND seq BETWEEN :first AND :last";
         let next = format!(
             "SELECT min(seq), max(seq) FROM (SELECT seq FROM notifications WHERE {which} ORDER BY seq LIMIT {RETRIED})"
         );
         let update = format!(
-            "UPDATE notifications SET state = 'pending', next_at = ?5, ended_at = NULL WHERE {which}"
+            "UPDATE notifications SET state = 'pending', next_at = :now, ended_at = NULL WHERE {which}"
         );
         let (mut all, mut after) = (0, 0);
         // Some at a time: commits come in between.
         loop {
-            let values = params![id, sink, after, i64::MAX];
+            let values = named_params! { ":id": id, ":sink": sink, ":first": after, ":last": i64::MAX };
             let part: (Option<i64>, Option<i64>) =
                 self.read(|c| c.query_row(&next, values, |row| Ok((row.get(0)?, row.get(1)?))))?;
             let (Some(first), Some(last)) = part else { return Ok(all) };
             all += self.change(|summed| {
-                let key = params![id, sink, first, last];
+                let key = named_params! { ":id": id, ":sink": sink, ":first": first, ":last": last };
                 let retried = summed.change_where(&sums::NOTIFICATIONS, which, key, || {
-                    summed.transaction.execute(&update, params![id, sink, first, last, now])
+                    let values = named_params! {
+                        ":id": id, ":sink": sink, ":first": first, ":last": last, ":now": now,
+                    };
+                    summed.transaction.execute(&update, values)
                 })?;
                 let (of, detail) = (id.or(sink).unwrap_or("all"), retried.to_string());
                 self.tell(summed, (&self.actor.who, now), ("notifications.retry", of, &detail))?;
@@ -223,18 +233,18 @@ impl Cases {
 
 fn notice(row: &Row<'_>) -> rusqlite::Result<Notice> {
     Ok(Notice {
-        seq: row.get(0)?,
-        id: row.get(1)?,
-        sink: row.get(2)?,
-        recipient: row.get(3)?,
-        reason: row.get(4)?,
-        state: row.get(5)?,
-        attempts: row.get(6)?,
-        next_at: row.get(7)?,
-        created_at: row.get(8)?,
-        ended_at: row.get(9)?,
-        error: row.get(10)?,
-        alert_id: row.get(11)?,
-        alerts: row.get::<_, Option<i64>>(12)?.unwrap_or(0),
+        seq: row.get("seq")?,
+        id: row.get("id")?,
+        sink: row.get("sink")?,
+        recipient: row.get("recipient")?,
+        reason: row.get("reason")?,
+        state: row.get("state")?,
+        attempts: row.get("attempts")?,
+        next_at: row.get("next_at")?,
+        created_at: row.get("created_at")?,
+        ended_at: row.get("ended_at")?,
+        error: row.get("error")?,
+        alert_id: row.get("alert_id")?,
+        alerts: row.get::<_, Option<i64>>("alerts")?.unwrap_or(0),
     })
 }

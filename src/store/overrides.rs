@@ -1,11 +1,12 @@
 //! 特批 in the store: granted and taken back by people, used by the commit of the application that passes.
 
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, named_params};
 
 use super::{
     CaseError, Cases, StoreError,
     alerts::{from_json, json},
     decisions::of,
+    named::insert,
     query::LIMIT_MAX,
     sums::{self, Change},
 };
@@ -61,9 +62,9 @@ impl Cases {
                 Ok(granted) => granted,
                 Err(why) => return Ok(Err(refused(why))),
             };
-            let sql = "INSERT INTO overrides (application, at, body) VALUES (?1, ?2, ?3)";
-            let mut insert = summed.transaction.prepare_cached(sql)?;
-            granted.override_id = insert.insert(params![application, now, json(&granted)?])?;
+            let body = json(&granted)?;
+            insert!(summed.transaction, "INSERT INTO overrides", { application, at: now, body })?;
+            granted.override_id = summed.transaction.last_insert_rowid();
             summed.inserted(&sums::OVERRIDES, [granted.override_id])?;
             let (who, amount) = (&granted.grants[0].who, format_cents(granted.cents));
             self.tell(
@@ -107,8 +108,8 @@ impl Cases {
             }
             let body = json(&found)?;
             summed.change(&sums::OVERRIDES, [id], || {
-                let sql = "UPDATE overrides SET body = ?2 WHERE override_id = ?1";
-                summed.transaction.execute(sql, params![id, body])
+                let sql = "UPDATE overrides SET body = :body WHERE override_id = :id";
+                summed.transaction.execute(sql, named_params! { ":id": id, ":body": body })
             })?;
             self.tell(summed, (&who, now), (word, &subject(&found), ""))?;
             Ok(Ok(found))
@@ -132,10 +133,11 @@ impl Cases {
     /// If the database cannot be read.
     pub fn overrides(&self, filter: &OverrideFilter) -> Result<Vec<Override>, StoreError> {
         let sql = format!(
-            "SELECT {OVERRIDE} FROM overrides WHERE (?1 IS NULL OR application = ?1) AND (?2 IS NULL OR override_id < ?2)
-             ORDER BY override_id DESC LIMIT ?3"
+            "SELECT {OVERRIDE} FROM overrides WHERE (:application IS NULL OR application = :application)
+             AND (:before IS NULL OR override_id < :before) ORDER BY override_id DESC LIMIT :limit"
         );
-        let values = params![filter.application, filter.before, filter.limit.min(LIMIT_MAX)];
+        let (application, before, limit) = (&filter.application, filter.before, filter.limit.min(LIMIT_MAX));
+        let values = named_params! { ":application": application, ":before": before, ":limit": limit };
         self.read(|c| c.prepare_cached(&sql)?.query_map(values, read)?.collect())
     }
 
@@ -152,8 +154,8 @@ impl Cases {
 pub fn uses(transaction: &Transaction<'_>, id: i64, application: &str) -> rusqlite::Result<()> {
     let mut change = Change::of(transaction, &sums::OVERRIDES);
     change.before([id])?;
-    let sql = "UPDATE overrides SET used_by = ?2 WHERE override_id = ?1";
-    transaction.prepare_cached(sql)?.execute(params![id, application])?;
+    let sql = "UPDATE overrides SET used_by = :application WHERE override_id = :id";
+    transaction.prepare_cached(sql)?.execute(named_params! { ":id": id, ":application": application })?;
     change.after([id])?;
     change.end()
 }
@@ -195,6 +197,6 @@ fn find(connection: &Connection, id: i64) -> rusqlite::Result<Option<Override>> 
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Override> {
-    let body: Override = from_json(row, 2)?;
-    Ok(Override { override_id: row.get(0)?, used_by: row.get(1)?, ..body })
+    let body: Override = from_json(row, "body")?;
+    Ok(Override { override_id: row.get("override_id")?, used_by: row.get("used_by")?, ..body })
 }

@@ -6,10 +6,12 @@
 //! digest proves that what is fetched from there later is what was rejected. Or ingestion stops, for those who
 //! rather have that.
 
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, named_params, params};
 
 use super::{
     Commit, StoreError,
+    error::Failed,
+    named::insert,
     sums::{self, Change, meta, set_meta},
 };
 use crate::stream::Reject;
@@ -65,9 +67,9 @@ impl Default for QuarantineLimit {
 
 /// Counts what a state of before there was a bound has.
 pub fn begin(connection: &Connection) -> rusqlite::Result<()> {
-    let sql = "INSERT OR IGNORE INTO meta SELECT ?1, coalesce(sum(length(source) + length(partition)
-               + length(CAST(detail AS BLOB)) + length(raw) + ?2), 0) FROM quarantine";
-    connection.execute(sql, params![BYTES, ENTRY_BYTES]).map(|_| ())
+    let sql = "INSERT OR IGNORE INTO meta (name, value) SELECT :name, coalesce(sum(length(source) + length(partition)
+               + length(CAST(detail AS BLOB)) + length(raw) + :entry), 0) FROM quarantine";
+    connection.execute(sql, named_params! { ":name": BYTES, ":entry": ENTRY_BYTES }).map(|_| ())
 }
 
 /// The bytes of all entries.
@@ -75,43 +77,42 @@ pub fn bytes(connection: &Connection) -> rusqlite::Result<u64> {
     Ok(meta(connection, BYTES)?.unsigned_abs())
 }
 
-/// Stores rejected records and marks those that were read again.
+/// Stores rejected records and marks those that were read again. Gives the bytes in quarantine, and which of the records it
+/// had no room for.
 pub fn write(
     transaction: &Transaction<'_>,
-    commit: &mut Commit,
+    commit: &Commit,
     limit: &QuarantineLimit,
-    fail: &dyn Fn(rusqlite::Error) -> StoreError,
-) -> Result<(), StoreError> {
-    let before = bytes(transaction).map_err(fail)?;
-    mark_replayed(transaction, commit).map_err(fail)?;
+) -> Result<(u64, Vec<usize>), Failed> {
+    let before = bytes(transaction)?;
+    mark_replayed(transaction, commit)?;
     let mut entries = Entries { transaction, now: commit.now, bytes: before, tried: false };
     let mut overflow = Vec::new();
     for (at, reject) in commit.rejects.iter().enumerate() {
-        if entries.fits(reject, limit.bytes).map_err(fail)? {
-            entries.add(reject).map_err(fail)?;
+        if entries.fits(reject, limit.bytes)? {
+            entries.add(reject)?;
         } else if limit.full == WhenFull::Stop {
-            return Err(StoreError::QuarantineFull { bytes: entries.bytes });
+            return Err(StoreError::QuarantineFull { bytes: entries.bytes }.into());
         } else {
             overflow.push(at);
         }
     }
     for at in &overflow {
-        entries.count(&commit.rejects[*at]).map_err(fail)?;
+        entries.count(&commit.rejects[*at])?;
     }
     if entries.bytes != before {
-        set_meta(transaction, BYTES, entries.bytes.cast_signed()).map_err(fail)?;
+        set_meta(transaction, BYTES, entries.bytes.cast_signed())?;
     }
-    commit.quarantine_bytes = entries.bytes;
-    commit.overflow = overflow;
-    Ok(())
+    Ok((entries.bytes, overflow))
 }
 
 fn mark_replayed(transaction: &Transaction<'_>, commit: &Commit) -> rusqlite::Result<()> {
-    let mut replayed = transaction.prepare_cached("UPDATE quarantine SET replayed_at = ?1 WHERE seq = ?2")?;
+    let sql = "UPDATE quarantine SET replayed_at = :now WHERE seq = :seq";
+    let mut replayed = transaction.prepare_cached(sql)?;
     let mut change = Change::of(transaction, &sums::QUARANTINE);
     for seq in &commit.replayed {
         change.before([seq])?;
-        replayed.execute(params![commit.now, seq])?;
+        replayed.execute(named_params! { ":seq": seq, ":now": commit.now })?;
         change.after([seq])?;
     }
     change.end()
@@ -152,19 +153,16 @@ impl Entries<'_> {
     }
 
     fn add(&mut self, r: &Reject) -> rusqlite::Result<()> {
-        let mut insert = self.transaction.prepare_cached(
-            "INSERT INTO quarantine (source, partition, record, reason, detail, raw, received_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        )?;
-        let record = r.record.cast_signed();
-        let seq = insert.insert(params![
-            &*r.source,
-            &*r.partition,
-            record,
-            r.reason.code(),
-            r.detail,
-            &r.raw[..],
-            self.now
-        ])?;
+        insert!(self.transaction, "INSERT INTO quarantine", {
+            source: &*r.source,
+            partition: &*r.partition,
+            record: r.record.cast_signed(),
+            reason: r.reason.code(),
+            detail: r.detail,
+            raw: &r.raw[..],
+            received_at: self.now,
+        })?;
+        let seq = self.transaction.last_insert_rowid();
         let mut change = Change::of(self.transaction, &sums::QUARANTINE);
         change.after([seq])?;
         self.bytes += size(r);
@@ -175,31 +173,38 @@ impl Entries<'_> {
     fn count(&self, r: &Reject) -> rusqlite::Result<()> {
         // Each request over HTTP is a partition of its own, and the sender has its answer.
         let partition = if &*r.source == "http" { "" } else { &*r.partition };
-        let key = params![&*r.source, partition, r.reason.code()];
+        let (source, reason) = (&*r.source, r.reason.code());
+        let key = params![source, partition, reason];
         let mut change = Change::of(self.transaction, &sums::OVERFLOW);
         change.before(key)?;
         let mut read = self.transaction.prepare_cached(
-            "SELECT digest FROM quarantine_overflow WHERE source = ?1 AND partition = ?2 AND reason = ?3",
+            "SELECT digest FROM quarantine_overflow
+             WHERE source = :source AND partition = :partition AND reason = :reason",
         )?;
-        let old: Option<Vec<u8>> = read.query_row(key, |row| row.get(0)).optional()?;
+        let named = named_params! { ":source": source, ":partition": partition, ":reason": reason };
+        let old: Option<Vec<u8>> = read.query_row(named, |row| row.get(0)).optional()?;
         let mut digest = blake3::Hasher::new();
         digest.update(&old.unwrap_or_else(|| vec![0; 32])).update(&r.raw);
-        let mut write = self.transaction.prepare_cached(
-            "INSERT INTO quarantine_overflow VALUES (?1, ?2, ?3, 1, ?4, ?4, ?5, ?6, ?7, ?7)
-             ON CONFLICT DO UPDATE SET records = records + 1, last_record = excluded.last_record,
-             bytes = bytes + excluded.bytes, digest = excluded.digest, last_at = excluded.last_at",
-        )?;
         let digest = digest.finalize();
         let record = r.record.cast_signed();
-        write.execute(params![
-            &*r.source,
-            partition,
-            r.reason.code(),
-            record,
-            r.raw.len(),
-            &digest.as_bytes()[..],
-            self.now
-        ])?;
+        insert!(
+            self.transaction,
+            "INSERT INTO quarantine_overflow",
+            {
+                source,
+                partition,
+                reason,
+                records: 1,
+                first_record: record,
+                last_record: record,
+                bytes: r.raw.len(),
+                digest: &digest.as_bytes()[..],
+                first_at: self.now,
+                last_at: self.now,
+            },
+            "ON CONFLICT DO UPDATE SET records = records + 1, last_record = excluded.last_record,
+             bytes = bytes + excluded.bytes, digest = excluded.digest, last_at = excluded.last_at"
+        )?;
         change.after(key)?;
         change.end()
     }

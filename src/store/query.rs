@@ -193,7 +193,7 @@ impl Reader {
         let conditions = wanted.page_of_findings(self.alert_rows()?);
         let order = format!("ORDER BY {} DESC, seq DESC", wanted.order_of_findings());
         let sql = limited("SELECT seq, body FROM findings f", &conditions, &order, wanted.filter.limit);
-        self.rows(&sql, conditions.values, |row| Ok((row.get(0)?, alerts::from_json(row, 1)?)))
+        self.rows(&sql, conditions.values, |row| Ok((row.get("seq")?, alerts::from_json(row, "body")?)))
     }
 
     /// How many findings are wanted, whatever the limit.
@@ -249,15 +249,15 @@ impl Reader {
         let sql = limited(select, &conditions, "ORDER BY seq", filter.limit);
         self.rows(&sql, conditions.values, |row| {
             Ok(StoredReject {
-                seq: row.get(0)?,
-                source: row.get(1)?,
-                partition: row.get(2)?,
-                record: row.get(3)?,
-                reason: row.get(4)?,
-                detail: row.get(5)?,
-                raw: row.get(6)?,
-                received_at: row.get(7)?,
-                replayed_at: row.get(8)?,
+                seq: row.get("seq")?,
+                source: row.get("source")?,
+                partition: row.get("partition")?,
+                record: row.get("record")?,
+                reason: row.get("reason")?,
+                detail: row.get("detail")?,
+                raw: row.get("raw")?,
+                received_at: row.get("received_at")?,
+                replayed_at: row.get("replayed_at")?,
             })
         })
     }
@@ -275,21 +275,21 @@ impl Reader {
     /// # Errors
     /// If the database cannot be read.
     pub fn overflow(&self, filter: &RejectFilter) -> Result<Vec<Overflow>, StoreError> {
-        let select = "SELECT source, partition, reason, records, first_record, last_record, bytes, lower(hex(digest)) FROM quarantine_overflow";
+        let select = "SELECT source, partition, reason, records, first_record, last_record, bytes, lower(hex(digest)) AS digest FROM quarantine_overflow";
         let mut conditions = Conditions::default();
         conditions.equal("reason", filter.reason.as_ref());
         conditions.equal("source", filter.source.as_ref());
         let sql = limited(select, &conditions, "ORDER BY source, partition, reason", filter.limit);
         self.rows(&sql, conditions.values, |row| {
             Ok(Overflow {
-                source: row.get(0)?,
-                partition: row.get(1)?,
-                reason: row.get(2)?,
-                records: row.get(3)?,
-                first_record: row.get(4)?,
-                last_record: row.get(5)?,
-                bytes: row.get(6)?,
-                digest: row.get(7)?,
+                source: row.get("source")?,
+                partition: row.get("partition")?,
+                reason: row.get("reason")?,
+                records: row.get("records")?,
+                first_record: row.get("first_record")?,
+                last_record: row.get("last_record")?,
+                bytes: row.get("bytes")?,
+                digest: row.get("digest")?,
             })
         })
     }
@@ -327,7 +327,7 @@ impl Reader {
         let time = |sql: &str| self.connection.query_row(sql, [], |row| row.get(0)).map_err(fail);
         let positions =
             self.rows("SELECT source, partition, \"offset\" FROM positions", Vec::new(), |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+                Ok((row.get("source")?, row.get("partition")?, row.get("offset")?))
             })?;
         Ok(StateInfo {
             dir: self.dir.clone(),
@@ -377,9 +377,10 @@ pub fn ledger(
     let mut statement = snapshot.prepare(sql).map_err(fail)?;
     let mut rows = statement.query([]).map_err(fail)?;
     while let Some(row) = rows.next().map_err(fail)? {
-        let (block, ids): (Vec<u8>, Vec<u8>) = (row.get(1).map_err(fail)?, row.get(2).map_err(fail)?);
-        if JournalBlock::checksum(&block, &ids) != row.get::<_, i64>(3).map_err(fail)? {
-            let seq: i64 = row.get(0).map_err(fail)?;
+        let (block, ids): (Vec<u8>, Vec<u8>) =
+            (row.get("block").map_err(fail)?, row.get("ids").map_err(fail)?);
+        if JournalBlock::checksum(&block, &ids) != row.get::<_, i64>("checksum").map_err(fail)? {
+            let seq: i64 = row.get("seq").map_err(fail)?;
             let what = say!("journal block {seq} does not match its checksum", seq);
             return Err(StoreError::Corrupt { path: dir.to_owned(), what });
         }

@@ -157,8 +157,8 @@ impl Store {
         while let Some(row) = rows.next().map_err(fail)? {
             sum.add(row, summed.clone()).map_err(fail)?;
             let seq: i64 = row.get("seq").map_err(fail)?;
-            let blob = |at| row.get_ref(at).and_then(|v| Ok(v.as_blob()?)).map_err(fail);
-            let (block, ids) = (blob(0)?, blob(1)?);
+            let blob = |name: &str| row.get_ref(name).and_then(|v| Ok(v.as_blob()?)).map_err(fail);
+            let (block, ids) = (blob("block")?, blob("ids")?);
             let damaged = |what: String| StoreError::Corrupt { path: self.dir.clone(), what };
             if JournalBlock::checksum(block, ids) != row.get::<_, i64>("checksum").map_err(fail)? {
                 return Err(damaged(say!("journal block {seq} does not match its checksum", seq)));
@@ -194,8 +194,12 @@ impl Store {
     fn positions(&self) -> rusqlite::Result<BTreeMap<(String, String), Position>> {
         let mut statement = self.connection.prepare("SELECT * FROM positions")?;
         let rows = statement.query_map([], |row| {
-            let position = Position { offset: row.get(2)?, records: row.get(3)?, token: row.get(4)? };
-            Ok(((row.get(0)?, row.get(1)?), position))
+            let position = Position {
+                offset: row.get("offset")?,
+                records: row.get("records")?,
+                token: row.get("token")?,
+            };
+            Ok(((row.get("source")?, row.get("partition")?), position))
         })?;
         rows.collect()
     }

@@ -44,11 +44,11 @@ pub fn of_lines(dir: &Path, connection: &Connection) -> Result<BTreeMap<String, 
     let mut statement = connection.prepare(sql).map_err(fail)?;
     let mut rows = statement.query([]).map_err(fail)?;
     while let Some(row) = rows.next().map_err(fail)? {
-        let seq: i64 = row.get(0).map_err(fail)?;
-        let blob = |at| row.get_ref(at).and_then(|value| Ok(value.as_blob()?)).map_err(fail);
-        let (block, ids) = (blob(1)?, blob(2)?);
+        let seq: i64 = row.get("seq").map_err(fail)?;
+        let blob = |name: &str| row.get_ref(name).and_then(|value| Ok(value.as_blob()?)).map_err(fail);
+        let (block, ids) = (blob("block")?, blob("ids")?);
         let damaged = |what| StoreError::Corrupt { path: dir.to_owned(), what };
-        if JournalBlock::checksum(block, ids) != row.get::<_, i64>(3).map_err(fail)? {
+        if JournalBlock::checksum(block, ids) != row.get::<_, i64>("checksum").map_err(fail)? {
             return Err(damaged(say!("journal block {seq} does not match its checksum", seq)));
         }
         let wanted = |name: &str| COLUMNS.iter().any(|column| column.spec().name == name);

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, Row, named_params};
 
 use super::{
     AccountError, Cases, Store, StoreError,
     audit::{self, DONE, Deed},
+    named::insert,
     sums::{self, Summed},
 };
 use crate::{access::Actor, rule::manifest::Manifest, say, text::quoted};
@@ -132,10 +133,9 @@ impl RuleSets {
                     waiting
                 )));
             }
-            let sql = "INSERT INTO rule_sets (digest, manifest, reason, proposed_at, proposed_by)
-                       VALUES (?1, ?2, ?3, ?4, ?5)";
-            let values = params![digest, manifest.text(), reason, now, by.who];
-            summed.transaction.execute(sql, values)?;
+            insert!(summed.transaction, "INSERT INTO rule_sets", {
+                digest, manifest: manifest.text(), reason, proposed_at: now, proposed_by: by.who,
+            })?;
             summed.inserted(&sums::RULE_SETS, [&digest])?;
             tell(summed, now, by, ("rules.propose", &digest, reason))
         })
@@ -190,10 +190,11 @@ impl RuleSets {
 
 /// Approves a set, or takes that back; whether that changed something.
 fn judge(summed: &Summed<'_>, digest: &str, approved: Option<(i64, &str)>) -> rusqlite::Result<usize> {
-    let sql = "UPDATE rule_sets SET approved_at = ?2, approved_by = ?3
-               WHERE digest = ?1 AND (approved_at IS NULL) = (?2 IS NOT NULL)";
+    let sql = "UPDATE rule_sets SET approved_at = :at, approved_by = :who
+               WHERE digest = :digest AND (approved_at IS NULL) = (:at IS NOT NULL)";
     let (at, who) = approved.unzip();
-    summed.change(&sums::RULE_SETS, [digest], || summed.transaction.execute(sql, params![digest, at, who]))
+    let values = named_params! { ":digest": digest, ":at": at, ":who": who };
+    summed.change(&sums::RULE_SETS, [digest], || summed.transaction.execute(sql, values))
 }
 
 fn tell(

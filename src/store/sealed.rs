@@ -11,12 +11,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rusqlite::{Connection, Row, Transaction, params};
+use rusqlite::{Connection, Row, Transaction};
 
 use super::{
     StoreError,
     backup::MANIFEST,
-    explain, reach,
+    explain,
+    named::insert,
+    reach,
     sums::{self, Change},
 };
 use crate::{diagnostic::os_reason, private, say};
@@ -60,15 +62,15 @@ impl SealedFile {
 
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
-            file: row.get(0)?,
-            day: row.get(1)?,
-            first_at: row.get(2)?,
-            last_at: row.get(3)?,
-            events: row.get(4)?,
-            first_seq: row.get(5)?,
-            last_seq: row.get(6)?,
-            bytes: row.get(7)?,
-            checksum: row.get(8)?,
+            file: row.get("file")?,
+            day: row.get("day")?,
+            first_at: row.get("first_at")?,
+            last_at: row.get("last_at")?,
+            events: row.get("events")?,
+            first_seq: row.get("first_seq")?,
+            last_seq: row.get("last_seq")?,
+            bytes: row.get("bytes")?,
+            checksum: row.get("checksum")?,
         })
     }
 }
@@ -81,20 +83,12 @@ pub fn list(connection: &Connection) -> rusqlite::Result<Vec<SealedFile>> {
 
 /// Registers a file.
 pub fn register(transaction: &Transaction<'_>, f: &SealedFile) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO sealed (file, day, first_at, last_at, events, first_seq, last_seq, bytes, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
-    transaction.prepare_cached(sql)?.execute(params![
-        f.file,
-        f.day,
-        f.first_at,
-        f.last_at,
-        f.events,
-        f.first_seq,
-        f.last_seq,
-        f.bytes,
-        f.checksum
-    ])?;
+    let SealedFile { file, day, first_at, last_at, events, first_seq, last_seq, bytes, checksum } = f;
+    insert!(transaction, "INSERT INTO sealed", {
+        file, day, first_at, last_at, events, first_seq, last_seq, bytes, checksum,
+    })?;
     let mut change = Change::of(transaction, &sums::SEALED);
-    change.after([&f.file])?;
+    change.after([file])?;
     change.end()
 }
 

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::{
     History, Reader, Store, StoreError, explain,
+    named::insert,
     sums::{self, Changes},
 };
 use crate::event::time::Calendar;
@@ -28,21 +29,18 @@ impl Store {
     /// # Errors
     /// If it was made with another one; nothing is changed then.
     pub fn settle(&mut self, calendar: &Calendar) -> Result<(), StoreError> {
-        let dir = self.dir.clone();
-        let fail = |error| explain(&dir, error);
-        let transaction = self.turns.begin(&self.connection, None).map_err(fail)?;
-        sums::check(&dir, &transaction, &sums::SETTINGS)?;
-        agree(&dir, &transaction, calendar)?;
+        let dir = &self.dir;
+        self.turns.write(dir, &self.connection, None, |transaction| {
+        sums::check(dir, transaction, &sums::SETTINGS)?;
+        agree(dir, transaction, calendar)?;
         let changes = Changes::default();
         for (name, value) in SETTINGS {
-            let insert = || {
-                let sql = "INSERT OR IGNORE INTO settings VALUES (?1, ?2)";
-                transaction.execute(sql, (name, value(calendar)))
-            };
-            changes.within(&transaction).change(&sums::SETTINGS, [name], insert).map_err(fail)?;
+            let write =
+                || insert!(transaction, "INSERT OR IGNORE INTO settings", { name, value: value(calendar) });
+            changes.within(transaction).change(&sums::SETTINGS, [name], write)?;
         }
-        changes.end(&transaction).map_err(fail)?;
-        transaction.commit().map_err(fail)
+        Ok(changes.end(transaction)?)
+        })
     }
 }
 

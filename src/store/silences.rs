@@ -1,11 +1,13 @@
 //! 静默 in the store: ordered and ended by officers, beside a running daemon or without one.
 
-use rusqlite::{Connection, Row, params, types::ValueRef};
+use rusqlite::{Connection, Row, named_params, types::ValueRef};
 
 use super::{
-    CaseError, Cases, StoreError,
+    CaseError, Cases, StoreError, Turns,
     alerts::{self, from_json, json},
-    chain, explain,
+    cases::patience,
+    chain,
+    named::insert,
     query::LIMIT_MAX,
     sums::{self, Changes, Summed},
 };
@@ -45,10 +47,10 @@ impl Cases {
             ..silence.clone()
         };
         let silence_id = self.change(|summed| {
-            let sql = "INSERT INTO silences (starts_at, ends_at, body) VALUES (?1, ?2, ?3)";
             let body = json(&silence)?;
-            let mut insert = summed.transaction.prepare_cached(sql)?;
-            let id = insert.insert(params![silence.starts_at, silence.ends_at, body])?;
+            let Silence { starts_at, ends_at, .. } = silence;
+            insert!(summed.transaction, "INSERT INTO silences", { starts_at, ends_at, body })?;
+            let id = summed.transaction.last_insert_rowid();
             summed.inserted(&sums::SILENCES, [id])?;
             record(summed, id, now, &silence.author, ORDER, &body)?;
             self.tell(summed, (&silence.author, now), ("silences.order", &id.to_string(), &silence.reason))?;
@@ -62,8 +64,9 @@ impl Cases {
     /// # Errors
     /// If the database cannot be read.
     pub fn count_silences(&self, now: i64, expired: bool) -> Result<u64, StoreError> {
-        let sql = "SELECT count(*) FROM silences WHERE ?1 OR ends_at > ?2";
-        self.read(|c| c.query_row(sql, params![expired, now], |row| row.get(0)))
+        let sql = "SELECT count(*) FROM silences WHERE :expired OR ends_at > :now";
+        let values = named_params! { ":expired": expired, ":now": now };
+        self.read(|c| c.query_row(sql, values, |row| row.get(0)))
     }
 
     /// Silences, the newest first, after `before` in the list; those that are over only if they are asked for.
@@ -77,9 +80,10 @@ impl Cases {
         before: Option<i64>,
         limit: u32,
     ) -> Result<Vec<Silence>, StoreError> {
-        let sql = "SELECT body, silence_id FROM silences WHERE (ends_at > ?1 OR ?2) AND (?3 IS NULL OR silence_id < ?3)
-                   ORDER BY silence_id DESC LIMIT ?4";
-        let values = params![now, expired, before, limit.min(LIMIT_MAX)];
+        let sql = "SELECT body, silence_id FROM silences WHERE (ends_at > :now OR :expired)
+                   AND (:before IS NULL OR silence_id < :before) ORDER BY silence_id DESC LIMIT :limit";
+        let limit = limit.min(LIMIT_MAX);
+        let values = named_params! { ":now": now, ":expired": expired, ":before": before, ":limit": limit };
         self.read(|c| c.prepare_cached(sql)?.query_map(values, silence)?.collect())
     }
 
@@ -112,8 +116,13 @@ impl Cases {
         self.change(|summed| {
             let body = json(&silence)?;
             summed.change(&sums::SILENCES, [id], || {
-                let sql = "UPDATE silences SET starts_at = ?2, ends_at = ?3, body = ?4 WHERE silence_id = ?1";
-                summed.transaction.execute(sql, params![id, silence.starts_at, silence.ends_at, body])
+                let sql = "UPDATE silences SET starts_at = :starts_at, ends_at = :ends_at, body = :body
+                           WHERE silence_id = :id";
+                let Silence { starts_at, ends_at, .. } = silence;
+                summed.transaction.execute(
+                    sql,
+                    named_params! { ":id": id, ":starts_at": starts_at, ":ends_at": ends_at, ":body": body },
+                )
             })?;
             record(summed, id, now, who, EXPIRE, &body)?;
             self.tell(summed, (who, now), ("silences.expire", &id.to_string(), ""))?;
@@ -121,8 +130,8 @@ impl Cases {
             // not told.
             let held_by = format!("silence {id}");
             summed.change_where(&sums::OUTBOX, "held_by = ?1", [&held_by], || {
-                let sql = "UPDATE outbox SET due_at = ?2 WHERE held_by = ?1";
-                summed.transaction.execute(sql, params![held_by, now])
+                let sql = "UPDATE outbox SET due_at = :now WHERE held_by = :held_by";
+                summed.transaction.execute(sql, named_params! { ":held_by": held_by, ":now": now })
             })?;
             Ok(())
         })?;
@@ -134,15 +143,12 @@ impl Cases {
         &self,
         work: impl FnOnce(&Summed<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
-        let run = || {
-            let transaction = self.begin()?;
+        Turns::of(&self.dir).write(&self.dir, &self.connection, Some(patience()), |transaction| {
             let changes = Changes::default();
-            let done = work(&changes.within(&transaction))?;
-            changes.end(&transaction)?;
-            transaction.commit()?;
+            let done = work(&changes.within(transaction))?;
+            changes.end(transaction)?;
             Ok(done)
-        };
-        run().map_err(|error| explain(&self.dir, error))
+        })
     }
 
     /// The alerts that are not over and match, as far as the newest 20000 tell.
@@ -199,14 +205,14 @@ fn record(
 pub fn begin_history(connection: &Connection) -> rusqlite::Result<()> {
     let sql = "INSERT INTO silence_history (silence_id, at, who, action, body, digest)
                SELECT silence_id, at, who, action, body, x'' FROM (
-                   SELECT silence_id, body ->> '$.created_at' AS at, body ->> '$.author' AS who, ?1 AS action, body FROM silences
-                   UNION ALL SELECT silence_id, ends_at, body ->> '$.expired_by', ?2, body FROM silences
+                   SELECT silence_id, body ->> '$.created_at' AS at, body ->> '$.author' AS who, :order AS action, body FROM silences
+                   UNION ALL SELECT silence_id, ends_at, body ->> '$.expired_by', :expire, body FROM silences
                    WHERE body ->> '$.expired_by' IS NOT NULL)
                ORDER BY at, silence_id";
-    connection.execute(sql, [ORDER, EXPIRE]).map(|_| ())
+    connection.execute(sql, named_params! { ":order": ORDER, ":expire": EXPIRE }).map(|_| ())
 }
 
 fn silence(row: &Row<'_>) -> rusqlite::Result<Silence> {
-    let silence: Silence = from_json(row, 0)?;
-    Ok(Silence { silence_id: row.get(1)?, ..silence })
+    let silence: Silence = from_json(row, "body")?;
+    Ok(Silence { silence_id: row.get("silence_id")?, ..silence })
 }

@@ -5,6 +5,7 @@ use rusqlite::{Connection, params};
 
 use super::{
     History, StoreError, explain,
+    named::insert,
     sums::{self, Change, meta, set_meta},
 };
 use crate::engine::Ticked;
@@ -20,13 +21,12 @@ pub fn begin(connection: &Connection) -> rusqlite::Result<()> {
     }
 }
 
-/// Notes ticks.
-pub fn write(connection: &Connection, ticks: &[Ticked]) -> rusqlite::Result<()> {
-    let mut insert = connection.prepare_cached("INSERT OR IGNORE INTO ticks VALUES (?1, ?2, ?3)")?;
+/// Notes ticks; `before` is the last block before those that they count.
+pub fn write(connection: &Connection, ticks: &[Ticked], before: i64) -> rusqlite::Result<()> {
     let mut change = Change::of(connection, &sums::TICKS);
     for Ticked { at, rule_id, block } in ticks {
         // One that an earlier process did is evaluated again where its rule was gone meanwhile; the first one counts.
-        if insert.execute(params![at, rule_id, block])? > 0 {
+        if insert!(connection, "INSERT OR IGNORE INTO ticks", { at, rule_id, block: before + block })? > 0 {
             change.after(params![at, rule_id])?;
         }
     }
@@ -48,7 +48,7 @@ impl History {
             let sql = "SELECT at, rule_id, block FROM ticks ORDER BY block, at, rule_id";
             let mut statement = connection.prepare(sql)?;
             let rows = statement.query_map([], |row| {
-                Ok(Ticked { at: row.get(0)?, rule_id: row.get(1)?, block: row.get(2)? })
+                Ok(Ticked { at: row.get("at")?, rule_id: row.get("rule_id")?, block: row.get("block")? })
             })?;
             rows.collect::<rusqlite::Result<Vec<_>>>().map(Some)
         };

@@ -15,7 +15,7 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
-use super::BUSY;
+use super::{BUSY, StoreError, error::Failed};
 
 /// How long the database is asked at a time: whoever gave up or ran out of patience notices after it.
 const ASK: Duration = Duration::from_millis(20);
@@ -127,6 +127,26 @@ impl Turns {
         }
         drop(line);
         Some(Place { turns: Arc::clone(self), number })
+    }
+
+    /// Writes: begins a transaction, does the work in it, and makes it durable. What fails is undone, and is explained here.
+    ///
+    /// # Errors
+    /// If the database fails, or the work does; nothing is changed then.
+    pub fn write<T>(
+        self: &Arc<Self>,
+        dir: &Path,
+        connection: &Connection,
+        patience: Option<Duration>,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, Failed>,
+    ) -> Result<T, StoreError> {
+        let run = || -> Result<T, Failed> {
+            let turn = self.begin(connection, patience)?;
+            let done = work(&turn)?;
+            turn.commit()?;
+            Ok(done)
+        };
+        run().map_err(|failed| failed.explained(dir))
     }
 
     fn ask<'c>(

@@ -1,10 +1,13 @@
 //! The last versions of records that come again when they have changed: written in the commit of the events that follow from
 //! them, looked up one by one, and let go of with the events.
 
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, named_params, params};
 
 use super::{
-    Lookup, StoreError, explain,
+    Lookup, StoreError,
+    alerts::json,
+    explain,
+    named::insert,
     sums::{self, Change, meta, set_meta},
 };
 use crate::{
@@ -20,14 +23,12 @@ const LET_GO: usize = 10_000;
 /// Writes what is known of records from this commit on.
 pub fn write(transaction: &Transaction<'_>, changes: &[VersionChange]) -> rusqlite::Result<()> {
     let Some(last) = changes.iter().map(|change| change.number).max() else { return Ok(()) };
-    let mut insert = transaction.prepare_cached("INSERT OR REPLACE INTO versions VALUES (?1, ?2, ?3, ?4)")?;
     let mut sum = Change::of(transaction, &sums::VERSIONS);
     for VersionChange { source, key, kept, .. } in changes {
-        let body =
-            serde_json::to_string(kept).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
-        let name = params![&**source, &**key];
+        let (source, key, body) = (&**source, &**key, json(kept)?);
+        let name = params![source, key];
         sum.before(name)?;
-        insert.execute(params![&**source, &**key, kept.at, body])?;
+        insert!(transaction, "INSERT OR REPLACE INTO versions", { source, key, at: kept.at, body })?;
         sum.after(name)?;
     }
     sum.end()?;
@@ -36,15 +37,18 @@ pub fn write(transaction: &Transaction<'_>, changes: &[VersionChange]) -> rusqli
 
 /// Lets go of some records whose latest event is before `before` (microseconds), and says how many.
 pub fn let_go(transaction: &Transaction<'_>, before: i64) -> rusqlite::Result<usize> {
-    let sql = "SELECT source, \"key\" FROM versions INDEXED BY versions_at WHERE at < ?1 LIMIT ?2";
+    let sql = "SELECT source, \"key\" FROM versions INDEXED BY versions_at WHERE at < :before LIMIT :limit";
     let mut old = transaction.prepare_cached(sql)?;
-    let names = old.query_map(params![before, LET_GO], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let names = old.query_map(named_params! { ":before": before, ":limit": LET_GO }, |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })?;
     let names: Vec<(String, String)> = names.collect::<Result<_, _>>()?;
-    let mut delete = transaction.prepare_cached("DELETE FROM versions WHERE source = ?1 AND \"key\" = ?2")?;
+    let sql = "DELETE FROM versions WHERE source = :source AND \"key\" = :key";
+    let mut delete = transaction.prepare_cached(sql)?;
     let mut sum = Change::of(transaction, &sums::VERSIONS);
     for (source, key) in &names {
         sum.before([source, key])?;
-        delete.execute([source, key])?;
+        delete.execute(named_params! { ":source": source, ":key": key })?;
     }
     sum.end()?;
     Ok(names.len())
@@ -59,10 +63,11 @@ pub fn are_before(connection: &Connection, before: i64) -> rusqlite::Result<bool
 impl KnownVersions for Lookup {
     fn version(&mut self, source: &str, key: &str) -> Result<Option<Kept>, PortError> {
         let (dir, connection) = self.database();
-        let sql = "SELECT body FROM versions WHERE source = ?1 AND \"key\" = ?2";
+        let sql = "SELECT body FROM versions WHERE source = :source AND \"key\" = :key";
+        let values = named_params! { ":source": source, ":key": key };
         let found = connection
             .prepare_cached(sql)
-            .and_then(|mut find| find.query_row([source, key], |row| row.get::<_, String>(0)).optional());
+            .and_then(|mut find| find.query_row(values, |row| row.get::<_, String>(0)).optional());
         let body = found.map_err(|error| explain(dir, error))?;
         let damaged = |e: serde_json::Error| StoreError::Corrupt {
             path: dir.to_owned(),

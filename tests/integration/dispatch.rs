@@ -115,18 +115,18 @@ impl World {
             labels,
         };
         let personal = Arc::new(self.personal.clone());
-        let filing = Filing { finding, at: self.now, rule, personal, clears: true, alert_id: None };
-        let mut commit = Commit { now: self.now, findings: vec![filing], ..Commit::default() };
-        self.store.commit(&mut commit, &self.desk()).unwrap();
-        commit.findings[0].alert_id.clone().unwrap()
+        let filing = Filing { finding, at: self.now, rule, personal, clears: true };
+        let commit = Commit { now: self.now, findings: vec![filing], ..Commit::default() };
+        let committed = self.store.commit(&commit, &self.desk()).unwrap();
+        committed.findings[0].1.clone().unwrap()
     }
 
     /// The condition of a rule stops being true for a line.
     pub fn clear(&mut self, rule: &str, line: &str) {
         let (rule_id, line) = (rule.to_owned(), line.to_owned());
         let cleared = vec![Cleared { before: 0, rule_id, line, event_id: String::from("e") }];
-        let mut commit = Commit { now: self.now, cleared, ..Commit::default() };
-        self.store.commit(&mut commit, &self.desk()).unwrap();
+        let commit = Commit { now: self.now, cleared, ..Commit::default() };
+        self.store.commit(&commit, &self.desk()).unwrap();
     }
 
     pub fn act(&self, id: &str, action: Action) -> Alert {

@@ -239,6 +239,7 @@ fn a_group_and_its_lines_are_decided_together() {
     assert_eq!((&second["decision"], blocked_by(&second)), (&json!("block"), vec!["unit-block"]));
     assert_eq!(second["largest_amount"], "70.00");
     let reason = second["reasons"].as_array().unwrap().iter().find(|r| r["rule_id"] == "unit-block").unwrap();
+    assert_eq!(reason["title"], "Unit: more than 100% of the budget used");
     assert_eq!(reason["values"]["group.used"], "200.01");
     assert_eq!(reason["summary"], "2026 / 101001: 2 lines, budget 200.00, executed and reserved 200.01");
     assert_eq!(

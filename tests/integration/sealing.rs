@@ -84,7 +84,7 @@ fn fill(events: &[Value], rows: usize) -> Filled {
         if n + 1 == chunks.len() {
             commit.checkpoint = Some(fiscwatch::ledger::Ledger::default().take_changes());
         }
-        store.commit(&mut commit, &desk()).unwrap();
+        store.commit(&commit, &desk()).unwrap();
         batches.push(accepted);
     }
     let accepted = concat_batches(&schema, &batches).unwrap();
@@ -270,8 +270,8 @@ fn commit_one(filled: &mut Filled, id: &str, at: &str, checkpoint: bool) {
     let hashes = [(decoded.ids[0], decoded.contents[0])];
     let journal = vec![JournalBlock::encode(&decoded.events, &hashes).unwrap()];
     let checkpoint = checkpoint.then(|| fiscwatch::ledger::Ledger::default().take_changes());
-    let mut commit = Commit { journal, checkpoint, ..Commit::default() };
-    filled.store.commit(&mut commit, &desk()).unwrap();
+    let commit = Commit { journal, checkpoint, ..Commit::default() };
+    filled.store.commit(&commit, &desk()).unwrap();
 }
 
 #[test]

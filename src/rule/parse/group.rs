@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use rust_decimal::Decimal;
+
 use super::{check_id, choice, list, optional, required, required_node, text};
 use crate::{
     event::EventType,
@@ -133,26 +135,31 @@ const fn severity(handling: Handling) -> Severity {
 
 /// What people read: the group, and its limit.
 fn title(group: &Group, params: &[(String, Param)]) -> Text {
-    let limits = |share: &str, amount: &str| {
-        let limit = |(name, param): &(String, Param)| match param {
-            Param::Number(number) if name == "share" => format!("{share}{number}"),
-            Param::Number(number) => format!("{amount}{number}"),
-            _ => String::new(),
-        };
-        params.iter().map(limit).collect::<Vec<_>>()
+    let limit = |(name, param): &(String, Param)| {
+        let Param::Number(number) = param else { return (String::new(), String::new()) };
+        match name.as_str() {
+            "share" => {
+                let percent = percent(number);
+                (format!("超过预算的 {percent}%"), format!("more than {percent}% of the budget"))
+            }
+            _ => (format!("超出预算 {number} 元以上"), format!("more than {number} beyond the budget")),
+        }
     };
+    let (zh, en): (Vec<_>, Vec<_>) = params.iter().map(limit).unzip();
     let named = |language| match group.title.get(language) {
         "" => group.id.clone(),
         title => title.to_owned(),
     };
     Text {
-        zh: Some(format!("{}用款{}", named(Language::Zh), limits("超过预算的倍数 ", "超出预算 ").join("或"))),
-        en: Some(format!(
-            "{} used {}",
-            named(Language::En),
-            limits("beyond budget × ", "beyond budget + ").join(" or ")
-        )),
+        zh: Some(format!("{}用款{}", named(Language::Zh), zh.join("或"))),
+        en: Some(format!("{}: {} used", named(Language::En), en.join(" or "))),
     }
+}
+
+/// A share as a percentage, without needless zeros.
+fn percent(share: &str) -> String {
+    let share: Decimal = share.parse().unwrap_or_default();
+    share.checked_mul(Decimal::ONE_HUNDRED).unwrap_or(share).normalize().to_string()
 }
 
 /// The group that a rule names, of those of its file.

@@ -1,12 +1,13 @@
 //! 口令: what users log in with. What is kept of a password comes from `access`, and so does its comparison.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::OptionalExtension;
 
 use super::{AccountError, Accounts, Factor, find_user, no_user, sessions, tell};
 use crate::{
     access::Actor,
     store::{
         StoreError,
+        named::insert,
         sums::{self, Summed},
     },
 };
@@ -63,11 +64,14 @@ pub(super) fn put(
     by: &Actor,
     now: i64,
 ) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO credentials (name, password, set_at, set_by) VALUES (?1, ?2, ?3, ?4)
-               ON CONFLICT (name) DO UPDATE SET password = ?2, set_at = max(?3, set_at + 1), set_by = ?4";
-    summed
-        .change(&sums::CREDENTIALS, [name], || {
-            summed.transaction.execute(sql, params![name, kept, now, by.who])
-        })
-        .map(|_| ())
+    let write = || {
+        insert!(
+            summed.transaction,
+            "INSERT INTO credentials",
+            { name, password: kept, set_at: now, set_by: by.who },
+            "ON CONFLICT (name) DO UPDATE SET password = excluded.password,
+             set_at = max(excluded.set_at, set_at + 1), set_by = excluded.set_by"
+        )
+    };
+    summed.change(&sums::CREDENTIALS, [name], write).map(|_| ())
 }

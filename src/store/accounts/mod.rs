@@ -7,11 +7,12 @@ mod sessions;
 
 use std::path::Path;
 
-use rusqlite::{Connection, OptionalExtension, Row, params, types::Type};
+use rusqlite::{Connection, OptionalExtension, Row, named_params, types::Type};
 
 use super::{
     Cases, Store, StoreError,
     audit::{self, DONE, Deed},
+    named::insert,
     sums::{self, Summed},
 };
 use crate::{
@@ -188,8 +189,9 @@ impl Accounts {
                     name = quoted(name)
                 )));
             }
-            let sql = "INSERT INTO users (name, roles, created_at, created_by) VALUES (?1, ?2, ?3, ?4)";
-            summed.transaction.execute(sql, params![name, roles.to_string(), now, by.who])?;
+            insert!(summed.transaction, "INSERT INTO users", {
+                name, roles: roles.to_string(), created_at: now, created_by: by.who,
+            })?;
             summed.inserted(&sums::USERS, [name])?;
             if let Some(password) = password {
                 credentials::put(summed, (name, password), by, now)?;
@@ -249,15 +251,17 @@ impl Accounts {
             {
                 return Ok(Err(no_user(owner)));
             }
-            let sql =
-                "INSERT INTO tokens (id, name, owner, roles, digest, created_at, created_by, expires_at)
-                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
             let roles = spec.roles.to_string();
-            let digest = made.digest.bytes();
-            summed.transaction.execute(
-                sql,
-                params![made.id, spec.name, spec.owner, roles, digest, now, by.who, spec.expires_at],
-            )?;
+            insert!(summed.transaction, "INSERT INTO tokens", {
+                id: made.id,
+                name: spec.name,
+                owner: spec.owner,
+                roles,
+                digest: made.digest.bytes(),
+                created_at: now,
+                created_by: by.who,
+                expires_at: spec.expires_at,
+            })?;
             summed.inserted(&sums::TOKENS, [&made.id])?;
             let whose = spec.owner.as_ref().map_or(roles, |owner| format!("of {owner}"));
             tell(summed, now, by, ("tokens.add", &made.id, &format!("{} ({whose})", spec.name)))
@@ -271,9 +275,10 @@ impl Accounts {
     /// If there is none, or it is revoked already.
     pub fn revoke(&mut self, id: &str, by: &Actor, now: i64) -> Result<(), AccountError> {
         self.act(|summed| {
-            let sql = "UPDATE tokens SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL";
-            let changed = summed
-                .change(&sums::TOKENS, [id], || summed.transaction.execute(sql, params![id, now]))?;
+            let sql = "UPDATE tokens SET revoked_at = :now WHERE id = :id AND revoked_at IS NULL";
+            let values = named_params! { ":id": id, ":now": now };
+            let changed =
+                summed.change(&sums::TOKENS, [id], || summed.transaction.execute(sql, values))?;
             if changed == 0 {
                 return Ok(Err(say!(
                     "there is no token {id} that is not revoked; `fiscwatch token list` shows those there are",
@@ -292,13 +297,16 @@ impl Accounts {
         self.cases.change(|summed| {
             let noted = match by {
                 Used::Name => None,
-                Used::Token(id) => Some((&sums::TOKENS, "UPDATE tokens SET used_at = ?2 WHERE id = ?1", id)),
+                Used::Token(id) => {
+                    Some((&sums::TOKENS, "UPDATE tokens SET used_at = :now WHERE id = :id", id))
+                }
                 Used::Session(id) => {
-                    Some((&sums::SESSIONS, "UPDATE sessions SET seen_at = ?2 WHERE id = ?1", id))
+                    Some((&sums::SESSIONS, "UPDATE sessions SET seen_at = :now WHERE id = :id", id))
                 }
             };
             if let Some((table, sql, id)) = noted {
-                summed.change(table, [id], || summed.transaction.execute(sql, params![id, now]))?;
+                let values = named_params! { ":id": id, ":now": now };
+                summed.change(table, [id], || summed.transaction.execute(sql, values))?;
             }
             if let Some(name) = user {
                 change_user(summed, name, "seen_at", Some(now))?;
@@ -336,8 +344,9 @@ fn change_user(
     column: &'static str,
     value: impl rusqlite::ToSql,
 ) -> rusqlite::Result<()> {
-    let sql = format!("UPDATE users SET {column} = ?2 WHERE name = ?1");
-    summed.change(&sums::USERS, [name], || summed.transaction.execute(&sql, params![name, value])).map(|_| ())
+    let sql = format!("UPDATE users SET {column} = :value WHERE name = :name");
+    let values = named_params! { ":name": name, ":value": value };
+    summed.change(&sums::USERS, [name], || summed.transaction.execute(&sql, values)).map(|_| ())
 }
 
 /// A user whom somebody else may change.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
 use super::{AccountError, Accounts, sessions, tell};
 use crate::{
@@ -81,8 +81,9 @@ impl Accounts {
     /// # Errors
     /// If the database cannot be written.
     pub fn use_code(&mut self, user: &str, step: i64) -> Result<bool, StoreError> {
-        let set = "totp_step = ?2 WHERE name = ?1 AND (totp_step IS NULL OR totp_step < ?2)";
-        self.cases.change(|summed| update(summed, user, set, params![user, step]))
+        let set = "totp_step = :step WHERE name = :user AND (totp_step IS NULL OR totp_step < :step)";
+        let values = named_params! { ":user": user, ":step": step };
+        self.cases.change(|summed| update(summed, user, set, values))
     }
 
     /// Keeps a secret until its first code comes. One that waits already is forgotten.
@@ -91,8 +92,9 @@ impl Accounts {
     /// If the user has a second factor, or no password.
     pub fn offer_factor(&mut self, secret: &str, by: &Actor, now: i64) -> Result<(), AccountError> {
         self.act(|summed| {
-            let set = "totp = ?2, totp_step = NULL WHERE name = ?1 AND totp_at IS NULL";
-            match update(summed, &by.who, set, params![by.who, secret])? {
+            let set = "totp = :secret, totp_step = NULL WHERE name = :user AND totp_at IS NULL";
+            let values = named_params! { ":user": by.who, ":secret": secret };
+            match update(summed, &by.who, set, values)? {
                 true => tell(summed, now, by, ("users.totp", &by.who, "offered")),
                 false => Ok(Err(say!("there is a second factor already; remove it first"))),
             }
@@ -110,8 +112,10 @@ impl Accounts {
         now: i64,
     ) -> Result<(), AccountError> {
         self.act(|summed| {
-            let set = "totp_at = ?3, totp_step = ?4 WHERE name = ?1 AND totp = ?2 AND totp_at IS NULL";
-            let is_on = update(summed, &by.who, set, params![by.who, secret, now, step])?;
+            let set =
+                "totp_at = :now, totp_step = :step WHERE name = :user AND totp = :secret AND totp_at IS NULL";
+            let values = named_params! { ":user": by.who, ":secret": secret, ":now": now, ":step": step };
+            let is_on = update(summed, &by.who, set, values)?;
             if is_on {
                 // They began without a code, perhaps by somebody who knows the password alone.
                 sessions::end_others(summed, &by.who, session)?;
@@ -150,7 +154,9 @@ impl Accounts {
         now: i64,
     ) -> Result<(), AccountError> {
         self.act(|summed| {
-            if !update(summed, user, "totp_required = ?2 WHERE name = ?1", params![user, is_required])? {
+            let set = "totp_required = :is_required WHERE name = :user";
+            let values = named_params! { ":user": user, ":is_required": is_required };
+            if !update(summed, user, set, values)? {
                 return Ok(Err(no_password(user)));
             }
             tell(summed, now, by, ("users.totp", user, if is_required { "required" } else { "optional" }))

@@ -1,6 +1,6 @@
 //! 会话 in the store: who logged in, from where, and for how long they are known.
 
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, Row, named_params};
 
 use super::{AccountError, Accounts, Credential, Factor, find_user, second_factor, tell};
 use crate::{
@@ -11,6 +11,7 @@ use crate::{
     say,
     store::{
         StoreError,
+        named::insert,
         sums::{self, Summed},
     },
 };
@@ -69,16 +70,20 @@ impl Accounts {
             if !is_known || set_at != Some(compared.set_at) {
                 return Ok(Err(say!("the password was changed in the meantime; log in again")));
             }
-            end_where(summed, "began_at <= ?1 OR seen_at <= ?2", params![now - LONGEST, now - IDLE])?;
+            end_where(
+                summed,
+                "began_at <= :began OR seen_at <= :seen",
+                named_params! { ":began": now - LONGEST, ":seen": now - IDLE },
+            )?;
             let keep = i64::try_from(OF_ONE - 1).unwrap_or(0);
             end_where(
                 summed,
-                "id IN (SELECT id FROM sessions WHERE user = ?1 ORDER BY seen_at DESC, id LIMIT -1 OFFSET ?2)",
-                params![user, keep],
+                "id IN (SELECT id FROM sessions WHERE user = :user ORDER BY seen_at DESC, id LIMIT -1 OFFSET :keep)",
+                named_params! { ":user": user, ":keep": keep },
             )?;
-            let sql = "INSERT INTO sessions (id, user, place, digest, began_at, seen_at)
-                       VALUES (?1, ?2, ?3, ?4, ?5, ?5)";
-            c.execute(sql, params![made.id, user, place, made.digest.bytes(), now])?;
+            insert!(c, "INSERT INTO sessions", {
+                id: made.id, user, place, digest: made.digest.bytes(), began_at: now, seen_at: now,
+            })?;
             summed.inserted(&sums::SESSIONS, [&made.id])?;
             tell(summed, now, &by, ("sessions.begin", &made.id, ""))
         })?;
@@ -109,7 +114,7 @@ pub(super) fn end_all(summed: &Summed<'_>, user: &str) -> rusqlite::Result<()> {
 
 /// Ends whatever sessions a user has but this one.
 pub(super) fn end_others(summed: &Summed<'_>, user: &str, kept: &str) -> rusqlite::Result<()> {
-    end_where(summed, "user = ?1 AND id <> ?2", params![user, kept])
+    end_where(summed, "user = :user AND id <> :kept", named_params! { ":user": user, ":kept": kept })
 }
 
 fn end_where(

@@ -7,7 +7,7 @@ mod seals;
 
 use std::path::Path;
 
-use rusqlite::{Row, types::ValueRef};
+use rusqlite::{Row, named_params, types::ValueRef};
 use serde::Serialize;
 
 use super::{Cases, StoreError, chain, reach_in, sums::Summed};
@@ -106,8 +106,9 @@ impl Audit {
     /// # Errors
     /// If the database cannot be read.
     pub fn after(&self, seq: i64, limit: u32) -> Result<Vec<Entry>, StoreError> {
-        let sql = format!("SELECT {ENTRY} FROM audit WHERE seq > ?1 ORDER BY seq LIMIT ?2");
-        self.cases.read(|c| c.prepare_cached(&sql)?.query_map((seq, limit), entry)?.collect())
+        let sql = format!("SELECT {ENTRY} FROM audit WHERE seq > :seq ORDER BY seq LIMIT :limit");
+        let values = named_params! { ":seq": seq, ":limit": limit };
+        self.cases.read(|c| c.prepare_cached(&sql)?.query_map(values, entry)?.collect())
     }
 }
 

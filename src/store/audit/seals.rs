@@ -3,13 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::Audit;
 use crate::{
     access::seal::{SealKey, is_signed},
     say,
-    store::{StoreError, chain, chain::Head, sums},
+    store::{StoreError, chain, chain::Head, named::insert, sums},
 };
 
 /// The end of the log as it was signed.
@@ -85,10 +85,7 @@ impl Audit {
             }
             let seal = Seal::of(&head, now, key);
             let Seal { records, at, head, key, signature } = &seal;
-            summed.transaction.execute(
-                "INSERT INTO audit_seals VALUES (?1, ?2, ?3, ?4, ?5)",
-                params![records, at, head, key, signature],
-            )?;
+            insert!(summed.transaction, "INSERT INTO audit_seals", { records, at, head, key, signature })?;
             summed.inserted(&sums::AUDIT_SEALS, [records])?;
             Ok(Some(seal))
         })

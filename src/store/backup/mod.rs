@@ -116,7 +116,8 @@ fn about(dir: &Path, source: &Connection, schema_version: i64) -> rusqlite::Resu
     let last_at =
         number("SELECT max(last_at) FROM journal")?.max(files.iter().map(|file| file.last_at).max());
     let mut statement = source.prepare("SELECT source, partition, \"offset\" FROM positions")?;
-    let positions = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let positions =
+        statement.query_map([], |row| Ok((row.get("source")?, row.get("partition")?, row.get("offset")?)))?;
     Ok(Manifest {
         fiscwatch: env!("CARGO_PKG_VERSION").to_owned(),
         made_at: 0,

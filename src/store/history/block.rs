@@ -35,7 +35,12 @@ pub fn list(connection: &Connection, select: &Select) -> rusqlite::Result<Vec<Bl
     let sql = "SELECT seq, events, first_at, last_at FROM journal INDEXED BY journal_times ORDER BY seq";
     let mut statement = connection.prepare_cached(sql)?;
     let rows = statement.query_map([], |row| {
-        Ok(BlockInfo { seq: row.get(0)?, events: row.get(1)?, first_at: row.get(2)?, last_at: row.get(3)? })
+        Ok(BlockInfo {
+            seq: row.get("seq")?,
+            events: row.get("events")?,
+            first_at: row.get("first_at")?,
+            last_at: row.get("last_at")?,
+        })
     })?;
     rows.filter(|block| {
         let selected = |b: &BlockInfo| {
@@ -62,7 +67,9 @@ pub fn read(
     let (block, ids, checksum): (Vec<u8>, Vec<u8>, i64) = snapshot
         .connection()
         .prepare_cached(sql)
-        .and_then(|mut s| s.query_row([info.seq], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))))
+        .and_then(|mut s| {
+            s.query_row([info.seq], |row| Ok((row.get("block")?, row.get("ids")?, row.get("checksum")?)))
+        })
         .map_err(|e| explain(dir, e))?;
     let damaged = |what: String| StoreError::Corrupt {
         path: dir.clone(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Row, params};
+use rusqlite::{Row, named_params};
 
 use super::Outbox;
 use crate::store::StoreError;
@@ -48,7 +48,7 @@ impl Outbox {
         let sql = "SELECT a, b, n FROM figures WHERE name = 'alerts'";
         self.read(|c| {
             let mut statement = c.prepare_cached(sql)?;
-            statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect()
+            statement.query_map([], |row| Ok((row.get("a")?, row.get("b")?, row.get("n")?)))?.collect()
         })
     }
 
@@ -58,19 +58,20 @@ impl Outbox {
     /// # Errors
     /// If the database cannot be read.
     pub fn history_after(&self, seq: i64, limit: usize) -> Result<Vec<Done>, StoreError> {
-        let sql = "SELECT h.seq, h.action, a.severity, h.at - a.opened_at, h.state IN ('closed', 'dismissed', 'resolved')
-                   FROM alert_history h JOIN alerts a USING (alert_id) WHERE h.seq > ?1 ORDER BY h.seq LIMIT ?2";
+        let sql = "SELECT h.seq, h.action, a.severity, h.at - a.opened_at AS after,
+                          h.state IN ('closed', 'dismissed', 'resolved') AS is_over
+                   FROM alert_history h JOIN alerts a USING (alert_id) WHERE h.seq > :seq ORDER BY h.seq LIMIT :limit";
         let done = |row: &Row<'_>| {
-            let action: String = row.get(1)?;
             Ok(Done {
-                seq: row.get(0)?,
-                action,
-                severity: row.get(2)?,
-                after: row.get(3)?,
-                is_over: row.get(4)?,
+                seq: row.get("seq")?,
+                action: row.get("action")?,
+                severity: row.get("severity")?,
+                after: row.get("after")?,
+                is_over: row.get("is_over")?,
             })
         };
-        self.read(|c| c.prepare_cached(sql)?.query_map(params![seq, limit], done)?.collect())
+        let values = named_params! { ":seq": seq, ":limit": limit };
+        self.read(|c| c.prepare_cached(sql)?.query_map(values, done)?.collect())
     }
 
     /// The number of the last line of the history.
@@ -88,8 +89,9 @@ impl Outbox {
     pub fn overdue(&self, severity: &str, any: bool, before: i64) -> Result<i64, StoreError> {
         let states = if any { "'open', 'acknowledged', 'confirmed', 'rectifying'" } else { "'open'" };
         let sql = format!(
-            "SELECT count(*) FROM alerts WHERE state IN ({states}) AND severity = ?1 AND opened_at <= ?2"
+            "SELECT count(*) FROM alerts WHERE state IN ({states}) AND severity = :severity AND opened_at <= :before"
         );
-        self.read(|c| c.prepare_cached(&sql)?.query_row(params![severity, before], |row| row.get(0)))
+        let values = named_params! { ":severity": severity, ":before": before };
+        self.read(|c| c.prepare_cached(&sql)?.query_row(values, |row| row.get(0)))
     }
 }

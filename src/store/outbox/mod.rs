@@ -6,7 +6,7 @@ mod round;
 
 use std::{path::Path, sync::Arc};
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, Row, named_params};
 
 pub use figures::Done;
 pub use round::{DueEntry, DueGroup, Group, Round, RoundError, RoundResult};
@@ -14,7 +14,9 @@ pub use round::{DueEntry, DueGroup, Group, Round, RoundError, RoundResult};
 use super::{
     StoreError, Turns,
     alerts::{self, Times, from_json, json},
-    explain, open_writer,
+    explain,
+    named::insert,
+    open_writer,
     sums::{self, Changes, Summed},
 };
 use crate::alert::{Labels, Notification, Told, desk::Entry};
@@ -28,12 +30,12 @@ pub fn add(summed: &Summed<'_>, alert_id: &str, entry: &Entry, times: Times) -> 
     let (waiting, told) =
         transaction.prepare_cached(sql)?.query_row([&group], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let due = entry.due(times.now, waiting, told);
-    let sql = "INSERT INTO outbox (alert_id, matter, route, sink, group_key, labels, due_at, received_at)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-    let (matter, labels) = (entry.matter.word(), json(&entry.group)?);
-    let values = params![alert_id, matter, entry.route, entry.sink, group, labels, due, times.received_at];
-    let seq = transaction.prepare_cached(sql)?.insert(values)?;
-    summed.inserted(&sums::OUTBOX, [seq])
+    let Entry { route, sink, .. } = entry;
+    let (matter, labels, received_at) = (entry.matter.word(), json(&entry.group)?, times.received_at);
+    insert!(transaction, "INSERT INTO outbox", {
+        alert_id, matter, route, sink, group_key: group, labels, due_at: due, received_at,
+    })?;
+    summed.inserted(&sums::OUTBOX, [transaction.last_insert_rowid()])
 }
 
 /// A notification that a sink has not accepted yet.
@@ -78,15 +80,12 @@ impl Outbox {
     /// # Errors
     /// If the database cannot be read or written.
     pub fn round<T>(&mut self, work: impl FnOnce(&Round<'_>) -> RoundResult<T>) -> Result<T, StoreError> {
-        let run = || -> RoundResult<T> {
-            let transaction = self.turns.begin(&self.connection, None)?;
+        self.turns.write(&self.dir, &self.connection, None, |transaction| {
             let round = Round { transaction, changes: Changes::default() };
             let result = work(&round)?;
-            round.changes.end(&round.transaction)?;
-            round.transaction.commit()?;
+            round.changes.end(transaction)?;
             Ok(result)
-        };
-        run().map_err(|RoundError(error)| explain(&self.dir, error))
+        })
     }
 
     fn read<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
@@ -116,12 +115,14 @@ impl Outbox {
         limit: usize,
     ) -> Result<Vec<Pending>, StoreError> {
         let sql =
-            "SELECT body, attempts FROM notifications WHERE state = 'pending' AND sink = ?1 AND next_at <= ?2
-                   ORDER BY next_at, seq LIMIT ?3";
+            "SELECT body, attempts FROM notifications WHERE state = 'pending' AND sink = :sink AND next_at <= :now
+                   ORDER BY next_at, seq LIMIT :limit";
         self.read(|c| {
             let mut statement = c.prepare_cached(sql)?;
-            let rows = statement.query_map(params![sink, now, limit + under_way.len()], |row| {
-                Ok(Pending { notification: from_json(row, 0)?, attempts: row.get(1)? })
+            let most = limit + under_way.len();
+            let values = named_params! { ":sink": sink, ":now": now, ":limit": most };
+            let rows = statement.query_map(values, |row| {
+                Ok(Pending { notification: from_json(row, "body")?, attempts: row.get("attempts")? })
             })?;
             let mut found = rows.collect::<rusqlite::Result<Vec<_>>>()?;
             found.retain(|p| !under_way.contains(&p.notification.id));
@@ -135,11 +136,12 @@ impl Outbox {
     /// # Errors
     /// If the database cannot be read.
     pub fn next_attempt(&self, sink: &str, under_way: &[String]) -> Result<Option<i64>, StoreError> {
-        let sql = "SELECT id, next_at FROM notifications WHERE state = 'pending' AND sink = ?1 ORDER BY next_at LIMIT ?2";
+        let sql = "SELECT id, next_at FROM notifications WHERE state = 'pending' AND sink = :sink ORDER BY next_at LIMIT :limit";
         self.read(|c| {
             let mut statement = c.prepare_cached(sql)?;
             let row = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?));
-            let rows = statement.query_map(params![sink, under_way.len() + 1], row)?;
+            let values = named_params! { ":sink": sink, ":limit": under_way.len() + 1 };
+            let rows = statement.query_map(values, row)?;
             let found = rows.collect::<rusqlite::Result<Vec<_>>>()?;
             Ok(found.into_iter().find(|(id, _)| !under_way.contains(id)).map(|(_, at)| at))
         })
@@ -161,10 +163,11 @@ impl Outbox {
     /// If the database cannot be read.
     pub fn open_labels(&self, severity: Option<&str>, rule: Option<&str>) -> Result<Vec<Labels>, StoreError> {
         let sql = "SELECT body FROM alerts WHERE state IN ('open', 'acknowledged', 'confirmed', 'rectifying')
-                   AND (?1 IS NULL OR severity = ?1) AND (?2 IS NULL OR rule_id = ?2)";
+                   AND (:severity IS NULL OR severity = :severity) AND (:rule IS NULL OR rule_id = :rule)";
         self.read(|c| {
             let mut statement = c.prepare_cached(sql)?;
-            statement.query_map([severity, rule], |row| Ok(alerts::alert(row)?.labels))?.collect()
+            let values = named_params! { ":severity": severity, ":rule": rule };
+            statement.query_map(values, |row| Ok(alerts::alert(row)?.labels))?.collect()
         })
     }
 
@@ -175,15 +178,19 @@ impl Outbox {
     pub fn record(&mut self, outcomes: &[(String, Fate)], now: i64) -> Result<(), StoreError> {
         self.round(|round| {
             let sql =
-                "UPDATE notifications SET state = ?2, attempts = attempts + 1, next_at = ?3, error = ?4,
-                       ended_at = ?5 WHERE id = ?1";
+                "UPDATE notifications SET state = :state, attempts = attempts + 1, next_at = :next_at, error = :error,
+                       ended_at = :ended_at WHERE id = :id";
             let mut update = round.transaction.prepare_cached(sql)?;
             for (id, outcome) in outcomes {
-                round.summed().change(&sums::NOTIFICATIONS, [id], || match outcome {
-                    Fate::Sent => update.execute(params![id, "sent", now, None::<String>, now]),
-                    Fate::Later(at, error) => update.execute(params![id, "pending", at, error, None::<i64>]),
-                    Fate::Parked(error) => update.execute(params![id, "parked", now, error, now]),
-                })?;
+                let (state, next_at, error, ended_at) = match outcome {
+                    Fate::Sent => ("sent", now, None, Some(now)),
+                    Fate::Later(at, error) => ("pending", *at, Some(error), None),
+                    Fate::Parked(error) => ("parked", now, Some(error), Some(now)),
+                };
+                let values = named_params! {
+                    ":id": id, ":state": state, ":next_at": next_at, ":error": error, ":ended_at": ended_at,
+                };
+                round.summed().change(&sums::NOTIFICATIONS, [id], || update.execute(values))?;
             }
             Ok(())
         })
@@ -197,13 +204,14 @@ impl Outbox {
     pub fn told(&self, sink: &str, ended_after: i64, limit: usize) -> Result<Vec<Told>, StoreError> {
         let sql =
             "SELECT a.body FROM groups g JOIN group_alerts m USING (group_key) JOIN alerts a USING (alert_id)
-                     WHERE g.sink = ?1 AND a.state NOT IN ('closed', 'dismissed', 'resolved')
+                     WHERE g.sink = :sink AND a.state NOT IN ('closed', 'dismissed', 'resolved')
                    UNION SELECT body FROM alerts
-                     WHERE state IN ('closed', 'dismissed', 'resolved') AND changed_at >= ?2
-                   LIMIT ?3";
+                     WHERE state IN ('closed', 'dismissed', 'resolved') AND changed_at >= :ended_after
+                   LIMIT :limit";
         self.read(|c| {
             let mut statement = c.prepare_cached(sql)?;
-            let alerts = statement.query_map(params![sink, ended_after, limit], alerts::alert)?;
+            let values = named_params! { ":sink": sink, ":ended_after": ended_after, ":limit": limit };
+            let alerts = statement.query_map(values, alerts::alert)?;
             let told = alerts.map(|alert| {
                 let alert = alert?;
                 Ok(Told { evidence: alerts::evidence(c, &alert.alert_id, 1)?, alert })

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use crate::{
     alert::{
@@ -12,8 +12,9 @@ use crate::{
     finding::Finding,
     store::{
         alerts::{self, Times, from_json, json},
+        error::Failed,
+        named::insert,
         sums::{self, Changes, Summed},
-        turn::Turn,
     },
 };
 
@@ -58,6 +59,12 @@ pub struct Group {
 #[derive(Debug)]
 pub struct RoundError(pub(super) rusqlite::Error);
 
+impl From<RoundError> for Failed {
+    fn from(RoundError(error): RoundError) -> Self {
+        Self::Database(error)
+    }
+}
+
 impl From<rusqlite::Error> for RoundError {
     fn from(error: rusqlite::Error) -> Self {
         Self(error)
@@ -70,13 +77,13 @@ pub type RoundResult<T> = Result<T, RoundError>;
 /// One round of bundling: a transaction.
 #[derive(Debug)]
 pub struct Round<'o> {
-    pub(super) transaction: Turn<'o>,
+    pub(super) transaction: &'o Connection,
     pub(super) changes: Changes,
 }
 
 impl Round<'_> {
     pub(super) fn summed(&self) -> Summed<'_> {
-        self.changes.within(&self.transaction)
+        self.changes.within(self.transaction)
     }
 
     /// The groups of the next entries that are due, in the order of the entries; a group comes once for each of them. They
@@ -86,11 +93,12 @@ impl Round<'_> {
     /// If the database cannot be read.
     pub fn due(&self, now: i64, after: &mut (i64, i64), limit: usize) -> RoundResult<Vec<DueGroup>> {
         let sql = "SELECT group_key, route, sink, labels, due_at, seq FROM outbox
-                   WHERE (due_at, seq) > (?1, ?2) AND due_at <= ?3 ORDER BY due_at, seq LIMIT ?4";
+                   WHERE (due_at, seq) > (:after_due, :after_seq) AND due_at <= :now ORDER BY due_at, seq LIMIT :limit";
         let mut statement = self.transaction.prepare_cached(sql)?;
-        let (due_at, seq) = *after;
-        let values = params![due_at, seq, now, limit];
-        let rows = statement.query_map(values, |row| Ok((due_group(row)?, (row.get(4)?, row.get(5)?))))?;
+        let values =
+            named_params! { ":after_due": after.0, ":after_seq": after.1, ":now": now, ":limit": limit };
+        let rows = statement
+            .query_map(values, |row| Ok((due_group(row)?, (row.get("due_at")?, row.get("seq")?))))?;
         rows.map(|row| {
             let (group, place) = row?;
             *after = place;
@@ -104,21 +112,22 @@ impl Round<'_> {
     /// # Errors
     /// If the database cannot be read.
     pub fn entries(&self, group_key: &str, now: i64, limit: usize) -> RoundResult<Vec<DueEntry>> {
-        let sql = "SELECT a.body, o.seq, o.matter, o.received_at, o.held_by IS NOT NULL FROM outbox o JOIN alerts a USING (alert_id)
-                   WHERE o.group_key = ?1 AND o.due_at <= ?2 ORDER BY o.seq LIMIT ?3";
+        let sql = "SELECT a.body, o.seq, o.matter, o.received_at, o.held_by IS NOT NULL AS was_held
+                   FROM outbox o JOIN alerts a USING (alert_id)
+                   WHERE o.group_key = :group_key AND o.due_at <= :now ORDER BY o.seq LIMIT :limit";
         let entry = |row: &Row<'_>| {
-            let matter: String = row.get(2)?;
+            let matter: String = row.get("matter")?;
             Ok(DueEntry {
                 alert: alerts::alert(row)?,
-                seq: row.get(1)?,
+                seq: row.get("seq")?,
                 matter: Matter::of(&matter),
-                received_at: row.get(3)?,
-                was_held: row.get(4)?,
+                received_at: row.get("received_at")?,
+                was_held: row.get("was_held")?,
             })
         };
         self.transaction
             .prepare_cached(sql)?
-            .query_map(params![group_key, now, limit], entry)?
+            .query_map(named_params! { ":group_key": group_key, ":now": now, ":limit": limit }, entry)?
             .map(|row| Ok(row?))
             .collect()
     }
@@ -149,23 +158,32 @@ impl Round<'_> {
         now: i64,
         repeat_at: Option<i64>,
     ) -> RoundResult<()> {
-        let sql = "INSERT OR REPLACE INTO groups VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-        let labels = json(&due.labels)?;
-        let values = params![due.group_key, due.route, due.sink, labels, group.thread, now, repeat_at];
-        let (summed, key) = (self.summed(), [&due.group_key]);
-        summed.change(&sums::GROUPS, key, || self.transaction.prepare_cached(sql)?.execute(values))?;
+        let DueGroup { group_key, route, sink, labels } = due;
+        let (thread, labels) = (&group.thread, json(labels)?);
+        let summed = self.summed();
+        summed.change(&sums::GROUPS, [group_key], || {
+            insert!(self.transaction, "INSERT OR REPLACE INTO groups", {
+                group_key, route, sink, labels, thread, told_at: now, repeat_at,
+            })
+        })?;
         let known: BTreeSet<_> = before.alerts.iter().collect();
         let told: BTreeSet<_> = group.alerts.iter().collect();
-        let one = "group_key = ?1 AND alert_id = ?2";
-        for (sql, alerts) in [
-            ("DELETE FROM group_alerts WHERE group_key = ?1 AND alert_id = ?2", known.difference(&told)),
-            ("INSERT OR IGNORE INTO group_alerts VALUES (?1, ?2)", told.difference(&known)),
-        ] {
-            let mut write = self.transaction.prepare_cached(sql)?;
-            for alert in alerts {
-                let key = [&due.group_key, *alert];
-                summed.change_where(&sums::GROUP_ALERTS, one, key, || write.execute(key))?;
-            }
+        let one = "group_key = :group_key AND alert_id = :alert_id";
+        for alert_id in known.difference(&told) {
+            let key = named_params! { ":group_key": group_key, ":alert_id": alert_id };
+            let sql = "DELETE FROM group_alerts WHERE group_key = :group_key AND alert_id = :alert_id";
+            summed.change_where(&sums::GROUP_ALERTS, one, key, || {
+                self.transaction.prepare_cached(sql)?.execute(key)
+            })?;
+        }
+        for alert_id in told.difference(&known) {
+            let key = named_params! { ":group_key": group_key, ":alert_id": alert_id };
+            summed.change_where(
+                &sums::GROUP_ALERTS,
+                one,
+                key,
+                || insert!(self.transaction, "INSERT OR IGNORE INTO group_alerts", { group_key, alert_id }),
+            )?;
         }
         Ok(())
     }
@@ -188,10 +206,10 @@ impl Round<'_> {
     /// # Errors
     /// If the database cannot be read.
     pub fn repeats(&self, now: i64, limit: usize) -> RoundResult<Vec<DueGroup>> {
-        let sql = "SELECT group_key, route, sink, labels FROM groups WHERE repeat_at <= ?1 ORDER BY repeat_at LIMIT ?2";
+        let sql = "SELECT group_key, route, sink, labels FROM groups WHERE repeat_at <= :now ORDER BY repeat_at LIMIT :limit";
         self.transaction
             .prepare_cached(sql)?
-            .query_map(params![now, limit], due_group)?
+            .query_map(named_params! { ":now": now, ":limit": limit }, due_group)?
             .map(|row| Ok(row?))
             .collect()
     }
@@ -201,9 +219,10 @@ impl Round<'_> {
     /// # Errors
     /// If the database cannot be written.
     pub fn repeat_at(&self, group_key: &str, at: Option<i64>) -> RoundResult<()> {
-        let sql = "UPDATE groups SET repeat_at = ?2 WHERE group_key = ?1";
+        let sql = "UPDATE groups SET repeat_at = :at WHERE group_key = :group_key";
+        let values = named_params! { ":group_key": group_key, ":at": at };
         self.summed().change(&sums::GROUPS, [group_key], || {
-            self.transaction.prepare_cached(sql)?.execute(params![group_key, at]).map(|_| ())
+            self.transaction.prepare_cached(sql)?.execute(values).map(|_| ())
         })?;
         Ok(())
     }
@@ -213,11 +232,11 @@ impl Round<'_> {
     /// # Errors
     /// If the database cannot be written.
     pub fn hold(&self, seqs: &[i64], held_by: &str, until: i64) -> RoundResult<()> {
-        let sql = "UPDATE outbox SET due_at = ?2, held_by = ?3 WHERE seq = ?1";
+        let sql = "UPDATE outbox SET due_at = :until, held_by = :held_by WHERE seq = :seq";
         let mut update = self.transaction.prepare_cached(sql)?;
         for seq in seqs {
-            self.summed()
-                .change(&sums::OUTBOX, [seq], || update.execute(params![seq, until, held_by]).map(|_| ()))?;
+            let values = named_params! { ":seq": seq, ":until": until, ":held_by": held_by };
+            self.summed().change(&sums::OUTBOX, [seq], || update.execute(values))?;
         }
         Ok(())
     }
@@ -228,13 +247,16 @@ impl Round<'_> {
     /// # Errors
     /// If the database cannot be read or written.
     pub fn bring_forward(&self, now: i64, until: i64, limit: usize) -> RoundResult<usize> {
-        let sql = "SELECT seq FROM outbox WHERE held_by IS NULL AND due_at > ?1 AND due_at <= ?2 LIMIT ?3";
+        let sql = "SELECT seq FROM outbox WHERE held_by IS NULL AND due_at > :now AND due_at <= :until LIMIT :limit";
         let mut waiting = self.transaction.prepare_cached(sql)?;
-        let waiting = waiting.query_map(params![now, until, limit], |row| row.get(0))?;
+        let waiting = waiting
+            .query_map(named_params! { ":now": now, ":until": until, ":limit": limit }, |row| row.get(0))?;
         let waiting: Vec<i64> = waiting.collect::<Result<_, _>>()?;
-        let mut update = self.transaction.prepare_cached("UPDATE outbox SET due_at = ?2 WHERE seq = ?1")?;
+        let sql = "UPDATE outbox SET due_at = :now WHERE seq = :seq";
+        let mut update = self.transaction.prepare_cached(sql)?;
         for seq in &waiting {
-            self.summed().change(&sums::OUTBOX, [seq], || update.execute([*seq, now]).map(|_| ()))?;
+            let values = named_params! { ":seq": seq, ":now": now };
+            self.summed().change(&sums::OUTBOX, [seq], || update.execute(values))?;
         }
         Ok(waiting.len())
     }
@@ -256,13 +278,14 @@ impl Round<'_> {
     /// # Errors
     /// If the database cannot be written.
     pub fn notify(&self, n: &Notification) -> RoundResult<()> {
-        let sql = "INSERT OR IGNORE INTO notifications (id, sink, recipient, reason, state, attempts, next_at, created_at, body)
-                   VALUES (?1, ?2, ?3, ?4, 'pending', 0, ?5, ?5, ?6)";
         let reason = serde_json::to_value(n.reason).ok();
         let reason = reason.as_ref().and_then(|r| r.as_str()).unwrap_or_default();
-        let values = params![n.id, n.sink, n.recipient, reason, n.created_at, json(n)?];
-        self.summed().change(&sums::NOTIFICATIONS, [&n.id], || {
-            self.transaction.prepare_cached(sql)?.execute(values).map(|_| ())
+        let Notification { id, sink, recipient, created_at, .. } = n;
+        let (body, state) = (json(n)?, "pending");
+        self.summed().change(&sums::NOTIFICATIONS, [id], || {
+            insert!(self.transaction, "INSERT OR IGNORE INTO notifications", {
+                id, sink, recipient, reason, state, attempts: 0, next_at: created_at, created_at, body,
+            })
         })?;
         Ok(())
     }
@@ -272,8 +295,9 @@ impl Round<'_> {
     /// # Errors
     /// If the database cannot be read.
     pub fn given(&self, sink: &str, since: i64) -> RoundResult<u32> {
-        let sql = "SELECT count(*) FROM notifications WHERE sink = ?1 AND created_at > ?2 AND reason NOT IN ('digest', 'storm')";
-        Ok(self.transaction.prepare_cached(sql)?.query_row(params![sink, since], |row| row.get(0))?)
+        let sql = "SELECT count(*) FROM notifications WHERE sink = :sink AND created_at > :since AND reason NOT IN ('digest', 'storm')";
+        let values = named_params! { ":sink": sink, ":since": since };
+        Ok(self.transaction.prepare_cached(sql)?.query_row(values, |row| row.get(0))?)
     }
 
     /// When a sink was last given a summary of a storm, if that was after `since`.
@@ -281,8 +305,9 @@ impl Round<'_> {
     /// # Errors
     /// If the database cannot be read.
     pub fn last_storm(&self, sink: &str, since: i64) -> RoundResult<Option<i64>> {
-        let sql = "SELECT max(created_at) FROM notifications WHERE sink = ?1 AND created_at > ?2 AND reason = 'storm'";
-        Ok(self.transaction.prepare_cached(sql)?.query_row(params![sink, since], |row| row.get(0))?)
+        let sql = "SELECT max(created_at) FROM notifications WHERE sink = :sink AND created_at > :since AND reason = 'storm'";
+        let values = named_params! { ":sink": sink, ":since": since };
+        Ok(self.transaction.prepare_cached(sql)?.query_row(values, |row| row.get(0))?)
     }
 
     /// Silences that are in force.
@@ -293,8 +318,8 @@ impl Round<'_> {
         let sql = "SELECT body, silence_id FROM silences WHERE starts_at <= ?1 AND ends_at > ?1 ORDER BY silence_id";
         let mut statement = self.transaction.prepare_cached(sql)?;
         let silence = |row: &Row<'_>| {
-            let silence: Silence = from_json(row, 0)?;
-            Ok(Silence { silence_id: row.get(1)?, ..silence })
+            let silence: Silence = from_json(row, "body")?;
+            Ok(Silence { silence_id: row.get("silence_id")?, ..silence })
         };
         statement.query_map([now], silence)?.map(|row| Ok(row?)).collect()
     }
@@ -304,10 +329,10 @@ impl Round<'_> {
     /// # Errors
     /// If the database cannot be read.
     pub fn unacknowledged(&self, now: i64, limit: usize) -> RoundResult<Vec<Alert>> {
-        let sql = "SELECT body FROM alerts WHERE escalates_at <= ?1 ORDER BY escalates_at LIMIT ?2";
+        let sql = "SELECT body FROM alerts WHERE escalates_at <= :now ORDER BY escalates_at LIMIT :limit";
         self.transaction
             .prepare_cached(sql)?
-            .query_map(params![now, limit], alerts::alert)?
+            .query_map(named_params! { ":now": now, ":limit": limit }, alerts::alert)?
             .map(|row| Ok(row?))
             .collect()
     }
@@ -317,7 +342,7 @@ impl Round<'_> {
     /// # Errors
     /// If the database cannot be read.
     pub fn alert(&self, id: &str) -> RoundResult<Option<Alert>> {
-        Ok(alerts::find(&self.transaction, id)?)
+        Ok(alerts::find(self.transaction, id)?)
     }
 
     /// Escalates an alert.
@@ -349,10 +374,15 @@ impl Round<'_> {
     /// # Errors
     /// If the database cannot be read.
     pub fn evidence(&self, alert_id: &str, limit: usize) -> RoundResult<Vec<Finding>> {
-        Ok(alerts::evidence(&self.transaction, alert_id, limit)?)
+        Ok(alerts::evidence(self.transaction, alert_id, limit)?)
     }
 }
 
 fn due_group(row: &Row<'_>) -> rusqlite::Result<DueGroup> {
-    Ok(DueGroup { group_key: row.get(0)?, route: row.get(1)?, sink: row.get(2)?, labels: from_json(row, 3)? })
+    Ok(DueGroup {
+        group_key: row.get("group_key")?,
+        route: row.get("route")?,
+        sink: row.get("sink")?,
+        labels: from_json(row, "labels")?,
+    })
 }

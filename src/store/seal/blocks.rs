@@ -12,7 +12,7 @@ use arrow::{
     error::ArrowError,
     record_batch::RecordBatch,
 };
-use rusqlite::Connection;
+use rusqlite::{Connection, named_params};
 
 use super::super::{StoreError, explain};
 use crate::{
@@ -39,16 +39,16 @@ pub fn read(
     last: i64,
 ) -> Result<Vec<RecordBatch>, StoreError> {
     let fail = |error| explain(dir, error);
-    let sql = "SELECT seq, block, ids, checksum FROM journal WHERE seq BETWEEN ?1 AND ?2 ORDER BY seq";
+    let sql = "SELECT seq, block, ids, checksum FROM journal WHERE seq BETWEEN :first AND :last ORDER BY seq";
     let mut statement = connection.prepare_cached(sql).map_err(fail)?;
-    let mut rows = statement.query([first, last]).map_err(fail)?;
+    let mut rows = statement.query(named_params! { ":first": first, ":last": last }).map_err(fail)?;
     let mut batches = Vec::new();
     while let Some(row) = rows.next().map_err(fail)? {
-        let seq: i64 = row.get(0).map_err(fail)?;
-        let blob = |at| row.get_ref(at).and_then(|v| Ok(v.as_blob()?)).map_err(fail);
-        let (block, ids) = (blob(1)?, blob(2)?);
+        let seq: i64 = row.get("seq").map_err(fail)?;
+        let blob = |name: &str| row.get_ref(name).and_then(|v| Ok(v.as_blob()?)).map_err(fail);
+        let (block, ids) = (blob("block")?, blob("ids")?);
         let damaged = |what: String| StoreError::Corrupt { path: dir.to_owned(), what };
-        if JournalBlock::checksum(block, ids) != row.get::<_, i64>(3).map_err(fail)? {
+        if JournalBlock::checksum(block, ids) != row.get::<_, i64>("checksum").map_err(fail)? {
             return Err(damaged(say!("journal block {seq} does not match its checksum", seq)));
         }
         batches.push(

@@ -13,10 +13,12 @@ use std::{
 };
 
 use arrow::error::ArrowError;
-use rusqlite::{Connection, Transaction};
+use rusqlite::{Connection, Transaction, named_params};
 
 use super::{
-    BUSY, DATABASE, Store, StoreError, Turns, configure, decisions, explain, reach,
+    BUSY, DATABASE, Store, StoreError, Turns, configure, decisions,
+    error::Failed,
+    explain, reach,
     sealed::{self, SealedFile},
     sums::{self, Change, meta, set_meta},
     versions,
@@ -166,16 +168,15 @@ impl Sealer {
         writer::settle(&self.dir)?;
         let blocks = batches.len() as u64;
         self.transaction(|transaction| {
-            let fail = |error| explain(&self.dir, error);
-            files.iter().try_for_each(|file| sealed::register(transaction, file)).map_err(fail)?;
+            files.iter().try_for_each(|file| sealed::register(transaction, file))?;
             reach(&self.dir, "seal.registered")?;
             // Only the sealer deletes blocks; if somebody else did, nothing is stored.
-            let deleted = delete_blocks(transaction, first, last).map_err(fail)?;
+            let deleted = delete_blocks(transaction, first, last)?;
             if u64::try_from(deleted) != Ok(blocks) {
-                return Err(fail(rusqlite::Error::StatementChangedRows(deleted)));
+                return Err(rusqlite::Error::StatementChangedRows(deleted).into());
             }
-            set_meta(transaction, "sealed", last).map_err(fail)?;
-            reach(&self.dir, "seal.deleted")
+            set_meta(transaction, "sealed", last)?;
+            Ok(reach(&self.dir, "seal.deleted")?)
         })?;
         reach(&self.dir, "seal.done")?;
         let events = batches.iter().map(|batch| batch.num_rows() as u64).sum();
@@ -192,7 +193,8 @@ impl Sealer {
         let mut rows = statement.query([])?;
         let (mut found, mut events) = (None, 0);
         while let Some(row) = rows.next()? {
-            let (seq, more, last_at): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            let (seq, more, last_at): (i64, i64, i64) =
+                (row.get("seq")?, row.get("events")?, row.get("last_at")?);
             events += more;
             if last_at >= cutoff || (found.is_some() && events > RUN_EVENTS) {
                 break;
@@ -226,7 +228,7 @@ impl Sealer {
         }
         let events: i64 = files.iter().map(|file| file.events).sum();
         let before = latest.saturating_sub(retain);
-        self.transaction(|t| decisions::retire(t, before).map_err(|e| explain(&self.dir, e)))?;
+        self.transaction(|transaction| Ok(decisions::retire(transaction, before)?))?;
         self.replace(&files, None, events)?;
         let (retired_files, retired_events) = (files.len() as u64, events.unsigned_abs());
         Ok(Some(Sealing { retired_files, retired_events, ..Sealing::default() }))
@@ -242,7 +244,7 @@ impl Sealer {
         }
         let mut records = 0;
         self.transaction(|transaction| {
-            records = versions::let_go(transaction, before).map_err(fail)?;
+            records = versions::let_go(transaction, before)?;
             Ok(())
         })?;
         Ok(Some(Sealing { retired_records: records as u64, ..Sealing::default() }))
@@ -256,12 +258,11 @@ impl Sealer {
         retired: i64,
     ) -> Result<(), StoreError> {
         self.transaction(|transaction| {
-            let fail = |error| explain(&self.dir, error);
-            old.iter().try_for_each(|file| sealed::unregister(transaction, file)).map_err(fail)?;
+            old.iter().try_for_each(|file| sealed::unregister(transaction, file))?;
             reach(&self.dir, "replace.unregistered")?;
-            new.map_or(Ok(()), |file| sealed::register(transaction, file)).map_err(fail)?;
-            let before = meta(transaction, "retired").map_err(fail)?;
-            set_meta(transaction, "retired", before.saturating_add(retired)).map_err(fail)
+            new.map_or(Ok(()), |file| sealed::register(transaction, file))?;
+            let before = meta(transaction, "retired")?;
+            Ok(set_meta(transaction, "retired", before.saturating_add(retired))?)
         })?;
         reach(&self.dir, "replace.done")?;
         self.leftovers = true;
@@ -270,12 +271,9 @@ impl Sealer {
 
     fn transaction(
         &self,
-        work: impl FnOnce(&Transaction<'_>) -> Result<(), StoreError>,
+        work: impl FnOnce(&Transaction<'_>) -> Result<(), Failed>,
     ) -> Result<(), StoreError> {
-        let fail = |error| explain(&self.dir, error);
-        let transaction = Turns::of(&self.dir).begin(&self.connection, Some(BUSY)).map_err(fail)?;
-        work(&transaction)?;
-        transaction.commit().map_err(fail)
+        Turns::of(&self.dir).write(&self.dir, &self.connection, Some(BUSY), work)
     }
 
     /// The state directory.
@@ -292,5 +290,6 @@ fn delete_blocks(transaction: &Transaction<'_>, first: i64, last: i64) -> rusqli
         change.before([seq])?;
     }
     change.end()?;
-    transaction.execute("DELETE FROM journal WHERE seq BETWEEN ?1 AND ?2", [first, last])
+    let sql = "DELETE FROM journal WHERE seq BETWEEN :first AND :last";
+    transaction.execute(sql, named_params! { ":first": first, ":last": last })
 }

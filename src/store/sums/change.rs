@@ -2,9 +2,10 @@
 
 use std::{cell::RefCell, collections::BTreeMap};
 
-use rusqlite::{Connection, Params};
+use rusqlite::{Connection, Params, named_params};
 
 use super::{META, Sum, Table, stored};
+use crate::store::named::insert;
 
 /// The sum of a table while a transaction changes its rows.
 pub struct Change<'t> {
@@ -48,8 +49,8 @@ fn store(transaction: &Connection, table: &Table, by: u64) -> rusqlite::Result<(
     }
     // Not `value + ?`: SQLite makes a float of a sum that is too large.
     let new = stored(transaction, table)?.0.wrapping_add(by).cast_signed();
-    let mut write = transaction.prepare_cached("UPDATE sums SET value = ?1 WHERE name = ?2")?;
-    write.execute((new, table.name)).map(|_| ())
+    let mut write = transaction.prepare_cached("UPDATE sums SET value = :value WHERE name = :name")?;
+    write.execute(named_params! { ":name": table.name, ":value": new }).map(|_| ())
 }
 
 /// What a transaction changes in several tables, until [`Changes::end`] stores it.
@@ -120,7 +121,7 @@ impl Summed<'_> {
 pub fn set_meta(transaction: &Connection, name: &str, value: i64) -> rusqlite::Result<()> {
     let mut change = Change::of(transaction, &META);
     change.before([name])?;
-    transaction.prepare_cached("INSERT OR REPLACE INTO meta VALUES (?1, ?2)")?.execute((name, value))?;
+    insert!(transaction, "INSERT OR REPLACE INTO meta", { name, value })?;
     change.after([name])?;
     change.end()
 }

@@ -16,7 +16,7 @@ use std::{ops::Range, path::Path};
 use rusqlite::{Connection, Params, Row, types::ValueRef};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
-use super::{StoreError, explain};
+use super::{StoreError, explain, named::insert};
 use crate::say;
 
 pub use change::{Change, Changes, Summed, meta, remove_meta, set_meta};
@@ -73,7 +73,7 @@ pub fn begin(connection: &Connection, tables: &[&Table]) -> rusqlite::Result<()>
     for table in tables {
         if !is_there(connection, table)? {
             let sum = Sum::of(connection, table)?.0.cast_signed();
-            connection.execute("INSERT INTO sums VALUES (?1, ?2)", (table.name, sum))?;
+            insert!(connection, "INSERT INTO sums", { name: table.name, value: sum })?;
         }
     }
     Ok(())

@@ -6,6 +6,8 @@ use arrow::{
     datatypes::{SchemaRef, TimestampMicrosecondType},
 };
 
+use rusqlite::Row;
+
 use super::{Check, Problems};
 use crate::{
     event::{Column, id_hash},
@@ -39,18 +41,36 @@ pub fn check(history: &History, schema: &SchemaRef) -> Result<Check, StoreError>
     Ok(problems.check("journal", say!("{events} events in {count} blocks", events, count)))
 }
 
-/// Events, first and last time, block, ids and checksum.
-type Row = (usize, i64, i64, Vec<u8>, Vec<u8>, i64);
+/// A row of the journal.
+struct Stored {
+    events: usize,
+    first_at: i64,
+    last_at: i64,
+    block: Vec<u8>,
+    ids: Vec<u8>,
+    checksum: i64,
+}
+
+impl Stored {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            events: row.get("events")?,
+            first_at: row.get("first_at")?,
+            last_at: row.get("last_at")?,
+            block: row.get("block")?,
+            ids: row.get("ids")?,
+            checksum: row.get("checksum")?,
+        })
+    }
+}
 
 /// What is wrong with a block.
 fn look(snapshot: &Snapshot, seq: i64, schema: &SchemaRef) -> Result<Option<String>, StoreError> {
     let sql = "SELECT events, first_at, last_at, block, ids, checksum FROM journal WHERE seq = ?1";
-    let (rows, first_at, last_at, block, ids, checksum): Row = snapshot
+    let Stored { events: rows, first_at, last_at, block, ids, checksum } = snapshot
         .connection()
         .prepare_cached(sql)
-        .and_then(|mut s| {
-            s.query_row([seq], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?, r.get(5)?)))
-        })
+        .and_then(|mut s| s.query_row([seq], Stored::read))
         .map_err(|e| explain(&snapshot.dir, e))?;
     if JournalBlock::checksum(&block, &ids) != checksum {
         return Ok(Some(say!("it does not match its checksum")));

@@ -181,7 +181,7 @@ impl History {
         let mut rows = statement.query([]).map_err(fail)?;
         while let Some(row) = rows.next().map_err(fail)? {
             let (seq, at, body): (i64, i64, String) =
-                (row.get(0).map_err(fail)?, row.get(1).map_err(fail)?, row.get(2).map_err(fail)?);
+                (row.get("seq").map_err(fail)?, row.get("at").map_err(fail)?, row.get("body").map_err(fail)?);
             let finding = serde_json::from_str(&body).map_err(|e| StoreError::Corrupt {
                 path: self.snapshot.dir.clone(),
                 what: say!("finding {id}: {error}", id = seq, error = e),

@@ -147,13 +147,14 @@ pub fn findings(history: &History) -> Result<Check, StoreError> {
     let mut count = 0u64;
     while let Some(row) = rows.next().map_err(fail)? {
         count += 1;
-        let text = |at| row.get::<_, String>(at).map_err(fail);
-        let id = text(0)?;
-        match serde_json::from_str::<Finding>(&text(5)?) {
+        let text = |name: &str| row.get::<_, String>(name).map_err(fail);
+        let id = text("finding_id")?;
+        match serde_json::from_str::<Finding>(&text("body")?) {
             Ok(f) => {
                 let event = f.event_id.unwrap_or_default();
                 let own = [f.finding_id, f.rule_id, f.severity, f.mode, event];
-                if own != [id.clone(), text(1)?, text(2)?, text(3)?, text(4)?] {
+                let columns = [text("rule_id")?, text("severity")?, text("mode")?, text("event_id")?];
+                if own[0] != id || own[1..] != columns {
                     problems.add(say!("finding {id}: its columns are not those of its body", id));
                 }
             }

@@ -84,7 +84,6 @@ impl Found {
             rule: Arc::clone(&rule.rule),
             personal: Arc::clone(&rule.personal),
             clears: false,
-            alert_id: None,
         };
         let current = known.map(|at| told[at].alert.clone());
         let alert = stored(&desk().file(current, None, &filing, at).alert);

@@ -11,11 +11,11 @@ import { Figures, Head } from "./overview";
 
 const PAGE = 200;
 
-/** The groups of lines that rules control together, the most used first. */
+/** The groups of lines that rules control together, those with the least left first. */
 export function ControlGroups({ calendar }: { calendar: number | null }) {
   const said = t().budget;
   const now = query.value;
-  const sort = now.get("sort") ?? "-executed_ratio";
+  const sort = now.get("sort") ?? "available";
   const asked = { q: now.get("q"), sort, limit: PAGE };
   const { data, error, again } = useLoad(`control ${JSON.stringify(asked)}`, (stop) =>
     ask<GroupPage>("/budget/groups", asked, { stop }),

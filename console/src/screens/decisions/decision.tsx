@@ -152,7 +152,7 @@ function Conditions({ of }: { of: DecisionReason }) {
     );
   }
   return (
-    <div class="conditions">
+    <div class="compares">
       <span class="faint">{said.conditions}</span>
       <ul class="plain-list">
         {parts.map((part) => (

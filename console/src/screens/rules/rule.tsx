@@ -5,6 +5,7 @@ import { count, percent } from "../../format/money";
 import { columnName } from "../../format/values";
 import { day } from "../../format/time";
 import { session } from "../../api/session";
+import { settings } from "../../settings";
 import { t, word } from "../../text";
 import { Count, Facts, Failed, Heading, Loading, Missing, Panel, Severity, isMissing } from "../../ui/parts";
 import { Weeks } from "../../ui/weeks";
@@ -78,6 +79,17 @@ function Meaning({ of }: { of: RuleDetail }) {
                 {measure.name} = {measure.expression}
               </code>
             ))}
+          </Part>
+        )}
+        {of.group && (
+          <Part name={t().budget.control}>
+            {of.group.title[settings.language.value] ?? of.group.group_id}：<code>{of.group.by.join(", ")}</code>
+            {of.group.where && (
+              <>
+                {" "}
+                · <code>{of.group.where}</code>
+              </>
+            )}
           </Part>
         )}
         {of.where && (
