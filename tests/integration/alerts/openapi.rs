@@ -17,6 +17,8 @@ fn requests(daemon: &Daemon) -> Vec<(&'static str, &'static str, String, Value, 
     let silence = json!({"matchers": ["rule=x"], "author": "王", "reason": "盘点", "duration": "1h"});
     let retry = notification.as_str().unwrap();
     let nothing = Value::Null;
+    let decision = json!({"decision": "approve", "who": "李"});
+    let shift = |from: &str, to: &str| json!({"from": from, "to": to, "who": from, "why": "交班"});
     let mut application = payment("asked", "L1", "1.00");
     application["type"] = json!("application");
     vec![
@@ -30,6 +32,14 @@ fn requests(daemon: &Daemon) -> Vec<(&'static str, &'static str, String, Value, 
         ("inquire_alert", "post", path(&format!("alerts/{alert}/inquire")), json!({"who": "王"}), 409),
         ("inquire_alert", "post", path(&format!("alerts/{alert}/inquire")), json!({}), 422),
         ("inquire_alert", "post", path("alerts/none/inquire"), json!({"who": "王"}), 404),
+        ("related_alerts", "get", path(&format!("alerts/{alert}/related")), nothing.clone(), 200),
+        ("related_alerts", "get", path("alerts/none/related"), nothing.clone(), 404),
+        ("review_alert", "post", path(&format!("alerts/{alert}/review")), decision.clone(), 409),
+        ("review_alert", "post", path("alerts/none/review"), decision, 404),
+        ("review_alert", "post", path(&format!("alerts/{alert}/review")), json!({"decision": "return"}), 422),
+        ("hand_over_alerts", "post", path("alerts/hand-over"), shift("王", "李"), 200),
+        ("hand_over_alerts", "post", path("alerts/hand-over"), shift("王", "李"), 409),
+        ("hand_over_alerts", "post", path("alerts/hand-over"), json!({"from": "李", "to": "张"}), 422),
         ("count_alerts", "get", path("alerts/counts?state=active"), nothing.clone(), 200),
         ("change_alerts", "post", path("alerts/transitions"), remark(&alert, "看过"), 200),
         ("change_alerts", "post", path("alerts/transitions"), remark(&alert, ""), 422),
