@@ -63,7 +63,7 @@ pub const NAMES: &[&str] = &[
 ];
 
 /// Places within what people do, which no life of the state passes by itself.
-pub const ACTS: &[&str] = &["audit.record", "audit.recorded"];
+pub const ACTS: &[&str] = &["audit.record", "audit.recorded", "decide.decided"];
 
 /// Waits that have an end: for a log that is read, for a database that another program holds.
 pub const PATIENCE: &[&str] = &["patience.log", "patience.officer", "patience.drain", "patience.flush"];

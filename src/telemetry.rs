@@ -64,6 +64,8 @@ pub struct Metrics {
     pub quarantine_limit: IntGauge,
     /// Applications that were decided before money moved, by what was answered.
     pub decisions: IntCounterVec,
+    /// Applications that were decided after their money had moved.
+    pub decisions_unchecked: IntCounter,
     /// Requests for decisions that came over Kafka.
     pub decision_requests: IntCounterVec,
     /// What was done with overrides of decisions.
@@ -280,6 +282,11 @@ impl Metrics {
                 "decisions_total",
                 "Applications that were decided before money moved.",
                 &["decision"],
+            )?,
+            decisions_unchecked: counter(
+                r,
+                "decisions_unchecked_total",
+                "Applications that were decided after their money had moved, because nobody answered before.",
             )?,
             decision_requests: counters(
                 r,

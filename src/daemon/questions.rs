@@ -89,6 +89,7 @@ impl Shared {
             let labels = [decision.decision.word()];
             if mode == Mode::Commit {
                 self.metrics.decisions.with_label_values(&labels).inc();
+                self.metrics.decisions_unchecked.inc_by(u64::from(decision.unchecked));
                 let used = u64::from(decision.overridden.is_some());
                 self.metrics.overrides.with_label_values(&["used"]).inc_by(used);
             }

@@ -38,6 +38,10 @@ pub struct Decision {
     pub before: Funds,
     /// The line after it, while it reserves money.
     pub after: Funds,
+    /// The groups of lines that the line is in, after it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub groups: Vec<GroupFunds>,
     /// Of a blocked one the largest amount that would not be blocked; null if none would.
     pub largest_amount: Option<String>,
     /// Live rules that say nothing yet.
@@ -59,6 +63,10 @@ pub struct Decision {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
     pub overridden: Option<Overridden>,
+    /// 未经事前校验: the money moved before this was asked, because nobody answered. Blocked or not, it is in the books.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    pub unchecked: bool,
     /// Whether it still reserves money: it was neither paid nor withdrawn. Only where decisions are shown later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
@@ -151,6 +159,20 @@ pub struct Funds {
     pub planned: String,
     /// 计划可用
     pub plan_available: String,
+}
+
+/// What a group of lines has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = DecisionGroup)]
+pub struct GroupFunds {
+    /// The group, as the rules name it.
+    pub group_id: String,
+    /// The fiscal year, and what its lines have in common.
+    pub key: String,
+    /// How many lines it has.
+    pub lines: u32,
+    /// What it has after the application, while that reserves money.
+    pub after: Funds,
 }
 
 impl Funds {

@@ -4,7 +4,7 @@
 mod answer;
 mod overrides;
 
-pub use answer::{Conjunct, Decision, Funds, Lag, NotEvaluated, Reason, Reasons};
+pub use answer::{Conjunct, Decision, Funds, GroupFunds, Lag, NotEvaluated, Reason, Reasons};
 pub use overrides::{Act, Overridden, Override, Passing, Standing, Wish};
 
 use std::sync::Arc;
@@ -58,6 +58,10 @@ impl Verdict {
         }
     }
 }
+
+/// The tag of an application whose money has moved already, because nobody answered when it was to be asked about
+/// (`decide.on_unavailable: open`). It is decided all the same, and not withdrawn.
+pub const UNCHECKED: &str = "unchecked";
 
 /// Whether an answer has consequences.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]

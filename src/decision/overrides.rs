@@ -122,6 +122,11 @@ impl Override {
         if decision.decision != Verdict::Block || rules.is_empty() {
             return Err(say!("no rule blocks this application, so there is nothing to override"));
         }
+        if decision.unchecked {
+            return Err(say!(
+                "the money of this application has moved already, so there is nothing to override"
+            ));
+        }
         if decision.subject.is_empty() {
             return Err(say!(
                 "an earlier version decided this application; ask again with another event_id, and override that"

@@ -6,7 +6,7 @@ use super::ports::{History, PortError};
 use crate::{
     evaluate::{Batch, bounded::Busy},
     event::period::JournalStart,
-    ledger::{AfterEvent, Ledger},
+    ledger::{AfterEvent, Grouping, Ledger},
 };
 
 /// What is wanted of the past.
@@ -17,6 +17,8 @@ pub struct Wanted<'w> {
     pub columns: &'w [usize],
     /// Whether the balances after each event are. They have to be counted from the first event on.
     pub balances: bool,
+    /// What the lines are grouped by.
+    pub groupings: &'w [Arc<dyn Grouping>],
 }
 
 /// The past of a stream.
@@ -37,6 +39,7 @@ impl Past {
     /// If the store cannot be read.
     pub fn replay(&self, wanted: &Wanted<'_>, take: &mut dyn FnMut(&Batch<'_>)) -> Result<usize, PortError> {
         let mut ledger = Ledger::default();
+        ledger.group_by(wanted.groupings);
         ledger.whole_from(self.journal.map(|journal| journal.year));
         let from = wanted.from.filter(|_| !wanted.balances);
         let mut count = 0;
@@ -78,7 +81,7 @@ mod tests {
     #[test]
     fn every_batch_is_a_beat() {
         let past = Past { history: Arc::new(Batches(3)), journal: None, busy: Arc::default() };
-        let wanted = Wanted { from: Some(7), columns: &[], balances: true };
+        let wanted = Wanted { from: Some(7), columns: &[], balances: true, groupings: &[] };
         let mut seen = Vec::new();
         assert_eq!(past.replay(&wanted, &mut |_| seen.push(past.busy.beats())).unwrap(), 0);
         assert_eq!((seen, past.busy.beats()), (vec![0, 1, 2], 3));

@@ -131,10 +131,11 @@ fn again(
     lists: &str,
 ) -> Result<Vec<Committable>, PortError> {
     let balances = rules.rules.iter().any(|rule| rule.reads_beside().0);
+    let groupings = rules.groupings();
     let judging = Evaluator::new(Arc::new(rules), Arc::clone(evaluator.calendar()));
     let columns: Vec<usize> = (0..Column::COUNT).collect();
     let (mut results, mut findings, mut reached) = (Vec::new(), 0, Ok(()));
-    let wanted = Wanted { from: Some(from), columns: &columns, balances };
+    let wanted = Wanted { from: Some(from), columns: &columns, balances, groupings: &groupings };
     let events = past.replay(&wanted, &mut |batch| {
         let here = crate::failpoint::reach("lists.batch");
         reached = std::mem::replace(&mut reached, Ok(())).and(here);

@@ -32,7 +32,7 @@ use crate::{
     evaluate::{LedgerTables, schedule::Due},
     event::{Column, EventType, id_hash, period::JournalStart, time::Calendar},
     ledger::{AfterEvent, Attributes, Changes, Ledger, original::Original},
-    rule::compile::CompiledView,
+    rule::{RuleSet, compile::CompiledView},
     stream::{Block, Reason, Receipt, Reject},
 };
 
@@ -184,7 +184,7 @@ impl Sequencer {
         now: (i64, i64),
         ticker: &mut Ticker,
     ) -> Result<Vec<Sequenced>, PortError> {
-        let (mut decoded, mut resolved) = self.resolve(decoded)?;
+        let (mut decoded, mut resolved) = self.resolve(decoded, ticker.rules())?;
         let event_ids = decoded.events.column(Column::EventId.index()).as_string_view().clone();
         let names = decoded.events.column(Column::OriginalEventId.index()).as_string_view().clone();
         let wanted = ticker.rules().originals;
@@ -280,8 +280,19 @@ impl Sequencer {
         Ok(parts)
     }
 
+    /// Has the ledger group its lines as these rules compare them.
+    pub(super) fn group_for(&self, rules: &RuleSet) {
+        let groupings = rules.groupings();
+        let is_grouped = |ledger: &Ledger| ledger.is_grouped_by(&groupings);
+        let grouped = is_grouped(&self.ledger.read().unwrap_or_else(PoisonError::into_inner));
+        if !grouped {
+            self.ledger.write().unwrap_or_else(PoisonError::into_inner).group_by(&groupings);
+        }
+    }
+
     /// The events of a batch with all that they lack, and those that versions lead to in the place of these.
-    fn resolve(&mut self, mut decoded: Decoded) -> Result<(Decoded, Resolved), PortError> {
+    fn resolve(&mut self, mut decoded: Decoded, rules: &RuleSet) -> Result<(Decoded, Resolved), PortError> {
+        self.group_for(rules);
         self.look_up(&mut decoded)?;
         let judges = Judges::new(&mut self.dedup, self.watermark.known_plausible());
         self.versions.resolve(decoded, judges)

@@ -234,7 +234,9 @@ impl Windowing {
         let _busy = past.busy.with(Work::Windows);
         let started = std::time::Instant::now();
         let (windows, columns) = (&mut self.windows, filling.columns());
-        let wanted = Wanted { from: filling.from(), columns: &columns, balances: filling.balances() };
+        // Windows hold nothing of groups.
+        let (columns, balances) = (&columns, filling.balances());
+        let wanted = Wanted { from: filling.from(), columns, balances, groupings: &[] };
         let mut is_enough = false;
         let events = past.replay(&wanted, &mut |batch| {
             if is_enough {

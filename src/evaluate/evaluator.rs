@@ -27,7 +27,11 @@ use crate::{
     diagnostic::at_run_time,
     event::{Column, EventType, TypeSet, period::Reaches, time::Calendar},
     finding::Finding,
-    ledger::{AfterEvent, Attributes, columns::BUDGET_COLUMNS, original::ORIGINAL_COLUMNS},
+    ledger::{
+        AfterEvent, Attributes,
+        columns::{BUDGET_COLUMNS, GROUP_COLUMNS},
+        original::ORIGINAL_COLUMNS,
+    },
     rule::{
         Mode, RuleSet,
         compile::{CompiledRule, CompiledView, KeyPart, OverWindow},
@@ -94,6 +98,8 @@ pub struct Prepared {
     hits: Vec<Hit>,
     standings: Standings,
     compacts: Compacts,
+    /// The columns of `group.*`, for each group of the rule set.
+    groups: Vec<Vec<ArrayRef>>,
     /// For each window of the rule set the events that belong to it.
     pub windows: Vec<Selected>,
     /// For each rule on closing windows the events that belong to them; `None` for the others.
@@ -155,6 +161,7 @@ impl Evaluator {
     #[must_use]
     pub fn prepare(&self, batch: &Batch<'_>) -> Prepared {
         let mut prepared = self.prepared(batch, &|column| self.rules.beside.contains(&column));
+        prepared.groups = self.groups(batch);
         prepared.standings = Standings::new(&self.rules, &prepared.table, batch, &self.calendar);
         let present = batch.types.iter().fold(0, |bits, t| bits | t.bit());
         let mut masks: Vec<(TypeSet, BooleanBuffer)> = Vec::new();
@@ -182,9 +189,24 @@ impl Evaluator {
             hits: Vec::new(),
             standings: Standings::default(),
             compacts: Compacts::default(),
+            groups: Vec::new(),
             windows: Vec::new(),
             closings: Vec::new(),
         }
+    }
+
+    /// The columns of `group.*`. Whoever applied the events had the lines grouped for these rules.
+    fn groups(&self, batch: &Batch<'_>) -> Vec<Vec<ArrayRef>> {
+        debug_assert_eq!(
+            batch.after.groups.len(),
+            self.rules.groups.len(),
+            "the ledger is grouped by others"
+        );
+        let columns = |group| {
+            let columns = GROUP_COLUMNS.iter();
+            columns.map(|(_, column)| column.compute(group, batch.events, &self.calendar)).collect()
+        };
+        batch.after.groups.iter().map(columns).collect()
     }
 
     /// The event columns, and the `wanted` of the `budget.*` and `original.*` columns, counted from the first; the others
@@ -235,8 +257,12 @@ impl Prepared {
         match &rule.view {
             CompiledView::Event => {
                 let mask = filtered(counts);
-                let found = judge(rule, &self.table, &mask, &|row| time(&self.table, row), counts);
-                self.hits.extend(found.into_iter().map(|row| Hit { row, rule: number, place: 0 }));
+                let beside = rule.group.as_ref().and_then(|(_, at)| self.groups.get(*at));
+                let grouped = beside.map(|columns| self.table.with(columns));
+                let table = grouped.as_ref().unwrap_or(&self.table);
+                let found = judge(rule, table, &mask, &|row| time(&self.table, row), counts);
+                let place = |row| if beside.is_some() { row } else { 0 };
+                self.hits.extend(found.into_iter().map(|row| Hit { row, rule: number, place: place(row) }));
             }
             CompiledView::Closing(view) => {
                 let mask = filtered(counts);
@@ -289,6 +315,9 @@ impl Prepared {
         let rules = &evaluator.rules.rules;
         let mut measures: Vec<Vec<ArrayRef>> = vec![Vec::new(); rules.len()];
         for (number, rule) in rules.iter().enumerate() {
+            if let Some(columns) = rule.group.as_ref().and_then(|(_, at)| self.groups.get(*at)) {
+                measures[number].clone_from(columns);
+            }
             let CompiledView::Sliding(windows) = &rule.view else { continue };
             // Its windows hold the same events, by other keys.
             let Some(selected) = windows.first().and_then(|window| self.windows.get(window.window)) else {

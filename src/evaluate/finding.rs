@@ -143,7 +143,7 @@ pub fn finding_id(rule: &str, key: &Map<String, Value>, subject: &str) -> String
 fn nested(values: &Map<String, Value>) -> Value {
     let mut root = Map::new();
     // What is beside the event is there even if nothing of it is known.
-    let mut beside = ["budget", "original"].map(|name| (name, Map::new()));
+    let mut beside = ["budget", "group", "original"].map(|name| (name, Map::new()));
     // A missing value is no word on the notification line.
     for (name, value) in values.iter().filter(|(_, value)| !value.is_null()) {
         let within = beside
@@ -154,6 +154,8 @@ fn nested(values: &Map<String, Value>) -> Value {
             None => root.insert(name.clone(), value.clone()),
         };
     }
-    root.extend(beside.map(|(table, fields)| (table.to_owned(), Value::Object(fields))));
+    for (table, fields) in beside {
+        root.entry(table).or_insert(Value::Object(fields));
+    }
     Value::Object(root)
 }

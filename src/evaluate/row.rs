@@ -68,6 +68,15 @@ pub struct Table {
     pub rows: usize,
 }
 
+impl Table {
+    /// The same rows with more columns behind.
+    #[must_use]
+    pub fn with(&self, more: &[ArrayRef]) -> Self {
+        let columns = self.columns.iter().chain(more).map(Arc::clone).collect();
+        Self { columns, rows: self.rows }
+    }
+}
+
 /// The rows of the trigger's types, made once a batch for each set of types.
 pub fn mask<'m>(
     masks: &'m mut Vec<(TypeSet, BooleanBuffer)>,

@@ -19,6 +19,7 @@ mod events;
 mod explain;
 mod finding_times;
 mod forwarded;
+mod groups;
 mod guard;
 mod indicators;
 mod journal;

@@ -10,8 +10,9 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Problem, Served, alert_lists, alerts, api, audit, backtests, bulk, casework, completeness, decide,
-    events, explain, finding_times, indicators, journal, ledger, line_history, notifications, outlook,
-    overrides, problem, quarantine, rule, rule_sets, session, silences, stream, tokens, totals, totp, users,
+    events, explain, finding_times, groups, indicators, journal, ledger, line_history, notifications,
+    outlook, overrides, problem, quarantine, rule, rule_sets, session, silences, stream, tokens, totals,
+    totp, users,
 };
 
 /// The longest body of what officers send, in bytes.
@@ -61,6 +62,7 @@ pub fn api() -> (Router<Served>, utoipa::openapi::OpenApi) {
         .routes(routes!(line_history::history))
         .routes(routes!(outlook::forecast))
         .routes(routes!(totals::totals))
+        .routes(routes!(groups::groups))
         .routes(routes!(journal::show))
         .routes(routes!(explain::explain))
         .routes(routes!(rule::show))

@@ -31,6 +31,7 @@ pub const ROUTES: &[Route] = &[
     ("GET", "/api/v1/backtests/{id}", Some(Action::TryRules)),
     ("GET", "/api/v1/budget-lines", Some(Action::ReadBudget)),
     ("GET", "/api/v1/budget-lines/{id}", Some(Action::ReadBudget)),
+    ("GET", "/api/v1/budget/groups", Some(Action::ReadBudget)),
     ("GET", "/api/v1/budget/totals", Some(Action::ReadBudget)),
     ("GET", "/api/v1/budget-lines/{id}/forecast", Some(Action::ReadBudget)),
     ("GET", "/api/v1/budget-lines/{id}/history", Some(Action::ReadEvents)),

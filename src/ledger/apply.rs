@@ -6,7 +6,7 @@ use arrow::{
     record_batch::RecordBatch,
 };
 
-use super::{Attributes, Balances, Indicator, Ledger, LineNumber, Reversal, original::Naming};
+use super::{Attributes, Balances, GroupAfter, Indicator, Ledger, LineNumber, Reversal, original::Naming};
 use crate::event::{BankStatus, BudgetAction, Column, EventType};
 
 /// The columns that [`Ledger::apply`] reads.
@@ -66,6 +66,8 @@ pub struct AfterEvent {
     pub covered: Vec<bool>,
     /// The other lines that events touched.
     pub others: Option<Box<OtherLines>>,
+    /// What the line's groups sum up to, by each grouping of the ledger.
+    pub groups: Vec<GroupAfter>,
     /// The events that name another one, in order. Which one that is, the sequencer finds out.
     pub named: Vec<Naming>,
 }
@@ -97,6 +99,7 @@ impl AfterEvent {
             uncleared: cents(),
             covered: Vec::with_capacity(rows),
             others: None,
+            groups: Vec::new(),
             named: Vec::new(),
         }
     }
@@ -112,6 +115,11 @@ impl AfterEvent {
         self.cleared.push(balances.cleared);
         self.uncleared.push(balances.uncleared());
         self.covered.push(covered);
+    }
+
+    /// An event of no line.
+    pub(super) fn push_none(&mut self) {
+        self.push(NO_LINE, &Balances::default(), true);
     }
 
     /// Whether the event of a row names a line that there is.
@@ -185,22 +193,24 @@ impl Ledger {
     /// Whatever a checked event says is applied: the money has moved, and nothing is refused for lack of funds.
     pub fn apply(&mut self, batch: &RecordBatch, types: &[EventType]) -> AfterEvent {
         let events = Events::new(batch);
-        let mut after = AfterEvent::with_capacity(types.len());
+        let mut after = self.after(types.len());
         for (row, event_type) in types.iter().enumerate() {
             if *event_type == EventType::Indicator {
-                self.state(&events, row, &mut after);
+                let number = self.state(&events, row);
+                self.note(&mut after, number);
                 continue;
             }
             after.named.extend(self.reverse(&events, row, *event_type));
             if !events.line.is_valid(row) {
-                self.apply_beside(&events, row, *event_type, &mut after);
+                self.apply_beside(&events, row, *event_type);
+                self.note(&mut after, None);
                 continue;
             }
             let number = self.apply_event(&events, row, *event_type);
             let line = self.touch(number);
             line.last_event_at = events.at[row];
-            let line = &self.lines[number as usize];
-            after.push(line.attributes, &line.balances, self.covers(line));
+            self.groups.follow(&self.lines, &self.attributes);
+            self.note(&mut after, Some(number));
             if let Some(other) = self.other.take().filter(|other| *other != number) {
                 let line = &self.lines[other as usize];
                 let others = after.others.get_or_insert_default();
@@ -210,6 +220,25 @@ impl Ledger {
             }
         }
         after
+    }
+
+    /// What there will be to say after so many events.
+    pub(super) fn after(&self, rows: usize) -> AfterEvent {
+        let mut after = AfterEvent::with_capacity(rows);
+        after.groups.resize_with(self.groups.count(), GroupAfter::default);
+        after
+    }
+
+    /// Says what there is to say about a line, and its groups.
+    fn note(&self, after: &mut AfterEvent, number: Option<LineNumber>) {
+        let Some(number) = number else {
+            after.push_none();
+            after.groups.iter_mut().for_each(|group| group.push(None));
+            return;
+        };
+        let line = &self.lines[number as usize];
+        after.push(line.attributes, &line.balances, self.covers(line));
+        after.groups.iter_mut().zip(self.groups.of(number)).for_each(|(after, group)| after.push(group));
     }
 
     fn apply_event(&mut self, events: &Events<'_>, row: usize, event_type: EventType) -> LineNumber {
@@ -257,18 +286,11 @@ impl Ledger {
     }
 
     /// An event of no line. A confirmation is cleared on the line of its payment when that comes.
-    fn apply_beside(
-        &mut self,
-        events: &Events<'_>,
-        row: usize,
-        event_type: EventType,
-        after: &mut AfterEvent,
-    ) {
+    fn apply_beside(&mut self, events: &Events<'_>, row: usize, event_type: EventType) {
         if event_type == EventType::Confirmation {
             let payment = events.text(Column::OriginalEventId, row).unwrap_or_default();
             self.confirmations.wait(payment, events.cents(row));
         }
-        after.push(NO_LINE, &Balances::default(), true);
     }
 
     /// Counts what an event takes back of the one that it names, if it names one.
@@ -284,17 +306,11 @@ impl Ledger {
         Some(Naming { row: u32::try_from(row).unwrap_or(u32::MAX), reversed, brought, original: None })
     }
 
-    /// A statement about an indicator: it neither opens nor touches the line that it may name.
-    fn state(&mut self, events: &Events<'_>, row: usize, after: &mut AfterEvent) {
+    /// A statement about an indicator: it neither opens nor touches the line that it may name, and which there may be.
+    fn state(&mut self, events: &Events<'_>, row: usize) -> Option<LineNumber> {
         self.indicators
             .state(events.text(Column::IndicatorId, row).unwrap_or_default(), events.indicator(row));
-        match events.text(Column::BudgetLineId, row).and_then(|id| self.find(id)) {
-            Some(number) => {
-                let line = &self.lines[number as usize];
-                after.push(line.attributes, &line.balances, self.covers(line));
-            }
-            None => after.push(NO_LINE, &Balances::default(), true),
-        }
+        events.text(Column::BudgetLineId, row).and_then(|id| self.find(id))
     }
 
     fn act(&mut self, events: &Events<'_>, row: usize, number: LineNumber, amount: i128) {

@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use arrow::{
     array::{
-        ArrayRef, AsArray, BooleanArray, Decimal128Array, Int32Array, PrimitiveArray, StringViewBuilder,
+        ArrayRef, AsArray, BooleanArray, Decimal128Array, Int32Array, Int64Array, PrimitiveArray,
+        StringViewArray, StringViewBuilder,
     },
     buffer::NullBuffer,
     datatypes::{DataType, TimestampMicrosecondType},
     record_batch::RecordBatch,
 };
 
-use super::{AfterEvent, Attributes, line::RATIO_SCALE, ratio};
+use super::{AfterEvent, Attributes, GroupAfter, line::RATIO_SCALE, ratio};
 use crate::event::{Column, schema::FIELDS, time::Calendar};
 
 /// `Decimal128(28, 2)`: see [`super::Balances`] for why no sum leaves it.
@@ -129,6 +130,73 @@ impl BudgetColumn {
         match (self.data_type(), array.as_primitive_opt::<arrow::datatypes::Decimal128Type>()) {
             (data_type, Some(decimals)) => Arc::new(decimals.clone().with_data_type(data_type)),
             _ => array,
+        }
+    }
+}
+
+/// A column of `group.*`.
+#[derive(Debug, Clone, Copy)]
+pub enum GroupColumn {
+    /// What the lines have in common.
+    Key,
+    /// How many there are.
+    Lines,
+    /// What a line would say of such balances.
+    Of(BudgetColumn),
+}
+
+/// Every column of `group.*` by name, in the order of docs/rules.md.
+pub static GROUP_COLUMNS: &[(&str, GroupColumn)] = &[
+    ("key", GroupColumn::Key),
+    ("lines", GroupColumn::Lines),
+    ("total", GroupColumn::Of(BudgetColumn::Sum(|a, row| a.total[row]))),
+    ("executed", GroupColumn::Of(BudgetColumn::Sum(|a, row| a.executed[row]))),
+    ("frozen", GroupColumn::Of(BudgetColumn::Sum(|a, row| a.frozen[row]))),
+    ("reserved", GroupColumn::Of(BudgetColumn::Sum(|a, row| a.reserved[row]))),
+    ("used", GroupColumn::Of(BudgetColumn::Sum(|a, row| a.executed[row] + a.reserved[row]))),
+    (
+        "available",
+        GroupColumn::Of(BudgetColumn::Sum(|a, row| {
+            a.total[row] - a.frozen[row] - a.reserved[row] - a.executed[row]
+        })),
+    ),
+    ("planned", GroupColumn::Of(BudgetColumn::Sum(|a, row| a.planned[row]))),
+    (
+        "plan_available",
+        GroupColumn::Of(BudgetColumn::Sum(|a, row| a.planned[row] - a.reserved[row] - a.executed[row])),
+    ),
+    ("opening", GroupColumn::Of(BudgetColumn::Sum(|a, row| a.opening[row]))),
+    ("cleared", GroupColumn::Of(BudgetColumn::Sum(|a, row| a.cleared[row]))),
+    ("uncleared", GroupColumn::Of(BudgetColumn::Sum(|a, row| a.uncleared[row]))),
+    ("executed_ratio", GroupColumn::Of(BudgetColumn::Ratio(|a, row| ratio(a.executed[row], a.total[row])))),
+    (
+        "used_ratio",
+        GroupColumn::Of(BudgetColumn::Ratio(|a, row| ratio(a.executed[row] + a.reserved[row], a.total[row]))),
+    ),
+];
+
+impl GroupColumn {
+    /// The Arrow type.
+    #[must_use]
+    pub fn data_type(self) -> DataType {
+        match self {
+            Self::Key => DataType::Utf8View,
+            Self::Lines => DataType::Int64,
+            Self::Of(column) => column.data_type(),
+        }
+    }
+
+    /// The column for the events of a batch; NULL where the event's line is of no group.
+    #[must_use]
+    pub fn compute(self, after: &GroupAfter, events: &RecordBatch, calendar: &Calendar) -> ArrayRef {
+        match self {
+            Self::Key => Arc::new(after.keys.iter().map(Option::as_deref).collect::<StringViewArray>()),
+            Self::Lines => {
+                let lines = after.keys.iter().zip(&after.lines);
+                let lines = lines.map(|(key, lines)| key.as_ref().map(|_| i64::from(*lines)));
+                Arc::new(lines.collect::<Int64Array>())
+            }
+            Self::Of(column) => column.compute(&after.sums, &boxcar::Vec::new(), events, calendar),
         }
     }
 }

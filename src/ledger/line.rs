@@ -91,6 +91,21 @@ impl std::ops::AddAssign for Balances {
     }
 }
 
+impl std::ops::SubAssign for Balances {
+    fn sub_assign(&mut self, other: Self) {
+        self.total -= other.total;
+        self.executed -= other.executed;
+        self.opening -= other.opening;
+        self.frozen -= other.frozen;
+        self.reserved -= other.reserved;
+        self.planned -= other.planned;
+        self.transferred -= other.transferred;
+        self.corrected -= other.corrected;
+        self.refunded -= other.refunded;
+        self.cleared -= other.cleared;
+    }
+}
+
 /// A budget line of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {

@@ -7,6 +7,7 @@ mod attributes;
 pub mod columns;
 mod confirmations;
 mod copy;
+mod groups;
 mod indicators;
 mod line;
 mod matching;
@@ -22,6 +23,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 pub use apply::{AfterEvent, LEDGER_COLUMNS, OtherLines};
 pub use attributes::Attributes;
 pub use copy::LedgerCopy;
+pub use groups::{GroupAfter, GroupKey, GroupSums, Grouping};
 pub use indicators::{Indicator, Indicators, achievement};
 pub use line::{Balances, Line, ratio, ratio_text};
 pub use matching::{Completeness, Figure, Matching};
@@ -30,6 +32,7 @@ pub use trial::Trial;
 
 use applications::{Application, Applications};
 use confirmations::Confirmations;
+use groups::Groups;
 use reversals::Reversals;
 
 /// The number of a budget line, in the order in which lines were opened.
@@ -48,6 +51,7 @@ pub struct Ledger {
     confirmations: Confirmations,
     indicators: Indicators,
     reversals: Reversals,
+    groups: Groups,
     /// Lines changed since the last checkpoint.
     changed: Vec<LineNumber>,
     /// The other line that the event being applied touches.
@@ -128,6 +132,27 @@ impl Ledger {
     /// The lines, each with whether everything that was executed in its fiscal year is known.
     pub fn lines_covered(&self) -> impl Iterator<Item = (&Line, &Attributes, bool)> {
         self.lines().map(|(line, attributes)| (line, attributes, self.covers_year(attributes.fiscal_year)))
+    }
+
+    /// Groups the lines by these, and by no others, from now on.
+    pub fn group_by(&mut self, groupings: &[Arc<dyn Grouping>]) {
+        self.groups.regroup(groupings, &self.lines, &self.attributes);
+    }
+
+    /// Whether lines are grouped by exactly these.
+    #[must_use]
+    pub fn is_grouped_by(&self, groupings: &[Arc<dyn Grouping>]) -> bool {
+        self.groups.are_by(groupings)
+    }
+
+    /// The groups that have lines, by each grouping's text.
+    pub fn groups(&self) -> impl Iterator<Item = (&str, impl Iterator<Item = &GroupSums>)> {
+        self.groups.all()
+    }
+
+    /// The groups of a line, by each grouping.
+    pub fn groups_of(&self, id: &str) -> Vec<Option<&GroupSums>> {
+        self.find(id).map(|number| self.groups.of(number).collect()).unwrap_or_default()
     }
 
     /// The store of attributes that [`AfterEvent`] refers to.
@@ -264,6 +289,7 @@ impl Ledger {
 
     fn touch(&mut self, number: LineNumber) -> &mut Line {
         let line = &mut self.lines[number as usize];
+        self.groups.will_change(number, &line.balances);
         if !line.changed {
             line.changed = true;
             self.changed.push(number);

@@ -244,6 +244,21 @@ const COLUMNS: &[(&str, &str, &str)] = &[
     ("budget.uncleared", "未清算", "not cleared"),
     ("budget.executed_ratio", "执行率", "executed share"),
     ("budget.overspend_ratio", "超支率", "overspend share"),
+    ("group.key", "控制组", "group of lines"),
+    ("group.lines", "本组指标数", "lines of the group"),
+    ("group.total", "本组预算", "budget of the group"),
+    ("group.executed", "本组已执行", "executed of the group"),
+    ("group.reserved", "本组在途", "reserved of the group"),
+    ("group.used", "本组已执行和在途", "executed and reserved of the group"),
+    ("group.available", "本组可用余额", "available of the group"),
+    ("group.frozen", "本组已冻结", "frozen of the group"),
+    ("group.planned", "本组用款计划", "planned of the group"),
+    ("group.plan_available", "本组计划可用", "left of the group's plan"),
+    ("group.opening", "本组期初已执行", "executed of the group before the journal"),
+    ("group.cleared", "本组已清算", "cleared of the group"),
+    ("group.uncleared", "本组未清算", "not cleared of the group"),
+    ("group.executed_ratio", "本组执行率", "executed share of the group"),
+    ("group.used_ratio", "本组使用率", "used share of the group"),
 ];
 
 /// The language's code.

@@ -28,7 +28,7 @@ pub fn with_lists(text: &str, lists: &Lists) -> String {
 }
 
 impl CompiledRule {
-    /// Whether it asks this list, in a condition, a measure or its query.
+    /// Whether it asks this list, in a condition, a measure, its group or its query.
     fn asks_list(&self, list: &str) -> bool {
         let conditions = self.filter.iter().chain(&self.when).chain(self.exceptions.iter().map(|e| &e.when));
         let mut conditions = conditions.map(|condition| condition.text.as_str());
@@ -51,7 +51,12 @@ impl CompiledRule {
             }
             _ => false,
         };
-        conditions.any(|text| asks_in(text, list)) || in_windows() || in_constant() || in_query()
+        let in_group = || self.rule.group.as_ref().is_some_and(|group| asks_in(&group.text(), list));
+        conditions.any(|text| asks_in(text, list))
+            || in_group()
+            || in_windows()
+            || in_constant()
+            || in_query()
     }
 
     /// Whether it asks one of these lists.

@@ -6,7 +6,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::{common::DataFusionError, execution::SessionState, physical_expr::PhysicalExpr};
 
 use super::{
-    Language, Rule,
+    CompiledGroup, Language, Rule,
     budget_part::{Conjunct, budget_part, conjuncts_of},
     expression::{Resolved, Scope, project, resolve},
     measure::{Measures, Planner},
@@ -19,7 +19,10 @@ use super::{
 use crate::{
     diagnostic::{Failure, column_of, nearest, type_name},
     event::{Column, TypeSet, event_schema, period::Length, schema::FIELDS, time::Calendar},
-    ledger::{columns::BUDGET_COLUMNS, original::ORIGINAL_COLUMNS},
+    ledger::{
+        columns::{BUDGET_COLUMNS, GROUP_COLUMNS},
+        original::ORIGINAL_COLUMNS,
+    },
     lists::Lists,
     personal::{Kind, Kinds},
     rule::plan::Layout,
@@ -68,7 +71,7 @@ pub struct CompiledRule {
     /// The rule as written.
     pub rule: Arc<Rule>,
     /// The columns that the condition is judged on: for a rule on events the event and budget columns, then the
-    /// measures; for a rule on windows those of [`ClosingRule`].
+    /// measures, or the columns of `group.*`; for a rule on windows those of [`ClosingRule`].
     pub columns: SchemaRef,
     /// The filter before the condition.
     pub filter: Option<Condition>,
@@ -93,6 +96,8 @@ pub struct CompiledRule {
     pub title: String,
     /// What it looks at.
     pub view: CompiledView,
+    /// The group of lines whose sums it compares, with its place among those of the rule set.
+    pub group: Option<(Arc<CompiledGroup>, usize)>,
 }
 
 impl CompiledRule {
@@ -231,6 +236,12 @@ impl Compiler {
         &self.columns
     }
 
+    /// The functions and settings of expressions.
+    #[must_use]
+    pub fn rule_session(&self) -> &Session {
+        &self.session
+    }
+
     /// The functions and settings of queries.
     #[must_use]
     pub fn state(&self) -> &SessionState {
@@ -322,9 +333,15 @@ impl Compiler {
                 (CompiledView::Closing(Box::new(closing)), table.as_ref().clone(), table, kinds)
             }
             _ => {
-                let kinds = personal::of_schema(&self.columns);
-                (CompiledView::Event, columns.clone(), Arc::clone(&self.columns), kinds)
+                let fields = if rule.group.is_some() { group_fields() } else { Vec::new() };
+                let (shown, table) = (with(&columns, &fields), Arc::new(with(&self.columns, &fields)));
+                let kinds = personal::of_schema(&table);
+                (CompiledView::Event, shown, table, kinds)
             }
+        };
+        let group = match &rule.group {
+            Some(group) => Some(group.compile(self, d).map(Arc::new)?),
+            None => None,
         };
         let filter = filter.flatten().map(|(condition, _)| condition);
         refuse_originals(d, &rule, filter.as_ref(), &view);
@@ -333,7 +350,8 @@ impl Compiler {
             CompiledView::Closing(_) | CompiledView::Schedule(_) => None,
         };
         let compiled = self.assemble(d, rule, &shown, (table, kinds), filter, view);
-        let compiled = compiled.map(|rule| CompiledRule { clears, ..rule });
+        let group = group.map(|group| (group, 0));
+        let compiled = compiled.map(|rule| CompiledRule { clears, group, ..rule });
         // A rule with a problem is not used; the document says what is wrong.
         compiled.filter(|_| d.problems.len() == before)
     }
@@ -384,6 +402,7 @@ impl Compiler {
             columns: table,
             rule: Arc::new(rule),
             view,
+            group: None,
         })
     }
 
@@ -525,6 +544,11 @@ fn with(columns: &Schema, more: &[Field]) -> Schema {
     Schema::new(
         columns.fields().iter().map(|f| f.as_ref().clone()).chain(more.iter().cloned()).collect::<Vec<_>>(),
     )
+}
+
+/// The columns of `group.*`, which stand behind those of the event's line.
+fn group_fields() -> Vec<Field> {
+    GROUP_COLUMNS.iter().map(|(name, c)| Field::new(format!("group.{name}"), c.data_type(), true)).collect()
 }
 
 /// What a comparison with the history adds.

@@ -28,6 +28,9 @@ impl Rule {
             let _ = write!(text, "{:?}", (language, &line.text));
         }
         let _ = write!(text, "{:?}", (self.filter.as_ref().map(|filter| &filter.text), &self.when.text));
+        if let Some(group) = &self.group {
+            text.push_str(&group.text());
+        }
         match &self.view {
             View::Event => {}
             View::Sliding(windows) => {

@@ -7,6 +7,7 @@ pub mod compile;
 mod digest;
 mod exact;
 mod expression;
+mod group;
 mod instants;
 pub mod limits;
 pub mod load;
@@ -26,6 +27,8 @@ pub mod share;
 pub mod template;
 pub mod window;
 
+use std::sync::Arc;
+
 use saphyr_parser::Span;
 use serde::Serialize;
 use serde_json::Value;
@@ -37,6 +40,7 @@ pub use crate::text::Language;
 use window::View;
 
 pub use asks::with_lists;
+pub use group::{CompiledGroup, Group};
 pub use load::{LoadedFile, load, load_without};
 pub use set::RuleSet;
 
@@ -229,6 +233,8 @@ pub struct Rule {
     pub summary: Vec<(Language, Placed)>,
     /// The event types it is evaluated for, or that its windows hold, as [`crate::event::EventType::bit`]s.
     pub trigger: crate::event::TypeSet,
+    /// The budget lines whose sums it compares with those of the event's line: `group.*`.
+    pub group: Option<Arc<Group>>,
     /// What it looks at.
     pub view: View,
     /// The filter before the condition.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
-    Mode, Rule,
+    CompiledGroup, Mode, Rule,
     compile::{CompiledRule, CompiledView, Compiler, ORIGINAL_AT, OverWindow},
     limits,
     manifest::Manifest,
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     diagnostic::Diagnostic,
     event::{Column, EventType, TypeSet, event_schema, time::Calendar},
-    ledger::original::ORIGINAL_COLUMNS,
+    ledger::{Grouping, original::ORIGINAL_COLUMNS},
     lists::Lists,
     say,
     sql::tables::{self, EVENT_COLUMNS, EVENT_TYPES},
@@ -31,6 +31,8 @@ pub struct RuleSet {
     pub beside: Vec<usize>,
     /// The types of the events whose originals any of them asks for, as [`EventType::bit`]s.
     pub originals: TypeSet,
+    /// The groups of budget lines that they compare, those that are alike once.
+    pub groups: Vec<Arc<CompiledGroup>>,
     /// The sliding windows that they share.
     pub windows: Vec<SharedWindow>,
     /// The types of events that schedules read, with the columns that any of them can read, by position in the event
@@ -51,6 +53,7 @@ impl RuleSet {
     #[must_use]
     pub fn new(mut rules: Vec<CompiledRule>, compiler: &Compiler) -> Self {
         let windows = share(&mut rules, compiler.lists());
+        let groups = share_groups(&mut rules);
         let (beside, originals) = (beside(&rules, compiler), originals(&rules));
         let has_schedule = rules.iter().any(|rule| matches!(rule.view, CompiledView::Schedule(_)));
         let read = read_by_schedules(&rules, compiler);
@@ -60,6 +63,7 @@ impl RuleSet {
             rules,
             beside,
             originals,
+            groups,
             windows,
             read,
             session,
@@ -93,7 +97,13 @@ impl RuleSet {
     pub fn only(&self, wanted: impl Fn(&CompiledRule) -> bool) -> Self {
         let wanted = |rule: &&CompiledRule| matches!(rule.view, CompiledView::Event) && wanted(rule);
         let rules = self.rules.iter().filter(wanted).cloned().collect();
-        Self { rules, beside: self.beside.clone(), ..Self::default() }
+        Self { rules, beside: self.beside.clone(), groups: self.groups.clone(), ..Self::default() }
+    }
+
+    /// What the ledger is to group its lines by for these rules.
+    #[must_use]
+    pub fn groupings(&self) -> Vec<Arc<dyn Grouping>> {
+        self.groups.iter().map(|group| Arc::clone(group) as Arc<dyn Grouping>).collect()
     }
 
     /// Rules written in a text, for tests and examples.
@@ -150,7 +160,7 @@ impl CompiledRule {
         let read = self.event_columns();
         let original = ORIGINAL_AT..ORIGINAL_AT + ORIGINAL_COLUMNS.len();
         let budget = read.iter().any(|at| (Column::COUNT..ORIGINAL_AT).contains(at));
-        (budget, read.iter().any(|at| original.contains(at)))
+        (budget || self.group.is_some(), read.iter().any(|at| original.contains(at)))
     }
 
     /// The event and budget columns that it reads, by position in [`super::compile::wide_schema`], and perhaps
@@ -181,6 +191,20 @@ fn beside(rules: &[CompiledRule], compiler: &Compiler) -> Vec<usize> {
     let used: BTreeSet<_> = rules.iter().flat_map(CompiledRule::event_columns).collect();
     let used = used.into_iter().filter_map(|at| at.checked_sub(Column::COUNT));
     used.filter(|at| *at < beside).collect()
+}
+
+/// Gives each rule on groups its place among them.
+fn share_groups(rules: &mut [CompiledRule]) -> Vec<Arc<CompiledGroup>> {
+    let mut groups: Vec<Arc<CompiledGroup>> = Vec::new();
+    let live = rules.iter_mut().filter(|rule| rule.rule.mode != Mode::Disabled);
+    for (group, place) in live.filter_map(|rule| rule.group.as_mut()) {
+        let known = groups.iter().position(|known| known.text() == group.text());
+        *place = known.unwrap_or(groups.len());
+        if known.is_none() {
+            groups.push(Arc::clone(group));
+        }
+    }
+    groups
 }
 
 /// The types of the events whose originals are asked for.

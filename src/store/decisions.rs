@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     access::Action,
-    decision::{Decided, Decision, Release, Verdict},
+    decision::{Decided, Decision, Release, UNCHECKED, Verdict},
 };
 
 /// The use of an override, in the audit log.
@@ -51,7 +51,8 @@ pub fn write(transaction: &Transaction<'_>, decided: &[Decided]) -> rusqlite::Re
         let line = decision.budget_line_id.as_str();
         if insert.execute(params![id, content.cast_signed(), at, verdict, line, expires_at, body])? > 0 {
             change.after([id])?;
-            let deed = Deed { action: Action::Decide.word(), subject: id, result: verdict, detail: line };
+            let detail = if decision.unchecked { format!("{line} {UNCHECKED}") } else { line.to_owned() };
+            let deed = Deed { action: Action::Decide.word(), subject: id, result: verdict, detail: &detail };
             audit::record(&changes.within(transaction), *asked_at, actor, deed)?;
             if let Some(by) = &decision.overridden {
                 overrides::uses(transaction, by.override_id, id)?;

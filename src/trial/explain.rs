@@ -171,6 +171,7 @@ impl Asked<'_> {
         let evaluator = Evaluator::new(Arc::clone(&probes.rules), Arc::clone(self.calendar));
         let mut windows = Windows::new(&probes.rules, self.calendar, LATE, i64::MIN);
         let (mut ledger, mut played) = (Ledger::default(), Played::default());
+        ledger.group_by(&probes.rules.groupings());
         for batch in history.scan(&select, Some(&columns), Order::Arrival)? {
             if begun.elapsed() > self.time {
                 return Ok(None);
@@ -215,7 +216,7 @@ impl Asked<'_> {
     }
 
     /// The events that can matter: those of the event's window, and those of its budget line. Where a window's events read
-    /// balances, all of them can.
+    /// balances, or a group of lines is compared, all of them can.
     fn narrowed(
         &self,
         batch: &RecordBatch,
@@ -231,6 +232,7 @@ impl Asked<'_> {
         };
         let mask = match (&self.rule.view, balances) {
             (CompiledView::Sliding(_), true) => return Ok(batch.clone()),
+            (_, true) if self.rule.group.is_some() => return Ok(batch.clone()),
             (CompiledView::Sliding(windows), false) => {
                 let masks: Result<Vec<_>, _> = windows.iter().map(|w| in_window(w, batch, own)).collect();
                 masks?.into_iter().reduce(|all, one| &all | &one).map(|mask| BooleanArray::new(mask, None))

@@ -442,3 +442,118 @@ fn an_old_ledger_allows_nothing_silently() {
         assert_eq!(daemon.json("/api/v1/status")["decide"]["on_unavailable"], "closed");
     }
 }
+
+/// What was let through while nobody answered is decided afterwards. Its money has moved: it is not withdrawn.
+#[test]
+fn what_was_let_through_is_decided_afterwards_and_told() {
+    let bench = bench("");
+    std::fs::copy("rules/conduct.yaml", bench.path().join("rules/conduct.yaml")).unwrap();
+    std::fs::create_dir_all(bench.path().join("lists")).unwrap();
+    for list in ["holidays", "sensitive_words"] {
+        std::fs::copy(format!("config/lists/{list}.csv"), bench.path().join(format!("lists/{list}.csv")))
+            .unwrap();
+    }
+    let config = "state: { dir: state }\nlanguage: en\nlists: { holidays: { path: lists/holidays.csv }, sensitive_words: { path: lists/sensitive_words.csv } }\n";
+    std::fs::write(bench.path().join("fiscwatch.yaml"), config).unwrap();
+    let daemon = Daemon::start(bench.path());
+    accepts(&daemon, &[approve("L1", "100.00")]);
+    let mut passed = application("open-1", "130.00", "A");
+    passed["tags"] = json!(["unchecked"]);
+    let decision = decide(&daemon, "", &passed);
+    assert_eq!((&decision["decision"], &decision["unchecked"]), (&json!("block"), &json!(true)));
+    let mut rules: Vec<_> =
+        decision["reasons"].as_array().unwrap().iter().map(|r| r["rule_id"].as_str().unwrap()).collect();
+    rules.sort_unstable();
+    assert_eq!(rules, ["over-line", "unchecked"]);
+    assert_eq!((reserved(&daemon).as_str(), events(&daemon)), ("130.00", 2), "nothing withdraws it");
+    let told = daemon.json("/api/v1/findings?rule=unchecked");
+    assert!(
+        told["findings"][0]["summary"].as_str().unwrap().contains("without being decided before"),
+        "{told}"
+    );
+    // Nobody can let pass what has passed.
+    let order = json!({"reason": "r", "amount": "130.00", "who": "W"}).to_string();
+    let path = format!("{}/api/v1/decisions/open-1/overrides", daemon.address);
+    let mut answer = agent().post(path).header("content-type", "application/json").send(order).unwrap();
+    let (status, problem) = (answer.status().as_u16(), answer.body_mut().read_to_string().unwrap());
+    assert!(status == 409 && problem.contains("has moved already"), "{status} {problem}");
+    assert!(daemon.get("/metrics").1.contains("fiscwatch_decisions_unchecked_total 1"));
+    // One that no rule blocks is explained at least.
+    let mut small = application("open-2", "1.00", "B");
+    small["budget_line_id"] = json!("L2");
+    small["tags"] = json!(["unchecked"]);
+    accepts(&daemon, &[approve("L2", "100.00")]);
+    assert_eq!(decide(&daemon, "", &small)["decision"], "explain");
+    assert_eq!(daemon.stop("-TERM"), Some(0));
+    let (code, out, err) =
+        run(bench.path(), &["state", "verify", "--findings", "--config", "fiscwatch.yaml"]);
+    assert_eq!(code, Some(0), "{out}{err}");
+}
+
+/// Between a decision and its journal other rules may come into force: monitoring finds what was decided.
+#[test]
+fn an_application_is_journalled_by_the_rules_that_decided_it() {
+    let bench = bench("");
+    let daemon = Daemon::start_failing(bench.path(), "decide.decided=delay:1500@1");
+    accepts(&daemon, &[approve("L1", "100.00")]);
+    let url = format!("{}/api/v1/decide", daemon.address);
+    let asked = std::thread::spawn(move || post(&url, &application("a1", "100.01", "A").to_string()).1);
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    let lenient = RULES.replace("budget.available < 0 and", "budget.available < -1000 and");
+    std::fs::write(bench.path().join("rules/rules.yaml"), lenient).unwrap();
+    assert_eq!(daemon.post("/-/reload", "").0, 200);
+    let decision: Value = serde_json::from_str(&asked.join().unwrap()).unwrap();
+    assert_eq!(decision["decision"], "block");
+    let findings = daemon.json("/api/v1/findings?rule=over-line");
+    assert_eq!(findings["findings"][0]["finding_id"], decision["reasons"][0]["finding_id"]);
+    assert_eq!(
+        decide(&daemon, "", &application("a2", "100.01", "A"))["decision"],
+        "allow",
+        "the new rules decide now"
+    );
+}
+
+/// Questions come first, and the stream goes on all the same.
+#[test]
+fn questions_without_end_do_not_starve_the_stream() {
+    // Longer than a slow machine takes, and shorter than a client waits.
+    const LONG: std::time::Duration = std::time::Duration::from_secs(20);
+    let bench = bench("");
+    let daemon = Daemon::start(bench.path());
+    accepts(&daemon, &[approve("L1", "100000.00")]);
+    let mut waited = std::time::Duration::ZERO;
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let asked = std::thread::scope(|scope| {
+        let askers: Vec<_> = (0..24)
+            .map(|n| {
+                let (url, stop) = (format!("{}/api/v1/decide?mode=what_if", daemon.address), &stop);
+                scope.spawn(move || {
+                    let mut asked = 0u32;
+                    while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                        let (status, text) =
+                            post(&url, &application(&format!("q{n}"), "1.00", "A").to_string());
+                        assert!(matches!(status, 200 | 503), "{text}");
+                        asked += 1;
+                    }
+                    asked
+                })
+            })
+            .collect();
+        for n in 0..20 {
+            let begun = std::time::Instant::now();
+            post(
+                &format!("{}/api/v1/events", daemon.address),
+                &lines(&[payment(&format!("p{n}"), "L1", "1.00")]),
+            );
+            waited = waited.max(begun.elapsed());
+            if waited > LONG {
+                break;
+            }
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        askers.into_iter().map(|asker| asker.join().unwrap()).sum::<u32>()
+    });
+    assert!(waited < LONG, "a posted event waited {waited:?}");
+    assert!(asked > 100, "only {asked} questions beside twenty events");
+    assert_eq!(daemon.json("/api/v1/budget-lines/L1")["executed"], "20.00");
+}

@@ -22,6 +22,7 @@ mod faults;
 mod feeds;
 mod forecast;
 mod fuzzing;
+mod groups;
 mod hostile;
 mod hostile_http;
 mod http;

@@ -24,6 +24,7 @@ export type IndicatorPage = Schemas["IndicatorPage"];
 export type AlertCounts = Schemas["AlertCounts"];
 export type TransitionsResult = Schemas["TransitionsResult"];
 export type BudgetTotals = Schemas["BudgetTotals"];
+export type GroupPage = Schemas["GroupPage"];
 export type BudgetGroup = Schemas["BudgetGroup"];
 export type BudgetSums = Schemas["BudgetSums"];
 export type BudgetLineHistory = Schemas["BudgetLineHistory"];

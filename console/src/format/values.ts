@@ -5,7 +5,7 @@ import { cents, money, percent } from "./money";
 import { stamp } from "./time";
 
 const MONEY =
-  /(^|\.|_)(amount|total|executed|available|reserved|frozen|planned|plan_available|cleared|uncleared|opening)$/;
+  /(^|\.|_)(amount|total|executed|used|available|reserved|frozen|planned|plan_available|cleared|uncleared|opening)$/;
 const SHARE = /(_ratio|year_elapsed|_share)$/;
 /** Columns whose values are words of the schema. */
 const WORDS = ["payment_mode", "settlement", "payee_type", "status"];

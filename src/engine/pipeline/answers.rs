@@ -1,8 +1,11 @@
 //! What is answered about applications, by what would be found of them.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
-use arrow::array::{AsArray, StringViewArray};
+use arrow::{
+    array::{Array, AsArray, StringViewArray},
+    record_batch::RecordBatch,
+};
 use serde_json::{Map, Value};
 
 use super::{
@@ -10,15 +13,18 @@ use super::{
     order::Sequence,
 };
 use crate::{
-    decision::{Conjunct, Decision, Funds, NotEvaluated, Override, Question, Reason, Reasons, Verdict},
+    decision::{
+        Conjunct, Decision, Funds, GroupFunds, NotEvaluated, Override, Question, Reason, Reasons, UNCHECKED,
+        Verdict,
+    },
     decode::Decoded,
     evaluate::{Evaluation, Evaluator},
     event::{Column, money::format_cents},
     finding::Finding,
-    ledger::{Ledger, Trial},
+    ledger::{AfterEvent, GroupAfter, Ledger, Trial},
     personal,
     rule::{
-        Mode as RuleMode, RuleSet, budget_part,
+        CompiledGroup, Mode as RuleMode, RuleSet, budget_part,
         compile::{CompiledRule, CompiledView},
     },
 };
@@ -63,7 +69,8 @@ impl Sequence {
                 ])
             };
             let amount = cents(&decoded.events, row);
-            let expires = question.expires_in.filter(|_| decision != Verdict::Block);
+            let unchecked = is_unchecked(&decoded.events, row);
+            let expires = question.expires_in.filter(|_| decision != Verdict::Block || unchecked);
             Decision {
                 event_id: ids.value(row).to_owned(),
                 decision,
@@ -80,6 +87,7 @@ impl Sequence {
                 },
                 before: funds(before(&ledger, &after.reserved, lines, row)),
                 after: funds(after.reserved[row]),
+                groups: groups(&after, row, rules),
                 largest_amount: None,
                 not_evaluated: not_evaluated.clone(),
                 sources: question.sources.to_vec(),
@@ -88,11 +96,38 @@ impl Sequence {
                 asked_by: question.actor.who.clone(),
                 subject: subject(&decoded.events, row),
                 overridden: overridden.map(Override::overridden),
+                unchecked,
                 reserves: None,
             }
         };
         (0..decoded.types.len()).map(one).collect()
     }
+}
+
+/// What the groups of an application's line have after it.
+fn groups(after: &AfterEvent, row: usize, rules: &RuleSet) -> Vec<GroupFunds> {
+    let of = |(group, after): (&Arc<CompiledGroup>, &GroupAfter)| {
+        let (key, sums) = (after.keys[row].as_ref()?, &after.sums);
+        Some(GroupFunds {
+            group_id: group.group.id.clone(),
+            key: key.to_string(),
+            lines: after.lines[row],
+            after: Funds::new([
+                sums.total[row],
+                sums.executed[row],
+                sums.frozen[row],
+                sums.reserved[row],
+                sums.planned[row],
+            ]),
+        })
+    };
+    rules.groups.iter().zip(&after.groups).filter_map(of).collect()
+}
+
+/// Whether the money of an application moved before anybody was asked.
+fn is_unchecked(events: &RecordBatch, row: usize) -> bool {
+    let tags = events.column(Column::TagList.index()).as_list::<i32>();
+    tags.is_valid(row) && tags.value(row).as_string::<i32>().iter().flatten().any(|tag| tag == UNCHECKED)
 }
 
 /// What a line had reserved before the application of a row.

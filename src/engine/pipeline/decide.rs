@@ -21,7 +21,7 @@ use super::{EngineError, Preparing, answers::verdicts, order::Sequence};
 use crate::{
     decision::{Decided, Decision, Mode, Passing, Question, Release, Unanswered, Verdict, withdrawal},
     decode::Decoded,
-    engine::{Stages, Step, in_flight::prepare},
+    engine::{Stages, Step, in_flight::prepare, ports::PortError},
     evaluate::{Evaluation, Evaluator},
     event::{Column, EventType, money::format_cents},
     ledger::Trial,
@@ -70,6 +70,7 @@ impl Sequence {
             self.asked.uses(granted, &decision.event_id, question.now);
         }
         let decided = decided(&decisions, &decoded, &question);
+        crate::failpoint::reach("decide.decided").map_err(PortError::new)?;
         let _ = question.answer.send(Ok(decisions));
         self.journal(question.block, (decided, evaluator), out).await
     }
@@ -102,10 +103,10 @@ impl Sequence {
         (decided, evaluator): (Vec<Decided>, Arc<Evaluator>),
         out: &mpsc::Sender<Preparing>,
     ) -> Result<bool, EngineError> {
-        let blocked = decided.iter().map(|d| &d.decision).filter(|d| d.decision == Verdict::Block);
+        let blocked = decided.iter().map(|d| &d.decision).filter(|d| is_withdrawn(d));
         let withdrawals: Vec<_> =
             blocked.map(|d| withdrawal(&d.event_id, &d.budget_line_id, &d.occurred_at)).collect();
-        let later = decided.iter().filter(|d| d.decision.decision != Verdict::Block);
+        let later = decided.iter().filter(|d| !is_withdrawn(&d.decision));
         let later = later.filter_map(|d| Some(release_of(d.expires_at?, &d.decision)));
         self.asked.releases.extend(later.collect::<Vec<_>>());
         // They are events as they are, whatever a map makes of what is asked.
@@ -153,7 +154,7 @@ impl Sequence {
         out: &mpsc::Sender<Preparing>,
     ) -> Result<Option<Evaluation>, EngineError> {
         let evaluator = Arc::clone(evaluator);
-        let sequenced = self.sequencer.try_out(decoded, trial, evaluator.calendar());
+        let sequenced = self.sequencer.try_out(decoded, trial, &evaluator);
         let (told, answer) = oneshot::channel();
         let piece = self.workers.work(move || {
             let fields = BTreeMap::new();
@@ -206,6 +207,11 @@ fn decided(decisions: &[Decision], decoded: &Decoded, question: &Question) -> Ve
         asked_at: question.now,
     };
     decisions.iter().enumerate().map(one).collect()
+}
+
+/// Whether an application is taken out of the books again: its money must not move, and has not.
+fn is_withdrawn(decision: &Decision) -> bool {
+    decision.decision == Verdict::Block && !decision.unchecked
 }
 
 fn release_of(at: i64, decision: &Decision) -> Release {

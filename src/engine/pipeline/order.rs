@@ -44,6 +44,7 @@ impl Sequence {
         mut decoding: mpsc::Receiver<Decoding>,
         out: mpsc::Sender<Preparing>,
     ) -> Result<(), EngineError> {
+        self.sequencer.group_for(self.evaluator().rules());
         if self.sequencer.owes() {
             let decoded = self.decoder.decode(&[], None);
             if !self.send(Vec::new(), decoded, Duration::ZERO, Step::Start, &out).await? {
@@ -102,6 +103,8 @@ impl Sequence {
     async fn silent(&mut self, out: &mpsc::Sender<Preparing>) -> Result<bool, EngineError> {
         let rules = self.evaluator.read().map(|e| Arc::clone(e.rules()));
         let rules = rules.unwrap_or_else(|e| Arc::clone(e.into_inner().rules()));
+        // Who looks at groups before the first event sees them.
+        self.sequencer.group_for(&rules);
         let known =
             self.told.as_ref().is_some_and(|told| Arc::ptr_eq(told, &rules)) || rules.lists.is_empty();
         if known && !self.sequencer.is_silent(self.now()) {

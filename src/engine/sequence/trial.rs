@@ -9,7 +9,8 @@ use crate::{
     decision::Unanswered,
     decode::Decoded,
     engine::{dedup::Seen, lookups, ports::PortError},
-    event::{Column, time::Calendar},
+    evaluate::Evaluator,
+    event::Column,
     ledger::{Ledger, Trial},
 };
 
@@ -39,9 +40,11 @@ impl Sequencer {
         Ok(None)
     }
 
-    /// What a batch of applications would be after it was applied to the ledger, which it is not.
+    /// What a batch of applications would be after it was applied to the ledger, which it is not, for whom to judge.
     #[must_use]
-    pub fn try_out(&self, decoded: &Decoded, trial: Trial, calendar: &Calendar) -> Sequenced {
+    pub fn try_out(&self, decoded: &Decoded, trial: Trial, evaluator: &Evaluator) -> Sequenced {
+        self.group_for(evaluator.rules());
+        let calendar = evaluator.calendar();
         let ledger = self.ledger.read().unwrap_or_else(PoisonError::into_inner);
         let (after, attributes) = ledger.try_out(&decoded.events, trial);
         Sequenced {

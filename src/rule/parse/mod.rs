@@ -1,15 +1,18 @@
 //! A rule file's YAML into [`Rule`]s. All problems of a file are found, not the first.
 
+mod group;
 mod view;
 
 pub use view::length;
+
+use std::sync::Arc;
 
 use saphyr::{ScalarStyle, YamlData};
 
 use crate::{
     diagnostic::meant,
     event::{EventType, TypeSet, time::Calendar},
-    rule::{Exception, Handling, Language, Mode, Param, Rule, Severity, Status, Text},
+    rule::{Exception, Group, Handling, Language, Mode, Param, Rule, Severity, Status, Text},
     say,
     yaml::{Document, Node, Placed, Record},
 };
@@ -31,6 +34,7 @@ const FIELDS: &[&str] = &[
     "key",
     "summary",
     "trigger",
+    "group",
     "where",
     "when",
     "over",
@@ -60,20 +64,34 @@ const TRIGGERS: &[&str] = &[
 
 /// The rules of a document, those with problems too, so that all of their problems are found; they are noted.
 pub fn rules<'t>(document: &mut Document<'t>, root: &Node<'t>, calendar: &Calendar) -> Vec<Rule> {
-    let file = document.record(root, &say!("a rule file"), &["rules"]);
+    let file = document.record(root, &say!("a rule file"), &["groups", "rules"]);
+    let groups = file.get("groups").map(|node| group::groups(document, node)).unwrap_or_default();
     let Some(list) = file.get("rules") else {
-        let hint = say!("a rule file has one field `rules:` with a list of rules");
-        document.problem(root.span, say!("there are no rules in this file"), Some(hint));
-        return Vec::new();
+        if groups.iter().all(|(_, tolerances)| tolerances.is_empty()) {
+            let hint = say!("a rule file has one field `rules:` with a list of rules");
+            document.problem(root.span, say!("there are no rules in this file"), Some(hint));
+        }
+        return groups.into_iter().flat_map(|(_, tolerances)| tolerances).collect();
     };
-    document.sequence(list, "rules").iter().map(|node| rule(document, node, calendar)).collect()
+    let list = document.sequence(list, "rules");
+    let mut rules: Vec<_> = list.iter().map(|node| rule(document, node, calendar, &groups)).collect();
+    rules.extend(groups.into_iter().flat_map(|(_, tolerances)| tolerances));
+    // Where a problem stands says which rule it is of.
+    rules.sort_by_key(|rule| rule.span.start.index());
+    rules
 }
 
-fn rule<'t>(document: &mut Document<'t>, node: &Node<'t>, calendar: &Calendar) -> Rule {
+fn rule<'t>(
+    document: &mut Document<'t>,
+    node: &Node<'t>,
+    calendar: &Calendar,
+    groups: &[(Arc<Group>, Vec<Rule>)],
+) -> Rule {
     let record = document.record(node, &say!("a rule"), FIELDS);
     let d = document;
     let trigger = required_node(d, &record, "trigger").map(|n| trigger(d, n)).unwrap_or_default();
     let (types, view) = view::view(d, &record, trigger);
+    let group = group::named(d, &record, groups);
     // A schedule's condition is in its query, in one that is wrong too.
     let when = if trigger.schedule { None } else { required(d, &record, "when") };
     Rule {
@@ -101,6 +119,7 @@ fn rule<'t>(document: &mut Document<'t>, node: &Node<'t>, calendar: &Calendar) -
         key: required_node(d, &record, "key").map(|n| d.scalars(n, "key")).unwrap_or_default(),
         summary: record.get("summary").map(|n| summary(d, n)).unwrap_or_default(),
         trigger: types,
+        group,
         view,
         filter: optional(d, &record, "where"),
         when: when.unwrap_or(Placed { text: String::new(), span: record.span }),

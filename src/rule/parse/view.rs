@@ -19,6 +19,7 @@ const FIELDS: &[(&str, &[Kind])] = &[
     ("over", &[Kind::Event]),
     ("measure", &[Kind::Event, Kind::Window]),
     ("also", &[Kind::Event]),
+    ("group", &[Kind::Event]),
     ("where", &[Kind::Event, Kind::Window]),
     ("when", &[Kind::Event, Kind::Window]),
     ("of", &[Kind::Window]),
@@ -60,6 +61,10 @@ pub fn view<'t>(d: &mut Document<'t>, record: &Record<'_, 't>, trigger: Trigger)
         let triggers: Vec<_> = kinds.iter().map(|kind| format!("`trigger: {}`", kind.trigger())).collect();
         let hint = say!("it belongs to a rule with {triggers}", triggers = triggers.join(", "));
         d.problem(record.place(name), say!("this rule cannot have `{name}`", name), Some(hint));
+    }
+    if record.get("group").is_some() && record.get("over").is_some() {
+        let hint = say!("make two rules of it: one with `group`, one with `over`");
+        d.problem(record.place("group"), say!("a rule with a window cannot have `group`"), Some(hint));
     }
     match kind {
         Kind::Event => match sliding(d, record) {

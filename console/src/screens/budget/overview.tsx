@@ -2,7 +2,7 @@ import { Fragment } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { ask } from "../../api/client";
 import { useLoad } from "../../api/load";
-import type { BudgetGroup, BudgetLine, BudgetTotals, LinePage } from "../../api/types";
+import type { BudgetGroup, BudgetLine, BudgetTotals, GroupPage, LinePage } from "../../api/types";
 import { cents, count, money, percent, share } from "../../format/money";
 import { yearElapsed } from "../../format/time";
 import { live } from "../../live";
@@ -14,11 +14,14 @@ import { Empty, Failed, Heading, Loading, Money, Panel, moneyUnit } from "../../
 import { Search } from "../../ui/search";
 import { type Tile, Treemap } from "../../ui/treemap";
 import { Balances } from "../alerts/line";
+import { ControlGroups } from "./control";
 
 /** What lines are grouped by at first, and below what was chosen. */
 const WAY = ["region", "unit"] as const;
 const GROUPS = ["region", "unit", "function", "class", "economic", "fund", "project", "year"] as const;
 const FILTERS = ["region", "unit", "function", "economic", "fund", "project", "year", "q", "overspent"] as const;
+/** The groups that rules control, where there are any. */
+const CONTROL = "control";
 const PAGE = 100;
 
 const filters = (now: URLSearchParams) => Object.fromEntries(FILTERS.map((name) => [name, now.get(name)]));
@@ -35,6 +38,7 @@ export function Budget() {
   const said = t().budget;
   const now = query.value;
   const by = now.get("by") ?? WAY.find((name) => !now.get(name)) ?? "line";
+  const control = useLoad("control groups", (stop) => ask<GroupPage>("/budget/groups", { limit: 1 }, { stop }));
   const asOf = live.status.value?.last_event_at;
   const calendar = asOf ? yearElapsed(asOf) : null;
   return (
@@ -70,13 +74,19 @@ export function Budget() {
       </Heading>
       <Way />
       <nav class="tabs" aria-label={said.by}>
-        {[...GROUPS, "line"].map((name) => (
+        {[...GROUPS, ...(control.data?.total ? [CONTROL] : []), "line"].map((name) => (
           <a key={name} href={withParams({ by: name, sort: null })} aria-current={by === name ? "page" : undefined}>
-            {name === "line" ? said.line : word(said.groups, name)}
+            {name === "line" ? said.line : name === CONTROL ? said.control : word(said.groups, name)}
           </a>
         ))}
       </nav>
-      {by === "line" ? <Lines calendar={calendar} /> : <Groups by={by} calendar={calendar} />}
+      {by === "line" ? (
+        <Lines calendar={calendar} />
+      ) : by === CONTROL ? (
+        <ControlGroups calendar={calendar} />
+      ) : (
+        <Groups by={by} calendar={calendar} />
+      )}
     </div>
   );
 }
@@ -221,7 +231,7 @@ const WIDE = ["reserved", "frozen"];
 
 const isNarrowed = (now: URLSearchParams) => FILTERS.some((name) => now.get(name));
 
-function Figures({
+export function Figures({
   of,
 }: {
   of: { total: string; executed: string; reserved: string; frozen: string; available: string };
@@ -241,7 +251,7 @@ function Figures({
   );
 }
 
-function Head({
+export function Head({
   name,
   title,
   sort,

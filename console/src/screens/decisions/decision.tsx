@@ -58,8 +58,9 @@ export function DecisionScreen({ id }: { id: string }) {
           </p>
         )}
       </Panel>
-      {data.decision === "block" && <Overrides of={data} />}
+      {data.decision === "block" && !data.unchecked && <Overrides of={data} />}
       <Funds of={data} />
+      <Groups of={data} />
       <div class="columns is-even">
         <Panel title={said.basis}>
           <Facts
@@ -174,7 +175,7 @@ function Funds({ of }: { of: Decision }) {
   const said = t().decisions;
   const rows = [
     [said.before, of.before],
-    [of.decision === "block" ? said.afterBlocked : said.after, of.after],
+    [of.decision === "block" && !of.unchecked ? said.afterBlocked : said.after, of.after],
   ] as const;
   return (
     <Panel title={said.funds}>
@@ -188,6 +189,35 @@ function Funds({ of }: { of: Decision }) {
                 <dt>{t().money[sum]}</dt>
                 <dd>
                   <Money of={funds[sum]} sign />
+                </dd>
+              </div>
+            ))}
+          </dl>
+        </section>
+      ))}
+      <BarLegend calendar={false} />
+    </Panel>
+  );
+}
+
+/** What the groups of its line have after it. */
+function Groups({ of }: { of: Decision }) {
+  const said = t().decisions;
+  if (!of.groups?.length) return null;
+  return (
+    <Panel title={said.groups} lead={said.groupsLead}>
+      {of.groups.map((group) => (
+        <section key={`${group.group_id} ${group.key}`} class="funds">
+          <h3>
+            {group.key} <span class="faint">{t().budget.linesOf(group.lines)}</span>
+          </h3>
+          <BudgetBar of={group.after} />
+          <dl class="balances">
+            {BALANCES.map((sum) => (
+              <div key={sum}>
+                <dt>{t().money[sum]}</dt>
+                <dd>
+                  <Money of={group.after[sum]} sign />
                 </dd>
               </div>
             ))}

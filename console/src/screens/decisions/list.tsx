@@ -93,10 +93,11 @@ export function Verdict({ of }: { of: string }) {
   );
 }
 
-/** Why it is not allowed, beside the rules. */
+/** What is to be said of it beside the rules. */
 export function beside(of: Decision): string[] {
   const said = t().decisions;
   return [
+    ...(of.unchecked ? [said.unchecked] : []),
     ...(of.also.stale ? [said.stale] : []),
     ...(of.also.together_with ? [said.together(of.also.together_with)] : []),
   ];
@@ -106,5 +107,5 @@ export function beside(of: Decision): string[] {
 export function standing(of: Decision): string {
   const said = t().decisions;
   if (of.reserves) return said.reserves;
-  return of.decision === "block" ? said.withdrawn : said.settled;
+  return of.decision === "block" && !of.unchecked ? said.withdrawn : said.settled;
 }
