@@ -79,7 +79,7 @@ pub struct Alert {
     pub ended_at: Option<i64>,
     /// How often it was escalated.
     pub escalation: u32,
-    /// When it is escalated next, if nobody acknowledges it.
+    /// When it is escalated next: if nobody acknowledges it by then, or because its last day is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub escalates_at: Option<i64>,
     /// The alert of the same rule and key before this one.

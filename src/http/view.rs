@@ -66,7 +66,7 @@ pub struct AlertView {
     pub ended_at: Option<String>,
     /// How often it was escalated.
     pub escalation: u32,
-    /// When it is escalated next, if nobody acknowledges it.
+    /// When it is escalated next: if nobody acknowledges it by then, or because its last day is over.
     #[schema(format = DateTime)]
     pub escalates_at: Option<String>,
     /// The letter that asks its unit to explain.

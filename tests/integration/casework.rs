@@ -301,7 +301,7 @@ fn a_merged_alert_is_over_and_both_say_so_in_one_transaction() {
     assert_eq!(related.len(), 2);
     assert!(related.contains(&(Kinship::Merged, &ids[0])) && related.contains(&(Kinship::Merged, &ids[1])));
     let unit = office.cases().related(&ids[0], 10).unwrap();
-    assert!(unit.iter().any(|(by, alert)| *by == Kinship::Unit && alert.alert_id == ids[1]));
+    assert!(unit.iter().any(|(by, alert)| *by == Kinship::Unit && alert.alert_id == ids[2]));
 }
 
 #[test]

@@ -27,7 +27,7 @@ use crate::{
 };
 
 const DRAFTS: &str = "
-alerts: { escalate_after: { high: 30m }, inhibit: [], explain: { sink: mail, list: contacts, column: email } }
+alerts: { escalate_after: { high: 30m }, due: {}, inhibit: [], explain: { sink: mail, list: contacts, column: email } }
 lists: { contacts: { path: contacts.csv } }
 routes: { sinks: [boss], group_wait: 0s }
 ";

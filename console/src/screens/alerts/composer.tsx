@@ -231,8 +231,9 @@ function Form({ order: given }: { order: Order }) {
       <div class="order-what">
         <strong>{t().act.of(word(t().action, act), alerts.length)}</strong>
         {alerts.length === 1 && <span>{alerts[0]!.title}</span>}
-        {(act === "confirm" || act === "dismiss") &&
-          alerts.some((alert) => alert.state === "open") && <small>{t().act.both}</small>}
+        {(act === "confirm" || act === "dismiss") && alerts.some((alert) => alert.state === "open") && (
+          <small>{t().act.both}</small>
+        )}
       </div>
       {asksName && (
         <label class="order-name">

@@ -65,7 +65,9 @@ export function Detail({ id }: { id: string }) {
     },
     Escape: back,
     s: () => alert && go(silenceAddress(alert)),
-    ...Object.fromEntries([...REVIEW_ACTS, ...ACTS].map((act) => [KEYS[act], () => alert && begin(act, [alert], after)])),
+    ...Object.fromEntries(
+      [...REVIEW_ACTS, ...ACTS].map((act) => [KEYS[act], () => alert && begin(act, [alert], after)]),
+    ),
   });
 
   if (!alert) {

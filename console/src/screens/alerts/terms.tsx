@@ -32,13 +32,13 @@ export function Terms({
     const { [name]: _, ...others } = terms;
     change(value === "" ? others : { ...others, [name]: value });
   };
-  const field = (name: keyof Said, label: string, type: string, mode?: "decimal") => (
+  const field = (name: keyof Said, label: string, mode: "text" | "decimal" = "text") => (
     <label class="order-name">
       <span>{label}</span>
       <input
         name={name}
-        type={type}
-        inputMode={mode ?? "text"}
+        type="text"
+        inputMode={mode}
         maxLength={100}
         value={terms[name] ?? ""}
         onInput={(event) => set(name, event.currentTarget.value)}
@@ -50,7 +50,7 @@ export function Terms({
       const me = session.user ?? settings.officer.value;
       return (
         <>
-          {field("to", said.to, "text")}
+          {field("to", said.to)}
           <div class="reasons">
             {me && (
               <button type="button" class="chip" onClick={() => set("to", me)}>
@@ -67,9 +67,19 @@ export function Terms({
       );
     }
     case "postpone":
-      return field("due", said.due, "date");
+      return (
+        <label class="order-name">
+          <span>{said.due}</span>
+          <input
+            name="due"
+            type="date"
+            value={terms.due ?? ""}
+            onInput={(event) => set("due", event.currentTarget.value)}
+          />
+        </label>
+      );
     case "merge":
-      return field("into", said.into, "text");
+      return field("into", said.into);
     case "close":
       return (
         <>
@@ -88,7 +98,7 @@ export function Terms({
               ))}
             </select>
           </label>
-          {field("amount", said.amount, "text", "decimal")}
+          {field("amount", said.amount, "decimal")}
         </>
       );
     default:

@@ -21,7 +21,17 @@ export type Act =
   | "approve"
   | "return";
 /** What every alert offers. */
-export const ACTS: Act[] = ["acknowledge", "confirm", "dismiss", "rectify", "close", "comment", "assign", "postpone", "merge"];
+export const ACTS: Act[] = [
+  "acknowledge",
+  "confirm",
+  "dismiss",
+  "rectify",
+  "close",
+  "comment",
+  "assign",
+  "postpone",
+  "merge",
+];
 /** What waits for a second officer offers besides. */
 export const REVIEW_ACTS: Act[] = ["approve", "return", "withdraw"];
 /** What an order says beside what, who and why. */
@@ -166,7 +176,8 @@ const by = () => (session.peekUser() ? {} : { who: settings.officer.peek() });
 async function one(act: Act, alert: Alert, why: string, terms: Terms): Promise<Outcome> {
   try {
     let now = alert;
-    if (now.state === "open" && (act === "confirm" || act === "dismiss")) now = await change("acknowledge", now, "", {});
+    if (now.state === "open" && (act === "confirm" || act === "dismiss"))
+      now = await change("acknowledge", now, "", {});
     now = await change(act, now, why, terms);
     return { alert: now, why: null };
   } catch (error) {
