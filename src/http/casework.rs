@@ -197,6 +197,8 @@ pub struct RelatedAlert {
 }
 
 /// The alerts that are about the same payee, unit or budget line as one, or went before it
+///
+/// For the payee the latest 50,000 findings are looked through.
 #[utoipa::path(get, path = "/api/v1/alerts/{id}/related", operation_id = "related_alerts", tag = "alerts",
     params(("id" = String, Path, description = "The alert's id")),
     responses(

@@ -3,7 +3,9 @@
 
 use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 
-use super::{CaseError, Cases, StoreError, alerts, explain, limited, sums::Changes, sums::Summed};
+use super::{
+    CaseError, Cases, StoreError, alert_rows::Rows, alerts, explain, limited, sums::Changes, sums::Summed,
+};
 use crate::{
     access::{Action as Permit, Roles, decide},
     alert::{
@@ -17,6 +19,9 @@ use crate::{
 
 /// The most alerts that one shift hands over at a time.
 pub const HAND_OVER_MAX: usize = 1000;
+
+/// The latest findings that are looked through for a payee.
+const LOOKED_THROUGH: u32 = 50_000;
 
 /// What a shift hands over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -162,9 +167,14 @@ impl Cases {
         let before_or_after = "(a.alert_id = ? OR json_extract(a.body, '$.previous') = ?)";
         let of_rule = format!("a.rule_id = ? AND {before_or_after}");
         add(Kinship::Previous, self.alike(&of_rule, &[&alert.rule_id, &previous, id], most)?);
-        for (kinship, label) in [(Kinship::Line, "budget_line_id"), (Kinship::Unit, "unit_code")] {
+        // Lists keep labels in columns of their own: bodies are not taken apart for this.
+        let rows = self.read(Rows::of)?.source();
+        for (kinship, label, column) in
+            [(Kinship::Line, "budget_line_id", "budget_lines"), (Kinship::Unit, "unit_code", "units")]
+        {
             if let Some(value) = alert.labels.first(label) {
-                let has = format!("instr(json_extract(a.body, '$.labels.{label}'), ?) > 0");
+                let has =
+                    format!("a.alert_id IN (SELECT r.alert_id FROM {rows} r WHERE instr(r.{column}, ?) > 0)");
                 let value = serde_json::Value::from(value).to_string();
                 add(kinship, self.alike(&has, &[&value], most)?);
             }
@@ -178,10 +188,11 @@ impl Cases {
         });
         if let Some(payee) = payee {
             let text = serde_json::Value::from(payee).to_string();
-            let paid =
+            let paid = format!(
                 "a.alert_id IN (SELECT l.alert_id FROM alert_findings l JOIN findings f ON f.seq = l.finding
-                        WHERE instr(f.body, ?) > 0)";
-            add(Kinship::Payee, self.alike(paid, &[&text], most)?);
+                 WHERE f.seq > (SELECT max(seq) FROM findings) - {LOOKED_THROUGH} AND instr(f.body, ?) > 0)"
+            );
+            add(Kinship::Payee, self.alike(&paid, &[&text], most)?);
         }
         related.sort_by_key(|(kinship, _)| *kinship as usize);
         Ok(related)

@@ -1,4 +1,4 @@
-//! `fiscwatch alerts close|assign|hand-over|due|merge`
+//! `fiscwatch alerts close|assign|hand-over|due|merge`, and what `alerts show` tells of a case.
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -7,12 +7,16 @@ use clap::Args;
 use super::{ActArgs, act};
 use crate::{
     access::Action as Permit,
-    alert::{Action, Desk, Outcome, casework::Terms},
+    alert::{Action, Desk, Facts, Outcome, casework::Terms},
     cli::{
         ConfigArg,
         officer::{Officer, now, wrong_usage},
+        table::{Cell, Sheet},
     },
-    http::casework::{cents, day},
+    http::{
+        casework::{cents, day},
+        view::{AlertView, ChangeView},
+    },
     say,
     store::{Cases, HandOver},
 };
@@ -71,6 +75,50 @@ pub struct HandOverArgs {
     officer: Officer,
     #[command(flatten)]
     config: ConfigArg,
+}
+
+/// What is known of an alert as a case.
+pub fn facts(alert: &AlertView, sheet: &mut Sheet) {
+    let mut add = |name: String, value: Option<String>| {
+        if let Some(value) = value {
+            sheet.add(name, Cell::text(value));
+        }
+    };
+    add(say!("amount"), alert.amount.clone());
+    add(say!("last day"), alert.due.clone());
+    let review = alert.review.as_ref();
+    add(
+        say!("second officer"),
+        review.map(|review| {
+            say!("to decide: {action}, proposed by {by}", action = review.action.shown(), by = review.by)
+        }),
+    );
+    add(say!("what came of it"), alert.outcome.map(|outcome| outcome.shown().to_owned()));
+    add(say!("amount of the outcome"), alert.outcome_amount.clone());
+    add(say!("merged into"), alert.merged_into.clone());
+    add(say!("merged"), Some(alert.merged.join(" ")).filter(|merged| !merged.is_empty()));
+}
+
+/// What a change says beside who did it: its facts, and why.
+pub fn words(change: &ChangeView) -> Option<String> {
+    let Facts { from: _, to, due, proposed, proposed_by, outcome, amount, alert, mentions: _ } =
+        &change.facts;
+    let given = (change.action == Action::Assign).then(|| match to {
+        Some(to) => say!("to {to}", to),
+        None => say!("put back"),
+    });
+    let parts = [
+        given,
+        due.clone(),
+        proposed.map(|action| action.shown().to_owned()),
+        proposed_by.as_ref().map(|by| say!("proposed by {by}", by)),
+        outcome.map(|outcome| outcome.shown().to_owned()),
+        amount.clone(),
+        alert.clone(),
+        change.why.clone(),
+    ];
+    let said: Vec<_> = parts.into_iter().flatten().collect();
+    (!said.is_empty()).then(|| said.join(" · "))
 }
 
 pub fn close(args: &CloseArgs) -> anyhow::Result<ExitCode> {
