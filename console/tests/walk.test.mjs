@@ -66,10 +66,12 @@ test("an officer clears twenty alerts with the keyboard only", async () => {
   );
   for (const [at, id] of ids.entries()) {
     const { alert, history } = await daemon.get(`/alerts/${id}`);
-    assert.equal(alert.state, at % 2 === 0 ? "dismissed" : "confirmed");
+    // What is critical waits for a second officer.
+    const waits = at % 2 === 0 && alert.severity === "critical";
+    assert.equal(alert.state, waits ? "acknowledged" : at % 2 === 0 ? "dismissed" : "confirmed");
     assert.deepEqual(
       history.map((change) => change.action),
-      ["opened", "acknowledge", at % 2 === 0 ? "dismiss" : "confirm"],
+      ["opened", "acknowledge", waits ? "propose" : at % 2 === 0 ? "dismiss" : "confirm"],
     );
     assert.equal(history[2].who, "王芳");
   }
@@ -90,10 +92,43 @@ test("after a verdict the next alert opens, and the list is where it was", async
   await page.keyboard.type("合同约定分期支付");
   await page.keyboard.press("Enter");
   await page.waitForURL(`**/alerts/${ids[3]}`);
-  assert.equal(await stateOf(ids[2]), "dismissed");
+  assert.equal((await daemon.get(`/alerts/${ids[2]}`)).alert.review.by, "李强");
   await page.keyboard.press("Escape");
   await page.waitForURL("**/alerts?state=open&severity=critical");
   await page.waitForFunction((id) => document.activeElement?.dataset?.id === id, ids[3]);
+  await judge(page, daemon);
+  await page.context().close();
+});
+
+test("a second officer decides what the first proposed, and a case is closed with its outcome", async () => {
+  const page = await officer(chrome, daemon, { name: "王芳" });
+  await page.goto("/alerts?review=true");
+  await rowsOf(page).first().waitFor();
+  const { alerts } = await daemon.get("/alerts?review=true");
+  const { alert_id: id, review } = alerts.find((alert) => alert.review.by === "李强");
+  assert.equal(review.action, "dismiss");
+  await page.goto(`/alerts/${id}`);
+  await page.getByText("李强 提请复核：误报").first().waitFor();
+  await page.locator(".act-approve").click();
+  await page.locator(".order").waitFor();
+  await page.keyboard.press("Enter");
+  await page.waitForFunction(() => document.querySelector(".order") === null);
+  assert.equal(await stateOf(id), "dismissed");
+  // Another one goes to its end: without an outcome it is not closed.
+  const open = (await daemon.get("/alerts?state=open&severity=high,medium,low&limit=1")).alerts[0].alert_id;
+  for (const action of ["acknowledge", "confirm"])
+    await daemon.post(`/alerts/${open}/transitions`, { action, who: "王芳", why: "属实" });
+  await page.goto(`/alerts/${open}`);
+  await page.locator(".act-close").click();
+  await page.locator(".order textarea").fill("已全部退回");
+  await page.keyboard.press("Enter");
+  await page.getByText("请选择处理结果").waitFor();
+  await page.locator(".order select[name=outcome]").selectOption("money_returned");
+  await page.locator(".order input[name=amount]").fill("1200.00");
+  await page.locator(".order .is-main").click();
+  await page.waitForFunction(() => document.querySelector(".order") === null);
+  const { alert } = await daemon.get(`/alerts/${open}`);
+  assert.deepEqual([alert.state, alert.outcome, alert.outcome_amount], ["closed", "money_returned", "1200.00"]);
   await judge(page, daemon);
   await page.context().close();
 });

@@ -79,6 +79,8 @@ table! {
     ReadAlerts "alerts.read" [Officer, Supervisor, Author, Approver, Auditor, Read];
     /// Move alerts on, comment on them, write to units.
     WorkAlerts "alerts.work" [Officer, Supervisor];
+    /// Decide what somebody else proposed to do with an alert.
+    ReviewAlerts "alerts.review" [Supervisor];
     /// See silences.
     ReadSilences "silences.read" [Officer, Supervisor, Auditor, Read];
     /// Order and end silences.
@@ -165,6 +167,7 @@ mod tests {
             Action::ApproveRules,
             Action::ReloadRules,
             Action::WorkAlerts,
+            Action::ReviewAlerts,
             Action::OrderSilences,
             Action::RetryNotifications,
             Action::ReplayQuarantine,

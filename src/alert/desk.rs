@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Alert, BY_ITSELF, Change, Labels, Policy, State,
+    Action, Alert, BY_ITSELF, Case, Change, Facts, Labels, Policy, State,
+    casework::Terms,
     inquiry::{Letter, Stage},
     labels::TYPE,
     policy::rank,
@@ -18,6 +19,7 @@ use crate::{
     personal::Kinds,
     rule::{Mode, Rule, window::View},
     say,
+    sql::functions::Workdays,
 };
 
 /// What an outbox entry is about.
@@ -217,24 +219,40 @@ pub struct Order {
     pub version: Option<i64>,
     /// The letter that goes out, for [`Action::Inquire`].
     pub letter: Option<Letter>,
+    /// To whom, by when, with what outcome.
+    pub terms: Terms,
 }
 
 /// Longest name and longest reason of an officer, in characters.
 const WHO_MAX: usize = 100;
 const WHY_MAX: usize = 4000;
+/// What needs a reason.
+const NEED_WHY: [Action; 5] =
+    [Action::Dismiss, Action::Close, Action::Comment, Action::Postpone, Action::Return];
+/// What no officer orders.
+const BY_FISCWATCH: [Action; 6] =
+    [Action::Opened, Action::Resolve, Action::Escalate, Action::Raise, Action::Propose, Action::Absorb];
 
 /// Where findings become alerts.
 #[derive(Debug, Clone)]
 pub struct Desk {
     /// What the configuration says.
     pub policy: Arc<Policy>,
+    /// Which days are worked.
+    pub workdays: Arc<Workdays>,
 }
 
 impl Desk {
     /// A desk with this policy.
     #[must_use]
     pub fn new(policy: Arc<Policy>) -> Self {
-        Self { policy }
+        Self { policy, workdays: Arc::default() }
+    }
+
+    /// The same by this calendar of workdays.
+    #[must_use]
+    pub fn with_workdays(self, workdays: Arc<Workdays>) -> Self {
+        Self { workdays, ..self }
     }
 
     /// Adds a finding to the alert of its rule and key that is not over, or opens one. `previous` is the last that is.
@@ -277,7 +295,13 @@ impl Desk {
             personal: Some(Kinds::clone(&filing.personal)),
             inquiry: None,
             lines: line_of(finding).filter(|_| *clears).into_iter().collect(),
+            case: Case::default(),
         };
+        alert.case.count(finding);
+        if let Some(days) = self.policy.due_after.get(&alert.severity) {
+            let due = self.workdays.after(self.policy.calendar.local(now).date(), days);
+            self.set_due(&mut alert, due);
+        }
         alert.inquiry = Self::draft(&alert, now);
         let change = by_itself(&alert, Action::Opened, now);
         let mut entries = self.entries(&alert, Matter::Opened, now);
@@ -288,6 +312,7 @@ impl Desk {
     fn add(&self, mut alert: Alert, filing: &Filing, now: i64) -> Step {
         let Filing { finding, at, .. } = filing;
         alert.findings += 1;
+        alert.case.count(finding);
         alert.summary.clone_from(&finding.summary);
         alert.last_at = alert.last_at.max(*at);
         alert.first_at = alert.first_at.min(*at);
@@ -319,32 +344,10 @@ impl Desk {
     /// # Errors
     /// If it cannot be carried out; nothing is to be stored then.
     pub fn act(&self, alert: Alert, order: &Order, now: i64) -> Result<Step, Refusal> {
-        if let Some(seen) = order.version.filter(|seen| *seen != alert.version) {
-            return Err(Refusal::Version { now: alert.version, seen });
-        }
-        let who = name(&order.who).map_err(Refusal::Missing)?;
-        let why = reason(order.why.as_deref().unwrap_or_default()).map_err(Refusal::Missing)?;
+        let (who, why) = self.check(&alert, order)?;
         let why = Some(why.as_str()).filter(|why| !why.is_empty());
-        if why.is_none() && matches!(order.action, Action::Dismiss | Action::Close | Action::Comment) {
-            return Err(Refusal::Missing(say!(
-                "{action} needs a reason: say why",
-                action = order.action.shown()
-            )));
-        }
-        let officers = [
-            Action::Acknowledge,
-            Action::Confirm,
-            Action::Dismiss,
-            Action::Rectify,
-            Action::Close,
-            Action::Comment,
-            Action::Inquire,
-        ];
-        if !officers.contains(&order.action) {
-            return Err(Refusal::State(say!(
-                "{action} is done by fiscwatch itself",
-                action = order.action.shown()
-            )));
+        if let Some(done) = self.casework(&alert, order, (who, why), now) {
+            return done;
         }
         if order.action == Action::Inquire {
             let deadline = || say!("say by when the unit is to answer: a letter has a deadline");
@@ -360,6 +363,28 @@ impl Desk {
         Ok(self.moved(alert, state, (order.action, who, why), now))
     }
 
+    /// What every order needs: who, why, and that nobody was faster.
+    pub(super) fn check<'o>(&self, alert: &Alert, order: &'o Order) -> Result<(&'o str, String), Refusal> {
+        if let Some(seen) = order.version.filter(|seen| *seen != alert.version) {
+            return Err(Refusal::Version { now: alert.version, seen });
+        }
+        let action = order.action;
+        let who = name(&order.who).map_err(Refusal::Missing)?;
+        let why = reason(order.why.as_deref().unwrap_or_default()).map_err(Refusal::Missing)?;
+        if why.is_empty() && NEED_WHY.contains(&action) {
+            return Err(Refusal::Missing(say!("{action} needs a reason: say why", action = action.shown())));
+        }
+        order.terms.check(action)?;
+        if BY_FISCWATCH.contains(&action) {
+            return Err(Refusal::State(say!(
+                "{action} is done by fiscwatch itself",
+                action = action.shown()
+            )));
+        }
+        self.check_review(alert, action)?;
+        Ok((who, why))
+    }
+
     /// The condition is no longer true for a budget line: the alert resolves when no line is left.
     #[must_use]
     pub fn clear(&self, mut alert: Alert, cleared: &Cleared, now: i64) -> Step {
@@ -373,19 +398,29 @@ impl Desk {
         }
     }
 
-    /// When the alert is to be escalated, if nobody acknowledges it.
+    /// When the alert is to be escalated: nobody acknowledges it, or its last day is over.
     fn escalates_at(&self, alert: &Alert) -> Option<i64> {
-        let after = self.policy.escalate_after.get(&alert.severity)?;
-        let is_due = alert.state == State::Open
-            && alert.escalation < self.policy.escalations_max
-            && !Policy::waits_for_digest(&alert.handling);
-        is_due.then(|| alert.opened_at.saturating_add(after.saturating_mul(i64::from(alert.escalation) + 1)))
+        if Policy::waits_for_digest(&alert.handling) {
+            return None;
+        }
+        let untaken = self
+            .policy
+            .escalate_after
+            .get(&alert.severity)
+            .filter(|_| alert.state == State::Open && alert.escalation < self.policy.escalations_max);
+        let untaken = untaken.map(|after| {
+            alert.opened_at.saturating_add(after.saturating_mul(i64::from(alert.escalation) + 1))
+        });
+        let case = &alert.case;
+        let past_due = case.due_at.filter(|_| !alert.state.is_over() && !case.past_due_told);
+        untaken.into_iter().chain(past_due).min()
     }
 
     /// Escalates an alert; its label `escalation` counts how often, for routes to match on.
     #[must_use]
     pub fn escalate(&self, mut alert: Alert, now: i64) -> Step {
         alert.escalation += 1;
+        alert.case.past_due_told |= alert.case.due_at.is_some_and(|due| due <= now);
         alert.version += 1;
         alert.changed_at = now;
         alert.labels.set("escalation", &alert.escalation.to_string());
@@ -407,11 +442,13 @@ impl Desk {
         alert.changed_at = now;
         if ends {
             alert.ended_at = Some(now);
+            alert.case.review = None;
             if let Some(draft) = alert.inquiry.as_mut().filter(|letter| letter.stage == Stage::Draft) {
                 (draft.stage, draft.at) = (Stage::Withdrawn, now);
             }
         }
-        let change = Change { at: now, who: who.to_owned(), action, state, why: why.map(str::to_owned) };
+        let (who, why, facts) = (who.to_owned(), why.map(str::to_owned), Facts::default());
+        let change = Change { at: now, who, action, state, why, facts };
         let entries = if ends { self.entries(&alert, Matter::Ended, now) } else { Vec::new() };
         self.step(alert, Some(change), entries)
     }
@@ -491,7 +528,8 @@ pub fn reason(text: &str) -> Result<String, String> {
 }
 
 fn by_itself(alert: &Alert, action: Action, now: i64) -> Change {
-    Change { at: now, who: BY_ITSELF.to_owned(), action, state: alert.state, why: None }
+    let (who, facts) = (BY_ITSELF.to_owned(), Facts::default());
+    Change { at: now, who, action, state: alert.state, why: None, facts }
 }
 
 /// The id of the alert that a finding opens.

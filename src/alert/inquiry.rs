@@ -3,11 +3,12 @@
 
 use std::fmt;
 
-use jiff::{ToSpan, civil::Date};
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::{
     Action, Alert, BY_ITSELF, Desk, Labels,
+    casework::Terms,
     desk::{Entry, Matter, Order, Refusal, Step, Wait},
     policy::Explain,
     route::ALERT,
@@ -95,15 +96,7 @@ pub fn check_deadline(workdays: u16) -> Result<u16, String> {
 #[must_use]
 pub fn due(now: i64, workdays: u16, calendar: &Calendar, lists: &Lists) -> Date {
     let known = Workdays::new(lists.get(HOLIDAYS).map(AsRef::as_ref));
-    let mut day = calendar.local(now).date();
-    let mut left = workdays;
-    while left > 0 {
-        // The calendar of the world ends in the year 9999.
-        let Ok(next) = day.checked_add(1.day()) else { return day };
-        day = next;
-        left -= u16::from(known.contains(day));
-    }
-    day
+    known.after(calendar.local(now).date(), workdays)
 }
 
 /// Where the letter to an alert's unit goes: the address in the list of contacts.
@@ -256,7 +249,8 @@ pub fn order(
     let usual = policy.explain.as_ref().map_or(DEADLINE, |explain| explain.deadline);
     let workdays = check_deadline(workdays.unwrap_or(usual)).map_err(Refusal::Missing)?;
     let due = due(now, workdays, &policy.calendar, lists);
-    Ok(Order { action: Action::Inquire, who, why: note, version, letter: Some(Letter { due, again }) })
+    let (letter, terms) = (Some(Letter { due, again }), Terms::default());
+    Ok(Order { action: Action::Inquire, who, why: note, version, letter, terms })
 }
 
 #[cfg(test)]

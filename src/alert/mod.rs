@@ -2,6 +2,8 @@
 //! every change of it may be told to somebody. Everything here is pure: what was before, what happened and
 //! the time go in, what is to be stored comes out. `store/` keeps it, `notify/` sends it.
 
+mod case;
+pub mod casework;
 pub mod desk;
 pub mod inquiry;
 pub mod labels;
@@ -18,6 +20,7 @@ use serde_json::{Map, Value};
 
 use crate::personal::Kinds;
 
+pub use case::{Case, Facts, Outcome, Review};
 pub use desk::{Cleared, Desk, Filing};
 pub use inquiry::Inquiry;
 pub use labels::Labels;
@@ -76,7 +79,7 @@ pub struct Alert {
     pub ended_at: Option<i64>,
     /// How often it was escalated.
     pub escalation: u32,
-    /// When it is escalated next, if nobody acknowledges it.
+    /// When it is escalated next: if nobody acknowledges it by then, or because its last day is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub escalates_at: Option<i64>,
     /// The alert of the same rule and key before this one.
@@ -92,6 +95,9 @@ pub struct Alert {
     /// The budget lines whose state keeps it open, if its rule's condition can stop being true by itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<String>,
+    /// What officers know of it as a case.
+    #[serde(default, skip_serializing_if = "Case::is_empty")]
+    pub case: Case,
 }
 
 /// One line of an alert's history, which only grows.
@@ -108,6 +114,9 @@ pub struct Change {
     /// Why, in the officer's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+    /// What else: to whom, by when, with what outcome.
+    #[serde(default, skip_serializing_if = "Facts::is_empty")]
+    pub facts: Facts,
 }
 
 /// The name in the history for what the daemon does by itself.

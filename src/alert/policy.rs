@@ -39,6 +39,15 @@ pub struct ServiceLevel {
     pub close: Option<i64>,
 }
 
+/// What a second officer decides, by severity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reviews {
+    /// Whether an alert is a false one.
+    pub dismiss: BySeverity<bool>,
+    /// Whether a case is closed.
+    pub close: BySeverity<bool>,
+}
+
 /// When there are too many notifications.
 #[derive(Debug, Clone, Copy)]
 pub struct Storm {
@@ -74,6 +83,10 @@ pub struct Policy {
     pub escalate_after: BySeverity<Option<i64>>,
     /// How often an alert is escalated.
     pub escalations_max: u32,
+    /// How many workdays an alert may take until it is over; `None` sets no day.
+    pub due_after: BySeverity<Option<u16>>,
+    /// What a second officer decides.
+    pub reviews: Reviews,
     /// Levels of service.
     pub service_levels: BySeverity<ServiceLevel>,
     /// When there are too many notifications.
@@ -98,6 +111,8 @@ impl Policy {
             quiet_hours: Vec::new(),
             escalate_after: BySeverity::default(),
             escalations_max: 0,
+            due_after: BySeverity::default(),
+            reviews: Reviews::default(),
             service_levels: BySeverity::default(),
             storm: Storm { notifications: 30, window: 600_000_000 },
             digest: Ticks::Every(crate::event::period::Length::Days(1)),

@@ -55,8 +55,25 @@ pub enum Action {
     Inquire,
     /// A finding raised its severity; the state stays.
     Raise,
+    /// 分派: somebody else has it, or nobody.
+    Assign,
+    /// 改期: another last day.
+    Postpone,
+    /// 提请复核: a second officer is to decide.
+    Propose,
+    /// 复核通过: the second officer has it done. The history says what was done.
+    Approve,
+    /// 退回: the second officer does not.
+    Return,
+    /// 撤回: whoever proposed it takes that back.
+    Withdraw,
+    /// 并案: another alert goes on with it.
+    Merge,
+    /// 并入: it goes on with another alert.
+    Absorb,
 }
 
+/// An enumeration's words, in the store and for people.
 macro_rules! words {
     ($type:ty, $($value:ident => $word:literal, $zh:literal;)+) => {
         impl $type {
@@ -120,7 +137,16 @@ words!(Action,
     Comment => "comment", "备注";
     Inquire => "inquire", "发函";
     Raise => "raise", "升高";
+    Assign => "assign", "分派";
+    Postpone => "postpone", "改期";
+    Propose => "propose", "提请复核";
+    Approve => "approve", "复核通过";
+    Return => "return", "退回";
+    Withdraw => "withdraw", "撤回";
+    Merge => "merge", "并案";
+    Absorb => "absorb", "并入";
 );
+pub(super) use words;
 
 impl State {
     /// Whether the alert is over: the next finding of its rule and key opens another.
@@ -144,7 +170,19 @@ impl State {
             (Self::Confirmed | Self::Rectifying, Action::Close) => Self::Closed,
             (state, Action::Comment) => state,
             (state, Action::Resolve) if !state.is_over() => Self::Resolved,
-            (state, Action::Inquire | Action::Raise | Action::Escalate) if !state.is_over() => state,
+            (
+                state,
+                Action::Inquire
+                | Action::Raise
+                | Action::Escalate
+                | Action::Assign
+                | Action::Postpone
+                | Action::Propose
+                | Action::Return
+                | Action::Withdraw
+                | Action::Absorb,
+            ) if !state.is_over() => state,
+            (state, Action::Merge) if !state.is_over() => Self::Closed,
             (state, action) => return Err(state.refuse(action)),
         };
         Ok(next)

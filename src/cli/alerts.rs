@@ -1,5 +1,6 @@
-//! `fiscwatch alerts list|show|ack|confirm|dismiss|rectify|close|comment`
+//! `fiscwatch alerts`: what officers look at and do.
 
+mod casework;
 mod context;
 mod list;
 mod remote;
@@ -20,10 +21,13 @@ use super::{
 };
 use crate::{
     access::Action as Permit,
-    alert::{Action, Alert, Desk, desk::Order, inquiry},
+    alert::{Action, Alert, Desk, casework::Terms, desk::Order, inquiry},
     config::Config,
     say,
     store::Cases,
+};
+use casework::{
+    AssignArgs, CloseArgs, DueArgs, HandOverArgs, MergeArgs, assign, close, due, hand_over, merge,
 };
 pub use list::alert_table;
 use list::{ListArgs, list};
@@ -44,10 +48,24 @@ pub enum AlertsCommand {
     Dismiss(ActArgs),
     /// 整改: they are being put right
     Rectify(ActArgs),
-    /// 办结: they are done; say why
-    Close(ActArgs),
+    /// 办结: they are done; say what came of it, and why
+    Close(CloseArgs),
     /// 备注: add a remark; the state stays
     Comment(ActArgs),
+    /// 分派: give alerts to somebody, or put them back
+    Assign(AssignArgs),
+    /// 交接班: hand all alerts of an officer that are not over to another
+    HandOver(HandOverArgs),
+    /// 改期: set the last day for alerts to be over; say why
+    Due(DueArgs),
+    /// 并案: let another alert go on with them
+    Merge(MergeArgs),
+    /// 复核通过: what somebody else proposed is done
+    Approve(ActArgs),
+    /// 退回: what somebody else proposed is not done; say why
+    Return(ActArgs),
+    /// 撤回: take back what you proposed
+    Withdraw(ActArgs),
     /// 发函: send the letter that asks the unit to explain
     Inquire(InquireArgs),
 }
@@ -101,31 +119,47 @@ pub fn alerts(command: &AlertsCommand) -> anyhow::Result<ExitCode> {
     match command {
         AlertsCommand::List(args) => list(args),
         AlertsCommand::Show(args) => show(args),
-        AlertsCommand::Ack(args) => act(args, Action::Acknowledge),
-        AlertsCommand::Confirm(args) => act(args, Action::Confirm),
-        AlertsCommand::Dismiss(args) => act(args, Action::Dismiss),
-        AlertsCommand::Rectify(args) => act(args, Action::Rectify),
-        AlertsCommand::Close(args) => act(args, Action::Close),
-        AlertsCommand::Comment(args) => act(args, Action::Comment),
+        AlertsCommand::Ack(args) => plainly(args, Action::Acknowledge),
+        AlertsCommand::Confirm(args) => plainly(args, Action::Confirm),
+        AlertsCommand::Dismiss(args) => plainly(args, Action::Dismiss),
+        AlertsCommand::Rectify(args) => plainly(args, Action::Rectify),
+        AlertsCommand::Close(args) => close(args),
+        AlertsCommand::Assign(args) => assign(args),
+        AlertsCommand::HandOver(args) => hand_over(args),
+        AlertsCommand::Due(args) => due(args),
+        AlertsCommand::Merge(args) => merge(args),
+        AlertsCommand::Approve(args) => plainly(args, Action::Approve),
+        AlertsCommand::Return(args) => plainly(args, Action::Return),
+        AlertsCommand::Withdraw(args) => plainly(args, Action::Withdraw),
+        AlertsCommand::Comment(args) => plainly(args, Action::Comment),
         AlertsCommand::Inquire(args) => inquire(args),
     }
 }
 
-fn act(args: &ActArgs, action: Action) -> anyhow::Result<ExitCode> {
+fn plainly(args: &ActArgs, action: Action) -> anyhow::Result<ExitCode> {
+    act(args, action, Terms::default())
+}
+
+fn act(args: &ActArgs, action: Action, terms: Terms) -> anyhow::Result<ExitCode> {
     if args.if_version.is_some() && args.ids.len() > 1 {
         return Ok(wrong_usage(&say!("--if-version is of one alert; name only that one")));
     }
     let config = args.config.load_or_default()?;
     if let Some(socket) = Socket::of(&config)? {
         args.officer.name(&config)?;
-        return Ok(remote::act(&socket, args, action));
+        return Ok(remote::act(&socket, args, action, &terms));
     }
-    permit(&config, Permit::WorkAlerts)?;
+    let is_review = matches!(action, Action::Approve | Action::Return);
+    permit(&config, if is_review { Permit::ReviewAlerts } else { Permit::WorkAlerts })?;
     let actor = args.officer.actor(&config)?;
     let mut cases = Cases::open(&config.state_dir)?.by(actor.clone());
     let desk = Desk::new(Arc::clone(&config.policy));
+    let terms = match &terms.into {
+        Some(into) => Terms { into: Some(cases.complete(into)?), ..terms },
+        None => terms,
+    };
     let (who, why) = (actor.who, args.why.clone());
-    let order = Order { action, who, why, version: args.if_version, letter: None };
+    let order = Order { action, who, why, version: args.if_version, letter: None, terms };
     let mut code = ExitCode::SUCCESS;
     for id in &args.ids {
         // One alert that cannot be moved on keeps none of the others back.
@@ -181,6 +215,15 @@ fn done(alert: Alert, json: bool, (config, cases): (&Config, &Cases)) -> anyhow:
     }
     let Alert { alert_id, version, .. } = &alert;
     let (state, title) = (Cell::word(alert.state.word(), alert.state.zh()), line(&alert.title, 100));
+    if let Some(review) = &alert.case.review {
+        return Ok(say!(
+            "{alert_id} waits for a second officer, version {version}: {proposed} ({title})",
+            alert_id,
+            version,
+            proposed = review.action.shown(),
+            title
+        ));
+    }
     Ok(say!(
         "{alert_id} is {state}, version {version}: {title}",
         alert_id,

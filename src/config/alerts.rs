@@ -9,7 +9,7 @@ use crate::{
     alert::{
         Matchers, Policy, inquiry,
         mute::{Inhibition, QuietHours, parse_minutes},
-        policy::{BySeverity, Explain, ServiceLevel, Storm},
+        policy::{BySeverity, Explain, Reviews, ServiceLevel, Storm},
         route::{ALERT, Route},
     },
     config::office::{Office, Thresholds},
@@ -27,6 +27,11 @@ pub struct AlertSpec {
     pub escalate_after: BTreeMap<String, String>,
     /// How often an alert is escalated at most.
     pub escalations_max: u32,
+    /// By which day an alert of a severity is to be over: so many workdays after it was opened, by the list `holidays`; one
+    /// that is not named has no last day. An alert that is past it is escalated.
+    pub due: BTreeMap<String, u16>,
+    /// What a second officer decides.
+    pub review: ReviewSpec,
     /// Within which time alerts of a severity should be acknowledged and over, for metrics and lists.
     pub service_levels: BTreeMap<String, ServiceLevelSpec>,
     /// What a graver alert mutes.
@@ -62,6 +67,10 @@ impl Default for AlertSpec {
         Self {
             escalate_after: by(&[("critical", "30m"), ("high", "4h"), ("medium", "24h")]),
             escalations_max: 3,
+            due: [("critical", 3), ("high", 5), ("medium", 10), ("low", 20)]
+                .map(|(severity, days)| (severity.to_owned(), days))
+                .into(),
+            review: ReviewSpec::default(),
             service_levels: BTreeMap::from([
                 level("critical", "1h", "5d"),
                 level("high", "8h", "10d"),
@@ -80,6 +89,22 @@ impl Default for AlertSpec {
             watch: WatchSpec::default(),
             heartbeat: None,
         }
+    }
+}
+
+/// What a second officer decides.
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReviewSpec {
+    /// The severities whose alerts one officer proposes to dismiss, and another one dismisses.
+    pub dismiss: Vec<String>,
+    /// The severities whose alerts one officer proposes to close, and another one closes.
+    pub close: Vec<String>,
+}
+
+impl Default for ReviewSpec {
+    fn default() -> Self {
+        Self { dismiss: vec![String::from("critical")], close: Vec::new() }
     }
 }
 
@@ -277,6 +302,9 @@ pub struct RouteSpec {
     pub routes: Vec<RouteSpec>,
 }
 
+/// The most workdays until an alert's last day.
+const DUE_MAX: u16 = 250;
+
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
 /// Resolves `alerts` and `routes`; what is wrong goes to the resolver.
@@ -304,6 +332,26 @@ pub(super) fn resolve(r: &mut Resolver<'_>, raw: &Raw, calendar: &Arc<Calendar>)
             policy.escalate_after.0[at] = Some(r.micros(&key, text));
         }
     }
+    for (severity, days) in &spec.due {
+        let key = format!("alerts.due.{severity}");
+        let days = r.within(&key, u64::from(*days), (1, u64::from(DUE_MAX)));
+        if let Some(at) = severity_at(r, &key, severity) {
+            policy.due_after.0[at] = u16::try_from(days).ok();
+        }
+    }
+    let mut among = |key: &str, severities: &[String]| {
+        let mut chosen = BySeverity::default();
+        for severity in severities {
+            if let Some(at) = severity_at(r, key, severity) {
+                chosen.0[at] = true;
+            }
+        }
+        chosen
+    };
+    policy.reviews = Reviews {
+        dismiss: among("alerts.review.dismiss", &spec.review.dismiss),
+        close: among("alerts.review.close", &spec.review.close),
+    };
     policy.service_levels = service_levels(r, &spec.service_levels);
     policy
 }

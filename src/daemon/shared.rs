@@ -37,6 +37,7 @@ use crate::{
     rule::RuleSet,
     say,
     source::SourceStatus,
+    sql::functions::{HOLIDAYS, Workdays},
     store::Turns,
     stream::{Block, Payload, Receipt},
     telemetry::Metrics,
@@ -208,10 +209,13 @@ impl Shared {
         }
     }
 
-    /// The desk where findings become alerts, by the policy in force.
+    /// The desk where findings become alerts, by the policy and the calendar of workdays in force.
     #[must_use]
     pub fn desk(&self) -> Desk {
-        Desk::new(Arc::clone(&self.policy.read().unwrap_or_else(PoisonError::into_inner)))
+        let policy = Arc::clone(&self.policy.read().unwrap_or_else(PoisonError::into_inner));
+        let rules = self.rules_in_force();
+        let holidays = rules.lists.get(HOLIDAYS).map(AsRef::as_ref);
+        Desk::new(policy).with_workdays(Arc::new(Workdays::new(holidays)))
     }
 
     /// The rules in force.

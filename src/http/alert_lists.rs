@@ -72,6 +72,10 @@ pub struct CountsView {
     total: u64,
     /// Those among them that nobody acknowledged in time.
     overdue: u64,
+    /// Those that are not over although their last day is.
+    past_due: u64,
+    /// Those that wait for a second officer.
+    in_review: u64,
     /// When the oldest of those that are open was opened.
     #[schema(format = DateTime)]
     oldest_open_at: Option<String>,
@@ -112,7 +116,8 @@ pub async fn counts(
     let wanted = wanted.within(&by.limits());
     blocking(move || {
         let counts = Cases::open_read_only(&shared.state_dir)?.counts(&wanted)?;
-        let AlertCounts { total, overdue, oldest_open, by_state, rules, units, owners } = counts;
+        let AlertCounts { total, overdue, past_due, in_review, oldest_open, by_state, rules, units, owners } =
+            counts;
         let counts = by_state.into_iter();
         let values = |found: Vec<(Option<String>, u64)>| {
             found.into_iter().map(|(value, alerts)| ValueCount { value, alerts }).collect()
@@ -120,6 +125,8 @@ pub async fn counts(
         Ok(Json(CountsView {
             total,
             overdue,
+            past_due,
+            in_review,
             oldest_open_at: oldest_open.map(|at| shared.calendar.format(at)),
             counts: counts.map(|(state, severity, alerts)| StateCount { state, severity, alerts }).collect(),
             rules: values(rules),

@@ -14,13 +14,14 @@ use utoipa::ToSchema;
 use super::{
     Problem,
     by::By,
+    casework::terms,
     lens::Lens,
     page::Page,
     request::{Body, Id, IfMatch, blocking},
     view::{AlertView, ChangeView, DraftView, NoticeView, WaitingView},
 };
 use crate::{
-    alert::{Action, Alert, desk::Order, inquiry},
+    alert::{Action, Alert, Outcome, desk::Order, inquiry},
     daemon::Shared,
     event::time::Calendar,
     finding::Finding,
@@ -107,7 +108,7 @@ pub async fn show(
     .await
 }
 
-fn tagged(version: i64, body: impl Serialize) -> Response {
+pub(super) fn tagged(version: i64, body: impl Serialize) -> Response {
     ([(header::ETAG, format!("\"{version}\""))], Json(body)).into_response()
 }
 
@@ -115,12 +116,24 @@ fn tagged(version: i64, body: impl Serialize) -> Response {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Transition {
-    /// `acknowledge`, `confirm`, `dismiss`, `rectify`, `close` or `comment`; a letter is sent by `inquire` next door.
+    /// `acknowledge`, `confirm`, `dismiss`, `rectify`, `close`, `comment`, `assign`, `postpone`, `merge` or `withdraw`; a
+    /// letter is sent by `inquire` next door, and a second officer decides by `review`.
     action: Action,
     /// Who does it; the proxy in front tells it where `http.user_header` is set.
     who: Option<String>,
-    /// Why; `dismiss`, `close` and `comment` need it.
+    /// Why; `dismiss`, `close`, `comment` and `postpone` need it.
     why: Option<String>,
+    /// Who is to have it, for `assign`; `-` for nobody.
+    to: Option<String>,
+    /// The last day, for `postpone`.
+    #[schema(format = Date)]
+    due: Option<String>,
+    /// What came of it, for `close`.
+    outcome: Option<Outcome>,
+    /// The outcome's amount in yuan, such as `1200.00`.
+    amount: Option<String>,
+    /// The alert that goes on with it, for `merge`.
+    into: Option<String>,
     /// The version that was seen; the same as `If-Match`. Without either, whatever there is changes.
     version: Option<i64>,
 }
@@ -148,7 +161,14 @@ pub async fn transition(
 ) -> Result<Response, Problem> {
     let actor = by.actor(&headers, body.who.as_deref())?;
     let version = one_version(seen, body.version)?;
-    let order = Order { action: body.action, who: actor.who.clone(), why: body.why, version, letter: None };
+    let terms = terms(
+        body.action,
+        (body.to, body.into),
+        body.due.as_deref(),
+        (body.outcome, body.amount.as_deref()),
+    )?;
+    let who = actor.who.clone();
+    let order = Order { action: body.action, who, why: body.why, version, letter: None, terms };
     let (limits, lens) = (by.limits(), by.lens());
     blocking(move || {
         let (desk, now) = (shared.desk(), shared.clock.now());
@@ -161,7 +181,7 @@ pub async fn transition(
 }
 
 /// The version that the officer saw, by the header or in the body.
-fn one_version(header: Option<i64>, body: Option<i64>) -> Result<Option<i64>, Problem> {
+pub(super) fn one_version(header: Option<i64>, body: Option<i64>) -> Result<Option<i64>, Problem> {
     match header.is_some() && body.is_some() && header != body {
         true => Err(Problem::bad_request(say!("If-Match and `version` differ; give one of them"))),
         false => Ok(header.or(body)),

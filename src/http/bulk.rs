@@ -9,12 +9,13 @@ use utoipa::ToSchema;
 use super::{
     Problem,
     by::By,
+    casework::terms,
     request::{Body, blocking},
     view::AlertView,
 };
 use crate::{
     alert::{
-        Action,
+        Action, Outcome,
         desk::{Order, Refusal},
     },
     daemon::Shared,
@@ -30,12 +31,23 @@ const ALERTS_MAX: usize = 200;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Transitions {
-    /// `acknowledge`, `confirm`, `dismiss`, `rectify`, `close` or `comment`.
+    /// `acknowledge`, `confirm`, `dismiss`, `rectify`, `close`, `comment`, `assign`, `postpone`, `merge` or `withdraw`.
     action: Action,
     /// Who does it; the proxy in front tells it where `http.user_header` is set.
     who: Option<String>,
-    /// Why; `dismiss`, `close` and `comment` need it.
+    /// Why; `dismiss`, `close`, `comment` and `postpone` need it.
     why: Option<String>,
+    /// Who is to have it, for `assign`; `-` for nobody.
+    to: Option<String>,
+    /// The last day, for `postpone`.
+    #[schema(format = Date)]
+    due: Option<String>,
+    /// What came of it, for `close`.
+    outcome: Option<Outcome>,
+    /// The outcome's amount in yuan, such as `1200.00`.
+    amount: Option<String>,
+    /// The alert that goes on with it, for `merge`.
+    into: Option<String>,
     /// Which; 200 at most.
     alerts: Vec<Seen>,
 }
@@ -90,6 +102,12 @@ pub async fn transitions(
 ) -> Result<Json<TransitionsResult>, Problem> {
     let actor = by.actor(&headers, body.who.as_deref())?;
     check(&body.alerts)?;
+    let terms = terms(
+        body.action,
+        (body.to, body.into),
+        body.due.as_deref(),
+        (body.outcome, body.amount.as_deref()),
+    )?;
     let lens = by.lens();
     blocking(move || {
         let (desk, calendar) = (shared.desk(), &shared.calendar);
@@ -97,7 +115,7 @@ pub async fn transitions(
         let mut results = Vec::with_capacity(body.alerts.len());
         for Seen { alert_id, version } in body.alerts {
             let (who, why) = (actor.who.clone(), body.why.clone());
-            let order = Order { action: body.action, who, why, version, letter: None };
+            let order = Order { action: body.action, who, why, version, letter: None, terms: terms.clone() };
             let done = cases.act(&alert_id, &order, &desk, shared.clock.now());
             results.push(match done {
                 Ok(alert) => {

@@ -8,6 +8,7 @@ mod audit;
 mod backtests;
 mod bulk;
 mod by;
+pub mod casework;
 mod completeness;
 mod connection;
 mod console;

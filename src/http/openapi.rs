@@ -9,9 +9,10 @@ use utoipa::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    Problem, Served, alert_lists, alerts, api, audit, backtests, bulk, completeness, decide, events, explain,
-    finding_times, groups, indicators, journal, ledger, line_history, notifications, outlook, overrides,
-    problem, quarantine, rule, rule_sets, session, silences, stream, tokens, totals, totp, users,
+    Problem, Served, alert_lists, alerts, api, audit, backtests, bulk, casework, completeness, decide,
+    events, explain, finding_times, groups, indicators, journal, ledger, line_history, notifications,
+    outlook, overrides, problem, quarantine, rule, rule_sets, session, silences, stream, tokens, totals,
+    totp, users,
 };
 
 /// The longest body of what officers send, in bytes.
@@ -45,6 +46,9 @@ pub fn api() -> (Router<Served>, utoipa::openapi::OpenApi) {
         .routes(routes!(alerts::show))
         .routes(routes!(alerts::transition))
         .routes(routes!(alerts::inquire))
+        .routes(routes!(casework::hand_over))
+        .routes(routes!(casework::related))
+        .routes(routes!(casework::review))
         .routes(routes!(silences::list, silences::add))
         .routes(routes!(silences::preview))
         .routes(routes!(silences::show, silences::expire))

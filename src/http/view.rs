@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::{
-    alert::{Action, Alert, Change, Silence, State, inquiry::Stage},
-    event::time::Calendar,
+    alert::{Action, Alert, Change, Facts, Outcome, Silence, State, inquiry::Stage},
+    event::{money::format_cents, time::Calendar},
     notify::{letter::Draft, render::Rendered},
     store::{Notice, Waiting},
 };
@@ -66,13 +66,50 @@ pub struct AlertView {
     pub ended_at: Option<String>,
     /// How often it was escalated.
     pub escalation: u32,
-    /// When it is escalated next, if nobody acknowledges it.
+    /// When it is escalated next: if nobody acknowledges it by then, or because its last day is over.
     #[schema(format = DateTime)]
     pub escalates_at: Option<String>,
     /// The letter that asks its unit to explain.
     pub inquiry: Option<InquiryView>,
     /// The alert of the same rule and key before this one.
     pub previous: Option<String>,
+    /// What it is about, in yuan: the amounts of its events together, or the largest total of its windows; null where its
+    /// rule names none.
+    pub amount: Option<String>,
+    /// The last day for it to be over.
+    #[schema(format = Date)]
+    pub due: Option<String>,
+    /// What waits for a second officer.
+    pub review: Option<ReviewView>,
+    /// What came of it, once it is closed.
+    pub outcome: Option<Outcome>,
+    /// The outcome's amount, in yuan.
+    pub outcome_amount: Option<String>,
+    /// The alert that goes on with it.
+    pub merged_into: Option<String>,
+    /// The alerts that it goes on with.
+    pub merged: Vec<String>,
+    /// Whom remarks name by `@name`.
+    pub mentions: Vec<String>,
+}
+
+/// What an officer proposed, and a second one has to decide.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Review)]
+pub struct ReviewView {
+    /// `dismiss` or `close`.
+    pub action: Action,
+    /// Who proposed it.
+    pub by: String,
+    /// When.
+    #[schema(format = DateTime)]
+    pub at: String,
+    /// Why.
+    pub why: String,
+    /// The outcome that is proposed.
+    pub outcome: Option<Outcome>,
+    /// Its amount, in yuan.
+    pub amount: Option<String>,
 }
 
 /// 询问函: a letter to a unit.
@@ -91,6 +128,10 @@ pub struct InquiryView {
     pub due: Option<String>,
     /// What the officer added.
     pub note: Option<String>,
+}
+
+fn yuan(cents: i64) -> String {
+    format_cents(i128::from(cents))
 }
 
 impl AlertView {
@@ -132,6 +173,21 @@ impl AlertView {
                 note: letter.note.clone(),
             }),
             previous: a.previous.clone(),
+            amount: a.case.amount.map(yuan),
+            due: a.case.due.clone(),
+            review: a.case.review.as_ref().map(|review| ReviewView {
+                action: review.action,
+                by: review.by.clone(),
+                at: time(review.at),
+                why: review.why.clone(),
+                outcome: review.outcome,
+                amount: review.amount.map(yuan),
+            }),
+            outcome: a.case.outcome,
+            outcome_amount: a.case.outcome_amount.map(yuan),
+            merged_into: a.case.merged_into.clone(),
+            merged: a.case.merged.clone(),
+            mentions: a.case.mentions.clone(),
         }
     }
 }
@@ -151,14 +207,18 @@ pub struct ChangeView {
     pub state: State,
     /// Why, in the officer's words.
     pub why: Option<String>,
+    /// What else: to whom, by when, with what outcome.
+    #[serde(skip_serializing_if = "Facts::is_empty")]
+    #[schema(required = false)]
+    pub facts: Facts,
 }
 
 impl ChangeView {
     /// A change as it is shown.
     #[must_use]
     pub fn new(change: &Change, calendar: &Calendar) -> Self {
-        let Change { at, who, action, state, why } = change.clone();
-        Self { done_at: calendar.format(at), who, action, state, why }
+        let Change { at, who, action, state, why, facts } = change.clone();
+        Self { done_at: calendar.format(at), who, action, state, why, facts }
     }
 }
 

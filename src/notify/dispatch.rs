@@ -10,8 +10,8 @@ use std::{
 use super::{Sinks, inhibit::Gravers};
 use crate::{
     alert::{
-        ALERTS_MAX, Action, Alert, BY_ITSELF, Change, Desk, EVIDENCE_MAX, Labels, Notification, Policy,
-        Reason, Silence, Told,
+        ALERTS_MAX, Action, Alert, BY_ITSELF, Change, Desk, EVIDENCE_MAX, Facts, Labels, Notification,
+        Policy, Reason, Silence, Told,
         desk::Matter,
         inquiry::{self, Stage},
         policy::rank,
@@ -497,7 +497,8 @@ impl Work<'_> {
     fn remark(&self, alert: &Alert, why: &str) -> RoundResult<()> {
         let why = Some(say!("the letter to the unit did not go out: {why}", why));
         let (who, state) = (BY_ITSELF.to_owned(), alert.state);
-        let change = Change { at: self.now, who, action: Action::Comment, state, why };
+        let (action, facts) = (Action::Comment, Facts::default());
+        let change = Change { at: self.now, who, action, state, why, facts };
         self.round.remark(&alert.alert_id, &change)
     }
 }

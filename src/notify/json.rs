@@ -3,7 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use super::{Setup, sample::reason_word, view::link};
-use crate::alert::{Notification, Told};
+use crate::{
+    alert::{Case, Notification, Told},
+    event::money::format_cents,
+};
 
 /// Grows when a field changes its meaning or goes; new fields may come at any time.
 const VERSION: u32 = 1;
@@ -56,11 +59,26 @@ pub(super) fn alert(told: &Told, setup: &Setup) -> Value {
         if let Some(at) = fields.get_mut("inquiry").and_then(|letter| letter.get_mut("at")) {
             *at = at.as_i64().map_or(Value::Null, |micros| setup.calendar.format(micros).into());
         }
+        fields.remove("case");
+        fields.extend(case(&told.alert.case));
         if let Some(url) = &setup.external_url {
             fields.insert("link".to_owned(), link(url, &told.alert.alert_id).into());
         }
     }
     value
+}
+
+/// What is known of an alert as a case: its amount, its last day and what came of it, where they have a value.
+fn case(case: &Case) -> Map<String, Value> {
+    let yuan = |cents: i64| format_cents(i128::from(cents));
+    let known = [
+        ("amount", case.amount.map(yuan)),
+        ("due", case.due.clone()),
+        ("outcome", case.outcome.map(|outcome| outcome.word().to_owned())),
+        ("outcome_amount", case.outcome_amount.map(yuan)),
+        ("merged_into", case.merged_into.clone()),
+    ];
+    known.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))).collect()
 }
 
 /// Labels with a list of values each.

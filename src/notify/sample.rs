@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::{
-    alert::{Alert, Inquiry, Labels, Notification, Reason, State, Told, inquiry::Stage},
+    alert::{Alert, Case, Inquiry, Labels, Notification, Reason, State, Told, inquiry::Stage},
     finding::Finding,
     personal::{Kind, Kinds},
     rule::Language,
@@ -209,6 +209,7 @@ fn told(
         personal: Some(kinds()),
         inquiry: None,
         lines: Vec::new(),
+        case: Case::default(),
     };
     Told { alert, evidence: Vec::new() }
 }

@@ -5,6 +5,7 @@ use std::{cmp::Reverse, collections::HashMap};
 use rusqlite::{Row, params_from_iter, types::ValueRef};
 
 use super::{Cases, StoreError, alert_rows::Rows, filter::Wanted};
+use crate::alert::State;
 
 /// Values that counts are told of.
 const VALUES_MAX: usize = 50;
@@ -16,6 +17,10 @@ pub struct AlertCounts {
     pub total: u64,
     /// Those that nobody acknowledged in time.
     pub overdue: u64,
+    /// Those that are not over although their last day is.
+    pub past_due: u64,
+    /// Those that wait for a second officer.
+    pub in_review: u64,
     /// When the oldest that nobody took on was opened, in microseconds.
     pub oldest_open: Option<i64>,
     /// By state and severity.
@@ -40,7 +45,8 @@ impl Cases {
         let (chosen, conditions) = (wanted.of_state_and_severity(), all.of_alerts());
         self.read(|c| {
             let sql = format!(
-                "SELECT state, severity, {}, rule_id, unit_code, owner, escalation, opened_at FROM {} a {}",
+                "SELECT state, severity, {}, rule_id, unit_code, owner, escalation, opened_at, due_at, proposed_by
+                 FROM {} a {}",
                 chosen.value(),
                 Rows::of(c)?.source(),
                 conditions.clause()
@@ -49,7 +55,7 @@ impl Cases {
             let values = params_from_iter(chosen.values.iter().chain(&conditions.values));
             let (mut rows, mut counting) = (statement.query(values)?, Counting::default());
             while let Some(row) = rows.next()? {
-                counting.add(row)?;
+                counting.add(row, wanted.now)?;
             }
             Ok(counting.end())
         })
@@ -65,7 +71,7 @@ struct Counting {
 }
 
 impl Counting {
-    fn add(&mut self, row: &Row<'_>) -> rusqlite::Result<()> {
+    fn add(&mut self, row: &Row<'_>, now: i64) -> rusqlite::Result<()> {
         let (state, severity) = (row.get_ref(0)?.as_str()?, row.get_ref(1)?.as_str()?);
         let counts = &mut self.counts;
         // There are few of them.
@@ -80,6 +86,10 @@ impl Counting {
         self.rules.add(row.get_ref(3)?)?;
         self.units.add(row.get_ref(4)?)?;
         self.owners.add(row.get_ref(5)?)?;
+        let due: Option<i64> = row.get(8)?;
+        let is_over = state.parse::<State>().is_ok_and(State::is_over);
+        counts.past_due += u64::from(!is_over && due.is_some_and(|due| due <= now));
+        counts.in_review += u64::from(row.get_ref(9)? != ValueRef::Null);
         if state == "open" {
             counts.overdue += u64::from(row.get::<_, i64>(6)? > 0);
             let opened: i64 = row.get(7)?;

@@ -20,6 +20,13 @@ const TABLE: &str = "CREATE TABLE alert_rows (
     owner        TEXT,
     inquiry      TEXT,
     unit_code    TEXT,
+    due_at       INTEGER,
+    amount       INTEGER,
+    -- Who proposed what waits for a second officer.
+    proposed_by  TEXT,
+    outcome      TEXT,
+    merged_into  TEXT,
+    mentions     TEXT,
     -- Labels as JSON lists.
     units        TEXT NOT NULL,
     regions      TEXT NOT NULL,
@@ -39,6 +46,9 @@ const COLUMNS: &str = "
     coalesce(json_extract(new.body, '$.findings'), 0) AS findings,
     coalesce(json_extract(new.body, '$.handling'), '') AS handling, json_extract(new.body, '$.owner') AS owner,
     json_extract(new.body, '$.inquiry.stage') AS inquiry, new.unit_code AS unit_code,
+    json_extract(new.body, '$.case.due_at') AS due_at, json_extract(new.body, '$.case.amount') AS amount,
+    json_extract(new.body, '$.case.review.by') AS proposed_by, json_extract(new.body, '$.case.outcome') AS outcome,
+    json_extract(new.body, '$.case.merged_into') AS merged_into, json_extract(new.body, '$.case.mentions') AS mentions,
     coalesce(json_extract(new.body, '$.labels.unit_code'), '') AS units,
     coalesce(json_extract(new.body, '$.labels.region_code'), '') AS regions,
     coalesce(json_extract(new.body, '$.labels.budget_line_id'), '') AS budget_lines,

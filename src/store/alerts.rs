@@ -196,7 +196,8 @@ fn lines(summed: &Summed<'_>, alert: &Alert) -> rusqlite::Result<()> {
 
 /// Adds a record to an alert's history.
 pub fn remark(summed: &Summed<'_>, alert_id: &str, change: &Change) -> rusqlite::Result<()> {
-    let Change { at, who, action, state, why } = change;
+    let Change { at, who, action, state, why, facts } = change;
+    let facts = if facts.is_empty() { None } else { Some(json(facts)?) };
     chain::ALERTS.add(
         summed,
         &[
@@ -205,9 +206,15 @@ pub fn remark(summed: &Summed<'_>, alert_id: &str, change: &Change) -> rusqlite:
             who.as_str().into(),
             action.word().into(),
             state.word().into(),
-            why.as_deref().map_or(ValueRef::Null, ValueRef::from),
+            text(why.as_ref()),
+            text(facts.as_ref()),
         ],
     )
+}
+
+/// A text, or nothing.
+fn text(text: Option<&String>) -> ValueRef<'_> {
+    text.map_or(ValueRef::Null, |text| ValueRef::from(text.as_str()))
 }
 
 pub fn key_text(key: &serde_json::Map<String, serde_json::Value>) -> String {

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, Row, params_from_iter};
+use rusqlite::{Connection, Row, params_from_iter, types::ValueRef};
 
 use super::{
     BUSY, StoreError,
@@ -21,8 +21,8 @@ use super::{
 use crate::{
     access::{Actor, Limits},
     alert::{
-        Action, Alert, Change, Desk, State,
-        desk::{Order, Refusal},
+        Action, Alert, Change, Desk, Facts, State,
+        desk::{Order, Refusal, Step},
     },
     failpoint,
     finding::Finding,
@@ -93,6 +93,10 @@ impl Cases {
         Self { limits: limits.clone(), ..self }
     }
 
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// An alert, if it is there for whoever asks.
     fn find(&self, connection: &Connection, id: &str) -> rusqlite::Result<Option<Alert>> {
         let Some(alert) = alerts::find(connection, id)? else { return Ok(None) };
@@ -139,18 +143,40 @@ impl Cases {
         let dir = self.dir.clone();
         let fail = |error| explain(&dir, error);
         let transaction = self.begin().map_err(fail)?;
-        let alert = self.find(&transaction, id).map_err(fail)?.ok_or_else(|| missing(id))?;
-        let step = desk.act(alert, order, now)?;
         let changes = Changes::default();
-        let summed = changes.within(&transaction);
-        alerts::save(&summed, &step, Times::at(now)).map_err(fail)?;
-        let deed = format!("alerts.{}", order.action.word());
-        let who = step.change.as_ref().map_or(&*order.who, |change| &*change.who);
-        self.tell(&summed, (who, now), (&deed, id, order.why.as_deref().unwrap_or_default()))
-            .map_err(fail)?;
+        let alert = self.carry_out(&changes.within(&transaction), id, (order, desk), now)?;
         changes.end(&transaction).map_err(fail)?;
         transaction.commit().map_err(fail)?;
-        Ok(step.alert)
+        Ok(alert)
+    }
+
+    /// An alert that somebody works on, if it is there for them.
+    pub(super) fn own(&self, connection: &Connection, id: &str) -> Result<Alert, CaseError> {
+        let found = self.find(connection, id).map_err(|error| explain(&self.dir, error))?;
+        found.ok_or_else(|| missing(id))
+    }
+
+    /// Stores what became of an alert, and that somebody did it.
+    pub(super) fn keep(
+        &self,
+        summed: &Summed<'_>,
+        step: &Step,
+        order: &Order,
+        now: i64,
+    ) -> Result<(), CaseError> {
+        let fail = |error| explain(&self.dir, error);
+        alerts::save(summed, step, Times::at(now)).map_err(fail)?;
+        let Some(change) = &step.change else { return Ok(()) };
+        let deed = format!("alerts.{}", change.action.word());
+        let facts = if change.facts.is_empty() {
+            String::new()
+        } else {
+            alerts::json(&change.facts).map_err(fail)?
+        };
+        let why = order.why.as_deref().unwrap_or_default();
+        let detail = [why, &facts].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
+        self.tell(summed, (&change.who, now), (&deed, &step.alert.alert_id, &detail)).map_err(fail)?;
+        Ok(())
     }
 
     /// All alerts, in the order of their ids.
@@ -272,7 +298,8 @@ pub(super) fn missing(id: &str) -> CaseError {
 
 /// The latest changes of an alert, oldest first.
 fn latest(connection: &Connection, id: &str) -> rusqlite::Result<Vec<Change>> {
-    let sql = "SELECT at, who, action, state, why FROM alert_history WHERE alert_id = ?1 ORDER BY seq DESC";
+    let sql =
+        "SELECT at, who, action, state, why, facts FROM alert_history WHERE alert_id = ?1 ORDER BY seq DESC";
     let mut statement = connection.prepare_cached(sql)?;
     let (mut latest, mut bytes) = (Vec::new(), 0);
     for change in statement.query_map([id], change)? {
@@ -288,6 +315,13 @@ fn latest(connection: &Connection, id: &str) -> rusqlite::Result<Vec<Change>> {
     Ok(latest)
 }
 
+fn facts(row: &Row<'_>, at: usize) -> rusqlite::Result<Facts> {
+    match row.get_ref(at)? {
+        ValueRef::Null => Ok(Facts::default()),
+        _ => alerts::from_json(row, at),
+    }
+}
+
 fn change(row: &Row<'_>) -> rusqlite::Result<Change> {
     let (action, state): (String, String) = (row.get(2)?, row.get(3)?);
     let wrong = |at: usize, e: String| {
@@ -299,5 +333,6 @@ fn change(row: &Row<'_>) -> rusqlite::Result<Change> {
         action: action.parse::<Action>().map_err(|e| wrong(2, e))?,
         state: state.parse::<State>().map_err(|e| wrong(3, e))?,
         why: row.get(4)?,
+        facts: facts(row, 5)?,
     })
 }

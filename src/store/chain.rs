@@ -19,17 +19,23 @@ pub struct Chain {
     table: &'static Table,
     /// What a digest covers, in this order; the number of a record is only its place.
     columns: &'static str,
+    /// What it covers besides where that is not NULL: a column of a later version, so that the digests of older records
+    /// stay what they are.
+    added: Option<&'static str>,
 }
 
 /// What happened to alerts.
-pub const ALERTS: Chain =
-    Chain { table: &sums::ALERT_HISTORY, columns: "alert_id, at, who, action, state, why" };
+pub const ALERTS: Chain = Chain {
+    table: &sums::ALERT_HISTORY,
+    columns: "alert_id, at, who, action, state, why",
+    added: Some("facts"),
+};
 /// What officers did with silences.
 pub const SILENCES: Chain =
-    Chain { table: &sums::SILENCE_HISTORY, columns: "silence_id, at, who, action, body" };
+    Chain { table: &sums::SILENCE_HISTORY, columns: "silence_id, at, who, action, body", added: None };
 /// Who did what.
 pub const AUDIT: Chain =
-    Chain { table: &sums::AUDIT, columns: "at, who, place, action, subject, result, detail" };
+    Chain { table: &sums::AUDIT, columns: "at, who, place, action, subject, result, detail", added: None };
 /// All of them.
 pub const ALL: [&Chain; 3] = [&ALERTS, &SILENCES, &AUDIT];
 
@@ -76,11 +82,25 @@ impl Chain {
         self.table.name
     }
 
+    /// All columns that a digest covers.
+    fn all_columns(&self) -> String {
+        self.columns.split(", ").chain(self.added).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The values that a digest covers.
+    fn covered<'v>(&self, mut values: Vec<ValueRef<'v>>) -> Vec<ValueRef<'v>> {
+        if self.added.is_some() && values.last() == Some(&ValueRef::Null) {
+            values.pop();
+        }
+        values
+    }
+
     /// Adds a record with the values of its columns.
     pub fn add(&self, summed: &Summed<'_>, values: &[ValueRef<'_>]) -> rusqlite::Result<()> {
-        let head = self.head(summed.transaction)?.then(values.iter().copied());
+        let head = self.head(summed.transaction)?.then(self.covered(values.to_vec()).into_iter());
         let marks = "?, ".repeat(values.len());
-        let sql = format!("INSERT INTO {} ({}, digest) VALUES ({marks}?)", self.table.name, self.columns);
+        let sql =
+            format!("INSERT INTO {} ({}, digest) VALUES ({marks}?)", self.table.name, self.all_columns());
         let digest = ValueRef::Blob(head.digest.as_bytes());
         let values = values.iter().copied().chain([digest]).map(ToSqlOutput::Borrowed);
         let seq = summed.transaction.prepare_cached(&sql)?.insert(params_from_iter(values))?;
@@ -88,7 +108,7 @@ impl Chain {
         self.set_head(summed, &head)
     }
 
-    /// Chains the records of a state that has no digests yet.
+    /// Chains the records of a state that has no digests yet, and no later columns.
     pub fn begin(&self, summed: &Summed<'_>) -> rusqlite::Result<()> {
         let mut head = Head::NONE;
         let sql = format!("SELECT seq, {} FROM {} ORDER BY seq", self.columns, self.table.name);
@@ -136,13 +156,14 @@ impl Chain {
         mut shown: impl FnMut(&Head),
     ) -> rusqlite::Result<Result<Head, String>> {
         let table = self.table.name;
-        let sql = format!("SELECT seq, digest, {} FROM {table} ORDER BY seq", self.columns);
+        let sql = format!("SELECT seq, digest, {} FROM {table} ORDER BY seq", self.all_columns());
         let mut statement = connection.prepare(&sql)?;
         let count = statement.column_count();
         let mut head = Head::NONE;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            head = head.then((2..count).map(|at| row.get_ref_unwrap(at)));
+            let values = (2..count).map(|at| row.get_ref_unwrap(at)).collect();
+            head = head.then(self.covered(values).into_iter());
             if row.get_ref(1)?.as_blob().is_ok_and(|digest| digest == head.digest.as_bytes()) {
                 shown(&head);
                 continue;
@@ -189,6 +210,7 @@ mod tests {
                 "comment".into(),
                 "open".into(),
                 if n % 2 == 0 { ValueRef::Null } else { why.as_str().into() },
+                ValueRef::Null,
             ];
             ALERTS.add(&changes.within(&connection), &values).unwrap();
         }
@@ -217,6 +239,7 @@ mod tests {
         for (sql, says) in [
             ("UPDATE alert_history SET who = '李雷' WHERE seq = 3", "record 3"),
             ("UPDATE alert_history SET why = '' WHERE seq = 3", "record 3"),
+            ("UPDATE alert_history SET facts = '{}' WHERE seq = 3", "record 3"),
             ("UPDATE alert_history SET digest = zeroblob(32) WHERE seq = 4", "record 4"),
             ("DELETE FROM alert_history WHERE seq = 1", "record 2"),
             ("DELETE FROM alert_history WHERE seq = 3", "record 4"),
@@ -226,7 +249,7 @@ mod tests {
                 "record 3",
             ),
             (
-                "INSERT INTO alert_history SELECT 7, alert_id, at, who, action, state, why, digest FROM alert_history WHERE seq = 6",
+                "INSERT INTO alert_history SELECT 7, alert_id, at, who, action, state, why, digest, facts FROM alert_history WHERE seq = 6",
                 "record 7",
             ),
             ("DELETE FROM alert_history WHERE seq >= 5", "its end was cut off"),

@@ -5,7 +5,7 @@ use jiff::civil::Date;
 use super::conditions::split;
 use crate::{
     access::Limits,
-    alert::{State, inquiry::Stage},
+    alert::{Outcome, State, inquiry::Stage},
     event::{
         duration,
         money::{MoneyError, parse_amount},
@@ -28,6 +28,15 @@ pub struct CaseFilter {
     pub owner: Option<String>,
     /// Only alerts whose letter to the unit has come so far: `draft`, `sent` or `withdrawn`.
     pub inquiry: Option<String>,
+    /// Only alerts that are not over although their last day is (`true`), or the others (`false`).
+    pub past_due: Option<bool>,
+    /// Only alerts that wait for a second officer (`true`), or the others (`false`).
+    pub review: Option<bool>,
+    /// Only alerts that were closed with this outcome: `money_returned`, `documents_supplied`, `budget_adjusted`,
+    /// `handed_to_audit`, `handed_to_discipline` or `no_fault`.
+    pub outcome: Option<String>,
+    /// Only alerts of which a remark names this officer, by `@name`.
+    pub mentions: Option<String>,
     /// Only of this severity: `critical`, `high`, `medium` or `low`.
     pub severity: Option<String>,
     /// Only of this rule, by its id.
@@ -65,7 +74,8 @@ pub struct CaseFilter {
     /// Only alerts with all of these words, parted by blanks, in title, summary, labels, or the id of rule or alert.
     pub q: Option<String>,
     /// What comes first: `newest` (default), `occurred` for the latest event, `severity`, and for alerts `findings`,
-    /// `changed`, `oldest`, or `due` for the one that is escalated next.
+    /// `changed`, `oldest`, `due` for the one that is escalated next, `last_day` for the one whose last day is next, or
+    /// `amount`.
     pub sort: Option<String>,
     /// Whether to say how many there are.
     #[serde(default)]
@@ -79,7 +89,8 @@ pub struct CaseFilter {
 /// The filter for alerts that are not over.
 pub const ACTIVE: &str = "active";
 /// The orders of lists.
-pub const SORTS: [&str; 7] = ["newest", "occurred", "severity", "findings", "changed", "oldest", "due"];
+pub const SORTS: [&str; 9] =
+    ["newest", "occurred", "severity", "findings", "changed", "oldest", "due", "last_day", "amount"];
 /// The filter for alerts that nobody has taken on.
 pub const NOBODY: &str = "-";
 
@@ -88,6 +99,7 @@ pub const NOBODY: &str = "-";
 pub struct Wanted {
     /// The words.
     pub filter: CaseFilter,
+    pub(super) now: i64,
     pub(super) from: Option<i64>,
     pub(super) to: Option<i64>,
     pub(super) opened_from: Option<i64>,
@@ -112,6 +124,8 @@ impl CaseFilter {
         known("handling", self.handling.as_deref(), &handlings)?;
         let stages = [Stage::Draft, Stage::Sent, Stage::Withdrawn].map(Stage::word);
         known("inquiry", self.inquiry.as_deref(), &stages)?;
+        let outcomes: Vec<_> = Outcome::ALL.iter().map(|(_, word, _)| *word).collect();
+        known("outcome", self.outcome.as_deref(), &outcomes)?;
         known("sort", self.sort.as_deref(), &SORTS)?;
         if self.from.is_some() && self.since.is_some() {
             return Err(say!("from and since are both a beginning: give one of them"));
@@ -130,6 +144,7 @@ impl CaseFilter {
         let opened_from =
             self.opened_from.as_ref().map(|text| instant("opened_from", text, calendar)).transpose()?;
         Ok(Wanted {
+            now,
             from: from.or(ago("since", &self.since)?),
             to: self.to.as_ref().map(|text| end("to", text, calendar)).transpose()?,
             opened_from: opened_from.or(ago("opened_since", &self.opened_since)?),

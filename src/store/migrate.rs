@@ -44,7 +44,14 @@ macro_rules! version_9 {
     };
 }
 
-/// A new database: the events and balances, alerts, indicators, what versions 5 to 9 add.
+/// What version 10 adds, a file a subject.
+macro_rules! version_10 {
+    () => {
+        include_str!("schema_10_casework.sql") // What changes of alerts say beside who and why.
+    };
+}
+
+/// A new database: the events and balances, alerts, indicators, what versions 5 to 10 add.
 const SCHEMA: &str = concat!(
     include_str!("schema.sql"),
     include_str!("schema_3.sql"),
@@ -53,7 +60,8 @@ const SCHEMA: &str = concat!(
     include_str!("schema_6.sql"),
     include_str!("schema_7.sql"),
     version_8!(),
-    version_9!()
+    version_9!(),
+    version_10!()
 );
 
 /// What leads from version n + 1 to the next one, at n. Each runs in one transaction with the new version number.
@@ -87,6 +95,8 @@ const MIGRATIONS: &[&str] = &[
     version_8!(),
     // 8 to 9: who let blocked applications pass; which rules were proposed and approved.
     version_9!(),
+    // 9 to 10: casework.
+    version_10!(),
 ];
 
 /// Makes the tables of an empty database, or brings an older one up to date. Another program that holds the database is
@@ -110,6 +120,7 @@ pub fn migrate(dir: &Path, connection: &Connection, turns: &Arc<Turns>) -> Resul
             7 => &|old| sums::begin(old, sums::SINCE_7).map_err(fail),
             8 => &|old| sums::begin(old, sums::SINCE_8).map_err(fail),
             9 => &|old| sums::begin(old, sums::SINCE_9).map_err(fail),
+            10 => &|old| casework(old).map_err(fail),
             _ => &|_| Ok(()),
         };
         step(dir, connection, turns, (sql, from + 1), beyond)?;
@@ -190,6 +201,13 @@ fn refunds(dir: &Path, transaction: &Transaction<'_>) -> Result<(), StoreError> 
         update.execute(named_params! { ":line": line, ":refunded": format_cents(cents) }).map_err(fail)?;
     }
     sums::begin(transaction, &[&sums::LINES, &sums::CONFIRMATIONS]).map_err(fail)
+}
+
+/// Version 10: a history whose changes have one column more.
+fn casework(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    sums::matches(transaction, &sums::ALERT_HISTORY_BEFORE_10)?;
+    sums::forget(transaction, &sums::ALERT_HISTORY)?;
+    sums::begin(transaction, &[&sums::ALERT_HISTORY])
 }
 
 /// The schema version of a database; 0 for an empty one.

@@ -9,6 +9,7 @@ mod alerts;
 mod audit;
 mod backup;
 mod cases;
+mod casework;
 mod chain;
 mod changes;
 mod checkpoint;
@@ -70,6 +71,7 @@ pub use alert_counts::AlertCounts;
 pub use audit::{Audit, AuditFilter, Deed, Entry as AuditEntry, Report as AuditReport, Seal};
 pub use backup::{BackupOptions, Manifest, back_up, restore};
 pub use cases::{CaseError, Cases, FINDINGS_MAX, Verdicts};
+pub use casework::{HAND_OVER_MAX, HandOver, Kinship};
 pub use changes::{Changes, News, Place};
 pub use commit::{Commit, Committed};
 pub use completeness::DayStatement;
@@ -101,7 +103,7 @@ pub use turn::Turns;
 pub use verify::{Check, Outcome, Problems, verify_backup};
 
 /// The schema this version writes.
-pub const SCHEMA_VERSION: i64 = 9;
+pub const SCHEMA_VERSION: i64 = 10;
 /// The database's name in the state directory.
 pub const DATABASE: &str = "fiscwatch.db";
 

@@ -128,6 +128,16 @@ impl Wanted {
             });
         }
         all.one_of("a.inquiry", f.inquiry.as_ref());
+        all.one_of("a.outcome", f.outcome.as_ref());
+        all.has_one_of("a.mentions", f.mentions.as_ref());
+        if let Some(is) = f.review {
+            all.and(if is { "a.proposed_by IS NOT NULL" } else { "a.proposed_by IS NULL" }, []);
+        }
+        if let Some(is) = f.past_due {
+            let past = "(a.due_at <= ? AND a.state NOT IN ('closed', 'dismissed', 'resolved'))";
+            let condition = format!("coalesce({past}, 0) = {}", i64::from(is));
+            all.and(&condition, [self.now.into()]);
+        }
         all.one_of("a.handling", f.handling.as_ref());
         all.has_one_of("a.regions", f.region.as_ref());
         for word in f.q.as_deref().unwrap_or_default().split_whitespace() {
@@ -180,6 +190,8 @@ impl Wanted {
             Some("changed") => "changed_at",
             // What is not due comes last.
             Some("due") => "coalesce(-escalates_at, -9223372036854775807)",
+            Some("last_day") => "coalesce(-due_at, -9223372036854775807)",
+            Some("amount") => "coalesce(amount, -1)",
             _ => "opened_at",
         }
     }

@@ -138,9 +138,13 @@ fn me() -> String {
 fn arguments(command: &str) -> Vec<&str> {
     let mut words: Vec<&str> = command.split(' ').collect();
     words.extend::<&[&str]>(match command {
-        "alerts dismiss" | "alerts close" | "alerts comment" => &["x", "--why", "y"],
-        "alerts ack" | "alerts confirm" | "alerts rectify" | "alerts show" | "alerts inquire"
-        | "notify retry" => &["x"],
+        "alerts dismiss" | "alerts close" | "alerts comment" | "alerts return" => &["x", "--why", "y"],
+        "alerts assign" => &["x", "--to", "y"],
+        "alerts hand-over" => &["--from", "x", "--to", "y"],
+        "alerts due" => &["x", "--on", "2026-03-01", "--why", "y"],
+        "alerts merge" => &["x", "--into", "y"],
+        "alerts ack" | "alerts approve" | "alerts withdraw" | "alerts confirm" | "alerts rectify"
+        | "alerts show" | "alerts inquire" | "notify retry" => &["x"],
         "silence add" => &["--match", "rule=\"x\"", "--for", "2h", "--why", "y", "--dry-run"],
         "silence expire" => &["7"],
         "notify test" => &["dead"],

@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use fiscwatch::{
-    alert::{Action, Alert, Cleared, Desk, Filing, Notification, Reason, Silence, desk::Order},
+    alert::{
+        Action, Alert, Cleared, Desk, Filing, Notification, Policy, Reason, Silence, desk::Order,
+        policy::Reviews,
+    },
     config::Config,
     finding::Finding,
     lists::{List, Lists},
@@ -63,6 +66,11 @@ impl World {
     pub fn new(config: &str) -> Self {
         let text = format!("sinks: [{{ name: mail, log: {{}} }}, {{ name: boss, log: {{}} }}]\n{config}");
         let config = Config::parse("test", &text, Path::new(""), std::iter::empty()).unwrap();
+        let mut policy = Policy::clone(&config.policy);
+        if !text.contains("review:") {
+            // One officer is enough where nothing is said of a second.
+            policy.reviews = Reviews::default();
+        }
         let mut lists = Lists::default();
         lists.insert("contacts", List::of(&["unit_code", "email"], &[&["101001", "unit@x.cn"]]));
         let compiler = Compiler::new(&calendar(), Lists::default(), Language::Zh);
@@ -76,7 +84,7 @@ impl World {
             outbox: Outbox::open(dir.path()).unwrap(),
             store,
             rules: RuleSet::from_text(RULES, &compiler, &calendar()).unwrap(),
-            dispatch: Dispatch { policy: config.policy, sinks: Arc::new(sinks), lists },
+            dispatch: Dispatch { policy: Arc::new(policy), sinks: Arc::new(sinks), lists },
             now: START,
             findings: 0,
             personal: Kinds::default(),
@@ -136,6 +144,7 @@ impl World {
             why: Some(String::from("查")),
             version: None,
             letter: None,
+            terms: Default::default(),
         };
         Cases::open(self.dir.path()).unwrap().act(id, &order, &self.desk(), self.now).unwrap()
     }

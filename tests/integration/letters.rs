@@ -27,7 +27,7 @@ use crate::{
 };
 
 const DRAFTS: &str = "
-alerts: { escalate_after: { high: 30m }, inhibit: [], explain: { sink: mail, list: contacts, column: email } }
+alerts: { escalate_after: { high: 30m }, due: {}, inhibit: [], explain: { sink: mail, list: contacts, column: email } }
 lists: { contacts: { path: contacts.csv } }
 routes: { sinks: [boss], group_wait: 0s }
 ";
@@ -189,6 +189,7 @@ fn nobody_acts_under_the_daemons_name() {
             why: None,
             version: None,
             letter: None,
+            terms: Default::default(),
         };
         let refused = Cases::open(w.dir.path()).unwrap().act(&id, &order, &w.desk(), w.now).unwrap_err();
         assert!(refused.to_string().contains("the daemon itself"), "{refused}");

@@ -8,6 +8,7 @@ mod arithmetic;
 mod audit;
 mod bank;
 mod batches;
+mod casework;
 mod cli;
 mod closing;
 mod console;

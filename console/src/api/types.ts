@@ -58,3 +58,4 @@ export type SessionList = Schemas["SessionList"];
 export type FindingTimes = Schemas["FindingTimes"];
 export type BudgetLineForecast = Schemas["BudgetLineForecast"];
 export type DemoUser = Schemas["DemoUser"];
+export type RelatedAlerts = Schemas["RelatedAlerts"];

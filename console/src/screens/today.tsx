@@ -113,6 +113,20 @@ function Open({ of }: { of: AlertCounts }) {
           </li>
         ))}
       </ul>
+      {of.past_due + of.in_review > 0 && (
+        <p class="late">
+          {of.past_due > 0 && (
+            <a class="trouble" href="/alerts?past_due=true&sort=last_day">
+              {t().inbox.pastDue} {count(of.past_due)}
+            </a>
+          )}{" "}
+          {of.in_review > 0 && (
+            <a href="/alerts?review=true">
+              {t().inbox.inReview} {count(of.in_review)}
+            </a>
+          )}
+        </p>
+      )}
     </Panel>
   );
 }

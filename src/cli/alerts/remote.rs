@@ -7,16 +7,34 @@ use serde_json::{Value, json};
 
 use super::{ActArgs, InquireArgs};
 use crate::{
-    alert::{Action, State},
+    alert::{Action, State, casework::Terms},
     cli::{officer::line, socket::Socket},
+    event::money::format_cents,
     say,
+    store::HandOver,
 };
 
-pub fn act(socket: &Socket, args: &ActArgs, action: Action) -> ExitCode {
-    let order = json!({ "action": action, "why": args.why, "version": args.if_version });
+pub fn act(socket: &Socket, args: &ActArgs, action: Action, terms: &Terms) -> ExitCode {
+    // What a second officer decides has an address of its own.
+    let (address, mut order) = match action {
+        Action::Approve | Action::Return => ("review", json!({ "decision": action })),
+        _ => ("transitions", json!({ "action": action })),
+    };
+    let said = [
+        ("why", json!(args.why)),
+        ("version", json!(args.if_version)),
+        ("to", json!(terms.to)),
+        ("into", json!(terms.into)),
+        ("due", json!(terms.due.map(|day| day.to_string()))),
+        ("outcome", json!(terms.outcome)),
+        ("amount", json!(terms.amount.map(|cents| format_cents(cents.into())))),
+    ];
+    for (name, value) in said.into_iter().filter(|(_, value)| !value.is_null()) {
+        order[name] = value;
+    }
     let mut code = ExitCode::SUCCESS;
     for id in &args.ids {
-        match socket.ask(Method::POST, &["alerts", id, "transitions"], Some(&order)) {
+        match socket.ask(Method::POST, &["alerts", id, address], Some(&order)) {
             Ok(alert) if args.json => println!("{alert}"),
             Ok(alert) => println!("{}", done(&alert)),
             Err(e) => {
@@ -26,6 +44,12 @@ pub fn act(socket: &Socket, args: &ActArgs, action: Action) -> ExitCode {
         }
     }
     code
+}
+
+/// Hands over a shift, and says how many alerts that were.
+pub fn hand_over(socket: &Socket, shift: &HandOver) -> anyhow::Result<Value> {
+    let order = json!({ "from": shift.from, "to": shift.to, "why": shift.why });
+    Ok(socket.ask(Method::POST, &["alerts", "hand-over"], Some(&order))?["alerts"].clone())
 }
 
 pub fn inquire(socket: &Socket, args: &InquireArgs) -> anyhow::Result<ExitCode> {

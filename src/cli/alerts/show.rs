@@ -4,10 +4,10 @@ use std::{io::Write, process::ExitCode, sync::Arc};
 
 use clap::Args;
 
-use super::context::Context;
+use super::{casework, context::Context};
 use crate::{
     access::Action as Permit,
-    alert::{Alert, inquiry::Stage},
+    alert::{Alert, State, inquiry::Stage},
     app::Deed,
     cli::{
         ConfigArg,
@@ -183,8 +183,13 @@ impl Page<'_> {
             sheet.add(say!("officer"), Cell::text(&**owner));
         }
         if let Some(at) = &a.escalates_at {
-            sheet.add(say!("escalates, if nobody acknowledges it"), self.time(at));
+            let why = match a.state {
+                State::Open => say!("escalates, if nobody acknowledges it"),
+                _ => say!("escalates, if it is not over"),
+            };
+            sheet.add(why, self.time(at));
         }
+        casework::facts(a, &mut sheet);
         if let Some(letter) = &a.inquiry {
             sheet.add(say!("letter"), Cell::text(self.letter(letter)));
         }
@@ -221,7 +226,7 @@ impl Page<'_> {
                 Cell::text(&*change.who),
                 Cell::word(change.action.word(), change.action.zh()),
                 Cell::word(change.state.word(), change.state.zh()),
-                Cell::maybe(change.why.as_deref()),
+                Cell::maybe(casework::words(change).as_deref()),
             ]);
         }
         table

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     access::{Actor, NewToken, Password, Role, Roles},
-    alert::{Action, desk::Order},
+    alert::{Action, Outcome, casework::Terms, desk::Order},
     config::clients::Offer,
     daemon::Shared,
     say,
@@ -85,8 +85,17 @@ fn work_on_one(shared: &Shared, open: CaseFilter) -> anyhow::Result<()> {
     let actor = Actor { who: who.clone(), place: String::from("demo") };
     let mut cases = Cases::open(&shared.state_dir)?.by(actor);
     for action in plan(&alert.alert_id) {
-        let order =
-            Order { action: *action, who: who.clone(), why: Some(why(*action)), version: None, letter: None };
+        let terms = match action {
+            Action::Close => {
+                let amount = alert.case.amount.filter(|cents| *cents > 0);
+                let outcome =
+                    if amount.is_some() { Outcome::MoneyReturned } else { Outcome::DocumentsSupplied };
+                Terms { outcome: Some(outcome), amount, ..Terms::default() }
+            }
+            _ => Terms::default(),
+        };
+        let (who, why) = (who.clone(), Some(why(*action)));
+        let order = Order { action: *action, who, why, version: None, letter: None, terms };
         cases.act(&alert.alert_id, &order, &shared.desk(), now)?;
     }
     shared.wake_dispatch();

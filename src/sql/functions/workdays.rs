@@ -1,6 +1,9 @@
 //! Working days: Monday to Friday, but for the days of a list.
 
-use jiff::civil::{Date, Weekday, date};
+use jiff::{
+    ToSpan,
+    civil::{Date, Weekday, date},
+};
 
 use crate::lists::List;
 
@@ -53,6 +56,19 @@ impl Workdays {
         weeks * 5 + (rest + 1).min(5) + change
     }
 
+    /// The working day that is so many working days after this one.
+    #[must_use]
+    pub fn after(&self, mut day: Date, days: u16) -> Date {
+        let mut left = days;
+        while left > 0 {
+            // The calendar of the world ends in the year 9999.
+            let Ok(next) = day.checked_add(1.day()) else { return day };
+            day = next;
+            left -= u16::from(self.contains(day));
+        }
+        day
+    }
+
     /// Whether the day is a working day.
     #[must_use]
     pub fn contains(&self, day: Date) -> bool {
@@ -74,7 +90,6 @@ fn number(day: Date) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jiff::ToSpan;
     use proptest::prelude::*;
 
     /// What a list says of a day, read as a clerk would.

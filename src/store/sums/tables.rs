@@ -109,6 +109,12 @@ pub const ALERTS: Table = Table {
 /// What happened to alerts.
 pub const ALERT_HISTORY: Table = Table {
     name: "alert_history",
+    columns: "seq, alert_id, at, who, action, state, why, digest, facts",
+    key: "seq = ?1",
+};
+/// The same as versions 5 to 9 summed it.
+pub const ALERT_HISTORY_BEFORE_10: Table = Table {
+    name: "alert_history",
     columns: "seq, alert_id, at, who, action, state, why, digest",
     key: "seq = ?1",
 };
@@ -267,7 +273,7 @@ pub const OF_5: &[&Table] = &[
     &META,
     &SETTINGS,
     &ALERTS,
-    &ALERT_HISTORY,
+    &ALERT_HISTORY_BEFORE_10,
     &ALERT_FINDINGS,
     &ALERT_LINES,
     &SILENCES,

@@ -13,7 +13,12 @@ fn an_alert_lives_from_open_to_closed() {
     overspend(&daemon, &["L1"]);
     let id = ids(&daemon).remove(0);
     let step = |action: &str, why: Option<&str>, version: i64| {
-        let answer = post(&daemon, &transitions(&id), &json!({"action": action, "who": "王芳", "why": why}));
+        let mut order = json!({"action": action, "who": "王芳", "why": why});
+        if action == "close" {
+            order["outcome"] = json!("money_returned");
+            order["amount"] = json!("110.00");
+        }
+        let answer = post(&daemon, &transitions(&id), &order);
         assert_eq!(answer.status, 200, "{}", answer.body);
         assert_eq!(answer.etag.as_deref(), Some(format!("\"{version}\"").as_str()));
         answer.body["state"].as_str().unwrap().to_owned()

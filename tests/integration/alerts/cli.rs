@@ -45,7 +45,21 @@ fn officers_work_while_the_daemon_runs() {
     for (words, state) in [
         (&["alerts", "comment", &id, "--why", "说明", "--json"][..], "confirmed"),
         (&["alerts", "rectify", &id, "--json"], "rectifying"),
-        (&["alerts", "close", &id, "--why", "已追回", "--json"], "closed"),
+        (
+            &[
+                "alerts",
+                "close",
+                &id,
+                "--why",
+                "已追回",
+                "--outcome",
+                "money_returned",
+                "--amount",
+                "1,100",
+                "--json",
+            ],
+            "closed",
+        ),
     ] {
         let (code, json, err) = cli(dir, &[words, &["--by", "王芳"]].concat());
         assert_eq!((code, &objects(&json)[0]["state"]), (Some(0), &json!(state)), "{err}");

@@ -21,7 +21,7 @@ fn desk_with(http: &str) -> (Bench, Daemon) {
     let bench = Bench::new("", "");
     let config = format!(
         "state: {{ dir: state }}\nsinks: [{{ name: book, log: {{}} }}]\nroutes: {{ group_wait: 0s, group_interval: 0s }}\n\
-         alerts: {{ explain: {{ sink: book, list: contacts, column: email }} }}\nlists: {{ contacts: {{ path: contacts.csv }} }}\n\
+         alerts: {{ review: {{ dismiss: [] }}, explain: {{ sink: book, list: contacts, column: email }} }}\nlists: {{ contacts: {{ path: contacts.csv }} }}\n\
          http: {{ listen: '127.0.0.1:0', {http} }}\n"
     );
     std::fs::write(bench.path().join("fiscwatch.yaml"), config).unwrap();

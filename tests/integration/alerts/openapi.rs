@@ -17,6 +17,10 @@ fn requests(daemon: &Daemon) -> Vec<(&'static str, &'static str, String, Value, 
     let silence = json!({"matchers": ["rule=x"], "author": "王", "reason": "盘点", "duration": "1h"});
     let retry = notification.as_str().unwrap();
     let nothing = Value::Null;
+    let proposed = ids(daemon).remove(1);
+    let (take, proposal) = (acknowledge.clone(), json!({"action": "dismiss", "who": "王", "why": "合同"}));
+    let decision = json!({"decision": "approve", "who": "李"});
+    let shift = |from: &str, to: &str| json!({"from": from, "to": to, "who": from, "why": "交班"});
     let mut application = payment("asked", "L1", "1.00");
     application["type"] = json!("application");
     vec![
@@ -30,6 +34,17 @@ fn requests(daemon: &Daemon) -> Vec<(&'static str, &'static str, String, Value, 
         ("inquire_alert", "post", path(&format!("alerts/{alert}/inquire")), json!({"who": "王"}), 409),
         ("inquire_alert", "post", path(&format!("alerts/{alert}/inquire")), json!({}), 422),
         ("inquire_alert", "post", path("alerts/none/inquire"), json!({"who": "王"}), 404),
+        ("related_alerts", "get", path(&format!("alerts/{alert}/related")), nothing.clone(), 200),
+        ("related_alerts", "get", path("alerts/none/related"), nothing.clone(), 404),
+        ("review_alert", "post", path(&format!("alerts/{alert}/review")), decision.clone(), 409),
+        ("review_alert", "post", path("alerts/none/review"), decision.clone(), 404),
+        ("change_alert", "post", path(&format!("alerts/{proposed}/transitions")), take, 200),
+        ("change_alert", "post", path(&format!("alerts/{proposed}/transitions")), proposal, 200),
+        ("review_alert", "post", path(&format!("alerts/{proposed}/review")), decision, 200),
+        ("review_alert", "post", path(&format!("alerts/{alert}/review")), json!({"decision": "return"}), 422),
+        ("hand_over_alerts", "post", path("alerts/hand-over"), shift("王", "李"), 200),
+        ("hand_over_alerts", "post", path("alerts/hand-over"), shift("王", "李"), 409),
+        ("hand_over_alerts", "post", path("alerts/hand-over"), json!({"from": "李", "to": "张"}), 422),
         ("count_alerts", "get", path("alerts/counts?state=active"), nothing.clone(), 200),
         ("change_alerts", "post", path("alerts/transitions"), remark(&alert, "看过"), 200),
         ("change_alerts", "post", path("alerts/transitions"), remark(&alert, ""), 422),
@@ -143,6 +158,10 @@ fn every_answer_is_as_described() {
     let (bench, daemon) = desk();
     let blocks = "rules: [{id: stops, title: stops, severity: low, handling: block, trigger: application, when: event_id = 'blocked', key: [budget_line_id]}]";
     std::fs::write(bench.path().join("rules/stops.yaml"), blocks).unwrap();
+    // Somebody else decides what is dismissed.
+    let file = bench.path().join("fiscwatch.yaml");
+    let config = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, config.replace("dismiss: []", "dismiss: [critical]")).unwrap();
     assert_eq!(daemon.post("/-/reload", "").0, 200);
     overspend(&daemon, &["L1", "L2", "L3"]);
     let statement = |id: &str| {

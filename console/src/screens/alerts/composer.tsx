@@ -9,7 +9,20 @@ import { to } from "../../router";
 import { settings } from "../../settings";
 import { t, word } from "../../text";
 import { Said, Severity } from "../../ui/parts";
-import { ACTS, type Act, KEYS, type Outcome, allows, carryOut, isVerdict, needsWhy, progress } from "./work";
+import { Terms as TermsOf, missing } from "./terms";
+import {
+  ACTS,
+  type Act,
+  KEYS,
+  type Outcome,
+  REVIEW_ACTS,
+  type Terms,
+  allows,
+  carryOut,
+  needsWhy,
+  progress,
+  right,
+} from "./work";
 
 interface Order {
   act: Act;
@@ -28,7 +41,7 @@ const reasons: Partial<Record<Act, string[]>> = {};
 
 /** Begins an order. It is carried out at once where nothing has to be said. */
 export function begin(act: Act, alerts: Alert[], done: Order["done"]): void {
-  if (!session.may("alerts.work")) return;
+  if (!session.may(right(act))) return;
   const fit = alerts.filter((alert) => allows(alert, act));
   result.value = null;
   if (fit.length === 0) {
@@ -41,14 +54,14 @@ export function begin(act: Act, alerts: Alert[], done: Order["done"]): void {
     return;
   }
   const given: Order = { act, alerts: fit, done, from: document.activeElement };
-  if (act === "acknowledge" && isNamed()) void give(given, "", alerts.length - fit.length);
+  if (act === "acknowledge" && isNamed()) void give(given, "", {}, alerts.length - fit.length);
   else order.value = given;
 }
 
 const isNamed = () => session.peekUser() !== null || settings.officer.peek().trim() !== "";
 
-async function give(given: Order, why: string, skipped: number): Promise<void> {
-  const outcomes = await carryOut(given.act, given.alerts, why);
+async function give(given: Order, why: string, terms: Terms, skipped: number): Promise<void> {
+  const outcomes = await carryOut(given.act, given.alerts, why, terms);
   const failed = outcomes.filter((outcome) => outcome.why !== null);
   if (failed.length === 0) {
     delete typed[given.act];
@@ -65,13 +78,19 @@ async function give(given: Order, why: string, skipped: number): Promise<void> {
 
 export const isComposing = () => order.value !== null;
 
+/** What waits for a second officer is decided first. */
+function offered(alerts: Alert[]): Act[] {
+  const decides = REVIEW_ACTS.filter((act) => session.may(right(act)) && alerts.some((alert) => allows(alert, act)));
+  return [...decides, ...ACTS];
+}
+
 /** The actions that alerts allow, in the same order everywhere. */
 export function ActionBar({ alerts, done, small = false }: { alerts: Alert[]; done: Order["done"]; small?: boolean }) {
   // The daemon has the last word; who may only look is told so once.
   if (!session.may("alerts.work")) return small ? null : <span class="faint">{t().act.readOnly}</span>;
   return (
     <div class={`actions${small ? " actions-small" : ""}`} role="group" aria-label={t().act.bar}>
-      {ACTS.map((act) => {
+      {offered(alerts).map((act) => {
         const fit = alerts.filter((alert) => allows(alert, act)).length;
         return (
           <button
@@ -162,6 +181,7 @@ function cancel(): void {
 function Form({ order: given }: { order: Order }) {
   const { act, alerts } = given;
   const [why, setWhy] = useState(typed[act] ?? "");
+  const [terms, setTerms] = useState<Terms>({});
   const [trouble, setTrouble] = useState("");
   const text = useRef<HTMLTextAreaElement>(null);
   const name = useRef<HTMLInputElement>(null);
@@ -176,9 +196,11 @@ function Form({ order: given }: { order: Order }) {
     } else if (needsWhy(act) && why.trim() === "") {
       setTrouble(t().act.needed);
       text.current?.focus();
+    } else if (missing(act, terms)) {
+      setTrouble(missing(act, terms)!);
     } else {
       setTrouble("");
-      void give(given, why.trim(), 0);
+      void give(given, why.trim(), terms, 0);
     }
   };
   const type = (value: string) => {
@@ -209,9 +231,9 @@ function Form({ order: given }: { order: Order }) {
       <div class="order-what">
         <strong>{t().act.of(word(t().action, act), alerts.length)}</strong>
         {alerts.length === 1 && <span>{alerts[0]!.title}</span>}
-        {isVerdict(act) &&
-          (act === "confirm" || act === "dismiss") &&
-          alerts.some((alert) => alert.state === "open") && <small>{t().act.both}</small>}
+        {(act === "confirm" || act === "dismiss") && alerts.some((alert) => alert.state === "open") && (
+          <small>{t().act.both}</small>
+        )}
       </div>
       {asksName && (
         <label class="order-name">
@@ -226,6 +248,7 @@ function Form({ order: given }: { order: Order }) {
           />
         </label>
       )}
+      <TermsOf act={act} alerts={alerts} terms={terms} change={setTerms} />
       <label class="order-why">
         <span>{word(t().act.why, act)}</span>
         <textarea

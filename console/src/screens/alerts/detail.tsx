@@ -2,15 +2,17 @@ import { useEffect } from "preact/hooks";
 import { ask, epoch } from "../../api/client";
 import { useLoad } from "../../api/load";
 import { session } from "../../api/session";
-import type { Alert, AlertDetail, BudgetTotals, Finding } from "../../api/types";
+import type { Alert, AlertDetail, BudgetTotals, Change, Finding } from "../../api/types";
 import { columnName, isMoney, shown } from "../../format/values";
-import { stamp } from "../../format/time";
+import { money } from "../../format/money";
+import { day, stamp } from "../../format/time";
 import { useKeys } from "../../keys";
 import { live } from "../../live";
 import { go, to } from "../../router";
+import { settings } from "../../settings";
 import { t, word } from "../../text";
 import { Icon } from "../../ui/icon";
-import { Facts, Failed, Loading, Missing, Panel, Severity, State, Time, isMissing } from "../../ui/parts";
+import { Facts, Failed, Loading, Missing, Money, Panel, Severity, State, Time, isMissing } from "../../ui/parts";
 import { Whole } from "../../ui/whole";
 import { Because } from "../payments/explain";
 import { ActionBar, Composer, begin } from "./composer";
@@ -19,7 +21,7 @@ import { LineNow } from "./line";
 import * as list from "./model";
 import { Related } from "./related";
 import { silenceAddress } from "./silence";
-import { ACTS, KEYS, type Act, type Outcome, isOver } from "./work";
+import { ACTS, KEYS, REVIEW_ACTS, type Act, type Outcome, isOver } from "./work";
 
 export function Detail({ id }: { id: string }) {
   const news = live.alerts.value;
@@ -43,7 +45,7 @@ export function Detail({ id }: { id: string }) {
   const after = (outcomes: Outcome[], act: Act) => {
     again();
     const isDone = outcomes.every((outcome) => outcome.why === null);
-    if (!isDone || act === "comment" || act === "acknowledge") return;
+    if (!isDone || !["confirm", "dismiss", "close", "merge", "approve"].includes(act)) return;
     // After a verdict the next one opens.
     const next = list.moveTo((other) => !isOver(other) && other.alert_id !== id);
     if (next) go(to("alerts", next.alert_id));
@@ -63,7 +65,9 @@ export function Detail({ id }: { id: string }) {
     },
     Escape: back,
     s: () => alert && go(silenceAddress(alert)),
-    ...Object.fromEntries(ACTS.map((act) => [KEYS[act], () => alert && begin(act, [alert], after)])),
+    ...Object.fromEntries(
+      [...REVIEW_ACTS, ...ACTS].map((act) => [KEYS[act], () => alert && begin(act, [alert], after)]),
+    ),
   });
 
   if (!alert) {
@@ -125,6 +129,7 @@ export function Detail({ id }: { id: string }) {
       {error && !isMissing(error) && <Failed error={error} again={again} />}
       <div class="columns">
         <div class="column-main">
+          <Review alert={alert} />
           <Known alert={alert} name={unitName(data?.findings ?? [])} />
           {data && <Why findings={data.findings} count={alert.findings} />}
           {alert.labels["budget_line_id"]?.map((line) => (
@@ -189,6 +194,15 @@ function Known({ alert, name }: { alert: Alert; name: string | null }) {
           [said.line, line && <a href={to("budget", line)}>{line}</a>],
           [said.region, label("region_code")],
           [said.owner, alert.owner],
+          [said.amount, alert.amount && <Money of={alert.amount} />],
+          [
+            said.lastDay,
+            alert.due && (
+              <span class={isPastDue(alert) ? "trouble" : ""}>
+                {day(alert.due)} {isPastDue(alert) && said.pastDue}
+              </span>
+            ),
+          ],
           [said.opened, <Time at={alert.opened_at} />],
           [said.last, <Time at={alert.last_at} />],
           [said.acknowledged, alert.acknowledged_at && <Time at={alert.acknowledged_at} />],
@@ -204,15 +218,47 @@ function Known({ alert, name }: { alert: Alert; name: string | null }) {
                   .join("，")
               : null,
           ],
+          ...only(said.outcome, alert.outcome && <Came of={alert} />),
+          ...only(said.mergedInto, alert.merged_into && <AlertLink id={alert.merged_into} />),
+          ...only(said.merged, alert.merged.length > 0 && alert.merged.map((id) => <AlertLink key={id} id={id} />)),
           [said.id, <code>{alert.alert_id}</code>],
-          ...(alert.previous
-            ? ([[said.previous, <a href={to("alerts", alert.previous)}>{alert.previous}</a>]] as [
-                string,
-                preact.ComponentChildren,
-              ][])
-            : []),
+          ...only(said.previous, alert.previous && <AlertLink id={alert.previous} />),
         ]}
       />
+    </section>
+  );
+}
+
+/** A fact that most alerts do not have. */
+const only = (name: string, value: preact.ComponentChildren): [string, preact.ComponentChildren][] =>
+  value ? [[name, value]] : [];
+
+const AlertLink = ({ id }: { id: string }) => <a href={to("alerts", id)}>{id} </a>;
+
+function isPastDue(alert: Alert): boolean {
+  return !isOver(alert) && !!alert.due && alert.due < stamp(new Date().toISOString()).slice(0, 10);
+}
+
+/** What came of a case. */
+const Came = ({ of }: { of: Alert }) => (
+  <>
+    <strong>{word(t().outcome, of.outcome!)}</strong> {of.outcome_amount && <Money of={of.outcome_amount} />}
+  </>
+);
+
+/** What waits for a second officer. */
+function Review({ alert }: { alert: Alert }) {
+  const { review } = alert;
+  if (!review) return null;
+  const said = t().alert;
+  return (
+    <section class="panel review" aria-label={said.reviewLead}>
+      <p>
+        <strong>{said.reviewOf(review.by, word(t().action, review.action))}</strong>{" "}
+        {review.outcome && word(t().outcome, review.outcome)} {review.amount && <Money of={review.amount} />}{" "}
+        <Time at={review.at} /> · {said.reviewLead}
+      </p>
+      <p>{review.why}</p>
     </section>
   );
 }
@@ -276,6 +322,23 @@ function Why({ findings, count }: { findings: Finding[]; count: number }) {
   );
 }
 
+/** What a change says beside who and why. */
+function facts({ action, facts: of }: Change): string {
+  const said = t().alert;
+  if (!of) return "";
+  return [
+    action === "assign" && (of.to ? said.gaveTo(of.to) : said.putBack),
+    of.due && said.until(day(of.due)),
+    of.proposed && word(t().action, of.proposed),
+    of.proposed_by && said.proposedBy(of.proposed_by),
+    of.outcome && word(t().outcome, of.outcome),
+    of.amount && money(of.amount, settings.money.value),
+    of.alert,
+  ]
+    .filter(Boolean)
+    .join(" · ");
+}
+
 function History({ of }: { of: AlertDetail }) {
   const said = t().alert;
   return (
@@ -289,6 +352,7 @@ function History({ of }: { of: AlertDetail }) {
               <span>{change.who === "fiscwatch" ? said.system : change.who}</span>
               <Time at={change.done_at} />
             </div>
+            {change.facts && <p class="faint">{facts(change)}</p>}
             {change.why && <p>{change.why}</p>}
           </li>
         ))}

@@ -15,7 +15,7 @@ export const TABS = [
   "resolved",
   "all",
 ] as const;
-export const SORTS = ["newest", "oldest", "severity", "occurred", "changed", "findings"] as const;
+export const SORTS = ["newest", "oldest", "severity", "occurred", "changed", "findings", "last_day", "amount"] as const;
 /** Filters that stand behind "more". */
 export const DETAILS = [
   "rule",
@@ -29,7 +29,19 @@ export const DETAILS = [
   "min_amount",
   "max_amount",
 ] as const;
-const PLAIN = ["severity", "q", "text", "event", "inquiry", "handling", ...DETAILS] as const;
+const PLAIN = [
+  "severity",
+  "q",
+  "text",
+  "event",
+  "inquiry",
+  "handling",
+  "past_due",
+  "review",
+  "mentions",
+  "outcome",
+  ...DETAILS,
+] as const;
 
 /** What the daemon is asked for an address. The list shows alerts that are not over unless it says otherwise. */
 export function asked(query: URLSearchParams): Query {
@@ -59,6 +71,10 @@ export function set(query: URLSearchParams): { name: string; words: string }[] {
     max_amount: said.max,
     event: t().alert.event,
     inquiry: t().alert.letter,
+    past_due: said.pastDue,
+    review: said.inReview,
+    mentions: "@",
+    outcome: t().alert.outcome,
   };
   return PLAIN.filter((name) => query.get(name)).map((name) => {
     const value = query.get(name)!;
@@ -75,6 +91,8 @@ function shown(name: string, value: string): string {
       .join("、");
   if (name === "severity") return words(t().severityLong);
   if (name === "handling") return words(t().handling);
+  if (name === "past_due" || name === "review") return value === "true" ? "" : "✕";
+  if (name === "outcome") return words(t().outcome);
   if (name === "inquiry") return words(t().alert.letterStage);
   return name === "owner" && value === "-" ? t().inbox.ownerNone : value;
 }

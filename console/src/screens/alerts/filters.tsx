@@ -64,6 +64,18 @@ export function Filters() {
             </button>
           ))}
         </div>
+        <div class="segments" role="group" aria-label={t().alert.lastDay}>
+          {(["past_due", "review"] as const).map((name) => (
+            <button
+              key={name}
+              type="button"
+              aria-pressed={now.get(name) === "true"}
+              onClick={() => change({ [name]: now.get(name) === "true" ? null : "true" })}
+            >
+              {name === "past_due" ? said.pastDue : said.inReview}
+            </button>
+          ))}
+        </div>
         <label class="inline">
           <span>{said.sort}</span>
           <select

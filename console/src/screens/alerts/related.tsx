@@ -1,41 +1,40 @@
-import { type Query, ask } from "../../api/client";
+import { ask } from "../../api/client";
 import { useLoad } from "../../api/load";
-import type { Alert, AlertPage } from "../../api/types";
+import type { Alert, RelatedAlerts } from "../../api/types";
 import { short } from "../../format/time";
 import { to } from "../../router";
-import { t } from "../../text";
+import { t, word } from "../../text";
 import { Failed, Panel, Severity, State, Time } from "../../ui/parts";
 
-/** Other alerts of the same unit and of the same line. */
+/** Alerts that are the same matter: merged, before or after, of the same line, payee or unit. */
 export function Related({ alert }: { alert: Alert }) {
   const said = t().alert;
-  const unit = alert.labels["unit_code"]?.[0];
-  const line = alert.labels["budget_line_id"]?.[0];
+  const { data, error, again } = useLoad(`related ${alert.alert_id}`, (stop) =>
+    ask<RelatedAlerts>(`/alerts/${encodeURIComponent(alert.alert_id)}/related`, {}, { stop }),
+  );
+  const kinds = [...new Set(data?.alerts.map((one) => one.by))];
   return (
     <Panel title={said.related}>
-      {unit && <Others title={said.relatedUnit} value={unit} query={{ unit }} except={alert.alert_id} />}
-      {line && <Others title={said.relatedLine} value={line} query={{ line }} except={alert.alert_id} />}
-      {!unit && !line && <p class="faint">{said.relatedNone}</p>}
+      {error && <Failed error={error} again={again} />}
+      {data && kinds.length === 0 && <p class="faint">{said.relatedNone}</p>}
+      {kinds.map((kind) => (
+        <section key={kind} class="others">
+          <h3>
+            {word(said.relatedBy, kind)} <All alert={alert} kind={kind} />
+          </h3>
+          <AlertLines alerts={data!.alerts.filter((one) => one.by === kind).map((one) => one.alert)} />
+        </section>
+      ))}
     </Panel>
   );
 }
 
-function Others({ title, value, query, except }: { title: string; value: string; query: Query; except: string }) {
-  const { data, error, again } = useLoad(`related ${JSON.stringify(query)}`, (stop) =>
-    ask<AlertPage>("/alerts", { ...query, limit: 8 }, { stop }),
-  );
-  const others = data?.alerts.filter((other) => other.alert_id !== except) ?? [];
-  const name = Object.keys(query)[0]!;
-  return (
-    <section class="others">
-      <h3>
-        {title} <a href={`/alerts?state=all&${name}=${encodeURIComponent(value)}`}>{value}</a>
-      </h3>
-      {error && <Failed error={error} again={again} />}
-      {data && others.length === 0 && <p class="faint">{t().alert.relatedNone}</p>}
-      {others.length > 0 && <AlertLines alerts={others} />}
-    </section>
-  );
+/** All of a kind, in the inbox. */
+function All({ alert, kind }: { alert: Alert; kind: string }) {
+  const name = kind === "line" ? "budget_line_id" : kind === "unit" ? "unit_code" : null;
+  const value = name && alert.labels[name]?.[0];
+  if (!value) return null;
+  return <a href={`/alerts?state=all&${kind}=${encodeURIComponent(value)}`}>{value}</a>;
 }
 
 /** Alerts as short lines. */

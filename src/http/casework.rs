@@ -1,0 +1,222 @@
+//! Casework: what a second officer decides, shifts that are handed over, and alerts that are the same matter.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State, http::HeaderMap, response::Response};
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{
+    Problem,
+    alerts::{one_version, tagged},
+    by::By,
+    request::{Body, Id, IfMatch, blocking},
+    view::AlertView,
+};
+use crate::{
+    alert::{Action, Outcome, casework::Terms, desk::Order},
+    daemon::Shared,
+    event::money::parse_amount,
+    say,
+    store::{Cases, HandOver, Kinship},
+    text::quoted,
+};
+
+/// The most related alerts of each kind.
+const RELATED_MAX: u32 = 20;
+
+/// What a request says beside what, who and why.
+///
+/// # Errors
+/// If a day or an amount cannot be read, or the action is a second officer's.
+pub(super) fn terms(
+    action: Action,
+    (to, into): (Option<String>, Option<String>),
+    due: Option<&str>,
+    (outcome, amount): (Option<Outcome>, Option<&str>),
+) -> Result<Terms, Problem> {
+    if matches!(action, Action::Approve | Action::Return) {
+        return Err(Problem::unprocessable(say!(
+            "a second officer decides by POST /api/v1/alerts/{id}/review",
+            id = "{id}"
+        )));
+    }
+    Ok(Terms {
+        to,
+        into,
+        outcome,
+        due: due.map(day).transpose().map_err(Problem::bad_request)?,
+        amount: amount.map(cents).transpose().map_err(Problem::bad_request)?,
+    })
+}
+
+/// A day.
+///
+/// # Errors
+/// If it is none.
+pub fn day(text: &str) -> Result<Date, String> {
+    let wrong = |_| say!("{text} is no day; write it such as 2026-03-01", text = quoted(text));
+    text.trim().parse().map_err(wrong)
+}
+
+/// Cents of an amount in yuan.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn cents(text: &str) -> Result<i64, String> {
+    let digits = text.replace(',', "");
+    let wrong = |error| say!("{text} is no amount: {error}", text = quoted(text), error);
+    let cents = parse_amount(digits.trim()).map_err(|error| wrong(error.to_string()))?;
+    i64::try_from(cents).map_err(|error| wrong(error.to_string()))
+}
+
+/// What a second officer decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It is done as it was proposed.
+    Approve,
+    /// It is not, and whoever proposed it goes on.
+    Return,
+}
+
+/// A second officer's decision.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewReview {
+    decision: Verdict,
+    /// Who decides; the proxy in front tells it where `http.user_header` is set. Not whoever proposed it.
+    who: Option<String>,
+    /// Why; `return` needs it.
+    why: Option<String>,
+    /// The version that was seen; the same as `If-Match`. Without either, whatever there is changes.
+    version: Option<i64>,
+}
+
+/// Decides what somebody else proposed to do with an alert
+#[utoipa::path(post, path = "/api/v1/alerts/{id}/review", operation_id = "review_alert", tag = "alerts",
+    params(
+        ("id" = String, Path, description = "The alert's id"),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` of the alert as it was seen")),
+    request_body = NewReview,
+    responses(
+        (status = 200, description = "The alert as it is now", body = AlertView,
+            headers(("ETag" = String, description = "Its version, for `If-Match`"))),
+        (status = 404, description = "There is no such alert", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "Nothing waits, or whoever decides proposed it", body = Problem, content_type = "application/problem+json"),
+        (status = 412, description = "Somebody else changed it meanwhile", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "Who or why is missing", body = Problem, content_type = "application/problem+json")))]
+pub async fn review(
+    State(shared): State<Arc<Shared>>,
+    Id(id): Id<String>,
+    IfMatch(seen): IfMatch,
+    by: By,
+    headers: HeaderMap,
+    Body(body): Body<NewReview>,
+) -> Result<Response, Problem> {
+    let actor = by.actor(&headers, body.who.as_deref())?;
+    let action = match body.decision {
+        Verdict::Approve => Action::Approve,
+        Verdict::Return => Action::Return,
+    };
+    let (who, version) = (actor.who.clone(), one_version(seen, body.version)?);
+    let order = Order { action, who, why: body.why, version, letter: None, terms: Terms::default() };
+    let (limits, lens) = (by.limits(), by.lens());
+    blocking(move || {
+        let (desk, now) = (shared.desk(), shared.clock.now());
+        let mut cases = Cases::open(&shared.state_dir)?.by(actor).within(&limits);
+        let alert = cases.act(&id, &order, &desk, now)?;
+        shared.wake_dispatch();
+        Ok(tagged(alert.version, lens.alert(alert, &cases, &shared.calendar)?))
+    })
+    .await
+}
+
+/// A shift that ends.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewHandOver {
+    /// Whose alerts are handed over.
+    from: String,
+    /// To whom; `-` puts them back.
+    to: String,
+    /// Who does it; the proxy in front tells it where `http.user_header` is set.
+    who: Option<String>,
+    /// What the next shift has to know.
+    why: Option<String>,
+}
+
+/// What was handed over.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct HandedOver {
+    /// How many alerts.
+    alerts: usize,
+}
+
+/// Hands all alerts of an officer that are not over to another
+///
+/// All of them, or none: 1,000 at most.
+#[utoipa::path(post, path = "/api/v1/alerts/hand-over", operation_id = "hand_over_alerts", tag = "alerts",
+    request_body = NewHandOver,
+    responses(
+        (status = 200, description = "What was handed over", body = HandedOver),
+        (status = 409, description = "There is nothing to hand over, or too much", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "Who is missing, or nobody", body = Problem, content_type = "application/problem+json")))]
+pub async fn hand_over(
+    State(shared): State<Arc<Shared>>,
+    by: By,
+    headers: HeaderMap,
+    Body(body): Body<NewHandOver>,
+) -> Result<Json<HandedOver>, Problem> {
+    let actor = by.actor(&headers, body.who.as_deref())?;
+    let shift = HandOver { from: body.from, to: body.to, who: actor.who.clone(), why: body.why };
+    blocking(move || {
+        let (desk, now) = (shared.desk(), shared.clock.now());
+        let alerts = Cases::open(&shared.state_dir)?.by(actor).hand_over(&shift, &desk, now)?;
+        shared.wake_dispatch();
+        Ok(Json(HandedOver { alerts }))
+    })
+    .await
+}
+
+/// Alerts that are the same matter.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RelatedAlerts {
+    /// The closest first, each once; 20 of each kind at most.
+    alerts: Vec<RelatedAlert>,
+}
+
+/// An alert that is the same matter as another.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RelatedAlert {
+    /// What ties them.
+    by: Kinship,
+    /// The alert.
+    alert: AlertView,
+}
+
+/// The alerts that are about the same payee, unit or budget line as one, or went before it
+///
+/// For the payee the latest 50,000 findings are looked through.
+#[utoipa::path(get, path = "/api/v1/alerts/{id}/related", operation_id = "related_alerts", tag = "alerts",
+    params(("id" = String, Path, description = "The alert's id")),
+    responses(
+        (status = 200, description = "Those alerts", body = RelatedAlerts),
+        (status = 404, description = "There is no such alert", body = Problem, content_type = "application/problem+json")))]
+pub async fn related(
+    State(shared): State<Arc<Shared>>,
+    by: By,
+    Id(id): Id<String>,
+) -> Result<Json<RelatedAlerts>, Problem> {
+    let (limits, lens) = (by.limits(), by.lens());
+    blocking(move || {
+        let cases = Cases::open_read_only(&shared.state_dir)?.within(&limits);
+        let mut alerts = Vec::new();
+        for (by, alert) in cases.related(&id, RELATED_MAX)? {
+            alerts.push(RelatedAlert { by, alert: lens.alert(alert, &cases, &shared.calendar)? });
+        }
+        Ok(Json(RelatedAlerts { alerts }))
+    })
+    .await
+}

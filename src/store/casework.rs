@@ -1,0 +1,211 @@
+//! Orders on cases: one alert given to somebody else, a shift handed over, two alerts joined, and which alerts are the same
+//! matter. Each is one transaction with its records in the audit log.
+
+use rusqlite::{OptionalExtension, Row, params, params_from_iter};
+
+use super::{
+    CaseError, Cases, StoreError, alert_rows::Rows, alerts, explain, limited, sums::Changes, sums::Summed,
+};
+use crate::{
+    access::{Action as Permit, Roles, decide},
+    alert::{
+        Action, Alert, Desk,
+        casework::{NOBODY, Terms},
+        desk::{Order, Refusal},
+    },
+    say,
+    text::quoted,
+};
+
+/// The most alerts that one shift hands over at a time.
+pub const HAND_OVER_MAX: usize = 1000;
+
+/// The latest findings that are looked through for a payee.
+const LOOKED_THROUGH: u32 = 50_000;
+
+/// What a shift hands over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HandOver {
+    /// Whose alerts.
+    pub from: String,
+    /// To whom; `-` for nobody.
+    pub to: String,
+    /// Who does it.
+    pub who: String,
+    /// What the next shift has to know.
+    pub why: Option<String>,
+}
+
+/// Why an alert is listed with another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Kinship {
+    /// It goes on with it, or the other way round.
+    Merged,
+    /// The one of the same rule and key before it, or after it.
+    Previous,
+    /// The same budget line.
+    Line,
+    /// The same payee.
+    Payee,
+    /// The same unit.
+    Unit,
+}
+
+impl Cases {
+    /// Carries out an order within a transaction.
+    pub(super) fn carry_out(
+        &self,
+        summed: &Summed<'_>,
+        id: &str,
+        (order, desk): (&Order, &Desk),
+        now: i64,
+    ) -> Result<Alert, CaseError> {
+        let alert = self.own(summed.transaction, id)?;
+        if let (Action::Merge, Some(into)) = (order.action, &order.terms.into) {
+            let into = self.own(summed.transaction, into)?;
+            let (ended, goes_on) = desk.merge(alert, into, order, now)?;
+            self.keep(summed, &ended, order, now)?;
+            self.keep(summed, &goes_on, order, now)?;
+            return Ok(ended.alert);
+        }
+        if let (Action::Assign, Some(to)) = (order.action, &order.terms.to) {
+            self.check_officer(summed, to)?;
+        }
+        let step = desk.act(alert, order, now)?;
+        self.keep(summed, &step, order, now)?;
+        Ok(step.alert)
+    }
+
+    /// Where the state knows people, an alert goes to one who may work on it.
+    fn check_officer(&self, summed: &Summed<'_>, name: &str) -> Result<(), CaseError> {
+        let fail = |error| explain(&self.dir, error);
+        let c = summed.transaction;
+        let knows: bool =
+            c.query_row("SELECT EXISTS (SELECT 1 FROM users)", [], |row| row.get(0)).map_err(fail)?;
+        if name.trim() == NOBODY || !knows {
+            return Ok(());
+        }
+        let sql = "SELECT roles FROM users WHERE name = ?1 AND disabled_at IS NULL";
+        let roles: Option<String> =
+            c.query_row(sql, [name.trim()], |row| row.get(0)).optional().map_err(fail)?;
+        let may = roles
+            .and_then(|roles| roles.parse::<Roles>().ok())
+            .is_some_and(|roles| decide(&roles, Permit::WorkAlerts));
+        match may {
+            true => Ok(()),
+            false => Err(Refusal::Missing(say!(
+                "{name} is nobody who works on alerts: `fiscwatch user list` shows who does",
+                name = quoted(name)
+            ))
+            .into()),
+        }
+    }
+
+    /// Gives all alerts of somebody that are not over to somebody else, or puts them back: all of them, or none. Gives how
+    /// many.
+    ///
+    /// # Errors
+    /// If there are none, or too many, or it is refused.
+    pub fn hand_over(&mut self, shift: &HandOver, desk: &Desk, now: i64) -> Result<usize, CaseError> {
+        let dir = self.dir.clone();
+        let fail = |error| explain(&dir, error);
+        let transaction = self.begin().map_err(fail)?;
+        let sql = "SELECT alert_id FROM alerts WHERE state NOT IN ('closed', 'dismissed', 'resolved')
+                   AND json_extract(body, '$.owner') = ?1 ORDER BY opened_at, alert_id LIMIT ?2";
+        let ids: Vec<String> = {
+            let mut statement = transaction.prepare(sql).map_err(fail)?;
+            let rows = statement.query_map(params![shift.from, HAND_OVER_MAX + 1], |row| row.get(0));
+            rows.map_err(fail)?.collect::<Result<_, _>>().map_err(fail)?
+        };
+        let from = quoted(&shift.from);
+        if ids.is_empty() {
+            return Err(Refusal::State(say!("{from} has no alert that is not over", from)).into());
+        }
+        if ids.len() > HAND_OVER_MAX {
+            let most = HAND_OVER_MAX;
+            return Err(Refusal::State(say!(
+                "{from} has more than {most} alerts: that is no shift. Give them on by a filter instead",
+                from,
+                most
+            ))
+            .into());
+        }
+        let terms = Terms { to: Some(shift.to.clone()), ..Terms::default() };
+        let (who, why) = (shift.who.clone(), shift.why.clone());
+        let order = Order { action: Action::Assign, who, why, version: None, letter: None, terms };
+        let changes = Changes::default();
+        let summed = changes.within(&transaction);
+        for id in &ids {
+            self.carry_out(&summed, id, (&order, desk), now)?;
+        }
+        changes.end(&transaction).map_err(fail)?;
+        transaction.commit().map_err(fail)?;
+        Ok(ids.len())
+    }
+
+    /// The alerts that are the same matter as one, the closest and newest first; `most` of each kind, each once.
+    ///
+    /// # Errors
+    /// If there is no such alert.
+    pub fn related(&self, id: &str, most: u32) -> Result<Vec<(Kinship, Alert)>, CaseError> {
+        let (alert, _, findings) = self.show(id, 1)?;
+        let mut related: Vec<(Kinship, Alert)> = Vec::new();
+        let mut add = |kinship, alerts: Vec<Alert>| {
+            for other in alerts {
+                if other.alert_id != id && !related.iter().any(|(_, known)| known.alert_id == other.alert_id)
+                {
+                    related.push((kinship, other));
+                }
+            }
+        };
+        let case = &alert.case;
+        let named: Vec<&String> = case.merged.iter().chain(&case.merged_into).collect();
+        let ids = serde_json::to_string(&named).unwrap_or_default();
+        add(Kinship::Merged, self.alike("a.alert_id IN (SELECT value FROM json_each(?))", &[&ids], most)?);
+        let previous = alert.previous.clone().unwrap_or_default();
+        let before_or_after = "(a.alert_id = ? OR json_extract(a.body, '$.previous') = ?)";
+        let of_rule = format!("a.rule_id = ? AND {before_or_after}");
+        add(Kinship::Previous, self.alike(&of_rule, &[&alert.rule_id, &previous, id], most)?);
+        // Lists keep labels in columns of their own: bodies are not taken apart for this.
+        let rows = self.read(Rows::of)?.source();
+        for (kinship, label, column) in
+            [(Kinship::Line, "budget_line_id", "budget_lines"), (Kinship::Unit, "unit_code", "units")]
+        {
+            if let Some(value) = alert.labels.first(label) {
+                let has =
+                    format!("a.alert_id IN (SELECT r.alert_id FROM {rows} r WHERE instr(r.{column}, ?) > 0)");
+                let value = serde_json::Value::from(value).to_string();
+                add(kinship, self.alike(&has, &[&value], most)?);
+            }
+        }
+        let payee = findings.first().and_then(|finding| {
+            let of = |name: &str| finding.key.get(name).or_else(|| finding.values.get(name));
+            of("payee_account")
+                .or_else(|| of("payee_name"))
+                .and_then(|value| value.as_str())
+                .map(str::to_owned)
+        });
+        if let Some(payee) = payee {
+            let text = serde_json::Value::from(payee).to_string();
+            let paid = format!(
+                "a.alert_id IN (SELECT l.alert_id FROM alert_findings l JOIN findings f ON f.seq = l.finding
+                 WHERE f.seq > (SELECT max(seq) FROM findings) - {LOOKED_THROUGH} AND instr(f.body, ?) > 0)"
+            );
+            add(Kinship::Payee, self.alike(&paid, &[&text], most)?);
+        }
+        related.sort_by_key(|(kinship, _)| *kinship as usize);
+        Ok(related)
+    }
+
+    fn alike(&self, condition: &str, values: &[&str], most: u32) -> Result<Vec<Alert>, StoreError> {
+        let mut conditions = limited::alerts(self.limits());
+        conditions.and(condition, values.iter().map(|value| (*value).to_owned().into()));
+        let sql = format!(
+            "SELECT a.body FROM alerts a {} ORDER BY a.opened_at DESC, a.alert_id LIMIT {most}",
+            conditions.clause()
+        );
+        let row = |row: &Row<'_>| alerts::alert(row);
+        self.read(|c| c.prepare(&sql)?.query_map(params_from_iter(conditions.values), row)?.collect())
+    }
+}
