@@ -30,13 +30,13 @@ pub mod stream;
 
 pub mod diagnostic;
 
-pub mod yaml;
+pub(crate) mod yaml;
 
-pub mod private;
+pub(crate) mod private;
 
-pub mod paths;
+pub(crate) mod paths;
 
-pub mod spreadsheet;
+pub(crate) mod spreadsheet;
 
 pub mod personal;
 
@@ -47,7 +47,7 @@ pub mod access;
 // The way of the data.
 pub mod journal;
 
-pub mod inspect;
+pub(crate) mod inspect;
 
 pub mod markup;
 
@@ -97,7 +97,7 @@ pub mod app;
 // The command line.
 pub mod simulate;
 
-pub mod shipped;
+pub(crate) mod shipped;
 
 #[allow(clippy::print_stderr, clippy::print_stdout)]
 pub mod cli;

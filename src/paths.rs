@@ -4,7 +4,7 @@ use std::path::{Component, Path, PathBuf};
 
 /// `path` taken from `folder`, without the `..` that only leads back: messages show what is read here.
 #[must_use]
-pub fn from_folder(folder: &Path, path: impl AsRef<Path>) -> PathBuf {
+pub(crate) fn from_folder(folder: &Path, path: impl AsRef<Path>) -> PathBuf {
     let mut clean = PathBuf::new();
     for part in folder.join(path).components() {
         match part {

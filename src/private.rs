@@ -20,7 +20,7 @@ const FOLDER: u32 = 0o700;
 ///
 /// # Errors
 /// If the kernel refuses.
-pub fn keep_memory() -> Result<()> {
+pub(crate) fn keep_memory() -> Result<()> {
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     Ok(())
@@ -30,7 +30,7 @@ pub fn keep_memory() -> Result<()> {
 ///
 /// # Errors
 /// If it cannot be made or opened.
-pub fn create(path: &Path) -> Result<File> {
+pub(crate) fn create(path: &Path) -> Result<File> {
     OpenOptions::new().write(true).create(true).truncate(true).mode(FILE).open(path)
 }
 
@@ -38,7 +38,7 @@ pub fn create(path: &Path) -> Result<File> {
 ///
 /// # Errors
 /// If it is there, or cannot be made.
-pub fn create_new(path: &Path) -> Result<File> {
+pub(crate) fn create_new(path: &Path) -> Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(FILE).open(path)
 }
 
@@ -46,7 +46,7 @@ pub fn create_new(path: &Path) -> Result<File> {
 ///
 /// # Errors
 /// If it cannot be made or opened.
-pub fn open(path: &Path) -> Result<File> {
+pub(crate) fn open(path: &Path) -> Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(FILE).open(path)
 }
 
@@ -54,7 +54,7 @@ pub fn open(path: &Path) -> Result<File> {
 ///
 /// # Errors
 /// If it cannot be made.
-pub fn unnamed() -> Result<File> {
+pub(crate) fn unnamed() -> Result<File> {
     tempfile::tempfile()
 }
 
@@ -62,7 +62,7 @@ pub fn unnamed() -> Result<File> {
 ///
 /// # Errors
 /// If it cannot be written.
-pub fn write(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
+pub(crate) fn write(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
     create(path)?.write_all(bytes.as_ref())
 }
 
@@ -70,7 +70,7 @@ pub fn write(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
 ///
 /// # Errors
 /// If it is there, or cannot be made.
-pub fn create_dir(path: &Path) -> Result<()> {
+pub(crate) fn create_dir(path: &Path) -> Result<()> {
     DirBuilder::new().mode(FOLDER).create(path)
 }
 
@@ -78,6 +78,6 @@ pub fn create_dir(path: &Path) -> Result<()> {
 ///
 /// # Errors
 /// If one cannot be made.
-pub fn create_dir_all(path: &Path) -> Result<()> {
+pub(crate) fn create_dir_all(path: &Path) -> Result<()> {
     DirBuilder::new().recursive(true).mode(FOLDER).create(path)
 }

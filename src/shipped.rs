@@ -14,7 +14,7 @@ macro_rules! files {
 }
 
 /// Every shipped file by its path in the project.
-pub static FILES: &[(&str, &str)] = files! { "":
+pub(crate) static FILES: &[(&str, &str)] = files! { "":
     "config/fiscwatch.yaml",
     "config/lists/allowed_classes.csv",
     "config/lists/blacklist.csv",
@@ -88,7 +88,7 @@ const EXAMPLE_SETTINGS: [(&str, &str); 3] = [
 
 /// The shipped files, and with `example` a few events, a rule and a configuration that reads both.
 #[must_use]
-pub fn files(example: bool) -> Vec<(&'static str, Cow<'static, str>)> {
+pub(crate) fn files(example: bool) -> Vec<(&'static str, Cow<'static, str>)> {
     let configured = |text: &'static str| {
         EXAMPLE_SETTINGS.iter().fold(text.to_owned(), |text, (shipped, own)| text.replacen(shipped, own, 1))
     };
@@ -104,7 +104,7 @@ pub fn files(example: bool) -> Vec<(&'static str, Cow<'static, str>)> {
 ///
 /// # Errors
 /// If the folder cannot be written.
-pub fn write(folder: &Path, files: &[(&str, Cow<'_, str>)]) -> std::io::Result<()> {
+pub(crate) fn write(folder: &Path, files: &[(&str, Cow<'_, str>)]) -> std::io::Result<()> {
     let (mut begun, is_there) = (Vec::new(), folder.exists());
     let written = files.iter().try_for_each(|(path, text)| {
         let path = folder.join(path);

@@ -5,16 +5,16 @@ use std::io::{self, Write};
 use crate::event::hidden::is_hidden;
 
 /// What tells a spreadsheet that a file is UTF-8.
-pub const BYTE_ORDER_MARK: &str = "\u{feff}";
+pub(crate) const BYTE_ORDER_MARK: &str = "\u{feff}";
 
 /// A CSV file whose cells are all guarded.
-pub struct Rows<W: Write> {
+pub(crate) struct Rows<W: Write> {
     out: csv::Writer<W>,
 }
 
 impl<W: Write> Rows<W> {
     /// For programs: lines end as on Unix.
-    pub fn plain(out: W) -> Self {
+    pub(crate) fn plain(out: W) -> Self {
         Self { out: csv::Writer::from_writer(out) }
     }
 
@@ -22,7 +22,7 @@ impl<W: Write> Rows<W> {
     ///
     /// # Errors
     /// If `out` cannot be written.
-    pub fn marked(mut out: W) -> io::Result<Self> {
+    pub(crate) fn marked(mut out: W) -> io::Result<Self> {
         out.write_all(BYTE_ORDER_MARK.as_bytes())?;
         let out = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(out);
         Ok(Self { out })
@@ -32,7 +32,7 @@ impl<W: Write> Rows<W> {
     ///
     /// # Errors
     /// If the file cannot be written, or the row has another length than the one before.
-    pub fn row<T: AsRef<str>>(&mut self, cells: impl IntoIterator<Item = T>) -> io::Result<()> {
+    pub(crate) fn row<T: AsRef<str>>(&mut self, cells: impl IntoIterator<Item = T>) -> io::Result<()> {
         let cells = cells.into_iter().map(|cell| safe(cell.as_ref()));
         self.out.write_record(cells).map_err(io::Error::from)
     }
@@ -41,14 +41,14 @@ impl<W: Write> Rows<W> {
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn flush(&mut self) -> io::Result<()> {
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
     }
 }
 
 /// A cell that no spreadsheet runs: what begins like a formula gets an apostrophe in front, but for plain numbers.
 #[must_use]
-pub fn safe(text: &str) -> String {
+pub(crate) fn safe(text: &str) -> String {
     // Some programs pass over blanks, and over what nobody sees, in front of a formula.
     let seen = text.trim_start_matches(|c: char| c.is_whitespace() || is_hidden(c));
     let risky = seen.starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠']);

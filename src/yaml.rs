@@ -16,7 +16,7 @@ pub struct Document<'t> {
 }
 
 /// A node of a document.
-pub type Node<'t> = MarkedYaml<'t>;
+pub(crate) type Node<'t> = MarkedYaml<'t>;
 
 /// A text with its place in the file.
 #[derive(Debug, Clone)]
@@ -214,7 +214,7 @@ fn is_in_curly_quotes(text: &str) -> bool {
 
 /// Whether a node is null or empty.
 #[must_use]
-pub fn is_null(node: &Node<'_>) -> bool {
+pub(crate) fn is_null(node: &Node<'_>) -> bool {
     matches!(&node.data, YamlData::Representation(text, style, _)
         if *style == saphyr::ScalarStyle::Plain && matches!(text.as_ref(), "" | "~" | "null"))
 }

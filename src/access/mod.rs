@@ -6,9 +6,9 @@ mod limits;
 mod password;
 mod rate;
 mod role;
-pub mod seal;
+pub(crate) mod seal;
 mod secret;
-pub mod session;
+pub(crate) mod session;
 mod throttle;
 mod totp;
 

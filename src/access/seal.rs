@@ -47,7 +47,7 @@ impl std::fmt::Debug for SealKey {
 
 /// Whether a signature is that of a public key.
 #[must_use]
-pub fn is_signed(key: &str, message: &[u8], signature: &str) -> bool {
+pub(crate) fn is_signed(key: &str, message: &[u8], signature: &str) -> bool {
     let key = bytes(key).and_then(|key| VerifyingKey::from_bytes(&key).ok());
     let signature = bytes(signature).map(|signature| Signature::from_bytes(&signature));
     key.zip(signature).is_some_and(|(key, signature)| key.verify_strict(message, &signature).is_ok())

@@ -3,11 +3,11 @@
 use super::{NewToken, secret};
 
 /// How long a session lasts without a request, in microseconds.
-pub const IDLE: i64 = 30 * 60 * 1_000_000;
+pub(crate) const IDLE: i64 = 30 * 60 * 1_000_000;
 /// How long it lasts at most.
-pub const LONGEST: i64 = 12 * 3600 * 1_000_000;
+pub(crate) const LONGEST: i64 = 12 * 3600 * 1_000_000;
 /// Sessions of one user at a time; one more ends the oldest.
-pub const OF_ONE: usize = 16;
+pub(crate) const OF_ONE: usize = 16;
 
 /// A session, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,13 +46,13 @@ impl Session {
 
 /// The cookie of a session that begins.
 #[must_use]
-pub fn new_cookie() -> NewToken {
+pub(crate) fn new_cookie() -> NewToken {
     NewToken::with_prefix("")
 }
 
 /// What a page of ours sends with a change and no other page can know: it is made from the cookie, which no page reads.
 #[must_use]
-pub fn csrf(cookie: &str) -> String {
+pub(crate) fn csrf(cookie: &str) -> String {
     secret::digest_of(&["csrf ", cookie])
 }
 

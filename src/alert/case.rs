@@ -178,7 +178,7 @@ const MENTION_CHARS: usize = 64;
 
 /// Whom a text names by `@name`. What stands before the sign decides: `a@b.cn` is an address.
 #[must_use]
-pub fn mentions(text: &str) -> Vec<String> {
+pub(crate) fn mentions(text: &str) -> Vec<String> {
     let mut named: Vec<String> = Vec::new();
     let mut before = None;
     for (at, sign) in text.char_indices() {
@@ -232,7 +232,7 @@ mod tests {
         assert_eq!(named("write to a@b.cn"), "");
         assert_eq!(named("see @zhang."), "zhang");
         assert_eq!(mentions(&format!("@{}", "x".repeat(65))), [] as [String; 0]);
-        let many: String = (0..99).map(|n| format!("@u{n} ")).collect();
+        let many = (0..99).map(|n| format!("@u{n}")).collect::<Vec<_>>().join(" ");
         assert_eq!(mentions(&many).len(), MENTIONS_MAX);
     }
 

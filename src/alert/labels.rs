@@ -15,7 +15,7 @@ pub struct Labels(BTreeMap<String, Vec<String>>);
 /// A label's value is cut after so many characters: it goes to mail subjects, metrics of others and group keys.
 const VALUE_MAX: usize = 200;
 /// The type of the event, which a finding tells beside its labels.
-pub const TYPE: &str = "type";
+pub(crate) const TYPE: &str = "type";
 
 impl Labels {
     /// Adds a value.

@@ -131,7 +131,7 @@ impl QuietHours {
 ///
 /// # Errors
 /// If it is not that.
-pub fn parse_minutes(text: &str) -> Result<(u32, u32), String> {
+pub(crate) fn parse_minutes(text: &str) -> Result<(u32, u32), String> {
     let wrong = || say!("{text} is not a time of day such as 22:00-06:30", text = quoted(text));
     let minute = |part: &str| -> Option<u32> {
         let (hour, minute) = part.trim().split_once(':')?;

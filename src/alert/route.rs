@@ -62,7 +62,7 @@ impl Passage {
 }
 
 /// The label by which every alert is a group of its own.
-pub const ALERT: &str = "alert";
+pub(crate) const ALERT: &str = "alert";
 
 impl Route {
     /// The routes that an alert with these labels takes.

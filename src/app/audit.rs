@@ -28,7 +28,7 @@ fn key_file(config: &Config) -> PathBuf {
 ///
 /// # Errors
 /// If the key, the state or the file outside cannot be read or written.
-pub fn seal(config: &Config, now: i64) -> anyhow::Result<Option<Seal>> {
+pub(crate) fn seal(config: &Config, now: i64) -> anyhow::Result<Option<Seal>> {
     let audit = Audit::open(&config.state_dir)?;
     // Where nothing is to be sealed, no key is made.
     let seal = match audit.is_sealed()? {
@@ -81,7 +81,7 @@ fn keep(path: &Path, seal: &Seal) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// If it cannot be read, or a line of it is no seal.
-pub fn last_kept(path: &Path) -> anyhow::Result<Option<Seal>> {
+pub(crate) fn last_kept(path: &Path) -> anyhow::Result<Option<Seal>> {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),

@@ -49,7 +49,7 @@ const TROUBLE: Duration = Duration::from_secs(5);
 
 /// The running loop.
 #[derive(Debug)]
-pub struct DeliverTask {
+pub(crate) struct DeliverTask {
     task: JoinHandle<()>,
     stop: CancellationToken,
     flush: CancellationToken,
@@ -60,7 +60,7 @@ impl DeliverTask {
     ///
     /// # Errors
     /// If the outbox cannot be opened.
-    pub fn start(shared: &Arc<Shared>) -> Result<Self, StoreError> {
+    pub(crate) fn start(shared: &Arc<Shared>) -> Result<Self, StoreError> {
         let bundling = Outbox::open(&shared.state_dir)?;
         let sending = Arc::new(Mutex::new(Outbox::open(&shared.state_dir)?));
         let (stop, flush) = (CancellationToken::new(), CancellationToken::new());
@@ -69,7 +69,7 @@ impl DeliverTask {
     }
 
     /// Ends the loop; to `flush`, what waits only for its group is delivered first, if the sinks take it soon.
-    pub async fn end(self, flush: bool) {
+    pub(crate) async fn end(self, flush: bool) {
         match flush {
             true => self.flush.cancel(),
             false => self.stop.cancel(),

@@ -12,24 +12,24 @@ use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 
 /// The running sources.
 #[derive(Default)]
-pub struct SourceTasks {
+pub(crate) struct SourceTasks {
     tasks: FuturesUnordered<BoxFuture<'static, (String, Result<(), SourceError>)>>,
 }
 
 impl SourceTasks {
     /// Whether no source runs.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.tasks.is_empty()
     }
 
     /// The next source that ends; `None` when all have ended.
-    pub async fn join_next(&mut self) -> Option<(String, Result<(), SourceError>)> {
+    pub(crate) async fn join_next(&mut self) -> Option<(String, Result<(), SourceError>)> {
         self.tasks.next().await
     }
 }
 
 /// Starts all sources at their positions; `once`, they end when what is there now is read.
-pub fn spawn(config: &Config, daemon: &Daemon, once: bool) -> SourceTasks {
+pub(crate) fn spawn(config: &Config, daemon: &Daemon, once: bool) -> SourceTasks {
     let tasks = SourceTasks::default();
     for (name, source) in &config.sources {
         let outlet = Outlet {

@@ -17,7 +17,7 @@ use crate::{config::Config, diagnostic::os_reason, http::Ports, say};
 ///
 /// # Errors
 /// If one is taken or not allowed.
-pub async fn open(config: &Config) -> anyhow::Result<Ports> {
+pub(crate) async fn open(config: &Config) -> anyhow::Result<Ports> {
     let main = listen("http.listen", config.listen).await?;
     let ingest = optional("http.ingest", config.clients.ingest).await?;
     let scrape = optional("http.scrape", config.clients.scrape).await?;
@@ -35,7 +35,7 @@ async fn optional(key: &str, address: Option<SocketAddr>) -> anyhow::Result<Opti
 ///
 /// # Errors
 /// If it is taken or not allowed.
-pub async fn listen(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+pub(crate) async fn listen(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|e| match e.kind() {
         io::ErrorKind::AddrInUse => anyhow!(say!(
             "cannot listen on {address}: another program has the port, perhaps another fiscwatch. Stop it, or set {key} to another one",
@@ -55,7 +55,7 @@ pub async fn listen(key: &str, address: SocketAddr) -> anyhow::Result<TcpListene
 ///
 /// # Errors
 /// If the system has no descriptor left.
-pub fn again(ports: &Ports) -> io::Result<Ports> {
+pub(crate) fn again(ports: &Ports) -> io::Result<Ports> {
     use std::os::fd::AsFd;
     let again = |listener: &TcpListener| {
         let socket = std::net::TcpListener::from(listener.as_fd().try_clone_to_owned()?);
@@ -71,7 +71,7 @@ pub fn again(ports: &Ports) -> io::Result<Ports> {
 
 /// The file of the socket, which goes with the daemon.
 #[derive(Debug)]
-pub struct SocketFile(PathBuf);
+pub(crate) struct SocketFile(PathBuf);
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
@@ -84,7 +84,7 @@ impl Drop for SocketFile {
 ///
 /// # Errors
 /// If something else is at its path, or it cannot be made there.
-pub fn local(config: &Config) -> anyhow::Result<Option<(UnixListener, SocketFile)>> {
+pub(crate) fn local(config: &Config) -> anyhow::Result<Option<(UnixListener, SocketFile)>> {
     let Some(path) = &config.clients.socket else { return Ok(None) };
     let here = || say!("cannot make the socket {path} (http.socket)", path = path.display());
     clear(path).with_context(here)?;

@@ -1,10 +1,10 @@
 //! Wiring: a daemon is put together here, started and ended.
 
 mod assembly;
-pub mod audit;
+pub(crate) mod audit;
 mod deliver;
 mod ingest;
-pub mod listen;
+pub(crate) mod listen;
 mod output;
 mod quarantined;
 mod query;

@@ -85,7 +85,7 @@ pub async fn line_forecasts(config: &Config, lines: &RecordBatch, now: i64) -> a
 }
 
 /// Has the forecasts of a running daemon made.
-pub fn make_forecasts(config: &Arc<Config>) -> MakeForecasts {
+pub(crate) fn make_forecasts(config: &Arc<Config>) -> MakeForecasts {
     let config = Arc::clone(config);
     Box::new(move |lines, now| {
         let table = budget_lines(lines.lines_covered(), &config.calendar, now);

@@ -18,7 +18,7 @@ const LATER: u16 = 503;
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Answers requests until the daemon stops; `None` where none are read.
-pub fn start(config: &Config, daemon: &Daemon) -> Option<JoinHandle<()>> {
+pub(crate) fn start(config: &Config, daemon: &Daemon) -> Option<JoinHandle<()>> {
     let settings = config.decide.kafka.clone()?;
     let (shared, stop, runtime) = (Arc::clone(&daemon.shared), daemon.stop.clone(), Handle::current());
     let metrics = Arc::clone(&shared.metrics);

@@ -30,7 +30,7 @@ const SOURCES_STOP: Duration = Duration::from_secs(5);
 /// How often the files of reference lists are looked at.
 const LISTS_EVERY: Duration = Duration::from_secs(1);
 /// How long open HTTP requests may take at the end.
-pub const SERVER_STOP: Duration = Duration::from_secs(2);
+pub(crate) const SERVER_STOP: Duration = Duration::from_secs(2);
 
 /// Runs the daemon until it is asked to stop.
 ///

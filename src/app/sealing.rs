@@ -50,7 +50,7 @@ impl SealingParts {
 
 /// The thread, and how it is woken.
 #[derive(Debug)]
-pub struct SealingTask {
+pub(crate) struct SealingTask {
     wake: SyncSender<()>,
     flags: Arc<Flags>,
     thread: JoinHandle<()>,
@@ -60,7 +60,7 @@ pub struct SealingTask {
 
 impl SealingTask {
     /// Starts the thread; it looks once at what there is to do, and then whenever it is woken.
-    pub fn start(sealing: SealingParts, shared: &Arc<Shared>) -> Self {
+    pub(crate) fn start(sealing: SealingParts, shared: &Arc<Shared>) -> Self {
         let SealingParts { sealer, wake, woken } = sealing;
         let flags = Arc::new(Flags::default());
         let (theirs, shared) = (Arc::clone(&flags), Arc::clone(shared));
@@ -75,7 +75,7 @@ impl SealingTask {
     }
 
     /// Waits until the disk fails; for ever, if it does not.
-    pub async fn failed(&mut self) -> StoreError {
+    pub(crate) async fn failed(&mut self) -> StoreError {
         match (&mut self.failed).await {
             Ok(error) => error,
             Err(_) => std::future::pending().await,
@@ -86,7 +86,7 @@ impl SealingTask {
     ///
     /// # Errors
     /// If the disk failed.
-    pub fn end(mut self, finish: bool) -> Result<(), StoreError> {
+    pub(crate) fn end(mut self, finish: bool) -> Result<(), StoreError> {
         self.flags.stop.store(!finish, Ordering::SeqCst);
         self.flags.ending.store(true, Ordering::SeqCst);
         // If there is no room, it is about to look anyway.

@@ -17,7 +17,7 @@ use crate::{
 const TRY: Duration = Duration::from_millis(200);
 
 /// How waiting for the state directory ended.
-pub enum Waited {
+pub(crate) enum Waited {
     /// It is ours; `after_another` if we had to wait for it.
     Locked { lock: StateLock, after_another: bool },
     /// We were asked to stop.
@@ -29,7 +29,11 @@ pub enum Waited {
 ///
 /// # Errors
 /// If another instance has it and this one is no standby, or it cannot be taken at all.
-pub async fn lock_state(config: &Config, ports: &Ports, signals: &mut Signals) -> anyhow::Result<Waited> {
+pub(crate) async fn lock_state(
+    config: &Config,
+    ports: &Ports,
+    signals: &mut Signals,
+) -> anyhow::Result<Waited> {
     crate::store::not_a_backup(&config.state_dir)?;
     let pid = match StateLock::acquire(&config.state_dir) {
         Ok(lock) => return Ok(Waited::Locked { lock, after_another: false }),

@@ -16,7 +16,7 @@ use crate::{
 const EVERY: Duration = Duration::from_hours(1);
 
 /// Makes the statement until the daemon stops.
-pub async fn keep(shared: Arc<Shared>) {
+pub(crate) async fn keep(shared: Arc<Shared>) {
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The tables of a state directory.
-pub struct StoredTables {
+pub(crate) struct StoredTables {
     dir: PathBuf,
     schema: SchemaRef,
     calendar: Arc<Calendar>,
@@ -29,7 +29,7 @@ pub struct StoredTables {
 
 impl StoredTables {
     /// The tables of `dir`, with events in `schema`.
-    pub fn new(dir: &Path, schema: &SchemaRef, calendar: &Arc<Calendar>) -> Self {
+    pub(crate) fn new(dir: &Path, schema: &SchemaRef, calendar: &Arc<Calendar>) -> Self {
         let (schema, calendar) = (Arc::clone(schema), Arc::clone(calendar));
         Self { dir: dir.to_owned(), schema, calendar, remembered: Arc::default() }
     }

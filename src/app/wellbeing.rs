@@ -29,7 +29,7 @@ const SEND: Duration = Duration::from_mins(2);
 const BEAT: Duration = Duration::from_secs(10);
 
 /// Starts looking after the daemon, until it stops.
-pub fn start(shared: &Arc<Shared>, watch: Watch, stop: &CancellationToken) -> JoinHandle<()> {
+pub(crate) fn start(shared: &Arc<Shared>, watch: Watch, stop: &CancellationToken) -> JoinHandle<()> {
     let (shared, stop) = (Arc::clone(shared), stop.clone());
     tokio::spawn(async move {
         let look = look(Arc::clone(&shared), watch.clone());

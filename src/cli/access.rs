@@ -14,19 +14,19 @@ use crate::{
 };
 
 #[derive(Debug, Subcommand)]
-pub enum AccessCommand {
+pub(crate) enum AccessCommand {
     /// Show which roles may do what, by which requests and commands
     Show(ShowArgs),
 }
 
 #[derive(Debug, clap::Args)]
-pub struct ShowArgs {
+pub(crate) struct ShowArgs {
     #[command(flatten)]
     form: Form,
 }
 
 /// What each command on the state asks for. The others read no state, or are for whoever runs the machine.
-pub const COMMANDS: &[(&str, Action)] = &[
+pub(crate) const COMMANDS: &[(&str, Action)] = &[
     ("alerts ack", Action::WorkAlerts),
     ("alerts approve", Action::ReviewAlerts),
     ("alerts assign", Action::WorkAlerts),
@@ -84,7 +84,7 @@ pub const COMMANDS: &[(&str, Action)] = &[
     ("user totp", Action::ManageUsers),
 ];
 
-pub fn access(command: &AccessCommand) -> anyhow::Result<ExitCode> {
+pub(crate) fn access(command: &AccessCommand) -> anyhow::Result<ExitCode> {
     let AccessCommand::Show(args) = command;
     show(args)
 }
@@ -133,7 +133,7 @@ fn row(action: Action) -> Row {
 }
 
 /// A role as people call it: by its word, and by the field's term where that is spoken.
-pub fn titled(role: Role) -> String {
+pub(crate) fn titled(role: Role) -> String {
     match spoken() {
         Language::Zh => format!("{}（{}）", role.zh(), role.word()),
         Language::En => role.word().to_owned(),

@@ -29,13 +29,13 @@ use crate::{
 use casework::{
     AssignArgs, CloseArgs, DueArgs, HandOverArgs, MergeArgs, assign, close, due, hand_over, merge,
 };
-pub use list::alert_table;
+pub(crate) use list::alert_table;
 use list::{ListArgs, list};
 use show::{ShowArgs, show};
 
 #[derive(Debug, Subcommand)]
 #[allow(clippy::large_enum_variant)] // It is made once.
-pub enum AlertsCommand {
+pub(crate) enum AlertsCommand {
     /// Show the newest alerts that are not over
     List(ListArgs),
     /// Show one alert with its history, evidence and notifications
@@ -71,7 +71,7 @@ pub enum AlertsCommand {
 }
 
 #[derive(Debug, Args)]
-pub struct ActArgs {
+pub(crate) struct ActArgs {
     /// The alerts' ids, or their beginnings
     #[arg(required = true)]
     ids: Vec<String>,
@@ -91,7 +91,7 @@ pub struct ActArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct InquireArgs {
+pub(crate) struct InquireArgs {
     /// The alert's id, or its beginning
     id: String,
     /// Workdays that the unit has for its answer, by the list of holidays; alerts.explain.deadline without it
@@ -115,7 +115,7 @@ pub struct InquireArgs {
     json: bool,
 }
 
-pub fn alerts(command: &AlertsCommand) -> anyhow::Result<ExitCode> {
+pub(crate) fn alerts(command: &AlertsCommand) -> anyhow::Result<ExitCode> {
     match command {
         AlertsCommand::List(args) => list(args),
         AlertsCommand::Show(args) => show(args),

@@ -22,7 +22,7 @@ use crate::{
 };
 
 #[derive(Debug, Subcommand)]
-pub enum AuditCommand {
+pub(crate) enum AuditCommand {
     /// Show the latest records
     List(ListArgs),
     /// Check that no record was changed, taken out, put in or cut off
@@ -32,7 +32,7 @@ pub enum AuditCommand {
 }
 
 #[derive(Debug, Args)]
-pub struct ListArgs {
+pub(crate) struct ListArgs {
     #[command(flatten)]
     config: ConfigArg,
     /// At most so many
@@ -43,7 +43,7 @@ pub struct ListArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct VerifyArgs {
+pub(crate) struct VerifyArgs {
     #[command(flatten)]
     config: ConfigArg,
     /// A file with seals that was kept outside of the state; `audit.head_file` of the configuration if it is not given
@@ -58,7 +58,7 @@ pub struct VerifyArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct ExportArgs {
+pub(crate) struct ExportArgs {
     #[command(flatten)]
     config: ConfigArg,
     /// In which form
@@ -71,14 +71,14 @@ pub struct ExportArgs {
 
 /// The form of an export.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum Format {
+pub(crate) enum Format {
     /// A JSON object a line
     Jsonl,
     /// A message a line as RFC 5424 has it, with the JSON object as its text
     Syslog,
 }
 
-pub fn audit(command: &AuditCommand) -> anyhow::Result<ExitCode> {
+pub(crate) fn audit(command: &AuditCommand) -> anyhow::Result<ExitCode> {
     match command {
         AuditCommand::List(args) => list(args),
         AuditCommand::Verify(args) => verify(args),

@@ -30,7 +30,7 @@ use crate::{
 };
 
 #[derive(Debug, Subcommand)]
-pub enum BudgetCommand {
+pub(crate) enum BudgetCommand {
     /// Show one budget line with all its balances, and what it will have executed at the end of its year
     Show {
         /// The `budget_line_id`
@@ -74,7 +74,7 @@ pub enum BudgetCommand {
 }
 
 #[derive(Debug, Args)]
-pub struct Common {
+pub(crate) struct Common {
     #[command(flatten)]
     config: ConfigArg,
     #[command(flatten)]
@@ -83,7 +83,7 @@ pub struct Common {
 
 /// What `top` sorts by.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum Measure {
+pub(crate) enum Measure {
     /// Executed beyond the total
     Overspent,
     /// Executed
@@ -109,7 +109,7 @@ impl Measure {
     }
 }
 
-pub fn budget(command: &BudgetCommand) -> anyhow::Result<ExitCode> {
+pub(crate) fn budget(command: &BudgetCommand) -> anyhow::Result<ExitCode> {
     let (BudgetCommand::Show { common, .. }
     | BudgetCommand::Top { common, .. }
     | BudgetCommand::Indicators { common, .. }

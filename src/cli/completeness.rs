@@ -19,7 +19,7 @@ use crate::{
 };
 
 #[derive(Debug, Args)]
-pub struct CompletenessArgs {
+pub(crate) struct CompletenessArgs {
     /// The local day, such as 2026-03-05; yesterday if it is not given
     #[arg(long)]
     day: Option<String>,
@@ -29,7 +29,7 @@ pub struct CompletenessArgs {
     form: Form,
 }
 
-pub fn completeness(args: &CompletenessArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn completeness(args: &CompletenessArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.permitted(Action::ReadBudget)?;
     let (day, span) = day_span(&config.calendar, args.day.as_deref(), SystemClock.now())
         .map_err(anyhow::Error::msg)

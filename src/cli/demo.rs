@@ -34,7 +34,7 @@ use crate::{
 };
 
 #[derive(Debug, Args)]
-pub struct DemoArgs {
+pub(crate) struct DemoArgs {
     /// Simulated days a second
     #[arg(long, default_value_t = 0.5)]
     pace: f64,
@@ -55,7 +55,7 @@ pub struct DemoArgs {
 /// Events are sent so many times a second.
 const FRAMES: u32 = 10;
 
-pub fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(
         args.pace > 0.0 && args.pace <= 366.0,
         say!("--pace must be above 0 and at most 366 days a second")

@@ -10,7 +10,7 @@ use crate::{
 
 /// What a list is narrowed by.
 #[derive(Debug, Clone, Args)]
-pub struct FilterArgs {
+pub(crate) struct FilterArgs {
     /// Only alerts that this officer has taken on
     #[arg(long, value_name = "NAME")]
     owner: Option<String>,
@@ -62,7 +62,7 @@ pub struct FilterArgs {
 const ALL: &str = "all";
 
 /// The words for states of alerts.
-pub fn states() -> PossibleValuesParser {
+pub(crate) fn states() -> PossibleValuesParser {
     let words = crate::alert::State::ALL.iter().map(|(_, word, _)| *word);
     PossibleValuesParser::new([ACTIVE, ALL].into_iter().chain(words))
 }
@@ -72,7 +72,7 @@ impl FilterArgs {
     ///
     /// # Errors
     /// What is wrong with its words was said; the code to end with.
-    pub fn wanted(
+    pub(crate) fn wanted(
         &self,
         state: Option<&str>,
         more: CaseFilter,

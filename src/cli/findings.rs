@@ -24,7 +24,7 @@ use crate::{
 };
 
 #[derive(Debug, Subcommand)]
-pub enum FindingsCommand {
+pub(crate) enum FindingsCommand {
     /// Show the newest findings
     List {
         #[command(flatten)]
@@ -46,7 +46,7 @@ pub enum FindingsCommand {
 }
 
 #[derive(Debug, Args)]
-pub struct WhichArgs {
+pub(crate) struct WhichArgs {
     #[command(flatten)]
     config: ConfigArg,
     /// Only of alerts in this state; `active` are those that are not over
@@ -58,7 +58,7 @@ pub struct WhichArgs {
     persons: PersonsArg,
 }
 
-pub fn findings(command: &FindingsCommand) -> anyhow::Result<ExitCode> {
+pub(crate) fn findings(command: &FindingsCommand) -> anyhow::Result<ExitCode> {
     let (FindingsCommand::List { which, .. } | FindingsCommand::Export { which }) = command;
     let action = match command {
         FindingsCommand::List { .. } => Action::ReadFindings,
@@ -139,7 +139,7 @@ fn passed(ticks: &[PassedTick], calendar: &Calendar) -> Option<String> {
 }
 
 /// Findings, a line each.
-pub fn finding_table(findings: &[Finding], calendar: &Calendar) -> Table {
+pub(crate) fn finding_table(findings: &[Finding], calendar: &Calendar) -> Table {
     let mut table = Table::new([
         Column::new("finding_id", say!("finding")).unseen(),
         Column::new("at", say!("event time")),

@@ -29,7 +29,7 @@ use crate::{
 const NEARLY_OVER: i64 = 7 * 86_400_000_000;
 
 #[derive(Debug, Args)]
-pub struct ForecastArgs {
+pub(crate) struct ForecastArgs {
     #[command(flatten)]
     events: EventsArg,
     #[command(flatten)]
@@ -39,7 +39,7 @@ pub struct ForecastArgs {
     json: bool,
 }
 
-pub fn forecast(args: &ForecastArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn forecast(args: &ForecastArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.load_beside(&args.events)?;
     let replay = Replay { record: Record::Whole, ..args.events.replay(&config)? };
     let mut months = Months::new(&config.calendar, config.lateness);

@@ -29,7 +29,7 @@ use crate::{
 };
 
 #[derive(Debug, Args)]
-pub struct GenerateArgs {
+pub(crate) struct GenerateArgs {
     /// How many payments; the other events come on top
     #[arg(long, default_value_t = 100_000)]
     payments: u64,
@@ -64,7 +64,7 @@ const LABELS: &str = "labels.jsonl";
 /// Events of one Parquet row group.
 const ROW_GROUP: usize = 65_536;
 
-pub fn generate(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn generate(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(args.units > 0, say!("--units must be at least 1"));
     anyhow::ensure!(args.days > 0, say!("--days must be at least 1"));
     let calendar = Arc::new(Calendar::new("Asia/Shanghai", 1, 1)?);

@@ -23,7 +23,7 @@ const WIDTH_MAX: usize = 100;
 const CHINESE_PAGE: &str = "{before-help}{about-with-newline}\n用法: {usage}\n\n{all-args}{after-help}";
 
 /// The command line with its help in a language.
-pub fn in_language(command: Command, language: Language) -> Command {
+pub(crate) fn in_language(command: Command, language: Language) -> Command {
     match language {
         Language::En => english(command),
         Language::Zh => {
@@ -36,7 +36,7 @@ pub fn in_language(command: Command, language: Language) -> Command {
 }
 
 /// Every text of the help, as the table of texts has it.
-pub fn texts(mut command: Command) -> BTreeSet<String> {
+pub(crate) fn texts(mut command: Command) -> BTreeSet<String> {
     command.build();
     let mut texts = BTreeSet::new();
     collect(&command, &mut texts);

@@ -8,7 +8,7 @@ use clap::Args;
 use crate::{diagnostic::os_reason, say, shipped};
 
 #[derive(Debug, Args)]
-pub struct InitArgs {
+pub(crate) struct InitArgs {
     /// The folder to write to; it is made if it is not there
     #[arg(default_value = ".")]
     folder: PathBuf,
@@ -20,7 +20,7 @@ pub struct InitArgs {
 /// Files named in a message.
 const NAMED_MAX: usize = 5;
 
-pub fn init(args: &InitArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn init(args: &InitArgs) -> anyhow::Result<ExitCode> {
     let files = shipped::files(args.example);
     let folder = args.folder.display();
     let there: Vec<&str> =

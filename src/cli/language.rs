@@ -11,7 +11,7 @@ use crate::{config::DEFAULT_PATH, text::Language};
 
 /// The option is read by [`decide`], ahead of clap; clap shows it and refuses what is no language.
 #[derive(Debug, Args)]
-pub struct LanguageArg {
+pub(crate) struct LanguageArg {
     /// The language of help and messages
     #[arg(
         long,
@@ -27,7 +27,7 @@ pub struct LanguageArg {
 
 impl LanguageArg {
     /// The language that the command line or its variable asks for.
-    pub fn asked(&self) -> Option<Language> {
+    pub(crate) fn asked(&self) -> Option<Language> {
         Language::named(self.lang.as_deref()?)
     }
 }
@@ -36,7 +36,7 @@ const VARIABLE: &str = "FISCWATCH_LANG";
 
 /// The first that names a language: `--lang`, `FISCWATCH_LANG`, the configuration if it has `language`, the locale.
 /// English if none does.
-pub fn decide(args: &[OsString], variable: impl Fn(&str) -> Option<String>) -> Language {
+pub(crate) fn decide(args: &[OsString], variable: impl Fn(&str) -> Option<String>) -> Language {
     let named = |word: Option<String>| Language::named(&word?);
     named(value_of(args, "--lang"))
         .or_else(|| named(variable(VARIABLE)))

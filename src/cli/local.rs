@@ -86,7 +86,7 @@ pub(super) fn permit(config: &Config, action: Action) -> anyhow::Result<()> {
 }
 
 /// Who runs this process, as the kernel knows them.
-pub fn local() -> Actor {
+pub(crate) fn local() -> Actor {
     Local::own().actor()
 }
 

@@ -11,13 +11,13 @@ use super::help;
 use crate::{say, text::Language};
 
 #[derive(Debug, Args)]
-pub struct CompletionsArgs {
+pub(crate) struct CompletionsArgs {
     /// The shell
     shell: Shell,
 }
 
 #[derive(Debug, Args)]
-pub struct ManArgs {
+pub(crate) struct ManArgs {
     /// The folder to write the pages to; without it, the first page goes to standard output
     #[arg(long)]
     out: Option<PathBuf>,
@@ -32,12 +32,12 @@ fn command(language: Option<Language>) -> Command {
     }
 }
 
-pub fn completions(args: &CompletionsArgs, language: Option<Language>) -> ExitCode {
+pub(crate) fn completions(args: &CompletionsArgs, language: Option<Language>) -> ExitCode {
     clap_complete::generate(args.shell, &mut command(language), "fiscwatch", &mut io::stdout());
     ExitCode::SUCCESS
 }
 
-pub fn man(args: &ManArgs, language: Option<Language>) -> anyhow::Result<ExitCode> {
+pub(crate) fn man(args: &ManArgs, language: Option<Language>) -> anyhow::Result<ExitCode> {
     let command = command(language);
     match &args.out {
         None => clap_mangen::Man::new(command).render(&mut io::stdout())?,

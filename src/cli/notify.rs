@@ -30,7 +30,7 @@ use crate::{
 };
 
 #[derive(Debug, Subcommand)]
-pub enum NotifyCommand {
+pub(crate) enum NotifyCommand {
     /// Show the newest notifications
     List(ListArgs),
     /// Send notifications again that are parked or wait for their next attempt
@@ -42,7 +42,7 @@ pub enum NotifyCommand {
 }
 
 #[derive(Debug, Args)]
-pub struct ListArgs {
+pub(crate) struct ListArgs {
     #[command(flatten)]
     config: ConfigArg,
     /// Only in this state
@@ -62,7 +62,7 @@ pub struct ListArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct RetryArgs {
+pub(crate) struct RetryArgs {
     /// The notifications' ids, or their beginnings
     #[arg(required_unless_present_any = ["sink", "all"], conflicts_with_all = ["sink", "all"])]
     ids: Vec<String>,
@@ -77,7 +77,7 @@ pub struct RetryArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct TestArgs {
+pub(crate) struct TestArgs {
     /// The sink's name
     sink: String,
     #[command(flatten)]
@@ -85,7 +85,7 @@ pub struct TestArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct PreviewArgs {
+pub(crate) struct PreviewArgs {
     /// Why it is sent
     #[arg(long, default_value = "first", value_parser = reason)]
     reason: Reason,
@@ -105,7 +105,7 @@ fn reason(word: &str) -> Result<Reason, String> {
     at.map(|at| REASONS[at]).ok_or_else(|| say!("use one of {known}", known = words.join(", ")))
 }
 
-pub fn notify(command: &NotifyCommand) -> anyhow::Result<ExitCode> {
+pub(crate) fn notify(command: &NotifyCommand) -> anyhow::Result<ExitCode> {
     match command {
         NotifyCommand::List(args) => list(args),
         NotifyCommand::Retry(args) => retry(args),
@@ -148,7 +148,7 @@ fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// What a notification is made for, as its reason is called.
-pub fn occasion(reason: &str) -> String {
+pub(crate) fn occasion(reason: &str) -> String {
     match reason {
         "first" => say!("first alert"),
         "new" => say!("new alerts"),
@@ -166,7 +166,7 @@ pub fn occasion(reason: &str) -> String {
 }
 
 /// What the state of a notification is called.
-pub fn state_word(state: &str) -> String {
+pub(crate) fn state_word(state: &str) -> String {
     match state {
         "pending" => say!("pending"),
         "sent" => say!("sent"),

@@ -18,7 +18,7 @@ use crate::{
 
 /// Who acts.
 #[derive(Debug, Args)]
-pub struct Officer {
+pub(crate) struct Officer {
     /// Who does it; the one who is logged in, without it
     #[arg(long = "by", value_name = "NAME", env = "USER", hide_env_values = true)]
     name: Option<String>,
@@ -29,7 +29,7 @@ impl Officer {
     ///
     /// # Errors
     /// If nobody knows, as in a container whose user has no entry.
-    pub fn name(&self, config: &Config) -> anyhow::Result<String> {
+    pub(crate) fn name(&self, config: &Config) -> anyhow::Result<String> {
         if config.clients.auth || config.clients.socket.is_some() {
             return self.known();
         }
@@ -60,7 +60,7 @@ impl Officer {
     ///
     /// # Errors
     /// If nobody knows.
-    pub fn actor(&self, config: &Config) -> anyhow::Result<Actor> {
+    pub(crate) fn actor(&self, config: &Config) -> anyhow::Result<Actor> {
         Ok(Actor { who: self.name(config)?, place: local().place })
     }
 }
@@ -73,23 +73,23 @@ fn logged_in() -> Option<String> {
 }
 
 /// Now, in microseconds.
-pub fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     SystemClock.now()
 }
 
 /// Says what is wrong with the arguments.
-pub fn wrong_usage(message: &str) -> ExitCode {
+pub(crate) fn wrong_usage(message: &str) -> ExitCode {
     eprintln!("fiscwatch: {message}");
     ExitCode::from(2)
 }
 
 /// Text of data on one line of a bounded length: nothing in it can steer the terminal.
-pub fn line(text: &str, columns_max: usize) -> String {
+pub(crate) fn line(text: &str, columns_max: usize) -> String {
     cut(&visible(text), columns_max).into_owned()
 }
 
 /// A span of time in its largest unit: `45s`, `12m`, `5h`, `3d`.
-pub fn span(micros: i64) -> String {
+pub(crate) fn span(micros: i64) -> String {
     let seconds = micros.max(0) / 1_000_000;
     match seconds {
         0..60 => format!("{seconds}s"),

@@ -19,7 +19,7 @@ const FILE_MAX: u64 = 4096;
 
 /// Where a password comes from.
 #[derive(Debug, clap::Args)]
-pub struct PasswordArg {
+pub(crate) struct PasswordArg {
     /// A file whose first line is the password; `-` reads standard input. Without it a terminal is asked
     #[arg(long = "password-file", value_name = "FILE")]
     file: Option<PathBuf>,
@@ -30,7 +30,7 @@ impl PasswordArg {
     ///
     /// # Errors
     /// If the file cannot be read, two entries differ, or the password may not be.
-    pub fn read(&self, user: &str) -> anyhow::Result<Option<Password>> {
+    pub(crate) fn read(&self, user: &str) -> anyhow::Result<Option<Password>> {
         let password = match &self.file {
             Some(path) => Some(first_line(path)?),
             None if stdin().is_terminal() && Term::stderr().is_term() => ask(user)?,

@@ -6,7 +6,7 @@ use super::{ConfigArg, local::permit};
 use crate::{access::Action, config::Config, http::lens::Lens};
 
 #[derive(Debug, Clone, Copy, Args)]
-pub struct PersonsArg {
+pub(crate) struct PersonsArg {
     /// Show accounts and names of persons as a whole where http.auth has them masked; the audit log tells of it
     #[arg(long)]
     pub unmasked: bool,
@@ -26,6 +26,6 @@ impl ConfigArg {
 }
 
 /// How much is shown to who does not ask for more. Where nobody is told apart, everything is.
-pub fn unasked(config: &Config) -> Lens {
+pub(crate) fn unasked(config: &Config) -> Lens {
     if config.clients.auth { Lens::Masked } else { Lens::Whole }
 }

@@ -22,7 +22,7 @@ use crate::{
 };
 
 #[derive(Debug, Subcommand)]
-pub enum RejectsCommand {
+pub(crate) enum RejectsCommand {
     /// Show the records in quarantine, the oldest first
     List {
         #[command(flatten)]
@@ -53,7 +53,7 @@ pub enum RejectsCommand {
 }
 
 #[derive(Debug, Args)]
-pub struct FilterArgs {
+pub(crate) struct FilterArgs {
     #[command(flatten)]
     config: ConfigArg,
     /// Only records with this reason code
@@ -77,7 +77,7 @@ impl FilterArgs {
 /// Records read from the store at once.
 const PAGE: u32 = 1000;
 
-pub fn rejects(command: &RejectsCommand) -> anyhow::Result<ExitCode> {
+pub(crate) fn rejects(command: &RejectsCommand) -> anyhow::Result<ExitCode> {
     match command {
         RejectsCommand::List { filter, limit, persons, form } => list(filter, *limit, (*persons, *form)),
         RejectsCommand::Export { filter, out, persons } => export(filter, out.as_ref(), *persons),

@@ -21,7 +21,7 @@ use crate::{
 };
 
 #[derive(Debug, Subcommand)]
-pub enum RoutesCommand {
+pub(crate) enum RoutesCommand {
     /// Show the tree as it is in force, with what routes take from their parents
     Show(ShowArgs),
     /// Tell where an alert with these labels would go, why, and what would hold it back now
@@ -29,7 +29,7 @@ pub enum RoutesCommand {
 }
 
 #[derive(Debug, Args)]
-pub struct ShowArgs {
+pub(crate) struct ShowArgs {
     #[command(flatten)]
     config: ConfigArg,
     /// JSON Lines instead of words
@@ -38,7 +38,7 @@ pub struct ShowArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct TestArgs {
+pub(crate) struct TestArgs {
     /// Labels, such as rule=large-cash severity=high `unit_code=101001` tag=cash
     #[arg(long = "alert", value_name = "NAME=VALUE", num_args = 1.., required = true)]
     labels: Vec<String>,
@@ -49,7 +49,7 @@ pub struct TestArgs {
     json: bool,
 }
 
-pub fn routes(command: &RoutesCommand) -> anyhow::Result<ExitCode> {
+pub(crate) fn routes(command: &RoutesCommand) -> anyhow::Result<ExitCode> {
     match command {
         RoutesCommand::Show(args) => show(&args.config.load_or_default()?, args.json),
         RoutesCommand::Test(args) => test(args),

@@ -28,7 +28,7 @@ use crate::{
 };
 
 #[derive(Debug, Subcommand)]
-pub enum RulesCommand {
+pub(crate) enum RulesCommand {
     /// Show which sets of rules were proposed and approved, and whether those of the configuration are
     Status(StatusArgs),
     /// Show what is different in a proposed set of rules
@@ -46,7 +46,7 @@ pub enum RulesCommand {
 }
 
 #[derive(Debug, Args)]
-pub struct StatusArgs {
+pub(crate) struct StatusArgs {
     #[command(flatten)]
     config: ConfigArg,
     #[command(flatten)]
@@ -54,7 +54,7 @@ pub struct StatusArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct ShowArgs {
+pub(crate) struct ShowArgs {
     /// The digest of the set, or its beginning
     digest: String,
     #[command(flatten)]
@@ -64,7 +64,7 @@ pub struct ShowArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct ProposeArgs {
+pub(crate) struct ProposeArgs {
     /// Why, for whoever approves them
     #[arg(long, value_name = "TEXT")]
     reason: String,
@@ -79,7 +79,7 @@ pub struct ProposeArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct JudgeArgs {
+pub(crate) struct JudgeArgs {
     /// The digest of the set, or its beginning
     digest: String,
     #[command(flatten)]
@@ -90,7 +90,7 @@ pub struct JudgeArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct SignArgs {
+pub(crate) struct SignArgs {
     /// The folder
     folder: PathBuf,
     /// The file of the private key; it is made if it is not there
@@ -99,7 +99,7 @@ pub struct SignArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct VerifyArgs {
+pub(crate) struct VerifyArgs {
     /// The folder
     folder: PathBuf,
     /// The public key that must have signed it; without one, any may
@@ -107,7 +107,7 @@ pub struct VerifyArgs {
     key: Option<String>,
 }
 
-pub fn rules(command: &RulesCommand) -> anyhow::Result<ExitCode> {
+pub(crate) fn rules(command: &RulesCommand) -> anyhow::Result<ExitCode> {
     match command {
         RulesCommand::Status(args) => status(args),
         RulesCommand::Show(args) => show(args),

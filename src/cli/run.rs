@@ -17,7 +17,7 @@ use crate::{
 };
 
 #[derive(Debug, Args)]
-pub struct RunArgs {
+pub(crate) struct RunArgs {
     #[command(flatten)]
     config: ConfigArg,
     /// End when everything that is there at the start is read and committed, instead of waiting for more; exit code 1 if
@@ -26,7 +26,7 @@ pub struct RunArgs {
     once: bool,
 }
 
-pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.load()?;
     telemetry::log(&config.log);
     config.is_closed_enough().map_err(|problem| problems(vec![problem]))?;
@@ -73,7 +73,7 @@ fn judged(outcome: &Outcome) -> ExitCode {
 }
 
 /// Reads quarantined records again, while no daemon runs on the state.
-pub fn replay(config: Config, records: Vec<StoredReject>) -> anyhow::Result<Receipt> {
+pub(crate) fn replay(config: Config, records: Vec<StoredReject>) -> anyhow::Result<Receipt> {
     let rules = daemon::approved_rules_to_start(&config).map_err(problems)?;
     runtime()?.block_on(app::replay(config, rules, records, Arc::new(SteadyClock::default())))
 }

@@ -27,7 +27,7 @@ use crate::{
 };
 
 #[derive(Debug, Subcommand)]
-pub enum SilenceCommand {
+pub(crate) enum SilenceCommand {
     /// Order a silence; what it mutes now is shown first
     Add(AddArgs),
     /// Show silences that are in force or to come
@@ -37,7 +37,7 @@ pub enum SilenceCommand {
 }
 
 #[derive(Debug, Args)]
-pub struct AddArgs {
+pub(crate) struct AddArgs {
     /// What alerts: rule="large-cash", severity!="critical", `unit_code=~"101.*"`; several must all match
     #[arg(long = "match", value_name = "MATCHER", required = true, value_parser = Matcher::parse)]
     matchers: Vec<Matcher>,
@@ -66,7 +66,7 @@ pub struct AddArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct ListArgs {
+pub(crate) struct ListArgs {
     #[command(flatten)]
     config: ConfigArg,
     /// Show those that are over too
@@ -80,7 +80,7 @@ pub struct ListArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct ExpireArgs {
+pub(crate) struct ExpireArgs {
     /// The silence's number
     id: i64,
     #[command(flatten)]
@@ -92,7 +92,7 @@ pub struct ExpireArgs {
     json: bool,
 }
 
-pub fn silence(command: &SilenceCommand) -> anyhow::Result<ExitCode> {
+pub(crate) fn silence(command: &SilenceCommand) -> anyhow::Result<ExitCode> {
     match command {
         SilenceCommand::Add(args) => add(args),
         SilenceCommand::List(args) => list(args),

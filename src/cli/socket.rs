@@ -9,7 +9,7 @@ use super::{local::has_the_state, runtime};
 use crate::{config::Config, say};
 
 /// The socket of a daemon that runs.
-pub struct Socket {
+pub(crate) struct Socket {
     client: reqwest::Client,
     runtime: tokio::runtime::Runtime,
     path: String,
@@ -20,7 +20,7 @@ impl Socket {
     ///
     /// # Errors
     /// If there is no client to be had.
-    pub fn of(config: &Config) -> anyhow::Result<Option<Self>> {
+    pub(crate) fn of(config: &Config) -> anyhow::Result<Option<Self>> {
         let Some(path) = config.clients.socket.as_ref().filter(|_| !has_the_state(&config.state_dir)) else {
             return Ok(None);
         };
@@ -32,7 +32,7 @@ impl Socket {
     ///
     /// # Errors
     /// If it cannot be reached, or says what is wrong.
-    pub fn ask(&self, method: Method, path: &[&str], body: Option<&Value>) -> anyhow::Result<Value> {
+    pub(crate) fn ask(&self, method: Method, path: &[&str], body: Option<&Value>) -> anyhow::Result<Value> {
         // The name is of no use at a socket; it is one that every daemon answers to.
         let mut url = Url::parse("http://localhost/api/v1")?;
         // An address of http has a path.

@@ -12,7 +12,7 @@ use crate::{
 };
 
 #[derive(Debug, Args)]
-pub struct TestArgs {
+pub(crate) struct TestArgs {
     /// Test files or folders; in a folder with rules, what is in its folders `tests`. Without them, the tests of the
     /// configured rules run
     files: Vec<PathBuf>,
@@ -23,7 +23,7 @@ pub struct TestArgs {
     junit: Option<PathBuf>,
 }
 
-pub fn test(args: &TestArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn test(args: &TestArgs) -> anyhow::Result<ExitCode> {
     let configured = || args.config.load_or_default().map(|config| config.rule_paths);
     let files = if args.files.is_empty() { configured()? } else { args.files.clone() };
     let report = unit_test::run(&files);

@@ -19,7 +19,7 @@ use crate::{
 };
 
 #[derive(Debug, Subcommand)]
-pub enum TokenCommand {
+pub(crate) enum TokenCommand {
     /// Make a token for a program, or for a user; it is shown once
     Add(AddArgs),
     /// Show the tokens, without their secrets
@@ -29,7 +29,7 @@ pub enum TokenCommand {
 }
 
 #[derive(Debug, Args)]
-pub struct AddArgs {
+pub(crate) struct AddArgs {
     /// What it is for, such as prometheus
     name: String,
     /// What a program may: ingest, metrics, read; several may be named
@@ -49,7 +49,7 @@ pub struct AddArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct RevokeArgs {
+pub(crate) struct RevokeArgs {
     /// The token's id, as the list has it: eight digits, not its secret
     id: String,
     #[command(flatten)]
@@ -57,14 +57,14 @@ pub struct RevokeArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct ListArgs {
+pub(crate) struct ListArgs {
     #[command(flatten)]
     config: ConfigArg,
     #[command(flatten)]
     form: Form,
 }
 
-pub fn token(command: &TokenCommand) -> anyhow::Result<ExitCode> {
+pub(crate) fn token(command: &TokenCommand) -> anyhow::Result<ExitCode> {
     match command {
         TokenCommand::Add(args) => add(args),
         TokenCommand::List(args) => list(args),

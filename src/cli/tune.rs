@@ -36,7 +36,7 @@ use crate::{
 const CHART: usize = 40;
 
 #[derive(Debug, Args)]
-pub struct TuneArgs {
+pub(crate) struct TuneArgs {
     /// The rule
     rule: String,
     /// Which of its constants; not needed if only one is a number
@@ -60,7 +60,7 @@ pub struct TuneArgs {
     json: bool,
 }
 
-pub fn tune(args: &TuneArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn tune(args: &TuneArgs) -> anyhow::Result<ExitCode> {
     let mut config = args.config.load_beside(&args.events)?;
     if !args.rules.is_empty() {
         config.rule_paths.clone_from(&args.rules);

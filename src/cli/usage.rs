@@ -10,7 +10,7 @@ use clap::{
 use crate::say;
 
 /// The message for a command line that clap refused; `words` are the line, `command` is what read it.
-pub fn message(error: &Error, words: &[OsString], command: &mut Command) -> String {
+pub(crate) fn message(error: &Error, words: &[OsString], command: &mut Command) -> String {
     let mut message = format!("fiscwatch: {}", problem(error));
     for kind in [ContextKind::SuggestedArg, ContextKind::SuggestedValue, ContextKind::SuggestedSubcommand] {
         if let Some(near) = text(error, kind) {

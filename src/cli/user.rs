@@ -22,7 +22,7 @@ use crate::{
 };
 
 #[derive(Debug, Subcommand)]
-pub enum UserCommand {
+pub(crate) enum UserCommand {
     /// Add a user with roles; the first one is made here, on the machine, also before the first run
     Add(AddArgs),
     /// Show the users
@@ -40,7 +40,7 @@ pub enum UserCommand {
 }
 
 #[derive(Debug, Args)]
-pub struct AddArgs {
+pub(crate) struct AddArgs {
     #[command(flatten)]
     user: RolesArgs,
     #[command(flatten)]
@@ -48,7 +48,7 @@ pub struct AddArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct PasswordArgs {
+pub(crate) struct PasswordArgs {
     #[command(flatten)]
     user: NameArgs,
     #[command(flatten)]
@@ -56,7 +56,7 @@ pub struct PasswordArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct TotpArgs {
+pub(crate) struct TotpArgs {
     #[command(flatten)]
     user: NameArgs,
     #[command(flatten)]
@@ -65,7 +65,7 @@ pub struct TotpArgs {
 
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
-pub struct TotpChange {
+pub(crate) struct TotpChange {
     /// Who has none can only set one up after logging in
     #[arg(long)]
     require: bool,
@@ -78,7 +78,7 @@ pub struct TotpChange {
 }
 
 #[derive(Debug, Args)]
-pub struct RolesArgs {
+pub(crate) struct RolesArgs {
     /// The name: what they log in with, and as the proxy in front or the operating system gives it
     name: String,
     /// A role; several may be named. `fiscwatch access show` says what each may
@@ -95,7 +95,7 @@ pub struct RolesArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct NameArgs {
+pub(crate) struct NameArgs {
     /// The name
     name: String,
     #[command(flatten)]
@@ -103,14 +103,14 @@ pub struct NameArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct ListArgs {
+pub(crate) struct ListArgs {
     #[command(flatten)]
     config: ConfigArg,
     #[command(flatten)]
     form: Form,
 }
 
-pub fn user(command: &UserCommand) -> anyhow::Result<ExitCode> {
+pub(crate) fn user(command: &UserCommand) -> anyhow::Result<ExitCode> {
     match command {
         UserCommand::Add(args) => roles(&args.user, Some(&args.password)),
         UserCommand::List(args) => list(args),

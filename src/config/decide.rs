@@ -1,6 +1,6 @@
 //! What is asked before money moves.
 
-pub use super::raw::{OnUnavailable, WhenStale};
+pub(crate) use super::raw::{OnUnavailable, WhenStale};
 use crate::source::kafka::KafkaRequests;
 
 /// How applications are decided.

@@ -15,7 +15,7 @@ const PREFIX: &str = "FISCWATCH_";
 const OTHERS: &[&str] = &["FISCWATCH_CONFIG", "FISCWATCH_LANG", "FISCWATCH_TOKEN"];
 
 /// Puts the variables over what the file says.
-pub fn apply(raw: Raw, variables: impl Iterator<Item = (String, String)>) -> Result<Raw, Diagnostic> {
+pub(crate) fn apply(raw: Raw, variables: impl Iterator<Item = (String, String)>) -> Result<Raw, Diagnostic> {
     let mut ours: Vec<_> =
         variables.filter(|(name, _)| name.starts_with(PREFIX) && !OTHERS.contains(&name.as_str())).collect();
     if ours.is_empty() {

@@ -11,7 +11,7 @@ use rustix::system::sysinfo;
 const UNKNOWN: u64 = 4 << 30;
 
 /// Half of the memory that this process may use: of the machine, or of the service that it runs in.
-pub fn half() -> u64 {
+pub(crate) fn half() -> u64 {
     let own = fs::read_to_string("/proc/self/cgroup").ok();
     let limit = limit(Path::new("/sys/fs/cgroup"), own.as_deref());
     [limit, total()].into_iter().flatten().min().unwrap_or(UNKNOWN) / 2

@@ -1,14 +1,14 @@
 //! The configuration: read, overridden by the environment, and resolved into what the rooms need.
 
-pub mod alerts;
-pub mod clients;
-pub mod decide;
+pub(crate) mod alerts;
+pub(crate) mod clients;
+pub(crate) mod decide;
 mod environment;
 pub mod feeds;
-pub mod lists;
+pub(crate) mod lists;
 mod machine;
 pub mod office;
-pub mod postgres;
+pub(crate) mod postgres;
 mod raw;
 mod reference;
 mod resolve;

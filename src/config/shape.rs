@@ -13,12 +13,12 @@ use crate::{
 use saphyr::YamlData;
 
 /// Every mistake in the shape of a configuration; none if it is no YAML, which serde says better.
-pub fn problems(file: &str, text: &str) -> Vec<Diagnostic> {
+pub(crate) fn problems(file: &str, text: &str) -> Vec<Diagnostic> {
     problems_of::<Raw>(file, text, &say!("the configuration"))
 }
 
 /// The same for a text that is to be read as a `T`, which is called `whole`.
-pub fn problems_of<T: schemars::JsonSchema>(file: &str, text: &str, whole: &str) -> Vec<Diagnostic> {
+pub(crate) fn problems_of<T: schemars::JsonSchema>(file: &str, text: &str, whole: &str) -> Vec<Diagnostic> {
     let schema = schemars::schema_for!(T).to_value();
     let (mut document, root) = Document::parse(file, text);
     let Some(root) = root else { return Vec::new() };

@@ -17,7 +17,7 @@ const SHOWN: usize = 12;
 ///
 /// # Errors
 /// If they may not, with what to do about it.
-pub fn is_approved(config: &Config, rules: &RuleSet) -> Result<(), Vec<Diagnostic>> {
+pub(crate) fn is_approved(config: &Config, rules: &RuleSet) -> Result<(), Vec<Diagnostic>> {
     if config.approval == Approval::NotAsked {
         return Ok(());
     }

@@ -74,7 +74,7 @@ pub struct Incoming {
 
 /// Hands blocks on as long as windows have room. Posted ones are dropped meanwhile, which tells their senders that they are
 /// not taken. At `closing` it hands on what is waiting and no more.
-pub async fn hand_on(
+pub(crate) async fn hand_on(
     incoming: Incoming,
     out: mpsc::Sender<Block>,
     intake: Arc<Intake>,

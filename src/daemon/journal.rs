@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The journal that windows are filled from.
-pub struct StoredPast {
+pub(crate) struct StoredPast {
     /// The state directory.
     pub dir: PathBuf,
     /// The columns of events.

@@ -88,7 +88,7 @@ impl Job {
 
 /// Why a backtest does not begin.
 #[derive(Debug)]
-pub enum NotBegun {
+pub(crate) enum NotBegun {
     /// Another one runs.
     Busy(Arc<Job>),
     /// There is no such rule.
@@ -144,7 +144,7 @@ impl Lab {
 ///
 /// # Errors
 /// If another one runs, or what is tried is wrong.
-pub fn begin(shared: &Arc<Shared>, tried: Tried, by: String) -> Result<Arc<Job>, NotBegun> {
+pub(crate) fn begin(shared: &Arc<Shared>, tried: Tried, by: String) -> Result<Arc<Job>, NotBegun> {
     if let Some(running) = shared.lab.running() {
         return Err(NotBegun::Busy(running));
     }

@@ -102,7 +102,11 @@ fn stamp(path: &Path) -> Stamp {
 /// # Errors
 /// Everything that is wrong with them. A list that would lose more than half of its rows is refused, unless `force` or the
 /// configuration allows it.
-pub fn read(shared: &Shared, config: &Arc<Config>, force: bool) -> Result<WatchedLists, Vec<Diagnostic>> {
+pub(crate) fn read(
+    shared: &Shared,
+    config: &Arc<Config>,
+    force: bool,
+) -> Result<WatchedLists, Vec<Diagnostic>> {
     let watched = shared.lists.lock().unwrap_or_else(PoisonError::into_inner);
     // Looked at before they are read, so that a change in between is seen the next time.
     let mut next = WatchedLists::new(Arc::clone(config), Lists::default());
@@ -160,7 +164,7 @@ fn shrinks(config: &Config, name: &str, (before, after): (usize, usize)) -> Diag
 /// Reads the lists again whose files have changed and settled. A list that cannot be taken is told once, and the old one
 /// stays until its file changes again. Says whether the rules should be read again as well: one that was left out may have
 /// wanted what a list has only now.
-pub fn refresh(shared: &Shared) -> bool {
+pub(crate) fn refresh(shared: &Shared) -> bool {
     let settled = || shared.lists.lock().unwrap_or_else(PoisonError::into_inner).settled(Instant::now());
     if settled().is_empty() {
         return false;
@@ -213,7 +217,7 @@ pub fn refresh(shared: &Shared) -> bool {
 }
 
 /// How many rows the lists in force have.
-pub fn gauge_rows(metrics: &Metrics, lists: &Lists) {
+pub(crate) fn gauge_rows(metrics: &Metrics, lists: &Lists) {
     for (name, _, rows) in lists.prints() {
         #[allow(clippy::cast_precision_loss)]
         metrics.list_rows.with_label_values(&[name]).set(rows as f64);

@@ -5,17 +5,17 @@ mod balances;
 mod bodies;
 mod forecasts;
 mod gauges;
-pub mod intake;
-pub mod journal;
-pub mod lab;
-pub mod lists;
-pub mod quarantine;
+pub(crate) mod intake;
+pub(crate) mod journal;
+pub(crate) mod lab;
+pub(crate) mod lists;
+pub(crate) mod quarantine;
 mod questions;
-pub mod receivers;
+pub(crate) mod receivers;
 pub mod reload;
 mod rules;
-pub mod shared;
-pub mod supervisor;
+pub(crate) mod shared;
+pub(crate) mod supervisor;
 
 use std::path::PathBuf;
 

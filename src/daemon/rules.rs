@@ -42,7 +42,7 @@ pub fn approved_rules_to_start(config: &Config) -> Result<Arc<RuleSet>, Vec<Diag
 ///
 /// # Errors
 /// Everything that is wrong with them.
-pub fn rules_to_reload(
+pub(crate) fn rules_to_reload(
     config: &Config,
     lists: Lists,
     in_force: &RuleSet,

@@ -57,7 +57,7 @@ fn tell(states: &[NotifyState<'_>]) {
 
 /// Until it is dropped: the state is waited for, opened and recovered. A standby may wait for months, and says so, or it
 /// would be taken for one that does not come up.
-pub async fn waiting(is_standby: bool) -> Infallible {
+pub(crate) async fn waiting(is_standby: bool) -> Infallible {
     const EXTENSION: Duration = Duration::from_mins(2);
     let status = if is_standby { say!("standby: waits for the state") } else { say!("opening the state") };
     loop {
@@ -68,7 +68,7 @@ pub async fn waiting(is_standby: bool) -> Infallible {
 }
 
 /// Until it is dropped: while another program holds the database, the start takes longer, and says why.
-pub async fn held_up(turns: &Turns) -> Infallible {
+pub(crate) async fn held_up(turns: &Turns) -> Infallible {
     const LOOK: Duration = Duration::from_secs(1);
     const EXTENSION: Duration = Duration::from_mins(2);
     loop {
@@ -88,27 +88,27 @@ fn waits_for_database(held: Duration) -> String {
 }
 
 /// The state is being recovered.
-pub fn recovering() {
+pub(crate) fn recovering() {
     tell(&[NotifyState::Status(&say!("recovering the state"))]);
 }
 
 /// Everything runs.
-pub fn ready() {
+pub(crate) fn ready() {
     tell(&[NotifyState::Ready, NotifyState::Status(&say!("ready"))]);
 }
 
 /// No more is taken; what came is committed.
-pub fn stopping() {
+pub(crate) fn stopping() {
     tell(&[NotifyState::Stopping, NotifyState::Status(&say!("stopping: what was read is committed"))]);
 }
 
 /// Rules and lists are read again until this is dropped.
-pub struct Reloading {
+pub(crate) struct Reloading {
     was_ready: bool,
 }
 
 /// A reload begins.
-pub fn reloading(was_ready: bool) -> Reloading {
+pub(crate) fn reloading(was_ready: bool) -> Reloading {
     if let (true, Ok(now)) = (was_ready, NotifyState::monotonic_usec_now()) {
         tell(&[NotifyState::Reloading, now]);
     }
@@ -126,7 +126,7 @@ impl Drop for Reloading {
 /// Beats while the loop turns: now and then an empty batch is sent through all of its stages, and only if something has
 /// come out at the end since the last look, or the journal is being read, systemd hears of it. A loop that hangs, in a query or in a write to the disk,
 /// misses its beats, and systemd restarts it.
-pub async fn heart(shared: Arc<Shared>, blocks: mpsc::Sender<Block>, stop: CancellationToken) {
+pub(crate) async fn heart(shared: Arc<Shared>, blocks: mpsc::Sender<Block>, stop: CancellationToken) {
     if std::env::var_os("NOTIFY_SOCKET").is_none() {
         return;
     }

@@ -18,7 +18,7 @@ use crate::event::schema::{FieldKind, FieldSpec};
 
 /// Values with validity; rows without a value are filled in when the next value comes.
 #[derive(Debug)]
-pub struct Sparse<T> {
+pub(crate) struct Sparse<T> {
     values: Vec<T>,
     nulls: NullBufferBuilder,
 }
@@ -63,7 +63,7 @@ impl<T: Copy + Default> Sparse<T> {
 
 /// One column under construction.
 #[derive(Debug)]
-pub enum ColumnBuilder {
+pub(crate) enum ColumnBuilder {
     /// Views into the buffers of [`Columns`].
     Text(Sparse<u128>),
     /// Cents, or millionths.
@@ -78,7 +78,7 @@ pub enum ColumnBuilder {
 
 /// All columns of a batch under construction, and the buffers that text lies in.
 #[derive(Debug)]
-pub struct Columns {
+pub(crate) struct Columns {
     builders: Vec<ColumnBuilder>,
     /// Buffers that are complete: the blocks, and for each the unescaped text that is not in it.
     buffers: Vec<Buffer>,
@@ -86,7 +86,7 @@ pub struct Columns {
 }
 
 impl Columns {
-    pub fn new(fields: &[FieldSpec], rows_expected: usize) -> Self {
+    pub(crate) fn new(fields: &[FieldSpec], rows_expected: usize) -> Self {
         let builders = fields
             .iter()
             .map(|field| match field.kind {
@@ -101,42 +101,42 @@ impl Columns {
     }
 
     /// Adds a buffer that text can be viewed in, and returns its number.
-    pub fn add_buffer(&mut self, buffer: Buffer) -> u32 {
+    pub(crate) fn add_buffer(&mut self, buffer: Buffer) -> u32 {
         self.buffers.push(buffer);
         u32::try_from(self.buffers.len() - 1).unwrap_or(u32::MAX)
     }
 
     /// Fills a place held by [`Self::add_buffer`].
-    pub fn set_buffer(&mut self, number: u32, buffer: Buffer) {
+    pub(crate) fn set_buffer(&mut self, number: u32, buffer: Buffer) {
         self.buffers[number as usize] = buffer;
     }
 
     /// Puts a view of text that lies in one of the buffers.
-    pub fn text(&mut self, column: usize, row: usize, view: u128) {
+    pub(crate) fn text(&mut self, column: usize, row: usize, view: u128) {
         if let ColumnBuilder::Text(builder) = &mut self.builders[column] {
             builder.put(row, self.rows_expected, view);
         }
     }
 
-    pub fn decimal(&mut self, column: usize, row: usize, scaled: i128) {
+    pub(crate) fn decimal(&mut self, column: usize, row: usize, scaled: i128) {
         if let ColumnBuilder::Decimal(builder) = &mut self.builders[column] {
             builder.put(row, self.rows_expected, scaled);
         }
     }
 
-    pub fn time(&mut self, column: usize, row: usize, micros: i64) {
+    pub(crate) fn time(&mut self, column: usize, row: usize, micros: i64) {
         if let ColumnBuilder::Time(builder) = &mut self.builders[column] {
             builder.put(row, self.rows_expected, micros);
         }
     }
 
-    pub fn year(&mut self, column: usize, row: usize, year: i32) {
+    pub(crate) fn year(&mut self, column: usize, row: usize, year: i32) {
         if let ColumnBuilder::Year(builder) = &mut self.builders[column] {
             builder.put(row, self.rows_expected, year);
         }
     }
 
-    pub fn tags<'t>(&mut self, column: usize, row: usize, tags: impl Iterator<Item = &'t str>) {
+    pub(crate) fn tags<'t>(&mut self, column: usize, row: usize, tags: impl Iterator<Item = &'t str>) {
         if let ColumnBuilder::Tags(builder, len) = &mut self.builders[column] {
             for _ in *len..row {
                 builder.append_null();
@@ -150,7 +150,7 @@ impl Columns {
     }
 
     /// Takes back what a row put into its columns. Tags are put last and never taken back.
-    pub fn truncate(&mut self, rows: usize) {
+    pub(crate) fn truncate(&mut self, rows: usize) {
         for builder in &mut self.builders {
             match builder {
                 ColumnBuilder::Text(b) => b.truncate(rows),
@@ -163,7 +163,7 @@ impl Columns {
     }
 
     /// The arrays of `rows` rows, of the types in `types`.
-    pub fn finish<'t>(self, rows: usize, types: impl Iterator<Item = &'t DataType>) -> Vec<ArrayRef> {
+    pub(crate) fn finish<'t>(self, rows: usize, types: impl Iterator<Item = &'t DataType>) -> Vec<ArrayRef> {
         let buffers: Arc<[Buffer]> = self.buffers.into();
         self.builders.into_iter().zip(types).map(|(b, t)| b.finish(rows, t, &buffers)).collect()
     }

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Takes the rows of a block one after another.
-pub trait Take {
+pub(crate) trait Take {
     /// A row with its number, and where it starts and ends in the block.
     fn take(&mut self, fields: &ByteRecord, place: (u64, usize, usize), rows: &mut RowBuilder<'_>);
 
@@ -26,7 +26,7 @@ pub trait Take {
 }
 
 /// Decodes the rows of a block.
-pub fn rows(
+pub(crate) fn rows(
     dialect: Dialect,
     header: &[String],
     bytes: &Bytes,
@@ -80,13 +80,13 @@ fn blank_lines(bytes: &[u8], from: usize, to: usize) -> u64 {
 }
 
 /// Columns that have the names of fields.
-pub struct Columns<'h> {
+pub(crate) struct Columns<'h> {
     header: &'h [String],
     known: Vec<Option<(usize, &'static schema::FieldSpec)>>,
 }
 
 impl<'h> Columns<'h> {
-    pub fn new(header: &'h [String]) -> Self {
+    pub(crate) fn new(header: &'h [String]) -> Self {
         Self { header, known: header.iter().map(|name| schema::field(name)).collect() }
     }
 }
@@ -118,13 +118,13 @@ impl Take for Columns<'_> {
 }
 
 /// Tags in one cell.
-pub fn tags(text: &str) -> Cell<'_> {
+pub(crate) fn tags(text: &str) -> Cell<'_> {
     Cell::List(text.split(';').map(|tag| Cow::Borrowed(tag.trim())).collect())
 }
 
 /// A row as a JSON object of texts, for quarantine: without its header it could not be read again. A row that does not fit
 /// the header stays as it came.
-pub fn raw_row(header: &[String], dialect: Dialect, row: Bytes) -> Bytes {
+pub(crate) fn raw_row(header: &[String], dialect: Dialect, row: Bytes) -> Bytes {
     let mut reader = dialect.reader(&row[..]);
     let mut cells = ::csv::StringRecord::new();
     if !matches!(reader.read_record(&mut cells), Ok(true)) || cells.len() != header.len() {

@@ -11,21 +11,21 @@ use crate::{
 };
 
 /// Why a record is rejected.
-pub type Fault = (Reason, String);
+pub(crate) type Fault = (Reason, String);
 
 /// Values that a reader of ours found to be wrong, as cells: a floating-point number that is rounded,
-pub const ROUNDED: &str = "a rounded number";
+pub(crate) const ROUNDED: &str = "a rounded number";
 /// a decimal that Debezium wrote as bytes or as a floating-point number,
-pub const ENCODED: &str = "an encoded decimal";
+pub(crate) const ENCODED: &str = "an encoded decimal";
 /// and a number that is a time in a unit that nobody stated.
-pub const UNSTATED: &str = "a time without its unit";
+pub(crate) const UNSTATED: &str = "a time without its unit";
 
 /// The longest piece of a bad value that a message repeats.
 const SHOWN_CHARS: usize = 60;
 
 /// All that is wrong with one record: who mends it should not have to send it once for each fault.
 #[derive(Default)]
-pub struct Faults {
+pub(crate) struct Faults {
     missing: Vec<usize>,
     others: Vec<Fault>,
     /// Whether a field was missing before anything else was wrong.
@@ -37,11 +37,11 @@ pub struct Faults {
 }
 
 impl Faults {
-    pub fn any(&self) -> bool {
+    pub(crate) fn any(&self) -> bool {
         !self.missing.is_empty() || !self.others.is_empty()
     }
 
-    pub fn missing(&mut self, column: usize) {
+    pub(crate) fn missing(&mut self, column: usize) {
         self.missing_first |= self.others.is_empty();
         if !self.missing.contains(&column) {
             self.missing.push(column);
@@ -49,18 +49,18 @@ impl Faults {
     }
 
     /// A word for nothing stands in a field that must have something.
-    pub fn emptied(&mut self, column: usize) {
+    pub(crate) fn emptied(&mut self, column: usize) {
         self.missing(column);
         self.emptied.push(column);
     }
 
-    pub fn add(&mut self, column: usize, fault: Fault) {
+    pub(crate) fn add(&mut self, column: usize, fault: Fault) {
         self.others.push(fault);
         self.faulty.push(column);
     }
 
     /// The fields that something is wrong with.
-    pub fn columns(&self) -> Vec<usize> {
+    pub(crate) fn columns(&self) -> Vec<usize> {
         let mut columns = [&self.missing[..], &self.faulty].concat();
         columns.sort_unstable();
         columns.dedup();
@@ -68,7 +68,7 @@ impl Faults {
     }
 
     /// All of them under the reason of the first.
-    pub fn told(mut self) -> Option<Fault> {
+    pub(crate) fn told(mut self) -> Option<Fault> {
         if !self.missing.is_empty() {
             let mut text = missing_text(&self.missing);
             if self.emptied.len() == self.missing.len() {
@@ -104,11 +104,11 @@ fn missing_text(columns: &[usize]) -> String {
     }
 }
 
-pub fn missing(column: usize) -> Fault {
+pub(crate) fn missing(column: usize) -> Fault {
     (Reason::MissingField, missing_text(&[column]))
 }
 
-pub fn unknown_value(column: usize, value: &str) -> Fault {
+pub(crate) fn unknown_value(column: usize, value: &str) -> Fault {
     let field = &FIELDS[column];
     let FieldKind::Choice(words) = field.kind else { return missing(column) };
     let (name, value) = (field.name, quoted(&shorten(value)));
@@ -116,7 +116,7 @@ pub fn unknown_value(column: usize, value: &str) -> Fault {
     (Reason::UnknownValue, text)
 }
 
-pub fn wrong_type(column: usize, cell: &Cell<'_>, wanted: &str) -> Fault {
+pub(crate) fn wrong_type(column: usize, cell: &Cell<'_>, wanted: &str) -> Fault {
     if let Some(fault) = found_by_reader(FIELDS[column].name, cell) {
         return fault;
     }
@@ -162,14 +162,14 @@ fn found_by_reader(name: &str, cell: &Cell<'_>) -> Option<Fault> {
     })
 }
 
-pub fn absent_or_wrong(column: usize, cell: &Cell<'_>) -> Fault {
+pub(crate) fn absent_or_wrong(column: usize, cell: &Cell<'_>) -> Fault {
     match cell {
         Cell::Absent => missing(column),
         _ => wrong_type(column, cell, "a string"),
     }
 }
 
-pub fn other_currency(column: usize, text: &str, currency: &str) -> Fault {
+pub(crate) fn other_currency(column: usize, text: &str, currency: &str) -> Fault {
     let text = say!(
         "{name} {text} is not {currency}, in which the books are kept, and nothing is converted. Convert the amount where it is exported, or leave the record out",
         name = FIELDS[column].name,
@@ -180,7 +180,7 @@ pub fn other_currency(column: usize, text: &str, currency: &str) -> Fault {
 }
 
 /// The start of a value, for messages.
-pub fn shorten(text: &str) -> Cow<'_, str> {
+pub(crate) fn shorten(text: &str) -> Cow<'_, str> {
     match text.char_indices().nth(SHOWN_CHARS) {
         Some((at, _)) => Cow::Owned(format!("{}…", &text[..at])),
         None => Cow::Borrowed(text),

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// How the times of a block are read.
-pub struct Instants<'c> {
+pub(crate) struct Instants<'c> {
     pub calendar: &'c Calendar,
     pub reading: &'c Reading,
     pub bounds: TimeBounds,
@@ -32,7 +32,7 @@ impl Instants<'_> {
     ///
     /// # Errors
     /// If it is none, or one that there cannot be.
-    pub fn read(&self, column: usize, cell: &Cell<'_>) -> Result<i64, Fault> {
+    pub(crate) fn read(&self, column: usize, cell: &Cell<'_>) -> Result<i64, Fault> {
         let name = FIELDS[column].name;
         let bad =
             |shown: &str, why: TimeError| (Reason::BadTime, format!("{name} {:?}: {why}", shorten(shown)));

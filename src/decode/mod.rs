@@ -13,7 +13,7 @@ mod row;
 mod table;
 mod text;
 mod value;
-pub mod versions;
+pub(crate) mod versions;
 mod whole;
 mod words;
 

@@ -34,7 +34,7 @@ use crate::{
 
 /// A value as a record has it, before it is checked.
 #[derive(Debug, Clone, Default)]
-pub enum Cell<'a> {
+pub(crate) enum Cell<'a> {
     /// Missing, null or empty.
     #[default]
     Absent,
@@ -62,7 +62,7 @@ pub enum Cell<'a> {
 
 impl<'a> Cell<'a> {
     /// Text of the block; an empty text is a missing value in every format.
-    pub fn text(text: &'a str) -> Self {
+    pub(crate) fn text(text: &'a str) -> Self {
         if text.is_empty() { Self::Absent } else { Self::Text(text) }
     }
 }
@@ -82,7 +82,7 @@ const NAME_CHARS: usize = 60;
 const UNKNOWN_FIELDS_MAX: usize = 256;
 
 /// Appends checked records to columns.
-pub struct RowBuilder<'c> {
+pub(crate) struct RowBuilder<'c> {
     decoder: &'c Decoder,
     /// How the values of the current block are written.
     reading: &'c Reading,
@@ -107,7 +107,7 @@ pub struct RowBuilder<'c> {
 }
 
 impl<'c> RowBuilder<'c> {
-    pub fn new(decoder: &'c Decoder, bounds: TimeBounds, rows: usize) -> Self {
+    pub(crate) fn new(decoder: &'c Decoder, bounds: TimeBounds, rows: usize) -> Self {
         let mut columns = Columns::new(FIELDS, rows);
         // The side buffer's place is held from the start and filled at the end.
         let side_buffer = columns.add_buffer(Buffer::from(&[] as &[u8]));
@@ -132,7 +132,7 @@ impl<'c> RowBuilder<'c> {
     }
 
     /// The records that follow come from this block.
-    pub fn start_block(&mut self, block: &Block) {
+    pub(crate) fn start_block(&mut self, block: &Block) {
         self.reading = self.decoder.reading_of(block);
         let raw = match &block.payload {
             Payload::JsonLines(bytes) | Payload::Messages { data: bytes, .. } => Raw::Bytes(bytes.clone()),
@@ -152,14 +152,14 @@ impl<'c> RowBuilder<'c> {
     }
 
     /// Counts lines or rows of the block that hold nothing.
-    pub fn skip(&mut self, count: u64) {
+    pub(crate) fn skip(&mut self, count: u64) {
         if let Some(skipped) = self.skipped.last_mut() {
             *skipped += count;
         }
     }
 
     /// Counts a field that the data dictionary does not know.
-    pub fn unknown_field(&mut self, name: &str) {
+    pub(crate) fn unknown_field(&mut self, name: &str) {
         if let Some(count) = self.unknown_fields.get_mut(name) {
             *count += 1;
         } else if self.unknown_fields.len() < UNKNOWN_FIELDS_MAX {
@@ -168,13 +168,13 @@ impl<'c> RowBuilder<'c> {
     }
 
     /// Checks a record and appends it, or puts it among the rejects. `start..end` is its place in the block.
-    pub fn row(&mut self, cells: &mut [Cell<'_>], record: u64, start: usize, end: usize) {
+    pub(crate) fn row(&mut self, cells: &mut [Cell<'_>], record: u64, start: usize, end: usize) {
         self.faulty_row(cells, Faults::default(), "", (record, start, end));
     }
 
     /// The same, of a record in which something is known to be wrong already; `place` says where it stands if its number
     /// does not.
-    pub fn faulty_row(
+    pub(crate) fn faulty_row(
         &mut self,
         cells: &mut [Cell<'_>],
         faults: Faults,
@@ -223,7 +223,7 @@ impl<'c> RowBuilder<'c> {
     }
 
     /// Puts a record among the rejects.
-    pub fn reject(&mut self, (reason, detail): Fault, record: u64, start: usize, end: usize) {
+    pub(crate) fn reject(&mut self, (reason, detail): Fault, record: u64, start: usize, end: usize) {
         let origin = self.origin(record, start, end);
         self.origins.rows.push(origin);
         let reject = self.origins.reject(self.origins.rows.len() - 1, reason, detail);
@@ -232,26 +232,26 @@ impl<'c> RowBuilder<'c> {
     }
 
     /// Records accepted so far.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.types.len()
     }
 
     /// Notes a version of a record.
-    pub fn version(&mut self, version: RowVersion) {
+    pub(crate) fn version(&mut self, version: RowVersion) {
         self.versions.push(version);
     }
 
     /// The instant in a cell, if it is one.
-    pub fn instant(&self, column: usize, cell: &Cell<'_>) -> Option<i64> {
+    pub(crate) fn instant(&self, column: usize, cell: &Cell<'_>) -> Option<i64> {
         self.instants().read(column, cell).ok()
     }
 
     /// Whether an event can have this time, in microseconds.
-    pub fn can_be(&self, at: i64) -> bool {
+    pub(crate) fn can_be(&self, at: i64) -> bool {
         self.bounds.contain(at)
     }
 
-    pub fn origin(&self, record: u64, start: usize, end: usize) -> OriginRow {
+    pub(crate) fn origin(&self, record: u64, start: usize, end: usize) -> OriginRow {
         let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
         let block = place(self.origins.blocks.len() - 1);
         OriginRow { block, start: place(start), end: place(end), record }
@@ -422,7 +422,7 @@ impl<'c> RowBuilder<'c> {
     }
 
     /// Takes the rows of the only block as they are.
-    pub fn whole(mut self, whole: Whole, first_record: u64) -> Decoded {
+    pub(crate) fn whole(mut self, whole: Whole, first_record: u64) -> Decoded {
         let rows = 0..whole.types.len();
         whole.unknown.iter().for_each(|name| rows.clone().for_each(|_| self.unknown_field(name)));
         self.origins.rows = rows.map(|row| self.origin(first_record + row as u64 + 1, row, row)).collect();
@@ -440,7 +440,7 @@ impl<'c> RowBuilder<'c> {
         }
     }
 
-    pub fn finish(mut self) -> Decoded {
+    pub(crate) fn finish(mut self) -> Decoded {
         let rows = self.types.len();
         let decoder = self.decoder;
         let versions =
@@ -467,7 +467,7 @@ impl<'c> RowBuilder<'c> {
 }
 
 /// A hash of 16 bytes: two multiplications to the full 128 bits, folded (the mixing step of wyhash and xxh3).
-pub fn fold(value: u128, seed: u64) -> u64 {
+pub(crate) fn fold(value: u128, seed: u64) -> u64 {
     let mix = |a: u64, b: u64| {
         let product = u128::from(a) * u128::from(b);
         (product as u64) ^ ((product >> 64) as u64)

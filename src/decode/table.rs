@@ -16,7 +16,7 @@ use super::row::{Cell, RowBuilder};
 use crate::event::{Column, schema};
 
 /// Decodes the rows of a table.
-pub fn rows(table: &RecordBatch, first_record: u64, rows: &mut RowBuilder<'_>) {
+pub(crate) fn rows(table: &RecordBatch, first_record: u64, rows: &mut RowBuilder<'_>) {
     let mut columns: Vec<Option<(Reader, Option<NullBuffer>)>> = (0..Column::COUNT).map(|_| None).collect();
     for (field, array) in table.schema_ref().fields().iter().zip(table.columns()) {
         match schema::field(field.name()) {
@@ -39,7 +39,7 @@ pub fn rows(table: &RecordBatch, first_record: u64, rows: &mut RowBuilder<'_>) {
 }
 
 /// A column in one of the few shapes that cells are read from.
-pub enum Reader {
+pub(crate) enum Reader {
     Text(ArrayRef),
     /// Decimals with this many digits after the point.
     Decimal(ArrayRef, u32),
@@ -54,7 +54,7 @@ pub enum Reader {
 }
 
 impl Reader {
-    pub fn new(array: &ArrayRef) -> Self {
+    pub(crate) fn new(array: &ArrayRef) -> Self {
         let to = |target: &DataType| cast(array, target).ok();
         match array.data_type() {
             DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
@@ -100,7 +100,7 @@ impl Reader {
         }
     }
 
-    pub fn cell(&self, row: usize) -> Cell<'_> {
+    pub(crate) fn cell(&self, row: usize) -> Cell<'_> {
         if self.array().is_null(row) {
             // It was there before it was cast.
             return Cell::Other("a value out of range");
@@ -135,7 +135,7 @@ fn decimal(value: i128, scale: u32) -> Cell<'static> {
 }
 
 /// A row as a JSON object of texts, for quarantine.
-pub fn raw_row(table: &RecordBatch, row: usize) -> Bytes {
+pub(crate) fn raw_row(table: &RecordBatch, row: usize) -> Bytes {
     let options = FormatOptions::default();
     let object: serde_json::Map<_, _> = table
         .schema_ref()

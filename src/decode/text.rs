@@ -16,7 +16,7 @@ use crate::{
 ///
 /// # Errors
 /// Why it cannot.
-pub fn check(name: &str, kind: TextKind, text: &str, shape: Shape) -> Result<(), Fault> {
+pub(crate) fn check(name: &str, kind: TextKind, text: &str, shape: Shape) -> Result<(), Fault> {
     match wrong(kind, text, shape) {
         None => Ok(()),
         Some(wrong) => Err(wrong.told(name, kind, text)),
@@ -25,7 +25,7 @@ pub fn check(name: &str, kind: TextKind, text: &str, shape: Shape) -> Result<(),
 
 /// What can be wrong with a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wrong {
+pub(crate) enum Wrong {
     /// It has so many characters.
     Long(usize),
     /// This character is not seen.
@@ -36,7 +36,7 @@ pub enum Wrong {
 
 /// What is wrong with a text, if anything is.
 #[inline]
-pub fn wrong(kind: TextKind, text: &str, shape: Shape) -> Option<Wrong> {
+pub(crate) fn wrong(kind: TextKind, text: &str, shape: Shape) -> Option<Wrong> {
     if text.len() > kind.chars_max() {
         let length = text.chars().count();
         if length > kind.chars_max() {
@@ -56,7 +56,7 @@ pub fn wrong(kind: TextKind, text: &str, shape: Shape) -> Option<Wrong> {
 
 /// Which characters a text has, as far as eight bytes at a time tell it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
+pub(crate) enum Shape {
     /// Digits, and punctuation that may stand between them.
     Digits,
     /// ASCII that is drawn, letters among it.
@@ -67,7 +67,7 @@ pub enum Shape {
 
 impl Shape {
     #[inline]
-    pub fn of(text: &str) -> Self {
+    pub(crate) fn of(text: &str) -> Self {
         let bytes = text.as_bytes();
         let word = |at: usize| {
             bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |b| u64::from_le_bytes(*b))
@@ -136,7 +136,7 @@ impl Wrong {
 }
 
 /// That a spreadsheet has rounded a number.
-pub fn lost_digits(name: &str, text: &str) -> String {
+pub(crate) fn lost_digits(name: &str, text: &str) -> String {
     say!(
         "{name} {text} has lost its digits, as spreadsheets write long numbers. Format the column as text there, fill it anew and export it again",
         name,
@@ -153,7 +153,7 @@ fn is_collapsed(text: &str) -> bool {
 }
 
 /// Whether a number has an exponent.
-pub fn is_scientific(text: &str) -> bool {
+pub(crate) fn is_scientific(text: &str) -> bool {
     scientific(text).is_some()
 }
 

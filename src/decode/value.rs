@@ -19,9 +19,9 @@ use crate::{
 };
 
 /// Years that can be fiscal years.
-pub const YEARS: std::ops::Range<i32> = 1900..3000;
+pub(crate) const YEARS: std::ops::Range<i32> = 1900..3000;
 
-pub fn text_of<'a>(cell: &'a Cell<'_>) -> Option<&'a str> {
+pub(crate) fn text_of<'a>(cell: &'a Cell<'_>) -> Option<&'a str> {
     match cell {
         Cell::Text(text) => Some(text),
         Cell::Owned(text) => Some(text),
@@ -39,7 +39,7 @@ fn check_exact(column: usize, cell: &Cell<'_>) -> Result<(), Fault> {
     }
 }
 
-pub fn check_tags(column: usize, tags: &[Cow<'_, str>]) -> Result<(), Fault> {
+pub(crate) fn check_tags(column: usize, tags: &[Cow<'_, str>]) -> Result<(), Fault> {
     let name = FIELDS[column].name;
     if tags.len() > TAGS_MAX {
         let text = say!(
@@ -53,7 +53,7 @@ pub fn check_tags(column: usize, tags: &[Cow<'_, str>]) -> Result<(), Fault> {
     tags.iter().try_for_each(|tag| text::check(name, TextKind::Code, tag, Shape::of(tag)))
 }
 
-pub fn amount(column: usize, cell: &Cell<'_>) -> Result<i128, Fault> {
+pub(crate) fn amount(column: usize, cell: &Cell<'_>) -> Result<i128, Fault> {
     check_exact(column, cell)?;
     let result = match cell {
         Cell::Text(text) | Cell::Number(text) => parse_amount(text),
@@ -89,7 +89,7 @@ fn is_base64(text: &str) -> bool {
         && has(|byte| byte.is_ascii_digit() || *byte == b'=')
 }
 
-pub fn number(column: usize, cell: &Cell<'_>) -> Result<i128, Fault> {
+pub(crate) fn number(column: usize, cell: &Cell<'_>) -> Result<i128, Fault> {
     check_exact(column, cell)?;
     let result = match cell {
         Cell::Text(text) | Cell::Number(text) => parse_number(text),
@@ -101,7 +101,7 @@ pub fn number(column: usize, cell: &Cell<'_>) -> Result<i128, Fault> {
         .map_err(|e| (Reason::BadNumber, format!("{} {:?}: {e}", FIELDS[column].name, shorten(&shown(cell)))))
 }
 
-pub fn year(column: usize, cell: &Cell<'_>) -> Result<i32, Fault> {
+pub(crate) fn year(column: usize, cell: &Cell<'_>) -> Result<i32, Fault> {
     let text = match cell {
         Cell::Text(text) | Cell::Number(text) => text,
         Cell::Owned(text) => text.as_str(),
@@ -115,7 +115,7 @@ pub fn year(column: usize, cell: &Cell<'_>) -> Result<i32, Fault> {
     })
 }
 
-pub fn check_event_id(id: &str) -> Result<(), Fault> {
+pub(crate) fn check_event_id(id: &str) -> Result<(), Fault> {
     let length = id.chars().count();
     if length <= EVENT_ID_CHARS {
         return Ok(());

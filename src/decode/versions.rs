@@ -121,7 +121,7 @@ impl Decoder {
 
 /// What becomes of a record at a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
+pub(crate) enum Role {
     /// 支付申请
     Application,
     /// 支付
@@ -154,7 +154,7 @@ impl Role {
 
 /// The id of an event that follows from a version of a record: the same whenever it is made.
 #[must_use]
-pub fn derived_id(record: &str, shown: &str, role: Role) -> String {
+pub(crate) fn derived_id(record: &str, shown: &str, role: Role) -> String {
     let slash = if role == Role::Payment { "" } else { "/" };
     let plain = shown.bytes().all(|byte| byte.is_ascii_graphic());
     let id = format!("{record}@{shown}{slash}{word}", word = role.word());
@@ -170,7 +170,7 @@ pub fn derived_id(record: &str, shown: &str, role: Role) -> String {
 
 /// The id of an application whose record becomes a payment later.
 #[must_use]
-pub fn application_id(record: &str) -> String {
+pub(crate) fn application_id(record: &str) -> String {
     let tail = "/application";
     if record.chars().count() + tail.len() <= EVENT_ID_CHARS {
         return format!("{record}{tail}");
@@ -180,7 +180,7 @@ pub fn application_id(record: &str) -> String {
 
 /// What of an event's content is of interest: not when somebody entered it.
 #[must_use]
-pub fn of_interest(events: &RecordBatch, content: u64, row: usize) -> u64 {
+pub(crate) fn of_interest(events: &RecordBatch, content: u64, row: usize) -> u64 {
     let column = Column::RecordedAt.index();
     let times = events.column(column).as_primitive::<TimestampMicrosecondType>();
     if times.is_null(row) {
@@ -191,7 +191,7 @@ pub fn of_interest(events: &RecordBatch, content: u64, row: usize) -> u64 {
 
 /// The fields of an event as JSON has them.
 #[must_use]
-pub fn fields(events: &RecordBatch, row: usize) -> Map<String, Value> {
+pub(crate) fn fields(events: &RecordBatch, row: usize) -> Map<String, Value> {
     let value = |(column, array): (usize, &std::sync::Arc<dyn Array>)| {
         if array.is_null(row) {
             return None;
@@ -215,7 +215,7 @@ pub fn fields(events: &RecordBatch, row: usize) -> Map<String, Value> {
 
 /// A time as an event has it.
 #[must_use]
-pub fn time(micros: i64) -> String {
+pub(crate) fn time(micros: i64) -> String {
     jiff::Timestamp::from_microsecond(micros).unwrap_or_default().to_string()
 }
 

@@ -3,7 +3,7 @@
 use crate::say;
 
 /// A kind of value, found or wanted, as its reader calls it.
-pub fn kind(word: &str) -> String {
+pub(crate) fn kind(word: &str) -> String {
     match word {
         "nothing" => say!("nothing"),
         "text" => say!("text"),

@@ -6,7 +6,7 @@ use crate::say;
 
 /// Something in a text that means nothing there: the character it begins at, its text, the message and a hint.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Oddity {
+pub(crate) struct Oddity {
     /// The position in characters.
     pub at: usize,
     /// The text.
@@ -19,7 +19,7 @@ pub struct Oddity {
 
 /// What a full-width or typographic sign stands for in an expression.
 #[must_use]
-pub fn plain(sign: char) -> Option<&'static str> {
+pub(crate) fn plain(sign: char) -> Option<&'static str> {
     Some(match sign {
         '（' => "(",
         '）' => ")",
@@ -53,7 +53,7 @@ pub fn plain(sign: char) -> Option<&'static str> {
 
 /// What in an expression means nothing outside of a text: every kind of sign once, and every number.
 #[must_use]
-pub fn oddities(expression: &str) -> Vec<Oddity> {
+pub(crate) fn oddities(expression: &str) -> Vec<Oddity> {
     let chars: Vec<char> = expression.chars().collect();
     let outside = outside_of_texts(&chars);
     let mut found: Vec<Oddity> = Vec::new();

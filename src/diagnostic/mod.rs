@@ -4,10 +4,10 @@ use std::fmt;
 
 use crate::{say, text::did_you_mean};
 
-pub mod characters;
+pub(crate) mod characters;
 mod engine;
 mod fields;
-pub mod syntax;
+pub(crate) mod syntax;
 mod system;
 mod words;
 

@@ -5,7 +5,7 @@ use crate::say;
 
 /// A problem of the reader's at a line of a file, and what to do.
 #[must_use]
-pub fn yaml(info: &str, text: &str, line: usize) -> Failure {
+pub(crate) fn yaml(info: &str, text: &str, line: usize) -> Failure {
     let near: Vec<&str> = text.lines().skip(line.saturating_sub(2)).take(2).collect();
     if let Some(found) = near.iter().rev().find_map(|line| wide_sign(line)) {
         return found;

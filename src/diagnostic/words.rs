@@ -29,7 +29,7 @@ pub fn type_name(data_type: &DataType) -> String {
 
 /// What a type is called in a message of the query engine.
 #[must_use]
-pub fn type_named(word: &str) -> Option<String> {
+pub(crate) fn type_named(word: &str) -> Option<String> {
     let (name, scale) = match word.split_once('(') {
         Some((name, inner)) => (name, inner.trim_end_matches(')').rsplit(',').next().unwrap_or("").trim()),
         None => (word, ""),

@@ -12,7 +12,7 @@ const IDS_MAX: u64 = 1 << 25;
 
 /// A set of id hashes that can only grow.
 #[derive(Debug, Default)]
-pub struct Forgotten {
+pub(crate) struct Forgotten {
     filters: Vec<Sbbf>,
     /// How many ids the last filter is for.
     size: u64,
@@ -22,7 +22,7 @@ pub struct Forgotten {
 
 impl Forgotten {
     /// Puts an id in.
-    pub fn insert(&mut self, id: u64) {
+    pub(crate) fn insert(&mut self, id: u64) {
         if self.room == 0 {
             self.size = (self.size * 2).clamp(IDS_MIN, IDS_MAX);
             self.room = self.size;
@@ -38,7 +38,7 @@ impl Forgotten {
 
     /// Whether an id may have been put in.
     #[must_use]
-    pub fn may_have(&self, id: u64) -> bool {
+    pub(crate) fn may_have(&self, id: u64) -> bool {
         self.filters.iter().any(|filter| filter.check(&id.cast_signed()))
     }
 }

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// A batch between preparing and committing.
-pub struct InFlight {
+pub(crate) struct InFlight {
     blocks: Vec<Block>,
     /// What sequencing made of it.
     pub sequenced: Sequenced,
@@ -36,7 +36,7 @@ pub struct InFlight {
 }
 
 /// Judges the events of a batch by themselves.
-pub fn prepare(
+pub(crate) fn prepare(
     blocks: Vec<Block>,
     sequenced: Sequenced,
     unknown_fields: BTreeMap<String, u64>,
@@ -60,7 +60,7 @@ pub fn prepare(
 
 impl InFlight {
     /// Takes the batch into the windows.
-    pub fn observe(&self, windowing: &mut Windowing, prepared: &Prepared) -> Moved {
+    pub(crate) fn observe(&self, windowing: &mut Windowing, prepared: &Prepared) -> Moved {
         let watermark = self.sequenced.watermark.settled();
         windowing.complete_from(self.sequenced.journal);
         let mut moved = windowing.observe(prepared, &self.sequenced.watermarks, watermark);
@@ -71,7 +71,7 @@ impl InFlight {
     }
 
     /// Judges the events by their windows, and encodes them for the journal.
-    pub fn conclude(
+    pub(crate) fn conclude(
         self,
         prepared: Prepared,
         moved: Moved,

@@ -29,7 +29,7 @@ use crate::{
 ///
 /// # Errors
 /// If sealed events must be looked up and cannot be read.
-pub fn fill(
+pub(crate) fn fill(
     decoded: &mut Decoded,
     ledger: &Ledger,
     known: &mut Dedup,
@@ -57,7 +57,7 @@ pub fn fill(
 
 /// What is wrong with an event whose line is to tell what it lacks, and is not approved yet.
 #[must_use]
-pub fn unknown(decoded: &Decoded, row: usize) -> Option<String> {
+pub(crate) fn unknown(decoded: &Decoded, row: usize) -> Option<String> {
     if decoded.lookups.is_empty() || !decoded.types[row].opens_lines() {
         return None;
     }

@@ -25,7 +25,7 @@ const LOOKS: usize = 32;
 
 /// The latest events.
 #[derive(Debug, Default)]
-pub struct Recent {
+pub(crate) struct Recent {
     /// The events, and the bytes of a copy.
     batches: VecDeque<(RecordBatch, usize)>,
     rows: usize,
@@ -36,7 +36,7 @@ pub struct Recent {
 
 impl Recent {
     /// Takes the accepted events of a batch, and lets go of the oldest.
-    pub fn keep(&mut self, events: &RecordBatch) {
+    pub(crate) fn keep(&mut self, events: &RecordBatch) {
         self.looks = 0;
         if events.num_rows() == 0 || events.num_rows() > ROWS {
             return;
@@ -58,7 +58,7 @@ impl Recent {
 
     /// What is said of a conflict: `row` of `batch` has the id of another event, perhaps one of those before it in the
     /// batch that were `accepted`.
-    pub fn conflict(&mut self, batch: &RecordBatch, row: usize, accepted: &[bool]) -> String {
+    pub(crate) fn conflict(&mut self, batch: &RecordBatch, row: usize, accepted: &[bool]) -> String {
         self.looks += 1;
         let fields = if self.looks > LOOKS { Vec::new() } else { self.differing(batch, row, accepted) };
         match &fields[..] {

@@ -54,7 +54,7 @@ pub struct Windowing {
 
 /// What is stored fills windows beyond what they may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NoRoom {
+pub(crate) struct NoRoom {
     /// Bytes that windows may hold.
     pub limit: u64,
 }

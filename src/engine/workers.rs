@@ -8,7 +8,7 @@ use tokio::{
 };
 
 /// The outer task waits for a worker, the inner one is its work.
-pub type Working<T> = JoinHandle<Result<T, JoinError>>;
+pub(crate) type Working<T> = JoinHandle<Result<T, JoinError>>;
 
 /// Threads that work on batches; or none, and then everything is done where it is asked for, so that on a runtime of
 /// one thread the same stream always takes the same steps.

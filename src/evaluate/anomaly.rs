@@ -5,7 +5,7 @@ use crate::rule::window::{Anomaly, Direction, Method};
 
 /// How a value compares with those before it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Score {
+pub(crate) struct Score {
     /// How far it is from what is usual.
     pub score: f64,
     /// What is usual: the mean, the median or the weighted mean.
@@ -17,7 +17,7 @@ const MAD_TO_SIGMA: f64 = 0.6745;
 
 /// The score of `x` against `history`, the oldest value first; `None` with fewer than `min_history` values.
 #[must_use]
-pub fn score(anomaly: &Anomaly, x: f64, history: &[f64]) -> Option<Score> {
+pub(crate) fn score(anomaly: &Anomaly, x: f64, history: &[f64]) -> Option<Score> {
     if history.len() < anomaly.min_history.max(1) {
         return None;
     }

@@ -98,7 +98,7 @@ impl Busy {
 
 /// How many queries run that nobody waits for any more.
 #[must_use]
-pub fn left_behind() -> usize {
+pub(crate) fn left_behind() -> usize {
     LEFT.count()
 }
 
@@ -164,7 +164,7 @@ impl Drop for Waiting {
 ///
 /// # Errors
 /// What it fails with, or that there is no answer.
-pub async fn run<T, W, F>(owner: &str, time: Duration, work: W) -> Result<T>
+pub(crate) async fn run<T, W, F>(owner: &str, time: Duration, work: W) -> Result<T>
 where
     T: Send + 'static,
     W: FnOnce(Arc<Watch>) -> F + Send + 'static,
@@ -188,7 +188,7 @@ where
 ///
 /// # Errors
 /// What it fails with before its first row.
-pub async fn stream<W, F>(time: Duration, work: W) -> Result<SendableRecordBatchStream>
+pub(crate) async fn stream<W, F>(time: Duration, work: W) -> Result<SendableRecordBatchStream>
 where
     W: FnOnce(Arc<Watch>) -> F + Send + 'static,
     F: Future<Output = Result<SendableRecordBatchStream>>,

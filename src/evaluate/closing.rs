@@ -47,7 +47,7 @@ const WAITING: usize = 4096;
 
 /// The windows of one rule.
 #[derive(Debug, Default)]
-pub struct Closing {
+pub(crate) struct Closing {
     keys: Keys,
     /// Panes with events, by their starts, with the keys that have events in them.
     panes: BTreeMap<i64, Vec<u128>>,
@@ -94,7 +94,7 @@ struct Window {
 }
 
 /// What judging windows needs.
-pub struct Judge<'j> {
+pub(crate) struct Judge<'j> {
     /// The rule.
     pub rule: &'j CompiledRule,
     /// Its windows.
@@ -112,7 +112,7 @@ pub struct Judge<'j> {
 impl<'j> Judge<'j> {
     /// What judging the windows of a rule needs.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         rule: &'j CompiledRule,
         view: &'j ClosingRule,
         calendar: &'j Calendar,
@@ -141,23 +141,23 @@ impl<'j> Judge<'j> {
 }
 
 /// A finding about a window, with the row of the batch after which it was made, and the window's end.
-pub type Found = (usize, i64, Finding);
+pub(crate) type Found = (usize, i64, Finding);
 
 impl Closing {
     /// Windows without events, of which those that end at or before `closed` are over.
     #[must_use]
-    pub fn new(closed: i64) -> Self {
+    pub(crate) fn new(closed: i64) -> Self {
         Self { closed, limit: PANES_MIN, floor: i64::MIN, protect: i64::MAX, ..Self::default() }
     }
 
     /// Panes held.
     #[must_use]
-    pub fn panes(&self) -> usize {
+    pub(crate) fn panes(&self) -> usize {
         self.held
     }
 
     /// Bytes held.
-    pub fn bytes(&mut self) -> u64 {
+    pub(crate) fn bytes(&mut self) -> u64 {
         let Self { scale, keys, panes, held, .. } = self;
         scale.weigh(*held + keys.len(), || {
             let of_keys: usize = keys.values().map(Key::bytes).sum();
@@ -168,7 +168,7 @@ impl Closing {
 
     /// Lets go of what no window needs, before it would by itself. The events of the last batch are judged: what only
     /// they needed goes too.
-    pub fn lighten(&mut self, judge: &Judge<'_>) {
+    pub(crate) fn lighten(&mut self, judge: &Judge<'_>) {
         self.protect = i64::MAX;
         self.expire(judge);
     }
@@ -176,7 +176,7 @@ impl Closing {
     /// The first instant after `too_far` that a window with one of these events reaches back to, if what was there may be
     /// gone.
     #[must_use]
-    pub fn lacks(&self, judge: &Judge<'_>, selected: &Selected, too_far: i64) -> Option<i64> {
+    pub(crate) fn lacks(&self, judge: &Judge<'_>, selected: &Selected, too_far: i64) -> Option<i64> {
         if self.floor == i64::MIN {
             return None;
         }
@@ -189,17 +189,17 @@ impl Closing {
     }
 
     /// Keeps what the windows of these events need, until the next batch.
-    pub fn protect(&mut self, judge: &Judge<'_>, selected: &Selected) {
+    pub(crate) fn protect(&mut self, judge: &Judge<'_>, selected: &Selected) {
         self.protect = judge.reaches_back(selected, i64::MIN).unwrap_or(i64::MAX);
     }
 
     /// Says that panes that start before `floor` were not taken in as a whole.
-    pub fn starts_at(&mut self, floor: i64) {
+    pub(crate) fn starts_at(&mut self, floor: i64) {
         self.floor = floor;
     }
 
     /// Says that the watermark has passed without closing anything.
-    pub fn passed(&mut self, watermark: i64) {
+    pub(crate) fn passed(&mut self, watermark: i64) {
         if watermark > self.closed {
             self.closed = watermark;
             // What is open and ends later stays the next one.
@@ -210,13 +210,13 @@ impl Closing {
     }
 
     /// Takes events again whose windows are over (recovery): they count as open until they are closed in order.
-    pub fn reopen(&mut self) {
+    pub(crate) fn reopen(&mut self) {
         self.closed = i64::MIN;
         self.next = Next::Unknown;
     }
 
     /// The end of the first window that has events and is open.
-    pub fn next_end(&mut self, judge: &Judge<'_>) -> Option<i64> {
+    pub(crate) fn next_end(&mut self, judge: &Judge<'_>) -> Option<i64> {
         match self.next {
             Next::At(end) => return Some(end),
             Next::Nothing => return None,
@@ -237,7 +237,7 @@ impl Closing {
     }
 
     /// Takes in the event at `place` of those selected from `table`. A window that is closed already is judged again.
-    pub fn observe(
+    pub(crate) fn observe(
         &mut self,
         judge: &Judge<'_>,
         table: &Table,
@@ -302,7 +302,7 @@ impl Closing {
     /// Closes every window that ends at or before `watermark`, in the order of their ends, after `row` of the batch. The
     /// rule is evaluated on them at the next [`Self::flush`] at the latest. If `quiet` they are only remembered
     /// (recovery).
-    pub fn close(
+    pub(crate) fn close(
         &mut self,
         judge: &Judge<'_>,
         watermark: i64,
@@ -361,7 +361,7 @@ impl Closing {
     }
 
     /// Judges the windows that wait.
-    pub fn flush(&mut self, j: &Judge<'_>, counts: &mut RuleCounts) -> Vec<Found> {
+    pub(crate) fn flush(&mut self, j: &Judge<'_>, counts: &mut RuleCounts) -> Vec<Found> {
         let Waiting { windows, outputs } = std::mem::take(&mut self.waiting);
         if windows.is_empty() {
             return Vec::new();

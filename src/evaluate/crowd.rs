@@ -19,7 +19,7 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// The queries that were left behind and have not ended.
 #[derive(Debug)]
-pub struct Crowd(Mutex<BTreeSet<Left>>);
+pub(crate) struct Crowd(Mutex<BTreeSet<Left>>);
 
 /// Whose it is, and since when it has been left.
 type Left = (String, Instant);
@@ -27,7 +27,7 @@ type Left = (String, Instant);
 impl Crowd {
     /// None yet.
     #[must_use]
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self(Mutex::new(BTreeSet::new()))
     }
 
@@ -37,7 +37,7 @@ impl Crowd {
 
     /// How many there are.
     #[must_use]
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.left().len()
     }
 
@@ -48,7 +48,7 @@ impl Crowd {
     }
 
     /// Waits until a query of this owner may begin, at most for `patience`. `false` if it may not even then.
-    pub async fn admits(&self, owner: &str, patience: Duration) -> bool {
+    pub(crate) async fn admits(&self, owner: &str, patience: Duration) -> bool {
         let started = Instant::now();
         loop {
             let (all, own) = self.seen_by(owner);
@@ -64,14 +64,14 @@ impl Crowd {
 
     /// A query that begins.
     #[must_use]
-    pub fn course(&self, owner: &str) -> Course<'_> {
+    pub(crate) fn course(&self, owner: &str) -> Course<'_> {
         Course { crowd: self, left: (owner.to_owned(), Instant::now()), state: AtomicU8::new(WAITED_FOR) }
     }
 }
 
 /// Whether a query has ended, and whether anybody waits for it.
 #[derive(Debug)]
-pub struct Course<'c> {
+pub(crate) struct Course<'c> {
     crowd: &'c Crowd,
     left: Left,
     state: AtomicU8,
@@ -83,7 +83,7 @@ const ENDED: u8 = 2;
 
 impl Course<'_> {
     /// Nobody waits for it any more.
-    pub fn leave(&self) {
+    pub(crate) fn leave(&self) {
         // The lock is held meanwhile, so that an end does not come in between.
         let mut left = self.crowd.left();
         let order = Ordering::SeqCst;
@@ -93,7 +93,7 @@ impl Course<'_> {
     }
 
     /// It has ended.
-    pub fn end(&self) {
+    pub(crate) fn end(&self) {
         let mut left = self.crowd.left();
         if self.state.swap(ENDED, Ordering::SeqCst) == LEFT_BEHIND {
             left.remove(&self.left);

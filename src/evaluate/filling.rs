@@ -95,7 +95,7 @@ const fn is_balance(column: usize) -> bool {
 }
 
 /// When the events of a batch were.
-pub struct Times<'b> {
+pub(crate) struct Times<'b> {
     of: &'b [i64],
     first: i64,
     last: i64,
@@ -104,7 +104,7 @@ pub struct Times<'b> {
 impl<'b> Times<'b> {
     /// The times of a batch.
     #[must_use]
-    pub fn new(events: &'b RecordBatch) -> Self {
+    pub(crate) fn new(events: &'b RecordBatch) -> Self {
         let times =
             events.column(Column::OccurredAt.index()).as_primitive::<TimestampMicrosecondType>().values();
         let (first, last) = (times.iter().min(), times.iter().max());
@@ -113,7 +113,7 @@ impl<'b> Times<'b> {
 
     /// Those in `mask` that are not before `from`; `None` if that is none.
     #[must_use]
-    pub fn since(&self, from: Option<i64>, mask: &BooleanBuffer) -> Option<BooleanBuffer> {
+    pub(crate) fn since(&self, from: Option<i64>, mask: &BooleanBuffer) -> Option<BooleanBuffer> {
         match from {
             Some(from) if self.last < from => None,
             Some(from) if self.first < from => {

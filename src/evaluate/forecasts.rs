@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// The lines of a moment, and what became of them.
-pub struct Forecaster<'b> {
+pub(crate) struct Forecaster<'b> {
     lines: Vec<LineYear<'b>>,
     position: Position,
 }
@@ -33,7 +33,7 @@ pub struct Forecaster<'b> {
 impl<'b> Forecaster<'b> {
     /// For the rows of `budget_lines` at `now` (microseconds); `None` beyond the calendar.
     #[must_use]
-    pub fn new(lines: &'b RecordBatch, calendar: &Calendar, now: i64) -> Option<Self> {
+    pub(crate) fn new(lines: &'b RecordBatch, calendar: &Calendar, now: i64) -> Option<Self> {
         let text = |name: &str| lines.column_by_name(name)?.as_string_view_opt();
         let cents = |name: &str| lines.column_by_name(name)?.as_primitive_opt::<Decimal128Type>();
         let (ids, units, classes) = (text("budget_line_id")?, text("unit_code")?, text("economic_code")?);
@@ -57,25 +57,25 @@ impl<'b> Forecaster<'b> {
     }
 
     /// What earlier events say of earlier years.
-    pub fn early(&mut self) -> Early<'_, 'b> {
+    pub(crate) fn early(&mut self) -> Early<'_, 'b> {
         Early::new(&mut self.lines, &self.position)
     }
 
     /// The forecasts.
     #[must_use]
-    pub fn forecasts(&self) -> Forecasts {
+    pub(crate) fn forecasts(&self) -> Forecasts {
         forecast(&self.lines, &self.position)
     }
 
     /// The lines, in the order of the rows.
     #[must_use]
-    pub fn lines(&self) -> &[LineYear<'b>] {
+    pub(crate) fn lines(&self) -> &[LineYear<'b>] {
         &self.lines
     }
 
     /// Where in the year it is.
     #[must_use]
-    pub fn position(&self) -> &Position {
+    pub(crate) fn position(&self) -> &Position {
         &self.position
     }
 
@@ -103,7 +103,7 @@ impl<'b> Forecaster<'b> {
 ///
 /// # Errors
 /// If a table cannot be read.
-pub async fn read<'b>(
+pub(crate) async fn read<'b>(
     lines: &'b RecordBatch,
     context: &SessionContext,
     tables: &dyn Tables,
@@ -119,7 +119,7 @@ pub async fn read<'b>(
 }
 
 /// Adds the events of a batch that has [`EVENT_COLUMNS`].
-pub fn add(early: &mut Early<'_, '_>, events: &RecordBatch) -> Option<()> {
+pub(crate) fn add(early: &mut Early<'_, '_>, events: &RecordBatch) -> Option<()> {
     let text = |name: &str| events.column_by_name(name)?.as_string_view_opt();
     let (types, lines, actions) = (text("type")?, text("budget_line_id")?, text("action")?);
     let others = text("to_budget_line_id")?;
@@ -180,7 +180,7 @@ fn cells(forecast: Option<&Forecast>) -> [Option<i128>; 3] {
 
 /// The rows of `budget_lines` with the columns of forecasts.
 #[must_use]
-pub fn columns(lines: &RecordBatch, forecasts: &Forecasts) -> Option<RecordBatch> {
+pub(crate) fn columns(lines: &RecordBatch, forecasts: &Forecasts) -> Option<RecordBatch> {
     let mut money = Money::<3>::new();
     forecasts.lines.iter().for_each(|forecast| money.push(cells(forecast.as_ref())));
     let columns = lines.columns().iter().cloned().chain(money.finish()).collect();
@@ -189,7 +189,7 @@ pub fn columns(lines: &RecordBatch, forecasts: &Forecasts) -> Option<RecordBatch
 
 /// The rows of `forecasts`: every line, unit and economic class.
 #[must_use]
-pub fn table(forecaster: &Forecaster<'_>, forecasts: &Forecasts) -> Option<RecordBatch> {
+pub(crate) fn table(forecaster: &Forecaster<'_>, forecasts: &Forecasts) -> Option<RecordBatch> {
     let mut texts: [StringViewBuilder; 4] = std::array::from_fn(|_| StringViewBuilder::new());
     let mut years = Int32Builder::new();
     let mut money = Money::<6>::new();

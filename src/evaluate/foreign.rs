@@ -23,7 +23,7 @@ use crate::{
 
 /// How much an aggregate of `DataFusion`'s is given of one window, as far as it keeps it.
 #[derive(Debug, Clone, Copy)]
-pub struct Weight {
+pub(crate) struct Weight {
     keeps: Keeps,
     bytes: u64,
     values: u64,
@@ -31,7 +31,7 @@ pub struct Weight {
 
 impl Weight {
     /// Nothing yet.
-    pub fn of(function: &AggregateFunctionExpr) -> Self {
+    pub(crate) fn of(function: &AggregateFunctionExpr) -> Self {
         let keeps = match of_aggregate(function.fun().name()) {
             // What is kept once is not told by what is given.
             Some(_) if function.is_distinct() => Keeps::Values,
@@ -41,7 +41,7 @@ impl Weight {
     }
 
     /// Adds the arguments of an event.
-    pub fn add(&mut self, args: &[ScalarValue]) {
+    pub(crate) fn add(&mut self, args: &[ScalarValue]) {
         if self.keeps != Keeps::Numbers {
             self.values += 1;
             self.bytes += args.iter().map(bytes).sum::<u64>();
@@ -49,13 +49,13 @@ impl Weight {
     }
 
     /// Adds what another pane of the window is given.
-    pub fn merge(&mut self, other: Self) {
+    pub(crate) fn merge(&mut self, other: Self) {
         self.values += other.values;
         self.bytes += other.bytes;
     }
 
     /// An aggregate that keeps each different value once holds this.
-    pub fn set(&mut self, accumulator: &dyn Accumulator) {
+    pub(crate) fn set(&mut self, accumulator: &dyn Accumulator) {
         self.bytes = accumulator.size() as u64;
     }
 
@@ -63,7 +63,7 @@ impl Weight {
     ///
     /// # Errors
     /// If it is more.
-    pub fn within(self, function: &AggregateFunctionExpr) -> Result<(), Refusal> {
+    pub(crate) fn within(self, function: &AggregateFunctionExpr) -> Result<(), Refusal> {
         match self.keeps {
             Keeps::Numbers => Ok(()),
             Keeps::Values => capped::values(function.fun().name(), self.bytes),
@@ -76,7 +76,7 @@ impl Weight {
 ///
 /// # Errors
 /// If it is, or there is none.
-pub fn result(
+pub(crate) fn result(
     function: &AggregateFunctionExpr,
     accumulator: &mut dyn Accumulator,
 ) -> Result<ScalarValue, DataFusionError> {
@@ -100,7 +100,7 @@ const FEW: usize = 8;
 
 /// The different texts of a window, whose rows are `words`. One or none, as there mostly are, need no `DataFusion`; of
 /// several it says in which order they come, which depends on the first of each alone.
-pub fn list(
+pub(crate) fn list(
     function: &AggregateFunctionExpr,
     (layout, lane): (&Layout, usize),
     words: &[u64],
@@ -148,7 +148,7 @@ fn different(layout: &Layout, lane: usize, words: &[u64]) -> SmallVec<[u64; FEW]
 ///
 /// # Errors
 /// If `DataFusion` cannot compute it.
-pub fn evaluate(
+pub(crate) fn evaluate(
     function: &AggregateFunctionExpr,
     beside: usize,
     events: &[Others],

@@ -100,7 +100,7 @@ impl From<TimeOver> for DataFusionError {
 ///
 /// # Errors
 /// If it cannot be put together again.
-pub fn guarded(plan: Arc<dyn ExecutionPlan>, watch: &Arc<Watch>) -> Result<Arc<dyn ExecutionPlan>> {
+pub(crate) fn guarded(plan: Arc<dyn ExecutionPlan>, watch: &Arc<Watch>) -> Result<Arc<dyn ExecutionPlan>> {
     Ok(Guard::around(inside(plan, watch)?, watch, Care::Time))
 }
 

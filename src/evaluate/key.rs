@@ -7,11 +7,11 @@ use std::{
 
 /// Keys are told apart by 128 bits of a hash: among 10⁹ keys two share one with a chance of 10⁻²⁰. The seed is drawn at
 /// the start, so that nobody can make keys that collide; results do not depend on it.
-pub static SEED: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one("fiscwatch"));
+pub(crate) static SEED: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one("fiscwatch"));
 
 /// A hasher for keys, which are hashes already.
 #[derive(Debug, Default)]
-pub struct KeyHasher(u64);
+pub(crate) struct KeyHasher(u64);
 
 impl Hasher for KeyHasher {
     fn finish(&self) -> u64 {

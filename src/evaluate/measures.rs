@@ -11,7 +11,7 @@ use crate::rule::measure::Measures;
 ///
 /// # Errors
 /// If the values of a measure do not fit one another.
-pub fn compute(
+pub(crate) fn compute(
     measures: &Measures,
     results: &RecordBatch,
     failed: &mut [bool],

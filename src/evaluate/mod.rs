@@ -1,35 +1,35 @@
 //! Rules over batches: which events make a finding. Nothing here reads a clock or touches the store.
 
-pub mod aggregate;
+pub(crate) mod aggregate;
 mod anomaly;
-pub mod bounded;
+pub(crate) mod bounded;
 mod closing;
 mod crowd;
-pub mod evaluator;
-pub mod filling;
+pub(crate) mod evaluator;
+pub(crate) mod filling;
 mod finding;
-pub mod forecasts;
+pub(crate) mod forecasts;
 mod foreign;
-pub mod guard;
+pub(crate) mod guard;
 mod key;
 mod ledger_tables;
 mod measures;
 mod pane;
 mod panes;
 mod past;
-pub mod plans;
+pub(crate) mod plans;
 mod pool;
-pub mod row;
+pub(crate) mod row;
 mod scale;
 pub mod schedule;
 mod select;
-pub mod series;
-pub mod sliding;
-pub mod standing;
+pub(crate) mod series;
+pub(crate) mod sliding;
+pub(crate) mod standing;
 pub mod tables;
 mod threads;
 mod timeline;
-pub mod windows;
+pub(crate) mod windows;
 
 pub use evaluator::{Batch, Evaluation, Evaluator, Prepared};
 pub use filling::Filling;

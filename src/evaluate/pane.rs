@@ -16,7 +16,7 @@ use crate::rule::plan::{Aggregate, Kind, Layout};
 
 /// What is kept of the events of a pane.
 #[derive(Debug)]
-pub struct Pane {
+pub(crate) struct Pane {
     tallies: Box<[Tally]>,
     /// For the aggregates that only `DataFusion` knows.
     others: Vec<(usize, RefCell<Partial>)>,
@@ -91,7 +91,7 @@ impl Partial {
 impl Pane {
     /// Bytes beside the pane itself.
     #[must_use]
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         let tallies: usize = self.tallies.iter().map(Tally::bytes).sum();
         let others: usize = self.others.iter().map(|(_, partial)| partial.borrow().bytes()).sum();
         tallies
@@ -102,7 +102,7 @@ impl Pane {
 
     /// A pane without events.
     #[must_use]
-    pub fn new(aggregates: &[Aggregate], layout: &Layout) -> Self {
+    pub(crate) fn new(aggregates: &[Aggregate], layout: &Layout) -> Self {
         let tallies = aggregates.iter().map(|aggregate| Tally::growing(aggregate, layout)).collect();
         Self { tallies, others: Vec::new() }
     }
@@ -111,7 +111,7 @@ impl Pane {
     ///
     /// # Errors
     /// If one of `DataFusion`'s aggregates refuses it.
-    pub fn add(
+    pub(crate) fn add(
         &mut self,
         aggregates: &[Aggregate],
         layout: &Layout,
@@ -143,7 +143,7 @@ impl Pane {
     }
 
     /// Adds the aggregates over several panes to `outputs`, one for each aggregate.
-    pub fn merge(aggregates: &[Aggregate], layout: &Layout, panes: &[&Self], outputs: &mut [Output]) {
+    pub(crate) fn merge(aggregates: &[Aggregate], layout: &Layout, panes: &[&Self], outputs: &mut [Output]) {
         // Panes hold their texts themselves.
         let none = Texts::default();
         for (number, (aggregate, output)) in aggregates.iter().zip(outputs).enumerate() {

@@ -9,7 +9,7 @@ use crate::event::{
 
 /// The panes and windows of a rule.
 #[derive(Debug)]
-pub struct Grid<'c> {
+pub(crate) struct Grid<'c> {
     calendar: &'c Calendar,
     slide: Length,
     /// Panes of a window.
@@ -21,7 +21,7 @@ pub struct Grid<'c> {
 impl<'c> Grid<'c> {
     /// The grid of windows of `size` every `slide`.
     #[must_use]
-    pub fn new(calendar: &'c Calendar, size: Length, slide: Length) -> Self {
+    pub(crate) fn new(calendar: &'c Calendar, size: Length, slide: Length) -> Self {
         let count = match (size, slide) {
             (Length::Exact(size), Length::Exact(slide)) => usize::try_from(size / slide).unwrap_or(1),
             (Length::Days(size), Length::Days(slide)) => usize::from(size / slide),
@@ -32,7 +32,7 @@ impl<'c> Grid<'c> {
 
     /// The pane that an instant lies in.
     #[must_use]
-    pub fn pane(&self, at: i64) -> Stretch {
+    pub(crate) fn pane(&self, at: i64) -> Stretch {
         if !self.known.get().contains(at) {
             self.known.set(match self.slide {
                 Length::Exact(_) => self.calendar.day(at),
@@ -51,20 +51,20 @@ impl<'c> Grid<'c> {
 
     /// The window that ends at the end of a pane.
     #[must_use]
-    pub fn window_until(&self, end: i64) -> Stretch {
+    pub(crate) fn window_until(&self, end: i64) -> Stretch {
         let start = (0..self.count).fold(end, |start, _| self.pane(start - 1).start);
         Stretch { start, end }
     }
 
     /// The first end of a window after an instant.
     #[must_use]
-    pub fn next_end(&self, after: i64) -> i64 {
+    pub(crate) fn next_end(&self, after: i64) -> i64 {
         self.pane(after).end
     }
 
     /// The windows that a pane is a part of, as far as they end at or before `until`; the earliest first.
     #[must_use]
-    pub fn windows_with(&self, pane: Stretch, until: i64) -> Vec<Stretch> {
+    pub(crate) fn windows_with(&self, pane: Stretch, until: i64) -> Vec<Stretch> {
         let mut end = pane.end;
         let mut windows = Vec::new();
         for _ in 0..self.count {

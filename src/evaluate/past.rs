@@ -13,7 +13,7 @@ use crate::{
 
 /// What is known of a key.
 #[derive(Debug, Default)]
-pub struct Key {
+pub(crate) struct Key {
     /// The values of `by`.
     pub by: Box<[ScalarValue]>,
     /// By their starts.
@@ -24,7 +24,7 @@ pub struct Key {
 
 /// A window that is closed.
 #[derive(Debug, Clone, Copy)]
-pub struct Past {
+pub(crate) struct Past {
     /// Where it starts.
     pub start: i64,
     /// The measure that is compared; `None` where it is NULL or there is no anomaly.
@@ -35,14 +35,14 @@ pub struct Past {
 
 impl Key {
     /// Bytes beside the key itself.
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         let by: usize = self.by.iter().map(ScalarValue::size).sum();
         let panes: usize = self.panes.things().map(Pane::bytes).sum();
         by + panes + self.panes.bytes() + self.past.bytes()
     }
 
     /// The values as text, by which keys are ordered.
-    pub fn label(&self) -> SmallVec<[Cow<'_, str>; 2]> {
+    pub(crate) fn label(&self) -> SmallVec<[Cow<'_, str>; 2]> {
         let mut label = SmallVec::new();
         for value in &self.by {
             label.push(match value {
@@ -54,7 +54,7 @@ impl Key {
     }
 
     /// The values of the windows before one, the oldest first.
-    pub fn history(&self, j: &Judge<'_>, window: Stretch, most: usize, values: &mut Vec<f64>) {
+    pub(crate) fn history(&self, j: &Judge<'_>, window: Stretch, most: usize, values: &mut Vec<f64>) {
         values.clear();
         let before = self.past.before(window.end).iter().rev();
         let comparable = before.filter(|(_, past)| j.same_season(past.start, window.start));
@@ -63,7 +63,7 @@ impl Key {
     }
 
     /// Forgets windows that no other is compared with any more.
-    pub fn forget(&mut self, j: &Judge<'_>, floor: i64) {
+    pub(crate) fn forget(&mut self, j: &Judge<'_>, floor: i64) {
         let needed = match &j.view.anomaly {
             None => 0,
             Some((anomaly, _)) if anomaly.method == Method::Seasonal => match anomaly.season {

@@ -16,7 +16,7 @@ static POOL: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
 });
 
 /// Does every job, several at a time if that is wanted.
-pub fn in_parallel<J: Send>(jobs: Vec<J>, wanted: bool, act: impl Fn(J) + Sync) {
+pub(crate) fn in_parallel<J: Send>(jobs: Vec<J>, wanted: bool, act: impl Fn(J) + Sync) {
     let act = &act;
     match POOL.as_ref().filter(|_| wanted && jobs.len() > 1) {
         Some(pool) => pool.scope(|scope| {

@@ -78,7 +78,7 @@ impl Table {
 }
 
 /// The rows of the trigger's types, made once a batch for each set of types.
-pub fn mask<'m>(
+pub(crate) fn mask<'m>(
     masks: &'m mut Vec<(TypeSet, BooleanBuffer)>,
     trigger: TypeSet,
     types: &[EventType],
@@ -92,7 +92,7 @@ pub fn mask<'m>(
 }
 
 /// The rows on which the rule holds, of those in `mask`; `times` are the instants that exceptions are limited by.
-pub fn judge(
+pub(crate) fn judge(
     rule: &CompiledRule,
     table: &Table,
     mask: &BooleanBuffer,
@@ -118,7 +118,7 @@ pub fn judge(
 }
 
 /// The rows on which the rule holds, of all rows.
-pub fn judge_all(
+pub(crate) fn judge_all(
     rule: &CompiledRule,
     table: &Table,
     times: &dyn Fn(usize) -> i64,
@@ -129,7 +129,7 @@ pub fn judge_all(
 
 /// The rows among `left` on which a condition is true. A row on which it fails is counted as an error and is
 /// not among them; whether it fails for one row does not depend on the others.
-pub fn holds(
+pub(crate) fn holds(
     condition: &Condition,
     table: &Table,
     left: &BooleanBuffer,

@@ -3,7 +3,7 @@
 
 /// The last weighing.
 #[derive(Debug, Default)]
-pub struct Scale {
+pub(crate) struct Scale {
     parts: usize,
     bytes: u64,
 }
@@ -15,7 +15,7 @@ const SLACK: u64 = 8;
 
 impl Scale {
     /// The bytes of so many parts, of which `weigh` gives those that were asked of the allocator.
-    pub fn weigh(&mut self, parts: usize, weigh: impl FnOnce() -> usize) -> u64 {
+    pub(crate) fn weigh(&mut self, parts: usize, weigh: impl FnOnce() -> usize) -> u64 {
         if parts.abs_diff(self.parts) > self.parts / 4 + FEW {
             let bytes = weigh() as u64;
             (self.parts, self.bytes) = (parts, bytes + bytes / SLACK);

@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// Lays out some events as a window holds them. `from` gives the first instant of an event's window.
-pub fn select(
+pub(crate) fn select(
     compact: &Arc<Compact>,
     by: &[KeyPart],
     lanes: &[Lane],
@@ -60,11 +60,11 @@ pub fn select(
 
 /// The rows of a batch that windows hold. Windows of the same rows share them.
 #[derive(Debug, Default)]
-pub struct Compacts(Vec<(BooleanBuffer, Arc<Compact>)>);
+pub(crate) struct Compacts(Vec<(BooleanBuffer, Arc<Compact>)>);
 
 impl Compacts {
     /// The rows of `table` in `mask`.
-    pub fn of(&mut self, table: &Table, mask: &BooleanBuffer) -> Arc<Compact> {
+    pub(crate) fn of(&mut self, table: &Table, mask: &BooleanBuffer) -> Arc<Compact> {
         if let Some((_, known)) = self.0.iter().find(|(known, _)| known == mask) {
             return Arc::clone(known);
         }

@@ -16,7 +16,7 @@ const HOT: u32 = 48;
 
 /// The events of one key. Most keys have few events, so a row of up to three words needs no memory beside the key's.
 #[derive(Debug, Default)]
-pub struct Series {
+pub(crate) struct Series {
     words: SmallVec<[u64; 3]>,
     extra: Option<Box<Extra>>,
 }
@@ -54,7 +54,7 @@ struct Hot {
 
 /// An event on its way into a series.
 #[derive(Debug)]
-pub struct Arrival<'a> {
+pub(crate) struct Arrival<'a> {
     /// Its row.
     pub row: &'a [u64],
     /// What stands beside it.
@@ -70,7 +70,7 @@ impl Arrival<'_> {
 }
 
 /// What the series of a window share.
-pub struct Shared<'s> {
+pub(crate) struct Shared<'s> {
     /// A tally for each aggregate, to add up windows in.
     pub scratch: &'s mut [Tally],
     /// The texts that rows have the numbers of.
@@ -78,7 +78,13 @@ pub struct Shared<'s> {
 }
 
 /// Puts the numbers of its texts into a row that has their hashes.
-pub fn hold(plan: &WindowPlan, row: &mut [u64], batch: &[StringViewArray], place: usize, texts: &mut Texts) {
+pub(crate) fn hold(
+    plan: &WindowPlan,
+    row: &mut [u64],
+    batch: &[StringViewArray],
+    place: usize,
+    texts: &mut Texts,
+) {
     for ((lane, at), column) in plan.layout.texts().iter().zip(batch) {
         if Layout::has(row, *lane) && row[*at] != NULL_TEXT {
             row[*at] = u64::from(texts.take(column.value(place), row[*at]));
@@ -87,7 +93,7 @@ pub fn hold(plan: &WindowPlan, row: &mut [u64], batch: &[StringViewArray], place
 }
 
 /// Gives back the numbers of the texts of a row that is gone.
-pub fn release(plan: &WindowPlan, row: &[u64], texts: &mut Texts) {
+pub(crate) fn release(plan: &WindowPlan, row: &[u64], texts: &mut Texts) {
     for (lane, at) in plan.layout.texts() {
         if Layout::has(row, *lane) && row[*at] != NULL_TEXT {
             texts.release(row[*at] as u32);
@@ -98,7 +104,7 @@ pub fn release(plan: &WindowPlan, row: &[u64], texts: &mut Texts) {
 impl Series {
     /// The same events, without the tallies of them, to try something out on.
     #[must_use]
-    pub fn copy(&self) -> Self {
+    pub(crate) fn copy(&self) -> Self {
         let others = self.others();
         let extra = (!others.is_empty()).then(|| Box::new(Extra { others: others.to_vec(), hot: None }));
         Self { words: self.words.clone(), extra }
@@ -106,13 +112,13 @@ impl Series {
 
     /// Events that are held.
     #[must_use]
-    pub fn len(&self, plan: &WindowPlan) -> usize {
+    pub(crate) fn len(&self, plan: &WindowPlan) -> usize {
         self.words.len() / plan.layout.stride()
     }
 
     /// Bytes beside the series itself.
     #[must_use]
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         let words = if self.words.spilled() { self.words.capacity() * size_of::<u64>() } else { 0 };
         words + self.extra.as_deref().map_or(0, |extra| size_of::<Extra>() + extra.bytes())
     }
@@ -172,7 +178,7 @@ impl Series {
     }
 
     /// Takes in an event without asking for its window.
-    pub fn load(&mut self, plan: &WindowPlan, arrival: Arrival<'_>) {
+    pub(crate) fn load(&mut self, plan: &WindowPlan, arrival: Arrival<'_>) {
         self.take_hot();
         let place = match self.is_latest(plan, arrival.at()) {
             true => self.end(plan),
@@ -182,7 +188,7 @@ impl Series {
     }
 
     /// Takes in an event and adds the aggregates of its window to `outputs`.
-    pub fn observe(
+    pub(crate) fn observe(
         &mut self,
         plan: &WindowPlan,
         arrival: Arrival<'_>,
@@ -333,7 +339,7 @@ impl Series {
     }
 
     /// Lets go of events before `floor`. Says how many are left.
-    pub fn expire(&mut self, plan: &WindowPlan, floor: i64, texts: &mut Texts) -> usize {
+    pub(crate) fn expire(&mut self, plan: &WindowPlan, floor: i64, texts: &mut Texts) -> usize {
         let gone = self.first_from(plan, floor);
         if gone > 0 {
             for place in 0..gone {

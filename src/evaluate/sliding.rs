@@ -51,7 +51,7 @@ pub struct Measured {
 
 /// The state of one sliding window.
 #[derive(Debug)]
-pub struct Sliding {
+pub(crate) struct Sliding {
     plan: Arc<WindowPlan>,
     keys: HashMap<u128, Series, BuildHasherDefault<KeyHasher>>,
     /// The texts that events have the numbers of.
@@ -78,7 +78,7 @@ impl Sliding {
     /// A window without events. `reach` is the longest the window can be, `late` how late an event may be that
     /// still finds all of its window.
     #[must_use]
-    pub fn new(plan: Arc<WindowPlan>, reach: i64, late: i64) -> Self {
+    pub(crate) fn new(plan: Arc<WindowPlan>, reach: i64, late: i64) -> Self {
         let scratch = plan.aggregates.iter().map(|aggregate| Tally::new(aggregate, &plan.layout)).collect();
         Self {
             plan,
@@ -98,18 +98,18 @@ impl Sliding {
 
     /// Events held.
     #[must_use]
-    pub fn rows(&self) -> usize {
+    pub(crate) fn rows(&self) -> usize {
         self.rows
     }
 
     /// The first instant after `too_far` that a window of these events reaches back to, if what was there may be gone.
     #[must_use]
-    pub fn lacks(&self, selected: &Selected, too_far: i64) -> Option<i64> {
+    pub(crate) fn lacks(&self, selected: &Selected, too_far: i64) -> Option<i64> {
         selected.from.iter().copied().filter(|from| *from > too_far).min().filter(|from| *from < self.floor)
     }
 
     /// Bytes held.
-    pub fn bytes(&mut self) -> u64 {
+    pub(crate) fn bytes(&mut self) -> u64 {
         let Self { scale, keys, texts, rows, .. } = self;
         scale.weigh(*rows + keys.len(), || {
             let series: usize = keys.values().map(Series::bytes).sum();
@@ -119,28 +119,28 @@ impl Sliding {
 
     /// Lets go of what no window needs, before it would by itself. The events of the last batch are judged: what only
     /// they needed goes too.
-    pub fn lighten(&mut self) {
+    pub(crate) fn lighten(&mut self) {
         self.protect = i64::MAX;
         self.expire();
     }
 
     /// Says that events before `floor` were not taken in.
-    pub fn starts_at(&mut self, floor: i64) {
+    pub(crate) fn starts_at(&mut self, floor: i64) {
         self.floor = floor;
     }
 
     /// Keeps what the windows of these events need, until the next batch.
-    pub fn protect(&mut self, selected: &Selected) {
+    pub(crate) fn protect(&mut self, selected: &Selected) {
         self.protect = selected.from.iter().copied().min().unwrap_or(i64::MAX);
     }
 
     /// Takes in events that were judged before (recovery, or a rule that is new).
-    pub fn load(&mut self, selected: &Selected) {
+    pub(crate) fn load(&mut self, selected: &Selected) {
         self.each(selected, |plan, series, arrival, _| series.load(plan, arrival));
     }
 
     /// Takes in the events of a batch, one after another, and measures the window of each.
-    pub fn observe(&mut self, selected: &Selected) -> Measured {
+    pub(crate) fn observe(&mut self, selected: &Selected) -> Measured {
         let plan = Arc::clone(&self.plan);
         let mut outputs = outputs(&plan, selected);
         let (mut beyond, mut place) = (Vec::new(), 0);
@@ -155,7 +155,7 @@ impl Sliding {
     }
 
     /// Measures the windows that the events would have, and takes none of them in.
-    pub fn try_out(&mut self, selected: &Selected, trial: Trial) -> Measured {
+    pub(crate) fn try_out(&mut self, selected: &Selected, trial: Trial) -> Measured {
         let Self { plan, keys, texts, scratch, floor, .. } = self;
         let mut beyond = Vec::new();
         let mut outputs = outputs(plan, selected);

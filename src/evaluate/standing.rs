@@ -58,7 +58,7 @@ pub struct Lost {
 }
 
 /// The budget lines that keep alerts open, by rule.
-pub type Watched = HashMap<String, HashSet<String>>;
+pub(crate) type Watched = HashMap<String, HashSet<String>>;
 
 impl Standings {
     /// Judges the conditions of live rules on a batch whose columns are in `table`.

@@ -21,7 +21,7 @@ static WAITING: Mutex<Vec<mpsc::Sender<Job>>> = Mutex::new(Vec::new());
 ///
 /// # Errors
 /// If the operating system gives no thread; then nothing was done.
-pub fn on_one(job: impl FnOnce() + Send + 'static) -> io::Result<()> {
+pub(crate) fn on_one(job: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let mut job: Job = Box::new(job);
     while let Some(thread) = waiting(Vec::pop) {
         match thread.send(job) {

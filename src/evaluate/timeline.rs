@@ -2,7 +2,7 @@
 
 /// Things by time.
 #[derive(Debug, Clone)]
-pub struct Timeline<T>(Vec<(i64, T)>);
+pub(crate) struct Timeline<T>(Vec<(i64, T)>);
 
 impl<T> Default for Timeline<T> {
     fn default() -> Self {
@@ -13,24 +13,24 @@ impl<T> Default for Timeline<T> {
 impl<T> Timeline<T> {
     /// How many there are.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
     /// Bytes beside the timeline itself, without what things have beside themselves.
     #[must_use]
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.0.capacity() * size_of::<(i64, T)>()
     }
 
     /// The things, by time.
-    pub fn things(&self) -> impl Iterator<Item = &T> {
+    pub(crate) fn things(&self) -> impl Iterator<Item = &T> {
         self.0.iter().map(|(_, thing)| thing)
     }
 
     /// Whether there is none.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
@@ -45,18 +45,18 @@ impl<T> Timeline<T> {
 
     /// What is at a time.
     #[must_use]
-    pub fn get(&self, at: i64) -> Option<&T> {
+    pub(crate) fn get(&self, at: i64) -> Option<&T> {
         self.0.get(self.place(at)).filter(|(time, _)| *time == at).map(|(_, thing)| thing)
     }
 
     /// What is at a time.
-    pub fn get_mut(&mut self, at: i64) -> Option<&mut T> {
+    pub(crate) fn get_mut(&mut self, at: i64) -> Option<&mut T> {
         let place = self.place(at);
         self.0.get_mut(place).filter(|(time, _)| *time == at).map(|(_, thing)| thing)
     }
 
     /// What is at a time, made if nothing is.
-    pub fn get_or_insert_with(&mut self, at: i64, make: impl FnOnce() -> T) -> &mut T {
+    pub(crate) fn get_or_insert_with(&mut self, at: i64, make: impl FnOnce() -> T) -> &mut T {
         let place = self.place(at);
         if self.0.get(place).is_none_or(|(time, _)| *time != at) {
             if self.0.len() == self.0.capacity() {
@@ -70,19 +70,19 @@ impl<T> Timeline<T> {
 
     /// What is from one time on and before another one.
     #[must_use]
-    pub fn between(&self, from: i64, until: i64) -> &[(i64, T)] {
+    pub(crate) fn between(&self, from: i64, until: i64) -> &[(i64, T)] {
         let (from, until) = (self.place(from), self.place(until));
         &self.0[from.min(until)..until]
     }
 
     /// What is before a time.
     #[must_use]
-    pub fn before(&self, until: i64) -> &[(i64, T)] {
+    pub(crate) fn before(&self, until: i64) -> &[(i64, T)] {
         &self.0[..self.place(until)]
     }
 
     /// Lets go of what is before a time, except the latest `keep` of it.
-    pub fn forget(&mut self, before: i64, keep: usize) {
+    pub(crate) fn forget(&mut self, before: i64, keep: usize) {
         let gone = self.place(before).saturating_sub(keep);
         if gone > 0 {
             self.0.drain(..gone);

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 /// A text without blanks around it and without `="…"`; if it is not free, without an apostrophe in front and with wide
 /// letters, digits and punctuation made narrow.
 #[must_use]
-pub fn naked(text: &str, free: bool) -> Cow<'_, str> {
+pub(crate) fn naked(text: &str, free: bool) -> Cow<'_, str> {
     let text = trim(text);
     let text = text.strip_prefix("=\"").and_then(|text| text.strip_suffix('"')).map_or(text, trim);
     if free {
@@ -20,7 +20,7 @@ pub fn naked(text: &str, free: bool) -> Cow<'_, str> {
 
 /// A text without blanks around it.
 #[must_use]
-pub fn trim(text: &str) -> &str {
+pub(crate) fn trim(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}')
 }
 
@@ -39,7 +39,7 @@ fn narrow(c: char) -> char {
 
 /// A name as it is compared with others: without blanks and line ends anywhere, narrow, in small letters.
 #[must_use]
-pub fn squeezed(name: &str) -> String {
+pub(crate) fn squeezed(name: &str) -> String {
     let seen = name.chars().filter(|c| !c.is_whitespace() && *c != '\u{feff}').map(narrow);
     seen.flat_map(char::to_lowercase).collect()
 }

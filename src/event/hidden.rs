@@ -4,20 +4,20 @@
 /// Whether the character steers instead of being shown: controls, those that turn the direction of writing, and those
 /// that are ignored where text is drawn.
 #[must_use]
-pub fn is_hidden(c: char) -> bool {
+pub(crate) fn is_hidden(c: char) -> bool {
     c.is_control() || is_bidirectional(c) || is_ignorable(c) || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 /// Whether the character turns the direction of what stands around it.
 #[must_use]
-pub const fn is_bidirectional(c: char) -> bool {
+pub(crate) const fn is_bidirectional(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Whether the character is drawn as nothing: Unicode's `Default_Ignorable_Code_Point`, and the format characters
 /// (`Cf`) beyond it. New ones come into ranges that are reserved for them already.
 #[must_use]
-pub const fn is_ignorable(c: char) -> bool {
+pub(crate) const fn is_ignorable(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}'
         | '\u{8e2}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
@@ -29,13 +29,13 @@ pub const fn is_ignorable(c: char) -> bool {
 
 /// How a hidden character is shown to people: `U+202E`.
 #[must_use]
-pub fn code_point(c: char) -> String {
+pub(crate) fn code_point(c: char) -> String {
     format!("U+{:04X}", u32::from(c))
 }
 
 /// The characters of a name or sentence that are a sign of something hidden: those that nobody sees, radicals in place
 /// of characters, and letters of another alphabet within a Latin word. Line breaks and tabs are in order.
-pub fn suspicious(text: &str) -> Vec<char> {
+pub(crate) fn suspicious(text: &str) -> Vec<char> {
     // Most texts are ASCII and Chinese.
     let ordinary = |b: &u8| matches!(b, b' '..=b'~' | 0x80..=0xBF | 0xE4..=0xE9);
     if text.as_bytes().iter().fold(true, |all, b| all & ordinary(b)) {

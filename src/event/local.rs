@@ -7,7 +7,7 @@ const EPOCH: Date = jiff::civil::date(1970, 1, 1);
 
 /// Tells the local days of instants that mostly lie near one another.
 #[derive(Debug)]
-pub struct LocalDays<'z> {
+pub(crate) struct LocalDays<'z> {
     zone: &'z TimeZone,
     /// The instants with the offset that was found last, in microseconds.
     from: i64,
@@ -18,13 +18,13 @@ pub struct LocalDays<'z> {
 impl<'z> LocalDays<'z> {
     /// In this zone.
     #[must_use]
-    pub fn new(zone: &'z TimeZone) -> Self {
+    pub(crate) fn new(zone: &'z TimeZone) -> Self {
         Self { zone, from: 0, until: 0, offset: 0 }
     }
 
     /// The day that an instant in microseconds lies in, counted from 1 January 1970. One that no calendar has counts as the
     /// epoch, as in [`super::time::Calendar::local`].
-    pub fn number(&mut self, micros: i64) -> i64 {
+    pub(crate) fn number(&mut self, micros: i64) -> i64 {
         let mut micros = micros;
         if micros < self.from || micros >= self.until {
             let at = Timestamp::from_microsecond(micros).unwrap_or_else(|_| {
@@ -44,7 +44,7 @@ impl<'z> LocalDays<'z> {
 
     /// The day of a number.
     #[must_use]
-    pub fn date(number: i64) -> Date {
+    pub(crate) fn date(number: i64) -> Date {
         EPOCH.checked_add(SignedDuration::from_hours(number.saturating_mul(24))).unwrap_or(EPOCH)
     }
 }

@@ -1,18 +1,18 @@
 //! The data dictionary: one Arrow schema for every kind of event, and exact money and time.
 
-pub mod currency;
-pub mod dress;
+pub(crate) mod currency;
+pub(crate) mod dress;
 mod duration;
-pub mod hidden;
-pub mod kind;
-pub mod local;
+pub(crate) mod hidden;
+pub(crate) mod kind;
+pub(crate) mod local;
 pub mod money;
-pub mod name;
+pub(crate) mod name;
 pub mod number;
-pub mod period;
+pub(crate) mod period;
 pub mod schema;
 pub mod stamp;
-pub mod tick;
+pub(crate) mod tick;
 pub mod time;
 
 pub use currency::Currency;

@@ -227,7 +227,7 @@ fn add_months(date: Date, months: i32) -> Date {
 
 /// Stretches looked up again and again: neighbouring events mostly lie in the same one.
 #[derive(Debug)]
-pub struct StretchCache<'c> {
+pub(crate) struct StretchCache<'c> {
     calendar: &'c Calendar,
     length: Length,
     last: Cell<Stretch>,
@@ -236,12 +236,12 @@ pub struct StretchCache<'c> {
 impl<'c> StretchCache<'c> {
     /// An empty cache.
     #[must_use]
-    pub fn new(calendar: &'c Calendar, length: Length) -> Self {
+    pub(crate) fn new(calendar: &'c Calendar, length: Length) -> Self {
         Self { calendar, length, last: Cell::new(Stretch { start: i64::MAX, end: i64::MIN }) }
     }
 
     /// The stretch that `at` lies in.
-    pub fn get(&self, at: i64) -> Stretch {
+    pub(crate) fn get(&self, at: i64) -> Stretch {
         if !self.last.get().contains(at) {
             self.last.set(self.calendar.stretch(at, self.length));
         }
@@ -251,7 +251,7 @@ impl<'c> StretchCache<'c> {
 
 /// The starts of sliding windows, looked up again and again.
 #[derive(Debug)]
-pub struct Reaches<'c> {
+pub(crate) struct Reaches<'c> {
     calendar: &'c Calendar,
     reach: Reach,
     days: StretchCache<'c>,
@@ -261,14 +261,14 @@ pub struct Reaches<'c> {
 impl<'c> Reaches<'c> {
     /// An empty cache.
     #[must_use]
-    pub fn new(calendar: &'c Calendar, reach: Reach) -> Self {
+    pub(crate) fn new(calendar: &'c Calendar, reach: Reach) -> Self {
         let days = StretchCache::new(calendar, Length::Days(1));
         Self { calendar, reach, days, known: Cell::new((i64::MAX, 0)) }
     }
 
     /// The first instant of the window that ends with `at`.
     #[must_use]
-    pub fn from(&self, at: i64) -> i64 {
+    pub(crate) fn from(&self, at: i64) -> i64 {
         if let Reach::Last(Length::Exact(micros)) = self.reach {
             return at - micros + 1;
         }

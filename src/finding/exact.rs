@@ -13,7 +13,7 @@ use serde_json::{Map, Number, Value, value::RawValue};
 ///
 /// # Errors
 /// If it is none.
-pub fn map<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Value>, D::Error> {
+pub(crate) fn map<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Value>, D::Error> {
     deserializer.deserialize_map(Object)
 }
 

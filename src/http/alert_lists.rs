@@ -20,7 +20,7 @@ use crate::{
 
 /// A page of alerts.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct AlertPage {
+pub(crate) struct AlertPage {
     /// The newest first.
     alerts: Vec<AlertView>,
     /// Give it as `before` for the next page; null on the last one.
@@ -33,7 +33,7 @@ pub struct AlertPage {
 /// The alerts, the newest first
 #[utoipa::path(get, path = "/api/v1/alerts", operation_id = "list_alerts", tag = "alerts", params(CaseFilter),
     responses((status = 200, description = "A page", body = AlertPage)))]
-pub async fn list(
+pub(crate) async fn list(
     State(shared): State<Arc<Shared>>,
     by: By,
     Params(filter): Params<CaseFilter>,
@@ -67,7 +67,7 @@ pub async fn list(
 /// How many alerts a filter finds, by what officers part them by.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = AlertCounts)]
-pub struct CountsView {
+pub(crate) struct CountsView {
     /// All that the filter finds.
     total: u64,
     /// Those among them that nobody acknowledged in time.
@@ -91,7 +91,7 @@ pub struct CountsView {
 
 /// How many alerts are in a state, with a severity.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct StateCount {
+pub(crate) struct StateCount {
     state: String,
     severity: String,
     alerts: u64,
@@ -99,7 +99,7 @@ pub struct StateCount {
 
 /// How many alerts have a value.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct ValueCount {
+pub(crate) struct ValueCount {
     value: Option<String>,
     alerts: u64,
 }
@@ -107,7 +107,7 @@ pub struct ValueCount {
 /// How many alerts there are, by state, severity, rule, unit and owner
 #[utoipa::path(get, path = "/api/v1/alerts/counts", operation_id = "count_alerts", tag = "alerts", params(CaseFilter),
     responses((status = 200, description = "The numbers", body = CountsView)))]
-pub async fn counts(
+pub(crate) async fn counts(
     State(shared): State<Arc<Shared>>,
     by: By,
     Params(filter): Params<CaseFilter>,

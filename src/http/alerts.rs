@@ -88,7 +88,7 @@ impl AlertDetail {
         (status = 200, description = "The alert", body = AlertDetail,
             headers(("ETag" = String, description = "Its version, for `If-Match`"))),
         (status = 404, description = "There is no such alert", body = Problem, content_type = "application/problem+json")))]
-pub async fn show(
+pub(crate) async fn show(
     State(shared): State<Arc<Shared>>,
     by: By,
     Id(id): Id<String>,
@@ -115,7 +115,7 @@ pub(super) fn tagged(version: i64, body: impl Serialize) -> Response {
 /// What to do with an alert.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Transition {
+pub(crate) struct Transition {
     /// `acknowledge`, `confirm`, `dismiss`, `rectify`, `close`, `comment`, `assign`, `postpone`, `merge` or `withdraw`; a
     /// letter is sent by `inquire` next door, and a second officer decides by `review`.
     action: Action,
@@ -151,7 +151,7 @@ pub struct Transition {
         (status = 409, description = "Its state does not allow that", body = Problem, content_type = "application/problem+json"),
         (status = 412, description = "Somebody else changed it meanwhile", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "Who or why is missing", body = Problem, content_type = "application/problem+json")))]
-pub async fn transition(
+pub(crate) async fn transition(
     State(shared): State<Arc<Shared>>,
     Id(id): Id<String>,
     IfMatch(seen): IfMatch,
@@ -191,7 +191,7 @@ pub(super) fn one_version(header: Option<i64>, body: Option<i64>) -> Result<Opti
 /// A letter that goes out.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct NewInquiry {
+pub(crate) struct NewInquiry {
     /// Who sends it; the proxy in front tells it where `http.user_header` is set.
     who: Option<String>,
     /// Workdays that the unit has for its answer, by the list of holidays; `alerts.explain.deadline` without it.
@@ -221,7 +221,7 @@ pub struct NewInquiry {
         (status = 409, description = "It is over, or the unit was asked already", body = Problem, content_type = "application/problem+json"),
         (status = 412, description = "Somebody else changed it meanwhile", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The unit cannot be reached, or who is missing", body = Problem, content_type = "application/problem+json")))]
-pub async fn inquire(
+pub(crate) async fn inquire(
     State(shared): State<Arc<Shared>>,
     Id(id): Id<String>,
     IfMatch(seen): IfMatch,

@@ -36,7 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Room for answers.
 #[derive(Debug)]
-pub struct Answers {
+pub(crate) struct Answers {
     room: Arc<Semaphore>,
     making: u32,
     patience: Duration,
@@ -46,7 +46,7 @@ pub struct Answers {
 impl Answers {
     /// Room that is all free.
     #[must_use]
-    pub fn new(refusals: &Arc<Refusals>) -> Self {
+    pub(crate) fn new(refusals: &Arc<Refusals>) -> Self {
         Self::with(ROOM, MAKING, PATIENCE, refusals)
     }
 
@@ -73,7 +73,7 @@ impl Answers {
 }
 
 /// Has the answers to readers made one after another where there is little room.
-pub async fn answers(State(answers): State<Arc<Answers>>, request: Request, next: Next) -> Response {
+pub(crate) async fn answers(State(answers): State<Arc<Answers>>, request: Request, next: Next) -> Response {
     match *request.method() {
         Method::GET => answers.make(next.run(request)).await,
         _ => next.run(request).await,
@@ -81,7 +81,7 @@ pub async fn answers(State(answers): State<Arc<Answers>>, request: Request, next
 }
 
 /// A body that holds something until it is written.
-pub struct Held<T> {
+pub(crate) struct Held<T> {
     /// The body.
     pub body: Body,
     /// What it holds.

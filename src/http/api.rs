@@ -27,7 +27,7 @@ use crate::{
 
 /// A page of findings.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct FindingPage {
+pub(crate) struct FindingPage {
     /// The newest first.
     findings: Vec<Finding>,
     /// Give it as `before` for the next page; null on the last one.
@@ -40,7 +40,7 @@ pub struct FindingPage {
 /// The findings, the newest first
 #[utoipa::path(get, path = "/api/v1/findings", operation_id = "list_findings", tag = "findings", params(CaseFilter),
     responses((status = 200, description = "A page", body = FindingPage)))]
-pub async fn findings(
+pub(crate) async fn findings(
     State(shared): State<Arc<Shared>>,
     by: By,
     Params(filter): Params<CaseFilter>,
@@ -72,14 +72,14 @@ pub async fn findings(
 
 /// The rules in force.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct RuleList {
+pub(crate) struct RuleList {
     rules: Vec<RuleView>,
 }
 
 /// A rule, with what happened to it since the start and what officers said of its alerts.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Rule)]
-pub struct RuleView {
+pub(crate) struct RuleView {
     id: String,
     title: Text,
     description: Text,
@@ -109,7 +109,7 @@ pub struct RuleView {
 
 impl RuleView {
     /// A rule as it is shown.
-    pub fn new(rule: &Rule, counts: RuleCounts, verdicts: Verdicts) -> Self {
+    pub(crate) fn new(rule: &Rule, counts: RuleCounts, verdicts: Verdicts) -> Self {
         Self {
             id: rule.id.clone(),
             title: rule.title.clone(),
@@ -135,7 +135,7 @@ impl RuleView {
 /// The rules in force, what happened to them since the start, and how often officers found them right
 #[utoipa::path(get, path = "/api/v1/rules", operation_id = "list_rules", tag = "rules",
     responses((status = 200, description = "All rules that are not disabled", body = RuleList)))]
-pub async fn rules(State(shared): State<Arc<Shared>>) -> Result<Json<RuleList>, Problem> {
+pub(crate) async fn rules(State(shared): State<Arc<Shared>>) -> Result<Json<RuleList>, Problem> {
     blocking(move || {
         let verdicts = Cases::open_read_only(&shared.state_dir)?.verdicts()?;
         let counts = shared.rule_counts.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -152,7 +152,7 @@ pub async fn rules(State(shared): State<Arc<Shared>>) -> Result<Json<RuleList>, 
 /// How the daemon is.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = DaemonStatus)]
-pub struct Status {
+pub(crate) struct Status {
     version: &'static str,
     /// Whether it takes events.
     ready: bool,
@@ -194,7 +194,7 @@ pub struct Status {
 
 /// What programs that ask before money moves are to know.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct DecideStatus {
+pub(crate) struct DecideStatus {
     /// What they are to do while nobody answers: let nothing pass (`closed`), or everything (`open`).
     on_unavailable: OnUnavailable,
     /// Whether what is known is older than `decide.max_staleness`.
@@ -203,7 +203,7 @@ pub struct DecideStatus {
 
 /// What happened since the start.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct SinceStart {
+pub(crate) struct SinceStart {
     accepted: u64,
     duplicates: u64,
     rejected: u64,
@@ -215,7 +215,7 @@ pub struct SinceStart {
 
 /// A rule that the daemon runs without.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct SkippedRule {
+pub(crate) struct SkippedRule {
     rule_id: String,
     /// What is wrong with it.
     problem: String,
@@ -224,7 +224,7 @@ pub struct SkippedRule {
 /// A tick that was passed without an answer: what it would have found is not known.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = PassedTick)]
-pub struct PassedTickView {
+pub(crate) struct PassedTickView {
     rule_id: String,
     #[schema(format = DateTime)]
     tick: String,
@@ -234,14 +234,14 @@ pub struct PassedTickView {
 
 /// A query that the stream waits for.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct RunningQuery {
+pub(crate) struct RunningQuery {
     rule_id: String,
     seconds: f64,
 }
 
 /// What a rule failed on.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct RuleError {
+pub(crate) struct RuleError {
     errors: u64,
     last_error: Option<String>,
 }
@@ -264,7 +264,7 @@ fn passed_tick(passed: &PassedTick, shared: &Shared) -> PassedTickView {
 /// How the daemon is
 #[utoipa::path(get, path = "/api/v1/status", operation_id = "show_status", tag = "status",
     responses((status = 200, description = "The daemon", body = Status)))]
-pub async fn status(State(shared): State<Arc<Shared>>) -> Json<Status> {
+pub(crate) async fn status(State(shared): State<Arc<Shared>>) -> Json<Status> {
     let read = Arc::clone(&shared);
     let passed = tokio::task::spawn_blocking(move || Reader::open(&read.state_dir)?.passed_ticks()).await;
     let passed = passed.ok().and_then(Result::ok).unwrap_or_default();

@@ -21,7 +21,7 @@ use crate::{
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct Listed {
+pub(crate) struct Listed {
     /// Only what these did, by their names.
     who: Option<String>,
     /// Only these actions, or those that begin so: `alerts.*`.
@@ -64,7 +64,7 @@ impl Listed {
 /// A record of the audit log.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = AuditEntry)]
-pub struct EntryView {
+pub(crate) struct EntryView {
     /// Its number.
     seq: i64,
     /// When it was done, by the clock.
@@ -95,7 +95,7 @@ impl EntryView {
 
 /// A page of the audit log.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct AuditPage {
+pub(crate) struct AuditPage {
     /// The latest first.
     entries: Vec<EntryView>,
     /// Give it as `before` for the next page; null on the last one.
@@ -112,7 +112,7 @@ pub struct AuditPage {
 /// Who did what
 #[utoipa::path(get, path = "/api/v1/audit", operation_id = "list_audit", tag = "audit", params(Listed),
     responses((status = 200, description = "A page", body = AuditPage)))]
-pub async fn list(
+pub(crate) async fn list(
     State(shared): State<Arc<Shared>>,
     Params(listed): Params<Listed>,
 ) -> Result<Json<AuditPage>, Problem> {
@@ -134,7 +134,7 @@ pub async fn list(
 /// What a check of the audit log found.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = AuditReport)]
-pub struct ReportView {
+pub(crate) struct ReportView {
     /// Whether nothing is wrong.
     whole: bool,
     /// How many records there are.
@@ -155,7 +155,7 @@ pub struct ReportView {
 /// Follows the whole log, and compares it with its seals. Seals that are kept outside of the state are not looked at
 #[utoipa::path(get, path = "/api/v1/audit/check", operation_id = "check_audit", tag = "audit",
     responses((status = 200, description = "What was found", body = ReportView)))]
-pub async fn check(State(shared): State<Arc<Shared>>) -> Result<Json<ReportView>, Problem> {
+pub(crate) async fn check(State(shared): State<Arc<Shared>>) -> Result<Json<ReportView>, Problem> {
     blocking(move || {
         let AuditReport { records, head, seals, sealed, keys, problems } =
             Audit::open_read_only(&shared.state_dir)?.verify(None, &[])?;

@@ -36,7 +36,7 @@ const DETAIL_MAX: usize = 500;
 /// What to try: constants of a rule in force, or the text of a rule.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct NewBacktest {
+pub(crate) struct NewBacktest {
     /// The rule's id.
     rule: Option<String>,
     /// The constants that are others; exact numbers are texts.
@@ -51,7 +51,7 @@ pub struct NewBacktest {
 
 /// Backtests, the latest first.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct BacktestList {
+pub(crate) struct BacktestList {
     /// The latest 20 since the daemon began.
     backtests: Vec<BacktestView>,
 }
@@ -59,7 +59,7 @@ pub struct BacktestList {
 /// A rule tried over the own journal.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Backtest)]
-pub struct BacktestView {
+pub(crate) struct BacktestView {
     id: u64,
     /// The rule's id.
     rule: String,
@@ -87,7 +87,7 @@ pub struct BacktestView {
 /// How far it is.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = BacktestProgress)]
-pub struct Progress {
+pub(crate) struct Progress {
     events: u64,
     of: u64,
 }
@@ -95,7 +95,7 @@ pub struct Progress {
 /// What both forms of the rule found, as if both were live.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = BacktestResult)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// The first and the last event time.
     #[schema(format = DateTime)]
     from: Option<String>,
@@ -120,7 +120,7 @@ pub struct Outcome {
 /// What one form found.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = BacktestForm)]
-pub struct FormView {
+pub(crate) struct FormView {
     findings: u64,
     /// Alerts that they would be, by their keys.
     alerts: u64,
@@ -227,7 +227,7 @@ impl Show<'_> {
         (status = 404, description = "There is no such rule", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "Another one runs", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "What is tried is wrong", body = Problem, content_type = "application/problem+json")))]
-pub async fn begin(
+pub(crate) async fn begin(
     State(shared): State<Arc<Shared>>,
     by: By,
     headers: HeaderMap,
@@ -290,7 +290,7 @@ fn not_begun(why: NotBegun) -> Problem {
 /// The latest backtests; without their findings
 #[utoipa::path(get, path = "/api/v1/backtests", operation_id = "list_backtests", tag = "rules",
     responses((status = 200, description = "The latest 20", body = BacktestList)))]
-pub async fn list(State(shared): State<Arc<Shared>>, by: By) -> Json<BacktestList> {
+pub(crate) async fn list(State(shared): State<Arc<Shared>>, by: By) -> Json<BacktestList> {
     let show = Show { shared: &shared, rules: shared.rules_in_force(), lens: by.lens(), whole: false };
     Json(BacktestList { backtests: shared.lab.jobs().iter().map(|job| show.job(job)).collect() })
 }
@@ -301,7 +301,7 @@ pub async fn list(State(shared): State<Arc<Shared>>, by: By) -> Json<BacktestLis
     responses(
         (status = 200, description = "The backtest", body = BacktestView),
         (status = 404, description = "There is none of this number any more", body = Problem, content_type = "application/problem+json")))]
-pub async fn show(
+pub(crate) async fn show(
     State(shared): State<Arc<Shared>>,
     by: By,
     Id(id): Id<u64>,
@@ -317,7 +317,7 @@ pub async fn show(
     responses(
         (status = 202, description = "It ends soon, if it has not ended yet", body = BacktestView),
         (status = 404, description = "There is none of this number any more", body = Problem, content_type = "application/problem+json")))]
-pub async fn stop(
+pub(crate) async fn stop(
     State(shared): State<Arc<Shared>>,
     by: By,
     Id(id): Id<u64>,

@@ -30,7 +30,7 @@ const ALERTS_MAX: usize = 200;
 /// What to do with several alerts.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Transitions {
+pub(crate) struct Transitions {
     /// `acknowledge`, `confirm`, `dismiss`, `rectify`, `close`, `comment`, `assign`, `postpone`, `merge` or `withdraw`.
     action: Action,
     /// Who does it; the proxy in front tells it where `http.user_header` is set.
@@ -55,7 +55,7 @@ pub struct Transitions {
 /// An alert as an officer saw it.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Seen {
+pub(crate) struct Seen {
     alert_id: String,
     /// The version that was seen. Without it, whatever there is changes.
     version: Option<i64>,
@@ -63,7 +63,7 @@ pub struct Seen {
 
 /// What became of them.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct TransitionsResult {
+pub(crate) struct TransitionsResult {
     /// How many were moved on.
     changed: usize,
     /// How many were not.
@@ -74,7 +74,7 @@ pub struct TransitionsResult {
 
 /// What became of one.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct TransitionResult {
+pub(crate) struct TransitionResult {
     alert_id: String,
     /// The status that this step would have by itself: 200, 404, 409 where its state does not allow that, 412 where
     /// somebody else changed it meanwhile, or 503.
@@ -94,7 +94,7 @@ pub struct TransitionResult {
     responses(
         (status = 200, description = "What became of each", body = TransitionsResult),
         (status = 422, description = "Who or why is missing", body = Problem, content_type = "application/problem+json")))]
-pub async fn transitions(
+pub(crate) async fn transitions(
     State(shared): State<Arc<Shared>>,
     by: By,
     headers: HeaderMap,

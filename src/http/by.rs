@@ -21,7 +21,7 @@ use crate::{
 
 /// Who sends a request.
 #[derive(Debug, Clone)]
-pub struct By {
+pub(crate) struct By {
     /// Who is known.
     pub known: Option<Known>,
     /// From where.
@@ -35,7 +35,7 @@ pub struct By {
 
 /// Somebody who is known, and by what.
 #[derive(Debug, Clone)]
-pub struct Known {
+pub(crate) struct Known {
     /// Who.
     pub identity: Identity,
     /// By what.
@@ -44,7 +44,7 @@ pub struct Known {
 
 /// By what somebody is known.
 #[derive(Debug, Clone)]
-pub enum Way {
+pub(crate) enum Way {
     /// The name that a proxy gives.
     Proxy,
     /// The name in the certificate of the connection.
@@ -66,7 +66,7 @@ pub enum Way {
 
 impl Way {
     /// In one word.
-    pub fn word(&self) -> &'static str {
+    pub(crate) fn word(&self) -> &'static str {
         match self {
             Self::Proxy => "proxy",
             Self::Certificate => "certificate",
@@ -77,7 +77,7 @@ impl Way {
     }
 
     /// What was used.
-    pub fn used(&self) -> Used {
+    pub(crate) fn used(&self) -> Used {
         match self {
             Self::Proxy | Self::Certificate | Self::Local => Used::Name,
             Self::Token(id) => Used::Token(id.clone()),
@@ -86,12 +86,12 @@ impl Way {
     }
 
     /// Whether a second factor must be set up before anything else.
-    pub fn lacks_factor(&self, clients: &Clients) -> bool {
+    pub(crate) fn lacks_factor(&self, clients: &Clients) -> bool {
         matches!(self, Self::Session { factor, .. } if factor.is_missing(clients.second_factor))
     }
 
     /// What a page has to send with a change, because the browser sends the cookie by itself.
-    pub fn csrf(&self) -> Option<&str> {
+    pub(crate) fn csrf(&self) -> Option<&str> {
         match self {
             Self::Session { csrf, .. } => Some(csrf),
             _ => None,
@@ -104,7 +104,7 @@ impl By {
     ///
     /// # Errors
     /// If they are known under another name, or no name is given.
-    pub fn actor(&self, headers: &HeaderMap, given: Option<&str>) -> Result<Actor, Problem> {
+    pub(crate) fn actor(&self, headers: &HeaderMap, given: Option<&str>) -> Result<Actor, Problem> {
         let known = self.known.as_ref().map(|known| known.identity.name.as_str());
         let who = match known.or(self.local.as_ref().map(|local| local.name.as_str())) {
             Some(name) => officer(headers, Some(name), None, given)?,
@@ -114,27 +114,27 @@ impl By {
     }
 
     /// From where, for what is recorded.
-    pub fn place(&self) -> String {
+    pub(crate) fn place(&self) -> String {
         self.local.as_ref().map_or_else(|| self.peer.to_string(), Local::place)
     }
 
     /// What is there for whoever asks.
-    pub fn limits(&self) -> Limits {
+    pub(crate) fn limits(&self) -> Limits {
         self.known.as_ref().map_or_else(Limits::default, |known| known.identity.roles.limits().clone())
     }
 
     /// How much of persons is shown in findings, alerts and what came as it came: all of it where nobody is asked who they are.
-    pub fn lens(&self) -> Lens {
+    pub(crate) fn lens(&self) -> Lens {
         if self.unmasked || self.known.is_none() { Lens::Whole } else { Lens::Masked }
     }
 
     /// How much of persons is shown in events that are looked up.
-    pub fn lens_on_events(&self) -> Lens {
+    pub(crate) fn lens_on_events(&self) -> Lens {
         if self.unmasked { Lens::Whole } else { Lens::Masked }
     }
 
     /// Who acts where no name is asked for.
-    pub fn unnamed(&self) -> Actor {
+    pub(crate) fn unnamed(&self) -> Actor {
         let local = || self.local.as_ref().map_or_else(String::new, |local| local.name.clone());
         let who = self.known.as_ref().map_or_else(local, |known| known.identity.name.clone());
         Actor { who, place: self.place() }
@@ -152,7 +152,7 @@ impl<S: Sync> FromRequestParts<S> for By {
 
 /// What a request shows of its sender; secrets are wiped when it goes.
 #[derive(Clone)]
-pub enum Shown {
+pub(crate) enum Shown {
     /// Nothing.
     Nothing,
     /// A token.
@@ -171,7 +171,7 @@ impl Shown {
     /// A token goes first. A name counts only from a proxy that is believed. A certificate comes last: it says whose the
     /// machine is, and a session who sits there. At the socket the kernel says it, and nothing else counts; where programs
     /// come in, neither names nor sessions do.
-    pub fn of(headers: &HeaderMap, clients: &Clients, origin: &Origin) -> Self {
+    pub(crate) fn of(headers: &HeaderMap, clients: &Clients, origin: &Origin) -> Self {
         if origin.entrance == Entrance::Local {
             return origin.local.as_ref().map_or(Self::Nothing, |local| Self::Local(local.name.clone()));
         }
@@ -195,6 +195,6 @@ impl Shown {
 }
 
 /// A session by its cookie.
-pub fn by_session((session, factor): (Session, Factor), cookie: &str) -> Way {
+pub(crate) fn by_session((session, factor): (Session, Factor), cookie: &str) -> Way {
     Way::Session { session, csrf: session::csrf(cookie), factor }
 }

@@ -55,7 +55,7 @@ pub(super) fn terms(
 ///
 /// # Errors
 /// If it is none.
-pub fn day(text: &str) -> Result<Date, String> {
+pub(crate) fn day(text: &str) -> Result<Date, String> {
     let wrong = |_| say!("{text} is no day; write it such as 2026-03-01", text = quoted(text));
     text.trim().parse().map_err(wrong)
 }
@@ -64,7 +64,7 @@ pub fn day(text: &str) -> Result<Date, String> {
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn cents(text: &str) -> Result<i64, String> {
+pub(crate) fn cents(text: &str) -> Result<i64, String> {
     let digits = text.replace(',', "");
     let wrong = |error| say!("{text} is no amount: {error}", text = quoted(text), error);
     let cents = parse_amount(digits.trim()).map_err(|error| wrong(error.to_string()))?;
@@ -74,7 +74,7 @@ pub fn cents(text: &str) -> Result<i64, String> {
 /// What a second officer decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// It is done as it was proposed.
     Approve,
     /// It is not, and whoever proposed it goes on.
@@ -84,7 +84,7 @@ pub enum Verdict {
 /// A second officer's decision.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct NewReview {
+pub(crate) struct NewReview {
     decision: Verdict,
     /// Who decides; the proxy in front tells it where `http.user_header` is set. Not whoever proposed it.
     who: Option<String>,
@@ -107,7 +107,7 @@ pub struct NewReview {
         (status = 409, description = "Nothing waits, or whoever decides proposed it", body = Problem, content_type = "application/problem+json"),
         (status = 412, description = "Somebody else changed it meanwhile", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "Who or why is missing", body = Problem, content_type = "application/problem+json")))]
-pub async fn review(
+pub(crate) async fn review(
     State(shared): State<Arc<Shared>>,
     Id(id): Id<String>,
     IfMatch(seen): IfMatch,
@@ -136,7 +136,7 @@ pub async fn review(
 /// A shift that ends.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct NewHandOver {
+pub(crate) struct NewHandOver {
     /// Whose alerts are handed over.
     from: String,
     /// To whom; `-` puts them back.
@@ -149,7 +149,7 @@ pub struct NewHandOver {
 
 /// What was handed over.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct HandedOver {
+pub(crate) struct HandedOver {
     /// How many alerts.
     alerts: usize,
 }
@@ -163,7 +163,7 @@ pub struct HandedOver {
         (status = 200, description = "What was handed over", body = HandedOver),
         (status = 409, description = "There is nothing to hand over, or too much", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "Who is missing, or nobody", body = Problem, content_type = "application/problem+json")))]
-pub async fn hand_over(
+pub(crate) async fn hand_over(
     State(shared): State<Arc<Shared>>,
     by: By,
     headers: HeaderMap,
@@ -182,14 +182,14 @@ pub async fn hand_over(
 
 /// Alerts that are the same matter.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct RelatedAlerts {
+pub(crate) struct RelatedAlerts {
     /// The closest first, each once; 20 of each kind at most.
     alerts: Vec<RelatedAlert>,
 }
 
 /// An alert that is the same matter as another.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct RelatedAlert {
+pub(crate) struct RelatedAlert {
     /// What ties them.
     by: Kinship,
     /// The alert.
@@ -204,7 +204,7 @@ pub struct RelatedAlert {
     responses(
         (status = 200, description = "Those alerts", body = RelatedAlerts),
         (status = 404, description = "There is no such alert", body = Problem, content_type = "application/problem+json")))]
-pub async fn related(
+pub(crate) async fn related(
     State(shared): State<Arc<Shared>>,
     by: By,
     Id(id): Id<String>,

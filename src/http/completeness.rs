@@ -24,7 +24,7 @@ use crate::{
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct DayFilter {
+pub(crate) struct DayFilter {
     /// The local day; yesterday if it is not given.
     #[param(format = Date)]
     day: Option<String>,
@@ -116,7 +116,7 @@ pub fn day_span(calendar: &Calendar, given: Option<&str>, now: i64) -> Result<(S
 /// The three-way match of a day
 #[utoipa::path(get, path = "/api/v1/completeness", operation_id = "show_completeness", tag = "budget lines", params(DayFilter),
     responses((status = 200, description = "The statement", body = CompletenessView)))]
-pub async fn completeness(
+pub(crate) async fn completeness(
     State(shared): State<Arc<Shared>>,
     Params(filter): Params<DayFilter>,
 ) -> Result<Json<CompletenessView>, Problem> {

@@ -43,7 +43,7 @@ const TROUBLE: Duration = Duration::from_millis(100);
 
 /// Where a request comes from.
 #[derive(Debug, Clone)]
-pub struct Origin {
+pub(crate) struct Origin {
     /// Through which door.
     pub entrance: Entrance,
     /// The address; that of this machine for who comes through the socket.
@@ -56,7 +56,7 @@ pub struct Origin {
 
 /// Where connections are accepted.
 #[derive(Debug)]
-pub enum Port {
+pub(crate) enum Port {
     /// At an address, with TLS or without.
     Tcp(TcpListener, Entrance, Option<Arc<Tls>>),
     /// At a socket of this machine.
@@ -70,7 +70,7 @@ enum Accepted {
 
 impl Port {
     /// Where its connections come in.
-    pub fn entrance(&self) -> Entrance {
+    pub(crate) fn entrance(&self) -> Entrance {
         match self {
             Self::Tcp(_, entrance, _) => *entrance,
             Self::Local(_) => Entrance::Local,
@@ -96,7 +96,7 @@ impl Port {
 }
 
 /// Serves connections until asked to stop, and then lets those end that have a request under way.
-pub async fn serve(port: Port, router: Router, door: Arc<Door>, stop: CancellationToken) {
+pub(crate) async fn serve(port: Port, router: Router, door: Arc<Door>, stop: CancellationToken) {
     let (service, connections) = (TowerToHyperService::new(router), TaskTracker::new());
     loop {
         let accepted = tokio::select! {

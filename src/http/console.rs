@@ -218,14 +218,14 @@ fn takes(accepted: &str, wanted: &str) -> bool {
 }
 
 /// Whether a path, as the router has it, is of the console. Everybody may load it.
-pub fn is_console(path: &str) -> bool {
+pub(crate) fn is_console(path: &str) -> bool {
     path == ASSET
         || SCREENS.contains(&path)
         || path.strip_prefix('/').is_some_and(|name| AT_ROOT.iter().any(|file| file.name == name))
 }
 
 /// The routes of the console.
-pub fn routes() -> Router<Served> {
+pub(crate) fn routes() -> Router<Served> {
     let screens = SCREENS.iter().fold(Router::new(), |router, path| router.route(path, get(page)));
     let root = CONSOLE.at_root.iter().fold(screens, |router, file| {
         let send = move |headers: HeaderMap| async move { file.answer(&headers, "no-cache") };
@@ -235,7 +235,7 @@ pub fn routes() -> Router<Served> {
 }
 
 /// Where nothing is: people are told so by the console, programs by a problem.
-pub async fn nothing(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+pub(crate) async fn nothing(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     match is_asked_by_a_person(&method, uri.path(), &headers) {
         true => (StatusCode::NOT_FOUND, CONSOLE.page.whole(&headers, "no-store")).into_response(),
         false => Problem::new(StatusCode::NOT_FOUND, say!("there is nothing at this path")).into_response(),
@@ -243,7 +243,7 @@ pub async fn nothing(method: Method, uri: Uri, headers: HeaderMap) -> Response {
 }
 
 /// Whether somebody has opened an address in a browser that is none of the API.
-pub fn is_asked_by_a_person(method: &Method, path: &str, headers: &HeaderMap) -> bool {
+pub(crate) fn is_asked_by_a_person(method: &Method, path: &str, headers: &HeaderMap) -> bool {
     let accepts = said(headers, &header::ACCEPT);
     let is_of_programs = ["/api/", "/-/", "/assets/"].iter().any(|start| path.starts_with(start));
     matches!(*method, Method::GET | Method::HEAD) && accepts.contains("text/html") && !is_of_programs

@@ -10,19 +10,19 @@ fn name(clients: &Clients) -> &'static str {
 }
 
 /// What a request shows.
-pub fn shown(headers: &HeaderMap, clients: &Clients) -> Option<String> {
+pub(crate) fn shown(headers: &HeaderMap, clients: &Clients) -> Option<String> {
     let all = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs = all.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
     pairs.find(|(known, _)| *known == name(clients)).map(|(_, value)| value.to_owned())
 }
 
 /// Tells a browser to keep it until it is closed; the server ends the session before.
-pub fn keep(text: &str, clients: &Clients) -> Option<HeaderValue> {
+pub(crate) fn keep(text: &str, clients: &Clients) -> Option<HeaderValue> {
     set(text, "", clients)
 }
 
 /// Tells a browser to forget it.
-pub fn forget(clients: &Clients) -> Option<HeaderValue> {
+pub(crate) fn forget(clients: &Clients) -> Option<HeaderValue> {
     set("", "; Max-Age=0", clients)
 }
 

@@ -34,7 +34,7 @@ use crate::{
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
-pub struct How {
+pub(crate) struct How {
     /// `commit`, or `what_if`: nothing changes
     mode: Option<Mode>,
     /// Whether all of them are decided together: all, or none
@@ -50,7 +50,7 @@ pub struct How {
 #[derive(ToSchema)]
 // It describes what is read by hand below.
 #[allow(dead_code)]
-pub struct DecideBody {
+pub(crate) struct DecideBody {
     /// As events are posted; `type` may be left out.
     #[schema(value_type = Vec<Object>)]
     applications: Vec<Map<String, Value>>,
@@ -63,7 +63,7 @@ pub struct DecideBody {
 
 /// What was decided of several applications.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct DecisionList {
+pub(crate) struct DecisionList {
     /// The gravest of them.
     decision: Verdict,
     /// In the order of the applications.
@@ -73,7 +73,7 @@ pub struct DecisionList {
 /// One decision, or several.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
-pub enum Answer {
+pub(crate) enum Answer {
     One(Box<Decision>),
     Several(DecisionList),
 }
@@ -89,7 +89,7 @@ pub enum Answer {
         (status = 200, description = "What is decided", body = Answer),
         (status = 409, description = "The `event_id` is of another event, or the override does not let it pass", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "A record is no application", body = Problem, content_type = "application/problem+json")))]
-pub async fn decide(
+pub(crate) async fn decide(
     State(shared): State<Arc<Shared>>,
     Params(how): Params<How>,
     by: By,
@@ -359,7 +359,7 @@ async fn stored(shared: &Arc<Shared>, applications: &Applications) -> Result<Opt
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct Listed {
+pub(crate) struct Listed {
     /// `allow`, `explain` or `block`
     decision: Option<Verdict>,
     /// Only of this budget line
@@ -372,7 +372,7 @@ pub struct Listed {
 
 /// A page of decisions.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct DecisionPage {
+pub(crate) struct DecisionPage {
     /// The latest by event time first.
     decisions: Vec<Decision>,
     /// Give it as `after` for the next page; null on the last one.
@@ -389,7 +389,7 @@ fn shown(stored: StoredDecision, shared: &Shared) -> Decision {
 /// What was decided
 #[utoipa::path(get, path = "/api/v1/decisions", operation_id = "list_decisions", tag = "decisions", params(Listed),
     responses((status = 200, description = "A page", body = DecisionPage)))]
-pub async fn list(
+pub(crate) async fn list(
     State(shared): State<Arc<Shared>>,
     Params(listed): Params<Listed>,
 ) -> Result<Json<DecisionPage>, Problem> {
@@ -424,7 +424,10 @@ fn find(shared: &Shared, id: &str) -> Result<StoredDecision, Problem> {
     responses(
         (status = 200, description = "What was decided", body = Decision),
         (status = 404, description = "Nothing was decided of it", body = Problem, content_type = "application/problem+json")))]
-pub async fn show(State(shared): State<Arc<Shared>>, Id(id): Id<String>) -> Result<Json<Decision>, Problem> {
+pub(crate) async fn show(
+    State(shared): State<Arc<Shared>>,
+    Id(id): Id<String>,
+) -> Result<Json<Decision>, Problem> {
     at_once(move || Ok(Json(shown(find(&shared, &id)?, &shared)))).await
 }
 
@@ -436,7 +439,7 @@ pub async fn show(State(shared): State<Arc<Shared>>, Id(id): Id<String>) -> Resu
     responses(
         (status = 200, description = "It reserves nothing any more", body = Decision),
         (status = 404, description = "Nothing was decided of it", body = Problem, content_type = "application/problem+json")))]
-pub async fn release(
+pub(crate) async fn release(
     State(shared): State<Arc<Shared>>,
     by: By,
     Id(id): Id<String>,

@@ -18,7 +18,7 @@ const ALWAYS: [&str; 3] = ["/-/healthy", "/-/ready", "/metrics"];
 
 /// The connections that there are.
 #[derive(Debug)]
-pub struct Door {
+pub(crate) struct Door {
     /// What clients are granted.
     pub clients: Clients,
     /// Who was refused.
@@ -51,7 +51,7 @@ struct Seat {
 impl Door {
     /// A door that nobody came through yet.
     #[must_use]
-    pub fn new(clients: &Clients, metrics: &Arc<Metrics>) -> Self {
+    pub(crate) fn new(clients: &Clients, metrics: &Arc<Metrics>) -> Self {
         Self {
             clients: clients.clone(),
             refusals: Arc::new(Refusals::new(metrics)),
@@ -63,7 +63,7 @@ impl Door {
 
     /// Another one with places of its own, whose refusals are counted together with those of this one.
     #[must_use]
-    pub fn beside(&self) -> Self {
+    pub(crate) fn beside(&self) -> Self {
         Self {
             clients: self.clients.clone(),
             refusals: Arc::clone(&self.refusals),
@@ -78,7 +78,7 @@ impl Door {
     }
 
     /// A place for a new connection, as soon as there is one.
-    pub async fn enter(self: &Arc<Self>) -> Place {
+    pub(crate) async fn enter(self: &Arc<Self>) -> Place {
         loop {
             let freed = self.freed.notified();
             if let Some(place) = self.try_enter() {
@@ -119,7 +119,7 @@ impl Door {
 
 /// The place of a connection.
 #[derive(Debug)]
-pub struct Place {
+pub(crate) struct Place {
     door: Arc<Door>,
     number: u64,
     /// Cancelled when somebody else needs the place more.
@@ -128,14 +128,14 @@ pub struct Place {
 
 impl Place {
     /// Something of the next request is there.
-    pub fn reads(&self) {
+    pub(crate) fn reads(&self) {
         if let Some(seat) = self.door.seats().taken.get_mut(&self.number) {
             seat.begun = true;
         }
     }
 
     /// All that was answered is written: a request whose answer was made is over.
-    pub fn is_written(&self) {
+    pub(crate) fn is_written(&self) {
         let mut seats = self.door.seats();
         let Some(seat) = seats.taken.get_mut(&self.number) else { return };
         let Some(counts) = seat.unwritten.take() else { return };
@@ -148,13 +148,13 @@ impl Place {
 
     /// Whether something of a request is there, and it is not whole.
     #[must_use]
-    pub fn is_slow(&self) -> bool {
+    pub(crate) fn is_slow(&self) -> bool {
         let seats = self.door.seats();
         seats.taken.get(&self.number).is_some_and(|seat| seat.begun && seat.waits_since.is_some())
     }
 
     /// Begins a request to a path; `None` if there are too many.
-    pub fn begin(self: &Arc<Self>, path: &str) -> Option<Turn> {
+    pub(crate) fn begin(self: &Arc<Self>, path: &str) -> Option<Turn> {
         let counts = !ALWAYS.contains(&path);
         let mut seats = self.door.seats();
         if counts && seats.requests >= self.door.clients.connections / 2 {
@@ -184,7 +184,7 @@ impl Drop for Place {
 
 /// A request that is under way, until its answer is made. It is over when that is written.
 #[derive(Debug)]
-pub struct Turn {
+pub(crate) struct Turn {
     place: Arc<Place>,
     counts: bool,
 }

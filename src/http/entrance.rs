@@ -18,7 +18,7 @@ use crate::{config::clients::Clients, say};
 
 /// A door.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Entrance {
+pub(crate) enum Entrance {
     /// `http.listen`: API and console, and what has no other.
     Main,
     /// `http.ingest`: what programs send.
@@ -35,7 +35,7 @@ const EVERYWHERE: [&str; 2] = ["/-/healthy", "/-/ready"];
 impl Entrance {
     /// Whether programs alone come in here: no session and no name from a proxy counts.
     #[must_use]
-    pub fn is_for_programs(self) -> bool {
+    pub(crate) fn is_for_programs(self) -> bool {
         matches!(self, Self::Ingest | Self::Scrape)
     }
 
@@ -71,7 +71,7 @@ impl Entrance {
 
 /// Which doors there are, and who was refused at them.
 #[derive(Clone)]
-pub struct Doors {
+pub(crate) struct Doors {
     /// Where the addresses stand.
     pub clients: std::sync::Arc<Clients>,
     /// Counts who was refused.
@@ -79,7 +79,7 @@ pub struct Doors {
 }
 
 /// Lets requests pass that are served where they come in.
-pub async fn entrance(State(doors): State<Doors>, request: Request, next: Next) -> Response {
+pub(crate) async fn entrance(State(doors): State<Doors>, request: Request, next: Next) -> Response {
     let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     // Every connection has an origin; a request without one is none of ours.
     let origin = request.extensions().get::<Origin>();

@@ -36,7 +36,7 @@ use crate::{
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub struct Posted {
+pub(crate) struct Posted {
     /// The source whose events these are like: its map, zone, times and words for nothing hold for them
     #[serde(rename = "as")]
     read_as: Option<String>,
@@ -50,7 +50,7 @@ pub struct Posted {
 #[utoipa::path(post, path = "/api/v1/events", operation_id = "post_events", tag = "events", params(Posted),
     request_body(content = String, content_type = "application/x-ndjson", description = "One event a line (docs/events.md)"),
     responses((status = 200, description = "Everything is committed", body = Receipt)))]
-pub async fn events(
+pub(crate) async fn events(
     State(shared): State<Arc<Shared>>,
     State(refusals): State<Arc<Refusals>>,
     Params(posted): Params<Posted>,

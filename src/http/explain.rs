@@ -32,7 +32,7 @@ const TIME: Duration = Duration::from_secs(10);
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct ExplainQuery {
+pub(crate) struct ExplainQuery {
     /// The `event_id`.
     event: String,
     /// The rule's id.
@@ -41,7 +41,7 @@ pub struct ExplainQuery {
 
 /// An explanation.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Explanation {
+pub(crate) struct Explanation {
     event_id: String,
     rule_id: String,
     title: String,
@@ -76,7 +76,7 @@ pub struct Explanation {
 /// A condition, and whether it holds.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ExplainedCondition)]
-pub struct Condition {
+pub(crate) struct Condition {
     /// The name of an exception.
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
@@ -89,7 +89,7 @@ pub struct Condition {
 /// The events of a window.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ExplainedWindow)]
-pub struct WindowView {
+pub(crate) struct WindowView {
     /// The latest 50, in the order in which they were accepted.
     events: Vec<WindowEvent>,
     /// How many there are.
@@ -99,7 +99,7 @@ pub struct WindowView {
 /// An event of a window.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ExplainedEvent)]
-pub struct WindowEvent {
+pub(crate) struct WindowEvent {
     event_id: String,
     #[schema(format = DateTime)]
     occurred_at: String,
@@ -114,7 +114,7 @@ pub struct WindowEvent {
     responses(
         (status = 200, description = "The explanation", body = Explanation),
         (status = 404, description = "There is no such event, or no such rule in force", body = Problem, content_type = "application/problem+json")))]
-pub async fn explain(
+pub(crate) async fn explain(
     State(shared): State<Arc<Shared>>,
     by: By,
     Params(asked): Params<ExplainQuery>,

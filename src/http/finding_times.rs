@@ -22,7 +22,7 @@ const WEEKS: usize = 53;
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct Counted {
+pub(crate) struct Counted {
     /// Only of this rule, by its id.
     rule: Option<String>,
     /// Only of this severity: `critical`, `high`, `medium` or `low`.
@@ -35,7 +35,7 @@ pub struct Counted {
 
 /// How many findings of live rules there were, by event time.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct FindingTimes {
+pub(crate) struct FindingTimes {
     /// The latest 53 weeks that have any, the oldest first.
     weeks: Vec<WeekOfFindings>,
     /// Seven days from Monday, each with 24 hours of the local clock.
@@ -44,7 +44,7 @@ pub struct FindingTimes {
 
 /// What was found in a week.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct WeekOfFindings {
+pub(crate) struct WeekOfFindings {
     /// Its Monday.
     #[schema(format = Date)]
     week: String,
@@ -56,7 +56,7 @@ pub struct WeekOfFindings {
 /// Findings by week, and by day of the week and hour
 #[utoipa::path(get, path = "/api/v1/findings/times", operation_id = "count_findings_by_time", tag = "findings", params(Counted),
     responses((status = 200, description = "How many there were, and when", body = FindingTimes)))]
-pub async fn times(
+pub(crate) async fn times(
     State(shared): State<Arc<Shared>>,
     Params(counted): Params<Counted>,
 ) -> Result<Json<FindingTimes>, Problem> {

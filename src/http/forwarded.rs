@@ -10,7 +10,7 @@ const HEADER: &str = "x-forwarded-for";
 
 /// The address of a client whose connection comes from `peer`. Each proxy adds whom it heard from at the end, so the last
 /// one that is no proxy of ours is the client; what stands before, anybody may have written.
-pub fn client(peer: IpAddr, headers: &HeaderMap, clients: &Clients) -> IpAddr {
+pub(crate) fn client(peer: IpAddr, headers: &HeaderMap, clients: &Clients) -> IpAddr {
     if !clients.behind_proxy || !clients.is_proxy(peer) {
         return peer;
     }

@@ -24,7 +24,7 @@ use crate::{
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct GroupFilter {
+pub(crate) struct GroupFilter {
     /// Only those of this group, as the rules name it
     group: Option<String>,
     /// Only keys with this text
@@ -39,7 +39,7 @@ pub struct GroupFilter {
 
 /// A page of groups.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct GroupPage {
+pub(crate) struct GroupPage {
     /// By group and key, if nothing else is asked for.
     groups: Vec<LineGroup>,
     /// Give it as `after` for the next page; null on the last one.
@@ -50,7 +50,7 @@ pub struct GroupPage {
 
 /// Budget lines that belong together.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct LineGroup {
+pub(crate) struct LineGroup {
     /// The group, as the rules name it.
     group_id: String,
     /// Its name.
@@ -96,7 +96,7 @@ impl Row {
 /// The groups of budget lines that rules compare, with their sums
 #[utoipa::path(get, path = "/api/v1/budget/groups", operation_id = "list_line_groups", tag = "budget lines", params(GroupFilter),
     responses((status = 200, description = "A page of groups", body = GroupPage)))]
-pub async fn groups(
+pub(crate) async fn groups(
     State(shared): State<Arc<Shared>>,
     Params(filter): Params<GroupFilter>,
 ) -> Result<Json<GroupPage>, Problem> {

@@ -31,7 +31,7 @@ const HEADERS: [(HeaderName, &str); 5] = [
 
 /// What requests are compared with.
 #[derive(Debug)]
-pub struct Guard {
+pub(crate) struct Guard {
     clients: Clients,
     refusals: Arc<Refusals>,
 }
@@ -39,7 +39,7 @@ pub struct Guard {
 impl Guard {
     /// A guard by the configuration.
     #[must_use]
-    pub fn new(clients: &Clients, refusals: &Arc<Refusals>) -> Self {
+    pub(crate) fn new(clients: &Clients, refusals: &Arc<Refusals>) -> Self {
         Self { clients: clients.clone(), refusals: Arc::clone(refusals) }
     }
 
@@ -125,7 +125,7 @@ fn is_from_elsewhere(request: &Request) -> bool {
 }
 
 /// Answers requests that are for this server, and says what browsers may do with the answer.
-pub async fn guard(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
+pub(crate) async fn guard(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
     let mut response = match guard.check(&request) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),

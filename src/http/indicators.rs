@@ -24,7 +24,7 @@ use crate::{
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct IndicatorFilter {
+pub(crate) struct IndicatorFilter {
     /// Only of this unit.
     unit_code: Option<String>,
     /// Only of this programme.
@@ -40,7 +40,7 @@ pub struct IndicatorFilter {
 #[schema(as = Indicator)]
 // It describes what `ledger::report` writes.
 #[allow(dead_code, clippy::struct_field_names)]
-pub struct IndicatorBody {
+pub(crate) struct IndicatorBody {
     indicator_id: String,
     indicator_name: Option<String>,
     fiscal_year: i32,
@@ -63,7 +63,7 @@ pub struct IndicatorBody {
 
 /// A page of indicators.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct IndicatorPage {
+pub(crate) struct IndicatorPage {
     /// By `indicator_id`.
     #[schema(value_type = Vec<IndicatorBody>)]
     indicators: Vec<Map<String, Value>>,
@@ -74,7 +74,7 @@ pub struct IndicatorPage {
 /// The indicators, by `indicator_id`
 #[utoipa::path(get, path = "/api/v1/indicators", operation_id = "list_indicators", tag = "indicators", params(IndicatorFilter),
     responses((status = 200, description = "A page", body = IndicatorPage)))]
-pub async fn indicators(
+pub(crate) async fn indicators(
     State(shared): State<Arc<Shared>>,
     by: By,
     Params(filter): Params<IndicatorFilter>,
@@ -106,7 +106,7 @@ pub async fn indicators(
     responses(
         (status = 200, description = "The indicator", body = IndicatorBody),
         (status = 404, description = "There is no such indicator", body = Problem, content_type = "application/problem+json")))]
-pub async fn indicator(
+pub(crate) async fn indicator(
     State(shared): State<Arc<Shared>>,
     by: By,
     Id(id): Id<String>,

@@ -34,7 +34,7 @@ const TIME: Duration = Duration::from_secs(2);
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct EventFilter {
+pub(crate) struct EventFilter {
     /// Only of these types (`payment,application`).
     r#type: Option<String>,
     /// Only of these units.
@@ -124,7 +124,7 @@ fn place(cursor: &str) -> Result<(i64, String), String> {
 
 /// A page of events.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct EventPage {
+pub(crate) struct EventPage {
     /// The latest first, each with the columns that it has. Accounts show their last four characters, and the names of
     /// natural persons their first one.
     #[schema(value_type = Vec<Object>)]
@@ -140,7 +140,7 @@ pub struct EventPage {
 /// The events of the journal, the latest first
 #[utoipa::path(get, path = "/api/v1/events", operation_id = "list_events", tag = "events", params(EventFilter),
     responses((status = 200, description = "A page", body = EventPage)))]
-pub async fn list(
+pub(crate) async fn list(
     State(shared): State<Arc<Shared>>,
     by: By,
     Params(filter): Params<EventFilter>,
@@ -165,7 +165,7 @@ pub async fn list(
 }
 
 /// The columns that an event has.
-pub fn shown(event: &RecordBatch, calendar: &Calendar, lens: Lens) -> Map<String, Value> {
+pub(crate) fn shown(event: &RecordBatch, calendar: &Calendar, lens: Lens) -> Map<String, Value> {
     let columns = FIELDS.iter().filter_map(|field| Some((field.name, event.column_by_name(field.name)?)));
     let values = columns.map(|(name, array)| (name.to_owned(), value(array, 0, calendar)));
     let mut object: Map<_, _> = values.filter(|(_, value)| !value.is_null()).collect();
@@ -175,7 +175,7 @@ pub fn shown(event: &RecordBatch, calendar: &Calendar, lens: Lens) -> Map<String
 
 /// An event, with what became of it.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct EventDetail {
+pub(crate) struct EventDetail {
     /// Its columns. Accounts show their last four characters, and the names of natural persons their first one.
     #[schema(value_type = Object)]
     event: Map<String, Value>,
@@ -193,7 +193,7 @@ pub struct EventDetail {
 
 /// What was found, in short.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct FindingRef {
+pub(crate) struct FindingRef {
     finding_id: String,
     rule_id: String,
     severity: String,
@@ -214,7 +214,7 @@ impl From<Finding> for FindingRef {
     responses(
         (status = 200, description = "The event", body = EventDetail),
         (status = 404, description = "There is no such event", body = Problem, content_type = "application/problem+json")))]
-pub async fn show(
+pub(crate) async fn show(
     State(shared): State<Arc<Shared>>,
     by: By,
     Id(id): Id<String>,

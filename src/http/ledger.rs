@@ -31,7 +31,7 @@ use crate::{
 #[schema(as = BudgetLine)]
 // It describes what `ledger::report` writes.
 #[allow(dead_code, clippy::struct_field_names)]
-pub struct BudgetLine {
+pub(crate) struct BudgetLine {
     budget_line_id: String,
     /// Whether a budget action approved it.
     approved: bool,
@@ -69,7 +69,7 @@ pub struct BudgetLine {
 #[schema(as = BudgetSums)]
 // It describes what `ledger::report` writes.
 #[allow(dead_code)]
-pub struct BudgetSums {
+pub(crate) struct BudgetSums {
     total: String,
     executed: String,
     frozen: String,
@@ -83,13 +83,13 @@ pub struct BudgetSums {
 }
 
 /// Sums as the API shows them.
-pub fn sums_object(balances: &Balances) -> Map<String, Value> {
+pub(crate) fn sums_object(balances: &Balances) -> Map<String, Value> {
     sums(balances).into_iter().map(|(name, cents)| (name.to_owned(), format_cents(cents).into())).collect()
 }
 
 /// A page of budget lines.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct LinePage {
+pub(crate) struct LinePage {
     /// By `budget_line_id`, if nothing else is asked for.
     #[schema(value_type = Vec<BudgetLine>)]
     budget_lines: Vec<Map<String, Value>>,
@@ -107,7 +107,7 @@ pub struct LinePage {
 /// The budget lines, by `budget_line_id` or as they are sorted
 #[utoipa::path(get, path = "/api/v1/budget-lines", operation_id = "list_budget_lines", tag = "budget lines", params(LineFilter),
     responses((status = 200, description = "A page", body = LinePage)))]
-pub async fn lines(
+pub(crate) async fn lines(
     State(shared): State<Arc<Shared>>,
     by: By,
     Params(filter): Params<LineFilter>,
@@ -151,7 +151,7 @@ fn are_there(attributes: &Attributes, limits: &Limits) -> bool {
     responses(
         (status = 200, description = "The line", body = BudgetLine),
         (status = 404, description = "There is no such line", body = Problem, content_type = "application/problem+json")))]
-pub async fn line(
+pub(crate) async fn line(
     State(shared): State<Arc<Shared>>,
     by: By,
     Id(id): Id<String>,

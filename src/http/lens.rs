@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The header of a request that asks for personal data as a whole. No link and no page of another site sets it.
-pub const UNMASKED: &str = "x-unmasked";
+pub(crate) const UNMASKED: &str = "x-unmasked";
 
 /// What is shown of persons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

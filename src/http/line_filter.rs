@@ -14,7 +14,7 @@ use crate::{
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct LineFilter {
+pub(crate) struct LineFilter {
     /// Only of this unit.
     pub unit_code: Option<String>,
     /// Only of these units (`101001,102*`).
@@ -54,7 +54,7 @@ pub struct LineFilter {
 }
 
 /// The attributes that lines are narrowed and summed up by, by the words of the API.
-pub const ATTRIBUTES: [(&str, Column); 6] = [
+pub(crate) const ATTRIBUTES: [(&str, Column); 6] = [
     ("region", Column::RegionCode),
     ("unit", Column::UnitCode),
     ("function", Column::FunctionCode),
@@ -65,7 +65,7 @@ pub const ATTRIBUTES: [(&str, Column); 6] = [
 
 impl LineFilter {
     /// The lines that are meant.
-    pub fn wanted(&self) -> impl Fn(&Line, &Attributes) -> bool + '_ {
+    pub(crate) fn wanted(&self) -> impl Fn(&Line, &Attributes) -> bool + '_ {
         let [region, unit, function, economic, project, fund] =
             [&self.region, &self.unit, &self.function, &self.economic, &self.project, &self.fund];
         let words = [region, unit, function, economic, project, fund];
@@ -103,13 +103,13 @@ fn is_meant(word: &str, code: &str) -> bool {
 }
 
 /// Words that commas part.
-pub fn split(words: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn split(words: &str) -> impl Iterator<Item = &str> {
     words.split(',').map(str::trim).filter(|word| !word.is_empty())
 }
 
 /// What a list is sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum By {
+pub(crate) enum By {
     /// Its id, or its value.
     Name,
     /// The sum at this place.
@@ -122,7 +122,7 @@ pub enum By {
 
 /// How a list is sorted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sort {
+pub(crate) struct Sort {
     by: By,
     descends: bool,
 }
@@ -132,7 +132,7 @@ impl Sort {
     ///
     /// # Errors
     /// If there is no such order.
-    pub fn parse(text: Option<&str>, name: &str) -> Result<Self, Problem> {
+    pub(crate) fn parse(text: Option<&str>, name: &str) -> Result<Self, Problem> {
         let text = text.unwrap_or(name);
         let (word, descends) = text.strip_prefix('-').map_or((text, false), |word| (word, true));
         let known = sums(&Balances::default()).map(|(name, _)| name);
@@ -154,7 +154,7 @@ impl Sort {
     }
 
     /// What balances are sorted by.
-    pub fn key(self, balances: &Balances, last_event_at: i64) -> i128 {
+    pub(crate) fn key(self, balances: &Balances, last_event_at: i64) -> i128 {
         match self.by {
             By::Name => 0,
             By::Sum(place) => sums(balances)[place].1,
@@ -164,7 +164,7 @@ impl Sort {
     }
 
     /// Where the page after a row begins.
-    pub fn cursor(self, (key, name): (i128, &str)) -> String {
+    pub(crate) fn cursor(self, (key, name): (i128, &str)) -> String {
         if self == (Self { by: By::Name, descends: false }) {
             name.to_owned()
         } else {
@@ -173,7 +173,7 @@ impl Sort {
     }
 
     /// One page of rows after a place, and one more if there is more.
-    pub fn page<'r, T: 'r>(
+    pub(crate) fn page<'r, T: 'r>(
         self,
         mut rows: Vec<T>,
         after: Option<&str>,

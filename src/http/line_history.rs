@@ -34,7 +34,7 @@ const TIME: Duration = Duration::from_secs(5);
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct HistoryFilter {
+pub(crate) struct HistoryFilter {
     /// Only what comes after this: the `next` of the page before.
     after: Option<i64>,
     /// At most so many.
@@ -44,7 +44,7 @@ pub struct HistoryFilter {
 /// A page of a line's history.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = BudgetLineHistory)]
-pub struct HistoryPage {
+pub(crate) struct HistoryPage {
     /// In the order in which it was accepted.
     entries: Vec<EntryView>,
     /// Give it as `after` for the next page; null on the last one.
@@ -58,7 +58,7 @@ pub struct HistoryPage {
 /// Something that happened on a line.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = BudgetLineEntry)]
-pub struct EntryView {
+pub(crate) struct EntryView {
     /// The event; the names of natural persons are masked.
     #[schema(value_type = Object)]
     event: Map<String, Value>,
@@ -73,7 +73,7 @@ pub struct EntryView {
     responses(
         (status = 200, description = "A page", body = HistoryPage),
         (status = 404, description = "There is no such line", body = Problem, content_type = "application/problem+json")))]
-pub async fn history(
+pub(crate) async fn history(
     State(shared): State<Arc<Shared>>,
     Id(id): Id<String>,
     by: By,

@@ -20,7 +20,7 @@ use crate::{
 
 /// A page of notifications.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct NoticePage {
+pub(crate) struct NoticePage {
     /// The newest first.
     notifications: Vec<NoticeView>,
     /// Give it as `before` for the next page; null on the last one.
@@ -30,7 +30,7 @@ pub struct NoticePage {
 /// The notifications, the newest first
 #[utoipa::path(get, path = "/api/v1/notifications", operation_id = "list_notifications", tag = "notifications", params(NoticeFilter),
     responses((status = 200, description = "A page", body = NoticePage)))]
-pub async fn list(
+pub(crate) async fn list(
     State(shared): State<Arc<Shared>>,
     Params(mut filter): Params<NoticeFilter>,
 ) -> Result<Json<NoticePage>, Problem> {
@@ -52,7 +52,7 @@ pub async fn list(
 /// Nothing: `{}`.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Nothing {}
+pub(crate) struct Nothing {}
 
 /// Tries a notification again that is parked or waits
 #[utoipa::path(post, path = "/api/v1/notifications/{id}/retry", operation_id = "retry_notification", tag = "notifications",
@@ -61,7 +61,7 @@ pub struct Nothing {}
         (status = 200, description = "The notification, which is tried at once", body = NoticeView),
         (status = 404, description = "There is no such notification", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "The sink has it already", body = Problem, content_type = "application/problem+json")))]
-pub async fn retry(
+pub(crate) async fn retry(
     State(shared): State<Arc<Shared>>,
     Id(id): Id<String>,
     by: By,

@@ -38,7 +38,7 @@ const BODY_BYTES_MAX: usize = 64 << 10;
 struct Description;
 
 /// The routes of the API, and their description. What reads events bounds them itself.
-pub fn api() -> (Router<Served>, utoipa::openapi::OpenApi) {
+pub(crate) fn api() -> (Router<Served>, utoipa::openapi::OpenApi) {
     let (router, mut description) = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(alert_lists::list))
         .routes(routes!(alert_lists::counts))

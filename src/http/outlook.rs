@@ -12,7 +12,7 @@ use crate::{daemon::Shared, event::money::format_cents, say, text::quoted};
 /// 执行预测 of a line, as docs/forecast.md tells it.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = BudgetLineForecast)]
-pub struct ForecastView {
+pub(crate) struct ForecastView {
     /// The latest event time that it rests on; forecasts are up to a quarter of an hour old.
     #[schema(format = DateTime)]
     at: String,
@@ -37,7 +37,7 @@ pub struct ForecastView {
         (status = 200, description = "The forecast", body = ForecastView),
         (status = 404, description = "There is no such line", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "There is no forecast now, and why", body = Problem, content_type = "application/problem+json")))]
-pub async fn forecast(
+pub(crate) async fn forecast(
     State(shared): State<Arc<Shared>>,
     Id(id): Id<String>,
 ) -> Result<Json<ForecastView>, Problem> {

@@ -33,7 +33,7 @@ use crate::{
 /// The permission for one application to pass what blocked it.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Override)]
-pub struct OverrideView {
+pub(crate) struct OverrideView {
     /// Its number, for `override` of `decide`.
     override_id: i64,
     /// Where it stands.
@@ -61,7 +61,7 @@ pub struct OverrideView {
 /// Who did something, and when.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = OverrideAct)]
-pub struct ActView {
+pub(crate) struct ActView {
     who: String,
     #[schema(format = DateTime)]
     at: String,
@@ -90,7 +90,7 @@ impl OverrideView {
 /// Who may let an application pass once, and why.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct OverrideOrder {
+pub(crate) struct OverrideOrder {
     /// Why.
     reason: String,
     /// The largest amount that passes; that of the application without it.
@@ -112,7 +112,7 @@ pub struct OverrideOrder {
         (status = 404, description = "Nothing was decided of it", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "It is not blocked, has an override, or this person asked for it", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The reason is missing, or the amount or the time cannot be", body = Problem, content_type = "application/problem+json")))]
-pub async fn grant(
+pub(crate) async fn grant(
     State(shared): State<Arc<Shared>>,
     by: By,
     headers: HeaderMap,
@@ -154,7 +154,7 @@ pub async fn grant(
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct Listed {
+pub(crate) struct Listed {
     /// Only those of this blocked application
     application: Option<String>,
     /// Only those after this one in the list: the `next` of the page before
@@ -165,7 +165,7 @@ pub struct Listed {
 
 /// A page of overrides.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct OverridePage {
+pub(crate) struct OverridePage {
     /// The newest first.
     overrides: Vec<OverrideView>,
     /// Give it as `before` for the next page; null on the last one.
@@ -175,7 +175,7 @@ pub struct OverridePage {
 /// The overrides, the newest first
 #[utoipa::path(get, path = "/api/v1/overrides", operation_id = "list_overrides", tag = "decisions", params(Listed),
     responses((status = 200, description = "A page", body = OverridePage)))]
-pub async fn list(
+pub(crate) async fn list(
     State(shared): State<Arc<Shared>>,
     Params(listed): Params<Listed>,
 ) -> Result<Json<OverridePage>, Problem> {
@@ -199,7 +199,10 @@ pub async fn list(
     responses(
         (status = 200, description = "The override", body = OverrideView),
         (status = 404, description = "There is no such override", body = Problem, content_type = "application/problem+json")))]
-pub async fn show(State(shared): State<Arc<Shared>>, Id(id): Id<i64>) -> Result<Json<OverrideView>, Problem> {
+pub(crate) async fn show(
+    State(shared): State<Arc<Shared>>,
+    Id(id): Id<i64>,
+) -> Result<Json<OverrideView>, Problem> {
     blocking(move || {
         let found = Cases::open_read_only(&shared.state_dir)?.find_override(id)?;
         Ok(Json(OverrideView::new(found, &shared.calendar, shared.clock.now())))
@@ -215,7 +218,7 @@ pub async fn show(State(shared): State<Arc<Shared>>, Id(id): Id<i64>) -> Result<
         (status = 404, description = "There is no such override", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "It waits for nobody, or this person granted it or asked", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "Who is missing", body = Problem, content_type = "application/problem+json")))]
-pub async fn confirm(
+pub(crate) async fn confirm(
     State(shared): State<Arc<Shared>>,
     Id(id): Id<i64>,
     by: By,
@@ -236,7 +239,7 @@ pub async fn confirm(
         (status = 404, description = "There is no such override", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "It is over already", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "Who is missing", body = Problem, content_type = "application/problem+json")))]
-pub async fn revoke(
+pub(crate) async fn revoke(
     State(shared): State<Arc<Shared>>,
     Id(id): Id<i64>,
     by: By,

@@ -56,7 +56,7 @@ impl Pace {
 }
 
 /// A body that has to come in time.
-pub struct PacedBody<B> {
+pub(crate) struct PacedBody<B> {
     body: B,
     limit: Duration,
     /// Once somebody reads it.
@@ -68,7 +68,7 @@ pub struct PacedBody<B> {
 
 impl<B> PacedBody<B> {
     /// A body that may take so long.
-    pub fn new(body: B, limit: Duration, refusals: &Arc<Refusals>) -> Self {
+    pub(crate) fn new(body: B, limit: Duration, refusals: &Arc<Refusals>) -> Self {
         Self { body, limit, pace: None, is_over: false, refusals: Arc::clone(refusals) }
     }
 }
@@ -76,7 +76,7 @@ impl<B> PacedBody<B> {
 /// A body that did not come in time.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("{}", say!("the body did not come in time"))]
-pub struct TooSlow;
+pub(crate) struct TooSlow;
 
 impl<B: Body<Data = Bytes, Error: Into<axum::BoxError>> + Unpin> Body for PacedBody<B> {
     type Data = Bytes;
@@ -117,7 +117,7 @@ impl<B: Body<Data = Bytes, Error: Into<axum::BoxError>> + Unpin> Body for PacedB
 }
 
 /// A connection whose client has to take its answers in time.
-pub struct PacedIo<S> {
+pub(crate) struct PacedIo<S> {
     stream: S,
     limit: Duration,
     /// While the client has not taken everything.
@@ -129,7 +129,7 @@ pub struct PacedIo<S> {
 
 impl<S> PacedIo<S> {
     /// A connection whose client may take so long.
-    pub fn new(stream: S, limit: Duration, refusals: &Arc<Refusals>, place: Arc<Place>) -> Self {
+    pub(crate) fn new(stream: S, limit: Duration, refusals: &Arc<Refusals>, place: Arc<Place>) -> Self {
         Self { stream, limit, pace: None, refusals: Arc::clone(refusals), place }
     }
 

@@ -9,7 +9,7 @@ const BYTES_MAX: usize = 4 << 20;
 const PART: usize = 50;
 
 /// Rows up to one of the bounds.
-pub struct Page<T> {
+pub(crate) struct Page<T> {
     /// The rows.
     pub rows: Vec<T>,
     limit: usize,
@@ -20,12 +20,12 @@ pub struct Page<T> {
 
 impl<T: Serialize> Page<T> {
     /// No rows yet, and at most so many.
-    pub fn new(limit: u32) -> Self {
+    pub(crate) fn new(limit: u32) -> Self {
         Self { rows: Vec::new(), limit: limit as usize, bytes: 0, is_cut: false }
     }
 
     /// Adds a row. `false` if it has no room: the page ends before it.
-    pub fn add(&mut self, row: T) -> bool {
+    pub(crate) fn add(&mut self, row: T) -> bool {
         let mut counted = Counted(0);
         let _ = serde_json::to_writer(&mut counted, &row);
         let has_room = self.rows.is_empty() || self.bytes + counted.0 <= BYTES_MAX;
@@ -39,7 +39,7 @@ impl<T: Serialize> Page<T> {
     }
 
     /// Adds rows as long as there is room for them.
-    pub fn fill(mut self, rows: impl IntoIterator<Item = T>) -> Self {
+    pub(crate) fn fill(mut self, rows: impl IntoIterator<Item = T>) -> Self {
         let _ = rows.into_iter().all(|row| self.add(row));
         self
     }
@@ -50,7 +50,7 @@ impl<T: Serialize> Page<T> {
 ///
 /// # Errors
 /// That of `read`.
-pub fn read<R, T: Serialize, P, E>(
+pub(crate) fn read<R, T: Serialize, P, E>(
     limit: u32,
     start: Option<P>,
     mut read: impl FnMut(Option<P>, u32) -> Result<Vec<R>, E>,

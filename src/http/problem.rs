@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The media type of problems.
-pub const CONTENT_TYPE: &str = "application/problem+json";
+pub(crate) const CONTENT_TYPE: &str = "application/problem+json";
 
 /// What is wrong, as `application/problem+json`.
 #[derive(Debug, Serialize, ToSchema)]

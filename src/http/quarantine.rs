@@ -26,7 +26,7 @@ const BYTES_MAX: usize = 4 << 10;
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct QuarantineFilter {
+pub(crate) struct QuarantineFilter {
     /// Only with this reason code.
     reason: Option<String>,
     /// Only of this source.
@@ -42,7 +42,7 @@ pub struct QuarantineFilter {
 
 /// A page of records in quarantine.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct QuarantinePage {
+pub(crate) struct QuarantinePage {
     /// The oldest first.
     records: Vec<RejectView>,
     /// Give it as `after` for the next page; null on the last one.
@@ -57,7 +57,7 @@ pub struct QuarantinePage {
 /// A record in quarantine.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = QuarantinedRecord)]
-pub struct RejectView {
+pub(crate) struct RejectView {
     seq: i64,
     source: String,
     /// The file, or topic and partition.
@@ -101,7 +101,7 @@ impl RejectView {
 /// The records in quarantine, the oldest first
 #[utoipa::path(get, path = "/api/v1/quarantine", operation_id = "list_quarantine", tag = "quarantine", params(QuarantineFilter),
     responses((status = 200, description = "A page", body = QuarantinePage)))]
-pub async fn list(
+pub(crate) async fn list(
     State(shared): State<Arc<Shared>>,
     by: By,
     Params(asked): Params<QuarantineFilter>,

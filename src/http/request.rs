@@ -16,12 +16,12 @@ use super::Problem;
 use crate::{say, text::quoted};
 
 /// The most that one page of a list has.
-pub const PAGE_MAX: u32 = 1000;
+pub(crate) const PAGE_MAX: u32 = 1000;
 /// What a page has when nobody says how much.
-pub const PAGE: u32 = 100;
+pub(crate) const PAGE: u32 = 100;
 
 /// The query of the address; an unknown parameter is an error.
-pub struct Params<T>(pub T);
+pub(crate) struct Params<T>(pub T);
 
 impl<S: Sync, T: DeserializeOwned + 'static> FromRequestParts<S> for Params<T> {
     type Rejection = Problem;
@@ -33,7 +33,7 @@ impl<S: Sync, T: DeserializeOwned + 'static> FromRequestParts<S> for Params<T> {
 }
 
 /// A part of the path.
-pub struct Id<T>(pub T);
+pub(crate) struct Id<T>(pub T);
 
 impl<S: Sync, T: DeserializeOwned + Send + 'static> FromRequestParts<S> for Id<T> {
     type Rejection = Problem;
@@ -45,7 +45,7 @@ impl<S: Sync, T: DeserializeOwned + Send + 'static> FromRequestParts<S> for Id<T
 }
 
 /// A body of JSON. Only `application/json` is taken: a page of another site cannot send that without asking first.
-pub struct Body<T>(pub T);
+pub(crate) struct Body<T>(pub T);
 
 impl<S: Send + Sync, T: DeserializeOwned + 'static> FromRequest<S> for Body<T> {
     type Rejection = Problem;
@@ -57,7 +57,7 @@ impl<S: Send + Sync, T: DeserializeOwned + 'static> FromRequest<S> for Body<T> {
 }
 
 /// The version that somebody saw, from `If-Match`; `None` without one, or for any.
-pub struct IfMatch(pub Option<i64>);
+pub(crate) struct IfMatch(pub Option<i64>);
 
 impl<S: Sync> FromRequestParts<S> for IfMatch {
     type Rejection = Problem;
@@ -80,7 +80,7 @@ impl<S: Sync> FromRequestParts<S> for IfMatch {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct Who {
+pub(crate) struct Who {
     /// Who acts; the proxy in front tells it where `http.user_header` is set.
     pub who: Option<String>,
 }
@@ -89,7 +89,7 @@ pub struct Who {
 ///
 /// # Errors
 /// If it is none or too many.
-pub fn page_size(limit: Option<u32>) -> Result<u32, Problem> {
+pub(crate) fn page_size(limit: Option<u32>) -> Result<u32, Problem> {
     let limit = limit.unwrap_or(PAGE);
     match (1..=PAGE_MAX).contains(&limit) {
         true => Ok(limit),
@@ -105,7 +105,7 @@ pub fn page_size(limit: Option<u32>) -> Result<u32, Problem> {
 ///
 /// # Errors
 /// If the proxy gives none, or the one given is another.
-pub fn officer(
+pub(crate) fn officer(
     headers: &HeaderMap,
     known: Option<&str>,
     trusted: Option<&str>,
@@ -151,7 +151,7 @@ static AT_WORK: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
 ///
 /// # Errors
 /// That of `work`.
-pub async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
     let turn = Arc::clone(&AT_WORK).acquire_owned().await;
@@ -167,7 +167,7 @@ pub async fn blocking<T: Send + 'static>(
 ///
 /// # Errors
 /// That of `work`.
-pub async fn at_once<T: Send + 'static>(
+pub(crate) async fn at_once<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
     let done = tokio::task::spawn_blocking(work).await;

@@ -6,7 +6,7 @@ use crate::access::Action;
 
 /// A route: its method, its path as the router has it, and what it asks for; `None` for what everybody may: supervisors ask
 /// how the daemon is, and everybody has a session of their own, or begins one.
-pub type Route = (&'static str, &'static str, Option<Action>);
+pub(crate) type Route = (&'static str, &'static str, Option<Action>);
 
 /// All of them.
 pub const ROUTES: &[Route] = &[
@@ -108,7 +108,7 @@ pub const WITHIN_LIMITS: &[(&str, &str)] = &[
 
 /// Whether a route keeps to the limits of roles.
 #[must_use]
-pub fn keeps_to_limits(method: &str, path: &str) -> bool {
+pub(crate) fn keeps_to_limits(method: &str, path: &str) -> bool {
     let method = if method == "HEAD" { "GET" } else { method };
     WITHIN_LIMITS.contains(&(method, path))
 }
@@ -118,7 +118,7 @@ const OWN: &str = "/api/v1/session";
 
 /// What a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Need {
+pub(crate) enum Need {
     /// Nothing.
     Nothing,
     /// Nothing, and who is known is told so.
@@ -133,7 +133,7 @@ pub enum Need {
 
 /// What a method of a route asks for; `path` as the router has it, `None` where it has none.
 #[must_use]
-pub fn need(method: &str, path: Option<&str>) -> Need {
+pub(crate) fn need(method: &str, path: Option<&str>) -> Need {
     let Some(path) = path else { return Need::Anybody };
     let method = if method == "HEAD" { "GET" } else { method };
     let mut of_path = ROUTES.iter().filter(|(_, known, _)| *known == path).peekable();

@@ -31,7 +31,7 @@ const WEEKS: usize = 53;
 
 /// A rule with everything that is known of it.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct RuleDetail {
+pub(crate) struct RuleDetail {
     /// The rule, with what happened to it and what officers said of its alerts.
     rule: RuleView,
     /// The types of events that it is asked of, or that its windows hold.
@@ -66,7 +66,7 @@ pub struct RuleDetail {
 
 /// Which budget lines belong together.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct GroupDefinition {
+pub(crate) struct GroupDefinition {
     group_id: String,
     title: Text,
     /// What its lines have in common beside the fiscal year.
@@ -89,7 +89,7 @@ impl GroupDefinition {
 /// Something that is measured of a window.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = RuleMeasure)]
-pub struct MeasureView {
+pub(crate) struct MeasureView {
     name: String,
     expression: String,
 }
@@ -103,7 +103,7 @@ impl MeasureView {
 /// 白名单
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = RuleException)]
-pub struct ExceptionView {
+pub(crate) struct ExceptionView {
     name: String,
     when: String,
     reason: String,
@@ -116,7 +116,7 @@ pub struct ExceptionView {
 /// What was found in a week.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = RuleWeek)]
-pub struct WeekView {
+pub(crate) struct WeekView {
     /// Its Monday.
     #[schema(format = Date)]
     week: String,
@@ -129,7 +129,7 @@ pub struct WeekView {
     responses(
         (status = 200, description = "The rule", body = RuleDetail),
         (status = 404, description = "No such rule is in force", body = Problem, content_type = "application/problem+json")))]
-pub async fn show(
+pub(crate) async fn show(
     State(shared): State<Arc<Shared>>,
     Id(id): Id<String>,
 ) -> Result<Json<RuleDetail>, Problem> {

@@ -62,7 +62,7 @@ impl RuleSetView {
 
 /// All sets of rules.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct RuleSetList {
+pub(crate) struct RuleSetList {
     /// The digest of the rules in force, whether they were proposed or not.
     in_force: String,
     /// Those that were proposed, the newest first.
@@ -72,7 +72,7 @@ pub struct RuleSetList {
 /// The sets of rules that were proposed, and which one is in force
 #[utoipa::path(get, path = "/api/v1/rule-sets", operation_id = "list_rule_sets", tag = "rules",
     responses((status = 200, description = "All of them, the newest first", body = RuleSetList)))]
-pub async fn list(State(shared): State<Arc<Shared>>) -> Result<Json<RuleSetList>, Problem> {
+pub(crate) async fn list(State(shared): State<Arc<Shared>>) -> Result<Json<RuleSetList>, Problem> {
     blocking(move || {
         let in_force = shared.rules_in_force().manifest.digest();
         let sets = RuleSets::open_read_only(&shared.state_dir)?.all()?;
@@ -85,7 +85,7 @@ pub async fn list(State(shared): State<Arc<Shared>>) -> Result<Json<RuleSetList>
 /// What is proposed.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Proposal {
+pub(crate) struct Proposal {
     /// Why, for whoever approves it.
     reason: String,
 }
@@ -96,7 +96,7 @@ pub struct Proposal {
         (status = 201, description = "The set", body = RuleSetView),
         (status = 409, description = "It is proposed already", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The rules have mistakes", body = Problem, content_type = "application/problem+json")))]
-pub async fn propose(
+pub(crate) async fn propose(
     State(shared): State<Arc<Shared>>,
     by: By,
     headers: HeaderMap,
@@ -126,7 +126,7 @@ pub async fn propose(
     responses(
         (status = 200, description = "The set as it is then", body = RuleSetView),
         (status = 409, description = "There is none, it is approved already, or one's own", body = Problem, content_type = "application/problem+json")))]
-pub async fn approve(
+pub(crate) async fn approve(
     State(shared): State<Arc<Shared>>,
     Id(id): Id<String>,
     by: By,
@@ -141,7 +141,7 @@ pub async fn approve(
     responses(
         (status = 200, description = "The set as it is then", body = RuleSetView),
         (status = 409, description = "There is none, or it is not approved", body = Problem, content_type = "application/problem+json")))]
-pub async fn withdraw(
+pub(crate) async fn withdraw(
     State(shared): State<Arc<Shared>>,
     Id(id): Id<String>,
     by: By,

@@ -29,7 +29,7 @@ use crate::{
 /// Whoever asks, and what they may.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = OwnSession)]
-pub struct OwnSession {
+pub(crate) struct OwnSession {
     /// Whether anybody is asked who they are (`http.auth`). If not, everybody may do everything.
     auth: bool,
     /// Who asks; null if nobody knows.
@@ -63,7 +63,7 @@ pub struct OwnSession {
 /// A user of a demo, and what one logs in with to be them.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = DemoUser)]
-pub struct OfferView {
+pub(crate) struct OfferView {
     user: String,
     password: String,
     role: &'static str,
@@ -114,14 +114,14 @@ impl OwnSession {
 /// Who am I, and what may I do
 #[utoipa::path(get, path = "/api/v1/session", operation_id = "show_own_session", tag = "sessions",
     responses((status = 200, description = "Whoever asks, known or not", body = OwnSession)))]
-pub async fn show(State(shared): State<Arc<Shared>>, by: By) -> Json<OwnSession> {
+pub(crate) async fn show(State(shared): State<Arc<Shared>>, by: By) -> Json<OwnSession> {
     Json(OwnSession::of(by.known.as_ref(), &shared))
 }
 
 /// A name and a password.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Login {
+pub(crate) struct Login {
     user: String,
     #[schema(value_type = String, format = Password)]
     password: Password,
@@ -136,7 +136,7 @@ pub struct Login {
         (status = 401, description = "The name, the password or the code is wrong", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "Nobody has to log in here (`http.auth`)", body = Problem, content_type = "application/problem+json"),
         (status = 429, description = "There were too many wrong ones; `Retry-After` says how long to wait", body = Problem, content_type = "application/problem+json")))]
-pub async fn log_in(
+pub(crate) async fn log_in(
     State(shared): State<Arc<Shared>>,
     State(logins): State<Arc<Logins>>,
     by: By,
@@ -155,7 +155,7 @@ pub async fn log_in(
 /// Another password.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct PasswordChange {
+pub(crate) struct PasswordChange {
     /// The one until now.
     #[schema(value_type = String, format = Password)]
     password: Password,
@@ -174,7 +174,7 @@ pub struct PasswordChange {
         (status = 401, description = "The password until now is wrong", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "It is nobody with a password who asks", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The new one may not be", body = Problem, content_type = "application/problem+json")))]
-pub async fn change_password(
+pub(crate) async fn change_password(
     State(shared): State<Arc<Shared>>,
     State(logins): State<Arc<Logins>>,
     by: By,
@@ -189,7 +189,7 @@ pub async fn change_password(
 /// Logs out: the session ends
 #[utoipa::path(delete, path = "/api/v1/session", operation_id = "log_out", tag = "sessions",
     responses((status = 204, description = "Nobody is logged in any more")))]
-pub async fn log_out(State(shared): State<Arc<Shared>>, by: By) -> Result<Response, Problem> {
+pub(crate) async fn log_out(State(shared): State<Arc<Shared>>, by: By) -> Result<Response, Problem> {
     if let Some(Known { way: Way::Session { session, .. }, .. }) = &by.known {
         end(&shared, session.id.clone(), &by).await?;
     }
@@ -199,7 +199,7 @@ pub async fn log_out(State(shared): State<Arc<Shared>>, by: By) -> Result<Respon
 /// A session of somebody.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Session)]
-pub struct SessionView {
+pub(crate) struct SessionView {
     /// Its number; it opens nothing.
     id: String,
     user: String,
@@ -231,7 +231,7 @@ impl SessionView {
 
 /// The sessions that there are.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct SessionList {
+pub(crate) struct SessionList {
     /// The newest first; at most 1000.
     sessions: Vec<SessionView>,
 }
@@ -239,7 +239,7 @@ pub struct SessionList {
 /// Who is logged in
 #[utoipa::path(get, path = "/api/v1/sessions", operation_id = "list_sessions", tag = "sessions",
     responses((status = 200, description = "The sessions that are not over", body = SessionList)))]
-pub async fn list(State(shared): State<Arc<Shared>>) -> Result<Json<SessionList>, Problem> {
+pub(crate) async fn list(State(shared): State<Arc<Shared>>) -> Result<Json<SessionList>, Problem> {
     blocking(move || {
         let sessions = Accounts::open_read_only(&shared.state_dir)?.sessions(shared.clock.now())?;
         let view = |session| SessionView::new(session, &shared.calendar);
@@ -254,7 +254,7 @@ pub async fn list(State(shared): State<Arc<Shared>>) -> Result<Json<SessionList>
     responses(
         (status = 204, description = "It is over"),
         (status = 404, description = "There is no such session", body = Problem, content_type = "application/problem+json")))]
-pub async fn expel(
+pub(crate) async fn expel(
     State(shared): State<Arc<Shared>>,
     Id(id): Id<String>,
     by: By,
@@ -279,7 +279,7 @@ pub async fn expel(
 ///
 /// # Errors
 /// If it is a program.
-pub fn person(by: &By) -> Result<&Identity, Problem> {
+pub(crate) fn person(by: &By) -> Result<&Identity, Problem> {
     let person = by.known.as_ref().map(|known| &known.identity).filter(|identity| !identity.is_program);
     person.ok_or_else(|| Problem::new(StatusCode::CONFLICT, say!("programs have tokens and no passwords")))
 }
@@ -288,7 +288,7 @@ pub fn person(by: &By) -> Result<&Identity, Problem> {
 ///
 /// # Errors
 /// If nobody does.
-pub fn asked_for(shared: &Shared) -> Result<(), Problem> {
+pub(crate) fn asked_for(shared: &Shared) -> Result<(), Problem> {
     match shared.clients.auth || !shared.clients.offers.is_empty() {
         true => Ok(()),
         false => {

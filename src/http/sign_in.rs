@@ -52,7 +52,7 @@ const REMEMBERED: usize = 4096;
 const IDENTITIES: usize = 65_536;
 
 /// Knows who is who.
-pub struct SignIn {
+pub(crate) struct SignIn {
     clients: Clients,
     state_dir: PathBuf,
     clock: Arc<dyn Clock>,
@@ -70,7 +70,7 @@ pub struct SignIn {
 
 impl SignIn {
     /// Knows those whom the state knows.
-    pub fn new(
+    pub(crate) fn new(
         clients: &Clients,
         state_dir: &Path,
         clock: Arc<dyn Clock>,
@@ -371,7 +371,7 @@ fn changes(method: &Method) -> bool {
 }
 
 /// Nobody knows who asks.
-pub fn unknown() -> Problem {
+pub(crate) fn unknown() -> Problem {
     Problem::new(
         StatusCode::UNAUTHORIZED,
         say!(
@@ -421,7 +421,7 @@ fn words(action: Action) -> String {
 }
 
 /// Lets requests pass whose senders may.
-pub async fn sign_in(State(by): State<Arc<SignIn>>, mut request: Request, next: Next) -> Response {
+pub(crate) async fn sign_in(State(by): State<Arc<SignIn>>, mut request: Request, next: Next) -> Response {
     let asked = by.asked(&request);
     let shown = asked.shown.clone();
     match by.judge(asked).await {

@@ -30,7 +30,7 @@ use crate::{
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct SilenceFilter {
+pub(crate) struct SilenceFilter {
     /// Those that are over too.
     #[serde(default)]
     expired: bool,
@@ -42,7 +42,7 @@ pub struct SilenceFilter {
 
 /// A page of silences.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct SilencePage {
+pub(crate) struct SilencePage {
     /// The newest first.
     silences: Vec<SilenceView>,
     /// Give it as `before` for the next page; null on the last one.
@@ -52,7 +52,7 @@ pub struct SilencePage {
 /// The silences in force or to come, the newest first
 #[utoipa::path(get, path = "/api/v1/silences", operation_id = "list_silences", tag = "silences", params(SilenceFilter),
     responses((status = 200, description = "A page", body = SilencePage)))]
-pub async fn list(
+pub(crate) async fn list(
     State(shared): State<Arc<Shared>>,
     Params(filter): Params<SilenceFilter>,
 ) -> Result<Json<SilencePage>, Problem> {
@@ -71,7 +71,7 @@ pub async fn list(
 /// A silence to be ordered.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct NewSilence {
+pub(crate) struct NewSilence {
     /// Matchers such as `rule="large-cash"`; all must match, and one at least must name a value.
     matchers: Vec<String>,
     /// From when; now without it.
@@ -94,7 +94,7 @@ pub struct NewSilence {
         (status = 201, description = "The silence", body = SilenceView),
         (status = 422, description = "It would silence everything or nothing, or who or why is missing",
             body = Problem, content_type = "application/problem+json")))]
-pub async fn add(
+pub(crate) async fn add(
     State(shared): State<Arc<Shared>>,
     by: By,
     headers: HeaderMap,
@@ -139,7 +139,10 @@ pub async fn add(
     responses(
         (status = 200, description = "The silence", body = SilenceView),
         (status = 404, description = "There is no such silence", body = Problem, content_type = "application/problem+json")))]
-pub async fn show(State(shared): State<Arc<Shared>>, Id(id): Id<i64>) -> Result<Json<SilenceView>, Problem> {
+pub(crate) async fn show(
+    State(shared): State<Arc<Shared>>,
+    Id(id): Id<i64>,
+) -> Result<Json<SilenceView>, Problem> {
     blocking(move || {
         let silence = Cases::open_read_only(&shared.state_dir)?.find_silence(id)?;
         Ok(Json(SilenceView::new(&silence, &shared.calendar, shared.clock.now())))
@@ -155,7 +158,7 @@ pub async fn show(State(shared): State<Arc<Shared>>, Id(id): Id<i64>) -> Result<
         (status = 404, description = "There is no such silence", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "It is over already", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "Who is missing", body = Problem, content_type = "application/problem+json")))]
-pub async fn expire(
+pub(crate) async fn expire(
     State(shared): State<Arc<Shared>>,
     Id(id): Id<i64>,
     by: By,
@@ -176,7 +179,7 @@ pub async fn expire(
 /// Matchers to be tried.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Trial {
+pub(crate) struct Trial {
     /// Matchers such as `rule="large-cash"`; all must match.
     matchers: Vec<String>,
 }
@@ -184,7 +187,7 @@ pub struct Trial {
 /// The alerts that a silence would mute now
 #[utoipa::path(post, path = "/api/v1/silences/preview", operation_id = "preview_silence", tag = "silences", request_body = Trial,
     responses((status = 200, description = "The alerts that are not over and match", body = Preview)))]
-pub async fn preview(
+pub(crate) async fn preview(
     State(shared): State<Arc<Shared>>,
     by: By,
     Body(trial): Body<Trial>,

@@ -10,7 +10,7 @@ use crate::access::Identity;
 
 /// Somebody whose request was let pass.
 #[derive(Clone)]
-pub struct Standing {
+pub(crate) struct Standing {
     sign_in: Arc<SignIn>,
     shown: Shown,
     identity: Identity,
@@ -18,12 +18,12 @@ pub struct Standing {
 
 impl Standing {
     /// Who was known by what a request shows.
-    pub fn new(sign_in: &Arc<SignIn>, shown: Shown, known: &Known) -> Self {
+    pub(crate) fn new(sign_in: &Arc<SignIn>, shown: Shown, known: &Known) -> Self {
         Self { sign_in: Arc::clone(sign_in), shown, identity: known.identity.clone() }
     }
 
     /// Whether the same is still known by it, with the same roles and limits. It is no sign that somebody sits there.
-    pub async fn holds(&self) -> bool {
+    pub(crate) async fn holds(&self) -> bool {
         let known = self.sign_in.known(self.shown.clone(), true).await;
         known.is_ok_and(|known| known.is_some_and(|known| known.identity == self.identity))
     }

@@ -55,14 +55,14 @@ const ASKED_AGAIN: Duration = Duration::from_secs(3);
 
 /// Room for streams.
 #[derive(Debug, Clone)]
-pub struct Streams {
+pub(crate) struct Streams {
     room: Arc<Semaphore>,
     stop: CancellationToken,
 }
 
 impl Streams {
     /// Room that is all free; all streams end with `stop`.
-    pub fn new(connections: usize, stop: CancellationToken) -> Self {
+    pub(crate) fn new(connections: usize, stop: CancellationToken) -> Self {
         Self { room: Arc::new(Semaphore::new(STREAMS_MAX.min(connections / 4))), stop }
     }
 }
@@ -88,7 +88,7 @@ impl Start {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct Since {
+pub(crate) struct Since {
     /// The id of the last message, or the `next` of the last answer. Without it, from now on.
     since: Option<String>,
 }
@@ -102,7 +102,7 @@ pub struct Since {
     responses(
         (status = 200, description = "Server-sent events", body = String, content_type = "text/event-stream"),
         (status = 503, description = "There are too many streams", body = Problem, content_type = "application/problem+json")))]
-pub async fn stream(
+pub(crate) async fn stream(
     State(shared): State<Arc<Shared>>,
     State(streams): State<Streams>,
     State(refusals): State<Arc<Refusals>>,
@@ -224,7 +224,7 @@ fn status(shared: &Shared) -> Result<Value, Problem> {
 
 /// Changes after a place.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct ChangeList {
+pub(crate) struct ChangeList {
     /// In the order in which they happened.
     changes: Vec<Message>,
     /// Give it as `since` to read on.
@@ -238,7 +238,7 @@ pub struct ChangeList {
 /// Something that changed.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ChangeMessage)]
-pub struct Message {
+pub(crate) struct Message {
     /// `alert`, `finding`, or `reset`: too much has changed, and everything is to be read again.
     event: &'static str,
     /// The place after it.
@@ -257,7 +257,7 @@ fn text<S: serde::Serializer>(place: &Place, serializer: S) -> Result<S::Ok, S::
 /// What has changed since a place, for who cannot read a stream
 #[utoipa::path(get, path = "/api/v1/changes", operation_id = "list_changes", tag = "changes", params(Since),
     responses((status = 200, description = "What is new; nothing without a place", body = ChangeList)))]
-pub async fn changes(
+pub(crate) async fn changes(
     State(shared): State<Arc<Shared>>,
     Params(asked): Params<Since>,
 ) -> Result<Json<ChangeList>, Problem> {

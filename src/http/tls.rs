@@ -99,7 +99,7 @@ impl Tls {
 ///
 /// # Errors
 /// Which one is wrong, and what with it.
-pub fn check(files: &OwnTls) -> Result<(), String> {
+pub(crate) fn check(files: &OwnTls) -> Result<(), String> {
     read(files).map(|_| ())
 }
 

@@ -66,7 +66,7 @@ impl TokenView {
 
 /// All tokens.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct TokenList {
+pub(crate) struct TokenList {
     /// The newest first.
     tokens: Vec<TokenView>,
 }
@@ -74,7 +74,7 @@ pub struct TokenList {
 /// The tokens, without their secrets
 #[utoipa::path(get, path = "/api/v1/tokens", operation_id = "list_tokens", tag = "users",
     responses((status = 200, description = "All of them, the newest first", body = TokenList)))]
-pub async fn list(State(shared): State<Arc<Shared>>) -> Result<Json<TokenList>, Problem> {
+pub(crate) async fn list(State(shared): State<Arc<Shared>>) -> Result<Json<TokenList>, Problem> {
     blocking(move || {
         let (now, tokens) = (shared.clock.now(), Accounts::open_read_only(&shared.state_dir)?.tokens()?);
         let view = |token: &Token| TokenView::new(token, &shared.calendar, now);
@@ -86,7 +86,7 @@ pub async fn list(State(shared): State<Arc<Shared>>) -> Result<Json<TokenList>, 
 /// A token to be made.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct TokenOrder {
+pub(crate) struct TokenOrder {
     /// What it is for, such as `prometheus`.
     name: String,
     /// Whose it is: who sends it may what this user may.
@@ -100,7 +100,7 @@ pub struct TokenOrder {
 
 /// A token that was just made.
 #[derive(Serialize, ToSchema)]
-pub struct TokenMade {
+pub(crate) struct TokenMade {
     /// Its number.
     id: String,
     /// What its bearer sends. It is shown now and never again.
@@ -115,7 +115,7 @@ pub struct TokenMade {
         (status = 201, description = "The token", body = TokenMade),
         (status = 409, description = "There is no such user", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The roles are none of a program, or it would be good for too long", body = Problem, content_type = "application/problem+json")))]
-pub async fn add(
+pub(crate) async fn add(
     State(shared): State<Arc<Shared>>,
     by: By,
     headers: HeaderMap,
@@ -151,7 +151,7 @@ pub async fn add(
     responses(
         (status = 204, description = "It is revoked"),
         (status = 409, description = "There is none that is not revoked", body = Problem, content_type = "application/problem+json")))]
-pub async fn revoke(
+pub(crate) async fn revoke(
     State(shared): State<Arc<Shared>>,
     Id(id): Id<String>,
     by: By,

@@ -29,7 +29,7 @@ const CLASS: usize = 3;
 /// Budget lines summed up.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = BudgetTotals)]
-pub struct Totals {
+pub(crate) struct Totals {
     /// By value, if nothing else is asked for.
     groups: Vec<GroupView>,
     /// Give it as `after` for the next page; null on the last one.
@@ -48,7 +48,7 @@ pub struct Totals {
 /// The lines that have a value in common.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = BudgetGroup)]
-pub struct GroupView {
+pub(crate) struct GroupView {
     /// What they have in common, in the order of `group_by`; null for lines without it.
     value: Vec<Option<String>>,
     /// The name of their unit, where they are of one.
@@ -120,7 +120,7 @@ struct Group {
 /// Budget lines summed up by what they have in common
 #[utoipa::path(get, path = "/api/v1/budget/totals", operation_id = "sum_budget_lines", tag = "budget lines", params(LineFilter),
     responses((status = 200, description = "A page of groups", body = Totals)))]
-pub async fn totals(
+pub(crate) async fn totals(
     State(shared): State<Arc<Shared>>,
     Params(filter): Params<LineFilter>,
 ) -> Result<Json<Totals>, Problem> {

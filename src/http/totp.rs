@@ -23,7 +23,7 @@ use crate::{
 /// Says once more who one is.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Again {
+pub(crate) struct Again {
     #[schema(value_type = String, format = Password)]
     password: Password,
     /// A code, of who has a second factor.
@@ -32,7 +32,7 @@ pub struct Again {
 
 /// What an authenticator needs. It is shown once.
 #[derive(Serialize, ToSchema)]
-pub struct Offer {
+pub(crate) struct Offer {
     /// The secret in Base32, to be typed.
     secret: String,
     /// The same as `otpauth://…`, to be shown as a QR code.
@@ -45,7 +45,7 @@ pub struct Offer {
         (status = 200, description = "What an authenticator needs", body = Offer),
         (status = 401, description = "The password is wrong", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "There is one already", body = Problem, content_type = "application/problem+json")))]
-pub async fn offer(
+pub(crate) async fn offer(
     State(shared): State<Arc<Shared>>,
     State(logins): State<Arc<Logins>>,
     by: By,
@@ -65,7 +65,7 @@ pub async fn offer(
 /// A code.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Code {
+pub(crate) struct Code {
     /// Six digits.
     totp: String,
 }
@@ -76,7 +76,7 @@ pub struct Code {
         (status = 204, description = "Codes are asked for from now on"),
         (status = 409, description = "None waits for its first code", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The code is none of now", body = Problem, content_type = "application/problem+json")))]
-pub async fn confirm(
+pub(crate) async fn confirm(
     State(shared): State<Arc<Shared>>,
     by: By,
     Body(code): Body<Code>,
@@ -109,7 +109,7 @@ pub async fn confirm(
     responses(
         (status = 204, description = "No codes are asked for any more"),
         (status = 401, description = "The password or the code is wrong", body = Problem, content_type = "application/problem+json")))]
-pub async fn disable(
+pub(crate) async fn disable(
     State(shared): State<Arc<Shared>>,
     State(logins): State<Arc<Logins>>,
     by: By,

@@ -72,7 +72,7 @@ impl UserView {
 
 /// All users.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct UserList {
+pub(crate) struct UserList {
     /// By name.
     users: Vec<UserView>,
 }
@@ -80,7 +80,7 @@ pub struct UserList {
 /// The users
 #[utoipa::path(get, path = "/api/v1/users", operation_id = "list_users", tag = "users",
     responses((status = 200, description = "All of them, by name", body = UserList)))]
-pub async fn list(State(shared): State<Arc<Shared>>) -> Result<Json<UserList>, Problem> {
+pub(crate) async fn list(State(shared): State<Arc<Shared>>) -> Result<Json<UserList>, Problem> {
     blocking(move || {
         let accounts = Accounts::open_read_only(&shared.state_dir)?;
         let factors = accounts.factors()?;
@@ -94,7 +94,7 @@ pub async fn list(State(shared): State<Arc<Shared>>) -> Result<Json<UserList>, P
 /// A user to be added.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct NewUser {
+pub(crate) struct NewUser {
     /// What they log in with, and as a proxy or the operating system names them.
     name: String,
     /// What they are there for: `officer`, `supervisor`, `author`, `approver`, `auditor`, `security`, `system`.
@@ -116,7 +116,7 @@ pub struct NewUser {
         (status = 201, description = "The user", body = UserView),
         (status = 409, description = "There is one of that name", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The roles do not go together, or the password may not be", body = Problem, content_type = "application/problem+json")))]
-pub async fn add(
+pub(crate) async fn add(
     State(shared): State<Arc<Shared>>,
     by: By,
     headers: HeaderMap,
@@ -136,7 +136,7 @@ pub async fn add(
 /// What is to change of a user. What is left out stays.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct UserChange {
+pub(crate) struct UserChange {
     /// Other roles than before; all their sessions end.
     roles: Option<Vec<String>>,
     /// With `roles`: the beginnings of the codes of units that they are limited to; all without it.
@@ -164,7 +164,7 @@ pub struct UserChange {
         (status = 200, description = "The user as they are then", body = UserView),
         (status = 409, description = "There is no such user, it is oneself, or nobody would be left to manage users", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The roles do not go together, or the password may not be", body = Problem, content_type = "application/problem+json")))]
-pub async fn change(
+pub(crate) async fn change(
     State(shared): State<Arc<Shared>>,
     Id(name): Id<String>,
     by: By,

@@ -247,7 +247,7 @@ impl From<Draft> for DraftView {
 /// 静默: an order not to be told of some alerts for a while.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Silence)]
-pub struct SilenceView {
+pub(crate) struct SilenceView {
     /// Its number.
     pub silence_id: i64,
     /// `pending`, `active` or `expired`.
@@ -274,7 +274,7 @@ pub struct SilenceView {
 impl SilenceView {
     /// A silence as it is shown.
     #[must_use]
-    pub fn new(s: &Silence, calendar: &Calendar, now: i64) -> Self {
+    pub(crate) fn new(s: &Silence, calendar: &Calendar, now: i64) -> Self {
         Self {
             silence_id: s.silence_id,
             state: s.state(now),
@@ -291,7 +291,7 @@ impl SilenceView {
 
 /// The alerts that a silence would mute now.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Preview {
+pub(crate) struct Preview {
     /// How many.
     pub count: usize,
     /// Whether all alerts that are not over were looked at: with very many of them, only the newest are.

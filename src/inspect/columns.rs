@@ -16,7 +16,7 @@ use crate::{
 ///
 /// # Errors
 /// What is wrong with all of them, and what to do.
-pub fn check(schema: &Schema, metadata: &ParquetMetaData) -> Result<(), String> {
+pub(crate) fn check(schema: &Schema, metadata: &ParquetMetaData) -> Result<(), String> {
     let names = || schema.fields().iter().map(|field| field.name().as_str());
     if let Some(name) = twice(names()) {
         return Err(say!("the column {name} stands there twice", name = format!("{name:?}")));

@@ -13,7 +13,7 @@ const KEPT_BYTES: usize = 400;
 
 /// What the lines of a text are written in.
 #[derive(Debug, Default)]
-pub struct Census {
+pub(crate) struct Census {
     /// Some line is UTF-8 and not ASCII, so the text is UTF-8, and other lines are damaged.
     utf8: bool,
     lines: u64,
@@ -23,7 +23,7 @@ pub struct Census {
 
 impl Census {
     /// Takes whole lines. `false` when no more of them can change what is known.
-    pub fn take(&mut self, lines: &[u8]) -> bool {
+    pub(crate) fn take(&mut self, lines: &[u8]) -> bool {
         if self.others.is_empty() && simdutf8::basic::from_utf8(lines).is_ok() {
             self.utf8 |= !lines.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(lines).is_ascii();
             self.lines += memchr::memchr_iter(b'\n', lines).count() as u64;
@@ -44,7 +44,7 @@ impl Census {
     }
 
     /// What is wrong with the text as a whole: every line that is not ASCII is of another encoding.
-    pub fn fault(self) -> Option<String> {
+    pub(crate) fn fault(self) -> Option<String> {
         let (line, bytes) = self.others.first().filter(|_| !self.utf8)?;
         let gbk = self.others.iter().all(|(_, bytes)| is_gbk(bytes));
         let (encoding, name) =
@@ -55,7 +55,7 @@ impl Census {
 }
 
 /// Refuses UTF-16, which is known by its mark or by its zeros.
-pub fn check_wide(start: &[u8]) -> Result<(), String> {
+pub(crate) fn check_wide(start: &[u8]) -> Result<(), String> {
     let head = &start[..start.len().min(KEPT_BYTES) & !1];
     let zeros = |odd: usize| head.iter().skip(odd).step_by(2).filter(|byte| **byte == 0).count() * 4;
     let encoding = match head {

@@ -7,7 +7,7 @@ use crate::say;
 
 /// What a record is wrapped in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Envelope {
+pub(crate) enum Envelope {
     /// A zero byte and the number of a schema before the record (a schema registry's framing).
     Framed {
         /// The schema's number.
@@ -25,7 +25,7 @@ pub enum Envelope {
 
 /// The envelope of a record; `None` if it is in none that is known.
 #[must_use]
-pub fn of(record: &[u8]) -> Option<Envelope> {
+pub(crate) fn of(record: &[u8]) -> Option<Envelope> {
     let record = record.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(record);
     if let [0, a, b, c, d, _, ..] = record {
         return Some(Envelope::Framed { schema: u32::from_be_bytes([*a, *b, *c, *d]) });
@@ -58,13 +58,13 @@ fn of_object(object: &Map<String, Value>) -> Option<Envelope> {
 impl Envelope {
     /// Whether another record is in the same kind of envelope.
     #[must_use]
-    pub fn is_like(&self, other: &Self) -> bool {
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
         std::mem::discriminant(self) == std::mem::discriminant(other)
     }
 
     /// What it is, and what to do.
     #[must_use]
-    pub fn told(&self) -> String {
+    pub(crate) fn told(&self) -> String {
         match self {
             Self::Framed { schema } => say!(
                 "a record in the framing of a schema registry (magic byte, then schema id {schema}), which is binary. Have it written as plain JSON, without a registry",

@@ -15,7 +15,7 @@ const COMMON: [Column; 3] = [Column::EventId, Column::Type, Column::OccurredAt];
 ///
 /// # Errors
 /// What is wrong with the line, and what to do.
-pub fn read(line: &str, below: &[&str]) -> Result<Arc<[String]>, String> {
+pub(crate) fn read(line: &str, below: &[&str]) -> Result<Arc<[String]>, String> {
     let names = cells(line, b',');
     if let Some(name) = twice(names.iter().map(String::as_str)) {
         return Err(say!("the column {name} stands there twice", name = format!("{name:?}")));
@@ -74,7 +74,7 @@ fn missing(names: &[String]) -> Vec<&'static str> {
 }
 
 /// A field of the data dictionary that is named twice: which of them holds cannot be told.
-pub fn twice<'n>(names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+pub(crate) fn twice<'n>(names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let mut seen = BTreeSet::new();
     names.into_iter().find(|name| field(name).is_some() && !seen.insert(*name))
 }

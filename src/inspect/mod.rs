@@ -3,15 +3,15 @@
 
 mod columns;
 mod encoding;
-pub mod envelope;
+pub(crate) mod envelope;
 mod header;
 
 use std::io::Read;
 
 use crate::say;
 
-pub use columns::check as check_columns;
-pub use header::read as read_header;
+pub(crate) use columns::check as check_columns;
+pub(crate) use header::read as read_header;
 
 /// Bytes of a text that are looked at before its records are taken: a fault that shows later is told record by record.
 const LOOK_BYTES: usize = 16 << 20;
@@ -22,7 +22,7 @@ const RECORDS: usize = 20;
 
 /// How the records of a text are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Written {
+pub(crate) enum Written {
     /// As JSON Lines.
     Lines,
     /// As CSV.
@@ -33,7 +33,7 @@ pub enum Written {
 ///
 /// # Errors
 /// What is wrong with the file, and what to do.
-pub fn check_text(mut reader: impl Read, written: Written) -> Result<(), String> {
+pub(crate) fn check_text(mut reader: impl Read, written: Written) -> Result<(), String> {
     let mut census = encoding::Census::default();
     let (mut buffer, mut looked) = (Vec::with_capacity(STEP_BYTES), 0);
     while looked < LOOK_BYTES {
@@ -62,7 +62,7 @@ pub fn check_text(mut reader: impl Read, written: Written) -> Result<(), String>
 ///
 /// # Errors
 /// What is wrong with it as a whole, and what to do.
-pub fn check_bytes(start: &[u8], written: Written) -> Result<(), String> {
+pub(crate) fn check_bytes(start: &[u8], written: Written) -> Result<(), String> {
     check_start(start, written)?;
     let mut census = encoding::Census::default();
     // The last line may be cut within a character.
@@ -74,7 +74,7 @@ pub fn check_bytes(start: &[u8], written: Written) -> Result<(), String> {
 ///
 /// # Errors
 /// What it is instead.
-pub fn check_kind(reader: impl Read) -> Result<(), String> {
+pub(crate) fn check_kind(reader: impl Read) -> Result<(), String> {
     let mut start = Vec::new();
     let _ = reader.take(KIND_BYTES).read_to_end(&mut start);
     kind_of(&start).map_or(Ok(()), |kind| Err(no_text(&kind)))
@@ -143,7 +143,7 @@ fn check_records(start: &[u8]) -> Result<(), String> {
 }
 
 /// The lines of a text whose lines end in LF, CR LF or CR.
-pub fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(|byte| matches!(byte, b'\n' | b'\r'))
 }
 
@@ -155,7 +155,7 @@ fn whole_lines(text: &[u8]) -> usize {
 
 /// A piece of a file in a message: in quotes, on one line, not too long.
 #[must_use]
-pub fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     const CHARACTERS: usize = 80;
     let text = text.trim_start_matches('\u{feff}').trim_end();
     let mut short: String =

@@ -14,9 +14,9 @@ use arrow::{
 use crate::event::{Column, schema::event_schema};
 
 /// The column that gives the order in which events were accepted: `Int64`, block number and row in the block.
-pub const ARRIVAL: &str = "arrival";
+pub(crate) const ARRIVAL: &str = "arrival";
 /// The column with the hash of the content: `UInt64`.
-pub const CONTENT_HASH: &str = "content_hash";
+pub(crate) const CONTENT_HASH: &str = "content_hash";
 
 /// Bits of an arrival that count the rows of a block. Blocks are far smaller: a batch has at most 2²⁰ records, or is
 /// one HTTP body, whose size the configuration limits.
@@ -24,19 +24,19 @@ const ROW_BITS: u32 = 24;
 
 /// The arrival of a row of a journal block.
 #[must_use]
-pub const fn arrival(seq: i64, row: i64) -> i64 {
+pub(crate) const fn arrival(seq: i64, row: i64) -> i64 {
     (seq << ROW_BITS) | row
 }
 
 /// The journal block of an arrival.
 #[must_use]
-pub const fn block_of(arrival: i64) -> i64 {
+pub(crate) const fn block_of(arrival: i64) -> i64 {
     arrival >> ROW_BITS
 }
 
 /// The type that a column is stored with: text without the buffers it was viewed in, and UTC, so that what is stored
 /// does not depend on the configured zone.
-pub fn stored_type(data_type: &DataType) -> DataType {
+pub(crate) fn stored_type(data_type: &DataType) -> DataType {
     match data_type {
         DataType::Utf8View => DataType::Utf8,
         DataType::Timestamp(unit, _) => DataType::Timestamp(*unit, Some(Arc::from("UTC"))),
@@ -45,7 +45,7 @@ pub fn stored_type(data_type: &DataType) -> DataType {
 }
 
 /// Every column that a sealed file can have: those of the event schema, then its own.
-pub static SEALED: LazyLock<SchemaRef> = LazyLock::new(|| {
+pub(crate) static SEALED: LazyLock<SchemaRef> = LazyLock::new(|| {
     let schema = event_schema("UTC");
     let events = schema.fields().iter();
     let mut fields: Vec<Field> =
@@ -56,13 +56,13 @@ pub static SEALED: LazyLock<SchemaRef> = LazyLock::new(|| {
 });
 
 /// Where [`ARRIVAL`] stands in [`SEALED`].
-pub const ARRIVAL_AT: usize = Column::COUNT;
+pub(crate) const ARRIVAL_AT: usize = Column::COUNT;
 
 /// A batch with every column of `schema`, found by name; those it does not have are NULL.
 ///
 /// # Errors
 /// If a column has a type that cannot be that of the schema.
-pub fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+pub(crate) fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
     let columns: Vec<ArrayRef> = schema
         .fields()
         .iter()

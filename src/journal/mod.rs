@@ -1,6 +1,6 @@
 //! Journal blocks: events as compressed Arrow IPC, and their id hashes beside them.
 
-pub mod layout;
+pub(crate) mod layout;
 
 use std::{io::Cursor, sync::Arc};
 

@@ -10,7 +10,7 @@ use super::LineNumber;
 
 /// The state of an application that is not over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Application {
+pub(crate) enum Application {
     /// Money is reserved on a line.
     Open {
         /// The line.
@@ -23,28 +23,28 @@ pub enum Application {
 }
 
 #[derive(Debug, Default)]
-pub struct Applications {
+pub(crate) struct Applications {
     states: HashMap<Box<str>, Application>,
     changed: HashSet<Box<str>>,
     open: usize,
 }
 
 impl Applications {
-    pub fn open(&self) -> usize {
+    pub(crate) fn open(&self) -> usize {
         self.open
     }
 
-    pub fn all(&self) -> impl Iterator<Item = (&str, Application)> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, Application)> {
         self.states.iter().map(|(id, application)| (&**id, *application))
     }
 
     /// What is known of an application that is not over.
-    pub fn get(&self, id: &str) -> Option<Application> {
+    pub(crate) fn get(&self, id: &str) -> Option<Application> {
         self.states.get(id).copied()
     }
 
     /// The line that an application reserves money on.
-    pub fn line(&self, id: &str) -> Option<LineNumber> {
+    pub(crate) fn line(&self, id: &str) -> Option<LineNumber> {
         match self.get(id)? {
             Application::Open { line, .. } => Some(line),
             Application::SettledEarly => None,
@@ -52,7 +52,7 @@ impl Applications {
     }
 
     /// An application arrives. Returns the cents it reserves: none if it is settled already.
-    pub fn arrive(&mut self, id: &str, line: LineNumber, amount: i128) -> i128 {
+    pub(crate) fn arrive(&mut self, id: &str, line: LineNumber, amount: i128) -> i128 {
         self.changed.insert(id.into());
         if self.states.remove(id).is_some() {
             return 0;
@@ -62,7 +62,7 @@ impl Applications {
     }
 
     /// An application is paid or withdrawn. Returns what it still reserved, and where.
-    pub fn settle(&mut self, id: &str) -> Option<(LineNumber, i128)> {
+    pub(crate) fn settle(&mut self, id: &str) -> Option<(LineNumber, i128)> {
         self.changed.insert(id.into());
         match self.states.remove(id) {
             Some(Application::Open { line, amount }) => {
@@ -76,7 +76,7 @@ impl Applications {
         }
     }
 
-    pub fn restore(&mut self, id: &str, application: Application) {
+    pub(crate) fn restore(&mut self, id: &str, application: Application) {
         if matches!(application, Application::Open { .. }) {
             self.open += 1;
         }
@@ -84,7 +84,7 @@ impl Applications {
     }
 
     /// What changed since the last call: the new state, or `None` for an application that is over.
-    pub fn take_changes(&mut self) -> Vec<(Box<str>, Option<Application>)> {
+    pub(crate) fn take_changes(&mut self) -> Vec<(Box<str>, Option<Application>)> {
         let changed = std::mem::take(&mut self.changed);
         changed.into_iter().map(|id| (self.states.get(&id).copied(), id)).map(|(s, id)| (id, s)).collect()
     }

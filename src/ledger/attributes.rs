@@ -9,7 +9,7 @@ use arrow::{
 use crate::event::{Column, schema::LINE_ATTRIBUTES};
 
 /// The texts among [`LINE_ATTRIBUTES`]: all but the fiscal year.
-pub const TEXTS: usize = LINE_ATTRIBUTES.len() - 1;
+pub(crate) const TEXTS: usize = LINE_ATTRIBUTES.len() - 1;
 
 /// A line's attributes, packed into one text because there can be millions of lines.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

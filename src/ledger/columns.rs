@@ -17,14 +17,14 @@ use super::{AfterEvent, Attributes, GroupAfter, line::RATIO_SCALE, ratio};
 use crate::event::{Column, schema::FIELDS, time::Calendar};
 
 /// `Decimal128(28, 2)`: see [`super::Balances`] for why no sum leaves it.
-pub const BALANCE_TYPE: DataType = DataType::Decimal128(28, 2);
+pub(crate) const BALANCE_TYPE: DataType = DataType::Decimal128(28, 2);
 /// `Decimal128(38, 18)`.
 #[allow(clippy::cast_possible_wrap)]
-pub const RATIO_TYPE: DataType = DataType::Decimal128(38, RATIO_SCALE as i8);
+pub(crate) const RATIO_TYPE: DataType = DataType::Decimal128(38, RATIO_SCALE as i8);
 
 /// A column of `budget.*`.
 #[derive(Debug, Clone, Copy)]
-pub enum BudgetColumn {
+pub(crate) enum BudgetColumn {
     /// A sum in cents.
     Sum(fn(&AfterEvent, usize) -> i128),
     /// A ratio.
@@ -40,7 +40,7 @@ pub enum BudgetColumn {
 }
 
 /// Every column of `budget.*` by name, in the order of docs/rules.md.
-pub static BUDGET_COLUMNS: &[(&str, BudgetColumn)] = &[
+pub(crate) static BUDGET_COLUMNS: &[(&str, BudgetColumn)] = &[
     ("total", BudgetColumn::Sum(|a, row| a.total[row])),
     ("executed", BudgetColumn::Sum(|a, row| a.executed[row])),
     ("frozen", BudgetColumn::Sum(|a, row| a.frozen[row])),
@@ -74,7 +74,7 @@ pub static BUDGET_COLUMNS: &[(&str, BudgetColumn)] = &[
 impl BudgetColumn {
     /// The Arrow type.
     #[must_use]
-    pub fn data_type(self) -> DataType {
+    pub(crate) fn data_type(self) -> DataType {
         match self {
             Self::Sum(_) => BALANCE_TYPE,
             Self::Ratio(_) | Self::YearElapsed => RATIO_TYPE,
@@ -89,7 +89,7 @@ impl BudgetColumn {
 
     /// The column for the events of a batch.
     #[must_use]
-    pub fn compute(
+    pub(crate) fn compute(
         self,
         after: &AfterEvent,
         attributes: &boxcar::Vec<Attributes>,
@@ -136,7 +136,7 @@ impl BudgetColumn {
 
 /// A column of `group.*`.
 #[derive(Debug, Clone, Copy)]
-pub enum GroupColumn {
+pub(crate) enum GroupColumn {
     /// What the lines have in common.
     Key,
     /// How many there are.
@@ -146,7 +146,7 @@ pub enum GroupColumn {
 }
 
 /// Every column of `group.*` by name, in the order of docs/rules.md.
-pub static GROUP_COLUMNS: &[(&str, GroupColumn)] = &[
+pub(crate) static GROUP_COLUMNS: &[(&str, GroupColumn)] = &[
     ("key", GroupColumn::Key),
     ("lines", GroupColumn::Lines),
     ("total", GroupColumn::Of(BudgetColumn::Sum(|a, row| a.total[row]))),
@@ -178,7 +178,7 @@ pub static GROUP_COLUMNS: &[(&str, GroupColumn)] = &[
 impl GroupColumn {
     /// The Arrow type.
     #[must_use]
-    pub fn data_type(self) -> DataType {
+    pub(crate) fn data_type(self) -> DataType {
         match self {
             Self::Key => DataType::Utf8View,
             Self::Lines => DataType::Int64,
@@ -188,7 +188,7 @@ impl GroupColumn {
 
     /// The column for the events of a batch; NULL where the event's line is of no group.
     #[must_use]
-    pub fn compute(self, after: &GroupAfter, events: &RecordBatch, calendar: &Calendar) -> ArrayRef {
+    pub(crate) fn compute(self, after: &GroupAfter, events: &RecordBatch, calendar: &Calendar) -> ArrayRef {
         match self {
             Self::Key => Arc::new(after.keys.iter().map(Option::as_deref).collect::<StringViewArray>()),
             Self::Lines => {
@@ -202,7 +202,7 @@ impl GroupColumn {
 }
 
 /// The elapsed share of fiscal years; most events are of the same year as the one before.
-pub struct ElapsedYear<'c> {
+pub(crate) struct ElapsedYear<'c> {
     calendar: &'c Calendar,
     cached: Option<(i32, i64, i64)>,
 }
@@ -210,12 +210,12 @@ pub struct ElapsedYear<'c> {
 impl<'c> ElapsedYear<'c> {
     /// Without a year yet.
     #[must_use]
-    pub fn new(calendar: &'c Calendar) -> Self {
+    pub(crate) fn new(calendar: &'c Calendar) -> Self {
         Self { calendar, cached: None }
     }
 
     /// The share of `year` that is over at `micros`, 0 to 1, at `RATIO_SCALE`.
-    pub fn elapsed(&mut self, year: i32, micros: i64) -> Option<i128> {
+    pub(crate) fn elapsed(&mut self, year: i32, micros: i64) -> Option<i128> {
         let (start, end) = match self.cached {
             Some((cached, start, end)) if cached == year => (start, end),
             _ => {

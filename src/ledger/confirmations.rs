@@ -8,10 +8,10 @@ use hashbrown::{HashMap, HashSet};
 
 /// Payments that are awaited at most: some 100 MiB of them. What is cleared of further ones is on no line when they come; the
 /// events themselves are kept, as all are.
-pub const AWAITED_MAX: usize = 1 << 20;
+pub(crate) const AWAITED_MAX: usize = 1 << 20;
 
 #[derive(Debug, Default)]
-pub struct Confirmations {
+pub(crate) struct Confirmations {
     /// Cents, by the `event_id` of the payment.
     waiting: HashMap<Box<str>, i128>,
     changed: HashSet<Box<str>>,
@@ -21,21 +21,21 @@ pub struct Confirmations {
 
 impl Confirmations {
     /// The payments that are waited for, and the cents that are cleared of each.
-    pub fn all(&self) -> impl Iterator<Item = (&str, i128)> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, i128)> {
         self.waiting.iter().map(|(id, cents)| (&**id, *cents))
     }
 
     /// Confirmations that were not kept since the start.
-    pub fn beyond(&self) -> u64 {
+    pub(crate) fn beyond(&self) -> u64 {
         self.beyond
     }
 
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.waiting.len()
     }
 
     /// A confirmation waits for its payment.
-    pub fn wait(&mut self, payment: &str, cents: i128) {
+    pub(crate) fn wait(&mut self, payment: &str, cents: i128) {
         self.wait_among(payment, cents, AWAITED_MAX);
     }
 
@@ -55,7 +55,7 @@ impl Confirmations {
     }
 
     /// A payment comes. Returns the cents of it that are cleared already. Its id is asked for only if anything waits.
-    pub fn meet<'p>(&mut self, payment: impl FnOnce() -> Option<&'p str>) -> i128 {
+    pub(crate) fn meet<'p>(&mut self, payment: impl FnOnce() -> Option<&'p str>) -> i128 {
         if self.waiting.is_empty() {
             return 0;
         }
@@ -64,12 +64,12 @@ impl Confirmations {
         cents
     }
 
-    pub fn restore(&mut self, payment: &str, cents: i128) {
+    pub(crate) fn restore(&mut self, payment: &str, cents: i128) {
         self.waiting.insert(payment.into(), cents);
     }
 
     /// What changed since the last call: the cents that wait, or `None` where the payment came.
-    pub fn take_changes(&mut self) -> Vec<(Box<str>, Option<i128>)> {
+    pub(crate) fn take_changes(&mut self) -> Vec<(Box<str>, Option<i128>)> {
         let changed = std::mem::take(&mut self.changed);
         changed.into_iter().map(|id| (self.waiting.get(&id).copied(), id)).map(|(c, id)| (id, c)).collect()
     }

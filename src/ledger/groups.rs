@@ -64,7 +64,7 @@ impl GroupAfter {
 
 /// The groups of all lines, by every grouping that rules name.
 #[derive(Debug, Default)]
-pub struct Groups {
+pub(crate) struct Groups {
     all: Vec<Grouped>,
     /// Lines that the event being applied has changed, as they were before.
     before: Vec<(LineNumber, Balances)>,
@@ -82,7 +82,7 @@ struct Grouped {
 
 impl Groups {
     /// Whether lines are grouped by exactly these.
-    pub fn are_by(&self, groupings: &[Arc<dyn Grouping>]) -> bool {
+    pub(crate) fn are_by(&self, groupings: &[Arc<dyn Grouping>]) -> bool {
         self.all.len() == groupings.len()
             && self
                 .all
@@ -92,7 +92,7 @@ impl Groups {
     }
 
     /// Groups all lines by these and no others.
-    pub fn regroup(
+    pub(crate) fn regroup(
         &mut self,
         groupings: &[Arc<dyn Grouping>],
         lines: &[Line],
@@ -103,19 +103,19 @@ impl Groups {
     }
 
     /// How many groupings there are.
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.all.len()
     }
 
     /// Remembers what a line had before the event that is being applied.
-    pub fn will_change(&mut self, number: LineNumber, balances: &Balances) {
+    pub(crate) fn will_change(&mut self, number: LineNumber, balances: &Balances) {
         if !self.all.is_empty() && self.before.iter().all(|(known, _)| *known != number) {
             self.before.push((number, *balances));
         }
     }
 
     /// Takes over what the event has changed.
-    pub fn follow(&mut self, lines: &[Line], attributes: &boxcar::Vec<Attributes>) {
+    pub(crate) fn follow(&mut self, lines: &[Line], attributes: &boxcar::Vec<Attributes>) {
         for (number, before) in self.before.drain(..) {
             let line = &lines[number as usize];
             for grouped in &mut self.all {
@@ -125,7 +125,7 @@ impl Groups {
     }
 
     /// The groups of a line, by each grouping.
-    pub fn of(&self, number: LineNumber) -> impl Iterator<Item = Option<&GroupSums>> {
+    pub(crate) fn of(&self, number: LineNumber) -> impl Iterator<Item = Option<&GroupSums>> {
         self.all.iter().map(move |grouped| {
             let (group, _) = grouped.of.get(number as usize)?;
             grouped.groups.get(*group as usize)
@@ -133,7 +133,7 @@ impl Groups {
     }
 
     /// The group that a line with these attributes would be of, by each grouping; without sums if it is not there yet.
-    pub fn would_be_of(&self, id: &str, attributes: &Attributes) -> Vec<Option<GroupSums>> {
+    pub(crate) fn would_be_of(&self, id: &str, attributes: &Attributes) -> Vec<Option<GroupSums>> {
         let of = |grouped: &Grouped| {
             let key = grouped.grouping.keys(&[(id, attributes)]).pop().flatten()?;
             let known = grouped.numbers.get(&key).map(|number| grouped.groups[*number as usize].clone());
@@ -143,7 +143,7 @@ impl Groups {
     }
 
     /// The groups that have lines, by each grouping.
-    pub fn all(&self) -> impl Iterator<Item = (&str, impl Iterator<Item = &GroupSums>)> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, impl Iterator<Item = &GroupSums>)> {
         self.all
             .iter()
             .map(|grouped| (grouped.grouping.text(), grouped.groups.iter().filter(|group| group.lines > 0)))

@@ -6,7 +6,7 @@ use crate::event::money::format_scaled;
 
 /// Digits after the point of a ratio. 10⁻¹⁸ tells one cent in ten quadrillion yuan, so a comparison with a
 /// threshold is exact for every amount there can be.
-pub const RATIO_SCALE: u32 = 18;
+pub(crate) const RATIO_SCALE: u32 = 18;
 const RATIO_ONE: i128 = 1_000_000_000_000_000_000;
 /// The largest value of `Decimal128(38, 18)`; a larger ratio is held at it.
 const RATIO_MAX: i128 = 99_999_999_999_999_999_999_999_999_999_999_999_999;

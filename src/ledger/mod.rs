@@ -4,14 +4,14 @@
 mod applications;
 mod apply;
 mod attributes;
-pub mod columns;
+pub(crate) mod columns;
 mod confirmations;
 mod copy;
 mod groups;
 mod indicators;
 mod line;
 mod matching;
-pub mod original;
+pub(crate) mod original;
 pub mod report;
 mod reversals;
 mod trial;

@@ -18,7 +18,7 @@ use super::{AfterEvent, columns::BALANCE_TYPE, reversals::Reversed};
 use crate::event::{Column, EventType, TypeSet};
 
 /// What is kept of an event that may be taken back.
-pub const ORIGINAL_FIELDS: [Column; 11] = [
+pub(crate) const ORIGINAL_FIELDS: [Column; 11] = [
     Column::Type,
     Column::OccurredAt,
     Column::BudgetLineId,
@@ -33,10 +33,10 @@ pub const ORIGINAL_FIELDS: [Column; 11] = [
 ];
 
 /// The first of [`ORIGINAL_FIELDS`]: what the ledger asks of a payment that is confirmed.
-pub const LINE_FIELDS: usize = 3;
+pub(crate) const LINE_FIELDS: usize = 3;
 
 /// The types of events that others take back, as [`EventType::bit`]s.
-pub const TAKEN_BACK: TypeSet = EventType::Application.bit() | EventType::Payment.bit();
+pub(crate) const TAKEN_BACK: TypeSet = EventType::Application.bit() | EventType::Payment.bit();
 
 /// An event that another one names: a row of a batch with the columns of [`ORIGINAL_FIELDS`], or the first of them.
 #[derive(Debug, Clone)]
@@ -60,7 +60,7 @@ pub struct Naming {
 
 /// A column of `original.*`.
 #[derive(Debug, Clone, Copy)]
-pub enum OriginalColumn {
+pub(crate) enum OriginalColumn {
     /// A field of the original.
     Field(Column),
     /// Cents that were taken back or cleared.
@@ -72,7 +72,7 @@ pub enum OriginalColumn {
 }
 
 /// Every column of `original.*` by its whole name.
-pub static ORIGINAL_COLUMNS: &[(&str, OriginalColumn)] = &[
+pub(crate) static ORIGINAL_COLUMNS: &[(&str, OriginalColumn)] = &[
     ("original.type", OriginalColumn::Field(Column::Type)),
     ("original.occurred_at", OriginalColumn::Field(Column::OccurredAt)),
     ("original.amount", OriginalColumn::Field(Column::Amount)),
@@ -150,7 +150,7 @@ impl Naming {
 impl OriginalColumn {
     /// The Arrow type, beside events of this schema.
     #[must_use]
-    pub fn data_type(self, events: &Schema) -> DataType {
+    pub(crate) fn data_type(self, events: &Schema) -> DataType {
         match self {
             Self::Field(column) => events.field(column.index()).data_type().clone(),
             Self::Sum(_) | Self::Left => BALANCE_TYPE,
@@ -160,7 +160,7 @@ impl OriginalColumn {
 
     /// The column for the events of a batch; NULL where an event names none, or an unknown one.
     #[must_use]
-    pub fn compute(self, after: &AfterEvent, events: &RecordBatch) -> ArrayRef {
+    pub(crate) fn compute(self, after: &AfterEvent, events: &RecordBatch) -> ArrayRef {
         let (named, rows) = (&after.named, events.num_rows());
         let data_type = self.data_type(&events.schema());
         if named.is_empty() {

@@ -49,7 +49,7 @@ impl Reversal {
 
 /// What was taken back of all events.
 #[derive(Debug, Default)]
-pub struct Reversals {
+pub(crate) struct Reversals {
     of: HashMap<u64, Reversed>,
     /// By event and line: cents that reversals brought to the line, less those that they took from it.
     lines: HashMap<(u64, u64), i128>,
@@ -60,7 +60,7 @@ pub struct Reversals {
 
 impl Reversals {
     /// Adds one. Returns what was taken back of its original with it, and what came to its line.
-    pub fn add(&mut self, reversal: &Reversal) -> (Reversed, i128) {
+    pub(crate) fn add(&mut self, reversal: &Reversal) -> (Reversed, i128) {
         let Reversal { event_type, original, line, to_line, cents } = *reversal;
         match event_type {
             EventType::Refund => {

@@ -5,7 +5,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// A table of text.
 #[derive(Debug, Default)]
-pub struct Rows {
+pub(crate) struct Rows {
     columns: usize,
     text: String,
     /// Where each cell ends in the text.
@@ -14,16 +14,16 @@ pub struct Rows {
 
 /// The text of a list has four gibibytes at most.
 #[derive(Debug)]
-pub struct TooLarge;
+pub(crate) struct TooLarge;
 
 impl Rows {
     /// No rows yet, of so many columns; about so many bytes will come.
-    pub fn new(columns: usize, bytes: usize) -> Self {
+    pub(crate) fn new(columns: usize, bytes: usize) -> Self {
         Self { columns, text: String::with_capacity(bytes), ends: Vec::new() }
     }
 
     /// Adds a row.
-    pub fn push<'c>(&mut self, cells: impl Iterator<Item = &'c str>) -> Result<(), TooLarge> {
+    pub(crate) fn push<'c>(&mut self, cells: impl Iterator<Item = &'c str>) -> Result<(), TooLarge> {
         for cell in cells {
             self.text.push_str(cell);
             self.ends.push(u32::try_from(self.text.len()).map_err(|_| TooLarge)?);
@@ -33,24 +33,24 @@ impl Rows {
     }
 
     /// The number of rows.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.ends.len().checked_div(self.columns).unwrap_or(0)
     }
 
     /// A cell.
-    pub fn cell(&self, row: usize, column: usize) -> &str {
+    pub(crate) fn cell(&self, row: usize, column: usize) -> &str {
         let at = row * self.columns + column;
         let start = if at == 0 { 0 } else { self.ends[at - 1] as usize };
         &self.text[start..self.ends[at] as usize]
     }
 
     /// The cells of a row.
-    pub fn row(&self, row: usize) -> impl Iterator<Item = &str> {
+    pub(crate) fn row(&self, row: usize) -> impl Iterator<Item = &str> {
         (0..self.columns).map(move |column| self.cell(row, column))
     }
 
     /// Gives back the room that was not needed.
-    pub fn shrink(&mut self) {
+    pub(crate) fn shrink(&mut self) {
         self.text.shrink_to_fit();
         self.ends.shrink_to_fit();
     }
@@ -58,11 +58,11 @@ impl Rows {
 
 /// Rows by a text of theirs: the last one of each.
 #[derive(Debug, Default)]
-pub struct Index(HashTable<u32>);
+pub(crate) struct Index(HashTable<u32>);
 
 impl Index {
     /// The index of so many rows by what `text` gives for each.
-    pub fn new<'t, T: AsRef<str> + 't>(rows: usize, text: impl Fn(usize) -> T) -> Self {
+    pub(crate) fn new<'t, T: AsRef<str> + 't>(rows: usize, text: impl Fn(usize) -> T) -> Self {
         let mut table = HashTable::with_capacity(rows);
         for row in 0..rows {
             let own = text(row);
@@ -80,18 +80,18 @@ impl Index {
     }
 
     /// The row with this text.
-    pub fn find<T: AsRef<str>>(&self, wanted: &str, text: impl Fn(usize) -> T) -> Option<usize> {
+    pub(crate) fn find<T: AsRef<str>>(&self, wanted: &str, text: impl Fn(usize) -> T) -> Option<usize> {
         let same = |row: &u32| text(*row as usize).as_ref() == wanted;
         self.0.find(hash(wanted), same).map(|row| *row as usize)
     }
 
     /// The rows, in no order.
-    pub fn rows(&self) -> impl Iterator<Item = usize> {
+    pub(crate) fn rows(&self) -> impl Iterator<Item = usize> {
         self.0.iter().map(|row| *row as usize)
     }
 
     /// Different texts.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 }

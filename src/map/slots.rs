@@ -31,7 +31,7 @@ pub struct Tree {
 }
 
 /// The names in turn of a column.
-pub fn in_turn(name: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn in_turn(name: &str) -> impl Iterator<Item = &str> {
     name.split('|').map(str::trim).filter(|name| !name.is_empty())
 }
 

@@ -165,7 +165,7 @@ impl Operand {
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn compile(text: &str, slots: &mut Slots) -> Result<Condition, String> {
+pub(crate) fn compile(text: &str, slots: &mut Slots) -> Result<Condition, String> {
     let mut parser = Parser::new(&GenericDialect {})
         .try_with_sql(text)
         .map_err(|e| say!("it cannot be read: {why}", why = e.to_string()))?;

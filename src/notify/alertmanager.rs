@@ -32,7 +32,7 @@ const ANNOTATION_MAX: usize = 1000;
 
 /// The instances of a cluster.
 #[derive(Debug)]
-pub struct Alertmanager {
+pub(crate) struct Alertmanager {
     name: String,
     client: Client,
     /// What is shown of each instance, and where it takes alerts.
@@ -49,7 +49,7 @@ impl Alertmanager {
     ///
     /// # Errors
     /// What is wrong with them.
-    pub fn new(name: &str, spec: &AlertmanagerSpec, setup: &Setup) -> Result<Self, String> {
+    pub(crate) fn new(name: &str, spec: &AlertmanagerSpec, setup: &Setup) -> Result<Self, String> {
         let password = Secret::of(spec.password_file.as_deref(), spec.password.as_ref(), "password")?;
         if spec.user.is_some() != password.is_some() {
             return Err(say!("give both user and password_file, or neither"));

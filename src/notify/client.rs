@@ -62,7 +62,7 @@ pub(super) struct Login {
 }
 
 impl Login {
-    pub fn apply(&self, request: RequestBuilder) -> RequestBuilder {
+    pub(crate) fn apply(&self, request: RequestBuilder) -> RequestBuilder {
         let request = match &self.basic {
             Some((user, password)) => request.basic_auth(user, Some(password.reveal())),
             None => request,

@@ -25,7 +25,7 @@ const FIXED: [&str; 9] = [
 
 /// The evidence of all alerts, a row a finding; `None` if there is none.
 #[must_use]
-pub fn csv(notification: &Notification) -> Option<Vec<u8>> {
+pub(crate) fn csv(notification: &Notification) -> Option<Vec<u8>> {
     let columns = value_columns(notification);
     let mut rows =
         ::csv::WriterBuilder::new().terminator(::csv::Terminator::CRLF).from_writer(BYTE_ORDER_MARK.into());

@@ -9,7 +9,7 @@ use crate::{
 
 /// For each inhibition the alerts that mute by it.
 #[derive(Debug, Default)]
-pub struct Gravers(Vec<Graver>);
+pub(crate) struct Gravers(Vec<Graver>);
 
 /// The alerts of one inhibition, by the values of the labels that must be equal.
 type Graver = HashMap<Vec<Vec<String>>, Vec<Labels>>;
@@ -19,7 +19,7 @@ impl Gravers {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn read(policy: &Policy, outbox: &Outbox) -> Result<Self, StoreError> {
+    pub(crate) fn read(policy: &Policy, outbox: &Outbox) -> Result<Self, StoreError> {
         let mut all = Vec::new();
         for inhibition in &policy.inhibitions {
             let source = &inhibition.source;
@@ -38,7 +38,7 @@ impl Gravers {
 
     /// The alert that mutes one with these labels.
     #[must_use]
-    pub fn of(&self, policy: &Policy, labels: &Labels) -> Option<&str> {
+    pub(crate) fn of(&self, policy: &Policy, labels: &Labels) -> Option<&str> {
         policy.inhibitions.iter().zip(&self.0).find_map(|(inhibition, graver)| {
             let candidates = graver.get(&values(labels, &inhibition.equal)?)?;
             let source = candidates.iter().find(|source| inhibition.mutes(source, labels))?;

@@ -61,7 +61,7 @@ const RESERVED: &[Reserved] = &[
 ];
 
 /// A topic.
-pub struct Kafka {
+pub(crate) struct Kafka {
     config: ClientConfig,
     topic: String,
     timeout: Duration,
@@ -76,7 +76,7 @@ impl Kafka {
     ///
     /// # Errors
     /// What is wrong with them.
-    pub fn new(spec: &KafkaSinkSpec, setup: &Setup) -> Result<Self, String> {
+    pub(crate) fn new(spec: &KafkaSinkSpec, setup: &Setup) -> Result<Self, String> {
         if spec.brokers.is_empty() || spec.topic.is_empty() {
             return Err(say!("name at least one broker, and the topic"));
         }

@@ -7,7 +7,7 @@ use crate::{alert::Notification, personal::number::Tail};
 
 /// The log.
 #[derive(Debug, Default)]
-pub struct Log;
+pub(crate) struct Log;
 
 #[async_trait]
 impl Sink for Log {

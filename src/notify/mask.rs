@@ -22,7 +22,7 @@ const OURS_MAX: usize = 200;
 
 /// The notification without personal data.
 #[must_use]
-pub fn masked(notification: &Notification, tail: Tail) -> Notification {
+pub(crate) fn masked(notification: &Notification, tail: Tail) -> Notification {
     let mut masked = notification.clone();
     let mut all = Secrets::new(tail);
     for told in &mut masked.alerts {
@@ -43,7 +43,7 @@ pub fn masked(notification: &Notification, tail: Tail) -> Notification {
 
 /// An alert and its latest findings without personal data. Its summary is that of the latest of them.
 #[must_use]
-pub fn masked_alert(alert: Alert, evidence: Vec<Finding>) -> (Alert, Vec<Finding>) {
+pub(crate) fn masked_alert(alert: Alert, evidence: Vec<Finding>) -> (Alert, Vec<Finding>) {
     let mut told = Told { alert, evidence };
     Secrets::of(&told, Tail::Shown).mask(&mut told);
     (told.alert, told.evidence)
@@ -51,7 +51,7 @@ pub fn masked_alert(alert: Alert, evidence: Vec<Finding>) -> (Alert, Vec<Finding
 
 /// A finding without personal data. `kinds` is what its rule's columns may hold, if the rule is known.
 #[must_use]
-pub fn masked_finding(finding: &Finding, kinds: Option<&Kinds>) -> Finding {
+pub(crate) fn masked_finding(finding: &Finding, kinds: Option<&Kinds>) -> Finding {
     let kind = |column: &str| match kinds {
         Some(kinds) => kinds.of(column),
         None => Kind::of_column(column).unwrap_or(Kind::UNKNOWN),

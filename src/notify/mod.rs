@@ -1,7 +1,7 @@
 //! 通知: how alerts reach people and machines. `dispatch` bundles what the outbox holds into notifications, `deliver`
 //! sends each until its sink has accepted it, and there is one file a sink. E-mail is the only place that knows lettre.
 
-pub mod alertmanager;
+pub(crate) mod alertmanager;
 mod answer;
 mod build;
 mod client;
@@ -11,18 +11,18 @@ pub mod email;
 mod evidence;
 mod inhibit;
 mod json;
-pub mod kafka;
-pub mod letter;
-pub mod log;
-pub mod mask;
+pub(crate) mod kafka;
+pub(crate) mod letter;
+pub(crate) mod log;
+pub(crate) mod mask;
 pub mod render;
-pub mod resend;
+pub(crate) mod resend;
 pub mod sample;
 pub mod template;
 mod view;
 pub mod webhook;
-pub mod wellbeing;
-pub mod words;
+pub(crate) mod wellbeing;
+pub(crate) mod words;
 
 use std::{sync::Arc, time::Duration};
 

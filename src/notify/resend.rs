@@ -11,7 +11,7 @@ use crate::{alert::Told, clock::Clock, say, telemetry::Metrics};
 const ENDED: Duration = Duration::from_mins(15);
 
 /// Gives the alerts that a sink was told of and that have not ended, and those that ended lately. It may take its time.
-pub type Current = Arc<dyn Fn() -> Vec<Told> + Send + Sync>;
+pub(crate) type Current = Arc<dyn Fn() -> Vec<Told> + Send + Sync>;
 
 /// Shows one sink the alerts that there are, again and again.
 pub struct Resender {

@@ -266,7 +266,7 @@ fn alert_link(notification: &Notification, told: &Told, style: &Style<'_>) -> Op
 
 /// Where an alert can be looked at.
 #[must_use]
-pub fn link(external_url: &str, alert_id: &str) -> String {
+pub(crate) fn link(external_url: &str, alert_id: &str) -> String {
     let id: String = alert_id.chars().filter(char::is_ascii_alphanumeric).collect();
     format!("{external_url}/api/v1/alerts/{id}")
 }
@@ -335,7 +335,7 @@ fn time(micros: i64, style: &Style<'_>) -> String {
 /// One line of at most so many characters: no line ends and controls, no invisible characters, and none that turn the
 /// direction of text.
 #[must_use]
-pub fn one_line(text: &str, characters_max: usize) -> String {
+pub(crate) fn one_line(text: &str, characters_max: usize) -> String {
     let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
     let line: String = words.collect::<Vec<_>>().join(" ").chars().filter(|c| !is_deceptive(*c)).collect();
     bound(line, characters_max)

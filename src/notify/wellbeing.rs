@@ -7,7 +7,7 @@ use crate::config::office::Thresholds;
 
 /// What can be wrong with the daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Trouble {
+pub(crate) enum Trouble {
     /// No event came for too long.
     Silent,
     /// A source is too far behind.
@@ -30,7 +30,7 @@ pub enum Trouble {
 
 impl Trouble {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Silent,
         Self::Lag,
         Self::Outbox,
@@ -44,7 +44,7 @@ impl Trouble {
 
     /// The word in metrics and messages.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Silent => "silent",
             Self::Lag => "lag",
@@ -61,7 +61,7 @@ impl Trouble {
 
 /// The daemon's figures at a time. Counts are since the start.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Figures {
+pub(crate) struct Figures {
     /// When the last event was committed, or the daemon started.
     pub last_event: i64,
     /// Records that sources are behind.
@@ -86,7 +86,7 @@ pub struct Figures {
 
 /// Something to tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct News {
+pub(crate) struct News {
     /// What it is about.
     pub trouble: Trouble,
     /// Whether it is over.
@@ -103,7 +103,7 @@ const RECENT: i64 = 600_000_000;
 
 /// Remembers what was wrong.
 #[derive(Debug)]
-pub struct Wellbeing {
+pub(crate) struct Wellbeing {
     thresholds: Thresholds,
     /// What is wrong, and when it was last told.
     present: BTreeMap<Trouble, i64>,
@@ -116,17 +116,17 @@ pub struct Wellbeing {
 impl Wellbeing {
     /// All well so far.
     #[must_use]
-    pub fn new(thresholds: Thresholds) -> Self {
+    pub(crate) fn new(thresholds: Thresholds) -> Self {
         Self { thresholds, present: BTreeMap::new(), quarantined: Vec::new(), grown: BTreeMap::new() }
     }
 
     /// What is wrong at the moment.
-    pub fn present(&self) -> impl Iterator<Item = Trouble> {
+    pub(crate) fn present(&self) -> impl Iterator<Item = Trouble> {
         self.present.keys().copied()
     }
 
     /// Looks at the figures, and says what has begun, is still there after long, or is over.
-    pub fn look(&mut self, figures: &Figures, now: i64) -> Vec<News> {
+    pub(crate) fn look(&mut self, figures: &Figures, now: i64) -> Vec<News> {
         let wrong = self.wrong(figures, now);
         let mut told = Vec::new();
         for trouble in Trouble::ALL {

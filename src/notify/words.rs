@@ -7,7 +7,7 @@ use crate::{
 
 /// A severity's words and colours: dark for text and edges, light behind text.
 #[derive(Debug, Clone, Copy)]
-pub struct Severity {
+pub(crate) struct Severity {
     word: &'static str,
     zh: &'static str,
     en: &'static str,
@@ -29,26 +29,26 @@ const SEVERITIES: [Severity; 5] = [
 impl Severity {
     /// By its word in rules and findings.
     #[must_use]
-    pub fn of(word: &str) -> Self {
+    pub(crate) fn of(word: &str) -> Self {
         SEVERITIES[Self::rank(word)]
     }
 
     /// 0 is the worst.
     #[must_use]
-    pub fn rank(word: &str) -> usize {
+    pub(crate) fn rank(word: &str) -> usize {
         SEVERITIES.iter().position(|s| s.word == word).unwrap_or(SEVERITIES.len() - 1)
     }
 
     /// The word that people read.
     #[must_use]
-    pub fn word(self, language: Language) -> &'static str {
+    pub(crate) fn word(self, language: Language) -> &'static str {
         pick(language, self.zh, self.en)
     }
 }
 
 /// 建议处置: what the rule advises to do, with what has happened already. Once the money has left there is nothing to hold.
 #[must_use]
-pub fn advice(handling: &str, event_type: Option<&str>, language: Language) -> String {
+pub(crate) fn advice(handling: &str, event_type: Option<&str>, language: Language) -> String {
     let (unpaid, paid) = (event_type == Some("application"), event_type == Some("payment"));
     let (zh, en) = match (handling, unpaid, paid) {
         ("block", true, _) => ("拦截申请，暂不支付", "hold the application, do not pay"),
@@ -90,7 +90,7 @@ fn happened(event_type: Option<&str>, language: Language) -> Option<&'static str
 
 /// What the number of an event of a type is called.
 #[must_use]
-pub fn document(event_type: Option<&str>, language: Language) -> &'static str {
+pub(crate) fn document(event_type: Option<&str>, language: Language) -> &'static str {
     let (zh, en) = match event_type {
         Some("application") => ("支付申请号", "application"),
         Some("payment") => ("支付凭证号", "voucher"),
@@ -105,25 +105,25 @@ pub fn document(event_type: Option<&str>, language: Language) -> &'static str {
 
 /// What the span of time of a window is called.
 #[must_use]
-pub fn period(language: Language) -> &'static str {
+pub(crate) fn period(language: Language) -> &'static str {
     pick(language, "期间", "period")
 }
 
 /// What a finding of a letter is about.
 #[must_use]
-pub fn matter(language: Language) -> &'static str {
+pub(crate) fn matter(language: Language) -> &'static str {
     pick(language, "需说明的事项", "what to explain")
 }
 
 /// The name of an office that the configuration does not name.
 #[must_use]
-pub fn nameless(language: Language) -> &'static str {
+pub(crate) fn nameless(language: Language) -> &'static str {
     pick(language, "财政国库支付动态监控", "Treasury payment monitoring")
 }
 
 /// A day as letters write it.
 #[must_use]
-pub fn day(day: jiff::civil::Date, language: Language) -> String {
+pub(crate) fn day(day: jiff::civil::Date, language: Language) -> String {
     let (year, month) = (day.year(), day.month());
     match language {
         Language::Zh => format!("{year}年{month}月{}日", day.day()),
@@ -133,13 +133,13 @@ pub fn day(day: jiff::civil::Date, language: Language) -> String {
 
 /// Where an alert stands.
 #[must_use]
-pub fn state(state: State, language: Language) -> &'static str {
+pub(crate) fn state(state: State, language: Language) -> &'static str {
     pick(language, state.zh(), state.word())
 }
 
 /// Why a notification is sent, for the subject; empty where the severity says enough.
 #[must_use]
-pub fn reason(reason: Reason, language: Language) -> &'static str {
+pub(crate) fn reason(reason: Reason, language: Language) -> &'static str {
     let (zh, en) = match reason {
         Reason::First => ("", ""),
         Reason::New => ("新增", "New"),
@@ -158,13 +158,13 @@ pub fn reason(reason: Reason, language: Language) -> &'static str {
 
 /// A column's name as people read it; a rule's own measure keeps its name.
 #[must_use]
-pub fn column(name: &str, language: Language) -> &str {
+pub(crate) fn column(name: &str, language: Language) -> &str {
     known_column(name, language).unwrap_or(name)
 }
 
 /// The name of a column that is not a rule's own.
 #[must_use]
-pub fn known_column(name: &str, language: Language) -> Option<&'static str> {
+pub(crate) fn known_column(name: &str, language: Language) -> Option<&'static str> {
     let known = COLUMNS.iter().find(|(column, ..)| *column == name);
     known.map(|(_, zh, en)| pick(language, zh, en))
 }
@@ -263,7 +263,7 @@ const COLUMNS: &[(&str, &str, &str)] = &[
 
 /// The language's code.
 #[must_use]
-pub fn code(language: Language) -> &'static str {
+pub(crate) fn code(language: Language) -> &'static str {
     pick(language, "zh", "en")
 }
 

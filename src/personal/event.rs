@@ -9,7 +9,7 @@ use super::{
 };
 
 /// Takes personal data out of an event, by the columns of the data dictionary.
-pub fn mask(event: &mut Map<String, Value>) {
+pub(crate) fn mask(event: &mut Map<String, Value>) {
     let kinds: Vec<(String, Kind)> =
         event.keys().filter_map(|column| Some((column.clone(), Kind::of_column(column)?))).collect();
     let is_person = event.get("payee_type").and_then(Value::as_str).map(|owner| owner == "person");
@@ -57,7 +57,7 @@ pub fn mask(event: &mut Map<String, Value>) {
 }
 
 /// Takes personal data out of what a rule measured, by what is known of its measures; the columns of events are left.
-pub fn mask_measures(values: &mut Map<String, Value>, kinds: &Kinds) {
+pub(crate) fn mask_measures(values: &mut Map<String, Value>, kinds: &Kinds) {
     for (column, kind) in kinds.iter().filter(|(_, kind)| !kind.is_ordinary()) {
         if let Some(value) = values.get_mut(column) {
             hide(value, kind);
@@ -67,7 +67,7 @@ pub fn mask_measures(values: &mut Map<String, Value>, kinds: &Kinds) {
 
 /// Takes personal data out of what a finding shows: its values, by what is known of its measures and by the data dictionary,
 /// and the sentence that was made of them.
-pub fn mask_finding(values: &mut Map<String, Value>, sentence: &mut String, kinds: &Kinds) {
+pub(crate) fn mask_finding(values: &mut Map<String, Value>, sentence: &mut String, kinds: &Kinds) {
     let before = values.clone();
     mask(values);
     // What is masked once has no digits left to show at another time.
@@ -104,7 +104,7 @@ fn texts(value: &Value) -> Vec<&str> {
 }
 
 /// Takes personal data out of one value, by what it may hold.
-pub fn hide(value: &mut Value, kind: Kind) {
+pub(crate) fn hide(value: &mut Value, kind: Kind) {
     match value {
         _ if kind.is_ordinary() => {}
         Value::String(text) => {

@@ -1,10 +1,10 @@
 //! 个人信息: what a value tells of a person. A column of an event, a budget line or a list has a kind; what rules make of
 //! columns has the kinds of its sources (`rule/personal.rs`), so that sinks can mask it (`notify/mask.rs`).
 
-pub mod event;
-pub mod name;
-pub mod number;
-pub mod record;
+pub(crate) mod event;
+pub(crate) mod name;
+pub(crate) mod number;
+pub(crate) mod record;
 
 use std::{collections::BTreeMap, fmt};
 

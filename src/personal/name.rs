@@ -2,7 +2,7 @@
 
 /// A person's name with its first character alone, which is the family name of most.
 #[must_use]
-pub fn masked(name: &str) -> String {
+pub(crate) fn masked(name: &str) -> String {
     let mut characters = name.chars();
     let first: String = characters.next().into_iter().collect();
     format!("{first}{}", "*".repeat(characters.count().clamp(1, 3)))
@@ -10,19 +10,19 @@ pub fn masked(name: &str) -> String {
 
 /// A name of an account's owner, the persons in it masked: one name, several, or one with a remark in brackets.
 #[must_use]
-pub fn masked_owner(owner: &str) -> String {
+pub(crate) fn masked_owner(owner: &str) -> String {
     parts(owner, |c| "、；;/|\n".contains(c), masked_with_remark)
 }
 
 /// A list of names as a query writes it, such as `[张三, 某公司]`.
 #[must_use]
-pub fn masked_list(names: &str) -> String {
+pub(crate) fn masked_list(names: &str) -> String {
     parts(names, |c| ",，、；;/|[]\"\n".contains(c), masked_with_remark)
 }
 
 /// A text that names stand in, every word of which may be one.
 #[must_use]
-pub fn masked_words(text: &str) -> String {
+pub(crate) fn masked_words(text: &str) -> String {
     let word = |word: &str| if is_person_in_words(word) { masked(word) } else { word.to_owned() };
     // Stars are of names that are masked already.
     parts(text, |c| !c.is_alphabetic() && c != '·' && c != '*', word)
@@ -148,7 +148,7 @@ const FOREIGN_MAX: usize = 7;
 
 /// Whether a name whose owner's type is unknown may be a natural person's. In doubt it is.
 #[must_use]
-pub fn is_person(name: &str) -> bool {
+pub(crate) fn is_person(name: &str) -> bool {
     let name = first_of_several(name).trim();
     let name: String = match name.chars().any(is_chinese) {
         true => name.chars().filter(|c| !c.is_whitespace()).collect(),

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 /// How much of a number is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tail {
+pub(crate) enum Tail {
     /// Its last four characters, which officers tell accounts apart by.
     Shown,
     /// Nothing.
@@ -13,7 +13,7 @@ pub enum Tail {
 }
 
 /// Digits from which a run in free text is taken for an account or an identity number.
-pub const RUN: usize = 12;
+pub(crate) const RUN: usize = 12;
 /// A shorter number shows nothing: its tail would be half of it.
 const SHORT: usize = 8;
 /// Digits of a known account that give it away, if they stand by themselves.
@@ -21,7 +21,7 @@ const PART: usize = 6;
 
 /// A number that is known to be personal.
 #[must_use]
-pub fn masked(number: &str, tail: Tail) -> String {
+pub(crate) fn masked(number: &str, tail: Tail) -> String {
     let count = number.chars().count();
     let shown = if tail == Tail::Shown && count > SHORT { 4 } else { 0 };
     format!("****{}", number.chars().skip(count - shown).collect::<String>())
@@ -29,13 +29,13 @@ pub fn masked(number: &str, tail: Tail) -> String {
 
 /// A list of numbers as a query writes it, such as `[622202, 330101]`.
 #[must_use]
-pub fn masked_list(numbers: &str, tail: Tail) -> String {
+pub(crate) fn masked_list(numbers: &str, tail: Tail) -> String {
     words(numbers, |c| c.is_whitespace() || ",，、；;|[]\"".contains(c), |number| masked(number, tail))
 }
 
 /// A text that numbers stand in: every word with more digits than are ever shown is one.
 #[must_use]
-pub fn masked_words(text: &str, tail: Tail) -> String {
+pub(crate) fn masked_words(text: &str, tail: Tail) -> String {
     let is_number = |word: &str| digits(word).len() > 4;
     let number = |word: &str| if is_number(word) { masked(word, tail) } else { word.to_owned() };
     words(text, |c| !c.is_ascii_alphanumeric() && digit(c).is_none(), number)
@@ -52,7 +52,7 @@ fn words(text: &str, delimiter: impl Fn(char) -> bool, masked: impl Fn(&str) -> 
 }
 
 /// The digits of a text, in their plain form.
-pub fn digits(text: &str) -> String {
+pub(crate) fn digits(text: &str) -> String {
     text.chars().filter_map(digit).collect()
 }
 
@@ -73,7 +73,7 @@ fn is_separator(character: char) -> bool {
 /// Free text with its runs of [`RUN`] digits and more masked. A run may be written in groups, in full width and with a
 /// check letter at its end. Parts of the `known` accounts are masked too, and what is `ours` (ids, codes, amounts) stays.
 #[must_use]
-pub fn masked_within(text: &str, known: &[String], ours: &[String], tail: Tail) -> String {
+pub(crate) fn masked_within(text: &str, known: &[String], ours: &[String], tail: Tail) -> String {
     let mut masked = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((start, end)) = next_ours(rest, ours) {
@@ -97,7 +97,7 @@ fn next_ours(text: &str, ours: &[String]) -> Option<(usize, usize)> {
 
 /// Whether no letter or digit touches a part of a text that is one itself at that end.
 #[must_use]
-pub fn stands_alone(text: &str, start: usize, end: usize) -> bool {
+pub(crate) fn stands_alone(text: &str, start: usize, end: usize) -> bool {
     let is_part = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric() || digit(c).is_some());
     let part = &text[start..end];
     let touches = |inner: Option<char>, outer: Option<char>| is_part(inner) && is_part(outer);

@@ -17,7 +17,7 @@ const NAMES: &[&str] = &["payee", "payer", "holder", "户名", "姓名", "收款
 
 /// A record and what is said of it. Whatever is masked in the record is masked in that too.
 #[must_use]
-pub fn masked(raw: &str, said: &str) -> (String, String) {
+pub(crate) fn masked(raw: &str, said: &str) -> (String, String) {
     let parsed = || serde_json::from_str::<Map<String, Value>>(raw).ok();
     let Some(record) = Some(raw).filter(|raw| raw.len() <= PARSED_MAX).and_then(|_| parsed()) else {
         return (looked_at(raw), quotes(said, looked_at));

@@ -12,7 +12,7 @@ use crate::yaml::Placed;
 
 /// Those of the conjuncts of expressions that name nothing but the budget line (`budget.*`), as one expression; `None` if
 /// there are none. What cannot be parsed is told elsewhere.
-pub fn budget_part(state: &SessionState, expressions: &[&Placed]) -> Option<String> {
+pub(crate) fn budget_part(state: &SessionState, expressions: &[&Placed]) -> Option<String> {
     let mut parts = Vec::new();
     for placed in expressions {
         let sql = state.sql_to_expr(&placed.text, &Dialect::Generic).ok()?;
@@ -27,7 +27,7 @@ pub fn budget_part(state: &SessionState, expressions: &[&Placed]) -> Option<Stri
 
 /// The conditions that an expression joins by `and`, as they are written there but for blanks; the expression itself where
 /// it cannot be parsed.
-pub fn parts(state: &SessionState, placed: &Placed) -> Vec<Placed> {
+pub(crate) fn parts(state: &SessionState, placed: &Placed) -> Vec<Placed> {
     let mut found = Vec::new();
     if let Ok(sql) = state.sql_to_expr(&placed.text, &Dialect::Generic) {
         conjuncts(&sql, &mut |part| found.push(Placed { text: part.to_string(), span: placed.span }));
@@ -45,7 +45,7 @@ pub struct Conjunct {
 }
 
 /// The conditions that an expression joins by `and`; none where it cannot be parsed, which is told elsewhere.
-pub fn conjuncts_of(state: &SessionState, placed: &Placed) -> Vec<Conjunct> {
+pub(crate) fn conjuncts_of(state: &SessionState, placed: &Placed) -> Vec<Conjunct> {
     let mut found = Vec::new();
     if let Ok(sql) = state.sql_to_expr(&placed.text, &Dialect::Generic) {
         conjuncts(&sql, &mut |part| found.push(Conjunct { text: part.to_string(), names: names(part) }));

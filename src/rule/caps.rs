@@ -32,7 +32,7 @@ const SHORT: usize = 256;
 
 /// Puts the caps into plans.
 #[derive(Debug)]
-pub struct Caps;
+pub(crate) struct Caps;
 
 impl AnalyzerRule for Caps {
     fn name(&self) -> &'static str {
@@ -56,7 +56,7 @@ impl AnalyzerRule for Caps {
 ///
 /// # Errors
 /// A [`Refusal`] of what has no bound.
-pub fn cap(expr: Expr) -> Result<Transformed<Expr>> {
+pub(crate) fn cap(expr: Expr) -> Result<Transformed<Expr>> {
     expr.transform_up(|node| match node {
         Expr::ScalarFunction(ScalarFunction { func, args }) => {
             if matches!(func.name(), "arrow_cast" | "arrow_try_cast") {
@@ -162,7 +162,7 @@ fn running(name: &str) -> Refusal {
 ///
 /// # Errors
 /// If they are not.
-pub fn constants(expr: &Expr) -> Result<(), Failure> {
+pub(crate) fn constants(expr: &Expr) -> Result<(), Failure> {
     limited(long_constants(expr))
 }
 
@@ -170,7 +170,7 @@ pub fn constants(expr: &Expr) -> Result<(), Failure> {
 ///
 /// # Errors
 /// If they are not.
-pub fn constants_of(plan: &LogicalPlan) -> Result<(), Failure> {
+pub(crate) fn constants_of(plan: &LogicalPlan) -> Result<(), Failure> {
     let mut bytes = 0;
     let _ = plan.apply_with_subqueries(|node| {
         node.apply_expressions(|expr| {

@@ -17,7 +17,7 @@ use crate::sql::functions::exact::Operation;
 
 /// Plans arithmetic.
 #[derive(Debug)]
-pub struct ExactArithmetic;
+pub(crate) struct ExactArithmetic;
 
 impl ExprPlanner for ExactArithmetic {
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
@@ -87,7 +87,7 @@ fn is_mean(function: &AggregateUDF) -> bool {
 
 /// Whether an expression is arithmetic on exact numbers that was not planned here, and is therefore not exact.
 #[must_use]
-pub fn is_inexact(expr: &Expr, schema: &DFSchema) -> bool {
+pub(crate) fn is_inexact(expr: &Expr, schema: &DFSchema) -> bool {
     use datafusion::logical_expr::Operator::{Divide, Minus, Multiply, Plus};
     let Expr::BinaryExpr(binary) = expr else { return false };
     let operation = match binary.op {

@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// What the expressions of a rule may name.
-pub struct Scope<'s> {
+pub(crate) struct Scope<'s> {
     /// The columns, `budget.total` by its whole name.
     pub columns: &'s Schema,
     /// Columns that exist, but not for the rule's triggers.
@@ -42,7 +42,7 @@ pub struct Scope<'s> {
 }
 
 /// An expression whose names are resolved.
-pub struct Resolved {
+pub(crate) struct Resolved {
     sql: Sql,
     /// The columns it names.
     pub columns: BTreeSet<String>,
@@ -56,7 +56,7 @@ struct Problem {
 }
 
 /// Parses an expression and resolves its names. Problems go to the document.
-pub fn resolve(
+pub(crate) fn resolve(
     session: &Session,
     d: &mut Document<'_>,
     placed: &Placed,
@@ -305,7 +305,7 @@ impl ListConstants<'_, '_, '_> {
 }
 
 /// A constant as SQL.
-pub fn literal(param: &Param) -> Sql {
+pub(crate) fn literal(param: &Param) -> Sql {
     let value = match param {
         Param::Number(digits) => Value::Number(digits.trim_start_matches('-').to_owned(), false),
         Param::Text(text) => Value::SingleQuotedString(text.clone()),
@@ -323,7 +323,7 @@ pub fn literal(param: &Param) -> Sql {
 
 impl Resolved {
     /// Plans the expression over `schema`. It must be of type `wanted`.
-    pub fn plan(
+    pub(crate) fn plan(
         &self,
         session: &Session,
         d: &mut Document<'_>,
@@ -335,7 +335,7 @@ impl Resolved {
     }
 
     /// Plans the expression over `schema`, of whatever type it is.
-    pub fn plan_any(
+    pub(crate) fn plan_any(
         &self,
         session: &Session,
         d: &mut Document<'_>,
@@ -346,12 +346,12 @@ impl Resolved {
     }
 
     /// The expression with its names resolved and its constants put in.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         self.sql.to_string()
     }
 
     /// The expression as `DataFusion` sees it.
-    pub fn logical(&self, session: &Session, schema: &DFSchema) -> Result<Expr> {
+    pub(crate) fn logical(&self, session: &Session, schema: &DFSchema) -> Result<Expr> {
         session.create_logical_expr(&self.sql.to_string(), schema)
     }
 
@@ -406,7 +406,7 @@ fn empty_event(schema: &SchemaRef) -> RecordBatch {
 }
 
 /// Refuses functions whose result depends on when or how often they are computed.
-pub fn refuse_volatile(expr: &Expr) -> std::result::Result<(), Failure> {
+pub(crate) fn refuse_volatile(expr: &Expr) -> std::result::Result<(), Failure> {
     refuse(expr, |node| match node {
         Expr::ScalarFunction(call) if call.func.signature().volatility != Volatility::Immutable => {
             let hint =
@@ -444,12 +444,12 @@ fn refuse(expr: &Expr, refusal: impl Fn(&Expr) -> Option<Failure>) -> std::resul
 }
 
 /// The first word in single quotes of a message.
-pub fn quoted_word(message: &str) -> Option<String> {
+pub(crate) fn quoted_word(message: &str) -> Option<String> {
     message.split('\'').nth(1).map(str::to_owned)
 }
 
 /// The token that a parser's message complains about ("… at Line: 1, Column: 9"), with its count before it.
-pub fn token_at(text: &str, message: &str) -> (String, usize) {
+pub(crate) fn token_at(text: &str, message: &str) -> (String, usize) {
     let number = |after: &str| -> Option<usize> {
         let rest = &message[message.find(after)? + after.len()..];
         rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().ok()
@@ -467,7 +467,7 @@ pub fn token_at(text: &str, message: &str) -> (String, usize) {
 
 /// A schema of some of the columns, in their order.
 #[must_use]
-pub fn project(columns: &Schema, names: &BTreeSet<String>) -> SchemaRef {
+pub(crate) fn project(columns: &Schema, names: &BTreeSet<String>) -> SchemaRef {
     let fields: Vec<Field> =
         columns.fields().iter().filter(|f| names.contains(f.name())).map(|f| f.as_ref().clone()).collect();
     Arc::new(Schema::new(fields))

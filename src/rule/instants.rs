@@ -34,7 +34,7 @@ const COUNT_IN_UTC: [&str; 1] = ["date_bin"];
 
 /// The calendar in which instants are read.
 #[derive(Debug)]
-pub struct LocalInstants {
+pub(crate) struct LocalInstants {
     zone: Arc<str>,
     day_start: ScalarUDF,
     local_day: ScalarUDF,
@@ -43,7 +43,7 @@ pub struct LocalInstants {
 impl LocalInstants {
     /// In the zone of `calendar`.
     #[must_use]
-    pub fn new(calendar: &Arc<Calendar>) -> Self {
+    pub(crate) fn new(calendar: &Arc<Calendar>) -> Self {
         let zone = Arc::from(calendar.zone_name.as_str());
         Self { zone, day_start: day_start(calendar), local_day: local_day(calendar) }
     }
@@ -52,7 +52,7 @@ impl LocalInstants {
     ///
     /// # Errors
     /// A [`Refusal`].
-    pub fn settle(&self, expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    pub(crate) fn settle(&self, expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         expr.transform_up(|node| {
             let settled = match node {
                 Expr::Cast(Cast { expr, field }) => {
@@ -182,7 +182,7 @@ impl AnalyzerRule for LocalInstants {
 }
 
 /// `TIMESTAMP` in SQL as an instant of the local zone, in microseconds: without one, `TIMESTAMP '…'` drops an offset.
-pub fn zoned(sql: &mut Sql) {
+pub(crate) fn zoned(sql: &mut Sql) {
     let is_timestamp = |data_type: &ast::DataType| {
         matches!(data_type, ast::DataType::Timestamp(..) | ast::DataType::Datetime(_))
     };

@@ -19,10 +19,10 @@ use super::Param;
 use crate::{diagnostic::Failure, say};
 
 /// The stack of every thread that reads, plans or evaluates rules. Pages that are not touched cost nothing.
-pub const STACK: usize = 64 << 20;
+pub(crate) const STACK: usize = 64 << 20;
 
 /// Bytes of a file of rules.
-pub const FILE_BYTES: usize = 1 << 20;
+pub(crate) const FILE_BYTES: usize = 1 << 20;
 /// Rules of all files together.
 const RULES: usize = 2000;
 /// Bytes of one expression or query.
@@ -44,7 +44,7 @@ const ITEMS: usize = 50_000;
 ///
 /// # Panics
 /// If it panics.
-pub fn on_a_stack<T: Send>(act: impl FnOnce() -> T + Send) -> T {
+pub(crate) fn on_a_stack<T: Send>(act: impl FnOnce() -> T + Send) -> T {
     thread::scope(|scope| {
         let builder = thread::Builder::new().name(String::from("rules")).stack_size(STACK);
         let spawned = builder.spawn_scoped(scope, || catch_unwind(AssertUnwindSafe(act)));
@@ -60,7 +60,7 @@ pub fn on_a_stack<T: Send>(act: impl FnOnce() -> T + Send) -> T {
 ///
 /// # Errors
 /// If there are too many.
-pub fn rules(rules: usize) -> Result<(), Failure> {
+pub(crate) fn rules(rules: usize) -> Result<(), Failure> {
     if rules <= RULES {
         return Ok(());
     }
@@ -72,7 +72,7 @@ pub fn rules(rules: usize) -> Result<(), Failure> {
 ///
 /// # Errors
 /// What there is too much of.
-pub fn text(sql: &str, params: &[(String, Param)]) -> Result<(), Failure> {
+pub(crate) fn text(sql: &str, params: &[(String, Param)]) -> Result<(), Failure> {
     let bytes = sql.len();
     if bytes > SQL_BYTES {
         let message = say!("it has {bytes} bytes, {most} are allowed", bytes, most = SQL_BYTES);
@@ -115,7 +115,7 @@ pub fn text(sql: &str, params: &[(String, Param)]) -> Result<(), Failure> {
 ///
 /// # Errors
 /// What there is too much of.
-pub fn expression(sql: &Sql) -> Result<(), Failure> {
+pub(crate) fn expression(sql: &Sql) -> Result<(), Failure> {
     let measured = weight::of_expression(sql);
     depth(measured.depth)?;
     nodes(measured.nodes)
@@ -125,7 +125,7 @@ pub fn expression(sql: &Sql) -> Result<(), Failure> {
 ///
 /// # Errors
 /// What there is too much of, or that a WITH names itself.
-pub fn query(statement: &Statement) -> Result<(), Failure> {
+pub(crate) fn query(statement: &Statement) -> Result<(), Failure> {
     let Statement::Query(query) = statement else { return Ok(()) };
     let measured = weight::of_query(query);
     if measured.recursive {

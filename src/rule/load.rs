@@ -187,7 +187,7 @@ fn no_rules(paths: &[PathBuf], nowhere: bool) -> Diagnostic {
 ///
 /// # Errors
 /// Everything that is wrong, also with constants that the rule does not take.
-pub fn variants(
+pub(crate) fn variants(
     paths: &[PathBuf],
     compiler: &Compiler,
     calendar: &Calendar,
@@ -249,7 +249,7 @@ fn load_file(
 ///
 /// # Errors
 /// Everything that is wrong with it. `file` stands for the text in messages.
-pub fn of_text(
+pub(crate) fn of_text(
     file: &str,
     text: &str,
     compiler: &Compiler,

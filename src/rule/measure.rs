@@ -49,7 +49,7 @@ pub struct Measures {
 }
 
 /// What planning needs.
-pub struct Planner<'p> {
+pub(crate) struct Planner<'p> {
     /// `DataFusion`'s functions and settings.
     pub session: &'p Session,
     /// All columns there are, in whose order lanes name theirs.
@@ -60,7 +60,7 @@ pub struct Planner<'p> {
 
 impl Planner<'_> {
     /// Plans measures; what is wrong with them goes to the document.
-    pub fn plan(&self, d: &mut Document<'_>, measures: &[Measure]) -> Option<Measures> {
+    pub(crate) fn plan(&self, d: &mut Document<'_>, measures: &[Measure]) -> Option<Measures> {
         let before = d.problems.len();
         let mut planned = Split::default();
         let mut exprs = Vec::new();

@@ -1,7 +1,7 @@
 //! 监控规则: rules as people write them, parsed and checked.
 
 mod asks;
-pub mod budget_part;
+pub(crate) mod budget_part;
 pub(crate) mod caps;
 pub mod compile;
 mod digest;
@@ -9,23 +9,23 @@ mod exact;
 mod expression;
 mod group;
 mod instants;
-pub mod limits;
-pub mod load;
+pub(crate) mod limits;
+pub(crate) mod load;
 pub mod manifest;
-pub mod measure;
+pub(crate) mod measure;
 mod never;
-pub mod pack;
+pub(crate) mod pack;
 pub(crate) mod parse;
 mod personal;
-pub mod plan;
-pub mod probe;
+pub(crate) mod plan;
+pub(crate) mod probe;
 pub mod query;
 mod reads;
 mod session;
 mod set;
-pub mod share;
+pub(crate) mod share;
 pub mod template;
-pub mod window;
+pub(crate) mod window;
 
 use std::sync::Arc;
 

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// What is wrong, at the name of a column.
-pub struct Never {
+pub(crate) struct Never {
     /// The column as it is written.
     pub ident: Ident,
     /// What is wrong.
@@ -41,7 +41,7 @@ struct Column<'s> {
 }
 
 /// What is compared, and with what.
-pub struct Comparisons<'c> {
+pub(crate) struct Comparisons<'c> {
     /// The columns.
     pub columns: &'c Schema,
     /// The rule's constants.
@@ -54,13 +54,13 @@ pub struct Comparisons<'c> {
 impl<'c> Comparisons<'c> {
     /// Over these columns, with these constants.
     #[must_use]
-    pub fn new(columns: &'c Schema, params: &'c [(String, Param)], own: &'c [String]) -> Self {
+    pub(crate) fn new(columns: &'c Schema, params: &'c [(String, Param)], own: &'c [String]) -> Self {
         Self { columns, params, own, found: Vec::new() }
     }
 
     /// What never holds, or always does, in an expression as it was parsed.
     #[must_use]
-    pub fn of(mut self, sql: &Sql) -> Vec<Never> {
+    pub(crate) fn of(mut self, sql: &Sql) -> Vec<Never> {
         let _: ControlFlow<()> = visit_expressions(sql, |e| {
             self.look(e);
             ControlFlow::Continue(())
@@ -69,7 +69,7 @@ impl<'c> Comparisons<'c> {
     }
 
     /// Looks at one expression, and not into it.
-    pub fn look(&mut self, sql: &Sql) {
+    pub(crate) fn look(&mut self, sql: &Sql) {
         match sql {
             Sql::BinaryOp { left, op: Op::And, right } => self.both(left, right),
             Sql::BinaryOp { left, op, right } if is_comparison(op) => {
@@ -99,7 +99,7 @@ impl<'c> Comparisons<'c> {
 
     /// What was found.
     #[must_use]
-    pub fn found(self) -> Vec<Never> {
+    pub(crate) fn found(self) -> Vec<Never> {
         self.found
     }
 

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The file of the signature in a pack.
-pub const SIGNATURE: &str = "pack.sig";
+pub(crate) const SIGNATURE: &str = "pack.sig";
 
 /// The files of a pack, and their bytes.
 const FILES_MAX: usize = 10_000;
@@ -35,7 +35,7 @@ struct Signed {
 ///
 /// # Errors
 /// If a file cannot be read, or the signature not written.
-pub fn sign(folder: &Path, key: &SealKey) -> Result<String, String> {
+pub(crate) fn sign(folder: &Path, key: &SealKey) -> Result<String, String> {
     let manifest = manifest(folder)?;
     let signed = Signed { key: key.public(), signature: key.sign(&message(&manifest)), manifest };
     let text = serde_json::to_string(&signed).map_err(|e| e.to_string())? + "\n";
@@ -48,7 +48,7 @@ pub fn sign(folder: &Path, key: &SealKey) -> Result<String, String> {
 ///
 /// # Errors
 /// If it has no signature, the signature is not that of `key` or of the key that it names, or a file is another one.
-pub fn verify(folder: &Path, key: Option<&str>) -> Result<(String, String), String> {
+pub(crate) fn verify(folder: &Path, key: Option<&str>) -> Result<(String, String), String> {
     let file = folder.join(SIGNATURE);
     let text = std::fs::read_to_string(&file).map_err(|e| told(&file, &e))?;
     let place = file.display();

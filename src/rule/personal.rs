@@ -22,26 +22,26 @@ use crate::{
 };
 
 /// The kinds of the columns that events and budget lines have, in the order of a schema.
-pub fn of_schema(schema: &Schema) -> Vec<Kind> {
+pub(crate) fn of_schema(schema: &Schema) -> Vec<Kind> {
     schema.fields().iter().map(|field| Kind::of_column(field.name()).unwrap_or_default()).collect()
 }
 
 /// The kinds of some columns, by name.
-pub fn named(schema: &Schema, kinds: &[Kind], columns: impl Iterator<Item = usize>) -> Kinds {
+pub(crate) fn named(schema: &Schema, kinds: &[Kind], columns: impl Iterator<Item = usize>) -> Kinds {
     let mut named = Kinds::default();
     columns.for_each(|at| named.add(schema.field(at).name(), kinds.get(at).copied().unwrap_or_default()));
     named
 }
 
 /// What an expression over columns of events and budget lines is made of.
-pub fn of_expression(expr: &Expr, schema: &DFSchema, lists: &Lists) -> Kind {
+pub(crate) fn of_expression(expr: &Expr, schema: &DFSchema, lists: &Lists) -> Kind {
     let kinds = of_schema(schema.as_arrow());
     // The type beside a name is that of one event, not of what is made of several.
     Walk::new(lists).expression(expr, &Row { schema, kinds: &kinds }).without(Kind::TYPED)
 }
 
 /// What each column that a query returns is made of.
-pub fn of_query(plan: &LogicalPlan, lists: &Lists) -> Vec<Kind> {
+pub(crate) fn of_query(plan: &LogicalPlan, lists: &Lists) -> Vec<Kind> {
     Walk::new(lists).plan(plan)
 }
 

@@ -18,7 +18,7 @@ use crate::{
 
 /// What a part is of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Of {
+pub(crate) enum Of {
     /// The whole rule.
     Whole,
     /// Every event that the rule may be asked of; it shows what `where` reads.
@@ -35,7 +35,7 @@ pub enum Of {
 
 /// A part of a rule. It finds something on an event exactly if it holds.
 #[derive(Debug, Clone)]
-pub struct Part {
+pub(crate) struct Part {
     /// What it is of.
     pub of: Of,
     /// The condition as the rule has it.
@@ -44,7 +44,7 @@ pub struct Part {
 
 /// A rule taken apart.
 #[derive(Debug)]
-pub struct Probes {
+pub(crate) struct Probes {
     /// The parts as rules, whose ids are their numbers.
     pub rules: Arc<RuleSet>,
     /// The parts, by their numbers.
@@ -56,7 +56,7 @@ impl Probes {
     ///
     /// # Errors
     /// If a part cannot stand by itself.
-    pub fn new(rule: &Rule, compiler: &Compiler) -> Result<Self, String> {
+    pub(crate) fn new(rule: &Rule, compiler: &Compiler) -> Result<Self, String> {
         limits::on_a_stack(|| Self::new_here(rule, compiler))
     }
 

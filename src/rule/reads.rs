@@ -12,7 +12,7 @@ use datafusion::{
 
 /// The names of the columns that a plan reads of its tables, and maybe of some more: it goes by names alone, so it does
 /// not matter what the optimizer makes of the plan for one tick or another.
-pub fn names(plan: &LogicalPlan) -> Result<BTreeSet<String>> {
+pub(crate) fn names(plan: &LogicalPlan) -> Result<BTreeSet<String>> {
     let mut names: BTreeSet<String> = BTreeSet::new();
     // What is returned is read, whether or not an expression names it.
     names.extend(fields(plan));

@@ -48,7 +48,7 @@ impl SharedWindow {
 
 /// Gives every rule with a sliding window its place in a shared one. Events that a filter lets in are others over other
 /// `lists`.
-pub fn share(rules: &mut [CompiledRule], lists: &Lists) -> Vec<SharedWindow> {
+pub(crate) fn share(rules: &mut [CompiledRule], lists: &Lists) -> Vec<SharedWindow> {
     let mut windows: Vec<Building> = Vec::new();
     for rule in rules.iter_mut().filter(|rule| rule.rule.mode != Mode::Disabled) {
         let (View::Sliding(overs), CompiledView::Sliding(own)) = (&rule.rule.view, &mut rule.view) else {

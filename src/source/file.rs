@@ -30,7 +30,7 @@ const FILE: &str = "the file";
 
 /// Which file a position belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Identity {
+pub(crate) struct Identity {
     device: u64,
     inode: u64,
     /// The bytes that `head` is the hash of.
@@ -349,14 +349,14 @@ enum Rotation {
 }
 
 /// Waits, and says whether the source was asked to stop.
-pub fn stopped_after(outlet: &Outlet, wait: Duration) -> bool {
+pub(crate) fn stopped_after(outlet: &Outlet, wait: Duration) -> bool {
     std::thread::sleep(wait);
     outlet.stop.is_cancelled()
 }
 
 /// A block of a file.
 #[must_use]
-pub fn file_block(
+pub(crate) fn file_block(
     source: &Arc<str>,
     path: &Path,
     first_record: u64,

@@ -3,13 +3,13 @@
 
 mod account;
 mod chunks;
-pub mod directory;
-pub mod file;
-pub mod format;
+pub(crate) mod directory;
+pub(crate) mod file;
+pub(crate) mod format;
 pub mod kafka;
-pub mod postgres;
+pub(crate) mod postgres;
 mod rows;
-pub mod status;
+pub(crate) mod status;
 mod whole;
 
 use std::{

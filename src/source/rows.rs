@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The whole records at the start of a buffer.
-pub struct Rows {
+pub(crate) struct Rows {
     /// Where the last one ends, and their number.
     pub whole: Option<(usize, u64)>,
     pub then: Then,
@@ -20,7 +20,7 @@ pub struct Rows {
 
 /// What comes after whole records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Then {
+pub(crate) enum Then {
     /// Nothing, or the start of a record.
     More,
     /// A row with a quote that is open.
@@ -32,7 +32,7 @@ pub enum Then {
 /// The first `most` rows: a line end inside quotes ends no row. As in RFC 4180 and the decoder's reader, a quote opens at
 /// the start of a cell only. What it closes must end there: otherwise it was no pair, and what lies between two such
 /// quotes, perhaps many rows, must not become one cell.
-pub fn find(buffer: &[u8], dialect: Dialect, ended: bool, most: usize) -> Rows {
+pub(crate) fn find(buffer: &[u8], dialect: Dialect, ended: bool, most: usize) -> Rows {
     let mut whole = None;
     let (mut count, mut open, mut closed) = (0, false, None);
     // Without quotes a line end stands for one, which it is never taken for.
@@ -79,7 +79,7 @@ const BELOW_BYTES: usize = 1 << 14;
 ///
 /// # Errors
 /// If its columns are not the map's.
-pub fn preamble(text: &[u8], map: &Map, ended: bool) -> Result<Option<Preamble>, String> {
+pub(crate) fn preamble(text: &[u8], map: &Map, ended: bool) -> Result<Option<Preamble>, String> {
     // Titles are lines, in which a quote is only a sign.
     let plain = Dialect { quote: None, ..map.dialect };
     let Some(titles) = end_of(text, plain, ended, map.header_row.saturating_sub(1)) else { return Ok(None) };

@@ -20,7 +20,7 @@ pub const fn is_whole(encoding: Encoding) -> bool {
 ///
 /// # Errors
 /// What the file is refused for.
-pub fn file(file: File, format: Format, map: Option<&Map>) -> Result<File, String> {
+pub(crate) fn file(file: File, format: Format, map: Option<&Map>) -> Result<File, String> {
     let mut rows = BufWriter::new(private::unnamed().map_err(|e| not_kept(&e))?);
     match format.compression {
         super::Compression::None if format.encoding == Encoding::Excel => {
@@ -56,7 +56,11 @@ pub fn lines(
 ///
 /// # Errors
 /// What it is refused for.
-pub fn piped(reader: impl Read, encoding: Encoding, map: Option<&Map>) -> Result<Cursor<Vec<u8>>, String> {
+pub(crate) fn piped(
+    reader: impl Read,
+    encoding: Encoding,
+    map: Option<&Map>,
+) -> Result<Cursor<Vec<u8>>, String> {
     let mut rows = Vec::new();
     lines(&all(reader)?, encoding, map, &mut rows)?;
     Ok(Cursor::new(rows))

@@ -12,14 +12,14 @@ use arrow::{
 use crate::event::schema::time_type;
 
 /// What happened to alerts.
-pub const ALERT_HISTORY: &str = "alert_history";
+pub(crate) const ALERT_HISTORY: &str = "alert_history";
 /// 静默
-pub const SILENCES: &str = "silences";
+pub(crate) const SILENCES: &str = "silences";
 /// 通知
-pub const NOTIFICATIONS: &str = "notifications";
+pub(crate) const NOTIFICATIONS: &str = "notifications";
 
 /// The tables.
-pub const DESK_TABLES: &[&str] = &[ALERT_HISTORY, SILENCES, NOTIFICATIONS];
+pub(crate) const DESK_TABLES: &[&str] = &[ALERT_HISTORY, SILENCES, NOTIFICATIONS];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -82,7 +82,7 @@ pub enum Stored {
 
 /// The columns of a table; `None` if there is no such table.
 #[must_use]
-pub fn schema(table: &str, zone: &str) -> Option<SchemaRef> {
+pub(crate) fn schema(table: &str, zone: &str) -> Option<SchemaRef> {
     let field = |(name, kind): &(&str, Kind)| {
         let data_type = match kind {
             Text => DataType::Utf8View,
@@ -97,7 +97,7 @@ pub fn schema(table: &str, zone: &str) -> Option<SchemaRef> {
 
 /// Rows of a table, each with its values in the order of the columns; `None` if they do not fit.
 #[must_use]
-pub fn rows(table: &str, zone: &str, rows: &[Vec<Stored>]) -> Option<RecordBatch> {
+pub(crate) fn rows(table: &str, zone: &str, rows: &[Vec<Stored>]) -> Option<RecordBatch> {
     let column = |(at, (_, kind)): (usize, &(&str, Kind))| -> ArrayRef {
         let cells = rows.iter().map(|row| row.get(at));
         let number = |cell: Option<&Stored>| match cell {

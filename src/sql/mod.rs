@@ -1,8 +1,8 @@
 //! What SQL in rules and queries can name: functions, and tables with their columns. Who fills the tables is elsewhere.
 
-pub mod desk;
+pub(crate) mod desk;
 pub mod functions;
-pub mod tables;
+pub(crate) mod tables;
 mod value;
 
 pub use value::value;

@@ -21,18 +21,18 @@ use crate::{
 };
 
 /// Balances and attributes of every budget line at the tick.
-pub const BUDGET_LINES: &str = "budget_lines";
+pub(crate) const BUDGET_LINES: &str = "budget_lines";
 /// 绩效指标: every indicator as it was stated last before the tick.
-pub const INDICATORS: &str = "indicators";
+pub(crate) const INDICATORS: &str = "indicators";
 /// What lines, units and economic classes are expected to have executed at the end of the year.
-pub const FORECASTS: &str = "forecasts";
+pub(crate) const FORECASTS: &str = "forecasts";
 /// Every finding before the tick.
-pub const FINDINGS: &str = "findings";
+pub(crate) const FINDINGS: &str = "findings";
 /// 预警: the findings of one rule and key while it is not over.
-pub const ALERTS: &str = "alerts";
+pub(crate) const ALERTS: &str = "alerts";
 
 /// The tables, besides the reference lists.
-pub const TABLES: &[&str] = &[
+pub(crate) const TABLES: &[&str] = &[
     BUDGET_LINES,
     FORECASTS,
     "payments",
@@ -52,7 +52,7 @@ pub const TABLES: &[&str] = &[
 
 /// The type of the events in a table.
 #[must_use]
-pub fn event_type(table: &str) -> Option<EventType> {
+pub(crate) fn event_type(table: &str) -> Option<EventType> {
     match table {
         "payments" => Some(EventType::Payment),
         "applications" => Some(EventType::Application),
@@ -70,7 +70,7 @@ pub fn event_type(table: &str) -> Option<EventType> {
 
 /// The columns of a table; `None` if there is no such table.
 #[must_use]
-pub fn schema(table: &str, zone: &str) -> Option<SchemaRef> {
+pub(crate) fn schema(table: &str, zone: &str) -> Option<SchemaRef> {
     if event_type(table).is_some() {
         return Some(event_schema(zone));
     }
@@ -107,7 +107,7 @@ pub fn schema(table: &str, zone: &str) -> Option<SchemaRef> {
 
 /// The texts of an alert. Nothing of the clock or of people's names is among them: a rule must not find one thing today
 /// and another tomorrow over the same events and the same decisions.
-pub const ALERT_TEXTS: [&str; 11] = [
+pub(crate) const ALERT_TEXTS: [&str; 11] = [
     "alert_id",
     "rule_id",
     "key",
@@ -122,7 +122,7 @@ pub const ALERT_TEXTS: [&str; 11] = [
 ];
 
 /// Sums of money of a budget line.
-pub const SUMS: [&str; 10] = [
+pub(crate) const SUMS: [&str; 10] = [
     "total",
     "executed",
     "frozen",
@@ -135,10 +135,10 @@ pub const SUMS: [&str; 10] = [
     "uncleared",
 ];
 /// Ratios of a budget line.
-pub const RATIOS: [&str; 3] = ["executed_ratio", "overspend_ratio", "year_elapsed"];
+pub(crate) const RATIOS: [&str; 3] = ["executed_ratio", "overspend_ratio", "year_elapsed"];
 
 /// The texts of an indicator, after its id and year.
-pub const INDICATOR_TEXTS: [&str; 7] = [
+pub(crate) const INDICATOR_TEXTS: [&str; 7] = [
     "indicator_name",
     "project_code",
     "region_code",
@@ -160,17 +160,17 @@ fn indicator_fields(zone: &str) -> Vec<Field> {
 }
 
 /// The columns that `budget_lines` has besides those of the ledger, each only where a query reads one of them.
-pub const FORECAST_COLUMNS: [&str; 3] = ["forecast_year_end", "forecast_low", "forecast_high"];
+pub(crate) const FORECAST_COLUMNS: [&str; 3] = ["forecast_year_end", "forecast_low", "forecast_high"];
 /// The columns of events that forecasts need.
-pub const EVENT_COLUMNS: [&str; 6] =
+pub(crate) const EVENT_COLUMNS: [&str; 6] =
     ["type", "occurred_at", "budget_line_id", "amount", "action", "to_budget_line_id"];
 /// The types of events that forecasts need.
-pub const EVENT_TYPES: [EventType; 5] =
+pub(crate) const EVENT_TYPES: [EventType; 5] =
     [EventType::Payment, EventType::Refund, EventType::Reversal, EventType::Correction, EventType::Budget];
 
 /// The columns of `forecasts`.
 #[must_use]
-pub fn forecasts_schema() -> SchemaRef {
+pub(crate) fn forecasts_schema() -> SchemaRef {
     let text = |name: &str| Field::new(name, DataType::Utf8View, true);
     let money = |name: &str| Field::new(name, BALANCE_TYPE, true);
     let mut fields = vec![text("level"), text("budget_line_id"), text("unit_code"), text("economic_code")];
@@ -183,7 +183,7 @@ pub fn forecasts_schema() -> SchemaRef {
 
 /// The columns of `budget_lines` with those of forecasts.
 #[must_use]
-pub fn with_forecasts(lines: &Schema) -> SchemaRef {
+pub(crate) fn with_forecasts(lines: &Schema) -> SchemaRef {
     let fields = lines.fields().iter().map(|field| field.as_ref().clone());
     let more = FORECAST_COLUMNS.map(|name| Field::new(name, BALANCE_TYPE, true));
     Arc::new(Schema::new(fields.chain(more).collect::<Vec<_>>()))
@@ -191,21 +191,21 @@ pub fn with_forecasts(lines: &Schema) -> SchemaRef {
 
 /// A table without rows, for planning. `budget_lines` has the columns of forecasts too.
 #[must_use]
-pub fn empty(table: &str, zone: &str) -> Option<Arc<dyn TableProvider>> {
+pub(crate) fn empty(table: &str, zone: &str) -> Option<Arc<dyn TableProvider>> {
     let schema = schema(table, zone)?;
     in_memory(if table == BUDGET_LINES { with_forecasts(&schema) } else { schema }, Vec::new())
 }
 
 /// A table in memory.
 #[must_use]
-pub fn in_memory(schema: SchemaRef, batches: Vec<RecordBatch>) -> Option<Arc<dyn TableProvider>> {
+pub(crate) fn in_memory(schema: SchemaRef, batches: Vec<RecordBatch>) -> Option<Arc<dyn TableProvider>> {
     let table = MemTable::try_new(schema, vec![batches]).ok()?;
     Some(Arc::new(table))
 }
 
 /// A reference list as a table; text columns, and exact decimals where the configuration says so.
 #[must_use]
-pub fn list(list: &List) -> Option<RecordBatch> {
+pub(crate) fn list(list: &List) -> Option<RecordBatch> {
     let mut fields = Vec::new();
     let mut columns: Vec<ArrayRef> = Vec::new();
     for name in list.columns() {
@@ -230,7 +230,10 @@ pub fn list(list: &List) -> Option<RecordBatch> {
 
 /// Findings as rows.
 #[must_use]
-pub fn findings<'f>(found: impl Iterator<Item = (i64, &'f Finding)>, zone: &str) -> Option<RecordBatch> {
+pub(crate) fn findings<'f>(
+    found: impl Iterator<Item = (i64, &'f Finding)>,
+    zone: &str,
+) -> Option<RecordBatch> {
     let mut texts: Vec<_> = (0..8).map(|_| StringViewBuilder::new()).collect();
     let mut times = TimestampMicrosecondBuilder::new().with_data_type(time_type(zone));
     for (at, f) in found {

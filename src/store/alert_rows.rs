@@ -58,7 +58,7 @@ const COLUMNS: &str = "
 
 /// Where the rows come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rows {
+pub(crate) enum Rows {
     /// The table.
     Kept,
     /// The alerts themselves, in a state that no daemon of this version has opened yet.
@@ -67,14 +67,14 @@ pub enum Rows {
 
 impl Rows {
     /// Those of a state.
-    pub fn of(connection: &Connection) -> rusqlite::Result<Self> {
+    pub(crate) fn of(connection: &Connection) -> rusqlite::Result<Self> {
         let sql = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'alert_rows'";
         let kept: Option<i64> = connection.prepare_cached(sql)?.query_row([], |row| row.get(0)).optional()?;
         Ok(if kept.is_some() { Self::Kept } else { Self::Made })
     }
 
     /// What stands after FROM.
-    pub fn source(self) -> String {
+    pub(crate) fn source(self) -> String {
         match self {
             Self::Kept => String::from("alert_rows"),
             Self::Made => format!("(SELECT {COLUMNS} FROM alerts new)"),
@@ -83,7 +83,7 @@ impl Rows {
 }
 
 /// Makes the table and its triggers, and fills it where it does not match the alerts.
-pub fn keep(connection: &Connection) -> rusqlite::Result<()> {
+pub(crate) fn keep(connection: &Connection) -> rusqlite::Result<()> {
     let sql = "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = 'alert_rows'";
     let there: Option<String> = connection.query_row(sql, [], |row| row.get(0)).optional()?;
     // One with other columns is of another version.

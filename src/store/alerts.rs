@@ -18,7 +18,7 @@ use crate::{
 
 /// When something happens, and when its cause was received, in microseconds.
 #[derive(Debug, Clone, Copy)]
-pub struct Times {
+pub(crate) struct Times {
     /// Now.
     pub now: i64,
     /// When the cause was received; for how long notifications take.
@@ -27,14 +27,14 @@ pub struct Times {
 
 impl Times {
     /// For what has no cause but itself.
-    pub fn at(now: i64) -> Self {
+    pub(crate) fn at(now: i64) -> Self {
         Self { now, received_at: now }
     }
 }
 
 /// What filing did.
 #[derive(Debug, Default)]
-pub struct Filed {
+pub(crate) struct Filed {
     /// The alert that each finding was filed under; `None` for one that is not live or not new.
     pub alerts: Vec<Option<String>>,
     /// The alerts that resolved, in order.
@@ -43,7 +43,7 @@ pub struct Filed {
 
 /// Files the new findings among `filed` and clears what is `cleared`, in the order in which it happened. `stored` has
 /// the row of each finding in the table, `None` for one that was there before.
-pub fn file(
+pub(crate) fn file(
     transaction: &Connection,
     desk: &Desk,
     (filed, stored): (&[Filing], &[Option<i64>]),
@@ -123,19 +123,19 @@ fn watched_by(connection: &Connection, rule: &str, line: &str) -> rusqlite::Resu
 }
 
 /// The rules and lines that keep alerts open.
-pub fn watched(connection: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
+pub(crate) fn watched(connection: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
     let sql = "SELECT DISTINCT rule_id, line FROM alert_lines";
     connection.prepare(sql)?.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }
 
 /// An alert by its id.
-pub fn find(connection: &Connection, id: &str) -> rusqlite::Result<Option<Alert>> {
+pub(crate) fn find(connection: &Connection, id: &str) -> rusqlite::Result<Option<Alert>> {
     let sql = "SELECT body FROM alerts WHERE alert_id = ?1";
     connection.prepare_cached(sql)?.query_row([id], alert).optional()
 }
 
 /// The latest findings of an alert, newest first.
-pub fn evidence(connection: &Connection, id: &str, limit: usize) -> rusqlite::Result<Vec<Finding>> {
+pub(crate) fn evidence(connection: &Connection, id: &str, limit: usize) -> rusqlite::Result<Vec<Finding>> {
     let sql =
         "SELECT f.body FROM alert_findings l JOIN findings f ON f.seq = l.finding WHERE l.alert_id = :id
                ORDER BY l.finding DESC LIMIT :limit";
@@ -144,7 +144,7 @@ pub fn evidence(connection: &Connection, id: &str, limit: usize) -> rusqlite::Re
 }
 
 /// Writes what a step says.
-pub fn save(summed: &Summed<'_>, step: &Step, times: Times) -> rusqlite::Result<()> {
+pub(crate) fn save(summed: &Summed<'_>, step: &Step, times: Times) -> rusqlite::Result<()> {
     let a = &step.alert;
     let body = json(a)?;
     summed.change(&sums::ALERTS, [&a.alert_id], || {
@@ -195,7 +195,7 @@ fn lines(summed: &Summed<'_>, alert: &Alert) -> rusqlite::Result<()> {
 }
 
 /// Adds a record to an alert's history.
-pub fn remark(summed: &Summed<'_>, alert_id: &str, change: &Change) -> rusqlite::Result<()> {
+pub(crate) fn remark(summed: &Summed<'_>, alert_id: &str, change: &Change) -> rusqlite::Result<()> {
     let Change { at, who, action, state, why, facts } = change;
     let facts = if facts.is_empty() { None } else { Some(json(facts)?) };
     chain::ALERTS.add(
@@ -217,17 +217,17 @@ fn text(text: Option<&String>) -> ValueRef<'_> {
     text.map_or(ValueRef::Null, |text| ValueRef::from(text.as_str()))
 }
 
-pub fn key_text(key: &serde_json::Map<String, serde_json::Value>) -> String {
+pub(crate) fn key_text(key: &serde_json::Map<String, serde_json::Value>) -> String {
     serde_json::Value::Object(key.clone()).to_string()
 }
 
 /// JSON of our own types, which cannot fail but for memory.
-pub fn json<T: serde::Serialize>(value: &T) -> rusqlite::Result<String> {
+pub(crate) fn json<T: serde::Serialize>(value: &T) -> rusqlite::Result<String> {
     serde_json::to_string(value).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))
 }
 
 /// A column of JSON.
-pub fn from_json<T: serde::de::DeserializeOwned>(
+pub(crate) fn from_json<T: serde::de::DeserializeOwned>(
     row: &Row<'_>,
     column: impl RowIndex,
 ) -> rusqlite::Result<T> {
@@ -238,6 +238,6 @@ pub fn from_json<T: serde::de::DeserializeOwned>(
 }
 
 /// The alert in the first column.
-pub fn alert(row: &Row<'_>) -> rusqlite::Result<Alert> {
+pub(crate) fn alert(row: &Row<'_>) -> rusqlite::Result<Alert> {
     from_json(row, "body")
 }

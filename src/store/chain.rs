@@ -15,7 +15,7 @@ use crate::say;
 
 /// A history whose records are chained.
 #[derive(Debug)]
-pub struct Chain {
+pub(crate) struct Chain {
     table: &'static Table,
     /// What a digest covers, in this order; the number of a record is only its place.
     columns: &'static str,
@@ -25,23 +25,23 @@ pub struct Chain {
 }
 
 /// What happened to alerts.
-pub const ALERTS: Chain = Chain {
+pub(crate) const ALERTS: Chain = Chain {
     table: &sums::ALERT_HISTORY,
     columns: "alert_id, at, who, action, state, why",
     added: Some("facts"),
 };
 /// What officers did with silences.
-pub const SILENCES: Chain =
+pub(crate) const SILENCES: Chain =
     Chain { table: &sums::SILENCE_HISTORY, columns: "silence_id, at, who, action, body", added: None };
 /// Who did what.
-pub const AUDIT: Chain =
+pub(crate) const AUDIT: Chain =
     Chain { table: &sums::AUDIT, columns: "at, who, place, action, subject, result, detail", added: None };
 /// All of them.
-pub const ALL: [&Chain; 3] = [&ALERTS, &SILENCES, &AUDIT];
+pub(crate) const ALL: [&Chain; 3] = [&ALERTS, &SILENCES, &AUDIT];
 
 /// The end of a chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Head {
+pub(crate) struct Head {
     /// How many records there are.
     pub records: i64,
     /// The digest of the last one.
@@ -50,7 +50,7 @@ pub struct Head {
 
 impl Head {
     /// Nothing yet.
-    pub const NONE: Self = Self { records: 0, digest: blake3::Hash::from_bytes([0; 32]) };
+    pub(crate) const NONE: Self = Self { records: 0, digest: blake3::Hash::from_bytes([0; 32]) };
 
     /// The end after one more record.
     fn then<'v>(self, values: impl Iterator<Item = ValueRef<'v>>) -> Self {
@@ -78,7 +78,7 @@ fn add(hasher: &mut blake3::Hasher, value: ValueRef<'_>) {
 
 impl Chain {
     /// The table's name.
-    pub fn table(&self) -> &'static str {
+    pub(crate) fn table(&self) -> &'static str {
         self.table.name
     }
 
@@ -96,7 +96,7 @@ impl Chain {
     }
 
     /// Adds a record with the values of its columns.
-    pub fn add(&self, summed: &Summed<'_>, values: &[ValueRef<'_>]) -> rusqlite::Result<()> {
+    pub(crate) fn add(&self, summed: &Summed<'_>, values: &[ValueRef<'_>]) -> rusqlite::Result<()> {
         let head = self.head(summed.transaction)?.then(self.covered(values.to_vec()).into_iter());
         let marks = "?, ".repeat(values.len());
         let sql =
@@ -109,7 +109,7 @@ impl Chain {
     }
 
     /// Chains the records of a state that has no digests yet, and no later columns.
-    pub fn begin(&self, summed: &Summed<'_>) -> rusqlite::Result<()> {
+    pub(crate) fn begin(&self, summed: &Summed<'_>) -> rusqlite::Result<()> {
         let mut head = Head::NONE;
         let sql = format!("SELECT seq, {} FROM {} ORDER BY seq", self.columns, self.table.name);
         let mut statement = summed.transaction.prepare(&sql)?;
@@ -126,7 +126,7 @@ impl Chain {
     }
 
     /// Where it ends.
-    pub fn head(&self, connection: &Connection) -> rusqlite::Result<Head> {
+    pub(crate) fn head(&self, connection: &Connection) -> rusqlite::Result<Head> {
         let mut read = connection.prepare_cached("SELECT records, head FROM chains WHERE name = ?1")?;
         match read.query_row([self.table.name], |row| Ok((row.get(0)?, row.get(1)?))) {
             Ok((records, digest)) => Ok(Head { records, digest: blake3::Hash::from_bytes(digest) }),
@@ -145,12 +145,12 @@ impl Chain {
     }
 
     /// Follows the chain from its first record, and gives its end, or where it breaks.
-    pub fn follow(&self, connection: &Connection) -> rusqlite::Result<Result<Head, String>> {
+    pub(crate) fn follow(&self, connection: &Connection) -> rusqlite::Result<Result<Head, String>> {
         self.follow_with(connection, |_| {})
     }
 
     /// The same, and shows the end after each record that follows.
-    pub fn follow_with(
+    pub(crate) fn follow_with(
         &self,
         connection: &Connection,
         mut shown: impl FnMut(&Head),

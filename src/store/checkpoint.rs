@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Writes the changes; `seq` is the last journal block they include.
-pub fn write(transaction: &Transaction<'_>, changes: &Changes, seq: i64) -> rusqlite::Result<()> {
+pub(crate) fn write(transaction: &Transaction<'_>, changes: &Changes, seq: i64) -> rusqlite::Result<()> {
     let mut sum = Change::of(transaction, &sums::LINES);
     for (number, line, attributes) in &changes.lines {
         sum.before([&*line.id])?;
@@ -87,7 +87,7 @@ fn reach(name: &str) -> rusqlite::Result<()> {
 ///
 /// # Errors
 /// If it is damaged or cannot be read.
-pub fn read(dir: &Path, connection: &Connection) -> Result<Ledger, StoreError> {
+pub(crate) fn read(dir: &Path, connection: &Connection) -> Result<Ledger, StoreError> {
     let mut ledger = Ledger::default();
     let mut lines = Sum::default();
     let mut applications = Sum::default();
@@ -102,7 +102,7 @@ pub fn read(dir: &Path, connection: &Connection) -> Result<Ledger, StoreError> {
 }
 
 /// The same without its checksums, for who compares it with the journal line by line.
-pub fn read_unchecked(dir: &Path, connection: &Connection) -> Result<Ledger, StoreError> {
+pub(crate) fn read_unchecked(dir: &Path, connection: &Connection) -> Result<Ledger, StoreError> {
     let mut ledger = Ledger::default();
     restore(connection, &mut ledger, &mut Sum::default(), &mut Sum::default())
         .map_err(|e| explain(dir, e))?;
@@ -207,7 +207,7 @@ impl LinePlaces {
     }
 }
 
-pub fn cents(row: &Row<'_>, column: usize) -> rusqlite::Result<i128> {
+pub(crate) fn cents(row: &Row<'_>, column: usize) -> rusqlite::Result<i128> {
     let text: String = row.get(column)?;
     let broken = || {
         let error = say!("{text} is not a sum of money", text = quoted(&text));

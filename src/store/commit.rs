@@ -234,7 +234,7 @@ fn journal(transaction: &Transaction<'_>, blocks: &[JournalBlock]) -> rusqlite::
 }
 
 /// The number of the last journal block, in the table or sealed.
-pub fn last_seq(connection: &Connection) -> rusqlite::Result<i64> {
+pub(crate) fn last_seq(connection: &Connection) -> rusqlite::Result<i64> {
     let sql = "SELECT max(coalesce((SELECT max(seq) FROM journal), 0), (SELECT value FROM meta WHERE name = 'sealed'))";
     connection.prepare_cached(sql)?.query_row([], |row| row.get(0))
 }

@@ -4,7 +4,7 @@ use rusqlite::types::Value;
 
 /// Conditions, all of which hold.
 #[derive(Debug, Default)]
-pub struct Conditions {
+pub(crate) struct Conditions {
     /// The conditions, joined.
     sql: String,
     /// The values of their question marks, in order.
@@ -13,17 +13,17 @@ pub struct Conditions {
 
 impl Conditions {
     /// The clause; everything without a condition.
-    pub fn clause(&self) -> String {
+    pub(crate) fn clause(&self) -> String {
         if self.sql.is_empty() { String::new() } else { format!("WHERE {}", self.sql) }
     }
 
     /// The conditions as a value: 1 where they hold.
-    pub fn value(&self) -> &str {
+    pub(crate) fn value(&self) -> &str {
         if self.sql.is_empty() { "1" } else { &self.sql }
     }
 
     /// Adds a condition with the values of its question marks.
-    pub fn and(&mut self, condition: &str, values: impl IntoIterator<Item = Value>) {
+    pub(crate) fn and(&mut self, condition: &str, values: impl IntoIterator<Item = Value>) {
         if !self.sql.is_empty() {
             self.sql.push_str(" AND ");
         }
@@ -32,21 +32,21 @@ impl Conditions {
     }
 
     /// Adds an equation, if there is something to be equal to.
-    pub fn equal(&mut self, column: &str, value: Option<&String>) {
+    pub(crate) fn equal(&mut self, column: &str, value: Option<&String>) {
         if let Some(value) = value {
             self.and(&format!("{column} = ?"), [value.clone().into()]);
         }
     }
 
     /// Adds that a column is one of some words, if there are any.
-    pub fn one_of(&mut self, column: &str, words: Option<&String>) {
+    pub(crate) fn one_of(&mut self, column: &str, words: Option<&String>) {
         if let Some(words) = words {
             self.any(words, |word| (format!("{column} = ?"), Some(word.to_owned())));
         }
     }
 
     /// Adds that a column, a JSON list of texts, has one of some words, or one that begins with a word before `*`.
-    pub fn has_one_of(&mut self, column: &str, words: Option<&String>) {
+    pub(crate) fn has_one_of(&mut self, column: &str, words: Option<&String>) {
         let quoted = |word: &str| serde_json::Value::from(word).to_string();
         if let Some(words) = words {
             self.any(words, |word| {
@@ -60,7 +60,7 @@ impl Conditions {
     }
 
     /// Adds that one of the conditions of some words holds.
-    pub fn any(&mut self, words: &str, condition: impl Fn(&str) -> (String, Option<String>)) {
+    pub(crate) fn any(&mut self, words: &str, condition: impl Fn(&str) -> (String, Option<String>)) {
         let (conditions, values): (Vec<_>, Vec<_>) = split(words).map(condition).unzip();
         if !conditions.is_empty() {
             let values = values.into_iter().flatten().map(Value::from);
@@ -69,14 +69,14 @@ impl Conditions {
     }
 
     /// Adds that one or the other holds.
-    pub fn either(&mut self, one: Self, other: Self) {
+    pub(crate) fn either(&mut self, one: Self, other: Self) {
         if !one.sql.is_empty() && !other.sql.is_empty() {
             self.and(&format!("({} OR {})", one.sql, other.sql), one.values.into_iter().chain(other.values));
         }
     }
 
     /// Adds other conditions, between two texts, if there are any.
-    pub fn within(&mut self, before: &str, inner: Self, after: &str) {
+    pub(crate) fn within(&mut self, before: &str, inner: Self, after: &str) {
         if !inner.sql.is_empty() {
             self.and(&format!("{before}{}{after}", inner.sql), inner.values);
         }
@@ -84,6 +84,6 @@ impl Conditions {
 }
 
 /// Words that commas part.
-pub fn split(words: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn split(words: &str) -> impl Iterator<Item = &str> {
     words.split(',').map(str::trim).filter(|word| !word.is_empty())
 }

@@ -11,7 +11,10 @@ use super::{
 use crate::{event::money::format_cents, ledger::Ledger};
 
 /// Writes the changes of a checkpoint.
-pub fn write(transaction: &Transaction<'_>, changes: &[(Box<str>, Option<i128>)]) -> rusqlite::Result<()> {
+pub(crate) fn write(
+    transaction: &Transaction<'_>,
+    changes: &[(Box<str>, Option<i128>)],
+) -> rusqlite::Result<()> {
     let mut came = transaction.prepare_cached("DELETE FROM confirmations WHERE event_id = ?1")?;
     let mut sum = Change::of(transaction, &sums::CONFIRMATIONS);
     for (payment, cleared) in changes {
@@ -28,7 +31,7 @@ pub fn write(transaction: &Transaction<'_>, changes: &[(Box<str>, Option<i128>)]
 }
 
 /// Puts those of the last checkpoint into the ledger, and gives the sum of their rows.
-pub fn restore(connection: &Connection, ledger: &mut Ledger) -> rusqlite::Result<Sum> {
+pub(crate) fn restore(connection: &Connection, ledger: &mut Ledger) -> rusqlite::Result<Sum> {
     let columns = sums::columns(&sums::CONFIRMATIONS);
     let mut statement = connection.prepare(&format!("SELECT {columns} FROM confirmations"))?;
     let all = 0..statement.column_count();

@@ -38,7 +38,7 @@ pub struct DecisionFilter {
 }
 
 /// Writes what was decided. An application that is decided a second time keeps its first answer.
-pub fn write(transaction: &Transaction<'_>, decided: &[Decided]) -> rusqlite::Result<()> {
+pub(crate) fn write(transaction: &Transaction<'_>, decided: &[Decided]) -> rusqlite::Result<()> {
     if decided.is_empty() {
         return Ok(());
     }
@@ -70,7 +70,7 @@ pub fn write(transaction: &Transaction<'_>, decided: &[Decided]) -> rusqlite::Re
 }
 
 /// Deletes decisions on applications from before a time, in microseconds, and overrides.
-pub fn retire(transaction: &Transaction<'_>, before: i64) -> rusqlite::Result<()> {
+pub(crate) fn retire(transaction: &Transaction<'_>, before: i64) -> rusqlite::Result<()> {
     overrides::retire(transaction, before)?;
     let mut old = transaction.prepare_cached("SELECT event_id FROM decisions WHERE at < ?1")?;
     let old: Vec<String> = old.query_map([before], |row| row.get(0))?.collect::<Result<_, _>>()?;
@@ -146,7 +146,7 @@ pub(super) fn of(connection: &Connection, event_id: &str) -> rusqlite::Result<Op
 }
 
 /// Reservations that end by themselves, and what was blocked: a process that ended in between may not have withdrawn it.
-pub fn releases(connection: &Connection) -> rusqlite::Result<Vec<Release>> {
+pub(crate) fn releases(connection: &Connection) -> rusqlite::Result<Vec<Release>> {
     let sql = "SELECT decision = 'block' AS is_blocked, coalesce(expires_at, at) AS ends_at, at, event_id, budget_line_id
          FROM decisions WHERE decision = 'block' OR expires_at IS NOT NULL";
     let release = |row: &Row<'_>| {

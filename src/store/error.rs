@@ -238,7 +238,7 @@ impl StoreError {
 }
 
 /// `SQLite`'s error in words that say what to do.
-pub fn explain(dir: &Path, error: rusqlite::Error) -> StoreError {
+pub(crate) fn explain(dir: &Path, error: rusqlite::Error) -> StoreError {
     use rusqlite::ErrorCode::{
         CannotOpen, DatabaseBusy, DatabaseCorrupt, DiskFull, NotADatabase, PermissionDenied, ReadOnly,
         SystemIoFailure,
@@ -274,7 +274,7 @@ fn cannot_open(dir: &Path) -> std::io::Error {
 }
 
 /// A sum that does not match, which came along as an error of the database.
-pub fn damage(error: &rusqlite::Error) -> Option<&sums::Damage> {
+pub(crate) fn damage(error: &rusqlite::Error) -> Option<&sums::Damage> {
     match error {
         rusqlite::Error::ToSqlConversionFailure(inner) => inner.downcast_ref(),
         _ => None,

@@ -92,7 +92,7 @@ pub const ACTIVE: &str = "active";
 pub const SORTS: [&str; 9] =
     ["newest", "occurred", "severity", "findings", "changed", "oldest", "due", "last_day", "amount"];
 /// The filter for alerts that nobody has taken on.
-pub const NOBODY: &str = "-";
+pub(crate) const NOBODY: &str = "-";
 
 /// A filter whose words were understood.
 #[derive(Debug, Clone, Default)]
@@ -171,7 +171,7 @@ fn known(name: &str, given: Option<&str>, words: &[&str]) -> Result<(), String> 
 ///
 /// # Errors
 /// What is wrong with it; `name` is what it is given as.
-pub fn instant(name: &str, text: &str, calendar: &Calendar) -> Result<i64, String> {
+pub(crate) fn instant(name: &str, text: &str, calendar: &Calendar) -> Result<i64, String> {
     let wrong = |error: TimeError| {
         say!(
             "{name}: {text} is no time ({error}): write a date such as 2026-03-01, or 2026-03-01T08:00:00+08:00",
@@ -187,7 +187,7 @@ pub fn instant(name: &str, text: &str, calendar: &Calendar) -> Result<i64, Strin
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn end(name: &str, text: &str, calendar: &Calendar) -> Result<i64, String> {
+pub(crate) fn end(name: &str, text: &str, calendar: &Calendar) -> Result<i64, String> {
     let day = text.parse::<Date>().ok().filter(|_| text.len() == "2026-03-01".len());
     match day.and_then(|day| day.tomorrow().ok()) {
         Some(next) => instant(name, &next.to_string(), calendar),
@@ -199,7 +199,7 @@ pub fn end(name: &str, text: &str, calendar: &Calendar) -> Result<i64, String> {
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn cents(name: &str, text: &str) -> Result<i64, String> {
+pub(crate) fn cents(name: &str, text: &str) -> Result<i64, String> {
     let digits = text.replace(',', "");
     if digits == "0" {
         return Ok(0);

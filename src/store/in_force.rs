@@ -27,7 +27,7 @@ const BLOCK: &str = "rule block ";
 const FINDING: &str = "rule finding ";
 
 /// Notes the rules in force from the next block on. Of those that were before nothing changes.
-pub fn write(transaction: &Transaction<'_>, rules: &[(String, i64)]) -> rusqlite::Result<()> {
+pub(crate) fn write(transaction: &Transaction<'_>, rules: &[(String, i64)]) -> rusqlite::Result<()> {
     let known = read(transaction)?;
     let after_block = commit::last_seq(transaction)?;
     let after_finding =
@@ -75,7 +75,7 @@ const BEGUN: &str = "lists_begun";
 
 /// Notes that events are about to be judged again by other lists, or the lists that everything so far was judged by: for
 /// each a number that tells what it holds.
-pub fn write_lists(transaction: &Transaction<'_>, step: &ListsStep) -> rusqlite::Result<()> {
+pub(crate) fn write_lists(transaction: &Transaction<'_>, step: &ListsStep) -> rusqlite::Result<()> {
     let lists = match step {
         ListsStep::Begun(attempts) => return set_meta(transaction, BEGUN, i64::from(*attempts)),
         ListsStep::Judged(lists) => lists,

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Writes the statements of a checkpoint.
-pub fn write(transaction: &Transaction<'_>, stated: &[(Box<str>, Indicator)]) -> rusqlite::Result<()> {
+pub(crate) fn write(transaction: &Transaction<'_>, stated: &[(Box<str>, Indicator)]) -> rusqlite::Result<()> {
     let mut sum = Change::of(transaction, &sums::INDICATORS);
     for (id, indicator) in stated {
         sum.before([&**id])?;
@@ -37,7 +37,7 @@ pub fn write(transaction: &Transaction<'_>, stated: &[(Box<str>, Indicator)]) ->
 }
 
 /// Puts the indicators of the last checkpoint into the ledger, and gives the sum of their rows.
-pub fn restore(connection: &Connection, ledger: &mut Ledger) -> rusqlite::Result<Sum> {
+pub(crate) fn restore(connection: &Connection, ledger: &mut Ledger) -> rusqlite::Result<Sum> {
     let columns = sums::columns(&sums::INDICATORS);
     let mut statement = connection.prepare(&format!("SELECT {columns} FROM indicators"))?;
     let all = 0..statement.column_count();

@@ -14,7 +14,7 @@ const TIED: &str =
                              json_extract(a.body, '$.key.event_id')) IS NOT NULL";
 
 /// Which rows `a` of alerts, or of what lists keep of them, are there for somebody.
-pub fn alerts(limits: &Limits) -> Conditions {
+pub(crate) fn alerts(limits: &Limits) -> Conditions {
     let mut all = Conditions::default();
     all.within("a.alert_id IN (SELECT a.alert_id FROM alerts a WHERE ", bodies(limits), ")");
     all
@@ -41,7 +41,7 @@ fn bodies(limits: &Limits) -> Conditions {
 }
 
 /// Which rows of `findings f` are: those of alerts that are, unless they name somebody outside.
-pub fn findings(limits: &Limits) -> Conditions {
+pub(crate) fn findings(limits: &Limits) -> Conditions {
     let mut all = Conditions::default();
     if limits.is_none() {
         return all;

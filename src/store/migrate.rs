@@ -104,7 +104,7 @@ const MIGRATIONS: &[&str] = &[
 ///
 /// # Errors
 /// If the database cannot be written; it is then what it was.
-pub fn migrate(dir: &Path, connection: &Connection, turns: &Arc<Turns>) -> Result<(), StoreError> {
+pub(crate) fn migrate(dir: &Path, connection: &Connection, turns: &Arc<Turns>) -> Result<(), StoreError> {
     let fail = |error| explain(dir, error);
     let mut found = version(connection).map_err(fail)?;
     if found == 0 {
@@ -211,7 +211,7 @@ fn casework(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
 }
 
 /// The schema version of a database; 0 for an empty one.
-pub fn version(connection: &Connection) -> rusqlite::Result<i64> {
+pub(crate) fn version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("PRAGMA user_version", [], |row| row.get(0))
 }
 

@@ -151,7 +151,7 @@ impl Cases {
 }
 
 /// Writes which application passed by an override.
-pub fn uses(transaction: &Transaction<'_>, id: i64, application: &str) -> rusqlite::Result<()> {
+pub(crate) fn uses(transaction: &Transaction<'_>, id: i64, application: &str) -> rusqlite::Result<()> {
     let mut change = Change::of(transaction, &sums::OVERRIDES);
     change.before([id])?;
     let sql = "UPDATE overrides SET used_by = :application WHERE override_id = :id";
@@ -161,7 +161,7 @@ pub fn uses(transaction: &Transaction<'_>, id: i64, application: &str) -> rusqli
 }
 
 /// Deletes those granted before a time, in microseconds.
-pub fn retire(transaction: &Transaction<'_>, before: i64) -> rusqlite::Result<()> {
+pub(crate) fn retire(transaction: &Transaction<'_>, before: i64) -> rusqlite::Result<()> {
     let mut old = transaction.prepare_cached("SELECT override_id FROM overrides WHERE at < ?1")?;
     let old: Vec<i64> = old.query_map([before], |row| row.get(0))?.collect::<Result<_, _>>()?;
     if old.is_empty() {

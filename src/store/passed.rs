@@ -14,7 +14,7 @@ const KEPT: usize = 1000;
 const PREFIX: &str = "passed ";
 
 /// Notes ticks.
-pub fn write(transaction: &Transaction<'_>, passed: &[PassedTick]) -> rusqlite::Result<()> {
+pub(crate) fn write(transaction: &Transaction<'_>, passed: &[PassedTick]) -> rusqlite::Result<()> {
     if passed.is_empty() {
         return Ok(());
     }

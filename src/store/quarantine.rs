@@ -17,7 +17,7 @@ use super::{
 use crate::stream::Reject;
 
 /// What the quarantine needs in the database beyond its own table. It may stand in any schema version.
-pub const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS quarantine_overflow (
+pub(crate) const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS quarantine_overflow (
     source       TEXT NOT NULL,
     partition    TEXT NOT NULL,
     reason       TEXT NOT NULL,
@@ -66,20 +66,20 @@ impl Default for QuarantineLimit {
 }
 
 /// Counts what a state of before there was a bound has.
-pub fn begin(connection: &Connection) -> rusqlite::Result<()> {
+pub(crate) fn begin(connection: &Connection) -> rusqlite::Result<()> {
     let sql = "INSERT OR IGNORE INTO meta (name, value) SELECT :name, coalesce(sum(length(source) + length(partition)
                + length(CAST(detail AS BLOB)) + length(raw) + :entry), 0) FROM quarantine";
     connection.execute(sql, named_params! { ":name": BYTES, ":entry": ENTRY_BYTES }).map(|_| ())
 }
 
 /// The bytes of all entries.
-pub fn bytes(connection: &Connection) -> rusqlite::Result<u64> {
+pub(crate) fn bytes(connection: &Connection) -> rusqlite::Result<u64> {
     Ok(meta(connection, BYTES)?.unsigned_abs())
 }
 
 /// Stores rejected records and marks those that were read again. Gives the bytes in quarantine, and which of the records it
 /// had no room for.
-pub fn write(
+pub(crate) fn write(
     transaction: &Transaction<'_>,
     commit: &Commit,
     limit: &QuarantineLimit,

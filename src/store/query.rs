@@ -151,7 +151,7 @@ pub struct StateInfo {
 /// Findings listed when nobody says how many.
 const LIMIT: u32 = 100;
 /// The most that one listing gives.
-pub const LIMIT_MAX: u32 = 10_000;
+pub(crate) const LIMIT_MAX: u32 = 10_000;
 
 impl Reader {
     /// Opens the state for reading.
@@ -365,7 +365,7 @@ impl Reader {
 }
 
 /// The ledger as of the last commit that a transaction sees: the checkpoint, and the journal after it.
-pub fn ledger(
+pub(crate) fn ledger(
     dir: &Path,
     snapshot: &Connection,
     schema: &SchemaRef,

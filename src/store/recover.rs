@@ -260,7 +260,7 @@ fn reversals(batch: &RecordBatch) -> Vec<Reversal> {
 }
 
 /// How far event time had come at the last commit.
-pub fn watermark(connection: &Connection) -> rusqlite::Result<SavedWatermark> {
+pub(crate) fn watermark(connection: &Connection) -> rusqlite::Result<SavedWatermark> {
     match connection.query_row("SELECT value FROM watermark", [], |row| row.get::<_, String>(0)) {
         Ok(text) => serde_json::from_str(&text)
             .map_err(|e| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, e.into())),
@@ -270,13 +270,14 @@ pub fn watermark(connection: &Connection) -> rusqlite::Result<SavedWatermark> {
 }
 
 /// The number of events in the journal.
-pub const EVENTS: &str = "SELECT (SELECT coalesce(sum(events), 0) FROM journal INDEXED BY journal_times)
+pub(crate) const EVENTS: &str =
+    "SELECT (SELECT coalesce(sum(events), 0) FROM journal INDEXED BY journal_times)
     + (SELECT coalesce(sum(events), 0) FROM sealed)";
 /// The latest event time.
-pub const LATEST: &str = "SELECT max(at) FROM (SELECT max(last_at) at FROM journal INDEXED BY journal_times UNION ALL SELECT max(last_at) FROM sealed)";
+pub(crate) const LATEST: &str = "SELECT max(at) FROM (SELECT max(last_at) at FROM journal INDEXED BY journal_times UNION ALL SELECT max(last_at) FROM sealed)";
 /// The earliest.
-pub const EARLIEST: &str = "SELECT min(at) FROM (SELECT min(first_at) at FROM journal INDEXED BY journal_times UNION ALL SELECT min(first_at) FROM sealed)";
+pub(crate) const EARLIEST: &str = "SELECT min(at) FROM (SELECT min(first_at) at FROM journal INDEXED BY journal_times UNION ALL SELECT min(first_at) FROM sealed)";
 
-pub fn number(store: &Store, sql: &str) -> Result<Option<i64>, StoreError> {
+pub(crate) fn number(store: &Store, sql: &str) -> Result<Option<i64>, StoreError> {
     store.connection.query_row(sql, [], |row| row.get(0)).map_err(|error| explain(&store.dir, error))
 }

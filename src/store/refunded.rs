@@ -28,7 +28,7 @@ const COLUMNS: [Column; 3] = [Column::Type, Column::BudgetLineId, Column::Amount
 ///
 /// # Errors
 /// If a block or file is damaged or the database cannot be read.
-pub fn of_lines(dir: &Path, connection: &Connection) -> Result<BTreeMap<String, i128>, StoreError> {
+pub(crate) fn of_lines(dir: &Path, connection: &Connection) -> Result<BTreeMap<String, i128>, StoreError> {
     let mut refunded = BTreeMap::new();
     let shape = Shape::new(&event_schema("UTC"), Some(&COLUMNS.map(Column::index)), false)
         .map_err(|e| StoreError::Request(e.to_string()))?;

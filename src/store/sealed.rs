@@ -24,16 +24,16 @@ use super::{
 use crate::{diagnostic::os_reason, private, say};
 
 /// The folder of the sealed files in the state directory.
-pub const FOLDER: &str = "sealed";
+pub(crate) const FOLDER: &str = "sealed";
 /// What a file is called while it is written.
-pub const UNFINISHED: &str = ".parquet.tmp";
+pub(crate) const UNFINISHED: &str = ".parquet.tmp";
 const FINISHED: &str = ".parquet";
 /// Locked, shared, by who reads sealed files; exclusively, for a moment, by who deletes some.
 const READERS: &str = "readers";
 
 /// A registered file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SealedFile {
+pub(crate) struct SealedFile {
     /// Its name in the folder, `2026-03-04.17-42.parquet`: the local day and the journal blocks.
     pub file: String,
     /// The local day, `2026-03-04`.
@@ -56,7 +56,7 @@ pub struct SealedFile {
 
 impl SealedFile {
     /// Where it is.
-    pub fn path(&self, dir: &Path) -> PathBuf {
+    pub(crate) fn path(&self, dir: &Path) -> PathBuf {
         dir.join(FOLDER).join(&self.file)
     }
 
@@ -76,13 +76,13 @@ impl SealedFile {
 }
 
 /// All registered files, by their first block.
-pub fn list(connection: &Connection) -> rusqlite::Result<Vec<SealedFile>> {
+pub(crate) fn list(connection: &Connection) -> rusqlite::Result<Vec<SealedFile>> {
     let sql = "SELECT file, day, first_at, last_at, events, first_seq, last_seq, bytes, checksum FROM sealed ORDER BY first_seq, day";
     connection.prepare_cached(sql)?.query_map([], SealedFile::read)?.collect()
 }
 
 /// Registers a file.
-pub fn register(transaction: &Transaction<'_>, f: &SealedFile) -> rusqlite::Result<()> {
+pub(crate) fn register(transaction: &Transaction<'_>, f: &SealedFile) -> rusqlite::Result<()> {
     let SealedFile { file, day, first_at, last_at, events, first_seq, last_seq, bytes, checksum } = f;
     insert!(transaction, "INSERT INTO sealed", {
         file, day, first_at, last_at, events, first_seq, last_seq, bytes, checksum,
@@ -93,7 +93,7 @@ pub fn register(transaction: &Transaction<'_>, f: &SealedFile) -> rusqlite::Resu
 }
 
 /// Takes a file off the register.
-pub fn unregister(transaction: &Transaction<'_>, file: &SealedFile) -> rusqlite::Result<()> {
+pub(crate) fn unregister(transaction: &Transaction<'_>, file: &SealedFile) -> rusqlite::Result<()> {
     let mut change = Change::of(transaction, &sums::SEALED);
     change.before([&file.file])?;
     transaction.prepare_cached("DELETE FROM sealed WHERE file = ?1")?.execute([&file.file])?;
@@ -104,7 +104,7 @@ pub fn unregister(transaction: &Transaction<'_>, file: &SealedFile) -> rusqlite:
 ///
 /// # Errors
 /// If a file is missing or of another size.
-pub fn check(dir: &Path, connection: &Connection) -> Result<(), StoreError> {
+pub(crate) fn check(dir: &Path, connection: &Connection) -> Result<(), StoreError> {
     let folder = dir.join(FOLDER);
     make_folder(&folder).map_err(|error| StoreError::Directory { path: folder, error })?;
     for file in list(connection).map_err(|error| explain(dir, error))? {
@@ -117,7 +117,7 @@ pub fn check(dir: &Path, connection: &Connection) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// If not.
-pub fn check_size(dir: &Path, file: &SealedFile) -> Result<(), StoreError> {
+pub(crate) fn check_size(dir: &Path, file: &SealedFile) -> Result<(), StoreError> {
     let path = file.path(dir);
     let damaged = |what| StoreError::SealedFile { path: path.clone(), what };
     let found = std::fs::metadata(&path).map_err(|e| damaged(os_reason(&e)))?.len();
@@ -135,7 +135,7 @@ pub fn check_size(dir: &Path, file: &SealedFile) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// If the lock file cannot be opened.
-pub fn hold(dir: &Path) -> Result<File, StoreError> {
+pub(crate) fn hold(dir: &Path) -> Result<File, StoreError> {
     // From a backup nothing is deleted, and nothing is written into it.
     let file = match File::open(dir.join(MANIFEST)) {
         Ok(manifest) => manifest,
@@ -154,7 +154,7 @@ fn readers(dir: &Path) -> Result<File, StoreError> {
 ///
 /// # Errors
 /// If the folder cannot be read or written.
-pub fn remove_unregistered(dir: &Path, connection: &Connection) -> Result<bool, StoreError> {
+pub(crate) fn remove_unregistered(dir: &Path, connection: &Connection) -> Result<bool, StoreError> {
     let folder = dir.join(FOLDER);
     let fail = |error| StoreError::Directory { path: folder.clone(), error };
     let lock = readers(dir)?;
@@ -183,7 +183,7 @@ pub fn remove_unregistered(dir: &Path, connection: &Connection) -> Result<bool, 
 }
 
 /// Makes the names in the folder durable.
-pub fn sync_folder(dir: &Path) -> std::io::Result<()> {
+pub(crate) fn sync_folder(dir: &Path) -> std::io::Result<()> {
     sync_names(&dir.join(FOLDER))
 }
 
@@ -191,7 +191,7 @@ pub fn sync_folder(dir: &Path) -> std::io::Result<()> {
 ///
 /// # Errors
 /// If the disk does not confirm them.
-pub fn sync_names(folder: &Path) -> std::io::Result<()> {
+pub(crate) fn sync_names(folder: &Path) -> std::io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
@@ -199,7 +199,7 @@ pub fn sync_names(folder: &Path) -> std::io::Result<()> {
 ///
 /// # Errors
 /// If one cannot be made or made durable.
-pub fn make_folder(folder: &Path) -> std::io::Result<()> {
+pub(crate) fn make_folder(folder: &Path) -> std::io::Result<()> {
     if folder.is_dir() {
         return Ok(());
     }

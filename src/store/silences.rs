@@ -202,7 +202,7 @@ fn record(
 }
 
 /// The history of silences of before there was one, as far as they tell it themselves: when each was ordered and ended.
-pub fn begin_history(connection: &Connection) -> rusqlite::Result<()> {
+pub(crate) fn begin_history(connection: &Connection) -> rusqlite::Result<()> {
     let sql = "INSERT INTO silence_history (silence_id, at, who, action, body, digest)
                SELECT silence_id, at, who, action, body, x'' FROM (
                    SELECT silence_id, body ->> '$.created_at' AS at, body ->> '$.author' AS who, :order AS action, body FROM silences

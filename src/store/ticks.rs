@@ -14,7 +14,7 @@ use crate::engine::Ticked;
 const UNTIL: &str = "ticks_unknown_until";
 
 /// A state that has events already does not know their ticks.
-pub fn begin(connection: &Connection) -> rusqlite::Result<()> {
+pub(crate) fn begin(connection: &Connection) -> rusqlite::Result<()> {
     match super::commit::last_seq(connection)? {
         0 => Ok(()),
         last => set_meta(connection, UNTIL, last),
@@ -22,7 +22,7 @@ pub fn begin(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Notes ticks; `before` is the last block before those that they count.
-pub fn write(connection: &Connection, ticks: &[Ticked], before: i64) -> rusqlite::Result<()> {
+pub(crate) fn write(connection: &Connection, ticks: &[Ticked], before: i64) -> rusqlite::Result<()> {
     let mut change = Change::of(connection, &sums::TICKS);
     for Ticked { at, rule_id, block } in ticks {
         // One that an earlier process did is evaluated again where its rule was gone meanwhile; the first one counts.

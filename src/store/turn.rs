@@ -245,12 +245,12 @@ impl<'c> Deref for Turn<'c> {
 }
 
 /// Whether somebody else has what is asked for.
-pub fn is_busy(error: &rusqlite::Error) -> bool {
+pub(crate) fn is_busy(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
 }
 
 /// What the database says when somebody else writes.
-pub fn busy() -> rusqlite::Error {
+pub(crate) fn busy() -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY), None)
 }
 

@@ -21,7 +21,7 @@ const LAST: &str = "versions";
 const LET_GO: usize = 10_000;
 
 /// Writes what is known of records from this commit on.
-pub fn write(transaction: &Transaction<'_>, changes: &[VersionChange]) -> rusqlite::Result<()> {
+pub(crate) fn write(transaction: &Transaction<'_>, changes: &[VersionChange]) -> rusqlite::Result<()> {
     let Some(last) = changes.iter().map(|change| change.number).max() else { return Ok(()) };
     let mut sum = Change::of(transaction, &sums::VERSIONS);
     for VersionChange { source, key, kept, .. } in changes {
@@ -36,7 +36,7 @@ pub fn write(transaction: &Transaction<'_>, changes: &[VersionChange]) -> rusqli
 }
 
 /// Lets go of some records whose latest event is before `before` (microseconds), and says how many.
-pub fn let_go(transaction: &Transaction<'_>, before: i64) -> rusqlite::Result<usize> {
+pub(crate) fn let_go(transaction: &Transaction<'_>, before: i64) -> rusqlite::Result<usize> {
     let sql = "SELECT source, \"key\" FROM versions INDEXED BY versions_at WHERE at < :before LIMIT :limit";
     let mut old = transaction.prepare_cached(sql)?;
     let names = old.query_map(named_params! { ":before": before, ":limit": LET_GO }, |row| {
@@ -55,7 +55,7 @@ pub fn let_go(transaction: &Transaction<'_>, before: i64) -> rusqlite::Result<us
 }
 
 /// Whether there are records whose latest event is before `before` (microseconds).
-pub fn are_before(connection: &Connection, before: i64) -> rusqlite::Result<bool> {
+pub(crate) fn are_before(connection: &Connection, before: i64) -> rusqlite::Result<bool> {
     let sql = "SELECT EXISTS (SELECT 1 FROM versions INDEXED BY versions_at WHERE at < ?1)";
     connection.prepare_cached(sql)?.query_row([before], |row| row.get(0))
 }

@@ -22,7 +22,7 @@ const MAGIC: u32 = 0x377f_0682;
 ///
 /// # Errors
 /// If it is, or cannot be read.
-pub fn check(dir: &Path) -> Result<(), StoreError> {
+pub(crate) fn check(dir: &Path) -> Result<(), StoreError> {
     let path = dir.join(format!("{DATABASE}-wal"));
     let fail = |error| StoreError::Directory { path: path.clone(), error };
     let file = match File::open(&path) {

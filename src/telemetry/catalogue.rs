@@ -18,17 +18,17 @@ pub struct Described {
 
 /// Prometheus' registry and the descriptions of what was registered.
 #[derive(Debug, Clone, Default)]
-pub struct Registry {
+pub(crate) struct Registry {
     inner: prometheus::Registry,
     described: Arc<Mutex<Vec<Described>>>,
 }
 
 impl Registry {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
-    pub fn register(&self, collector: Box<dyn Collector>) -> prometheus::Result<()> {
+    pub(crate) fn register(&self, collector: Box<dyn Collector>) -> prometheus::Result<()> {
         let new = collector.desc().into_iter().map(|desc| Described {
             name: desc.fq_name.clone(),
             labels: desc.variable_labels.clone(),
@@ -38,12 +38,12 @@ impl Registry {
         self.inner.register(collector)
     }
 
-    pub fn gather(&self) -> Vec<prometheus::proto::MetricFamily> {
+    pub(crate) fn gather(&self) -> Vec<prometheus::proto::MetricFamily> {
         self.inner.gather()
     }
 
     /// Our own metrics, without those of the process, by name.
-    pub fn described(&self) -> Vec<Described> {
+    pub(crate) fn described(&self) -> Vec<Described> {
         let mut all = self.described.lock().unwrap_or_else(PoisonError::into_inner).clone();
         all.retain(|metric| metric.name.starts_with("fiscwatch_"));
         all.sort();

@@ -6,14 +6,14 @@ use crate::finding::Finding;
 
 /// The findings of two sets of rules over the same events, apart.
 #[derive(Debug, Default)]
-pub struct Comparison {
+pub(crate) struct Comparison {
     /// By rule.
     pub rules: BTreeMap<String, Change>,
 }
 
 /// What changes for one rule.
 #[derive(Debug, Default)]
-pub struct Change {
+pub(crate) struct Change {
     /// Findings of both.
     pub kept: u64,
     /// Findings of the new rules alone.
@@ -25,7 +25,7 @@ pub struct Change {
 impl Change {
     /// Whether anything does.
     #[must_use]
-    pub fn is_any(&self) -> bool {
+    pub(crate) fn is_any(&self) -> bool {
         !self.added.is_empty() || !self.removed.is_empty()
     }
 }
@@ -33,7 +33,7 @@ impl Change {
 impl Comparison {
     /// Compares findings by their ids, which stand for rule, key and subject.
     #[must_use]
-    pub fn new(old: Vec<Finding>, new: Vec<Finding>) -> Self {
+    pub(crate) fn new(old: Vec<Finding>, new: Vec<Finding>) -> Self {
         let ids = |findings: &[Finding]| -> HashSet<String> {
             findings.iter().map(|finding| finding.finding_id.clone()).collect()
         };

@@ -40,7 +40,7 @@ const EVENTS_MAX: usize = 50;
 const LATE: i64 = 36_500 * 86_400_000_000;
 
 /// What is explained.
-pub struct Asked<'a> {
+pub(crate) struct Asked<'a> {
     /// The state directory.
     pub dir: &'a Path,
     /// The time zone and fiscal year.
@@ -57,7 +57,7 @@ pub struct Asked<'a> {
 
 /// What the rule said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// It found something.
     Found,
     /// An exception took it out.
@@ -74,7 +74,8 @@ pub enum Verdict {
 
 /// A part of the rule, and whether it holds.
 #[derive(Debug)]
-pub struct Holds {
+#[allow(clippy::struct_field_names)]
+pub(crate) struct Holds {
     /// What it is of.
     pub of: Of,
     /// The condition.
@@ -85,7 +86,7 @@ pub struct Holds {
 
 /// An explanation.
 #[derive(Debug)]
-pub struct Explained {
+pub(crate) struct Explained {
     /// What the rule said.
     pub verdict: Verdict,
     /// The conditions of `where`, of `when`, and the exceptions.
@@ -104,7 +105,7 @@ pub struct Explained {
 
 /// What is in a window.
 #[derive(Debug)]
-pub struct Window {
+pub(crate) struct Window {
     /// The latest events, in the order in which they were accepted, with their times and amounts.
     pub events: Vec<(String, i64, Value)>,
     /// How many there are.
@@ -123,7 +124,7 @@ impl Asked<'_> {
     ///
     /// # Errors
     /// If the state cannot be read, or the rule cannot be taken apart.
-    pub fn explain(&self, of: EventType) -> Result<Explained, StoreError> {
+    pub(crate) fn explain(&self, of: EventType) -> Result<Explained, StoreError> {
         if let Some(why) = self.not_explained() {
             return Ok(Explained::without(Verdict::Unknown, vec![why]));
         }

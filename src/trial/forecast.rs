@@ -19,7 +19,7 @@ struct Made {
 
 /// What forecasts were worth, all in cents.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Score {
+pub(crate) struct Score {
     /// How many there were.
     pub made: u64,
     /// The sum of what was executed in the end.
@@ -46,7 +46,7 @@ impl Score {
     }
 
     /// Adds another.
-    pub fn add(&mut self, other: &Self) {
+    pub(crate) fn add(&mut self, other: &Self) {
         self.made += other.made;
         self.executed += other.executed;
         self.error += other.error;
@@ -58,7 +58,7 @@ impl Score {
     /// The weighted absolute percentage error of the forecast and of the even pace, and the width of the intervals, as
     /// shares of what was executed.
     #[must_use]
-    pub fn shares(&self) -> Option<[f64; 3]> {
+    pub(crate) fn shares(&self) -> Option<[f64; 3]> {
         let share = |cents: i128| float(cents) / float(self.executed);
         (self.executed > 0).then(|| [self.error, self.naive_error, self.width].map(share))
     }
@@ -66,7 +66,7 @@ impl Score {
     /// The share of intervals that held the end.
     #[must_use]
     #[allow(clippy::cast_precision_loss)]
-    pub fn coverage(&self) -> Option<f64> {
+    pub(crate) fn coverage(&self) -> Option<f64> {
         (self.made > 0).then(|| self.inside as f64 / self.made as f64)
     }
 }
@@ -78,7 +78,7 @@ fn float(cents: i128) -> f64 {
 
 /// Forecasts and what became of them.
 #[derive(Debug, Default)]
-pub struct Trial {
+pub(crate) struct Trial {
     /// Forecasts for lines by their row, and for groups.
     lines: Vec<(u32, Made)>,
     groups: Vec<(Level, Box<str>, Made)>,
@@ -92,7 +92,7 @@ pub struct Trial {
 
 impl Trial {
     /// Keeps what is forecast when so many months of the year are over.
-    pub fn keep(&mut self, month: u8, forecaster: &Forecaster<'_>, forecasts: &Forecasts) {
+    pub(crate) fn keep(&mut self, month: u8, forecaster: &Forecaster<'_>, forecasts: &Forecasts) {
         let position = forecaster.position();
         let made = |forecast: Forecast, executed: i128| {
             let naive = position.pace(position.year(), executed)?;
@@ -112,7 +112,7 @@ impl Trial {
     }
 
     /// Compares what was forecast of a year with its end, given the lines as they are then.
-    pub fn close(&mut self, year: i32, forecaster: &Forecaster<'_>) {
+    pub(crate) fn close(&mut self, year: i32, forecaster: &Forecaster<'_>) {
         let lines = forecaster.lines();
         let mut sums: HashMap<(Level, &str), i128> = HashMap::new();
         for line in lines.iter().filter(|line| line.year == Some(year)) {
@@ -135,7 +135,7 @@ impl Trial {
 
     /// Scores by level and month, of years with a closed year before them.
     #[must_use]
-    pub fn by_month(&self) -> BTreeMap<(Level, u8), Score> {
+    pub(crate) fn by_month(&self) -> BTreeMap<(Level, u8), Score> {
         let mut by_month: BTreeMap<_, Score> = BTreeMap::new();
         for ((level, year, month), score) in &self.scores {
             if self.history.get(year).is_some_and(|years| *years > 0) {
@@ -147,7 +147,7 @@ impl Trial {
 
     /// Scores by level and year, with the number of closed years before it.
     #[must_use]
-    pub fn by_year(&self) -> BTreeMap<(Level, i32, u32), Score> {
+    pub(crate) fn by_year(&self) -> BTreeMap<(Level, i32, u32), Score> {
         let mut by_year: BTreeMap<_, Score> = BTreeMap::new();
         for ((level, year, _), score) in &self.scores {
             let history = self.history.get(year).copied().unwrap_or_default();

@@ -17,7 +17,7 @@ const SHOWN: usize = 200;
 
 /// The names that both forms have while they are compared.
 #[must_use]
-pub fn names(rule: &str) -> [String; 2] {
+pub(crate) fn names(rule: &str) -> [String; 2] {
     FORMS.map(|form| format!("{rule}{form}"))
 }
 
@@ -55,7 +55,7 @@ pub struct Beside {
 ///
 /// # Errors
 /// If the journal cannot be read, or windows or findings are more than may be kept.
-pub async fn beside(
+pub(crate) async fn beside(
     course: &Course,
     rules: Arc<RuleSet>,
     rule: &str,

@@ -9,7 +9,7 @@ use crate::{diagnostic::json_fault, event::time::Calendar, finding::Finding, say
 
 /// A known anomaly, a line of the labels' file. Other fields are ignored.
 #[derive(Debug, Clone, Deserialize)]
-pub struct Label {
+pub(crate) struct Label {
     /// What kind of anomaly it is.
     pub kind: String,
     /// The rules that may find it, its own first.
@@ -28,7 +28,7 @@ pub struct Label {
 
 /// Why labels cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum LabelError {
+pub(crate) enum LabelError {
     /// A line is no label.
     #[error("{}", say!("line {line} is no label: {error}. docs/rules.md tells how they are written", line, error = json_fault(error)))]
     Shape {
@@ -51,7 +51,7 @@ pub enum LabelError {
 
 /// Labels by what they are matched with.
 #[derive(Debug)]
-pub struct Labels {
+pub(crate) struct Labels {
     known: Vec<Known>,
     by_event: HashMap<String, Vec<usize>>,
     by_rule: HashMap<String, Vec<usize>>,
@@ -69,7 +69,7 @@ struct Known {
 
 /// How well a rule does.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct RuleScore {
+pub(crate) struct RuleScore {
     /// Findings about a labelled anomaly that the rule may find.
     pub right: u64,
     /// All other findings.
@@ -85,7 +85,7 @@ impl Labels {
     ///
     /// # Errors
     /// The first line that is no label.
-    pub fn parse(text: &str, calendar: &Calendar) -> Result<Self, LabelError> {
+    pub(crate) fn parse(text: &str, calendar: &Calendar) -> Result<Self, LabelError> {
         let mut labels = Self {
             known: Vec::new(),
             by_event: HashMap::new(),
@@ -124,7 +124,7 @@ impl Labels {
     }
 
     /// Counts a finding; `at` is its time and `window` the span it is about, in microseconds. Whether it is right.
-    pub fn count(&mut self, finding: &Finding, at: i64, window_start: Option<i64>) -> bool {
+    pub(crate) fn count(&mut self, finding: &Finding, at: i64, window_start: Option<i64>) -> bool {
         let matching = self.matching(finding, at, window_start);
         for &index in &matching {
             self.known[index].found_by.insert(finding.rule_id.clone());
@@ -164,7 +164,7 @@ impl Labels {
 
     /// The scores by rule; every rule that found something or has anomalies of its own.
     #[must_use]
-    pub fn rules(&self) -> BTreeMap<String, RuleScore> {
+    pub(crate) fn rules(&self) -> BTreeMap<String, RuleScore> {
         let mut rules = self.rules.clone();
         for known in &self.known {
             if let Some(own) = known.label.rule_ids.first().filter(|own| known.found_by.contains(*own)) {
@@ -176,14 +176,14 @@ impl Labels {
 
     /// How many anomalies there are, and how many of them at least one of their rules found.
     #[must_use]
-    pub fn recall(&self) -> (u64, u64) {
+    pub(crate) fn recall(&self) -> (u64, u64) {
         let found = self.known.iter().filter(|known| !known.found_by.is_empty()).count();
         (self.known.len() as u64, found as u64)
     }
 
     /// Anomalies that were not found, by kind.
     #[must_use]
-    pub fn missed(&self) -> BTreeMap<&str, u64> {
+    pub(crate) fn missed(&self) -> BTreeMap<&str, u64> {
         let mut missed = BTreeMap::new();
         for known in self.known.iter().filter(|known| known.found_by.is_empty()) {
             *missed.entry(known.label.kind.as_str()).or_default() += 1;

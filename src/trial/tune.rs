@@ -24,7 +24,7 @@ const FACTORS: [(i64, u32); 13] = [
 /// The values of a constant that are tried if nobody names some: multiples of the present one, in order. Whole numbers
 /// stay whole, and shares stay below 1. None for a constant that is no number, or zero.
 #[must_use]
-pub fn candidates(present: &Param) -> Vec<Param> {
+pub(crate) fn candidates(present: &Param) -> Vec<Param> {
     let Param::Number(text) = present else { return Vec::new() };
     let Ok(present) = text.parse::<Decimal>() else { return Vec::new() };
     let whole = present.fract().is_zero();
@@ -46,7 +46,7 @@ pub fn candidates(present: &Param) -> Vec<Param> {
 /// The index of the value that comes nearest to the wanted number of alerts without going beyond it; where all go
 /// beyond it, the one with the fewest. Of equals, the one nearest to `present`.
 #[must_use]
-pub fn propose(alerts_a_day: &[f64], present: usize, wanted: f64) -> Option<usize> {
+pub(crate) fn propose(alerts_a_day: &[f64], present: usize, wanted: f64) -> Option<usize> {
     let distance = |index: usize| index.abs_diff(present);
     let within = (0..alerts_a_day.len()).filter(|&index| alerts_a_day[index] <= wanted);
     let best = within
@@ -59,7 +59,7 @@ pub fn propose(alerts_a_day: &[f64], present: usize, wanted: f64) -> Option<usiz
 
 /// A bar for a count, at most `width` characters long; a count that is not zero has at least a sliver.
 #[must_use]
-pub fn bar(count: u64, most: u64, width: usize) -> String {
+pub(crate) fn bar(count: u64, most: u64, width: usize) -> String {
     let eighths = (Decimal::from(count) * Decimal::from(width * 8) / Decimal::from(most.max(1))).round();
     let eighths = eighths.to_usize().unwrap_or(0).max(usize::from(count > 0));
     let mut bar = "█".repeat(eighths / 8);

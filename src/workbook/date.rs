@@ -7,7 +7,7 @@ const LAST: f64 = 2_958_466.0;
 const MILLISECONDS: f64 = 86_400_000.0;
 
 /// A serial number as a date, a date with its time, or a time alone; `None` if it is not within Excel's calendar.
-pub fn iso(serial: f64, from_1904: bool) -> Option<String> {
+pub(crate) fn iso(serial: f64, from_1904: bool) -> Option<String> {
     if !(0.0..LAST).contains(&serial) {
         return None;
     }
@@ -39,7 +39,7 @@ fn time(milliseconds: u64) -> String {
 }
 
 /// Whether a format shows a number as a date or a time: it has letters of a date that are not quoted.
-pub fn is_date_format(format: &str) -> bool {
+pub(crate) fn is_date_format(format: &str) -> bool {
     let mut letters = format.chars();
     while let Some(letter) = letters.next() {
         match letter {
@@ -64,7 +64,7 @@ pub fn is_date_format(format: &str) -> bool {
 
 /// Whether a format that has no text of its own is for dates or times. Numbers 27 to 36 and 50 to 58 are Chinese, Japanese and
 /// Korean dates.
-pub const fn is_date_number(number: u32) -> bool {
+pub(crate) const fn is_date_number(number: u32) -> bool {
     matches!(number, 14..=22 | 27..=36 | 45 | 47 | 50..=58)
 }
 

@@ -6,7 +6,7 @@ use super::{Area, Content, Fault, Row, letters, sheet::COLUMNS_MAX};
 use crate::{inspect::shown, say};
 
 /// Rows that are looked at for the header.
-pub const LOOKED_AT: usize = 50;
+pub(crate) const LOOKED_AT: usize = 50;
 /// Rows that a header takes at most.
 const LEVELS_MAX: u32 = 4;
 /// Characters of a name that are kept.
@@ -14,7 +14,7 @@ const NAME_MAX: usize = 200;
 
 /// The names of the columns, and where they stand.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Header {
+pub(crate) struct Header {
     /// The first row of the header, from 1.
     pub row: u32,
     /// Its last row; a header may have names over names.
@@ -25,7 +25,12 @@ pub struct Header {
 
 impl Header {
     /// Finds it among the first rows, or takes the row that is named.
-    pub fn find(sheet: &str, head: &[Row], areas: &[Area], wanted: Option<u32>) -> Result<Self, Fault> {
+    pub(crate) fn find(
+        sheet: &str,
+        head: &[Row],
+        areas: &[Area],
+        wanted: Option<u32>,
+    ) -> Result<Self, Fault> {
         let row = match wanted {
             Some(wanted) => head.iter().find(|row| row.number == wanted && !row.cells.is_empty()),
             None => guess(head),
@@ -47,7 +52,7 @@ impl Header {
     }
 
     /// Whether a row names the columns once more, as on each printed page.
-    pub fn is_repeated_by(&self, row: &Row) -> bool {
+    pub(crate) fn is_repeated_by(&self, row: &Row) -> bool {
         let is_name = |(column, content): &(u32, Content)| {
             let name =
                 self.names.binary_search_by_key(column, |(column, _)| *column).map(|at| &self.names[at].1);
@@ -61,7 +66,7 @@ impl Header {
     }
 
     /// The key of a column: its name, or its letters where it has none.
-    pub fn key(&self, column: u32) -> String {
+    pub(crate) fn key(&self, column: u32) -> String {
         match self.names.binary_search_by_key(&column, |(column, _)| *column) {
             Ok(at) => self.names[at].1.clone(),
             Err(_) => letters(column),
@@ -99,7 +104,7 @@ fn name(column: u32, levels: &[&Row], head: &[Row], areas: &[Area]) -> Option<St
 
 impl Area {
     /// Whether a cell is within it.
-    pub fn covers(&self, row: u32, column: u32) -> bool {
+    pub(crate) fn covers(&self, row: u32, column: u32) -> bool {
         (self.rows.0..=self.rows.1).contains(&row) && (self.columns.0..=self.columns.1).contains(&column)
     }
 }

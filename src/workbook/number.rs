@@ -18,7 +18,7 @@ const EXPONENT_MAX: i32 = 40;
 
 /// What a number in a file is worth.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Number {
+pub(crate) enum Number {
     /// The decimal, without exponent.
     Exact(String),
     /// Nobody knows the digits that it had.
@@ -28,7 +28,7 @@ pub enum Number {
 }
 
 /// The number that a text stands for.
-pub fn exact(text: &str) -> Number {
+pub(crate) fn exact(text: &str) -> Number {
     let Some(written) = Decimal::of(text) else { return Number::None };
     if written.is_short() {
         return written.plain();
@@ -48,7 +48,7 @@ pub fn exact(text: &str) -> Number {
 }
 
 /// Whether a float is whole cents and so on: its shortest decimal, if that can be trusted.
-pub fn of_float(float: f64) -> Number {
+pub(crate) fn of_float(float: f64) -> Number {
     match float.is_finite() {
         true if float.abs() < 1e17 => exact(&format!("{float}")),
         true => Number::Inexact,

@@ -14,40 +14,40 @@ use crate::{
 };
 
 /// The largest file that is opened.
-pub const FILE_MAX: u64 = 256 << 20;
+pub(crate) const FILE_MAX: u64 = 256 << 20;
 /// Bytes that all parts together, and each of them, may unpack to.
 const UNPACKED_MAX: u64 = 2 << 30;
 /// Files in the archive; a workbook has some dozens.
 const ENTRIES_MAX: usize = 10_000;
 
 /// An archive of parts.
-pub struct Package<R> {
+pub(crate) struct Package<R> {
     archive: ZipArchive<R>,
     /// By name, as names are compared in such archives: without case, with slashes.
     places: HashMap<String, usize>,
 }
 
 /// A part as XML.
-pub struct Part<'p> {
+pub(crate) struct Part<'p> {
     name: &'p str,
     pull: Pull<BufReader<Box<dyn Read + 'p>>>,
 }
 
 impl Part<'_> {
     /// The next piece of it.
-    pub fn next_token(&mut self) -> Result<Token<'_>, Fault> {
+    pub(crate) fn next_token(&mut self) -> Result<Token<'_>, Fault> {
         let name = self.name;
         self.pull.next_token().map_err(|fault| Fault::of(name, fault))
     }
 
     /// What is wrong with it.
-    pub fn damaged(&self, what: String) -> Fault {
+    pub(crate) fn damaged(&self, what: String) -> Fault {
         Fault::Damaged { part: self.name.to_owned(), what }
     }
 }
 
 /// Refuses a file that is too large to be opened.
-pub fn check_size(file: &mut impl Seek) -> Result<(), Fault> {
+pub(crate) fn check_size(file: &mut impl Seek) -> Result<(), Fault> {
     let bytes = file.seek(SeekFrom::End(0)).map_err(Fault::Read)?;
     file.seek(SeekFrom::Start(0)).map_err(Fault::Read)?;
     if bytes > FILE_MAX {
@@ -59,7 +59,7 @@ pub fn check_size(file: &mut impl Seek) -> Result<(), Fault> {
 
 impl<R: Read + Seek> Package<R> {
     /// Opens an archive, and refuses one that says it unpacks to more than is read.
-    pub fn open(file: R) -> Result<Self, Fault> {
+    pub(crate) fn open(file: R) -> Result<Self, Fault> {
         let archive = ZipArchive::new(file).map_err(|error| told("ZIP", error))?;
         if archive.len() > ENTRIES_MAX {
             return Err(Fault::TooLarge { what: say!("an archive of {n} files", n = archive.len()) });
@@ -77,7 +77,11 @@ impl<R: Read + Seek> Package<R> {
     }
 
     /// A part by its name, if it is there, of at most so many bytes.
-    pub fn part<'p>(&'p mut self, name: &'p str, most: Option<u64>) -> Result<Option<Part<'p>>, Fault> {
+    pub(crate) fn part<'p>(
+        &'p mut self,
+        name: &'p str,
+        most: Option<u64>,
+    ) -> Result<Option<Part<'p>>, Fault> {
         let Some(place) = self.places.get(&folded(name)) else { return Ok(None) };
         let file = self.archive.by_index(*place).map_err(|error| told(name, error))?;
         let bounds = Bounds { bytes: most.unwrap_or(UNPACKED_MAX), ..Bounds::default() };
@@ -86,7 +90,7 @@ impl<R: Read + Seek> Package<R> {
     }
 
     /// Whether there is such a part.
-    pub fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.places.contains_key(&folded(name))
     }
 }

@@ -20,14 +20,14 @@ const COUNT_MAX: usize = 70_000;
 
 /// Texts that cells refer to by number.
 #[derive(Debug, Default)]
-pub struct Strings {
+pub(crate) struct Strings {
     text: String,
     ends: Vec<usize>,
 }
 
 impl Strings {
     /// Reads them; there are none if there is no such part.
-    pub fn read<R: Read + Seek>(package: &mut Package<R>, name: &str) -> Result<Self, Fault> {
+    pub(crate) fn read<R: Read + Seek>(package: &mut Package<R>, name: &str) -> Result<Self, Fault> {
         let mut strings = Self::default();
         let Some(mut part) = package.part(name, Some(STRINGS_MAX))? else { return Ok(strings) };
         let (mut inside, mut phonetic) = (false, false);
@@ -52,7 +52,7 @@ impl Strings {
     }
 
     /// The text of a number.
-    pub fn get(&self, number: usize) -> Option<&str> {
+    pub(crate) fn get(&self, number: usize) -> Option<&str> {
         let end = *self.ends.get(number)?;
         let start = number.checked_sub(1).map_or(0, |before| self.ends[before]);
         Some(&self.text[start..end])
@@ -60,7 +60,7 @@ impl Strings {
 }
 
 /// For each style of cells, whether it shows a number as a date.
-pub fn date_styles<R: Read + Seek>(package: &mut Package<R>, name: &str) -> Result<Vec<bool>, Fault> {
+pub(crate) fn date_styles<R: Read + Seek>(package: &mut Package<R>, name: &str) -> Result<Vec<bool>, Fault> {
     let mut styles = Vec::new();
     let Some(mut part) = package.part(name, Some(SMALL_MAX))? else { return Ok(styles) };
     let (mut own, mut within) = (HashMap::new(), false);
@@ -93,7 +93,7 @@ pub fn date_styles<R: Read + Seek>(package: &mut Package<R>, name: &str) -> Resu
 
 /// What a workbook says of itself.
 #[derive(Debug, Default)]
-pub struct Book {
+pub(crate) struct Book {
     /// Its sheets with their parts.
     pub sheets: Vec<(Tab, String)>,
     /// The part with its shared texts.
@@ -106,7 +106,7 @@ pub struct Book {
 
 impl Book {
     /// Reads it.
-    pub fn read<R: Read + Seek>(package: &mut Package<R>) -> Result<Self, Fault> {
+    pub(crate) fn read<R: Read + Seek>(package: &mut Package<R>) -> Result<Self, Fault> {
         let start = relations(package, "_rels/.rels", "")?;
         let name = start.into_iter().find(|relation| relation.kind.ends_with("/officeDocument"));
         let name = name.map_or_else(|| "xl/workbook.xml".to_owned(), |relation| relation.target);
@@ -207,7 +207,7 @@ fn within(folder: &str, target: &str) -> String {
 }
 
 /// The values of some attributes.
-pub fn take<const N: usize>(
+pub(crate) fn take<const N: usize>(
     tag: &Tag<'_>,
     names: [&str; N],
 ) -> Result<[Option<String>; N], crate::markup::Fault> {
@@ -222,6 +222,6 @@ pub fn take<const N: usize>(
 }
 
 /// A part of that name is what an element says, or the workbook is damaged.
-pub fn missing(name: &str) -> Fault {
+pub(crate) fn missing(name: &str) -> Fault {
     Fault::Damaged { part: name.to_owned(), what: say!("it is not there") }
 }

@@ -14,16 +14,16 @@ use crate::{
 };
 
 /// Rows and columns that a sheet has at most.
-pub const ROWS_MAX: u32 = 1_048_576;
+pub(crate) const ROWS_MAX: u32 = 1_048_576;
 /// See [`ROWS_MAX`].
-pub const COLUMNS_MAX: u32 = 16_384;
+pub(crate) const COLUMNS_MAX: u32 = 16_384;
 /// Bytes of the texts of one row.
 const ROW_MAX: usize = 4 << 20;
 /// Merged areas of a sheet.
 const AREAS_MAX: usize = 200_000;
 
 /// A workbook of which one sheet is read.
-pub struct Xlsx<R> {
+pub(crate) struct Xlsx<R> {
     package: Package<R>,
     strings: Strings,
     dates: Vec<bool>,
@@ -33,7 +33,7 @@ pub struct Xlsx<R> {
 
 impl<R: Read + Seek> Xlsx<R> {
     /// A sheet of a workbook, by the name of its part.
-    pub fn open(mut package: Package<R>, book: &Book, part: &str) -> Result<Self, Fault> {
+    pub(crate) fn open(mut package: Package<R>, book: &Book, part: &str) -> Result<Self, Fault> {
         let strings = Strings::read(&mut package, &book.strings)?;
         let dates = date_styles(&mut package, &book.styles)?;
         Ok(Self { package, strings, dates, from_1904: book.from_1904, part: part.to_owned() })

@@ -204,7 +204,7 @@ fn what_a_second_officer_decides_nobody_decides_alone() {
     let proposed = office.does(&id, "王芳", Action::Dismiss);
     assert_eq!(proposed.state, State::Acknowledged, "it is proposed, not done");
     let in_review = || office.found(CaseFilter { review: Some(true), ..CaseFilter::default() });
-    assert_eq!(in_review(), [id.clone()]);
+    assert_eq!(in_review(), std::slice::from_ref(&id));
     // It does not go on meanwhile, and the proposer does not decide, however the name is written.
     for action in [Action::Confirm, Action::Dismiss] {
         assert!(office.refused(&id, "李", action, Terms::default()).contains("a second officer decides"));

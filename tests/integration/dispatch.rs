@@ -144,7 +144,7 @@ impl World {
             why: Some(String::from("查")),
             version: None,
             letter: None,
-            terms: Default::default(),
+            terms: fiscwatch::alert::casework::Terms::default(),
         };
         Cases::open(self.dir.path()).unwrap().act(id, &order, &self.desk(), self.now).unwrap()
     }

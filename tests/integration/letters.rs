@@ -189,7 +189,7 @@ fn nobody_acts_under_the_daemons_name() {
             why: None,
             version: None,
             letter: None,
-            terms: Default::default(),
+            terms: fiscwatch::alert::casework::Terms::default(),
         };
         let refused = Cases::open(w.dir.path()).unwrap().act(&id, &order, &w.desk(), w.now).unwrap_err();
         assert!(refused.to_string().contains("the daemon itself"), "{refused}");

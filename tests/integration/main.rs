@@ -1,5 +1,8 @@
 //! All integration tests in one binary: each binary would link `DataFusion` again.
 
+// A binary of tests has nothing that anybody else could reach.
+#![allow(unreachable_pub)]
+
 mod support;
 
 mod access;

@@ -46,7 +46,7 @@ fn source() -> std::path::PathBuf {
 /// The rooms in the order of `src/lib.rs`.
 fn rooms() -> Vec<String> {
     let lib = fs::read_to_string(source().join("lib.rs")).unwrap();
-    let room = Regex::new(r"(?m)^pub mod (\w+);").unwrap();
+    let room = Regex::new(r"(?m)^pub(?:\(crate\))? mod (\w+);").unwrap();
     room.captures_iter(&lib).map(|c| c[1].to_owned()).collect()
 }
 

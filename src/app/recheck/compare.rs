@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// What can be compared.
-pub struct Compared<'r> {
+pub(crate) struct Compared<'r> {
     /// The rules.
     pub rules: &'r RuleSet,
     /// Those that the last commit was judged by.
@@ -68,7 +68,7 @@ impl Counts {
 
 /// A rule whose findings can be compared.
 #[derive(Debug, Clone, Copy)]
-pub struct Known {
+pub(crate) struct Known {
     /// Since when it is in force.
     pub since: InForce,
     /// Whether its findings depend on the watermark.
@@ -79,7 +79,7 @@ pub struct Known {
 
 impl Compared<'_> {
     /// The checks: the rules, the findings, and the ticks.
-    pub fn checks(self, history: &History, again: &Again) -> anyhow::Result<Vec<Check>> {
+    pub(crate) fn checks(self, history: &History, again: &Again) -> anyhow::Result<Vec<Check>> {
         let (known, rules) = self.known();
         let ticks = TickCheck {
             known: &known,

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// What the state tells of ticks.
-pub struct StoredTicks {
+pub(crate) struct StoredTicks {
     /// Those that were evaluated; `None` in a state that did not note them from its beginning.
     pub noted: Option<Vec<Ticked>>,
     /// Those that were passed without an answer.
@@ -24,7 +24,7 @@ pub struct StoredTicks {
 
 impl StoredTicks {
     /// Reads them.
-    pub fn read(history: &History) -> anyhow::Result<Self> {
+    pub(crate) fn read(history: &History) -> anyhow::Result<Self> {
         let passed = history.passed_ticks()?.into_iter().map(|passed| (passed.rule, passed.tick));
         Ok(Self {
             noted: history.ticks()?,
@@ -34,14 +34,14 @@ impl StoredTicks {
     }
 
     /// Those that were evaluated and came to an answer.
-    pub fn answered(&self) -> Option<Vec<Ticked>> {
+    pub(crate) fn answered(&self) -> Option<Vec<Ticked>> {
         let has_answer = |tick: &&Ticked| !self.passed.contains(&(tick.rule_id.clone(), tick.at));
         self.noted.as_ref().map(|noted| noted.iter().filter(has_answer).cloned().collect())
     }
 }
 
 /// The check of ticks.
-pub struct TickCheck<'c> {
+pub(crate) struct TickCheck<'c> {
     /// The rules that can be compared.
     pub known: &'c BTreeMap<&'c str, Known>,
     /// What the state tells.
@@ -56,7 +56,7 @@ pub struct TickCheck<'c> {
 
 impl TickCheck<'_> {
     /// The ticks that were evaluated and could not be evaluated again: what they found is not compared.
-    pub fn unanswered<'a>(&self, again: &'a Again) -> Vec<&'a PassedTick> {
+    pub(crate) fn unanswered<'a>(&self, again: &'a Again) -> Vec<&'a PassedTick> {
         let is_compared = |tick: &&PassedTick| {
             let Some(known) = self.known.get(tick.rule.as_str()) else { return false };
             let noted = self.stored.noted.iter().flatten();
@@ -69,7 +69,7 @@ impl TickCheck<'_> {
     }
 
     /// The check; `None` if no rule has ticks.
-    pub fn check(&self, again: &Again, unanswered: &[&PassedTick]) -> Option<Check> {
+    pub(crate) fn check(&self, again: &Again, unanswered: &[&PassedTick]) -> Option<Check> {
         const NAME: &str = "ticks again";
         if !self.known.values().any(|rule| rule.at_ticks) {
             return None;

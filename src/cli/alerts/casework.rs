@@ -24,7 +24,9 @@ use crate::{
 };
 
 #[derive(Debug, Args)]
-pub struct CloseArgs {
+// What stands here is shown by `--help`.
+#[allow(clippy::doc_markdown)]
+pub(crate) struct CloseArgs {
     /// What came of it: money_returned, documents_supplied, budget_adjusted, handed_to_audit, handed_to_discipline or no_fault
     #[arg(long, value_name = "OUTCOME")]
     outcome: Option<Outcome>,
@@ -36,7 +38,7 @@ pub struct CloseArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct AssignArgs {
+pub(crate) struct AssignArgs {
     /// Who is to have them; - for nobody
     #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     to: String,
@@ -45,7 +47,7 @@ pub struct AssignArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct DueArgs {
+pub(crate) struct DueArgs {
     /// The last day, such as 2026-03-01
     #[arg(long, value_name = "DAY")]
     on: String,
@@ -54,7 +56,7 @@ pub struct DueArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct MergeArgs {
+pub(crate) struct MergeArgs {
     /// The alert that goes on with them: its id, or its beginning
     #[arg(long, value_name = "ID")]
     into: String,
@@ -63,7 +65,7 @@ pub struct MergeArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct HandOverArgs {
+pub(crate) struct HandOverArgs {
     /// Whose alerts
     #[arg(long, value_name = "NAME")]
     from: String,
@@ -80,7 +82,7 @@ pub struct HandOverArgs {
 }
 
 /// What is known of an alert as a case.
-pub fn facts(alert: &AlertView, sheet: &mut Sheet) {
+pub(crate) fn facts(alert: &AlertView, sheet: &mut Sheet) {
     let mut add = |name: String, value: Option<String>| {
         if let Some(value) = value {
             sheet.add(name, Cell::text(value));
@@ -102,7 +104,7 @@ pub fn facts(alert: &AlertView, sheet: &mut Sheet) {
 }
 
 /// What a change says beside who did it: its facts, and why.
-pub fn words(change: &ChangeView) -> Option<String> {
+pub(crate) fn words(change: &ChangeView) -> Option<String> {
     let Facts { from: _, to, due, proposed, proposed_by, outcome, amount, alert, mentions: _ } =
         &change.facts;
     let given = (change.action == Action::Assign).then(|| match to {
@@ -123,7 +125,7 @@ pub fn words(change: &ChangeView) -> Option<String> {
     (!said.is_empty()).then(|| said.join(" · "))
 }
 
-pub fn close(args: &CloseArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn close(args: &CloseArgs) -> anyhow::Result<ExitCode> {
     let amount = match args.amount.as_deref().map(cents).transpose() {
         Ok(amount) => amount,
         Err(message) => return Ok(wrong_usage(&message)),
@@ -131,22 +133,22 @@ pub fn close(args: &CloseArgs) -> anyhow::Result<ExitCode> {
     act(&args.act, Action::Close, Terms { outcome: args.outcome, amount, ..Terms::default() })
 }
 
-pub fn assign(args: &AssignArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn assign(args: &AssignArgs) -> anyhow::Result<ExitCode> {
     act(&args.act, Action::Assign, Terms { to: Some(args.to.clone()), ..Terms::default() })
 }
 
-pub fn due(args: &DueArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn due(args: &DueArgs) -> anyhow::Result<ExitCode> {
     match day(&args.on) {
         Ok(day) => act(&args.act, Action::Postpone, Terms { due: Some(day), ..Terms::default() }),
         Err(message) => Ok(wrong_usage(&message)),
     }
 }
 
-pub fn merge(args: &MergeArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn merge(args: &MergeArgs) -> anyhow::Result<ExitCode> {
     act(&args.act, Action::Merge, Terms { into: Some(args.into.clone()), ..Terms::default() })
 }
 
-pub fn hand_over(args: &HandOverArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn hand_over(args: &HandOverArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.load_or_default()?;
     let HandOverArgs { from, to, why, .. } = args;
     let shift = |who| HandOver { from: from.clone(), to: to.clone(), who, why: why.clone() };

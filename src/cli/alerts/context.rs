@@ -32,7 +32,7 @@ const BACK: i64 = 365 * 86_400_000_000;
 
 /// What stands around an alert.
 #[derive(Debug, Default, Serialize)]
-pub struct Context {
+pub(crate) struct Context {
     /// The balances of its budget lines.
     pub lines: Vec<Map<String, Value>>,
     /// What is behind its latest finding, if that is about a window or a tick.
@@ -47,7 +47,7 @@ pub struct Context {
 
 /// The payments that have the key of a finding, in its window, or in the year before its tick.
 #[derive(Debug, Serialize)]
-pub struct Behind {
+pub(crate) struct Behind {
     /// The latest of them.
     pub events: Vec<Deed>,
     /// Whether there are more.
@@ -56,7 +56,7 @@ pub struct Behind {
 
 /// A payee with its payments of a year that are not in the alert.
 #[derive(Debug, Serialize)]
-pub struct Payee {
+pub(crate) struct Payee {
     /// Its name.
     pub name: Option<String>,
     /// Its account, by which its payments are found.
@@ -69,7 +69,7 @@ pub struct Payee {
 
 /// A unit with its other alerts.
 #[derive(Debug, Serialize)]
-pub struct Unit {
+pub(crate) struct Unit {
     /// Its code.
     pub code: String,
     /// The latest of them, with what became of each.
@@ -83,7 +83,7 @@ impl Context {
     ///
     /// # Errors
     /// If the alerts cannot be read.
-    pub async fn read(
+    pub(crate) async fn read(
         config: &Config,
         cases: &Cases,
         detail: &AlertDetail,

@@ -20,7 +20,7 @@ use crate::{
 };
 
 #[derive(Debug, Args)]
-pub struct ListArgs {
+pub(crate) struct ListArgs {
     #[command(flatten)]
     config: ConfigArg,
     /// Only in this state; `active` are those that are not over
@@ -43,7 +43,7 @@ pub struct ListArgs {
     form: Form,
 }
 
-pub fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
     let (config, lens) = args.config.shown(Permit::ReadAlerts, args.persons)?;
     let cases = Cases::open_read_only(&config.state_dir)?;
     let before = args.before.as_deref().map(|id| cases.complete(id)).transpose()?;
@@ -62,7 +62,7 @@ pub fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Alerts, a line each.
-pub fn alert_table(alerts: &[Alert], calendar: &Calendar) -> Table {
+pub(crate) fn alert_table(alerts: &[Alert], calendar: &Calendar) -> Table {
     let mut table = Table::new([
         Column::new("alert_id", say!("alert")),
         Column::new("severity", say!("severity")),

@@ -14,7 +14,7 @@ use crate::{
     store::HandOver,
 };
 
-pub fn act(socket: &Socket, args: &ActArgs, action: Action, terms: &Terms) -> ExitCode {
+pub(crate) fn act(socket: &Socket, args: &ActArgs, action: Action, terms: &Terms) -> ExitCode {
     // What a second officer decides has an address of its own.
     let (address, mut order) = match action {
         Action::Approve | Action::Return => ("review", json!({ "decision": action })),
@@ -47,12 +47,12 @@ pub fn act(socket: &Socket, args: &ActArgs, action: Action, terms: &Terms) -> Ex
 }
 
 /// Hands over a shift, and says how many alerts that were.
-pub fn hand_over(socket: &Socket, shift: &HandOver) -> anyhow::Result<Value> {
+pub(crate) fn hand_over(socket: &Socket, shift: &HandOver) -> anyhow::Result<Value> {
     let order = json!({ "from": shift.from, "to": shift.to, "why": shift.why });
     Ok(socket.ask(Method::POST, &["alerts", "hand-over"], Some(&order))?["alerts"].clone())
 }
 
-pub fn inquire(socket: &Socket, args: &InquireArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn inquire(socket: &Socket, args: &InquireArgs) -> anyhow::Result<ExitCode> {
     let InquireArgs { id, deadline, note, again, if_version, .. } = args;
     let letter = json!({ "deadline": deadline, "note": note, "again": again, "version": if_version });
     let alert = socket.ask(Method::POST, &["alerts", id, "inquire"], Some(&letter))?;

@@ -33,7 +33,7 @@ use crate::{
 };
 
 #[derive(Debug, Args)]
-pub struct ShowArgs {
+pub(crate) struct ShowArgs {
     /// The alert's id, or its beginning
     id: String,
     #[command(flatten)]
@@ -45,7 +45,7 @@ pub struct ShowArgs {
     json: bool,
 }
 
-pub fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     let (config, lens) = args.config.shown(Permit::ReadAlerts, args.persons)?;
     let cases = Cases::open_read_only(&config.state_dir)?;
     let draft = |alert: &Alert, findings: &[Finding]| {

@@ -20,7 +20,12 @@ use crate::{
 /// Findings of each side and rule that are shown.
 const SHOWN: usize = 5;
 
-pub fn compare(args: &BacktestArgs, mut config: Config, old: &Path, new: &Path) -> anyhow::Result<ExitCode> {
+pub(crate) fn compare(
+    args: &BacktestArgs,
+    mut config: Config,
+    old: &Path,
+    new: &Path,
+) -> anyhow::Result<ExitCode> {
     config.overrides.clear();
     let mut sides = Vec::new();
     for rules in [old, new] {

@@ -23,10 +23,10 @@ use crate::{
     private, say,
 };
 use report::Report;
-pub use report::{days, span_with};
+pub(crate) use report::{days, span_with};
 
 #[derive(Debug, Args)]
-pub struct BacktestArgs {
+pub(crate) struct BacktestArgs {
     /// A rule file or folder
     #[arg(long)]
     rules: Vec<PathBuf>,
@@ -60,7 +60,7 @@ pub struct BacktestArgs {
     compare: Vec<PathBuf>,
 }
 
-pub fn backtest(args: &BacktestArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn backtest(args: &BacktestArgs) -> anyhow::Result<ExitCode> {
     let mut config = args.config.load_beside(&args.events)?;
     config.batch_rows = args.batch_rows.unwrap_or(config.batch_rows).clamp(1, 1 << 20);
     if let [old, new] = &args.compare[..] {

@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// What a backtest found.
-pub struct Report {
+pub(crate) struct Report {
     findings: Option<BufWriter<File>>,
     from: Option<i64>,
     to: Option<i64>,
@@ -69,7 +69,11 @@ const KEYS_MAX: usize = 1_000_000;
 const REJECTS_SHOWN: usize = 5;
 
 impl Report {
-    pub fn new(args: &BacktestArgs, config: &Config, tables: Arc<MemoryTables>) -> anyhow::Result<Self> {
+    pub(crate) fn new(
+        args: &BacktestArgs,
+        config: &Config,
+        tables: Arc<MemoryTables>,
+    ) -> anyhow::Result<Self> {
         let time = |text: &Option<String>, flag| -> anyhow::Result<Option<i64>> {
             text.as_ref()
                 .map(|t| config.calendar.parse(t).map_err(|e| anyhow::anyhow!("{flag} {}: {e}", quoted(t))))
@@ -180,7 +184,7 @@ impl Report {
         report.cents += cents;
     }
 
-    pub fn finish(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn finish(&mut self) -> anyhow::Result<()> {
         self.progress.finish_and_clear();
         match &mut self.findings {
             Some(out) => out.flush().map_err(|e| {
@@ -216,7 +220,7 @@ impl Report {
     }
 
     /// Writes what was measured against labels.
-    pub fn write_scores(&self, path: &Path) -> anyhow::Result<()> {
+    pub(crate) fn write_scores(&self, path: &Path) -> anyhow::Result<()> {
         let Some(scoring) = &self.scoring else { return Ok(()) };
         let payments = self.by_type.get(&EventType::Payment).copied().unwrap_or(0);
         let text = serde_json::to_string_pretty(&scoring.json(payments, days(self.span)))?;
@@ -257,7 +261,7 @@ impl Report {
     }
 
     /// The table by rule, and what there was of events.
-    pub fn print(&self) {
+    pub(crate) fn print(&self) {
         let payments = self.by_type.get(&EventType::Payment).copied().unwrap_or(0);
         eprint!("{}", self.by_rule(payments).render(Screen::stderr()));
         let silent = self.rules.iter().filter(|(_, report)| !report.is_worth_a_line()).count();
@@ -348,7 +352,7 @@ impl RuleReport {
 }
 
 /// The span of event times with those of a batch.
-pub fn span_with(span: Option<(i64, i64)>, batch: &Committable) -> Option<(i64, i64)> {
+pub(crate) fn span_with(span: Option<(i64, i64)>, batch: &Committable) -> Option<(i64, i64)> {
     match (span, batch.last_at) {
         (Some((from, to)), Some(last)) => Some((from, to.max(last))),
         (None, Some(last)) => Some((batch.first_at.unwrap_or(last), last)),
@@ -358,7 +362,7 @@ pub fn span_with(span: Option<(i64, i64)>, batch: &Committable) -> Option<(i64, 
 
 /// The days of a span, at least one.
 #[allow(clippy::cast_precision_loss)]
-pub fn days(span: Option<(i64, i64)>) -> f64 {
+pub(crate) fn days(span: Option<(i64, i64)>) -> f64 {
     span.map_or(1.0, |(from, to)| ((to - from) as f64 / 86_400e6).max(1.0))
 }
 

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Counts findings against labels. Rules in shadow are scored, and left out of the totals.
-pub struct Scoring {
+pub(crate) struct Scoring {
     labels: Labels,
     calendar: Arc<Calendar>,
     rules: BTreeMap<String, Seen>,
@@ -44,7 +44,7 @@ struct Totals {
 }
 
 impl Scoring {
-    pub fn read(path: &Path, config: &Config) -> anyhow::Result<Self> {
+    pub(crate) fn read(path: &Path, config: &Config) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(path)
             .with_context(|| say!("cannot read {path}", path = path.display()))?;
         let labels = Labels::parse(&text, &config.calendar).with_context(|| path.display().to_string())?;
@@ -54,7 +54,7 @@ impl Scoring {
     }
 
     /// Counts a finding about the time `at`, in microseconds.
-    pub fn count(&mut self, finding: &Finding, at: i64) {
+    pub(crate) fn count(&mut self, finding: &Finding, at: i64) {
         let start = finding.window.as_ref().and_then(|window| self.calendar.parse(&window.start).ok());
         let right = self.labels.count(finding, at, start);
         let seen = self.rules.entry(finding.rule_id.clone()).or_default();
@@ -72,7 +72,7 @@ impl Scoring {
 
     /// The table by rule, and the sums.
     #[allow(clippy::cast_precision_loss)]
-    pub fn print(&self, payments: u64, days: f64) {
+    pub(crate) fn print(&self, payments: u64, days: f64) {
         let right = |name: &str, title: String| Column::new(name, title).right();
         let mut table = Table::new([
             Column::new("rule", say!("rule id")).shrinks(16),
@@ -133,7 +133,7 @@ impl Scoring {
 
     /// The same for programs.
     #[allow(clippy::cast_precision_loss)]
-    pub fn json(&self, payments: u64, days: f64) -> Value {
+    pub(crate) fn json(&self, payments: u64, days: f64) -> Value {
         let rules = self.labels.rules().into_iter().map(|(rule, score)| {
             let alerts = self.rules.get(&rule).map_or(0, |seen| seen.keys.len());
             let RuleScore { right, wrong, planted, found } = score;

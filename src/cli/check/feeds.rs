@@ -16,7 +16,7 @@ use crate::{
 const RECORDS: usize = 100;
 
 /// What is wrong with the maps of the sources, as far as a file of theirs shows it.
-pub fn problems(config: &Config, decoder: &Decoder) -> Vec<Diagnostic> {
+pub(crate) fn problems(config: &Config, decoder: &Decoder) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for (name, source) in &config.sources {
         let Some((path, format)) = sample(source) else { continue };
@@ -36,7 +36,7 @@ pub fn problems(config: &Config, decoder: &Decoder) -> Vec<Diagnostic> {
 }
 
 /// Warns of sources whose records can share an `event_id`.
-pub fn warn(config: &Config) {
+pub(crate) fn warn(config: &Config) {
     for (name, map) in config.readings.iter().filter_map(|(name, reading)| Some((name, reading.map()?))) {
         let beyond = map.keys_beyond_ids();
         if !beyond.is_empty() {

@@ -23,7 +23,7 @@ use crate::{
 };
 
 #[derive(Debug, Args)]
-pub struct CheckArgs {
+pub(crate) struct CheckArgs {
     #[command(flatten)]
     config: ConfigArg,
     /// Check the rules of this file or folder instead of those of the configuration
@@ -37,7 +37,7 @@ fn certificates(config: &Config) -> Option<Diagnostic> {
     Some(Diagnostic::of_file(&config.file, why, None))
 }
 
-pub fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let config = if args.rules.is_empty() { args.config.load() } else { args.config.load_or_default() }?;
     // Rules are checked even if a list is missing, so that one run shows everything.
     let (lists, mut found) = config.read_lists_there_are();

@@ -38,7 +38,7 @@ fn name((zh, en, _): (&str, &str, Role)) -> String {
 }
 
 /// Everybody, with a password that is made up for this run.
-pub fn offers() -> Vec<Offer> {
+pub(crate) fn offers() -> Vec<Offer> {
     let offer = |one: (&str, &str, Role)| Offer {
         user: name(one),
         password: NewToken::make().text,
@@ -51,7 +51,7 @@ pub fn offers() -> Vec<Offer> {
 ///
 /// # Errors
 /// If it cannot be written.
-pub fn add(offers: &[Offer], state: &Path, now: i64) -> anyhow::Result<()> {
+pub(crate) fn add(offers: &[Offer], state: &Path, now: i64) -> anyhow::Result<()> {
     let mut accounts = Accounts::open(state)?;
     for (offer, (.., role)) in offers.iter().zip(PEOPLE) {
         let wrong = |why: String| anyhow::anyhow!(why);
@@ -63,7 +63,7 @@ pub fn add(offers: &[Offer], state: &Path, now: i64) -> anyhow::Result<()> {
 }
 
 /// Works on alerts, one after another, until asked to stop.
-pub fn work(shared: &Arc<Shared>, stop: &CancellationToken) {
+pub(crate) fn work(shared: &Arc<Shared>, stop: &CancellationToken) {
     let all =
         CaseFilter { state: Some(String::from("open")), limit: Some(LOOKED_AT), ..CaseFilter::default() };
     while !stop.is_cancelled() {

@@ -6,7 +6,7 @@ use super::{guess::Guess, sample::Sample};
 use crate::say;
 
 /// Asks for each field that nothing gives: a column by its name or number, or a value for all rows.
-pub fn missing(sample: &Sample, guess: &mut Guess) -> std::io::Result<()> {
+pub(crate) fn missing(sample: &Sample, guess: &mut Guess) -> std::io::Result<()> {
     if guess.missing.is_empty() {
         return Ok(());
     }

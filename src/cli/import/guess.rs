@@ -11,7 +11,7 @@ use crate::{
 
 /// What a file means, as far as it tells.
 #[derive(Debug, Default)]
-pub struct Guess {
+pub(crate) struct Guess {
     /// The column of each field.
     pub columns: Vec<(usize, &'static str)>,
     /// Columns that together are different in every row, where none is by itself.
@@ -66,7 +66,7 @@ const DATES: &[&str] = &[
 
 impl Guess {
     /// Guesses. Times without an offset are taken to be those of the books' zone.
-    pub fn of(sample: &Sample, zone: &str) -> Self {
+    pub(crate) fn of(sample: &Sample, zone: &str) -> Self {
         let mut guess = Self::default();
         guess.columns(sample);
         guess.id(sample);
@@ -81,7 +81,7 @@ impl Guess {
     }
 
     /// Takes back what was guessed of a field.
-    pub fn forget(&mut self, name: &str) {
+    pub(crate) fn forget(&mut self, name: &str) {
         self.columns.retain(|(_, field)| *field != name);
         self.constants.retain(|(field, _)| *field != name);
         self.missing.retain(|field| *field != name);
@@ -91,7 +91,7 @@ impl Guess {
     }
 
     /// The column of a field.
-    pub fn column(&self, name: &str) -> Option<usize> {
+    pub(crate) fn column(&self, name: &str) -> Option<usize> {
         self.columns.iter().find(|(_, field)| *field == name).map(|(column, _)| *column)
     }
 

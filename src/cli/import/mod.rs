@@ -31,7 +31,7 @@ use sample::Sample;
 use show::Trial;
 
 #[derive(Debug, Args)]
-pub struct ImportArgs {
+pub(crate) struct ImportArgs {
     /// Files of one kind, as another system writes them; the first is looked at
     #[arg(required = true, num_args = 1.., value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -51,7 +51,7 @@ pub struct ImportArgs {
     config: ConfigArg,
 }
 
-pub fn import(args: &ImportArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn import(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.load_or_default()?;
     let first = &args.files[0];
     let sample = Sample::of(first, args.sheet.as_deref())?;

@@ -3,7 +3,7 @@
 use unicode_normalization::UnicodeNormalization;
 
 /// How sure a name is that is known as it stands.
-pub const EXACT: u8 = 2;
+pub(crate) const EXACT: u8 = 2;
 
 /// Names of a field in exports, squeezed, the most telling first.
 const NAMES: &[(&str, &[&str])] = &[
@@ -342,7 +342,7 @@ const NAMES: &[(&str, &[&str])] = &[
 ];
 
 /// A name without what people put around and into it: blanks, dashes, brackets with a unit, wide letters.
-pub fn squeezed(name: &str) -> String {
+pub(crate) fn squeezed(name: &str) -> String {
     let name: String = name.nfkc().collect::<String>().to_lowercase();
     let unit = |part: &str| {
         matches!(
@@ -373,7 +373,7 @@ pub fn squeezed(name: &str) -> String {
 }
 
 /// The field that a column is called after, and how surely: 2 for a name that is known, 1 for one that has it in it.
-pub fn field_of(name: &str) -> Option<(&'static str, u8)> {
+pub(crate) fn field_of(name: &str) -> Option<(&'static str, u8)> {
     let name = squeezed(name);
     let known =
         |wanted: &&(&str, &[&str])| wanted.0.replace('_', "") == name || wanted.1.contains(&name.as_str());

@@ -20,7 +20,12 @@ use crate::{
 const ROWS: usize = 2000;
 
 /// Posts them, and tells what became of them.
-pub fn events(url: &str, files: &[PathBuf], reading: &Reading, config: &Config) -> anyhow::Result<ExitCode> {
+pub(crate) fn events(
+    url: &str,
+    files: &[PathBuf],
+    reading: &Reading,
+    config: &Config,
+) -> anyhow::Result<ExitCode> {
     let url = format!("{}/api/v1/events", url.trim_end_matches('/'));
     let decoder = Decoder::new(Arc::clone(&config.calendar)).reading(reading.clone());
     let Some(map) = reading.map() else {

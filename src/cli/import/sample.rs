@@ -31,7 +31,7 @@ const COLUMNS: usize = 1000;
 
 /// What a file holds.
 #[derive(Debug)]
-pub struct Sample {
+pub(crate) struct Sample {
     /// How its records are written.
     pub layout: Layout,
     /// The names of the columns, as a map names them.
@@ -44,7 +44,7 @@ pub struct Sample {
 
 /// How records are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Layout {
+pub(crate) enum Layout {
     /// Rows of text.
     Text {
         /// What parts the cells.
@@ -70,7 +70,7 @@ pub enum Layout {
 
 impl Sample {
     /// Looks at a file.
-    pub fn of(path: &Path, sheet: Option<&str>) -> anyhow::Result<Self> {
+    pub(crate) fn of(path: &Path, sheet: Option<&str>) -> anyhow::Result<Self> {
         let format = Format::of(path, None);
         let mut file = open(path)?;
         let mut head = [0; 8];
@@ -327,12 +327,12 @@ impl Sample {
     }
 
     /// The texts of a column that hold something.
-    pub fn values(&self, column: usize) -> impl Iterator<Item = &str> {
+    pub(crate) fn values(&self, column: usize) -> impl Iterator<Item = &str> {
         self.rows.iter().map(move |row| row[column].trim()).filter(|text| !text.is_empty())
     }
 
     /// Whether a header, or what stands above it, says that amounts are in ten thousands.
-    pub fn says_ten_thousands(&self, column: usize) -> bool {
+    pub(crate) fn says_ten_thousands(&self, column: usize) -> bool {
         let above = names::squeezed(&self.above);
         self.columns[column].contains("万元") || above.contains("单位万元") || above.contains("金额单位万元")
     }

@@ -27,7 +27,7 @@ const TRIED: usize = 500;
 
 /// The first rows of a file, as the map reads them.
 #[derive(Debug)]
-pub struct Trial {
+pub(crate) struct Trial {
     first: Vec<Decoded>,
     /// Events among the rows that were tried.
     pub events: usize,
@@ -39,7 +39,7 @@ pub struct Trial {
 
 impl Trial {
     /// Reads the first rows of a file.
-    pub fn of(path: &Path, map: &Map, reading: Reading, config: &Config) -> anyhow::Result<Self> {
+    pub(crate) fn of(path: &Path, map: &Map, reading: Reading, config: &Config) -> anyhow::Result<Self> {
         let decoder = app::decoder(config).reading(reading);
         let format = Format::of(path, map.format);
         let mut chunks = Chunks::open(path, format, 1, (0, 0), false, Some(map))?;
@@ -61,7 +61,7 @@ impl Trial {
 }
 
 /// What a file is taken for.
-pub fn kind(path: &Path, sample: &Sample) -> String {
+pub(crate) fn kind(path: &Path, sample: &Sample) -> String {
     let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let (columns, rows) = (sample.columns.len(), sample.rows.len());
     match &sample.layout {
@@ -99,7 +99,7 @@ pub fn kind(path: &Path, sample: &Sample) -> String {
 }
 
 /// Each column with what stands in its first row, and what that is read as.
-pub fn columns(sample: &Sample, guess: &Guess, trial: Option<&Trial>, calendar: &Calendar) -> String {
+pub(crate) fn columns(sample: &Sample, guess: &Guess, trial: Option<&Trial>, calendar: &Calendar) -> String {
     let mut table = Table::new([
         Column::new("column", say!("column")).shrinks(12),
         Column::new("stands", say!("in the file")).shrinks(12),
@@ -130,7 +130,7 @@ pub fn columns(sample: &Sample, guess: &Guess, trial: Option<&Trial>, calendar: 
 }
 
 /// Columns that become nothing.
-pub fn left_out(sample: &Sample, guess: &Guess) -> Vec<String> {
+pub(crate) fn left_out(sample: &Sample, guess: &Guess) -> Vec<String> {
     let used =
         |column: &usize| guess.id.contains(column) || guess.columns.iter().any(|(other, _)| other == column);
     (0..sample.columns.len())
@@ -140,7 +140,7 @@ pub fn left_out(sample: &Sample, guess: &Guess) -> Vec<String> {
 }
 
 /// The first rows as events, or what is wrong with them.
-pub fn rows(trial: &Trial, calendar: &Calendar) -> String {
+pub(crate) fn rows(trial: &Trial, calendar: &Calendar) -> String {
     let mut table = Table::new([
         Column::new("event_id", say!("event")).shrinks(10),
         Column::new("occurred_at", say!("event time")),

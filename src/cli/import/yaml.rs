@@ -9,7 +9,7 @@ use super::{
 use crate::say;
 
 /// The text of a map, with what is to be corrected as comments.
-pub fn text(sample: &Sample, guess: &Guess) -> String {
+pub(crate) fn text(sample: &Sample, guess: &Guess) -> String {
     let mut map = String::new();
     let mut line = |text: String| {
         map.push_str(&text);

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Says what a silence would mute, and orders it unless that was all.
-pub fn add(
+pub(crate) fn add(
     socket: &Socket,
     silence: &Silence,
     (dry_run, json): (bool, bool),
@@ -45,7 +45,7 @@ pub fn add(
 }
 
 /// Ends a silence.
-pub fn expire(socket: &Socket, id: i64, json: bool) -> anyhow::Result<ExitCode> {
+pub(crate) fn expire(socket: &Socket, id: i64, json: bool) -> anyhow::Result<ExitCode> {
     told(&socket.ask(Method::DELETE, &["silences", &id.to_string()], None)?, json);
     Ok(ExitCode::SUCCESS)
 }

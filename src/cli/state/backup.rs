@@ -17,7 +17,7 @@ use crate::{
 };
 
 #[derive(Debug, Args)]
-pub struct BackupArgs {
+pub(crate) struct BackupArgs {
     /// The directory to make; it must not exist
     #[arg(value_name = "DIR")]
     to: PathBuf,
@@ -32,7 +32,7 @@ pub struct BackupArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct RestoreArgs {
+pub(crate) struct RestoreArgs {
     /// The backup
     #[arg(value_name = "BACKUP")]
     from: PathBuf,
@@ -46,14 +46,14 @@ pub struct RestoreArgs {
     json: bool,
 }
 
-pub fn backup(args: &BackupArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn backup(args: &BackupArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.permitted(Action::BackUpState)?;
     let options = BackupOptions { link: args.link, now: SystemClock.now() };
     let manifest = store::back_up(&config.state_dir, &args.to, options)?;
     show("backup", &args.to, &manifest, args.json, &config)
 }
 
-pub fn restore(args: &RestoreArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn restore(args: &RestoreArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.permitted(Action::BackUpState)?;
     let to = args.to.as_ref().unwrap_or(&config.state_dir);
     let manifest = store::restore(&args.from, to)?;

@@ -11,7 +11,7 @@ use super::{
 use crate::{access::Action, say, store::Reader};
 
 #[derive(Debug, Args)]
-pub struct InfoArgs {
+pub(crate) struct InfoArgs {
     #[command(flatten)]
     config: ConfigArg,
     /// JSON instead of a table
@@ -19,7 +19,7 @@ pub struct InfoArgs {
     json: bool,
 }
 
-pub fn info(args: &InfoArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn info(args: &InfoArgs) -> anyhow::Result<ExitCode> {
     let InfoArgs { config, json } = args;
     let config = config.permitted(Action::ReadState)?;
     let info = Reader::open(&config.state_dir)?.info()?;

@@ -12,7 +12,7 @@ use clap::Subcommand;
 use super::{ConfigArg, persons, problems, runtime, table};
 
 #[derive(Debug, Subcommand)]
-pub enum StateCommand {
+pub(crate) enum StateCommand {
     /// Show what the state directory holds
     Info(info::InfoArgs),
     /// Copy the state; a daemon may run on it meanwhile
@@ -25,7 +25,7 @@ pub enum StateCommand {
     Query(query::QueryArgs),
 }
 
-pub fn state(command: &StateCommand) -> anyhow::Result<ExitCode> {
+pub(crate) fn state(command: &StateCommand) -> anyhow::Result<ExitCode> {
     match command {
         StateCommand::Info(args) => info::info(args),
         StateCommand::Backup(args) => backup::backup(args),

@@ -30,7 +30,7 @@ use crate::{
 };
 
 #[derive(Debug, Args)]
-pub struct QueryArgs {
+pub(crate) struct QueryArgs {
     /// One SELECT; `now` in it is the time at which it is asked
     sql: String,
     #[command(flatten)]
@@ -44,7 +44,7 @@ pub struct QueryArgs {
 /// Rows that a table shows; JSON and CSV have all of them.
 const SHOWN: usize = 1000;
 
-pub fn query(args: &QueryArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn query(args: &QueryArgs) -> anyhow::Result<ExitCode> {
     let (config, lens) = args.config.shown(Action::QueryState, args.persons)?;
     let limit = config.query_limits.time;
     let answered = async { tokio::time::timeout(limit, answer(args, &config, lens)).await };

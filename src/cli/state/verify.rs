@@ -19,7 +19,7 @@ use crate::{
 };
 
 #[derive(Debug, Args)]
-pub struct VerifyArgs {
+pub(crate) struct VerifyArgs {
     /// The state directory or backup; `state.dir` of the configuration if it is not given
     dir: Option<PathBuf>,
     #[command(flatten)]
@@ -41,7 +41,7 @@ pub struct VerifyArgs {
 /// The checks of what is made of the journal.
 const RESULTS: [&str; 3] = ["tables", "history", "findings"];
 
-pub fn verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.permitted(Action::ReadState)?;
     let dir = args.dir.as_ref().unwrap_or(&config.state_dir);
     let time = |text: &Option<String>, flag| -> anyhow::Result<Option<i64>> {

@@ -13,7 +13,7 @@ use crate::{
 
 /// A cell.
 #[derive(Debug, Clone)]
-pub enum Cell {
+pub(crate) enum Cell {
     /// Nothing.
     Missing,
     /// Text of data, or of ours.
@@ -39,46 +39,46 @@ const ID_SHOWN: usize = 8;
 
 impl Cell {
     /// Text; nothing for a missing one.
-    pub fn text(text: impl Into<String>) -> Self {
+    pub(crate) fn text(text: impl Into<String>) -> Self {
         let text = text.into();
         if text.is_empty() { Self::Missing } else { Self::Text(text) }
     }
 
     /// Text that may be missing.
-    pub fn maybe(text: Option<&str>) -> Self {
+    pub(crate) fn maybe(text: Option<&str>) -> Self {
         text.map_or(Self::Missing, Self::text)
     }
 
     /// A number of things.
     #[allow(clippy::needless_pass_by_value)] // Numbers are copied.
-    pub fn count(count: impl ToString) -> Self {
+    pub(crate) fn count(count: impl ToString) -> Self {
         Self::Count(count.to_string())
     }
 
     /// An amount in cents.
-    pub fn money(cents: i128) -> Self {
+    pub(crate) fn money(cents: i128) -> Self {
         Self::Money(format_cents(cents))
     }
 
     /// An instant, in microseconds.
-    pub fn time(micros: i64, calendar: &Calendar) -> Self {
+    pub(crate) fn time(micros: i64, calendar: &Calendar) -> Self {
         let local = calendar.local(micros).strftime("%Y-%m-%d %H:%M:%S").to_string();
         Self::Time(local, calendar.format(micros))
     }
 
     /// An instant as RFC 3339; text that is none stays what it is.
-    pub fn instant(text: &str, calendar: &Calendar) -> Self {
+    pub(crate) fn instant(text: &str, calendar: &Calendar) -> Self {
         calendar.parse(text).map_or_else(|_| Self::text(text), |micros| Self::time(micros, calendar))
     }
 
     /// A word with its Chinese.
-    pub fn word(word: &str, zh: &str) -> Self {
+    pub(crate) fn word(word: &str, zh: &str) -> Self {
         let said = if spoken() == Language::Zh && !zh.is_empty() { zh } else { word };
         Self::Word(word.to_owned(), said.to_owned())
     }
 
     /// As people see it.
-    pub fn shown(&self) -> Cow<'_, str> {
+    pub(crate) fn shown(&self) -> Cow<'_, str> {
         match self {
             Self::Missing => Cow::Borrowed("–"),
             Self::Text(text) => visible(text),
@@ -95,7 +95,7 @@ impl Cell {
     }
 
     /// As programs read it.
-    pub fn plain(&self) -> &str {
+    pub(crate) fn plain(&self) -> &str {
         match self {
             Self::Missing => "",
             Self::Text(text) | Self::Id(text) | Self::Count(text) | Self::Money(text) | Self::Share(text) => {
@@ -107,7 +107,7 @@ impl Cell {
     }
 
     /// As a spreadsheet has it: whole, in people's words, and amounts as numbers.
-    pub fn on_sheet(&self) -> Cow<'_, str> {
+    pub(crate) fn on_sheet(&self) -> Cow<'_, str> {
         match self {
             Self::Time(local, _) => Cow::Borrowed(local),
             Self::Severity(word) => Cow::Owned(severity_word(word)),
@@ -117,7 +117,7 @@ impl Cell {
     }
 
     /// Its colour on a screen that has some.
-    pub fn colour(&self) -> Option<&'static str> {
+    pub(crate) fn colour(&self) -> Option<&'static str> {
         match self {
             Self::Severity(word) => Some(severity_colour(word)),
             _ => None,
@@ -147,7 +147,7 @@ fn severity_colour(word: &str) -> &'static str {
 }
 
 /// `1234567.80` as `1,234,567.80`; anything else as it is.
-pub fn separated(amount: &str) -> String {
+pub(crate) fn separated(amount: &str) -> String {
     let (sign, digits) = amount.strip_prefix('-').map_or(("", amount), |digits| ("-", digits));
     let (whole, fraction) = digits.find('.').map_or((digits, ""), |at| digits.split_at(at));
     if !whole.bytes().all(|b| b.is_ascii_digit()) || !fraction.bytes().skip(1).all(|b| b.is_ascii_digit()) {
@@ -173,13 +173,13 @@ fn percent(share: &str) -> String {
 }
 
 /// `unit_code=101001 amount=60.00`
-pub fn pairs(object: &Map<String, Value>) -> String {
+pub(crate) fn pairs(object: &Map<String, Value>) -> String {
     let pairs: Vec<_> = object.iter().map(|(name, value)| format!("{name}={}", plain(value))).collect();
     pairs.join(" ")
 }
 
 /// A value of JSON as text.
-pub fn plain(value: &Value) -> String {
+pub(crate) fn plain(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),

@@ -2,7 +2,7 @@
 
 /// What a column asks for.
 #[derive(Debug, Clone, Copy)]
-pub struct Demand {
+pub(crate) struct Demand {
     /// The width of its widest cell.
     pub natural: usize,
     /// The width down to which it may shrink; it does not without one.
@@ -23,11 +23,11 @@ impl Demand {
 }
 
 /// Blanks between columns.
-pub const GAP: usize = 2;
+pub(crate) const GAP: usize = 2;
 
 /// The width of each column; `None` for one that is left out. Spare columns go first, from the right, until the others
 /// have ease; then columns shrink, from the right. Nothing if that is not enough.
-pub fn fit(demands: &[Demand], available: usize) -> Option<Vec<Option<usize>>> {
+pub(crate) fn fit(demands: &[Demand], available: usize) -> Option<Vec<Option<usize>>> {
     let mut kept = vec![true; demands.len()];
     let needs = |kept: &[bool], width: fn(&Demand) -> usize| -> usize {
         let widths: Vec<_> =

@@ -10,7 +10,7 @@ use crate::{say, spreadsheet::Rows};
 
 /// The form of a list.
 #[derive(Debug, Clone, Copy, Default, Args)]
-pub struct Form {
+pub(crate) struct Form {
     /// JSON Lines instead of a table
     #[arg(long, conflicts_with_all = ["csv", "excel"])]
     pub json: bool,
@@ -27,7 +27,7 @@ impl Form {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn print<T: Serialize>(
+    pub(crate) fn print<T: Serialize>(
         self,
         table: &Table,
         objects: impl IntoIterator<Item = T>,
@@ -52,7 +52,7 @@ impl Form {
 }
 
 /// How many more there are than a list shows; nothing if it shows all.
-pub fn more(shown: usize, all: u64) -> Option<String> {
+pub(crate) fn more(shown: usize, all: u64) -> Option<String> {
     let left = all.checked_sub(shown as u64).filter(|left| *left > 0)?;
     Some(say!("{left} more: narrow the list, or show more of it with --limit", left))
 }

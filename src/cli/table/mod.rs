@@ -11,19 +11,19 @@ mod visible;
 
 use std::fmt::Write;
 
-pub use cell::{Cell, pairs, plain, separated};
-pub use form::{Form, more};
-pub use names::{handling, title};
-pub use screen::{Colour, Screen, colour};
-pub use sheet::Sheet;
-pub use visible::{cut, visible};
+pub(crate) use cell::{Cell, pairs, plain, separated};
+pub(crate) use form::{Form, more};
+pub(crate) use names::{handling, title};
+pub(crate) use screen::{Colour, Screen, colour};
+pub(crate) use sheet::Sheet;
+pub(crate) use visible::{cut, visible};
 
 use fit::{Demand, GAP, fit};
 use visible::width;
 
 /// A column.
 #[derive(Debug, Clone)]
-pub struct Column {
+pub(crate) struct Column {
     name: String,
     title: String,
     right: bool,
@@ -34,34 +34,34 @@ pub struct Column {
 
 impl Column {
     /// A column by its name for programs and its title for people.
-    pub fn new(name: impl Into<String>, title: impl Into<String>) -> Self {
+    pub(crate) fn new(name: impl Into<String>, title: impl Into<String>) -> Self {
         Self { name: name.into(), title: title.into(), right: false, least: None, spare: false, seen: true }
     }
 
     /// For numbers: digits of one value stand below each other.
-    pub fn right(self) -> Self {
+    pub(crate) fn right(self) -> Self {
         Self { right: true, ..self }
     }
 
     /// It may be cut down to so many columns of the terminal.
-    pub fn shrinks(self, least: usize) -> Self {
+    pub(crate) fn shrinks(self, least: usize) -> Self {
         Self { least: Some(least), ..self }
     }
 
     /// It is left out where room is short.
-    pub fn spare(self) -> Self {
+    pub(crate) fn spare(self) -> Self {
         Self { spare: true, ..self }
     }
 
     /// It is in CSV only.
-    pub fn unseen(self) -> Self {
+    pub(crate) fn unseen(self) -> Self {
         Self { seen: false, ..self }
     }
 }
 
 /// Rows under titles.
 #[derive(Debug)]
-pub struct Table {
+pub(crate) struct Table {
     columns: Vec<Column>,
     rows: Vec<Vec<Cell>>,
 }
@@ -71,24 +71,24 @@ const BOLD: &str = "1";
 
 impl Table {
     /// A table without rows.
-    pub fn new(columns: impl IntoIterator<Item = Column>) -> Self {
+    pub(crate) fn new(columns: impl IntoIterator<Item = Column>) -> Self {
         Self { columns: columns.into_iter().collect(), rows: Vec::new() }
     }
 
     /// Adds a row, a cell a column.
-    pub fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
+    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
         let cells: Vec<_> = cells.into_iter().collect();
         debug_assert_eq!(cells.len(), self.columns.len());
         self.rows.push(cells);
     }
 
     /// Whether it has no rows.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
     /// The table as lines, each with its end. Where not even cut cells fit, each row stands upright.
-    pub fn render(&self, screen: Screen) -> String {
+    pub(crate) fn render(&self, screen: Screen) -> String {
         let shown: Vec<Vec<_>> = self.rows.iter().map(|row| row.iter().map(Cell::shown).collect()).collect();
         let titles: Vec<_> = self.columns.iter().map(|column| visible(&column.title)).collect();
         let demand = |(at, column): (usize, &Column)| {

@@ -3,7 +3,7 @@
 use crate::{notify::words, say, text::spoken};
 
 /// The title of a column that has a name in the API, as notifications have it too; the name of one that has no title.
-pub fn title(name: &str) -> String {
+pub(crate) fn title(name: &str) -> String {
     let own = match name {
         "approved" => say!("approved"),
         "year_elapsed" => say!("year elapsed"),
@@ -32,7 +32,7 @@ pub fn title(name: &str) -> String {
 }
 
 /// What a handling is called.
-pub fn handling(word: &str) -> String {
+pub(crate) fn handling(word: &str) -> String {
     match word {
         "block" => say!("block"),
         "explain" => say!("explain"),

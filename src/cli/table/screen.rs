@@ -10,7 +10,7 @@ use clap::ValueEnum;
 
 /// When there are colours.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum Colour {
+pub(crate) enum Colour {
     /// On a terminal, unless `NO_COLOR` is set
     #[default]
     Auto,
@@ -24,7 +24,7 @@ pub enum Colour {
 static ASKED: AtomicU8 = AtomicU8::new(Colour::Auto as u8);
 
 /// Sets when this process uses colours.
-pub fn colour(when: Colour) {
+pub(crate) fn colour(when: Colour) {
     ASKED.store(when as u8, Ordering::Relaxed);
 }
 
@@ -33,7 +33,7 @@ const NARROWEST: usize = 20;
 
 /// Where a table goes.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Screen {
+pub(crate) struct Screen {
     /// Columns; without a number nothing is cut.
     pub width: Option<usize>,
     /// Whether there are colours.
@@ -42,12 +42,12 @@ pub struct Screen {
 
 impl Screen {
     /// Standard output.
-    pub fn stdout() -> Self {
+    pub(crate) fn stdout() -> Self {
         Self::of(&std::io::stdout())
     }
 
     /// Standard error.
-    pub fn stderr() -> Self {
+    pub(crate) fn stderr() -> Self {
         Self::of(&std::io::stderr())
     }
 
@@ -61,7 +61,7 @@ impl Screen {
     }
 
     /// The text in a colour, if there are any.
-    pub fn paint(self, text: &str, colour: Option<&str>) -> String {
+    pub(crate) fn paint(self, text: &str, colour: Option<&str>) -> String {
         match colour.filter(|_| self.colours && !text.is_empty()) {
             Some(colour) => format!("\x1b[{colour}m{text}\x1b[0m"),
             None => text.to_owned(),

@@ -10,18 +10,18 @@ use super::{
 
 /// The facts of one object.
 #[derive(Debug, Default)]
-pub struct Sheet {
+pub(crate) struct Sheet {
     facts: Vec<(String, Cell)>,
 }
 
 impl Sheet {
     /// Adds a fact.
-    pub fn add(&mut self, name: impl Into<String>, value: Cell) {
+    pub(crate) fn add(&mut self, name: impl Into<String>, value: Cell) {
         self.facts.push((name.into(), value));
     }
 
     /// The facts as lines, each with its end.
-    pub fn render(&self, screen: Screen) -> String {
+    pub(crate) fn render(&self, screen: Screen) -> String {
         let names = self.facts.iter().map(|(name, _)| width(name)).max().unwrap_or(0);
         let mut text = String::new();
         for (name, value) in &self.facts {

@@ -21,7 +21,7 @@ const SCHEMAS_MAX: usize = 64;
 
 /// A row that was inserted, changed or deleted.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Change {
+pub(crate) struct Change {
     /// `insert`, `update` or `delete`.
     pub op: &'static str,
     /// The row as a JSON object of texts, with its place, its version and what happened to it.
@@ -32,7 +32,7 @@ pub struct Change {
 
 /// The schemas that messages brought with them: the same one comes with every message of a table.
 #[derive(Debug, Default)]
-pub struct Schemas(HashMap<u128, Arc<Types>>);
+pub(crate) struct Schemas(HashMap<u128, Arc<Types>>);
 
 /// The fields of an object in their order, their values as they stand.
 struct Fields<'a>(Vec<(String, &'a RawValue)>);
@@ -125,7 +125,7 @@ impl Change {
     ///
     /// # Errors
     /// If it is in no envelope, or the row is not in it.
-    pub fn read(
+    pub(crate) fn read(
         text: &str,
         partition: &str,
         record: u64,
@@ -174,7 +174,7 @@ impl Change {
     }
 
     /// Whether the row was not there before.
-    pub fn is_new(&self) -> bool {
+    pub(crate) fn is_new(&self) -> bool {
         self.op == "insert"
     }
 }

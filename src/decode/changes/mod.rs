@@ -11,7 +11,7 @@ use crate::{
     stream::{Block, Payload, Reason},
 };
 
-pub use envelope::{Change, Schemas};
+pub(crate) use envelope::{Change, Schemas};
 
 /// Where the text of each record is in a block, with its number.
 type Places = Vec<(usize, usize, u64)>;
@@ -40,12 +40,12 @@ fn of_lines(bytes: &[u8], first_record: u64) -> Places {
 type Place = (usize, usize, u64);
 
 /// What the messages of a block say, each with its place.
-pub struct Changes(Vec<(Result<Vec<String>, Fault>, Place)>);
+pub(crate) struct Changes(Vec<(Result<Vec<String>, Fault>, Place)>);
 
 impl Changes {
     /// Reads the messages of a block; `None` if it has none. What happens to rows that there are is of interest only where
     /// the map says which ones they are.
-    pub fn of(block: &Block, map: Option<&Map>) -> Option<Self> {
+    pub(crate) fn of(block: &Block, map: Option<&Map>) -> Option<Self> {
         let (data, places) = match &block.payload {
             Payload::JsonLines(bytes) => (bytes, of_lines(bytes, block.first_record)),
             Payload::Messages { data, ends } => (data, of_messages(ends)),
@@ -64,7 +64,7 @@ impl Changes {
     }
 
     /// Decodes the rows. Where only new ones are events, a row that was changed or deleted is refused.
-    pub fn decode<'c>(&'c self, parser: impl json::Record<'c>, rows: &mut RowBuilder<'_>) {
+    pub(crate) fn decode<'c>(&'c self, parser: impl json::Record<'c>, rows: &mut RowBuilder<'_>) {
         let mut parser = parser;
         for (change, (start, end, record)) in &self.0 {
             match change {

@@ -14,14 +14,14 @@ use crate::{
 
 /// The types of a table's columns, of the row before the change and of the one after it.
 #[derive(Debug, Default)]
-pub struct Types(HashMap<String, Columns>);
+pub(crate) struct Types(HashMap<String, Columns>);
 
 /// The types of a row's columns by their names.
-pub type Columns = HashMap<String, Type>;
+pub(crate) type Columns = HashMap<String, Type>;
 
 /// A column's type.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Type {
+pub(crate) struct Type {
     /// Connect's type, such as `int64`.
     plain: String,
     /// What it means, such as `io.debezium.time.Date`.
@@ -30,7 +30,7 @@ pub struct Type {
 
 impl Types {
     /// Reads the schema of an envelope.
-    pub fn of(schema: &Value) -> Self {
+    pub(crate) fn of(schema: &Value) -> Self {
         let text = |value: &Value, name: &str| value[name].as_str().unwrap_or_default().to_owned();
         let fields = |value: &Value| value["fields"].as_array().cloned().unwrap_or_default();
         let kind = |column: &Value| Type { plain: text(column, "type"), meaning: text(column, "name") };
@@ -41,13 +41,13 @@ impl Types {
     }
 
     /// The columns of the row `before` or `after` the change; `None` without a schema.
-    pub fn of_row(&self, row: &str) -> Option<&Columns> {
+    pub(crate) fn of_row(&self, row: &str) -> Option<&Columns> {
         self.0.get(row)
     }
 }
 
 /// Appends a value as a JSON text, or as what is wrong with it; `types` are those of the row, if the message brought them.
-pub fn value(raw: &str, column: &str, types: Option<&Columns>, out: &mut Vec<u8>) {
+pub(crate) fn value(raw: &str, column: &str, types: Option<&Columns>, out: &mut Vec<u8>) {
     let kind = types.and_then(|types| types.get(column));
     let meaning = kind.map(|kind| kind.meaning.as_str()).unwrap_or_default();
     match raw.as_bytes().first() {

@@ -23,13 +23,13 @@ use crate::{
 };
 
 /// Takes the records of a block one after another.
-pub trait Record<'a> {
+pub(crate) trait Record<'a> {
     /// A record with its number and its place in the block.
     fn record(&mut self, text: &'a str, record: u64, place: (usize, usize), rows: &mut RowBuilder<'_>);
 }
 
 /// Decodes the lines of a block. Empty lines are no records.
-pub fn lines<'a>(
+pub(crate) fn lines<'a>(
     bytes: &'a Bytes,
     first_record: u64,
     parser: &mut impl Record<'a>,
@@ -51,7 +51,7 @@ pub fn lines<'a>(
 }
 
 /// Decodes messages, one JSON object each.
-pub fn messages<'a>(
+pub(crate) fn messages<'a>(
     data: &'a Bytes,
     ends: &[(u32, u64)],
     parser: &mut impl Record<'a>,
@@ -88,7 +88,7 @@ pub(super) fn utf8(bytes: &[u8]) -> Result<&str, Fault> {
 
 /// The order of fields, which seldom changes from record to record.
 #[derive(Debug, Default)]
-pub struct Order(Vec<u8>);
+pub(crate) struct Order(Vec<u8>);
 
 impl Order {
     /// The column that stood at this position in the record before.
@@ -109,7 +109,7 @@ fn column(name: &str) -> Option<u8> {
 }
 
 /// Reads objects into cells.
-pub struct Parser<'a> {
+pub(crate) struct Parser<'a> {
     cells: Vec<Cell<'a>>,
     /// The cells that the record before filled, a bit each.
     filled: u64,
@@ -132,7 +132,7 @@ impl Parser<'_> {
 }
 
 /// A record without what is around it; `None` if it is skipped or rejected.
-pub fn body<'a>(
+pub(crate) fn body<'a>(
     text: &'a str,
     record: u64,
     (start, end): (usize, usize),
@@ -195,7 +195,7 @@ fn general<'a>(text: &'a str, order: &mut Order) -> Result<(Vec<Cell<'a>>, Vec<S
 }
 
 /// `serde_json` counts columns within the record; its line is always 1 and says nothing.
-pub fn describe(error: &serde_json::Error) -> String {
+pub(crate) fn describe(error: &serde_json::Error) -> String {
     let column = error.column();
     match error.classify() {
         Category::Syntax | Category::Io => say!("it is not JSON from column {column} on", column),
@@ -292,7 +292,7 @@ impl Visitor<'_> for Key {
 }
 
 /// A raw JSON value, which `serde_json` has found to be valid, as a cell.
-pub fn cell(raw: &str, kind: FieldKind) -> Cell<'_> {
+pub(crate) fn cell(raw: &str, kind: FieldKind) -> Cell<'_> {
     match raw.as_bytes().first() {
         Some(b'"') => string(raw).map_or(Cell::Other("a string with a broken escape"), |text| match text {
             Cow::Borrowed(text) => Cell::text(text),

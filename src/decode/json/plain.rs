@@ -12,7 +12,12 @@ use crate::{
 
 /// Reads a record into cells that are all absent, and marks those it fills in `seen`. `None` leaves them in
 /// disorder: the general parser starts anew.
-pub fn read<'a>(record: &'a str, cells: &mut [Cell<'a>], seen: &mut u64, order: &mut Order) -> Option<()> {
+pub(crate) fn read<'a>(
+    record: &'a str,
+    cells: &mut [Cell<'a>],
+    seen: &mut u64,
+    order: &mut Order,
+) -> Option<()> {
     let mut cursor = Cursor { text: record, at: 0 };
     cursor.expect(b'{')?;
     for position in 0.. {

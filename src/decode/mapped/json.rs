@@ -27,7 +27,7 @@ const PLACE: &str = "$place";
 const STRANGE_MAX: usize = 1024;
 
 /// Objects one after another.
-pub struct Objects<'a> {
+pub(crate) struct Objects<'a> {
     apply: Apply<'a>,
     found: Found<'a>,
 }
@@ -46,7 +46,7 @@ struct Found<'a> {
 }
 
 impl<'a> Objects<'a> {
-    pub fn new(apply: Apply<'a>) -> Self {
+    pub(crate) fn new(apply: Apply<'a>) -> Self {
         Self { apply, found: Found::default() }
     }
 }

@@ -38,7 +38,7 @@ use crate::{
 const CODE: FieldKind = FieldKind::Text(TextKind::Code);
 
 /// Decodes a block whose records become events by a map.
-pub fn decode<'a>(
+pub(crate) fn decode<'a>(
     (map, reading): (&'a Map, &'a Reading),
     calendar: &'a Calendar,
     block: &'a Block,
@@ -60,7 +60,7 @@ pub fn decode<'a>(
 }
 
 /// What decodes objects whose values become events by a map.
-pub fn objects<'a>(
+pub(crate) fn objects<'a>(
     (map, reading): (&'a Map, &'a Reading),
     calendar: &'a Calendar,
 ) -> impl plain_json::Record<'a> {

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The rows below a header.
-pub struct Rows<'a> {
+pub(crate) struct Rows<'a> {
     apply: Apply<'a>,
     header: &'a [String],
     /// Where the columns of the map stand.
@@ -22,7 +22,7 @@ pub struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    pub fn new(apply: Apply<'a>, header: &'a [String]) -> Self {
+    pub(crate) fn new(apply: Apply<'a>, header: &'a [String]) -> Self {
         let places = apply.map.slots.places(header);
         Self { apply, header, places }
     }

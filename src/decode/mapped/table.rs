@@ -48,7 +48,7 @@ impl<'c> Row<'c> for At<'c> {
 }
 
 /// Decodes the rows of a table.
-pub fn rows(apply: Apply<'_>, table: &RecordBatch, first_record: u64, rows: &mut RowBuilder<'_>) {
+pub(crate) fn rows(apply: Apply<'_>, table: &RecordBatch, first_record: u64, rows: &mut RowBuilder<'_>) {
     let header: Vec<_> = table.schema_ref().fields().iter().map(|field| field.name().clone()).collect();
     let places = apply.map.slots.places(&header);
     let reader = |place: usize| (Reader::new(table.column(place)), table.column(place).logical_nulls());

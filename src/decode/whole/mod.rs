@@ -29,7 +29,7 @@ use crate::event::{
 
 /// The rows of a table.
 #[derive(Debug)]
-pub struct Whole {
+pub(crate) struct Whole {
     pub events: RecordBatch,
     pub types: Vec<EventType>,
     pub ids: Vec<u64>,
@@ -39,7 +39,7 @@ pub struct Whole {
 }
 
 /// Decodes a table; `None` if it is not all in order, or has columns of other types than the events' own.
-pub fn decode(
+pub(crate) fn decode(
     table: &RecordBatch,
     schema: &SchemaRef,
     currency: &Currency,

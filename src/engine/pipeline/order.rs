@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The stage that puts events in order: duplicates, watermark, ledger.
-pub struct Sequence {
+pub(crate) struct Sequence {
     pub decoder: Arc<Decoder>,
     pub sequencer: Sequencer,
     pub evaluator: Arc<RwLock<Arc<Evaluator>>>,
@@ -39,7 +39,7 @@ pub struct Sequence {
 
 impl Sequence {
     /// Runs until the batches end.
-    pub async fn run(
+    pub(crate) async fn run(
         mut self,
         mut decoding: mpsc::Receiver<Decoding>,
         out: mpsc::Sender<Preparing>,

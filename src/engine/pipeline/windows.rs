@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The stage with the windows.
-pub struct Windows {
+pub(crate) struct Windows {
     pub windowing: Windowing,
     /// How many batches are committed.
     pub committed: watch::Receiver<u64>,
@@ -41,7 +41,7 @@ impl Windows {
     }
 
     /// Runs until the batches end.
-    pub async fn run(
+    pub(crate) async fn run(
         mut self,
         mut preparing: mpsc::Receiver<Preparing>,
         out: mpsc::Sender<Concluding>,

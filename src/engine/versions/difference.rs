@@ -14,7 +14,7 @@ use crate::{
 
 /// An event of a difference.
 #[derive(Debug)]
-pub enum Event {
+pub(crate) enum Event {
     /// A decoded row, as it is.
     Row(usize),
     /// One that is made of these fields.
@@ -22,7 +22,7 @@ pub enum Event {
 }
 
 /// The steps from one version to the next.
-pub struct Difference<'d> {
+pub(crate) struct Difference<'d> {
     decoded: &'d Decoded,
     version: &'d RowVersion,
     standing: Standing,
@@ -38,14 +38,14 @@ struct Wanted {
 
 impl<'d> Difference<'d> {
     /// What leads from what stands to a version.
-    pub fn new(decoded: &'d Decoded, version: &'d RowVersion, standing: Standing) -> Self {
+    pub(crate) fn new(decoded: &'d Decoded, version: &'d RowVersion, standing: Standing) -> Self {
         let mut difference = Self { decoded, version, standing, steps: Vec::new() };
         difference.find();
         difference
     }
 
     /// Whether a version says what stands.
-    pub fn is_none(&self) -> bool {
+    pub(crate) fn is_none(&self) -> bool {
         self.steps.is_empty()
     }
 

@@ -16,7 +16,7 @@ type Name = (Arc<str>, Box<str>);
 
 /// The last version of each record.
 #[derive(Debug, Default)]
-pub struct Records {
+pub(crate) struct Records {
     at_hand: HashMap<Name, (Kept, i64)>,
     /// In the order of their changes; a record that changed again stands there again.
     changed: VecDeque<(Name, i64)>,
@@ -35,13 +35,13 @@ impl Records {
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub fn stored(store: impl KnownVersions + 'static) -> Result<Self, PortError> {
+    pub(crate) fn stored(store: impl KnownVersions + 'static) -> Result<Self, PortError> {
         let last = store.last_change()?;
         Ok(Self { store: Some(Box::new(store)), last, ..Self::default() })
     }
 
     /// Records that are known as long as events are kept.
-    pub fn within(self, retain: Option<i64>) -> Self {
+    pub(crate) fn within(self, retain: Option<i64>) -> Self {
         Self { retain, ..self }
     }
 
@@ -50,7 +50,12 @@ impl Records {
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub fn find(&mut self, source: &Arc<str>, key: &str, latest: i64) -> Result<Option<Kept>, PortError> {
+    pub(crate) fn find(
+        &mut self,
+        source: &Arc<str>,
+        key: &str,
+        latest: i64,
+    ) -> Result<Option<Kept>, PortError> {
         let name = (Arc::clone(source), key.into());
         let known = match self.at_hand.get(&name) {
             Some((kept, _)) => Some(kept.clone()),
@@ -66,7 +71,7 @@ impl Records {
     }
 
     /// Notes what is known of a record from now on.
-    pub fn put(&mut self, source: &Arc<str>, key: &str, kept: Kept) -> VersionChange {
+    pub(crate) fn put(&mut self, source: &Arc<str>, key: &str, kept: Kept) -> VersionChange {
         self.last += 1;
         let (source, key, number) = (Arc::clone(source), Box::<str>::from(key), self.last);
         let name = (Arc::clone(&source), key.clone());
@@ -81,7 +86,7 @@ impl Records {
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub fn let_go(&mut self, latest: i64) -> Result<(), PortError> {
+    pub(crate) fn let_go(&mut self, latest: i64) -> Result<(), PortError> {
         if self.store.is_none() && self.at_hand.len() > self.sweep_at.max(AT_HAND) {
             let bound = self.bound(latest);
             self.at_hand.retain(|_, (kept, _)| kept.at >= bound);

@@ -22,7 +22,7 @@ use crate::{
 
 /// The results of one aggregate, a value an event or window.
 #[derive(Debug)]
-pub struct Output {
+pub(crate) struct Output {
     data_type: DataType,
     cells: Cells,
     /// Rows whose result does not fit its type, or could not be computed, with why.
@@ -31,7 +31,7 @@ pub struct Output {
 
 /// Values on their way into a column.
 #[derive(Debug)]
-pub enum Cells {
+pub(crate) enum Cells {
     /// Whole numbers, and decimals at their scale.
     Numbers(Vec<Option<i128>>),
     /// Floats.
@@ -47,7 +47,7 @@ pub enum Cells {
 impl Output {
     /// An empty column for an aggregate.
     #[must_use]
-    pub fn new(aggregate: &Aggregate, rows: usize) -> Self {
+    pub(crate) fn new(aggregate: &Aggregate, rows: usize) -> Self {
         let cells = match aggregate.kind {
             Kind::Other(_) => Cells::Values(Vec::with_capacity(rows)),
             Kind::Listed(_) => Cells::Lists(Box::new(ListBuilder::new(StringViewBuilder::new()))),
@@ -65,7 +65,7 @@ impl Output {
 
     /// Values so far.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         match &self.cells {
             Cells::Numbers(cells) => cells.len(),
             Cells::Floats(cells) => cells.len(),
@@ -75,15 +75,9 @@ impl Output {
         }
     }
 
-    /// Whether there is no value yet.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// Adds the result of a tally, whose texts are `held`.
     #[inline]
-    pub fn push(&mut self, aggregate: &Aggregate, tally: &Tally, held: &Texts) {
+    pub(crate) fn push(&mut self, aggregate: &Aggregate, tally: &Tally, held: &Texts) {
         match &mut self.cells {
             Cells::Numbers(_) => self.push_number(aggregate, tally),
             Cells::Floats(_) => self.push_float(aggregate, tally),
@@ -139,7 +133,7 @@ impl Output {
     }
 
     /// Adds a result of `DataFusion`'s.
-    pub fn push_value(&mut self, value: Result<ScalarValue>) {
+    pub(crate) fn push_value(&mut self, value: Result<ScalarValue>) {
         let row = self.len();
         let value = value.unwrap_or_else(|e| {
             self.failed.push((row, at_run_time(&e)));
@@ -161,7 +155,9 @@ impl Output {
     }
 
     /// Adds a list of one text, or none.
-    pub fn push_list(&mut self, text: Option<Option<&str>>) {
+    // The list may be missing, and so may its text.
+    #[allow(clippy::option_option)]
+    pub(crate) fn push_list(&mut self, text: Option<Option<&str>>) {
         let Cells::Lists(cells) = &mut self.cells else { return };
         if let Some(text) = text {
             cells.values().append_option(text);
@@ -173,7 +169,7 @@ impl Output {
     ///
     /// # Errors
     /// If values of `DataFusion`'s do not fit one another.
-    pub fn finish(self) -> Result<(ArrayRef, Vec<(usize, String)>)> {
+    pub(crate) fn finish(self) -> Result<(ArrayRef, Vec<(usize, String)>)> {
         let array = match self.cells {
             Cells::Floats(cells) => Arc::new(cells.into_iter().collect::<Float64Array>()) as ArrayRef,
             Cells::Texts(mut cells) => {

@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 
 /// Values with their places, the extreme one first.
-pub type Candidates<T> = VecDeque<(u32, T)>;
+pub(crate) type Candidates<T> = VecDeque<(u32, T)>;
 
 /// Takes in the latest value: those before it that it exceeds can never be the extreme one any more.
 #[inline]
-pub fn push<T>(candidates: &mut Candidates<T>, value: T, at: u32, exceeds: impl Fn(&T, &T) -> bool) {
+pub(crate) fn push<T>(candidates: &mut Candidates<T>, value: T, at: u32, exceeds: impl Fn(&T, &T) -> bool) {
     while candidates.back().is_some_and(|(_, last)| exceeds(&value, last)) {
         candidates.pop_back();
     }
@@ -16,14 +16,14 @@ pub fn push<T>(candidates: &mut Candidates<T>, value: T, at: u32, exceeds: impl 
 
 /// Takes out the value at place `at`, the first of those that are in.
 #[inline]
-pub fn pop<T>(candidates: &mut Candidates<T>, at: u32) {
+pub(crate) fn pop<T>(candidates: &mut Candidates<T>, at: u32) {
     if candidates.front().is_some_and(|(place, _)| *place == at) {
         candidates.pop_front();
     }
 }
 
 /// Takes in a value, or an event without one, at place `at` in front of others, whose places move by one.
-pub fn squeeze<T>(
+pub(crate) fn squeeze<T>(
     candidates: &mut Candidates<T>,
     value: Option<T>,
     at: u32,
@@ -40,7 +40,11 @@ pub fn squeeze<T>(
 }
 
 /// Keeps the better one of two extremes.
-pub fn better<T: Clone + PartialOrd>(max: bool, candidates: &mut Candidates<T>, others: &Candidates<T>) {
+pub(crate) fn better<T: Clone + PartialOrd>(
+    max: bool,
+    candidates: &mut Candidates<T>,
+    others: &Candidates<T>,
+) {
     let exceeds = |a: &T, b: &T| if max { a > b } else { a < b };
     if let Some(other) = others.front()
         && candidates.front().is_none_or(|(_, value)| exceeds(&other.1, value))

@@ -5,14 +5,14 @@ use crate::rule::plan::{float, ordered};
 
 /// The median of whole numbers, and of decimals at their scale: the mean of the two in the middle is cut off.
 #[must_use]
-pub fn number(numbers: &Sorted) -> Option<i128> {
+pub(crate) fn number(numbers: &Sorted) -> Option<i128> {
     // It rounds towards zero, as a division does.
     numbers.middle().map(|(lower, upper)| lower.midpoint(upper))
 }
 
 /// The median of floats. A NaN is one of them, in the order of [`f64::total_cmp`].
 #[must_use]
-pub fn of_floats(floats: &Sorted) -> Option<f64> {
+pub(crate) fn of_floats(floats: &Sorted) -> Option<f64> {
     let (lower, upper) = middle(floats)?;
     // As `DataFusion`'s: not the midpoint, which is another number where the sum is beyond all floats.
     #[allow(clippy::manual_midpoint)]
@@ -21,7 +21,7 @@ pub fn of_floats(floats: &Sorted) -> Option<f64> {
 
 /// The median of the absolute differences from the median, as [`crate::sql::functions`]' `median_deviation`.
 #[must_use]
-pub fn deviation(floats: &Sorted) -> Option<f64> {
+pub(crate) fn deviation(floats: &Sorted) -> Option<f64> {
     let (lower, upper) = middle(floats)?;
     let n = floats.len();
     let center = if n % 2 == 1 { upper } else { f64::midpoint(lower, upper) };

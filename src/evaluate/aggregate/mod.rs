@@ -10,8 +10,8 @@ mod sorted;
 mod tally;
 mod texts;
 
-pub use column::{Cells, Output};
-pub use pack::{Beside, Failed, KEY, Packed, add_hashes, array};
-pub use row::{Row, TextsOf};
-pub use tally::Tally;
-pub use texts::Texts;
+pub(crate) use column::Output;
+pub(crate) use pack::{Beside, Failed, KEY, Packed, add_hashes, array};
+pub(crate) use row::{Row, TextsOf};
+pub(crate) use tally::Tally;
+pub(crate) use texts::Texts;

@@ -90,7 +90,7 @@ impl Packed {
 }
 
 /// In the place of a lane: the window's key could not be computed.
-pub const KEY: usize = usize::MAX;
+pub(crate) const KEY: usize = usize::MAX;
 
 /// A value that could not be computed.
 #[derive(Debug, Clone)]
@@ -242,7 +242,7 @@ impl Numbers {
 ///
 /// # Errors
 /// If it fails on the batch.
-pub fn array(expr: &Arc<dyn PhysicalExpr>, batch: &RecordBatch) -> Result<ArrayRef> {
+pub(crate) fn array(expr: &Arc<dyn PhysicalExpr>, batch: &RecordBatch) -> Result<ArrayRef> {
     expr.evaluate(batch)?.into_array(batch.num_rows())
 }
 
@@ -276,7 +276,7 @@ fn hashes(columns: &[ArrayRef], seed: u64) -> Result<Vec<u128>> {
 ///
 /// # Errors
 /// If the column's type has no row format.
-pub fn add_hashes(column: &ArrayRef, seed: u64, hashes: &mut [u128]) -> Result<()> {
+pub(crate) fn add_hashes(column: &ArrayRef, seed: u64, hashes: &mut [u128]) -> Result<()> {
     let nulls = column.logical_nulls();
     let null = xxh3_128_with_seed(&[], seed ^ u64::MAX);
     let mut add = |value_of: &dyn Fn(usize) -> u128| {

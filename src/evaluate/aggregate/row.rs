@@ -7,7 +7,7 @@ use crate::rule::plan::{Layout, NULL_TEXT};
 
 /// An event of a window: its row, and where its text is.
 #[derive(Debug, Clone, Copy)]
-pub struct Row<'r> {
+pub(crate) struct Row<'r> {
     /// The row.
     pub words: &'r [u64],
     /// Where its text is.
@@ -16,7 +16,7 @@ pub struct Row<'r> {
 
 /// Where the text of an event is.
 #[derive(Debug, Clone, Copy)]
-pub enum TextsOf<'r> {
+pub(crate) enum TextsOf<'r> {
     /// Held by the window; the row has its numbers.
     Held(&'r Texts),
     /// In columns, at this place.
@@ -36,7 +36,7 @@ impl<'r> TextsOf<'r> {
 
     /// The text of a lane in a row; `None` if it is NULL.
     #[must_use]
-    pub fn text(self, layout: &Layout, lane: usize, words: &[u64]) -> Option<&'r str> {
+    pub(crate) fn text(self, layout: &Layout, lane: usize, words: &[u64]) -> Option<&'r str> {
         match self {
             Self::Held(texts) => {
                 let word = layout.word(words, lane);

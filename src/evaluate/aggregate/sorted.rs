@@ -5,7 +5,7 @@ const BLOCK: usize = 512;
 
 /// Numbers in ascending order, each as often as it came, in blocks: a change moves the numbers of one block.
 #[derive(Debug, Clone, Default)]
-pub struct Sorted {
+pub(crate) struct Sorted {
     /// None of them is empty, except when it is the only one.
     blocks: Vec<Vec<i128>>,
     len: usize,
@@ -14,32 +14,32 @@ pub struct Sorted {
 impl Sorted {
     /// Bytes beside the numbers' own place.
     #[must_use]
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         let numbers: usize = self.blocks.iter().map(Vec::capacity).sum();
         numbers * size_of::<i128>() + self.blocks.capacity() * size_of::<Vec<i128>>()
     }
 
     /// How many numbers there are.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
     /// Whether there is none.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// Forgets all numbers.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.blocks.truncate(1);
         self.blocks.iter_mut().for_each(Vec::clear);
         self.len = 0;
     }
 
     /// Takes in a number.
-    pub fn insert(&mut self, number: i128) {
+    pub(crate) fn insert(&mut self, number: i128) {
         if self.blocks.is_empty() {
             self.blocks.push(Vec::new());
         }
@@ -55,7 +55,7 @@ impl Sorted {
     }
 
     /// Takes out a number that is in.
-    pub fn remove(&mut self, number: i128) {
+    pub(crate) fn remove(&mut self, number: i128) {
         let at = self.block_of(number);
         let Some(block) = self.blocks.get_mut(at) else { return };
         let place = block.partition_point(|known| *known < number);
@@ -71,7 +71,7 @@ impl Sorted {
 
     /// The number with `rank` numbers before it.
     #[must_use]
-    pub fn nth(&self, rank: usize) -> Option<i128> {
+    pub(crate) fn nth(&self, rank: usize) -> Option<i128> {
         let mut rank = rank;
         for block in &self.blocks {
             match block.get(rank) {
@@ -84,14 +84,14 @@ impl Sorted {
 
     /// How many numbers are less than this one.
     #[must_use]
-    pub fn rank(&self, number: i128) -> usize {
+    pub(crate) fn rank(&self, number: i128) -> usize {
         let at = self.block_of(number);
         let before: usize = self.blocks[..at].iter().map(Vec::len).sum();
         before + self.blocks.get(at).map_or(0, |block| block.partition_point(|known| *known < number))
     }
 
     /// Takes in all numbers of another one.
-    pub fn extend(&mut self, other: &Self) {
+    pub(crate) fn extend(&mut self, other: &Self) {
         if self.is_empty() {
             self.clone_from(other);
         } else {
@@ -101,7 +101,7 @@ impl Sorted {
 
     /// The two numbers in the middle, which are the same if there is one.
     #[must_use]
-    pub fn middle(&self) -> Option<(i128, i128)> {
+    pub(crate) fn middle(&self) -> Option<(i128, i128)> {
         let upper = self.nth(self.len / 2)?;
         let lower = if self.len % 2 == 1 { upper } else { self.nth(self.len / 2 - 1)? };
         Some((lower, upper))

@@ -13,7 +13,7 @@ use crate::rule::plan::{Aggregate, Kind, LaneKind, Layout, float, ordered};
 /// A running aggregate in exact integers. Events come in at the end, or late somewhere before it, and leave at the
 /// beginning.
 #[derive(Debug, Clone)]
-pub enum Tally {
+pub(crate) enum Tally {
     /// Rows or values.
     Count(i64),
     /// For `sum`.
@@ -69,7 +69,7 @@ pub enum Tally {
 impl Tally {
     /// The tally of no events.
     #[must_use]
-    pub fn new(aggregate: &Aggregate, layout: &Layout) -> Self {
+    pub(crate) fn new(aggregate: &Aggregate, layout: &Layout) -> Self {
         let wide = aggregate.lane.is_some_and(|lane| layout.kind(lane) == LaneKind::Double);
         match aggregate.kind {
             Kind::Count => Self::Count(0),
@@ -90,7 +90,7 @@ impl Tally {
 
     /// The tally of no events where events only come in, and nothing else holds their texts.
     #[must_use]
-    pub fn growing(aggregate: &Aggregate, layout: &Layout) -> Self {
+    pub(crate) fn growing(aggregate: &Aggregate, layout: &Layout) -> Self {
         match Self::new(aggregate, layout) {
             Self::Text { max, .. } => Self::Best { max, text: None },
             tally => tally,
@@ -99,7 +99,7 @@ impl Tally {
 
     /// Bytes beside the tally itself.
     #[must_use]
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         match self {
             Self::Count(_) | Self::Sum { .. } | Self::WideSum { .. } | Self::Rows => 0,
             Self::Extreme { candidates, .. } => candidates.capacity() * size_of::<(u32, i128)>(),
@@ -112,7 +112,7 @@ impl Tally {
     }
 
     /// Forgets all events.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         match self {
             Self::Count(n) => *n = 0,
             Self::Sum { n, total } => (*n, *total) = (0, 0),
@@ -129,7 +129,7 @@ impl Tally {
 
     /// Takes in the event at place `at`, after all that are in.
     #[inline]
-    pub fn add(&mut self, layout: &Layout, lane: Option<usize>, row: Row<'_>, at: u32) {
+    pub(crate) fn add(&mut self, layout: &Layout, lane: Option<usize>, row: Row<'_>, at: u32) {
         let Some(lane) = lane else {
             if let Self::Count(n) = self {
                 *n += 1;
@@ -176,7 +176,7 @@ impl Tally {
 
     /// Takes out the event at place `at`, the first of those that are in.
     #[inline]
-    pub fn remove(&mut self, layout: &Layout, lane: Option<usize>, row: Row<'_>, at: u32) {
+    pub(crate) fn remove(&mut self, layout: &Layout, lane: Option<usize>, row: Row<'_>, at: u32) {
         let Some(lane) = lane else {
             if let Self::Count(n) = self {
                 *n -= 1;
@@ -219,7 +219,7 @@ impl Tally {
     }
 
     /// Takes in an event that came late to place `at`, in front of others.
-    pub fn insert(&mut self, layout: &Layout, lane: Option<usize>, row: Row<'_>, at: u32) {
+    pub(crate) fn insert(&mut self, layout: &Layout, lane: Option<usize>, row: Row<'_>, at: u32) {
         let present = lane.filter(|lane| Layout::has(row.words, *lane));
         match self {
             Self::Extreme { max, candidates } => {
@@ -236,7 +236,7 @@ impl Tally {
     }
 
     /// All places have moved towards the beginning.
-    pub fn shift(&mut self, by: u32) {
+    pub(crate) fn shift(&mut self, by: u32) {
         match self {
             Self::Extreme { candidates, .. } => candidates.iter_mut().for_each(|(place, _)| *place -= by),
             Self::Text { candidates, .. } => candidates.iter_mut().for_each(|(place, _)| *place -= by),
@@ -245,7 +245,7 @@ impl Tally {
     }
 
     /// All places have moved by one towards the end, by an event that is not in.
-    pub fn make_room(&mut self) {
+    pub(crate) fn make_room(&mut self) {
         match self {
             Self::Extreme { candidates, .. } => candidates.iter_mut().for_each(|(place, _)| *place += 1),
             Self::Text { candidates, .. } => candidates.iter_mut().for_each(|(place, _)| *place += 1),
@@ -254,7 +254,7 @@ impl Tally {
     }
 
     /// Takes in what another tally holds, of a stretch after this one.
-    pub fn merge(&mut self, other: &Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         match (self, other) {
             (Self::Count(n), Self::Count(more)) => *n += more,
             (Self::Sum { n, total }, Self::Sum { n: more, total: sum }) => {
@@ -283,7 +283,7 @@ impl Tally {
 
 /// What variances are computed from.
 #[derive(Debug, Clone, Default)]
-pub struct Moments {
+pub(crate) struct Moments {
     /// Values.
     pub n: i64,
     /// Their sum.

@@ -4,7 +4,7 @@ use hashbrown::HashTable;
 
 /// Texts by number. A number is free again when no row has it any more.
 #[derive(Debug, Default)]
-pub struct Texts {
+pub(crate) struct Texts {
     numbers: HashTable<u32>,
     entries: Vec<Entry>,
     free: Vec<u32>,
@@ -20,7 +20,7 @@ struct Entry {
 
 impl Texts {
     /// The number of a text that one more row has; `hash` is the same for equal texts.
-    pub fn take(&mut self, text: &str, hash: u64) -> u32 {
+    pub(crate) fn take(&mut self, text: &str, hash: u64) -> u32 {
         let Self { numbers, entries, free } = self;
         let same = |number: &u32| {
             let entry = &entries[*number as usize];
@@ -43,7 +43,7 @@ impl Texts {
     }
 
     /// One row that has it is gone.
-    pub fn release(&mut self, number: u32) {
+    pub(crate) fn release(&mut self, number: u32) {
         let entry = &mut self.entries[number as usize];
         entry.rows -= 1;
         if entry.rows == 0 {
@@ -58,28 +58,16 @@ impl Texts {
     /// The text of a number.
     #[must_use]
     #[inline]
-    pub fn get(&self, number: u32) -> &str {
+    pub(crate) fn get(&self, number: u32) -> &str {
         &self.entries[number as usize].text
     }
 
     /// Bytes beside the table itself.
     #[must_use]
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         let texts: usize = self.entries.iter().map(|entry| entry.text.len()).sum();
         let numbers = (self.numbers.capacity() + self.free.capacity()) * size_of::<u32>();
         texts + numbers + self.entries.capacity() * size_of::<Entry>()
-    }
-
-    /// Texts that are held.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.numbers.len()
-    }
-
-    /// Whether none is held.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.numbers.is_empty()
     }
 }
 
@@ -95,10 +83,10 @@ mod tests {
         assert_ne!(a, b);
         assert_eq!(texts.take("a", 1), a);
         texts.release(a);
-        assert_eq!((texts.get(a), texts.get(b), texts.len()), ("a", "b", 2));
+        assert_eq!((texts.get(a), texts.get(b), texts.numbers.len()), ("a", "b", 2));
         texts.release(a);
         texts.release(b);
-        assert!(texts.is_empty());
+        assert!(texts.numbers.is_empty());
         let again = texts.take("c", 1);
         assert!(again == a || again == b);
         assert_eq!(texts.get(again), "c");

@@ -21,7 +21,7 @@ use super::{moment::Moment, rows::one_row};
 
 /// An expression of `now` alone, in a plan as a function without arguments.
 #[derive(Debug)]
-pub struct Fixed {
+pub(crate) struct Fixed {
     /// What it computes, which tells it from others.
     of: Expr,
     field: FieldRef,
@@ -34,7 +34,7 @@ pub struct Fixed {
 
 impl Fixed {
     /// For an expression that can be one; `now` stands in it as `shown` has it.
-    pub fn function(of: Expr, shown: Expr, now: &Moment, state: &SessionState) -> Result<ScalarUDF> {
+    pub(crate) fn function(of: Expr, shown: Expr, now: &Moment, state: &SessionState) -> Result<ScalarUDF> {
         let none = DFSchema::empty();
         let (_, field) = of.to_field(&none)?;
         let steps = state.create_physical_expr(shown, &none)?;
@@ -43,7 +43,7 @@ impl Fixed {
     }
 
     /// Whether an expression has one value at a tick, and is no constant.
-    pub fn can_be(expr: &Expr) -> bool {
+    pub(crate) fn can_be(expr: &Expr) -> bool {
         let mut is_of_now = false;
         let other = expr.exists(|part| {
             is_of_now |= matches!(part, Expr::ScalarVariable(..));

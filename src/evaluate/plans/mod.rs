@@ -4,8 +4,8 @@
 mod fixed;
 mod moment;
 mod nothing;
-pub mod rows;
-pub mod within;
+pub(crate) mod rows;
+pub(crate) mod within;
 
 use std::{
     collections::BTreeMap,

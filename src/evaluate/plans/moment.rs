@@ -29,7 +29,7 @@ use crate::{event::schema::time_type, rule::query::MOMENT};
 
 /// The tick's time.
 #[derive(Debug, Clone)]
-pub struct Moment {
+pub(crate) struct Moment {
     at: Arc<AtomicI64>,
     zone: Arc<str>,
     signature: Signature,
@@ -37,23 +37,23 @@ pub struct Moment {
 
 impl Moment {
     /// A moment in local time.
-    pub fn new(zone: &str) -> Self {
+    pub(crate) fn new(zone: &str) -> Self {
         let signature = Signature::nullary(Volatility::Volatile);
         Self { at: Arc::default(), zone: Arc::from(zone), signature }
     }
 
     /// Moves it, in microseconds.
-    pub fn set(&self, at: i64) {
+    pub(crate) fn set(&self, at: i64) {
         self.at.store(at, Ordering::SeqCst);
     }
 
     /// What it is.
-    pub fn get(&self) -> i64 {
+    pub(crate) fn get(&self) -> i64 {
         self.at.load(Ordering::SeqCst)
     }
 
     /// What stands for `now` in queries.
-    pub fn function(&self) -> ScalarUDF {
+    pub(crate) fn function(&self) -> ScalarUDF {
         ScalarUDF::from(self.clone())
     }
 
@@ -62,7 +62,7 @@ impl Moment {
     }
 
     /// The plan with a variable in the place of the function.
-    pub fn hidden(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
+    pub(crate) fn hidden(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
         replaced(plan, &|expr| match expr {
             Expr::ScalarFunction(call) if call.func.name() == MOMENT => {
                 Transformed::yes(Expr::ScalarVariable(self.field(), vec![format!("@{MOMENT}")]))
@@ -72,7 +72,12 @@ impl Moment {
     }
 
     /// The plan with functions in the place of the variables, and of what is computed of them alone.
-    pub fn shown(&self, plan: LogicalPlan, alone: &[Expr], state: &SessionState) -> Result<LogicalPlan> {
+    pub(crate) fn shown(
+        &self,
+        plan: LogicalPlan,
+        alone: &[Expr],
+        state: &SessionState,
+    ) -> Result<LogicalPlan> {
         let function = Arc::new(self.function());
         replaced(plan, &|expr| {
             if !Fixed::can_be(&expr) {
@@ -92,7 +97,7 @@ impl Moment {
 
 /// The plan with variables in the place of what is computed of the first one alone, and what they stand for: the
 /// optimizer would take a part that comes twice out of them, and make a column of it.
-pub fn alone(plan: LogicalPlan) -> Result<(LogicalPlan, Vec<Expr>)> {
+pub(crate) fn alone(plan: LogicalPlan) -> Result<(LogicalPlan, Vec<Expr>)> {
     let none = DFSchema::empty();
     let found = RefCell::new(Vec::new());
     let plan = replaced(plan, &|expr| {

@@ -25,7 +25,7 @@ use datafusion::{
 use super::rows::{RowsExec, one_row};
 
 /// Whether a plan, of which nothing is executed yet, gives no row. `false` means that it may give some.
-pub fn gives_nothing(plan: &Arc<dyn ExecutionPlan>) -> bool {
+pub(crate) fn gives_nothing(plan: &Arc<dyn ExecutionPlan>) -> bool {
     let children = plan.children();
     let of = |side: usize| children.get(side).is_some_and(|child| gives_nothing(child));
     if let Some(rows) = plan.downcast_ref::<RowsExec>() {

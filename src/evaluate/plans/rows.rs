@@ -28,7 +28,7 @@ use crate::event::{Column, schema::FIELDS};
 
 /// Rows with the least and the greatest of their times.
 #[derive(Debug, Clone)]
-pub struct Timed {
+pub(crate) struct Timed {
     rows: RecordBatch,
     times: Option<(i64, i64)>,
 }
@@ -36,7 +36,7 @@ pub struct Timed {
 impl Timed {
     /// These rows.
     #[must_use]
-    pub fn new(rows: RecordBatch) -> Self {
+    pub(crate) fn new(rows: RecordBatch) -> Self {
         let times = rows.column_by_name(FIELDS[Column::OccurredAt.index()].name).and_then(|column| {
             let times = column.as_primitive_opt::<TimestampMicrosecondType>()?;
             min(times).zip(max(times)).filter(|_| times.null_count() == 0)
@@ -46,7 +46,7 @@ impl Timed {
 
     /// The rows.
     #[must_use]
-    pub fn rows(&self) -> &RecordBatch {
+    pub(crate) fn rows(&self) -> &RecordBatch {
         &self.rows
     }
 
@@ -66,7 +66,7 @@ impl Timed {
 
 /// The rows with text in a buffer of its own: the one that it stood in has all the other columns too.
 #[must_use]
-pub fn compacted(rows: RecordBatch) -> RecordBatch {
+pub(crate) fn compacted(rows: RecordBatch) -> RecordBatch {
     let compact = |column: &ArrayRef| match column.as_string_view_opt() {
         Some(texts) => Arc::new(texts.gc()) as ArrayRef,
         None => Arc::clone(column),
@@ -76,14 +76,14 @@ pub fn compacted(rows: RecordBatch) -> RecordBatch {
 }
 
 /// Where rows come from.
-pub trait Rows: Debug + Send + Sync {
+pub(crate) trait Rows: Debug + Send + Sync {
     /// Gives each batch to `take`, in order, until it returns `false`.
     fn each(&self, take: &mut dyn FnMut(&Timed) -> bool);
 }
 
 /// A table with all columns to those who plan, of which only some may be there to be read.
 #[derive(Debug)]
-pub struct RowsTable {
+pub(crate) struct RowsTable {
     schema: SchemaRef,
     /// The columns that are there.
     columns: Vec<usize>,
@@ -93,13 +93,13 @@ pub struct RowsTable {
 impl RowsTable {
     /// The `columns` of `schema` that the batches of `rows` have.
     #[must_use]
-    pub fn new(schema: SchemaRef, columns: Vec<usize>, rows: Arc<dyn Rows>) -> Self {
+    pub(crate) fn new(schema: SchemaRef, columns: Vec<usize>, rows: Arc<dyn Rows>) -> Self {
         Self { schema, columns, rows }
     }
 
     /// Whether no column is there.
     #[must_use]
-    pub fn lacks_columns(&self) -> bool {
+    pub(crate) fn lacks_columns(&self) -> bool {
         self.columns.is_empty()
     }
 }
@@ -151,7 +151,7 @@ impl TableProvider for RowsTable {
 
 /// The step of a plan that reads them.
 #[derive(Debug)]
-pub struct RowsExec {
+pub(crate) struct RowsExec {
     rows: Arc<dyn Rows>,
     /// Where the columns are among those that are there.
     places: Vec<usize>,
@@ -164,7 +164,7 @@ pub struct RowsExec {
 impl RowsExec {
     /// Whether there is no row that could be meant now.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         let (within, mut is_empty) = (self.within.now(), true);
         self.rows.each(&mut |batch| {
             is_empty &= !batch.may_be_in(&within);
@@ -186,7 +186,7 @@ impl RowsExec {
 }
 
 /// A batch without columns, of one row: what is the same for all rows is evaluated on it.
-pub fn one_row() -> RecordBatch {
+pub(crate) fn one_row() -> RecordBatch {
     let options = RecordBatchOptions::new().with_row_count(Some(1));
     RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options)
         .unwrap_or_else(|_| RecordBatch::new_empty(Arc::new(Schema::empty())))

@@ -14,14 +14,14 @@ use crate::event::{Column, schema::FIELDS};
 
 /// The bounds, as what is compared with the time.
 #[derive(Debug, Clone)]
-pub struct Within(Vec<(Operator, Arc<dyn PhysicalExpr>)>);
+pub(crate) struct Within(Vec<(Operator, Arc<dyn PhysicalExpr>)>);
 
 impl Within {
     /// What filters say of `occurred_at`.
     ///
     /// # Errors
     /// If what it is compared with cannot be planned.
-    pub fn of(filters: &[Expr], state: &dyn Session) -> Result<Self> {
+    pub(crate) fn of(filters: &[Expr], state: &dyn Session) -> Result<Self> {
         let none = DFSchema::empty();
         let planned = filters
             .iter()
@@ -31,7 +31,7 @@ impl Within {
     }
 
     /// Which filters it has something of; they are applied to the rows all the same.
-    pub fn support(filters: &[&Expr]) -> Vec<TableProviderFilterPushDown> {
+    pub(crate) fn support(filters: &[&Expr]) -> Vec<TableProviderFilterPushDown> {
         let of = |filter: &&Expr| match bound(filter) {
             Some(_) => TableProviderFilterPushDown::Inexact,
             None => TableProviderFilterPushDown::Unsupported,
@@ -40,7 +40,7 @@ impl Within {
     }
 
     /// The bounds as they are now, in microseconds; one that cannot be told is none.
-    pub fn now(&self) -> Vec<(Operator, i64)> {
+    pub(crate) fn now(&self) -> Vec<(Operator, i64)> {
         let row = one_row();
         let at = |(operator, at): &(Operator, Arc<dyn PhysicalExpr>)| match at.evaluate(&row) {
             Ok(ColumnarValue::Scalar(ScalarValue::TimestampMicrosecond(Some(at), _))) => {

@@ -30,7 +30,7 @@ pub(super) struct Writer {
 
 impl Writer {
     /// The mail for one recipient.
-    pub fn write(
+    pub(crate) fn write(
         &self,
         notification: &Notification,
         rendered: Rendered,

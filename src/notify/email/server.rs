@@ -96,7 +96,7 @@ pub(super) struct Failure {
 impl Failure {
     /// Whether it is about this mail or its recipient, which other servers would refuse as well. A refused sender may be
     /// one server's own idea.
-    pub fn is_about_the_mail(&self) -> bool {
+    pub(crate) fn is_about_the_mail(&self) -> bool {
         self.permanent && self.phase != Phase::Mail
     }
 
@@ -171,7 +171,7 @@ impl fmt::Debug for Server {
 
 impl Server {
     /// A server by `host` or `host:port`. Nothing is opened yet.
-    pub fn new(text: &str, ca_file: Option<&Path>, access: &Access) -> Result<Self, String> {
+    pub(crate) fn new(text: &str, ca_file: Option<&Path>, access: &Access) -> Result<Self, String> {
         let port = match access.security {
             Security::Starttls => 587,
             Security::Tls => 465,
@@ -190,18 +190,18 @@ impl Server {
         Ok(Self { host, port, tls, hello, access: access.clone(), idle, failed_at })
     }
 
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         format!("{}:{}", self.host, self.port)
     }
 
     /// Whether it could not be reached lately.
-    pub fn failed_within(&self, now: Instant, time: Duration) -> bool {
+    pub(crate) fn failed_within(&self, now: Instant, time: Duration) -> bool {
         let failed_at = *self.failed_at.lock().unwrap_or_else(PoisonError::into_inner);
         failed_at.is_some_and(|at| now.duration_since(at) < time)
     }
 
     /// Hands over a mail. `Ok` only if the server has answered 250 to all of it.
-    pub async fn send(&self, mail: &Mail) -> Result<(), Failure> {
+    pub(crate) async fn send(&self, mail: &Mail) -> Result<(), Failure> {
         if let Some(idle) = self.take() {
             match self.hand_over(idle.connection, idle.mails, mail).await {
                 // The server has closed it meanwhile, or it is out of step. Nothing was handed over yet.

@@ -9,7 +9,7 @@ use datafusion::sql::sqlparser::ast::{
 
 /// What is in an expression or a query.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Weight {
+pub(crate) struct Weight {
     /// Tables, as often as they are read.
     pub relations: u64,
     /// Expressions that are no plain values, as often as they are computed.
@@ -39,13 +39,13 @@ impl Weight {
 }
 
 /// An expression by itself, whose columns are columns.
-pub fn of_expression(sql: &Sql) -> Weight {
+pub(crate) fn of_expression(sql: &Sql) -> Weight {
     let mut scale = Scale::default();
     scale.weigh(sql, 1, HashSet::new())
 }
 
 /// A query.
-pub fn of_query(query: &Query) -> Weight {
+pub(crate) fn of_query(query: &Query) -> Weight {
     Scale::default().query(query)
 }
 

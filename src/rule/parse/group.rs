@@ -27,7 +27,7 @@ const SUMMARY: [(Language, &str); 2] = [
 ];
 
 /// The groups of a file, each with the rules that its tolerances are.
-pub fn groups<'t>(d: &mut Document<'t>, node: &Node<'t>) -> Vec<(Arc<Group>, Vec<Rule>)> {
+pub(crate) fn groups<'t>(d: &mut Document<'t>, node: &Node<'t>) -> Vec<(Arc<Group>, Vec<Rule>)> {
     let mut groups: Vec<(Arc<Group>, Vec<Rule>)> = Vec::new();
     for node in d.sequence(node, "groups") {
         let record = d.record(node, &say!("a group"), FIELDS);
@@ -163,7 +163,7 @@ fn percent(share: &str) -> String {
 }
 
 /// The group that a rule names, of those of its file.
-pub fn named<'t>(
+pub(crate) fn named<'t>(
     d: &mut Document<'t>,
     record: &Record<'_, 't>,
     groups: &[(Arc<Group>, Vec<Rule>)],

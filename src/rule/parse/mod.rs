@@ -3,7 +3,7 @@
 mod group;
 mod view;
 
-pub use view::length;
+pub(crate) use view::length;
 
 use std::sync::Arc;
 
@@ -63,7 +63,7 @@ const TRIGGERS: &[&str] = &[
 ];
 
 /// The rules of a document, those with problems too, so that all of their problems are found; they are noted.
-pub fn rules<'t>(document: &mut Document<'t>, root: &Node<'t>, calendar: &Calendar) -> Vec<Rule> {
+pub(crate) fn rules<'t>(document: &mut Document<'t>, root: &Node<'t>, calendar: &Calendar) -> Vec<Rule> {
     let file = document.record(root, &say!("a rule file"), &["groups", "rules"]);
     let groups = file.get("groups").map(|node| group::groups(document, node)).unwrap_or_default();
     let Some(list) = file.get("rules") else {
@@ -257,7 +257,7 @@ fn exceptions<'t>(d: &mut Document<'t>, record: &Record<'_, 't>, calendar: &Cale
 }
 
 /// Constants by name.
-pub fn params<'t>(d: &mut Document<'t>, node: &Node<'t>) -> Vec<(Placed, Param)> {
+pub(crate) fn params<'t>(d: &mut Document<'t>, node: &Node<'t>) -> Vec<(Placed, Param)> {
     let entries = d.mapping(node, "params");
     entries
         .into_iter()

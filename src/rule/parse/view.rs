@@ -49,7 +49,7 @@ impl Kind {
 
 /// The event types of the stream that a rule looks at, and how it looks at them. Without types there is a problem
 /// that keeps the rule from being compiled.
-pub fn view<'t>(d: &mut Document<'t>, record: &Record<'_, 't>, trigger: Trigger) -> (TypeSet, View) {
+pub(crate) fn view<'t>(d: &mut Document<'t>, record: &Record<'_, 't>, trigger: Trigger) -> (TypeSet, View) {
     let kind = match trigger {
         Trigger { window: true, .. } => Kind::Window,
         Trigger { schedule: true, .. } => Kind::Schedule,
@@ -146,7 +146,7 @@ fn by<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Vec<Placed> {
 }
 
 /// A length of time.
-pub fn length<'t>(d: &mut Document<'t>, node: &Node<'t>, what: &str) -> Option<Length> {
+pub(crate) fn length<'t>(d: &mut Document<'t>, node: &Node<'t>, what: &str) -> Option<Length> {
     let placed = d.scalar(node, what)?;
     let length = Length::parse(&placed.text);
     if length.is_none() {

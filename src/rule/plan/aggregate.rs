@@ -65,7 +65,7 @@ pub struct Aggregate {
 }
 
 /// An aggregate as it was planned: its kind, and the values that it reads.
-pub struct Classified {
+pub(crate) struct Classified {
     /// How it is kept.
     pub kind: Kind,
     /// The expressions of its values; empty for `count(*)` without a filter.
@@ -80,7 +80,7 @@ pub struct Classified {
 ///
 /// # Errors
 /// If an argument has no type, which planning has checked.
-pub fn classify(
+pub(crate) fn classify(
     aggregate: AggregateFunctionExpr,
     data_type_of: &dyn Fn(&Arc<dyn PhysicalExpr>) -> Result<DataType>,
 ) -> Result<Classified> {

@@ -32,7 +32,7 @@ pub enum LaneKind {
 }
 
 /// The word of a NULL that is a value.
-pub const NULL_TEXT: u64 = u64::MAX;
+pub(crate) const NULL_TEXT: u64 = u64::MAX;
 
 impl LaneKind {
     /// How numbers of this type are stored; `Other` for what is no number.
@@ -66,14 +66,14 @@ impl LaneKind {
 
 /// A float as a whole number with the order of [`f64::total_cmp`].
 #[must_use]
-pub const fn ordered(float: f64) -> i64 {
+pub(crate) const fn ordered(float: f64) -> i64 {
     let bits = float.to_bits().cast_signed();
     bits ^ ((bits >> 63).cast_unsigned() >> 1).cast_signed()
 }
 
 /// The float of such a number.
 #[must_use]
-pub const fn float(ordered: i64) -> f64 {
+pub(crate) const fn float(ordered: i64) -> f64 {
     f64::from_bits((ordered ^ ((ordered >> 63).cast_unsigned() >> 1).cast_signed()).cast_unsigned())
 }
 
@@ -116,10 +116,10 @@ pub struct Layout {
 }
 
 /// Values beside the rows: for each lane of kind `Other` the arguments, unless the filter took the row out.
-pub type Others = Box<[Option<Box<[ScalarValue]>>]>;
+pub(crate) type Others = Box<[Option<Box<[ScalarValue]>>]>;
 
 /// Most lanes of one window: each has a bit in word 1.
-pub const LANES_MAX: usize = 64;
+pub(crate) const LANES_MAX: usize = 64;
 
 impl Layout {
     /// The layout of these lanes, of which there are at most [`LANES_MAX`].

@@ -4,8 +4,8 @@
 mod aggregate;
 mod lane;
 
-pub use aggregate::{Aggregate, Classified, Kind, classify};
-pub use lane::{LANES_MAX, Lane, LaneKind, Layout, NULL_TEXT, Others, float, ordered};
+pub(crate) use aggregate::{Aggregate, Kind, classify};
+pub(crate) use lane::{LANES_MAX, Lane, LaneKind, Layout, NULL_TEXT, Others, float, ordered};
 
 /// What the events of all keys of a window have in common.
 #[derive(Debug, Clone)]

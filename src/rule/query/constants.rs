@@ -7,7 +7,7 @@ use datafusion::sql::sqlparser::ast::{Expr as Sql, Value, VisitorMut};
 use crate::rule::{Param, expression::literal, instants::zoned};
 
 /// Puts constants in their places.
-pub struct Constants<'p> {
+pub(crate) struct Constants<'p> {
     /// The constants of the rule.
     pub params: &'p [(String, Param)],
     /// Names that are none of them.

@@ -96,11 +96,11 @@ pub fn open(path: &Path) -> Result<File, ReadError> {
     }
 }
 
-pub fn refuse(path: &Path, fault: String) -> ReadError {
+pub(crate) fn refuse(path: &Path, fault: String) -> ReadError {
     ReadError::Refused { path: path.to_owned(), fault }
 }
 
-pub fn fail(path: &Path, error: std::io::Error) -> ReadError {
+pub(crate) fn fail(path: &Path, error: std::io::Error) -> ReadError {
     ReadError::Open { path: path.to_owned(), error }
 }
 

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Bytes read at once.
-pub const READ_BYTES: usize = 4 << 20;
+pub(crate) const READ_BYTES: usize = 4 << 20;
 /// Bytes made room for at the end of a growing file.
 const GROWTH_BYTES: usize = 1 << 16;
 
@@ -31,7 +31,7 @@ const BELOW_BYTES: usize = 1 << 14;
 
 /// Text records, one a line (or, in CSV, a row).
 #[allow(clippy::struct_excessive_bools)] // Each is a fact of its own about the stream.
-pub struct Lines {
+pub(crate) struct Lines {
     /// Where they come from.
     pub reader: Box<dyn Read + Send>,
     /// The columns of a CSV file.
@@ -63,7 +63,12 @@ const OPEN: &str =
 
 impl Lines {
     /// The next records with the bytes and records they take.
-    pub fn next_payload(&mut self, rows: usize, path: &Path, record: u64) -> std::io::Result<Option<Cut>> {
+    pub(crate) fn next_payload(
+        &mut self,
+        rows: usize,
+        path: &Path,
+        record: u64,
+    ) -> std::io::Result<Option<Cut>> {
         loop {
             if self.long.is_some() {
                 return self.skip_long();
@@ -135,7 +140,7 @@ impl Lines {
     }
 
     /// Reads more. `false` at the end of the stream.
-    pub fn fill(&mut self) -> std::io::Result<bool> {
+    pub(crate) fn fill(&mut self) -> std::io::Result<bool> {
         if let Some(error) = self.broken.take() {
             return Err(error);
         }
@@ -165,7 +170,7 @@ impl Lines {
     }
 
     /// What is left of a record that the stream broke off in.
-    pub fn rest(&mut self) -> Bytes {
+    pub(crate) fn rest(&mut self) -> Bytes {
         match self.long.take() {
             Some((reject, _)) => reject.raw,
             None => std::mem::take(&mut self.buffer),
@@ -214,7 +219,7 @@ impl Lines {
     }
 
     /// Skips bytes of the stream that were read before.
-    pub fn skip(&mut self, mut bytes: u64) -> std::io::Result<()> {
+    pub(crate) fn skip(&mut self, mut bytes: u64) -> std::io::Result<()> {
         while bytes > 0 {
             if self.buffer.is_empty() && !self.fill()? {
                 return Err(ErrorKind::UnexpectedEof.into());
@@ -227,7 +232,7 @@ impl Lines {
     }
 
     /// Reads what stands above the rows that a map is for: its bytes, and its rows.
-    pub fn read_preamble(&mut self, path: &Path, map: &Map) -> Result<(u64, u64), ReadError> {
+    pub(crate) fn read_preamble(&mut self, path: &Path, map: &Map) -> Result<(u64, u64), ReadError> {
         loop {
             let read = rows::preamble(&self.buffer, map, self.ended).map_err(|fault| refuse(path, fault))?;
             if let Some((header, bytes, rows)) = read {
@@ -246,7 +251,7 @@ impl Lines {
     }
 
     /// Reads the header of a CSV file and returns its length.
-    pub fn read_header(&mut self, path: &Path) -> Result<u64, ReadError> {
+    pub(crate) fn read_header(&mut self, path: &Path) -> Result<u64, ReadError> {
         let error = |error: String| ReadError::Format { path: path.to_owned(), format: "CSV", error };
         let end = loop {
             let end = memchr::memchr2(b'\n', b'\r', &self.buffer);

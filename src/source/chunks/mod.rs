@@ -347,7 +347,7 @@ fn caught<T, E: std::fmt::Display>(read: impl FnOnce() -> Result<T, E>) -> Resul
 
 /// Whether more can be appended to a file of this format while it is read.
 #[must_use]
-pub fn can_grow(format: Format) -> bool {
+pub(crate) fn can_grow(format: Format) -> bool {
     format.compression == Compression::None
         && format.encoding != Encoding::Parquet
         && !whole::is_whole(format.encoding)

@@ -9,20 +9,20 @@ use crate::stream::RECORD_BYTES_MAX;
 
 /// Buffers that wait to be used again.
 #[derive(Debug, Clone, Default)]
-pub struct Pool(Arc<Mutex<Vec<Vec<u8>>>>);
+pub(crate) struct Pool(Arc<Mutex<Vec<Vec<u8>>>>);
 
 /// Buffers kept at most; those in flight are bounded by the channels.
 const POOL_MAX: usize = 16;
 
 impl Pool {
     /// A buffer with room for a read.
-    pub fn take(&self) -> Vec<u8> {
+    pub(crate) fn take(&self) -> Vec<u8> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
         kept.unwrap_or_else(|| Vec::with_capacity(READ_BYTES + RECORD_BYTES_MAX))
     }
 
     /// Bytes whose buffer comes back when nobody looks at them any more.
-    pub fn lend(&self, buffer: Vec<u8>) -> Bytes {
+    pub(crate) fn lend(&self, buffer: Vec<u8>) -> Bytes {
         Bytes::from_owner(Lent { buffer, pool: self.clone() })
     }
 }

@@ -12,7 +12,7 @@ const TOLD_MAX: usize = 1000;
 
 /// What lies in a directory.
 #[derive(Default)]
-pub struct Scan {
+pub(crate) struct Scan {
     /// Files to read, with their partitions.
     pub files: BTreeMap<PathBuf, String>,
     /// Files that were changed a moment ago.
@@ -24,7 +24,7 @@ pub struct Scan {
 }
 
 /// A file that is read, of which not everything may be committed yet.
-pub struct Done {
+pub(crate) struct Done {
     pub name: String,
     pub fault: Option<String>,
     pub account: Account,
@@ -32,7 +32,7 @@ pub struct Done {
 
 /// What a source remembers of its files to tell of them.
 #[derive(Default)]
-pub struct Watch {
+pub(crate) struct Watch {
     /// The partitions of files that could not be read.
     pub refused: HashSet<String>,
     /// Names that were told of.
@@ -43,12 +43,12 @@ pub struct Watch {
 
 impl Watch {
     /// A source of which these files could not be read before.
-    pub fn new(refused: HashSet<String>) -> Self {
+    pub(crate) fn new(refused: HashSet<String>) -> Self {
         Self { refused, ..Self::default() }
     }
 
     /// Says once of each file and folder that it is not read, and keeps count of them.
-    pub fn tell(&mut self, scan: &Scan, outlet: &Outlet) {
+    pub(crate) fn tell(&mut self, scan: &Scan, outlet: &Outlet) {
         let mut left = Left {
             unmatched: scan.unmatched.len() as u64,
             folders: scan.folders.len() as u64,
@@ -75,7 +75,7 @@ impl Watch {
     }
 
     /// Tells of the files that are committed by now.
-    pub fn settle(&mut self, outlet: &Outlet) {
+    pub(crate) fn settle(&mut self, outlet: &Outlet) {
         while self.open.front_mut().is_some_and(|done| done.account.settle()) {
             if let Some(done) = self.open.pop_front() {
                 Self::close(done, outlet);
@@ -84,14 +84,14 @@ impl Watch {
     }
 
     /// Waits for all files and tells of them.
-    pub fn wait(&mut self, outlet: &Outlet) {
+    pub(crate) fn wait(&mut self, outlet: &Outlet) {
         while let Some(done) = self.open.pop_front() {
             Self::close(done, outlet);
         }
     }
 
     /// Waits until a file is committed, and tells of it; `false` if the loop ended before.
-    pub fn close(mut done: Done, outlet: &Outlet) -> bool {
+    pub(crate) fn close(mut done: Done, outlet: &Outlet) -> bool {
         let committed = done.account.wait();
         if committed {
             done.account.tell(&done.name, done.fault.as_deref(), outlet);

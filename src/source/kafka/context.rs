@@ -17,7 +17,7 @@ use rdkafka::{
 
 /// How far the fetcher of a partition is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fetched {
+pub(crate) struct Fetched {
     /// The partition's end, for us: of what is committed, where producers use transactions.
     pub end: i64,
     /// Where the fetcher stood at the end; everything before is in the queue, or was taken from it.
@@ -25,7 +25,7 @@ pub struct Fetched {
 }
 
 /// Receives what librdkafka tells.
-pub struct Context {
+pub(crate) struct Context {
     source: Arc<str>,
     /// Calls so far: a look at the queue may have served one instead of finding the queue empty.
     served: AtomicU64,
@@ -37,7 +37,7 @@ pub struct Context {
 
 impl Context {
     /// A receiver for the consumer of one topic.
-    pub fn new(source: Arc<str>) -> Self {
+    pub(crate) fn new(source: Arc<str>) -> Self {
         Self {
             source,
             served: AtomicU64::new(0),
@@ -48,22 +48,22 @@ impl Context {
     }
 
     /// Calls so far.
-    pub fn served(&self) -> u64 {
+    pub(crate) fn served(&self) -> u64 {
         self.served.load(Ordering::SeqCst)
     }
 
     /// The latest statistics, once.
-    pub fn take_fetched(&self) -> Option<BTreeMap<i32, Fetched>> {
+    pub(crate) fn take_fetched(&self) -> Option<BTreeMap<i32, Fetched>> {
         self.fetched.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Why the broker did not take the offsets for its consumer group, once.
-    pub fn take_refused(&self) -> Option<String> {
+    pub(crate) fn take_refused(&self) -> Option<String> {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Why brokers cannot be talked to, if that is known.
-    pub fn cause(&self) -> Option<String> {
+    pub(crate) fn cause(&self) -> Option<String> {
         self.cause.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

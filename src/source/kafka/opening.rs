@@ -25,7 +25,7 @@ struct Loss {
 
 impl TopicReader<'_> {
     /// Opens all partitions of the topic. `false` if something does not answer yet.
-    pub fn open(&mut self, consumer: &TopicConsumer) -> Result<bool, SourceError> {
+    pub(crate) fn open(&mut self, consumer: &TopicConsumer) -> Result<bool, SourceError> {
         let Some((id, numbers)) = self.describe(consumer) else { return Ok(false) };
         let Some(limits) = self.limits(consumer, &numbers) else { return Ok(false) };
         if self.ends.is_empty() {
@@ -58,7 +58,7 @@ impl TopicReader<'_> {
     }
 
     /// Looks whether the topic is the same, and reads partitions that it did not have before.
-    pub fn survey(&mut self, consumer: &TopicConsumer) -> Result<Flow, SourceError> {
+    pub(crate) fn survey(&mut self, consumer: &TopicConsumer) -> Result<Flow, SourceError> {
         let Some((id, numbers)) = self.describe(consumer) else { return Ok(Flow::On) };
         let other = |p: &Partition| id.as_deref().is_some_and(|id| p.topic_id().is_some_and(|old| old != id));
         if self.partitions.values().any(other) {

@@ -15,7 +15,7 @@ use crate::{
 const BLOCK_BYTES: usize = 4 << 20;
 
 /// A partition being read.
-pub struct Partition {
+pub(crate) struct Partition {
     source: Arc<str>,
     name: Arc<str>,
     /// The topic's id, kept with the position: offsets mean nothing in a topic that was made anew.
@@ -33,7 +33,7 @@ pub struct Partition {
 
 impl Partition {
     /// A partition that goes on at the position in the store, or begins at `start`.
-    pub fn new(source: &Arc<str>, name: &str, stored: Option<&Position>, start: i64) -> Self {
+    pub(crate) fn new(source: &Arc<str>, name: &str, stored: Option<&Position>, start: i64) -> Self {
         let known = stored.and_then(|p| Some((i64::try_from(p.offset).ok()?, p)));
         Self {
             source: Arc::clone(source),
@@ -48,28 +48,28 @@ impl Partition {
         }
     }
 
-    pub fn name(&self) -> &Arc<str> {
+    pub(crate) fn name(&self) -> &Arc<str> {
         &self.name
     }
 
-    pub fn next(&self) -> i64 {
+    pub(crate) fn next(&self) -> i64 {
         self.next
     }
 
     /// The id of the topic that the offsets belong to.
-    pub fn topic_id(&self) -> Option<&str> {
+    pub(crate) fn topic_id(&self) -> Option<&str> {
         self.topic_id.as_deref()
     }
 
     /// The topic's id is known, or another one after [`Partition::lose`].
-    pub fn belongs_to(&mut self, topic_id: Option<&str>) {
+    pub(crate) fn belongs_to(&mut self, topic_id: Option<&str>) {
         if let Some(id) = topic_id {
             self.topic_id = Some(id.to_owned());
         }
     }
 
     /// Takes a message. `true` if what was gathered must be cut now.
-    pub fn take(&mut self, offset: i64, payload: &[u8], rows: usize) -> bool {
+    pub(crate) fn take(&mut self, offset: i64, payload: &[u8], rows: usize) -> bool {
         // Never before the position: what is there was read.
         if offset >= self.next {
             self.data.extend_from_slice(payload);
@@ -80,26 +80,26 @@ impl Partition {
     }
 
     /// Everything before `offset` was taken: what is missing before it never comes.
-    pub fn reach(&mut self, offset: i64) {
+    pub(crate) fn reach(&mut self, offset: i64) {
         self.next = self.next.max(offset);
     }
 
     /// What was gathered, as a block.
-    pub fn cut(&mut self) -> Option<Block> {
+    pub(crate) fn cut(&mut self) -> Option<Block> {
         let first = self.ends.first().map(|(_, offset)| *offset)?;
         let (data, ends) = (std::mem::take(&mut self.data), std::mem::take(&mut self.ends));
         Some(self.block(first, Payload::Messages { data: Bytes::from(data), ends }))
     }
 
     /// A block without records, if the position in the store is behind.
-    pub fn advance(&mut self) -> Option<Block> {
+    pub(crate) fn advance(&mut self) -> Option<Block> {
         let (data, ends) = (Bytes::new(), Vec::new());
         let behind = self.ends.is_empty() && self.from != Some(self.next.unsigned_abs());
         behind.then(|| self.block(self.next.unsigned_abs(), Payload::Messages { data, ends }))
     }
 
     /// A message that is too long; what was gathered must have been cut before.
-    pub fn too_large(&mut self, offset: i64, payload: &[u8]) -> Option<Block> {
+    pub(crate) fn too_large(&mut self, offset: i64, payload: &[u8]) -> Option<Block> {
         if offset < self.next {
             return None;
         }
@@ -114,7 +114,7 @@ impl Partition {
     }
 
     /// The messages from here on are gone: a block that says so and leads to where reading goes on.
-    pub fn lose(&mut self, detail: String, goes_on: i64, topic_id: Option<&str>) -> Block {
+    pub(crate) fn lose(&mut self, detail: String, goes_on: i64, topic_id: Option<&str>) -> Block {
         let at = self.next;
         self.next = goes_on;
         self.topic_id = topic_id.map(str::to_owned);
@@ -124,7 +124,7 @@ impl Partition {
     }
 
     /// The offset up to which everything is committed, if it has moved.
-    pub fn newly_committed(&mut self) -> Option<u64> {
+    pub(crate) fn newly_committed(&mut self) -> Option<u64> {
         let mut moved = None;
         while let Some((to, receipt)) = self.sent.front_mut() {
             if receipt.try_recv().is_err() {

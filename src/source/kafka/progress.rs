@@ -25,7 +25,11 @@ const TIDY: Duration = Duration::from_secs(5);
 
 impl TopicReader<'_> {
     /// Sends blocks in their order.
-    pub fn send_all(&mut self, consumer: &TopicConsumer, blocks: impl IntoIterator<Item = Block>) -> Flow {
+    pub(crate) fn send_all(
+        &mut self,
+        consumer: &TopicConsumer,
+        blocks: impl IntoIterator<Item = Block>,
+    ) -> Flow {
         let mut flow = Flow::On;
         for block in blocks {
             match self.send(consumer, block) {
@@ -38,7 +42,7 @@ impl TopicReader<'_> {
     }
 
     /// Sends what was gathered.
-    pub fn send_gathered(&mut self, consumer: &TopicConsumer) -> Flow {
+    pub(crate) fn send_gathered(&mut self, consumer: &TopicConsumer) -> Flow {
         let blocks: Vec<_> = self.partitions.values_mut().filter_map(Partition::cut).collect();
         self.send_all(consumer, blocks)
     }
@@ -76,7 +80,7 @@ impl TopicReader<'_> {
     }
 
     /// Takes over what the fetchers told, and tells the lag.
-    pub fn measure(&mut self, consumer: &TopicConsumer) {
+    pub(crate) fn measure(&mut self, consumer: &TopicConsumer) {
         if let Some(fetched) = consumer.context().take_fetched() {
             self.fetched = fetched;
             self.tell();
@@ -85,7 +89,7 @@ impl TopicReader<'_> {
 
     /// The queue is empty, so everything that the fetchers had passed when they told last is taken, up to the ends of
     /// the partitions: offsets that brought no message until there never will.
-    pub fn caught_up(&mut self) {
+    pub(crate) fn caught_up(&mut self) {
         for (number, fetched) in &mut self.fetched {
             if let (Some(at_end), Some(partition)) = (fetched.at_end.take(), self.partitions.get_mut(number))
                 && at_end > partition.next()
@@ -115,7 +119,7 @@ impl TopicReader<'_> {
     }
 
     /// Now and then: moves positions over offsets without messages, and tells the consumer group what is committed.
-    pub fn tidy(&mut self, consumer: &TopicConsumer) -> Flow {
+    pub(crate) fn tidy(&mut self, consumer: &TopicConsumer) -> Flow {
         if self.tidied.elapsed() < TIDY {
             return Flow::On;
         }

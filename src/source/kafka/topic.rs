@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// A consumer of one topic.
-pub type TopicConsumer = BaseConsumer<Context>;
+pub(crate) type TopicConsumer = BaseConsumer<Context>;
 
 /// How long one look for a message takes; also how long a lone message waits for company.
 const POLL: Duration = Duration::from_millis(5);
@@ -37,11 +37,11 @@ const SURVEY: Duration = Duration::from_secs(5);
 /// How often while something is wrong.
 const RETRY: Duration = Duration::from_secs(1);
 /// How long a broker may take to answer a question.
-pub const ANSWER: Duration = Duration::from_secs(3);
+pub(crate) const ANSWER: Duration = Duration::from_secs(3);
 
 /// How reading goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flow {
+pub(crate) enum Flow {
     On,
     /// With a new session: what the consumer has fetched is not to be used.
     Reopen,
@@ -49,7 +49,7 @@ pub enum Flow {
 }
 
 /// Reads one topic.
-pub struct TopicReader<'s> {
+pub(crate) struct TopicReader<'s> {
     pub source: &'s KafkaSource,
     pub topic: &'s str,
     pub outlet: &'s Outlet,
@@ -70,7 +70,12 @@ pub struct TopicReader<'s> {
 }
 
 impl<'s> TopicReader<'s> {
-    pub fn new(source: &'s KafkaSource, topic: &'s str, outlet: &'s Outlet, stored: &'s Positions) -> Self {
+    pub(crate) fn new(
+        source: &'s KafkaSource,
+        topic: &'s str,
+        outlet: &'s Outlet,
+        stored: &'s Positions,
+    ) -> Self {
         Self {
             source,
             topic,
@@ -87,7 +92,7 @@ impl<'s> TopicReader<'s> {
     }
 
     /// Reads until asked to stop.
-    pub fn read(mut self) -> Result<(), SourceError> {
+    pub(crate) fn read(mut self) -> Result<(), SourceError> {
         let fail = |message| SourceError::Kafka { message };
         let config = self.source.client_config().map_err(fail)?;
         while !self.outlet.stop.is_cancelled() {
@@ -232,7 +237,7 @@ impl<'s> TopicReader<'s> {
     }
 
     /// Counts what is wrong, and says it until something else is.
-    pub fn trouble(&mut self, trouble: &str) {
+    pub(crate) fn trouble(&mut self, trouble: &str) {
         self.troubled = true;
         if self.outlet.status.trouble(self.topic, trouble) {
             tracing::warn!(source = %self.outlet.name, topic = self.topic, "kafka: {trouble}");
@@ -240,7 +245,7 @@ impl<'s> TopicReader<'s> {
     }
 
     /// Nothing is wrong any more.
-    pub fn recovered(&mut self) {
+    pub(crate) fn recovered(&mut self) {
         if self.troubled {
             self.troubled = false;
             if self.outlet.status.recovered(self.topic) {

@@ -33,7 +33,7 @@ impl<T> Drop for Owned<T> {
 ///
 /// # Errors
 /// If there is no answer, or an error.
-pub fn topic_id<C: ConsumerContext>(
+pub(crate) fn topic_id<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     topic: &str,
     broker: i32,

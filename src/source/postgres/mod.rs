@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::{Outlet, Positions, SourceError};
 use poll::Reader;
-pub use settings::{Overlap, PostgresSource, Relation, Settings, Tls};
+pub(crate) use settings::{Overlap, PostgresSource, Relation, Settings, Tls};
 
 /// How long it waits after an error, at first and at most.
 const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));

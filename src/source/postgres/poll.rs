@@ -36,7 +36,7 @@ const NULLS_MAX: usize = 1000;
 const NULLS: &str = "cursor";
 
 /// Reads a table.
-pub struct Reader<'s> {
+pub(crate) struct Reader<'s> {
     source: &'s PostgresSource,
     outlet: &'s Outlet,
     partition: Arc<str>,
@@ -63,7 +63,7 @@ struct Page {
 
 impl<'s> Reader<'s> {
     /// A reader that goes on where the store is.
-    pub fn new(source: &'s PostgresSource, outlet: &'s Outlet, positions: &Positions) -> Self {
+    pub(crate) fn new(source: &'s PostgresSource, outlet: &'s Outlet, positions: &Positions) -> Self {
         let name = source.relation.name();
         let stored = positions.get(name);
         let place = stored.and_then(|position| serde_json::from_str::<Place>(&position.token).ok());
@@ -94,7 +94,11 @@ impl<'s> Reader<'s> {
     ///
     /// # Errors
     /// What is wrong; nothing that was read and not sent is remembered.
-    pub async fn session(&mut self, tls: &MakeTlsConnector, wait: &mut Duration) -> Result<(), String> {
+    pub(crate) async fn session(
+        &mut self,
+        tls: &MakeTlsConnector,
+        wait: &mut Duration,
+    ) -> Result<(), String> {
         let limit = self.source.statement_timeout;
         let (mut client, connection) = within(limit, self.source.connection.connect(tls.clone())).await?;
         // It carries questions and answers until the client or this function is gone.

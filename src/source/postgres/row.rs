@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// A row as it is read.
-pub struct Read {
+pub(crate) struct Read {
     pub digest: Digest,
     /// The value of the cursor.
     pub at: String,
@@ -25,7 +25,7 @@ pub struct Read {
 }
 
 /// Appends a row as a line.
-pub fn append(
+pub(crate) fn append(
     row: &Row,
     shape: &Shape,
     source: &PostgresSource,

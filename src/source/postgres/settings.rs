@@ -88,7 +88,7 @@ pub struct Overlap {
 }
 
 /// A name in SQL.
-pub fn identifier(name: &str) -> String {
+pub(crate) fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 

@@ -23,7 +23,7 @@ const VALUE: &str = "($1::text)";
 
 /// How a value stands in the text that the server makes of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// As it is.
     Plain,
     /// An instant in UTC.
@@ -36,14 +36,14 @@ pub enum Kind {
 
 /// A column.
 #[derive(Debug)]
-pub struct Column {
+pub(crate) struct Column {
     pub name: String,
     pub kind: Kind,
 }
 
 /// What is read, and how it is asked for.
 #[derive(Debug)]
-pub struct Shape {
+pub(crate) struct Shape {
     pub columns: Vec<Column>,
     /// The columns that tell rows apart, by their places.
     pub key: Vec<usize>,
@@ -54,7 +54,7 @@ pub struct Shape {
 
 impl Shape {
     /// Asks the server for the columns. The names in the configuration have to be among them.
-    pub async fn ask(client: &Client, source: &PostgresSource) -> Result<Self, String> {
+    pub(crate) async fn ask(client: &Client, source: &PostgresSource) -> Result<Self, String> {
         let probe = format!("SELECT * FROM {} AS t LIMIT 0", source.relation.sql());
         let statement = within(source.statement_timeout, client.prepare(&probe)).await?;
         let columns: Vec<(&str, &Type)> =
@@ -105,7 +105,7 @@ impl Shape {
 }
 
 /// A query for the number of rows without a value of the cursor, up to `most`: they are never read.
-pub fn rows_without(source: &PostgresSource, most: usize) -> String {
+pub(crate) fn rows_without(source: &PostgresSource, most: usize) -> String {
     format!(
         "SELECT count(*)::text FROM (SELECT 1 FROM {} AS t WHERE t.{} IS NULL LIMIT {most}) AS n",
         source.relation.sql(),

@@ -10,7 +10,10 @@ use crate::{diagnostic::os_reason, say, text::quoted};
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Waits for an answer as long as the server may take for it.
-pub async fn within<T>(limit: Duration, answer: impl Future<Output = Result<T, Error>>) -> Result<T, String> {
+pub(crate) async fn within<T>(
+    limit: Duration,
+    answer: impl Future<Output = Result<T, Error>>,
+) -> Result<T, String> {
     match tokio::time::timeout(limit + GRACE, answer).await {
         Ok(answer) => answer.map_err(|error| told(&error)),
         Err(_) => Err(say!("the database does not answer; it is tried again")),
@@ -18,7 +21,7 @@ pub async fn within<T>(limit: Duration, answer: impl Future<Output = Result<T, E
 }
 
 /// Whether the server gave up because it took too long.
-pub fn told(error: &Error) -> String {
+pub(crate) fn told(error: &Error) -> String {
     if let Some(answer) = error.as_db_error() {
         return refused(answer.code(), answer.message());
     }

@@ -6,16 +6,16 @@ use std::collections::{HashSet, VecDeque};
 use serde::{Deserialize, Serialize};
 
 /// Rows that are remembered while the source runs (8 MiB).
-pub const REMEMBERED: usize = 1 << 18;
+pub(crate) const REMEMBERED: usize = 1 << 18;
 /// Rows that are remembered over a restart: they stand in every commit.
-pub const KEPT: usize = 2048;
+pub(crate) const KEPT: usize = 2048;
 
 /// A row's digest.
-pub type Digest = u128;
+pub(crate) type Digest = u128;
 
 /// The rows of two rounds.
 #[derive(Debug, Default)]
-pub struct Window {
+pub(crate) struct Window {
     before: Rows,
     now: Rows,
 }
@@ -45,7 +45,7 @@ impl Rows {
 
 impl Window {
     /// What is known of the time before a restart.
-    pub fn restored(rows: impl IntoIterator<Item = Digest>) -> Self {
+    pub(crate) fn restored(rows: impl IntoIterator<Item = Digest>) -> Self {
         let mut window = Self::default();
         for row in rows {
             window.before.add(row);
@@ -54,34 +54,34 @@ impl Window {
         window
     }
 
-    pub fn knows(&self, row: Digest) -> bool {
+    pub(crate) fn knows(&self, row: Digest) -> bool {
         self.now.known.contains(&row) || self.before.known.contains(&row)
     }
 
     /// A row of the round that goes on.
-    pub fn take(&mut self, row: Digest) {
+    pub(crate) fn take(&mut self, row: Digest) {
         self.now.add(row);
     }
 
     /// The round is complete: what it did not bring is not read again.
-    pub fn turn(&mut self) {
+    pub(crate) fn turn(&mut self) {
         self.before = std::mem::take(&mut self.now);
     }
 
     /// The round broke off: what came before it may be read again.
-    pub fn break_off(&mut self) {
+    pub(crate) fn break_off(&mut self) {
         for row in std::mem::take(&mut self.now).order {
             self.before.add(row);
         }
     }
 
     /// Whether nothing was let go of that may be read again.
-    pub fn is_whole(&self) -> bool {
+    pub(crate) fn is_whole(&self) -> bool {
         !self.before.let_go
     }
 
     /// The latest rows, in their order, to be remembered over a restart.
-    pub fn latest(&self) -> Vec<Digest> {
+    pub(crate) fn latest(&self) -> Vec<Digest> {
         let before = self.before.order.iter().rev().filter(|row| !self.now.known.contains(row));
         let mut rows: Vec<_> = self.now.order.iter().rev().chain(before).take(KEPT).copied().collect();
         rows.reverse();
@@ -91,7 +91,7 @@ impl Window {
 
 /// How far a table is read, as it stands with the position in the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub(crate) struct Place {
     /// The column that grows; the value of another one would mean nothing.
     pub cursor: String,
     /// The largest value that was read, as text.
@@ -101,7 +101,7 @@ pub struct Place {
 }
 
 impl Place {
-    pub fn new(cursor: &str, at: &str, window: &Window) -> Self {
+    pub(crate) fn new(cursor: &str, at: &str, window: &Window) -> Self {
         use std::fmt::Write as _;
         let rows = window.latest().into_iter().fold(String::new(), |mut text, row| {
             let _ = write!(text, "{row:032x}");
@@ -111,7 +111,7 @@ impl Place {
     }
 
     /// The rows that are remembered.
-    pub fn window(&self) -> Window {
+    pub(crate) fn window(&self) -> Window {
         let digits = |digits: &[u8]| Digest::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
         Window::restored(self.rows.as_bytes().chunks(32).filter_map(digits))
     }

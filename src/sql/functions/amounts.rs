@@ -23,7 +23,7 @@ use crate::event::schema::{AMOUNT_PRECISION, MONEY_SCALE};
 /// - `roundness(amount) -> Int32`: the zeros at the end of the whole amount; 0 when it has cents, or is zero.
 ///
 /// The sign does not count.
-pub fn functions() -> [ScalarUDF; 2] {
+pub(crate) fn functions() -> [ScalarUDF; 2] {
     let of = |name, digits| {
         ScalarUDF::from(OfAmount { name, digits, signature: Signature::user_defined(Volatility::Immutable) })
     };
@@ -38,7 +38,7 @@ pub fn functions() -> [ScalarUDF; 2] {
 ///
 /// # Errors
 /// For any other type: floats and texts are not exact amounts.
-pub fn exact_type(function: &str, given: &DataType) -> Result<DataType> {
+pub(crate) fn exact_type(function: &str, given: &DataType) -> Result<DataType> {
     Ok(match given {
         DataType::Decimal128(_, _) => given.clone(),
         DataType::Decimal32(precision, scale) | DataType::Decimal64(precision, scale) => {
@@ -52,7 +52,7 @@ pub fn exact_type(function: &str, given: &DataType) -> Result<DataType> {
 
 /// The first digit that is not zero; `None` for zero. The scale does not matter.
 #[must_use]
-pub fn leading_digit(value: i128) -> Option<i32> {
+pub(crate) fn leading_digit(value: i128) -> Option<i32> {
     let value = value.unsigned_abs();
     let power = value.checked_ilog10()?;
     // Nearly all amounts fit 64 bits, where the processor divides tens of times faster.
@@ -64,7 +64,7 @@ pub fn leading_digit(value: i128) -> Option<i32> {
 
 /// The zeros at the end of a decimal's whole part; 0 when something stands behind the point, or the value is zero.
 #[must_use]
-pub fn roundness(value: i128, scale: i8) -> i32 {
+pub(crate) fn roundness(value: i128, scale: i8) -> i32 {
     if value == 0 {
         return 0;
     }

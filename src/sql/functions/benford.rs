@@ -36,7 +36,7 @@ const BENFORD: [f64; 9] = [
 /// By M. Nigrini, "Benford's Law" (2012): up to 0.006 close, to 0.012 acceptable, to 0.015 marginal conformity, and
 /// none above; of some use from 500 amounts on. NULL and zero are left out, the sign does not count, and without
 /// any amount it is NULL. A float, as it is a statistic and no money; the same on every machine.
-pub fn function() -> AggregateUDF {
+pub(crate) fn function() -> AggregateUDF {
     AggregateUDF::from(BenfordMad { signature: Signature::user_defined(Volatility::Immutable) })
 }
 

@@ -30,7 +30,7 @@ use crate::{
 ///   b's day is before a's;
 /// - `fiscal_year_of(time) -> Int32`: the calendar year in which the fiscal year began;
 /// - `fiscal_quarter(time) -> Int32`: 1 to 4, and `fiscal_month(time) -> Int32`: 1 to 12, of the fiscal year.
-pub fn functions(calendar: &Arc<Calendar>, holidays: Option<&List>) -> [ScalarUDF; 6] {
+pub(crate) fn functions(calendar: &Arc<Calendar>, holidays: Option<&List>) -> [ScalarUDF; 6] {
     let workdays = Arc::new(Workdays::new(holidays));
     let time = time_type(&calendar.zone_name);
     let one = [time.clone()];

@@ -19,7 +19,7 @@ use super::{
 use crate::{diagnostic::Refusal, say};
 
 /// Bytes of one value.
-pub const VALUE_BYTES: u64 = 256 << 10;
+pub(crate) const VALUE_BYTES: u64 = 256 << 10;
 /// Items of one list.
 const VALUE_ITEMS: u64 = 32 << 10;
 /// Bytes of all values that are made at once.
@@ -34,7 +34,7 @@ const PATTERNS: usize = 32;
 
 /// A function that is asked beforehand how large its result will be.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub struct Capped {
+pub(crate) struct Capped {
     inner: ScalarUDF,
     growth: Growth,
 }
@@ -42,7 +42,7 @@ pub struct Capped {
 impl Capped {
     /// The function with its caps; the function itself if it needs none. `None` for one that nobody has judged.
     #[must_use]
-    pub fn of(function: &ScalarUDF) -> Option<ScalarUDF> {
+    pub(crate) fn of(function: &ScalarUDF) -> Option<ScalarUDF> {
         match of_scalar(function.name())? {
             Growth::Bounded => Some(function.clone()),
             _ if function.inner().downcast_ref::<Self>().is_some() => Some(function.clone()),
@@ -132,7 +132,7 @@ struct Joined(Signature);
 
 /// `left || right`, with caps.
 #[must_use]
-pub fn joined(left: Expr, right: Expr) -> Expr {
+pub(crate) fn joined(left: Expr, right: Expr) -> Expr {
     let function = ScalarUDF::from(Joined(Signature::user_defined(Volatility::Immutable)));
     Capped::of(&function).unwrap_or(function).call(vec![left, right])
 }
@@ -172,7 +172,7 @@ impl ScalarUDFImpl for Joined {
 
 /// Whether an operator matches a pattern.
 #[must_use]
-pub fn matches_pattern(operator: Operator) -> bool {
+pub(crate) fn matches_pattern(operator: Operator) -> bool {
     use Operator::{RegexIMatch, RegexMatch, RegexNotIMatch, RegexNotMatch};
     matches!(operator, RegexMatch | RegexIMatch | RegexNotMatch | RegexNotIMatch)
 }
@@ -182,7 +182,7 @@ pub fn matches_pattern(operator: Operator) -> bool {
 ///
 /// # Errors
 /// If it does not.
-pub fn pattern(text: &str, name: &str) -> Result<(), Refusal> {
+pub(crate) fn pattern(text: &str, name: &str) -> Result<(), Refusal> {
     let fits = text.len() <= PATTERN_BYTES
         && !matches!(
             regex::RegexBuilder::new(text).case_insensitive(true).size_limit(MACHINE_BYTES).build(),
@@ -202,7 +202,7 @@ pub fn pattern(text: &str, name: &str) -> Result<(), Refusal> {
 ///
 /// # Errors
 /// If it may not.
-pub fn value(name: &str, bytes: u64, items: u64) -> Result<(), Refusal> {
+pub(crate) fn value(name: &str, bytes: u64, items: u64) -> Result<(), Refusal> {
     match bytes > VALUE_BYTES || items > VALUE_ITEMS {
         true => Err(too_large(name, bytes, items)),
         false => Ok(()),
@@ -213,7 +213,7 @@ pub fn value(name: &str, bytes: u64, items: u64) -> Result<(), Refusal> {
 ///
 /// # Errors
 /// If they may not.
-pub fn values(name: &str, bytes: u64) -> Result<(), Refusal> {
+pub(crate) fn values(name: &str, bytes: u64) -> Result<(), Refusal> {
     if bytes > BATCH_BYTES { Err(too_much(name)) } else { Ok(()) }
 }
 

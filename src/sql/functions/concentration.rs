@@ -21,9 +21,9 @@ use super::amounts::exact_type;
 use crate::ledger::{columns::RATIO_TYPE, ratio};
 
 /// The most different values of one group; more are an error, as an estimate would depend on the order of the rows.
-pub const VALUES_MAX: usize = 65_536;
+pub(crate) const VALUES_MAX: usize = 65_536;
 /// The most bytes of text that they may have together.
-pub const BYTES_MAX: usize = 16 << 20;
+pub(crate) const BYTES_MAX: usize = 16 << 20;
 /// One more than the largest sum: what 38 digits hold.
 const SUM_LIMIT: u128 = 10u128.pow(38);
 
@@ -35,7 +35,7 @@ const SUM_LIMIT: u128 = 10u128.pow(38);
 ///
 /// NULL where the whole sum (for `top_value`, the group's) is not above zero. Rows without text or weight are left out.
 /// They fail beyond [`VALUES_MAX`] different values, [`BYTES_MAX`] bytes of them, or 38 digits of a sum.
-pub fn functions() -> [AggregateUDF; 2] {
+pub(crate) fn functions() -> [AggregateUDF; 2] {
     [Top::Share, Top::Value].map(|top| {
         AggregateUDF::from(Concentration { top, signature: Signature::user_defined(Volatility::Immutable) })
     })

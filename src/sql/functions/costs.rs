@@ -18,7 +18,7 @@ use super::{
 const ITEM: u64 = 16;
 
 /// What a function is given.
-pub struct Given<'a> {
+pub(crate) struct Given<'a> {
     /// Its arguments.
     pub args: &'a [ColumnarValue],
 }
@@ -28,7 +28,7 @@ impl Given<'_> {
     ///
     /// # Errors
     /// If a constant makes no array.
-    pub fn array(&self, at: usize) -> Result<Option<ArrayRef>> {
+    pub(crate) fn array(&self, at: usize) -> Result<Option<ArrayRef>> {
         let array = self.args.get(at).map(|arg| match arg {
             ColumnarValue::Array(array) => Ok(ArrayRef::clone(array)),
             ColumnarValue::Scalar(scalar) => scalar.to_array(),
@@ -40,7 +40,7 @@ impl Given<'_> {
     ///
     /// # Errors
     /// If it cannot be read.
-    pub fn texts(&self, at: usize) -> Result<Option<StringViewArray>> {
+    pub(crate) fn texts(&self, at: usize) -> Result<Option<StringViewArray>> {
         let Some(array) = self.array(at)?.filter(|array| array.data_type().is_string()) else {
             return Ok(None);
         };
@@ -97,7 +97,7 @@ impl Given<'_> {
 
 /// What the result of a row costs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Cost {
+pub(crate) struct Cost {
     /// Bytes of its value.
     pub bytes: u64,
     /// Items of its list.
@@ -107,7 +107,7 @@ pub struct Cost {
 }
 
 /// What the results cost, row by row.
-pub enum Costs {
+pub(crate) enum Costs {
     /// Bytes and items of values that are put together.
     Sum(Vec<Sizes>, Vec<Sizes>),
     /// The second and all that follow, with the first between them.
@@ -135,7 +135,7 @@ impl Costs {
     ///
     /// # Errors
     /// If an argument cannot be read.
-    pub fn new(growth: Growth, given: &Given<'_>) -> Result<Self> {
+    pub(crate) fn new(growth: Growth, given: &Given<'_>) -> Result<Self> {
         let all = 0..given.args.len();
         Ok(match growth {
             Growth::Bounded | Growth::Sum => {
@@ -174,7 +174,7 @@ impl Costs {
 
     /// What the result of a row costs.
     #[must_use]
-    pub fn of(&self, row: usize) -> Cost {
+    pub(crate) fn of(&self, row: usize) -> Cost {
         let value = |bytes: u64, items: u64| Cost { bytes, items, work: 0 };
         let sum = |sizes: &[Sizes]| sizes.iter().fold(0u64, |sum, size| sum.saturating_add(size.at(row)));
         match self {

@@ -17,7 +17,7 @@ use datafusion::{
 };
 
 /// The most values of one group (8 MB in a state); more are an error.
-pub const VALUES_MAX: usize = 1_000_000;
+pub(crate) const VALUES_MAX: usize = 1_000_000;
 
 /// `median_deviation(Float64) -> Float64`: the median of the absolute differences from the median. With it,
 /// 0.6745 · (x − median) / deviation is the robust z-score of B. Iglewicz and D. Hoaglin, "How to Detect and Handle
@@ -25,7 +25,7 @@ pub const VALUES_MAX: usize = 1_000_000;
 ///
 /// NULL and what is not finite are left out; without any value it is NULL. Amounts are read as floats: the result
 /// is a statistic and no money. It fails beyond [`VALUES_MAX`] values.
-pub fn function() -> AggregateUDF {
+pub(crate) fn function() -> AggregateUDF {
     AggregateUDF::from(MedianDeviation { signature: Signature::user_defined(Volatility::Immutable) })
 }
 

@@ -3,7 +3,7 @@
 
 /// What bounds the result of a scalar function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Growth {
+pub(crate) enum Growth {
     /// It is a number, or not much longer than what it is given, in time that grows with its length.
     Bounded,
     /// All that it is given, together.
@@ -38,7 +38,7 @@ pub enum Growth {
 
 /// How an aggregate keeps what it is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Keeps {
+pub(crate) enum Keeps {
     /// A few numbers.
     Numbers,
     /// Every value, or every different one.
@@ -49,7 +49,7 @@ pub enum Keeps {
 
 /// What bounds a scalar function; `None` for one that nobody has judged.
 #[must_use]
-pub fn of_scalar(name: &str) -> Option<Growth> {
+pub(crate) fn of_scalar(name: &str) -> Option<Growth> {
     Some(match name {
         "concat" | "make_array" | "array_append" | "array_prepend" | "array_concat" | "struct"
         | "named_struct" | "map" | "overlay" | "array_union" | "||" => Growth::Sum,
@@ -76,7 +76,7 @@ pub fn of_scalar(name: &str) -> Option<Growth> {
 
 /// How an aggregate keeps what it is given; `None` for one that nobody has judged.
 #[must_use]
-pub fn of_aggregate(name: &str) -> Option<Keeps> {
+pub(crate) fn of_aggregate(name: &str) -> Option<Keeps> {
     const NUMBERS: [&str; 29] = [
         "any_value",
         "approx_distinct",

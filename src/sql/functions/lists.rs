@@ -30,7 +30,7 @@ use crate::{
 /// - `lookup('name', Utf8View, 'column')`: the value in the row of the key, see [`Lookup`].
 ///
 /// They fail when a list does not exist, which loading a rule reports before.
-pub fn functions(lists: &Arc<Lists>) -> [ScalarUDF; 4] {
+pub(crate) fn functions(lists: &Arc<Lists>) -> [ScalarUDF; 4] {
     let (members, names, words) = (Arc::clone(lists), Arc::clone(lists), words(lists));
     let texts = [DataType::Utf8View, DataType::Utf8View];
     [

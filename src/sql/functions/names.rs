@@ -21,7 +21,7 @@ use crate::{
 /// - `company_core(Utf8View) -> Utf8View`: see [`company::core`];
 /// - `name_similarity(Utf8View, Utf8View) -> Decimal128(38, 18)`, 0 to 1: see [`company::similarity`];
 /// - `suspicious_text(Utf8View) -> Boolean`: whether something is hidden in it, see [`suspicious`].
-pub fn functions() -> [ScalarUDF; 4] {
+pub(crate) fn functions() -> [ScalarUDF; 4] {
     let text = [DataType::Utf8View];
     [
         immutable("normal_name", &text, DataType::Utf8View, |args| changed(args, normal_name)),

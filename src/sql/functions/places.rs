@@ -91,11 +91,11 @@ const LEFT_MIN: usize = 3;
 
 /// Province, city and county, as far as a name has them, without their endings.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Places<'n>([Option<&'n str>; 3]);
+pub(crate) struct Places<'n>([Option<&'n str>; 3]);
 
 impl<'n> Places<'n> {
     /// Puts a place in at its rank if the name has none there.
-    pub fn add(&mut self, name: &'n str) {
+    pub(crate) fn add(&mut self, name: &'n str) {
         if let Some((rank, place, _)) = (0..3).find_map(|rank| at(name, rank)) {
             self.0[rank].get_or_insert(place);
         }
@@ -103,7 +103,7 @@ impl<'n> Places<'n> {
 
     /// Whether both name a place of one rank, not the same, and neither's narrowest place is among the other's.
     #[must_use]
-    pub fn differ(&self, other: &Self) -> bool {
+    pub(crate) fn differ(&self, other: &Self) -> bool {
         let narrowest = |places: &Self| places.0.iter().rev().copied().flatten().next();
         let (Some(a), Some(b)) = (narrowest(self), narrowest(other)) else { return false };
         let ranks = self.0.iter().zip(&other.0);
@@ -114,7 +114,7 @@ impl<'n> Places<'n> {
 
 /// The places that a name begins with, and what follows them.
 #[must_use]
-pub fn leading(name: &str) -> (Places<'_>, &str) {
+pub(crate) fn leading(name: &str) -> (Places<'_>, &str) {
     let mut places = Places::default();
     let mut rest = name;
     for rank in 0..3 {
@@ -130,7 +130,7 @@ pub fn leading(name: &str) -> (Places<'_>, &str) {
 
 /// The text, if it is one place and nothing else.
 #[must_use]
-pub fn whole(text: &str) -> Option<&str> {
+pub(crate) fn whole(text: &str) -> Option<&str> {
     (0..3).any(|rank| at(text, rank).is_some_and(|(_, _, left)| left.is_empty())).then_some(text)
 }
 

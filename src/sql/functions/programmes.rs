@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// `achievement(target, actual, direction) -> Decimal(38, 18)`: see [`achievement`]; a missing direction is `at_least`.
-pub fn functions() -> [ScalarUDF; 1] {
+pub(crate) fn functions() -> [ScalarUDF; 1] {
     [immutable("achievement", &[NUMBER_TYPE, NUMBER_TYPE, DataType::Utf8View], RATIO_TYPE, shares)]
 }
 

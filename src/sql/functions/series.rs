@@ -22,7 +22,7 @@ const SHORT_MONTH: i128 = 28 * SHORT_DAY;
 ///
 /// # Errors
 /// If an argument cannot be read.
-pub fn steps(given: &Given<'_>) -> Result<Sizes> {
+pub(crate) fn steps(given: &Given<'_>) -> Result<Sizes> {
     let Some(first) = given.array(0)? else { return Ok(Sizes::nothing()) };
     match first.data_type().is_integer() || first.data_type().is_null() {
         true => of_numbers(given),

@@ -12,7 +12,7 @@ const ITEM: u64 = 8;
 
 /// A number for each row; one for all of them where it is a constant's.
 #[derive(Debug, Clone)]
-pub struct Sizes(Vec<u64>);
+pub(crate) struct Sizes(Vec<u64>);
 
 impl FromIterator<u64> for Sizes {
     fn from_iter<I: IntoIterator<Item = u64>>(sizes: I) -> Self {
@@ -22,17 +22,17 @@ impl FromIterator<u64> for Sizes {
 
 impl Sizes {
     /// Of a value that is not there.
-    pub const fn nothing() -> Self {
+    pub(crate) const fn nothing() -> Self {
         Self(Vec::new())
     }
 
     /// The same for all rows.
-    pub fn always(size: u64) -> Self {
+    pub(crate) fn always(size: u64) -> Self {
         Self(vec![size])
     }
 
     /// The bytes of each value: of text its length, of lists the sum of their items, of the others their width.
-    pub fn of(array: &ArrayRef) -> Self {
+    pub(crate) fn of(array: &ArrayRef) -> Self {
         let rows = 0..array.len();
         let length = |len: usize, row: usize| if array.is_null(row) { 0 } else { len as u64 };
         match array.data_type() {
@@ -83,7 +83,7 @@ impl Sizes {
     }
 
     /// The size of a row.
-    pub fn at(&self, row: usize) -> u64 {
+    pub(crate) fn at(&self, row: usize) -> u64 {
         match &self.0[..] {
             [] => 0,
             [one] => *one,
@@ -92,7 +92,7 @@ impl Sizes {
     }
 
     /// All of them, as far as they are told row by row.
-    pub fn sum(&self, rows: usize) -> u64 {
+    pub(crate) fn sum(&self, rows: usize) -> u64 {
         match &self.0[..] {
             [one] => one.saturating_mul(rows as u64),
             _ => (0..rows).fold(0, |sum: u64, row| sum.saturating_add(self.at(row))),
@@ -101,7 +101,7 @@ impl Sizes {
 
     /// None less than this.
     #[must_use]
-    pub fn at_least(self, least: u64) -> Self {
+    pub(crate) fn at_least(self, least: u64) -> Self {
         if self.0.is_empty() {
             Self::always(least)
         } else {
@@ -111,12 +111,12 @@ impl Sizes {
 
     /// Each so many times.
     #[must_use]
-    pub fn times(self, factor: u64) -> Self {
+    pub(crate) fn times(self, factor: u64) -> Self {
         self.0.into_iter().map(|size| size.saturating_mul(factor)).collect()
     }
 
     /// What follows from the whole numbers of several columns.
-    pub fn zip(columns: &[Option<ArrayRef>], size: impl Fn(&[Option<i64>]) -> u64) -> Self {
+    pub(crate) fn zip(columns: &[Option<ArrayRef>], size: impl Fn(&[Option<i64>]) -> u64) -> Self {
         let rows = columns.iter().flatten().map(Array::len).max().unwrap_or(0);
         let value = |column: &Option<ArrayRef>, row: usize| {
             let column = column.as_ref()?.as_primitive::<Int64Type>();
@@ -158,7 +158,7 @@ fn lists(array: &ArrayRef) -> Option<(Vec<Range<usize>>, ArrayRef)> {
 }
 
 /// How many items each value has, with the items of those that are lists themselves; a value that is no list has none.
-pub fn items(array: &ArrayRef) -> Sizes {
+pub(crate) fn items(array: &ArrayRef) -> Sizes {
     let Some((places, values)) = lists(array) else { return Sizes::nothing() };
     let inner = items(&values);
     let count = |place: Range<usize>| {
@@ -169,7 +169,7 @@ pub fn items(array: &ArrayRef) -> Sizes {
 }
 
 /// How long the items of each list are as text, at most.
-pub fn widest_text(array: &ArrayRef) -> Sizes {
+pub(crate) fn widest_text(array: &ArrayRef) -> Sizes {
     let Some((places, values)) = lists(array) else { return Sizes::of(array) };
     let texts = match values.data_type() {
         text if text.is_string() => Sizes::of(&values),
@@ -183,7 +183,7 @@ pub fn widest_text(array: &ArrayRef) -> Sizes {
 }
 
 /// The bytes of all values of a column, as they are: what views share counts for each.
-pub fn bytes(array: &ArrayRef) -> u64 {
+pub(crate) fn bytes(array: &ArrayRef) -> u64 {
     match array.as_string_view_opt() {
         Some(texts) => {
             let lengths = texts.lengths().enumerate().filter(|(row, _)| texts.is_valid(*row));

@@ -30,7 +30,7 @@ pub struct Deed<'d> {
 }
 
 /// Adds a record.
-pub fn record(summed: &Summed<'_>, at: i64, actor: &Actor, deed: Deed<'_>) -> rusqlite::Result<()> {
+pub(crate) fn record(summed: &Summed<'_>, at: i64, actor: &Actor, deed: Deed<'_>) -> rusqlite::Result<()> {
     reach_in("audit.record")?;
     let Deed { action, subject, result, detail } = deed;
     let texts = [&*actor.who, &*actor.place, action, subject, result, detail].map(ValueRef::from);
@@ -40,7 +40,7 @@ pub fn record(summed: &Summed<'_>, at: i64, actor: &Actor, deed: Deed<'_>) -> ru
 }
 
 /// The word for what was done.
-pub const DONE: &str = "done";
+pub(crate) const DONE: &str = "done";
 
 /// A record as it is read.
 #[derive(Debug, Clone, Serialize)]

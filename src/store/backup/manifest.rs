@@ -13,7 +13,7 @@ use super::failed;
 use crate::{private, say, store::StoreError};
 
 /// The name of the manifest. A directory that has one is a backup, and no daemon runs on it.
-pub const MANIFEST: &str = "backup.json";
+pub(crate) const MANIFEST: &str = "backup.json";
 
 /// The manifest of a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,7 +129,7 @@ impl Manifest {
 ///
 /// # Errors
 /// If it cannot be read.
-pub fn contents(path: &Path) -> std::io::Result<Contents> {
+pub(crate) fn contents(path: &Path) -> std::io::Result<Contents> {
     copy(&mut File::open(path)?, &mut std::io::sink())
 }
 
@@ -137,7 +137,7 @@ pub fn contents(path: &Path) -> std::io::Result<Contents> {
 ///
 /// # Errors
 /// If it cannot be read or written.
-pub fn copy(from: &mut impl Read, to: &mut impl Write) -> std::io::Result<Contents> {
+pub(crate) fn copy(from: &mut impl Read, to: &mut impl Write) -> std::io::Result<Contents> {
     let mut hasher = blake3::Hasher::new();
     let mut buffer = vec![0; 1 << 20];
     let mut bytes = 0;

@@ -13,7 +13,7 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags, backup, backup::StepResult};
 
-pub use manifest::{Contents, MANIFEST, Manifest};
+pub(crate) use manifest::{Contents, MANIFEST, Manifest};
 use unfinished::Unfinished;
 
 use super::{

@@ -22,7 +22,7 @@ const LOCK: &str = "lock";
 
 /// A directory that is being made. Dropped without [`Self::finish`], it goes away.
 #[derive(Debug)]
-pub struct Unfinished {
+pub(crate) struct Unfinished {
     target: PathBuf,
     dir: PathBuf,
     lock: Option<StateLock>,
@@ -33,7 +33,7 @@ impl Unfinished {
     ///
     /// # Errors
     /// If `target` exists, another process makes it at this moment, or nothing can be written there.
-    pub fn start(target: &Path) -> Result<Self, StoreError> {
+    pub(crate) fn start(target: &Path) -> Result<Self, StoreError> {
         if std::fs::symlink_metadata(target).is_ok() {
             return Err(StoreError::Exists(target.to_owned()));
         }
@@ -57,7 +57,7 @@ impl Unfinished {
     }
 
     /// Where the files go.
-    pub fn dir(&self) -> &Path {
+    pub(crate) fn dir(&self) -> &Path {
         &self.dir
     }
 
@@ -65,7 +65,7 @@ impl Unfinished {
     ///
     /// # Errors
     /// If that is impossible.
-    pub fn finish(mut self, folders: &[&str]) -> Result<(), StoreError> {
+    pub(crate) fn finish(mut self, folders: &[&str]) -> Result<(), StoreError> {
         let give_name = || {
             std::fs::remove_file(self.dir.join(LOCK))?;
             folders.iter().try_for_each(|folder| sync(&self.dir.join(folder)))?;

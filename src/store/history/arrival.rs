@@ -31,7 +31,7 @@ struct Sorted {
 }
 
 /// The merge.
-pub struct ByArrival {
+pub(crate) struct ByArrival {
     dir: PathBuf,
     /// The first arrival that each file not loaded yet can have, in order.
     waiting: std::vec::IntoIter<i64>,
@@ -43,7 +43,7 @@ pub struct ByArrival {
 
 impl ByArrival {
     /// Of `files`, which are sorted by their first block.
-    pub fn new(
+    pub(crate) fn new(
         dir: &std::path::Path,
         files: Vec<SealedFile>,
         shape: &Shape,

@@ -21,7 +21,7 @@ use crate::{
 
 /// What is known of a block without reading it.
 #[derive(Debug, Clone, Copy)]
-pub struct BlockInfo {
+pub(crate) struct BlockInfo {
     /// Its number.
     pub seq: i64,
     /// Events in it.
@@ -31,7 +31,7 @@ pub struct BlockInfo {
 }
 
 /// The blocks that can have selected events, in order.
-pub fn list(connection: &Connection, select: &Select) -> rusqlite::Result<Vec<BlockInfo>> {
+pub(crate) fn list(connection: &Connection, select: &Select) -> rusqlite::Result<Vec<BlockInfo>> {
     let sql = "SELECT seq, events, first_at, last_at FROM journal INDEXED BY journal_times ORDER BY seq";
     let mut statement = connection.prepare_cached(sql)?;
     let rows = statement.query_map([], |row| {
@@ -55,7 +55,7 @@ pub fn list(connection: &Connection, select: &Select) -> rusqlite::Result<Vec<Bl
 ///
 /// # Errors
 /// If the block is damaged or the database cannot be read.
-pub fn read(
+pub(crate) fn read(
     snapshot: &Snapshot,
     info: &BlockInfo,
     shape: &Shape,

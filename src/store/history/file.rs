@@ -37,7 +37,7 @@ use crate::{event::Column, say};
 const ROWS: usize = 32 << 10;
 
 /// What was found wrong with a sealed file.
-pub fn damaged(dir: &Path, file: &SealedFile, what: impl std::fmt::Display) -> StoreError {
+pub(crate) fn damaged(dir: &Path, file: &SealedFile, what: impl std::fmt::Display) -> StoreError {
     StoreError::SealedFile { path: file.path(dir), what: what.to_string() }
 }
 
@@ -45,7 +45,10 @@ pub fn damaged(dir: &Path, file: &SealedFile, what: impl std::fmt::Display) -> S
 ///
 /// # Errors
 /// If it is missing, damaged or no Parquet file.
-pub fn open(dir: &Path, sealed: &SealedFile) -> Result<ParquetRecordBatchReaderBuilder<File>, StoreError> {
+pub(crate) fn open(
+    dir: &Path,
+    sealed: &SealedFile,
+) -> Result<ParquetRecordBatchReaderBuilder<File>, StoreError> {
     let file = verified(dir, sealed)?;
     ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| damaged(dir, sealed, e))
 }
@@ -81,7 +84,7 @@ fn verified(dir: &Path, sealed: &SealedFile) -> Result<File, StoreError> {
 ///
 /// # Errors
 /// If not.
-pub fn verify(dir: &Path, sealed: &SealedFile) -> Result<(), StoreError> {
+pub(crate) fn verify(dir: &Path, sealed: &SealedFile) -> Result<(), StoreError> {
     check_size(dir, sealed)?;
     let mut file = File::open(sealed.path(dir)).map_err(|e| damaged(dir, sealed, e))?;
     check(dir, sealed, &mut file)
@@ -107,7 +110,7 @@ fn check(dir: &Path, sealed: &SealedFile, file: &mut File) -> Result<(), StoreEr
 ///
 /// # Errors
 /// If the file is damaged.
-pub fn read(
+pub(crate) fn read(
     dir: &Path,
     sealed: &SealedFile,
     shape: &Shape,

@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// Opens the journal, and says which of its events are there.
-pub type Open = dyn Fn() -> Result<(History, Select), StoreError> + Send + Sync;
+pub(crate) type Open = dyn Fn() -> Result<(History, Select), StoreError> + Send + Sync;
 
 /// The events of one type, as [`super::JournalTable`] has them, but of the time at which they are read.
 #[derive(Clone)]

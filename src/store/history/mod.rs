@@ -1,7 +1,7 @@
 //! Reading the whole journal, sealed files and blocks, as of one moment, beside a running daemon.
 
 mod arrival;
-pub mod block;
+pub(crate) mod block;
 pub(super) mod file;
 mod lasting;
 pub(super) mod parallel;
@@ -64,7 +64,7 @@ pub struct History {
 
 /// A read transaction, and the sealed files it sees.
 #[derive(Debug)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     pub dir: PathBuf,
     connection: Mutex<Connection>,
     pub files: Vec<SealedFile>,
@@ -72,7 +72,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    pub fn connection(&self) -> MutexGuard<'_, Connection> {
+    pub(crate) fn connection(&self) -> MutexGuard<'_, Connection> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

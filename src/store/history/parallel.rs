@@ -16,10 +16,10 @@ enum Part<T> {
 
 /// A thread ended in the middle of a job; this is a bug.
 #[derive(Debug, Clone, Copy)]
-pub struct Lost;
+pub(crate) struct Lost;
 
 /// The results. When it is dropped the threads end.
-pub struct Ordered<T> {
+pub(crate) struct Ordered<T> {
     jobs: Receiver<Receiver<Part<T>>>,
     current: Option<Receiver<Part<T>>>,
 }
@@ -27,7 +27,7 @@ pub struct Ordered<T> {
 impl<T: Send + 'static> Ordered<T> {
     /// Does `work` for each job on `threads` threads, which are at most that many jobs ahead of the reader. `work`
     /// gives results to the function it gets, and ends when that says `false`.
-    pub fn new<J: Send + 'static>(
+    pub(crate) fn new<J: Send + 'static>(
         jobs: Vec<J>,
         threads: usize,
         work: impl Fn(J, &mut dyn FnMut(T) -> bool) + Send + Sync + 'static,

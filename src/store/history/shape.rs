@@ -15,7 +15,7 @@ use crate::journal::layout::{ARRIVAL, CONTENT_HASH};
 
 /// Columns of the event schema, then `arrival` and the content hash if they are asked for.
 #[derive(Debug, Clone)]
-pub struct Shape {
+pub(crate) struct Shape {
     /// The output.
     pub schema: SchemaRef,
     arrival: bool,
@@ -26,7 +26,11 @@ impl Shape {
     ///
     /// # Errors
     /// If there is no such place.
-    pub fn new(events: &SchemaRef, projection: Option<&[usize]>, arrival: bool) -> Result<Self, ArrowError> {
+    pub(crate) fn new(
+        events: &SchemaRef,
+        projection: Option<&[usize]>,
+        arrival: bool,
+    ) -> Result<Self, ArrowError> {
         let events = match projection {
             Some(projection) => events.project(projection)?,
             None => events.as_ref().clone(),
@@ -40,14 +44,14 @@ impl Shape {
 
     /// With the hash that tells a duplicate from a conflict.
     #[must_use]
-    pub fn with_content_hash(self) -> Self {
+    pub(crate) fn with_content_hash(self) -> Self {
         let mut fields = self.schema.fields().to_vec();
         fields.push(Arc::new(Field::new(CONTENT_HASH, DataType::UInt64, false)));
         Self { schema: Arc::new(Schema::new(fields)), ..self }
     }
 
     /// Whether a stored column must be decoded.
-    pub fn needs(&self, column: &str, select: &Select) -> bool {
+    pub(crate) fn needs(&self, column: &str, select: &Select) -> bool {
         let arrivals = self.arrival || select.after.is_some() || select.until.is_some();
         match column {
             ARRIVAL => arrivals,
@@ -59,7 +63,7 @@ impl Shape {
     ///
     /// # Errors
     /// If a stored column is of another type.
-    pub fn output(
+    pub(crate) fn output(
         &self,
         stored: &RecordBatch,
         arrivals: Option<&ArrayRef>,

@@ -22,7 +22,7 @@ use super::{
 use crate::alert::{Labels, Notification, Told, desk::Entry};
 
 /// Adds an entry. It is due with its group.
-pub fn add(summed: &Summed<'_>, alert_id: &str, entry: &Entry, times: Times) -> rusqlite::Result<()> {
+pub(crate) fn add(summed: &Summed<'_>, alert_id: &str, entry: &Entry, times: Times) -> rusqlite::Result<()> {
     let group = entry.group_key();
     let sql = "SELECT (SELECT min(due_at) FROM outbox WHERE group_key = ?1 AND held_by IS NULL),
                       (SELECT told_at FROM groups WHERE group_key = ?1)";

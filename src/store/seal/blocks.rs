@@ -32,7 +32,7 @@ const ROWS: usize = 8192;
 ///
 /// # Errors
 /// If a block is damaged or the database cannot be read.
-pub fn read(
+pub(crate) fn read(
     dir: &Path,
     connection: &Connection,
     first: i64,
@@ -81,14 +81,14 @@ static SEALED_EVENTS: LazyLock<SchemaRef> = LazyLock::new(|| {
 });
 
 /// A local day, and its events in the order of (`occurred_at`, `arrival`), as places: batch and row.
-pub struct Day {
+pub(crate) struct Day {
     /// The day, `2026-03-04`.
     pub name: String,
     places: Vec<(usize, usize)>,
 }
 
 /// The days that the events are of.
-pub fn days(batches: &[RecordBatch], calendar: &Calendar) -> Vec<Day> {
+pub(crate) fn days(batches: &[RecordBatch], calendar: &Calendar) -> Vec<Day> {
     // Blocks are in the order of arrival, so places are.
     let mut order: Vec<(i64, usize, usize)> = Vec::new();
     for (number, batch) in batches.iter().enumerate() {
@@ -112,7 +112,7 @@ pub fn days(batches: &[RecordBatch], calendar: &Calendar) -> Vec<Day> {
 
 impl Day {
     /// The columns that have values on this day.
-    pub fn schema(&self, batches: &[RecordBatch]) -> SchemaRef {
+    pub(crate) fn schema(&self, batches: &[RecordBatch]) -> SchemaRef {
         let has_value =
             |at: usize| self.places.iter().any(|(batch, row)| batches[*batch].column(at).is_valid(*row));
         let fields = SEALED.fields().iter().enumerate().filter(|(at, _)| has_value(*at));
@@ -120,7 +120,7 @@ impl Day {
     }
 
     /// Its events in batches, one after another, so that there are never two copies of all.
-    pub fn events(
+    pub(crate) fn events(
         &self,
         batches: &[RecordBatch],
         schema: &SchemaRef,

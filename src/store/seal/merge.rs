@@ -31,7 +31,7 @@ const ROWS: usize = 8192;
 ///
 /// # Errors
 /// If one of them is damaged or the new one cannot be written.
-pub fn merge(dir: &Path, files: &[SealedFile]) -> Result<SealedFile, StoreError> {
+pub(crate) fn merge(dir: &Path, files: &[SealedFile]) -> Result<SealedFile, StoreError> {
     let mut present = BTreeSet::new();
     let mut readers = Vec::new();
     for sealed in files {

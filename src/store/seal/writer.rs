@@ -43,7 +43,7 @@ const BLOOM_FALSE_POSITIVES: f64 = 0.01;
 const ZSTD_LEVEL: i32 = 9;
 
 /// A sealed file under construction. Batches come in the order of (`occurred_at`, `arrival`).
-pub struct SealedWriter {
+pub(crate) struct SealedWriter {
     dir: PathBuf,
     day: String,
     unfinished: PathBuf,
@@ -59,7 +59,7 @@ impl SealedWriter {
     ///
     /// # Errors
     /// If the file cannot be made.
-    pub fn create(dir: &Path, day: &str, schema: &SchemaRef) -> Result<Self, StoreError> {
+    pub(crate) fn create(dir: &Path, day: &str, schema: &SchemaRef) -> Result<Self, StoreError> {
         let unfinished = dir.join(FOLDER).join(format!("{day}{UNFINISHED}"));
         let file = private::create(&unfinished)
             .map_err(|error| StoreError::Seal { path: unfinished.clone(), error })?;
@@ -83,7 +83,7 @@ impl SealedWriter {
     ///
     /// # Errors
     /// If they cannot be written.
-    pub fn write(&mut self, batch: &RecordBatch) -> Result<(), StoreError> {
+    pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<(), StoreError> {
         let times = batch.column_by_name(Column::OccurredAt.spec().name);
         let times = times.and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>());
         let arrivals = batch.column_by_name(ARRIVAL).and_then(|c| c.as_primitive_opt::<Int64Type>());
@@ -101,7 +101,7 @@ impl SealedWriter {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn finish(mut self) -> Result<SealedFile, StoreError> {
+    pub(crate) fn finish(mut self) -> Result<SealedFile, StoreError> {
         let unfinished = self.unfinished;
         let fail = |error| StoreError::Seal { path: unfinished.clone(), error };
         self.writer.finish().map_err(|e| broken(&unfinished, e))?;
@@ -132,7 +132,7 @@ impl SealedWriter {
 ///
 /// # Errors
 /// If the folder cannot be synchronised.
-pub fn settle(dir: &Path) -> Result<(), StoreError> {
+pub(crate) fn settle(dir: &Path) -> Result<(), StoreError> {
     sync_folder(dir).map_err(|error| unsure(&dir.join(FOLDER), &error))?;
     reach(dir, "seal.settled")
 }

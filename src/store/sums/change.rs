@@ -8,7 +8,7 @@ use super::{META, Sum, Table, stored};
 use crate::store::named::insert;
 
 /// The sum of a table while a transaction changes its rows.
-pub struct Change<'t> {
+pub(crate) struct Change<'t> {
     transaction: &'t Connection,
     table: &'static Table,
     row: String,
@@ -17,24 +17,24 @@ pub struct Change<'t> {
 
 impl<'t> Change<'t> {
     /// Nothing is changed yet.
-    pub fn of(transaction: &'t Connection, table: &'static Table) -> Self {
+    pub(crate) fn of(transaction: &'t Connection, table: &'static Table) -> Self {
         Self { transaction, table, row: rows_where(table, table.key), by: 0 }
     }
 
     /// Takes a row out of the sum, if it is there, before it is changed or deleted.
-    pub fn before(&mut self, key: impl Params) -> rusqlite::Result<()> {
+    pub(crate) fn before(&mut self, key: impl Params) -> rusqlite::Result<()> {
         self.by = self.by.wrapping_sub(Sum::of_rows(self.transaction, &self.row, key)?);
         Ok(())
     }
 
     /// Adds a row as it is now.
-    pub fn after(&mut self, key: impl Params) -> rusqlite::Result<()> {
+    pub(crate) fn after(&mut self, key: impl Params) -> rusqlite::Result<()> {
         self.by = self.by.wrapping_add(Sum::of_rows(self.transaction, &self.row, key)?);
         Ok(())
     }
 
     /// Stores the sum.
-    pub fn end(self) -> rusqlite::Result<()> {
+    pub(crate) fn end(self) -> rusqlite::Result<()> {
         store(self.transaction, self.table, self.by)
     }
 }
@@ -55,23 +55,23 @@ fn store(transaction: &Connection, table: &Table, by: u64) -> rusqlite::Result<(
 
 /// What a transaction changes in several tables, until [`Changes::end`] stores it.
 #[derive(Debug, Default)]
-pub struct Changes(RefCell<BTreeMap<&'static str, (&'static Table, u64)>>);
+pub(crate) struct Changes(RefCell<BTreeMap<&'static str, (&'static Table, u64)>>);
 
 impl Changes {
     /// The transaction whose changes these are.
-    pub fn within<'t>(&'t self, transaction: &'t Connection) -> Summed<'t> {
+    pub(crate) fn within<'t>(&'t self, transaction: &'t Connection) -> Summed<'t> {
         Summed { transaction, changes: self }
     }
 
     /// Stores the sums.
-    pub fn end(&self, transaction: &Connection) -> rusqlite::Result<()> {
+    pub(crate) fn end(&self, transaction: &Connection) -> rusqlite::Result<()> {
         self.0.take().into_values().try_for_each(|(table, by)| store(transaction, table, by))
     }
 }
 
 /// A transaction that keeps the sums of what it changes.
 #[derive(Debug, Clone, Copy)]
-pub struct Summed<'t> {
+pub(crate) struct Summed<'t> {
     /// The transaction.
     pub transaction: &'t Connection,
     changes: &'t Changes,
@@ -79,7 +79,7 @@ pub struct Summed<'t> {
 
 impl Summed<'_> {
     /// Does `work`, which changes the rows of one key.
-    pub fn change<T>(
+    pub(crate) fn change<T>(
         &self,
         table: &'static Table,
         key: impl Params + Copy,
@@ -89,7 +89,7 @@ impl Summed<'_> {
     }
 
     /// Does `work`, which changes the rows of a condition that holds of them before and after.
-    pub fn change_where<T>(
+    pub(crate) fn change_where<T>(
         &self,
         table: &'static Table,
         condition: &str,
@@ -105,7 +105,7 @@ impl Summed<'_> {
     }
 
     /// Adds a row that `work` has inserted.
-    pub fn inserted(&self, table: &'static Table, key: impl Params) -> rusqlite::Result<()> {
+    pub(crate) fn inserted(&self, table: &'static Table, key: impl Params) -> rusqlite::Result<()> {
         self.add(table, Sum::of_rows(self.transaction, &rows_where(table, table.key), key)?);
         Ok(())
     }
@@ -118,7 +118,7 @@ impl Summed<'_> {
 }
 
 /// Changes one number of `meta`.
-pub fn set_meta(transaction: &Connection, name: &str, value: i64) -> rusqlite::Result<()> {
+pub(crate) fn set_meta(transaction: &Connection, name: &str, value: i64) -> rusqlite::Result<()> {
     let mut change = Change::of(transaction, &META);
     change.before([name])?;
     insert!(transaction, "INSERT OR REPLACE INTO meta", { name, value })?;
@@ -127,7 +127,7 @@ pub fn set_meta(transaction: &Connection, name: &str, value: i64) -> rusqlite::R
 }
 
 /// Takes a number out of `meta`.
-pub fn remove_meta(transaction: &Connection, name: &str) -> rusqlite::Result<()> {
+pub(crate) fn remove_meta(transaction: &Connection, name: &str) -> rusqlite::Result<()> {
     let mut change = Change::of(transaction, &META);
     change.before([name])?;
     transaction.prepare_cached("DELETE FROM meta WHERE name = ?1")?.execute([name])?;
@@ -136,7 +136,7 @@ pub fn remove_meta(transaction: &Connection, name: &str) -> rusqlite::Result<()>
 }
 
 /// A number of `meta`; 0 if it is not there.
-pub fn meta(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
+pub(crate) fn meta(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
     let mut read = connection.prepare_cached("SELECT value FROM meta WHERE name = ?1")?;
     match read.query_row([name], |row| row.get(0)) {
         Err(rusqlite::Error::QueryReturnedNoRows) => Ok(0),

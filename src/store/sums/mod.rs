@@ -19,8 +19,8 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 use super::{StoreError, explain, named::insert};
 use crate::say;
 
-pub use change::{Change, Changes, Summed, meta, remove_meta, set_meta};
-pub use tables::*;
+pub(crate) use change::{Change, Changes, Summed, meta, remove_meta, set_meta};
+pub(crate) use tables::*;
 
 /// Indexes that answers hang on: what a table and its index say of the same rows must agree.
 const INDEXES: [(&str, &str, &str); 2] = [
@@ -29,7 +29,7 @@ const INDEXES: [(&str, &str, &str); 2] = [
 ];
 
 /// What the sums need in the database. A state of a version before 5 may have it or not.
-pub const SCHEMA: &str =
+pub(crate) const SCHEMA: &str =
     "CREATE TABLE IF NOT EXISTS sums (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;";
 
 /// What is wrong with a table's sum. It travels as an error of the database; `explain` finds it there.
@@ -64,12 +64,12 @@ impl From<Damage> for rusqlite::Error {
 }
 
 /// Whether there are sums already.
-pub fn begun(connection: &Connection) -> rusqlite::Result<bool> {
+pub(crate) fn begun(connection: &Connection) -> rusqlite::Result<bool> {
     connection.prepare("SELECT 1 FROM sums")?.exists([])
 }
 
 /// Sums what has no sum yet of these tables: a state of before there were sums is believed as it is.
-pub fn begin(connection: &Connection, tables: &[&Table]) -> rusqlite::Result<()> {
+pub(crate) fn begin(connection: &Connection, tables: &[&Table]) -> rusqlite::Result<()> {
     for table in tables {
         if !is_there(connection, table)? {
             let sum = Sum::of(connection, table)?.0.cast_signed();
@@ -80,7 +80,7 @@ pub fn begin(connection: &Connection, tables: &[&Table]) -> rusqlite::Result<()>
 }
 
 /// Forgets the sum of a table, because what is summed of it is something else from now on.
-pub fn forget(connection: &Connection, table: &Table) -> rusqlite::Result<()> {
+pub(crate) fn forget(connection: &Connection, table: &Table) -> rusqlite::Result<()> {
     connection.execute("DELETE FROM sums WHERE name = ?1", [table.name]).map(|_| ())
 }
 
@@ -89,14 +89,17 @@ fn is_there(connection: &Connection, table: &Table) -> rusqlite::Result<bool> {
 }
 
 /// Rows of `sums` that no table has.
-pub fn unknown(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+pub(crate) fn unknown(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut statement = connection.prepare("SELECT name FROM sums ORDER BY name")?;
     let names: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
     Ok(names.into_iter().filter(|name| ALL.iter().all(|table| table.name != name)).collect())
 }
 
 /// The first of these tables whose sum is missing.
-pub fn first_missing(connection: &Connection, tables: &[&'static Table]) -> rusqlite::Result<Option<Damage>> {
+pub(crate) fn first_missing(
+    connection: &Connection,
+    tables: &[&'static Table],
+) -> rusqlite::Result<Option<Damage>> {
     for table in tables {
         if !is_there(connection, table)? {
             return Ok(Some(Damage::Missing(table.name)));
@@ -115,7 +118,7 @@ fn stored(connection: &Connection, table: &Table) -> rusqlite::Result<Sum> {
 
 /// The sum of some rows.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Sum(u64);
+pub(crate) struct Sum(u64);
 
 impl Sum {
     fn of(connection: &Connection, table: &Table) -> rusqlite::Result<Self> {
@@ -138,7 +141,7 @@ impl Sum {
     }
 
     /// Adds a row, of which these columns are summed.
-    pub fn add(&mut self, row: &Row<'_>, columns: Range<usize>) -> rusqlite::Result<()> {
+    pub(crate) fn add(&mut self, row: &Row<'_>, columns: Range<usize>) -> rusqlite::Result<()> {
         self.0 = self.0.wrapping_add(hash(row, columns)?);
         Ok(())
     }
@@ -170,7 +173,7 @@ fn hash(row: &Row<'_>, columns: Range<usize>) -> rusqlite::Result<u64> {
 }
 
 /// The columns of a table, in the order in which they are summed.
-pub const fn columns(table: &Table) -> &'static str {
+pub(crate) const fn columns(table: &Table) -> &'static str {
     table.columns
 }
 
@@ -178,7 +181,7 @@ pub const fn columns(table: &Table) -> &'static str {
 ///
 /// # Errors
 /// If it is another one.
-pub fn expect(dir: &Path, connection: &Connection, table: &Table, sum: Sum) -> Result<(), StoreError> {
+pub(crate) fn expect(dir: &Path, connection: &Connection, table: &Table, sum: Sum) -> Result<(), StoreError> {
     stored(connection, table)
         .and_then(|stored| if stored == sum { Ok(()) } else { Err(Damage::Differs(table.name).into()) })
         .map_err(|error| explain(dir, error))
@@ -188,7 +191,7 @@ pub fn expect(dir: &Path, connection: &Connection, table: &Table, sum: Sum) -> R
 ///
 /// # Errors
 /// If they differ, or the table cannot be read.
-pub fn check(dir: &Path, connection: &Connection, table: &Table) -> Result<(), StoreError> {
+pub(crate) fn check(dir: &Path, connection: &Connection, table: &Table) -> Result<(), StoreError> {
     matches(connection, table).map_err(|error| explain(dir, error))
 }
 
@@ -196,7 +199,7 @@ pub fn check(dir: &Path, connection: &Connection, table: &Table) -> Result<(), S
 ///
 /// # Errors
 /// If they differ, or the table cannot be read.
-pub fn matches(connection: &Connection, table: &Table) -> rusqlite::Result<()> {
+pub(crate) fn matches(connection: &Connection, table: &Table) -> rusqlite::Result<()> {
     match Sum::of(connection, table)? == stored(connection, table)? {
         true => Ok(()),
         false => Err(Damage::Differs(table.name).into()),
@@ -207,7 +210,7 @@ pub fn matches(connection: &Connection, table: &Table) -> rusqlite::Result<()> {
 ///
 /// # Errors
 /// If one has other rows than its table.
-pub fn check_indexes(dir: &Path, connection: &Connection) -> Result<(), StoreError> {
+pub(crate) fn check_indexes(dir: &Path, connection: &Connection) -> Result<(), StoreError> {
     for (table, index, columns) in INDEXES {
         let over = |how: &str| Sum::over(connection, &format!("SELECT {columns} FROM {table} {how}"));
         let fail = |error| explain(dir, error);

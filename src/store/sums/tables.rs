@@ -2,7 +2,7 @@
 
 /// A table with a sum.
 #[derive(Debug)]
-pub struct Table {
+pub(crate) struct Table {
     /// Its name.
     pub name: &'static str,
     /// What is summed. A version that adds a column sums the table anew in its migration.
@@ -12,46 +12,46 @@ pub struct Table {
 }
 
 /// How far partitions are read.
-pub const POSITIONS: Table = Table {
+pub(crate) const POSITIONS: Table = Table {
     name: "positions",
     columns: "source, partition, \"offset\", records, token",
     key: "source = ?1 AND partition = ?2",
 };
 /// Blocks by their checksums; the blocks themselves are compared with those when they are read.
-pub const JOURNAL: Table =
+pub(crate) const JOURNAL: Table =
     Table { name: "journal", columns: "seq, events, first_at, last_at, checksum", key: "seq = ?1" };
 /// The register of sealed files.
-pub const SEALED: Table = Table {
+pub(crate) const SEALED: Table = Table {
     name: "sealed",
     columns: "file, day, first_at, last_at, events, first_seq, last_seq, bytes, checksum",
     key: "file = ?1",
 };
 /// Findings.
-pub const FINDINGS: Table = Table {
+pub(crate) const FINDINGS: Table = Table {
     name: "findings",
     columns: "seq, finding_id, rule_id, severity, mode, at, event_id, body",
     key: "seq = ?1",
 };
 /// The quarantine.
-pub const QUARANTINE: Table = Table {
+pub(crate) const QUARANTINE: Table = Table {
     name: "quarantine",
     columns: "seq, source, partition, record, reason, detail, raw, received_at, replayed_at",
     key: "seq = ?1",
 };
 /// The same as versions before 5 summed it.
-pub const QUARANTINE_BEFORE_5: Table = Table {
+pub(crate) const QUARANTINE_BEFORE_5: Table = Table {
     name: "quarantine",
     columns: "seq, source, partition, record, reason, detail, raw, received_at",
     key: "seq = ?1",
 };
 /// Rejected records that are only counted.
-pub const OVERFLOW: Table = Table {
+pub(crate) const OVERFLOW: Table = Table {
     name: "quarantine_overflow",
     columns: "source, partition, reason, records, first_record, last_record, bytes, digest, first_at, last_at",
     key: "source = ?1 AND partition = ?2 AND reason = ?3",
 };
 /// Balances at the checkpoint.
-pub const LINES: Table = Table {
+pub(crate) const LINES: Table = Table {
     name: "lines",
     columns: "budget_line_id, number, approved, fiscal_year, region_code, unit_code, unit_name, function_code, \
               economic_code, project_code, fund_type, total, executed, frozen, reserved, planned, transferred, \
@@ -59,7 +59,7 @@ pub const LINES: Table = Table {
     key: "budget_line_id = ?1",
 };
 /// The same as version 5 summed it.
-pub const LINES_BEFORE_6: Table = Table {
+pub(crate) const LINES_BEFORE_6: Table = Table {
     name: "lines",
     columns: "budget_line_id, number, approved, fiscal_year, region_code, unit_code, unit_name, function_code, \
               economic_code, project_code, fund_type, total, executed, frozen, reserved, planned, transferred, \
@@ -67,7 +67,7 @@ pub const LINES_BEFORE_6: Table = Table {
     key: "budget_line_id = ?1",
 };
 /// The same as versions before 5 summed it.
-pub const LINES_BEFORE_5: Table = Table {
+pub(crate) const LINES_BEFORE_5: Table = Table {
     name: "lines",
     columns: "budget_line_id, number, approved, fiscal_year, region_code, unit_code, unit_name, function_code, \
               economic_code, project_code, fund_type, total, executed, frozen, reserved, planned, transferred, \
@@ -75,143 +75,143 @@ pub const LINES_BEFORE_5: Table = Table {
     key: "budget_line_id = ?1",
 };
 /// Open applications at the checkpoint.
-pub const APPLICATIONS: Table =
+pub(crate) const APPLICATIONS: Table =
     Table { name: "applications", columns: "event_id, budget_line_id, amount", key: "event_id = ?1" };
 /// What is cleared of payments that have not come, at the checkpoint.
-pub const CONFIRMATIONS: Table =
+pub(crate) const CONFIRMATIONS: Table =
     Table { name: "confirmations", columns: "event_id, cleared", key: "event_id = ?1" };
 /// The last versions of records.
-pub const VERSIONS: Table =
+pub(crate) const VERSIONS: Table =
     Table { name: "versions", columns: "source, \"key\", at, body", key: "source = ?1 AND \"key\" = ?2" };
 /// Indicators at the checkpoint.
-pub const INDICATORS: Table = Table {
+pub(crate) const INDICATORS: Table = Table {
     name: "indicators",
     columns: "indicator_id, indicator_name, fiscal_year, project_code, region_code, unit_code, unit_name, \
               budget_line_id, target, actual, at_most, due, stated_at",
     key: "indicator_id = ?1",
 };
 /// When rules on a schedule were evaluated.
-pub const TICKS: Table =
+pub(crate) const TICKS: Table =
     Table { name: "ticks", columns: "at, rule_id, block", key: "at = ?1 AND rule_id = ?2" };
 /// How far event time has come.
-pub const WATERMARK: Table = Table { name: "watermark", columns: "id, value", key: "id = ?1" };
+pub(crate) const WATERMARK: Table = Table { name: "watermark", columns: "id, value", key: "id = ?1" };
 /// Numbers of the state.
-pub const META: Table = Table { name: "meta", columns: "name, value", key: "name = ?1" };
+pub(crate) const META: Table = Table { name: "meta", columns: "name, value", key: "name = ?1" };
 /// What the state was made with.
-pub const SETTINGS: Table = Table { name: "settings", columns: "name, value", key: "name = ?1" };
+pub(crate) const SETTINGS: Table = Table { name: "settings", columns: "name, value", key: "name = ?1" };
 /// Alerts.
-pub const ALERTS: Table = Table {
+pub(crate) const ALERTS: Table = Table {
     name: "alerts",
     columns: "alert_id, rule_id, \"key\", severity, state, unit_code, version, opened_at, changed_at, escalates_at, \
               body",
     key: "alert_id = ?1",
 };
 /// What happened to alerts.
-pub const ALERT_HISTORY: Table = Table {
+pub(crate) const ALERT_HISTORY: Table = Table {
     name: "alert_history",
     columns: "seq, alert_id, at, who, action, state, why, digest, facts",
     key: "seq = ?1",
 };
 /// The same as versions 5 to 9 summed it.
-pub const ALERT_HISTORY_BEFORE_10: Table = Table {
+pub(crate) const ALERT_HISTORY_BEFORE_10: Table = Table {
     name: "alert_history",
     columns: "seq, alert_id, at, who, action, state, why, digest",
     key: "seq = ?1",
 };
 /// Which findings are an alert's.
-pub const ALERT_FINDINGS: Table =
+pub(crate) const ALERT_FINDINGS: Table =
     Table { name: "alert_findings", columns: "alert_id, finding", key: "alert_id = ?1 AND finding = ?2" };
 /// The budget lines that keep an alert open; by the alert.
-pub const ALERT_LINES: Table =
+pub(crate) const ALERT_LINES: Table =
     Table { name: "alert_lines", columns: "rule_id, line, alert_id", key: "alert_id = ?1" };
 /// Silences.
-pub const SILENCES: Table =
+pub(crate) const SILENCES: Table =
     Table { name: "silences", columns: "silence_id, starts_at, ends_at, body", key: "silence_id = ?1" };
 /// What officers did with silences.
-pub const SILENCE_HISTORY: Table = Table {
+pub(crate) const SILENCE_HISTORY: Table = Table {
     name: "silence_history",
     columns: "seq, silence_id, at, who, action, body, digest",
     key: "seq = ?1",
 };
 /// Where histories end.
-pub const CHAINS: Table = Table { name: "chains", columns: "name, records, head", key: "name = ?1" };
+pub(crate) const CHAINS: Table = Table { name: "chains", columns: "name, records, head", key: "name = ?1" };
 /// What is to be told.
-pub const OUTBOX: Table = Table {
+pub(crate) const OUTBOX: Table = Table {
     name: "outbox",
     columns: "seq, alert_id, matter, route, sink, group_key, labels, due_at, received_at, held_by",
     key: "seq = ?1",
 };
 /// Groups that somebody was told of.
-pub const GROUPS: Table = Table {
+pub(crate) const GROUPS: Table = Table {
     name: "groups",
     columns: "group_key, route, sink, labels, thread, told_at, repeat_at",
     key: "group_key = ?1",
 };
 /// Their alerts; by the group.
-pub const GROUP_ALERTS: Table =
+pub(crate) const GROUP_ALERTS: Table =
     Table { name: "group_alerts", columns: "group_key, alert_id", key: "group_key = ?1" };
 /// What was told.
-pub const NOTIFICATIONS: Table = Table {
+pub(crate) const NOTIFICATIONS: Table = Table {
     name: "notifications",
     columns: "seq, id, sink, recipient, reason, state, attempts, next_at, created_at, ended_at, error, body",
     key: "id = ?1",
 };
 
 /// What was decided before money moved.
-pub const DECISIONS: Table = Table {
+pub(crate) const DECISIONS: Table = Table {
     name: "decisions",
     columns: "event_id, content, at, decision, budget_line_id, expires_at, body",
     key: "event_id = ?1",
 };
 
 /// Who let blocked applications pass.
-pub const OVERRIDES: Table = Table {
+pub(crate) const OVERRIDES: Table = Table {
     name: "overrides",
     columns: "override_id, application, at, used_by, body",
     key: "override_id = ?1",
 };
 
 /// People.
-pub const USERS: Table = Table {
+pub(crate) const USERS: Table = Table {
     name: "users",
     columns: "name, roles, created_at, created_by, disabled_at, seen_at",
     key: "name = ?1",
 };
 /// Tokens.
-pub const TOKENS: Table = Table {
+pub(crate) const TOKENS: Table = Table {
     name: "tokens",
     columns: "id, name, owner, roles, digest, created_at, created_by, expires_at, revoked_at, used_at",
     key: "id = ?1",
 };
 /// Who did what.
-pub const AUDIT: Table = Table {
+pub(crate) const AUDIT: Table = Table {
     name: "audit",
     columns: "seq, at, who, place, action, subject, result, detail, digest",
     key: "seq = ?1",
 };
 /// Seals of the audit log.
-pub const AUDIT_SEALS: Table =
+pub(crate) const AUDIT_SEALS: Table =
     Table { name: "audit_seals", columns: "records, at, head, \"key\", signature", key: "records = ?1" };
 
 /// Passwords.
-pub const CREDENTIALS: Table = Table {
+pub(crate) const CREDENTIALS: Table = Table {
     name: "credentials",
     columns: "name, password, set_at, set_by, totp_required, totp, totp_at, totp_step",
     key: "name = ?1",
 };
 /// Sessions.
-pub const SESSIONS: Table =
+pub(crate) const SESSIONS: Table =
     Table { name: "sessions", columns: "id, user, place, digest, began_at, seen_at", key: "id = ?1" };
 
 /// Which rules were proposed and approved.
-pub const RULE_SETS: Table = Table {
+pub(crate) const RULE_SETS: Table = Table {
     name: "rule_sets",
     columns: "digest, manifest, reason, proposed_at, proposed_by, approved_at, approved_by",
     key: "digest = ?1",
 };
 
 /// All of them.
-pub const ALL: &[&Table] = &[
+pub(crate) const ALL: &[&Table] = &[
     &POSITIONS,
     &JOURNAL,
     &SEALED,
@@ -250,15 +250,15 @@ pub const ALL: &[&Table] = &[
 ];
 
 /// Those that version 9 adds.
-pub const SINCE_9: &[&Table] = &[&OVERRIDES, &RULE_SETS];
+pub(crate) const SINCE_9: &[&Table] = &[&OVERRIDES, &RULE_SETS];
 
 /// Those that version 8 adds.
-pub const SINCE_8: &[&Table] = &[&DECISIONS, &VERSIONS, &CREDENTIALS, &SESSIONS];
+pub(crate) const SINCE_8: &[&Table] = &[&DECISIONS, &VERSIONS, &CREDENTIALS, &SESSIONS];
 
 /// Those that version 7 adds.
-pub const SINCE_7: &[&Table] = &[&USERS, &TOKENS, &AUDIT, &AUDIT_SEALS];
+pub(crate) const SINCE_7: &[&Table] = &[&USERS, &TOKENS, &AUDIT, &AUDIT_SEALS];
 /// Those that version 5 summed.
-pub const OF_5: &[&Table] = &[
+pub(crate) const OF_5: &[&Table] = &[
     &POSITIONS,
     &JOURNAL,
     &SEALED,
@@ -286,7 +286,7 @@ pub const OF_5: &[&Table] = &[
 ];
 
 /// Those that a state of version 4 has sums of, once it has any; `indicators` came last, in a transaction of its own.
-pub const BEFORE_5: &[&Table] = &[
+pub(crate) const BEFORE_5: &[&Table] = &[
     &POSITIONS,
     &JOURNAL,
     &SEALED,

@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-pub fn check(history: &History, schema: &SchemaRef) -> Result<Check, StoreError> {
+pub(crate) fn check(history: &History, schema: &SchemaRef) -> Result<Check, StoreError> {
     let snapshot = &history.snapshot;
     let blocks = block::list(&snapshot.connection(), &Select::default());
     let blocks = blocks.map_err(|e| explain(&snapshot.dir, e))?;

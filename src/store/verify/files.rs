@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-pub fn check(history: &History) -> Result<Check, StoreError> {
+pub(crate) fn check(history: &History) -> Result<Check, StoreError> {
     let snapshot = &history.snapshot;
     let files = snapshot.files.clone();
     let (count, bytes) = (files.len(), files.iter().map(|f| f.bytes).sum::<i64>());

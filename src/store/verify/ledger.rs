@@ -12,7 +12,7 @@ use crate::{
     store::{History, StoreError, checkpoint, query},
 };
 
-pub fn check(history: &History, schema: &SchemaRef) -> Result<Check, StoreError> {
+pub(crate) fn check(history: &History, schema: &SchemaRef) -> Result<Check, StoreError> {
     let snapshot = &history.snapshot;
     let retired = history.retired()?;
     if retired > 0 {

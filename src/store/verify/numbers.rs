@@ -18,7 +18,7 @@ const IDS: u64 = 64 << 20;
 
 /// Block numbers go on without gaps from the first block to the last, sealed or not, and positions, checkpoint and
 /// watermark can be read.
-pub fn check(history: &History) -> Result<Check, StoreError> {
+pub(crate) fn check(history: &History) -> Result<Check, StoreError> {
     let snapshot = &history.snapshot;
     let connection = snapshot.connection();
     let fail = |error| explain(&snapshot.dir, error);
@@ -89,7 +89,7 @@ pub fn check(history: &History) -> Result<Check, StoreError> {
 }
 
 /// Each event is there once.
-pub fn unique(history: &History) -> Result<Check, StoreError> {
+pub(crate) fn unique(history: &History) -> Result<Check, StoreError> {
     let events = history.events()?;
     let passes = events.div_ceil(IDS).max(1);
     let mut problems = Problems::default();
@@ -136,7 +136,7 @@ fn each_id(history: &History, columns: &[usize], mut take: impl FnMut(&str)) -> 
 }
 
 /// Findings can be read, and their columns are those of their bodies.
-pub fn findings(history: &History) -> Result<Check, StoreError> {
+pub(crate) fn findings(history: &History) -> Result<Check, StoreError> {
     let snapshot = &history.snapshot;
     let connection = snapshot.connection();
     let fail = |error| explain(&snapshot.dir, error);

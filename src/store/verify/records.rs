@@ -8,7 +8,7 @@ use crate::{
     store::{History, StoreError, chain, explain},
 };
 
-pub fn check(history: &History) -> Result<Check, StoreError> {
+pub(crate) fn check(history: &History) -> Result<Check, StoreError> {
     let snapshot = &history.snapshot;
     let connection = snapshot.connection();
     let fail = |error| explain(&snapshot.dir, error);

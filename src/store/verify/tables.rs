@@ -6,7 +6,7 @@ use crate::{
     store::{History, StoreError, explain, sums},
 };
 
-pub fn check(history: &History) -> Result<Check, StoreError> {
+pub(crate) fn check(history: &History) -> Result<Check, StoreError> {
     let snapshot = &history.snapshot;
     let connection = snapshot.connection();
     let mut problems = Problems::default();

@@ -9,10 +9,10 @@ use crate::{
 use saphyr::YamlData;
 
 /// What is expected of lines, by name.
-pub type Balances = Vec<(Placed, Vec<(Placed, Wanted)>)>;
+pub(crate) type Balances = Vec<(Placed, Vec<(Placed, Wanted)>)>;
 
 /// What is expected when all events up to a time have come.
-pub struct Moment {
+pub(crate) struct Moment {
     /// The time as it is written, and in microseconds.
     pub time: (String, i64),
     /// All findings up to then; `None` if they are not compared.
@@ -23,7 +23,7 @@ pub struct Moment {
 }
 
 /// A finding that is expected; what is missing is not compared.
-pub struct Expected {
+pub(crate) struct Expected {
     pub line: usize,
     pub rule: Option<Placed>,
     pub event: Option<String>,
@@ -34,7 +34,7 @@ pub struct Expected {
 }
 
 /// An alert that is expected; what is missing is not compared.
-pub struct ExpectedAlert {
+pub(crate) struct ExpectedAlert {
     pub line: usize,
     pub rule: Option<Placed>,
     /// Other fields of the alert by name.
@@ -44,7 +44,7 @@ pub struct ExpectedAlert {
 
 /// A value that is expected.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wanted {
+pub(crate) enum Wanted {
     Null,
     Text(String),
     List(Vec<String>),
@@ -57,12 +57,12 @@ const OTHERS: [&str; 5] = ["severity", "handling", "mode", "at", "summary"];
 const ALERT: &[&str] = &["rule", "key", "state", "severity", "handling", "findings", "summary"];
 const ALERT_OTHERS: [&str; 5] = ["state", "severity", "handling", "findings", "summary"];
 /// The names of a line's balances; the elapsed year is none.
-pub fn balance_names() -> impl Iterator<Item = &'static str> {
+pub(crate) fn balance_names() -> impl Iterator<Item = &'static str> {
     SUMS.into_iter().chain(RATIOS).filter(|name| *name != "year_elapsed")
 }
 
 /// The alerts that a test or a moment of it expects.
-pub fn alerts<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Option<Vec<ExpectedAlert>> {
+pub(crate) fn alerts<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Option<Vec<ExpectedAlert>> {
     record.get("alerts").map(|node| {
         let items = d.sequence(node, "alerts");
         items.iter().map(|item| expected_alert(d, item)).collect()
@@ -80,14 +80,14 @@ fn expected_alert<'t>(d: &mut Document<'t>, node: &Node<'t>) -> ExpectedAlert {
 }
 
 /// The findings that a test or a moment of it expects.
-pub fn expect<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Option<Vec<Expected>> {
+pub(crate) fn expect<'t>(d: &mut Document<'t>, record: &Record<'_, 't>) -> Option<Vec<Expected>> {
     record.get("expect").map(|node| {
         let items = d.sequence(node, "expect");
         items.iter().map(|item| expected(d, item)).collect()
     })
 }
 
-pub fn moments<'t>(d: &mut Document<'t>, node: &Node<'t>, calendar: &Calendar) -> Vec<Moment> {
+pub(crate) fn moments<'t>(d: &mut Document<'t>, node: &Node<'t>, calendar: &Calendar) -> Vec<Moment> {
     let mut moments = Vec::new();
     for node in d.sequence(node, "at") {
         let record = d.record(node, &say!("a moment"), MOMENT);
@@ -109,7 +109,7 @@ pub fn moments<'t>(d: &mut Document<'t>, node: &Node<'t>, calendar: &Calendar) -
     moments
 }
 
-pub fn balances<'t>(d: &mut Document<'t>, node: &Node<'t>) -> Balances {
+pub(crate) fn balances<'t>(d: &mut Document<'t>, node: &Node<'t>) -> Balances {
     let mut lines = Vec::new();
     for (line, node) in d.mapping(node, "balances") {
         d.record(node, &say!("the balances of a line"), &balance_names().collect::<Vec<_>>());

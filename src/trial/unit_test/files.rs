@@ -14,7 +14,7 @@ use crate::{
 
 /// The events of the files that a test names, relative to its folder. A record that cannot be an event is found when
 /// the test is played, like any other.
-pub fn events<'t>(d: &mut Document<'t>, node: &Node<'t>, folder: &Path) -> Vec<Event> {
+pub(crate) fn events<'t>(d: &mut Document<'t>, node: &Node<'t>, folder: &Path) -> Vec<Event> {
     let mut events = Vec::new();
     for file in d.scalars(node, "files") {
         match read(&from_folder(folder, Path::new(&file.text))) {

@@ -10,7 +10,7 @@ use super::Report;
 ///
 /// # Errors
 /// If it cannot be written.
-pub fn write(report: &Report, out: impl Write) -> Result<(), quick_junit::SerializeError> {
+pub(crate) fn write(report: &Report, out: impl Write) -> Result<(), quick_junit::SerializeError> {
     let mut suites: BTreeMap<&str, TestSuite> = BTreeMap::new();
     for test in &report.tests {
         let suite = suites.entry(&test.file).or_insert_with(|| TestSuite::new(&test.file));

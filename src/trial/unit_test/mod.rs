@@ -5,7 +5,7 @@
 mod compare;
 mod expect;
 mod files;
-pub mod junit;
+pub(crate) mod junit;
 mod play;
 mod read;
 

@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// What the events of a test lead to.
-pub struct Outcome {
+pub(crate) struct Outcome {
     pub findings: Vec<Finding>,
     /// What the findings were filed in, in the order in which they were opened; nobody works on them.
     pub alerts: Vec<Alert>,
@@ -42,13 +42,13 @@ pub struct Outcome {
 }
 
 /// The types of the columns that findings show, by rule.
-pub type Columns = BTreeMap<String, arrow::datatypes::SchemaRef>;
+pub(crate) type Columns = BTreeMap<String, arrow::datatypes::SchemaRef>;
 
 /// Plays a test through the loop that the daemon and backtests run.
 ///
 /// # Errors
 /// In words, if an event is refused or a rule fails on one.
-pub fn play(suite: &Suite, case: &Case, rules: &Arc<RuleSet>) -> Result<Outcome, String> {
+pub(crate) fn play(suite: &Suite, case: &Case, rules: &Arc<RuleSet>) -> Result<Outcome, String> {
     let (player, ledger) = run(suite, case, rules, i64::MAX)?;
     let faults = player.faults(case, rules);
     if !faults.is_empty() {
@@ -67,7 +67,13 @@ impl Outcome {
     ///
     /// # Errors
     /// In words, if the loop fails.
-    pub fn until(&self, suite: &Suite, case: &Case, rules: &Arc<RuleSet>, at: i64) -> Result<Self, String> {
+    pub(crate) fn until(
+        &self,
+        suite: &Suite,
+        case: &Case,
+        rules: &Arc<RuleSet>,
+        at: i64,
+    ) -> Result<Self, String> {
         let by_then = |finding: &&Finding| self.calendar.parse(&finding.at).is_ok_and(|found| found <= at);
         let (player, ledger) = run(suite, case, rules, at)?;
         Ok(Self {

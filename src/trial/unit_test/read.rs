@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// A test file.
-pub struct Suite {
+pub(crate) struct Suite {
     pub rules: Vec<PathBuf>,
     pub lists: Lists,
     pub calendar: Arc<Calendar>,
@@ -42,7 +42,7 @@ pub struct Suite {
 }
 
 /// One test.
-pub struct Case {
+pub(crate) struct Case {
     pub name: Placed,
     pub events: Vec<Event>,
     pub params: Vec<(Placed, Vec<(Placed, Param)>)>,
@@ -57,7 +57,7 @@ pub struct Case {
 }
 
 /// An event as it is written, with defaults.
-pub struct Event {
+pub(crate) struct Event {
     pub id: String,
     pub line: usize,
     pub record: Map<String, Value>,
@@ -65,18 +65,18 @@ pub struct Event {
 
 impl Case {
     /// The rules of the findings that are expected.
-    pub fn expected_rules(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn expected_rules(&self) -> impl Iterator<Item = &str> {
         self.expected().filter_map(|expected| expected.rule.as_ref()).map(|rule| &*rule.text)
     }
 
     /// All alerts that are expected, at the end and in between.
-    pub fn expected_alerts(&self) -> impl Iterator<Item = &ExpectedAlert> {
+    pub(crate) fn expected_alerts(&self) -> impl Iterator<Item = &ExpectedAlert> {
         let moments = self.moments.iter().flat_map(|moment| moment.alerts.iter().flatten());
         self.alerts.iter().flatten().chain(moments)
     }
 
     /// All findings that are expected, at the end and in between.
-    pub fn expected(&self) -> impl Iterator<Item = &Expected> {
+    pub(crate) fn expected(&self) -> impl Iterator<Item = &Expected> {
         let moments = self.moments.iter().flat_map(|moment| moment.expect.iter().flatten());
         self.expect.iter().flatten().chain(moments)
     }
@@ -88,7 +88,7 @@ const CASE: &[&str] = &["name", "files", "events", "params", "expect", "alerts",
 const LATENESS: i64 = 600_000_000;
 
 /// Reads a test file in `folder`; its paths are relative to that.
-pub fn suite<'t>(d: &mut Document<'t>, root: &Node<'t>, folder: &Path) -> Option<Suite> {
+pub(crate) fn suite<'t>(d: &mut Document<'t>, root: &Node<'t>, folder: &Path) -> Option<Suite> {
     let record = d.record(root, &say!("a test file"), SUITE);
     let rules = paths(d, &record, folder);
     let lists = record.get("lists").map(|node| lists(d, node, folder)).unwrap_or_default();

@@ -20,7 +20,7 @@ const CELLS_MAX: u64 = 8_000_000;
 const FILE_MAX: u64 = 128 << 20;
 
 /// An old workbook.
-pub struct Xls {
+pub(crate) struct Xls {
     workbook: calamine::Xls<Cursor<Vec<u8>>>,
     /// The hidden rows of each sheet, from 0, by the sheet's place in the file.
     hidden: Vec<BTreeSet<u32>>,
@@ -28,7 +28,7 @@ pub struct Xls {
 
 impl Xls {
     /// Reads a workbook.
-    pub fn open(file: &mut (impl Read + Seek)) -> Result<Self, Fault> {
+    pub(crate) fn open(file: &mut (impl Read + Seek)) -> Result<Self, Fault> {
         let mut bytes = Vec::new();
         file.take(FILE_MAX + 1).read_to_end(&mut bytes).map_err(Fault::Read)?;
         if bytes.len() as u64 > FILE_MAX {
@@ -46,7 +46,7 @@ impl Xls {
     }
 
     /// Its sheets.
-    pub fn tabs(&self) -> Vec<Tab> {
+    pub(crate) fn tabs(&self) -> Vec<Tab> {
         let tab = |sheet: &calamine::Sheet| Tab {
             name: sheet.name.clone(),
             hidden: sheet.visible != SheetVisible::Visible,
@@ -55,7 +55,7 @@ impl Xls {
     }
 
     /// A sheet by its number from 0.
-    pub fn sheet(&mut self, at: usize) -> Result<Sheet, Fault> {
+    pub(crate) fn sheet(&mut self, at: usize) -> Result<Sheet, Fault> {
         let name = self.tabs().get(at).map(|tab| tab.name.clone()).unwrap_or_default();
         let workbook = &mut self.workbook;
         let range = caught(|| workbook.worksheet_range(&name))?.map_err(|_| damaged())?;
@@ -75,7 +75,7 @@ impl Xls {
 }
 
 /// A sheet of an old workbook.
-pub struct Sheet {
+pub(crate) struct Sheet {
     range: Range<Data>,
     merged: Vec<Area>,
     hidden: BTreeSet<u32>,

@@ -89,7 +89,10 @@ fn settled(text: &str) -> String {
         "2026-03" => found[0].to_owned(),
         _ => String::from("(     the clock   )"),
     };
-    time.replace_all(text, settle).into_owned()
+    let text = time.replace_all(text, settle);
+    // Workdays from now on.
+    let last = Regex::new(r"(last day +)20\d\d-\d\d-\d\d").unwrap();
+    last.replace_all(&text, "$1(the clock)").into_owned()
 }
 
 const LISTS: [&[&str]; 5] = [

@@ -8,6 +8,7 @@ use super::{Answer, JSON, ask, desk, get, ids, overspend};
 use crate::support::{Daemon, calendar, payment, wait_until};
 
 /// A request for every operation: its id, the method, the path, the body, and the status that is meant.
+#[allow(clippy::too_many_lines)]
 fn requests(daemon: &Daemon) -> Vec<(&'static str, &'static str, String, Value, u16)> {
     let notification = || get(daemon, "/api/v1/notifications").body["notifications"][0]["id"].clone();
     wait_until(|| notification().is_string());

@@ -10,7 +10,7 @@ use crate::say;
 use crate::{alert::Alert, event::time::Calendar};
 
 /// What is not as expected; the alerts stand in the order in which they were opened.
-pub fn compare(
+pub(crate) fn compare(
     expected: &[ExpectedAlert],
     found: &[Alert],
     (columns, calendar): (&Columns, &Calendar),

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::say;
 
 /// Both lists, and how their items are compared and named.
-pub struct Lists<'a, E, F> {
+pub(crate) struct Lists<'a, E, F> {
     pub expected: &'a [E],
     pub found: &'a [F],
     /// Whether both are about the same, so that their differences are worth telling.
@@ -20,7 +20,7 @@ pub struct Lists<'a, E, F> {
 
 impl<E, F> Lists<'_, E, F> {
     /// What is not as expected; empty if everything is. The titles stand above what is missing and what is too much.
-    pub fn compare(&self, missing_title: &str, surplus_title: &str) -> String {
+    pub(crate) fn compare(&self, missing_title: &str, surplus_title: &str) -> String {
         let mut text = String::new();
         let aligned = align(self.expected.len(), self.found.len(), |e, f| {
             (self.differences)(&self.expected[e], &self.found[f]).is_empty()

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// What is not as a test expects it to be at its end.
-pub fn at_the_end(case: &Case, outcome: &Outcome) -> String {
+pub(crate) fn at_the_end(case: &Case, outcome: &Outcome) -> String {
     let mut text = String::new();
     if let Some(expected) = &case.expect {
         findings(expected, outcome, &mut text);
@@ -39,7 +39,7 @@ pub fn at_the_end(case: &Case, outcome: &Outcome) -> String {
 }
 
 /// What is not as a test expects it to be at a moment, given what was found and paid up to then.
-pub fn at_moment(moment: &Moment, until: &Outcome) -> String {
+pub(crate) fn at_moment(moment: &Moment, until: &Outcome) -> String {
     let mut text = String::new();
     if let Some(expected) = &moment.expect {
         findings(expected, until, &mut text);
