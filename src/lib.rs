@@ -2,6 +2,8 @@
 //!
 //! The rooms stand in the order in which they may import each other: each only those above it. A test holds it.
 #![deny(unsafe_code)]
+// The docs are for who works on the crate.
+#![allow(rustdoc::private_intra_doc_links)]
 // What came from outside is never unwrapped, only the command line writes to the terminal, and only `main` ends the process.
 #![cfg_attr(
     not(test),
