@@ -94,7 +94,7 @@ pub struct Case {
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde asks for a reference.
-const fn is_false(value: &bool) -> bool {
+pub(super) const fn is_false(value: &bool) -> bool {
     !*value
 }
 
@@ -161,6 +161,20 @@ pub struct Facts {
     /// Whom a remark names.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mentions: Vec<String>,
+    /// The files that came with it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FileFact>,
+}
+
+/// A file that came with a change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct FileFact {
+    /// Its name, as whoever sent it calls it.
+    pub name: String,
+    /// How long it is.
+    pub bytes: u64,
+    /// SHA-256 of its bytes, in hexadecimal.
+    pub sha256: String,
 }
 
 impl Facts {

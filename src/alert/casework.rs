@@ -76,6 +76,7 @@ impl Desk {
             Action::Approve => self.approve(alert(), by, now),
             Action::Return => self.give_back(alert(), by, now),
             Action::Withdraw => self.withdraw(alert(), by, now),
+            Action::Revoke => self.revoke(alert(), by, now),
             Action::Comment => self.comment(alert(), by, now),
             Action::Close => self.close(alert(), by, (order.terms.outcome, order.terms.amount), now),
             Action::Dismiss if self.policy.reviews.dismiss.get(&alert().severity) => {
@@ -104,6 +105,7 @@ impl Desk {
             Action::Approve,
             Action::Return,
             Action::Withdraw,
+            Action::Revoke,
         ];
         match goes_on.contains(&action) {
             true => Ok(()),
@@ -286,7 +288,7 @@ impl Desk {
     }
 
     /// Moves an alert on, with what its history says beside who and why.
-    fn told(
+    pub(super) fn told(
         &self,
         alert: Alert,
         state: State,

@@ -210,6 +210,19 @@ pub(crate) const RULE_SETS: Table = Table {
     key: "digest = ?1",
 };
 
+/// Links by which units answer.
+pub(crate) const ANSWER_LINKS: Table = Table {
+    name: "answer_links",
+    columns: "digest, alert_id, made_at, expires_at, ended_at",
+    key: "digest = ?1",
+};
+/// The files of cases.
+pub(crate) const ATTACHMENTS: Table = Table {
+    name: "attachments",
+    columns: "seq, alert_id, at, who, name, kind, bytes, digest",
+    key: "seq = ?1",
+};
+
 /// All of them.
 pub(crate) const ALL: &[&Table] = &[
     &POSITIONS,
@@ -247,6 +260,8 @@ pub(crate) const ALL: &[&Table] = &[
     &SESSIONS,
     &OVERRIDES,
     &RULE_SETS,
+    &ANSWER_LINKS,
+    &ATTACHMENTS,
 ];
 
 /// Those that version 9 adds.
