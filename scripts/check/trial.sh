@@ -57,7 +57,7 @@ officer ack "${ids[@]}"
 officer confirm "${ids[@]:0:3}" --why "the contract is missing"
 officer dismiss "${ids[3]}" --why "an old contract"
 officer rectify "${ids[@]:0:2}" --why "the money is paid back"
-officer close "${ids[0]}" --why "done"
+officer close "${ids[0]}" --outcome money_returned --amount 100.00 --why "done"
 ok "officers acknowledged 4 alerts, confirmed 3, dismissed 1 and closed 1"
 
 # Dashboards: every query of every panel has data, once Prometheus has seen what the officers did.

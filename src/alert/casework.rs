@@ -177,15 +177,14 @@ impl Desk {
         now: i64,
     ) -> Result<Step, Refusal> {
         let state = alert.state.after(Action::Close).map_err(Refusal::State)?;
-        let (outcome, amount) = check_outcome(outcome, amount).map_err(Refusal::Missing)?;
+        check_outcome(outcome, amount).map_err(Refusal::Missing)?;
         if self.policy.reviews.close.get(&alert.severity) {
             let (who, why) = (by.0.to_owned(), by.1.unwrap_or_default().to_owned());
-            let outcome = Some(outcome);
             let review = Review { action: Action::Close, by: who, at: now, why, outcome, amount };
             return self.propose(alert, review, now);
         }
-        (alert.case.outcome, alert.case.outcome_amount) = (Some(outcome), amount);
-        let facts = Facts { outcome: Some(outcome), amount: amount.map(money), ..Facts::default() };
+        (alert.case.outcome, alert.case.outcome_amount) = (outcome, amount);
+        let facts = Facts { outcome, amount: amount.map(money), ..Facts::default() };
         Ok(self.told(alert, state, (Action::Close, by), facts, now))
     }
 
