@@ -177,7 +177,7 @@ impl Desk {
         now: i64,
     ) -> Result<Step, Refusal> {
         let state = alert.state.after(Action::Close).map_err(Refusal::State)?;
-        check_outcome(outcome, amount).map_err(Refusal::Missing)?;
+        check_outcome(outcome, amount, self.policy.reviews.outcome).map_err(Refusal::Missing)?;
         if self.policy.reviews.close.get(&alert.severity) {
             let (who, why) = (by.0.to_owned(), by.1.unwrap_or_default().to_owned());
             let review = Review { action: Action::Close, by: who, at: now, why, outcome, amount };

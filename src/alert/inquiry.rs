@@ -80,7 +80,7 @@ pub struct Inquiry {
 
 impl Inquiry {
     /// A letter that has just come to a stage.
-    pub(super) const fn at(stage: Stage, at: i64) -> Self {
+    pub(crate) const fn at(stage: Stage, at: i64) -> Self {
         let (by, due, note, linked) = (None, None, None, false);
         Self { stage, at, by, due, note, linked, answered_at: None, undelivered: None, failure_told: false }
     }

@@ -46,6 +46,8 @@ pub struct Reviews {
     pub dismiss: BySeverity<bool>,
     /// Whether a case is closed.
     pub close: BySeverity<bool>,
+    /// Whether a case is closed only with an outcome.
+    pub outcome: bool,
 }
 
 /// When there are too many notifications.

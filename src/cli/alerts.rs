@@ -66,6 +66,8 @@ pub(crate) enum AlertsCommand {
     Return(ActArgs),
     /// 撤回: take back what you proposed
     Withdraw(ActArgs),
+    /// 收回链接: the unit can no longer answer by the link of its letter
+    Revoke(ActArgs),
     /// 发函: send the letter that asks the unit to explain
     Inquire(InquireArgs),
 }
@@ -131,6 +133,7 @@ pub(crate) fn alerts(command: &AlertsCommand) -> anyhow::Result<ExitCode> {
         AlertsCommand::Approve(args) => plainly(args, Action::Approve),
         AlertsCommand::Return(args) => plainly(args, Action::Return),
         AlertsCommand::Withdraw(args) => plainly(args, Action::Withdraw),
+        AlertsCommand::Revoke(args) => plainly(args, Action::Revoke),
         AlertsCommand::Comment(args) => plainly(args, Action::Comment),
         AlertsCommand::Inquire(args) => inquire(args),
     }

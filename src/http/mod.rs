@@ -2,8 +2,11 @@
 
 mod alert_lists;
 mod alerts;
+mod answer;
+mod answer_words;
 mod answers;
 mod api;
+mod attachments;
 mod audit;
 mod backtests;
 mod bulk;
@@ -191,6 +194,7 @@ pub async fn serve(ports: Ports, shared: Arc<Shared>, tls: Option<Arc<Tls>>, sto
         .route("/-/ready", get(ready))
         .route("/-/reload", post(reload))
         .merge(console::routes())
+        .merge(answer::routes())
         .merge(api.layer(from_fn_with_state(room, answers)))
         .fallback(console::nothing)
         .method_not_allowed_fallback(|| async {

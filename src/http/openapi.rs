@@ -9,7 +9,7 @@ use utoipa::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    Problem, Served, alert_lists, alerts, api, audit, backtests, bulk, casework, completeness, decide,
+    Problem, Served, alert_lists, alerts, api, attachments, audit, backtests, bulk, casework, completeness, decide,
     events, explain, finding_times, groups, indicators, journal, ledger, line_history, notifications,
     outlook, overrides, problem, quarantine, rule, rule_sets, session, silences, stream, tokens, totals,
     totp, users,
@@ -49,6 +49,8 @@ pub(crate) fn api() -> (Router<Served>, utoipa::openapi::OpenApi) {
         .routes(routes!(casework::hand_over))
         .routes(routes!(casework::related))
         .routes(routes!(casework::review))
+        .routes(routes!(attachments::list))
+        .routes(routes!(attachments::show))
         .routes(routes!(silences::list, silences::add))
         .routes(routes!(silences::preview))
         .routes(routes!(silences::show, silences::expire))

@@ -6,6 +6,8 @@ mod accounts;
 mod alert_counts;
 mod alert_rows;
 mod alerts;
+mod answers;
+mod attachments;
 mod audit;
 mod backup;
 mod cases;
@@ -68,6 +70,8 @@ use crate::{failpoint, private};
 
 pub use accounts::{AccountError, Accounts, Credential, Factor, TokenSpec, Used, no_user};
 pub use alert_counts::AlertCounts;
+pub use answers::LinkError;
+pub use attachments::{ATTACHMENTS, Attached, Incoming, NotTaken, Stored, too_large};
 pub use audit::{Audit, AuditFilter, Deed, Entry as AuditEntry, Report as AuditReport, Seal};
 pub(crate) use backup::Manifest;
 pub use backup::{BackupOptions, back_up, restore};
@@ -156,6 +160,8 @@ impl Store {
         sums::check(dir, &connection, &sums::SEALED)?;
         sealed::check(dir, &connection)?;
         sealed::remove_unregistered(dir, &connection)?;
+        sums::check(dir, &connection, &sums::ATTACHMENTS)?;
+        attachments::sweep(dir, &connection)?;
         reach(dir, "start.swept")?;
         let quarantine = QuarantineLimit::default();
         Ok(Self { dir: dir.to_owned(), connection, quarantine, turns, _lock: lock })

@@ -81,7 +81,7 @@ impl Outbox {
     /// If the database cannot be read or written.
     pub fn round<T>(&mut self, work: impl FnOnce(&Round<'_>) -> RoundResult<T>) -> Result<T, StoreError> {
         self.turns.write(&self.dir, &self.connection, None, |transaction| {
-            let round = Round { transaction, changes: Changes::default() };
+            let round = Round { dir: &self.dir, transaction, changes: Changes::default() };
             let result = work(&round)?;
             round.changes.end(transaction)?;
             Ok(result)
@@ -191,6 +191,9 @@ impl Outbox {
                     ":id": id, ":state": state, ":next_at": next_at, ":error": error, ":ended_at": ended_at,
                 };
                 round.summed().change(&sums::NOTIFICATIONS, [id], || update.execute(values))?;
+                if let Fate::Parked(why) = outcome {
+                    round.letter_failed(id, why, now)?;
+                }
             }
             Ok(())
         })
