@@ -2,7 +2,7 @@
 //! the letter.
 
 use super::{
-    Action, Alert, Desk,
+    Action, Alert, Desk, State,
     case::{Facts, FileFact},
     desk::{Refusal, Step, reason},
     inquiry::Stage,
@@ -70,6 +70,8 @@ impl Desk {
     }
 
     /// When it is to be told that a letter failed: at once if no server takes it, and after its last day if nobody answers.
+    /// What is answered by mail fiscwatch does not see: a letter without a link is not waited for, and nor is one whose case
+    /// has gone on.
     pub(super) fn letter_fails_at(&self, alert: &Alert) -> Option<i64> {
         let letter = alert.inquiry.as_ref().filter(|letter| letter.stage == Stage::Sent)?;
         if letter.failure_told || alert.state.is_over() {
@@ -78,6 +80,8 @@ impl Desk {
         if letter.undelivered.is_some() {
             return Some(letter.at);
         }
+        let waits = letter.linked && matches!(alert.state, State::Open | State::Acknowledged);
+        letter.due.as_ref().filter(|_| waits)?;
         let next = letter.due.as_deref()?.parse::<jiff::civil::Date>().ok()?.tomorrow().ok()?;
         self.policy.calendar.start_of_day(next).ok()
     }

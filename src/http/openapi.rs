@@ -49,7 +49,7 @@ pub(crate) fn api() -> (Router<Served>, utoipa::openapi::OpenApi) {
         .routes(routes!(casework::hand_over))
         .routes(routes!(casework::related))
         .routes(routes!(casework::review))
-        .routes(routes!(attachments::list))
+        .routes(routes!(attachments::list, attachments::add))
         .routes(routes!(attachments::show))
         .routes(routes!(silences::list, silences::add))
         .routes(routes!(silences::preview))

@@ -6,6 +6,7 @@
 mod support;
 
 mod access;
+mod answers;
 mod alerts;
 mod arithmetic;
 mod audit;
