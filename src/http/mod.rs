@@ -42,7 +42,9 @@ mod page;
 mod problem;
 mod quarantine;
 mod refused;
+pub(crate) mod register;
 mod rejection;
+pub(crate) mod reports;
 mod request;
 mod routes;
 mod rule;
@@ -58,6 +60,7 @@ mod totals;
 mod totp;
 mod users;
 pub(crate) mod view;
+mod workbooks;
 
 use std::{path::Path, sync::Arc};
 

@@ -11,7 +11,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     Problem, Served, alert_lists, alerts, api, attachments, audit, backtests, bulk, casework, completeness, decide,
     events, explain, finding_times, groups, indicators, journal, ledger, line_history, notifications,
-    outlook, overrides, problem, quarantine, rule, rule_sets, session, silences, stream, tokens, totals,
+    outlook, overrides, problem, quarantine, register, reports, rule, rule_sets, session, silences, stream, tokens, totals,
     totp, users,
 };
 
@@ -43,6 +43,10 @@ pub(crate) fn api() -> (Router<Served>, utoipa::openapi::OpenApi) {
         .routes(routes!(alert_lists::list))
         .routes(routes!(alert_lists::counts))
         .routes(routes!(bulk::transitions))
+        .routes(routes!(register::show))
+        .routes(routes!(reports::month))
+        .routes(routes!(reports::month_workbook))
+        .routes(routes!(reports::service))
         .routes(routes!(alerts::show))
         .routes(routes!(alerts::transition))
         .routes(routes!(alerts::inquire))

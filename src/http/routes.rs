@@ -20,6 +20,7 @@ pub const ROUTES: &[Route] = &[
     ("GET", "/api/v1/alerts", Some(Action::ReadAlerts)),
     ("GET", "/api/v1/alerts/counts", Some(Action::ReadAlerts)),
     ("POST", "/api/v1/alerts/hand-over", Some(Action::WorkAlerts)),
+    ("GET", "/api/v1/alerts/register.xlsx", Some(Action::ExportAlerts)),
     ("POST", "/api/v1/alerts/transitions", Some(Action::WorkAlerts)),
     ("GET", "/api/v1/alerts/{id}", Some(Action::ReadAlerts)),
     ("GET", "/api/v1/alerts/{id}/attachments", Some(Action::ReadAlerts)),
@@ -64,6 +65,9 @@ pub const ROUTES: &[Route] = &[
     ("GET", "/api/v1/overrides/{id}", Some(Action::ReadDecisions)),
     ("POST", "/api/v1/overrides/{id}/confirm", Some(Action::GrantOverrides)),
     ("GET", "/api/v1/quarantine", Some(Action::ReadQuarantine)),
+    ("GET", "/api/v1/reports/month", Some(Action::ReadAlerts)),
+    ("GET", "/api/v1/reports/month.xlsx", Some(Action::ExportAlerts)),
+    ("GET", "/api/v1/reports/service", Some(Action::ReadAlerts)),
     ("GET", "/api/v1/rule-sets", Some(Action::ReadRules)),
     ("POST", "/api/v1/rule-sets", Some(Action::ProposeRules)),
     ("DELETE", "/api/v1/rule-sets/{id}/approval", Some(Action::ApproveRules)),
@@ -99,6 +103,7 @@ pub const ROUTES: &[Route] = &[
 pub const WITHIN_LIMITS: &[(&str, &str)] = &[
     ("GET", "/api/v1/alerts"),
     ("GET", "/api/v1/alerts/counts"),
+    ("GET", "/api/v1/alerts/register.xlsx"),
     ("GET", "/api/v1/alerts/{id}"),
     ("GET", "/api/v1/alerts/{id}/attachments"),
     ("POST", "/api/v1/alerts/{id}/attachments"),
@@ -113,6 +118,9 @@ pub const WITHIN_LIMITS: &[(&str, &str)] = &[
     ("GET", "/api/v1/indicators"),
     ("GET", "/api/v1/indicators/{id}"),
     ("GET", "/api/v1/openapi.json"),
+    ("GET", "/api/v1/reports/month"),
+    ("GET", "/api/v1/reports/month.xlsx"),
+    ("GET", "/api/v1/reports/service"),
 ];
 
 /// Whether a route keeps to the limits of roles.

@@ -26,7 +26,7 @@ pub struct CaseFilter {
     pub state: Option<String>,
     /// Only alerts that this officer has taken on; `-` for those that nobody has.
     pub owner: Option<String>,
-    /// Only alerts whose letter to the unit has come so far: `draft`, `sent` or `withdrawn`.
+    /// Only alerts whose letter to the unit has come so far: `draft`, `sent`, `answered` or `withdrawn`.
     pub inquiry: Option<String>,
     /// Only alerts that are not over although their last day is (`true`), or the others (`false`).
     pub past_due: Option<bool>,
@@ -122,7 +122,7 @@ impl CaseFilter {
         known("severity", self.severity.as_deref(), &severities)?;
         let handlings: Vec<_> = Handling::WORDS.iter().map(|(word, _)| *word).collect();
         known("handling", self.handling.as_deref(), &handlings)?;
-        let stages = [Stage::Draft, Stage::Sent, Stage::Withdrawn].map(Stage::word);
+        let stages = [Stage::Draft, Stage::Sent, Stage::Answered, Stage::Withdrawn].map(Stage::word);
         known("inquiry", self.inquiry.as_deref(), &stages)?;
         let outcomes: Vec<_> = Outcome::ALL.iter().map(|(_, word, _)| *word).collect();
         known("outcome", self.outcome.as_deref(), &outcomes)?;

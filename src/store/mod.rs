@@ -10,6 +10,7 @@ mod answers;
 mod attachments;
 mod audit;
 mod backup;
+mod casebook;
 mod cases;
 mod casework;
 mod chain;
@@ -75,6 +76,7 @@ pub use attachments::{ATTACHMENTS, Attached, Incoming, NotTaken, Stored, too_lar
 pub use audit::{Audit, AuditFilter, Deed, Entry as AuditEntry, Report as AuditReport, Seal};
 pub(crate) use backup::Manifest;
 pub use backup::{BackupOptions, back_up, restore};
+pub use casebook::{Line as CaseLine, Month, Service as ServiceNow, Times as StepTimes, Took};
 pub use cases::{CaseError, Cases, FINDINGS_MAX, Verdicts};
 pub use casework::{HAND_OVER_MAX, HandOver, Kinship};
 pub use changes::{Changes, News, Place};

@@ -16,6 +16,7 @@ import { Facts, Failed, Loading, Missing, Money, Panel, Severity, State, Time, i
 import { Whole } from "../../ui/whole";
 import { Because } from "../payments/explain";
 import { ActionBar, Composer, begin } from "./composer";
+import { Files } from "./files";
 import { Letter } from "./letter";
 import { LineNow } from "./line";
 import * as list from "./model";
@@ -141,6 +142,7 @@ export function Detail({ id }: { id: string }) {
           <div class="column-side">
             <History of={data} />
             <Letter detail={data} again={again} />
+            <Files alert={data.alert} again={again} />
             <Told of={data} />
           </div>
         )}
