@@ -16,6 +16,7 @@ pub mod policy;
 pub(crate) mod route;
 mod rows;
 pub(crate) mod state;
+pub mod worth;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

@@ -53,6 +53,7 @@ pub(crate) fn api() -> (Router<Served>, utoipa::openapi::OpenApi) {
         .routes(routes!(casework::hand_over))
         .routes(routes!(casework::related))
         .routes(routes!(casework::review))
+        .routes(routes!(casework::worth))
         .routes(routes!(attachments::list, attachments::add))
         .routes(routes!(attachments::show))
         .routes(routes!(silences::list, silences::add))

@@ -21,7 +21,6 @@ use crate::{
     alert::Action,
     daemon::Shared,
     event::time::Calendar,
-    rule::Severity,
     say,
     store::{CaseError, CaseFilter, Cases, StoreError, Wanted},
 };
@@ -98,13 +97,22 @@ pub(crate) fn register(
             Lens::Whole => remarks(cases, &id)?,
         };
         let files = cases.attachments(&id)?.len() as u64;
-        let severity = Severity::WORDS.iter().find(|(word, _)| *word == owner).map_or("", |(_, zh)| zh);
+        let severity = severity_in_chinese(&owner);
         rows.push(Case { alert: lens.alert(alert, cases, calendar)?, severity, remarks, files });
     }
     let bytes = workbooks::register(&rows).map_err(|error| NoRegister::Workbook(error.to_string()))?;
     let detail = format!("{} cases, {}", rows.len(), if lens == Lens::Whole { "unmasked" } else { "masked" });
     cases.record(actor, ("alerts.export", "register", &detail), now)?;
     Ok((bytes, rows.len()))
+}
+
+fn severity_in_chinese(word: &str) -> &'static str {
+    match word {
+        "critical" => "严重",
+        "high" => "高",
+        "medium" => "中",
+        _ => "低",
+    }
 }
 
 /// What officers wrote of a case, oldest first.

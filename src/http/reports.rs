@@ -125,6 +125,17 @@ pub(crate) struct RepeatedView {
     amount: String,
 }
 
+/// A rule and a unit whose alerts were all in order.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ExceptionView {
+    /// The rule's id.
+    rule: String,
+    /// The unit's code.
+    unit: String,
+    /// How many of their alerts officers dismissed; they confirmed none.
+    dismissed: u64,
+}
+
 /// How cases go now.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ServiceReport)]
@@ -137,6 +148,8 @@ pub(crate) struct ServiceView {
     officers: Vec<LateView>,
     /// Units with two confirmed alerts or more within a year.
     repeated: Vec<RepeatedView>,
+    /// Rules and units of which 12 alerts or more were dismissed and none confirmed: an exception may be worth proposing.
+    exceptions: Vec<ExceptionView>,
 }
 
 fn line(line: CaseLine) -> LineView {
@@ -260,7 +273,7 @@ pub(crate) async fn service(State(shared): State<Arc<Shared>>, by: By) -> Result
     let limits = by.limits();
     blocking(move || {
         let now = shared.clock.now();
-        let ServiceNow { times: took, units, officers, repeated } =
+        let ServiceNow { times: took, units, officers, repeated, exceptions } =
             Cases::open_read_only(&shared.state_dir)?.within(&limits).service(now - DAYS_90, now)?;
         let late = |rows: Vec<(String, u64, u64)>| {
             rows.into_iter().map(|(value, past_due, unanswered)| LateView { value, past_due, unanswered }).collect()
@@ -271,6 +284,10 @@ pub(crate) async fn service(State(shared): State<Arc<Shared>>, by: By) -> Result
             units: late(units),
             officers: late(officers),
             repeated: repeated.into_iter().map(again).collect(),
+            exceptions: exceptions
+                .into_iter()
+                .map(|(rule, unit, dismissed)| ExceptionView { rule, unit, dismissed })
+                .collect(),
         }))
     })
     .await

@@ -105,6 +105,9 @@ pub struct Month {
     pub left: u64,
 }
 
+/// So many alerts of a rule and unit that were all in order suggest an exception.
+pub const DISMISSED: u64 = 12;
+
 /// What is late now, and whose it is.
 #[derive(Debug, Clone, Default)]
 pub struct Service {
@@ -116,6 +119,8 @@ pub struct Service {
     pub officers: Vec<(String, u64, u64)>,
     /// Units with confirmed alerts within a year, the most first: how many, and what they are about in cents.
     pub repeated: Vec<(String, u64, i128)>,
+    /// Rules and units whose alerts were all in order, the most first: an exception may be worth proposing.
+    pub exceptions: Vec<(String, String, u64)>,
 }
 
 fn unit(alert: &Alert) -> &str {
@@ -184,6 +189,23 @@ impl Cases {
         Ok(month)
     }
 
+    /// Rules and units of which officers dismissed [`DISMISSED`] alerts or more, and confirmed none.
+    fn exceptions(&self) -> Result<Vec<(String, String, u64)>, StoreError> {
+        let limits = limited::alerts(self.limits());
+        let sql = format!(
+            "SELECT rule_id, unit_code, dismissed FROM (
+                 SELECT a.rule_id, a.unit_code, count(DISTINCT iif(h.action = 'dismiss', h.alert_id, NULL)) AS dismissed,
+                        count(DISTINCT iif(h.action = 'confirm', h.alert_id, NULL)) AS confirmed
+                 FROM alert_history h JOIN alerts a USING (alert_id)
+                 {} GROUP BY a.rule_id, a.unit_code)
+             WHERE confirmed = 0 AND dismissed >= {DISMISSED} AND unit_code IS NOT NULL
+             ORDER BY dismissed DESC, rule_id, unit_code LIMIT {TOLD}",
+            limits.clause()
+        );
+        let row = |row: &Row<'_>| Ok((row.get("rule_id")?, row.get("unit_code")?, row.get("dismissed")?));
+        self.read(|c| c.prepare_cached(&sql)?.query_map(params_from_iter(limits.values), row)?.collect())
+    }
+
     /// What is late now, and how long the steps took of alerts that were opened after `since`.
     ///
     /// # Errors
@@ -226,7 +248,8 @@ impl Cases {
             .collect();
         again.sort_by_key(|(_, count, amount)| std::cmp::Reverse((*count, *amount)));
         again.truncate(TOLD);
-        Ok(Service { times: timing.end(), units: late(units), officers: late(officers), repeated: again })
+        let (units, officers, exceptions) = (late(units), late(officers), self.exceptions()?);
+        Ok(Service { times: timing.end(), units, officers, repeated: again, exceptions })
     }
 }
 

@@ -74,8 +74,8 @@ pub struct CaseFilter {
     /// Only alerts with all of these words, parted by blanks, in title, summary, labels, or the id of rule or alert.
     pub q: Option<String>,
     /// What comes first: `newest` (default), `occurred` for the latest event, `severity`, and for alerts `findings`,
-    /// `changed`, `oldest`, `due` for the one that is escalated next, `last_day` for the one whose last day is next, or
-    /// `amount`.
+    /// `changed`, `oldest`, `due` for the one that is escalated next, `last_day` for the one whose last day is next,
+    /// `amount`, or `worth` for what is most worth an officer's time (docs/alerts.md).
     pub sort: Option<String>,
     /// Whether to say how many there are.
     #[serde(default)]
@@ -89,8 +89,8 @@ pub struct CaseFilter {
 /// The filter for alerts that are not over.
 pub const ACTIVE: &str = "active";
 /// The orders of lists.
-pub const SORTS: [&str; 9] =
-    ["newest", "occurred", "severity", "findings", "changed", "oldest", "due", "last_day", "amount"];
+pub const SORTS: [&str; 10] =
+    ["newest", "occurred", "severity", "findings", "changed", "oldest", "due", "last_day", "amount", "worth"];
 /// The filter for alerts that nobody has taken on.
 pub(crate) const NOBODY: &str = "-";
 

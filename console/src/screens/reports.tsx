@@ -179,6 +179,31 @@ function Service() {
       {late(said.lateOfficers, said.officer, data.officers, (owner) =>
         at("/alerts", { owner: owner || "-", past_due: true }),
       )}
+      <Panel title={said.exceptions} lead={said.exceptionsLead}>
+        {data.exceptions.length === 0 ? (
+          <Empty title={said.none} />
+        ) : (
+          <Table
+            label={said.exceptions}
+            columns={[
+              { name: "rule", title: said.rule, show: (one) => <a href={to("rules", one.rule)}>{one.rule}</a> },
+              { name: "unit", title: said.unit, show: (one) => <a href={to("units", one.unit)}>{one.unit}</a> },
+              {
+                name: "dismissed",
+                title: said.dismissed,
+                isFigure: true,
+                show: (one) => (
+                  <a href={at("/alerts", { state: "dismissed", rule: one.rule, unit: one.unit })}>
+                    {said.allDismissed(count(one.dismissed))}
+                  </a>
+                ),
+              },
+            ]}
+            rows={data.exceptions}
+            id={(one) => `${one.rule} ${one.unit}`}
+          />
+        )}
+      </Panel>
       <Panel title={said.repeated} lead={said.repeatedLead}>
         {data.repeated.length === 0 ? (
           <Empty title={said.none} />

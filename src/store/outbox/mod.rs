@@ -8,7 +8,7 @@ use std::{path::Path, sync::Arc};
 
 use rusqlite::{Connection, Row, named_params};
 
-pub use figures::Done;
+pub use figures::{Done, Late};
 pub use round::{DueEntry, DueGroup, Group, Round, RoundError, RoundResult};
 
 use super::{

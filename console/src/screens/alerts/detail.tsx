@@ -22,6 +22,7 @@ import { LineNow } from "./line";
 import * as list from "./model";
 import { Related } from "./related";
 import { silenceAddress } from "./silence";
+import { Worthwhile } from "./worth";
 import { ACTS, KEYS, REVIEW_ACTS, type Act, type Outcome, isOver } from "./work";
 
 export function Detail({ id }: { id: string }) {
@@ -137,6 +138,7 @@ export function Detail({ id }: { id: string }) {
             <LineNow key={line} id={line} />
           ))}
           <Related alert={alert} />
+          <Worthwhile alert={alert} />
         </div>
         {data && (
           <div class="column-side">
