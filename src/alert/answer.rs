@@ -107,6 +107,15 @@ impl Desk {
         alert.escalates_at = Some(now).filter(|_| !alert.state.is_over());
         Some(Step { alert, change: None, entries: Vec::new() })
     }
+
+    /// A letter that was refused went out after all, when somebody had it tried again.
+    #[must_use]
+    pub fn delivered(mut alert: Alert, now: i64) -> Option<Step> {
+        alert.inquiry.as_mut().and_then(|letter| letter.undelivered.take())?;
+        alert.changed_at = now;
+        alert.version += 1;
+        Some(Step { alert, change: None, entries: Vec::new() })
+    }
 }
 
 /// The name in the history of whoever answers: nobody knows more than that they had the link.

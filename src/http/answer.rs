@@ -154,13 +154,13 @@ async fn answer(
     let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     let (read, key) = (Arc::clone(shared), token.to_owned());
     let good = with_link(move || {
-        Cases::open_read_only(&read.state_dir)?.takes_answer(&key, read.clock.now()).map(|_| ())
+        Cases::open_read_only(&read.state_dir)?.takes_answer(&key, limits, read.clock.now())
     });
     // Before anything of the body is read: whether it may come at all.
     let turned_away = match (good.await, length) {
         (Err(error), _) => Some(Refused::Link(error)),
-        (Ok(()), None) => Some(page(StatusCode::LENGTH_REQUIRED, words::NO_LENGTH)),
-        (Ok(()), Some(bytes)) if bytes > limits.case + FORM => Some(large()),
+        (Ok(_), None) => Some(page(StatusCode::LENGTH_REQUIRED, words::NO_LENGTH)),
+        (Ok(room), Some(bytes)) if bytes > room + FORM => Some(large()),
         _ => None,
     };
     if let Some(refused) = turned_away {
@@ -173,10 +173,12 @@ async fn answer(
     };
     let form = Multipart::from_request(request, &()).await;
     let mut form = form.map_err(|_| page(StatusCode::UNSUPPORTED_MEDIA_TYPE, words::NO_FORM))?;
-    let read = read_form(shared, &mut form, limits).await;
-    let (text, files) = match read {
-        Ok(read) => read,
+    let mut files = Vec::new();
+    let read = read_form(shared, &mut form, limits, &mut files).await;
+    let text = match read {
+        Ok(text) => text,
         Err(error) => {
+            discard(shared, files).await;
             // It is bounded by its length.
             let rest = async { while let Ok(Some(_)) = form.next_field().await {} };
             let _ = tokio::time::timeout(HEARD.1, rest).await;
@@ -230,11 +232,26 @@ impl From<NotTaken> for Unread {
     }
 }
 
-/// The explanation and the name, and the files, which are on disk.
-type Form = ((String, String), Vec<Stored>);
+/// Removes what came before something was refused.
+async fn discard(shared: &Arc<Shared>, files: Vec<Stored>) {
+    if files.is_empty() {
+        return;
+    }
+    let shared = Arc::clone(shared);
+    let done = with_link(move || Ok(Cases::open(&shared.state_dir)?.discard(&files)?));
+    if let Err(error) = done.await {
+        tracing::warn!("files of an answer that was refused stay until the next start: {error}");
+    }
+}
 
-async fn read_form(shared: &Shared, form: &mut Multipart, limits: FileLimits) -> Result<Form, Unread> {
-    let (mut text, mut name, mut files) = (String::new(), String::new(), Vec::new());
+/// The explanation and the name; the files are on disk.
+async fn read_form(
+    shared: &Shared,
+    form: &mut Multipart,
+    limits: FileLimits,
+    files: &mut Vec<Stored>,
+) -> Result<(String, String), Unread> {
+    let (mut text, mut name) = (String::new(), String::new());
     while let Some(mut field) = form.next_field().await.map_err(|_| Unread::Broken)? {
         match field.name().unwrap_or_default() {
             "text" => text = words_of(&mut field).await?,
@@ -249,7 +266,7 @@ async fn read_form(shared: &Shared, form: &mut Multipart, limits: FileLimits) ->
             _ => {}
         }
     }
-    Ok(((text, name), files))
+    Ok((text, name))
 }
 
 async fn words_of(field: &mut Field<'_>) -> Result<String, Unread> {

@@ -108,10 +108,10 @@ pub(crate) fn register(
 
 fn severity_in_chinese(word: &str) -> &'static str {
     match word {
-        "critical" => "严重",
-        "high" => "高",
-        "medium" => "中",
-        _ => "低",
+        "critical" => "红",
+        "high" => "橙",
+        "medium" => "黄",
+        _ => "蓝",
     }
 }
 

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     access::{LinkKey, link_digest},
-    alert::{Action, Alert, Answer, Change, Desk, desk::Step},
+    alert::{Action, Alert, Answer, Change, Desk, desk::Step, policy::FileLimits},
     say,
 };
 
@@ -121,21 +121,29 @@ impl Cases {
         Ok((alert, findings, answers))
     }
 
-    /// Whether a link takes an answer now, before anybody reads what is sent.
+    /// Whether a link takes an answer now, before anybody reads what is sent; and how many bytes of files its case has room for.
     ///
     /// # Errors
     /// If it does not.
-    pub fn takes_answer(&self, token: &str, now: i64) -> Result<Alert, LinkError> {
+    pub fn takes_answer(&self, token: &str, limits: FileLimits, now: i64) -> Result<u64, LinkError> {
         let alert = self.read(|c| alert_of(c, token, now))??;
         self.read(|c| has_room(c, &alert.alert_id, now))??;
-        Ok(alert)
+        Ok(self.read(|c| attachments::room(c, &alert.alert_id, limits))?)
     }
 
     /// Takes an answer: its files, its place in the history, and the record of it.
     ///
     /// # Errors
-    /// If the link is not good any more, or the answer is refused. Nothing is stored then.
-    pub fn answer(&mut self, token: &str, (text, name): (String, String), files: &[Stored], desk: &Desk, now: i64) -> Result<Alert, LinkError> {
+    /// If the link is not good any more, or the answer is refused. Nothing is kept then.
+    pub fn answer(&mut self, token: &str, said: (String, String), files: &[Stored], desk: &Desk, now: i64) -> Result<Alert, LinkError> {
+        let taken = self.keep_answer(token, said, files, desk, now);
+        if taken.is_err() {
+            self.discard(files)?;
+        }
+        taken
+    }
+
+    fn keep_answer(&mut self, token: &str, (text, name): (String, String), files: &[Stored], desk: &Desk, now: i64) -> Result<Alert, LinkError> {
         let dir = self.dir.clone();
         let fail = |error| LinkError::from(explain(&dir, error));
         let transaction = self.begin().map_err(fail)?;
@@ -148,7 +156,7 @@ impl Cases {
         let step = desk.answer(alert, &answer, now).map_err(CaseError::from)?;
         alerts::save(&summed, &step, Times::at(now)).map_err(fail)?;
         if let Some(change) = &step.change {
-            attachments::add(&summed, (&step.alert.alert_id, &change.who), files, now).map_err(fail)?;
+            attachments::add(&dir, &summed, (&step.alert.alert_id, &change.who), files, now).map_err(fail)?;
             let detail = if change.facts.is_empty() { String::new() } else { alerts::json(&change.facts).map_err(fail)? };
             let deed = (&*format!("alerts.{}", change.action.word()), &*step.alert.alert_id, &*detail);
             self.tell(&summed, (&change.who, now), deed).map_err(fail)?;

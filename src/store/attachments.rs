@@ -172,9 +172,19 @@ pub(super) fn has_room(c: &Connection, alert_id: &str, files: &[Stored], limits:
     })
 }
 
-/// Names files of a case.
-pub(super) fn add(summed: &Summed<'_>, (alert_id, who): (&str, &str), files: &[Stored], at: i64) -> rusqlite::Result<()> {
+/// Bytes that a case has room for.
+pub(super) fn room(c: &Connection, alert_id: &str, limits: FileLimits) -> rusqlite::Result<u64> {
+    let sql = "SELECT count(*), coalesce(sum(bytes), 0) FROM attachments WHERE alert_id = ?1";
+    let (count, bytes): (u32, u64) = c.prepare_cached(sql)?.query_row([alert_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(if count < limits.files { limits.case.saturating_sub(bytes) } else { 0 })
+}
+
+/// Names files of a case. One that somebody discarded meanwhile is not there any more.
+pub(super) fn add(dir: &Path, summed: &Summed<'_>, (alert_id, who): (&str, &str), files: &[Stored], at: i64) -> rusqlite::Result<()> {
     for Stored { name, kind, bytes, digest } in files {
+        if let Err(error) = std::fs::metadata(dir.join(ATTACHMENTS).join(digest)) {
+            return Err(rusqlite::Error::ToSqlConversionFailure(Box::new(error)));
+        }
         insert!(summed.transaction, "INSERT INTO attachments", { alert_id, at, who, name, kind, bytes, digest })?;
         summed.inserted(&sums::ATTACHMENTS, [summed.transaction.last_insert_rowid()])?;
     }
@@ -220,11 +230,39 @@ impl Cases {
         Ok((file, opened))
     }
 
-    /// Adds an officer's file to an alert.
+    /// Removes files that came with what was refused, unless a case names them.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn discard(&mut self, files: &[Stored]) -> Result<(), StoreError> {
+        let dir = self.dir.clone();
+        let fail = |error| explain(&dir, error);
+        // Whoever names a file does so in its turn, too.
+        let transaction = self.begin().map_err(fail)?;
+        for file in files {
+            let sql = "SELECT 1 FROM attachments WHERE digest = ?1";
+            let is_named = transaction.prepare_cached(sql).and_then(|mut named| named.exists([&file.digest])).map_err(fail)?;
+            if !is_named {
+                // One that stays is swept at the next start.
+                let _ = std::fs::remove_file(dir.join(ATTACHMENTS).join(&file.digest));
+            }
+        }
+        transaction.commit().map_err(fail)
+    }
+
+    /// Adds an officer's file to an alert; one that is refused is not kept.
     ///
     /// # Errors
     /// If there is no such alert, it is over, or has too many files.
     pub fn attach(&mut self, id: &str, file: Stored, desk: &Desk, now: i64) -> Result<(), CaseError> {
+        let kept = self.keep_file(id, file.clone(), desk, now);
+        if kept.is_err() {
+            self.discard(&[file])?;
+        }
+        kept
+    }
+
+    fn keep_file(&mut self, id: &str, file: Stored, desk: &Desk, now: i64) -> Result<(), CaseError> {
         let dir = self.dir.clone();
         let fail = |error| CaseError::from(explain(&dir, error));
         let transaction = self.begin().map_err(fail)?;
@@ -236,7 +274,7 @@ impl Cases {
         let who = self.actor.who.clone();
         let step = desk.attach(alert, &who, files[0].fact(), now)?;
         alerts::save(&summed, &step, Times::at(now)).map_err(fail)?;
-        add(&summed, (id, &who), &files, now).map_err(fail)?;
+        add(&dir, &summed, (id, &who), &files, now).map_err(fail)?;
         let detail = format!("{} {}", files[0].digest, files[0].name);
         self.tell(&summed, (&who, now), ("alerts.attach", id, &detail)).map_err(fail)?;
         changes.end(&transaction).map_err(fail)?;

@@ -9,9 +9,9 @@ use super::{Cases, StoreError, alerts, limited};
 use crate::alert::{Alert, Outcome, State, inquiry::Stage};
 
 /// Rules, units and officers that are told of one by one.
-pub const TOLD: usize = 50;
+const TOLD: usize = 50;
 /// So many confirmed alerts within the year make a unit one that comes again.
-pub const REPEATED: u64 = 2;
+const REPEATED: u64 = 2;
 const YEAR: i64 = 365 * 24 * 3_600_000_000;
 
 /// How long something took, in microseconds.
@@ -106,7 +106,7 @@ pub struct Month {
 }
 
 /// So many alerts of a rule and unit that were all in order suggest an exception.
-pub const DISMISSED: u64 = 12;
+const DISMISSED: u64 = 12;
 
 /// What is late now, and whose it is.
 #[derive(Debug, Clone, Default)]

@@ -103,6 +103,10 @@ fn an_answer_is_in_the_history_with_its_files_and_its_record() {
         assert!(matches!(answer(&w, &token, text, &files), Err(LinkError::Case(_))), "{}", text.len());
     }
     assert_eq!(show(&w, &id).1.len(), history.len());
+    assert_eq!(stored(&w), 1, "what the case has stays");
+    let other = file(&w, "b.txt", b"another").unwrap();
+    assert!(answer(&w, &token, &"长".repeat(4001), &[other]).is_err());
+    assert_eq!(stored(&w), 1, "what came with what is refused goes");
 }
 
 #[test]
@@ -228,7 +232,9 @@ fn files_are_in_backups_and_checked_and_what_nothing_names_is_swept() {
     assert_eq!(found.file, kept);
     drop(Store::open(&back).unwrap());
     // The link of before still leads to its case.
-    Cases::open(&back).unwrap().takes_answer(&token, w.now).unwrap();
+    let limits = w.desk().policy.files;
+    let room = Cases::open(&back).unwrap().takes_answer(&token, limits, w.now).unwrap();
+    assert_eq!(room, limits.case - kept.bytes);
 
     let path = back.join(ATTACHMENTS).join(&kept.digest);
     std::fs::write(&path, "收据二张").unwrap();

@@ -191,8 +191,10 @@ impl Outbox {
                     ":id": id, ":state": state, ":next_at": next_at, ":error": error, ":ended_at": ended_at,
                 };
                 round.summed().change(&sums::NOTIFICATIONS, [id], || update.execute(values))?;
-                if let Fate::Parked(why) = outcome {
-                    round.letter_failed(id, why, now)?;
+                match outcome {
+                    Fate::Parked(why) => round.letter_went(id, Some(why), now)?,
+                    Fate::Sent => round.letter_went(id, None, now)?,
+                    Fate::Later(..) => {}
                 }
             }
             Ok(())

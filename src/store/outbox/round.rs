@@ -372,11 +372,11 @@ impl Round<'_> {
         self.save(step, now)
     }
 
-    /// Notes in its alerts that a letter was refused for good, if the notification was one.
+    /// Notes in its alerts that a letter was refused for good, or that it went out after all, if the notification was one.
     ///
     /// # Errors
     /// If the database cannot be written.
-    pub(super) fn letter_failed(&self, notification: &str, why: &str, now: i64) -> RoundResult<()> {
+    pub(super) fn letter_went(&self, notification: &str, refused: Option<&str>, now: i64) -> RoundResult<()> {
         let sql = "SELECT body FROM notifications WHERE id = ?1 AND reason = 'explain'";
         let mut statement = self.transaction.prepare_cached(sql)?;
         let letter: Option<Notification> =
@@ -387,7 +387,14 @@ impl Round<'_> {
                 one.inquiry.as_ref().map(|letter| letter.at) == other.inquiry.as_ref().map(|letter| letter.at)
             };
             // Another letter may be out since.
-            if same(&alert, &told.alert) && let Some(step) = Desk::undelivered(alert, why, now) {
+            if !same(&alert, &told.alert) {
+                continue;
+            }
+            let step = match refused {
+                Some(why) => Desk::undelivered(alert, why, now),
+                None => Desk::delivered(alert, now),
+            };
+            if let Some(step) = step {
                 self.save(&step, now)?;
             }
         }

@@ -5,6 +5,7 @@ mod api;
 mod cli;
 mod lists;
 mod openapi;
+mod register;
 mod silences;
 mod tables;
 
