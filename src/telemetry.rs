@@ -474,7 +474,10 @@ impl Metrics {
             cases_late: register(
                 r,
                 IntGaugeVec::new(
-                    opts("cases_late", "Alerts past their last day; the 20 units and officers that have the most."),
+                    opts(
+                        "cases_late",
+                        "Alerts past their last day; the 20 units and officers that have the most.",
+                    ),
                     &["by", "value"],
                 )?,
             )?,

@@ -27,7 +27,10 @@ before(async () => {
       mails = join(home, "mails");
       writeFileSync(join(home, "config/contacts.csv"), contacts());
       return text
-        .replace(/^sinks:.*$/m, `sinks:\n  - name: mail\n    email: { servers: ["127.0.0.1:${smtp}"], security: plain, from: a@x.cn, to: [b@x.cn] }`)
+        .replace(
+          /^sinks:.*$/m,
+          `sinks:\n  - name: mail\n    email: { servers: ["127.0.0.1:${smtp}"], security: plain, from: a@x.cn, to: [b@x.cn] }`,
+        )
         .replace(
           /^alerts:$/m,
           `alerts:\n  review: { dismiss: [critical], close: [critical, high, medium, low] }\n` +
@@ -38,7 +41,9 @@ before(async () => {
   });
   for (const folder of ["new", "cur", "tmp"]) mkdirSync(join(mails, folder), { recursive: true });
   const handler = ["--class", "aiosmtpd.handlers.Mailbox", mails];
-  server = spawn(python, ["-m", "aiosmtpd", "--nosetuid", "--listen", `127.0.0.1:${smtp}`, ...handler], { stdio: "inherit" });
+  server = spawn(python, ["-m", "aiosmtpd", "--nosetuid", "--listen", `127.0.0.1:${smtp}`, ...handler], {
+    stdio: "inherit",
+  });
   process.once("exit", () => server.kill("SIGKILL"));
   chrome = await browser();
   await daemon.feed([...treasury(), ...suspicious(4)]);
@@ -63,7 +68,9 @@ async function linkOf(id) {
     for (const name of existsSync(join(mails, "new")) ? readdirSync(join(mails, "new")) : []) {
       const mail = readFileSync(join(mails, "new", name), "utf8");
       // The text of a mail is written in base64 where it is Chinese.
-      const parts = mail.split(/\r?\n\r?\n/).map((part) => Buffer.from(part.replace(/\s/g, ""), "base64").toString("utf8"));
+      const parts = mail
+        .split(/\r?\n\r?\n/)
+        .map((part) => Buffer.from(part.replace(/\s/g, ""), "base64").toString("utf8"));
       const text = [mail.replace(/=\r?\n/g, ""), ...parts].find((one) => one.includes("/answer/") && one.includes(id));
       const found = text && /https?:\/\/[^\s"<]+\/answer\/[0-9a-f]{64}/.exec(text);
       if (found) return found[0];
@@ -146,7 +153,12 @@ test("a case goes from its finding to the register", { skip: missing }, async ()
   // The case stands in the register, and in the month.
   const register = await fetch(`${daemon.api}/api/v1/alerts/register.xlsx?state=closed`);
   assert.equal(register.status, 200);
-  assert.equal(Buffer.from(await register.arrayBuffer()).subarray(0, 2).toString(), "PK");
+  assert.equal(
+    Buffer.from(await register.arrayBuffer())
+      .subarray(0, 2)
+      .toString(),
+    "PK",
+  );
   const now = new Date(Date.now() + 8 * 3_600_000).toISOString().slice(0, 7);
   await page.goto(`/reports?month=${now}`);
   await page.getByText("1,200.00").first().waitFor();

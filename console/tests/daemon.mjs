@@ -40,7 +40,12 @@ export const freePort = () =>
   });
 
 export class Daemon {
-  static async start({ language = "zh", port = process.env.DAEMON_PORT, auth = false, configure = (text) => text } = {}) {
+  static async start({
+    language = "zh",
+    port = process.env.DAEMON_PORT,
+    auth = false,
+    configure = (text) => text,
+  } = {}) {
     const daemon = new Daemon();
     daemon.folder = mkdtempSync(join(tmpdir(), "fiscwatch-console-"));
     daemon.port = port ?? (await freePort());

@@ -104,7 +104,8 @@ fn is_text(head: &[u8], whole: bool) -> bool {
     if head.iter().any(steers) {
         return false;
     }
-    let begin: Vec<u8> = head.iter().skip_while(|b| b.is_ascii_whitespace() || **b >= 0xef).take(64).copied().collect();
+    let begin: Vec<u8> =
+        head.iter().skip_while(|b| b.is_ascii_whitespace() || **b >= 0xef).take(64).copied().collect();
     if begin.starts_with(b"<") || begin.starts_with(b"#!") || begin.starts_with(b"{\\rtf") {
         return false;
     }
@@ -113,7 +114,8 @@ fn is_text(head: &[u8], whole: bool) -> bool {
         // The last character may go on behind the head.
         Err(error) => !whole && error.error_len().is_none(),
     };
-    let (_, malformed) = encoding_rs::GB18030.decode_without_bom_handling(&head[..head.len().saturating_sub(if whole { 0 } else { 3 })]);
+    let (_, malformed) = encoding_rs::GB18030
+        .decode_without_bom_handling(&head[..head.len().saturating_sub(if whole { 0 } else { 3 })]);
     is_utf8 || !malformed
 }
 
@@ -121,7 +123,10 @@ fn is_text(head: &[u8], whole: bool) -> bool {
 #[must_use]
 pub fn name(text: &str) -> String {
     let last = text.rsplit(['/', '\\']).next().unwrap_or_default();
-    let hides = |c: &char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' | '"' | '<' | '>' | '|' | ':' | '*' | '?');
+    let hides = |c: &char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' | '"' | '<' | '>' | '|' | ':' | '*' | '?')
+    };
     let kept: String = last.chars().filter(|c| !hides(c)).collect();
     let kept = kept.trim().trim_start_matches('.');
     let length = kept.chars().count();

@@ -342,7 +342,9 @@ impl Gauged {
             return Ok(());
         }
         self.at = now;
-        for Done { seq, action, severity, after, is_over, after_letter } in outbox.history_after(self.history, HISTORY)? {
+        for Done { seq, action, severity, after, is_over, after_letter } in
+            outbox.history_after(self.history, HISTORY)?
+        {
             self.history = seq;
             #[allow(clippy::cast_precision_loss)]
             let seconds = after.max(0) as f64 / 1e6;

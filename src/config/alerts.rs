@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{raw::Raw, resolve::{Resolver, link_base}};
+use super::{
+    raw::Raw,
+    resolve::{Resolver, link_base},
+};
 use crate::{
     alert::{
         Matchers, Policy, inquiry,
@@ -489,7 +492,8 @@ fn explain(r: &mut Resolver<'_>, spec: &ExplainSpec, raw: &Raw, sinks: &[String]
     let deadline = inquiry::check_deadline(spec.deadline);
     let deadline = deadline.map_err(|e| r.problem(format!("alerts.explain.deadline: {e}")));
     let link_days = r.within("alerts.explain.link_days", u64::from(spec.link_days), (0, 90));
-    let answer_url = spec.answer_url.as_deref().map(|url| r.value("alerts.explain.answer_url", link_base(url)));
+    let answer_url =
+        spec.answer_url.as_deref().map(|url| r.value("alerts.explain.answer_url", link_base(url)));
     Explain {
         sink: spec.sink.clone(),
         list: spec.list.clone(),

@@ -93,7 +93,8 @@ impl Clients {
         let site = external_url.and_then(|url| url.parse::<Uri>().ok()?.authority().cloned());
         let is_https = external_url.is_some_and(|url| url.starts_with("https://"));
         let host_of_site = site.as_ref().map(|site| site.host().to_ascii_lowercase());
-        let host_of_answers = answer_url.and_then(|url| Some(url.parse::<Uri>().ok()?.host()?.to_ascii_lowercase()));
+        let host_of_answers =
+            answer_url.and_then(|url| Some(url.parse::<Uri>().ok()?.host()?.to_ascii_lowercase()));
         let any_host = http.hosts.iter().any(|name| name == "*");
         let named = http.hosts.iter().filter(|name| *name != "*");
         let named: Vec<_> = named.map(|name| resolver.value("http.hosts", host(name))).collect();

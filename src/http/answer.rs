@@ -84,14 +84,14 @@ async fn show(
     let desk = shared.desk();
     let language = language(&asked, &headers, desk.policy.language);
     let (read, key) = (Arc::clone(&shared), token.clone());
-    let linked: Result<Linked, _> = with_link(move || {
-        Cases::open_read_only(&read.state_dir)?.linked(&key, read.clock.now(), FINDINGS)
-    })
-    .await;
+    let linked: Result<Linked, _> =
+        with_link(move || Cases::open_read_only(&read.state_dir)?.linked(&key, read.clock.now(), FINDINGS))
+            .await;
     match linked {
         Ok((alert, findings, answers)) => {
             let drafts = shared.receivers.borrow().drafts.clone();
-            let letter = drafts.map_or_else(String::new, |drafts| drafts.sent(&alert, &findings, language).text);
+            let letter =
+                drafts.map_or_else(String::new, |drafts| drafts.sent(&alert, &findings, language).text);
             let hint = words::hint(language, mib(desk.policy.files));
             let told = (&*answers, &*shared.calendar);
             words::form((&token, &letter), told, asked.done.is_some(), &hint, language)
@@ -151,7 +151,10 @@ async fn answer(
     let limits = shared.desk().policy.files;
     let page = |status, both| Refused::Page(status, words::of(both, language).to_owned());
     let large = || Refused::Page(StatusCode::PAYLOAD_TOO_LARGE, words::too_large(language, mib(limits)));
-    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let length = request
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     let (read, key) = (Arc::clone(shared), token.to_owned());
     let good = with_link(move || {
         Cases::open_read_only(&read.state_dir)?.takes_answer(&key, limits, read.clock.now())

@@ -5,12 +5,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::{
-    alert::Change,
-    event::time::Calendar,
-    store::LinkError,
-    text::Language,
-};
+use crate::{alert::Change, event::time::Calendar, store::LinkError, text::Language};
 
 /// What the page may load: its own style, and nothing else. Browsers name the page of a form that is sent, and a page
 /// without a referrer would be nobody's.
@@ -40,14 +35,10 @@ const KEEP: Both = (
     "本页无需账号，仅供收件单位使用，请勿转发链接。",
     "This page needs no account. It is for the unit that got the letter; do not pass its link on.",
 );
-const ONCE: Both = (
-    "提交后不能修改，可以再次提交补充。",
-    "What was sent cannot be changed; you can send more.",
-);
-const UNKNOWN: Both = (
-    "链接无效。请从来函中完整打开链接。",
-    "This link is not known. Open it from the letter again, whole.",
-);
+const ONCE: Both =
+    ("提交后不能修改，可以再次提交补充。", "What was sent cannot be changed; you can send more.");
+const UNKNOWN: Both =
+    ("链接无效。请从来函中完整打开链接。", "This link is not known. Open it from the letter again, whole.");
 const ENDED: Both = (
     "链接已收回，或者新的来函附有新的链接。",
     "This link was taken back, or a newer letter has another one.",
@@ -56,8 +47,7 @@ const EXPIRED: Both = (
     "链接已过期。请以邮件回复来函，或者联系来函单位重新发函。",
     "This link has expired. Answer the letter by mail, or ask for a new one.",
 );
-const OVER: Both =
-    ("该事项已办结，无需再答复。", "This matter is closed; no answer is needed any more.");
+const OVER: Both = ("该事项已办结，无需再答复。", "This matter is closed; no answer is needed any more.");
 const FLOOD: Both = (
     "提交次数过多。请稍后再提交，或者以邮件回复来函。",
     "Too many answers were sent by this link. Send the next one later, or answer the letter by mail.",
@@ -66,19 +56,19 @@ pub(super) const BUSY: Both =
     ("正在上传的人较多，请一分钟后再试。", "Too many uploads are under way; try again in a minute.");
 pub(super) const BROKEN: Both =
     ("上传中断，未保存任何内容，请重新提交。", "The upload broke off and nothing was kept; send it again.");
-pub(super) const NO_LENGTH: Both =
-    ("浏览器没有说明上传内容的大小，不能受理。", "The browser did not say how long the upload is; it is not taken.");
-pub(super) const NO_FORM: Both = ("提交的内容不是本页的表单。", "What was sent is not the form of this page.");
+pub(super) const NO_LENGTH: Both = (
+    "浏览器没有说明上传内容的大小，不能受理。",
+    "The browser did not say how long the upload is; it is not taken.",
+);
+pub(super) const NO_FORM: Both =
+    ("提交的内容不是本页的表单。", "What was sent is not the form of this page.");
 pub(super) const TYPE: Both = (
     "只接收 PDF、OFD、Word（.docx）、Excel（.xlsx）、PNG、JPEG 和文本（.txt、.csv）文件；按内容而不是文件名判断。未保存任何内容。",
     "Only PDF, OFD, Word (.docx), Excel (.xlsx), PNG, JPEG and text (.txt, .csv) are taken, by their content and not their name. Nothing was kept.",
 );
-pub(super) const EMPTY: Both =
-    ("请填写说明或者添加附件。", "Write an explanation, or add a file.");
-pub(super) const LONG: Both = (
-    "说明最多 4000 字，填写人最多 40 字。",
-    "An explanation has 4,000 characters at most, and a name 40.",
-);
+pub(super) const EMPTY: Both = ("请填写说明或者添加附件。", "Write an explanation, or add a file.");
+pub(super) const LONG: Both =
+    ("说明最多 4000 字，填写人最多 40 字。", "An explanation has 4,000 characters at most, and a name 40.");
 
 /// The text in a language.
 pub(super) fn of(both: Both, language: Language) -> &'static str {
@@ -91,8 +81,12 @@ pub(super) fn of(both: Both, language: Language) -> &'static str {
 /// What is said of files that are too large or too many.
 pub(super) fn too_large(language: Language, (file, case, files): (u64, u64, u32)) -> String {
     match language {
-        Language::Zh => format!("上传内容过大：每个文件不超过 {file} MiB，本事项共不超过 {files} 个文件、{case} MiB。其余材料请以邮件回复。未保存任何内容。"),
-        Language::En => format!("That is too large: a file has {file} MiB at most, and this matter {files} files with {case} MiB together. Send the rest by mail. Nothing was kept."),
+        Language::Zh => format!(
+            "上传内容过大：每个文件不超过 {file} MiB，本事项共不超过 {files} 个文件、{case} MiB。其余材料请以邮件回复。未保存任何内容。"
+        ),
+        Language::En => format!(
+            "That is too large: a file has {file} MiB at most, and this matter {files} files with {case} MiB together. Send the rest by mail. Nothing was kept."
+        ),
     }
 }
 
@@ -182,7 +176,11 @@ fn sent(answers: &[Change], calendar: &Calendar, language: Language) -> String {
         let time = calendar.format(change.at).replace('T', " ");
         format!("<li>{}{}</li>\n", escaped(&time), files(change))
     });
-    format!("<section><h2>{}</h2>\n<ul>\n{}</ul>\n</section>\n", of(ANSWERS, language), rows.collect::<String>())
+    format!(
+        "<section><h2>{}</h2>\n<ul>\n{}</ul>\n</section>\n",
+        of(ANSWERS, language),
+        rows.collect::<String>()
+    )
 }
 
 /// The page with the letter and the form.
@@ -194,7 +192,9 @@ pub(super) fn form(
     language: Language,
 ) -> Response {
     let done = match is_done && !answers.is_empty() {
-        true => format!("<section class=\"done\" role=\"status\"><h2>{}</h2></section>\n", of(SENT, language)),
+        true => {
+            format!("<section class=\"done\" role=\"status\"><h2>{}</h2></section>\n", of(SENT, language))
+        }
         false => String::new(),
     };
     let say = |both| of(both, language);
@@ -223,8 +223,12 @@ pub(super) fn form(
 /// What files are taken, for the form.
 pub(super) fn hint(language: Language, (file, case, files): (u64, u64, u32)) -> String {
     match language {
-        Language::Zh => format!("接收 PDF、OFD、Word、Excel、PNG、JPEG、文本；每个文件不超过 {file} MiB，共不超过 {files} 个文件、{case} MiB。"),
-        Language::En => format!("PDF, OFD, Word, Excel, PNG, JPEG and text; {file} MiB a file, {files} files and {case} MiB together at most."),
+        Language::Zh => format!(
+            "接收 PDF、OFD、Word、Excel、PNG、JPEG、文本；每个文件不超过 {file} MiB，共不超过 {files} 个文件、{case} MiB。"
+        ),
+        Language::En => format!(
+            "PDF, OFD, Word, Excel, PNG, JPEG and text; {file} MiB a file, {files} files and {case} MiB together at most."
+        ),
     }
 }
 

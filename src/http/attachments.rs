@@ -62,7 +62,15 @@ impl AttachmentView {
     fn new(attached: Attached, calendar: &Calendar) -> Self {
         let Attached { seq, at, who, file } = attached;
         let (attachment_id, at) = (seq, calendar.format(at));
-        Self { attachment_id, at, who, name: file.name, kind: file.kind, bytes: file.bytes, sha256: file.digest }
+        Self {
+            attachment_id,
+            at,
+            who,
+            name: file.name,
+            kind: file.kind,
+            bytes: file.bytes,
+            sha256: file.digest,
+        }
     }
 }
 
@@ -132,10 +140,19 @@ fn saved_as(attached: &Attached) -> [(HeaderName, HeaderValue); 4] {
     });
     let plain = |text: String| HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("attachment"));
     [
-        (header::CONTENT_DISPOSITION, plain(format!("attachment; filename=\"attachment-{}\"; filename*=UTF-8''{encoded}", attached.seq))),
+        (
+            header::CONTENT_DISPOSITION,
+            plain(format!(
+                "attachment; filename=\"attachment-{}\"; filename*=UTF-8''{encoded}",
+                attached.seq
+            )),
+        ),
         (header::CONTENT_TYPE, HeaderValue::from_static(Kind::media(&attached.file.kind))),
         (header::CONTENT_LENGTH, HeaderValue::from(attached.file.bytes)),
-        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox; frame-ancestors 'none'")),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            HeaderValue::from_static("default-src 'none'; sandbox; frame-ancestors 'none'"),
+        ),
     ]
 }
 

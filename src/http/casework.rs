@@ -220,7 +220,15 @@ pub(crate) async fn worth(
         let worth = Worth::of(&alert.severity, alert.case.amount, alert.findings, verdicts);
         let Worth { severity, amount, repeated, precision } = worth;
         let (confirmed, dismissed) = verdicts;
-        Ok(Json(WorthView { worth: worth.total(), severity, amount, repeated, precision, confirmed, dismissed }))
+        Ok(Json(WorthView {
+            worth: worth.total(),
+            severity,
+            amount,
+            repeated,
+            precision,
+            confirmed,
+            dismissed,
+        }))
     })
     .await
 }

@@ -118,9 +118,11 @@ fn severity_in_chinese(word: &str) -> &'static str {
 /// What officers wrote of a case, oldest first.
 fn remarks(cases: &Cases, id: &str) -> Result<String, CaseError> {
     let (_, history, _) = cases.show(id, 0)?;
-    let by_people = |action: Action| !matches!(action, Action::Undelivered | Action::Unanswered | Action::Resolve);
+    let by_people =
+        |action: Action| !matches!(action, Action::Undelivered | Action::Unanswered | Action::Resolve);
     let said = history.into_iter().filter(|change| by_people(change.action));
-    let said = said.filter_map(|change| Some(format!("{}（{}）：{}", change.who, change.action.zh(), change.why?)));
+    let said =
+        said.filter_map(|change| Some(format!("{}（{}）：{}", change.who, change.action.zh(), change.why?)));
     let text = said.collect::<Vec<_>>().join("\n");
     Ok(text.chars().take(REMARKS_MAX).collect())
 }
@@ -131,7 +133,8 @@ pub(crate) fn saved(name: &str, bytes: Vec<u8>) -> Response {
         (header::CONTENT_TYPE, HeaderValue::from_static(WORKBOOK)),
         (
             header::CONTENT_DISPOSITION,
-            HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")).unwrap_or(HeaderValue::from_static("attachment")),
+            HeaderValue::from_str(&format!("attachment; filename=\"{name}\""))
+                .unwrap_or(HeaderValue::from_static("attachment")),
         ),
     ];
     (headers, bytes).into_response()
@@ -161,4 +164,3 @@ pub(crate) async fn show(
     })
     .await
 }
-

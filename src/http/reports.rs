@@ -211,9 +211,14 @@ pub(crate) fn view(name: &str, month: Month) -> MonthView {
 ///
 /// # Errors
 /// If it cannot be made.
-pub(crate) fn workbook(cases: &Cases, view: &MonthView, (actor, now): (&Actor, i64)) -> Result<Vec<u8>, Problem> {
+pub(crate) fn workbook(
+    cases: &Cases,
+    view: &MonthView,
+    (actor, now): (&Actor, i64),
+) -> Result<Vec<u8>, Problem> {
     let made = workbooks::month(view);
-    let bytes = made.map_err(|e| Problem::new(axum::http::StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))?;
+    let bytes =
+        made.map_err(|e| Problem::new(axum::http::StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))?;
     cases.record(actor, ("alerts.export", "month", &view.month), now)?;
     Ok(bytes)
 }
@@ -276,9 +281,12 @@ pub(crate) async fn service(State(shared): State<Arc<Shared>>, by: By) -> Result
         let ServiceNow { times: took, units, officers, repeated, exceptions } =
             Cases::open_read_only(&shared.state_dir)?.within(&limits).service(now - DAYS_90, now)?;
         let late = |rows: Vec<(String, u64, u64)>| {
-            rows.into_iter().map(|(value, past_due, unanswered)| LateView { value, past_due, unanswered }).collect()
+            rows.into_iter()
+                .map(|(value, past_due, unanswered)| LateView { value, past_due, unanswered })
+                .collect()
         };
-        let again = |(unit, confirmed, amount)| RepeatedView { unit, confirmed, amount: format_cents(amount) };
+        let again =
+            |(unit, confirmed, amount)| RepeatedView { unit, confirmed, amount: format_cents(amount) };
         Ok(Json(ServiceView {
             times: times(took),
             units: late(units),

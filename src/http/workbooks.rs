@@ -33,7 +33,11 @@ impl Looks {
     fn new() -> Self {
         let cell = || Format::new().set_border(FormatBorder::Thin).set_align(FormatAlign::Top);
         Self {
-            head: cell().set_bold().set_background_color(Color::RGB(0xF2_F4_F7)).set_align(FormatAlign::Center).set_text_wrap(),
+            head: cell()
+                .set_bold()
+                .set_background_color(Color::RGB(0xF2_F4_F7))
+                .set_align(FormatAlign::Center)
+                .set_text_wrap(),
             // `@`: a program that opens it makes no number of a code.
             text: cell().set_num_format("@").set_text_wrap(),
             money: cell().set_num_format("#,##0.00"),
@@ -43,7 +47,12 @@ impl Looks {
         }
     }
 
-    fn write(&self, sheet: &mut Worksheet, (row, column): (u32, u16), cell: &Cell<'_>) -> Result<(), XlsxError> {
+    fn write(
+        &self,
+        sheet: &mut Worksheet,
+        (row, column): (u32, u16),
+        cell: &Cell<'_>,
+    ) -> Result<(), XlsxError> {
         match cell {
             Cell::Text(text) => {
                 // A cell has 32,767 characters at most.
@@ -138,7 +147,9 @@ pub(crate) fn register(cases: &[Case]) -> Result<Vec<u8>, XlsxError> {
         let label = |name: &str| alert.labels.get(name).map(|values| values.join(" ")).unwrap_or_default();
         let (region, unit, line) = (label("region_code"), label("unit_code"), label("budget_line_id"));
         let letter = alert.inquiry.as_ref().filter(|letter| letter.by.is_some());
-        let time = |text: Option<&str>| text.map(|text| text.chars().take(19).collect::<String>().replace('T', " ")).unwrap_or_default();
+        let time = |text: Option<&str>| {
+            text.map(|text| text.chars().take(19).collect::<String>().replace('T', " ")).unwrap_or_default()
+        };
         let times = [
             time(Some(&alert.opened_at)),
             time(alert.acknowledged_at.as_deref()),
@@ -237,19 +248,35 @@ pub(crate) fn month(month: &MonthView) -> Result<Vec<u8>, XlsxError> {
     for outcome in &month.outcomes {
         row += 1;
         let name = outcome.outcome.map_or("未写明", crate::alert::Outcome::zh);
-        let cells = [Cell::Text(name), Cell::Text(""), Cell::Count(outcome.cases), Cell::Money(Some(&outcome.amount))];
+        let cells = [
+            Cell::Text(name),
+            Cell::Text(""),
+            Cell::Count(outcome.cases),
+            Cell::Money(Some(&outcome.amount)),
+        ];
         for (column, cell) in (0..).zip(&cells) {
             looks.write(sheet, (row, column), cell)?;
         }
     }
     row += 2;
-    looks.heads(sheet, row, &[("用时（小时）", 0.0), ("", 0.0), ("件数", 0.0), ("中位数", 0.0), ("九成不超过", 0.0)])?;
+    looks.heads(
+        sheet,
+        row,
+        &[("用时（小时）", 0.0), ("", 0.0), ("件数", 0.0), ("中位数", 0.0), ("九成不超过", 0.0)],
+    )?;
     let times = &month.times;
-    for (name, took) in [("受理", &times.acknowledge), ("答复", &times.answer), ("了结", &times.close)] {
+    for (name, took) in [("受理", &times.acknowledge), ("答复", &times.answer), ("了结", &times.close)]
+    {
         row += 1;
         let TookView { count, median_hours, most_hours } = took.clone().unwrap_or_default();
         let (median, most) = (format!("{median_hours:.2}"), format!("{most_hours:.2}"));
-        let cells = [Cell::Text(name), Cell::Text(""), Cell::Count(count), Cell::Money(Some(&median)), Cell::Money(Some(&most))];
+        let cells = [
+            Cell::Text(name),
+            Cell::Text(""),
+            Cell::Count(count),
+            Cell::Money(Some(&median)),
+            Cell::Money(Some(&most)),
+        ];
         for (column, cell) in (0..).zip(&cells) {
             looks.write(sheet, (row, column), cell)?;
         }

@@ -46,7 +46,16 @@ impl<'s> Style<'s> {
     #[must_use]
     pub fn new(language: Language, calendar: &'s Calendar) -> Self {
         let office = &NEUTRAL;
-        Self { language, calendar, office, external_url: None, links: None, reply_to: None, mask: true, attach: true }
+        Self {
+            language,
+            calendar,
+            office,
+            external_url: None,
+            links: None,
+            reply_to: None,
+            mask: true,
+            attach: true,
+        }
     }
 }
 

@@ -53,7 +53,13 @@ impl From<StoreError> for LinkError {
 }
 
 /// Issues the link of a letter that goes out with this step, in its transaction; those of letters before it end.
-pub(super) fn issue(dir: &std::path::Path, summed: &Summed<'_>, step: &Step, desk: &Desk, now: i64) -> rusqlite::Result<()> {
+pub(super) fn issue(
+    dir: &std::path::Path,
+    summed: &Summed<'_>,
+    step: &Step,
+    desk: &Desk,
+    now: i64,
+) -> rusqlite::Result<()> {
     let Some(letter) = step.alert.inquiry.as_ref().filter(|letter| letter.linked) else { return Ok(()) };
     let alert_id = &step.alert.alert_id;
     end(summed, alert_id, now)?;
@@ -87,9 +93,15 @@ fn alert_of(connection: &Connection, token: &str, now: i64) -> rusqlite::Result<
     let Some(digest) = link_digest(token) else { return Ok(Err(LinkError::Unknown)) };
     let sql = "SELECT alert_id, expires_at, ended_at FROM answer_links WHERE digest = ?1";
     let found = connection.prepare_cached(sql)?.query_row([&digest[..]], |row| {
-        Ok((row.get::<_, String>("alert_id")?, row.get::<_, i64>("expires_at")?, row.get::<_, Option<i64>>("ended_at")?))
+        Ok((
+            row.get::<_, String>("alert_id")?,
+            row.get::<_, i64>("expires_at")?,
+            row.get::<_, Option<i64>>("ended_at")?,
+        ))
     });
-    let Some((alert_id, expires_at, ended_at)) = found.optional()? else { return Ok(Err(LinkError::Unknown)) };
+    let Some((alert_id, expires_at, ended_at)) = found.optional()? else {
+        return Ok(Err(LinkError::Unknown));
+    };
     let Some(alert) = alerts::find(connection, &alert_id)? else { return Ok(Err(LinkError::Unknown)) };
     Ok(match () {
         () if ended_at.is_some() => Err(LinkError::Ended),
@@ -114,7 +126,12 @@ impl Cases {
     ///
     /// # Errors
     /// If it does not.
-    pub fn linked(&self, token: &str, now: i64, findings: u32) -> Result<(Alert, Vec<crate::finding::Finding>, Vec<Change>), LinkError> {
+    pub fn linked(
+        &self,
+        token: &str,
+        now: i64,
+        findings: u32,
+    ) -> Result<(Alert, Vec<crate::finding::Finding>, Vec<Change>), LinkError> {
         let alert = self.read(|c| alert_of(c, token, now))??;
         let (alert, history, findings) = self.show(&alert.alert_id, findings)?;
         let answers = history.into_iter().filter(|change| change.action == Action::Answer).collect();
@@ -135,7 +152,14 @@ impl Cases {
     ///
     /// # Errors
     /// If the link is not good any more, or the answer is refused. Nothing is kept then.
-    pub fn answer(&mut self, token: &str, said: (String, String), files: &[Stored], desk: &Desk, now: i64) -> Result<Alert, LinkError> {
+    pub fn answer(
+        &mut self,
+        token: &str,
+        said: (String, String),
+        files: &[Stored],
+        desk: &Desk,
+        now: i64,
+    ) -> Result<Alert, LinkError> {
         let taken = self.keep_answer(token, said, files, desk, now);
         if taken.is_err() {
             self.discard(files)?;
@@ -143,7 +167,14 @@ impl Cases {
         taken
     }
 
-    fn keep_answer(&mut self, token: &str, (text, name): (String, String), files: &[Stored], desk: &Desk, now: i64) -> Result<Alert, LinkError> {
+    fn keep_answer(
+        &mut self,
+        token: &str,
+        (text, name): (String, String),
+        files: &[Stored],
+        desk: &Desk,
+        now: i64,
+    ) -> Result<Alert, LinkError> {
         let dir = self.dir.clone();
         let fail = |error| LinkError::from(explain(&dir, error));
         let transaction = self.begin().map_err(fail)?;
@@ -151,13 +182,19 @@ impl Cases {
         let summed = changes.within(&transaction);
         let alert = alert_of(&transaction, token, now).map_err(fail)??;
         has_room(&transaction, &alert.alert_id, now).map_err(fail)??;
-        attachments::has_room(&transaction, &alert.alert_id, files, desk.policy.files).map_err(fail)?.map_err(CaseError::from)?;
+        attachments::has_room(&transaction, &alert.alert_id, files, desk.policy.files)
+            .map_err(fail)?
+            .map_err(CaseError::from)?;
         let answer = Answer { text, name, files: files.iter().map(Stored::fact).collect() };
         let step = desk.answer(alert, &answer, now).map_err(CaseError::from)?;
         alerts::save(&summed, &step, Times::at(now)).map_err(fail)?;
         if let Some(change) = &step.change {
             attachments::add(&dir, &summed, (&step.alert.alert_id, &change.who), files, now).map_err(fail)?;
-            let detail = if change.facts.is_empty() { String::new() } else { alerts::json(&change.facts).map_err(fail)? };
+            let detail = if change.facts.is_empty() {
+                String::new()
+            } else {
+                alerts::json(&change.facts).map_err(fail)?
+            };
             let deed = (&*format!("alerts.{}", change.action.word()), &*step.alert.alert_id, &*detail);
             self.tell(&summed, (&change.who, now), deed).map_err(fail)?;
         }

@@ -12,13 +12,19 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    CaseError, Cases, StoreError, explain,
+    CaseError, Cases, StoreError,
     alerts::{self, Times},
+    explain,
     named::insert,
     sums::{self, Changes, Summed},
 };
 use crate::{
-    alert::{Desk, FileFact, attachment::{HEAD, Kind}, desk::Refusal, policy::FileLimits},
+    alert::{
+        Desk, FileFact,
+        attachment::{HEAD, Kind},
+        desk::Refusal,
+        policy::FileLimits,
+    },
     private, say,
 };
 
@@ -157,11 +163,18 @@ pub fn too_large(most: u64) -> String {
 }
 
 /// Whether a case takes these files beside those it has.
-pub(super) fn has_room(c: &Connection, alert_id: &str, files: &[Stored], limits: FileLimits) -> rusqlite::Result<Result<(), Refusal>> {
+pub(super) fn has_room(
+    c: &Connection,
+    alert_id: &str,
+    files: &[Stored],
+    limits: FileLimits,
+) -> rusqlite::Result<Result<(), Refusal>> {
     let sql = "SELECT count(*), coalesce(sum(bytes), 0) FROM attachments WHERE alert_id = ?1";
-    let (count, bytes): (u64, u64) = c.prepare_cached(sql)?.query_row([alert_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let (count, bytes): (u64, u64) =
+        c.prepare_cached(sql)?.query_row([alert_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let more: u64 = files.iter().map(|file| file.bytes).sum();
-    let fits = files.is_empty() || count + files.len() as u64 <= u64::from(limits.files) && bytes + more <= limits.case;
+    let fits = files.is_empty()
+        || count + files.len() as u64 <= u64::from(limits.files) && bytes + more <= limits.case;
     Ok(match fits {
         true => Ok(()),
         false => Err(Refusal::State(say!(
@@ -175,12 +188,19 @@ pub(super) fn has_room(c: &Connection, alert_id: &str, files: &[Stored], limits:
 /// Bytes that a case has room for.
 pub(super) fn room(c: &Connection, alert_id: &str, limits: FileLimits) -> rusqlite::Result<u64> {
     let sql = "SELECT count(*), coalesce(sum(bytes), 0) FROM attachments WHERE alert_id = ?1";
-    let (count, bytes): (u32, u64) = c.prepare_cached(sql)?.query_row([alert_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let (count, bytes): (u32, u64) =
+        c.prepare_cached(sql)?.query_row([alert_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(if count < limits.files { limits.case.saturating_sub(bytes) } else { 0 })
 }
 
 /// Names files of a case. One that somebody discarded meanwhile is not there any more.
-pub(super) fn add(dir: &Path, summed: &Summed<'_>, (alert_id, who): (&str, &str), files: &[Stored], at: i64) -> rusqlite::Result<()> {
+pub(super) fn add(
+    dir: &Path,
+    summed: &Summed<'_>,
+    (alert_id, who): (&str, &str),
+    files: &[Stored],
+    at: i64,
+) -> rusqlite::Result<()> {
     for Stored { name, kind, bytes, digest } in files {
         if let Err(error) = std::fs::metadata(dir.join(ATTACHMENTS).join(digest)) {
             return Err(rusqlite::Error::ToSqlConversionFailure(Box::new(error)));
@@ -192,7 +212,12 @@ pub(super) fn add(dir: &Path, summed: &Summed<'_>, (alert_id, who): (&str, &str)
 }
 
 fn attached(row: &Row<'_>) -> rusqlite::Result<Attached> {
-    let file = Stored { name: row.get("name")?, kind: row.get("kind")?, bytes: row.get("bytes")?, digest: row.get("digest")? };
+    let file = Stored {
+        name: row.get("name")?,
+        kind: row.get("kind")?,
+        bytes: row.get("bytes")?,
+        digest: row.get("digest")?,
+    };
     Ok(Attached { seq: row.get("seq")?, at: row.get("at")?, who: row.get("who")?, file })
 }
 
@@ -241,7 +266,10 @@ impl Cases {
         let transaction = self.begin().map_err(fail)?;
         for file in files {
             let sql = "SELECT 1 FROM attachments WHERE digest = ?1";
-            let is_named = transaction.prepare_cached(sql).and_then(|mut named| named.exists([&file.digest])).map_err(fail)?;
+            let is_named = transaction
+                .prepare_cached(sql)
+                .and_then(|mut named| named.exists([&file.digest]))
+                .map_err(fail)?;
             if !is_named {
                 // One that stays is swept at the next start.
                 let _ = std::fs::remove_file(dir.join(ATTACHMENTS).join(&file.digest));
@@ -289,7 +317,12 @@ pub(super) fn named(connection: &Connection) -> rusqlite::Result<Vec<Stored>> {
     let mut statement = connection.prepare(sql)?;
     statement
         .query_map([], |row| {
-            Ok(Stored { name: row.get("name")?, kind: row.get("kind")?, bytes: row.get("bytes")?, digest: row.get("digest")? })
+            Ok(Stored {
+                name: row.get("name")?,
+                kind: row.get("kind")?,
+                bytes: row.get("bytes")?,
+                digest: row.get("digest")?,
+            })
         })?
         .collect()
 }

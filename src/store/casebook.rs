@@ -53,7 +53,11 @@ struct Timing {
 
 impl Timing {
     fn end(self) -> Times {
-        Times { acknowledge: Took::of(self.acknowledge), answer: Took::of(self.answer), close: Took::of(self.close) }
+        Times {
+            acknowledge: Took::of(self.acknowledge),
+            answer: Took::of(self.answer),
+            close: Took::of(self.close),
+        }
     }
 }
 
@@ -134,7 +138,8 @@ impl Cases {
         let sql = format!("SELECT a.body FROM alerts a {}", conditions.clause());
         self.read(|c| {
             let mut statement = c.prepare_cached(&sql)?;
-            let mut rows = statement.query_map(params_from_iter(conditions.values), |row: &Row<'_>| alerts::alert(row))?;
+            let mut rows = statement
+                .query_map(params_from_iter(conditions.values), |row: &Row<'_>| alerts::alert(row))?;
             rows.try_for_each(|alert| alert.map(|alert| look(&alert)))
         })
     }
@@ -161,7 +166,9 @@ impl Cases {
             let money = i128::from(alert.case.outcome_amount.unwrap_or(0));
             let lines = [
                 &mut month.total,
-                rules.entry(alert.rule_id.clone()).or_insert_with(|| Line { title: alert.title.clone(), ..Line::default() }),
+                rules
+                    .entry(alert.rule_id.clone())
+                    .or_insert_with(|| Line { title: alert.title.clone(), ..Line::default() }),
                 units.entry(unit(alert).to_owned()).or_default(),
             ];
             for line in lines {
@@ -184,7 +191,8 @@ impl Cases {
         })?;
         month.rules = most(rules);
         month.units = most(units);
-        month.outcomes = outcomes.into_iter().map(|(outcome, (count, amount))| (outcome, count, amount)).collect();
+        month.outcomes =
+            outcomes.into_iter().map(|(outcome, (count, amount))| (outcome, count, amount)).collect();
         month.times = timing.end();
         Ok(month)
     }
@@ -211,18 +219,23 @@ impl Cases {
     /// # Errors
     /// If the database cannot be read.
     pub fn service(&self, since: i64, now: i64) -> Result<Service, StoreError> {
-        let (mut units, mut officers) = (BTreeMap::<String, (u64, u64)>::new(), BTreeMap::<String, (u64, u64)>::new());
+        let (mut units, mut officers) =
+            (BTreeMap::<String, (u64, u64)>::new(), BTreeMap::<String, (u64, u64)>::new());
         let (mut repeated, mut timing) = (BTreeMap::<String, (u64, i128)>::new(), Timing::default());
         let year = now.saturating_sub(YEAR);
-        let condition = "(a.opened_at >= ? OR a.opened_at >= ? OR a.state NOT IN ('closed', 'dismissed', 'resolved'))";
+        let condition =
+            "(a.opened_at >= ? OR a.opened_at >= ? OR a.state NOT IN ('closed', 'dismissed', 'resolved'))";
         self.each(condition, &[since, year], |alert| {
             let is_over = alert.state.is_over();
             let late = u64::from(!is_over && alert.case.due_at.is_some_and(|due| due <= now));
-            let letter = alert.inquiry.as_ref().filter(|letter| letter.stage == Stage::Sent && letter.failure_told);
+            let letter =
+                alert.inquiry.as_ref().filter(|letter| letter.stage == Stage::Sent && letter.failure_told);
             let silent = u64::from(!is_over && letter.is_some());
             if late + silent > 0 {
                 let owner = alert.owner.clone().unwrap_or_default();
-                for (late_of, silent_of) in [units.entry(unit(alert).to_owned()).or_default(), officers.entry(owner).or_default()] {
+                for (late_of, silent_of) in
+                    [units.entry(unit(alert).to_owned()).or_default(), officers.entry(owner).or_default()]
+                {
                     (*late_of, *silent_of) = (*late_of + late, *silent_of + silent);
                 }
             }
@@ -230,13 +243,18 @@ impl Cases {
                 time(&mut timing, alert, alert.ended_at);
             }
             let is_true = matches!(alert.state, State::Confirmed | State::Rectifying | State::Closed);
-            if is_true && alert.opened_at >= year && alert.case.merged_into.is_none() && !unit(alert).is_empty() {
+            if is_true
+                && alert.opened_at >= year
+                && alert.case.merged_into.is_none()
+                && !unit(alert).is_empty()
+            {
                 let (count, amount) = repeated.entry(unit(alert).to_owned()).or_default();
                 (*count, *amount) = (*count + 1, *amount + i128::from(alert.case.amount.unwrap_or(0)));
             }
         })?;
         let late = |by: BTreeMap<String, (u64, u64)>| {
-            let mut rows: Vec<_> = by.into_iter().map(|(value, (late, silent))| (value, late, silent)).collect();
+            let mut rows: Vec<_> =
+                by.into_iter().map(|(value, (late, silent))| (value, late, silent)).collect();
             rows.sort_by_key(|(_, late, silent)| std::cmp::Reverse(late + silent));
             rows.truncate(TOLD);
             rows

@@ -4,7 +4,8 @@
 use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 
 use super::{
-    CaseError, Cases, StoreError, alert_rows::Rows, alerts, answers, explain, limited, sums::Changes, sums::Summed,
+    CaseError, Cases, StoreError, alert_rows::Rows, alerts, answers, explain, limited, sums::Changes,
+    sums::Summed,
 };
 use crate::{
     access::{Action as Permit, Roles, decide},

@@ -94,7 +94,9 @@ pub use listed::Listed;
 pub use lock::StateLock;
 pub use lookup::Lookup;
 pub use notices::{Notice, NoticeFilter, Waiting};
-pub use outbox::{Done, DueEntry, DueGroup, Fate, Group, Late, Outbox, Pending, Round, RoundError, RoundResult};
+pub use outbox::{
+    Done, DueEntry, DueGroup, Fate, Group, Late, Outbox, Pending, Round, RoundError, RoundResult,
+};
 pub use overrides::OverrideFilter;
 pub use quarantine::{QuarantineLimit, WhenFull};
 pub use query::{

@@ -12,8 +12,8 @@ use fiscwatch::{
     decode::Decoder,
     lists::List,
     store::{
-        ATTACHMENTS, BackupOptions, Cases, Fate, History, Incoming, LinkError, NotTaken, Store, Stored, back_up, restore,
-        verify_backup,
+        ATTACHMENTS, BackupOptions, Cases, Fate, History, Incoming, LinkError, NotTaken, Store, Stored,
+        back_up, restore, verify_backup,
     },
 };
 
@@ -50,7 +50,8 @@ fn show(w: &World, id: &str) -> (Alert, Vec<String>) {
 fn send(w: &World, id: &str, again: bool) -> String {
     let desk = w.desk();
     let by = (String::from("王芳"), None, None);
-    let order = inquiry::order(&show(w, id).0, &desk, &w.dispatch.lists, by, (Some(1), again), w.now).unwrap();
+    let order =
+        inquiry::order(&show(w, id).0, &desk, &w.dispatch.lists, by, (Some(1), again), w.now).unwrap();
     let alert = Cases::open(w.dir.path()).unwrap().act(id, &order, &desk, w.now).unwrap();
     LinkKey::of(w.dir.path()).token(id, alert.inquiry.unwrap().at).unwrap()
 }
@@ -92,14 +93,22 @@ fn an_answer_is_in_the_history_with_its_files_and_its_record() {
     assert_eq!((letter.stage, letter.answered_at), (Stage::Answered, Some(w.now)));
     let (_, history) = show(&w, &id);
     assert_eq!(history.last().unwrap(), "unit:101001 (李会计) answer");
-    assert_eq!(count(w.dir.path(), "SELECT count(*) FROM audit WHERE action = 'alerts.answer' AND detail LIKE '%凭证.pdf%'"), 1);
+    assert_eq!(
+        count(
+            w.dir.path(),
+            "SELECT count(*) FROM audit WHERE action = 'alerts.answer' AND detail LIKE '%凭证.pdf%'"
+        ),
+        1
+    );
     let files = Cases::open(w.dir.path()).unwrap().attachments(&id).unwrap();
     assert_eq!((files.len(), &files[0].file), (1, &voucher));
     assert_eq!(told(&w.pass(10 * DAY, "boss")).len(), 1, "it was answered: nothing escalates");
 
     // Nothing of an answer that is refused stays in the history.
     w.now -= 10 * DAY;
-    for (text, files) in [("", vec![]), (&*"长".repeat(4001), vec![]), ("多", vec![voucher.clone(), voucher.clone(), voucher])] {
+    for (text, files) in
+        [("", vec![]), (&*"长".repeat(4001), vec![]), ("多", vec![voucher.clone(), voucher.clone(), voucher])]
+    {
         assert!(matches!(answer(&w, &token, text, &files), Err(LinkError::Case(_))), "{}", text.len());
     }
     assert_eq!(show(&w, &id).1.len(), history.len());
@@ -114,7 +123,13 @@ fn a_link_opens_one_case_until_it_expires_is_taken_back_or_replaced() {
     let mut w = world(CONFIG);
     let (id, other) = (w.find("asked", "L1", "101001"), w.find("asked", "L2", "101001"));
     let token = send(&w, &id, false);
-    for unknown in ["", "x", &token[1..], &LinkKey::of(w.dir.path()).token(&other, w.now).unwrap(), &token.replace('a', "b").replace('0', "1")] {
+    for unknown in [
+        "",
+        "x",
+        &token[1..],
+        &LinkKey::of(w.dir.path()).token(&other, w.now).unwrap(),
+        &token.replace('a', "b").replace('0', "1"),
+    ] {
         assert!(matches!(answer(&w, unknown, "说明", &[]), Err(LinkError::Unknown)), "{unknown}");
     }
     w.now += HOUR;
@@ -180,7 +195,14 @@ fn silence_escalates_once_and_a_letter_that_no_server_takes_at_once() {
     let mut w = world(&CONFIG.replace("answer_url: https://answers.example.cn, ", ""));
     let id = w.find("asked", "L1", "101001");
     w.pass(0, "boss");
-    let order = inquiry::order(&show(&w, &id).0, &w.desk(), &w.dispatch.lists, (String::from("王"), None, None), (Some(1), false), w.now);
+    let order = inquiry::order(
+        &show(&w, &id).0,
+        &w.desk(),
+        &w.dispatch.lists,
+        (String::from("王"), None, None),
+        (Some(1), false),
+        w.now,
+    );
     Cases::open(w.dir.path()).unwrap().act(&id, &order.unwrap(), &w.desk(), w.now).unwrap();
     assert!(!w.dir.path().join(LINK_KEY).exists());
     assert_eq!(told(&w.pass(30 * DAY, "boss")), []);
@@ -239,7 +261,10 @@ fn files_are_in_backups_and_checked_and_what_nothing_names_is_swept() {
     let path = back.join(ATTACHMENTS).join(&kept.digest);
     std::fs::write(&path, "收据二张").unwrap();
     assert!(verified(&back)[0].contains("not those that came"));
-    assert!(Cases::open(&back).unwrap().open_attachment(&id, 1, w.now).is_err(), "what is damaged is not handed out");
+    assert!(
+        Cases::open(&back).unwrap().open_attachment(&id, 1, w.now).is_err(),
+        "what is damaged is not handed out"
+    );
     assert!(back_up(&back, &away.path().join("again"), BackupOptions::default()).is_err());
     std::fs::remove_file(&path).unwrap();
     assert_eq!(verified(&back).len(), 1);

@@ -6,8 +6,8 @@
 mod support;
 
 mod access;
-mod answers;
 mod alerts;
+mod answers;
 mod arithmetic;
 mod audit;
 mod bank;

@@ -403,7 +403,8 @@ export const en: Texts = {
     unanswered: "Not answered in time",
     rule: "Rule",
     exceptions: "Propose an exception?",
-    exceptionsLead: "A rule and unit of which 12 alerts or more were all false; an exception is a change of the rule that is approved",
+    exceptionsLead:
+      "A rule and unit of which 12 alerts or more were all false; an exception is a change of the rule that is approved",
     allDismissed: (n) => `${n} of ${n} dismissed`,
     repeated: "Units that come again",
     repeatedLead: "Two confirmed alerts or more within a year",

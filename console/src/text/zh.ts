@@ -337,7 +337,10 @@ export const zh = {
     due: (time: string) => `${time} 处理`,
     letter: "询问函",
     letterTo: "收件",
-    letterStage: { draft: "草稿，尚未发出", sent: "已发出", answered: "已答复", withdrawn: "未发出即撤回" } as Record<string, string>,
+    letterStage: { draft: "草稿，尚未发出", sent: "已发出", answered: "已答复", withdrawn: "未发出即撤回" } as Record<
+      string,
+      string
+    >,
     letterSend: "发出询问函",
     worth: "预期价值",
     worthFormula: "等级 × 金额 × 次数 × 规则查准率（千分之几）",
@@ -355,10 +358,15 @@ export const zh = {
     files: "附件",
     filesNone: "没有附件。",
     fileAdd: "添加附件",
-    fileKinds: { pdf: "PDF", png: "PNG", jpeg: "JPEG", docx: "Word", xlsx: "Excel", ofd: "OFD", text: "文本" } as Record<
-      string,
-      string
-    >,
+    fileKinds: {
+      pdf: "PDF",
+      png: "PNG",
+      jpeg: "JPEG",
+      docx: "Word",
+      xlsx: "Excel",
+      ofd: "OFD",
+      text: "文本",
+    } as Record<string, string>,
     letterAgain: "再次发函",
     letterNote: "附言（单位可见）",
     letterDays: "答复期限（工作日）",

@@ -1,6 +1,10 @@
 //! `fiscwatch alerts register` and `alerts report`: the cases that a filter finds and a month in numbers, as workbooks.
 
-use std::{io::Write as _, path::{Path, PathBuf}, process::ExitCode};
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::Args;
 
@@ -92,7 +96,8 @@ pub(crate) fn report(args: &ReportArgs) -> anyhow::Result<ExitCode> {
     let actor = args.officer.actor(&config)?;
     let cases = Cases::open(&config.state_dir)?.by(actor.clone());
     let view = view(&args.month, cases.month(from, to)?);
-    let bytes = workbook(&cases, &view, (&actor, now())).map_err(|problem| anyhow::anyhow!(problem.into_detail()))?;
+    let bytes =
+        workbook(&cases, &view, (&actor, now())).map_err(|problem| anyhow::anyhow!(problem.into_detail()))?;
     save(path, &bytes)?;
     println!("{}", say!("the report of {month} is in {file}", month = args.month, file = path.display()));
     Ok(ExitCode::SUCCESS)

@@ -213,9 +213,10 @@ impl Page<'_> {
                 }
             }
             Stage::Answered => {
-                let answered = letter.answered_at.as_deref().map_or_else(String::new, |answered| {
-                    self.time(answered).shown().into_owned()
-                });
+                let answered = letter
+                    .answered_at
+                    .as_deref()
+                    .map_or_else(String::new, |answered| self.time(answered).shown().into_owned());
                 say!("sent at {at}, answered at {answered}", at, answered)
             }
             Stage::Withdrawn => say!("withdrawn at {at}: the alert ended before anybody sent it", at),

@@ -111,8 +111,10 @@ impl Outbox {
                 Rows::of(c)?.source()
             );
             let row = |row: &Row<'_>| Ok((row.get("value")?, row.get("late")?));
-            let found: Vec<(String, i64)> =
-                c.prepare_cached(&sql)?.query_map(named_params! { ":now": now }, row)?.collect::<Result<_, _>>()?;
+            let found: Vec<(String, i64)> = c
+                .prepare_cached(&sql)?
+                .query_map(named_params! { ":now": now }, row)?
+                .collect::<Result<_, _>>()?;
             let rest: i64 = found.iter().skip(most).map(|(_, late)| late).sum();
             let mut told: Vec<_> = found.into_iter().take(most).collect();
             if rest > 0 {

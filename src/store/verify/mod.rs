@@ -131,7 +131,11 @@ impl History {
         checks.push(after("event ids", &|| numbers::unique(self)));
         checks.push(after("ledger", &|| ledger::check(self, schema)));
         checks.push(made("findings", numbers::findings(self)));
-        for (name, check) in [("tables", tables::check as fn(&Self) -> _), ("history", records::check), ("attachments", attached::check)] {
+        for (name, check) in [
+            ("tables", tables::check as fn(&Self) -> _),
+            ("history", records::check),
+            ("attachments", attached::check),
+        ] {
             checks.push(match readable {
                 true => made(name, check(self)),
                 false => Check::skipped(name, say!("the database is damaged")),

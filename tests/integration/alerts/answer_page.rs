@@ -27,7 +27,9 @@ fn letter(bench: &Bench, daemon: &Daemon, id: &str, body: &serde_json::Value) ->
     let state = bench.path().join("state");
     let database = rusqlite::Connection::open(state.join("fiscwatch.db")).unwrap();
     let at = database
-        .query_row("SELECT json_extract(body, '$.inquiry.at') FROM alerts WHERE alert_id = ?1", [id], |row| row.get(0))
+        .query_row("SELECT json_extract(body, '$.inquiry.at') FROM alerts WHERE alert_id = ?1", [id], |row| {
+            row.get(0)
+        })
         .unwrap();
     format!("/answer/{}", LinkKey::of(&state).token(id, at).unwrap())
 }
@@ -69,7 +71,10 @@ fn a_unit_answers_by_its_link_and_officers_take_its_file() {
     assert_eq!(shown["alert"]["inquiry"]["stage"], "answered");
     let last = shown["history"].as_array().unwrap().last().unwrap();
     assert_eq!((&last["action"], &last["who"]), (&json!("answer"), &json!("unit:101001")));
-    assert_eq!((&last["why"], &last["facts"]["files"][0]["name"]), (&json!("合同<b>见</b>附件"), &json!("合同.pdf")));
+    assert_eq!(
+        (&last["why"], &last["facts"]["files"][0]["name"]),
+        (&json!("合同<b>见</b>附件"), &json!("合同.pdf"))
+    );
 
     let list = format!("/api/v1/alerts/{id}/attachments");
     let files = get(&daemon, &list).body;
@@ -78,7 +83,10 @@ fn a_unit_answers_by_its_link_and_officers_take_its_file() {
     let mut file = crate::support::agent().get(&url).call().unwrap();
     let header = |name: &str| file.headers().get(name).unwrap().to_str().unwrap().to_owned();
     assert!(header("content-disposition").starts_with("attachment; filename="));
-    assert_eq!((&*header("content-type"), &*header("x-content-type-options")), ("application/pdf", "nosniff"));
+    assert_eq!(
+        (&*header("content-type"), &*header("x-content-type-options")),
+        ("application/pdf", "nosniff")
+    );
     assert!(header("content-security-policy").contains("sandbox"));
     assert_eq!(file.body_mut().read_to_string().unwrap(), "%PDF-1.7 x");
     let audit = get(&daemon, "/api/v1/audit").body.to_string();
@@ -127,7 +135,12 @@ fn what_is_refused_is_told_by_a_page_and_nothing_is_kept() {
     use std::io::{Read as _, Write as _};
     let address = daemon.address.strip_prefix("http://").unwrap();
     let mut client = std::net::TcpStream::connect(address).unwrap();
-    write!(client, "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: {}\r\ncontent-length: 1000000000\r\n\r\n", FORM.1).unwrap();
+    write!(
+        client,
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: {}\r\ncontent-length: 1000000000\r\n\r\n",
+        FORM.1
+    )
+    .unwrap();
     client.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
     let mut answer = [0; 12];
     client.read_exact(&mut answer).unwrap();

@@ -31,7 +31,10 @@ fn cells(bytes: &[u8], sheet: &str) -> Vec<Vec<String>> {
         row.split("<c ")
             .skip(1)
             .map(|cell| {
-                let value = cell.split_once("<v>").and_then(|(_, rest)| rest.split_once("</v>")).map_or("", |(value, _)| value);
+                let value = cell
+                    .split_once("<v>")
+                    .and_then(|(_, rest)| rest.split_once("</v>"))
+                    .map_or("", |(value, _)| value);
                 match cell.contains("t=\"s\"") {
                     true => format!("'{}", texts[value.parse::<usize>().unwrap()]),
                     false => value.to_owned(),
@@ -54,7 +57,13 @@ fn the_register_has_what_the_filter_finds() {
     let (bench, daemon) = super::desk();
     overspend(&daemon, &["0012345678901234567", "L2"]);
     let all = ids(&daemon);
-    let closes = all.iter().find(|id| get(&daemon, &format!("/api/v1/alerts/{id}")).body["alert"]["labels"]["budget_line_id"][0] == "0012345678901234567").unwrap();
+    let closes = all
+        .iter()
+        .find(|id| {
+            get(&daemon, &format!("/api/v1/alerts/{id}")).body["alert"]["labels"]["budget_line_id"][0]
+                == "0012345678901234567"
+        })
+        .unwrap();
     for step in [
         json!({"action": "acknowledge", "who": "王芳"}),
         json!({"action": "confirm", "who": "王芳"}),
@@ -65,7 +74,10 @@ fn the_register_has_what_the_filter_finds() {
     let rows = cells(&download(&daemon.address, "/api/v1/alerts/register.xlsx"), "xl/worksheets/sheet1.xml");
     assert_eq!(rows.len(), 1 + all.len());
     assert_eq!(&rows[0][..3], ["'序号", "'预警编号", "'规则编号"]);
-    let rows = cells(&download(&daemon.address, "/api/v1/alerts/register.xlsx?state=closed"), "xl/worksheets/sheet1.xml");
+    let rows = cells(
+        &download(&daemon.address, "/api/v1/alerts/register.xlsx?state=closed"),
+        "xl/worksheets/sheet1.xml",
+    );
     assert_eq!(rows.len(), 2);
     let closed = &rows[1];
     assert_eq!((&*closed[0], &*closed[8]), ("1", "'0012345678901234567"), "a code is a text, zeros and all");
@@ -78,7 +90,10 @@ fn the_register_has_what_the_filter_finds() {
     let month = now.strftime("%Y-%m").to_string();
     let report = get(&daemon, &format!("/api/v1/reports/month?month={month}")).body;
     assert_eq!((&report["total"]["returned"], &report["total"]["closed"]), (&json!("110.00"), &json!(1)));
-    assert_eq!((&report["total"]["precision"], &report["outcomes"][0]["outcome"]), (&json!(1.0), &json!("money_returned")));
+    assert_eq!(
+        (&report["total"]["precision"], &report["outcomes"][0]["outcome"]),
+        (&json!(1.0), &json!("money_returned"))
+    );
     assert_eq!(report["total"]["opened"].as_u64(), Some(all.len() as u64));
     let book = download(&daemon.address, &format!("/api/v1/reports/month.xlsx?month={month}"));
     assert!(part(&book, "xl/sharedStrings.xml").contains("追回资金"));
@@ -125,7 +140,10 @@ fn alerts_are_sorted_by_a_product_that_is_shown() {
     let id = listed["alerts"][0]["alert_id"].as_str().unwrap();
     let before = worths[0];
     for action in ["acknowledge", "dismiss"] {
-        assert_eq!(post(&daemon, &transitions(id), &json!({"action": action, "who": "王", "why": "误报"})).status, 200);
+        assert_eq!(
+            post(&daemon, &transitions(id), &json!({"action": action, "who": "王", "why": "误报"})).status,
+            200
+        );
     }
     assert!(worth(&listed["alerts"][0]) < before);
     assert_eq!(get(&daemon, "/api/v1/alerts/none/worth").status, 404);
