@@ -12,11 +12,15 @@ use crate::decision::{Override, Question, Release};
 
 /// Questions that are answered in a row while batches wait.
 const IN_A_ROW: u32 = 16;
+/// Questions that one evaluation answers.
+const TOGETHER: usize = 16;
 
 /// What is asked beside the stream, and the reservations that end by themselves.
 #[derive(Debug, Default)]
 pub struct Asked {
     questions: Option<mpsc::Receiver<Question>>,
+    /// Taken out of the queue, and to be answered before those in it.
+    next: Option<Question>,
     /// The source of applications, and of what withdraws them.
     pub(super) source: Arc<str>,
     pub(super) releases: BTreeSet<Release>,
@@ -40,6 +44,10 @@ impl Asked {
 
     /// The next question. Without one it waits for ever.
     pub async fn next(&mut self) -> Question {
+        if let Some(question) = self.next.take() {
+            self.in_a_row += 1;
+            return question;
+        }
         if let Some(questions) = &mut self.questions
             && let Some(question) = questions.recv().await
         {
@@ -48,6 +56,26 @@ impl Asked {
         }
         self.questions = None;
         std::future::pending().await
+    }
+
+    /// A question and those waiting behind it that one evaluation may serve: of the same mode, and each by the rules alone.
+    pub(super) fn with_those_behind(&mut self, first: Question) -> Vec<Question> {
+        let mode = first.mode;
+        let serves = |question: &Question| question.mode == mode && question.overriding.is_none();
+        let is_alone = !serves(&first);
+        let mut together = vec![first];
+        while !is_alone
+            && together.len() < TOGETHER
+            && let Some(question) = self.questions.as_mut().and_then(|questions| questions.try_recv().ok())
+        {
+            if !serves(&question) {
+                self.next = Some(question);
+                break;
+            }
+            self.in_a_row += 1;
+            together.push(question);
+        }
+        together
     }
 
     /// Whether it is the stream's turn, after many questions.
@@ -75,6 +103,6 @@ impl Asked {
 
     /// Takes no more questions.
     pub fn close(&mut self) {
-        self.questions = None;
+        (self.questions, self.next) = (None, None);
     }
 }
