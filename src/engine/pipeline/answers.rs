@@ -40,7 +40,7 @@ pub(super) struct Judged<'j> {
     /// What is found of each.
     pub(super) found: Vec<Verdict>,
     not_evaluated: Vec<NotEvaluated>,
-    rules_digest: String,
+    rules_digest: Arc<str>,
     /// Whether a rule that could have said otherwise has failed.
     pub(super) is_doubtful: bool,
 }
@@ -48,16 +48,17 @@ pub(super) struct Judged<'j> {
 impl Sequence {
     /// What an evaluation says of applications that were tried out.
     pub(super) fn judged<'j>(
-        &'j self,
+        &'j mut self,
         (decoded, trial): (&'j Decoded, Trial),
         evaluation: &'j Evaluation,
         evaluator: &'j Evaluator,
     ) -> Judged<'j> {
         let rules = evaluator.rules();
+        let rules_digest = self.asked.digest_of(rules);
         let ledger = self.sequencer.ledger().read().unwrap_or_else(PoisonError::into_inner);
         let (after, _) = ledger.try_out(&decoded.events, trial);
         let found = verdicts(evaluation, decoded.types.len());
-        let (not_evaluated, rules_digest) = (not_evaluated(rules, evaluation), digest(rules));
+        let not_evaluated = not_evaluated(rules, evaluation);
         let is_doubtful = failed(rules, evaluation).any(asks_for_something);
         Judged {
             decoded,
@@ -160,7 +161,7 @@ impl Judged<'_> {
             largest_amount: None,
             not_evaluated: self.not_evaluated.clone(),
             sources: question.sources.to_vec(),
-            rules_digest: self.rules_digest.clone(),
+            rules_digest: self.rules_digest.to_string(),
             expires_at: expires.map(|after| calendar.format(at.saturating_add(after))),
             asked_by: question.actor.who.clone(),
             subject: subject(events, row),
@@ -283,14 +284,4 @@ fn failed<'r>(rules: &'r RuleSet, evaluation: &'r Evaluation) -> impl Iterator<I
 
 fn asks_for_something(rule: &CompiledRule) -> bool {
     Verdict::of(rule.rule.handling.word()) != Verdict::Allow
-}
-
-/// A digest of all rules in force, with their parameters and lists.
-fn digest(rules: &RuleSet) -> String {
-    let mut hash = xxhash_rust::xxh3::Xxh3::new();
-    for (id, digest) in rules.digests() {
-        hash.update(id.as_bytes());
-        hash.update(&digest.to_le_bytes());
-    }
-    format!("{:032x}", hash.digest128())
 }

@@ -8,7 +8,10 @@ use std::{
 
 use tokio::sync::mpsc;
 
-use crate::decision::{Override, Question, Release};
+use crate::{
+    decision::{Override, Question, Release},
+    rule::RuleSet,
+};
 
 /// Questions that are answered in a row while batches wait.
 const IN_A_ROW: u32 = 16;
@@ -28,6 +31,8 @@ pub struct Asked {
     /// read them before.
     used: BTreeMap<i64, (i64, String)>,
     in_a_row: u32,
+    /// The rules that were asked last, with their digest: to make it takes as long as an answer.
+    digest: Option<(Arc<RuleSet>, Arc<str>)>,
 }
 
 impl Asked {
@@ -101,8 +106,29 @@ impl Asked {
         }
     }
 
+    /// A digest of all rules in force, with their parameters and lists.
+    pub(super) fn digest_of(&mut self, rules: &Arc<RuleSet>) -> Arc<str> {
+        match &self.digest {
+            Some((of, digest)) if Arc::ptr_eq(of, rules) => Arc::clone(digest),
+            _ => {
+                let digest = digest(rules);
+                self.digest = Some((Arc::clone(rules), Arc::clone(&digest)));
+                digest
+            }
+        }
+    }
+
     /// Takes no more questions.
     pub fn close(&mut self) {
         (self.questions, self.next) = (None, None);
     }
+}
+
+fn digest(rules: &RuleSet) -> Arc<str> {
+    let mut hash = xxhash_rust::xxh3::Xxh3::new();
+    for (id, digest) in rules.digests() {
+        hash.update(id.as_bytes());
+        hash.update(&digest.to_le_bytes());
+    }
+    Arc::from(format!("{:032x}", hash.digest128()))
 }
