@@ -508,7 +508,7 @@ impl Default for Http {
     }
 }
 
-/// The audit log: how its end is sealed.
+/// The audit log: how its end is sealed, and how much of it the database keeps.
 #[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Audit {
@@ -519,11 +519,14 @@ pub struct Audit {
     pub head_file: Option<PathBuf>,
     /// How often it is sealed, if there is something new; `1m` to `1d`.
     pub seal_every: String,
+    /// How many records the database keeps at most, from 10 on; it is looked at when the log is sealed. The older half of them
+    /// moves into a Parquet file then, which is never deleted.
+    pub keep_records: u32,
 }
 
 impl Default for Audit {
     fn default() -> Self {
-        Self { key_file: None, head_file: None, seal_every: String::from("1h") }
+        Self { key_file: None, head_file: None, seal_every: String::from("1h"), keep_records: 100_000 }
     }
 }
 
