@@ -9,6 +9,7 @@ use std::{
 use ::http::{Uri, uri::Authority};
 
 use super::{
+    oidc::Oidc,
     raw,
     resolve::{Resolver, address, header_name},
 };
@@ -58,6 +59,8 @@ pub struct Clients {
     pub behind_proxy: bool,
     /// Whether browsers speak TLS with us, so that they may keep cookies from plain connections.
     pub secure: bool,
+    /// The provider of identities by which people log in.
+    pub oidc: Option<Oidc>,
     /// Users that anybody can be by one click: of a demo on this machine, never of a configuration.
     pub offers: Vec<Offer>,
 }
@@ -129,6 +132,7 @@ impl Clients {
                 || http.user_header.is_some()
                 || !http.proxies.is_empty(),
             secure: http.tls.is_some() || is_https,
+            oidc: resolver.oidc(http, external_url),
             offers: Vec::new(),
         }
     }

@@ -8,6 +8,7 @@ pub mod feeds;
 pub(crate) mod lists;
 mod machine;
 pub mod office;
+pub(crate) mod oidc;
 pub(crate) mod postgres;
 mod raw;
 mod reference;

@@ -467,6 +467,8 @@ pub struct Http {
     pub client_ca: Option<PathBuf>,
     /// IP addresses of proxies whose `user_header` is believed where `auth` is on; those of this machine if none is named.
     pub proxies: Vec<String>,
+    /// A provider of identities (OpenID Connect) by which people log in; it needs `auth` and `external_url`.
+    pub oidc: Option<super::oidc::OidcSpec>,
 }
 
 /// Who speaks TLS with clients.
@@ -504,6 +506,7 @@ impl Default for Http {
             key: None,
             client_ca: None,
             proxies: Vec::new(),
+            oidc: None,
         }
     }
 }

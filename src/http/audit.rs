@@ -161,7 +161,16 @@ pub(crate) async fn check(State(shared): State<Arc<Shared>>) -> Result<Json<Repo
     blocking(move || {
         let AuditReport { records, head, files, seals, sealed, keys, problems } =
             Audit::open_read_only(&shared.state_dir)?.verify(None, &[])?;
-        Ok(Json(ReportView { whole: problems.is_empty(), records, head, files, seals, sealed, keys, problems }))
+        Ok(Json(ReportView {
+            whole: problems.is_empty(),
+            records,
+            head,
+            files,
+            seals,
+            sealed,
+            keys,
+            problems,
+        }))
     })
     .await
 }

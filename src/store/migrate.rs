@@ -50,6 +50,7 @@ macro_rules! version_10 {
         concat!(
             include_str!("schema_10_casework.sql"), // What changes of alerts say beside who and why.
             include_str!("schema_10_audit.sql"),    // Files of the audit log.
+            include_str!("schema_10_external.sql"), // Users who are known elsewhere.
         )
     };
 }

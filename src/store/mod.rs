@@ -66,7 +66,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::{failpoint, private};
 
-pub use accounts::{AccountError, Accounts, Credential, Factor, TokenSpec, Used, no_user};
+pub use accounts::{AccountError, Accounts, Credential, External, Factor, TokenSpec, Used, no_user};
 pub use alert_counts::AlertCounts;
 pub use audit::{
     Audit, AuditFilter, Deed, Entry as AuditEntry, Listing as AuditListing, Report as AuditReport, Seal,

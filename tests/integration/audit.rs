@@ -311,9 +311,7 @@ fn a_crash_between_a_file_and_its_rows_loses_and_doubles_nothing() {
     let all = exported(&bench);
     let good = bench.path().join("good");
     copy(&state, &good);
-    for failpoint in
-        ["audit.written", "audit.renamed", "audit.registered", "audit.removed", "audit.moved"]
-    {
+    for failpoint in ["audit.written", "audit.renamed", "audit.registered", "audit.removed", "audit.moved"] {
         copy(&good, &state);
         let killed = fiscwatch()
             .current_dir(bench.path())

@@ -14,7 +14,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("rdkafka", &["source/kafka", "notify/kafka.rs"]),
     ("tokio_postgres", &["source/postgres"]),
     ("axum", &["http"]),
-    ("openssl", &["http/tls.rs"]),
+    ("openssl", &["http/tls.rs", "http/oidc/jose.rs"]),
     ("clap", &["cli"]),
     ("quick_xml", &["markup"]),
     ("calamine", &["workbook/legacy"]),

@@ -118,7 +118,8 @@ impl Audit {
         self.moment(|c, files| {
             let fail = |error| explain(&self.cases.dir, error);
             let mut statement = c.prepare_cached(&sql).map_err(fail)?;
-            let rows = statement.query_map(params_from_iter(conditions.values.iter()), entry).map_err(fail)?;
+            let rows =
+                statement.query_map(params_from_iter(conditions.values.iter()), entry).map_err(fail)?;
             let entries: Vec<Entry> = rows.collect::<Result<_, _>>().map_err(fail)?;
             self.look_into(&files, filter, Listing { entries, goes_on_before: None })
         })

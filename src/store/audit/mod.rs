@@ -15,15 +15,10 @@ use std::{cell::RefCell, path::Path, rc::Rc};
 use rusqlite::{Connection, Row, named_params, types::ValueRef};
 use serde::Serialize;
 
-use super::{
-    Cases, StoreError, chain,
-    chain::Head,
-    explain, reach_in,
-    sums::Summed,
-};
+use super::{Cases, StoreError, chain, chain::Head, explain, reach_in, sums::Summed};
 use crate::access::Actor;
 
-pub(crate) use follow::{Followed, follow};
+pub(crate) use follow::follow;
 pub use list::{AuditFilter, Listing};
 pub(crate) use register::{AuditFile, list as files};
 pub use seals::{Report, Seal};

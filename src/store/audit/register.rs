@@ -49,8 +49,7 @@ pub(crate) struct After {
 
 impl After {
     /// Before the first file.
-    pub(crate) const NONE: Self =
-        Self { seq: 0, end: Head::NONE, link: blake3::Hash::from_bytes([0; 32]) };
+    pub(crate) const NONE: Self = Self { seq: 0, end: Head::NONE, link: blake3::Hash::from_bytes([0; 32]) };
 }
 
 impl AuditFile {

@@ -198,6 +198,9 @@ pub(crate) const AUDIT_FILES: Table = Table {
     columns: "file, first, last, first_at, last_at, records, head, bytes, digest, link",
     key: "file = ?1",
 };
+/// Who users are elsewhere.
+pub(crate) const EXTERNAL_USERS: Table =
+    Table { name: "external_users", columns: "name, provider, issuer, subject, since", key: "name = ?1" };
 
 /// Passwords.
 pub(crate) const CREDENTIALS: Table = Table {
@@ -254,10 +257,11 @@ pub(crate) const ALL: &[&Table] = &[
     &OVERRIDES,
     &RULE_SETS,
     &AUDIT_FILES,
+    &EXTERNAL_USERS,
 ];
 
 /// Those that version 10 adds.
-pub(crate) const SINCE_10: &[&Table] = &[&AUDIT_FILES];
+pub(crate) const SINCE_10: &[&Table] = &[&AUDIT_FILES, &EXTERNAL_USERS];
 
 /// Those that version 9 adds.
 pub(crate) const SINCE_9: &[&Table] = &[&OVERRIDES, &RULE_SETS];
