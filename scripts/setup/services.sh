@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Gets the real servers that tests talk to: Alertmanager (Debian's package, unpacked) and aiosmtpd (PyPI, in an environment
 # of its own) into target/services, and PostgreSQL (Debian's package, installed without a server that runs); and a second
-# reader of ISO 20022 messages (PyPI, in an environment of its own).
-# setup/services.sh [alertmanager|aiosmtpd|iso20022|postgresql]…
+# reader of ISO 20022 messages (PyPI, in an environment of its own); a provider of identities (npm, into target/services).
+# setup/services.sh [alertmanager|aiosmtpd|iso20022|postgresql|oidc]…
 # It does nothing where they are there. Where one cannot be had it says so, and `cargo test` says what it skips.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
@@ -22,6 +22,12 @@ get_iso20022() {
     "$services/iso20022/bin/python" -c 'import xsdata, pyiso20022' || venv "$services/iso20022" pyiso20022==1.6.2 xsdata==26.10
 }
 
+# A certified provider of OpenID Connect; node comes with the console's tools.
+get_oidc() {
+    [ -f "$services/oidc/node_modules/oidc-provider/package.json" ] && return
+    mkdir -p "$services/oidc" && cd "$services/oidc" && npm install --silent --no-audit --no-fund --no-save oidc-provider@9.13.3
+}
+
 # It needs libraries of its own, so it is installed; without a cluster nothing starts.
 get_postgresql() {
     ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && return
@@ -31,5 +37,5 @@ get_postgresql() {
         { root apt-get update -qq && root apt-get install -y -qq --no-install-recommends postgresql; }
 }
 
-[ $# -gt 0 ] || set -- alertmanager aiosmtpd iso20022 postgresql
+[ $# -gt 0 ] || set -- alertmanager aiosmtpd iso20022 postgresql oidc
 fetch "$services/setup.log" "$@"

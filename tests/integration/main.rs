@@ -48,6 +48,7 @@ mod meeting;
 mod messages;
 mod mistakes;
 mod notify;
+mod oidc;
 mod once;
 mod openings;
 mod overrides;

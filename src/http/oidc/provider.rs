@@ -26,7 +26,7 @@ const ANSWER_MAX: usize = 1 << 20;
 /// How long what the provider says of itself, and its keys, are believed without asking again.
 const METADATA_FOR: Duration = Duration::from_hours(1);
 const KEYS_FOR: Duration = Duration::from_mins(10);
-/// A key that is not known is asked for no more often.
+/// Keys are asked for because one is missing no more often.
 const KEYS_AGAIN: Duration = Duration::from_secs(10);
 
 /// What a provider says of itself.
@@ -52,6 +52,8 @@ pub(super) struct Provider {
 struct Known {
     metadata: Option<(Instant, Arc<Metadata>)>,
     keys: Option<(Instant, Arc<Keys>)>,
+    /// When a key was missing last.
+    missed: Option<Instant>,
 }
 
 /// Why somebody could not be brought in by the provider, for the log; what people are told says less.
@@ -112,10 +114,15 @@ impl Provider {
     /// Its keys; those that are known, unless they are old or one is missing.
     async fn keys(&self, metadata: &Metadata, is_missing: bool) -> Result<Arc<Keys>, Reason> {
         let mut known = self.known.lock().await;
+        let asked = known.missed.is_some_and(|at| at.elapsed() < KEYS_AGAIN);
         if let Some((at, keys)) = &known.keys
-            && at.elapsed() < if is_missing { KEYS_AGAIN } else { KEYS_FOR }
+            && at.elapsed() < KEYS_FOR
+            && (!is_missing || asked)
         {
             return Ok(Arc::clone(keys));
+        }
+        if is_missing {
+            known.missed = Some(Instant::now());
         }
         let keys: Arc<Keys> = Arc::new(answer(self.client.get(&metadata.jwks_uri)).await?);
         known.keys = Some((Instant::now(), Arc::clone(&keys)));
