@@ -5,6 +5,7 @@ pub(crate) mod clients;
 pub(crate) mod decide;
 mod environment;
 pub mod feeds;
+pub(crate) mod ldap;
 pub(crate) mod lists;
 mod machine;
 pub mod office;

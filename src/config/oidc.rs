@@ -148,13 +148,17 @@ impl Resolver<'_> {
 pub(crate) fn trusted(text: &str) -> Result<(), String> {
     let url = text.parse::<::http::Uri>().ok();
     let host = url.as_ref().and_then(|url| url.host()).unwrap_or_default();
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let is_here = host == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
     let scheme = url.as_ref().and_then(|url| url.scheme_str()).unwrap_or_default();
-    match !host.is_empty() && (scheme == "https" || (scheme == "http" && is_here)) {
+    match !host.is_empty() && (scheme == "https" || (scheme == "http" && is_here(host))) {
         true => Ok(()),
         false => Err(say!("{url} is no address that begins with https://", url = quoted(text))),
     }
+}
+
+/// Whether a host is this machine.
+pub(super) fn is_here(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 #[cfg(test)]

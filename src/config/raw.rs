@@ -465,10 +465,15 @@ pub struct Http {
     pub key: Option<PathBuf>,
     /// With `tls: own`: the file of an authority (PEM). Who shows a certificate of it is the user that its common name names.
     pub client_ca: Option<PathBuf>,
+    /// With `client_ca`: the file of its list of revoked certificates (CRL, PEM). It is read again at a reload; once it has expired,
+    /// no certificate of a client is taken.
+    pub client_crl: Option<PathBuf>,
     /// IP addresses of proxies whose `user_header` is believed where `auth` is on; those of this machine if none is named.
     pub proxies: Vec<String>,
     /// A provider of identities (OpenID Connect) by which people log in; it needs `auth` and `external_url`.
     pub oidc: Option<super::oidc::OidcSpec>,
+    /// A directory (LDAP) whose passwords people log in by; it needs `auth`. Users with a password here are not asked for there.
+    pub ldap: Option<super::ldap::LdapSpec>,
 }
 
 /// Who speaks TLS with clients.
@@ -505,8 +510,10 @@ impl Default for Http {
             certificate: None,
             key: None,
             client_ca: None,
+            client_crl: None,
             proxies: Vec::new(),
             oidc: None,
+            ldap: None,
         }
     }
 }

@@ -35,6 +35,7 @@ mod iso20022;
 mod kafka;
 mod lab;
 mod language;
+mod ldap;
 mod ledger;
 mod letters;
 mod lifecycle;

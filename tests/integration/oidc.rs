@@ -203,7 +203,10 @@ fn people_log_in_by_a_provider_with_the_roles_of_their_groups() {
     assert!(answer.cookies.iter().any(|c| c.contains("HttpOnly; SameSite=Strict")), "{:?}", answer.cookies);
     let own = browser.own(&daemon);
     assert_eq!((&own["user"], &own["by"]), (&"王芳".into(), &"session".into()));
-    assert_eq!((&own["roles"], &own["units"]), (&serde_json::json!(["officer"]), &serde_json::json!(["101"])));
+    assert_eq!(
+        (&own["roles"], &own["units"]),
+        (&serde_json::json!(["officer"]), &serde_json::json!(["101"]))
+    );
     // Whoever logs in elsewhere is asked for no second factor here.
     assert_eq!(own["second_factor"], Value::Null);
     assert_eq!(browser.status(&daemon, "/api/v1/alerts"), 200);

@@ -15,6 +15,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("tokio_postgres", &["source/postgres"]),
     ("axum", &["http"]),
     ("openssl", &["http/tls.rs", "http/oidc/jose.rs"]),
+    ("ldap3", &["http/ldap.rs"]),
     ("clap", &["cli"]),
     ("quick_xml", &["markup"]),
     ("calamine", &["workbook/legacy"]),

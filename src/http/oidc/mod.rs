@@ -17,13 +17,18 @@ use axum::{
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 
-use super::{Problem, by::By, cookie, request::blocking};
+use super::{
+    Problem,
+    arrival::{Arrival, arrive},
+    by::By,
+    cookie,
+};
 use crate::{
-    access::{Actor, is_same, login},
+    access::{is_same, login},
     config::{clients::Clients, oidc::Oidc},
     daemon::Shared,
     say,
-    store::{AccountError, Accounts, Deed, External},
+    store::External,
 };
 use claims::IdToken;
 use page::{back, failed};
@@ -160,7 +165,10 @@ pub(crate) async fn end(
         Err(_) => Err((StatusCode::SERVICE_UNAVAILABLE, busy())),
     };
     let outcome = match outcome {
-        Ok(token) => arrive(&shared, &provider.config, token, place).await?,
+        Ok(token) => arrive(&shared, arrival(&provider.config, token, place))
+            .await?
+            .map(|(cookie, _)| cookie.text)
+            .map_err(|why| (StatusCode::FORBIDDEN, why)),
         Err(failure) => Err(failure),
     };
     let count = |result: &str| shared.metrics.logins.with_label_values(&[result]).inc();
@@ -215,32 +223,14 @@ async fn claimed(
     }
 }
 
-/// Begins the session of whoever is known to the provider, and gives its cookie.
-async fn arrive(
-    shared: &Arc<Shared>,
-    config: &Oidc,
-    token: IdToken,
-    place: String,
-) -> Result<Result<String, Failure>, Problem> {
-    let name = token.text(&config.name_claim).unwrap_or_default().to_owned();
-    let roles = config.groups.roles(token.texts(&config.groups.claim).into_iter());
-    let who = External { provider: "oidc", issuer: config.issuer.clone(), subject: token.sub };
-    let shared = Arc::clone(shared);
-    blocking(move || {
-        let (mut accounts, now) = (Accounts::open(&shared.state_dir)?, shared.clock.now());
-        let (user, why) = match roles {
-            Err(why) => (accounts.turn_away(&who)?.unwrap_or(name), why),
-            Ok(roles) => match accounts.arrive(&who, (&name, &roles), &place, now) {
-                Ok((cookie, _)) => return Ok(Ok(cookie.text)),
-                Err(AccountError::Refused(why)) => (name, why),
-                Err(AccountError::Store(error)) => return Err(error.into()),
-            },
-        };
-        let deed = Deed { action: "sessions.begin", subject: &user, result: "refused", detail: &why };
-        accounts.record(&Actor { who: String::from("oidc"), place }, deed, now)?;
-        Ok(Err((StatusCode::FORBIDDEN, why)))
-    })
-    .await
+/// Who the provider says they are, and the roles of their groups.
+fn arrival(config: &Oidc, token: IdToken, place: String) -> Arrival {
+    Arrival {
+        name: token.text(&config.name_claim).unwrap_or_default().to_owned(),
+        roles: config.groups.roles(token.texts(&config.groups.claim).into_iter()),
+        who: External { provider: "oidc", issuer: config.issuer.clone(), subject: token.sub },
+        place,
+    }
 }
 
 fn busy() -> String {

@@ -63,6 +63,15 @@ impl Accounts {
         Ok((made, Session { id, user, place, began_at: now, seen_at: now }))
     }
 
+    /// By what a user is known elsewhere, if they are.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn comes_by(&self, name: &str) -> Result<Option<String>, StoreError> {
+        let sql = "SELECT provider FROM external_users WHERE name = ?1";
+        self.cases.read(|c| c.prepare_cached(sql)?.query_row([name], |row| row.get(0)).optional())
+    }
+
     /// Ends all sessions of somebody who is known elsewhere and may nothing here any more; who they are here, if they are
     /// anybody.
     ///
