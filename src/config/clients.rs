@@ -138,7 +138,7 @@ impl Clients {
                 || !http.proxies.is_empty(),
             secure: http.tls.is_some() || is_https,
             oidc: resolver.oidc(http, external_url),
-            directory: resolver.directory(http),
+            directory: resolver.ldap(http),
             offers: Vec::new(),
         }
     }

@@ -96,7 +96,7 @@ pub(crate) fn plain(dn: &str) -> String {
 }
 
 impl Resolver<'_> {
-    pub(super) fn directory(&mut self, http: &raw::Http) -> Option<Directory> {
+    pub(super) fn ldap(&mut self, http: &raw::Http) -> Option<Directory> {
         let mut spec = http.ldap.clone()?;
         let told = |own: &mut Self, message: String| own.problem(format!("http.ldap: {message}"));
         if !http.auth {

@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     io::{BufRead as _, BufReader},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
     time::Duration,
 };
 
@@ -22,6 +22,8 @@ const SECRET: &str = "a secret & more";
 struct Provider {
     child: Child,
     issuer: String,
+    /// It would end if nobody heard what it says.
+    _says: BufReader<ChildStdout>,
 }
 
 impl Provider {
@@ -37,9 +39,9 @@ impl Provider {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut issuer = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut issuer).unwrap();
-        Some(Self { child, issuer: issuer.trim().to_owned() })
+        let (mut issuer, mut says) = (String::new(), BufReader::new(child.stdout.take().unwrap()));
+        says.read_line(&mut issuer).unwrap();
+        Some(Self { child, issuer: issuer.trim().to_owned(), _says: says })
     }
 
     /// Who logs in from now on.
@@ -198,7 +200,7 @@ fn people_log_in_by_a_provider_with_the_roles_of_their_groups() {
     assert_eq!(browser.own(&daemon)["single_sign_on"], "统一身份认证");
     provider.is("7", "王芳", "jiankong,others");
     let answer = browser.log_in(&daemon, &provider);
-    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert_eq!(answer.status, 200, "{} {:?}", answer.body, daemon.log.try_iter().collect::<Vec<_>>());
     assert!(answer.body.contains(&format!("content=\"0;url={SITE}/\"")), "{}", answer.body);
     assert!(answer.cookies.iter().any(|c| c.contains("HttpOnly; SameSite=Strict")), "{:?}", answer.cookies);
     let own = browser.own(&daemon);
