@@ -6,6 +6,6 @@ CREATE TABLE external_users (
     -- Which one, and who they are there for good.
     issuer   TEXT NOT NULL,
     subject  TEXT NOT NULL,
-    since    INTEGER NOT NULL,
-    UNIQUE (provider, issuer, subject)
+    since    INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE INDEX external_users_who ON external_users (provider, issuer, subject);
