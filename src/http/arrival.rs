@@ -21,6 +21,28 @@ pub(super) struct Arrival {
     pub place: String,
 }
 
+/// Why a provider or a directory could not be asked, or be believed. It is for the log, as all of that is English.
+#[derive(Debug)]
+pub(super) struct Reason(pub String);
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<String> for Reason {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl From<&str> for Reason {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
 /// Begins their session, or says why not.
 pub(super) async fn arrive(
     shared: &Arc<Shared>,

@@ -9,6 +9,7 @@ use ldap3::{
 };
 use native_tls::{Certificate, TlsConnector};
 
+use super::arrival::Reason;
 use crate::{
     config::ldap::{Directory, LdapSpec, plain},
     diagnostic::os_reason,
@@ -38,9 +39,6 @@ pub(super) struct Person {
     pub groups: Vec<String>,
 }
 
-/// Why the directory could not be asked, for the log.
-type Reason = String;
-
 /// Who has this name and password; `None` if nobody does.
 pub(super) async fn ask(directory: &Directory, user: &str, password: &str) -> Result<Option<Person>, Reason> {
     // A directory takes an empty password for nobody's, and says yes (RFC 4513 §5.1.2).
@@ -48,7 +46,7 @@ pub(super) async fn ask(directory: &Directory, user: &str, password: &str) -> Re
         return Ok(None);
     }
     let asked = tokio::time::timeout(ALL, with_connection(directory, user, password)).await;
-    asked.unwrap_or_else(|_| Err(format!("it does not answer within {} s", ALL.as_secs())))
+    asked.unwrap_or_else(|_| Err(Reason(format!("it does not answer within {} s", ALL.as_secs()))))
 }
 
 async fn with_connection(
@@ -78,17 +76,17 @@ async fn with_connection(
 fn connector(spec: &LdapSpec) -> Result<TlsConnector, Reason> {
     let mut builder = TlsConnector::builder();
     if let Some(path) = &spec.ca_file {
-        let text =
-            std::fs::read(path).map_err(|e| format!("ca_file {}: {}", path.display(), os_reason(&e)))?;
+        let text = std::fs::read(path)
+            .map_err(|e| Reason(format!("ca_file {}: {}", path.display(), os_reason(&e))))?;
         let certificates = Certificate::stack_from_pem(&text).unwrap_or_default();
         if certificates.is_empty() {
-            return Err(format!("ca_file {}: there is no certificate (PEM) in it", path.display()));
+            return Err(Reason(format!("ca_file {}: there is no certificate (PEM) in it", path.display())));
         }
         for certificate in certificates {
             builder.add_root_certificate(certificate);
         }
     }
-    builder.build().map_err(|e| e.to_string())
+    builder.build().map_err(|e| Reason(e.to_string()))
 }
 
 /// The entry's name is known: its password first, then what it says of itself.
@@ -103,7 +101,7 @@ async fn by_name(
     }
     match entries(ldap, &directory.spec, (dn, Scope::Base, "(objectClass=*)")).await?.pop() {
         Some(entry) => person(ldap, directory, entry).await.map(Some),
-        None => Err(format!("the entry {dn:?} does not show itself to its own user")),
+        None => Err(Reason(format!("the entry {dn:?} does not show itself to its own user"))),
     }
 }
 
@@ -117,14 +115,14 @@ async fn by_search(
     let spec = &directory.spec;
     if let (Some(dn), Some(secret)) = (&spec.bind_dn, &directory.bind_password) {
         let bound = ldap.with_timeout(ANSWER).simple_bind(dn, secret.reveal()).await.map_err(said)?;
-        bound.success().map_err(|error| format!("it refuses bind_dn: {}", said(error)))?;
+        bound.success().map_err(|error| Reason(format!("it refuses bind_dn: {}", said(error))))?;
     }
     let filter = spec.filter.replace("{user}", &ldap_escape(user));
     let base = spec.base.as_deref().unwrap_or_default();
     let mut found = entries(ldap, spec, (base, Scope::Subtree, &filter)).await?;
     let Some(entry) = found.pop() else { return Ok(None) };
     if !found.is_empty() {
-        return Err(format!("several entries fit {filter:?}"));
+        return Err(Reason::from("several entries fit the filter"));
     }
     let dn = entry.dn.clone();
     let person = person(ldap, directory, entry).await?;
@@ -140,7 +138,7 @@ async fn is_password(ldap: &mut Ldap, dn: &str, password: &str) -> Result<bool, 
             tracing::warn!(code, "the directory lets a user not log in at the moment");
             Ok(false)
         }
-        code => Err(format!("it answers {code} to a password")),
+        code => Err(Reason(format!("it answers {code} to a password"))),
     }
 }
 
@@ -186,7 +184,7 @@ async fn person(ldap: &mut Ldap, directory: &Directory, entry: SearchEntry) -> R
         };
         entry.bin_attrs.iter().find_map(of)
     };
-    let missing = |name: &str| format!("the entry {:?} has no attribute {name}", entry.dn);
+    let missing = |name: &str| Reason(format!("the entry {:?} has no attribute {name}", entry.dn));
     let subject = texts(&spec.id_attribute).into_iter().next().or_else(|| bytes(&spec.id_attribute));
     let name = texts(&spec.name_attribute).into_iter().next();
     let mut groups: Vec<String> = texts(&spec.groups_attribute).iter().map(|dn| plain(dn)).collect();
@@ -210,7 +208,7 @@ fn hex(bytes: &[u8]) -> String {
 /// What went wrong, without what was sent.
 fn said(error: LdapError) -> Reason {
     match error {
-        LdapError::LdapResult { result } => format!("it answers {} {}", result.rc, result.text),
-        other => other.to_string(),
+        LdapError::LdapResult { result } => Reason(format!("it answers {} {}", result.rc, result.text)),
+        other => Reason(other.to_string()),
     }
 }

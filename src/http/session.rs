@@ -215,7 +215,7 @@ pub(crate) async fn log_out(
     if let Some(Known { way: Way::Session { session, factor, .. }, .. }) = &by.known {
         end(&shared, session.id.clone(), &by).await?;
         if factor.is_elsewhere() {
-            elsewhere = single.log_out_at().await;
+            elsewhere = single.log_out_at();
         }
     }
     let answer = match elsewhere {

@@ -63,10 +63,10 @@ impl SingleSignOn {
         })
     }
 
-    /// Where somebody logs out of the provider too, if it says so; what is known of it already.
-    pub(crate) async fn log_out_at(&self) -> Option<String> {
+    /// Where somebody logs out of the provider too, if it has said so: nobody waits for it to log out here.
+    pub(crate) fn log_out_at(&self) -> Option<String> {
         let provider = self.provider.as_ref()?;
-        let end = provider.metadata().await.ok()?.end_session_endpoint.clone()?;
+        let end = provider.at_hand()?.end_session_endpoint.clone()?;
         let Oidc { client_id, site, .. } = &provider.config;
         let back = format!("{site}/");
         Some(with(&end, &[("client_id", client_id), ("post_logout_redirect_uri", &back)]))
@@ -216,7 +216,7 @@ async fn claimed(
     let code = given.code.unwrap_or_default();
     let back = callback(&provider.config);
     let token =
-        provider.exchange(&code, &login::verifier(&secret), &back).await.map_err(|why| wrong(&why))?;
+        provider.exchange(&code, &login::verifier(&secret), &back).await.map_err(|why| wrong(&why.0))?;
     match token.problem(&provider.config, &login::nonce(&secret), shared.clock.now()) {
         None => Ok(token),
         Some(problem) => Err(wrong(problem)),

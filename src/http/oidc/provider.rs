@@ -11,6 +11,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use tokio::sync::Mutex;
 
 use super::{
+    super::arrival::Reason,
     claims::IdToken,
     jose::{Keys, Token},
 };
@@ -56,9 +57,6 @@ struct Known {
     missed: Option<Instant>,
 }
 
-/// Why somebody could not be brought in by the provider, for the log; what people are told says less.
-pub(super) type Reason = String;
-
 impl Provider {
     /// One that was not asked yet.
     ///
@@ -97,7 +95,7 @@ impl Provider {
         let address = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
         let metadata: Metadata = answer(self.client.get(&address)).await?;
         if metadata.issuer != *issuer {
-            return Err(format!("it names itself {:?} and not {issuer:?}", metadata.issuer));
+            return Err(Reason(format!("it names itself {:?} and not {issuer:?}", metadata.issuer)));
         }
         let Metadata { authorization_endpoint, token_endpoint, jwks_uri, .. } = &metadata;
         for url in [authorization_endpoint, token_endpoint, jwks_uri]
@@ -109,6 +107,12 @@ impl Provider {
         let metadata = Arc::new(metadata);
         known.metadata = Some((Instant::now(), Arc::clone(&metadata)));
         Ok(metadata)
+    }
+
+    /// What it has said of itself, if nobody asks it at this moment.
+    pub(super) fn at_hand(&self) -> Option<Arc<Metadata>> {
+        let known = self.known.try_lock().ok()?;
+        known.metadata.as_ref().map(|(_, metadata)| Arc::clone(metadata))
     }
 
     /// Its keys; those that are known, unless they are old or one is missing.
@@ -163,19 +167,19 @@ impl Provider {
             // It may have a new key since.
             None => token
                 .claims(&*self.keys(&metadata, true).await?)
-                .ok_or_else(|| String::from("the ID token is signed by none of the provider's keys")),
+                .ok_or_else(|| Reason::from("the ID token is signed by none of the provider's keys")),
         }
     }
 }
 
 /// An answer in JSON; what a refusal says is for the log.
 async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, Reason> {
-    let say = |error: reqwest::Error| error.without_url().to_string();
+    let say = |error: reqwest::Error| Reason(error.without_url().to_string());
     let mut response = request.header(header::ACCEPT, "application/json").send().await.map_err(say)?;
     let mut body = Vec::new();
     while let Some(part) = response.chunk().await.map_err(say)? {
         if body.len() + part.len() > ANSWER_MAX {
-            return Err(format!("its answer is longer than {ANSWER_MAX} bytes"));
+            return Err(Reason(format!("its answer is longer than {ANSWER_MAX} bytes")));
         }
         body.extend_from_slice(&part);
     }
@@ -186,9 +190,9 @@ async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, Reaso
         }
         let refusal = serde_json::from_slice(&body).map_or_else(|_| String::new(), |r: Refusal| r.error);
         let refusal: String = refusal.chars().filter(|c| !c.is_control()).take(100).collect();
-        return Err(format!("it answers {} {refusal}", response.status().as_u16()));
+        return Err(Reason(format!("it answers {} {refusal}", response.status().as_u16())));
     }
-    serde_json::from_slice(&body).map_err(|e| format!("its answer cannot be read: {e}"))
+    serde_json::from_slice(&body).map_err(|e| Reason(format!("its answer cannot be read: {e}")))
 }
 
 /// Pairs as a form or an address has them.
