@@ -3,6 +3,7 @@
 
 mod action;
 mod limits;
+pub(crate) mod login;
 mod password;
 mod rate;
 mod role;

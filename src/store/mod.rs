@@ -66,9 +66,11 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::{failpoint, private};
 
-pub use accounts::{AccountError, Accounts, Credential, Factor, TokenSpec, Used, no_user};
+pub use accounts::{AccountError, Accounts, Credential, External, Factor, TokenSpec, Used, no_user};
 pub use alert_counts::AlertCounts;
-pub use audit::{Audit, AuditFilter, Deed, Entry as AuditEntry, Report as AuditReport, Seal};
+pub use audit::{
+    Audit, AuditFilter, Deed, Entry as AuditEntry, Listing as AuditListing, Report as AuditReport, Seal,
+};
 pub(crate) use backup::Manifest;
 pub use backup::{BackupOptions, back_up, restore};
 pub use cases::{CaseError, Cases, FINDINGS_MAX, Verdicts};
@@ -154,6 +156,7 @@ impl Store {
         reach(dir, "start.logged")?;
         // Before a file is deleted because the register does not have it, the register itself is compared.
         sums::check(dir, &connection, &sums::SEALED)?;
+        sums::check(dir, &connection, &sums::AUDIT_FILES)?;
         sealed::check(dir, &connection)?;
         sealed::remove_unregistered(dir, &connection)?;
         reach(dir, "start.swept")?;

@@ -8,7 +8,7 @@ use std::{
     process::Command,
 };
 
-use fiscwatch::store::{History, Outcome, Store};
+use fiscwatch::store::{Accounts, Audit, External, History, Outcome, Store};
 use rusqlite::{Connection, ErrorCode, params_from_iter, types::Value};
 use serde_json::json;
 
@@ -99,7 +99,22 @@ fn full() -> Bench {
     assert_eq!(daemon.stop("-TERM"), Some(0));
     std::fs::write(&file, config).unwrap();
     overridden(&bench);
+    elsewhere(&bench);
     bench
+}
+
+/// The older part of the audit log is in two files, and two users are known elsewhere.
+fn elsewhere(bench: &Bench) {
+    let state = bench.path().join("state");
+    let audit = Audit::open(&state).unwrap();
+    for keep in [10, 1] {
+        assert!(audit.file(keep).unwrap().is_some());
+    }
+    let (mut accounts, officer) = (Accounts::open(&state).unwrap(), "officer".parse().unwrap());
+    for subject in ["7", "8"] {
+        let who = External { provider: "oidc", issuer: "https://login".into(), subject: subject.into() };
+        accounts.arrive(&who, (&format!("of-{subject}"), &officer), "10.0.0.1", 1).unwrap();
+    }
 }
 
 /// Two sets of rules are proposed.
