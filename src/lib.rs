@@ -90,6 +90,8 @@ pub mod telemetry;
 
 pub mod notify;
 
+pub(crate) mod evidence;
+
 pub mod daemon;
 
 pub mod http;

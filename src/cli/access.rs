@@ -51,6 +51,7 @@ pub(crate) const COMMANDS: &[(&str, Action)] = &[
     ("budget show", Action::ReadBudget),
     ("budget top", Action::ReadBudget),
     ("completeness", Action::ReadBudget),
+    ("evidence", Action::ExportFindings),
     ("findings export", Action::ExportFindings),
     ("findings list", Action::ReadFindings),
     ("notify list", Action::ReadNotifications),

@@ -9,6 +9,7 @@ mod check;
 mod completeness;
 mod demo;
 mod encoding;
+mod evidence;
 mod filter;
 mod findings;
 mod forecast;
@@ -103,6 +104,8 @@ enum Command {
     /// 预警: show alerts and work on them
     #[command(subcommand)]
     Alerts(alerts::AlertsCommand),
+    /// 取证: pack what an alert was found by into one signed file, and check such a file
+    Evidence(evidence::EvidenceArgs),
     /// 静默: mute alerts for a while
     #[command(subcommand)]
     Silence(silence::SilenceCommand),
@@ -269,6 +272,7 @@ fn act(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Completeness(args) => completeness::completeness(&args),
         Command::Findings(command) => findings::findings(&command),
         Command::Alerts(command) => alerts::alerts(&command),
+        Command::Evidence(args) => evidence::evidence(&args),
         Command::Silence(command) => silence::silence(&command),
         Command::Routes(command) => routes::routes(&command),
         Command::Notify(command) => notify::notify(&command),
@@ -332,9 +336,12 @@ pub fn commands() -> Vec<String> {
     fn below(command: &clap::Command, before: &str, found: &mut Vec<String>) {
         for command in command.get_subcommands() {
             let name = format!("{before}{}", command.get_name());
-            match command.has_subcommands() {
-                true => below(command, &format!("{name} "), found),
-                false => found.push(name),
+            if command.has_subcommands() {
+                below(command, &format!("{name} "), found);
+            }
+            // One command does something by itself too.
+            if !command.is_subcommand_required_set() && !command.is_arg_required_else_help_set() {
+                found.push(name);
             }
         }
     }
