@@ -92,6 +92,8 @@ pub mod notify;
 
 pub(crate) mod evidence;
 
+pub(crate) mod settle;
+
 pub mod daemon;
 
 pub mod http;

@@ -28,6 +28,7 @@ mod rejects;
 mod routes;
 mod rules;
 mod run;
+mod settle;
 mod silence;
 mod socket;
 mod state;
@@ -96,6 +97,8 @@ enum Command {
     /// Show the balances of budget lines
     #[command(subcommand)]
     Budget(budget::BudgetCommand),
+    /// 决算: the statement of a year by line, unit, function and class; freeze it, and compare it with another table
+    Settle(settle::SettleArgs),
     /// Show whether vouchers, bank and budget lines agree on a day
     Completeness(completeness::CompletenessArgs),
     /// Show what the rules found
@@ -269,6 +272,7 @@ fn act(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Tune(args) => tune::tune(&args),
         Command::Generate(args) => generate::generate(&args),
         Command::Budget(command) => budget::budget(&command),
+        Command::Settle(args) => settle::settle(&args),
         Command::Completeness(args) => completeness::completeness(&args),
         Command::Findings(command) => findings::findings(&command),
         Command::Alerts(command) => alerts::alerts(&command),

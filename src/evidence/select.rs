@@ -108,7 +108,7 @@ impl Wanted {
             wanted.lines.extend(columns.filter_map(line));
         }
         if let Some((_, finding)) = findings.first() {
-            let told = |(name, value): (&String, &Value)| Some((field(name)?.0, value.as_str()?.to_owned()));
+            let told = |(name, value): (&String, &Value)| Some((*Column::ALL.get(field(name)?.0)?, value.as_str()?.to_owned()));
             wanted.key = finding.key.iter().filter_map(told).collect();
         }
         wanted
