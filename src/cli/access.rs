@@ -46,6 +46,7 @@ pub(crate) const COMMANDS: &[(&str, Action)] = &[
     ("audit export", Action::ReadAudit),
     ("audit list", Action::ReadAudit),
     ("audit verify", Action::ReadAudit),
+    ("budget adjustments", Action::ReadBudget),
     ("budget export", Action::ExportBudget),
     ("budget indicators", Action::ReadBudget),
     ("budget show", Action::ReadBudget),

@@ -146,7 +146,7 @@ fn table(statement: &Statement, by: By) -> Table {
     if by == By::Unit {
         columns.push(Column::new("unit_name", say!("name")).shrinks(8));
     }
-    columns.extend(COLUMNS.iter().zip(titles()).map(|((name, _), title)| Column::new(name, title).right()));
+    columns.extend(COLUMNS.iter().zip(titles()).map(|((name, _), title)| Column::new(*name, title).right()));
     let mut table = Table::new(columns);
     let row = |code: Cell, name: &str, figures: &Figures| {
         let mut cells = vec![code];

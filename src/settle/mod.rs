@@ -2,6 +2,7 @@
 //! Every figure is added up from events by itself, and compared with the ledger's balances of the same events.
 
 pub(crate) mod against;
+pub(crate) mod book;
 mod figures;
 pub(crate) mod sheet;
 mod statement;
