@@ -7,8 +7,9 @@ use crate::{
     config::Config,
     diagnostic::read_text,
     lists::Lists,
-    rule::{Rule, load, parse},
+    rule::{Param, Rule, load, parse},
     say,
+    sql::functions::HOLIDAYS,
     yaml::Document,
 };
 
@@ -54,7 +55,9 @@ fn parts(text: &str, config: &Config, id: &str) -> Vec<String> {
 
 fn recipe(config: &Config, rule: &Rule, text: &str, lists: &Lists) -> Recipe {
     let words: Vec<_> = text.split(|c: char| !c.is_alphanumeric() && !matches!(c, '_' | '-')).collect();
-    let named = lists.names().filter(|name| words.contains(name));
+    // Working days are counted by a list that nobody names, and a constant may be the name of one.
+    let in_constant = |name: &str| rule.params.iter().any(|(_, param)| matches!(param, Param::Text(text) if text == name));
+    let named = lists.names().filter(|name| words.contains(name) || *name == HOLIDAYS || in_constant(name));
     let shape = |name: &str| {
         let list = lists.get(name)?;
         let (columns, key) = list.shape();
