@@ -62,6 +62,7 @@ pub(crate) const COMMANDS: &[(&str, Action)] = &[
     ("rejects list", Action::ReadQuarantine),
     ("rejects replay", Action::ReplayQuarantine),
     ("rules approve", Action::ApproveRules),
+    ("rules pilot", Action::ReadFindings),
     ("rules propose", Action::ProposeRules),
     ("rules show", Action::ReadRules),
     ("rules status", Action::ReadRules),

@@ -11,9 +11,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use super::{
-    ConfigArg, local::local, officer::now, persons::PersonsArg, problems, table::visible,
-};
+use super::{ConfigArg, local::local, officer::now, persons::PersonsArg, problems, table::visible};
 use crate::{
     access::Action,
     app::audit::signing_key,
@@ -189,17 +187,31 @@ fn tell(report: &Report, is_key_named: bool) {
                 at = shown(made_at)
             )
         );
-        facts.not_carried.iter().for_each(|what| println!("{}", say!("not in the pack: {what}", what = shown(what))));
+        facts
+            .not_carried
+            .iter()
+            .for_each(|what| println!("{}", say!("not in the pack: {what}", what = shown(what))));
     }
     if let Some(key) = &report.key {
         println!("{}", say!("signed by {key}", key));
     }
     if !is_key_named {
-        println!("{}", say!("note: no key was named, so the pack may be anybody's; compare the key with the treasury's (--key)"));
+        println!(
+            "{}",
+            say!(
+                "note: no key was named, so the pack may be anybody's; compare the key with the treasury's (--key)"
+            )
+        );
     }
-    report.same.iter().for_each(|id| println!("{}", say!("the finding {id} was made again and is the same", id)));
+    report
+        .same
+        .iter()
+        .for_each(|id| println!("{}", say!("the finding {id} was made again and is the same", id)));
     for (id, why) in &report.not_made_again {
-        println!("{}", say!("the finding {id} cannot be made again from this pack: {why}", id, why = visible(why)));
+        println!(
+            "{}",
+            say!("the finding {id} cannot be made again from this pack: {why}", id, why = visible(why))
+        );
     }
     match report.problems.as_slice() {
         [] => println!("{}", say!("the pack is whole")),

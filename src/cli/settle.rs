@@ -113,7 +113,9 @@ fn check(statement: &Statement, frozen: Option<&Freeze>, history: &History) -> a
     }
     anyhow::ensure!(
         frozen.is_none_or(|freeze| freeze.print == statement.print()),
-        say!("the journal does not give the statement any more that was frozen; `fiscwatch state verify` tells whether the state is damaged")
+        say!(
+            "the journal does not give the statement any more that was frozen; `fiscwatch state verify` tells whether the state is damaged"
+        )
     );
     Ok(())
 }
@@ -227,7 +229,8 @@ fn differences(compared: &Compared, form: Form) -> anyhow::Result<ExitCode> {
     }
     let Compared { figures, rows, differences } = compared;
     let count = differences.len();
-    let notes = [say!("{figures} figures of {rows} rows were compared; {count} differ", figures, rows, count)];
+    let notes =
+        [say!("{figures} figures of {rows} rows were compared; {count} differ", figures, rows, count)];
     form.print(&table, differences, &notes)?;
     Ok(ExitCode::from(u8::from(!differences.is_empty())))
 }

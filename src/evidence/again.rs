@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use arrow::{array::{Array, AsArray}, record_batch::RecordBatch};
+use arrow::{
+    array::{Array, AsArray},
+    record_batch::RecordBatch,
+};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
@@ -116,7 +119,10 @@ pub(crate) fn balances(recipe: &Recipe, events: &Bytes, of: &[&str]) -> Result<V
 
 fn of_line(ledger: &Ledger, line: &str) -> Sums {
     let Some((line, _)) = ledger.line(line) else { return Sums::new() };
-    sums(&line.balances).map(|(name, cents)| (name.to_owned(), format_cents(cents).into())).into_iter().collect()
+    sums(&line.balances)
+        .map(|(name, cents)| (name.to_owned(), format_cents(cents).into()))
+        .into_iter()
+        .collect()
 }
 
 fn text(event: &RecordBatch, column: Column) -> Option<&str> {

@@ -120,7 +120,9 @@ pub(crate) fn read(bytes: &[u8]) -> Opened {
         let same = as_written.iter().zip(bytes).take_while(|(written, read)| written == read).count();
         let file = holder(&opened.files, same);
         opened.problems.push(match file {
-            Some(name) => say!("byte {at} of the container, in {name}, is not as it was written", at = same, name),
+            Some(name) => {
+                say!("byte {at} of the container, in {name}, is not as it was written", at = same, name)
+            }
             None => say!("byte {at} of the container is not as it was written", at = same),
         });
     }
@@ -137,7 +139,8 @@ fn one<'b>(bytes: &'b [u8], at: usize, known: &Files) -> Result<(&'b str, &'b [u
     let (size, named) = (length(18, 4), length(26, 2));
     let (name, data) = (at + 30, at + 30 + named);
     let name = bytes.get(name..data).and_then(|name| std::str::from_utf8(name).ok());
-    let name = name.filter(|name| is_name(name)).ok_or_else(|| say!("a file with a name that is not allowed"))?;
+    let name =
+        name.filter(|name| is_name(name)).ok_or_else(|| say!("a file with a name that is not allowed"))?;
     if known.len() >= FILES_MAX {
         return Err(say!("there are more than {most} files", most = FILES_MAX));
     }

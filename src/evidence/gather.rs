@@ -55,7 +55,8 @@ pub(crate) fn gather(config: &Config, rules: &RuleSet, mut asked: Asked<'_>) -> 
         anyhow::bail!(say!("the alert has no finding that may be shown"));
     };
     let rule = rules.rules.iter().find(|compiled| compiled.rule.id == rule_id);
-    let rule = rule.ok_or_else(|| anyhow::anyhow!(say!("the rule {rule_id} is not in force any more", rule_id)))?;
+    let rule =
+        rule.ok_or_else(|| anyhow::anyhow!(say!("the rule {rule_id} is not in force any more", rule_id)))?;
     let Written { text, recipe } =
         rule_text::written(config, &rule.rule, &rules.lists).map_err(anyhow::Error::msg)?;
     let made_at = config.calendar.format(asked.made.0);
@@ -72,13 +73,16 @@ pub(crate) fn gather(config: &Config, rules: &RuleSet, mut asked: Asked<'_>) -> 
     if asked.older > 0 {
         facts.not_carried.push(say!("{older} older findings of the alert", older = asked.older));
     }
-    let chooser = Chooser { config, history: &history, rule, recipe: &recipe, text: &text, lists: &rules.lists };
+    let chooser =
+        Chooser { config, history: &history, rule, recipe: &recipe, text: &text, lists: &rules.lists };
     let (mut events, mut rows) = chooser.choose(&asked.findings, &mut facts)?;
     let before = events.len();
     events.retain(|(_, event)| (asked.allows)(event));
     if events.len() < before {
         let left = before - events.len();
-        facts.not_carried.push(say!("{left} events of units that are not there for whoever made the pack", left));
+        facts
+            .not_carried
+            .push(say!("{left} events of units that are not there for whoever made the pack", left));
     }
     let Asked { mut findings, case, .. } = asked;
     if let Some(seen) = asked.masked {

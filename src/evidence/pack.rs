@@ -12,7 +12,11 @@ use super::{
     archive::Files,
     recipe::{Recipe, Rows},
 };
-use crate::{finding::Finding, journal::layout::{block_of, row_of}, say};
+use crate::{
+    finding::Finding,
+    journal::layout::{block_of, row_of},
+    say,
+};
 
 /// Everything that goes into a pack.
 #[derive(Debug)]
@@ -99,9 +103,7 @@ pub(crate) fn tried(
     events: &Bytes,
     findings: &[Finding],
 ) -> (Vec<String>, BTreeMap<String, String>) {
-    let made = recipe
-        .rules(rule, rows.clone())
-        .and_then(|rules| again::findings(recipe, &rules, events));
+    let made = recipe.rules(rule, rows.clone()).and_then(|rules| again::findings(recipe, &rules, events));
     let (mut same, mut others) = (Vec::new(), BTreeMap::new());
     for finding in findings {
         let why = match &made {
@@ -185,7 +187,13 @@ fn attachment(number: usize) -> String {
 
 /// Where the rows of a list are. Names of lists may have signs that names of files do not.
 pub(crate) fn list_file(name: &str) -> String {
-    let safe = |c: char| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c.to_string() } else { format!("x{:x}", u32::from(c)) };
+    let safe = |c: char| {
+        if c.is_ascii_alphanumeric() || c == '_' || c == '-' {
+            c.to_string()
+        } else {
+            format!("x{:x}", u32::from(c))
+        }
+    };
     format!("rule/lists/{}.jsonl", name.chars().map(safe).collect::<String>())
 }
 

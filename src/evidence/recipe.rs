@@ -90,7 +90,8 @@ impl Recipe {
     pub(crate) fn calendar(&self) -> Result<Arc<Calendar>, String> {
         let (month, day) = self.fiscal_year_start.split_once('-').unwrap_or_default();
         let number = |text: &str| text.parse().unwrap_or(0);
-        let calendar = Calendar::new(&self.time_zone, number(month), number(day)).map_err(|e| e.to_string())?;
+        let calendar =
+            Calendar::new(&self.time_zone, number(month), number(day)).map_err(|e| e.to_string())?;
         Ok(Arc::new(calendar.with_years_named_by(self.fiscal_year_named_by)))
     }
 

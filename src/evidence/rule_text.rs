@@ -30,7 +30,8 @@ pub(crate) fn written(config: &Config, rule: &Rule, lists: &Lists) -> Result<Wri
         for text in parts(&text, config, &rule.id) {
             let written = Written { recipe: recipe(config, rule, &text, lists), text };
             let again = written.recipe.rules(&written.text, whole(lists, &written.recipe));
-            if again.is_ok_and(|set| set.rules.iter().any(|compiled| compiled.rule.digest() == rule.digest())) {
+            if again.is_ok_and(|set| set.rules.iter().any(|compiled| compiled.rule.digest() == rule.digest()))
+            {
                 return Ok(written);
             }
         }
@@ -56,7 +57,8 @@ fn parts(text: &str, config: &Config, id: &str) -> Vec<String> {
 fn recipe(config: &Config, rule: &Rule, text: &str, lists: &Lists) -> Recipe {
     let words: Vec<_> = text.split(|c: char| !c.is_alphanumeric() && !matches!(c, '_' | '-')).collect();
     // Working days are counted by a list that nobody names, and a constant may be the name of one.
-    let in_constant = |name: &str| rule.params.iter().any(|(_, param)| matches!(param, Param::Text(text) if text == name));
+    let in_constant =
+        |name: &str| rule.params.iter().any(|(_, param)| matches!(param, Param::Text(text) if text == name));
     let named = lists.names().filter(|name| words.contains(name) || *name == HOLIDAYS || in_constant(name));
     let shape = |name: &str| {
         let list = lists.get(name)?;

@@ -168,7 +168,10 @@ mod tests {
             "a is not what was packed: its digest is another one"
         );
         assert_eq!(with(&|files| drop(files.remove("b"))), "b is missing");
-        assert_eq!(with(&|files| drop(files.insert(String::from("c"), vec![]))), "c was added: no digest covers it");
+        assert_eq!(
+            with(&|files| drop(files.insert(String::from("c"), vec![]))),
+            "c was added: no digest covers it"
+        );
         assert!(with(&|files| files.get_mut(SIGNATURE).unwrap()[3] ^= 1).contains("signature"));
         // Who changes a file and its digest has no key to sign that.
         let forged = with(&|files| {

@@ -74,7 +74,9 @@ impl Row<'_> {
 
     fn arrival(&self) -> i64 {
         let arrivals = self.batch.column_by_name(ARRIVAL);
-        arrivals.and_then(|column| column.as_primitive_opt::<Int64Type>()).map_or(0, |all| all.value(self.row))
+        arrivals
+            .and_then(|column| column.as_primitive_opt::<Int64Type>())
+            .map_or(0, |all| all.value(self.row))
     }
 }
 
@@ -108,7 +110,9 @@ impl Wanted {
             wanted.lines.extend(columns.filter_map(line));
         }
         if let Some((_, finding)) = findings.first() {
-            let told = |(name, value): (&String, &Value)| Some((*Column::ALL.get(field(name)?.0)?, value.as_str()?.to_owned()));
+            let told = |(name, value): (&String, &Value)| {
+                Some((*Column::ALL.get(field(name)?.0)?, value.as_str()?.to_owned()))
+            };
             wanted.key = finding.key.iter().filter_map(told).collect();
         }
         wanted
@@ -118,7 +122,12 @@ impl Wanted {
     ///
     /// # Errors
     /// If the journal cannot be read.
-    pub(crate) fn choose(&mut self, history: &History, choice: Choice, most: usize) -> Result<Chosen, StoreError> {
+    pub(crate) fn choose(
+        &mut self,
+        history: &History,
+        choice: Choice,
+        most: usize,
+    ) -> Result<Chosen, StoreError> {
         let last = self.last(history)?;
         let mut chosen: HashSet<i64> = HashSet::new();
         let mut named: HashSet<String> = HashSet::new();
@@ -180,7 +189,8 @@ impl Wanted {
     }
 
     fn is_own(&self, row: &Row<'_>) -> bool {
-        let of_line = LINES.iter().any(|column| row.text(*column).is_some_and(|line| self.lines.contains(line)));
+        let of_line =
+            LINES.iter().any(|column| row.text(*column).is_some_and(|line| self.lines.contains(line)));
         let has = |(column, value): &(Column, String)| row.text(*column) == Some(value.as_str());
         let of_key = !self.key.is_empty() && self.key.iter().all(has);
         of_line || of_key || row.text(Column::EventId).is_some_and(|id| self.ids.contains(id))

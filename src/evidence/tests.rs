@@ -106,7 +106,9 @@ fn every_changed_byte_of_a_pack_is_seen() {
     let key = SealKey::make();
     let files = shipped();
     let small = files.iter().flat_map(|file| materials(file)).min_by_key(|material| {
-        material.rule.len() + material.events.len() * 300 + material.rows.values().map(Vec::len).sum::<usize>()
+        material.rule.len()
+            + material.events.len() * 300
+            + material.rows.values().map(Vec::len).sum::<usize>()
     });
     let bytes = made(&small.unwrap(), &key).unwrap();
     assert!(verify(&bytes, &[key.public()]).problems.is_empty());
@@ -128,7 +130,11 @@ fn a_pack_that_lies_under_a_good_signature_is_found_out() {
     // Whoever has the key can sign anything; the finding does not follow from other events.
     let mut files = super::pack::files(&honest).unwrap();
     let events = event_lines(&honest.events);
-    let changed = String::from_utf8(events.to_vec()).unwrap().lines().skip(1).fold(String::new(), |all, line| all + line + "\n");
+    let changed = String::from_utf8(events.to_vec())
+        .unwrap()
+        .lines()
+        .skip(1)
+        .fold(String::new(), |all, line| all + line + "\n");
     files.insert(super::EVENTS.to_owned(), changed.into_bytes());
     super::seal::seal(&mut files, &key);
     let report = verify(&super::archive::write(&files).unwrap(), &[key.public()]);

@@ -43,12 +43,12 @@ pub(crate) fn verify(bytes: &[u8], trusted: &[String]) -> Report {
 /// Checks the files of a pack that somebody unpacked.
 pub(crate) fn check(files: &Files, mut problems: Vec<String>, trusted: &[String]) -> Report {
     problems.extend(seal::problems(files, trusted));
-    let mut report =
-        Report { key: seal::signer(files), files: files.len(), problems, ..Report::default() };
+    let mut report = Report { key: seal::signer(files), files: files.len(), problems, ..Report::default() };
     match json::<Facts>(files, MANIFEST) {
         Ok(facts) if facts.format == FORMAT => report.facts = Some(facts),
         Ok(facts) => {
-            let problem = say!("the pack is of the form {form}, which this version does not read", form = facts.format);
+            let problem =
+                say!("the pack is of the form {form}, which this version does not read", form = facts.format);
             report.problems.push(problem);
         }
         Err(why) => report.problems.push(why),

@@ -51,11 +51,7 @@ pub(crate) fn against(statement: &Statement, group: Group, path: &Path) -> anyho
     compare(statement.rows(group), group, &rows).with_context(|| path.display().to_string())
 }
 
-pub(super) fn compare(
-    ours: &[Row],
-    group: Group,
-    rows: &[Map<String, Value>],
-) -> anyhow::Result<Compared> {
+pub(super) fn compare(ours: &[Row], group: Group, rows: &[Map<String, Value>]) -> anyhow::Result<Compared> {
     let names: Vec<&str> = rows.iter().flat_map(Map::keys).map(String::as_str).collect();
     let known = CODES.iter().find(|(of, _)| *of == group).map(|(_, names)| *names).unwrap_or_default();
     let code = known.iter().find(|name| names.contains(*name));
@@ -70,19 +66,26 @@ pub(super) fn compare(
         })
         .collect();
     let wanted = || COLUMNS.map(|(name, title)| format!("{name} {title}")).join(", ");
-    anyhow::ensure!(!columns.is_empty(), say!("no column has figures; these are looked for: {names}", names = wanted()));
+    anyhow::ensure!(
+        !columns.is_empty(),
+        say!("no column has figures; these are looked for: {names}", names = wanted())
+    );
     let mut left: BTreeMap<&str, &Row> = ours.iter().map(|row| (row.code.as_str(), row)).collect();
     let mut compared = Compared { figures: 0, rows: 0, differences: Vec::new() };
     for row in rows {
-        let Some(code) = row.get(code).and_then(Value::as_str).map(str::trim).filter(|code| !is_sum(code)) else {
+        let Some(code) = row.get(code).and_then(Value::as_str).map(str::trim).filter(|code| !is_sum(code))
+        else {
             continue;
         };
         compared.rows += 1;
         let own = left.remove(code);
         for (at, column, name) in &columns {
-            let theirs = row.get(*name).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty());
+            let theirs =
+                row.get(*name).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty());
             let ours = own.map(|own| own.figures.cents()[*at]);
-            let cents = theirs.map(|text| cents(text).with_context(|| say!("{code}, {name}: {text} is no amount", code, name, text)));
+            let cents = theirs.map(|text| {
+                cents(text).with_context(|| say!("{code}, {name}: {text} is no amount", code, name, text))
+            });
             let cents = cents.transpose()?;
             compared.figures += usize::from(ours.is_some() && cents.is_some());
             // An empty cell says nothing of a row that there is.
@@ -128,7 +131,9 @@ fn cents(text: &str) -> Option<i128> {
 
 fn read(path: &Path) -> anyhow::Result<Vec<Map<String, Value>>> {
     let file = BufReader::new(File::open(path)?);
-    let is_book = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("xlsx") || end.eq_ignore_ascii_case("xls"));
+    let is_book = path
+        .extension()
+        .is_some_and(|end| end.eq_ignore_ascii_case("xlsx") || end.eq_ignore_ascii_case("xls"));
     if is_book {
         let mut lines = Vec::new();
         to_lines(file, &Options::default(), &mut lines)?;

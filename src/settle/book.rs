@@ -47,8 +47,10 @@ pub(crate) struct Wanted {
 
 impl Wanted {
     fn has(&self, entry: &Entry) -> bool {
-        let is = |wanted: &Option<String>, value: Option<&str>| wanted.is_none() || wanted.as_deref() == value;
-        let of_line = is(&self.line, Some(&entry.budget_line_id)) || is(&self.line, entry.to_budget_line_id.as_deref());
+        let is =
+            |wanted: &Option<String>, value: Option<&str>| wanted.is_none() || wanted.as_deref() == value;
+        let of_line =
+            is(&self.line, Some(&entry.budget_line_id)) || is(&self.line, entry.to_budget_line_id.as_deref());
         of_line
             && is(&self.unit, entry.unit_code.as_deref())
             && self.year.is_none_or(|year| entry.fiscal_year == Some(year))
@@ -64,7 +66,11 @@ fn adjusts(action: BudgetAction) -> bool {
 ///
 /// # Errors
 /// If the journal cannot be read.
-pub(crate) fn book(history: &History, wanted: &Wanted, calendar: &Calendar) -> Result<Vec<Entry>, StoreError> {
+pub(crate) fn book(
+    history: &History,
+    wanted: &Wanted,
+    calendar: &Calendar,
+) -> Result<Vec<Entry>, StoreError> {
     let mut columns: Vec<usize> = LEDGER_COLUMNS.iter().map(|column| column.index()).collect();
     columns.push(Column::Reason.index());
     let (mut ledger, mut entries) = (Ledger::default(), Vec::new());
@@ -76,7 +82,9 @@ pub(crate) fn book(history: &History, wanted: &Wanted, calendar: &Calendar) -> R
             from = row + 1;
             let before = total(&ledger, batch, row);
             ledger.apply(&batch.slice(row, 1), &types[row..=row]);
-            entries.extend(entry(&ledger, batch, row, (before, arrivals[row]), calendar).filter(|e| wanted.has(e)));
+            entries.extend(
+                entry(&ledger, batch, row, (before, arrivals[row]), calendar).filter(|e| wanted.has(e)),
+            );
         }
         ledger.apply(&batch.slice(from, batch.num_rows() - from), &types[from..]);
         let _ = ledger.take_changes();

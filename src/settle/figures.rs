@@ -2,7 +2,11 @@
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use crate::{event::{BudgetAction, money::format_cents}, ledger::Balances, say};
+use crate::{
+    event::{BudgetAction, money::format_cents},
+    ledger::Balances,
+    say,
+};
 
 /// What became of some budget, in cents.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -87,9 +91,8 @@ impl Figures {
         let total = self.beginning + self.carried_over + self.supplemented - self.reduced + self.transferred
             - self.reclaimed;
         let (stated, added) = (format_cents(self.total), format_cents(total));
-        (total != self.total).then(|| {
-            say!("{of}: the total is {stated}, and its parts make {added}", of, stated, added)
-        })
+        (total != self.total)
+            .then(|| say!("{of}: the total is {stated}, and its parts make {added}", of, stated, added))
     }
 }
 

@@ -37,7 +37,11 @@ fn write(sheet: &mut Worksheet, statement: &Statement, group: Group, first: &str
     let bold = Format::new().set_bold();
     let title = format!("{}年度财政支出决算表", statement.fiscal_year);
     sheet.write_with_format(0, 0, title, &bold)?;
-    sheet.write(1, 0, format!("{} — {}，日志至第 {} 块", statement.from, statement.to, statement.last_block))?;
+    sheet.write(
+        1,
+        0,
+        format!("{} — {}，日志至第 {} 块", statement.from, statement.to, statement.last_block),
+    )?;
     let head = bold.clone().set_align(FormatAlign::Center);
     let texts = [first, "单位编码", "单位名称", "功能分类", "经济分类", "指标数"];
     let titles = texts.into_iter().chain(COLUMNS.iter().map(|(_, title)| *title));
@@ -70,7 +74,8 @@ fn money(sheet: &mut Worksheet, at: u32, figures: &Figures) -> Result<(), XlsxEr
     const EXACT: i128 = 1_000_000_000_000_000;
     let format = Format::new().set_num_format("#,##0.00");
     for (column, cents) in (TEXTS..).zip(figures.cents()) {
-        let number = decimal(cents).filter(|_| cents.abs() < EXACT).and_then(|exact| f64::try_from(exact).ok());
+        let number =
+            decimal(cents).filter(|_| cents.abs() < EXACT).and_then(|exact| f64::try_from(exact).ok());
         match number {
             Some(number) => sheet.write_number_with_format(at, column, number, &format)?,
             None => sheet.write_string(at, column, crate::event::money::format_cents(cents))?,

@@ -111,7 +111,9 @@ impl Adding {
         let _ = self.ledger.take_changes();
         for row in (0..batch.num_rows()).filter(|row| types[*row] == EventType::Budget) {
             let action = text(batch, Column::Action, row).and_then(BudgetAction::parse);
-            let (Some(action), Some(line)) = (action, text(batch, Column::BudgetLineId, row)) else { continue };
+            let (Some(action), Some(line)) = (action, text(batch, Column::BudgetLineId, row)) else {
+                continue;
+            };
             let cents = cents(batch, row);
             self.of(line).act(action, cents);
             if let (BudgetAction::Transfer, Some(to)) = (action, text(batch, Column::ToBudgetLineId, row)) {
@@ -144,9 +146,13 @@ impl Adding {
         let units = together(&lines, |row| (&row.unit_code, &row.unit_name));
         let functions = together(&lines, |row| (&row.function_code, ""));
         let classes = together(&lines, |row| (&row.economic_code, ""));
-        let mut problems: Vec<String> =
-            lines.iter().filter_map(|row| row.figures.problem(&say!("line {line}", line = row.code))).collect();
-        for (name, rows) in [(say!("units"), &units), (say!("functions"), &functions), (say!("classes"), &classes)] {
+        let mut problems: Vec<String> = lines
+            .iter()
+            .filter_map(|row| row.figures.problem(&say!("line {line}", line = row.code)))
+            .collect();
+        for (name, rows) in
+            [(say!("units"), &units), (say!("functions"), &functions), (say!("classes"), &classes)]
+        {
             let mut all = Figures::default();
             rows.iter().for_each(|row| all += row.figures);
             if all != sum {
@@ -234,7 +240,8 @@ pub(crate) fn late(
             let of_year = |line: &&str| {
                 ledger.line(line).is_some_and(|(_, attributes)| attributes.fiscal_year == Some(year))
             };
-            let moves = !matches!(types[row], EventType::Indicator | EventType::Receipt | EventType::Confirmation);
+            let moves =
+                !matches!(types[row], EventType::Indicator | EventType::Receipt | EventType::Confirmation);
             if moves && lines.iter().flatten().any(|line| of_year(line)) {
                 late.push(event(batch, row, arrivals[row], calendar));
             }

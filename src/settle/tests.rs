@@ -105,12 +105,10 @@ fn the_same_statement_is_the_same_bytes() {
     assert_ne!(statement_of(&other).print(), one.print());
     // It reads back as a table of the bureau would.
     let mut lines = Vec::new();
-    crate::workbook::to_lines(std::io::Cursor::new(book), &crate::workbook::Options::default(), &mut lines).unwrap();
-    let rows: Vec<serde_json::Map<String, Value>> = String::from_utf8(lines)
-        .unwrap()
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    crate::workbook::to_lines(std::io::Cursor::new(book), &crate::workbook::Options::default(), &mut lines)
+        .unwrap();
+    let rows: Vec<serde_json::Map<String, Value>> =
+        String::from_utf8(lines).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let compared = compare(one.rows(Group::Line), Group::Line, &rows).unwrap();
     assert_eq!((compared.rows, compared.figures, compared.differences), (3, 27, Vec::new()));
 }
@@ -134,10 +132,7 @@ fn each_difference_to_another_table_is_told() {
         .collect();
     assert_eq!(
         told,
-        [
-            ("101002", "executed", Some("830.50"), Some("830.51")),
-            ("109", "executed", None, Some("-3.00")),
-        ]
+        [("101002", "executed", Some("830.50"), Some("830.51")), ("109", "executed", None, Some("-3.00")),]
     );
     let unreadable = [row(json!({"单位编码": "101001", "决算数": "many"}))];
     assert!(compare(statement.rows(Group::Unit), Group::Unit, &unreadable).is_err());

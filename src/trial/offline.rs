@@ -5,9 +5,7 @@ use std::sync::{Arc, RwLock, atomic::AtomicBool};
 
 use crate::{
     decode::Decoder,
-    engine::{
-        Dedup, Engine, MemoryTables, Output, Record, Scheduler, Sequencer, Watermark, Windowing,
-    },
+    engine::{Dedup, Engine, MemoryTables, Output, Record, Scheduler, Sequencer, Watermark, Windowing},
     evaluate::{Evaluator, schedule::Limits},
     ledger::Ledger,
     rule::{RuleSet, limits::STACK},

@@ -122,7 +122,11 @@ fn each_kind_of_rule_is_packed_and_made_again_where_there_is_no_state() {
         fs::rename(bench.path().join(&file), elsewhere.path().join(&file)).unwrap();
         let (code, report) = verify(elsewhere.path(), &file, &[]);
         assert_eq!(code, Some(0), "{rule}: {report}");
-        assert_eq!(report["same"].as_array().unwrap().len() as u64, alert["findings"].as_u64().unwrap(), "{rule}: {report}");
+        assert_eq!(
+            report["same"].as_array().unwrap().len() as u64,
+            alert["findings"].as_u64().unwrap(),
+            "{rule}: {report}"
+        );
         assert_eq!(report["facts"]["rule_unchanged"], true, "{rule}");
         assert_eq!(report["facts"]["not_carried"], json!([]), "{rule}");
         if rule == "beyond" {
@@ -197,7 +201,8 @@ fn a_rule_that_has_changed_is_told_and_not_claimed() {
 fn persons_are_masked_for_who_does_not_ask_for_more() {
     let bench = bench();
     let config = fs::read_to_string(bench.path().join("fiscwatch.yaml")).unwrap();
-    let config = config.replace("http: { listen: '127.0.0.1:0' }", "http: { listen: '127.0.0.1:0', auth: true }");
+    let config =
+        config.replace("http: { listen: '127.0.0.1:0' }", "http: { listen: '127.0.0.1:0', auth: true }");
     fs::write(bench.path().join("fiscwatch.yaml"), config).unwrap();
     let alert = alerts(&bench).into_iter().find(|alert| alert["rule_id"] == "often").unwrap();
     let out = pack(&bench, alert["alert_id"].as_str().unwrap(), "case.zip");

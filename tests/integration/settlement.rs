@@ -76,14 +76,21 @@ fn a_frozen_year_stays_what_it_was() {
     assert_eq!(statement["sum"]["executed"], "900.33");
 
     // What comes later is listed, and changes no byte.
-    append(&bench.path().join("events.jsonl"), &lines(&[
-        paid("late", "L1", "7.00", "2025-03-31T23:00:00+08:00"),
-        budget("other", "approve", "M1", "1.00", "2025-04-02T09:00:00+08:00"),
-    ]));
+    append(
+        &bench.path().join("events.jsonl"),
+        &lines(&[
+            paid("late", "L1", "7.00", "2025-03-31T23:00:00+08:00"),
+            budget("other", "approve", "M1", "1.00", "2025-04-02T09:00:00+08:00"),
+        ]),
+    );
     once(&bench);
     let (code, out, err) = settle(&bench, &["--by", "line", "--out", "two"]);
     assert_eq!(code, Some(0), "{err}");
-    assert!(out.contains("was frozen at") && out.contains("1 events came after") || out.contains("2 events came after"), "{out}");
+    assert!(
+        out.contains("was frozen at") && out.contains("1 events came after")
+            || out.contains("2 events came after"),
+        "{out}"
+    );
     for name in ["settlement-2024.json", "settlement-2024.xlsx"] {
         let read = |folder: &str| fs::read(bench.path().join(folder).join(name)).unwrap();
         assert_eq!(read("one"), read("two"), "{name}");
@@ -122,7 +129,10 @@ fn the_bureaus_table_is_compared_to_the_cent() {
     let (code, out, _) = settle(&bench, &["--against", "bureau.csv", "--json"]);
     assert_eq!(code, Some(1));
     let differences = rows(&out);
-    assert_eq!(differences[0], json!({"code": "101001", "column": "executed", "ours": "900.33", "theirs": "900.34"}));
+    assert_eq!(
+        differences[0],
+        json!({"code": "101001", "column": "executed", "ours": "900.33", "theirs": "900.34"})
+    );
     assert_eq!(differences[1]["code"], "101009");
     // The workbook that is written is a table like any other.
     settle(&bench, &["--out", "."]);
@@ -137,8 +147,12 @@ fn the_book_of_adjustments_has_totals_before_and_after() {
         run(bench.path(), &["budget", "adjustments", "--line", "L2", "--json", "--config", "fiscwatch.yaml"]);
     assert_eq!(code, Some(0), "{err}");
     let book = rows(&out);
-    let told: Vec<_> = book.iter().map(|e| (e["event_id"].as_str(), e["before"].as_str(), e["after"].as_str())).collect();
-    assert_eq!(told, [(Some("a2"), Some("0.00"), Some("500.00")), (Some("t"), Some("1000.00"), Some("900.00"))]);
+    let told: Vec<_> =
+        book.iter().map(|e| (e["event_id"].as_str(), e["before"].as_str(), e["after"].as_str())).collect();
+    assert_eq!(
+        told,
+        [(Some("a2"), Some("0.00"), Some("500.00")), (Some("t"), Some("1000.00"), Some("900.00"))]
+    );
     assert_eq!((&book[1]["executed"], &book[1]["reason"]), (&json!("300.33"), &json!("会议纪要")));
 }
 
@@ -151,7 +165,17 @@ fn a_drill_restores_the_newest_backup_and_tells() {
         assert_eq!(code, Some(0), "{err}");
     }
     let drill = |extra: &[&str]| {
-        let args = ["state", "drill", "backups", "--config", "fiscwatch.yaml", "--scratch", ".", "--metrics", "drill.prom"];
+        let args = [
+            "state",
+            "drill",
+            "backups",
+            "--config",
+            "fiscwatch.yaml",
+            "--scratch",
+            ".",
+            "--metrics",
+            "drill.prom",
+        ];
         run(bench.path(), &[&args[..], extra].concat())
     };
     let metric = |name: &str| {
@@ -165,12 +189,16 @@ fn a_drill_restores_the_newest_backup_and_tells() {
     assert_eq!(metric("fiscwatch_drill_passed"), Some(1));
     assert!(metric("fiscwatch_drill_backup_timestamp_seconds").unwrap() > 1_700_000_000);
     let signed: Value = serde_json::from_slice(&fs::read(bench.path().join("drill.json")).unwrap()).unwrap();
-    assert_eq!((&signed["certificate"]["passed"], &signed["certificate"]["events"]), (&json!(true), &json!(5)));
+    assert_eq!(
+        (&signed["certificate"]["passed"], &signed["certificate"]["events"]),
+        (&json!(true), &json!(5))
+    );
     let checks = signed["certificate"]["checks"].as_array().unwrap();
     assert!(checks.iter().any(|check| check["name"] == "findings again"), "{signed}");
     assert_eq!(signed["signature"].as_str().unwrap().len(), 128);
     // Nothing is left of it.
-    let left = fs::read_dir(bench.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let left =
+        fs::read_dir(bench.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     assert!(!left.into_iter().any(|name| name.starts_with("fiscwatch-drill")));
 
     // A byte of the backup is another one: that is told, in every form.
