@@ -68,6 +68,7 @@ pub(crate) const COMMANDS: &[(&str, Action)] = &[
     ("rules status", Action::ReadRules),
     ("rules withdraw", Action::ApproveRules),
     ("settle", Action::ExportBudget),
+    ("settle --freeze", Action::SettleYear),
     ("silence add", Action::OrderSilences),
     ("silence expire", Action::OrderSilences),
     ("silence list", Action::ReadSilences),

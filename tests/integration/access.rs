@@ -150,7 +150,7 @@ fn arguments(command: &str) -> Vec<&str> {
         "notify test" => &["dead"],
         "budget show" => &["L1"],
         "evidence" => &["x", "-o", "case.zip"],
-        "settle" => &["2025"],
+        "settle" | "settle --freeze" => &["2025"],
         "state backup" => &["copy"],
         "state drill" => &["nothing"],
         "state restore" => &["nothing"],
