@@ -58,6 +58,7 @@ pub(crate) const COMMANDS: &[(&str, Action)] = &[
     ("notify list", Action::ReadNotifications),
     ("notify retry", Action::RetryNotifications),
     ("notify test", Action::TestSinks),
+    ("publish", Action::ExportBudget),
     ("rejects export", Action::ReadQuarantine),
     ("rejects list", Action::ReadQuarantine),
     ("rejects replay", Action::ReplayQuarantine),

@@ -24,6 +24,7 @@ mod notify;
 mod officer;
 mod password;
 mod persons;
+mod publish;
 mod rejects;
 mod routes;
 mod rules;
@@ -99,6 +100,8 @@ enum Command {
     Budget(budget::BudgetCommand),
     /// 决算: the statement of a year by line, unit, function and class; freeze it, and compare it with another table
     Settle(settle::SettleArgs),
+    /// 公开: write the frozen settlement of a year for the public, as CSV and a Fiscal Data Package
+    Publish(publish::PublishArgs),
     /// Show whether vouchers, bank and budget lines agree on a day
     Completeness(completeness::CompletenessArgs),
     /// Show what the rules found
@@ -273,6 +276,7 @@ fn act(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Generate(args) => generate::generate(&args),
         Command::Budget(command) => budget::budget(&command),
         Command::Settle(args) => settle::settle(&args),
+        Command::Publish(args) => publish::publish(&args),
         Command::Completeness(args) => completeness::completeness(&args),
         Command::Findings(command) => findings::findings(&command),
         Command::Alerts(command) => alerts::alerts(&command),

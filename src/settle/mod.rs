@@ -4,8 +4,10 @@
 pub(crate) mod against;
 pub(crate) mod book;
 mod figures;
+pub(crate) mod publish;
 pub(crate) mod sheet;
 mod statement;
+mod suppress;
 #[cfg(test)]
 mod tests;
 

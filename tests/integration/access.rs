@@ -151,6 +151,7 @@ fn arguments(command: &str) -> Vec<&str> {
         "budget show" => &["L1"],
         "evidence" => &["x", "-o", "case.zip"],
         "settle" | "settle --freeze" => &["2025"],
+        "publish" => &["2025", "--out", "out"],
         "state backup" => &["copy"],
         "state drill" => &["nothing"],
         "state restore" => &["nothing"],

@@ -213,3 +213,63 @@ fn a_drill_restores_the_newest_backup_and_tells() {
     let (code, _, err) = run(bench.path(), &["state", "drill", "rules", "--config", "fiscwatch.yaml"]);
     assert!(code == Some(1) && err.contains("there is no backup"), "{err}");
 }
+
+#[test]
+fn what_is_published_adds_up_and_tells_of_no_person() {
+    let mut events = vec![];
+    for (n, (unit, class)) in
+        ["u1", "u2", "u3"].iter().flat_map(|u| ["30201", "30202", "30301"].map(|c| (*u, c))).enumerate()
+    {
+        let line = format!("{unit}-{class}");
+        let mut approved = budget(&format!("a{n}"), "approve", &line, "1000.00", "2024-04-02T09:00:00+08:00");
+        approved["unit_code"] = json!(unit);
+        approved["economic_code"] = json!(class);
+        let mut payment =
+            paid(&format!("p{n}"), &line, &format!("{}.01", 100 + n), "2024-06-02T09:00:00+08:00");
+        if (unit, class) == ("u2", "30301") {
+            payment["payee_type"] = json!("person");
+            payment["payee_name"] = json!("王芳");
+        }
+        events.extend([approved, payment]);
+    }
+    let bench = Bench::new(&lines(&events), CONFIG);
+    once(&bench);
+    let publish = |out: &str, extra: &[&str]| {
+        run(bench.path(), &[&["publish", "2024", "--out", out, "--config", "fiscwatch.yaml"], extra].concat())
+    };
+    let (code, _, err) = publish("early", &[]);
+    assert!(code == Some(1) && err.contains("not frozen"), "{err}");
+    assert_eq!(settle(&bench, &["--freeze"]).0, Some(0));
+    for out in ["one", "two"] {
+        let (code, told, err) = publish(out, &[]);
+        assert_eq!(code, Some(0), "{err}");
+        assert!(
+            told.contains("9 cells: 1 are left out, 3 more so that these cannot be computed, and 0 sums"),
+            "{told}"
+        );
+    }
+    let read = |name: &str| fs::read_to_string(bench.path().join("one").join(name)).unwrap();
+    for name in ["cells.csv", "units.csv", "classes.csv", "total.csv", "datapackage.json"] {
+        assert_eq!(read(name), fs::read_to_string(bench.path().join("two").join(name)).unwrap(), "{name}");
+        assert!(!read(name).contains("王") && !read(name).contains("33010160006"), "{name}");
+    }
+    let executed = |name: &str, at: usize| {
+        let text = read(name);
+        let rows = text.lines().skip(1).map(|line| line.split(',').map(str::to_owned).collect::<Vec<_>>());
+        rows.filter(|row| row[at] == "executed")
+            .map(|row| row[at + 2].replace('.', "").parse::<i64>().ok())
+            .collect::<Vec<_>>()
+    };
+    let (cells, units, classes, total) = (
+        executed("cells.csv", 4),
+        executed("units.csv", 3),
+        executed("classes.csv", 2),
+        executed("total.csv", 1),
+    );
+    assert_eq!(cells.iter().filter(|cell| cell.is_none()).count(), 4);
+    let sum = |of: &[Option<i64>]| of.iter().map(|cents| cents.unwrap()).sum::<i64>();
+    assert_eq!((sum(&units), sum(&classes)), (sum(&total), sum(&total)));
+    let package: Value = serde_json::from_str(&read("datapackage.json")).unwrap();
+    assert_eq!(package["fiscalPeriod"], json!({"start": "2024-04-01", "end": "2025-03-31"}));
+    assert_eq!(package["resources"].as_array().unwrap().len(), 4);
+}
