@@ -19,6 +19,14 @@ use crate::{
 /// The key's file in the state directory, if the configuration names no other place.
 const KEY: &str = "audit.key";
 
+/// The key that a state signs with; one is made where there is none.
+///
+/// # Errors
+/// If it cannot be read or made.
+pub(crate) fn signing_key(config: &Config) -> anyhow::Result<SealKey> {
+    key(&key_file(config))
+}
+
 /// Where the key of a state is.
 fn key_file(config: &Config) -> PathBuf {
     config.audit.key_file.clone().unwrap_or_else(|| config.state_dir.join(KEY))
