@@ -93,6 +93,8 @@ table! {
     ReadBudget "budget.read" [Officer, Supervisor, Author, Approver, Auditor, Read];
     /// Take all balances out.
     ExportBudget "budget.export" [Supervisor, Auditor];
+    /// Freeze the settlement of a year.
+    SettleYear "budget.settle" [Supervisor];
     /// See who was told of what.
     ReadNotifications "notifications.read" [Officer, Supervisor, Auditor];
     /// Try notifications again.
@@ -179,6 +181,7 @@ mod tests {
             Action::ManageUsers,
             Action::ReleaseDecisions,
             Action::GrantOverrides,
+            Action::SettleYear,
         ];
         for action in changes {
             assert!(!may(Auditor, action) && !may(Read, action), "{action:?} changes something");

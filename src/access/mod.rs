@@ -4,6 +4,7 @@
 mod action;
 mod limits;
 mod link;
+pub(crate) mod login;
 mod password;
 mod rate;
 mod role;

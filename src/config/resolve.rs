@@ -95,6 +95,13 @@ fn sealing(text: &str) -> Result<Duration, String> {
     }
 }
 
+fn kept(records: u32) -> Result<u32, String> {
+    match records < 10 {
+        true => Err(say!("{records} is too few: the database keeps 10 records or more", records)),
+        false => Ok(records),
+    }
+}
+
 fn retention(text: &str) -> Result<Duration, String> {
     let retain = duration(text)?;
     match retain < RETAIN_MIN {
@@ -263,6 +270,7 @@ impl Resolver<'_> {
             key_file: raw.key_file.map(|path| self.path(path)),
             head_file: raw.head_file.map(|path| self.path(path)),
             every: self.value("audit.seal_every", sealing(&raw.seal_every)),
+            keep_records: self.value("audit.keep_records", kept(raw.keep_records)),
         }
     }
 

@@ -6,6 +6,7 @@ mod answer;
 mod answer_words;
 mod answers;
 mod api;
+mod arrival;
 mod attachments;
 mod audit;
 mod backtests;
@@ -27,6 +28,7 @@ mod groups;
 mod guard;
 mod indicators;
 mod journal;
+mod ldap;
 mod ledger;
 pub(crate) mod lens;
 mod line_filter;
@@ -34,6 +36,7 @@ mod line_history;
 mod local;
 mod logins;
 mod notifications;
+mod oidc;
 mod openapi;
 mod outlook;
 mod overrides;
@@ -104,6 +107,7 @@ use door::Door;
 use entrance::{Doors, Entrance, entrance};
 use guard::{Guard, guard};
 use logins::Logins;
+use oidc::SingleSignOn;
 use refused::Refusals;
 use sign_in::{SignIn, sign_in};
 use stream::Streams;
@@ -115,6 +119,7 @@ struct Served {
     shared: Arc<Shared>,
     refusals: Arc<Refusals>,
     logins: Arc<Logins>,
+    single: Arc<SingleSignOn>,
     scrapes: Scrapes,
     streams: Streams,
 }
@@ -143,6 +148,12 @@ impl axum::extract::FromRef<Served> for Arc<Refusals> {
 impl axum::extract::FromRef<Served> for Arc<Logins> {
     fn from_ref(served: &Served) -> Self {
         Arc::clone(&served.logins)
+    }
+}
+
+impl axum::extract::FromRef<Served> for Arc<SingleSignOn> {
+    fn from_ref(served: &Served) -> Self {
+        Arc::clone(&served.single)
     }
 }
 
@@ -186,6 +197,7 @@ pub async fn serve(ports: Ports, shared: Arc<Shared>, tls: Option<Arc<Tls>>, sto
         SignIn::new(&shared.clients, &shared.state_dir, Arc::clone(&shared.clock), (&door.refusals, true));
     let served = Served {
         logins: Arc::new(Logins::new(&door.refusals)),
+        single: Arc::new(SingleSignOn::new(&shared.clients)),
         refusals: Arc::clone(&door.refusals),
         scrapes: Scrapes::default(),
         streams: Streams::new(shared.clients.connections, stop.clone()),

@@ -10,7 +10,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Problem, Served, alert_lists, alerts, api, attachments, audit, backtests, bulk, casework, completeness,
-    decide, events, explain, finding_times, groups, indicators, journal, ledger, line_history, notifications,
+    decide, events, explain, finding_times, groups, indicators, journal, ledger, line_history, notifications, oidc,
     outlook, overrides, problem, quarantine, register, reports, rule, rule_sets, session, silences, stream,
     tokens, totals, totp, users,
 };
@@ -81,6 +81,8 @@ pub(crate) fn api() -> (Router<Served>, utoipa::openapi::OpenApi) {
         .routes(routes!(indicators::indicator))
         .routes(routes!(api::status))
         .routes(routes!(session::show, session::log_in, session::log_out))
+        .routes(routes!(oidc::begin))
+        .routes(routes!(oidc::end))
         .routes(routes!(session::change_password))
         .routes(routes!(totp::offer))
         .routes(routes!(totp::confirm))

@@ -1,7 +1,7 @@
 //! What each route asks for. A route that is not here is nobody's: a test compares the table with what is served. The
 //! console's files are everybody's, and stand in `console.rs`.
 
-use super::console::is_console;
+use super::{console::is_console, oidc};
 use crate::access::Action;
 
 /// A route: its method, its path as the router has it, and what it asks for; `None` for what everybody may: supervisors ask
@@ -78,6 +78,8 @@ pub const ROUTES: &[Route] = &[
     ("DELETE", "/api/v1/session", None),
     ("GET", "/api/v1/session", None),
     ("POST", "/api/v1/session", None),
+    ("GET", "/api/v1/session/oidc", None),
+    ("GET", "/api/v1/session/oidc/callback", None),
     ("POST", "/api/v1/session/password", None),
     ("POST", "/api/v1/session/totp", None),
     ("POST", "/api/v1/session/totp/confirm", None),
@@ -166,6 +168,8 @@ pub(crate) fn need(method: &str, path: Option<&str>) -> Need {
     of_path.find(|(known, ..)| *known == method).map_or(Need::Anybody, |(.., action)| match action {
         Some(action) => Need::Act(*action),
         None if path == OWN => Need::Own,
+        // Who logs in there is nobody yet.
+        None if path.starts_with(oidc::BEGIN) => Need::Nothing,
         None if path.starts_with(OWN) => Need::Anybody,
         None => Need::Nothing,
     })

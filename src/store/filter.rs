@@ -17,7 +17,7 @@ use crate::{
 
 /// Which alerts or findings to list. What is said of alerts holds for findings by the alert they are in, and the other
 /// way round: an alert is listed if one of its findings is meant.
-#[derive(Debug, Clone, Default, serde::Deserialize, utoipa::IntoParams)]
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct CaseFilter {

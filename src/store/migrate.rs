@@ -49,6 +49,8 @@ macro_rules! version_10 {
     () => {
         concat!(
             include_str!("schema_10_casework.sql"), // What changes of alerts say beside who and why.
+            include_str!("schema_10_audit.sql"),    // Files of the audit log.
+            include_str!("schema_10_external.sql"), // Users who are known elsewhere.
             include_str!("schema_10_answers.sql"),  // Links by which units answer, and files of cases.
         )
     };
@@ -210,7 +212,8 @@ fn refunds(dir: &Path, transaction: &Transaction<'_>) -> Result<(), StoreError> 
 fn casework(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     sums::matches(transaction, &sums::ALERT_HISTORY_BEFORE_10)?;
     sums::forget(transaction, &sums::ALERT_HISTORY)?;
-    sums::begin(transaction, &[&sums::ALERT_HISTORY, &sums::ANSWER_LINKS, &sums::ATTACHMENTS])
+    sums::begin(transaction, &[&sums::ALERT_HISTORY])?;
+    sums::begin(transaction, sums::SINCE_10)
 }
 
 /// The schema version of a database; 0 for an empty one.

@@ -49,6 +49,7 @@ mod seal;
 mod sealed;
 mod search;
 mod settings;
+mod settled;
 mod silences;
 mod sums;
 mod ticks;
@@ -69,11 +70,13 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::{failpoint, private};
 
-pub use accounts::{AccountError, Accounts, Credential, Factor, TokenSpec, Used, no_user};
+pub use accounts::{AccountError, Accounts, Credential, External, Factor, TokenSpec, Used, no_user};
 pub use alert_counts::AlertCounts;
 pub use answers::LinkError;
 pub use attachments::{ATTACHMENTS, Attached, Incoming, NotTaken, Stored, too_large};
-pub use audit::{Audit, AuditFilter, Deed, Entry as AuditEntry, Report as AuditReport, Seal};
+pub use audit::{
+    Audit, AuditFilter, Deed, Entry as AuditEntry, Listing as AuditListing, Report as AuditReport, Seal,
+};
 pub(crate) use backup::Manifest;
 pub use backup::{BackupOptions, back_up, restore};
 pub use casebook::{Line as CaseLine, Month, Service as ServiceNow, Times as StepTimes, Took};
@@ -106,6 +109,7 @@ pub use recover::Recovered;
 pub use rule_sets::{Proposed, RuleSets};
 pub use seal::{SealOptions, Sealer, Sealing};
 pub use search::{Found, Sought, place_of};
+pub use settled::{Freeze, freeze};
 pub use silences::Muted;
 pub use trace::{Trace, trace};
 pub use turn::Turns;
@@ -162,6 +166,7 @@ impl Store {
         reach(dir, "start.logged")?;
         // Before a file is deleted because the register does not have it, the register itself is compared.
         sums::check(dir, &connection, &sums::SEALED)?;
+        sums::check(dir, &connection, &sums::AUDIT_FILES)?;
         sealed::check(dir, &connection)?;
         sealed::remove_unregistered(dir, &connection)?;
         sums::check(dir, &connection, &sums::ATTACHMENTS)?;

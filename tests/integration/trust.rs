@@ -19,7 +19,7 @@ use fiscwatch::{
         policy::Explain,
     },
     rule::Language,
-    store::{Cases, History, Incoming, Outcome, Store},
+    store::{Accounts, Audit, Cases, External, History, Incoming, Outcome, Store},
 };
 use rusqlite::{Connection, ErrorCode, params_from_iter, types::Value};
 use serde_json::json;
@@ -112,6 +112,7 @@ fn full() -> Bench {
     assert_eq!(daemon.stop("-TERM"), Some(0));
     std::fs::write(&file, config).unwrap();
     overridden(&bench);
+    elsewhere(&bench);
     bench
 }
 
@@ -139,6 +140,20 @@ fn answered(bench: &Bench, ids: &[String]) {
         file.add(format!("receipt {id}").as_bytes()).unwrap();
         let file = file.finish("receipt.txt").unwrap();
         cases.answer(&token, (String::from("见附件"), String::new()), &[file], &desk, now).unwrap();
+    }
+}
+
+/// The older part of the audit log is in two files, and two users are known elsewhere.
+fn elsewhere(bench: &Bench) {
+    let state = bench.path().join("state");
+    let audit = Audit::open(&state).unwrap();
+    for keep in [10, 1] {
+        assert!(audit.file(keep).unwrap().is_some());
+    }
+    let (mut accounts, officer) = (Accounts::open(&state).unwrap(), "officer".parse().unwrap());
+    for subject in ["7", "8"] {
+        let who = External { provider: "oidc", issuer: "https://login".into(), subject: subject.into() };
+        accounts.arrive(&who, (&format!("of-{subject}"), &officer), "10.0.0.1", 1).unwrap();
     }
 }
 

@@ -40,6 +40,7 @@ export type BacktestResult = Schemas["BacktestResult"];
 export type RuleDetail = Schemas["RuleDetail"];
 export type QuarantinePage = Schemas["QuarantinePage"];
 export type OwnSession = Schemas["OwnSession"];
+export type LoggedOut = Schemas["LoggedOut"];
 export type Decision = Schemas["Decision"];
 export type DecisionPage = Schemas["DecisionPage"];
 export type DecisionReason = Schemas["DecisionReason"];

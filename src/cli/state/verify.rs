@@ -96,7 +96,7 @@ fn title(name: &str) -> String {
     }
 }
 
-fn print(checks: &[Check]) {
+pub(super) fn print(checks: &[Check]) {
     let mut table = Table::new([
         Column::new("check", say!("check")),
         Column::new("outcome", say!("outcome")),

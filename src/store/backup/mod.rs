@@ -17,7 +17,9 @@ pub(crate) use manifest::{Contents, MANIFEST, Manifest};
 use unfinished::Unfinished;
 
 use super::{
-    ATTACHMENTS, DATABASE, StoreError, attachments, explain, migrate,
+    ATTACHMENTS, DATABASE, StoreError, attachments,
+    audit::{self, AuditFile},
+    explain, migrate,
     sealed::{self, FOLDER, SealedFile},
 };
 use crate::private;
@@ -62,6 +64,10 @@ pub fn back_up(dir: &Path, target: &Path, options: BackupOptions) -> Result<Mani
     private::create_dir(&folder).map_err(|e| failed(&folder, e))?;
     for file in registered(&source).map_err(fail)? {
         let contents = copy_sealed(dir, &file, &folder.join(&file.file), options.link)?;
+        manifest.files.insert(format!("{FOLDER}/{}", file.file), contents);
+    }
+    for file in registered_of_audit(&source).map_err(fail)? {
+        let contents = copy_audit(dir, &file, &folder.join(&file.file), options.link)?;
         manifest.files.insert(format!("{FOLDER}/{}", file.file), contents);
     }
     let files = unfinished.dir().join(ATTACHMENTS);
@@ -152,6 +158,14 @@ fn registered(source: &Connection) -> rusqlite::Result<Vec<SealedFile>> {
     }
 }
 
+/// The files of the audit log, which version 10 brought.
+fn registered_of_audit(source: &Connection) -> rusqlite::Result<Vec<AuditFile>> {
+    match migrate::version(source)? {
+        ..10 => Ok(Vec::new()),
+        _ => audit::files(source),
+    }
+}
+
 /// The files of cases; versions before 10 had none.
 fn attached(source: &Connection) -> rusqlite::Result<Vec<attachments::Stored>> {
     match migrate::version(source)? {
@@ -195,6 +209,22 @@ fn copy_sealed(dir: &Path, file: &SealedFile, to: &Path, link: bool) -> Result<C
         return manifest::contents(to).map_err(|e| failed(to, e));
     }
     copy(&from, to)
+}
+
+/// The same of a file of the audit log.
+fn copy_audit(dir: &Path, file: &AuditFile, to: &Path, link: bool) -> Result<Contents, StoreError> {
+    let from = file.path(dir);
+    let contents = match link && std::fs::hard_link(&from, to).is_ok() {
+        true => manifest::contents(to).map_err(|e| failed(to, e))?,
+        false => copy(&from, to)?,
+    };
+    match contents.blake3 == file.digest.to_string() {
+        true => Ok(contents),
+        false => Err(StoreError::SealedFile {
+            path: from,
+            what: say!("it does not match its digest: it was changed, or is another file"),
+        }),
+    }
 }
 
 fn copy(from: &Path, to: &Path) -> Result<Contents, StoreError> {

@@ -192,6 +192,15 @@ pub(crate) const AUDIT: Table = Table {
 /// Seals of the audit log.
 pub(crate) const AUDIT_SEALS: Table =
     Table { name: "audit_seals", columns: "records, at, head, \"key\", signature", key: "records = ?1" };
+/// Files that hold the older part of the audit log.
+pub(crate) const AUDIT_FILES: Table = Table {
+    name: "audit_files",
+    columns: "file, first, last, first_at, last_at, records, head, bytes, digest, link",
+    key: "file = ?1",
+};
+/// Who users are elsewhere.
+pub(crate) const EXTERNAL_USERS: Table =
+    Table { name: "external_users", columns: "name, provider, issuer, subject, since", key: "name = ?1" };
 
 /// Passwords.
 pub(crate) const CREDENTIALS: Table = Table {
@@ -260,9 +269,14 @@ pub(crate) const ALL: &[&Table] = &[
     &SESSIONS,
     &OVERRIDES,
     &RULE_SETS,
+    &AUDIT_FILES,
+    &EXTERNAL_USERS,
     &ANSWER_LINKS,
     &ATTACHMENTS,
 ];
+
+/// Those that version 10 adds.
+pub(crate) const SINCE_10: &[&Table] = &[&AUDIT_FILES, &EXTERNAL_USERS, &ANSWER_LINKS, &ATTACHMENTS];
 
 /// Those that version 9 adds.
 pub(crate) const SINCE_9: &[&Table] = &[&OVERRIDES, &RULE_SETS];
