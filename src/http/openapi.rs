@@ -10,9 +10,9 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Problem, Served, alert_lists, alerts, api, attachments, audit, backtests, bulk, casework, completeness,
-    decide, events, explain, finding_times, groups, indicators, journal, ledger, line_history, notifications, oidc,
-    outlook, overrides, problem, quarantine, register, reports, rule, rule_sets, session, silences, stream,
-    tokens, totals, totp, users,
+    decide, events, explain, finding_times, groups, indicators, journal, ledger, line_history, notifications,
+    oidc, outlook, overrides, problem, quarantine, register, reports, rule, rule_sets, session, silences,
+    stream, tokens, totals, totp, users,
 };
 
 /// The longest body of what officers send, in bytes.
