@@ -11,13 +11,7 @@ use std::{
 
 use fiscwatch::{
     access::LinkKey,
-    alert::{
-        Action, Desk, Policy,
-        casework::Terms,
-        desk::Order,
-        inquiry::Letter,
-        policy::Explain,
-    },
+    alert::{Action, Desk, Policy, casework::Terms, desk::Order, inquiry::Letter, policy::Explain},
     rule::Language,
     store::{Accounts, Audit, Cases, External, History, Incoming, Outcome, Store},
 };
@@ -25,7 +19,8 @@ use rusqlite::{Connection, ErrorCode, params_from_iter, types::Value};
 use serde_json::json;
 
 use crate::support::{
-    Bench, Daemon, agent, calendar, decoder, fiscwatch, lines, payment, random_events, run, source_files, wait_until,
+    Bench, Daemon, agent, calendar, decoder, fiscwatch, lines, payment, random_events, run, source_files,
+    wait_until,
 };
 
 /// Sinks that take nothing and routes that wait, so that notifications and the outbox hold something.
