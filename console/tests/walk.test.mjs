@@ -408,6 +408,7 @@ const SCREENS = async () => {
     rule: "/rules/large-cash",
     results: "/results",
     notifications: "/notifications",
+    reports: "/reports",
     sources: "/sources",
     map: "/budget?view=map",
     decisions: "/decisions",

@@ -96,11 +96,13 @@ impl Clients {
     pub(super) fn resolve(
         resolver: &mut Resolver<'_>,
         http: &raw::Http,
-        external_url: Option<&String>,
+        (external_url, answer_url): (Option<&String>, Option<&String>),
     ) -> Self {
         let site = external_url.and_then(|url| url.parse::<Uri>().ok()?.authority().cloned());
         let is_https = external_url.is_some_and(|url| url.starts_with("https://"));
         let host_of_site = site.as_ref().map(|site| site.host().to_ascii_lowercase());
+        let host_of_answers =
+            answer_url.and_then(|url| Some(url.parse::<Uri>().ok()?.host()?.to_ascii_lowercase()));
         let any_host = http.hosts.iter().any(|name| name == "*");
         let named = http.hosts.iter().filter(|name| *name != "*");
         let named: Vec<_> = named.map(|name| resolver.value("http.hosts", host(name))).collect();
@@ -111,7 +113,7 @@ impl Clients {
             ingest: resolver.told(ingest),
             scrape: resolver.told(scrape),
             socket: http.socket.clone().map(|path| resolver.path(path)),
-            hosts: named.into_iter().chain(host_of_site).collect(),
+            hosts: named.into_iter().chain(host_of_site).chain(host_of_answers).collect(),
             any_host,
             site: site.map(|site| site.as_str().to_ascii_lowercase()),
             connections: resolver.within("http.connections", http.connections, CONNECTIONS),

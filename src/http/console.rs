@@ -63,7 +63,6 @@ pub const SCREENS: &[&str] = &[
     "/",
     "/alerts",
     "/alerts/{id}",
-    "/answer/{id}",
     "/ask",
     "/audit",
     "/budget",

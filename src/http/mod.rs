@@ -2,9 +2,12 @@
 
 mod alert_lists;
 mod alerts;
+mod answer;
+mod answer_words;
 mod answers;
 mod api;
 mod arrival;
+mod attachments;
 mod audit;
 mod backtests;
 mod bulk;
@@ -42,7 +45,9 @@ mod page;
 mod problem;
 mod quarantine;
 mod refused;
+pub(crate) mod register;
 mod rejection;
+pub(crate) mod reports;
 mod request;
 mod routes;
 mod rule;
@@ -58,6 +63,7 @@ mod totals;
 mod totp;
 mod users;
 pub(crate) mod view;
+mod workbooks;
 
 use std::{path::Path, sync::Arc};
 
@@ -203,6 +209,7 @@ pub async fn serve(ports: Ports, shared: Arc<Shared>, tls: Option<Arc<Tls>>, sto
         .route("/-/ready", get(ready))
         .route("/-/reload", post(reload))
         .merge(console::routes())
+        .merge(answer::routes())
         .merge(api.layer(from_fn_with_state(room, answers)))
         .fallback(console::nothing)
         .method_not_allowed_fallback(|| async {

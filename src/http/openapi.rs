@@ -9,10 +9,10 @@ use utoipa::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    Problem, Served, alert_lists, alerts, api, audit, backtests, bulk, casework, completeness, decide,
-    events, explain, finding_times, groups, indicators, journal, ledger, line_history, notifications, oidc,
-    outlook, overrides, problem, quarantine, rule, rule_sets, session, silences, stream, tokens, totals,
-    totp, users,
+    Problem, Served, alert_lists, alerts, api, attachments, audit, backtests, bulk, casework, completeness,
+    decide, events, explain, finding_times, groups, indicators, journal, ledger, line_history, notifications,
+    oidc, outlook, overrides, problem, quarantine, register, reports, rule, rule_sets, session, silences,
+    stream, tokens, totals, totp, users,
 };
 
 /// The longest body of what officers send, in bytes.
@@ -43,12 +43,19 @@ pub(crate) fn api() -> (Router<Served>, utoipa::openapi::OpenApi) {
         .routes(routes!(alert_lists::list))
         .routes(routes!(alert_lists::counts))
         .routes(routes!(bulk::transitions))
+        .routes(routes!(register::show))
+        .routes(routes!(reports::month))
+        .routes(routes!(reports::month_workbook))
+        .routes(routes!(reports::service))
         .routes(routes!(alerts::show))
         .routes(routes!(alerts::transition))
         .routes(routes!(alerts::inquire))
         .routes(routes!(casework::hand_over))
         .routes(routes!(casework::related))
         .routes(routes!(casework::review))
+        .routes(routes!(casework::worth))
+        .routes(routes!(attachments::list, attachments::add))
+        .routes(routes!(attachments::show))
         .routes(routes!(silences::list, silences::add))
         .routes(routes!(silences::preview))
         .routes(routes!(silences::show, silences::expire))

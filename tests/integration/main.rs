@@ -7,6 +7,7 @@ mod support;
 
 mod access;
 mod alerts;
+mod answers;
 mod arithmetic;
 mod audit;
 mod bank;

@@ -14,6 +14,7 @@ import { Notifications } from "./notifications";
 import { EventScreen } from "./payments/event";
 import { Payments } from "./payments/list";
 import { Quarantine } from "./quarantine";
+import { Reports } from "./reports";
 import { Results } from "./results";
 import { Rules } from "./rules/list";
 import { RulePage } from "./rules/rule";
@@ -42,6 +43,7 @@ const SCREENS: Screen[] = [
   { pattern: /^\/rules$/, title: () => t().nav.rules, View: Rules },
   { pattern: /^\/rules\/([^/]+)$/, title: () => t().nav.rules, View: RulePage },
   { pattern: /^\/results$/, title: () => t().nav.results, View: Results },
+  { pattern: /^\/reports$/, title: () => t().nav.reports, View: Reports },
   { pattern: /^\/silences$/, title: () => t().nav.silences, View: Silences },
   { pattern: /^\/notifications$/, title: () => t().nav.notifications, View: Notifications },
   { pattern: /^\/quarantine$/, title: () => t().nav.quarantine, View: Quarantine },
@@ -59,6 +61,7 @@ export const NAVIGATION = [
   { to: "/decisions", name: "decisions", icon: "decisions", first: false, needs: "decisions.read" },
   { to: "/rules", name: "rules", icon: "rules", first: false, needs: "rules.read" },
   { to: "/results", name: "results", icon: "results", first: false, needs: "budget.read" },
+  { to: "/reports", name: "reports", icon: "reports", first: false, needs: "alerts.read" },
   { to: "/silences", name: "silences", icon: "silences", first: false, needs: "silences.read" },
   { to: "/notifications", name: "notifications", icon: "notifications", first: false, needs: "notifications.read" },
   { to: "/quarantine", name: "quarantine", icon: "quarantine", first: false, needs: "quarantine.read" },

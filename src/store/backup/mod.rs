@@ -17,7 +17,7 @@ pub(crate) use manifest::{Contents, MANIFEST, Manifest};
 use unfinished::Unfinished;
 
 use super::{
-    DATABASE, StoreError,
+    ATTACHMENTS, DATABASE, StoreError, attachments,
     audit::{self, AuditFile},
     explain, migrate,
     sealed::{self, FOLDER, SealedFile},
@@ -70,8 +70,18 @@ pub fn back_up(dir: &Path, target: &Path, options: BackupOptions) -> Result<Mani
         let contents = copy_audit(dir, &file, &folder.join(&file.file), options.link)?;
         manifest.files.insert(format!("{FOLDER}/{}", file.file), contents);
     }
+    let files = unfinished.dir().join(ATTACHMENTS);
+    private::create_dir(&files).map_err(|e| failed(&files, e))?;
+    for file in attached(&source).map_err(fail)? {
+        let from = dir.join(ATTACHMENTS).join(&file.digest);
+        if let Some(what) = attachments::wrong(&from, &file) {
+            return Err(failed(&from, std::io::Error::other(what)));
+        }
+        let contents = copy(&from, &files.join(&file.digest))?;
+        manifest.files.insert(format!("{ATTACHMENTS}/{}", file.digest), contents);
+    }
     manifest.write(unfinished.dir())?;
-    unfinished.finish(&[FOLDER])?;
+    unfinished.finish(&[FOLDER, ATTACHMENTS])?;
     Ok(manifest)
 }
 
@@ -85,8 +95,10 @@ pub fn restore(backup: &Path, target: &Path) -> Result<Manifest, StoreError> {
         return Err(StoreError::Newer { path: backup.to_owned(), found: manifest.schema_version });
     }
     let unfinished = Unfinished::start(target)?;
-    let folder = unfinished.dir().join(FOLDER);
-    private::create_dir(&folder).map_err(|e| failed(&folder, e))?;
+    for folder in [FOLDER, ATTACHMENTS] {
+        let folder = unfinished.dir().join(folder);
+        private::create_dir(&folder).map_err(|e| failed(&folder, e))?;
+    }
     for (name, expected) in &manifest.files {
         let (from, to) = (backup.join(name), unfinished.dir().join(name));
         let copied = copy(&from, &to)?;
@@ -95,7 +107,7 @@ pub fn restore(backup: &Path, target: &Path) -> Result<Manifest, StoreError> {
             return Err(failed(&from, std::io::Error::other(what)));
         }
     }
-    unfinished.finish(&[FOLDER])?;
+    unfinished.finish(&[FOLDER, ATTACHMENTS])?;
     Ok(manifest)
 }
 
@@ -151,6 +163,14 @@ fn registered_of_audit(source: &Connection) -> rusqlite::Result<Vec<AuditFile>> 
     match migrate::version(source)? {
         ..10 => Ok(Vec::new()),
         _ => audit::files(source),
+    }
+}
+
+/// The files of cases; versions before 10 had none.
+fn attached(source: &Connection) -> rusqlite::Result<Vec<attachments::Stored>> {
+    match migrate::version(source)? {
+        ..10 => Ok(Vec::new()),
+        _ => attachments::named(source),
     }
 }
 

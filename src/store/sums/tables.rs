@@ -219,6 +219,19 @@ pub(crate) const RULE_SETS: Table = Table {
     key: "digest = ?1",
 };
 
+/// Links by which units answer.
+pub(crate) const ANSWER_LINKS: Table = Table {
+    name: "answer_links",
+    columns: "digest, alert_id, made_at, expires_at, ended_at",
+    key: "digest = ?1",
+};
+/// The files of cases.
+pub(crate) const ATTACHMENTS: Table = Table {
+    name: "attachments",
+    columns: "seq, alert_id, at, who, name, kind, bytes, digest",
+    key: "seq = ?1",
+};
+
 /// All of them.
 pub(crate) const ALL: &[&Table] = &[
     &POSITIONS,
@@ -258,10 +271,12 @@ pub(crate) const ALL: &[&Table] = &[
     &RULE_SETS,
     &AUDIT_FILES,
     &EXTERNAL_USERS,
+    &ANSWER_LINKS,
+    &ATTACHMENTS,
 ];
 
 /// Those that version 10 adds.
-pub(crate) const SINCE_10: &[&Table] = &[&AUDIT_FILES, &EXTERNAL_USERS];
+pub(crate) const SINCE_10: &[&Table] = &[&AUDIT_FILES, &EXTERNAL_USERS, &ANSWER_LINKS, &ATTACHMENTS];
 
 /// Those that version 9 adds.
 pub(crate) const SINCE_9: &[&Table] = &[&OVERRIDES, &RULE_SETS];
