@@ -488,6 +488,6 @@ impl Resolver<'_> {
                 }
             }
         }
-        Override { mode, params }
+        Override { mode, params, ..Override::default() }
     }
 }

@@ -47,7 +47,10 @@ macro_rules! version_9 {
 /// What version 10 adds, a file a subject.
 macro_rules! version_10 {
     () => {
-        include_str!("schema_10_casework.sql") // What changes of alerts say beside who and why.
+        concat!(
+            include_str!("schema_10_casework.sql"), // What changes of alerts say beside who and why.
+            include_str!("schema_10_rules.sql"),    // Constants that were proposed from the rule lab.
+        )
     };
 }
 
@@ -120,7 +123,7 @@ pub(crate) fn migrate(dir: &Path, connection: &Connection, turns: &Arc<Turns>) -
             7 => &|old| sums::begin(old, sums::SINCE_7).map_err(fail),
             8 => &|old| sums::begin(old, sums::SINCE_8).map_err(fail),
             9 => &|old| sums::begin(old, sums::SINCE_9).map_err(fail),
-            10 => &|old| casework(old).map_err(fail),
+            10 => &|old| casework(old).and_then(|()| sums::begin(old, sums::SINCE_10)).map_err(fail),
             _ => &|_| Ok(()),
         };
         step(dir, connection, turns, (sql, from + 1), beyond)?;

@@ -22,7 +22,7 @@ use crate::event::{Column, TypeSet};
 const DAY: i64 = 86_400_000_000;
 const STRETCH_MAX: i64 = 64 * DAY;
 /// Characters of an account that masks leave.
-const SHOWN: usize = 4;
+pub(super) const SHOWN: usize = 4;
 
 /// Which events are sought.
 #[derive(Debug, Clone, Default)]

@@ -201,7 +201,7 @@ fn a_proposal_and_an_approval_are_there_with_their_records_or_not_at_all() {
         database.query_row(sql, [], |row| row.get(0)).unwrap()
     };
     let mut sets = RuleSets::open_or_make(&bench.path().join("state")).unwrap();
-    let digest = sets.propose(&Manifest::default(), "somebody's", &by("赵敏"), 1).unwrap().digest;
+    let digest = sets.propose((&Manifest::default(), None), "somebody's", &by("赵敏"), 1).unwrap().digest;
     let acts: [(&[&str], &str); 2] = [
         (&["rules", "propose", "--reason", "x"], "SELECT count(*) FROM rule_sets"),
         (&["rules", "approve", &digest], "SELECT count(*) FROM rule_sets WHERE approved_at IS NOT NULL"),

@@ -210,6 +210,10 @@ pub(crate) const RULE_SETS: Table = Table {
     key: "digest = ?1",
 };
 
+/// Constants that were proposed from the rule lab.
+pub(crate) const RULE_PARAMS: Table =
+    Table { name: "rule_params", columns: "digest, params, adopted_at", key: "digest = ?1" };
+
 /// All of them.
 pub(crate) const ALL: &[&Table] = &[
     &POSITIONS,
@@ -247,7 +251,11 @@ pub(crate) const ALL: &[&Table] = &[
     &SESSIONS,
     &OVERRIDES,
     &RULE_SETS,
+    &RULE_PARAMS,
 ];
+
+/// Those that version 10 adds.
+pub(crate) const SINCE_10: &[&Table] = &[&RULE_PARAMS];
 
 /// Those that version 9 adds.
 pub(crate) const SINCE_9: &[&Table] = &[&OVERRIDES, &RULE_SETS];
