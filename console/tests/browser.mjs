@@ -10,7 +10,7 @@ const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.mi
 const FREE = [
   /^\/$/,
   /^\/(alerts|budget|units|payees|payments|decisions|rules|units)(\/[^/]+)?$/,
-  /^\/(silences|notifications|results|quarantine|sources|audit|users|ask|nonsense|sign-in|rules|payments|budget)$/,
+  /^\/(payees|rule-sets|routes|silences|notifications|results|quarantine|sources|audit|users|ask|nonsense|sign-in|rules|payments|budget)$/,
   /^\/assets\//,
   /^\/(app|worker)\.(js|css)$/,
   /^\/manifest\.webmanifest$/,
