@@ -12,7 +12,10 @@ const SCRIPT_MAX = 100 * 1024;
 
 export const options = {
   absWorkingDir: root,
-  entryPoints: { app: "src/main.tsx", worker: "src/worker.ts" },
+  entryPoints: { app: "src/main.tsx", worker: "src/worker.ts", curves: "src/ui/curves.ts" },
+  // What draws curves is loaded by the screens that have some.
+  splitting: true,
+  chunkNames: "[name]",
   outdir: "dist",
   bundle: true,
   minify: true,
@@ -25,11 +28,18 @@ export const options = {
 };
 
 /** What is packed by brotli here, so that the daemon needs no packer; what it packs by gzip it packs itself. */
-const PACKED = ["app.css", "app.js"];
+const PACKED = ["app.css", "app.js", "curves.js"];
+
+/** What is built; `src/http/console.rs` has the same names. */
+const BUILT = [...PACKED, "worker.js"];
 
 /** The files of `dist` by name. */
 async function files() {
   const { outputFiles } = await build({ ...options, write: false });
+  const unexpected = outputFiles
+    .map((file) => file.path.slice(dist.length + 1))
+    .filter((name) => !BUILT.includes(name));
+  if (unexpected.length > 0) throw new Error(`the daemon does not serve ${unexpected.join(", ")}`);
   const made = outputFiles.map((file) => [file.path.slice(dist.length + 1), Buffer.from(file.contents)]);
   const kept = readdirSync(join(root, "public")).map((name) => [name, readFileSync(join(root, "public", name))]);
   const files = new Map([...made, ...kept]);

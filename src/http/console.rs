@@ -55,6 +55,7 @@ const AT_ROOT: &[File] = &[
 const ASSETS: &[File] = &[
     file!("app.css", "text/css; charset=utf-8", packed),
     file!("app.js", "text/javascript; charset=utf-8", packed),
+    file!("curves.js", "text/javascript; charset=utf-8", packed),
     file!("icon.svg", "image/svg+xml"),
 ];
 

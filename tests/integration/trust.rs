@@ -8,7 +8,11 @@ use std::{
     process::Command,
 };
 
-use fiscwatch::store::{History, Outcome, Store};
+use fiscwatch::{
+    access::Actor,
+    rule::manifest::Manifest,
+    store::{History, Outcome, RuleSets, Store},
+};
 use rusqlite::{Connection, ErrorCode, params_from_iter, types::Value};
 use serde_json::json;
 
@@ -102,8 +106,19 @@ fn full() -> Bench {
     bench
 }
 
-/// Two sets of rules are proposed.
+/// Two sets of rules are proposed, and two more with other constants.
 fn proposed(bench: &Bench) {
+    let mut sets = RuleSets::open_or_make(&bench.path().join("state")).unwrap();
+    let by = Actor { who: String::from("赵敏"), place: String::from("test") };
+    for limit in ["5", "6"] {
+        let params = BTreeMap::from([(
+            String::from("large-cash"),
+            BTreeMap::from([(String::from("limit"), json!(limit))]),
+        )]);
+        let manifest =
+            Manifest::read(&format!("{{\"rules.lab.large-cash.params.limit\":\"{limit}\"}}")).unwrap();
+        sets.propose((&manifest, Some(&params)), "from the lab", &by, 1).unwrap();
+    }
     for id in ["one", "two"] {
         let rule = format!(
             "rules: [{{ id: {id}, title: t, severity: low, trigger: payment, when: amount > 1, key: [event_id] }}]"

@@ -146,12 +146,11 @@ function Filters() {
       {FIELDS.map((name) => (
         <label key={name}>
           <span>{names[name]}</span>
-          <input
-            key={now.get(name) ?? ""}
-            name={name}
-            type={name === "from" || name === "to" ? "date" : "text"}
-            defaultValue={now.get(name) ?? ""}
-          />
+          {name === "from" || name === "to" ? (
+            <input key={now.get(name) ?? ""} name={name} type="date" defaultValue={now.get(name) ?? ""} />
+          ) : (
+            <input key={now.get(name) ?? ""} name={name} type="text" defaultValue={now.get(name) ?? ""} />
+          )}
         </label>
       ))}
       <button type="submit" class="button is-main">
