@@ -30,6 +30,20 @@ export const options = {
 /** What is packed by brotli here, so that the daemon needs no packer; what it packs by gzip it packs itself. */
 const PACKED = ["app.css", "app.js", "curves.js"];
 
+/** What Chrome 90 does not know, and esbuild does not write otherwise. */
+const TOO_NEW = [
+  ...[
+    "\\.at\\(",
+    "structuredClone",
+    "Object\\.hasOwn",
+    "\\.findLast",
+    "\\.toSorted",
+    "\\.toReversed",
+    "checkVisibility",
+  ],
+  ...["Array\\.fromAsync", "Object\\.groupBy", ":has\\(", "@container", "@layer", "[0-9]dvh"],
+].map((name) => new RegExp(name));
+
 /** What is built; `src/http/console.rs` has the same names. */
 const BUILT = [...PACKED, "worker.js"];
 
@@ -60,6 +74,13 @@ function isSame(name, bytes) {
 
 async function main() {
   const built = await files();
+  for (const [name, bytes] of built) {
+    const found = /\.(js|css)$/.test(name) ? TOO_NEW.filter((one) => one.test(bytes.toString("utf8"))) : [];
+    if (found.length > 0) {
+      console.error(`${name} has ${found.join(", ")}, which Chrome 90 does not know`);
+      process.exit(1);
+    }
+  }
   const script = gzipSync(built.get("app.js"), { level: 9 }).length;
   if (script > SCRIPT_MAX) {
     console.error(`app.js is ${script} bytes compressed; at most ${SCRIPT_MAX} are allowed`);
