@@ -7,13 +7,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use arrow::{
-    array::{Array, AsArray, StringViewArray},
-    datatypes::{Decimal128Type, SchemaRef, TimestampMicrosecondType},
-    record_batch::RecordBatch,
-};
+use arrow::{datatypes::SchemaRef, record_batch::RecordBatch};
 
-use super::{History, Order, Select, StoreError};
+use super::{
+    History, Order, Select, StoreError,
+    search::{Rows, SHOWN},
+};
 use crate::event::{Column, EventType};
 
 const DAY: i64 = 86_400_000_000;
@@ -129,9 +128,9 @@ impl PayeesSought {
         let places: Vec<usize> = COLUMNS.iter().map(|column| column.index()).collect();
         for batch in history.scan(&select, Some(&places), Order::Any)? {
             let batch = batch?;
-            let payments = Payments::new(&batch);
+            let payments = Rows::new(&batch, &COLUMNS);
             for row in 0..batch.num_rows() {
-                if let Some(key) = payments.key(row).filter(|key| self.is_sought(&payments, row, key)) {
+                if let Some(key) = key(&payments, row).filter(|key| self.is_sought(&payments, row, key)) {
                     sums.add(key, &payments, row, self.one.is_some());
                 }
             }
@@ -139,7 +138,7 @@ impl PayeesSought {
         Ok(())
     }
 
-    fn is_sought(&self, payments: &Payments<'_>, row: usize, key: &PayeeKey) -> bool {
+    fn is_sought(&self, payments: &Rows<'_>, row: usize, key: &PayeeKey) -> bool {
         let has = |own: Option<&str>, fits: &dyn Fn(&str) -> bool| own.is_some_and(fits);
         let account = payments.text(Column::PayeeAccount, row);
         self.one.as_ref().is_none_or(|one| one == key)
@@ -150,7 +149,7 @@ impl PayeesSought {
                 has(payments.text(Column::PayeeName, row), &|own| own.to_lowercase().contains(name.as_str()))
             })
             && self.account.as_ref().is_none_or(|end| {
-                has(account, &|own| match end.chars().count() > super::search::SHOWN {
+                has(account, &|own| match end.chars().count() > SHOWN {
                     true => own == end.as_str(),
                     false => own.ends_with(end.as_str()),
                 })
@@ -161,7 +160,7 @@ impl PayeesSought {
 /// The payee of a payment.
 #[must_use]
 pub fn payee_of(event: &RecordBatch) -> Option<PayeeKey> {
-    (event.num_rows() > 0).then(|| Payments::new(event)).and_then(|payments| payments.key(0))
+    (event.num_rows() > 0).then(|| key(&Rows::new(event, &COLUMNS), 0)).flatten()
 }
 
 #[derive(Default)]
@@ -171,13 +170,12 @@ struct Sums {
 }
 
 impl Sums {
-    fn add(&mut self, key: PayeeKey, payments: &Payments<'_>, row: usize, is_one: bool) {
+    fn add(&mut self, key: PayeeKey, payments: &Rows<'_>, row: usize, is_one: bool) {
         if self.by_key.len() >= PAYEES_MAX && !self.by_key.contains_key(&key) {
             self.left_out += 1;
             return;
         }
-        let cents =
-            payments.amounts.filter(|amounts| amounts.is_valid(row)).map_or(0, |amounts| amounts.value(row));
+        let cents = payments.cents(row).unwrap_or_default();
         let at = payments.times.get(row).copied().unwrap_or_default();
         let text = |column| payments.text(column, row).unwrap_or_default();
         let payee = self.by_key.entry(key).or_insert_with(|| Payee {
@@ -207,32 +205,8 @@ impl Sums {
     }
 }
 
-/// The columns of payments.
-struct Payments<'b> {
-    texts: Vec<(Column, &'b StringViewArray)>,
-    times: &'b [i64],
-    amounts: Option<&'b arrow::array::Decimal128Array>,
-}
-
-impl<'b> Payments<'b> {
-    fn new(batch: &'b RecordBatch) -> Self {
-        let column = |column: Column| batch.column_by_name(column.spec().name);
-        let texts = COLUMNS.iter().filter_map(|name| Some((*name, column(*name)?.as_string_view_opt()?)));
-        let times = column(Column::OccurredAt).and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>());
-        Self {
-            texts: texts.collect(),
-            times: times.map_or(&[][..], |times| times.values()),
-            amounts: column(Column::Amount).and_then(|c| c.as_primitive_opt::<Decimal128Type>()),
-        }
-    }
-
-    fn text(&self, column: Column, row: usize) -> Option<&'b str> {
-        let (_, array) = self.texts.iter().find(|(known, _)| *known == column)?;
-        array.is_valid(row).then(|| array.value(row))
-    }
-
-    fn key(&self, row: usize) -> Option<PayeeKey> {
-        let account = self.text(Column::PayeeAccount, row).map(|text| PayeeKey::Account(text.to_owned()));
-        account.or_else(|| self.text(Column::PayeeName, row).map(|text| PayeeKey::Name(text.to_owned())))
-    }
+/// Whom a payment went to.
+fn key(payments: &Rows<'_>, row: usize) -> Option<PayeeKey> {
+    let account = payments.text(Column::PayeeAccount, row).map(|text| PayeeKey::Account(text.to_owned()));
+    account.or_else(|| payments.text(Column::PayeeName, row).map(|text| PayeeKey::Name(text.to_owned())))
 }

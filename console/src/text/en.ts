@@ -1035,6 +1035,7 @@ export const en: Texts = {
     treeLead: "From top to bottom: the first that matches is taken",
     trial: "Who would be told?",
     trialLead: "Write the labels of an alert",
+    ofAlert: "Who would be told?",
     likeAlert: "With the labels of this alert:",
     labels: "Labels (one a line)",
     labelsHint: "Such as rule=large-cash, severity=high, unit_code=101001, tag=cash",

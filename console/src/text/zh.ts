@@ -1032,6 +1032,7 @@ export const zh = {
     treeLead: "自上而下，先符合的先用",
     trial: "试一试：会通知谁？",
     trialLead: "写出预警的标签",
+    ofAlert: "会通知谁？",
     likeAlert: "按这条预警的标签：",
     labels: "标签（每行一个）",
     labelsHint: "例如 rule=large-cash、severity=high、unit_code=101001、tag=cash",
