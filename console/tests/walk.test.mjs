@@ -568,7 +568,7 @@ async function approves(closed) {
   await author.locator("textarea[name=reason]").fill("按五月通知下调");
   await accessible(author, "a proposal");
   await author.locator(".propose button[type=submit]").click();
-  await author.locator("a[href='/rule-sets']", { hasText: "规则审批" }).last().click();
+  await author.locator("[role=status] a[href='/rule-sets']").click();
   const own = author.locator(".rule-set", { hasText: "按五月通知下调" });
   await own.getByText("须由他人批准").waitFor();
   assert.equal(await own.locator("button").count(), 0);
@@ -585,7 +585,7 @@ async function approves(closed) {
   }
   await set.locator(".tag", { hasText: "生效中" }).waitFor();
   await approver.goto("/rules/large-cash");
-  await approver.getByText("$limit = 12345").waitFor();
+  await approver.getByText("$limit = 12345").first().waitFor();
   await judge(approver, daemon);
   await approver.context().close();
 }

@@ -91,7 +91,6 @@ const PARTS_MAX: usize = 200;
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = RuleSetEntry)]
 pub(crate) struct Entry {
-    #[serde(flatten)]
     set: RuleSetView,
     /// Whether it is what is in force.
     is_in_force: bool,

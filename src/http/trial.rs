@@ -107,7 +107,6 @@ pub(crate) struct TrialResult {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = RouteStep)]
 pub(crate) struct Step {
-    #[serde(flatten)]
     route: RouteView,
     /// `taken`, `goes_down`, `differs` or `not_reached`.
     passage: &'static str,

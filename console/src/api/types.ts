@@ -49,7 +49,6 @@ export type Replayed = Schemas["Replayed"];
 export type QuarantinedRecord = Schemas["QuarantinedRecord"];
 export type RouteTree = Schemas["RouteTree"];
 export type Route = Schemas["Route"];
-export type RouteStep = Schemas["RouteStep"];
 export type TrialResult = Schemas["TrialResult"];
 export type QuarantinePage = Schemas["QuarantinePage"];
 export type OwnSession = Schemas["OwnSession"];

@@ -39,7 +39,6 @@ export function Quarantine() {
     setPicked([]);
     again();
   };
-  const open = data?.records.find((record) => record.seq === mending);
   return (
     <div>
       <Heading title={said.title} lead={data && data.total > 0 ? said.total(data.total) : said.lead}>
@@ -75,10 +74,10 @@ export function Quarantine() {
       {error && <Failed error={error} again={again} />}
       {!data && !error && <Loading />}
       {data && data.records.length === 0 && <Empty title={said.empty} />}
-      {open && (
+      {mending !== null && (
         <Mend
-          key={open.seq}
-          seq={open.seq}
+          key={mending}
+          seq={mending}
           done={(result) => {
             setCame(result);
             if (result.rejected === 0) setMending(null);

@@ -1,11 +1,17 @@
 import { useEffect, useState } from "preact/hooks";
 import { ask, send } from "../api/client";
 import { useLoad } from "../api/load";
-import type { Route, RouteStep, RouteTree, TrialResult } from "../api/types";
+import type { Route, RouteTree, TrialResult } from "../api/types";
 import { stamp } from "../format/time";
 import { go, query, to, withParams } from "../router";
 import { t, word } from "../text";
 import { Empty, Failed, Heading, Loading, Panel } from "../ui/parts";
+
+/** A route, and what becomes of what is tried there; null where nothing is. */
+interface Step {
+  route: Route;
+  passage: string | null;
+}
 
 /** Who is told of what: the tree in force, and who would be told of an alert like this. */
 export function Routes() {
@@ -17,7 +23,7 @@ export function Routes() {
   const trial = useLoad(isTried ? `trial ${labels} ${alert}` : null, () =>
     send<TrialResult>("POST", "/routes/trial", { labels: lines(labels), ...(alert ? { alert } : {}) }),
   );
-  const routes: (Route | RouteStep)[] = trial.data?.routes ?? tree.data?.routes ?? [];
+  const steps: Step[] = trial.data?.routes ?? tree.data?.routes.map((route) => ({ route, passage: null })) ?? [];
   return (
     <div>
       <Heading title={said.title} lead={said.lead} />
@@ -27,11 +33,11 @@ export function Routes() {
       {tree.error && <Failed error={tree.error} again={tree.again} />}
       {!tree.data && !tree.error && <Loading />}
       {tree.data && tree.data.routes.length === 0 && <Empty title={said.none} />}
-      {routes.length > 0 && (
+      {steps.length > 0 && (
         <Panel title={said.tree} lead={said.treeLead}>
           <ol class="routes">
-            {routes.map((route) => (
-              <Step key={route.route} of={route} />
+            {steps.map((step) => (
+              <StepLine key={step.route.route} {...step} />
             ))}
           </ol>
         </Panel>
@@ -109,8 +115,8 @@ function Answer({ of }: { of: TrialResult }) {
           </p>
         )}
         {taken.map((step) => (
-          <p key={step.route} class="faint">
-            <code>{step.route}</code> · {step.group ? said.withOthers(step.group) : said.alone}
+          <p key={step.route.route} class="faint">
+            <code>{step.route.route}</code> · {step.group ? said.withOthers(step.group) : said.alone}
             {step.digest_at && ` · ${said.digestAt(stamp(step.digest_at).slice(0, 16))}`}
           </p>
         ))}
@@ -127,9 +133,8 @@ function Answer({ of }: { of: TrialResult }) {
   );
 }
 
-function Step({ of }: { of: Route | RouteStep }) {
+function StepLine({ route: of, passage }: Step) {
   const said = t().routes;
-  const passage = "passage" in of ? of.passage : null;
   const details = [
     of.sinks.length > 0 ? said.to(of.sinks.join("、")) : said.toNobody,
     of.digest ? said.withDigest : said.waits(span(of.group_wait_seconds), span(of.group_interval_seconds)),

@@ -731,6 +731,8 @@ export const en: Texts = {
       revoked: "taken back",
       expired: "expired",
     },
+    overridesWaiting: "Overrides that wait for a second person",
+    overridesWaitingLead: "Above the amount that one person may let pass",
     overrideNumber: (id) => `Override ${id}`,
     overrideFor: "Largest amount",
     overrideReason: "Reason",

@@ -724,6 +724,8 @@ export const zh = {
       revoked: "已撤销",
       expired: "已过期",
     } as Record<string, string>,
+    overridesWaiting: "等待第二人同意的特批",
+    overridesWaitingLead: "金额较大，须由另一位主管同意后才放行",
     overrideNumber: (id: number) => `特批 ${id}`,
     overrideFor: "金额上限",
     overrideReason: "理由",

@@ -53,7 +53,7 @@ export function RuleSets() {
         </Empty>
       )}
       {data.sets.map((set) => (
-        <One key={set.digest} of={set} again={again} />
+        <One key={set.set.digest} of={set} again={again} />
       ))}
     </div>
   );
@@ -122,27 +122,28 @@ export function Propose({ params, done }: { params: Record<string, unknown>; don
 
 function One({ of, again }: { of: RuleSetEntry; again: () => void }) {
   const said = t().ruleSets;
-  const path = `/rule-sets/${of.digest}`;
-  const isApproved = of.state === "approved";
-  const isOwn = session.user !== null && of.proposed_by === session.user;
-  const state = of.is_in_force ? "in_force" : of.state;
+  const { set } = of;
+  const path = `/rule-sets/${set.digest}`;
+  const isApproved = set.state === "approved";
+  const isOwn = session.user !== null && set.proposed_by === session.user;
+  const state = of.is_in_force ? "in_force" : set.state;
   return (
     <Panel
-      title={of.reason}
+      title={set.reason}
       lead={<em class={`tag set-${state}`}>{word(said.state, state)}</em>}
-      aside={<code title={of.digest}>{of.digest.slice(0, 12)}</code>}
+      aside={<code title={set.digest}>{set.digest.slice(0, 12)}</code>}
       class="rule-set"
     >
       <p class="faint">
-        {said.proposed(of.proposed_by)} <Time at={of.proposed_at} />
-        {of.approved_by && (
+        {said.proposed(set.proposed_by)} <Time at={set.proposed_at} />
+        {set.approved_by && (
           <>
             {" · "}
-            {said.approved(of.approved_by)} <Time at={of.approved_at} />
+            {said.approved(set.approved_by)} <Time at={set.approved_at} />
           </>
         )}
         {" · "}
-        {of.params ? said.ofTheLab : said.ofFiles(of.parts)}
+        {set.params ? said.ofTheLab : said.ofFiles(set.parts)}
       </p>
       {!of.is_in_force && of.changes.length > 0 && <Changes of={of.changes} />}
       <div class="set-tools">
