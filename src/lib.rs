@@ -90,6 +90,10 @@ pub mod telemetry;
 
 pub mod notify;
 
+pub(crate) mod evidence;
+
+pub(crate) mod settle;
+
 pub mod daemon;
 
 pub mod http;

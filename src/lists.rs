@@ -109,6 +109,32 @@ impl List {
         list.indexed()
     }
 
+    /// A list of these columns, keyed by one of them; `None` if there is no such column, or it is too large.
+    #[must_use]
+    pub(crate) fn made(
+        columns: Vec<(String, ColumnKind)>,
+        key: usize,
+        rows: impl Iterator<Item = Vec<String>>,
+    ) -> Option<Self> {
+        let width = columns.len();
+        let mut list = Self { columns, key, rows: Rows::new(width, 0), ..Self::default() };
+        for row in rows {
+            list.rows.push((0..width).map(|at| row.get(at).map_or("", String::as_str))).ok()?;
+        }
+        (key < width).then(|| list.indexed())
+    }
+
+    /// What its columns are called and hold, and the place of its key among them.
+    #[must_use]
+    pub(crate) fn shape(&self) -> (&[(String, ColumnKind)], usize) {
+        (&self.columns, self.key)
+    }
+
+    /// Its rows, in the order of its file.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = Vec<&str>> {
+        (0..self.rows.len()).map(|row| self.rows.row(row).collect())
+    }
+
     /// The list when all of its rows are there.
     fn indexed(mut self) -> Self {
         self.rows.shrink();

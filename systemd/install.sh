@@ -10,6 +10,8 @@ binary=${FISCWATCH_BINARY:-$built}
 [ -x "$binary" ] || { echo "there is no $binary: run 'cargo build --release' first" >&2; exit 1; }
 install -D -m 0755 "$binary" "$root/usr/bin/fiscwatch"
 install -D -m 0644 systemd/fiscwatch.service "$root/usr/lib/systemd/system/fiscwatch.service"
+install -D -m 0644 systemd/fiscwatch-drill.service "$root/usr/lib/systemd/system/fiscwatch-drill.service"
+install -D -m 0644 systemd/fiscwatch-drill.timer "$root/usr/lib/systemd/system/fiscwatch-drill.timer"
 install -D -m 0644 systemd/fiscwatch.sysusers "$root/usr/lib/sysusers.d/fiscwatch.conf"
 install -d "$root/usr/share/doc/fiscwatch"
 install -m 0644 README.md README.zh.md "$root/usr/share/doc/fiscwatch/"

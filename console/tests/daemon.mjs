@@ -46,7 +46,12 @@ export const freePort = () =>
   });
 
 export class Daemon {
-  static async start({ language = "zh", port = process.env.DAEMON_PORT, auth = false } = {}) {
+  static async start({
+    language = "zh",
+    port = process.env.DAEMON_PORT,
+    auth = false,
+    configure = (text) => text,
+  } = {}) {
     const daemon = new Daemon();
     daemon.folder = mkdtempSync(join(tmpdir(), "fiscwatch-console-"));
     daemon.port = port ?? (await freePort());
@@ -58,7 +63,7 @@ export class Daemon {
     for (const name of readdirSync(rules)) if (!RULES.includes(name)) rmSync(join(rules, name), { recursive: true });
     writeFileSync(join(rules, "groups.yaml"), GROUPS);
     const config = join(daemon.folder, "treasury/config/fiscwatch.yaml");
-    writeFileSync(config, configured(readFileSync(config, "utf8"), auth));
+    writeFileSync(config, configured(configure(readFileSync(config, "utf8"), join(daemon.folder, "treasury")), auth));
     // The first users are made on the machine, before the daemon runs.
     if (auth) {
       const files = { cwd: join(daemon.folder, "treasury"), stdio: "pipe", input: PASSWORD };

@@ -27,6 +27,7 @@ export async function screensOf(daemon) {
     rule: "/rules/large-cash",
     results: "/results",
     notifications: "/notifications",
+    reports: "/reports",
     sources: "/sources",
     map: "/budget?view=map",
     decisions: "/decisions",

@@ -77,6 +77,10 @@ table! {
     ExportFindings "findings.export" [Supervisor, Auditor];
     /// See alerts.
     ReadAlerts "alerts.read" [Officer, Supervisor, Author, Approver, Auditor, Read];
+    /// Take the files of cases, which are not masked.
+    ReadFiles "files.read" [Officer, Supervisor, Auditor];
+    /// Take the register of cases out.
+    ExportAlerts "alerts.export" [Officer, Supervisor, Auditor];
     /// Move alerts on, comment on them, write to units.
     WorkAlerts "alerts.work" [Officer, Supervisor];
     /// Decide what somebody else proposed to do with an alert.
@@ -89,6 +93,8 @@ table! {
     ReadBudget "budget.read" [Officer, Supervisor, Author, Approver, Auditor, Read];
     /// Take all balances out.
     ExportBudget "budget.export" [Supervisor, Auditor];
+    /// Freeze the settlement of a year.
+    SettleYear "budget.settle" [Supervisor];
     /// See who was told of what.
     ReadNotifications "notifications.read" [Officer, Supervisor, Auditor];
     /// Try notifications again.
@@ -175,6 +181,7 @@ mod tests {
             Action::ManageUsers,
             Action::ReleaseDecisions,
             Action::GrantOverrides,
+            Action::SettleYear,
         ];
         for action in changes {
             assert!(!may(Auditor, action) && !may(Read, action), "{action:?} changes something");

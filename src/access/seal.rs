@@ -53,7 +53,9 @@ pub(crate) fn is_signed(key: &str, message: &[u8], signature: &str) -> bool {
     key.zip(signature).is_some_and(|(key, signature)| key.verify_strict(message, &signature).is_ok())
 }
 
-fn bytes<const N: usize>(text: &str) -> Option<[u8; N]> {
+/// The bytes of a text in hexadecimal; `None` if it is none of so many.
+#[must_use]
+pub(crate) fn bytes<const N: usize>(text: &str) -> Option<[u8; N]> {
     let digits = text.as_bytes();
     if digits.len() != 2 * N {
         return None;

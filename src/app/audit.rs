@@ -19,12 +19,20 @@ use crate::{
 /// The key's file in the state directory, if the configuration names no other place.
 const KEY: &str = "audit.key";
 
+/// The key that a state signs with; one is made where there is none.
+///
+/// # Errors
+/// If it cannot be read or made.
+pub(crate) fn signing_key(config: &Config) -> anyhow::Result<SealKey> {
+    key(&key_file(config))
+}
+
 /// Where the key of a state is.
 fn key_file(config: &Config) -> PathBuf {
     config.audit.key_file.clone().unwrap_or_else(|| config.state_dir.join(KEY))
 }
 
-/// Seals what no seal covers yet.
+/// Seals what no seal covers yet, and moves what is old into files.
 ///
 /// # Errors
 /// If the key, the state or the file outside cannot be read or written.
@@ -41,7 +49,16 @@ pub(crate) fn seal(config: &Config, now: i64) -> anyhow::Result<Option<Seal>> {
         keep(outside, &last)
             .with_context(|| say!("the seal could not be written to {path}", path = outside.display()))?;
     }
+    file(&audit, config.audit.keep_records)?;
     Ok(seal)
+}
+
+/// Moves the oldest records into files until the database has no more than it keeps.
+fn file(audit: &Audit, keep: u32) -> anyhow::Result<()> {
+    while let Some(records) = audit.file(keep)? {
+        tracing::info!(records, "records of the audit log were moved into a file");
+    }
+    Ok(())
 }
 
 /// Reads the key, or makes one where there is none.

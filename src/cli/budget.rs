@@ -1,4 +1,6 @@
-//! `fiscwatch budget show|top|export|indicators`
+//! `fiscwatch budget show|top|export|indicators|adjustments`
+
+mod adjustments;
 
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
@@ -63,6 +65,8 @@ pub(crate) enum BudgetCommand {
         #[command(flatten)]
         common: Common,
     },
+    /// 调整台账: show every action on budget lines, with the totals before and after it
+    Adjustments(adjustments::AdjustmentsArgs),
     /// Print all lines as JSON Lines, sorted by `budget_line_id`
     Export {
         /// The file to write; standard output if it is not given
@@ -110,10 +114,17 @@ impl Measure {
 }
 
 pub(crate) fn budget(command: &BudgetCommand) -> anyhow::Result<ExitCode> {
+    if let BudgetCommand::Adjustments(args) = command {
+        adjustments::adjustments(args, &args.config.permitted(Action::ReadBudget)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let (BudgetCommand::Show { common, .. }
     | BudgetCommand::Top { common, .. }
     | BudgetCommand::Indicators { common, .. }
-    | BudgetCommand::Export { common, .. }) = command;
+    | BudgetCommand::Export { common, .. }) = command
+    else {
+        return Ok(ExitCode::SUCCESS);
+    };
     let config = common.config.permitted(match command {
         BudgetCommand::Export { .. } => Action::ExportBudget,
         _ => Action::ReadBudget,
@@ -133,6 +144,7 @@ pub(crate) fn budget(command: &BudgetCommand) -> anyhow::Result<ExitCode> {
             };
             indicators(&ledger, &of, common.form, &config)
         }
+        BudgetCommand::Adjustments(_) => Ok(()),
         BudgetCommand::Export { out: None, .. } => export(&ledger, &config, &mut std::io::stdout().lock()),
         BudgetCommand::Export { out: Some(path), .. } => {
             let mut file = std::io::BufWriter::new(crate::private::create(path)?);

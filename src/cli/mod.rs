@@ -9,6 +9,7 @@ mod check;
 mod completeness;
 mod demo;
 mod encoding;
+mod evidence;
 mod filter;
 mod findings;
 mod forecast;
@@ -23,10 +24,12 @@ mod notify;
 mod officer;
 mod password;
 mod persons;
+mod publish;
 mod rejects;
 mod routes;
 mod rules;
 mod run;
+mod settle;
 mod silence;
 mod socket;
 mod state;
@@ -95,6 +98,10 @@ enum Command {
     /// Show the balances of budget lines
     #[command(subcommand)]
     Budget(budget::BudgetCommand),
+    /// 决算: the statement of a year by line, unit, function and class; freeze it, and compare it with another table
+    Settle(settle::SettleArgs),
+    /// 公开: write the frozen settlement of a year for the public, as CSV and a Fiscal Data Package
+    Publish(publish::PublishArgs),
     /// Show whether vouchers, bank and budget lines agree on a day
     Completeness(completeness::CompletenessArgs),
     /// Show what the rules found
@@ -103,6 +110,8 @@ enum Command {
     /// 预警: show alerts and work on them
     #[command(subcommand)]
     Alerts(alerts::AlertsCommand),
+    /// 取证: pack what an alert was found by into one signed file, and check such a file
+    Evidence(evidence::EvidenceArgs),
     /// 静默: mute alerts for a while
     #[command(subcommand)]
     Silence(silence::SilenceCommand),
@@ -266,9 +275,12 @@ fn act(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Tune(args) => tune::tune(&args),
         Command::Generate(args) => generate::generate(&args),
         Command::Budget(command) => budget::budget(&command),
+        Command::Settle(args) => settle::settle(&args),
+        Command::Publish(args) => publish::publish(&args),
         Command::Completeness(args) => completeness::completeness(&args),
         Command::Findings(command) => findings::findings(&command),
         Command::Alerts(command) => alerts::alerts(&command),
+        Command::Evidence(args) => evidence::evidence(&args),
         Command::Silence(command) => silence::silence(&command),
         Command::Routes(command) => routes::routes(&command),
         Command::Notify(command) => notify::notify(&command),
@@ -332,9 +344,12 @@ pub fn commands() -> Vec<String> {
     fn below(command: &clap::Command, before: &str, found: &mut Vec<String>) {
         for command in command.get_subcommands() {
             let name = format!("{before}{}", command.get_name());
-            match command.has_subcommands() {
-                true => below(command, &format!("{name} "), found),
-                false => found.push(name),
+            if command.has_subcommands() {
+                below(command, &format!("{name} "), found);
+            }
+            // One command does something by itself too.
+            if !command.is_subcommand_required_set() && !command.is_arg_required_else_help_set() {
+                found.push(name);
             }
         }
     }

@@ -1,4 +1,6 @@
-//! `fiscwatch rules status|show|propose|approve|withdraw|sign|verify`
+//! `fiscwatch rules status|show|propose|approve|withdraw|sign|verify|pilot`
+
+mod pilot;
 
 use std::{
     io::{ErrorKind, Write as _},
@@ -43,6 +45,8 @@ pub(crate) enum RulesCommand {
     Sign(SignArgs),
     /// Check that a pack is as it was signed
     Verify(VerifyArgs),
+    /// 试运行报告: show what rules in shadow found, what they would bring, and what is known of it already
+    Pilot(pilot::PilotArgs),
 }
 
 #[derive(Debug, Args)]
@@ -115,6 +119,7 @@ pub(crate) fn rules(command: &RulesCommand) -> anyhow::Result<ExitCode> {
         RulesCommand::Approve(args) => judge(args, true),
         RulesCommand::Withdraw(args) => judge(args, false),
         RulesCommand::Sign(args) => sign(args),
+        RulesCommand::Pilot(args) => pilot::pilot(args),
         RulesCommand::Verify(args) => verify(args),
     }
 }

@@ -5,9 +5,11 @@ pub(crate) mod clients;
 pub(crate) mod decide;
 mod environment;
 pub mod feeds;
+pub(crate) mod ldap;
 pub(crate) mod lists;
 mod machine;
 pub mod office;
+pub(crate) mod oidc;
 pub(crate) mod postgres;
 mod raw;
 mod reference;
@@ -158,7 +160,7 @@ pub struct Config {
     pub watch: alerts::Watch,
 }
 
-/// How the audit log is sealed.
+/// How the audit log is sealed, and how much of it stays in the database.
 #[derive(Debug, Clone, Default)]
 pub struct Sealing {
     /// The file with the key; in the state directory if it is not named.
@@ -167,6 +169,8 @@ pub struct Sealing {
     pub head_file: Option<PathBuf>,
     /// How often.
     pub every: Duration,
+    /// How many records stay in the database at most.
+    pub keep_records: u32,
 }
 
 /// How the values of sources are written, by name.

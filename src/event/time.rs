@@ -143,6 +143,12 @@ impl Calendar {
         i32::from(self.named_by == NamedBy::End && !same_year)
     }
 
+    /// What fiscal years are named by, as it was set.
+    #[must_use]
+    pub(crate) fn fiscal_year_named_by(&self) -> NamedBy {
+        self.named_by
+    }
+
     /// What fiscal years are named by, in the word of the configuration.
     #[must_use]
     pub fn fiscal_year_named_by_text(&self) -> String {

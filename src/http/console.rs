@@ -64,7 +64,6 @@ pub const SCREENS: &[&str] = &[
     "/",
     "/alerts",
     "/alerts/{id}",
-    "/answer/{id}",
     "/ask",
     "/audit",
     "/budget",

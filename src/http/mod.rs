@@ -2,8 +2,12 @@
 
 mod alert_lists;
 mod alerts;
+mod answer;
+mod answer_words;
 mod answers;
 mod api;
+mod arrival;
+mod attachments;
 mod audit;
 mod backtests;
 mod bulk;
@@ -24,6 +28,7 @@ mod groups;
 mod guard;
 mod indicators;
 mod journal;
+mod ldap;
 mod ledger;
 pub(crate) mod lens;
 mod line_filter;
@@ -31,6 +36,7 @@ mod line_history;
 mod local;
 mod logins;
 mod notifications;
+mod oidc;
 mod openapi;
 mod outlook;
 mod overrides;
@@ -40,8 +46,10 @@ mod payees;
 mod problem;
 mod quarantine;
 mod refused;
+pub(crate) mod register;
 mod rejection;
 mod replay;
+pub(crate) mod reports;
 mod request;
 mod routes;
 mod rule;
@@ -58,6 +66,7 @@ mod totp;
 mod trial;
 mod users;
 pub(crate) mod view;
+mod workbooks;
 
 use std::{path::Path, sync::Arc};
 
@@ -101,6 +110,7 @@ use door::Door;
 use entrance::{Doors, Entrance, entrance};
 use guard::{Guard, guard};
 use logins::Logins;
+use oidc::SingleSignOn;
 use refused::Refusals;
 use sign_in::{SignIn, sign_in};
 use stream::Streams;
@@ -112,6 +122,7 @@ struct Served {
     shared: Arc<Shared>,
     refusals: Arc<Refusals>,
     logins: Arc<Logins>,
+    single: Arc<SingleSignOn>,
     scrapes: Scrapes,
     streams: Streams,
 }
@@ -140,6 +151,12 @@ impl axum::extract::FromRef<Served> for Arc<Refusals> {
 impl axum::extract::FromRef<Served> for Arc<Logins> {
     fn from_ref(served: &Served) -> Self {
         Arc::clone(&served.logins)
+    }
+}
+
+impl axum::extract::FromRef<Served> for Arc<SingleSignOn> {
+    fn from_ref(served: &Served) -> Self {
+        Arc::clone(&served.single)
     }
 }
 
@@ -183,6 +200,7 @@ pub async fn serve(ports: Ports, shared: Arc<Shared>, tls: Option<Arc<Tls>>, sto
         SignIn::new(&shared.clients, &shared.state_dir, Arc::clone(&shared.clock), (&door.refusals, true));
     let served = Served {
         logins: Arc::new(Logins::new(&door.refusals)),
+        single: Arc::new(SingleSignOn::new(&shared.clients)),
         refusals: Arc::clone(&door.refusals),
         scrapes: Scrapes::default(),
         streams: Streams::new(shared.clients.connections, stop.clone()),
@@ -194,6 +212,7 @@ pub async fn serve(ports: Ports, shared: Arc<Shared>, tls: Option<Arc<Tls>>, sto
         .route("/-/ready", get(ready))
         .route("/-/reload", post(reload))
         .merge(console::routes())
+        .merge(answer::routes())
         .merge(api.layer(from_fn_with_state(room, answers)))
         .fallback(console::nothing)
         .method_not_allowed_fallback(|| async {

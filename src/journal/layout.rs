@@ -34,6 +34,12 @@ pub(crate) const fn block_of(arrival: i64) -> i64 {
     arrival >> ROW_BITS
 }
 
+/// The row of an arrival in its block.
+#[must_use]
+pub(crate) const fn row_of(arrival: i64) -> i64 {
+    arrival & ((1 << ROW_BITS) - 1)
+}
+
 /// The type that a column is stored with: text without the buffers it was viewed in, and UTC, so that what is stored
 /// does not depend on the configured zone.
 pub(crate) fn stored_type(data_type: &DataType) -> DataType {

@@ -21,6 +21,7 @@ use crate::{
     diagnostic::{Diagnostic, os_reason, read_text, suggest},
     event::time::Calendar,
     say,
+    text::quoted,
     yaml::Document,
 };
 
@@ -187,6 +188,16 @@ fn load_files(
     }
 }
 
+/// The files that rules are read from; what cannot be read is left out.
+#[must_use]
+pub(crate) fn files(paths: &[PathBuf]) -> BTreeSet<PathBuf> {
+    let mut files = BTreeSet::new();
+    for path in paths {
+        let _ = collect(path, &mut files, true);
+    }
+    files
+}
+
 /// Without a rule nothing would be watched, and nothing would say so.
 fn no_rules(paths: &[PathBuf], nowhere: bool) -> Diagnostic {
     let hint = match nowhere {
@@ -282,6 +293,35 @@ pub(crate) fn of_text(
                 Err(vec![Diagnostic::of_file(file, message, Some(say!("write one rule under `rules:`")))])
             }
             _ => Err(loaded.problems),
+        }
+    })
+}
+
+/// One rule of a text, which may have others, with what the configuration changes about it.
+///
+/// # Errors
+/// Everything that is wrong with the text, or that it has no such rule.
+pub(crate) fn one_of_text(
+    (file, text): (&str, &str),
+    id: &str,
+    compiler: &Compiler,
+    calendar: &Calendar,
+    changes: &Override,
+) -> Result<RuleSet, Vec<Diagnostic>> {
+    limits::on_a_stack(|| {
+        let mut loaded = Loaded::default();
+        let overrides = BTreeMap::from([(id.to_owned(), changes.clone())]);
+        load_text((Path::new(file), text), compiler, calendar, &overrides, &mut BTreeMap::new(), &mut loaded);
+        if !loaded.problems.is_empty() {
+            return Err(loaded.problems);
+        }
+        let mut compiled = loaded.compiled.into_iter().map(|(_, rule)| rule);
+        match compiled.find(|compiled| compiled.rule.id == id) {
+            Some(rule) => Ok(RuleSet::new(vec![rule], compiler)),
+            None => {
+                let message = say!("the text has no rule {id}", id = quoted(id));
+                Err(vec![Diagnostic::of_file(file, message, None)])
+            }
         }
     })
 }

@@ -50,6 +50,9 @@ macro_rules! version_10 {
         concat!(
             include_str!("schema_10_casework.sql"), // What changes of alerts say beside who and why.
             include_str!("schema_10_rules.sql"),    // Constants that were proposed from the rule lab.
+            include_str!("schema_10_audit.sql"),    // Files of the audit log.
+            include_str!("schema_10_external.sql"), // Users who are known elsewhere.
+            include_str!("schema_10_answers.sql"),  // Links by which units answer, and files of cases.
         )
     };
 }
@@ -123,7 +126,7 @@ pub(crate) fn migrate(dir: &Path, connection: &Connection, turns: &Arc<Turns>) -
             7 => &|old| sums::begin(old, sums::SINCE_7).map_err(fail),
             8 => &|old| sums::begin(old, sums::SINCE_8).map_err(fail),
             9 => &|old| sums::begin(old, sums::SINCE_9).map_err(fail),
-            10 => &|old| casework(old).and_then(|()| sums::begin(old, sums::SINCE_10)).map_err(fail),
+            10 => &|old| casework(old).map_err(fail),
             _ => &|_| Ok(()),
         };
         step(dir, connection, turns, (sql, from + 1), beyond)?;
@@ -210,7 +213,8 @@ fn refunds(dir: &Path, transaction: &Transaction<'_>) -> Result<(), StoreError> 
 fn casework(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     sums::matches(transaction, &sums::ALERT_HISTORY_BEFORE_10)?;
     sums::forget(transaction, &sums::ALERT_HISTORY)?;
-    sums::begin(transaction, &[&sums::ALERT_HISTORY])
+    sums::begin(transaction, &[&sums::ALERT_HISTORY])?;
+    sums::begin(transaction, sums::SINCE_10)
 }
 
 /// The schema version of a database; 0 for an empty one.

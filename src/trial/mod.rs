@@ -6,6 +6,8 @@ pub(crate) mod explain;
 pub(crate) mod forecast;
 pub mod journal;
 pub(crate) mod lab;
+pub(crate) mod offline;
+pub(crate) mod pilot;
 pub(crate) mod score;
 pub(crate) mod tune;
 pub mod unit_test;

@@ -101,7 +101,7 @@ fn the_command_line_documents_itself() {
 }
 
 /// The documents for users; each has its Chinese page.
-const FOR_USERS: [(&str, &str); 11] = [
+const FOR_USERS: [(&str, &str); 12] = [
     ("README.md", "README.zh.md"),
     ("docs/alerts.md", "docs/zh/alerts.md"),
     ("docs/console.md", "docs/zh/console.md"),
@@ -113,6 +113,7 @@ const FOR_USERS: [(&str, &str); 11] = [
     ("docs/operations.md", "docs/zh/operations.md"),
     ("docs/rules.md", "docs/zh/rules.md"),
     ("docs/runbook.md", "docs/zh/runbook.md"),
+    ("docs/settlement.md", "docs/zh/settlement.md"),
 ];
 
 /// What a page quotes: names and options in its prose, and the commands in its blocks without their remarks.

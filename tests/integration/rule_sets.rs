@@ -297,7 +297,8 @@ fn constants_from_the_lab_come_into_force_without_a_restart_and_outlive_one() {
         (format!("/api/v1/rule-sets/{set}/approval"), format!("/api/v1/rule-sets/{set}/force"));
     let listed = ask(&daemon, &approver, "GET", "/api/v1/rule-sets", "").1;
     let change = json!([{ "part": "rules.lab.large.params.limit", "change": "added", "before": "\"1000\"", "after": "\"5\"" }]);
-    let entry = listed["sets"].as_array().unwrap().iter().find(|entry| entry["set"]["digest"] == set).unwrap();
+    let entry =
+        listed["sets"].as_array().unwrap().iter().find(|entry| entry["set"]["digest"] == set).unwrap();
     assert_eq!((&entry["changes"], &entry["is_in_force"]), (&change, &json!(false)), "{listed}");
 
     assert_eq!(ask(&daemon, &author, "POST", &force, "").0, 403, "who writes rules puts none into force");

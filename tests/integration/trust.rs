@@ -11,7 +11,7 @@ use std::{
 use fiscwatch::{
     access::Actor,
     rule::manifest::Manifest,
-    store::{History, Outcome, RuleSets, Store},
+    store::{Accounts, Audit, External, History, Outcome, RuleSets, Store},
 };
 use rusqlite::{Connection, ErrorCode, params_from_iter, types::Value};
 use serde_json::json;
@@ -103,10 +103,15 @@ fn full() -> Bench {
     assert_eq!(daemon.stop("-TERM"), Some(0));
     std::fs::write(&file, config).unwrap();
     overridden(&bench);
+    elsewhere(&bench);
     bench
 }
 
-/// Two sets of rules are proposed, and two more with other constants.
+use fiscwatch::{
+    access::Actor,
+    rule::manifest::Manifest,
+    store::{Accounts, Audit, External, History, Outcome, RuleSets, Store},
+};
 fn proposed(bench: &Bench) {
     let mut sets = RuleSets::open_or_make(&bench.path().join("state")).unwrap();
     let by = Actor { who: String::from("赵敏"), place: String::from("test") };

@@ -52,6 +52,7 @@ export type Route = Schemas["Route"];
 export type TrialResult = Schemas["TrialResult"];
 export type QuarantinePage = Schemas["QuarantinePage"];
 export type OwnSession = Schemas["OwnSession"];
+export type LoggedOut = Schemas["LoggedOut"];
 export type Decision = Schemas["Decision"];
 export type DecisionPage = Schemas["DecisionPage"];
 export type DecisionReason = Schemas["DecisionReason"];

@@ -16,6 +16,7 @@ import { PayeeScreen } from "./payees/payee";
 import { Payees } from "./payees/list";
 import { Payments } from "./payments/list";
 import { Quarantine } from "./quarantine";
+import { Reports } from "./reports";
 import { Results } from "./results";
 import { Routes } from "./routes";
 import { RuleSets } from "./rules/sets";
@@ -49,6 +50,7 @@ const SCREENS: Screen[] = [
   { pattern: /^\/rules\/([^/]+)$/, title: () => t().nav.rules, View: RulePage },
   { pattern: /^\/rule-sets$/, title: () => t().nav.ruleSets, View: RuleSets },
   { pattern: /^\/results$/, title: () => t().nav.results, View: Results },
+  { pattern: /^\/reports$/, title: () => t().nav.reports, View: Reports },
   { pattern: /^\/silences$/, title: () => t().nav.silences, View: Silences },
   { pattern: /^\/notifications$/, title: () => t().nav.notifications, View: Notifications },
   { pattern: /^\/routes$/, title: () => t().nav.routes, View: Routes },
@@ -69,6 +71,7 @@ export const NAVIGATION = [
   { to: "/rules", name: "rules", icon: "rules", first: false, needs: "rules.read" },
   { to: "/rule-sets", name: "ruleSets", icon: "ruleSets", first: false, needs: "rules.read" },
   { to: "/results", name: "results", icon: "results", first: false, needs: "budget.read" },
+  { to: "/reports", name: "reports", icon: "reports", first: false, needs: "alerts.read" },
   { to: "/silences", name: "silences", icon: "silences", first: false, needs: "silences.read" },
   { to: "/notifications", name: "notifications", icon: "notifications", first: false, needs: "notifications.read" },
   { to: "/routes", name: "routes", icon: "routes", first: false, needs: "notifications.read" },

@@ -16,6 +16,7 @@ const PATHS: Record<string, string> = {
   ruleSets: "M3 3.500h6M3 7h4M3 10.500h3M8 11l2 2 4-5",
   routes:
     "M2.500 8h4M6.500 8c3 0 2-4 5-4h2M6.500 8c3 0 2 4 5 4h2M11.500 2.200l2 1.800-2 1.800M11.500 10.200l2 1.800-2 1.800",
+  reports: "M3.5 2.5h9v11h-9zM6 11V8.500M8 11V5.500M10 11V7.500",
   silences: "M4.5 11V7a3.500 3.500 0 0 1 7 0v4zM3 11h10M7 13.500h2M2.500 2.500l11 11",
   notifications: "M2.5 4h11v8h-11zM2.500 4.500L8 9l5.500-4.500",
   results: "M2.5 2.5v11h11M5.500 10.500l3-3 2 1.500 3-4",

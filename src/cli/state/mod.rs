@@ -1,6 +1,7 @@
-//! `fiscwatch state info|backup|restore|verify|query`
+//! `fiscwatch state info|backup|restore|verify|drill|query`
 
 mod backup;
+mod drill;
 mod info;
 mod query;
 mod verify;
@@ -21,6 +22,8 @@ pub(crate) enum StateCommand {
     Restore(backup::RestoreArgs),
     /// Check checksums, numbers and balances; on request make the findings again
     Verify(verify::VerifyArgs),
+    /// Restore the newest backup to a scratch place, verify it and make its findings again: can it be relied on?
+    Drill(drill::DrillArgs),
     /// Ask a SELECT over `budget_lines`, payments, refunds, `budget_actions`, findings and the reference lists
     Query(query::QueryArgs),
 }
@@ -31,6 +34,7 @@ pub(crate) fn state(command: &StateCommand) -> anyhow::Result<ExitCode> {
         StateCommand::Backup(args) => backup::backup(args),
         StateCommand::Restore(args) => backup::restore(args),
         StateCommand::Verify(args) => verify::verify(args),
+        StateCommand::Drill(args) => drill::drill(args),
         StateCommand::Query(args) => query::query(args),
     }
 }

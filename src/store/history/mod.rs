@@ -16,7 +16,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use arrow::{array::AsArray, datatypes::SchemaRef, record_batch::RecordBatch};
+use arrow::{
+    array::AsArray,
+    datatypes::{Int64Type, SchemaRef},
+    record_batch::RecordBatch,
+};
 use rusqlite::Connection;
 
 use self::{
@@ -32,6 +36,7 @@ use super::{
 
 use crate::{
     event::{Column, EventType},
+    journal::layout::ARRIVAL,
     say,
 };
 
@@ -161,6 +166,35 @@ impl History {
             let names = batch.column(Column::Type.index()).as_string_view();
             let types: Option<Vec<_>> = names.iter().map(|name| EventType::parse(name?)).collect();
             take(&batch, &types.ok_or_else(|| damaged(say!("an event of unknown type")))?);
+        }
+        Ok(())
+    }
+
+    /// The same for a part of the journal, exactly, with the place of each event.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn replay_part(
+        &self,
+        select: &Select,
+        columns: &[usize],
+        take: &mut dyn FnMut(&RecordBatch, &[EventType], &[i64]),
+    ) -> Result<(), StoreError> {
+        let mut columns = columns.to_vec();
+        columns.push(Column::Type.index());
+        columns.sort_unstable();
+        columns.dedup();
+        let mut wide = Wide::new(&self.schema, &columns);
+        let damaged = |what: String| StoreError::Corrupt { path: self.snapshot.dir.clone(), what };
+        for batch in self.scan(select, Some(&columns), Order::Arrival)? {
+            let batch = batch?;
+            let arrivals = batch.column_by_name(ARRIVAL).and_then(|all| all.as_primitive_opt::<Int64Type>());
+            let arrivals = arrivals.cloned().ok_or_else(|| damaged(String::from("no arrival")))?;
+            let batch = wide.batch(&batch).map_err(|e| damaged(e.to_string()))?;
+            let names = batch.column(Column::Type.index()).as_string_view();
+            let types: Option<Vec<_>> = names.iter().map(|name| EventType::parse(name?)).collect();
+            let types = types.ok_or_else(|| damaged(say!("an event of unknown type")))?;
+            take(&batch, &types, arrivals.values());
         }
         Ok(())
     }

@@ -260,5 +260,28 @@ fn check_names(case: &Case, rules: &RuleSet, d: &mut Document<'_>) {
     }
 }
 
+/// What a test of a file is judged by, for tests of what else is made of findings.
+#[cfg(test)]
+pub(crate) struct Played {
+    pub rules: Arc<RuleSet>,
+    pub calendar: Arc<crate::event::time::Calendar>,
+    pub language: crate::rule::Language,
+    pub lateness: i64,
+    pub files: Vec<PathBuf>,
+}
+
+#[cfg(test)]
+pub(crate) fn played(path: &Path, name: &str) -> Option<Played> {
+    let text = read_text(path).ok()?;
+    let (mut document, root) = Document::parse("test", &text);
+    let suite = read::suite(&mut document, &root?, path.parent()?)?;
+    let case = suite.cases.iter().find(|case| case.name.text == name)?;
+    let compiler = Compiler::new(&suite.calendar, suite.lists.clone(), suite.language);
+    let rules = rules_of(&suite, &compiler, &overrides(case), &mut document)?;
+    let files = crate::rule::load::files(&suite.rules).into_iter().collect();
+    let (calendar, language, lateness) = (Arc::clone(&suite.calendar), suite.language, suite.lateness);
+    Some(Played { rules, calendar, language, lateness, files })
+}
+
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,6 @@
 //! A test's events through decoding, ledger and evaluation.
 
-use std::{
-    collections::BTreeMap,
-    fmt::Write,
-    sync::{Arc, RwLock, atomic::AtomicBool},
-};
+use std::{collections::BTreeMap, fmt::Write, sync::Arc};
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -13,22 +9,19 @@ use super::read::{Case, Event, Suite};
 use crate::{
     alert::Alert,
     decode::Decoder,
-    engine::{
-        Committable, Dedup, Engine, EngineError, MemoryAlerts, MemoryTables, Output, Record, Scheduler,
-        Sequencer, Watermark, Windowing,
-    },
-    evaluate::{Evaluator, row::RuleCounts, schedule::Limits},
+    engine::{Committable, EngineError, MemoryAlerts, MemoryTables, Output},
+    evaluate::row::RuleCounts,
     event::time::Calendar,
     finding::Finding,
     ledger::Ledger,
     rule::{
         Mode, RuleSet,
         compile::{CompiledRule, CompiledView},
-        limits::STACK,
     },
     say,
     sql::tables::{ALERTS, FINDINGS},
     stream::{Block, Payload, Reject},
+    trial::offline,
 };
 
 /// What the events of a test lead to.
@@ -88,39 +81,16 @@ impl Outcome {
 
 fn run(suite: &Suite, case: &Case, rules: &Arc<RuleSet>, until: i64) -> Result<(Player, Ledger), String> {
     let calendar = &suite.calendar;
-    let ledger = Arc::new(RwLock::new(Ledger::default()));
     let mut player = Player::new(calendar, until);
-    let evaluator = Arc::new(Evaluator::new(needed(case, rules), Arc::clone(calendar)));
-    // Every event of a test is meant.
-    let watermark = Watermark::new(suite.lateness, None);
-    let engine = Engine {
-        decoder: Arc::new(Decoder::new(Arc::clone(calendar))),
-        sequencer: Sequencer::new(Arc::clone(&ledger), Dedup::default(), watermark, None),
-        windowing: Windowing::new(&evaluator, None, (i64::MAX, u64::MAX), (i64::MIN, i64::MIN), None)
-            .map_err(|e| e.to_string())?,
-        evaluator: Arc::new(RwLock::new(evaluator)),
-        record: Record::Events,
-        scheduler: Some(Scheduler::new(Arc::clone(&player.tables) as _, Limits::default(), Arc::default())),
-        time_max: Arc::new(|| None),
-        parallel: 1,
-        bounded: Arc::new(AtomicBool::new(true)),
-        asked: None,
-        silence: None,
-    };
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_time().thread_stack_size(STACK).build();
-    let runtime = runtime.map_err(|e| e.to_string())?;
-    let played = runtime.block_on(async {
-        let (sender, batches) = tokio::sync::mpsc::channel(1);
-        let blocks = vec![block(case, calendar, until)];
-        let (sent, ended) = tokio::join!(
-            async move { sender.send(blocks).await.map_err(|e| e.to_string()) },
-            engine.run(batches, &mut player)
-        );
-        sent.and(ended.map_err(|e| e.to_string()))
-    });
-    played?;
-    let ledger = Arc::into_inner(ledger).and_then(|ledger| ledger.into_inner().ok()).unwrap_or_default();
+    let tables = Arc::clone(&player.tables);
+    let ledger = offline::run(
+        needed(case, rules),
+        Decoder::new(Arc::clone(calendar)),
+        suite.lateness,
+        block(case, calendar, until),
+        (tables, &mut player),
+        calendar,
+    )?;
     Ok((player, ledger))
 }
 

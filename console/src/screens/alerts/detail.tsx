@@ -16,11 +16,13 @@ import { Facts, Failed, Loading, Missing, Money, Panel, Severity, State, Time, i
 import { Whole } from "../../ui/whole";
 import { Because } from "../payments/explain";
 import { ActionBar, Composer, begin } from "./composer";
+import { Files } from "./files";
 import { Letter } from "./letter";
 import { LineNow } from "./line";
 import * as list from "./model";
 import { Related } from "./related";
 import { silenceAddress } from "./silence";
+import { Worthwhile } from "./worth";
 import { ACTS, KEYS, REVIEW_ACTS, type Act, type Outcome, isOver } from "./work";
 
 export function Detail({ id }: { id: string }) {
@@ -136,11 +138,13 @@ export function Detail({ id }: { id: string }) {
             <LineNow key={line} id={line} />
           ))}
           <Related alert={alert} />
+          <Worthwhile alert={alert} />
         </div>
         {data && (
           <div class="column-side">
             <History of={data} />
             <Letter detail={data} again={again} />
+            <Files alert={data.alert} again={again} />
             <Told of={data} />
           </div>
         )}

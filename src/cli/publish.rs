@@ -1,0 +1,77 @@
+//! `fiscwatch publish`
+
+use std::{io::Write, path::PathBuf, process::ExitCode};
+
+use anyhow::Context;
+use clap::Args;
+
+use super::ConfigArg;
+use crate::{
+    access::Action,
+    event::event_schema,
+    private, say,
+    settle::{
+        publish::{Limits, Published, persons, published},
+        statement,
+    },
+    store::History,
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct PublishArgs {
+    /// The fiscal year, which must be frozen (`settle --freeze`)
+    year: i32,
+    /// The folder to write to
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Leave out what is of fewer natural persons than this
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    persons: u16,
+    /// Leave out cells with less executed than this
+    #[arg(long, value_name = "AMOUNT", default_value = "0")]
+    least: String,
+    #[command(flatten)]
+    config: ConfigArg,
+}
+
+pub(crate) fn publish(args: &PublishArgs) -> anyhow::Result<ExitCode> {
+    let config = args.config.permitted(Action::ExportBudget)?;
+    let least = match args.least.trim() {
+        "0" => 0,
+        text => crate::event::money::parse_amount(text).context("--least")?,
+    };
+    let history = History::open(&config.state_dir, &event_schema(&config.calendar.zone_name))?;
+    history.agrees(&config.calendar)?;
+    let year = args.year;
+    let frozen = history.frozen(year)?;
+    let frozen =
+        frozen.with_context(|| say!("{year} is not frozen: what is published must not change", year))?;
+    let statement = statement(&history, year, frozen.until, &config.calendar)?;
+    anyhow::ensure!(
+        statement.problems.is_empty() && statement.print() == frozen.print,
+        say!(
+            "the journal does not give the statement any more that was frozen; `fiscwatch state verify` tells whether the state is damaged"
+        )
+    );
+    let limits = Limits { persons: usize::from(args.persons), least };
+    let known = persons(&history, frozen.until, limits.persons)?;
+    let made = published(&statement, &known, limits, (&*config.calendar, config.currency.code()));
+    let Published { files, cells, sensitive, besides, sums } = made.map_err(anyhow::Error::msg)?;
+    std::fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
+    for (name, bytes) in files {
+        let path = args.out.join(name);
+        let mut file = private::create(&path).with_context(|| path.display().to_string())?;
+        file.write_all(&bytes).with_context(|| path.display().to_string())?;
+    }
+    println!(
+        "{}",
+        say!(
+            "{cells} cells: {sensitive} are left out, {besides} more so that these cannot be computed, and {sums} sums",
+            cells,
+            sensitive,
+            besides,
+            sums
+        )
+    );
+    Ok(ExitCode::SUCCESS)
+}
