@@ -8,7 +8,11 @@ use std::{
     process::Command,
 };
 
-use fiscwatch::store::{Accounts, Audit, External, History, Outcome, Store};
+use fiscwatch::{
+    access::Actor,
+    rule::manifest::Manifest,
+    store::{Accounts, Audit, External, History, Outcome, RuleSets, Store},
+};
 use rusqlite::{Connection, ErrorCode, params_from_iter, types::Value};
 use serde_json::json;
 
@@ -103,22 +107,23 @@ fn full() -> Bench {
     bench
 }
 
-/// The older part of the audit log is in two files, and two users are known elsewhere.
-fn elsewhere(bench: &Bench) {
-    let state = bench.path().join("state");
-    let audit = Audit::open(&state).unwrap();
-    for keep in [10, 1] {
-        assert!(audit.file(keep).unwrap().is_some());
-    }
-    let (mut accounts, officer) = (Accounts::open(&state).unwrap(), "officer".parse().unwrap());
-    for subject in ["7", "8"] {
-        let who = External { provider: "oidc", issuer: "https://login".into(), subject: subject.into() };
-        accounts.arrive(&who, (&format!("of-{subject}"), &officer), "10.0.0.1", 1).unwrap();
-    }
-}
-
-/// Two sets of rules are proposed.
+use fiscwatch::{
+    access::Actor,
+    rule::manifest::Manifest,
+    store::{Accounts, Audit, External, History, Outcome, RuleSets, Store},
+};
 fn proposed(bench: &Bench) {
+    let mut sets = RuleSets::open_or_make(&bench.path().join("state")).unwrap();
+    let by = Actor { who: String::from("赵敏"), place: String::from("test") };
+    for limit in ["5", "6"] {
+        let params = BTreeMap::from([(
+            String::from("large-cash"),
+            BTreeMap::from([(String::from("limit"), json!(limit))]),
+        )]);
+        let manifest =
+            Manifest::read(&format!("{{\"rules.lab.large-cash.params.limit\":\"{limit}\"}}")).unwrap();
+        sets.propose((&manifest, Some(&params)), "from the lab", &by, 1).unwrap();
+    }
     for id in ["one", "two"] {
         let rule = format!(
             "rules: [{{ id: {id}, title: t, severity: low, trigger: payment, when: amount > 1, key: [event_id] }}]"
