@@ -12,7 +12,7 @@ use crate::{alert::Change, event::time::Calendar, store::LinkError, text::Langua
 const HEADERS: [(HeaderName, &str); 4] = [
     (
         header::CONTENT_SECURITY_POLICY,
-        "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+        "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     ),
     (header::REFERRER_POLICY, "same-origin"),
     (HeaderName::from_static("x-robots-tag"), "noindex, nofollow"),
@@ -134,7 +134,7 @@ fn page(status: StatusCode, language: Language, (token, body): (&str, &str)) -> 
     let html = format!(
         "<!doctype html>\n<html lang=\"{code}\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<meta name=\"robots\" content=\"noindex\">\n\
-         <title>{title}</title>\n<link rel=\"stylesheet\" href=\"/answer.css\">\n</head>\n<body>\n<main>\n\
+         <title>{title}</title>\n<link rel=\"icon\" href=\"data:,\">\n<link rel=\"stylesheet\" href=\"/answer.css\">\n</head>\n<body>\n<main>\n\
          <header><h1>{title}</h1><a href=\"/answer/{token}?lang={other}\" lang=\"{other}\">{name}</a></header>\n{body}</main>\n</body>\n</html>\n",
         token = escaped(token),
     );
