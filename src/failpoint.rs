@@ -62,8 +62,17 @@ pub const NAMES: &[&str] = &[
     "drain.sealed",
 ];
 
-/// Places within what people do, which no life of the state passes by itself.
-pub const ACTS: &[&str] = &["audit.record", "audit.recorded", "decide.decided"];
+/// Places within what people do and in the filing of the audit log, which not every life of the state passes by itself.
+pub const ACTS: &[&str] = &[
+    "audit.record",
+    "audit.recorded",
+    "audit.written",
+    "audit.renamed",
+    "audit.registered",
+    "audit.removed",
+    "audit.moved",
+    "decide.decided",
+];
 
 /// Waits that have an end: for a log that is read, for a database that another program holds.
 pub const PATIENCE: &[&str] = &["patience.log", "patience.officer", "patience.drain", "patience.flush"];

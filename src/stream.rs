@@ -257,6 +257,14 @@ impl Block {
         }
     }
 
+    /// The same records for somebody who only looks at them: nobody is told of it, and it has no position.
+    #[must_use]
+    pub(crate) fn copy(&self) -> Self {
+        let (source, partition) = (Arc::clone(&self.source), Arc::clone(&self.partition));
+        let copy = Self::new(source, partition, self.first_record, self.payload.clone());
+        Self { read_as: Arc::clone(&self.read_as), ..copy }
+    }
+
     /// The same with records that are events already, however those of its source are written.
     #[must_use]
     pub fn plain(self) -> Self {

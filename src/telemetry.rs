@@ -160,6 +160,10 @@ pub struct Metrics {
     pub alert_acknowledge: HistogramVec,
     /// From opened to over.
     pub alert_close: HistogramVec,
+    /// From the letter to its first answer by a link.
+    pub alert_answer: HistogramVec,
+    /// Alerts past their last day, of units and officers that have the most of them.
+    pub cases_late: IntGaugeVec,
     /// Alerts that are later than the level of service of their severity.
     pub alerts_overdue: IntGaugeVec,
     /// What is wrong with the daemon itself.
@@ -462,6 +466,21 @@ impl Metrics {
                 "From an alert's opening to its first acknowledgement.",
             )?,
             alert_close: officers(r, "alert_close_seconds", "From an alert's opening to its end.")?,
+            alert_answer: officers(
+                r,
+                "alert_answer_seconds",
+                "From a letter to the first answer of its unit by the link.",
+            )?,
+            cases_late: register(
+                r,
+                IntGaugeVec::new(
+                    opts(
+                        "cases_late",
+                        "Alerts past their last day; the 20 units and officers that have the most.",
+                    ),
+                    &["by", "value"],
+                )?,
+            )?,
             alerts_overdue: register(
                 r,
                 IntGaugeVec::new(
@@ -551,6 +570,7 @@ impl Metrics {
         for severity in ["critical", "high", "medium", "low"] {
             self.alert_acknowledge.with_label_values(&[severity]);
             self.alert_close.with_label_values(&[severity]);
+            self.alert_answer.with_label_values(&[severity]);
         }
         for reason in ["silence", "inhibition", "quiet_hours", "storm"] {
             self.notifications_held.with_label_values(&[reason]);

@@ -26,7 +26,13 @@ function configured(text, auth) {
 }
 
 /** Who there is where somebody has to sign in; they all have the same password. */
-const USERS = { wangfang: "officer", chenjing: "auditor", sunwei: "security" };
+const USERS = {
+  wangfang: "officer",
+  zhaomin: "author",
+  huanglei: "approver",
+  chenjing: "auditor",
+  sunwei: "security",
+};
 export const PASSWORD = "Kuai-Ji-Ju-2026!";
 
 export const binaryPath = binary;
@@ -40,7 +46,12 @@ export const freePort = () =>
   });
 
 export class Daemon {
-  static async start({ language = "zh", port = process.env.DAEMON_PORT, auth = false } = {}) {
+  static async start({
+    language = "zh",
+    port = process.env.DAEMON_PORT,
+    auth = false,
+    configure = (text) => text,
+  } = {}) {
     const daemon = new Daemon();
     daemon.folder = mkdtempSync(join(tmpdir(), "fiscwatch-console-"));
     daemon.port = port ?? (await freePort());
@@ -52,7 +63,7 @@ export class Daemon {
     for (const name of readdirSync(rules)) if (!RULES.includes(name)) rmSync(join(rules, name), { recursive: true });
     writeFileSync(join(rules, "groups.yaml"), GROUPS);
     const config = join(daemon.folder, "treasury/config/fiscwatch.yaml");
-    writeFileSync(config, configured(readFileSync(config, "utf8"), auth));
+    writeFileSync(config, configured(configure(readFileSync(config, "utf8"), join(daemon.folder, "treasury")), auth));
     // The first users are made on the machine, before the daemon runs.
     if (auth) {
       const files = { cwd: join(daemon.folder, "treasury"), stdio: "pipe", input: PASSWORD };

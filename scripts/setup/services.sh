@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Gets the real servers that tests talk to: Alertmanager (Debian's package, unpacked) and aiosmtpd (PyPI, in an environment
 # of its own) into target/services, and PostgreSQL (Debian's package, installed without a server that runs); and a second
-# reader of ISO 20022 messages (PyPI, in an environment of its own).
-# setup/services.sh [alertmanager|aiosmtpd|iso20022|postgresql]…
+# reader of ISO 20022 messages (PyPI, in an environment of its own); a provider of identities (npm, into target/services), and
+# OpenLDAP (Debian's packages, unpacked).
+# setup/services.sh [alertmanager|aiosmtpd|iso20022|postgresql|oidc|slapd]…
 # It does nothing where they are there. Where one cannot be had it says so, and `cargo test` says what it skips.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
@@ -22,6 +23,26 @@ get_iso20022() {
     "$services/iso20022/bin/python" -c 'import xsdata, pyiso20022' || venv "$services/iso20022" pyiso20022==1.6.2 xsdata==26.10
 }
 
+# A certified provider of OpenID Connect, which runs on node.
+get_oidc() {
+    if ! command -v npm >/dev/null; then
+        root apt-get install -y -qq --no-install-recommends nodejs npm >/dev/null ||
+            { root apt-get update -qq && root apt-get install -y -qq --no-install-recommends nodejs npm >/dev/null; } || return
+    fi
+    [ -f "$services/oidc/node_modules/oidc-provider/package.json" ] && return
+    mkdir -p "$services/oidc" && cd "$services/oidc" && npm install --silent --no-audit --no-fund --no-save oidc-provider@9.13.3
+}
+
+# Its libraries are unpacked beside it.
+get_slapd() {
+    [ -x "$services/slapd/usr/sbin/slapd" ] && return
+    mkdir -p "$services/slapd" && cd "$services/slapd" || return
+    local packages="slapd libldap-2.5-0 libodbc2 libltdl7 libsasl2-2 libwrap0"
+    apt-get download -qq $packages || { root apt-get update -qq && apt-get download -qq $packages; } || return
+    for package in *.deb; do dpkg-deb -x "$package" . || return; done
+    rm -f ./*.deb
+}
+
 # It needs libraries of its own, so it is installed; without a cluster nothing starts.
 get_postgresql() {
     ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && return
@@ -31,5 +52,5 @@ get_postgresql() {
         { root apt-get update -qq && root apt-get install -y -qq --no-install-recommends postgresql; }
 }
 
-[ $# -gt 0 ] || set -- alertmanager aiosmtpd iso20022 postgresql
+[ $# -gt 0 ] || set -- alertmanager aiosmtpd iso20022 postgresql oidc slapd
 fetch "$services/setup.log" "$@"

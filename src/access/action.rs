@@ -77,6 +77,10 @@ table! {
     ExportFindings "findings.export" [Supervisor, Auditor];
     /// See alerts.
     ReadAlerts "alerts.read" [Officer, Supervisor, Author, Approver, Auditor, Read];
+    /// Take the files of cases, which are not masked.
+    ReadFiles "files.read" [Officer, Supervisor, Auditor];
+    /// Take the register of cases out.
+    ExportAlerts "alerts.export" [Officer, Supervisor, Auditor];
     /// Move alerts on, comment on them, write to units.
     WorkAlerts "alerts.work" [Officer, Supervisor];
     /// Decide what somebody else proposed to do with an alert.

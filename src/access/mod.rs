@@ -3,6 +3,8 @@
 
 mod action;
 mod limits;
+mod link;
+pub(crate) mod login;
 mod password;
 mod rate;
 mod role;
@@ -14,6 +16,7 @@ mod totp;
 
 pub use action::{Action, decide};
 pub use limits::Limits;
+pub use link::{LINK_KEY, LinkKey, link_digest};
 pub use password::Password;
 pub use rate::Rates;
 pub use role::{Role, Roles};

@@ -133,6 +133,11 @@ impl Password {
         self.0.is_empty()
     }
 
+    /// What was typed, for whoever compares it elsewhere.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+
     /// The same characters are the same password, whatever keyboard they come from.
     fn normal(&self) -> Zeroizing<String> {
         // Room for all of it, so that nothing is left behind where it would have grown.

@@ -159,6 +159,20 @@ impl Roles {
         }
     }
 
+    /// Roles that a person may hold, with limits, as words: `officer`, `unit:101`.
+    ///
+    /// # Errors
+    /// If one is no such word, or they do not go together.
+    pub fn of_words(words: &[&str]) -> Result<Self, String> {
+        let read: Self = words.join(" ").parse()?;
+        let Limits { mut units, mut regions } = read.limits;
+        for codes in [&mut units, &mut regions] {
+            codes.sort();
+            codes.dedup();
+        }
+        Ok(Self::of_person(read.roles)?.limited_to(Limits::new(units, regions)?))
+    }
+
     /// Roles that the token of a program may have.
     ///
     /// # Errors

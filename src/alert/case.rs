@@ -94,7 +94,7 @@ pub struct Case {
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde asks for a reference.
-const fn is_false(value: &bool) -> bool {
+pub(super) const fn is_false(value: &bool) -> bool {
     !*value
 }
 
@@ -161,6 +161,20 @@ pub struct Facts {
     /// Whom a remark names.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mentions: Vec<String>,
+    /// The files that came with it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FileFact>,
+}
+
+/// A file that came with a change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct FileFact {
+    /// Its name, as whoever sent it calls it.
+    pub name: String,
+    /// How long it is.
+    pub bytes: u64,
+    /// SHA-256 of its bytes, in hexadecimal.
+    pub sha256: String,
 }
 
 impl Facts {
@@ -206,8 +220,17 @@ fn is_of_name(c: char) -> bool {
 ///
 /// # Errors
 /// What is missing.
-pub(super) fn check_outcome(outcome: Option<Outcome>, amount: Option<i64>) -> Result<(), String> {
+pub(super) fn check_outcome(
+    outcome: Option<Outcome>,
+    amount: Option<i64>,
+    is_asked: bool,
+) -> Result<(), String> {
+    let words = || Outcome::ALL.iter().map(|(_, word, _)| *word).collect::<Vec<_>>().join(", ");
     match outcome {
+        None if is_asked => Err(say!(
+            "say what came of it before it is closed (alerts.review.outcome): an outcome is one of {words}",
+            words = words()
+        )),
         None if amount.is_some() => Err(say!("say what came of it: an amount goes with an outcome")),
         Some(Outcome::MoneyReturned) if amount.is_none_or(|cents| cents <= 0) => {
             Err(say!("say how much money was returned: the amount goes with this outcome"))
@@ -234,11 +257,12 @@ mod tests {
 
     #[test]
     fn a_case_has_an_outcome_and_money_that_came_back_an_amount() {
-        assert!(check_outcome(None, None).is_ok());
-        assert!(check_outcome(None, Some(1)).unwrap_err().contains("goes with an outcome"));
-        assert!(check_outcome(Some(Outcome::MoneyReturned), None).is_err());
-        assert!(check_outcome(Some(Outcome::MoneyReturned), Some(0)).is_err());
-        assert!(check_outcome(Some(Outcome::MoneyReturned), Some(1)).is_ok());
-        assert!(check_outcome(Some(Outcome::NoFault), None).is_ok());
+        assert!(check_outcome(None, None, false).is_ok());
+        assert!(check_outcome(None, None, true).unwrap_err().contains("money_returned"));
+        assert!(check_outcome(None, Some(1), false).unwrap_err().contains("goes with an outcome"));
+        assert!(check_outcome(Some(Outcome::MoneyReturned), None, false).is_err());
+        assert!(check_outcome(Some(Outcome::MoneyReturned), Some(0), false).is_err());
+        assert!(check_outcome(Some(Outcome::MoneyReturned), Some(1), false).is_ok());
+        assert!(check_outcome(Some(Outcome::NoFault), None, false).is_ok());
     }
 }

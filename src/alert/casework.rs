@@ -76,6 +76,7 @@ impl Desk {
             Action::Approve => self.approve(alert(), by, now),
             Action::Return => self.give_back(alert(), by, now),
             Action::Withdraw => self.withdraw(alert(), by, now),
+            Action::Revoke => self.revoke(alert(), by, now),
             Action::Comment => self.comment(alert(), by, now),
             Action::Close => self.close(alert(), by, (order.terms.outcome, order.terms.amount), now),
             Action::Dismiss if self.policy.reviews.dismiss.get(&alert().severity) => {
@@ -104,6 +105,7 @@ impl Desk {
             Action::Approve,
             Action::Return,
             Action::Withdraw,
+            Action::Revoke,
         ];
         match goes_on.contains(&action) {
             true => Ok(()),
@@ -175,7 +177,7 @@ impl Desk {
         now: i64,
     ) -> Result<Step, Refusal> {
         let state = alert.state.after(Action::Close).map_err(Refusal::State)?;
-        check_outcome(outcome, amount).map_err(Refusal::Missing)?;
+        check_outcome(outcome, amount, self.policy.reviews.outcome).map_err(Refusal::Missing)?;
         if self.policy.reviews.close.get(&alert.severity) {
             let (who, why) = (by.0.to_owned(), by.1.unwrap_or_default().to_owned());
             let review = Review { action: Action::Close, by: who, at: now, why, outcome, amount };
@@ -285,7 +287,7 @@ impl Desk {
     }
 
     /// Moves an alert on, with what its history says beside who and why.
-    fn told(
+    pub(super) fn told(
         &self,
         alert: Alert,
         state: State,

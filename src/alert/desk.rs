@@ -230,8 +230,18 @@ const WHY_MAX: usize = 4000;
 const NEED_WHY: [Action; 5] =
     [Action::Dismiss, Action::Close, Action::Comment, Action::Postpone, Action::Return];
 /// What no officer orders.
-const BY_FISCWATCH: [Action; 6] =
-    [Action::Opened, Action::Resolve, Action::Escalate, Action::Raise, Action::Propose, Action::Absorb];
+const BY_FISCWATCH: [Action; 10] = [
+    Action::Opened,
+    Action::Resolve,
+    Action::Escalate,
+    Action::Raise,
+    Action::Propose,
+    Action::Absorb,
+    Action::Answer,
+    Action::Unanswered,
+    Action::Undelivered,
+    Action::Attach,
+];
 
 /// Where findings become alerts.
 #[derive(Debug, Clone)]
@@ -400,8 +410,10 @@ impl Desk {
 
     /// When the alert is to be escalated: nobody acknowledges it, or its last day is over.
     fn escalates_at(&self, alert: &Alert) -> Option<i64> {
+        // A letter that nobody answers is told of, however quiet its alert is.
+        let letter = self.letter_fails_at(alert);
         if Policy::waits_for_digest(&alert.handling) {
-            return None;
+            return letter;
         }
         let untaken = self
             .policy
@@ -413,7 +425,7 @@ impl Desk {
         });
         let case = &alert.case;
         let past_due = case.due_at.filter(|_| !alert.state.is_over() && !case.past_due_told);
-        untaken.into_iter().chain(past_due).min()
+        untaken.into_iter().chain(past_due).chain(letter).min()
     }
 
     /// Escalates an alert; its label `escalation` counts how often, for routes to match on.
@@ -424,7 +436,8 @@ impl Desk {
         alert.version += 1;
         alert.changed_at = now;
         alert.labels.set("escalation", &alert.escalation.to_string());
-        let change = by_itself(&alert, Action::Escalate, now);
+        let (action, why) = self.tell_of_letter(&mut alert, now).unwrap_or((Action::Escalate, None));
+        let change = Change { why, ..by_itself(&alert, action, now) };
         let entries = self.entries(&alert, Matter::Escalated, now);
         self.step(alert, Some(change), entries)
     }

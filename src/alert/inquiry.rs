@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Action, Alert, BY_ITSELF, Desk, Labels,
+    case::is_false,
     casework::Terms,
     desk::{Entry, Matter, Order, Refusal, Step, Wait},
     policy::Explain,
@@ -28,6 +29,8 @@ pub enum Stage {
     Draft,
     /// 已发出
     Sent,
+    /// 已答复: the unit answered by its link.
+    Answered,
     /// 已撤回: its alert ended before anybody sent it.
     Withdrawn,
 }
@@ -39,6 +42,7 @@ impl Stage {
         match self {
             Self::Draft => "draft",
             Self::Sent => "sent",
+            Self::Answered => "answered",
             Self::Withdrawn => "withdrawn",
         }
     }
@@ -60,6 +64,26 @@ pub struct Inquiry {
     /// What the officer adds to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// Whether it has a link by which the unit can answer.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub linked: bool,
+    /// When the unit answered last by its link, in microseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answered_at: Option<i64>,
+    /// Why it was refused for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undelivered: Option<String>,
+    /// Whether that it was refused, or that nobody answered, was told.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub failure_told: bool,
+}
+
+impl Inquiry {
+    /// A letter that has just come to a stage.
+    pub(crate) const fn at(stage: Stage, at: i64) -> Self {
+        let (by, due, note, linked) = (None, None, None, false);
+        Self { stage, at, by, due, note, linked, answered_at: None, undelivered: None, failure_told: false }
+    }
 }
 
 /// What an officer says of a letter that goes out.
@@ -76,6 +100,11 @@ pub const DEADLINE_MAX: u16 = 60;
 
 /// The deadline of a letter whose officer names none, in workdays.
 pub const DEADLINE: u16 = 5;
+
+/// Whether a letter has gone out.
+const fn is_out(stage: Stage) -> bool {
+    matches!(stage, Stage::Sent | Stage::Answered)
+}
 
 /// Checks a deadline in workdays.
 ///
@@ -156,7 +185,7 @@ impl Desk {
     /// The draft of a new alert, if its unit is to explain.
     pub(super) fn draft(alert: &Alert, now: i64) -> Option<Inquiry> {
         let asked = alert.handling == "explain" && alert.labels.first("unit_code").is_some();
-        asked.then_some(Inquiry { stage: Stage::Draft, at: now, by: None, due: None, note: None })
+        asked.then_some(Inquiry::at(Stage::Draft, now))
     }
 
     /// The entry by which a new draft goes out without an officer, where a route says so.
@@ -191,7 +220,7 @@ impl Desk {
         letter: &Letter,
         now: i64,
     ) -> Result<Step, Refusal> {
-        let sent = alert.inquiry.as_ref().filter(|known| known.stage == Stage::Sent && !letter.again);
+        let sent = alert.inquiry.as_ref().filter(|known| is_out(known.stage) && !letter.again);
         if let Some(Inquiry { by, at, due, .. }) = sent {
             return Err(Refusal::State(say!(
                 "{by} asked the unit on {day}, and its answer is due on {due}; to ask once more, say so: --again, or `again` in a request",
@@ -207,11 +236,11 @@ impl Desk {
         }
         let state = if who == BY_ITSELF { alert.state } else { state };
         alert.inquiry = Some(Inquiry {
-            stage: Stage::Sent,
-            at: now,
             by: Some(who.to_owned()),
             due: Some(letter.due.to_string()),
             note: note.map(str::to_owned),
+            linked: self.policy.explain.as_ref().is_some_and(|explain| explain.answer_url.is_some()),
+            ..Inquiry::at(Stage::Sent, now)
         });
         let mut step = self.moved(alert, state, (Action::Inquire, who, note), now);
         if who != BY_ITSELF {

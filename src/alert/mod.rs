@@ -2,6 +2,8 @@
 //! every change of it may be told to somebody. Everything here is pure: what was before, what happened and
 //! the time go in, what is to be stored comes out. `store/` keeps it, `notify/` sends it.
 
+pub(crate) mod answer;
+pub mod attachment;
 mod case;
 pub mod casework;
 pub mod desk;
@@ -14,13 +16,15 @@ pub mod policy;
 pub(crate) mod route;
 mod rows;
 pub(crate) mod state;
+pub mod worth;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::personal::Kinds;
 
-pub use case::{Case, Facts, Outcome, Review};
+pub use answer::Answer;
+pub use case::{Case, Facts, FileFact, Outcome, Review};
 pub use desk::{Cleared, Desk, Filing};
 pub use inquiry::Inquiry;
 pub use labels::Labels;

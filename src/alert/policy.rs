@@ -46,6 +46,8 @@ pub struct Reviews {
     pub dismiss: BySeverity<bool>,
     /// Whether a case is closed.
     pub close: BySeverity<bool>,
+    /// Whether a case is closed only with an outcome.
+    pub outcome: bool,
 }
 
 /// When there are too many notifications.
@@ -68,6 +70,27 @@ pub struct Explain {
     pub column: String,
     /// The workdays that the unit has, unless the officer says otherwise.
     pub deadline: u16,
+    /// What links begin with by which units answer; without it letters have none.
+    pub answer_url: Option<String>,
+    /// For how many days after the last day for the answer a link is good.
+    pub link_days: u16,
+}
+
+/// How much the files of cases may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileLimits {
+    /// Bytes of one file.
+    pub file: u64,
+    /// Bytes of all files of one case.
+    pub case: u64,
+    /// Files of one case.
+    pub files: u32,
+}
+
+impl Default for FileLimits {
+    fn default() -> Self {
+        Self { file: 20 << 20, case: 100 << 20, files: 20 }
+    }
 }
 
 /// What the configuration says about alerts.
@@ -95,6 +118,8 @@ pub struct Policy {
     pub digest: Ticks,
     /// Whom units' explanations are asked from.
     pub explain: Option<Explain>,
+    /// How much the files of cases may take.
+    pub files: FileLimits,
     /// The language of titles.
     pub language: Language,
     /// The local calendar.
@@ -117,6 +142,7 @@ impl Policy {
             storm: Storm { notifications: 30, window: 600_000_000 },
             digest: Ticks::Every(crate::event::period::Length::Days(1)),
             explain: None,
+            files: FileLimits::default(),
             language,
             calendar: Arc::clone(calendar),
         }

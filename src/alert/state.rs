@@ -71,6 +71,16 @@ pub enum Action {
     Merge,
     /// 并入: it goes on with another alert.
     Absorb,
+    /// 答复: the unit answered by the link of its letter.
+    Answer,
+    /// 逾期未答复: the unit did not answer in time.
+    Unanswered,
+    /// 未送达: the letter to the unit was refused for good.
+    Undelivered,
+    /// 收回链接: the unit can no longer answer by the link of its letter.
+    Revoke,
+    /// 附件: an officer added a file.
+    Attach,
 }
 
 /// An enumeration's words, in the store and for people.
@@ -145,6 +155,11 @@ words!(Action,
     Withdraw => "withdraw", "撤回";
     Merge => "merge", "并案";
     Absorb => "absorb", "并入";
+    Answer => "answer", "答复";
+    Unanswered => "unanswered", "逾期未答复";
+    Undelivered => "undelivered", "未送达";
+    Revoke => "revoke", "收回链接";
+    Attach => "attach", "附件";
 );
 pub(super) use words;
 
@@ -180,7 +195,12 @@ impl State {
                 | Action::Propose
                 | Action::Return
                 | Action::Withdraw
-                | Action::Absorb,
+                | Action::Absorb
+                | Action::Answer
+                | Action::Unanswered
+                | Action::Undelivered
+                | Action::Revoke
+                | Action::Attach,
             ) if !state.is_over() => state,
             (state, Action::Merge) if !state.is_over() => Self::Closed,
             (state, action) => return Err(state.refuse(action)),

@@ -32,7 +32,7 @@ fn key_file(config: &Config) -> PathBuf {
     config.audit.key_file.clone().unwrap_or_else(|| config.state_dir.join(KEY))
 }
 
-/// Seals what no seal covers yet.
+/// Seals what no seal covers yet, and moves what is old into files.
 ///
 /// # Errors
 /// If the key, the state or the file outside cannot be read or written.
@@ -49,7 +49,16 @@ pub(crate) fn seal(config: &Config, now: i64) -> anyhow::Result<Option<Seal>> {
         keep(outside, &last)
             .with_context(|| say!("the seal could not be written to {path}", path = outside.display()))?;
     }
+    file(&audit, config.audit.keep_records)?;
     Ok(seal)
+}
+
+/// Moves the oldest records into files until the database has no more than it keeps.
+fn file(audit: &Audit, keep: u32) -> anyhow::Result<()> {
+    while let Some(records) = audit.file(keep)? {
+        tracing::info!(records, "records of the audit log were moved into a file");
+    }
+    Ok(())
 }
 
 /// Reads the key, or makes one where there is none.

@@ -23,7 +23,7 @@ use crate::{
         resend::Current,
     },
     rule::Severity,
-    store::{Done, Outbox, StoreError},
+    store::{Done, Late, Outbox, StoreError},
     telemetry::Metrics,
 };
 
@@ -99,7 +99,7 @@ struct Deliveries {
 impl Loop {
     async fn run(self, mut bundling: Outbox) {
         // What happened before this start was counted by the one before.
-        let mut gauged = Gauged { at: 0, history: bundling.last_history().unwrap_or(0) };
+        let mut gauged = Gauged { history: bundling.last_history().unwrap_or(0), ..Gauged::default() };
         let mut receivers = self.shared.receivers.subscribe();
         loop {
             let current = receivers.borrow_and_update().clone();
@@ -317,10 +317,15 @@ struct Gauged {
     at: i64,
     /// The last line of the history that was counted.
     history: i64,
+    /// When it was last counted what is late.
+    late_at: i64,
 }
 
 /// How often the gauges are made anew, in microseconds.
 const GAUGE: i64 = 5_000_000;
+/// How often it is counted what is late, in microseconds; and how many units and officers are told of.
+const LATE: i64 = 60_000_000;
+const LATE_MAX: usize = 20;
 /// Lines of the history that are counted at a time.
 const HISTORY: usize = 10_000;
 
@@ -337,10 +342,16 @@ impl Gauged {
             return Ok(());
         }
         self.at = now;
-        for Done { seq, action, severity, after, is_over } in outbox.history_after(self.history, HISTORY)? {
+        for Done { seq, action, severity, after, is_over, after_letter } in
+            outbox.history_after(self.history, HISTORY)?
+        {
             self.history = seq;
             #[allow(clippy::cast_precision_loss)]
             let seconds = after.max(0) as f64 / 1e6;
+            if let Some(after) = after_letter {
+                #[allow(clippy::cast_precision_loss)]
+                metrics.alert_answer.with_label_values(&[&severity]).observe(after.max(0) as f64 / 1e6);
+            }
             if action == Action::Acknowledge.word() {
                 metrics.alert_acknowledge.with_label_values(&[&severity]).observe(seconds);
             } else if is_over && action != Action::Comment.word() {
@@ -357,8 +368,23 @@ impl Gauged {
                 metrics.alerts_overdue.with_label_values(&[*severity, stage]).set(late);
             }
         }
+        if now.abs_diff(self.late_at) >= LATE.unsigned_abs() {
+            self.late_at = now;
+            late(outbox, metrics, now)?;
+        }
         waiting(outbox, metrics, now)
     }
+}
+
+/// What is past its last day, and whose it is. Who has none any more has no series.
+fn late(outbox: &Outbox, metrics: &Metrics, now: i64) -> Result<(), StoreError> {
+    metrics.cases_late.reset();
+    for (by, word) in [(Late::Unit, "unit"), (Late::Officer, "officer")] {
+        for (value, late) in outbox.late(by, now, LATE_MAX)? {
+            metrics.cases_late.with_label_values(&[word, &value]).set(late);
+        }
+    }
+    Ok(())
 }
 
 fn waiting(outbox: &Outbox, metrics: &Metrics, now: i64) -> Result<(), StoreError> {

@@ -3,6 +3,7 @@
 mod casework;
 mod context;
 mod list;
+mod register;
 mod remote;
 mod show;
 
@@ -38,6 +39,10 @@ use show::{ShowArgs, show};
 pub(crate) enum AlertsCommand {
     /// Show the newest alerts that are not over
     List(ListArgs),
+    /// 台账: write the cases that a filter finds as an Excel workbook
+    Register(register::RegisterArgs),
+    /// 月报: a month of cases in numbers, as JSON or as an Excel workbook
+    Report(register::ReportArgs),
     /// Show one alert with its history, evidence and notifications
     Show(ShowArgs),
     /// 受理: take alerts on; escalation ends
@@ -66,6 +71,8 @@ pub(crate) enum AlertsCommand {
     Return(ActArgs),
     /// 撤回: take back what you proposed
     Withdraw(ActArgs),
+    /// 收回链接: the unit can no longer answer by the link of its letter
+    Revoke(ActArgs),
     /// 发函: send the letter that asks the unit to explain
     Inquire(InquireArgs),
 }
@@ -119,6 +126,8 @@ pub(crate) fn alerts(command: &AlertsCommand) -> anyhow::Result<ExitCode> {
     match command {
         AlertsCommand::List(args) => list(args),
         AlertsCommand::Show(args) => show(args),
+        AlertsCommand::Register(args) => register::cases(args),
+        AlertsCommand::Report(args) => register::report(args),
         AlertsCommand::Ack(args) => plainly(args, Action::Acknowledge),
         AlertsCommand::Confirm(args) => plainly(args, Action::Confirm),
         AlertsCommand::Dismiss(args) => plainly(args, Action::Dismiss),
@@ -131,6 +140,7 @@ pub(crate) fn alerts(command: &AlertsCommand) -> anyhow::Result<ExitCode> {
         AlertsCommand::Approve(args) => plainly(args, Action::Approve),
         AlertsCommand::Return(args) => plainly(args, Action::Return),
         AlertsCommand::Withdraw(args) => plainly(args, Action::Withdraw),
+        AlertsCommand::Revoke(args) => plainly(args, Action::Revoke),
         AlertsCommand::Comment(args) => plainly(args, Action::Comment),
         AlertsCommand::Inquire(args) => inquire(args),
     }

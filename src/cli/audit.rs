@@ -141,8 +141,11 @@ fn verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn tell(report: &AuditReport, is_held: bool) {
-    let AuditReport { records, head, seals, sealed, keys, problems } = report;
+    let AuditReport { records, head, files, seals, sealed, keys, problems } = report;
     println!("{}", say!("{records} records, the last has the digest {head}", records, head));
+    if *files > 0 {
+        println!("{}", say!("{files} files hold the older ones", files));
+    }
     let keys = keys.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
     match seals {
         0 => println!(

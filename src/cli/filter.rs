@@ -68,7 +68,7 @@ pub(crate) fn states() -> PossibleValuesParser {
 }
 
 impl FilterArgs {
-    /// The filter, and those in `state`.
+    /// The filter, and those in `state`, understood here.
     ///
     /// # Errors
     /// What is wrong with its words was said; the code to end with.
@@ -78,7 +78,13 @@ impl FilterArgs {
         more: CaseFilter,
         config: &Config,
     ) -> Result<Wanted, std::process::ExitCode> {
-        let filter = CaseFilter {
+        let filter = self.filter(state, more);
+        filter.understood(&config.calendar, now()).map_err(|message| wrong_usage(&message))
+    }
+
+    /// The filter as its words say it, which the API understands too.
+    pub(crate) fn filter(&self, state: Option<&str>, more: CaseFilter) -> CaseFilter {
+        CaseFilter {
             state: state.filter(|state| *state != ALL).map(str::to_owned),
             owner: self.owner.clone(),
             severity: self.severity.clone(),
@@ -96,7 +102,6 @@ impl FilterArgs {
             text: self.text.clone(),
             sort: Some(self.sort.clone()),
             ..more
-        };
-        filter.understood(&config.calendar, now()).map_err(|message| wrong_usage(&message))
+        }
     }
 }

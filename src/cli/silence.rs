@@ -181,6 +181,9 @@ fn told(silence: &Silence, json: bool, config: &Config) -> anyhow::Result<ExitCo
 }
 
 fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
+    if let Some(socket) = Socket::of(&args.config.load_or_default()?)? {
+        return remote::list(&socket, args);
+    }
     let config = args.config.permitted(Action::ReadSilences)?;
     let now = now();
     let cases = Cases::open_read_only(&config.state_dir)?;
@@ -189,15 +192,7 @@ fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
     found.sort_by_key(|s| (s.ends_at <= now, s.ends_at));
     let left = more(found.len(), cases.count_silences(now, args.expired)?);
     let views: Vec<_> = found.iter().map(|s| SilenceView::new(s, &config.calendar, now)).collect();
-    let mut table = Table::new([
-        Column::new("silence_id", say!("silence")).right(),
-        Column::new("state", say!("state")),
-        Column::new("ends_in", say!("ends in")).right(),
-        Column::new("ends_at", say!("ends")),
-        Column::new("matchers", say!("matchers")).shrinks(12),
-        Column::new("author", say!("author")).shrinks(6),
-        Column::new("reason", say!("reason")).shrinks(10),
-    ]);
+    let mut table = empty_table();
     for (silence, view) in found.iter().zip(&views) {
         let left = silence.ends_at - now;
         table.row([
@@ -212,6 +207,18 @@ fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
     }
     args.form.print(&table, &views, left.as_slice())?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn empty_table() -> Table {
+    Table::new([
+        Column::new("silence_id", say!("silence")).right(),
+        Column::new("state", say!("state")),
+        Column::new("ends_in", say!("ends in")).right(),
+        Column::new("ends_at", say!("ends")),
+        Column::new("matchers", say!("matchers")).shrinks(12),
+        Column::new("author", say!("author")).shrinks(6),
+        Column::new("reason", say!("reason")).shrinks(10),
+    ])
 }
 
 fn state_zh(state: &str) -> &'static str {

@@ -2,10 +2,10 @@
 //! the kernel who they are, asks the one table, and does what they may.
 
 use anyhow::{Context as _, anyhow};
-use reqwest::{Method, Url};
+use reqwest::{Method, RequestBuilder, Url};
 use serde_json::Value;
 
-use super::{local::has_the_state, runtime};
+use super::{local::has_the_state, runtime, table::plain};
 use crate::{config::Config, say};
 
 /// The socket of a daemon that runs.
@@ -33,19 +33,43 @@ impl Socket {
     /// # Errors
     /// If it cannot be reached, or says what is wrong.
     pub(crate) fn ask(&self, method: Method, path: &[&str], body: Option<&Value>) -> anyhow::Result<Value> {
+        self.send(method, path, &[], |request| match body {
+            Some(body) => request.json(body),
+            None => request,
+        })
+    }
+
+    /// What there is at an address, narrowed by what has a value; persons as a whole if that is asked for.
+    ///
+    /// # Errors
+    /// If the daemon cannot be reached, or says what is wrong.
+    pub(crate) fn read(&self, path: &[&str], query: &Value, unmasked: bool) -> anyhow::Result<Value> {
+        let given = query.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+        let pairs: Vec<(&str, String)> = given.map(|(name, value)| (&**name, plain(value))).collect();
+        self.send(Method::GET, path, &pairs, |request| match unmasked {
+            true => request.header("x-unmasked", "true"),
+            false => request,
+        })
+    }
+
+    fn send(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, String)],
+        with: impl FnOnce(RequestBuilder) -> RequestBuilder,
+    ) -> anyhow::Result<Value> {
         // The name is of no use at a socket; it is one that every daemon answers to.
         let mut url = Url::parse("http://localhost/api/v1")?;
         // An address of http has a path.
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.extend(path);
         }
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
         let asked = async {
-            let request = self.client.request(method, url);
-            let request = match body {
-                Some(body) => request.json(body),
-                None => request,
-            };
-            let answer = request.send().await?;
+            let answer = with(self.client.request(method, url)).send().await?;
             let status = answer.status();
             answer.json::<Value>().await.map(|body| (status, body))
         };

@@ -4,12 +4,15 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{raw::Raw, resolve::Resolver};
+use super::{
+    raw::Raw,
+    resolve::{Resolver, link_base},
+};
 use crate::{
     alert::{
         Matchers, Policy, inquiry,
         mute::{Inhibition, QuietHours, parse_minutes},
-        policy::{BySeverity, Explain, Reviews, ServiceLevel, Storm},
+        policy::{BySeverity, Explain, FileLimits, Reviews, ServiceLevel, Storm},
         route::{ALERT, Route},
     },
     config::office::{Office, Thresholds},
@@ -44,6 +47,8 @@ pub struct AlertSpec {
     pub storm: StormSpec,
     /// How letters ask units to explain (handling `explain`).
     pub explain: Option<ExplainSpec>,
+    /// How much the files of cases may take.
+    pub files: FilesSpec,
     /// When the daemon itself is unwell, and who is told.
     pub watch: WatchSpec,
     /// A dead man's switch that is told that the daemon lives.
@@ -86,6 +91,7 @@ impl Default for AlertSpec {
             digest: String::from("30 8 * * *"),
             storm: StormSpec::default(),
             explain: None,
+            files: FilesSpec::default(),
             watch: WatchSpec::default(),
             heartbeat: None,
         }
@@ -100,11 +106,13 @@ pub struct ReviewSpec {
     pub dismiss: Vec<String>,
     /// The severities whose alerts one officer proposes to close, and another one closes.
     pub close: Vec<String>,
+    /// Whether a case is closed only with an outcome. The console asks for one in any case.
+    pub outcome: bool,
 }
 
 impl Default for ReviewSpec {
     fn default() -> Self {
-        Self { dismiss: vec![String::from("critical")], close: Vec::new() }
+        Self { dismiss: vec![String::from("critical")], close: Vec::new(), outcome: false }
     }
 }
 
@@ -266,6 +274,34 @@ pub struct ExplainSpec {
     pub sender: Option<String>,
     /// What stands under its name, such as who answers questions; several lines if it has them.
     pub signature: Option<String>,
+    /// What links begin with by which units answer without an account, such as `https://answers.example.gov.cn`. Its
+    /// proxy leads `/answer/` here. Without it letters have no link.
+    pub answer_url: Option<String>,
+    /// For how many days after the last day for the answer a link is good, 0 to 90.
+    #[serde(default = "link_days")]
+    pub link_days: u16,
+}
+
+const fn link_days() -> u16 {
+    14
+}
+
+/// How much the files of cases may take.
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct FilesSpec {
+    /// MiB of one file, 1 to 100.
+    pub file_mib: u32,
+    /// MiB of all files of one case, 1 to 1000.
+    pub case_mib: u32,
+    /// Files of one case, 1 to 100.
+    pub files: u32,
+}
+
+impl Default for FilesSpec {
+    fn default() -> Self {
+        Self { file_mib: 20, case_mib: 100, files: 20 }
+    }
 }
 
 const fn deadline() -> u16 {
@@ -324,6 +360,7 @@ pub(super) fn resolve(r: &mut Resolver<'_>, raw: &Raw, calendar: &Arc<Calendar>)
             .value("alerts.digest", digest(&spec.digest).map(Some))
             .unwrap_or(Ticks::Every(crate::event::period::Length::Days(1))),
         explain: spec.explain.as_ref().map(|e| explain(r, e, raw, &sinks)),
+        files: files(r, &spec.files),
         ..Policy::silent(raw.language, calendar)
     };
     for (severity, text) in &spec.escalate_after {
@@ -351,6 +388,7 @@ pub(super) fn resolve(r: &mut Resolver<'_>, raw: &Raw, calendar: &Arc<Calendar>)
     policy.reviews = Reviews {
         dismiss: among("alerts.review.dismiss", &spec.review.dismiss),
         close: among("alerts.review.close", &spec.review.close),
+        outcome: spec.review.outcome,
     };
     policy.service_levels = service_levels(r, &spec.service_levels);
     policy
@@ -432,6 +470,15 @@ fn quiet_hours(r: &mut Resolver<'_>, spec: &QuietSpec, calendar: &Arc<Calendar>)
     Some(QuietHours { name, matchers, minutes, weekdays, calendar: Arc::clone(calendar) })
 }
 
+fn files(r: &mut Resolver<'_>, spec: &FilesSpec) -> FileLimits {
+    let mut within = |key: &str, value: u32, most: u64| r.within(key, u64::from(value), (1, most));
+    FileLimits {
+        file: within("alerts.files.file_mib", spec.file_mib, 100) << 20,
+        case: within("alerts.files.case_mib", spec.case_mib, 1000) << 20,
+        files: u32::try_from(within("alerts.files.files", spec.files, 100)).unwrap_or(1),
+    }
+}
+
 fn explain(r: &mut Resolver<'_>, spec: &ExplainSpec, raw: &Raw, sinks: &[String]) -> Explain {
     if !sinks.contains(&spec.sink) {
         r.problem(no_sink("alerts.explain.sink", &spec.sink));
@@ -444,11 +491,16 @@ fn explain(r: &mut Resolver<'_>, spec: &ExplainSpec, raw: &Raw, sinks: &[String]
     }
     let deadline = inquiry::check_deadline(spec.deadline);
     let deadline = deadline.map_err(|e| r.problem(format!("alerts.explain.deadline: {e}")));
+    let link_days = r.within("alerts.explain.link_days", u64::from(spec.link_days), (0, 90));
+    let answer_url =
+        spec.answer_url.as_deref().map(|url| r.value("alerts.explain.answer_url", link_base(url)));
     Explain {
         sink: spec.sink.clone(),
         list: spec.list.clone(),
         column: spec.column.clone(),
         deadline: deadline.unwrap_or(inquiry::DEADLINE),
+        answer_url,
+        link_days: u16::try_from(link_days).unwrap_or(0),
     }
 }
 

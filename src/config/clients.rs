@@ -9,6 +9,8 @@ use std::{
 use ::http::{Uri, uri::Authority};
 
 use super::{
+    ldap::Directory,
+    oidc::Oidc,
     raw,
     resolve::{Resolver, address, header_name},
 };
@@ -58,6 +60,10 @@ pub struct Clients {
     pub behind_proxy: bool,
     /// Whether browsers speak TLS with us, so that they may keep cookies from plain connections.
     pub secure: bool,
+    /// The provider of identities by which people log in.
+    pub oidc: Option<Oidc>,
+    /// The directory whose passwords people log in by.
+    pub directory: Option<Directory>,
     /// Users that anybody can be by one click: of a demo on this machine, never of a configuration.
     pub offers: Vec<Offer>,
 }
@@ -82,17 +88,21 @@ pub struct OwnTls {
     pub key: PathBuf,
     /// Whose certificates clients may show.
     pub client_ca: Option<PathBuf>,
+    /// Which of them are revoked.
+    pub client_crl: Option<PathBuf>,
 }
 
 impl Clients {
     pub(super) fn resolve(
         resolver: &mut Resolver<'_>,
         http: &raw::Http,
-        external_url: Option<&String>,
+        (external_url, answer_url): (Option<&String>, Option<&String>),
     ) -> Self {
         let site = external_url.and_then(|url| url.parse::<Uri>().ok()?.authority().cloned());
         let is_https = external_url.is_some_and(|url| url.starts_with("https://"));
         let host_of_site = site.as_ref().map(|site| site.host().to_ascii_lowercase());
+        let host_of_answers =
+            answer_url.and_then(|url| Some(url.parse::<Uri>().ok()?.host()?.to_ascii_lowercase()));
         let any_host = http.hosts.iter().any(|name| name == "*");
         let named = http.hosts.iter().filter(|name| *name != "*");
         let named: Vec<_> = named.map(|name| resolver.value("http.hosts", host(name))).collect();
@@ -103,7 +113,7 @@ impl Clients {
             ingest: resolver.told(ingest),
             scrape: resolver.told(scrape),
             socket: http.socket.clone().map(|path| resolver.path(path)),
-            hosts: named.into_iter().chain(host_of_site).collect(),
+            hosts: named.into_iter().chain(host_of_site).chain(host_of_answers).collect(),
             any_host,
             site: site.map(|site| site.as_str().to_ascii_lowercase()),
             connections: resolver.within("http.connections", http.connections, CONNECTIONS),
@@ -129,6 +139,8 @@ impl Clients {
                 || http.user_header.is_some()
                 || !http.proxies.is_empty(),
             secure: http.tls.is_some() || is_https,
+            oidc: resolver.oidc(http, external_url),
+            directory: resolver.ldap(http),
             offers: Vec::new(),
         }
     }
@@ -147,19 +159,25 @@ impl Clients {
 
 /// The files that belong together, or none of them.
 fn own_tls(resolver: &mut Resolver<'_>, http: &raw::Http) -> Option<OwnTls> {
-    let files =
-        [&http.certificate, &http.key, &http.client_ca].map(|path| path.clone().map(|p| resolver.path(p)));
+    let files = [&http.certificate, &http.key, &http.client_ca, &http.client_crl];
+    let files = files.map(|path| path.clone().map(|p| resolver.path(p)));
     match (http.tls, files) {
-        (Some(raw::Tls::Own), [Some(certificate), Some(key), client_ca]) => {
-            Some(OwnTls { certificate, key, client_ca })
+        (Some(raw::Tls::Own), [_, _, None, Some(_)]) => {
+            resolver.problem(say!("http.client_crl needs http.client_ca"));
+            None
+        }
+        (Some(raw::Tls::Own), [Some(certificate), Some(key), client_ca, client_crl]) => {
+            Some(OwnTls { certificate, key, client_ca, client_crl })
         }
         (Some(raw::Tls::Own), _) => {
             resolver.problem(say!("http.tls: own needs http.certificate and http.key"));
             None
         }
-        (_, [None, None, None]) => None,
+        (_, [None, None, None, None]) => None,
         _ => {
-            resolver.problem(say!("http.certificate, http.key and http.client_ca need http.tls: own"));
+            resolver.problem(say!(
+                "http.certificate, http.key, http.client_ca and http.client_crl need http.tls: own"
+            ));
             None
         }
     }

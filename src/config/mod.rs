@@ -5,9 +5,11 @@ pub(crate) mod clients;
 pub(crate) mod decide;
 mod environment;
 pub mod feeds;
+pub(crate) mod ldap;
 pub(crate) mod lists;
 mod machine;
 pub mod office;
+pub(crate) mod oidc;
 pub(crate) mod postgres;
 mod raw;
 mod reference;
@@ -158,7 +160,7 @@ pub struct Config {
     pub watch: alerts::Watch,
 }
 
-/// How the audit log is sealed.
+/// How the audit log is sealed, and how much of it stays in the database.
 #[derive(Debug, Clone, Default)]
 pub struct Sealing {
     /// The file with the key; in the state directory if it is not named.
@@ -167,6 +169,8 @@ pub struct Sealing {
     pub head_file: Option<PathBuf>,
     /// How often.
     pub every: Duration,
+    /// How many records stay in the database at most.
+    pub keep_records: u32,
 }
 
 /// How the values of sources are written, by name.
@@ -199,6 +203,17 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn load(path: &Path) -> Result<Self, Vec<Diagnostic>> {
+        Self::load_with(path, std::env::vars())
+    }
+
+    /// The same with these variables in the place of the environment's.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn load_with(
+        path: &Path,
+        variables: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, Vec<Diagnostic>> {
         let file = path.display().to_string();
         let text = read_text(path).map_err(|(reason, hint)| {
             let other = if path.is_file() {
@@ -210,7 +225,7 @@ impl Config {
             vec![Diagnostic::of_file(&file, message, Some(hint.unwrap_or(other)))]
         })?;
         let base = path.parent().unwrap_or_else(|| Path::new(""));
-        Self::parse(&file, &text, base, std::env::vars())
+        Self::parse(&file, &text, base, variables)
     }
 
     /// The defaults, with the overrides of the environment; paths are taken from the working directory.

@@ -465,8 +465,15 @@ pub struct Http {
     pub key: Option<PathBuf>,
     /// With `tls: own`: the file of an authority (PEM). Who shows a certificate of it is the user that its common name names.
     pub client_ca: Option<PathBuf>,
+    /// With `client_ca`: the file of its list of revoked certificates (CRL, PEM). It is read again at a reload; once it has expired,
+    /// no certificate of a client is taken.
+    pub client_crl: Option<PathBuf>,
     /// IP addresses of proxies whose `user_header` is believed where `auth` is on; those of this machine if none is named.
     pub proxies: Vec<String>,
+    /// A provider of identities (OpenID Connect) by which people log in; it needs `auth` and `external_url`.
+    pub oidc: Option<super::oidc::OidcSpec>,
+    /// A directory (LDAP) whose passwords people log in by; it needs `auth`. Users with a password here are not asked for there.
+    pub ldap: Option<super::ldap::LdapSpec>,
 }
 
 /// Who speaks TLS with clients.
@@ -503,12 +510,15 @@ impl Default for Http {
             certificate: None,
             key: None,
             client_ca: None,
+            client_crl: None,
             proxies: Vec::new(),
+            oidc: None,
+            ldap: None,
         }
     }
 }
 
-/// The audit log: how its end is sealed.
+/// The audit log: how its end is sealed, and how much of it the database keeps.
 #[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Audit {
@@ -519,11 +529,14 @@ pub struct Audit {
     pub head_file: Option<PathBuf>,
     /// How often it is sealed, if there is something new; `1m` to `1d`.
     pub seal_every: String,
+    /// How many records the database keeps at most, from 10 on; it is looked at when the log is sealed. The older half of them
+    /// moves into a Parquet file then, which is never deleted.
+    pub keep_records: u32,
 }
 
 impl Default for Audit {
     fn default() -> Self {
-        Self { key_file: None, head_file: None, seal_every: String::from("1h") }
+        Self { key_file: None, head_file: None, seal_every: String::from("1h"), keep_records: 100_000 }
     }
 }
 

@@ -39,7 +39,7 @@ use crate::{
 };
 
 /// An address that links are made from.
-fn link_base(url: &str) -> Result<String, String> {
+pub(super) fn link_base(url: &str) -> Result<String, String> {
     match url.starts_with("http://") || url.starts_with("https://") {
         true => Ok(url.trim_end_matches('/').to_owned()),
         false => Err(say!("{url} is no address such as https://fiscwatch.example.gov.cn", url = quoted(url))),
@@ -95,6 +95,13 @@ fn sealing(text: &str) -> Result<Duration, String> {
     }
 }
 
+fn kept(records: u32) -> Result<u32, String> {
+    match records < 10 {
+        true => Err(say!("{records} is too few: the database keeps 10 records or more", records)),
+        false => Ok(records),
+    }
+}
+
 fn retention(text: &str) -> Result<Duration, String> {
     let retain = duration(text)?;
     match retain < RETAIN_MIN {
@@ -124,7 +131,9 @@ impl Resolver<'_> {
         let office = Arc::new(alerts::office(&mut self, &raw));
         let readings = self.readings(&raw);
         let currency = self.value("currency", currency(&raw.currency));
-        let clients = clients::Clients::resolve(&mut self, &raw.http, raw.external_url.as_ref());
+        let answer_url = raw.alerts.explain.as_ref().and_then(|explain| explain.answer_url.as_ref());
+        let clients =
+            clients::Clients::resolve(&mut self, &raw.http, (raw.external_url.as_ref(), answer_url));
         let source_names: Vec<_> = raw.sources.iter().map(|source| source.name.clone()).collect();
         let sources = self.sources(raw.sources, &readings);
         let map_places = std::mem::take(&mut self.map_places);
@@ -261,6 +270,7 @@ impl Resolver<'_> {
             key_file: raw.key_file.map(|path| self.path(path)),
             head_file: raw.head_file.map(|path| self.path(path)),
             every: self.value("audit.seal_every", sealing(&raw.seal_every)),
+            keep_records: self.value("audit.keep_records", kept(raw.keep_records)),
         }
     }
 
@@ -488,6 +498,6 @@ impl Resolver<'_> {
                 }
             }
         }
-        Override { mode, params }
+        Override { mode, params, ..Override::default() }
     }
 }

@@ -111,6 +111,13 @@ impl Origins {
         self.rows[row].block as usize
     }
 
+    /// Whether each block has brought one row, in their order.
+    #[must_use]
+    pub(crate) fn are_one_a_block(&self) -> bool {
+        self.rows.len() == self.blocks.len()
+            && self.rows.iter().enumerate().all(|(at, row)| row.block as usize == at)
+    }
+
     /// The source that the values of a block are written as.
     #[must_use]
     pub fn source(&self, block: usize) -> &Arc<str> {

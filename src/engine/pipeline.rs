@@ -4,6 +4,7 @@ mod answers;
 mod asked;
 mod decide;
 mod order;
+mod together;
 mod windows;
 
 use std::{

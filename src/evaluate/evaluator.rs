@@ -175,7 +175,10 @@ impl Evaluator {
         }
         for number in 0..self.rules.windows.len() {
             let types = self.rules.windows[number].types;
-            let selected = prepared.prepare_window(number, mask(&mut masks, types, batch.types));
+            let selected = match types & present {
+                0 => Selected::default(),
+                _ => prepared.prepare_window(number, mask(&mut masks, types, batch.types)),
+            };
             prepared.windows.push(selected);
         }
         prepared

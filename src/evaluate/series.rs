@@ -45,11 +45,18 @@ impl Extra {
 }
 
 /// The running aggregates of the window that ends with the latest event.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Hot {
     /// The first event that is in.
     lo: u32,
     tallies: Vec<Tally>,
+}
+
+/// How to take an event out again that was only tried out.
+#[derive(Debug)]
+pub(crate) struct Tried {
+    place: u32,
+    hot: Option<Hot>,
 }
 
 /// An event on its way into a series.
@@ -102,14 +109,6 @@ pub(crate) fn release(plan: &WindowPlan, row: &[u64], texts: &mut Texts) {
 }
 
 impl Series {
-    /// The same events, without the tallies of them, to try something out on.
-    #[must_use]
-    pub(crate) fn copy(&self) -> Self {
-        let others = self.others();
-        let extra = (!others.is_empty()).then(|| Box::new(Extra { others: others.to_vec(), hot: None }));
-        Self { words: self.words.clone(), extra }
-    }
-
     /// Events that are held.
     #[must_use]
     pub(crate) fn len(&self, plan: &WindowPlan) -> usize {
@@ -185,6 +184,37 @@ impl Series {
             false => self.search(plan, |time| time <= arrival.at()),
         };
         self.place(plan, place, arrival);
+    }
+
+    /// Adds the aggregates of the window that an event would have to `outputs`. It is held until [`Self::undo`], so that the
+    /// next one sees it. Crowded series are neither copied nor added up for it: somebody waits.
+    pub(crate) fn try_out(
+        &mut self,
+        plan: &WindowPlan,
+        arrival: Arrival<'_>,
+        shared: Shared<'_>,
+        outputs: &mut [Output],
+    ) -> Tried {
+        let hot = self.extra.as_ref().and_then(|extra| extra.hot.clone());
+        let place = match self.is_latest(plan, arrival.at()) {
+            true => self.end(plan),
+            false => self.search(plan, |time| time <= arrival.at()),
+        };
+        self.observe(plan, arrival, shared, outputs);
+        Tried { place, hot }
+    }
+
+    /// Takes the event out again that was tried out last. Says whether none is left.
+    pub(crate) fn undo(&mut self, plan: &WindowPlan, Tried { place, hot }: Tried) -> bool {
+        let (at, stride) = (place as usize * plan.layout.stride(), plan.layout.stride());
+        self.words.drain(at..at + stride);
+        if let Some(extra) = &mut self.extra {
+            if !extra.others.is_empty() {
+                extra.others.remove(place as usize);
+            }
+            extra.hot = hot;
+        }
+        self.words.is_empty()
     }
 
     /// Takes in an event and adds the aggregates of its window to `outputs`.

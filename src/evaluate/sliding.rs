@@ -14,7 +14,7 @@ use super::{
     key::KeyHasher,
     scale::Scale,
     select::Compact,
-    series::{Arrival, Series, Shared, hold, release},
+    series::{Arrival, Series, Shared, Tried, hold, release},
 };
 use crate::{diagnostic::at_run_time, ledger::Trial, rule::plan::WindowPlan};
 
@@ -49,11 +49,13 @@ pub struct Measured {
     pub beyond: Vec<usize>,
 }
 
+type Keys = HashMap<u128, Series, BuildHasherDefault<KeyHasher>>;
+
 /// The state of one sliding window.
 #[derive(Debug)]
 pub(crate) struct Sliding {
     plan: Arc<WindowPlan>,
-    keys: HashMap<u128, Series, BuildHasherDefault<KeyHasher>>,
+    keys: Keys,
     /// The texts that events have the numbers of.
     texts: Texts,
     scratch: Vec<Tally>,
@@ -159,26 +161,26 @@ impl Sliding {
         let Self { plan, keys, texts, scratch, floor, .. } = self;
         let mut beyond = Vec::new();
         let mut outputs = outputs(plan, selected);
-        let mut copies: HashMap<u128, Series, BuildHasherDefault<KeyHasher>> = HashMap::default();
+        let mut held: Vec<(u128, Tried)> = Vec::new();
         let mut tried = Vec::with_capacity(selected.packed.words.len());
         let rows = selected.packed.words.chunks_exact(plan.layout.stride());
         for (i, (row, (key, from))) in rows.zip(selected.keys.iter().zip(&selected.from)).enumerate() {
             if trial == Trial::Apart {
-                copies.clear();
+                undo(plan, keys, &mut held);
             }
             let start = tried.len();
             tried.extend_from_slice(row);
             hold(plan, &mut tried[start..], &selected.packed.texts, i, texts);
             let arrival = Arrival { row: &tried[start..], others: selected.packed.others(i), from: *from };
-            let copy = || keys.get(key).map_or_else(Series::default, Series::copy);
             if *from < *floor {
                 beyond.push(i);
             }
             let shared = Shared { scratch, texts };
-            copies.entry(*key).or_insert_with(copy).observe(plan, arrival, shared, &mut outputs);
+            let series = keys.entry(*key).or_default();
+            held.push((*key, series.try_out(plan, arrival, shared, &mut outputs)));
         }
-        // A text is given back when no copy can ask for it any more.
-        drop(copies);
+        undo(plan, keys, &mut held);
+        // A text is given back when no series can ask for it any more.
         let measured = Measured { beyond, ..measured(plan, outputs, selected) };
         tried.chunks_exact(plan.layout.stride()).for_each(|row| release(plan, row, texts));
         measured
@@ -229,6 +231,15 @@ impl Sliding {
         self.limit = (rows + rows / 2).max(self.least);
         if self.keys.len() * 4 < self.keys.capacity() {
             self.keys.shrink_to_fit();
+        }
+    }
+}
+
+/// Takes out again what was tried out, the last first.
+fn undo(plan: &WindowPlan, keys: &mut Keys, held: &mut Vec<(u128, Tried)>) {
+    while let Some((key, tried)) = held.pop() {
+        if keys.get_mut(&key).is_some_and(|series| series.undo(plan, tried)) {
+            keys.remove(&key);
         }
     }
 }

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     daemon::Shared,
     event::time::Calendar,
-    store::{Audit, AuditEntry, AuditFilter, AuditReport, Seal, filter},
+    store::{Audit, AuditEntry, AuditFilter, AuditListing, AuditReport, Seal, filter},
 };
 
 /// Which records to list, the latest first. Several values are parted by commas.
@@ -96,7 +96,7 @@ impl EntryView {
 /// A page of the audit log.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AuditPage {
-    /// The latest first.
+    /// The latest first. A page of a search that went through many files may have few, or none, and a `next`.
     entries: Vec<EntryView>,
     /// Give it as `before` for the next page; null on the last one.
     next: Option<i64>,
@@ -120,9 +120,9 @@ pub(crate) async fn list(
     let wanted = listed.filter(&shared.calendar, limit + 1).map_err(Problem::bad_request)?;
     blocking(move || {
         let audit = Audit::open_read_only(&shared.state_dir)?;
-        let found = audit.list(&wanted)?;
-        let page = Page::new(limit).fill(found.into_iter().map(|e| EntryView::new(e, &shared.calendar)));
-        let next = page.rows.last().filter(|_| page.is_cut).map(|last| last.seq);
+        let AuditListing { entries, goes_on_before } = audit.list(&wanted)?;
+        let page = Page::new(limit).fill(entries.into_iter().map(|e| EntryView::new(e, &shared.calendar)));
+        let next = page.rows.last().filter(|_| page.is_cut).map(|last| last.seq).or(goes_on_before);
         let (records, seal) = (audit.records()?, audit.last_seal()?);
         let sealed = seal.as_ref().map_or(0, |seal| seal.records);
         let sealed_at = seal.map(|Seal { at, .. }| shared.calendar.format(at));
@@ -141,6 +141,8 @@ pub(crate) struct ReportView {
     records: i64,
     /// The digest of the last one.
     head: String,
+    /// How many files hold the older part of it.
+    files: usize,
     /// How many seals there are.
     seals: usize,
     /// How many records the last one covers.
@@ -157,9 +159,18 @@ pub(crate) struct ReportView {
     responses((status = 200, description = "What was found", body = ReportView)))]
 pub(crate) async fn check(State(shared): State<Arc<Shared>>) -> Result<Json<ReportView>, Problem> {
     blocking(move || {
-        let AuditReport { records, head, seals, sealed, keys, problems } =
+        let AuditReport { records, head, files, seals, sealed, keys, problems } =
             Audit::open_read_only(&shared.state_dir)?.verify(None, &[])?;
-        Ok(Json(ReportView { whole: problems.is_empty(), records, head, seals, sealed, keys, problems }))
+        Ok(Json(ReportView {
+            whole: problems.is_empty(),
+            records,
+            head,
+            files,
+            seals,
+            sealed,
+            keys,
+            problems,
+        }))
     })
     .await
 }

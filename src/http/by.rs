@@ -42,6 +42,16 @@ pub(crate) struct Known {
     pub way: Way,
 }
 
+impl Known {
+    /// What tells whoever asks from all others: two programs may have tokens of one name.
+    pub(crate) fn key(&self) -> String {
+        match (&self.way, self.identity.is_program) {
+            (Way::Token(id), true) => format!("token {id}"),
+            _ => self.identity.key(),
+        }
+    }
+}
+
 /// By what somebody is known.
 #[derive(Debug, Clone)]
 pub(crate) enum Way {

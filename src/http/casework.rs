@@ -15,7 +15,7 @@ use super::{
     view::AlertView,
 };
 use crate::{
-    alert::{Action, Outcome, casework::Terms, desk::Order},
+    alert::{Action, Outcome, casework::Terms, desk::Order, worth::Worth},
     daemon::Shared,
     event::money::parse_amount,
     say,
@@ -176,6 +176,59 @@ pub(crate) async fn hand_over(
         let alerts = Cases::open(&shared.state_dir)?.by(actor).hand_over(&shift, &desk, now)?;
         shared.wake_dispatch();
         Ok(Json(HandedOver { alerts }))
+    })
+    .await
+}
+
+/// Why an alert stands where it does when alerts are sorted by `worth`: `worth` is the product of the four.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Worth)]
+pub(crate) struct WorthView {
+    /// The product.
+    worth: i64,
+    /// 8 for critical, 4 for high, 2 for medium, 1 for low.
+    severity: i64,
+    /// 1, or from 10,000 yuan on 2, and one more for each further power of ten, up to 6.
+    amount: i64,
+    /// 1 for one finding, 2 for several, 3 from ten on.
+    repeated: i64,
+    /// (confirmed + 1) / (confirmed + dismissed + 2) of the rule's alerts, in thousandths.
+    precision: i64,
+    /// The rule's alerts that officers confirmed.
+    confirmed: u64,
+    /// Those that they dismissed.
+    dismissed: u64,
+}
+
+/// Why an alert stands where it does when alerts are sorted by what they are worth
+#[utoipa::path(get, path = "/api/v1/alerts/{id}/worth", operation_id = "alert_worth", tag = "alerts",
+    params(("id" = String, Path, description = "The alert's id")),
+    responses(
+        (status = 200, description = "The numbers", body = WorthView),
+        (status = 404, description = "There is no such alert", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn worth(
+    State(shared): State<Arc<Shared>>,
+    by: By,
+    Id(id): Id<String>,
+) -> Result<Json<WorthView>, Problem> {
+    let limits = by.limits();
+    blocking(move || {
+        let cases = Cases::open_read_only(&shared.state_dir)?.within(&limits);
+        let (alert, ..) = cases.show(&id, 0)?;
+        let said = cases.verdicts()?.get(&alert.rule_id).copied().unwrap_or_default();
+        let verdicts = (said.confirmed, said.dismissed);
+        let worth = Worth::of(&alert.severity, alert.case.amount, alert.findings, verdicts);
+        let Worth { severity, amount, repeated, precision } = worth;
+        let (confirmed, dismissed) = verdicts;
+        Ok(Json(WorthView {
+            worth: worth.total(),
+            severity,
+            amount,
+            repeated,
+            precision,
+            confirmed,
+            dismissed,
+        }))
     })
     .await
 }

@@ -55,6 +55,7 @@ const AT_ROOT: &[File] = &[
 const ASSETS: &[File] = &[
     file!("app.css", "text/css; charset=utf-8", packed),
     file!("app.js", "text/javascript; charset=utf-8", packed),
+    file!("curves.js", "text/javascript; charset=utf-8", packed),
     file!("icon.svg", "image/svg+xml"),
 ];
 
@@ -63,7 +64,6 @@ pub const SCREENS: &[&str] = &[
     "/",
     "/alerts",
     "/alerts/{id}",
-    "/answer/{id}",
     "/ask",
     "/audit",
     "/budget",
@@ -71,6 +71,7 @@ pub const SCREENS: &[&str] = &[
     "/decisions",
     "/decisions/{id}",
     "/notifications",
+    "/payees",
     "/payees/{id}",
     "/payments",
     "/payments/{id}",
@@ -78,6 +79,7 @@ pub const SCREENS: &[&str] = &[
     "/reports",
     "/results",
     "/routes",
+    "/rule-sets",
     "/rules",
     "/rules/{id}",
     "/rules/{id}/lab",

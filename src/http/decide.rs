@@ -279,27 +279,35 @@ async fn decided(
     (mut applications, overriding): (Applications, Option<i64>),
     lags: (Arc<[crate::decision::Lag]>, bool),
 ) -> Result<Vec<Decision>, Problem> {
-    if let Some(decisions) = stored(shared, &applications).await? {
-        return Ok(decisions);
-    }
     if let Some(id) = overriding {
+        // It may be used up by the very application that is asked for again.
+        if let Some(decisions) = stored(shared, &applications).await? {
+            return Ok(decisions);
+        }
         applications.overriding = Some(overrides::find(shared, id).await?);
     }
-    match shared.decide(applications.clone(), lags).await {
-        Ok(decisions) => Ok(decisions),
-        Err(Unanswered::Unreadable(why)) => {
-            Err(Problem::unprocessable(say!("nothing is decided: {why}", why)))
-        }
-        Err(Unanswered::NotOverridden(why)) => {
+    let refused = match shared.decide(applications.clone(), lags).await {
+        Ok(decisions) => return Ok(decisions),
+        Err(refused) => refused,
+    };
+    // The engine knows what was decided, the store knows how: whoever asks for the first time need not wait for it.
+    if refused != Unanswered::Stopping
+        && let Some(decisions) = stored(shared, &applications).await?
+    {
+        return Ok(decisions);
+    }
+    match refused {
+        Unanswered::Unreadable(why) => Err(Problem::unprocessable(say!("nothing is decided: {why}", why))),
+        Unanswered::NotOverridden(why) => {
             shared.metrics.overrides.with_label_values(&["refused"]).inc();
             Err(Problem::new(StatusCode::CONFLICT, say!("nothing is decided: {why}", why)))
         }
-        Err(Unanswered::Stopping) => Err(Problem::new(
+        Unanswered::Stopping => Err(Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
             say!("the daemon is stopping; ask again later with the same event_id"),
         )
         .again_after(10)),
-        Err(Unanswered::Known(id)) => {
+        Unanswered::Known(id) => {
             // Somebody else may have asked the same a moment ago: what came before is stored when this returns.
             wait_for_commits(shared).await?;
             stored(shared, &applications).await?.ok_or_else(|| known(&id))

@@ -11,19 +11,27 @@ use tokio::sync::Semaphore;
 
 use super::{
     Problem,
+    arrival::{Arrival, arrive},
+    ldap,
     refused::{Cause, Refusals},
     request::blocking,
 };
 use crate::{
     access::{Actor, NewToken, Password, SecondFactor, Session, Throttle, Wait},
+    config::ldap::Directory,
     daemon::Shared,
     say,
-    store::{Accounts, Credential, Deed},
+    store::{Accounts, Credential, Deed, External},
 };
 
 /// Passwords that are compared at a time, and those that wait for it or are compared.
 const AT_A_TIME: usize = 2;
 const WAITING: usize = 32;
+/// Passwords that a directory is asked for at a time.
+const ASKED_AT_A_TIME: usize = 8;
+
+/// By what somebody is known whose password a directory takes.
+const LDAP: &str = "ldap";
 
 /// Who tries passwords.
 #[derive(Debug)]
@@ -31,6 +39,7 @@ pub struct Logins {
     throttle: Mutex<Throttle>,
     waiting: Semaphore,
     comparing: Semaphore,
+    asking: Semaphore,
     refusals: Arc<Refusals>,
 }
 
@@ -65,6 +74,7 @@ impl Logins {
             throttle: Mutex::default(),
             waiting: Semaphore::new(WAITING),
             comparing: Semaphore::new(AT_A_TIME),
+            asking: Semaphore::new(ASKED_AT_A_TIME),
             refusals: Arc::clone(refusals),
         }
     }
@@ -74,11 +84,65 @@ impl Logins {
     /// # Errors
     /// If the password is wrong, or there were too many wrong ones.
     pub async fn log_in(&self, shared: &Arc<Shared>, claim: Claim) -> Result<(NewToken, Session), Problem> {
+        if let Some(directory) = shared.clients.directory.clone()
+            && is_of_directory(shared, claim.user.clone()).await?
+        {
+            return self.by_directory(shared, claim, &directory).await;
+        }
         self.compared(shared, claim, |shared, claim, credential| {
             let mut accounts = Accounts::open(&shared.state_dir)?;
             Ok(accounts.begin_session((&claim.user, credential), &claim.place(), shared.clock.now())?)
         })
         .await
+    }
+
+    /// Begins a session of somebody whose password the directory takes. Who was wrong too often is not asked for.
+    async fn by_directory(
+        &self,
+        shared: &Arc<Shared>,
+        claim: Claim,
+        directory: &Directory,
+    ) -> Result<(NewToken, Session), Problem> {
+        // A directory does not tell large letters from small ones.
+        let (user, peer) = (claim.user.to_lowercase(), claim.peer);
+        let held = self.throttle().attempt(&user, peer, shared.clock.now());
+        if let Err(wait) = held {
+            return Err(self.refuse(shared, claim, wait).await);
+        }
+        let asked = async {
+            let _waiting = self.waiting.try_acquire().map_err(|_| busy())?;
+            let _asking = self.asking.acquire().await.map_err(|_| busy())?;
+            let asked = ldap::ask(directory, &claim.user, claim.password.reveal()).await;
+            asked.map_err(|why| {
+                tracing::error!("the directory cannot be asked: {why}");
+                let detail = say!("the directory cannot be asked; the log of fiscwatch says why");
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).again_after(5)
+            })
+        };
+        let person = match asked.await {
+            Ok(person) => person,
+            Err(problem) => {
+                self.throttle().undo(&user, peer);
+                return Err(problem);
+            }
+        };
+        let counted = |result| shared.metrics.logins.with_label_values(&[result]).inc();
+        let Some(ldap::Person { subject, name, groups }) = person else {
+            counted("wrong");
+            let shared = Arc::clone(shared);
+            blocking(move || record(&shared, &claim, "wrong")).await?;
+            return Err(wrong());
+        };
+        self.throttle().succeeded(&user, peer);
+        counted("right");
+        let arrival = Arrival {
+            who: External { provider: LDAP, issuer: directory.spec.url.clone(), subject },
+            name,
+            roles: directory.groups.roles(groups.iter().map(String::as_str)),
+            place: claim.place(),
+        };
+        let begun = arrive(shared, arrival).await?;
+        begun.map_err(|why| Problem::new(StatusCode::FORBIDDEN, why))
     }
 
     /// Gives the user another password, which ends all their sessions, and begins a new one.
@@ -194,6 +258,16 @@ impl Logins {
     fn throttle(&self) -> MutexGuard<'_, Throttle> {
         self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether the directory is asked for this name: nobody has it here, or somebody whom the directory knows.
+async fn is_of_directory(shared: &Arc<Shared>, user: String) -> Result<bool, Problem> {
+    let shared = Arc::clone(shared);
+    blocking(move || {
+        let accounts = Accounts::open_read_only(&shared.state_dir)?;
+        Ok(accounts.user(&user)?.is_none() || accounts.comes_by(&user)?.as_deref() == Some(LDAP))
+    })
+    .await
 }
 
 /// What came of comparing.

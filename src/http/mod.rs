@@ -2,8 +2,12 @@
 
 mod alert_lists;
 mod alerts;
+mod answer;
+mod answer_words;
 mod answers;
 mod api;
+mod arrival;
+mod attachments;
 mod audit;
 mod backtests;
 mod bulk;
@@ -24,6 +28,7 @@ mod groups;
 mod guard;
 mod indicators;
 mod journal;
+mod ldap;
 mod ledger;
 pub(crate) mod lens;
 mod line_filter;
@@ -31,15 +36,20 @@ mod line_history;
 mod local;
 mod logins;
 mod notifications;
+mod oidc;
 mod openapi;
 mod outlook;
 mod overrides;
 mod pace;
 mod page;
+mod payees;
 mod problem;
 mod quarantine;
 mod refused;
+pub(crate) mod register;
 mod rejection;
+mod replay;
+pub(crate) mod reports;
 mod request;
 mod routes;
 mod rule;
@@ -53,8 +63,10 @@ pub(crate) mod tls;
 mod tokens;
 mod totals;
 mod totp;
+mod trial;
 mod users;
 pub(crate) mod view;
+mod workbooks;
 
 use std::{path::Path, sync::Arc};
 
@@ -98,6 +110,7 @@ use door::Door;
 use entrance::{Doors, Entrance, entrance};
 use guard::{Guard, guard};
 use logins::Logins;
+use oidc::SingleSignOn;
 use refused::Refusals;
 use sign_in::{SignIn, sign_in};
 use stream::Streams;
@@ -109,6 +122,7 @@ struct Served {
     shared: Arc<Shared>,
     refusals: Arc<Refusals>,
     logins: Arc<Logins>,
+    single: Arc<SingleSignOn>,
     scrapes: Scrapes,
     streams: Streams,
 }
@@ -137,6 +151,12 @@ impl axum::extract::FromRef<Served> for Arc<Refusals> {
 impl axum::extract::FromRef<Served> for Arc<Logins> {
     fn from_ref(served: &Served) -> Self {
         Arc::clone(&served.logins)
+    }
+}
+
+impl axum::extract::FromRef<Served> for Arc<SingleSignOn> {
+    fn from_ref(served: &Served) -> Self {
+        Arc::clone(&served.single)
     }
 }
 
@@ -180,6 +200,7 @@ pub async fn serve(ports: Ports, shared: Arc<Shared>, tls: Option<Arc<Tls>>, sto
         SignIn::new(&shared.clients, &shared.state_dir, Arc::clone(&shared.clock), (&door.refusals, true));
     let served = Served {
         logins: Arc::new(Logins::new(&door.refusals)),
+        single: Arc::new(SingleSignOn::new(&shared.clients)),
         refusals: Arc::clone(&door.refusals),
         scrapes: Scrapes::default(),
         streams: Streams::new(shared.clients.connections, stop.clone()),
@@ -191,6 +212,7 @@ pub async fn serve(ports: Ports, shared: Arc<Shared>, tls: Option<Arc<Tls>>, sto
         .route("/-/ready", get(ready))
         .route("/-/reload", post(reload))
         .merge(console::routes())
+        .merge(answer::routes())
         .merge(api.layer(from_fn_with_state(room, answers)))
         .fallback(console::nothing)
         .method_not_allowed_fallback(|| async {
@@ -364,20 +386,27 @@ async fn reload(
         tokio::task::spawn_blocking(move || crate::daemon::reload(&shared, asked.force, by.unnamed())).await;
     match reloaded {
         Ok(Ok(rules)) => Ok(say!("{rules} rules are in force", rules) + "\n"),
-        Ok(Err(NotReloaded::Later(wait))) => {
+        Ok(Err(why)) => Err(not_reloaded(why)),
+        Err(e) => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()).into_response()),
+    }
+}
+
+/// Why the old rules stay.
+fn not_reloaded(why: NotReloaded) -> Response {
+    match why {
+        NotReloaded::Later(wait) => {
             let seconds = wait.as_secs() + 1;
             let detail = say!(
                 "there is a reload under way, or there were too many within a minute; try again in {seconds} s",
                 seconds
             );
             let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, detail);
-            Err(([(header::RETRY_AFTER, seconds.to_string())], problem).into_response())
+            ([(header::RETRY_AFTER, seconds.to_string())], problem).into_response()
         }
-        Ok(Err(NotReloaded::Wrong(problems))) => {
+        NotReloaded::Wrong(problems) => {
             let text: Vec<_> = problems.iter().map(ToString::to_string).collect();
             let detail = say!("the old rules stay in force: {problems}", problems = text.join("\n"));
-            Err(Problem::unprocessable(detail).into_response())
+            Problem::unprocessable(detail).into_response()
         }
-        Err(e) => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()).into_response()),
     }
 }

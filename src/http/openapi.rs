@@ -9,10 +9,10 @@ use utoipa::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    Problem, Served, alert_lists, alerts, api, audit, backtests, bulk, casework, completeness, decide,
-    events, explain, finding_times, groups, indicators, journal, ledger, line_history, notifications,
-    outlook, overrides, problem, quarantine, rule, rule_sets, session, silences, stream, tokens, totals,
-    totp, users,
+    Problem, Served, alert_lists, alerts, api, attachments, audit, backtests, bulk, casework, completeness,
+    decide, events, explain, finding_times, groups, indicators, journal, ledger, line_history, notifications,
+    oidc, outlook, overrides, payees, problem, quarantine, register, replay, reports, rule, rule_sets,
+    session, silences, stream, tokens, totals, totp, trial, users,
 };
 
 /// The longest body of what officers send, in bytes.
@@ -43,17 +43,26 @@ pub(crate) fn api() -> (Router<Served>, utoipa::openapi::OpenApi) {
         .routes(routes!(alert_lists::list))
         .routes(routes!(alert_lists::counts))
         .routes(routes!(bulk::transitions))
+        .routes(routes!(register::show))
+        .routes(routes!(reports::month))
+        .routes(routes!(reports::month_workbook))
+        .routes(routes!(reports::service))
         .routes(routes!(alerts::show))
         .routes(routes!(alerts::transition))
         .routes(routes!(alerts::inquire))
         .routes(routes!(casework::hand_over))
         .routes(routes!(casework::related))
         .routes(routes!(casework::review))
+        .routes(routes!(casework::worth))
+        .routes(routes!(attachments::list, attachments::add))
+        .routes(routes!(attachments::show))
         .routes(routes!(silences::list, silences::add))
         .routes(routes!(silences::preview))
         .routes(routes!(silences::show, silences::expire))
         .routes(routes!(notifications::list))
         .routes(routes!(notifications::retry))
+        .routes(routes!(trial::tree))
+        .routes(routes!(trial::trial))
         .routes(routes!(api::findings))
         .routes(routes!(finding_times::times))
         .routes(routes!(api::rules))
@@ -64,16 +73,22 @@ pub(crate) fn api() -> (Router<Served>, utoipa::openapi::OpenApi) {
         .routes(routes!(totals::totals))
         .routes(routes!(groups::groups))
         .routes(routes!(journal::show))
+        .routes(routes!(payees::list))
+        .routes(routes!(payees::show))
         .routes(routes!(explain::explain))
         .routes(routes!(rule::show))
         .routes(routes!(backtests::list, backtests::begin))
         .routes(routes!(backtests::show, backtests::stop))
         .routes(routes!(quarantine::list))
+        .routes(routes!(replay::show))
+        .routes(routes!(replay::replay))
         .routes(routes!(completeness::completeness))
         .routes(routes!(indicators::indicators))
         .routes(routes!(indicators::indicator))
         .routes(routes!(api::status))
         .routes(routes!(session::show, session::log_in, session::log_out))
+        .routes(routes!(oidc::begin))
+        .routes(routes!(oidc::end))
         .routes(routes!(session::change_password))
         .routes(routes!(totp::offer))
         .routes(routes!(totp::confirm))
@@ -82,6 +97,7 @@ pub(crate) fn api() -> (Router<Served>, utoipa::openapi::OpenApi) {
         .routes(routes!(users::change))
         .routes(routes!(rule_sets::list, rule_sets::propose))
         .routes(routes!(rule_sets::approve, rule_sets::withdraw))
+        .routes(routes!(rule_sets::force))
         .routes(routes!(tokens::list, tokens::add))
         .routes(routes!(tokens::revoke))
         .routes(routes!(session::list))

@@ -1,7 +1,7 @@
 //! What each route asks for. A route that is not here is nobody's: a test compares the table with what is served. The
 //! console's files are everybody's, and stand in `console.rs`.
 
-use super::console::is_console;
+use super::{console::is_console, oidc};
 use crate::access::Action;
 
 /// A route: its method, its path as the router has it, and what it asks for; `None` for what everybody may: supervisors ask
@@ -14,14 +14,22 @@ pub const ROUTES: &[Route] = &[
     ("GET", "/-/ready", None),
     ("POST", "/-/reload", Some(Action::ReloadRules)),
     ("GET", "/metrics", Some(Action::ReadMetrics)),
+    ("GET", "/answer.css", None),
+    ("GET", "/answer/{token}", None),
+    ("POST", "/answer/{token}", None),
     ("GET", "/api/v1/alerts", Some(Action::ReadAlerts)),
     ("GET", "/api/v1/alerts/counts", Some(Action::ReadAlerts)),
     ("POST", "/api/v1/alerts/hand-over", Some(Action::WorkAlerts)),
+    ("GET", "/api/v1/alerts/register.xlsx", Some(Action::ExportAlerts)),
     ("POST", "/api/v1/alerts/transitions", Some(Action::WorkAlerts)),
     ("GET", "/api/v1/alerts/{id}", Some(Action::ReadAlerts)),
+    ("GET", "/api/v1/alerts/{id}/attachments", Some(Action::ReadAlerts)),
+    ("POST", "/api/v1/alerts/{id}/attachments", Some(Action::WorkAlerts)),
+    ("GET", "/api/v1/alerts/{id}/attachments/{attachment}", Some(Action::ReadFiles)),
     ("POST", "/api/v1/alerts/{id}/inquire", Some(Action::WorkAlerts)),
     ("GET", "/api/v1/alerts/{id}/related", Some(Action::ReadAlerts)),
     ("POST", "/api/v1/alerts/{id}/review", Some(Action::ReviewAlerts)),
+    ("GET", "/api/v1/alerts/{id}/worth", Some(Action::ReadAlerts)),
     ("POST", "/api/v1/alerts/{id}/transitions", Some(Action::WorkAlerts)),
     ("GET", "/api/v1/audit", Some(Action::ReadAudit)),
     ("GET", "/api/v1/audit/check", Some(Action::ReadAudit)),
@@ -57,16 +65,28 @@ pub const ROUTES: &[Route] = &[
     ("DELETE", "/api/v1/overrides/{id}", Some(Action::GrantOverrides)),
     ("GET", "/api/v1/overrides/{id}", Some(Action::ReadDecisions)),
     ("POST", "/api/v1/overrides/{id}/confirm", Some(Action::GrantOverrides)),
+    ("GET", "/api/v1/payees", Some(Action::ReadEvents)),
+    ("GET", "/api/v1/payees/{id}", Some(Action::ReadEvents)),
     ("GET", "/api/v1/quarantine", Some(Action::ReadQuarantine)),
+    ("POST", "/api/v1/quarantine/replay", Some(Action::ReplayQuarantine)),
+    ("GET", "/api/v1/quarantine/{seq}", Some(Action::ReadQuarantine)),
+    ("GET", "/api/v1/routes", Some(Action::ReadNotifications)),
+    ("POST", "/api/v1/routes/trial", Some(Action::ReadNotifications)),
+    ("GET", "/api/v1/reports/month", Some(Action::ReadAlerts)),
+    ("GET", "/api/v1/reports/month.xlsx", Some(Action::ExportAlerts)),
+    ("GET", "/api/v1/reports/service", Some(Action::ReadAlerts)),
     ("GET", "/api/v1/rule-sets", Some(Action::ReadRules)),
     ("POST", "/api/v1/rule-sets", Some(Action::ProposeRules)),
     ("DELETE", "/api/v1/rule-sets/{id}/approval", Some(Action::ApproveRules)),
     ("POST", "/api/v1/rule-sets/{id}/approval", Some(Action::ApproveRules)),
+    ("POST", "/api/v1/rule-sets/{id}/force", Some(Action::ReloadRules)),
     ("GET", "/api/v1/rules", Some(Action::ReadRules)),
     ("GET", "/api/v1/rules/{id}", Some(Action::ReadRules)),
     ("DELETE", "/api/v1/session", None),
     ("GET", "/api/v1/session", None),
     ("POST", "/api/v1/session", None),
+    ("GET", "/api/v1/session/oidc", None),
+    ("GET", "/api/v1/session/oidc/callback", None),
     ("POST", "/api/v1/session/password", None),
     ("POST", "/api/v1/session/totp", None),
     ("POST", "/api/v1/session/totp/confirm", None),
@@ -93,17 +113,25 @@ pub const ROUTES: &[Route] = &[
 pub const WITHIN_LIMITS: &[(&str, &str)] = &[
     ("GET", "/api/v1/alerts"),
     ("GET", "/api/v1/alerts/counts"),
+    ("GET", "/api/v1/alerts/register.xlsx"),
     ("GET", "/api/v1/alerts/{id}"),
+    ("GET", "/api/v1/alerts/{id}/attachments"),
+    ("POST", "/api/v1/alerts/{id}/attachments"),
+    ("GET", "/api/v1/alerts/{id}/attachments/{attachment}"),
     ("POST", "/api/v1/alerts/{id}/inquire"),
     ("GET", "/api/v1/alerts/{id}/related"),
     ("POST", "/api/v1/alerts/{id}/review"),
     ("POST", "/api/v1/alerts/{id}/transitions"),
+    ("GET", "/api/v1/alerts/{id}/worth"),
     ("GET", "/api/v1/budget-lines"),
     ("GET", "/api/v1/budget-lines/{id}"),
     ("GET", "/api/v1/findings"),
     ("GET", "/api/v1/indicators"),
     ("GET", "/api/v1/indicators/{id}"),
     ("GET", "/api/v1/openapi.json"),
+    ("GET", "/api/v1/reports/month"),
+    ("GET", "/api/v1/reports/month.xlsx"),
+    ("GET", "/api/v1/reports/service"),
 ];
 
 /// Whether a route keeps to the limits of roles.
@@ -147,6 +175,8 @@ pub(crate) fn need(method: &str, path: Option<&str>) -> Need {
     of_path.find(|(known, ..)| *known == method).map_or(Need::Anybody, |(.., action)| match action {
         Some(action) => Need::Act(*action),
         None if path == OWN => Need::Own,
+        // Who logs in there is nobody yet.
+        None if path.starts_with(oidc::BEGIN) => Need::Nothing,
         None if path.starts_with(OWN) => Need::Anybody,
         None => Need::Nothing,
     })

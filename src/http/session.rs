@@ -16,6 +16,7 @@ use super::{
     by::{By, Known, Way, by_session},
     cookie,
     logins::{Claim, Logins},
+    oidc::SingleSignOn,
     request::{Body, Id, blocking},
 };
 use crate::{
@@ -47,7 +48,7 @@ pub(crate) struct OwnSession {
     /// What every request that changes something sends as `X-CSRF-Token`; of a session only.
     csrf: Option<String>,
     /// How they stand with a second factor: `on`, `off`, or `missing`: then it is set up before anything else. Of a session
-    /// only.
+    /// only, and of nobody who logs in elsewhere.
     second_factor: Option<&'static str>,
     /// When the session ends if no request comes. One with the header `X-Background` does not count: it is for what a page
     /// asks by itself.
@@ -56,6 +57,8 @@ pub(crate) struct OwnSession {
     /// When it ends whatever comes.
     #[schema(format = DateTime)]
     until: Option<String>,
+    /// What the button says by which one logs in elsewhere (`GET /api/v1/session/oidc`); null where there is no provider.
+    single_sign_on: Option<String>,
     /// Of a demo on this machine: users that anybody may log in as. Elsewhere there are none.
     offers: Vec<OfferView>,
 }
@@ -94,9 +97,14 @@ impl OwnSession {
             regions: limits.regions,
             actions: Action::ALL.iter().filter(|action| may(action)).map(|action| action.word()).collect(),
             csrf: known.and_then(|known| known.way.csrf()).map(str::to_owned),
-            second_factor: session.map(|(_, factor)| stands(factor)),
+            second_factor: session
+                .filter(|(_, factor)| !factor.is_elsewhere())
+                .map(|(_, factor)| stands(factor)),
             idle_until: session.map(|(session, _)| time(session.idle_until())),
             until: session.map(|(session, _)| time(session.until())),
+            single_sign_on: shared.clients.oidc.as_ref().map(|oidc| {
+                oidc.label.clone().unwrap_or_else(|| say!("Log in with the account of your organisation"))
+            }),
             offers: shared
                 .clients
                 .offers
@@ -186,14 +194,35 @@ pub(crate) async fn change_password(
     answer(logins.change(&shared, claim, change.new).await?, &shared).await
 }
 
+/// Where whoever logged in elsewhere logs out there too.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LoggedOut {
+    /// Send the browser there.
+    log_out_at: String,
+}
+
 /// Logs out: the session ends
 #[utoipa::path(delete, path = "/api/v1/session", operation_id = "log_out", tag = "sessions",
-    responses((status = 204, description = "Nobody is logged in any more")))]
-pub(crate) async fn log_out(State(shared): State<Arc<Shared>>, by: By) -> Result<Response, Problem> {
-    if let Some(Known { way: Way::Session { session, .. }, .. }) = &by.known {
+    responses(
+        (status = 200, description = "Nobody is logged in any more here, but at the provider of identities", body = LoggedOut),
+        (status = 204, description = "Nobody is logged in any more")))]
+pub(crate) async fn log_out(
+    State(shared): State<Arc<Shared>>,
+    State(single): State<Arc<SingleSignOn>>,
+    by: By,
+) -> Result<Response, Problem> {
+    let mut elsewhere = None;
+    if let Some(Known { way: Way::Session { session, factor, .. }, .. }) = &by.known {
         end(&shared, session.id.clone(), &by).await?;
+        if factor.is_elsewhere() {
+            elsewhere = single.log_out_at();
+        }
     }
-    Ok(with_cookie(StatusCode::NO_CONTENT.into_response(), cookie::forget(&shared.clients)))
+    let answer = match elsewhere {
+        Some(log_out_at) => Json(LoggedOut { log_out_at }).into_response(),
+        None => StatusCode::NO_CONTENT.into_response(),
+    };
+    Ok(with_cookie(answer, cookie::forget(&shared.clients)))
 }
 
 /// A session of somebody.

@@ -179,7 +179,7 @@ impl SignIn {
         let identity = &known.identity;
         let actor = || Actor { who: identity.name.clone(), place: place.clone() };
         if self.clients.auth
-            && let Err(seconds) = self.identities.ask(&identity.key(), self.pace())
+            && let Err(seconds) = self.identities.ask(&known.key(), self.pace())
         {
             self.note_refusal(actor(), what, "rate");
             return Err(self.too_often(seconds));

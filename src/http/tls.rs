@@ -14,8 +14,8 @@ use openssl::{
     error::ErrorStack,
     nid::Nid,
     pkey::PKey,
-    ssl::{self, Ssl, SslAcceptor, SslAcceptorBuilder, SslMethod, SslVerifyMode},
-    x509::{X509, X509Name, X509Ref},
+    ssl::{self, Ssl, SslAcceptor, SslAcceptorBuilder, SslFiletype, SslMethod, SslVerifyMode},
+    x509::{X509, X509Name, X509Ref, store::X509Lookup, verify::X509VerifyFlags},
 };
 use tokio::net::TcpStream;
 use tokio_openssl::SslStream;
@@ -127,6 +127,14 @@ fn read(files: &OwnTls) -> Result<(SslAcceptor, (i32, i64)), String> {
         trust(&mut builder, ca)
             .map_err(|e| wrong("http.client_ca", ca, &e, || say!("there is no certificate (PEM) in it")))?;
     }
+    if let Some(list) = &files.client_crl {
+        contents("http.client_crl", list)?;
+        revoke(&mut builder, list).map_err(|e| {
+            wrong("http.client_crl", list, &e, || {
+                say!("there is no list of revoked certificates (PEM) in it")
+            })
+        })?;
+    }
     let ends = ends(&certificate).map_err(|e| e.to_string())?;
     Ok((builder.build(), ends))
 }
@@ -138,6 +146,13 @@ fn trust(builder: &mut SslAcceptorBuilder, ca: &Path) -> Result<(), ErrorStack> 
     builder.set_session_id_context(b"fiscwatch")?;
     builder.set_verify(SslVerifyMode::PEER);
     Ok(())
+}
+
+/// Refuses clients whose certificates are in a list of the authority; all of them once the list has expired.
+fn revoke(builder: &mut SslAcceptorBuilder, list: &Path) -> Result<(), ErrorStack> {
+    let store = builder.cert_store_mut();
+    store.add_lookup(X509Lookup::file())?.load_crl_file(list, SslFiletype::PEM)?;
+    store.set_flags(X509VerifyFlags::CRL_CHECK)
 }
 
 fn contents(key: &str, path: &Path) -> Result<Vec<u8>, String> {

@@ -116,7 +116,7 @@ pub struct ReviewView {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Inquiry)]
 pub struct InquiryView {
-    /// How far it has come: `draft` waits for an officer, `withdrawn` was never sent.
+    /// How far it has come: `draft` waits for an officer, `answered` has an answer by its link, `withdrawn` was never sent.
     pub stage: Stage,
     /// When it came there.
     #[schema(format = DateTime)]
@@ -128,6 +128,13 @@ pub struct InquiryView {
     pub due: Option<String>,
     /// What the officer added.
     pub note: Option<String>,
+    /// Whether the unit can answer by a link without an account.
+    pub linked: bool,
+    /// When the unit answered last by that link.
+    #[schema(format = DateTime)]
+    pub answered_at: Option<String>,
+    /// Why no mail server takes the letter.
+    pub undelivered: Option<String>,
 }
 
 fn yuan(cents: i64) -> String {
@@ -171,6 +178,9 @@ impl AlertView {
                 by: letter.by.clone(),
                 due: letter.due.clone(),
                 note: letter.note.clone(),
+                linked: letter.linked,
+                answered_at: letter.answered_at.map(time),
+                undelivered: letter.undelivered.clone(),
             }),
             previous: a.previous.clone(),
             amount: a.case.amount.map(yuan),

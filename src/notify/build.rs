@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    Limits, Sink, Sinks, alertmanager::Alertmanager, email::Email, kafka::Kafka, log::Log,
+    Limits, Sink, Sinks, alertmanager::Alertmanager, email::Email, kafka::Kafka, letter::Links, log::Log,
     template::Templates, webhook::Webhook,
 };
 use crate::{
@@ -32,6 +32,8 @@ pub struct Setup {
     pub office: Arc<Office>,
     /// The address of this daemon for links, without a slash at its end.
     pub external_url: Option<String>,
+    /// The links by which units answer letters, if they have any.
+    pub links: Option<Arc<Links>>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
 }
@@ -53,6 +55,7 @@ impl Setup {
             templates: Arc::new(Templates::load(config.templates.as_deref())?),
             office: Arc::clone(&config.office),
             external_url: config.external_url.clone(),
+            links: Links::new(config).map(Arc::new),
             metrics,
         })
     }

@@ -462,7 +462,7 @@ impl Work<'_> {
                 desk.inquire_by_itself(entry.alert.clone(), until, self.now).map_err(|e| e.to_string())
             }) {
                 Ok(step) => {
-                    self.round.save(&step, self.now)?;
+                    self.round.send_letter(&desk, &step, self.now)?;
                     sent.push(DueEntry { alert: step.alert, ..entry });
                 }
                 Err(why) => {

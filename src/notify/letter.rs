@@ -13,6 +13,7 @@ use super::{
     words,
 };
 use crate::{
+    access::LinkKey,
     alert::{
         Alert, EVIDENCE_MAX, Notification, Policy, Reason, Told,
         inquiry::{DEADLINE, Stage, Unreachable, contact, due},
@@ -62,6 +63,29 @@ impl LetterView {
             sender: one_line(sender.unwrap_or_else(|| words::nameless(style.language)), TEXT_MAX),
             signature: lines(signature, TEXT_MAX).lines().map(str::to_owned).collect(),
         })
+    }
+}
+
+/// The links by which units answer.
+#[derive(Debug)]
+pub struct Links {
+    url: String,
+    key: LinkKey,
+}
+
+impl Links {
+    /// Those of a configuration; `None` if letters have none.
+    #[must_use]
+    pub fn new(config: &Config) -> Option<Self> {
+        let url = config.policy.explain.as_ref()?.answer_url.clone()?;
+        Some(Self { url, key: LinkKey::of(&config.state_dir) })
+    }
+
+    /// The link of an alert's letter, if it went out with one.
+    pub(super) fn of(&self, alert: &Alert) -> Option<String> {
+        let letter = alert.inquiry.as_ref().filter(|letter| letter.linked)?;
+        let token = self.key.token(&alert.alert_id, letter.at)?;
+        Some(format!("{}/answer/{token}", self.url))
     }
 }
 
@@ -126,19 +150,35 @@ impl Drafts {
         let workdays = self.policy.explain.as_ref().map_or(DEADLINE, |explain| explain.deadline);
         inquiry.due = Some(due(now, workdays, &self.calendar, &self.lists).to_string());
         let to = contact(&alert.labels, self.policy.explain.as_ref(), &self.lists);
+        Some(Draft { to, letter: self.letter(alert, findings, (now, self.mask, self.language)) })
+    }
+
+    /// A letter that is out, as whoever has its link sees it: without personal data.
+    #[must_use]
+    pub fn sent(&self, alert: &Alert, findings: &[Finding], language: Language) -> Rendered {
+        let at = alert.inquiry.as_ref().map_or(alert.opened_at, |letter| letter.at);
+        self.letter(alert.clone(), findings, (at, true, language))
+    }
+
+    fn letter(
+        &self,
+        alert: Alert,
+        findings: &[Finding],
+        (at, mask, language): (i64, bool, Language),
+    ) -> Rendered {
         let evidence = findings.iter().take(EVIDENCE_MAX).cloned().collect();
         let notification = Notification {
             id: alert.alert_id.clone(),
             reason: Reason::Explain,
-            created_at: now,
+            created_at: at,
             ..bare(Told { alert, evidence })
         };
         let style = Style {
             office: &self.office,
             reply_to: self.reply_to.as_deref(),
-            mask: self.mask,
-            ..Style::new(self.language, &self.calendar)
+            mask,
+            ..Style::new(language, &self.calendar)
         };
-        Some(Draft { to, letter: render(&self.templates, &notification, &style) })
+        render(&self.templates, &notification, &style)
     }
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::{
     evidence,
+    letter::Links,
     mask::masked,
     template::{Templates, Texts},
     view::View,
@@ -30,6 +31,8 @@ pub struct Style<'s> {
     pub office: &'s Office,
     /// What links begin with.
     pub external_url: Option<&'s str>,
+    /// The links by which units answer.
+    pub links: Option<&'s Links>,
     /// Where answers go.
     pub reply_to: Option<&'s str>,
     /// Whether personal data is masked.
@@ -43,7 +46,16 @@ impl<'s> Style<'s> {
     #[must_use]
     pub fn new(language: Language, calendar: &'s Calendar) -> Self {
         let office = &NEUTRAL;
-        Self { language, calendar, office, external_url: None, reply_to: None, mask: true, attach: true }
+        Self {
+            language,
+            calendar,
+            office,
+            external_url: None,
+            links: None,
+            reply_to: None,
+            mask: true,
+            attach: true,
+        }
     }
 }
 

@@ -66,8 +66,6 @@ pub fn sample(reason: Reason, language: Language) -> Notification {
     }
     if let (Reason::Explain, Some(told)) = (reason, notification.alerts.first_mut()) {
         told.alert.inquiry = Some(Inquiry {
-            stage: Stage::Sent,
-            at: AT + 5 * MINUTE,
             by: Some(String::from("lihua")),
             due: Some(String::from("2026-03-11")),
             note: Some(
@@ -78,6 +76,7 @@ pub fn sample(reason: Reason, language: Language) -> Notification {
                 )
                 .to_owned(),
             ),
+            ..Inquiry::at(Stage::Sent, AT + 5 * MINUTE)
         });
     }
     if let (Reason::Escalated, Some(told)) = (reason, notification.alerts.first_mut()) {

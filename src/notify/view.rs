@@ -258,10 +258,12 @@ pub(super) fn local(time: &str) -> String {
     time.replace('T', " ").chars().take(19).collect()
 }
 
-/// The unit that is asked to explain cannot reach this daemon.
+/// The unit that is asked to explain gets a link to answer by, and no other.
 fn alert_link(notification: &Notification, told: &Told, style: &Style<'_>) -> Option<String> {
-    let url = style.external_url.filter(|_| notification.reason != Reason::Explain);
-    url.map(|url| link(url, &told.alert.alert_id))
+    if notification.reason == Reason::Explain {
+        return style.links.and_then(|links| links.of(&told.alert));
+    }
+    style.external_url.map(|url| link(url, &told.alert.alert_id))
 }
 
 /// Where an alert can be looked at.

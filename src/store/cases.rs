@@ -124,6 +124,14 @@ impl Cases {
         audit::record(summed, now, &actor, Deed { action, subject, result: DONE, detail })
     }
 
+    /// Records that somebody took something out.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn record(&self, actor: &Actor, deed: (&str, &str, &str), now: i64) -> Result<(), StoreError> {
+        self.change(|summed| self.tell(summed, (&actor.who, now), deed))
+    }
+
     pub(super) fn begin(&self) -> rusqlite::Result<Turn<'_>> {
         Turns::of(&self.dir).begin(&self.connection, Some(patience()))
     }

@@ -4,7 +4,8 @@
 use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 
 use super::{
-    CaseError, Cases, StoreError, alert_rows::Rows, alerts, explain, limited, sums::Changes, sums::Summed,
+    CaseError, Cases, StoreError, alert_rows::Rows, alerts, answers, explain, limited, sums::Changes,
+    sums::Summed,
 };
 use crate::{
     access::{Action as Permit, Roles, decide},
@@ -73,6 +74,12 @@ impl Cases {
             self.check_officer(summed, to)?;
         }
         let step = desk.act(alert, order, now)?;
+        let fail = |error| explain(&self.dir, error);
+        match order.action {
+            Action::Inquire => answers::issue(&self.dir, summed, &step, desk, now).map_err(fail)?,
+            Action::Revoke => answers::end(summed, id, now).map_err(fail)?,
+            _ => {}
+        }
         self.keep(summed, &step, order, now)?;
         Ok(step.alert)
     }

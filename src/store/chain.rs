@@ -36,8 +36,8 @@ pub(crate) const SILENCES: Chain =
 /// Who did what.
 pub(crate) const AUDIT: Chain =
     Chain { table: &sums::AUDIT, columns: "at, who, place, action, subject, result, detail", added: None };
-/// All of them.
-pub(crate) const ALL: [&Chain; 3] = [&ALERTS, &SILENCES, &AUDIT];
+/// Those that are in their tables from the first record on; the audit log begins in files (`audit/follow.rs`).
+pub(crate) const WHOLE: [&Chain; 2] = [&ALERTS, &SILENCES];
 
 /// The end of a chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +53,7 @@ impl Head {
     pub(crate) const NONE: Self = Self { records: 0, digest: blake3::Hash::from_bytes([0; 32]) };
 
     /// The end after one more record.
-    fn then<'v>(self, values: impl Iterator<Item = ValueRef<'v>>) -> Self {
+    pub(crate) fn then<'v>(self, values: impl Iterator<Item = ValueRef<'v>>) -> Self {
         let mut hasher = blake3::Hasher::new();
         hasher.update(self.digest.as_bytes());
         values.for_each(|value| add(&mut hasher, value));
@@ -125,6 +125,15 @@ impl Chain {
         self.set_head(summed, &head)
     }
 
+    /// What is said of a record that breaks it.
+    pub(crate) fn broken(&self, seq: i64) -> String {
+        say!(
+            "{table}: record {seq} does not follow the one before it: it was changed, or a record before it was taken out, put in or moved",
+            table = self.table.name,
+            seq,
+        )
+    }
+
     /// Where it ends.
     pub(crate) fn head(&self, connection: &Connection) -> rusqlite::Result<Head> {
         let mut read = connection.prepare_cached("SELECT records, head FROM chains WHERE name = ?1")?;
@@ -146,20 +155,21 @@ impl Chain {
 
     /// Follows the chain from its first record, and gives its end, or where it breaks.
     pub(crate) fn follow(&self, connection: &Connection) -> rusqlite::Result<Result<Head, String>> {
-        self.follow_with(connection, |_| {})
+        self.follow_from(connection, Head::NONE, |_| {})
     }
 
-    /// The same, and shows the end after each record that follows.
-    pub(crate) fn follow_with(
+    /// The same from where records before the table end, and shows the end after each record that follows.
+    pub(crate) fn follow_from(
         &self,
         connection: &Connection,
+        before: Head,
         mut shown: impl FnMut(&Head),
     ) -> rusqlite::Result<Result<Head, String>> {
         let table = self.table.name;
         let sql = format!("SELECT seq, digest, {} FROM {table} ORDER BY seq", self.all_columns());
         let mut statement = connection.prepare(&sql)?;
         let count = statement.column_count();
-        let mut head = Head::NONE;
+        let mut head = before;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let values = (2..count).map(|at| row.get_ref_unwrap(at)).collect();
@@ -168,12 +178,7 @@ impl Chain {
                 shown(&head);
                 continue;
             }
-            let seq: i64 = row.get(0)?;
-            return Ok(Err(say!(
-                "{table}: record {seq} does not follow the one before it: it was changed, or a record before it was taken out, put in or moved",
-                table,
-                seq,
-            )));
+            return Ok(Err(self.broken(row.get(0)?)));
         }
         let end = self.head(connection)?;
         Ok(match end == head {

@@ -17,7 +17,7 @@ use crate::{
 
 /// Which alerts or findings to list. What is said of alerts holds for findings by the alert they are in, and the other
 /// way round: an alert is listed if one of its findings is meant.
-#[derive(Debug, Clone, Default, serde::Deserialize, utoipa::IntoParams)]
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct CaseFilter {
@@ -26,7 +26,7 @@ pub struct CaseFilter {
     pub state: Option<String>,
     /// Only alerts that this officer has taken on; `-` for those that nobody has.
     pub owner: Option<String>,
-    /// Only alerts whose letter to the unit has come so far: `draft`, `sent` or `withdrawn`.
+    /// Only alerts whose letter to the unit has come so far: `draft`, `sent`, `answered` or `withdrawn`.
     pub inquiry: Option<String>,
     /// Only alerts that are not over although their last day is (`true`), or the others (`false`).
     pub past_due: Option<bool>,
@@ -74,8 +74,8 @@ pub struct CaseFilter {
     /// Only alerts with all of these words, parted by blanks, in title, summary, labels, or the id of rule or alert.
     pub q: Option<String>,
     /// What comes first: `newest` (default), `occurred` for the latest event, `severity`, and for alerts `findings`,
-    /// `changed`, `oldest`, `due` for the one that is escalated next, `last_day` for the one whose last day is next, or
-    /// `amount`.
+    /// `changed`, `oldest`, `due` for the one that is escalated next, `last_day` for the one whose last day is next,
+    /// `amount`, or `worth` for what is most worth an officer's time (docs/alerts.md).
     pub sort: Option<String>,
     /// Whether to say how many there are.
     #[serde(default)]
@@ -89,8 +89,8 @@ pub struct CaseFilter {
 /// The filter for alerts that are not over.
 pub const ACTIVE: &str = "active";
 /// The orders of lists.
-pub const SORTS: [&str; 9] =
-    ["newest", "occurred", "severity", "findings", "changed", "oldest", "due", "last_day", "amount"];
+pub const SORTS: [&str; 10] =
+    ["newest", "occurred", "severity", "findings", "changed", "oldest", "due", "last_day", "amount", "worth"];
 /// The filter for alerts that nobody has taken on.
 pub(crate) const NOBODY: &str = "-";
 
@@ -122,7 +122,7 @@ impl CaseFilter {
         known("severity", self.severity.as_deref(), &severities)?;
         let handlings: Vec<_> = Handling::WORDS.iter().map(|(word, _)| *word).collect();
         known("handling", self.handling.as_deref(), &handlings)?;
-        let stages = [Stage::Draft, Stage::Sent, Stage::Withdrawn].map(Stage::word);
+        let stages = [Stage::Draft, Stage::Sent, Stage::Answered, Stage::Withdrawn].map(Stage::word);
         known("inquiry", self.inquiry.as_deref(), &stages)?;
         let outcomes: Vec<_> = Outcome::ALL.iter().map(|(_, word, _)| *word).collect();
         known("outcome", self.outcome.as_deref(), &outcomes)?;

@@ -1,6 +1,6 @@
 //! Lists of alerts: pages whose places stay while alerts come in, and how many there are.
 
-use std::{cmp::Reverse, collections::BinaryHeap};
+use std::{borrow::Cow, cmp::Reverse, collections::BinaryHeap};
 
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 
@@ -8,7 +8,7 @@ use super::{
     CaseError, Cases, StoreError, alert_rows::Rows, alerts, cases::missing, conditions::Conditions,
     filter::Wanted, query::LIMIT_MAX,
 };
-use crate::alert::Alert;
+use crate::alert::{Alert, worth::Worth};
 
 /// Alerts listed when nobody says how many.
 const LIMIT: u32 = 100;
@@ -54,7 +54,7 @@ impl Cases {
     /// If there is no alert `before`, or the database cannot be read.
     pub fn listed(&self, wanted: &Wanted) -> Result<Vec<Listed>, CaseError> {
         let (rows, conditions) = self.conditions(wanted)?;
-        let order = wanted.order_of_alerts();
+        let order = self.order(wanted)?;
         let limit = wanted.filter.limit.unwrap_or(LIMIT).min(LIMIT_MAX);
         let sql = format!(
             "SELECT alert_id, {order} FROM {} a {} ORDER BY {order} DESC, alert_id DESC LIMIT {limit}",
@@ -73,7 +73,7 @@ impl Cases {
     pub fn listed_of_all(&self, wanted: &Wanted) -> Result<(Vec<Listed>, u64), CaseError> {
         let rows = self.read(Rows::of)?;
         let place = self.begins_after(rows, wanted)?;
-        let (conditions, order) = (wanted.of_alerts(), wanted.order_of_alerts());
+        let (conditions, order) = (wanted.of_alerts(), self.order(wanted)?);
         let limit = wanted.filter.limit.unwrap_or(LIMIT).min(LIMIT_MAX) as usize;
         let sql = format!("SELECT alert_id, {order} FROM {} a {}", rows.source(), conditions.clause());
         self.read(|c| {
@@ -122,11 +122,21 @@ impl Cases {
 
     fn conditions(&self, wanted: &Wanted) -> Result<(Rows, Conditions), CaseError> {
         let rows = self.read(Rows::of)?;
-        let (mut conditions, order) = (wanted.of_alerts(), wanted.order_of_alerts());
+        let (mut conditions, order) = (wanted.of_alerts(), self.order(wanted)?);
         if let Some((place, id)) = self.begins_after(rows, wanted)? {
             conditions.and(&format!("({order}, alert_id) < (?, ?)"), [place.into(), id.into()]);
         }
         Ok((rows, conditions))
+    }
+
+    /// What alerts are sorted by; what officers said of rules goes into their worth.
+    fn order(&self, wanted: &Wanted) -> Result<Cow<'static, str>, StoreError> {
+        if wanted.filter.sort.as_deref() != Some("worth") {
+            return Ok(Cow::Borrowed(wanted.order_of_alerts()));
+        }
+        let verdicts = self.verdicts()?;
+        let rules = verdicts.iter().map(|(rule, said)| (rule.as_str(), (said.confirmed, said.dismissed)));
+        Ok(Cow::Owned(Worth::sql(rules)))
     }
 
     /// After which place in the order the page begins.
@@ -135,7 +145,7 @@ impl Cases {
         if let Some((place, id)) = Listed::parse(before) {
             return Ok(Some((place, id.to_owned())));
         }
-        let order = wanted.order_of_alerts();
+        let order = self.order(wanted)?;
         let sql = format!("SELECT {order}, alert_id FROM {} WHERE alert_id = ?", rows.source());
         let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
         let found = self.read(|c| c.prepare_cached(&sql)?.query_row([before], row).optional())?;

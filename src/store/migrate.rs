@@ -47,7 +47,13 @@ macro_rules! version_9 {
 /// What version 10 adds, a file a subject.
 macro_rules! version_10 {
     () => {
-        include_str!("schema_10_casework.sql") // What changes of alerts say beside who and why.
+        concat!(
+            include_str!("schema_10_casework.sql"), // What changes of alerts say beside who and why.
+            include_str!("schema_10_rules.sql"),    // Constants that were proposed from the rule lab.
+            include_str!("schema_10_audit.sql"),    // Files of the audit log.
+            include_str!("schema_10_external.sql"), // Users who are known elsewhere.
+            include_str!("schema_10_answers.sql"),  // Links by which units answer, and files of cases.
+        )
     };
 }
 
@@ -207,7 +213,8 @@ fn refunds(dir: &Path, transaction: &Transaction<'_>) -> Result<(), StoreError> 
 fn casework(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     sums::matches(transaction, &sums::ALERT_HISTORY_BEFORE_10)?;
     sums::forget(transaction, &sums::ALERT_HISTORY)?;
-    sums::begin(transaction, &[&sums::ALERT_HISTORY])
+    sums::begin(transaction, &[&sums::ALERT_HISTORY])?;
+    sums::begin(transaction, sums::SINCE_10)
 }
 
 /// The schema version of a database; 0 for an empty one.

@@ -6,8 +6,11 @@ mod accounts;
 mod alert_counts;
 mod alert_rows;
 mod alerts;
+mod answers;
+mod attachments;
 mod audit;
 mod backup;
+mod casebook;
 mod cases;
 mod casework;
 mod chain;
@@ -36,6 +39,7 @@ mod notices;
 mod outbox;
 mod overrides;
 mod passed;
+mod payees;
 mod ports;
 mod quarantine;
 mod query;
@@ -67,11 +71,16 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::{failpoint, private};
 
-pub use accounts::{AccountError, Accounts, Credential, Factor, TokenSpec, Used, no_user};
+pub use accounts::{AccountError, Accounts, Credential, External, Factor, TokenSpec, Used, no_user};
 pub use alert_counts::AlertCounts;
-pub use audit::{Audit, AuditFilter, Deed, Entry as AuditEntry, Report as AuditReport, Seal};
+pub use answers::LinkError;
+pub use attachments::{ATTACHMENTS, Attached, Incoming, NotTaken, Stored, too_large};
+pub use audit::{
+    Audit, AuditFilter, Deed, Entry as AuditEntry, Listing as AuditListing, Report as AuditReport, Seal,
+};
 pub(crate) use backup::Manifest;
 pub use backup::{BackupOptions, back_up, restore};
+pub use casebook::{Line as CaseLine, Month, Service as ServiceNow, Times as StepTimes, Took};
 pub use cases::{CaseError, Cases, FINDINGS_MAX, Verdicts};
 pub use casework::{HAND_OVER_MAX, HandOver, Kinship};
 pub use changes::{Changes, News, Place};
@@ -89,14 +98,17 @@ pub use listed::Listed;
 pub use lock::StateLock;
 pub use lookup::Lookup;
 pub use notices::{Notice, NoticeFilter, Waiting};
-pub use outbox::{Done, DueEntry, DueGroup, Fate, Group, Outbox, Pending, Round, RoundError, RoundResult};
+pub use outbox::{
+    Done, DueEntry, DueGroup, Fate, Group, Late, Outbox, Pending, Round, RoundError, RoundResult,
+};
 pub use overrides::OverrideFilter;
+pub use payees::{Payee, PayeeKey, Payees, PayeesSought, payee_of};
 pub use quarantine::{QuarantineLimit, WhenFull};
 pub use query::{
     Overflow, Reader, RejectFilter, StateInfo, StoredReject, disk_free, sealed_bytes, store_bytes,
 };
 pub use recover::Recovered;
-pub use rule_sets::{Proposed, RuleSets};
+pub use rule_sets::{LabParams, Proposed, RuleSets};
 pub use seal::{SealOptions, Sealer, Sealing};
 pub use search::{Found, Sought, place_of};
 pub use settled::{Freeze, freeze};
@@ -156,8 +168,11 @@ impl Store {
         reach(dir, "start.logged")?;
         // Before a file is deleted because the register does not have it, the register itself is compared.
         sums::check(dir, &connection, &sums::SEALED)?;
+        sums::check(dir, &connection, &sums::AUDIT_FILES)?;
         sealed::check(dir, &connection)?;
         sealed::remove_unregistered(dir, &connection)?;
+        sums::check(dir, &connection, &sums::ATTACHMENTS)?;
+        attachments::sweep(dir, &connection)?;
         reach(dir, "start.swept")?;
         let quarantine = QuarantineLimit::default();
         Ok(Self { dir: dir.to_owned(), connection, quarantine, turns, _lock: lock })

@@ -14,7 +14,7 @@ use std::{
 use rusqlite::{Connection, Row, Transaction};
 
 use super::{
-    StoreError,
+    StoreError, audit,
     backup::MANIFEST,
     explain,
     named::insert,
@@ -164,7 +164,9 @@ pub(crate) fn remove_unregistered(dir: &Path, connection: &Connection) -> Result
         Err(TryLockError::Error(error)) => return Err(fail(error)),
     }
     let registered = list(connection).map_err(|error| explain(dir, error))?;
-    let registered: BTreeSet<String> = registered.into_iter().map(|f| f.file).collect();
+    let of_audit = audit::files(connection).map_err(|error| explain(dir, error))?;
+    let registered = registered.into_iter().map(|f| f.file).chain(of_audit.into_iter().map(|f| f.file));
+    let registered: BTreeSet<String> = registered.collect();
     for entry in std::fs::read_dir(&folder).map_err(fail)? {
         let name = entry.map_err(fail)?.file_name();
         let name = name.to_string_lossy();

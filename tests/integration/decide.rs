@@ -26,7 +26,7 @@ rules:
     basis: a basis
     trigger: [application, payment]
     over: { by: [payee_account], last: 7d }
-    measure: { n: count(*), names: 'count(distinct payee_name)' }
+    measure: { n: count(*), names: 'count(distinct payee_name)', least: min(amount), most: max(amount), middle: median(amount), sum: sum(amount), first: first_value(amount) }
     when: n >= 3
     key: [payee_account]
     summary: '{{ n }} times to {{ payee_name }} at {{ payee_account }}'
@@ -334,9 +334,17 @@ sources: [{ name: budgets, file: { path: events.jsonl } }]\n";
 fn a_trial_and_a_decision_agree() {
     let bench = bench("");
     let daemon = Daemon::start(bench.path());
-    accepts(&daemon, &[approve("L1", "1000.00")]);
+    accepts(&daemon, &[approve("L1", "1000.00"), approve("L2", "100000.00")]);
     let mut rng = ChaCha8Rng::seed_from_u64(20);
-    for n in 0..60 {
+    // Some accounts are crowded: what their windows add up goes along with them.
+    let crowd = (0..400).map(|n| {
+        let mut paid = payment(&format!("p{n}"), "L2", &format!("{}.00", rng.random_range(1..90)));
+        paid["payee_account"] = json!(rng.random_range(0..3).to_string());
+        paid["occurred_at"] = json!(format!("2026-03-{:02}T09:00:00+08:00", 1 + n / 17));
+        paid
+    });
+    accepts(&daemon, &crowd.collect::<Vec<_>>());
+    for n in 0..90 {
         let amount = format!("{}.{:02}", rng.random_range(0..60), rng.random_range(1..100));
         let mut asked = application(&format!("a{n}"), &amount, &rng.random_range(0..9).to_string());
         let day = rng.random_range(1..28);
@@ -352,6 +360,73 @@ fn a_trial_and_a_decision_agree() {
             assert_eq!(largest, tried["before"]["available"], "{tried}");
         }
     }
+    assert_eq!(daemon.stop("-TERM"), Some(0));
+    let (code, out, err) =
+        run(bench.path(), &["state", "verify", "--findings", "--config", "fiscwatch.yaml"]);
+    assert_eq!(code, Some(0), "{out}{err}");
+}
+
+/// Questions that wait behind one another are answered by one evaluation, and each as if it had come alone: what is reserved
+/// before it, what blocks it, and what monitoring then finds.
+#[test]
+fn questions_that_wait_together_are_answered_one_after_another() {
+    let bench = bench("");
+    // While one is stored, the others come together behind it.
+    let daemon = Daemon::start_failing(bench.path(), "decide.decided=delay:200");
+    accepts(&daemon, &[approve("L1", "300.00")]);
+    let amount = |n: usize| format!("{}.{:02}", 7 * n % 41 + 1, n);
+    let ask = |n: usize, mode: &str| {
+        let url = format!("{}/api/v1/decide?mode={mode}", daemon.address);
+        let mut asked = application(&format!("a{n}"), &amount(n), &(n % 5).to_string());
+        if n % 9 == 8 {
+            asked["amount"] = json!("none");
+        }
+        move || {
+            let (status, text) = post(&url, &asked.to_string());
+            (status, serde_json::from_str::<Value>(&text).unwrap())
+        }
+    };
+    let together = |count: usize, mode: &str| -> Vec<(u16, Value)> {
+        std::thread::scope(|scope| {
+            let clients: Vec<_> = (0..count).map(|n| scope.spawn(ask(n, mode))).collect();
+            clients.into_iter().map(|client| client.join().unwrap()).collect()
+        })
+    };
+    let cents = |value: &Value| -> i64 { value.as_str().unwrap().replace('.', "").parse().unwrap() };
+    let tried = together(40, "what_if");
+    for (n, (status, answer)) in tried.iter().enumerate() {
+        assert_eq!(*status, if n % 9 == 8 { 422 } else { 200 }, "{answer}");
+        assert!(*status == 422 || answer["before"]["reserved"] == "0.00", "none sees the others: {answer}");
+    }
+    let answers = together(40, "commit");
+    assert!(answers.iter().enumerate().all(|(n, (status, _))| *status == if n % 9 == 8 { 422 } else { 200 }));
+    let mut answers: Vec<_> =
+        answers.into_iter().filter(|(status, _)| *status == 200).map(|(_, a)| a).collect();
+    // Blocked ones leave the line as it is; of what is reserved one follows from the other.
+    let passes = |answer: &Value| answer["decision"] != "block";
+    answers.sort_by_key(|answer| (cents(&answer["before"]["reserved"]), passes(answer)));
+    let mut reserved = 0;
+    for answer in &answers {
+        let amount = cents(&answer["amount"]);
+        assert_eq!(cents(&answer["before"]["reserved"]), reserved, "{answer}");
+        assert_eq!(cents(&answer["after"]["reserved"]), reserved + amount, "{answer}");
+        assert_eq!(passes(answer), reserved + amount <= 30_000, "{answer}");
+        let largest = (!passes(answer) && reserved < 30_000).then_some(30_000 - reserved);
+        assert_eq!(answer["largest_amount"].as_str().map(|text| cents(&json!(text))), largest, "{answer}");
+        reserved += if passes(answer) { amount } else { 0 };
+    }
+    let blocked = answers.iter().filter(|answer| !passes(answer)).count();
+    assert!((5..30).contains(&blocked), "{blocked} blocked");
+    // What was answered is what monitoring has found.
+    let told: BTreeSet<_> = answers
+        .iter()
+        .flat_map(|answer| answer["reasons"].as_array().unwrap())
+        .map(|reason| reason["finding_id"].as_str().unwrap().to_owned())
+        .collect();
+    let found = daemon.json("/api/v1/findings?limit=500");
+    let live = found["findings"].as_array().unwrap().iter().filter(|finding| finding["rule_id"] != "tried");
+    let found: BTreeSet<_> = live.map(|finding| finding["finding_id"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(told, found);
     assert_eq!(daemon.stop("-TERM"), Some(0));
     let (code, out, err) =
         run(bench.path(), &["state", "verify", "--findings", "--config", "fiscwatch.yaml"]);

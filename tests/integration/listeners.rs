@@ -278,12 +278,33 @@ fn officers_work_by_commands_without_the_state_being_theirs() {
     assert!(code == Some(1), "somebody changed it meanwhile: {says}");
     let (code, says) = told(&as_clerk(&office, &["alerts", "comment", "../../users", "--why", "x"]));
     assert!(code == Some(1) && says.contains("no alert"), "{says}");
+    // What they read comes through the socket too, and is what the command on the state says.
+    let lists = |args: &[&str]| {
+        let (code, own) = told(&as_clerk(&office, args));
+        let whole = run(office.bench.path(), &[args, &["--config", "fiscwatch.yaml"]].concat());
+        assert_eq!((code, own.is_empty()), (Some(0), false), "{args:?}: {own}");
+        (own, whole.1)
+    };
+    for args in [
+        &["alerts", "list"][..],
+        &["alerts", "list", "--csv"],
+        &["alerts", "list", "--severity", "medium", "--state", "all", "-n", "1"],
+    ] {
+        let (own, whole) = lists(args);
+        assert_eq!(own, whole, "{args:?}");
+    }
+    let (own, _) = lists(&["alerts", "list", "--json"]);
+    assert!(own.lines().any(|line| line.contains(id)), "{own}");
+    assert!(!lists(&["alerts", "list", "--severity", "low", "--state", "all"]).0.contains("large cash"));
     let add = ["silence", "add", "--match", "rule=\"large-cash\"", "--for", "2h", "--why", "y"];
     let (code, says) = told(&as_clerk(&office, &add));
     assert!(
         code == Some(0) && says.contains("it mutes 1 alerts") && says.contains("silence 1 is active"),
         "{says}"
     );
+    let (own, whole) = lists(&["silence", "list", "--csv"]);
+    assert_eq!(own.lines().count(), 2, "{own}");
+    assert!(own.lines().nth(1).unwrap().starts_with("1,active"), "{own} {whole}");
     let (code, says) = told(&as_clerk(&office, &["silence", "expire", "1"]));
     assert!(code == Some(0) && says.contains("silence 1 is expired"), "{says}");
     let place = format!("local uid {}", CLERK.1);
@@ -317,6 +338,10 @@ fn whoever_asks_too_often_waits_and_nobody_else_does() {
     assert!(again.as_deref().is_some_and(|seconds| seconds.parse::<u32>().unwrap() >= 1), "{again:?}");
     assert!(says.contains("http.rate") && says.contains("2 a second"), "{says}");
     assert_eq!(asked(&auditor).0, 200, "others are not held up");
+    // Programs are told apart by their tokens, not by what these are called.
+    let [one, other] = [Role::Read; 2].map(|role| office.token(role));
+    assert!((0..60).any(|_| asked(&one).0 == 429));
+    assert_ne!(asked(&other).0, 429, "another token of the same name");
     // Who is not known is counted by address, and still learns no more than that.
     let strangers: Vec<_> =
         (0..60).map(|_| ask(main, rules, &[("authorization", "Bearer fw_x")], "").0).collect();
@@ -329,5 +354,5 @@ fn whoever_asks_too_often_waits_and_nobody_else_does() {
     });
     let audit = Audit::open_read_only(&office.bench.path().join("state")).unwrap().after(0, 1000).unwrap();
     let rate = audit.iter().filter(|row| row.result == "rate").count();
-    assert!((1..=3).contains(&rate), "recorded once a minute: {rate}");
+    assert!((1..=5).contains(&rate), "recorded once a minute: {rate}");
 }

@@ -30,14 +30,19 @@ log: { level: warn }
 ";
 
 /// A certificate with its key.
-struct Pair {
+pub struct Pair {
     certificate: X509,
     key: PKey<Private>,
 }
 
 impl Pair {
     /// Signed by an authority, or by itself.
-    fn new(name: &str, authority: Option<&Self>) -> Self {
+    pub fn new(name: &str, authority: Option<&Self>) -> Self {
+        Self::lasting(name, authority, (0, 90))
+    }
+
+    /// The same, good from one day from now to another.
+    fn lasting(name: &str, authority: Option<&Self>, (from, to): (i64, i64)) -> Self {
         let key = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
         let mut subject = X509NameBuilder::new().unwrap();
         subject.append_entry_by_text("CN", name).unwrap();
@@ -48,8 +53,11 @@ impl Pair {
         builder.set_serial_number(&serial).unwrap();
         builder.set_subject_name(&subject).unwrap();
         builder.set_issuer_name(authority.map_or(&*subject, |by| by.certificate.subject_name())).unwrap();
-        builder.set_not_before(&Asn1Time::days_from_now(0).unwrap()).unwrap();
-        builder.set_not_after(&Asn1Time::days_from_now(90).unwrap()).unwrap();
+        let now = Asn1Time::days_from_now(0).unwrap();
+        let since_1970 = Asn1Time::from_unix(0).unwrap().diff(&now).unwrap();
+        let day = |n: i64| Asn1Time::from_unix((i64::from(since_1970.days) + n) * 86_400).unwrap();
+        builder.set_not_before(&day(from)).unwrap();
+        builder.set_not_after(&day(to)).unwrap();
         builder.set_pubkey(&key).unwrap();
         let mut basic = BasicConstraints::new();
         if authority.is_none() {
@@ -65,7 +73,7 @@ impl Pair {
         Self { certificate: builder.build(), key }
     }
 
-    fn write(&self, dir: &Path, name: &str) {
+    pub fn write(&self, dir: &Path, name: &str) {
         std::fs::write(dir.join(format!("{name}.pem")), self.certificate.to_pem().unwrap()).unwrap();
         let key = self.key.private_key_to_pem_pkcs8().unwrap();
         std::fs::write(dir.join(format!("{name}.key")), key).unwrap();
@@ -189,6 +197,65 @@ fn whoever_shows_a_certificate_of_the_authority_is_its_user() {
     assert!(alerts(Some(&Pair::new("wang.fang", None))).is_err(), "signed by itself");
     accounts.set_enabled("wang.fang", false, &by, 2).unwrap();
     assert_eq!(alerts(Some(&own)).unwrap(), "401");
+}
+
+/// A list of the authority in which these certificates are revoked.
+fn revoke(dir: &Path, revoked: &[&Pair]) {
+    let config = "[ca]\ndefault_ca = own\n[own]\ndatabase = index\ncertificate = ca.pem\nprivate_key = ca.key\ndefault_md = sha256\ndefault_crl_days = 30\nunique_subject = no\ncrlnumber = number\n";
+    for (name, text) in [("openssl.cnf", config), ("index", ""), ("number", "01\n")] {
+        std::fs::write(dir.join(name), text).unwrap();
+    }
+    let openssl = |args: &[&str]| {
+        let done = Command::new("openssl").current_dir(dir).args(args).output().unwrap();
+        assert!(done.status.success(), "{args:?}: {}", String::from_utf8_lossy(&done.stderr));
+    };
+    for pair in revoked {
+        pair.write(dir, "revoked");
+        openssl(&["ca", "-config", "openssl.cnf", "-revoke", "revoked.pem"]);
+    }
+    openssl(&["ca", "-config", "openssl.cnf", "-gencrl", "-out", "crl.pem"]);
+}
+
+#[test]
+fn a_program_comes_by_its_certificate_as_long_as_its_token_is_good() {
+    let (bench, authority) = bench();
+    let config = CONFIG.replace("ca.pem }", "ca.pem, client_crl: crl.pem }");
+    std::fs::write(bench.path().join("fiscwatch.yaml"), config).unwrap();
+    let [feeder, again, lost] = [(); 3].map(|()| Pair::new("feeder", Some(&authority)));
+    revoke(bench.path(), &[&lost]);
+    let by = Actor { who: String::from("test"), place: String::from("test") };
+    let mut accounts = Accounts::open(&bench.path().join("state")).unwrap();
+    let mut token = |name: &str, role: Role, expires_at: i64| {
+        let roles = Roles::of_program([role]).unwrap();
+        let spec = TokenSpec { name: name.to_owned(), owner: None, roles, expires_at };
+        accounts.add_token(&spec, &by, 1).unwrap().id
+    };
+    let good = token("feeder", Role::Metrics, i64::MAX);
+    token("late", Role::Metrics, 2);
+    token("reader", Role::Read, i64::MAX);
+    let daemon = start(&bench, &authority);
+    let metrics = |own: &Pair| {
+        let answer = get(&daemon, &authority, Some(own), None, "/metrics HTTP/1.1").map(|(answer, _)| answer);
+        answer.map(|answer| answer.split(' ').nth(1).unwrap().to_owned())
+    };
+    let of = |name: &str| Pair::new(name, Some(&authority));
+    assert_eq!(metrics(&feeder).unwrap(), "200");
+    assert_eq!(metrics(&of("reader")).unwrap(), "403", "another role");
+    assert_eq!(metrics(&of("late")).unwrap(), "401", "its token has expired");
+    assert_eq!(metrics(&of("nobody")).unwrap(), "401");
+    // What the authority does not stand for (any more) is no connection.
+    assert!(metrics(&Pair::lasting("feeder", Some(&authority), (-90, -1))).is_err(), "expired");
+    assert!(metrics(&Pair::lasting("feeder", Some(&authority), (2, 90))).is_err(), "not good yet");
+    assert!(metrics(&lost).is_err(), "revoked before the start");
+    // One more is revoked, and the list is read again.
+    revoke(bench.path(), &[&lost, &again]);
+    assert_eq!(metrics(&again).unwrap(), "200");
+    let pid = daemon.child.id().to_string();
+    assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+    wait_until(|| metrics(&again).is_err());
+    assert_eq!(metrics(&feeder).unwrap(), "200");
+    Accounts::open(&bench.path().join("state")).unwrap().revoke(&good, &by, 3).unwrap();
+    assert_eq!(metrics(&feeder).unwrap(), "401", "its token is revoked");
 }
 
 #[test]

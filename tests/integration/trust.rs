@@ -6,14 +6,21 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
+    sync::Arc,
 };
 
-use fiscwatch::store::{History, Outcome, Store};
+use fiscwatch::{
+    access::{Actor, LinkKey},
+    alert::{Action, Desk, Policy, casework::Terms, desk::Order, inquiry::Letter, policy::Explain},
+    rule::{Language, manifest::Manifest},
+    store::{Accounts, Audit, Cases, External, History, Incoming, Outcome, RuleSets, Store},
+};
 use rusqlite::{Connection, ErrorCode, params_from_iter, types::Value};
 use serde_json::json;
 
 use crate::support::{
-    Bench, Daemon, agent, decoder, fiscwatch, lines, payment, random_events, run, source_files, wait_until,
+    Bench, Daemon, agent, calendar, decoder, fiscwatch, lines, payment, random_events, run, source_files,
+    wait_until,
 };
 
 /// Sinks that take nothing and routes that wait, so that notifications and the outbox hold something.
@@ -61,6 +68,7 @@ fn full() -> Bench {
         .collect();
     succeeds(bench.path(), &["alerts", "ack", &ids[0], &ids[1], "--by", "王芳"]);
     succeeds(bench.path(), &["alerts", "comment", &ids[0], "--by", "王芳", "--why", "已电话核实"]);
+    answered(&bench, &ids[..2]);
     for rule in ["rule=\"large-cash\"", "rule=\"over-budget\""] {
         let silence = ["silence", "add", "--match", rule, "--for", "2h", "--why", "盘点", "--by", "王芳"];
         succeeds(bench.path(), &silence);
@@ -99,11 +107,64 @@ fn full() -> Bench {
     assert_eq!(daemon.stop("-TERM"), Some(0));
     std::fs::write(&file, config).unwrap();
     overridden(&bench);
+    elsewhere(&bench);
     bench
+}
+
+/// Two letters go out with links, and their units answer with a file.
+fn answered(bench: &Bench, ids: &[String]) {
+    let state = bench.path().join("state");
+    let explain = Explain {
+        sink: String::from("mail"),
+        list: String::from("contacts"),
+        column: String::from("email"),
+        deadline: 5,
+        answer_url: Some(String::from("https://answers.example.cn")),
+        link_days: 14,
+    };
+    let policy = Policy { explain: Some(explain), ..Policy::silent(Language::Zh, &calendar()) };
+    let (desk, now) = (Desk::new(Arc::new(policy)), jiff::Timestamp::now().as_microsecond());
+    for id in ids {
+        let letter = Some(Letter { due: jiff::civil::date(9000, 1, 1), again: false });
+        let (who, terms) = (String::from("王芳"), Terms::default());
+        let order = Order { action: Action::Inquire, who, why: None, version: None, letter, terms };
+        let mut cases = Cases::open(&state).unwrap();
+        let sent = cases.act(id, &order, &desk, now).unwrap();
+        let token = LinkKey::of(&state).token(id, sent.inquiry.unwrap().at).unwrap();
+        let mut file = Incoming::begin(&state, 1000).unwrap();
+        file.add(format!("receipt {id}").as_bytes()).unwrap();
+        let file = file.finish("receipt.txt").unwrap();
+        cases.answer(&token, (String::from("见附件"), String::new()), &[file], &desk, now).unwrap();
+    }
+}
+
+/// The older part of the audit log is in two files, and two users are known elsewhere.
+fn elsewhere(bench: &Bench) {
+    let state = bench.path().join("state");
+    let audit = Audit::open(&state).unwrap();
+    for keep in [10, 1] {
+        assert!(audit.file(keep).unwrap().is_some());
+    }
+    let (mut accounts, officer) = (Accounts::open(&state).unwrap(), "officer".parse().unwrap());
+    for subject in ["7", "8"] {
+        let who = External { provider: "oidc", issuer: "https://login".into(), subject: subject.into() };
+        accounts.arrive(&who, (&format!("of-{subject}"), &officer), "10.0.0.1", 1).unwrap();
+    }
 }
 
 /// Two sets of rules are proposed.
 fn proposed(bench: &Bench) {
+    let mut sets = RuleSets::open_or_make(&bench.path().join("state")).unwrap();
+    let by = Actor { who: String::from("赵敏"), place: String::from("test") };
+    for limit in ["5", "6"] {
+        let params = BTreeMap::from([(
+            String::from("large-cash"),
+            BTreeMap::from([(String::from("limit"), json!(limit))]),
+        )]);
+        let manifest =
+            Manifest::read(&format!("{{\"rules.lab.large-cash.params.limit\":\"{limit}\"}}")).unwrap();
+        sets.propose((&manifest, Some(&params)), "from the lab", &by, 1).unwrap();
+    }
     for id in ["one", "two"] {
         let rule = format!(
             "rules: [{{ id: {id}, title: t, severity: low, trigger: payment, when: amount > 1, key: [event_id] }}]"

@@ -116,6 +116,12 @@ export async function ask<T>(
   return (await answer.json()) as T;
 }
 
+/** Sends a file. */
+export async function upload(path: string, file: Blob): Promise<void> {
+  const headers = { "Content-Type": "application/octet-stream" };
+  await call(`/api/v1${path}`, { method: "POST", headers, body: file });
+}
+
 /** Changes something. `version` is what was seen of it: if somebody else was faster, it is refused. */
 export async function send<T>(
   method: "POST" | "PATCH" | "DELETE",

@@ -1,7 +1,7 @@
 // Who is here, as the daemon says it, and what they may.
 import { effect, signal } from "@preact/signals";
 import { Gone, Problem, ask, csrf, epoch, refused, send } from "./client";
-import type { OwnSession } from "./types";
+import type { LoggedOut, OwnSession } from "./types";
 
 const own = signal<OwnSession | null>(null);
 
@@ -55,11 +55,13 @@ export const session = {
     epoch.value += 1;
   },
   async signOut(): Promise<void> {
-    await send("DELETE", "/session").catch((error: Error) => {
+    const out = await send<LoggedOut | undefined>("DELETE", "/session").catch((error: Error) => {
       if (!(error instanceof Problem)) throw error;
     });
     csrf.value = null;
-    await look();
+    // Whoever came by a provider of identities is still logged in there.
+    if (out) location.assign(out.log_out_at);
+    else await look();
   },
   /** Begins; the answer ends it. */
   start(): () => void {

@@ -76,6 +76,11 @@ export function SignIn() {
         <button type="submit" class="button is-main" disabled={busy}>
           {said.submit}
         </button>
+        {session.own?.single_sign_on && (
+          <a class="button" href="/api/v1/session/oidc">
+            {session.own.single_sign_on}
+          </a>
+        )}
         <button
           type="button"
           class="plain"

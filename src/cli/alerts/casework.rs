@@ -105,7 +105,7 @@ pub(crate) fn facts(alert: &AlertView, sheet: &mut Sheet) {
 
 /// What a change says beside who did it: its facts, and why.
 pub(crate) fn words(change: &ChangeView) -> Option<String> {
-    let Facts { from: _, to, due, proposed, proposed_by, outcome, amount, alert, mentions: _ } =
+    let Facts { from: _, to, due, proposed, proposed_by, outcome, amount, alert, mentions: _, files } =
         &change.facts;
     let given = (change.action == Action::Assign).then(|| match to {
         Some(to) => say!("to {to}", to),
@@ -120,6 +120,8 @@ pub(crate) fn words(change: &ChangeView) -> Option<String> {
         amount.clone(),
         alert.clone(),
         change.why.clone(),
+        Some(files.iter().map(|file| file.name.as_str()).collect::<Vec<_>>().join(", "))
+            .filter(|names| !names.is_empty()),
     ];
     let said: Vec<_> = parts.into_iter().flatten().collect();
     (!said.is_empty()).then(|| said.join(" · "))

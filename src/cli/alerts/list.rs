@@ -6,11 +6,12 @@ use clap::Args;
 
 use crate::{
     access::Action as Permit,
-    alert::{Alert, inquiry::Stage},
+    alert::{Alert, State, inquiry::Stage},
     cli::{
         ConfigArg,
         filter::{FilterArgs, states},
         persons::PersonsArg,
+        socket::Socket,
         table::{Cell, Column, Form, Table, more, pairs},
     },
     event::time::Calendar,
@@ -44,6 +45,9 @@ pub(crate) struct ListArgs {
 }
 
 pub(crate) fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
+    if let Some(socket) = Socket::of(&args.config.load_or_default()?)? {
+        return remote(&socket, args);
+    }
     let (config, lens) = args.config.shown(Permit::ReadAlerts, args.persons)?;
     let cases = Cases::open_read_only(&config.state_dir)?;
     let before = args.before.as_deref().map(|id| cases.complete(id)).transpose()?;
@@ -61,21 +65,46 @@ pub(crate) fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The same through the daemon's socket, where the state is another user's.
+fn remote(socket: &Socket, args: &ListArgs) -> anyhow::Result<ExitCode> {
+    let config = args.config.load_or_default()?;
+    let inquiry = args.drafts.then(|| Stage::Draft.word().to_owned());
+    let page = CaseFilter {
+        inquiry,
+        before: args.before.clone(),
+        limit: Some(args.limit),
+        totals: true,
+        ..CaseFilter::default()
+    };
+    let query = serde_json::to_value(args.filter.filter(Some(&args.state), page))?;
+    let page = socket.read(&["alerts"], &query, args.persons.unmasked)?;
+    let alerts = page["alerts"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut table = empty_table();
+    for alert in alerts {
+        let text = |key: &str| alert[key].as_str().unwrap_or_default();
+        let state = serde_json::from_value::<State>(alert["state"].clone());
+        table.row([
+            Cell::Id(text("alert_id").to_owned()),
+            Cell::Severity(text("severity").to_owned()),
+            Cell::word(text("state"), state.map_or("", State::zh)),
+            Cell::instant(text("opened_at"), &config.calendar),
+            Cell::instant(text("last_at"), &config.calendar),
+            Cell::count(alert["findings"].as_u64().unwrap_or_default()),
+            Cell::maybe(alert["owner"].as_str()),
+            Cell::text(text("rule_id")),
+            Cell::text(text("title")),
+            Cell::text(alert["key"].as_object().map(pairs).unwrap_or_default()),
+            Cell::text(text("summary")),
+        ]);
+    }
+    let left = more(alerts.len(), page["total"].as_u64().unwrap_or_default());
+    args.form.print(&table, alerts, left.as_slice())?;
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Alerts, a line each.
 pub(crate) fn alert_table(alerts: &[Alert], calendar: &Calendar) -> Table {
-    let mut table = Table::new([
-        Column::new("alert_id", say!("alert")),
-        Column::new("severity", say!("severity")),
-        Column::new("state", say!("state")),
-        Column::new("opened_at", say!("opened")).spare(),
-        Column::new("last_at", say!("event time")),
-        Column::new("findings", say!("findings")).right().spare(),
-        Column::new("owner", say!("officer")).shrinks(8).spare(),
-        Column::new("rule_id", say!("rule id")).unseen(),
-        Column::new("title", say!("rule")).shrinks(10),
-        Column::new("key", say!("key")).shrinks(12).spare(),
-        Column::new("summary", say!("summary")).shrinks(10),
-    ]);
+    let mut table = empty_table();
     for alert in alerts {
         table.row([
             Cell::Id(alert.alert_id.clone()),
@@ -92,4 +121,20 @@ pub(crate) fn alert_table(alerts: &[Alert], calendar: &Calendar) -> Table {
         ]);
     }
     table
+}
+
+fn empty_table() -> Table {
+    Table::new([
+        Column::new("alert_id", say!("alert")),
+        Column::new("severity", say!("severity")),
+        Column::new("state", say!("state")),
+        Column::new("opened_at", say!("opened")).spare(),
+        Column::new("last_at", say!("event time")),
+        Column::new("findings", say!("findings")).right().spare(),
+        Column::new("owner", say!("officer")).shrinks(8).spare(),
+        Column::new("rule_id", say!("rule id")).unseen(),
+        Column::new("title", say!("rule")).shrinks(10),
+        Column::new("key", say!("key")).shrinks(12).spare(),
+        Column::new("summary", say!("summary")).shrinks(10),
+    ])
 }

@@ -206,7 +206,18 @@ impl Page<'_> {
             Stage::Draft => say!("draft since {at}, nobody has sent it", at),
             Stage::Sent => {
                 let (by, due) = (letter.by.as_deref().unwrap_or("–"), letter.due.as_deref().unwrap_or("–"));
-                say!("sent by {by} at {at}, answer due on {due}", by, at, due)
+                let sent = say!("sent by {by} at {at}, answer due on {due}", by, at, due);
+                match &letter.undelivered {
+                    Some(why) => sent + &say!("; it was refused for good: {why}", why),
+                    None => sent,
+                }
+            }
+            Stage::Answered => {
+                let answered = letter
+                    .answered_at
+                    .as_deref()
+                    .map_or_else(String::new, |answered| self.time(answered).shown().into_owned());
+                say!("sent at {at}, answered at {answered}", at, answered)
             }
             Stage::Withdrawn => say!("withdrawn at {at}: the alert ended before anybody sent it", at),
         }

@@ -5,10 +5,14 @@ use std::process::ExitCode;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::state_zh;
+use super::{ListArgs, empty_table, state_zh};
 use crate::{
     alert::Silence,
-    cli::{officer::line, socket::Socket, table::Cell},
+    cli::{
+        officer::{line, now, span},
+        socket::Socket,
+        table::Cell,
+    },
     config::Config,
     say,
 };
@@ -41,6 +45,37 @@ pub(crate) fn add(
         "reason": silence.reason,
     });
     told(&socket.ask(Method::POST, &["silences"], Some(&order))?, json);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The silences that there are; those that end soon come first.
+pub(crate) fn list(socket: &Socket, args: &ListArgs) -> anyhow::Result<ExitCode> {
+    let config = args.config.load_or_default()?;
+    let query = json!({ "expired": args.expired, "limit": args.limit });
+    let page = socket.read(&["silences"], &query, false)?;
+    let (now, mut table) = (now(), empty_table());
+    let ends = |silence: &Value| {
+        let text = silence["ends_at"].as_str().unwrap_or_default();
+        config.calendar.parse(text).unwrap_or_default()
+    };
+    let mut found = page["silences"].as_array().cloned().unwrap_or_default();
+    found.sort_by_key(|silence| (ends(silence) <= now, ends(silence)));
+    for silence in &found {
+        let text = |key: &str| silence[key].as_str().unwrap_or_default();
+        let left = ends(silence) - now;
+        let matchers = silence["matchers"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        table.row([
+            Cell::text(silence["silence_id"].to_string()),
+            Cell::word(text("state"), state_zh(text("state"))),
+            if left > 0 { Cell::text(span(left)) } else { Cell::Missing },
+            Cell::time(ends(silence), &config.calendar),
+            Cell::text(matchers.collect::<Vec<_>>().join(", ")),
+            Cell::text(text("author")),
+            Cell::text(text("reason")),
+        ]);
+    }
+    let is_cut = (!page["next"].is_null()).then(|| say!("there are more: show more of them with --limit"));
+    args.form.print(&table, &found, is_cut.as_slice())?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -39,7 +39,7 @@ pub(crate) struct VerifyArgs {
 }
 
 /// The checks of what is made of the journal.
-const RESULTS: [&str; 3] = ["tables", "history", "findings"];
+const RESULTS: [&str; 4] = ["tables", "history", "findings", "attachments"];
 
 pub(crate) fn verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.permitted(Action::ReadState)?;
@@ -88,6 +88,7 @@ fn title(name: &str) -> String {
         "findings" => say!("findings"),
         "tables" => say!("tables"),
         "history" => say!("history"),
+        "attachments" => say!("attachments"),
         "rules" => say!("rules"),
         "findings again" => say!("findings again"),
         "ticks again" => say!("ticks again"),

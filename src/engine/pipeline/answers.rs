@@ -1,6 +1,6 @@
 //! What is answered about applications, by what would be found of them.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, RwLockReadGuard};
 
 use arrow::{
     array::{Array, AsArray, StringViewArray},
@@ -29,78 +29,156 @@ use crate::{
     },
 };
 
+/// What one evaluation says about the applications of one question, or of several.
+pub(super) struct Judged<'j> {
+    decoded: &'j Decoded,
+    evaluation: &'j Evaluation,
+    evaluator: &'j Evaluator,
+    ledger: RwLockReadGuard<'j, Ledger>,
+    trial: Trial,
+    after: AfterEvent,
+    /// What is found of each.
+    pub(super) found: Vec<Verdict>,
+    not_evaluated: Vec<NotEvaluated>,
+    rules_digest: Arc<str>,
+    /// Whether a rule that could have said otherwise has failed.
+    pub(super) is_doubtful: bool,
+}
+
 impl Sequence {
-    /// The answers about applications, by what would be found of them.
-    pub(super) fn decisions(
+    /// What an evaluation says of applications that were tried out.
+    pub(super) fn judged<'j>(
+        &'j mut self,
+        (decoded, trial): (&'j Decoded, Trial),
+        evaluation: &'j Evaluation,
+        evaluator: &'j Evaluator,
+    ) -> Judged<'j> {
+        let rules = evaluator.rules();
+        let rules_digest = self.asked.digest_of(rules);
+        let ledger = self.sequencer.ledger().read().unwrap_or_else(PoisonError::into_inner);
+        let (after, _) = ledger.try_out(&decoded.events, trial);
+        let found = verdicts(evaluation, decoded.types.len());
+        let not_evaluated = not_evaluated(rules, evaluation);
+        let is_doubtful = failed(rules, evaluation).any(asks_for_something);
+        Judged {
+            decoded,
+            evaluation,
+            evaluator,
+            ledger,
+            trial,
+            after,
+            found,
+            not_evaluated,
+            rules_digest,
+            is_doubtful,
+        }
+    }
+}
+
+impl Judged<'_> {
+    /// The answers to a question that asks for all of the applications: they are decided together.
+    pub(super) fn decisions(&self, question: &Question) -> Vec<Decision> {
+        let blocked = self.found.iter().position(|verdict| *verdict == Verdict::Block);
+        let overriding = question.overriding.as_ref().filter(|_| blocked.is_some());
+        let overridden = overriding.filter(|granted| covers(&granted.rules, self.evaluation));
+        let rows = 0..self.found.len();
+        if overridden.is_some() {
+            return rows
+                .map(|row| self.decision(question, row, (Verdict::Allow, None, overridden)))
+                .collect();
+        }
+        let one = |row: usize| {
+            let found = self.found[row];
+            let together = blocked.filter(|other| *other != row && found != Verdict::Block);
+            self.decision(question, row, (found, together, None))
+        };
+        rows.map(one).collect()
+    }
+
+    /// The answer to a question that asks for the application of a row, and for no other.
+    pub(super) fn alone(&self, question: &Question, row: usize) -> Decision {
+        self.decision(question, row, (self.found[row], None, None))
+    }
+
+    /// The amounts, in cents, that the line of a row, its plan and its groups had left before the row's own.
+    pub(super) fn limits(&self, row: usize) -> Vec<i128> {
+        let (after, amount) = (&self.after, cents(&self.decoded.events, row));
+        let spent = after.executed[row] + after.reserved[row] - amount;
+        let line = [after.total[row] - after.frozen[row] - spent, after.planned[row] - spent];
+        let of_group = |group: &GroupAfter| {
+            let sums = &group.sums;
+            group.keys[row].as_ref()?;
+            Some(sums.total[row] - sums.frozen[row] - sums.executed[row] - sums.reserved[row] + amount)
+        };
+        line.into_iter().chain(after.groups.iter().filter_map(of_group)).collect()
+    }
+
+    /// The answer about a row: what is found of it, the application that it is blocked with, and the override by which it
+    /// passes.
+    fn decision(
         &self,
         question: &Question,
-        decoded: &Decoded,
-        evaluation: &Evaluation,
-        evaluator: &Evaluator,
-    ) -> Vec<Decision> {
-        let (rules, calendar) = (evaluator.rules(), evaluator.calendar());
-        let ids = decoded.events.column(Column::EventId.index()).as_string_view();
-        let lines = decoded.events.column(Column::BudgetLineId.index()).as_string_view();
-        let times = times(&decoded.events);
-        let found = verdicts(evaluation, decoded.types.len());
-        let blocked = found.iter().position(|verdict| *verdict == Verdict::Block);
-        let overriding = question.overriding.as_ref().filter(|_| blocked.is_some());
-        let overridden = overriding.filter(|granted| covers(&granted.rules, evaluation));
-        let (found, blocked) = match overridden {
-            Some(_) => (vec![Verdict::Allow; found.len()], None),
-            None => (found, blocked),
-        };
-        let ledger = self.sequencer.ledger().read().unwrap_or_else(PoisonError::into_inner);
-        let (after, _) = ledger.try_out(&decoded.events, Trial::Together);
-        let (not_evaluated, rules_digest) = (not_evaluated(rules, evaluation), digest(rules));
+        row: usize,
+        (found, together, overridden): (Verdict, Option<usize>, Option<&Override>),
+    ) -> Decision {
+        let (events, after, calendar) = (&self.decoded.events, &self.after, self.evaluator.calendar());
+        let rules = self.evaluator.rules();
+        let text = |column: Column| events.column(column.index()).as_string_view();
+        let (ids, lines) = (text(Column::EventId), text(Column::BudgetLineId));
+        let at = times(events).value(row);
         // Nothing is allowed by a rule that could have said otherwise and failed.
-        let is_doubtful = question.is_stale || failed(rules, evaluation).any(asks_for_something);
-        let one = |row: usize| {
-            let together = blocked.filter(|other| *other != row && found[row] != Verdict::Block);
-            let least = if is_doubtful { Verdict::Explain } else { Verdict::Allow };
-            let decision = if together.is_some() { Verdict::Block } else { found[row].max(least) };
-            let funds = |reserved| {
-                Funds::new([
-                    after.total[row],
-                    after.executed[row],
-                    after.frozen[row],
-                    reserved,
-                    after.planned[row],
-                ])
-            };
-            let amount = cents(&decoded.events, row);
-            let unchecked = is_unchecked(&decoded.events, row);
-            let expires = question.expires_in.filter(|_| decision != Verdict::Block || unchecked);
-            Decision {
-                event_id: ids.value(row).to_owned(),
-                decision,
-                mode: question.mode,
-                replayed: false,
-                decided_at: calendar.format(question.now),
-                occurred_at: calendar.format(times.value(row)),
-                budget_line_id: lines.value(row).to_owned(),
-                amount: format_cents(amount),
-                reasons: reasons(evaluation, row, rules),
-                also: Reasons {
-                    stale: question.is_stale,
-                    together_with: together.map(|other| ids.value(other).to_owned()),
-                },
-                before: funds(before(&ledger, &after.reserved, lines, row)),
-                after: funds(after.reserved[row]),
-                groups: groups(&after, row, rules),
-                largest_amount: None,
-                not_evaluated: not_evaluated.clone(),
-                sources: question.sources.to_vec(),
-                rules_digest: rules_digest.clone(),
-                expires_at: expires.map(|after| calendar.format(times.value(row).saturating_add(after))),
-                asked_by: question.actor.who.clone(),
-                subject: subject(&decoded.events, row),
-                overridden: overridden.map(Override::overridden),
-                unchecked,
-                reserves: None,
-            }
+        let is_doubtful = question.is_stale || self.is_doubtful;
+        let least = if is_doubtful { Verdict::Explain } else { Verdict::Allow };
+        let decision = if together.is_some() { Verdict::Block } else { found.max(least) };
+        let funds = |reserved| {
+            Funds::new([
+                after.total[row],
+                after.executed[row],
+                after.frozen[row],
+                reserved,
+                after.planned[row],
+            ])
         };
-        (0..decoded.types.len()).map(one).collect()
+        let unchecked = is_unchecked(events, row);
+        let expires = question.expires_in.filter(|_| decision != Verdict::Block || unchecked);
+        Decision {
+            event_id: ids.value(row).to_owned(),
+            decision,
+            mode: question.mode,
+            replayed: false,
+            decided_at: calendar.format(question.now),
+            occurred_at: calendar.format(at),
+            budget_line_id: lines.value(row).to_owned(),
+            amount: format_cents(cents(events, row)),
+            reasons: reasons(self.evaluation, row, rules),
+            also: Reasons {
+                stale: question.is_stale,
+                together_with: together.map(|other| ids.value(other).to_owned()),
+            },
+            before: funds(self.before(lines, row)),
+            after: funds(after.reserved[row]),
+            groups: groups(after, row, rules),
+            largest_amount: None,
+            not_evaluated: self.not_evaluated.clone(),
+            sources: question.sources.to_vec(),
+            rules_digest: self.rules_digest.to_string(),
+            expires_at: expires.map(|after| calendar.format(at.saturating_add(after))),
+            asked_by: question.actor.who.clone(),
+            subject: subject(events, row),
+            overridden: overridden.map(Override::overridden),
+            unchecked,
+            reserves: None,
+        }
+    }
+
+    /// What a line had reserved before the application of a row.
+    fn before(&self, lines: &StringViewArray, row: usize) -> i128 {
+        let name = lines.value(row);
+        let sees = if self.trial == Trial::Together { row } else { 0 };
+        match (0..sees).rev().find(|earlier| lines.value(*earlier) == name) {
+            Some(earlier) => self.after.reserved[earlier],
+            None => self.ledger.line(name).map_or(0, |(line, _)| line.balances.reserved),
+        }
     }
 }
 
@@ -128,15 +206,6 @@ fn groups(after: &AfterEvent, row: usize, rules: &RuleSet) -> Vec<GroupFunds> {
 fn is_unchecked(events: &RecordBatch, row: usize) -> bool {
     let tags = events.column(Column::TagList.index()).as_list::<i32>();
     tags.is_valid(row) && tags.value(row).as_string::<i32>().iter().flatten().any(|tag| tag == UNCHECKED)
-}
-
-/// What a line had reserved before the application of a row.
-fn before(ledger: &Ledger, after: &[i128], lines: &StringViewArray, row: usize) -> i128 {
-    let name = lines.value(row);
-    match (0..row).rev().find(|earlier| lines.value(*earlier) == name) {
-        Some(earlier) => after[earlier],
-        None => ledger.line(name).map_or(0, |(line, _)| line.balances.reserved),
-    }
 }
 
 /// What is found of each of so many applications.
@@ -215,14 +284,4 @@ fn failed<'r>(rules: &'r RuleSet, evaluation: &'r Evaluation) -> impl Iterator<I
 
 fn asks_for_something(rule: &CompiledRule) -> bool {
     Verdict::of(rule.rule.handling.word()) != Verdict::Allow
-}
-
-/// A digest of all rules in force, with their parameters and lists.
-fn digest(rules: &RuleSet) -> String {
-    let mut hash = xxhash_rust::xxh3::Xxh3::new();
-    for (id, digest) in rules.digests() {
-        hash.update(id.as_bytes());
-        hash.update(&digest.to_le_bytes());
-    }
-    format!("{:032x}", hash.digest128())
 }

@@ -8,15 +8,22 @@ use std::{
 
 use tokio::sync::mpsc;
 
-use crate::decision::{Override, Question, Release};
+use crate::{
+    decision::{Override, Question, Release},
+    rule::RuleSet,
+};
 
 /// Questions that are answered in a row while batches wait.
 const IN_A_ROW: u32 = 16;
+/// Questions that one evaluation answers.
+const TOGETHER: usize = 16;
 
 /// What is asked beside the stream, and the reservations that end by themselves.
 #[derive(Debug, Default)]
 pub struct Asked {
     questions: Option<mpsc::Receiver<Question>>,
+    /// Taken out of the queue, and to be answered before those in it.
+    next: Option<Question>,
     /// The source of applications, and of what withdraws them.
     pub(super) source: Arc<str>,
     pub(super) releases: BTreeSet<Release>,
@@ -24,6 +31,8 @@ pub struct Asked {
     /// read them before.
     used: BTreeMap<i64, (i64, String)>,
     in_a_row: u32,
+    /// The rules that were asked last, with their digest: to make it takes as long as an answer.
+    digest: Option<(Arc<RuleSet>, Arc<str>)>,
 }
 
 impl Asked {
@@ -40,6 +49,10 @@ impl Asked {
 
     /// The next question. Without one it waits for ever.
     pub async fn next(&mut self) -> Question {
+        if let Some(question) = self.next.take() {
+            self.in_a_row += 1;
+            return question;
+        }
         if let Some(questions) = &mut self.questions
             && let Some(question) = questions.recv().await
         {
@@ -48,6 +61,26 @@ impl Asked {
         }
         self.questions = None;
         std::future::pending().await
+    }
+
+    /// A question and those waiting behind it that one evaluation may serve: of the same mode, and each by the rules alone.
+    pub(super) fn with_those_behind(&mut self, first: Question) -> Vec<Question> {
+        let mode = first.mode;
+        let serves = |question: &Question| question.mode == mode && question.overriding.is_none();
+        let is_alone = !serves(&first);
+        let mut together = vec![first];
+        while !is_alone
+            && together.len() < TOGETHER
+            && let Some(question) = self.questions.as_mut().and_then(|questions| questions.try_recv().ok())
+        {
+            if !serves(&question) {
+                self.next = Some(question);
+                break;
+            }
+            self.in_a_row += 1;
+            together.push(question);
+        }
+        together
     }
 
     /// Whether it is the stream's turn, after many questions.
@@ -73,8 +106,29 @@ impl Asked {
         }
     }
 
+    /// A digest of all rules in force, with their parameters and lists.
+    pub(super) fn digest_of(&mut self, rules: &Arc<RuleSet>) -> Arc<str> {
+        match &self.digest {
+            Some((of, digest)) if Arc::ptr_eq(of, rules) => Arc::clone(digest),
+            _ => {
+                let digest = digest(rules);
+                self.digest = Some((Arc::clone(rules), Arc::clone(&digest)));
+                digest
+            }
+        }
+    }
+
     /// Takes no more questions.
     pub fn close(&mut self) {
-        self.questions = None;
+        (self.questions, self.next) = (None, None);
     }
+}
+
+fn digest(rules: &RuleSet) -> Arc<str> {
+    let mut hash = xxhash_rust::xxh3::Xxh3::new();
+    for (id, digest) in rules.digests() {
+        hash.update(id.as_bytes());
+        hash.update(&digest.to_le_bytes());
+    }
+    Arc::from(format!("{:032x}", hash.digest128()))
 }

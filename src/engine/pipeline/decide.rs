@@ -33,8 +33,8 @@ use crate::{
 const AMOUNTS: i128 = 32;
 
 impl Sequence {
-    /// Answers a question. `false` if nobody takes batches any more.
-    pub(super) async fn answer(
+    /// Answers a question by itself. `false` if nobody takes batches any more.
+    pub(super) async fn answer_alone(
         &mut self,
         question: Question,
         out: &mpsc::Sender<Preparing>,
@@ -53,11 +53,16 @@ impl Sequence {
         let Some(evaluation) = self.try_out(&decoded, Trial::Together, &evaluator, out).await? else {
             return Ok(false);
         };
-        let mut decisions = self.decisions(&question, &decoded, &evaluation, &evaluator);
+        let (mut decisions, likely) = {
+            let judged = self.judged((&decoded, Trial::Together), &evaluation, &evaluator);
+            (judged.decisions(&question), judged.limits(0))
+        };
         if let [decision] = &mut decisions[..]
             && decision.decision == Verdict::Block
         {
-            let Some(largest) = self.largest(&decoded, &evaluator, out).await? else { return Ok(false) };
+            let Some(largest) = self.largest((&decoded, likely), &evaluator, out).await? else {
+                return Ok(false);
+            };
             decision.largest_amount = largest.map(format_cents);
         }
         if question.mode == Mode::WhatIf {
@@ -72,7 +77,7 @@ impl Sequence {
         let decided = decided(&decisions, &decoded, &question);
         crate::failpoint::reach("decide.decided").map_err(PortError::new)?;
         let _ = question.answer.send(Ok(decisions));
-        self.journal(question.block, (decided, evaluator), out).await
+        self.journal(vec![question.block], (decided, evaluator), out).await
     }
 
     /// Why the override of a question does not let its application pass.
@@ -97,9 +102,9 @@ impl Sequence {
 
     /// Puts decided applications into the stream, and behind them the withdrawals of what is blocked. They are judged by the
     /// rules that decided them, though others may have come into force since.
-    async fn journal(
+    pub(super) async fn journal(
         &mut self,
-        block: Block,
+        mut blocks: Vec<Block>,
         (decided, evaluator): (Vec<Decided>, Arc<Evaluator>),
         out: &mpsc::Sender<Preparing>,
     ) -> Result<bool, EngineError> {
@@ -110,12 +115,10 @@ impl Sequence {
         let later = later.filter_map(|d| Some(release_of(d.expires_at?, &d.decision)));
         self.asked.releases.extend(later.collect::<Vec<_>>());
         // They are events as they are, whatever a map makes of what is asked.
-        let withdrawn = |messages: &[Vec<u8>]| {
+        if let (Some(block), false) = (blocks.first(), withdrawals.is_empty()) {
             let (source, partition) = (Arc::clone(&block.source), Arc::clone(&block.partition));
-            Block::new(source, partition, 0, Payload::messages(messages)).plain()
-        };
-        let withdrawn = (!withdrawals.is_empty()).then(|| withdrawn(&withdrawals));
-        let blocks: Vec<_> = [block].into_iter().chain(withdrawn).collect();
+            blocks.push(Block::new(source, partition, 0, Payload::messages(&withdrawals)).plain());
+        }
         let decoded = self.decoder.decode(&blocks, (self.time_max)());
         self.send_decided((blocks, decoded, Duration::ZERO), Step::Events, (decided, evaluator), out).await
     }
@@ -146,7 +149,7 @@ impl Sequence {
     }
 
     /// What would be found of these applications now; `None` if the stages behind have ended.
-    async fn try_out(
+    pub(super) async fn try_out(
         &mut self,
         decoded: &Decoded,
         trial: Trial,
@@ -171,17 +174,21 @@ impl Sequence {
 
     /// The largest amount that an application would not be blocked for, in cents; the outer `None` if the stages behind have
     /// ended. Amounts are halved, or rather cut into many parts, so that a rule that blocks only a range is not looked
-    /// through: the amount that is told was tried out and passes.
+    /// through: the amount that is told was tried out and passes. First come those that a limit is `likely` to stand at.
     async fn largest(
         &mut self,
-        decoded: &Decoded,
+        (decoded, mut likely): (&Decoded, Vec<i128>),
         evaluator: &Arc<Evaluator>,
         out: &mpsc::Sender<Preparing>,
     ) -> Result<Option<Option<i128>>, EngineError> {
         let (mut passes, mut blocked) = (0, cents(&decoded.events, 0));
         while blocked - passes > 1 {
             let step = ((blocked - passes) / (AMOUNTS + 1)).max(1);
-            let amounts: Vec<_> = (1..=AMOUNTS).map(|n| passes + n * step).filter(|a| *a < blocked).collect();
+            let likely = std::mem::take(&mut likely).into_iter().flat_map(|limit| [limit, limit + 1]);
+            let amounts = (1..=AMOUNTS).map(|n| passes + n * step).chain(likely);
+            let mut amounts: Vec<_> = amounts.filter(|a| (passes + 1..blocked).contains(a)).collect();
+            amounts.sort_unstable();
+            amounts.dedup();
             let variants = variants(decoded, &amounts);
             let Some(evaluation) = self.try_out(&variants, Trial::Apart, evaluator, out).await? else {
                 return Ok(None);
@@ -195,18 +202,30 @@ impl Sequence {
     }
 }
 
-/// What is stored of decisions.
+/// What is stored of the decisions about all rows.
 fn decided(decisions: &[Decision], decoded: &Decoded, question: &Question) -> Vec<Decided> {
-    let times = times(&decoded.events);
-    let one = |(row, decision): (usize, &Decision)| Decided {
+    decisions
+        .iter()
+        .enumerate()
+        .map(|(row, decision)| decided_of(decision, (decoded, row), question))
+        .collect()
+}
+
+/// What is stored of the decision about a row.
+pub(super) fn decided_of(
+    decision: &Decision,
+    (decoded, row): (&Decoded, usize),
+    question: &Question,
+) -> Decided {
+    let at = times(&decoded.events).value(row);
+    Decided {
         decision: decision.clone(),
         content: decoded.contents[row],
-        at: times.value(row),
-        expires_at: question.expires_in.map(|after| times.value(row).saturating_add(after)),
+        at,
+        expires_at: question.expires_in.map(|after| at.saturating_add(after)),
         actor: question.actor.clone(),
         asked_at: question.now,
-    };
-    decisions.iter().enumerate().map(one).collect()
+    }
 }
 
 /// Whether an application is taken out of the books again: its money must not move, and has not.
@@ -220,7 +239,7 @@ fn release_of(at: i64, decision: &Decision) -> Release {
 }
 
 /// Why records are no applications that can be decided.
-fn unreadable(decoded: &Decoded) -> Option<String> {
+pub(super) fn unreadable(decoded: &Decoded) -> Option<String> {
     if let Some(reject) = decoded.rejects.first() {
         return Some(format!("{}: {}", reject.reason.code(), reject.detail));
     }

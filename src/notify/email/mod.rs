@@ -101,6 +101,7 @@ impl Email {
             calendar: &self.setup.calendar,
             office: &self.setup.office,
             external_url: self.setup.external_url.as_deref(),
+            links: self.setup.links.as_deref(),
             reply_to: Some(&self.reply_to),
             mask: self.mask,
             attach: self.attach,

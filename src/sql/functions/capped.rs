@@ -1,7 +1,10 @@
 //! Functions that could make much of little, with caps: how large a result will be is computed before it is made. The
 //! caps hold wherever the function is called: for events, in queries, and where a constant is folded while rules are read.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    sync::{PoisonError, RwLock},
+};
 
 use arrow::{compute::kernels::concat_elements::concat_elements_dyn, datatypes::DataType};
 use datafusion::{
@@ -183,12 +186,16 @@ pub(crate) fn matches_pattern(operator: Operator) -> bool {
 /// # Errors
 /// If it does not.
 pub(crate) fn pattern(text: &str, name: &str) -> Result<(), Refusal> {
+    if is_known_to_fit(text) {
+        return Ok(());
+    }
     let fits = text.len() <= PATTERN_BYTES
         && !matches!(
             regex::RegexBuilder::new(text).case_insensitive(true).size_limit(MACHINE_BYTES).build(),
             Err(regex::Error::CompiledTooBig(_))
         );
     if fits {
+        remember_that_it_fits(text);
         return Ok(());
     }
     Err(Refusal {
@@ -196,6 +203,22 @@ pub(crate) fn pattern(text: &str, name: &str) -> Result<(), Refusal> {
         hint: say!("repeat less: '[0-9]+' instead of '[0-9]{{500}}'"),
         word: name.to_owned(),
     })
+}
+
+/// Patterns that are known to fit: to find out takes longer than to match a few texts. A small batch would do nothing else.
+static FITTING: RwLock<BTreeSet<String>> = RwLock::new(BTreeSet::new());
+/// So many are remembered. Patterns may come from data; those of rules are there from the start.
+const REMEMBERED: usize = 1024;
+
+fn is_known_to_fit(text: &str) -> bool {
+    FITTING.read().unwrap_or_else(PoisonError::into_inner).contains(text)
+}
+
+fn remember_that_it_fits(text: &str) {
+    let mut fitting = FITTING.write().unwrap_or_else(PoisonError::into_inner);
+    if fitting.len() < REMEMBERED {
+        fitting.insert(text.to_owned());
+    }
 }
 
 /// Whether one value may have so many bytes and items.

@@ -2,14 +2,16 @@
 
 use rusqlite::OptionalExtension;
 
-use super::{AccountError, Accounts, Factor, find_user, no_user, sessions, tell};
+use super::{AccountError, Accounts, Factor, external, find_user, no_user, sessions, tell};
 use crate::{
     access::Actor,
+    say,
     store::{
         StoreError,
         named::insert,
         sums::{self, Summed},
     },
+    text::quoted,
 };
 
 /// What somebody logs in with.
@@ -49,6 +51,12 @@ impl Accounts {
         self.act(|summed| {
             if find_user(summed.transaction, name)?.and_then(|user| user.identity()).is_none() {
                 return Ok(Err(no_user(name)));
+            }
+            if external::is_external(summed.transaction, name)? {
+                return Ok(Err(say!(
+                    "{name} logs in elsewhere, and has no password here",
+                    name = quoted(name)
+                )));
             }
             put(summed, (name, kept), by, now)?;
             sessions::end_all(summed, name)?;

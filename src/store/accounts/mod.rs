@@ -2,6 +2,7 @@
 //! people in a browser log in with is in `credentials.rs`, and for how long they are known then in `sessions.rs`.
 
 mod credentials;
+mod external;
 mod second_factor;
 mod sessions;
 
@@ -22,6 +23,7 @@ use crate::{
 };
 
 pub use credentials::Credential;
+pub use external::External;
 pub use second_factor::Factor;
 
 /// Why an account was not changed.

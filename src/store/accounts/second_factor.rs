@@ -24,6 +24,8 @@ pub struct Factor {
     secret: Option<String>,
     /// Since when codes are asked for.
     since: Option<i64>,
+    /// Whether they log in elsewhere, where a second factor is asked for or not.
+    is_elsewhere: bool,
 }
 
 impl Factor {
@@ -35,7 +37,19 @@ impl Factor {
             is_required: row.get("totp_required")?,
             secret: row.get("totp")?,
             since: row.get("totp_at")?,
+            is_elsewhere: false,
         })
+    }
+
+    /// Of somebody without a password.
+    pub(super) fn elsewhere() -> Self {
+        Self { is_elsewhere: true, ..Self::default() }
+    }
+
+    /// Whether they log in elsewhere: nothing is asked for here then.
+    #[must_use]
+    pub fn is_elsewhere(&self) -> bool {
+        self.is_elsewhere
     }
 
     /// The secret whose codes are asked for.
@@ -53,7 +67,7 @@ impl Factor {
     /// Whether one must be set up before anything else.
     #[must_use]
     pub fn is_missing(&self, by_configuration: bool) -> bool {
-        (self.is_required || by_configuration) && self.secret().is_none()
+        (self.is_required || by_configuration) && self.secret().is_none() && !self.is_elsewhere
     }
 }
 

@@ -2,7 +2,7 @@
 
 use rusqlite::{OptionalExtension, Row, named_params};
 
-use super::{AccountError, Accounts, Credential, Factor, find_user, second_factor, tell};
+use super::{AccountError, Accounts, Credential, Factor, Refusable, find_user, second_factor, tell};
 use crate::{
     access::{
         Actor, Identity, NewToken, Session, presented_cookie,
@@ -33,7 +33,7 @@ impl Accounts {
             let found = c.prepare_cached(&sql)?.query_row([id], row).optional()?;
             let found = found.filter(|(session, kept)| digest.is(kept) && !session.is_over(now));
             let Some((session, _)) = found else { return Ok(None) };
-            let factor = second_factor::find(c, &session.user)?.unwrap_or_default();
+            let factor = second_factor::find(c, &session.user)?.unwrap_or_else(Factor::elsewhere);
             let identity = find_user(c, &session.user)?.and_then(|user| user.identity());
             Ok(identity.map(|identity| (session, identity, factor)))
         })
@@ -50,7 +50,7 @@ impl Accounts {
         Ok(all.into_iter().filter(|session| !session.is_over(now)).collect())
     }
 
-    /// Begins a session of a user whose password was right. What is over is forgotten, and so is the oldest of too many.
+    /// Begins a session of a user whose password was right.
     ///
     /// # Errors
     /// If the password was changed, or the user disabled, since it was compared.
@@ -61,31 +61,16 @@ impl Accounts {
         now: i64,
     ) -> Result<(NewToken, Session), AccountError> {
         let made = new_cookie();
-        let by = Actor { who: user.to_owned(), place: place.to_owned() };
         self.act(|summed| {
             let c = summed.transaction;
             let sql = "SELECT set_at FROM credentials WHERE name = ?1";
-            let set_at: Option<i64> = c.prepare_cached(sql)?.query_row([user], |row| row.get(0)).optional()?;
+            let set_at: Option<i64> =
+                c.prepare_cached(sql)?.query_row([user], |row| row.get(0)).optional()?;
             let is_known = find_user(c, user)?.and_then(|user| user.identity()).is_some();
             if !is_known || set_at != Some(compared.set_at) {
                 return Ok(Err(say!("the password was changed in the meantime; log in again")));
             }
-            end_where(
-                summed,
-                "began_at <= :began OR seen_at <= :seen",
-                named_params! { ":began": now - LONGEST, ":seen": now - IDLE },
-            )?;
-            let keep = i64::try_from(OF_ONE - 1).unwrap_or(0);
-            end_where(
-                summed,
-                "id IN (SELECT id FROM sessions WHERE user = :user ORDER BY seen_at DESC, id LIMIT -1 OFFSET :keep)",
-                named_params! { ":user": user, ":keep": keep },
-            )?;
-            insert!(c, "INSERT INTO sessions", {
-                id: made.id, user, place, digest: made.digest.bytes(), began_at: now, seen_at: now,
-            })?;
-            summed.inserted(&sums::SESSIONS, [&made.id])?;
-            tell(summed, now, &by, ("sessions.begin", &made.id, ""))
+            open(summed, &made, (user, place), now)
         })?;
         let [id, user, place] = [&*made.id, user, place].map(str::to_owned);
         Ok((made, Session { id, user, place, began_at: now, seen_at: now }))
@@ -105,6 +90,32 @@ impl Accounts {
             Ok(tell(summed, now, by, ("sessions.end", id, &user))?.map(|()| true))
         })
     }
+}
+
+/// Begins a session. What is over is forgotten, and so is the oldest of too many.
+pub(super) fn open(
+    summed: &Summed<'_>,
+    made: &NewToken,
+    (user, place): (&str, &str),
+    now: i64,
+) -> Refusable<()> {
+    let by = Actor { who: user.to_owned(), place: place.to_owned() };
+    end_where(
+        summed,
+        "began_at <= :began OR seen_at <= :seen",
+        named_params! { ":began": now - LONGEST, ":seen": now - IDLE },
+    )?;
+    let keep = i64::try_from(OF_ONE - 1).unwrap_or(0);
+    end_where(
+        summed,
+        "id IN (SELECT id FROM sessions WHERE user = :user ORDER BY seen_at DESC, id LIMIT -1 OFFSET :keep)",
+        named_params! { ":user": user, ":keep": keep },
+    )?;
+    insert!(summed.transaction, "INSERT INTO sessions", {
+        id: made.id, user, place, digest: made.digest.bytes(), began_at: now, seen_at: now,
+    })?;
+    summed.inserted(&sums::SESSIONS, [&made.id])?;
+    tell(summed, now, &by, ("sessions.begin", &made.id, ""))
 }
 
 /// Ends whatever sessions a user has.

@@ -1,19 +1,26 @@
 //! 审计日志 in the store: who did what, from where, and what came of it. A record is written in the transaction of what
 //! it tells, so that there is neither without the other; records are chained (`chain.rs`), and the end of the chain is
-//! sealed by a signature now and then (`seals.rs`).
+//! sealed by a signature now and then (`seals.rs`). Its older part lies in Parquet files (`filing.rs`), which everything
+//! that reads the log reads before the table.
 
+mod file;
+mod filing;
+mod follow;
 mod list;
+mod register;
 mod seals;
 
-use std::path::Path;
+use std::{cell::RefCell, path::Path, rc::Rc};
 
-use rusqlite::{Row, named_params, types::ValueRef};
+use rusqlite::{Connection, Row, named_params, types::ValueRef};
 use serde::Serialize;
 
-use super::{Cases, StoreError, chain, reach_in, sums::Summed};
+use super::{Cases, StoreError, chain, chain::Head, explain, reach_in, sums::Summed};
 use crate::access::Actor;
 
-pub use list::AuditFilter;
+pub(crate) use follow::follow;
+pub use list::{AuditFilter, Listing};
+pub(crate) use register::{AuditFile, list as files};
 pub use seals::{Report, Seal};
 
 /// Something that was done.
@@ -66,10 +73,27 @@ pub struct Entry {
     pub digest: String,
 }
 
+impl Entry {
+    /// The end of the log after it.
+    fn after(&self, end: Head) -> Head {
+        let texts = [&self.who, &self.place, &self.action, &self.subject, &self.result, &self.detail];
+        let texts = texts.into_iter().map(|text| ValueRef::from(text.as_str()));
+        end.then([ValueRef::Integer(self.at)].into_iter().chain(texts))
+    }
+
+    /// The bytes of its texts, about.
+    fn size(&self) -> usize {
+        let texts = [&self.who, &self.place, &self.action, &self.subject, &self.result, &self.detail];
+        100 + texts.iter().map(|text| text.len()).sum::<usize>()
+    }
+}
+
 /// The audit log of a state directory.
 #[derive(Debug)]
 pub struct Audit {
     cases: Cases,
+    /// The file that was read last: whoever reads pages comes back to it.
+    last_read: RefCell<Option<(String, Rc<Vec<Entry>>)>>,
 }
 
 impl Audit {
@@ -78,7 +102,7 @@ impl Audit {
     /// # Errors
     /// If there is no state, or it is of another version.
     pub fn open_read_only(dir: &Path) -> Result<Self, StoreError> {
-        Ok(Self { cases: Cases::open_read_only(dir)? })
+        Ok(Self::on(Cases::open_read_only(dir)?))
     }
 
     /// Opens it to be sealed.
@@ -86,17 +110,55 @@ impl Audit {
     /// # Errors
     /// If there is no state, or it is of another version.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        Ok(Self { cases: Cases::open(dir)? })
+        Ok(Self::on(Cases::open(dir)?))
+    }
+
+    fn on(cases: Cases) -> Self {
+        Self { cases, last_read: RefCell::default() }
+    }
+
+    /// What one moment has of the log: its files, and `work` for its table. The daemon may move records meanwhile.
+    fn moment<T>(
+        &self,
+        work: impl FnOnce(&Connection, Vec<AuditFile>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let fail = |error| explain(&self.cases.dir, error);
+        let moment = self.cases.connection.unchecked_transaction().map_err(fail)?;
+        let result = work(&moment, files(&moment).map_err(fail)?);
+        moment.rollback().map_err(fail)?;
+        result
+    }
+
+    /// The records of a file.
+    fn records_of(&self, file: &AuditFile) -> Result<Rc<Vec<Entry>>, StoreError> {
+        if let Some((name, entries)) = &*self.last_read.borrow()
+            && *name == file.file
+        {
+            return Ok(Rc::clone(entries));
+        }
+        let dir = &self.cases.dir;
+        let read = file::read(dir, file);
+        let entries = Rc::new(read.map_err(|what| StoreError::SealedFile { path: file.path(dir), what })?);
+        *self.last_read.borrow_mut() = Some((file.file.clone(), Rc::clone(&entries)));
+        Ok(entries)
     }
 
     /// The latest records, oldest first.
     ///
     /// # Errors
-    /// If the database cannot be read.
+    /// If the log cannot be read.
     pub fn latest(&self, limit: u32) -> Result<Vec<Entry>, StoreError> {
-        let sql = format!("SELECT {ENTRY} FROM audit ORDER BY seq DESC LIMIT ?1");
-        let mut found: Vec<Entry> =
-            self.cases.read(|c| c.prepare_cached(&sql)?.query_map([limit], entry)?.collect())?;
+        let mut filter = AuditFilter { limit, ..AuditFilter::default() };
+        let mut found = Vec::new();
+        loop {
+            let listing = self.list(&filter)?;
+            found.extend(listing.entries);
+            filter.limit = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(u32::MAX));
+            filter.before = listing.goes_on_before;
+            if filter.before.is_none() || filter.limit == 0 {
+                break;
+            }
+        }
         found.reverse();
         Ok(found)
     }
@@ -104,11 +166,21 @@ impl Audit {
     /// The records after a number, at most so many, oldest first.
     ///
     /// # Errors
-    /// If the database cannot be read.
+    /// If the log cannot be read.
     pub fn after(&self, seq: i64, limit: u32) -> Result<Vec<Entry>, StoreError> {
         let sql = format!("SELECT {ENTRY} FROM audit WHERE seq > :seq ORDER BY seq LIMIT :limit");
         let values = named_params! { ":seq": seq, ":limit": limit };
-        self.cases.read(|c| c.prepare_cached(&sql)?.query_map(values, entry)?.collect())
+        self.moment(|c, files| {
+            if let Some(file) = files.iter().find(|file| file.last > seq) {
+                let entries = self.records_of(file)?;
+                let rest = entries.iter().filter(|entry| entry.seq > seq);
+                return Ok(rest.take(limit as usize).cloned().collect());
+            }
+            let fail = |error| explain(&self.cases.dir, error);
+            let mut statement = c.prepare_cached(&sql).map_err(fail)?;
+            let rows = statement.query_map(values, entry).map_err(fail)?;
+            rows.collect::<Result<_, _>>().map_err(fail)
+        })
     }
 }
 

@@ -1,11 +1,11 @@
 //! Seals: the end of the audit log, signed. Whoever can write the database can make a chain anew, but not a seal; and a
 //! seal that is kept outside tells whether the log still has what it had then.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::Path};
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::Audit;
+use super::{Audit, follow::follow};
 use crate::{
     access::seal::{SealKey, is_signed},
     say,
@@ -54,6 +54,8 @@ pub struct Report {
     pub records: i64,
     /// The digest of the last one.
     pub head: String,
+    /// How many files hold the older part of it.
+    pub files: usize,
     /// How many seals there are.
     pub seals: usize,
     /// How many records the last seal covers.
@@ -109,33 +111,37 @@ impl Audit {
         self.cases.read(|c| {
             // One moment: the daemon may write meanwhile.
             let moment = c.unchecked_transaction()?;
-            let report = verify(&moment, outside, trusted);
+            let report = verify(&self.cases.dir, &moment, outside, trusted);
             moment.rollback()?;
             report
         })
     }
 }
 
-fn verify(c: &Connection, outside: Option<&Seal>, trusted: &[String]) -> rusqlite::Result<Report> {
+fn verify(
+    dir: &Path,
+    c: &Connection,
+    outside: Option<&Seal>,
+    trusted: &[String],
+) -> rusqlite::Result<Report> {
     let sql = format!("SELECT {SEAL} FROM audit_seals ORDER BY records");
     let seals: Vec<Seal> = c.prepare(&sql)?.query_map([], seal)?.collect::<Result<_, _>>()?;
     let mut problems = Vec::new();
     let mut waiting = seals.iter().chain(outside).collect::<Vec<_>>();
     waiting.sort_by_key(|seal| seal.records);
     let mut waiting = waiting.into_iter().peekable();
-    let mut last = Head::NONE;
-    let followed = chain::AUDIT.follow_with(c, |head| {
+    let followed = follow(dir, c, |head| {
         while let Some(seal) = waiting.next_if(|seal| seal.records <= head.records) {
             if seal.records == head.records && seal.head != head.digest.to_string() {
                 problems.push(rewritten(seal));
             }
         }
-        last = *head;
     })?;
+    let last = followed.end;
     // The place where the chain breaks says more than the seals after it.
-    match followed {
-        Err(broken) => problems.push(broken),
-        Ok(_) => problems.extend(waiting.map(|seal| missing(seal, last.records))),
+    match followed.problems.is_empty() {
+        false => problems.extend(followed.problems),
+        true => problems.extend(waiting.map(|seal| missing(seal, last.records))),
     }
     for seal in seals.iter().chain(outside) {
         if !seal.is_signed() {
@@ -162,12 +168,13 @@ fn verify(c: &Connection, outside: Option<&Seal>, trusted: &[String]) -> rusqlit
         head: last.digest.to_string(),
         sealed: seals.last().map_or(0, |seal| seal.records),
         keys: seals.iter().map(|seal| seal.key.clone()).collect(),
+        files: followed.files,
         seals: seals.len(),
         problems,
     })
 }
 
-fn covered(c: &Connection) -> rusqlite::Result<i64> {
+pub(super) fn covered(c: &Connection) -> rusqlite::Result<i64> {
     c.query_row("SELECT coalesce(max(records), 0) FROM audit_seals", [], |row| row.get(0))
 }
 

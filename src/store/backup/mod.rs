@@ -17,7 +17,9 @@ pub(crate) use manifest::{Contents, MANIFEST, Manifest};
 use unfinished::Unfinished;
 
 use super::{
-    DATABASE, StoreError, explain, migrate,
+    ATTACHMENTS, DATABASE, StoreError, attachments,
+    audit::{self, AuditFile},
+    explain, migrate,
     sealed::{self, FOLDER, SealedFile},
 };
 use crate::private;
@@ -64,8 +66,22 @@ pub fn back_up(dir: &Path, target: &Path, options: BackupOptions) -> Result<Mani
         let contents = copy_sealed(dir, &file, &folder.join(&file.file), options.link)?;
         manifest.files.insert(format!("{FOLDER}/{}", file.file), contents);
     }
+    for file in registered_of_audit(&source).map_err(fail)? {
+        let contents = copy_audit(dir, &file, &folder.join(&file.file), options.link)?;
+        manifest.files.insert(format!("{FOLDER}/{}", file.file), contents);
+    }
+    let files = unfinished.dir().join(ATTACHMENTS);
+    private::create_dir(&files).map_err(|e| failed(&files, e))?;
+    for file in attached(&source).map_err(fail)? {
+        let from = dir.join(ATTACHMENTS).join(&file.digest);
+        if let Some(what) = attachments::wrong(&from, &file) {
+            return Err(failed(&from, std::io::Error::other(what)));
+        }
+        let contents = copy(&from, &files.join(&file.digest))?;
+        manifest.files.insert(format!("{ATTACHMENTS}/{}", file.digest), contents);
+    }
     manifest.write(unfinished.dir())?;
-    unfinished.finish(&[FOLDER])?;
+    unfinished.finish(&[FOLDER, ATTACHMENTS])?;
     Ok(manifest)
 }
 
@@ -79,8 +95,10 @@ pub fn restore(backup: &Path, target: &Path) -> Result<Manifest, StoreError> {
         return Err(StoreError::Newer { path: backup.to_owned(), found: manifest.schema_version });
     }
     let unfinished = Unfinished::start(target)?;
-    let folder = unfinished.dir().join(FOLDER);
-    private::create_dir(&folder).map_err(|e| failed(&folder, e))?;
+    for folder in [FOLDER, ATTACHMENTS] {
+        let folder = unfinished.dir().join(folder);
+        private::create_dir(&folder).map_err(|e| failed(&folder, e))?;
+    }
     for (name, expected) in &manifest.files {
         let (from, to) = (backup.join(name), unfinished.dir().join(name));
         let copied = copy(&from, &to)?;
@@ -89,7 +107,7 @@ pub fn restore(backup: &Path, target: &Path) -> Result<Manifest, StoreError> {
             return Err(failed(&from, std::io::Error::other(what)));
         }
     }
-    unfinished.finish(&[FOLDER])?;
+    unfinished.finish(&[FOLDER, ATTACHMENTS])?;
     Ok(manifest)
 }
 
@@ -140,6 +158,22 @@ fn registered(source: &Connection) -> rusqlite::Result<Vec<SealedFile>> {
     }
 }
 
+/// The files of the audit log, which version 10 brought.
+fn registered_of_audit(source: &Connection) -> rusqlite::Result<Vec<AuditFile>> {
+    match migrate::version(source)? {
+        ..10 => Ok(Vec::new()),
+        _ => audit::files(source),
+    }
+}
+
+/// The files of cases; versions before 10 had none.
+fn attached(source: &Connection) -> rusqlite::Result<Vec<attachments::Stored>> {
+    match migrate::version(source)? {
+        ..10 => Ok(Vec::new()),
+        _ => attachments::named(source),
+    }
+}
+
 fn copy_database(dir: &Path, source: &Connection, to: &Path) -> Result<(), StoreError> {
     let fail = |error| match explain(to, error) {
         StoreError::Full(path) => failed(&path, std::io::ErrorKind::StorageFull.into()),
@@ -175,6 +209,22 @@ fn copy_sealed(dir: &Path, file: &SealedFile, to: &Path, link: bool) -> Result<C
         return manifest::contents(to).map_err(|e| failed(to, e));
     }
     copy(&from, to)
+}
+
+/// The same of a file of the audit log.
+fn copy_audit(dir: &Path, file: &AuditFile, to: &Path, link: bool) -> Result<Contents, StoreError> {
+    let from = file.path(dir);
+    let contents = match link && std::fs::hard_link(&from, to).is_ok() {
+        true => manifest::contents(to).map_err(|e| failed(to, e))?,
+        false => copy(&from, to)?,
+    };
+    match contents.blake3 == file.digest.to_string() {
+        true => Ok(contents),
+        false => Err(StoreError::SealedFile {
+            path: from,
+            what: say!("it does not match its digest: it was changed, or is another file"),
+        }),
+    }
 }
 
 fn copy(from: &Path, to: &Path) -> Result<Contents, StoreError> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Row, named_params};
 
 use super::Outbox;
-use crate::store::StoreError;
+use crate::store::{StoreError, alert_rows::Rows};
 
 /// What was done with an alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +20,17 @@ pub struct Done {
     pub after: i64,
     /// Whether the alert was over by it.
     pub is_over: bool,
+    /// How long after the letter, for its first answer.
+    pub after_letter: Option<i64>,
+}
+
+/// Whose late alerts are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Late {
+    /// Those of units.
+    Unit,
+    /// Those of officers; an empty name for what nobody has.
+    Officer,
 }
 
 impl Outbox {
@@ -59,7 +70,12 @@ impl Outbox {
     /// If the database cannot be read.
     pub fn history_after(&self, seq: i64, limit: usize) -> Result<Vec<Done>, StoreError> {
         let sql = "SELECT h.seq, h.action, a.severity, h.at - a.opened_at AS after,
-                          h.state IN ('closed', 'dismissed', 'resolved') AS is_over
+                          h.state IN ('closed', 'dismissed', 'resolved') AS is_over,
+                          iif(h.action = 'answer', h.at - (
+                              SELECT i.at FROM alert_history i WHERE i.alert_id = h.alert_id AND i.seq < h.seq
+                                  AND i.action IN ('inquire', 'answer') ORDER BY i.seq DESC LIMIT 1), NULL) AS after_letter,
+                          (SELECT i.action FROM alert_history i WHERE i.alert_id = h.alert_id AND i.seq < h.seq
+                               AND i.action IN ('inquire', 'answer') ORDER BY i.seq DESC LIMIT 1) = 'inquire' AS is_first
                    FROM alert_history h JOIN alerts a USING (alert_id) WHERE h.seq > :seq ORDER BY h.seq LIMIT :limit";
         let done = |row: &Row<'_>| {
             Ok(Done {
@@ -68,10 +84,44 @@ impl Outbox {
                 severity: row.get("severity")?,
                 after: row.get("after")?,
                 is_over: row.get("is_over")?,
+                after_letter: match row.get::<_, Option<bool>>("is_first")? {
+                    Some(true) => row.get("after_letter")?,
+                    _ => None,
+                },
             })
         };
         let values = named_params! { ":seq": seq, ":limit": limit };
         self.read(|c| c.prepare_cached(sql)?.query_map(values, done)?.collect())
+    }
+
+    /// How many alerts are past their last day, by the column `unit_code` or `owner`, the most first.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn late(&self, by: Late, now: i64, most: usize) -> Result<Vec<(String, i64)>, StoreError> {
+        let column = match by {
+            Late::Unit => "unit_code",
+            Late::Officer => "owner",
+        };
+        self.read(|c| {
+            let sql = format!(
+                "SELECT coalesce(a.{column}, '') AS value, count(*) AS late FROM {} a
+                 WHERE a.due_at <= :now AND a.state NOT IN ('closed', 'dismissed', 'resolved')
+                 GROUP BY 1 ORDER BY 2 DESC, 1",
+                Rows::of(c)?.source()
+            );
+            let row = |row: &Row<'_>| Ok((row.get("value")?, row.get("late")?));
+            let found: Vec<(String, i64)> = c
+                .prepare_cached(&sql)?
+                .query_map(named_params! { ":now": now }, row)?
+                .collect::<Result<_, _>>()?;
+            let rest: i64 = found.iter().skip(most).map(|(_, late)| late).sum();
+            let mut told: Vec<_> = found.into_iter().take(most).collect();
+            if rest > 0 {
+                told.push((String::from("other"), rest));
+            }
+            Ok(told)
+        })
     }
 
     /// The number of the last line of the history.

@@ -8,7 +8,7 @@ use std::{path::Path, sync::Arc};
 
 use rusqlite::{Connection, Row, named_params};
 
-pub use figures::Done;
+pub use figures::{Done, Late};
 pub use round::{DueEntry, DueGroup, Group, Round, RoundError, RoundResult};
 
 use super::{
@@ -81,7 +81,7 @@ impl Outbox {
     /// If the database cannot be read or written.
     pub fn round<T>(&mut self, work: impl FnOnce(&Round<'_>) -> RoundResult<T>) -> Result<T, StoreError> {
         self.turns.write(&self.dir, &self.connection, None, |transaction| {
-            let round = Round { transaction, changes: Changes::default() };
+            let round = Round { dir: &self.dir, transaction, changes: Changes::default() };
             let result = work(&round)?;
             round.changes.end(transaction)?;
             Ok(result)
@@ -191,6 +191,11 @@ impl Outbox {
                     ":id": id, ":state": state, ":next_at": next_at, ":error": error, ":ended_at": ended_at,
                 };
                 round.summed().change(&sums::NOTIFICATIONS, [id], || update.execute(values))?;
+                match outcome {
+                    Fate::Parked(why) => round.letter_went(id, Some(why), now)?,
+                    Fate::Sent => round.letter_went(id, None, now)?,
+                    Fate::Later(..) => {}
+                }
             }
             Ok(())
         })

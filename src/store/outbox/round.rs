@@ -12,6 +12,7 @@ use crate::{
     finding::Finding,
     store::{
         alerts::{self, Times, from_json, json},
+        answers,
         error::Failed,
         named::insert,
         sums::{self, Changes, Summed},
@@ -77,6 +78,7 @@ pub type RoundResult<T> = Result<T, RoundError>;
 /// One round of bundling: a transaction.
 #[derive(Debug)]
 pub struct Round<'o> {
+    pub(super) dir: &'o std::path::Path,
     pub(super) transaction: &'o Connection,
     pub(super) changes: Changes,
 }
@@ -359,6 +361,44 @@ impl Round<'_> {
     /// If the database cannot be written.
     pub fn save(&self, step: &Step, now: i64) -> RoundResult<()> {
         Ok(alerts::save(&self.summed(), step, Times::at(now))?)
+    }
+
+    /// Stores that a letter goes out without an officer, and issues its link.
+    ///
+    /// # Errors
+    /// If the database or the key of links cannot be written.
+    pub fn send_letter(&self, desk: &Desk, step: &Step, now: i64) -> RoundResult<()> {
+        answers::issue(self.dir, &self.summed(), step, desk, now)?;
+        self.save(step, now)
+    }
+
+    /// Notes in its alerts that a letter was refused for good, or that it went out after all, if the notification was one.
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub(super) fn letter_went(&self, notification: &str, refused: Option<&str>, now: i64) -> RoundResult<()> {
+        let sql = "SELECT body FROM notifications WHERE id = ?1 AND reason = 'explain'";
+        let mut statement = self.transaction.prepare_cached(sql)?;
+        let letter: Option<Notification> =
+            statement.query_row([notification], |row| from_json(row, "body")).optional()?;
+        for told in letter.map(|letter| letter.alerts).unwrap_or_default() {
+            let Some(alert) = self.alert(&told.alert.alert_id)? else { continue };
+            let same = |one: &Alert, other: &Alert| {
+                one.inquiry.as_ref().map(|letter| letter.at) == other.inquiry.as_ref().map(|letter| letter.at)
+            };
+            // Another letter may be out since.
+            if !same(&alert, &told.alert) {
+                continue;
+            }
+            let step = match refused {
+                Some(why) => Desk::undelivered(alert, why, now),
+                None => Desk::delivered(alert, now),
+            };
+            if let Some(step) = step {
+                self.save(&step, now)?;
+            }
+        }
+        Ok(())
     }
 
     /// Adds a remark to an alert's history.

@@ -192,6 +192,15 @@ pub(crate) const AUDIT: Table = Table {
 /// Seals of the audit log.
 pub(crate) const AUDIT_SEALS: Table =
     Table { name: "audit_seals", columns: "records, at, head, \"key\", signature", key: "records = ?1" };
+/// Files that hold the older part of the audit log.
+pub(crate) const AUDIT_FILES: Table = Table {
+    name: "audit_files",
+    columns: "file, first, last, first_at, last_at, records, head, bytes, digest, link",
+    key: "file = ?1",
+};
+/// Who users are elsewhere.
+pub(crate) const EXTERNAL_USERS: Table =
+    Table { name: "external_users", columns: "name, provider, issuer, subject, since", key: "name = ?1" };
 
 /// Passwords.
 pub(crate) const CREDENTIALS: Table = Table {
@@ -208,6 +217,22 @@ pub(crate) const RULE_SETS: Table = Table {
     name: "rule_sets",
     columns: "digest, manifest, reason, proposed_at, proposed_by, approved_at, approved_by",
     key: "digest = ?1",
+};
+
+/// Constants that were proposed from the rule lab.
+pub(crate) const RULE_PARAMS: Table =
+    Table { name: "rule_params", columns: "digest, params, adopted_at", key: "digest = ?1" };
+/// Links by which units answer.
+pub(crate) const ANSWER_LINKS: Table = Table {
+    name: "answer_links",
+    columns: "digest, alert_id, made_at, expires_at, ended_at",
+    key: "digest = ?1",
+};
+/// The files of cases.
+pub(crate) const ATTACHMENTS: Table = Table {
+    name: "attachments",
+    columns: "seq, alert_id, at, who, name, kind, bytes, digest",
+    key: "seq = ?1",
 };
 
 /// All of them.
@@ -247,7 +272,16 @@ pub(crate) const ALL: &[&Table] = &[
     &SESSIONS,
     &OVERRIDES,
     &RULE_SETS,
+    &RULE_PARAMS,
+    &AUDIT_FILES,
+    &EXTERNAL_USERS,
+    &ANSWER_LINKS,
+    &ATTACHMENTS,
 ];
+
+/// Those that version 10 adds.
+pub(crate) const SINCE_10: &[&Table] =
+    &[&RULE_PARAMS, &AUDIT_FILES, &EXTERNAL_USERS, &ANSWER_LINKS, &ATTACHMENTS];
 
 /// Those that version 9 adds.
 pub(crate) const SINCE_9: &[&Table] = &[&OVERRIDES, &RULE_SETS];

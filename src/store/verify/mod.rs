@@ -1,6 +1,7 @@
 //! Is the state what it should be? Everything is read in one snapshot, beside a running daemon too, and compared with
 //! what is stored about it: checksums, counts, numbers, and balances against those that the journal gives.
 
+mod attached;
 mod blocks;
 mod files;
 mod ledger;
@@ -130,7 +131,11 @@ impl History {
         checks.push(after("event ids", &|| numbers::unique(self)));
         checks.push(after("ledger", &|| ledger::check(self, schema)));
         checks.push(made("findings", numbers::findings(self)));
-        for (name, check) in [("tables", tables::check as fn(&Self) -> _), ("history", records::check)] {
+        for (name, check) in [
+            ("tables", tables::check as fn(&Self) -> _),
+            ("history", records::check),
+            ("attachments", attached::check),
+        ] {
             checks.push(match readable {
                 true => made(name, check(self)),
                 false => Check::skipped(name, say!("the database is damaged")),

@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use super::{Check, Problems};
 use crate::{
     say,
-    store::{History, StoreError, chain, explain},
+    store::{History, StoreError, audit, chain, chain::Head, explain},
 };
 
 pub(crate) fn check(history: &History) -> Result<Check, StoreError> {
@@ -14,16 +14,24 @@ pub(crate) fn check(history: &History) -> Result<Check, StoreError> {
     let fail = |error| explain(&snapshot.dir, error);
     let mut problems = Problems::default();
     let mut ends = Vec::new();
-    for chain in chain::ALL {
+    let end = |table: &str, head: &Head| {
+        say!(
+            "{table}: {records} records, the last digest {digest}",
+            table,
+            records = head.records,
+            digest = head.digest,
+        )
+    };
+    for chain in chain::WHOLE {
         match chain.follow(&connection).map_err(fail)? {
-            Ok(head) => ends.push(say!(
-                "{table}: {records} records, the last digest {digest}",
-                table = chain.table(),
-                records = head.records,
-                digest = head.digest,
-            )),
+            Ok(head) => ends.push(end(chain.table(), &head)),
             Err(broken) => problems.add(broken),
         }
+    }
+    let log = audit::follow(&snapshot.dir, &connection, |_| {}).map_err(fail)?;
+    match log.problems.is_empty() {
+        true => ends.push(end(chain::AUDIT.table(), &log.end)),
+        false => log.problems.into_iter().for_each(|problem| problems.add(problem)),
     }
     for id in ids(&connection, ALERTS).map_err(fail)? {
         problems.add(say!("alert {id} is not in the state that the last record of its history says", id));

@@ -1,9 +1,11 @@
 //! Alerts as officers have them: over HTTP, from the command line, and while nobody is to hear of them.
 
+mod answer_page;
 mod api;
 mod cli;
 mod lists;
 mod openapi;
+mod register;
 mod silences;
 mod tables;
 

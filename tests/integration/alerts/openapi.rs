@@ -37,6 +37,21 @@ fn requests(daemon: &Daemon) -> Vec<(&'static str, &'static str, String, Value, 
         ("inquire_alert", "post", path("alerts/none/inquire"), json!({"who": "王"}), 404),
         ("related_alerts", "get", path(&format!("alerts/{alert}/related")), nothing.clone(), 200),
         ("related_alerts", "get", path("alerts/none/related"), nothing.clone(), 404),
+        ("alert_worth", "get", path(&format!("alerts/{alert}/worth")), nothing.clone(), 200),
+        ("alert_worth", "get", path("alerts/none/worth"), nothing.clone(), 404),
+        ("alert_attachments", "get", path(&format!("alerts/{alert}/attachments")), nothing.clone(), 200),
+        ("alert_attachments", "get", path("alerts/none/attachments"), nothing.clone(), 404),
+        ("alert_attachment", "get", path(&format!("alerts/{alert}/attachments/1")), nothing.clone(), 404),
+        (
+            "attach_to_alert",
+            "post",
+            path(&format!("alerts/{alert}/attachments?name=x&who=a")),
+            json!({}),
+            415,
+        ),
+        ("month_report", "get", path("reports/month?month=2026-03"), nothing.clone(), 200),
+        ("month_report", "get", path("reports/month?month=March"), nothing.clone(), 400),
+        ("service_report", "get", path("reports/service"), nothing.clone(), 200),
         ("review_alert", "post", path(&format!("alerts/{alert}/review")), decision.clone(), 409),
         ("review_alert", "post", path("alerts/none/review"), decision.clone(), 404),
         ("change_alert", "post", path(&format!("alerts/{proposed}/transitions")), take, 200),
@@ -107,6 +122,19 @@ fn requests(daemon: &Daemon) -> Vec<(&'static str, &'static str, String, Value, 
         ("list_decisions", "get", path("decisions?limit=1"), nothing.clone(), 200),
         ("release_decision", "post", path("decisions/asked/release"), json!({}), 200),
         ("list_quarantine", "get", path("quarantine?limit=1"), nothing.clone(), 200),
+        ("show_quarantined", "get", path("quarantine/1"), nothing.clone(), 200),
+        ("show_quarantined", "get", path("quarantine/99"), nothing.clone(), 404),
+        ("replay_quarantine", "post", path("quarantine/replay"), json!({"seqs": [1]}), 200),
+        ("replay_quarantine", "post", path("quarantine/replay"), json!({"seqs": [99]}), 404),
+        ("replay_quarantine", "post", path("quarantine/replay"), json!({"seqs": []}), 422),
+        ("list_payees", "get", path("payees?limit=2&sort=-payments"), nothing.clone(), 200),
+        ("list_payees", "get", path("payees?sort=colour"), nothing.clone(), 400),
+        ("show_payee", "get", path("payees/p-L1"), nothing.clone(), 200),
+        ("show_payee", "get", path("payees/none"), nothing.clone(), 404),
+        ("show_routes", "get", path("routes"), nothing.clone(), 200),
+        ("try_routes", "post", path("routes/trial"), json!({"labels": ["rule=over-budget"]}), 200),
+        ("try_routes", "post", path("routes/trial"), json!({"alert": "none"}), 404),
+        ("try_routes", "post", path("routes/trial"), json!({"labels": ["rule"]}), 422),
         ("show_openapi", "get", path("openapi.json"), nothing, 200),
     ]
 }
@@ -193,6 +221,8 @@ fn every_answer_is_as_described() {
     tried.insert("retry_notification");
     // One that two must grant stands in `overrides.rs`.
     tried.insert("confirm_override");
+    // Files and workbooks: `answer_page.rs` and `register.rs` read them.
+    tried.extend(["alert_attachment", "attach_to_alert", "register_of_alerts", "month_workbook"]);
     // A stream has no end: `console/stream.rs` reads it.
     tried.insert("stream_changes");
     // People and programs: where nobody is asked who they are there are none. `sessions.rs` and its neighbours read these.
@@ -200,11 +230,14 @@ fn every_answer_is_as_described() {
         "add_token",
         "add_user",
         "approve_rules",
+        "begin_oidc",
         "change_own_password",
         "change_user",
         "confirm_totp",
         "disable_totp",
+        "end_oidc",
         "end_session",
+        "force_rules",
         "list_sessions",
         "list_tokens",
         "list_users",

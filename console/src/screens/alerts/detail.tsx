@@ -16,11 +16,13 @@ import { Facts, Failed, Loading, Missing, Money, Panel, Severity, State, Time, i
 import { Whole } from "../../ui/whole";
 import { Because } from "../payments/explain";
 import { ActionBar, Composer, begin } from "./composer";
+import { Files } from "./files";
 import { Letter } from "./letter";
 import { LineNow } from "./line";
 import * as list from "./model";
 import { Related } from "./related";
 import { silenceAddress } from "./silence";
+import { Worthwhile } from "./worth";
 import { ACTS, KEYS, REVIEW_ACTS, type Act, type Outcome, isOver } from "./work";
 
 export function Detail({ id }: { id: string }) {
@@ -136,11 +138,13 @@ export function Detail({ id }: { id: string }) {
             <LineNow key={line} id={line} />
           ))}
           <Related alert={alert} />
+          <Worthwhile alert={alert} />
         </div>
         {data && (
           <div class="column-side">
             <History of={data} />
             <Letter detail={data} again={again} />
+            <Files alert={data.alert} again={again} />
             <Told of={data} />
           </div>
         )}
@@ -365,7 +369,14 @@ function Told({ of }: { of: AlertDetail }) {
   const said = t().alert;
   const reason = t().notifications.reason;
   return (
-    <Panel title={said.told}>
+    <Panel
+      title={said.told}
+      aside={
+        session.may("notifications.read") && (
+          <a href={`/routes?alert=${encodeURIComponent(of.alert.alert_id)}`}>{t().routes.ofAlert}</a>
+        )
+      }
+    >
       {of.waiting.length === 0 && of.notifications.length === 0 && <p class="faint">{said.toldNone}</p>}
       <ul class="told">
         {of.waiting.map((waiting, at) => (

@@ -15,7 +15,17 @@ export const TABS = [
   "resolved",
   "all",
 ] as const;
-export const SORTS = ["newest", "oldest", "severity", "occurred", "changed", "findings", "last_day", "amount"] as const;
+export const SORTS = [
+  "newest",
+  "oldest",
+  "severity",
+  "occurred",
+  "changed",
+  "findings",
+  "last_day",
+  "amount",
+  "worth",
+] as const;
 /** Filters that stand behind "more". */
 export const DETAILS = [
   "rule",

@@ -9,6 +9,8 @@ import { Facts, Panel, Time } from "../../ui/parts";
 import { update } from "./model";
 import { isOver } from "./work";
 
+const isOut = (stage: string | undefined) => stage === "sent" || stage === "answered";
+
 /** The letter that asks the unit to explain: as the unit would read it, and what became of it. */
 export function Letter({ detail, again }: { detail: AlertDetail; again: () => void }) {
   const said = t().alert;
@@ -17,16 +19,19 @@ export function Letter({ detail, again }: { detail: AlertDetail; again: () => vo
   if (!inquiry && !draft) return null;
   return (
     <Panel title={said.letter} lead={inquiry && word(said.letterStage, inquiry.stage)}>
-      {inquiry && inquiry.stage === "sent" && (
+      {inquiry && isOut(inquiry.stage) && (
         <Facts
           of={[
             [t().act.name, inquiry.by],
             [said.at, <Time at={inquiry.at} />],
             [said.letterDays, inquiry.due && said.letterDue(day(inquiry.due))],
             [said.letterNote, inquiry.note],
+            [said.letterLink, inquiry.linked ? said.letterLinked : said.letterNoLink],
+            [said.letterAnswered, inquiry.answered_at && <Time at={inquiry.answered_at} />],
           ]}
         />
       )}
+      {inquiry?.undelivered && <p class="trouble">{said.letterUndelivered(inquiry.undelivered)}</p>}
       {draft && (
         <details class="letter">
           <summary>{draft.subject}</summary>
@@ -35,7 +40,7 @@ export function Letter({ detail, again }: { detail: AlertDetail; again: () => vo
       )}
       {draft?.trouble && <p class="trouble">{draft.trouble}</p>}
       {!isOver(alert) && draft?.to && (
-        <Order alert={alert} to={draft.to} isSent={inquiry?.stage === "sent"} again={again} />
+        <Order alert={alert} to={draft.to} isSent={isOut(inquiry?.stage)} again={again} />
       )}
     </Panel>
   );

@@ -1,0 +1,31 @@
+import { ask } from "../../api/client";
+import { useLoad } from "../../api/load";
+import type { Alert, Worth } from "../../api/types";
+import { count } from "../../format/money";
+import { t } from "../../text";
+import { Facts } from "../../ui/parts";
+
+/** Why an alert stands where it does when the most worth stands first: the four numbers, whose product it is. */
+export function Worthwhile({ alert }: { alert: Alert }) {
+  const said = t().alert;
+  const { data } = useLoad(`worth ${alert.alert_id} ${alert.version}`, (stop) =>
+    ask<Worth>(`/alerts/${encodeURIComponent(alert.alert_id)}/worth`, {}, { stop }),
+  );
+  if (!data) return null;
+  return (
+    <details class="panel worth">
+      <summary>
+        {said.worth} <strong class="figure">{count(data.worth)}</strong>
+      </summary>
+      <p class="faint">{said.worthFormula}</p>
+      <Facts
+        of={[
+          [said.worthSeverity, data.severity],
+          [said.worthAmount, data.amount],
+          [said.worthRepeated, data.repeated],
+          [said.worthPrecision, said.worthVerdicts(data.precision, count(data.confirmed), count(data.dismissed))],
+        ]}
+      />
+    </details>
+  );
+}
