@@ -26,7 +26,13 @@ function configured(text, auth) {
 }
 
 /** Who there is where somebody has to sign in; they all have the same password. */
-const USERS = { wangfang: "officer", chenjing: "auditor", sunwei: "security" };
+const USERS = {
+  wangfang: "officer",
+  zhaomin: "author",
+  huanglei: "approver",
+  chenjing: "auditor",
+  sunwei: "security",
+};
 export const PASSWORD = "Kuai-Ji-Ju-2026!";
 
 export const binaryPath = binary;

@@ -12,7 +12,10 @@ const SCRIPT_MAX = 100 * 1024;
 
 export const options = {
   absWorkingDir: root,
-  entryPoints: { app: "src/main.tsx", worker: "src/worker.ts" },
+  entryPoints: { app: "src/main.tsx", worker: "src/worker.ts", curves: "src/ui/curves.ts" },
+  // What draws curves is loaded by the screens that have some.
+  splitting: true,
+  chunkNames: "[name]",
   outdir: "dist",
   bundle: true,
   minify: true,
@@ -25,11 +28,32 @@ export const options = {
 };
 
 /** What is packed by brotli here, so that the daemon needs no packer; what it packs by gzip it packs itself. */
-const PACKED = ["app.css", "app.js"];
+const PACKED = ["app.css", "app.js", "curves.js"];
+
+/** What Chrome 90 does not know, and esbuild does not write otherwise. */
+const TOO_NEW = [
+  ...[
+    "\\.at\\(",
+    "structuredClone",
+    "Object\\.hasOwn",
+    "\\.findLast",
+    "\\.toSorted",
+    "\\.toReversed",
+    "checkVisibility",
+  ],
+  ...["Array\\.fromAsync", "Object\\.groupBy", ":has\\(", "@container", "@layer", "[0-9]dvh"],
+].map((name) => new RegExp(name));
+
+/** What is built; `src/http/console.rs` has the same names. */
+const BUILT = [...PACKED, "worker.js"];
 
 /** The files of `dist` by name. */
 async function files() {
   const { outputFiles } = await build({ ...options, write: false });
+  const unexpected = outputFiles
+    .map((file) => file.path.slice(dist.length + 1))
+    .filter((name) => !BUILT.includes(name));
+  if (unexpected.length > 0) throw new Error(`the daemon does not serve ${unexpected.join(", ")}`);
   const made = outputFiles.map((file) => [file.path.slice(dist.length + 1), Buffer.from(file.contents)]);
   const kept = readdirSync(join(root, "public")).map((name) => [name, readFileSync(join(root, "public", name))]);
   const files = new Map([...made, ...kept]);
@@ -50,6 +74,13 @@ function isSame(name, bytes) {
 
 async function main() {
   const built = await files();
+  for (const [name, bytes] of built) {
+    const found = /\.(js|css)$/.test(name) ? TOO_NEW.filter((one) => one.test(bytes.toString("utf8"))) : [];
+    if (found.length > 0) {
+      console.error(`${name} has ${found.join(", ")}, which Chrome 90 does not know`);
+      process.exit(1);
+    }
+  }
   const script = gzipSync(built.get("app.js"), { level: 9 }).length;
   if (script > SCRIPT_MAX) {
     console.error(`app.js is ${script} bytes compressed; at most ${SCRIPT_MAX} are allowed`);

@@ -78,27 +78,30 @@ pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
         ("FISCWATCH_LOG__LEVEL", String::from("error")),
     ];
     let file = folder.path().join("config/fiscwatch.yaml");
-    let text = std::fs::read_to_string(&file)?;
-    let variables = overrides.into_iter().map(|(name, value)| (name.to_owned(), value));
-    let mut config =
-        Config::parse(&say!("the demo's configuration"), &text, &folder.path().join("config"), variables)
-            .map_err(problems)?;
+    let variables: Vec<_> = overrides.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let mut config = Config::load_with(&file, variables.iter().cloned()).map_err(problems)?;
     // Whom anybody can be is nobody's business beyond this machine.
     if args.listen.ip().is_loopback() {
         config.clients.offers = people::offers();
     }
     crate::telemetry::log(&config.log);
     let runtime = runtime()?;
-    runtime.block_on(play(config, treasury, args))?;
+    let options = RunOptions { config_path: file, variables: Some(variables), once: false };
+    runtime.block_on(play(config, treasury, &options, args))?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn play(config: Config, treasury: Treasury, args: &DemoArgs) -> anyhow::Result<()> {
+async fn play(
+    config: Config,
+    treasury: Treasury,
+    options: &RunOptions,
+    args: &DemoArgs,
+) -> anyhow::Result<()> {
     let rules = daemon::load_rules(&config).map_err(problems)?;
     let ports = app::listen::open(&config).await?;
     let address = ports.main.local_addr()?;
     let clock: Arc<dyn crate::clock::Clock> = Arc::new(SystemClock);
-    let daemon = Daemon::start(&config, rules, &RunOptions::default(), &clock)?;
+    let daemon = Daemon::start(&config, rules, options, &clock)?;
     people::add(&config.clients.offers, &config.state_dir, clock.now())?;
     let work = {
         let (shared, stop) = (Arc::clone(&daemon.shared), daemon.stop.clone());

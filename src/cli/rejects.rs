@@ -171,7 +171,7 @@ fn replay(args: &FilterArgs) -> anyhow::Result<ExitCode> {
     reader.check_rejects()?;
     let (mut records, mut unreadable) = (Vec::new(), 0u64);
     pages(&reader, args, |reject| {
-        if can_be_read_again(&reject) {
+        if reject.can_be_read_again() {
             records.push(reject);
         } else {
             unreadable += 1;
@@ -201,11 +201,6 @@ fn replay(args: &FilterArgs) -> anyhow::Result<ExitCode> {
         )
     );
     Ok(ExitCode::from(u8::from(receipt.is_refused())))
-}
-
-/// A record is read as JSON again. What is none came as something else, and its reason would be lost.
-fn can_be_read_again(reject: &StoredReject) -> bool {
-    reject.reason == Reason::InvalidJson.code() || reject.raw.trim_ascii_start().starts_with(b"{")
 }
 
 fn pages(

@@ -16,8 +16,8 @@ use crate::{
         route::{ALERT, Passage, Route},
     },
     config::Config,
+    daemon::{Held, held},
     say,
-    store::{Cases, StoreError},
 };
 
 #[derive(Debug, Subcommand)]
@@ -169,29 +169,15 @@ fn waits_for_digest(route: &Route, labels: &Labels) -> bool {
     route.digest || labels.first("handling").is_some_and(Policy::waits_for_digest)
 }
 
-/// What would keep an alert with these labels from being told of now.
+/// What would keep an alert with these labels from being told of now, in words.
 fn holds(config: &Config, labels: &Labels) -> anyhow::Result<Vec<String>> {
-    let now = now();
-    let mut held = Vec::new();
-    held.extend(config.policy.quiet(labels, now).map(|name| say!("quiet hours {name}", name)));
-    let cases = match Cases::open_read_only(&config.state_dir) {
-        Ok(cases) => cases,
-        // A configuration can be tried before the first start.
-        Err(StoreError::Missing(_)) => return Ok(held),
-        Err(e) => return Err(e.into()),
+    let words = |held| match held {
+        Held::Quiet(name) => say!("quiet hours {name}", name),
+        Held::Silence { id, author, until } => {
+            let (author, end) = (line(&author, 100), Cell::time(until, &config.calendar));
+            say!("silence {id} of {author}, until {end}", id, author, end = end.shown())
+        }
+        Held::Alert { id, title } => say!("alert {id} ({title})", id, title = line(&title, 100)),
     };
-    for silence in cases.in_force(now)?.iter().filter(|s| s.matchers.matches(labels)) {
-        let (id, author) = (silence.silence_id, line(&silence.author, 100));
-        let end = Cell::time(silence.ends_at, &config.calendar);
-        held.push(say!("silence {id} of {author}, until {end}", id, author, end = end.shown()));
-    }
-    for inhibition in &config.policy.inhibitions {
-        let sources = cases.muted_by(&inhibition.source)?.alerts;
-        let source = sources.iter().find(|alert| inhibition.mutes(&alert.labels, labels));
-        let named = |alert: &crate::alert::Alert| {
-            say!("alert {id} ({title})", id = alert.alert_id, title = line(&alert.title, 100))
-        };
-        held.extend(source.map(named));
-    }
-    Ok(held)
+    Ok(held(&config.policy, &config.state_dir, labels, now())?.into_iter().map(words).collect())
 }

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     access::{Action, seal::SealKey},
     config::Config,
-    daemon::load_rules,
+    daemon::{load_rules, with_adopted},
     http::RuleSetView,
     private,
     rule::{manifest::Difference, pack},
@@ -156,7 +156,7 @@ fn status(args: &StatusArgs) -> anyhow::Result<ExitCode> {
 
 /// How the rules of the configuration stand.
 fn configured(config: &Config, sets: &[Proposed]) -> String {
-    let Ok(rules) = load_rules(config) else {
+    let Ok(rules) = with_adopted(config.clone()).and_then(|config| load_rules(&config)) else {
         return say!("the rules of the configuration have mistakes: `fiscwatch check` tells them");
     };
     let digest = rules.manifest.digest();
@@ -222,8 +222,9 @@ fn propose(args: &ProposeArgs) -> anyhow::Result<ExitCode> {
     if !args.rules.is_empty() {
         config.rule_paths.clone_from(&args.rules);
     }
+    let config = with_adopted(config).map_err(problems)?;
     let rules = load_rules(&config).map_err(problems)?;
-    let set = sets.propose(&rules.manifest, &args.reason, &local(), now())?;
+    let set = sets.propose((&rules.manifest, None), &args.reason, &local(), now())?;
     if args.json {
         return told(&set, &config);
     }

@@ -30,9 +30,10 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.load()?;
     telemetry::log(&config.log);
     config.is_closed_enough().map_err(|problem| problems(vec![problem]))?;
+    let config = daemon::with_adopted(config).map_err(problems)?;
     let rules = daemon::approved_rules_to_start(&config).map_err(problems)?;
     let once = args.once;
-    let options = RunOptions { config_path: args.config.config.clone(), once: args.once };
+    let options = RunOptions { config_path: args.config.config.clone(), once, ..RunOptions::default() };
     let runtime = runtime()?;
     let result = runtime.block_on(app::run(config, rules, options, Arc::new(SteadyClock::default())));
     // A read of standard input may still be waiting; it must not keep the process.
@@ -74,6 +75,7 @@ fn judged(outcome: &Outcome) -> ExitCode {
 
 /// Reads quarantined records again, while no daemon runs on the state.
 pub(crate) fn replay(config: Config, records: Vec<StoredReject>) -> anyhow::Result<Receipt> {
+    let config = daemon::with_adopted(config).map_err(problems)?;
     let rules = daemon::approved_rules_to_start(&config).map_err(problems)?;
     runtime()?.block_on(app::replay(config, rules, records, Arc::new(SteadyClock::default())))
 }

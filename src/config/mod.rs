@@ -203,6 +203,17 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn load(path: &Path) -> Result<Self, Vec<Diagnostic>> {
+        Self::load_with(path, std::env::vars())
+    }
+
+    /// The same with these variables in the place of the environment's.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn load_with(
+        path: &Path,
+        variables: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, Vec<Diagnostic>> {
         let file = path.display().to_string();
         let text = read_text(path).map_err(|(reason, hint)| {
             let other = if path.is_file() {
@@ -214,7 +225,7 @@ impl Config {
             vec![Diagnostic::of_file(&file, message, Some(hint.unwrap_or(other)))]
         })?;
         let base = path.parent().unwrap_or_else(|| Path::new(""));
-        Self::parse(&file, &text, base, std::env::vars())
+        Self::parse(&file, &text, base, variables)
     }
 
     /// The defaults, with the overrides of the environment; paths are taken from the working directory.

@@ -498,6 +498,6 @@ impl Resolver<'_> {
                 }
             }
         }
-        Override { mode, params }
+        Override { mode, params, ..Override::default() }
     }
 }

@@ -239,7 +239,7 @@ fn named(rule: &CompiledRule, name: String) -> CompiledRule {
 }
 
 /// Constants as the rule has them.
-fn others(
+pub(super) fn others(
     rule: &CompiledRule,
     given: &Map<String, Value>,
 ) -> Result<BTreeMap<String, crate::rule::Param>, NotBegun> {

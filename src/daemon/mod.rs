@@ -1,10 +1,12 @@
 //! The running daemon's state, which the loop, the HTTP server and the signals share, and how a reload changes it.
 
+mod adopted;
 mod approval;
 mod balances;
 mod bodies;
 mod forecasts;
 mod gauges;
+mod held;
 pub(crate) mod intake;
 pub(crate) mod journal;
 pub(crate) mod lab;
@@ -19,14 +21,17 @@ pub(crate) mod supervisor;
 
 use std::path::PathBuf;
 
+pub use adopted::with_adopted;
+pub(crate) use adopted::{NotInForce, changed_rules, put_into_force};
 pub use balances::BalancesCopy;
 pub use bodies::{Bodies, Body, Full};
 pub use forecasts::{Forecasts, LineForecasts, MakeForecasts, Outlook};
 pub use gauges::scrape_gauges;
+pub(crate) use held::{Held, held};
 pub use intake::Intake;
 pub use lab::Lab;
 pub use questions::{Applications, Questions};
-pub use reload::{NotReloaded, configured_rules, reload};
+pub use reload::{NotReloaded, reload};
 pub use rules::{approved_rules_to_start, load_rules, rules_to_start};
 pub use shared::{NotTaken, POSTED, Shared};
 
@@ -35,6 +40,8 @@ pub use shared::{NotTaken, POSTED, Shared};
 pub struct RunOptions {
     /// The configuration file, for reloads.
     pub config_path: PathBuf,
+    /// What stands in the place of the environment's variables, for reloads; `None` for those of the environment.
+    pub variables: Option<Vec<(String, String)>>,
     /// End when all sources have ended.
     pub once: bool,
 }

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Shared,
+    adopted::{set_adopted, with_adopted},
     approval::is_approved,
     journal::StoredPast,
     lists::{self, WatchedLists, gauge_rows},
@@ -35,7 +36,7 @@ use crate::{
     evaluate::Evaluator,
     rule::RuleSet,
     say,
-    store::{Accounts, Deed, Reader, Turns},
+    store::{Accounts, Deed, LabParams, Reader, Turns},
 };
 
 /// What a signal asks for.
@@ -261,17 +262,35 @@ fn reload_and_tell(shared: &Shared) -> Result<usize, NotReloaded> {
 
 type Loaded = (Evaluator, WatchedLists, Arc<Policy>, Receivers);
 
-/// The rules that the configuration names now, which need not be those in force.
+/// The rules that the configuration names now, which need not be those in force, with these constants of the rule lab.
 ///
 /// # Errors
 /// Everything that is wrong with them.
-pub fn configured_rules(shared: &Shared) -> Result<Arc<RuleSet>, Vec<Diagnostic>> {
-    load_rules(&configuration(shared)?)
+pub(super) fn configured_rules_with(
+    shared: &Shared,
+    params: &LabParams,
+) -> Result<Arc<RuleSet>, Vec<Diagnostic>> {
+    let mut config = written_configuration(shared)?;
+    set_adopted(&mut config, params);
+    load_rules(&config)
 }
 
+/// The configuration with what people agreed on in the rule lab.
 fn configuration(shared: &Shared) -> Result<Config, Vec<Diagnostic>> {
+    let mut config = written_configuration(shared)?;
+    // The state that runs has the last word, also where the file names another one.
+    config.state_dir.clone_from(&shared.state_dir);
+    with_adopted(config)
+}
+
+/// The configuration as it is written.
+fn written_configuration(shared: &Shared) -> Result<Config, Vec<Diagnostic>> {
     let path: &Path = &shared.config_path;
-    if path.as_os_str().is_empty() { Config::defaults() } else { Config::load(path) }
+    match (&shared.variables, path.as_os_str().is_empty()) {
+        (None, true) => Config::defaults(),
+        (None, false) => Config::load(path),
+        (Some(variables), _) => Config::load_with(path, variables.iter().cloned()),
+    }
 }
 
 fn load(shared: &Shared, force: bool) -> Result<Loaded, Vec<Diagnostic>> {

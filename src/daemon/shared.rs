@@ -85,6 +85,8 @@ pub struct Shared {
     pub turns: Arc<Turns>,
     /// The configuration file; empty if there is none.
     pub config_path: PathBuf,
+    /// What stands in the place of the environment's variables when it is read again.
+    pub variables: Option<Vec<(String, String)>>,
     /// Whether events come in over HTTP.
     pub accept_events: bool,
     /// The sources that posted events can be read as, with how their records become events.
@@ -179,6 +181,7 @@ impl Shared {
             state_dir: config.state_dir.clone(),
             turns: Turns::of(&config.state_dir),
             config_path: options.config_path.clone(),
+            variables: options.variables.clone(),
             accept_events: config.accept_events,
             maps: config.readings.iter().map(|(name, r)| (name.clone(), r.map().cloned())).collect(),
             clients: config.clients.clone(),

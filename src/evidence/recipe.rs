@@ -112,7 +112,7 @@ impl Recipe {
         let compiler = Compiler::new(&calendar, self.lists(rows)?, self.language);
         let mode = Mode::WORDS.iter().find(|(word, _)| *word == self.mode).map(|(_, mode)| *mode);
         let params = self.params.iter().map(|(name, value)| (name.clone(), Param::from(value)));
-        let changes = Override { mode, params: params.collect() };
+        let changes = Override { mode, params: params.collect(), ..Override::default() };
         let set = load::one_of_text((super::RULE, text), &self.rule_id, &compiler, &calendar, &changes);
         let words = |problems: Vec<crate::diagnostic::Diagnostic>| {
             problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")

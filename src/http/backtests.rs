@@ -268,7 +268,7 @@ fn record(shared: &Shared, by: &Actor, (action, job): (&str, &Job)) -> Result<()
     Ok(Accounts::open(&shared.state_dir)?.record(by, deed, now)?)
 }
 
-fn not_begun(why: NotBegun) -> Problem {
+pub(super) fn not_begun(why: NotBegun) -> Problem {
     match why {
         NotBegun::Busy(job) => Problem::new(
             StatusCode::CONFLICT,

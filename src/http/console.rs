@@ -55,6 +55,7 @@ const AT_ROOT: &[File] = &[
 const ASSETS: &[File] = &[
     file!("app.css", "text/css; charset=utf-8", packed),
     file!("app.js", "text/javascript; charset=utf-8", packed),
+    file!("curves.js", "text/javascript; charset=utf-8", packed),
     file!("icon.svg", "image/svg+xml"),
 ];
 
@@ -70,6 +71,7 @@ pub const SCREENS: &[&str] = &[
     "/decisions",
     "/decisions/{id}",
     "/notifications",
+    "/payees",
     "/payees/{id}",
     "/payments",
     "/payments/{id}",
@@ -77,6 +79,7 @@ pub const SCREENS: &[&str] = &[
     "/reports",
     "/results",
     "/routes",
+    "/rule-sets",
     "/rules",
     "/rules/{id}",
     "/rules/{id}/lab",

@@ -42,11 +42,13 @@ mod outlook;
 mod overrides;
 mod pace;
 mod page;
+mod payees;
 mod problem;
 mod quarantine;
 mod refused;
 pub(crate) mod register;
 mod rejection;
+mod replay;
 pub(crate) mod reports;
 mod request;
 mod routes;
@@ -61,6 +63,7 @@ pub(crate) mod tls;
 mod tokens;
 mod totals;
 mod totp;
+mod trial;
 mod users;
 pub(crate) mod view;
 mod workbooks;
@@ -383,20 +386,27 @@ async fn reload(
         tokio::task::spawn_blocking(move || crate::daemon::reload(&shared, asked.force, by.unnamed())).await;
     match reloaded {
         Ok(Ok(rules)) => Ok(say!("{rules} rules are in force", rules) + "\n"),
-        Ok(Err(NotReloaded::Later(wait))) => {
+        Ok(Err(why)) => Err(not_reloaded(why)),
+        Err(e) => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()).into_response()),
+    }
+}
+
+/// Why the old rules stay.
+fn not_reloaded(why: NotReloaded) -> Response {
+    match why {
+        NotReloaded::Later(wait) => {
             let seconds = wait.as_secs() + 1;
             let detail = say!(
                 "there is a reload under way, or there were too many within a minute; try again in {seconds} s",
                 seconds
             );
             let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, detail);
-            Err(([(header::RETRY_AFTER, seconds.to_string())], problem).into_response())
+            ([(header::RETRY_AFTER, seconds.to_string())], problem).into_response()
         }
-        Ok(Err(NotReloaded::Wrong(problems))) => {
+        NotReloaded::Wrong(problems) => {
             let text: Vec<_> = problems.iter().map(ToString::to_string).collect();
             let detail = say!("the old rules stay in force: {problems}", problems = text.join("\n"));
-            Err(Problem::unprocessable(detail).into_response())
+            Problem::unprocessable(detail).into_response()
         }
-        Err(e) => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()).into_response()),
     }
 }

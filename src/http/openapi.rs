@@ -11,8 +11,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     Problem, Served, alert_lists, alerts, api, attachments, audit, backtests, bulk, casework, completeness,
     decide, events, explain, finding_times, groups, indicators, journal, ledger, line_history, notifications,
-    oidc, outlook, overrides, problem, quarantine, register, reports, rule, rule_sets, session, silences,
-    stream, tokens, totals, totp, users,
+    oidc, outlook, overrides, payees, problem, quarantine, register, replay, reports, rule, rule_sets,
+    session, silences, stream, tokens, totals, totp, trial, users,
 };
 
 /// The longest body of what officers send, in bytes.
@@ -61,6 +61,8 @@ pub(crate) fn api() -> (Router<Served>, utoipa::openapi::OpenApi) {
         .routes(routes!(silences::show, silences::expire))
         .routes(routes!(notifications::list))
         .routes(routes!(notifications::retry))
+        .routes(routes!(trial::tree))
+        .routes(routes!(trial::trial))
         .routes(routes!(api::findings))
         .routes(routes!(finding_times::times))
         .routes(routes!(api::rules))
@@ -71,11 +73,15 @@ pub(crate) fn api() -> (Router<Served>, utoipa::openapi::OpenApi) {
         .routes(routes!(totals::totals))
         .routes(routes!(groups::groups))
         .routes(routes!(journal::show))
+        .routes(routes!(payees::list))
+        .routes(routes!(payees::show))
         .routes(routes!(explain::explain))
         .routes(routes!(rule::show))
         .routes(routes!(backtests::list, backtests::begin))
         .routes(routes!(backtests::show, backtests::stop))
         .routes(routes!(quarantine::list))
+        .routes(routes!(replay::show))
+        .routes(routes!(replay::replay))
         .routes(routes!(completeness::completeness))
         .routes(routes!(indicators::indicators))
         .routes(routes!(indicators::indicator))
@@ -91,6 +97,7 @@ pub(crate) fn api() -> (Router<Served>, utoipa::openapi::OpenApi) {
         .routes(routes!(users::change))
         .routes(routes!(rule_sets::list, rule_sets::propose))
         .routes(routes!(rule_sets::approve, rule_sets::withdraw))
+        .routes(routes!(rule_sets::force))
         .routes(routes!(tokens::list, tokens::add))
         .routes(routes!(tokens::revoke))
         .routes(routes!(session::list))

@@ -77,12 +77,19 @@ pub(crate) struct RejectView {
     /// When it was read again.
     #[schema(format = DateTime)]
     replayed_at: Option<String>,
+    /// Whether it can be read again as it is: as JSON.
+    can_be_read_again: bool,
 }
 
 impl RejectView {
     fn new(record: &StoredReject, calendar: &Calendar, lens: Lens) -> Self {
+        Self::cut(record, BYTES_MAX, calendar, lens)
+    }
+
+    /// With so many bytes of its text.
+    pub(super) fn cut(record: &StoredReject, most: usize, calendar: &Calendar, lens: Lens) -> Self {
         let (mut text, detail) = lens.record(&String::from_utf8_lossy(&record.raw), &record.detail);
-        text.truncate(text.floor_char_boundary(BYTES_MAX));
+        text.truncate(text.floor_char_boundary(most));
         Self {
             seq: record.seq,
             source: record.source.clone(),
@@ -94,6 +101,7 @@ impl RejectView {
             bytes: record.raw.len(),
             received_at: calendar.format(record.received_at),
             replayed_at: record.replayed_at.map(|at| calendar.format(at)),
+            can_be_read_again: record.can_be_read_again(),
         }
     }
 }

@@ -1,25 +1,30 @@
 //! 规则审批: sets of rules that somebody proposes and somebody else approves.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Json,
     extract::State,
     http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{
     Problem,
+    backtests::not_begun,
     by::By,
-    request::{Body, Id, blocking},
+    not_reloaded,
+    request::{Body, Id, Params, Who, blocking},
 };
 use crate::{
     access::Actor,
-    daemon::{Shared, configured_rules},
+    daemon::{NotInForce, Shared, changed_rules, put_into_force},
     event::time::Calendar,
-    store::{AccountError, Proposed, RuleSets},
+    rule::{RuleSet, manifest::Difference},
+    store::{AccountError, LabParams, Proposed, RuleSets},
 };
 
 /// A set of rules that was proposed.
@@ -40,6 +45,10 @@ pub struct RuleSetView {
     #[schema(format = DateTime)]
     approved_at: Option<String>,
     approved_by: Option<String>,
+    /// Constants that it changes beside the files, if it comes from the rule lab: by rule, by name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    params: Option<LabParams>,
 }
 
 impl RuleSetView {
@@ -56,8 +65,67 @@ impl RuleSetView {
             proposed_by: set.proposed_by.clone(),
             approved_at: at.map(|at| calendar.format(at)),
             approved_by: who,
+            params: set.params.clone(),
         }
     }
+}
+
+/// What a set would change about the rules in force.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RuleSetChange)]
+pub(crate) struct PartChange {
+    /// A file, or a setting such as `rules.lab.large-cash.params.limit`.
+    part: String,
+    /// `added`, `changed` or `removed`.
+    change: &'static str,
+    /// What a setting is now; null for files.
+    before: Option<String>,
+    /// What it would be.
+    after: Option<String>,
+}
+
+/// Parts that are told one by one.
+const PARTS_MAX: usize = 200;
+
+/// A set, and what it would change.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RuleSetEntry)]
+pub(crate) struct Entry {
+    set: RuleSetView,
+    /// Whether it is what is in force.
+    is_in_force: bool,
+    /// What is different from the rules in force; at most 200 parts.
+    changes: Vec<PartChange>,
+}
+
+impl Entry {
+    fn new(set: &Proposed, rules: &RuleSet, calendar: &Calendar) -> Self {
+        let (now, then) = (&rules.manifest, &set.manifest);
+        let parts = then.since(now).into_iter().take(PARTS_MAX);
+        let changes = parts.map(|(part, difference)| PartChange {
+            part: part.to_owned(),
+            change: match difference {
+                Difference::Added => "added",
+                Difference::Changed => "changed",
+                Difference::Removed => "removed",
+            },
+            before: now.setting(part).map(str::to_owned).or_else(|| present(rules, part)),
+            after: then.setting(part).map(str::to_owned),
+        });
+        Self {
+            changes: changes.collect(),
+            is_in_force: set.digest == now.digest(),
+            set: RuleSetView::new(set, calendar),
+        }
+    }
+}
+
+/// What a constant that only the lab would change is in its rule.
+fn present(rules: &RuleSet, part: &str) -> Option<String> {
+    let (rule, name) = part.strip_prefix("rules.lab.")?.split_once(".params.")?;
+    let rule = rules.rules.iter().find(|compiled| compiled.rule.id == rule)?;
+    let (_, value) = rule.rule.params.iter().find(|(known, _)| known == name)?;
+    Some(value.to_json().to_string())
 }
 
 /// All sets of rules.
@@ -66,7 +134,7 @@ pub(crate) struct RuleSetList {
     /// The digest of the rules in force, whether they were proposed or not.
     in_force: String,
     /// Those that were proposed, the newest first.
-    sets: Vec<RuleSetView>,
+    sets: Vec<Entry>,
 }
 
 /// The sets of rules that were proposed, and which one is in force
@@ -74,9 +142,10 @@ pub(crate) struct RuleSetList {
     responses((status = 200, description = "All of them, the newest first", body = RuleSetList)))]
 pub(crate) async fn list(State(shared): State<Arc<Shared>>) -> Result<Json<RuleSetList>, Problem> {
     blocking(move || {
-        let in_force = shared.rules_in_force().manifest.digest();
+        let rules = shared.rules_in_force();
+        let in_force = rules.manifest.digest();
         let sets = RuleSets::open_read_only(&shared.state_dir)?.all()?;
-        let sets = sets.iter().map(|set| RuleSetView::new(set, &shared.calendar)).collect();
+        let sets = sets.iter().map(|set| Entry::new(set, &rules, &shared.calendar)).collect();
         Ok(Json(RuleSetList { in_force, sets }))
     })
     .await
@@ -88,9 +157,16 @@ pub(crate) async fn list(State(shared): State<Arc<Shared>>) -> Result<Json<RuleS
 pub(crate) struct Proposal {
     /// Why, for whoever approves it.
     reason: String,
+    /// Constants that are to be others, by rule and name, as a backtest takes them; without any, the files are proposed as
+    /// they are.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    params: BTreeMap<String, Map<String, Value>>,
+    /// Who proposes; the proxy in front tells it where `http.user_header` is set.
+    who: Option<String>,
 }
 
-/// Proposes the rules that the configuration on the daemon's machine names now
+/// Proposes the rules that the configuration on the daemon's machine names now, with other constants or without
 #[utoipa::path(post, path = "/api/v1/rule-sets", operation_id = "propose_rules", tag = "rules", request_body = Proposal,
     responses(
         (status = 201, description = "The set", body = RuleSetView),
@@ -102,19 +178,14 @@ pub(crate) async fn propose(
     headers: HeaderMap,
     Body(proposal): Body<Proposal>,
 ) -> Result<(StatusCode, Json<RuleSetView>), Problem> {
-    let actor = by.actor(&headers, None)?;
+    let actor = by.actor(&headers, proposal.who.as_deref())?;
     blocking(move || {
-        let rules = {
-            // Rules are compiled for one at a time.
-            let _alone = shared.reloads.alone();
-            configured_rules(&shared).map_err(|problems| {
-                let told: Vec<_> = problems.iter().map(ToString::to_string).collect();
-                Problem::unprocessable(told.join("\n"))
-            })?
-        };
+        let is_of_the_lab = !proposal.params.is_empty();
+        let (rules, params) = changed_rules(&shared, &proposal.params).map_err(not_begun)?;
         let now = shared.clock.now();
         let mut sets = RuleSets::open(&shared.state_dir)?;
-        let set = sets.propose(&rules.manifest, &proposal.reason, &actor, now)?;
+        let params = is_of_the_lab.then_some(&params);
+        let set = sets.propose((&rules.manifest, params), &proposal.reason, &actor, now)?;
         Ok((StatusCode::CREATED, Json(RuleSetView::new(&set, &shared.calendar))))
     })
     .await
@@ -122,7 +193,7 @@ pub(crate) async fn propose(
 
 /// Approves rules that somebody else proposed
 #[utoipa::path(post, path = "/api/v1/rule-sets/{id}/approval", operation_id = "approve_rules", tag = "rules",
-    params(("id" = String, Path, description = "The set's digest, or its first eight digits or more")),
+    params(("id" = String, Path, description = "The set's digest, or its first eight digits or more"), Who),
     responses(
         (status = 200, description = "The set as it is then", body = RuleSetView),
         (status = 409, description = "There is none, it is approved already, or one's own", body = Problem, content_type = "application/problem+json")))]
@@ -131,13 +202,14 @@ pub(crate) async fn approve(
     Id(id): Id<String>,
     by: By,
     headers: HeaderMap,
+    Params(Who { who }): Params<Who>,
 ) -> Result<Json<RuleSetView>, Problem> {
-    judge(shared, by.actor(&headers, None)?, move |sets, by, now| sets.approve(&id, by, now)).await
+    judge(shared, by.actor(&headers, who.as_deref())?, move |sets, by, now| sets.approve(&id, by, now)).await
 }
 
 /// Takes an approval back; what is in force stays until the next start or reload
 #[utoipa::path(delete, path = "/api/v1/rule-sets/{id}/approval", operation_id = "withdraw_rules", tag = "rules",
-    params(("id" = String, Path, description = "The set's digest, or its first eight digits or more")),
+    params(("id" = String, Path, description = "The set's digest, or its first eight digits or more"), Who),
     responses(
         (status = 200, description = "The set as it is then", body = RuleSetView),
         (status = 409, description = "There is none, or it is not approved", body = Problem, content_type = "application/problem+json")))]
@@ -146,8 +218,48 @@ pub(crate) async fn withdraw(
     Id(id): Id<String>,
     by: By,
     headers: HeaderMap,
+    Params(Who { who }): Params<Who>,
 ) -> Result<Json<RuleSetView>, Problem> {
-    judge(shared, by.actor(&headers, None)?, move |sets, by, now| sets.withdraw(&id, by, now)).await
+    judge(shared, by.actor(&headers, who.as_deref())?, move |sets, by, now| sets.withdraw(&id, by, now)).await
+}
+
+/// What came into force.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RulesInForce)]
+pub(crate) struct InForce {
+    /// The digest of the rules in force now.
+    in_force: String,
+    /// How many rules there are.
+    rules: usize,
+}
+
+/// Puts rules into force that are approved, without a restart
+///
+/// From the next events on. The files must still be those that were proposed. To go back, take the approval back and reload.
+#[utoipa::path(post, path = "/api/v1/rule-sets/{id}/force", operation_id = "force_rules", tag = "rules",
+    params(("id" = String, Path, description = "The set's digest, or its first eight digits or more"), Who),
+    responses(
+        (status = 200, description = "They are in force", body = InForce),
+        (status = 409, description = "There is none, it is not approved, or the files are others now", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "The rules have mistakes", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Another reload is under way", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn force(
+    State(shared): State<Arc<Shared>>,
+    Id(id): Id<String>,
+    by: By,
+    headers: HeaderMap,
+    Params(Who { who }): Params<Who>,
+) -> Result<Json<InForce>, Response> {
+    let actor = by.actor(&headers, who.as_deref()).map_err(IntoResponse::into_response)?;
+    // It waits for a reload, which waits for nobody who reads.
+    let done = tokio::task::spawn_blocking(move || put_into_force(&shared, &id, &actor)).await;
+    match done {
+        Ok(Ok((set, rules))) => Ok(Json(InForce { in_force: set.digest, rules })),
+        Ok(Err(NotInForce::Refused(why))) => Err(Problem::new(StatusCode::CONFLICT, why).into_response()),
+        Ok(Err(NotInForce::Account(error))) => Err(Problem::from(error).into_response()),
+        Ok(Err(NotInForce::Reload(why))) => Err(not_reloaded(why)),
+        Err(e) => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()).into_response()),
+    }
 }
 
 async fn judge(

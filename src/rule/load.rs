@@ -8,6 +8,7 @@ use std::{
 };
 
 use saphyr_parser::Span;
+use serde_json::Value;
 
 use super::{
     Mode, Param, RuleSet,
@@ -31,6 +32,16 @@ pub struct Override {
     pub mode: Option<Mode>,
     /// Other constants.
     pub params: BTreeMap<String, Param>,
+    /// Constants that people have agreed on in the rule lab. One that the rule does not have any more is left out: the
+    /// files may have gone on since.
+    pub adopted: BTreeMap<String, Value>,
+}
+
+impl Override {
+    /// Whether nothing but the rule lab changes the rule.
+    fn is_of_the_lab(&self) -> bool {
+        self.mode.is_none() && self.params.is_empty()
+    }
 }
 
 /// One file, for `check`.
@@ -160,7 +171,11 @@ fn load_files(
         load_file((&path, paths), compiler, calendar, overrides, &mut places, loaded);
     }
     loaded.manifest.add_overrides(overrides);
-    for id in overrides.keys().filter(|id| !places.contains_key(*id)) {
+    for (id, changes) in overrides.iter().filter(|(id, _)| !places.contains_key(*id)) {
+        if changes.is_of_the_lab() {
+            tracing::warn!(rule = %id, "constants of the rule lab are left out: there is no such rule any more");
+            continue;
+        }
         let hint = suggest(id, places.keys().map(String::as_str));
         let message = say!("rules.overrides names the rule \"{id}\", which does not exist", id);
         loaded.problems.push(Diagnostic::of_file(&say!("the configuration"), message, Some(hint)));
@@ -394,6 +409,15 @@ fn apply(d: &mut Document<'_>, rule: &mut super::Rule, changes: &Override) {
                     id = rule.id
                 );
                 d.problem(rule.span, message, Some(hint));
+            }
+        }
+    }
+    for (name, value) in &changes.adopted {
+        let present = rule.params.iter_mut().find(|(param, _)| param == name);
+        match present.and_then(|(_, param)| param.of_json(value).map(|value| (param, value))) {
+            Some((param, value)) => *param = value,
+            None => {
+                tracing::warn!(rule = %rule.id, constant = %name, "a constant of the rule lab is left out: the rule has none like it");
             }
         }
     }

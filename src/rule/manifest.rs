@@ -37,12 +37,15 @@ impl Manifest {
 
     /// Adds what the configuration changes.
     pub(super) fn add_overrides(&mut self, overrides: &BTreeMap<String, Override>) {
-        for (rule, Override { mode, params }) in overrides {
+        for (rule, Override { mode, params, adopted }) in overrides {
             if let Some(mode) = mode {
                 self.add(format!("rules.overrides.{rule}.mode"), mode.word().to_owned());
             }
             for (param, value) in params {
                 self.add(format!("rules.overrides.{rule}.params.{param}"), written(value));
+            }
+            for (param, value) in adopted {
+                self.add(format!("rules.lab.{rule}.params.{param}"), value.to_string());
             }
         }
     }
@@ -71,6 +74,12 @@ impl Manifest {
     #[must_use]
     pub fn digest(&self) -> String {
         blake3::hash(self.text().as_bytes()).to_hex().to_string()
+    }
+
+    /// What a setting is in it, in words; digests of files tell people nothing.
+    #[must_use]
+    pub fn setting(&self, name: &str) -> Option<&str> {
+        self.0.get(name).filter(|_| name.starts_with("rules.")).map(String::as_str)
     }
 
     /// How many parts there are.
@@ -142,7 +151,10 @@ mod tests {
         let with = |value: Param| {
             let mut set = manifest(&[("a.yaml", "x")], "rules");
             let params = BTreeMap::from([(String::from("limit"), value)]);
-            set.add_overrides(&BTreeMap::from([(String::from("cash"), Override { mode: None, params })]));
+            set.add_overrides(&BTreeMap::from([(
+                String::from("cash"),
+                Override { params, ..Override::default() },
+            )]));
             set.digest()
         };
         let number = |text: &str| Param::Number(text.to_owned());

@@ -49,6 +49,7 @@ macro_rules! version_10 {
     () => {
         concat!(
             include_str!("schema_10_casework.sql"), // What changes of alerts say beside who and why.
+            include_str!("schema_10_rules.sql"),    // Constants that were proposed from the rule lab.
             include_str!("schema_10_audit.sql"),    // Files of the audit log.
             include_str!("schema_10_external.sql"), // Users who are known elsewhere.
             include_str!("schema_10_answers.sql"),  // Links by which units answer, and files of cases.

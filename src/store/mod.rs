@@ -39,6 +39,7 @@ mod notices;
 mod outbox;
 mod overrides;
 mod passed;
+mod payees;
 mod ports;
 mod quarantine;
 mod query;
@@ -101,12 +102,13 @@ pub use outbox::{
     Done, DueEntry, DueGroup, Fate, Group, Late, Outbox, Pending, Round, RoundError, RoundResult,
 };
 pub use overrides::OverrideFilter;
+pub use payees::{Payee, PayeeKey, Payees, PayeesSought, payee_of};
 pub use quarantine::{QuarantineLimit, WhenFull};
 pub use query::{
     Overflow, Reader, RejectFilter, StateInfo, StoredReject, disk_free, sealed_bytes, store_bytes,
 };
 pub use recover::Recovered;
-pub use rule_sets::{Proposed, RuleSets};
+pub use rule_sets::{LabParams, Proposed, RuleSets};
 pub use seal::{SealOptions, Sealer, Sealing};
 pub use search::{Found, Sought, place_of};
 pub use settled::{Freeze, freeze};

@@ -29,6 +29,7 @@ use crate::{
     journal::{JournalBlock, decode_block},
     ledger::Ledger,
     say,
+    stream::Reason,
 };
 
 /// A reading connection.
@@ -88,6 +89,16 @@ pub struct StoredReject {
     pub received_at: i64,
     /// When it was read again, in microseconds.
     pub replayed_at: Option<i64>,
+}
+
+impl StoredReject {
+    /// Whether it can be read again: as JSON. What is none came as something else, and its reason would be lost. A hole has no
+    /// record at all.
+    #[must_use]
+    pub fn can_be_read_again(&self) -> bool {
+        self.reason != Reason::Lost.code()
+            && (self.reason == Reason::InvalidJson.code() || self.raw.trim_ascii_start().starts_with(b"{"))
+    }
 }
 
 /// Rejected records of one partition and reason that the quarantine had no room for.
@@ -260,6 +271,29 @@ impl Reader {
                 replayed_at: row.get("replayed_at")?,
             })
         })
+    }
+
+    /// A record of the quarantine.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn reject(&self, seq: i64) -> Result<Option<StoredReject>, StoreError> {
+        let one = RejectFilter {
+            replayed: true,
+            after: seq.saturating_sub(1),
+            limit: Some(1),
+            ..RejectFilter::default()
+        };
+        Ok(self.rejects(&one)?.pop().filter(|record| record.seq == seq))
+    }
+
+    /// The number of the latest record in quarantine.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn last_reject(&self) -> Result<i64, StoreError> {
+        let last = self.rows("SELECT coalesce(max(seq), 0) FROM quarantine", Vec::new(), |row| row.get(0))?;
+        Ok(last.first().copied().unwrap_or_default())
     }
 
     /// How many records of the quarantine a filter names, whatever its limit.

@@ -1,8 +1,9 @@
 //! 规则审批: which sets of rules were proposed, and which are approved. Each change is recorded with it in the audit log.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
-use rusqlite::{Connection, Row, named_params};
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
+use serde_json::Value;
 
 use super::{
     AccountError, Cases, Store, StoreError,
@@ -27,7 +28,12 @@ pub struct Proposed {
     pub proposed_by: String,
     /// When it was approved, and by whom.
     pub approved: Option<(i64, String)>,
+    /// The constants that it changes beside the configuration; `None` if it does not come from the rule lab.
+    pub params: Option<LabParams>,
 }
+
+/// Constants of rules that are others than their files and the configuration say, by rule and name.
+pub type LabParams = BTreeMap<String, BTreeMap<String, Value>>;
 
 /// The sets of rules of a state directory.
 #[derive(Debug)]
@@ -42,7 +48,8 @@ const REASON_MAX: usize = 500;
 /// So much of a digest names it.
 const PREFIX_MIN: usize = 8;
 
-const SET: &str = "digest, manifest, reason, proposed_at, proposed_by, approved_at, approved_by";
+const SET: &str = "digest, manifest, reason, proposed_at, proposed_by, approved_at, approved_by, params
+     FROM rule_sets LEFT JOIN rule_params USING (digest)";
 
 impl RuleSets {
     /// Opens them for changes.
@@ -81,7 +88,7 @@ impl RuleSets {
     /// # Errors
     /// If the database cannot be read.
     pub fn all(&self) -> Result<Vec<Proposed>, StoreError> {
-        let sql = format!("SELECT {SET} FROM rule_sets ORDER BY proposed_at DESC, digest");
+        let sql = format!("SELECT {SET} ORDER BY proposed_at DESC, digest");
         self.cases.read(|c| c.prepare_cached(&sql)?.query_map([], set)?.collect())
     }
 
@@ -101,13 +108,13 @@ impl RuleSets {
         self.cases.read(|c| Ok(matching(c, digest)?.pop()))
     }
 
-    /// Proposes a set.
+    /// Proposes a set, and with which constants it goes beyond the configuration, if it comes from the rule lab.
     ///
     /// # Errors
     /// If it was proposed already, or too many wait.
     pub fn propose(
         &mut self,
-        manifest: &Manifest,
+        (manifest, params): (&Manifest, Option<&LabParams>),
         reason: &str,
         by: &Actor,
         now: i64,
@@ -137,6 +144,11 @@ impl RuleSets {
                 digest, manifest: manifest.text(), reason, proposed_at: now, proposed_by: by.who,
             })?;
             summed.inserted(&sums::RULE_SETS, [&digest])?;
+            if let Some(params) = params {
+                let params = serde_json::to_string(params).unwrap_or_default();
+                insert!(summed.transaction, "INSERT INTO rule_params", { digest, params })?;
+                summed.inserted(&sums::RULE_PARAMS, [&digest])?;
+            }
             tell(summed, now, by, ("rules.propose", &digest, reason))
         })
     }
@@ -175,6 +187,45 @@ impl RuleSets {
             }
             tell(summed, now, by, ("rules.withdraw", &known.digest, &known.reason))
         })
+    }
+
+    /// The constants in force that came from the rule lab: those of the approved set that was adopted last.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn adopted(&self) -> Result<LabParams, StoreError> {
+        let sql = "SELECT params FROM rule_params JOIN rule_sets USING (digest)
+             WHERE adopted_at IS NOT NULL AND approved_at IS NOT NULL ORDER BY adopted_at DESC LIMIT 1";
+        let text: Option<String> = self.cases.read(|c| c.query_row(sql, [], |row| row.get(0)).optional())?;
+        Ok(text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+    }
+
+    /// Notes that the constants of an approved set come into force, or with `None` that they do not after all. When it was
+    /// adopted before.
+    ///
+    /// # Errors
+    /// If there is none, it is not approved, or changes no constants.
+    pub fn adopt(
+        &mut self,
+        digest: &str,
+        at: Option<i64>,
+        by: &Actor,
+        now: i64,
+    ) -> Result<Option<i64>, AccountError> {
+        let before = self.cases.change(|summed| {
+            let sql = "SELECT adopted_at FROM rule_params JOIN rule_sets USING (digest)
+                 WHERE digest = ?1 AND approved_at IS NOT NULL";
+            let found =
+                summed.transaction.query_row(sql, [digest], |row| row.get::<_, Option<i64>>(0)).optional()?;
+            let Some(before) = found else { return Ok(Err(say!("these rules are not approved"))) };
+            let values = named_params! { ":digest": digest, ":at": at };
+            let sql = "UPDATE rule_params SET adopted_at = :at WHERE digest = :digest";
+            summed.change(&sums::RULE_PARAMS, [digest], || summed.transaction.execute(sql, values))?;
+            let detail = if at.is_some() { "" } else { "refused" };
+            tell(summed, now, by, ("rules.adopt", digest, detail))?.ok();
+            Ok(Ok(before))
+        })?;
+        before.map_err(AccountError::Refused)
     }
 
     /// Does `work` in a transaction; what it refuses has changed nothing. What is there afterwards.
@@ -221,7 +272,7 @@ fn find(connection: &Connection, prefix: &str) -> rusqlite::Result<Result<Propos
 
 fn matching(connection: &Connection, prefix: &str) -> rusqlite::Result<Vec<Proposed>> {
     // A digest has digits and small letters only.
-    let sql = format!("SELECT {SET} FROM rule_sets WHERE digest >= ?1 AND digest < ?1 || 'z' LIMIT 2");
+    let sql = format!("SELECT {SET} WHERE digest >= ?1 AND digest < ?1 || 'z' LIMIT 2");
     connection.prepare_cached(&sql)?.query_map([prefix], set)?.collect()
 }
 
@@ -235,5 +286,6 @@ fn set(row: &Row<'_>) -> rusqlite::Result<Proposed> {
         proposed_at: row.get("proposed_at")?,
         proposed_by: row.get("proposed_by")?,
         approved: at.zip(who),
+        params: row.get::<_, Option<String>>("params")?.and_then(|text| serde_json::from_str(&text).ok()),
     })
 }

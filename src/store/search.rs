@@ -22,7 +22,7 @@ use crate::event::{Column, TypeSet};
 const DAY: i64 = 86_400_000_000;
 const STRETCH_MAX: i64 = 64 * DAY;
 /// Characters of an account that masks leave.
-const SHOWN: usize = 4;
+pub(super) const SHOWN: usize = 4;
 
 /// Which events are sought.
 #[derive(Debug, Clone, Default)]
@@ -174,14 +174,14 @@ fn is_meant(word: &str, code: &str) -> bool {
 }
 
 /// Columns of a batch by their names; one that was not asked for has no values.
-struct Rows<'b> {
+pub(super) struct Rows<'b> {
     texts: Vec<(Column, &'b StringViewArray)>,
-    times: &'b [i64],
+    pub(super) times: &'b [i64],
     amounts: Option<&'b arrow::array::Decimal128Array>,
 }
 
 impl<'b> Rows<'b> {
-    fn new(batch: &'b RecordBatch, columns: &[Column]) -> Self {
+    pub(super) fn new(batch: &'b RecordBatch, columns: &[Column]) -> Self {
         let column = |column: Column| batch.column_by_name(column.spec().name);
         let texts = columns.iter().filter_map(|name| Some((*name, column(*name)?.as_string_view_opt()?)));
         let times = column(Column::OccurredAt).and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>());
@@ -192,12 +192,12 @@ impl<'b> Rows<'b> {
         }
     }
 
-    fn text(&self, column: Column, row: usize) -> Option<&'b str> {
+    pub(super) fn text(&self, column: Column, row: usize) -> Option<&'b str> {
         let (_, array) = self.texts.iter().find(|(known, _)| *known == column)?;
         array.is_valid(row).then(|| array.value(row))
     }
 
-    fn cents(&self, row: usize) -> Option<i128> {
+    pub(super) fn cents(&self, row: usize) -> Option<i128> {
         self.amounts.filter(|amounts| amounts.is_valid(row)).map(|amounts| amounts.value(row))
     }
 }

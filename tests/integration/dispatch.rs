@@ -52,7 +52,7 @@ impl Sink for Named {
 pub struct World {
     pub dir: tempfile::TempDir,
     store: Store,
-    outbox: Outbox,
+    pub(crate) outbox: Outbox,
     rules: Arc<RuleSet>,
     pub dispatch: Dispatch,
     pub now: i64,

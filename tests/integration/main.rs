@@ -19,6 +19,7 @@ mod console;
 mod crash;
 mod decide;
 mod decode;
+mod demo;
 mod dispatch;
 mod documents;
 mod errors;

@@ -1,5 +1,7 @@
 //! Rules come into force after one person has proposed and another one has approved them.
 
+use std::path::Path;
+
 use fiscwatch::{
     access::{Actor, Role, Roles},
     rule::manifest::Manifest,
@@ -201,7 +203,7 @@ fn a_proposal_and_an_approval_are_there_with_their_records_or_not_at_all() {
         database.query_row(sql, [], |row| row.get(0)).unwrap()
     };
     let mut sets = RuleSets::open_or_make(&bench.path().join("state")).unwrap();
-    let digest = sets.propose(&Manifest::default(), "somebody's", &by("赵敏"), 1).unwrap().digest;
+    let digest = sets.propose((&Manifest::default(), None), "somebody's", &by("赵敏"), 1).unwrap().digest;
     let acts: [(&[&str], &str); 2] = [
         (&["rules", "propose", "--reason", "x"], "SELECT count(*) FROM rule_sets"),
         (&["rules", "approve", &digest], "SELECT count(*) FROM rule_sets WHERE approved_at IS NOT NULL"),
@@ -242,4 +244,117 @@ fn a_pack_is_signed_and_checked() {
     let secret = std::fs::read_to_string(bench.path().join("pack.key")).unwrap();
     let signature = std::fs::read_to_string(bench.path().join("rules/pack.sig")).unwrap();
     assert!(!signature.contains(secret.trim()) && !err.contains(secret.trim()));
+}
+
+/// Somebody with these roles, by a token.
+fn token(state: &Path, name: &str, role: Role) -> String {
+    let mut accounts = Accounts::open(state).unwrap();
+    let roles = Roles::of_person([role]).unwrap();
+    accounts.add_user(name, &roles, &by("test"), 1).unwrap();
+    let owner = Some(name.to_owned());
+    let spec = TokenSpec { name: name.to_owned(), owner, roles: Roles::default(), expires_at: i64::MAX };
+    accounts.add_token(&spec, &by("test"), 1).unwrap().text
+}
+
+fn ask(daemon: &Daemon, token: &str, method: &str, path: &str, body: &str) -> (u16, Value) {
+    let request = ureq::http::Request::builder()
+        .method(method)
+        .uri(format!("{}{path}", daemon.address))
+        .header("authorization", format!("Bearer {token}"))
+        .header("content-type", "application/json");
+    let mut answer = agent().run(request.body(body.to_owned()).unwrap()).unwrap();
+    let text = answer.body_mut().read_to_string().unwrap_or_default();
+    (answer.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::String(text)))
+}
+
+#[test]
+fn constants_from_the_lab_come_into_force_without_a_restart_and_outlive_one() {
+    let bench = bench();
+    let state = bench.path().join("state");
+    let constant = "rules: [{ id: large, title: t, severity: low, trigger: payment, when: amount > $limit, params: { limit: 1000 }, key: [event_id] }]\n";
+    write(bench.path(), "rules/rules.yaml", constant);
+    assert_eq!(command(&bench, &["rules", "propose", "--reason", "first"]).0, Some(0));
+    let mut sets = RuleSets::open(&state).unwrap();
+    let first = sets.all().unwrap()[0].digest.clone();
+    sets.approve(&first, &by("陈静"), 1).unwrap();
+    let [author, approver] =
+        [("赵敏", Role::Author), ("陈静", Role::Approver)].map(|(name, role)| token(&state, name, role));
+    let daemon = Daemon::start(bench.path());
+    let limit =
+        |daemon: &Daemon| ask(daemon, &author, "GET", "/api/v1/rules/large", "").1["params"]["limit"].clone();
+    assert_eq!(limit(&daemon), "1000");
+    let propose = |value: &str| {
+        let body =
+            json!({ "reason": "as the circular of May has it", "params": { "large": { "limit": value } } });
+        ask(&daemon, &author, "POST", "/api/v1/rule-sets", &body.to_string())
+    };
+    assert_eq!(propose("much").0, 422);
+    let (status, set) = propose("5");
+    assert_eq!((status, &set["params"]), (201, &json!({ "large": { "limit": "5" } })), "{set}");
+    assert_eq!(propose("5").0, 409, "it is proposed already");
+    let set = set["digest"].as_str().unwrap();
+    let (approval, force) =
+        (format!("/api/v1/rule-sets/{set}/approval"), format!("/api/v1/rule-sets/{set}/force"));
+    let listed = ask(&daemon, &approver, "GET", "/api/v1/rule-sets", "").1;
+    let change = json!([{ "part": "rules.lab.large.params.limit", "change": "added", "before": "\"1000\"", "after": "\"5\"" }]);
+    let entry =
+        listed["sets"].as_array().unwrap().iter().find(|entry| entry["set"]["digest"] == set).unwrap();
+    assert_eq!((&entry["changes"], &entry["is_in_force"]), (&change, &json!(false)), "{listed}");
+
+    assert_eq!(ask(&daemon, &author, "POST", &force, "").0, 403, "who writes rules puts none into force");
+    assert_eq!(ask(&daemon, &approver, "POST", &force, "").0, 409, "it is not approved");
+    assert_eq!(ask(&daemon, &approver, "POST", &approval, "").0, 200);
+    assert_eq!(limit(&daemon), "1000", "an approval changes nothing by itself");
+    // Files that have gone on since are no longer what was approved.
+    write(bench.path(), "rules/rules.yaml", &format!("{constant}# another day\n"));
+    let (status, why) = ask(&daemon, &approver, "POST", &force, "");
+    assert!(status == 409 && why.to_string().contains("propose again"), "{status} {why}");
+    assert_eq!(limit(&daemon), "1000");
+    write(bench.path(), "rules/rules.yaml", constant);
+    let (status, now) = ask(&daemon, &approver, "POST", &force, "");
+    assert_eq!((status, &now["in_force"]), (200, &json!(set)), "{now}");
+    assert_eq!(limit(&daemon), "5");
+
+    // A reload and a restart keep it; the command line counts it too.
+    assert_eq!(ask(&daemon, &approver, "POST", "/-/reload", "").0, 200);
+    assert_eq!(limit(&daemon), "5");
+    assert_eq!(daemon.stop("-TERM"), Some(0));
+    let (_, out, err) = command(&bench, &["rules", "status"]);
+    assert!(out.contains("are approved"), "{out}{err}");
+    let daemon = Daemon::start(bench.path());
+    assert_eq!(limit(&daemon), "5");
+    // Taken back, what was before it comes back with the next reload.
+    assert_eq!(ask(&daemon, &approver, "DELETE", &approval, "").0, 200);
+    assert_eq!(ask(&daemon, &approver, "POST", "/-/reload", "").0, 200);
+    assert_eq!(limit(&daemon), "1000");
+    assert_eq!(audit(&bench, "rules.adopt"), [(String::from("陈静"), set.to_owned())]);
+    assert_eq!(daemon.stop("-TERM"), Some(0));
+}
+
+#[test]
+fn a_constant_of_the_lab_that_a_rule_has_no_more_is_left_out() {
+    let bench = bench();
+    let state = bench.path().join("state");
+    let [author, approver] = [("赵敏", Role::Author), ("陈静", Role::Approver)];
+    write(bench.path(), "fiscwatch.yaml", &CONFIG.replace(", require_approval: true", ""));
+    let constant = "rules: [{ id: large, title: t, severity: low, trigger: payment, when: amount > $limit, params: { limit: 1000 }, key: [event_id] }]\n";
+    write(bench.path(), "rules/rules.yaml", constant);
+    drop(RuleSets::open_or_make(&state).unwrap());
+    let [author, approver] = [author, approver].map(|(name, role)| token(&state, name, role));
+    let daemon = Daemon::start(bench.path());
+    let body = json!({ "reason": "less", "params": { "large": { "limit": "5" } } });
+    let (status, set) = ask(&daemon, &author, "POST", "/api/v1/rule-sets", &body.to_string());
+    assert_eq!(status, 201, "{set}");
+    let digest = set["digest"].as_str().unwrap();
+    for step in ["approval", "force"] {
+        let path = format!("/api/v1/rule-sets/{digest}/{step}");
+        assert_eq!(ask(&daemon, &approver, "POST", &path, "").0, 200, "{step}");
+    }
+    write(bench.path(), "rules/rules.yaml", &rule(7));
+    let (status, said) = ask(&daemon, &approver, "POST", "/-/reload", "");
+    assert_eq!(status, 200, "{said}");
+    let (_, now) = ask(&daemon, &author, "GET", "/api/v1/rules/large", "");
+    assert_eq!((&now["when"], &now["params"]), (&json!("amount > 7"), &json!({})), "{now}");
+    let (code, log) = daemon.end("-TERM");
+    assert!(code == Some(0) && log.contains("left out"), "{log}");
 }

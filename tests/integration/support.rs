@@ -384,6 +384,13 @@ pub fn post(url: &str, body: &str) -> (u16, String) {
     answer(agent().post(url).send(body))
 }
 
+/// Posts JSON to a daemon that asks nobody who they are.
+pub fn post_json(daemon: &Daemon, path: &str, body: &Value) -> (u16, String) {
+    let request =
+        agent().post(format!("{}{path}", daemon.address)).header("content-type", "application/json");
+    answer(request.send(body.to_string()))
+}
+
 pub fn agent() -> ureq::Agent {
     ureq::Agent::config_builder()
         .http_status_as_error(false)

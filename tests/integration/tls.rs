@@ -201,7 +201,7 @@ fn whoever_shows_a_certificate_of_the_authority_is_its_user() {
 
 /// A list of the authority in which these certificates are revoked.
 fn revoke(dir: &Path, revoked: &[&Pair]) {
-    let config = "[ca]\ndefault_ca = own\n[own]\ndatabase = index\ncertificate = ca.pem\nprivate_key = ca.key\ndefault_md = sha256\ndefault_crl_days = 30\ncrlnumber = number\n";
+    let config = "[ca]\ndefault_ca = own\n[own]\ndatabase = index\ncertificate = ca.pem\nprivate_key = ca.key\ndefault_md = sha256\ndefault_crl_days = 30\nunique_subject = no\ncrlnumber = number\n";
     for (name, text) in [("openssl.cnf", config), ("index", ""), ("number", "01\n")] {
         std::fs::write(dir.join(name), text).unwrap();
     }

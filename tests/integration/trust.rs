@@ -10,10 +10,10 @@ use std::{
 };
 
 use fiscwatch::{
-    access::LinkKey,
+    access::{Actor, LinkKey},
     alert::{Action, Desk, Policy, casework::Terms, desk::Order, inquiry::Letter, policy::Explain},
-    rule::Language,
-    store::{Accounts, Audit, Cases, External, History, Incoming, Outcome, Store},
+    rule::{Language, manifest::Manifest},
+    store::{Accounts, Audit, Cases, External, History, Incoming, Outcome, RuleSets, Store},
 };
 use rusqlite::{Connection, ErrorCode, params_from_iter, types::Value};
 use serde_json::json;
@@ -154,6 +154,17 @@ fn elsewhere(bench: &Bench) {
 
 /// Two sets of rules are proposed.
 fn proposed(bench: &Bench) {
+    let mut sets = RuleSets::open_or_make(&bench.path().join("state")).unwrap();
+    let by = Actor { who: String::from("赵敏"), place: String::from("test") };
+    for limit in ["5", "6"] {
+        let params = BTreeMap::from([(
+            String::from("large-cash"),
+            BTreeMap::from([(String::from("limit"), json!(limit))]),
+        )]);
+        let manifest =
+            Manifest::read(&format!("{{\"rules.lab.large-cash.params.limit\":\"{limit}\"}}")).unwrap();
+        sets.propose((&manifest, Some(&params)), "from the lab", &by, 1).unwrap();
+    }
     for id in ["one", "two"] {
         let rule = format!(
             "rules: [{{ id: {id}, title: t, severity: low, trigger: payment, when: amount > 1, key: [event_id] }}]"

@@ -12,10 +12,14 @@ import { Decisions } from "./decisions/list";
 import { NotFound } from "./not-found";
 import { Notifications } from "./notifications";
 import { EventScreen } from "./payments/event";
+import { PayeeScreen } from "./payees/payee";
+import { Payees } from "./payees/list";
 import { Payments } from "./payments/list";
 import { Quarantine } from "./quarantine";
 import { Reports } from "./reports";
 import { Results } from "./results";
+import { Routes } from "./routes";
+import { RuleSets } from "./rules/sets";
 import { Rules } from "./rules/list";
 import { RulePage } from "./rules/rule";
 import { Silences } from "./silences";
@@ -38,14 +42,18 @@ const SCREENS: Screen[] = [
   { pattern: /^\/units\/([^/]+)$/, title: () => t().nav.budget, View: Unit },
   { pattern: /^\/payments$/, title: () => t().nav.payments, View: Payments },
   { pattern: /^\/payments\/([^/]+)$/, title: () => t().nav.payments, View: EventScreen },
+  { pattern: /^\/payees$/, title: () => t().nav.payees, View: Payees },
+  { pattern: /^\/payees\/([^/]+)$/, title: () => t().nav.payees, View: PayeeScreen },
   { pattern: /^\/decisions$/, title: () => t().nav.decisions, View: Decisions },
   { pattern: /^\/decisions\/([^/]+)$/, title: () => t().nav.decisions, View: DecisionScreen },
   { pattern: /^\/rules$/, title: () => t().nav.rules, View: Rules },
   { pattern: /^\/rules\/([^/]+)$/, title: () => t().nav.rules, View: RulePage },
+  { pattern: /^\/rule-sets$/, title: () => t().nav.ruleSets, View: RuleSets },
   { pattern: /^\/results$/, title: () => t().nav.results, View: Results },
   { pattern: /^\/reports$/, title: () => t().nav.reports, View: Reports },
   { pattern: /^\/silences$/, title: () => t().nav.silences, View: Silences },
   { pattern: /^\/notifications$/, title: () => t().nav.notifications, View: Notifications },
+  { pattern: /^\/routes$/, title: () => t().nav.routes, View: Routes },
   { pattern: /^\/quarantine$/, title: () => t().nav.quarantine, View: Quarantine },
   { pattern: /^\/sources$/, title: () => t().nav.sources, View: Sources },
   { pattern: /^\/audit$/, title: () => t().nav.audit, View: AuditScreen },
@@ -58,12 +66,15 @@ export const NAVIGATION = [
   { to: "/alerts", name: "alerts", icon: "alerts", first: true, needs: "alerts.read" },
   { to: "/budget", name: "budget", icon: "budget", first: true, needs: "budget.read" },
   { to: "/payments", name: "payments", icon: "payments", first: false, needs: "events.read" },
+  { to: "/payees", name: "payees", icon: "payees", first: false, needs: "events.read" },
   { to: "/decisions", name: "decisions", icon: "decisions", first: false, needs: "decisions.read" },
   { to: "/rules", name: "rules", icon: "rules", first: false, needs: "rules.read" },
+  { to: "/rule-sets", name: "ruleSets", icon: "ruleSets", first: false, needs: "rules.read" },
   { to: "/results", name: "results", icon: "results", first: false, needs: "budget.read" },
   { to: "/reports", name: "reports", icon: "reports", first: false, needs: "alerts.read" },
   { to: "/silences", name: "silences", icon: "silences", first: false, needs: "silences.read" },
   { to: "/notifications", name: "notifications", icon: "notifications", first: false, needs: "notifications.read" },
+  { to: "/routes", name: "routes", icon: "routes", first: false, needs: "notifications.read" },
   { to: "/quarantine", name: "quarantine", icon: "quarantine", first: false, needs: "quarantine.read" },
   { to: "/sources", name: "sources", icon: "sources", first: false, needs: "status.read" },
   { to: "/audit", name: "audit", icon: "audit", first: false, needs: "audit.read" },

@@ -2,11 +2,13 @@ import { useEffect, useState } from "preact/hooks";
 import { ask, send } from "../api/client";
 import { useLoad } from "../api/load";
 import { session } from "../api/session";
+import { given, withWho } from "../api/who";
 import type { Preview, Silence, SilencePage } from "../api/types";
 import { go, query, withParams } from "../router";
 import { settings } from "../settings";
 import { t, word } from "../text";
 import { Empty, Failed, Heading, Loading, Panel, Time } from "../ui/parts";
+import { Sure } from "../ui/sure";
 import { AlertLines } from "./alerts/related";
 
 const DURATIONS = ["1h", "2h", "8h", "1d", "3d", "7d", "30d"];
@@ -88,18 +90,6 @@ export function Silences() {
 
 function Row({ of, again }: { of: Silence; again: () => void }) {
   const said = t().silences;
-  const [sure, setSure] = useState(false);
-  const [trouble, setTrouble] = useState("");
-  const end = async () => {
-    if (!sure) return setSure(true);
-    try {
-      const who = session.peekUser() ? "" : settings.officer.peek();
-      await send("DELETE", `/silences/${of.silence_id}${who ? `?who=${encodeURIComponent(who)}` : ""}`);
-      again();
-    } catch (error) {
-      setTrouble((error as Error).message);
-    }
-  };
   return (
     <tr class={of.state === "expired" ? "is-over" : ""}>
       <td data-name={said.columns.id} class="figure">
@@ -126,14 +116,11 @@ function Row({ of, again }: { of: Silence; again: () => void }) {
       </td>
       <td class="row-tools">
         {of.state !== "expired" && (
-          <button type="button" class="button" onClick={() => void end()} onBlur={() => setSure(false)}>
-            {sure ? said.endSure : said.end}
-          </button>
-        )}
-        {trouble && (
-          <span class="trouble" role="alert">
-            {trouble}
-          </span>
+          <Sure
+            ask={said.end}
+            sure={said.endSure}
+            act={() => send("DELETE", withWho(`/silences/${of.silence_id}`)).then(again)}
+          />
         )}
       </td>
     </tr>
@@ -165,7 +152,7 @@ function New({ matchers: first, done }: { matchers: string; done: () => void }) 
   }, [matchers]);
   const order = async () => {
     try {
-      const author = session.peekUser() ? undefined : settings.officer.peek();
+      const author = given();
       await send("POST", "/silences", { matchers: lines, duration, reason, ...(author ? { author } : {}) });
       done();
     } catch (error) {

@@ -61,7 +61,7 @@ export function Curve({
     void draw();
     async function draw() {
       speakable();
-      const { default: uPlot } = await import("uplot");
+      const { default: uPlot } = await import("./curves");
       const root = place.current;
       if (isGone || !root) return;
       const divisor = money.peek() === "wan" ? 10_000 : 1;

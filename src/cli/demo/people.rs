@@ -16,10 +16,11 @@ use crate::{
 };
 
 /// Everybody with what they are there for; the first two work alerts.
-const PEOPLE: [(&str, &str, Role); 6] = [
+const PEOPLE: [(&str, &str, Role); 7] = [
     ("王芳", "wangfang", Role::Officer),
     ("李强", "liqiang", Role::Supervisor),
     ("赵敏", "zhaomin", Role::Author),
+    ("黄磊", "huanglei", Role::Approver),
     ("陈静", "chenjing", Role::Auditor),
     ("孙伟", "sunwei", Role::Security),
     ("周磊", "zhoulei", Role::System),

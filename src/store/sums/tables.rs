@@ -219,6 +219,9 @@ pub(crate) const RULE_SETS: Table = Table {
     key: "digest = ?1",
 };
 
+/// Constants that were proposed from the rule lab.
+pub(crate) const RULE_PARAMS: Table =
+    Table { name: "rule_params", columns: "digest, params, adopted_at", key: "digest = ?1" };
 /// Links by which units answer.
 pub(crate) const ANSWER_LINKS: Table = Table {
     name: "answer_links",
@@ -269,6 +272,7 @@ pub(crate) const ALL: &[&Table] = &[
     &SESSIONS,
     &OVERRIDES,
     &RULE_SETS,
+    &RULE_PARAMS,
     &AUDIT_FILES,
     &EXTERNAL_USERS,
     &ANSWER_LINKS,
@@ -276,7 +280,8 @@ pub(crate) const ALL: &[&Table] = &[
 ];
 
 /// Those that version 10 adds.
-pub(crate) const SINCE_10: &[&Table] = &[&AUDIT_FILES, &EXTERNAL_USERS, &ANSWER_LINKS, &ATTACHMENTS];
+pub(crate) const SINCE_10: &[&Table] =
+    &[&RULE_PARAMS, &AUDIT_FILES, &EXTERNAL_USERS, &ANSWER_LINKS, &ATTACHMENTS];
 
 /// Those that version 9 adds.
 pub(crate) const SINCE_9: &[&Table] = &[&OVERRIDES, &RULE_SETS];

@@ -233,7 +233,7 @@ fn rules_of(
 fn overrides(case: &Case) -> BTreeMap<String, Override> {
     let changed = case.params.iter().map(|(rule, params)| {
         let params = params.iter().map(|(name, value)| (name.text.clone(), value.clone())).collect();
-        (rule.text.clone(), Override { mode: None, params })
+        (rule.text.clone(), Override { params, ..Override::default() })
     });
     changed.collect()
 }

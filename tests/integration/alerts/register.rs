@@ -86,7 +86,7 @@ fn the_register_has_what_the_filter_finds() {
     let audit = get(&daemon, "/api/v1/audit?action=alerts.export").body;
     assert!(audit.to_string().contains("1 cases"), "{audit}");
 
-    let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::get("Asia/Shanghai").unwrap());
+    let now = jiff::Timestamp::now().in_tz("Asia/Shanghai").unwrap();
     let month = now.strftime("%Y-%m").to_string();
     let report = get(&daemon, &format!("/api/v1/reports/month?month={month}")).body;
     assert_eq!((&report["total"]["returned"], &report["total"]["closed"]), (&json!("110.00"), &json!(1)));

@@ -32,6 +32,7 @@ fn setup_at(clock: Arc<dyn Clock>) -> Setup {
         templates: Arc::new(Templates::default()),
         office: Arc::default(),
         external_url: Some("https://fiscwatch.example.gov.cn".into()),
+        links: None,
         metrics: Arc::new(Metrics::new().unwrap()),
     }
 }

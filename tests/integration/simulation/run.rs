@@ -220,7 +220,7 @@ impl Run {
     }
 
     fn start(&mut self) -> Result<Process, String> {
-        let options = RunOptions { config_path: self.world.dir.join("no.yaml"), once: false };
+        let options = RunOptions { config_path: self.world.dir.join("no.yaml"), ..RunOptions::default() };
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
         let assembly = loop {
             let assembly = Assembly::new(&self.config(), self.set().rules(), &options, &clock, 0);

@@ -369,7 +369,14 @@ function Told({ of }: { of: AlertDetail }) {
   const said = t().alert;
   const reason = t().notifications.reason;
   return (
-    <Panel title={said.told}>
+    <Panel
+      title={said.told}
+      aside={
+        session.may("notifications.read") && (
+          <a href={`/routes?alert=${encodeURIComponent(of.alert.alert_id)}`}>{t().routes.ofAlert}</a>
+        )
+      }
+    >
       {of.waiting.length === 0 && of.notifications.length === 0 && <p class="faint">{said.toldNone}</p>}
       <ul class="told">
         {of.waiting.map((waiting, at) => (

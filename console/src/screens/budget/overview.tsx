@@ -3,18 +3,19 @@ import { useEffect, useState } from "preact/hooks";
 import { ask } from "../../api/client";
 import { useLoad } from "../../api/load";
 import type { BudgetGroup, BudgetLine, BudgetTotals, GroupPage, LinePage } from "../../api/types";
-import { cents, count, money, percent, share } from "../../format/money";
+import { cents, money, percent, share } from "../../format/money";
 import { yearElapsed } from "../../format/time";
 import { live } from "../../live";
 import { go, query, to, withParams } from "../../router";
 import { settings } from "../../settings";
 import { t, word } from "../../text";
 import { BarLegend, BudgetBar, executedShare } from "../../ui/bar";
-import { Empty, Failed, Heading, Loading, Money, Panel, moneyUnit } from "../../ui/parts";
+import { Empty, Failed, Heading, Loading, Panel, moneyUnit } from "../../ui/parts";
 import { Search } from "../../ui/search";
 import { type Tile, Treemap } from "../../ui/treemap";
 import { Balances } from "../alerts/line";
 import { ControlGroups } from "./control";
+import { Figures, Head, SumsTable } from "./sums";
 
 /** What lines are grouped by at first, and below what was chosen. */
 const WAY = ["region", "unit"] as const;
@@ -148,50 +149,22 @@ function Groups({ by, calendar }: { by: string; calendar: number | null }) {
           )}
         />
       )}
-      <div class="table-place" tabIndex={0} role="group" aria-label={word(said.groups, by)}>
-        <table class="table budget-table">
-          <thead>
-            <tr>
-              <Head name="value" title={word(said.groups, by)} sort={sort} />
-              <th scope="col" class="bar-cell">
-                {said.bar}
-              </th>
-              <Head name="total" title={t().money["total"]!} sort={sort} isFigure />
-              <Head name="executed" title={t().money["executed"]!} sort={sort} isFigure />
-              <Head name="reserved" title={t().money["reserved"]!} sort={sort} isFigure />
-              <Head name="frozen" title={t().money["frozen"]!} sort={sort} isFigure />
-              <Head name="available" title={t().money["available"]!} sort={sort} isFigure />
-              <Head name="executed_ratio" title={t().money["ratio"]!} sort={sort} isFigure />
-              <th scope="col" class="figure">
-                {said.lines}
-              </th>
-              <th scope="col" class="figure">
-                {said.overspentLines}
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {data.groups.map((group) => {
-              const there = address(group);
-              const name = group.value[0] ?? said.none;
-              return (
-                <tr key={name}>
-                  <th scope="row">
-                    {there ? <a href={there}>{group.name ?? name}</a> : name} {group.name && <code>{name}</code>}
-                  </th>
-                  <td class="bar-cell">
-                    <BudgetBar of={group.sums} calendar={calendar} />
-                  </td>
-                  <Figures of={group.sums} />
-                  <td class="figure on-phone">{percent(group.executed_ratio)}</td>
-                  <td class="figure">{count(group.lines)}</td>
-                  <td class={`figure${group.overspent > 0 ? " trouble" : " faint"}`}>{count(group.overspent)}</td>
-                </tr>
-              );
-            })}
-          </tbody>
-        </table>
-      </div>
+      <SumsTable
+        label={word(said.groups, by)}
+        first="value"
+        sort={sort}
+        calendar={calendar}
+        rows={data.groups.map((group) => {
+          const there = address(group);
+          const name = group.value[0] ?? said.none;
+          const title = (
+            <>
+              {there ? <a href={there}>{group.name ?? name}</a> : name} {group.name && <code>{name}</code>}
+            </>
+          );
+          return { ...group, id: name, title };
+        })}
+      />
       {data.total > data.groups.length && <p class="foot-note">{t().inbox.counted(data.groups.length, data.total)}</p>}
     </>
   );
@@ -225,55 +198,7 @@ function tile(id: string, title: string, of: { total: string; executed: string }
   };
 }
 
-/** What is left on a phone, and what only a wide screen has room for. */
-const NARROW = ["executed", "available"];
-const WIDE = ["reserved", "frozen"];
-
 const isNarrowed = (now: URLSearchParams) => FILTERS.some((name) => now.get(name));
-
-export function Figures({
-  of,
-}: {
-  of: { total: string; executed: string; reserved: string; frozen: string; available: string };
-}) {
-  return (
-    <>
-      {(["total", "executed", "reserved", "frozen", "available"] as const).map((name) => (
-        <td
-          key={name}
-          class={`figure${NARROW.includes(name) ? " on-phone" : WIDE.includes(name) ? " on-wide" : ""}`}
-          data-name={t().money[name]}
-        >
-          <Money of={of[name]} sign />
-        </td>
-      ))}
-    </>
-  );
-}
-
-export function Head({
-  name,
-  title,
-  sort,
-  isFigure = false,
-}: {
-  name: string;
-  title: string;
-  sort: string;
-  isFigure?: boolean;
-}) {
-  const isUp = sort === name;
-  const isDown = sort === `-${name}`;
-  const next = isFigure ? (isDown ? name : `-${name}`) : isUp ? `-${name}` : name;
-  return (
-    <th scope="col" class={isFigure ? "figure" : ""} aria-sort={isUp ? "ascending" : isDown ? "descending" : undefined}>
-      <a href={withParams({ sort: next })} class={isUp || isDown ? "is-sorted" : ""}>
-        {title}
-        <span aria-hidden="true">{isUp ? " ↑" : isDown ? " ↓" : ""}</span>
-      </a>
-    </th>
-  );
-}
 
 /** The lines that the filters mean; `unit` narrows them further. */
 export function Lines({ calendar, unit }: { calendar: number | null; unit?: string }) {

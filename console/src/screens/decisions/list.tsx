@@ -1,10 +1,10 @@
 import { useState } from "preact/hooks";
 import { ask } from "../../api/client";
 import { useLoad } from "../../api/load";
-import type { Decision, DecisionPage } from "../../api/types";
+import type { Decision, DecisionPage, OverridePage } from "../../api/types";
 import { query, to, withParams } from "../../router";
 import { t, word } from "../../text";
-import { Empty, Failed, Heading, Loading, Money, Time } from "../../ui/parts";
+import { Empty, Failed, Heading, Loading, Money, Panel, Time } from "../../ui/parts";
 import { type Column, Table } from "../../ui/table";
 
 const TABS = ["", "block", "explain", "allow"] as const;
@@ -60,6 +60,7 @@ export function Decisions() {
           </a>
         )}
       </Heading>
+      <Waiting />
       <nav class="tabs" aria-label={said.decision}>
         {TABS.map((name) => (
           <a key={name} href={withParams({ decision: name })} aria-current={verdict === name ? "page" : undefined}>
@@ -79,6 +80,28 @@ export function Decisions() {
         </div>
       )}
     </div>
+  );
+}
+
+/** The overrides that wait for a second person; they last days, so the newest tell of all of them. */
+function Waiting() {
+  const said = t().decisions;
+  const { data } = useLoad("overrides", (stop) => ask<OverridePage>("/overrides", { limit: 200 }, { stop }));
+  const waiting = data?.overrides.filter((one) => one.state === "waiting") ?? [];
+  if (waiting.length === 0) return null;
+  return (
+    <Panel title={said.overridesWaiting} lead={said.overridesWaitingLead}>
+      <ul class="waiting">
+        {waiting.map((one) => (
+          <li key={one.override_id}>
+            <a href={to("decisions", one.application)}>{one.application}</a> <Money of={one.amount} /> {one.reason}{" "}
+            <span class="faint">
+              {one.granted.map((act) => act.who).join("、")} · {said.overrideUntil} <Time at={one.expires_at} />
+            </span>
+          </li>
+        ))}
+      </ul>
+    </Panel>
   );
 }
 

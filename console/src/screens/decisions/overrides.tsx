@@ -2,11 +2,13 @@ import { useState } from "preact/hooks";
 import { ask, send } from "../../api/client";
 import { useLoad } from "../../api/load";
 import { session } from "../../api/session";
+import { given, withWho } from "../../api/who";
 import type { Decision, Override, OverridePage } from "../../api/types";
 import { to } from "../../router";
 import { settings } from "../../settings";
 import { t, word } from "../../text";
 import { Facts, Failed, Money, Panel, Time } from "../../ui/parts";
+import { Sure } from "../../ui/sure";
 
 /** Who let a blocked application pass, and the form for who may. */
 export function Overrides({ of }: { of: Decision }) {
@@ -44,11 +46,6 @@ export function Overrides({ of }: { of: Decision }) {
   );
 }
 
-/** The name that is given where nobody is signed in. */
-function given(): string | undefined {
-  return session.peekUser() ? undefined : settings.officer.peek() || undefined;
-}
-
 function One({ of, again }: { of: Override; again: () => void }) {
   const said = t().decisions;
   const may = session.may("overrides.grant");
@@ -78,51 +75,20 @@ function One({ of, again }: { of: Override; again: () => void }) {
         ]}
       />
       {may && of.state === "waiting" && (
-        <Act ask={said.overrideConfirm} method="POST" path={`${path}/confirm`} again={again} />
+        <Sure
+          ask={said.overrideConfirm}
+          sure={said.overrideSure}
+          act={() => send("POST", withWho(`${path}/confirm`)).then(again)}
+        />
       )}
       {may && (of.state === "waiting" || of.state === "in_force") && (
-        <Act ask={said.overrideRevoke} method="DELETE" path={path} again={again} />
+        <Sure
+          ask={said.overrideRevoke}
+          sure={said.overrideSure}
+          act={() => send("DELETE", withWho(path)).then(again)}
+        />
       )}
     </section>
-  );
-}
-
-/** A button that is asked twice. */
-function Act({
-  ask: what,
-  method,
-  path,
-  again,
-}: {
-  ask: string;
-  method: "POST" | "DELETE";
-  path: string;
-  again: () => void;
-}) {
-  const [sure, setSure] = useState(false);
-  const [trouble, setTrouble] = useState("");
-  const act = async () => {
-    if (!sure) return setSure(true);
-    setSure(false);
-    try {
-      const who = given();
-      await send(method, who ? `${path}?who=${encodeURIComponent(who)}` : path);
-      again();
-    } catch (error) {
-      setTrouble((error as Error).message);
-    }
-  };
-  return (
-    <>
-      <button type="button" class="button" onClick={() => void act()} onBlur={() => setSure(false)}>
-        {sure ? t().decisions.overrideSure : what}
-      </button>
-      {trouble && (
-        <span class="trouble" role="alert">
-          {trouble}
-        </span>
-      )}
-    </>
   );
 }
 

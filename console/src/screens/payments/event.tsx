@@ -36,6 +36,11 @@ export function EventScreen({ id }: { id: string }) {
           </>
         }
       >
+        {text(event, "type") === "payment" && (text(event, "payee_account") || text(event, "payee_name")) && (
+          <a class="button" href={to("payees", id)}>
+            {said.ofPayee}
+          </a>
+        )}
         <Whole />
       </Heading>
       {data.alerts.length > 0 && (

@@ -2,12 +2,14 @@
 import { useEffect, useState } from "preact/hooks";
 import { ask, send } from "../../api/client";
 import { useLoad } from "../../api/load";
+import { session } from "../../api/session";
 import type { Backtest, BacktestForm, BacktestList, BacktestResult, Finding } from "../../api/types";
 import { count, percent } from "../../format/money";
 import { day } from "../../format/time";
 import { to } from "../../router";
 import { t } from "../../text";
 import { Panel, Time } from "../../ui/parts";
+import { Propose } from "./sets";
 
 /** How often a trial that runs is asked how far it is. */
 const POLL = 700;
@@ -150,7 +152,36 @@ export function Lab({ rule, params }: { rule: string; params: Params }) {
         </p>
       )}
       {now?.result && <Outcome of={now.result} params={now.params as Params} />}
+      {now?.result && session.may("rules.propose") && Object.keys(now.params as Params).length > 0 && (
+        <Proposal key={now.id} rule={rule} params={now.params as Params} />
+      )}
     </Panel>
+  );
+}
+
+/** What was tried, to be proposed to another person. */
+function Proposal({ rule, params }: { rule: string; params: Params }) {
+  const said = t().lab;
+  const [state, setState] = useState<"" | "open" | "done">("");
+  if (state === "done")
+    return (
+      <p role="status" class="lab-change">
+        {said.proposed} <a href="/rule-sets">{t().nav.ruleSets}</a>
+      </p>
+    );
+  if (state === "")
+    return (
+      <p>
+        <button type="button" class="button is-main" onClick={() => setState("open")}>
+          {said.propose}
+        </button>
+      </p>
+    );
+  return (
+    <>
+      <p class="faint">{said.proposeLead}</p>
+      <Propose params={{ [rule]: params }} done={() => setState("done")} />
+    </>
   );
 }
 

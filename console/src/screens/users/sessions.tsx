@@ -1,11 +1,11 @@
-import { ask } from "../../api/client";
+import { ask, send } from "../../api/client";
 import { useLoad } from "../../api/load";
 import type { Session, SessionList } from "../../api/types";
 import { t } from "../../text";
 import { Empty, Failed, Loading, Time } from "../../ui/parts";
+import { Sure } from "../../ui/sure";
 import { type Column, Table } from "../../ui/table";
 import { mayManage } from "./index";
-import { Sure } from "./sure";
 
 /** Who is logged in now, and from where. */
 export function Sessions() {
@@ -21,7 +21,9 @@ export function Sessions() {
       name: "tools",
       title: t().act.bar,
       show: (one) =>
-        mayManage() && <Sure ask={said.expel} path={`/sessions/${encodeURIComponent(one.id)}`} again={again} />,
+        mayManage() && (
+          <Sure ask={said.expel} act={() => send("DELETE", `/sessions/${encodeURIComponent(one.id)}`).then(again)} />
+        ),
     },
   ];
   if (error) return <Failed error={error} again={again} />;

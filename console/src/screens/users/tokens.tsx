@@ -4,9 +4,9 @@ import { useLoad } from "../../api/load";
 import type { Token, TokenList, TokenMade } from "../../api/types";
 import { t, word } from "../../text";
 import { Empty, Failed, Loading, Panel, Time } from "../../ui/parts";
+import { Sure } from "../../ui/sure";
 import { type Column, Table } from "../../ui/table";
 import { mayManage } from "./index";
-import { Sure } from "./sure";
 
 const ROLES = ["ingest", "decide", "metrics", "read"] as const;
 const DURATIONS = ["30d", "90d", "180d", "365d"] as const;
@@ -37,7 +37,9 @@ export function Tokens() {
       title: t().act.bar,
       show: (one) =>
         mayManage() &&
-        one.state === "good" && <Sure ask={said.revoke} path={`/tokens/${encodeURIComponent(one.id)}`} again={again} />,
+        one.state === "good" && (
+          <Sure ask={said.revoke} act={() => send("DELETE", `/tokens/${encodeURIComponent(one.id)}`).then(again)} />
+        ),
     },
   ];
   return (

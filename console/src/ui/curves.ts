@@ -1,0 +1,2 @@
+// What draws curves, in a file of its own: most screens have none.
+export { default } from "uplot";

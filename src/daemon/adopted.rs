@@ -1,0 +1,131 @@
+//! Constants of rules that two people agreed on in the rule lab: they stand in the state, beside the configuration, and come
+//! into force without anybody editing a file.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde_json::{Map, Value};
+
+use super::{
+    NotReloaded, Shared,
+    lab::{NotBegun, others},
+    reload::{configured_rules_with, reload},
+};
+use crate::{
+    access::Actor,
+    config::Config,
+    diagnostic::Diagnostic,
+    rule::RuleSet,
+    say,
+    store::{AccountError, LabParams, Proposed, RuleSets, StoreError},
+    text::quoted,
+};
+
+/// A configuration with the constants in force that came from the rule lab.
+///
+/// # Errors
+/// If the state cannot be read.
+pub fn with_adopted(mut config: Config) -> Result<Config, Vec<Diagnostic>> {
+    let params = match RuleSets::open_read_only(&config.state_dir) {
+        Ok(sets) => sets.adopted(),
+        // Nothing was adopted in a state that is not there.
+        Err(StoreError::Missing(_)) => return Ok(config),
+        // One of an older version is brought up to date first, or what was adopted in it would be forgotten.
+        Err(StoreError::Older { .. }) => {
+            RuleSets::open_or_make(&config.state_dir).and_then(|sets| sets.adopted())
+        }
+        Err(error) => Err(error),
+    };
+    let wrong = |error: StoreError| vec![Diagnostic::of_file(&say!("the state"), error.to_string(), None)];
+    set_adopted(&mut config, &params.map_err(wrong)?);
+    Ok(config)
+}
+
+/// Puts constants of the rule lab in the place of those that a configuration has.
+pub(super) fn set_adopted(config: &mut Config, params: &LabParams) {
+    config.overrides.values_mut().for_each(|changes| changes.adopted.clear());
+    for (rule, params) in params {
+        config.overrides.entry(rule.clone()).or_default().adopted.clone_from(params);
+    }
+}
+
+/// The rules that the configuration names now with other constants of the rule lab beside those adopted, and all of these.
+///
+/// # Errors
+/// If there is no such rule or constant, or something is wrong with the files.
+pub(crate) fn changed_rules(
+    shared: &Shared,
+    changes: &BTreeMap<String, Map<String, Value>>,
+) -> Result<(Arc<RuleSet>, LabParams), NotBegun> {
+    let failed = |error: StoreError| NotBegun::Failed(error.to_string());
+    let mut params =
+        RuleSets::open_read_only(&shared.state_dir).and_then(|sets| sets.adopted()).map_err(failed)?;
+    let in_force = shared.rules_in_force();
+    for (rule, changes) in changes {
+        let present = in_force.rules.iter().find(|compiled| compiled.rule.id == *rule);
+        let present =
+            present.ok_or_else(|| NotBegun::Missing(say!("there is no rule {id}", id = quoted(rule))))?;
+        let changes = others(present, changes)?.into_iter().map(|(name, value)| (name, value.to_json()));
+        params.entry(rule.clone()).or_default().extend(changes);
+    }
+    // Rules are compiled for one at a time.
+    let _alone = shared.reloads.alone();
+    let rules = configured_rules_with(shared, &params).map_err(NotBegun::Wrong)?;
+    Ok((rules, params))
+}
+
+/// Why a set of rules does not come into force; what was in force stays.
+#[derive(Debug)]
+pub(crate) enum NotInForce {
+    /// It is not approved, or no longer what the files say.
+    Refused(String),
+    /// The state cannot be read or written.
+    Account(AccountError),
+    /// The rules could not be read again.
+    Reload(NotReloaded),
+}
+
+impl From<AccountError> for NotInForce {
+    fn from(error: AccountError) -> Self {
+        Self::Account(error)
+    }
+}
+
+/// Puts an approved set into force: the files must still be those that were proposed. How many rules it has.
+///
+/// # Errors
+/// If it is not approved, the files are others now, or something is wrong with them.
+pub(crate) fn put_into_force(shared: &Shared, id: &str, by: &Actor) -> Result<(Proposed, usize), NotInForce> {
+    let mut sets = RuleSets::open(&shared.state_dir).map_err(AccountError::from)?;
+    let set = sets.one(id)?;
+    if set.approved.is_none() {
+        return Err(NotInForce::Refused(say!("these rules are not approved")));
+    }
+    let params = match &set.params {
+        Some(params) => params.clone(),
+        None => sets.adopted().map_err(AccountError::from)?,
+    };
+    let now_named = {
+        let _alone = shared.reloads.alone();
+        configured_rules_with(shared, &params)
+            .map_err(|wrong| NotInForce::Reload(NotReloaded::Wrong(wrong)))?
+    };
+    if now_named.manifest.digest() != set.digest {
+        return Err(NotInForce::Refused(say!(
+            "the files of rules or the configuration are no longer those that were proposed: propose again what is to come into force"
+        )));
+    }
+    let now = shared.clock.now();
+    let before = match set.params {
+        Some(_) => sets.adopt(&set.digest, Some(now), by, now)?,
+        None => None,
+    };
+    match reload(shared, false, by.clone()) {
+        Ok(rules) => Ok((set, rules)),
+        Err(why) => {
+            if set.params.is_some() {
+                sets.adopt(&set.digest, before, by, now)?;
+            }
+            Err(NotInForce::Reload(why))
+        }
+    }
+}

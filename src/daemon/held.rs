@@ -1,0 +1,59 @@
+//! What would keep an alert from being told of now: quiet hours, silences, graver alerts.
+
+use std::path::Path;
+
+use crate::{
+    alert::{Labels, Policy},
+    store::{Cases, StoreError},
+};
+
+/// What holds an alert back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// Quiet hours, by their name.
+    Quiet(String),
+    /// A silence.
+    Silence {
+        /// Its number.
+        id: i64,
+        /// Who ordered it.
+        author: String,
+        /// When it ends, in microseconds.
+        until: i64,
+    },
+    /// A graver alert.
+    Alert {
+        /// Its id.
+        id: String,
+        /// What it says.
+        title: String,
+    },
+}
+
+/// All that would hold back an alert with these labels.
+///
+/// # Errors
+/// If the state cannot be read; one that is not there yet holds nothing back.
+pub(crate) fn held(
+    policy: &Policy,
+    state: &Path,
+    labels: &Labels,
+    now: i64,
+) -> Result<Vec<Held>, StoreError> {
+    let mut held: Vec<_> =
+        policy.quiet(labels, now).map(|name| Held::Quiet(name.to_owned())).into_iter().collect();
+    let cases = match Cases::open_read_only(state) {
+        Ok(cases) => cases,
+        // A configuration can be tried before the first start.
+        Err(StoreError::Missing(_)) => return Ok(held),
+        Err(error) => return Err(error),
+    };
+    let silences = cases.in_force(now)?.into_iter().filter(|silence| silence.matchers.matches(labels));
+    held.extend(silences.map(|s| Held::Silence { id: s.silence_id, author: s.author, until: s.ends_at }));
+    for inhibition in &policy.inhibitions {
+        let sources = cases.muted_by(&inhibition.source)?.alerts;
+        let source = sources.into_iter().find(|alert| inhibition.mutes(&alert.labels, labels));
+        held.extend(source.map(|alert| Held::Alert { id: alert.alert_id, title: alert.title }));
+    }
+    Ok(held)
+}
