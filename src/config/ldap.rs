@@ -18,7 +18,7 @@ use crate::{access::Roles, say, text::quoted};
 pub struct LdapSpec {
     /// Its address: `ldaps://ldap.example.gov.cn`, or `ldap://` with `start_tls`; without TLS only on this machine.
     pub url: String,
-    /// Whether TLS begins on the plain connection (StartTLS).
+    /// Whether TLS begins on the plain connection (`StartTLS`).
     #[serde(default)]
     pub start_tls: bool,
     /// A file with certificates (PEM) that are believed besides those of the system.
@@ -142,7 +142,7 @@ impl Resolver<'_> {
         }
         let roles = spec.roles.iter().map(|(group, words)| (plain(group), words.clone())).collect();
         let groups = Groups { claim: spec.groups_attribute.clone(), roles };
-        Some(Directory { bind_password, groups, spec })
+        Some(Directory { spec, bind_password, groups })
     }
 }
 

@@ -242,7 +242,7 @@ pub(crate) fn late(
             };
             let moves =
                 !matches!(types[row], EventType::Indicator | EventType::Receipt | EventType::Confirmation);
-            if moves && lines.iter().flatten().any(|line| of_year(line)) {
+            if moves && lines.iter().flatten().any(of_year) {
                 late.push(event(batch, row, arrivals[row], calendar));
             }
         }

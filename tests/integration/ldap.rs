@@ -1,4 +1,4 @@
-//! People log in by the passwords of a real directory (OpenLDAP): by StartTLS and LDAPS, bound as themselves or looked for,
+//! People log in by the passwords of a real directory (OpenLDAP): by `StartTLS` and LDAPS, bound as themselves or looked for,
 //! and what they type is text and nothing else.
 
 use std::{
