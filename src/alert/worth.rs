@@ -68,11 +68,12 @@ impl Worth {
             format!("(CASE{} ELSE 1 END)", when.collect::<String>())
         };
         let [critical, high, medium, low] = GRAVITY;
-        let rules: String = rules
+        let rules = rules
             .map(|(rule, (confirmed, dismissed))| {
                 format!(" WHEN '{}' THEN {}", rule.replace('\'', "''"), precision(confirmed, dismissed))
             })
-            .collect();
+            .collect::<Vec<_>>()
+            .concat();
         let of_rules = match rules.is_empty() {
             true => precision(0, 0).to_string(),
             false => format!("(CASE rule_id{rules} ELSE {} END)", precision(0, 0)),

@@ -93,11 +93,9 @@ pub struct OwnTls {
 }
 
 impl Clients {
-    pub(super) fn resolve(
-        resolver: &mut Resolver<'_>,
-        http: &raw::Http,
-        (external_url, answer_url): (Option<&String>, Option<&String>),
-    ) -> Self {
+    pub(super) fn resolve(resolver: &mut Resolver<'_>, raw: &raw::Raw) -> Self {
+        let (http, external_url) = (&raw.http, raw.external_url.as_ref());
+        let answer_url = raw.alerts.explain.as_ref().and_then(|explain| explain.answer_url.as_ref());
         let site = external_url.and_then(|url| url.parse::<Uri>().ok()?.authority().cloned());
         let is_https = external_url.is_some_and(|url| url.starts_with("https://"));
         let host_of_site = site.as_ref().map(|site| site.host().to_ascii_lowercase());

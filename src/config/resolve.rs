@@ -131,9 +131,7 @@ impl Resolver<'_> {
         let office = Arc::new(alerts::office(&mut self, &raw));
         let readings = self.readings(&raw);
         let currency = self.value("currency", currency(&raw.currency));
-        let answer_url = raw.alerts.explain.as_ref().and_then(|explain| explain.answer_url.as_ref());
-        let clients =
-            clients::Clients::resolve(&mut self, &raw.http, (raw.external_url.as_ref(), answer_url));
+        let clients = clients::Clients::resolve(&mut self, &raw);
         let source_names: Vec<_> = raw.sources.iter().map(|source| source.name.clone()).collect();
         let sources = self.sources(raw.sources, &readings);
         let map_places = std::mem::take(&mut self.map_places);

@@ -92,8 +92,7 @@ impl Facts {
 
 /// Events as the pack has them: one a line.
 pub(crate) fn event_lines(events: &[(i64, Map<String, Value>)]) -> Bytes {
-    let lines: String = events.iter().map(|(_, event)| format!("{}\n", json!(event))).collect();
-    Bytes::from(lines)
+    Bytes::from(jsonl(events.iter().map(|(_, event)| event)))
 }
 
 /// Which findings these events give again, and why not the others.
@@ -198,7 +197,7 @@ pub(crate) fn list_file(name: &str) -> String {
 }
 
 fn jsonl<T: Serialize>(rows: impl IntoIterator<Item = T>) -> String {
-    rows.into_iter().map(|row| format!("{}\n", json!(row))).collect()
+    rows.into_iter().map(|row| format!("{}\n", json!(row))).collect::<Vec<_>>().concat()
 }
 
 fn pretty(value: &Value) -> String {

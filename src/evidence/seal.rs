@@ -31,12 +31,16 @@ pub(crate) fn seal(files: &mut Files, key: &SealKey) {
 /// The digests of all files but the seal itself.
 fn sums(files: &Files) -> String {
     let sealed = files.iter().filter(|(name, _)| ![SUMS, SIGNATURE, KEY].contains(&name.as_str()));
-    sealed.map(|(name, data)| format!("{}  {name}\n", digest(data))).collect()
+    sealed.map(|(name, data)| format!("{}  {name}\n", digest(data))).collect::<Vec<_>>().concat()
 }
 
 /// SHA-256, in hexadecimal.
 pub(crate) fn digest(data: &[u8]) -> String {
-    Sha256::digest(data).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(data))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 /// A public key as `openssl` reads it.
@@ -81,7 +85,7 @@ fn unbase64(text: &str) -> Option<Vec<u8>> {
 pub(crate) fn signer(files: &Files) -> Option<String> {
     let text = std::str::from_utf8(files.get(KEY)?).ok()?;
     let raw = unbase64(text.lines().nth(1)?)?;
-    let public: String = raw.strip_prefix(&SPKI)?.iter().map(|byte| format!("{byte:02x}")).collect();
+    let public = hex(raw.strip_prefix(&SPKI)?);
     (pem(&public) == text).then_some(public)
 }
 
@@ -125,8 +129,7 @@ fn signature(files: &Files, sums: &str, trusted: &[String]) -> Option<String> {
     let Some(signature) = files.get(SIGNATURE) else {
         return Some(say!("{name} is missing", name = SIGNATURE));
     };
-    let hex: String = signature.iter().map(|byte| format!("{byte:02x}")).collect();
-    if !is_signed(&key, sums.as_bytes(), &hex) {
+    if !is_signed(&key, sums.as_bytes(), &hex(signature)) {
         return Some(say!("the signature is not that of {key} over {name}", key, name = SUMS));
     }
     let known = trusted.is_empty() || trusted.iter().any(|trusted| trusted.eq_ignore_ascii_case(&key));

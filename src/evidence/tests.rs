@@ -21,7 +21,7 @@ fn materials(file: &str) -> Vec<Material> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules");
     let path = root.join(file);
     let mut materials = Vec::new();
-    let report: Report = crate::trial::unit_test::run(&[path.clone()]);
+    let report: Report = crate::trial::unit_test::run(std::slice::from_ref(&path));
     assert!(report.passed(), "{report}");
     for test in &report.tests {
         let ids: BTreeSet<&str> = test.findings.iter().map(|finding| finding.rule_id.as_str()).collect();
@@ -75,8 +75,10 @@ fn material(path: &Path, test: &TestResult, id: &str) -> Material {
 fn shipped() -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules/tests");
     let files = fs::read_dir(root).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
-    let mut files: Vec<_> =
-        files.filter(|name| name.ends_with(".yaml")).map(|name| format!("tests/{name}")).collect();
+    let mut files: Vec<_> = files
+        .filter(|name| Path::new(name).extension() == Some("yaml".as_ref()))
+        .map(|name| format!("tests/{name}"))
+        .collect();
     files.sort();
     files
 }

@@ -202,7 +202,7 @@ async fn person(ldap: &mut Ldap, directory: &Directory, entry: SearchEntry) -> R
 
 /// Bytes of an id, as text.
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 /// What went wrong, without what was sent.

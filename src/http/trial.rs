@@ -34,6 +34,8 @@ pub(crate) struct RouteTree {
 }
 
 /// A route, with what it does not say taken from its parent.
+// Each stands in the configuration as it is.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Route)]
 pub(crate) struct RouteView {

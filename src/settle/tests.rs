@@ -30,7 +30,7 @@ fn paid(id: u32, line: &str, amount: &str) -> Value {
 
 fn statement_of(events: &[Value]) -> super::Statement {
     let decoder = Decoder::new(Arc::new(Calendar::new("Asia/Shanghai", 1, 1).unwrap()));
-    let lines: String = events.iter().map(|event| format!("{event}\n")).collect();
+    let lines = events.iter().map(|event| format!("{event}\n")).collect::<Vec<_>>().concat();
     let block = Block::new("test".into(), "input".into(), 0, Payload::JsonLines(lines.into()));
     let decoded = decoder.decode(&[block], None);
     assert!(decoded.rejects.is_empty(), "{:?}", decoded.rejects);

@@ -188,7 +188,7 @@ impl Sums {
         payee.span.0 = payee.span.0.min(at);
         if (at, text(Column::EventId)) > (payee.span.1, &payee.last_event) {
             payee.span.1 = at;
-            payee.last_event = text(Column::EventId).to_owned();
+            text(Column::EventId).clone_into(&mut payee.last_event);
             payee.owner = payments.text(Column::PayeeType, row).map(str::to_owned);
         }
         let name = text(Column::PayeeName);

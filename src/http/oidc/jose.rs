@@ -82,7 +82,8 @@ impl<'t> Token<'t> {
         let signed = self.signed.as_bytes();
         match (&*self.header.alg, &*key.kty) {
             ("RS256" | "PS256", "RSA") => {
-                let key = Rsa::from_public_components(number(&key.n)?, number(&key.e)?).ok()?;
+                let key =
+                    Rsa::from_public_components(number(key.n.as_ref())?, number(key.e.as_ref())?).ok()?;
                 if key.size() * 8 < RSA_MIN {
                     return None;
                 }
@@ -110,8 +111,12 @@ impl<'t> Token<'t> {
         }
         let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).ok()?;
         // It refuses a point that is not on the curve.
-        let key =
-            EcKey::from_public_key_affine_coordinates(&group, &*number(&key.x)?, &*number(&key.y)?).ok()?;
+        let key = EcKey::from_public_key_affine_coordinates(
+            &group,
+            &*number(key.x.as_ref())?,
+            &*number(key.y.as_ref())?,
+        )
+        .ok()?;
         let (r, s) = self.signature.split_at(32);
         let signature =
             EcdsaSig::from_private_components(BigNum::from_slice(r).ok()?, BigNum::from_slice(s).ok()?)
@@ -121,8 +126,8 @@ impl<'t> Token<'t> {
     }
 }
 
-fn number(text: &Option<String>) -> Option<BigNum> {
-    BigNum::from_slice(&decode(text.as_ref()?)?).ok()
+fn number(text: Option<&String>) -> Option<BigNum> {
+    BigNum::from_slice(&decode(text?)?).ok()
 }
 
 /// Base64 as addresses have it, without padding.

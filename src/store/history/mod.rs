@@ -85,6 +85,9 @@ impl Snapshot {
 /// Batches of events.
 pub type Scan = Box<dyn Iterator<Item = Result<RecordBatch, StoreError>> + Send>;
 
+/// Takes some events with their types and places in the journal.
+pub(crate) type TakePart<'t> = dyn FnMut(&RecordBatch, &[EventType], &[i64]) + 't;
+
 impl History {
     /// Opens the journal of a state directory. `schema` is the event schema in the zone that times are read in.
     ///
@@ -178,7 +181,7 @@ impl History {
         &self,
         select: &Select,
         columns: &[usize],
-        take: &mut dyn FnMut(&RecordBatch, &[EventType], &[i64]),
+        take: &mut TakePart<'_>,
     ) -> Result<(), StoreError> {
         let mut columns = columns.to_vec();
         columns.push(Column::Type.index());
