@@ -95,7 +95,7 @@ test("a case goes from its finding to the register", { skip: missing }, async ()
   const link = await linkOf(id);
 
   // The unit has a phone and no account.
-  const phone = await officer(chrome, daemon, { width: 360, height: 740, hasTouch: true });
+  const phone = await officer(chrome, daemon, { width: 360, height: 740, hasTouch: true, locale: "zh-CN" });
   await phone.goto(new URL(link).pathname);
   await phone.getByText("请附合同。").waitFor();
   await fits(phone);

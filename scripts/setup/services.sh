@@ -23,8 +23,12 @@ get_iso20022() {
     "$services/iso20022/bin/python" -c 'import xsdata, pyiso20022' || venv "$services/iso20022" pyiso20022==1.6.2 xsdata==26.10
 }
 
-# A certified provider of OpenID Connect; node comes with the console's tools.
+# A certified provider of OpenID Connect, which runs on node.
 get_oidc() {
+    if ! command -v npm >/dev/null; then
+        root apt-get install -y -qq --no-install-recommends nodejs npm >/dev/null ||
+            { root apt-get update -qq && root apt-get install -y -qq --no-install-recommends nodejs npm >/dev/null; } || return
+    fi
     [ -f "$services/oidc/node_modules/oidc-provider/package.json" ] && return
     mkdir -p "$services/oidc" && cd "$services/oidc" && npm install --silent --no-audit --no-fund --no-save oidc-provider@9.13.3
 }

@@ -8,7 +8,7 @@ use super::policy::rank;
 const GRAVITY: [i64; 4] = [8, 4, 2, 1];
 /// Weights of amounts from so many cents on, the largest first; below, and where none is known, it is 1.
 const AMOUNTS: [(i64, i64); 5] =
-    [(1_000_000_0000, 6), (1_000_000_000, 5), (100_000_000, 4), (10_000_000, 3), (1_000_000, 2)];
+    [(10_000_000_000, 6), (1_000_000_000, 5), (100_000_000, 4), (10_000_000, 3), (1_000_000, 2)];
 /// Weights of so many findings and more, the most first; for one it is 1.
 const REPEATED: [(i64, i64); 2] = [(10, 3), (2, 2)];
 

@@ -173,7 +173,7 @@ fn sent(answers: &[Change], calendar: &Calendar, language: Language) -> String {
         change.facts.files.iter().map(row).collect::<String>()
     };
     let rows = answers.iter().map(|change| {
-        let time = calendar.format(change.at).replace('T', " ");
+        let time = calendar.format(change.at).chars().take(19).collect::<String>().replace('T', " ");
         format!("<li>{}{}</li>\n", escaped(&time), files(change))
     });
     format!(

@@ -32,7 +32,6 @@ pub(crate) struct Entry {
     /// What is executed and reserved then.
     pub executed: String,
     pub reserved: String,
-    pub reason: Option<String>,
     pub block: i64,
     pub row: i64,
 }
@@ -71,8 +70,7 @@ pub(crate) fn book(
     wanted: &Wanted,
     calendar: &Calendar,
 ) -> Result<Vec<Entry>, StoreError> {
-    let mut columns: Vec<usize> = LEDGER_COLUMNS.iter().map(|column| column.index()).collect();
-    columns.push(Column::Reason.index());
+    let columns: Vec<usize> = LEDGER_COLUMNS.iter().map(|column| column.index()).collect();
     let (mut ledger, mut entries) = (Ledger::default(), Vec::new());
     history.replay_part(&Select::default(), &columns, &mut |batch, types, arrivals| {
         // Only rows of budget actions are applied one by one; balances are needed around these.
@@ -123,7 +121,6 @@ fn entry(
         after: format_cents(line.balances.total),
         executed: format_cents(line.balances.executed),
         reserved: format_cents(line.balances.reserved),
-        reason: owned(Column::Reason),
         block: block_of(arrival),
         row: row_of(arrival),
     })

@@ -113,10 +113,12 @@ fn alert_of(connection: &Connection, token: &str, now: i64) -> rusqlite::Result<
 
 /// Whether one more answer may come now.
 fn has_room(connection: &Connection, alert_id: &str, now: i64) -> rusqlite::Result<Result<(), LinkError>> {
-    let sql = "SELECT count(*), total(at > ?2) FROM alert_history WHERE alert_id = ?1 AND action = 'answer'";
+    let sql = "SELECT count(*), total(at > :since) FROM alert_history WHERE alert_id = :alert AND action = 'answer'";
     let (all, lately): (u32, f64) = connection
         .prepare_cached(sql)?
-        .query_row(rusqlite::params![alert_id, now - HOUR], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        .query_row(named_params! { ":alert": alert_id, ":since": now - HOUR }, |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
     let is_flood = all >= ANSWERS_MAX || lately >= f64::from(HOURLY_MAX);
     Ok(if is_flood { Err(LinkError::Flood) } else { Ok(()) })
 }

@@ -14,7 +14,7 @@ rules:
     title: beyond the line
     severity: critical
     trigger: payment
-    when: budget.available < 0 and not name_in_list(payee_name, 'known')
+    when: budget.available < 0 and not name_in_list('known', payee_name)
     key: [budget_line_id]
     summary: "{{ payee_name }} leaves {{ budget.available }}"
 
@@ -35,7 +35,7 @@ rules:
     trigger: window
     of: payment
     where: settlement = 'cash'
-    window: { by: [unit_code], size: day }
+    window: { by: [unit_code], size: 1d }
     measure: { total: sum(amount) }
     when: total > 500
     key: [unit_code]

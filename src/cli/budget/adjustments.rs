@@ -46,11 +46,10 @@ pub(crate) fn adjustments(args: &AdjustmentsArgs, config: &Config) -> anyhow::Re
         Column::new("after", say!("total after")).right(),
         Column::new("executed", say!("executed then")).right(),
         Column::new("reserved", say!("reserved then")).right(),
-        Column::new("reason", say!("reason")).shrinks(10).spare(),
         Column::new("event_id", say!("event")).shrinks(8).spare(),
     ]);
     for entry in &entries {
-        let Entry { occurred_at, budget_line_id, action, to_budget_line_id, reason, event_id, .. } = entry;
+        let Entry { occurred_at, budget_line_id, action, to_budget_line_id, event_id, .. } = entry;
         table.row([
             Cell::instant(occurred_at, &config.calendar),
             Cell::text(&**budget_line_id),
@@ -61,7 +60,6 @@ pub(crate) fn adjustments(args: &AdjustmentsArgs, config: &Config) -> anyhow::Re
             Cell::Money(entry.after.clone()),
             Cell::Money(entry.executed.clone()),
             Cell::Money(entry.reserved.clone()),
-            Cell::maybe(reason.as_deref()),
             Cell::text(&**event_id),
         ]);
     }
