@@ -67,5 +67,7 @@ server.listen(0, "127.0.0.1", async () => {
   provider = await make(issuer, "RS256");
   console.log(issuer);
 });
+// Nobody has to hear what it says later.
+process.stdout.on("error", () => {});
 // It goes with the test that holds its input open.
 process.stdin.on("end", () => process.exit()).resume();
