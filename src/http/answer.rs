@@ -1,10 +1,7 @@
 //! 答复页: where a unit answers the letter that it was sent, without an account. The link's token is all that anybody has to
 //! show, and it opens one case, masked. The page is plain HTML that needs no script.
 
-use std::{
-    sync::{Arc, LazyLock},
-    time::Duration,
-};
+use std::sync::{Arc, LazyLock};
 
 use axum::{
     Router,
@@ -13,11 +10,14 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
     routing::get,
 };
-use futures::StreamExt;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 
-use super::{Served, answer_words as words, by::By, request::at_once};
+use super::{
+    Served, answer_words as words,
+    by::By,
+    request::{HEARD_FOR, at_once, hear_out},
+};
 use crate::{
     alert::{Alert, Change, policy::FileLimits},
     daemon::Shared,
@@ -32,8 +32,6 @@ static UPLOADS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(4));
 const FORM: u64 = 128 << 10;
 /// Bytes of the explanation and the name that are read.
 const TEXT: usize = 32 << 10;
-/// How much, and for how long, of an upload that is refused is read, so that its browser comes to see why.
-const HEARD: (usize, Duration) = (4 << 20, Duration::from_secs(5));
 /// Findings that a letter may name.
 const FINDINGS: u32 = 100;
 
@@ -167,11 +165,11 @@ async fn answer(
         _ => None,
     };
     if let Some(refused) = turned_away {
-        hear_out(request).await;
+        hear_out(request.into_body()).await;
         return Err(refused);
     }
     let Ok(_turn) = UPLOADS.try_acquire() else {
-        hear_out(request).await;
+        hear_out(request.into_body()).await;
         return Err(page(StatusCode::SERVICE_UNAVAILABLE, words::BUSY));
     };
     let form = Multipart::from_request(request, &()).await;
@@ -184,7 +182,7 @@ async fn answer(
             discard(shared, files).await;
             // It is bounded by its length.
             let rest = async { while let Ok(Some(_)) = form.next_field().await {} };
-            let _ = tokio::time::timeout(HEARD.1, rest).await;
+            let _ = tokio::time::timeout(HEARD_FOR, rest).await;
             return Err(match error {
                 Unread::Broken => page(StatusCode::BAD_REQUEST, words::BROKEN),
                 Unread::Long => page(StatusCode::UNPROCESSABLE_ENTITY, words::LONG),
@@ -205,21 +203,6 @@ async fn answer(
     })
     .await?;
     Ok(())
-}
-
-/// Reads some of a body that is refused.
-async fn hear_out(request: Request) {
-    let mut parts = request.into_body().into_data_stream();
-    let mut left = HEARD.0;
-    let rest = async {
-        while let Some(Ok(part)) = parts.next().await {
-            match left.checked_sub(part.len()) {
-                Some(less) => left = less,
-                None => break,
-            }
-        }
-    };
-    let _ = tokio::time::timeout(HEARD.1, rest).await;
 }
 
 /// Why a form was not read.

@@ -17,7 +17,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     Problem,
     by::By,
-    request::{Id, Params, blocking},
+    request::{Id, Params, blocking, hear, hear_out},
 };
 use crate::{
     alert::attachment::Kind,
@@ -197,13 +197,17 @@ pub(crate) async fn add(
     let actor = by.actor(&headers, asked.who.as_deref())?;
     let limits = shared.desk().policy.files;
     if body.size_hint().lower() > limits.file {
+        hear_out(body).await;
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, too_large(limits.file)));
     }
     let mut parts = body.into_data_stream();
     let mut incoming = tokio::task::block_in_place(|| Incoming::begin(&shared.state_dir, limits.file))?;
     while let Some(part) = parts.next().await {
         let part = part.map_err(|_| Problem::bad_request(say!("the upload broke off")))?;
-        tokio::task::block_in_place(|| incoming.add(&part))?;
+        if let Err(refused) = tokio::task::block_in_place(|| incoming.add(&part)) {
+            hear(parts).await;
+            return Err(refused.into());
+        }
     }
     let of = by.limits();
     blocking(move || {

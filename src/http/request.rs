@@ -1,13 +1,18 @@
 //! What handlers take from a request: its parts are checked before a handler sees them, and what is wrong is a problem
 //! document.
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use axum::{
     Json, RequestPartsExt,
+    body::{self, BodyDataStream},
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
     http::{HeaderMap, StatusCode, header, request::Parts},
 };
+use futures::StreamExt;
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::sync::Semaphore;
 use utoipa::IntoParams;
@@ -172,4 +177,27 @@ pub(crate) async fn at_once<T: Send + 'static>(
 ) -> Result<T, Problem> {
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or_else(|e| Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string())))
+}
+
+/// How much of an upload that is refused is read, in bytes, and for how long, so that whoever sends it comes to see why.
+const HEARD: usize = 4 << 20;
+pub(crate) const HEARD_FOR: Duration = Duration::from_secs(5);
+
+/// Reads some of a body that is refused.
+pub(crate) async fn hear_out(body: body::Body) {
+    hear(body.into_data_stream()).await;
+}
+
+/// The same of what is left of one.
+pub(crate) async fn hear(mut parts: BodyDataStream) {
+    let mut left = HEARD;
+    let rest = async {
+        while let Some(Ok(part)) = parts.next().await {
+            match left.checked_sub(part.len()) {
+                Some(less) => left = less,
+                None => break,
+            }
+        }
+    };
+    let _ = tokio::time::timeout(HEARD_FOR, rest).await;
 }

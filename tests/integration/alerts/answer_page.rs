@@ -122,7 +122,7 @@ fn what_is_refused_is_told_by_a_page_and_nothing_is_kept() {
     let other = format!("/answer/{}", LinkKey::of(&state).token(&all[1], 1).unwrap());
     assert_eq!(refused(&other, &form("x", &[])).0, 404, "no letter of that case is out");
     assert_eq!(refused(&path, &form(" ", &[])).0, 422);
-    let (status, html) = refused(&path, &form("x", &[("发票.png", "MZ program")]));
+    let (status, html) = refused(&path, &form("x", &[("发票.png", "MZ\u{1} program")]));
     assert!(status == 415 && html.contains("PDF"), "{html}");
     assert_eq!(refused(&path, &form("x", &[("a.txt", &"x".repeat((1 << 20) + 1))])).0, 413);
     assert_eq!(refused(&path, &form(&"x".repeat(40_000), &[])).0, 422);
