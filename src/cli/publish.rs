@@ -57,7 +57,7 @@ pub(crate) fn publish(args: &PublishArgs) -> anyhow::Result<ExitCode> {
     let known = persons(&history, frozen.until, limits.persons)?;
     let made = published(&statement, &known, limits, (&*config.calendar, config.currency.code()));
     let Published { files, cells, sensitive, besides, sums } = made.map_err(anyhow::Error::msg)?;
-    std::fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
+    private::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
     for (name, bytes) in files {
         let path = args.out.join(name);
         let mut file = private::create(&path).with_context(|| path.display().to_string())?;

@@ -384,7 +384,7 @@ fn whatever_is_changed_in_a_table_is_told_by_verify_and_by_a_start() {
 fn the_commands_say_what_is_damaged_and_what_to_do() {
     let bench = full();
     let database = Connection::open(bench.path().join("state/fiscwatch.db")).unwrap();
-    assert_eq!(database.execute("UPDATE alert_history SET who = '李雷' WHERE who = '王芳'", []).unwrap(), 3);
+    assert_eq!(database.execute("UPDATE alert_history SET who = '李雷' WHERE who = '王芳'", []).unwrap(), 5);
     assert_eq!(database.execute("DELETE FROM sums WHERE name = 'silences'", []).unwrap(), 1);
     drop(database);
     let (code, out, _) = run(bench.path(), &["state", "verify", "--config", "fiscwatch.yaml"]);

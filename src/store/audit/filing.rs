@@ -2,7 +2,7 @@
 //! file is written and durable before one transaction registers it and takes its rows out: whenever that is
 //! interrupted, each record is in the table or in a registered file, and in one of them only.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ToSql, named_params};
 
 use super::{Audit, ENTRY, Entry, entry, file, register, register::AuditFile, seals::covered};
 use crate::store::{StoreError, chain, chain::Head, explain, reach, reach_in, sealed, sums};
@@ -37,8 +37,8 @@ impl Audit {
         self.cases.change(|summed| {
             register::register(summed, &file)?;
             reach_in("audit.registered")?;
-            let places = [file.first, file.last];
-            let within = "seq BETWEEN ?1 AND ?2";
+            let places: &[(&str, &dyn ToSql)] = named_params! { ":first": file.first, ":last": file.last };
+            let within = "seq BETWEEN :first AND :last";
             let deleted = summed.change_where(&sums::AUDIT, within, places, || {
                 summed.transaction.execute(&format!("DELETE FROM audit WHERE {within}"), places)
             })?;
