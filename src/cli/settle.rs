@@ -197,7 +197,7 @@ fn notes(statement: &Statement, frozen: Option<&Freeze>, late: &[Late], config: 
 
 fn write(dir: &Path, statement: &Statement, late: &[Late]) -> anyhow::Result<()> {
     let year = statement.fiscal_year;
-    std::fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
+    private::create_dir_all(dir).with_context(|| dir.display().to_string())?;
     let json = serde_json::to_string_pretty(statement)? + "\n";
     let lines = late.iter().map(|event| serde_json::to_string(event).map(|line| line + "\n"));
     let files = [

@@ -18,7 +18,7 @@ use crate::{access::Roles, say, text::quoted};
 pub struct LdapSpec {
     /// Its address: `ldaps://ldap.example.gov.cn`, or `ldap://` with `start_tls`; without TLS only on this machine.
     pub url: String,
-    /// Whether TLS begins on the plain connection (`StartTLS`).
+    /// Whether TLS begins on the plain connection (StartTLS).
     #[serde(default)]
     pub start_tls: bool,
     /// A file with certificates (PEM) that are believed besides those of the system.

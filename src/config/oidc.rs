@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{raw, resolve::Resolver, sinks::Secret};
 use crate::{access::Roles, say, text::quoted};
 
-/// The provider of identities (`OpenID` Connect): the code flow with PKCE.
+/// The provider of identities (OpenID Connect): the code flow with PKCE.
 #[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OidcSpec {

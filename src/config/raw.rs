@@ -470,7 +470,7 @@ pub struct Http {
     pub client_crl: Option<PathBuf>,
     /// IP addresses of proxies whose `user_header` is believed where `auth` is on; those of this machine if none is named.
     pub proxies: Vec<String>,
-    /// A provider of identities (`OpenID` Connect) by which people log in; it needs `auth` and `external_url`.
+    /// A provider of identities (OpenID Connect) by which people log in; it needs `auth` and `external_url`.
     pub oidc: Option<super::oidc::OidcSpec>,
     /// A directory (LDAP) whose passwords people log in by; it needs `auth`. Users with a password here are not asked for there.
     pub ldap: Option<super::ldap::LdapSpec>,

@@ -8,7 +8,7 @@ use crate::config::oidc::Oidc;
 
 /// How far clocks may be apart, in seconds.
 const SKEW: i64 = 60;
-/// The longest subject (`OpenID` Connect Core §2), in bytes.
+/// The longest subject (OpenID Connect Core §2), in bytes.
 const SUBJECT_MAX: usize = 255;
 
 /// The claims of an ID token.

@@ -1,4 +1,4 @@
-//! Logging in by a provider of identities: the code flow with PKCE (`OpenID` Connect Core §3.1, RFC 7636). Nothing is kept
+//! Logging in by a provider of identities: the code flow with PKCE (OpenID Connect Core §3.1, RFC 7636). Nothing is kept
 //! here between the way there and the way back: the browser keeps one random text in a cookie, from which the state, the
 //! nonce and the verifier are made. Who comes back is a user of the store, with the roles that their groups have then.
 
