@@ -88,7 +88,7 @@ fn an_answer_is_in_the_history_with_its_files_and_its_record() {
 
     let voucher = file(&w, "../凭证.pdf", b"%PDF-1.7 voucher").unwrap();
     assert_eq!((&*voucher.name, &*voucher.kind, voucher.bytes), ("凭证.pdf", "pdf", 16));
-    let answered = answer(&w, &token, "合同见附件。", &[voucher.clone()]).unwrap();
+    let answered = answer(&w, &token, "合同见附件。", std::slice::from_ref(&voucher)).unwrap();
     let letter = answered.inquiry.unwrap();
     assert_eq!((letter.stage, letter.answered_at), (Stage::Answered, Some(w.now)));
     let (_, history) = show(&w, &id);
@@ -239,7 +239,7 @@ fn files_are_in_backups_and_checked_and_what_nothing_names_is_swept() {
     let id = w.find("asked", "L1", "101001");
     let token = send(&w, &id, false);
     let kept = file(&w, "收据.txt", "收据一张".as_bytes()).unwrap();
-    answer(&w, &token, "", &[kept.clone()]).unwrap();
+    answer(&w, &token, "", std::slice::from_ref(&kept)).unwrap();
     file(&w, "left.txt", b"of a crash").unwrap();
     assert_eq!(stored(&w), 2);
     let schema = Decoder::new(calendar()).schema().clone();

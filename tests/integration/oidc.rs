@@ -46,7 +46,7 @@ impl Provider {
 
     /// Who logs in from now on.
     fn is(&self, sub: &str, name: &str, groups: &str) {
-        let name: String = name.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let name = name.bytes().map(|byte| format!("%{byte:02x}")).collect::<Vec<_>>().concat();
         let url = format!("{}/control?sub={sub}&name={name}&groups={groups}", self.issuer);
         assert_eq!(get(&url, &mut Jar::new()).status, 200);
     }
@@ -114,7 +114,7 @@ struct Browser {
 
 impl Browser {
     /// Goes to the provider and logs in there; the address that it sends back to, as the daemon has it here.
-    fn to_provider(&mut self, daemon: &Daemon, provider: &Provider) -> String {
+    fn goes_to_provider(&mut self, daemon: &Daemon, provider: &Provider) -> String {
         let begun = get(&format!("{}/api/v1/session/oidc", daemon.address), &mut self.ours);
         assert_eq!(begun.status, 303, "{}", begun.body);
         assert!(begun.cookies[0].contains("HttpOnly; SameSite=Lax"), "{:?}", begun.cookies);
@@ -134,7 +134,7 @@ impl Browser {
     }
 
     fn log_in(&mut self, daemon: &Daemon, provider: &Provider) -> Answer {
-        let back = self.to_provider(daemon, provider);
+        let back = self.goes_to_provider(daemon, provider);
         get(&back, &mut self.ours)
     }
 
@@ -282,7 +282,8 @@ fn what_another_browser_began_or_ended_already_is_no_login() {
     let daemon = Daemon::start(bench.path());
     provider.is("7", "王芳", "jiankong");
     let (mut one, mut other) = (Browser::default(), Browser::default());
-    let (back, others) = (one.to_provider(&daemon, &provider), other.to_provider(&daemon, &provider));
+    let (back, others) =
+        (one.goes_to_provider(&daemon, &provider), other.goes_to_provider(&daemon, &provider));
     let fails = |browser: &mut Browser, url: &str| {
         let kept = browser.ours.clone();
         let answer = get(url, &mut browser.ours);
@@ -311,7 +312,7 @@ fn what_another_browser_began_or_ended_already_is_no_login() {
     assert!(answer.status == 401 && !answer.body.contains("<script>"), "{}", answer.body);
     // What was good once is not good twice.
     let mut fresh = Browser::default();
-    let back = fresh.to_provider(&daemon, &provider);
+    let back = fresh.goes_to_provider(&daemon, &provider);
     let kept = fresh.ours.clone();
     assert_eq!(get(&back, &mut fresh.ours).status, 200);
     fails(&mut Browser { ours: kept, ..Browser::default() }, &back);

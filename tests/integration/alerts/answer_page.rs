@@ -1,5 +1,7 @@
 //! The page by which units answer: over HTTP, without an account, and refused with a page that says why.
 
+use std::io::{Read as _, Write as _};
+
 use fiscwatch::access::LinkKey;
 use serde_json::json;
 
@@ -132,7 +134,6 @@ fn what_is_refused_is_told_by_a_page_and_nothing_is_kept() {
     let folder = state.join("attachments");
     assert_eq!(std::fs::read_dir(folder).map_or(0, Iterator::count), 0, "nothing of it is kept");
     // A gigabyte is refused before it is sent.
-    use std::io::{Read as _, Write as _};
     let address = daemon.address.strip_prefix("http://").unwrap();
     let mut client = std::net::TcpStream::connect(address).unwrap();
     write!(
