@@ -232,7 +232,7 @@ fn people_log_in_by_a_provider_with_the_roles_of_their_groups() {
     for record in [
         format!("oidc users.add 王芳 done officer unit:101 ({issuer} 7)"),
         "oidc users.roles 王芳 done officer unit:101 -> auditor".into(),
-        "oidc sessions.begin 王芳 refused the user \"王芳\" is disabled here".into(),
+        "oidc sessions.begin 王小芳 refused the user \"王芳\" is disabled here".into(),
     ] {
         assert!(log.contains(&record), "{record}: {log:#?}");
     }
