@@ -120,7 +120,7 @@ fn somebody_logs_in_works_and_logs_out() {
     let nobody = own(&[]);
     assert_eq!(nobody.status, 200);
     let expected = json!({"auth": true, "user": null, "by": null, "roles": [], "units": [], "regions": [], "actions": [], "csrf": null,
-                          "second_factor": null, "idle_until": null, "until": null, "offers": []});
+                          "second_factor": null, "idle_until": null, "until": null, "single_sign_on": null, "offers": []});
     assert_eq!(nobody.json(), expected);
 
     for (user, password) in [("王芳", OTHER), ("王芳", ""), ("nobody-of-that-name", PASSWORD)] {
