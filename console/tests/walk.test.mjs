@@ -89,7 +89,9 @@ test("after a verdict the next alert opens, and the list is where it was", async
   await page.keyboard.press("j");
   await page.keyboard.press("Enter");
   await page.waitForURL(`**/alerts/${ids[2]}`);
+  await page.locator(".act-dismiss").first().waitFor();
   await page.keyboard.press("d");
+  await page.waitForFunction(() => document.activeElement?.tagName === "TEXTAREA");
   await page.keyboard.type("合同约定分期支付");
   await page.keyboard.press("Enter");
   await page.waitForURL(`**/alerts/${ids[3]}`);
