@@ -3,7 +3,7 @@
 # of its own) into target/services, and PostgreSQL (Debian's package, installed without a server that runs); and a second
 # reader of ISO 20022 messages (PyPI, in an environment of its own); a provider of identities (npm, into target/services), and
 # OpenLDAP (Debian's packages, unpacked).
-# setup/services.sh [alertmanager|aiosmtpd|iso20022|postgresql|oidc|slapd]…
+# setup/services.sh [alertmanager|aiosmtpd|iso20022|postgresql|oidc|slapd|unzip]…
 # It does nothing where they are there. Where one cannot be had it says so, and `cargo test` says what it skips.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
@@ -43,6 +43,13 @@ get_slapd() {
     rm -f ./*.deb
 }
 
+# With it packs of evidence are opened as their readers open them.
+get_unzip() {
+    command -v unzip >/dev/null && return
+    root apt-get install -y -qq --no-install-recommends unzip >/dev/null ||
+        { root apt-get update -qq && root apt-get install -y -qq --no-install-recommends unzip >/dev/null; }
+}
+
 # It needs libraries of its own, so it is installed; without a cluster nothing starts.
 get_postgresql() {
     ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && return
@@ -52,5 +59,5 @@ get_postgresql() {
         { root apt-get update -qq && root apt-get install -y -qq --no-install-recommends postgresql; }
 }
 
-[ $# -gt 0 ] || set -- alertmanager aiosmtpd iso20022 postgresql oidc slapd
+[ $# -gt 0 ] || set -- alertmanager aiosmtpd iso20022 postgresql oidc slapd unzip
 fetch "$services/setup.log" "$@"

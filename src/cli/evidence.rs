@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{ConfigArg, local::local, officer::now, persons::PersonsArg, problems, table::visible};
 use crate::{
@@ -17,12 +17,16 @@ use crate::{
     app::audit::signing_key,
     config::Config,
     daemon::load_rules,
+    event::time::Calendar,
     evidence::{self, archive, verify::Report},
     finding::Finding,
     http::{AlertDetail, lens::Lens},
     private, say,
-    store::{Accounts, Cases, Deed},
+    store::{Accounts, Cases, Deed, Stored},
 };
+
+/// Bytes of a case's files that go into a pack.
+const ROOM: u64 = archive::BYTES_MAX as u64 / 2;
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
@@ -71,18 +75,20 @@ pub(crate) fn evidence(args: &EvidenceArgs) -> anyhow::Result<ExitCode> {
 
 fn pack(args: &EvidenceArgs, id: &str, output: &Path) -> anyhow::Result<ExitCode> {
     let (config, lens) = args.config.shown(Action::ExportFindings, args.persons)?;
-    let cases = Cases::open_read_only(&config.state_dir)?;
+    // That files are taken out is recorded.
+    let mut cases = Cases::open(&config.state_dir)?.by(local());
     let id = cases.complete(id)?;
     let rules = load_rules(&config).map_err(problems)?;
     let (_, _, findings) = cases.show(&id, evidence::FINDINGS_MAX as u32)?;
     let detail = AlertDetail::read(&cases, &id, &config.calendar, lens, |_, _| None)?;
     let (now, actor) = (now(), local());
+    let (files, left_out) = handed_in(&mut cases, &id, lens, (now, &config.calendar))?;
     let seen = |finding: Finding| lens.finding(finding, &rules);
     let asked = evidence::Asked {
         alert_id: &id,
         older: detail.alert.findings.saturating_sub(findings.len() as u64),
         findings,
-        case: case(&detail)?,
+        case: evidence::Case { files, left_out, ..case(&detail)? },
         made: (now, &actor.who),
         masked: (lens == Lens::Masked).then_some(&seen),
         allows: &|_| true,
@@ -117,8 +123,50 @@ fn case(detail: &AlertDetail) -> anyhow::Result<evidence::Case> {
         alert: serde_json::to_value(&detail.alert)?,
         history: values(serde_json::to_value(&detail.history))?,
         notifications: values(serde_json::to_value(&detail.notifications))?,
-        files: Vec::new(),
+        ..evidence::Case::default()
     })
+}
+
+/// Files with what is known of them.
+type Files = Vec<(Map<String, Value>, Vec<u8>)>;
+
+/// The files of the case, and what is left out of them, in words.
+fn handed_in(
+    cases: &mut Cases,
+    id: &str,
+    lens: Lens,
+    (now, calendar): (i64, &Calendar),
+) -> anyhow::Result<(Files, Vec<String>)> {
+    let known = cases.attachments(id)?;
+    let bytes: u64 = known.iter().map(|one| one.file.bytes).sum();
+    let count = known.len();
+    if lens == Lens::Masked && count > 0 {
+        return Ok((Vec::new(), vec![say!("{count} files of the case, which may name persons", count)]));
+    }
+    if bytes > ROOM {
+        let mib = ROOM >> 20;
+        return Ok((
+            Vec::new(),
+            vec![say!("{count} files of the case, over {mib} MiB together", count, mib)],
+        ));
+    }
+    let mut files = Vec::with_capacity(count);
+    for one in known {
+        let (attached, mut file) = cases.open_attachment(id, one.seq, now)?;
+        let mut data = Vec::new();
+        file.read_to_end(&mut data)?;
+        let Stored { name, kind, bytes, digest } = attached.file;
+        let told: [(&str, Value); 6] = [
+            ("at", calendar.format(attached.at).into()),
+            ("who", attached.who.into()),
+            ("name", name.into()),
+            ("kind", kind.into()),
+            ("bytes", bytes.into()),
+            ("sha256", digest.into()),
+        ];
+        files.push((told.map(|(name, value)| (name.to_owned(), value)).into_iter().collect(), data));
+    }
+    Ok((files, Vec::new()))
 }
 
 /// Evidence leaves the state: the audit log has who took it, and what it was.
@@ -195,7 +243,7 @@ fn tell(report: &Report, is_key_named: bool) {
     if let Some(key) = &report.key {
         println!("{}", say!("signed by {key}", key));
     }
-    if !is_key_named {
+    if !is_key_named && report.key.is_some() {
         println!(
             "{}",
             say!(

@@ -84,7 +84,8 @@ pub(crate) fn gather(config: &Config, rules: &RuleSet, mut asked: Asked<'_>) -> 
             .not_carried
             .push(say!("{left} events of units that are not there for whoever made the pack", left));
     }
-    let Asked { mut findings, case, .. } = asked;
+    let Asked { mut findings, mut case, .. } = asked;
+    facts.not_carried.append(&mut case.left_out);
     if let Some(seen) = asked.masked {
         facts.masked = true;
         findings = findings.into_iter().map(seen).collect();

@@ -41,6 +41,8 @@ pub(crate) struct Case {
     pub notifications: Vec<Value>,
     /// What was handed in: each with what is known of it, and its bytes.
     pub files: Vec<(Map<String, Value>, Vec<u8>)>,
+    /// What of it is left out, in words.
+    pub left_out: Vec<String>,
 }
 
 /// What a pack says of itself: `manifest.json`.

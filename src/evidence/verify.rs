@@ -36,6 +36,10 @@ pub(crate) fn verify(bytes: &[u8], trusted: &[String]) -> Report {
         let problem = say!("the pack is larger than {mib} MiB", mib = archive::BYTES_MAX >> 20);
         return Report { problems: vec![problem], ..Report::default() };
     }
+    // What is wrong with a pack is told place by place; of another file that would say nothing.
+    if !bytes.starts_with(b"PK") {
+        return Report { problems: vec![say!("this is no evidence pack")], ..Report::default() };
+    }
     let opened = archive::read(bytes);
     check(&opened.files, opened.problems, trusted)
 }

@@ -1,11 +1,16 @@
 //! Evidence packs: made of a state, checked in another folder, by the binary and by hand; what is tampered with is named.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, path::Path, process::Command, sync::Arc};
 
+use fiscwatch::{
+    alert::{Desk, Policy},
+    rule::Language,
+    store::{Cases, Incoming},
+};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use crate::support::{Bench, lines, payment, run};
+use crate::support::{Bench, calendar, lines, payment, run};
 
 const RULES: &str = r#"
 rules:
@@ -144,6 +149,42 @@ fn each_kind_of_rule_is_packed_and_made_again_where_there_is_no_state() {
     let sql = "SELECT count(*) FROM audit WHERE action = 'evidence.export' AND subject = ?1 AND detail LIKE 'whole, %sha256%'";
     let recorded: i64 = database.query_row(sql, [&first], |row| row.get(0)).unwrap();
     assert!(recorded >= 2, "{recorded}");
+}
+
+/// What a unit handed in goes along for who may see persons, and is only counted for others.
+#[test]
+fn files_of_the_case_go_along() {
+    let bench = bench();
+    let state = bench.path().join("state");
+    let id = alerts(&bench)[0]["alert_id"].as_str().unwrap().to_owned();
+    let mut file = Incoming::begin(&state, 1000).unwrap();
+    file.add(b"%PDF-1.7 the contract").unwrap();
+    let desk = Desk::new(Arc::new(Policy::silent(Language::Zh, &calendar())));
+    let file = file.finish("合同.pdf").unwrap();
+    Cases::open(&state).unwrap().attach(&id, file, &desk, 1).unwrap();
+    pack(&bench, &id, "case.zip");
+    let (code, report) = verify(bench.path(), "case.zip", &[]);
+    assert_eq!(code, Some(0), "{report}");
+    let shown = |name: &str| {
+        let zip =
+            Command::new("unzip").args(["-p", "case.zip", name]).current_dir(bench.path()).output().unwrap();
+        String::from_utf8(zip.stdout).unwrap()
+    };
+    assert_eq!(shown("files/0001"), "%PDF-1.7 the contract");
+    let told: Value = serde_json::from_str(&shown("case/files.jsonl")).unwrap();
+    assert_eq!((&told["name"], &told["file"]), (&json!("合同.pdf"), &json!("files/0001")));
+    let audit = Connection::open(state.join("fiscwatch.db")).unwrap();
+    let taken = "SELECT count(*) FROM audit WHERE action = 'alerts.download' AND subject = ?1";
+    assert_eq!(audit.query_row(taken, [&id], |row| row.get::<_, u32>(0)).unwrap(), 1);
+}
+
+/// What is no pack at all is said in one sentence.
+#[test]
+fn another_file_is_no_pack() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("rules.yaml"), "rules: []").unwrap();
+    let (code, out, _) = run(folder.path(), &["evidence", "verify", "rules.yaml"]);
+    assert_eq!((code, out.trim()), (Some(1), "this is no evidence pack"));
 }
 
 #[test]
