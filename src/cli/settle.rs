@@ -86,6 +86,7 @@ pub(crate) fn settle(args: &SettleArgs) -> anyhow::Result<ExitCode> {
     if args.freeze {
         frozen = Some(frozen.map_or_else(|| freeze_now(&config, &statement, until), Ok)?);
     }
+    is_told_of(&statement)?;
     let late = match frozen {
         Some(freeze) => late(&history, args.year, freeze.until, &config.calendar)?,
         None => Vec::new(),
@@ -120,6 +121,13 @@ fn check(statement: &Statement, frozen: Option<&Freeze>, history: &History) -> a
     Ok(())
 }
 
+/// Noughts would look like a year in which nothing was spent.
+fn is_told_of(statement: &Statement) -> anyhow::Result<()> {
+    let year = statement.fiscal_year;
+    anyhow::ensure!(!statement.lines.is_empty(), say!("the journal has no budget line of {year}", year));
+    Ok(())
+}
+
 fn freeze_now(config: &Config, statement: &Statement, until: i64) -> anyhow::Result<Freeze> {
     permit(config, Action::SettleYear)?;
     let (year, at) = (statement.fiscal_year, now());
@@ -128,7 +136,7 @@ fn freeze_now(config: &Config, statement: &Statement, until: i64) -> anyhow::Res
         at >= end,
         say!("the fiscal year {year} ends on {end}; it is frozen after that", year, end = statement.to)
     );
-    anyhow::ensure!(!statement.lines.is_empty(), say!("the journal has no budget line of {year}", year));
+    is_told_of(statement)?;
     let made = Freeze { year, until, at, print: statement.print() };
     anyhow::ensure!(
         freeze(&config.state_dir, &made, &local())?,

@@ -115,6 +115,8 @@ fn a_year_that_goes_on_is_not_frozen() {
     assert!(code == Some(1) && err.contains("it is frozen after that"), "{err}");
     let (code, _, err) = run(bench.path(), &["settle", "2001", "--freeze", "--config", "fiscwatch.yaml"]);
     assert!(code == Some(1) && err.contains("no budget line"), "{err}");
+    let (code, out, err) = run(bench.path(), &["settle", "2001", "--config", "fiscwatch.yaml"]);
+    assert!(code == Some(1) && out.is_empty() && err.contains("no budget line"), "{out}{err}");
 }
 
 #[test]
