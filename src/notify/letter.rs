@@ -43,6 +43,8 @@ pub(super) struct LetterView {
     sender: String,
     /// What stands under the name, a line each.
     signature: Vec<String>,
+    /// Whether it stands where it is answered.
+    here: bool,
 }
 
 impl LetterView {
@@ -62,6 +64,7 @@ impl LetterView {
             note: note.map(|text| lines(text, TEXT_MAX)),
             sender: one_line(sender.unwrap_or_else(|| words::nameless(style.language)), TEXT_MAX),
             signature: lines(signature, TEXT_MAX).lines().map(str::to_owned).collect(),
+            here: style.here,
         })
     }
 }
@@ -150,22 +153,24 @@ impl Drafts {
         let workdays = self.policy.explain.as_ref().map_or(DEADLINE, |explain| explain.deadline);
         inquiry.due = Some(due(now, workdays, &self.calendar, &self.lists).to_string());
         let to = contact(&alert.labels, self.policy.explain.as_ref(), &self.lists);
-        Some(Draft { to, letter: self.letter(alert, findings, (now, self.mask, self.language)) })
+        let style = Style { mask: self.mask, ..self.style(self.language) };
+        Some(Draft { to, letter: self.letter(alert, findings, now, &style) })
     }
 
-    /// A letter that is out, as whoever has its link sees it: without personal data.
+    /// A letter that is out, as whoever has its link sees it: without personal data, above the form that answers it.
     #[must_use]
     pub fn sent(&self, alert: &Alert, findings: &[Finding], language: Language) -> Rendered {
         let at = alert.inquiry.as_ref().map_or(alert.opened_at, |letter| letter.at);
-        self.letter(alert.clone(), findings, (at, true, language))
+        let style = Style { mask: true, attach: false, here: true, ..self.style(language) };
+        self.letter(alert.clone(), findings, at, &style)
     }
 
-    fn letter(
-        &self,
-        alert: Alert,
-        findings: &[Finding],
-        (at, mask, language): (i64, bool, Language),
-    ) -> Rendered {
+    fn style(&self, language: Language) -> Style<'_> {
+        let reply_to = self.reply_to.as_deref();
+        Style { office: &self.office, reply_to, ..Style::new(language, &self.calendar) }
+    }
+
+    fn letter(&self, alert: Alert, findings: &[Finding], at: i64, style: &Style<'_>) -> Rendered {
         let evidence = findings.iter().take(EVIDENCE_MAX).cloned().collect();
         let notification = Notification {
             id: alert.alert_id.clone(),
@@ -173,12 +178,6 @@ impl Drafts {
             created_at: at,
             ..bare(Told { alert, evidence })
         };
-        let style = Style {
-            office: &self.office,
-            reply_to: self.reply_to.as_deref(),
-            mask,
-            ..Style::new(language, &self.calendar)
-        };
-        render(&self.templates, &notification, &style)
+        render(&self.templates, &notification, style)
     }
 }

@@ -39,6 +39,8 @@ pub struct Style<'s> {
     pub mask: bool,
     /// Whether the evidence is attached.
     pub attach: bool,
+    /// Whether it is read where it is answered, and not as a mail.
+    pub here: bool,
 }
 
 impl<'s> Style<'s> {
@@ -55,6 +57,7 @@ impl<'s> Style<'s> {
             reply_to: None,
             mask: true,
             attach: true,
+            here: false,
         }
     }
 }

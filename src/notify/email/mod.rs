@@ -105,6 +105,7 @@ impl Email {
             reply_to: Some(&self.reply_to),
             mask: self.mask,
             attach: self.attach,
+            here: false,
         };
         render(&self.setup.templates, notification, &style)
     }

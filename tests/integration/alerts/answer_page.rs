@@ -62,6 +62,7 @@ fn a_unit_answers_by_its_link_and_officers_take_its_file() {
     let html = page.body.as_str().unwrap();
     assert_eq!((page.status, &*page.kind), (200, "text/html; charset=utf-8"));
     assert!(html.contains("书面说明") && html.contains(&id) && !html.contains("<script"), "{html}");
+    assert!(html.contains("请在下方提交") && !html.contains("附件 payments-"), "as a page says it: {html}");
     assert!(get(&daemon, &format!("{path}?lang=en")).body.as_str().unwrap().contains("Written explanation"));
     assert_eq!(get(&daemon, "/answer.css").status, 200);
 
