@@ -103,6 +103,10 @@ function Month({ of }: { of: MonthReport }) {
   );
 }
 
+/** So many hours, as people say it. */
+const length = (hours: number) =>
+  hours < 1 ? t().reports.minutes(Math.round(hours * 60)) : t().reports.hours(Math.round(hours * 10) / 10);
+
 function steps(times: {
   acknowledge?: StepTime | null;
   answer?: StepTime | null;
@@ -110,7 +114,7 @@ function steps(times: {
 }): [string, string][] {
   const said = t().reports;
   const told = (step: StepTime | null | undefined) =>
-    step ? said.took(String(step.median_hours), String(step.most_hours), count(step.count)) : t().empty;
+    step ? said.took(length(step.median_hours), length(step.most_hours), count(step.count)) : t().empty;
   return [
     [said.toAcknowledge, told(times.acknowledge)],
     [said.toAnswer, told(times.answer)],
