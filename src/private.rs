@@ -66,6 +66,18 @@ pub(crate) fn write(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
     create(path)?.write_all(bytes.as_ref())
 }
 
+/// Writes a whole file that must not be there yet, durably. Whatever happens meanwhile, all of it is there or nothing.
+///
+/// # Errors
+/// If it is there, or cannot be written.
+pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let mut file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist_noclobber(path).map(|_| ()).map_err(|unkept| unkept.error)
+}
+
 /// Makes a folder that must not be there yet.
 ///
 /// # Errors
@@ -80,4 +92,21 @@ pub(crate) fn create_dir(path: &Path) -> Result<()> {
 /// If one cannot be made.
 pub(crate) fn create_dir_all(path: &Path) -> Result<()> {
     DirBuilder::new().recursive(true).mode(FOLDER).create(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt as _};
+
+    #[test]
+    fn a_new_file_is_whole_and_takes_no_other_ones_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        super::write_new(&path, b"one").unwrap();
+        let again = super::write_new(&path, b"another").unwrap_err();
+        assert_eq!(again.kind(), std::io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
 }

@@ -43,14 +43,9 @@ impl LinkKey {
     /// # Errors
     /// If it cannot be made.
     pub fn or_make(state_dir: &Path) -> std::io::Result<Self> {
-        use std::io::Write as _;
         let link = Self::of(state_dir);
-        match private::create_new(&link.path) {
-            Ok(mut file) => {
-                file.write_all(&rand::random::<[u8; KEY]>())?;
-                file.sync_all()?;
-                std::fs::File::open(state_dir)?.sync_all()?;
-            }
+        match private::write_new(&link.path, &rand::random::<[u8; KEY]>()) {
+            Ok(()) => std::fs::File::open(state_dir)?.sync_all()?,
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
         }

@@ -74,8 +74,7 @@ fn key(path: &Path) -> anyhow::Result<SealKey> {
         }),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let key = SealKey::make();
-            let mut file = private::create_new(path).with_context(unreadable)?;
-            file.write_all(key.text().as_bytes()).and_then(|()| file.sync_all()).with_context(unreadable)?;
+            private::write_new(path, key.text().as_bytes()).with_context(unreadable)?;
             tracing::info!(key = key.public(), path = %path.display(), "a key was made that seals the audit log; note it elsewhere");
             Ok(key)
         }

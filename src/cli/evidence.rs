@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{ErrorKind, Read, Write},
+    io::{ErrorKind, Read},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -97,19 +97,12 @@ fn pack(args: &EvidenceArgs, id: &str, output: &Path) -> anyhow::Result<ExitCode
     let key = signing_key(&config)?;
     let bytes = evidence::made(&material, &key).map_err(anyhow::Error::msg)?;
     record(&config, &id, &bytes, lens)?;
-    write(output, &bytes).with_context(|| output.display().to_string())?;
+    private::write_new(output, &bytes).with_context(|| output.display().to_string())?;
     // What it can prove is told by the same check that its reader makes.
     let report = evidence::verify(&bytes, &[key.public()]);
     println!("{}", say!("{path}: {kib} KiB", path = output.display(), kib = bytes.len().div_ceil(1024)));
     tell(&report, true);
     Ok(ExitCode::from(u8::from(!report.problems.is_empty())))
-}
-
-/// Nothing of another pack is written over.
-fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut file = private::create_new(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
 }
 
 /// What officers know of the case.

@@ -1,6 +1,6 @@
 //! `fiscwatch publish`
 
-use std::{io::Write, path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
 use clap::Args;
@@ -60,8 +60,7 @@ pub(crate) fn publish(args: &PublishArgs) -> anyhow::Result<ExitCode> {
     private::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
     for (name, bytes) in files {
         let path = args.out.join(name);
-        let mut file = private::create(&path).with_context(|| path.display().to_string())?;
-        file.write_all(&bytes).with_context(|| path.display().to_string())?;
+        private::write(&path, &bytes).with_context(|| path.display().to_string())?;
     }
     println!(
         "{}",

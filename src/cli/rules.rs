@@ -3,7 +3,7 @@
 mod pilot;
 
 use std::{
-    io::{ErrorKind, Write as _},
+    io::ErrorKind,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -296,8 +296,7 @@ fn key(path: &Path) -> anyhow::Result<SealKey> {
         }),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let key = SealKey::make();
-            let mut file = private::create_new(path).with_context(unreadable)?;
-            file.write_all(key.text().as_bytes()).and_then(|()| file.sync_all()).with_context(unreadable)?;
+            private::write_new(path, key.text().as_bytes()).with_context(unreadable)?;
             Ok(key)
         }
         Err(error) => Err(error).with_context(unreadable),

@@ -1,7 +1,6 @@
 //! `fiscwatch settle`
 
 use std::{
-    io::Write,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -215,8 +214,7 @@ fn write(dir: &Path, statement: &Statement, late: &[Late]) -> anyhow::Result<()>
     ];
     for (name, bytes) in files {
         let path = dir.join(name);
-        let mut file = private::create(&path).with_context(|| path.display().to_string())?;
-        file.write_all(&bytes).with_context(|| path.display().to_string())?;
+        private::write(&path, &bytes).with_context(|| path.display().to_string())?;
     }
     Ok(())
 }

@@ -1,11 +1,11 @@
 //! `fiscwatch alerts register` and `alerts report`: the cases that a filter finds and a month in numbers, as workbooks.
 
 use std::{
-    io::Write as _,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
+use anyhow::Context as _;
 use clap::Args;
 
 use crate::{
@@ -58,13 +58,7 @@ pub(crate) struct ReportArgs {
 }
 
 fn save(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let write = || {
-        let mut file = private::create_new(path)?;
-        file.write_all(bytes)?;
-        file.sync_all()
-    };
-    let reason = |error| anyhow::anyhow!("{}: {}", path.display(), crate::diagnostic::os_reason(&error));
-    write().map_err(reason)
+    private::write_new(path, bytes).with_context(|| path.display().to_string())
 }
 
 pub(crate) fn cases(args: &RegisterArgs) -> anyhow::Result<ExitCode> {
