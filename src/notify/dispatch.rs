@@ -22,8 +22,10 @@ use crate::{
     store::{DueEntry, DueGroup, Group, Outbox, Round, RoundResult, StoreError},
 };
 
-/// How long a round may work: a commit that comes meanwhile waits for it.
+/// How long a round may work.
 const ROUND: Duration = Duration::from_millis(50);
+/// The same where a commit waits for its end.
+const ROUND_WAITED_FOR: Duration = Duration::from_millis(5);
 /// The same for the round, once in a storm, that makes its summary: what is cut off waits for the next summary.
 const ROUND_OF_SUMMARY: Duration = Duration::from_millis(250);
 /// Groups that one round looks at; the next round follows at once.
@@ -133,7 +135,11 @@ impl Dispatch {
 impl Work<'_> {
     /// Whether the next round has to go on. What is begun in a storm is first summed up.
     fn is_over(&self) -> bool {
-        let limit = if self.surplus.is_empty() { ROUND } else { ROUND_OF_SUMMARY };
+        let limit = match self.surplus.is_empty() {
+            false => ROUND_OF_SUMMARY,
+            true if self.round.is_waited_for() => ROUND_WAITED_FOR,
+            true => ROUND,
+        };
         self.started.elapsed() >= limit
     }
 

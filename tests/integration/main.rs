@@ -59,6 +59,7 @@ mod overrides;
 mod pages;
 mod plans;
 mod postgres;
+mod priority;
 mod readme;
 mod refusals;
 mod reversals;
