@@ -127,7 +127,7 @@ fn a_pack_that_lies_under_a_good_signature_is_found_out() {
         .skip(1)
         .fold(String::new(), |all, line| all + line + "\n");
     files.insert(super::EVENTS.to_owned(), changed.into_bytes());
-    super::seal::seal(&mut files, &key);
+    super::seal::seal(&mut files, &key).unwrap();
     let report = verify(&super::archive::write(&files).unwrap(), &[key.public()]);
     assert!(!report.problems.is_empty());
     assert!(report.same.len() < honest.findings.len());

@@ -170,9 +170,43 @@ fn a_flood_of_answers_is_stopped() {
     assert_eq!(show(&w, &id).1.iter().filter(|line| line.ends_with(" answer")).count(), 20);
 }
 
-/// What escalates, among all that is told again.
+/// What is told of letters that nobody answers, among all that is told again.
 fn urgent(made: &[Notification]) -> Vec<(Reason, Vec<&str>)> {
-    told(made).into_iter().filter(|(reason, _)| *reason == Reason::Escalated).collect()
+    told(made).into_iter().filter(|(reason, _)| *reason == Reason::Unanswered).collect()
+}
+
+/// Whoever asked, by the list of officers; the routes, where nobody says how officers are reached.
+#[test]
+fn whoever_asked_is_told_of_the_answer_and_of_silence() {
+    let officers = "officers: { sink: mail, list: officers, column: email }";
+    let mut w = world(&CONFIG.replace("inhibit: []", &format!("inhibit: []\n  {officers}")));
+    let rows: &[&[&str]] = &[&["王芳", "wangfang@treasury.example.cn"]];
+    w.dispatch.lists.insert("officers", List::of(&["name", "email"], rows));
+    let [answered, silent, refused] = ["L1", "L2", "L3"].map(|line| w.find("asked", line, "101001"));
+    w.pass(0, "boss");
+    let tokens = [&answered, &silent, &refused].map(|id| send(&w, id, false));
+    let letters = w.pass(0, "mail");
+    answer(&w, &tokens[0], "已核实。", &[]).unwrap();
+    let to_officer = |made: &[Notification]| -> Vec<(Reason, Option<String>, String)> {
+        let of = |n: &Notification| (n.reason, n.recipient.clone(), n.alerts[0].alert.alert_id.clone());
+        made.iter().filter(|n| n.reason != Reason::Explain).map(of).collect()
+    };
+    let her = Some(String::from("wangfang@treasury.example.cn"));
+    let told_of = |reason, id: &String| (reason, her.clone(), id.clone());
+    assert_eq!(to_officer(&w.pass(0, "mail")), [told_of(Reason::Answered, &answered)]);
+    assert!(told(&w.pass(0, "boss")).iter().all(|(reason, _)| *reason != Reason::Answered), "she is told alone");
+    let of_refused = letters.iter().find(|letter| letter.alerts[0].alert.alert_id == refused).unwrap();
+    let fate = Fate::Parked(String::from("550 no such user"));
+    w.outbox.record(&[(of_refused.id.clone(), fate)], w.now).unwrap();
+    assert_eq!(to_officer(&w.pass(0, "mail")), [told_of(Reason::Unanswered, &refused)]);
+    assert_eq!(to_officer(&w.pass(2 * DAY, "mail")), [told_of(Reason::Unanswered, &silent)]);
+
+    let mut w = world(CONFIG);
+    let id = w.find("asked", "L1", "101001");
+    w.pass(0, "boss");
+    let token = send(&w, &id, false);
+    answer(&w, &token, "已核实。", &[]).unwrap();
+    assert_eq!(told(&w.pass(0, "boss")), [(Reason::Answered, vec![&*id])]);
 }
 
 #[test]
@@ -183,7 +217,7 @@ fn silence_escalates_once_and_a_letter_that_no_server_takes_at_once() {
     send(&w, &silent, false);
     assert_eq!(urgent(&w.pass(DAY, "boss")), [], "its last day is not over");
     w.pass(0, "mail");
-    assert_eq!(urgent(&w.pass(DAY, "boss")), [(Reason::Escalated, vec![&*silent])]);
+    assert_eq!(urgent(&w.pass(DAY, "boss")), [(Reason::Unanswered, vec![&*silent])]);
     assert_eq!(urgent(&w.pass(30 * DAY, "boss")), []);
     let (_, history) = show(&w, &silent);
     assert_eq!(history.iter().filter(|line| *line == "fiscwatch unanswered").count(), 1);
@@ -192,7 +226,7 @@ fn silence_escalates_once_and_a_letter_that_no_server_takes_at_once() {
     let mail = w.pass(0, "mail");
     let fate = Fate::Parked(String::from("550 no such user"));
     w.outbox.record(&[(mail[0].id.clone(), fate)], w.now).unwrap();
-    assert_eq!(urgent(&w.pass(0, "boss")), [(Reason::Escalated, vec![&*refused])]);
+    assert_eq!(urgent(&w.pass(0, "boss")), [(Reason::Unanswered, vec![&*refused])]);
     let (_, history, _) = Cases::open(w.dir.path()).unwrap().show(&refused, 1).unwrap();
     let last = history.last().unwrap();
     assert_eq!((last.action, last.why.as_deref()), (Action::Undelivered, Some("550 no such user")));
