@@ -1,10 +1,9 @@
 //! The key that seals the audit log and signs evidence, and its signatures; by whose algorithms, the key says.
 
-use openssl::error::ErrorStack;
 use zeroize::Zeroizing;
 
 use super::{
-    provider::{self, Provider},
+    provider::{self, Failed, Provider},
     secret::hex,
 };
 
@@ -20,11 +19,11 @@ impl SealKey {
     ///
     /// # Errors
     /// If there are none.
-    pub(crate) fn make_by(provider: &'static dyn Provider) -> Result<Self, ErrorStack> {
+    pub(crate) fn make_by(provider: &'static dyn Provider) -> Result<Self, Failed> {
         Self::of(provider, Zeroizing::new(provider.make()?))
     }
 
-    fn of(provider: &'static dyn Provider, private: Zeroizing<[u8; 32]>) -> Result<Self, ErrorStack> {
+    fn of(provider: &'static dyn Provider, private: Zeroizing<[u8; 32]>) -> Result<Self, Failed> {
         let public = provider.mark().to_owned() + &hex(&provider.public(&private)?);
         Ok(Self { provider, private, public })
     }
@@ -67,7 +66,7 @@ impl SealKey {
     ///
     /// # Errors
     /// If the library has no memory or no random numbers.
-    pub fn sign(&self, message: &[u8]) -> Result<String, ErrorStack> {
+    pub fn sign(&self, message: &[u8]) -> Result<String, Failed> {
         Ok(hex(&self.provider.sign(&self.private, message)?))
     }
 }

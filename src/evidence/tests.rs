@@ -45,6 +45,7 @@ fn material(path: &Path, test: &TestResult, id: &str) -> Material {
         rule_id: id.to_owned(),
         mode: compiled.rule.mode.word().to_owned(),
         params: params.map(|(name, value)| (name.clone(), Constant::from(value))).collect(),
+        exceptions: Vec::new(),
         lists: lists.names().map(shape).collect(),
         time_zone: played.calendar.zone_name.clone(),
         fiscal_year_start: played.calendar.fiscal_year_start_text(),

@@ -1,10 +1,9 @@
 //! SHA-256 (FIPS 180-4) and Ed25519 (RFC 8032).
 
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
-use openssl::error::ErrorStack;
 use sha2::{Digest as _, Sha256};
 
-use super::Provider;
+use super::{Failed, Provider};
 
 pub(super) struct International;
 
@@ -21,19 +20,19 @@ impl Provider for International {
         "SHA256SUMS"
     }
 
-    fn digest(&self, data: &[u8]) -> Result<[u8; 32], ErrorStack> {
+    fn digest(&self, data: &[u8]) -> Result<[u8; 32], Failed> {
         Ok(Sha256::digest(data).into())
     }
 
-    fn make(&self) -> Result<[u8; 32], ErrorStack> {
+    fn make(&self) -> Result<[u8; 32], Failed> {
         Ok(rand::random())
     }
 
-    fn public(&self, private: &[u8; 32]) -> Result<Vec<u8>, ErrorStack> {
+    fn public(&self, private: &[u8; 32]) -> Result<Vec<u8>, Failed> {
         Ok(SigningKey::from_bytes(private).verifying_key().as_bytes().to_vec())
     }
 
-    fn sign(&self, private: &[u8; 32], message: &[u8]) -> Result<Vec<u8>, ErrorStack> {
+    fn sign(&self, private: &[u8; 32], message: &[u8]) -> Result<Vec<u8>, Failed> {
         Ok(SigningKey::from_bytes(private).sign(message).to_bytes().to_vec())
     }
 

@@ -3,12 +3,14 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-use openssl::error::ErrorStack;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{Audit, follow::follow};
 use crate::{
-    access::seal::{SealKey, is_signed},
+    access::{
+        provider::Failed,
+        seal::{SealKey, is_signed},
+    },
     say,
     store::{StoreError, chain, chain::Head, named::insert, sums},
 };
@@ -35,7 +37,7 @@ impl Seal {
         format!("fiscwatch audit seal 1\n{records}\n{at}\n{head}\n")
     }
 
-    fn of(head: &Head, at: i64, key: &SealKey) -> Result<Self, ErrorStack> {
+    fn of(head: &Head, at: i64, key: &SealKey) -> Result<Self, Failed> {
         let (records, head) = (head.records, head.digest.to_string());
         let signature = key.sign(Self::text(records, at, &head).as_bytes())?;
         Ok(Self { records, at, head, key: key.public(), signature })
