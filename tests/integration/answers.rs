@@ -7,6 +7,8 @@ use fiscwatch::{
     access::{LINK_KEY, LinkKey},
     alert::{
         Action, Alert, Notification, Reason,
+        casework::Terms,
+        desk::Order,
         inquiry::{self, Stage},
     },
     decode::Decoder,
@@ -173,6 +175,27 @@ fn a_flood_of_answers_is_stopped() {
 /// What is told of letters that nobody answers, among all that is told again.
 fn urgent(made: &[Notification]) -> Vec<(Reason, Vec<&str>)> {
     told(made).into_iter().filter(|(reason, _)| *reason == Reason::Unanswered).collect()
+}
+
+/// What is late is counted by unit and officer, and a unit that comes again by its confirmed alerts.
+#[test]
+fn what_nobody_answered_and_units_that_come_again_are_counted() {
+    let mut w = world(CONFIG);
+    let [silent, one, other] = ["L1", "L2", "L3"].map(|line| w.find("asked", line, "101001"));
+    w.pass(0, "boss");
+    send(&w, &silent, false);
+    w.pass(0, "mail");
+    w.pass(2 * DAY, "boss");
+    for (id, action) in [&one, &other].into_iter().flat_map(|id| [(id, Action::Acknowledge), (id, Action::Confirm)]) {
+        let (who, why) = (String::from("李强"), None);
+        let order = Order { action, who, why, version: None, letter: None, terms: Terms::default() };
+        Cases::open(w.dir.path()).unwrap().act(id, &order, &w.desk(), w.now).unwrap();
+    }
+    let service = Cases::open_read_only(w.dir.path()).unwrap().service(w.now - 90 * DAY, w.now).unwrap();
+    assert_eq!(service.units, [(String::from("101001"), 0, 1)]);
+    assert_eq!(service.officers, [(String::from("王芳"), 0, 1)]);
+    let again: Vec<_> = service.repeated.iter().map(|(unit, confirmed, _)| (&**unit, *confirmed)).collect();
+    assert_eq!(again, [("101001", 2)]);
 }
 
 /// Whoever asked, by the list of officers; the routes, where nobody says how officers are reached.

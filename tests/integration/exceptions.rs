@@ -185,6 +185,9 @@ fn verdicts_suggest_an_exception_that_two_people_put_into_force() {
     let report: Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, report["same"].as_array().unwrap().len()), (Some(0), 1), "{report}");
 
+    // The log is exported while the daemon goes on.
+    let (code, out, err) = run(dir, &["audit", "export", "--config", "fiscwatch.yaml"]);
+    assert!(code == Some(0) && out.contains("rules.adopt"), "{out}{err}");
     assert_eq!(office.daemon.stop("-TERM"), Some(0));
     let log = Audit::open_read_only(&dir.join("state")).unwrap().after(0, 1000).unwrap();
     let done: Vec<_> = log
