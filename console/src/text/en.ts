@@ -666,6 +666,8 @@ export const en: Texts = {
       digest: "digest",
       storm: "many alerts",
       explain: "letter",
+      answered: "answer of the unit",
+      unanswered: "no answer",
       daemon: "the daemon",
       test: "test",
     },

@@ -668,6 +668,8 @@ export const zh = {
       digest: "汇总",
       storm: "预警集中",
       explain: "询问函",
+      answered: "单位已答复",
+      unanswered: "询问函未获答复",
       daemon: "服务自身",
       test: "测试",
     } as Record<string, string>,
