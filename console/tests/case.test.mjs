@@ -175,7 +175,8 @@ test("a case goes from its finding to the register", { skip: missing }, async ()
   ]);
   const elsewhere = mkdtempSync(join(tmpdir(), "fiscwatch-pack-"));
   writeFileSync(join(elsewhere, "case.zip"), readFileSync(await pack.path()));
-  const verify = () => spawnSync(binary, ["evidence", "verify", "case.zip", "--json"], { cwd: elsewhere, encoding: "utf8" });
+  const verify = () =>
+    spawnSync(binary, ["evidence", "verify", "case.zip", "--json"], { cwd: elsewhere, encoding: "utf8" });
   const report = JSON.parse(verify().stdout);
   assert.deepEqual(report.problems, []);
   assert.equal(report.facts.alert_id, id);
