@@ -170,7 +170,9 @@ fn verify_by(socket: &Socket, args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     let trusts = |key: &String| args.keys.is_empty() || args.keys.contains(key);
     let others: Vec<_> = report.keys.iter().filter(|key| !trusts(key)).cloned().collect();
     report.problems.extend(
-        others.into_iter().map(|key| say!("a seal is signed by {key}, which is not among the keys that are named", key)),
+        others
+            .into_iter()
+            .map(|key| say!("a seal is signed by {key}, which is not among the keys that are named", key)),
     );
     match args.json {
         true => println!("{}", serde_json::to_string(&report)?),

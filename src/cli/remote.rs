@@ -10,13 +10,7 @@ use super::{
     socket::Socket,
     table::{Form, more},
 };
-use crate::{
-    config::Config,
-    finding::Finding,
-    http::view::NoticeView,
-    say,
-    store::CaseFilter,
-};
+use crate::{config::Config, finding::Finding, http::view::NoticeView, say, store::CaseFilter};
 
 /// The findings that a filter finds, the newest first.
 pub(crate) fn findings(
@@ -73,13 +67,15 @@ pub(crate) fn rejects(
         let words = [text("reason"), &place, text("detail"), text("text")];
         rejects::row(&mut table, &record["seq"].to_string(), at, words, config);
     }
-    let mut notes: Vec<_> = more(rows.len(), page["total"].as_u64().unwrap_or_default()).into_iter().collect();
+    let mut notes: Vec<_> =
+        more(rows.len(), page["total"].as_u64().unwrap_or_default()).into_iter().collect();
     let uncounted = page["only_counted"].as_array().map_or(0, Vec::len);
     if uncounted > 0 {
         notes.push(say!("there was no room for more records, which were only counted: see --json"));
     }
     let mut objects = rows;
-    objects.extend(page["only_counted"].as_array().into_iter().flatten().map(|one| json!({ "overflow": one })));
+    objects
+        .extend(page["only_counted"].as_array().into_iter().flatten().map(|one| json!({ "overflow": one })));
     form.print(&table, &objects, &notes)?;
     Ok(ExitCode::SUCCESS)
 }

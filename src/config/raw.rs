@@ -551,9 +551,7 @@ impl Default for Audit {
 }
 
 /// Whose algorithms digests and signatures are made by.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ProviderName {
     /// SHA-256 and Ed25519.

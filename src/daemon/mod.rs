@@ -1,8 +1,8 @@
 //! The running daemon's state, which the loop, the HTTP server and the signals share, and how a reload changes it.
 
 mod adopted;
-mod audit_key;
 mod approval;
+mod audit_key;
 mod balances;
 mod bodies;
 mod forecasts;
@@ -23,8 +23,8 @@ pub(crate) mod supervisor;
 use std::path::PathBuf;
 
 pub use adopted::with_adopted;
-pub(crate) use audit_key::signing_key;
 pub(crate) use adopted::{NotInForce, changed_rules, excepted_rules, put_into_force};
+pub(crate) use audit_key::signing_key;
 pub use balances::BalancesCopy;
 pub use bodies::{Bodies, Body, Full};
 pub use forecasts::{Forecasts, LineForecasts, MakeForecasts, Outlook};

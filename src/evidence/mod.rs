@@ -49,8 +49,14 @@ fn readme(key: &SealKey) -> String {
     let text = include_str!("readme.txt");
     match key.provider().word() {
         "national" => text
-            .replace("sha256sum --check --strict SHA256SUMS", "cksum --algorithm=sm3 --check --strict SM3SUMS")
-            .replace("-rawin -in SHA256SUMS", "-rawin -digest sm3 -pkeyopt distid:1234567812345678 -in SHA256SUMS")
+            .replace(
+                "sha256sum --check --strict SHA256SUMS",
+                "cksum --algorithm=sm3 --check --strict SM3SUMS",
+            )
+            .replace(
+                "-rawin -in SHA256SUMS",
+                "-rawin -digest sm3 -pkeyopt distid:1234567812345678 -in SHA256SUMS",
+            )
             .replace("tail -c 32", "tail -c 64")
             .replace("The last line prints KEY.", "The last line prints what follows `sm2:` in KEY.")
             .replace("最后一条显示 KEY。", "最后一条显示 KEY 中 sm2: 之后的部分。")

@@ -188,9 +188,8 @@ pub(crate) async fn show(
     };
     let (limits, lens, actor) = (by.limits(), by.lens(), by.unnamed());
     let (id, bytes, turn) = at_once(move || {
-        let config = Arc::clone(
-            shared.lists.lock().unwrap_or_else(std::sync::PoisonError::into_inner).config(),
-        );
+        let config =
+            Arc::clone(shared.lists.lock().unwrap_or_else(std::sync::PoisonError::into_inner).config());
         let mut cases = Cases::open(&shared.state_dir)?.by(actor.clone()).within(&limits);
         let asked = Asked { id: &id, lens, actor: &actor, now: shared.clock.now(), room: ROOM };
         let bytes = pack((&config, &shared.rules_in_force()), &mut cases, &asked)?;

@@ -45,7 +45,10 @@ impl Agreed {
     pub fn check(&self, calendar: &Calendar, now: i64) -> Result<(), String> {
         let unit = self.unit.chars().count();
         if !(1..=UNIT_MAX).contains(&unit) || self.unit.chars().any(|c| c.is_control() || c == '\'') {
-            return Err(say!("a unit's code has 1 to {most} characters, and no quotation mark", most = UNIT_MAX));
+            return Err(say!(
+                "a unit's code has 1 to {most} characters, and no quotation mark",
+                most = UNIT_MAX
+            ));
         }
         let until = day(&self.until, calendar)
             .ok_or_else(|| say!("write the day until which it holds such as 2026-12-31"))?;

@@ -367,7 +367,8 @@ fn load_text(
             continue;
         }
         let (span, before) = (rule.span, d.problems.len());
-        let agreed = overrides.get(&rule.id).map(|changes| agreed::exceptions(&changes.adopted, &rule, calendar));
+        let agreed =
+            overrides.get(&rule.id).map(|changes| agreed::exceptions(&changes.adopted, &rule, calendar));
         let compiled = compile(d, compiler, rule, agreed.unwrap_or_default());
         loaded.compiled.extend(compiled.map(|rule| (place, rule)));
         if uses_unreadable(text, span, compiler) {

@@ -46,7 +46,9 @@ impl Manifest {
             }
             for (name, value) in adopted {
                 match agreed::unit_of(name) {
-                    Some(unit) => self.add(format!("rules.lab.{rule}.exceptions.{unit}"), agreed::shown(value)),
+                    Some(unit) => {
+                        self.add(format!("rules.lab.{rule}.exceptions.{unit}"), agreed::shown(value))
+                    }
                     None => self.add(format!("rules.lab.{rule}.params.{name}"), value.to_string()),
                 }
             }

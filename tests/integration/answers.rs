@@ -186,7 +186,9 @@ fn what_nobody_answered_and_units_that_come_again_are_counted() {
     send(&w, &silent, false);
     w.pass(0, "mail");
     w.pass(2 * DAY, "boss");
-    for (id, action) in [&one, &other].into_iter().flat_map(|id| [(id, Action::Acknowledge), (id, Action::Confirm)]) {
+    for (id, action) in
+        [&one, &other].into_iter().flat_map(|id| [(id, Action::Acknowledge), (id, Action::Confirm)])
+    {
         let (who, why) = (String::from("李强"), None);
         let order = Order { action, who, why, version: None, letter: None, terms: Terms::default() };
         Cases::open(w.dir.path()).unwrap().act(id, &order, &w.desk(), w.now).unwrap();
@@ -217,7 +219,10 @@ fn whoever_asked_is_told_of_the_answer_and_of_silence() {
     let her = Some(String::from("wangfang@treasury.example.cn"));
     let told_of = |reason, id: &String| (reason, her.clone(), id.clone());
     assert_eq!(to_officer(&w.pass(0, "mail")), [told_of(Reason::Answered, &answered)]);
-    assert!(told(&w.pass(0, "boss")).iter().all(|(reason, _)| *reason != Reason::Answered), "she is told alone");
+    assert!(
+        told(&w.pass(0, "boss")).iter().all(|(reason, _)| *reason != Reason::Answered),
+        "she is told alone"
+    );
     let of_refused = letters.iter().find(|letter| letter.alerts[0].alert.alert_id == refused).unwrap();
     let fate = Fate::Parked(String::from("550 no such user"));
     w.outbox.record(&[(of_refused.id.clone(), fate)], w.now).unwrap();

@@ -293,8 +293,15 @@ fn packs_over_the_api_are_checked_and_recorded() {
         let (status, bytes) = take(&tokens[0], id, unmasked);
         assert_eq!(status, 200, "{}", String::from_utf8_lossy(&bytes));
         let text = String::from_utf8_lossy(&bytes);
-        assert_eq!(text.contains("622200000000"), unmasked, "accounts are whole only where that is asked for");
-        assert!(text.contains("SM3SUMS") && !text.contains("SHA256SUMS"), "by the algorithms that are configured");
+        assert_eq!(
+            text.contains("622200000000"),
+            unmasked,
+            "accounts are whole only where that is asked for"
+        );
+        assert!(
+            text.contains("SM3SUMS") && !text.contains("SHA256SUMS"),
+            "by the algorithms that are configured"
+        );
         let elsewhere = tempfile::tempdir().unwrap();
         fs::write(elsewhere.path().join("case.zip"), &bytes).unwrap();
         let (code, report) = verify(elsewhere.path(), "case.zip", &[]);

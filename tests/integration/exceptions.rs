@@ -130,7 +130,11 @@ fn verdicts_suggest_an_exception_that_two_people_put_into_force() {
     assert_eq!(office.of_unit()["suggests_exception"], false);
     office.dismiss(1);
     let of_unit = office.of_unit();
-    assert_eq!((&of_unit["dismissed"], &of_unit["suggests_exception"]), (&json!(12), &json!(true)), "{of_unit}");
+    assert_eq!(
+        (&of_unit["dismissed"], &of_unit["suggests_exception"]),
+        (&json!(12), &json!(true)),
+        "{of_unit}"
+    );
     let suggested = json!([{ "rule": "large", "unit": "101001", "dismissed": 12 }]);
     assert_eq!(office.get("reports/service")["exceptions"], suggested);
 
@@ -219,6 +223,10 @@ fn an_exception_that_its_rule_outgrew_is_left_out() {
     write(office.bench.path(), "rules/rules.yaml", &changed.replace("id: daily", "id: large"));
     assert_eq!(office.daemon.stop("-TERM"), Some(0));
     let office = Office { daemon: Daemon::start(office.bench.path()), ..office };
-    assert_eq!(office.pay("101001", &ids(1, 2)), 1, "the rule of another id, and a schedule that knows no unit");
+    assert_eq!(
+        office.pay("101001", &ids(1, 2)),
+        1,
+        "the rule of another id, and a schedule that knows no unit"
+    );
     assert_eq!(office.daemon.stop("-TERM"), Some(0));
 }

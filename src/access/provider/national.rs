@@ -112,7 +112,9 @@ impl Provider for National {
 
     fn is_signed(&self, public: &[u8], message: &[u8], signature: &[u8]) -> bool {
         let judged = || -> Result<bool, ErrorStack> {
-            let Some((x, y)) = public.split_at_checked(32).filter(|(_, y)| y.len() == 32) else { return Ok(false) };
+            let Some((x, y)) = public.split_at_checked(32).filter(|(_, y)| y.len() == 32) else {
+                return Ok(false);
+            };
             let digest = of_message(public, message)?;
             let (x, y) = (BigNum::from_slice(x)?, BigNum::from_slice(y)?);
             // A point that is not on the curve is refused here.
@@ -128,8 +130,8 @@ impl Provider for National {
     /// RFC 5480 with the curve's identifier (1.2.156.10197.1.301), up to the coordinates.
     fn spki(&self) -> &'static [u8] {
         &[
-            0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x81,
-            0x1c, 0xcf, 0x55, 0x01, 0x82, 0x2d, 0x03, 0x42, 0x00, POINT,
+            0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a,
+            0x81, 0x1c, 0xcf, 0x55, 0x01, 0x82, 0x2d, 0x03, 0x42, 0x00, POINT,
         ]
     }
 }
