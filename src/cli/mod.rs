@@ -26,6 +26,7 @@ mod password;
 mod persons;
 mod publish;
 mod rejects;
+mod remote;
 mod routes;
 mod rules;
 mod run;

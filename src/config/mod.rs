@@ -47,7 +47,7 @@ use crate::{
 
 use decide::Decide;
 use lists::ListSpec;
-pub use raw::{Log, LogFormat, Raw, Tls};
+pub use raw::{Log, LogFormat, ProviderName, Raw, Tls};
 pub use reference::{reference, reference_texts};
 use resolve::Resolver;
 
@@ -163,6 +163,8 @@ pub struct Config {
 /// How the audit log is sealed, and how much of it stays in the database.
 #[derive(Debug, Clone, Default)]
 pub struct Sealing {
+    /// By whose algorithms.
+    pub provider: ProviderName,
     /// The file with the key; in the state directory if it is not named.
     pub key_file: Option<PathBuf>,
     /// The file outside of the state to which seals are added.

@@ -265,6 +265,7 @@ impl Resolver<'_> {
 
     fn audit_log(&mut self, raw: raw::Audit) -> Sealing {
         Sealing {
+            provider: raw.provider,
             key_file: raw.key_file.map(|path| self.path(path)),
             head_file: raw.head_file.map(|path| self.path(path)),
             every: self.value("audit.seal_every", sealing(&raw.seal_every)),

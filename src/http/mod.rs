@@ -21,6 +21,8 @@ mod decide;
 mod door;
 mod entrance;
 mod events;
+pub(crate) mod evidence;
+mod exceptions;
 mod explain;
 mod finding_times;
 mod forwarded;

@@ -287,6 +287,7 @@ pub(crate) async fn service(State(shared): State<Arc<Shared>>, by: By) -> Result
         };
         let again =
             |(unit, confirmed, amount)| RepeatedView { unit, confirmed, amount: format_cents(amount) };
+        let rules = shared.rules_in_force();
         Ok(Json(ServiceView {
             times: times(took),
             units: late(units),
@@ -294,6 +295,7 @@ pub(crate) async fn service(State(shared): State<Arc<Shared>>, by: By) -> Result
             repeated: repeated.into_iter().map(again).collect(),
             exceptions: exceptions
                 .into_iter()
+                .filter(|(rule, unit, _)| rules.excepted(rule, unit, now).is_none())
                 .map(|(rule, unit, dismissed)| ExceptionView { rule, unit, dismissed })
                 .collect(),
         }))

@@ -15,7 +15,7 @@ use crate::{
         desk::Matter,
         inquiry::{self, Stage},
         policy::rank,
-        route::{ALERT, Route},
+        route::{ALERT, OFFICERS, Route},
     },
     lists::Lists,
     say,
@@ -190,6 +190,9 @@ impl Work<'_> {
         if due.labels.first(ALERT).is_some() && entries.iter().any(|e| e.matter == Matter::Explain) {
             return self.send_letter(&due, &entries);
         }
+        if due.route == OFFICERS {
+            return self.tell_officer(&due, entries);
+        }
         let mut left = Vec::new();
         for entry in entries {
             left.extend(self.unless_muted(entry)?);
@@ -248,6 +251,13 @@ impl Work<'_> {
         let mut open = left.iter().filter(|entry| !entry.alert.state.is_over()).map(|entry| entry.matter);
         if open.clone().any(|matter| matter == Matter::Escalated) {
             return Ok(Some(Reason::Escalated));
+        }
+        // What became of letters is told by itself: it says what to do.
+        let of_letters = [(Matter::Answered, Reason::Answered), (Matter::Unanswered, Reason::Unanswered)];
+        for (matter, reason) in of_letters {
+            if open.clone().all(|other| other == matter) && open.clone().next().is_some() {
+                return Ok(Some(reason));
+            }
         }
         if open.any(|matter| matter != Matter::Ended) {
             return Ok(Some(if group.alerts.is_empty() { Reason::First } else { Reason::New }));
@@ -493,6 +503,34 @@ impl Work<'_> {
             Err(why) => entries.iter().try_for_each(|entry| self.remark(&entry.alert, &why))?,
         }
         self.round.take(&entries.iter().map(|entry| entry.seq).collect::<Vec<_>>())
+    }
+
+    /// Tells an officer what became of a letter. Nothing holds that back: they asked.
+    fn tell_officer(&mut self, due: &DueGroup, entries: Vec<DueEntry>) -> RoundResult<()> {
+        for entry in entries {
+            let reason = match entry.matter {
+                Matter::Answered => Reason::Answered,
+                _ => Reason::Unanswered,
+            };
+            let recipients = match self.officer(&entry.alert) {
+                Some(address) => vec![Some(address)],
+                None => self.dispatch.recipients(&due.sink),
+            };
+            let (thread, seq) = (entry.alert.alert_id.clone(), entry.seq);
+            self.notify(due, &[entry], reason, &thread, recipients)?;
+            self.round.take(&[seq])?;
+        }
+        Ok(())
+    }
+
+    /// The address of whoever has an alert, or sent its letter.
+    fn officer(&self, alert: &Alert) -> Option<String> {
+        let officers = self.dispatch.policy.officers.as_ref()?;
+        let list = self.dispatch.lists.get(&officers.list)?;
+        let (column, _) = list.column(&officers.column)?;
+        let asked = alert.inquiry.as_ref().and_then(|letter| letter.by.as_deref());
+        let names = alert.owner.as_deref().into_iter().chain(asked);
+        names.filter_map(|name| list.value(name, column)).map(str::to_owned).next()
     }
 
     fn contact(&self, labels: &Labels) -> Result<String, String> {

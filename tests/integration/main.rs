@@ -24,6 +24,7 @@ mod dispatch;
 mod documents;
 mod errors;
 mod evidence;
+mod exceptions;
 mod faults;
 mod feeds;
 mod forecast;

@@ -7,6 +7,7 @@ import { go, query, to, withParams } from "../router";
 import { t, word } from "../text";
 import { Empty, Facts, Failed, Heading, Loading, Money, Panel } from "../ui/parts";
 import { type Column, Table } from "../ui/table";
+import { ProposeException } from "./rules/exception";
 
 /** The month before this one: the one that is reported on. */
 function lastMonth(): string {
@@ -201,6 +202,12 @@ function Service() {
                     {said.allDismissed(count(one.dismissed))}
                   </a>
                 ),
+              },
+              {
+                name: "propose",
+                title: t().exception.column,
+                wraps: true,
+                show: (one) => <ProposeException of={one} />,
               },
             ]}
             rows={data.exceptions}

@@ -353,6 +353,12 @@ export const en: Texts = {
     letterAnswered: "Answered",
     letterUndelivered: (why) => `The letter was refused for good: ${why}`,
     files: "Files",
+    evidence: "Evidence pack",
+    evidenceSave: "Save the evidence pack",
+    evidenceMasked:
+      "Accounts and names are in it in part, so its findings cannot be made again from it. Show all first to have them whole; both are recorded.",
+    evidenceWhole:
+      "With whole accounts and names: it is checked and its findings made again anywhere. That it is taken is recorded.",
     filesNone: "No files.",
     fileAdd: "Add a file",
     fileKinds: { pdf: "PDF", png: "PNG", jpeg: "JPEG", docx: "Word", xlsx: "Excel", ofd: "OFD", text: "Text" },
@@ -660,6 +666,8 @@ export const en: Texts = {
       digest: "digest",
       storm: "many alerts",
       explain: "letter",
+      answered: "answer of the unit",
+      unanswered: "no answer",
       daemon: "the daemon",
       test: "test",
     },
@@ -1075,6 +1083,18 @@ export const en: Texts = {
     byUnit: "Paid by",
     share: "Share",
     latest: "Latest payments",
+  },
+  exception: {
+    title: (n) => `${n} of ${n} of this unit were dismissed: propose an exception?`,
+    column: "Exception",
+    propose: "Propose an exception",
+    lead: (rule, unit) =>
+      `Once approved and put into force, the rule ${rule} finds nothing of the unit ${unit} any more, until that day.`,
+    until: "Until (it ends as that day begins)",
+    reason: (n) => `${n} alerts were looked into and all were in order`,
+    byAuthor: "An author of rules may propose an exception.",
+    proposed: "Proposed; somebody else approves it:",
+    holds: (unit, until) => `The unit ${unit} is an exception of this rule until ${until}.`,
   },
   ruleSets: {
     title: "Rule approval",

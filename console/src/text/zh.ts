@@ -360,6 +360,11 @@ export const zh = {
     letterAnswered: "答复时间",
     letterUndelivered: (why: string) => `函被永久退回：${why}`,
     files: "附件",
+    evidence: "取证包",
+    evidenceSave: "下载取证包",
+    evidenceMasked:
+      "账号、姓名已脱敏，只能核对完整性，不能据此重现疑点；先点“显示完整姓名和账号”再下载可含完整信息（均有审计记录）。",
+    evidenceWhole: "含完整账号、姓名，可脱离系统核验并重现疑点；下载有审计记录。",
     filesNone: "没有附件。",
     fileAdd: "添加附件",
     fileKinds: {
@@ -663,6 +668,8 @@ export const zh = {
       digest: "汇总",
       storm: "预警集中",
       explain: "询问函",
+      answered: "单位已答复",
+      unanswered: "询问函未获答复",
       daemon: "服务自身",
       test: "测试",
     } as Record<string, string>,
@@ -1082,6 +1089,17 @@ export const zh = {
     byUnit: "付款单位",
     share: "占比",
     latest: "最近的支付",
+  },
+  exception: {
+    title: (n: string) => `该单位 ${n} 次全部为误报：是否提请设例外？`,
+    column: "例外",
+    propose: "提请设例外",
+    lead: (rule: string, unit: string) => `批准并启用后，规则 ${rule} 不再对单位 ${unit} 产生疑点，到期自动失效。`,
+    until: "有效期至（当日零时失效）",
+    reason: (n: string) => `${n} 次预警均经核实为误报`,
+    byAuthor: "可由规则管理员提请设例外。",
+    proposed: "已提请，待他人批准：",
+    holds: (unit: string, until: string) => `单位 ${unit} 是本规则的例外，至 ${until} 止。`,
   },
   ruleSets: {
     title: "规则审批",
