@@ -136,6 +136,7 @@ impl Question {
 struct Questions {
     fragments: BTreeMap<String, String>,
     questions: Vec<Question>,
+    columns: BTreeMap<String, [String; 2]>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -153,6 +154,8 @@ struct Words {
 pub struct Catalogue {
     /// In the order in which they are shown.
     pub questions: Vec<Question>,
+    /// What columns are called, in Chinese and English.
+    pub columns: BTreeMap<String, [String; 2]>,
     /// How much each word tells.
     pub(super) weights: HashMap<String, f64>,
     /// Ways of saying a word by their first character, the longest first, with the word.
@@ -170,7 +173,7 @@ impl Catalogue {
     }
 
     fn read(questions: Questions, words: Words) -> Self {
-        let Questions { fragments, mut questions } = questions;
+        let Questions { fragments, mut questions, columns } = questions;
         for question in &mut questions {
             for (name, text) in &fragments {
                 question.sql = question.sql.replace(&format!("{{{{{name}}}}}"), text);
@@ -194,16 +197,17 @@ impl Catalogue {
         };
         let Words { classes, economics, severities, .. } = words;
         let (classes, economics, severities) = (forms(classes), forms(economics), forms(severities));
-        Self { questions, weights, ways, classes, economics, severities }
+        Self { questions, columns, weights, ways, classes, economics, severities }
     }
 }
 
 /// A word that few questions are about tells more than one that many are.
 fn weights(questions: &[Question], words: &Words) -> HashMap<String, f64> {
-    let all = questions.len() as f64;
+    let size = |number: usize| f64::from(u32::try_from(number).unwrap_or(u32::MAX));
+    let all = size(questions.len());
     let weight = |word: &String| {
         let about = |question: &&Question| question.about.iter().any(|set| set.contains(word));
-        let number = questions.iter().filter(about).count() as f64;
+        let number = size(questions.iter().filter(about).count());
         let light = if words.light.contains(word) { 0.3 } else { 1.0 };
         (word.clone(), light * ((all + 1.0) / (number + 0.5)).ln())
     };

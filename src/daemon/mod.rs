@@ -2,6 +2,7 @@
 
 mod adopted;
 mod approval;
+pub mod asker;
 mod balances;
 mod bodies;
 mod forecasts;
@@ -23,6 +24,7 @@ use std::path::PathBuf;
 
 pub use adopted::with_adopted;
 pub(crate) use adopted::{NotInForce, changed_rules, put_into_force};
+pub use asker::Asker;
 pub use balances::BalancesCopy;
 pub use bodies::{Bodies, Body, Full};
 pub use forecasts::{Forecasts, LineForecasts, MakeForecasts, Outlook};

@@ -13,7 +13,7 @@ use std::{
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::{
-    BalancesCopy, Bodies, Forecasts, Intake, Lab, RunOptions,
+    Asker, BalancesCopy, Bodies, Forecasts, Intake, Lab, RunOptions,
     lists::{WatchedLists, gauge_rows},
     quarantine::QuarantineGauge,
     questions::Questions,
@@ -65,6 +65,8 @@ pub struct Shared {
     pub balances: BalancesCopy,
     /// What the end of the year is expected to bring.
     pub forecasts: Forecasts,
+    /// Who answers questions in plain words.
+    pub asker: Asker,
     /// The rules in force.
     pub evaluator: Arc<RwLock<Arc<Evaluator>>>,
     /// What the configuration says about alerts.
@@ -171,6 +173,7 @@ impl Shared {
             ledger: Arc::clone(ledger),
             balances: BalancesCopy::default(),
             forecasts: Forecasts::default(),
+            asker: Asker::default(),
             evaluator: Arc::clone(evaluator),
             policy: RwLock::new(Arc::clone(&config.policy)),
             receivers: tokio::sync::watch::channel(receivers).0,

@@ -4,6 +4,7 @@ import { t } from "../text";
 import { Detail } from "./alerts/detail";
 import { Inbox } from "./alerts/inbox";
 import { LinePage } from "./budget/line";
+import { Ask } from "./ask/screen";
 import { AuditScreen } from "./audit";
 import { Budget } from "./budget/overview";
 import { Unit } from "./budget/unit";
@@ -56,6 +57,7 @@ const SCREENS: Screen[] = [
   { pattern: /^\/routes$/, title: () => t().nav.routes, View: Routes },
   { pattern: /^\/quarantine$/, title: () => t().nav.quarantine, View: Quarantine },
   { pattern: /^\/sources$/, title: () => t().nav.sources, View: Sources },
+  { pattern: /^\/ask$/, title: () => t().nav.ask, View: Ask },
   { pattern: /^\/audit$/, title: () => t().nav.audit, View: AuditScreen },
   { pattern: /^\/users$/, title: () => t().nav.users, View: Users },
 ];
@@ -67,6 +69,7 @@ export const NAVIGATION = [
   { to: "/budget", name: "budget", icon: "budget", first: true, needs: "budget.read" },
   { to: "/payments", name: "payments", icon: "payments", first: false, needs: "events.read" },
   { to: "/payees", name: "payees", icon: "payees", first: false, needs: "events.read" },
+  { to: "/ask", name: "ask", icon: "ask", first: false, needs: "questions.ask" },
   { to: "/decisions", name: "decisions", icon: "decisions", first: false, needs: "decisions.read" },
   { to: "/rules", name: "rules", icon: "rules", first: false, needs: "rules.read" },
   { to: "/rule-sets", name: "ruleSets", icon: "ruleSets", first: false, needs: "rules.read" },
