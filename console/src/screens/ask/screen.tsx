@@ -6,6 +6,7 @@ import { settings } from "../../settings";
 import { go, query } from "../../router";
 import { t } from "../../text";
 import { Failed, Heading, Loading, Panel } from "../../ui/parts";
+import { Whole } from "../../ui/whole";
 import { AnswerTable } from "./answer";
 import { type Hearing, hearing } from "./voice";
 
@@ -30,7 +31,9 @@ export function Ask() {
   const answer = useLoad(body && `ask ${JSON.stringify(body)}`, () => send<AskAnswer>("POST", "/ask", body));
   return (
     <div>
-      <Heading title={said.title} lead={said.lead} />
+      <Heading title={said.title} lead={said.lead}>
+        <Whole />
+      </Heading>
       <Box key={text} text={text} all={all} />
       {list.error && <Failed error={list.error} again={list.again} />}
       {answer.error && <Failed error={answer.error} again={answer.again} />}
