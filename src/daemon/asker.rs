@@ -7,8 +7,9 @@ use serde_json::Value;
 use super::Shared;
 use crate::{access::Limits, config::ask::Model, personal::Kind, say};
 
-/// Rows and bytes that an answer has at most.
+/// Rows that an answer has at most.
 pub const ROWS_MAX: usize = 1000;
+/// Bytes of them.
 pub const BYTES_MAX: usize = 4 << 20;
 
 /// What a column of an answer holds.
