@@ -22,7 +22,7 @@ import { Results } from "./results";
 import { Routes } from "./routes";
 import { RuleSets } from "./rules/sets";
 import { Rules } from "./rules/list";
-import { RulePage } from "./rules/rule";
+import { LabPage, RulePage } from "./rules/rule";
 import { Silences } from "./silences";
 import { Sources } from "./sources";
 import { Today } from "./today";
@@ -49,6 +49,7 @@ const SCREENS: Screen[] = [
   { pattern: /^\/decisions\/([^/]+)$/, title: () => t().nav.decisions, View: DecisionScreen },
   { pattern: /^\/rules$/, title: () => t().nav.rules, View: Rules },
   { pattern: /^\/rules\/([^/]+)$/, title: () => t().nav.rules, View: RulePage },
+  { pattern: /^\/rules\/([^/]+)\/lab$/, title: () => t().nav.rules, View: LabPage },
   { pattern: /^\/rule-sets$/, title: () => t().nav.ruleSets, View: RuleSets },
   { pattern: /^\/results$/, title: () => t().nav.results, View: Results },
   { pattern: /^\/reports$/, title: () => t().nav.reports, View: Reports },

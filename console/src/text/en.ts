@@ -538,6 +538,7 @@ export const en: Texts = {
     incomplete: "The search ran out of time. The latest entries may be missing; the balances above are right.",
   },
   rules: {
+    noLab: "This rule has no number to change, or you cannot try rules.",
     title: "Rules",
     count: (n) => `${many(n, "rule", "rules")} in force`,
     mode: { live: "live", shadow: "shadow", disabled: "disabled" },

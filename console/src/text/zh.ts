@@ -551,6 +551,7 @@ export const zh = {
     incomplete: "查询超时，流水未读完，最近的业务可能未列出；请以上方余额为准。",
   },
   rules: {
+    noLab: "这条规则没有可以调整的数值参数，或者您不能试算规则。",
     title: "规则",
     count: (n: number) => `${n} 条规则在用`,
     mode: { live: "正式", shadow: "试运行", disabled: "停用" } as Record<string, string>,

@@ -52,11 +52,7 @@ export function AnswerTable({ of }: { of: AskAnswer }) {
             {rows.map((row, at) => (
               <tr key={at}>
                 {of.columns.map((column, i) => (
-                  <td
-                    key={column.name}
-                    data-name={title(column)}
-                    class={isFigure(column) ? "figure" : "wrap"}
-                  >
+                  <td key={column.name} data-name={title(column)} class={isFigure(column) ? "figure" : "wrap"}>
                     {cell(column, row[i] ?? null)}
                   </td>
                 ))}

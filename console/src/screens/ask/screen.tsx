@@ -309,4 +309,3 @@ function All({ of, hasModel }: { of: Question[]; hasModel: boolean }) {
     </Panel>
   );
 }
-
