@@ -92,8 +92,7 @@ fn nine_of_ten_paraphrases_find_their_question_with_its_parameters() {
 fn what_is_not_clear_is_asked_back() {
     let units = [("101001", "云州市教育局"), ("102001", "青山区教育局")];
     let units = units.map(|(code, name)| (code.to_owned(), name.to_owned(), None)).into_iter();
-    let none = std::iter::empty;
-    let names = Names::new(&Limits::default(), units, none(), none());
+    let names = Names::new(&Limits::default(), units, std::iter::empty(), std::iter::empty());
     let asked = |text: &str| understand(text, &names, "2026-06-15".parse().unwrap(), &calendar());
     let Understood::OneOf(nearest) = asked("教育局的执行率") else { panic!("one of two was taken") };
     assert_eq!(nearest[0].question.id, "execution-rate");
