@@ -9,7 +9,7 @@ export const en: Texts = {
   nav: {
     ask: "Ask",
     payees: "Payees",
-    ruleSets: "Rule approval",
+    ruleSets: "Approvals",
     routes: "Routes",
     label: "Main",
     today: "Today",
