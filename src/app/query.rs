@@ -23,13 +23,13 @@ use crate::{
     },
     decode::Decoder,
     diagnostic::at_run_time,
-    event::{schema::MONEY_SCALE, time::Calendar},
     evaluate::{
         LedgerTables, bounded, forecasts,
         guard::Watch,
         schedule::{self, Due},
         tables::budget_lines,
     },
+    event::{schema::MONEY_SCALE, time::Calendar},
     lists::Lists,
     personal::Kind,
     rule::{
@@ -114,7 +114,8 @@ pub(crate) fn answer_queries(config: &Arc<Config>) -> AnswerQuery {
         };
         let limit = config.query_limits.time;
         let answered = tokio::runtime::Handle::current().block_on(tokio::time::timeout(limit, answered));
-        let late = |_| say!("it takes more than {seconds} s (engine.query_time)", seconds = limit.as_secs_f64());
+        let late =
+            |_| say!("it takes more than {seconds} s (engine.query_time)", seconds = limit.as_secs_f64());
         answered.map_err(late)?.map_err(|error| format!("{error:#}"))
     })
 }

@@ -19,7 +19,8 @@ pub(super) struct Stretch {
     pub year: Option<i32>,
 }
 
-const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+const MONTHS: [&str; 12] =
+    ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 const MONTH: &str = "(january|february|march|april|may|june|july|august|september|october|november|december)";
 
 /// What names a stretch, in the order in which ways are tried: one that is longer stands before those within it.
@@ -35,12 +36,21 @@ static WAYS: LazyLock<Vec<(Way, Regex)>> = LazyLock::new(|| {
         (Way::MonthOf, &month_of),
         (Way::Month, r"(\d{4})(?:-|年)(\d{1,2})(?:月份?|(?-u:\b))"),
         (Way::Quarter, r"(?:(\d{4}|今|去)年)?第?([一二三四1-4])季度"),
-        (Way::QuarterOf, r"\b(first|second|third|fourth|q1|q2|q3|q4)(?: quarter)?(?: of)? ?(\d{4}|this year|last year)?"),
+        (
+            Way::QuarterOf,
+            r"\b(first|second|third|fourth|q1|q2|q3|q4)(?: quarter)?(?: of)? ?(\d{4}|this year|last year)?",
+        ),
         (Way::Half, r"(?:(\d{4}|今|去)年)?(上|下)半年"),
         (Way::Last, r"(?:最近|近|过去)(\d+|[一二两三四五六七八九十]+)(天|日|周|个星期|个月|月|年)"),
         (Way::Past, r"\b(?:last|past|latest) (\d+|[a-z]+) (day|week|month|year)s?\b"),
-        (Way::Named, r"今天|今日|昨天|昨日|前天|本周|这周|这个星期|上周|上个星期|本月|这个月|当月|上个月|上月|今年|本年度?|去年|上年度?|前年"),
-        (Way::Told, r"\b(today|yesterday|this week|last week|this month|last month|this year|last year|this year's|last year's)\b"),
+        (
+            Way::Named,
+            r"今天|今日|昨天|昨日|前天|本周|这周|这个星期|上周|上个星期|本月|这个月|当月|上个月|上月|今年|本年度?|去年|上年度?|前年",
+        ),
+        (
+            Way::Told,
+            r"\b(today|yesterday|this week|last week|this month|last month|this year|last year|this year's|last year's)\b",
+        ),
         (Way::YearOf, r"(\d{4})年度?"),
         (Way::MonthHere, r"(\d{1,2})月份?"),
         (Way::MonthTold, &month),
@@ -100,7 +110,9 @@ impl Reader<'_> {
     fn read(&self, way: Way, captures: &Captures<'_>) -> Read {
         let text = |at: usize| captures.get(at).map(|part| part.as_str());
         let int = |at: usize| text(at)?.parse::<i16>().ok();
-        let day = |year: i16, month: i16, day: i16| Date::new(year, month.try_into().ok()?, day.try_into().ok()?).ok();
+        let day = |year: i16, month: i16, day: i16| {
+            Date::new(year, month.try_into().ok()?, day.try_into().ok()?).ok()
+        };
         let here = self.today.year();
         match way {
             Way::Days => plain(text(1)?.parse().ok()?, next(text(2)?.parse().ok()?)?),
@@ -195,7 +207,9 @@ impl Reader<'_> {
             "今天" | "今日" | "today" => day(0),
             "昨天" | "昨日" | "yesterday" => day(1),
             "前天" => day(2),
-            "本周" | "这周" | "这个星期" | "this week" => plain(monday, monday.checked_add(7.days()).ok()?),
+            "本周" | "这周" | "这个星期" | "this week" => {
+                plain(monday, monday.checked_add(7.days()).ok()?)
+            }
             "上周" | "上个星期" | "last week" => plain(monday.checked_sub(7.days()).ok()?, monday),
             "本月" | "这个月" | "当月" | "this month" => plain(first, months_on(first, 1)?),
             "上个月" | "上月" | "last month" => plain(months_on(first, -1)?, first),

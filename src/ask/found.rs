@@ -40,7 +40,8 @@ pub(super) struct Heard {
 
 impl Heard {
     pub(super) fn new(text: &str) -> Self {
-        let plain: String = text.nfkc().take(super::TEXT_MAX).map(|c| if c.is_whitespace() { ' ' } else { c }).collect();
+        let plain: String =
+            text.nfkc().take(super::TEXT_MAX).map(|c| if c.is_whitespace() { ' ' } else { c }).collect();
         let small = plain.to_ascii_lowercase();
         Self { plain, small }
     }
@@ -58,40 +59,60 @@ pattern!(ID, r"(?-u:\b)[A-Za-z]{1,12}(?:[-_][0-9A-Za-z]+)+(?-u:\b)");
 pattern!(CODE, r"(?-u:\b)\d{5,15}(?-u:\b)");
 pattern!(PAID_ZH, "(?:付给|支付给|打给|汇给|转给)了?([^ ,，。?？]{2,40}?)(?:多少|的|了|$|\\?)");
 pattern!(PAID_TO_ZH, "向([^ ,，。?？]{2,40}?)的?(?:付款|支付|付了)");
-pattern!(PAID_EN, r"(?:[Pp]ayments? to|[Pp]aid to) ([A-Z][\w&.' -]*?)(?: (?:since|in|last|this|during|over|above)\b|\?|$)");
-pattern!(WORD, r"(?:用途|摘要)(?:里|中)?(?:含有|包含|含|写着|提到|有|是)([^ ,，。?？]{1,20}?)(?:的|$)|\b(?:mentions?|containing|contains) (\w+)");
+pattern!(
+    PAID_EN,
+    r"(?:[Pp]ayments? to|[Pp]aid to) ([A-Z][\w&.' -]*?)(?: (?:since|in|last|this|during|over|above)\b|\?|$)"
+);
+pattern!(
+    WORD,
+    r"(?:用途|摘要)(?:里|中)?(?:含有|包含|含|写着|提到|有|是)([^ ,，。?？]{1,20}?)(?:的|$)|\b(?:mentions?|containing|contains) (\w+)"
+);
 pattern!(
     AMOUNT,
     r"(\d[\d,]*(?:\.\d+)?|[一二两三四五六七八九十百千]*[一二两三四五六七八九十百千])? ?(亿|千万|百万|十万|万|million|billion|thousand|bn|k\b|m\b)? ?(元|块|yuan|cny|rmb)?"
 );
-pattern!(PERCENT, r"(\d+(?:\.\d+)?) ?(?:%|percent\b|per cent\b)|百分之([一二三四五六七八九十]+|\d+)|([一二三四五六七八九]|\d)成(五|半)?");
+pattern!(
+    PERCENT,
+    r"(\d+(?:\.\d+)?) ?(?:%|percent\b|per cent\b)|百分之([一二三四五六七八九十]+|\d+)|([一二三四五六七八九]|\d)成(五|半)?"
+);
 pattern!(
     TOP,
     r"(?:前|top ?)(\d+|[一二三四五六七八九十]+)|(\d+|[一二三四五六七八九十]+) ?(?:个|笔|条|家|名|项|位)|\b(\d+|two|three|five|ten|twenty|fifty) (?:largest|biggest|oldest|highest|latest|smallest|most)\b"
 );
 
 /// Words before and behind a number that make it an amount without its unit.
-const ABOVE: [&str; 9] = ["超过", "大于", "高于", "不低于", "over", "above", "more than", "at least", "exceeding"];
+const ABOVE: [&str; 9] =
+    ["超过", "大于", "高于", "不低于", "over", "above", "more than", "at least", "exceeding"];
 /// What stands behind numbers that are no amounts.
 const COUNTED: &str = "个笔条家名项位天日周月年成%大";
 
 /// Everything that a text could mean by names, codes, dates and numbers.
-pub(super) fn found(heard: &Heard, names: &Names, catalogue: &Catalogue, today: Date, calendar: &Calendar) -> Vec<Found> {
+pub(super) fn found(
+    heard: &Heard,
+    names: &Names,
+    catalogue: &Catalogue,
+    today: Date,
+    calendar: &Calendar,
+) -> Vec<Found> {
     let mut all = Vec::new();
     quoted(heard, &mut all);
     ids(heard, &mut all);
     places(heard, names, &mut all);
     rules(heard, names, &mut all);
     for stretch in stretches(&heard.small, today, calendar) {
-        let mut add = |kind, value| all.push(Found { kind, values: vec![value], at: stretch.at.clone(), rank: 1, is_firm: true });
+        let mut add = |kind, value| {
+            all.push(Found { kind, values: vec![value], at: stretch.at.clone(), rank: 1, is_firm: true })
+        };
         if let Some(year) = stretch.year {
             add(Kind::Year, year.to_string());
         }
         add(Kind::Period, format!("{}/{}", stretch.from, stretch.to));
     }
-    for (kind, ways) in
-        [(Kind::Class, &catalogue.classes), (Kind::Economic, &catalogue.economics), (Kind::Severity, &catalogue.severities)]
-    {
+    for (kind, ways) in [
+        (Kind::Class, &catalogue.classes),
+        (Kind::Economic, &catalogue.economics),
+        (Kind::Severity, &catalogue.severities),
+    ] {
         for (way, code) in ways {
             words(&heard.small, way).for_each(|at| all.push(one(kind, code.clone(), at, 4, false)));
         }
@@ -111,7 +132,8 @@ fn words<'t>(text: &'t str, word: &'t str) -> impl Iterator<Item = std::ops::Ran
     text.match_indices(word).map(|(at, found)| at..at + found.len()).filter(move |at| {
         let before = text[..at.start].chars().next_back().is_some_and(is_letter);
         let behind = text[at.end..].chars().next().is_some_and(is_letter);
-        !(word.chars().next().is_some_and(is_letter) && before || word.chars().next_back().is_some_and(is_letter) && behind)
+        !(word.chars().next().is_some_and(is_letter) && before
+            || word.chars().next_back().is_some_and(is_letter) && behind)
     })
 }
 
@@ -159,13 +181,14 @@ fn places(heard: &Heard, names: &Names, all: &mut Vec<Found>) {
     for code in CODE.iter().flat_map(|pattern| pattern.find_iter(&heard.small)) {
         let text = code.as_str();
         let (unit, region) = (names.unit(text), names.region(text));
-        if unit.is_none() && region.is_none() && text.len() < 9 {
+        let (before, behind) =
+            (heard.small[..code.start()].trim_end(), heard.small[code.end()..].trim_start());
+        let says_unit = before.ends_with("unit") || before.ends_with("单位") || behind.starts_with("单位");
+        if unit.is_none() && region.is_none() && text.len() < 9 && !says_unit {
             continue;
         }
-        // A code that is not theirs is none: what is asked of it is asked of no unit.
+        // A code that is not theirs is none: nothing is answered, not even of all other units.
         let unit_values = unit.into_iter().collect();
-        let before = heard.small[..code.start()].trim_end();
-        let says_unit = before.ends_with("unit") || before.ends_with("单位");
         if let Some(region) = region.filter(|_| !says_unit) {
             all.push(one(Kind::Region, region, code.range(), 2, true));
             continue;
@@ -187,7 +210,8 @@ fn units(heard: &Heard, names: &Names, all: &mut Vec<Found>) {
     for (code, name) in names.units().filter(|(_, name)| !name.is_empty()) {
         let signs: Vec<usize> = name.char_indices().map(|(at, _)| at).collect();
         let ends_of = signs.iter().take(signs.len().saturating_sub(END_MIN - 1));
-        let longest = ends_of.map(|at| &name[*at..]).find_map(|end| Some((heard.plain.find(end)?, end.len())));
+        let longest =
+            ends_of.map(|at| &name[*at..]).find_map(|end| Some((heard.plain.find(end)?, end.len())));
         let Some((at, length)) = longest else { continue };
         let range = at..at + length;
         match ends.iter_mut().find(|(known, _)| *known == range) {
@@ -197,7 +221,8 @@ fn units(heard: &Heard, names: &Names, all: &mut Vec<Found>) {
     }
     for (at, mut values) in ends {
         // A name that is written whole is that unit's, whoever else ends so.
-        let whole = values.iter().find(|code| names.label(Kind::Unit, code) == Some(&heard.plain[at.clone()]));
+        let whole =
+            values.iter().find(|code| names.label(Kind::Unit, code) == Some(&heard.plain[at.clone()]));
         if let Some(whole) = whole.cloned() {
             values = vec![whole];
         }
@@ -209,7 +234,8 @@ fn rules(heard: &Heard, names: &Names, all: &mut Vec<Found>) {
     for (id, way) in names.rules() {
         // Nobody writes an id and means something else.
         let is_firm = way == id && id.contains('-');
-        words(&heard.small, &way.to_lowercase()).for_each(|at| all.push(one(Kind::Rule, id.to_owned(), at, 3, is_firm)));
+        words(&heard.small, &way.to_lowercase())
+            .for_each(|at| all.push(one(Kind::Rule, id.to_owned(), at, 3, is_firm)));
     }
 }
 
@@ -230,7 +256,8 @@ fn amounts(heard: &Heard, all: &mut Vec<Found>) {
         let has_unit = !unit.is_empty() || captures.get(3).is_some();
         let end = whole.start() + whole.as_str().trim_end().len();
         let (before, behind) = (&text[..whole.start()], text[end..].trim_start());
-        let is_above = ABOVE.iter().any(|word| before.trim_end().ends_with(word)) || behind.starts_with("以上");
+        let is_above =
+            ABOVE.iter().any(|word| before.trim_end().ends_with(word)) || behind.starts_with("以上");
         let is_counted = behind.starts_with(|c| COUNTED.contains(c));
         let glued = before.ends_with(|c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.')
             || text[end..].starts_with(|c: char| c.is_ascii_alphanumeric() || c == '-');
@@ -246,7 +273,9 @@ fn amounts(heard: &Heard, all: &mut Vec<Found>) {
 
 fn tops(heard: &Heard, all: &mut Vec<Found>) {
     for captures in TOP.iter().flat_map(|pattern| pattern.captures_iter(&heard.small)) {
-        let Some(digits) = captures.get(1).or_else(|| captures.get(2)).or_else(|| captures.get(3)) else { continue };
+        let Some(digits) = captures.get(1).or_else(|| captures.get(2)).or_else(|| captures.get(3)) else {
+            continue;
+        };
         let is_year = digits.as_str().len() == 4 && digits.as_str().bytes().all(|b| b.is_ascii_digit());
         // "一条" is any one.
         if let (Some(top), false) = (number(digits.as_str()).filter(|n| *n > Decimal::ONE), is_year) {

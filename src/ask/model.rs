@@ -82,10 +82,14 @@ mod tests {
     fn nothing_but_a_question_with_its_parameters_is_believed() {
         let names = Names::default();
         let said = |text: &str| {
-            chosen(&json!({"choices": [{"message": {"content": text}}]}), &names, &|question| question.id != "receipts")
+            chosen(&json!({"choices": [{"message": {"content": text}}]}), &names, &|question| {
+                question.id != "receipts"
+            })
         };
         let (question, given) =
-            said(r#"```json {"question": "payments-above", "params": {"amount": "50000", "top": "5"}}```"#).unwrap().unwrap();
+            said(r#"```json {"question": "payments-above", "params": {"amount": "50000", "top": "5"}}```"#)
+                .unwrap()
+                .unwrap();
         assert_eq!((question.id.as_str(), given.len()), ("payments-above", 2));
         assert!(said(r#"{"question": null}"#).unwrap().is_none());
         for wrong in [

@@ -68,7 +68,9 @@ impl Names {
 
     pub(super) fn rules(&self) -> impl Iterator<Item = (&str, &str)> {
         self.rules.iter().flat_map(|(id, titles)| {
-            std::iter::once(id.as_str()).chain(titles.iter().map(String::as_str)).map(move |way| (id.as_str(), way))
+            std::iter::once(id.as_str())
+                .chain(titles.iter().map(String::as_str))
+                .map(move |way| (id.as_str(), way))
         })
     }
 
@@ -77,7 +79,9 @@ impl Names {
     pub fn label(&self, kind: super::Kind, value: &str) -> Option<&str> {
         match kind {
             super::Kind::Unit => self.units.get(value).map(String::as_str),
-            super::Kind::Region => self.regions.get(value).map(String::as_str).filter(|name| !name.is_empty()),
+            super::Kind::Region => {
+                self.regions.get(value).map(String::as_str).filter(|name| !name.is_empty())
+            }
             super::Kind::Rule => self.rules.get(value).and_then(|titles| titles.first()).map(String::as_str),
             _ => None,
         }

@@ -2,8 +2,9 @@
 
 use rust_decimal::Decimal;
 
-const WORDS: [&str; 13] =
-    ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"];
+const WORDS: [&str; 13] = [
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+];
 
 /// A number without its unit: digits, Chinese numerals below ten thousand, or an English word up to twelve.
 pub(super) fn number(text: &str) -> Option<Decimal> {

@@ -195,9 +195,12 @@ mod tests {
                     let cut = behind.starts_with(" WHERE (starts_with")
                         || behind.starts_with(" WHERE alert")
                         || behind.starts_with(" WHERE false")
-                        || behind.starts_with(" AS l ON") || behind.starts_with(" AS e LEFT");
+                        || behind.starts_with(" AS l ON")
+                        || behind.starts_with(" AS e LEFT");
                     // Counts are called like what they count.
-                    let is_column = behind.starts_with([' ', ',']) && sql[..at].ends_with(['Y', 'C', ',']) && !sql[..at].ends_with("FROM")
+                    let is_column = behind.starts_with([' ', ','])
+                        && sql[..at].ends_with(['Y', 'C', ','])
+                        && !sql[..at].ends_with("FROM")
                         || table == "alerts" && behind.starts_with(" =");
                     assert!(named || cut || is_column, "{}: {table} in {sql}", question.id);
                 }

@@ -78,9 +78,16 @@ pub fn candidates(text: &str, names: &Names, today: Date, calendar: &Calendar) -
     meanings
 }
 
-fn meaning(question: &'static Question, heard: &Heard, all: &[Found], names: &Names, catalogue: &Catalogue) -> Meaning {
+fn meaning(
+    question: &'static Question,
+    heard: &Heard,
+    all: &[Found],
+    names: &Names,
+    catalogue: &Catalogue,
+) -> Meaning {
     let (taken, strays) = parted(question, all);
-    let mut meaning = Meaning { question, given: Given::new(), missing: Vec::new(), unclear: Vec::new(), score: 0.0 };
+    let mut meaning =
+        Meaning { question, given: Given::new(), missing: Vec::new(), unclear: Vec::new(), score: 0.0 };
     for found in &taken {
         match found.values.as_slice() {
             [value] => {
@@ -88,17 +95,24 @@ fn meaning(question: &'static Question, heard: &Heard, all: &[Found], names: &Na
                     meaning.given.insert(found.kind, value);
                 }
             }
+            [] => meaning.missing.push(found.kind),
             several => meaning.unclear.push((found.kind, several.to_vec())),
         }
     }
-    let lacks = |kind: &&Kind| !meaning.given.contains_key(kind) && !meaning.unclear.iter().any(|(k, _)| k == *kind);
+    let unknown = std::mem::take(&mut meaning.missing);
+    let lacks =
+        |kind: &&Kind| !meaning.given.contains_key(kind) && !meaning.unclear.iter().any(|(k, _)| k == *kind);
     meaning.missing = question.needs.iter().filter(lacks).copied().collect();
     let masked = masked(&heard.small, taken.iter().chain(&strays));
     let about = words_of(&masked, catalogue);
     let fits = question.about.iter().map(|set| likeness(set, &about, catalogue)).fold(0.0, f64::max);
     let met = question.needs.len() - meaning.missing.len();
     let alike = phrase_likeness(question, &masked);
-    meaning.score = fits + 0.15 * alike + 0.2 * count(met) - 0.35 * count(meaning.missing.len()) - 0.2 * count(strays.len());
+    let lacking = meaning.missing.len();
+    // A value that is not known is to be given, and the question is the same.
+    meaning.missing.extend(unknown.into_iter().filter(|kind| !question.needs.contains(kind)));
+    meaning.score =
+        fits + 0.15 * alike + 0.2 * count(met) - 0.35 * count(lacking) - 0.2 * count(strays.len());
     meaning
 }
 

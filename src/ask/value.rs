@@ -30,7 +30,8 @@ pub fn checked(kind: Kind, given: &str, names: &Names) -> Result<String, String>
         }
         Kind::Period => {
             let (from, to) = given.split_once('/').ok_or_else(wrong)?;
-            let (from, to): (Date, Date) = (from.parse().map_err(|_| wrong())?, to.parse().map_err(|_| wrong())?);
+            let (from, to): (Date, Date) =
+                (from.parse().map_err(|_| wrong())?, to.parse().map_err(|_| wrong())?);
             let fits = from < to && (1900..3000).contains(&from.year()) && (1900..3000).contains(&to.year());
             fits.then(|| format!("{from}/{to}")).ok_or_else(wrong)
         }
@@ -43,7 +44,8 @@ pub fn checked(kind: Kind, given: &str, names: &Names) -> Result<String, String>
         }
         Kind::Amount => {
             let amount = given.parse::<Decimal>().ok();
-            let amount = amount.filter(|a| a.is_sign_positive() && *a < Decimal::from(AMOUNT_MAX) && a.scale() <= 2);
+            let amount =
+                amount.filter(|a| a.is_sign_positive() && *a < Decimal::from(AMOUNT_MAX) && a.scale() <= 2);
             amount.map(|amount| amount.normalize().to_string()).ok_or_else(wrong)
         }
         Kind::Percent => {

@@ -56,7 +56,8 @@ pub(crate) fn ask(args: &AskArgs) -> anyhow::Result<ExitCode> {
     // A command reads the whole state: whoever is limited is refused before.
     let sql = Query::of(meaning.question, &meaning.given, &Limits::default()).sql;
     let asked = meaning.question.phrase(spoken());
-    let given: Vec<_> = meaning.given.iter().map(|(kind, value)| format!("{}={value}", kind.word())).collect();
+    let given: Vec<_> =
+        meaning.given.iter().map(|(kind, value)| format!("{}={value}", kind.word())).collect();
     eprintln!("{asked} {}\n{sql}\n", given.join(" "));
     match args.query {
         true => Ok(ExitCode::SUCCESS),
@@ -98,7 +99,10 @@ fn names(config: &Config) -> anyhow::Result<Names> {
         (rule.rule.id.clone(), zh.into_iter().chain(en).collect())
     });
     let regions = rules.lists.get("regions").map(|list| {
-        list.cells(0).zip(list.cells(1)).map(|(code, name)| (code.to_owned(), name.to_owned())).collect::<Vec<_>>()
+        list.cells(0)
+            .zip(list.cells(1))
+            .map(|(code, name)| (code.to_owned(), name.to_owned()))
+            .collect::<Vec<_>>()
     });
     Ok(Names::new(&Limits::default(), units, regions.unwrap_or_default().into_iter(), titles))
 }

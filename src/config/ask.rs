@@ -54,6 +54,11 @@ impl Resolver<'_> {
         self.value("ask.model_url", trusted(&url));
         let file = spec.model_key_file.map(|path| self.path(path));
         let key = self.value("ask", Secret::of(file.as_deref(), None, "model_key"));
-        Some(Model { url: format!("{}/chat/completions", url.trim_end_matches('/')), name: spec.model, key, timeout })
+        Some(Model {
+            url: format!("{}/chat/completions", url.trim_end_matches('/')),
+            name: spec.model,
+            key,
+            timeout,
+        })
     }
 }

@@ -71,7 +71,13 @@ impl Asker {
     ///
     /// # Errors
     /// Why there is no answer.
-    pub fn answer(&self, shared: &Arc<Shared>, sql: &str, limits: &Limits, now: i64) -> Result<Answered, String> {
+    pub fn answer(
+        &self,
+        shared: &Arc<Shared>,
+        sql: &str,
+        limits: &Limits,
+        now: i64,
+    ) -> Result<Answered, String> {
         match self.answer.get() {
             Some((answer, _)) => answer(shared, sql, limits, now),
             None => Err(say!("nobody answers questions in this process")),
@@ -87,7 +93,8 @@ const MODEL_BYTES_MAX: usize = 64 << 10;
 /// # Errors
 /// Why there is none.
 pub async fn ask_model(model: &Model, body: &Value) -> Result<Value, String> {
-    let told = |error: reqwest::Error| say!("the model does not answer: {error}", error = error.without_url());
+    let told =
+        |error: reqwest::Error| say!("the model does not answer: {error}", error = error.without_url());
     let client = reqwest::Client::builder()
         .timeout(model.timeout)
         .redirect(reqwest::redirect::Policy::none())

@@ -247,9 +247,10 @@ async fn meant(shared: &Arc<Shared>, by: &By, text: &str, names: &Arc<Names>) ->
 
 fn offer(nearest: &[Meaning], names: &Names, model_trouble: Option<String>) -> AnswerView {
     let each = |meaning: &Meaning| {
-        let unclear = meaning.unclear.iter().flat_map(|(kind, values)| {
-            values.iter().take(20).map(|value| param(*kind, value, names))
-        });
+        let unclear = meaning
+            .unclear
+            .iter()
+            .flat_map(|(kind, values)| values.iter().take(20).map(|value| param(*kind, value, names)));
         OfferedQuestion {
             question: QuestionView::new(meaning.question),
             params: params(&meaning.given, names),
@@ -283,7 +284,8 @@ async fn answered(
     let sql = query.sql.clone();
     let now = shared.clock.now();
     let Answered { columns, mut rows, is_cut } =
-        blocking(move || shared.asker.answer(&shared, &sql, &limits, now).map_err(Problem::unprocessable)).await?;
+        blocking(move || shared.asker.answer(&shared, &sql, &limits, now).map_err(Problem::unprocessable))
+            .await?;
     let kinds: Vec<_> = columns.iter().map(|(_, _, kind)| *kind).collect();
     let lens = by.lens_on_events();
     rows.iter_mut().for_each(|row| lens.cells(row, &kinds));
@@ -350,7 +352,10 @@ fn names(shared: &Shared, limits: &Limits) -> Names {
         .map(|(code, (name, region))| (code.to_owned(), name.to_owned(), region.map(str::to_owned)));
     let rules = shared.rules_in_force();
     let regions = rules.lists.get(REGIONS).map(|list| {
-        list.cells(0).zip(list.cells(1)).map(|(code, name)| (code.to_owned(), name.to_owned())).collect::<Vec<_>>()
+        list.cells(0)
+            .zip(list.cells(1))
+            .map(|(code, name)| (code.to_owned(), name.to_owned()))
+            .collect::<Vec<_>>()
     });
     let titles = rules.rules.iter().map(|rule| {
         let Text { zh, en } = rule.rule.title.clone();

@@ -290,16 +290,24 @@ pub(crate) async fn service(State(shared): State<Arc<Shared>>, by: By) -> Result
         let ServiceNow { times: took, units, officers, repeated, exceptions } =
             Cases::open_read_only(&shared.state_dir)?.within(&limits).service(now - DAYS_90, now)?;
         let of_units = units.iter().map(|(unit, ..)| unit);
-        let told = of_units.chain(repeated.iter().map(|(unit, ..)| unit)).chain(exceptions.iter().map(|(_, unit, _)| unit));
+        let told = of_units
+            .chain(repeated.iter().map(|(unit, ..)| unit))
+            .chain(exceptions.iter().map(|(_, unit, _)| unit));
         let names = names_of(&shared, told);
         let late = |rows: Vec<(String, u64, u64)>| {
-            let view = |(value, past_due, unanswered): (String, u64, u64)| {
-                LateView { name: names.get(&value).cloned(), value, past_due, unanswered }
+            let view = |(value, past_due, unanswered): (String, u64, u64)| LateView {
+                name: names.get(&value).cloned(),
+                value,
+                past_due,
+                unanswered,
             };
             rows.into_iter().map(view).collect()
         };
-        let again = |(unit, confirmed, amount): (String, u64, i128)| {
-            RepeatedView { name: names.get(&unit).cloned(), unit, confirmed, amount: format_cents(amount) }
+        let again = |(unit, confirmed, amount): (String, u64, i128)| RepeatedView {
+            name: names.get(&unit).cloned(),
+            unit,
+            confirmed,
+            amount: format_cents(amount),
         };
         Ok(Json(ServiceView {
             times: times(took),
@@ -308,7 +316,12 @@ pub(crate) async fn service(State(shared): State<Arc<Shared>>, by: By) -> Result
             repeated: repeated.into_iter().map(again).collect(),
             exceptions: exceptions
                 .into_iter()
-                .map(|(rule, unit, dismissed)| ExceptionView { name: names.get(&unit).cloned(), rule, unit, dismissed })
+                .map(|(rule, unit, dismissed)| ExceptionView {
+                    name: names.get(&unit).cloned(),
+                    rule,
+                    unit,
+                    dismissed,
+                })
                 .collect(),
         }))
     })

@@ -96,7 +96,11 @@ impl Reader {
     ) -> Result<FindingTimes, StoreError> {
         let mut kept = kept.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_whole = |at: Option<i64>| at.is_none_or(|at| at.rem_euclid(HOUR) == 0 && at >= 0);
-        if kept.is_full || !is_whole(wanted.from) || !is_whole(wanted.to) || wanted.from > wanted.to.or(wanted.from) {
+        if kept.is_full
+            || !is_whole(wanted.from)
+            || !is_whole(wanted.to)
+            || wanted.from > wanted.to.or(wanted.from)
+        {
             drop(kept);
             return self.finding_times(wanted, calendar, weeks);
         }
@@ -104,7 +108,13 @@ impl Reader {
             "SELECT seq, at / {HOUR} AS hour, severity, rule_id, mode = 'live' AS is_live FROM findings WHERE seq > ? ORDER BY seq"
         );
         let new: Vec<(i64, i64, String, String, bool)> = self.rows(&sql, vec![kept.upto.into()], |row| {
-            Ok((row.get("seq")?, row.get("hour")?, row.get("severity")?, row.get("rule_id")?, row.get("is_live")?))
+            Ok((
+                row.get("seq")?,
+                row.get("hour")?,
+                row.get("severity")?,
+                row.get("rule_id")?,
+                row.get("is_live")?,
+            ))
         })?;
         for (seq, hour, severity, rule, is_live) in new {
             kept.upto = seq;

@@ -58,8 +58,11 @@ fn found(of: &[Paraphrase], names: &Names, now: &str) -> (usize, Vec<String>) {
     for Paraphrase { id, ask, names: wanted } in of {
         let got = match understand(ask, names, now.parse().unwrap(), &calendar()) {
             Understood::This(meaning) => {
-                let given: BTreeMap<_, _> =
-                    meaning.given.iter().map(|(kind, value)| (kind.word().to_owned(), value.clone())).collect();
+                let given: BTreeMap<_, _> = meaning
+                    .given
+                    .iter()
+                    .map(|(kind, value)| (kind.word().to_owned(), value.clone()))
+                    .collect();
                 if meaning.question.id == *id && given == *wanted {
                     continue;
                 }
@@ -79,8 +82,7 @@ fn found(of: &[Paraphrase], names: &Names, now: &str) -> (usize, Vec<String>) {
 fn nine_of_ten_paraphrases_find_their_question_with_its_parameters() {
     let all: Paraphrases = serde_saphyr::from_str(include_str!("paraphrases.yaml")).unwrap();
     let units = all.units.iter().map(|(code, name)| (code.clone(), name.clone(), Some(code[..6].to_owned())));
-    let names =
-        Names::new(&Limits::default(), units, all.regions.clone().into_iter(), rules().into_iter());
+    let names = Names::new(&Limits::default(), units, all.regions.clone().into_iter(), rules().into_iter());
     assert_eq!((all.tuned.len(), all.kept.len()), (100, 100));
     for (half, of) in [("tuned", &all.tuned), ("kept", &all.kept)] {
         let (right, missed) = found(of, &names, &all.now);
@@ -115,7 +117,7 @@ rules:
     title: { zh: 现金, en: cash }
     severity: high
     trigger: payment
-    where: settlement = 'cash'
+    when: settlement = 'cash'
     key: [event_id]
     summary: '{{ unit_code }} {{ amount }}'
 ";
@@ -261,7 +263,11 @@ fn every_question_is_answered_and_nothing_outside_the_askers_units_is_in_any_byt
         assert_eq!(status, 200, "{}: {text}", question.id);
         let answer: Value = serde_json::from_str(&text).unwrap();
         let columns = answer["columns"].as_array().unwrap();
-        assert!(columns.iter().all(|column| column["title"]["zh"].is_string()), "{}: {columns:?}", question.id);
+        assert!(
+            columns.iter().all(|column| column["title"]["zh"].is_string()),
+            "{}: {columns:?}",
+            question.id
+        );
         with_rows += usize::from(!answer["rows"].as_array().unwrap().is_empty());
         hidden += usize::from(text.contains(OTHER) || text.contains("L-other"));
         let (status, text) = served.ask("unit", &body);
@@ -272,11 +278,25 @@ fn every_question_is_answered_and_nothing_outside_the_askers_units_is_in_any_byt
     }
     // Most questions have rows, and many of them tell of the other unit whoever may hear of it.
     assert!(with_rows > 40 && hidden > 15, "{with_rows} with rows, {hidden} of them of both units");
-    for text in ["999888单位的执行率", "各单位的执行率", "单位999888花了多少钱", "各单位预警数", "付给“云岭建工有限公司”多少钱"] {
+    for text in [
+        "999888单位的执行率",
+        "各单位的执行率",
+        "单位999888花了多少钱",
+        "各单位预警数",
+        "付给“云岭建工有限公司”多少钱",
+    ] {
         let (status, text) = served.ask("unit", &json!({ "text": text }));
         assert!(status == 200 && !text.contains(OTHER) && !text.contains("L-other"), "{text}");
     }
-    let (status, text) = served.ask("unit", &json!({ "question": "executed-total", "params": { "unit": OTHER } }));
+    // Of a unit that is not theirs nothing is answered: neither its rate, nor that of their own units in its place.
+    for text in ["999888单位的执行率", "单位999888花了多少钱", "how much has unit 999888 spent"]
+    {
+        let told = served.answer("unit", &json!({ "text": text }));
+        assert!(told["question"].is_null() && told["offered"][0]["missing"] == json!(["unit"]), "{told}");
+        assert!(!served.answer("all", &json!({ "text": text }))["question"].is_null());
+    }
+    let (status, text) =
+        served.ask("unit", &json!({ "question": "executed-total", "params": { "unit": OTHER } }));
     assert!(status == 422 && !text.contains(OTHER), "{text}");
 }
 
@@ -286,7 +306,8 @@ fn an_answer_shows_its_query_and_the_same_query_gives_the_same_rows() {
     let answer = served.answer("all", &json!({ "text": "101001单位2026年执行了多少钱" }));
     assert_eq!(answer["question"]["id"], "executed-total");
     assert_eq!(answer["params"][0], json!({ "kind": "year", "value": "2026", "label": null }));
-    let columns: Vec<_> = answer["columns"].as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap()).collect();
+    let columns: Vec<_> =
+        answer["columns"].as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap()).collect();
     assert_eq!(columns, ["fiscal_year", "total", "executed", "executed_ratio"]);
     let row = answer["rows"][0].as_array().unwrap();
     assert_eq!((&row[1], &row[2]), (&json!("49000.00"), &json!("59900.00")));
@@ -321,11 +342,17 @@ fn a_question_is_for_those_who_may_see_what_its_answer_is_made_of() {
     assert_eq!(ids("all").len(), catalogue().questions.len());
     // Authors see no notifications and no silences.
     let of_author = ids("author");
-    assert!(of_author.contains(&String::from("executed-total")) && !of_author.contains(&String::from("notifications-failed")));
+    assert!(
+        of_author.contains(&String::from("executed-total"))
+            && !of_author.contains(&String::from("notifications-failed"))
+    );
     let failed = json!({ "question": "notifications-failed" });
     assert_eq!((served.ask("author", &failed).0, served.ask("all", &failed).0), (422, 200));
     let told = served.answer("author", &json!({ "text": "哪些通知没发出去" }));
-    assert!(told["question"].is_null() && !told["offered"].to_string().contains("notifications-failed"), "{told}");
+    assert!(
+        told["question"].is_null() && !told["offered"].to_string().contains("notifications-failed"),
+        "{told}"
+    );
     assert_eq!((list("system").0, served.ask("system", &json!({ "text": "执行率" })).0), (403, 403));
     for wrong in [
         json!({}),
@@ -341,7 +368,8 @@ fn a_question_is_for_those_who_may_see_what_its_answer_is_made_of() {
         assert_eq!(served.ask("all", &wrong).0, 422, "{wrong}");
     }
     // What could be SQL is a text.
-    let odd = served.answer("all", &json!({ "question": "payments-to-payee", "params": { "payee": "') OR ('a' = 'a" } }));
+    let odd = served
+        .answer("all", &json!({ "question": "payments-to-payee", "params": { "payee": "') OR ('a' = 'a" } }));
     assert_eq!(odd["rows"], json!([]));
 }
 
@@ -397,12 +425,16 @@ fn a_model_chooses_a_question_and_nothing_else_of_it_is_believed() {
     assert_eq!((&answer["question"]["id"], &answer["by_model"]), (&json!("payments-above"), &json!(true)));
     assert_eq!(answer["rows"].as_array().unwrap().len(), 6);
     let sent = asked.recv().unwrap();
-    assert!(sent.starts_with("POST /v1/chat/completions") && sent.contains("肥羊") && sent.contains("\"small\""), "{sent}");
+    assert!(
+        sent.starts_with("POST /v1/chat/completions") && sent.contains("肥羊") && sent.contains("\"small\""),
+        "{sent}"
+    );
     for stored in [OWN, OTHER, "建工", "L-own"] {
         assert!(!sent.contains(stored), "{sent}");
     }
     // The last answer is of what this officer may not see.
-    for (who, is_trouble) in [("all", true), ("unit", true), ("all", true), ("all", false), ("author", true)] {
+    for (who, is_trouble) in [("all", true), ("unit", true), ("all", true), ("all", false), ("author", true)]
+    {
         let answer = served.answer(who, &unclear);
         assert!(answer["question"].is_null() && answer["rows"] == json!([]), "{answer}");
         assert_eq!(answer["model_trouble"].is_string(), is_trouble, "{answer}");

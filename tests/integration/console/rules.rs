@@ -56,9 +56,11 @@ fn a_rule_says_what_it_looks_for_and_what_it_found_by_week() {
     assert_eq!(daemon.post("/api/v1/events", &lines(&[event])).0, 200);
     for rule in ["large-cash", "none,large-cash", ""] {
         let kept = daemon.json(&format!("/api/v1/findings/times?rule={rule}"));
-        let anew = daemon.json(&format!("/api/v1/findings/times?rule={rule}&from=2020-01-01T00:00:01%2B08:00"));
+        let anew =
+            daemon.json(&format!("/api/v1/findings/times?rule={rule}&from=2020-01-01T00:00:01%2B08:00"));
         assert_eq!(kept, anew, "{rule}");
-        let sum: u64 = kept["weeks"].as_array().unwrap().iter().map(|week| week["findings"].as_u64().unwrap()).sum();
+        let sum: u64 =
+            kept["weeks"].as_array().unwrap().iter().map(|week| week["findings"].as_u64().unwrap()).sum();
         assert!(if rule.is_empty() { sum >= 5 } else { sum == 5 }, "{rule}: {kept}");
     }
     let others = daemon.json("/api/v1/findings/times?rule=none");
