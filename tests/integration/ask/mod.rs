@@ -99,8 +99,6 @@ fn what_is_not_clear_is_asked_back() {
     let Understood::OneOf(nearest) = asked("教育局的执行率") else { panic!("one of two was taken") };
     assert_eq!(nearest[0].question.id, "execution-rate");
     assert_eq!(nearest[0].unclear[0].1, ["101001", "102001"]);
-    let Understood::OneOf(nearest) = asked("某条规则的预警") else { panic!("no rule was named") };
-    assert!(nearest.iter().any(|meaning| meaning.question.id == "alerts-of-rule" && !meaning.is_whole()));
     for nonsense in ["今天天气怎么样", "asdf", "'; DROP TABLE payments; --", "给我讲个笑话"] {
         assert!(matches!(asked(nonsense), Understood::OneOf(_)), "{nonsense}");
     }
@@ -313,7 +311,7 @@ fn an_answer_shows_its_query_and_the_same_query_gives_the_same_rows() {
     assert_eq!((&row[1], &row[2]), (&json!("49000.00"), &json!("59900.00")));
     let sql = answer["sql"].as_str().unwrap();
     assert!(sql.contains("starts_with(unit_code, '101001')"), "{sql}");
-    served.daemon.stop("TERM");
+    served.daemon.stop("-TERM");
     let query = ["state", "query", sql, "--json", "--config", "fiscwatch.yaml"];
     let (code, out, err) = run(served.bench.path(), &query);
     assert_eq!(code, Some(0), "{err}");
