@@ -1,6 +1,7 @@
 //! The configuration: read, overridden by the environment, and resolved into what the rooms need.
 
 pub(crate) mod alerts;
+pub mod ask;
 pub(crate) mod clients;
 pub(crate) mod decide;
 mod environment;
@@ -152,6 +153,8 @@ pub struct Config {
     pub decide: Decide,
     /// How the audit log is sealed.
     pub audit: Sealing,
+    /// The language model that may choose a question.
+    pub ask: Option<ask::Model>,
     /// What is logged.
     pub log: Log,
     /// What happens with alerts, and who is told.

@@ -65,6 +65,8 @@ pub struct Raw {
     pub http: Http,
     /// What is asked before money moves.
     pub decide: DecideSpec,
+    /// Questions in plain words.
+    pub ask: super::ask::AskSpec,
     /// The audit log.
     pub audit: Audit,
     /// What is logged.
@@ -92,6 +94,7 @@ impl Default for Raw {
             routes: None,
             http: Http::default(),
             decide: DecideSpec::default(),
+            ask: super::ask::AskSpec::default(),
             audit: Audit::default(),
             log: Log::default(),
         }

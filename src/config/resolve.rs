@@ -209,6 +209,7 @@ impl Resolver<'_> {
             top_units: self.within("http.top_units", raw.http.top_units, (0, 1000)),
             tls: raw.http.tls,
             decide: self.decide(raw.decide, &source_names),
+            ask: self.ask(raw.ask),
             audit: self.audit_log(raw.audit),
             log: raw.log,
         };

@@ -7,6 +7,7 @@ mod answer_words;
 mod answers;
 mod api;
 mod arrival;
+mod ask;
 mod attachments;
 mod audit;
 mod backtests;

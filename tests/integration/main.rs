@@ -9,6 +9,7 @@ mod access;
 mod alerts;
 mod answers;
 mod arithmetic;
+mod ask;
 mod audit;
 mod bank;
 mod batches;

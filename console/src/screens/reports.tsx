@@ -165,7 +165,11 @@ function Service() {
         <Table
           label={title}
           columns={[
-            { name: "value", title: name, show: (one) => <a href={address(one.value)}>{one.value || said.nobody}</a> },
+            {
+              name: "value",
+              title: name,
+              show: (one) => <Named of={one.value || said.nobody} name={one.name} at={address(one.value)} />,
+            },
             { name: "past_due", title: said.pastDue, isFigure: true, show: (one) => count(one.past_due) },
             { name: "unanswered", title: said.unanswered, isFigure: true, show: (one) => count(one.unanswered) },
           ]}
@@ -192,7 +196,11 @@ function Service() {
             label={said.exceptions}
             columns={[
               { name: "rule", title: said.rule, show: (one) => <a href={to("rules", one.rule)}>{one.rule}</a> },
-              { name: "unit", title: said.unit, show: (one) => <a href={to("units", one.unit)}>{one.unit}</a> },
+              {
+                name: "unit",
+                title: said.unit,
+                show: (one) => <Named of={one.unit} name={one.name} at={to("units", one.unit)} />,
+              },
               {
                 name: "dismissed",
                 title: said.dismissed,
@@ -222,7 +230,11 @@ function Service() {
           <Table
             label={said.repeated}
             columns={[
-              { name: "unit", title: said.unit, show: (one) => <a href={to("units", one.unit)}>{one.unit}</a> },
+              {
+                name: "unit",
+                title: said.unit,
+                show: (one) => <Named of={one.unit} name={one.name} at={to("units", one.unit)} />,
+              },
               { name: "confirmed", title: said.confirmed, isFigure: true, show: (one) => count(one.confirmed) },
               { name: "amount", title: said.amount, isFigure: true, show: (one) => <Money of={one.amount} /> },
             ]}
@@ -232,5 +244,15 @@ function Service() {
         )}
       </Panel>
     </>
+  );
+}
+
+/** A unit by its name, its code beside it. */
+function Named({ of, name, at }: { of: string; name: string | null | undefined; at: string }) {
+  return (
+    <a href={at}>
+      {name ?? of}
+      {name && <small class="faint"> {of}</small>}
+    </a>
   );
 }
