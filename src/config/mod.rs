@@ -2,6 +2,7 @@
 
 pub(crate) mod alerts;
 pub(crate) mod clients;
+pub(crate) mod codes;
 pub(crate) mod decide;
 mod environment;
 pub mod feeds;
@@ -287,7 +288,7 @@ impl Config {
     /// If it cannot be read.
     pub fn read_list(&self, name: &str) -> Result<List, Diagnostic> {
         let Some(spec) = self.lists.get(name) else { return Ok(List::default()) };
-        List::read(&spec.path, spec.key.as_deref(), &spec.columns).map_err(|e| {
+        codes::read(spec, &self.calendar).map_err(|e| {
             let hint = Some(say!("check the file, or take the list out of the configuration"));
             Diagnostic::of_file(&self.file, format!("lists.{name}: {e}"), hint)
         })

@@ -63,6 +63,7 @@ pub(crate) mod tls;
 mod tokens;
 mod totals;
 mod totp;
+mod trees;
 mod trial;
 mod users;
 pub(crate) mod view;
@@ -113,6 +114,7 @@ use logins::Logins;
 use oidc::SingleSignOn;
 use refused::Refusals;
 use sign_in::{SignIn, sign_in};
+use trees::Trees;
 use stream::Streams;
 use tls::Tls;
 
@@ -197,7 +199,8 @@ pub async fn serve(ports: Ports, shared: Arc<Shared>, tls: Option<Arc<Tls>>, sto
     let (api, _) = openapi::api();
     let room = Arc::new(Answers::new(&door.refusals));
     let known =
-        SignIn::new(&shared.clients, &shared.state_dir, Arc::clone(&shared.clock), (&door.refusals, true));
+        SignIn::new(&shared.clients, &shared.state_dir, Arc::clone(&shared.clock), (&door.refusals, true))
+            .with_trees(Trees::of(&shared));
     let served = Served {
         logins: Arc::new(Logins::new(&door.refusals)),
         single: Arc::new(SingleSignOn::new(&shared.clients)),
