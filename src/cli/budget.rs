@@ -165,6 +165,7 @@ fn show(ledger: &Ledger, (id, at): (&str, Option<&str>), form: Form, config: &Co
         anyhow::bail!("{}", say!("there is no budget line {id} among {count}{hint}", id, count, hint));
     };
     let mut object = line_object(line, attributes, &config.calendar);
+    config.code_tables().add_names(&mut object, line.last_event_at);
     object.extend(forecast(ledger, id, now, config)?);
     if form.json || form.csv || form.excel {
         let columns: Vec<_> = object.keys().map(String::as_str).collect();
@@ -253,8 +254,13 @@ fn top(ledger: &Ledger, by: Measure, limit: usize, form: Form, config: &Config) 
     lines.truncate(limit);
     let columns =
         ["budget_line_id", "unit_name", "total", "executed", "reserved", "available", "executed_ratio"];
-    let objects: Vec<_> =
-        lines.into_iter().map(|(line, attributes)| line_object(line, attributes, &config.calendar)).collect();
+    let codes = config.code_tables();
+    let object = |(line, attributes): (&Line, &Attributes)| {
+        let mut object = line_object(line, attributes, &config.calendar);
+        codes.add_names(&mut object, line.last_event_at);
+        object
+    };
+    let objects: Vec<_> = lines.into_iter().map(object).collect();
     let left = more(objects.len(), ledger.len() as u64);
     form.print(&table(objects.iter(), &columns, &config.calendar), &objects, left.as_slice())
 }
@@ -275,8 +281,11 @@ fn indicators(
 fn export(ledger: &Ledger, config: &Config, out: &mut impl Write) -> anyhow::Result<()> {
     let mut lines: Vec<_> = ledger.lines().collect();
     lines.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
+    let codes = config.code_tables();
     for (line, attributes) in lines {
-        writeln!(out, "{}", Value::Object(line_object(line, attributes, &config.calendar)))?;
+        let mut object = line_object(line, attributes, &config.calendar);
+        codes.add_names(&mut object, line.last_event_at);
+        writeln!(out, "{}", Value::Object(object))?;
     }
     Ok(())
 }

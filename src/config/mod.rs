@@ -282,6 +282,20 @@ impl Config {
         (lists, problems)
     }
 
+    /// The tables of codes that can be read, for those who only show what codes are called.
+    #[must_use]
+    pub(crate) fn code_tables(&self) -> Lists {
+        let mut tables = Lists::default();
+        let specs = self.lists.iter().filter(|(_, spec)| spec.codes.is_some());
+        for (name, _) in specs {
+            match self.read_list(name) {
+                Ok(table) => tables.insert(name, table),
+                Err(problem) => tracing::warn!("codes are shown without names: {problem}"),
+            }
+        }
+        tables
+    }
+
     /// Reads one list.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::{
     Problem,
     by::By,
-    line_filter::{LineFilter, Sort},
+    line_filter::{Branch, LineFilter, Sort},
     page::Page,
     request::{Id, Params, blocking, page_size},
 };
@@ -23,6 +23,7 @@ use crate::{
         report::{line_object, sums},
     },
     say,
+    rule::RuleSet,
     text::quoted,
 };
 
@@ -116,7 +117,9 @@ pub(crate) async fn lines(
     let (limit, sort) = (page_size(filter.limit)?, Sort::parse(filter.sort.as_deref(), "id")?);
     blocking(move || {
         let copy = shared.lines();
-        let wanted = filter.wanted();
+        let rules = shared.rules_in_force();
+        let branch = Branch::of(&rules.lists, filter.under.as_deref(), shared.clock.now());
+        let wanted = filter.wanted(&branch);
         let is_found =
             |line: &Line, attributes: &Attributes| are_there(attributes, &limits) && wanted(line, attributes);
         let found: Vec<_> = copy.lines().filter(|(line, attributes)| is_found(line, attributes)).collect();
@@ -129,7 +132,7 @@ pub(crate) async fn lines(
         };
         let found = sort.page(found, filter.after.as_deref(), limit, |row| place(*row, sort))?;
         let page =
-            Page::new(limit).fill(found.iter().map(|(line, a)| line_object(line, a, &shared.calendar)));
+            Page::new(limit).fill(found.iter().map(|(line, a)| named_line(&shared, &rules, line, a)));
         let next = page.is_cut.then(|| sort.cursor(place(found[page.rows.len() - 1], sort)));
         Ok(Json(LinePage { budget_lines: page.rows, next, total, sums }))
     })
@@ -138,6 +141,13 @@ pub(crate) async fn lines(
 
 fn place<'l>((line, _): (&'l Line, &'l Attributes), sort: Sort) -> (i128, &'l str) {
     (sort.key(&line.balances, line.last_event_at), &line.id)
+}
+
+/// A line with what its codes are called at its last event.
+fn named_line(shared: &Shared, rules: &RuleSet, line: &Line, attributes: &Attributes) -> Map<String, Value> {
+    let mut object = line_object(line, attributes, &shared.calendar);
+    rules.lists.add_names(&mut object, line.last_event_at);
+    object
 }
 
 /// Whether a line is there for whoever asks.
@@ -159,7 +169,7 @@ pub(crate) async fn line(
     let limits = by.limits();
     let ledger = shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
     match ledger.line(&id).filter(|(_, attributes)| are_there(attributes, &limits)) {
-        Some((line, attributes)) => Ok(Json(line_object(line, attributes, &shared.calendar))),
+        Some((line, attributes)) => Ok(Json(named_line(&shared, &shared.rules_in_force(), line, attributes))),
         None => {
             Err(Problem::new(StatusCode::NOT_FOUND, say!("there is no budget line {id}", id = quoted(&id))))
         }

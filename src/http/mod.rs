@@ -13,6 +13,7 @@ mod backtests;
 mod bulk;
 mod by;
 pub(crate) mod casework;
+mod codes;
 mod completeness;
 mod connection;
 mod console;
@@ -114,9 +115,9 @@ use logins::Logins;
 use oidc::SingleSignOn;
 use refused::Refusals;
 use sign_in::{SignIn, sign_in};
-use trees::Trees;
 use stream::Streams;
 use tls::Tls;
+use trees::Trees;
 
 /// What handlers share.
 #[derive(Clone)]

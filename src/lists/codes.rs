@@ -2,8 +2,9 @@
 //! a code in several rows, each for its own time.
 
 use jiff::{ToSpan, civil::Date};
+use serde_json::{Map, Value};
 
-use super::List;
+use super::{List, Lists};
 use crate::{event::time::Calendar, say, text::quoted};
 
 /// The columns of events of which a table of codes can be configured.
@@ -245,9 +246,64 @@ impl List {
         Some(siblings || is_above(one, other) || is_above(other, one))
     }
 
-    /// All codes with what stands above each, for those who look for what lies below one.
+    /// What lies below a code, and it itself.
     pub(crate) fn codes_below<'l>(&'l self, above: &'l str, at: i64) -> impl Iterator<Item = &'l str> {
         self.keys().filter(move |code| self.codes_above(code, at).any(|c| c == above))
+    }
+}
+
+/// A row of a table of codes.
+#[derive(Debug)]
+pub(crate) struct CodeRow<'l> {
+    pub code: &'l str,
+    pub name: Option<&'l str>,
+    /// The code above it.
+    pub parent: Option<&'l str>,
+    /// Valid from this instant and before that one, in microseconds.
+    pub from: Option<i64>,
+    pub until: Option<i64>,
+}
+
+impl List {
+    /// All rows, in the order of the file; none of a list that is no table of codes.
+    pub(crate) fn code_rows(&self) -> impl Iterator<Item = CodeRow<'_>> {
+        let row = |row: usize| {
+            let codes = self.codes.as_ref()?;
+            let (from, until) = codes.spans[row];
+            let cell = |row: usize, column| Some(self.rows.cell(row, column)).filter(|text| !text.is_empty());
+            Some(CodeRow {
+                code: self.rows.cell(row, self.key),
+                name: codes.name.and_then(|column| cell(row, column)),
+                parent: Some(codes.above[row]).filter(|at| *at != NONE).and_then(|at| cell(at as usize, self.key)),
+                from: Some(from).filter(|from| *from != i64::MIN),
+                until: Some(until).filter(|until| *until != i64::MAX),
+            })
+        };
+        (0..self.len()).filter_map(row)
+    }
+}
+
+/// What is beside each code once its name is known.
+const NAMED: [(&str, &str); 7] = [
+    ("region_code", "region_name"),
+    ("unit_code", "unit_name"),
+    ("function_code", "function_name"),
+    ("economic_code", "economic_name"),
+    ("project_code", "project_name"),
+    ("fund_type", "fund_name"),
+    ("bond_code", "bond_name"),
+];
+
+impl Lists {
+    /// Puts the names of codes beside them, where a table has them and no name is there yet.
+    pub(crate) fn add_names(&self, object: &mut Map<String, Value>, at: i64) {
+        for (code, name) in NAMED {
+            let is_named = object.get(name).is_some_and(|name| !name.is_null());
+            let Some(found) = object.get(code).and_then(Value::as_str).filter(|_| !is_named) else { continue };
+            if let Some(found) = self.code_name(code, found, at).map(str::to_owned) {
+                object.insert(name.to_owned(), found.into());
+            }
+        }
     }
 }
 
