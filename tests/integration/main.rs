@@ -15,6 +15,7 @@ mod batches;
 mod casework;
 mod cli;
 mod closing;
+mod codes;
 mod console;
 mod crash;
 mod decide;

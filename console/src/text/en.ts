@@ -480,6 +480,7 @@ export const en: Texts = {
     groups: {
       region: "Region",
       department: "Department",
+      branch: "Unit tree",
       unit: "Unit",
       function: "Function",
       class: "Function class",

@@ -493,6 +493,7 @@ export const zh = {
     groups: {
       region: "区划",
       department: "部门",
+      branch: "单位树",
       unit: "单位",
       function: "功能分类",
       class: "功能大类",
