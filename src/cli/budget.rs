@@ -1,6 +1,7 @@
-//! `fiscwatch budget show|top|export|indicators|adjustments`
+//! `fiscwatch budget show|top|export|indicators|adjustments|propose`
 
 mod adjustments;
+mod propose;
 
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
@@ -67,6 +68,8 @@ pub(crate) enum BudgetCommand {
     },
     /// 调整台账: show every action on budget lines, with the totals before and after it
     Adjustments(adjustments::AdjustmentsArgs),
+    /// 预算建议: propose the lines of a year from what the three years before executed, each amount with its reason
+    Propose(propose::ProposeArgs),
     /// Print all lines as JSON Lines, sorted by `budget_line_id`
     Export {
         /// The file to write; standard output if it is not given
@@ -118,6 +121,10 @@ pub(crate) fn budget(command: &BudgetCommand) -> anyhow::Result<ExitCode> {
         adjustments::adjustments(args, &args.config.permitted(Action::ReadBudget)?)?;
         return Ok(ExitCode::SUCCESS);
     }
+    if let BudgetCommand::Propose(args) = command {
+        propose::run(args, &args.config.permitted(Action::ExportBudget)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let (BudgetCommand::Show { common, .. }
     | BudgetCommand::Top { common, .. }
     | BudgetCommand::Indicators { common, .. }
@@ -144,7 +151,7 @@ pub(crate) fn budget(command: &BudgetCommand) -> anyhow::Result<ExitCode> {
             };
             indicators(&ledger, &of, common.form, &config)
         }
-        BudgetCommand::Adjustments(_) => Ok(()),
+        BudgetCommand::Adjustments(_) | BudgetCommand::Propose(_) => Ok(()),
         BudgetCommand::Export { out: None, .. } => export(&ledger, &config, &mut std::io::stdout().lock()),
         BudgetCommand::Export { out: Some(path), .. } => {
             let mut file = std::io::BufWriter::new(crate::private::create(path)?);

@@ -60,6 +60,7 @@ mod overrides;
 mod pages;
 mod plans;
 mod postgres;
+mod propose;
 mod readme;
 mod refusals;
 mod reversals;
