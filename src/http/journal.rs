@@ -153,7 +153,8 @@ pub(crate) async fn list(
         let calendar = &shared.calendar;
         let schema = event_schema(&calendar.zone_name);
         let found = sought.find(&shared.state_dir, &schema, limit as usize, TIME)?;
-        let lists = &shared.rules_in_force().lists;
+        let rules = shared.rules_in_force();
+        let lists = &rules.lists;
         let page = Page::new(limit).fill(found.events.iter().map(|event| shown(event, (calendar, lists), lens)));
         let next = match found.events.get(page.rows.len().saturating_sub(1)).filter(|_| page.is_cut) {
             Some(last) => Some(place_of(last)),
@@ -236,7 +237,8 @@ pub(crate) async fn show(
             let detail = say!("there is no event {id} in the journal", id = quoted(&id));
             return Err(Problem::new(StatusCode::NOT_FOUND, detail));
         };
-        let lists = &shared.rules_in_force().lists;
+        let rules = shared.rules_in_force();
+        let lists = &rules.lists;
         let cases = Cases::open_read_only(&shared.state_dir)?;
         let (findings, alerts) = cases.about(&id, FINDINGS_MAX)?;
         Ok(Json(EventDetail {

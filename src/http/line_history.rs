@@ -97,7 +97,7 @@ pub(crate) async fn history(
         // What came in meanwhile is in one and not in the other; either moment will do.
         let complete = found.last.is_some_and(|last| last == before || Some(last) == balances());
         let rules = shared.rules_in_force();
-        let names = (&*calendar, &rules.lists);
+        let names = (&**calendar, &rules.lists);
         let page = Page::new(limit).fill(found.entries.iter().map(|entry| entry_view(entry, names, lens)));
         let last = page.rows.len().checked_sub(1).and_then(|last| found.entries.get(last));
         let next = last.filter(|_| page.is_cut || found.more).map(|entry| entry.arrival);

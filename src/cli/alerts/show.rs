@@ -26,6 +26,7 @@ use crate::{
         lens::Lens,
         view::{AlertView, ChangeView, DraftView, InquiryView, NoticeView, WaitingView},
     },
+    lists::Lists,
     notify::{letter::Drafts, template::Templates, words},
     say,
     store::Cases,
@@ -69,7 +70,8 @@ pub(crate) fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
         object["context"] = serde_json::to_value(&context)?;
         writeln!(out, "{object}")?;
     } else {
-        let page = Page { screen: Screen::stdout(), calendar: &config.calendar };
+        let codes = config.code_tables();
+        let page = Page { screen: Screen::stdout(), calendar: &config.calendar, codes: &codes };
         page.write(&detail, &context, &mut out)?;
     }
     out.flush()?;
@@ -80,6 +82,8 @@ pub(crate) fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
 struct Page<'p> {
     screen: Screen,
     calendar: &'p Calendar,
+    /// What codes are called.
+    codes: &'p Lists,
 }
 
 impl Page<'_> {
@@ -168,8 +172,11 @@ impl Page<'_> {
             say!("state"),
             Cell::text(say!("{state}, version {version}", state = state.shown(), version = a.version)),
         );
+        let at = self.calendar.parse(&a.last_at).unwrap_or(i64::MAX);
         for (name, value) in &a.key {
-            sheet.add(title(name), Cell::text(plain(value)));
+            let called = value.as_str().and_then(|code| self.codes.code_name(name, code, at));
+            let shown = plain(value);
+            sheet.add(title(name), Cell::text(called.map_or(shown.clone(), |called| format!("{shown} {called}"))));
         }
         sheet.add(say!("summary"), Cell::text(&*a.summary));
         sheet.add(say!("findings"), Cell::count(a.findings));

@@ -99,7 +99,8 @@ pub(crate) fn run(args: &ProposeArgs, config: &Config) -> anyhow::Result<()> {
     }
     let mut notes = vec![say!("{sum} in {lines} lines", sum = proposal.sum, lines = proposal.lines.len())];
     if let Some(folder) = &args.out {
-        notes.push(say!("kept as {path}", path = keep(folder, &proposal)?.display()));
+        let path = keep(folder, &proposal)?;
+        notes.push(say!("kept as {path}", path = path.display()));
     }
     args.form.print(&table(&proposal), &proposal.lines, &notes)
 }

@@ -20,7 +20,18 @@ import { Figures, Head, SumsTable } from "./sums";
 /** What lines are grouped by at first, and below what was chosen. */
 const WAY = ["region", "unit"] as const;
 const GROUPS = ["region", "branch", "unit", "function", "class", "economic", "fund", "project", "year"] as const;
-const FILTERS = ["region", "under", "unit", "function", "economic", "fund", "project", "year", "q", "overspent"] as const;
+const FILTERS = [
+  "region",
+  "under",
+  "unit",
+  "function",
+  "economic",
+  "fund",
+  "project",
+  "year",
+  "q",
+  "overspent",
+] as const;
 /** The groups that rules control, where there are any. */
 const CONTROL = "control";
 const PAGE = 100;
@@ -125,7 +136,8 @@ function Groups({ by, calendar }: { by: string; calendar: number | null }) {
     const value = group.value[0];
     if (value === null || value === undefined) return null;
     // A branch opens the units right below it; one that has none below it is a unit.
-    if (by === "branch") return now.get("under") === value ? to("units", value) : withParams({ under: value, sort: null });
+    if (by === "branch")
+      return now.get("under") === value ? to("units", value) : withParams({ under: value, sort: null });
     return by === "unit"
       ? to("units", value)
       : withParams({ [by]: value, by: below(now, by) === "line" ? "line" : null, sort: null });
