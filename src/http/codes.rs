@@ -4,15 +4,18 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
+use serde_json::Map;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Problem,
+    by::By,
     line_filter::split,
     page::Page,
     request::{Id, Params, blocking, page_size},
 };
 use crate::{
+    access::Limits,
     daemon::Shared,
     lists::{CODE_COLUMNS, CodeRow},
     say,
@@ -75,12 +78,20 @@ pub(crate) struct CodeView {
     valid: bool,
 }
 
+/// Whether a code is there for whoever asks: units and regions outside of somebody's are not.
+fn allows(limits: &Limits, column: &str, code: &str) -> bool {
+    limits.allow_columns(&Map::from_iter([(column.to_owned(), code.into())]))
+}
+
 /// The tables of codes
 #[utoipa::path(get, path = "/api/v1/codes", operation_id = "list_code_tables", tag = "budget lines",
     responses((status = 200, description = "The tables", body = CodeTables)))]
-pub(crate) async fn tables(State(shared): State<Arc<Shared>>) -> Json<CodeTables> {
-    let rules = shared.rules_in_force();
-    let table = |column| Some(CodeTable { column, rows: rules.lists.codes(column)?.len() });
+pub(crate) async fn tables(State(shared): State<Arc<Shared>>, by: By) -> Json<CodeTables> {
+    let (rules, limits) = (shared.rules_in_force(), by.limits());
+    let table = |column| {
+        let rows = rules.lists.codes(column)?.code_rows();
+        Some(CodeTable { column, rows: rows.filter(|row| allows(&limits, column, row.code)).count() })
+    };
     Json(CodeTables { tables: CODE_COLUMNS.into_iter().filter_map(table).collect() })
 }
 
@@ -91,10 +102,11 @@ pub(crate) async fn tables(State(shared): State<Arc<Shared>>) -> Json<CodeTables
         (status = 404, description = "There is no such table", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(
     State(shared): State<Arc<Shared>>,
+    by: By,
     Id(column): Id<String>,
     Params(filter): Params<CodeFilter>,
 ) -> Result<Json<CodePage>, Problem> {
-    let limit = page_size(filter.limit)?;
+    let (limit, limits) = (page_size(filter.limit)?, by.limits());
     blocking(move || {
         let (rules, now) = (shared.rules_in_force(), shared.clock.now());
         let Some(table) = rules.lists.codes(&column) else {
@@ -103,7 +115,8 @@ pub(crate) async fn list(
         };
         let wanted: Option<Vec<&str>> = filter.codes.as_deref().map(|codes| split(codes).collect());
         let is_meant = |row: &CodeRow<'_>| {
-            wanted.as_ref().is_none_or(|codes| codes.contains(&row.code))
+            allows(&limits, &column, row.code)
+                && wanted.as_ref().is_none_or(|codes| codes.contains(&row.code))
                 && filter.q.as_deref().is_none_or(|q| row.code.contains(q) || row.name.is_some_and(|n| n.contains(q)))
         };
         let after = filter.after.as_deref().and_then(|after| after.parse::<usize>().ok()).unwrap_or(0);
@@ -112,7 +125,7 @@ pub(crate) async fn list(
         let view = |row: &CodeRow<'_>| CodeView {
             code: row.code.to_owned(),
             name: row.name.map(str::to_owned),
-            parent: row.parent.map(str::to_owned),
+            parent: row.parent.filter(|code| allows(&limits, &column, code)).map(str::to_owned),
             from: row.from.map(day),
             to: row.until.map(|until| day(until - 1)),
             valid: row.from.is_none_or(|from| from <= now) && row.until.is_none_or(|until| now < until),
