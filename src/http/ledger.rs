@@ -44,6 +44,12 @@ pub(crate) struct BudgetLine {
     economic_code: Option<String>,
     project_code: Option<String>,
     fund_type: Option<String>,
+    /// What its codes are called, each where a table of codes says it.
+    region_name: Option<String>,
+    function_name: Option<String>,
+    economic_name: Option<String>,
+    project_name: Option<String>,
+    fund_name: Option<String>,
     total: String,
     executed: String,
     frozen: String,

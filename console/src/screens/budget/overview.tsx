@@ -2,7 +2,7 @@ import { Fragment } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { ask } from "../../api/client";
 import { useLoad } from "../../api/load";
-import type { BudgetGroup, BudgetLine, BudgetTotals, GroupPage, LinePage } from "../../api/types";
+import type { BudgetGroup, BudgetLine, BudgetTotals, CodeTables, GroupPage, LinePage } from "../../api/types";
 import { cents, money, percent, share } from "../../format/money";
 import { yearElapsed } from "../../format/time";
 import { live } from "../../live";
@@ -51,6 +51,8 @@ export function Budget() {
   const now = query.value;
   const by = now.get("by") ?? WAY.find((name) => !now.get(name)) ?? "line";
   const control = useLoad("control groups", (stop) => ask<GroupPage>("/budget/groups", { limit: 1 }, { stop }));
+  const tables = useLoad("code tables", (stop) => ask<CodeTables>("/codes", {}, { stop }));
+  const hasTree = tables.data?.tables.some((table) => table.column === "unit_code") ?? false;
   const asOf = live.status.value?.last_event_at;
   const calendar = asOf ? yearElapsed(asOf) : null;
   return (
@@ -86,7 +88,11 @@ export function Budget() {
       </Heading>
       <Way />
       <nav class="tabs" aria-label={said.by}>
-        {[...GROUPS, ...(control.data?.total ? [CONTROL] : []), "line"].map((name) => (
+        {[
+          ...GROUPS.filter((name) => name !== "branch" || hasTree),
+          ...(control.data?.total ? [CONTROL] : []),
+          "line",
+        ].map((name) => (
           <a key={name} href={withParams({ by: name, sort: null })} aria-current={by === name ? "page" : undefined}>
             {name === "line" ? said.line : name === CONTROL ? said.control : word(said.groups, name)}
           </a>
