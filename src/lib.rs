@@ -71,6 +71,8 @@ pub mod decision;
 
 pub mod sql;
 
+pub mod ask;
+
 pub mod rule;
 
 pub mod evaluate;

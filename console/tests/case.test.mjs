@@ -1,13 +1,14 @@
 // A case from its finding to the register, with a real mail server: the letter goes out, the unit answers from a phone with a
 // file, a second officer decides, and the case stands in the register.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { after, before, test } from "node:test";
 import { accessible, browser, fits, judge, officer, touchable } from "./browser.mjs";
-import { Daemon, freePort, suspicious, treasury } from "./daemon.mjs";
+import { Daemon, binary, freePort, suspicious, treasury } from "./daemon.mjs";
 
 const python = fileURLToPath(new URL("../../target/services/venv/bin/python", import.meta.url));
 const missing = existsSync(python) ? false : "aiosmtpd is not there: scripts/setup/services.sh aiosmtpd";
@@ -159,6 +160,32 @@ test("a case goes from its finding to the register", { skip: missing }, async ()
       .toString(),
     "PK",
   );
+  await page.goto("/alerts?state=closed");
+  const [saved] = await Promise.all([
+    page.waitForEvent("download"),
+    page.getByRole("button", { name: "台账 Excel" }).click(),
+  ]);
+  assert.match(saved.suggestedFilename(), /^register-.*\.xlsx$/);
+
+  // The pack of the case proves itself in another folder; one byte more or less does not.
+  await page.goto(`/alerts/${id}`);
+  const [pack] = await Promise.all([
+    page.waitForEvent("download"),
+    page.getByRole("button", { name: "下载取证包" }).click(),
+  ]);
+  const elsewhere = mkdtempSync(join(tmpdir(), "fiscwatch-pack-"));
+  writeFileSync(join(elsewhere, "case.zip"), readFileSync(await pack.path()));
+  const verify = () =>
+    spawnSync(binary, ["evidence", "verify", "case.zip", "--json"], { cwd: elsewhere, encoding: "utf8" });
+  const report = JSON.parse(verify().stdout);
+  assert.deepEqual(report.problems, []);
+  assert.equal(report.facts.alert_id, id);
+  assert.ok(report.same.length > 0, JSON.stringify(report));
+  const bytes = readFileSync(join(elsewhere, "case.zip"));
+  bytes[bytes.length >> 1] ^= 1;
+  writeFileSync(join(elsewhere, "case.zip"), bytes);
+  assert.equal(verify().status, 1);
+
   const now = new Date(Date.now() + 8 * 3_600_000).toISOString().slice(0, 7);
   await page.goto(`/reports?month=${now}`);
   await page.getByText("1,200.00").first().waitFor();

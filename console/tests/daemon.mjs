@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createServer } from "node:net";
 
-const binary = process.env.BINARY ?? fileURLToPath(new URL("../../target/debug/fiscwatch", import.meta.url));
+export const binary = process.env.BINARY ?? fileURLToPath(new URL("../../target/debug/fiscwatch", import.meta.url));
 /** Rules that judge each event by itself: nothing depends on the hour of the test. */
 const RULES = ["budget.yaml", "cash.yaml", "payee.yaml"];
 

@@ -25,6 +25,7 @@ export async function screensOf(daemon) {
     routes: "/routes?labels=rule%3Dlarge-cash%0Aseverity%3Dhigh",
     rules: "/rules",
     rule: "/rules/large-cash",
+    lab: "/rules/large-cash/lab",
     results: "/results",
     notifications: "/notifications",
     reports: "/reports",
@@ -36,6 +37,9 @@ export async function screensOf(daemon) {
     users: "/users?tab=tokens",
     unknown: "/alerts/none",
     "no-unit": "/units/none",
-    "no-page": "/ask",
+    ask: `/ask?q=${encodeURIComponent("各单位的执行率")}`,
+    questions: "/ask",
+    "asked-back": `/ask?q=${encodeURIComponent("教育局的预警")}`,
+    "no-page": "/nonsense",
   };
 }

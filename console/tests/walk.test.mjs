@@ -396,7 +396,7 @@ for (const language of ["zh", "en"]) {
   // The screens have the same elements in both languages, and axe takes its time over each: in English it looks at those
   // that have texts of their own length.
   const isLooked = (name) =>
-    language === "zh" || ["payees", "payee", "rule-sets", "routes", "quarantine"].includes(name);
+    language === "zh" || ["payees", "payee", "rule-sets", "routes", "quarantine", "ask", "questions"].includes(name);
   test(`every screen in ${language}: axe finds nothing, no text is missing`, async () => {
     const page = await officer(chrome, daemon, { language });
     for (const [name, path] of Object.entries(await screensOf(daemon))) {
@@ -492,6 +492,35 @@ test("from a payment to its payee, and who would be told of an alert", async () 
   await page.locator(".form button[type=submit]").click();
   await page.locator(".route-answer", { hasText: "journal" }).waitFor();
   await page.locator(".routes .is-taken").first().waitFor();
+  await judge(page, daemon);
+  await page.context().close();
+});
+
+test("a question in plain words: completed while it is typed, answered with its query, asked back when it is not clear", async () => {
+  const page = await officer(chrome, daemon);
+  await page.goto("/ask");
+  const field = page.locator(".ask-field input");
+  await field.fill("最大的支付");
+  await page.locator('[role="option"]').first().waitFor();
+  await page.keyboard.press("ArrowDown");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/question=payments-largest/);
+  await page.locator(".ask-answer tbody tr").first().waitFor();
+  const { sql, rows } = await daemon.post("/ask", { question: "payments-largest" });
+  assert.equal(await page.locator(".ask-answer tbody tr").count(), rows.length);
+  await page.locator(".ask-query summary").click();
+  assert.equal(await page.locator(".ask-query code").innerText(), sql);
+  await field.fill("各单位的执行率");
+  await field.press("Enter");
+  await page.waitForURL(/\?q=/);
+  await page.locator(".ask-bar").first().waitFor();
+  assert.match(await page.locator("tbody").innerText(), /%/);
+  await page.goto(`/ask?q=${encodeURIComponent("今天天气怎么样")}`);
+  await page.locator(".ask-list a").first().waitFor();
+  assert.equal(await page.locator(".ask-list li").count(), 3);
+  // A browser that cannot listen has no button for it.
+  const hears = await page.evaluate("!!(window.SpeechRecognition || window.webkitSpeechRecognition)");
+  assert.equal(await page.locator(".ask-box [aria-pressed]").count(), hears ? 1 : 0);
   await judge(page, daemon);
   await page.context().close();
 });

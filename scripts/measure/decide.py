@@ -4,6 +4,7 @@ import collections
 import http.client
 import itertools
 import json
+import multiprocessing
 import os
 import sys
 import threading
@@ -15,7 +16,23 @@ with open(f"{work}/events.jsonl", "rb") as file:
     lines = file.readlines()
 events = [json.loads(line) for line in lines]
 budgets = [line for line, event in zip(lines, events) if event["type"] == "budget"]
-others = [line for line, event in zip(lines, events) if event["type"] != "budget"]
+others = [event for event in events if event["type"] != "budget"]
+# Events happen as fast as they are posted, as they do while payments run; PACE=history leaves them the pace of the file, in
+# which windows close and schedules are due thousands of times as often.
+LIVE = os.environ.get("PACE", "live") == "live"
+DAY = max(event["occurred_at"][:10] for event in others)
+BEGAN = time.monotonic()
+
+
+def happens_at(event, seconds):
+    """The event as of so many seconds after ten o'clock on the last day of the file."""
+    if not LIVE:
+        return event
+    minutes, seconds = divmod(seconds, 60)
+    event = {key: value for key, value in event.items() if key != "recorded_at"}
+    return {**event, "occurred_at": f"{DAY}T10:{int(minutes):02}:{seconds:09.6f}+08:00"}
+
+
 applications = [event for event in events if event["type"] == "payment"]
 NOT_ASKED = ("application_id", "recorded_at", "voucher_no", "status")
 
@@ -47,17 +64,23 @@ def syncing(stop, times):
     os.close(file)
 
 
-def loading(stop, posted):
-    connection, body = connect(), max(1, ingest // 20)
-    began, number = time.monotonic(), 0
-    for start in itertools.count(0, body):
-        due = began + number * body / ingest
-        if stop.wait(max(0, due - time.monotonic())) or not (part := others[start:start + body]):
+def bodies():
+    """What is posted while questions are asked, written before: the processors are the daemon's then."""
+    body, since = max(1, ingest // 20), time.monotonic() - BEGAN + 1
+    for start in range(0, ingest * (seconds + 1), body):
+        part = others[start:start + body]
+        part = [happens_at(event, since + (start + place) / ingest) for place, event in enumerate(part)]
+        yield "\n".join(map(json.dumps, part)).encode(), len(part)
+
+
+def loading(bodies, stop, posted):
+    connection, began = connect(), time.monotonic()
+    for body, events in bodies:
+        if stop.wait(max(0, began + posted.value / ingest - time.monotonic())):
             return
-        status, text = post(connection, "/api/v1/events", b"".join(part))
+        status, text = post(connection, "/api/v1/events", body)
         assert status == 200, text
-        posted.append(len(part))
-        number += 1
+        posted.value += events
 
 
 names = itertools.count()
@@ -66,6 +89,7 @@ names = itertools.count()
 def application():
     number = next(names)
     event = {k: v for k, v in applications[number % len(applications)].items() if k not in NOT_ASKED}
+    event = happens_at(event, time.monotonic() - BEGAN)
     return json.dumps({**event, "event_id": f"ask-{number}", "type": "application"})
 
 
@@ -94,10 +118,12 @@ for start in range(0, len(budgets), 5000):
 print(f"{rate} questions/s from {clients} clients for {seconds} s each; {ingest} events/s where there is ingest")
 for load in (False, True):
     for mode in ("what_if", "commit"):
-        stop, syncs, posted, took, answers = threading.Event(), [], [], [], collections.Counter()
+        stop, syncs, took, answers = multiprocessing.Event(), [], [], collections.Counter()
+        posted = multiprocessing.Value("q", 0)
         beside = [threading.Thread(target=syncing, args=(stop, syncs))]
         if load:
-            beside.append(threading.Thread(target=loading, args=(stop, posted)))
+            # A process of its own: who asks does not wait for what is posted here.
+            beside.append(multiprocessing.Process(target=loading, args=(list(bodies()), stop, posted)))
         [thread.start() for thread in beside]
         asking(mode, took, answers)
         stop.set()
@@ -105,9 +131,9 @@ for load in (False, True):
         sync = at(syncs, 0.5)
         told = ", ".join(f"{count} {answer}" for answer, count in sorted(answers.items(), key=str))
         print(
-            f"{mode}{f' beside {sum(posted) / seconds:.0f} events/s' if load else ' alone'}: "
+            f"{mode}{f' beside {posted.value / seconds:.0f} events/s' if load else ' alone'}: "
             f"p50 {at(took, 0.5):.1f} ms, p99 {at(took, 0.99):.1f} ms, most {max(took) * 1000:.1f} ms; "
             f"fdatasync p50 {sync:.2f} ms, p99 {at(syncs, 0.99):.2f} ms: "
             f"p99 is {at(took, 0.99) / sync:.1f} times an fdatasync; {told}"
         )
-        others[:] = others[sum(posted):]
+        others[:] = others[posted.value:]

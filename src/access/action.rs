@@ -107,6 +107,8 @@ table! {
     ReplayQuarantine "quarantine.replay" [Supervisor, Author];
     /// Ask SQL of everything stored.
     QueryState "state.query" [Supervisor, Auditor];
+    /// Ask questions in plain words, as far as they may see what the answer is made of.
+    AskQuestions "questions.ask" [Officer, Supervisor, Author, Approver, Auditor, Read];
     /// See what the state directory holds, and check it.
     ReadState "state.read" [Auditor, System];
     /// Copy the state, and make one of a copy.
@@ -134,6 +136,7 @@ impl Action {
                 | Self::ReadNotifications
                 | Self::ReadQuarantine
                 | Self::QueryState
+                | Self::AskQuestions
                 | Self::BackUpState
         )
     }

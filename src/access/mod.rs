@@ -6,6 +6,7 @@ mod limits;
 mod link;
 pub(crate) mod login;
 mod password;
+pub(crate) mod provider;
 mod rate;
 mod role;
 pub(crate) mod seal;

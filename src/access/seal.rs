@@ -1,71 +1,108 @@
-//! The key that seals the audit log (Ed25519), and its signatures.
+//! The key that seals the audit log and signs evidence, and its signatures; by whose algorithms, the key says.
 
-use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
+use zeroize::Zeroizing;
 
-use super::secret::hex;
+use super::{
+    provider::{self, Failed, Provider},
+    secret::hex,
+};
 
 /// A private key. `Debug` shows its public part only.
-pub struct SealKey(SigningKey);
+pub struct SealKey {
+    provider: &'static dyn Provider,
+    private: Zeroizing<[u8; 32]>,
+    public: String,
+}
 
 impl SealKey {
     /// A new one, from the system's random numbers.
+    ///
+    /// # Errors
+    /// If there are none.
+    pub(crate) fn make_by(provider: &'static dyn Provider) -> Result<Self, Failed> {
+        Self::of(provider, Zeroizing::new(provider.make()?))
+    }
+
+    fn of(provider: &'static dyn Provider, private: Zeroizing<[u8; 32]>) -> Result<Self, Failed> {
+        let public = provider.mark().to_owned() + &hex(&provider.public(&private)?);
+        Ok(Self { provider, private, public })
+    }
+
+    /// A new one of the international algorithms, for tests.
+    ///
+    /// # Panics
+    /// If the system has no random numbers.
+    #[cfg(test)]
     #[must_use]
-    pub fn make() -> Self {
-        Self(SigningKey::from_bytes(&rand::random()))
+    pub(crate) fn make() -> Self {
+        Self::make_by(provider::INTERNATIONAL).unwrap()
     }
 
     /// From the text of its file; `None` if that is no key.
     #[must_use]
     pub fn read(text: &str) -> Option<Self> {
-        Some(Self(SigningKey::from_bytes(&bytes(text.trim())?)))
+        let (provider, digits) = provider::of_key(text.trim());
+        Self::of(provider, Zeroizing::new(bytes(digits)?)).ok()
     }
 
     /// The text of its file.
     #[must_use]
-    pub fn text(&self) -> String {
-        hex(&self.0.to_bytes()) + "\n"
+    pub fn text(&self) -> Zeroizing<String> {
+        Zeroizing::new(format!("{}{}\n", self.provider.mark(), hex(&*self.private)))
     }
 
-    /// Its public part, in hexadecimal.
+    /// By whose algorithms it signs.
+    pub(crate) fn provider(&self) -> &'static dyn Provider {
+        self.provider
+    }
+
+    /// Its public part, in hexadecimal, with the mark of its provider.
     #[must_use]
     pub fn public(&self) -> String {
-        hex(self.0.verifying_key().as_bytes())
+        self.public.clone()
     }
 
     /// Signs, in hexadecimal.
-    #[must_use]
-    pub fn sign(&self, message: &[u8]) -> String {
-        hex(&self.0.sign(message).to_bytes())
+    ///
+    /// # Errors
+    /// If the library has no memory or no random numbers.
+    pub fn sign(&self, message: &[u8]) -> Result<String, Failed> {
+        Ok(hex(&self.provider.sign(&self.private, message)?))
     }
 }
 
 impl std::fmt::Debug for SealKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("SealKey").field(&self.public()).finish()
+        f.debug_tuple("SealKey").field(&self.public).finish()
     }
 }
 
 /// Whether a signature is that of a public key.
 #[must_use]
 pub(crate) fn is_signed(key: &str, message: &[u8], signature: &str) -> bool {
-    let key = bytes(key).and_then(|key| VerifyingKey::from_bytes(&key).ok());
-    let signature = bytes(signature).map(|signature| Signature::from_bytes(&signature));
-    key.zip(signature).is_some_and(|(key, signature)| key.verify_strict(message, &signature).is_ok())
+    let (provider, digits) = provider::of_key(key);
+    let read = read(digits).zip(read(signature));
+    read.is_some_and(|(key, signature)| provider.is_signed(&key, message, &signature))
 }
 
-/// The bytes of a text in hexadecimal; `None` if it is none of so many.
+/// The most bytes of a key or signature.
+const BYTES_MAX: usize = 128;
+
+/// The bytes of a text in hexadecimal; `None` if it is none.
 #[must_use]
-pub(crate) fn bytes<const N: usize>(text: &str) -> Option<[u8; N]> {
+pub(crate) fn read(text: &str) -> Option<Vec<u8>> {
     let digits = text.as_bytes();
-    if digits.len() != 2 * N {
+    if !digits.len().is_multiple_of(2) || digits.len() > 2 * BYTES_MAX {
         return None;
     }
-    let mut read = [0; N];
-    for (byte, pair) in read.iter_mut().zip(digits.chunks_exact(2)) {
-        let digit = |c: u8| char::from(c).to_digit(16);
-        *byte = u8::try_from(digit(pair[0])? * 16 + digit(pair[1])?).ok()?;
-    }
-    Some(read)
+    let digit = |c: u8| char::from(c).to_digit(16);
+    digits.chunks_exact(2).map(|pair| u8::try_from(digit(pair[0])? * 16 + digit(pair[1])?).ok()).collect()
+}
+
+/// The same of a text of so many bytes.
+#[must_use]
+fn bytes<const N: usize>(text: &str) -> Option<[u8; N]> {
+    read(text)?.try_into().ok()
 }
 
 #[cfg(test)]
@@ -74,15 +111,26 @@ mod tests {
 
     #[test]
     fn a_signature_is_of_one_key_and_one_message() {
-        let (key, other) = (SealKey::make(), SealKey::make());
-        let again = SealKey::read(&key.text()).unwrap();
-        assert_eq!(again.public(), key.public());
-        let signature = again.sign(b"head");
-        assert!(is_signed(&key.public(), b"head", &signature));
-        assert!(!is_signed(&key.public(), b"heat", &signature));
-        assert!(!is_signed(&other.public(), b"head", &signature));
-        assert!(!is_signed("", b"head", &signature) && !is_signed(&key.public(), b"head", ""));
-        assert!(SealKey::read("no key").is_none());
-        assert!(!format!("{key:?}").contains(key.text().trim()));
+        for by in provider::ALL {
+            let [key, other] = [(); 2].map(|()| SealKey::make_by(by).unwrap());
+            let again = SealKey::read(&key.text()).unwrap();
+            assert_eq!(again.public(), key.public());
+            let signature = again.sign(b"head").unwrap();
+            assert!(is_signed(&key.public(), b"head", &signature));
+            assert!(!is_signed(&key.public(), b"heat", &signature));
+            assert!(!is_signed(&other.public(), b"head", &signature));
+            assert!(!is_signed("", b"head", &signature) && !is_signed(&key.public(), b"head", ""));
+            assert!(!format!("{key:?}").contains(key.text().trim().trim_start_matches("sm2:")));
+        }
+        assert!(SealKey::read("no key").is_none() && SealKey::read("sm2:").is_none());
+        assert!(SealKey::read(&format!("sm2:{}", "0".repeat(64))).is_none(), "nought is no key");
+    }
+
+    /// A key that was made before there was a choice.
+    #[test]
+    fn keys_without_a_mark_are_the_international_ones() {
+        let key = SealKey::read(&"1f".repeat(32)).unwrap();
+        assert_eq!(key.provider().word(), "international");
+        assert_eq!(key.public().len(), 64);
     }
 }

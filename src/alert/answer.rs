@@ -4,7 +4,7 @@
 use super::{
     Action, Alert, Desk, State,
     case::{Facts, FileFact},
-    desk::{Refusal, Step, reason},
+    desk::{Matter, Refusal, Step, reason},
     inquiry::Stage,
 };
 use crate::say;
@@ -41,7 +41,13 @@ impl Desk {
         let who = respondent(&alert, &answer.name).map_err(Refusal::Missing)?;
         let facts = Facts { files: answer.files.clone(), ..Facts::default() };
         let why = Some(text.as_str()).filter(|text| !text.is_empty());
-        Ok(self.told(alert, state, (Action::Answer, (&who, why)), facts, now))
+        let mut step = self.told(alert, state, (Action::Answer, (&who, why)), facts, now);
+        // Whoever asked waits for it; where nobody knows how to reach them, those who know of the alert are told.
+        step.entries.extend(match self.for_officer(&step.alert, Matter::Answered) {
+            Some(entry) => vec![entry],
+            None => self.entries(&step.alert, Matter::Answered, now),
+        });
+        Ok(step)
     }
 
     /// Adds an officer's file to the history.

@@ -11,7 +11,7 @@ use super::{
     inquiry::{Letter, Stage},
     labels::TYPE,
     policy::rank,
-    route::{ALERT, Route},
+    route::{ALERT, OFFICERS, Route},
 };
 use crate::{
     event::{EventType, normal_name},
@@ -34,6 +34,10 @@ pub enum Matter {
     Escalated,
     /// The unit is asked to explain.
     Explain,
+    /// The unit answered its letter.
+    Answered,
+    /// Nobody answered the letter in time, or no server takes it.
+    Unanswered,
 }
 
 impl Matter {
@@ -45,6 +49,8 @@ impl Matter {
             Self::Ended => "ended",
             Self::Escalated => "escalated",
             Self::Explain => "explain",
+            Self::Answered => "answered",
+            Self::Unanswered => "unanswered",
         }
     }
 
@@ -55,6 +61,8 @@ impl Matter {
             "ended" => Self::Ended,
             "escalated" => Self::Escalated,
             "explain" => Self::Explain,
+            "answered" => Self::Answered,
+            "unanswered" => Self::Unanswered,
             _ => Self::Opened,
         }
     }
@@ -436,9 +444,12 @@ impl Desk {
         alert.version += 1;
         alert.changed_at = now;
         alert.labels.set("escalation", &alert.escalation.to_string());
-        let (action, why) = self.tell_of_letter(&mut alert, now).unwrap_or((Action::Escalate, None));
+        let of_letter = self.tell_of_letter(&mut alert, now);
+        let matter = if of_letter.is_some() { Matter::Unanswered } else { Matter::Escalated };
+        let (action, why) = of_letter.unwrap_or((Action::Escalate, None));
         let change = Change { why, ..by_itself(&alert, action, now) };
-        let entries = self.entries(&alert, Matter::Escalated, now);
+        let mut entries = self.entries(&alert, matter, now);
+        entries.extend(self.for_officer(&alert, matter).filter(|_| matter == Matter::Unanswered));
         self.step(alert, Some(change), entries)
     }
 
@@ -471,8 +482,17 @@ impl Desk {
         Step { alert, change, entries }
     }
 
+    /// The entry for the officer whose letter it is, where the configuration says how officers are reached.
+    pub(super) fn for_officer(&self, alert: &Alert, matter: Matter) -> Option<Entry> {
+        let sink = self.policy.officers.as_ref()?.sink.clone();
+        let mut group = Labels::default();
+        group.set(ALERT, &alert.alert_id);
+        let wait = Wait::Group { first: 0, next: 0 };
+        Some(Entry { matter, route: OFFICERS.to_owned(), sink, recipient: None, group, wait })
+    }
+
     /// The entries for every sink of every route that the alert takes.
-    fn entries(&self, alert: &Alert, matter: Matter, now: i64) -> Vec<Entry> {
+    pub(super) fn entries(&self, alert: &Alert, matter: Matter, now: i64) -> Vec<Entry> {
         let Some(root) = &self.policy.routes else { return Vec::new() };
         let mut entries: Vec<Entry> = Vec::new();
         for route in root.select(&alert.labels) {
@@ -491,13 +511,14 @@ impl Desk {
     }
 
     fn bundling(&self, route: &Route, alert: &Alert, matter: Matter, now: i64) -> (Labels, Wait) {
-        if (route.digest || Policy::waits_for_digest(&alert.handling)) && matter != Matter::Escalated {
+        let at_once = matches!(matter, Matter::Escalated | Matter::Answered | Matter::Unanswered);
+        if (route.digest || Policy::waits_for_digest(&alert.handling)) && !at_once {
             return (Labels::default(), Wait::Until(self.policy.next_digest(now)));
         }
-        let wait = match matter {
-            // Whoever has not reacted is told at once.
-            Matter::Escalated => Wait::Group { first: 0, next: 0 },
-            _ => Wait::Group { first: route.group_wait, next: route.group_interval },
+        let wait = match at_once {
+            // So that whoever has not reacted does, and whoever waits for an answer goes on.
+            true => Wait::Group { first: 0, next: 0 },
+            false => Wait::Group { first: route.group_wait, next: route.group_interval },
         };
         (route.group(alert), wait)
     }

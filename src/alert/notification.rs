@@ -27,6 +27,10 @@ pub enum Reason {
     Storm,
     /// The unit is asked to explain.
     Explain,
+    /// The unit answered its letter.
+    Answered,
+    /// Nobody answered the letter in time, or no server takes it.
+    Unanswered,
     /// The daemon itself is unwell, or well again.
     Daemon,
     /// Somebody tries whether a sink works.

@@ -76,6 +76,17 @@ pub struct Explain {
     pub link_days: u16,
 }
 
+/// How officers are reached when their letters are answered or not.
+#[derive(Debug, Clone)]
+pub struct Officers {
+    /// The e-mail sink.
+    pub sink: String,
+    /// The reference list of officers, by the names under which they act.
+    pub list: String,
+    /// Its column with the address.
+    pub column: String,
+}
+
 /// How much the files of cases may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileLimits {
@@ -118,6 +129,8 @@ pub struct Policy {
     pub digest: Ticks,
     /// Whom units' explanations are asked from.
     pub explain: Option<Explain>,
+    /// How officers are told what became of their letters.
+    pub officers: Option<Officers>,
     /// How much the files of cases may take.
     pub files: FileLimits,
     /// The language of titles.
@@ -142,6 +155,7 @@ impl Policy {
             storm: Storm { notifications: 30, window: 600_000_000 },
             digest: Ticks::Every(crate::event::period::Length::Days(1)),
             explain: None,
+            officers: None,
             files: FileLimits::default(),
             language,
             calendar: Arc::clone(calendar),

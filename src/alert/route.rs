@@ -63,6 +63,8 @@ impl Passage {
 
 /// The label by which every alert is a group of its own.
 pub(crate) const ALERT: &str = "alert";
+/// What stands for a route where an officer is told what became of a letter.
+pub(crate) const OFFICERS: &str = "alerts.officers";
 
 impl Route {
     /// The routes that an alert with these labels takes.

@@ -4,33 +4,17 @@
 use std::{
     fs,
     io::{ErrorKind, Seek as _, SeekFrom, Write as _},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use anyhow::{Context as _, anyhow};
 
 use crate::{
-    access::seal::SealKey,
     config::Config,
+    daemon::signing_key,
     private, say,
     store::{Audit, Seal},
 };
-
-/// The key's file in the state directory, if the configuration names no other place.
-const KEY: &str = "audit.key";
-
-/// The key that a state signs with; one is made where there is none.
-///
-/// # Errors
-/// If it cannot be read or made.
-pub(crate) fn signing_key(config: &Config) -> anyhow::Result<SealKey> {
-    key(&key_file(config))
-}
-
-/// Where the key of a state is.
-fn key_file(config: &Config) -> PathBuf {
-    config.audit.key_file.clone().unwrap_or_else(|| config.state_dir.join(KEY))
-}
 
 /// Seals what no seal covers yet, and moves what is old into files.
 ///
@@ -41,7 +25,7 @@ pub(crate) fn seal(config: &Config, now: i64) -> anyhow::Result<Option<Seal>> {
     // Where nothing is to be sealed, no key is made.
     let seal = match audit.is_sealed()? {
         true => None,
-        false => audit.seal(&key(&key_file(config))?, now)?,
+        false => audit.seal(&signing_key(config)?, now)?,
     };
     if let Some(outside) = &config.audit.head_file
         && let Some(last) = audit.last_seal()?
@@ -59,27 +43,6 @@ fn file(audit: &Audit, keep: u32) -> anyhow::Result<()> {
         tracing::info!(records, "records of the audit log were moved into a file");
     }
     Ok(())
-}
-
-/// Reads the key, or makes one where there is none.
-fn key(path: &Path) -> anyhow::Result<SealKey> {
-    let unreadable =
-        || say!("the key of the audit log, {path}, cannot be read or made", path = path.display());
-    match fs::read_to_string(path) {
-        Ok(text) => SealKey::read(&text).ok_or_else(|| {
-            anyhow!(say!(
-                "{path} holds no key of the audit log: 64 hexadecimal digits",
-                path = path.display()
-            ))
-        }),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            let key = SealKey::make();
-            private::write_new(path, key.text().as_bytes()).with_context(unreadable)?;
-            tracing::info!(key = key.public(), path = %path.display(), "a key was made that seals the audit log; note it elsewhere");
-            Ok(key)
-        }
-        Err(error) => Err(error).with_context(unreadable),
-    }
 }
 
 /// Adds a seal to the file, if it is not its last line already: a crash may have come in between.

@@ -105,6 +105,7 @@ impl Daemon {
         let assembly = Assembly::locked(config, lock, rules, options, clock, parallel())?;
         let Assembly { shared, blocks, incoming, positions, engine, mut output, sealing } = assembly;
         shared.forecasts.are_made_by(query::make_forecasts(&Arc::new(config.clone())));
+        shared.asker.is(query::answer_queries(&Arc::new(config.clone())), config.ask.clone());
         let (batches_in, batches_out) = mpsc::channel(parallel());
         let limits = BatchLimits { rows: config.batch_rows, wait: config.batch_wait };
         let (closing, bounded) = (CancellationToken::new(), Arc::clone(&engine.bounded));

@@ -1,15 +1,26 @@
 //! One query over what is stored, in the tables that schedules see.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use anyhow::{Context, anyhow};
-use arrow::record_batch::RecordBatch;
+use arrow::{
+    datatypes::{DataType, Field},
+    record_batch::RecordBatch,
+};
 use datafusion::execution::SendableRecordBatchStream;
+use futures::StreamExt;
 
 use super::StoredTables;
 use crate::{
+    access::Limits,
     config::Config,
-    daemon::{LineForecasts, MakeForecasts},
+    daemon::{
+        LineForecasts, MakeForecasts,
+        asker::{AnswerQuery, Answered, BYTES_MAX, Cell, ROWS_MAX},
+    },
     decode::Decoder,
     diagnostic::at_run_time,
     evaluate::{
@@ -18,10 +29,15 @@ use crate::{
         schedule::{self, Due},
         tables::budget_lines,
     },
+    event::{schema::MONEY_SCALE, time::Calendar},
     lists::Lists,
     personal::Kind,
-    rule::{compile::Compiler, query::asked},
+    rule::{
+        compile::Compiler,
+        query::{ScheduleRule, asked},
+    },
     say,
+    sql::value,
     store::Reader,
 };
 
@@ -39,17 +55,33 @@ pub async fn query(
         let text: Vec<_> = problems.iter().map(ToString::to_string).collect();
         anyhow!("{}", text.join("\n"))
     })?;
+    let decoder = Decoder::new(Arc::clone(&config.calendar));
+    let mut reader = Reader::open(&config.state_dir)?;
+    reader.agrees(&config.calendar)?;
+    let ledger = |rule: &ScheduleRule, tables: &mut LedgerTables| {
+        tables.add(rule, &reader.ledger(decoder.schema())?, &config.calendar, now);
+        Ok(())
+    };
+    query_over(config, lists, (sql, now), &Limits::default(), ledger).await
+}
+
+/// A query over lists, what a ledger gives, and what is stored within limits.
+async fn query_over(
+    config: &Config,
+    lists: Lists,
+    (sql, now): (&str, i64),
+    within: &Limits,
+    ledger: impl FnOnce(&ScheduleRule, &mut LedgerTables) -> anyhow::Result<()>,
+) -> anyhow::Result<(SendableRecordBatchStream, Vec<Kind>)> {
     let compiler = Compiler::new(&config.calendar, lists, config.language);
     let (rule, kinds) =
         asked(&compiler, sql).map_err(|message| anyhow!(say!("the query: {message}", message)))?;
     let decoder = Decoder::new(Arc::clone(&config.calendar));
-    let mut reader = Reader::open(&config.state_dir)?;
-    reader.agrees(&config.calendar)?;
     let mut due = Due { tick: now, rule: 0, ledger: LedgerTables::default(), attempt: 0 };
     if LedgerTables::are_read_by(&rule) {
-        due.ledger.add(&rule, &reader.ledger(decoder.schema())?, &config.calendar, now);
+        ledger(&rule, &mut due.ledger)?;
     }
-    let tables = StoredTables::new(&config.state_dir, decoder.schema(), &config.calendar);
+    let tables = StoredTables::new(&config.state_dir, decoder.schema(), &config.calendar).within(within);
     let (limits, calendar, session) = (config.query_limits, Arc::clone(&config.calendar), compiler.session());
     let answer = bounded::stream(limits.time, move |watch| async move {
         let context = session.context(limits.memory);
@@ -57,6 +89,75 @@ pub async fn query(
     });
     let rows = answer.await.map_err(|e| anyhow!(at_run_time(&e))).with_context(|| say!("the query"))?;
     Ok((rows, kinds))
+}
+
+/// How long a question of the API may take at most: somebody waits for it, and the daemon has other work.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Has the queries of questions answered in a running daemon, by its own ledger.
+pub(crate) fn answer_queries(config: &Arc<Config>) -> AnswerQuery {
+    let mut config = Config::clone(config);
+    config.query_limits.time = config.query_limits.time.min(PATIENCE);
+    Box::new(move |shared, sql, limits, now| {
+        let config = &config;
+        let answered = async {
+            let ledger = |rule: &ScheduleRule, tables: &mut LedgerTables| {
+                // The copy spares whoever pays; indicators are few.
+                tables.add_lines(rule, shared.lines().lines_covered(), &config.calendar, now);
+                let ledger = shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
+                tables.add_indicators(rule, &ledger, &config.calendar);
+                Ok(())
+            };
+            let lists = shared.rules_in_force().lists.clone();
+            let (rows, kinds) = query_over(config, lists, (sql, now), limits, ledger).await?;
+            gathered(rows, &kinds, &config.calendar).await
+        };
+        let limit = config.query_limits.time;
+        let answered = tokio::runtime::Handle::current().block_on(tokio::time::timeout(limit, answered));
+        let late =
+            |_| say!("it takes more than {seconds} s (engine.query_time)", seconds = limit.as_secs_f64());
+        answered.map_err(late)?.map_err(|error| format!("{error:#}"))
+    })
+}
+
+/// The rows of an answer, as many as it may have.
+async fn gathered(
+    mut rows: SendableRecordBatchStream,
+    kinds: &[Kind],
+    calendar: &Calendar,
+) -> anyhow::Result<Answered> {
+    let schema = rows.schema();
+    let column = |(field, kind): (&Arc<Field>, &Kind)| (field.name().clone(), cell(field), *kind);
+    let columns = schema.fields().iter().zip(kinds).map(column).collect();
+    let mut answered = Answered { columns, ..Answered::default() };
+    let mut bytes = 0;
+    while let Some(batch) = rows.next().await {
+        let batch = batch.map_err(|e| anyhow!(at_run_time(&e)))?;
+        for row in 0..batch.num_rows() {
+            let cells: Vec<_> = batch.columns().iter().map(|column| value(column, row, calendar)).collect();
+            bytes += cells.iter().map(|cell| cell.as_str().map_or(8, str::len)).sum::<usize>();
+            if answered.rows.len() == ROWS_MAX || bytes > BYTES_MAX {
+                answered.is_cut = true;
+                return Ok(answered);
+            }
+            answered.rows.push(cells);
+        }
+    }
+    Ok(answered)
+}
+
+const SHARE_SCALE: i8 = 12;
+
+fn cell(field: &Field) -> Cell {
+    match field.data_type() {
+        DataType::Decimal128(_, MONEY_SCALE) => Cell::Money,
+        // Shares of one are the finest decimals that there are.
+        DataType::Decimal128(_, scale) if *scale >= SHARE_SCALE => Cell::Share,
+        DataType::Decimal128(..) => Cell::Number,
+        DataType::Timestamp(..) => Cell::Time,
+        data_type if data_type.is_integer() => Cell::Number,
+        _ => Cell::Text,
+    }
 }
 
 /// The forecasts for rows of `budget_lines` at the time given (microseconds); none for a line whose year has not begun or is

@@ -9,6 +9,7 @@ use arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 
 use crate::{
+    access::Limits,
     alert,
     evaluate::schedule::Tables,
     event::{EventType, time::Calendar},
@@ -25,13 +26,19 @@ pub(crate) struct StoredTables {
     schema: SchemaRef,
     calendar: Arc<Calendar>,
     remembered: Arc<Remembered>,
+    limits: Limits,
 }
 
 impl StoredTables {
     /// The tables of `dir`, with events in `schema`.
     pub(crate) fn new(dir: &Path, schema: &SchemaRef, calendar: &Arc<Calendar>) -> Self {
         let (schema, calendar) = (Arc::clone(schema), Arc::clone(calendar));
-        Self { dir: dir.to_owned(), schema, calendar, remembered: Arc::default() }
+        Self { dir: dir.to_owned(), schema, calendar, remembered: Arc::default(), limits: Limits::default() }
+    }
+
+    /// The same, of which only the alerts within limits are there.
+    pub(crate) fn within(self, limits: &Limits) -> Self {
+        Self { limits: limits.clone(), ..self }
     }
 }
 
@@ -72,7 +79,11 @@ impl Tables for StoredTables {
 
     fn alerts(&self) -> Result<Arc<dyn TableProvider>, String> {
         let cases = Cases::open_read_only(&self.dir).map_err(|e| e.to_string())?;
-        let alerts = cases.all().map_err(|e| e.to_string())?;
+        let alerts = match self.limits.is_none() {
+            true => cases.all(),
+            false => cases.within(&self.limits).all_within(),
+        };
+        let alerts = alerts.map_err(|e| e.to_string())?;
         let zone = &self.calendar.zone_name;
         let schema = tables::schema(ALERTS, zone).ok_or("the table of alerts has no columns")?;
         in_memory(schema, alert::rows(alerts.iter(), zone).into_iter().collect())

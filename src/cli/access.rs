@@ -46,6 +46,7 @@ pub(crate) const COMMANDS: &[(&str, Action)] = &[
     ("alerts revoke", Action::WorkAlerts),
     ("alerts show", Action::ReadAlerts),
     ("alerts withdraw", Action::WorkAlerts),
+    ("ask", Action::QueryState),
     ("audit export", Action::ReadAudit),
     ("audit list", Action::ReadAudit),
     ("audit verify", Action::ReadAudit),

@@ -10,12 +10,14 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
 use super::{
-    ConfigArg,
+    ConfigArg, remote,
+    socket::Socket,
     table::{Cell, Column, Form, Table},
 };
 use crate::{
     access::Action,
     app::audit::last_kept,
+    config::Config,
     event::time::Calendar,
     say,
     store::{Audit, AuditEntry, AuditReport},
@@ -87,9 +89,24 @@ pub(crate) fn audit(command: &AuditCommand) -> anyhow::Result<ExitCode> {
 }
 
 fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
+    let config = args.config.load_or_default()?;
+    if let Some(socket) = Socket::of(&config)? {
+        return remote::audit(&socket, &config, args.limit, &args.form);
+    }
     let config = args.config.permitted(Action::ReadAudit)?;
     let found = Audit::open_read_only(&config.state_dir)?.latest(args.limit)?;
-    let mut table = Table::new([
+    let mut table = empty_table();
+    for entry in &found {
+        let words = [&entry.who, &entry.place, &entry.action, &entry.subject, &entry.result, &entry.detail];
+        row(&mut table, &entry.seq.to_string(), entry.at, words.map(Clone::clone), &config);
+    }
+    let objects: Vec<Value> = found.iter().map(|entry| object(entry, &config.calendar)).collect();
+    args.form.print(&table, &objects, &[])?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn empty_table() -> Table {
+    Table::new([
         Column::new("seq", say!("no.")).right(),
         Column::new("at", say!("time")),
         Column::new("who", say!("who")).shrinks(8),
@@ -98,22 +115,22 @@ fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
         Column::new("subject", say!("of what")).shrinks(8),
         Column::new("result", say!("result")),
         Column::new("detail", say!("detail")).shrinks(10).spare(),
+    ])
+}
+
+/// A record in the table; its words are in the order of the columns.
+pub(super) fn row(table: &mut Table, seq: &str, at: i64, words: [String; 6], config: &Config) {
+    let [who, place, action, subject, result, detail] = words.map(Cell::text);
+    table.row([
+        Cell::text(seq.to_owned()),
+        Cell::time(at, &config.calendar),
+        who,
+        place,
+        action,
+        subject,
+        result,
+        detail,
     ]);
-    for entry in &found {
-        table.row([
-            Cell::text(entry.seq.to_string()),
-            Cell::time(entry.at, &config.calendar),
-            Cell::text(&*entry.who),
-            Cell::text(&*entry.place),
-            Cell::text(&*entry.action),
-            Cell::text(&*entry.subject),
-            Cell::text(&*entry.result),
-            Cell::text(&*entry.detail),
-        ]);
-    }
-    let objects: Vec<Value> = found.iter().map(|entry| object(entry, &config.calendar)).collect();
-    args.form.print(&table, &objects, &[])?;
-    Ok(ExitCode::SUCCESS)
 }
 
 /// A record as JSON has it, with its time in front.
@@ -126,6 +143,9 @@ fn object(entry: &AuditEntry, calendar: &Calendar) -> Value {
 }
 
 fn verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
+    if let Some(socket) = Socket::of(&args.config.load_or_default()?)? {
+        return verify_by(&socket, args);
+    }
     let config = args.config.permitted(Action::ReadAudit)?;
     let head = args.head.as_ref().or(config.audit.head_file.as_ref());
     let outside = head.map(|path| last_kept(path)).transpose()?.flatten();
@@ -136,6 +156,27 @@ fn verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     match args.json {
         true => println!("{}", serde_json::to_string(&report)?),
         false => tell(&report, outside.is_some()),
+    }
+    Ok(ExitCode::from(u8::from(!report.problems.is_empty())))
+}
+
+/// The same through the daemon's socket; seals that are kept outside are not reached by it.
+fn verify_by(socket: &Socket, args: &VerifyArgs) -> anyhow::Result<ExitCode> {
+    anyhow::ensure!(
+        args.head.is_none(),
+        say!("a seal from outside is compared by the user that the state belongs to: leave --head out")
+    );
+    let mut report: AuditReport = serde_json::from_value(remote::check_audit(socket)?)?;
+    let trusts = |key: &String| args.keys.is_empty() || args.keys.contains(key);
+    let others: Vec<_> = report.keys.iter().filter(|key| !trusts(key)).cloned().collect();
+    report.problems.extend(
+        others
+            .into_iter()
+            .map(|key| say!("a seal is signed by {key}, which is not among the keys that are named", key)),
+    );
+    match args.json {
+        true => println!("{}", serde_json::to_string(&report)?),
+        false => tell(&report, false),
     }
     Ok(ExitCode::from(u8::from(!report.problems.is_empty())))
 }

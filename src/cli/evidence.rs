@@ -9,20 +9,15 @@ use std::{
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use serde_json::{Map, Value};
 
 use super::{ConfigArg, local::local, officer::now, persons::PersonsArg, problems, table::visible};
 use crate::{
     access::Action,
-    app::audit::signing_key,
-    config::Config,
-    daemon::load_rules,
-    event::time::Calendar,
+    daemon::{load_rules, signing_key, with_adopted},
     evidence::{self, archive, verify::Report},
-    finding::Finding,
-    http::{AlertDetail, lens::Lens},
+    http::evidence as packs,
     private, say,
-    store::{Accounts, Cases, Deed, Stored},
+    store::Cases,
 };
 
 /// Bytes of a case's files that go into a pack.
@@ -78,97 +73,17 @@ fn pack(args: &EvidenceArgs, id: &str, output: &Path) -> anyhow::Result<ExitCode
     // That files are taken out is recorded.
     let mut cases = Cases::open(&config.state_dir)?.by(local());
     let id = cases.complete(id)?;
+    let config = with_adopted(config).map_err(problems)?;
     let rules = load_rules(&config).map_err(problems)?;
-    let (_, _, findings) = cases.show(&id, evidence::FINDINGS_MAX as u32)?;
-    let detail = AlertDetail::read(&cases, &id, &config.calendar, lens, |_, _| None)?;
-    let (now, actor) = (now(), local());
-    let (files, left_out) = handed_in(&mut cases, &id, lens, (now, &config.calendar))?;
-    let seen = |finding: Finding| lens.finding(finding, &rules);
-    let asked = evidence::Asked {
-        alert_id: &id,
-        older: detail.alert.findings.saturating_sub(findings.len() as u64),
-        findings,
-        case: evidence::Case { files, left_out, ..case(&detail)? },
-        made: (now, &actor.who),
-        masked: (lens == Lens::Masked).then_some(&seen),
-        allows: &|_| true,
-    };
-    let material = evidence::gather(&config, &rules, asked)?;
+    let asked = packs::Asked { id: &id, lens, actor: &local(), now: now(), room: ROOM };
+    let bytes = packs::pack((&config, &rules), &mut cases, &asked)?;
     let key = signing_key(&config)?;
-    let bytes = evidence::made(&material, &key).map_err(anyhow::Error::msg)?;
-    record(&config, &id, &bytes, lens)?;
     private::write_new(output, &bytes).with_context(|| output.display().to_string())?;
     // What it can prove is told by the same check that its reader makes.
     let report = evidence::verify(&bytes, &[key.public()]);
     println!("{}", say!("{path}: {kib} KiB", path = output.display(), kib = bytes.len().div_ceil(1024)));
     tell(&report, true);
     Ok(ExitCode::from(u8::from(!report.problems.is_empty())))
-}
-
-/// What officers know of the case.
-fn case(detail: &AlertDetail) -> anyhow::Result<evidence::Case> {
-    let values = |value: serde_json::Result<Value>| match value {
-        Ok(Value::Array(items)) => Ok(items),
-        Ok(_) => Ok(Vec::new()),
-        Err(error) => Err(error),
-    };
-    Ok(evidence::Case {
-        alert: serde_json::to_value(&detail.alert)?,
-        history: values(serde_json::to_value(&detail.history))?,
-        notifications: values(serde_json::to_value(&detail.notifications))?,
-        ..evidence::Case::default()
-    })
-}
-
-/// Files with what is known of them.
-type Files = Vec<(Map<String, Value>, Vec<u8>)>;
-
-/// The files of the case, and what is left out of them, in words.
-fn handed_in(
-    cases: &mut Cases,
-    id: &str,
-    lens: Lens,
-    (now, calendar): (i64, &Calendar),
-) -> anyhow::Result<(Files, Vec<String>)> {
-    let known = cases.attachments(id)?;
-    let bytes: u64 = known.iter().map(|one| one.file.bytes).sum();
-    let count = known.len();
-    if lens == Lens::Masked && count > 0 {
-        return Ok((Vec::new(), vec![say!("{count} files of the case, which may name persons", count)]));
-    }
-    if bytes > ROOM {
-        let mib = ROOM >> 20;
-        return Ok((
-            Vec::new(),
-            vec![say!("{count} files of the case, over {mib} MiB together", count, mib)],
-        ));
-    }
-    let mut files = Vec::with_capacity(count);
-    for one in known {
-        let (attached, mut file) = cases.open_attachment(id, one.seq, now)?;
-        let mut data = Vec::new();
-        file.read_to_end(&mut data)?;
-        let Stored { name, kind, bytes, digest } = attached.file;
-        let told: [(&str, Value); 6] = [
-            ("at", calendar.format(attached.at).into()),
-            ("who", attached.who.into()),
-            ("name", name.into()),
-            ("kind", kind.into()),
-            ("bytes", bytes.into()),
-            ("sha256", digest.into()),
-        ];
-        files.push((told.map(|(name, value)| (name.to_owned(), value)).into_iter().collect(), data));
-    }
-    Ok((files, Vec::new()))
-}
-
-/// Evidence leaves the state: the audit log has who took it, and what it was.
-fn record(config: &Config, id: &str, bytes: &[u8], lens: Lens) -> anyhow::Result<()> {
-    let shown = if lens == Lens::Masked { "masked" } else { "whole" };
-    let detail = format!("{shown}, {} bytes, sha256 {}", bytes.len(), evidence::seal::digest(bytes));
-    let deed = Deed { action: "evidence.export", subject: id, result: "done", detail: &detail };
-    Accounts::open(&config.state_dir)?.record(&local(), deed, now())?;
-    Ok(())
 }
 
 fn verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {

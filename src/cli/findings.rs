@@ -8,6 +8,8 @@ use super::{
     ConfigArg,
     filter::{FilterArgs, states},
     persons::PersonsArg,
+    remote,
+    socket::Socket,
     table::{Cell, Column, Form, Table, more, pairs},
 };
 use crate::{
@@ -64,6 +66,14 @@ pub(crate) fn findings(command: &FindingsCommand) -> anyhow::Result<ExitCode> {
         FindingsCommand::List { .. } => Action::ReadFindings,
         FindingsCommand::Export { .. } => Action::ExportFindings,
     };
+    let config = which.config.load_or_default()?;
+    if let FindingsCommand::List { before, limit, form, .. } = command
+        && let Some(socket) = Socket::of(&config)?
+    {
+        let page = CaseFilter { before: before.clone(), ..CaseFilter::default() };
+        let filter = which.filter.filter(which.state.as_deref(), page);
+        return remote::findings(&socket, &config, filter, (*limit, which.persons.unmasked, form));
+    }
     let (config, lens) = which.config.shown(action, which.persons)?;
     let reader = Reader::open(&config.state_dir)?;
     let page = match command {

@@ -2,6 +2,7 @@
 
 mod access;
 mod alerts;
+mod ask;
 mod audit;
 mod backtest;
 mod budget;
@@ -26,6 +27,7 @@ mod password;
 mod persons;
 mod publish;
 mod rejects;
+mod remote;
 mod routes;
 mod rules;
 mod run;
@@ -127,6 +129,8 @@ enum Command {
     /// 规则审批: propose rules and approve them; sign packs
     #[command(subcommand)]
     Rules(rules::RulesCommand),
+    /// 问答: ask a question in plain words; the query that answers it is shown
+    Ask(ask::AskArgs),
     /// Look at the state, back it up, verify it, query it
     #[command(subcommand)]
     State(state::StateCommand),
@@ -286,6 +290,7 @@ fn act(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Notify(command) => notify::notify(&command),
         Command::Rejects(command) => rejects::rejects(&command),
         Command::Rules(command) => rules::rules(&command),
+        Command::Ask(args) => ask::ask(&args),
         Command::State(command) => state::state(&command),
         Command::User(command) => user::user(&command),
         Command::Token(command) => token::token(&command),

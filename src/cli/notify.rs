@@ -3,18 +3,21 @@
 use std::{process::ExitCode, sync::Arc};
 
 use clap::{Args, Subcommand};
+use serde_json::json;
 
 use super::{
     ConfigArg,
     local::local,
     officer::{line, now},
-    problems, runtime,
+    problems, remote, runtime,
+    socket::Socket,
     table::{Cell, Column, Form, Table, more},
 };
 use crate::{
     access::Action,
     alert::{Notification, Reason},
     clock::SystemClock,
+    event::time::Calendar,
     http::view::NoticeView,
     notify::{
         self, SendError, Setup, Sink,
@@ -115,12 +118,24 @@ pub(crate) fn notify(command: &NotifyCommand) -> anyhow::Result<ExitCode> {
 }
 
 fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
-    let config = args.config.permitted(Action::ReadNotifications)?;
+    let config = args.config.load_or_default()?;
     let state = args.state.clone().or_else(|| args.parked.then(|| String::from("parked")));
+    if let Some(socket) = Socket::of(&config)? {
+        let query = json!({ "state": state, "sink": args.sink });
+        return remote::notifications(&socket, &config, &query, (args.limit, &args.form));
+    }
+    let config = args.config.permitted(Action::ReadNotifications)?;
     let filter = NoticeFilter { state, sink: args.sink.clone(), before: None, limit: Some(args.limit) };
     let cases = Cases::open_read_only(&config.state_dir)?;
     let found = cases.notifications(&filter)?;
     let left = more(found.len(), cases.count_notifications(&filter)?);
+    let found: Vec<_> = found.iter().map(|n| NoticeView::new(n, &config.calendar)).collect();
+    args.form.print(&table(&found, &config.calendar), &found, left.as_slice())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Notifications, a line each.
+pub(super) fn table(found: &[NoticeView], calendar: &Calendar) -> Table {
     let mut table = Table::new([
         Column::new("id", say!("notification")),
         Column::new("created_at", say!("made")),
@@ -131,10 +146,10 @@ fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
         Column::new("attempts", say!("tries")).right().spare(),
         Column::new("error", say!("the sink said")).shrinks(12),
     ]);
-    for n in &found {
+    for n in found {
         table.row([
             Cell::Id(n.id.clone()),
-            Cell::time(n.created_at, &config.calendar),
+            Cell::instant(&n.created_at, calendar),
             Cell::text(n.recipient.as_ref().map_or(n.sink.clone(), |r| format!("{} {r}", n.sink))),
             Cell::Word(n.reason.clone(), occasion(&n.reason)),
             Cell::count(n.alerts),
@@ -143,8 +158,7 @@ fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
             Cell::maybe(n.error.as_deref()),
         ]);
     }
-    args.form.print(&table, found.iter().map(|n| NoticeView::new(n, &config.calendar)), left.as_slice())?;
-    Ok(ExitCode::SUCCESS)
+    table
 }
 
 /// What a notification is made for, as its reason is called.
@@ -159,6 +173,8 @@ pub(crate) fn occasion(reason: &str) -> String {
         "digest" => say!("daily digest"),
         "storm" => say!("many alerts"),
         "explain" => say!("letter to the unit"),
+        "answered" => say!("answer of the unit"),
+        "unanswered" => say!("no answer to the letter"),
         "daemon" => say!("the daemon itself"),
         "test" => say!("test"),
         other => other.to_owned(),

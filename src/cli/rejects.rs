@@ -7,14 +7,18 @@ use std::{
 };
 
 use clap::{Args, Subcommand};
+use serde_json::json;
 
 use super::{
     ConfigArg,
     persons::PersonsArg,
+    remote,
+    socket::Socket,
     table::{Cell, Column, Form, Table, more, visible},
 };
 use crate::{
     access::Action,
+    config::Config,
     http::lens::Lens,
     say,
     store::{Overflow, Reader, RejectFilter, StoredReject},
@@ -86,38 +90,47 @@ pub(crate) fn rejects(command: &RejectsCommand) -> anyhow::Result<ExitCode> {
 }
 
 fn list(args: &FilterArgs, limit: u32, (persons, form): (PersonsArg, Form)) -> anyhow::Result<ExitCode> {
+    let config = args.config.load_or_default()?;
+    if let Some(socket) = Socket::of(&config)? {
+        let query = json!({ "reason": args.reason, "source": args.source, "replayed": args.replayed });
+        return remote::rejects(&socket, &config, &query, (limit, persons.unmasked, &form));
+    }
     let (config, lens) = args.config.shown(Action::ReadQuarantine, persons)?;
     let reader = Reader::open(&config.state_dir)?;
     let filter = args.filter(0, limit);
     let (rejects, overflow) = (reader.rejects(&filter)?, reader.overflow(&filter)?);
-    let mut table = Table::new([
-        Column::new("seq", say!("no.")).right(),
-        Column::new("received_at", say!("received")),
-        Column::new("reason", say!("reason")),
-        Column::new("where", say!("where")).shrinks(14),
-        Column::new("detail", say!("detail")).shrinks(14),
-        Column::new("raw", say!("record")).shrinks(14).spare(),
-    ]);
+    let mut table = empty_table();
     let mut objects = Vec::new();
     for r in &rejects {
         let (raw, detail) = lens.record(&String::from_utf8_lossy(&r.raw), &r.detail);
         let mut object = serde_json::to_value(r)?;
         (object["raw"], object["detail"]) = (raw.as_str().into(), detail.as_str().into());
         objects.push(object);
-        table.row([
-            Cell::text(r.seq.to_string()),
-            Cell::time(r.received_at, &config.calendar),
-            Cell::text(&*r.reason),
-            Cell::text(format!("{} {}:{}", r.source, r.partition, r.record)),
-            Cell::text(detail),
-            Cell::text(raw),
-        ]);
+        let place = format!("{} {}:{}", r.source, r.partition, r.record);
+        row(&mut table, &r.seq.to_string(), r.received_at, [&*r.reason, &place, &detail, &raw], &config);
     }
     objects.extend(overflow.iter().map(|counted| serde_json::json!({ "overflow": counted })));
     let mut notes: Vec<_> = more(rejects.len(), reader.count_rejects(&filter)?).into_iter().collect();
     notes.extend(overflow.iter().map(no_room));
     form.print(&table, objects, &notes)?;
     Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn empty_table() -> Table {
+    Table::new([
+        Column::new("seq", say!("no.")).right(),
+        Column::new("received_at", say!("received")),
+        Column::new("reason", say!("reason")),
+        Column::new("where", say!("where")).shrinks(14),
+        Column::new("detail", say!("detail")).shrinks(14),
+        Column::new("raw", say!("record")).shrinks(14).spare(),
+    ])
+}
+
+/// A record in the table: its reason, where it was, what is wrong, and what came.
+pub(super) fn row(table: &mut Table, seq: &str, at: i64, words: [&str; 4], config: &Config) {
+    let [reason, place, detail, raw] = words.map(|text| Cell::text(text.to_owned()));
+    table.row([Cell::text(seq.to_owned()), Cell::time(at, &config.calendar), reason, place, detail, raw]);
 }
 
 /// What was counted and not kept.

@@ -19,7 +19,7 @@ use super::{
     table::{Cell, Column, Form, Table},
 };
 use crate::{
-    access::{Action, seal::SealKey},
+    access::{Action, provider, seal::SealKey},
     config::Config,
     daemon::{load_rules, with_adopted},
     http::RuleSetView,
@@ -295,7 +295,7 @@ fn key(path: &Path) -> anyhow::Result<SealKey> {
             anyhow!(say!("{path} holds no private key: 64 hexadecimal digits", path = path.display()))
         }),
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            let key = SealKey::make();
+            let key = SealKey::make_by(provider::INTERNATIONAL).with_context(unreadable)?;
             private::write_new(path, key.text().as_bytes()).with_context(unreadable)?;
             Ok(key)
         }

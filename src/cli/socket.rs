@@ -3,10 +3,17 @@
 
 use anyhow::{Context as _, anyhow};
 use reqwest::{Method, RequestBuilder, Url};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{local::has_the_state, runtime, table::plain};
-use crate::{config::Config, say};
+use crate::{config::Config, say, text::quoted};
+
+/// Rows that are asked for at once.
+const PAGE: usize = 1000;
+/// Characters of an alert's id.
+const ID: usize = 16;
+/// The newest alerts, among which one is looked for by the beginning of its id.
+const SEARCHED: u32 = 10_000;
 
 /// The socket of a daemon that runs.
 pub(crate) struct Socket {
@@ -50,6 +57,60 @@ impl Socket {
             true => request.header("x-unmasked", "true"),
             false => request,
         })
+    }
+
+    /// The rows of a list, page by page, at most so many. `of` names the list, its rows in an answer, and what leads on to the
+    /// next page. Gives them with the last page.
+    ///
+    /// # Errors
+    /// If the daemon cannot be reached, or says what is wrong.
+    pub(crate) fn rows(
+        &self,
+        (list, of, onward): (&str, &str, &str),
+        query: &Value,
+        limit: u32,
+        unmasked: bool,
+    ) -> anyhow::Result<(Vec<Value>, Value)> {
+        let (mut query, mut rows) = (query.clone(), Vec::new());
+        loop {
+            let left = (limit as usize).saturating_sub(rows.len()).min(PAGE);
+            query["limit"] = left.into();
+            let mut page = self.read(&[list], &query, unmasked)?;
+            if let Some(Value::Array(more)) = page.get_mut(of).map(Value::take) {
+                rows.extend(more);
+            }
+            query[onward] = page["next"].clone();
+            if page["next"].is_null() || rows.len() >= limit as usize {
+                return Ok((rows, page));
+            }
+        }
+    }
+
+    /// The whole id of an alert that begins so. Tables show beginnings only.
+    ///
+    /// # Errors
+    /// If there is none or several among the newest, or the daemon cannot be reached.
+    pub(crate) fn alert_id(&self, prefix: &str) -> anyhow::Result<String> {
+        // What is no beginning of an id, the daemon says.
+        let is_part = prefix.len() < ID && prefix.bytes().all(|c| c.is_ascii_hexdigit());
+        if !is_part {
+            return Ok(prefix.to_owned());
+        }
+        let (rows, _) = self.rows(("alerts", "alerts", "before"), &json!({}), SEARCHED, false)?;
+        let ids = rows.iter().filter_map(|alert| alert["alert_id"].as_str());
+        let mut found = ids.filter(|id| id.starts_with(prefix));
+        match (found.next(), found.next()) {
+            (Some(one), None) => Ok(one.to_owned()),
+            (None, _) => Err(anyhow!(say!(
+                "none of the newest {n} alerts begins with {prefix}; give the whole id (--json shows it)",
+                n = SEARCHED,
+                prefix = quoted(prefix)
+            ))),
+            (Some(_), Some(_)) => Err(anyhow!(say!(
+                "several alerts begin with {prefix}; give more of the id",
+                prefix = quoted(prefix)
+            ))),
+        }
     }
 
     fn send(

@@ -12,7 +12,7 @@ use crate::{
     alert::{
         Matchers, Policy, inquiry,
         mute::{Inhibition, QuietHours, parse_minutes},
-        policy::{BySeverity, Explain, FileLimits, Reviews, ServiceLevel, Storm},
+        policy::{BySeverity, Explain, FileLimits, Officers, Reviews, ServiceLevel, Storm},
         route::{ALERT, Route},
     },
     config::office::{Office, Thresholds},
@@ -47,6 +47,8 @@ pub struct AlertSpec {
     pub storm: StormSpec,
     /// How letters ask units to explain (handling `explain`).
     pub explain: Option<ExplainSpec>,
+    /// How officers are told what became of the letters that they sent.
+    pub officers: Option<OfficersSpec>,
     /// How much the files of cases may take.
     pub files: FilesSpec,
     /// When the daemon itself is unwell, and who is told.
@@ -91,6 +93,7 @@ impl Default for AlertSpec {
             digest: String::from("30 8 * * *"),
             storm: StormSpec::default(),
             explain: None,
+            officers: None,
             files: FilesSpec::default(),
             watch: WatchSpec::default(),
             heartbeat: None,
@@ -286,6 +289,19 @@ const fn link_days() -> u16 {
     14
 }
 
+/// How officers are told what became of the letters that they sent: an answer, or none. Without it, the routes of the alert
+/// tell.
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OfficersSpec {
+    /// The e-mail sink. Who is not in the list is told at its own recipients.
+    pub sink: String,
+    /// The reference list with the addresses of officers, by the names under which they act.
+    pub list: String,
+    /// Its column with the address.
+    pub column: String,
+}
+
 /// How much the files of cases may take.
 #[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -360,6 +376,7 @@ pub(super) fn resolve(r: &mut Resolver<'_>, raw: &Raw, calendar: &Arc<Calendar>)
             .value("alerts.digest", digest(&spec.digest).map(Some))
             .unwrap_or(Ticks::Every(crate::event::period::Length::Days(1))),
         explain: spec.explain.as_ref().map(|e| explain(r, e, raw, &sinks)),
+        officers: spec.officers.as_ref().map(|o| officers(r, o, raw, &sinks)),
         files: files(r, &spec.files),
         ..Policy::silent(raw.language, calendar)
     };
@@ -485,7 +502,8 @@ fn explain(r: &mut Resolver<'_>, spec: &ExplainSpec, raw: &Raw, sinks: &[String]
     }
     if !raw.lists.named.contains_key(&spec.list) {
         r.problem(say!(
-            "alerts.explain.list: there is no list {list}; name it under `lists`",
+            "{key}: there is no list {list}; name it under `lists`",
+            key = "alerts.explain.list",
             list = quoted(&spec.list)
         ));
     }
@@ -502,6 +520,21 @@ fn explain(r: &mut Resolver<'_>, spec: &ExplainSpec, raw: &Raw, sinks: &[String]
         answer_url,
         link_days: u16::try_from(link_days).unwrap_or(0),
     }
+}
+
+fn officers(r: &mut Resolver<'_>, spec: &OfficersSpec, raw: &Raw, sinks: &[String]) -> Officers {
+    if !sinks.contains(&spec.sink) {
+        r.problem(no_sink("alerts.officers.sink", &spec.sink));
+    }
+    if !raw.lists.named.contains_key(&spec.list) {
+        r.problem(say!(
+            "{key}: there is no list {list}; name it under `lists`",
+            key = "alerts.officers.list",
+            list = quoted(&spec.list)
+        ));
+    }
+    let OfficersSpec { sink, list, column } = spec.clone();
+    Officers { sink, list, column }
 }
 
 /// In whose name mails and letters are written.

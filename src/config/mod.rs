@@ -1,6 +1,7 @@
 //! The configuration: read, overridden by the environment, and resolved into what the rooms need.
 
 pub(crate) mod alerts;
+pub mod ask;
 pub(crate) mod clients;
 pub(crate) mod codes;
 pub(crate) mod decide;
@@ -48,7 +49,7 @@ use crate::{
 
 use decide::Decide;
 use lists::ListSpec;
-pub use raw::{Log, LogFormat, Raw, Tls};
+pub use raw::{Log, LogFormat, ProviderName, Raw, Tls};
 pub use reference::{reference, reference_texts};
 use resolve::Resolver;
 
@@ -153,6 +154,8 @@ pub struct Config {
     pub decide: Decide,
     /// How the audit log is sealed.
     pub audit: Sealing,
+    /// The language model that may choose a question.
+    pub ask: Option<ask::Model>,
     /// What is logged.
     pub log: Log,
     /// What happens with alerts, and who is told.
@@ -164,6 +167,8 @@ pub struct Config {
 /// How the audit log is sealed, and how much of it stays in the database.
 #[derive(Debug, Clone, Default)]
 pub struct Sealing {
+    /// By whose algorithms.
+    pub provider: ProviderName,
     /// The file with the key; in the state directory if it is not named.
     pub key_file: Option<PathBuf>,
     /// The file outside of the state to which seals are added.

@@ -12,6 +12,7 @@ use super::{
     postgres::PostgresSpec,
 };
 use crate::{
+    access::provider::{self, Provider},
     event::{stamp::Unit, time::NamedBy},
     map::{Mode, UpsertShape},
     rule::Language,
@@ -68,6 +69,8 @@ pub struct Raw {
     pub http: Http,
     /// What is asked before money moves.
     pub decide: DecideSpec,
+    /// Questions in plain words.
+    pub ask: super::ask::AskSpec,
     /// The audit log.
     pub audit: Audit,
     /// What is logged.
@@ -96,6 +99,7 @@ impl Default for Raw {
             routes: None,
             http: Http::default(),
             decide: DecideSpec::default(),
+            ask: super::ask::AskSpec::default(),
             audit: Audit::default(),
             log: Log::default(),
         }
@@ -527,7 +531,10 @@ impl Default for Http {
 #[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Audit {
-    /// The file with the key that seals; `audit.key` in the state directory without it. It is made if it is not there. A
+    /// Whose algorithms seal the log and sign evidence: `international` (SHA-256, Ed25519) or `national` (SM3, SM2). What was
+    /// sealed before stays as it is.
+    pub provider: ProviderName,
+    /// The file with the key that seals; `audit.key` (`audit-sm2.key`) in the state directory without it. It is made if it is not there. A
     /// place that those who can write the state cannot read is better.
     pub key_file: Option<PathBuf>,
     /// A file outside of the state to which each seal is added: it tells a state that was put back from one that goes on.
@@ -541,7 +548,34 @@ pub struct Audit {
 
 impl Default for Audit {
     fn default() -> Self {
-        Self { key_file: None, head_file: None, seal_every: String::from("1h"), keep_records: 100_000 }
+        Self {
+            provider: ProviderName::International,
+            key_file: None,
+            head_file: None,
+            seal_every: String::from("1h"),
+            keep_records: 100_000,
+        }
+    }
+}
+
+/// Whose algorithms digests and signatures are made by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ProviderName {
+    /// SHA-256 and Ed25519.
+    #[default]
+    International,
+    /// SM3 and SM2.
+    National,
+}
+
+impl ProviderName {
+    /// The algorithms.
+    pub(crate) fn provider(self) -> &'static dyn Provider {
+        match self {
+            Self::International => provider::INTERNATIONAL,
+            Self::National => provider::NATIONAL,
+        }
     }
 }
 

@@ -207,6 +207,7 @@ impl Resolver<'_> {
             top_units: self.within("http.top_units", raw.http.top_units, (0, 1000)),
             tls: raw.http.tls,
             decide: self.decide(raw.decide, &source_names),
+            ask: self.ask(raw.ask),
             audit: self.audit_log(raw.audit),
             log: raw.log,
         };
@@ -263,6 +264,7 @@ impl Resolver<'_> {
 
     fn audit_log(&mut self, raw: raw::Audit) -> Sealing {
         Sealing {
+            provider: raw.provider,
             key_file: raw.key_file.map(|path| self.path(path)),
             head_file: raw.head_file.map(|path| self.path(path)),
             every: self.value("audit.seal_every", sealing(&raw.seal_every)),

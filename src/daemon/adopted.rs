@@ -14,7 +14,7 @@ use crate::{
     access::Actor,
     config::Config,
     diagnostic::Diagnostic,
-    rule::RuleSet,
+    rule::{RuleSet, agreed::Agreed},
     say,
     store::{AccountError, LabParams, Proposed, RuleSets, StoreError},
     text::quoted,
@@ -67,6 +67,39 @@ pub(crate) fn changed_rules(
         let changes = others(present, changes)?.into_iter().map(|(name, value)| (name, value.to_json()));
         params.entry(rule.clone()).or_default().extend(changes);
     }
+    compiled(shared, params)
+}
+
+/// The rules that the configuration names now with one more exception beside what was adopted, and all of that.
+///
+/// # Errors
+/// If there is no such rule, it judges nothing that has a unit, or something is wrong with the files.
+pub(crate) fn excepted_rules(
+    shared: &Shared,
+    rule: &str,
+    exception: &Agreed,
+) -> Result<(Arc<RuleSet>, LabParams), NotBegun> {
+    let failed = |error: StoreError| NotBegun::Failed(error.to_string());
+    let mut params =
+        RuleSets::open_read_only(&shared.state_dir).and_then(|sets| sets.adopted()).map_err(failed)?;
+    let (name, value) = exception.entry();
+    params.entry(rule.to_owned()).or_default().insert(name, value);
+    let (rules, params) = compiled(shared, params)?;
+    let of_rule = rules.rules.iter().find(|compiled| compiled.rule.id == rule);
+    let of_rule =
+        of_rule.ok_or_else(|| NotBegun::Missing(say!("there is no rule {id}", id = quoted(rule))))?;
+    let fits = of_rule.rule.exceptions.iter().any(|known| known.agreed.as_ref() == Some(exception));
+    match fits {
+        true => Ok((rules, params)),
+        false => Err(NotBegun::Wrong(vec![Diagnostic::of_file(
+            rule,
+            say!("the rule judges nothing that has a unit, so no unit can be left out of it"),
+            Some(say!("write the exception into the rule's file")),
+        )])),
+    }
+}
+
+fn compiled(shared: &Shared, params: LabParams) -> Result<(Arc<RuleSet>, LabParams), NotBegun> {
     // Rules are compiled for one at a time.
     let _alone = shared.reloads.alone();
     let rules = configured_rules_with(shared, &params).map_err(NotBegun::Wrong)?;

@@ -2,6 +2,8 @@
 
 mod adopted;
 mod approval;
+pub mod asker;
+mod audit_key;
 mod balances;
 mod bodies;
 mod forecasts;
@@ -22,7 +24,9 @@ pub(crate) mod supervisor;
 use std::path::PathBuf;
 
 pub use adopted::with_adopted;
-pub(crate) use adopted::{NotInForce, changed_rules, put_into_force};
+pub(crate) use adopted::{NotInForce, changed_rules, excepted_rules, put_into_force};
+pub use asker::Asker;
+pub(crate) use audit_key::signing_key;
 pub use balances::BalancesCopy;
 pub use bodies::{Bodies, Body, Full};
 pub use forecasts::{Forecasts, LineForecasts, MakeForecasts, Outlook};

@@ -13,7 +13,7 @@ use std::{
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::{
-    BalancesCopy, Bodies, Forecasts, Intake, Lab, RunOptions,
+    Asker, BalancesCopy, Bodies, Forecasts, Intake, Lab, RunOptions,
     lists::{WatchedLists, gauge_rows},
     quarantine::QuarantineGauge,
     questions::Questions,
@@ -38,7 +38,7 @@ use crate::{
     say,
     source::SourceStatus,
     sql::functions::{HOLIDAYS, Workdays},
-    store::Turns,
+    store::{TimesKept, Turns},
     stream::{Block, Payload, Receipt},
     telemetry::Metrics,
 };
@@ -65,6 +65,10 @@ pub struct Shared {
     pub balances: BalancesCopy,
     /// What the end of the year is expected to bring.
     pub forecasts: Forecasts,
+    /// Findings counted by time, as far as they were asked for.
+    pub finding_times: TimesKept,
+    /// Who answers questions in plain words.
+    pub asker: Asker,
     /// The rules in force.
     pub evaluator: Arc<RwLock<Arc<Evaluator>>>,
     /// What the configuration says about alerts.
@@ -171,6 +175,8 @@ impl Shared {
             ledger: Arc::clone(ledger),
             balances: BalancesCopy::default(),
             forecasts: Forecasts::default(),
+            finding_times: TimesKept::default(),
+            asker: Asker::default(),
             evaluator: Arc::clone(evaluator),
             policy: RwLock::new(Arc::clone(&config.policy)),
             receivers: tokio::sync::watch::channel(receivers).0,

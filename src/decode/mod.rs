@@ -118,6 +118,10 @@ impl Origins {
             && self.rows.iter().enumerate().all(|(at, row)| row.block as usize == at)
     }
 
+    fn take_first(&mut self, rows: usize) -> Self {
+        Self { blocks: self.blocks.clone(), rows: self.rows.drain(..rows).collect() }
+    }
+
     /// The source that the values of a block are written as.
     #[must_use]
     pub fn source(&self, block: usize) -> &Arc<str> {
@@ -161,6 +165,29 @@ impl Origins {
 }
 
 impl Decoded {
+    /// Takes the first `rows` events off, as a batch of their own. What was not read stays with the rest: it is told with the
+    /// position that all of the records end at. Versions of records belong together, and are not cut.
+    pub(crate) fn take_first(&mut self, rows: usize) -> Self {
+        debug_assert!(self.versions.is_none(), "versions are resolved together");
+        let looked_up = self.lookups.partition_point(|row| *row < rows);
+        let lookups = self.lookups.drain(..looked_up).collect();
+        self.lookups.iter_mut().for_each(|row| *row -= rows);
+        let first = Self {
+            events: self.events.slice(0, rows),
+            types: self.types.drain(..rows).collect(),
+            ids: self.ids.drain(..rows).collect(),
+            contents: self.contents.drain(..rows).collect(),
+            origins: self.origins.take_first(rows),
+            lookups,
+            rejects: Vec::new(),
+            skipped: Vec::new(),
+            unknown_fields: BTreeMap::new(),
+            versions: None,
+        };
+        self.events = self.events.slice(rows, self.events.num_rows() - rows);
+        first
+    }
+
     /// Variants of the first event, which differ in what is not told of here.
     #[must_use]
     pub fn alike(&self, events: RecordBatch) -> Self {

@@ -75,6 +75,8 @@ pub struct Committable {
     pub version_results: Vec<(Arc<str>, VersionResult, u64)>,
     /// What is to be stored about lists that have changed.
     pub lists: Option<ListsStep>,
+    /// What it takes of the room between sequencing and the commit.
+    pub(crate) room: Option<tokio::sync::OwnedSemaphorePermit>,
     /// What was decided of its applications.
     pub decided: Vec<Decided>,
     /// Raw bytes of the batch, for progress.

@@ -7,7 +7,7 @@ use arrow::{
     datatypes::{Decimal128Type, TimestampMicrosecondType},
 };
 
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{Committable, EngineError, KeptEvents, Record, Sequenced, Stages, Step, Windowing};
 use crate::{
@@ -31,6 +31,8 @@ pub(crate) struct InFlight {
     pub held: Held,
     /// Time spent so far.
     pub stages: Stages,
+    /// What it takes of the room between sequencing and the commit.
+    pub room: Option<OwnedSemaphorePermit>,
     /// It is only tried out: how, and who is told what would be found.
     pub trial: Option<(Trial, oneshot::Sender<Evaluation>)>,
 }
@@ -55,7 +57,8 @@ pub(crate) fn prepare(
     let stages = Stages { evaluate: started.elapsed(), ..stages };
     let latest = sequenced.watermark.latest();
     let held = Held::default();
-    (InFlight { blocks, sequenced, unknown_fields, step, latest, held, stages, trial: None }, prepared)
+    let (room, trial) = (None, None);
+    (InFlight { blocks, sequenced, unknown_fields, step, latest, held, stages, room, trial }, prepared)
 }
 
 impl InFlight {
@@ -78,7 +81,7 @@ impl InFlight {
         record: Record,
     ) -> Result<Committable, EngineError> {
         let started = Instant::now();
-        let Self { blocks, sequenced: s, unknown_fields, mut stages, held, .. } = self;
+        let Self { blocks, sequenced: s, unknown_fields, mut stages, held, room, .. } = self;
         let rules = Arc::clone(prepared.evaluator().rules());
         let evaluation = prepared.conclude(moved);
         let encode =
@@ -135,6 +138,7 @@ impl InFlight {
             version_results,
             lists: None,
             decided: s.decided,
+            room,
             stages,
         })
     }

@@ -3,6 +3,7 @@
 mod answers;
 mod asked;
 mod decide;
+mod feed;
 mod order;
 mod together;
 mod windows;
@@ -130,7 +131,8 @@ impl Engine {
         let ahead = self.parallel.max(1);
         let (decoding_in, decoding) = mpsc::channel(ahead);
         let (preparing_in, preparing) = mpsc::channel(ahead);
-        let (concluding_in, concluding) = mpsc::channel(ahead);
+        // The stage with the windows never waits for a commit: what is on the way has its room (`feed.rs`).
+        let (concluding_in, concluding) = mpsc::channel(2 * GROUP);
         let (committed_in, committed) = watch::channel(0);
         let decode = tokio::spawn(decode_all(
             batches,
@@ -156,6 +158,7 @@ impl Engine {
             ticker,
             told,
             asked,
+            reserved: None,
             time_max,
         };
         let sequence = tokio::spawn(sequence.run(decoding, preparing_in));
@@ -183,7 +186,7 @@ fn ended(stage: Result<Result<(), EngineError>, JoinError>) -> Result<(), Engine
     }
 }
 
-async fn done<T>(working: Working<T>) -> Result<T, EngineError> {
+async fn done<T>(working: impl Future<Output = <Working<T> as Future>::Output>) -> Result<T, EngineError> {
     working.await.and_then(|piece| piece).map_err(|e| broken(&e))
 }
 
@@ -218,18 +221,21 @@ async fn commit_all<O: Output>(
 ) -> Result<(), EngineError> {
     let mut ready = Vec::new();
     while concluding.recv_many(&mut ready, GROUP).await > 0 {
-        let mut group = Vec::with_capacity(ready.len());
+        let (mut group, mut rooms) = (Vec::with_capacity(ready.len()), Vec::new());
         let batches = ready.len() as u64;
         for batch in ready.drain(..) {
-            group.push(done(batch).await??);
+            let mut batch: Committable = done(batch).await??;
+            rooms.extend(batch.room.take());
+            group.push(batch);
             // A checkpoint is the state right after its batch, so it ends its transaction.
-            if group.last().is_some_and(|b: &Committable| b.checkpoint.is_some()) {
+            if group.last().is_some_and(|batch| batch.checkpoint.is_some()) {
                 output.commit(std::mem::take(&mut group)).await?;
             }
         }
         if !group.is_empty() {
             output.commit(group).await?;
         }
+        drop(rooms);
         committed.send_modify(|n| *n += batches);
     }
     Ok(())

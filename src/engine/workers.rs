@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokio::{
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
     task::{JoinError, JoinHandle},
 };
 
@@ -13,13 +13,19 @@ pub(crate) type Working<T> = JoinHandle<Result<T, JoinError>>;
 /// Threads that work on batches; or none, and then everything is done where it is asked for, so that on a runtime of
 /// one thread the same stream always takes the same steps.
 #[derive(Debug, Clone)]
-pub struct Workers(Option<Arc<Semaphore>>);
+pub struct Workers(Option<Threads>);
+
+#[derive(Debug, Clone)]
+struct Threads {
+    free: Arc<Semaphore>,
+    count: usize,
+}
 
 impl Workers {
     /// So many pieces are worked on at the same time; with 0, each at once on the thread that asks.
     #[must_use]
     pub fn new(parallel: usize) -> Self {
-        Self((parallel > 0).then(|| Arc::new(Semaphore::new(parallel))))
+        Self((parallel > 0).then(|| Threads { free: Arc::new(Semaphore::new(parallel)), count: parallel }))
     }
 
     /// Whether there are any.
@@ -35,9 +41,23 @@ impl Workers {
         tokio::spawn(async move {
             let Some(workers) = workers else { return Ok(piece()) };
             // The semaphore is never closed, so this is always a permit.
-            let _permit = workers.acquire().await;
+            let _permit = workers.free.acquire().await;
             tokio::task::spawn_blocking(piece).await
         })
+    }
+
+    /// Does a small piece of work at once, whoever else works: somebody waits for it.
+    pub fn work_at_once<T: Send + 'static>(&self, piece: impl FnOnce() -> T + Send + 'static) -> Working<T> {
+        let are_threads = self.are_threads();
+        tokio::spawn(async move {
+            if are_threads { tokio::task::spawn_blocking(piece).await } else { Ok(piece()) }
+        })
+    }
+
+    /// Takes a worker away from batches, for work that is done at once; `None` where there is only one, or none is free.
+    pub fn reserve(&self) -> Option<OwnedSemaphorePermit> {
+        let workers = self.0.as_ref().filter(|workers| workers.count > 1)?;
+        Arc::clone(&workers.free).try_acquire_owned().ok()
     }
 
     /// Does something that may take its time while the caller waits.

@@ -13,7 +13,7 @@ use crate::{
         schema::{NUMBER_TYPE, time_type},
         time::Calendar,
     },
-    ledger::{Indicator, Ledger, columns::RATIO_TYPE},
+    ledger::{Attributes, Indicator, Ledger, Line, columns::RATIO_TYPE},
     rule::query::ScheduleRule,
     sql::tables::{BUDGET_LINES, INDICATOR_TEXTS, INDICATORS, schema},
 };
@@ -29,9 +29,25 @@ impl LedgerTables {
     /// Adds the tables that a query names, unless they are here already. `now` is in microseconds; other ticks get
     /// theirs from [`Self::at`].
     pub fn add(&mut self, query: &ScheduleRule, ledger: &Ledger, calendar: &Calendar, now: i64) {
+        self.add_lines(query, ledger.lines_covered(), calendar, now);
+        self.add_indicators(query, ledger, calendar);
+    }
+
+    /// Adds the budget lines, where a query reads them.
+    pub fn add_lines<'l>(
+        &mut self,
+        query: &ScheduleRule,
+        lines: impl Iterator<Item = (&'l Line, &'l Attributes, bool)>,
+        calendar: &Calendar,
+        now: i64,
+    ) {
         if self.lines.is_none() && query.reads_lines() {
-            self.lines = budget_lines(ledger.lines_covered(), calendar, now);
+            self.lines = budget_lines(lines, calendar, now);
         }
+    }
+
+    /// Adds the indicators, where a query reads them.
+    pub fn add_indicators(&mut self, query: &ScheduleRule, ledger: &Ledger, calendar: &Calendar) {
         if self.indicators.is_none() && query.tables.contains(INDICATORS) {
             self.indicators = indicators(ledger, calendar);
         }

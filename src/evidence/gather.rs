@@ -33,8 +33,6 @@ pub(crate) struct Asked<'a> {
     pub made: (i64, &'a str),
     /// Shows persons of a finding in part only, where they are to be; the case is given so.
     pub masked: Option<&'a dyn Fn(Finding) -> Finding>,
-    /// Which events are there for them.
-    pub allows: &'a dyn Fn(&Map<String, Value>) -> bool,
 }
 
 /// Rows of a list that are carried whole.
@@ -76,14 +74,6 @@ pub(crate) fn gather(config: &Config, rules: &RuleSet, mut asked: Asked<'_>) -> 
     let chooser =
         Chooser { config, history: &history, rule, recipe: &recipe, text: &text, lists: &rules.lists };
     let (mut events, mut rows) = chooser.choose(&asked.findings, &mut facts)?;
-    let before = events.len();
-    events.retain(|(_, event)| (asked.allows)(event));
-    if events.len() < before {
-        let left = before - events.len();
-        facts
-            .not_carried
-            .push(say!("{left} events of units that are not there for whoever made the pack", left));
-    }
     let Asked { mut findings, mut case, .. } = asked;
     facts.not_carried.append(&mut case.left_out);
     if let Some(seen) = asked.masked {

@@ -157,7 +157,6 @@ pub(crate) fn files(material: &Material) -> Result<Files, String> {
     });
     let mut files = Files::new();
     let mut add = |name: &str, data: String| files.insert(name.to_owned(), data.into_bytes());
-    add("README.txt", include_str!("readme.txt").to_owned());
     add(MANIFEST, pretty(&json!(facts)));
     add("case/alert.json", pretty(&case.alert));
     add("case/history.jsonl", jsonl(&case.history));

@@ -10,7 +10,7 @@ use crate::{
         time::{Calendar, NamedBy},
     },
     lists::{ColumnKind, List, Lists},
-    rule::{Language, Mode, Param, RuleSet, compile::Compiler, load, load::Override},
+    rule::{Language, Mode, Param, RuleSet, agreed::Agreed, compile::Compiler, load, load::Override},
     say,
 };
 
@@ -24,6 +24,9 @@ pub(crate) struct Recipe {
     pub mode: String,
     /// Its constants as they were in force.
     pub params: BTreeMap<String, Constant>,
+    /// Exceptions that people agreed on beside its text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exceptions: Vec<Agreed>,
     /// The reference lists that its text names.
     pub lists: BTreeMap<String, ListShape>,
     pub time_zone: String,
@@ -112,7 +115,8 @@ impl Recipe {
         let compiler = Compiler::new(&calendar, self.lists(rows)?, self.language);
         let mode = Mode::WORDS.iter().find(|(word, _)| *word == self.mode).map(|(_, mode)| *mode);
         let params = self.params.iter().map(|(name, value)| (name.clone(), Param::from(value)));
-        let changes = Override { mode, params: params.collect(), ..Override::default() };
+        let adopted = self.exceptions.iter().map(Agreed::entry).collect();
+        let changes = Override { mode, params: params.collect(), adopted };
         let set = load::one_of_text((super::RULE, text), &self.rule_id, &compiler, &calendar, &changes);
         let words = |problems: Vec<crate::diagnostic::Diagnostic>| {
             problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")

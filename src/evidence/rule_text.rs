@@ -70,6 +70,7 @@ fn recipe(config: &Config, rule: &Rule, text: &str, lists: &Lists) -> Recipe {
         rule_id: rule.id.clone(),
         mode: rule.mode.word().to_owned(),
         params: rule.params.iter().map(|(name, value)| (name.clone(), Constant::from(value))).collect(),
+        exceptions: rule.exceptions.iter().filter_map(|exception| exception.agreed.clone()).collect(),
         lists: named.filter_map(shape).collect(),
         time_zone: calendar.zone_name.clone(),
         fiscal_year_start: calendar.fiscal_year_start_text(),

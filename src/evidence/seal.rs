@@ -1,42 +1,54 @@
-//! What makes a pack proof: the digest of each file in one list, as `sha256sum` writes it, and a signature over that list, as
-//! `openssl` checks it.
-
-use sha2::{Digest, Sha256};
+//! What makes a pack proof: the digest of each file in one list, as `sha256sum` writes it (`cksum -a sm3` with the national
+//! algorithms), and a signature over that list, as `openssl` checks it.
 
 use super::archive::{Files, is_name};
 use crate::{
-    access::seal::{SealKey, bytes, is_signed},
+    access::{
+        provider::{self, Provider},
+        seal::{SealKey, is_signed, read},
+    },
     say,
 };
 
-/// The list of digests.
-pub(crate) const SUMS: &str = "SHA256SUMS";
-/// The signature over it, 64 bytes.
-pub(crate) const SIGNATURE: &str = "SHA256SUMS.sig";
 /// The public key of the signature.
 pub(crate) const KEY: &str = "key.pem";
-
-/// What stands before the 32 bytes of a public key in X.509 (RFC 8410).
-const SPKI: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+/// What the name of the list of digests has behind it for the signature over it.
+const SIGNED: &str = ".sig";
+/// The bytes of a key's text in a line.
+const LINE: usize = 64;
 
 /// Adds the digests and the signature.
-pub(crate) fn seal(files: &mut Files, key: &SealKey) {
-    let sums = sums(files);
-    let signature = bytes::<64>(&key.sign(sums.as_bytes())).unwrap_or([0; 64]);
-    files.insert(SIGNATURE.to_owned(), signature.to_vec());
+///
+/// # Errors
+/// In words, if the library fails.
+pub(crate) fn seal(files: &mut Files, key: &SealKey) -> Result<(), String> {
+    let by = key.provider();
+    let sums = sums(files, by)?;
+    let signature = key.sign(sums.as_bytes()).map_err(|why| why.to_string())?;
+    files.insert(by.sums().to_owned() + SIGNED, read(&signature).unwrap_or_default());
     files.insert(KEY.to_owned(), pem(&key.public()).into_bytes());
-    files.insert(SUMS.to_owned(), sums.into_bytes());
+    files.insert(by.sums().to_owned(), sums.into_bytes());
+    Ok(())
+}
+
+/// Whether a file is of the seal itself.
+fn is_seal(name: &str, by: &dyn Provider) -> bool {
+    name == KEY || name.strip_prefix(by.sums()).is_some_and(|rest| rest.is_empty() || rest == SIGNED)
 }
 
 /// The digests of all files but the seal itself.
-fn sums(files: &Files) -> String {
-    let sealed = files.iter().filter(|(name, _)| ![SUMS, SIGNATURE, KEY].contains(&name.as_str()));
-    sealed.map(|(name, data)| format!("{}  {name}\n", digest(data))).collect::<Vec<_>>().concat()
+fn sums(files: &Files, by: &dyn Provider) -> Result<String, String> {
+    let sealed = files.iter().filter(|(name, _)| !is_seal(name, by));
+    sealed.map(|(name, data)| Ok(format!("{}  {name}\n", digest_by(by, data)?))).collect()
+}
+
+fn digest_by(by: &dyn Provider, data: &[u8]) -> Result<String, String> {
+    by.digest(data).map(|digest| hex(&digest)).map_err(|why| why.to_string())
 }
 
 /// SHA-256, in hexadecimal.
 pub(crate) fn digest(data: &[u8]) -> String {
-    hex(&Sha256::digest(data))
+    digest_by(provider::INTERNATIONAL, data).unwrap_or_default()
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -45,12 +57,12 @@ fn hex(bytes: &[u8]) -> String {
 
 /// A public key as `openssl` reads it.
 fn pem(public: &str) -> String {
-    let raw = bytes::<32>(public).unwrap_or([0; 32]);
-    let body = base64(&[&SPKI[..], &raw].concat());
-    format!("-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----\n")
+    let (by, digits) = provider::of_key(public);
+    let body = base64(&[by.spki(), &read(digits).unwrap_or_default()].concat());
+    let lines = body.as_bytes().chunks(LINE).map(|line| format!("{}\n", String::from_utf8_lossy(line)));
+    format!("-----BEGIN PUBLIC KEY-----\n{}-----END PUBLIC KEY-----\n", lines.collect::<String>())
 }
 
-/// 44 bytes are one line.
 fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let group = |three: &[u8]| {
@@ -84,17 +96,24 @@ fn unbase64(text: &str) -> Option<Vec<u8>> {
 /// The public key of a pack, in hexadecimal. There is one way only to write one.
 pub(crate) fn signer(files: &Files) -> Option<String> {
     let text = std::str::from_utf8(files.get(KEY)?).ok()?;
-    let raw = unbase64(text.lines().nth(1)?)?;
-    let public = hex(raw.strip_prefix(&SPKI)?);
+    let body: String = text.lines().filter(|line| !line.starts_with('-')).collect();
+    let raw = unbase64(&body)?;
+    let found = provider::ALL.into_iter().find_map(|by| Some((by, raw.strip_prefix(by.spki())?)));
+    let (by, key) = found?;
+    let public = by.mark().to_owned() + &hex(key);
     (pem(&public) == text).then_some(public)
 }
 
 /// What is wrong with the seal of a pack: files that are other than they were, missing or added, and the signature.
 pub(crate) fn problems(files: &Files, trusted: &[String]) -> Vec<String> {
     let mut problems = Vec::new();
-    let text = files.get(SUMS).and_then(|sums| std::str::from_utf8(sums).ok());
-    let Some(text) = text else {
-        return vec![say!("{name} is missing or is no text: nothing is proven", name = SUMS)];
+    let Some(key) = signer(files) else {
+        return vec![say!("{name} is missing or is no public key", name = KEY)];
+    };
+    let (by, _) = provider::of_key(&key);
+    let sums = by.sums();
+    let Some(text) = files.get(sums).and_then(|sums| std::str::from_utf8(sums).ok()) else {
+        return vec![say!("{name} is missing or is no text: nothing is proven", name = sums)];
     };
     let mut named = Files::new();
     for line in text.lines() {
@@ -102,37 +121,32 @@ pub(crate) fn problems(files: &Files, trusted: &[String]) -> Vec<String> {
             Some((sum, name)) => {
                 named.insert(name.to_owned(), sum.as_bytes().to_vec());
             }
-            None => problems.push(say!("a line of {name} is no digest", name = SUMS)),
+            None => problems.push(say!("a line of {name} is no digest", name = sums)),
         }
     }
     for (name, sum) in &named {
         match files.get(name) {
             None => problems.push(say!("{name} is missing", name)),
-            Some(data) if digest(data).as_bytes() != &sum[..] => {
-                problems.push(say!("{name} is not what was packed: its digest is another one", name));
-            }
-            Some(_) => {}
+            Some(data) if digest_by(by, data).is_ok_and(|digest| digest.as_bytes() == &sum[..]) => {}
+            Some(_) => problems.push(say!("{name} is not what was packed: its digest is another one", name)),
         }
     }
-    let own = [SUMS, SIGNATURE, KEY];
-    for name in files.keys().filter(|name| !named.contains_key(*name) && !own.contains(&name.as_str())) {
+    for name in files.keys().filter(|name| !named.contains_key(*name) && !is_seal(name, by)) {
         problems.push(say!("{name} was added: no digest covers it", name));
     }
-    problems.extend(signature(files, text, trusted));
+    problems.extend(signature(files, (sums, text), &key, trusted));
     problems
 }
 
-fn signature(files: &Files, sums: &str, trusted: &[String]) -> Option<String> {
-    let Some(key) = signer(files) else {
-        return Some(say!("{name} is missing or is no public key", name = KEY));
+fn signature(files: &Files, (sums, text): (&str, &str), key: &str, trusted: &[String]) -> Option<String> {
+    let name = sums.to_owned() + SIGNED;
+    let Some(signature) = files.get(&name) else {
+        return Some(say!("{name} is missing", name));
     };
-    let Some(signature) = files.get(SIGNATURE) else {
-        return Some(say!("{name} is missing", name = SIGNATURE));
-    };
-    if !is_signed(&key, sums.as_bytes(), &hex(signature)) {
-        return Some(say!("the signature is not that of {key} over {name}", key, name = SUMS));
+    if !is_signed(key, text.as_bytes(), &hex(signature)) {
+        return Some(say!("the signature is not that of {key} over {name}", key, name = sums));
     }
-    let known = trusted.is_empty() || trusted.iter().any(|trusted| trusted.eq_ignore_ascii_case(&key));
+    let known = trusted.is_empty() || trusted.iter().any(|trusted| trusted.eq_ignore_ascii_case(key));
     (!known).then(|| say!("the pack is signed by {key}, which is none of the keys that were named", key))
 }
 
@@ -142,10 +156,10 @@ mod tests {
 
     #[test]
     fn a_key_is_written_in_one_way() {
-        for _ in 0..20 {
-            let key = SealKey::make();
+        for by in provider::ALL.into_iter().cycle().take(20) {
+            let key = SealKey::make_by(by).unwrap();
             let mut files = Files::from([(String::from("a"), b"1".to_vec())]);
-            seal(&mut files, &key);
+            seal(&mut files, &key).unwrap();
             assert_eq!(signer(&files), Some(key.public()));
             assert!(problems(&files, &[]).is_empty());
             assert!(problems(&files, &[key.public().to_uppercase()]).is_empty());
@@ -158,9 +172,14 @@ mod tests {
 
     #[test]
     fn what_is_changed_missing_added_or_forged_is_named() {
+        provider::ALL.into_iter().for_each(named_by);
+    }
+
+    fn named_by(by: &'static dyn Provider) {
         let file = |name: &str, data: &[u8]| (name.to_owned(), data.to_vec());
         let mut sealed = Files::from([file("a", b"1"), file("b", b"2")]);
-        seal(&mut sealed, &SealKey::make());
+        seal(&mut sealed, &SealKey::make_by(by).unwrap()).unwrap();
+        let (list, signed) = (by.sums().to_owned(), by.sums().to_owned() + SIGNED);
         let with = |change: &dyn Fn(&mut Files)| {
             let mut files = sealed.clone();
             change(&mut files);
@@ -175,15 +194,15 @@ mod tests {
             with(&|files| drop(files.insert(String::from("c"), vec![]))),
             "c was added: no digest covers it"
         );
-        assert!(with(&|files| files.get_mut(SIGNATURE).unwrap()[3] ^= 1).contains("signature"));
+        assert!(with(&|files| files.get_mut(&signed).unwrap()[9] ^= 1).contains("signature"));
         // Who changes a file and its digest has no key to sign that.
         let forged = with(&|files| {
             files.get_mut("a").unwrap()[0] = b'2';
-            let again = sums(files);
-            files.insert(SUMS.to_owned(), again.into_bytes());
+            let again = sums(files, by).unwrap();
+            files.insert(list.clone(), again.into_bytes());
         });
         assert!(forged.contains("signature"), "{forged}");
         assert!(with(&|files| drop(files.remove(KEY))).contains(KEY));
-        assert!(with(&|files| drop(files.remove(SUMS))).contains(SUMS));
+        assert!(with(&|files| drop(files.remove(&list))).contains(&list));
     }
 }

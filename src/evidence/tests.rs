@@ -45,6 +45,7 @@ fn material(path: &Path, test: &TestResult, id: &str) -> Material {
         rule_id: id.to_owned(),
         mode: compiled.rule.mode.word().to_owned(),
         params: params.map(|(name, value)| (name.clone(), Constant::from(value))).collect(),
+        exceptions: Vec::new(),
         lists: lists.names().map(shape).collect(),
         time_zone: played.calendar.zone_name.clone(),
         fiscal_year_start: played.calendar.fiscal_year_start_text(),
@@ -127,7 +128,7 @@ fn a_pack_that_lies_under_a_good_signature_is_found_out() {
         .skip(1)
         .fold(String::new(), |all, line| all + line + "\n");
     files.insert(super::EVENTS.to_owned(), changed.into_bytes());
-    super::seal::seal(&mut files, &key);
+    super::seal::seal(&mut files, &key).unwrap();
     let report = verify(&super::archive::write(&files).unwrap(), &[key.public()]);
     assert!(!report.problems.is_empty());
     assert!(report.same.len() < honest.findings.len());

@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// An alert with everything that is known of it.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct AlertDetail {
     /// The alert.
     pub alert: AlertView,

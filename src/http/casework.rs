@@ -18,8 +18,9 @@ use crate::{
     alert::{Action, Outcome, casework::Terms, desk::Order, worth::Worth},
     daemon::Shared,
     event::money::parse_amount,
+    rule::RuleSet,
     say,
-    store::{Cases, HandOver, Kinship},
+    store::{Cases, HandOver, Kinship, StoreError},
     text::quoted,
 };
 
@@ -198,6 +199,24 @@ pub(crate) struct WorthView {
     confirmed: u64,
     /// Those that they dismissed.
     dismissed: u64,
+    /// The same of the alert's unit alone; null if it has none.
+    of_unit: Option<UnitVerdicts>,
+}
+
+/// What officers said of a rule's alerts of one unit.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct UnitVerdicts {
+    /// The unit's code.
+    unit: String,
+    /// How many they confirmed.
+    confirmed: u64,
+    /// How many they dismissed.
+    dismissed: u64,
+    /// Whether they dismissed 12 or more and confirmed none: an exception may be worth proposing.
+    suggests_exception: bool,
+    /// The day until which the unit is an exception of the rule, if it is.
+    #[schema(format = Date)]
+    excepted_until: Option<String>,
 }
 
 /// Why an alert stands where it does when alerts are sorted by what they are worth
@@ -220,6 +239,11 @@ pub(crate) async fn worth(
         let worth = Worth::of(&alert.severity, alert.case.amount, alert.findings, verdicts);
         let Worth { severity, amount, repeated, precision } = worth;
         let (confirmed, dismissed) = verdicts;
+        let rules = shared.rules_in_force();
+        let of_unit = match alert.labels.first("unit_code") {
+            Some(unit) => Some(of_unit(&cases, &rules, (&alert.rule_id, unit), shared.clock.now())?),
+            None => None,
+        };
         Ok(Json(WorthView {
             worth: worth.total(),
             severity,
@@ -228,9 +252,27 @@ pub(crate) async fn worth(
             precision,
             confirmed,
             dismissed,
+            of_unit,
         }))
     })
     .await
+}
+
+fn of_unit(
+    cases: &Cases,
+    rules: &RuleSet,
+    (rule, unit): (&str, &str),
+    now: i64,
+) -> Result<UnitVerdicts, StoreError> {
+    let (said, suggests) = cases.verdicts_of(rule, unit)?;
+    let excepted_until = rules.excepted(rule, unit, now).map(str::to_owned);
+    Ok(UnitVerdicts {
+        unit: unit.to_owned(),
+        confirmed: said.confirmed,
+        dismissed: said.dismissed,
+        suggests_exception: suggests && excepted_until.is_none(),
+        excepted_until,
+    })
 }
 
 /// Alerts that are the same matter.

@@ -68,7 +68,12 @@ pub(crate) async fn times(
     let to = to.transpose().map_err(Problem::bad_request)?;
     blocking(move || {
         let wanted = TimesFilter { rule, severity, from, to };
-        let found = Reader::open(&shared.state_dir)?.finding_times(&wanted, &calendar, WEEKS)?;
+        let found = Reader::open(&shared.state_dir)?.finding_times_kept(
+            &wanted,
+            &shared.finding_times,
+            &calendar,
+            WEEKS,
+        )?;
         let week = |(monday, severities): (jiff::civil::Date, BTreeMap<String, u64>)| WeekOfFindings {
             week: monday.to_string(),
             findings: severities.values().sum(),

@@ -9,10 +9,10 @@ use utoipa::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    Problem, Served, alert_lists, alerts, api, attachments, audit, backtests, bulk, casework, codes, completeness,
-    decide, events, explain, finding_times, groups, indicators, journal, ledger, line_history, notifications,
-    oidc, outlook, overrides, payees, problem, quarantine, register, replay, reports, rule, rule_sets,
-    session, silences, stream, tokens, totals, totp, trial, users,
+    Problem, Served, alert_lists, alerts, api, ask, attachments, audit, backtests, bulk, casework,
+    codes, completeness, decide, events, evidence, exceptions, explain, finding_times, groups, indicators, journal,
+    ledger, line_history, notifications, oidc, outlook, overrides, payees, problem, quarantine, register,
+    replay, reports, rule, rule_sets, session, silences, stream, tokens, totals, totp, trial, users,
 };
 
 /// The longest body of what officers send, in bytes.
@@ -56,6 +56,7 @@ pub(crate) fn api() -> (Router<Served>, utoipa::openapi::OpenApi) {
         .routes(routes!(casework::worth))
         .routes(routes!(attachments::list, attachments::add))
         .routes(routes!(attachments::show))
+        .routes(routes!(evidence::show))
         .routes(routes!(silences::list, silences::add))
         .routes(routes!(silences::preview))
         .routes(routes!(silences::show, silences::expire))
@@ -73,10 +74,13 @@ pub(crate) fn api() -> (Router<Served>, utoipa::openapi::OpenApi) {
         .routes(routes!(totals::totals))
         .routes(routes!(groups::groups))
         .routes(routes!(journal::show))
+        .routes(routes!(ask::questions))
+        .routes(routes!(ask::ask))
         .routes(routes!(payees::list))
         .routes(routes!(payees::show))
         .routes(routes!(explain::explain))
         .routes(routes!(rule::show))
+        .routes(routes!(exceptions::propose))
         .routes(routes!(backtests::list, backtests::begin))
         .routes(routes!(backtests::show, backtests::stop))
         .routes(routes!(quarantine::list))

@@ -1,6 +1,9 @@
 //! 月报 and how cases go: a month in numbers, what is late now and whose it is, and which units come again.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use axum::{Json, extract::State, response::Response};
 use jiff::{ToSpan as _, civil::Date};
@@ -18,7 +21,7 @@ use crate::{
     access::Actor,
     alert::Outcome,
     daemon::Shared,
-    event::{money::format_cents, time::Calendar},
+    event::{Column, money::format_cents, time::Calendar},
     say,
     store::{CaseLine, Cases, Month, ServiceNow, StepTimes, Took},
     text::quoted,
@@ -108,6 +111,8 @@ pub(crate) struct MonthView {
 pub(crate) struct LateView {
     /// The unit's code, or the officer; empty for alerts without one.
     value: String,
+    /// The unit's name, where a budget line tells it.
+    name: Option<String>,
     /// Alerts past their last day.
     past_due: u64,
     /// Letters that nobody answered in time.
@@ -119,6 +124,8 @@ pub(crate) struct LateView {
 pub(crate) struct RepeatedView {
     /// Its code.
     unit: String,
+    /// Its name, where a budget line tells it.
+    name: Option<String>,
     /// Its alerts within a year that were as suspected.
     confirmed: u64,
     /// What they are about together, in yuan.
@@ -132,6 +139,8 @@ pub(crate) struct ExceptionView {
     rule: String,
     /// The unit's code.
     unit: String,
+    /// Its name, where a budget line tells it.
+    name: Option<String>,
     /// How many of their alerts officers dismissed; they confirmed none.
     dismissed: u64,
 }
@@ -280,13 +289,27 @@ pub(crate) async fn service(State(shared): State<Arc<Shared>>, by: By) -> Result
         let now = shared.clock.now();
         let ServiceNow { times: took, units, officers, repeated, exceptions } =
             Cases::open_read_only(&shared.state_dir)?.within(&limits).service(now - DAYS_90, now)?;
+        let of_units = units.iter().map(|(unit, ..)| unit);
+        let told = of_units
+            .chain(repeated.iter().map(|(unit, ..)| unit))
+            .chain(exceptions.iter().map(|(_, unit, _)| unit));
+        let names = names_of(&shared, told);
         let late = |rows: Vec<(String, u64, u64)>| {
-            rows.into_iter()
-                .map(|(value, past_due, unanswered)| LateView { value, past_due, unanswered })
-                .collect()
+            let view = |(value, past_due, unanswered): (String, u64, u64)| LateView {
+                name: names.get(&value).cloned(),
+                value,
+                past_due,
+                unanswered,
+            };
+            rows.into_iter().map(view).collect()
         };
-        let again =
-            |(unit, confirmed, amount)| RepeatedView { unit, confirmed, amount: format_cents(amount) };
+        let again = |(unit, confirmed, amount): (String, u64, i128)| RepeatedView {
+            name: names.get(&unit).cloned(),
+            unit,
+            confirmed,
+            amount: format_cents(amount),
+        };
+        let rules = shared.rules_in_force();
         Ok(Json(ServiceView {
             times: times(took),
             units: late(units),
@@ -294,9 +317,33 @@ pub(crate) async fn service(State(shared): State<Arc<Shared>>, by: By) -> Result
             repeated: repeated.into_iter().map(again).collect(),
             exceptions: exceptions
                 .into_iter()
-                .map(|(rule, unit, dismissed)| ExceptionView { rule, unit, dismissed })
+                .filter(|(rule, unit, _)| rules.excepted(rule, unit, now).is_none())
+                .map(|(rule, unit, dismissed)| ExceptionView {
+                    name: names.get(&unit).cloned(),
+                    rule,
+                    unit,
+                    dismissed,
+                })
                 .collect(),
         }))
     })
     .await
+}
+
+/// The names of some units, as their budget lines tell them.
+fn names_of<'c>(shared: &Shared, codes: impl Iterator<Item = &'c String>) -> HashMap<String, String> {
+    let wanted: BTreeSet<&str> = codes.map(String::as_str).collect();
+    let mut names = HashMap::new();
+    if wanted.is_empty() {
+        return names;
+    }
+    for (_, attributes) in shared.lines().lines() {
+        let unit = attributes.text(Column::UnitCode).filter(|code| wanted.contains(code));
+        if let (Some(code), Some(name)) = (unit, attributes.text(Column::UnitName))
+            && !names.contains_key(code)
+        {
+            names.insert(code.to_owned(), name.to_owned());
+        }
+    }
+    names
 }

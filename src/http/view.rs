@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// 预警: the findings of one rule and key, with a lifecycle.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[schema(as = Alert)]
 pub struct AlertView {
     /// A digest of the first finding's id.
@@ -94,7 +94,7 @@ pub struct AlertView {
 }
 
 /// What an officer proposed, and a second one has to decide.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[schema(as = Review)]
 pub struct ReviewView {
     /// `dismiss` or `close`.
@@ -113,7 +113,7 @@ pub struct ReviewView {
 }
 
 /// 询问函: a letter to a unit.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[schema(as = Inquiry)]
 pub struct InquiryView {
     /// How far it has come: `draft` waits for an officer, `answered` has an answer by its link, `withdrawn` was never sent.
@@ -203,7 +203,7 @@ impl AlertView {
 }
 
 /// One line of an alert's history, which only grows.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[schema(as = Change)]
 pub struct ChangeView {
     /// When it was done, by the clock. The times of events are called `at` and `occurred_at`.
@@ -218,7 +218,7 @@ pub struct ChangeView {
     /// Why, in the officer's words.
     pub why: Option<String>,
     /// What else: to whom, by when, with what outcome.
-    #[serde(skip_serializing_if = "Facts::is_empty")]
+    #[serde(default, skip_serializing_if = "Facts::is_empty")]
     #[schema(required = false)]
     pub facts: Facts,
 }
@@ -233,7 +233,7 @@ impl ChangeView {
 }
 
 /// A draft as its unit would read it if it went out now.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[schema(as = Draft)]
 pub struct DraftView {
     /// Where it would go; null if nobody can be reached.
@@ -311,7 +311,7 @@ pub(crate) struct Preview {
 }
 
 /// 通知: one message to one sink or recipient, without its content.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[schema(as = Notification)]
 pub struct NoticeView {
     /// Its id, which receivers see too.
@@ -365,10 +365,10 @@ impl NoticeView {
 }
 
 /// Something to tell of an alert that waits for its group, its hour or the end of a silence.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[schema(as = Waiting)]
 pub struct WaitingView {
-    /// `opened`, `ended`, `escalated` or `explain`.
+    /// `opened`, `ended`, `escalated`, `explain`, `answered` or `unanswered`.
     pub matter: String,
     /// The route, by its place in the configuration.
     pub route: String,

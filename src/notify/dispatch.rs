@@ -15,15 +15,17 @@ use crate::{
         desk::Matter,
         inquiry::{self, Stage},
         policy::rank,
-        route::{ALERT, Route},
+        route::{ALERT, OFFICERS, Route},
     },
     lists::Lists,
     say,
     store::{DueEntry, DueGroup, Group, Outbox, Round, RoundResult, StoreError},
 };
 
-/// How long a round may work: a commit that comes meanwhile waits for it.
+/// How long a round may work.
 const ROUND: Duration = Duration::from_millis(50);
+/// The same where a commit waits for its end.
+const ROUND_WAITED_FOR: Duration = Duration::from_millis(5);
 /// The same for the round, once in a storm, that makes its summary: what is cut off waits for the next summary.
 const ROUND_OF_SUMMARY: Duration = Duration::from_millis(250);
 /// Groups that one round looks at; the next round follows at once.
@@ -133,7 +135,11 @@ impl Dispatch {
 impl Work<'_> {
     /// Whether the next round has to go on. What is begun in a storm is first summed up.
     fn is_over(&self) -> bool {
-        let limit = if self.surplus.is_empty() { ROUND } else { ROUND_OF_SUMMARY };
+        let limit = match self.surplus.is_empty() {
+            false => ROUND_OF_SUMMARY,
+            true if self.round.is_waited_for() => ROUND_WAITED_FOR,
+            true => ROUND,
+        };
         self.started.elapsed() >= limit
     }
 
@@ -183,6 +189,9 @@ impl Work<'_> {
         // What an officer sends, nothing holds back.
         if due.labels.first(ALERT).is_some() && entries.iter().any(|e| e.matter == Matter::Explain) {
             return self.send_letter(&due, &entries);
+        }
+        if due.route == OFFICERS {
+            return self.tell_officer(&due, entries);
         }
         let mut left = Vec::new();
         for entry in entries {
@@ -242,6 +251,13 @@ impl Work<'_> {
         let mut open = left.iter().filter(|entry| !entry.alert.state.is_over()).map(|entry| entry.matter);
         if open.clone().any(|matter| matter == Matter::Escalated) {
             return Ok(Some(Reason::Escalated));
+        }
+        // What became of letters is told by itself: it says what to do.
+        let of_letters = [(Matter::Answered, Reason::Answered), (Matter::Unanswered, Reason::Unanswered)];
+        for (matter, reason) in of_letters {
+            if open.clone().all(|other| other == matter) && open.clone().next().is_some() {
+                return Ok(Some(reason));
+            }
         }
         if open.any(|matter| matter != Matter::Ended) {
             return Ok(Some(if group.alerts.is_empty() { Reason::First } else { Reason::New }));
@@ -487,6 +503,34 @@ impl Work<'_> {
             Err(why) => entries.iter().try_for_each(|entry| self.remark(&entry.alert, &why))?,
         }
         self.round.take(&entries.iter().map(|entry| entry.seq).collect::<Vec<_>>())
+    }
+
+    /// Tells an officer what became of a letter. Nothing holds that back: they asked.
+    fn tell_officer(&mut self, due: &DueGroup, entries: Vec<DueEntry>) -> RoundResult<()> {
+        for entry in entries {
+            let reason = match entry.matter {
+                Matter::Answered => Reason::Answered,
+                _ => Reason::Unanswered,
+            };
+            let recipients = match self.officer(&entry.alert) {
+                Some(address) => vec![Some(address)],
+                None => self.dispatch.recipients(&due.sink),
+            };
+            let (thread, seq) = (entry.alert.alert_id.clone(), entry.seq);
+            self.notify(due, &[entry], reason, &thread, recipients)?;
+            self.round.take(&[seq])?;
+        }
+        Ok(())
+    }
+
+    /// The address of whoever has an alert, or sent its letter.
+    fn officer(&self, alert: &Alert) -> Option<String> {
+        let officers = self.dispatch.policy.officers.as_ref()?;
+        let list = self.dispatch.lists.get(&officers.list)?;
+        let (column, _) = list.column(&officers.column)?;
+        let asked = alert.inquiry.as_ref().and_then(|letter| letter.by.as_deref());
+        let names = alert.owner.as_deref().into_iter().chain(asked);
+        names.filter_map(|name| list.value(name, column)).map(str::to_owned).next()
     }
 
     fn contact(&self, labels: &Labels) -> Result<String, String> {

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Every reason.
-pub const REASONS: [Reason; 11] = [
+pub const REASONS: [Reason; 13] = [
     Reason::First,
     Reason::New,
     Reason::SomeEnded,
@@ -20,6 +20,8 @@ pub const REASONS: [Reason; 11] = [
     Reason::Digest,
     Reason::Storm,
     Reason::Explain,
+    Reason::Answered,
+    Reason::Unanswered,
     Reason::Daemon,
     Reason::Test,
 ];
@@ -33,7 +35,12 @@ const MINUTE: i64 = 60_000_000;
 pub fn sample(reason: Reason, language: Language) -> Notification {
     let alerts = match reason {
         Reason::Daemon | Reason::Test => Vec::new(),
-        Reason::First | Reason::Escalated | Reason::Repeat | Reason::Explain => vec![cash(language)],
+        Reason::First
+        | Reason::Escalated
+        | Reason::Repeat
+        | Reason::Explain
+        | Reason::Answered
+        | Reason::Unanswered => vec![cash(language)],
         Reason::New | Reason::SomeEnded | Reason::AllEnded | Reason::Digest | Reason::Storm => {
             vec![cash(language), split(language), purpose(language)]
         }
@@ -77,6 +84,14 @@ pub fn sample(reason: Reason, language: Language) -> Notification {
                 .to_owned(),
             ),
             ..Inquiry::at(Stage::Sent, AT + 5 * MINUTE)
+        });
+    }
+    if let (Reason::Answered | Reason::Unanswered, Some(told)) = (reason, notification.alerts.first_mut()) {
+        let stage = if reason == Reason::Answered { Stage::Answered } else { Stage::Sent };
+        told.alert.inquiry = Some(Inquiry {
+            by: Some(String::from("lihua")),
+            due: Some(String::from("2026-03-11")),
+            ..Inquiry::at(stage, AT + 5 * MINUTE)
         });
     }
     if let (Reason::Escalated, Some(told)) = (reason, notification.alerts.first_mut()) {

@@ -75,6 +75,8 @@ fn base(reason: Reason) -> &'static str {
         | Reason::SomeEnded
         | Reason::AllEnded
         | Reason::Escalated
+        | Reason::Answered
+        | Reason::Unanswered
         | Reason::Repeat => "alerts",
         Reason::Digest => "digest",
         Reason::Storm => "storm",

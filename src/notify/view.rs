@@ -91,6 +91,10 @@ struct AlertView {
     ended_at: Option<String>,
     owner: Option<String>,
     escalation: u32,
+    /// Why no server takes the letter to its unit.
+    undelivered: Option<String>,
+    /// The last day for the unit's answer.
+    answer_due: Option<String>,
     previous: Option<String>,
     link: Option<String>,
     evidence: Vec<EvidenceView>,
@@ -219,6 +223,8 @@ impl AlertView {
             ended_at: alert.ended_at.map(|at| time(at, style)),
             owner: alert.owner.as_deref().map(text),
             escalation: alert.escalation,
+            undelivered: alert.inquiry.as_ref().and_then(|letter| letter.undelivered.as_deref()).map(text),
+            answer_due: alert.inquiry.as_ref().and_then(|letter| letter.due.as_deref()).map(text),
             previous: alert.previous.as_deref().map(text),
             link: None,
             evidence: told.evidence.iter().take(shown).map(|f| EvidenceView::new(f, alert, style)).collect(),

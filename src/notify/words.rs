@@ -150,6 +150,8 @@ pub(crate) fn reason(reason: Reason, language: Language) -> &'static str {
         Reason::Digest => ("每日摘要", "Daily digest"),
         Reason::Storm => ("预警激增", "Many alerts"),
         Reason::Explain => ("请予说明", "Please explain"),
+        Reason::Answered => ("单位已答复", "Answered"),
+        Reason::Unanswered => ("询问函未获答复", "No answer"),
         Reason::Daemon => ("系统运行", "System"),
         Reason::Test => ("测试", "Test"),
     };

@@ -11,7 +11,7 @@ use saphyr_parser::Span;
 use serde_json::Value;
 
 use super::{
-    Mode, Param, RuleSet,
+    Exception, Mode, Param, RuleSet, agreed,
     compile::{CompiledRule, Compiler},
     limits,
     manifest::Manifest,
@@ -32,8 +32,8 @@ pub struct Override {
     pub mode: Option<Mode>,
     /// Other constants.
     pub params: BTreeMap<String, Param>,
-    /// Constants that people have agreed on in the rule lab. One that the rule does not have any more is left out: the
-    /// files may have gone on since.
+    /// Constants that people have agreed on in the rule lab, and exceptions (`agreed.rs`). What does not fit the rule any
+    /// more is left out: the files may have gone on since.
     pub adopted: BTreeMap<String, Value>,
 }
 
@@ -367,11 +367,10 @@ fn load_text(
             continue;
         }
         let (span, before) = (rule.span, d.problems.len());
-        // What the engine cannot plan must not end a daemon that reads its rules again.
-        match catch_unwind(AssertUnwindSafe(|| compiler.compile(d, rule))) {
-            Ok(compiled) => loaded.compiled.extend(compiled.map(|rule| (place, rule))),
-            Err(_) => d.problem(span, say!("this rule cannot be planned; please report it"), None),
-        }
+        let agreed =
+            overrides.get(&rule.id).map(|changes| agreed::exceptions(&changes.adopted, &rule, calendar));
+        let compiled = compile(d, compiler, rule, agreed.unwrap_or_default());
+        loaded.compiled.extend(compiled.map(|rule| (place, rule)));
         if uses_unreadable(text, span, compiler) {
             // What is wrong may be the list's fault, which is told where the list is.
             d.problems.truncate(before);
@@ -381,6 +380,36 @@ fn load_text(
     // A summary for both languages is one text, and its problem one problem.
     document.problems.dedup();
     loaded.problems.append(&mut document.problems);
+}
+
+/// A rule with exceptions that people agreed on. It goes on without them where they do not fit what it judges any more: it
+/// finds too much then, and not too little.
+fn compile(
+    d: &mut Document<'_>,
+    compiler: &Compiler,
+    rule: super::Rule,
+    agreed: Vec<Exception>,
+) -> Option<CompiledRule> {
+    let (span, before) = (rule.span, d.problems.len());
+    // What the engine cannot plan must not end a daemon that reads its rules again.
+    let plan = |d: &mut Document<'_>, rule| {
+        catch_unwind(AssertUnwindSafe(|| compiler.compile(d, rule))).unwrap_or_else(|_| {
+            d.problem(span, say!("this rule cannot be planned; please report it"), None);
+            None
+        })
+    };
+    if agreed.is_empty() {
+        return plan(d, rule);
+    }
+    let mut with = rule.clone();
+    with.exceptions.extend(agreed);
+    let planned = plan(d, with);
+    if d.problems.len() == before {
+        return planned;
+    }
+    d.problems.truncate(before);
+    tracing::warn!(rule = %rule.id, "exceptions that were agreed on are left out: they do not fit the rule");
+    plan(d, rule)
 }
 
 /// Whether a rule names a list that could not be read.
@@ -412,7 +441,7 @@ fn apply(d: &mut Document<'_>, rule: &mut super::Rule, changes: &Override) {
             }
         }
     }
-    for (name, value) in &changes.adopted {
+    for (name, value) in changes.adopted.iter().filter(|(name, _)| !agreed::is_exception(name)) {
         let present = rule.params.iter_mut().find(|(param, _)| param == name);
         match present.and_then(|(_, param)| param.of_json(value).map(|value| (param, value))) {
             Some((param, value)) => *param = value,

@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Param, load::Override};
+use super::{Param, agreed, load::Override};
 
 /// The files and changes of a set, by name.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,8 +44,13 @@ impl Manifest {
             for (param, value) in params {
                 self.add(format!("rules.overrides.{rule}.params.{param}"), written(value));
             }
-            for (param, value) in adopted {
-                self.add(format!("rules.lab.{rule}.params.{param}"), value.to_string());
+            for (name, value) in adopted {
+                match agreed::unit_of(name) {
+                    Some(unit) => {
+                        self.add(format!("rules.lab.{rule}.exceptions.{unit}"), agreed::shown(value))
+                    }
+                    None => self.add(format!("rules.lab.{rule}.params.{name}"), value.to_string()),
+                }
             }
         }
     }

@@ -1,5 +1,6 @@
 //! 监控规则: rules as people write them, parsed and checked.
 
+pub(crate) mod agreed;
 mod asks;
 pub(crate) mod budget_part;
 pub(crate) mod caps;
@@ -155,6 +156,8 @@ pub struct Exception {
     pub basis: Option<String>,
     /// The instant from which it no longer holds, in microseconds of event time.
     pub until: Option<i64>,
+    /// What people agreed on outside of the files, as the state has it; `None` of one that a file has.
+    pub agreed: Option<agreed::Agreed>,
 }
 
 /// A constant of a rule.

@@ -37,7 +37,8 @@ struct Signed {
 /// If a file cannot be read, or the signature not written.
 pub(crate) fn sign(folder: &Path, key: &SealKey) -> Result<String, String> {
     let manifest = manifest(folder)?;
-    let signed = Signed { key: key.public(), signature: key.sign(&message(&manifest)), manifest };
+    let signature = key.sign(&message(&manifest)).map_err(|why| why.to_string())?;
+    let signed = Signed { key: key.public(), signature, manifest };
     let text = serde_json::to_string(&signed).map_err(|e| e.to_string())? + "\n";
     let file = folder.join(SIGNATURE);
     private::write(&file, text.as_bytes()).map_err(|e| told(&file, &e))?;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
-    CompiledGroup, Mode, Rule,
+    CompiledGroup, Exception, Mode, Rule,
     compile::{CompiledRule, CompiledView, Compiler, ORIGINAL_AT, OverWindow},
     limits,
     manifest::Manifest,
@@ -49,6 +49,15 @@ pub struct RuleSet {
 }
 
 impl RuleSet {
+    /// The day until which people agreed that a rule lets a unit be, if they did and it is not over.
+    #[must_use]
+    pub fn excepted(&self, rule: &str, unit: &str, now: i64) -> Option<&str> {
+        let of_rule = self.rules.iter().find(|compiled| compiled.rule.id == rule)?;
+        let holds = |exception: &&Exception| exception.until.is_none_or(|until| until > now);
+        let agreed = of_rule.rule.exceptions.iter().filter(holds).filter_map(|one| one.agreed.as_ref());
+        agreed.into_iter().find(|agreed| agreed.unit == unit).map(|agreed| agreed.until.as_str())
+    }
+
     /// The set of these rules.
     #[must_use]
     pub fn new(mut rules: Vec<CompiledRule>, compiler: &Compiler) -> Self {

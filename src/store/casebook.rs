@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use rusqlite::{Row, params_from_iter};
+use rusqlite::{Row, named_params, params_from_iter};
 
-use super::{Cases, StoreError, alerts, limited};
+use super::{Cases, StoreError, alerts, cases::Verdicts, limited};
 use crate::alert::{Alert, Outcome, State, inquiry::Stage};
 
 /// Rules, units and officers that are told of one by one.
@@ -212,6 +212,23 @@ impl Cases {
         );
         let row = |row: &Row<'_>| Ok((row.get("rule_id")?, row.get("unit_code")?, row.get("dismissed")?));
         self.read(|c| c.prepare_cached(&sql)?.query_map(params_from_iter(limits.values), row)?.collect())
+    }
+
+    /// What officers said of a rule's alerts of one unit, and whether that suggests an exception.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn verdicts_of(&self, rule: &str, unit: &str) -> Result<(Verdicts, bool), StoreError> {
+        let sql = "SELECT count(DISTINCT iif(h.action = 'confirm', h.alert_id, NULL)) AS confirmed,
+                          count(DISTINCT iif(h.action = 'dismiss', h.alert_id, NULL)) AS dismissed
+                   FROM alert_history h JOIN alerts a USING (alert_id)
+                   WHERE a.rule_id = :rule AND a.unit_code = :unit AND h.action IN ('confirm', 'dismiss')";
+        let row = |row: &Row<'_>| {
+            Ok(Verdicts { confirmed: row.get("confirmed")?, dismissed: row.get("dismissed")? })
+        };
+        let values = named_params! { ":rule": rule, ":unit": unit };
+        let said = self.read(|c| c.prepare_cached(sql)?.query_row(values, row))?;
+        Ok((said, said.confirmed == 0 && said.dismissed >= DISMISSED))
     }
 
     /// What is late now, and how long the steps took of alerts that were opened after `since`.

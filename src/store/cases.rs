@@ -196,6 +196,18 @@ impl Cases {
         self.read(|c| c.prepare_cached(sql)?.query_map([], alerts::alert)?.collect())
     }
 
+    /// Those that are there for whoever asks.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn all_within(&self) -> Result<Vec<Alert>, StoreError> {
+        let conditions = limited::alerts(&self.limits);
+        let sql = format!("SELECT a.body FROM alerts a {} ORDER BY a.alert_id", conditions.clause());
+        self.read(|c| {
+            c.prepare(&sql)?.query_map(params_from_iter(conditions.values), alerts::alert)?.collect()
+        })
+    }
+
     /// An alert with its latest history (as much as `HISTORY_BYTES`, oldest first), and its latest findings.
     ///
     /// # Errors

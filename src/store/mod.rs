@@ -90,7 +90,7 @@ pub use decisions::{DecisionFilter, Decisions, StoredDecision};
 pub use error::StoreError;
 use error::explain;
 pub use filter::{ACTIVE, CaseFilter, SORTS, Wanted};
-pub use finding_times::{FindingTimes, TimesFilter};
+pub use finding_times::{FindingTimes, TimesFilter, TimesKept};
 pub use history::{History, JournalTable, LastingTable, Order, Remembered, Scan, Select, shape::Wide};
 pub use in_force::InForce;
 pub use line_history::{LineEntry, LineHistory, line_history};

@@ -78,6 +78,12 @@ impl Turns {
         lock(&self.hold).as_ref().map(|hold| hold.since.elapsed())
     }
 
+    /// Whether somebody stands in line behind the one whose turn it is.
+    #[must_use]
+    pub(crate) fn are_waited_for(&self) -> bool {
+        lock(&self.line).waiting.len() > 1
+    }
+
     /// How often it was held for longer than a second.
     #[must_use]
     pub fn holds(&self) -> u64 {

@@ -153,6 +153,7 @@ fn arguments(command: &str) -> Vec<&str> {
         | "alerts rectify" | "alerts show" | "alerts inquire" | "notify retry" => &["x"],
         "silence add" => &["--match", "rule=\"x\"", "--for", "2h", "--why", "y", "--dry-run"],
         "silence expire" => &["7"],
+        "ask" => &["执行率"],
         "notify test" => &["dead"],
         "budget show" => &["L1"],
         "evidence" => &["x", "-o", "case.zip"],

@@ -7,6 +7,8 @@ use fiscwatch::{
     access::{LINK_KEY, LinkKey},
     alert::{
         Action, Alert, Notification, Reason,
+        casework::Terms,
+        desk::Order,
         inquiry::{self, Stage},
     },
     decode::Decoder,
@@ -170,9 +172,69 @@ fn a_flood_of_answers_is_stopped() {
     assert_eq!(show(&w, &id).1.iter().filter(|line| line.ends_with(" answer")).count(), 20);
 }
 
-/// What escalates, among all that is told again.
+/// What is told of letters that nobody answers, among all that is told again.
 fn urgent(made: &[Notification]) -> Vec<(Reason, Vec<&str>)> {
-    told(made).into_iter().filter(|(reason, _)| *reason == Reason::Escalated).collect()
+    told(made).into_iter().filter(|(reason, _)| *reason == Reason::Unanswered).collect()
+}
+
+/// What is late is counted by unit and officer, and a unit that comes again by its confirmed alerts.
+#[test]
+fn what_nobody_answered_and_units_that_come_again_are_counted() {
+    let mut w = world(CONFIG);
+    let [silent, one, other] = ["L1", "L2", "L3"].map(|line| w.find("asked", line, "101001"));
+    w.pass(0, "boss");
+    send(&w, &silent, false);
+    w.pass(0, "mail");
+    w.pass(2 * DAY, "boss");
+    for (id, action) in
+        [&one, &other].into_iter().flat_map(|id| [(id, Action::Acknowledge), (id, Action::Confirm)])
+    {
+        let (who, why) = (String::from("李强"), None);
+        let order = Order { action, who, why, version: None, letter: None, terms: Terms::default() };
+        Cases::open(w.dir.path()).unwrap().act(id, &order, &w.desk(), w.now).unwrap();
+    }
+    let service = Cases::open_read_only(w.dir.path()).unwrap().service(w.now - 90 * DAY, w.now).unwrap();
+    assert_eq!(service.units, [(String::from("101001"), 0, 1)]);
+    assert_eq!(service.officers, [(String::from("王芳"), 0, 1)]);
+    let again: Vec<_> = service.repeated.iter().map(|(unit, confirmed, _)| (&**unit, *confirmed)).collect();
+    assert_eq!(again, [("101001", 2)]);
+}
+
+/// Whoever asked, by the list of officers; the routes, where nobody says how officers are reached.
+#[test]
+fn whoever_asked_is_told_of_the_answer_and_of_silence() {
+    let officers = "officers: { sink: mail, list: officers, column: email }";
+    let mut w = world(&CONFIG.replace("inhibit: []", &format!("inhibit: []\n  {officers}")));
+    let rows: &[&[&str]] = &[&["王芳", "wangfang@treasury.example.cn"]];
+    w.dispatch.lists.insert("officers", List::of(&["name", "email"], rows));
+    let [answered, silent, refused] = ["L1", "L2", "L3"].map(|line| w.find("asked", line, "101001"));
+    w.pass(0, "boss");
+    let tokens = [&answered, &silent, &refused].map(|id| send(&w, id, false));
+    let letters = w.pass(0, "mail");
+    answer(&w, &tokens[0], "已核实。", &[]).unwrap();
+    let to_officer = |made: &[Notification]| -> Vec<(Reason, Option<String>, String)> {
+        let of = |n: &Notification| (n.reason, n.recipient.clone(), n.alerts[0].alert.alert_id.clone());
+        made.iter().filter(|n| n.reason != Reason::Explain).map(of).collect()
+    };
+    let her = Some(String::from("wangfang@treasury.example.cn"));
+    let told_of = |reason, id: &String| (reason, her.clone(), id.clone());
+    assert_eq!(to_officer(&w.pass(0, "mail")), [told_of(Reason::Answered, &answered)]);
+    assert!(
+        told(&w.pass(0, "boss")).iter().all(|(reason, _)| *reason != Reason::Answered),
+        "she is told alone"
+    );
+    let of_refused = letters.iter().find(|letter| letter.alerts[0].alert.alert_id == refused).unwrap();
+    let fate = Fate::Parked(String::from("550 no such user"));
+    w.outbox.record(&[(of_refused.id.clone(), fate)], w.now).unwrap();
+    assert_eq!(to_officer(&w.pass(0, "mail")), [told_of(Reason::Unanswered, &refused)]);
+    assert_eq!(to_officer(&w.pass(2 * DAY, "mail")), [told_of(Reason::Unanswered, &silent)]);
+
+    let mut w = world(CONFIG);
+    let id = w.find("asked", "L1", "101001");
+    w.pass(0, "boss");
+    let token = send(&w, &id, false);
+    answer(&w, &token, "已核实。", &[]).unwrap();
+    assert_eq!(told(&w.pass(0, "boss")), [(Reason::Answered, vec![&*id])]);
 }
 
 #[test]
@@ -183,7 +245,7 @@ fn silence_escalates_once_and_a_letter_that_no_server_takes_at_once() {
     send(&w, &silent, false);
     assert_eq!(urgent(&w.pass(DAY, "boss")), [], "its last day is not over");
     w.pass(0, "mail");
-    assert_eq!(urgent(&w.pass(DAY, "boss")), [(Reason::Escalated, vec![&*silent])]);
+    assert_eq!(urgent(&w.pass(DAY, "boss")), [(Reason::Unanswered, vec![&*silent])]);
     assert_eq!(urgent(&w.pass(30 * DAY, "boss")), []);
     let (_, history) = show(&w, &silent);
     assert_eq!(history.iter().filter(|line| *line == "fiscwatch unanswered").count(), 1);
@@ -192,7 +254,7 @@ fn silence_escalates_once_and_a_letter_that_no_server_takes_at_once() {
     let mail = w.pass(0, "mail");
     let fate = Fate::Parked(String::from("550 no such user"));
     w.outbox.record(&[(mail[0].id.clone(), fate)], w.now).unwrap();
-    assert_eq!(urgent(&w.pass(0, "boss")), [(Reason::Escalated, vec![&*refused])]);
+    assert_eq!(urgent(&w.pass(0, "boss")), [(Reason::Unanswered, vec![&*refused])]);
     let (_, history, _) = Cases::open(w.dir.path()).unwrap().show(&refused, 1).unwrap();
     let last = history.last().unwrap();
     assert_eq!((last.action, last.why.as_deref()), (Action::Undelivered, Some("550 no such user")));

@@ -101,7 +101,7 @@ fn the_command_line_documents_itself() {
 }
 
 /// The documents for users; each has its Chinese page.
-const FOR_USERS: [(&str, &str); 12] = [
+const FOR_USERS: [(&str, &str); 13] = [
     ("README.md", "README.zh.md"),
     ("docs/alerts.md", "docs/zh/alerts.md"),
     ("docs/console.md", "docs/zh/console.md"),
@@ -111,6 +111,7 @@ const FOR_USERS: [(&str, &str); 12] = [
     ("docs/first-hour.md", "docs/zh/first-hour.md"),
     ("docs/notifications.md", "docs/zh/notifications.md"),
     ("docs/operations.md", "docs/zh/operations.md"),
+    ("docs/questions.md", "docs/zh/questions.md"),
     ("docs/rules.md", "docs/zh/rules.md"),
     ("docs/runbook.md", "docs/zh/runbook.md"),
     ("docs/settlement.md", "docs/zh/settlement.md"),

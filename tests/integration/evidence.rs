@@ -3,14 +3,15 @@
 use std::{fs, path::Path, process::Command, sync::Arc};
 
 use fiscwatch::{
+    access::{Actor, Roles},
     alert::{Desk, Policy},
     rule::Language,
-    store::{Cases, Incoming},
+    store::{Accounts, Audit, Cases, Incoming, TokenSpec},
 };
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use crate::support::{Bench, calendar, lines, payment, run};
+use crate::support::{Bench, Daemon, agent, calendar, lines, payment, run};
 
 const RULES: &str = r#"
 rules:
@@ -253,4 +254,80 @@ fn persons_are_masked_for_who_does_not_ask_for_more() {
     assert!(!text.contains("622200000000") && text.contains("****"), "an account is whole");
     let (code, report) = verify(bench.path(), "case.zip", &[]);
     assert_eq!((code, report["same"].as_array().unwrap().len()), (Some(0), 0), "{report}");
+}
+
+/// What the daemon hands out is what the command makes: it is checked without a state, and leaves a record.
+#[test]
+fn packs_over_the_api_are_checked_and_recorded() {
+    let bench = bench();
+    let config = fs::read_to_string(bench.path().join("fiscwatch.yaml")).unwrap();
+    let with = "http: { listen: '127.0.0.1:0', auth: true }\naudit: { provider: national }";
+    let config = config.replace("http: { listen: '127.0.0.1:0' }", with);
+    fs::write(bench.path().join("fiscwatch.yaml"), config).unwrap();
+    let alert = alerts(&bench).into_iter().find(|alert| alert["rule_id"] == "often").unwrap();
+    let id = alert["alert_id"].as_str().unwrap();
+    let state = bench.path().join("state");
+    let by = Actor { who: String::from("test"), place: String::from("test") };
+    let tokens = [("lin", "supervisor"), ("limited", "supervisor unit:101"), ("wang", "officer")];
+    let tokens = tokens.map(|(name, roles)| {
+        let mut accounts = Accounts::open(&state).unwrap();
+        accounts.add_user(name, &roles.parse().unwrap(), &by, 1).unwrap();
+        let owner = Some(name.to_owned());
+        let spec = TokenSpec { name: name.to_owned(), owner, roles: Roles::default(), expires_at: i64::MAX };
+        accounts.add_token(&spec, &by, 1).unwrap().text
+    });
+    let daemon = Daemon::start(bench.path());
+    let take = |token: &str, id: &str, unmasked: bool| {
+        let mut request = agent().get(format!("{}/api/v1/alerts/{id}/evidence", daemon.address));
+        request = request.header("authorization", format!("Bearer {token}"));
+        if unmasked {
+            request = request.header("x-unmasked", "true");
+        }
+        let mut answer = request.call().unwrap();
+        (answer.status().as_u16(), answer.body_mut().with_config().limit(100 << 20).read_to_vec().unwrap())
+    };
+    assert_eq!(take(&tokens[2], id, false).0, 403, "an officer takes none out");
+    assert_eq!(take(&tokens[1], id, false).0, 403, "lists cannot be parted by units");
+    assert_eq!(take(&tokens[0], "0000000000000000", false).0, 404);
+    for (unmasked, same) in [(false, 0), (true, 1)] {
+        let (status, bytes) = take(&tokens[0], id, unmasked);
+        assert_eq!(status, 200, "{}", String::from_utf8_lossy(&bytes));
+        let text = String::from_utf8_lossy(&bytes);
+        assert_eq!(
+            text.contains("622200000000"),
+            unmasked,
+            "accounts are whole only where that is asked for"
+        );
+        assert!(
+            text.contains("SM3SUMS") && !text.contains("SHA256SUMS"),
+            "by the algorithms that are configured"
+        );
+        let elsewhere = tempfile::tempdir().unwrap();
+        fs::write(elsewhere.path().join("case.zip"), &bytes).unwrap();
+        let (code, report) = verify(elsewhere.path(), "case.zip", &[]);
+        assert_eq!((code, report["problems"].as_array().unwrap().len()), (Some(0), 0), "{report}");
+        assert!(report["same"].as_array().unwrap().len() >= same, "{report}");
+        let key = report["key"].as_str().unwrap().to_owned();
+        assert!(key.starts_with("sm2:"), "{key}");
+        assert_eq!(verify(elsewhere.path(), "case.zip", &["--key", &key]).0, Some(0));
+        assert_eq!(verify(elsewhere.path(), "case.zip", &["--key", &"0".repeat(64)]).0, Some(1));
+        let mut other = bytes.clone();
+        let at = other.len() / 2;
+        other[at] ^= 1;
+        fs::write(elsewhere.path().join("case.zip"), &other).unwrap();
+        assert_eq!(verify(elsewhere.path(), "case.zip", &[]).0, Some(1));
+    }
+    assert_eq!(daemon.stop("-TERM"), Some(0));
+    let log = Audit::open_read_only(&state).unwrap().after(0, 1000).unwrap();
+    let taken: Vec<_> = log.iter().filter(|entry| entry.action == "evidence.export").collect();
+    assert_eq!(taken.len(), 2);
+    assert!(taken.iter().all(|entry| entry.who == "lin" && entry.subject == id));
+    assert!(taken[0].detail.starts_with("masked") && taken[1].detail.starts_with("whole"), "{taken:?}");
+    assert!(log.iter().any(|entry| entry.action == "personal.show" && entry.who == "lin"));
+    // The log is sealed by the same key.
+    let args = ["audit", "verify", "--json", "--config", "fiscwatch.yaml"];
+    let (code, out, err) = run(bench.path(), &args);
+    let report: Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out}{err}"));
+    assert_eq!(code, Some(0), "{report}");
+    assert!(report["keys"].to_string().contains("sm2:"), "{report}");
 }

@@ -521,6 +521,35 @@ fn who_is_being_answered_makes_no_room_for_others() {
     wait_until(|| under_way() == 0);
 }
 
+/// Whoever asks for the largest page gets no more than there is room for, and the rest by the pages after it.
+#[test]
+fn answers_are_bounded_and_lead_on() {
+    let (_bench, daemon) = daemon("");
+    // Each is shown with its first 4 KiB, so that a thousand of them are no page.
+    let broken = |n: usize| format!("{{\"event_id\":\"q{n}\",\"purpose\":\"{}\"}}\n", "x".repeat(5000));
+    for part in 0..3 {
+        let body: String = (part * 500..(part + 1) * 500).map(broken).collect();
+        daemon.post("/api/v1/events", &body);
+    }
+    let (mut after, mut records, mut pages) = (String::new(), 0, 0);
+    loop {
+        let (status, text) = daemon.get(&format!("/api/v1/quarantine?limit=1000{after}"));
+        assert_eq!(status, 200, "{text}");
+        assert!(text.len() < 5 << 20, "{} bytes", text.len());
+        let page: Value = serde_json::from_str(&text).unwrap();
+        records += page["records"].as_array().unwrap().len();
+        pages += 1;
+        match page["next"].as_i64() {
+            Some(next) => after = format!("&after={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(records, 1500);
+    assert!(pages >= 2, "{pages} pages");
+    let (status, why) = daemon.get("/api/v1/quarantine?limit=1001");
+    assert_eq!(status, 400, "{why}");
+}
+
 /// Prometheus, a second one, and somebody with curl.
 #[test]
 fn scrapes_at_the_same_time_tell_the_same() {

@@ -293,6 +293,21 @@ fn officers_work_by_commands_without_the_state_being_theirs() {
         let (own, whole) = lists(args);
         assert_eq!(own, whole, "{args:?}");
     }
+    // Tables show the beginning of an id, and that is enough here too.
+    let (shown, _) = lists(&["alerts", "show", &id[..8]]);
+    assert!(shown.contains(id) && shown.contains(CLERK.0) && !shown.contains("33010160006"), "{shown}");
+    let (shown, _) = lists(&["alerts", "show", id, "--json", "--unmasked"]);
+    assert!(shown.contains("33010160006") || shown.contains("50000.00"), "{shown}");
+    let (own, whole) = lists(&["findings", "list"]);
+    assert_eq!(own.lines().count(), whole.lines().count(), "{own}{whole}");
+    assert_eq!(told(&as_clerk(&office, &["notify", "list"])).0, Some(0));
+    // What is for others is refused, and the daemon says for whom.
+    for args in [&["audit", "list"][..], &["audit", "verify"], &["rejects", "list"]] {
+        let (code, says) = told(&as_clerk(&office, args));
+        let allowed = args[0] == "rejects";
+        assert_eq!(code, Some(i32::from(!allowed)), "{args:?}: {says}");
+        assert!(allowed || says.contains("and this is for auditor"), "{says}");
+    }
     let (own, _) = lists(&["alerts", "list", "--json"]);
     assert!(own.lines().any(|line| line.contains(id)), "{own}");
     assert!(!lists(&["alerts", "list", "--severity", "low", "--state", "all"]).0.contains("large cash"));

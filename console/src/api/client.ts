@@ -116,6 +116,17 @@ export async function ask<T>(
   return (await answer.json()) as T;
 }
 
+/** Fetches a file and has the browser save it: a link could not ask for personal data, nor say why there is none. */
+export async function save(path: string, query: Query = {}): Promise<void> {
+  const answer = await call(at(`/api/v1${path}`, query), {});
+  const name = /filename="([^"]+)"/.exec(answer.headers.get("Content-Disposition") ?? "")?.[1] ?? "download";
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(await answer.blob());
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}
+
 /** Sends a file. */
 export async function upload(path: string, file: Blob): Promise<void> {
   const headers = { "Content-Type": "application/octet-stream" };

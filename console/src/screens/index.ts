@@ -4,6 +4,7 @@ import { t } from "../text";
 import { Detail } from "./alerts/detail";
 import { Inbox } from "./alerts/inbox";
 import { LinePage } from "./budget/line";
+import { Ask } from "./ask/screen";
 import { AuditScreen } from "./audit";
 import { Budget } from "./budget/overview";
 import { Unit } from "./budget/unit";
@@ -21,7 +22,7 @@ import { Results } from "./results";
 import { Routes } from "./routes";
 import { RuleSets } from "./rules/sets";
 import { Rules } from "./rules/list";
-import { RulePage } from "./rules/rule";
+import { LabPage, RulePage } from "./rules/rule";
 import { Silences } from "./silences";
 import { Sources } from "./sources";
 import { Today } from "./today";
@@ -48,6 +49,7 @@ const SCREENS: Screen[] = [
   { pattern: /^\/decisions\/([^/]+)$/, title: () => t().nav.decisions, View: DecisionScreen },
   { pattern: /^\/rules$/, title: () => t().nav.rules, View: Rules },
   { pattern: /^\/rules\/([^/]+)$/, title: () => t().nav.rules, View: RulePage },
+  { pattern: /^\/rules\/([^/]+)\/lab$/, title: () => t().nav.rules, View: LabPage },
   { pattern: /^\/rule-sets$/, title: () => t().nav.ruleSets, View: RuleSets },
   { pattern: /^\/results$/, title: () => t().nav.results, View: Results },
   { pattern: /^\/reports$/, title: () => t().nav.reports, View: Reports },
@@ -56,6 +58,7 @@ const SCREENS: Screen[] = [
   { pattern: /^\/routes$/, title: () => t().nav.routes, View: Routes },
   { pattern: /^\/quarantine$/, title: () => t().nav.quarantine, View: Quarantine },
   { pattern: /^\/sources$/, title: () => t().nav.sources, View: Sources },
+  { pattern: /^\/ask$/, title: () => t().nav.ask, View: Ask },
   { pattern: /^\/audit$/, title: () => t().nav.audit, View: AuditScreen },
   { pattern: /^\/users$/, title: () => t().nav.users, View: Users },
 ];
@@ -67,6 +70,7 @@ export const NAVIGATION = [
   { to: "/budget", name: "budget", icon: "budget", first: true, needs: "budget.read" },
   { to: "/payments", name: "payments", icon: "payments", first: false, needs: "events.read" },
   { to: "/payees", name: "payees", icon: "payees", first: false, needs: "events.read" },
+  { to: "/ask", name: "ask", icon: "ask", first: false, needs: "questions.ask" },
   { to: "/decisions", name: "decisions", icon: "decisions", first: false, needs: "decisions.read" },
   { to: "/rules", name: "rules", icon: "rules", first: false, needs: "rules.read" },
   { to: "/rule-sets", name: "ruleSets", icon: "ruleSets", first: false, needs: "rules.read" },

@@ -7,6 +7,7 @@ import { go, query, to, withParams } from "../router";
 import { t, word } from "../text";
 import { Empty, Facts, Failed, Heading, Loading, Money, Panel } from "../ui/parts";
 import { type Column, Table } from "../ui/table";
+import { ProposeException } from "./rules/exception";
 
 /** The month before this one: the one that is reported on. */
 function lastMonth(): string {
@@ -164,7 +165,11 @@ function Service() {
         <Table
           label={title}
           columns={[
-            { name: "value", title: name, show: (one) => <a href={address(one.value)}>{one.value || said.nobody}</a> },
+            {
+              name: "value",
+              title: name,
+              show: (one) => <Named of={one.value || said.nobody} name={one.name} at={address(one.value)} />,
+            },
             { name: "past_due", title: said.pastDue, isFigure: true, show: (one) => count(one.past_due) },
             { name: "unanswered", title: said.unanswered, isFigure: true, show: (one) => count(one.unanswered) },
           ]}
@@ -191,7 +196,11 @@ function Service() {
             label={said.exceptions}
             columns={[
               { name: "rule", title: said.rule, show: (one) => <a href={to("rules", one.rule)}>{one.rule}</a> },
-              { name: "unit", title: said.unit, show: (one) => <a href={to("units", one.unit)}>{one.unit}</a> },
+              {
+                name: "unit",
+                title: said.unit,
+                show: (one) => <Named of={one.unit} name={one.name} at={to("units", one.unit)} />,
+              },
               {
                 name: "dismissed",
                 title: said.dismissed,
@@ -201,6 +210,12 @@ function Service() {
                     {said.allDismissed(count(one.dismissed))}
                   </a>
                 ),
+              },
+              {
+                name: "propose",
+                title: t().exception.column,
+                wraps: true,
+                show: (one) => <ProposeException of={one} />,
               },
             ]}
             rows={data.exceptions}
@@ -215,7 +230,11 @@ function Service() {
           <Table
             label={said.repeated}
             columns={[
-              { name: "unit", title: said.unit, show: (one) => <a href={to("units", one.unit)}>{one.unit}</a> },
+              {
+                name: "unit",
+                title: said.unit,
+                show: (one) => <Named of={one.unit} name={one.name} at={to("units", one.unit)} />,
+              },
               { name: "confirmed", title: said.confirmed, isFigure: true, show: (one) => count(one.confirmed) },
               { name: "amount", title: said.amount, isFigure: true, show: (one) => <Money of={one.amount} /> },
             ]}
@@ -225,5 +244,15 @@ function Service() {
         )}
       </Panel>
     </>
+  );
+}
+
+/** A unit by its name, its code beside it. */
+function Named({ of, name, at }: { of: string; name: string | null | undefined; at: string }) {
+  return (
+    <a href={at}>
+      {name ?? of}
+      {name && <small class="faint"> {of}</small>}
+    </a>
   );
 }

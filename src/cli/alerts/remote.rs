@@ -34,7 +34,8 @@ pub(crate) fn act(socket: &Socket, args: &ActArgs, action: Action, terms: &Terms
     }
     let mut code = ExitCode::SUCCESS;
     for id in &args.ids {
-        match socket.ask(Method::POST, &["alerts", id, address], Some(&order)) {
+        let done_by = |id: String| socket.ask(Method::POST, &["alerts", &id, address], Some(&order));
+        match socket.alert_id(id).and_then(done_by) {
             Ok(alert) if args.json => println!("{alert}"),
             Ok(alert) => println!("{}", done(&alert)),
             Err(e) => {
@@ -55,7 +56,8 @@ pub(crate) fn hand_over(socket: &Socket, shift: &HandOver) -> anyhow::Result<Val
 pub(crate) fn inquire(socket: &Socket, args: &InquireArgs) -> anyhow::Result<ExitCode> {
     let InquireArgs { id, deadline, note, again, if_version, .. } = args;
     let letter = json!({ "deadline": deadline, "note": note, "again": again, "version": if_version });
-    let alert = socket.ask(Method::POST, &["alerts", id, "inquire"], Some(&letter))?;
+    let id = socket.alert_id(id)?;
+    let alert = socket.ask(Method::POST, &["alerts", &id, "inquire"], Some(&letter))?;
     match args.json {
         true => println!("{alert}"),
         false => println!("{}", done(&alert)),

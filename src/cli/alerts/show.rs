@@ -15,6 +15,7 @@ use crate::{
         officer::{line, now},
         persons::PersonsArg,
         runtime,
+        socket::Socket,
         table::{Cell, Column, Screen, Sheet, Table, handling, pairs, plain, title, visible},
     },
     config::Config,
@@ -47,6 +48,10 @@ pub(crate) struct ShowArgs {
 }
 
 pub(crate) fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
+    let config = args.config.load_or_default()?;
+    if let Some(socket) = Socket::of(&config)? {
+        return remote(&socket, &config, args);
+    }
     let (config, lens) = args.config.shown(Permit::ReadAlerts, args.persons)?;
     let cases = Cases::open_read_only(&config.state_dir)?;
     let draft = |alert: &Alert, findings: &[Finding]| {
@@ -72,7 +77,23 @@ pub(crate) fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     } else {
         let codes = config.code_tables();
         let page = Page { screen: Screen::stdout(), calendar: &config.calendar, codes: &codes };
-        page.write(&detail, &context, &mut out)?;
+        page.write(&detail, Some(&context), &mut out)?;
+    }
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The same through the daemon's socket, without what is around it, which is read from the state itself.
+fn remote(socket: &Socket, config: &Config, args: &ShowArgs) -> anyhow::Result<ExitCode> {
+    let id = socket.alert_id(&args.id)?;
+    let answer = socket.read(&["alerts", &id], &serde_json::json!({}), args.persons.unmasked)?;
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    if args.json {
+        writeln!(out, "{answer}")?;
+    } else {
+        let codes = config.code_tables();
+        let page = Page { screen: Screen::stdout(), calendar: &config.calendar, codes: &codes };
+        page.write(&serde_json::from_value(answer)?, None, &mut out)?;
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)
@@ -87,7 +108,12 @@ struct Page<'p> {
 }
 
 impl Page<'_> {
-    fn write(&self, detail: &AlertDetail, context: &Context, out: &mut impl Write) -> std::io::Result<()> {
+    fn write(
+        &self,
+        detail: &AlertDetail,
+        context: Option<&Context>,
+        out: &mut impl Write,
+    ) -> std::io::Result<()> {
         let AlertDetail { alert, history, history_left_out: left, findings, waiting, notifications, draft } =
             detail;
         write!(out, "{}", self.facts(alert).render(self.screen))?;
@@ -104,7 +130,7 @@ impl Page<'_> {
                 say!("and {older} older findings: fiscwatch findings list --rule {rule}", older, rule)
             )?;
         }
-        self.context(context, out)?;
+        context.map_or(Ok(()), |context| self.context(context, out))?;
         match waiting.is_empty() && notifications.is_empty() {
             true => writeln!(out, "\n{}", say!("nobody was told: no route leads to a sink"))?,
             false => self.part(out, &say!("notifications"), &self.told(waiting, notifications))?,

@@ -85,7 +85,7 @@ pub(crate) fn drill(args: &DrillArgs) -> anyhow::Result<ExitCode> {
     if !args.json {
         print(&certificate.checks);
     }
-    let signed = sign(certificate, &app::audit::signing_key(&config)?)?;
+    let signed = sign(certificate, &daemon::signing_key(&config)?)?;
     let text = serde_json::to_string(&signed)?;
     if let Some(path) = &args.certificate {
         replace(path, format!("{text}\n").as_bytes()).with_context(|| path.display().to_string())?;
@@ -175,7 +175,7 @@ fn newest(folder: &Path) -> anyhow::Result<(PathBuf, Manifest)> {
 }
 
 fn sign(certificate: Certificate, key: &SealKey) -> anyhow::Result<Signed> {
-    let signature = key.sign(serde_json::to_string(&certificate)?.as_bytes());
+    let signature = key.sign(serde_json::to_string(&certificate)?.as_bytes())?;
     Ok(Signed { certificate, key: key.public(), signature })
 }
 

@@ -3,7 +3,7 @@
 mod backup;
 mod drill;
 mod info;
-mod query;
+pub(in crate::cli) mod query;
 mod verify;
 
 use std::process::ExitCode;

@@ -46,8 +46,13 @@ const SHOWN: usize = 1000;
 
 pub(crate) fn query(args: &QueryArgs) -> anyhow::Result<ExitCode> {
     let (config, lens) = args.config.shown(Action::QueryState, args.persons)?;
+    ask(&args.sql, &config, lens, args.form)
+}
+
+/// Asks one SELECT, and prints its rows.
+pub(in crate::cli) fn ask(sql: &str, config: &Config, lens: Lens, form: Form) -> anyhow::Result<ExitCode> {
     let limit = config.query_limits.time;
-    let answered = async { tokio::time::timeout(limit, answer(args, &config, lens)).await };
+    let answered = async { tokio::time::timeout(limit, answer(sql, config, lens, form)).await };
     let runtime = runtime()?;
     let answered = runtime.block_on(answered);
     // What still reads when the time is over must not keep the process.
@@ -59,10 +64,10 @@ pub(crate) fn query(args: &QueryArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn answer(args: &QueryArgs, config: &Config, lens: Lens) -> anyhow::Result<()> {
-    let (mut rows, kinds) = app::query(config, &args.sql, SystemClock.now()).await?;
+async fn answer(sql: &str, config: &Config, lens: Lens, form: Form) -> anyhow::Result<()> {
+    let (mut rows, kinds) = app::query(config, sql, SystemClock.now()).await?;
     let fields: Vec<Field> = rows.schema().fields().iter().map(|field| field.as_ref().clone()).collect();
-    let mut out: Box<dyn Rows> = match args.form {
+    let mut out: Box<dyn Rows> = match form {
         Form { json: true, .. } => {
             let names = fields.iter().map(|field| field.name().clone()).collect();
             Box::new(Json { out: std::io::BufWriter::new(std::io::stdout()), names })

@@ -17,6 +17,8 @@ use crate::{
 const IN_A_ROW: u32 = 16;
 /// Questions that one evaluation answers.
 const TOGETHER: usize = 16;
+/// How long after a question others are expected, in microseconds.
+const EXPECTED: i64 = 60_000_000;
 
 /// What is asked beside the stream, and the reservations that end by themselves.
 #[derive(Debug, Default)]
@@ -31,6 +33,8 @@ pub struct Asked {
     /// read them before.
     used: BTreeMap<i64, (i64, String)>,
     in_a_row: u32,
+    /// The clock's time at the last question, in microseconds.
+    last: Option<i64>,
     /// The rules that were asked last, with their digest: to make it takes as long as an answer.
     digest: Option<(Arc<RuleSet>, Arc<str>)>,
 }
@@ -81,6 +85,16 @@ impl Asked {
             together.push(question);
         }
         together
+    }
+
+    /// Notes that somebody asks now.
+    pub(super) fn came(&mut self, now: i64) {
+        self.last = Some(now);
+    }
+
+    /// Whether somebody has asked lately, and may ask again.
+    pub(super) fn is_expected(&self, now: i64) -> bool {
+        self.last.is_some_and(|last| now.saturating_sub(last) < EXPECTED)
     }
 
     /// Whether it is the stream's turn, after many questions.

@@ -5,7 +5,6 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, PoisonError},
-    time::Duration,
 };
 
 use arrow::{
@@ -120,7 +119,7 @@ impl Sequence {
             blocks.push(Block::new(source, partition, 0, Payload::messages(&withdrawals)).plain());
         }
         let decoded = self.decoder.decode(&blocks, (self.time_max)());
-        self.send_decided((blocks, decoded, Duration::ZERO), Step::Events, (decided, evaluator), out).await
+        self.send_decided((blocks, decoded), Step::Events, (decided, evaluator), out).await
     }
 
     /// Withdraws the applications whose time is over. `false` if nobody takes batches any more.
@@ -141,7 +140,8 @@ impl Sequence {
             let payload = Payload::messages(&[withdrawal(&event_id, &budget_line_id, &at)]);
             let blocks = vec![Block::new(source, Arc::from("expired"), 0, payload).plain()];
             let decoded = self.decoder.decode(&blocks, None);
-            if !self.send(blocks, decoded, Duration::ZERO, Step::Events, out).await? {
+            let nothing = (Vec::new(), self.evaluator());
+            if !self.send_decided((blocks, decoded), Step::Events, nothing, out).await? {
                 return Ok(false);
             }
         }
@@ -159,7 +159,7 @@ impl Sequence {
         let evaluator = Arc::clone(evaluator);
         let sequenced = self.sequencer.try_out(decoded, trial, &evaluator);
         let (told, answer) = oneshot::channel();
-        let piece = self.workers.work(move || {
+        let piece = self.workers.work_at_once(move || {
             let fields = BTreeMap::new();
             let (mut in_flight, prepared) =
                 prepare(Vec::new(), sequenced, fields, &evaluator, Stages::default(), Step::Events);

@@ -6,13 +6,17 @@ use std::{
         Arc, RwLock,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use futures::FutureExt;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-use super::{Decoding, EngineError, Preparing, Silence, asked::Asked, done};
+use super::{
+    Decoding, EngineError, Preparing, Silence,
+    asked::Asked,
+    feed::{Batch, Feed, Piece},
+};
 use crate::{
     decision::Decided,
     decode::{Decoded, Decoder},
@@ -34,6 +38,8 @@ pub(crate) struct Sequence {
     /// The rules that silence has told the stages behind of: other lists judge again what there is.
     pub told: Option<Arc<RuleSet>>,
     pub asked: Asked,
+    /// A worker that is kept free for who asks.
+    pub reserved: Option<OwnedSemaphorePermit>,
     pub time_max: Arc<dyn Fn() -> Option<i64> + Send + Sync>,
 }
 
@@ -41,17 +47,17 @@ impl Sequence {
     /// Runs until the batches end.
     pub(crate) async fn run(
         mut self,
-        mut decoding: mpsc::Receiver<Decoding>,
+        decoding: mpsc::Receiver<Decoding>,
         out: mpsc::Sender<Preparing>,
     ) -> Result<(), EngineError> {
         self.sequencer.group_for(self.evaluator().rules());
         if self.sequencer.owes() {
-            let decoded = self.decoder.decode(&[], None);
-            if !self.send(Vec::new(), decoded, Duration::ZERO, Step::Start, &out).await? {
+            if !self.send(Step::Start, &out).await? {
                 return Ok(());
             }
         }
         let mut tick = self.silence.as_ref().map(|silence| tokio::time::interval(silence.every));
+        let mut feed = Feed::new(decoding, out.max_capacity());
         loop {
             if !self.release(&out).await? {
                 return Ok(());
@@ -60,37 +66,36 @@ impl Sequence {
             if is_their_turn && passed(&mut tick).now_or_never().is_some() && !self.silent(&out).await? {
                 return Ok(());
             }
-            let batch = if is_their_turn { decoding.try_recv().ok() } else { None };
-            let batch = match batch {
-                Some(batch) => Some(batch),
-                None => tokio::select! {
-                    // Somebody waits for the answer before money moves; the stream can wait.
-                    biased;
-                    question = self.asked.next() => {
-                        if !self.answer(question, &out).await? {
-                            return Ok(());
-                        }
-                        continue;
+            let is_turn =
+                is_their_turn && matches!(feed.is_ready(false, &out).now_or_never(), Some(Ok(true)));
+            let is_asked = self.asked.is_expected(self.now().0);
+            self.reserved = self.reserved.take().or_else(|| self.workers.reserve()).filter(|_| is_asked);
+            tokio::select! {
+                // Somebody waits for the answer before money moves; the stream can wait.
+                biased;
+                question = self.asked.next(), if !is_turn => {
+                    if !self.answer(question, &out).await? {
+                        return Ok(());
                     }
-                    batch = decoding.recv() => batch,
-                    () = passed(&mut tick) => {
-                        if !self.silent(&out).await? {
-                            return Ok(());
-                        }
-                        continue;
+                }
+                is_ready = feed.is_ready(is_asked && !is_turn, &out) => {
+                    if !is_ready? {
+                        break;
                     }
-                },
-            };
-            let Some(batch) = batch else { break };
-            let (blocks, decoded, decode) = done(batch).await?;
-            if !self.send(blocks, decoded, decode, Step::Events, &out).await? {
-                return Ok(());
+                    if let Some(piece) = feed.piece(is_asked) && !self.take(piece, &out).await? {
+                        return Ok(());
+                    }
+                }
+                () = passed(&mut tick) => {
+                    if !self.silent(&out).await? {
+                        return Ok(());
+                    }
+                }
             }
         }
         self.asked.close();
-        let decoded = self.decoder.decode(&[], None);
         let bounded = self.bounded.load(Ordering::SeqCst);
-        self.send(Vec::new(), decoded, Duration::ZERO, Step::End { bounded }, &out).await?;
+        self.send(Step::End { bounded }, &out).await?;
         Ok(())
     }
 
@@ -110,37 +115,66 @@ impl Sequence {
         if known && !self.sequencer.is_silent(self.now()) {
             return Ok(true);
         }
-        let decoded = self.decoder.decode(&[], None);
-        self.send(Vec::new(), decoded, Duration::ZERO, Step::Silence, out).await
+        self.send(Step::Silence, out).await
     }
 
-    fn now(&self) -> (i64, i64) {
+    pub(super) fn now(&self) -> (i64, i64) {
         self.silence.as_ref().map_or((0, i64::MAX), |silence| ((silence.now)(), silence.idle))
     }
 
-    /// Sequences a batch and has its parts prepared. `false` if nobody takes them any more.
-    pub(super) async fn send(
-        &mut self,
-        blocks: Vec<Block>,
-        decoded: Decoded,
-        decode: Duration,
-        step: Step,
-        out: &mpsc::Sender<Preparing>,
-    ) -> Result<bool, EngineError> {
-        let evaluator = self.evaluator();
-        self.send_decided((blocks, decoded, decode), step, (Vec::new(), evaluator), out).await
+    /// Takes a step without events. `false` if nobody takes batches any more.
+    async fn send(&mut self, step: Step, out: &mpsc::Sender<Preparing>) -> Result<bool, EngineError> {
+        let (decoded, evaluator) = (self.decoder.decode(&[], None), self.evaluator());
+        self.send_decided((Vec::new(), decoded), step, (Vec::new(), evaluator), out).await
     }
 
-    /// The same of a batch whose first events are applications that were decided, by the rules that decided them.
+    /// Sequences a batch or a piece of one. `false` if nobody takes batches any more.
+    async fn take(&mut self, piece: Piece<'_>, out: &mpsc::Sender<Preparing>) -> Result<bool, EngineError> {
+        let evaluator = self.evaluator();
+        match piece {
+            Piece::First(decoded, batch) => {
+                let (mut parts, stages) =
+                    self.sequenced((&batch.blocks, decoded), Step::Events, &evaluator)?;
+                if let Some(last) = parts.last_mut() {
+                    batch.told.keep(last);
+                }
+                let ending = Ending { room: batch.room.take(), ..Ending::of(Step::Events) };
+                self.hand_on(parts, ending, stages, &evaluator, out).await
+            }
+            Piece::Rest(Batch { blocks, mut decoded, decode, told, room }) => {
+                let unknown_fields = std::mem::take(&mut decoded.unknown_fields);
+                let (mut parts, stages) = self.sequenced((&blocks, decoded), Step::Events, &evaluator)?;
+                if let Some(last) = parts.last_mut() {
+                    told.tell(last);
+                }
+                let ending = Ending { blocks, unknown_fields, room, ..Ending::of(Step::Events) };
+                self.hand_on(parts, ending, Stages { decode, ..stages }, &evaluator, out).await
+            }
+        }
+    }
+
+    /// Sequences a batch whose first events are applications that were decided, by the rules that decided them.
     pub(super) async fn send_decided(
         &mut self,
-        (blocks, decoded, decode): (Vec<Block>, Decoded, Duration),
+        (blocks, mut decoded): (Vec<Block>, Decoded),
         step: Step,
         (decided, evaluator): (Vec<Decided>, Arc<Evaluator>),
         out: &mpsc::Sender<Preparing>,
     ) -> Result<bool, EngineError> {
+        let unknown_fields = std::mem::take(&mut decoded.unknown_fields);
+        let (mut parts, stages) = self.sequenced((&blocks, decoded), step, &evaluator)?;
+        hand_out(decided, &mut parts);
+        let ending = Ending { blocks, unknown_fields, ..Ending::of(step) };
+        self.hand_on(parts, ending, stages, &evaluator, out).await
+    }
+
+    fn sequenced(
+        &mut self,
+        (blocks, decoded): (&[Block], Decoded),
+        step: Step,
+        evaluator: &Evaluator,
+    ) -> Result<(Vec<Sequenced>, Stages), EngineError> {
         let started = Instant::now();
-        let mut unknown_fields = decoded.unknown_fields.clone();
         if !self.ticker.as_ref().is_some_and(|ticker| ticker.is_for(evaluator.rules())) {
             self.ticker = None;
         }
@@ -148,23 +182,49 @@ impl Sequence {
         let now = self.now();
         let new_ticker = || Ticker::new(evaluator.rules(), evaluator.calendar());
         let ticker = self.ticker.get_or_insert_with(new_ticker);
-        let mut parts = self.sequencer.sequence(&blocks, decoded, step, now, ticker)?;
-        hand_out(decided, &mut parts);
-        let mut stages = Stages { decode, sequence: started.elapsed(), ..Stages::default() };
-        let (mut blocks, last) = (Some(blocks), parts.len() - 1);
+        let parts = self.sequencer.sequence(blocks, decoded, step, now, ticker)?;
+        Ok((parts, Stages { sequence: started.elapsed(), ..Stages::default() }))
+    }
+
+    /// Has the parts prepared.
+    async fn hand_on(
+        &mut self,
+        parts: Vec<Sequenced>,
+        ending: Ending,
+        mut stages: Stages,
+        evaluator: &Arc<Evaluator>,
+        out: &mpsc::Sender<Preparing>,
+    ) -> Result<bool, EngineError> {
+        let (mut ending, last) = (Some(ending), parts.len() - 1);
         for (number, part) in parts.into_iter().enumerate() {
-            let is_last = number == last;
-            let step = if is_last { step } else { Step::Events };
-            let blocks = blocks.take_if(|_| is_last).unwrap_or_default();
-            let fields = if is_last { std::mem::take(&mut unknown_fields) } else { BTreeMap::new() };
-            let (stages, evaluator) = (std::mem::take(&mut stages), Arc::clone(&evaluator));
-            let piece =
-                self.workers.work(move || Ok(prepare(blocks, part, fields, &evaluator, stages, step)));
+            let ending = ending.take_if(|_| number == last).unwrap_or_else(|| Ending::of(Step::Events));
+            let Ending { blocks, unknown_fields, step, room } = ending;
+            let (stages, evaluator) = (std::mem::take(&mut stages), Arc::clone(evaluator));
+            let piece = self.workers.work(move || {
+                let (mut in_flight, prepared) =
+                    prepare(blocks, part, unknown_fields, &evaluator, stages, step);
+                in_flight.room = room;
+                Ok((in_flight, prepared))
+            });
             if out.send(piece).await.is_err() {
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+}
+
+/// What goes with the last part of a batch.
+struct Ending {
+    blocks: Vec<Block>,
+    unknown_fields: BTreeMap<String, u64>,
+    step: Step,
+    room: Option<OwnedSemaphorePermit>,
+}
+
+impl Ending {
+    fn of(step: Step) -> Self {
+        Self { blocks: Vec::new(), unknown_fields: BTreeMap::new(), step, room: None }
     }
 }
 

@@ -23,6 +23,7 @@ impl Sequence {
         first: Question,
         out: &mpsc::Sender<Preparing>,
     ) -> Result<bool, EngineError> {
+        self.asked.came(self.now().0);
         let mut waiting = self.asked.with_those_behind(first);
         while waiting.len() > 1 {
             let Some(decoded) = self.readable(&waiting)? else { break };

@@ -101,7 +101,7 @@ impl Windows {
                     .await?;
                 self = rest;
                 // Whoever asked may have gone.
-                self.workers.work(move || drop(asked.send(prepared.conclude(moved))));
+                self.workers.work_at_once(move || drop(asked.send(prepared.conclude(moved))));
                 continue;
             }
             let due = std::mem::take(&mut in_flight.sequenced.due);

@@ -250,7 +250,8 @@ fn exceptions<'t>(d: &mut Document<'t>, record: &Record<'_, 't>, calendar: &Cale
         });
         let basis = optional(d, &record, "basis").map(|p| p.text);
         if let (Some(name), Some(when), Some(reason)) = (name, when, reason) {
-            exceptions.push(Exception { name: name.text, when, reason: reason.text, basis, until });
+            let reason = reason.text;
+            exceptions.push(Exception { name: name.text, when, reason, basis, until, agreed: None });
         }
     }
     exceptions

@@ -18,6 +18,7 @@ use datafusion::{
 use super::{
     costs::{Cost, Costs, Given},
     growth::{Growth, of_scalar},
+    patterns,
 };
 use crate::{diagnostic::Refusal, say};
 
@@ -125,7 +126,10 @@ impl ScalarUDFImpl for Capped {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         self.check(&args)?;
-        self.inner.invoke_with_args(args)
+        match patterns::by_kept_machine(self.inner.name(), &args.args) {
+            Some(result) => Ok(result),
+            None => self.inner.invoke_with_args(args),
+        }
     }
 }
 

@@ -24,6 +24,7 @@ pub mod exact;
 pub(crate) mod growth;
 mod lists;
 mod names;
+mod patterns;
 mod places;
 mod programmes;
 mod series;

@@ -7,7 +7,10 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{Audit, follow::follow};
 use crate::{
-    access::seal::{SealKey, is_signed},
+    access::{
+        provider::Failed,
+        seal::{SealKey, is_signed},
+    },
     say,
     store::{StoreError, chain, chain::Head, named::insert, sums},
 };
@@ -34,10 +37,10 @@ impl Seal {
         format!("fiscwatch audit seal 1\n{records}\n{at}\n{head}\n")
     }
 
-    fn of(head: &Head, at: i64, key: &SealKey) -> Self {
+    fn of(head: &Head, at: i64, key: &SealKey) -> Result<Self, Failed> {
         let (records, head) = (head.records, head.digest.to_string());
-        let signature = key.sign(Self::text(records, at, &head).as_bytes());
-        Self { records, at, head, key: key.public(), signature }
+        let signature = key.sign(Self::text(records, at, &head).as_bytes())?;
+        Ok(Self { records, at, head, key: key.public(), signature })
     }
 
     /// Whether its signature is that of its key.
@@ -48,7 +51,7 @@ impl Seal {
 }
 
 /// What a check of the log found.
-#[derive(Debug, serde::Serialize)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub struct Report {
     /// How many records there are.
     pub records: i64,
@@ -86,6 +89,7 @@ impl Audit {
                 return Ok(None);
             }
             let seal = Seal::of(&head, now, key);
+            let seal = seal.map_err(|why| rusqlite::Error::ToSqlConversionFailure(Box::new(why)))?;
             let Seal { records, at, head, key, signature } = &seal;
             insert!(summed.transaction, "INSERT INTO audit_seals", { records, at, head, key, signature })?;
             summed.inserted(&sums::AUDIT_SEALS, [records])?;

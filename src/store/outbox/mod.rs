@@ -80,8 +80,9 @@ impl Outbox {
     /// # Errors
     /// If the database cannot be read or written.
     pub fn round<T>(&mut self, work: impl FnOnce(&Round<'_>) -> RoundResult<T>) -> Result<T, StoreError> {
-        self.turns.write(&self.dir, &self.connection, None, |transaction| {
-            let round = Round { dir: &self.dir, transaction, changes: Changes::default() };
+        let turns = &self.turns;
+        turns.write(&self.dir, &self.connection, None, |transaction| {
+            let round = Round { dir: &self.dir, turns, transaction, changes: Changes::default() };
             let result = work(&round)?;
             round.changes.end(transaction)?;
             Ok(result)

@@ -11,6 +11,7 @@ use crate::{
     },
     finding::Finding,
     store::{
+        Turns,
         alerts::{self, Times, from_json, json},
         answers,
         error::Failed,
@@ -79,11 +80,18 @@ pub type RoundResult<T> = Result<T, RoundError>;
 #[derive(Debug)]
 pub struct Round<'o> {
     pub(super) dir: &'o std::path::Path,
+    pub(super) turns: &'o Turns,
     pub(super) transaction: &'o Connection,
     pub(super) changes: Changes,
 }
 
 impl Round<'_> {
+    /// Whether a commit, or somebody else, waits for this round to end.
+    #[must_use]
+    pub fn is_waited_for(&self) -> bool {
+        self.turns.are_waited_for()
+    }
+
     pub(super) fn summed(&self) -> Summed<'_> {
         self.changes.within(self.transaction)
     }

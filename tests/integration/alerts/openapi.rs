@@ -129,6 +129,10 @@ fn requests(daemon: &Daemon) -> Vec<(&'static str, &'static str, String, Value, 
         ("replay_quarantine", "post", path("quarantine/replay"), json!({"seqs": [1]}), 200),
         ("replay_quarantine", "post", path("quarantine/replay"), json!({"seqs": [99]}), 404),
         ("replay_quarantine", "post", path("quarantine/replay"), json!({"seqs": []}), 422),
+        ("list_questions", "get", path("questions"), nothing.clone(), 200),
+        ("ask", "post", path("ask"), json!({"text": "各单位的执行率"}), 200),
+        ("ask", "post", path("ask"), json!({"text": "肥羊在哪儿"}), 200),
+        ("ask", "post", path("ask"), json!({"question": "none"}), 422),
         ("list_payees", "get", path("payees?limit=2&sort=-payments"), nothing.clone(), 200),
         ("list_payees", "get", path("payees?sort=colour"), nothing.clone(), 400),
         ("show_payee", "get", path("payees/p-L1"), nothing.clone(), 200),
@@ -176,7 +180,16 @@ fn overrides() -> Vec<(&'static str, &'static str, String, Value, u16)> {
         ("confirm_override", "post", path("overrides/1/confirm?who=a"), Value::Null, 409),
         ("revoke_override", "delete", path("overrides/1?who=a"), Value::Null, 200),
         ("list_rule_sets", "get", path("rule-sets"), Value::Null, 200),
+        ("propose_exception", "post", path("rules/over-budget/exceptions"), exception("2099-01-01"), 201),
+        ("propose_exception", "post", path("rules/over-budget/exceptions"), exception("2099-01-01"), 409),
+        ("propose_exception", "post", path("rules/over-budget/exceptions"), exception("2020-01-01"), 422),
+        ("propose_exception", "post", path("rules/none/exceptions"), exception("2099-01-01"), 404),
+        ("evidence_of_alert", "get", path("alerts/none/evidence"), Value::Null, 404),
     ]
+}
+
+fn exception(until: &str) -> Value {
+    json!({"unit": "101001", "until": until, "reason": "合同", "who": "王"})
 }
 
 /// A remark on one alert, by the route for several.
@@ -225,6 +238,8 @@ fn every_answer_is_as_described() {
     tried.insert("confirm_override");
     // Files and workbooks: `answer_page.rs` and `register.rs` read them.
     tried.extend(["alert_attachment", "attach_to_alert", "register_of_alerts", "month_workbook"]);
+    // `evidence.rs` checks packs.
+    tried.insert("evidence_of_alert");
     // A stream has no end: `console/stream.rs` reads it.
     tried.insert("stream_changes");
     // People and programs: where nobody is asked who they are there are none. `sessions.rs` and its neighbours read these.

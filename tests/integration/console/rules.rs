@@ -49,6 +49,20 @@ fn a_rule_says_what_it_looks_for_and_what_it_found_by_week() {
     }
     let later = daemon.json("/api/v1/findings/times?rule=large-cash&from=2026-03-08&to=2026-03-08");
     assert_eq!(later["weeks"][0]["findings"], 1, "{later}");
+    // What is kept of them is added to, and says the same as all of them counted anew, which bounds within an hour ask for.
+    let mut event = payment("later", "L9", "30000.00");
+    event["settlement"] = json!("cash");
+    event["occurred_at"] = json!("2026-03-09T11:00:00+08:00");
+    assert_eq!(daemon.post("/api/v1/events", &lines(&[event])).0, 200);
+    for rule in ["large-cash", "none,large-cash", ""] {
+        let kept = daemon.json(&format!("/api/v1/findings/times?rule={rule}"));
+        let anew =
+            daemon.json(&format!("/api/v1/findings/times?rule={rule}&from=2020-01-01T00:00:01%2B08:00"));
+        assert_eq!(kept, anew, "{rule}");
+        let sum: u64 =
+            kept["weeks"].as_array().unwrap().iter().map(|week| week["findings"].as_u64().unwrap()).sum();
+        assert!(if rule.is_empty() { sum >= 5 } else { sum == 5 }, "{rule}: {kept}");
+    }
     let others = daemon.json("/api/v1/findings/times?rule=none");
     assert_eq!(others["weeks"], json!([]));
     assert_eq!(daemon.get("/api/v1/findings/times?from=never").0, 400);

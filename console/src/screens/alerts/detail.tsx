@@ -1,5 +1,5 @@
 import { useEffect } from "preact/hooks";
-import { ask, epoch } from "../../api/client";
+import { ask, epoch, wholeOn } from "../../api/client";
 import { useLoad } from "../../api/load";
 import { session } from "../../api/session";
 import type { Alert, AlertDetail, BudgetTotals, Change, Finding } from "../../api/types";
@@ -13,6 +13,7 @@ import { settings } from "../../settings";
 import { t, word } from "../../text";
 import { Icon } from "../../ui/icon";
 import { Facts, Failed, Loading, Missing, Money, Panel, Severity, State, Time, isMissing } from "../../ui/parts";
+import { Save } from "../../ui/save";
 import { Whole } from "../../ui/whole";
 import { Because } from "../payments/explain";
 import { ActionBar, Composer, begin } from "./composer";
@@ -145,12 +146,27 @@ export function Detail({ id }: { id: string }) {
             <History of={data} />
             <Letter detail={data} again={again} />
             <Files alert={data.alert} again={again} />
+            <Evidence id={alert.alert_id} />
             <Told of={data} />
           </div>
         )}
       </div>
       <Composer />
     </article>
+  );
+}
+
+/** The evidence pack, for whoever may take findings out. */
+function Evidence({ id }: { id: string }) {
+  const said = t().alert;
+  if (!session.may("findings.export")) return null;
+  return (
+    <Panel title={said.evidence}>
+      <p class="faint">
+        {session.user === null || wholeOn.value === location.pathname ? said.evidenceWhole : said.evidenceMasked}
+      </p>
+      <Save path={`/alerts/${encodeURIComponent(id)}/evidence`}>{said.evidenceSave}</Save>
+    </Panel>
   );
 }
 

@@ -1,5 +1,6 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ask, epoch } from "../../api/client";
+import { session } from "../../api/session";
 import type { AlertPage } from "../../api/types";
 import { useKeys } from "../../keys";
 import { live } from "../../live";
@@ -7,6 +8,7 @@ import { go, query, to, withParams } from "../../router";
 import { settings } from "../../settings";
 import { t, word } from "../../text";
 import { Empty, Failed, Heading, Key, Loading, Said } from "../../ui/parts";
+import { Save } from "../../ui/save";
 import { ActionBar, Composer, begin, isComposing } from "./composer";
 import { asked, set } from "./filter";
 import { Filters, Tabs } from "./filters";
@@ -88,6 +90,11 @@ export function Inbox() {
   return (
     <div class="inbox">
       <Heading title={t().inbox.title} lead={rows.length > 0 && t().inbox.counted(rows.length, list.total.value)}>
+        {rows.length > 0 && session.may("alerts.export") && (
+          <Save plain path="/alerts/register.xlsx" query={filter}>
+            {t().reports.register}
+          </Save>
+        )}
         <button type="button" class="plain wide-only" onClick={() => print()}>
           {t().inbox.print}
         </button>

@@ -3,15 +3,31 @@ import { useLoad } from "../../api/load";
 import type { Alert, Worth } from "../../api/types";
 import { count } from "../../format/money";
 import { t } from "../../text";
-import { Facts } from "../../ui/parts";
+import { Facts, Panel } from "../../ui/parts";
+import { ProposeException } from "../rules/exception";
 
 /** Why an alert stands where it does when the most worth stands first: the four numbers, whose product it is. */
 export function Worthwhile({ alert }: { alert: Alert }) {
-  const said = t().alert;
   const { data } = useLoad(`worth ${alert.alert_id} ${alert.version}`, (stop) =>
     ask<Worth>(`/alerts/${encodeURIComponent(alert.alert_id)}/worth`, {}, { stop }),
   );
   if (!data) return null;
+  const ofUnit = data.of_unit;
+  return (
+    <>
+      {ofUnit?.suggests_exception && (
+        <Panel title={t().exception.title(count(ofUnit.dismissed))} class="exception">
+          <ProposeException of={{ rule: alert.rule_id, unit: ofUnit.unit, dismissed: ofUnit.dismissed }} />
+        </Panel>
+      )}
+      {ofUnit?.excepted_until && <p class="faint">{t().exception.holds(ofUnit.unit, ofUnit.excepted_until)}</p>}
+      <Numbers of={data} />
+    </>
+  );
+}
+
+function Numbers({ of: data }: { of: Worth }) {
+  const said = t().alert;
   return (
     <details class="panel worth">
       <summary>

@@ -180,7 +180,7 @@ function Proposal({ rule, params }: { rule: string; params: Params }) {
   return (
     <>
       <p class="faint">{said.proposeLead}</p>
-      <Propose params={{ [rule]: params }} done={() => setState("done")} />
+      <Propose body={{ params: { [rule]: params } }} done={() => setState("done")} />
     </>
   );
 }

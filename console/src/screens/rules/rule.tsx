@@ -5,6 +5,7 @@ import { count, percent } from "../../format/money";
 import { columnName } from "../../format/values";
 import { day } from "../../format/time";
 import { session } from "../../api/session";
+import { to } from "../../router";
 import { settings } from "../../settings";
 import { t, word } from "../../text";
 import { Count, Facts, Failed, Heading, Loading, Missing, Panel, Severity, isMissing } from "../../ui/parts";
@@ -57,6 +58,25 @@ export function RulePage({ id }: { id: string }) {
         {alerts.data && alerts.data.alerts.length === 0 && <p class="faint">{t().alert.relatedNone}</p>}
         {alerts.data && <AlertLines alerts={alerts.data.alerts} />}
       </Panel>
+    </div>
+  );
+}
+
+/** The lab of a rule by itself, to work in. */
+export function LabPage({ id }: { id: string }) {
+  const texts = t().rules;
+  const { data, error, again } = useLoad(`rule ${id}`, (stop) =>
+    ask<RuleDetail>(`/rules/${encodeURIComponent(id)}`, {}, { stop }),
+  );
+  if (isMissing(error)) return <Missing title={texts.missing} id={id} />;
+  if (error) return <Failed error={error} again={again} />;
+  if (!data) return <Loading rows={10} />;
+  const params = data.params as Record<string, unknown>;
+  const hasLab = session.may("rules.try") && numbers(params).length > 0;
+  return (
+    <div>
+      <Heading title={said(data.rule.title)} lead={<a href={to("rules", id)}>{data.rule.id}</a>} />
+      {hasLab ? <Lab rule={id} params={params} /> : <p class="faint">{texts.noLab}</p>}
     </div>
   );
 }

@@ -1,3 +1,4 @@
+import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { ask, send } from "../../api/client";
 import { useLoad } from "../../api/load";
@@ -39,7 +40,7 @@ export function RuleSets() {
       {proposing && (
         <Panel title={said.proposeFiles} lead={said.proposeFilesLead}>
           <Propose
-            params={{}}
+            body={{}}
             done={() => {
               setProposing(false);
               again();
@@ -59,16 +60,29 @@ export function RuleSets() {
   );
 }
 
-/** Why rules are to come into force: asked of whoever proposes them. */
-export function Propose({ params, done }: { params: Record<string, unknown>; done: () => void }) {
+/** Why rules are to come into force: asked of whoever proposes them. What else is asked are the `children`. */
+export function Propose({
+  path = "/rule-sets",
+  body,
+  suggested = "",
+  done,
+  children,
+}: {
+  path?: string;
+  body: Record<string, unknown>;
+  /** A reason to begin with. */
+  suggested?: string;
+  done: () => void;
+  children?: ComponentChildren;
+}) {
   const said = t().ruleSets;
-  const [reason, setReason] = useState("");
+  const [reason, setReason] = useState(suggested);
   const [trouble, setTrouble] = useState("");
   const propose = async () => {
     setTrouble("");
     try {
       const who = given();
-      await send("POST", "/rule-sets", { reason, params, ...(who ? { who } : {}) });
+      await send("POST", path, { ...body, reason, ...(who ? { who } : {}) });
       done();
     } catch (error) {
       setTrouble((error as Error).message);
@@ -82,6 +96,7 @@ export function Propose({ params, done }: { params: Record<string, unknown>; don
         void propose();
       }}
     >
+      {children}
       <label class="is-wide">
         <span>{said.reason}</span>
         <textarea
@@ -227,6 +242,14 @@ const bare = (text: string | null | undefined) => text?.replace(/^"(.*)"$/, "$1"
 
 /** A constant by its rule and name, or a file by its path. */
 function Part({ of }: { of: string }) {
+  const exception = /^rules\.lab\.(.+?)\.exceptions\.(.+)$/.exec(of);
+  if (exception)
+    return (
+      <>
+        <a href={to("rules", exception[1]!)}>{exception[1]}</a> {t().rules.exceptions}{" "}
+        <a href={to("units", exception[2]!)}>{exception[2]}</a>
+      </>
+    );
   const found = /^rules\.(?:lab|overrides)\.(.+?)\.(?:params\.)?([^.]+)$/.exec(of);
   if (!found) return <code>{of}</code>;
   return (

@@ -1,0 +1,89 @@
+//! Who asks before money moves does not wait for what is posted in bulk, and what is posted becomes the same.
+
+use std::{sync::mpsc, time::Duration};
+
+use serde_json::{Value, json};
+
+use crate::support::{Bench, Daemon, lines, payment, post, random_events, wait_until};
+
+const DAEMON: &str = "state: { dir: state, checkpoint_events: 700 }\n";
+
+/// An application that is asked about, and changes nothing.
+fn ask(daemon: &Daemon, id: &str, mode: &str) -> Value {
+    let mut application = payment(id, "L1", "1.00");
+    application["type"] = json!("application");
+    let (status, answer) = daemon.post(&format!("/api/v1/decide?mode={mode}"), &application.to_string());
+    assert_eq!(status, 200, "{answer}");
+    serde_json::from_str(&answer).unwrap()
+}
+
+/// Every eighth event again, every thirteenth with other content under its id, every twentieth torn.
+fn disturbed(events: &[Value]) -> String {
+    let mut body = Vec::new();
+    for (number, event) in events.iter().enumerate() {
+        body.push(event.to_string());
+        if number % 8 == 0 {
+            body.push(events[number / 2].to_string());
+        }
+        if number % 13 == 0 {
+            let mut other = events[number / 3].clone();
+            other["purpose"] = json!("another one");
+            body.push(other.to_string());
+        }
+        if number % 20 == 0 {
+            body.push(format!("{{\"event_id\": \"torn-{number}\""));
+        }
+    }
+    body.join("\n")
+}
+
+#[test]
+fn a_batch_that_is_cut_for_questions_becomes_what_a_whole_one_does() {
+    let body = disturbed(&random_events(31, 3000));
+    let outcome = |is_asked: bool| {
+        let bench = Bench::new("", DAEMON);
+        let daemon = Daemon::start(bench.path());
+        if is_asked {
+            ask(&daemon, "q", "what_if");
+        }
+        let (status, receipt) = daemon.post("/api/v1/events", &body);
+        assert_eq!(status, 200, "{receipt}");
+        let status = daemon.json("/api/v1/status");
+        let quarantined = daemon.json("/api/v1/quarantine?limit=1")["total"].clone();
+        assert_eq!(daemon.stop("-TERM"), Some(0));
+        let receipt: Value = serde_json::from_str(&receipt).unwrap();
+        (receipt, status["journal_events"].clone(), quarantined, bench.state())
+    };
+    let whole = outcome(false);
+    assert!(
+        whole.0["rejected"].as_u64() > Some(200) && whole.0["duplicates"].as_u64() > Some(300),
+        "{}",
+        whole.0
+    );
+    assert!(whole.3.0.len() > 100, "the rules must find something");
+    let cut = outcome(true);
+    assert_eq!((&cut.0, &cut.1, &cut.2), (&whole.0, &whole.1, &whole.2));
+    crate::support::assert_same(&cut.3, &whole.3, "cut into pieces");
+}
+
+#[test]
+fn a_question_overtakes_what_was_posted_before_it() {
+    let bench = Bench::new("", DAEMON);
+    let daemon = Daemon::start(bench.path());
+    ask(&daemon, "first", "what_if");
+    let (url, body) = (format!("{}/api/v1/events", daemon.address), lines(&random_events(32, 30_000)));
+    let (told, posted) = mpsc::channel();
+    std::thread::spawn(move || told.send(post(&url, &body)));
+    // The ledger has what is sequenced, before the receipt tells it.
+    wait_until(|| daemon.get("/api/v1/budget-lines?limit=1").1.contains("budget_line_id"));
+    for mode in ["what_if", "commit"] {
+        ask(&daemon, "overtakes", mode);
+    }
+    let early = posted.try_recv();
+    assert!(early.is_err(), "the question was answered after all that was posted before it: {early:?}");
+    let (status, receipt) = posted.recv_timeout(Duration::from_secs(300)).unwrap();
+    assert_eq!(status, 200, "{receipt}");
+    let accepted = serde_json::from_str::<Value>(&receipt).unwrap()["accepted"].as_u64().unwrap();
+    assert!(accepted > 25_000, "{receipt}");
+    assert_eq!(daemon.json("/api/v1/status")["journal_events"], accepted + 1);
+}
