@@ -54,7 +54,8 @@ struct Office {
 
 impl Office {
     fn open() -> Self {
-        let bench = Bench::new("", CONFIG);
+        let bench = Bench::new("", "");
+        write(bench.path(), "fiscwatch.yaml", CONFIG);
         write(bench.path(), "rules/rules.yaml", RULES);
         let (code, out, err) = run(bench.path(), &["run", "--once", "--config", "fiscwatch.yaml"]);
         assert_eq!(code, Some(0), "{out}{err}");
