@@ -205,8 +205,8 @@ fn what_nobody_answered_and_units_that_come_again_are_counted() {
 fn whoever_asked_is_told_of_the_answer_and_of_silence() {
     let officers = "officers: { sink: mail, list: officers, column: email }";
     let config = CONFIG.replace("inhibit: []", &format!("inhibit: []\n  {officers}"));
-    let both = "lists: { contacts: { path: contacts.csv }, officers: { path: officers.csv } }";
-    let mut w = world(&config.replace("lists: { contacts: { path: contacts.csv } }", both));
+    let config = config.replace("contacts.csv } }", "contacts.csv }, officers: { path: officers.csv } }");
+    let mut w = world(&config);
     let rows: &[&[&str]] = &[&["王芳", "wangfang@treasury.example.cn"]];
     w.dispatch.lists.insert("officers", List::of(&["name", "email"], rows));
     let [answered, silent, refused] = ["L1", "L2", "L3"].map(|line| w.find("asked", line, "101001"));
