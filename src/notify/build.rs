@@ -41,11 +41,11 @@ pub struct Setup {
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// What codes are called: the lists in force, which change while the sinks stay.
-    pub names: Names,
+    pub names: Arc<RwLock<Lists>>,
 }
 
 /// Lists that may change.
-pub type Names = Arc<RwLock<Lists>>;
+pub(crate) type Names = Arc<RwLock<Lists>>;
 
 impl Setup {
     /// That of a configuration; its templates are read and tried.

@@ -43,7 +43,7 @@ pub struct Style<'s> {
     /// Whether it is read where it is answered, and not as a mail.
     pub here: bool,
     /// What codes are called.
-    pub(crate) names: Option<&'s Lists>,
+    pub names: Option<&'s Lists>,
 }
 
 impl<'s> Style<'s> {

@@ -136,7 +136,7 @@ fn verdicts_suggest_an_exception_that_two_people_put_into_force() {
         (&json!(12), &json!(true)),
         "{of_unit}"
     );
-    let suggested = json!([{ "rule": "large", "unit": "101001", "dismissed": 12 }]);
+    let suggested = json!([{ "rule": "large", "unit": "101001", "name": null, "dismissed": 12 }]);
     assert_eq!(office.get("reports/service")["exceptions"], suggested);
 
     let propose = |token: &str, rule: &str, unit: &str, until: &str| {
