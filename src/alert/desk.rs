@@ -1,20 +1,20 @@
 //! What happens to an alert, and who is to be told: findings open alerts, officers and time move them on. Pure: the
 //! alert as it is goes in, the alert as it is to be stored comes out, with its line of history and the outbox's entries.
 
-use std::sync::Arc;
+mod entry;
+mod order;
 
-use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 use super::{
     Action, Alert, BY_ITSELF, Case, Change, Facts, Labels, Policy, State,
-    casework::Terms,
-    inquiry::{Letter, Stage},
+    inquiry::Stage,
     labels::TYPE,
     policy::rank,
     route::{ALERT, OFFICERS, Route},
 };
 use crate::{
-    event::{EventType, normal_name},
+    event::EventType,
     finding::Finding,
     personal::Kinds,
     rule::{Mode, Rule, window::View},
@@ -22,112 +22,9 @@ use crate::{
     sql::functions::Workdays,
 };
 
-/// What an outbox entry is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Matter {
-    /// The alert was opened, or became graver.
-    Opened,
-    /// It is over.
-    Ended,
-    /// Nobody acknowledged it in time.
-    Escalated,
-    /// The unit is asked to explain.
-    Explain,
-    /// The unit answered its letter.
-    Answered,
-    /// Nobody answered the letter in time, or no server takes it.
-    Unanswered,
-}
+pub use order::{Order, Refusal, name, reason};
 
-impl Matter {
-    /// The word in the store.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Opened => "opened",
-            Self::Ended => "ended",
-            Self::Escalated => "escalated",
-            Self::Explain => "explain",
-            Self::Answered => "answered",
-            Self::Unanswered => "unanswered",
-        }
-    }
-
-    /// The matter of a word in the store.
-    #[must_use]
-    pub fn of(word: &str) -> Self {
-        match word {
-            "ended" => Self::Ended,
-            "escalated" => Self::Escalated,
-            "explain" => Self::Explain,
-            "answered" => Self::Answered,
-            "unanswered" => Self::Unanswered,
-            _ => Self::Opened,
-        }
-    }
-}
-
-/// One thing to tell one sink, not yet bundled with others.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// What about.
-    pub matter: Matter,
-    /// The route's path.
-    pub route: String,
-    /// The sink.
-    pub sink: String,
-    /// The recipient, if it is not for all of the sink's.
-    pub recipient: Option<String>,
-    /// What it has in common with others that are told together.
-    pub group: Labels,
-    /// How long it waits: the group's first, and when the group was told of before. In microseconds.
-    pub wait: Wait,
-}
-
-/// When an entry is due.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wait {
-    /// After `group_wait`, or `group_interval` after the group's last notification.
-    Group {
-        /// `group_wait`
-        first: i64,
-        /// `group_interval`
-        next: i64,
-    },
-    /// At this instant.
-    Until(i64),
-}
-
-impl Entry {
-    /// What entries that are told together share.
-    #[must_use]
-    pub fn group_key(&self) -> String {
-        let kind = match (self.matter, self.wait) {
-            (Matter::Explain, _) => "explain ",
-            (_, Wait::Until(_)) => "digest ",
-            _ => "",
-        };
-        let recipient = self.recipient.as_deref().unwrap_or_default();
-        format!("{kind}{} {} {recipient}{{{}}}", self.route, self.sink, self.group)
-    }
-
-    /// When it is due: with what waits already in its group, else after the group's wait. `told` is when the group was
-    /// last told of.
-    #[must_use]
-    pub fn due(&self, now: i64, waiting: Option<i64>, told: Option<i64>) -> i64 {
-        match self.wait {
-            Wait::Until(at) => at,
-            Wait::Group { first, next } => {
-                let alone = match told {
-                    Some(told) => (told.saturating_add(next)).max(now),
-                    None => now.saturating_add(first),
-                };
-                waiting.map_or(alone, |waiting| waiting.min(alone))
-            }
-        }
-    }
-}
+pub use entry::{Entry, Matter, Wait};
 
 /// What is to be stored about an alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -187,53 +84,6 @@ pub struct Cleared {
     pub event_id: String,
 }
 
-/// Why an officer's action is refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// The state does not allow it.
-    #[error("{0}")]
-    State(String),
-    /// Somebody else changed the alert meanwhile.
-    #[error("{}", changed_meanwhile(*now, *seen))]
-    Version {
-        /// The version it is at.
-        now: i64,
-        /// The version that was given.
-        seen: i64,
-    },
-    /// Something is missing.
-    #[error("{0}")]
-    Missing(String),
-}
-
-fn changed_meanwhile(now: i64, seen: i64) -> String {
-    say!(
-        "the alert was changed meanwhile: it is at version {now}, you saw {seen}. Look at it again, then decide",
-        now,
-        seen
-    )
-}
-
-/// An officer's order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Order {
-    /// What to do.
-    pub action: Action,
-    /// Who.
-    pub who: String,
-    /// Why.
-    pub why: Option<String>,
-    /// The version that the officer saw; `None` takes whatever there is.
-    pub version: Option<i64>,
-    /// The letter that goes out, for [`Action::Inquire`].
-    pub letter: Option<Letter>,
-    /// To whom, by when, with what outcome.
-    pub terms: Terms,
-}
-
-/// Longest name and longest reason of an officer, in characters.
-const WHO_MAX: usize = 100;
-const WHY_MAX: usize = 4000;
 /// What needs a reason.
 const NEED_WHY: [Action; 5] =
     [Action::Dismiss, Action::Close, Action::Comment, Action::Postpone, Action::Return];
@@ -522,43 +372,6 @@ impl Desk {
         };
         (route.group(alert), wait)
     }
-}
-
-/// An officer's name without the blanks around it: one line of a bounded length.
-///
-/// # Errors
-/// If it is not that.
-pub fn name(text: &str) -> Result<&str, String> {
-    let name = text.trim();
-    if name.is_empty() || name.chars().count() > WHO_MAX || name.chars().any(char::is_control) {
-        return Err(say!("say who you are, in one line of 1 to {most} characters", most = WHO_MAX));
-    }
-    // However it is written: wide, in other cases, with characters that nobody sees.
-    if normal_name(name) == normal_name(BY_ITSELF) {
-        return Err(say!(
-            "{name} is the name under which the daemon itself acts; act under your own: --by, or `who` in a request",
-            name
-        ));
-    }
-    Ok(name)
-}
-
-/// An officer's words without the blanks around them: lines of a bounded length; empty if there are none.
-///
-/// # Errors
-/// If it is too long, or has characters that steer a terminal.
-pub fn reason(text: &str) -> Result<String, String> {
-    let reason = text.trim().replace("\r\n", "\n");
-    if reason.chars().count() > WHY_MAX {
-        return Err(say!(
-            "the reason may have {most} characters; keep longer papers in their own file",
-            most = WHY_MAX
-        ));
-    }
-    if reason.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
-        return Err(say!("the reason may have line breaks, but no other control characters"));
-    }
-    Ok(reason)
 }
 
 fn by_itself(alert: &Alert, action: Action, now: i64) -> Change {

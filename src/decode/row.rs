@@ -1,26 +1,23 @@
 //! Checking one record against the data dictionary and appending it to the columns.
 
-use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
+mod cell;
+mod finish;
 
-use arrow::{
-    array::{RecordBatchOptions, make_view},
-    buffer::Buffer,
-    datatypes::SchemaRef,
-    record_batch::RecordBatch,
-};
+use std::{collections::BTreeMap, sync::Arc};
+
+use arrow::{array::make_view, buffer::Buffer};
 use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::{
-    Decoded, Decoder, OriginBlock, OriginRow, Origins, Raw, Reading,
+    Decoder, OriginBlock, OriginRow, Origins, Raw, Reading,
     columns::Columns,
     fault::{Fault, Faults, absent_or_wrong, missing, other_currency, shorten, unknown_value, wrong_type},
     instant::Instants,
     reading::Left,
     text::{self, Shape},
     value::{amount, check_event_id, check_tags, number, text_of, year},
-    versions::{RowVersion, RowVersions},
-    whole::Whole,
+    versions::RowVersion,
 };
 use crate::{
     event::{
@@ -32,40 +29,7 @@ use crate::{
     stream::{Block, Payload, Reason, Reject},
 };
 
-/// A value as a record has it, before it is checked.
-#[derive(Debug, Clone, Default)]
-pub(crate) enum Cell<'a> {
-    /// Missing, null or empty.
-    #[default]
-    Absent,
-    /// Text inside the block.
-    Text(&'a str),
-    /// Text that is not in the block as it stands (it was escaped there).
-    Owned(String),
-    /// A JSON number, as written.
-    Number(&'a str),
-    /// Cents that are exact already (a decimal column).
-    Cents(i128),
-    /// Microseconds that are exact already (a timestamp column).
-    Micros(i64),
-    /// Microseconds of a clock whose zone is not told (a timestamp column without one).
-    Local(i64),
-    /// A list of strings.
-    List(Vec<Cow<'a, str>>),
-    /// Anything else, by its name.
-    Other(&'static str),
-    /// A value that has lost its digits, as its source shows it.
-    Inexact(String),
-    /// A value whose fault is told already.
-    Told,
-}
-
-impl<'a> Cell<'a> {
-    /// Text of the block; an empty text is a missing value in every format.
-    pub(crate) fn text(text: &'a str) -> Self {
-        if text.is_empty() { Self::Absent } else { Self::Text(text) }
-    }
-}
+pub(crate) use cell::Cell;
 
 /// The bits of all event types.
 const ALL_TYPES: TypeSet = {
@@ -418,50 +382,6 @@ impl<'c> RowBuilder<'c> {
         match currency.is_meant_by(text) {
             true => Ok(currency.code()),
             false => Err(other_currency(column, text, currency.code())),
-        }
-    }
-
-    /// Takes the rows of the only block as they are.
-    pub(crate) fn whole(mut self, whole: Whole, first_record: u64) -> Decoded {
-        let rows = 0..whole.types.len();
-        whole.unknown.iter().for_each(|name| rows.clone().for_each(|_| self.unknown_field(name)));
-        self.origins.rows = rows.map(|row| self.origin(first_record + row as u64 + 1, row, row)).collect();
-        Decoded {
-            events: whole.events,
-            types: whole.types,
-            ids: whole.ids,
-            contents: whole.contents,
-            origins: self.origins,
-            lookups: self.lookups,
-            rejects: self.rejects,
-            skipped: self.skipped,
-            unknown_fields: self.unknown_fields,
-            versions: None,
-        }
-    }
-
-    pub(crate) fn finish(mut self) -> Decoded {
-        let rows = self.types.len();
-        let decoder = self.decoder;
-        let versions =
-            (!self.versions.is_empty()).then(|| RowVersions { rows: self.versions, maker: decoder.maker() });
-        self.columns.set_buffer(self.side_buffer, Buffer::from(self.side));
-        let schema = SchemaRef::clone(&self.decoder.schema);
-        let arrays = self.columns.finish(rows, schema.fields().iter().map(|f| f.data_type()));
-        let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        let events = RecordBatch::try_new_with_options(schema, arrays, &options)
-            .expect("the builders follow the schema");
-        Decoded {
-            events,
-            types: self.types,
-            ids: self.ids,
-            contents: self.contents,
-            origins: self.origins,
-            lookups: self.lookups,
-            rejects: self.rejects,
-            skipped: self.skipped,
-            unknown_fields: self.unknown_fields,
-            versions: versions.map(Box::new),
         }
     }
 }

@@ -1,19 +1,18 @@
 //! What must happen in order: duplicates and conflicts, and the ledger.
 
+mod counting;
+mod cuts;
 mod trial;
 
-use std::{
-    ops::Range,
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use arrow::{
     array::{Array, AsArray, BooleanArray, StringViewArray},
-    buffer::BooleanBuffer,
-    compute::{filter_record_batch, kernels::zip::zip},
+    compute::kernels::zip::zip,
     datatypes::TimestampMicrosecondType,
     record_batch::RecordBatch,
 };
+use cuts::Kept;
 
 use super::{
     Noted,
@@ -22,19 +21,21 @@ use super::{
     originals::Originals,
     ports::PortError,
     recent::Recent,
-    ticker::{Stretch, Ticker},
+    ticker::Ticker,
     versions::{Judges, Resolved, VersionChange, VersionResult, Versions},
-    watermark::{Owed, Watermark},
+    watermark::Watermark,
 };
 use crate::{
     decision::Decided,
     decode::Decoded,
-    evaluate::{LedgerTables, schedule::Due},
-    event::{Column, EventType, id_hash, period::JournalStart, time::Calendar},
+    evaluate::schedule::Due,
+    event::{Column, EventType, id_hash, period::JournalStart},
     ledger::{AfterEvent, Attributes, Changes, Ledger, original::Original},
-    rule::{RuleSet, compile::CompiledView},
+    rule::RuleSet,
     stream::{Block, Reason, Receipt, Reject},
 };
+
+use counting::{count_others, keep};
 
 /// The state that events are applied to, one batch after another.
 pub struct Sequencer {
@@ -323,148 +324,6 @@ impl Sequencer {
         name.map_or(Ok(None), |name| self.originals.find(name, id_hash(name), &self.dedup))
     }
 
-    /// Moves the watermark without an event.
-    fn step(&mut self, step: Step, rows: usize, now: (i64, i64), ticker: &mut Ticker) -> Option<Cut> {
-        let from = self.watermark.ticked()?;
-        if let (Some(noted), Step::End { bounded }) = (&mut self.noted, step) {
-            let due = noted.rest(ticker);
-            if bounded {
-                self.watermark.end();
-                self.cut(rows, from, ticker);
-            }
-            return self.noted_cut(rows, due);
-        }
-        match step {
-            Step::Start => return self.owed(rows, ticker),
-            Step::Events | Step::End { bounded: false } => return None,
-            Step::Silence => self.watermark.pass_time(now.0, now.1),
-            Step::End { bounded: true } => self.watermark.end(),
-        };
-        self.cut(rows, from, ticker)
-    }
-
-    /// A cut with the ticks that an earlier process passed and did not evaluate.
-    fn owed(&mut self, rows: usize, ticker: &mut Ticker) -> Option<Cut> {
-        let owed = self.watermark.take_owed()?;
-        let mut cut = self.cut(rows, owed.from, ticker)?;
-        // The earlier process counted it.
-        cut.rests = false;
-        if let Some((tick, rule)) = &owed.done {
-            let done = cut.due.iter().position(|(at, at_rule)| at == tick && ticker.rule(*at_rule) == rule);
-            // Without that rule, its tick is evaluated again: a finding is stored once.
-            cut.due.drain(..done.map_or(0, |done| done + 1));
-        }
-        // It is stored before it is begun that this process begins it: one that it ends is not begun for ever.
-        let attempts = owed.attempts.saturating_add(1);
-        cut.attempt = attempts;
-        cut.watermark = self.watermark.owing_still(Owed { attempts, ..owed });
-        Some(cut)
-    }
-
-    /// A cut after `rows` events with what was due there.
-    fn noted_cut(&self, rows: usize, due: Vec<(i64, usize)>) -> Option<Cut> {
-        (!due.is_empty()).then(|| Cut {
-            rows,
-            watermark: self.watermark.clone(),
-            due,
-            rests: false,
-            attempt: 0,
-        })
-    }
-
-    /// A cut after `rows` events, if the watermark has passed a tick since `from`. A journal that tells when it was
-    /// evaluated is cut there, and the tick is only remembered.
-    fn cut(&self, rows: usize, from: i64, ticker: &mut Ticker) -> Option<Cut> {
-        let is_due = ticker.is_due(from, self.watermark.at());
-        if let Some(noted) = &self.noted {
-            if is_due {
-                noted.remember(&ticker.due(from, self.watermark.at()).due, ticker);
-            }
-            return None;
-        }
-        is_due.then(|| {
-            let Stretch { due, rests } = ticker.due(from, self.watermark.at());
-            if rests {
-                let (from, to) =
-                    (ticker.calendar().format(from), ticker.calendar().format(self.watermark.at()));
-                tracing::warn!(
-                    from,
-                    to,
-                    "no event for more than a year: schedules rest until events come again"
-                );
-            }
-            Cut { rows, watermark: self.watermark.owing(from), due, rests, attempt: 0 }
-        })
-    }
-
-    fn parts(&mut self, kept: &Kept, cuts: Vec<Cut>, step: Step, ticker: &Ticker) -> Vec<Sequenced> {
-        let mut parts = Vec::with_capacity(cuts.len() + 1);
-        let mut start = 0;
-        for Cut { rows, watermark, due, rests, attempt } in cuts {
-            let mut part = self.part(kept, start..rows, watermark, false, ticker.calendar());
-            part.due = self.due(due, ticker);
-            // Each of them is stored when it is done, so that the next process knows which one it was.
-            part.due.iter_mut().for_each(|due| due.attempt = attempt.min(1));
-            part.due.iter_mut().take(1).for_each(|first| first.attempt = attempt);
-            part.rests = rests.into();
-            parts.push(part);
-            start = rows;
-        }
-        let watermark = self.watermark.clone();
-        let last = matches!(step, Step::End { .. });
-        parts.push(self.part(kept, start..kept.types.len(), watermark, last, ticker.calendar()));
-        parts
-    }
-
-    fn part(
-        &mut self,
-        kept: &Kept,
-        rows: Range<usize>,
-        watermark: Watermark,
-        last: bool,
-        calendar: &Calendar,
-    ) -> Sequenced {
-        let journal = watermark.journal_start(calendar);
-        let events = kept.events.slice(rows.start, rows.len());
-        let types = kept.types[rows.clone()].to_vec();
-        let (after, attributes, checkpoint) = self.apply(&events, &types, last, journal);
-        Sequenced {
-            events,
-            types,
-            hashes: kept.hashes[rows.clone()].to_vec(),
-            after,
-            attributes,
-            rejects: Vec::new(),
-            duplicates: 0,
-            late: 0,
-            rests: 0,
-            receipts: Vec::new(),
-            types_by_block: Vec::new(),
-            checkpoint,
-            watermarks: kept.watermarks[rows].to_vec(),
-            watermark,
-            journal,
-            due: Vec::new(),
-            decided: Vec::new(),
-            versions: Vec::new(),
-            version_results: Vec::new(),
-        }
-    }
-
-    /// The rules that are due, with the ledger as it is now.
-    fn due(&self, due: Vec<(i64, usize)>, ticker: &Ticker) -> Vec<Due> {
-        let ledger = self.ledger.read().unwrap_or_else(PoisonError::into_inner);
-        // All of them see the same ledger: no event came in between.
-        let mut tables = LedgerTables::default();
-        let with_tables = |(tick, rule): (i64, usize)| {
-            if let CompiledView::Schedule(view) = &ticker.rules().rules[rule].view {
-                tables.add(view, &ledger, ticker.calendar(), tick);
-            }
-            Due { tick, rule, ledger: tables.clone(), attempt: 0 }
-        };
-        due.into_iter().map(with_tables).collect()
-    }
-
     fn apply(
         &mut self,
         events: &RecordBatch,
@@ -515,64 +374,4 @@ fn on_lines_of_payments(events: RecordBatch, cleared: &[(usize, Original)]) -> R
     let mut columns = events.columns().to_vec();
     columns[at] = zip(&is_found, &found, &columns[at]).expect("columns of one batch");
     RecordBatch::try_new(events.schema(), columns).expect("the columns of the batch")
-}
-
-/// The accepted events of a batch.
-struct Kept {
-    events: RecordBatch,
-    types: Vec<EventType>,
-    hashes: Vec<(u64, u64)>,
-    watermarks: Vec<i64>,
-}
-
-/// Where a batch is cut.
-struct Cut {
-    /// After so many events.
-    rows: usize,
-    watermark: Watermark,
-    /// Ticks and rules.
-    due: Vec<(i64, usize)>,
-    /// Later ticks are left out.
-    rests: bool,
-    /// The how manieth process begins the first of them, if another ended before it was done; else 0.
-    attempt: u32,
-}
-
-/// Counts the records that led to no event, and gives how many of them came before.
-fn count_others(receipts: &mut [Receipt], blocks: &[Block], decoded: &Decoded, resolved: &Resolved) -> u64 {
-    for (receipt, skipped) in receipts.iter_mut().zip(&decoded.skipped) {
-        receipt.skipped = *skipped;
-    }
-    for reject in &decoded.rejects {
-        count_reject(receipts, blocks, reject);
-    }
-    let mut again = 0;
-    for (block, _) in resolved.results.iter().filter(|(_, result)| result.is_duplicate()) {
-        receipts[*block].duplicates += 1;
-        again += 1;
-    }
-    again
-}
-
-fn count_reject(receipts: &mut [Receipt], blocks: &[Block], reject: &Reject) {
-    let of = |block: &Block| {
-        [&block.source, &block.read_as].contains(&&reject.source) && block.partition == reject.partition
-    };
-    // Blocks of one source that share a batch share the count of its rejects, but for those that ask for receipts.
-    if let Some(at) = blocks.iter().position(of) {
-        receipts[at].rejected += 1;
-    }
-}
-
-/// The accepted rows; the batch itself if that is all of them.
-fn keep(decoded: &Decoded, accepted: &[bool]) -> (RecordBatch, Vec<EventType>, Vec<(u64, u64)>) {
-    let hashes = || decoded.ids.iter().copied().zip(decoded.contents.iter().copied());
-    if accepted.iter().all(|yes| *yes) {
-        return (decoded.events.clone(), decoded.types.clone(), hashes().collect());
-    }
-    let mask = BooleanArray::new(BooleanBuffer::from(accepted), None);
-    let events = filter_record_batch(&decoded.events, &mask).expect("the mask is as long as the batch");
-    let kept = |row: &usize| accepted[*row];
-    let types = (0..accepted.len()).filter(kept).map(|row| decoded.types[row]).collect();
-    (events, types, hashes().zip(accepted).filter(|(_, yes)| **yes).map(|(hash, _)| hash).collect())
 }

@@ -3,42 +3,29 @@
 //! A key's events are added up in panes as long as the slide; a window is a number of panes after one another. A late
 //! event changes its pane, and the windows that are closed already are judged again at once.
 
-use std::{collections::BTreeMap, hash::BuildHasherDefault, sync::Arc};
+mod judge;
+mod table;
 
-use arrow::{
-    array::{
-        Array, ArrayRef, Float64Array, Int64Array, RecordBatchOptions, StringViewArray,
-        TimestampMicrosecondArray,
-    },
-    buffer::BooleanBuffer,
-    record_batch::RecordBatch,
-};
-use datafusion::common::{Result, ScalarValue};
+use std::{collections::BTreeMap, hash::BuildHasherDefault};
+
+use arrow::buffer::BooleanBuffer;
+use datafusion::common::ScalarValue;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use super::{
     aggregate::{Output, Packed, Row, TextsOf},
-    anomaly::{Score, score},
     finding::{Place, Subject},
     key::KeyHasher,
-    measures,
     pane::Pane,
-    panes::Grid,
-    past::{Key, Past},
+    past::Key,
     row::{RuleCounts, Table, judge},
     scale::Scale,
     sliding::Selected,
 };
-use crate::{
-    diagnostic::at_run_time,
-    event::{
-        period::{Length, Stretch},
-        time::Calendar,
-    },
-    finding::Finding,
-    rule::compile::{ClosingRule, CompiledRule},
-};
+use crate::{diagnostic::at_run_time, event::period::Stretch, finding::Finding};
+
+pub(crate) use judge::Judge;
 
 /// Panes that are held without asking whether they are still needed.
 const PANES_MIN: usize = 1 << 18;
@@ -91,53 +78,6 @@ struct Window {
     key: u128,
     /// The row of the batch after which it closed.
     row: usize,
-}
-
-/// What judging windows needs.
-pub(crate) struct Judge<'j> {
-    /// The rule.
-    pub rule: &'j CompiledRule,
-    /// Its windows.
-    pub view: &'j ClosingRule,
-    /// The calendar.
-    pub calendar: &'j Calendar,
-    /// The panes.
-    pub grid: Grid<'j>,
-    /// How late an event may be that still finds all of its windows, in microseconds.
-    pub late: i64,
-    /// From when on there are all events, in microseconds.
-    pub start: i64,
-}
-
-impl<'j> Judge<'j> {
-    /// What judging the windows of a rule needs.
-    #[must_use]
-    pub(crate) fn new(
-        rule: &'j CompiledRule,
-        view: &'j ClosingRule,
-        calendar: &'j Calendar,
-        (late, start): (i64, i64),
-    ) -> Self {
-        Self { rule, view, calendar, grid: Grid::new(calendar, view.size, view.slide), late, start }
-    }
-
-    /// The first instant after `too_far` that a window with one of these events begins at.
-    fn reaches_back(&self, selected: &Selected, too_far: i64) -> Option<i64> {
-        let rows = selected.packed.words.chunks_exact(self.view.layout.stride());
-        // The first window that holds an event begins before the event's own pane.
-        let begins = |at: i64| self.grid.window_until(self.grid.pane(at).end).start;
-        let times = rows.map(|row| row[0].cast_signed());
-        match too_far {
-            // Windows begin in the order of the events in them.
-            i64::MIN => times.min().map(begins),
-            _ => times.map(begins).filter(|from| *from > too_far).min(),
-        }
-    }
-
-    /// Whether the journal lacks the beginning of a quarter or year: a part of it says nothing about the whole.
-    fn is_partial(&self, window: Stretch) -> bool {
-        window.start < self.start && matches!(self.view.size, Length::Quarter | Length::Year)
-    }
 }
 
 /// A finding about a window, with the row of the batch after which it was made, and the window's end.
@@ -402,51 +342,6 @@ impl Closing {
         Vec::new()
     }
 
-    /// The windows in the columns of the rule's table. Their values become history.
-    fn table(
-        &mut self,
-        j: &Judge<'_>,
-        windows: &[Window],
-        outputs: Vec<Output>,
-        failed: &mut [bool],
-        counts: &mut RuleCounts,
-    ) -> Result<Table> {
-        let mut columns = Vec::with_capacity(j.rule.columns.fields().len());
-        for at in 0..j.view.by.len() {
-            let keys = windows.iter().filter_map(|window| self.keys.get(&window.key));
-            columns.push(column(keys.map(|key| &key.by[at]))?);
-        }
-        let measures = measured(j, outputs, failed, counts)?;
-        let values = j.view.anomaly.as_ref().map(|(_, at)| numbers(&measures[*at])).transpose()?;
-        columns.extend(measures);
-        let mut scores: Vec<(Option<Score>, usize)> = Vec::new();
-        let mut history = Vec::new();
-        for (row, Window { stretch, key, .. }) in windows.iter().enumerate() {
-            let value = values.as_ref().and_then(|values| values[row]).filter(|_| !j.is_partial(*stretch));
-            let Some(key) = self.keys.get_mut(key) else { continue };
-            if let Some((anomaly, _)) = &j.view.anomaly {
-                key.history(j, *stretch, anomaly.history, &mut history);
-                scores.push((value.and_then(|x| score(anomaly, x, &history)), history.len()));
-            }
-            let new = || Past { start: stretch.start, value, found: false };
-            key.past.get_or_insert_with(stretch.end, new).value = value;
-        }
-        if j.view.anomaly.is_some() {
-            let floats = |f: fn(&Score) -> f64| {
-                scores.iter().map(|(s, _)| s.as_ref().map(f)).collect::<Float64Array>()
-            };
-            columns.push(Arc::new(floats(|s| s.score)));
-            columns.push(Arc::new(floats(|s| s.baseline)));
-            let counts = scores.iter().map(|(_, n)| i64::try_from(*n).unwrap_or(i64::MAX));
-            columns.push(Arc::new(Int64Array::from_iter_values(counts)));
-        }
-        for at in [|w: &Window| w.stretch.start, |w: &Window| w.stretch.end] {
-            let times = TimestampMicrosecondArray::from(windows.iter().map(at).collect::<Vec<_>>());
-            columns.push(Arc::new(times.with_timezone(j.calendar.zone_name.as_str())));
-        }
-        Ok(Table { columns, rows: windows.len() })
-    }
-
     /// Lets go of panes and history that no window needs any more.
     fn expire(&mut self, j: &Judge<'_>) {
         let needed = self.closed.saturating_sub(j.late).saturating_sub(j.view.size.max_micros());
@@ -461,45 +356,4 @@ impl Closing {
         self.held = self.keys.values().map(|key| key.panes.len()).sum();
         self.limit = (self.held + self.held / 2).max(PANES_MIN);
     }
-}
-
-/// The measures of windows from the results of their aggregates.
-fn measured(
-    j: &Judge<'_>,
-    outputs: Vec<Output>,
-    failed: &mut [bool],
-    counts: &mut RuleCounts,
-) -> Result<Vec<ArrayRef>> {
-    let mut results = Vec::with_capacity(outputs.len());
-    for output in outputs {
-        let (column, wrong) = output.finish()?;
-        for (row, error) in wrong {
-            if !std::mem::replace(&mut failed[row], true) {
-                counts.fail(&error);
-            }
-        }
-        results.push(column);
-    }
-    let options = RecordBatchOptions::new().with_row_count(Some(failed.len()));
-    let results = RecordBatch::try_new_with_options(Arc::clone(&j.view.measures.results), results, &options)?;
-    measures::compute(&j.view.measures, &results, failed, counts)
-}
-
-/// Values as a column.
-fn column<'v>(values: impl Iterator<Item = &'v ScalarValue> + Clone) -> Result<ArrayRef> {
-    let text = |value: &'v ScalarValue| match value {
-        ScalarValue::Utf8View(text) => Some(text.as_deref()),
-        _ => None,
-    };
-    match values.clone().map(text).collect::<Option<StringViewArray>>() {
-        Some(texts) if !texts.is_empty() => Ok(Arc::new(texts)),
-        _ => ScalarValue::iter_to_array(values.cloned()),
-    }
-}
-
-/// Values as floats, for statistics.
-fn numbers(column: &ArrayRef) -> Result<Vec<Option<f64>>> {
-    let floats = arrow::compute::cast(column, &arrow::datatypes::DataType::Float64)?;
-    let floats = arrow::array::AsArray::as_primitive::<arrow::datatypes::Float64Type>(&floats);
-    Ok(floats.iter().collect())
 }

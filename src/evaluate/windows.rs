@@ -1,5 +1,7 @@
 //! The state of all windows: what `prepare` laid out goes in, one batch after another.
 
+mod jobs;
+
 use std::sync::Arc;
 
 use super::{
@@ -8,7 +10,7 @@ use super::{
     evaluator::Prepared,
     pool::in_parallel,
     row::RuleCounts,
-    sliding::{Measured, Selected, Sliding},
+    sliding::{Measured, Sliding},
 };
 use crate::{
     event::time::Calendar,
@@ -22,6 +24,8 @@ use crate::{
         with_lists,
     },
 };
+
+use jobs::{Batch, Job, Load, Outcome, PARALLEL_ROWS};
 
 /// The state of the windows of a rule set.
 #[derive(Debug)]
@@ -345,77 +349,6 @@ impl Moved {
     /// In the order in which it happened; at one row by the ends of the windows, then by rule.
     fn sort(&mut self) {
         self.closed.sort_by_key(|closed| (closed.row, closed.at));
-    }
-}
-
-/// Below so many events it is not worth to wake threads.
-const PARALLEL_ROWS: usize = 512;
-
-/// What one window does with a batch; windows do not know one another.
-enum Job<'b> {
-    Sliding { state: &'b mut Sliding, selected: &'b Selected, out: &'b mut Measured },
-    Closing(Batch<'b>),
-}
-
-/// What one window does with a batch of the journal.
-enum Load<'b> {
-    Sliding(&'b mut Sliding, &'b Selected),
-    Closing(Judge<'b>, &'b mut Closing, &'b Selected),
-}
-
-/// What happened to the windows of one rule.
-#[derive(Debug, Default)]
-struct Outcome {
-    counts: RuleCounts,
-    closed: Vec<Closed>,
-}
-
-impl Outcome {
-    fn extend(&mut self, found: Vec<closing::Found>) {
-        self.closed.extend(found.into_iter().map(|(row, at, finding)| Closed { row, at, finding }));
-    }
-}
-
-/// A batch on its way into the windows of one rule.
-struct Batch<'b> {
-    judge: Judge<'b>,
-    state: &'b mut Closing,
-    watermark: i64,
-    out: &'b mut Outcome,
-    number: usize,
-}
-
-impl Batch<'_> {
-    /// Events go in one after another; windows close right after the event that moved the watermark past them.
-    fn observe(&mut self, prepared: &Prepared, watermarks: &[i64]) {
-        let selected = prepared.closings[self.number].as_ref();
-        let mut done = 0;
-        for place in 0..selected.map_or(0, |selected| selected.rows.len()) {
-            let Some(selected) = selected else { break };
-            let row = selected.rows[place] as usize;
-            self.close(&watermarks[done..row], done);
-            let counts = &mut self.out.counts;
-            let found = self.state.observe(&self.judge, prepared.table(), selected, place, counts);
-            self.out.extend(found);
-            self.close(&watermarks[row..=row], row);
-            done = row + 1;
-        }
-        self.close(&watermarks[done..], done);
-        let found = self.state.flush(&self.judge, &mut self.out.counts);
-        self.out.extend(found);
-    }
-
-    /// Closes what the watermarks of some rows, the first of them `row`, have passed.
-    fn close(&mut self, watermarks: &[i64], row: usize) {
-        let Some(last) = watermarks.last() else { return };
-        while let Some(end) = self.state.next_end(&self.judge).filter(|end| end <= last) {
-            let after = watermarks.partition_point(|watermark| *watermark < end);
-            let counts = &mut self.out.counts;
-            let found = self.state.close(&self.judge, watermarks[after], row + after, false, counts);
-            self.out.extend(found);
-        }
-        self.watermark = self.watermark.max(*last);
-        self.state.passed(self.watermark);
     }
 }
 

@@ -1,24 +1,27 @@
 //! From the outbox's entries to notifications: what is due is bundled by group, what is muted waits, and too much at
 //! once becomes one summary. A round is one transaction: an entry is in the outbox or in a notification, never in both.
 
+mod again;
+mod letters;
+mod muting;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use letters::own_thread;
+
 use super::{Sinks, inhibit::Gravers};
 use crate::{
     alert::{
-        ALERTS_MAX, Action, Alert, BY_ITSELF, Change, Desk, EVIDENCE_MAX, Facts, Labels, Notification,
-        Policy, Reason, Silence, Told,
+        ALERTS_MAX, Alert, Desk, EVIDENCE_MAX, Notification, Policy, Reason, Silence, Told,
         desk::Matter,
-        inquiry::{self, Stage},
         policy::rank,
         route::{ALERT, OFFICERS, Route},
     },
     lists::Lists,
-    say,
     store::{DueEntry, DueGroup, Group, Outbox, Round, RoundResult, StoreError},
 };
 
@@ -34,10 +37,6 @@ const GROUPS_MAX: usize = 500;
 const CHUNK: usize = 64;
 /// Entries of one group that one round tells of; the next ones are told of by another notification.
 const ENTRIES_MAX: usize = 500;
-/// How long an inhibited alert waits before it is looked at again, in microseconds.
-const INHIBITED: i64 = 60_000_000;
-/// The same for quiet hours.
-const QUIET: i64 = 60_000_000;
 
 /// What a round did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -270,44 +269,6 @@ impl Work<'_> {
         Ok(Some(Reason::AllEnded))
     }
 
-    /// The entry, or nothing if it waits or is not worth telling any more.
-    fn unless_muted(&mut self, entry: DueEntry) -> RoundResult<Option<DueEntry>> {
-        let is_over = entry.alert.state.is_over();
-        let Some((kind, held_by, until)) = self.muted(&entry.alert.labels)? else {
-            if is_over && entry.was_held {
-                self.leave_untold(&[entry])?;
-                return Ok(None);
-            }
-            return Ok(Some(entry));
-        };
-        *self.report.held.entry(kind).or_default() += 1;
-        if is_over {
-            // It began and ended while nobody was to hear of it.
-            self.leave_untold(&[entry])?;
-        } else {
-            self.round.hold(&[entry.seq], &held_by, until)?;
-        }
-        Ok(None)
-    }
-
-    /// Takes out what is not told, because its alert ended first.
-    fn leave_untold(&mut self, entries: &[DueEntry]) -> RoundResult<()> {
-        self.report.untold += entries.iter().filter(|entry| entry.matter != Matter::Ended).count() as u64;
-        self.round.take(&entries.iter().map(|entry| entry.seq).collect::<Vec<_>>())
-    }
-
-    /// What mutes an alert: the kind, which one, and until when.
-    fn muted(&mut self, labels: &Labels) -> RoundResult<Option<(&'static str, String, i64)>> {
-        if let Some(silence) = self.silences.iter().find(|s| s.matchers.matches(labels)) {
-            return Ok(Some(("silence", format!("silence {}", silence.silence_id), silence.ends_at)));
-        }
-        if let Some(name) = self.dispatch.policy.quiet(labels, self.now) {
-            return Ok(Some(("quiet_hours", format!("quiet hours {name}"), self.now + QUIET)));
-        }
-        let by = self.gravers.of(&self.dispatch.policy, labels);
-        Ok(by.map(|by| ("inhibition", format!("alert {by}"), self.now + INHIBITED)))
-    }
-
     /// Makes the notifications of a group, and remembers what it was told.
     fn tell(&mut self, due: &DueGroup, entries: &[DueEntry], reason: Reason) -> RoundResult<()> {
         let group = self.remember(due, entries)?;
@@ -415,143 +376,6 @@ impl Work<'_> {
         }
         Ok(())
     }
-
-    /// One summary for each sink that would get too much.
-    fn storms(&mut self) -> RoundResult<()> {
-        for (sink, groups) in std::mem::take(&mut self.surplus) {
-            let mut all = Vec::new();
-            for (due, entries) in groups {
-                self.remember(&due, &entries)?;
-                self.round.take(&entries.iter().map(|entry| entry.seq).collect::<Vec<_>>())?;
-                all.extend(entries);
-            }
-            let due = DueGroup {
-                group_key: format!("storm {sink}"),
-                route: String::from("alerts.storm"),
-                labels: Labels::default(),
-                sink,
-            };
-            let thread = own_thread(&due.group_key, &all);
-            let recipients = self.dispatch.recipients(&due.sink);
-            self.notify(&due, &all, Reason::Storm, &thread, recipients)?;
-        }
-        Ok(())
-    }
-
-    /// Tells again of alerts that nobody has acknowledged.
-    fn repeats(&mut self) -> RoundResult<()> {
-        for due in self.round.repeats(self.now, CHUNK)? {
-            if self.is_over() {
-                self.report.more = true;
-                break;
-            }
-            let group = self.round.group(&due.group_key)?.unwrap_or_default();
-            let mut entries = Vec::new();
-            for id in &group.alerts {
-                let Some(alert) = self.round.alert(id)? else { continue };
-                if alert.state == crate::alert::State::Open && self.muted(&alert.labels)?.is_none() {
-                    let (matter, received_at) = (Matter::Opened, self.now);
-                    entries.push(DueEntry { seq: 0, matter, received_at, was_held: false, alert });
-                }
-            }
-            let interval = self.dispatch.route(&due.route).and_then(|route| route.repeat_interval);
-            self.round.repeat_at(&due.group_key, interval.map(|i| self.now.saturating_add(i)))?;
-            if !entries.is_empty() {
-                let recipients = self.dispatch.recipients(&due.sink);
-                self.notify(&due, &entries, Reason::Repeat, &group.thread, recipients)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Sends the drafts of a unit that a route lets go out without an officer.
-    fn send_drafts(&mut self, due: &DueGroup, entries: Vec<DueEntry>) -> RoundResult<()> {
-        let policy = Arc::clone(&self.dispatch.policy);
-        let workdays = policy.explain.as_ref().map_or(inquiry::DEADLINE, |explain| explain.deadline);
-        let until = inquiry::due(self.now, workdays, &policy.calendar, &self.dispatch.lists);
-        let desk = Desk::new(policy);
-        let mut sent = Vec::new();
-        for entry in entries {
-            let is_draft = entry.alert.inquiry.as_ref().is_some_and(|letter| letter.stage == Stage::Draft);
-            let reachable = self.contact(&entry.alert.labels);
-            match reachable.and_then(|_| {
-                desk.inquire_by_itself(entry.alert.clone(), until, self.now).map_err(|e| e.to_string())
-            }) {
-                Ok(step) => {
-                    self.round.send_letter(&desk, &step, self.now)?;
-                    sent.push(DueEntry { alert: step.alert, ..entry });
-                }
-                Err(why) => {
-                    if is_draft {
-                        self.remark(&entry.alert, &why)?;
-                    }
-                    self.round.take(&[entry.seq])?;
-                }
-            }
-        }
-        if sent.is_empty() { Ok(()) } else { self.send_letter(due, &sent) }
-    }
-
-    /// Makes the notification of a letter that was sent.
-    fn send_letter(&mut self, due: &DueGroup, entries: &[DueEntry]) -> RoundResult<()> {
-        match self.contact(&due.labels) {
-            Ok(contact) => {
-                let thread = own_thread(&due.group_key, entries);
-                self.notify(due, entries, Reason::Explain, &thread, vec![Some(contact)])?;
-            }
-            // The list was changed since.
-            Err(why) => entries.iter().try_for_each(|entry| self.remark(&entry.alert, &why))?,
-        }
-        self.round.take(&entries.iter().map(|entry| entry.seq).collect::<Vec<_>>())
-    }
-
-    /// Tells an officer what became of a letter. Nothing holds that back: they asked.
-    fn tell_officer(&mut self, due: &DueGroup, entries: Vec<DueEntry>) -> RoundResult<()> {
-        for entry in entries {
-            let reason = match entry.matter {
-                Matter::Answered => Reason::Answered,
-                _ => Reason::Unanswered,
-            };
-            let recipients = match self.officer(&entry.alert) {
-                Some(address) => vec![Some(address)],
-                None => self.dispatch.recipients(&due.sink),
-            };
-            let (thread, seq) = (entry.alert.alert_id.clone(), entry.seq);
-            self.notify(due, &[entry], reason, &thread, recipients)?;
-            self.round.take(&[seq])?;
-        }
-        Ok(())
-    }
-
-    /// The address of whoever has an alert, or sent its letter.
-    fn officer(&self, alert: &Alert) -> Option<String> {
-        let officers = self.dispatch.policy.officers.as_ref()?;
-        let list = self.dispatch.lists.get(&officers.list)?;
-        let (column, _) = list.column(&officers.column)?;
-        let asked = alert.inquiry.as_ref().and_then(|letter| letter.by.as_deref());
-        let names = alert.owner.as_deref().into_iter().chain(asked);
-        names.filter_map(|name| list.value(name, column)).map(str::to_owned).next()
-    }
-
-    fn contact(&self, labels: &Labels) -> Result<String, String> {
-        let Dispatch { policy, lists, .. } = self.dispatch;
-        inquiry::contact(labels, policy.explain.as_ref(), lists).map_err(|why| why.to_string())
-    }
-
-    fn remark(&self, alert: &Alert, why: &str) -> RoundResult<()> {
-        let why = Some(say!("the letter to the unit did not go out: {why}", why));
-        let (who, state) = (BY_ITSELF.to_owned(), alert.state);
-        let (action, facts) = (Action::Comment, Facts::default());
-        let change = Change { at: self.now, who, action, state, why, facts };
-        self.round.remark(&alert.alert_id, &change)
-    }
-}
-
-/// The thread of a notification that no other belongs to. It is not an alert's: one alert can be in several of them, and
-/// two mails that begin a thread must not have one `Message-ID`.
-fn own_thread(group_key: &str, entries: &[DueEntry]) -> String {
-    let cause: Vec<_> = entries.iter().map(|entry| entry.seq.to_string()).collect();
-    blake3::hash(format!("{group_key} {}", cause.join(",")).as_bytes()).to_hex()[..16].to_owned()
 }
 
 /// A digest of what is told to whom. Entries have numbers that never come again, so causes tell notifications apart;

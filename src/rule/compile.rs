@@ -1,34 +1,41 @@
 //! Checked rules into `DataFusion` physical expressions, once.
 
+mod compiled;
+mod windows;
+
 use std::{collections::BTreeSet, sync::Arc};
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::{common::DataFusionError, execution::SessionState, physical_expr::PhysicalExpr};
+use datafusion::{common::DataFusionError, execution::SessionState};
 
 use super::{
-    CompiledGroup, Language, Rule,
-    budget_part::{Conjunct, budget_part, conjuncts_of},
+    Language, Rule,
+    budget_part::{budget_part, conjuncts_of},
     expression::{Resolved, Scope, project, resolve},
-    measure::{Measures, Planner},
     personal,
-    query::{QuerySession, ScheduleRule},
+    query::QuerySession,
     session::Session,
     template::Template,
-    window::{Anomaly, Measure, Over, View},
+    window::View,
 };
 use crate::{
-    diagnostic::{Failure, column_of, nearest, type_name},
-    event::{Column, TypeSet, event_schema, period::Length, schema::FIELDS, time::Calendar},
+    diagnostic::{Failure, column_of, nearest},
+    event::{Column, TypeSet, event_schema, schema::FIELDS, time::Calendar},
     ledger::{
         columns::{BUDGET_COLUMNS, GROUP_COLUMNS},
         original::ORIGINAL_COLUMNS,
     },
     lists::Lists,
-    personal::{Kind, Kinds},
-    rule::plan::Layout,
+    personal::Kind,
     say,
     text::did_you_mean,
     yaml::{Document, Placed},
+};
+
+use windows::{anomaly_fields, compared};
+
+pub use compiled::{
+    ClosingRule, CompiledException, CompiledRule, CompiledView, Condition, KeyPart, OverWindow,
 };
 
 /// Compiles rules. Planning costs milliseconds, so it happens here and never while events flow.
@@ -38,155 +45,6 @@ pub struct Compiler {
     columns: SchemaRef,
     lists: Lists,
     language: Language,
-}
-
-/// A condition over the columns it names.
-#[derive(Debug, Clone)]
-pub struct Condition {
-    /// The planned expression; its columns are positions in `schema`.
-    pub expr: Arc<dyn PhysicalExpr>,
-    /// The columns it reads, by position in the rule's table ([`CompiledRule::columns`]); those of a filter are
-    /// always event and budget columns ([`wide_schema`]).
-    pub inputs: Vec<usize>,
-    /// Their types.
-    pub schema: SchemaRef,
-    /// The expression with its constants put in, by which equal filters are known.
-    pub text: String,
-}
-
-/// A compiled exception.
-#[derive(Debug, Clone)]
-pub struct CompiledException {
-    /// Its name.
-    pub name: String,
-    /// Its condition.
-    pub when: Condition,
-    /// The event time in microseconds from which it no longer holds.
-    pub until: Option<i64>,
-}
-
-/// A rule that can be evaluated.
-#[derive(Debug, Clone)]
-pub struct CompiledRule {
-    /// The rule as written.
-    pub rule: Arc<Rule>,
-    /// The columns that the condition is judged on: for a rule on events the event and budget columns, then the
-    /// measures, or the columns of `group.*`; for a rule on windows those of [`ClosingRule`].
-    pub columns: SchemaRef,
-    /// The filter before the condition.
-    pub filter: Option<Condition>,
-    /// The condition; `None` for a schedule, whose query has it.
-    pub when: Option<Condition>,
-    /// What the condition joins by `and`.
-    pub conjuncts: Vec<Conjunct>,
-    /// The part of the condition that only the state of the budget line decides, if there is one: when it stops being
-    /// true, the alert resolves by itself.
-    pub clears: Option<Condition>,
-    /// Known good cases.
-    pub exceptions: Vec<CompiledException>,
-    /// The columns of the key, by position in `columns`.
-    pub key: Vec<usize>,
-    /// The columns that a finding shows.
-    pub values: Vec<usize>,
-    /// What the columns of the key and of findings tell of persons.
-    pub personal: Arc<Kinds>,
-    /// The notification line.
-    pub summary: Option<Template>,
-    /// The title in the configured language, which is the line of a rule without one.
-    pub title: String,
-    /// What it looks at.
-    pub view: CompiledView,
-    /// The group of lines whose sums it compares, with its place among those of the rule set.
-    pub group: Option<(Arc<CompiledGroup>, usize)>,
-}
-
-impl CompiledRule {
-    /// Whether it says nothing of a quarter or fiscal year that the journal lacks the beginning of.
-    #[must_use]
-    pub fn needs_whole_years(&self) -> bool {
-        const ELAPSED: &str = "year_elapsed";
-        let names =
-            |condition: &Option<Condition>| condition.as_ref().is_some_and(|c| c.text.contains(ELAPSED));
-        match &self.view {
-            CompiledView::Closing(view) => matches!(view.size, Length::Quarter | Length::Year),
-            CompiledView::Schedule(view) => view.columns.contains(ELAPSED),
-            CompiledView::Event | CompiledView::Sliding(_) => names(&self.filter) || names(&self.when),
-        }
-    }
-}
-
-/// What a compiled rule looks at.
-#[derive(Debug, Clone)]
-pub enum CompiledView {
-    /// One event.
-    Event,
-    /// An event and those before it, in one or several windows.
-    Sliding(Vec<OverWindow>),
-    /// Windows when they close.
-    Closing(Box<ClosingRule>),
-    /// Everything that is stored, at ticks.
-    Schedule(Box<ScheduleRule>),
-}
-
-/// What an earlier event must share with an event to be in its window.
-#[derive(Debug, Clone)]
-pub enum KeyPart {
-    /// A column, by position in [`wide_schema`].
-    Column(usize),
-    /// An expression over columns.
-    Computed(Condition),
-}
-
-impl KeyPart {
-    /// The columns that it reads, by position in [`wide_schema`].
-    #[must_use]
-    pub fn inputs(&self) -> &[usize] {
-        match self {
-            Self::Column(at) => std::slice::from_ref(at),
-            Self::Computed(expression) => &expression.inputs,
-        }
-    }
-}
-
-/// A sliding window of a rule on events.
-#[derive(Debug, Clone)]
-pub struct OverWindow {
-    /// The key.
-    pub by: Vec<KeyPart>,
-    /// The measures.
-    pub measures: Measures,
-    /// The window that it shares with others, by position in [`super::RuleSet::windows`].
-    pub window: usize,
-    /// Where the results of its aggregates are among those of the window.
-    pub results: Vec<usize>,
-    /// Where the values that its aggregates read are among those of the window.
-    pub lanes: Vec<usize>,
-}
-
-impl OverWindow {
-    /// The columns that its key and measures read, by position in [`wide_schema`].
-    pub fn inputs(&self) -> impl Iterator<Item = usize> {
-        let lanes = self.measures.lanes.iter().flat_map(|lane| &lane.inputs);
-        self.by.iter().flat_map(KeyPart::inputs).chain(lanes).copied()
-    }
-}
-
-/// A rule on windows when they close. Its table has the columns of `by`, then the measures, `score`, `baseline` and
-/// `n_history` if it has an anomaly, and `window_start` and `window_end`.
-#[derive(Debug, Clone)]
-pub struct ClosingRule {
-    /// The columns of the window's key, by position in [`wide_schema`].
-    pub by: Vec<usize>,
-    /// The measures.
-    pub measures: Measures,
-    /// How its events are laid out.
-    pub layout: Layout,
-    /// How long a window is.
-    pub size: Length,
-    /// From one window to the next.
-    pub slide: Length,
-    /// The comparison with the key's history, and the measure that is compared.
-    pub anomaly: Option<(Anomaly, usize)>,
 }
 
 /// The columns of the event, then those of `budget.*` and `original.*` by their whole names.
@@ -414,47 +272,6 @@ impl Compiler {
         self.condition(d, &placed, scope, &self.columns).map(|(condition, _)| condition)
     }
 
-    /// The windows of a rule on events, each with its measures.
-    fn over(&self, d: &mut Document<'_>, windows: &[Over], scope: &Scope<'_>) -> Option<Vec<OverWindow>> {
-        let mut names = BTreeSet::new();
-        for Measure { name, .. } in windows.iter().flat_map(|over| &over.measures) {
-            if !names.insert(&name.text) {
-                let message = say!("there are two measures \"{name}\"", name = name.text);
-                d.problem(name.span, message, Some(say!("give each its own name, in all windows of a rule")));
-            }
-        }
-        let window = |over: &Over| {
-            let by = over.by.iter().filter_map(|placed| self.key_part(d, placed, scope)).collect();
-            let measures = self.measures(d, &over.measures, scope)?;
-            Some(OverWindow { by, measures, window: 0, results: Vec::new(), lanes: Vec::new() })
-        };
-        windows.iter().map(window).collect()
-    }
-
-    /// A column, or an expression over columns, that is a part of a window's key.
-    fn key_part(&self, d: &mut Document<'_>, placed: &Placed, scope: &Scope<'_>) -> Option<KeyPart> {
-        // What looks like a name is one, so that a wrong one gets the nearest right one for a hint.
-        if placed.text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.')) {
-            let at = self.positions(d, std::slice::from_ref(placed), scope.columns, "`by`").pop()?;
-            return Some(KeyPart::Column(at));
-        }
-        let resolved: Resolved = resolve(&self.session, d, placed, scope)?;
-        if resolved.columns.is_empty() {
-            let hint =
-                say!("name the columns, such as `by: [unit_code]`, or `by: []` for one window over all");
-            d.problem(placed.span, say!("the key reads no column"), Some(hint));
-            return None;
-        }
-        let schema = project(&self.columns, &resolved.columns);
-        let expr = resolved.plan_any(&self.session, d, placed, &schema)?;
-        let inputs = schema.fields().iter().filter_map(|f| self.columns.index_of(f.name()).ok()).collect();
-        Some(KeyPart::Computed(Condition { expr, inputs, schema, text: resolved.text() }))
-    }
-
-    fn measures(&self, d: &mut Document<'_>, measures: &[Measure], scope: &Scope<'_>) -> Option<Measures> {
-        Planner { session: &self.session, wide: &self.columns, scope }.plan(d, measures)
-    }
-
     /// The columns that all of the triggers' events have, and the names of the others.
     fn columns_for(&self, trigger: TypeSet) -> (Schema, Vec<&'static str>) {
         let originals = ORIGINAL_COLUMNS.iter().map(|(name, _)| *name);
@@ -549,34 +366,6 @@ fn with(columns: &Schema, more: &[Field]) -> Schema {
 /// The columns of `group.*`, which stand behind those of the event's line.
 fn group_fields() -> Vec<Field> {
     GROUP_COLUMNS.iter().map(|(name, c)| Field::new(format!("group.{name}"), c.data_type(), true)).collect()
-}
-
-/// What a comparison with the history adds.
-fn anomaly_fields() -> [Field; 3] {
-    [
-        Field::new("score", DataType::Float64, true),
-        Field::new("baseline", DataType::Float64, true),
-        Field::new("n_history", DataType::Int64, true),
-    ]
-}
-
-/// The measure that is compared with its history.
-fn compared(d: &mut Document<'_>, anomaly: Anomaly, measures: &Measures) -> Option<(Anomaly, usize)> {
-    let of = &anomaly.of;
-    let Some(at) = measures.index_of(&of.text) else {
-        d.problem(
-            of.span,
-            say!("there is no measure \"{of}\"", of = of.text),
-            Some(measures.suggest(&of.text)),
-        );
-        return None;
-    };
-    if !measures.is_number(at) {
-        let found = type_name(measures.fields[at].data_type());
-        d.problem(of.span, say!("the measure \"{of}\" is {found}, not a number", of = of.text, found), None);
-        return None;
-    }
-    Some((anomaly, at))
 }
 
 #[cfg(test)]

@@ -1,34 +1,30 @@
 //! One SQL expression of a rule: names resolved, constants put in, planned once by `DataFusion`.
 
+mod plan;
+mod refused;
+
 use std::{collections::BTreeSet, ops::ControlFlow, sync::Arc};
 
-use arrow::{
-    array::{RecordBatchOptions, new_null_array},
-    datatypes::{DataType, Field, Schema, SchemaRef},
-    record_batch::RecordBatch,
-};
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::{
-    common::{
-        DFSchema, Result,
-        config::Dialect,
-        tree_node::{TreeNode, TreeNodeRecursion},
-    },
-    logical_expr::{Expr, Volatility},
-    physical_expr::PhysicalExpr,
+    common::{DFSchema, Result, config::Dialect},
+    logical_expr::Expr,
     sql::sqlparser::ast::{
         self, Expr as Sql, Ident, Value, VisitMut, VisitorMut, visit_expressions, visit_expressions_mut,
     },
 };
 
 use crate::{
-    diagnostic::{Failure, characters, column_of, nearest, suggest, type_name},
+    diagnostic::{characters, column_of, nearest, suggest},
     lists::{CODE_COLUMNS, Lists},
-    rule::{Param, caps, instants::zoned, limits, never::Comparisons, session::Session},
+    rule::{Param, instants::zoned, limits, never::Comparisons, session::Session},
     say,
     sql::functions::codes,
     text::did_you_mean,
     yaml::{Document, Placed},
 };
+
+pub(crate) use refused::{quoted_word, refuse_volatile, token_at};
 
 /// What the expressions of a rule may name.
 pub(crate) struct Scope<'s> {
@@ -340,29 +336,6 @@ pub(crate) fn literal(param: &Param) -> Sql {
 }
 
 impl Resolved {
-    /// Plans the expression over `schema`. It must be of type `wanted`.
-    pub(crate) fn plan(
-        &self,
-        session: &Session,
-        d: &mut Document<'_>,
-        placed: &Placed,
-        schema: &SchemaRef,
-        wanted: &DataType,
-    ) -> Option<Arc<dyn PhysicalExpr>> {
-        planned(d, placed, self.try_plan(session, schema, Some(wanted)))
-    }
-
-    /// Plans the expression over `schema`, of whatever type it is.
-    pub(crate) fn plan_any(
-        &self,
-        session: &Session,
-        d: &mut Document<'_>,
-        placed: &Placed,
-        schema: &SchemaRef,
-    ) -> Option<Arc<dyn PhysicalExpr>> {
-        planned(d, placed, self.try_plan(session, schema, None))
-    }
-
     /// The expression with its names resolved and its constants put in.
     pub(crate) fn text(&self) -> String {
         self.sql.to_string()
@@ -372,115 +345,6 @@ impl Resolved {
     pub(crate) fn logical(&self, session: &Session, schema: &DFSchema) -> Result<Expr> {
         session.create_logical_expr(&self.sql.to_string(), schema)
     }
-
-    fn try_plan(
-        &self,
-        session: &Session,
-        schema: &SchemaRef,
-        wanted: Option<&DataType>,
-    ) -> std::result::Result<Arc<dyn PhysicalExpr>, Failure> {
-        let df_schema = DFSchema::try_from(Arc::clone(schema)).map_err(|e| session.failure(&e))?;
-        let logical = self.logical(session, &df_schema).map_err(|e| session.failure(&e))?;
-        refuse_aggregates(&logical)?;
-        refuse_volatile(&logical)?;
-        let logical = session.simplify(logical, &df_schema).map_err(|e| session.failure(&e))?;
-        caps::constants(&logical)?;
-        let physical = session.create_physical_expr(logical, &df_schema).map_err(|e| session.failure(&e))?;
-        let found = physical.data_type(schema).map_err(|e| session.failure(&e))?;
-        if wanted.is_none_or(|wanted| found == *wanted || found == DataType::Null) {
-            // What fails on an event without any value fails on every event: better to say so now.
-            return match physical.evaluate(&empty_event(schema)) {
-                Ok(_) => Ok(physical),
-                Err(e) => Err(session.failure(&e)),
-            };
-        }
-        let hint = say!("a condition compares something, such as `amount > 10000`");
-        Err((say!("the condition is {found}, not true or false", found = type_name(&found)), Some(hint)))
-    }
-}
-
-/// What was planned; what is wrong with it goes to the document.
-fn planned(
-    d: &mut Document<'_>,
-    placed: &Placed,
-    planned: std::result::Result<Arc<dyn PhysicalExpr>, Failure>,
-) -> Option<Arc<dyn PhysicalExpr>> {
-    match planned {
-        Ok(expr) => Some(expr),
-        Err((message, hint)) => {
-            let word = quoted_word(&message).filter(|word| placed.text.contains(word.as_str()));
-            let word = word.unwrap_or_default();
-            d.problem_at(placed.span, (&word, 0), message, hint);
-            None
-        }
-    }
-}
-
-fn empty_event(schema: &SchemaRef) -> RecordBatch {
-    let nulls = schema.fields().iter().map(|f| new_null_array(f.data_type(), 1)).collect();
-    let options = RecordBatchOptions::new().with_row_count(Some(1));
-    RecordBatch::try_new_with_options(Arc::clone(schema), nulls, &options)
-        .expect("every column of a condition may be NULL")
-}
-
-/// Refuses functions whose result depends on when or how often they are computed.
-pub(crate) fn refuse_volatile(expr: &Expr) -> std::result::Result<(), Failure> {
-    refuse(expr, |node| match node {
-        Expr::ScalarFunction(call) if call.func.signature().volatility != Volatility::Immutable => {
-            let hint =
-                say!("findings must not depend on when they are computed: use occurred_at or recorded_at");
-            let message = say!("the function '{func}' is not deterministic", func = call.func.name());
-            Some((message, Some(hint)))
-        }
-        _ => None,
-    })
-}
-
-/// Refuses aggregates, which have no place in a condition.
-fn refuse_aggregates(expr: &Expr) -> std::result::Result<(), Failure> {
-    let aggregate = |name: &str| {
-        let message = say!("a condition looks at one event and cannot contain '{name}'", name);
-        let hint = say!(
-            "name the aggregate under `measure:`, with a window under `over:`, and compare it here by its name"
-        );
-        Some((message, Some(hint)))
-    };
-    refuse(expr, |node| match node {
-        Expr::AggregateFunction(call) => aggregate(call.func.name()),
-        Expr::WindowFunction(call) => aggregate(call.fun.name()),
-        _ => None,
-    })
-}
-
-fn refuse(expr: &Expr, refusal: impl Fn(&Expr) -> Option<Failure>) -> std::result::Result<(), Failure> {
-    let mut refused = None;
-    let _ = expr.apply(|node| {
-        refused = refusal(node);
-        Ok(if refused.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
-    });
-    refused.map_or(Ok(()), Err)
-}
-
-/// The first word in single quotes of a message.
-pub(crate) fn quoted_word(message: &str) -> Option<String> {
-    message.split('\'').nth(1).map(str::to_owned)
-}
-
-/// The token that a parser's message complains about ("… at Line: 1, Column: 9"), with its count before it.
-pub(crate) fn token_at(text: &str, message: &str) -> (String, usize) {
-    let number = |after: &str| -> Option<usize> {
-        let rest = &message[message.find(after)? + after.len()..];
-        rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().ok()
-    };
-    let (Some(line), Some(column)) = (number("Line: "), number("Column: ")) else {
-        return (String::new(), 0);
-    };
-    let lines = text.split_inclusive('\n').take(line.saturating_sub(1));
-    let start = lines.map(|l| l.chars().count()).sum::<usize>() + column.saturating_sub(1);
-    let word: String = text.chars().skip(start).take_while(|c| !c.is_whitespace()).collect();
-    let before: String = text.chars().take(start).collect();
-    let count = if word.is_empty() { 0 } else { before.matches(&word).count() };
-    (word, count)
 }
 
 /// A schema of some of the columns, in their order.
@@ -493,7 +357,7 @@ pub(crate) fn project(columns: &Schema, names: &BTreeSet<String>) -> SchemaRef {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{refused::empty_event, *};
     use crate::{
         event::time::Calendar,
         rule::{Language, RuleSet, compile::Compiler},

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, Row, params_from_iter, types::ValueRef};
+use rusqlite::{Connection, Row, named_params, params_from_iter, types::ValueRef};
 
 use super::{
     BUSY, StoreError,
@@ -246,10 +246,10 @@ impl Cases {
     /// If there is none, or several.
     pub fn complete(&self, prefix: &str) -> Result<String, CaseError> {
         let end = format!("{prefix}\u{7f}");
-        let sql =
-            "SELECT alert_id FROM alerts WHERE alert_id >= ?1 AND alert_id < ?2 ORDER BY alert_id LIMIT 2";
+        let sql = "SELECT alert_id FROM alerts WHERE alert_id >= :first AND alert_id < :end ORDER BY alert_id LIMIT 2";
+        let values = named_params! { ":first": prefix, ":end": end };
         let found: Vec<String> =
-            self.read(|c| c.prepare_cached(sql)?.query_map([prefix, &end], |row| row.get(0))?.collect())?;
+            self.read(|c| c.prepare_cached(sql)?.query_map(values, |row| row.get(0))?.collect())?;
         match found.as_slice() {
             [one] => Ok(one.clone()),
             [first, ..] if first == prefix => Ok(first.clone()),
@@ -266,12 +266,14 @@ impl Cases {
     /// # Errors
     /// If the database cannot be read.
     pub fn verdicts(&self) -> Result<BTreeMap<String, Verdicts>, StoreError> {
-        let sql = "SELECT a.rule_id, count(DISTINCT iif(h.action = 'confirm', h.alert_id, NULL)),
-                          count(DISTINCT iif(h.action = 'dismiss', h.alert_id, NULL))
+        let sql = "SELECT a.rule_id AS rule_id, count(DISTINCT iif(h.action = 'confirm', h.alert_id, NULL)) AS confirmed,
+                          count(DISTINCT iif(h.action = 'dismiss', h.alert_id, NULL)) AS dismissed
                    FROM alert_history h JOIN alerts a USING (alert_id)
                    WHERE h.action IN ('confirm', 'dismiss') GROUP BY a.rule_id";
-        let row =
-            |row: &Row<'_>| Ok((row.get(0)?, Verdicts { confirmed: row.get(1)?, dismissed: row.get(2)? }));
+        let row = |row: &Row<'_>| {
+            let verdicts = Verdicts { confirmed: row.get("confirmed")?, dismissed: row.get("dismissed")? };
+            Ok((row.get("rule_id")?, verdicts))
+        };
         self.read(|c| c.prepare_cached(sql)?.query_map([], row)?.collect())
     }
 
@@ -335,24 +337,25 @@ fn latest(connection: &Connection, id: &str) -> rusqlite::Result<Vec<Change>> {
     Ok(latest)
 }
 
-fn facts(row: &Row<'_>, at: usize) -> rusqlite::Result<Facts> {
-    match row.get_ref(at)? {
+fn facts(row: &Row<'_>, column: &str) -> rusqlite::Result<Facts> {
+    match row.get_ref(column)? {
         ValueRef::Null => Ok(Facts::default()),
-        _ => alerts::from_json(row, at),
+        _ => alerts::from_json(row, column),
     }
 }
 
 fn change(row: &Row<'_>) -> rusqlite::Result<Change> {
-    let (action, state): (String, String) = (row.get(2)?, row.get(3)?);
-    let wrong = |at: usize, e: String| {
+    let (action, state): (String, String) = (row.get("action")?, row.get("state")?);
+    let wrong = |column: &str, e: String| {
+        let at = row.as_ref().column_index(column).unwrap_or_default();
         rusqlite::Error::FromSqlConversionFailure(at, rusqlite::types::Type::Text, e.into())
     };
     Ok(Change {
-        at: row.get(0)?,
-        who: row.get(1)?,
-        action: action.parse::<Action>().map_err(|e| wrong(2, e))?,
-        state: state.parse::<State>().map_err(|e| wrong(3, e))?,
-        why: row.get(4)?,
-        facts: facts(row, 5)?,
+        at: row.get("at")?,
+        who: row.get("who")?,
+        action: action.parse::<Action>().map_err(|e| wrong("action", e))?,
+        state: state.parse::<State>().map_err(|e| wrong("state", e))?,
+        why: row.get("why")?,
+        facts: facts(row, "facts")?,
     })
 }

@@ -1,7 +1,7 @@
 //! Orders on cases: one alert given to somebody else, a shift handed over, two alerts joined, and which alerts are the same
 //! matter. Each is one transaction with its records in the audit log.
 
-use rusqlite::{OptionalExtension, Row, params, params_from_iter};
+use rusqlite::{OptionalExtension, Row, named_params, params_from_iter};
 
 use super::{
     CaseError, Cases, StoreError, alert_rows::Rows, alerts, answers, explain, limited, sums::Changes,
@@ -119,10 +119,11 @@ impl Cases {
         let fail = |error| explain(&dir, error);
         let transaction = self.begin().map_err(fail)?;
         let sql = "SELECT alert_id FROM alerts WHERE state NOT IN ('closed', 'dismissed', 'resolved')
-                   AND json_extract(body, '$.owner') = ?1 ORDER BY opened_at, alert_id LIMIT ?2";
+                   AND json_extract(body, '$.owner') = :owner ORDER BY opened_at, alert_id LIMIT :most";
         let ids: Vec<String> = {
             let mut statement = transaction.prepare(sql).map_err(fail)?;
-            let rows = statement.query_map(params![shift.from, HAND_OVER_MAX + 1], |row| row.get(0));
+            let values = named_params! { ":owner": shift.from, ":most": HAND_OVER_MAX + 1 };
+            let rows = statement.query_map(values, |row| row.get(0));
             rows.map_err(fail)?.collect::<Result<_, _>>().map_err(fail)?
         };
         let from = quoted(&shift.from);

@@ -1,5 +1,7 @@
 //! Reading the state, beside a running daemon too.
 
+mod rejects;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -21,7 +23,6 @@ use super::{
     open_reader,
     recover::{EARLIEST, EVENTS, LATEST},
     sealed::FOLDER,
-    sums,
 };
 use crate::{
     event::time::Calendar,
@@ -29,97 +30,16 @@ use crate::{
     journal::{JournalBlock, decode_block},
     ledger::Ledger,
     say,
-    stream::Reason,
 };
+
+use rejects::limited;
+pub use rejects::{Overflow, RejectFilter, StoredReject};
 
 /// A reading connection.
 #[derive(Debug)]
 pub struct Reader {
     pub(super) dir: PathBuf,
     pub(super) connection: Connection,
-}
-
-/// Which quarantined records to list, the oldest first.
-#[derive(Debug, Clone, Default)]
-pub struct RejectFilter {
-    /// Only with this reason code.
-    pub reason: Option<String>,
-    /// Only of this source.
-    pub source: Option<String>,
-    /// Those that were replayed too.
-    pub replayed: bool,
-    /// Only after this number.
-    pub after: i64,
-    /// At most so many.
-    pub limit: Option<u32>,
-}
-
-impl RejectFilter {
-    fn conditions(&self) -> Conditions {
-        let mut conditions = Conditions::default();
-        conditions.equal("reason", self.reason.as_ref());
-        conditions.equal("source", self.source.as_ref());
-        conditions.and("seq > ?", [self.after.into()]);
-        if !self.replayed {
-            conditions.and("replayed_at IS NULL", []);
-        }
-        conditions
-    }
-}
-
-/// A quarantined record.
-#[derive(Debug, Clone, Serialize)]
-pub struct StoredReject {
-    /// Its number.
-    pub seq: i64,
-    /// The source.
-    pub source: String,
-    /// The file, or topic and partition.
-    pub partition: String,
-    /// The line, row or offset.
-    pub record: i64,
-    /// The reason code.
-    pub reason: String,
-    /// The reason in words.
-    pub detail: String,
-    /// The bytes.
-    #[serde(skip)]
-    pub raw: Vec<u8>,
-    /// When it was received, in microseconds.
-    pub received_at: i64,
-    /// When it was read again, in microseconds.
-    pub replayed_at: Option<i64>,
-}
-
-impl StoredReject {
-    /// Whether it can be read again: as JSON. What is none came as something else, and its reason would be lost. A hole has no
-    /// record at all.
-    #[must_use]
-    pub fn can_be_read_again(&self) -> bool {
-        self.reason != Reason::Lost.code()
-            && (self.reason == Reason::InvalidJson.code() || self.raw.trim_ascii_start().starts_with(b"{"))
-    }
-}
-
-/// Rejected records of one partition and reason that the quarantine had no room for.
-#[derive(Debug, Clone, Serialize)]
-pub struct Overflow {
-    /// The source.
-    pub source: String,
-    /// The file, or topic and partition; empty for HTTP.
-    pub partition: String,
-    /// The reason code.
-    pub reason: String,
-    /// How many.
-    pub records: u64,
-    /// The line, row or offset of the first.
-    pub first_record: i64,
-    /// And of the last.
-    pub last_record: i64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// In hexadecimal: BLAKE3 of the digest before and the record's bytes, from 32 zero bytes on.
-    pub digest: String,
 }
 
 /// The state in numbers.
@@ -250,94 +170,6 @@ impl Reader {
         self.connection.query_row(&sql, values, |row| row.get(0)).map_err(|error| explain(&self.dir, error))
     }
 
-    /// Quarantined records, the oldest first.
-    ///
-    /// # Errors
-    /// If the database cannot be read.
-    pub fn rejects(&self, filter: &RejectFilter) -> Result<Vec<StoredReject>, StoreError> {
-        let select = "SELECT seq, source, partition, record, reason, detail, raw, received_at, replayed_at FROM quarantine";
-        let conditions = filter.conditions();
-        let sql = limited(select, &conditions, "ORDER BY seq", filter.limit);
-        self.rows(&sql, conditions.values, |row| {
-            Ok(StoredReject {
-                seq: row.get("seq")?,
-                source: row.get("source")?,
-                partition: row.get("partition")?,
-                record: row.get("record")?,
-                reason: row.get("reason")?,
-                detail: row.get("detail")?,
-                raw: row.get("raw")?,
-                received_at: row.get("received_at")?,
-                replayed_at: row.get("replayed_at")?,
-            })
-        })
-    }
-
-    /// A record of the quarantine.
-    ///
-    /// # Errors
-    /// If the database cannot be read.
-    pub fn reject(&self, seq: i64) -> Result<Option<StoredReject>, StoreError> {
-        let one = RejectFilter {
-            replayed: true,
-            after: seq.saturating_sub(1),
-            limit: Some(1),
-            ..RejectFilter::default()
-        };
-        Ok(self.rejects(&one)?.pop().filter(|record| record.seq == seq))
-    }
-
-    /// The number of the latest record in quarantine.
-    ///
-    /// # Errors
-    /// If the database cannot be read.
-    pub fn last_reject(&self) -> Result<i64, StoreError> {
-        let last = self.rows("SELECT coalesce(max(seq), 0) FROM quarantine", Vec::new(), |row| row.get(0))?;
-        Ok(last.first().copied().unwrap_or_default())
-    }
-
-    /// How many records of the quarantine a filter names, whatever its limit.
-    ///
-    /// # Errors
-    /// If the database cannot be read.
-    pub fn count_rejects(&self, filter: &RejectFilter) -> Result<u64, StoreError> {
-        self.count("quarantine", filter.conditions())
-    }
-
-    /// What the quarantine only counts.
-    ///
-    /// # Errors
-    /// If the database cannot be read.
-    pub fn overflow(&self, filter: &RejectFilter) -> Result<Vec<Overflow>, StoreError> {
-        let select = "SELECT source, partition, reason, records, first_record, last_record, bytes, lower(hex(digest)) AS digest FROM quarantine_overflow";
-        let mut conditions = Conditions::default();
-        conditions.equal("reason", filter.reason.as_ref());
-        conditions.equal("source", filter.source.as_ref());
-        let sql = limited(select, &conditions, "ORDER BY source, partition, reason", filter.limit);
-        self.rows(&sql, conditions.values, |row| {
-            Ok(Overflow {
-                source: row.get("source")?,
-                partition: row.get("partition")?,
-                reason: row.get("reason")?,
-                records: row.get("records")?,
-                first_record: row.get("first_record")?,
-                last_record: row.get("last_record")?,
-                bytes: row.get("bytes")?,
-                digest: row.get("digest")?,
-            })
-        })
-    }
-
-    /// Compares the quarantine with its checksum, before its records are believed.
-    ///
-    /// # Errors
-    /// If it does not match.
-    pub fn check_rejects(&self) -> Result<(), StoreError> {
-        let snapshot = self.connection.unchecked_transaction().map_err(|error| explain(&self.dir, error))?;
-        sums::check(&self.dir, &snapshot, &sums::QUARANTINE)?;
-        sums::check(&self.dir, &snapshot, &sums::OVERFLOW)
-    }
-
     /// The ledger after the last commit.
     ///
     /// # Errors
@@ -444,9 +276,4 @@ pub fn disk_free(dir: &Path) -> Option<u64> {
 pub fn sealed_bytes(dir: &Path) -> u64 {
     let entries = std::fs::read_dir(dir.join(FOLDER)).into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.metadata().ok()).map(|m| m.len()).sum()
-}
-
-/// A SELECT of so many rows at most.
-fn limited(select: &str, conditions: &Conditions, order: &str, limit: Option<u32>) -> String {
-    format!("{select} {} {order} LIMIT {}", conditions.clause(), limit.unwrap_or(LIMIT).min(LIMIT_MAX))
 }

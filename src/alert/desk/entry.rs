@@ -1,0 +1,112 @@
+//! What is to be told of an alert, and when.
+
+use serde::{Deserialize, Serialize};
+
+use super::super::Labels;
+
+/// What an outbox entry is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Matter {
+    /// The alert was opened, or became graver.
+    Opened,
+    /// It is over.
+    Ended,
+    /// Nobody acknowledged it in time.
+    Escalated,
+    /// The unit is asked to explain.
+    Explain,
+    /// The unit answered its letter.
+    Answered,
+    /// Nobody answered the letter in time, or no server takes it.
+    Unanswered,
+}
+
+impl Matter {
+    /// The word in the store.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Opened => "opened",
+            Self::Ended => "ended",
+            Self::Escalated => "escalated",
+            Self::Explain => "explain",
+            Self::Answered => "answered",
+            Self::Unanswered => "unanswered",
+        }
+    }
+
+    /// The matter of a word in the store.
+    #[must_use]
+    pub fn of(word: &str) -> Self {
+        match word {
+            "ended" => Self::Ended,
+            "escalated" => Self::Escalated,
+            "explain" => Self::Explain,
+            "answered" => Self::Answered,
+            "unanswered" => Self::Unanswered,
+            _ => Self::Opened,
+        }
+    }
+}
+
+/// One thing to tell one sink, not yet bundled with others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// What about.
+    pub matter: Matter,
+    /// The route's path.
+    pub route: String,
+    /// The sink.
+    pub sink: String,
+    /// The recipient, if it is not for all of the sink's.
+    pub recipient: Option<String>,
+    /// What it has in common with others that are told together.
+    pub group: Labels,
+    /// How long it waits: the group's first, and when the group was told of before. In microseconds.
+    pub wait: Wait,
+}
+
+/// When an entry is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// After `group_wait`, or `group_interval` after the group's last notification.
+    Group {
+        /// `group_wait`
+        first: i64,
+        /// `group_interval`
+        next: i64,
+    },
+    /// At this instant.
+    Until(i64),
+}
+
+impl Entry {
+    /// What entries that are told together share.
+    #[must_use]
+    pub fn group_key(&self) -> String {
+        let kind = match (self.matter, self.wait) {
+            (Matter::Explain, _) => "explain ",
+            (_, Wait::Until(_)) => "digest ",
+            _ => "",
+        };
+        let recipient = self.recipient.as_deref().unwrap_or_default();
+        format!("{kind}{} {} {recipient}{{{}}}", self.route, self.sink, self.group)
+    }
+
+    /// When it is due: with what waits already in its group, else after the group's wait. `told` is when the group was
+    /// last told of.
+    #[must_use]
+    pub fn due(&self, now: i64, waiting: Option<i64>, told: Option<i64>) -> i64 {
+        match self.wait {
+            Wait::Until(at) => at,
+            Wait::Group { first, next } => {
+                let alone = match told {
+                    Some(told) => (told.saturating_add(next)).max(now),
+                    None => now.saturating_add(first),
+                };
+                waiting.map_or(alone, |waiting| waiting.min(alone))
+            }
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What windows of a rule are judged by.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{Array, ArrayRef, RecordBatchOptions, StringViewArray},
+    record_batch::RecordBatch,
+};
+use datafusion::common::{Result, ScalarValue};
+
+use super::super::{aggregate::Output, measures, panes::Grid, row::RuleCounts, sliding::Selected};
+use crate::{
+    event::{
+        period::{Length, Stretch},
+        time::Calendar,
+    },
+    rule::compile::{ClosingRule, CompiledRule},
+};
+
+/// What judging windows needs.
+pub(crate) struct Judge<'j> {
+    /// The rule.
+    pub rule: &'j CompiledRule,
+    /// Its windows.
+    pub view: &'j ClosingRule,
+    /// The calendar.
+    pub calendar: &'j Calendar,
+    /// The panes.
+    pub grid: Grid<'j>,
+    /// How late an event may be that still finds all of its windows, in microseconds.
+    pub late: i64,
+    /// From when on there are all events, in microseconds.
+    pub start: i64,
+}
+
+impl<'j> Judge<'j> {
+    /// What judging the windows of a rule needs.
+    #[must_use]
+    pub(crate) fn new(
+        rule: &'j CompiledRule,
+        view: &'j ClosingRule,
+        calendar: &'j Calendar,
+        (late, start): (i64, i64),
+    ) -> Self {
+        Self { rule, view, calendar, grid: Grid::new(calendar, view.size, view.slide), late, start }
+    }
+
+    /// The first instant after `too_far` that a window with one of these events begins at.
+    pub(super) fn reaches_back(&self, selected: &Selected, too_far: i64) -> Option<i64> {
+        let rows = selected.packed.words.chunks_exact(self.view.layout.stride());
+        // The first window that holds an event begins before the event's own pane.
+        let begins = |at: i64| self.grid.window_until(self.grid.pane(at).end).start;
+        let times = rows.map(|row| row[0].cast_signed());
+        match too_far {
+            // Windows begin in the order of the events in them.
+            i64::MIN => times.min().map(begins),
+            _ => times.map(begins).filter(|from| *from > too_far).min(),
+        }
+    }
+
+    /// Whether the journal lacks the beginning of a quarter or year: a part of it says nothing about the whole.
+    pub(super) fn is_partial(&self, window: Stretch) -> bool {
+        window.start < self.start && matches!(self.view.size, Length::Quarter | Length::Year)
+    }
+}
+
+/// The measures of windows from the results of their aggregates.
+pub(super) fn measured(
+    j: &Judge<'_>,
+    outputs: Vec<Output>,
+    failed: &mut [bool],
+    counts: &mut RuleCounts,
+) -> Result<Vec<ArrayRef>> {
+    let mut results = Vec::with_capacity(outputs.len());
+    for output in outputs {
+        let (column, wrong) = output.finish()?;
+        for (row, error) in wrong {
+            if !std::mem::replace(&mut failed[row], true) {
+                counts.fail(&error);
+            }
+        }
+        results.push(column);
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(failed.len()));
+    let results = RecordBatch::try_new_with_options(Arc::clone(&j.view.measures.results), results, &options)?;
+    measures::compute(&j.view.measures, &results, failed, counts)
+}
+
+/// Values as a column.
+pub(super) fn column<'v>(values: impl Iterator<Item = &'v ScalarValue> + Clone) -> Result<ArrayRef> {
+    let text = |value: &'v ScalarValue| match value {
+        ScalarValue::Utf8View(text) => Some(text.as_deref()),
+        _ => None,
+    };
+    match values.clone().map(text).collect::<Option<StringViewArray>>() {
+        Some(texts) if !texts.is_empty() => Ok(Arc::new(texts)),
+        _ => ScalarValue::iter_to_array(values.cloned()),
+    }
+}
+
+/// Values as floats, for statistics.
+pub(super) fn numbers(column: &ArrayRef) -> Result<Vec<Option<f64>>> {
+    let floats = arrow::compute::cast(column, &arrow::datatypes::DataType::Float64)?;
+    let floats = arrow::array::AsArray::as_primitive::<arrow::datatypes::Float64Type>(&floats);
+    Ok(floats.iter().collect())
+}

@@ -1,0 +1,64 @@
+//! Windows in the columns of their rule's table.
+
+use std::sync::Arc;
+
+use arrow::array::{Float64Array, Int64Array, TimestampMicrosecondArray};
+use datafusion::common::Result;
+
+use super::{
+    super::{
+        aggregate::Output,
+        anomaly::{Score, score},
+        past::Past,
+        row::{RuleCounts, Table},
+    },
+    Closing, Judge, Window,
+    judge::{column, measured, numbers},
+};
+
+impl Closing {
+    /// The windows in the columns of the rule's table. Their values become history.
+    pub(super) fn table(
+        &mut self,
+        j: &Judge<'_>,
+        windows: &[Window],
+        outputs: Vec<Output>,
+        failed: &mut [bool],
+        counts: &mut RuleCounts,
+    ) -> Result<Table> {
+        let mut columns = Vec::with_capacity(j.rule.columns.fields().len());
+        for at in 0..j.view.by.len() {
+            let keys = windows.iter().filter_map(|window| self.keys.get(&window.key));
+            columns.push(column(keys.map(|key| &key.by[at]))?);
+        }
+        let measures = measured(j, outputs, failed, counts)?;
+        let values = j.view.anomaly.as_ref().map(|(_, at)| numbers(&measures[*at])).transpose()?;
+        columns.extend(measures);
+        let mut scores: Vec<(Option<Score>, usize)> = Vec::new();
+        let mut history = Vec::new();
+        for (row, Window { stretch, key, .. }) in windows.iter().enumerate() {
+            let value = values.as_ref().and_then(|values| values[row]).filter(|_| !j.is_partial(*stretch));
+            let Some(key) = self.keys.get_mut(key) else { continue };
+            if let Some((anomaly, _)) = &j.view.anomaly {
+                key.history(j, *stretch, anomaly.history, &mut history);
+                scores.push((value.and_then(|x| score(anomaly, x, &history)), history.len()));
+            }
+            let new = || Past { start: stretch.start, value, found: false };
+            key.past.get_or_insert_with(stretch.end, new).value = value;
+        }
+        if j.view.anomaly.is_some() {
+            let floats = |f: fn(&Score) -> f64| {
+                scores.iter().map(|(s, _)| s.as_ref().map(f)).collect::<Float64Array>()
+            };
+            columns.push(Arc::new(floats(|s| s.score)));
+            columns.push(Arc::new(floats(|s| s.baseline)));
+            let counts = scores.iter().map(|(_, n)| i64::try_from(*n).unwrap_or(i64::MAX));
+            columns.push(Arc::new(Int64Array::from_iter_values(counts)));
+        }
+        for at in [|w: &Window| w.stretch.start, |w: &Window| w.stretch.end] {
+            let times = TimestampMicrosecondArray::from(windows.iter().map(at).collect::<Vec<_>>());
+            columns.push(Arc::new(times.with_timezone(j.calendar.zone_name.as_str())));
+        }
+        Ok(Table { columns, rows: windows.len() })
+    }
+}

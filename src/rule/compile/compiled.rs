@@ -1,0 +1,161 @@
+//! What rules compile into.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use datafusion::physical_expr::PhysicalExpr;
+
+use super::super::{
+    CompiledGroup, Rule, budget_part::Conjunct, measure::Measures, query::ScheduleRule, template::Template,
+    window::Anomaly,
+};
+use crate::{event::period::Length, personal::Kinds, rule::plan::Layout};
+
+/// A condition over the columns it names.
+#[derive(Debug, Clone)]
+pub struct Condition {
+    /// The planned expression; its columns are positions in `schema`.
+    pub expr: Arc<dyn PhysicalExpr>,
+    /// The columns it reads, by position in the rule's table ([`CompiledRule::columns`]); those of a filter are
+    /// always event and budget columns ([`super::wide_schema`]).
+    pub inputs: Vec<usize>,
+    /// Their types.
+    pub schema: SchemaRef,
+    /// The expression with its constants put in, by which equal filters are known.
+    pub text: String,
+}
+
+/// A compiled exception.
+#[derive(Debug, Clone)]
+pub struct CompiledException {
+    /// Its name.
+    pub name: String,
+    /// Its condition.
+    pub when: Condition,
+    /// The event time in microseconds from which it no longer holds.
+    pub until: Option<i64>,
+}
+
+/// A rule that can be evaluated.
+#[derive(Debug, Clone)]
+pub struct CompiledRule {
+    /// The rule as written.
+    pub rule: Arc<Rule>,
+    /// The columns that the condition is judged on: for a rule on events the event and budget columns, then the
+    /// measures, or the columns of `group.*`; for a rule on windows those of [`ClosingRule`].
+    pub columns: SchemaRef,
+    /// The filter before the condition.
+    pub filter: Option<Condition>,
+    /// The condition; `None` for a schedule, whose query has it.
+    pub when: Option<Condition>,
+    /// What the condition joins by `and`.
+    pub conjuncts: Vec<Conjunct>,
+    /// The part of the condition that only the state of the budget line decides, if there is one: when it stops being
+    /// true, the alert resolves by itself.
+    pub clears: Option<Condition>,
+    /// Known good cases.
+    pub exceptions: Vec<CompiledException>,
+    /// The columns of the key, by position in `columns`.
+    pub key: Vec<usize>,
+    /// The columns that a finding shows.
+    pub values: Vec<usize>,
+    /// What the columns of the key and of findings tell of persons.
+    pub personal: Arc<Kinds>,
+    /// The notification line.
+    pub summary: Option<Template>,
+    /// The title in the configured language, which is the line of a rule without one.
+    pub title: String,
+    /// What it looks at.
+    pub view: CompiledView,
+    /// The group of lines whose sums it compares, with its place among those of the rule set.
+    pub group: Option<(Arc<CompiledGroup>, usize)>,
+}
+
+impl CompiledRule {
+    /// Whether it says nothing of a quarter or fiscal year that the journal lacks the beginning of.
+    #[must_use]
+    pub fn needs_whole_years(&self) -> bool {
+        const ELAPSED: &str = "year_elapsed";
+        let names =
+            |condition: &Option<Condition>| condition.as_ref().is_some_and(|c| c.text.contains(ELAPSED));
+        match &self.view {
+            CompiledView::Closing(view) => matches!(view.size, Length::Quarter | Length::Year),
+            CompiledView::Schedule(view) => view.columns.contains(ELAPSED),
+            CompiledView::Event | CompiledView::Sliding(_) => names(&self.filter) || names(&self.when),
+        }
+    }
+}
+
+/// What a compiled rule looks at.
+#[derive(Debug, Clone)]
+pub enum CompiledView {
+    /// One event.
+    Event,
+    /// An event and those before it, in one or several windows.
+    Sliding(Vec<OverWindow>),
+    /// Windows when they close.
+    Closing(Box<ClosingRule>),
+    /// Everything that is stored, at ticks.
+    Schedule(Box<ScheduleRule>),
+}
+
+/// What an earlier event must share with an event to be in its window.
+#[derive(Debug, Clone)]
+pub enum KeyPart {
+    /// A column, by position in [`super::wide_schema`].
+    Column(usize),
+    /// An expression over columns.
+    Computed(Condition),
+}
+
+impl KeyPart {
+    /// The columns that it reads, by position in [`super::wide_schema`].
+    #[must_use]
+    pub fn inputs(&self) -> &[usize] {
+        match self {
+            Self::Column(at) => std::slice::from_ref(at),
+            Self::Computed(expression) => &expression.inputs,
+        }
+    }
+}
+
+/// A sliding window of a rule on events.
+#[derive(Debug, Clone)]
+pub struct OverWindow {
+    /// The key.
+    pub by: Vec<KeyPart>,
+    /// The measures.
+    pub measures: Measures,
+    /// The window that it shares with others, by position in [`super::super::RuleSet::windows`].
+    pub window: usize,
+    /// Where the results of its aggregates are among those of the window.
+    pub results: Vec<usize>,
+    /// Where the values that its aggregates read are among those of the window.
+    pub lanes: Vec<usize>,
+}
+
+impl OverWindow {
+    /// The columns that its key and measures read, by position in [`super::wide_schema`].
+    pub fn inputs(&self) -> impl Iterator<Item = usize> {
+        let lanes = self.measures.lanes.iter().flat_map(|lane| &lane.inputs);
+        self.by.iter().flat_map(KeyPart::inputs).chain(lanes).copied()
+    }
+}
+
+/// A rule on windows when they close. Its table has the columns of `by`, then the measures, `score`, `baseline` and
+/// `n_history` if it has an anomaly, and `window_start` and `window_end`.
+#[derive(Debug, Clone)]
+pub struct ClosingRule {
+    /// The columns of the window's key, by position in [`super::wide_schema`].
+    pub by: Vec<usize>,
+    /// The measures.
+    pub measures: Measures,
+    /// How its events are laid out.
+    pub layout: Layout,
+    /// How long a window is.
+    pub size: Length,
+    /// From one window to the next.
+    pub slide: Length,
+    /// The comparison with the key's history, and the measure that is compared.
+    pub anomaly: Option<(Anomaly, usize)>,
+}
