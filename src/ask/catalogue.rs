@@ -135,7 +135,8 @@ impl Question {
 #[serde(deny_unknown_fields)]
 struct Questions {
     fragments: BTreeMap<String, String>,
-    questions: Vec<Question>,
+    #[serde(rename = "questions")]
+    all: Vec<Question>,
     columns: BTreeMap<String, [String; 2]>,
 }
 
@@ -143,7 +144,8 @@ struct Questions {
 #[serde(deny_unknown_fields)]
 struct Words {
     light: Vec<String>,
-    words: BTreeMap<String, Vec<String>>,
+    #[serde(rename = "words")]
+    others: BTreeMap<String, Vec<String>>,
     classes: BTreeMap<String, Vec<String>>,
     economics: BTreeMap<String, Vec<String>>,
     severities: BTreeMap<String, Vec<String>>,
@@ -173,14 +175,14 @@ impl Catalogue {
     }
 
     fn read(questions: Questions, words: Words) -> Self {
-        let Questions { fragments, mut questions, columns } = questions;
+        let Questions { fragments, all: mut questions, columns } = questions;
         for question in &mut questions {
             for (name, text) in &fragments {
                 question.sql = question.sql.replace(&format!("{{{{{name}}}}}"), text);
             }
         }
         let mut ways: HashMap<char, Vec<(Vec<char>, String)>> = HashMap::new();
-        for (word, forms) in &words.words {
+        for (word, forms) in &words.others {
             for form in forms {
                 let form: Vec<char> = form.chars().collect();
                 let Some(first) = form.first().copied() else { continue };
@@ -211,7 +213,7 @@ fn weights(questions: &[Question], words: &Words) -> HashMap<String, f64> {
         let light = if words.light.contains(word) { 0.3 } else { 1.0 };
         (word.clone(), light * ((all + 1.0) / (number + 0.5)).ln())
     };
-    words.words.keys().map(weight).collect()
+    words.others.keys().map(weight).collect()
 }
 
 /// The catalogue that is built in. A test reads it whole.
@@ -232,18 +234,18 @@ mod tests {
     fn the_files_are_read_and_agree() {
         let questions: Questions = serde_saphyr::from_str(QUESTIONS).unwrap();
         let words: Words = serde_saphyr::from_str(WORDS).unwrap();
-        assert!(questions.questions.len() >= 60, "{}", questions.questions.len());
-        let mut ids: Vec<_> = questions.questions.iter().map(|question| &question.id).collect();
+        assert!(questions.all.len() >= 60, "{}", questions.all.len());
+        let mut ids: Vec<_> = questions.all.iter().map(|question| &question.id).collect();
         ids.sort();
         ids.dedup();
-        assert_eq!(ids.len(), questions.questions.len());
-        for question in &questions.questions {
+        assert_eq!(ids.len(), questions.all.len());
+        for question in &questions.all {
             assert!(!question.zh.is_empty() && !question.en.is_empty() && !question.about.is_empty());
             for word in question.about.iter().flatten() {
-                assert!(words.words.contains_key(word), "{}: {word}", question.id);
+                assert!(words.others.contains_key(word), "{}: {word}", question.id);
             }
         }
-        assert!(words.light.iter().all(|word| words.words.contains_key(word)));
+        assert!(words.light.iter().all(|word| words.others.contains_key(word)));
         for question in &catalogue().questions {
             assert!(!question.sql.contains("{{"), "{}: {}", question.id, question.sql);
         }

@@ -128,13 +128,13 @@ impl Reader<'_> {
                 let month = text(1).and_then(month_named).unwrap_or(1);
                 plain(day(int(2)?, month, 1)?, next(self.today)?)
             }
-            Way::MonthOf => self.month(int(2)?, text(1).and_then(month_named)?),
-            Way::Month => self.month(int(1)?, int(2)?),
-            Way::MonthHere => self.month(here, int(1)?),
-            Way::MonthTold => self.month(here, text(1).and_then(month_named)?),
+            Way::MonthOf => Self::month(int(2)?, text(1).and_then(month_named)?),
+            Way::Month => Self::month(int(1)?, int(2)?),
+            Way::MonthHere => Self::month(here, int(1)?),
+            Way::MonthTold => Self::month(here, text(1).and_then(month_named)?),
             Way::Quarter => {
                 let quarter = number(text(2)?)?.try_into().ok()?;
-                self.quarter(self.year_named(text(1))?, quarter)
+                Self::quarter(self.year_named(text(1))?, quarter)
             }
             Way::QuarterOf => {
                 let word = text(1)?;
@@ -144,15 +144,16 @@ impl Reader<'_> {
                 if at.is_some() && !captures.get(0)?.as_str().contains("quarter") {
                     return None;
                 }
-                let quarter = at.map(|at| at as i16 + 1).or_else(|| word.strip_prefix('q')?.parse().ok())?;
-                self.quarter(self.year_named(text(2))?, quarter)
+                let quarter = at
+                    .and_then(|at| i16::try_from(at + 1).ok())
+                    .or_else(|| word.strip_prefix('q')?.parse().ok())?;
+                Self::quarter(self.year_named(text(2))?, quarter)
             }
             Way::Half => {
                 let first = day(self.year_named(text(1))?, if text(2)? == "上" { 1 } else { 7 }, 1)?;
                 plain(first, months_on(first, 6)?)
             }
-            Way::Last => self.last(text(1)?, text(2)?),
-            Way::Past => self.last(text(1)?, text(2)?),
+            Way::Last | Way::Past => self.last(text(1)?, text(2)?),
             Way::Named | Way::Told => self.named(text(0)?),
             Way::YearOf | Way::Year => self.year(int(1)?),
         }
@@ -166,12 +167,12 @@ impl Reader<'_> {
         }
     }
 
-    fn quarter(&self, year: i16, quarter: i16) -> Read {
+    fn quarter(year: i16, quarter: i16) -> Read {
         let first = Date::new(year, (quarter * 3 - 2).try_into().ok()?, 1).ok()?;
         plain(first, months_on(first, 3)?)
     }
 
-    fn month(&self, year: i16, month: i16) -> Read {
+    fn month(year: i16, month: i16) -> Read {
         let first = Date::new(year, month.try_into().ok()?, 1).ok()?;
         plain(first, months_on(first, 1)?)
     }

@@ -101,7 +101,7 @@ pub(super) fn found(
     rules(heard, names, &mut all);
     for stretch in stretches(&heard.small, today, calendar) {
         let mut add = |kind, value| {
-            all.push(Found { kind, values: vec![value], at: stretch.at.clone(), rank: 1, is_firm: true })
+            all.push(Found { kind, values: vec![value], at: stretch.at.clone(), rank: 1, is_firm: true });
         };
         if let Some(year) = stretch.year {
             add(Kind::Year, year.to_string());

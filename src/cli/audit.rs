@@ -91,7 +91,7 @@ pub(crate) fn audit(command: &AuditCommand) -> anyhow::Result<ExitCode> {
 fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.load_or_default()?;
     if let Some(socket) = Socket::of(&config)? {
-        return remote::audit(&socket, &config, args.limit, &args.form);
+        return remote::audit(&socket, &config, args.limit, args.form);
     }
     let config = args.config.permitted(Action::ReadAudit)?;
     let found = Audit::open_read_only(&config.state_dir)?.latest(args.limit)?;

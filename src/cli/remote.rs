@@ -28,7 +28,7 @@ pub(crate) fn findings(
 }
 
 /// The latest records of the audit log, oldest first.
-pub(crate) fn audit(socket: &Socket, config: &Config, limit: u32, form: &Form) -> anyhow::Result<ExitCode> {
+pub(crate) fn audit(socket: &Socket, config: &Config, limit: u32, form: Form) -> anyhow::Result<ExitCode> {
     let (mut rows, _) = socket.rows(("audit", "entries", "before"), &json!({}), limit, false)?;
     rows.reverse();
     let mut table = audit::empty_table();

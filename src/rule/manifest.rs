@@ -47,7 +47,7 @@ impl Manifest {
             for (name, value) in adopted {
                 match agreed::unit_of(name) {
                     Some(unit) => {
-                        self.add(format!("rules.lab.{rule}.exceptions.{unit}"), agreed::shown(value))
+                        self.add(format!("rules.lab.{rule}.exceptions.{unit}"), agreed::shown(value));
                     }
                     None => self.add(format!("rules.lab.{rule}.params.{name}"), value.to_string()),
                 }

@@ -90,7 +90,7 @@ fn begins(value: &str, prefixes: &[String], below: Option<&BTreeSet<String>>) ->
     if let Some(below) = below.filter(|below| !below.is_empty()) {
         // One value, however many codes a tree has.
         any.push_str(&format!(" OR {value} IN (SELECT value FROM json_each(?))"));
-        values.push(serde_json::Value::from_iter(below.iter().cloned()).to_string().into());
+        values.push(below.iter().cloned().collect::<serde_json::Value>().to_string().into());
     }
     (format!("({any})"), values)
 }

@@ -14,7 +14,7 @@ use fiscwatch::{
     decode::Decoder,
     lists::List,
     store::{
-        ATTACHMENTS, BackupOptions, Cases, Fate, History, Incoming, LinkError, NotTaken, Store, Stored,
+        ATTACHMENTS, BackupOptions, Cases, Fate, History, Incoming, Late, LinkError, NotTaken, Store, Stored,
         back_up, restore, verify_backup,
     },
 };
@@ -198,6 +198,22 @@ fn what_nobody_answered_and_units_that_come_again_are_counted() {
     assert_eq!(service.officers, [(String::from("王芳"), 0, 1)]);
     let again: Vec<_> = service.repeated.iter().map(|(unit, confirmed, _)| (&**unit, *confirmed)).collect();
     assert_eq!(again, [("101001", 2)]);
+}
+
+/// What the gauge `fiscwatch_cases_late` is set to.
+#[test]
+fn alerts_past_their_last_day_are_counted_by_unit_and_officer() {
+    let due = "due: { critical: 1, high: 1, medium: 1, low: 1 }";
+    let mut w = world(&CONFIG.replace("due: {}", due));
+    for (line, unit) in [("L1", "101001"), ("L2", "101001"), ("L3", "102001")] {
+        w.find("asked", line, unit);
+    }
+    let late = |by, days: i64, most| w.outbox.late(by, w.now + days * DAY, most).unwrap();
+    let of = |value: &str, late: i64| (value.to_owned(), late);
+    assert_eq!(late(Late::Unit, 0, 20), []);
+    assert_eq!(late(Late::Unit, 30, 20), [of("101001", 2), of("102001", 1)]);
+    assert_eq!(late(Late::Unit, 30, 1), [of("101001", 2), of("other", 1)]);
+    assert_eq!(late(Late::Officer, 30, 20), [of("", 3)], "nobody has taken them on");
 }
 
 /// Whoever asked, by the list of officers; the routes, where nobody says how officers are reached.

@@ -51,10 +51,8 @@ impl Sequence {
         out: mpsc::Sender<Preparing>,
     ) -> Result<(), EngineError> {
         self.sequencer.group_for(self.evaluator().rules());
-        if self.sequencer.owes() {
-            if !self.send(Step::Start, &out).await? {
-                return Ok(());
-            }
+        if self.sequencer.owes() && !self.send(Step::Start, &out).await? {
+            return Ok(());
         }
         let mut tick = self.silence.as_ref().map(|silence| tokio::time::interval(silence.every));
         let mut feed = Feed::new(decoding, out.max_capacity());
